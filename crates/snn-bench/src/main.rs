@@ -1,0 +1,2 @@
+//! Placeholder binary, replaced in the next commit.
+fn main() {}

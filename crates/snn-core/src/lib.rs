@@ -1,0 +1,1 @@
+//! Spiking neurons, surrogate gradients and the libtorch interpreter of the graph

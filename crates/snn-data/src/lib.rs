@@ -1,0 +1,1 @@
+//! Image data sets as ndarrays: CIFAR-10, CIFAR-100 and a procedural set

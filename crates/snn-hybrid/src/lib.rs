@@ -1,0 +1,1 @@
+//! Policies that choose which activation sites of a network train as ReLU

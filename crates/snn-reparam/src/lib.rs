@@ -1,0 +1,1 @@
+//! Lossless conversion of hybrid networks to events: passes, plan, grid, verification

@@ -1,0 +1,1 @@
+//! Event-driven interpreter of converted networks: spikes in, additions, spikes out

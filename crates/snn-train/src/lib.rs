@@ -1,0 +1,1 @@
+//! Training of hybrid networks: optimiser, schedules, checkpoints, exact resume
