@@ -1,1 +1,136 @@
-fn main() {}
+//! `cargo xtask`: everything in this repository that is more than one cargo command.
+//!
+//! Exit codes: 0 it worked, 1 the demo or a test failed, 2 wrong usage or libtorch could not be set up.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "a command-line program that reports its progress"
+)]
+
+mod cache;
+mod layout;
+mod libtorch;
+mod own;
+mod pip;
+mod wheel;
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result};
+use libtorch::{Libtorch, Reuse};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup [--force]   put libtorch in the cache and link it at .libtorch; --force builds the cache anew
+  demo [ARGS]       setup, then `cargo run -p snn-bench -- demo ARGS`
+  test [ARGS]       setup, then `cargo test --workspace ARGS`
+  help              this text
+
+environment
+  LIBTORCH          use this libtorch instead (a folder with lib/ and include/)
+  SNN_CACHE_DIR     the cache; otherwise $XDG_CACHE_HOME/snn, otherwise ~/.cache/snn
+";
+
+const EXIT_CHILD_FAILED: u8 = 1;
+const EXIT_USAGE_OR_SETUP: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+            ExitCode::from(EXIT_USAGE_OR_SETUP)
+        }
+    }
+}
+
+fn run(arguments: &[OsString]) -> Result<ExitCode> {
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.to_str(), rest),
+        None => (Some("help"), arguments),
+    };
+    match (command, rest) {
+        (Some("help" | "--help" | "-h"), _) => {
+            eprint!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        (Some("setup"), []) => setup(Reuse::IfSound),
+        (Some("setup"), [flag]) if flag == "--force" => setup(Reuse::Never),
+        (Some("demo"), rest) => cargo(&["run", "-p", "snn-bench", "--", "demo"], rest),
+        (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
+        _ => {
+            eprint!("{USAGE}");
+            Ok(ExitCode::from(EXIT_USAGE_OR_SETUP))
+        }
+    }
+}
+
+fn setup(reuse: Reuse) -> Result<ExitCode> {
+    let root = workspace_root()?;
+    match libtorch::ensure(&root, reuse)? {
+        Libtorch::Linked(folder) => {
+            eprintln!("libtorch is ready: .libtorch -> {}", folder.display());
+        }
+        Libtorch::Own(folder) => {
+            eprintln!("using your own libtorch: LIBTORCH={}", folder.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sets libtorch up, then runs cargo in the workspace.
+fn cargo(arguments: &[&str], rest: &[OsString]) -> Result<ExitCode> {
+    let root = workspace_root()?;
+    let libtorch = libtorch::ensure(&root, Reuse::IfSound)?;
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut child = Command::new(&program);
+    child.args(arguments).args(rest).current_dir(&root);
+    match libtorch {
+        // `.cargo/config.toml` has put LIBTORCH into our environment and will do so again: the child then sees what it
+        // would see without us, so that torch-sys is not built twice.
+        Libtorch::Linked(_) => child.env_remove("LIBTORCH"),
+        Libtorch::Own(folder) => child
+            .env("LD_LIBRARY_PATH", library_path(&folder)?)
+            .env("LIBTORCH", folder),
+    };
+    let status = child
+        .status()
+        .with_context(|| format!("cannot start {}", Path::new(&program).display()))?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_CHILD_FAILED)
+    })
+}
+
+/// `LD_LIBRARY_PATH` with the libraries of `libtorch` first. The runner in `.cargo/config.toml` does the same for programs
+/// that cargo starts; this is for those who replaced the runner by their own.
+fn library_path(libtorch: &Path) -> Result<OsString> {
+    let lib = libtorch.join("lib");
+    let before = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let others = env::split_paths(&before)
+        .filter(|path| !path.as_os_str().is_empty() && *path != lib)
+        .collect::<Vec<PathBuf>>();
+    env::join_paths(std::iter::once(lib.clone()).chain(others))
+        .with_context(|| format!("{} cannot stand in a search path", lib.display()))
+}
+
+fn workspace_root() -> Result<PathBuf> {
+    env::var_os("CARGO_MANIFEST_DIR")
+        .as_deref()
+        .map(Path::new)
+        .and_then(Path::parent)
+        .filter(|root| root.as_os_str() != OsStr::new(""))
+        .map(Path::to_owned)
+        .context("start this as `cargo xtask`, so that cargo says where the workspace is")
+}
