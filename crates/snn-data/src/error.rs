@@ -1,0 +1,154 @@
+//! What can go wrong, each naming what was expected and what was found.
+
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // Names and settings
+    /// No data set has this name.
+    #[error("no data set is called `{found}`; known: {known}; did you mean `{nearest}`?")]
+    UnknownDataset {
+        /// The name that was asked for.
+        found: String,
+        /// All names, separated by commas.
+        known: String,
+        /// The known name with the fewest edits.
+        nearest: &'static str,
+    },
+    /// A setting is outside its range.
+    #[error("{field}: expected {expected}, found {found}")]
+    InvalidConfig {
+        /// The setting.
+        field: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+
+    // Files
+    /// The folder of a data set is not there.
+    #[error(
+        "{dataset}: no folder `{}`, and `{}` itself does not hold `{first_file}`; \
+         unpack the binary version of {dataset} there or name another data root", path.display(), root.display()
+    )]
+    MissingFolder {
+        /// The data set.
+        dataset: &'static str,
+        /// The folder that was looked for.
+        path: PathBuf,
+        /// The data root.
+        root: PathBuf,
+        /// The file that would make the root itself the folder.
+        first_file: &'static str,
+    },
+    /// A file of a data set is not there.
+    #[error("{dataset}: file `{}` is missing", path.display())]
+    MissingFile {
+        /// The data set.
+        dataset: &'static str,
+        /// The file that was looked for.
+        path: PathBuf,
+    },
+    /// A file has the wrong size.
+    #[error("`{}`: expected {expected} bytes, found {found} ({detail})", path.display())]
+    WrongSize {
+        /// The file.
+        path: PathBuf,
+        /// Size it must have, in bytes.
+        expected: u64,
+        /// Size it has, in bytes.
+        found: u64,
+        /// The same in records.
+        detail: String,
+    },
+    /// A record has a label that is not a class.
+    #[error("`{}`: record {record}: expected a {kind} below {classes}, found {label}", path.display())]
+    LabelOutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// Index of the record in the file.
+        record: usize,
+        /// Which label of the record.
+        kind: &'static str,
+        /// Number of classes.
+        classes: usize,
+        /// The label.
+        label: u8,
+    },
+    /// A file of class names does not hold one name a class.
+    #[error("`{}`: expected {expected} class names, one a line, found {found}", path.display())]
+    ClassNames {
+        /// The file.
+        path: PathBuf,
+        /// Number of classes.
+        expected: usize,
+        /// What is there instead.
+        found: String,
+    },
+    /// The operating system refused; the message names the file.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The list of official files that is compiled in cannot be read.
+    #[error("the compiled-in manifest.toml is damaged: {0}")]
+    Manifest(#[from] toml::de::Error),
+
+    // Images
+    /// Pixels and labels do not make a set of images.
+    #[error("images: expected {expected}, found {found}")]
+    InvalidImages {
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// An index points past the last image.
+    #[error("image index: expected below {count}, found {index}")]
+    IndexOutOfRange {
+        /// The index.
+        index: usize,
+        /// Number of images.
+        count: usize,
+    },
+
+    // Loading
+    /// An epoch was to start past its last batch.
+    #[error("first batch of epoch {epoch}: expected at most {batches} (the end), found {first_batch}")]
+    StartOutOfRange {
+        /// The epoch.
+        epoch: u64,
+        /// Where it was to start.
+        first_batch: usize,
+        /// Number of batches in an epoch.
+        batches: usize,
+    },
+    /// A transform refused an image.
+    #[error("batch {batch}, image {index}: {source}")]
+    Transform {
+        /// The batch.
+        batch: usize,
+        /// Index of the image.
+        index: usize,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Making a batch panicked (in a worker thread or inline).
+    #[error("batch {batch}: the loader panicked: {message}")]
+    Panicked {
+        /// The batch.
+        batch: usize,
+        /// The panic's message.
+        message: String,
+    },
+    /// A worker thread ended without delivering its batch.
+    #[error("batch {batch}: its loader thread is gone")]
+    WorkerLost {
+        /// The batch.
+        batch: usize,
+    },
+}
