@@ -8,7 +8,7 @@ pub mod init;
 pub mod model;
 pub mod models;
 pub mod naive;
-// pub mod random;
+pub mod random;
 pub mod resolve;
 pub mod site;
 pub mod streams;

@@ -76,6 +76,13 @@ impl Graph {
         if self.nodes.len() > MAX_NODES {
             return Err(Error::Graph(format!("expected at most {MAX_NODES} nodes, found {}", self.nodes.len())));
         }
+        let nodes = self.resolve_nodes()?;
+        self.check_ends(&nodes)?;
+        Ok(Resolved { nodes })
+    }
+
+    /// Every node for itself; whether the graph as a whole is complete is [`Graph::check_ends`]'s to say.
+    fn resolve_nodes(&self) -> Result<Vec<ResolvedNode>> {
         let mut index: HashMap<&str, usize> = HashMap::with_capacity(self.nodes.len());
         let mut nodes: Vec<ResolvedNode> = Vec::with_capacity(self.nodes.len());
         for (position, node) in self.nodes.iter().enumerate() {
@@ -111,8 +118,15 @@ impl Graph {
             }
             nodes.push(ResolvedNode { name: node.name.clone(), inputs, shape, varies });
         }
-        self.check_ends(&nodes)?;
-        Ok(Resolved { nodes })
+        Ok(nodes)
+    }
+
+    /// Shape of every node of a graph that may still lack its end; what a builder needs while it builds.
+    ///
+    /// # Errors
+    /// As [`Graph::resolve`], without the demand for a head and for readers.
+    pub fn shapes(&self) -> Result<Vec<Vec<usize>>> {
+        Ok(self.resolve_nodes()?.into_iter().map(|node| node.shape).collect())
     }
 
     /// One input, first; one head, last; nothing else without a reader.

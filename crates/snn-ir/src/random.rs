@@ -1,0 +1,279 @@
+//! Random trained models, for testing interpreters and conversions against each other. A model is a function of its seed.
+
+use crate::graph::{Conv, Graph, Op, PoolKind, Window};
+use crate::model::{Form, Model, Preprocessing, weight_specs};
+use crate::site::{Leak, Lif, QuantRelu, Reset, Share, Site};
+use crate::weights::{Tensor, Weights};
+use ndarray::{ArrayD, IxDyn};
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// What kind of numbers a random model has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// Any real weights; batch-norm factors κ include 0, ±1e-8 and negative ones.
+    Real,
+    /// Small multiples of powers of two: every f64 sum is exact and neurons meet their thresholds exactly, often.
+    Dyadic,
+}
+
+/// Draws a trained model: convolutions with stride, groups, padding and dilation, batch norm, pooling of events and of currents, residual and membrane streams,
+/// concatenation, IF, LIF, PLIF and QuantRelu sites, T of 1 to 6, D of 1 to 15.
+pub fn trained(seed: u64, numbers: Numbers) -> Model {
+    let mut draw = Draw { random: ChaCha8Rng::seed_from_u64(seed), numbers, graph: Graph::default(), count: 0 };
+    let channels = draw.random.random_range(1..=3);
+    let (h, w) = (draw.random.random_range(4..=7), draw.random.random_range(4..=7));
+    let shape = if draw.chance(0.15) { vec![channels, h * w] } else { vec![channels, h, w] };
+    let image = draw.graph.push("image", Op::Input { shape }, &[]);
+    let mut stream = draw.layer(&image);
+    for _ in 0..draw.random.random_range(1..=4) {
+        stream = match draw.random.random_range(0..7) {
+            0 => draw.layer(&stream),
+            1 | 2 => draw.residual(&stream),
+            3 => draw.pool(&stream, &[PoolKind::Max, PoolKind::Average, PoolKind::Sum]),
+            4 => draw.concat(&stream),
+            5 => draw.event_add(&stream),
+            _ => draw.membrane_stream(&stream),
+        };
+    }
+    let classes = draw.random.random_range(2..=5);
+    let features = if draw.chance(0.5) {
+        let pool = draw.choose(&[PoolKind::Average, PoolKind::Sum, PoolKind::Max]);
+        draw.graph.push("pool", Op::GlobalPool { pool }, &[&stream])
+    } else {
+        draw.graph.push("flatten", Op::Flatten, &[&stream])
+    };
+    let scores = draw.graph.push("fc", Op::Linear { features: classes, bias: true }, &[&features]);
+    draw.graph.push("head", Op::TimeMean, &[&scores]);
+    draw.finish(channels)
+}
+
+/// Random pixels `[B, …shape]` of a model.
+pub fn pixels(model: &Model, batch: usize, seed: u64) -> ArrayD<u8> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut shape = vec![batch];
+    if let Some(Op::Input { shape: image }) = model.graph.nodes.first().map(|n| &n.op) {
+        shape.extend(image);
+    }
+    ArrayD::from_shape_simple_fn(IxDyn(&shape), || random.random())
+}
+
+struct Draw {
+    random: ChaCha8Rng,
+    numbers: Numbers,
+    graph: Graph,
+    count: usize,
+}
+
+impl Draw {
+    fn chance(&mut self, probability: f64) -> bool {
+        self.random.random_bool(probability)
+    }
+
+    fn choose<V: Copy>(&mut self, values: &[V]) -> V {
+        *values.choose(&mut self.random).unwrap_or(&values[0])
+    }
+
+    fn name(&mut self, stem: &str) -> String {
+        self.count += 1;
+        format!("{stem}{}", self.count)
+    }
+
+    /// Shape of a node of the graph so far.
+    fn shape(&self, name: &str) -> Vec<usize> {
+        let position = self.graph.nodes.iter().position(|n| n.name == name).unwrap_or(0);
+        self.graph
+            .shapes()
+            .ok()
+            .and_then(|mut shapes| (position < shapes.len()).then(|| shapes.swap_remove(position)))
+            .unwrap_or_default()
+    }
+
+    fn conv(&mut self, input: &str, channels: Option<usize>, same: bool) -> String {
+        let shape = self.shape(input);
+        let axes = shape.len() - 1;
+        let groups = if channels.is_none() && shape[0] > 1 && self.chance(0.3) { shape[0] } else { 1 };
+        let channels = channels.unwrap_or_else(|| groups * self.random.random_range(1..=4));
+        let smallest = shape[1..].iter().copied().min().unwrap_or(1);
+        let kernel = if smallest < 3 { 1 } else { self.choose(&[1, 3]) };
+        let dilation = if !same && kernel == 3 && smallest >= 5 && self.chance(0.2) { 2 } else { 1 };
+        let (stride, padding) = if same {
+            (1, kernel / 2)
+        } else {
+            (self.choose(&[1, 1, 2]), if self.chance(0.7) { kernel / 2 * dilation } else { 0 })
+        };
+        let conv = Conv {
+            channels,
+            kernel: vec![kernel; axes],
+            stride: vec![stride; axes],
+            padding: vec![padding; axes],
+            dilation: vec![dilation; axes],
+            groups,
+            bias: self.chance(0.5),
+        };
+        let name = self.name("conv");
+        let conv = self.graph.push(name, Op::Conv(conv), &[input]);
+        if self.chance(0.75) {
+            let name = self.name("bn");
+            // With ε = 2⁻¹⁰ and a variance of 1 − 2⁻¹⁰ the root is exactly 1.
+            return self.graph.push(name, Op::BatchNorm { eps: 2.0_f64.powi(-10) }, &[&conv]);
+        }
+        conv
+    }
+
+    fn site(&mut self, input: &str) -> String {
+        let dyadic = self.numbers == Numbers::Dyadic;
+        let site = if self.chance(0.5) {
+            Site::QuantRelu(QuantRelu {
+                levels: self.random.random_range(1..=15),
+                step: self.choose(&[0.25, 0.5, 1.0]),
+                share: self.choose(&[Share::Layer, Share::Channel]),
+            })
+        } else {
+            let leak = match self.random.random_range(0..4) {
+                0 => Leak::Factor { factor: 1.0 },
+                1 if !dyadic => Leak::Learned { initial: self.random.random_range(0.1..0.9) },
+                2 if !dyadic => Leak::Factor { factor: self.random.random_range(0.0..1.0) },
+                _ => Leak::Factor { factor: self.choose(&[0.5, 0.25]) },
+            };
+            let reset = match self.random.random_range(0..3) {
+                0 => Reset::Soft,
+                1 => Reset::Hard { potential: self.choose(&[-0.5, 0.25]) },
+                _ => Reset::Hard { potential: 0.0 },
+            };
+            Site::Lif(Lif { leak, reset, threshold: self.choose(&[0.5, 1.0, 2.0]), ..Lif::default() })
+        };
+        let name = self.name("site");
+        self.graph.push(name, Op::Activation { site, code: None }, &[input])
+    }
+
+    /// Convolution, norm, perhaps pooling of the current, site.
+    fn layer(&mut self, input: &str) -> String {
+        let mut current = self.conv(input, None, false);
+        if self.chance(0.25) {
+            current = self.pool(&current, &[PoolKind::Max, PoolKind::Average]);
+        }
+        self.site(&current)
+    }
+
+    fn residual(&mut self, input: &str) -> String {
+        let channels = self.shape(input)[0];
+        let inner = self.layer_same(input);
+        let branch = self.conv(&inner, Some(channels), true);
+        let shortcut = if self.chance(0.3) { self.conv(input, Some(channels), true) } else { input.to_string() };
+        let name = self.name("add");
+        let sum = self.graph.push(name, Op::Add, &[&branch, &shortcut]);
+        self.site(&sum)
+    }
+
+    fn layer_same(&mut self, input: &str) -> String {
+        let channels = self.random.random_range(1..=4);
+        let current = self.conv(input, Some(channels), true);
+        self.site(&current)
+    }
+
+    fn pool(&mut self, input: &str, kinds: &[PoolKind]) -> String {
+        let shape = self.shape(input);
+        if shape[1..].iter().any(|n| *n < 2) {
+            return input.to_string();
+        }
+        let (kernel, stride, padding) = self.choose(&[(2, 2, 0), (2, 1, 0), (2, 2, 1), (3, 2, 1)]);
+        let kernel = kernel.min(shape[1..].iter().copied().min().unwrap_or(1));
+        let axes = shape.len() - 1;
+        let window = Window { kernel: vec![kernel; axes], stride: vec![stride; axes], padding: vec![padding; axes] };
+        let pool = self.choose(kinds);
+        let name = self.name("pool");
+        self.graph.push(name, Op::Pool { pool, window }, &[input])
+    }
+
+    fn concat(&mut self, input: &str) -> String {
+        let other = self.layer_same(input);
+        let name = self.name("concat");
+        self.graph.push(name, Op::Concat, &[input, &other])
+    }
+
+    /// Two event streams with different steps, added and read by a convolution.
+    fn event_add(&mut self, input: &str) -> String {
+        let channels = self.shape(input)[0];
+        let current = self.conv(input, Some(channels), true);
+        let other = self.site(&current);
+        let name = self.name("add");
+        let mut sum = self.graph.push(name, Op::Add, &[input, &other]);
+        if self.chance(0.3) {
+            sum = self.pool(&sum, &[PoolKind::Average, PoolKind::Sum]);
+        }
+        self.layer(&sum)
+    }
+
+    /// A current that one site reads and that a later add continues.
+    fn membrane_stream(&mut self, input: &str) -> String {
+        let channels = self.random.random_range(1..=4);
+        let stream = self.conv(input, Some(channels), true);
+        let site = self.site(&stream);
+        let branch = self.conv(&site, Some(channels), true);
+        let name = self.name("add");
+        let sum = self.graph.push(name, Op::Add, &[&stream, &branch]);
+        self.site(&sum)
+    }
+
+    fn finish(mut self, channels: usize) -> Model {
+        let graph = std::mem::take(&mut self.graph);
+        let mut weights = Weights::new();
+        if let Ok(resolved) = graph.resolve()
+            && let Ok(specs) = weight_specs(&graph, &resolved, Form::Trained)
+        {
+            for spec in specs {
+                let (node, part) = spec.name.rsplit_once('.').unwrap_or((&spec.name, ""));
+                let op = graph.node(node).map(|n| &n.op);
+                let size = spec.shape.iter().product();
+                let mut values: Vec<f64> = (0..size).map(|_| self.value(op, part)).collect();
+                if self.numbers == Numbers::Dyadic && part == "weight" && spec.shape.len() > 1 {
+                    // One full-scale weight in each row makes the unit of the grid a power of two.
+                    let row = size / spec.shape[0];
+                    values.iter_mut().step_by(row).for_each(|v| *v = 127.0 / 128.0);
+                }
+                if let Ok(array) = ArrayD::from_shape_vec(IxDyn(&spec.shape), values) {
+                    weights.insert(spec.name.clone(), Tensor::F64(array));
+                }
+            }
+        }
+        let dyadic = self.numbers == Numbers::Dyadic;
+        let std = (0..channels).map(|_| if dyadic { 64.0 } else { self.random.random_range(40.0..90.0) }).collect();
+        let mean = (0..channels).map(|_| self.random.random_range(90..=160)).collect();
+        let time_steps = self.random.random_range(1..=6);
+        Model {
+            form: Form::Trained,
+            graph,
+            weights,
+            time_steps,
+            preprocessing: Preprocessing::new(mean, std),
+            classes: Vec::new(),
+        }
+    }
+
+    /// A value of part `part` of a node.
+    fn value(&mut self, op: Option<&Op>, part: &str) -> f64 {
+        let dyadic = self.numbers == Numbers::Dyadic;
+        let eighth = |random: &mut ChaCha8Rng| f64::from(random.random_range(-8_i32..=8)) / 8.0;
+        match (op, part) {
+            (Some(Op::BatchNorm { .. }), "weight") if dyadic => self.choose(&[1.0, 0.5, -1.0, -0.5, 0.0]),
+            (Some(Op::BatchNorm { .. }), "weight") => {
+                let usual = self.random.random_range(0.3..1.5);
+                self.choose(&[usual, usual, usual, -usual, 1e-8, -1e-8, 0.0])
+            }
+            (Some(Op::BatchNorm { eps }), "running_var") if dyadic => 1.0 - eps,
+            (Some(Op::BatchNorm { .. }), "running_var") => self.random.random_range(0.2..3.0),
+            (Some(Op::Activation { site: Site::QuantRelu(q), .. }), "step") if dyadic => q.step,
+            (Some(Op::Activation { site: Site::QuantRelu(q), .. }), "step") => {
+                q.step * self.random.random_range(0.5..1.5)
+            }
+            (Some(Op::Activation { site: Site::Lif(lif), .. }), "leak") => match lif.leak {
+                Leak::Factor { factor } | Leak::Learned { initial: factor } => (factor / (1.0 - factor)).ln(),
+            },
+            (_, "weight") if dyadic => eighth(&mut self.random) * 0.5,
+            (_, _) if dyadic => eighth(&mut self.random),
+            _ => self.random.random_range(-0.8..0.8),
+        }
+    }
+}
