@@ -134,10 +134,11 @@ fn draw(seed: u64, split: Split, index: usize, image: &mut [u8]) -> u16 {
     let light: [u32; CHANNELS] = std::array::from_fn(|_| 135 + rng.below(111));
     let (figure, ground) = if inverted { (dark, light) } else { (light, dark) };
 
+    let covered: [usize; SIDE * SIDE] =
+        std::array::from_fn(|position| coverage(class, &pose, position % SIDE, position / SIDE));
     let samples = SAMPLES_PER_SIDE * SAMPLES_PER_SIDE;
     for (plane, bytes) in image.chunks_exact_mut(SIDE * SIDE).enumerate() {
-        for (position, byte) in bytes.iter_mut().enumerate() {
-            let covered = coverage(class, &pose, position % SIDE, position / SIDE);
+        for (byte, covered) in bytes.iter_mut().zip(covered) {
             let mixed = figure[plane] as usize * covered + ground[plane] as usize * (samples - covered);
             let value = (mixed + samples / 2) / samples + rng.below(2 * NOISE + 1) as usize;
             *byte = u8::try_from(value.saturating_sub(NOISE as usize)).unwrap_or(u8::MAX);

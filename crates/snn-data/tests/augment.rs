@@ -1,0 +1,96 @@
+//! Crop and flip against naive twins, and what an augmentation depends on.
+
+use ndarray::Array3;
+use proptest::prelude::*;
+use snn_data::{Augment, Flip, SampleRng, Transform as _, crop, flip_horizontal};
+
+fn image() -> impl Strategy<Value = Array3<u8>> {
+    (1_usize..4, 1_usize..9, 1_usize..9).prop_flat_map(|(channels, height, width)| {
+        proptest::collection::vec(any::<u8>(), channels * height * width)
+            .prop_map(move |bytes| Array3::from_shape_vec((channels, height, width), bytes).unwrap())
+    })
+}
+
+/// The pixel at a place that may lie outside.
+fn pixel(image: &Array3<u8>, channel: usize, y: isize, x: isize, fill: &[u8]) -> u8 {
+    let place = (usize::try_from(y), usize::try_from(x));
+    let (Ok(y), Ok(x)) = place else { return fill[channel] };
+    image.get([channel, y, x]).copied().unwrap_or(fill[channel])
+}
+
+fn signed(value: usize) -> isize {
+    isize::try_from(value).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn crop_is_its_naive_twin(image in image(), down in -12_isize..=12, right in -12_isize..=12, fill in any::<[u8; 4]>()) {
+        let naive = Array3::from_shape_fn(image.dim(), |(channel, y, x)| {
+            pixel(&image, channel, signed(y) + down, signed(x) + right, &fill)
+        });
+        prop_assert_eq!(crop(&image.view(), [down, right], &fill), naive);
+    }
+
+    #[test]
+    fn flip_is_its_naive_twin_and_undoes_itself(image in image()) {
+        let width = image.dim().2;
+        let naive = Array3::from_shape_fn(image.dim(), |(channel, y, x)| image[[channel, y, width - 1 - x]]);
+        let mut flipped = image.clone();
+        flip_horizontal(flipped.view_mut());
+        prop_assert_eq!(&flipped, &naive);
+        flip_horizontal(flipped.view_mut());
+        prop_assert_eq!(flipped, image);
+    }
+
+    #[test]
+    fn augment_is_a_crop_then_perhaps_a_flip(image in image(), padding in 0_usize..5, sample in 0_usize..1000) {
+        let channels = image.dim().0;
+        let augment = Augment { crop_padding: padding, flip: Flip::Horizontal, fill: vec![9; channels] };
+        let mut changed = image.clone();
+        augment.apply(changed.view_mut(), &mut SampleRng::for_sample(3, 1, sample)).unwrap();
+        let range = -signed(padding)..=signed(padding);
+        let found = range.clone().flat_map(|down| range.clone().map(move |right| [down, right])).any(|shift| {
+            let mut expected = crop(&image.view(), shift, &augment.fill);
+            let plain = expected == changed;
+            flip_horizontal(expected.view_mut());
+            plain || expected == changed
+        });
+        prop_assert!(found);
+        let mut again = image;
+        augment.apply(again.view_mut(), &mut SampleRng::for_sample(3, 1, sample)).unwrap();
+        prop_assert_eq!(again, changed);
+    }
+}
+
+#[test]
+fn every_shift_and_both_flips_occur_equally_often() {
+    let augment = Augment { crop_padding: 1, flip: Flip::Horizontal, fill: vec![0] };
+    let original = Array3::from_shape_vec((1, 3, 3), (1..=9).collect()).unwrap();
+    let mut counts = std::collections::BTreeMap::new();
+    for sample in 0..18_000 {
+        let mut changed = original.clone();
+        augment.apply(changed.view_mut(), &mut SampleRng::for_sample(0, 0, sample)).unwrap();
+        *counts.entry(changed.into_raw_vec_and_offset().0).or_insert(0_u32) += 1;
+    }
+    assert_eq!(counts.len(), 18, "nine shifts, mirrored or not");
+    assert!(counts.values().all(|count| (850..1150).contains(count)), "{counts:?}");
+}
+
+#[test]
+fn the_default_changes_nothing_and_settings_are_checked() {
+    let original = Array3::from_shape_fn((3, 4, 5), |(c, y, x)| u8::try_from(c * 20 + y * 5 + x).unwrap());
+    let mut changed = original.clone();
+    Augment::default().apply(changed.view_mut(), &mut SampleRng::for_sample(0, 0, 0)).unwrap();
+    assert_eq!(changed, original);
+    assert!(Augment::standard(&[125, 123, 114]).validate(3).is_ok());
+    let missing_fill = Augment { crop_padding: 4, ..Augment::default() }.validate(3).unwrap_err();
+    assert_eq!(missing_fill.to_string(), "fill: expected 3 values, one a channel, found 0 values");
+    assert!(Augment { crop_padding: usize::MAX, fill: vec![0], ..Augment::default() }.validate(1).is_err());
+}
+
+#[test]
+fn settings_are_plain_data() {
+    let augment: Augment = toml::from_str("crop_padding = 4\nflip = 'horizontal'\nfill = [125, 123, 114]").unwrap();
+    assert_eq!(augment, Augment::standard(&[125, 123, 114]));
+    assert!(toml::from_str::<Augment>("crop = 4").is_err(), "an unknown key is an error");
+}

@@ -1,0 +1,172 @@
+//! Batches are a function of (seed, epoch, index): whatever the threads, the start and the speed.
+
+use ndarray::{Array4, ArrayViewMut3};
+use snn_data::{
+    Augment, Batch, Error, Flip, Images, LastBatch, LoaderConfig, Order, SampleRng, Transform, split_holdout,
+};
+use std::collections::BTreeSet;
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+const COUNT: usize = 53;
+
+fn images() -> Images {
+    let pixels = Array4::from_shape_fn((COUNT, 3, 8, 8), |(n, c, y, x)| {
+        u8::try_from((n * 3 + c * 64 + y * 8 + x) % 251).unwrap()
+    });
+    let labels = (0..COUNT).map(|n| u16::try_from(n % 10).unwrap()).collect();
+    Images::new(pixels, labels, 10).unwrap()
+}
+
+fn config(threads: usize) -> LoaderConfig {
+    let augment = Augment { crop_padding: 2, flip: Flip::Horizontal, fill: vec![1, 2, 3] };
+    LoaderConfig { batch_size: 8, seed: 42, threads, prefetch: 3, augment, ..LoaderConfig::default() }
+}
+
+fn collect(config: LoaderConfig, epoch: u64, first_batch: usize) -> Vec<Batch> {
+    let loader = config.init(&images(), None).unwrap();
+    loader.epoch_from(epoch, first_batch).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn batches_do_not_depend_on_the_number_of_threads() {
+    let inline = collect(config(0), 3, 0);
+    assert_eq!(inline.len(), 7);
+    assert_eq!(inline[6].labels.len(), 53 - 6 * 8);
+    for threads in [1, 3, 16] {
+        assert_eq!(collect(config(threads), 3, 0), inline, "{threads} threads");
+    }
+}
+
+#[test]
+fn an_epoch_can_start_in_the_middle() {
+    let whole = collect(config(0), 5, 0);
+    for threads in [0, 1, 3] {
+        for first in 0..=7 {
+            assert_eq!(collect(config(threads), 5, first), whole[first..], "{threads} threads from {first}");
+        }
+    }
+    let error = config(0).init(&images(), None).unwrap().epoch_from(5, 8).unwrap_err();
+    assert!(matches!(error, Error::StartOutOfRange { epoch: 5, first_batch: 8, batches: 7 }));
+}
+
+#[test]
+fn an_epoch_has_every_image_once_and_epochs_differ() {
+    let indices = |epoch| collect(config(1), epoch, 0).into_iter().flat_map(|batch| batch.indices).collect::<Vec<_>>();
+    let (first, second) = (indices(0), indices(1));
+    assert_ne!(first, second);
+    for order in [first, second] {
+        assert_eq!(order.len(), COUNT);
+        assert_eq!(order.into_iter().collect::<BTreeSet<_>>(), (0..COUNT).collect());
+    }
+}
+
+#[test]
+fn labels_and_pixels_belong_to_the_indices() {
+    let plain = LoaderConfig { augment: Augment::default(), ..config(2) };
+    for batch in collect(plain, 0, 0) {
+        assert_eq!(images().batch(&batch.indices).unwrap(), batch);
+    }
+}
+
+#[test]
+fn augmentation_depends_on_the_sample_and_the_epoch_not_on_its_batch() {
+    let other_sizes = LoaderConfig { batch_size: 5, order: Order::Sequential, ..config(0) };
+    let find = |batches: Vec<Batch>| {
+        batches.into_iter().find_map(|batch| {
+            let place = batch.indices.iter().position(|&index| index == 17)?;
+            Some(batch.images.index_axis(ndarray::Axis(0), place).to_owned())
+        })
+    };
+    assert_eq!(find(collect(config(0), 2, 0)), find(collect(other_sizes.clone(), 2, 0)));
+    assert_ne!(find(collect(other_sizes.clone(), 2, 0)), find(collect(other_sizes, 3, 0)));
+}
+
+#[test]
+fn the_last_batch_can_be_dropped_and_a_part_selected() {
+    let dropping = LoaderConfig { last_batch: LastBatch::Drop, ..config(1) };
+    let batches = collect(dropping.clone(), 0, 0);
+    assert_eq!(batches.len(), 6);
+    assert!(batches.iter().all(|batch| batch.labels.len() == 8));
+
+    let parts = split_holdout(COUNT, 13, 9).unwrap();
+    let loader = dropping.clone().init(&images(), Some(parts.train.clone())).unwrap();
+    let seen: BTreeSet<_> = loader.epoch(0).unwrap().flat_map(|batch| batch.unwrap().indices).collect();
+    assert_eq!(seen, parts.train.into_iter().collect());
+
+    let error = LoaderConfig { batch_size: 54, ..dropping }.init(&images(), None).unwrap_err();
+    assert_eq!(error.to_string(), "batch_size: expected at least one batch an epoch, found 53 of 54 images a batch");
+}
+
+#[test]
+fn dropping_early_ends_the_threads() {
+    // Every transform holds the counter: once all clones but ours are gone, no thread holds one any more.
+    let counter = Arc::new(Failing { at: None, panics: false });
+    for taken in 0..3 {
+        let transform: Arc<dyn Transform> = counter.clone();
+        let loader = config(3).init(&images(), None).unwrap().with_transform(transform);
+        let mut epoch = loader.epoch(0).unwrap();
+        for _ in 0..taken {
+            epoch.next().unwrap().unwrap();
+        }
+        assert_eq!(epoch.next_batch(), taken);
+        drop((epoch, loader));
+        assert_eq!(Arc::strong_count(&counter), 1);
+    }
+}
+
+/// Fails at one image.
+#[derive(Debug)]
+struct Failing {
+    at: Option<u8>,
+    panics: bool,
+}
+
+impl Transform for Failing {
+    fn apply(&self, image: ArrayViewMut3<'_, u8>, _: &mut SampleRng) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        if Some(image[[0, 0, 0]]) == self.at {
+            assert!(!self.panics, "the transform broke");
+            return Err("the transform refuses".into());
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn errors_and_panics_of_workers_come_out_of_the_iterator() {
+    let sequential = |threads| LoaderConfig { order: Order::Sequential, ..config(threads) };
+    for (panics, expected) in [
+        (false, "batch 2, image 20: the transform refuses"),
+        (true, "batch 2: the loader panicked: the transform broke"),
+    ] {
+        for threads in [0, 1, 3] {
+            // The first byte of image 20 is 60.
+            let transform = Arc::new(Failing { at: Some(60), panics });
+            let loader = sequential(threads).init(&images(), None).unwrap().with_transform(transform);
+            let results: Vec<_> = loader.epoch(0).unwrap().collect();
+            assert_eq!(results.len(), 3, "two batches, the error, then the end");
+            assert!(results[..2].iter().all(Result::is_ok));
+            assert_eq!(results[2].as_ref().unwrap_err().to_string(), expected);
+        }
+    }
+}
+
+#[test]
+fn settings_are_checked_and_are_plain_data() {
+    for wrong in [
+        LoaderConfig { batch_size: 0, ..config(0) },
+        LoaderConfig { threads: 100_000, ..config(0) },
+        LoaderConfig { prefetch: usize::MAX, ..config(0) },
+        LoaderConfig { augment: Augment { fill: vec![0], ..config(0).augment }, ..config(0) },
+    ] {
+        assert!(matches!(wrong.init(&images(), None).unwrap_err(), Error::InvalidConfig { .. }));
+    }
+    let error = config(0).init(&images(), Some(vec![0, 53])).unwrap_err();
+    assert_eq!(error.to_string(), "image index: expected below 53, found 53");
+    assert!(config(0).init(&images(), Some(Vec::new())).is_err(), "no image, no batch");
+    // A batch larger than the set is the whole set, and allocates no more.
+    assert_eq!(collect(LoaderConfig { batch_size: usize::MAX, ..config(1) }, 0, 0).len(), 1);
+    let text = toml::to_string(&config(3)).unwrap();
+    assert_eq!(toml::from_str::<LoaderConfig>(&text).unwrap(), config(3));
+    assert!(toml::from_str::<LoaderConfig>("thread = 3").is_err(), "an unknown key is an error");
+}
