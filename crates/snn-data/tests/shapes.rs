@@ -9,7 +9,7 @@ fn digest(images: &Images) -> String {
     for index in 0..images.len() {
         hash.update(images.image(index).unwrap());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The set never changes silently: results on it would stop being comparable.
@@ -92,7 +92,9 @@ impl Linear {
         }
         let total: f32 = gradient.iter().sum();
         let loss = -f64::from(gradient[label] / total).ln();
-        gradient.iter_mut().for_each(|slot| *slot *= -rate / total);
+        for slot in &mut gradient {
+            *slot *= -rate / total;
+        }
         gradient[label] += rate;
         for (&pixel, row) in image.iter().zip(&mut self.weights) {
             for (weight, step) in row.iter_mut().zip(&gradient) {
