@@ -38,7 +38,7 @@ pub struct PlacedSite {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// It was a LIF site, was chosen, and is a ReLU now.
+    /// It was a LIF site, was chosen, and is a `ReLU` now.
     Changed,
     /// It was not chosen.
     Kept,
@@ -73,12 +73,12 @@ impl Placement {
         share(self.lif_neurons(), self.neurons())
     }
 
-    /// Share of the neurons that are ReLU, quantised or not, 0 to 1.
+    /// Share of the neurons that are `ReLU`, quantised or not, 0 to 1.
     pub fn relu_share(&self) -> f64 {
         share(self.neurons() - self.lif_neurons(), self.neurons())
     }
 
-    /// Number of sites that are ReLU.
+    /// Number of sites that are `ReLU`.
     pub fn relu_sites(&self) -> usize {
         self.sites.iter().filter(|site| !site.spiking).count()
     }

@@ -1,10 +1,10 @@
-//! Policies: which sites train as ReLU, as serde data.
+//! Policies: which sites train as `ReLU`, as serde data.
 
 use serde::de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
-/// Which LIF sites of a network become ReLU.
+/// Which LIF sites of a network become `ReLU`.
 ///
 /// As data it is a name (`"outer"`) or a table (`{ kind = "sites", include = ["layer1.*"] }`); it is always written as a table.
 ///
@@ -27,7 +27,7 @@ pub enum Policy {
     /// The sites of the residual stream: those that read an addition, and those with no site upstream (the stem). The residual
     /// stream is what must not be binary.
     Outer,
-    /// The first, third, fifth … site in graph order, so that every LIF stands between ReLUs.
+    /// The first, third, fifth … site in graph order, so that every LIF stands between `ReLUs`.
     Alternate,
     /// Sites by name.
     Sites {

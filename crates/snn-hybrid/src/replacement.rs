@@ -13,7 +13,7 @@ use std::fmt;
 pub enum Replacement {
     /// `max(x, 0)`.
     Relu,
-    /// Clipped and quantised ReLU with a learned step.
+    /// Clipped and quantised `ReLU` with a learned step.
     QuantRelu(QuantRelu),
 }
 
