@@ -181,8 +181,11 @@ impl Draw {
         let (kernel, stride, padding) = self.choose(&[(2, 2, 0), (2, 1, 0), (2, 2, 1), (3, 2, 1)]);
         let kernel = kernel.min(shape[1..].iter().copied().min().unwrap_or(1));
         let axes = shape.len() - 1;
-        let window = Window { kernel: vec![kernel; axes], stride: vec![stride; axes], padding: vec![padding; axes] };
         let pool = self.choose(kinds);
+        // A ninth is no multiple of a power of two.
+        let kernel = if pool == PoolKind::Average && self.numbers == Numbers::Dyadic { 2 } else { kernel };
+        let padding = padding.min(kernel / 2);
+        let window = Window { kernel: vec![kernel; axes], stride: vec![stride; axes], padding: vec![padding; axes] };
         let name = self.name("pool");
         self.graph.push(name, Op::Pool { pool, window }, &[input])
     }

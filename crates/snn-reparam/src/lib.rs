@@ -1,1 +1,17 @@
-//! Lossless conversion of hybrid networks to events: passes, plan, grid, verification
+#![doc = include_str!("../README.md")]
+
+mod average;
+mod convert;
+mod distribute;
+mod error;
+mod fold;
+mod grid;
+mod merge;
+mod plan;
+mod units;
+pub mod verify;
+
+pub use convert::{CodeChoice, Conversion, convert};
+pub use error::{Error, Result};
+pub use grid::{DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions, to_grid};
+pub use plan::{Action, Entry, Plan};

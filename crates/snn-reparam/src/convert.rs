@@ -1,0 +1,165 @@
+//! The conversion off the grid: passes composed, refusals collected, codes chosen.
+
+use crate::error::{Error, Result};
+use crate::plan::{Action, Plan};
+use crate::{average, distribute, fold, merge};
+use serde::{Deserialize, Serialize};
+use snn_ir::{Code, Form, Leak, Model, Op, Site, Tensor, naive::logistic, weights};
+use std::collections::BTreeMap;
+
+/// Which code each ReLU site gets; LIF sites are binary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeChoice {
+    /// Code of every ReLU site that is not named.
+    pub default: Code,
+    /// Exceptions by site name.
+    pub sites: BTreeMap<String, Code>,
+}
+
+impl From<Code> for CodeChoice {
+    fn from(default: Code) -> Self {
+        Self { default, sites: BTreeMap::new() }
+    }
+}
+
+/// A converted model with the plan that made it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conversion {
+    /// The model, form `events` or `grid`.
+    pub model: Model,
+    /// What became of every node.
+    pub plan: Plan,
+}
+
+/// Turns a trained hybrid into a network of events, in f64: the same function in real arithmetic, spike for spike.
+///
+/// # Errors
+/// The model is not in the trained form, is not valid, or has something that cannot be converted; the plan in the error lists all of it.
+pub fn convert(trained: &Model, codes: &CodeChoice) -> Result<Conversion> {
+    if trained.form != Form::Trained {
+        return Err(Error::Form { expected: "trained", found: trained.form.label() });
+    }
+    trained.validate()?;
+    let mut model = trained.clone();
+    for tensor in model.weights.values_mut() {
+        *tensor = Tensor::F64(tensor.to_f64());
+    }
+    let mut plan = Plan::default();
+    refuse_unknown_sites(&model, codes, &mut plan);
+    fold::batch_norms(&mut model, &mut plan)?;
+    distribute::adds(&mut model, &mut plan)?;
+    stop_if_refused(&plan)?;
+    average::of_currents(&mut model, &mut plan)?;
+    stop_if_refused(&plan)?;
+    merge::scales(&mut model, &mut plan)?;
+    sites(&mut model, codes, &mut plan)?;
+    refuse_synapses_of_currents(&model, &mut plan);
+    stop_if_refused(&plan)?;
+    keep_the_rest(&model, &mut plan);
+    model.form = Form::Events;
+    model.validate()?;
+    Ok(Conversion { model, plan })
+}
+
+fn stop_if_refused(plan: &Plan) -> Result<()> {
+    if plan.is_refused() { Err(Error::Refused(Box::new(plan.clone()))) } else { Ok(()) }
+}
+
+/// A code for a site that does not exist, or for a LIF site, is a mistake.
+fn refuse_unknown_sites(model: &Model, codes: &CodeChoice, plan: &mut Plan) {
+    for name in codes.sites.keys() {
+        match model.graph.node(name).map(|node| &node.op) {
+            Some(Op::Activation { site: Site::Relu | Site::QuantRelu(_), .. }) => {}
+            Some(op) => {
+                plan.note(name, op.label(), Action::Refused, "a code was chosen for it, but it is not a ReLU site")
+            }
+            None => plan.note(name, "?", Action::Refused, "a code was chosen for it, but there is no such node"),
+        }
+    }
+}
+
+/// Gives every site its code and every learned leak its value.
+fn sites(model: &mut Model, codes: &CodeChoice, plan: &mut Plan) -> Result<()> {
+    for node in &mut model.graph.nodes {
+        let label = node.op.label();
+        let Op::Activation { site, code } = &mut node.op else { continue };
+        let wanted = codes.sites.get(&node.name).copied().unwrap_or(codes.default);
+        let chosen = match site {
+            Site::Lif(lif) => {
+                if matches!(lif.leak, Leak::Learned { .. }) {
+                    let leak = weights::real(&model.weights, &node.name, "leak")?;
+                    let factor = logistic(leak[[0]]);
+                    model.weights.remove(&format!("{}.leak", node.name));
+                    lif.leak = Leak::Factor { factor };
+                }
+                plan.note(&node.name, label, Action::Kept, "binary spikes");
+                Code::Binary
+            }
+            Site::Relu if wanted == Code::Graded => {
+                plan.note(&node.name, label, Action::Converted, "graded events with real payload");
+                Code::Graded
+            }
+            Site::Relu => {
+                let reason =
+                    "an unquantised ReLU has no finite spike code; train it as quant_relu, or choose the code graded";
+                plan.note(&node.name, label, Action::Refused, reason);
+                Code::Graded
+            }
+            Site::QuantRelu(q) if wanted != Code::Binary => {
+                let steps = wanted.micro_steps(u32::from(q.levels));
+                plan.note(
+                    &node.name,
+                    label,
+                    Action::Converted,
+                    format!("{} code, {steps} micro-steps", wanted.label()),
+                );
+                wanted
+            }
+            Site::QuantRelu(_) => {
+                plan.note(
+                    &node.name,
+                    label,
+                    Action::Refused,
+                    "the code binary is for LIF sites; choose unary, bitplane or graded",
+                );
+                Code::Graded
+            }
+            Site::GridLif(_) | Site::GridQuantRelu { .. } => {
+                plan.note(&node.name, label, Action::Refused, "a grid site in a trained model");
+                Code::Graded
+            }
+        };
+        *code = Some(chosen);
+    }
+    Ok(())
+}
+
+/// Real values never enter a convolution.
+fn refuse_synapses_of_currents(model: &Model, plan: &mut Plan) {
+    for node in &model.graph.nodes {
+        if matches!(node.op, Op::Conv(_) | Op::Linear { .. }) && !distribute::is_events(model, &node.inputs[0]) {
+            let reason = format!(
+                "it reads `{}`, a current and not spikes; put an activation site (a spiking shortcut) before it",
+                node.inputs[0]
+            );
+            plan.note(&node.name, node.op.label(), Action::Refused, reason);
+        }
+    }
+}
+
+/// Lists every node that no pass spoke of.
+fn keep_the_rest(model: &Model, plan: &mut Plan) {
+    for node in &model.graph.nodes {
+        if plan.entries.iter().any(|entry| entry.node == node.name) {
+            continue;
+        }
+        let detail = match node.op {
+            Op::Conv(_) | Op::Linear { .. } => "weights carry the norm after it and the scales before it",
+            Op::Add => "joins currents",
+            _ => "",
+        };
+        plan.note(&node.name, node.op.label(), Action::Kept, detail);
+    }
+    let order = |name: &str| model.graph.nodes.iter().position(|node| node.name == name).unwrap_or(usize::MAX);
+    plan.entries.sort_by_key(|entry| order(&entry.node));
+}

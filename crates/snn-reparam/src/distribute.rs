@@ -1,0 +1,96 @@
+//! Pass 2: streams stay separate. The sum of two event streams is not an event stream, but every linear operation distributes over it:
+//! `S(x₁ + x₂) = S·x₁ + S·x₂`. An add of events that a synapse or a linear pooling reads moves behind it.
+
+use crate::error::Result;
+use crate::plan::{Action, Plan};
+use snn_ir::{Model, Node, Op, PoolKind};
+
+/// Moves adds of events behind their linear readers until none is left; a max pooling that reads one is refused.
+pub(crate) fn adds(model: &mut Model, plan: &mut Plan) -> Result<()> {
+    while let Some((add, reader)) = next(model, plan) {
+        rewrite(model, &add, &reader)?;
+        plan.note(
+            &reader.name,
+            reader.op.label(),
+            Action::Converted,
+            format!("moved before `{}`, one for each stream", add.name),
+        );
+        drop_unread(model, &add.name);
+    }
+    Ok(())
+}
+
+/// What a node yields, before scales are merged.
+pub(crate) fn is_events(model: &Model, name: &str) -> bool {
+    let Some(node) = model.graph.node(name) else { return false };
+    match node.op {
+        Op::Activation { .. } | Op::Input { .. } => true,
+        Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten => is_events(model, &node.inputs[0]),
+        Op::Concat | Op::Add => node.inputs.iter().all(|input| is_events(model, input)),
+        Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::BatchNorm { .. } | Op::TimeMean => false,
+    }
+}
+
+/// The next add of events with a reader that is neither a site, another add nor the head.
+fn next(model: &Model, plan: &mut Plan) -> Option<(Node, Node)> {
+    for add in model.graph.nodes.iter().filter(|node| matches!(node.op, Op::Add) && is_events(model, &node.name)) {
+        for reader in model.graph.readers(&add.name) {
+            match reader.op {
+                Op::Conv(_)
+                | Op::Linear { .. }
+                | Op::Scale
+                | Op::Flatten
+                | Op::Pool { pool: PoolKind::Sum | PoolKind::Average, .. }
+                | Op::GlobalPool { pool: PoolKind::Sum | PoolKind::Average } => {
+                    return Some((add.clone(), reader.clone()));
+                }
+                Op::Pool { pool: PoolKind::Max, .. } | Op::GlobalPool { pool: PoolKind::Max } | Op::Concat => {
+                    let reason =
+                        "it reads a sum of event streams, over which it does not distribute; put a site before it";
+                    if !plan.entries.iter().any(|e| e.node == reader.name && e.action == Action::Refused) {
+                        plan.note(&reader.name, reader.op.label(), Action::Refused, reason);
+                    }
+                }
+                Op::Add | Op::Activation { .. } | Op::TimeMean | Op::Input { .. } | Op::BatchNorm { .. } => {}
+            }
+        }
+    }
+    None
+}
+
+/// `reader(add(a, b))` becomes `reader = add(reader#1(a), reader#2(b))`; the bias goes with the first.
+fn rewrite(model: &mut Model, add: &Node, reader: &Node) -> Result<()> {
+    let position =
+        model.graph.nodes.iter().position(|node| node.name == reader.name).unwrap_or(model.graph.nodes.len());
+    let mut copies = Vec::new();
+    for (number, input) in add.inputs.iter().enumerate() {
+        let name = format!("{}#{}", reader.name, number + 1);
+        let mut op = reader.op.clone();
+        match &mut op {
+            Op::Conv(conv) if number > 0 => conv.bias = false,
+            Op::Linear { bias, .. } if number > 0 => *bias = false,
+            _ => {}
+        }
+        for part in ["weight", "bias"] {
+            if let Some(tensor) = model.weights.get(&format!("{}.{part}", reader.name)).cloned()
+                && !(part == "bias" && number > 0)
+            {
+                model.weights.insert(format!("{name}.{part}"), tensor);
+            }
+        }
+        copies.push(Node { name, op, inputs: vec![input.clone()] });
+    }
+    for part in ["weight", "bias"] {
+        model.weights.remove(&format!("{}.{part}", reader.name));
+    }
+    let inputs = copies.iter().map(|copy| copy.name.clone()).collect();
+    let sum = Node { name: reader.name.clone(), op: Op::Add, inputs };
+    model.graph.nodes.splice(position..=position, copies.into_iter().chain([sum]));
+    Ok(())
+}
+
+fn drop_unread(model: &mut Model, name: &str) {
+    if model.graph.readers(name).next().is_none() {
+        model.graph.nodes.retain(|node| node.name != name);
+    }
+}

@@ -1,0 +1,29 @@
+//! What can go wrong in a conversion.
+
+use crate::plan::Plan;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A conversion that did not happen; nothing is ever left out in silence.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Something in the network has no exact event form. The plan lists every such node, with the way out.
+    #[error("the network cannot be converted:\n{}", .0.refusals())]
+    Refused(Box<Plan>),
+    /// The model has the wrong form for this step.
+    #[error("expected a model in the form {expected}, found {found}")]
+    Form {
+        /// What the step takes.
+        expected: &'static str,
+        /// What it got.
+        found: &'static str,
+    },
+    /// A graph, weight or interpreter error.
+    #[error(transparent)]
+    Ir(#[from] snn_ir::Error),
+    /// Two interpreters disagree about what there is to compare.
+    #[error("verification: {0}")]
+    Comparison(String),
+}

@@ -1,0 +1,79 @@
+//! Units of the grid: one for each channel of an accumulator, that is of everything that currents are summed into.
+//!
+//! The channels of all current nodes are joined where values are added, pooled, flattened, concatenated or read out together; each class of joined channels gets one unit.
+
+use snn_ir::{Model, Op, Resolved, streams::Kind, streams::Streams};
+
+/// Union-find over the channels of all nodes; those of event nodes stay alone and are never asked for.
+pub(crate) struct Channels {
+    offsets: Vec<usize>,
+    parents: Vec<usize>,
+}
+
+impl Channels {
+    /// Joins the channels of a converted model.
+    pub(crate) fn of(model: &Model, resolved: &Resolved, streams: &Streams) -> Self {
+        let mut offsets = Vec::with_capacity(resolved.nodes.len());
+        let mut total = 0;
+        for node in &resolved.nodes {
+            offsets.push(total);
+            total += node.shape[0];
+        }
+        let mut channels = Self { offsets, parents: (0..total).collect() };
+        for (index, (node, info)) in model.graph.nodes.iter().zip(&resolved.nodes).enumerate() {
+            if info.inputs.iter().any(|&input| streams.kinds[input] != Kind::Current) {
+                continue;
+            }
+            let count = info.shape[0];
+            match node.op {
+                Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } => {
+                    for &input in &info.inputs {
+                        (0..count).for_each(|c| channels.join((index, c), (input, c)));
+                    }
+                }
+                Op::Flatten => {
+                    let input = info.inputs[0];
+                    let each = count / resolved.nodes[input].shape[0];
+                    (0..count).for_each(|f| channels.join((index, f), (input, f / each)));
+                }
+                Op::Concat => {
+                    let mut first = 0;
+                    for &input in &info.inputs {
+                        let width = resolved.nodes[input].shape[0];
+                        (0..width).for_each(|c| channels.join((index, first + c), (input, c)));
+                        first += width;
+                    }
+                }
+                // All logits share one unit.
+                Op::TimeMean => (0..count).for_each(|c| channels.join((index, 0), (info.inputs[0], c))),
+                Op::Input { .. }
+                | Op::Conv(_)
+                | Op::Linear { .. }
+                | Op::Scale
+                | Op::BatchNorm { .. }
+                | Op::Activation { .. } => {}
+            }
+        }
+        channels
+    }
+
+    /// The class of a channel of a node.
+    pub(crate) fn class(&mut self, node: usize, channel: usize) -> usize {
+        let mut at = self.offsets[node] + channel;
+        while self.parents[at] != at {
+            self.parents[at] = self.parents[self.parents[at]];
+            at = self.parents[at];
+        }
+        at
+    }
+
+    /// Number of channels of all nodes: every class is below it.
+    pub(crate) fn len(&self) -> usize {
+        self.parents.len()
+    }
+
+    fn join(&mut self, a: (usize, usize), b: (usize, usize)) {
+        let (a, b) = (self.class(a.0, a.1), self.class(b.0, b.1));
+        self.parents[a.max(b)] = a.min(b);
+    }
+}

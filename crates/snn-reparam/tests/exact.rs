@@ -1,0 +1,89 @@
+//! Conversion keeps every spike: trained against events against grid, on the naive evaluator, with exact numbers.
+
+use snn_ir::naive::Naive;
+use snn_ir::random::{Numbers, pixels, trained};
+use snn_ir::{Code, Evaluate, Input, Model, Record, SiteOutput, SiteTrace};
+use snn_reparam::{GridOptions, convert, to_grid};
+use std::collections::BTreeMap;
+
+fn sites(model: &Model, input: &Input<'_>) -> (BTreeMap<String, SiteTrace>, Vec<usize>) {
+    let result = Naive::new(model).unwrap().evaluate(input, Record::Sites).unwrap();
+    (result.sites.iter().map(|s| (s.site.clone(), s.clone())).collect(), result.logits.argmax())
+}
+
+fn same(a: &SiteTrace, b: &SiteTrace) -> bool {
+    match (&a.output, &b.output) {
+        (SiteOutput::Levels(a), SiteOutput::Levels(b)) => a == b,
+        (SiteOutput::Values(a), SiteOutput::Values(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// With dyadic numbers every f64 operation is exact, so that events must equal the trained network in every level, ties included.
+#[test]
+fn events_equal_the_trained_network_exactly() {
+    let mut ties = 0;
+    for seed in 0..300 {
+        let model = trained(seed, Numbers::Dyadic);
+        let events = convert(&model, &Code::Unary.into()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        let pixels = pixels(&model, 2, seed);
+        let input = Input::Static(pixels.view());
+        let (before, _) = sites(&model, &input);
+        let (after, _) = sites(&events.model, &input);
+        assert_eq!(before.len(), after.len());
+        for (name, trace) in &before {
+            ties += trace.ties;
+            assert!(same(trace, &after[name]), "seed {seed}: site {name} differs\n{}", events.plan);
+        }
+    }
+    assert!(ties > 1000, "{ties}");
+}
+
+/// With real numbers, rounding is the only difference: no level differs, and logits agree to rounding.
+#[test]
+fn events_equal_the_trained_network_in_real_numbers() {
+    for seed in 0..300 {
+        let model = trained(seed, Numbers::Real);
+        let events = convert(&model, &Code::BitPlane.into()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        let pixels = pixels(&model, 2, seed);
+        let input = Input::Static(pixels.view());
+        let (before, _) = sites(&model, &input);
+        let (after, _) = sites(&events.model, &input);
+        for (name, trace) in &before {
+            assert!(
+                same(trace, &after[name]),
+                "seed {seed}: site {name} differs ({} ties)\n{}",
+                trace.ties,
+                events.plan
+            );
+        }
+    }
+}
+
+/// On the grid nothing is infinite, zero units do not divide, and most decisions survive 8 bits.
+#[test]
+fn every_model_goes_on_the_grid() {
+    let (mut equal, mut total) = (0_usize, 0_usize);
+    for seed in 0..300 {
+        for numbers in [Numbers::Real, Numbers::Dyadic] {
+            let model = trained(seed, numbers);
+            let events = convert(&model, &Code::Graded.into()).unwrap();
+            let grid = to_grid(&events, GridOptions::default())
+                .unwrap_or_else(|e| panic!("seed {seed}: {e}\n{}", events.plan));
+            let pixels = pixels(&model, 2, seed);
+            let input = Input::Static(pixels.view());
+            let (before, _) = sites(&events.model, &input);
+            let (after, _) = sites(&grid.model, &input);
+            for (name, trace) in &before {
+                let (SiteOutput::Levels(a), SiteOutput::Levels(b)) = (&trace.output, &after[name].output) else {
+                    panic!("levels")
+                };
+                total += a.len();
+                equal += a.iter().zip(b).filter(|(a, b)| a == b).count();
+            }
+        }
+    }
+    let share = equal as f64 / total as f64;
+    println!("{:.3} % of {total} decisions are those before rounding", 100.0 * share);
+    assert!(share > 0.95, "{share}");
+}

@@ -1,0 +1,137 @@
+//! What has no exact event form is refused by name, all of it at once.
+
+use ndarray::ArrayD;
+use snn_ir::site::QuantRelu;
+use snn_ir::{Code, Conv, Form, Graph, Lif, Model, Op, PoolKind, Preprocessing, Site, Window};
+use snn_reparam::{Action, CodeChoice, Error, GridOptions, convert, to_grid};
+
+fn act(site: Site) -> Op {
+    Op::Activation { site, code: None }
+}
+
+fn model(graph: Graph) -> Model {
+    let weights = graph.initial_weights(1).unwrap();
+    let preprocessing = Preprocessing::new(vec![128; 2], vec![64.0; 2]);
+    Model { form: Form::Trained, graph, weights, time_steps: 2, preprocessing, classes: Vec::new() }
+}
+
+/// `image → conv → (body) → global average → linear → head`; the body gets the name of the convolution and returns that of its output.
+fn network(body: impl FnOnce(&mut Graph, &str) -> String) -> Model {
+    let mut graph = Graph::default();
+    let image = graph.push("image", Op::Input { shape: vec![2, 6, 6] }, &[]);
+    let conv = graph.push("conv", Op::Conv(Conv::square(3, 3, 1)), &[&image]);
+    let end = body(&mut graph, &conv);
+    let pool = graph.push("pool", Op::GlobalPool { pool: PoolKind::Average }, &[&end]);
+    let scores = graph.push("fc", Op::Linear { features: 4, bias: true }, &[&pool]);
+    graph.push("head", Op::TimeMean, &[&scores]);
+    model(graph)
+}
+
+fn refused(model: &Model, code: Code) -> Vec<String> {
+    match convert(model, &code.into()) {
+        Err(Error::Refused(plan)) => plan
+            .entries
+            .iter()
+            .filter(|e| e.action == Action::Refused)
+            .map(|e| format!("{}: {}", e.node, e.detail))
+            .collect(),
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+#[test]
+fn a_plain_relu_has_no_finite_spike_code_and_no_place_on_the_grid() {
+    let model = network(|graph, conv| graph.push("act", act(Site::Relu), &[conv]));
+    let reasons = refused(&model, Code::Unary);
+    assert!(reasons.len() == 1 && reasons[0].contains("act: ") && reasons[0].contains("graded"), "{reasons:?}");
+    let graded = convert(&model, &Code::Graded.into()).unwrap();
+    let error = to_grid(&graded, GridOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("act (relu)") && error.contains("quant_relu"), "{error}");
+}
+
+#[test]
+fn norms_fold_only_into_the_layer_before_them() {
+    let model = network(|graph, conv| {
+        let act = graph.push("act", act(Site::Lif(Lif::default())), &[conv]);
+        let norm = graph.push("norm", Op::BatchNorm { eps: 1e-5 }, &[&act]);
+        let conv = graph.push("conv2", Op::Conv(Conv::square(3, 3, 1)), &[&norm]);
+        graph.push("act2", self::act(Site::Lif(Lif::default())), &[&conv])
+    });
+    let reasons = refused(&model, Code::Unary);
+    assert!(reasons[0].starts_with("norm: its input `act`"), "{reasons:?}");
+}
+
+#[test]
+fn a_norm_beside_another_reader_is_refused() {
+    let model = network(|graph, conv| {
+        let norm = graph.push("norm", Op::BatchNorm { eps: 1e-5 }, &[conv]);
+        let sum = graph.push("sum", Op::Add, &[&norm, conv]);
+        graph.push("act", act(Site::Lif(Lif::default())), &[&sum])
+    });
+    let reasons = refused(&model, Code::Unary);
+    assert!(reasons[0].contains("2 readers"), "{reasons:?}");
+}
+
+#[test]
+fn real_values_never_enter_a_convolution() {
+    let model = network(|graph, conv| {
+        let again = graph.push("conv2", Op::Conv(Conv::square(3, 1, 1)), &[conv]);
+        graph.push("act", act(Site::Lif(Lif::default())), &[&again])
+    });
+    let reasons = refused(&model, Code::Unary);
+    assert!(reasons[0].starts_with("conv2: it reads `conv`, a current"), "{reasons:?}");
+}
+
+#[test]
+fn max_pooling_of_a_sum_of_streams_is_refused() {
+    let model = network(|graph, conv| {
+        let a = graph.push("a", act(Site::QuantRelu(QuantRelu::default())), &[conv]);
+        let b = graph.push("b", act(Site::Lif(Lif::default())), &[conv]);
+        let sum = graph.push("sum", Op::Add, &[&a, &b]);
+        graph.push("max", Op::Pool { pool: PoolKind::Max, window: Window::square(2) }, &[&sum])
+    });
+    let reasons = refused(&model, Code::Unary);
+    assert!(reasons.iter().any(|r| r.starts_with("max: ")), "{reasons:?}");
+}
+
+#[test]
+fn codes_for_sites_that_do_not_exist_are_refused() {
+    let model = network(|graph, conv| graph.push("act", act(Site::Lif(Lif::default())), &[conv]));
+    let mut codes = CodeChoice::from(Code::Unary);
+    codes.sites.insert("act".into(), Code::Graded);
+    codes.sites.insert("nowhere".into(), Code::Graded);
+    let Err(Error::Refused(plan)) = convert(&model, &codes) else { panic!("expected a refusal") };
+    assert_eq!(plan.entries.iter().filter(|e| e.action == Action::Refused).count(), 2);
+}
+
+#[test]
+fn a_converted_model_is_not_converted_again() {
+    let model = network(|graph, conv| graph.push("act", act(Site::Lif(Lif::default())), &[conv]));
+    let events = convert(&model, &Code::Unary.into()).unwrap();
+    assert!(matches!(convert(&events.model, &Code::Unary.into()), Err(Error::Form { expected: "trained", .. })));
+    let grid = to_grid(&events, GridOptions::default()).unwrap();
+    assert!(matches!(to_grid(&grid, GridOptions::default()), Err(Error::Form { expected: "events", .. })));
+}
+
+/// Every node of the converted graph is listed.
+#[test]
+fn the_plan_speaks_of_every_node() {
+    let model = network(|graph, conv| {
+        let a = graph.push("a", act(Site::QuantRelu(QuantRelu::default())), &[conv]);
+        let next = graph.push("conv2", Op::Conv(Conv::square(3, 3, 1)), &[&a]);
+        let norm = graph.push("norm", Op::BatchNorm { eps: 1e-5 }, &[&next]);
+        let sum = graph.push("sum", Op::Add, &[&norm, &a]);
+        graph.push("b", act(Site::Lif(Lif::default())), &[&sum])
+    });
+    let events = convert(&model, &Code::BitPlane.into()).unwrap();
+    for node in events.model.graph.nodes.iter().chain(&model.graph.nodes) {
+        assert!(
+            events.plan.entries.iter().any(|entry| entry.node == node.name),
+            "{} is missing:\n{}",
+            node.name,
+            events.plan
+        );
+    }
+    let identity = events.model.weights["sum.identity.weight"].to_f64();
+    assert_eq!(identity, ArrayD::from_elem(vec![3], 0.8_f32 as f64), "the step of the site, merged");
+}
