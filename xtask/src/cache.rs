@@ -15,12 +15,9 @@ use fs_err as fs;
 pub(crate) fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
     let set = |name| variable(name).filter(|value| !value.is_empty());
     if let Some(own) = set("SNN_CACHE_DIR") {
-        return std::path::absolute(&own)
-            .with_context(|| format!("SNN_CACHE_DIR={} is not a path", own.display()));
+        return std::path::absolute(&own).with_context(|| format!("SNN_CACHE_DIR={} is not a path", own.display()));
     }
-    let xdg = set("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
+    let xdg = set("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || set("HOME").map(|home| Path::new(&home).join(".cache"));
     xdg.or_else(home)
         .map(|cache| cache.join("snn"))
@@ -38,17 +35,12 @@ pub(crate) struct Lock {
 impl Lock {
     /// Waits for the lock; calls `waiting` once if another process has it.
     pub(crate) fn acquire(path: &Path, waiting: impl FnOnce()) -> Result<Self> {
-        let (file, _) = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)?
-            .into_parts();
+        let (file, _) = fs::OpenOptions::new().create(true).append(true).open(path)?.into_parts();
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 waiting();
-                file.lock()
-                    .with_context(|| format!("cannot lock {}", path.display()))?;
+                file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));

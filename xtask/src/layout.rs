@@ -4,7 +4,7 @@
 //! or cut short, without reading half a gigabyte.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -25,11 +25,7 @@ pub(crate) enum Damage {
     /// A file is not there.
     Missing(PathBuf),
     /// A file has another size than it had.
-    Size {
-        path: PathBuf,
-        expected: u64,
-        found: u64,
-    },
+    Size { path: PathBuf, expected: u64, found: u64 },
 }
 
 impl fmt::Display for Damage {
@@ -39,15 +35,9 @@ impl fmt::Display for Damage {
             Self::NoManifest => write!(f, "{MANIFEST} is missing or cut short"),
             Self::OtherVersion { found } => write!(f, "it is another version ({found})"),
             Self::Missing(path) => write!(f, "{} is missing", path.display()),
-            Self::Size {
-                path,
-                expected,
-                found,
-            } => write!(
-                f,
-                "{} has {found} bytes instead of {expected}",
-                path.display()
-            ),
+            Self::Size { path, expected, found } => {
+                write!(f, "{} has {found} bytes instead of {expected}", path.display())
+            }
         }
     }
 }
@@ -59,9 +49,9 @@ pub(crate) fn seal(folder: &Path, version: &str) -> Result<()> {
     files.sort();
     let mut text = format!("{version}\n");
     for (path, size) in &files {
-        text += &format!("{size} {path}\n");
+        writeln!(text, "{size} {path}")?;
     }
-    text += &format!("end {}\n", files.len());
+    writeln!(text, "end {}", files.len())?;
     let path = folder.join(MANIFEST);
     fs::write(&path, text)?;
     fs::File::open(&path)?.sync_all()?;
@@ -92,31 +82,21 @@ pub(crate) fn check(folder: &Path, version: &str) -> Result<(), Damage> {
     };
     let (first, rest) = text.split_once('\n').ok_or(Damage::NoManifest)?;
     if first != version {
-        return Err(Damage::OtherVersion {
-            found: first.to_owned(),
-        });
+        return Err(Damage::OtherVersion { found: first.to_owned() });
     }
     let mut seen = 0;
     for line in rest.lines() {
         let (left, right) = line.split_once(' ').ok_or(Damage::NoManifest)?;
         if left == "end" {
             let whole = right.parse() == Ok(seen);
-            return if whole {
-                Ok(())
-            } else {
-                Err(Damage::NoManifest)
-            };
+            return if whole { Ok(()) } else { Err(Damage::NoManifest) };
         }
         let expected: u64 = left.parse().map_err(|_| Damage::NoManifest)?;
         let path = PathBuf::from(right);
         match fs::metadata(folder.join(&path)) {
             Err(_) => return Err(Damage::Missing(path)),
             Ok(metadata) if metadata.len() != expected => {
-                return Err(Damage::Size {
-                    path,
-                    expected,
-                    found: metadata.len(),
-                });
+                return Err(Damage::Size { path, expected, found: metadata.len() });
             }
             Ok(_) => seen += 1,
         }
@@ -163,10 +143,7 @@ mod tests {
         let Err(damage) = check(folder.path(), VERSION) else {
             anyhow::bail!("not noticed");
         };
-        assert_eq!(
-            damage.to_string(),
-            "lib/libc10.so has 4 bytes instead of 10"
-        );
+        assert_eq!(damage.to_string(), "lib/libc10.so has 4 bytes instead of 10");
         Ok(())
     }
 

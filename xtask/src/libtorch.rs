@@ -13,6 +13,7 @@ use fs_err as fs;
 
 use crate::{
     cache::{self, Lock},
+    described,
     layout::{self, Damage},
     own, pip,
     wheel::{LINKS, TORCH_VERSION, WHEELS, Wheel},
@@ -25,8 +26,8 @@ const LAYOUT: &str = "libtorch 2.11.0 from torch 2.11.0, cudart 13.0.96, cupti 1
 /// The link in the checkout; `.cargo/config.toml` names it too.
 const LINK: &str = ".libtorch";
 
-const BY_HAND: &str = "cannot set up libtorch 2.11.0. \
-By hand: set LIBTORCH to the folder of a libtorch 2.11 (it has lib/ and include/)";
+const BY_HAND: &str = "set LIBTORCH to the folder of a libtorch of this version (it has lib/ and include/); \
+nothing is downloaded then";
 
 /// Where libtorch is.
 #[derive(Debug)]
@@ -55,7 +56,10 @@ pub(crate) fn ensure(root: &Path, reuse: Reuse) -> Result<Libtorch> {
         own::check(&folder)?;
         return Ok(Libtorch::Own(folder));
     }
-    let folder = provision(reuse).context(BY_HAND)?;
+    let folder = provision(reuse).map_err(|error| {
+        let told = described(&error.context(format!("cannot set up libtorch {TORCH_VERSION}")));
+        anyhow!("{told}\n  by hand: {BY_HAND}")
+    })?;
     point(&link, &folder)?;
     Ok(Libtorch::Linked(folder))
 }
@@ -68,21 +72,14 @@ fn provision(reuse: Reuse) -> Result<PathBuf> {
         return Ok(folder);
     }
     ensure!(
-        cfg!(all(
-            target_os = "linux",
-            target_arch = "x86_64",
-            target_env = "gnu"
-        )),
+        cfg!(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")),
         "the wheels that it is made from are for x86-64 Linux with glibc, and this is {} {}",
         env::consts::ARCH,
         env::consts::OS
     );
     fs::create_dir_all(&cache)?;
     let _lock = Lock::acquire(&cache.join(format!("{FOLDER}.lock")), || {
-        eprintln!(
-            "waiting: another process is setting libtorch up in {}",
-            cache.display()
-        );
+        eprintln!("waiting: another process is setting libtorch up in {}", cache.display());
     })?;
     match layout::check(&folder, LAYOUT) {
         Ok(()) if reuse == Reuse::IfSound => return Ok(folder),
@@ -124,10 +121,7 @@ fn build(partial: &Path, folder: &Path) -> Result<()> {
 fn obtain(wheel: &Wheel, partial: &Path, path: &Path) -> Result<()> {
     let pinned = wheel.requirement;
     if path.exists() && wheel.verify(path).is_ok() {
-        eprintln!(
-            "downloaded {:>6} MB  {pinned} (before)",
-            megabytes(wheel.size)
-        );
+        eprintln!("downloaded {:>6} MB  {pinned} (before)", megabytes(wheel.size));
         return Ok(());
     }
     // pip may outlive a killed run, so it never writes to the place that is read.
@@ -166,7 +160,7 @@ fn if_full(error: anyhow::Error, partial: &Path) -> anyhow::Error {
         .any(|cause| cause.kind() == ErrorKind::StorageFull);
     if full {
         error.context(format!(
-            "the disk is full: 1.7 GB are needed below {} for a while, 0.5 GB stay; \
+            "the disk is full: 1.1 GB are needed below {} for a while, 0.5 GB stay; \
              make room, or set SNN_CACHE_DIR to a folder on another disk",
             partial.display()
         ))
@@ -212,7 +206,6 @@ mod tests {
     #[test]
     fn names_and_pins_agree_on_the_version() {
         assert!(FOLDER.contains(TORCH_VERSION) && LAYOUT.contains(TORCH_VERSION));
-        assert!(BY_HAND.contains(TORCH_VERSION));
         let pinned = format!("torch=={TORCH_VERSION}");
         assert!(WHEELS.iter().any(|wheel| wheel.requirement == pinned));
         for wheel in &WHEELS {

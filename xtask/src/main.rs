@@ -2,10 +2,7 @@
 //!
 //! Exit codes: 0 it worked, 1 the demo or a test failed, 2 wrong usage or libtorch could not be set up.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "a command-line program that reports its progress"
-)]
+#![expect(clippy::print_stderr, reason = "a command-line program that reports its progress")]
 
 mod cache;
 mod layout;
@@ -45,13 +42,16 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
-            for cause in error.chain().skip(1) {
-                eprintln!("  because: {cause}");
-            }
+            eprintln!("error: {}", described(&error));
             ExitCode::from(EXIT_USAGE_OR_SETUP)
         }
     }
+}
+
+/// The error and what caused it, a line each.
+fn described(error: &anyhow::Error) -> String {
+    let lines: Vec<String> = error.chain().map(ToString::to_string).collect();
+    lines.join("\n  because: ")
 }
 
 fn run(arguments: &[OsString]) -> Result<ExitCode> {
@@ -99,18 +99,10 @@ fn cargo(arguments: &[&str], rest: &[OsString]) -> Result<ExitCode> {
         // `.cargo/config.toml` has put LIBTORCH into our environment and will do so again: the child then sees what it
         // would see without us, so that torch-sys is not built twice.
         Libtorch::Linked(_) => child.env_remove("LIBTORCH"),
-        Libtorch::Own(folder) => child
-            .env("LD_LIBRARY_PATH", library_path(&folder)?)
-            .env("LIBTORCH", folder),
+        Libtorch::Own(folder) => child.env("LD_LIBRARY_PATH", library_path(&folder)?).env("LIBTORCH", folder),
     };
-    let status = child
-        .status()
-        .with_context(|| format!("cannot start {}", Path::new(&program).display()))?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(EXIT_CHILD_FAILED)
-    })
+    let status = child.status().with_context(|| format!("cannot start {}", Path::new(&program).display()))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CHILD_FAILED) })
 }
 
 /// `LD_LIBRARY_PATH` with the libraries of `libtorch` first. The runner in `.cargo/config.toml` does the same for programs
@@ -118,9 +110,8 @@ fn cargo(arguments: &[&str], rest: &[OsString]) -> Result<ExitCode> {
 fn library_path(libtorch: &Path) -> Result<OsString> {
     let lib = libtorch.join("lib");
     let before = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let others = env::split_paths(&before)
-        .filter(|path| !path.as_os_str().is_empty() && *path != lib)
-        .collect::<Vec<PathBuf>>();
+    let others =
+        env::split_paths(&before).filter(|path| !path.as_os_str().is_empty() && *path != lib).collect::<Vec<PathBuf>>();
     env::join_paths(std::iter::once(lib.clone()).chain(others))
         .with_context(|| format!("{} cannot stand in a search path", lib.display()))
 }

@@ -37,22 +37,14 @@ pub(crate) fn check(folder: &Path) -> Result<()> {
 }
 
 fn look(folder: &Path) -> Result<()> {
-    for file in [
-        "lib/libtorch_cpu.so",
-        "include/torch/csrc/api/include/torch/torch.h",
-    ] {
+    for file in ["lib/libtorch_cpu.so", "include/torch/csrc/api/include/torch/torch.h"] {
         ensure!(folder.join(file).exists(), "it has no {file}");
     }
     // torch-sys looks at `build-version` only, which an installed Python package does not have.
-    let header = fs::read_to_string(folder.join("include/torch/headeronly/version.h"))
-        .context("its version cannot be told")?;
+    let header =
+        fs::read_to_string(folder.join("include/torch/headeronly/version.h")).context("its version cannot be told")?;
     let number = |name| defined(&header, name).unwrap_or("?");
-    let found = [
-        number("TORCH_VERSION_MAJOR"),
-        number("TORCH_VERSION_MINOR"),
-        number("TORCH_VERSION_PATCH"),
-    ]
-    .join(".");
+    let found = [number("TORCH_VERSION_MAJOR"), number("TORCH_VERSION_MINOR"), number("TORCH_VERSION_PATCH")].join(".");
     ensure!(
         found == TORCH_VERSION || std::env::var_os("LIBTORCH_BYPASS_VERSION_CHECK").is_some(),
         "it is version {found}, and tch needs {TORCH_VERSION}"

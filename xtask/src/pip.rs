@@ -28,15 +28,11 @@ const PINNED_PLATFORM: [&str; 8] = [
 /// Says what was tried, what kind of failure it was, and pip's last error line.
 pub(crate) fn download(requirement: &str, folder: &Path) -> Result<()> {
     fetch(requirement, folder)
-        .with_context(|| format!("tried `python3 -m pip download --no-deps {requirement}`"))
+        .with_context(|| format!("`python3 -m pip download --no-deps {requirement}` did not work"))
 }
 
 fn fetch(requirement: &str, folder: &Path) -> Result<()> {
-    let bar = if io::stderr().is_terminal() {
-        "--progress-bar=on"
-    } else {
-        "--progress-bar=off"
-    };
+    let bar = if io::stderr().is_terminal() { "--progress-bar=on" } else { "--progress-bar=off" };
     let child = Command::new("python3")
         .args(["-m", "pip", "download", "--no-deps", "--no-input"])
         .args(["--disable-pip-version-check", bar])
@@ -106,10 +102,7 @@ impl Failure {
 
     fn classify(said: &[String]) -> Self {
         let says = |sign: &&str| said.iter().any(|line| line.contains(*sign));
-        Self::SIGNS
-            .into_iter()
-            .find(|(_, signs)| signs.iter().any(says))
-            .map_or(Self::Other, |(failure, _)| failure)
+        Self::SIGNS.into_iter().find(|(_, signs)| signs.iter().any(says)).map_or(Self::Other, |(failure, _)| failure)
     }
 }
 
@@ -117,7 +110,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoPip => "this python3 has no pip",
-            Self::DiskFull => "the disk is full",
+            Self::DiskFull => "the disk is full; make room, or set SNN_CACHE_DIR to a folder on another disk",
             Self::Certificate => "the certificate of pip's index is not trusted",
             Self::NoNetwork => "pip's index cannot be reached",
             Self::NoSuchWheel => "pip's index does not have this wheel",
@@ -129,7 +122,7 @@ impl fmt::Display for Failure {
 fn last_error(said: &[String]) -> &str {
     let spoken = || said.iter().rev().map(|line| line.trim());
     spoken()
-        .find(|line| line.starts_with("ERROR"))
+        .find(|line| line.starts_with("ERROR") && *line != "ERROR: Exception:") // which heads a traceback
         .or_else(|| spoken().find(|line| !line.is_empty()))
         .unwrap_or("it said nothing")
 }
@@ -152,10 +145,7 @@ mod tests {
              ERROR: No matching distribution found for torch==2.11.0\n",
         );
         assert_eq!(Failure::classify(&said), Failure::NoNetwork);
-        assert_eq!(
-            last_error(&said),
-            "ERROR: No matching distribution found for torch==2.11.0"
-        );
+        assert_eq!(last_error(&said), "ERROR: No matching distribution found for torch==2.11.0");
     }
 
     #[test]
@@ -166,18 +156,12 @@ mod tests {
                 "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
                 Failure::DiskFull,
             ),
-            (
-                "ERROR: No matching distribution found for torch==2.11.0",
-                Failure::NoSuchWheel,
-            ),
+            ("ERROR: No matching distribution found for torch==2.11.0", Failure::NoSuchWheel),
             (
                 "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed'))",
                 Failure::Certificate,
             ),
-            (
-                "ERROR: Could not find an activated virtualenv (required).",
-                Failure::Other,
-            ),
+            ("ERROR: Could not find an activated virtualenv (required).", Failure::Other),
             ("", Failure::Other),
         ] {
             assert_eq!(Failure::classify(&lines(text)), expected, "{text}");

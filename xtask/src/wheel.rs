@@ -59,10 +59,8 @@ pub(crate) const WHEELS: [Wheel; 3] = [
 
 /// Names that the linker asks for and that lead to files of [`WHEELS`]. The wheel's own `libtorch.so` is empty, but needs
 /// the half gigabyte of `libtorch_cuda.so`.
-pub(crate) const LINKS: [(&str, &str); 2] = [
-    ("lib/libtorch.so", "libtorch_cpu.so"),
-    ("lib/libgomp.so", "libgomp.so.1"),
-];
+pub(crate) const LINKS: [(&str, &str); 2] =
+    [("lib/libtorch.so", "libtorch_cpu.so"), ("lib/libgomp.so", "libgomp.so.1")];
 
 impl Wheel {
     /// The name under which the file is kept.
@@ -119,8 +117,7 @@ impl Wheel {
                 fs::create_dir_all(parent)?;
             }
             let mut file = fs::File::create(&target)?;
-            written += io::copy(&mut entry, &mut file)
-                .with_context(|| format!("cannot write {}", target.display()))?;
+            written += io::copy(&mut entry, &mut file).with_context(|| format!("cannot write {}", target.display()))?;
             if !self.take[rule].0.ends_with('/') {
                 file.sync_all()?; // the libraries; for ten thousand headers it would take minutes
             }
@@ -144,14 +141,11 @@ fn sha256(path: &Path) -> Result<String> {
         }
         hasher.update(&buffer[..length]);
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        }))
+    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
 }
 
 #[cfg(test)]
