@@ -8,6 +8,7 @@ mod fold;
 mod grid;
 mod merge;
 mod plan;
+pub mod proof;
 mod units;
 pub mod verify;
 

@@ -155,16 +155,28 @@ impl Comparison {
 
     /// Why the demanded level does not hold, one reason each; empty if it holds.
     pub fn failures(&self) -> Vec<String> {
+        let mut failures = self.differences();
+        failures.extend(self.silences());
+        failures
+    }
+
+    /// Sites that were silent on every sample: a silent network is trivially equal.
+    fn silences(&self) -> Vec<String> {
+        let pair = format!("{} against {}", self.reference, self.candidate);
+        let silent = self.sites.iter().filter(|site| site.active == 0);
+        silent
+            .map(|site| {
+                format!("{pair}: site `{}` was silent on every sample, so that nothing was shown for it", site.site)
+            })
+            .collect()
+    }
+
+    /// What differs more than the level allows.
+    fn differences(&self) -> Vec<String> {
         let mut failures = Vec::new();
         let pair = format!("{} against {}", self.reference, self.candidate);
         if self.samples == 0 {
             failures.push(format!("{pair}: no samples were compared"));
-        }
-        for site in self.sites.iter().filter(|site| site.active == 0) {
-            failures.push(format!(
-                "{pair}: site `{}` was silent on every sample, so that nothing was shown for it",
-                site.site
-            ));
         }
         if self.level != Level::Agreement && self.flips > 0 {
             let first = self.sites.iter().find(|site| site.flips > 0).map_or("", |site| site.site.as_str());
@@ -231,7 +243,10 @@ impl Report {
         other_failures: Vec<String>,
     ) -> Self {
         let mut failures = other_failures;
-        failures.extend(comparisons.iter().flat_map(Comparison::failures));
+        let samples = comparisons.iter().map(|c| c.samples).max().unwrap_or(0);
+        failures.extend(comparisons.iter().flat_map(Comparison::differences));
+        // Every site must be exercised where all samples ran, not in the naive evaluator's few.
+        failures.extend(comparisons.iter().filter(|c| c.samples == samples).flat_map(Comparison::silences));
         let drop = accuracy_reference - accuracy_converted;
         // Not a number fails, too.
         if drop.is_nan() || drop > max_drop {
@@ -239,10 +254,15 @@ impl Report {
         }
         Self {
             level,
-            samples: comparisons.iter().map(|c| c.samples).max().unwrap_or(0),
+            samples,
             flips: comparisons.iter().map(|c| c.flips).sum(),
             sites: comparisons.iter().map(|c| c.sites.len()).max().unwrap_or(0),
-            active_sites: comparisons.iter().map(Comparison::active_sites).min().unwrap_or(0),
+            active_sites: comparisons
+                .iter()
+                .filter(|c| c.samples == samples)
+                .map(Comparison::active_sites)
+                .min()
+                .unwrap_or(0),
             accuracy_reference,
             accuracy_converted,
             max_drop,
