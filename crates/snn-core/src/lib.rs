@@ -1,1 +1,25 @@
-//! Spiking neurons, surrogate gradients and the libtorch interpreter of the graph
+#![doc = include_str!("../README.md")]
+
+pub mod convert;
+pub mod error;
+pub mod evaluator;
+mod grid;
+mod grid_site;
+pub mod lif;
+pub mod network;
+pub mod quant_relu;
+mod real_site;
+mod record;
+mod stateless;
+mod straight_through;
+pub mod surrogate;
+mod walk;
+
+pub use convert::Pixels;
+pub use error::{Error, Result};
+pub use evaluator::Libtorch;
+pub use lif::LifState;
+pub use network::{Forward, Mode, Network, Parameter};
+pub use record::FiringRate;
+/// The version of tch whose tensors this crate takes and returns.
+pub use tch;

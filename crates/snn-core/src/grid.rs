@@ -1,0 +1,226 @@
+//! The forward pass on the grid (eqs. 12 and 13).
+//!
+//! Only convolutions, linear layers and sums over windows may run in single precision, and only where every partial sum is proved to stay below 2²⁴; all
+//! else runs in double precision, where 2⁵³ is out of reach. So every value is an exact integer whatever the order of summation.
+
+use crate::convert::{Pixels, weight};
+use crate::error::{Error, Result};
+use crate::grid_site::{WIDE, grid_lif, grid_quant_relu};
+use crate::record::{Emission, Record};
+use crate::stateless::{convolve, merged_pixels, per_channel, refused, split_time, stateless};
+use crate::walk::{Value, walk};
+use snn_ir::streams::{F32_EXACT, Kind as StreamKind, Streams};
+use snn_ir::{Form, Graph, Model, Op, Resolved, Site, Surrogate};
+use tch::{Device, Kind, Tensor};
+
+/// A model on the grid, as tensors of integers.
+#[derive(Debug)]
+pub(crate) struct Grid {
+    pub(crate) graph: Graph,
+    pub(crate) resolved: Resolved,
+    pub(crate) time_steps: usize,
+    pub(crate) device: Device,
+    mean: Tensor,
+    constants: Vec<Constants>,
+    /// Kind of what each node yields.
+    kinds: Vec<Kind>,
+    /// Kind in which each node sums.
+    sums: Vec<Kind>,
+    surrogate: Surrogate,
+}
+
+/// The integers of one node.
+#[derive(Debug)]
+enum Constants {
+    None,
+    /// Of a convolution or linear layer; the multiplier is absent if it is 1 everywhere.
+    Synapse {
+        weight: Tensor,
+        bias: Option<Tensor>,
+        multiplier: Option<Tensor>,
+    },
+    Scale(Tensor),
+    Threshold(Tensor),
+    Thresholds(Vec<Tensor>),
+}
+
+/// Weight and bias that stand in for a node's own, in fine-tuning: integers with a gradient.
+pub(crate) struct Substitute {
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Option<Tensor>,
+}
+
+impl Grid {
+    /// Takes a model to a device.
+    pub(crate) fn new(model: &Model, device: Device) -> Result<Self> {
+        if !matches!(model.form, Form::Grid { .. }) {
+            return Err(Error::Argument { what: "form", expected: "grid".into(), found: model.form.label().into() });
+        }
+        let resolved = model.validate()?;
+        let streams = Streams::of(model, &resolved)?;
+        let narrow = |bound: f64| if bound < F32_EXACT { Kind::Float } else { WIDE };
+        let kinds: Vec<Kind> = streams
+            .kinds
+            .iter()
+            .zip(&streams.bounds)
+            .map(|(kind, bounds)| match kind {
+                StreamKind::Current => WIDE,
+                StreamKind::Pixels | StreamKind::Events => narrow(bounds.iter().copied().fold(0.0, f64::max)),
+            })
+            .collect();
+        let sums: Vec<Kind> = streams.sums.iter().map(|&sum| narrow(sum)).collect();
+        let mean: Vec<f64> = model.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
+        let mut grid = Self {
+            graph: model.graph.clone(),
+            resolved,
+            time_steps: model.time_steps,
+            device,
+            mean: Tensor::f_from_slice(&mean)?.f_to(device)?,
+            constants: Vec::new(),
+            kinds,
+            sums,
+            surrogate: Surrogate::default(),
+        };
+        grid.constants =
+            (0..grid.graph.nodes.len()).map(|index| grid.load(model, index)).collect::<Result<Vec<_>>>()?;
+        Ok(grid)
+    }
+
+    pub(crate) fn set_surrogate(&mut self, surrogate: Surrogate) {
+        self.surrogate = surrogate;
+    }
+
+    /// Kind in which a synapse sums.
+    pub(crate) fn sum_kind(&self, index: usize) -> Kind {
+        self.sums[index]
+    }
+
+    fn load(&self, model: &Model, index: usize) -> Result<Constants> {
+        let node = &self.graph.nodes[index];
+        let part = |part: &str, kind| {
+            let values = snn_ir::weights::get(&model.weights, &format!("{}.{part}", node.name))?;
+            weight(values, kind, self.device)
+        };
+        // In a shape that broadcasts over what the node reads or yields.
+        let channels = |values: &Tensor| -> Result<Tensor> {
+            let spatial = self.resolved.nodes[index].shape.len() > 1;
+            Ok(values.f_view(if spatial { &[1, -1, 1, 1][..] } else { &[1, -1][..] })?)
+        };
+        Ok(match &node.op {
+            Op::Conv(_) | Op::Linear { .. } => {
+                let has_bias = match &node.op {
+                    Op::Conv(conv) => conv.bias,
+                    Op::Linear { bias, .. } => *bias,
+                    _ => false,
+                };
+                let multiplier = part("multiplier", WIDE)?;
+                let unit = multiplier.f_eq(1.0)?.f_all()?.f_int64_value(&[])? != 0;
+                Constants::Synapse {
+                    weight: part("weight", self.sums[index])?,
+                    bias: if has_bias { Some(channels(&part("bias", WIDE)?)?) } else { None },
+                    multiplier: if unit { None } else { Some(channels(&multiplier)?) },
+                }
+            }
+            Op::Scale => Constants::Scale(channels(&part("weight", WIDE)?)?),
+            Op::Activation { site: Site::GridLif(_), .. } => Constants::Threshold(channels(&part("threshold", WIDE)?)?),
+            Op::Activation { site: Site::GridQuantRelu { .. }, .. } => {
+                let levels = part("thresholds", WIDE)?.f_unbind(0)?;
+                Constants::Thresholds(levels.iter().map(channels).collect::<Result<_>>()?)
+            }
+            Op::Activation { .. }
+            | Op::Input { .. }
+            | Op::BatchNorm { .. }
+            | Op::Pool { .. }
+            | Op::GlobalPool { .. }
+            | Op::Flatten
+            | Op::Add
+            | Op::Concat
+            | Op::TimeMean => Constants::None,
+        })
+    }
+
+    /// `Σ_t J[t]` of the head, `[B, classes]`, without gradient.
+    pub(crate) fn evaluate(&self, pixels: &Pixels, record: Option<&mut dyn Record>) -> Result<Tensor> {
+        tch::no_grad(|| self.run(pixels, record, &|_| None))
+    }
+
+    /// `Σ_t J[t]` of the head, `[B, classes]`, with `substitutes` in place of the weights of the nodes it knows.
+    pub(crate) fn run<'s>(
+        &self,
+        pixels: &Pixels,
+        mut record: Option<&mut dyn Record>,
+        substitutes: &dyn Fn(usize) -> Option<&'s Substitute>,
+    ) -> Result<Tensor> {
+        let input = self.input(pixels)?;
+        let scores = walk(&self.graph, &self.resolved, input, |index, inputs| {
+            let node = &self.graph.nodes[index];
+            let x = &inputs[0];
+            match (&node.op, &self.constants[index]) {
+                (Op::Conv(_) | Op::Linear { .. }, Constants::Synapse { weight, bias, multiplier }) => {
+                    let (weight, bias) = match substitutes(index) {
+                        Some(substitute) => (&substitute.weight, substitute.bias.as_ref()),
+                        None => (weight, bias.as_ref()),
+                    };
+                    let events = x.data.f_to_kind(self.sums[index])?;
+                    let sum = match &node.op {
+                        Op::Conv(conv) => convolve(&events, weight, None, conv)?,
+                        _ => events.f_linear::<&Tensor>(weight, None)?,
+                    };
+                    let mut current = sum.f_to_kind(WIDE)?;
+                    if let Some(multiplier) = multiplier {
+                        current = current.f_mul(multiplier)?;
+                    }
+                    if let Some(bias) = bias {
+                        current = current.f_add(bias)?;
+                    }
+                    Ok(x.with(current))
+                }
+                (Op::Scale, Constants::Scale(scale)) => Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?)),
+                (Op::Activation { site: Site::GridLif(lif), .. }, Constants::Threshold(threshold)) => {
+                    let kind = self.kinds[index];
+                    let value = grid_lif(lif, threshold, x, self.time_steps, self.surrogate, kind)?;
+                    self.note(index, &value, &mut record)?;
+                    Ok(value)
+                }
+                (Op::Activation { site: Site::GridQuantRelu { .. }, .. }, Constants::Thresholds(thresholds)) => {
+                    let value = grid_quant_relu(thresholds, x, self.kinds[index])?;
+                    self.note(index, &value, &mut record)?;
+                    Ok(value)
+                }
+                (Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat, _) => {
+                    let kind = self.kinds[index];
+                    let same = inputs.iter().map(|value| Ok(value.with(value.data.f_to_kind(kind)?)));
+                    stateless(node, &same.collect::<Result<Vec<_>>>()?)
+                }
+                _ => Err(refused(node, "does not exist on the grid")),
+            }
+        })?;
+        let steps = scores.steps;
+        let sum = split_time(&scores.data, steps)?.f_sum_dim_intlist([0_i64].as_slice(), false, WIDE)?;
+        Ok(if steps == self.time_steps { sum } else { sum.f_mul_scalar(self.time_steps as f64)? })
+    }
+
+    fn note(&self, index: usize, value: &Value, record: &mut Option<&mut dyn Record>) -> Result<()> {
+        let info = &self.resolved.nodes[index];
+        match record {
+            Some(record) => record.site(&Emission {
+                site: &info.name,
+                output: &value.data,
+                values: false,
+                steps: value.steps,
+                shape: &info.shape,
+                ties: 0,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Eq. 1 with deviation 1.
+    fn input(&self, pixels: &Pixels) -> Result<Value> {
+        let shape = &self.resolved.nodes[0].shape;
+        pixels.check(shape, self.time_steps)?;
+        let merged = merged_pixels(pixels.tensor(), shape)?.f_to(self.device)?.f_to_kind(self.kinds[0])?;
+        let mean = per_channel(&self.mean.f_to_kind(self.kinds[0])?, &merged)?;
+        Ok(Value { data: merged.f_sub(&mean)?, steps: if pixels.varies() { self.time_steps } else { 1 } })
+    }
+}

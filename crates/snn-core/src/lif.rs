@@ -1,0 +1,176 @@
+//! Leaky integrate-and-fire on tensors (eq. 8).
+
+use crate::error::{Error, Result};
+use crate::surrogate::spike;
+use snn_ir::site::ResetGradient;
+use snn_ir::{Leak, Lif, Reset};
+use tch::Tensor;
+
+/// What a LIF neuron carries from one macro-step to the next. A value: passed in, returned, absent at rest.
+#[derive(Debug)]
+pub struct LifState {
+    /// Membrane after the reset, `u⁺[t]`, of the shape of a current.
+    pub membrane: Tensor,
+}
+
+/// One macro-step of a LIF neuron (eq. 8): `u = v_r + λ·(u⁺ − v_r) + I`, a spike where `u ≥ θ`, then the reset.
+///
+/// `leak` is the learned `a` of PLIF, `λ = 1/(1 + e^(−a))`; a neuron with a fixed leak ignores it, and without it PLIF has its initial leak. The product is rounded
+/// before the sum.
+///
+/// # Shapes
+/// `leak` `[1]`; `current` and the membrane any equal shape; spikes likewise.
+///
+/// # Errors
+/// The shapes differ, or libtorch cannot allocate.
+///
+/// ```
+/// use snn_core::lif;
+/// let neuron = snn_ir::Lif::default(); // λ = ½, θ = 1, hard reset to 0
+/// let current = tch::Tensor::from_slice(&[0.75_f32, 1.0]);
+/// let (spikes, state) = lif::step(&neuron, None, &current, None)?;
+/// assert_eq!(Vec::<f32>::try_from(spikes).unwrap(), [0.0, 1.0]);
+/// let (spikes, _) = lif::step(&neuron, None, &current, Some(&state))?;
+/// assert_eq!(Vec::<f32>::try_from(spikes).unwrap(), [1.0, 1.0]);
+/// # Ok::<(), snn_core::Error>(())
+/// ```
+pub fn step(
+    lif: &Lif,
+    leak: Option<&Tensor>,
+    current: &Tensor,
+    state: Option<&LifState>,
+) -> Result<(Tensor, LifState)> {
+    let (mut spikes, state) = run(lif, leak, [current], state, true, &mut |_| Ok(()))?;
+    match (spikes.pop(), state) {
+        (Some(spikes), Some(state)) => Ok((spikes, state)),
+        _ => Err(Error::Torch("a macro-step gave no spikes".into())),
+    }
+}
+
+/// `steps` macro-steps of a LIF neuron (eq. 8).
+///
+/// # Shapes
+/// `currents` `[T, …]`, or `[1, …]` for a current that does not vary over time (it is not copied); the membrane `[…]`; spikes `[T, …]` with `T = steps`.
+///
+/// # Errors
+/// The first axis is neither 1 nor `steps`, shapes differ, or libtorch cannot allocate.
+pub fn sequence(
+    lif: &Lif,
+    leak: Option<&Tensor>,
+    currents: &Tensor,
+    steps: usize,
+    state: Option<&LifState>,
+) -> Result<(Tensor, LifState)> {
+    let slices = currents.f_unbind(0)?;
+    if steps == 0 || (slices.len() != 1 && slices.len() != steps) {
+        return Err(Error::Shape {
+            what: "currents",
+            expected: format!("[{steps}, …] or [1, …]"),
+            found: currents.size(),
+        });
+    }
+    let (spikes, state) = run(lif, leak, cycle(&slices, steps), state, true, &mut |_| Ok(()))?;
+    let state = state.ok_or_else(|| Error::Torch("a sequence of no macro-steps".into()))?;
+    Ok((Tensor::f_stack(&spikes, 0)?, state))
+}
+
+/// The slices in order, or the only one `steps` times.
+pub(crate) fn cycle(slices: &[Tensor], steps: usize) -> impl Iterator<Item = &Tensor> {
+    slices.iter().cycle().take(steps)
+}
+
+/// Leak factor of eq. 8: a number, or a tensor that has a gradient.
+enum Factor {
+    Fixed(f64),
+    Learned(Tensor),
+}
+
+impl Factor {
+    fn new(leak: Leak, parameter: Option<&Tensor>) -> Result<Self> {
+        match (leak, parameter) {
+            (Leak::Factor { factor }, _) | (Leak::Learned { initial: factor }, None) => Ok(Factor::Fixed(factor)),
+            (Leak::Learned { .. }, Some(a)) => {
+                if a.numel() != 1 {
+                    return Err(Error::Shape { what: "leak", expected: "[1]".into(), found: a.size() });
+                }
+                if a.requires_grad() {
+                    Ok(Factor::Learned(a.f_sigmoid()?))
+                } else {
+                    Ok(Factor::Fixed(snn_ir::naive::logistic(a.f_double_value(&[0])?)))
+                }
+            }
+        }
+    }
+
+    fn times(&self, membrane: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Factor::Fixed(factor) => membrane.f_mul_scalar(*factor)?,
+            Factor::Learned(factor) => membrane.f_mul(factor)?,
+        })
+    }
+
+    /// The IF neuron multiplies by nothing.
+    fn is_one(&self) -> bool {
+        matches!(self, Factor::Fixed(factor) if factor.to_bits() == 1.0_f64.to_bits())
+    }
+}
+
+/// Spikes of every macro-step, and the state after the last one unless `finish` is false. `watch` sees every `u − θ`.
+pub(crate) fn run<'c>(
+    lif: &Lif,
+    leak: Option<&Tensor>,
+    currents: impl IntoIterator<Item = &'c Tensor>,
+    state: Option<&LifState>,
+    finish: bool,
+    watch: &mut dyn FnMut(&Tensor) -> Result<()>,
+) -> Result<(Vec<Tensor>, Option<LifState>)> {
+    let factor = Factor::new(lif.leak, leak)?;
+    let rest = match lif.reset {
+        Reset::Hard { potential } => potential,
+        Reset::Soft => 0.0,
+    };
+    let mut membrane = state.map(|state| state.membrane.shallow_clone());
+    let mut spikes = Vec::new();
+    let mut currents = currents.into_iter().peekable();
+    while let Some(current) = currents.next() {
+        if let Some(membrane) = &membrane
+            && membrane.size() != current.size()
+        {
+            let expected = format!("{:?}, that of the current", current.size());
+            return Err(Error::Shape { what: "membrane", expected, found: membrane.size() });
+        }
+        let u = charge(&factor, rest, current, membrane.as_ref())?;
+        let x = u.f_sub_scalar(lif.threshold)?;
+        watch(&x)?;
+        let fired = spike(&x, lif.surrogate)?;
+        membrane = if finish || currents.peek().is_some() { Some(discharge(lif, rest, &u, &x, &fired)?) } else { None };
+        spikes.push(fired);
+    }
+    Ok((spikes, membrane.map(|membrane| LifState { membrane })))
+}
+
+/// Eq. 8, first line.
+fn charge(factor: &Factor, rest: f64, current: &Tensor, membrane: Option<&Tensor>) -> Result<Tensor> {
+    let decayed = match membrane {
+        None if rest == 0.0 => return Ok(current.shallow_clone()),
+        None => return Ok(current.f_add_scalar(rest)?),
+        Some(membrane) if rest == 0.0 && factor.is_one() => return Ok(membrane.f_add(current)?),
+        Some(membrane) if rest == 0.0 => factor.times(membrane)?,
+        Some(membrane) => factor.times(&membrane.f_sub_scalar(rest)?)?.f_add_scalar(rest)?,
+    };
+    Ok(decayed.f_add(current)?)
+}
+
+/// Eq. 8, third line.
+fn discharge(lif: &Lif, rest: f64, u: &Tensor, x: &Tensor, fired: &Tensor) -> Result<Tensor> {
+    Ok(match (lif.reset, lif.reset_gradient) {
+        (Reset::Hard { .. }, ResetGradient::Detached) => u.f_masked_fill(&x.f_detach()?.f_ge(0.0)?, rest)?,
+        // Each of the two products is exact, and one of them is zero.
+        (Reset::Hard { .. }, ResetGradient::Flowing) => {
+            let kept = u.f_mul(&fired.f_neg()?.f_add_scalar(1.0)?)?;
+            if rest == 0.0 { kept } else { kept.f_add(&fired.f_mul_scalar(rest)?)? }
+        }
+        (Reset::Soft, ResetGradient::Detached) => u.f_sub(&fired.f_detach()?.f_mul_scalar(lif.threshold)?)?,
+        (Reset::Soft, ResetGradient::Flowing) => u.f_sub(&fired.f_mul_scalar(lif.threshold)?)?,
+    })
+}

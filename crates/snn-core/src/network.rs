@@ -1,0 +1,264 @@
+//! A model as tensors: parameters, and the forward pass for training and evaluation off the grid.
+
+use crate::convert::{Pixels, array, weight};
+use crate::error::{Error, Result};
+use crate::real_site::real_site;
+use crate::record::{FiringRate, Record};
+use crate::stateless::{convolve, merged_pixels, per_channel, refused, split_time, stateless};
+use crate::walk::{Value, walk};
+use snn_ir::model::{WeightSpec, weight_specs};
+use snn_ir::{Form, Graph, Model, Op, Preprocessing, Resolved, Weights};
+use std::collections::HashMap;
+use tch::{Device, Kind, Tensor};
+
+/// Weight of a new batch in the running statistics (PyTorch's default, which all surveyed recipes keep).
+pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
+/// Smallest quantisation step that [`Network::project`] leaves.
+pub const LEAST_STEP: f64 = 1e-6;
+
+/// A network in the form `trained` or `events` on a device.
+#[derive(Debug)]
+pub struct Network {
+    form: Form,
+    graph: Graph,
+    resolved: Resolved,
+    time_steps: usize,
+    preprocessing: Preprocessing,
+    device: Device,
+    kind: Kind,
+    parameters: Vec<Parameter>,
+    index: HashMap<String, usize>,
+}
+
+/// One named tensor of a network.
+#[derive(Debug)]
+pub struct Parameter {
+    /// `<node>.<part>`.
+    pub name: String,
+    /// The tensor, which the network shares: a change in place changes the network. Requires a gradient if it is learned.
+    pub tensor: Tensor,
+    /// Whether training changes it by gradient (running statistics are not).
+    pub learned: bool,
+}
+
+/// What a forward pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Gradients; batch norm uses batch statistics and updates the running ones.
+    Train,
+    /// No gradients; batch norm uses running statistics.
+    Evaluate,
+}
+
+/// What a forward pass returns.
+#[derive(Debug)]
+pub struct Forward {
+    /// Class scores, the mean over macro-steps (eq. 7): `[B, classes]`.
+    pub logits: Tensor,
+    /// Class scores of every macro-step: `[T, B, classes]`, or `[1, B, classes]` if they do not vary.
+    pub step_logits: Tensor,
+}
+
+impl Network {
+    /// Takes a model to a device in a precision (`Float` or `Double`).
+    ///
+    /// # Errors
+    /// The model is invalid or on the grid, the kind is another one, or libtorch cannot allocate.
+    pub fn new(model: &Model, device: Device, kind: Kind) -> Result<Self> {
+        if !matches!(kind, Kind::Float | Kind::Double) {
+            let expected = "Float or Double".into();
+            return Err(Error::Argument { what: "kind", expected, found: format!("{kind:?}") });
+        }
+        if matches!(model.form, Form::Grid { .. }) {
+            let expected = "trained or events (the grid has an evaluator of its own)".into();
+            return Err(Error::Argument { what: "form", expected, found: model.form.label().into() });
+        }
+        let resolved = model.validate()?;
+        let mut network = Self {
+            form: model.form,
+            graph: model.graph.clone(),
+            resolved,
+            time_steps: model.time_steps,
+            preprocessing: model.preprocessing.clone(),
+            device,
+            kind,
+            parameters: Vec::new(),
+            index: HashMap::new(),
+        };
+        for WeightSpec { name, learned, .. } in weight_specs(&model.graph, &network.resolved, model.form)? {
+            let tensor = weight(snn_ir::weights::get(&model.weights, &name)?, kind, device)?;
+            let tensor = tensor.f_set_requires_grad(learned)?;
+            network.index.insert(name.clone(), network.parameters.len());
+            network.parameters.push(Parameter { name, tensor, learned });
+        }
+        Ok(network)
+    }
+
+    /// The parameters in the order of the nodes.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Macro-steps T.
+    pub fn time_steps(&self) -> usize {
+        self.time_steps
+    }
+
+    /// Where its tensors are.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// A copy of all weights, running statistics included: f32 or, in double precision, f64.
+    ///
+    /// # Errors
+    /// libtorch cannot copy.
+    pub fn weights(&self) -> Result<Weights> {
+        self.parameters
+            .iter()
+            .map(|parameter| {
+                let values = match self.kind {
+                    Kind::Double => snn_ir::Tensor::F64(array(&parameter.tensor)?),
+                    _ => snn_ir::Tensor::F32(array(&parameter.tensor)?),
+                };
+                Ok((parameter.name.clone(), values))
+            })
+            .collect()
+    }
+
+    /// Overwrites all weights in place.
+    ///
+    /// # Errors
+    /// A weight is missing or has another shape; nothing has been changed then.
+    pub fn load(&mut self, weights: &Weights) -> Result<()> {
+        let mut values = Vec::with_capacity(self.parameters.len());
+        for parameter in &self.parameters {
+            let value = weight(snn_ir::weights::get(weights, &parameter.name)?, self.kind, self.device)?;
+            if value.size() != parameter.tensor.size() {
+                let expected = format!("{:?} of weight `{}`", parameter.tensor.size(), parameter.name);
+                return Err(Error::Shape { what: "weights", expected, found: value.size() });
+            }
+            values.push(value);
+        }
+        tch::no_grad(|| {
+            for (parameter, value) in self.parameters.iter_mut().zip(&values) {
+                parameter.tensor.f_copy_(value)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Moves parameters that an optimiser took out of their range back into it: quantisation steps to at least [`LEAST_STEP`].
+    ///
+    /// # Errors
+    /// libtorch fails.
+    pub fn project(&mut self) -> Result<()> {
+        tch::no_grad(|| {
+            for parameter in self.parameters.iter_mut().filter(|p| p.name.ends_with(".step")) {
+                let _same_tensor = parameter.tensor.f_clamp_min_(LEAST_STEP)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Class scores of a batch.
+    ///
+    /// # Errors
+    /// The pixels do not fit the model, a batch is too small for batch statistics, or libtorch fails.
+    pub fn forward(&self, pixels: &Pixels, mode: Mode) -> Result<Forward> {
+        self.run(pixels, mode, None)
+    }
+
+    /// As [`Network::forward`], with the firing rate of every site in the order of the graph.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn forward_with_rates(&self, pixels: &Pixels, mode: Mode) -> Result<(Forward, Vec<FiringRate>)> {
+        let mut rates = Vec::new();
+        let forward = self.run(pixels, mode, Some(&mut rates))?;
+        Ok((forward, rates))
+    }
+
+    /// The forward pass; `record` hears of every site.
+    pub(crate) fn run(&self, pixels: &Pixels, mode: Mode, record: Option<&mut dyn Record>) -> Result<Forward> {
+        match mode {
+            Mode::Train => self.interpret(pixels, mode, record),
+            Mode::Evaluate => tch::no_grad(|| self.interpret(pixels, mode, record)),
+        }
+    }
+
+    fn interpret(&self, pixels: &Pixels, mode: Mode, mut record: Option<&mut dyn Record>) -> Result<Forward> {
+        let input = self.input(pixels)?;
+        let scores = walk(&self.graph, &self.resolved, input, |index, inputs| {
+            let (node, info) = (&self.graph.nodes[index], &self.resolved.nodes[index]);
+            let x = &inputs[0];
+            match &node.op {
+                Op::Conv(conv) => {
+                    let bias = if conv.bias { Some(self.part(&node.name, "bias")?) } else { None };
+                    Ok(x.with(convolve(&x.data, self.part(&node.name, "weight")?, bias, conv)?))
+                }
+                Op::Linear { bias, .. } => {
+                    let bias = if *bias { Some(self.part(&node.name, "bias")?) } else { None };
+                    Ok(x.with(x.data.f_linear(self.part(&node.name, "weight")?, bias)?))
+                }
+                Op::Scale => Ok(x.with(x.data.f_mul(&per_channel(self.part(&node.name, "weight")?, &x.data)?)?)),
+                Op::BatchNorm { eps } => Ok(x.with(self.batch_norm(&node.name, &x.data, mode, *eps)?)),
+                Op::Activation { site, code } => {
+                    let parameter = |part| self.part(&node.name, part);
+                    let coded = code.is_some();
+                    real_site(site, coded, info, x, self.time_steps, &parameter, &mut record)
+                        .and_then(|value| value.ok_or_else(|| refused(node, "is a site of the grid")))
+                }
+                Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat => stateless(node, inputs),
+                Op::Input { .. } | Op::TimeMean => Err(refused(node, "can only stand at an end of the graph")),
+            }
+        })?;
+        let step_logits = split_time(&scores.data, scores.steps)?;
+        let logits = match scores.steps {
+            1 => scores.data,
+            _ => step_logits.f_mean_dim([0_i64].as_slice(), false, None::<Kind>)?,
+        };
+        Ok(Forward { logits, step_logits })
+    }
+
+    /// Eq. 1.
+    fn input(&self, pixels: &Pixels) -> Result<Value> {
+        let shape = &self.resolved.nodes[0].shape;
+        pixels.check(shape, self.time_steps)?;
+        let merged = merged_pixels(pixels.tensor(), shape)?.f_to(self.device)?.f_to_kind(self.kind)?;
+        let mean: Vec<f64> = self.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
+        let constant = |values: &[f64]| -> Result<Tensor> {
+            let values = Tensor::f_from_slice(values)?.f_to_kind(self.kind)?.f_to(self.device)?;
+            per_channel(&values, &merged)
+        };
+        let data = merged.f_sub(&constant(&mean)?)?.f_div_(&constant(&self.preprocessing.std)?)?;
+        Ok(Value { data, steps: if pixels.varies() { self.time_steps } else { 1 } })
+    }
+
+    /// Eq. 4.
+    fn batch_norm(&self, node: &str, x: &Tensor, mode: Mode, eps: f64) -> Result<Tensor> {
+        let part = |part| self.part(node, part).map(Some);
+        let train = mode == Mode::Train;
+        let size = x.size();
+        if train && x.numel() < 2 * usize::try_from(size[1]).unwrap_or(1) {
+            let expected = "two values or more of each channel, for the statistics of a batch".into();
+            return Err(Error::Shape { what: "input of batch norm", expected, found: size });
+        }
+        let (mean, variance) = (part("running_mean")?, part("running_var")?);
+        let (scale, shift) = (part("weight")?, part("bias")?);
+        Ok(x.f_batch_norm(scale, shift, mean, variance, train, BATCH_NORM_MOMENTUM, eps, true)?)
+    }
+
+    fn part(&self, node: &str, part: &str) -> Result<&Tensor> {
+        let name = format!("{node}.{part}");
+        match self.index.get(&name) {
+            Some(&position) => Ok(&self.parameters[position].tensor),
+            None => Err(snn_ir::Error::MissingWeight { name, expected: format!("form {}", self.form.label()) }.into()),
+        }
+    }
+}

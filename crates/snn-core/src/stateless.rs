@@ -1,0 +1,124 @@
+//! Operations without state (eqs. 2 to 6), on all macro-steps at once.
+
+use crate::convert::{int, ints};
+use crate::error::{Error, Result};
+use crate::walk::Value;
+use snn_ir::{Conv, Node, Op, PoolKind};
+use tch::{Kind, Tensor};
+
+/// Pixels `[…, C, H, W]`, `[…, C, L]` or `[…, F]` as `[N, C, H, W]`, channels last in memory, or `[N, F]`; still `u8`.
+pub(crate) fn merged_pixels(pixels: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    match *shape {
+        [features] => Ok(pixels.f_reshape([-1, int(features)])?),
+        _ => {
+            let [channels, height, width] = ints(snn_ir::resolve::chw(shape));
+            let images = pixels.f_reshape([-1, channels, height, width])?;
+            Ok(images.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+        }
+    }
+}
+
+/// One value for each channel in a shape that broadcasts over `[N, C, H, W]` or `[N, C]`.
+pub(crate) fn per_channel(values: &Tensor, like: &Tensor) -> Result<Tensor> {
+    let mut shape = vec![1_i64; like.dim()];
+    shape[1] = -1;
+    Ok(values.f_view(shape.as_slice())?)
+}
+
+/// Eq. 2 over one or two axes; the weight has the shape of the model file.
+pub(crate) fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv) -> Result<Tensor> {
+    let (_, stride, padding, dilation) = conv.as_2d();
+    let row;
+    let weight = if weight.dim() == 3 {
+        row = weight.f_unsqueeze(2)?;
+        &row
+    } else {
+        weight
+    };
+    Ok(x.f_conv2d(weight, bias, ints(stride), ints(padding), ints(dilation), int(conv.groups))?)
+}
+
+/// A node that has neither weights nor state (eqs. 5 and 6).
+pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
+    let Some(first) = inputs.first() else {
+        return Err(refused(node, "has no inputs"));
+    };
+    let x = &first.data;
+    match &node.op {
+        Op::Pool { pool, window } => {
+            let (kernel, stride, padding) = window.as_2d();
+            let (kernel, stride, padding) = (ints(kernel), ints(stride), ints(padding));
+            let average =
+                |divisor| x.f_avg_pool2d(kernel, stride, padding, false, true, Some(divisor)).map_err(Error::from);
+            Ok(first.with(match pool {
+                PoolKind::Max => x.f_max_pool2d(kernel, stride, padding, [1, 1], false)?,
+                PoolKind::Average => average(int(window.size()))?,
+                PoolKind::Sum => average(1)?,
+            }))
+        }
+        Op::GlobalPool { pool } => {
+            if x.dim() == 2 {
+                return Ok(first.with(x.shallow_clone()));
+            }
+            Ok(first.with(match pool {
+                PoolKind::Max => x.f_amax([2, 3], false)?,
+                PoolKind::Average => x.f_mean_dim([2_i64, 3].as_slice(), false, None::<Kind>)?,
+                PoolKind::Sum => x.f_sum_dim_intlist([2_i64, 3].as_slice(), false, None::<Kind>)?,
+            }))
+        }
+        Op::Flatten => Ok(first.with(x.f_flatten(1, -1)?)),
+        Op::Add => add(inputs),
+        Op::Concat => {
+            let steps = inputs.iter().map(|value| value.steps).max().unwrap_or(1);
+            let spread = inputs.iter().map(|value| over_time(value, steps)).collect::<Result<Vec<_>>>()?;
+            Ok(Value { data: Tensor::f_cat(&spread, 1)?, steps })
+        }
+        Op::Input { .. }
+        | Op::Conv(_)
+        | Op::Linear { .. }
+        | Op::Scale
+        | Op::BatchNorm { .. }
+        | Op::Activation { .. }
+        | Op::TimeMean => Err(refused(node, "has weights or state")),
+    }
+}
+
+/// A node that an interpreter cannot compute; a model that was validated has none.
+pub(crate) fn refused(node: &Node, reason: &str) -> Error {
+    Error::Model(snn_ir::Error::Refused { node: node.name.clone(), reason: reason.into() })
+}
+
+/// Sums values from left to right; those that do not vary over time are broadcast over it.
+fn add(inputs: &[Value]) -> Result<Value> {
+    let steps = inputs.iter().map(|value| value.steps).max().unwrap_or(1);
+    let mut terms = inputs.iter();
+    let first = terms.next().map(|first| (first.data.shallow_clone(), first.steps));
+    let (mut sum, mut sum_steps) = first.ok_or_else(|| Error::Torch("a sum of nothing".into()))?;
+    for term in terms {
+        (sum, sum_steps) = if term.steps == sum_steps {
+            (sum.f_add(&term.data)?, sum_steps)
+        } else {
+            (split_time(&sum, sum_steps)?.f_add(&split_time(&term.data, term.steps)?)?.f_flatten(0, 1)?, steps)
+        };
+    }
+    Ok(Value { data: sum, steps: sum_steps })
+}
+
+/// `[steps·B, …]` as `[steps, B, …]`; no copy.
+pub(crate) fn split_time(data: &Tensor, steps: usize) -> Result<Tensor> {
+    let mut shape = data.size();
+    let batch = shape[0] / int(steps);
+    shape[0] = batch;
+    shape.insert(0, int(steps));
+    Ok(data.f_view(shape.as_slice())?)
+}
+
+/// The data of all macro-steps, repeated where it does not vary.
+fn over_time(value: &Value, steps: usize) -> Result<Tensor> {
+    if value.steps == steps {
+        return Ok(value.data.shallow_clone());
+    }
+    let mut repeats = vec![1; value.data.dim()];
+    repeats[0] = int(steps);
+    Ok(value.data.f_repeat(repeats)?)
+}
