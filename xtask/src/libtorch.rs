@@ -51,6 +51,11 @@ pub(crate) enum Reuse {
 ///
 /// Says what was tried, what failed and what can be done by hand.
 pub(crate) fn ensure(root: &Path, reuse: Reuse) -> Result<Libtorch> {
+    ensure!(
+        env::var_os("LIBTORCH_USE_PYTORCH").is_none(),
+        "LIBTORCH_USE_PYTORCH makes torch-sys take another libtorch than programs would find when they start: unset it, \
+         and set LIBTORCH to the folder of that PyTorch (site-packages/torch)"
+    );
     let link = root.join(LINK);
     if let Some(folder) = own::folder(env::var_os("LIBTORCH").as_deref(), &link)? {
         own::check(&folder)?;
