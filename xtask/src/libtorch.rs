@@ -26,8 +26,8 @@ const LAYOUT: &str = "libtorch 2.11.0 from torch 2.11.0, cudart 13.0.96, cupti 1
 /// The link in the checkout; `.cargo/config.toml` names it too.
 const LINK: &str = ".libtorch";
 
-const BY_HAND: &str = "set LIBTORCH to the folder of a libtorch of this version (it has lib/ and include/); \
-nothing is downloaded then";
+const BY_HAND: &str = "set LIBTORCH to the folder of a libtorch of this version (it has lib/ and include/; \
+after `pip install torch==2.11.0` it is site-packages/torch)";
 
 /// Where libtorch is.
 #[derive(Debug)]
@@ -211,6 +211,7 @@ mod tests {
     #[test]
     fn names_and_pins_agree_on_the_version() {
         assert!(FOLDER.contains(TORCH_VERSION) && LAYOUT.contains(TORCH_VERSION));
+        assert!(BY_HAND.contains(TORCH_VERSION));
         let pinned = format!("torch=={TORCH_VERSION}");
         assert!(WHEELS.iter().any(|wheel| wheel.requirement == pinned));
         for wheel in &WHEELS {
