@@ -1,1 +1,25 @@
-//! Training of hybrid networks: optimiser, schedules, checkpoints, exact resume
+#![doc = include_str!("../README.md")]
+
+mod accuracy;
+mod checkpoint;
+pub mod config;
+mod error;
+pub mod loss;
+mod metrics;
+mod model;
+mod overrides;
+mod run;
+pub mod schedule;
+pub mod sgd;
+mod train;
+mod trainee;
+
+pub use accuracy::{Accuracy, evaluate_accuracy};
+pub use config::{DataConfig, NetworkConfig, RunConfig};
+pub use error::{Error, Result};
+pub use metrics::{EpochMetrics, RunInfo, RunResult};
+pub use model::initial_model;
+pub use run::{RunFolder, Start};
+pub use schedule::Schedule;
+pub use sgd::{Optimiser, Sgd};
+pub use train::{Options, Outcome, Progress, train};

@@ -1,0 +1,122 @@
+//! A checkpoint: everything that the rest of a run depends on, in one safetensors file.
+
+use crate::error::{Error, Result};
+use ndarray::{ArrayD, IxDyn};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use snn_ir::file::write_atomically;
+use snn_ir::{Tensor, Weights};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Version of the format; another one is refused.
+const VERSION: u32 = 1;
+/// The key of the safetensors metadata.
+const METADATA_KEY: &str = "snn-train";
+/// Prefix of the names of weights.
+const WEIGHT: &str = "weight/";
+/// Prefix of the names of momentum buffers.
+const MOMENTUM: &str = "momentum/";
+
+/// Everything that the rest of a run depends on, beside its config.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Checkpoint {
+    /// Weights, running statistics included.
+    pub(crate) weights: Weights,
+    /// Momentum of the learned ones.
+    pub(crate) momentum: Weights,
+    /// Where in the run it was taken.
+    pub(crate) position: Position,
+}
+
+/// A place in a run, and what has been summed up to it.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Position {
+    /// The epoch, from 0.
+    pub(crate) epoch: usize,
+    /// Steps done in it.
+    pub(crate) step: usize,
+    /// Sum over the images of this epoch so far of their loss.
+    pub(crate) loss: f64,
+    /// Images of this epoch so far that were classified right.
+    pub(crate) correct: usize,
+    /// Images of this epoch so far.
+    pub(crate) images: usize,
+    /// Seconds spent in this epoch so far.
+    pub(crate) epoch_seconds: f64,
+    /// Seconds spent in the run so far.
+    pub(crate) seconds: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    version: u32,
+    position: Position,
+}
+
+impl Checkpoint {
+    /// Writes it: all of it, or nothing.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let fail = |reason: String| Error::Model(snn_ir::Error::Graph(reason));
+        let header = Header { version: VERSION, position: self.position };
+        let json = serde_json::to_string(&header).map_err(|e| fail(e.to_string()))?;
+        let named = |prefix: &str, (name, tensor): (&String, &Tensor)| match tensor {
+            Tensor::F32(array) => {
+                let bytes: Vec<u8> = array.iter().flat_map(|value| value.to_le_bytes()).collect();
+                Ok((format!("{prefix}{name}"), array.shape().to_vec(), bytes))
+            }
+            other => Err(fail(format!("checkpoint: expected f32, found {} in `{name}`", other.dtype()))),
+        };
+        let weights = self.weights.iter().map(|entry| named(WEIGHT, entry));
+        let tensors: Vec<_> =
+            weights.chain(self.momentum.iter().map(|entry| named(MOMENTUM, entry))).collect::<Result<_>>()?;
+        let views: Vec<_> = tensors
+            .iter()
+            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+            .collect::<Result<_, safetensors::SafeTensorError>>()
+            .map_err(|e| fail(e.to_string()))?;
+        let metadata = HashMap::from([(METADATA_KEY.to_string(), json)]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))?;
+        Ok(write_atomically(path, &bytes)?)
+    }
+
+    /// Reads it.
+    pub(crate) fn load(path: &Path) -> Result<Self> {
+        let bytes = fs_err::read(path)?;
+        Self::from_bytes(&bytes).map_err(|reason| Error::Damaged { path: path.to_path_buf(), reason })
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let (_, metadata) =
+            SafeTensors::read_metadata(bytes).map_err(|e| format!("not a whole safetensors file: {e}"))?;
+        let json = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(METADATA_KEY))
+            .ok_or_else(|| format!("no metadata `{METADATA_KEY}`, so not a checkpoint of this project"))?;
+        let header: Header = serde_json::from_str(json).map_err(|e| format!("metadata `{METADATA_KEY}`: {e}"))?;
+        if header.version != VERSION {
+            return Err(format!("checkpoint version {} (this build reads {VERSION})", header.version));
+        }
+        let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not a whole safetensors file: {e}"))?;
+        let mut checkpoint = Self { weights: Weights::new(), momentum: Weights::new(), position: header.position };
+        for (name, view) in file.tensors() {
+            if view.dtype() != Dtype::F32 {
+                return Err(format!("`{name}`: expected f32, found {:?}", view.dtype()));
+            }
+            let values = view.data().as_chunks().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
+            let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values).map_err(|e| format!("`{name}`: {e}"))?;
+            if let Some(weight) = name.strip_prefix(WEIGHT) {
+                checkpoint.weights.insert(weight.to_string(), array.into());
+            } else if let Some(weight) = name.strip_prefix(MOMENTUM) {
+                checkpoint.momentum.insert(weight.to_string(), array.into());
+            } else {
+                return Err(format!("`{name}` is neither a weight nor a momentum"));
+            }
+        }
+        Ok(checkpoint)
+    }
+}

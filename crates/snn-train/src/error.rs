@@ -1,0 +1,143 @@
+//! What can go wrong in a run.
+
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of a run; each names the key, file or step it is about.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // === Config ===
+    /// A config cannot be read; the message has line and key.
+    #[error("config: {0}")]
+    Toml(String),
+    /// A config file cannot be read as a config.
+    #[error("{}: {source}", path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// A setting is out of range.
+    #[error("config: `{key}` must be {expected}, found {found}")]
+    Key {
+        /// Its path.
+        key: &'static str,
+        /// Its range.
+        expected: &'static str,
+        /// Its value.
+        found: String,
+    },
+    /// An override is not `key.path=value`.
+    #[error("override `{set}`: expected `key.path=value`")]
+    Override {
+        /// What was given.
+        set: String,
+    },
+    /// An override names a key that does not exist.
+    #[error("override: there is no key `{key}`; did you mean `{nearest}`?")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The existing key with the fewest edits.
+        nearest: String,
+    },
+    /// An override has a value of another type.
+    #[error("override: `{key}` takes a value of type {expected}, found `{found}`")]
+    OverrideType {
+        /// The key.
+        key: String,
+        /// The type of its value.
+        expected: &'static str,
+        /// What was given.
+        found: String,
+    },
+
+    // === Run folder ===
+    /// The folder holds something already.
+    #[error("{}: holds {what} already; resume it, overwrite it deliberately, or name another folder", path.display())]
+    FolderInUse {
+        /// The folder.
+        path: PathBuf,
+        /// What is in it.
+        what: &'static str,
+    },
+    /// There is no run to resume.
+    #[error("{}: no run to resume (there is no config.toml)", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The run was started with other settings.
+    #[error("{}: the run has `{key}` = {run}, the config to resume it with {given}; a run is resumed as it was started", path.display())]
+    ConfigDiffers {
+        /// The folder.
+        path: PathBuf,
+        /// The first key that differs.
+        key: String,
+        /// Its value in the run.
+        run: String,
+        /// Its value in the given config.
+        given: String,
+    },
+    /// A file of a run is damaged.
+    #[error("{}: damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+
+    // === Training ===
+    /// The loss is no longer a number.
+    #[error("epoch {epoch}, step {step}: the loss is {loss}; lower `optimiser.learning_rate`")]
+    Diverged {
+        /// The epoch, from 0.
+        epoch: usize,
+        /// The step in the epoch, from 0.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+    /// The data does not fit the config or the model.
+    #[error("{what}: expected {expected}, found {found}")]
+    Mismatch {
+        /// What does not fit.
+        what: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+
+    // === Below ===
+    /// The graph or the model is invalid, or a file cannot be written.
+    #[error(transparent)]
+    Model(#[from] snn_ir::Error),
+    /// The policy cannot be applied.
+    #[error(transparent)]
+    Policy(#[from] snn_hybrid::Error),
+    /// The images cannot be read.
+    #[error(transparent)]
+    Data(#[from] snn_data::Error),
+    /// The interpreter failed.
+    #[error(transparent)]
+    Core(#[from] snn_core::Error),
+    /// libtorch failed; the first line of its message.
+    #[error("libtorch: {0}")]
+    Torch(String),
+    /// The operating system refused; the message names the path.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl From<tch::TchError> for Error {
+    /// Keeps the message and drops the C++ trace that follows it.
+    fn from(error: tch::TchError) -> Self {
+        Error::Torch(error.to_string().lines().next().unwrap_or_default().to_string())
+    }
+}

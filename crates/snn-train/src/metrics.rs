@@ -1,0 +1,77 @@
+//! What is measured in a run.
+
+use serde::{Deserialize, Serialize};
+use snn_hybrid::Policy;
+use std::collections::BTreeMap;
+
+/// One line of `metrics.jsonl`: an epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochMetrics {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Learning rate of its last step.
+    pub learning_rate: f64,
+    /// Mean loss over its training images, as they were trained on.
+    pub train_loss: f64,
+    /// Accuracy on its training images, as they were trained on, 0 to 1.
+    pub train_accuracy: f64,
+    /// Accuracy on the held-out images after it, 0 to 1; absent if none are held out.
+    pub validation_accuracy: Option<f64>,
+    /// Share of each site's outputs that are not zero, on the held-out images; empty if none are held out.
+    pub firing_rates: BTreeMap<String, f64>,
+    /// Training images a second, evaluation not counted.
+    pub images_per_second: f64,
+    /// Largest memory of the process so far, in bytes; absent where the system does not tell.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// `run.json`: where and when a run was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunInfo {
+    /// Seed of the config.
+    pub seed: u64,
+    /// Version of this crate.
+    pub version: String,
+    /// The device.
+    pub device: String,
+    /// Threads of libtorch.
+    pub threads: usize,
+    /// When it was started, in seconds since 1970.
+    pub started_unix_seconds: u64,
+}
+
+/// `result.json`: what a finished run reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunResult {
+    /// Name of the data set.
+    pub dataset: String,
+    /// Accuracy on the test images, measured once, after the last epoch; nothing was chosen by it. 0 to 1.
+    pub test_accuracy: f64,
+    /// Number of test images.
+    pub test_images: usize,
+    /// Accuracy on the held-out images after the last epoch; absent if none are held out.
+    pub validation_accuracy: Option<f64>,
+    /// Number of epochs.
+    pub final_epoch: usize,
+    /// Time of the run in seconds, evaluation included, pauses between resumes not.
+    pub wall_seconds: f64,
+    /// The policy.
+    pub policy: Policy,
+    /// Share of the neurons that are `ReLU`, 0 to 1.
+    pub relu_share: f64,
+    /// Macro-steps.
+    pub time_steps: usize,
+    /// Number of learned values.
+    pub parameters: usize,
+}
+
+/// Largest resident memory of this process so far, in bytes.
+pub(crate) fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
+}

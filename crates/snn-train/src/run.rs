@@ -1,0 +1,182 @@
+//! A run is a folder.
+
+use crate::checkpoint::Checkpoint;
+use crate::config::RunConfig;
+use crate::error::{Error, Result};
+use crate::metrics::{EpochMetrics, RunInfo, RunResult};
+use crate::overrides;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use snn_ir::Model;
+use snn_ir::file::write_atomically;
+use std::path::{Path, PathBuf};
+
+const CONFIG: &str = "config.toml";
+const INFO: &str = "run.json";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const MODEL: &str = "model.safetensors";
+const RESULT: &str = "result.json";
+
+/// How a run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// In a folder that holds nothing yet.
+    #[default]
+    New,
+    /// In a folder whose run is thrown away.
+    Overwrite,
+    /// Where the run in the folder was left.
+    Resume,
+}
+
+/// The folder of a run: `config.toml`, `run.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors` and, once it has
+/// finished, `result.json`. Each file is written whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// The run in `path`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        if path.join(CONFIG).is_file() { Ok(Self { path }) } else { Err(Error::NoRun { path }) }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file of the model, as of the last epoch that was finished.
+    pub fn model_path(&self) -> PathBuf {
+        self.path.join(MODEL)
+    }
+
+    /// The config.
+    ///
+    /// # Errors
+    /// The file is gone or damaged.
+    pub fn config(&self) -> Result<RunConfig> {
+        RunConfig::load(&self.path.join(CONFIG), &[])
+    }
+
+    /// Where and when it was started.
+    ///
+    /// # Errors
+    /// The file is gone or damaged.
+    pub fn info(&self) -> Result<RunInfo> {
+        read_json(&self.path.join(INFO))
+    }
+
+    /// The epochs that were finished.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn metrics(&self) -> Result<Vec<EpochMetrics>> {
+        let path = self.path.join(METRICS);
+        if !path.is_file() {
+            return Ok(Vec::new());
+        }
+        let text = fs_err::read_to_string(&path)?;
+        text.lines().map(|line| parse(&path, line)).collect()
+    }
+
+    /// What it reached; `None` if it has not finished.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn result(&self) -> Result<Option<RunResult>> {
+        let path = self.path.join(RESULT);
+        if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Makes the folder of a new run, or finds that of the run to resume and checks that it has the same config.
+    pub(crate) fn begin(path: &Path, config: &RunConfig, start: Start) -> Result<Self> {
+        let folder = Self { path: path.to_path_buf() };
+        if start == Start::Resume {
+            let run = Self::open(path)?.config()?;
+            return match overrides::difference(&run, config)? {
+                None => Ok(folder),
+                Some((key, run, given)) => Err(Error::ConfigDiffers { path: folder.path, key, run, given }),
+            };
+        }
+        let in_use = |what| Err(Error::FolderInUse { path: path.to_path_buf(), what });
+        if path.join(CONFIG).exists() {
+            if start == Start::New {
+                return in_use("a run");
+            }
+            // Only what a run writes is removed; the config last, so that a half-removed run is still known as one.
+            for file in [RESULT, MODEL, CHECKPOINT, METRICS, INFO, CONFIG] {
+                let file = path.join(file);
+                if file.exists() {
+                    fs_err::remove_file(file)?;
+                }
+            }
+        } else if path.exists() && fs_err::read_dir(path)?.next().is_some() {
+            return in_use("files that are not a run's");
+        }
+        fs_err::create_dir_all(path)?;
+        write_atomically(&path.join(CONFIG), config.to_toml()?.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// The checkpoint; `None` if the run was stopped before its first.
+    pub(crate) fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let path = self.path.join(CHECKPOINT);
+        if path.is_file() { Checkpoint::load(&path).map(Some) } else { Ok(None) }
+    }
+
+    pub(crate) fn checkpoint_path(&self) -> PathBuf {
+        self.path.join(CHECKPOINT)
+    }
+
+    pub(crate) fn write_info(&self, info: &RunInfo) -> Result<()> {
+        write_json(&self.path.join(INFO), info)
+    }
+
+    pub(crate) fn write_model(&self, model: &Model) -> Result<()> {
+        Ok(model.save(self.model_path())?)
+    }
+
+    pub(crate) fn write_result(&self, result: &RunResult) -> Result<()> {
+        write_json(&self.path.join(RESULT), result)
+    }
+
+    /// Writes the line of an epoch in the place that it has: lines after it were written by a run that was stopped before its
+    /// next checkpoint, and are written again.
+    pub(crate) fn write_metrics(&self, metrics: &EpochMetrics) -> Result<()> {
+        let path = self.path.join(METRICS);
+        let mut lines = self.metrics()?;
+        lines.truncate(metrics.epoch - 1);
+        lines.push(metrics.clone());
+        if lines.len() != metrics.epoch {
+            let reason = format!("expected a line for each of {} epochs, found {}", metrics.epoch - 1, lines.len() - 1);
+            return Err(Error::Damaged { path, reason });
+        }
+        let lines = lines.iter().map(|line| to_json(&path, line)).collect::<Result<Vec<_>>>()?;
+        Ok(write_atomically(&path, (lines.join("\n") + "\n").as_bytes())?)
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    parse(path, &fs_err::read_to_string(path)?)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|e| Error::Damaged { path: path.to_path_buf(), reason: e.to_string() })
+}
+
+fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::Damaged { path: path.to_path_buf(), reason: e.to_string() })
+}
+
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::Damaged { path: path.to_path_buf(), reason: e.to_string() })?;
+    Ok(write_atomically(path, (text + "\n").as_bytes())?)
+}

@@ -1,0 +1,75 @@
+//! What the loop trains: a network off the grid, or one that is fine-tuned on it.
+
+use crate::error::Result;
+use snn_core::{FiringRate, Mode, Network, Parameter, Pixels};
+use snn_ir::{Graph, Model, Weights};
+use tch::{Device, Tensor};
+
+/// A network that the loop can train.
+pub(crate) trait Trainee {
+    /// Where its tensors are.
+    fn device(&self) -> Device;
+    /// The graph that its parameters belong to.
+    fn graph(&self) -> &Graph;
+    /// Its parameters.
+    fn parameters(&self) -> &[Parameter];
+    /// Class scores with gradients.
+    fn forward(&self, pixels: &Pixels) -> Result<Tensor>;
+    /// Class scores without gradients, and the firing rate of each site.
+    fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)>;
+    /// Brings parameters back into their range after a step.
+    fn project(&mut self) -> Result<()>;
+    /// All weights that a checkpoint must hold.
+    fn weights(&self) -> Result<Weights>;
+    /// Overwrites all weights.
+    fn load(&mut self, weights: &Weights) -> Result<()>;
+    /// The model as it stands.
+    fn model(&self) -> Result<Model>;
+}
+
+/// A network off the grid with what makes a model of it.
+#[derive(Debug)]
+pub(crate) struct OffGrid {
+    pub(crate) network: Network,
+    /// The model it was made from, whose weights are out of date.
+    pub(crate) template: Model,
+}
+
+impl Trainee for OffGrid {
+    fn device(&self) -> Device {
+        self.network.device()
+    }
+
+    fn graph(&self) -> &Graph {
+        self.network.graph()
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        self.network.parameters()
+    }
+
+    fn forward(&self, pixels: &Pixels) -> Result<Tensor> {
+        Ok(self.network.forward(pixels, Mode::Train)?.logits)
+    }
+
+    fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
+        let (forward, rates) = self.network.forward_with_rates(pixels, Mode::Evaluate)?;
+        Ok((forward.logits, rates))
+    }
+
+    fn project(&mut self) -> Result<()> {
+        Ok(self.network.project()?)
+    }
+
+    fn weights(&self) -> Result<Weights> {
+        Ok(self.network.weights()?)
+    }
+
+    fn load(&mut self, weights: &Weights) -> Result<()> {
+        Ok(self.network.load(weights)?)
+    }
+
+    fn model(&self) -> Result<Model> {
+        Ok(Model { weights: self.network.weights()?, ..self.template.clone() })
+    }
+}

@@ -1,0 +1,156 @@
+//! Configs: defaults, errors that name the key, overrides.
+
+use snn_data::{DatasetName, Flip};
+use snn_hybrid::{Policy, Replacement};
+use snn_ir::{Lif, Surrogate};
+use snn_train::{NetworkConfig, RunConfig, Schedule, Sgd};
+
+const LEAST: &str = "epochs = 2\n[data]\ndataset = 'shapes10'\n";
+
+fn set(sets: &[&str]) -> Result<RunConfig, String> {
+    let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+    RunConfig::with_overrides(LEAST, &sets).map_err(|e| e.to_string())
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let config = RunConfig::from_toml(LEAST).unwrap();
+    assert_eq!((config.seed, config.epochs, config.batch, config.time_steps), (0, 2, 128, 2));
+    assert_eq!((config.data.dataset, config.data.held_out), (DatasetName::Shapes10, 5_000));
+    assert_eq!((config.data.crop_padding, config.data.flip), (4, Flip::Horizontal));
+    assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![3, 3, 3] });
+    assert_eq!(
+        (config.neuron, config.policy, config.replacement),
+        (Lif::default(), Policy::None, Replacement::default())
+    );
+    assert_eq!((config.optimiser, config.schedule), (Sgd::default(), Schedule::default()));
+}
+
+#[test]
+fn resolved_configs_read_back_the_same() {
+    let mut configs = vec![
+        RunConfig::from_toml(LEAST).unwrap(),
+        set(&[
+            "policy={ kind = 'sites', include = ['stem.*'] }",
+            "replacement=relu",
+            "schedule=cosine",
+            "network=small",
+        ])
+        .unwrap(),
+    ];
+    for path in shipped() {
+        configs.push(RunConfig::load(&path, &[]).unwrap());
+    }
+    for config in configs {
+        let text = config.to_toml().unwrap();
+        assert_eq!(RunConfig::from_toml(&text).unwrap(), config, "{text}");
+    }
+}
+
+fn shipped() -> Vec<std::path::PathBuf> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let mut found = Vec::new();
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "toml") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.len() >= 8, "{found:?}");
+    found
+}
+
+/// One TOML a table row is plain; this keeps the rows of one table from drifting apart.
+#[test]
+fn rows_of_a_table_differ_in_what_the_table_is_about() {
+    let mut rows = Vec::new();
+    for path in shipped().into_iter().filter(|path| path.to_string_lossy().contains("cifar")) {
+        let config = RunConfig::load(&path, &[]).unwrap();
+        let (policy, time_steps) = (Policy::None, 0);
+        let dataset = DatasetName::Cifar100;
+        rows.push(RunConfig {
+            policy,
+            time_steps,
+            data: snn_train::DataConfig { dataset, ..config.data.clone() },
+            ..config
+        });
+    }
+    assert!(rows.iter().all(|row| *row == rows[0]));
+}
+
+#[test]
+fn errors_name_the_key() {
+    let more = |text: &str| RunConfig::from_toml(&format!("{text}\n{LEAST}")).unwrap_err().to_string();
+    for (text, message) in [
+        ("batches = 3", "unknown field `batches`"),
+        ("batch = 'many'", "batch = 'many'"),
+        ("batch = 0", "`batch` must be at least 1, found 0"),
+        ("label_smoothing = 1.5", "`label_smoothing` must be 0 to below 1"),
+        ("optimiser = { momentum = 1.0 }", "`optimiser.momentum`"),
+        ("optimiser = { rate = 1.0 }", "unknown field `rate`"),
+        ("schedule = { kind = 'cosine', peak_fraction = 0.3 }", "unknown field `peak_fraction`"),
+        ("schedule = { kind = 'cosine', warm_up = 1.0 }", "`schedule.warm_up`"),
+        ("schedule = { kind = 'step' }", "unknown variant `step`"),
+        ("network = { kind = 'vgg' }", "unknown variant `vgg`"),
+        ("policy = 'outre'", "unknown variant `outre`"),
+        ("neuron = { leek = 1 }", "unknown field `leek`"),
+        ("epochs = ", "TOML parse error"),
+    ] {
+        let error = more(text);
+        assert!(error.contains(message), "{text}: {error}");
+    }
+    let error = RunConfig::from_toml("[data]\ndataset = 'shapes10'").unwrap_err().to_string();
+    assert!(error.contains("missing field `epochs`"), "{error}");
+    let error = RunConfig::load(std::path::Path::new("no/such.toml"), &[]).unwrap_err().to_string();
+    assert!(error.contains("no/such.toml"), "{error}");
+}
+
+#[test]
+fn overrides_set_values_of_the_right_type() {
+    let config = set(&[
+        "seed = 7",
+        "optimiser.learning_rate=1",
+        "optimiser.nesterov=false",
+        "data.dataset=cifar-100",
+        "data.flip='none'",
+        "network.blocks=[1, 1]",
+        "neuron.surrogate={ kind = 'rectangle', width = 1.0 }",
+        "neuron.threshold=0.5",
+        "policy=outer",
+        "schedule=constant",
+    ])
+    .unwrap();
+    assert_eq!((config.seed, config.policy, config.schedule), (7, Policy::Outer, Schedule::Constant));
+    assert!((config.optimiser.learning_rate - 1.0).abs() < 1e-12 && !config.optimiser.nesterov);
+    assert_eq!((config.data.dataset, config.data.flip), (DatasetName::Cifar100, Flip::None));
+    assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![1, 1] });
+    assert_eq!(config.neuron.surrogate, Surrogate::Rectangle { width: 1.0 });
+    let small = set(&["network=small", "network.width=8"]).unwrap_err();
+    assert!(small.contains("network.width") || small.contains("width"), "{small}");
+    assert_eq!(set(&["network={ kind = 'small', width = 8 }"]).unwrap().network, NetworkConfig::Small { width: 8 });
+}
+
+#[test]
+fn overrides_refuse_the_rest() {
+    for (text, message) in [
+        ("batch", "expected `key.path=value`"),
+        ("bach=3", "there is no key `bach`; did you mean `batch`?"),
+        ("optimiser.momentun=0.5", "did you mean `optimiser.momentum`?"),
+        ("data.flp=none", "did you mean `data.flip`?"),
+        ("batch=many", "`batch` takes a value of type integer, found `many`"),
+        ("batch=1.5", "type integer"),
+        ("optimiser.nesterov=1", "type boolean"),
+        ("data=shapes10", "type table"),
+        ("data.dataset=cifar10", "cifar-10"),
+        ("batch=0", "`batch` must be at least 1"),
+        ("policy=outre", "unknown variant `outre`"),
+    ] {
+        let error = set(&[text]).unwrap_err();
+        assert!(error.contains(message), "{text}: {error}");
+    }
+}

@@ -1,0 +1,202 @@
+//! Optimiser, schedules and loss against PyTorch; `tests/golden/generate.py` makes the values.
+
+use serde::Deserialize;
+use snn_core::Parameter;
+use snn_ir::{Conv, Graph, Op};
+use snn_train::{Schedule, Sgd, loss::cross_entropy};
+use tch::{Kind, Tensor};
+
+/// Single precision, a handful of roundings (PyTorch fuses multiplication and addition, we do not).
+const SINGLE: f64 = 5e-6;
+/// Double precision; PyTorch computes the cosine recursively.
+const DOUBLE: f64 = 1e-12;
+
+#[derive(Deserialize)]
+struct Golden {
+    sgd: Vec<GoldenSgd>,
+    one_cycle: Vec<GoldenOneCycle>,
+    cosine: Vec<GoldenCosine>,
+    loss: Vec<GoldenLoss>,
+}
+
+#[derive(Deserialize)]
+struct GoldenSgd {
+    momentum: f64,
+    nesterov: bool,
+    weight_decay: f64,
+    values: Vec<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct GoldenOneCycle {
+    total: usize,
+    peak_fraction: f64,
+    start_factor: f64,
+    final_factor: f64,
+    factors: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct GoldenCosine {
+    total: usize,
+    factors: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct GoldenLoss {
+    smoothing: f64,
+    loss: f64,
+    gradient: Vec<f64>,
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("golden/values.json")).unwrap()
+}
+
+/// The formula of the script.
+fn tensor(shape: &[i64], phase: i64) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let values: Vec<f64> = (0..count).map(|i| ((i * 37 + phase * 11) % 101) as f64 / 50.0 - 1.0).collect();
+    Tensor::from_slice(&values).to_kind(Kind::Float).reshape(shape)
+}
+
+fn flat(tensor: &Tensor) -> Vec<f64> {
+    Vec::try_from(tensor.detach().to_kind(Kind::Double).flatten(0, -1)).unwrap()
+}
+
+fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{what}, value {i}: found {a}, expected {b}");
+    }
+}
+
+/// A graph with one convolution, `conv`, and its norm, `norm`.
+fn graph() -> Graph {
+    let mut graph = Graph::default();
+    graph.push("conv", Op::Conv(Conv::square(1, 3, 1)), &[]);
+    graph.push("norm", Op::BatchNorm { eps: 1e-5 }, &["conv"]);
+    graph
+}
+
+fn parameter(name: &str, tensor: Tensor) -> Parameter {
+    Parameter { name: name.to_string(), tensor: tensor.set_requires_grad(true), learned: true }
+}
+
+fn descend(
+    config: Sgd,
+    steps: std::ops::Range<usize>,
+    parameters: &[Parameter],
+    optimiser: &mut snn_train::Optimiser,
+) -> Vec<Vec<f64>> {
+    steps
+        .map(|step| {
+            let p = &parameters[0].tensor;
+            let gradient = tensor(&[2, 3], i64::try_from(step).unwrap() + 1);
+            (p.square() * 0.25 + p * gradient).sum(Kind::Float).backward();
+            optimiser.step(config.learning_rate / (1.0 + step as f64)).unwrap();
+            flat(p)
+        })
+        .collect()
+}
+
+#[test]
+fn sgd_is_that_of_pytorch() {
+    for case in golden().sgd {
+        let (momentum, nesterov, weight_decay) = (case.momentum, case.nesterov, case.weight_decay);
+        let config = Sgd { learning_rate: 0.1, momentum, nesterov, weight_decay };
+        let parameters = [parameter("conv.weight", tensor(&[2, 3], 0))];
+        let mut optimiser = config.init(&parameters, &graph()).unwrap();
+        for (found, expected) in descend(config, 0..5, &parameters, &mut optimiser).iter().zip(&case.values) {
+            assert_close(found, expected, SINGLE, &format!("{config:?}"));
+        }
+    }
+}
+
+#[test]
+fn sgd_goes_on_from_a_saved_state_bit_for_bit() {
+    let config = Sgd::default();
+    let parameters = [parameter("conv.weight", tensor(&[2, 3], 0))];
+    let mut optimiser = config.init(&parameters, &graph()).unwrap();
+    descend(config, 0..3, &parameters, &mut optimiser);
+    let (saved, state) = (parameters[0].tensor.detach().copy(), optimiser.state().unwrap());
+    let expected = descend(config, 3..6, &parameters, &mut optimiser);
+
+    let resumed = [parameter("conv.weight", saved)];
+    let mut optimiser = config.init(&resumed, &graph()).unwrap();
+    optimiser.restore(&state).unwrap();
+    assert_eq!(descend(config, 3..6, &resumed, &mut optimiser), expected);
+
+    let other = [parameter("conv.weight", tensor(&[3, 3], 0))];
+    let error = config.init(&other, &graph()).unwrap().restore(&state).unwrap_err();
+    assert!(error.to_string().contains("conv.weight"), "{error}");
+}
+
+#[test]
+fn weight_decay_spares_norms_and_what_is_not_learned_stays() {
+    let config = Sgd { weight_decay: 0.5, ..Sgd::default() };
+    let still = Parameter { name: "norm.running_mean".into(), tensor: tensor(&[2], 3), learned: false };
+    let parameters = [parameter("conv.weight", tensor(&[2], 1)), parameter("norm.weight", tensor(&[2], 2)), still];
+    let before: Vec<Vec<f64>> = parameters.iter().map(|p| flat(&p.tensor)).collect();
+    let mut optimiser = config.init(&parameters, &graph()).unwrap();
+    ((&parameters[0].tensor + &parameters[1].tensor) * 0.0).sum(Kind::Float).backward();
+    optimiser.step(0.1).unwrap();
+    assert_ne!(flat(&parameters[0].tensor), before[0]);
+    assert_eq!(flat(&parameters[1].tensor), before[1]);
+    assert_eq!(flat(&parameters[2].tensor), before[2]);
+    assert_eq!(optimiser.state().unwrap().len(), 2);
+}
+
+#[test]
+fn schedules_are_those_of_pytorch() {
+    for case in golden().one_cycle {
+        let (peak_fraction, start_factor, final_factor) = (case.peak_fraction, case.start_factor, case.final_factor);
+        let schedule = Schedule::OneCycle { peak_fraction, start_factor, final_factor };
+        let found: Vec<f64> = (0..case.factors.len()).map(|step| schedule.factor(step, case.total)).collect();
+        assert_close(&found, &case.factors, DOUBLE, &format!("{schedule:?}"));
+    }
+    for case in golden().cosine {
+        let schedule = Schedule::Cosine { warm_up: 0.0 };
+        let found: Vec<f64> = (0..case.total).map(|step| schedule.factor(step, case.total)).collect();
+        assert_close(&found, &case.factors, DOUBLE, "cosine");
+    }
+}
+
+#[test]
+fn schedules_end_where_they_should() {
+    let one_cycle = Schedule::default();
+    let factors: Vec<f64> = (0..100).map(|step| one_cycle.factor(step, 100)).collect();
+    assert!((factors[0] - 0.04).abs() < 1e-12 && (factors[29] - 1.0).abs() < 1e-12 && factors[99] < 1e-5);
+    let warm = Schedule::Cosine { warm_up: 0.1 };
+    assert_close(
+        &(0..10).map(|s| warm.factor(s, 100)).collect::<Vec<_>>(),
+        &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+        DOUBLE,
+        "warm-up",
+    );
+    for schedule in [
+        one_cycle,
+        warm,
+        Schedule::Constant,
+        Schedule::OneCycle { peak_fraction: 0.0, start_factor: 0.1, final_factor: 0.1 },
+        Schedule::OneCycle { peak_fraction: 1.0, start_factor: 0.1, final_factor: 0.1 },
+    ] {
+        for total in 1..5 {
+            for step in 0..total {
+                assert!((0.0..=1.0).contains(&schedule.factor(step, total)), "{schedule:?} {step} {total}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_loss_is_that_of_pytorch() {
+    for case in golden().loss {
+        let logits = (tensor(&[4, 5], 3) * 3.0).detach().set_requires_grad(true);
+        let labels = Tensor::from_slice(&[0_i64, 3, 2, 4]);
+        let loss = cross_entropy(&logits, &labels, case.smoothing).unwrap();
+        loss.backward();
+        assert_close(&flat(&loss), &[case.loss], SINGLE, "loss");
+        assert_close(&flat(&logits.grad()), &case.gradient, SINGLE, "gradient");
+    }
+}
