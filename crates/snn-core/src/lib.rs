@@ -10,6 +10,7 @@ pub mod network;
 pub mod quant_relu;
 mod real_site;
 mod record;
+mod self_test;
 mod stateless;
 mod straight_through;
 pub mod surrogate;
@@ -21,5 +22,6 @@ pub use evaluator::Libtorch;
 pub use lif::LifState;
 pub use network::{Forward, Mode, Network, Parameter};
 pub use record::FiringRate;
+pub use self_test::self_test;
 /// The version of tch whose tensors this crate takes and returns.
 pub use tch;

@@ -94,7 +94,7 @@ impl Factor {
                     return Err(Error::Shape { what: "leak", expected: "[1]".into(), found: a.size() });
                 }
                 if a.requires_grad() {
-                    Ok(Factor::Learned(a.f_sigmoid()?))
+                    Ok(Factor::Learned(a.f_sigmoid()?.f_view(&[] as &[i64])?))
                 } else {
                     Ok(Factor::Fixed(snn_ir::naive::logistic(a.f_double_value(&[0])?)))
                 }
