@@ -1,1 +1,32 @@
-//! Event-driven interpreter of converted networks: spikes in, additions, spikes out
+#![doc = include_str!("../README.md")]
+
+mod arithmetic;
+mod axis;
+mod counts;
+mod currents;
+mod engine;
+mod layout;
+mod links;
+mod list;
+mod planes;
+mod pool;
+mod program;
+mod real;
+mod runtime;
+mod session;
+mod site;
+mod stream;
+mod synapse;
+mod trace;
+
+pub use arithmetic::Scores;
+pub use counts::{Counts, NodeCounts, Tally};
+pub use runtime::{Precision, Runtime, Session};
+
+/// The array library of this crate's signatures.
+pub use ndarray;
+/// What a user of the runtime needs of the graph crate.
+pub use snn_ir::{self, Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result};
+
+/// Name of this interpreter in reports.
+pub(crate) const NAME: &str = "events";

@@ -1,0 +1,287 @@
+//! A model compiled for one precision: every node with what it needs at hand, in the order in which it runs.
+
+use crate::arithmetic::Arithmetic;
+use crate::axis::Grid2;
+use crate::counts::Tally;
+use crate::layout::WeightShape;
+use crate::links::Links;
+use crate::pool::{Pool, Pooling};
+use crate::site::SiteKernel;
+use crate::stream::{Formation, Segment, Stream};
+use crate::synapse::Synapse;
+use snn_ir::graph::{Conv, Node, Op, PoolKind};
+use snn_ir::model::{Form, Model};
+use snn_ir::resolve::Resolved;
+use snn_ir::streams::{Kind, Streams};
+use snn_ir::{Code, Error, Result};
+
+/// What a node runs. Pooling, flatten and concat take events or currents, by what the node yields.
+#[derive(Debug)]
+pub(crate) enum Kernel<A: Arithmetic> {
+    Input { mean: Vec<u8> },
+    Synapse(Synapse<A>),
+    Site(A::Site),
+    Pool(Pool),
+    Flatten,
+    Concat { starts: Vec<usize> },
+    Add,
+    Head,
+}
+
+/// One node of a program.
+#[derive(Debug)]
+pub(crate) struct NodeProgram<A: Arithmetic> {
+    pub(crate) name: String,
+    pub(crate) label: &'static str,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) channels: usize,
+    pub(crate) positions: usize,
+    /// Whether it is computed at every macro-step for a static image (eq. 14).
+    pub(crate) varies: bool,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) kernel: Kernel<A>,
+    /// What it sends; `None` for a current.
+    pub(crate) stream: Option<Stream>,
+    /// What it counts each time it runs, whatever the data.
+    pub(crate) fixed: Tally,
+    /// Whether a trace of it holds real values in place of levels.
+    pub(crate) traces_values: bool,
+}
+
+impl<A: Arithmetic> NodeProgram<A> {
+    pub(crate) fn size(&self) -> usize {
+        self.channels * self.positions
+    }
+
+    pub(crate) fn is_site(&self) -> bool {
+        matches!(self.kernel, Kernel::Site(_))
+    }
+}
+
+/// A compiled model.
+#[derive(Debug)]
+pub(crate) struct Program<A: Arithmetic> {
+    pub(crate) nodes: Vec<NodeProgram<A>>,
+    pub(crate) time_steps: usize,
+    /// Accumulators that the widest synapse needs.
+    pub(crate) accumulators: usize,
+    /// Channels of the widest node.
+    pub(crate) row: usize,
+}
+
+impl<A: Arithmetic> Program<A> {
+    /// Validates and compiles.
+    pub(crate) fn compile(model: &Model) -> Result<Self> {
+        if model.form == Form::Trained {
+            return Err(Error::Refused {
+                node: "model".into(),
+                reason:
+                    "form `trained` is not event-driven; convert it first (snn-reparam), to form `events` or `grid`"
+                        .into(),
+            });
+        }
+        let resolved = model.validate()?;
+        let kinds = Streams::of(model, &resolved)?.kinds;
+        let mut program = Self { nodes: Vec::new(), time_steps: model.time_steps, accumulators: 0, row: 0 };
+        for (index, node) in model.graph.nodes.iter().enumerate() {
+            let compiled = program.node(model, node, &resolved, index, &kinds)?;
+            if let Kernel::Synapse(synapse) = &compiled.kernel {
+                program.accumulators = program.accumulators.max(synapse.links.width() * compiled.positions);
+            }
+            program.row = program.row.max(compiled.channels);
+            program.nodes.push(compiled);
+        }
+        Ok(program)
+    }
+
+    pub(crate) fn classes(&self) -> usize {
+        self.nodes.last().map_or(0, |head| head.channels)
+    }
+
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &NodeProgram<A>> {
+        self.nodes.iter().filter(|node| node.is_site())
+    }
+
+    fn node(
+        &self,
+        model: &Model,
+        node: &Node,
+        resolved: &Resolved,
+        index: usize,
+        kinds: &[Kind],
+    ) -> Result<NodeProgram<A>> {
+        let info = &resolved.nodes[index];
+        let [channels, height, width] = info.chw();
+        let image = |i: usize| {
+            let [channels, height, width] = resolved.nodes[info.inputs[i]].chw();
+            (channels, [height, width])
+        };
+        let pool = |pool: PoolKind, geometry: ([usize; 2], [usize; 2], [usize; 2]), outputs| {
+            let pooling = match pool {
+                PoolKind::Sum => Pooling::Sum,
+                PoolKind::Max => Pooling::Max,
+                PoolKind::Average => {
+                    return Err(Error::Refused {
+                        node: node.name.clone(),
+                        reason: "averages do not exist after conversion".into(),
+                    });
+                }
+            };
+            let (channels, inputs) = image(0);
+            let (kernel, stride, padding) = geometry;
+            let grid = Grid2::new((kernel, stride, padding, [1, 1]), inputs, outputs);
+            Ok(Kernel::Pool(Pool { pooling, channels, grid }))
+        };
+        let kernel = match &node.op {
+            Op::Input { .. } => Kernel::Input { mean: model.preprocessing.mean.clone() },
+            Op::Conv(conv) => self.synapse(model, node, Some(conv), info.inputs[0], [height, width], image(0))?,
+            Op::Linear { features, bias } => {
+                let conv = Conv { bias: *bias, padding: vec![0; 2], ..Conv::square(*features, 1, 1) };
+                self.synapse(model, node, Some(&conv), info.inputs[0], [1, 1], image(0))?
+            }
+            Op::Scale => self.synapse(model, node, None, info.inputs[0], [height, width], image(0))?,
+            Op::Activation { site, .. } => Kernel::Site(A::Site::compile(model, &node.name, site)?),
+            Op::Pool { pool: kind, window } => pool(*kind, window.as_2d(), [height, width])?,
+            Op::GlobalPool { pool: kind } => pool(*kind, (image(0).1, [1, 1], [0, 0]), [1, 1])?,
+            Op::Flatten => Kernel::Flatten,
+            Op::Concat => {
+                let channels = (0..info.inputs.len()).map(|i| image(i).0);
+                let starts = channels.scan(0, |next, channels| Some(std::mem::replace(next, *next + channels)));
+                Kernel::Concat { starts: starts.collect() }
+            }
+            Op::Add => Kernel::Add,
+            Op::TimeMean => Kernel::Head,
+            Op::BatchNorm { .. } => {
+                return Err(Error::Refused {
+                    node: node.name.clone(),
+                    reason: "batch norm does not exist after conversion".into(),
+                });
+            }
+        };
+        let mut compiled = NodeProgram {
+            name: node.name.clone(),
+            label: node.op.label(),
+            shape: info.shape.clone(),
+            channels,
+            positions: height * width,
+            varies: info.varies,
+            inputs: info.inputs.clone(),
+            kernel,
+            stream: None,
+            fixed: Tally::default(),
+            traces_values: matches!(&node.op, Op::Activation { site: snn_ir::Site::Relu, .. }),
+        };
+        if kinds[index] != Kind::Current {
+            compiled.stream = Some(self.stream(&compiled, node)?);
+        }
+        compiled.fixed = fixed(&compiled, node);
+        Ok(compiled)
+    }
+
+    fn stream(&self, compiled: &NodeProgram<A>, node: &Node) -> Result<Stream> {
+        let lost = || Error::Refused { node: node.name.clone(), reason: "reads no events".into() };
+        let input = |i: usize| self.nodes[compiled.inputs[i]].stream.as_ref().ok_or_else(lost);
+        let source = |code, levels| Stream::of_levels(vec![Segment::new(compiled.channels, code, levels, false)]);
+        Ok(match (&compiled.kernel, &node.op) {
+            (Kernel::Input { .. }, _) => source(Code::Graded, 1),
+            (_, Op::Activation { site, code: Some(code) }) => source(*code, u32::from(site.levels().unwrap_or(1))),
+            (Kernel::Pool(pool), _) => {
+                let windows = pool.grid.rows.kernel.saturating_mul(pool.grid.columns.kernel);
+                match pool.pooling {
+                    Pooling::Sum => input(0)?.sum_pooled(windows),
+                    Pooling::Max => input(0)?.max_pooled(),
+                }
+            }
+            (Kernel::Flatten, _) => input(0)?.flattened(self.nodes[compiled.inputs[0]].positions),
+            (Kernel::Concat { .. }, _) => {
+                let streams = (0..compiled.inputs.len()).map(input).collect::<Result<Vec<_>>>()?;
+                Stream::concatenated(streams.into_iter())
+            }
+            _ => return Err(lost()),
+        })
+    }
+
+    /// A convolution, or a scale where there is none.
+    fn synapse(
+        &self,
+        model: &Model,
+        node: &Node,
+        conv: Option<&Conv>,
+        source: usize,
+        outputs: [usize; 2],
+        (inputs, image): (usize, [usize; 2]),
+    ) -> Result<Kernel<A>> {
+        let part = |part| A::part(model, &node.name, part);
+        let weight = part("weight")?;
+        let on_grid = matches!(model.form, Form::Grid { .. });
+        let (links, channels) = match conv {
+            None => (Links::Scale { weights: weight }, inputs),
+            Some(conv) => {
+                let (kernel, stride, padding, dilation) = conv.as_2d();
+                let shape = WeightShape {
+                    groups: conv.groups,
+                    outputs: conv.channels / conv.groups,
+                    inputs: inputs / conv.groups,
+                    taps: kernel[0] * kernel[1],
+                };
+                let grid = Grid2::new((kernel, stride, padding, dilation), image, outputs);
+                (Links::convolution(&weight, shape, grid), conv.channels)
+            }
+        };
+        let stream = self.nodes[source].stream.as_ref();
+        Ok(Kernel::Synapse(Synapse {
+            fan_out: links.fan_out(channels, image[0] * image[1]),
+            links,
+            channels,
+            source,
+            chain: self.chain(source),
+            passes: stream.map(Stream::passes).unwrap_or_default(),
+            multiplier: if on_grid && conv.is_some() { Some(part("multiplier")?) } else { None },
+            bias: if conv.is_some_and(|c| c.bias) { Some(part("bias")?) } else { None },
+        }))
+    }
+
+    /// The nodes whose planes must be formed before `source` can send one.
+    fn chain(&self, source: usize) -> Vec<usize> {
+        let mut needed = vec![false; source + 1];
+        needed[source] = true;
+        for index in (0..=source).rev().filter(|&i| self.formation(i) == Formation::Derived) {
+            if needed[index] {
+                self.nodes[index].inputs.iter().for_each(|&input| needed[input] = true);
+            }
+        }
+        (0..=source).filter(|&i| needed[i] && self.formation(i) != Formation::Whole).collect()
+    }
+
+    fn formation(&self, index: usize) -> Formation {
+        self.nodes[index].stream.as_ref().map_or(Formation::Whole, |stream| stream.formation)
+    }
+}
+
+/// What a node counts at every macro-step, whatever the data.
+fn fixed<A: Arithmetic>(node: &NodeProgram<A>, source: &Node) -> Tally {
+    let values = node.size() as u64;
+    let mut tally = Tally::default();
+    match (&node.kernel, &source.op) {
+        (Kernel::Site(_), Op::Activation { site, .. }) => {
+            tally.neuron_updates = values;
+            tally.comparisons = values * u64::from(site.levels().unwrap_or(1));
+            tally.micro_steps = node.stream.as_ref().map_or(0, |s| u64::from(s.segments[0].micro_steps()));
+        }
+        (Kernel::Synapse(synapse), _) => {
+            if synapse.bias.is_some() {
+                tally.sums = values;
+            }
+            let scaled = synapse.multiplier.iter().flatten().filter(|m| **m != A::ONE).count();
+            tally.rescalings = (scaled * node.positions) as u64;
+        }
+        (Kernel::Pool(pool), _) => match pool.pooling {
+            Pooling::Max => tally.comparisons = pool.operations(),
+            Pooling::Sum if node.stream.is_none() => tally.sums = pool.operations(),
+            Pooling::Sum => {}
+        },
+        (Kernel::Add, _) => tally.sums = values * (node.inputs.len() as u64 - 1),
+        _ => {}
+    }
+    tally
+}

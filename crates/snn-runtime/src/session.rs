@@ -1,0 +1,222 @@
+//! Running one sample: all buffers are made once, so that a warm run allocates nothing.
+
+use crate::arithmetic::Arithmetic;
+use crate::counts::Tally;
+use crate::currents;
+use crate::list::List;
+use crate::planes;
+use crate::pool::Pooling;
+use crate::program::{Kernel, NodeProgram, Program};
+use crate::site::SiteKernel;
+use crate::stream::Formation;
+use crate::trace::Trace;
+use ndarray::{ArrayViewD, Axis};
+
+/// What a node holds for its readers, channels last.
+#[derive(Debug)]
+pub(crate) enum Buffer<A> {
+    /// Levels or pixels, and the plane of the present micro-step where it is another list.
+    Events { levels: List<A>, plane: Option<List<A>> },
+    /// A current.
+    Current(Vec<A>),
+}
+
+/// Room that nodes share.
+#[derive(Debug)]
+pub(crate) struct Scratch<A> {
+    pub(crate) accumulators: Vec<A>,
+    pub(crate) row: Vec<A>,
+    pub(crate) seen: Vec<u32>,
+    /// Pixels in C, H, W order.
+    pub(crate) pixels: Vec<u8>,
+}
+
+/// The pixels of one sample.
+#[derive(Debug, Clone)]
+pub(crate) enum Sample<'p> {
+    /// `[…shape]`.
+    Static(ArrayViewD<'p, u8>),
+    /// `[T, …shape]`.
+    Frames(ArrayViewD<'p, u8>),
+}
+
+/// Everything that changes while a program runs.
+#[derive(Debug)]
+pub(crate) struct State<A: Arithmetic> {
+    buffers: Vec<Buffer<A>>,
+    membranes: Vec<Vec<A>>,
+    scratch: Scratch<A>,
+    /// `Σ_t` of the head's input.
+    pub(crate) sums: Vec<A::Sum>,
+    pub(crate) tallies: Vec<Tally>,
+    pub(crate) samples: u64,
+}
+
+impl<A: Arithmetic> State<A> {
+    pub(crate) fn new(program: &Program<A>) -> Self {
+        let buffer = |node: &NodeProgram<A>| {
+            let list = || List::new(node.positions, node.channels);
+            match &node.stream {
+                Some(stream) => {
+                    Buffer::Events { levels: list(), plane: (stream.formation != Formation::Whole).then(list) }
+                }
+                None if matches!(node.kernel, Kernel::Head) => Buffer::Current(Vec::new()),
+                None => Buffer::Current(vec![A::default(); node.size()]),
+            }
+        };
+        let membranes = |node: &NodeProgram<A>| match &node.kernel {
+            Kernel::Site(site) if site.rest().is_some() => vec![A::default(); node.size()],
+            _ => Vec::new(),
+        };
+        Self {
+            buffers: program.nodes.iter().map(buffer).collect(),
+            membranes: program.nodes.iter().map(membranes).collect(),
+            scratch: Scratch {
+                accumulators: vec![A::default(); program.accumulators],
+                row: vec![A::default(); program.row],
+                seen: vec![0; program.row],
+                pixels: vec![0; program.nodes.first().map_or(0, NodeProgram::size)],
+            },
+            sums: vec![A::Sum::default(); program.classes()],
+            tallies: vec![Tally::default(); program.nodes.len()],
+            samples: 0,
+        }
+    }
+
+    /// Runs one sample whose shape has been checked. `traces` has an entry for each site, or none.
+    pub(crate) fn run(&mut self, program: &Program<A>, sample: &Sample<'_>, traces: &mut [Trace]) {
+        self.sums.fill(A::Sum::default());
+        for (node, membranes) in program.nodes.iter().zip(&mut self.membranes) {
+            if let Kernel::Site(site) = &node.kernel
+                && let Some(rest) = site.rest()
+            {
+                membranes.fill(rest);
+            }
+        }
+        let frames = matches!(sample, Sample::Frames(_));
+        for t in 0..program.time_steps {
+            let mut traces = traces.iter_mut();
+            for (index, node) in program.nodes.iter().enumerate() {
+                let trace = if node.is_site() { traces.next() } else { None };
+                // Eq. 14; the head adds what it reads at every macro-step.
+                if t > 0 && !frames && !node.varies && !matches!(node.kernel, Kernel::Head) {
+                    continue;
+                }
+                self.step(program, index, (sample, t));
+                if let (Some(trace), Buffer::Events { levels, .. }) = (trace, &self.buffers[index]) {
+                    trace.record(levels, node, t);
+                }
+            }
+        }
+        self.samples += 1;
+    }
+
+    fn step(&mut self, program: &Program<A>, index: usize, (sample, t): (&Sample<'_>, usize)) {
+        let node = &program.nodes[index];
+        let tally = &mut self.tallies[index];
+        *tally += node.fixed;
+        let (before, rest) = self.buffers.split_at_mut(index);
+        let Some(output) = rest.first_mut() else { return };
+        let scratch = &mut self.scratch;
+        match (&node.kernel, output) {
+            (Kernel::Input { mean }, Buffer::Events { levels, .. }) => {
+                load(sample, t, &mut scratch.pixels);
+                enter(&scratch.pixels, mean, levels);
+            }
+            (Kernel::Synapse(synapse), Buffer::Current(current)) => {
+                synapse.run(&program.nodes, before, current, scratch, tally);
+            }
+            (Kernel::Site(site), Buffer::Events { levels, .. }) => {
+                emit(
+                    site,
+                    current_of(before, node.inputs[0]),
+                    &mut self.membranes[index],
+                    levels,
+                    &mut scratch.row[..node.channels],
+                );
+                tally.events += events(node, levels);
+            }
+            (Kernel::Pool(pool), Buffer::Events { levels, .. }) => {
+                let Some(input) = levels_of(before, node.inputs[0]) else { return };
+                match pool.pooling {
+                    Pooling::Sum => pool.sum_events(input, levels, scratch),
+                    Pooling::Max => pool.max_events(input, levels, scratch),
+                }
+            }
+            (Kernel::Flatten, Buffer::Events { levels, .. }) => {
+                planes::flatten(levels_of(before, node.inputs[0]), levels);
+            }
+            (Kernel::Concat { starts }, Buffer::Events { levels, .. }) => {
+                planes::concat(node.inputs.iter().map(|&i| levels_of(before, i)).zip(starts), levels);
+            }
+            (Kernel::Head, Buffer::Current(_)) => {
+                for (sum, value) in self.sums.iter_mut().zip(current_of(before, node.inputs[0])) {
+                    *sum = value.add_to(*sum);
+                }
+            }
+            (kernel, Buffer::Current(current)) => currents::join(kernel, program, node, before, current),
+            (Kernel::Synapse(_) | Kernel::Add | Kernel::Head, Buffer::Events { .. }) => {}
+        }
+    }
+}
+
+fn levels_of<A>(buffers: &[Buffer<A>], index: usize) -> Option<&List<A>> {
+    match &buffers[index] {
+        Buffer::Events { levels, .. } => Some(levels),
+        Buffer::Current(_) => None,
+    }
+}
+
+/// The current that a node holds; empty for one that holds events.
+pub(crate) fn current_of<A>(buffers: &[Buffer<A>], index: usize) -> &[A] {
+    match &buffers[index] {
+        Buffer::Current(current) => current,
+        Buffer::Events { .. } => &[],
+    }
+}
+
+/// Copies the pixels of macro-step `t`, in C, H, W order whatever the strides of the view.
+fn load(sample: &Sample<'_>, t: usize, pixels: &mut [u8]) {
+    let copy = |view: ArrayViewD<'_, u8>, pixels: &mut [u8]| match view.as_slice() {
+        Some(slice) => pixels.copy_from_slice(slice),
+        None => pixels.iter_mut().zip(view).for_each(|(to, from)| *to = *from),
+    };
+    match sample {
+        Sample::Static(image) => copy(image.view(), pixels),
+        Sample::Frames(frames) => copy(frames.index_axis(Axis(0), t), pixels),
+    }
+}
+
+/// Eq. 1 for pixels in C, H, W order; those equal to the mean are zero and not listed.
+fn enter<A: Arithmetic>(pixels: &[u8], mean: &[u8], list: &mut List<A>) {
+    let positions = list.positions();
+    list.begin();
+    for position in 0..positions {
+        for (channel, (&pixel, &mean)) in pixels[position..].iter().step_by(positions).zip(mean).enumerate() {
+            if pixel != mean {
+                list.push(channel, A::pixel(pixel, mean));
+            }
+        }
+        list.end_position();
+    }
+}
+
+/// One macro-step of a site: eq. 8 to 13 for every neuron, then the list of levels that are not zero.
+fn emit<A: Arithmetic>(site: &A::Site, current: &[A], mut membranes: &mut [A], levels: &mut List<A>, row: &mut [A]) {
+    levels.begin();
+    for currents in current.chunks_exact(row.len()) {
+        let (own, rest) = std::mem::take(&mut membranes).split_at_mut_checked(row.len()).unwrap_or_default();
+        membranes = rest;
+        site.step(currents, own, row);
+        levels.push_row(row);
+    }
+}
+
+/// Plane entries that a site sends, by its code (eq. 15).
+fn events<A: Arithmetic>(node: &NodeProgram<A>, levels: &List<A>) -> u64 {
+    let (channels, values) = levels.entries();
+    match node.stream.as_ref().map(|stream| &stream.segments[0]) {
+        Some(segment) if segment.micro_steps() > 1 => values.iter().map(|v| segment.events(v.level())).sum(),
+        _ => channels.len() as u64,
+    }
+}
