@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tch::{Device, Kind};
 
+/// Images in a batch of evaluation: large enough to be fast, small enough for any memory.
+const EVALUATION_BATCH: usize = 256;
+
 /// Where a run happens; nothing here changes what it computes, apart from the device.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -202,7 +205,7 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
         }
 
         // End of an epoch. A kill between these writes repeats them: the checkpoint, which ends the epoch, comes last.
-        let (validation, rates) = validate(trainee, &held_out, config.batch)?;
+        let (validation, rates) = validate(trainee, &held_out, EVALUATION_BATCH)?;
         let metrics = EpochMetrics {
             epoch: position.epoch + 1,
             learning_rate: rate_at(steps - 1),
@@ -225,7 +228,7 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
         return Ok(Outcome::Finished(result));
     }
     progress(Progress::Testing);
-    let (test, _) = validate(trainee, &data.test, config.batch)?;
+    let (test, _) = validate(trainee, &data.test, EVALUATION_BATCH)?;
     clock.other(&mut position);
     let result = RunResult {
         dataset: data.name.to_string(),
