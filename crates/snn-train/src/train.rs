@@ -7,87 +7,19 @@ use crate::error::{Error, Result};
 use crate::loss::cross_entropy;
 use crate::metrics::{EpochMetrics, RunInfo, RunResult, peak_memory_bytes};
 use crate::model::initial_model;
-use crate::run::{RunFolder, Start};
+use crate::progress::{Options, Outcome, Progress};
+use crate::run::RunFolder;
 use crate::sgd::Optimiser;
 use crate::trainee::{OffGrid, Trainee};
 use snn_core::Network;
 use snn_data::{Dataset, LastBatch, LoaderConfig, split_holdout};
 use snn_hybrid::Placement;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tch::{Device, Kind};
 
 /// Images in a batch of evaluation: large enough to be fast, small enough for any memory.
 const EVALUATION_BATCH: usize = 256;
-
-/// Where a run happens; nothing here changes what it computes, apart from the device.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where the data is; `None` for [`snn_data::default_root`].
-    pub data_root: Option<PathBuf>,
-    /// On what it computes.
-    pub device: Device,
-    /// How it begins.
-    pub start: Start,
-    /// Stops after this many steps as if the process were killed there: nothing more is written.
-    pub step_limit: Option<usize>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { data_root: None, device: Device::Cpu, start: Start::New, step_limit: None }
-    }
-}
-
-/// What a run tells while it goes on.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub enum Progress<'a> {
-    /// It begins or goes on.
-    Begun {
-        /// Which sites are what.
-        placement: &'a Placement,
-        /// Number of learned values.
-        parameters: usize,
-        /// Epochs in all.
-        epochs: usize,
-        /// Steps of an epoch.
-        steps: usize,
-        /// The epoch it begins in, from 1.
-        epoch: usize,
-        /// Steps of that epoch that were done before.
-        step: usize,
-    },
-    /// A step was done.
-    Step {
-        /// The epoch, from 1.
-        epoch: usize,
-        /// The step in the epoch, from 1.
-        step: usize,
-        /// Loss of this batch.
-        loss: f64,
-        /// Its learning rate.
-        learning_rate: f64,
-        /// Speed so far in this epoch.
-        images_per_second: f64,
-    },
-    /// An epoch was finished.
-    Epoch(&'a EpochMetrics),
-    /// The test set is being evaluated.
-    Testing,
-}
-
-/// How a call of [`train`] ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// The run is finished.
-    Finished(RunResult),
-    /// The step limit was reached.
-    Stopped {
-        /// Steps of the whole run so far.
-        steps: usize,
-    },
-}
 
 /// Trains a network as `config` says, in the folder `folder`.
 ///

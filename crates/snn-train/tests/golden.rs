@@ -1,4 +1,4 @@
-//! Optimiser, schedules and loss against PyTorch; `tests/golden/generate.py` makes the values.
+//! Optimiser, schedules and loss against `PyTorch`; `tests/golden/generate.py` makes the values.
 
 use serde::Deserialize;
 use snn_core::Parameter;
@@ -6,9 +6,9 @@ use snn_ir::{Conv, Graph, Op};
 use snn_train::{Schedule, Sgd, loss::cross_entropy};
 use tch::{Kind, Tensor};
 
-/// Single precision, a handful of roundings (PyTorch fuses multiplication and addition, we do not).
+/// Single precision, a handful of roundings (`PyTorch` fuses multiplication and addition, we do not).
 const SINGLE: f64 = 5e-6;
-/// Double precision; PyTorch computes the cosine recursively.
+/// Double precision; `PyTorch` computes the cosine recursively.
 const DOUBLE: f64 = 1e-12;
 
 #[derive(Deserialize)]
@@ -79,8 +79,8 @@ fn graph() -> Graph {
     graph
 }
 
-fn parameter(name: &str, tensor: Tensor) -> Parameter {
-    Parameter { name: name.to_string(), tensor: tensor.set_requires_grad(true), learned: true }
+fn parameter(name: &str, tensor: &Tensor) -> Parameter {
+    Parameter { name: name.to_string(), tensor: tensor.detach().set_requires_grad(true), learned: true }
 }
 
 fn descend(
@@ -105,7 +105,7 @@ fn sgd_is_that_of_pytorch() {
     for case in golden().sgd {
         let (momentum, nesterov, weight_decay) = (case.momentum, case.nesterov, case.weight_decay);
         let config = Sgd { learning_rate: 0.1, momentum, nesterov, weight_decay };
-        let parameters = [parameter("conv.weight", tensor(&[2, 3], 0))];
+        let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
         let mut optimiser = config.init(&parameters, &graph()).unwrap();
         for (found, expected) in descend(config, 0..5, &parameters, &mut optimiser).iter().zip(&case.values) {
             assert_close(found, expected, SINGLE, &format!("{config:?}"));
@@ -116,18 +116,18 @@ fn sgd_is_that_of_pytorch() {
 #[test]
 fn sgd_goes_on_from_a_saved_state_bit_for_bit() {
     let config = Sgd::default();
-    let parameters = [parameter("conv.weight", tensor(&[2, 3], 0))];
+    let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
     let mut optimiser = config.init(&parameters, &graph()).unwrap();
     descend(config, 0..3, &parameters, &mut optimiser);
     let (saved, state) = (parameters[0].tensor.detach().copy(), optimiser.state().unwrap());
     let expected = descend(config, 3..6, &parameters, &mut optimiser);
 
-    let resumed = [parameter("conv.weight", saved)];
+    let resumed = [parameter("conv.weight", &saved)];
     let mut optimiser = config.init(&resumed, &graph()).unwrap();
     optimiser.restore(&state).unwrap();
     assert_eq!(descend(config, 3..6, &resumed, &mut optimiser), expected);
 
-    let other = [parameter("conv.weight", tensor(&[3, 3], 0))];
+    let other = [parameter("conv.weight", &tensor(&[3, 3], 0))];
     let error = config.init(&other, &graph()).unwrap().restore(&state).unwrap_err();
     assert!(error.to_string().contains("conv.weight"), "{error}");
 }
@@ -136,7 +136,7 @@ fn sgd_goes_on_from_a_saved_state_bit_for_bit() {
 fn weight_decay_spares_norms_and_what_is_not_learned_stays() {
     let config = Sgd { weight_decay: 0.5, ..Sgd::default() };
     let still = Parameter { name: "norm.running_mean".into(), tensor: tensor(&[2], 3), learned: false };
-    let parameters = [parameter("conv.weight", tensor(&[2], 1)), parameter("norm.weight", tensor(&[2], 2)), still];
+    let parameters = [parameter("conv.weight", &tensor(&[2], 1)), parameter("norm.weight", &tensor(&[2], 2)), still];
     let before: Vec<Vec<f64>> = parameters.iter().map(|p| flat(&p.tensor)).collect();
     let mut optimiser = config.init(&parameters, &graph()).unwrap();
     ((&parameters[0].tensor + &parameters[1].tensor) * 0.0).sum(Kind::Float).backward();
