@@ -1,2 +1,51 @@
-//! Placeholder binary, replaced in the next commit.
-fn main() {}
+//! `snn-bench`: train, convert, verify and run spiking networks from the command line. Glue only; everything it does is a library call.
+#![expect(clippy::print_stdout, reason = "results of a command line go to stdout")]
+#![expect(clippy::print_stderr, reason = "progress and errors of a command line go to stderr")]
+
+mod cli;
+mod commands;
+mod device;
+mod energy;
+mod files;
+mod progress;
+mod table;
+mod tables;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+/// What a command found out; errors of usage, input or I/O travel as `Err`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It holds.
+    Holds,
+    /// A check failed.
+    Failed,
+}
+
+fn main() -> ExitCode {
+    // clap itself ends with 2 on a usage error.
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(Outcome::Holds) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+    match &cli.command {
+        None => tables::show(cli.json),
+        Some(Command::Demo(arguments)) => commands::demo::run(arguments, cli.json),
+        Some(Command::Data(arguments)) => commands::data::run(arguments, cli.json),
+        Some(Command::Train(arguments)) => commands::train::run(arguments, cli.json),
+        Some(Command::Convert(arguments)) => commands::convert::run(arguments, cli.json),
+        Some(Command::Verify(arguments)) => commands::verify::run(arguments, cli.json),
+        Some(Command::Infer(arguments)) => commands::infer::run(arguments, cli.json),
+        Some(Command::Inspect(arguments)) => commands::inspect::run(arguments, cli.json),
+    }
+}

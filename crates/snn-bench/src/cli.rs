@@ -1,0 +1,203 @@
+//! The command line as data.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use snn_data::DatasetName;
+use std::path::PathBuf;
+
+/// Spiking neural networks by hybrid conversion: train, convert without loss, prove it, run on events.
+///
+/// Without a command: what the tool does, and the paper's tables beside what has been measured here.
+/// Results go to stdout, progress to stderr. Exit codes: 0 holds, 1 a check failed, 2 usage, input or I/O.
+#[derive(Debug, Parser)]
+#[command(name = "snn-bench", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole way in three minutes: train a small hybrid on an embedded image set, convert it with all codes, verify each, compare.
+    Demo(Demo),
+    /// Look after data sets.
+    #[command(subcommand)]
+    Data(Data),
+    /// Train a hybrid network into a run folder.
+    Train(Train),
+    /// Convert a run into an event-driven model file.
+    Convert(Convert),
+    /// Prove that a converted model is its trained network: spike for spike off the grid, bit for bit on it.
+    Verify(Verify),
+    /// Run a converted model on events and count what it does.
+    Infer(Infer),
+    /// Show what is in a model file or run folder.
+    Inspect(Inspect),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Folder for the run and the converted models; a temporary one by default.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace an existing run in that folder.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// Say which files of the data sets are there, missing or different.
+    Check {
+        /// Only this data set.
+        dataset: Option<DatasetName>,
+        #[command(flatten)]
+        data: DataRoot,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataRoot {
+    /// Folder with the data sets [default: $SNN_DATA, else datasets].
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// The run's config, a TOML file.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// The run folder.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Set a key of the config, as `epochs=1` or `optimiser.learning_rate=0.05`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Continue the run where it stopped.
+    #[arg(long, conflicts_with = "force")]
+    pub(crate) resume: bool,
+    /// Replace an existing run.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Where to compute: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    pub(crate) device: tch::Device,
+}
+
+/// Codes of ReLU sites as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CodeName {
+    /// As many binary micro-steps as levels.
+    Unary,
+    /// One binary micro-step a bit.
+    Bitplane,
+    /// One event with a payload.
+    Graded,
+}
+
+impl From<CodeName> for snn_ir::Code {
+    fn from(name: CodeName) -> Self {
+        match name {
+            CodeName::Unary => Self::Unary,
+            CodeName::Bitplane => Self::BitPlane,
+            CodeName::Graded => Self::Graded,
+        }
+    }
+}
+
+/// The grid as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GridName {
+    /// 8-bit weights, integers everywhere.
+    Int8,
+    /// Real numbers, f64.
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Convert {
+    /// The run folder, or a trained model file.
+    pub(crate) run: PathBuf,
+    /// How ReLU sites send their levels.
+    #[arg(long, value_enum)]
+    pub(crate) code: CodeName,
+    /// The number system.
+    #[arg(long, value_enum, default_value = "int8")]
+    pub(crate) grid: GridName,
+    /// Another code for one site, as `stem.act=graded`.
+    #[arg(long = "site-code", value_name = "SITE=CODE", value_parser = parse_site_code)]
+    pub(crate) site_codes: Vec<(String, CodeName)>,
+    /// Fractional bits of membranes on the grid.
+    #[arg(long, default_value_t = snn_reparam::DEFAULT_GUARD_BITS)]
+    pub(crate) guard_bits: u8,
+    /// The model file to write.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Replace an existing file.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+fn parse_site_code(text: &str) -> Result<(String, CodeName), String> {
+    let (site, code) = text.split_once('=').ok_or("expected SITE=CODE")?;
+    Ok((site.to_string(), CodeName::from_str(code, true)?))
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The run folder, or a trained model file.
+    pub(crate) run: PathBuf,
+    /// The converted model.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// The data set [default: the run's].
+    #[arg(long)]
+    pub(crate) dataset: Option<DatasetName>,
+    /// The most accuracy that conversion may cost, in points.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) max_drop: f64,
+    /// Only the first N test images.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Test images on which the naive evaluator runs as well.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) naive_samples: usize,
+    /// The model was fine-tuned: its weights may differ from the run's conversion, nothing else.
+    #[arg(long)]
+    pub(crate) finetuned: bool,
+    /// Images in a batch.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: u16,
+    /// Where libtorch computes: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    pub(crate) device: tch::Device,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Infer {
+    /// The converted model.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// The data set whose test images to classify.
+    #[arg(long, required_unless_present = "image", conflicts_with = "image")]
+    pub(crate) dataset: Option<DatasetName>,
+    /// One image instead: raw bytes, channel by channel.
+    #[arg(long)]
+    pub(crate) image: Option<PathBuf>,
+    /// Only the first N test images.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A model file or run folder.
+    pub(crate) path: PathBuf,
+}

@@ -1,0 +1,217 @@
+//! `demo`: the whole way on an embedded image set, in one table.
+
+use crate::Outcome;
+use crate::cli::Demo;
+use crate::commands::convert::convert;
+use crate::commands::infer::{Inference, infer};
+use crate::commands::print_json;
+use crate::commands::train::train;
+use crate::commands::verify::{Settings, prove};
+use crate::energy::Figures;
+use crate::files;
+use crate::table::{Table, count};
+use anyhow::{Result, ensure};
+use ndarray::Axis;
+use serde::Serialize;
+use snn_core::Libtorch;
+use snn_data::{Dataset, Images};
+use snn_ir::{Code, Evaluate, Input, Model, Op, Record};
+use snn_reparam::GridOptions;
+use snn_reparam::verify::{Report, Tuning};
+use snn_train::{Options, RunConfig, RunResult, Start};
+use std::path::Path;
+use std::time::Instant;
+use tch::Device;
+
+/// The run of the demo.
+const CONFIG: &str = include_str!("../../../../configs/demo.toml");
+/// What the demo promises, in percent.
+const LEAST_ACCURACY: f64 = 95.0;
+
+#[derive(Serialize)]
+struct Demonstration {
+    run: RunResult,
+    lif_share: f64,
+    dense_images_per_second: f64,
+    dense_fp32_macs: u64,
+    conversions: Vec<Row>,
+    holds: bool,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Row {
+    code: &'static str,
+    micro_steps: u32,
+    firing_rate: f64,
+    verification: Report,
+    inference: Inference,
+}
+
+pub(crate) fn run(arguments: &Demo, json: bool) -> Result<Outcome> {
+    let temporary = tempfile::tempdir()?;
+    let folder = arguments.out.clone().unwrap_or_else(|| temporary.path().join("run"));
+    let started = Instant::now();
+    let demonstration = demonstrate(&folder, arguments.force, started)?;
+    if json {
+        print_json(&demonstration)?;
+    } else {
+        print(&demonstration);
+        match &arguments.out {
+            Some(folder) => println!("\nThe run and its models are in {}.", folder.display()),
+            None => {
+                println!("\nThe run was thrown away; --out DIR keeps it. Next: train on real images, see README.md.")
+            }
+        }
+    }
+    Ok(if demonstration.holds { Outcome::Holds } else { Outcome::Failed })
+}
+
+fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstration> {
+    let config = RunConfig::from_toml(CONFIG)?;
+    let start = if force { Start::Overwrite } else { Start::New };
+    let run = train(&config, folder, &Options { start, ..Options::default() })?;
+    let trained = files::trained(folder)?.model;
+    let images = Dataset::open_named(config.data.dataset, None)?.test;
+    let settings = Settings { max_drop: 1.0, naive_samples: 5, tuning: Tuning::None, batch: 50, device: Device::Cpu };
+    let mut conversions = Vec::new();
+    for code in [Code::Unary, Code::BitPlane, Code::Graded] {
+        eprintln!("{}: convert, verify, run", code.label());
+        let model = convert(&trained, &code.into(), Some(GridOptions::default()))?.model;
+        let path = folder.join(format!("{}-int8.safetensors", code.label()));
+        files::save(&model, &path)?;
+        // What was written is what is verified.
+        let model = Model::load(&path)?;
+        let verification = prove(&trained, &model, &images, &settings)?;
+        let inference = infer(&model, &images)?;
+        let total = inference.counts.total();
+        conversions.push(Row {
+            code: code.label(),
+            micro_steps: micro_steps(&model),
+            firing_rate: total.events as f64 / total.neuron_updates as f64,
+            verification,
+            inference,
+        });
+    }
+    let lif_share = 1.0 - run.relu_share;
+    let accurate = conversions.iter().all(|row| row.verification.accuracy_converted >= LEAST_ACCURACY);
+    let proven = conversions.iter().all(|row| row.verification.holds());
+    Ok(Demonstration {
+        dense_images_per_second: dense_speed(&trained, &images)?,
+        dense_fp32_macs: dense_macs(&trained)?,
+        holds: accurate && proven && lif_share >= 0.5,
+        run,
+        lif_share,
+        conversions,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+/// Micro-steps of one macro-step: the longest code of any site.
+fn micro_steps(model: &Model) -> u32 {
+    let steps = model.graph.nodes.iter().filter_map(|node| match &node.op {
+        Op::Activation { site, code: Some(code) } => Some(code.micro_steps(site.levels().map_or(1, u32::from))),
+        _ => None,
+    });
+    steps.max().unwrap_or(1)
+}
+
+/// Images a second of the trained network on libtorch, fp32, one pass over the images after a warm-up.
+fn dense_speed(trained: &Model, images: &Images) -> Result<f64> {
+    const BATCH: usize = 64;
+    ensure!(images.len() >= BATCH, "the demo's test set is smaller than a batch");
+    let mut libtorch = Libtorch::single_precision(trained, Device::Cpu)?;
+    let pixels = images.pixels();
+    let batch = |begin: usize| Input::Static(pixels.slice_axis(Axis(0), (begin..begin + BATCH).into()).into_dyn());
+    libtorch.evaluate(&batch(0), Record::Logits)?;
+    let batches = images.len() / BATCH;
+    let started = Instant::now();
+    for number in 0..batches {
+        libtorch.evaluate(&batch(number * BATCH), Record::Logits)?;
+    }
+    Ok((batches * BATCH) as f64 / started.elapsed().as_secs_f64())
+}
+
+/// Multiply-accumulates of one dense inference: every synapse at every macro-step, the time-invariant prefix once.
+fn dense_macs(model: &Model) -> Result<u64> {
+    let resolved = model.graph.resolve()?;
+    let mut macs = 0;
+    for (node, info) in model.graph.nodes.iter().zip(&resolved.nodes) {
+        if matches!(node.op, Op::Conv(_) | Op::Linear { .. }) {
+            let [_, height, width] = info.chw();
+            let weights = model.weights.get(&format!("{}.weight", node.name)).map_or(0, snn_ir::Tensor::len);
+            let steps = if info.varies { model.time_steps } else { 1 };
+            macs += weights * height * width * steps;
+        }
+    }
+    Ok(macs as u64)
+}
+
+fn print(demonstration: &Demonstration) {
+    let header = [
+        "network",
+        "proof",
+        "accuracy before",
+        "after",
+        "T",
+        "micro-steps",
+        "firing rate",
+        "additions",
+        "multiplications",
+        "energy",
+        "images/s",
+    ];
+    let mut table = Table::new(2, header);
+    let run = &demonstration.run;
+    let dense = crate::energy::FP32.microjoules(demonstration.dense_fp32_macs as f64, 0.0);
+    let accuracy = demonstration.conversions.first().map_or(0.0, |row| row.verification.accuracy_reference);
+    table.row([
+        "dense, libtorch fp32".to_string(),
+        "reference".to_string(),
+        format!("{accuracy:.2} %"),
+        "–".to_string(),
+        run.time_steps.to_string(),
+        "–".to_string(),
+        "–".to_string(),
+        "–".to_string(),
+        count(demonstration.dense_fp32_macs as f64),
+        format!("{dense:.2} µJ"),
+        format!("{:.0}", demonstration.dense_images_per_second),
+    ]);
+    for row in &demonstration.conversions {
+        let total = row.inference.counts.total();
+        let each = |value: u64| count(value as f64 / row.inference.samples as f64);
+        table.row([
+            format!("events, int8, {}", row.code),
+            if row.verification.holds() { "bitwise".into() } else { "FAILED".to_string() },
+            format!("{:.2} %", row.verification.accuracy_reference),
+            format!("{:.2} %", row.verification.accuracy_converted),
+            run.time_steps.to_string(),
+            row.micro_steps.to_string(),
+            format!("{:.3}", row.firing_rate),
+            each(total.additions),
+            each(total.multiplications),
+            format!("{:.2} µJ", row.inference.energy_microjoules),
+            format!("{:.0}", row.inference.images_per_second),
+        ]);
+    }
+    println!("{table}");
+    let Figures { mac_pj, addition_pj, .. } = crate::energy::INT8;
+    println!(
+        "Per image, {} test images of {}. {:.1} % of the neurons are LIF. Firing rate: events a neuron update. Energy by counting, 45 nm: \
+         fp32 {} pJ a MAC; int8 {mac_pj} pJ a MAC, {addition_pj} pJ an addition. Speeds are of one pass on this machine, no benchmark.",
+        run.test_images,
+        run.dataset,
+        100.0 * demonstration.lif_share,
+        crate::energy::FP32.mac_pj,
+    );
+    for row in &demonstration.conversions {
+        for failure in &row.verification.failures {
+            println!("FAILED ({}): {failure}", row.code);
+        }
+    }
+    if run.test_accuracy * 100.0 < LEAST_ACCURACY {
+        println!("FAILED: accuracy below {LEAST_ACCURACY} %");
+    }
+    println!("{:.0} s in all", demonstration.seconds);
+}

@@ -1,0 +1,44 @@
+//! Paths given on the command line: runs, models, files to write.
+
+use anyhow::{Context, Result, bail};
+use snn_ir::Model;
+use snn_train::{RunConfig, RunFolder};
+use std::path::Path;
+
+/// A trained network with the config of its run, if it came from one.
+pub(crate) struct Trained {
+    pub(crate) model: Model,
+    pub(crate) config: Option<RunConfig>,
+}
+
+/// Reads a trained model from a run folder or a file.
+pub(crate) fn trained(path: &Path) -> Result<Trained> {
+    if path.is_dir() {
+        let run = RunFolder::open(path)?;
+        let model = run.model_path();
+        if !model.is_file() {
+            bail!(
+                "{}: the run has not finished an epoch yet (no model.safetensors); continue it with --resume",
+                path.display()
+            );
+        }
+        return Ok(Trained { model: Model::load(model)?, config: Some(run.config()?) });
+    }
+    Ok(Trained { model: Model::load(path)?, config: None })
+}
+
+/// Makes sure that nothing is overwritten unasked.
+pub(crate) fn refuse_existing(path: &Path, force: bool) -> Result<()> {
+    if path.exists() && !force {
+        bail!("{} exists; --force replaces it", path.display());
+    }
+    Ok(())
+}
+
+/// Writes a model, making its folder.
+pub(crate) fn save(model: &Model, path: &Path) -> Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs_err::create_dir_all(folder)?;
+    }
+    model.save(path).with_context(|| format!("cannot write the model {}", path.display()))
+}
