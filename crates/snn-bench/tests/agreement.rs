@@ -1,0 +1,75 @@
+//! Proof, not luck: on random hybrids, libtorch, the event runtime and the naive evaluator give the same bits on the grid in every code, and the event
+//! runtime emits the trained network's every spike off it. `SNN_CASES` sets the number of graphs (256).
+
+use ndarray::ArrayD;
+use snn_core::Libtorch;
+use snn_ir::naive::Naive;
+use snn_ir::random::{Numbers, pixels, trained};
+use snn_ir::{Code, Evaluate, Evaluation, Input, Logits, Model, Record, SiteOutput};
+use snn_reparam::{GridOptions, convert, to_grid};
+use snn_runtime::{Precision, Runtime};
+use tch::Device;
+
+const CODES: [Code; 3] = [Code::Unary, Code::BitPlane, Code::Graded];
+
+fn cases() -> u64 {
+    std::env::var("SNN_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(256)
+}
+
+fn run(evaluator: &mut dyn Evaluate, pixels: &ArrayD<u8>) -> Evaluation {
+    evaluator.evaluate(&Input::Static(pixels.view()), Record::Sites).unwrap()
+}
+
+/// Levels of every site and integer logits, which must be the same bits.
+fn assert_same(seed: u64, what: &str, a: &Evaluation, b: &Evaluation, model: &Model) {
+    for (a, b) in a.sites.iter().zip(&b.sites) {
+        assert_eq!(a.site, b.site, "seed {seed}, {what}");
+        assert!(a.output == b.output, "seed {seed}, {what}: site {} differs\n{:#?}", a.site, model.graph);
+    }
+    assert_eq!(a.sites.len(), b.sites.len(), "seed {seed}, {what}");
+    if let (Logits::Integer(a), Logits::Integer(b)) = (&a.logits, &b.logits) {
+        assert_eq!(a, b, "seed {seed}, {what}: logits\n{:#?}", model.graph);
+    }
+}
+
+#[test]
+fn three_interpreters_give_the_same_bits_on_the_grid_in_every_code() {
+    let (mut active, mut decisions) = (0_u64, 0_u64);
+    for seed in 0..cases() {
+        let numbers = if seed % 2 == 0 { Numbers::Real } else { Numbers::Dyadic };
+        let trained = trained(seed, numbers);
+        let pixels = pixels(&trained, 2, seed);
+        for code in CODES {
+            let events = convert(&trained, &code.into()).unwrap();
+            let grid = to_grid(&events, GridOptions::default()).unwrap().model;
+            let naive = run(&mut Naive::new(&grid).unwrap(), &pixels);
+            let libtorch = run(&mut Libtorch::new(&grid, Device::Cpu).unwrap(), &pixels);
+            let runtime = run(&mut Runtime::new(&grid, Precision::Grid).unwrap(), &pixels);
+            assert_same(seed, &format!("{code:?}, libtorch against naive"), &libtorch, &naive, &grid);
+            assert_same(seed, &format!("{code:?}, events against naive"), &runtime, &naive, &grid);
+            active += naive.sites.iter().map(|s| s.output.active()).sum::<u64>();
+            decisions += naive.sites.iter().map(|s| s.output.len() as u64).sum::<u64>();
+        }
+    }
+    // Networks of the silent, or of the saturated, would be equal trivially.
+    let share = active as f64 / decisions as f64;
+    assert!((0.05..0.95).contains(&share), "{share} of {decisions} decisions are active");
+}
+
+#[test]
+fn off_the_grid_every_spike_is_the_trained_networks() {
+    let mut ties = 0;
+    for seed in 0..cases() {
+        let trained = trained(seed, Numbers::Dyadic);
+        let pixels = pixels(&trained, 2, seed);
+        let reference = run(&mut Libtorch::new(&trained, Device::Cpu).unwrap(), &pixels);
+        ties += reference.sites.iter().map(|s| s.ties).sum::<u64>();
+        for code in CODES {
+            let events = convert(&trained, &code.into()).unwrap().model;
+            let runtime = run(&mut Runtime::new(&events, Precision::F64).unwrap(), &pixels);
+            assert_same(seed, &format!("{code:?}, trained against events"), &reference, &runtime, &trained);
+            assert!(runtime.sites.iter().all(|s| matches!(s.output, SiteOutput::Levels(_))));
+        }
+    }
+    assert!(ties > cases(), "thresholds must be met exactly, found {ties} ties");
+}
