@@ -53,6 +53,7 @@ impl Graph {
                 }
                 _ => Box::new(|| 1.0),
             };
+            #[expect(clippy::cast_possible_truncation, reason = "initial weights are f32")]
             let values: Vec<f32> = (0..shape.iter().product()).map(|_| law() as f32).collect();
             drop(law);
             let array = ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|e| crate::Error::Graph(e.to_string()))?;

@@ -219,11 +219,11 @@ pub fn weight_specs(graph: &Graph, resolved: &Resolved, form: Form) -> Result<Ve
                     }
                     Site::Relu => {}
                     Site::QuantRelu(q) => {
-                        add("step", vec![if q.share == Share::Channel { channels } else { 1 }], real, true)
+                        add("step", vec![if q.share == Share::Channel { channels } else { 1 }], real, true);
                     }
                     Site::GridLif(_) => add("threshold", vec![channels], real, false),
                     Site::GridQuantRelu { levels } => {
-                        add("thresholds", vec![usize::from(*levels), channels], real, false)
+                        add("thresholds", vec![usize::from(*levels), channels], real, false);
                     }
                 }
             }

@@ -105,7 +105,9 @@ impl Number for f64 {
                 let ratio = current / s + 0.5;
                 let level = ratio.floor().clamp(0.0, f64::from(q.levels));
                 let tie = (ratio - ratio.round()).abs() <= TIE && (0.0..=f64::from(q.levels) + 0.5).contains(&ratio);
-                (level as i16, if site.coded { level } else { s * level }, tie)
+                #[expect(clippy::cast_possible_truncation, reason = "a level is a whole number of 0 to 255")]
+                let spikes = level as i16;
+                (spikes, if site.coded { level } else { s * level }, tie)
             }
             (Site::Relu, _) => (0, current.max(0.0), false),
             (Site::QuantRelu(_) | Site::GridLif(_) | Site::GridQuantRelu { .. }, _) => {
@@ -161,9 +163,9 @@ impl Number for i64 {
 
     /// Eq. 13.
     fn step(site: &SiteParameters<Self>, c: usize, current: Self, membrane: &mut Option<Self>) -> (i16, Self, bool) {
-        let level = match (site.site, &site.weights) {
+        let level: u8 = match (site.site, &site.weights) {
             (Site::GridQuantRelu { levels }, Some(thresholds)) => {
-                (0..usize::from(*levels)).filter(|&d| current >= thresholds[[d, c]]).count() as i64
+                (0..*levels).map(|d| u8::from(current >= thresholds[[usize::from(d), c]])).sum()
             }
             (Site::GridLif(lif), Some(threshold)) => {
                 let threshold = threshold[[c]] << lif.guard_bits;
@@ -175,11 +177,11 @@ impl Number for i64 {
                     GridReset::Soft if fires => u - threshold,
                     GridReset::Hard | GridReset::Soft => u,
                 });
-                i64::from(fires)
+                u8::from(fires)
             }
             _ => unreachable!("Model::validate admits only grid sites with their weights on the grid"),
         };
-        (level as i16, level, false)
+        (i16::from(level), i64::from(level), false)
     }
 
     fn values(output: Vec<Self>, shape: &[usize]) -> Result<ArrayD<f64>> {

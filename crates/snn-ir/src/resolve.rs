@@ -9,6 +9,10 @@ use std::collections::HashMap;
 pub const MAX_NODES: usize = 100_000;
 /// The most values one sample may have at one node; a limit for files from strangers.
 pub const MAX_VALUES: usize = 1 << 28;
+/// The most weights one convolution or linear layer may have; a limit for files from strangers.
+pub const MAX_WEIGHTS: usize = 1 << 28;
+/// The most channels all nodes may have together. What is kept for each channel (bounds, units) is then small, however many nodes flatten a large image.
+pub const MAX_CHANNELS: usize = 1 << 24;
 
 /// A graph whose names, shapes and attributes have been checked.
 #[derive(Debug, Clone)]
@@ -85,6 +89,7 @@ impl Graph {
     fn resolve_nodes(&self) -> Result<Vec<ResolvedNode>> {
         let mut index: HashMap<&str, usize> = HashMap::with_capacity(self.nodes.len());
         let mut nodes: Vec<ResolvedNode> = Vec::with_capacity(self.nodes.len());
+        let mut channels = 0_usize;
         for (position, node) in self.nodes.iter().enumerate() {
             if node.name.is_empty() {
                 return Err(Error::Graph(format!("node {position} has an empty name")));
@@ -108,6 +113,14 @@ impl Graph {
                 return Err(Error::Shape {
                     node: node.name.clone(),
                     expected: format!("an output of 1 to {MAX_VALUES} values"),
+                    found: shape,
+                });
+            }
+            channels = channels.saturating_add(shape[0]);
+            if channels > MAX_CHANNELS {
+                return Err(Error::Shape {
+                    node: node.name.clone(),
+                    expected: format!("at most {MAX_CHANNELS} channels in all nodes up to this one"),
                     found: shape,
                 });
             }
@@ -235,6 +248,9 @@ fn check_attributes(node: &Node) -> Result<()> {
             if bad {
                 return fail("window", "positive, with padding of at most half the kernel", format!("{window:?}"));
             }
+            if window.size() > MAX_VALUES {
+                return fail("window", "of at most 2^28 positions", format!("{window:?}"));
+            }
         }
         Op::BatchNorm { eps } if !(eps.is_finite() && *eps > 0.0) => {
             return fail("eps", "positive", eps.to_string());
@@ -318,7 +334,10 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
         }
         Op::Conv(conv) => conv_shape(conv, inputs[0]).map_err(|expected| misfit(expected, inputs[0])),
         Op::Linear { features, .. } => match inputs[0] {
-            [_] if *features > 0 => Ok(vec![*features]),
+            [inputs] if *features > 0 => {
+                check_weight_count(&[*features, *inputs]).map_err(|expected| misfit(expected, &[*features, *inputs]))?;
+                Ok(vec![*features])
+            }
             other => Err(misfit("[F] (flatten first)".into(), other)),
         },
         Op::Pool { window, .. } => pool_shape(window, inputs[0]).map_err(|expected| misfit(expected, inputs[0])),
@@ -329,14 +348,15 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
             Some(other) => Err(misfit(format!("equal shapes {:?}", inputs[0]), other)),
             None => Ok(inputs[0].to_vec()),
         },
-        Op::Concat => match inputs.iter().find(|shape| shape[1..] != inputs[0][1..]) {
-            Some(other) => Err(misfit(format!("shapes [C, {:?}]", &inputs[0][1..]), other)),
-            None => {
+        Op::Concat => {
+            if let Some(other) = inputs.iter().find(|shape| shape[1..] != inputs[0][1..]) {
+                Err(misfit(format!("shapes [C, {:?}]", &inputs[0][1..]), other))
+            } else {
                 let mut shape = inputs[0].to_vec();
                 shape[0] = inputs.iter().fold(0_usize, |sum, s| sum.saturating_add(s[0]));
                 Ok(shape)
             }
-        },
+        }
         Op::TimeMean => match inputs[0] {
             [_] => Ok(inputs[0].to_vec()),
             other => Err(misfit("[classes]".into(), other)),
@@ -352,12 +372,20 @@ fn conv_shape(conv: &Conv, input: &[usize]) -> std::result::Result<Vec<usize>, S
     if !input[0].is_multiple_of(conv.groups) {
         return Err(format!("channels that {} groups divide", conv.groups));
     }
+    check_weight_count(&[&[conv.channels, input[0] / conv.groups], conv.kernel.as_slice()].concat())?;
     let mut shape = vec![conv.channels];
     for axis in 0..rank {
         let extent = (conv.kernel[axis] - 1).saturating_mul(conv.dilation[axis]).saturating_add(1);
         shape.push(windows(input[axis + 1], extent, conv.stride[axis], conv.padding[axis])?);
     }
     Ok(shape)
+}
+
+fn check_weight_count(shape: &[usize]) -> std::result::Result<(), String> {
+    match shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n)) {
+        Some(count) if count <= MAX_WEIGHTS => Ok(()),
+        _ => Err(format!("at most {MAX_WEIGHTS} weights, not {shape:?}")),
+    }
 }
 
 fn pool_shape(window: &Window, input: &[usize]) -> std::result::Result<Vec<usize>, String> {

@@ -149,7 +149,7 @@ pub enum Surrogate {
     },
 }
 
-/// Sharpness of ATan used by its authors (Fang 2021).
+/// Sharpness of `ATan` used by its authors (Fang 2021).
 pub const ATAN_ALPHA: f64 = 2.0;
 
 impl Default for Surrogate {

@@ -72,18 +72,24 @@ impl Streams {
                     if kinds[0] != Kind::Current {
                         return Err(refuse("a site reads a current; put a synapse before it"));
                     }
-                    match (site, code) {
-                        (Site::Lif(_) | Site::GridLif(_), Some(Code::Binary)) => {}
-                        (Site::Lif(_) | Site::GridLif(_), _) => return Err(refuse("a LIF site has the code binary")),
-                        (Site::Relu, Some(Code::Graded)) => {}
-                        (Site::Relu, _) => return Err(refuse("an unquantised ReLU can only be sent graded")),
-                        (
-                            Site::QuantRelu(_) | Site::GridQuantRelu { .. },
-                            Some(Code::Unary | Code::BitPlane | Code::Graded),
-                        ) => {}
-                        (Site::QuantRelu(_) | Site::GridQuantRelu { .. }, _) => {
-                            return Err(refuse("a QuantRelu site has the code unary, bit_plane or graded"));
+                    let expected = match site {
+                        Site::Lif(_) | Site::GridLif(_) if *code != Some(Code::Binary) => {
+                            "a LIF site has the code binary"
                         }
+                        Site::Relu if *code != Some(Code::Graded) => "an unquantised ReLU can only be sent graded",
+                        Site::QuantRelu(_) | Site::GridQuantRelu { .. }
+                            if matches!(code, None | Some(Code::Binary)) =>
+                        {
+                            "a QuantRelu site has the code unary, bit_plane or graded"
+                        }
+                        Site::Lif(_)
+                        | Site::GridLif(_)
+                        | Site::Relu
+                        | Site::QuantRelu(_)
+                        | Site::GridQuantRelu { .. } => "",
+                    };
+                    if !expected.is_empty() {
+                        return Err(refuse(expected));
                     }
                     (Kind::Events, vec![site.levels().map_or(f64::INFINITY, f64::from); channels])
                 }

@@ -1,7 +1,7 @@
 //! Named arrays beside the graph.
 
 use crate::error::{Error, Result};
-use ndarray::{ArrayD, ArrayViewD, Dimension, IxDyn};
+use ndarray::{ArrayD, Dimension};
 use std::collections::BTreeMap;
 
 /// Weights by name (`<node>.<part>`), in the order of their names.
@@ -137,9 +137,4 @@ pub fn real(weights: &Weights, node: &str, part: &str) -> Result<ArrayD<f64>> {
 pub fn integer(weights: &Weights, node: &str, part: &str) -> Result<ArrayD<i64>> {
     let name = format!("{node}.{part}");
     get(weights, &name)?.to_i64(&name)
-}
-
-/// The same values in another shape of the same size; `None` if the sizes differ.
-pub fn reshaped<A: Clone>(array: ArrayViewD<'_, A>, shape: &[usize]) -> Option<ArrayD<A>> {
-    ArrayD::from_shape_vec(IxDyn(shape), array.iter().cloned().collect()).ok()
 }

@@ -20,7 +20,6 @@ fn every_random_model_validates_and_runs() {
             active += result.sites.iter().filter(|s| s.output.active() > 0).count();
         }
     }
-    println!("ties {ties}, active sites {active}");
     assert!(ties > 1000, "dyadic models must meet thresholds exactly, found {ties} ties");
     assert!(active > 1000);
 }

@@ -47,7 +47,7 @@ pub fn convert(trained: &Model, codes: &CodeChoice) -> Result<Conversion> {
     let mut plan = Plan::default();
     refuse_unknown_sites(&model, codes, &mut plan);
     fold::batch_norms(&mut model, &mut plan)?;
-    distribute::adds(&mut model, &mut plan)?;
+    distribute::adds(&mut model, &mut plan);
     stop_if_refused(&plan)?;
     average::of_currents(&mut model, &mut plan)?;
     stop_if_refused(&plan)?;
@@ -71,7 +71,7 @@ fn refuse_unknown_sites(model: &Model, codes: &CodeChoice, plan: &mut Plan) {
         match model.graph.node(name).map(|node| &node.op) {
             Some(Op::Activation { site: Site::Relu | Site::QuantRelu(_), .. }) => {}
             Some(op) => {
-                plan.note(name, op.label(), Action::Refused, "a code was chosen for it, but it is not a ReLU site")
+                plan.note(name, op.label(), Action::Refused, "a code was chosen for it, but it is not a ReLU site");
             }
             None => plan.note(name, "?", Action::Refused, "a code was chosen for it, but there is no such node"),
         }

@@ -1,14 +1,13 @@
 //! Pass 2: streams stay separate. The sum of two event streams is not an event stream, but every linear operation distributes over it:
 //! `S(x₁ + x₂) = S·x₁ + S·x₂`. An add of events that a synapse or a linear pooling reads moves behind it.
 
-use crate::error::Result;
 use crate::plan::{Action, Plan};
 use snn_ir::{Model, Node, Op, PoolKind};
 
 /// Moves adds of events behind their linear readers until none is left; a max pooling that reads one is refused.
-pub(crate) fn adds(model: &mut Model, plan: &mut Plan) -> Result<()> {
+pub(crate) fn adds(model: &mut Model, plan: &mut Plan) {
     while let Some((add, reader)) = next(model, plan) {
-        rewrite(model, &add, &reader)?;
+        rewrite(model, &add, &reader);
         plan.note(
             &reader.name,
             reader.op.label(),
@@ -17,7 +16,6 @@ pub(crate) fn adds(model: &mut Model, plan: &mut Plan) -> Result<()> {
         );
         drop_unread(model, &add.name);
     }
-    Ok(())
 }
 
 /// What a node yields, before scales are merged.
@@ -59,7 +57,7 @@ fn next(model: &Model, plan: &mut Plan) -> Option<(Node, Node)> {
 }
 
 /// `reader(add(a, b))` becomes `reader = add(reader#1(a), reader#2(b))`; the bias goes with the first.
-fn rewrite(model: &mut Model, add: &Node, reader: &Node) -> Result<()> {
+fn rewrite(model: &mut Model, add: &Node, reader: &Node) {
     let position =
         model.graph.nodes.iter().position(|node| node.name == reader.name).unwrap_or(model.graph.nodes.len());
     let mut copies = Vec::new();
@@ -86,7 +84,6 @@ fn rewrite(model: &mut Model, add: &Node, reader: &Node) -> Result<()> {
     let inputs = copies.iter().map(|copy| copy.name.clone()).collect();
     let sum = Node { name: reader.name.clone(), op: Op::Add, inputs };
     model.graph.nodes.splice(position..=position, copies.into_iter().chain([sum]));
-    Ok(())
 }
 
 fn drop_unread(model: &mut Model, name: &str) {

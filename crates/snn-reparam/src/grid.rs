@@ -67,7 +67,7 @@ pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> 
         };
         match &node.op {
             Op::Conv(_) | Op::Linear { .. } => {
-                synapse(source, &mut model, &node.name, &of(&mut classes, index), &mut plan)?
+                synapse(source, &mut model, &node.name, &of(&mut classes, index), &mut plan)?;
             }
             Op::Scale => {
                 let weight = channels(source, &node.name, "weight")?;
@@ -170,10 +170,7 @@ fn units(model: &Model, resolved: &Resolved, classes: &mut Channels) -> Result<V
 
 fn unit(demand: &Demand) -> f64 {
     let natural = if demand.streams > 1 { demand.finest / REFINEMENT } else { demand.finest };
-    let unit = match natural.is_finite() {
-        true => natural.max(demand.floor),
-        false => demand.floor,
-    };
+    let unit = if natural.is_finite() { natural.max(demand.floor) } else { demand.floor };
     if unit <= 0.0 {
         return 1.0; // nothing but zeros ever arrives and nothing is compared
     }
@@ -229,7 +226,9 @@ fn synapse(source: &Model, model: &mut Model, name: &str, unit: &Array1<f64>, pl
             100.0 * error
         ),
     );
-    model.weights.insert(format!("{name}.weight"), Tensor::I8(rounded.mapv(|n| n as i8)));
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to ±127 above")]
+    let bytes = rounded.mapv(|n| n as i8);
+    model.weights.insert(format!("{name}.weight"), Tensor::I8(bytes));
     set_integers(model, name, "multiplier", &multiplier.into_dyn())?;
     if let Some(bias) = source.weights.get(&format!("{name}.bias")) {
         let scaled = bias.to_f64() / unit.clone().into_dyn();
@@ -312,6 +311,11 @@ fn ceil(quotient: f64) -> f64 {
 
 /// λ as k/2^m in lowest terms, m at most `bits`.
 fn leak(factor: f64, bits: u8) -> (u32, u8) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a leak is in [0, 1], so k is in 0 to 2^16"
+    )]
     let (mut k, mut m) = ((factor * f64::from(1_u32 << bits)).round() as u32, bits);
     while m > 0 && k.is_multiple_of(2) {
         (k, m) = (k / 2, m - 1);
@@ -324,7 +328,9 @@ fn set_integers(model: &mut Model, node: &str, part: &str, values: &ArrayD<f64>)
     if let Some(value) = values.iter().find(|v| v.abs() >= f64::from(i32::MAX)) {
         return Err(IrError::Weight { name, expected: "integers below 2^31".into(), found: value.to_string() }.into());
     }
-    model.weights.insert(name, Tensor::I32(values.mapv(|v| v as i32)));
+    #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
+    let integers = values.mapv(|v| v as i32);
+    model.weights.insert(name, Tensor::I32(integers));
     Ok(())
 }
 

@@ -74,7 +74,9 @@ fn pooled(
     mut factor: Vec<f64>,
 ) -> Vec<f64> {
     if pool == PoolKind::Average && is_events(model, &node.name) {
-        factor.iter_mut().for_each(|f| *f /= size as f64);
+        for f in &mut factor {
+            *f /= size as f64;
+        }
         to_sum(model, &node.name);
         plan.note(
             &node.name,

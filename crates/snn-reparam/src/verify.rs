@@ -316,7 +316,7 @@ pub fn same_conversion(expected: &Model, file: &Model, tuning: Tuning) -> Vec<St
     demand(expected.preprocessing == file.preprocessing, "the preprocessings");
     demand(expected.weights.keys().eq(file.weights.keys()), "the names of the weights");
     for (name, tensor) in &expected.weights {
-        let tunable = tuning == Tuning::Weights && (name.ends_with(".weight") || name.ends_with(".bias"));
+        let tunable = tuning == Tuning::Weights && matches!(name.rsplit_once('.'), Some((_, "weight" | "bias")));
         if !tunable && file.weights.get(name).is_some_and(|other| other != tensor) {
             demand(false, &format!("the values of `{name}`"));
             break;

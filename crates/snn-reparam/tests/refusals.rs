@@ -133,5 +133,5 @@ fn the_plan_speaks_of_every_node() {
         );
     }
     let identity = events.model.weights["sum.identity.weight"].to_f64();
-    assert_eq!(identity, ArrayD::from_elem(vec![3], 0.8_f32 as f64), "the step of the site, merged");
+    assert_eq!(identity, ArrayD::from_elem(vec![3], f64::from(0.8_f32)), "the step of the site, merged");
 }
