@@ -17,7 +17,7 @@ pub struct Tally {
     pub additions: u64,
     /// Pixels and payloads times weights.
     pub multiplications: u64,
-    /// Comparisons with thresholds (D for a site of D levels, one for a LIF or ReLU site) and of max pools (one less than the values inside a window).
+    /// Comparisons with thresholds (D for a site of D levels, one for a LIF or unquantised one) and of max pools (one less than the values inside a window).
     pub comparisons: u64,
     /// Neurons updated, one for each macro-step.
     pub neuron_updates: u64,

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![expect(clippy::inline_always, reason = "the inner loops consist of these calls")]
 
 mod arithmetic;
 mod axis;

@@ -66,6 +66,23 @@ impl<A: Arithmetic> List<A> {
         self.end_position();
     }
 
+    /// Takes the entries of `other` whose value `keeps` admits, each as a one, without branches on them.
+    pub(crate) fn select(&mut self, other: &Self, keeps: impl Fn(A) -> bool) {
+        self.begin();
+        let mut length = 0;
+        for position in 0..other.positions() {
+            let (channels, values) = other.at(position);
+            for (&channel, &value) in channels.iter().zip(values) {
+                // At most as many entries as `other` has, so there is always room for one more.
+                self.channels[length] = channel;
+                self.values[length] = A::ONE;
+                length += usize::from(keeps(value));
+            }
+            self.length = length;
+            self.end_position();
+        }
+    }
+
     /// Channels and values of a position.
     #[inline(always)]
     pub(crate) fn at(&self, position: usize) -> (&[u32], &[A]) {

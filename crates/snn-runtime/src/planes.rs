@@ -48,7 +48,7 @@ pub(crate) fn form<A: Arithmetic>(
             None => clear(plane),
         },
         (Kernel::Flatten, _) => flatten(input(0), plane),
-        (Kernel::Concat { starts }, _) => concat((0..node.inputs.len()).map(input).zip(starts), plane),
+        (Kernel::Concat { starts }, _) => concat(&(0..node.inputs.len()).map(input).zip(starts), plane),
         _ => clear(plane),
     }
 }
@@ -61,6 +61,16 @@ fn clear<A: Arithmetic>(plane: &mut List<A>) {
 }
 
 fn filter<A: Arithmetic>(levels: &List<A>, segments: &[Segment], at: Moment, plane: &mut List<A>) {
+    if let [segment] = segments {
+        // One code, and not one that sends its levels as they are: those are whole. It is asked at moments of other classes too, where
+        // a concatenation joins it with streams of other codes.
+        if segment.class() == at.class {
+            plane.select(levels, |value| segment.entry(value.level(), at.remaining) != 0);
+        } else {
+            clear(plane);
+        }
+        return;
+    }
     plane.begin();
     for position in 0..levels.positions() {
         let (channels, values) = levels.at(position);
@@ -106,7 +116,7 @@ pub(crate) fn flatten<A: Arithmetic>(list: Option<&List<A>>, flat: &mut List<A>)
 
 /// Along channels (eq. 6): each list with the channel at which it starts.
 pub(crate) fn concat<'l, 's, A: Arithmetic>(
-    lists: impl Iterator<Item = (Option<&'l List<A>>, &'s usize)> + Clone,
+    lists: &(impl Iterator<Item = (Option<&'l List<A>>, &'s usize)> + Clone),
     joined: &mut List<A>,
 ) {
     joined.begin();

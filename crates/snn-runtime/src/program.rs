@@ -195,7 +195,7 @@ impl<A: Arithmetic> Program<A> {
             (Kernel::Flatten, _) => input(0)?.flattened(self.nodes[compiled.inputs[0]].positions),
             (Kernel::Concat { .. }, _) => {
                 let streams = (0..compiled.inputs.len()).map(input).collect::<Result<Vec<_>>>()?;
-                Stream::concatenated(streams.into_iter())
+                Stream::concatenated(&streams)
             }
             _ => return Err(lost()),
         })

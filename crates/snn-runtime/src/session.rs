@@ -147,7 +147,7 @@ impl<A: Arithmetic> State<A> {
                 planes::flatten(levels_of(before, node.inputs[0]), levels);
             }
             (Kernel::Concat { starts }, Buffer::Events { levels, .. }) => {
-                planes::concat(node.inputs.iter().map(|&i| levels_of(before, i)).zip(starts), levels);
+                planes::concat(&node.inputs.iter().map(|&i| levels_of(before, i)).zip(starts), levels);
             }
             (Kernel::Head, Buffer::Current(_)) => {
                 for (sum, value) in self.sums.iter_mut().zip(current_of(before, node.inputs[0])) {

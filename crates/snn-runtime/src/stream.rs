@@ -120,14 +120,14 @@ impl Stream {
     }
 
     /// Of a concatenation.
-    pub(crate) fn concatenated<'s>(streams: impl Iterator<Item = &'s Stream> + Clone) -> Self {
+    pub(crate) fn concatenated(streams: &[&Stream]) -> Self {
         let mut segments = Vec::new();
         let mut start = 0;
-        for stream in streams.clone() {
+        for stream in streams {
             segments.extend(stream.segments.iter().map(|s| Segment { end: start + s.end, ..*s }));
             start += stream.segments.last().map_or(0, |s| s.end);
         }
-        if streams.clone().any(|s| s.formation == Formation::Derived) {
+        if streams.iter().any(|s| s.formation == Formation::Derived) {
             Self { segments, formation: Formation::Derived }
         } else {
             Self::of_levels(segments)

@@ -47,16 +47,16 @@ pub(crate) fn join<A: Arithmetic>(
     shape.extend(&node.shape);
     let output = if node.traces_values {
         let values = traces.map(|t| if let Trace::Values(v) = t { v.as_slice() } else { &[] });
-        SiteOutput::Values(time_first(values, &shape, node.size())?)
+        SiteOutput::Values(time_first(&values, &shape, node.size())?)
     } else {
         let levels = traces.map(|t| if let Trace::Levels(v) = t { v.as_slice() } else { &[] });
-        SiteOutput::Levels(time_first(levels, &shape, node.size())?)
+        SiteOutput::Levels(time_first(&levels, &shape, node.size())?)
     };
     Ok(SiteTrace { site: node.name.clone(), output, ties: 0 })
 }
 
 fn time_first<'t, V: Copy + 't>(
-    samples: impl Iterator<Item = &'t [V]> + Clone,
+    samples: &(impl Iterator<Item = &'t [V]> + Clone),
     shape: &[usize],
     size: usize,
 ) -> Result<ArrayD<V>> {

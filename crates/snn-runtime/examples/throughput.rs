@@ -1,0 +1,165 @@
+//! Images a second of a ResNet-20-shaped random model on the grid, about 15 % of whose neurons are active: `cargo run --release -p snn-runtime
+//! --example throughput -- [unary|bitplane|graded|lif] [images]`.
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
+
+use ndarray::{Array1, Array2, ArrayD, IxDyn};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use snn_ir::graph::{Graph, Op, PoolKind};
+use snn_ir::model::{Form, Model, Preprocessing, weight_specs};
+use snn_ir::models::ResNet;
+use snn_ir::site::{Code, GridLif, GridReset, Site};
+use snn_ir::weights::{Tensor, Weights};
+use snn_ir::{Error, Result};
+use snn_runtime::{Precision, Runtime};
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// D of the QuantRelu sites, and T where sites are LIF.
+const LEVELS: u8 = 4;
+/// First threshold in standard deviations of the current: 15 % of a normal distribution lies above; the others follow at half a deviation.
+const FIRST: f64 = 1.04;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let sites = arguments.next().unwrap_or_else(|| "unary".into());
+    let images: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let model = resnet20(&sites)?;
+    let runtime = Runtime::new(&model, Precision::Grid)?;
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let batch = ArrayD::from_shape_simple_fn(IxDyn(&[images, 3, 32, 32]), || random.random::<u8>());
+
+    let mut session = runtime.session();
+    let started = Instant::now();
+    for image in batch.outer_iter() {
+        session.image(image)?;
+    }
+    drop(session);
+    println!("{sites}, one thread: {:.0} images/s", images as f64 / started.elapsed().as_secs_f64());
+    let started = Instant::now();
+    runtime.logits(batch.view())?;
+    let threads = rayon::current_num_threads();
+    println!("{sites}, {threads} threads: {:.0} images/s", images as f64 / started.elapsed().as_secs_f64());
+
+    let counts = runtime.counts();
+    let (total, samples) = (counts.total(), counts.samples as f64);
+    let rates: Vec<f64> = counts.nodes.iter().filter_map(snn_runtime::NodeCounts::firing_rate).collect();
+    println!(
+        "a sample: {:.2} M additions, {:.2} M multiplications, {:.0} k events; {:.3} events a neuron and macro-step",
+        total.additions as f64 / samples / 1e6,
+        total.multiplications as f64 / samples / 1e6,
+        total.events as f64 / samples / 1e3,
+        rates.iter().sum::<f64>() / rates.len() as f64
+    );
+    println!("rates: {}", rates.iter().map(|r| format!("{r:.2}")).collect::<Vec<_>>().join(" "));
+    Ok(())
+}
+
+/// The ResNet of `snn_ir::models`, rewritten by hand as conversion would, with random weights.
+fn resnet20(sites: &str) -> Result<Model> {
+    let site = |code| Op::Activation { site: Site::GridQuantRelu { levels: LEVELS }, code: Some(code) };
+    let lif = GridLif { leak_multiplier: 1, leak_shift: 1, guard_bits: 8, reset: GridReset::Hard };
+    let (site, time_steps) = match sites {
+        "bitplane" => (site(Code::BitPlane), 1),
+        "graded" => (site(Code::Graded), 1),
+        "lif" => (Op::Activation { site: Site::GridLif(lif), code: Some(Code::Binary) }, usize::from(LEVELS)),
+        _ => (site(Code::Unary), 1),
+    };
+    let mut graph = Graph::default();
+    let mut renamed: HashMap<String, String> = HashMap::new();
+    let trained = ResNet { classes: 100, ..ResNet::default() }.build();
+    for node in trained.nodes {
+        let mut inputs: Vec<String> =
+            node.inputs.iter().map(|input| renamed.get(input).unwrap_or(input).clone()).collect();
+        let op = match node.op {
+            Op::BatchNorm { .. } => {
+                renamed.insert(node.name, inputs.remove(0));
+                continue;
+            }
+            Op::GlobalPool { .. } => Op::GlobalPool { pool: PoolKind::Sum },
+            Op::Activation { .. } => site.clone(),
+            Op::Add => {
+                for input in &mut inputs {
+                    if matches!(graph.node(input), Some(node) if matches!(node.op, Op::Activation { .. })) {
+                        *input = graph.push(format!("{}.shortcut", node.name), Op::Scale, &[input]);
+                    }
+                }
+                Op::Add
+            }
+            op => op,
+        };
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        graph.push(node.name, op, &inputs);
+    }
+    let weights = weights(&graph, sites == "lif")?;
+    Ok(Model {
+        form: Form::Grid { logit_unit: 1.0 },
+        graph,
+        weights,
+        time_steps,
+        preprocessing: Preprocessing::new(vec![128; 3], vec![1.0; 3]),
+        classes: Vec::new(),
+    })
+}
+
+/// Random weights, and thresholds at the deviations that currents then have.
+fn weights(graph: &Graph, lif: bool) -> Result<Weights> {
+    let resolved = graph.resolve()?;
+    let specs = weight_specs(graph, &resolved, Form::Grid { logit_unit: 1.0 })?;
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    let mut weights = Weights::new();
+    // Mean square of what each node yields.
+    let mut power: Vec<f64> = Vec::new();
+    for (node, info) in graph.nodes.iter().zip(&resolved.nodes) {
+        let input = info.inputs.first().map_or(0.0, |&i| power[i]);
+        let mut yields = input;
+        for spec in specs.iter().filter(|s| s.name.rsplit_once('.').is_some_and(|(n, _)| n == node.name)) {
+            let part = spec.name.rsplit('.').next().unwrap_or_default();
+            let channels = *spec.shape.last().unwrap_or(&1);
+            let tensor = match part {
+                "weight" if spec.dtypes[0] == "i8" => {
+                    let mut array =
+                        ArrayD::from_shape_simple_fn(IxDyn(&spec.shape), || random.random_range(-60..=60_i8));
+                    // Weights of an output sum to about zero, or the mean of positive inputs would shift its currents.
+                    for mut row in array.outer_iter_mut() {
+                        let mean = row.iter().map(|&w| f64::from(w)).sum::<f64>() / row.len() as f64;
+                        row.mapv_inplace(|w| w.saturating_sub(mean.round() as i8).clamp(-127, 127));
+                    }
+                    yields = input * (60.0 * 60.0 / 3.0) * (array.len() / spec.shape[0]) as f64;
+                    Tensor::from(array)
+                }
+                "weight" => {
+                    yields = input * 200.0 * 200.0;
+                    Tensor::from(Array1::<i32>::from_elem(channels, 200))
+                }
+                "multiplier" => Tensor::from(Array1::<i32>::ones(channels)),
+                "threshold" => Tensor::from(Array1::from_elem(channels, integer(FIRST * input.sqrt()))),
+                "thresholds" => Tensor::from(Array2::from_shape_fn((usize::from(LEVELS), channels), |(d, _)| {
+                    integer((FIRST + 0.5 * d as f64) * input.sqrt())
+                })),
+                "bias" => Tensor::from(Array1::<i32>::zeros(channels)),
+                other => return Err(Error::Graph(format!("no law for {other}"))),
+            };
+            weights.insert(spec.name.clone(), tensor);
+        }
+        power.push(match node.op {
+            Op::Input { .. } => 255.0 * 255.0 / 12.0,
+            // Σ (2d−1)·P(q ≥ d) for the tails 0.15, 0.06, 0.02 and 0.005; a spike is 1 or 0.
+            Op::Activation { .. } => {
+                if lif {
+                    0.15
+                } else {
+                    0.15 + 3.0 * 0.06 + 5.0 * 0.02 + 7.0 * 0.005
+                }
+            }
+            Op::Add => info.inputs.iter().map(|&i| power[i]).sum(),
+            _ => yields,
+        });
+    }
+    Ok(weights)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "currents of this model are below 2³¹")]
+fn integer(value: f64) -> i32 {
+    value.round() as i32
+}

@@ -1,0 +1,58 @@
+//! A warm session allocates nothing, whatever the image.
+#![expect(unsafe_code, reason = "a global allocator that counts is unsafe to write")]
+
+mod draw;
+
+use draw::{Numbers, model, pixels};
+use ndarray::Axis;
+use snn_runtime::{Precision, Runtime};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// The system's allocator; counts what the present thread asks for.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; the count is a thread-local without a destructor, which does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|n| n.set(n.get() + 1));
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[test]
+fn a_session_does_not_allocate() {
+    let before = ALLOCATIONS.get();
+    drop(vec![0_u8; 10]);
+    assert!(ALLOCATIONS.get() > before, "the count works");
+    for seed in 0..100 {
+        for (numbers, precision) in
+            [(Numbers::Integer, Precision::Grid), (Numbers::Dyadic, Precision::F64), (Numbers::Coarse, Precision::F32)]
+        {
+            let model = model(seed, 10, numbers);
+            let runtime = Runtime::new(&model, precision).unwrap();
+            let images = pixels(&model, &[4], seed);
+            let frames = pixels(&model, &[model.time_steps], seed);
+            let mut session = runtime.session();
+            for image in images.axis_iter(Axis(0)) {
+                let before = ALLOCATIONS.get();
+                session.image(image.view()).unwrap();
+                session.frames(frames.view()).unwrap();
+                assert_eq!(ALLOCATIONS.get() - before, 0, "seed {seed}, {precision:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a runtime takes, and what it refuses with an error.
+
+mod draw;
+
+use draw::{Numbers, model, pixels};
+use ndarray::{ArrayD, Axis, IxDyn};
+use snn_ir::graph::{Graph, Op};
+use snn_ir::model::{Form, Model, Preprocessing};
+use snn_ir::models::SmallNet;
+use snn_ir::naive::Naive;
+use snn_ir::site::{Code, Site};
+use snn_ir::weights::Weights;
+use snn_ir::{Error, Evaluate, Input, Logits, Record};
+use snn_runtime::{Precision, Runtime, Scores};
+
+#[test]
+fn a_trained_model_is_refused_with_the_way_out() {
+    let graph = SmallNet::default().build();
+    let model = Model {
+        form: Form::Trained,
+        weights: graph.initial_weights(0).unwrap(),
+        graph,
+        time_steps: 2,
+        preprocessing: Preprocessing::new(vec![0; 3], vec![1.0; 3]),
+        classes: Vec::new(),
+    };
+    for precision in [Precision::Grid, Precision::F32, Precision::F64] {
+        let error = Runtime::new(&model, precision).unwrap_err();
+        assert!(error.to_string().contains("convert it first"), "{error}");
+    }
+}
+
+#[test]
+fn a_precision_must_fit_the_form() {
+    for (numbers, wrong) in
+        [(Numbers::Integer, vec![Precision::F32, Precision::F64]), (Numbers::Dyadic, vec![Precision::Grid])]
+    {
+        let model = model(1, 4, numbers);
+        assert_eq!(Runtime::new(&model, Precision::of(model.form)).unwrap().precision(), Precision::of(model.form));
+        for precision in wrong {
+            assert!(matches!(Runtime::new(&model, precision), Err(Error::Refused { .. })), "{precision:?}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_model_is_refused() {
+    let mut model = model(1, 4, Numbers::Integer);
+    let name = model.weights.keys().next().unwrap().clone();
+    model.weights.remove(&name);
+    assert!(matches!(Runtime::new(&model, Precision::Grid), Err(Error::MissingWeight { .. })));
+}
+
+#[test]
+fn wrong_shapes_are_errors() {
+    let model = model(1, 4, Numbers::Integer);
+    let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+    let shape = runtime.input_shape().to_vec();
+    let other = ArrayD::<u8>::zeros(IxDyn(&[1, 1, 1, 1, 7]));
+    let none = ndarray::arr0(0_u8);
+    assert!(matches!(runtime.logits(other.view()), Err(Error::Input { .. })));
+    assert!(matches!(runtime.classify(other.view()), Err(Error::Input { .. })));
+    assert!(matches!(runtime.classify(none.view()), Err(Error::Input { .. })));
+    let mut session = runtime.session();
+    assert!(matches!(session.image(other.view()), Err(Error::Input { .. })));
+    assert!(matches!(session.image(none.view()), Err(Error::Input { .. })));
+    assert!(matches!(session.frames(none.view()), Err(Error::Input { .. })));
+    let mut frames = vec![model.time_steps + 1];
+    frames.extend(&shape);
+    let frames = ArrayD::<u8>::zeros(frames);
+    assert!(matches!(session.frames(frames.view()), Err(Error::Input { .. })));
+    let frames = frames.insert_axis(Axis(1));
+    assert!(matches!(runtime.run(&Input::Frames(frames.view()), Record::Logits), Err(Error::Input { .. })));
+}
+
+#[test]
+fn an_empty_batch_gives_empty_results() {
+    for seed in 0..5 {
+        let model = model(seed, 4, Numbers::Integer);
+        let images = pixels(&model, &[0], 0);
+        let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+        let result = runtime.run(&Input::Static(images.view()), Record::Sites).unwrap();
+        let expected = Naive::new(&model).unwrap().evaluate(&Input::Static(images.view()), Record::Sites).unwrap();
+        assert_eq!(result, expected);
+    }
+}
+
+#[test]
+fn views_of_any_strides_are_read_in_logical_order() {
+    let model = model(7, 6, Numbers::Integer);
+    let images = pixels(&model, &[3], 1);
+    let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+    let expected = runtime.logits(images.view()).unwrap();
+    let transposed = images.t().as_standard_layout().into_owned();
+    assert_eq!(runtime.logits(transposed.t()).unwrap(), expected);
+}
+
+#[test]
+fn equal_frames_are_a_static_image() {
+    for seed in 0..20 {
+        let model = model(seed, 6, Numbers::Integer);
+        let image = pixels(&model, &[1], seed);
+        let frames = image.broadcast([&[model.time_steps], image.shape()].concat()).unwrap();
+        let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+        let expected = runtime.run(&Input::Static(image.view()), Record::Logits).unwrap().logits;
+        assert_eq!(runtime.run(&Input::Frames(frames.view()), Record::Logits).unwrap().logits, expected);
+        let mut session = runtime.session();
+        let Scores::Integer(sums) = session.frames(frames.index_axis(Axis(1), 0)).unwrap() else { panic!("grid") };
+        assert_eq!(Logits::Integer(ndarray::arr2(&[[0_i64; 0]; 1])).argmax(), [0]);
+        assert!(matches!(&expected, Logits::Integer(all) if all.row(0).as_slice() == Some(sums)));
+    }
+}
+
+/// The real payloads of a ReLU, in f32 and in f64, on numbers that f32 holds exactly.
+#[test]
+fn relu_payloads_are_graded_events() {
+    let mut graph = Graph::default();
+    graph.push("image", Op::Input { shape: vec![3] }, &[]);
+    graph.push("stem", Op::Linear { features: 2, bias: true }, &["image"]);
+    graph.push("relu", Op::Activation { site: Site::Relu, code: Some(Code::Graded) }, &["stem"]);
+    graph.push("fc", Op::Linear { features: 2, bias: false }, &["relu"]);
+    graph.push("head", Op::TimeMean, &["fc"]);
+    let mut weights = Weights::new();
+    weights.insert("stem.weight".into(), ndarray::arr2(&[[0.5, 0.25, -1.0], [-1.0, -1.0, -1.0]]).into());
+    weights.insert("stem.bias".into(), ndarray::arr1(&[0.125, 1.0]).into());
+    weights.insert("fc.weight".into(), ndarray::arr2(&[[2.0, 1.0], [-1.0, 0.5]]).into());
+    let model = Model {
+        form: Form::Events,
+        graph,
+        weights,
+        time_steps: 1,
+        preprocessing: Preprocessing::new(vec![100; 3], vec![1.0; 3]),
+        classes: vec!["first".into(), "second".into()],
+    };
+    for precision in [Precision::F32, Precision::F64] {
+        let runtime = Runtime::new(&model, precision).unwrap();
+        let logits = runtime.logits(ndarray::arr2(&[[102_u8, 103, 100]]).view()).unwrap();
+        assert_eq!(logits, ndarray::arr2(&[[3.75, -1.875]]));
+        assert_eq!(runtime.counts().node("fc").unwrap().tally.multiplications, 2);
+        assert_eq!(runtime.classes()[runtime.classify(ndarray::arr1(&[102_u8, 103, 100]).view()).unwrap()], "first");
+    }
+}
