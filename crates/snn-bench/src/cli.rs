@@ -60,7 +60,7 @@ pub(crate) enum Data {
 
 #[derive(Debug, Args)]
 pub(crate) struct DataRoot {
-    /// Folder with the data sets [default: $SNN_DATA, else datasets].
+    /// Folder with the data sets [default: `SNN_DATA`, else `datasets`].
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,
 }

@@ -30,7 +30,8 @@ impl fmt::Display for Table {
             let mut line = String::new();
             for (c, cell) in row.iter().enumerate() {
                 let width = widths[c];
-                line += &if c < self.text_columns { format!("{cell:width$}  ") } else { format!("{cell:>width$}  ") };
+                let pad = " ".repeat(width - cell.chars().count());
+                line.extend(if c < self.text_columns { [cell, pad.as_str(), "  "] } else { [&pad, cell, "  "] });
             }
             writeln!(formatter, "{}", line.trim_end())?;
             if number == 0 {

@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &Demo, json: bool) -> Result<Outcome> {
         match &arguments.out {
             Some(folder) => println!("\nThe run and its models are in {}.", folder.display()),
             None => {
-                println!("\nThe run was thrown away; --out DIR keeps it. Next: train on real images, see README.md.")
+                println!("\nThe run was thrown away; --out DIR keeps it. Next: train on real images, see README.md.");
             }
         }
     }

@@ -129,12 +129,12 @@ fn detail(op: &Op, streams: Option<&Streams>, index: usize, resolved: &Resolved)
     let mut parts = Vec::new();
     match op {
         Op::Conv(conv) => {
-            parts.push(format!("kernel {:?} stride {:?} groups {}", conv.kernel, conv.stride, conv.groups))
+            parts.push(format!("kernel {:?} stride {:?} groups {}", conv.kernel, conv.stride, conv.groups));
         }
         Op::Activation { site: Site::QuantRelu(q), .. } => parts.push(format!("D = {}", q.levels)),
         Op::Activation { site: Site::GridQuantRelu { levels }, .. } => parts.push(format!("D = {levels}")),
         Op::Activation { site: Site::GridLif(lif), .. } => {
-            parts.push(format!("leak {}/2^{}, {} guard bits", lif.leak_multiplier, lif.leak_shift, lif.guard_bits))
+            parts.push(format!("leak {}/2^{}, {} guard bits", lif.leak_multiplier, lif.leak_shift, lif.guard_bits));
         }
         _ => {}
     }
