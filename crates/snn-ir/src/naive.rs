@@ -212,13 +212,16 @@ fn run<A: Number>(
         model.graph.nodes.iter().map(|node| site_parameters(model, node)).collect::<Result<_>>()?;
     let mut sums = Array2::default((input.batch(), classes));
     let steps = model.time_steps;
-    let mut recordings: Vec<Recording<A>> = (0..count)
-        .map(|_| Recording { levels: vec![Vec::new(); steps], values: vec![Vec::new(); steps], ties: 0 })
+    let mut recordings: Vec<Recording<A>> = sites
+        .iter()
+        .map(|site| if site.is_some() { steps } else { 0 })
+        .map(|steps| Recording { levels: vec![Vec::new(); steps], values: vec![Vec::new(); steps], ties: 0 })
         .collect();
     for sample in 0..input.batch() {
         let mut values: Vec<Vec<A>> = vec![Vec::new(); count];
+        let neurons = |index: usize| resolved.nodes[index].shape.iter().product();
         let mut membranes: Vec<Vec<Option<A>>> =
-            resolved.nodes.iter().map(|n| vec![None; n.shape.iter().product()]).collect();
+            (0..count).map(|index| vec![None; if sites[index].is_some() { neurons(index) } else { 0 }]).collect();
         for t in 0..steps {
             for index in 0..count {
                 let (node, info) = (&model.graph.nodes[index], &resolved.nodes[index]);

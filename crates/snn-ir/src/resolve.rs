@@ -335,7 +335,8 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
         Op::Conv(conv) => conv_shape(conv, inputs[0]).map_err(|expected| misfit(expected, inputs[0])),
         Op::Linear { features, .. } => match inputs[0] {
             [inputs] if *features > 0 => {
-                check_weight_count(&[*features, *inputs]).map_err(|expected| misfit(expected, &[*features, *inputs]))?;
+                check_weight_count(&[*features, *inputs])
+                    .map_err(|expected| misfit(expected, &[*features, *inputs]))?;
                 Ok(vec![*features])
             }
             other => Err(misfit("[F] (flatten first)".into(), other)),

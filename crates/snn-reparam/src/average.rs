@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::fold::set_real;
 use crate::plan::{Action, Plan};
 use snn_ir::{Model, Op, PoolKind, weights};
+use std::collections::BTreeSet;
 
 /// Turns averages of currents into sums.
 pub(crate) fn of_currents(model: &mut Model, plan: &mut Plan) -> Result<()> {
@@ -53,8 +54,12 @@ pub(crate) fn to_sum(model: &mut Model, name: &str) {
 /// Divides the synapses whose currents `reader` averages; all must have no other reader.
 fn divide_sources(model: &mut Model, reader: &str, size: f64) -> Result<std::result::Result<(), String>> {
     let mut pending = vec![reader.to_string()];
+    let mut visited = BTreeSet::new();
     let mut synapses = Vec::new();
     while let Some(name) = pending.pop() {
+        if !visited.insert(name.clone()) {
+            continue;
+        }
         let inputs = model.graph.node(&name).map(|node| node.inputs.clone()).unwrap_or_default();
         for input in inputs {
             if model.graph.readers(&input).count() != 1 {
@@ -77,7 +82,8 @@ fn divide_sources(model: &mut Model, reader: &str, size: f64) -> Result<std::res
             }
         }
     }
-    for synapse in synapses {
+    // Once each, however often an add or a concatenation reads one.
+    for synapse in synapses.into_iter().collect::<BTreeSet<_>>() {
         for part in ["weight", "bias"] {
             if model.weights.contains_key(&format!("{synapse}.{part}")) {
                 let values = weights::real(&model.weights, &synapse, part)? / size;

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::plan::{Action, Plan};
 use crate::{average, distribute, fold, merge};
 use serde::{Deserialize, Serialize};
-use snn_ir::{Code, Form, Leak, Model, Op, Site, Tensor, naive::logistic, weights};
-use std::collections::BTreeMap;
+use snn_ir::{Code, Form, Leak, Model, Op, Site, Tensor, naive::logistic, streams::Kind, weights};
+use std::collections::{BTreeMap, HashMap};
 
 /// Which code each ReLU site gets; LIF sites are binary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,7 @@ pub fn convert(trained: &Model, codes: &CodeChoice) -> Result<Conversion> {
     refuse_unknown_sites(&model, codes, &mut plan);
     fold::batch_norms(&mut model, &mut plan)?;
     distribute::adds(&mut model, &mut plan);
+    refuse_mixed_concatenations(&model, &mut plan);
     stop_if_refused(&plan)?;
     average::of_currents(&mut model, &mut plan)?;
     stop_if_refused(&plan)?;
@@ -134,10 +135,35 @@ fn sites(model: &mut Model, codes: &CodeChoice, plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
+/// A stream is of one kind: pixels, events and currents do not travel together.
+fn refuse_mixed_concatenations(model: &Model, plan: &mut Plan) {
+    let mut kinds: HashMap<&str, Kind> = HashMap::new();
+    for node in &model.graph.nodes {
+        let inputs: Vec<Kind> = node.inputs.iter().filter_map(|input| kinds.get(input.as_str()).copied()).collect();
+        let uniform = inputs.iter().all(|kind| *kind == inputs[0]);
+        let kind = match node.op {
+            Op::Input { .. } => Kind::Pixels,
+            Op::Activation { .. } => Kind::Events,
+            Op::Concat if !uniform => {
+                let reason = "it joins streams of different kinds (pixels, spikes, currents); put an activation site before those that are not spikes";
+                plan.note(&node.name, node.op.label(), Action::Refused, reason);
+                Kind::Current
+            }
+            Op::Add if inputs.contains(&Kind::Current) => Kind::Current,
+            Op::Add if !uniform => Kind::Events,
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat => inputs[0],
+            Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::BatchNorm { .. } | Op::TimeMean => Kind::Current,
+        };
+        kinds.insert(&node.name, kind);
+    }
+}
+
 /// Real values never enter a convolution.
 fn refuse_synapses_of_currents(model: &Model, plan: &mut Plan) {
+    let events = distribute::events(&model.graph);
     for node in &model.graph.nodes {
-        if matches!(node.op, Op::Conv(_) | Op::Linear { .. }) && !distribute::is_events(model, &node.inputs[0]) {
+        let is_synapse = matches!(node.op, Op::Conv(_) | Op::Linear { .. } | Op::Scale);
+        if is_synapse && !events.contains(node.inputs[0].as_str()) {
             let reason = format!(
                 "it reads `{}`, a current and not spikes; put an activation site (a spiking shortcut) before it",
                 node.inputs[0]

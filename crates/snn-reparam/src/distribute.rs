@@ -2,11 +2,24 @@
 //! `S(x₁ + x₂) = S·x₁ + S·x₂`. An add of events that a synapse or a linear pooling reads moves behind it.
 
 use crate::plan::{Action, Plan};
-use snn_ir::{Model, Node, Op, PoolKind};
+use snn_ir::{Graph, Model, Node, Op, PoolKind};
+use std::collections::HashSet;
+
+/// The most copies of readers that separate streams may need: adds of adds of adds double them each time.
+const MAX_COPIES: usize = 1 << 14;
 
 /// Moves adds of events behind their linear readers until none is left; a max pooling that reads one is refused.
 pub(crate) fn adds(model: &mut Model, plan: &mut Plan) {
+    let mut copies = 0;
     while let Some((add, reader)) = next(model, plan) {
+        copies += add.inputs.len();
+        if copies > MAX_COPIES {
+            let reason = format!(
+                "it is a sum of so many streams that its readers need over {MAX_COPIES} copies; put a site before it"
+            );
+            plan.note(&add.name, "add", Action::Refused, reason);
+            return;
+        }
         rewrite(model, &add, &reader);
         plan.note(
             &reader.name,
@@ -18,20 +31,38 @@ pub(crate) fn adds(model: &mut Model, plan: &mut Plan) {
     }
 }
 
-/// What a node yields, before scales are merged.
+/// Whether a node yields events or pixels, before scales are merged.
 pub(crate) fn is_events(model: &Model, name: &str) -> bool {
-    let Some(node) = model.graph.node(name) else { return false };
+    events(&model.graph).contains(name)
+}
+
+/// Names of all nodes that yield events or pixels; one pass in topological order, since a chain of adds has more paths than nodes.
+pub(crate) fn events(graph: &Graph) -> HashSet<&str> {
+    let mut events = HashSet::new();
+    for node in &graph.nodes {
+        if yields_events(node, |input| events.contains(input)) {
+            events.insert(node.name.as_str());
+        }
+    }
+    events
+}
+
+/// Whether a node yields events or pixels, given whether its inputs do.
+pub(crate) fn yields_events(node: &Node, is_events: impl Fn(&str) -> bool) -> bool {
     match node.op {
         Op::Activation { .. } | Op::Input { .. } => true,
-        Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten => is_events(model, &node.inputs[0]),
-        Op::Concat | Op::Add => node.inputs.iter().all(|input| is_events(model, input)),
+        Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat | Op::Add => {
+            node.inputs.iter().all(|input| is_events(input))
+        }
         Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::BatchNorm { .. } | Op::TimeMean => false,
     }
 }
 
 /// The next add of events with a reader that is neither a site, another add nor the head.
 fn next(model: &Model, plan: &mut Plan) -> Option<(Node, Node)> {
-    for add in model.graph.nodes.iter().filter(|node| matches!(node.op, Op::Add) && is_events(model, &node.name)) {
+    let events = events(&model.graph);
+    for add in model.graph.nodes.iter().filter(|node| matches!(node.op, Op::Add) && events.contains(node.name.as_str()))
+    {
         for reader in model.graph.readers(&add.name) {
             match reader.op {
                 Op::Conv(_)

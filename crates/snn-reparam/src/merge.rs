@@ -4,13 +4,13 @@
 //! a synapse absorbs them, `Ŵ[o,c] = W[o,c]·r_c`; where a stream enters a sum as it is (an identity shortcut), a one-to-one synapse with weight `r_c` is put.
 
 use crate::average::to_sum;
-use crate::distribute::is_events;
+use crate::distribute::{is_events, yields_events};
 use crate::error::Result;
 use crate::fold::set_real;
 use crate::plan::{Action, Plan};
 use ndarray::{ArrayD, Axis, IxDyn};
 use snn_ir::{Model, Node, Op, PoolKind, QuantRelu, Resolved, Site, weights};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Merges all scales.
 pub(crate) fn scales(model: &mut Model, plan: &mut Plan) -> Result<()> {
@@ -123,11 +123,12 @@ fn absorb(model: &mut Model, resolved: &Resolved, index: usize, factor: &[f64]) 
 
 /// Puts a one-to-one synapse of weight 1 wherever events enter a sum, a site or the head as they are.
 fn insert_identities(model: &mut Model, plan: &mut Plan) {
+    let mut events = HashSet::new();
     let mut position = 0;
     while position < model.graph.nodes.len() {
         let node = model.graph.nodes[position].clone();
         if matches!(node.op, Op::Add | Op::Activation { .. } | Op::TimeMean) {
-            let streams = node.inputs.iter().enumerate().filter(|(_, input)| is_events(model, input));
+            let streams = node.inputs.iter().enumerate().filter(|(_, input)| events.contains(*input));
             for (number, (slot, input)) in streams.collect::<Vec<_>>().into_iter().enumerate() {
                 let number = if number == 0 { String::new() } else { (number + 1).to_string() };
                 let name = format!("{}.identity{number}", node.name);
@@ -146,6 +147,10 @@ fn insert_identities(model: &mut Model, plan: &mut Plan) {
                 position += 1;
                 model.graph.nodes[position].inputs[slot] = name;
             }
+        }
+        let node = &model.graph.nodes[position];
+        if yields_events(node, |input| events.contains(input)) {
+            events.insert(node.name.clone());
         }
         position += 1;
     }

@@ -8,7 +8,8 @@
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use snn_ir::{Evaluate, Evaluation, Input, Logits, Model, Record, SiteOutput};
+use snn_ir::{Evaluate, Evaluation, Input, Logits, Model, Op, Record, SiteOutput};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// What is demanded of a comparison.
@@ -100,6 +101,10 @@ impl Comparison {
             let (a, b) = (reference.sites.len(), candidate.sites.len());
             return Err(Error::Comparison(format!("{} recorded {a} sites, {} {b}", self.reference, self.candidate)));
         }
+        if !self.sites.is_empty() && self.sites.len() != reference.sites.len() {
+            let (before, now) = (self.sites.len(), reference.sites.len());
+            return Err(Error::Comparison(format!("{} recorded {before} sites before and {now} now", self.reference)));
+        }
         if self.sites.is_empty() {
             let empty =
                 |site: &String| SiteComparison { site: site.clone(), decisions: 0, active: 0, flips: 0, ties: 0 };
@@ -134,8 +139,10 @@ impl Comparison {
             (Logits::Real(a), Logits::Real(b)) if a.dim() == b.dim() => {
                 let largest = a.iter().fold(f64::MIN_POSITIVE, |max, v| max.max(v.abs()));
                 let pairs = || a.iter().zip(b);
-                // A NaN is as far away as can be.
-                let far = pairs().map(|(a, b)| (a - b).abs()).fold(0.0, |max, d| if d <= max { max } else { d });
+                // A NaN is as far away as can be, wherever it stands.
+                let far = pairs()
+                    .map(|(a, b)| (a - b).abs())
+                    .fold(0.0_f64, |max, d| if d.is_nan() { f64::INFINITY } else { max.max(d) });
                 (pairs().filter(|(a, b)| a.to_bits() != b.to_bits()).count(), far / largest)
             }
             _ => {
@@ -248,8 +255,11 @@ impl Report {
         // Every site must be exercised where all samples ran, not in the naive evaluator's few.
         failures.extend(comparisons.iter().filter(|c| c.samples == samples).flat_map(Comparison::silences));
         let drop = accuracy_reference - accuracy_converted;
-        // Not a number fails, too.
-        if drop.is_nan() || drop > max_drop {
+        if comparisons.is_empty() {
+            failures.push("nothing was compared".into());
+        }
+        // Not a number fails, too, on either side.
+        if drop.partial_cmp(&max_drop).is_none_or(Ordering::is_gt) {
             failures.push(format!("accuracy fell by {drop:.2} points, allowed are {max_drop}"));
         }
         Self {
@@ -314,13 +324,26 @@ pub fn same_conversion(expected: &Model, file: &Model, tuning: Tuning) -> Vec<St
     demand(expected.graph == file.graph, "the graphs");
     demand(expected.time_steps == file.time_steps, "the macro-steps");
     demand(expected.preprocessing == file.preprocessing, "the preprocessings");
+    demand(expected.classes == file.classes, "the names of the classes");
     demand(expected.weights.keys().eq(file.weights.keys()), "the names of the weights");
     for (name, tensor) in &expected.weights {
-        let tunable = tuning == Tuning::Weights && matches!(name.rsplit_once('.'), Some((_, "weight" | "bias")));
-        if !tunable && file.weights.get(name).is_some_and(|other| other != tensor) {
+        let Some(other) = file.weights.get(name) else { continue };
+        let may_differ = tuning == Tuning::Weights && is_tunable(expected, name);
+        let same = if may_differ {
+            other.dtype() == tensor.dtype() && other.shape() == tensor.shape()
+        } else {
+            other == tensor
+        };
+        if !same {
             demand(false, &format!("the values of `{name}`"));
             break;
         }
     }
     failures
+}
+
+/// Whether training changes this weight: weights and biases of convolutions and linear layers, not those of one-to-one synapses.
+fn is_tunable(model: &Model, name: &str) -> bool {
+    let Some((node, "weight" | "bias")) = name.rsplit_once('.') else { return false };
+    matches!(model.graph.node(node).map(|node| &node.op), Some(Op::Conv(_) | Op::Linear { .. }))
 }
