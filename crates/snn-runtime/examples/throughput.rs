@@ -123,7 +123,8 @@ fn weights(graph: &Graph, lif: bool) -> Result<Weights> {
                     // Weights of an output sum to about zero, or the mean of positive inputs would shift its currents.
                     for mut row in array.outer_iter_mut() {
                         let mean = row.iter().map(|&w| f64::from(w)).sum::<f64>() / row.len() as f64;
-                        row.mapv_inplace(|w| w.saturating_sub(mean.round() as i8).clamp(-127, 127));
+                        let mean = i8::try_from(integer(mean)).unwrap_or_default();
+                        row.mapv_inplace(|w| w.saturating_sub(mean).max(-127));
                     }
                     yields = input * (60.0 * 60.0 / 3.0) * (array.len() / spec.shape[0]) as f64;
                     Tensor::from(array)

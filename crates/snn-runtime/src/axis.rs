@@ -54,7 +54,7 @@ impl Axis {
         fan_out
     }
 
-    /// `Σ max(taps inside, 1)` terms over all outputs: how many values the windows hold.
+    /// How many values the windows of all outputs hold.
     pub(crate) fn inside(&self) -> u64 {
         self.taps.iter().map(|taps| taps.count as u64).sum()
     }
