@@ -12,9 +12,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let get = |position: usize, default| arguments.get(position).copied().unwrap_or(default);
     let (time_steps, batch, threads) = (get(0, 2), get(1, 100), get(2, 2));
     set_num_threads(i32::try_from(threads)?);
-    let images =
-        ndarray::ArrayD::from_shape_fn(vec![batch, 3, 32, 32], |i| ((i[0] * 31 + i[2] * 7 + i[3] * i[1]) % 256) as u8);
-    let labels = Tensor::from_slice(&(0..batch).map(|i| (i % 10) as i64).collect::<Vec<_>>());
+    let images = ndarray::ArrayD::from_shape_fn(vec![batch, 3, 32, 32], |i| {
+        u8::try_from((i[0] * 31 + i[2] * 7 + i[3] * i[1]) % 256).unwrap_or_default()
+    });
+    let labels = Tensor::from_slice(&(0_i64..).take(batch).map(|i| i % 10).collect::<Vec<_>>());
     for (policy, site) in
         [("lif", None), ("quant_relu", Some(Site::QuantRelu(QuantRelu::default()))), ("relu", Some(Site::Relu))]
     {

@@ -2,7 +2,7 @@
 
 use crate::convert::{Pixels, array};
 use crate::error::{Error, Result};
-use crate::grid::Grid;
+use crate::grid::{Grid, WeightsAre};
 use crate::network::{Mode, Network};
 use crate::record::Record as Listener;
 use ndarray::{Array2, Ix2};
@@ -48,7 +48,7 @@ impl Libtorch {
     /// ```
     pub fn new(model: &Model, device: Device) -> Result<Self> {
         let engine = match model.form {
-            Form::Grid { .. } => Engine::Grid(Box::new(Grid::new(model, device)?)),
+            Form::Grid { .. } => Engine::Grid(Box::new(Grid::new(model, device, WeightsAre::Fixed)?)),
             Form::Trained | Form::Events => Engine::Real(Box::new(Network::new(model, device, Kind::Double)?)),
         };
         Ok(Self { engine, device })

@@ -9,6 +9,7 @@ use crate::grid_site::{WIDE, grid_lif, grid_quant_relu};
 use crate::record::{Emission, Record};
 use crate::stateless::{convolve, merged_pixels, per_channel, refused, split_time, stateless};
 use crate::walk::{Value, walk};
+use snn_ir::model::GRID_WEIGHT_MAX;
 use snn_ir::streams::{F32_EXACT, Kind as StreamKind, Streams};
 use snn_ir::{Form, Graph, Model, Op, Resolved, Site, Surrogate};
 use tch::{Device, Kind, Tensor};
@@ -44,6 +45,15 @@ enum Constants {
     Thresholds(Vec<Tensor>),
 }
 
+/// Whether the weights that a grid is loaded with are those it will sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WeightsAre {
+    /// They are: bounds follow from them.
+    Fixed,
+    /// They will change, within ±127.
+    Tuned,
+}
+
 /// Weight and bias that stand in for a node's own, in fine-tuning: integers with a gradient.
 pub(crate) struct Substitute {
     pub(crate) weight: Tensor,
@@ -52,7 +62,7 @@ pub(crate) struct Substitute {
 
 impl Grid {
     /// Takes a model to a device.
-    pub(crate) fn new(model: &Model, device: Device) -> Result<Self> {
+    pub(crate) fn new(model: &Model, device: Device, weights: WeightsAre) -> Result<Self> {
         if !matches!(model.form, Form::Grid { .. }) {
             return Err(Error::Argument { what: "form", expected: "grid".into(), found: model.form.label().into() });
         }
@@ -68,7 +78,10 @@ impl Grid {
                 StreamKind::Pixels | StreamKind::Events => narrow(bounds.iter().copied().fold(0.0, f64::max)),
             })
             .collect();
-        let sums: Vec<Kind> = streams.sums.iter().map(|&sum| narrow(sum)).collect();
+        let sums: Vec<Kind> = match weights {
+            WeightsAre::Fixed => streams.sums.iter().map(|&sum| narrow(sum)).collect(),
+            WeightsAre::Tuned => (0..kinds.len()).map(|i| narrow(largest_sum(model, &resolved, &streams, i))).collect(),
+        };
         let mean: Vec<f64> = model.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
         let mut grid = Self {
             graph: model.graph.clone(),
@@ -178,7 +191,7 @@ impl Grid {
                 (Op::Scale, Constants::Scale(scale)) => Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?)),
                 (Op::Activation { site: Site::GridLif(lif), .. }, Constants::Threshold(threshold)) => {
                     let kind = self.kinds[index];
-                    let value = grid_lif(lif, threshold, x, self.time_steps, self.surrogate, kind)?;
+                    let value = grid_lif(*lif, threshold, x, self.time_steps, self.surrogate, kind)?;
                     self.note(index, &value, &mut record)?;
                     Ok(value)
                 }
@@ -223,4 +236,15 @@ impl Grid {
         let mean = per_channel(&self.mean.f_to_kind(self.kinds[0])?, &merged)?;
         Ok(Value { data: merged.f_sub(&mean)?, steps: if pixels.varies() { self.time_steps } else { 1 } })
     }
+}
+
+/// Bound of `|Σ n·x|` of a synapse for any weights within ±127.
+fn largest_sum(model: &Model, resolved: &Resolved, streams: &Streams, index: usize) -> f64 {
+    let Some(&read) = resolved.nodes[index].inputs.first() else { return 0.0 };
+    let inputs = resolved.nodes[read].shape[0];
+    let fan_in = match &model.graph.nodes[index].op {
+        Op::Conv(conv) => inputs / conv.groups * conv.kernel.iter().product::<usize>(),
+        _ => inputs,
+    };
+    fan_in as f64 * f64::from(GRID_WEIGHT_MAX) * streams.bounds[read].iter().copied().fold(0.0, f64::max)
 }

@@ -17,7 +17,7 @@ pub(crate) const WIDE: Kind = Kind::Double;
 ///
 /// With a gradient, in units of the threshold (`x = u/θ' − 1`, `θ' = θ·2^f`): the floor and the saturation pass it straight through, a reset is a constant.
 pub(crate) fn grid_lif(
-    lif: &GridLif,
+    lif: GridLif,
     threshold: &Tensor,
     currents: &Value,
     time_steps: usize,

@@ -3,8 +3,10 @@
 pub mod convert;
 pub mod error;
 pub mod evaluator;
+pub mod finetune;
 mod grid;
 mod grid_site;
+mod grid_unit;
 pub mod lif;
 pub mod network;
 pub mod quant_relu;
@@ -19,6 +21,7 @@ mod walk;
 pub use convert::Pixels;
 pub use error::{Error, Result};
 pub use evaluator::Libtorch;
+pub use finetune::{GridForward, GridNetwork};
 pub use lif::LifState;
 pub use network::{Forward, Mode, Network, Parameter};
 pub use record::FiringRate;

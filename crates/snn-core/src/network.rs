@@ -159,7 +159,8 @@ impl Network {
     /// libtorch fails.
     pub fn project(&mut self) -> Result<()> {
         tch::no_grad(|| {
-            for parameter in self.parameters.iter_mut().filter(|p| p.name.ends_with(".step")) {
+            for parameter in self.parameters.iter_mut().filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "step"))))
+            {
                 let _same_tensor = parameter.tensor.f_clamp_min_(LEAST_STEP)?;
             }
             Ok(())

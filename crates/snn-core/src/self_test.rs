@@ -41,14 +41,16 @@ pub fn self_test(model: &Model, device: Device) -> Result<()> {
         if streams.sums[index] >= F32_EXACT || largest_weight < 1.0 {
             continue;
         }
-        let key = (conv, input, bound as i64);
+        #[expect(clippy::cast_possible_truncation, reason = "whole numbers below 2^24, since their product is")]
+        let (bound, largest_weight) = (bound as i64, largest_weight as i64);
+        let key = (conv, input, bound);
         if seen.contains(&key) {
             continue;
         }
         let layer =
             Layer { name: &node.name, conv: &key.0, input: &key.1, linear: matches!(node.op, Op::Linear { .. }) };
         for batch in BATCHES {
-            layer.compare(batch, key.2, largest_weight as i64, &mut random, device)?;
+            layer.compare(batch, bound, largest_weight, &mut random, device)?;
         }
         seen.push(key);
     }
@@ -109,6 +111,7 @@ impl Layer<'_> {
     }
 
     /// Eq. 2 at one place, in i64.
+    #[expect(clippy::cast_possible_truncation, reason = "the values were drawn as integers below 2^24")]
     fn exact(
         &self,
         x: &ArrayViewD<'_, f32>,
@@ -161,7 +164,7 @@ impl Random {
         ArrayD::from_shape_simple_fn(IxDyn(shape), || match self.below(4) {
             0 => bound as f32,
             1 => -bound as f32,
-            _ => (self.below(span) as i64 - bound) as f32,
+            _ => (i64::try_from(self.below(span)).unwrap_or_default() - bound) as f32,
         })
     }
 }

@@ -8,14 +8,12 @@ use tch::{Kind, Tensor};
 
 /// Pixels `[…, C, H, W]`, `[…, C, L]` or `[…, F]` as `[N, C, H, W]`, channels last in memory, or `[N, F]`; still `u8`.
 pub(crate) fn merged_pixels(pixels: &Tensor, shape: &[usize]) -> Result<Tensor> {
-    match *shape {
-        [features] => Ok(pixels.f_reshape([-1, int(features)])?),
-        _ => {
-            let [channels, height, width] = ints(snn_ir::resolve::chw(shape));
-            let images = pixels.f_reshape([-1, channels, height, width])?;
-            Ok(images.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
-        }
+    if let [features] = *shape {
+        return Ok(pixels.f_reshape([-1, int(features)])?);
     }
+    let [channels, height, width] = ints(snn_ir::resolve::chw(shape));
+    let images = pixels.f_reshape([-1, channels, height, width])?;
+    Ok(images.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }
 
 /// One value for each channel in a shape that broadcasts over `[N, C, H, W]` or `[N, C]`.

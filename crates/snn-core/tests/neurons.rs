@@ -155,7 +155,7 @@ fn learned_leak_has_the_gradient_of_its_factor() {
 #[test]
 fn steps_and_sequences_agree_and_state_is_a_value() {
     let neuron = Lif { reset: Reset::Hard { potential: 0.1 }, ..Lif::default() };
-    let currents = Tensor::rand([5, 3, 4], (Kind::Double, snn_core::tch::Device::Cpu)) * 1.5;
+    let currents = Tensor::rand([5, 3, 4], (Kind::Double, tch::Device::Cpu)) * 1.5;
     let (all, last) = lif::sequence(&neuron, None, &currents, 5, None).unwrap();
     let mut state = None;
     for t in 0..5 {

@@ -7,7 +7,10 @@ use ndarray::{Array1, ArrayD, Axis};
 use snn_core::tch::{Device, Kind, Tensor};
 use snn_core::{Mode, Network, Pixels};
 use snn_ir::models::{ResNet, SmallNet};
-use snn_ir::{Conv, Graph, Input, Leak, Lif, Model, Op, PoolKind, Preprocessing, QuantRelu, Share, Site};
+use snn_ir::naive::Naive;
+use snn_ir::{
+    Conv, Evaluate, Graph, Input, Leak, Lif, Model, Op, PoolKind, Preprocessing, QuantRelu, Record, Share, Site,
+};
 
 fn pixels(images: &ArrayD<u8>) -> Pixels {
     Pixels::new(&Input::Static(images.view()), Device::Cpu).unwrap()
@@ -91,7 +94,7 @@ fn every_learned_parameter_gets_a_gradient_and_steps_lower_the_loss() {
                 let size = gradient.abs().sum(Kind::Double).double_value(&[]);
                 assert!(size > 0.0 && size.is_finite(), "{}", parameter.name);
                 let mut tensor = parameter.tensor.shallow_clone();
-                let _same = snn_core::tch::no_grad(|| tensor.f_sub_(&(&gradient * 0.1))).unwrap();
+                let _same = tch::no_grad(|| tensor.f_sub_(&(&gradient * 0.1))).unwrap();
                 let _same = gradient.zero_();
             }
         }
@@ -133,11 +136,7 @@ fn rates_are_shares_of_active_values() {
     let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
     let (forward, rates) = network.forward_with_rates(&pixels(&images), Mode::Evaluate).unwrap();
     assert!(forward.logits.equal(&network.forward(&pixels(&images), Mode::Evaluate).unwrap().logits));
-    use snn_ir::Evaluate;
-    let naive = snn_ir::naive::Naive::new(&model)
-        .unwrap()
-        .evaluate(&Input::Static(images.view()), snn_ir::Record::Sites)
-        .unwrap();
+    let naive = Naive::new(&model).unwrap().evaluate(&Input::Static(images.view()), Record::Sites).unwrap();
     assert_eq!(rates.len(), naive.sites.len());
     for (rate, trace) in rates.iter().zip(&naive.sites) {
         assert_eq!(rate.site, trace.site);
@@ -183,7 +182,6 @@ fn one_axis_concatenation_and_windows_work_too() {
     let model =
         Model { preprocessing: Preprocessing::new(vec![100, 120], vec![50.0, 80.0]), ..trained(graph, weights, 3) };
     let signals = random.images(&[4, 2, 20]);
-    use snn_ir::{Evaluate, Record, naive::Naive};
     let input = Input::Static(signals.view());
     let theirs = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
     let ours = snn_core::Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();

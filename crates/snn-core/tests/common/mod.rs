@@ -56,7 +56,9 @@ impl Random {
                 _ => continue,
             };
             let shape = tensor.shape().to_vec();
-            *tensor = Tensor::F32(self.array(&shape, |random| random.real(low, high) as f32));
+            #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+            let values = self.array(&shape, |random| random.real(low, high) as f32);
+            *tensor = Tensor::F32(values);
         }
         weights
     }
