@@ -63,19 +63,20 @@ impl Checkpoint {
         let fail = |reason: String| Error::Model(snn_ir::Error::Graph(reason));
         let header = Header { version: VERSION, position: self.position };
         let json = serde_json::to_string(&header).map_err(|e| fail(e.to_string()))?;
-        let named = |prefix: &str, (name, tensor): (&String, &Tensor)| match tensor {
-            Tensor::F32(array) => {
-                let bytes: Vec<u8> = array.iter().flat_map(|value| value.to_le_bytes()).collect();
-                Ok((format!("{prefix}{name}"), array.shape().to_vec(), bytes))
-            }
-            other => Err(fail(format!("checkpoint: expected f32, found {} in `{name}`", other.dtype()))),
+        let named = |prefix: &str, (name, tensor): (&String, &Tensor)| {
+            let (dtype, bytes): (_, Vec<u8>) = match tensor {
+                Tensor::F32(array) => (Dtype::F32, array.iter().flat_map(|value| value.to_le_bytes()).collect()),
+                Tensor::F64(array) => (Dtype::F64, array.iter().flat_map(|value| value.to_le_bytes()).collect()),
+                other => return Err(fail(format!("checkpoint: expected floats, found {} in `{name}`", other.dtype()))),
+            };
+            Ok((format!("{prefix}{name}"), dtype, tensor.shape().to_vec(), bytes))
         };
         let weights = self.weights.iter().map(|entry| named(WEIGHT, entry));
         let tensors: Vec<_> =
             weights.chain(self.momentum.iter().map(|entry| named(MOMENTUM, entry))).collect::<Result<_>>()?;
         let views: Vec<_> = tensors
             .iter()
-            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+            .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)))
             .collect::<Result<_, safetensors::SafeTensorError>>()
             .map_err(|e| fail(e.to_string()))?;
         let metadata = HashMap::from([(METADATA_KEY.to_string(), json)]);
@@ -104,19 +105,31 @@ impl Checkpoint {
         let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not a whole safetensors file: {e}"))?;
         let mut checkpoint = Self { weights: Weights::new(), momentum: Weights::new(), position: header.position };
         for (name, view) in file.tensors() {
-            if view.dtype() != Dtype::F32 {
-                return Err(format!("`{name}`: expected f32, found {:?}", view.dtype()));
-            }
-            let values = view.data().as_chunks().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
-            let array = ArrayD::from_shape_vec(IxDyn(view.shape()), values).map_err(|e| format!("`{name}`: {e}"))?;
+            let tensor = floats(&view).map_err(|reason| format!("`{name}`: {reason}"))?;
             if let Some(weight) = name.strip_prefix(WEIGHT) {
-                checkpoint.weights.insert(weight.to_string(), array.into());
+                checkpoint.weights.insert(weight.to_string(), tensor);
             } else if let Some(weight) = name.strip_prefix(MOMENTUM) {
-                checkpoint.momentum.insert(weight.to_string(), array.into());
+                checkpoint.momentum.insert(weight.to_string(), tensor);
             } else {
                 return Err(format!("`{name}` is neither a weight nor a momentum"));
             }
         }
         Ok(checkpoint)
     }
+}
+
+fn floats(view: &TensorView<'_>) -> Result<Tensor, String> {
+    let (shape, data) = (IxDyn(view.shape()), view.data());
+    let misfit = |e: ndarray::ShapeError| e.to_string();
+    Ok(match view.dtype() {
+        Dtype::F32 => {
+            let values = data.as_chunks().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
+            Tensor::F32(ArrayD::from_shape_vec(shape, values).map_err(misfit)?)
+        }
+        Dtype::F64 => {
+            let values = data.as_chunks().0.iter().map(|word| f64::from_le_bytes(*word)).collect();
+            Tensor::F64(ArrayD::from_shape_vec(shape, values).map_err(misfit)?)
+        }
+        other => return Err(format!("expected f32 or f64, found {other:?}")),
+    })
 }

@@ -17,6 +17,7 @@ const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const MODEL: &str = "model.safetensors";
 const RESULT: &str = "result.json";
+const BASE: &str = "base.safetensors";
 
 /// How a run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,8 +31,8 @@ pub enum Start {
     Resume,
 }
 
-/// The folder of a run: `config.toml`, `run.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors` and, once it has
-/// finished, `result.json`. Each file is written whole or not at all.
+/// The folder of a run: `config.toml`, `run.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors`, once it has
+/// finished `result.json`, and for fine-tuning `base.safetensors`, the model it started from. Each file is written whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
@@ -111,7 +112,7 @@ impl RunFolder {
                 return in_use("a run");
             }
             // Only what a run writes is removed; the config last, so that a half-removed run is still known as one.
-            for file in [RESULT, MODEL, CHECKPOINT, METRICS, INFO, CONFIG] {
+            for file in [RESULT, BASE, MODEL, CHECKPOINT, METRICS, INFO, CONFIG] {
                 let file = path.join(file);
                 if file.exists() {
                     fs_err::remove_file(file)?;
@@ -133,6 +134,22 @@ impl RunFolder {
 
     pub(crate) fn checkpoint_path(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
+    }
+
+    /// Keeps the model that fine-tuning starts from, or checks that it is the one it was started from.
+    pub(crate) fn keep_base(&self, model: &Model) -> Result<()> {
+        let (path, bytes) = (self.path.join(BASE), model.to_bytes()?);
+        if !path.is_file() {
+            return Ok(write_atomically(&path, &bytes)?);
+        }
+        if fs_err::read(&path)? == bytes {
+            return Ok(());
+        }
+        Err(Error::Mismatch {
+            what: "model to fine-tune",
+            expected: format!("the one the run was started from, {}", path.display()),
+            found: "another one".into(),
+        })
     }
 
     pub(crate) fn write_info(&self, info: &RunInfo) -> Result<()> {

@@ -1,11 +1,10 @@
 //! Stochastic gradient descent with momentum. It is ours because the state of tch's optimisers cannot be saved.
 
 use crate::error::{Error, Result};
-use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 use snn_core::{Parameter, convert};
 use snn_ir::{Graph, Op, Weights};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Peak learning rate for batches of 128 (He 2016, section 4.2).
 pub const DEFAULT_LEARNING_RATE: f64 = 0.1;
@@ -130,7 +129,7 @@ impl Optimiser {
         })
     }
 
-    /// The momentum of every parameter by its name.
+    /// The momentum of every parameter by its name, in the precision of the parameter.
     ///
     /// # Errors
     /// libtorch cannot copy.
@@ -138,8 +137,11 @@ impl Optimiser {
         self.slots
             .iter()
             .map(|slot| {
-                let values: ArrayD<f32> = convert::array(&slot.momentum)?;
-                Ok((slot.name.clone(), values.into()))
+                let values = match slot.momentum.f_kind()? {
+                    Kind::Double => convert::array::<f64>(&slot.momentum)?.into(),
+                    _ => convert::array::<f32>(&slot.momentum)?.into(),
+                };
+                Ok((slot.name.clone(), values))
             })
             .collect()
     }

@@ -214,7 +214,7 @@ fn parameter_count(trainee: &dyn Trainee) -> usize {
     trainee.parameters().iter().filter(|parameter| parameter.learned).map(|parameter| parameter.tensor.numel()).sum()
 }
 
-fn set_threads(threads: usize) {
+pub(crate) fn set_threads(threads: usize) {
     if let (1.., Ok(threads)) = (threads, i32::try_from(threads)) {
         tch::set_num_threads(threads);
     }

@@ -1,7 +1,7 @@
 //! What the loop trains: a network off the grid, or one that is fine-tuned on it.
 
 use crate::error::Result;
-use snn_core::{FiringRate, Mode, Network, Parameter, Pixels};
+use snn_core::{FiringRate, GridNetwork, Mode, Network, Parameter, Pixels};
 use snn_ir::{Graph, Model, Weights};
 use tch::{Device, Tensor};
 
@@ -71,5 +71,52 @@ impl Trainee for OffGrid {
 
     fn model(&self) -> Result<Model> {
         Ok(Model { weights: self.network.weights()?, ..self.template.clone() })
+    }
+}
+
+/// A network on the grid with the graph and device it was made for.
+#[derive(Debug)]
+pub(crate) struct OnGrid {
+    pub(crate) network: GridNetwork,
+    pub(crate) graph: Graph,
+    pub(crate) device: Device,
+}
+
+impl Trainee for OnGrid {
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        self.network.parameters()
+    }
+
+    fn forward(&self, pixels: &Pixels) -> Result<Tensor> {
+        Ok(self.network.forward(pixels, Mode::Train)?.logits)
+    }
+
+    /// The grid's forward pass does not tell firing rates; the event runtime counts them.
+    fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
+        Ok((self.network.forward(pixels, Mode::Evaluate)?.logits, Vec::new()))
+    }
+
+    fn project(&mut self) -> Result<()> {
+        Ok(self.network.project()?)
+    }
+
+    fn weights(&self) -> Result<Weights> {
+        Ok(self.network.shadows()?)
+    }
+
+    fn load(&mut self, weights: &Weights) -> Result<()> {
+        Ok(self.network.load(weights)?)
+    }
+
+    fn model(&self) -> Result<Model> {
+        Ok(self.network.model()?)
     }
 }
