@@ -448,7 +448,7 @@ fn accumulators_that_could_overflow_are_refused() {
     refused_weights(&grid, |w| drop(w.insert("fc.bias".into(), int(&[2], &[0, i32::MIN]))), &["node `fc`", "32 bits"]);
     // Σ n·x itself: 70,000 pixels of up to 255 with weights of 127.
     let graph = chain(&[70_000], vec![("fc", Op::Linear { features: 1, bias: false })]);
-    let weights = [("fc.weight", byte(&[1, 70_000], &[127; 70_000])), ("fc.multiplier", int(&[1], &[1]))];
+    let weights = [("fc.weight", byte(&[1, 70_000], &vec![127; 70_000])), ("fc.multiplier", int(&[1], &[1]))];
     let error = tiny::grid(graph, 1, weights).validate().unwrap_err().to_string();
     assert!(error.contains("node `fc`") && error.contains("sum of weights times inputs"), "{error}");
     // A sum of two currents that fit alone.
