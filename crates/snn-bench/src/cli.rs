@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Train(Train),
     /// Convert a run into an event-driven model file.
     Convert(Convert),
+    /// Fine-tune a model on the grid, to win back what rounding lost.
+    Finetune(Finetune),
     /// Prove that a converted model is its trained network: spike for spike off the grid, bit for bit on it.
     Verify(Verify),
     /// Run a converted model on events and count what it does.
@@ -146,6 +148,34 @@ pub(crate) struct Convert {
 fn parse_site_code(text: &str) -> Result<(String, CodeName), String> {
     let (site, code) = text.split_once('=').ok_or("expected SITE=CODE")?;
     Ok((site.to_string(), CodeName::from_str(code, true)?))
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Finetune {
+    /// The run folder whose conversion the model is; its config gives data, batch and augmentation.
+    pub(crate) run: PathBuf,
+    /// The model on the grid.
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// The run folder to write; the model is its model.safetensors.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Passes over the training images.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) epochs: usize,
+    /// Learning rate, falling to zero along a cosine.
+    #[arg(long, default_value_t = snn_train::DEFAULT_FINETUNE_RATE)]
+    pub(crate) learning_rate: f64,
+    /// Continue where it stopped.
+    #[arg(long, conflicts_with = "force")]
+    pub(crate) resume: bool,
+    /// Replace an existing run.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Where to compute: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    pub(crate) device: tch::Device,
 }
 
 #[derive(Debug, Args)]

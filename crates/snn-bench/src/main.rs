@@ -44,6 +44,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Some(Command::Data(arguments)) => commands::data::run(arguments, cli.json),
         Some(Command::Train(arguments)) => commands::train::run(arguments, cli.json),
         Some(Command::Convert(arguments)) => commands::convert::run(arguments, cli.json),
+        Some(Command::Finetune(arguments)) => commands::finetune::run(arguments, cli.json),
         Some(Command::Verify(arguments)) => commands::verify::run(arguments, cli.json),
         Some(Command::Infer(arguments)) => commands::infer::run(arguments, cli.json),
         Some(Command::Inspect(arguments)) => commands::inspect::run(arguments, cli.json),

@@ -1,4 +1,4 @@
-//! Training speed of ResNet-20 on random images: `cargo run --release -p snn-core --example speed -- [T] [batch] [threads]`.
+//! Training speed of ResNet-20 on random images: `cargo run --release -p snn-core --example speed -- [T] [batch] [threads] [policies]`.
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
 use snn_core::tch::{Device, Kind, Tensor, no_grad, set_num_threads};
@@ -16,9 +16,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         u8::try_from((i[0] * 31 + i[2] * 7 + i[3] * i[1]) % 256).unwrap_or_default()
     });
     let labels = Tensor::from_slice(&(0_i64..).take(batch).map(|i| i % 10).collect::<Vec<_>>());
-    for (policy, site) in
-        [("lif", None), ("quant_relu", Some(Site::QuantRelu(QuantRelu::default()))), ("relu", Some(Site::Relu))]
-    {
+    let policies =
+        [("lif", None), ("quant_relu", Some(Site::QuantRelu(QuantRelu::default()))), ("relu", Some(Site::Relu))];
+    for (policy, site) in policies.into_iter().take(get(3, 3)) {
         let mut graph = ResNet::default().build();
         if let Some(replacement) = site {
             for node in &mut graph.nodes {

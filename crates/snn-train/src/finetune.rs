@@ -19,7 +19,7 @@ pub const DEFAULT_FINETUNE_RATE: f64 = 0.005;
 
 impl RunConfig {
     /// The config to fine-tune a model of this run with: the same data, batch, loss and surrogate, but `epochs` epochs of a rate that falls
-    /// along half a cosine from `learning_rate`, without weight decay (it would shrink weights whose batch norm is gone).
+    /// along half a cosine from `learning_rate` (see [`DEFAULT_FINETUNE_RATE`]), without weight decay (it would shrink weights whose batch norm is gone).
     #[must_use]
     pub fn for_finetuning(&self, epochs: usize, learning_rate: f64) -> Self {
         let mut config = self.clone();
@@ -32,7 +32,7 @@ impl RunConfig {
 }
 
 /// Trains a model on the grid further, in the folder `folder`: the loop of [`train`](crate::train()) over integers, with gradients straight through their
-/// rounding. Of the config the data, batch, loss, rates and the surrogate of the neuron count; network and policy are the model's.
+/// rounding, whose steps are relative to the size of each layer's weights ([`Optimiser::scale_rates_by_size`](crate::Optimiser::scale_rates_by_size)). Of the config the data, batch, loss, rates and the surrogate of the neuron count; network and policy are the model's.
 ///
 /// `model.safetensors` is on the grid. The model started from is kept in the folder as `base.safetensors`, and a resume with another one is refused.
 ///

@@ -67,15 +67,16 @@ impl Sgd {
             .map(|parameter| {
                 let tensor = parameter.tensor.shallow_clone();
                 let momentum = tensor.f_detach()?.f_zeros_like()?;
-                Ok(Slot { name: parameter.name.clone(), decayed: decays(graph, &parameter.name), tensor, momentum })
+                let synapse = is_synapse(graph, &parameter.name);
+                Ok(Slot { name: parameter.name.clone(), synapse, scale: 1.0, tensor, momentum })
             })
             .collect::<Result<_>>()?;
         Ok(Optimiser { config: *self, slots })
     }
 }
 
-/// Whether weight decay acts on the weight of this name.
-fn decays(graph: &Graph, weight: &str) -> bool {
+/// Whether the name is that of the weight of a convolution or linear layer.
+fn is_synapse(graph: &Graph, weight: &str) -> bool {
     weight
         .strip_suffix(".weight")
         .and_then(|node| graph.node(node))
@@ -93,12 +94,32 @@ pub struct Optimiser {
 #[derive(Debug)]
 struct Slot {
     name: String,
-    decayed: bool,
+    /// Whether it is the weight of a convolution or linear layer.
+    synapse: bool,
+    /// What its learning rate is multiplied by.
+    scale: f64,
     tensor: Tensor,
     momentum: Tensor,
 }
 
 impl Optimiser {
+    /// Multiplies the learning rate of each convolution's and linear layer's weight by `(rms(w) / √(2/fan_in))²`, as the weight is now.
+    ///
+    /// A layer that reads inputs c times as large, with weights c times as small, computes the same but has gradients c times as large: its steps would be c² times too large. The
+    /// factor undoes that, so that a layer which reads pixels, levels or sums moves as one of initial size (He 2015) that reads values of about 1.
+    ///
+    /// # Errors
+    /// libtorch fails.
+    pub fn scale_rates_by_size(&mut self) -> Result<()> {
+        for slot in self.slots.iter_mut().filter(|slot| slot.synapse) {
+            let tensor = slot.tensor.f_detach()?.f_to_kind(Kind::Double)?;
+            let outputs = tensor.size().first().copied().unwrap_or(1).max(1);
+            let mean_square = tensor.f_square()?.f_mean(Kind::Double)?.f_double_value(&[])?;
+            slot.scale = mean_square * (tensor.numel() as f64 / outputs as f64) / 2.0;
+        }
+        Ok(())
+    }
+
     /// Moves every parameter that has a gradient, in place, and clears the gradients.
     ///
     /// # Errors
@@ -111,7 +132,7 @@ impl Optimiser {
                 if !gradient.defined() {
                     continue;
                 }
-                let direction = if slot.decayed && weight_decay > 0.0 {
+                let direction = if slot.synapse && weight_decay > 0.0 {
                     gradient.f_add(&slot.tensor.f_mul_scalar(weight_decay)?)?
                 } else {
                     gradient.f_mul_scalar(1.0)?
@@ -122,7 +143,7 @@ impl Optimiser {
                 } else {
                     slot.momentum.f_mul_scalar(1.0)?
                 };
-                let _ = slot.tensor.f_add_(&step.f_mul_scalar(-learning_rate)?)?;
+                let _ = slot.tensor.f_add_(&step.f_mul_scalar(-learning_rate * slot.scale)?)?;
                 let _ = gradient.f_zero_()?;
             }
             Ok(())

@@ -10,7 +10,7 @@ use crate::model::initial_model;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
 use crate::sgd::Optimiser;
-use crate::trainee::{OffGrid, Trainee};
+use crate::trainee::{OffGrid, Steps, Trainee};
 use snn_core::Network;
 use snn_data::{Dataset, LastBatch, LoaderConfig, split_holdout};
 use snn_hybrid::Placement;
@@ -75,6 +75,9 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
 
     // State: from the checkpoint, if there is one.
     let mut optimiser = config.optimiser.init(trainee.parameters(), trainee.graph())?;
+    if trainee.steps() == Steps::BySize {
+        optimiser.scale_rates_by_size()?; // of the weights it starts with, whatever the checkpoint holds
+    }
     let mut position = if let Some(checkpoint) = folder.checkpoint()? {
         restore(trainee, &mut optimiser, &checkpoint, folder, (config.epochs, steps))?
     } else {

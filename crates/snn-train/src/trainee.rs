@@ -5,6 +5,15 @@ use snn_core::{FiringRate, GridNetwork, Mode, Network, Parameter, Pixels};
 use snn_ir::{Graph, Model, Weights};
 use tch::{Device, Tensor};
 
+/// How long the steps of an optimiser are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// As the learning rate says.
+    Absolute,
+    /// Relative to the size of each layer's weights ([`Optimiser::scale_rates_by_size`](crate::Optimiser::scale_rates_by_size)).
+    BySize,
+}
+
 /// A network that the loop can train.
 pub(crate) trait Trainee {
     /// Where its tensors are.
@@ -13,6 +22,8 @@ pub(crate) trait Trainee {
     fn graph(&self) -> &Graph;
     /// Its parameters.
     fn parameters(&self) -> &[Parameter];
+    /// How long its steps are.
+    fn steps(&self) -> Steps;
     /// Class scores with gradients.
     fn forward(&self, pixels: &Pixels) -> Result<Tensor>;
     /// Class scores without gradients, and the firing rate of each site.
@@ -46,6 +57,10 @@ impl Trainee for OffGrid {
 
     fn parameters(&self) -> &[Parameter] {
         self.network.parameters()
+    }
+
+    fn steps(&self) -> Steps {
+        Steps::Absolute
     }
 
     fn forward(&self, pixels: &Pixels) -> Result<Tensor> {
@@ -93,6 +108,11 @@ impl Trainee for OnGrid {
 
     fn parameters(&self) -> &[Parameter] {
         self.network.parameters()
+    }
+
+    /// Pixels, levels and sums are not of size 1.
+    fn steps(&self) -> Steps {
+        Steps::BySize
     }
 
     fn forward(&self, pixels: &Pixels) -> Result<Tensor> {

@@ -21,7 +21,7 @@ crop_padding = 0
 ";
 
 fn go(model: &Model, folder: &Path, start: Start, step_limit: Option<usize>) -> Result<Outcome, Error> {
-    let config = RunConfig::from_toml(CONFIG).unwrap().for_finetuning(1, 0.02);
+    let config = RunConfig::from_toml(CONFIG).unwrap().for_finetuning(1, snn_train::DEFAULT_FINETUNE_RATE);
     finetune(&config, model, folder, &Options { start, step_limit, ..Options::default() }, &mut |_| {})
 }
 
@@ -52,8 +52,12 @@ fn fine_tuning_resumes_exactly_and_stays_on_the_grid() {
     assert_ne!(tuned, model);
     // The interpreter of the grid gives the accuracy that was reported.
     let test = snn_data::Dataset::open("shapes10", None).unwrap().test;
-    let mut interpreter = snn_core::Libtorch::new(&tuned, tch::Device::Cpu).unwrap();
-    let accuracy = snn_train::evaluate_accuracy(&mut interpreter, &test, 256).unwrap();
+    let measure = |model: &Model| {
+        let mut interpreter = snn_core::Libtorch::new(model, tch::Device::Cpu).unwrap();
+        snn_train::evaluate_accuracy(&mut interpreter, &test, 256).unwrap()
+    };
+    let (before, accuracy) = (measure(&model), measure(&tuned));
+    assert!(accuracy.correct > before.correct, "the network is far from trained: {before:?} {accuracy:?}");
     assert!((accuracy.share() - result.test_accuracy).abs() < 1e-12, "{accuracy:?} {result:?}");
 
     let other = grid_model(&at("other"), 1);

@@ -148,6 +148,28 @@ fn weight_decay_spares_norms_and_what_is_not_learned_stays() {
 }
 
 #[test]
+fn scaled_rates_do_not_depend_on_the_unit_of_the_inputs() {
+    let outputs = |unit: f64| {
+        let parameters = [parameter("conv.weight", &(tensor(&[2, 3], 5) / unit))];
+        let input = tensor(&[3], 7) * unit;
+        let config = Sgd { weight_decay: 0.0, ..Sgd::default() };
+        let mut optimiser = config.init(&parameters, &graph()).unwrap();
+        optimiser.scale_rates_by_size().unwrap();
+        let weight = &parameters[0].tensor;
+        let before = flat(&weight.matmul(&input));
+        for _ in 0..3 {
+            weight.matmul(&input).square().sum(Kind::Float).backward();
+            optimiser.step(0.02).unwrap();
+        }
+        (before, flat(&weight.matmul(&input)))
+    };
+    let (reference, scaled) = (outputs(1.0), outputs(64.0));
+    assert_close(&scaled.0, &reference.0, SINGLE, "before");
+    assert_close(&scaled.1, &reference.1, SINGLE, "after");
+    assert_ne!(reference.0, reference.1);
+}
+
+#[test]
 fn schedules_are_those_of_pytorch() {
     for case in golden().one_cycle {
         let (peak_fraction, start_factor, final_factor) = (case.peak_fraction, case.start_factor, case.final_factor);

@@ -3,6 +3,7 @@
 pub(crate) mod convert;
 pub(crate) mod data;
 pub(crate) mod demo;
+pub(crate) mod finetune;
 pub(crate) mod infer;
 pub(crate) mod inspect;
 pub(crate) mod train;

@@ -19,12 +19,17 @@ pub(crate) fn run(arguments: &Train, json: bool) -> Result<Outcome> {
     let options =
         Options { data_root: arguments.data.data.clone(), device: arguments.device, start, ..Options::default() };
     let result = train(&config, &arguments.out, &options)?;
+    report(&arguments.out, &result, json)
+}
+
+/// Prints what a run reached.
+pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Outcome> {
     if json {
-        print_json(&result)?;
+        print_json(result)?;
     } else {
         println!(
             "{}: test accuracy {:.2} % on {} images after {} epochs (validation {}), {:.1} % of the neurons ReLU, T = {}, {:.0} s",
-            arguments.out.display(),
+            folder.display(),
             100.0 * result.test_accuracy,
             result.test_images,
             result.final_epoch,
@@ -39,6 +44,14 @@ pub(crate) fn run(arguments: &Train, json: bool) -> Result<Outcome> {
 
 /// Trains with progress on stderr.
 pub(crate) fn train(config: &RunConfig, folder: &Path, options: &Options) -> Result<RunResult> {
+    with_progress(options.device, |show| snn_train::train(config, folder, options, show))
+}
+
+/// Runs a training loop to its end with progress on stderr.
+pub(crate) fn with_progress(
+    device: Device,
+    training: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> snn_train::Result<snn_train::Outcome>,
+) -> Result<RunResult> {
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
         bar.set_style(style);
@@ -47,7 +60,7 @@ pub(crate) fn train(config: &RunConfig, folder: &Path, options: &Options) -> Res
         Progress::Begun { placement, parameters, epochs, steps, epoch, step } => {
             bar.suspend(|| {
                 eprintln!("{placement}");
-                let device = match options.device {
+                let device = match device {
                     Device::Cpu => "the CPU".to_string(),
                     other => format!("{other:?}"),
                 };
@@ -78,7 +91,7 @@ pub(crate) fn train(config: &RunConfig, folder: &Path, options: &Options) -> Res
         Progress::Testing => bar.set_message("evaluating the test set"),
         _ => {}
     };
-    let outcome = snn_train::train(config, folder, options, &mut show);
+    let outcome = training(&mut show);
     bar.finish_and_clear();
     match outcome? {
         snn_train::Outcome::Finished(result) => Ok(result),
