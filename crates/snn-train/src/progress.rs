@@ -63,7 +63,7 @@ pub enum Progress<'a> {
     Testing,
 }
 
-/// How a call of [`train`] ended.
+/// How a call of [`train`](crate::train()) or [`finetune`](crate::finetune()) ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// The run is finished.
