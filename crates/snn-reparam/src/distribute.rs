@@ -3,10 +3,10 @@
 
 use crate::plan::{Action, Plan};
 use snn_ir::{Graph, Model, Node, Op, PoolKind};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The most copies of readers that separate streams may need: adds of adds of adds double them each time.
-const MAX_COPIES: usize = 1 << 14;
+const MAX_COPIES: usize = 1 << 12;
 
 /// Moves adds of events behind their linear readers until none is left; a max pooling that reads one is refused.
 pub(crate) fn adds(model: &mut Model, plan: &mut Plan) {
@@ -61,27 +61,31 @@ pub(crate) fn yields_events(node: &Node, is_events: impl Fn(&str) -> bool) -> bo
 /// The next add of events with a reader that is neither a site, another add nor the head.
 fn next(model: &Model, plan: &mut Plan) -> Option<(Node, Node)> {
     let events = events(&model.graph);
-    for add in model.graph.nodes.iter().filter(|node| matches!(node.op, Op::Add) && events.contains(node.name.as_str()))
-    {
-        for reader in model.graph.readers(&add.name) {
-            match reader.op {
-                Op::Conv(_)
-                | Op::Linear { .. }
-                | Op::Scale
-                | Op::Flatten
-                | Op::Pool { pool: PoolKind::Sum | PoolKind::Average, .. }
-                | Op::GlobalPool { pool: PoolKind::Sum | PoolKind::Average } => {
-                    return Some((add.clone(), reader.clone()));
-                }
-                Op::Pool { pool: PoolKind::Max, .. } | Op::GlobalPool { pool: PoolKind::Max } | Op::Concat => {
-                    let reason =
-                        "it reads a sum of event streams, over which it does not distribute; put a site before it";
-                    if !plan.entries.iter().any(|e| e.node == reader.name && e.action == Action::Refused) {
-                        plan.note(&reader.name, reader.op.label(), Action::Refused, reason);
-                    }
-                }
-                Op::Add | Op::Activation { .. } | Op::TimeMean | Op::Input { .. } | Op::BatchNorm { .. } => {}
+    let adds: HashMap<&str, &Node> = model
+        .graph
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.op, Op::Add) && events.contains(node.name.as_str()))
+        .map(|node| (node.name.as_str(), node))
+        .collect();
+    for reader in &model.graph.nodes {
+        let Some(add) = reader.inputs.iter().find_map(|input| adds.get(input.as_str())) else { continue };
+        match reader.op {
+            Op::Conv(_)
+            | Op::Linear { .. }
+            | Op::Scale
+            | Op::Flatten
+            | Op::Pool { pool: PoolKind::Sum | PoolKind::Average, .. }
+            | Op::GlobalPool { pool: PoolKind::Sum | PoolKind::Average } => {
+                return Some(((*add).clone(), reader.clone()));
             }
+            Op::Pool { pool: PoolKind::Max, .. } | Op::GlobalPool { pool: PoolKind::Max } | Op::Concat => {
+                let reason = "it reads a sum of event streams, over which it does not distribute; put a site before it";
+                if !plan.entries.iter().any(|e| e.node == reader.name && e.action == Action::Refused) {
+                    plan.note(&reader.name, reader.op.label(), Action::Refused, reason);
+                }
+            }
+            Op::Add | Op::Activation { .. } | Op::TimeMean | Op::Input { .. } | Op::BatchNorm { .. } => {}
         }
     }
     None

@@ -317,7 +317,7 @@ fn a_head_that_reads_events() {
 
 #[test]
 fn one_to_one_synapses_in_trained_graphs() {
-    exact(&network(|graph| {
+    let mut model = network(|graph| {
         graph.push("s1", Op::Scale, &["image"]);
         graph.push("a", quant(4), &["s1"]);
         graph.push("s2", Op::Scale, &["a"]);
@@ -325,7 +325,11 @@ fn one_to_one_synapses_in_trained_graphs() {
         graph.push("b", lif(), &["average"]);
         graph.push("flat", Op::Flatten, &["b"]);
         graph.push("fc", linear(3), &["flat"]);
-    }));
+    });
+    for (name, weights) in [("s1.weight", [0.5, -2.0]), ("s2.weight", [1.5, 0.25])] {
+        model.weights.insert(name.into(), snn_ir::Tensor::F64(ndarray::arr1(&weights).into_dyn()));
+    }
+    exact(&model);
     let model = network(|graph| {
         graph.push("c1", conv(3, 3), &["image"]);
         graph.push("s1", Op::Scale, &["c1"]);

@@ -116,7 +116,7 @@ pub(crate) fn exact(model: &Model) -> Conversion {
     let (a, b) = (real(model, &before.logits), real(&grid.model, &after.logits));
     let largest = a.iter().fold(0.0_f64, |max, v| max.max(v.abs()));
     let rms = (a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / a.len() as f64).sqrt();
-    assert!(rms <= 0.1 * largest, "logits {a:?} on the grid {b:?}\n{}", grid.plan);
+    assert!(rms <= 0.2 * largest, "logits {a:?} on the grid {b:?}\n{}", grid.plan);
     events
 }
 
