@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let get = |position: usize, default| arguments.get(position).copied().unwrap_or(default);
     let (time_steps, batch, threads) = (get(0, 2), get(1, 100), get(2, 2));
     set_num_threads(i32::try_from(threads)?);
+    snn_core::keep_memory();
     let images = ndarray::ArrayD::from_shape_fn(vec![batch, 3, 32, 32], |i| {
         u8::try_from((i[0] * 31 + i[2] * 7 + i[3] * i[1]) % 256).unwrap_or_default()
     });

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod allocator;
 pub mod convert;
 pub mod error;
 pub mod evaluator;
@@ -18,6 +19,7 @@ mod straight_through;
 pub mod surrogate;
 mod walk;
 
+pub use allocator::keep_memory;
 pub use convert::Pixels;
 pub use error::{Error, Result};
 pub use evaluator::Libtorch;

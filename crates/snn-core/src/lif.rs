@@ -1,7 +1,7 @@
 //! Leaky integrate-and-fire on tensors (eq. 8).
 
 use crate::error::{Error, Result};
-use crate::surrogate::spike;
+use crate::surrogate::fire;
 use snn_ir::site::ResetGradient;
 use snn_ir::{Leak, Lif, Reset};
 use tch::Tensor;
@@ -40,7 +40,7 @@ pub fn step(
     current: &Tensor,
     state: Option<&LifState>,
 ) -> Result<(Tensor, LifState)> {
-    let (mut spikes, state) = run(lif, leak, [current], state, true, &mut |_| Ok(()))?;
+    let (mut spikes, state) = run(lif, leak, [current], state, true, None)?;
     match (spikes.pop(), state) {
         (Some(spikes), Some(state)) => Ok((spikes, state)),
         _ => Err(Error::Torch("a macro-step gave no spikes".into())),
@@ -69,7 +69,7 @@ pub fn sequence(
             found: currents.size(),
         });
     }
-    let (spikes, state) = run(lif, leak, cycle(&slices, steps), state, true, &mut |_| Ok(()))?;
+    let (spikes, state) = run(lif, leak, cycle(&slices, steps), state, true, None)?;
     let state = state.ok_or_else(|| Error::Torch("a sequence of no macro-steps".into()))?;
     Ok((Tensor::f_stack(&spikes, 0)?, state))
 }
@@ -115,62 +115,110 @@ impl Factor {
     }
 }
 
-/// Spikes of every macro-step, and the state after the last one unless `finish` is false. `watch` sees every `u − θ`.
+/// Sees every `u − θ`.
+pub(crate) type Watch<'w> = &'w mut dyn FnMut(&Tensor) -> Result<()>;
+
+/// Spikes of every macro-step, and the state after the last one unless `finish` is false.
 pub(crate) fn run<'c>(
     lif: &Lif,
     leak: Option<&Tensor>,
     currents: impl IntoIterator<Item = &'c Tensor>,
     state: Option<&LifState>,
     finish: bool,
-    watch: &mut dyn FnMut(&Tensor) -> Result<()>,
+    mut watch: Option<Watch<'_>>,
 ) -> Result<(Vec<Tensor>, Option<LifState>)> {
-    let factor = Factor::new(lif.leak, leak)?;
-    let rest = match lif.reset {
-        Reset::Hard { potential } => potential,
-        Reset::Soft => 0.0,
-    };
-    let mut membrane = state.map(|state| state.membrane.shallow_clone());
+    let neuron = Neuron::new(lif, leak)?;
+    let mut decayed = state.map(|state| neuron.decay(&state.membrane)).transpose()?;
+    let mut last = None;
     let mut spikes = Vec::new();
     let mut currents = currents.into_iter().peekable();
     while let Some(current) = currents.next() {
-        if let Some(membrane) = &membrane
-            && membrane.size() != current.size()
+        if let Some(decayed) = &decayed
+            && decayed.size() != current.size()
         {
             let expected = format!("{:?}, that of the current", current.size());
-            return Err(Error::Shape { what: "membrane", expected, found: membrane.size() });
+            return Err(Error::Shape { what: "membrane", expected, found: decayed.size() });
         }
-        let u = charge(&factor, rest, current, membrane.as_ref())?;
-        let x = u.f_sub_scalar(lif.threshold)?;
-        watch(&x)?;
-        let fired = spike(&x, lif.surrogate)?;
-        membrane = if finish || currents.peek().is_some() { Some(discharge(lif, rest, &u, &x, &fired)?) } else { None };
+        let u = neuron.charge(decayed.as_ref(), current)?;
+        if let Some(watch) = &mut watch {
+            watch(&u.f_sub_scalar(lif.threshold)?)?;
+        }
+        let fired = fire(&u, lif.threshold, lif.surrogate)?;
+        if currents.peek().is_some() {
+            decayed = Some(neuron.discharge_and_decay(&u, &fired)?);
+        } else if finish {
+            last = Some(LifState { membrane: neuron.discharge(&u, &fired)? });
+        }
         spikes.push(fired);
     }
-    Ok((spikes, membrane.map(|membrane| LifState { membrane })))
+    Ok((spikes, last))
 }
 
-/// Eq. 8, first line.
-fn charge(factor: &Factor, rest: f64, current: &Tensor, membrane: Option<&Tensor>) -> Result<Tensor> {
-    let decayed = match membrane {
-        None if rest == 0.0 => return Ok(current.shallow_clone()),
-        None => return Ok(current.f_add_scalar(rest)?),
-        Some(membrane) if rest == 0.0 && factor.is_one() => return Ok(membrane.f_add(current)?),
-        Some(membrane) if rest == 0.0 => factor.times(membrane)?,
-        Some(membrane) => factor.times(&membrane.f_sub_scalar(rest)?)?.f_add_scalar(rest)?,
-    };
-    Ok(decayed.f_add(current)?)
+/// A LIF neuron with its leak factor at hand.
+struct Neuron<'l> {
+    lif: &'l Lif,
+    factor: Factor,
+    rest: f64,
 }
 
-/// Eq. 8, third line.
-fn discharge(lif: &Lif, rest: f64, u: &Tensor, x: &Tensor, fired: &Tensor) -> Result<Tensor> {
-    Ok(match (lif.reset, lif.reset_gradient) {
-        (Reset::Hard { .. }, ResetGradient::Detached) => u.f_masked_fill(&x.f_detach()?.f_ge(0.0)?, rest)?,
-        // Each of the two products is exact, and one of them is zero.
-        (Reset::Hard { .. }, ResetGradient::Flowing) => {
-            let kept = u.f_mul(&fired.f_neg()?.f_add_scalar(1.0)?)?;
-            if rest == 0.0 { kept } else { kept.f_add(&fired.f_mul_scalar(rest)?)? }
+impl<'l> Neuron<'l> {
+    fn new(lif: &'l Lif, leak: Option<&Tensor>) -> Result<Self> {
+        let rest = match lif.reset {
+            Reset::Hard { potential } => potential,
+            Reset::Soft => 0.0,
+        };
+        Ok(Self { lif, factor: Factor::new(lif.leak, leak)?, rest })
+    }
+
+    /// `v_r + λ·(u⁺ − v_r)`.
+    fn decay(&self, membrane: &Tensor) -> Result<Tensor> {
+        if self.rest == 0.0 {
+            return if self.factor.is_one() { Ok(membrane.shallow_clone()) } else { self.factor.times(membrane) };
         }
-        (Reset::Soft, ResetGradient::Detached) => u.f_sub(&fired.f_detach()?.f_mul_scalar(lif.threshold)?)?,
-        (Reset::Soft, ResetGradient::Flowing) => u.f_sub(&fired.f_mul_scalar(lif.threshold)?)?,
-    })
+        Ok(self.factor.times(&membrane.f_sub_scalar(self.rest)?)?.f_add_scalar(self.rest)?)
+    }
+
+    /// Eq. 8, first line.
+    fn charge(&self, decayed: Option<&Tensor>, current: &Tensor) -> Result<Tensor> {
+        Ok(match decayed {
+            Some(decayed) => decayed.f_add(current)?,
+            None if self.rest == 0.0 => current.shallow_clone(),
+            None => current.f_add_scalar(self.rest)?,
+        })
+    }
+
+    /// Eq. 8, third line.
+    fn discharge(&self, u: &Tensor, fired: &Tensor) -> Result<Tensor> {
+        let threshold = self.lif.threshold;
+        Ok(match (self.lif.reset, self.lif.reset_gradient) {
+            (Reset::Hard { potential }, ResetGradient::Detached) => u.f_masked_fill(&self.above(u)?, potential)?,
+            // Each of the two products is exact, and one of them is zero.
+            (Reset::Hard { potential }, ResetGradient::Flowing) => {
+                let kept = u.f_mul(&fired.f_neg()?.f_add_scalar(1.0)?)?;
+                if potential == 0.0 { kept } else { kept.f_add(&fired.f_mul_scalar(potential)?)? }
+            }
+            (Reset::Soft, ResetGradient::Detached) => u.f_sub(&fired.f_detach()?.f_mul_scalar(threshold)?)?,
+            (Reset::Soft, ResetGradient::Flowing) => u.f_sub(&fired.f_mul_scalar(threshold)?)?,
+        })
+    }
+
+    /// The third line and the decay of the next first line; for the default neuron one product with 0 or λ, the same value and gradient in fewer passes over memory.
+    fn discharge_and_decay(&self, u: &Tensor, fired: &Tensor) -> Result<Tensor> {
+        if let (Reset::Hard { .. }, ResetGradient::Detached, Factor::Fixed(factor)) =
+            (self.lif.reset, self.lif.reset_gradient, &self.factor)
+            && self.rest == 0.0
+        {
+            let kept = tch::no_grad(|| {
+                let silent = u.f_lt_scalar_out(&u.f_empty_like()?, self.lif.threshold);
+                silent?.f_mul_scalar_(*factor)
+            })?;
+            return Ok(u.f_mul(&kept)?);
+        }
+        self.decay(&self.discharge(u, fired)?)
+    }
+
+    /// Where `u ≥ θ`, without gradient.
+    fn above(&self, u: &Tensor) -> Result<Tensor> {
+        Ok(u.f_detach()?.f_ge(self.lif.threshold)?)
+    }
 }

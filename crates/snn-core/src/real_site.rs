@@ -38,12 +38,11 @@ pub(crate) fn real_site<'p>(
             let slices = over_time(x)?;
             let within = TIE * neuron.threshold.abs().max(1.0);
             let mut watch = |distance: &Tensor| {
-                if count_ties {
-                    ties += count(&distance.f_abs()?.f_le(within)?)?;
-                }
+                ties += count(&distance.f_abs()?.f_le(within)?)?;
                 Ok(())
             };
-            let (spikes, _) = lif::run(neuron, leak, lif::cycle(&slices, time_steps), None, false, &mut watch)?;
+            let watch: Option<lif::Watch<'_>> = if count_ties { Some(&mut watch) } else { None };
+            let (spikes, _) = lif::run(neuron, leak, lif::cycle(&slices, time_steps), None, false, watch)?;
             let data = merge(spikes)?;
             note(&data, false, time_steps, ties)?;
             Ok(Some(Value { data, steps: time_steps }))

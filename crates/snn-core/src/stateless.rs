@@ -4,7 +4,7 @@ use crate::convert::{int, ints};
 use crate::error::{Error, Result};
 use crate::walk::Value;
 use snn_ir::{Conv, Node, Op, PoolKind};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Pixels `[…, C, H, W]`, `[…, C, L]` or `[…, F]` as `[N, C, H, W]`, channels last in memory, or `[N, F]`; still `u8`.
 pub(crate) fn merged_pixels(pixels: &Tensor, shape: &[usize]) -> Result<Tensor> {
@@ -58,10 +58,14 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
             if x.dim() == 2 {
                 return Ok(first.with(x.shallow_clone()));
             }
+            let (height, width) = (x.size()[2], x.size()[3]);
+            // Not a mean over axes: its gradient is no longer channels last, and all layers before it become slower.
+            let sum =
+                |divisor| x.f_avg_pool2d([height, width], [1, 1], [0, 0], false, true, Some(divisor))?.f_flatten(1, -1);
             Ok(first.with(match pool {
                 PoolKind::Max => x.f_amax([2, 3], false)?,
-                PoolKind::Average => x.f_mean_dim([2_i64, 3].as_slice(), false, None::<Kind>)?,
-                PoolKind::Sum => x.f_sum_dim_intlist([2_i64, 3].as_slice(), false, None::<Kind>)?,
+                PoolKind::Average => sum(height * width)?,
+                PoolKind::Sum => sum(1)?,
             }))
         }
         Op::Flatten => Ok(first.with(x.f_flatten(1, -1)?)),

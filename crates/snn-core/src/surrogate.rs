@@ -21,11 +21,29 @@ use tch::Tensor;
 /// # Ok::<(), snn_core::Error>(())
 /// ```
 pub fn spike(x: &Tensor, surrogate: Surrogate) -> Result<Tensor> {
-    if !x.requires_grad() {
-        return Ok(x.f_ge(0.0)?.f_to_kind(x.f_kind()?)?);
+    fire(x, 0.0, surrogate)
+}
+
+/// `H(u − θ)` with the gradient of [`spike`].
+pub(crate) fn fire(u: &Tensor, threshold: f64, surrogate: Surrogate) -> Result<Tensor> {
+    if !u.requires_grad() {
+        return Ok(u.f_ge_scalar_out(&u.f_empty_like()?, threshold)?);
     }
-    let graph = x.f_mul(&derivative(x, surrogate)?)?;
-    with_values(graph, |values| Ok(x.f_ge_scalar_out(values, 0.0).map(drop)?))
+    let graph = match surrogate {
+        // 1/h′ has one pass over memory less.
+        Surrogate::Atan { alpha } => u.f_div(&tch::no_grad(|| inverse_atan(u, threshold, alpha))?)?,
+        Surrogate::Rectangle { .. } | Surrogate::Triangle { .. } => {
+            u.f_mul(&derivative(&tch::no_grad(|| u.f_sub_scalar(threshold))?, surrogate)?)?
+        }
+    };
+    with_values(graph, |values| Ok(u.f_ge_scalar_out(values, threshold).map(drop)?))
+}
+
+/// `1/h′(u − θ) = 2/α + (π/2·√(2α)·(u − θ))²` of ATan.
+fn inverse_atan(u: &Tensor, threshold: f64, alpha: f64) -> Result<Tensor> {
+    let scaled = u.f_sub_scalar(threshold)?.f_mul_scalar_(FRAC_PI_2 * (2.0 * alpha).sqrt())?;
+    let offset = Tensor::f_scalar_tensor(2.0 / alpha, (u.f_kind()?, u.device()))?;
+    Ok(offset.f_addcmul(&scaled, &scaled)?)
 }
 
 /// The surrogate derivative `h′(x)`, without gradient.
@@ -46,11 +64,7 @@ pub fn spike(x: &Tensor, surrogate: Surrogate) -> Result<Tensor> {
 /// Fang 2021 (ATan), Wu 2018 (rectangle), Esser 2016 (triangle).
 pub fn derivative(x: &Tensor, surrogate: Surrogate) -> Result<Tensor> {
     tch::no_grad(|| match surrogate {
-        Surrogate::Atan { alpha } => {
-            // 1 / (2/α + (x·π/2·√(2α))²): the fewest passes over memory.
-            let mut scaled = x.f_mul_scalar(FRAC_PI_2 * (2.0 * alpha).sqrt())?;
-            Ok(scaled.f_square_()?.f_add_scalar_(2.0 / alpha)?.f_reciprocal_()?)
-        }
+        Surrogate::Atan { alpha } => Ok(inverse_atan(x, 0.0, alpha)?.f_reciprocal_()?),
         Surrogate::Rectangle { width } => {
             Ok(x.f_abs()?.f_lt(width / 2.0)?.f_to_kind(x.f_kind()?)?.f_mul_scalar_(1.0 / width)?)
         }
