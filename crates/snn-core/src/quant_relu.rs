@@ -53,28 +53,24 @@ fn level(ratio: &Tensor, levels: u8) -> Result<Tensor> {
 /// ```
 pub fn quant_relu(x: &Tensor, step: &Tensor, levels: u8, channel_axis: usize) -> Result<Tensor> {
     let broad = broadcast(x, step, channel_axis)?;
-    let (ratio, level) = tch::no_grad(|| {
-        let ratio = x.f_div(&broad)?;
-        let level = level(&ratio, levels)?;
-        Ok::<_, Error>((ratio, level))
-    })?;
     if !x.requires_grad() && !step.requires_grad() {
-        return Ok(level.f_mul(&broad)?);
+        return Ok(level(&x.f_div(&broad)?, levels)?.f_mul_(&broad)?);
     }
     let top = f64::from(levels);
-    let shared: i64 = x.size()[channel_axis + usize::from(step.numel() > 1)..].iter().product();
-    let (inside, slope) = tch::no_grad(|| {
-        let inside = ratio.f_gt(0.0)?.f_logical_and(&ratio.f_lt(top)?)?;
+    let (level, inside, slope) = tch::no_grad(|| {
+        let mut ratio = x.f_div(&broad)?;
+        let level = level(&ratio, levels)?;
+        let inside = ratio.f_gt(0.0)?.f_logical_and(&ratio.f_lt(top)?)?.f_to_kind(x.f_kind()?)?;
         // q is 0 or D outside, which is the step's gradient there; −x/s counts inside only.
-        let slope = level.f_sub(&ratio.f_mul(&inside)?)?.f_mul_scalar_(1.0 / (shared as f64 * top).sqrt())?;
-        Ok::<_, Error>((inside, slope))
+        let slope = level.f_sub(&ratio.f_mul_(&inside)?)?;
+        Ok::<_, Error>((level, inside, slope))
     })?;
-    let graph = x.f_mul(&inside)?;
-    let graph = if step.requires_grad() { graph.f_add(&broad.f_mul(&slope)?)? } else { graph };
-    with_values(graph, |values| {
-        values.f_copy_(&level.f_mul(&broad)?)?;
-        Ok(())
-    })
+    let mut graph = x.f_mul(&inside)?;
+    if step.requires_grad() {
+        let shared: i64 = x.size()[channel_axis + usize::from(step.numel() > 1)..].iter().product();
+        graph = graph.f_addcmul(&broad.f_mul_scalar(1.0 / (shared as f64 * top).sqrt())?, &slope)?;
+    }
+    with_values(graph, |values| Ok(level.f_mul_out(values, &broad).map(drop)?))
 }
 
 /// The step in a shape that broadcasts along `channel_axis` of `x`.
