@@ -10,6 +10,7 @@ mod grid_site;
 mod grid_unit;
 pub mod lif;
 pub mod network;
+pub mod parameter;
 pub mod quant_relu;
 mod real_site;
 mod record;
@@ -25,7 +26,8 @@ pub use error::{Error, Result};
 pub use evaluator::Libtorch;
 pub use finetune::{GridForward, GridNetwork};
 pub use lif::LifState;
-pub use network::{Forward, Mode, Network, Parameter};
+pub use network::{Forward, Mode, Network};
+pub use parameter::Parameter;
 pub use record::FiringRate;
 pub use self_test::self_test;
 /// The version of tch whose tensors this crate takes and returns.

@@ -1,20 +1,19 @@
 //! A model as tensors: parameters, and the forward pass for training and evaluation off the grid.
 
-use crate::convert::{Pixels, array, weight};
+use crate::convert::{Pixels, weight};
 use crate::error::{Error, Result};
+use crate::parameter::Parameter;
 use crate::real_site::real_site;
 use crate::record::{FiringRate, Record};
 use crate::stateless::{convolve, merged_pixels, per_channel, refused, split_time, stateless};
 use crate::walk::{Value, walk};
 use snn_ir::model::{WeightSpec, weight_specs};
-use snn_ir::{Form, Graph, Model, Op, Preprocessing, Resolved, Weights};
+use snn_ir::{Form, Graph, Model, Op, Preprocessing, Resolved};
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
 
 /// Weight of a new batch in the running statistics (PyTorch's default, which all surveyed recipes keep).
 pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
-/// Smallest quantisation step that [`Network::project`] leaves.
-pub const LEAST_STEP: f64 = 1e-6;
 
 /// A network in the form `trained` or `events` on a device.
 #[derive(Debug)]
@@ -24,21 +23,10 @@ pub struct Network {
     resolved: Resolved,
     time_steps: usize,
     preprocessing: Preprocessing,
-    device: Device,
-    kind: Kind,
-    parameters: Vec<Parameter>,
+    pub(crate) device: Device,
+    pub(crate) kind: Kind,
+    pub(crate) parameters: Vec<Parameter>,
     index: HashMap<String, usize>,
-}
-
-/// One named tensor of a network.
-#[derive(Debug)]
-pub struct Parameter {
-    /// `<node>.<part>`.
-    pub name: String,
-    /// The tensor, which the network shares: a change in place changes the network. Requires a gradient if it is learned.
-    pub tensor: Tensor,
-    /// Whether training changes it by gradient (running statistics are not).
-    pub learned: bool,
 }
 
 /// What a forward pass is for.
@@ -112,59 +100,6 @@ impl Network {
     /// Where its tensors are.
     pub fn device(&self) -> Device {
         self.device
-    }
-
-    /// A copy of all weights, running statistics included: f32 or, in double precision, f64.
-    ///
-    /// # Errors
-    /// libtorch cannot copy.
-    pub fn weights(&self) -> Result<Weights> {
-        self.parameters
-            .iter()
-            .map(|parameter| {
-                let values = match self.kind {
-                    Kind::Double => snn_ir::Tensor::F64(array(&parameter.tensor)?),
-                    _ => snn_ir::Tensor::F32(array(&parameter.tensor)?),
-                };
-                Ok((parameter.name.clone(), values))
-            })
-            .collect()
-    }
-
-    /// Overwrites all weights in place.
-    ///
-    /// # Errors
-    /// A weight is missing or has another shape; nothing has been changed then.
-    pub fn load(&mut self, weights: &Weights) -> Result<()> {
-        let mut values = Vec::with_capacity(self.parameters.len());
-        for parameter in &self.parameters {
-            let value = weight(snn_ir::weights::get(weights, &parameter.name)?, self.kind, self.device)?;
-            if value.size() != parameter.tensor.size() {
-                let expected = format!("{:?} of weight `{}`", parameter.tensor.size(), parameter.name);
-                return Err(Error::Shape { what: "weights", expected, found: value.size() });
-            }
-            values.push(value);
-        }
-        tch::no_grad(|| {
-            for (parameter, value) in self.parameters.iter_mut().zip(&values) {
-                parameter.tensor.f_copy_(value)?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Moves parameters that an optimiser took out of their range back into it: quantisation steps to at least [`LEAST_STEP`].
-    ///
-    /// # Errors
-    /// libtorch fails.
-    pub fn project(&mut self) -> Result<()> {
-        tch::no_grad(|| {
-            for parameter in self.parameters.iter_mut().filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "step"))))
-            {
-                let _same_tensor = parameter.tensor.f_clamp_min_(LEAST_STEP)?;
-            }
-            Ok(())
-        })
     }
 
     /// Class scores of a batch.

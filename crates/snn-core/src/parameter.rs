@@ -1,0 +1,76 @@
+//! The weights of a network on a device: out, in, and back into their range.
+
+use crate::convert::{array, weight};
+use crate::error::{Error, Result};
+use crate::network::Network;
+use snn_ir::Weights;
+use tch::{Kind, Tensor};
+
+/// Smallest quantisation step that [`Network::project`] leaves.
+pub const LEAST_STEP: f64 = 1e-6;
+
+/// One named tensor of a network.
+#[derive(Debug)]
+pub struct Parameter {
+    /// `<node>.<part>`.
+    pub name: String,
+    /// The tensor, which the network shares: a change in place changes the network. Requires a gradient if it is learned.
+    pub tensor: Tensor,
+    /// Whether training changes it by gradient (running statistics are not).
+    pub learned: bool,
+}
+
+impl Network {
+    /// A copy of all weights, running statistics included: f32 or, in double precision, f64.
+    ///
+    /// # Errors
+    /// libtorch cannot copy.
+    pub fn weights(&self) -> Result<Weights> {
+        self.parameters
+            .iter()
+            .map(|parameter| {
+                let values = match self.kind {
+                    Kind::Double => snn_ir::Tensor::F64(array(&parameter.tensor)?),
+                    _ => snn_ir::Tensor::F32(array(&parameter.tensor)?),
+                };
+                Ok((parameter.name.clone(), values))
+            })
+            .collect()
+    }
+
+    /// Overwrites all weights in place.
+    ///
+    /// # Errors
+    /// A weight is missing or has another shape; nothing has been changed then.
+    pub fn load(&mut self, weights: &Weights) -> Result<()> {
+        let mut values = Vec::with_capacity(self.parameters.len());
+        for parameter in &self.parameters {
+            let value = weight(snn_ir::weights::get(weights, &parameter.name)?, self.kind, self.device)?;
+            if value.size() != parameter.tensor.size() {
+                let expected = format!("{:?} of weight `{}`", parameter.tensor.size(), parameter.name);
+                return Err(Error::Shape { what: "weights", expected, found: value.size() });
+            }
+            values.push(value);
+        }
+        tch::no_grad(|| {
+            for (parameter, value) in self.parameters.iter_mut().zip(&values) {
+                parameter.tensor.f_copy_(value)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Moves parameters that an optimiser took out of their range back into it: quantisation steps to at least [`LEAST_STEP`].
+    ///
+    /// # Errors
+    /// libtorch fails.
+    pub fn project(&mut self) -> Result<()> {
+        tch::no_grad(|| {
+            for parameter in self.parameters.iter_mut().filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "step"))))
+            {
+                let _same_tensor = parameter.tensor.f_clamp_min_(LEAST_STEP)?;
+            }
+            Ok(())
+        })
+    }
+}
