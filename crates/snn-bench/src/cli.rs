@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use snn_data::DatasetName;
+use snn_train::{Options, Start};
 use std::path::PathBuf;
 
 /// Spiking neural networks by hybrid conversion: train, convert without loss, prove it, run on events.
@@ -67,28 +68,47 @@ pub(crate) struct DataRoot {
     pub(crate) data: Option<PathBuf>,
 }
 
+/// Where a training happens and how it begins.
+#[derive(Debug, Args)]
+pub(crate) struct RunTarget {
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// The run folder; its model is model.safetensors.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Continue the run where it stopped.
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
+    /// Replace an existing run.
+    #[arg(long)]
+    force: bool,
+    /// Where to compute: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    device: tch::Device,
+}
+
+impl RunTarget {
+    /// The same for the training loop.
+    pub(crate) fn options(&self) -> Options {
+        let start = match (self.resume, self.force) {
+            (true, _) => Start::Resume,
+            (false, true) => Start::Overwrite,
+            (false, false) => Start::New,
+        };
+        Options { data_root: self.data.data.clone(), device: self.device, start, ..Options::default() }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Train {
     /// The run's config, a TOML file.
     #[arg(long)]
     pub(crate) config: PathBuf,
     #[command(flatten)]
-    pub(crate) data: DataRoot,
-    /// The run folder.
-    #[arg(long)]
-    pub(crate) out: PathBuf,
+    pub(crate) target: RunTarget,
     /// Set a key of the config, as `epochs=1` or `optimiser.learning_rate=0.05`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) sets: Vec<String>,
-    /// Continue the run where it stopped.
-    #[arg(long, conflicts_with = "force")]
-    pub(crate) resume: bool,
-    /// Replace an existing run.
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Where to compute: `cpu`, or `cuda:N`.
-    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
-    pub(crate) device: tch::Device,
 }
 
 /// Codes of ReLU sites as named on the command line.
@@ -157,25 +177,13 @@ pub(crate) struct Finetune {
     /// The model on the grid.
     pub(crate) model: PathBuf,
     #[command(flatten)]
-    pub(crate) data: DataRoot,
-    /// The run folder to write; the model is its model.safetensors.
-    #[arg(long)]
-    pub(crate) out: PathBuf,
+    pub(crate) target: RunTarget,
     /// Passes over the training images.
     #[arg(long, default_value_t = 1)]
     pub(crate) epochs: usize,
     /// Learning rate, falling to zero along a cosine.
     #[arg(long, default_value_t = snn_train::DEFAULT_FINETUNE_RATE)]
     pub(crate) learning_rate: f64,
-    /// Continue where it stopped.
-    #[arg(long, conflicts_with = "force")]
-    pub(crate) resume: bool,
-    /// Replace an existing run.
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Where to compute: `cpu`, or `cuda:N`.
-    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
-    pub(crate) device: tch::Device,
 }
 
 #[derive(Debug, Args)]

@@ -25,6 +25,8 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
+    // Without it glibc maps and unmaps every large tensor; speed only, so a refusal changes nothing.
+    snn_core::keep_memory();
     // clap itself ends with 2 on a usage error.
     let cli = Cli::parse();
     match run(&cli) {

@@ -17,7 +17,7 @@ inference is event-driven, proves it, and runs them on events.
   snn-bench data check                             which data sets are there
   snn-bench train --config FILE --out RUN          a config into a run folder
   snn-bench convert RUN --code unary --out FILE    a run into an event-driven model (also bitplane, graded)
-  snn-bench finetune RUN FILE --out FILE           win back what the grid's rounding lost
+  snn-bench finetune RUN FILE --out RUN            win back what the grid's rounding lost
   snn-bench verify RUN FILE                        prove that nothing was lost
   snn-bench infer FILE --dataset NAME              run it on events, count every operation
   snn-bench inspect FILE                           what is in a model

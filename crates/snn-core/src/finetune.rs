@@ -21,8 +21,9 @@ use tch::{Device, Kind, Tensor};
 /// ```
 ///
 /// `M` is the multiplier of the output channel and `v` the value of one unit of the accumulator it feeds: `1/θ` where a LIF site reads it, one over the mean spacing of the thresholds where a
-/// QuantRelu does, the unit of the logits at the head. So shadows have the size of the trained weights, batch norm folded, relative to a threshold (or step) of 1, and
-/// learning rates keep their meaning. Thresholds, multipliers, one-to-one synapses, units, leaks and guard bits are frozen.
+/// QuantRelu does, the unit of the logits at the head. So shadows have the size of the trained weights, batch norm folded, relative to a threshold (or step) of 1. Their
+/// inputs do not have the size of the trained network's (the stem reads raw pixels, the head sums over an image), so a trainer must scale rates layer by layer, as
+/// snn-train does. Thresholds, multipliers, one-to-one synapses, units, leaks and guard bits are frozen.
 ///
 /// Gradients: rounding, the floor of the leak and saturation pass them on; a spike has its surrogate at `u/θ − 1`, a reset is a constant; a level has the slope of the
 /// line through its thresholds, half a spacing beyond them at most.

@@ -5,21 +5,14 @@ use crate::cli::Train;
 use crate::commands::print_json;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
-use snn_train::{Options, Progress, RunConfig, RunResult, Start};
+use snn_train::{Options, Progress, RunConfig, RunResult};
 use std::path::Path;
 use tch::Device;
 
 pub(crate) fn run(arguments: &Train, json: bool) -> Result<Outcome> {
     let config = RunConfig::load(&arguments.config, &arguments.sets)?;
-    let start = match (arguments.resume, arguments.force) {
-        (true, _) => Start::Resume,
-        (_, true) => Start::Overwrite,
-        _ => Start::New,
-    };
-    let options =
-        Options { data_root: arguments.data.data.clone(), device: arguments.device, start, ..Options::default() };
-    let result = train(&config, &arguments.out, &options)?;
-    report(&arguments.out, &result, json)
+    let result = train(&config, &arguments.target.out, &arguments.target.options())?;
+    report(&arguments.target.out, &result, json)
 }
 
 /// Prints what a run reached.
