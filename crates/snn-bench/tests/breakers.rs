@@ -92,7 +92,7 @@ fn prove(off_grid: &mut dyn Evaluate, on_grid: &mut dyn Evaluate) -> Vec<String>
         naive: &mut Naive::new(&file).unwrap(),
         grid: Some(Grid { dense: &mut dense, events: on_grid }),
     };
-    let demands = Demands { max_drop: 100.0, max_flips: 100.0, naive_samples: SAMPLES, failures: Vec::new() };
+    let demands = Demands { max_drop: 100.0, naive_samples: SAMPLES, failures: Vec::new() };
     let mut proof = Proof::new(&interpreters, demands);
     proof.add(&mut interpreters, &Batch { pixels: pixels.view(), labels: &labels }).unwrap();
     proof.finish().failures
