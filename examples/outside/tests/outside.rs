@@ -71,3 +71,10 @@ fn bad_files_are_errors_that_name_them() {
     let error = classify(&small, None).unwrap_err().to_string();
     assert!(error.contains("small"), "{error}");
 }
+
+#[test]
+fn the_shipped_network_is_there() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/resnet20-cifar100-int8.safetensors");
+    let text = classify(Path::new(shipped), None).unwrap();
+    assert!(text.contains("macro-steps      2") && text.contains("layer3.2.act2"), "{text}");
+}
