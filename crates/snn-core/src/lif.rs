@@ -127,6 +127,15 @@ pub(crate) fn run<'c>(
     finish: bool,
     mut watch: Option<Watch<'_>>,
 ) -> Result<(Vec<Tensor>, Option<LifState>)> {
+    let basic = Lif::default();
+    if lif.spike != basic.spike
+        || lif.synapse != basic.synapse
+        || lif.adaptation != basic.adaptation
+        || matches!(lif.threshold, snn_ir::Threshold::Learned { .. })
+    {
+        let expected = "binary, with a fixed threshold, without synaptic current and adaptation".into();
+        return Err(Error::Argument { what: "neuron", expected, found: format!("{lif:?}") });
+    }
     let neuron = Neuron::new(lif, leak)?;
     let mut decayed = state.map(|state| neuron.decay(&state.membrane)).transpose()?;
     let mut last = None;
@@ -141,9 +150,9 @@ pub(crate) fn run<'c>(
         }
         let u = neuron.charge(decayed.as_ref(), current)?;
         if let Some(watch) = &mut watch {
-            watch(&u.f_sub_scalar(lif.threshold)?)?;
+            watch(&u.f_sub_scalar(lif.threshold.initial())?)?;
         }
-        let fired = fire(&u, lif.threshold, lif.surrogate)?;
+        let fired = fire(&u, lif.threshold.initial(), &lif.surrogate)?;
         if currents.peek().is_some() {
             decayed = Some(neuron.discharge_and_decay(&u, &fired)?);
         } else if finish {
@@ -165,7 +174,7 @@ impl<'l> Neuron<'l> {
     fn new(lif: &'l Lif, leak: Option<&Tensor>) -> Result<Self> {
         let rest = match lif.reset {
             Reset::Hard { potential } => potential,
-            Reset::Soft => 0.0,
+            Reset::Soft | Reset::None => 0.0,
         };
         Ok(Self { lif, factor: Factor::new(lif.leak, leak)?, rest })
     }
@@ -189,7 +198,7 @@ impl<'l> Neuron<'l> {
 
     /// Eq. 8, third line.
     fn discharge(&self, u: &Tensor, fired: &Tensor) -> Result<Tensor> {
-        let threshold = self.lif.threshold;
+        let threshold = self.lif.threshold.initial();
         Ok(match (self.lif.reset, self.lif.reset_gradient) {
             (Reset::Hard { potential }, ResetGradient::Detached) => u.f_masked_fill(&self.above(u)?, potential)?,
             // Each of the two products is exact, and one of them is zero.
@@ -199,6 +208,7 @@ impl<'l> Neuron<'l> {
             }
             (Reset::Soft, ResetGradient::Detached) => u.f_sub(&fired.f_detach()?.f_mul_scalar(threshold)?)?,
             (Reset::Soft, ResetGradient::Flowing) => u.f_sub(&fired.f_mul_scalar(threshold)?)?,
+            (Reset::None, _) => u.shallow_clone(),
         })
     }
 
@@ -209,7 +219,7 @@ impl<'l> Neuron<'l> {
             && self.rest == 0.0
         {
             let kept = tch::no_grad(|| {
-                let silent = u.f_lt_scalar_out(&u.f_empty_like()?, self.lif.threshold);
+                let silent = u.f_lt_scalar_out(&u.f_empty_like()?, self.lif.threshold.initial());
                 silent?.f_mul_scalar_(*factor)
             })?;
             return Ok(u.f_mul(&kept)?);
@@ -219,6 +229,6 @@ impl<'l> Neuron<'l> {
 
     /// Where `u ≥ θ`, without gradient.
     fn above(&self, u: &Tensor) -> Result<Tensor> {
-        Ok(u.f_detach()?.f_ge(self.lif.threshold)?)
+        Ok(u.f_detach()?.f_ge(self.lif.threshold.initial())?)
     }
 }

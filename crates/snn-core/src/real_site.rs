@@ -36,7 +36,7 @@ pub(crate) fn real_site<'p>(
                 Leak::Learned { .. } | Leak::Factor { .. } => None,
             };
             let slices = over_time(x)?;
-            let within = TIE * neuron.threshold.abs().max(1.0);
+            let within = TIE * neuron.threshold.initial().abs().max(1.0);
             let mut watch = |distance: &Tensor| {
                 ties += count(&distance.f_abs()?.f_le(within)?)?;
                 Ok(())
@@ -71,7 +71,7 @@ pub(crate) fn real_site<'p>(
             }
             Ok(Some(x.with(data)))
         }
-        Site::GridLif(_) | Site::GridQuantRelu { .. } => Ok(None),
+        Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => Ok(None),
     }
 }
 

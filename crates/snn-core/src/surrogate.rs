@@ -17,15 +17,15 @@ use tch::Tensor;
 /// ```
 /// use snn_core::surrogate::spike;
 /// let x = tch::Tensor::from_slice(&[-0.5_f32, 0.0, 2.0]);
-/// assert_eq!(Vec::<f32>::try_from(spike(&x, snn_ir::Surrogate::default())?).unwrap(), [0.0, 1.0, 1.0]);
+/// assert_eq!(Vec::<f32>::try_from(spike(&x, &snn_ir::Surrogate::default())?).unwrap(), [0.0, 1.0, 1.0]);
 /// # Ok::<(), snn_core::Error>(())
 /// ```
-pub fn spike(x: &Tensor, surrogate: Surrogate) -> Result<Tensor> {
+pub fn spike(x: &Tensor, surrogate: &Surrogate) -> Result<Tensor> {
     fire(x, 0.0, surrogate)
 }
 
 /// `H(u − θ)` with the gradient of [`spike`].
-pub(crate) fn fire(u: &Tensor, threshold: f64, surrogate: Surrogate) -> Result<Tensor> {
+pub(crate) fn fire(u: &Tensor, threshold: f64, surrogate: &Surrogate) -> Result<Tensor> {
     if !u.requires_grad() {
         return Ok(u.f_ge_scalar_out(&u.f_empty_like()?, threshold)?);
     }
@@ -62,7 +62,7 @@ fn inverse_atan(u: &Tensor, threshold: f64, alpha: f64) -> Result<Tensor> {
 ///
 /// # References
 /// Fang 2021 (ATan), Wu 2018 (rectangle), Esser 2016 (triangle).
-pub fn derivative(x: &Tensor, surrogate: Surrogate) -> Result<Tensor> {
+pub fn derivative(x: &Tensor, surrogate: &Surrogate) -> Result<Tensor> {
     tch::no_grad(|| match surrogate {
         Surrogate::Atan { alpha } => Ok(inverse_atan(x, 0.0, alpha)?.f_reciprocal_()?),
         Surrogate::Rectangle { width } => {
