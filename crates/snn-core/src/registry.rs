@@ -1,4 +1,98 @@
 //! A user's own neurons and surrogate derivatives, by name: a value that is passed to networks.
+//!
+//! A neuron end to end, in both forms: trained here, and checked against the naive evaluator.
+//!
+//! ```
+//! use snn_core::tch::{Device, Kind, Tensor};
+//! use snn_core::{Libtorch, Mode, Network, Pixels, Registry, Result, TensorNeuron, TensorParameters, surrogate};
+//! use snn_ir::models::SmallNet;
+//! use snn_ir::naive::Naive;
+//! use snn_ir::site::{Custom, LearnedParam};
+//! use snn_ir::{Evaluate, Form, Input, Model, Neuron, NeuronKind, Neurons, Op, Preprocessing, Record, Site, Surrogate};
+//! use std::collections::BTreeMap;
+//!
+//! /// Forgets by a constant amount: `u[t] = max(u[t−1] − loss, 0) + I[t]`, a spike at `u ≥ θ`, reset to 0; θ is learned.
+//! #[derive(Debug)]
+//! struct Linear;
+//!
+//! impl TensorNeuron for Linear {
+//!     fn step(
+//!         &self,
+//!         parameters: &TensorParameters<'_>,
+//!         current: &Tensor,
+//!         state: Option<Vec<Tensor>>,
+//!     ) -> Result<(Tensor, Vec<Tensor>)> {
+//!         let u = match state.and_then(|mut state| state.pop()) {
+//!             Some(before) => before.f_sub_scalar(parameters.number("loss")?)?.f_clamp_min(0.0)?.f_add(current)?,
+//!             None => current.shallow_clone(),
+//!         };
+//!         let spikes = surrogate::spike(&u.f_sub(parameters.learned("theta")?)?, &Surrogate::default())?;
+//!         let after = u.f_masked_fill(&spikes.f_detach()?.f_ne(0.0)?, 0.0)?;
+//!         Ok((spikes, vec![after]))
+//!     }
+//! }
+//!
+//! #[derive(Debug)]
+//! struct LinearNeuron {
+//!     loss: f64,
+//!     theta: f64,
+//! }
+//!
+//! impl NeuronKind for Linear {
+//!     fn neuron(&self, parameters: &BTreeMap<String, f64>) -> std::result::Result<Box<dyn Neuron>, String> {
+//!         let get = |name: &str| parameters.get(name).copied().ok_or(format!("it needs `{name}`"));
+//!         Ok(Box::new(LinearNeuron { loss: get("loss")?, theta: get("theta")? }))
+//!     }
+//! }
+//!
+//! impl Neuron for LinearNeuron {
+//!     fn rest(&self) -> Vec<f64> {
+//!         vec![0.0]
+//!     }
+//!
+//!     fn step(&self, state: &mut [f64], current: f64) -> i16 {
+//!         let u = (state[0] - self.loss).max(0.0) + current;
+//!         let fires = u - self.theta >= 0.0;
+//!         state[0] = if fires { 0.0 } else { u };
+//!         i16::from(fires)
+//!     }
+//! }
+//!
+//! // The graph knows its name, its parameters and, by default, that it emits 0 or 1.
+//! let mut graph = SmallNet { width: 4, ..SmallNet::default() }.build();
+//! for node in &mut graph.nodes {
+//!     if let Op::Activation { site, .. } = &mut node.op {
+//!         *site = Site::Custom(Custom {
+//!             params: BTreeMap::from([("loss".into(), 0.1)]),
+//!             learned: BTreeMap::from([("theta".into(), LearnedParam { initial: 0.5, share: Default::default() })]),
+//!             ..Custom::new("linear")
+//!         });
+//!     }
+//! }
+//! let weights = graph.initial_weights(1)?;
+//! let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
+//! let model = Model { form: Form::Trained, graph, weights, time_steps: 3, preprocessing, classes: Vec::new() };
+//! let images = ndarray::ArrayD::<u8>::from_shape_fn(vec![4, 3, 16, 16], |at| (at[0] * 91 + at[2] * 37 + at[3] * 53) as u8);
+//! let input = Input::Static(images.view());
+//!
+//! let registry = Registry::default().with_neuron("linear", Linear);
+//! let network = Network::with_registry(&model, Device::Cpu, Kind::Double, &registry)?;
+//! let forward = network.forward(&Pixels::new(&input, Device::Cpu)?, Mode::Train)?;
+//! forward.logits.f_square()?.f_sum(Kind::Double)?.f_backward()?;
+//! let theta = network.parameters().iter().find(|p| p.name.ends_with(".theta")).ok_or("no weight")?;
+//! assert!(theta.tensor.f_grad()?.f_double_value(&[0])? != 0.0);
+//!
+//! let neurons = Neurons::default().with("linear", Linear);
+//! let naive = Naive::with_neurons(&model, &neurons)?.evaluate(&input, Record::Sites)?;
+//! let torch = Libtorch::with_registry(&model, Device::Cpu, &registry)?.evaluate(&input, Record::Sites)?;
+//! assert!(naive.sites.iter().any(|site| site.output.active() > 0));
+//! assert!(naive.sites.iter().zip(&torch.sites).all(|(a, b)| a.output == b.output));
+//!
+//! // Without it the error names the node and the neuron.
+//! let error = Network::new(&model, Device::Cpu, Kind::Double).unwrap_err().to_string();
+//! assert!(error.contains("no neuron `linear`"), "{error}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::error::{Error, Result};
 use snn_ir::neurons::unknown;
@@ -9,35 +103,6 @@ use std::sync::Arc;
 use tch::Tensor;
 
 /// The training form of a user's own neuron: one macro-step on tensors. Its twin for one neuron at a time is [`snn_ir::NeuronKind`].
-///
-/// ```
-/// use snn_core::{Registry, Result, TensorNeuron, TensorParameters, lif, surrogate};
-/// use snn_core::tch::Tensor;
-/// use snn_ir::Surrogate;
-///
-/// /// Fires where the sum of all currents is at least `threshold`, and never forgets.
-/// #[derive(Debug)]
-/// struct Sum;
-///
-/// impl TensorNeuron for Sum {
-///     fn step(
-///         &self,
-///         parameters: &TensorParameters<'_>,
-///         current: &Tensor,
-///         state: Option<Vec<Tensor>>,
-///     ) -> Result<(Tensor, Vec<Tensor>)> {
-///         let sum = match state.and_then(|mut state| state.pop()) {
-///             Some(sum) => sum.f_add(current)?,
-///             None => current.shallow_clone(),
-///         };
-///         let distance = sum.f_sub_scalar(parameters.number("threshold")?)?;
-///         Ok((surrogate::spike(&distance, &Surrogate::default())?, vec![sum]))
-///     }
-/// }
-///
-/// let registry = Registry::default().with_neuron("sum", Sum);
-/// # Ok::<(), snn_core::Error>(())
-/// ```
 pub trait TensorNeuron: fmt::Debug + Send + Sync {
     /// One macro-step: a current and the state (absent at rest) to levels, with a gradient, and the next state, whose first tensor is shown as the membrane.
     ///

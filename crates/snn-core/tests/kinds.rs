@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Random, assert_same, grid_model};
-use snn_core::tch::{Device, Kind, Tensor};
+use snn_core::tch::{Device, Kind, Tensor, no_grad};
 use snn_core::{Libtorch, LifParameters, Mode, Monitor, Network, Pixels, Warning, lif, surrogate};
 use snn_ir::naive::Naive;
 use snn_ir::random::{Numbers, Sites, pixels, trained_with};
@@ -327,7 +327,7 @@ fn learned_thresholds_train_and_stay_in_range() {
         assert!(parameter.learned && parameter.tensor.size()[0] > 1);
         assert!(parameter.tensor.grad().abs().sum(Kind::Double).double_value(&[]) > 0.0, "{}", parameter.name);
         let mut tensor = parameter.tensor.shallow_clone();
-        snn_core::tch::no_grad(|| tensor.fill_(0.1));
+        let _same_tensor = no_grad(|| tensor.fill_(0.1));
     }
     network.project().unwrap();
     for parameter in network.parameters().iter().filter(|p| p.name.ends_with(".threshold")) {
