@@ -128,7 +128,7 @@ fn learned_thresholds_are_weights_of_layers_or_channels() {
 fn the_grid_is_exact_where_guard_bits_suffice() {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(17);
     let (mut negative, mut high) = (0, 0);
-    for case in 0..2000 {
+    for case in 0..3000 {
         let steps = random.random_range(1..=7);
         let pixels: Vec<u8> = (0..steps).map(|_| random.random()).collect();
         // Quarters: m = 2, and 2·(T − 1) ≤ 12 guard bits.
