@@ -27,7 +27,7 @@ use tch::{Device, Kind, Tensor};
 /// inputs do not have the size of the trained network's (the stem reads raw pixels, the head sums over an image), so a trainer must scale rates layer by layer, as
 /// snn-train does. Thresholds, multipliers, one-to-one synapses, units, leaks and guard bits are frozen.
 ///
-/// Gradients: rounding, the floor of the leak and saturation pass them on; a spike has its surrogate at `u/θ − 1`, a reset is a constant; a level has the slope of the
+/// Gradients: rounding, the floor of leaks and saturation pass them on; a LIF site has those of its twin off the grid with `u/θ` for `u` and 1 for `θ`, a reset is a constant; a level of a QuantRelu has the slope of the
 /// line through its thresholds, half a spacing beyond them at most.
 #[derive(Debug)]
 pub struct GridNetwork {

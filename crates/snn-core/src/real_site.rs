@@ -127,10 +127,12 @@ fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: &Value, wants:
     let slices = over_time(x)?;
     let (mut state, mut all, mut membranes) = (None, Vec::new(), Vec::new());
     for current in lif::cycle(&slices, context.time_steps) {
-        let (levels, next) = neuron.step(&parameters, current, state)?;
+        let stepped = neuron.step(&parameters, current, state);
+        let (levels, next) = stepped.map_err(|error| refuse(format!("neuron `{}`: {error}", custom.name)))?;
         if levels.size() != current.size() {
             let found = levels.size();
-            return Err(refuse(format!("neuron `{}` gave shape {found:?} for a current {current:?}", custom.name)));
+            let expected = current.size();
+            return Err(refuse(format!("neuron `{}` gave shape {found:?} for a current of {expected:?}", custom.name)));
         }
         if wants.ties {
             let inside = levels.f_ge(f64::from(least))?.f_logical_and(&levels.f_le(f64::from(most))?)?;

@@ -158,7 +158,7 @@ impl Draw {
                 _ => Reset::Hard { potential: 0.0 },
             };
             let threshold = Threshold::Fixed(self.choose(&[0.5, 1.0, 2.0]));
-            let lif = Lif { leak, reset, threshold, ..Lif::default() };
+            let lif = Lif { leak, threshold, reset, ..Lif::default() };
             Site::Lif(match self.sites {
                 Sites::Basic => lif,
                 Sites::All => self.attributes(lif),
