@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::grid::{Grid, WeightsAre};
 use crate::network::{Mode, Network};
 use crate::record::Record as Listener;
+use crate::registry::Registry;
 use ndarray::{Array2, Ix2};
 use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record, SiteTrace};
 use tch::{Device, Kind};
@@ -47,9 +48,19 @@ impl Libtorch {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(model: &Model, device: Device) -> Result<Self> {
+        Self::with_registry(model, device, &Registry::default())
+    }
+
+    /// As [`Libtorch::new`], of a model that may have neurons of a user's own.
+    ///
+    /// # Errors
+    /// As [`Libtorch::new`], or a name is not in the registry; the message names node and name.
+    pub fn with_registry(model: &Model, device: Device, registry: &Registry) -> Result<Self> {
         let engine = match model.form {
             Form::Grid { .. } => Engine::Grid(Box::new(Grid::new(model, device, WeightsAre::Fixed)?)),
-            Form::Trained | Form::Events => Engine::Real(Box::new(Network::new(model, device, Kind::Double)?)),
+            Form::Trained | Form::Events => {
+                Engine::Real(Box::new(Network::with_registry(model, device, Kind::Double, registry)?))
+            }
         };
         Ok(Self { engine, device })
     }

@@ -6,7 +6,9 @@ use crate::grid::{Grid, Substitute, WeightsAre};
 use crate::grid_unit::units;
 use crate::network::Mode;
 use crate::parameter::Parameter;
+use crate::registry::Registry;
 use crate::straight_through::with_values;
+use crate::surrogate::Slope;
 use ndarray::ArrayD;
 use snn_ir::model::GRID_WEIGHT_MAX;
 use snn_ir::{Form, Model, Op, Surrogate};
@@ -25,7 +27,7 @@ use tch::{Device, Kind, Tensor};
 /// inputs do not have the size of the trained network's (the stem reads raw pixels, the head sums over an image), so a trainer must scale rates layer by layer, as
 /// snn-train does. Thresholds, multipliers, one-to-one synapses, units, leaks and guard bits are frozen.
 ///
-/// Gradients: rounding, the floor of the leak and saturation pass them on; a spike has its surrogate at `u/θ − 1`, a reset is a constant; a level has the slope of the
+/// Gradients: rounding, the floor of leaks and saturation pass them on; a LIF site has those of its twin off the grid with `u/θ` for `u` and 1 for `θ`, a reset is a constant; a level of a QuantRelu has the slope of the
 /// line through its thresholds, half a spacing beyond them at most.
 #[derive(Debug)]
 pub struct GridNetwork {
@@ -63,16 +65,24 @@ impl GridNetwork {
     /// # Errors
     /// The model is invalid or not on the grid, or libtorch cannot allocate.
     pub fn new(model: &Model, device: Device) -> Result<Self> {
-        Self::with_surrogate(model, device, Surrogate::default())
+        Self::with_surrogate(model, device, &Surrogate::default())
     }
 
     /// Takes a model on the grid to a device; the surrogate's argument is in units of the threshold.
     ///
     /// # Errors
+    /// The model is invalid or not on the grid, the surrogate is a user's own (see [`GridNetwork::with_slope`]), or libtorch cannot allocate.
+    pub fn with_surrogate(model: &Model, device: Device, surrogate: &Surrogate) -> Result<Self> {
+        Self::with_slope(model, device, Slope::new(surrogate, &Registry::default())?)
+    }
+
+    /// As [`GridNetwork::with_surrogate`], with a surrogate that may be a user's own.
+    ///
+    /// # Errors
     /// The model is invalid or not on the grid, or libtorch cannot allocate.
-    pub fn with_surrogate(model: &Model, device: Device, surrogate: Surrogate) -> Result<Self> {
+    pub fn with_slope(model: &Model, device: Device, slope: Slope) -> Result<Self> {
         let mut grid = Grid::new(model, device, WeightsAre::Tuned)?;
-        grid.set_surrogate(surrogate);
+        grid.set_slope(slope);
         let Form::Grid { logit_unit } = model.form else {
             return Err(Error::Argument { what: "form", expected: "grid".into(), found: model.form.label().into() });
         };

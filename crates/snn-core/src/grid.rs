@@ -7,9 +7,12 @@ use crate::convert::{Pixels, weight};
 use crate::error::{Error, Result};
 use crate::grid_site::{WIDE, grid_lif, grid_quant_relu};
 use crate::record::{Emission, Record};
+use crate::registry::Registry;
 use crate::stateless::{convolve, merged_pixels, per_channel, refused, split_time, stateless};
+use crate::surrogate::Slope;
 use crate::walk::{Value, walk};
 use snn_ir::model::GRID_WEIGHT_MAX;
+use snn_ir::site::GridAdaptation;
 use snn_ir::streams::{F32_EXACT, Kind as StreamKind, Streams};
 use snn_ir::{Form, Graph, Model, Op, Resolved, Site, Surrogate};
 use tch::{Device, Kind, Tensor};
@@ -27,7 +30,7 @@ pub(crate) struct Grid {
     kinds: Vec<Kind>,
     /// Kind in which each node sums.
     sums: Vec<Kind>,
-    surrogate: Surrogate,
+    slope: Slope,
 }
 
 /// The integers of one node.
@@ -41,7 +44,8 @@ enum Constants {
         multiplier: Option<Tensor>,
     },
     Scale(Tensor),
-    Threshold(Tensor),
+    /// Of a LIF site; with what a spike adds to it, if it adapts.
+    Threshold(Tensor, Option<Tensor>),
     Thresholds(Vec<Tensor>),
 }
 
@@ -92,15 +96,15 @@ impl Grid {
             constants: Vec::new(),
             kinds,
             sums,
-            surrogate: Surrogate::default(),
+            slope: Slope::new(&Surrogate::default(), &Registry::default())?,
         };
         grid.constants =
             (0..grid.graph.nodes.len()).map(|index| grid.load(model, index)).collect::<Result<Vec<_>>>()?;
         Ok(grid)
     }
 
-    pub(crate) fn set_surrogate(&mut self, surrogate: Surrogate) {
-        self.surrogate = surrogate;
+    pub(crate) fn set_slope(&mut self, slope: Slope) {
+        self.slope = slope;
     }
 
     /// Kind in which a synapse sums.
@@ -135,7 +139,13 @@ impl Grid {
                 }
             }
             Op::Scale => Constants::Scale(channels(&part("weight", WIDE)?)?),
-            Op::Activation { site: Site::GridLif(_), .. } => Constants::Threshold(channels(&part("threshold", WIDE)?)?),
+            Op::Activation { site: Site::GridLif(lif), .. } => {
+                let jump = match lif.adaptation {
+                    GridAdaptation::Threshold { .. } => Some(channels(&part("adaptation", WIDE)?)?),
+                    GridAdaptation::None => None,
+                };
+                Constants::Threshold(channels(&part("threshold", WIDE)?)?, jump)
+            }
             Op::Activation { site: Site::GridQuantRelu { .. }, .. } => {
                 let levels = part("thresholds", WIDE)?.f_unbind(0)?;
                 Constants::Thresholds(levels.iter().map(channels).collect::<Result<_>>()?)
@@ -189,9 +199,9 @@ impl Grid {
                     Ok(x.with(current))
                 }
                 (Op::Scale, Constants::Scale(scale)) => Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?)),
-                (Op::Activation { site: Site::GridLif(lif), .. }, Constants::Threshold(threshold)) => {
+                (Op::Activation { site: Site::GridLif(lif), .. }, Constants::Threshold(threshold, jump)) => {
                     let kind = self.kinds[index];
-                    let value = grid_lif(*lif, threshold, x, self.time_steps, self.surrogate, kind)?;
+                    let value = grid_lif(*lif, threshold, jump.as_ref(), x, self.time_steps, &self.slope, kind)?;
                     self.note(index, &value, &mut record)?;
                     Ok(value)
                 }
@@ -216,10 +226,11 @@ impl Grid {
     fn note(&self, index: usize, value: &Value, record: &mut Option<&mut dyn Record>) -> Result<()> {
         let info = &self.resolved.nodes[index];
         match record {
-            Some(record) => record.site(&Emission {
+            Some(record) => record.site(Emission {
                 site: &info.name,
                 output: &value.data,
                 values: false,
+                membranes: None,
                 steps: value.steps,
                 shape: &info.shape,
                 ties: 0,

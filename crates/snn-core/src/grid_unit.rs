@@ -48,6 +48,6 @@ fn site_unit(model: &Model, node: &str, site: &Site) -> Result<Vec<f64>> {
                 1.0 / spacing.max(1.0)
             })
             .collect(),
-        Site::Lif(_) | Site::Relu | Site::QuantRelu(_) => Vec::new(),
+        Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => Vec::new(),
     })
 }

@@ -1,9 +1,11 @@
 //! Leaky integrate-and-fire on tensors (eq. 8).
 
 use crate::error::{Error, Result};
-use crate::surrogate::fire;
+use crate::fire::{Theta, fire};
+use crate::registry::Registry;
+use crate::surrogate::Slope;
 use snn_ir::site::ResetGradient;
-use snn_ir::{Leak, Lif, Reset};
+use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
 use tch::Tensor;
 
 /// What a LIF neuron carries from one macro-step to the next. A value: passed in, returned, absent at rest.
@@ -11,38 +13,50 @@ use tch::Tensor;
 pub struct LifState {
     /// Membrane after the reset, `u⁺[t]`, of the shape of a current.
     pub membrane: Tensor,
+    /// Synaptic current `i[t]`; absent with an instant synapse.
+    pub current: Option<Tensor>,
+    /// Adaptation of the next macro-step, `a[t+1] = ρ·a[t] + |o[t]|`; absent without one.
+    pub adaptation: Option<Tensor>,
 }
 
-/// One macro-step of a LIF neuron (eq. 8): `u = v_r + λ·(u⁺ − v_r) + I`, a spike where `u ≥ θ`, then the reset.
-///
-/// `leak` is the learned `a` of PLIF, `λ = 1/(1 + e^(−a))`; a neuron with a fixed leak ignores it, and without it PLIF has its initial leak. The product is rounded
-/// before the sum.
+/// What a LIF neuron learns, and where its surrogate is looked up.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct LifParameters<'p> {
+    /// The `a` of PLIF, `λ = 1/(1 + e^(−a))`, shape `[1]`; a fixed leak ignores it, and without it PLIF has its initial leak.
+    pub leak: Option<&'p Tensor>,
+    /// A learned threshold, in a shape that broadcasts over a current; a fixed one ignores it, and without it a learned one has its initial value.
+    pub threshold: Option<&'p Tensor>,
+    /// Surrogates of a user's own.
+    pub registry: Option<&'p Registry>,
+}
+
+/// One macro-step of a LIF neuron (eq. 8): charge, fire, reset.
 ///
 /// # Shapes
-/// `leak` `[1]`; `current` and the membrane any equal shape; spikes likewise.
+/// `current` and all of the state any equal shape; levels likewise.
 ///
 /// # Errors
-/// The shapes differ, or libtorch cannot allocate.
+/// The shapes differ, the registry does not have the surrogate, or libtorch cannot allocate.
 ///
 /// ```
-/// use snn_core::lif;
+/// use snn_core::lif::{self, LifParameters};
 /// let neuron = snn_ir::Lif::default(); // λ = ½, θ = 1, hard reset to 0
 /// let current = tch::Tensor::from_slice(&[0.75_f32, 1.0]);
-/// let (spikes, state) = lif::step(&neuron, None, &current, None)?;
+/// let (spikes, state) = lif::step(&neuron, LifParameters::default(), &current, None)?;
 /// assert_eq!(Vec::<f32>::try_from(spikes).unwrap(), [0.0, 1.0]);
-/// let (spikes, _) = lif::step(&neuron, None, &current, Some(&state))?;
+/// let (spikes, _) = lif::step(&neuron, LifParameters::default(), &current, Some(&state))?;
 /// assert_eq!(Vec::<f32>::try_from(spikes).unwrap(), [1.0, 1.0]);
 /// # Ok::<(), snn_core::Error>(())
 /// ```
 pub fn step(
     lif: &Lif,
-    leak: Option<&Tensor>,
+    parameters: LifParameters<'_>,
     current: &Tensor,
     state: Option<&LifState>,
 ) -> Result<(Tensor, LifState)> {
-    let (mut spikes, state) = run(lif, leak, [current], state, true, None)?;
-    match (spikes.pop(), state) {
-        (Some(spikes), Some(state)) => Ok((spikes, state)),
+    let (mut levels, state) = run(lif, parameters, [current], state, true, None)?;
+    match (levels.pop(), state) {
+        (Some(levels), Some(state)) => Ok((levels, state)),
         _ => Err(Error::Torch("a macro-step gave no spikes".into())),
     }
 }
@@ -50,13 +64,13 @@ pub fn step(
 /// `steps` macro-steps of a LIF neuron (eq. 8).
 ///
 /// # Shapes
-/// `currents` `[T, …]`, or `[1, …]` for a current that does not vary over time (it is not copied); the membrane `[…]`; spikes `[T, …]` with `T = steps`.
+/// `currents` `[T, …]`, or `[1, …]` for a current that does not vary over time (it is not copied); the state `[…]`; levels `[T, …]` with `T = steps`.
 ///
 /// # Errors
-/// The first axis is neither 1 nor `steps`, shapes differ, or libtorch cannot allocate.
+/// As [`step`], or the first axis is neither 1 nor `steps`.
 pub fn sequence(
     lif: &Lif,
-    leak: Option<&Tensor>,
+    parameters: LifParameters<'_>,
     currents: &Tensor,
     steps: usize,
     state: Option<&LifState>,
@@ -69,14 +83,69 @@ pub fn sequence(
             found: currents.size(),
         });
     }
-    let (spikes, state) = run(lif, leak, cycle(&slices, steps), state, true, None)?;
+    let (levels, state) = run(lif, parameters, cycle(&slices, steps), state, true, None)?;
     let state = state.ok_or_else(|| Error::Torch("a sequence of no macro-steps".into()))?;
-    Ok((Tensor::f_stack(&spikes, 0)?, state))
+    Ok((Tensor::f_stack(&levels, 0)?, state))
 }
 
 /// The slices in order, or the only one `steps` times.
 pub(crate) fn cycle(slices: &[Tensor], steps: usize) -> impl Iterator<Item = &Tensor> {
     slices.iter().cycle().take(steps)
+}
+
+/// Sees every membrane before its reset, with the threshold it is compared with.
+pub(crate) type Watch<'w> = &'w mut dyn FnMut(&Tensor, &Theta) -> Result<()>;
+
+/// Levels of every macro-step, and the state after the last one unless `finish` is false.
+pub(crate) fn run<'c>(
+    lif: &Lif,
+    parameters: LifParameters<'_>,
+    currents: impl IntoIterator<Item = &'c Tensor>,
+    state: Option<&LifState>,
+    finish: bool,
+    mut watch: Option<Watch<'_>>,
+) -> Result<(Vec<Tensor>, Option<LifState>)> {
+    let neuron = Neuron::new(lif, parameters)?;
+    let share = |tensor: &Option<Tensor>| tensor.as_ref().map(Tensor::shallow_clone);
+    let mut decayed = state.map(|state| neuron.decay(&state.membrane)).transpose()?;
+    let mut synaptic = state.and_then(|state| share(&state.current));
+    let mut adaptation = state.and_then(|state| share(&state.adaptation));
+    let mut last = None;
+    let mut levels = Vec::new();
+    let mut currents = currents.into_iter().peekable();
+    while let Some(current) = currents.next() {
+        for (what, carried) in [("membrane", &decayed), ("synaptic current", &synaptic), ("adaptation", &adaptation)] {
+            check_shape(what, carried.as_ref(), current)?;
+        }
+        let input = neuron.filter(synaptic.as_ref(), current)?;
+        let u = neuron.charge(decayed.as_ref(), &input)?;
+        let adapted = neuron.adapted(adaptation.as_ref())?;
+        let theta = adapted.as_ref().unwrap_or(&neuron.theta);
+        if let Some(watch) = &mut watch {
+            watch(&u, theta)?;
+        }
+        let fired = fire(&u, theta, lif.spike, &neuron.slope)?;
+        adaptation = neuron.adapt(adaptation.as_ref(), &fired)?;
+        synaptic = matches!(lif.synapse, Synapse::Current { .. }).then_some(input);
+        if currents.peek().is_some() {
+            decayed = Some(neuron.discharge_and_decay(&u, &fired)?);
+        } else if finish {
+            let membrane = neuron.discharge(&u, &fired)?;
+            last = Some(LifState { membrane, current: share(&synaptic), adaptation: share(&adaptation) });
+        }
+        levels.push(fired);
+    }
+    Ok((levels, last))
+}
+
+fn check_shape(what: &'static str, carried: Option<&Tensor>, current: &Tensor) -> Result<()> {
+    match carried {
+        Some(carried) if carried.size() != current.size() => {
+            let expected = format!("{:?}, that of the current", current.size());
+            Err(Error::Shape { what, expected, found: carried.size() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Leak factor of eq. 8: a number, or a tensor that has a gradient.
@@ -115,59 +184,34 @@ impl Factor {
     }
 }
 
-/// Sees every `u − θ`.
-pub(crate) type Watch<'w> = &'w mut dyn FnMut(&Tensor) -> Result<()>;
-
-/// Spikes of every macro-step, and the state after the last one unless `finish` is false.
-pub(crate) fn run<'c>(
-    lif: &Lif,
-    leak: Option<&Tensor>,
-    currents: impl IntoIterator<Item = &'c Tensor>,
-    state: Option<&LifState>,
-    finish: bool,
-    mut watch: Option<Watch<'_>>,
-) -> Result<(Vec<Tensor>, Option<LifState>)> {
-    let neuron = Neuron::new(lif, leak)?;
-    let mut decayed = state.map(|state| neuron.decay(&state.membrane)).transpose()?;
-    let mut last = None;
-    let mut spikes = Vec::new();
-    let mut currents = currents.into_iter().peekable();
-    while let Some(current) = currents.next() {
-        if let Some(decayed) = &decayed
-            && decayed.size() != current.size()
-        {
-            let expected = format!("{:?}, that of the current", current.size());
-            return Err(Error::Shape { what: "membrane", expected, found: decayed.size() });
-        }
-        let u = neuron.charge(decayed.as_ref(), current)?;
-        if let Some(watch) = &mut watch {
-            watch(&u.f_sub_scalar(lif.threshold)?)?;
-        }
-        let fired = fire(&u, lif.threshold, lif.surrogate)?;
-        if currents.peek().is_some() {
-            decayed = Some(neuron.discharge_and_decay(&u, &fired)?);
-        } else if finish {
-            last = Some(LifState { membrane: neuron.discharge(&u, &fired)? });
-        }
-        spikes.push(fired);
-    }
-    Ok((spikes, last))
-}
-
-/// A LIF neuron with its leak factor at hand.
+/// A LIF neuron with its constants at hand.
 struct Neuron<'l> {
     lif: &'l Lif,
     factor: Factor,
+    theta: Theta,
+    slope: Slope,
     rest: f64,
 }
 
 impl<'l> Neuron<'l> {
-    fn new(lif: &'l Lif, leak: Option<&Tensor>) -> Result<Self> {
-        let rest = match lif.reset {
-            Reset::Hard { potential } => potential,
-            Reset::Soft => 0.0,
+    fn new(lif: &'l Lif, parameters: LifParameters<'_>) -> Result<Self> {
+        let theta = match (lif.threshold, parameters.threshold) {
+            (Threshold::Fixed(theta), _) | (Threshold::Learned { initial: theta, .. }, None) => Theta::Fixed(theta),
+            (Threshold::Learned { .. }, Some(theta)) => Theta::Tensor(theta.shallow_clone()),
         };
-        Ok(Self { lif, factor: Factor::new(lif.leak, leak)?, rest })
+        let slope = match parameters.registry {
+            Some(registry) => Slope::new(&lif.surrogate, registry)?,
+            None => Slope::new(&lif.surrogate, &Registry::default())?,
+        };
+        Ok(Self { lif, factor: Factor::new(lif.leak, parameters.leak)?, theta, slope, rest: lif.rest() })
+    }
+
+    /// `i[t]`.
+    fn filter(&self, synaptic: Option<&Tensor>, current: &Tensor) -> Result<Tensor> {
+        Ok(match (self.lif.synapse, synaptic) {
+            (Synapse::Current { alpha }, Some(synaptic)) => synaptic.f_mul_scalar(alpha)?.f_add(current)?,
+            (Synapse::Current { .. }, None) | (Synapse::Instant, _) => current.shallow_clone(),
+        })
     }
 
     /// `v_r + λ·(u⁺ − v_r)`.
@@ -178,47 +222,80 @@ impl<'l> Neuron<'l> {
         Ok(self.factor.times(&membrane.f_sub_scalar(self.rest)?)?.f_add_scalar(self.rest)?)
     }
 
-    /// Eq. 8, first line.
-    fn charge(&self, decayed: Option<&Tensor>, current: &Tensor) -> Result<Tensor> {
+    /// `u[t]`.
+    fn charge(&self, decayed: Option<&Tensor>, input: &Tensor) -> Result<Tensor> {
         Ok(match decayed {
-            Some(decayed) => decayed.f_add(current)?,
-            None if self.rest == 0.0 => current.shallow_clone(),
-            None => current.f_add_scalar(self.rest)?,
+            Some(decayed) => decayed.f_add(input)?,
+            None if self.rest == 0.0 => input.shallow_clone(),
+            None => input.f_add_scalar(self.rest)?,
         })
     }
 
-    /// Eq. 8, third line.
+    /// `θ + β·a[t]`; `None` where that is `θ`.
+    fn adapted(&self, adaptation: Option<&Tensor>) -> Result<Option<Theta>> {
+        match (self.lif.adaptation, adaptation) {
+            (Adaptation::Threshold { strength, .. }, Some(a)) => Ok(Some(self.theta.plus(&a.f_mul_scalar(strength)?)?)),
+            (Adaptation::Threshold { .. } | Adaptation::None, _) => Ok(None),
+        }
+    }
+
+    /// `a[t+1] = ρ·a[t] + |o[t]|`.
+    fn adapt(&self, adaptation: Option<&Tensor>, fired: &Tensor) -> Result<Option<Tensor>> {
+        let Adaptation::Threshold { decay, .. } = self.lif.adaptation else { return Ok(None) };
+        let jump = self.size(fired)?;
+        Ok(Some(match adaptation {
+            Some(a) => a.f_mul_scalar(decay)?.f_add(&jump)?,
+            None => jump,
+        }))
+    }
+
+    /// `|o|`, with its gradient.
+    fn size(&self, fired: &Tensor) -> Result<Tensor> {
+        Ok(match self.lif.spike {
+            Spike::Binary | Spike::Integer { .. } => fired.shallow_clone(),
+            Spike::Ternary => fired.f_abs()?,
+        })
+    }
+
+    /// `u⁺[t]`.
     fn discharge(&self, u: &Tensor, fired: &Tensor) -> Result<Tensor> {
-        let threshold = self.lif.threshold;
         Ok(match (self.lif.reset, self.lif.reset_gradient) {
-            (Reset::Hard { potential }, ResetGradient::Detached) => u.f_masked_fill(&self.above(u)?, potential)?,
+            (Reset::Hard { potential }, ResetGradient::Detached) => {
+                u.f_masked_fill(&fired.f_detach()?.f_ne(0.0)?, potential)?
+            }
             // Each of the two products is exact, and one of them is zero.
             (Reset::Hard { potential }, ResetGradient::Flowing) => {
-                let kept = u.f_mul(&fired.f_neg()?.f_add_scalar(1.0)?)?;
-                if potential == 0.0 { kept } else { kept.f_add(&fired.f_mul_scalar(potential)?)? }
+                let full = match self.lif.spike {
+                    Spike::Integer { .. } => fired.f_clamp_max(1.0)?,
+                    Spike::Binary | Spike::Ternary => self.size(fired)?,
+                };
+                let kept = u.f_mul(&full.f_neg()?.f_add_scalar(1.0)?)?;
+                if potential == 0.0 { kept } else { kept.f_add(&full.f_mul_scalar(potential)?)? }
             }
-            (Reset::Soft, ResetGradient::Detached) => u.f_sub(&fired.f_detach()?.f_mul_scalar(threshold)?)?,
-            (Reset::Soft, ResetGradient::Flowing) => u.f_sub(&fired.f_mul_scalar(threshold)?)?,
+            (Reset::Soft, ResetGradient::Detached) => u.f_sub(&tch::no_grad(|| self.theta.times(fired))?)?,
+            (Reset::Soft, ResetGradient::Flowing) => u.f_sub(&self.theta.times(fired)?)?,
+            (Reset::None, _) => u.shallow_clone(),
         })
     }
 
-    /// The third line and the decay of the next first line; for the default neuron one product with 0 or λ, the same value and gradient in fewer passes over memory.
+    /// The reset and the decay of the next macro-step; for the default neuron one product with 0 or λ, the same value and gradient in fewer passes over memory.
     fn discharge_and_decay(&self, u: &Tensor, fired: &Tensor) -> Result<Tensor> {
-        if let (Reset::Hard { .. }, ResetGradient::Detached, Factor::Fixed(factor)) =
-            (self.lif.reset, self.lif.reset_gradient, &self.factor)
+        if let (
+            Reset::Hard { .. },
+            ResetGradient::Detached,
+            Spike::Binary,
+            Adaptation::None,
+            Factor::Fixed(factor),
+            Theta::Fixed(theta),
+        ) = (self.lif.reset, self.lif.reset_gradient, self.lif.spike, self.lif.adaptation, &self.factor, &self.theta)
             && self.rest == 0.0
         {
             let kept = tch::no_grad(|| {
-                let silent = u.f_lt_scalar_out(&u.f_empty_like()?, self.lif.threshold);
+                let silent = u.f_lt_scalar_out(&u.f_empty_like()?, *theta);
                 silent?.f_mul_scalar_(*factor)
             })?;
             return Ok(u.f_mul(&kept)?);
         }
         self.decay(&self.discharge(u, fired)?)
-    }
-
-    /// Where `u ≥ θ`, without gradient.
-    fn above(&self, u: &Tensor) -> Result<Tensor> {
-        Ok(u.f_detach()?.f_ge(self.lif.threshold)?)
     }
 }

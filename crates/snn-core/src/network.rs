@@ -2,9 +2,11 @@
 
 use crate::convert::{Pixels, weight};
 use crate::error::{Error, Result};
+use crate::monitor::{Monitor, Monitoring, SiteMonitor};
 use crate::parameter::Parameter;
-use crate::real_site::real_site;
+use crate::real_site::{SiteContext, real_site};
 use crate::record::{FiringRate, Record};
+use crate::registry::Registry;
 use crate::stateless::{convolve, merged_pixels, per_channel, refused, split_time, stateless};
 use crate::walk::{Value, walk};
 use snn_ir::model::{WeightSpec, weight_specs};
@@ -19,7 +21,7 @@ pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
 #[derive(Debug)]
 pub struct Network {
     form: Form,
-    graph: Graph,
+    pub(crate) graph: Graph,
     resolved: Resolved,
     time_steps: usize,
     preprocessing: Preprocessing,
@@ -27,6 +29,7 @@ pub struct Network {
     pub(crate) kind: Kind,
     pub(crate) parameters: Vec<Parameter>,
     index: HashMap<String, usize>,
+    registry: Registry,
 }
 
 /// What a forward pass is for.
@@ -51,8 +54,17 @@ impl Network {
     /// Takes a model to a device in a precision (`Float` or `Double`).
     ///
     /// # Errors
-    /// The model is invalid or on the grid, the kind is another one, or libtorch cannot allocate.
+    /// The model is invalid or on the grid, has a neuron or surrogate of a user's own (see [`Network::with_registry`]), the kind is another one, or libtorch cannot
+    /// allocate.
     pub fn new(model: &Model, device: Device, kind: Kind) -> Result<Self> {
+        Self::with_registry(model, device, kind, &Registry::default())
+    }
+
+    /// Takes a model that may have neurons and surrogates of a user's own to a device in a precision (`Float` or `Double`).
+    ///
+    /// # Errors
+    /// As [`Network::new`], or a name is not in the registry; the message names node and name.
+    pub fn with_registry(model: &Model, device: Device, kind: Kind, registry: &Registry) -> Result<Self> {
         if !matches!(kind, Kind::Float | Kind::Double) {
             let expected = "Float or Double".into();
             return Err(Error::Argument { what: "kind", expected, found: format!("{kind:?}") });
@@ -62,6 +74,7 @@ impl Network {
             return Err(Error::Argument { what: "form", expected, found: model.form.label().into() });
         }
         let resolved = model.validate()?;
+        registry.check(&model.graph)?;
         let mut network = Self {
             form: model.form,
             graph: model.graph.clone(),
@@ -72,6 +85,7 @@ impl Network {
             kind,
             parameters: Vec::new(),
             index: HashMap::new(),
+            registry: registry.clone(),
         };
         for WeightSpec { name, learned, .. } in weight_specs(&model.graph, &network.resolved, model.form)? {
             let tensor = weight(snn_ir::weights::get(&model.weights, &name)?, kind, device)?;
@@ -120,6 +134,41 @@ impl Network {
         Ok((forward, rates))
     }
 
+    /// As [`Network::forward`], with what `monitor` asks for of every site in the order of the graph.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    ///
+    /// ```
+    /// # use snn_core::{Mode, Monitor, Network, Pixels, tch::{Device, Kind}};
+    /// # use snn_ir::{Form, Input, Model, Preprocessing, models::SmallNet};
+    /// # let graph = SmallNet { width: 4, ..SmallNet::default() }.build();
+    /// # let weights = graph.initial_weights(1)?;
+    /// # let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
+    /// # let model = Model { form: Form::Trained, graph, weights, time_steps: 2, preprocessing, classes: Vec::new() };
+    /// # let images = ndarray::ArrayD::<u8>::from_elem(vec![8, 3, 16, 16], 200);
+    /// # let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu)?;
+    /// let network = Network::new(&model, Device::Cpu, Kind::Float)?;
+    /// let monitor = Monitor { membranes: true, gradients: true, ..Monitor::default() };
+    /// let (forward, sites) = network.forward_monitored(&pixels, Mode::Train, monitor)?;
+    /// forward.logits.f_square()?.f_sum(Kind::Float)?.f_backward()?;
+    /// for site in &sites {
+    ///     let norm = site.gradient_norm()?;
+    ///     assert!(norm.is_some() && site.membranes.is_some(), "{}: {} {:?}", site.site, site.firing_rate, site.warning);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forward_monitored(
+        &self,
+        pixels: &Pixels,
+        mode: Mode,
+        monitor: Monitor,
+    ) -> Result<(Forward, Vec<SiteMonitor>)> {
+        let mut monitoring = Monitoring { monitor, sites: Vec::new() };
+        let forward = self.run(pixels, mode, Some(&mut monitoring))?;
+        Ok((forward, monitoring.sites))
+    }
+
     /// The forward pass; `record` hears of every site.
     pub(crate) fn run(&self, pixels: &Pixels, mode: Mode, record: Option<&mut dyn Record>) -> Result<Forward> {
         match mode {
@@ -145,9 +194,14 @@ impl Network {
                 Op::Scale => Ok(x.with(x.data.f_mul(&per_channel(self.part(&node.name, "weight")?, &x.data)?)?)),
                 Op::BatchNorm { eps } => Ok(x.with(self.batch_norm(&node.name, &x.data, mode, *eps)?)),
                 Op::Activation { site, code } => {
-                    let parameter = |part| self.part(&node.name, part);
-                    let coded = code.is_some();
-                    real_site(site, coded, info, x, self.time_steps, &parameter, &mut record)
+                    let context = SiteContext {
+                        info,
+                        coded: code.is_some(),
+                        time_steps: self.time_steps,
+                        parameter: &|part| self.part(&node.name, part),
+                        registry: &self.registry,
+                    };
+                    real_site(site, &context, x, &mut record)
                         .and_then(|value| value.ok_or_else(|| refused(node, "is a site of the grid")))
                 }
                 Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat => stateless(node, inputs),

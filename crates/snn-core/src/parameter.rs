@@ -3,11 +3,14 @@
 use crate::convert::{array, weight};
 use crate::error::{Error, Result};
 use crate::network::Network;
-use snn_ir::Weights;
+use snn_ir::{Op, Site, Threshold, Weights};
 use tch::{Kind, Tensor};
 
 /// Smallest quantisation step that [`Network::project`] leaves.
 pub const LEAST_STEP: f64 = 1e-6;
+
+/// Distance to the reset potential, and to 0, that [`Network::project`] leaves a learned threshold.
+pub const LEAST_THRESHOLD: f64 = 1e-3;
 
 /// One named tensor of a network.
 #[derive(Debug)]
@@ -60,7 +63,8 @@ impl Network {
         })
     }
 
-    /// Moves parameters that an optimiser took out of their range back into it: quantisation steps to at least [`LEAST_STEP`].
+    /// Moves parameters that an optimiser took out of their range back into it: quantisation steps to at least [`LEAST_STEP`],
+    /// learned thresholds to [`LEAST_THRESHOLD`] above the reset potential and 0. Call it after every step of the optimiser.
     ///
     /// # Errors
     /// libtorch fails.
@@ -69,6 +73,16 @@ impl Network {
             for parameter in self.parameters.iter_mut().filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "step"))))
             {
                 let _same_tensor = parameter.tensor.f_clamp_min_(LEAST_STEP)?;
+            }
+            for node in &self.graph.nodes {
+                let Op::Activation { site: Site::Lif(lif), .. } = &node.op else { continue };
+                if let Threshold::Learned { .. } = lif.threshold {
+                    let name = format!("{}.threshold", node.name);
+                    let least = lif.rest().max(0.0) + LEAST_THRESHOLD;
+                    for parameter in self.parameters.iter_mut().filter(|parameter| parameter.name == name) {
+                        let _same_tensor = parameter.tensor.f_clamp_min_(least)?;
+                    }
+                }
             }
             Ok(())
         })

@@ -1,78 +1,154 @@
 //! Sites off the grid (eqs. 8 to 11), for all macro-steps at once.
 
 use crate::convert::int;
-use crate::error::Result;
-use crate::lif;
+use crate::error::{Error, Result};
+use crate::fire::Theta;
+use crate::lif::{self, LifParameters};
 use crate::quant_relu::{quant_levels, quant_relu, relu};
-use crate::record::{Emission, Record};
+use crate::record::{Emission, Record, Wants};
+use crate::registry::{Registry, TensorParameters};
+use crate::stateless::per_channel;
+use crate::ties;
 use crate::walk::Value;
-use snn_ir::evaluate::TIE;
-use snn_ir::{Leak, ResolvedNode, Site};
-use tch::{Kind, Tensor};
+use snn_ir::site::Custom;
+use snn_ir::{Leak, Lif, QuantRelu, ResolvedNode, Site, Threshold};
+use tch::Tensor;
 
 /// Channels stand after the merged axis of time and samples.
 const CHANNEL_AXIS: usize = 1;
 
-/// What a site emits; `None` for a site that exists on the grid only. `parameter` finds the node's weights.
-pub(crate) fn real_site<'p>(
+/// Finds a weight of a node.
+pub(crate) type Parameter<'p, 'f> = &'f dyn Fn(&str) -> Result<&'p Tensor>;
+
+/// What a site needs besides its input.
+pub(crate) struct SiteContext<'p, 'f> {
+    pub(crate) info: &'f ResolvedNode,
+    pub(crate) coded: bool,
+    pub(crate) time_steps: usize,
+    pub(crate) parameter: Parameter<'p, 'f>,
+    pub(crate) registry: &'f Registry,
+}
+
+/// What a site did: what it emits, and what a listener hears of it.
+struct Outcome {
+    data: Tensor,
+    /// Levels, where they are not what it emits.
+    levels: Option<Tensor>,
+    values: bool,
+    membranes: Option<Tensor>,
+    steps: usize,
+    ties: u64,
+}
+
+impl Outcome {
+    fn plain(data: Tensor, steps: usize) -> Self {
+        Self { data, levels: None, values: false, membranes: None, steps, ties: 0 }
+    }
+}
+
+/// What a site emits; `None` for a site that exists on the grid only.
+pub(crate) fn real_site(
     site: &Site,
-    coded: bool,
-    info: &ResolvedNode,
+    context: &SiteContext<'_, '_>,
     x: &Value,
-    time_steps: usize,
-    parameter: &dyn Fn(&'static str) -> Result<&'p Tensor>,
     record: &mut Option<&mut dyn Record>,
 ) -> Result<Option<Value>> {
-    let count_ties = record.as_ref().is_some_and(|record| record.counts_ties());
-    let mut ties = 0;
-    let mut note = |output: &Tensor, values: bool, steps: usize, ties: u64| match record {
-        Some(record) => record.site(&Emission { site: &info.name, output, values, steps, shape: &info.shape, ties }),
-        None => Ok(()),
+    let wants = record.as_ref().map(|record| record.wants()).unwrap_or_default();
+    let outcome = match site {
+        Site::Lif(neuron) => lif_site(neuron, context, x, wants)?,
+        Site::Relu => Outcome { values: true, ..Outcome::plain(relu(&x.data)?, x.steps) },
+        Site::QuantRelu(q) => quant_site(q, context, x, wants)?,
+        Site::Custom(custom) => custom_site(custom, context, x, wants)?,
+        Site::GridLif(_) | Site::GridQuantRelu { .. } => return Ok(None),
     };
-    match site {
-        Site::Lif(neuron) => {
-            let leak = match neuron.leak {
-                Leak::Learned { .. } if !coded => Some(parameter("leak")?),
-                Leak::Learned { .. } | Leak::Factor { .. } => None,
-            };
-            let slices = over_time(x)?;
-            let within = TIE * neuron.threshold.abs().max(1.0);
-            let mut watch = |distance: &Tensor| {
-                ties += count(&distance.f_abs()?.f_le(within)?)?;
-                Ok(())
-            };
-            let watch: Option<lif::Watch<'_>> = if count_ties { Some(&mut watch) } else { None };
-            let (spikes, _) = lif::run(neuron, leak, lif::cycle(&slices, time_steps), None, false, watch)?;
-            let data = merge(spikes)?;
-            note(&data, false, time_steps, ties)?;
-            Ok(Some(Value { data, steps: time_steps }))
-        }
-        Site::Relu => {
-            let data = relu(&x.data)?;
-            note(&data, true, x.steps, 0)?;
-            Ok(Some(x.with(data)))
-        }
-        Site::QuantRelu(q) => {
-            let step = parameter("step")?;
-            if count_ties {
-                ties = quant_ties(&x.data, step, q.levels)?;
-            }
-            if coded {
-                let data = quant_levels(&x.data, step, q.levels, CHANNEL_AXIS)?;
-                note(&data, false, x.steps, ties)?;
-                return Ok(Some(x.with(data)));
-            }
-            if count_ties {
-                note(&quant_levels(&x.data, step, q.levels, CHANNEL_AXIS)?, false, x.steps, ties)?;
-            }
-            let data = quant_relu(&x.data, step, q.levels, CHANNEL_AXIS)?;
-            if !count_ties {
-                note(&data, false, x.steps, 0)?;
-            }
-            Ok(Some(x.with(data)))
-        }
-        Site::GridLif(_) | Site::GridQuantRelu { .. } => Ok(None),
+    let Outcome { mut data, levels, values, membranes, steps, ties } = outcome;
+    if let Some(record) = record {
+        let output = levels.as_ref().unwrap_or(&data);
+        let info = context.info;
+        record.site(Emission { site: &info.name, output, values, membranes, steps, shape: &info.shape, ties })?;
+        data = record.passed_on(data)?;
     }
+    Ok(Some(Value { data, steps }))
+}
+
+fn lif_site(neuron: &Lif, context: &SiteContext<'_, '_>, x: &Value, wants: Wants) -> Result<Outcome> {
+    let leak = match neuron.leak {
+        Leak::Learned { .. } if !context.coded => Some((context.parameter)("leak")?),
+        Leak::Learned { .. } | Leak::Factor { .. } => None,
+    };
+    let threshold = match neuron.threshold {
+        Threshold::Learned { .. } => Some(per_channel((context.parameter)("threshold")?, &x.data)?),
+        Threshold::Fixed(_) => None,
+    };
+    let parameters = LifParameters { leak, threshold: threshold.as_ref(), registry: Some(context.registry) };
+    let slices = over_time(x)?;
+    let (mut ties, mut membranes) = (0, Vec::new());
+    let mut watch = |u: &Tensor, theta: &Theta| {
+        if wants.ties {
+            ties += ties::of_spikes(u, theta, neuron.spike)?;
+        }
+        if wants.membranes {
+            membranes.push(u.f_detach()?);
+        }
+        Ok(())
+    };
+    let watch: Option<lif::Watch<'_>> = if wants.ties || wants.membranes { Some(&mut watch) } else { None };
+    let currents = lif::cycle(&slices, context.time_steps);
+    let (levels, _) = lif::run(neuron, parameters, currents, None, false, watch)?;
+    let membranes = if wants.membranes { Some(merge(membranes)?) } else { None };
+    Ok(Outcome { membranes, ties, ..Outcome::plain(merge(levels)?, context.time_steps) })
+}
+
+fn quant_site(q: &QuantRelu, context: &SiteContext<'_, '_>, x: &Value, wants: Wants) -> Result<Outcome> {
+    let step = (context.parameter)("step")?;
+    let ties = if wants.ties { ties::of_levels(&x.data, &per_channel(step, &x.data)?, q.levels)? } else { 0 };
+    let levels = || quant_levels(&x.data, step, q.levels, CHANNEL_AXIS);
+    if context.coded {
+        return Ok(Outcome { ties, ..Outcome::plain(levels()?, x.steps) });
+    }
+    let levels = if wants.levels { Some(levels()?) } else { None };
+    Ok(Outcome { levels, ties, ..Outcome::plain(quant_relu(&x.data, step, q.levels, CHANNEL_AXIS)?, x.steps) })
+}
+
+fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: &Value, wants: Wants) -> Result<Outcome> {
+    let node = &context.info.name;
+    let refuse = |reason: String| Error::Model(snn_ir::Error::Refused { node: node.clone(), reason });
+    let neuron = context
+        .registry
+        .neuron(&custom.name)
+        .ok_or_else(|| refuse(snn_ir::neurons::unknown(&custom.name, std::iter::empty())))?;
+    let learned = custom
+        .learned
+        .keys()
+        .map(|part| Ok((part.as_str(), per_channel((context.parameter)(part)?, &x.data)?)))
+        .collect::<Result<_>>()?;
+    let parameters = TensorParameters { neuron: &custom.name, numbers: &custom.params, learned };
+    let (least, most) = custom.spike.range();
+    let slices = over_time(x)?;
+    let (mut state, mut all, mut membranes) = (None, Vec::new(), Vec::new());
+    for current in lif::cycle(&slices, context.time_steps) {
+        let stepped = neuron.step(&parameters, current, state);
+        let (levels, next) = stepped.map_err(|error| refuse(format!("neuron `{}`: {error}", custom.name)))?;
+        if levels.size() != current.size() {
+            let found = levels.size();
+            let expected = current.size();
+            return Err(refuse(format!("neuron `{}` gave shape {found:?} for a current of {expected:?}", custom.name)));
+        }
+        if wants.ties {
+            let inside = levels.f_ge(f64::from(least))?.f_logical_and(&levels.f_le(f64::from(most))?)?;
+            if inside.f_all()?.f_int64_value(&[])? == 0 {
+                let expected = format!("levels of {least} to {most}, as the graph says");
+                return Err(refuse(format!("neuron `{}` must emit {expected}; it emitted others", custom.name)));
+            }
+        }
+        if let (true, Some(membrane)) = (wants.membranes, next.first()) {
+            membranes.push(membrane.f_detach()?);
+        }
+        all.push(levels);
+        state = Some(next);
+    }
+    let membranes = if membranes.len() == all.len() { Some(merge(membranes)?) } else { None };
+    Ok(Outcome { membranes, ..Outcome::plain(merge(all)?, context.time_steps) })
 }
 
 /// One tensor for each macro-step, or one for all of them; views.
@@ -92,20 +168,4 @@ pub(crate) fn merge(mut steps: Vec<Tensor>) -> Result<Tensor> {
             Ok(Tensor::f_cat(&steps, 0)?)
         }
     }
-}
-
-fn count(mask: &Tensor) -> Result<u64> {
-    let sum = mask.f_sum(Kind::Int64)?.f_int64_value(&[])?;
-    Ok(u64::try_from(sum).unwrap_or_default())
-}
-
-/// Values within [`TIE`] of the edge between two levels.
-fn quant_ties(x: &Tensor, step: &Tensor, levels: u8) -> Result<u64> {
-    tch::no_grad(|| {
-        let step = crate::stateless::per_channel(step, x)?;
-        let ratio = x.f_div(&step)?.f_add_scalar_(0.5)?;
-        let near = ratio.f_sub(&ratio.f_round()?)?.f_abs_()?.f_le(TIE)?;
-        let inside = ratio.f_ge(0.0)?.f_logical_and(&ratio.f_le(f64::from(levels) + 0.5)?)?;
-        count(&near.f_logical_and(&inside)?)
-    })
 }

@@ -9,10 +9,12 @@ use tch::{Kind, Tensor};
 pub(crate) struct Emission<'e> {
     /// Name of its node.
     pub(crate) site: &'e str,
-    /// Spikes, levels or, of an unquantised ReLU, values: `[steps·B, …]`.
+    /// Spikes or levels, values where the site has none, or, unless levels were asked for, values of a QuantRelu: `[steps·B, …]`.
     pub(crate) output: &'e Tensor,
-    /// Whether `output` holds values.
+    /// Whether the site has values instead of levels.
     pub(crate) values: bool,
+    /// Membranes before the reset, `[steps·B, …]`, if they were asked for and the site has one.
+    pub(crate) membranes: Option<Tensor>,
     /// T, or 1 in the time-invariant prefix.
     pub(crate) steps: usize,
     /// Shape of one sample.
@@ -21,12 +23,27 @@ pub(crate) struct Emission<'e> {
     pub(crate) ties: u64,
 }
 
+/// What a listener wants to hear of beyond outputs; all of it costs passes over memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wants {
+    /// Near misses, and that levels lie in their range.
+    pub(crate) ties: bool,
+    /// Levels of a QuantRelu, not values.
+    pub(crate) levels: bool,
+    /// Membranes.
+    pub(crate) membranes: bool,
+}
+
 /// A listener of a forward pass.
 pub(crate) trait Record {
-    /// Whether `ties` are worth counting.
-    fn counts_ties(&self) -> bool;
+    /// What it wants to hear of.
+    fn wants(&self) -> Wants;
     /// Takes note of one site.
-    fn site(&mut self, emission: &Emission<'_>) -> Result<()>;
+    fn site(&mut self, emission: Emission<'_>) -> Result<()>;
+    /// What the rest of the network reads of the site noted last: its output, or an equal tensor whose gradient is kept.
+    fn passed_on(&mut self, output: Tensor) -> Result<Tensor> {
+        Ok(output)
+    }
 }
 
 /// Share of the values of a site that are not zero.
@@ -38,29 +55,30 @@ pub struct FiringRate {
     pub rate: f64,
 }
 
+/// Share of values that are not zero.
+pub(crate) fn active(output: &Tensor) -> Result<f64> {
+    let active = output.f_count_nonzero(None)?.f_int64_value(&[])?;
+    Ok(active as f64 / output.numel().max(1) as f64)
+}
+
 impl Record for Vec<FiringRate> {
-    fn counts_ties(&self) -> bool {
-        false
+    fn wants(&self) -> Wants {
+        Wants::default()
     }
 
-    fn site(&mut self, emission: &Emission<'_>) -> Result<()> {
-        let active = emission.output.f_count_nonzero(None)?.f_int64_value(&[])?;
-        self.push(FiringRate {
-            site: emission.site.to_string(),
-            rate: active as f64 / emission.output.numel().max(1) as f64,
-        });
+    fn site(&mut self, emission: Emission<'_>) -> Result<()> {
+        self.push(FiringRate { site: emission.site.to_string(), rate: active(emission.output)? });
         Ok(())
     }
 }
 
 impl Record for Vec<SiteTrace> {
-    fn counts_ties(&self) -> bool {
-        true
+    fn wants(&self) -> Wants {
+        Wants { ties: true, levels: true, membranes: false }
     }
 
-    fn site(&mut self, emission: &Emission<'_>) -> Result<()> {
-        let mut shape = vec![int(emission.steps), -1];
-        shape.extend(emission.shape.iter().map(|&n| int(n)));
+    fn site(&mut self, emission: Emission<'_>) -> Result<()> {
+        let shape = shape(&emission);
         let output = emission.output.f_detach()?;
         // Convert before the change of layout: levels are a quarter of the size.
         let output = if emission.values {
@@ -71,4 +89,11 @@ impl Record for Vec<SiteTrace> {
         self.push(SiteTrace { site: emission.site.to_string(), output, ties: emission.ties });
         Ok(())
     }
+}
+
+/// `[steps, B, …]`.
+pub(crate) fn shape(emission: &Emission<'_>) -> Vec<i64> {
+    let mut shape = vec![int(emission.steps), -1];
+    shape.extend(emission.shape.iter().map(|&n| int(n)));
+    shape
 }

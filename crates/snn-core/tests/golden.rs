@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use snn_core::quant_relu::{quant_levels, quant_relu};
 use snn_core::tch::{Device, Kind, Reduction, Tensor};
-use snn_core::{Mode, Network, Pixels, lif, surrogate};
+use snn_core::{LifParameters, Mode, Network, Pixels, lif, surrogate};
 use snn_ir::site::ResetGradient;
 use snn_ir::{Conv, Form, Graph, Input, Lif, Model, Op, Preprocessing, Share, Site, Surrogate, Weights};
 use std::path::Path;
@@ -133,13 +133,13 @@ fn surrogates() {
         let (kind, tolerance) = PRECISIONS[usize::from(case.dtype == "float32")];
         let what = format!("{:?} in {}", case.surrogate, case.dtype);
         let x = case.x.leaf(kind);
-        let spikes = surrogate::spike(&x, case.surrogate).unwrap();
+        let spikes = surrogate::spike(&x, &case.surrogate).unwrap();
         check(&format!("spikes of {what}"), &spikes, &case.spikes, EXACT);
         spikes.sum(kind).backward();
         check(&format!("gradient of {what}"), &x.grad(), &case.derivative, tolerance);
-        let derivative = surrogate::derivative(&x, case.surrogate).unwrap();
+        let derivative = surrogate::derivative(&x, &case.surrogate).unwrap();
         check(&format!("derivative of {what}"), &derivative, &case.derivative, tolerance);
-        let plain = surrogate::spike(&x.detach(), case.surrogate).unwrap();
+        let plain = surrogate::spike(&x.detach(), &case.surrogate).unwrap();
         check(&format!("spikes without gradient of {what}"), &plain, &case.spikes, EXACT);
     }
 }
@@ -185,10 +185,11 @@ fn neurons(file: &str) {
                     let what = format!("{what}, {}", if stepwise { "step" } else { "sequence" });
                     let currents = case.currents.leaf(kind);
                     let mut leak = leak.as_ref().map(|leak| leak.detach().set_requires_grad(true));
+                    let parameters = LifParameters { leak: leak.as_ref(), ..LifParameters::default() };
                     let (spikes, last) = if stepwise {
                         let (mut spikes, mut membranes, mut state) = (Vec::new(), Vec::new(), None);
                         for current in currents.unbind(0) {
-                            let (fired, next) = lif::step(&neuron, leak.as_ref(), &current, state.as_ref()).unwrap();
+                            let (fired, next) = lif::step(&neuron, parameters, &current, state.as_ref()).unwrap();
                             spikes.push(fired);
                             membranes.push(next.membrane.shallow_clone());
                             state = Some(next);
@@ -197,7 +198,7 @@ fn neurons(file: &str) {
                         check(&format!("membranes of {what}"), &membranes, &case.membranes, tolerance);
                         (Tensor::stack(&spikes, 0), state.unwrap())
                     } else {
-                        lif::sequence(&neuron, leak.as_ref(), &currents, steps, None).unwrap()
+                        lif::sequence(&neuron, parameters, &currents, steps, None).unwrap()
                     };
                     check(&format!("spikes of {what}"), &spikes, &case.spikes, EXACT);
                     let loss = (&spikes * case.spike_weights.tensor(kind)).sum(kind)

@@ -28,7 +28,7 @@ fn sites() -> Vec<Site> {
         lif(&|n| n.reset = Reset::Hard { potential: -0.25 }),
         lif(&|n| n.leak = Leak::Factor { factor: 1.0 }),
         lif(&|n| n.leak = Leak::Learned { initial: 0.6 }),
-        lif(&|n| (n.threshold, n.reset_gradient) = (0.7, ResetGradient::Flowing)),
+        lif(&|n| (n.threshold, n.reset_gradient) = (0.7.into(), ResetGradient::Flowing)),
         lif(&|n| {
             n.reset = Reset::Soft;
             n.leak = Leak::Factor { factor: 0.8 };

@@ -1,6 +1,7 @@
 //! The graph: nodes in topological order, each with a path name, an operation and its inputs.
 
 use crate::site::{Code, Site};
+use crate::strict::no_fields;
 use serde::{Deserialize, Serialize};
 
 /// A network as data. Nodes stand in topological order; the first is the input, the last the head.
@@ -43,6 +44,7 @@ pub enum Op {
         bias: bool,
     },
     /// One-to-one synapse `y_c = w_c · x_c` (eq. 3); conversion makes it from identity shortcuts.
+    #[serde(deserialize_with = "no_fields")]
     Scale,
     /// Batch normalisation (eq. 4).
     BatchNorm {
@@ -62,10 +64,13 @@ pub enum Op {
         pool: PoolKind,
     },
     /// To `[F]`, in C, H, W order (eq. 6).
+    #[serde(deserialize_with = "no_fields")]
     Flatten,
     /// Sum of two or more equal shapes (eq. 6).
+    #[serde(deserialize_with = "no_fields")]
     Add,
     /// Concatenation of two or more inputs along channels (eq. 6).
+    #[serde(deserialize_with = "no_fields")]
     Concat,
     /// An activation site (eqs. 8 to 13).
     Activation {
@@ -76,6 +81,7 @@ pub enum Op {
         code: Option<Code>,
     },
     /// The head: the mean over macro-steps of the class scores (eq. 7).
+    #[serde(deserialize_with = "no_fields")]
     TimeMean,
 }
 

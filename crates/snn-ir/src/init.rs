@@ -13,7 +13,7 @@ impl Graph {
     /// Initial weights of the trained form, f32.
     ///
     /// Convolutions: normal with variance `2/(kernel size · channels / groups)` (He 2015, fan-out, as ResNet does). Linear layers and biases: uniform in `±1/√fan_in`.
-    /// Batch norm: γ = 1, β = 0, mean 0, variance 1. Steps and leaks: the values in the graph. Scale: 1.
+    /// Batch norm: γ = 1, β = 0, mean 0, variance 1. Steps, leaks, thresholds and the parameters of a user's neurons: the values in the graph. Scale: 1.
     ///
     /// # Errors
     /// The graph is invalid or not in the trained form.
@@ -50,6 +50,14 @@ impl Graph {
                         Leak::Learned { initial } => initial,
                     };
                     Box::new(move || (factor / (1.0 - factor)).ln())
+                }
+                (Some(Op::Activation { site: Site::Lif(lif), .. }), "threshold") => {
+                    let threshold = lif.threshold.initial();
+                    Box::new(move || threshold)
+                }
+                (Some(Op::Activation { site: Site::Custom(custom), .. }), part) => {
+                    let initial = custom.learned.get(part).map_or(0.0, |parameter| parameter.initial);
+                    Box::new(move || initial)
                 }
                 _ => Box::new(|| 1.0),
             };

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod check_site;
 pub mod error;
 pub mod evaluate;
 pub mod file;
@@ -8,16 +9,22 @@ pub mod init;
 pub mod model;
 pub mod models;
 pub mod naive;
+mod naive_site;
+pub mod neurons;
 pub mod random;
 pub mod resolve;
 pub mod site;
 pub mod streams;
+mod strict;
 pub mod weights;
 
 pub use error::{Error, Result};
 pub use evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
 pub use graph::{Conv, Graph, Node, Op, PoolKind, Window};
 pub use model::{Form, Model, Preprocessing};
+pub use neurons::{Neuron, NeuronKind, Neurons};
 pub use resolve::{Resolved, ResolvedNode, SiteInfo};
-pub use site::{Code, GridLif, Leak, Lif, QuantRelu, Reset, Share, Site, Surrogate};
+pub use site::{
+    Adaptation, Code, Custom, GridLif, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Surrogate, Synapse, Threshold,
+};
 pub use weights::{Tensor, Weights};

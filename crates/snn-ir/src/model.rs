@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op};
 use crate::resolve::{Resolved, ResolvedNode};
-use crate::site::{Leak, Share, Site};
+use crate::site::{GridAdaptation, Leak, Lif, Site, Threshold};
+use crate::strict::no_fields;
 use crate::weights::{Tensor, Weights};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -36,8 +37,10 @@ pub struct Model {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Form {
     /// As trained: batch norm, real weights, sites emit values.
+    #[serde(deserialize_with = "no_fields")]
     Trained,
     /// Converted: folded f64 weights, sites emit levels in codes.
+    #[serde(deserialize_with = "no_fields")]
     Events,
     /// Converted and on the integer grid.
     Grid {
@@ -135,9 +138,28 @@ impl Model {
             })?;
             check_weight(spec, tensor)?;
         }
+        for node in &self.graph.nodes {
+            if let Op::Activation { site: Site::Lif(lif), .. } = &node.op {
+                self.check_learned_threshold(&node.name, lif)?;
+            }
+        }
         let known: BTreeSet<&str> = specs.iter().map(|s| s.name.as_str()).collect();
         match self.weights.keys().find(|name| !known.contains(name.as_str())) {
             Some(name) => Err(Error::UnexpectedWeight { name: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// A threshold below the reset potential would fire for ever.
+    fn check_learned_threshold(&self, node: &str, lif: &Lif) -> Result<()> {
+        if matches!(lif.threshold, Threshold::Fixed(_)) {
+            return Ok(());
+        }
+        let (name, least) = (format!("{node}.threshold"), lif.rest().max(0.0));
+        match crate::weights::get(&self.weights, &name)?.to_f64().iter().find(|value| **value <= least) {
+            Some(value) => {
+                Err(Error::Weight { name, expected: format!("values above {least}"), found: value.to_string() })
+            }
             None => Ok(()),
         }
     }
@@ -203,7 +225,7 @@ pub fn weight_specs(graph: &Graph, resolved: &Resolved, form: Form) -> Result<Ve
                     return refuse("a site has a code after conversion and only then");
                 }
                 match site {
-                    Site::Lif(_) | Site::Relu | Site::QuantRelu(_) if on_grid => {
+                    Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) if on_grid => {
                         return refuse("a site on the grid must be grid_lif or grid_quant_relu");
                     }
                     Site::GridLif(_) | Site::GridQuantRelu { .. } if !on_grid => {
@@ -216,12 +238,23 @@ pub fn weight_specs(graph: &Graph, resolved: &Resolved, form: Form) -> Result<Ve
                             }
                             add("leak", vec![1], real, true);
                         }
+                        if let Threshold::Learned { share, .. } = lif.threshold {
+                            add("threshold", share.shape(channels), real, true);
+                        }
                     }
                     Site::Relu => {}
-                    Site::QuantRelu(q) => {
-                        add("step", vec![if q.share == Share::Channel { channels } else { 1 }], real, true);
+                    Site::QuantRelu(q) => add("step", q.share.shape(channels), real, true),
+                    Site::Custom(custom) => {
+                        for (part, learned) in &custom.learned {
+                            add(part, learned.share.shape(channels), real, true);
+                        }
                     }
-                    Site::GridLif(_) => add("threshold", vec![channels], real, false),
+                    Site::GridLif(lif) => {
+                        add("threshold", vec![channels], real, false);
+                        if matches!(lif.adaptation, GridAdaptation::Threshold { .. }) {
+                            add("adaptation", vec![channels], real, false);
+                        }
+                    }
                     Site::GridQuantRelu { levels } => {
                         add("thresholds", vec![usize::from(*levels), channels], real, false);
                     }
@@ -276,7 +309,8 @@ fn check_weight(spec: &WeightSpec, tensor: &Tensor) -> Result<()> {
     let least = match part {
         "step" => Some((f64::MIN_POSITIVE, "positive values")),
         "running_var" => Some((0.0, "values of at least 0")),
-        "multiplier" | "threshold" => Some((1.0, "values of at least 1")),
+        "multiplier" | "threshold" if tensor.is_integer() => Some((1.0, "values of at least 1")),
+        "adaptation" if tensor.is_integer() => Some((0.0, "values of at least 0")),
         "weight" if tensor.dtype() == "i8" => Some((-f64::from(GRID_WEIGHT_MAX), "values of −127 to 127")),
         _ => None,
     };

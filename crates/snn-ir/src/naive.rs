@@ -2,11 +2,13 @@
 //! the third opinion beside libtorch and the event runtime. It evaluates what a code *means* (eq. 15, right column), not its micro-steps.
 
 use crate::error::{Error, Result};
-use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace, TIE};
+use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
 use crate::graph::{Conv, Node, Op, PoolKind};
 use crate::model::{Form, Model};
+use crate::naive_site::{Emitted, Memory, NaiveSite};
+use crate::neurons::Neurons;
 use crate::resolve::Resolved;
-use crate::site::{GridReset, Leak, Lif, Reset, Site};
+use crate::site::Site;
 use crate::weights;
 use ndarray::{Array2, ArrayD, IxDyn};
 use std::ops::{Add, Mul};
@@ -16,15 +18,30 @@ use std::ops::{Add, Mul};
 pub struct Naive<'m> {
     model: &'m Model,
     resolved: Resolved,
+    neurons: Neurons,
 }
 
 impl<'m> Naive<'m> {
     /// Validates the model.
     ///
     /// # Errors
-    /// It is not valid.
+    /// It is not valid, or has a user's own neuron (see [`Naive::with_neurons`]).
     pub fn new(model: &'m Model) -> Result<Self> {
-        Ok(Self { model, resolved: model.validate()? })
+        Self::with_neurons(model, &Neurons::default())
+    }
+
+    /// Validates a model that may have neurons of a user's own.
+    ///
+    /// # Errors
+    /// It is not valid, or a neuron is unknown or refuses its parameters; the message names node and neuron.
+    pub fn with_neurons(model: &'m Model, neurons: &Neurons) -> Result<Self> {
+        let naive = Self { model, resolved: model.validate()?, neurons: neurons.clone() };
+        if !matches!(model.form, Form::Grid { .. }) {
+            for node in &model.graph.nodes {
+                NaiveSite::<f64>::new(model, node, neurons)?;
+            }
+        }
+        Ok(naive)
     }
 }
 
@@ -37,11 +54,11 @@ impl Evaluate for Naive<'_> {
         input.check(&self.resolved.nodes[0].shape, self.model.time_steps)?;
         let (logits, sites) = match self.model.form {
             Form::Grid { .. } => {
-                let (sums, sites) = run::<i64>(self.model, &self.resolved, input, record)?;
+                let (sums, sites) = run::<i64>(self.model, &self.resolved, &self.neurons, input, record)?;
                 (Logits::Integer(sums), sites)
             }
             Form::Trained | Form::Events => {
-                let (sums, sites) = run::<f64>(self.model, &self.resolved, input, record)?;
+                let (sums, sites) = run::<f64>(self.model, &self.resolved, &self.neurons, input, record)?;
                 (Logits::Real(sums / self.model.time_steps as f64), sites)
             }
         };
@@ -50,22 +67,16 @@ impl Evaluate for Naive<'_> {
 }
 
 /// Arithmetic of the evaluator: what differs between the grid and the reals.
-trait Number: Copy + Default + PartialOrd + Add<Output = Self> + Mul<Output = Self> + 'static {
+pub(crate) trait Number:
+    Copy + Default + PartialOrd + Add<Output = Self> + Mul<Output = Self> + 'static
+{
     fn pixel(pixel: u8, mean: u8, std: f64) -> Self;
     fn part(model: &Model, node: &str, part: &str) -> Result<ArrayD<Self>>;
     fn divided(self, by: usize) -> Option<Self>;
     fn batch_norm(model: &Model, node: &str, eps: f64, c: usize, x: Self) -> Result<Self>;
-    /// One site at one macro-step and position: `(level, emitted value, tie)`; `membrane` is `None` at rest.
-    fn step(site: &SiteParameters<Self>, c: usize, current: Self, membrane: &mut Option<Self>) -> (i16, Self, bool);
+    /// One neuron of channel `c` at one macro-step.
+    fn step(site: &NaiveSite<'_, Self>, c: usize, current: Self, memory: &mut Memory<Self>) -> Result<Emitted<Self>>;
     fn values(output: Vec<Self>, shape: &[usize]) -> Result<ArrayD<f64>>;
-}
-
-/// A site with its weights at hand.
-struct SiteParameters<'m, A> {
-    site: &'m Site,
-    /// `leak`, `step`, `threshold` or `thresholds`, whichever the kind has.
-    weights: Option<ArrayD<A>>,
-    coded: bool,
 }
 
 impl Number for f64 {
@@ -87,53 +98,13 @@ impl Number for f64 {
         Ok(part("weight")? * (x - part("running_mean")?) / (part("running_var")? + eps).sqrt() + part("bias")?)
     }
 
-    fn step(site: &SiteParameters<Self>, c: usize, current: Self, membrane: &mut Option<Self>) -> (i16, Self, bool) {
-        match (site.site, &site.weights) {
-            (Site::Lif(lif), leak) => {
-                let u = charge(lif, leak.as_ref().map(|a| a[[0]]), current, *membrane);
-                let fires = u >= lif.threshold;
-                *membrane = Some(match lif.reset {
-                    Reset::Hard { potential } if fires => potential,
-                    Reset::Soft if fires => u - lif.threshold,
-                    Reset::Hard { .. } | Reset::Soft => u,
-                });
-                let tie = (u - lif.threshold).abs() <= TIE * lif.threshold.abs().max(1.0);
-                (i16::from(fires), f64::from(u8::from(fires)), tie)
-            }
-            (Site::QuantRelu(q), Some(steps)) => {
-                let s = steps[[if steps.len() == 1 { 0 } else { c }]];
-                let ratio = current / s + 0.5;
-                let level = ratio.floor().clamp(0.0, f64::from(q.levels));
-                let tie = (ratio - ratio.round()).abs() <= TIE && (0.0..=f64::from(q.levels) + 0.5).contains(&ratio);
-                #[expect(clippy::cast_possible_truncation, reason = "a level is a whole number of 0 to 255")]
-                let spikes = level as i16;
-                (spikes, if site.coded { level } else { s * level }, tie)
-            }
-            (Site::Relu, _) => (0, current.max(0.0), false),
-            (Site::QuantRelu(_) | Site::GridLif(_) | Site::GridQuantRelu { .. }, _) => {
-                unreachable!("Model::validate gives every real site its weights")
-            }
-        }
+    fn step(site: &NaiveSite<'_, Self>, c: usize, current: Self, memory: &mut Memory<Self>) -> Result<Emitted<Self>> {
+        site.step_real(c, current, memory)
     }
 
     fn values(output: Vec<Self>, shape: &[usize]) -> Result<ArrayD<f64>> {
         shaped(output, shape)
     }
-}
-
-/// Eq. 8, first line.
-fn charge(lif: &Lif, leak: Option<f64>, current: f64, membrane: Option<f64>) -> f64 {
-    let rest = match lif.reset {
-        Reset::Hard { potential } => potential,
-        Reset::Soft => 0.0,
-    };
-    let factor = match (lif.leak, leak) {
-        (Leak::Factor { factor }, _) => factor,
-        (Leak::Learned { .. }, Some(a)) => logistic(a),
-        (Leak::Learned { initial }, None) => initial,
-    };
-    let decayed = factor * (membrane.unwrap_or(rest) - rest);
-    rest + decayed + current
 }
 
 /// `1/(1 + e^(−a))`, the leak factor of PLIF (eq. 8).
@@ -161,27 +132,8 @@ impl Number for i64 {
         Err(Error::Refused { node: node.into(), reason: "batch norm does not exist on the grid".into() })
     }
 
-    /// Eq. 13.
-    fn step(site: &SiteParameters<Self>, c: usize, current: Self, membrane: &mut Option<Self>) -> (i16, Self, bool) {
-        let level: u8 = match (site.site, &site.weights) {
-            (Site::GridQuantRelu { levels }, Some(thresholds)) => {
-                (0..*levels).map(|d| u8::from(current >= thresholds[[usize::from(d), c]])).sum()
-            }
-            (Site::GridLif(lif), Some(threshold)) => {
-                let threshold = threshold[[c]] << lif.guard_bits;
-                let decayed = (membrane.unwrap_or(0) * i64::from(lif.leak_multiplier)) >> lif.leak_shift;
-                let u = (decayed + (current << lif.guard_bits)).clamp(-MEMBRANE_LIMIT, MEMBRANE_LIMIT);
-                let fires = u >= threshold;
-                *membrane = Some(match lif.reset {
-                    GridReset::Hard if fires => 0,
-                    GridReset::Soft if fires => u - threshold,
-                    GridReset::Hard | GridReset::Soft => u,
-                });
-                u8::from(fires)
-            }
-            _ => unreachable!("Model::validate admits only grid sites with their weights on the grid"),
-        };
-        (i16::from(level), i64::from(level), false)
+    fn step(site: &NaiveSite<'_, Self>, c: usize, current: Self, memory: &mut Memory<Self>) -> Result<Emitted<Self>> {
+        site.step_grid(c, current, memory)
     }
 
     fn values(output: Vec<Self>, shape: &[usize]) -> Result<ArrayD<f64>> {
@@ -203,13 +155,14 @@ struct Recording<A> {
 fn run<A: Number>(
     model: &Model,
     resolved: &Resolved,
+    neurons: &Neurons,
     input: &Input<'_>,
     record: Record,
 ) -> Result<(Array2<A>, Vec<SiteTrace>)> {
     let count = resolved.nodes.len();
     let classes = resolved.nodes[count - 1].shape[0];
-    let sites: Vec<Option<SiteParameters<'_, A>>> =
-        model.graph.nodes.iter().map(|node| site_parameters(model, node)).collect::<Result<_>>()?;
+    let sites: Vec<Option<NaiveSite<'_, A>>> =
+        model.graph.nodes.iter().map(|node| NaiveSite::new(model, node, neurons)).collect::<Result<_>>()?;
     let mut sums = Array2::default((input.batch(), classes));
     let steps = model.time_steps;
     let mut recordings: Vec<Recording<A>> = sites
@@ -219,9 +172,10 @@ fn run<A: Number>(
         .collect();
     for sample in 0..input.batch() {
         let mut values: Vec<Vec<A>> = vec![Vec::new(); count];
-        let neurons = |index: usize| resolved.nodes[index].shape.iter().product();
-        let mut membranes: Vec<Vec<Option<A>>> =
-            (0..count).map(|index| vec![None; if sites[index].is_some() { neurons(index) } else { 0 }]).collect();
+        let size = |index: usize| resolved.nodes[index].shape.iter().product();
+        let mut memories: Vec<Vec<Memory<A>>> = (0..count)
+            .map(|index| vec![Memory::default(); if sites[index].is_some() { size(index) } else { 0 }])
+            .collect();
         for t in 0..steps {
             for index in 0..count {
                 let (node, info) = (&model.graph.nodes[index], &resolved.nodes[index]);
@@ -234,8 +188,8 @@ fn run<A: Number>(
                     let recording = &mut recordings[index];
                     let mut emitted = Vec::with_capacity(current.len());
                     for (position, &x) in current.iter().enumerate() {
-                        let (level, value, tie) =
-                            A::step(site, position / (height * width), x, &mut membranes[index][position]);
+                        let channel = position / (height * width);
+                        let Emitted { level, value, tie } = A::step(site, channel, x, &mut memories[index][position])?;
                         recording.levels[t].push(level);
                         recording.values[t].push(value);
                         recording.ties += u64::from(tie);
@@ -270,19 +224,6 @@ fn run<A: Number>(
         Record::Sites => traces(model, resolved, input, recordings)?,
     };
     Ok((sums, traces))
-}
-
-fn site_parameters<'m, A: Number>(model: &'m Model, node: &'m Node) -> Result<Option<SiteParameters<'m, A>>> {
-    let Op::Activation { site, code } = &node.op else { return Ok(None) };
-    let part = match site {
-        Site::Lif(lif) if matches!(lif.leak, Leak::Learned { .. }) => Some("leak"),
-        Site::Lif(_) | Site::Relu => None,
-        Site::QuantRelu(_) => Some("step"),
-        Site::GridLif(_) => Some("threshold"),
-        Site::GridQuantRelu { .. } => Some("thresholds"),
-    };
-    let weights = part.map(|part| A::part(model, &node.name, part)).transpose()?;
-    Ok(Some(SiteParameters { site, weights, coded: code.is_some() }))
 }
 
 fn traces<A: Number>(

@@ -2,7 +2,7 @@
 
 use crate::graph::{Conv, Graph, Op, PoolKind, Window};
 use crate::model::{Form, Model, Preprocessing, weight_specs};
-use crate::site::{Leak, Lif, QuantRelu, Reset, Share, Site};
+use crate::site::{Adaptation, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold};
 use crate::weights::{Tensor, Weights};
 use ndarray::{ArrayD, IxDyn};
 use rand::seq::IndexedRandom;
@@ -18,10 +18,24 @@ pub enum Numbers {
     Dyadic,
 }
 
-/// Draws a trained model: convolutions with stride, groups, padding and dilation, batch norm, pooling of events and of currents, residual and membrane streams,
-/// concatenation, IF, LIF, PLIF and QuantRelu sites, T of 1 to 6, D of 1 to 15.
+/// Which sites a random model has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sites {
+    /// QuantRelu and binary LIF with a fixed threshold.
+    Basic,
+    /// Every kind of LIF site as well: ternary and integer spikes, no reset, learned and adaptive thresholds, synaptic currents.
+    All,
+}
+
+/// [`trained_with`] basic sites.
 pub fn trained(seed: u64, numbers: Numbers) -> Model {
-    let mut draw = Draw { random: ChaCha8Rng::seed_from_u64(seed), numbers, graph: Graph::default(), count: 0 };
+    trained_with(seed, numbers, Sites::Basic)
+}
+
+/// Draws a trained model: convolutions with stride, groups, padding and dilation, batch norm, pooling of events and of currents, residual and membrane streams,
+/// concatenation, IF, LIF, PLIF and QuantRelu sites (and others, if asked), T of 1 to 6, D of 1 to 15.
+pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
+    let mut draw = Draw { random: ChaCha8Rng::seed_from_u64(seed), numbers, sites, graph: Graph::default(), count: 0 };
     let channels = draw.random.random_range(1..=3);
     let (h, w) = (draw.random.random_range(4..=7), draw.random.random_range(4..=7));
     let shape = if draw.chance(0.15) { vec![channels, h * w] } else { vec![channels, h, w] };
@@ -62,6 +76,7 @@ pub fn pixels(model: &Model, batch: usize, seed: u64) -> ArrayD<u8> {
 struct Draw {
     random: ChaCha8Rng,
     numbers: Numbers,
+    sites: Sites,
     graph: Graph,
     count: usize,
 }
@@ -142,10 +157,48 @@ impl Draw {
                 1 => Reset::Hard { potential: self.choose(&[-0.5, 0.25]) },
                 _ => Reset::Hard { potential: 0.0 },
             };
-            Site::Lif(Lif { leak, reset, threshold: self.choose(&[0.5, 1.0, 2.0]), ..Lif::default() })
+            let threshold = Threshold::Fixed(self.choose(&[0.5, 1.0, 2.0]));
+            let lif = Lif { leak, threshold, reset, ..Lif::default() };
+            Site::Lif(match self.sites {
+                Sites::Basic => lif,
+                Sites::All => self.attributes(lif),
+            })
         };
         let name = self.name("site");
         self.graph.push(name, Op::Activation { site, code: None }, &[input])
+    }
+
+    /// Attributes beyond those of [`Sites::Basic`], some of them.
+    fn attributes(&mut self, mut lif: Lif) -> Lif {
+        let dyadic = self.numbers == Numbers::Dyadic;
+        lif.spike = match self.random.random_range(0..4) {
+            0 => Spike::Ternary,
+            1 => Spike::Integer { levels: self.random.random_range(1..=7) },
+            _ => Spike::Binary,
+        };
+        if lif.spike != Spike::Binary && matches!(lif.reset, Reset::Hard { .. }) {
+            lif.reset = Reset::Hard { potential: 0.0 };
+        }
+        if self.chance(0.2) {
+            lif.reset = Reset::None;
+        }
+        if self.chance(0.3) {
+            lif.threshold = Threshold::Learned {
+                initial: self.choose(&[0.5, 1.0, 2.0]),
+                share: self.choose(&[Share::Layer, Share::Channel]),
+            };
+        }
+        let factor = |draw: &mut Self| {
+            if dyadic { draw.choose(&[0.5, 0.25, 1.0]) } else { draw.random.random_range(0.0..1.0) }
+        };
+        if self.chance(0.3) {
+            lif.synapse = Synapse::Current { alpha: factor(self) };
+        }
+        if self.chance(0.3) && !matches!(lif.spike, Spike::Integer { .. }) {
+            let strength = if dyadic { self.choose(&[0.25, 0.5, 1.0]) } else { self.random.random_range(0.0..1.5) };
+            lif.adaptation = Adaptation::Threshold { decay: factor(self), strength };
+        }
+        lif
     }
 
     /// Convolution, norm, perhaps pooling of the current, site.
@@ -274,6 +327,9 @@ impl Draw {
             (Some(Op::Activation { site: Site::Lif(lif), .. }), "leak") => match lif.leak {
                 Leak::Factor { factor } | Leak::Learned { initial: factor } => (factor / (1.0 - factor)).ln(),
             },
+            (Some(Op::Activation { site: Site::Lif(lif), .. }), "threshold") => {
+                lif.threshold.initial() * if dyadic { 1.0 } else { self.random.random_range(0.7..1.5) }
+            }
             (_, "weight") if dyadic => eighth(&mut self.random) * 0.5,
             (_, _) if dyadic => eighth(&mut self.random),
             _ => self.random.random_range(-0.8..0.8),

@@ -1,8 +1,9 @@
 //! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter checks a graph again.
 
+use crate::check_site::check_site;
 use crate::error::{Error, Result};
 use crate::graph::{Conv, Graph, Node, Op, Window};
-use crate::site::{Leak, Reset, Site, Surrogate};
+use crate::site::Site;
 use std::collections::HashMap;
 
 /// The most nodes a graph may have; a limit for files from strangers.
@@ -255,7 +256,11 @@ fn check_attributes(node: &Node) -> Result<()> {
         Op::BatchNorm { eps } if !(eps.is_finite() && *eps > 0.0) => {
             return fail("eps", "positive", eps.to_string());
         }
-        Op::Activation { site, .. } => check_site(site, &fail)?,
+        Op::Activation { site, .. } => {
+            if let Some((field, expected, found)) = check_site(site) {
+                return fail(field, expected, found);
+            }
+        }
         Op::Input { .. }
         | Op::Linear { .. }
         | Op::Scale
@@ -265,58 +270,6 @@ fn check_attributes(node: &Node) -> Result<()> {
         | Op::Add
         | Op::Concat
         | Op::TimeMean => {}
-    }
-    Ok(())
-}
-
-fn check_site(site: &Site, fail: &dyn Fn(&'static str, &'static str, String) -> Result<()>) -> Result<()> {
-    match site {
-        Site::Lif(lif) => {
-            match lif.leak {
-                Leak::Factor { factor } if !(0.0..=1.0).contains(&factor) => {
-                    return fail("leak.factor", "in [0, 1]", factor.to_string());
-                }
-                Leak::Learned { initial } if !(initial > 0.0 && initial < 1.0) => {
-                    return fail("leak.initial", "in (0, 1)", initial.to_string());
-                }
-                Leak::Factor { .. } | Leak::Learned { .. } => {}
-            }
-            let potential = match lif.reset {
-                Reset::Hard { potential } => potential,
-                Reset::Soft => 0.0,
-            };
-            if !potential.is_finite() {
-                return fail("reset.potential", "finite", potential.to_string());
-            }
-            if !(lif.threshold.is_finite() && lif.threshold > potential) {
-                return fail("threshold", "finite and above the reset potential", lif.threshold.to_string());
-            }
-            let width = match lif.surrogate {
-                Surrogate::Atan { alpha } => alpha,
-                Surrogate::Rectangle { width } | Surrogate::Triangle { width } => width,
-            };
-            if !(width.is_finite() && width > 0.0) {
-                return fail("surrogate", "of positive width or sharpness", width.to_string());
-            }
-        }
-        Site::QuantRelu(q) => {
-            if q.levels == 0 {
-                return fail("levels", "1 to 255", q.levels.to_string());
-            }
-            if !(q.step.is_finite() && q.step > 0.0) {
-                return fail("step", "positive", q.step.to_string());
-            }
-        }
-        Site::GridLif(lif) => {
-            if lif.leak_shift > 16 || lif.leak_multiplier > 1 << lif.leak_shift {
-                return fail("leak", "k/2^m with m ≤ 16 and k ≤ 2^m", format!("{lif:?}"));
-            }
-            if lif.guard_bits > 16 {
-                return fail("guard_bits", "at most 16", lif.guard_bits.to_string());
-            }
-        }
-        Site::GridQuantRelu { levels: 0 } => return fail("levels", "1 to 255", "0".into()),
-        Site::Relu | Site::GridQuantRelu { .. } => {}
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Op, PoolKind};
 use crate::model::{Form, Model};
 use crate::resolve::Resolved;
-use crate::site::{Code, Site};
+use crate::site::{Code, Spike};
 use ndarray::{ArrayD, Axis};
 
 /// What an edge of a converted graph carries (`docs/semantics.md`, section 7).
@@ -72,23 +72,18 @@ impl Streams {
                     if kinds[0] != Kind::Current {
                         return Err(refuse("a site reads a current; put a synapse before it"));
                     }
-                    let expected = match site {
-                        Site::Lif(_) | Site::GridLif(_) if *code != Some(Code::Binary) => {
-                            "a LIF site has the code binary"
-                        }
-                        Site::Relu if *code != Some(Code::Graded) => "an unquantised ReLU can only be sent graded",
-                        Site::QuantRelu(_) | Site::GridQuantRelu { .. }
-                            if matches!(code, None | Some(Code::Binary)) =>
-                        {
-                            "a QuantRelu site has the code unary, bit_plane or graded"
-                        }
-                        Site::Lif(_)
-                        | Site::GridLif(_)
-                        | Site::Relu
-                        | Site::QuantRelu(_)
-                        | Site::GridQuantRelu { .. } => "",
+                    let (fits, expected) = match (site.spike(), *code) {
+                        (None, code) => (code == Some(Code::Graded), "an unquantised ReLU can only be sent graded"),
+                        (Some(spike), code) => (
+                            code.is_some_and(|code| code.carries(spike)),
+                            match spike {
+                                Spike::Binary => "a site of binary spikes has the code binary",
+                                Spike::Ternary => "a site of ternary spikes has the code ternary",
+                                Spike::Integer { .. } => "a site of levels has the code unary, bit_plane or graded",
+                            },
+                        ),
                     };
-                    if !expected.is_empty() {
+                    if !fits {
                         return Err(refuse(expected));
                     }
                     (Kind::Events, vec![site.levels().map_or(f64::INFINITY, f64::from); channels])

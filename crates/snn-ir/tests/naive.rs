@@ -315,7 +315,7 @@ fn lif_equals_its_unrolled_sum() {
         let potential = if soft { 0.0 } else { [0.0, -0.5, 0.25][random.random_range(0..3)] };
         let reset = if soft { Reset::Soft } else { Reset::Hard { potential } };
         let factor: f64 = [0.5, 0.25, 1.0, 0.0][random.random_range(0..4)];
-        let neuron = Lif { leak: Leak::Factor { factor }, reset, threshold: 1.0, ..Lif::default() };
+        let neuron = Lif { leak: Leak::Factor { factor }, reset, threshold: 1.0.into(), ..Lif::default() };
         let (found, _) = spikes(neuron, &pixels);
 
         let mut expected: Vec<i16> = Vec::new();
@@ -416,7 +416,7 @@ fn grid_lif(
     multiplier: i32,
     pixels: &[u8],
 ) -> Vec<i16> {
-    let lif = GridLif { leak_multiplier: leak.0, leak_shift: leak.1, guard_bits, reset };
+    let lif = GridLif::new(leak.0, leak.1, guard_bits, reset);
     grid_site(Site::GridLif(lif), Code::Binary, multiplier, pixels, [("site.threshold", int(&[1], &[threshold]))])
 }
 
@@ -467,7 +467,7 @@ fn grid_lif_equals_a_second_formulation() {
         let shift = random.random_range(0..=16_u8);
         let leak = (random.random_range(0..=1_u32 << shift), shift);
         let guard_bits = random.random_range(0..=16);
-        let reset = [GridReset::Hard, GridReset::Soft][random.random_range(0..2)];
+        let reset = [GridReset::Hard, GridReset::Soft, GridReset::None][random.random_range(0..3)];
         let multiplier = 1 << random.random_range(0..=23);
         let threshold = random.random_range(1..=100 * multiplier.min(1 << 20));
         let pixels: Vec<u8> = (0..random.random_range(1..=10)).map(|_| random.random()).collect();
@@ -482,7 +482,7 @@ fn grid_lif_equals_a_second_formulation() {
                 u = ((u * i128::from(leak.0)).div_euclid(1 << leak.1) + current * one).max(-limit).min(limit);
                 let fires = u >= i128::from(threshold) * one;
                 u = match (fires, reset) {
-                    (false, _) => u,
+                    (false, _) | (true, GridReset::None) => u,
                     (true, GridReset::Hard) => 0,
                     (true, GridReset::Soft) => u - i128::from(threshold) * one,
                 };

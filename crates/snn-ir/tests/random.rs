@@ -1,7 +1,7 @@
 //! Random models are valid, and the naive evaluator runs every one of them.
 
 use snn_ir::naive::Naive;
-use snn_ir::random::{Numbers, pixels, trained};
+use snn_ir::random::{Numbers, Sites, pixels, trained, trained_with};
 use snn_ir::{Evaluate, Input, Record};
 
 #[test]
@@ -9,8 +9,13 @@ fn every_random_model_validates_and_runs() {
     let mut ties = 0;
     let mut active = 0;
     for seed in 0..400 {
-        for numbers in [Numbers::Real, Numbers::Dyadic] {
-            let model = trained(seed, numbers);
+        for (numbers, sites) in [
+            (Numbers::Real, Sites::Basic),
+            (Numbers::Dyadic, Sites::Basic),
+            (Numbers::Real, Sites::All),
+            (Numbers::Dyadic, Sites::All),
+        ] {
+            let model = trained_with(seed, numbers, sites);
             model.validate().unwrap_or_else(|e| panic!("seed {seed} {numbers:?}: {e}\n{:#?}", model.graph));
             let pixels = pixels(&model, 1, seed);
             let result = Naive::new(&model).unwrap().evaluate(&Input::Static(pixels.view()), Record::Sites).unwrap();
@@ -22,4 +27,16 @@ fn every_random_model_validates_and_runs() {
     }
     assert!(ties > 1000, "dyadic models must meet thresholds exactly, found {ties} ties");
     assert!(active > 1000);
+}
+
+#[test]
+fn every_kind_of_site_is_drawn() {
+    let mut labels = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        assert_eq!(trained(seed, Numbers::Real), trained_with(seed, Numbers::Real, Sites::Basic));
+        let model = trained_with(seed, Numbers::Real, Sites::All);
+        labels.extend(model.graph.sites().unwrap().iter().map(|info| info.site.label()));
+    }
+    let expected = ["adaptive_lif", "current_lif", "if", "integer_lif", "lif", "plif", "quant_relu", "ternary_lif"];
+    assert!(labels.iter().eq(expected.iter()), "{labels:?}");
 }

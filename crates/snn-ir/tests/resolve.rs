@@ -5,7 +5,9 @@ mod tiny;
 use snn_ir::model::weight_specs;
 use snn_ir::models::{ResNet, SmallNet};
 use snn_ir::site::{DEFAULT_LEAK, DEFAULT_THRESHOLD};
-use snn_ir::{Code, Conv, Form, Graph, Leak, Lif, Op, PoolKind, QuantRelu, Reset, Site, Window, resolve::chw};
+use snn_ir::{
+    Code, Conv, Form, Graph, Leak, Lif, Op, PoolKind, QuantRelu, Reset, Site, Threshold, Window, resolve::chw,
+};
 use std::panic::catch_unwind;
 use tiny::{chain, site};
 
@@ -205,7 +207,7 @@ fn resnet_20_is_what_its_paper_says() {
         panic!("a LIF site")
     };
     assert_eq!(lif.leak, Leak::Factor { factor: DEFAULT_LEAK });
-    assert_eq!(lif.threshold.to_bits(), DEFAULT_THRESHOLD.to_bits());
+    assert_eq!(lif.threshold, Threshold::Fixed(DEFAULT_THRESHOLD));
     assert_eq!(lif.reset, Reset::Hard { potential: 0.0 });
 }
 

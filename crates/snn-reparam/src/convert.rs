@@ -4,7 +4,9 @@ use crate::error::{Error, Result};
 use crate::plan::{Action, Plan};
 use crate::{average, distribute, fold, merge};
 use serde::{Deserialize, Serialize};
-use snn_ir::{Code, Form, Leak, Model, Op, Site, Tensor, naive::logistic, streams::Kind, weights};
+use snn_ir::{
+    Code, Form, Leak, Lif, Model, Op, Reset, Site, Tensor, Threshold, naive::logistic, streams::Kind, weights,
+};
 use std::collections::{BTreeMap, HashMap};
 
 /// Which code each ReLU site gets; LIF sites are binary.
@@ -86,6 +88,11 @@ fn sites(model: &mut Model, codes: &CodeChoice, plan: &mut Plan) -> Result<()> {
         let Op::Activation { site, code } = &mut node.op else { continue };
         let wanted = codes.sites.get(&node.name).copied().unwrap_or(codes.default);
         let chosen = match site {
+            Site::Lif(lif) if newer_than_conversion(lif) => {
+                let reason = "conversion knows binary LIF sites with a fixed threshold, a hard or soft reset, no synaptic current and no adaptation only";
+                plan.note(&node.name, label, Action::Refused, reason);
+                Code::Binary
+            }
             Site::Lif(lif) => {
                 if matches!(lif.leak, Leak::Learned { .. }) {
                     let leak = weights::real(&model.weights, &node.name, "leak")?;
@@ -125,6 +132,11 @@ fn sites(model: &mut Model, codes: &CodeChoice, plan: &mut Plan) -> Result<()> {
                 );
                 Code::Graded
             }
+            Site::Custom(custom) => {
+                let reason = format!("conversion does not know the neuron `{}`", custom.name);
+                plan.note(&node.name, label, Action::Refused, reason);
+                Code::Binary
+            }
             Site::GridLif(_) | Site::GridQuantRelu { .. } => {
                 plan.note(&node.name, label, Action::Refused, "a grid site in a trained model");
                 Code::Graded
@@ -133,6 +145,16 @@ fn sites(model: &mut Model, codes: &CodeChoice, plan: &mut Plan) -> Result<()> {
         *code = Some(chosen);
     }
     Ok(())
+}
+
+/// Whether a LIF site has an attribute that no pass handles.
+pub(crate) fn newer_than_conversion(lif: &Lif) -> bool {
+    let basic = Lif::default();
+    lif.spike != basic.spike
+        || lif.synapse != basic.synapse
+        || lif.adaptation != basic.adaptation
+        || lif.reset == Reset::None
+        || matches!(lif.threshold, Threshold::Learned { .. })
 }
 
 /// A stream is of one kind: pixels, events and currents do not travel together.

@@ -1,6 +1,7 @@
 //! The last pass: every quantity an integer, by the rules of `ARCHITECTURE.md` ("The grid") and the equations 12 and 13.
 
 use crate::convert::Conversion;
+use crate::convert::newer_than_conversion;
 use crate::error::{Error, Result};
 use crate::fold::channels;
 use crate::plan::{Action, Plan};
@@ -160,7 +161,7 @@ fn units(model: &Model, resolved: &Resolved, streams: &Streams, classes: &mut Ch
                             threshold(lif)
                         }
                         Site::QuantRelu(q) => (f64::from(q.levels) - 0.5) * step(model, &node.name, c)?,
-                        Site::Relu | Site::GridLif(_) | Site::GridQuantRelu { .. } => 0.0,
+                        Site::Relu | Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => 0.0,
                     };
                     demand.floor = demand.floor.max(top / FINEST);
                 }
@@ -186,8 +187,8 @@ fn unit(demand: &Demand) -> f64 {
 /// A hard reset to `v_r` moves into the threshold: eq. 8 depends on `u − v_r` and `θ − v_r` only.
 fn threshold(lif: &Lif) -> f64 {
     match lif.reset {
-        Reset::Hard { potential } => lif.threshold - potential,
-        Reset::Soft => lif.threshold,
+        Reset::Hard { potential } => lif.threshold.initial() - potential,
+        Reset::Soft | Reset::None => lif.threshold.initial(),
     }
 }
 
@@ -249,13 +250,17 @@ fn site(
     plan: &mut Plan,
 ) -> Result<Site> {
     match site {
+        Site::Lif(lif) if newer_than_conversion(lif) => {
+            Err(IrError::Refused { node: name.into(), reason: "the grid does not know this kind of LIF site".into() }
+                .into())
+        }
         Site::Lif(lif) => {
             let factor = match lif.leak {
                 Leak::Factor { factor } | Leak::Learned { initial: factor } => factor,
             };
             let (multiplier, shift) = leak(factor, options.leak_bits);
             let threshold = unit.mapv(|unit| match lif.reset {
-                Reset::Hard { .. } => ceil(threshold(lif) / unit),
+                Reset::Hard { .. } | Reset::None => ceil(threshold(lif) / unit),
                 Reset::Soft => (threshold(lif) / unit).round(),
             });
             let threshold = threshold.mapv(|t| t.max(1.0));
@@ -276,13 +281,9 @@ fn site(
             let reset = match lif.reset {
                 Reset::Hard { .. } => GridReset::Hard,
                 Reset::Soft => GridReset::Soft,
+                Reset::None => GridReset::None,
             };
-            Ok(Site::GridLif(GridLif {
-                leak_multiplier: multiplier,
-                leak_shift: shift,
-                guard_bits: options.guard_bits,
-                reset,
-            }))
+            Ok(Site::GridLif(GridLif::new(multiplier, shift, options.guard_bits, reset)))
         }
         Site::QuantRelu(q) => {
             let mut thresholds = ArrayD::<f64>::zeros(vec![usize::from(q.levels), unit.len()]);
@@ -296,7 +297,7 @@ fn site(
             plan.note(name, "grid", Action::Converted, format!("{} integer thresholds a channel", q.levels));
             Ok(Site::GridQuantRelu { levels: q.levels })
         }
-        Site::Relu | Site::GridLif(_) | Site::GridQuantRelu { .. } => {
+        Site::Relu | Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => {
             Err(IrError::Refused { node: name.into(), reason: "not a site of the form events".into() }.into())
         }
     }

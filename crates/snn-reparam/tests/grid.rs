@@ -63,7 +63,7 @@ fn quant(levels: u8, step: f64) -> Site {
 }
 
 fn lif(threshold: f64, reset: Reset, factor: f64) -> Site {
-    Site::Lif(Lif { threshold, reset, leak: Leak::Factor { factor }, ..Lif::default() })
+    Site::Lif(Lif { threshold: threshold.into(), reset, leak: Leak::Factor { factor }, ..Lif::default() })
 }
 
 const HARD: Reset = Reset::Hard { potential: 0.0 };
@@ -205,7 +205,7 @@ fn soft_and_hard_resets_stay_what_they_are() {
         let Op::Activation { site: Site::GridLif(lif), code } = &model.graph.node("site").unwrap().op else {
             panic!("LIF")
         };
-        let expected = GridLif { leak_multiplier: 1, leak_shift: 1, guard_bits: 8, reset: expected };
+        let expected = GridLif::new(1, 1, 8, expected);
         assert_eq!((*lif, *code), (expected, Some(Code::Binary)));
     }
 }

@@ -421,7 +421,7 @@ fn every_plif_gets_its_own_leak() {
 fn resets_to_a_potential_and_soft_resets() {
     for reset in [Reset::Hard { potential: -0.5 }, Reset::Hard { potential: 0.25 }, Reset::Soft] {
         exact(&network(|graph| {
-            let neuron = |threshold| act(Site::Lif(Lif { reset, threshold, ..Lif::default() }));
+            let neuron = |threshold: f64| act(Site::Lif(Lif { reset, threshold: threshold.into(), ..Lif::default() }));
             graph.push("c1", conv(3, 3), &["image"]);
             graph.push("a", neuron(1.0), &["c1"]);
             graph.push("c2", conv(3, 3), &["a"]);

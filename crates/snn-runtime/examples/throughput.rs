@@ -58,7 +58,7 @@ fn main() -> Result<()> {
 /// The ResNet of `snn_ir::models`, rewritten by hand as conversion would, with random weights.
 fn resnet20(sites: &str) -> Result<Model> {
     let site = |code| Op::Activation { site: Site::GridQuantRelu { levels: LEVELS }, code: Some(code) };
-    let lif = GridLif { leak_multiplier: 1, leak_shift: 1, guard_bits: 8, reset: GridReset::Hard };
+    let lif = GridLif::new(1, 1, 8, GridReset::Hard);
     let (site, time_steps) = match sites {
         "bitplane" => (site(Code::BitPlane), 1),
         "graded" => (site(Code::Graded), 1),

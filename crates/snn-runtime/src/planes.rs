@@ -83,7 +83,7 @@ fn filter<A: Arithmetic>(levels: &List<A>, segments: &[Segment], at: Moment, pla
             }
             match segment.code {
                 // Payloads and counts pass as they are; a payload may be a real number.
-                Code::Graded | Code::Binary => {
+                Code::Graded | Code::Binary | Code::Ternary => {
                     if at.remaining == 0 {
                         plane.push(channel, value);
                     }

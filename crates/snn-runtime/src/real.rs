@@ -82,22 +82,33 @@ impl<A: Real> SiteKernel<A> for RealSite<A> {
         let refuse = |reason: &str| Err(Error::Refused { node: node.into(), reason: reason.into() });
         match site {
             Site::Lif(lif) => {
+                let basic = snn_ir::Lif::default();
+                if lif.spike != basic.spike || lif.synapse != basic.synapse || lif.adaptation != basic.adaptation {
+                    return refuse(
+                        "the event runtime knows binary LIF sites without synaptic current or adaptation only",
+                    );
+                }
+                let snn_ir::Threshold::Fixed(threshold) = lif.threshold else {
+                    return refuse("the event runtime knows fixed thresholds only");
+                };
                 let Leak::Factor { factor } = lif.leak else {
                     return refuse("a learned leak becomes a fixed one in conversion");
                 };
                 let factor = A::rounded(factor, node, "leak")?;
-                let threshold = A::rounded(lif.threshold, node, "threshold")?;
-                Ok(match lif.reset {
+                let threshold = A::rounded(threshold, node, "threshold")?;
+                match lif.reset {
                     Reset::Hard { potential } => {
-                        Self::Hard { factor, threshold, potential: A::rounded(potential, node, "potential")? }
+                        Ok(Self::Hard { factor, threshold, potential: A::rounded(potential, node, "potential")? })
                     }
-                    Reset::Soft => Self::Soft { factor, threshold },
-                })
+                    Reset::Soft => Ok(Self::Soft { factor, threshold }),
+                    Reset::None => refuse("the event runtime knows hard and soft resets only"),
+                }
             }
             Site::Relu => Ok(Self::Relu),
             Site::QuantRelu(q) => {
                 Ok(Self::QuantRelu { levels: A::from(q.levels), steps: A::part(model, node, "step")? })
             }
+            Site::Custom(_) => refuse("the event runtime knows no neurons of a user's own"),
             Site::GridLif(_) | Site::GridQuantRelu { .. } => refuse("a site of the grid stands off it"),
         }
     }

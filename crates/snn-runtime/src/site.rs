@@ -3,7 +3,7 @@
 use crate::arithmetic::Arithmetic;
 use snn_ir::model::Model;
 use snn_ir::site::GridReset;
-use snn_ir::{Error, Result, Site};
+use snn_ir::{Error, GridLif, Result, Site};
 
 /// A site ready to run on rows of channels.
 pub(crate) trait SiteKernel<A>: Sized + std::fmt::Debug + Send + Sync {
@@ -28,6 +28,12 @@ pub(crate) enum GridSite {
 impl SiteKernel<i32> for GridSite {
     fn compile(model: &Model, node: &str, site: &Site) -> Result<Self> {
         match site {
+            Site::GridLif(lif)
+                if *lif != GridLif::new(lif.leak_multiplier, lif.leak_shift, lif.guard_bits, lif.reset) =>
+            {
+                let reason = "the event runtime knows binary LIF sites without synaptic current or adaptation only";
+                Err(Error::Refused { node: node.into(), reason: reason.into() })
+            }
             Site::GridLif(lif) => Ok(Self::Lif {
                 leak_multiplier: i64::from(lif.leak_multiplier),
                 leak_shift: lif.leak_shift,
@@ -36,7 +42,7 @@ impl SiteKernel<i32> for GridSite {
                 thresholds: i32::part(model, node, "threshold")?,
             }),
             Site::GridQuantRelu { .. } => Ok(Self::QuantRelu { thresholds: i32::part(model, node, "thresholds")? }),
-            Site::Lif(_) | Site::Relu | Site::QuantRelu(_) => {
+            Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => {
                 Err(Error::Refused { node: node.into(), reason: "a site of the reals stands on the grid".into() })
             }
         }
@@ -58,7 +64,7 @@ impl SiteKernel<i32> for GridSite {
                     let after = match reset {
                         GridReset::Hard if fires => 0,
                         GridReset::Soft if fires => u - threshold,
-                        GridReset::Hard | GridReset::Soft => u,
+                        GridReset::Hard | GridReset::Soft | GridReset::None => u,
                     };
                     #[expect(
                         clippy::cast_possible_truncation,

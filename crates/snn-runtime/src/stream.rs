@@ -40,7 +40,7 @@ impl Segment {
     pub(crate) fn class(&self) -> Class {
         match self.code {
             Code::BitPlane => Class::Horner,
-            Code::Binary | Code::Unary => Class::Counted,
+            Code::Binary | Code::Ternary | Code::Unary => Class::Counted,
             Code::Graded => Class::Graded,
         }
     }
@@ -52,7 +52,8 @@ impl Segment {
     /// Eq. 15: what level `q` puts on the plane that `remaining` micro-steps follow. Counting from the end aligns streams of different length.
     pub(crate) fn entry(&self, q: u32, remaining: u32) -> u32 {
         match self.code {
-            Code::Binary | Code::Graded => {
+            // Ternary sites are refused when a model is compiled.
+            Code::Binary | Code::Ternary | Code::Graded => {
                 if remaining == 0 {
                     q
                 } else {
@@ -69,7 +70,7 @@ impl Segment {
         u64::from(match self.code {
             Code::Unary => q,
             Code::BitPlane => q.count_ones(),
-            Code::Binary | Code::Graded => u32::from(q > 0),
+            Code::Binary | Code::Ternary | Code::Graded => u32::from(q > 0),
         })
     }
 }

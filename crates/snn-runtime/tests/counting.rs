@@ -204,7 +204,7 @@ fn max_pooling_precedes_planes_and_counts_comparisons() {
 
 #[test]
 fn the_time_invariant_prefix_counts_once_and_neurons_count_every_macro_step() {
-    let lif = GridLif { leak_multiplier: 1, leak_shift: 0, guard_bits: 0, reset: GridReset::Soft };
+    let lif = GridLif::new(1, 0, 0, GridReset::Soft);
     let model = Net::new(&[2])
         .linear("stem", 2, 3)
         .levels("once", 2, 3, Code::Unary)

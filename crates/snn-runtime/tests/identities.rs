@@ -58,7 +58,9 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
                     let position = index % (height * width);
                     let fan_out = fan_out(&conv, [position / width, position % width], [height, width]);
                     match code {
-                        Code::Unary | Code::Binary => expected.additions += u64::from(q.unsigned_abs()) * fan_out,
+                        Code::Unary | Code::Binary | Code::Ternary => {
+                            expected.additions += u64::from(q.unsigned_abs()) * fan_out;
+                        }
                         Code::BitPlane => expected.additions += u64::from(q.count_ones()) * fan_out,
                         Code::Graded => expected.multiplications += u64::from(q != 0) * fan_out,
                     }
@@ -74,7 +76,7 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
                 let events: u64 = levels
                     .iter()
                     .map(|&q| match code {
-                        Code::Unary | Code::Binary => u64::from(q.unsigned_abs()),
+                        Code::Unary | Code::Binary | Code::Ternary => u64::from(q.unsigned_abs()),
                         Code::BitPlane => u64::from(q.count_ones()),
                         Code::Graded => u64::from(q != 0),
                     })

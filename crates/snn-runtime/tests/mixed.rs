@@ -42,7 +42,7 @@ fn mixed(sites: [(Code, u8); 3], join: impl Fn(&mut Graph, [&str; 4]) -> String)
         let thresholds = Array2::from_shape_fn((usize::from(levels), 2), |(d, c)| (d + c) as i32);
         weights.insert(format!("{name}.thresholds"), thresholds.into());
     }
-    let lif = GridLif { leak_multiplier: 3, leak_shift: 2, guard_bits: 2, reset: GridReset::Soft };
+    let lif = GridLif::new(3, 2, 2, GridReset::Soft);
     graph.push("lif", Op::Activation { site: Site::GridLif(lif), code: Some(Code::Binary) }, &["stem"]);
     weights.insert("lif.threshold".into(), Array1::from_elem(2, 3_i32).into());
     let last = join(&mut graph, ["site0", "site1", "site2", "lif"]);

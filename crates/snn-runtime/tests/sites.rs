@@ -39,7 +39,7 @@ fn spikes(lif: GridLif, current: i32, threshold: i32, time_steps: usize) -> Vec<
 
 #[test]
 fn a_neuron_fires_at_its_threshold() {
-    let lif = GridLif { leak_multiplier: 1, leak_shift: 1, guard_bits: 4, reset: GridReset::Hard };
+    let lif = GridLif::new(1, 1, 4, GridReset::Hard);
     assert_eq!(spikes(lif, 4, 4, 3), [1, 1, 1]);
     // 4, 6, 7, 7.5: with the guard bits 7 is reached, at the third step.
     assert_eq!(spikes(lif, 4, 7, 4), [0, 0, 1, 0]);
@@ -48,7 +48,7 @@ fn a_neuron_fires_at_its_threshold() {
 
 #[test]
 fn membranes_saturate_before_they_decide() {
-    let lif = |guard_bits, reset| GridLif { leak_multiplier: 1, leak_shift: 0, guard_bits, reset };
+    let lif = |guard_bits, reset| GridLif::new(1, 0, guard_bits, reset);
     // θ·2^f is above the limit of 2³⁰: no current makes the neuron fire.
     assert_eq!(spikes(lif(16, GridReset::Hard), 1 << 20, 1 << 15, 3), [0, 0, 0]);
     assert_eq!(spikes(lif(16, GridReset::Hard), 1 << 20, 1 << 14, 3), [1, 1, 1]);

@@ -50,7 +50,7 @@ pub fn finetune(
     check(config, model, &data)?;
     let placement = placement(config, model)?;
     set_threads(config.threads);
-    let network = GridNetwork::with_surrogate(model, options.device, config.neuron.surrogate)?;
+    let network = GridNetwork::with_surrogate(model, options.device, &config.neuron.surrogate)?;
     let mut trainee = OnGrid { network, graph: model.graph.clone(), device: options.device };
     let folder = RunFolder::begin(folder, config, options.start)?;
     folder.keep_base(model)?;

@@ -104,7 +104,7 @@ pub fn grid_model(seed: u64, time_steps: usize) -> Model {
     };
     let quant = |levels| Op::Activation { site: Site::GridQuantRelu { levels }, code: Some(Code::Unary) };
     let lif = |k, m, f, reset| {
-        let site = GridLif { leak_multiplier: k, leak_shift: m, guard_bits: f, reset };
+        let site = GridLif::new(k, m, f, reset);
         Op::Activation { site: Site::GridLif(site), code: Some(Code::Binary) }
     };
     let pool = |pool, kernel, stride, padding| Op::Pool {

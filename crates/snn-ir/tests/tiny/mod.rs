@@ -130,7 +130,7 @@ pub(crate) fn events_model() -> Model {
 
 /// The same on the grid.
 pub(crate) fn grid_model() -> Model {
-    let lif = GridLif { leak_multiplier: 1, leak_shift: 1, guard_bits: 4, reset: GridReset::Hard };
+    let lif = GridLif::new(1, 1, 4, GridReset::Hard);
     let graph = chain(
         &[1, 3, 3],
         vec![

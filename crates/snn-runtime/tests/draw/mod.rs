@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::Model;
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
-use snn_ir::site::{Code, GridLif, GridReset, Leak, Lif, QuantRelu, Reset, ResetGradient, Share, Site, Surrogate};
+use snn_ir::site::{Code, GridLif, GridReset, Leak, Lif, QuantRelu, Reset, Share, Site};
 use snn_ir::streams::Kind;
 
 /// What numbers a model has.
@@ -197,12 +197,12 @@ impl Draw {
             return (Site::GridQuantRelu { levels: self.random.random_range(1..=15) }, self.code());
         }
         let leak_shift = self.random.random_range(0..=4);
-        let lif = GridLif {
-            leak_multiplier: self.random.random_range(0..=1 << leak_shift),
+        let lif = GridLif::new(
+            self.random.random_range(0..=1 << leak_shift),
             leak_shift,
-            guard_bits: self.choose(&[0, 1, 3, 8, 16]),
-            reset: self.choose(&[GridReset::Hard, GridReset::Soft]),
-        };
+            self.choose(&[0, 1, 3, 8, 16]),
+            self.choose(&[GridReset::Hard, GridReset::Soft]),
+        );
         (Site::GridLif(lif), Code::Binary)
     }
 
@@ -218,10 +218,9 @@ impl Draw {
                 let potential = self.choose(&[0.0, 0.0, -0.5, 0.25]);
                 let lif = Lif {
                     leak: Leak::Factor { factor: self.choose(&[1.0, 0.5, 0.75, 0.0]) },
-                    threshold: self.choose(&[0.5, 1.0, 2.0]),
+                    threshold: self.choose(&[0.5, 1.0, 2.0]).into(),
                     reset: self.choose(&[Reset::Hard { potential }, Reset::Soft]),
-                    reset_gradient: ResetGradient::Detached,
-                    surrogate: Surrogate::default(),
+                    ..Lif::default()
                 };
                 (Site::Lif(lif), Code::Binary)
             }

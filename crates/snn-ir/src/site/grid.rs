@@ -1,0 +1,90 @@
+//! LIF on the grid (eq. 13).
+
+use super::Spike;
+use super::lif::is_default;
+use crate::strict::no_fields;
+use serde::{Deserialize, Serialize};
+
+/// LIF on the grid (eq. 13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GridLif {
+    /// k of the leak k/2^m, 0 to 2^m.
+    pub leak_multiplier: u32,
+    /// m of the leak k/2^m, at most 16.
+    pub leak_shift: u8,
+    /// f: fractional bits of the membrane, at most 16.
+    pub guard_bits: u8,
+    /// Hard (to 0), soft or none.
+    pub reset: GridReset,
+    /// Which levels it emits.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub spike: Spike,
+    /// What its input goes through before the membrane.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub synapse: GridSynapse,
+    /// What its spikes do to its threshold; the jump is the weight `<node>.adaptation`, i32 `[C]`, in units of the membrane.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub adaptation: GridAdaptation,
+}
+
+impl GridLif {
+    /// Binary spikes, no synaptic current, no adaptation; leak k/2^m, f guard bits.
+    pub fn new(leak_multiplier: u32, leak_shift: u8, guard_bits: u8, reset: GridReset) -> Self {
+        Self {
+            leak_multiplier,
+            leak_shift,
+            guard_bits,
+            reset,
+            spike: Spike::default(),
+            synapse: GridSynapse::default(),
+            adaptation: GridAdaptation::default(),
+        }
+    }
+}
+
+/// Reset on the grid; a hard reset goes to 0, since other potentials have been moved into the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GridReset {
+    /// To zero.
+    Hard,
+    /// The threshold is subtracted, times the level.
+    Soft,
+    /// Nothing: the membrane keeps integrating.
+    None,
+}
+
+/// Synaptic current on the grid, with the guard bits of the membrane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum GridSynapse {
+    /// None.
+    #[default]
+    #[serde(deserialize_with = "no_fields")]
+    Instant,
+    /// `i[t] = sat(⌊i[t−1]·k/2^m⌋ + J[t]·2^f)`.
+    Current {
+        /// k, 0 to 2^m.
+        multiplier: u32,
+        /// m, at most 16.
+        shift: u8,
+    },
+}
+
+/// Adaptive threshold on the grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum GridAdaptation {
+    /// None.
+    #[default]
+    #[serde(deserialize_with = "no_fields")]
+    None,
+    /// `b[t] = sat(⌊b[t−1]·k/2^m⌋ + B·|o[t−1]|)`, threshold `θ·2^f + b[t]`.
+    Threshold {
+        /// k, 0 to 2^m.
+        multiplier: u32,
+        /// m, at most 16.
+        shift: u8,
+    },
+}
