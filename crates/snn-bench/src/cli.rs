@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use snn_data::DatasetName;
 use snn_train::{Options, Start};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Spiking neural networks by hybrid conversion: train, convert without loss, prove it, run on events.
@@ -186,6 +187,10 @@ pub(crate) struct Finetune {
     pub(crate) learning_rate: f64,
 }
 
+/// Decisions of one site that 8-bit rounding may change by default, in percent: several times what trained networks show, far below what a wrong threshold or
+/// unit does to its site.
+pub(crate) const MAX_FLIPS: f64 = 10.0;
+
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The run folder, or a trained model file.
@@ -200,12 +205,15 @@ pub(crate) struct Verify {
     /// The most accuracy that conversion may cost, in points.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) max_drop: f64,
+    /// The most decisions of one site that rounding to the grid may change, in percent of them.
+    #[arg(long, default_value_t = MAX_FLIPS, value_name = "PERCENT")]
+    pub(crate) max_flips: f64,
     /// Only the first N test images.
     #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    pub(crate) limit: Option<NonZeroUsize>,
     /// Test images on which the naive evaluator runs as well.
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    pub(crate) naive_samples: usize,
+    #[arg(long, default_value = "20", value_name = "N")]
+    pub(crate) naive_samples: NonZeroUsize,
     /// The model was fine-tuned: its weights may differ from the run's conversion, nothing else.
     #[arg(long)]
     pub(crate) finetuned: bool,
@@ -231,7 +239,7 @@ pub(crate) struct Infer {
     pub(crate) image: Option<PathBuf>,
     /// Only the first N test images.
     #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    pub(crate) limit: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]

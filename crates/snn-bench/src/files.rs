@@ -1,6 +1,7 @@
 //! Paths given on the command line: runs, models, files to write.
 
 use anyhow::{Context, Result, bail};
+use snn_data::Dataset;
 use snn_ir::Model;
 use snn_train::{RunConfig, RunFolder};
 use std::path::Path;
@@ -25,6 +26,19 @@ pub(crate) fn trained(path: &Path) -> Result<Trained> {
         return Ok(Trained { model: Model::load(model)?, config: Some(run.config()?) });
     }
     Ok(Trained { model: Model::load(path)?, config: None })
+}
+
+/// Makes sure that a model and a data set are meant for each other: as many classes, of the same names where the model has names.
+pub(crate) fn fits(model: &Model, path: &Path, data: &Dataset) -> Result<()> {
+    let (name, classes) = (data.name, data.classes.len());
+    let found = model.validate()?.nodes.last().map_or(0, |head| head.shape[0]);
+    if found != classes {
+        bail!("{}: {found} classes, but {name} has {classes}", path.display());
+    }
+    if let Some((model, data)) = model.classes.iter().zip(&data.classes).find(|(a, b)| a != b) {
+        bail!("{}: has a class `{model}` where {name} has `{data}`", path.display());
+    }
+    Ok(())
 }
 
 /// Makes sure that nothing is overwritten unasked.

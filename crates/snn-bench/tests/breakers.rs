@@ -1,14 +1,18 @@
-//! The proof can fail: each known way to break a conversion is injected, and the comparison finds it. Every fault has a control without it.
+//! The proof can fail: each known way to break a conversion is injected, off the grid and on it, and the proof of `verify` finds it. The control without a
+//! fault holds.
 
-use ndarray::{Array2, ArrayD, Axis, IxDyn, Slice, concatenate};
+use ndarray::{ArrayD, Axis, IxDyn, Slice, concatenate};
+use snn_core::Libtorch;
 use snn_ir::naive::Naive;
 use snn_ir::random::pixels;
 use snn_ir::site::QuantRelu;
-use snn_ir::{Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Op, PoolKind, Preprocessing};
+use snn_ir::{Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Model, Op, PoolKind, Preprocessing};
 use snn_ir::{Record, Site, SiteOutput, Tensor, Window};
-use snn_reparam::verify::{Comparison, Level, Tuning, same_conversion};
+use snn_reparam::proof::{Batch, Demands, Grid, Interpreters, Proof};
+use snn_reparam::verify::{Tuning, same_conversion};
 use snn_reparam::{GridOptions, convert, to_grid};
 use snn_runtime::{Precision, Runtime};
+use tch::Device;
 
 const LEVELS: u8 = 3;
 const SAMPLES: usize = 8;
@@ -44,107 +48,135 @@ fn naive(model: &Model, input: &Input<'_>) -> Evaluation {
     Naive::new(model).unwrap().evaluate(input, Record::Sites).unwrap()
 }
 
-/// What the comparison says of two evaluations.
-fn failures(level: Level, reference: &Evaluation, candidate: &Evaluation) -> Vec<String> {
-    let mut comparison = Comparison::new(level, "reference", "candidate");
-    comparison.add(reference, candidate).unwrap();
-    comparison.failures()
+fn grid(trained: &Model) -> Model {
+    to_grid(&convert(trained, &Code::Unary.into()).unwrap(), GridOptions::default()).unwrap().model
 }
 
-/// Trained against a converted model on the event runtime, off the grid.
-fn off_grid(converted: &Model) -> Vec<String> {
-    let trained = trained();
+/// An interpreter that answers the one batch it is asked for.
+struct Answer(Evaluation);
+
+impl Evaluate for Answer {
+    fn name(&self) -> &'static str {
+        "answer"
+    }
+
+    fn evaluate(&mut self, _: &Input<'_>, _: Record) -> snn_ir::Result<Evaluation> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Everything that `verify` compares, with these two in the place of the event runtime off the grid and on it; returns why the proof fails.
+fn prove(off_grid: &mut dyn Evaluate, on_grid: &mut dyn Evaluate) -> Vec<String> {
+    let (trained, file) = (trained(), grid(&trained()));
     let pixels = pixels(&trained, SAMPLES, 1);
-    let input = Input::Static(pixels.view());
-    let events = Runtime::new(converted, Precision::F64).unwrap().evaluate(&input, Record::Sites).unwrap();
-    failures(Level::ZeroFlips, &naive(&trained, &input), &events)
+    let classes = naive(&trained, &Input::Static(pixels.view())).logits.argmax();
+    let labels: Vec<i64> = classes.into_iter().map(|class| i64::try_from(class).unwrap()).collect();
+    let mut dense = Libtorch::new(&file, Device::Cpu).unwrap();
+    let mut interpreters = Interpreters {
+        trained: &mut Libtorch::new(&trained, Device::Cpu).unwrap(),
+        events: off_grid,
+        naive: &mut Naive::new(&file).unwrap(),
+        grid: Some(Grid { dense: &mut dense, events: on_grid }),
+    };
+    let demands = Demands { max_drop: 100.0, max_flips: 100.0, naive_samples: SAMPLES, failures: Vec::new() };
+    let mut proof = Proof::new(&interpreters, demands);
+    proof.add(&mut interpreters, &Batch { pixels: pixels.view(), labels: &labels }).unwrap();
+    proof.finish().failures
+}
+
+fn off_grid(model: &Model) -> Runtime {
+    Runtime::new(model, Precision::F64).unwrap()
+}
+
+fn on_grid(model: &Model) -> Runtime {
+    Runtime::new(model, Precision::Grid).unwrap()
+}
+
+/// The same fault in a model off the grid and in its twin on the grid is found in the spikes of either, and in the file.
+fn assert_found(fault: impl Fn(&mut Model)) {
+    let right = (events(&trained()), grid(&trained()));
+    let mut wrong = right.clone();
+    fault(&mut wrong.0);
+    fault(&mut wrong.1);
+    let failures = prove(&mut off_grid(&wrong.0), &mut on_grid(&right.1));
+    assert!(failures.iter().any(|f| f.contains("trained") && f.contains("differ")), "{failures:?}");
+    let failures = prove(&mut off_grid(&right.0), &mut on_grid(&wrong.1));
+    assert!(failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("differ")), "{failures:?}");
+    assert!(!same_conversion(&right.0, &wrong.0, Tuning::None).is_empty());
+    assert!(!same_conversion(&right.1, &wrong.1, Tuning::None).is_empty());
 }
 
 fn events(trained: &Model) -> Model {
     convert(trained, &Code::Unary.into()).unwrap().model
 }
 
+/// Changes a weight, whatever its type.
 fn change(model: &mut Model, weight: &str, change: impl FnOnce(&mut ArrayD<f64>)) {
-    let mut values = model.weights[weight].to_f64();
+    let old = &model.weights[weight];
+    let mut values = old.to_f64();
     change(&mut values);
-    model.weights.insert(weight.into(), Tensor::F64(values));
+    #[expect(clippy::cast_possible_truncation, reason = "small integers")]
+    let new = match old {
+        Tensor::I32(_) => Tensor::I32(values.mapv(|v| v as i32)),
+        _ => Tensor::F64(values),
+    };
+    model.weights.insert(weight.into(), new);
 }
 
 #[test]
 fn the_control_holds() {
-    assert_eq!(off_grid(&events(&trained())), Vec::<String>::new());
+    let (events, grid) = (events(&trained()), grid(&trained()));
+    assert_eq!(prove(&mut off_grid(&events), &mut on_grid(&grid)), Vec::<String>::new());
+    assert_eq!(same_conversion(&grid, &grid, Tuning::None), Vec::<String>::new());
 }
 
 #[test]
 fn a_wrong_fold_of_batch_norm_is_found() {
     let mut wrong = trained();
     wrong.weights.insert("norm.running_mean".into(), Tensor::from(ndarray::arr1(&[0.0_f32; 4])));
-    assert!(!off_grid(&events(&wrong)).is_empty());
-    // On the grid a wrong file agrees with itself in every interpreter: the link to the run is what fails.
-    let grid =
-        |model: &Model| to_grid(&convert(model, &Code::Unary.into()).unwrap(), GridOptions::default()).unwrap().model;
-    assert_eq!(same_conversion(&grid(&trained()), &grid(&trained()), Tuning::None), Vec::<String>::new());
-    assert!(!same_conversion(&grid(&trained()), &grid(&wrong), Tuning::None).is_empty());
+    assert_found(|model| {
+        *model = if model.form == Form::Events { events(&wrong) } else { grid(&wrong) };
+    });
 }
 
 #[test]
 fn a_bias_added_at_every_micro_step_is_found() {
-    let mut wrong = events(&trained());
-    change(&mut wrong, "conv2.bias", |bias| *bias *= f64::from(LEVELS));
-    assert!(!off_grid(&wrong).is_empty());
+    assert_found(|model| change(model, "conv2.bias", |bias| *bias *= f64::from(LEVELS)));
 }
 
 #[test]
 fn an_affine_shift_with_zero_padding_is_found() {
     // Pixels without their mean, the mean folded into the bias: right inside the image, wrong where the padding is zero.
-    let mut wrong = events(&trained());
-    let weight = wrong.weights["conv1.weight"].to_f64();
-    let mean = std::mem::replace(&mut wrong.preprocessing.mean, vec![0, 0]);
-    change(&mut wrong, "conv1.bias", |bias| {
-        for (bias, row) in bias.iter_mut().zip(weight.axis_iter(Axis(0))) {
-            let taps = row.axis_iter(Axis(0)).zip(&mean);
-            *bias -= taps.map(|(taps, mean)| taps.sum() * f64::from(*mean)).sum::<f64>();
-        }
+    assert_found(|model| {
+        let weight = model.weights["conv1.weight"].to_f64();
+        let multiplier = model.weights.get("conv1.multiplier").map(Tensor::to_f64);
+        let mean = std::mem::replace(&mut model.preprocessing.mean, vec![0, 0]);
+        change(model, "conv1.bias", |bias| {
+            for (o, row) in weight.axis_iter(Axis(0)).enumerate() {
+                let taps = row.axis_iter(Axis(0)).zip(&mean);
+                let shift = taps.map(|(taps, mean)| taps.sum() * f64::from(*mean)).sum::<f64>();
+                bias[[o]] -= multiplier.as_ref().map_or(1.0, |m| m[[o]]) * shift;
+            }
+        });
     });
-    assert!(!off_grid(&wrong).is_empty());
 }
 
 #[test]
 fn rounding_ties_to_even_is_found() {
-    // One channel whose current in units is the pixel, with thresholds at 1, 3, 5: half-to-even rounding would not fire at the
-    // first and the third when exactly met.
-    let mut graph = Graph::default();
-    graph.push("image", Op::Input { shape: vec![1] }, &[]);
-    graph.push("conv", Op::Linear { features: 1, bias: false }, &["image"]);
-    let site = Site::GridQuantRelu { levels: LEVELS };
-    graph.push("a", Op::Activation { site, code: Some(Code::Unary) }, &["conv"]);
-    graph.push("fc", Op::Linear { features: 1, bias: false }, &["a"]);
-    graph.push("head", Op::TimeMean, &["fc"]);
-    let one = || Tensor::I8(ArrayD::from_elem(vec![1, 1], 1));
-    let unit = || Tensor::I32(ArrayD::from_elem(vec![1], 1));
-    let thresholds = |values: [i32; 3]| Tensor::from(Array2::from_shape_vec((3, 1), values.to_vec()).unwrap());
-    let names = ["conv.weight", "fc.weight", "conv.multiplier", "fc.multiplier", "a.thresholds"];
-    let weights = names.map(ToString::to_string).into_iter().zip([one(), one(), unit(), unit(), thresholds([1, 3, 5])]);
-    let right = Model {
-        form: Form::Grid { logit_unit: 1.0 },
-        graph,
-        weights: weights.collect(),
-        time_steps: 1,
-        preprocessing: Preprocessing::new(vec![0], vec![1.0]),
-        classes: Vec::new(),
-    };
-    let mut wrong = right.clone();
-    wrong.weights.insert("a.thresholds".into(), thresholds([2, 3, 6]));
-    let pixels = ArrayD::from_shape_vec(vec![7, 1], (0..7).collect::<Vec<u8>>()).unwrap();
-    let input = Input::Static(pixels.view());
-    let run = |model| Runtime::new(model, Precision::Grid).unwrap().evaluate(&input, Record::Sites).unwrap();
-    assert_eq!(failures(Level::Bitwise, &naive(&right, &input), &run(&right)), Vec::<String>::new());
-    assert!(!failures(Level::Bitwise, &naive(&right, &input), &run(&wrong)).is_empty());
+    // Half to even does not reach an even level plus a half by meeting it: of the thresholds ½, 1½, 2½ the first and the third must be passed.
+    let (right, events) = (grid(&trained()), events(&trained()));
+    let mut even = right.clone();
+    change(&mut even, "a.thresholds", |thresholds| {
+        for (level, mut row) in thresholds.axis_iter_mut(Axis(0)).enumerate() {
+            row += if level % 2 == 0 { 1.0 } else { 0.0 };
+        }
+    });
+    let failures = prove(&mut off_grid(&events), &mut on_grid(&even));
+    assert!(failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("decisions differ")), "{failures:?}");
 }
 
-/// The converted network after its pooling, which then takes levels as pixels, one frame a (micro-)step.
-fn rest(time_steps: usize) -> Model {
-    let mut model = events(&trained());
+/// A converted network after its pooling, which then takes levels as pixels, one frame a (micro-)step.
+fn rest(mut model: Model, time_steps: usize) -> Model {
     model.graph.nodes.retain(|node| !["conv1", "a", "pool"].contains(&node.name.as_str()));
     model.weights.retain(|name, _| !name.starts_with("conv1.") && !name.starts_with("a."));
     model.graph.nodes[0].op = Op::Input { shape: vec![4, 3, 3] };
@@ -154,14 +186,12 @@ fn rest(time_steps: usize) -> Model {
     model
 }
 
-/// Levels of site `a` of the converted network, `[B, 4, 6, 6]`, and what the whole network did.
-fn levels() -> (ArrayD<u8>, Evaluation) {
-    let model = events(&trained());
-    let pixels = pixels(&model, SAMPLES, 1);
-    let mut evaluation = naive(&model, &Input::Static(pixels.view()));
-    let a = evaluation.sites.remove(0);
-    let SiteOutput::Levels(levels) = a.output else { panic!("levels") };
-    (levels.index_axis(Axis(0), 0).mapv(|q| u8::try_from(q).unwrap()), evaluation)
+/// Levels of site `a` of a converted network, `[B, 4, 6, 6]`, and what the whole network did.
+fn levels(model: &Model) -> (ArrayD<u8>, Evaluation) {
+    let pixels = pixels(model, SAMPLES, 1);
+    let whole = naive(model, &Input::Static(pixels.view()));
+    let SiteOutput::Levels(levels) = &whole.sites[0].output else { panic!("levels") };
+    (levels.index_axis(Axis(0), 0).mapv(|q| u8::try_from(q).unwrap()), whole)
 }
 
 /// 2×2 max pooling.
@@ -172,38 +202,62 @@ fn pooled(values: &ArrayD<u8>) -> ArrayD<u8> {
     })
 }
 
+/// The proof with an event runtime that has this fault off the grid, and on it. `fault` gets the converted model, its levels and what it does when right.
+fn assert_fault_found(fault: impl Fn(&Model, &ArrayD<u8>, &Evaluation) -> Evaluation) {
+    let (events, grid) = (events(&trained()), grid(&trained()));
+    let faulty = |model: &Model| {
+        let (levels, whole) = levels(model);
+        Answer(fault(model, &levels, &whole))
+    };
+    let failures = prove(&mut faulty(&events), &mut on_grid(&grid));
+    assert!(failures.iter().any(|f| f.contains("trained") && f.contains("decisions differ")), "{failures:?}");
+    let failures = prove(&mut off_grid(&events), &mut faulty(&grid));
+    assert!(failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("decisions differ")), "{failures:?}");
+}
+
+/// What the network does if `rest` gets these frames in place of the pooled levels.
+fn with_rest(whole: &Evaluation, rest: Evaluation) -> Evaluation {
+    let sites = whole.sites.iter().take(1).cloned().chain(rest.sites).collect();
+    Evaluation { logits: rest.logits, sites }
+}
+
+#[test]
+fn the_network_can_be_cut_at_its_pooling() {
+    for model in [events(&trained()), grid(&trained())] {
+        let (levels, whole) = levels(&model);
+        let rest = naive(&rest(model, 3), &Input::Static(pooled(&levels).view()));
+        assert_eq!(with_rest(&whole, rest), whole);
+    }
+}
+
 #[test]
 fn max_pooling_of_bit_planes_is_found() {
-    let (levels, whole) = levels();
-    let run = |pooled: &ArrayD<u8>| naive(&rest(3), &Input::Static(pooled.view()));
-    assert_eq!(failures(Level::ZeroFlips, &whole, &run(&pooled(&levels))), Vec::<String>::new());
-    let bit = |k: u8| pooled(&levels.mapv(|q| (q >> k) & 1)).mapv(|b| b << k);
-    let wrong = bit(0) + bit(1);
-    assert!(!failures(Level::ZeroFlips, &whole, &run(&wrong)).is_empty());
+    assert_fault_found(|model, levels, whole| {
+        let bit = |k: u8| pooled(&levels.mapv(|q| (q >> k) & 1)).mapv(|b| b << k);
+        with_rest(whole, naive(&rest(model.clone(), 3), &Input::Static((bit(0) + bit(1)).view())))
+    });
 }
 
 #[test]
 fn firing_at_every_micro_step_is_found() {
-    let (levels, whole) = levels();
-    let planes: Vec<ArrayD<u8>> =
-        (1..=LEVELS).map(|k| pooled(&levels).mapv(|q| u8::from(q >= k)).insert_axis(Axis(0))).collect();
-    let views: Vec<_> = planes.iter().map(|a| a.view()).collect();
-    let step = concatenate(Axis(0), &views).unwrap();
-    let frames = concatenate(Axis(0), &[step.view(), step.view(), step.view()]).unwrap();
-    let steps = usize::from(LEVELS);
-    let micro = naive(&rest(3 * steps), &Input::Frames(frames.view()));
-    // Spikes of a macro-step are the sum of those of its micro-steps.
-    let SiteOutput::Levels(spikes) = &micro.sites[0].output else { panic!("levels") };
-    let macros: Vec<_> = (0..3)
-        .map(|t| {
-            spikes.slice_axis(Axis(0), Slice::from(t * steps..(t + 1) * steps)).sum_axis(Axis(0)).insert_axis(Axis(0))
-        })
-        .collect();
-    let views: Vec<_> = macros.iter().map(|a| a.view()).collect();
-    let mut wrong = whole.clone();
-    wrong.sites[0].output = SiteOutput::Levels(concatenate(Axis(0), &views).unwrap());
-    let found = failures(Level::ZeroFlips, &whole, &wrong);
-    assert!(found.iter().any(|failure| failure.contains("decisions differ")), "{found:?}");
-    let Logits::Real(logits) = &micro.logits else { panic!("real logits") };
-    assert_eq!(logits.dim(), (SAMPLES, 3));
+    assert_fault_found(|model, levels, whole| {
+        let planes: Vec<ArrayD<u8>> =
+            (1..=LEVELS).map(|k| pooled(&levels.mapv(|q| u8::from(q >= k))).insert_axis(Axis(0))).collect();
+        let views: Vec<_> = planes.iter().map(|a| a.view()).collect();
+        let step = concatenate(Axis(0), &views).unwrap();
+        let frames = concatenate(Axis(0), &[step.view(), step.view(), step.view()]).unwrap();
+        let steps = usize::from(LEVELS);
+        let mut micro = naive(&rest(model.clone(), 3 * steps), &Input::Frames(frames.view()));
+        // Spikes of a macro-step are the sum of those of its micro-steps.
+        let SiteOutput::Levels(spikes) = &micro.sites[0].output else { panic!("levels") };
+        let macros: Vec<_> = (0..3)
+            .map(|t| {
+                let part = spikes.slice_axis(Axis(0), Slice::from(t * steps..(t + 1) * steps));
+                part.sum_axis(Axis(0)).insert_axis(Axis(0))
+            })
+            .collect();
+        let views: Vec<_> = macros.iter().map(|a| a.view()).collect();
+        micro.sites[0].output = SiteOutput::Levels(concatenate(Axis(0), &views).unwrap());
+        with_rest(whole, micro)
+    });
 }

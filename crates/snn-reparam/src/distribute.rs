@@ -97,7 +97,7 @@ fn rewrite(model: &mut Model, add: &Node, reader: &Node) {
         model.graph.nodes.iter().position(|node| node.name == reader.name).unwrap_or(model.graph.nodes.len());
     let mut copies = Vec::new();
     for (number, input) in add.inputs.iter().enumerate() {
-        let name = format!("{}#{}", reader.name, number + 1);
+        let name = crate::name::free(&model.graph, format!("{}#{}", reader.name, number + 1));
         let mut op = reader.op.clone();
         match &mut op {
             Op::Conv(conv) if number > 0 => conv.bias = false,

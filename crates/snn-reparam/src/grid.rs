@@ -8,6 +8,7 @@ use crate::plan::{Action, Plan};
 use crate::units::Channels;
 use ndarray::{Array1, ArrayD, Axis};
 use serde::{Deserialize, Serialize};
+use snn_ir::naive::MEMBRANE_LIMIT;
 use snn_ir::site::GridReset;
 use snn_ir::streams::{F32_EXACT, Streams};
 use snn_ir::{Error as IrError, Form, GridLif, Leak, Lif, Model, Op, Reset, Resolved, Site, Tensor, weights};
@@ -58,7 +59,7 @@ pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> 
     refuse_unquantised(source, &mut plan)?;
     let streams = Streams::of(source, &resolved)?;
     let mut classes = Channels::of(source, &resolved, &streams);
-    let units = units(source, &resolved, &mut classes)?;
+    let units = units(source, &resolved, &streams, &mut classes)?;
     let mut model = source.clone();
     model.weights.clear();
     for (index, node) in source.graph.nodes.iter().enumerate() {
@@ -124,7 +125,7 @@ struct Demand {
 }
 
 /// The unit of every class.
-fn units(model: &Model, resolved: &Resolved, classes: &mut Channels) -> Result<Vec<f64>> {
+fn units(model: &Model, resolved: &Resolved, streams: &Streams, classes: &mut Channels) -> Result<Vec<f64>> {
     let mut demands = vec![Demand { finest: f64::INFINITY, streams: 0, floor: 0.0, divides: None }; classes.len()];
     for (index, node) in model.graph.nodes.iter().enumerate() {
         let info = &resolved.nodes[index];
@@ -132,6 +133,9 @@ fn units(model: &Model, resolved: &Resolved, classes: &mut Channels) -> Result<V
             Op::Conv(_) | Op::Linear { .. } | Op::Scale => {
                 let weight = weights::real(&model.weights, &node.name, "weight")?;
                 let bias = model.weights.get(&format!("{}.bias", node.name)).map(Tensor::to_f64);
+                // The largest value that comes in: an identity's weight must stay precise when multiplied by it.
+                let levels =
+                    streams.bounds[info.inputs[0]].iter().copied().filter(|b| b.is_finite()).fold(1.0, f64::max);
                 for (c, row) in weight.axis_iter(Axis(0)).enumerate() {
                     let demand = &mut demands[classes.class(index, c)];
                     let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
@@ -140,7 +144,6 @@ fn units(model: &Model, resolved: &Resolved, classes: &mut Channels) -> Result<V
                         demand.streams += 1;
                     }
                     if matches!(node.op, Op::Scale) {
-                        let levels = levels_into(model, resolved, info.inputs[0]);
                         demand.floor = demand.floor.max(levels * largest / FINEST);
                     }
                     let bias = bias.as_ref().map_or(0.0, |b| b[[c]].abs());
@@ -179,12 +182,6 @@ fn unit(demand: &Demand) -> f64 {
         Some(threshold) => threshold / (threshold / unit).floor().max(1.0),
         None => unit,
     }
-}
-
-/// The largest value that travels from an event or pixel node.
-fn levels_into(model: &Model, resolved: &Resolved, node: usize) -> f64 {
-    Streams::of(model, resolved)
-        .map_or(1.0, |s| s.bounds[node].iter().copied().filter(|b| b.is_finite()).fold(1.0, f64::max))
 }
 
 /// A hard reset to `v_r` moves into the threshold: eq. 8 depends on `u − v_r` and `θ − v_r` only.
@@ -266,7 +263,9 @@ fn site(
                 Reset::Hard { .. } | Reset::None => ceil(threshold(lif) / unit),
                 Reset::Soft => (threshold(lif) / unit).round(),
             });
-            set_integers(model, name, "threshold", &threshold.mapv(|t| t.max(1.0)).into_dyn())?;
+            let threshold = threshold.mapv(|t| t.max(1.0));
+            reachable(name, max(&threshold), options.guard_bits)?;
+            set_integers(model, name, "threshold", &threshold.into_dyn())?;
             let exact = usize::from(options.guard_bits) >= usize::from(shift) * (source.time_steps - 1);
             let error = f64::from(multiplier) / f64::from(1_u32 << shift) - factor;
             plan.note(
@@ -302,6 +301,22 @@ fn site(
             Err(IrError::Refused { node: name.into(), reason: "not a site of the form events".into() }.into())
         }
     }
+}
+
+/// A threshold above the value at which membranes saturate could never be reached.
+fn reachable(name: &str, threshold: f64, guard_bits: u8) -> Result<()> {
+    let largest = |bits: u8| (MEMBRANE_LIMIT >> bits) as f64;
+    if threshold <= largest(guard_bits) {
+        return Ok(());
+    }
+    let way_out = match (0..guard_bits).rev().find(|bits| threshold <= largest(*bits)) {
+        Some(most) => format!("use at most {most}"),
+        None => "no number of guard bits is small enough".into(),
+    };
+    let reason = format!(
+        "with {guard_bits} guard bits its threshold of {threshold} units is above 2^30, where membranes saturate, so that it would never fire; {way_out}"
+    );
+    Err(IrError::Refused { node: name.into(), reason }.into())
 }
 
 /// Rounds up, but takes a quotient that is a whole number but for rounding as that number.

@@ -7,6 +7,7 @@ mod error;
 mod fold;
 mod grid;
 mod merge;
+mod name;
 mod plan;
 pub mod proof;
 mod units;

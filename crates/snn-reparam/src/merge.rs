@@ -131,7 +131,7 @@ fn insert_identities(model: &mut Model, plan: &mut Plan) {
             let streams = node.inputs.iter().enumerate().filter(|(_, input)| events.contains(*input));
             for (number, (slot, input)) in streams.collect::<Vec<_>>().into_iter().enumerate() {
                 let number = if number == 0 { String::new() } else { (number + 1).to_string() };
-                let name = format!("{}.identity{number}", node.name);
+                let name = crate::name::free(&model.graph, format!("{}.identity{number}", node.name));
                 let channels = channels(model, input);
                 set_real(model, &name, "weight", ArrayD::from_elem(IxDyn(&[channels]), 1.0));
                 plan.note(

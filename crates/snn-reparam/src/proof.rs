@@ -32,6 +32,8 @@ pub struct Grid<'a> {
 pub struct Demands {
     /// The most accuracy that conversion may cost, in points.
     pub max_drop: f64,
+    /// The most decisions of one site that rounding to the grid may change, in percent of them.
+    pub max_flips: f64,
     /// Samples on which the naive evaluator runs as well.
     pub naive_samples: usize,
     /// What was found wrong before anything ran (a file that is not the conversion of the run, a failed self-test).
@@ -52,6 +54,8 @@ pub struct Batch<'a> {
 pub struct Proof {
     trained_events: Comparison,
     grid: Option<Comparison>,
+    /// Off the grid against on it: what rounding changed. Bitwise equality on the grid says nothing of it.
+    rounding: Option<Comparison>,
     naive: Comparison,
     demands: Demands,
     correct_trained: usize,
@@ -78,6 +82,13 @@ impl Proof {
                     format!("{} (grid)", g.events.name()),
                 )
             }),
+            rounding: grid.map(|g| {
+                Comparison::new(
+                    Level::Agreement,
+                    format!("{events} (converted, f64)"),
+                    format!("{} (grid)", g.events.name()),
+                )
+            }),
             naive: Comparison::new(naive_level, format!("naive ({form})"), format!("{events} ({form})")),
             demands,
             correct_trained: 0,
@@ -98,8 +109,12 @@ impl Proof {
         let seen = self.trained_events.samples;
         let (trained, mut converted) =
             compare(&mut self.trained_events, interpreters.trained, interpreters.events, &input)?;
-        if let (Some(comparison), Some(grid)) = (&mut self.grid, &mut interpreters.grid) {
-            (_, converted) = compare(comparison, grid.dense, grid.events, &input)?;
+        if let (Some(comparison), Some(rounding), Some(grid)) =
+            (&mut self.grid, &mut self.rounding, &mut interpreters.grid)
+        {
+            let (_, on_grid) = compare(comparison, grid.dense, grid.events, &input)?;
+            rounding.add_decisions(&converted, &on_grid)?;
+            converted = on_grid;
         }
         self.correct_trained += correct(&trained, batch.labels);
         self.correct_converted += correct(&converted, batch.labels);
@@ -124,8 +139,12 @@ impl Proof {
         let level = if self.grid.is_some() { Level::Bitwise } else { Level::ZeroFlips };
         let accuracies = (percent(self.correct_trained), percent(self.correct_converted));
         let naive = (self.demands.naive_samples > 0).then_some(self.naive);
-        let comparisons = [Some(self.trained_events), self.grid, naive].into_iter().flatten().collect();
-        Report::new(level, accuracies, self.demands.max_drop, comparisons, self.demands.failures)
+        let mut failures = self.demands.failures;
+        if let Some(rounding) = &self.rounding {
+            failures.extend(rounding.sites_above(self.demands.max_flips));
+        }
+        let comparisons = [Some(self.trained_events), self.grid, self.rounding, naive].into_iter().flatten().collect();
+        Report::new(level, accuracies, self.demands.max_drop, comparisons, failures)
     }
 }
 

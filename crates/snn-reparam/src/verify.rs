@@ -93,6 +93,14 @@ impl Comparison {
     /// They recorded different sites or shapes, or logits of different kinds: nothing that could be compared.
     pub fn add(&mut self, reference: &Evaluation, candidate: &Evaluation) -> Result<()> {
         self.add_logits(&reference.logits, &candidate.logits)?;
+        self.add_decisions(reference, candidate)
+    }
+
+    /// As [`add`](Self::add), without comparing logits, which may be of different kinds: integers and real numbers.
+    ///
+    /// # Errors
+    /// They recorded different sites or shapes.
+    pub fn add_decisions(&mut self, reference: &Evaluation, candidate: &Evaluation) -> Result<()> {
         let classes = reference.logits.argmax().into_iter().zip(candidate.logits.argmax());
         self.class_changes += classes.clone().filter(|(a, b)| a != b).count();
         self.samples += classes.count();
@@ -160,6 +168,22 @@ impl Comparison {
         self.sites.iter().filter(|site| site.active > 0).count()
     }
 
+    /// The sites at which more than `percent` of the decisions differ, a sentence each.
+    pub fn sites_above(&self, percent: f64) -> Vec<String> {
+        let pair = format!("{} against {}", self.reference, self.candidate);
+        let share = |site: &SiteComparison| 100.0 * site.flips as f64 / site.decisions.max(1) as f64;
+        let above = self.sites.iter().filter(|site| share(site) > percent);
+        above
+            .map(|site| {
+                format!(
+                    "{pair}: {:.2} % of the decisions of site `{}` differ, allowed are {percent}",
+                    share(site),
+                    site.site
+                )
+            })
+            .collect()
+    }
+
     /// Why the demanded level does not hold, one reason each; empty if it holds.
     pub fn failures(&self) -> Vec<String> {
         let mut failures = self.differences();
@@ -222,7 +246,7 @@ pub struct Report {
     pub level: Level,
     /// Samples that every comparison but the naive evaluator's ran on.
     pub samples: usize,
-    /// Decisions that differ, over all comparisons.
+    /// Decisions that differ where none may: over all comparisons but those at the level of agreement.
     pub flips: u64,
     /// Number of sites.
     pub sites: usize,
@@ -265,7 +289,7 @@ impl Report {
         Self {
             level,
             samples,
-            flips: comparisons.iter().map(|c| c.flips).sum(),
+            flips: comparisons.iter().filter(|c| c.level != Level::Agreement).map(|c| c.flips).sum(),
             sites: comparisons.iter().map(|c| c.sites.len()).max().unwrap_or(0),
             active_sites: comparisons
                 .iter()

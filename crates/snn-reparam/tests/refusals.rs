@@ -135,3 +135,31 @@ fn the_plan_speaks_of_every_node() {
     let identity = events.model.weights["sum.identity.weight"].to_f64();
     assert_eq!(identity, ArrayD::from_elem(vec![3], f64::from(0.8_f32)), "the step of the site, merged");
 }
+
+#[test]
+fn guard_bits_that_put_a_threshold_out_of_reach_are_refused() {
+    // A dead channel (every weight zero) with a bias: its unit is the floor, its threshold 2^16 units.
+    let mut model = network(|graph, conv| graph.push("act", act(Site::Lif(Lif::default())), &[conv]));
+    model.weights.insert("conv.weight".into(), ArrayD::<f32>::zeros(vec![3, 2, 3, 3]).into());
+    let events = convert(&model, &Code::Unary.into()).unwrap();
+    let grid = |guard_bits| to_grid(&events, GridOptions { guard_bits, ..GridOptions::default() });
+    assert!(grid(14).is_ok());
+    for guard_bits in [15, 16] {
+        let error = grid(guard_bits).unwrap_err().to_string();
+        assert!(error.contains("act") && error.contains("use at most 14"), "{error}");
+    }
+}
+
+#[test]
+fn names_that_conversion_gives_do_not_collide_with_those_of_the_network() {
+    let model = network(|graph, conv| {
+        let site = |site| act(site);
+        let a = graph.push("sum.identity", site(Site::QuantRelu(QuantRelu::default())), &[conv]);
+        let conv2 = graph.push("sum.identity2", Op::Conv(Conv::square(3, 3, 1)), &[&a]);
+        let sum = graph.push("sum", Op::Add, &[&a, &conv2]);
+        graph.push("act", site(Site::QuantRelu(QuantRelu::default())), &[&sum])
+    });
+    let converted = convert(&model, &Code::Unary.into()).unwrap();
+    let names: Vec<_> = converted.model.graph.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert!(names.contains(&"sum.identity") && names.contains(&"sum.identity'"), "{names:?}");
+}

@@ -353,11 +353,11 @@ fn prove(seed: u64, wrong: bool, demands: Demands) -> Report {
 
 #[test]
 fn a_proof_holds_and_one_wrong_level_breaks_it() {
-    let demands = || Demands { max_drop: 100.0, naive_samples: 11, failures: Vec::new() };
+    let demands = || Demands { max_drop: 100.0, max_flips: 100.0, naive_samples: 11, failures: Vec::new() };
     let seed = (0..100).find(|seed| prove(*seed, false, demands()).holds()).expect("a network without a silent site");
     let report = prove(seed, false, demands());
-    assert_eq!((report.samples, report.flips, report.comparisons.len()), (16, 0, 3));
-    assert_eq!(report.comparisons.iter().map(|c| c.samples).collect::<Vec<_>>(), [16, 16, 11]);
+    assert_eq!((report.samples, report.flips, report.comparisons.len()), (16, 0, 4));
+    assert_eq!(report.comparisons.iter().map(|c| c.samples).collect::<Vec<_>>(), [16, 16, 16, 11]);
     assert!((report.accuracy_reference - 100.0).abs() < 1e-12);
     let broken = prove(seed, true, demands());
     assert_eq!(broken.flips, 1);

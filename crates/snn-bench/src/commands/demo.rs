@@ -1,13 +1,13 @@
 //! `demo`: the whole way on an embedded image set, in one table.
 
 use crate::Outcome;
-use crate::cli::Demo;
+use crate::cli::{Demo, MAX_FLIPS};
 use crate::commands::convert::convert;
 use crate::commands::infer::{Inference, infer};
 use crate::commands::print_json;
 use crate::commands::train::train;
 use crate::commands::verify::{Settings, prove};
-use crate::energy::Figures;
+use crate::energy::{FP32, Figures, INT8};
 use crate::files;
 use crate::table::{Table, count};
 use anyhow::{Result, ensure};
@@ -27,15 +27,19 @@ use tch::Device;
 const CONFIG: &str = include_str!("../../../../configs/demo.toml");
 /// What the demo promises, in percent.
 const LEAST_ACCURACY: f64 = 95.0;
+/// And of the neurons.
+const LEAST_LIF_SHARE: f64 = 0.5;
 
 #[derive(Serialize)]
 struct Demonstration {
     run: RunResult,
     lif_share: f64,
     dense_images_per_second: f64,
-    dense_fp32_macs: u64,
+    dense_macs: u64,
     conversions: Vec<Row>,
     holds: bool,
+    /// Why it does not hold.
+    failures: Vec<String>,
     seconds: f64,
 }
 
@@ -73,7 +77,14 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     let run = train(&config, folder, &Options { start, ..Options::default() })?;
     let trained = files::trained(folder)?.model;
     let images = Dataset::open_named(config.data.dataset, None)?.test;
-    let settings = Settings { max_drop: 1.0, naive_samples: 5, tuning: Tuning::None, batch: 50, device: Device::Cpu };
+    let settings = Settings {
+        max_drop: 1.0,
+        max_flips: MAX_FLIPS,
+        naive_samples: 5,
+        tuning: Tuning::None,
+        batch: 50,
+        device: Device::Cpu,
+    };
     let mut conversions = Vec::new();
     for code in [Code::Unary, Code::BitPlane, Code::Graded] {
         eprintln!("{}: convert, verify, run", code.label());
@@ -94,17 +105,33 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
         });
     }
     let lif_share = 1.0 - run.relu_share;
-    let accurate = conversions.iter().all(|row| row.verification.accuracy_converted >= LEAST_ACCURACY);
-    let proven = conversions.iter().all(|row| row.verification.holds());
+    let failures = failures(&conversions, lif_share);
     Ok(Demonstration {
         dense_images_per_second: dense_speed(&trained, &images)?,
-        dense_fp32_macs: dense_macs(&trained)?,
-        holds: accurate && proven && lif_share >= 0.5,
+        dense_macs: dense_macs(&trained)?,
+        holds: failures.is_empty(),
+        failures,
         run,
         lif_share,
         conversions,
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// What the demo promises and does not hold.
+fn failures(conversions: &[Row], lif_share: f64) -> Vec<String> {
+    let mut failures = Vec::new();
+    for row in conversions {
+        failures.extend(row.verification.failures.iter().map(|failure| format!("{}: {failure}", row.code)));
+        let accuracy = row.verification.accuracy_converted;
+        if accuracy < LEAST_ACCURACY {
+            failures.push(format!("{}: accuracy {accuracy:.2} % is below {LEAST_ACCURACY} %", row.code));
+        }
+    }
+    if lif_share < LEAST_LIF_SHARE {
+        failures.push(format!("{:.1} % of the neurons are LIF, less than half", 100.0 * lif_share));
+    }
+    failures
 }
 
 /// Micro-steps of one macro-step: the longest code of any site.
@@ -163,10 +190,10 @@ fn print(demonstration: &Demonstration) {
     ];
     let mut table = Table::new(2, header);
     let run = &demonstration.run;
-    let dense = crate::energy::FP32.microjoules(demonstration.dense_fp32_macs as f64, 0.0);
     let accuracy = demonstration.conversions.first().map_or(0.0, |row| row.verification.accuracy_reference);
+    let macs = demonstration.dense_macs as f64;
     table.row([
-        "dense, libtorch fp32".to_string(),
+        "dense, libtorch".to_string(),
         "reference".to_string(),
         format!("{accuracy:.2} %"),
         "–".to_string(),
@@ -174,9 +201,10 @@ fn print(demonstration: &Demonstration) {
         "–".to_string(),
         "–".to_string(),
         "–".to_string(),
-        count(demonstration.dense_fp32_macs as f64),
-        format!("{dense:.2} µJ"),
-        format!("{:.0}", demonstration.dense_images_per_second),
+        count(macs),
+        // In both number formats, so that what events save is not confused with what int8 saves.
+        format!("{:.2} µJ ({:.2} if int8)", FP32.microjoules(macs, 0.0), INT8.microjoules(macs, 0.0)),
+        format!("{:.0} (fp32)", demonstration.dense_images_per_second),
     ]);
     for row in &demonstration.conversions {
         let total = row.inference.counts.total();
@@ -196,22 +224,18 @@ fn print(demonstration: &Demonstration) {
         ]);
     }
     println!("{table}");
-    let Figures { mac_pj, addition_pj, .. } = crate::energy::INT8;
+    let Figures { mac_pj, addition_pj, .. } = INT8;
     println!(
-        "Per image, {} test images of {}. {:.1} % of the neurons are LIF. Firing rate: events a neuron update. Energy by counting, 45 nm: \
+        "Per image, {} test images of {}. {:.1} % of the neurons are LIF. Firing rate: events a neuron update. Energy by counting multiplications and additions of weights, 45 nm (not the rescaling of accumulators, \
+         comparisons or memory): \
          fp32 {} pJ a MAC; int8 {mac_pj} pJ a MAC, {addition_pj} pJ an addition. Speeds are of one pass on this machine, no benchmark.",
         run.test_images,
         run.dataset,
         100.0 * demonstration.lif_share,
-        crate::energy::FP32.mac_pj,
+        FP32.mac_pj,
     );
-    for row in &demonstration.conversions {
-        for failure in &row.verification.failures {
-            println!("FAILED ({}): {failure}", row.code);
-        }
-    }
-    if run.test_accuracy * 100.0 < LEAST_ACCURACY {
-        println!("FAILED: accuracy below {LEAST_ACCURACY} %");
+    for failure in &demonstration.failures {
+        println!("FAILED: {failure}");
     }
     println!("{:.0} s in all", demonstration.seconds);
 }

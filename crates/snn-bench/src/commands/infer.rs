@@ -4,6 +4,7 @@ use crate::Outcome;
 use crate::cli::Infer;
 use crate::commands::print_json;
 use crate::energy::{FP32, Figures, INT8};
+use crate::files;
 use crate::progress::Progress;
 use crate::table::{Table, count};
 use anyhow::{Result, bail};
@@ -45,9 +46,11 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
         return classify(&model, image, json);
     }
     let Some(dataset) = arguments.dataset else { bail!("give --dataset or --image") };
-    let mut images = Dataset::open_named(dataset, arguments.data.data.as_deref())?.test;
+    let data = Dataset::open_named(dataset, arguments.data.data.as_deref())?;
+    files::fits(&model, &arguments.model, &data)?;
+    let mut images = data.test;
     if let Some(limit) = arguments.limit {
-        images = images.select(&(0..limit.min(images.len())).collect::<Vec<_>>())?;
+        images = images.select(&(0..limit.get().min(images.len())).collect::<Vec<_>>())?;
     }
     let inference = infer(&model, &images)?;
     if json {

@@ -6,7 +6,7 @@ use crate::commands::{convert, print_json};
 use crate::files;
 use crate::progress::Progress;
 use crate::table::Table;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail, ensure};
 use ndarray::Axis;
 use serde::Serialize;
 use snn_core::Libtorch;
@@ -24,6 +24,7 @@ struct Verified<'a> {
     run: &'a Path,
     model: &'a Path,
     holds: bool,
+    finetuned: bool,
     #[serde(flatten)]
     report: &'a Report,
 }
@@ -31,6 +32,7 @@ struct Verified<'a> {
 /// How a proof is run.
 pub(crate) struct Settings {
     pub(crate) max_drop: f64,
+    pub(crate) max_flips: f64,
     pub(crate) naive_samples: usize,
     pub(crate) tuning: Tuning,
     pub(crate) batch: usize,
@@ -45,29 +47,45 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
         (None, Some(config)) => config.data.dataset,
         (None, None) => bail!("{} is a file and names no data set; give --dataset", arguments.run.display()),
     };
-    let mut images = Dataset::open_named(dataset, arguments.data.data.as_deref())?.test;
+    let data = Dataset::open_named(dataset, arguments.data.data.as_deref())?;
+    files::fits(&trained.model, &arguments.run, &data)?;
+    files::fits(&model, &arguments.model, &data)?;
+    let mut images = data.test;
     if let Some(limit) = arguments.limit {
-        images = images.select(&(0..limit.min(images.len())).collect::<Vec<_>>())?;
+        images = images.select(&(0..limit.get().min(images.len())).collect::<Vec<_>>())?;
     }
     let settings = Settings {
         max_drop: arguments.max_drop,
-        naive_samples: arguments.naive_samples,
+        max_flips: arguments.max_flips,
+        naive_samples: arguments.naive_samples.get(),
         tuning: if arguments.finetuned { Tuning::Weights } else { Tuning::None },
         batch: arguments.batch.into(),
         device: arguments.device,
     };
     let report = prove(&trained.model, &model, &images, &settings)?;
     if json {
-        print_json(&Verified { run: &arguments.run, model: &arguments.model, holds: report.holds(), report: &report })?;
+        print_json(&Verified {
+            run: &arguments.run,
+            model: &arguments.model,
+            holds: report.holds(),
+            finetuned: arguments.finetuned,
+            report: &report,
+        })?;
     } else {
         print(&report);
+        if arguments.finetuned {
+            println!(
+                "The weights of the file may differ from those of the run (--finetuned): what holds is that the file is the same in all"
+            );
+            println!("interpreters, and that the run's own conversion loses nothing off the grid.");
+        }
     }
     Ok(if report.holds() { Outcome::Holds } else { Outcome::Failed })
 }
 
 /// Runs the proof of one converted model over images.
 pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &Settings) -> Result<Report> {
-    let codes = codes(file)?;
+    let codes = codes(trained, file)?;
     let events = snn_reparam::convert(trained, &codes)?;
     let on_grid = matches!(file.form, Form::Grid { .. });
     let expected = if on_grid { convert::convert(trained, &codes, Some(grid_options(file)))? } else { events.clone() };
@@ -91,7 +109,12 @@ pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &S
         naive: &mut naive,
         grid: grid.as_mut().map(|(dense, events)| Grid { dense, events }),
     };
-    let demands = Demands { max_drop: settings.max_drop, naive_samples: settings.naive_samples, failures };
+    let demands = Demands {
+        max_drop: settings.max_drop,
+        max_flips: settings.max_flips,
+        naive_samples: settings.naive_samples,
+        failures,
+    };
     let mut proof = Proof::new(&interpreters, demands);
     let progress = Progress::new("verified", images.len(), "images");
     let pixels = images.pixels();
@@ -106,17 +129,19 @@ pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &S
     Ok(proof.finish())
 }
 
-/// The codes that a converted model has.
-fn codes(file: &Model) -> Result<CodeChoice> {
-    let mut sites = file.graph.nodes.iter().filter_map(|node| match &node.op {
-        Op::Activation { site: Site::Relu | Site::QuantRelu(_) | Site::GridQuantRelu { .. }, code } => {
-            Some(code.map(|code| (node.name.clone(), code)))
-        }
+/// The codes that a converted model has, for the sites that are ReLU in the run: a file that is not its conversion differs in the graph then, which is
+/// a failed proof and no error.
+fn codes(trained: &Model, file: &Model) -> Result<CodeChoice> {
+    ensure!(file.form != Form::Trained, "the second model is in the trained form; convert it first");
+    let is_relu = |name: &str| {
+        let op = trained.graph.node(name).map(|node| &node.op);
+        matches!(op, Some(Op::Activation { site: Site::Relu | Site::QuantRelu(_), .. }))
+    };
+    let sites = file.graph.nodes.iter().filter_map(|node| match &node.op {
+        Op::Activation { code: Some(code), .. } if is_relu(&node.name) => Some((node.name.clone(), *code)),
         _ => None,
     });
-    let sites =
-        sites.by_ref().collect::<Option<_>>().context("the second model is in the trained form; convert it first")?;
-    Ok(CodeChoice { default: snn_ir::Code::Graded, sites })
+    Ok(CodeChoice { default: snn_ir::Code::Graded, sites: sites.collect() })
 }
 
 /// The options that a model on the grid was made with, as far as they show in it.
@@ -132,7 +157,17 @@ fn grid_options(file: &Model) -> GridOptions {
 fn print(report: &Report) {
     let mut table = Table::new(
         3,
-        ["level", "reference", "candidate", "images", "decisions", "flips", "ties", "classes changed", "max |Δlogit|"],
+        [
+            "level",
+            "reference",
+            "candidate",
+            "images",
+            "decisions",
+            "flips",
+            "ties",
+            "classes changed",
+            "max |Δlogit|/max |logit|",
+        ],
     );
     for c in &report.comparisons {
         table.row([
