@@ -5,14 +5,15 @@ use crate::plan::{Action, Plan};
 use crate::{average, distribute, fold, merge};
 use serde::{Deserialize, Serialize};
 use snn_ir::{
-    Code, Form, Leak, Lif, Model, Op, Reset, Site, Tensor, Threshold, naive::logistic, streams::Kind, weights,
+    Code, Form, Leak, Lif, Model, Neurons, Op, Site, Spike, Tensor, naive::logistic, neurons::unknown, streams::Kind,
+    weights,
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// Which code each ReLU site gets; LIF sites are binary.
+/// Which code each site of levels gets (QuantRelu, integer LIF, a user's own of levels) and each ReLU; binary and ternary spikes have one code each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeChoice {
-    /// Code of every ReLU site that is not named.
+    /// Code of every such site that is not named.
     pub default: Code,
     /// Exceptions by site name.
     pub sites: BTreeMap<String, Code>,
@@ -36,8 +37,17 @@ pub struct Conversion {
 /// Turns a trained hybrid into a network of events, in f64: the same function in real arithmetic, spike for spike.
 ///
 /// # Errors
-/// The model is not in the trained form, is not valid, or has something that cannot be converted; the plan in the error lists all of it.
+/// The model is not in the trained form, is not valid, or has something that cannot be converted, such as a neuron of a user's own (see [`convert_with_neurons`]); the plan
+/// in the error lists all of it.
 pub fn convert(trained: &Model, codes: &CodeChoice) -> Result<Conversion> {
+    convert_with_neurons(trained, codes, &Neurons::default())
+}
+
+/// As [`convert`], for a model that may have neurons of a user's own: those whose event form `neurons` has.
+///
+/// # Errors
+/// As [`convert`]; or a neuron is unknown.
+pub fn convert_with_neurons(trained: &Model, codes: &CodeChoice, neurons: &Neurons) -> Result<Conversion> {
     if trained.form != Form::Trained {
         return Err(Error::Form { expected: "trained", found: trained.form.label() });
     }
@@ -55,7 +65,7 @@ pub fn convert(trained: &Model, codes: &CodeChoice) -> Result<Conversion> {
     average::of_currents(&mut model, &mut plan)?;
     stop_if_refused(&plan)?;
     merge::scales(&mut model, &mut plan)?;
-    sites(&mut model, codes, &mut plan)?;
+    sites(&mut model, codes, neurons, &mut plan)?;
     refuse_synapses_of_currents(&model, &mut plan);
     stop_if_refused(&plan)?;
     keep_the_rest(&model, &mut plan);
@@ -68,13 +78,14 @@ fn stop_if_refused(plan: &Plan) -> Result<()> {
     if plan.is_refused() { Err(Error::Refused(Box::new(plan.clone()))) } else { Ok(()) }
 }
 
-/// A code for a site that does not exist, or for a LIF site, is a mistake.
+/// A code for a site that does not exist, or for one that has no choice, is a mistake.
 fn refuse_unknown_sites(model: &Model, codes: &CodeChoice, plan: &mut Plan) {
     for name in codes.sites.keys() {
         match model.graph.node(name).map(|node| &node.op) {
-            Some(Op::Activation { site: Site::Relu | Site::QuantRelu(_), .. }) => {}
+            Some(Op::Activation { site, .. }) if !matches!(site.spike(), Some(Spike::Binary | Spike::Ternary)) => {}
             Some(op) => {
-                plan.note(name, op.label(), Action::Refused, "a code was chosen for it, but it is not a ReLU site");
+                let reason = "a code was chosen for it, but it is not a site of levels: binary and ternary spikes have one code each";
+                plan.note(name, op.label(), Action::Refused, reason);
             }
             None => plan.note(name, "?", Action::Refused, "a code was chosen for it, but there is no such node"),
         }
@@ -82,79 +93,51 @@ fn refuse_unknown_sites(model: &Model, codes: &CodeChoice, plan: &mut Plan) {
 }
 
 /// Gives every site its code and every learned leak its value.
-fn sites(model: &mut Model, codes: &CodeChoice, plan: &mut Plan) -> Result<()> {
+fn sites(model: &mut Model, codes: &CodeChoice, neurons: &Neurons, plan: &mut Plan) -> Result<()> {
     for node in &mut model.graph.nodes {
         let label = node.op.label();
         let Op::Activation { site, code } = &mut node.op else { continue };
+        if let Site::Lif(Lif { leak: leak @ Leak::Learned { .. }, .. }) = site {
+            let learned = weights::real(&model.weights, &node.name, "leak")?;
+            model.weights.remove(&format!("{}.leak", node.name));
+            *leak = Leak::Factor { factor: logistic(learned[[0]]) };
+        }
         let wanted = codes.sites.get(&node.name).copied().unwrap_or(codes.default);
-        let chosen = match site {
-            Site::Lif(lif) if newer_than_conversion(lif) => {
-                let reason = "conversion knows binary LIF sites with a fixed threshold, a hard or soft reset, no synaptic current and no adaptation only";
-                plan.note(&node.name, label, Action::Refused, reason);
-                Code::Binary
+        let (action, detail) = match coded(site, wanted, neurons) {
+            Ok((chosen, action, detail)) => {
+                *code = Some(chosen);
+                (action, detail)
             }
-            Site::Lif(lif) => {
-                if matches!(lif.leak, Leak::Learned { .. }) {
-                    let leak = weights::real(&model.weights, &node.name, "leak")?;
-                    let factor = logistic(leak[[0]]);
-                    model.weights.remove(&format!("{}.leak", node.name));
-                    lif.leak = Leak::Factor { factor };
-                }
-                plan.note(&node.name, label, Action::Kept, "binary spikes");
-                Code::Binary
-            }
-            Site::Relu if wanted == Code::Graded => {
-                plan.note(&node.name, label, Action::Converted, "graded events with real payload");
-                Code::Graded
-            }
-            Site::Relu => {
-                let reason =
-                    "an unquantised ReLU has no finite spike code; train it as quant_relu, or choose the code graded";
-                plan.note(&node.name, label, Action::Refused, reason);
-                Code::Graded
-            }
-            Site::QuantRelu(q) if wanted != Code::Binary => {
-                let steps = wanted.micro_steps(u32::from(q.levels));
-                plan.note(
-                    &node.name,
-                    label,
-                    Action::Converted,
-                    format!("{} code, {steps} micro-steps", wanted.label()),
-                );
-                wanted
-            }
-            Site::QuantRelu(_) => {
-                plan.note(
-                    &node.name,
-                    label,
-                    Action::Refused,
-                    "the code binary is for LIF sites; choose unary, bitplane or graded",
-                );
-                Code::Graded
-            }
-            Site::Custom(custom) => {
-                let reason = format!("conversion does not know the neuron `{}`", custom.name);
-                plan.note(&node.name, label, Action::Refused, reason);
-                Code::Binary
-            }
-            Site::GridLif(_) | Site::GridQuantRelu { .. } => {
-                plan.note(&node.name, label, Action::Refused, "a grid site in a trained model");
-                Code::Graded
-            }
+            Err(reason) => (Action::Refused, reason),
         };
-        *code = Some(chosen);
+        plan.note(&node.name, label, action, detail);
     }
     Ok(())
 }
 
-/// Whether a LIF site has an attribute that no pass handles.
-pub(crate) fn newer_than_conversion(lif: &Lif) -> bool {
-    let basic = Lif::default();
-    lif.spike != basic.spike
-        || lif.synapse != basic.synapse
-        || lif.adaptation != basic.adaptation
-        || lif.reset == Reset::None
-        || matches!(lif.threshold, Threshold::Learned { .. })
+/// The code of a site with what the plan says of it, or why it has none.
+fn coded(site: &Site, wanted: Code, neurons: &Neurons) -> std::result::Result<(Code, Action, String), String> {
+    match site {
+        Site::Custom(custom) if !neurons.contains(&custom.name) => return Err(unknown(&custom.name, neurons.names())),
+        Site::GridLif(_) | Site::GridQuantRelu { .. } => return Err("a grid site in a trained model".into()),
+        Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => {}
+    }
+    match site.spike() {
+        Some(Spike::Binary) => Ok((Code::Binary, Action::Kept, "binary spikes".into())),
+        Some(Spike::Ternary) => Ok((Code::Ternary, Action::Kept, "ternary spikes, 2 micro-steps".into())),
+        Some(levels @ Spike::Integer { .. }) if wanted.carries(levels) => {
+            let steps = wanted.micro_steps(u32::from(levels.levels()));
+            Ok((wanted, Action::Converted, format!("{} code, {steps} micro-steps", wanted.label())))
+        }
+        Some(Spike::Integer { .. }) => {
+            Err(format!("the code {} does not carry levels; choose unary, bitplane or graded", wanted.label()))
+        }
+        None if wanted == Code::Graded => Ok((wanted, Action::Converted, "graded events with real payload".into())),
+        None => {
+            Err("an unquantised ReLU has no finite spike code; train it as quant_relu, or choose the code graded"
+                .into())
+        }
+    }
 }
 
 /// A stream is of one kind: pixels, events and currents do not travel together.

@@ -1,17 +1,15 @@
 //! The last pass: every quantity an integer, by the rules of `ARCHITECTURE.md` ("The grid") and the equations 12 and 13.
 
 use crate::convert::Conversion;
-use crate::convert::newer_than_conversion;
 use crate::error::{Error, Result};
 use crate::fold::channels;
+use crate::grid_site::{Edges, SiteToGrid, refuse_without_twin};
 use crate::plan::{Action, Plan};
 use crate::units::Channels;
 use ndarray::{Array1, ArrayD, Axis};
 use serde::{Deserialize, Serialize};
-use snn_ir::naive::MEMBRANE_LIMIT;
-use snn_ir::site::GridReset;
 use snn_ir::streams::{F32_EXACT, Streams};
-use snn_ir::{Error as IrError, Form, GridLif, Leak, Lif, Model, Op, Reset, Resolved, Site, Tensor, weights};
+use snn_ir::{Error as IrError, Form, Model, Op, Resolved, Tensor, weights};
 
 /// Settings of the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +42,7 @@ const REFINEMENT: f64 = 8.0;
 /// Puts a converted network on the integer grid.
 ///
 /// # Errors
-/// The model is not in the form `events`; it has an unquantised ReLU; an accumulator could leave 32 bits.
+/// The model is not in the form `events`; it has an unquantised ReLU or a neuron of a user's own; a threshold is out of reach; an accumulator could leave 32 bits.
 pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> {
     let source = &events.model;
     if source.form != Form::Events {
@@ -56,7 +54,7 @@ pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> 
     }
     let resolved = source.validate()?;
     let mut plan = events.plan.clone();
-    refuse_unquantised(source, &mut plan)?;
+    refuse_without_twin(source, &mut plan)?;
     let streams = Streams::of(source, &resolved)?;
     let mut classes = Channels::of(source, &resolved, &streams);
     let units = units(source, &resolved, &streams, &mut classes)?;
@@ -78,7 +76,8 @@ pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> 
             }
             Op::Activation { site, .. } => {
                 let unit = of(&mut classes, resolved.nodes[index].inputs[0]);
-                let grid_site = self::site(source, &mut model, &node.name, site, &unit, options, &mut plan)?;
+                let site_to_grid = SiteToGrid { source, name: &node.name, unit: &unit, options };
+                let grid_site = site_to_grid.convert(site, &mut model, &mut plan)?;
                 if let Op::Activation { site, .. } = &mut model.graph.nodes[index].op {
                     *site = grid_site;
                 }
@@ -100,17 +99,6 @@ pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> 
     Ok(Conversion { model, plan })
 }
 
-fn refuse_unquantised(source: &Model, plan: &mut Plan) -> Result<()> {
-    for node in &source.graph.nodes {
-        if let Op::Activation { site: Site::Relu, .. } = node.op {
-            let reason =
-                "an unquantised ReLU cannot be on the grid; train it as quant_relu, whose levels the grid keeps";
-            plan.note(&node.name, "relu", Action::Refused, reason);
-        }
-    }
-    if plan.is_refused() { Err(Error::Refused(Box::new(plan.clone()))) } else { Ok(()) }
-}
-
 /// What is known of one class of accumulator channels.
 #[derive(Clone, Copy)]
 struct Demand {
@@ -120,7 +108,7 @@ struct Demand {
     streams: usize,
     /// The unit must be at least this.
     floor: f64,
-    /// Threshold of a site with soft reset: a whole number of units, so that subtracting it is exact.
+    /// Threshold that must be a whole number of units, so that subtracting or counting it is exact; of several sites the first's.
     divides: Option<f64>,
 }
 
@@ -151,19 +139,13 @@ fn units(model: &Model, resolved: &Resolved, streams: &Streams, classes: &mut Ch
                 }
             }
             Op::Activation { site, .. } => {
+                let Some(edges) = Edges::of(model, &node.name, site, info.shape[0])? else { continue };
                 for c in 0..info.shape[0] {
                     let demand = &mut demands[classes.class(info.inputs[0], c)];
-                    let top = match site {
-                        Site::Lif(lif) => {
-                            if lif.reset == Reset::Soft {
-                                demand.divides = demand.divides.or(Some(threshold(lif)));
-                            }
-                            threshold(lif)
-                        }
-                        Site::QuantRelu(q) => (f64::from(q.levels) - 0.5) * step(model, &node.name, c)?,
-                        Site::Relu | Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => 0.0,
-                    };
-                    demand.floor = demand.floor.max(top / FINEST);
+                    demand.floor = demand.floor.max(edges.top(c) / FINEST);
+                    if edges.whole {
+                        demand.divides = demand.divides.or(Some(edges.base[c]));
+                    }
                 }
             }
             _ => {}
@@ -182,19 +164,6 @@ fn unit(demand: &Demand) -> f64 {
         Some(threshold) => threshold / (threshold / unit).floor().max(1.0),
         None => unit,
     }
-}
-
-/// A hard reset to `v_r` moves into the threshold: eq. 8 depends on `u − v_r` and `θ − v_r` only.
-fn threshold(lif: &Lif) -> f64 {
-    match lif.reset {
-        Reset::Hard { potential } => lif.threshold.initial() - potential,
-        Reset::Soft | Reset::None => lif.threshold.initial(),
-    }
-}
-
-fn step(model: &Model, node: &str, channel: usize) -> Result<f64> {
-    let steps = channels(model, node, "step")?;
-    Ok(steps[if steps.len() == 1 { 0 } else { channel }])
 }
 
 /// Eq. 12: `w ≈ n·M·unit` and `b ≈ b_int·unit`.
@@ -239,107 +208,8 @@ fn max(values: &Array1<f64>) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
 }
 
-/// Eq. 13: thresholds in units, rounded up, so that an integer current meets them exactly when the real one does.
-fn site(
-    source: &Model,
-    model: &mut Model,
-    name: &str,
-    site: &Site,
-    unit: &Array1<f64>,
-    options: GridOptions,
-    plan: &mut Plan,
-) -> Result<Site> {
-    match site {
-        Site::Lif(lif) if newer_than_conversion(lif) => {
-            Err(IrError::Refused { node: name.into(), reason: "the grid does not know this kind of LIF site".into() }
-                .into())
-        }
-        Site::Lif(lif) => {
-            let factor = match lif.leak {
-                Leak::Factor { factor } | Leak::Learned { initial: factor } => factor,
-            };
-            let (multiplier, shift) = leak(factor, options.leak_bits);
-            let threshold = unit.mapv(|unit| match lif.reset {
-                Reset::Hard { .. } | Reset::None => ceil(threshold(lif) / unit),
-                Reset::Soft => (threshold(lif) / unit).round(),
-            });
-            let threshold = threshold.mapv(|t| t.max(1.0));
-            reachable(name, max(&threshold), options.guard_bits)?;
-            set_integers(model, name, "threshold", &threshold.into_dyn())?;
-            let exact = usize::from(options.guard_bits) >= usize::from(shift) * (source.time_steps - 1);
-            let error = f64::from(multiplier) / f64::from(1_u32 << shift) - factor;
-            plan.note(
-                name,
-                "grid",
-                Action::Converted,
-                format!(
-                    "leak {multiplier}/2^{shift} (off by {error:.1e}), {} guard bits, floor {}",
-                    options.guard_bits,
-                    if exact { "exact" } else { "loses less than a guard bit a step" }
-                ),
-            );
-            let reset = match lif.reset {
-                Reset::Hard { .. } => GridReset::Hard,
-                Reset::Soft => GridReset::Soft,
-                Reset::None => GridReset::None,
-            };
-            Ok(Site::GridLif(GridLif::new(multiplier, shift, options.guard_bits, reset)))
-        }
-        Site::QuantRelu(q) => {
-            let mut thresholds = ArrayD::<f64>::zeros(vec![usize::from(q.levels), unit.len()]);
-            for c in 0..unit.len() {
-                let step = step(source, name, c)?;
-                for d in 0..usize::from(q.levels) {
-                    thresholds[[d, c]] = ceil((d as f64 + 0.5) * step / unit[c]);
-                }
-            }
-            set_integers(model, name, "thresholds", &thresholds)?;
-            plan.note(name, "grid", Action::Converted, format!("{} integer thresholds a channel", q.levels));
-            Ok(Site::GridQuantRelu { levels: q.levels })
-        }
-        Site::Relu | Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => {
-            Err(IrError::Refused { node: name.into(), reason: "not a site of the form events".into() }.into())
-        }
-    }
-}
-
-/// A threshold above the value at which membranes saturate could never be reached.
-fn reachable(name: &str, threshold: f64, guard_bits: u8) -> Result<()> {
-    let largest = |bits: u8| (MEMBRANE_LIMIT >> bits) as f64;
-    if threshold <= largest(guard_bits) {
-        return Ok(());
-    }
-    let way_out = match (0..guard_bits).rev().find(|bits| threshold <= largest(*bits)) {
-        Some(most) => format!("use at most {most}"),
-        None => "no number of guard bits is small enough".into(),
-    };
-    let reason = format!(
-        "with {guard_bits} guard bits its threshold of {threshold} units is above 2^30, where membranes saturate, so that it would never fire; {way_out}"
-    );
-    Err(IrError::Refused { node: name.into(), reason }.into())
-}
-
-/// Rounds up, but takes a quotient that is a whole number but for rounding as that number.
-fn ceil(quotient: f64) -> f64 {
-    let nearest = quotient.round();
-    if (quotient - nearest).abs() <= 1e-9 * nearest.abs().max(1.0) { nearest } else { quotient.ceil() }
-}
-
-/// λ as k/2^m in lowest terms, m at most `bits`.
-fn leak(factor: f64, bits: u8) -> (u32, u8) {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a leak is in [0, 1], so k is in 0 to 2^16"
-    )]
-    let (mut k, mut m) = ((factor * f64::from(1_u32 << bits)).round() as u32, bits);
-    while m > 0 && k.is_multiple_of(2) {
-        (k, m) = (k / 2, m - 1);
-    }
-    (k, m)
-}
-
-fn set_integers(model: &mut Model, node: &str, part: &str, values: &ArrayD<f64>) -> Result<()> {
+/// Stores whole numbers as integers.
+pub(crate) fn set_integers(model: &mut Model, node: &str, part: &str, values: &ArrayD<f64>) -> Result<()> {
     let name = format!("{node}.{part}");
     if let Some(value) = values.iter().find(|v| v.abs() >= f64::from(i32::MAX)) {
         return Err(IrError::Weight { name, expected: "integers below 2^31".into(), found: value.to_string() }.into());

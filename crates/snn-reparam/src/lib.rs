@@ -6,6 +6,7 @@ mod distribute;
 mod error;
 mod fold;
 mod grid;
+mod grid_site;
 mod merge;
 mod name;
 mod plan;
@@ -13,7 +14,7 @@ pub mod proof;
 mod units;
 pub mod verify;
 
-pub use convert::{CodeChoice, Conversion, convert};
+pub use convert::{CodeChoice, Conversion, convert, convert_with_neurons};
 pub use error::{Error, Result};
 pub use grid::{DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions, to_grid};
 pub use plan::{Action, Entry, Plan};

@@ -5,8 +5,11 @@ mod network;
 use ndarray::ArrayD;
 use network::lines;
 use snn_ir::random::Numbers;
-use snn_ir::site::GridReset;
-use snn_ir::{Code, Form, Graph, GridLif, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Reset, Share, Site, Tensor};
+use snn_ir::site::{GridAdaptation, GridReset, GridSynapse};
+use snn_ir::{
+    Adaptation, Code, Form, Graph, GridLif, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Reset, Share, Site, Spike,
+    Synapse, Tensor, Threshold,
+};
 use snn_reparam::{Action, Conversion, Error, GridOptions, Plan, convert, to_grid};
 use std::collections::BTreeMap;
 
@@ -30,9 +33,17 @@ fn events(streams: &[(&[f64], f64)], site: Site) -> Conversion {
         [one] => one.clone(),
         all => graph.push("sum", Op::Add, &all.iter().map(String::as_str).collect::<Vec<_>>()),
     };
-    let code = if site.is_stateful() { Code::Binary } else { Code::Unary };
-    if let Site::QuantRelu(q) = &site {
-        set("site.step", &[1], &[q.step]);
+    let code = match site.spike() {
+        Some(Spike::Binary) => Code::Binary,
+        Some(Spike::Ternary) => Code::Ternary,
+        Some(Spike::Integer { .. }) | None => Code::Unary,
+    };
+    match &site {
+        Site::QuantRelu(q) => set("site.step", &[1], &[q.step]),
+        Site::Lif(Lif { threshold: Threshold::Learned { initial, .. }, .. }) => {
+            set("site.threshold", &[1], &[2.0 * initial]);
+        }
+        _ => {}
     }
     graph.push("site", Op::Activation { site, code: Some(code) }, &[&current]);
     graph.push("out", Op::Linear { features: 1, bias: false }, &["site"]);
@@ -208,6 +219,107 @@ fn soft_and_hard_resets_stay_what_they_are() {
         let expected = GridLif::new(1, 1, 8, expected);
         assert_eq!((*lif, *code), (expected, Some(Code::Binary)));
     }
+}
+
+// === Kinds of LIF ===
+
+fn site_of(model: &Model) -> GridLif {
+    match model.graph.node("site").unwrap().op {
+        Op::Activation { site: Site::GridLif(lif), .. } => lif,
+        _ => panic!("LIF"),
+    }
+}
+
+fn line_of(site: &Site, options: GridOptions) -> String {
+    let plan = to_grid(&events(&[(&[127.0 / 64.0], 0.0)], site.clone()), options).unwrap().plan;
+    lines(&plan, Action::Converted).into_iter().find(|line| line.starts_with("site: leak")).unwrap()
+}
+
+#[test]
+fn a_learned_threshold_is_the_weight_and_not_its_start() {
+    let learned = Threshold::Learned { initial: 1.0, share: Share::Layer };
+    for (reset, expected) in [(HARD, 128), (Reset::None, 128), (Reset::Hard { potential: 0.5 }, 96), (Reset::Soft, 128)]
+    {
+        let site = Site::Lif(Lif { threshold: learned, reset, ..Lif::default() });
+        let model = grid(&events(&[(&[127.0 / 64.0], 0.0)], site));
+        assert_eq!(ints(&model, "site.threshold"), [expected], "{reset:?}");
+    }
+}
+
+#[test]
+fn no_reset_stays_none_and_spikes_what_they_are() {
+    for spike in [Spike::Binary, Spike::Ternary, Spike::Integer { levels: 3 }] {
+        let model = grid(&events(&[(&[1.0], 0.0)], Site::Lif(Lif { reset: Reset::None, spike, ..Lif::default() })));
+        assert_eq!(site_of(&model), GridLif { spike, ..GridLif::new(1, 1, 8, GridReset::None) });
+    }
+}
+
+#[test]
+fn integer_spikes_count_whole_numbers_of_units_whatever_the_reset() {
+    for (weight, threshold) in [(0.37, 1.0), (0.011, 0.7), (5.0, 1.3)] {
+        for (reset, levels) in [(HARD, 3), (Reset::Soft, 3), (Reset::None, 200)] {
+            let spike = Spike::Integer { levels };
+            let site = Site::Lif(Lif { threshold: threshold.into(), reset, spike, ..Lif::default() });
+            let model = grid(&events(&[(&[weight, -weight / 3.0], 0.0)], site));
+            let count = ints(&model, "site.threshold")[0];
+            let natural = f64::max(weight / 127.0, (f64::from(levels) - 0.5) * threshold / 65_536.0);
+            assert_eq!(count, whole((threshold / natural).floor().max(1.0)), "{weight} {threshold} {reset:?}");
+            let (n, multiplier) = (ints(&model, "in0.weight")[0], ints(&model, "in0.multiplier")[0]);
+            let unit = threshold / count as f64;
+            assert!(((n * multiplier) as f64 * unit - weight).abs() <= 0.5 * multiplier as f64 * unit * (1.0 + 1e-9));
+        }
+    }
+}
+
+#[test]
+fn an_integer_neuron_whose_levels_are_out_of_reach_is_refused() {
+    // The highest edge, 254½·θ, has 2^16 units.
+    let site = Site::Lif(Lif { spike: Spike::Integer { levels: 255 }, reset: Reset::Soft, ..Lif::default() });
+    let events = events(&[(&[1e-9], 0.0)], site);
+    let grid = |guard_bits| to_grid(&events, GridOptions { guard_bits, ..GridOptions::default() });
+    grid(14).unwrap();
+    let error = grid(15).unwrap_err().to_string();
+    assert!(error.contains("site") && error.contains("use at most 14"), "{error}");
+}
+
+#[test]
+fn synaptic_currents_and_adaptations_become_fractions_and_a_jump() {
+    let lif = Lif {
+        synapse: Synapse::Current { alpha: 0.75 },
+        adaptation: Adaptation::Threshold { decay: 0.625, strength: 0.5 },
+        ..Lif::default()
+    };
+    let model = grid(&events(&[(&[127.0 / 64.0], 0.0)], Site::Lif(lif)));
+    let expected = GridLif {
+        synapse: GridSynapse::Current { multiplier: 3, shift: 2 },
+        adaptation: GridAdaptation::Threshold { multiplier: 5, shift: 3 },
+        ..GridLif::new(1, 1, 8, GridReset::Hard)
+    };
+    assert_eq!(site_of(&model), expected);
+    // Half of 64 units, times 2⁸.
+    assert_eq!(ints(&model, "site.adaptation"), [32 << 8]);
+    // A strength far above everything else is what the floor of the unit comes from.
+    let strong = Lif { adaptation: Adaptation::Threshold { decay: 0.5, strength: 1000.0 }, ..Lif::default() };
+    let model = grid(&events(&[(&[1e-6], 0.0)], Site::Lif(strong)));
+    assert_eq!(ints(&model, "site.adaptation"), [65_536 << 8]);
+}
+
+#[test]
+fn the_plan_says_what_the_kinds_lose() {
+    let of =
+        |lif: &Lif, guard_bits| line_of(&Site::Lif(lif.clone()), GridOptions { guard_bits, ..GridOptions::default() });
+    // T = 4. The synapse has two bits a step, the leak one.
+    let synaptic = Lif { synapse: Synapse::Current { alpha: 0.75 }, ..Lif::default() };
+    assert!(of(&synaptic, 6).contains("synapse 3/2^2 (off by 0.0e0)") && of(&synaptic, 6).ends_with("floor exact"));
+    assert!(of(&synaptic, 5).ends_with("loses less than a guard bit a step"));
+    // The jump is 32·2^f: three steps of two bits need f ≥ 1, were it not for the membrane's three bits.
+    let adaptive = |strength| Lif { adaptation: Adaptation::Threshold { decay: 0.25, strength }, ..Lif::default() };
+    assert!(of(&adaptive(0.5), 3).ends_with("floor exact"));
+    assert!(of(&adaptive(0.5), 2).ends_with("loses less than a guard bit a step"));
+    assert!(of(&adaptive(1.0 / 64.0), 5).ends_with("loses less than a guard bit a step"), "a jump of 2⁵ decays by 2⁶");
+    assert!(of(&adaptive(0.0), 3).ends_with("floor exact"));
+    assert!(of(&adaptive(0.3), 2).contains("jump off by up to"));
+    assert!(!of(&adaptive(0.5), 2).contains("off by up to"));
 }
 
 // === Plans and refusals ===

@@ -1,9 +1,14 @@
 //! What has no exact event form is refused by name, all of it at once.
 
 use ndarray::ArrayD;
+use snn_ir::naive::Naive;
 use snn_ir::site::QuantRelu;
-use snn_ir::{Code, Conv, Form, Graph, Lif, Model, Op, PoolKind, Preprocessing, Site, Window};
-use snn_reparam::{Action, CodeChoice, Error, GridOptions, convert, to_grid};
+use snn_ir::{
+    Code, Conv, Custom, Evaluate, Form, Graph, Input, Lif, Model, Neuron, NeuronKind, Neurons, Op, PoolKind,
+    Preprocessing, Record, Site, Spike, Window,
+};
+use snn_reparam::{Action, CodeChoice, Error, GridOptions, convert, convert_with_neurons, to_grid};
+use std::collections::BTreeMap;
 
 fn act(site: Site) -> Op {
     Op::Activation { site, code: None }
@@ -102,6 +107,69 @@ fn codes_for_sites_that_do_not_exist_are_refused() {
     codes.sites.insert("nowhere".into(), Code::Graded);
     let Err(Error::Refused(plan)) = convert(&model, &codes) else { panic!("expected a refusal") };
     assert_eq!(plan.entries.iter().filter(|e| e.action == Action::Refused).count(), 2);
+}
+
+#[test]
+fn levels_have_three_codes_and_spikes_one() {
+    let integer = Site::Lif(Lif::integer(3));
+    let model = network(|graph, conv| graph.push("act", act(integer), &[conv]));
+    for code in [Code::Unary, Code::BitPlane, Code::Graded] {
+        let events = convert(&model, &code.into()).unwrap().model;
+        assert!(
+            matches!(events.graph.node("act").unwrap().op, Op::Activation { code: Some(found), .. } if found == code)
+        );
+    }
+    for code in [Code::Binary, Code::Ternary] {
+        let reasons = refused(&model, code);
+        assert!(reasons[0].contains(code.label()) && reasons[0].contains("choose unary"), "{reasons:?}");
+        let model = network(|graph, conv| graph.push("act", act(Site::QuantRelu(QuantRelu::default())), &[conv]));
+        assert!(refused(&model, code)[0].contains("choose unary"));
+    }
+    let ternary = Site::Lif(Lif { spike: Spike::Ternary, ..Lif::default() });
+    let model = network(|graph, conv| graph.push("act", act(ternary), &[conv]));
+    let events = convert(&model, &Code::Unary.into()).unwrap().model;
+    assert!(matches!(events.graph.node("act").unwrap().op, Op::Activation { code: Some(Code::Ternary), .. }));
+    let codes = CodeChoice { default: Code::Unary, sites: BTreeMap::from([("act".into(), Code::Ternary)]) };
+    let error = convert(&model, &codes).unwrap_err().to_string();
+    assert!(error.contains("act") && error.contains("one code each"), "{error}");
+}
+
+/// Fires whenever its current is positive.
+#[derive(Debug)]
+struct Sign;
+
+impl NeuronKind for Sign {
+    fn neuron(&self, _: &BTreeMap<String, f64>) -> Result<Box<dyn Neuron>, String> {
+        Ok(Box::new(Sign))
+    }
+}
+
+impl Neuron for Sign {
+    fn rest(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    fn step(&self, _: &mut [f64], current: f64) -> i16 {
+        i16::from(current > 0.0)
+    }
+}
+
+#[test]
+fn a_neuron_of_a_users_own_converts_where_it_is_known_and_never_onto_the_grid() {
+    let model = network(|graph, conv| graph.push("act", act(Site::Custom(Custom::new("sign"))), &[conv]));
+    let reasons = refused(&model, Code::Unary);
+    assert!(reasons[0].starts_with("act: ") && reasons[0].contains("no neuron `sign`"), "{reasons:?}");
+    let neurons = Neurons::default().with("sign", Sign);
+    let events = convert_with_neurons(&model, &Code::Unary.into(), &neurons).unwrap();
+    let pixels = snn_ir::random::pixels(&model, 2, 1);
+    let sites = |model| {
+        let mut naive = Naive::with_neurons(model, &neurons).unwrap();
+        naive.evaluate(&Input::Static(pixels.view()), Record::Sites).unwrap().sites
+    };
+    assert_eq!(sites(&model), sites(&events.model));
+    assert!(sites(&model)[0].output.active() > 0);
+    let error = to_grid(&events, GridOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("act (custom)") && error.contains("no twin"), "{error}");
 }
 
 #[test]

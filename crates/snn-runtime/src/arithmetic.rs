@@ -1,7 +1,8 @@
 //! What differs between the grid (i32) and the reals (f32, f64).
 
-use crate::real::RealSite;
-use crate::site::{GridSite, SiteKernel};
+use crate::grid_site::GridSite;
+use crate::real_site::RealSite;
+use crate::site::SiteKernel;
 use snn_ir::model::Model;
 use snn_ir::{Error, Logits, Result, weights};
 use std::fmt::Debug;
@@ -22,8 +23,8 @@ pub(crate) trait Arithmetic: Copy + Default + PartialOrd + Debug + Send + Sync +
     fn times(self, other: Self) -> Self;
     /// A pixel less its mean (eq. 1; deviations have been merged into the weights).
     fn pixel(pixel: u8, mean: u8) -> Self;
-    /// A level as an integer; only asked of whole numbers that are not negative.
-    fn level(self) -> u32;
+    /// A level as an integer; only asked of whole numbers.
+    fn level(self) -> i32;
     fn to_real(self) -> f64;
     fn add_to(self, sum: Self::Sum) -> Self::Sum;
     /// Part `part` of node `node`, in its own order.
@@ -62,8 +63,8 @@ impl Arithmetic for i32 {
         i32::from(pixel) - i32::from(mean)
     }
 
-    fn level(self) -> u32 {
-        self.unsigned_abs()
+    fn level(self) -> i32 {
+        self
     }
 
     fn to_real(self) -> f64 {
@@ -118,13 +119,9 @@ macro_rules! real {
                 <$real>::from(pixel) - <$real>::from(mean)
             }
 
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "levels are small whole numbers"
-            )]
-            fn level(self) -> u32 {
-                self as u32
+            #[expect(clippy::cast_possible_truncation, reason = "levels are small whole numbers")]
+            fn level(self) -> i32 {
+                self as i32
             }
 
             fn to_real(self) -> f64 {

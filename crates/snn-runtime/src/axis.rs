@@ -45,13 +45,24 @@ impl Axis {
 
     /// For each input position, how many (output, tap) pairs read it.
     pub(crate) fn fan_out(&self) -> Vec<u64> {
-        let mut fan_out = vec![0; self.inputs];
-        for taps in &self.taps {
-            for tap in 0..taps.count {
-                fan_out[taps.input + tap * self.dilation] += 1;
+        // A window begins at its first input and ends `dilation` behind its last; what lies between is summed up in steps of `dilation`.
+        let mut begun = vec![0_u64; self.inputs];
+        let mut ended = vec![0_u64; self.inputs];
+        for taps in self.taps.iter().filter(|taps| taps.count > 0) {
+            begun[taps.input] += 1;
+            if let Some(ended) = ended.get_mut(taps.input + taps.count * self.dilation) {
+                *ended += 1;
             }
         }
-        fan_out
+        for input in self.dilation..self.inputs {
+            begun[input] += begun[input - self.dilation] - ended[input];
+        }
+        begun
+    }
+
+    /// The most values that a window holds.
+    fn largest_window(&self) -> usize {
+        self.taps.iter().map(|taps| taps.count).max().unwrap_or(0)
     }
 
     /// How many values the windows of all outputs hold.
@@ -89,6 +100,11 @@ impl Grid2 {
     pub(crate) fn fan_out(&self) -> Vec<u64> {
         let columns = self.columns.fan_out();
         self.rows.fan_out().iter().flat_map(|row| columns.iter().map(move |column| row * column)).collect()
+    }
+
+    /// The most values that a window holds.
+    pub(crate) fn largest_window(&self) -> usize {
+        self.rows.largest_window().saturating_mul(self.columns.largest_window())
     }
 
     /// How many values the windows of all outputs hold.

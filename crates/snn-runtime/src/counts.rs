@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 
 /// Operations of one node, or of a network.
 ///
-/// - An addition is one weight added; a plane entry with a count of n (sum pooling, eq. 17) is n additions, though the interpreter may multiply once.
+/// - An addition is one weight added or, for a spike of −1, subtracted; a plane entry with a count of n (sum pooling, eq. 17) is n additions, though the interpreter may multiply once.
 /// - A multiplication is a pixel or a graded payload times a weight, together with its addition (a MAC). Pixels equal to the mean are zero
 ///   and are not sent. Doubling an accumulator between bit-planes is a shift and is not counted.
 /// - What happens once for each neuron rather than for each event is kept apart: `rescalings` (M of eq. 12) and `sums` (biases, adds and sum pools of currents).
@@ -17,7 +17,8 @@ pub struct Tally {
     pub additions: u64,
     /// Pixels and payloads times weights.
     pub multiplications: u64,
-    /// Comparisons with thresholds (D for a site of D levels, one for a LIF or unquantised one) and of max pools (one less than the values inside a window).
+    /// Comparisons with thresholds (D for a site of D levels, two for a ternary one, one for a binary or unquantised one) and of max pools (one less than the values
+    /// inside a window).
     pub comparisons: u64,
     /// Neurons updated, one for each macro-step.
     pub neuron_updates: u64,

@@ -9,7 +9,7 @@ use crate::trace::{self, Trace};
 use ndarray::Axis;
 use rayon::prelude::*;
 use snn_ir::model::Model;
-use snn_ir::{Evaluation, Input, Record, Result};
+use snn_ir::{Evaluation, Input, Neurons, Record, Result};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A program with its states and counts.
@@ -33,8 +33,8 @@ fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
 }
 
 impl<A: Arithmetic> Engine<A> {
-    pub(crate) fn new(model: &Model) -> Result<Self> {
-        let program = Program::compile(model)?;
+    pub(crate) fn new(model: &Model, neurons: &Neurons) -> Result<Self> {
+        let program = Program::compile(model, neurons)?;
         let tallies = vec![Tally::default(); program.nodes.len()];
         Ok(Self { program, idle: Mutex::default(), totals: Mutex::new(Totals { samples: 0, tallies }) })
     }
@@ -60,16 +60,17 @@ impl<A: Arithmetic> Engine<A> {
             Record::Sites => self.program.sites().map(|site| Trace::new(site, steps_of(site.varies))).collect(),
         };
         let mut samples: Vec<Vec<Trace>> = (0..batch).map(traces).collect();
-        sums.par_chunks_mut(classes).zip(&mut samples).enumerate().for_each_init(
+        sums.par_chunks_mut(classes).zip(&mut samples).enumerate().try_for_each_init(
             || self.worker(),
             |worker, (index, (sums, traces))| {
                 let sample = match input {
                     Input::Static(images) => Sample::Static(images.index_axis(Axis(0), index)),
                     Input::Frames(frames) => Sample::Frames(frames.index_axis(Axis(1), index)),
                 };
-                sums.copy_from_slice(worker.run(&sample, traces));
+                sums.copy_from_slice(worker.run(&sample, traces)?);
+                Ok::<(), snn_ir::Error>(())
             },
-        );
+        )?;
         let sites = match record {
             Record::Logits => Vec::new(),
             Record::Sites => {
@@ -110,13 +111,13 @@ pub(crate) struct Worker<'e, A: Arithmetic> {
 
 impl<A: Arithmetic> Worker<'_, A> {
     /// Runs one sample whose shape has been checked and returns the sums of the head.
-    pub(crate) fn run(&mut self, sample: &Sample<'_>, traces: &mut [Trace]) -> &[A::Sum] {
+    pub(crate) fn run(&mut self, sample: &Sample<'_>, traces: &mut [Trace]) -> Result<&[A::Sum]> {
         match &mut self.state {
             Some(state) => {
-                state.run(&self.engine.program, sample, traces);
-                &state.sums
+                state.run(&self.engine.program, sample, traces)?;
+                Ok(&state.sums)
             }
-            None => &[],
+            None => Ok(&[]),
         }
     }
 }

@@ -6,13 +6,16 @@ mod axis;
 mod counts;
 mod currents;
 mod engine;
+mod grid_site;
 mod layout;
 mod links;
 mod list;
+mod own;
 mod planes;
 mod pool;
 mod program;
 mod real;
+mod real_site;
 mod runtime;
 mod session;
 mod site;
@@ -22,12 +25,13 @@ mod trace;
 
 pub use arithmetic::Scores;
 pub use counts::{Counts, NodeCounts, Tally};
+pub use program::MAX_TOTAL_VALUES;
 pub use runtime::{Precision, Runtime, Session};
 
 /// The array library of this crate's signatures.
 pub use ndarray;
 /// What a user of the runtime needs of the graph crate.
-pub use snn_ir::{self, Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result};
+pub use snn_ir::{self, Error, Evaluate, Evaluation, Input, Logits, Model, Neurons, Record, Result};
 
 /// Name of this interpreter in reports.
 pub(crate) const NAME: &str = "events";

@@ -66,17 +66,18 @@ impl<A: Arithmetic> List<A> {
         self.end_position();
     }
 
-    /// Takes the entries of `other` whose value `keeps` admits, each as a one, without branches on them.
-    pub(crate) fn select(&mut self, other: &Self, keeps: impl Fn(A) -> bool) {
+    /// Takes what `pick` makes of the entries of `other`, without those that become zero and without branches on them.
+    pub(crate) fn select(&mut self, other: &Self, pick: impl Fn(A) -> A) {
         self.begin();
         let mut length = 0;
         for position in 0..other.positions() {
             let (channels, values) = other.at(position);
             for (&channel, &value) in channels.iter().zip(values) {
                 // At most as many entries as `other` has, so there is always room for one more.
+                let picked = pick(value);
                 self.channels[length] = channel;
-                self.values[length] = A::ONE;
-                length += usize::from(keeps(value));
+                self.values[length] = picked;
+                length += usize::from(picked != A::default());
             }
             self.length = length;
             self.end_position();
@@ -108,9 +109,9 @@ impl<A: Arithmetic> List<A> {
         self.offsets.array_windows().zip(fan_out).map(|([start, end], n)| u64::from(end - start) * n).sum()
     }
 
-    /// `Σ counts · fan_out[position]`, for a plane of counts.
+    /// `Σ |counts| · fan_out[position]`, for a plane of counts.
     pub(crate) fn weighted_counts(&self, fan_out: &[u64]) -> u64 {
-        let count = |position| self.at(position).1.iter().map(|v| u64::from(v.level())).sum::<u64>();
+        let count = |position| self.at(position).1.iter().map(|v| u64::from(v.level().unsigned_abs())).sum::<u64>();
         fan_out.iter().enumerate().map(|(position, n)| count(position) * n).sum()
     }
 }

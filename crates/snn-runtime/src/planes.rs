@@ -5,21 +5,13 @@ use crate::list::List;
 use crate::pool::Pool;
 use crate::program::{Kernel, NodeProgram};
 use crate::session::{Buffer, Scratch};
-use crate::stream::{Class, Formation, Segment, Stream};
-use snn_ir::Code;
-
-/// Which plane: its class, and how many micro-steps follow it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
-    pub(crate) class: Class,
-    pub(crate) remaining: u32,
-}
+use crate::stream::{Formation, Moment, Segment, Stream};
 
 /// The plane that a node sends at a moment, once formed; `None` if it sends nothing then.
 pub(crate) fn sent<'b, A: Arithmetic>(stream: &Stream, buffer: &'b Buffer<A>, at: Moment) -> Option<&'b List<A>> {
     let Buffer::Events { levels, plane } = buffer else { return None };
     match stream.formation {
-        Formation::Whole => (at.remaining == 0 && stream.segments[0].class() == at.class).then_some(levels),
+        Formation::Whole => (at.remaining == 0 && stream.segments[0].planes(at.class) > 0).then_some(levels),
         Formation::Filter | Formation::Derived => plane.as_ref(),
     }
 }
@@ -62,10 +54,9 @@ fn clear<A: Arithmetic>(plane: &mut List<A>) {
 
 fn filter<A: Arithmetic>(levels: &List<A>, segments: &[Segment], at: Moment, plane: &mut List<A>) {
     if let [segment] = segments {
-        // One code, and not one that sends its levels as they are: those are whole. It is asked at moments of other classes too, where
-        // a concatenation joins it with streams of other codes.
-        if segment.class() == at.class {
-            plane.select(levels, |value| segment.entry(value.level(), at.remaining) != 0);
+        // One code. It is asked at moments of other classes too, where a concatenation joins it with streams of other codes.
+        if segment.planes(at.class) > 0 {
+            plane.select(levels, |value| segment.entry(value, at));
         } else {
             clear(plane);
         }
@@ -76,23 +67,11 @@ fn filter<A: Arithmetic>(levels: &List<A>, segments: &[Segment], at: Moment, pla
         let (channels, values) = levels.at(position);
         for (&channel, &value) in channels.iter().zip(values) {
             let channel = channel as usize;
-            // One segment, or a few: a binary search finds it.
+            // A few segments: a binary search finds the one.
             let segment = &segments[segments.partition_point(|s| s.end <= channel)];
-            if segment.class() != at.class {
-                continue;
-            }
-            match segment.code {
-                // Payloads and counts pass as they are; a payload may be a real number.
-                Code::Graded | Code::Binary | Code::Ternary => {
-                    if at.remaining == 0 {
-                        plane.push(channel, value);
-                    }
-                }
-                Code::Unary | Code::BitPlane => {
-                    if segment.entry(value.level(), at.remaining) != 0 {
-                        plane.push(channel, A::ONE);
-                    }
-                }
+            let entry = segment.entry(value, at);
+            if entry != A::default() {
+                plane.push(channel, entry);
             }
         }
         plane.end_position();

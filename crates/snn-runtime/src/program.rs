@@ -6,14 +6,20 @@ use crate::counts::Tally;
 use crate::layout::WeightShape;
 use crate::links::Links;
 use crate::pool::{Pool, Pooling};
-use crate::site::SiteKernel;
-use crate::stream::{Formation, Segment, Stream};
+use crate::site::{Memory, SiteKernel, SiteSource};
+use crate::stream::{Formation, MAX_MICRO_STEPS, Segment, Stream};
 use crate::synapse::Synapse;
 use snn_ir::graph::{Conv, Node, Op, PoolKind};
 use snn_ir::model::{Form, Model};
 use snn_ir::resolve::Resolved;
 use snn_ir::streams::{Kind, Streams};
-use snn_ir::{Code, Error, Result};
+use snn_ir::{Code, Error, Neurons, Result, Spike};
+
+/// The most values that all nodes of a model may have together, where one of fewer than eight channels counts as having eight (accumulators have); a limit for files
+/// from strangers. A state of that size takes a few gigabytes; networks for images of 224 × 224 pixels need half of it.
+pub const MAX_TOTAL_VALUES: usize = 1 << 26;
+/// The channels that a node counts as having at least.
+const LEAST_CHANNELS: usize = 8;
 
 /// What a node runs. Pooling, flatten and concat take events or currents, by what the node yields.
 #[derive(Debug)]
@@ -44,6 +50,8 @@ pub(crate) struct NodeProgram<A: Arithmetic> {
     pub(crate) stream: Option<Stream>,
     /// What it counts each time it runs, whatever the data.
     pub(crate) fixed: Tally,
+    /// What the neurons of one position remember at rest; nothing of a node that is no site.
+    pub(crate) rest: Memory<A>,
     /// Whether a trace of it holds real values in place of levels.
     pub(crate) traces_values: bool,
 }
@@ -70,21 +78,14 @@ pub(crate) struct Program<A: Arithmetic> {
 }
 
 impl<A: Arithmetic> Program<A> {
-    /// Validates and compiles.
-    pub(crate) fn compile(model: &Model) -> Result<Self> {
-        if model.form == Form::Trained {
-            return Err(Error::Refused {
-                node: "model".into(),
-                reason:
-                    "form `trained` is not event-driven; convert it first (snn-reparam), to form `events` or `grid`"
-                        .into(),
-            });
-        }
+    /// Validates and compiles a converted model.
+    pub(crate) fn compile(model: &Model, neurons: &Neurons) -> Result<Self> {
         let resolved = model.validate()?;
+        check_size(&resolved)?;
         let kinds = Streams::of(model, &resolved)?.kinds;
         let mut program = Self { nodes: Vec::new(), time_steps: model.time_steps, accumulators: 0, row: 0 };
         for (index, node) in model.graph.nodes.iter().enumerate() {
-            let compiled = program.node(model, node, &resolved, index, &kinds)?;
+            let compiled = program.node((model, neurons), node, &resolved, index, &kinds)?;
             if let Kernel::Synapse(synapse) = &compiled.kernel {
                 program.accumulators = program.accumulators.max(synapse.links.width() * compiled.positions);
             }
@@ -104,7 +105,7 @@ impl<A: Arithmetic> Program<A> {
 
     fn node(
         &self,
-        model: &Model,
+        (model, neurons): (&Model, &Neurons),
         node: &Node,
         resolved: &Resolved,
         index: usize,
@@ -140,7 +141,9 @@ impl<A: Arithmetic> Program<A> {
                 self.synapse(model, node, Some(&conv), info.inputs[0], [1, 1], image(0))?
             }
             Op::Scale => self.synapse(model, node, None, info.inputs[0], [height, width], image(0))?,
-            Op::Activation { site, .. } => Kernel::Site(A::Site::compile(model, &node.name, site)?),
+            Op::Activation { site, .. } => {
+                Kernel::Site(A::Site::compile(&SiteSource { model, node: &node.name, channels, neurons }, site)?)
+            }
             Op::Pool { pool: kind, window } => pool(*kind, window.as_2d(), [height, width])?,
             Op::GlobalPool { pool: kind } => pool(*kind, (image(0).1, [1, 1], [0, 0]), [1, 1])?,
             Op::Flatten => Kernel::Flatten,
@@ -158,6 +161,7 @@ impl<A: Arithmetic> Program<A> {
                 });
             }
         };
+        let rest = if let Kernel::Site(site) = &kernel { site.rest() } else { Memory::default() };
         let mut compiled = NodeProgram {
             name: node.name.clone(),
             label: node.op.label(),
@@ -169,6 +173,7 @@ impl<A: Arithmetic> Program<A> {
             kernel,
             stream: None,
             fixed: Tally::default(),
+            rest,
             traces_values: matches!(&node.op, Op::Activation { site: snn_ir::Site::Relu, .. }),
         };
         if kinds[index] != Kind::Current {
@@ -182,23 +187,28 @@ impl<A: Arithmetic> Program<A> {
         let lost = || Error::Refused { node: node.name.clone(), reason: "reads no events".into() };
         let input = |i: usize| self.nodes[compiled.inputs[i]].stream.as_ref().ok_or_else(lost);
         let source = |code, levels| Stream::of_levels(vec![Segment::new(compiled.channels, code, levels, false)]);
-        Ok(match (&compiled.kernel, &node.op) {
+        let stream = match (&compiled.kernel, &node.op) {
             (Kernel::Input { .. }, _) => source(Code::Graded, 1),
             (_, Op::Activation { site, code: Some(code) }) => source(*code, u32::from(site.levels().unwrap_or(1))),
-            (Kernel::Pool(pool), _) => {
-                let windows = pool.grid.rows.kernel.saturating_mul(pool.grid.columns.kernel);
-                match pool.pooling {
-                    Pooling::Sum => input(0)?.sum_pooled(windows),
-                    Pooling::Max => input(0)?.max_pooled(),
-                }
-            }
+            (Kernel::Pool(pool), _) => match pool.pooling {
+                Pooling::Sum => input(0)?.sum_pooled(pool.grid.largest_window()),
+                Pooling::Max => input(0)?.max_pooled(),
+            },
             (Kernel::Flatten, _) => input(0)?.flattened(self.nodes[compiled.inputs[0]].positions),
             (Kernel::Concat { .. }, _) => {
                 let streams = (0..compiled.inputs.len()).map(input).collect::<Result<Vec<_>>>()?;
                 Stream::concatenated(&streams)
             }
             _ => return Err(lost()),
-        })
+        };
+        if let Some(long) = stream.segments.iter().find(|segment| !segment.is_short()) {
+            let reason = format!(
+                "its levels of up to {} need more than {MAX_MICRO_STEPS} micro-steps (31 as bit-planes); choose another code for the sites before it, or pool less",
+                long.levels
+            );
+            return Err(Error::Refused { node: node.name.clone(), reason });
+        }
+        Ok(stream)
     }
 
     /// A convolution, or a scale where there is none.
@@ -258,6 +268,25 @@ impl<A: Arithmetic> Program<A> {
     }
 }
 
+/// Refuses what would not fit into memory, before anything is allocated.
+fn check_size(resolved: &Resolved) -> Result<()> {
+    let mut total = 0_usize;
+    for info in &resolved.nodes {
+        let [channels, height, width] = info.chw();
+        total = total.saturating_add(channels.max(LEAST_CHANNELS).saturating_mul(height * width));
+        if total > MAX_TOTAL_VALUES {
+            return Err(Error::Shape {
+                node: info.name.clone(),
+                expected: format!(
+                    "at most {MAX_TOTAL_VALUES} values in all nodes up to this one (fewer than {LEAST_CHANNELS} channels count as {LEAST_CHANNELS})"
+                ),
+                found: info.shape.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// What a node counts at every macro-step, whatever the data.
 fn fixed<A: Arithmetic>(node: &NodeProgram<A>, source: &Node) -> Tally {
     let values = node.size() as u64;
@@ -265,7 +294,7 @@ fn fixed<A: Arithmetic>(node: &NodeProgram<A>, source: &Node) -> Tally {
     match (&node.kernel, &source.op) {
         (Kernel::Site(_), Op::Activation { site, .. }) => {
             tally.neuron_updates = values;
-            tally.comparisons = values * u64::from(site.levels().unwrap_or(1));
+            tally.comparisons = values * u64::from(site.spike().map_or(1, Spike::comparisons));
             tally.micro_steps = node.stream.as_ref().map_or(0, |s| u64::from(s.segments[0].micro_steps()));
         }
         (Kernel::Synapse(synapse), _) => {

@@ -6,7 +6,7 @@ use crate::engine::{Engine, Worker};
 use crate::session::Sample;
 use ndarray::{Array2, ArrayView, Axis, Dimension};
 use snn_ir::model::{Form, Model};
-use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Record, Result, Weights};
+use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Neurons, Record, Result, Weights};
 
 /// Numbers in which a runtime computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,12 +62,30 @@ impl Runtime {
     /// Validates a model and compiles it.
     ///
     /// # Errors
-    /// The model is not valid, is in the form `trained`, or its form and the precision do not fit.
+    /// The model is not valid, is in the form `trained`, is larger than [`crate::MAX_TOTAL_VALUES`], needs more than 2¹⁶ micro-steps in a macro-step, has a neuron of a
+    /// user's own (see [`Runtime::with_neurons`]), or its form and the precision do not fit.
     pub fn new(model: &Model, precision: Precision) -> Result<Self> {
+        Self::with_neurons(model, precision, &Neurons::default())
+    }
+
+    /// Validates and compiles a model that may have neurons of a user's own. They compute in f64 in every precision; runs fail where one emits a level that the graph does
+    /// not announce.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`]; or a neuron is unknown or refuses its parameters: the message names node and neuron.
+    pub fn with_neurons(model: &Model, precision: Precision, neurons: &Neurons) -> Result<Self> {
         let engine = match (precision, model.form) {
-            (_, Form::Trained) | (Precision::Grid, Form::Grid { .. }) => Engines::Grid(Engine::new(model)?),
-            (Precision::F32, Form::Events) => Engines::F32(Engine::new(model)?),
-            (Precision::F64, Form::Events) => Engines::F64(Engine::new(model)?),
+            (_, Form::Trained) => {
+                return Err(Error::Refused {
+                    node: "model".into(),
+                    reason:
+                        "form `trained` is not event-driven; convert it first (snn-reparam), to form `events` or `grid`"
+                            .into(),
+                });
+            }
+            (Precision::Grid, Form::Grid { .. }) => Engines::Grid(Engine::new(model, neurons)?),
+            (Precision::F32, Form::Events) => Engines::F32(Engine::new(model, neurons)?),
+            (Precision::F64, Form::Events) => Engines::F64(Engine::new(model, neurons)?),
             (Precision::Grid, Form::Events) | (Precision::F32 | Precision::F64, Form::Grid { .. }) => {
                 return Err(Error::Refused {
                     node: "model".into(),
@@ -215,7 +233,7 @@ impl Session<'_> {
         if image.shape() != shape.as_slice() {
             return Err(Error::Input { expected: format!("{shape:?}"), found: image.shape().to_vec() });
         }
-        Ok(self.sample(&Sample::Static(image.into_dyn())))
+        self.sample(&Sample::Static(image.into_dyn()))
     }
 
     /// Runs one sample of a frame for each macro-step, `[T, …shape]`.
@@ -228,15 +246,15 @@ impl Session<'_> {
             let expected = format!("[{}, {shape:?}]", self.runtime.time_steps());
             return Err(Error::Input { expected, found: found.to_vec() });
         }
-        Ok(self.sample(&Sample::Frames(frames.into_dyn())))
+        self.sample(&Sample::Frames(frames.into_dyn()))
     }
 
-    fn sample(&mut self, sample: &Sample<'_>) -> Scores<'_> {
-        match &mut self.worker {
-            Workers::Grid(worker) => i32::scores(worker.run(sample, &mut [])),
-            Workers::F32(worker) => f32::scores(worker.run(sample, &mut [])),
-            Workers::F64(worker) => f64::scores(worker.run(sample, &mut [])),
-        }
+    fn sample(&mut self, sample: &Sample<'_>) -> Result<Scores<'_>> {
+        Ok(match &mut self.worker {
+            Workers::Grid(worker) => i32::scores(worker.run(sample, &mut [])?),
+            Workers::F32(worker) => f32::scores(worker.run(sample, &mut [])?),
+            Workers::F64(worker) => f64::scores(worker.run(sample, &mut [])?),
+        })
     }
 }
 

@@ -7,10 +7,11 @@ use crate::list::List;
 use crate::planes;
 use crate::pool::Pooling;
 use crate::program::{Kernel, NodeProgram, Program};
-use crate::site::SiteKernel;
+use crate::site::{Memory, SiteKernel};
 use crate::stream::Formation;
 use crate::trace::Trace;
 use ndarray::{ArrayViewD, Axis};
+use snn_ir::Result;
 
 /// What a node holds for its readers, channels last.
 #[derive(Debug)]
@@ -44,7 +45,8 @@ pub(crate) enum Sample<'p> {
 #[derive(Debug)]
 pub(crate) struct State<A: Arithmetic> {
     buffers: Vec<Buffer<A>>,
-    membranes: Vec<Vec<A>>,
+    /// What the neurons of each node remember.
+    memories: Vec<Memory<A>>,
     scratch: Scratch<A>,
     /// `Σ_t` of the head's input.
     pub(crate) sums: Vec<A::Sum>,
@@ -64,13 +66,9 @@ impl<A: Arithmetic> State<A> {
                 None => Buffer::Current(vec![A::default(); node.size()]),
             }
         };
-        let membranes = |node: &NodeProgram<A>| match &node.kernel {
-            Kernel::Site(site) if site.rest().is_some() => vec![A::default(); node.size()],
-            _ => Vec::new(),
-        };
         Self {
             buffers: program.nodes.iter().map(buffer).collect(),
-            membranes: program.nodes.iter().map(membranes).collect(),
+            memories: program.nodes.iter().map(|node| node.rest.repeated(node.positions)).collect(),
             scratch: Scratch {
                 accumulators: vec![A::default(); program.accumulators],
                 row: vec![A::default(); program.row],
@@ -84,14 +82,13 @@ impl<A: Arithmetic> State<A> {
     }
 
     /// Runs one sample whose shape has been checked. `traces` has an entry for each site, or none.
-    pub(crate) fn run(&mut self, program: &Program<A>, sample: &Sample<'_>, traces: &mut [Trace]) {
+    ///
+    /// # Errors
+    /// A user's own neuron emits what it said it would not.
+    pub(crate) fn run(&mut self, program: &Program<A>, sample: &Sample<'_>, traces: &mut [Trace]) -> Result<()> {
         self.sums.fill(A::Sum::default());
-        for (node, membranes) in program.nodes.iter().zip(&mut self.membranes) {
-            if let Kernel::Site(site) = &node.kernel
-                && let Some(rest) = site.rest()
-            {
-                membranes.fill(rest);
-            }
+        for (node, memory) in program.nodes.iter().zip(&mut self.memories) {
+            memory.reset(&node.rest);
         }
         let frames = matches!(sample, Sample::Frames(_));
         for t in 0..program.time_steps {
@@ -102,21 +99,22 @@ impl<A: Arithmetic> State<A> {
                 if t > 0 && !frames && !node.varies && !matches!(node.kernel, Kernel::Head) {
                     continue;
                 }
-                self.step(program, index, (sample, t));
+                self.step(program, index, (sample, t))?;
                 if let (Some(trace), Buffer::Events { levels, .. }) = (trace, &self.buffers[index]) {
                     trace.record(levels, node, t);
                 }
             }
         }
         self.samples += 1;
+        Ok(())
     }
 
-    fn step(&mut self, program: &Program<A>, index: usize, (sample, t): (&Sample<'_>, usize)) {
+    fn step(&mut self, program: &Program<A>, index: usize, (sample, t): (&Sample<'_>, usize)) -> Result<()> {
         let node = &program.nodes[index];
         let tally = &mut self.tallies[index];
         *tally += node.fixed;
         let (before, rest) = self.buffers.split_at_mut(index);
-        let Some(output) = rest.first_mut() else { return };
+        let Some(output) = rest.first_mut() else { return Ok(()) };
         let scratch = &mut self.scratch;
         match (&node.kernel, output) {
             (Kernel::Input { mean }, Buffer::Events { levels, .. }) => {
@@ -127,17 +125,12 @@ impl<A: Arithmetic> State<A> {
                 synapse.run(&program.nodes, before, current, scratch, tally);
             }
             (Kernel::Site(site), Buffer::Events { levels, .. }) => {
-                emit(
-                    site,
-                    current_of(before, node.inputs[0]),
-                    &mut self.membranes[index],
-                    levels,
-                    &mut scratch.row[..node.channels],
-                );
+                let current = current_of(before, node.inputs[0]);
+                emit(node, site, current, &mut self.memories[index], levels, &mut scratch.row[..node.channels])?;
                 tally.events += events(node, levels);
             }
             (Kernel::Pool(pool), Buffer::Events { levels, .. }) => {
-                let Some(input) = levels_of(before, node.inputs[0]) else { return };
+                let Some(input) = levels_of(before, node.inputs[0]) else { return Ok(()) };
                 match pool.pooling {
                     Pooling::Sum => pool.sum_events(input, levels, scratch),
                     Pooling::Max => pool.max_events(input, levels, scratch),
@@ -157,6 +150,7 @@ impl<A: Arithmetic> State<A> {
             (kernel, Buffer::Current(current)) => currents::join(kernel, program, node, before, current),
             (Kernel::Synapse(_) | Kernel::Add | Kernel::Head, Buffer::Events { .. }) => {}
         }
+        Ok(())
     }
 }
 
@@ -202,14 +196,23 @@ fn enter<A: Arithmetic>(pixels: &[u8], mean: &[u8], list: &mut List<A>) {
 }
 
 /// One macro-step of a site: eq. 8 to 13 for every neuron, then the list of levels that are not zero.
-fn emit<A: Arithmetic>(site: &A::Site, current: &[A], mut membranes: &mut [A], levels: &mut List<A>, row: &mut [A]) {
+fn emit<A: Arithmetic>(
+    node: &NodeProgram<A>,
+    site: &A::Site,
+    current: &[A],
+    memory: &mut Memory<A>,
+    levels: &mut List<A>,
+    row: &mut [A],
+) -> Result<()> {
+    let (values_each, own_each) = (node.rest.values.len(), node.rest.own.len());
     levels.begin();
-    for currents in current.chunks_exact(row.len()) {
-        let (own, rest) = std::mem::take(&mut membranes).split_at_mut_checked(row.len()).unwrap_or_default();
-        membranes = rest;
-        site.step(currents, own, row);
+    for (position, currents) in current.chunks_exact(row.len()).enumerate() {
+        let values = &mut memory.values[position * values_each..][..values_each];
+        let own = &mut memory.own[position * own_each..][..own_each];
+        site.step(currents, values, own, row)?;
         levels.push_row(row);
     }
+    Ok(())
 }
 
 /// Plane entries that a site sends, by its code (eq. 15).

@@ -1,20 +1,35 @@
 //! What an event edge carries: channels in segments of one code each, and how its planes come about (eqs. 15 to 17).
 
+use crate::arithmetic::Arithmetic;
 use snn_ir::Code;
+
+/// The most micro-steps that planes formed anew behind pools may need; a limit for files from strangers.
+pub(crate) const MAX_MICRO_STEPS: u32 = 1 << 16;
+/// The most bit-planes of a level: levels are i32.
+const MAX_BIT_PLANES: u32 = 31;
 
 /// How a synapse treats the planes of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// Bit-planes: `A ← 2A + S·e`.
     Horner,
-    /// Unary and binary planes: `A ← A + S·e`, additions.
+    /// Unary and binary planes, and the first of ternary ones: `A ← A + S·e`, additions.
     Counted,
+    /// The second planes of ternary codes: `A ← A − S·e`, additions. The sign travels with the entries, which are negative.
+    Subtracted,
     /// Payloads: `A ← A + S·q`, multiplications.
     Graded,
 }
 
 /// Delivered in this order, one accumulator is enough for all: it is linear, and what follows the Horner planes is not doubled any more.
-pub(crate) const CLASSES: [Class; 3] = [Class::Horner, Class::Counted, Class::Graded];
+pub(crate) const CLASSES: [Class; 4] = [Class::Horner, Class::Counted, Class::Subtracted, Class::Graded];
+
+/// Which plane: its class, and how many micro-steps of that class follow it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) class: Class,
+    pub(crate) remaining: u32,
+}
 
 /// Consecutive channels of one code.
 #[derive(Debug, Clone, Copy)]
@@ -22,55 +37,73 @@ pub(crate) struct Segment {
     /// One past its last channel.
     pub(crate) end: usize,
     pub(crate) code: Code,
-    /// D of the code: the largest level of one source.
+    /// D of the code: the largest absolute level of one source.
     pub(crate) levels: u32,
-    /// The largest value: D, times the windows of sum pools on the way.
+    /// The largest absolute value: D, times the windows of sum pools on the way.
     pub(crate) bound: u32,
     /// Whether a plane entry may be above one.
     pub(crate) counts: bool,
 }
 
 impl Segment {
-    /// A segment straight from its source. A code that needs one plane only is binary.
+    /// A segment straight from its source. A code of levels that needs one plane only is binary.
     pub(crate) fn new(end: usize, code: Code, levels: u32, counts: bool) -> Self {
-        let code = if code != Code::Graded && code.micro_steps(levels) == 1 { Code::Binary } else { code };
-        Self { end, code, levels, bound: levels, counts: counts && code == Code::Binary }
+        let code = match code {
+            Code::Unary | Code::BitPlane if code.micro_steps(levels) == 1 => Code::Binary,
+            Code::Unary | Code::BitPlane | Code::Binary | Code::Ternary | Code::Graded => code,
+        };
+        Self { end, code, levels, bound: levels, counts: counts && matches!(code, Code::Binary | Code::Ternary) }
     }
 
-    pub(crate) fn class(&self) -> Class {
-        match self.code {
-            Code::BitPlane => Class::Horner,
-            Code::Binary | Code::Ternary | Code::Unary => Class::Counted,
-            Code::Graded => Class::Graded,
-        }
-    }
-
+    /// Micro-steps of a macro-step.
     pub(crate) fn micro_steps(&self) -> u32 {
         self.code.micro_steps(self.levels)
     }
 
-    /// Eq. 15: what level `q` puts on the plane that `remaining` micro-steps follow. Counting from the end aligns streams of different length.
-    pub(crate) fn entry(&self, q: u32, remaining: u32) -> u32 {
-        match self.code {
-            // Ternary sites are refused when a model is compiled.
-            Code::Binary | Code::Ternary | Code::Graded => {
-                if remaining == 0 {
-                    q
-                } else {
-                    0
-                }
-            }
-            Code::Unary => u32::from(remaining < self.levels && q >= self.levels - remaining),
-            Code::BitPlane => q.checked_shr(remaining).unwrap_or(0) & 1,
+    /// How many of its planes are of a class.
+    pub(crate) fn planes(&self, class: Class) -> u32 {
+        match (self.code, class) {
+            (Code::BitPlane, Class::Horner) | (Code::Binary | Code::Unary, Class::Counted) => self.micro_steps(),
+            (Code::Ternary, Class::Counted | Class::Subtracted) | (Code::Graded, Class::Graded) => 1,
+            (Code::Binary | Code::Ternary | Code::Unary | Code::BitPlane | Code::Graded, _) => 0,
         }
     }
 
-    /// Plane entries that level `q` sends.
-    pub(crate) fn events(&self, q: u32) -> u64 {
+    /// Whether its planes are few enough to be sent.
+    pub(crate) fn is_short(&self) -> bool {
+        match self.code {
+            Code::Unary => self.levels <= MAX_MICRO_STEPS,
+            Code::BitPlane => self.micro_steps() <= MAX_BIT_PLANES,
+            Code::Binary | Code::Ternary | Code::Graded => true,
+        }
+    }
+
+    /// Eq. 15: what a level puts on a plane. Micro-steps are counted from the end, which aligns streams of different length. Payloads and counts
+    /// pass as they are; a payload may be a real number.
+    #[inline(always)]
+    pub(crate) fn entry<A: Arithmetic>(&self, value: A, at: Moment) -> A {
+        let (zero, last) = (A::default(), at.remaining == 0);
+        let takes = match (self.code, at.class) {
+            (Code::Binary, Class::Counted) | (Code::Graded, Class::Graded) => return if last { value } else { zero },
+            (Code::Ternary, Class::Counted) => return if last && value > zero { value } else { zero },
+            (Code::Ternary, Class::Subtracted) => return if last && value < zero { value } else { zero },
+            (Code::Unary, Class::Counted) => {
+                at.remaining < self.levels && value.level().unsigned_abs() >= self.levels - at.remaining
+            }
+            (Code::BitPlane, Class::Horner) => {
+                value.level().unsigned_abs().checked_shr(at.remaining).unwrap_or(0) & 1 != 0
+            }
+            (Code::Binary | Code::Ternary | Code::Unary | Code::BitPlane | Code::Graded, _) => false,
+        };
+        if takes { A::ONE } else { zero }
+    }
+
+    /// Plane entries that level `q` of a site sends.
+    pub(crate) fn events(&self, q: i32) -> u64 {
         u64::from(match self.code {
-            Code::Unary => q,
+            Code::Unary => q.unsigned_abs(),
             Code::BitPlane => q.count_ones(),
-            Code::Binary | Code::Ternary | Code::Graded => u32::from(q > 0),
+            Code::Binary | Code::Ternary | Code::Graded => u32::from(q != 0),
         })
     }
 }
@@ -96,7 +129,8 @@ pub(crate) struct Stream {
 impl Stream {
     /// Of a node whose planes are formed from its own levels.
     pub(crate) fn of_levels(segments: Vec<Segment>) -> Self {
-        let whole = segments.iter().all(|s| s.micro_steps() == 1 && s.class() == segments[0].class());
+        let sends_levels = |s: &Segment| matches!(s.code, Code::Binary | Code::Graded);
+        let whole = segments.iter().all(|s| sends_levels(s) && s.code == segments[0].code);
         Self { segments, formation: if whole { Formation::Whole } else { Formation::Filter } }
     }
 
@@ -135,17 +169,14 @@ impl Stream {
         }
     }
 
-    fn of_class(&self, class: Class) -> impl Iterator<Item = &Segment> {
-        self.segments.iter().filter(move |s| s.class() == class)
-    }
-
     /// The planes of this stream, class by class.
     pub(crate) fn passes(&self) -> Vec<Pass> {
         CLASSES
             .into_iter()
             .filter_map(|class| {
-                let micro_steps = self.of_class(class).map(Segment::micro_steps).max()?;
-                let weighted = class == Class::Graded || self.of_class(class).any(|s| s.counts);
+                let of_class = || self.segments.iter().filter(move |s| s.planes(class) > 0);
+                let micro_steps = of_class().map(|s| s.planes(class)).max()?;
+                let weighted = matches!(class, Class::Subtracted | Class::Graded) || of_class().any(|s| s.counts);
                 Some(Pass { class, micro_steps, weighted })
             })
             .collect()
@@ -157,6 +188,6 @@ impl Stream {
 pub(crate) struct Pass {
     pub(crate) class: Class,
     pub(crate) micro_steps: u32,
-    /// Whether entries carry a count or payload other than one.
+    /// Whether entries carry a sign, count or payload: are not all one.
     pub(crate) weighted: bool,
 }

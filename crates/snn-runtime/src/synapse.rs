@@ -3,10 +3,10 @@
 use crate::arithmetic::Arithmetic;
 use crate::counts::Tally;
 use crate::links::{Links, Start};
-use crate::planes::{self, Moment};
+use crate::planes;
 use crate::program::NodeProgram;
 use crate::session::{Buffer, Scratch};
-use crate::stream::{Class, Pass};
+use crate::stream::{Class, Moment, Pass};
 
 /// A convolution, linear layer or scale, ready to run.
 #[derive(Debug)]
@@ -68,8 +68,12 @@ impl<A: Arithmetic> Synapse<A> {
     fn count(&self, plane: &crate::list::List<A>, pass: Pass, tally: &mut Tally) {
         match pass.class {
             Class::Graded => tally.multiplications += plane.weighted_entries(&self.fan_out),
-            Class::Horner | Class::Counted if pass.weighted => tally.additions += plane.weighted_counts(&self.fan_out),
-            Class::Horner | Class::Counted => tally.additions += plane.weighted_entries(&self.fan_out),
+            Class::Horner | Class::Counted | Class::Subtracted if pass.weighted => {
+                tally.additions += plane.weighted_counts(&self.fan_out);
+            }
+            Class::Horner | Class::Counted | Class::Subtracted => {
+                tally.additions += plane.weighted_entries(&self.fan_out);
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
 use snn_ir::model::{Form, Model, Preprocessing};
-use snn_ir::site::{Code, GridLif, GridReset, Site};
+use snn_ir::site::{Code, GridLif, GridReset, Site, Spike};
 use snn_ir::weights::{Tensor, Weights};
 use snn_runtime::{Counts, Precision, Runtime, Tally};
 
@@ -45,6 +45,12 @@ impl Net {
         let thresholds = Array2::from_shape_fn((usize::from(levels), channels), |(d, _)| d as i32 + 1);
         self.push(name, Op::Activation { site: Site::GridQuantRelu { levels }, code: Some(code) })
             .weight(&format!("{name}.thresholds"), thresholds)
+    }
+
+    /// LIF neurons of one threshold.
+    fn lif(self, name: &str, lif: GridLif, channels: usize, threshold: i32, code: Code) -> Self {
+        self.push(name, Op::Activation { site: Site::GridLif(lif), code: Some(code) })
+            .weight(&format!("{name}.threshold"), Array1::<i32>::from_elem(channels, threshold))
     }
 
     fn linear(self, name: &str, inputs: usize, features: usize) -> Self {
@@ -226,6 +232,109 @@ fn the_time_invariant_prefix_counts_once_and_neurons_count_every_macro_step() {
     let mut total = Tally::default();
     counts.nodes.iter().for_each(|node| total += node.tally);
     assert_eq!(counts.total(), total);
+}
+
+/// Ternary neurons without memory that fire at two pixel values above and below 100.
+fn ternary(lif: GridLif) -> Net {
+    let lif = GridLif { spike: Spike::Ternary, ..lif };
+    Net::new(&[1, 4, 4]).conv("stem", Conv::square(1, 1, 1), 1, 1).lif("act", lif, 1, 2, Code::Ternary)
+}
+
+/// 100 but for some pixels.
+fn image(pixels: &[([usize; 3], u8)]) -> ArrayD<u8> {
+    let mut image = ArrayD::from_elem(IxDyn(&[1, 4, 4]), 100);
+    pixels.iter().for_each(|(at, pixel)| image[IxDyn(at)] = *pixel);
+    image
+}
+
+const FORGETFUL: GridLif = GridLif {
+    leak_multiplier: 0,
+    leak_shift: 0,
+    guard_bits: 0,
+    reset: GridReset::Hard,
+    spike: Spike::Binary,
+    synapse: snn_ir::site::GridSynapse::Instant,
+    adaptation: snn_ir::site::GridAdaptation::None,
+};
+
+#[test]
+fn a_ternary_spike_of_either_sign_is_one_event_and_one_addition_a_weight() {
+    let mut model = ternary(FORGETFUL)
+        .conv("conv", Conv::square(5, 3, 1), 1, 1)
+        .push("pool", Op::GlobalPool { pool: PoolKind::Sum })
+        .model(1, 2);
+    model.preprocessing.mean = vec![100];
+    // +1 in a corner, −1 inside, and a current that is too weak.
+    let (sums, counts) = run(&model, &image(&[([0, 0, 0], 102), ([0, 1, 1], 97), ([0, 2, 2], 101)]));
+    assert_eq!(sums, vec![2.0 * (4.0 - 9.0); 5]);
+    let expected =
+        Tally { events: 4, comparisons: 2 * 16 * 2, neuron_updates: 2 * 16, micro_steps: 4, ..Tally::default() };
+    assert_eq!(counts.node("act").unwrap().tally, expected);
+    assert_eq!(counts.node("conv").unwrap().tally, Tally { additions: 2 * (4 + 9) * 5, ..Tally::default() });
+}
+
+#[test]
+fn ternary_spikes_that_cancel_in_a_window_cost_both() {
+    let window = |pool| Op::Pool { pool, window: Window::square(2) };
+    let mut model =
+        ternary(FORGETFUL).push("sum", window(PoolKind::Sum)).push("flat", Op::Flatten).linear("fc", 4, 3).model(1, 1);
+    model.preprocessing.mean = vec![100];
+    let (sums, counts) = run(&model, &image(&[([0, 0, 0], 102), ([0, 0, 1], 98), ([0, 3, 3], 103)]));
+    assert_eq!(sums, vec![2.0 * 1.0 + 1.0; 3]);
+    let expected = Tally { additions: 3 * 3, rescalings: 3, sums: 3, ..Tally::default() };
+    assert_eq!(counts.node("fc").unwrap().tally, expected);
+
+    // The largest of four window sums is sent anew, as counts on the plane of its sign.
+    let mut model = ternary(FORGETFUL)
+        .push("sum", window(PoolKind::Sum))
+        .push("max", window(PoolKind::Max))
+        .push("flat", Op::Flatten)
+        .linear("fc", 1, 3)
+        .model(1, 1);
+    model.preprocessing.mean = vec![100];
+    let corners = [[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 2], [0, 2, 0], [0, 2, 2]];
+    // Sums 3, 1, 1, 1, then −3, −1, −1, −1, then −3, 0, −1, −1.
+    for (pixels, largest) in [
+        (corners.map(|at| (at, 102)).to_vec(), 3),
+        (corners.map(|at| (at, 98)).to_vec(), -1),
+        (corners.iter().filter(|at| **at != [0, 0, 2]).map(|at| (*at, 98)).collect(), 0),
+    ] {
+        let (sums, counts) = run(&model, &image(&pixels));
+        assert_eq!(sums, vec![f64::from(2 * largest + 1); 3]);
+        assert_eq!(counts.node("max").unwrap().tally, Tally { comparisons: 3, ..Tally::default() });
+        assert_eq!(counts.node("fc").unwrap().tally.additions, 3 * u64::from(i32::unsigned_abs(largest)));
+    }
+}
+
+#[test]
+fn an_integer_neuron_counts_as_levels_do() {
+    let lif = GridLif { spike: Spike::Integer { levels: 5 }, ..GridLif::new(1, 0, 0, GridReset::Soft) };
+    // A current of 5 and θ = 2: levels 3 (a tie, rounded up; −1 stays) and 2.
+    for (code, events, additions, multiplications, micro_steps) in [
+        (Code::Unary, 3 + 2, (3 + 2) * 45, 0, 5),
+        (Code::BitPlane, 2 + 1, (2 + 1) * 45, 0, 3),
+        (Code::Graded, 2, 0, 2 * 45, 1),
+    ] {
+        let mut model = Net::new(&[1, 4, 4])
+            .conv("stem", Conv::square(1, 1, 1), 1, 1)
+            .lif("act", lif, 1, 2, code)
+            .conv("conv", Conv::square(5, 3, 1), 1, 1)
+            .push("pool", Op::GlobalPool { pool: PoolKind::Sum })
+            .model(1, 2);
+        model.preprocessing.mean = vec![100];
+        let (sums, counts) = run(&model, &image(&[([0, 1, 1], 105)]));
+        assert_eq!(sums, vec![45.0; 5], "{code:?}");
+        let expected = Tally {
+            events,
+            comparisons: 2 * 16 * 5,
+            neuron_updates: 2 * 16,
+            micro_steps: 2 * micro_steps,
+            ..Tally::default()
+        };
+        assert_eq!(counts.node("act").unwrap().tally, expected, "{code:?}");
+        let conv = counts.node("conv").unwrap().tally;
+        assert_eq!((conv.additions, conv.multiplications), (additions, multiplications), "{code:?}");
+    }
 }
 
 #[test]

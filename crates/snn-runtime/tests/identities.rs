@@ -20,11 +20,11 @@ fn fan_out(conv: &Conv, [i, j]: [usize; 2], [height, width]: [usize; 2]) -> u64 
     along(0, i, height) * along(1, j, width) * (conv.channels / conv.groups) as u64
 }
 
-/// In random models, for every synapse that reads a site: unary additions are Σ q·fan-out, bit-plane ones Σ popcount(q)·fan-out, graded multiplications
+/// In random models, for every synapse that reads a site: unary and ternary additions are Σ |q|·fan-out, bit-plane ones Σ popcount(q)·fan-out, graded multiplications
 /// Σ [q ≠ 0]·fan-out.
 #[test]
 fn identities_between_levels_and_counts_hold_in_random_models() {
-    let mut seen = 0;
+    let (mut seen, mut negative) = (0, 0);
     for seed in 0..200 {
         let drawn = model(seed, 8, Numbers::Integer);
         for code in [Code::Unary, Code::BitPlane, Code::Graded] {
@@ -73,6 +73,7 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
                     node.name
                 );
                 seen += u64::from(expected.additions + expected.multiplications > 0);
+                negative += u64::from(levels.iter().any(|q| *q < 0));
                 let events: u64 = levels
                     .iter()
                     .map(|&q| match code {
@@ -86,4 +87,5 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
         }
     }
     assert!(seen > 500, "only {seen} synapses had events");
+    assert!(negative > 50, "only {negative} synapses read spikes of −1");
 }

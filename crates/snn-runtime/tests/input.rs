@@ -4,11 +4,11 @@ mod draw;
 
 use draw::{Numbers, model, pixels};
 use ndarray::{ArrayD, Axis, IxDyn};
-use snn_ir::graph::{Graph, Op};
+use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
 use snn_ir::model::{Form, Model, Preprocessing};
 use snn_ir::models::SmallNet;
 use snn_ir::naive::Naive;
-use snn_ir::site::{Code, Site};
+use snn_ir::site::{Code, QuantRelu, Share, Site};
 use snn_ir::weights::Weights;
 use snn_ir::{Error, Evaluate, Input, Logits, Record};
 use snn_runtime::{Precision, Runtime, Scores};
@@ -49,6 +49,68 @@ fn a_damaged_model_is_refused() {
     let name = model.weights.keys().next().unwrap().clone();
     model.weights.remove(&name);
     assert!(matches!(Runtime::new(&model, Precision::Grid), Err(Error::MissingWeight { .. })));
+}
+
+/// `image → body → head` in the form `events`, one channel, every weight 1.
+fn events(shape: &[usize], body: impl FnOnce(&mut Graph)) -> Model {
+    let mut graph = Graph::default();
+    graph.push("image", Op::Input { shape: shape.to_vec() }, &[]);
+    body(&mut graph);
+    let last = graph.nodes[graph.nodes.len() - 1].name.clone();
+    graph.push("head", Op::TimeMean, &[&last]);
+    let resolved = graph.resolve().unwrap();
+    let weights = snn_ir::model::weight_specs(&graph, &resolved, Form::Events).unwrap();
+    let weights = weights.into_iter().map(|spec| (spec.name, ArrayD::<f64>::ones(spec.shape).into())).collect();
+    let preprocessing = Preprocessing::new(vec![0], vec![1.0]);
+    Model { form: Form::Events, graph, weights, time_steps: 1, preprocessing, classes: Vec::new() }
+}
+
+fn row(size: usize) -> Vec<usize> {
+    vec![1, size]
+}
+
+#[test]
+fn a_model_too_large_for_memory_is_refused_before_anything_is_allocated() {
+    for (size, node) in [(1 << 28, "image"), ((1 << 22) + 1, "conv")] {
+        let model = events(&row(size), |graph| {
+            let conv =
+                Conv { kernel: vec![1], stride: vec![1], padding: vec![0], dilation: vec![1], ..Conv::square(1, 1, 1) };
+            graph.push("conv", Op::Conv(conv), &["image"]);
+            graph.push("pool", Op::GlobalPool { pool: PoolKind::Sum }, &["conv"]);
+        });
+        model.validate().unwrap();
+        let error = Runtime::new(&model, Precision::F64).unwrap_err().to_string();
+        assert!(error.contains(node) && error.contains(&snn_runtime::MAX_TOTAL_VALUES.to_string()), "{error}");
+    }
+}
+
+/// Levels of up to 255 are summed over `window` positions and then max-pooled, which forms planes anew.
+fn pooled(code: Code, size: usize, window: usize, padding: usize) -> Model {
+    events(&row(size), |graph| {
+        graph.push("stem", Op::Scale, &["image"]);
+        let site = Site::QuantRelu(QuantRelu { levels: 255, step: 1.0, share: Share::Layer });
+        graph.push("act", Op::Activation { site, code: Some(code) }, &["stem"]);
+        let window = Window { kernel: vec![window], stride: vec![window], padding: vec![padding] };
+        graph.push("sum", Op::Pool { pool: PoolKind::Sum, window }, &["act"]);
+        graph.push("max", Op::GlobalPool { pool: PoolKind::Max }, &["sum"]);
+        graph.push("fc", Op::Linear { features: 2, bias: false }, &["max"]);
+    })
+}
+
+#[test]
+fn too_many_micro_steps_are_refused_with_the_way_out() {
+    let error = Runtime::new(&pooled(Code::Unary, 600, 258, 0), Precision::F64).unwrap_err().to_string();
+    assert!(error.contains("max") && error.contains("65790") && error.contains("another code"), "{error}");
+    let image = ArrayD::from_elem(IxDyn(&[1, 1, 600]), 254);
+    for (code, window) in [(Code::Unary, 257), (Code::BitPlane, 258), (Code::Graded, 300)] {
+        let model = pooled(code, 600, window, 0);
+        let logits = Runtime::new(&model, Precision::F64).unwrap().logits(image.view()).unwrap();
+        assert_eq!(logits, ndarray::arr2(&[[254.0 * window as f64; 2]]), "{code:?}");
+    }
+    // Of a window as wide as 2²⁷ a single position lies inside the image.
+    let model = pooled(Code::Unary, 1, 1 << 27, 1 << 26);
+    let runtime = Runtime::new(&model, Precision::F64).unwrap();
+    assert_eq!(runtime.logits(ArrayD::from_elem(IxDyn(&[1, 1, 1]), 7).view()).unwrap(), ndarray::arr2(&[[7.0; 2]]));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
 use snn_ir::model::{Form, Model, Preprocessing};
 use snn_ir::naive::Naive;
-use snn_ir::site::{Code, GridLif, GridReset, Site};
+use snn_ir::site::{Code, GridLif, GridReset, Site, Spike};
 use snn_ir::weights::{Tensor, Weights};
 use snn_ir::{Evaluate, Input, Record};
 use snn_runtime::{Precision, Runtime};
@@ -24,11 +24,11 @@ fn integers(shape: &[usize], low: i32, span: i32) -> ArrayD<i32> {
 }
 
 /// What lies between the sites and the linear layer.
-type Join = Box<dyn Fn(&mut Graph, [&str; 4]) -> String>;
+type Join = Box<dyn Fn(&mut Graph, [&str; 5]) -> String>;
 
-/// Four sites read one stem: three of the given codes and levels, one LIF. `join` writes what lies between them and the linear layer and returns its
+/// Five sites read one stem: three of the given codes and levels, one binary and one ternary LIF. `join` writes what lies between them and the linear layer and returns its
 /// last node.
-fn mixed(sites: [(Code, u8); 3], join: impl Fn(&mut Graph, [&str; 4]) -> String) -> Model {
+fn mixed(sites: [(Code, u8); 3], join: impl Fn(&mut Graph, [&str; 5]) -> String) -> Model {
     let mut graph = Graph::default();
     let mut weights = Weights::new();
     graph.push("image", Op::Input { shape: vec![1, 4, 4] }, &[]);
@@ -45,7 +45,10 @@ fn mixed(sites: [(Code, u8); 3], join: impl Fn(&mut Graph, [&str; 4]) -> String)
     let lif = GridLif::new(3, 2, 2, GridReset::Soft);
     graph.push("lif", Op::Activation { site: Site::GridLif(lif), code: Some(Code::Binary) }, &["stem"]);
     weights.insert("lif.threshold".into(), Array1::from_elem(2, 3_i32).into());
-    let last = join(&mut graph, ["site0", "site1", "site2", "lif"]);
+    let ternary = Site::GridLif(GridLif { spike: Spike::Ternary, ..lif });
+    graph.push("ternary", Op::Activation { site: ternary, code: Some(Code::Ternary) }, &["stem"]);
+    weights.insert("ternary.threshold".into(), Array1::from_elem(2, 2_i32).into());
+    let last = join(&mut graph, ["site0", "site1", "site2", "lif", "ternary"]);
     let flat = graph.push("flat", Op::Flatten, &[&last]);
     graph.push("fc", Op::Linear { features: 3, bias: false }, &[&flat]);
     graph.push("head", Op::TimeMean, &["fc"]);
@@ -73,7 +76,7 @@ fn a_synapse_may_read_channels_of_different_codes() {
             Box::new(|graph, all| {
                 let flat = all.map(|name| graph.push(format!("{name}.flat"), Op::Flatten, &[name]));
                 let first = graph.push("first", Op::Concat, &[&flat[0], &flat[3]]);
-                graph.push("cat", Op::Concat, &[&first, &flat[2], &flat[1]])
+                graph.push("cat", Op::Concat, &[&first, &flat[2], &flat[4], &flat[1]])
             }),
         ),
         (
@@ -92,11 +95,12 @@ fn a_synapse_may_read_channels_of_different_codes() {
         ),
         (
             "concat of pooled and max-pooled streams, pooled again",
-            Box::new(move |graph, [a, b, c, lif]| {
+            Box::new(move |graph, [a, b, c, lif, ternary]| {
                 let a = sum(graph, "a.sum", a);
+                let ternary = sum(graph, "ternary.sum", ternary);
                 let [b, lif] = [b, lif].map(|name| graph.push(format!("{name}.max"), window(PoolKind::Max), &[name]));
                 let c = sum(graph, "c.sum", c);
-                let cat = graph.push("cat", Op::Concat, &[&a, &b, &c, &lif, &a]);
+                let cat = graph.push("cat", Op::Concat, &[&a, &b, &ternary, &c, &lif, &a]);
                 sum(graph, "again", &cat)
             }),
         ),

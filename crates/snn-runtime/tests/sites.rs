@@ -4,17 +4,22 @@ use ndarray::{Array1, Array2, Array4, ArrayD, IxDyn};
 use snn_ir::graph::{Conv, Graph, Op};
 use snn_ir::model::{Form, Model, Preprocessing};
 use snn_ir::naive::Naive;
-use snn_ir::site::{Code, GridLif, GridReset, Site};
+use snn_ir::site::{Code, GridAdaptation, GridLif, GridReset, GridSynapse, Site, Spike};
 use snn_ir::weights::Weights;
 use snn_ir::{Evaluate, Input, Logits, Record, SiteOutput};
 use snn_runtime::{Precision, Runtime};
 
-/// One neuron on the grid that receives `current` at every macro-step; its spikes.
+/// One neuron on the grid that receives `current` at every macro-step; its spikes. An adaptation has the jump 4.
 fn spikes(lif: GridLif, current: i32, threshold: i32, time_steps: usize) -> Vec<i16> {
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![1] }, &[]);
     graph.push("stem", Op::Linear { features: 1, bias: true }, &["image"]);
-    graph.push("lif", Op::Activation { site: Site::GridLif(lif), code: Some(Code::Binary) }, &["stem"]);
+    let code = match lif.spike {
+        Spike::Binary => Code::Binary,
+        Spike::Ternary => Code::Ternary,
+        Spike::Integer { .. } => Code::BitPlane,
+    };
+    graph.push("lif", Op::Activation { site: Site::GridLif(lif), code: Some(code) }, &["stem"]);
     graph.push("fc", Op::Linear { features: 1, bias: false }, &["lif"]);
     graph.push("head", Op::TimeMean, &["fc"]);
     let mut weights = Weights::new();
@@ -24,6 +29,9 @@ fn spikes(lif: GridLif, current: i32, threshold: i32, time_steps: usize) -> Vec<
     }
     weights.insert("stem.bias".into(), Array1::from_elem(1, current).into());
     weights.insert("lif.threshold".into(), Array1::from_elem(1, threshold).into());
+    if lif.adaptation != GridAdaptation::None {
+        weights.insert("lif.adaptation".into(), Array1::from_elem(1, 4).into());
+    }
     let preprocessing = Preprocessing::new(vec![0], vec![1.0]);
     let form = Form::Grid { logit_unit: 1.0 };
     let model = Model { form, graph, weights, time_steps, preprocessing, classes: Vec::new() };
@@ -55,6 +63,26 @@ fn membranes_saturate_before_they_decide() {
     assert_eq!(spikes(lif(16, GridReset::Soft), 1 << 14, (1 << 14) - 1, 3), [1, 1, 1]);
     // A negative current saturates below and stays there.
     assert_eq!(spikes(lif(0, GridReset::Soft), -(1 << 30), 1, 5), [0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn kinds_of_neurons_do_what_their_equations_say() {
+    let lif = GridLif::new(1, 0, 0, GridReset::None);
+    assert_eq!(spikes(lif, 2, 4, 4), [0, 1, 1, 1], "no reset");
+    // i = 4, 6, 7, 7.5; a spike does not touch it.
+    let synapse = GridSynapse::Current { multiplier: 1, shift: 1 };
+    assert_eq!(spikes(GridLif { synapse, ..GridLif::new(0, 0, 4, GridReset::Hard) }, 4, 7, 5), [0, 0, 1, 1, 1]);
+    // Thresholds 4, 8, 6, 5, 4 + 4 + ½·1.
+    let adaptation = GridAdaptation::Threshold { multiplier: 1, shift: 1 };
+    assert_eq!(spikes(GridLif { adaptation, ..GridLif::new(0, 0, 0, GridReset::Hard) }, 5, 4, 5), [1, 0, 0, 1, 0]);
+    let ternary = GridLif { spike: Spike::Ternary, ..GridLif::new(1, 0, 0, GridReset::Soft) };
+    assert_eq!(spikes(ternary, -3, 4, 4), [0, -1, -1, -1]);
+    assert_eq!(spikes(GridLif { adaptation, ..ternary }, -5, 4, 4), [-1, 0, -1, -1]);
+    // 7 → 3 with 1 left, 8 → 3 with 2 left, …; ⌊u/2 + ½⌋ at most 3.
+    let integer = GridLif { spike: Spike::Integer { levels: 3 }, ..ternary };
+    assert_eq!(spikes(integer, 7, 2, 3), [3, 3, 3]);
+    assert_eq!(spikes(integer, 1, 2, 3), [1, 0, 1], "ties round up, and leave a negative membrane");
+    assert_eq!(spikes(integer, -7, 2, 2), [0, 0]);
 }
 
 /// Weights of a 3×3 convolution reach the right taps: the runtime's layouts against a convolution written out.

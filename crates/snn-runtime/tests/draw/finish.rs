@@ -78,9 +78,10 @@ impl Draw {
                 Tensor::I32(thresholds)
             }
             ("i32", "threshold") => Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(1..=8))),
+            ("i32", "adaptation") => Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(0..=40))),
             ("i32", "multiplier") => Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(1..=3))),
             ("i32", _) => Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(-4..=4))),
-            (_, "step") => {
+            (_, "step" | "threshold") => {
                 Tensor::F64(ArrayD::from_shape_simple_fn(shape, || [0.5, 1.0, 2.0][random.random_range(0..3)]))
             }
             (_, _) if self.numbers == Numbers::Coarse => {

@@ -9,7 +9,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::Model;
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
-use snn_ir::site::{Code, GridLif, GridReset, Leak, Lif, QuantRelu, Reset, Share, Site};
+use snn_ir::site::{
+    Adaptation, Code, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, QuantRelu, Reset, Share, Site, Spike,
+    Synapse, Threshold,
+};
 use snn_ir::streams::Kind;
 
 /// What numbers a model has.
@@ -69,7 +72,8 @@ pub(crate) fn pixels(model: &Model, leading: &[usize], seed: u64) -> ArrayD<u8> 
 pub(crate) fn recoded(model: &Model, code: Code) -> Model {
     let mut model = model.clone();
     for node in &mut model.graph.nodes {
-        if let Op::Activation { site: Site::QuantRelu(_) | Site::GridQuantRelu { .. }, code: Some(old) } = &mut node.op
+        if let Op::Activation { site, code: Some(old) } = &mut node.op
+            && site.spike().is_some_and(|spike| code.carries(spike))
         {
             *old = code;
         }
@@ -196,14 +200,42 @@ impl Draw {
         if self.chance(0.5) {
             return (Site::GridQuantRelu { levels: self.random.random_range(1..=15) }, self.code());
         }
-        let leak_shift = self.random.random_range(0..=4);
-        let lif = GridLif::new(
-            self.random.random_range(0..=1 << leak_shift),
-            leak_shift,
-            self.choose(&[0, 1, 3, 8, 16]),
-            self.choose(&[GridReset::Hard, GridReset::Soft]),
-        );
-        (Site::GridLif(lif), Code::Binary)
+        let (leak_multiplier, leak_shift) = self.fraction();
+        let reset = self.choose(&[GridReset::Hard, GridReset::Soft, GridReset::None]);
+        let mut lif = GridLif::new(leak_multiplier, leak_shift, self.choose(&[0, 1, 3, 8, 16]), reset);
+        lif.spike = self.spike();
+        if self.chance(0.3) {
+            let (multiplier, shift) = self.fraction();
+            lif.synapse = GridSynapse::Current { multiplier, shift };
+        }
+        if self.chance(0.3) && !matches!(lif.spike, Spike::Integer { .. }) {
+            let (multiplier, shift) = self.fraction();
+            lif.adaptation = GridAdaptation::Threshold { multiplier, shift };
+        }
+        let code = self.code_of(lif.spike);
+        (Site::GridLif(lif), code)
+    }
+
+    /// k and m of a factor k/2^m.
+    fn fraction(&mut self) -> (u32, u8) {
+        let shift = self.random.random_range(0..=4);
+        (self.random.random_range(0..=1 << shift), shift)
+    }
+
+    fn spike(&mut self) -> Spike {
+        match self.random.random_range(0..4) {
+            0 => Spike::Ternary,
+            1 => Spike::Integer { levels: self.random.random_range(1..=9) },
+            _ => Spike::Binary,
+        }
+    }
+
+    fn code_of(&mut self, spike: Spike) -> Code {
+        match spike {
+            Spike::Binary => Code::Binary,
+            Spike::Ternary => Code::Ternary,
+            Spike::Integer { .. } => self.code(),
+        }
     }
 
     fn real_site(&mut self) -> (Site, Code) {
@@ -215,14 +247,28 @@ impl Draw {
             }
             2 if self.numbers == Numbers::Dyadic => (Site::Relu, Code::Graded),
             _ => {
-                let potential = self.choose(&[0.0, 0.0, -0.5, 0.25]);
-                let lif = Lif {
+                let spike = self.spike();
+                let potential = if spike == Spike::Binary { self.choose(&[0.0, 0.0, -0.5, 0.25]) } else { 0.0 };
+                let mut lif = Lif {
                     leak: Leak::Factor { factor: self.choose(&[1.0, 0.5, 0.75, 0.0]) },
                     threshold: self.choose(&[0.5, 1.0, 2.0]).into(),
-                    reset: self.choose(&[Reset::Hard { potential }, Reset::Soft]),
+                    reset: self.choose(&[Reset::Hard { potential }, Reset::Soft, Reset::None]),
+                    spike,
                     ..Lif::default()
                 };
-                (Site::Lif(lif), Code::Binary)
+                if self.chance(0.3) {
+                    let share = self.choose(&[Share::Layer, Share::Channel]);
+                    lif.threshold = Threshold::Learned { initial: 1.0, share };
+                }
+                if self.chance(0.3) {
+                    lif.synapse = Synapse::Current { alpha: self.choose(&[0.5, 0.75, 1.0]) };
+                }
+                if self.chance(0.3) && !matches!(spike, Spike::Integer { .. }) {
+                    let (decay, strength) = (self.choose(&[0.5, 0.75, 1.0]), self.choose(&[0.0, 0.25, 1.0]));
+                    lif.adaptation = Adaptation::Threshold { decay, strength };
+                }
+                let code = self.code_of(spike);
+                (Site::Lif(lif), code)
             }
         }
     }
