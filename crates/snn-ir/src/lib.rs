@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod encode;
 pub mod error;
 pub mod evaluate;
 pub mod file;
@@ -14,6 +15,7 @@ pub mod site;
 pub mod streams;
 pub mod weights;
 
+pub use encode::Encoder;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
 pub use graph::{Conv, Graph, Node, Op, PoolKind, Window};
