@@ -1,6 +1,7 @@
 //! Checking the files of a data root against the official ones.
 
 use crate::cifar::{CIFAR10, CIFAR100};
+use crate::idx::{FASHION_MNIST, MNIST};
 use crate::{DatasetName, Result};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,16 @@ struct Manifest {
 #[serde(deny_unknown_fields)]
 struct ManifestFile {
     dataset: DatasetName,
+    name: String,
+    bytes: u64,
+    sha256: Option<String>,
+    /// What may stand in its place.
+    unpacked: Option<Content>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
     name: String,
     bytes: u64,
     sha256: Option<String>,
@@ -101,9 +112,13 @@ pub fn check(root: &Path, dataset: Option<DatasetName>) -> Result<Report> {
         .into_iter()
         .filter(|file| dataset.is_none_or(|wanted| wanted == file.dataset))
         .map(|file| {
-            let path = folder_of(root, file.dataset).join(&file.name);
-            let status =
-                status_of(&path, &file).unwrap_or_else(|error| FileStatus::Unreadable { message: error.to_string() });
+            let folder = folder_of(root, file.dataset);
+            let packed = Content { name: file.name, bytes: file.bytes, sha256: file.sha256 };
+            // The readers prefer the unpacked file, so it is the one to check.
+            let official = file.unpacked.filter(|unpacked| folder.join(&unpacked.name).is_file()).unwrap_or(packed);
+            let path = folder.join(&official.name);
+            let status = status_of(&path, &official)
+                .unwrap_or_else(|error| FileStatus::Unreadable { message: error.to_string() });
             FileReport { dataset: file.dataset, path, status }
         })
         .collect();
@@ -112,15 +127,17 @@ pub fn check(root: &Path, dataset: Option<DatasetName>) -> Result<Report> {
 
 /// The folder of a data set, or where it should be.
 fn folder_of(root: &Path, dataset: DatasetName) -> PathBuf {
-    let layout = match dataset {
-        DatasetName::Cifar10 => CIFAR10,
-        DatasetName::Cifar100 => CIFAR100,
+    let (located, folder) = match dataset {
+        DatasetName::Cifar10 => (CIFAR10.locate(root), CIFAR10.folder),
+        DatasetName::Cifar100 => (CIFAR100.locate(root), CIFAR100.folder),
+        DatasetName::Mnist => (MNIST.locate(root), MNIST.dataset),
+        DatasetName::FashionMnist => (FASHION_MNIST.locate(root), FASHION_MNIST.dataset),
         DatasetName::Shapes10 => return root.to_owned(),
     };
-    layout.locate(root).unwrap_or_else(|_| root.join(layout.folder))
+    located.unwrap_or_else(|_| root.join(folder))
 }
 
-fn status_of(path: &Path, official: &ManifestFile) -> std::io::Result<FileStatus> {
+fn status_of(path: &Path, official: &Content) -> std::io::Result<FileStatus> {
     if !path.exists() {
         return Ok(FileStatus::Missing);
     }
@@ -177,7 +194,7 @@ impl fmt::Display for FileStatus {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for file in &self.files {
-            writeln!(formatter, "{:<9}  {}  {}", file.dataset, file.path.display(), file.status)?;
+            writeln!(formatter, "{:<13}  {}  {}", file.dataset, file.path.display(), file.status)?;
         }
         if self.files.is_empty() {
             writeln!(formatter, "no files needed")?;

@@ -1,6 +1,7 @@
 //! Opening a data set by name.
 
 use crate::cifar::{CIFAR10, CIFAR100, CifarLayout};
+use crate::idx::{FASHION_MNIST, IdxLayout, MNIST};
 use crate::images::{Images, Split};
 use crate::shapes::{self, Shapes10};
 use crate::{DatasetName, Result};
@@ -14,6 +15,15 @@ pub const CIFAR10_STD: [f64; 3] = [62.993_219, 62.088_708, 66.704_900];
 pub const CIFAR100_MEAN_U8: [u8; 3] = [129, 124, 112];
 /// Standard deviation of CIFAR-100's training images in pixel units, over all pixels of a channel (computed).
 pub const CIFAR100_STD: [f64; 3] = [68.170_243, 65.391_808, 70.418_370];
+
+/// Integer mean pixel of MNIST's training images (published: 0.1307 · 255 = 33.3).
+pub const MNIST_MEAN_U8: [u8; 1] = [33];
+/// Standard deviation of MNIST's training images in pixel units (published: 0.3081 · 255).
+pub const MNIST_STD: [f64; 1] = [78.565_5];
+/// Integer mean pixel of Fashion-MNIST's training images (published: 0.286040597 · 255 = 72.9).
+pub const FASHION_MNIST_MEAN_U8: [u8; 1] = [73];
+/// Standard deviation of Fashion-MNIST's training images in pixel units (published: 0.353024245 · 255).
+pub const FASHION_MNIST_STD: [f64; 1] = [90.021_182];
 
 /// The variable that names the data root, see [`default_root`].
 pub const ROOT_VARIABLE: &str = "SNN_DATA";
@@ -58,7 +68,7 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// [`Error::UnknownDataset`](crate::Error::UnknownDataset) for another name; what [`CifarLayout::read`] reports.
+    /// [`Error::UnknownDataset`](crate::Error::UnknownDataset) for another name; what [`CifarLayout::read`] and [`IdxLayout::read`] report.
     pub fn open(name: &str, root: Option<&Path>) -> Result<Self> {
         Self::open_named(name.parse()?, root)
     }
@@ -66,11 +76,15 @@ impl Dataset {
     /// Opens a data set; see [`open`](Self::open).
     ///
     /// # Errors
-    /// What [`CifarLayout::read`] reports.
+    /// What [`CifarLayout::read`] and [`IdxLayout::read`] report.
     pub fn open_named(name: DatasetName, root: Option<&Path>) -> Result<Self> {
         match name {
             DatasetName::Cifar10 => Self::open_cifar(name, &CIFAR10, root, (CIFAR10_MEAN_U8, CIFAR10_STD)),
             DatasetName::Cifar100 => Self::open_cifar(name, &CIFAR100, root, (CIFAR100_MEAN_U8, CIFAR100_STD)),
+            DatasetName::Mnist => Self::open_idx(name, &MNIST, root, (MNIST_MEAN_U8, MNIST_STD)),
+            DatasetName::FashionMnist => {
+                Self::open_idx(name, &FASHION_MNIST, root, (FASHION_MNIST_MEAN_U8, FASHION_MNIST_STD))
+            }
             DatasetName::Shapes10 => {
                 let shapes = Shapes10::default();
                 Ok(Self {
@@ -98,6 +112,26 @@ impl Dataset {
         Ok(Self {
             name,
             classes: layout.read_names(&folder)?,
+            train: layout.read(&folder, Split::Train)?,
+            test: layout.read(&folder, Split::Test)?,
+            channel_mean_u8: mean.to_vec(),
+            channel_std: std.to_vec(),
+        })
+    }
+
+    fn open_idx(
+        name: DatasetName,
+        layout: &IdxLayout,
+        root: Option<&Path>,
+        (mean, std): ([u8; 1], [f64; 1]),
+    ) -> Result<Self> {
+        let folder = match root {
+            Some(root) => layout.locate(root)?,
+            None => layout.locate(&default_root())?,
+        };
+        Ok(Self {
+            name,
+            classes: layout.classes.iter().map(ToString::to_string).collect(),
             train: layout.read(&folder, Split::Train)?,
             test: layout.read(&folder, Split::Test)?,
             channel_mean_u8: mean.to_vec(),

@@ -35,7 +35,7 @@ pub enum Error {
     /// The folder of a data set is not there.
     #[error(
         "{dataset}: no folder `{}`, and `{}` itself does not hold `{first_file}`; \
-         unpack the binary version of {dataset} there or name another data root", path.display(), root.display()
+         put the official files of {dataset} there or name another data root", path.display(), root.display()
     )]
     MissingFolder {
         /// The data set.
@@ -66,6 +66,18 @@ pub enum Error {
         found: u64,
         /// The same in records.
         detail: String,
+    },
+    /// A field of a file is not what it must be.
+    #[error("`{}`: {field}: expected {expected}, found {found}", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// Which part of it.
+        field: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
     },
     /// A record has a label that is not a class.
     #[error("`{}`: record {record}: expected a {kind} below {classes}, found {label}", path.display())]

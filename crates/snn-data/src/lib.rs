@@ -7,6 +7,7 @@ mod dataset;
 mod epoch;
 mod error;
 mod holdout;
+mod idx;
 mod images;
 mod loader;
 mod name;
@@ -17,10 +18,14 @@ mod statistics;
 pub use augment::{Augment, Flip, Transform, crop, flip_horizontal};
 pub use check::{FileReport, FileStatus, Report, check};
 pub use cifar::{CIFAR10, CIFAR100, CifarLayout};
-pub use dataset::{CIFAR10_MEAN_U8, CIFAR10_STD, CIFAR100_MEAN_U8, CIFAR100_STD, Dataset, ROOT_VARIABLE, default_root};
+pub use dataset::{
+    CIFAR10_MEAN_U8, CIFAR10_STD, CIFAR100_MEAN_U8, CIFAR100_STD, Dataset, FASHION_MNIST_MEAN_U8, FASHION_MNIST_STD,
+    MNIST_MEAN_U8, MNIST_STD, ROOT_VARIABLE, default_root,
+};
 pub use epoch::Epoch;
 pub use error::{Error, Result};
 pub use holdout::{HoldOut, split_holdout};
+pub use idx::{FASHION_MNIST, IdxLayout, MNIST, read_idx};
 pub use images::{Images, Split};
 pub use loader::{Batch, LastBatch, Loader, LoaderConfig, Order};
 pub use name::DatasetName;

@@ -22,6 +22,12 @@ pub enum DatasetName {
     /// CIFAR-100 (Krizhevsky 2009): 50,000 + 10,000 images of 3×32×32, a hundred classes.
     #[serde(rename = "cifar-100")]
     Cifar100,
+    /// MNIST (`LeCun` et al. 1998): 60,000 + 10,000 images of 1×28×28, ten classes.
+    #[serde(rename = "mnist")]
+    Mnist,
+    /// Fashion-MNIST (Xiao et al. 2017): 60,000 + 10,000 images of 1×28×28, ten classes.
+    #[serde(rename = "fashion-mnist")]
+    FashionMnist,
     /// The computed set [`shapes`](crate::shapes): 8,000 + 2,000 images of 3×16×16, ten classes, no file.
     #[serde(rename = "shapes10")]
     Shapes10,
@@ -29,13 +35,15 @@ pub enum DatasetName {
 
 impl DatasetName {
     /// Every data set.
-    pub const ALL: [Self; 3] = [Self::Cifar10, Self::Cifar100, Self::Shapes10];
+    pub const ALL: [Self; 5] = [Self::Cifar10, Self::Cifar100, Self::Mnist, Self::FashionMnist, Self::Shapes10];
 
     /// The name in configs and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cifar10 => "cifar-10",
             Self::Cifar100 => "cifar-100",
+            Self::Mnist => "mnist",
+            Self::FashionMnist => "fashion-mnist",
             Self::Shapes10 => "shapes10",
         }
     }

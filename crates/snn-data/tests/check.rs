@@ -42,10 +42,33 @@ fn every_state_of_a_file_is_told_apart() {
 fn an_empty_root_misses_everything_and_a_computed_set_nothing() {
     let root = tempfile::tempdir().unwrap();
     let all = check(root.path(), None).unwrap();
-    assert_eq!(all.files.len(), 11);
+    assert_eq!(all.files.len(), 19);
     assert!(all.files.iter().all(|file| file.status == FileStatus::Missing));
     let computed = check(root.path(), Some(DatasetName::Shapes10)).unwrap();
     assert!(computed.is_ok() && computed.files.is_empty());
+}
+
+#[test]
+fn an_unpacked_file_stands_for_its_archive() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, unpacked) in [(DatasetName::Mnist, true), (DatasetName::FashionMnist, false)] {
+        let folder = root.path().join(name.as_str());
+        fs::create_dir(&folder).unwrap();
+        let of = |file: &str, bytes| File::create(folder.join(file)).unwrap().set_len(bytes).unwrap();
+        of("t10k-labels-idx1-ubyte", 10_008);
+        of("t10k-labels-idx1-ubyte.gz", 7);
+        of("train-labels-idx1-ubyte.gz", 7);
+        let report = check(root.path(), Some(name)).unwrap();
+        let status = |file: &str| &report.files.iter().find(|found| found.path.ends_with(file)).unwrap().status;
+        assert!(matches!(status("train-labels-idx1-ubyte.gz"), FileStatus::WrongSize { found: 7, .. }));
+        assert_eq!(status("train-images-idx3-ubyte.gz"), &FileStatus::Missing);
+        let plain = status("t10k-labels-idx1-ubyte");
+        if unpacked {
+            assert!(matches!(plain, FileStatus::WrongChecksum { expected, .. } if expected.starts_with("ff7bcfd4")));
+        } else {
+            assert_eq!(plain, &FileStatus::OkSizeOnly);
+        }
+    }
 }
 
 #[test]

@@ -23,11 +23,16 @@ fn names_are_the_same_everywhere() {
 
 #[test]
 fn an_unknown_name_gets_the_list_and_the_nearest() {
-    for (wrong, nearest) in
-        [("cifar100", "cifar-100"), ("CIFAR-10", "cifar-10"), ("shape10", "shapes10"), ("cifar-1000", "cifar-100")]
-    {
+    for (wrong, nearest) in [
+        ("cifar100", "cifar-100"),
+        ("CIFAR-10", "cifar-10"),
+        ("shape10", "shapes10"),
+        ("cifar-1000", "cifar-100"),
+        ("fashion_mnist", "fashion-mnist"),
+        ("mnst", "mnist"),
+    ] {
         let message = Dataset::open(wrong, None).unwrap_err().to_string();
-        assert!(message.contains("known: cifar-10, cifar-100, shapes10"), "{message}");
+        assert!(message.contains("known: cifar-10, cifar-100, mnist, fashion-mnist, shapes10"), "{message}");
         assert!(message.ends_with(&format!("did you mean `{nearest}`?")), "{message}");
     }
     assert!(Dataset::open(&"x".repeat(1 << 20), None).is_err());

@@ -106,6 +106,19 @@ pub enum Error {
         found: Vec<usize>,
     },
 
+    /// A setting of an encoder is outside its range.
+    #[error("encoder {encoder}: {field} must be {expected}, found {found}")]
+    Encoder {
+        /// Which encoder.
+        encoder: &'static str,
+        /// The setting.
+        field: &'static str,
+        /// Its range.
+        expected: String,
+        /// Its value.
+        found: String,
+    },
+
     // === Files ===
     /// A model file is damaged or foreign.
     #[error("{}: {reason}", path.display())]

@@ -2,20 +2,30 @@
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::model::{Form, Model, Preprocessing};
+use crate::model::{Form, Model, Preprocessing, WeightSpec, weight_specs};
 use crate::weights::{Tensor, Weights};
 use ndarray::{ArrayD, IxDyn};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::tensor::{Metadata, TensorInfo, TensorView};
+use safetensors::{Dtype, SafeTensorError};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 /// Version of the format. A reader takes this version and every earlier one.
 pub const VERSION: u32 = 1;
+/// The largest header (graph and list of weights) a file may have, in bytes; a limit for files from strangers. JSON takes up to fifty times its
+/// size while it is read.
+pub const MAX_HEADER_BYTES: u64 = 1 << 24;
+/// The most bytes all weights of a file may have together; a limit for files from strangers, as a sparse file of terabytes costs its sender nothing.
+pub const MAX_WEIGHT_BYTES: u64 = 1 << 34;
 /// The one key of the safetensors metadata that this format uses.
 const METADATA_KEY: &str = "snn";
+/// Length at which a message about a file is cut.
+const MAX_MESSAGE_BYTES: usize = 500;
+/// Bytes before the header: its length.
+const LENGTH_BYTES: u64 = 8;
 
 #[derive(Serialize, Deserialize)]
 struct Version {
@@ -36,12 +46,21 @@ struct Header<'a> {
 impl Model {
     /// Reads and validates a model file.
     ///
+    /// Memory is bounded by the file: what its header says is checked against the file's size, and every weight's type and shape against the graph,
+    /// before room for weights is made.
+    ///
     /// # Errors
     /// The file cannot be read, is not a model, is of a later version, or does not validate; the message names the file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = fs_err::read(path)?;
-        Self::from_bytes(&bytes).map_err(|error| Error::File { path: path.to_path_buf(), reason: error.to_string() })
+        let named = |reason: &str| Error::File { path: path.to_path_buf(), reason: printable(reason) };
+        // Before it is opened: to open a pipe waits for its writer, and a device has no end.
+        let information = fs_err::metadata(path)?;
+        if !information.is_file() {
+            return Err(named("not a plain file"));
+        }
+        let file = fs_err::File::open(path)?;
+        read(file, information.len()).map_err(|error| named(&error.to_string()))
     }
 
     /// Reads and validates a model from the bytes of a file.
@@ -49,35 +68,7 @@ impl Model {
     /// # Errors
     /// As [`Model::load`], without the name of the file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let fail = |reason: String| Error::Graph(reason);
-        let (_, metadata) =
-            SafeTensors::read_metadata(bytes).map_err(|e| fail(format!("not a safetensors file: {e}")))?;
-        let json = metadata.metadata().as_ref().and_then(|m| m.get(METADATA_KEY)).ok_or_else(|| {
-            fail(format!("a safetensors file without the metadata `{METADATA_KEY}`, so not a model of this project"))
-        })?;
-        let version: Version =
-            serde_json::from_str(json).map_err(|e| fail(format!("metadata `{METADATA_KEY}`: {e}")))?;
-        if version.version == 0 || version.version > VERSION {
-            return Err(fail(format!("format version {} (this build reads 1 to {VERSION})", version.version)));
-        }
-        let header: Header<'_> =
-            serde_json::from_str(json).map_err(|e| fail(format!("metadata `{METADATA_KEY}`: {e}")))?;
-        let file = SafeTensors::deserialize(bytes).map_err(|e| fail(format!("not a safetensors file: {e}")))?;
-        let mut weights = Weights::new();
-        for (name, view) in file.tensors() {
-            let tensor = tensor(&name, &view)?;
-            weights.insert(name, tensor);
-        }
-        let model = Model {
-            form: header.form,
-            graph: header.graph.into_owned(),
-            weights,
-            time_steps: header.time_steps,
-            preprocessing: header.preprocessing.into_owned(),
-            classes: header.classes.into_owned(),
-        };
-        model.validate()?;
-        Ok(model)
+        read(bytes, bytes.len() as u64)
     }
 
     /// The bytes of a model file; equal models give equal bytes.
@@ -99,10 +90,18 @@ impl Model {
         let views = raw
             .iter()
             .map(|(name, dtype, shape, data)| Ok((*name, TensorView::new(*dtype, shape.to_vec(), data)?)))
-            .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
+            .collect::<std::result::Result<Vec<_>, SafeTensorError>>()
             .map_err(|e| Error::Graph(e.to_string()))?;
         let metadata = HashMap::from([(METADATA_KEY.to_string(), json)]);
-        safetensors::serialize(views, Some(metadata)).map_err(|e| Error::Graph(e.to_string()))
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| Error::Graph(e.to_string()))?;
+        let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        let weights = bytes.len() as u64 - LENGTH_BYTES - header;
+        if header > MAX_HEADER_BYTES || weights > MAX_WEIGHT_BYTES {
+            return Err(Error::Graph(format!(
+                "a file holds {MAX_HEADER_BYTES} bytes of graph and {MAX_WEIGHT_BYTES} bytes of weights at most, not {header} and {weights}"
+            )));
+        }
+        Ok(bytes)
     }
 
     /// Writes a model file: all of it under its name, or nothing.
@@ -135,30 +134,146 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn tensor(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
-    let shape = IxDyn(view.shape());
-    let data = view.data();
+/// Reads a file of `length` bytes.
+fn read(mut source: impl Read, length: u64) -> Result<Model> {
+    let foreign = |reason: String| Error::Graph(format!("not a safetensors file: {reason}"));
+    let mut size = [0; 8];
+    if length < LENGTH_BYTES {
+        return Err(foreign(format!("it has {length} bytes")));
+    }
+    source.read_exact(&mut size)?;
+    let size = u64::from_le_bytes(size);
+    let after = length - LENGTH_BYTES;
+    if size > after.min(MAX_HEADER_BYTES) {
+        return Err(foreign(format!(
+            "a header of {size} bytes in a file of {length} (at most {MAX_HEADER_BYTES} are read)"
+        )));
+    }
+    let list: Metadata = serde_json::from_slice(&bytes(&mut source, size)?).map_err(|e| foreign(e.to_string()))?;
+    let found = after - size;
+    let claimed = list.data_len() as u64;
+    if claimed != found {
+        return Err(foreign(format!("its header lists {claimed} bytes of weights, found {found}")));
+    }
+    if found > MAX_WEIGHT_BYTES {
+        return Err(Error::Graph(format!("expected at most {MAX_WEIGHT_BYTES} bytes of weights, found {found}")));
+    }
+    let header = header(&list)?;
+    let graph = header.graph.into_owned();
+    check_list(&graph, header.form, &list)?;
+    let mut weights = Weights::new();
+    // Weights follow each other without a gap, or the list would not have been read.
+    for name in list.offset_keys() {
+        if let Some(info) = list.info(&name) {
+            let tensor = tensor(&name, info, &mut source)?;
+            weights.insert(name, tensor);
+        }
+    }
+    let model = Model {
+        form: header.form,
+        graph,
+        weights,
+        time_steps: header.time_steps,
+        preprocessing: header.preprocessing.into_owned(),
+        classes: header.classes.into_owned(),
+    };
+    model.validate()?;
+    Ok(model)
+}
+
+/// What the metadata of a file says of the model.
+fn header(list: &Metadata) -> Result<Header<'static>> {
+    let fail = |reason: String| Error::Graph(reason);
+    let json = list.metadata().as_ref().and_then(|m| m.get(METADATA_KEY)).ok_or_else(|| {
+        fail(format!("a safetensors file without the metadata `{METADATA_KEY}`, so not a model of this project"))
+    })?;
+    let wrong = |e: serde_json::Error| fail(format!("metadata `{METADATA_KEY}`: {e}"));
+    let version: Version = serde_json::from_str(json).map_err(wrong)?;
+    if version.version == 0 || version.version > VERSION {
+        return Err(fail(format!("format version {} (this build reads 1 to {VERSION})", version.version)));
+    }
+    serde_json::from_str(json).map_err(wrong)
+}
+
+/// Checks names, types and shapes of the listed weights against the graph, before any of them is read.
+fn check_list(graph: &Graph, form: Form, list: &Metadata) -> Result<()> {
+    let specs = weight_specs(graph, &graph.resolve()?, form)?;
+    let known: HashMap<&str, &WeightSpec> = specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
+    for name in list.offset_keys() {
+        let (Some(spec), Some(info)) = (known.get(name.as_str()), list.info(&name)) else {
+            return Err(Error::UnexpectedWeight { name });
+        };
+        spec.check(element(&name, info.dtype)?, &info.shape)?;
+    }
+    match specs.iter().find(|spec| list.info(&spec.name).is_none()) {
+        Some(spec) => Err(spec.missing()),
+        None => Ok(()),
+    }
+}
+
+/// Name of an element type, where it is one of ours.
+fn element(name: &str, dtype: Dtype) -> Result<&'static str> {
+    match dtype {
+        Dtype::F32 => Ok("f32"),
+        Dtype::F64 => Ok("f64"),
+        Dtype::I8 => Ok("i8"),
+        Dtype::I32 => Ok("i32"),
+        other => Err(Error::Weight {
+            name: name.into(),
+            expected: "f32, f64, i8 or i32".into(),
+            found: format!("{other:?}"),
+        }),
+    }
+}
+
+/// Reads the values of one weight.
+fn tensor(name: &str, info: &TensorInfo, source: &mut impl Read) -> Result<Tensor> {
+    let (begin, end) = info.data_offsets;
+    let data = bytes(source, end.saturating_sub(begin) as u64)?;
+    let shape = IxDyn(&info.shape);
     let fail = |found: String| Error::Weight {
         name: name.into(),
         expected: "f32, f64, i8 or i32 values of its shape".into(),
         found,
     };
     let shaped = |e: ndarray::ShapeError| fail(e.to_string());
-    Ok(match view.dtype() {
+    Ok(match info.dtype {
         Dtype::F32 => {
-            Tensor::F32(ArrayD::from_shape_vec(shape, words(data).map(f32::from_le_bytes).collect()).map_err(shaped)?)
+            Tensor::F32(ArrayD::from_shape_vec(shape, words(&data).map(f32::from_le_bytes).collect()).map_err(shaped)?)
         }
         Dtype::F64 => {
-            Tensor::F64(ArrayD::from_shape_vec(shape, words(data).map(f64::from_le_bytes).collect()).map_err(shaped)?)
+            Tensor::F64(ArrayD::from_shape_vec(shape, words(&data).map(f64::from_le_bytes).collect()).map_err(shaped)?)
         }
         Dtype::I32 => {
-            Tensor::I32(ArrayD::from_shape_vec(shape, words(data).map(i32::from_le_bytes).collect()).map_err(shaped)?)
+            Tensor::I32(ArrayD::from_shape_vec(shape, words(&data).map(i32::from_le_bytes).collect()).map_err(shaped)?)
         }
         Dtype::I8 => {
-            Tensor::I8(ArrayD::from_shape_vec(shape, words(data).map(i8::from_le_bytes).collect()).map_err(shaped)?)
+            Tensor::I8(ArrayD::from_shape_vec(shape, words(&data).map(i8::from_le_bytes).collect()).map_err(shaped)?)
         }
         other => return Err(fail(format!("{other:?}"))),
     })
+}
+
+/// The next `count` bytes; refused, not aborted, where there is no room for them.
+fn bytes(source: &mut impl Read, count: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let length = usize::try_from(count).unwrap_or(usize::MAX);
+    bytes.try_reserve_exact(length).map_err(|e| Error::Graph(format!("{count} bytes: {e}")))?;
+    bytes.resize(length, 0);
+    source.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A message that fits on a screen: what it quotes of a file may be megabytes long, or written for a terminal to obey.
+fn printable(message: &str) -> String {
+    let mut text = String::new();
+    for character in message.chars() {
+        if text.len() >= MAX_MESSAGE_BYTES {
+            return text + "…";
+        }
+        if character.is_control() { text.extend(character.escape_default()) } else { text.push(character) }
+    }
+    text
 }
 
 fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod check_site;
+pub mod encode;
 pub mod error;
 pub mod evaluate;
 pub mod file;
@@ -18,6 +19,7 @@ pub mod streams;
 mod strict;
 pub mod weights;
 
+pub use encode::Encoder;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
 pub use graph::{Conv, Graph, Node, Op, PoolKind, Window};

@@ -90,6 +90,25 @@ pub struct WeightSpec {
     pub learned: bool,
 }
 
+impl WeightSpec {
+    /// The error for a model that lacks it.
+    pub(crate) fn missing(&self) -> Error {
+        Error::MissingWeight { name: self.name.clone(), expected: format!("{} {:?}", self.dtypes[0], self.shape) }
+    }
+
+    /// Checks the type and shape of what has its name.
+    pub(crate) fn check(&self, dtype: &str, shape: &[usize]) -> Result<()> {
+        if self.dtypes.contains(&dtype) && self.shape == shape {
+            return Ok(());
+        }
+        Err(Error::Weight {
+            name: self.name.clone(),
+            expected: format!("{} {:?}", self.dtypes.join(" or "), self.shape),
+            found: format!("{dtype} {shape:?}"),
+        })
+    }
+}
+
 impl Model {
     /// Checks the graph, every weight's name, type, shape and values, and the preprocessing; converted forms are type-checked as event
     /// networks and, on the grid, proved free of overflow.
@@ -132,10 +151,7 @@ impl Model {
     fn check_weights(&self, resolved: &Resolved) -> Result<()> {
         let specs = weight_specs(&self.graph, resolved, self.form)?;
         for spec in &specs {
-            let tensor = self.weights.get(&spec.name).ok_or_else(|| Error::MissingWeight {
-                name: spec.name.clone(),
-                expected: format!("{} {:?}", spec.dtypes[0], spec.shape),
-            })?;
+            let tensor = self.weights.get(&spec.name).ok_or_else(|| spec.missing())?;
             check_weight(spec, tensor)?;
         }
         for node in &self.graph.nodes {
@@ -296,12 +312,7 @@ fn synapse(
 
 fn check_weight(spec: &WeightSpec, tensor: &Tensor) -> Result<()> {
     let fail = |expected: String, found: String| Err(Error::Weight { name: spec.name.clone(), expected, found });
-    if !spec.dtypes.contains(&tensor.dtype()) || tensor.shape() != spec.shape.as_slice() {
-        return fail(
-            format!("{} {:?}", spec.dtypes.join(" or "), spec.shape),
-            format!("{} {:?}", tensor.dtype(), tensor.shape()),
-        );
-    }
+    spec.check(tensor.dtype(), tensor.shape())?;
     if let Some((position, _)) = tensor.first_not_finite() {
         return fail("finite values".into(), format!("a value that is not finite at position {position}"));
     }

@@ -12,7 +12,8 @@ pub const MAX_NODES: usize = 100_000;
 pub const MAX_VALUES: usize = 1 << 28;
 /// The most weights one convolution or linear layer may have; a limit for files from strangers.
 pub const MAX_WEIGHTS: usize = 1 << 28;
-/// The most channels all nodes may have together. What is kept for each channel (bounds, units) is then small, however many nodes flatten a large image.
+/// The most channels all nodes may have together, counted once for each input that is read. What is kept and computed for each channel (bounds, units) is
+/// then small, however many nodes flatten a large image and however often one is added to itself.
 pub const MAX_CHANNELS: usize = 1 << 24;
 
 /// A graph whose names, shapes and attributes have been checked.
@@ -117,11 +118,13 @@ impl Graph {
                     found: shape,
                 });
             }
-            channels = channels.saturating_add(shape[0]);
+            channels = channels.saturating_add(shape[0].saturating_mul(inputs.len().max(1)));
             if channels > MAX_CHANNELS {
                 return Err(Error::Shape {
                     node: node.name.clone(),
-                    expected: format!("at most {MAX_CHANNELS} channels in all nodes up to this one"),
+                    expected: format!(
+                        "at most {MAX_CHANNELS} channels in all nodes up to this one, counted for each input"
+                    ),
                     found: shape,
                 });
             }

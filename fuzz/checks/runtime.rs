@@ -1,0 +1,65 @@
+//! Models that load and are converted: the event runtime against the naive evaluator.
+
+#[path = "metadata.rs"]
+mod metadata;
+
+use ndarray::{ArrayD, IxDyn};
+use snn_ir::graph::Op;
+use snn_ir::naive::Naive;
+use snn_ir::{Evaluate, Form, Input, Model, Record};
+use snn_runtime::{Precision, Runtime};
+
+/// Networks that would take longer than a fuzzer waits are not run.
+const MAX_WORK: usize = 1 << 18;
+
+/// Bytes as a file, and as the metadata of one.
+pub(crate) fn check(data: &[u8]) {
+    run(data);
+    if let Some(file) = metadata::packed(data) {
+        run(&file);
+    }
+}
+
+fn run(file: &[u8]) {
+    let Ok(model) = Model::from_bytes(file) else { return };
+    let Some(shape) = affordable(&model) else { return };
+    let runtime = Runtime::new(&model, Precision::of(model.form));
+    if model.form == Form::Trained {
+        assert!(runtime.is_err(), "a trained model runs as events");
+        return;
+    }
+    let runtime = runtime.expect("what is valid compiles");
+    let shape = [&[2], shape.as_slice()].concat();
+    let pixels = (0..=255_u8).map(|value| value.wrapping_mul(37)).cycle().take(shape.iter().product()).collect();
+    let pixels = ArrayD::from_shape_vec(IxDyn(&shape), pixels).expect("as many pixels as the shape has");
+    let input = Input::Static(pixels.view());
+    let found = runtime.run(&input, Record::Sites).expect("the input fits");
+    let expected = Naive::new(&model).and_then(|mut naive| naive.evaluate(&input, Record::Sites)).expect("as above");
+    // Off the grid sums may be rounded in another order, or be infinite.
+    if let Form::Grid { .. } = model.form {
+        assert_eq!(found, expected);
+    } else {
+        assert_eq!(found.sites.len(), expected.sites.len());
+    }
+}
+
+/// The shape of the input of a model that runs in no time.
+fn affordable(model: &Model) -> Option<Vec<usize>> {
+    let resolved = model.validate().expect("what loads is valid");
+    let mut work = 0_usize;
+    for (node, info) in model.graph.nodes.iter().zip(&resolved.nodes) {
+        let outputs: usize = info.shape.iter().product();
+        let each = match &node.op {
+            Op::Conv(conv) => {
+                conv.kernel.iter().product::<usize>().saturating_mul(resolved.nodes[info.inputs[0]].shape[0])
+            }
+            Op::Linear { .. } => resolved.nodes[info.inputs[0]].shape[0],
+            Op::Pool { window, .. } => window.size(),
+            Op::GlobalPool { .. } => resolved.nodes[info.inputs[0]].shape.iter().product(),
+            _ => info.inputs.len().max(1),
+        };
+        work = work.saturating_add(outputs.saturating_mul(each));
+    }
+    // A unary code has up to 255 micro-steps.
+    (work.saturating_mul(model.time_steps).saturating_mul(16) <= MAX_WORK).then(|| resolved.nodes[0].shape.clone())
+}
