@@ -2,8 +2,9 @@
 
 use crate::Outcome;
 use crate::cli::Verify;
-use crate::commands::{convert, print_json};
+use crate::commands::convert;
 use crate::files;
+use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::Table;
 use anyhow::{Context, Result, bail};
@@ -60,7 +61,7 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     if json {
         print_json(&Verified { run: &arguments.run, model: &arguments.model, holds: report.holds(), report: &report })?;
     } else {
-        print(&report);
+        print(&report)?;
     }
     Ok(if report.holds() { Outcome::Holds } else { Outcome::Failed })
 }
@@ -129,7 +130,7 @@ fn grid_options(file: &Model) -> GridOptions {
     GridOptions { guard_bits: guard_bits.unwrap_or(default.guard_bits), ..default }
 }
 
-fn print(report: &Report) {
+fn print(report: &Report) -> Result<()> {
     let mut table = Table::new(
         3,
         ["level", "reference", "candidate", "images", "decisions", "flips", "ties", "classes changed", "max |Δlogit|"],
@@ -147,21 +148,25 @@ fn print(report: &Report) {
             format!("{:.1e}", c.logit_difference),
         ]);
     }
-    print!("{table}");
-    println!("\n{} of {} sites active on {} images", report.active_sites, report.sites, report.samples);
-    println!(
+    output::print(&table)?;
+    output::line(format_args!(
+        "\n{} of {} sites active on {} images",
+        report.active_sites, report.sites, report.samples
+    ))?;
+    output::line(format_args!(
         "accuracy {:.2} % trained, {:.2} % converted ({:+.2} points; allowed −{})",
         report.accuracy_reference,
         report.accuracy_converted,
         report.accuracy_converted - report.accuracy_reference,
         report.max_drop
-    );
+    ))?;
     for failure in &report.failures {
-        println!("FAILED: {failure}");
+        output::line(format_args!("FAILED: {failure}"))?;
     }
     if report.holds() {
-        println!("holds: {}", level(report.level));
+        output::line(format_args!("holds: {}", level(report.level)))?;
     }
+    Ok(())
 }
 
 fn level(level: Level) -> &'static str {
