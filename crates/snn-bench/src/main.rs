@@ -34,10 +34,22 @@ fn main() -> ExitCode {
         Ok(Outcome::Holds) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::from(1),
         Err(error) => {
-            output::tell(format_args!("error: {error:#}"));
+            output::tell(format_args!("error: {}", message(&error)));
             ExitCode::from(2)
         }
     }
+}
+
+/// The error with its causes, but for those that a message quotes already.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !message.ends_with(&cause) {
+            message += if message.is_empty() { "" } else { ": " };
+            message += &cause;
+        }
+    }
+    message
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Outcome> {

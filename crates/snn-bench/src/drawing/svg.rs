@@ -130,9 +130,9 @@ fn layers(nodes: &[Shown], lanes: &Lanes) -> Vec<usize> {
     for (index, node) in nodes.iter().enumerate() {
         let column = lanes.columns[index];
         let below_inputs = node.inputs.iter().map(|&input| layers[input] + 1).max().unwrap_or(0);
-        let ends_here = node.inputs.iter().any(|&input| lanes.columns[input] == column);
-        // Under its own input only wires of that value can be in the way, and those may end in the gap above.
-        let layer = below_inputs.max(if ends_here { free[column].saturating_sub(1) } else { free[column] });
+        // Straight under its only input, wires of that value alone can be in the way, and those may end in the gap above.
+        let straight = !node.inputs.is_empty() && node.inputs.iter().all(|&input| lanes.columns[input] == column);
+        let layer = below_inputs.max(if straight { free[column].saturating_sub(1) } else { free[column] });
         free[column] = layer + 1;
         for &input in &node.inputs {
             let lane = lanes.columns[input];

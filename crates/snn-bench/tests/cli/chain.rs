@@ -7,7 +7,7 @@ use std::path::Path;
 fn verify(model: &Path, options: &[&str]) -> assert_cmd::assert::Assert {
     let mut command = snn();
     command.arg("verify").arg(&shared().run).arg(model).args(["--limit", "100", "--naive-samples", "2"]);
-    // What a network that has seen 1,600 images loses by rounding is not what is tested here.
+    // What a network that has seen 1,000 images loses by rounding is not what is tested here.
     command.args(["--max-drop", "100"]).args(options).assert()
 }
 

@@ -37,7 +37,7 @@ fn settings_of_the_policy_can_be_changed() {
         let sets = sets.iter().flat_map(|set| ["--set", set]);
         snn().args(["policy", "show", "--json"]).arg(config("demo.toml")).args(sets).assert()
     };
-    let shown = json(&show(&["policy={ kind = 'ratio', share = 0.4 }", "policy.spread=late"]).success());
+    let shown = json(&show(&["policy={ kind = 'ratio', share = 0.2, spread = 'late' }", "policy.share=0.4"]).success());
     has(&shown, &["config", "explanation", "policy", "sites", "neurons", "lif_neurons", "relu_sites", "relu_share"]);
     has(&shown["sites"][0], &["site", "shape", "neurons", "before", "after", "spiking", "decision"]);
     assert_eq!(shown["relu_sites"], 2);
