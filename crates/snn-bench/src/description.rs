@@ -197,7 +197,7 @@ fn detail(op: &Op, varies: bool) -> String {
             Site::QuantRelu(quantised) => parts.push(format!("D = {}", quantised.levels)),
             Site::GridQuantRelu { levels } => parts.push(format!("D = {levels}")),
             Site::GridLif(lif) => {
-                parts.push(format!("leak {}/2^{}, {} guard bits", lif.leak_multiplier, lif.leak_shift, lif.guard_bits))
+                parts.push(format!("leak {}/2^{}, {} guard bits", lif.leak_multiplier, lif.leak_shift, lif.guard_bits));
             }
         },
         Op::Input { .. }

@@ -98,7 +98,7 @@ pub(crate) fn show(json: bool) -> Result<Outcome> {
         print_json(&Tables { published: PUBLISHED, measured: &measured.rows })?;
         return Ok(Outcome::Holds);
     }
-    output::line(&INTRODUCTION)?;
+    output::line(INTRODUCTION)?;
     let mut table = Table::new(2, ["data set", "method", "published", "measured here"]);
     for row in PUBLISHED {
         let best = measured.rows.iter().filter(|r| r.dataset == row.dataset).map(|r| r.trained).reduce(f64::max);

@@ -52,7 +52,7 @@ pub(crate) fn with_progress(
     let mut show = |progress: Progress<'_>| match progress {
         Progress::Begun { placement, parameters, epochs, steps, epoch, step } => {
             bar.suspend(|| {
-                output::tell(&placement);
+                output::tell(placement);
                 let device = match device {
                     Device::Cpu => "the CPU".to_string(),
                     other => format!("{other:?}"),

@@ -20,7 +20,7 @@ pub(crate) fn text(nodes: &[Shown], header: &[&str]) -> String {
                 ' '
             }
         });
-        let drawn = cells.map(|cell| format!("{cell} ")).collect::<String>();
+        let drawn: String = cells.flat_map(|cell| [cell, ' ']).collect();
         table.row([drawn.trim_end(), &node.name].into_iter().chain(node.facts.iter().map(String::as_str)));
     }
     let legend: Vec<String> = Role::ALL
@@ -44,7 +44,7 @@ fn joints(lanes: &Lanes, node: &Shown, row: usize) -> String {
         let down = column == own || above.is_some_and(|value| lanes.last_readers[value] > row);
         let inside = column >= first && column < last;
         line.push(if ends.contains(&column) {
-            corner(up, down, column > first, inside)
+            corner((up, down), (column > first, inside))
         } else if up {
             '│'
         } else if inside && column > first {
@@ -58,7 +58,7 @@ fn joints(lanes: &Lanes, node: &Shown, row: usize) -> String {
 }
 
 /// The character with arms in these directions; a joint has at least one of up and down, and one of left and right.
-fn corner(up: bool, down: bool, left: bool, right: bool) -> char {
+fn corner((up, down): (bool, bool), (left, right): (bool, bool)) -> char {
     match (up, down, left, right) {
         (true, true, true, true) => '┼',
         (true, true, true, false) => '┤',
