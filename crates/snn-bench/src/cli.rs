@@ -37,8 +37,15 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Run a converted model on events and count what it does.
     Infer(Infer),
-    /// Show what is in a model file or run folder.
+    /// Draw what is in a model file or run folder: its graph with shapes, codes, units and bounds.
     Inspect(Inspect),
+    /// Look at the policy of a config.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Print a script that completes commands and options in a shell.
+    Completions(Completions),
+    /// Print the manual page, or write one for each command.
+    Man(Man),
 }
 
 #[derive(Debug, Args)]
@@ -239,4 +246,39 @@ pub(crate) struct Infer {
 pub(crate) struct Inspect {
     /// A model file or run folder.
     pub(crate) path: PathBuf,
+    /// Draw the graph into this file, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Replace an existing file.
+    #[arg(long, requires = "svg")]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Show which sites a config makes ReLU, before any training and without data files.
+    Show {
+        /// The config, a TOML file.
+        config: PathBuf,
+        /// Set a key of the config, as `policy=outer` or `policy.share=0.25`.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write the page of every command into this folder instead.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace existing pages.
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
 }

@@ -49,6 +49,26 @@ pub(crate) fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure that a converted model does not replace the trained one, which cannot be made from it again.
+pub(crate) fn refuse_source(out: &Path, run: &Path) -> Result<()> {
+    let source = if run.is_dir() { RunFolder::open(run)?.model_path() } else { run.to_path_buf() };
+    if let (Ok(out), Ok(source)) = (out.canonicalize(), source.canonicalize())
+        && out == source
+    {
+        bail!("{} is the trained model itself; name another file", out.display());
+    }
+    Ok(())
+}
+
+/// Writes a text; never over a file, unless asked to.
+pub(crate) fn write(path: &Path, text: &[u8], force: bool) -> Result<()> {
+    refuse_existing(path, force)?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs_err::create_dir_all(folder)?;
+    }
+    Ok(snn_ir::file::write_atomically(path, text)?)
+}
+
 /// Writes a model, making its folder.
 pub(crate) fn save(model: &Model, path: &Path) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {

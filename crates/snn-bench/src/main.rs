@@ -1,12 +1,13 @@
 //! `snn-bench`: train, convert, verify and run spiking networks from the command line. Glue only; everything it does is a library call.
-#![expect(clippy::print_stdout, reason = "results of a command line go to stdout")]
-#![expect(clippy::print_stderr, reason = "progress and errors of a command line go to stderr")]
 
 mod cli;
 mod commands;
+mod description;
 mod device;
+mod drawing;
 mod energy;
 mod files;
+mod output;
 mod progress;
 mod table;
 mod tables;
@@ -33,10 +34,22 @@ fn main() -> ExitCode {
         Ok(Outcome::Holds) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::tell(format_args!("error: {}", message(&error)));
             ExitCode::from(2)
         }
     }
+}
+
+/// The error with its causes, but for those that a message quotes already.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !message.ends_with(&cause) {
+            message += if message.is_empty() { "" } else { ": " };
+            message += &cause;
+        }
+    }
+    message
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Outcome> {
@@ -50,5 +63,8 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Some(Command::Verify(arguments)) => commands::verify::run(arguments, cli.json),
         Some(Command::Infer(arguments)) => commands::infer::run(arguments, cli.json),
         Some(Command::Inspect(arguments)) => commands::inspect::run(arguments, cli.json),
+        Some(Command::Policy(arguments)) => commands::policy::run(arguments, cli.json),
+        Some(Command::Completions(arguments)) => commands::completions::run(arguments, cli.json),
+        Some(Command::Man(arguments)) => commands::man::run(arguments, cli.json),
     }
 }

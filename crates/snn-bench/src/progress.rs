@@ -1,5 +1,6 @@
 //! Progress on stderr; silent where stderr is no terminal, but for a line at the end.
 
+use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Instant;
 
@@ -32,6 +33,6 @@ impl Progress {
     pub(crate) fn finish(self) {
         let count = self.bar.position();
         self.bar.finish_and_clear();
-        eprintln!("{}: {count} in {:.1} s", self.what, self.begin.elapsed().as_secs_f64());
+        output::tell(format_args!("{}: {count} in {:.1} s", self.what, self.begin.elapsed().as_secs_f64()));
     }
 }

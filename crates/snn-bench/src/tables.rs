@@ -1,7 +1,7 @@
 //! Without arguments: what the tool does, and the paper's tables beside what has been measured here.
 
 use crate::Outcome;
-use crate::commands::print_json;
+use crate::output::{self, print_json};
 use crate::table::Table;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -15,12 +15,14 @@ inference is event-driven, proves it, and runs them on events.
 
   snn-bench demo                                   the whole way in three minutes, no data needed
   snn-bench data check                             which data sets are there
+  snn-bench policy show CONFIG                     which sites a config makes ReLU
   snn-bench train --config FILE --out RUN          a config into a run folder
   snn-bench convert RUN --code unary --out FILE    a run into an event-driven model (also bitplane, graded)
   snn-bench finetune RUN FILE --out RUN            win back what the grid's rounding lost
   snn-bench verify RUN FILE                        prove that nothing was lost
   snn-bench infer FILE --dataset NAME              run it on events, count every operation
-  snn-bench inspect FILE                           what is in a model
+  snn-bench inspect FILE                           draw what is in a model
+  snn-bench completions SHELL, snn-bench man       for the shell
 
 `snn-bench help COMMAND` says more. Published figures are marked as published; the paper's own networks, T and recipes are
 not public, so none of its rows has been reproduced yet.
@@ -96,7 +98,7 @@ pub(crate) fn show(json: bool) -> Result<Outcome> {
         print_json(&Tables { published: PUBLISHED, measured: &measured.rows })?;
         return Ok(Outcome::Holds);
     }
-    println!("{INTRODUCTION}");
+    output::line(INTRODUCTION)?;
     let mut table = Table::new(2, ["data set", "method", "published", "measured here"]);
     for row in PUBLISHED {
         let best = measured.rows.iter().filter(|r| r.dataset == row.dataset).map(|r| r.trained).reduce(f64::max);
@@ -107,9 +109,9 @@ pub(crate) fn show(json: bool) -> Result<Outcome> {
         };
         table.row([row.dataset.to_string(), row.method.to_string(), format!("{:.2} %", row.accuracy), here]);
     }
-    println!("{table}");
+    output::line(&table)?;
     if measured.rows.is_empty() {
-        println!("Nothing has been measured yet.");
+        output::line(format_args!("Nothing has been measured yet."))?;
         return Ok(Outcome::Holds);
     }
     let mut table =
@@ -125,9 +127,9 @@ pub(crate) fn show(json: bool) -> Result<Outcome> {
             row.grid.map_or("–".to_string(), |grid| format!("{grid:.2} %")),
         ]);
     }
-    println!("Measured here, one seed each, test accuracy after the last epoch:\n\n{table}");
+    output::line(format_args!("Measured here, one seed each, test accuracy after the last epoch:\n\n{table}"))?;
     for row in &measured.rows {
-        println!("{} ({}, {}):\n  {}", row.network, row.machine, row.date, row.command);
+        output::line(format_args!("{} ({}, {}):\n  {}", row.network, row.machine, row.date, row.command))?;
     }
     Ok(Outcome::Holds)
 }

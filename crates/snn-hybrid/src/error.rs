@@ -16,17 +16,53 @@ pub enum Error {
         reason: String,
     },
     /// A glob chooses nothing: a spelling mistake, most likely.
-    #[error("policy: glob `{glob}` matches no site; the sites are: {}", sites.join(", "))]
+    #[error("policy: glob `{glob}` matches no site; did you mean `{nearest}`? The sites are: {}", sites.join(", "))]
     NoMatch {
         /// The glob.
         glob: String,
+        /// The site whose name is nearest.
+        nearest: String,
         /// Every site of the graph.
         sites: Vec<String>,
+    },
+    /// A stage has no site: a spelling mistake, most likely.
+    #[error("policy: stage `{stage}` has no site; did you mean `{nearest}`? The stages are: {}", stages.join(", "))]
+    NoStage {
+        /// The stage.
+        stage: String,
+        /// The path whose name is nearest.
+        nearest: String,
+        /// The first part of every site's path.
+        stages: Vec<String>,
+    },
+    /// More sites are wanted than there are.
+    #[error("policy: `{policy}` with k = {k} on a network of {sites} sites; k must be 0 to {sites}")]
+    TooMany {
+        /// The policy.
+        policy: &'static str,
+        /// How many are wanted.
+        k: usize,
+        /// How many there are.
+        sites: usize,
+    },
+    /// A share is not one.
+    #[error("policy: `ratio` has share = {share}; it must be 0 to 1")]
+    Share {
+        /// The share.
+        share: f64,
+    },
+    /// A list that must name something is empty.
+    #[error("policy: `{policy}` has an empty list `{key}`")]
+    Empty {
+        /// The policy.
+        policy: &'static str,
+        /// The list.
+        key: &'static str,
     },
     /// `inner` and `outer` are places relative to residual additions, and there is none.
     #[error(
         "policy: `{policy}` is defined by residual additions, and no site of this network reads one; \
-         use `all`, `alternate` or `sites`"
+         use a policy that is not"
     )]
     NoResidual {
         /// The policy.

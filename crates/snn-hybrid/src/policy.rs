@@ -1,7 +1,8 @@
 //! Policies: which sites train as `ReLU`, as serde data.
 
-use serde::de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer};
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::Spread;
+use crate::named::{self, Kind};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// Which LIF sites of a network become `ReLU`.
@@ -11,11 +12,12 @@ use std::fmt;
 /// ```
 /// use snn_hybrid::Policy;
 /// assert_eq!(serde_json::from_str::<Policy>(r#""outer""#)?, Policy::Outer);
-/// assert_eq!(serde_json::from_str::<Policy>(r#"{ "kind": "outer" }"#)?, Policy::Outer);
+/// let policy: Policy = serde_json::from_str(r#"{ "kind": "difference", "policy": "outer", "without": "stem" }"#)?;
+/// assert_eq!(policy, Policy::Difference { policy: Policy::Outer.into(), without: Policy::Stem.into() });
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self", tag = "kind", rename_all = "snake_case")]
 pub enum Policy {
     /// No site: the spiking network.
     #[default]
@@ -24,22 +26,95 @@ pub enum Policy {
     All,
     /// The sites inside residual blocks: all that are not *outer*.
     Inner,
-    /// The sites of the residual stream: those that read an addition, and those with no site upstream (the stem). The residual
-    /// stream is what must not be binary.
+    /// The sites of the residual stream: those that read an addition, and those of the stem. The residual stream is what must not be
+    /// binary.
     Outer,
     /// The first, third, fifth … site in graph order, so that every LIF stands between `ReLUs`.
     Alternate,
+    /// The first sites of the network: those with no site upstream.
+    Stem,
+    /// The last sites before the classifier: those with no site downstream.
+    Head,
+    /// The first k sites in graph order.
+    FirstK {
+        /// How many, at most as many as there are.
+        k: usize,
+    },
+    /// The last k sites in graph order.
+    LastK {
+        /// How many, at most as many as there are.
+        k: usize,
+    },
+    /// The sites of stages: those whose path name begins with a stage's (`layer1` has `layer1.0.act1`, and so has `layer1.0`).
+    Stage {
+        /// The path prefixes.
+        stages: Vec<String>,
+    },
     /// Sites by name.
     Sites {
         /// Globs of names that are chosen. `*` also matches dots; `{a,b}` and `[0-9]` work.
         include: Vec<String>,
         /// Globs of names that are not, although `include` has them.
+        #[serde(default)]
         exclude: Vec<String>,
+    },
+    /// A share of the sites, to the nearest whole number of them (ties up). Sites are counted, not neurons: a site is what a policy changes,
+    /// so every spread yields the same number; the placement prints the share of the neurons that this makes.
+    Ratio {
+        /// 0 to 1.
+        share: f64,
+        /// Which of the sites.
+        #[serde(default)]
+        spread: Spread,
+    },
+    /// The sites that at least one of the policies chooses.
+    Union {
+        /// The policies, at least one.
+        policies: Vec<Policy>,
+    },
+    /// The sites that all of the policies choose.
+    Intersection {
+        /// The policies, at least one.
+        policies: Vec<Policy>,
+    },
+    /// The sites that one policy chooses and another does not.
+    Difference {
+        /// Chooses.
+        policy: Box<Policy>,
+        /// Takes away.
+        without: Box<Policy>,
     },
 }
 
-/// Every name of a policy.
-const KINDS: [&str; 6] = ["none", "all", "inner", "outer", "alternate", "sites"];
+const KINDS: &[Kind] = &[
+    ("none", &[]),
+    ("all", &[]),
+    ("inner", &[]),
+    ("outer", &[]),
+    ("alternate", &[]),
+    ("stem", &[]),
+    ("head", &[]),
+    ("first_k", &["k"]),
+    ("last_k", &["k"]),
+    ("stage", &["stages"]),
+    ("sites", &["include", "exclude"]),
+    ("ratio", &["share", "spread"]),
+    ("union", &["policies"]),
+    ("intersection", &["policies"]),
+    ("difference", &["policy", "without"]),
+];
+
+impl Serialize for Policy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Policy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        named::read(deserializer, "a policy", KINDS, Self::deserialize)
+    }
+}
 
 impl Policy {
     /// Name as used in configs and reports.
@@ -50,74 +125,82 @@ impl Policy {
             Policy::Inner => "inner",
             Policy::Outer => "outer",
             Policy::Alternate => "alternate",
+            Policy::Stem => "stem",
+            Policy::Head => "head",
+            Policy::FirstK { .. } => "first_k",
+            Policy::LastK { .. } => "last_k",
+            Policy::Stage { .. } => "stage",
             Policy::Sites { .. } => "sites",
+            Policy::Ratio { .. } => "ratio",
+            Policy::Union { .. } => "union",
+            Policy::Intersection { .. } => "intersection",
+            Policy::Difference { .. } => "difference",
+        }
+    }
+
+    /// Which sites it chooses, in words that need no documentation.
+    pub fn explanation(&self) -> String {
+        let each = |policies: &[Policy], word: &str| {
+            let parts: Vec<String> = policies.iter().map(|policy| format!("({})", policy.explanation())).collect();
+            parts.join(&format!(" {word} "))
+        };
+        match self {
+            Policy::None => "no site".into(),
+            Policy::All => "every site".into(),
+            Policy::Inner => "sites that neither read an addition nor are first in the network".into(),
+            Policy::Outer => "sites that read an addition, and those with no site upstream".into(),
+            Policy::Alternate => "the first, third, fifth … site in graph order".into(),
+            Policy::Stem => "sites with no site upstream".into(),
+            Policy::Head => "sites with no site downstream".into(),
+            Policy::FirstK { k } => format!("the first {k} sites in graph order"),
+            Policy::LastK { k } => format!("the last {k} sites in graph order"),
+            Policy::Stage { stages } => format!("sites whose path begins with {}", stages.join(" or ")),
+            Policy::Sites { include, exclude } if exclude.is_empty() => {
+                format!("sites named {}", include.join(" or "))
+            }
+            Policy::Sites { include, exclude } => {
+                format!("sites named {}, without {}", include.join(" or "), exclude.join(" or "))
+            }
+            Policy::Ratio { share, spread } => {
+                let which = match spread {
+                    Spread::Uniform => "at even distances".into(),
+                    Spread::Random { seed } => format!("drawn with seed {seed}"),
+                    Spread::Early => "denser towards the input".into(),
+                    Spread::Late => "denser towards the output".into(),
+                };
+                format!("{} % of the sites, {which}", 100.0 * share)
+            }
+            Policy::Union { policies } => each(policies, "or"),
+            Policy::Intersection { policies } => each(policies, "and"),
+            Policy::Difference { policy, without } => {
+                format!("({}) but not ({})", policy.explanation(), without.explanation())
+            }
         }
     }
 }
 
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |policies: &[Policy]| policies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match self {
+            Policy::None
+            | Policy::All
+            | Policy::Inner
+            | Policy::Outer
+            | Policy::Alternate
+            | Policy::Stem
+            | Policy::Head => f.write_str(self.label()),
+            Policy::FirstK { k } | Policy::LastK { k } => write!(f, "{} {k}", self.label()),
+            Policy::Stage { stages } => write!(f, "stage {}", stages.join(", ")),
             Policy::Sites { include, exclude } if exclude.is_empty() => write!(f, "sites {}", include.join(", ")),
             Policy::Sites { include, exclude } => {
                 write!(f, "sites {} without {}", include.join(", "), exclude.join(", "))
             }
-            other => f.write_str(other.label()),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    kind: String,
-    include: Option<Vec<String>>,
-    exclude: Option<Vec<String>>,
-}
-
-impl Table {
-    fn policy<E: serde::de::Error>(self) -> Result<Policy, E> {
-        let policy = match self.kind.as_str() {
-            "none" => Policy::None,
-            "all" => Policy::All,
-            "inner" => Policy::Inner,
-            "outer" => Policy::Outer,
-            "alternate" => Policy::Alternate,
-            "sites" => {
-                let include = self.include.ok_or_else(|| E::missing_field("include"))?;
-                return Ok(Policy::Sites { include, exclude: self.exclude.unwrap_or_default() });
+            Policy::Ratio { share, spread } => write!(f, "ratio {share} {spread}"),
+            Policy::Union { policies } | Policy::Intersection { policies } => {
+                write!(f, "{}({})", self.label(), list(policies))
             }
-            other => return Err(E::unknown_variant(other, &KINDS)),
-        };
-        if self.include.is_some() || self.exclude.is_some() {
-            return Err(E::custom(format!("policy `{}` takes no `include` or `exclude`", policy.label())));
+            Policy::Difference { policy, without } => write!(f, "difference({policy}, {without})"),
         }
-        Ok(policy)
-    }
-}
-
-struct PolicyVisitor;
-
-impl<'de> Visitor<'de> for PolicyVisitor {
-    type Value = Policy;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a policy: one of {}, or a table with `kind`", KINDS.join(", "))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Policy, E> {
-        Table { kind: name.to_string(), include: None, exclude: None }.policy()
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Policy, A::Error> {
-        Table::deserialize(MapAccessDeserializer::new(map))?
-            .policy()
-            .map_err(|e: serde::de::value::Error| A::Error::custom(e))
-    }
-}
-
-impl<'de> Deserialize<'de> for Policy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PolicyVisitor)
     }
 }

@@ -203,7 +203,7 @@ impl RunConfig {
     /// # Errors
     /// As [`from_toml`](Self::from_toml); a key that does not exist, with the nearest one that does; a value of another type.
     pub fn with_overrides(text: &str, sets: &[String]) -> Result<Self> {
-        let mut config: Self = toml::from_str(text).map_err(|e| Error::Toml(e.to_string().trim_end().to_string()))?;
+        let mut config = crate::unknown::read(text)?;
         if !sets.is_empty() {
             config = overrides::apply(&config, sets)?;
         }

@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod sgd;
 mod train;
 mod trainee;
+mod unknown;
 
 pub use accuracy::{Accuracy, evaluate_accuracy};
 pub use config::{DataConfig, NetworkConfig, RunConfig};

@@ -2,8 +2,8 @@
 
 use crate::Outcome;
 use crate::cli::{Convert, GridName};
-use crate::commands::print_json;
 use crate::files;
+use crate::output::{self, print_json};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use snn_ir::{Code, Model};
@@ -33,6 +33,7 @@ pub(crate) fn convert(
 
 pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     files::refuse_existing(&arguments.out, arguments.force)?;
+    files::refuse_source(&arguments.out, &arguments.run)?;
     let trained = files::trained(&arguments.run)?;
     let mut codes = CodeChoice::from(Code::from(arguments.code));
     codes.sites.extend(arguments.site_codes.iter().map(|(site, code)| (site.clone(), Code::from(*code))));
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     let conversion = match convert(&trained.model, &codes, grid) {
         Ok(conversion) => conversion,
         Err(Error::Refused(plan)) => {
-            eprint!("{plan}");
+            output::tell(&plan);
             bail!("{}", Error::Refused(plan));
         }
         Err(error) => return Err(error.into()),
@@ -54,8 +55,8 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     if json {
         print_json(&Converted { out: &arguments.out, form, bytes, plan: &conversion.plan })?;
     } else {
-        print!("{}", conversion.plan);
-        println!("\nwrote {} (form {form}, {bytes} bytes)", arguments.out.display());
+        output::print(&conversion.plan)?;
+        output::line(format_args!("\nwrote {} (form {form}, {bytes} bytes)", arguments.out.display()))?;
     }
     Ok(Outcome::Holds)
 }

@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::cli::Data;
-use crate::commands::print_json;
+use crate::output::{self, print_json};
 use anyhow::Result;
 
 pub(crate) fn run(arguments: &Data, json: bool) -> Result<Outcome> {
@@ -12,7 +12,7 @@ pub(crate) fn run(arguments: &Data, json: bool) -> Result<Outcome> {
     if json {
         print_json(&report)?;
     } else {
-        print!("{report}");
+        output::print(&report)?;
     }
     Ok(if report.is_ok() { Outcome::Holds } else { Outcome::Failed })
 }

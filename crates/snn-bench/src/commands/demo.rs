@@ -4,11 +4,11 @@ use crate::Outcome;
 use crate::cli::Demo;
 use crate::commands::convert::convert;
 use crate::commands::infer::{Inference, infer};
-use crate::commands::print_json;
 use crate::commands::train::train;
 use crate::commands::verify::{Settings, prove};
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
+use crate::output::{self, print_json};
 use crate::table::{Table, count};
 use anyhow::{Result, ensure};
 use ndarray::Axis;
@@ -60,12 +60,12 @@ pub(crate) fn run(arguments: &Demo, json: bool) -> Result<Outcome> {
     if json {
         print_json(&demonstration)?;
     } else {
-        print(&demonstration);
+        print(&demonstration)?;
         match &arguments.out {
-            Some(folder) => println!("\nThe run and its models are in {}.", folder.display()),
-            None => {
-                println!("\nThe run was thrown away; --out DIR keeps it. Next: train on real images, see README.md.");
-            }
+            Some(folder) => output::line(format_args!("\nThe run and its models are in {}.", folder.display()))?,
+            None => output::line(
+                "\nThe run was thrown away; --out DIR keeps it. Next: train on real images, see README.md.",
+            )?,
         }
     }
     Ok(if demonstration.holds { Outcome::Holds } else { Outcome::Failed })
@@ -80,7 +80,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     let settings = Settings { max_drop: 1.0, naive_samples: 5, tuning: Tuning::None, batch: 50, device: Device::Cpu };
     let mut conversions = Vec::new();
     for code in [Code::Unary, Code::BitPlane, Code::Graded] {
-        eprintln!("{}: convert, verify, run", code.label());
+        output::tell(format_args!("{}: convert, verify, run", code.label()));
         let model = convert(&trained, &code.into(), Some(GridOptions::default()))?.model;
         let path = folder.join(format!("{}-int8.safetensors", code.label()));
         files::save(&model, &path)?;
@@ -167,7 +167,7 @@ fn dense_macs(model: &Model) -> Result<u64> {
     Ok(macs as u64)
 }
 
-fn print(demonstration: &Demonstration) {
+fn print(demonstration: &Demonstration) -> Result<()> {
     let header = [
         "network",
         "proof",
@@ -216,9 +216,9 @@ fn print(demonstration: &Demonstration) {
             format!("{:.0}", row.inference.images_per_second),
         ]);
     }
-    println!("{table}");
+    output::line(&table)?;
     let Figures { mac_pj, addition_pj, .. } = INT8;
-    println!(
+    output::line(format_args!(
         "Per image, {} test images of {}. {:.1} % of the neurons are LIF. Firing rate: events a neuron update. Energy by counting multiplications and additions of weights, 45 nm (not the rescaling of accumulators, \
          comparisons or memory): \
          fp32 {} pJ a MAC; int8 {mac_pj} pJ a MAC, {addition_pj} pJ an addition. Speeds are of one pass on this machine, no benchmark.",
@@ -226,9 +226,9 @@ fn print(demonstration: &Demonstration) {
         run.dataset,
         100.0 * demonstration.lif_share,
         FP32.mac_pj,
-    );
+    ))?;
     for failure in &demonstration.failures {
-        println!("FAILED: {failure}");
+        output::line(format_args!("FAILED: {failure}"))?;
     }
-    println!("{:.0} s in all", demonstration.seconds);
+    output::line(format_args!("{:.0} s in all", demonstration.seconds))
 }

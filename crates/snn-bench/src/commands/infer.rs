@@ -2,9 +2,9 @@
 
 use crate::Outcome;
 use crate::cli::Infer;
-use crate::commands::print_json;
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
+use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::{Table, count};
 use anyhow::{Result, bail};
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     if json {
         print_json(&inference)?;
     } else {
-        print(&inference);
+        print(&inference)?;
     }
     Ok(Outcome::Holds)
 }
@@ -126,12 +126,12 @@ fn classify(model: &Model, path: &Path, json: bool) -> Result<Outcome> {
     if json {
         print_json(&Classified { image: path, class, name, logits, counts: runtime.counts() })?;
     } else {
-        println!("{class} {}", name.map_or("", String::as_str));
+        output::line(format_args!("{class} {}", name.map_or("", String::as_str)))?;
     }
     Ok(Outcome::Holds)
 }
 
-fn print(inference: &Inference) {
+fn print(inference: &Inference) -> Result<()> {
     let counts = &inference.counts;
     let each = |value: u64| count(value as f64 / counts.samples.max(1) as f64);
     let mut table = Table::new(
@@ -162,14 +162,14 @@ fn print(inference: &Inference) {
         each(total.multiplications),
         each(total.comparisons),
     ]);
-    println!("Operations for one image, T = {} macro-steps:\n\n{table}", counts.time_steps);
+    output::line(format_args!("Operations for one image, T = {} macro-steps:\n\n{table}", counts.time_steps))?;
     if let Some(accuracy) = inference.accuracy {
-        println!("accuracy {accuracy:.2} % on {} images", inference.samples);
+        output::line(format_args!("accuracy {accuracy:.2} % on {} images", inference.samples))?;
     }
-    println!("{:.1} images/s", inference.images_per_second);
+    output::line(format_args!("{:.1} images/s", inference.images_per_second))?;
     let Figures { name, mac_pj, addition_pj } = inference.energy_figures;
-    println!(
+    output::line(format_args!(
         "{:.3} µJ an image by counting ({name}, 45 nm: {mac_pj} pJ a MAC, {addition_pj} pJ an addition)",
         inference.energy_microjoules
-    );
+    ))
 }

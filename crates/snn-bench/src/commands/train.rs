@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::cli::Train;
-use crate::commands::print_json;
+use crate::output::{self, print_json};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use snn_train::{Options, Progress, RunConfig, RunResult};
@@ -20,7 +20,7 @@ pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Ou
     if json {
         print_json(result)?;
     } else {
-        println!(
+        output::line(format_args!(
             "{}: test accuracy {:.2} % on {} images after {} epochs (validation {}), {:.1} % of the neurons ReLU, T = {}, {:.0} s",
             folder.display(),
             100.0 * result.test_accuracy,
@@ -30,7 +30,7 @@ pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Ou
             100.0 * result.relu_share,
             result.time_steps,
             result.wall_seconds,
-        );
+        ))?;
     }
     Ok(Outcome::Holds)
 }
@@ -52,14 +52,14 @@ pub(crate) fn with_progress(
     let mut show = |progress: Progress<'_>| match progress {
         Progress::Begun { placement, parameters, epochs, steps, epoch, step } => {
             bar.suspend(|| {
-                eprintln!("{placement}");
+                output::tell(placement);
                 let device = match device {
                     Device::Cpu => "the CPU".to_string(),
                     other => format!("{other:?}"),
                 };
-                eprintln!("{parameters} learned values, {epochs} epochs of {steps} steps on {device}");
+                output::tell(format_args!("{parameters} learned values, {epochs} epochs of {steps} steps on {device}"));
                 if epoch > 1 || step > 0 {
-                    eprintln!("resumed at epoch {epoch}, step {step}");
+                    output::tell(format_args!("resumed at epoch {epoch}, step {step}"));
                 }
             });
             bar.set_length(steps as u64);
@@ -71,7 +71,7 @@ pub(crate) fn with_progress(
         Progress::Epoch(metrics) => bar.suspend(|| {
             let rates = &metrics.firing_rates;
             let mean = rates.values().sum::<f64>() / rates.len().max(1) as f64;
-            eprintln!(
+            output::tell(format_args!(
                 "epoch {}: loss {:.4}, train {:.2} %, validation {}, mean firing rate {:.3}, {:.0} images/s",
                 metrics.epoch,
                 metrics.train_loss,
@@ -79,7 +79,7 @@ pub(crate) fn with_progress(
                 metrics.validation_accuracy.map_or("none".to_string(), |v| format!("{:.2} %", 100.0 * v)),
                 mean,
                 metrics.images_per_second,
-            );
+            ));
         }),
         Progress::Testing => bar.set_message("evaluating the test set"),
         _ => {}

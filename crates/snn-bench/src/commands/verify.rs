@@ -2,8 +2,9 @@
 
 use crate::Outcome;
 use crate::cli::Verify;
-use crate::commands::{convert, print_json};
+use crate::commands::convert;
 use crate::files;
+use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::Table;
 use anyhow::{Result, bail, ensure};
@@ -70,12 +71,12 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
             report: &report,
         })?;
     } else {
-        print(&report);
+        print(&report)?;
         if arguments.finetuned {
-            println!(
-                "The weights of the file may differ from those of the run (--finetuned): what holds is that the file is the same in all"
-            );
-            println!("interpreters, and that the run's own conversion loses nothing off the grid.");
+            output::line(
+                "The weights of the file may differ from those of the run (--finetuned): what holds is that the file is the same in all\n\
+                 interpreters, and that the run's own conversion loses nothing off the grid.",
+            )?;
         }
     }
     Ok(if report.holds() { Outcome::Holds } else { Outcome::Failed })
@@ -147,7 +148,7 @@ fn grid_options(file: &Model) -> GridOptions {
     GridOptions { guard_bits: guard_bits.unwrap_or(default.guard_bits), ..default }
 }
 
-fn print(report: &Report) {
+fn print(report: &Report) -> Result<()> {
     let mut table = Table::new(
         3,
         [
@@ -175,21 +176,25 @@ fn print(report: &Report) {
             format!("{:.1e}", c.logit_difference),
         ]);
     }
-    print!("{table}");
-    println!("\n{} of {} sites active on {} images", report.active_sites, report.sites, report.samples);
-    println!(
+    output::print(&table)?;
+    output::line(format_args!(
+        "\n{} of {} sites active on {} images",
+        report.active_sites, report.sites, report.samples
+    ))?;
+    output::line(format_args!(
         "accuracy {:.2} % trained, {:.2} % converted ({:+.2} points; allowed −{})",
         report.accuracy_reference,
         report.accuracy_converted,
         report.accuracy_converted - report.accuracy_reference,
         report.max_drop
-    );
+    ))?;
     for failure in &report.failures {
-        println!("FAILED: {failure}");
+        output::line(format_args!("FAILED: {failure}"))?;
     }
     if report.holds() {
-        println!("holds: {}", level(report.level));
+        output::line(format_args!("holds: {}", level(report.level)))?;
     }
+    Ok(())
 }
 
 fn level(level: Level) -> &'static str {

@@ -1,0 +1,217 @@
+//! What can be said of a model: the data behind `inspect`.
+
+use crate::drawing::{Role, Shown};
+use anyhow::Result;
+use serde::Serialize;
+use snn_ir::streams::{Kind, Streams};
+use snn_ir::{Code, Form, Leak, Model, Op, Preprocessing, Resolved, Site, Tensor};
+use snn_train::{RunConfig, RunResult};
+
+#[derive(Serialize)]
+pub(crate) struct Description<'a> {
+    pub(crate) form: Form,
+    pub(crate) time_steps: usize,
+    pub(crate) micro_steps: u32,
+    pub(crate) parameters: usize,
+    pub(crate) neurons: usize,
+    pub(crate) lif_neurons: usize,
+    pub(crate) preprocessing: &'a Preprocessing,
+    pub(crate) classes: &'a [String],
+    pub(crate) nodes: Vec<NodeDescription>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) config: Option<&'a RunConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<&'a RunResult>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NodeDescription {
+    pub(crate) name: String,
+    pub(crate) op: &'static str,
+    pub(crate) inputs: Vec<String>,
+    pub(crate) shape: Vec<usize>,
+    /// Of a converted model: pixels, events or current.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) carries: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<Code>,
+    /// Number of weights.
+    pub(crate) weights: usize,
+    /// On the grid, of a synapse: least and largest multiplier that brings its sum to its accumulator's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) multiplier: Option<[i32; 2]>,
+    /// On the grid: the largest absolute value, proved from the weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bound: Option<f64>,
+    /// Whether it differs between macro-steps (eq. 14).
+    pub(crate) varies: bool,
+    pub(crate) detail: String,
+    #[serde(skip)]
+    role: Role,
+    #[serde(skip)]
+    reads: Vec<usize>,
+}
+
+impl<'a> Description<'a> {
+    pub(crate) fn of(model: &'a Model, config: Option<&'a RunConfig>, result: Option<&'a RunResult>) -> Result<Self> {
+        let resolved = model.validate()?;
+        let streams = if model.form == Form::Trained { None } else { Some(Streams::of(model, &resolved)?) };
+        let nodes = (0..resolved.nodes.len()).map(|index| node(model, &resolved, streams.as_ref(), index));
+        let sites = model.graph.sites()?;
+        let micro_steps = model.graph.nodes.iter().filter_map(|node| match &node.op {
+            Op::Activation { site, code: Some(code) } => Some(code.micro_steps(u32::from(site.levels()?))),
+            _ => None,
+        });
+        Ok(Self {
+            form: model.form,
+            time_steps: model.time_steps,
+            micro_steps: micro_steps.max().unwrap_or(1),
+            parameters: model.weights.values().map(Tensor::len).sum(),
+            neurons: sites.iter().map(snn_ir::SiteInfo::neurons).sum(),
+            lif_neurons: sites.iter().filter(|site| site.site.is_stateful()).map(snn_ir::SiteInfo::neurons).sum(),
+            preprocessing: &model.preprocessing,
+            classes: &model.classes,
+            nodes: nodes.collect(),
+            config,
+            result,
+        })
+    }
+
+    /// One line about the whole.
+    pub(crate) fn summary(&self) -> String {
+        let unit = match self.form {
+            Form::Grid { logit_unit } => format!(", logits in units of {logit_unit:.3e}"),
+            Form::Trained | Form::Events => String::new(),
+        };
+        format!(
+            "form {}, T = {} macro-steps of {} micro-steps, {} weights, {} neurons ({:.1} % LIF), {} classes{unit}",
+            self.form.label(),
+            self.time_steps,
+            self.micro_steps,
+            self.parameters,
+            self.neurons,
+            100.0 * self.lif_neurons as f64 / self.neurons.max(1) as f64,
+            self.nodes.last().and_then(|node| node.shape.first()).copied().unwrap_or(0),
+        )
+    }
+
+    /// The columns of [`shown`](Self::shown).
+    pub(crate) const FACTS: [&'static str; 6] = ["op", "shape", "carries", "weights", "detail", "unit and bound"];
+
+    /// The nodes for a drawing.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        self.nodes.iter().map(NodeDescription::shown).collect()
+    }
+}
+
+impl NodeDescription {
+    fn shown(&self) -> Shown {
+        let shape: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
+        let words = [self.carries, self.code.map(Code::label)];
+        let unit = self
+            .multiplier
+            .map(|[least, most]| if least == most { format!("M = {least}") } else { format!("M = {least}…{most}") });
+        let limits = [unit, self.bound.map(|bound| format!("|x| ≤ {bound}"))];
+        Shown {
+            inputs: self.reads.clone(),
+            role: self.role,
+            name: self.name.clone(),
+            facts: vec![
+                self.op.to_string(),
+                shape.join("×"),
+                words.into_iter().flatten().collect::<Vec<_>>().join(" "),
+                if self.weights > 0 { format!("{} w", self.weights) } else { String::new() },
+                self.detail.clone(),
+                limits.into_iter().flatten().collect::<Vec<_>>().join(", "),
+            ],
+        }
+    }
+}
+
+fn node(model: &Model, resolved: &Resolved, streams: Option<&Streams>, index: usize) -> NodeDescription {
+    let (node, info) = (&model.graph.nodes[index], &resolved.nodes[index]);
+    let prefix = format!("{}.", node.name);
+    let own = |name: &str| name.strip_prefix(&prefix).is_some_and(|part| !part.contains('.'));
+    let bound = streams.map(|streams| streams.bounds[index].iter().copied().fold(0.0, f64::max));
+    let multiplier = match model.weights.get(&format!("{prefix}multiplier")) {
+        Some(Tensor::I32(values)) => values.iter().min().zip(values.iter().max()).map(|(min, max)| [*min, *max]),
+        _ => None,
+    };
+    NodeDescription {
+        name: node.name.clone(),
+        op: node.op.label(),
+        inputs: node.inputs.clone(),
+        shape: info.shape.clone(),
+        carries: streams.map(|streams| match streams.kinds[index] {
+            Kind::Pixels => "pixels",
+            Kind::Events => "events",
+            Kind::Current => "current",
+        }),
+        code: if let Op::Activation { code, .. } = node.op { code } else { None },
+        weights: model.weights.iter().filter(|(name, _)| own(name)).map(|(_, tensor)| tensor.len()).sum(),
+        multiplier,
+        bound: bound.filter(|bound| bound.is_finite()),
+        varies: info.varies,
+        detail: detail(&node.op, info.varies),
+        role: role(&node.op),
+        reads: info.inputs.clone(),
+    }
+}
+
+fn role(op: &Op) -> Role {
+    match op {
+        Op::Input { .. } | Op::TimeMean => Role::End,
+        Op::Conv(_) | Op::Linear { .. } | Op::Scale => Role::Synapse,
+        Op::Activation { site, .. } if site.is_stateful() => Role::Spiking,
+        Op::Activation { .. } => Role::Relu,
+        Op::Add | Op::Concat => Role::Join,
+        Op::BatchNorm { .. } | Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten => Role::Other,
+    }
+}
+
+/// Attributes that matter for what a node computes.
+fn detail(op: &Op, varies: bool) -> String {
+    let axes = |values: &[usize]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
+    let mut parts = Vec::new();
+    match op {
+        Op::Conv(conv) => {
+            parts.push(axes(&conv.kernel));
+            for (name, values, usual) in [("stride", &conv.stride, 1), ("dilation", &conv.dilation, 1)] {
+                if values.iter().any(|value| *value != usual) {
+                    parts.push(format!("{name} {}", axes(values)));
+                }
+            }
+            if conv.groups > 1 {
+                parts.push(format!("{} groups", conv.groups));
+            }
+        }
+        Op::Pool { window, .. } => parts.push(axes(&window.kernel)),
+        Op::Activation { site, .. } => match site {
+            Site::Lif(lif) => {
+                parts.push(match lif.leak {
+                    Leak::Factor { factor } => format!("θ = {}, λ = {factor}", lif.threshold),
+                    Leak::Learned { .. } => format!("θ = {}, λ learned", lif.threshold),
+                });
+            }
+            Site::Relu => {}
+            Site::QuantRelu(quantised) => parts.push(format!("D = {}", quantised.levels)),
+            Site::GridQuantRelu { levels } => parts.push(format!("D = {levels}")),
+            Site::GridLif(lif) => {
+                parts.push(format!("leak {}/2^{}, {} guard bits", lif.leak_multiplier, lif.leak_shift, lif.guard_bits));
+            }
+        },
+        Op::Input { .. }
+        | Op::Linear { .. }
+        | Op::Scale
+        | Op::BatchNorm { .. }
+        | Op::GlobalPool { .. }
+        | Op::Flatten
+        | Op::Add
+        | Op::Concat
+        | Op::TimeMean => {}
+    }
+    if !varies {
+        parts.push("once".into());
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,63 @@
+//! Drawings of a graph: in text and as SVG, of the same lanes.
+
+mod lanes;
+mod svg;
+mod text;
+
+pub(crate) use svg::svg;
+pub(crate) use text::text;
+
+use lanes::Lanes;
+
+/// What a drawing shows of a node.
+pub(crate) struct Shown {
+    /// Positions of the nodes it reads, all before it.
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) role: Role,
+    pub(crate) name: String,
+    /// Everything else, the most important first.
+    pub(crate) facts: Vec<String>,
+}
+
+/// What a node is, as far as a drawing tells nodes apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The image or the class scores.
+    End,
+    /// Weights: convolution, linear layer, scale.
+    Synapse,
+    /// A site with a membrane.
+    Spiking,
+    /// A site without.
+    Relu,
+    /// Addition and concatenation.
+    Join,
+    /// Batch norm, pooling, flattening.
+    Other,
+}
+
+impl Role {
+    const ALL: [Role; 6] = [Role::End, Role::Synapse, Role::Spiking, Role::Relu, Role::Join, Role::Other];
+
+    fn symbol(self) -> char {
+        match self {
+            Role::End => '■',
+            Role::Synapse => '●',
+            Role::Spiking => '◆',
+            Role::Relu => '◇',
+            Role::Join => '⊕',
+            Role::Other => '○',
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Role::End => "input, head",
+            Role::Synapse => "synapse",
+            Role::Spiking => "LIF",
+            Role::Relu => "ReLU",
+            Role::Join => "add, concat",
+            Role::Other => "norm, pool, flatten",
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! train → convert → verify → infer → inspect → finetune.
+
+use crate::{folder, has, json, shared, snn, stderr, stdout};
+use snn_ir::{Model, Tensor};
+use std::path::Path;
+
+fn verify(model: &Path, options: &[&str]) -> assert_cmd::assert::Assert {
+    let mut command = snn();
+    command.arg("verify").arg(&shared().run).arg(model).args(["--limit", "100", "--naive-samples", "2"]);
+    // What a network that has seen 1,000 images loses by rounding is not what is tested here.
+    command.args(["--max-drop", "100"]).args(options).assert()
+}
+
+#[test]
+fn train_tells_its_progress_on_stderr_and_its_result_on_stdout() {
+    let trained = &shared().trained;
+    let (out, err) = (stdout(trained), stderr(trained));
+    assert_eq!(out.lines().count(), 1, "{out}");
+    assert!(out.contains("test accuracy") && out.contains("after 1 epochs"), "{out}");
+    assert!(err.contains("policy union(stem, head): 2 of 5 sites are ReLU") && err.contains("epoch 1: loss"), "{err}");
+    // Resuming a finished run says what it reached.
+    let target = [shared().config.as_os_str(), "--out".as_ref(), shared().run.as_os_str()];
+    let again = snn().args(["train", "--resume", "--json", "--config"]).args(target).assert().success();
+    let result = json(&again);
+    has(&result, &["dataset", "test_accuracy", "test_images", "final_epoch", "policy", "relu_share", "time_steps"]);
+    assert_eq!((&result["dataset"], &result["test_images"]), (&"shapes10".into(), &2000.into()));
+}
+
+#[test]
+fn convert_prints_its_plan() {
+    let out = stdout(&shared().converted);
+    assert!(out.contains("stem.bn") && out.contains("merged") && out.contains("wrote "), "{out}");
+    let file = folder("convert").join("new/graded.safetensors");
+    let options = ["--code", "bitplane", "--grid", "none", "--site-code", "stem.act=graded", "--json", "--out"];
+    let converted = json(&snn().arg("convert").arg(&shared().run).args(options).arg(&file).assert().success());
+    has(&converted, &["out", "form", "bytes", "plan"]);
+    assert_eq!(converted["form"], "events");
+    assert_eq!(converted["bytes"], file.metadata().unwrap().len());
+    has(&converted["plan"]["entries"][0], &["node", "op", "action", "detail"]);
+    assert!(stdout(&verify(&file, &[]).success()).contains("holds: zero flips"));
+}
+
+#[test]
+fn verify_holds() {
+    let holds = verify(&shared().model, &[]).success();
+    assert!(stdout(&holds).contains("holds: bitwise") && stderr(&holds).contains("verified: 100"));
+    let report = json(&verify(&shared().model, &["--json"]).success());
+    has(&report, &["run", "model", "holds", "comparisons", "accuracy_reference", "accuracy_converted", "failures"]);
+    assert_eq!(report["holds"], true);
+}
+
+#[test]
+fn verify_fails_when_one_weight_differs() {
+    let mut model = Model::load(&shared().model).unwrap();
+    let Some(Tensor::I8(weight)) = model.weights.get_mut("block1.conv1.weight") else { panic!("8-bit weights") };
+    let first = weight.first_mut().unwrap();
+    *first += if *first == 127 { -1 } else { 1 };
+    let tampered = folder("tampered").join("model.safetensors");
+    model.save(&tampered).unwrap();
+    let failed = verify(&tampered, &[]).code(1);
+    let out = stdout(&failed);
+    assert!(out.contains("FAILED: ") && out.contains("block1.conv1.weight") && !out.contains("holds"), "{out}");
+    let report = json(&verify(&tampered, &["--json"]).code(1));
+    assert_eq!(report["holds"], false);
+    // As the fine-tuning of a model it would pass: there weights may differ.
+    verify(&tampered, &["--finetuned"]).success();
+}
+
+#[test]
+fn infer_counts_and_classifies() {
+    let model = &shared().model;
+    let infer = || {
+        let mut command = snn();
+        command.arg("infer").arg(model);
+        command
+    };
+    let text = stdout(&infer().args(["--dataset", "shapes10", "--limit", "70"]).assert().success());
+    assert!(text.contains("Operations for one image") && text.contains("on 70 images"), "{text}");
+    let counted = json(&infer().args(["--dataset", "shapes10", "--limit", "70", "--json"]).assert().success());
+    has(&counted, &["samples", "accuracy", "images_per_second", "energy_microjoules", "energy_figures", "counts"]);
+    assert_eq!(counted["samples"], 70);
+
+    let image = folder("image").join("image.bin");
+    std::fs::write(&image, vec![90_u8; 3 * 16 * 16]).unwrap();
+    let classified = json(&infer().arg("--json").arg("--image").arg(&image).assert().success());
+    has(&classified, &["image", "class", "name", "logits", "counts"]);
+    assert_eq!(classified["logits"].as_array().unwrap().len(), 10);
+    std::fs::write(&image, [0; 7]).unwrap();
+    let error = stderr(&infer().arg("--image").arg(&image).assert().code(2));
+    assert!(error.contains("expected 768 bytes") && error.contains("found 7"), "{error}");
+}
+
+#[test]
+fn inspect_draws_the_graph() {
+    let drawn = stdout(&snn().arg("inspect").arg(&shared().model).assert().success());
+    for line in ["form grid, T = 2 macro-steps of 3 micro-steps", "├─╮", "├─╯"] {
+        assert!(drawn.contains(line), "no `{line}` in\n{drawn}");
+    }
+    let node = |name: &str| drawn.lines().find(|line| line.contains(name)).unwrap().to_string();
+    assert!(node("stem.act").contains("grid_quant_relu") && node("stem.act").contains("events unary"));
+    assert!(node("block1.act1").contains("events binary") && node("block1.act1").contains("|x| ≤ 1"));
+    assert!(node("block1.conv1").contains("6×16×16") && node("block1.conv1").contains("M = "));
+
+    let described = json(&snn().arg("inspect").arg(&shared().run).arg("--json").assert().success());
+    let fields =
+        ["form", "time_steps", "micro_steps", "parameters", "neurons", "lif_neurons", "nodes", "config", "result"];
+    has(&described, &fields);
+    has(&described["nodes"][1], &["name", "op", "inputs", "shape", "weights", "varies", "detail"]);
+    let described = json(&snn().arg("inspect").arg(&shared().model).arg("--json").assert().success());
+    has(&described["nodes"][1], &["carries", "multiplier", "bound"]);
+}
+
+#[test]
+fn inspect_writes_a_self_contained_svg() {
+    let file = folder("svg").join("graph.svg");
+    let inspected = snn().arg("inspect").arg(&shared().model).arg("--svg").arg(&file).assert().success();
+    assert!(stderr(&inspected).contains("wrote ") && stdout(&inspected).contains("form grid"));
+    let svg = std::fs::read_to_string(&file).unwrap();
+    let model = Model::load(&shared().model).unwrap();
+    let wires: usize = model.graph.nodes.iter().map(|node| node.inputs.len()).sum();
+    assert!(svg.starts_with("<svg xmlns=") && svg.trim_end().ends_with("</svg>"));
+    assert_eq!(svg.matches("marker-end=").count(), wires);
+    for node in &model.graph.nodes {
+        assert!(svg.contains(&format!("<title>{}</title>", node.name)), "{}", node.name);
+    }
+    assert!(!svg.contains("href") && !svg.contains("<script"));
+}
+
+#[test]
+fn finetune_makes_a_run_that_verifies_as_one() {
+    let out = folder("finetune").join("run");
+    let options = ["--epochs", "1", "--json", "--out"];
+    let tuned =
+        snn().arg("finetune").arg(&shared().run).arg(&shared().model).args(options).arg(&out).assert().success();
+    has(&json(&tuned), &["test_accuracy", "wall_seconds", "parameters"]);
+    assert!(stderr(&tuned).contains("epoch 1: loss"));
+    verify(&out.join("model.safetensors"), &["--finetuned"]).success();
+    verify(&out.join("model.safetensors"), &[]).code(1);
+}
