@@ -14,6 +14,7 @@ pub mod parameter;
 pub mod quant_relu;
 mod real_site;
 mod record;
+mod reestimate;
 mod self_test;
 mod stateless;
 mod straight_through;
