@@ -58,7 +58,7 @@ pub struct Augment {
     /// Whether to mirror.
     pub flip: Flip,
     /// Side in pixels of the square that is blanked, 0 for none. Its centre is any pixel of the image with equal chance, so that
-    /// a part of it may lie outside (DeVries & Taylor 2017).
+    /// a part of it may lie outside (`DeVries` & Taylor 2017).
     pub cutout: usize,
     /// The pixel that a shift brings in and a cutout leaves, one value a channel.
     ///

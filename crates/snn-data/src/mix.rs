@@ -97,7 +97,7 @@ fn cutmix_images(first: &mut Array4<u8>, second: &Array4<u8>, share: f64, rng: &
     let (rows, columns) = (span(height, side, rng), span(width, side, rng));
     let area = rows.len() * columns.len();
     let window = s![.., .., rows, columns];
-    first.slice_mut(window.clone()).assign(&second.slice(window));
+    first.slice_mut(window).assign(&second.slice(window));
     1.0 - area as f64 / (height * width) as f64
 }
 

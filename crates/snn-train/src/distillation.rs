@@ -75,31 +75,28 @@ impl Teacher {
             return Ok(Some(Model::load(copy)?));
         }
         let path = &config.distillation.teacher;
-        let compare = |expected: String, found: String| {
-            if expected == found { Ok(()) } else { Err(Error::Teacher { path: path.clone(), expected, found }) }
-        };
-        let unreadable = |error: Error| Error::Teacher {
-            path: path.clone(),
-            expected: "the folder of a run".into(),
-            found: error.to_string(),
-        };
+        let misfit = |expected: String, found: String| Error::Teacher { path: path.clone(), expected, found };
+        let unreadable = |error: Error| misfit("the folder of a run".into(), error.to_string());
         let run = RunFolder::open(path).map_err(unreadable)?;
         let dataset = run.config().map_err(unreadable)?.data.dataset;
-        compare(format!("a run on {}", config.data.dataset), format!("one on {dataset}"))?;
+        if dataset != config.data.dataset {
+            return Err(misfit(format!("a run on {}", config.data.dataset), format!("one on {dataset}")));
+        }
         if !run.model_path().is_file() {
-            return Err(Error::Teacher {
-                path: path.clone(),
-                expected: "a run that has finished an epoch".into(),
-                found: "no model.safetensors".into(),
-            });
+            return Err(misfit("a run that has finished an epoch".into(), "no model.safetensors".into()));
         }
         let model = Model::load(run.model_path())?;
         if matches!(model.form, Form::Grid { .. }) {
-            compare("a model off the grid".into(), "one on the grid".into())?;
+            return Err(misfit("a model off the grid".into(), "one on the grid".into()));
         }
         let resolved = model.validate()?;
-        compare(format!("images {:?}", data.train.image_shape()), format!("images {:?}", resolved.nodes[0].shape))?;
-        compare(format!("classes {:?}", data.classes), format!("classes {:?}", model.classes))?;
+        let (images, found) = (data.train.image_shape(), &resolved.nodes[0].shape);
+        if images != found.as_slice() {
+            return Err(misfit(format!("images {images:?}"), format!("images {found:?}")));
+        }
+        if model.classes != data.classes {
+            return Err(misfit(format!("classes {:?}", data.classes), format!("classes {:?}", model.classes)));
+        }
         Ok(Some(model))
     }
 

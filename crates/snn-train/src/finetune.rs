@@ -1,5 +1,6 @@
 //! Training on the grid, to win back what rounding lost.
 
+use crate::batches::Batches;
 use crate::config::{BatchNormReestimation, RunConfig, check};
 use crate::distillation::Teacher;
 use crate::error::{Error, Result};
@@ -62,6 +63,7 @@ pub fn finetune(
     config.validate()?;
     let data = Dataset::open_named(config.data.dataset, options.data_root.as_deref())?;
     check_model(config, model, &data)?;
+    let batches = Batches::new(config, &data)?;
     let teacher = Teacher::find(config, &data, folder, options)?;
     let placement = placement(config, model)?;
     set_threads(config.threads);
@@ -70,7 +72,8 @@ pub fn finetune(
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     folder.keep_base(model)?;
     let teacher = teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;
-    let job = Job { config, data: &data, placement: &placement, teacher: teacher.as_ref(), folder: &folder, options };
+    let (data, batches, placement, teacher) = (&data, &batches, &placement, teacher.as_ref());
+    let job = Job { config, data, batches, placement, teacher, folder: &folder, options };
     fit(&mut trainee, &job, progress)
 }
 

@@ -3,6 +3,7 @@
 mod accuracy;
 pub mod adamw;
 mod average;
+mod batches;
 mod chart;
 mod checkpoint;
 mod clock;

@@ -2,6 +2,7 @@
 
 use crate::accuracy::{count_correct, labels_to_device, to_device, validate};
 use crate::average::Average;
+use crate::batches::Batches;
 use crate::checkpoint::{Checkpoint, Position};
 use crate::clock::Clock;
 use crate::config::RunConfig;
@@ -16,7 +17,7 @@ use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
 use crate::trainee::{OffGrid, Steps, Trainee};
 use snn_core::Network;
-use snn_data::{Dataset, LastBatch, LoaderConfig, SampleRng, split_holdout};
+use snn_data::{Dataset, SampleRng};
 use snn_hybrid::Placement;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -42,13 +43,15 @@ pub fn train(
     config.validate()?;
     let data = Dataset::open_named(config.data.dataset, options.data_root.as_deref())?;
     let (template, placement) = initial_model(config, &data)?;
+    let batches = Batches::new(config, &data)?;
     let teacher = Teacher::find(config, &data, folder, options)?;
     set_threads(config.threads);
     let network = Network::new(&template, options.device, Kind::Float)?;
     let mut trainee = OffGrid { network, template };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     let teacher = teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;
-    let job = Job { config, data: &data, placement: &placement, teacher: teacher.as_ref(), folder: &folder, options };
+    let (data, batches, placement, teacher) = (&data, &batches, &placement, teacher.as_ref());
+    let job = Job { config, data, batches, placement, teacher, folder: &folder, options };
     fit(&mut trainee, &job, progress)
 }
 
@@ -57,6 +60,7 @@ pub fn train(
 pub(crate) struct Job<'a> {
     pub(crate) config: &'a RunConfig,
     pub(crate) data: &'a Dataset,
+    pub(crate) batches: &'a Batches,
     pub(crate) placement: &'a Placement,
     pub(crate) teacher: Option<&'a Teacher>,
     pub(crate) folder: &'a RunFolder,
@@ -74,26 +78,8 @@ impl Job<'_> {
 #[expect(clippy::too_many_lines, reason = "a training loop is read in one piece")]
 pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Outcome> {
     let Job { config, data, folder, .. } = *job;
-
-    // Data: an image is a function of (seed, epoch, index), so batches need no state to be resumed.
-    let parts = split_holdout(data.train.len(), config.data.held_out, config.seed)?;
-    let held_out = data.train.select(&parts.validation)?;
-    let loader = LoaderConfig {
-        batch_size: config.batch,
-        seed: config.seed,
-        last_batch: LastBatch::Drop,
-        threads: config.data.loader_threads,
-        augment: config.augment(&data.channel_mean_u8),
-        ..LoaderConfig::default()
-    }
-    .init(&data.train, Some(parts.train))?;
-    let steps = loader.batches_per_epoch();
-
-    let reestimated = config.batch_norm_reestimation.batches;
-    if reestimated > steps {
-        let (expected, found) = (format!("at most the {steps} steps of an epoch"), reestimated.to_string());
-        return Err(Error::Mismatch { what: "`batch_norm_reestimation.batches`", expected, found });
-    }
+    let Batches { loader, steps, held_out } = job.batches;
+    let (steps, reestimated) = (*steps, config.batch_norm_reestimation.batches);
 
     // State: from the checkpoint, if there is one.
     let mut optimiser = config.optimiser.init(trainee.parameters(), trainee.graph())?;
@@ -194,7 +180,7 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
             let device = trainee.device();
             trainee.reestimate(&mut batches.map(|batch| Ok(to_device(&batch?, device)?.0)))?;
         }
-        let (validation, rates) = validate(trainee, &held_out, EVALUATION_BATCH)?;
+        let (validation, rates) = validate(trainee, held_out, EVALUATION_BATCH)?;
         let metrics = EpochMetrics {
             epoch: position.epoch + 1,
             learning_rate: config.learning_rate(first + steps - 1, config.epochs * steps),

@@ -107,6 +107,7 @@ fn everything_at_once_resumes_bit_for_bit() {
 fn every_key_has_an_effect_and_loader_threads_have_none() {
     let parent = tempfile::tempdir().unwrap();
     let at = |name: &str| parent.path().join(name);
+    let config = |sets: &[&str]| config(&[sets, &["epochs=1"]].concat());
     finish(&config(&[]), &at("plain"));
     let plain = bytes(&at("plain"));
     let teacher = format!("distillation.teacher='{}'", at("plain").display());
@@ -127,7 +128,7 @@ fn every_key_has_an_effect_and_loader_threads_have_none() {
         finish(&config(&[key]), &folder);
         assert_ne!(bytes(&folder), plain, "{key}");
     }
-    let everything = everything(&at("plain"));
+    let everything = RunConfig { epochs: 1, ..everything(&at("plain")) };
     for threads in [0, 1, 3] {
         let mut config = everything.clone();
         config.data.loader_threads = threads;
@@ -184,6 +185,7 @@ fn reestimation_changes_running_statistics_alone() {
     }
     let error = go(&config(&["batch_norm_reestimation.batches=11"]), &at("more"), Start::New, None).unwrap_err();
     assert!(error.to_string().contains("at most the 10 steps of an epoch, found 11"), "{error}");
+    assert!(!at("more").exists(), "a refused run leaves no folder");
 }
 
 #[test]
@@ -213,6 +215,14 @@ fn a_teacher_that_does_not_fit_is_refused_before_anything_is_written() {
     let text = std::fs::read_to_string(&config_path).unwrap();
     std::fs::write(&config_path, text.replace("shapes10", "cifar-10")).unwrap();
     assert!(refused("other").contains("expected a run on shapes10, found one on cifar-10"), "{}", refused("other"));
+
+    // On the grid.
+    finish(&config(&["replacement={ kind = 'quant_relu', levels = 4 }"]), &at("grid"));
+    let path = at("grid").join("model.safetensors");
+    let events = snn_reparam::convert(&Model::load(&path).unwrap(), &snn_ir::Code::Unary.into()).unwrap();
+    let grid = snn_reparam::to_grid(&events, snn_reparam::GridOptions::default()).unwrap().model;
+    grid.save(&path).unwrap();
+    assert!(refused("grid").contains("expected a model off the grid"), "{}", refused("grid"));
 }
 
 #[test]

@@ -2,11 +2,13 @@
 //!
 //! By hand, with more kills: `SNN_KILLS=200 cargo test -p snn-train --test kill -- --ignored --nocapture many`
 
+#![expect(clippy::print_stderr, reason = "figures of a test that is run by hand")]
+
 use snn_data::SampleRng;
 use snn_train::{Options, Outcome, RunConfig, Start, train};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Tells the killed process where to train.
 const FOLDER: &str = "SNN_KILL_FOLDER";
@@ -85,11 +87,8 @@ fn kill(kills: u32, seed: u64) {
         assert!(model == expected, "{folder:?} ends with other bytes");
         std::fs::remove_dir_all(&folder).unwrap();
     }
-    let each = Duration::as_millis(&duration);
-    #[expect(clippy::print_stderr, reason = "figures of a test that is run by hand")]
-    {
-        eprintln!("{done} kills in {runs} runs of {each} ms, {partial} while a file was being written");
-    }
+    let each = duration.as_millis();
+    eprintln!("{done} kills in {runs} runs of {each} ms, {partial} while a file was being written");
 }
 
 #[test]
