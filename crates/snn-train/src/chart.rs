@@ -26,7 +26,7 @@ pub(crate) struct Lines {
 pub(crate) struct Bars {
     pub(crate) title: String,
     /// Name, colour and share (0 to 1) of each, from top to bottom.
-    pub(crate) bars: Vec<(String, &'static str, f64)>,
+    pub(crate) rows: Vec<(String, &'static str, f64)>,
     /// What the colours mean.
     pub(crate) legend: Vec<(&'static str, &'static str)>,
 }
@@ -51,7 +51,7 @@ pub(crate) fn side_by_side(charts: &[Lines]) -> String {
 
 /// One bar chart, as high as it needs to be.
 pub(crate) fn bars(chart: &Bars) -> String {
-    let rows = chart.bars.len() as f64;
+    let rows = chart.rows.len() as f64;
     let (top, bottom) = (64.0, 56.0);
     let mut svg = begin(WIDTH, top + rows * BAR + bottom);
     text(&mut svg, (24.0, 34.0), "start", "font-size='20' font-weight='600'", &chart.title);
@@ -62,9 +62,9 @@ pub(crate) fn bars(chart: &Bars) -> String {
         let _ = write!(svg, "<rect x='{right:.1}' y='22' width='14' height='14' rx='2' fill='{colour}'/>");
         right -= 18.0;
     }
-    let longest = chart.bars.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
+    let longest = chart.rows.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
     let left = 40.0 + 8.2 * longest as f64;
-    let largest = chart.bars.iter().map(|(.., share)| 100.0 * share).fold(0.0, f64::max);
+    let largest = chart.rows.iter().map(|(.., share)| 100.0 * share).fold(0.0, f64::max);
     let ticks = ticks(0.0, largest.max(1.0));
     let end = ticks.last().copied().unwrap_or(100.0);
     let x = |percent: f64| left + percent / end * (WIDTH - 84.0 - left);
@@ -73,7 +73,7 @@ pub(crate) fn bars(chart: &Bars) -> String {
         line(&mut svg, (x(tick), top - 4.0), (x(tick), floor), FAINT);
         text(&mut svg, (x(tick), floor + 22.0), "middle", "", &format!("{} %", number(tick, &ticks)));
     }
-    for (row, (name, colour, share)) in chart.bars.iter().enumerate() {
+    for (row, (name, colour, share)) in chart.rows.iter().enumerate() {
         let y = top + row as f64 * BAR;
         text(&mut svg, (left - 10.0, y + 18.0), "end", "", name);
         let length = x(100.0 * share) - left;

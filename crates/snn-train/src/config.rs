@@ -311,6 +311,7 @@ impl RunConfig {
 }
 
 /// An error that names the key unless its value fits.
+#[expect(clippy::needless_pass_by_value, reason = "values of numbers and texts made for it")]
 pub(crate) fn check(key: &'static str, fits: bool, expected: &'static str, found: impl ToString) -> Result<()> {
     if fits { Ok(()) } else { Err(Error::Key { key, expected, found: found.to_string() }) }
 }

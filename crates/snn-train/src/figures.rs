@@ -37,7 +37,7 @@ pub(crate) fn firing_rates(metrics: &[EpochMetrics], sites: &[(&str, bool)]) -> 
     let used = |spiking: bool| sites.iter().any(|site| site.1 == spiking);
     Some(bars(&Bars {
         title: format!("Outputs that are not zero, epoch {}", last.epoch),
-        bars: sites.iter().filter_map(bar).collect(),
+        rows: sites.iter().filter_map(bar).collect(),
         legend: legend
             .iter()
             .zip([used(true), used(false)])

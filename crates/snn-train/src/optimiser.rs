@@ -129,7 +129,7 @@ pub(crate) struct Slot {
 impl Optimiser {
     /// Makes the steps of each convolution's and linear layer's weight relative to its size `s = rms(w) / √(2/fan_in)`, as the weight is now.
     ///
-    /// A layer that reads inputs c times as large, with weights c times as small, computes the same but has gradients c times as large: its steps would be c² times too large with SGD and c times with AdamW,
+    /// A layer that reads inputs c times as large, with weights c times as small, computes the same but has gradients c times as large: its steps would be c² times too large with SGD and c times with `AdamW`,
     /// whose steps do not depend on the size of gradients. The factors s² and s undo that, so that a layer which reads pixels, levels or sums moves as one of initial size (He 2015) that reads values of about 1.
     ///
     /// # Errors
@@ -195,7 +195,7 @@ impl Optimiser {
         })
     }
 
-    /// The state: what is kept of every parameter, as `<what>/<parameter>` in the precision of the parameter, and for AdamW the number of steps.
+    /// The state: what is kept of every parameter, as `<what>/<parameter>` in the precision of the parameter, and for `AdamW` the number of steps.
     ///
     /// # Errors
     /// libtorch cannot copy.

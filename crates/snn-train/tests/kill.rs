@@ -77,14 +77,14 @@ fn kill(kills: u32, seed: u64) {
             }
             let output = child.wait_with_output().unwrap();
             let errors = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() || output.status.code().is_none(), "{folder:?}: {errors}");
+            assert!(output.status.success() || output.status.code().is_none(), "{}: {errors}", folder.display());
             let leftovers = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(".partial-");
             if folder.exists() {
                 partial += std::fs::read_dir(&folder).unwrap().filter(|e| leftovers(e.as_ref().unwrap())).count();
             }
         }
         let model = std::fs::read(folder.join("model.safetensors")).unwrap();
-        assert!(model == expected, "{folder:?} ends with other bytes");
+        assert!(model == expected, "{} ends with other bytes", folder.display());
         std::fs::remove_dir_all(&folder).unwrap();
     }
     let each = duration.as_millis();
