@@ -1,6 +1,6 @@
 //! A run that is killed at any moment and resumed ends with the same bytes as one that was not.
 //!
-//! By hand, with more kills: `SNN_KILLS=200 cargo test -p snn-train --test kill -- --ignored --nocapture many`
+//! By hand, with more kills, and `SNN_KILL_SEED` to have other moments: `SNN_KILLS=200 cargo test -p snn-train --test kill -- --ignored --nocapture many`
 
 #![expect(clippy::print_stderr, reason = "figures of a test that is run by hand")]
 
@@ -99,6 +99,6 @@ fn five_kills() {
 #[test]
 #[ignore = "takes minutes; SNN_KILLS says how many"]
 fn many_kills() {
-    let kills = std::env::var("SNN_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(200);
-    kill(kills, 2);
+    let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    kill(number("SNN_KILLS", 200), u64::from(number("SNN_KILL_SEED", 2)));
 }
