@@ -17,6 +17,7 @@ pub mod quant_relu;
 mod real_site;
 mod record;
 pub mod registry;
+mod reestimate;
 mod self_test;
 mod stateless;
 mod straight_through;

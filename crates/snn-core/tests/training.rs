@@ -187,3 +187,40 @@ fn one_axis_concatenation_and_windows_work_too() {
     let ours = snn_core::Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
     common::assert_same(&ours, &theirs, "one axis", false);
 }
+
+/// The mean over batches of each batch's own statistics, which a step of the running ones tells as well.
+#[test]
+fn reestimated_statistics_are_the_mean_of_those_of_the_batches() {
+    let mut random = Random::new(21);
+    let graph = SmallNet { width: 3, input: [3, 8, 8], ..SmallNet::default() }.build();
+    let weights = random.weights(&graph);
+    let model = trained(graph, weights, 2);
+    let batches: Vec<ArrayD<u8>> = (0..3).map(|_| random.images(&[4, 3, 8, 8])).collect();
+
+    let mut expected = snn_ir::Weights::new();
+    for batch in &batches {
+        let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+        network.forward(&pixels(batch), Mode::Train).unwrap();
+        for (name, after) in network.weights().unwrap() {
+            if name.contains("running_") {
+                let own = (after.to_f64() - 0.9 * &model.weights[&name].to_f64()) / 0.1 / 3.0;
+                let sum = expected.get(&name).map_or_else(|| own.clone(), |sum| sum.to_f64() + &own);
+                expected.insert(name, snn_ir::Tensor::F64(sum));
+            }
+        }
+    }
+    let mut network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+    let before = network.weights().unwrap();
+    let none: [snn_core::Result<Pixels>; 0] = [];
+    assert_eq!(network.reestimate_batch_norm(none).unwrap(), 0);
+    assert_eq!(network.weights().unwrap(), before);
+    let given = batches.iter().map(|batch| snn_core::Result::Ok(pixels(batch)));
+    assert_eq!(network.reestimate_batch_norm(given).unwrap(), 3);
+    assert!(expected.len() > 4, "{}", expected.len());
+    for (name, after) in network.weights().unwrap() {
+        let wanted = expected.get(&name).unwrap_or(&before[&name]).to_f64();
+        for (found, wanted) in after.to_f64().iter().zip(&wanted) {
+            assert!((found - wanted).abs() <= 1e-10 * wanted.abs().max(1.0), "{name}: {found}, expected {wanted}");
+        }
+    }
+}

@@ -1,12 +1,12 @@
-//! Random crop and flip of `u8` images.
+//! Random crop, flip and cutout of `u8` images.
 
 use crate::{Error, Result, SampleRng};
 use ndarray::{ArrayView3, ArrayViewMut3, s};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Largest crop padding that is taken for meant, in pixels.
-const MAX_CROP_PADDING: usize = 1 << 16;
+/// Largest crop padding or cutout that is taken for meant, in pixels.
+const MAX_PIXELS: usize = 1 << 16;
 
 /// Something that changes a training image at random.
 ///
@@ -41,11 +41,11 @@ pub enum Flip {
     Horizontal,
 }
 
-/// Random crop with padding, then random flip; the default changes nothing.
+/// Random crop with padding, then random flip, then cutout; the default changes nothing.
 ///
 /// ```
 /// use snn_data::{Augment, Flip};
-/// let augment = Augment { crop_padding: 4, flip: Flip::Horizontal, fill: vec![125, 123, 114] };
+/// let augment = Augment { crop_padding: 4, flip: Flip::Horizontal, cutout: 8, fill: vec![125, 123, 114] };
 /// augment.validate(3)?;
 /// assert!(augment.validate(1).is_err(), "three fill values do not fit one channel");
 /// # Ok::<(), snn_data::Error>(())
@@ -57,33 +57,35 @@ pub struct Augment {
     pub crop_padding: usize,
     /// Whether to mirror.
     pub flip: Flip,
-    /// The pixel that a shift brings in, one value a channel.
+    /// Side in pixels of the square that is blanked, 0 for none. Its centre is any pixel of the image with equal chance, so that
+    /// a part of it may lie outside (`DeVries` & Taylor 2017).
+    pub cutout: usize,
+    /// The pixel that a shift brings in and a cutout leaves, one value a channel.
     ///
     /// Give the integer channel means (`Dataset::channel_mean_u8`): they are what is subtracted later, so that padding
-    /// is exactly zero for the network, like zero padding of normalised images. May be empty if `crop_padding` is 0.
+    /// is exactly zero for the network, like zero padding of normalised images. May be empty without crop and cutout.
     pub fill: Vec<u8>,
 }
 
 impl Augment {
     /// The usual augmentation of CIFAR (He et al. 2016): padding 4 and horizontal flip.
     pub fn standard(channel_mean: &[u8]) -> Self {
-        Self { crop_padding: 4, flip: Flip::Horizontal, fill: channel_mean.to_vec() }
+        Self { crop_padding: 4, flip: Flip::Horizontal, cutout: 0, fill: channel_mean.to_vec() }
     }
 
     /// Checks the settings for images of `channels` channels.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if `fill` does not have one value a channel (none is enough without cropping), or the
-    /// padding is absurd.
+    /// [`Error::InvalidConfig`] if `fill` does not have one value a channel (none is enough without crop and cutout), or the
+    /// padding or the cutout is absurd.
     pub fn validate(&self, channels: usize) -> Result<()> {
-        if self.crop_padding > MAX_CROP_PADDING {
-            return Err(Error::InvalidConfig {
-                field: "crop_padding",
-                expected: format!("at most {MAX_CROP_PADDING} pixels"),
-                found: self.crop_padding.to_string(),
-            });
+        for (field, pixels) in [("crop_padding", self.crop_padding), ("cutout", self.cutout)] {
+            if pixels > MAX_PIXELS {
+                let expected = format!("at most {MAX_PIXELS} pixels");
+                return Err(Error::InvalidConfig { field, expected, found: pixels.to_string() });
+            }
         }
-        let unused = self.crop_padding == 0 && self.fill.is_empty();
+        let unused = self.crop_padding == 0 && self.cutout == 0 && self.fill.is_empty();
         if self.fill.len() != channels && !unused {
             return Err(Error::InvalidConfig {
                 field: "fill",
@@ -114,9 +116,14 @@ impl Transform for Augment {
             Flip::None => {}
             Flip::Horizontal => {
                 if rng.below(2) == 1 {
-                    flip_horizontal(image);
+                    flip_horizontal(image.view_mut());
                 }
             }
+        }
+        if self.cutout > 0 {
+            let (_, height, width) = image.dim();
+            let centre = [rng.below(u32::try_from(height)?), rng.below(u32::try_from(width)?)];
+            cut_out(image, centre.map(|pixel| pixel as usize), self.cutout, &self.fill);
         }
         Ok(())
     }
@@ -149,6 +156,20 @@ pub fn flip_horizontal(mut image: ArrayViewMut3<'_, u8>) {
     for column in 0..width / 2 {
         let (mut left, mut right) = image.multi_slice_mut((s![.., .., column], s![.., .., width - 1 - column]));
         ndarray::Zip::from(&mut left).and(&mut right).for_each(std::mem::swap);
+    }
+}
+
+/// Blanks a square of side `side` of `[C, H, W]`, in place: rows `y − side/2` to below `y − side/2 + side`, columns alike, as far as
+/// they lie inside; they become `fill` (0 for channels without a value).
+pub fn cut_out(mut image: ArrayViewMut3<'_, u8>, [y, x]: [usize; 2], side: usize, fill: &[u8]) {
+    let (_, height, width) = image.dim();
+    let range = |centre: usize, length: usize| {
+        let end = (centre + side).saturating_sub(side / 2).min(length);
+        centre.saturating_sub(side / 2).min(end)..end
+    };
+    let (rows, columns) = (range(y, height), range(x, width));
+    for (channel, mut plane) in image.outer_iter_mut().enumerate() {
+        plane.slice_mut(s![rows.clone(), columns.clone()]).fill(fill.get(channel).copied().unwrap_or(0));
     }
 }
 

@@ -10,12 +10,13 @@ mod holdout;
 mod idx;
 mod images;
 mod loader;
+mod mix;
 mod name;
 mod rng;
 pub mod shapes;
 mod statistics;
 
-pub use augment::{Augment, Flip, Transform, crop, flip_horizontal};
+pub use augment::{Augment, Flip, Transform, crop, cut_out, flip_horizontal};
 pub use check::{FileReport, FileStatus, Report, check};
 pub use cifar::{CIFAR10, CIFAR100, CifarLayout};
 pub use dataset::{
@@ -28,6 +29,7 @@ pub use holdout::{HoldOut, split_holdout};
 pub use idx::{FASHION_MNIST, IdxLayout, MNIST, read_idx};
 pub use images::{Images, Split};
 pub use loader::{Batch, LastBatch, Loader, LoaderConfig, Order};
+pub use mix::{MAX_ALPHA, Mix, Mixture};
 pub use name::DatasetName;
 pub use rng::SampleRng;
 pub use statistics::ChannelStatistics;

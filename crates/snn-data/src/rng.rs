@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
     ShapesTrain = 4,
     /// One test image of the procedural set.
     ShapesTest = 5,
+    /// The mixing of one batch.
+    Mix = 6,
 }
 
 /// A `ChaCha8` stream keyed by (seed, purpose, two numbers), as handed to a [`Transform`](crate::Transform).
@@ -44,6 +46,11 @@ impl SampleRng {
     /// ```
     pub fn for_sample(seed: u64, epoch: u64, index: usize) -> Self {
         Self::new(seed, Purpose::Augment, epoch, index as u64)
+    }
+
+    /// The stream that mixes batch `batch` of epoch `epoch` ([`Mix`](crate::Mix)): a function of these three numbers.
+    pub fn for_batch(seed: u64, epoch: u64, batch: usize) -> Self {
+        Self::new(seed, Purpose::Mix, epoch, batch as u64)
     }
 
     /// A uniform integer in `0..bound`, without bias (rejection); 0 when `bound` is 0 or 1.

@@ -2,7 +2,7 @@
 
 use ndarray::Array3;
 use proptest::prelude::*;
-use snn_data::{Augment, Flip, SampleRng, Transform as _, crop, flip_horizontal};
+use snn_data::{Augment, Flip, SampleRng, Transform as _, crop, cut_out, flip_horizontal};
 
 fn image() -> impl Strategy<Value = Array3<u8>> {
     (1_usize..4, 1_usize..9, 1_usize..9).prop_flat_map(|(channels, height, width)| {
@@ -43,9 +43,25 @@ proptest! {
     }
 
     #[test]
+    fn cut_out_is_its_naive_twin(image in image(), y in 0_usize..9, x in 0_usize..9, side in 0_usize..20, fill in any::<[u8; 4]>()) {
+        let (_, height, width) = image.dim();
+        let (y, x) = (y % height, x % width);
+        let inside = |place: usize, centre: usize| {
+            let first = signed(centre) - signed(side / 2);
+            (first..first + signed(side)).contains(&signed(place))
+        };
+        let naive = Array3::from_shape_fn(image.dim(), |(channel, row, column)| {
+            if inside(row, y) && inside(column, x) { fill[channel] } else { image[[channel, row, column]] }
+        });
+        let mut cut = image;
+        cut_out(cut.view_mut(), [y, x], side, &fill);
+        prop_assert_eq!(cut, naive);
+    }
+
+    #[test]
     fn augment_is_a_crop_then_perhaps_a_flip(image in image(), padding in 0_usize..5, sample in 0_usize..1000) {
         let channels = image.dim().0;
-        let augment = Augment { crop_padding: padding, flip: Flip::Horizontal, fill: vec![9; channels] };
+        let augment = Augment { crop_padding: padding, flip: Flip::Horizontal, fill: vec![9; channels], ..Augment::default() };
         let mut changed = image.clone();
         augment.apply(changed.view_mut(), &mut SampleRng::for_sample(3, 1, sample)).unwrap();
         let range = -signed(padding)..=signed(padding);
@@ -64,7 +80,7 @@ proptest! {
 
 #[test]
 fn every_shift_and_both_flips_occur_equally_often() {
-    let augment = Augment { crop_padding: 1, flip: Flip::Horizontal, fill: vec![0] };
+    let augment = Augment { crop_padding: 1, flip: Flip::Horizontal, fill: vec![0], ..Augment::default() };
     let original = Array3::from_shape_vec((1, 3, 3), (1..=9).collect()).unwrap();
     let mut counts = std::collections::BTreeMap::new();
     for sample in 0..18_000 {
@@ -77,6 +93,29 @@ fn every_shift_and_both_flips_occur_equally_often() {
 }
 
 #[test]
+fn every_centre_of_a_cutout_occurs_equally_often_and_nothing_else_changes() {
+    let augment = Augment { cutout: 1, fill: vec![0], ..Augment::default() };
+    let original = Array3::from_elem((1, 3, 4), 9);
+    let mut counts = [0_u32; 12];
+    for sample in 0..12_000 {
+        let mut changed = original.clone();
+        augment.apply(changed.view_mut(), &mut SampleRng::for_sample(0, 0, sample)).unwrap();
+        let blank: Vec<usize> = changed.iter().enumerate().filter(|(_, pixel)| **pixel == 0).map(|(i, _)| i).collect();
+        assert_eq!(blank.len(), 1);
+        counts[blank[0]] += 1;
+    }
+    assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
+
+    // Crop and flip are the same with and without: cutout draws after them.
+    let before = Augment { crop_padding: 1, flip: Flip::Horizontal, fill: vec![0], cutout: 0 };
+    let numbered = Array3::from_shape_vec((1, 3, 3), (1..=9).collect()).unwrap();
+    let (mut plain, mut cut) = (numbered.clone(), numbered);
+    before.apply(plain.view_mut(), &mut SampleRng::for_sample(0, 0, 5)).unwrap();
+    Augment { cutout: 1, ..before }.apply(cut.view_mut(), &mut SampleRng::for_sample(0, 0, 5)).unwrap();
+    assert!(plain.iter().zip(&cut).filter(|(a, b)| a != b).count() <= 1, "{plain} {cut}");
+}
+
+#[test]
 fn the_default_changes_nothing_and_settings_are_checked() {
     let original = Array3::from_shape_fn((3, 4, 5), |(c, y, x)| u8::try_from(c * 20 + y * 5 + x).unwrap());
     let mut changed = original.clone();
@@ -86,6 +125,9 @@ fn the_default_changes_nothing_and_settings_are_checked() {
     let missing_fill = Augment { crop_padding: 4, ..Augment::default() }.validate(3).unwrap_err();
     assert_eq!(missing_fill.to_string(), "fill: expected 3 values, one a channel, found 0 values");
     assert!(Augment { crop_padding: usize::MAX, fill: vec![0], ..Augment::default() }.validate(1).is_err());
+    let absurd = Augment { cutout: usize::MAX, fill: vec![0], ..Augment::default() }.validate(1).unwrap_err();
+    assert!(absurd.to_string().starts_with("cutout: expected at most"), "{absurd}");
+    assert!(Augment { cutout: 4, ..Augment::default() }.validate(3).is_err(), "a cutout needs a fill");
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn images() -> Images {
 }
 
 fn config(threads: usize) -> LoaderConfig {
-    let augment = Augment { crop_padding: 2, flip: Flip::Horizontal, fill: vec![1, 2, 3] };
+    let augment = Augment { crop_padding: 2, flip: Flip::Horizontal, cutout: 3, fill: vec![1, 2, 3] };
     LoaderConfig { batch_size: 8, seed: 42, threads, prefetch: 3, augment, ..LoaderConfig::default() }
 }
 

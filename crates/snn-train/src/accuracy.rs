@@ -77,8 +77,12 @@ pub(crate) fn validate(network: &dyn Trainee, images: &Images, batch: usize) -> 
 /// Pixels and labels as tensors.
 pub(crate) fn to_device(batch: &Batch, device: Device) -> Result<(Pixels, Tensor)> {
     let pixels = Pixels::new(&Input::Static(batch.images.view().into_dyn()), device)?;
-    let labels = convert::tensor(&ndarray::ArrayView1::from(&batch.labels).into_dyn(), device)?;
-    Ok((pixels, labels))
+    Ok((pixels, labels_to_device(&batch.labels, device)?))
+}
+
+/// Labels as a tensor `[B]`.
+pub(crate) fn labels_to_device(labels: &[i64], device: Device) -> Result<Tensor> {
+    Ok(convert::tensor(&ndarray::ArrayView1::from(labels).into_dyn(), device)?)
 }
 
 /// Number of samples whose largest score is their label's.

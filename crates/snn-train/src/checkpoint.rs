@@ -16,16 +16,18 @@ const VERSION: u32 = 1;
 const METADATA_KEY: &str = "snn-train";
 /// Prefix of the names of weights.
 const WEIGHT: &str = "weight/";
-/// Prefix of the names of momentum buffers.
-const MOMENTUM: &str = "momentum/";
+/// Prefix of the names of averaged weights. Everything else is the optimiser's.
+const AVERAGE: &str = "average/";
 
 /// Everything that the rest of a run depends on, beside its config.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Checkpoint {
     /// Weights, running statistics included.
     pub(crate) weights: Weights,
-    /// Momentum of the learned ones.
-    pub(crate) momentum: Weights,
+    /// Averaged weights; empty without an average.
+    pub(crate) average: Weights,
+    /// State of the optimiser.
+    pub(crate) optimiser: Weights,
     /// Where in the run it was taken.
     pub(crate) position: Position,
 }
@@ -48,6 +50,9 @@ pub(crate) struct Position {
     pub(crate) epoch_seconds: f64,
     /// Seconds spent in the run so far.
     pub(crate) seconds: f64,
+    /// Bytes of the event file so far.
+    #[serde(default)]
+    pub(crate) events: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,8 +77,9 @@ impl Checkpoint {
             Ok((format!("{prefix}{name}"), dtype, tensor.shape().to_vec(), bytes))
         };
         let weights = self.weights.iter().map(|entry| named(WEIGHT, entry));
-        let tensors: Vec<_> =
-            weights.chain(self.momentum.iter().map(|entry| named(MOMENTUM, entry))).collect::<Result<_>>()?;
+        let average = self.average.iter().map(|entry| named(AVERAGE, entry));
+        let optimiser = self.optimiser.iter().map(|entry| named("", entry));
+        let tensors: Vec<_> = weights.chain(average).chain(optimiser).collect::<Result<_>>()?;
         let views: Vec<_> = tensors
             .iter()
             .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)))
@@ -103,15 +109,16 @@ impl Checkpoint {
             return Err(format!("checkpoint version {} (this build reads {VERSION})", header.version));
         }
         let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not a whole safetensors file: {e}"))?;
-        let mut checkpoint = Self { weights: Weights::new(), momentum: Weights::new(), position: header.position };
+        let (weights, average, optimiser) = (Weights::new(), Weights::new(), Weights::new());
+        let mut checkpoint = Self { weights, average, optimiser, position: header.position };
         for (name, view) in file.tensors() {
             let tensor = floats(&view).map_err(|reason| format!("`{name}`: {reason}"))?;
             if let Some(weight) = name.strip_prefix(WEIGHT) {
                 checkpoint.weights.insert(weight.to_string(), tensor);
-            } else if let Some(weight) = name.strip_prefix(MOMENTUM) {
-                checkpoint.momentum.insert(weight.to_string(), tensor);
+            } else if let Some(weight) = name.strip_prefix(AVERAGE) {
+                checkpoint.average.insert(weight.to_string(), tensor);
             } else {
-                return Err(format!("`{name}` is neither a weight nor a momentum"));
+                checkpoint.optimiser.insert(name, tensor);
             }
         }
         Ok(checkpoint)

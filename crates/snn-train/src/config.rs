@@ -1,11 +1,14 @@
 //! The settings of a run: plain data, one TOML file.
 
+use crate::distillation::Distillation;
 use crate::error::{Error, Result};
+use crate::loss::LossConfig;
+use crate::optimiser::OptimiserConfig;
 use crate::overrides;
 use crate::schedule::Schedule;
-use crate::sgd::Sgd;
+use crate::warm_up::WarmUp;
 use serde::{Deserialize, Serialize};
-use snn_data::{Augment, DatasetName, Flip};
+use snn_data::{Augment, DatasetName, Flip, MAX_ALPHA, Mix};
 use snn_hybrid::{Policy, Replacement};
 use snn_ir::models::{ResNet, SmallNet};
 use snn_ir::{Graph, Lif};
@@ -49,6 +52,12 @@ pub struct RunConfig {
     /// Share of the target that goes evenly to all classes, 0 to below 1.
     #[serde(default = "defaults::label_smoothing")]
     pub label_smoothing: f64,
+    /// Largest norm of all gradients of a step together; 0 for any.
+    #[serde(default)]
+    pub gradient_clip: f64,
+    /// Decay of a moving average of the weights, 0 to below 1 (0.999 is usual), which evaluation and the final model then use; 0 for none.
+    #[serde(default)]
+    pub weight_average: f64,
     /// Steps between checkpoints inside an epoch; 0 for one at the end of each epoch only.
     #[serde(default = "defaults::checkpoint_every")]
     pub checkpoint_every: usize,
@@ -69,16 +78,37 @@ pub struct RunConfig {
     /// What those sites become.
     #[serde(default)]
     pub replacement: Replacement,
-    /// Stochastic gradient descent.
+    /// The optimiser.
     #[serde(default)]
-    pub optimiser: Sgd,
+    pub optimiser: OptimiserConfig,
     /// The learning rate over time.
     #[serde(default)]
     pub schedule: Schedule,
+    /// Steps before the schedule in which the learning rate rises.
+    #[serde(default)]
+    pub warm_up: WarmUp,
+    /// The loss.
+    #[serde(default)]
+    pub loss: LossConfig,
+    /// A teacher to learn from as well.
+    #[serde(default)]
+    pub distillation: Distillation,
+    /// What becomes of the running statistics of batch norm at the end.
+    #[serde(default)]
+    pub batch_norm_reestimation: BatchNormReestimation,
+}
+
+/// Measuring the running statistics of batch norm again after training, with the final weights
+/// ([`Network::reestimate_batch_norm`](snn_core::Network::reestimate_batch_norm)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchNormReestimation {
+    /// Over so many training batches, those of an epoch after the last, augmented but not mixed; 0 for none.
+    pub batches: usize,
 }
 
 /// The images and how they are changed at random.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// Which data set.
@@ -92,6 +122,15 @@ pub struct DataConfig {
     /// Whether images are mirrored at random.
     #[serde(default = "defaults::flip")]
     pub flip: Flip,
+    /// Side of a square that is blanked at random in pixels ([`Augment::cutout`]); 0 for none.
+    #[serde(default)]
+    pub cutout: usize,
+    /// α of mixup ([`Mix::mixup`]); 0 for none.
+    #[serde(default)]
+    pub mixup: f64,
+    /// α of cutmix ([`Mix::cutmix`]); 0 for none. With both, each batch is mixed in one way or the other.
+    #[serde(default)]
+    pub cutmix: f64,
     /// Threads that prepare batches; the batches do not depend on it.
     #[serde(default = "defaults::loader_threads")]
     pub loader_threads: usize,
@@ -194,7 +233,7 @@ impl RunConfig {
     /// use snn_train::RunConfig;
     /// let text = "epochs = 3\n[data]\ndataset = 'shapes10'";
     /// let config = RunConfig::with_overrides(text, &["optimiser.learning_rate=0.2".into(), "policy=outer".into()])?;
-    /// assert_eq!(config.optimiser.learning_rate, 0.2);
+    /// assert_eq!(config.optimiser.learning_rate(), 0.2);
     /// let error = RunConfig::with_overrides(text, &["optimiser.learning_rat=0.2".into()]).unwrap_err();
     /// assert!(error.to_string().contains("did you mean `optimiser.learning_rate`?"));
     /// # Ok::<(), snn_train::Error>(())
@@ -234,22 +273,45 @@ impl RunConfig {
     /// # Errors
     /// The first key out of range.
     pub fn validate(&self) -> Result<()> {
-        let check = |key: &'static str, fits: bool, expected: &'static str, found: String| {
-            if fits { Ok(()) } else { Err(Error::Key { key, expected, found }) }
-        };
-        check("seed", i64::try_from(self.seed).is_ok(), "below 2⁶³", self.seed.to_string())?;
-        check("epochs", self.epochs > 0, "at least 1", self.epochs.to_string())?;
-        check("batch", self.batch > 0, "at least 1", self.batch.to_string())?;
-        check("time_steps", self.time_steps > 0, "at least 1", self.time_steps.to_string())?;
+        check("seed", i64::try_from(self.seed).is_ok(), "below 2⁶³", self.seed)?;
+        check("epochs", self.epochs > 0, "at least 1", self.epochs)?;
+        check("batch", self.batch > 0, "at least 1", self.batch)?;
+        check("time_steps", self.time_steps > 0, "at least 1", self.time_steps)?;
         let smoothing = self.label_smoothing;
-        check("label_smoothing", (0.0..1.0).contains(&smoothing), "0 to below 1", smoothing.to_string())?;
-        check("threads", i32::try_from(self.threads).is_ok(), "a number of threads", self.threads.to_string())?;
+        check("label_smoothing", (0.0..1.0).contains(&smoothing), "0 to below 1", smoothing)?;
+        let clip = self.gradient_clip;
+        check("gradient_clip", clip.is_finite() && clip >= 0.0, "at least 0", clip)?;
+        check("weight_average", (0.0..1.0).contains(&self.weight_average), "0 to below 1", self.weight_average)?;
+        check("threads", i32::try_from(self.threads).is_ok(), "a number of threads", self.threads)?;
+        let (range, expected) = (0.0..=MAX_ALPHA, "0 to 2");
+        check("data.mixup", range.contains(&self.data.mixup), expected, self.data.mixup)?;
+        check("data.cutmix", range.contains(&self.data.cutmix), expected, self.data.cutmix)?;
         self.optimiser.validate()?;
-        self.schedule.validate()
+        self.schedule.validate()?;
+        self.warm_up.validate(&self.schedule)?;
+        self.loss.validate()?;
+        self.distillation.validate()
+    }
+
+    /// The learning rate at step `step` (from 0) of the run's `total`.
+    pub fn learning_rate(&self, step: usize, total: usize) -> f64 {
+        self.optimiser.learning_rate() * self.warm_up.factor(&self.schedule, step, total)
     }
 
     /// The changes made to a training image.
     pub(crate) fn augment(&self, mean: &[u8]) -> Augment {
-        Augment { crop_padding: self.data.crop_padding, flip: self.data.flip, fill: mean.to_vec() }
+        let DataConfig { crop_padding, flip, cutout, .. } = self.data;
+        Augment { crop_padding, flip, cutout, fill: mean.to_vec() }
     }
+
+    /// How the images of a batch are mixed.
+    pub(crate) fn mix(&self) -> Mix {
+        Mix { mixup: self.data.mixup, cutmix: self.data.cutmix }
+    }
+}
+
+/// An error that names the key unless its value fits.
+#[expect(clippy::needless_pass_by_value, reason = "values of numbers and texts made for it")]
+pub(crate) fn check(key: &'static str, fits: bool, expected: &'static str, found: impl ToString) -> Result<()> {
+    if fits { Ok(()) } else { Err(Error::Key { key, expected, found: found.to_string() }) }
 }

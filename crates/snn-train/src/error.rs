@@ -83,6 +83,12 @@ pub enum Error {
         /// Its value in the given config.
         given: String,
     },
+    /// Another process trains in the folder.
+    #[error("{}: another process is training in it", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file of a run is damaged.
     #[error("{}: damaged: {reason}", path.display())]
     Damaged {
@@ -102,6 +108,26 @@ pub enum Error {
         step: usize,
         /// The loss.
         loss: f64,
+    },
+    /// Fine-tuned weights no longer make a model on the grid.
+    #[error(
+        "epoch {epoch}: the fine-tuned weights have left the grid: {source}; lower the learning rate (the folder keeps the model of the epoch before)"
+    )]
+    LeftGrid {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// Which bound they break.
+        source: snn_core::Error,
+    },
+    /// The teacher cannot teach this run.
+    #[error("`distillation.teacher` {}: expected {expected}, found {found}", path.display())]
+    Teacher {
+        /// Its folder.
+        path: PathBuf,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
     },
     /// The data does not fit the config or the model.
     #[error("{what}: expected {expected}, found {found}")]
@@ -133,6 +159,16 @@ pub enum Error {
     /// The operating system refused; the message names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// Says of an error in making a model of fine-tuned weights in which epoch (from 1) it was.
+    pub(crate) fn of_epoch(self, epoch: usize) -> Self {
+        match self {
+            Error::Core(source @ snn_core::Error::Model(_)) => Error::LeftGrid { epoch, source },
+            other => other,
+        }
+    }
 }
 
 impl From<tch::TchError> for Error {

@@ -1,12 +1,18 @@
 //! Training on the grid, to win back what rounding lost.
 
-use crate::config::RunConfig;
+use crate::batches::Batches;
+use crate::config::{BatchNormReestimation, RunConfig, check};
+use crate::distillation::Teacher;
 use crate::error::{Error, Result};
+use crate::loss::LossConfig;
+use crate::optimiser::OptimiserConfig;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
 use crate::schedule::Schedule;
+use crate::sgd::Sgd;
 use crate::train::{Job, fit, set_threads};
 use crate::trainee::OnGrid;
+use crate::warm_up::WarmUp;
 use snn_core::GridNetwork;
 use snn_data::Dataset;
 use snn_hybrid::{Decision, PlacedSite, Placement};
@@ -18,16 +24,25 @@ use std::path::Path;
 pub const DEFAULT_FINETUNE_RATE: f64 = 0.005;
 
 impl RunConfig {
-    /// The config to fine-tune a model of this run with: the same data, batch, loss and surrogate, but `epochs` epochs of a rate that falls
-    /// along half a cosine from `learning_rate` (see [`DEFAULT_FINETUNE_RATE`]), without weight decay (it would shrink weights whose batch norm is gone).
+    /// The config to fine-tune a model of this run with: the same data, batch, teacher and surrogate, but `epochs` epochs of stochastic gradient descent with a rate that falls
+    /// along half a cosine from `learning_rate` (see [`DEFAULT_FINETUNE_RATE`]), without weight decay (it would shrink weights whose batch norm is gone), warm-up and clipping (gradients are of
+    /// another size on the grid), and with the loss of the mean over macro-steps, the only one that the grid tells.
     #[must_use]
     pub fn for_finetuning(&self, epochs: usize, learning_rate: f64) -> Self {
-        let mut config = self.clone();
-        config.epochs = epochs;
-        config.optimiser.learning_rate = learning_rate;
-        config.optimiser.weight_decay = 0.0;
-        config.schedule = Schedule::Cosine { warm_up: 0.0 };
-        config
+        let sgd = match self.optimiser {
+            OptimiserConfig::Sgd(sgd) => sgd,
+            OptimiserConfig::AdamW(_) => Sgd::default(),
+        };
+        Self {
+            epochs,
+            optimiser: OptimiserConfig::Sgd(Sgd { learning_rate, weight_decay: 0.0, ..sgd }),
+            schedule: Schedule::Cosine { warm_up: 0.0 },
+            warm_up: WarmUp::default(),
+            gradient_clip: 0.0,
+            loss: LossConfig::CrossEntropy,
+            batch_norm_reestimation: BatchNormReestimation::default(),
+            ..self.clone()
+        }
     }
 }
 
@@ -47,17 +62,22 @@ pub fn finetune(
 ) -> Result<Outcome> {
     config.validate()?;
     let data = Dataset::open_named(config.data.dataset, options.data_root.as_deref())?;
-    check(config, model, &data)?;
+    check_model(config, model, &data)?;
+    let batches = Batches::new(config, &data)?;
+    let teacher = Teacher::find(config, &data, folder, options)?;
     let placement = placement(config, model)?;
     set_threads(config.threads);
     let network = GridNetwork::with_surrogate(model, options.device, &config.neuron.surrogate)?;
     let mut trainee = OnGrid { network, graph: model.graph.clone(), device: options.device };
-    let folder = RunFolder::begin(folder, config, options.start)?;
+    let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     folder.keep_base(model)?;
-    fit(&mut trainee, &Job { config, data: &data, placement: &placement, folder: &folder, options }, progress)
+    let teacher = teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;
+    let (data, batches, placement, teacher) = (&data, &batches, &placement, teacher.as_ref());
+    let job = Job { config, data, batches, placement, teacher, folder: &folder, options };
+    fit(&mut trainee, &job, progress)
 }
 
-fn check(config: &RunConfig, model: &Model, data: &Dataset) -> Result<()> {
+fn check_model(config: &RunConfig, model: &Model, data: &Dataset) -> Result<()> {
     let resolved = model.validate()?;
     let compare = |what: &'static str, expected: String, found: String| {
         if expected == found { Ok(()) } else { Err(Error::Mismatch { what, expected, found }) }
@@ -67,6 +87,11 @@ fn check(config: &RunConfig, model: &Model, data: &Dataset) -> Result<()> {
     compare("classes of the data", format!("{:?}", shapes.1), format!("{:?}", [data.classes.len()]))?;
     let (steps, found) = (model.time_steps.to_string(), config.time_steps.to_string());
     compare("time_steps of the config", steps, found)?;
+    let (loss, batches) = (config.loss, config.batch_norm_reestimation.batches);
+    let fits = loss == LossConfig::CrossEntropy;
+    check("loss", fits, "cross_entropy on the grid, which tells the sum over macro-steps alone", format!("{loss:?}"))?;
+    let expected = "0 on the grid, which has no batch norm";
+    check("batch_norm_reestimation.batches", batches == 0, expected, batches.to_string())?;
     let found = format!("{:?}", data.channel_mean_u8);
     compare("mean pixel of the data", format!("{:?}", model.preprocessing.mean), found)
 }

@@ -1,13 +1,23 @@
 #![doc = include_str!("../README.md")]
 
 mod accuracy;
+pub mod adamw;
+mod average;
+mod batches;
+mod chart;
 mod checkpoint;
+mod clock;
 pub mod config;
+pub mod distillation;
 mod error;
+mod events;
+mod figures;
 mod finetune;
+mod lock;
 pub mod loss;
 mod metrics;
 mod model;
+mod optimiser;
 mod overrides;
 mod progress;
 mod run;
@@ -16,15 +26,21 @@ pub mod sgd;
 mod train;
 mod trainee;
 mod unknown;
+mod warm_up;
 
 pub use accuracy::{Accuracy, evaluate_accuracy};
-pub use config::{DataConfig, NetworkConfig, RunConfig};
+pub use adamw::AdamW;
+pub use config::{BatchNormReestimation, DataConfig, NetworkConfig, RunConfig};
+pub use distillation::Distillation;
 pub use error::{Error, Result};
 pub use finetune::{DEFAULT_FINETUNE_RATE, finetune};
+pub use loss::LossConfig;
 pub use metrics::{EpochMetrics, RunInfo, RunResult};
 pub use model::initial_model;
+pub use optimiser::{Optimiser, OptimiserConfig};
 pub use progress::{Options, Outcome, Progress};
 pub use run::{RunFolder, Start};
 pub use schedule::Schedule;
-pub use sgd::{Optimiser, Sgd};
+pub use sgd::Sgd;
 pub use train::train;
+pub use warm_up::WarmUp;

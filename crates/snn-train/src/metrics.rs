@@ -20,6 +20,9 @@ pub struct EpochMetrics {
     pub validation_accuracy: Option<f64>,
     /// Share of each site's outputs that are not zero, on the held-out images; empty if none are held out.
     pub firing_rates: BTreeMap<String, f64>,
+    /// Whether validation accuracy, firing rates and the model of this epoch are those of averaged weights (`weight_average`).
+    #[serde(default)]
+    pub averaged: bool,
     /// Training images a second, evaluation not counted.
     pub images_per_second: f64,
     /// Largest memory of the process so far, in bytes; absent where the system does not tell.
@@ -54,6 +57,12 @@ pub struct RunResult {
     pub test_images: usize,
     /// Accuracy on the held-out images after the last epoch; absent if none are held out.
     pub validation_accuracy: Option<f64>,
+    /// Whether both are those of averaged weights (`weight_average`).
+    #[serde(default)]
+    pub averaged: bool,
+    /// Training batches over which the running statistics of batch norm were measured again after training; 0 if they were not.
+    #[serde(default)]
+    pub batch_norm_batches: usize,
     /// Number of epochs.
     pub final_epoch: usize,
     /// Time of the run in seconds, evaluation included, pauses between resumes not.

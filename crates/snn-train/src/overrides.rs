@@ -4,10 +4,11 @@ use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use toml::{Table, Value};
 
-/// The config with each `key.path=value` set.
+/// The config with each `key.path=value` set, one after the other, so that a kind can be chosen and then its keys set.
 pub(crate) fn apply(config: &RunConfig, sets: &[String]) -> Result<RunConfig> {
-    let mut table = table(config)?;
+    let mut config = config.clone();
     for set in sets {
+        let mut table = table(&config)?;
         let (key, text) = set.split_once('=').ok_or_else(|| Error::Override { set: set.clone() })?;
         let (key, text) = (key.trim(), text.trim());
         let Some(slot) = lookup(&mut table, key) else {
@@ -16,9 +17,11 @@ pub(crate) fn apply(config: &RunConfig, sets: &[String]) -> Result<RunConfig> {
             return Err(Error::UnknownKey { key: key.into(), nearest: nearest.cloned().unwrap_or_default() });
         };
         *slot = value(key, text, slot)?;
+        let text = toml::to_string(&table).map_err(|e| Error::Toml(e.to_string()))?;
+        config =
+            toml::from_str(&text).map_err(|e| Error::Toml(format!("after {set}: {}", e.to_string().trim_end())))?;
     }
-    let text = toml::to_string(&table).map_err(|e| Error::Toml(e.to_string()))?;
-    toml::from_str(&text).map_err(|e| Error::Toml(format!("after {}: {}", sets.join(", "), e.to_string().trim_end())))
+    Ok(config)
 }
 
 /// The first key, in alphabetical order, that has another value in `given` than in `run`: `(key, in run, in given)`.

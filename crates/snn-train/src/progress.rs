@@ -4,6 +4,8 @@ use crate::metrics::{EpochMetrics, RunResult};
 use crate::run::Start;
 use snn_hybrid::Placement;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tch::Device;
 
 /// Where a run happens; nothing here changes what it computes, apart from the device.
@@ -15,13 +17,15 @@ pub struct Options {
     pub device: Device,
     /// How it begins.
     pub start: Start,
+    /// Set to true (from a signal handler, say), it ends the run after the step it is at: with a checkpoint, and [`Outcome::Interrupted`].
+    pub stop: Arc<AtomicBool>,
     /// Stops after this many steps as if the process were killed there: nothing more is written.
     pub step_limit: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { data_root: None, device: Device::Cpu, start: Start::New, step_limit: None }
+        Self { data_root: None, device: Device::Cpu, start: Start::New, stop: Arc::default(), step_limit: None }
     }
 }
 
@@ -68,6 +72,11 @@ pub enum Progress<'a> {
 pub enum Outcome {
     /// The run is finished.
     Finished(RunResult),
+    /// [`Options::stop`] was set; [`Start::Resume`] goes on from here.
+    Interrupted {
+        /// Steps of the whole run so far.
+        steps: usize,
+    },
     /// The step limit was reached.
     Stopped {
         /// Steps of the whole run so far.

@@ -3,6 +3,9 @@
 use crate::checkpoint::Checkpoint;
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
+use crate::events::EventFile;
+use crate::figures;
+use crate::lock::{LOCK, RunLock};
 use crate::metrics::{EpochMetrics, RunInfo, RunResult};
 use crate::overrides;
 use serde::Serialize;
@@ -18,6 +21,15 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 const MODEL: &str = "model.safetensors";
 const RESULT: &str = "result.json";
 const BASE: &str = "base.safetensors";
+const TEACHER: &str = "teacher.safetensors";
+/// `TensorBoard` reads files with `tfevents` in their name.
+const EVENTS: &str = "events.out.tfevents.snn";
+const CURVES: &str = "curves.svg";
+const RATES: &str = "firing_rates.svg";
+/// Everything a run writes; the config last, so that a half-removed run is still known as one.
+const FILES: [&str; 11] = [RESULT, BASE, TEACHER, RATES, CURVES, EVENTS, MODEL, CHECKPOINT, METRICS, INFO, CONFIG];
+/// How the names of files begin that are being written (`write_atomically`).
+const PARTIAL: &str = ".partial-";
 
 /// How a run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,8 +43,9 @@ pub enum Start {
     Resume,
 }
 
-/// The folder of a run: `config.toml`, `run.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors`, once it has
-/// finished `result.json`, and for fine-tuning `base.safetensors`, the model it started from. Each file is written whole or not at all.
+/// The folder of a run: `config.toml`, `run.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors`, the event file of `TensorBoard`, `curves.svg`,
+/// `firing_rates.svg`, once it has finished `result.json`, for fine-tuning `base.safetensors`, the model it started from, and for distillation `teacher.safetensors`.
+/// Each file but that of events is written whole or not at all; that one is cut back to the checkpoint on a resume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
@@ -96,34 +109,53 @@ impl RunFolder {
         if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
-    /// Makes the folder of a new run, or finds that of the run to resume and checks that it has the same config.
-    pub(crate) fn begin(path: &Path, config: &RunConfig, start: Start) -> Result<Self> {
+    /// Makes the folder of a new run, or finds that of the run to resume and checks that it has the same config. No other process can do so
+    /// while the lock lives.
+    pub(crate) fn begin(path: &Path, config: &RunConfig, start: Start) -> Result<(Self, RunLock)> {
         let folder = Self { path: path.to_path_buf() };
         if start == Start::Resume {
             let run = Self::open(path)?.config()?;
-            return match overrides::difference(&run, config)? {
-                None => Ok(folder),
-                Some((key, run, given)) => Err(Error::ConfigDiffers { path: folder.path, key, run, given }),
-            };
+            if let Some((key, run, given)) = overrides::difference(&run, config)? {
+                return Err(Error::ConfigDiffers { path: folder.path, key, run, given });
+            }
+            let lock = RunLock::take(path)?;
+            folder.remove(|name| name.starts_with(PARTIAL))?;
+            return Ok((folder, lock));
         }
         let in_use = |what| Err(Error::FolderInUse { path: path.to_path_buf(), what });
-        if path.join(CONFIG).exists() {
-            if start == Start::New {
-                return in_use("a run");
-            }
-            // Only what a run writes is removed; the config last, so that a half-removed run is still known as one.
-            for file in [RESULT, BASE, MODEL, CHECKPOINT, METRICS, INFO, CONFIG] {
-                let file = path.join(file);
-                if file.exists() {
-                    fs_err::remove_file(file)?;
-                }
-            }
-        } else if path.exists() && fs_err::read_dir(path)?.next().is_some() {
+        let is_ours = |name: &str| name == LOCK || name.starts_with(PARTIAL);
+        let used = |folder: &Self| folder.path.join(CONFIG).exists();
+        if !used(&folder) && path.exists() && folder.names()?.iter().any(|name| !is_ours(name)) {
             return in_use("files that are not a run's");
         }
+        if used(&folder) && start == Start::New {
+            return in_use("a run");
+        }
         fs_err::create_dir_all(path)?;
+        let lock = RunLock::take(path)?;
+        if used(&folder) && start == Start::New {
+            return in_use("a run"); // which began a moment ago
+        }
+        // Only what a run writes is removed.
+        folder.remove(|name| name.starts_with(PARTIAL))?;
+        for file in FILES {
+            folder.remove(|name| name == file)?;
+        }
         write_atomically(&path.join(CONFIG), config.to_toml()?.as_bytes())?;
-        Ok(folder)
+        Ok((folder, lock))
+    }
+
+    /// Names of what is in the folder.
+    fn names(&self) -> Result<Vec<String>> {
+        let entries = fs_err::read_dir(&self.path)?;
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn remove(&self, which: impl Fn(&str) -> bool) -> Result<()> {
+        for name in self.names()?.iter().filter(|name| which(name)) {
+            fs_err::remove_file(self.path.join(name))?;
+        }
+        Ok(())
     }
 
     /// The checkpoint; `None` if the run was stopped before its first.
@@ -134,6 +166,32 @@ impl RunFolder {
 
     pub(crate) fn checkpoint_path(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
+    }
+
+    /// The copy of the teacher of a run in `folder`.
+    pub(crate) fn teacher_path(folder: &Path) -> PathBuf {
+        folder.join(TEACHER)
+    }
+
+    /// Keeps the teacher, so that a resumed run has the same, whatever becomes of its own folder.
+    pub(crate) fn keep_teacher(&self, model: &Model) -> Result<()> {
+        let path = Self::teacher_path(&self.path);
+        if path.is_file() { Ok(()) } else { Ok(model.save(path)?) }
+    }
+
+    /// The event file as of a checkpoint.
+    pub(crate) fn events(&self, bytes: u64) -> Result<EventFile> {
+        EventFile::open(&self.path.join(EVENTS), bytes)
+    }
+
+    /// Draws the figures of the epochs so far; `sites` are those of the graph in order, each with whether it spikes.
+    pub(crate) fn write_figures(&self, sites: &[(&str, bool)]) -> Result<()> {
+        let metrics = self.metrics()?;
+        write_atomically(&self.path.join(CURVES), figures::curves(&metrics).as_bytes())?;
+        if let Some(rates) = figures::firing_rates(&metrics, sites) {
+            write_atomically(&self.path.join(RATES), rates.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Keeps the model that fine-tuning starts from, or checks that it is the one it was started from.

@@ -1,6 +1,7 @@
 //! The learning rate as a pure function of the step.
 
-use crate::error::{Error, Result};
+use crate::config::check;
+use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -11,7 +12,7 @@ pub const DEFAULT_START_FACTOR: f64 = 0.04;
 /// Last rate of one-cycle, in peaks (`PyTorch`'s `1/(div_factor · final_div_factor)`).
 pub const DEFAULT_FINAL_FACTOR: f64 = 4e-6;
 
-/// The learning rate over the steps of a run, as a multiple of [`Sgd::learning_rate`](crate::Sgd::learning_rate).
+/// The learning rate over the steps of a run, as a multiple of the optimiser's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
@@ -91,9 +92,6 @@ impl Schedule {
     /// # Errors
     /// The key that is out of range.
     pub fn validate(&self) -> Result<()> {
-        let check = |key: &'static str, fits: bool, expected: &'static str, found: f64| {
-            if fits { Ok(()) } else { Err(Error::Key { key, expected, found: found.to_string() }) }
-        };
         match *self {
             Schedule::OneCycle { peak_fraction, start_factor, final_factor } => {
                 let factor = 0.0..=1.0;

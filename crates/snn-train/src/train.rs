@@ -1,21 +1,27 @@
 //! The training loop.
 
-use crate::accuracy::{count_correct, to_device, validate};
+use crate::accuracy::{count_correct, labels_to_device, to_device, validate};
+use crate::average::Average;
+use crate::batches::Batches;
 use crate::checkpoint::{Checkpoint, Position};
+use crate::clock::Clock;
 use crate::config::RunConfig;
+use crate::distillation::Teacher;
 use crate::error::{Error, Result};
-use crate::loss::cross_entropy;
+use crate::events::EventFile;
+use crate::loss::Targets;
 use crate::metrics::{EpochMetrics, RunInfo, RunResult, peak_memory_bytes};
 use crate::model::initial_model;
+use crate::optimiser::Optimiser;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
-use crate::sgd::Optimiser;
 use crate::trainee::{OffGrid, Steps, Trainee};
 use snn_core::Network;
-use snn_data::{Dataset, LastBatch, LoaderConfig, split_holdout};
+use snn_data::{Dataset, SampleRng};
 use snn_hybrid::Placement;
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tch::{Device, Kind};
 
 /// Images in a batch of evaluation: large enough to be fast, small enough for any memory.
@@ -37,11 +43,16 @@ pub fn train(
     config.validate()?;
     let data = Dataset::open_named(config.data.dataset, options.data_root.as_deref())?;
     let (template, placement) = initial_model(config, &data)?;
-    let folder = RunFolder::begin(folder, config, options.start)?;
+    let batches = Batches::new(config, &data)?;
+    let teacher = Teacher::find(config, &data, folder, options)?;
     set_threads(config.threads);
     let network = Network::new(&template, options.device, Kind::Float)?;
     let mut trainee = OffGrid { network, template };
-    fit(&mut trainee, &Job { config, data: &data, placement: &placement, folder: &folder, options }, progress)
+    let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
+    let teacher = teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;
+    let (data, batches, placement, teacher) = (&data, &batches, &placement, teacher.as_ref());
+    let job = Job { config, data, batches, placement, teacher, folder: &folder, options };
+    fit(&mut trainee, &job, progress)
 }
 
 /// What the loop needs beside the network.
@@ -49,42 +60,44 @@ pub fn train(
 pub(crate) struct Job<'a> {
     pub(crate) config: &'a RunConfig,
     pub(crate) data: &'a Dataset,
+    pub(crate) batches: &'a Batches,
     pub(crate) placement: &'a Placement,
+    pub(crate) teacher: Option<&'a Teacher>,
     pub(crate) folder: &'a RunFolder,
     pub(crate) options: &'a Options,
+}
+
+impl Job<'_> {
+    /// Every site in order, with whether it spikes.
+    fn sites(&self) -> Vec<(&str, bool)> {
+        self.placement.sites.iter().map(|site| (site.site.as_str(), site.spiking)).collect()
+    }
 }
 
 /// The loop, from top to bottom.
 #[expect(clippy::too_many_lines, reason = "a training loop is read in one piece")]
 pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Outcome> {
     let Job { config, data, folder, .. } = *job;
-
-    // Data: an image is a function of (seed, epoch, index), so batches need no state to be resumed.
-    let parts = split_holdout(data.train.len(), config.data.held_out, config.seed)?;
-    let held_out = data.train.select(&parts.validation)?;
-    let loader = LoaderConfig {
-        batch_size: config.batch,
-        seed: config.seed,
-        last_batch: LastBatch::Drop,
-        threads: config.data.loader_threads,
-        augment: config.augment(&data.channel_mean_u8),
-        ..LoaderConfig::default()
-    }
-    .init(&data.train, Some(parts.train))?;
-    let steps = loader.batches_per_epoch();
+    let Batches { loader, steps, held_out } = job.batches;
+    let (steps, reestimated) = (*steps, config.batch_norm_reestimation.batches);
 
     // State: from the checkpoint, if there is one.
     let mut optimiser = config.optimiser.init(trainee.parameters(), trainee.graph())?;
     if trainee.steps() == Steps::BySize {
         optimiser.scale_rates_by_size()?; // of the weights it starts with, whatever the checkpoint holds
     }
-    let mut position = if let Some(checkpoint) = folder.checkpoint()? {
-        restore(trainee, &mut optimiser, &checkpoint, folder, (config.epochs, steps))?
-    } else {
-        folder.write_info(&info(config, job.options.device))?;
-        save(trainee, &optimiser, Position::default(), folder)?;
-        Position::default()
+    let mut average = Average::new(config.weight_average, trainee.parameters())?;
+    let checkpoint = folder.checkpoint()?;
+    let mut position = match &checkpoint {
+        Some(checkpoint) => restore(trainee, &mut optimiser, &mut average, checkpoint, folder, (config.epochs, steps))?,
+        None => Position::default(),
     };
+    let mut events = folder.events(position.events)?;
+    if checkpoint.is_none() {
+        folder.write_info(&info(config, job.options.device))?;
+        save(trainee, &optimiser, &average, &mut events, &mut position, folder)?;
+    }
+    drop(checkpoint);
     let mut clock = Clock::new();
     progress(Progress::Begun {
         placement: job.placement,
@@ -98,64 +111,97 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
     let mut steps_left = job.options.step_limit;
     while position.epoch < config.epochs {
         let first = position.epoch * steps;
-        let rate_at =
-            |step: usize| config.optimiser.learning_rate * config.schedule.factor(first + step, config.epochs * steps);
         for batch in loader.epoch_from(position.epoch as u64, position.step)? {
             if steps_left == Some(0) {
                 return Ok(Outcome::Stopped { steps: first + position.step });
             }
             steps_left = steps_left.map(|left| left - 1);
 
-            let batch = batch?;
+            let mut batch = batch?;
+            let mut rng = SampleRng::for_batch(config.seed, position.epoch as u64, position.step);
+            let mixture = config.mix().apply(&mut batch, &mut rng)?;
+            let dominant = labels_to_device(mixture.dominant(&batch.labels), trainee.device())?;
             let (pixels, labels) = to_device(&batch, trainee.device())?;
-            let learning_rate = rate_at(position.step);
-            let logits = trainee.forward(&pixels)?;
-            let loss = cross_entropy(&logits, &labels, config.label_smoothing)?;
+            let mixed = (mixture.share < 1.0).then(|| labels_to_device(&mixture.others, trainee.device()));
+            let mixed = mixed.transpose()?.map(|others| (others, mixture.share));
+            let targets = Targets { labels, mixed, smoothing: config.label_smoothing };
+
+            let scores = trainee.forward(&pixels)?;
+            let mut loss = config.loss.of(&scores, &targets)?;
+            if let Some(teacher) = job.teacher {
+                loss = teacher.correct(&loss, &scores.logits, &pixels)?;
+            }
             let value = loss.f_double_value(&[])?;
+            let diverged = |loss: f64| Error::Diverged { epoch: position.epoch, step: position.step, loss };
             if !value.is_finite() {
-                return Err(Error::Diverged { epoch: position.epoch, step: position.step, loss: value });
+                return Err(diverged(value));
             }
             loss.f_backward()?;
+            if config.gradient_clip > 0.0 && !optimiser.clip_gradients(config.gradient_clip)?.is_finite() {
+                return Err(diverged(f64::INFINITY));
+            }
+            let learning_rate = config.learning_rate(first + position.step, config.epochs * steps);
             optimiser.step(learning_rate)?;
             trainee.project()?;
+            average.update(trainee.parameters(), first + position.step)?;
 
-            let images = batch.labels.len();
+            let (images, correct) = (batch.labels.len(), count_correct(&scores.logits, &dominant)?);
             position.step += 1;
             position.loss += value * images as f64;
-            position.correct += count_correct(&logits, &labels)?;
+            position.correct += correct;
             position.images += images;
             clock.training(&mut position);
-            progress(Progress::Step {
-                epoch: position.epoch + 1,
-                step: position.step,
-                loss: value,
-                learning_rate,
-                images_per_second: position.images as f64 / position.epoch_seconds,
-            });
-            let every = config.checkpoint_every;
-            if every > 0 && position.step % every == 0 && position.step < steps {
-                save(trainee, &optimiser, position, folder)?;
+            let images_per_second = position.images as f64 / position.epoch_seconds;
+            let accuracy = correct as f64 / images as f64;
+            let scalars = [
+                ("train/loss", value),
+                ("train/accuracy", accuracy),
+                ("train/learning_rate", learning_rate),
+                ("train/images_per_second", images_per_second),
+            ];
+            events.scalars(first + position.step, scalars)?;
+            let (epoch, step) = (position.epoch + 1, position.step);
+            progress(Progress::Step { epoch, step, loss: value, learning_rate, images_per_second });
+            let interrupted = job.options.stop.load(Ordering::Relaxed);
+            let due = config.checkpoint_every > 0 && step.is_multiple_of(config.checkpoint_every) && step < steps;
+            if interrupted || due {
+                save(trainee, &optimiser, &average, &mut events, &mut position, folder)?;
                 clock.other(&mut position);
+            }
+            if interrupted {
+                return Ok(Outcome::Interrupted { steps: first + step });
             }
         }
 
-        // End of an epoch. A kill between these writes repeats them: the checkpoint, which ends the epoch, comes last.
-        let (validation, rates) = validate(trainee, &held_out, EVALUATION_BATCH)?;
+        // End of an epoch: averaged weights, if there are any, stand in for the network's own while it is measured and written.
+        average.swap(trainee.parameters())?;
+        if position.epoch + 1 == config.epochs && reestimated > 0 {
+            let batches = loader.epoch(config.epochs as u64)?.take(reestimated);
+            let device = trainee.device();
+            trainee.reestimate(&mut batches.map(|batch| Ok(to_device(&batch?, device)?.0)))?;
+        }
+        let (validation, rates) = validate(trainee, held_out, EVALUATION_BATCH)?;
         let metrics = EpochMetrics {
             epoch: position.epoch + 1,
-            learning_rate: rate_at(steps - 1),
+            learning_rate: config.learning_rate(first + steps - 1, config.epochs * steps),
             train_loss: position.loss / position.images as f64,
             train_accuracy: position.correct as f64 / position.images as f64,
             validation_accuracy: (validation.images > 0).then(|| validation.share()),
             firing_rates: rates.into_iter().map(|rate| (rate.site, rate.rate)).collect(),
+            averaged: average.is_on(),
             images_per_second: position.images as f64 / position.epoch_seconds,
             peak_memory_bytes: peak_memory_bytes(),
         };
+        // Nothing is written of weights that make no model. A kill between these writes repeats them: the checkpoint, which ends the epoch, comes last.
+        let model = trainee.model().map_err(|error| error.of_epoch(position.epoch + 1))?;
         folder.write_metrics(&metrics)?;
-        folder.write_model(&trainee.model()?)?;
+        folder.write_figures(&job.sites())?;
+        folder.write_model(&model)?;
+        events.epoch(first + steps, &metrics)?;
+        average.swap(trainee.parameters())?;
         clock.other(&mut position);
         position = Position { epoch: position.epoch + 1, seconds: position.seconds, ..Position::default() };
-        save(trainee, &optimiser, position, folder)?;
+        save(trainee, &optimiser, &average, &mut events, &mut position, folder)?;
         progress(Progress::Epoch(&metrics));
     }
 
@@ -163,6 +209,7 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
         return Ok(Outcome::Finished(result));
     }
     progress(Progress::Testing);
+    average.swap(trainee.parameters())?;
     let (test, _) = validate(trainee, &data.test, EVALUATION_BATCH)?;
     clock.other(&mut position);
     let result = RunResult {
@@ -170,6 +217,8 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
         test_accuracy: test.share(),
         test_images: test.images,
         validation_accuracy: folder.metrics()?.last().and_then(|metrics| metrics.validation_accuracy),
+        averaged: average.is_on(),
+        batch_norm_batches: reestimated,
         final_epoch: config.epochs,
         wall_seconds: position.seconds,
         policy: config.policy.clone(),
@@ -181,14 +230,23 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
     Ok(Outcome::Finished(result))
 }
 
-fn save(trainee: &dyn Trainee, optimiser: &Optimiser, position: Position, folder: &RunFolder) -> Result<()> {
-    let checkpoint = Checkpoint { weights: trainee.weights()?, momentum: optimiser.state()?, position };
-    checkpoint.save(&folder.checkpoint_path())
+fn save(
+    trainee: &dyn Trainee,
+    optimiser: &Optimiser,
+    average: &Average,
+    events: &mut EventFile,
+    position: &mut Position,
+    folder: &RunFolder,
+) -> Result<()> {
+    position.events = events.sync()?;
+    let (weights, average, optimiser) = (trainee.weights()?, average.state()?, optimiser.state()?);
+    Checkpoint { weights, average, optimiser, position: *position }.save(&folder.checkpoint_path())
 }
 
 fn restore(
     trainee: &mut dyn Trainee,
     optimiser: &mut Optimiser,
+    average: &mut Average,
     checkpoint: &Checkpoint,
     folder: &RunFolder,
     (epochs, steps): (usize, usize),
@@ -199,7 +257,8 @@ fn restore(
         return Err(damaged(format!("epoch {epoch}, step {step} of a run of {epochs} epochs of {steps} steps")));
     }
     trainee.load(&checkpoint.weights).map_err(|e| damaged(e.to_string()))?;
-    optimiser.restore(&checkpoint.momentum).map_err(|e| damaged(e.to_string()))?;
+    average.restore(&checkpoint.average).map_err(|e| damaged(e.to_string()))?;
+    optimiser.restore(&checkpoint.optimiser).map_err(|e| damaged(e.to_string()))?;
     Ok(checkpoint.position)
 }
 
@@ -220,30 +279,5 @@ fn parameter_count(trainee: &dyn Trainee) -> usize {
 pub(crate) fn set_threads(threads: usize) {
     if let (1.., Ok(threads)) = (threads, i32::try_from(threads)) {
         tch::set_num_threads(threads);
-    }
-}
-
-/// Adds the time since it was last asked to a position.
-struct Clock {
-    last: Instant,
-}
-
-impl Clock {
-    fn new() -> Self {
-        Self { last: Instant::now() }
-    }
-
-    /// Time that counts as training.
-    fn training(&mut self, position: &mut Position) {
-        position.epoch_seconds += self.other(position);
-    }
-
-    /// Time that does not.
-    fn other(&mut self, position: &mut Position) -> f64 {
-        let now = Instant::now();
-        let seconds = now.duration_since(self.last).as_secs_f64();
-        self.last = now;
-        position.seconds += seconds;
-        seconds
     }
 }

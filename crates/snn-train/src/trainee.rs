@@ -1,7 +1,7 @@
 //! What the loop trains: a network off the grid, or one that is fine-tuned on it.
 
 use crate::error::Result;
-use snn_core::{FiringRate, GridNetwork, Mode, Network, Parameter, Pixels};
+use snn_core::{FiringRate, Forward, GridNetwork, Mode, Network, Parameter, Pixels};
 use snn_ir::{Graph, Model, Weights};
 use tch::{Device, Tensor};
 
@@ -24,12 +24,14 @@ pub(crate) trait Trainee {
     fn parameters(&self) -> &[Parameter];
     /// How long its steps are.
     fn steps(&self) -> Steps;
-    /// Class scores with gradients.
-    fn forward(&self, pixels: &Pixels) -> Result<Tensor>;
+    /// Class scores with gradients; on the grid those of all macro-steps are not told apart.
+    fn forward(&self, pixels: &Pixels) -> Result<Forward>;
     /// Class scores without gradients, and the firing rate of each site.
     fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)>;
     /// Brings parameters back into their range after a step.
     fn project(&mut self) -> Result<()>;
+    /// Measures the running statistics of batch norm again over these batches.
+    fn reestimate(&mut self, batches: &mut dyn Iterator<Item = Result<Pixels>>) -> Result<()>;
     /// All weights that a checkpoint must hold.
     fn weights(&self) -> Result<Weights>;
     /// Overwrites all weights.
@@ -63,8 +65,8 @@ impl Trainee for OffGrid {
         Steps::Absolute
     }
 
-    fn forward(&self, pixels: &Pixels) -> Result<Tensor> {
-        Ok(self.network.forward(pixels, Mode::Train)?.logits)
+    fn forward(&self, pixels: &Pixels) -> Result<Forward> {
+        Ok(self.network.forward(pixels, Mode::Train)?)
     }
 
     fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
@@ -74,6 +76,10 @@ impl Trainee for OffGrid {
 
     fn project(&mut self) -> Result<()> {
         Ok(self.network.project()?)
+    }
+
+    fn reestimate(&mut self, batches: &mut dyn Iterator<Item = Result<Pixels>>) -> Result<()> {
+        self.network.reestimate_batch_norm(batches).map(|_| ())
     }
 
     fn weights(&self) -> Result<Weights> {
@@ -115,8 +121,10 @@ impl Trainee for OnGrid {
         Steps::BySize
     }
 
-    fn forward(&self, pixels: &Pixels) -> Result<Tensor> {
-        Ok(self.network.forward(pixels, Mode::Train)?.logits)
+    fn forward(&self, pixels: &Pixels) -> Result<Forward> {
+        let logits = self.network.forward(pixels, Mode::Train)?.logits;
+        let step_logits = logits.f_unsqueeze(0)?;
+        Ok(Forward { logits, step_logits })
     }
 
     /// The grid's forward pass does not tell firing rates; the event runtime counts them.
@@ -126,6 +134,11 @@ impl Trainee for OnGrid {
 
     fn project(&mut self) -> Result<()> {
         Ok(self.network.project()?)
+    }
+
+    /// Batch norm is folded into the weights; [`finetune`](crate::finetune()) refuses a config that asks for this.
+    fn reestimate(&mut self, _: &mut dyn Iterator<Item = Result<Pixels>>) -> Result<()> {
+        Ok(())
     }
 
     fn weights(&self) -> Result<Weights> {

@@ -3,7 +3,10 @@
 use snn_data::{DatasetName, Flip};
 use snn_hybrid::{Policy, Replacement};
 use snn_ir::{Lif, Surrogate};
-use snn_train::{NetworkConfig, RunConfig, Schedule, Sgd};
+use snn_train::{
+    AdamW, BatchNormReestimation, Distillation, LossConfig, NetworkConfig, OptimiserConfig, RunConfig, Schedule, Sgd,
+    WarmUp,
+};
 
 const LEAST: &str = "epochs = 2\n[data]\ndataset = 'shapes10'\n";
 
@@ -23,7 +26,51 @@ fn defaults_are_the_documented_ones() {
         (config.neuron, config.policy, config.replacement),
         (Lif::default(), Policy::None, Replacement::default())
     );
-    assert_eq!((config.optimiser, config.schedule), (Sgd::default(), Schedule::default()));
+    assert_eq!((config.optimiser, config.schedule), (OptimiserConfig::Sgd(Sgd::default()), Schedule::default()));
+    // What is off unless it is asked for.
+    assert_eq!((config.warm_up, config.loss), (WarmUp::Steps(0), LossConfig::CrossEntropy));
+    assert_eq!((config.gradient_clip, config.weight_average), (0.0, 0.0));
+    assert_eq!((config.data.cutout, config.data.mixup, config.data.cutmix), (0, 0.0, 0.0));
+    assert_eq!(config.batch_norm_reestimation, BatchNormReestimation { batches: 0 });
+    assert!(!config.distillation.is_on());
+    assert_eq!((config.distillation.weight, config.distillation.temperature), (0.9, 4.0));
+}
+
+/// A config from before there were kinds of optimisers.
+#[test]
+fn an_optimiser_without_a_kind_is_sgd() {
+    let text = format!("optimiser = {{ learning_rate = 0.3, momentum = 0.8 }}\n{LEAST}");
+    let config = RunConfig::from_toml(&text).unwrap();
+    let expected = Sgd { learning_rate: 0.3, momentum: 0.8, ..Sgd::default() };
+    assert_eq!(config.optimiser, OptimiserConfig::Sgd(expected));
+    assert!(config.to_toml().unwrap().contains("kind = \"sgd\""), "{}", config.to_toml().unwrap());
+}
+
+#[test]
+fn everything_can_be_asked_for() {
+    let config = set(&[
+        "optimiser=adamw",
+        "optimiser.learning_rate=0.002",
+        "optimiser.beta2=0.99",
+        "warm_up={ fraction = 0.1 }",
+        "gradient_clip=1",
+        "weight_average=0.999",
+        "loss={ kind = 'tet', regulariser = 0.01 }",
+        "data.cutout=8",
+        "data.mixup=0.2",
+        "data.cutmix=1",
+        "batch_norm_reestimation.batches=50",
+        "distillation.teacher=runs/relu",
+        "distillation.weight=0.5",
+    ])
+    .unwrap();
+    let adamw = AdamW { learning_rate: 0.002, beta2: 0.99, ..AdamW::default() };
+    assert_eq!((config.optimiser, config.warm_up), (OptimiserConfig::AdamW(adamw), WarmUp::Fraction(0.1)));
+    assert_eq!(config.loss, LossConfig::Tet { regulariser: 0.01, regulariser_target: 1.0 });
+    let teacher = "runs/relu".into();
+    assert_eq!(config.distillation, Distillation { teacher, weight: 0.5, ..Distillation::default() });
+    assert_eq!(RunConfig::from_toml(&config.to_toml().unwrap()).unwrap(), config);
+    assert_eq!(set(&["warm_up.steps=500"]).unwrap().warm_up, WarmUp::Steps(500));
 }
 
 #[test]
@@ -96,6 +143,27 @@ fn errors_name_the_key() {
         ("schedule = { kind = 'cosine', peak_fraction = 0.3 }", "unknown field `peak_fraction`"),
         ("schedule = { kind = 'cosine', warm_up = 1.0 }", "`schedule.warm_up`"),
         ("schedule = { kind = 'step' }", "unknown variant `step`"),
+        ("optimiser = { kind = 'lion' }", "expected `sgd` or `adamw`"),
+        ("optimiser = { kind = 'adamw', momentum = 0.9 }", "unknown field `momentum`"),
+        ("optimiser = { kind = 'adamw', beta1 = 1.0 }", "`optimiser.beta1` must be 0 to below 1, found 1"),
+        ("optimiser = { kind = 'adamw', beta2 = -1.0 }", "`optimiser.beta2`"),
+        ("optimiser = { kind = 'adamw', eps = 0.0 }", "`optimiser.eps` must be positive"),
+        ("optimiser = { kind = 'adamw', learning_rate = 0.0 }", "`optimiser.learning_rate`"),
+        ("optimiser = { kind = 'adamw', weight_decay = nan }", "`optimiser.weight_decay`"),
+        ("warm_up = { fraction = 1.0 }", "`warm_up.fraction` must be 0 to below 1"),
+        ("warm_up = { epochs = 1 }", "unknown variant `epochs`"),
+        ("warm_up = { steps = 5 }\nschedule = { kind = 'cosine', warm_up = 0.1 }", "`schedule.warm_up` must be 0"),
+        ("gradient_clip = -1.0", "`gradient_clip` must be at least 0"),
+        ("gradient_clip = inf", "`gradient_clip`"),
+        ("weight_average = 1.0", "`weight_average` must be 0 to below 1"),
+        ("loss = { kind = 'hinge' }", "unknown variant `hinge`"),
+        ("loss = { kind = 'tet', regulariser = 1.5 }", "`loss.regulariser` must be 0 to 1"),
+        ("loss = { kind = 'tet', regulariser_target = inf }", "`loss.regulariser_target`"),
+        ("distillation = { weight = 2.0 }", "`distillation.weight` must be 0 to 1"),
+        ("distillation = { temperature = 0.0 }", "`distillation.temperature` must be positive"),
+        ("distillation = { techer = 'x' }", "unknown field `techer`"),
+        ("batch_norm_reestimation = { batch = 3 }", "unknown field `batch`"),
+        ("batch_norm_reestimation = { batches = -1 }", "batches = -1"),
         ("network = { kind = 'vgg' }", "unknown variant `vgg`"),
         ("policy = 'outre'", "unknown variant `outre`"),
         ("neuron = { leek = 1 }", "unknown field `leek`"),
@@ -103,6 +171,14 @@ fn errors_name_the_key() {
     ] {
         let error = more(text);
         assert!(error.contains(message), "{text}: {error}");
+    }
+    for (set, message) in [
+        ("data.mixup=2.5", "`data.mixup` must be 0 to 2"),
+        ("data.cutmix=-0.5", "`data.cutmix` must be 0 to 2"),
+        ("data.cutout=-1", "invalid value: integer `-1`"),
+    ] {
+        let error = self::set(&[set]).unwrap_err();
+        assert!(error.contains(message), "{set}: {error}");
     }
     let error = RunConfig::from_toml("[data]\ndataset = 'shapes10'").unwrap_err().to_string();
     assert!(error.contains("missing field `epochs`"), "{error}");
@@ -126,12 +202,13 @@ fn overrides_set_values_of_the_right_type() {
     ])
     .unwrap();
     assert_eq!((config.seed, config.policy, config.schedule), (7, Policy::Outer, Schedule::Constant));
-    assert!((config.optimiser.learning_rate - 1.0).abs() < 1e-12 && !config.optimiser.nesterov);
+    assert_eq!(config.optimiser, OptimiserConfig::Sgd(Sgd { learning_rate: 1.0, nesterov: false, ..Sgd::default() }));
     assert_eq!((config.data.dataset, config.data.flip), (DatasetName::Cifar100, Flip::None));
     assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![1, 1] });
     assert_eq!(config.neuron.surrogate, Surrogate::Rectangle { width: 1.0 });
-    let small = set(&["network=small", "network.width=8"]).unwrap_err();
-    assert!(small.contains("network.width") || small.contains("width"), "{small}");
+    // A kind, then a key that only that kind has.
+    let small = NetworkConfig::Small { width: 8 };
+    assert_eq!(set(&["network=small", "network.width=8"]).unwrap().network, small);
     assert_eq!(set(&["network={ kind = 'small', width = 8 }"]).unwrap().network, NetworkConfig::Small { width: 8 });
 }
 

@@ -2,7 +2,7 @@
 
 use snn_ir::{Code, Form, Model};
 use snn_reparam::{GridOptions, convert, to_grid};
-use snn_train::{Error, Options, Outcome, RunConfig, RunFolder, Start, finetune, train};
+use snn_train::{Error, OptimiserConfig, Options, Outcome, RunConfig, RunFolder, Sgd, Start, finetune, train};
 use std::path::Path;
 
 const CONFIG: &str = "
@@ -91,7 +91,63 @@ fn what_does_not_fit_is_refused() {
         finetune(config, model, &folder, &Options::default(), &mut |_| {}).unwrap_err().to_string()
     };
     assert!(tune(&config, &trained).contains("form"), "{}", tune(&config, &trained));
+    let tet = RunConfig::with_overrides(CONFIG, &["loss=tet".into()]).unwrap();
+    assert!(tune(&tet, &model).contains("`loss` must be cross_entropy on the grid"), "{}", tune(&tet, &model));
+    let sets = ["batch_norm_reestimation.batches=1".into()];
+    let again = RunConfig::with_overrides(CONFIG, &sets).unwrap();
+    assert!(tune(&again, &model).contains("`batch_norm_reestimation.batches` must be 0"), "{}", tune(&again, &model));
+    let sets = [format!("distillation.teacher='{}'", parent.path().join("none").display())];
+    let taught = RunConfig::with_overrides(CONFIG, &sets).unwrap();
+    assert!(tune(&taught, &model).contains("`distillation.teacher`"), "{}", tune(&taught, &model));
     let three = RunConfig { time_steps: 3, ..config };
     assert!(tune(&three, &model).contains("time_steps"), "{}", tune(&three, &model));
     assert!(RunFolder::open(&folder).is_err(), "a refused run leaves no folder");
+}
+
+/// All that a run can be asked for and that makes sense on the grid.
+#[test]
+fn averages_mixtures_and_a_teacher_resume_exactly_on_the_grid() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let model = grid_model(&at("trained"), 0);
+    let sets = [
+        "optimiser=adamw".to_string(),
+        "optimiser.learning_rate=1e-4".into(),
+        "gradient_clip=10".into(),
+        "weight_average=0.9".into(),
+        "data.mixup=0.2".into(),
+        format!("distillation.teacher='{}'", at("trained").display()),
+    ];
+    let config = RunConfig { epochs: 1, ..RunConfig::with_overrides(CONFIG, &sets).unwrap() };
+    let go = |name: &str, start, step_limit| {
+        let options = Options { start, step_limit, ..Options::default() };
+        finetune(&config, &model, &at(name), &options, &mut |_| {}).unwrap()
+    };
+    go("whole", Start::New, None);
+    go("run", Start::New, Some(7));
+    go("run", Start::Resume, None);
+    let bytes = |name: &str| std::fs::read(at(name).join("model.safetensors")).unwrap();
+    assert_eq!(bytes("run"), bytes("whole"));
+    assert_ne!(Model::load(at("whole").join("model.safetensors")).unwrap(), model);
+    let again = config.for_finetuning(3, 0.01);
+    assert!(matches!(again.optimiser, OptimiserConfig::Sgd(Sgd { weight_decay: 0.0, .. })), "the rate is meant for it");
+}
+
+/// Biases have no bound of their own, so that an accumulator may outgrow 2³¹: then there is no model, and nothing is written of it.
+#[test]
+fn weights_that_leave_the_grid_are_a_clear_error_and_leave_the_folder_as_it_was() {
+    let parent = tempfile::tempdir().unwrap();
+    let model = grid_model(&parent.path().join("trained"), 0);
+    let config = RunConfig::from_toml(CONFIG).unwrap().for_finetuning(2, 1e9);
+    let folder = parent.path().join("run");
+    for start in [Start::New, Start::Resume] {
+        let options = Options { start, ..Options::default() };
+        let error = finetune(&config, &model, &folder, &options, &mut |_| {}).unwrap_err();
+        assert!(matches!(error, Error::LeftGrid { epoch: 1, .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.contains("lower the learning rate") && message.contains('`'), "{message}");
+        for file in ["model.safetensors", "metrics.jsonl", "result.json", "curves.svg"] {
+            assert!(!folder.join(file).exists(), "{file}");
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! Optimiser, schedules and loss against `PyTorch`; `tests/golden/generate.py` makes the values.
 
 use serde::Deserialize;
-use snn_core::Parameter;
+use snn_core::{Forward, Parameter};
 use snn_ir::{Conv, Graph, Op};
-use snn_train::{Schedule, Sgd, loss::cross_entropy};
+use snn_train::loss::{Targets, cross_entropy, distillation};
+use snn_train::{AdamW, LossConfig, Optimiser, OptimiserConfig, Schedule, Sgd, WarmUp};
 use tch::{Kind, Tensor};
 
 /// Single precision, a handful of roundings (`PyTorch` fuses multiplication and addition, we do not).
@@ -14,9 +15,54 @@ const DOUBLE: f64 = 1e-12;
 #[derive(Deserialize)]
 struct Golden {
     sgd: Vec<GoldenSgd>,
+    adamw: Vec<GoldenAdamW>,
+    clip: Vec<GoldenClip>,
     one_cycle: Vec<GoldenOneCycle>,
     cosine: Vec<GoldenCosine>,
+    warm_up_cosine: Vec<GoldenWarmUp>,
     loss: Vec<GoldenLoss>,
+    tet: Vec<GoldenTet>,
+    distillation: Vec<GoldenDistillation>,
+}
+
+#[derive(Deserialize)]
+struct GoldenAdamW {
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+    weight_decay: f64,
+    values: Vec<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct GoldenClip {
+    limit: f64,
+    norm: f64,
+    gradients: Vec<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct GoldenWarmUp {
+    warm_up: usize,
+    total: usize,
+    factors: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct GoldenTet {
+    regulariser: f64,
+    target: f64,
+    smoothing: f64,
+    share: f64,
+    loss: f64,
+    gradient: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct GoldenDistillation {
+    temperature: f64,
+    loss: f64,
+    gradient: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -84,17 +130,17 @@ fn parameter(name: &str, tensor: &Tensor) -> Parameter {
 }
 
 fn descend(
-    config: Sgd,
+    learning_rate: f64,
     steps: std::ops::Range<usize>,
     parameters: &[Parameter],
-    optimiser: &mut snn_train::Optimiser,
+    optimiser: &mut Optimiser,
 ) -> Vec<Vec<f64>> {
     steps
         .map(|step| {
             let p = &parameters[0].tensor;
             let gradient = tensor(&[2, 3], i64::try_from(step).unwrap() + 1);
             (p.square() * 0.25 + p * gradient).sum(Kind::Float).backward();
-            optimiser.step(config.learning_rate / (1.0 + step as f64)).unwrap();
+            optimiser.step(learning_rate / (1.0 + step as f64)).unwrap();
             flat(p)
         })
         .collect()
@@ -107,7 +153,9 @@ fn sgd_is_that_of_pytorch() {
         let config = Sgd { learning_rate: 0.1, momentum, nesterov, weight_decay };
         let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
         let mut optimiser = config.init(&parameters, &graph()).unwrap();
-        for (found, expected) in descend(config, 0..5, &parameters, &mut optimiser).iter().zip(&case.values) {
+        for (found, expected) in
+            descend(config.learning_rate, 0..5, &parameters, &mut optimiser).iter().zip(&case.values)
+        {
             assert_close(found, expected, SINGLE, &format!("{config:?}"));
         }
     }
@@ -118,14 +166,14 @@ fn sgd_goes_on_from_a_saved_state_bit_for_bit() {
     let config = Sgd::default();
     let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
     let mut optimiser = config.init(&parameters, &graph()).unwrap();
-    descend(config, 0..3, &parameters, &mut optimiser);
+    descend(config.learning_rate, 0..3, &parameters, &mut optimiser);
     let (saved, state) = (parameters[0].tensor.detach().copy(), optimiser.state().unwrap());
-    let expected = descend(config, 3..6, &parameters, &mut optimiser);
+    let expected = descend(config.learning_rate, 3..6, &parameters, &mut optimiser);
 
     let resumed = [parameter("conv.weight", &saved)];
     let mut optimiser = config.init(&resumed, &graph()).unwrap();
     optimiser.restore(&state).unwrap();
-    assert_eq!(descend(config, 3..6, &resumed, &mut optimiser), expected);
+    assert_eq!(descend(config.learning_rate, 3..6, &resumed, &mut optimiser), expected);
 
     let other = [parameter("conv.weight", &tensor(&[3, 3], 0))];
     let error = config.init(&other, &graph()).unwrap().restore(&state).unwrap_err();
@@ -149,10 +197,9 @@ fn weight_decay_spares_norms_and_what_is_not_learned_stays() {
 
 #[test]
 fn scaled_rates_do_not_depend_on_the_unit_of_the_inputs() {
-    let outputs = |unit: f64| {
+    let outputs = |config: OptimiserConfig, unit: f64| {
         let parameters = [parameter("conv.weight", &(tensor(&[2, 3], 5) / unit))];
         let input = tensor(&[3], 7) * unit;
-        let config = Sgd { weight_decay: 0.0, ..Sgd::default() };
         let mut optimiser = config.init(&parameters, &graph()).unwrap();
         optimiser.scale_rates_by_size().unwrap();
         let weight = &parameters[0].tensor;
@@ -163,10 +210,15 @@ fn scaled_rates_do_not_depend_on_the_unit_of_the_inputs() {
         }
         (before, flat(&weight.matmul(&input)))
     };
-    let (reference, scaled) = (outputs(1.0), outputs(64.0));
-    assert_close(&scaled.0, &reference.0, SINGLE, "before");
-    assert_close(&scaled.1, &reference.1, SINGLE, "after");
-    assert_ne!(reference.0, reference.1);
+    for config in [
+        OptimiserConfig::Sgd(Sgd { weight_decay: 0.0, ..Sgd::default() }),
+        OptimiserConfig::AdamW(AdamW { weight_decay: 0.0, ..AdamW::default() }),
+    ] {
+        let (reference, scaled) = (outputs(config, 1.0), outputs(config, 64.0));
+        assert_close(&scaled.0, &reference.0, SINGLE, "before");
+        assert_close(&scaled.1, &reference.1, SINGLE, "after");
+        assert_ne!(reference.0, reference.1);
+    }
 }
 
 #[test]
@@ -220,5 +272,117 @@ fn the_loss_is_that_of_pytorch() {
         loss.backward();
         assert_close(&flat(&loss), &[case.loss], SINGLE, "loss");
         assert_close(&flat(&logits.grad()), &case.gradient, SINGLE, "gradient");
+    }
+}
+
+#[test]
+fn adamw_is_that_of_pytorch() {
+    for case in golden().adamw {
+        let GoldenAdamW { beta1, beta2, eps, weight_decay, values } = case;
+        let config = AdamW { learning_rate: 0.1, beta1, beta2, eps, weight_decay };
+        let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
+        let mut optimiser = config.init(&parameters, &graph()).unwrap();
+        let found = descend(config.learning_rate, 0..5, &parameters, &mut optimiser);
+        for (found, expected) in found.iter().zip(&values) {
+            assert_close(found, expected, SINGLE, &format!("{config:?}"));
+        }
+    }
+}
+
+#[test]
+fn adamw_goes_on_from_a_saved_state_bit_for_bit() {
+    let config = AdamW::default();
+    let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
+    let mut optimiser = config.init(&parameters, &graph()).unwrap();
+    descend(1e-3, 0..3, &parameters, &mut optimiser);
+    let (state, saved) = (optimiser.state().unwrap(), parameters[0].tensor.copy());
+    let expected = descend(1e-3, 3..6, &parameters, &mut optimiser);
+
+    let parameters = [parameter("conv.weight", &saved)];
+    let mut resumed = config.init(&parameters, &graph()).unwrap();
+    resumed.restore(&state).unwrap();
+    assert_eq!(descend(1e-3, 3..6, &parameters, &mut resumed), expected);
+    // The number of steps is a part of the state: without it the bias is corrected anew.
+    assert!(resumed.restore(&Sgd::default().init(&parameters, &graph()).unwrap().state().unwrap()).is_err());
+    for steps in [f64::NAN, 1.5, -1.0, 1e20] {
+        let mut damaged = state.clone();
+        damaged.insert("steps".into(), snn_ir::Tensor::F64(ndarray::arr0(steps).into_dyn()));
+        let error = resumed.restore(&damaged).unwrap_err().to_string();
+        assert!(error.contains("one whole number for `steps`"), "{error}");
+    }
+}
+
+#[test]
+fn clipping_is_that_of_pytorch() {
+    for case in golden().clip {
+        let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0)), parameter("norm.bias", &tensor(&[4], 0))];
+        let gradients = [tensor(&[2, 3], 1), tensor(&[4], 2)];
+        for (parameter, gradient) in parameters.iter().zip(&gradients) {
+            (&parameter.tensor * gradient).sum(Kind::Float).backward();
+        }
+        let mut optimiser = Sgd::default().init(&parameters, &graph()).unwrap();
+        assert_close(&[optimiser.clip_gradients(case.limit).unwrap()], &[case.norm], SINGLE, "norm");
+        for (parameter, expected) in parameters.iter().zip(&case.gradients) {
+            assert_close(&flat(&parameter.tensor.grad()), expected, SINGLE, &format!("limit {}", case.limit));
+        }
+    }
+}
+
+#[test]
+fn a_warm_up_before_a_cosine_is_that_of_pytorch() {
+    for GoldenWarmUp { warm_up, total, factors } in golden().warm_up_cosine {
+        let schedule = Schedule::Cosine { warm_up: 0.0 };
+        let found: Vec<f64> = (0..total).map(|step| WarmUp::Steps(warm_up).factor(&schedule, step, total)).collect();
+        assert_close(&found, &factors, DOUBLE, "warm-up");
+    }
+}
+
+#[test]
+fn a_warm_up_rises_to_any_schedule_and_leaves_it_as_it_is() {
+    for schedule in [Schedule::default(), Schedule::Cosine { warm_up: 0.0 }, Schedule::Constant] {
+        let (warm, total) = (WarmUp::Fraction(0.25), 40);
+        for step in 0..10 {
+            let expected = (step + 1) as f64 / 10.0 * schedule.factor(0, 30);
+            assert!((warm.factor(&schedule, step, total) - expected).abs() < 1e-15, "{schedule:?} {step}");
+        }
+        for step in 10..total {
+            assert_eq!(warm.factor(&schedule, step, total).to_bits(), schedule.factor(step - 10, 30).to_bits());
+        }
+        // A warm-up as long as the run or longer.
+        for step in 0..4 {
+            assert!((0.0..=1.0).contains(&WarmUp::Steps(9).factor(&schedule, step, 4)));
+        }
+    }
+}
+
+#[test]
+fn tet_is_that_of_pytorch() {
+    for case in golden().tet {
+        let step_logits = (tensor(&[3, 4, 5], 3) * 3.0).detach().set_requires_grad(true);
+        let logits = step_logits.mean_dim([0_i64].as_slice(), false, Kind::Float);
+        let others = Tensor::from_slice(&[2_i64, 3, 1, 0]);
+        let targets = Targets {
+            labels: Tensor::from_slice(&[0_i64, 3, 2, 4]),
+            mixed: (case.share < 1.0).then_some((others, case.share)),
+            smoothing: case.smoothing,
+        };
+        let config = LossConfig::Tet { regulariser: case.regulariser, regulariser_target: case.target };
+        let scores = Forward { logits, step_logits };
+        let loss = config.of(&scores, &targets).unwrap();
+        loss.backward();
+        assert_close(&flat(&loss), &[case.loss], SINGLE, "loss");
+        assert_close(&flat(&scores.step_logits.grad()), &case.gradient, SINGLE, "gradient");
+        assert_ne!(flat(&loss), flat(&LossConfig::CrossEntropy.of(&scores, &targets).unwrap()));
+    }
+}
+
+#[test]
+fn distillation_is_that_of_pytorch() {
+    for case in golden().distillation {
+        let student = (tensor(&[4, 5], 3) * 3.0).detach().set_requires_grad(true);
+        let loss = distillation(&student, &(tensor(&[4, 5], 7) * 2.0), case.temperature).unwrap();
+        loss.backward();
+        assert_close(&flat(&loss), &[case.loss], SINGLE, "loss");
+        assert_close(&flat(&student.grad()), &case.gradient, SINGLE, "gradient");
     }
 }

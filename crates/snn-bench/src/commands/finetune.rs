@@ -2,16 +2,16 @@
 
 use crate::Outcome;
 use crate::cli::Finetune;
-use crate::commands::train::{report, with_progress};
+use crate::commands::train::{report, stop_on_ctrl_c, with_progress};
 use anyhow::Result;
 use snn_ir::Model;
-use snn_train::RunFolder;
+use snn_train::{Options, RunFolder};
 
 pub(crate) fn run(arguments: &Finetune, json: bool) -> Result<Outcome> {
     let config = RunFolder::open(&arguments.run)?.config()?;
     let config = config.for_finetuning(arguments.epochs, arguments.learning_rate);
     let model = Model::load(&arguments.model)?;
-    let options = arguments.target.options();
+    let options = Options { stop: stop_on_ctrl_c()?, ..arguments.target.options() };
     let result = with_progress(options.device, |show| {
         snn_train::finetune(&config, &model, &arguments.target.out, &options, show)
     })?;

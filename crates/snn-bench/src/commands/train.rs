@@ -5,13 +5,20 @@ use crate::cli::Train;
 use crate::output::{self, print_json};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::consts::SIGINT;
 use snn_train::{Options, Progress, RunConfig, RunResult};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tch::Device;
+
+/// Exit code after Ctrl-C: 128 and the number of the signal, as shells have it.
+const INTERRUPTED: i32 = 130;
 
 pub(crate) fn run(arguments: &Train, json: bool) -> Result<Outcome> {
     let config = RunConfig::load(&arguments.config, &arguments.sets)?;
-    let result = train(&config, &arguments.target.out, &arguments.target.options())?;
+    let options = Options { stop: stop_on_ctrl_c()?, ..arguments.target.options() };
+    let result = train(&config, &arguments.target.out, &options)?;
     report(&arguments.target.out, &result, json)
 }
 
@@ -33,6 +40,14 @@ pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Ou
         ))?;
     }
     Ok(Outcome::Holds)
+}
+
+/// A flag that Ctrl-C sets, so that a run ends with a checkpoint; a second Ctrl-C ends the process at once.
+pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register_conditional_shutdown(SIGINT, INTERRUPTED, Arc::clone(&stop))?;
+    signal_hook::flag::register(SIGINT, Arc::clone(&stop))?;
+    Ok(stop)
 }
 
 /// Trains with progress on stderr.
@@ -88,6 +103,14 @@ pub(crate) fn with_progress(
     bar.finish_and_clear();
     match outcome? {
         snn_train::Outcome::Finished(result) => Ok(result),
+        snn_train::Outcome::Interrupted { steps } => {
+            eprintln!("interrupted after {steps} steps; the same command with --resume goes on from there");
+            #[expect(
+                clippy::exit,
+                reason = "what a shell expects of a program that Ctrl-C ended, and no command has it as an outcome"
+            )]
+            std::process::exit(INTERRUPTED)
+        }
         snn_train::Outcome::Stopped { steps } => anyhow::bail!("the run was stopped after {steps} steps"),
     }
 }
