@@ -27,5 +27,8 @@ fn the_shipped_network_gives_the_bits_it_was_shipped_with() {
     let naive = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
     assert!(events == naive, "the event runtime and the naive evaluator differ");
     let Logits::Integer(sums) = &events.logits else { panic!("integers") };
-    assert_eq!((sums.row(0).iter().take(8).copied().collect::<Vec<_>>(), events.logits.argmax()), (SUMS.to_vec(), vec![CLASS]));
+    assert_eq!(
+        (sums.row(0).iter().take(8).copied().collect::<Vec<_>>(), events.logits.argmax()),
+        (SUMS.to_vec(), vec![CLASS])
+    );
 }

@@ -51,6 +51,7 @@ fn images(dataset: DatasetName) -> ([usize; 3], usize) {
         DatasetName::Cifar10 => ([3, 32, 32], 10),
         DatasetName::Cifar100 => ([3, 32, 32], 100),
         DatasetName::Shapes10 => ([3, 16, 16], 10),
+        DatasetName::Mnist | DatasetName::FashionMnist => ([1, 28, 28], 10),
     }
 }
 
