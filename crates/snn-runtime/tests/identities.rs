@@ -59,7 +59,7 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
                     let fan_out = fan_out(&conv, [position / width, position % width], [height, width]);
                     match code {
                         Code::Unary | Code::Binary | Code::Ternary => {
-                            expected.additions += u64::from(q.unsigned_abs()) * fan_out
+                            expected.additions += u64::from(q.unsigned_abs()) * fan_out;
                         }
                         Code::BitPlane => expected.additions += u64::from(q.count_ones()) * fan_out,
                         Code::Graded => expected.multiplications += u64::from(q != 0) * fan_out,
