@@ -243,7 +243,9 @@ fn ternary(lif: GridLif) -> Net {
 /// 100 but for some pixels.
 fn image(pixels: &[([usize; 3], u8)]) -> ArrayD<u8> {
     let mut image = ArrayD::from_elem(IxDyn(&[1, 4, 4]), 100);
-    pixels.iter().for_each(|(at, pixel)| image[IxDyn(at)] = *pixel);
+    for (at, pixel) in pixels {
+        image[IxDyn(at)] = *pixel;
+    }
     image
 }
 
