@@ -58,7 +58,7 @@ fn kill(kills: u32, seed: u64) {
     let started = Instant::now();
     let output = process(&whole).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let duration = started.elapsed();
+    let mut duration = started.elapsed();
     let expected = std::fs::read(whole.join("model.safetensors")).unwrap();
 
     let mut random = SampleRng::for_sample(seed, 0, 0);
@@ -74,6 +74,8 @@ fn kill(kills: u32, seed: u64) {
                 let finished = child.try_wait().unwrap().is_some();
                 child.kill().unwrap(); // SIGKILL; nothing if it has ended
                 done += u32::from(!finished);
+                // The load of the machine changes: about a third of the processes shall end by themselves.
+                duration = duration.mul_f64(if finished { 0.9 } else { 1.05 });
             }
             let output = child.wait_with_output().unwrap();
             let errors = String::from_utf8_lossy(&output.stderr);
@@ -87,8 +89,7 @@ fn kill(kills: u32, seed: u64) {
         assert!(model == expected, "{} ends with other bytes", folder.display());
         std::fs::remove_dir_all(&folder).unwrap();
     }
-    let each = duration.as_millis();
-    eprintln!("{done} kills in {runs} runs of {each} ms, {partial} while a file was being written");
+    eprintln!("{done} kills in {runs} runs, {partial} while a file was being written");
 }
 
 #[test]
