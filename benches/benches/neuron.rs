@@ -19,12 +19,15 @@ fn step(criterion: &mut Criterion) {
         let current = Tensor::randn(&shape, (Kind::Float, Device::Cpu));
         let (_, state) = lif::step(&neuron, lif::LifParameters::default(), &current, None).expect("a step");
         group.bench_function(BenchmarkId::new("forward", batch), |bencher| {
-            bencher.iter(|| lif::step(&neuron, lif::LifParameters::default(), black_box(&current), Some(&state)).expect("a step"));
+            bencher.iter(|| {
+                lif::step(&neuron, lif::LifParameters::default(), black_box(&current), Some(&state)).expect("a step")
+            });
         });
         let learned = Tensor::randn(&shape, (Kind::Float, Device::Cpu)).set_requires_grad(true);
         group.bench_function(BenchmarkId::new("forward and backward", batch), |bencher| {
             bencher.iter(|| {
-                let (spikes, _) = lif::step(&neuron, lif::LifParameters::default(), black_box(&learned), Some(&state)).expect("a step");
+                let (spikes, _) = lif::step(&neuron, lif::LifParameters::default(), black_box(&learned), Some(&state))
+                    .expect("a step");
                 spikes.sum(Kind::Float).backward();
                 learned.grad().zero_()
             });

@@ -3,8 +3,9 @@
 use crate::drawing::{Role, Shown};
 use anyhow::Result;
 use serde::Serialize;
+use snn_ir::site::{Adaptation, Spike, Synapse};
 use snn_ir::streams::{Kind, Streams};
-use snn_ir::{Code, Form, Leak, Model, Op, Preprocessing, Resolved, Site, Tensor};
+use snn_ir::{Code, Form, Leak, Lif, Model, Op, Preprocessing, Reset, Resolved, Site, Tensor, Threshold};
 use snn_train::{RunConfig, RunResult};
 
 #[derive(Serialize)]
@@ -187,17 +188,14 @@ fn detail(op: &Op, varies: bool) -> String {
         }
         Op::Pool { window, .. } => parts.push(axes(&window.kernel)),
         Op::Activation { site, .. } => match site {
-            Site::Lif(lif) => {
-                parts.push(match lif.leak {
-                    Leak::Factor { factor } => format!("θ = {}, λ = {factor}", lif.threshold),
-                    Leak::Learned { .. } => format!("θ = {}, λ learned", lif.threshold),
-                });
-            }
+            Site::Lif(lif) => lif_attributes(lif, &mut parts),
+            Site::Custom(custom) => parts.push(custom.name.clone()),
             Site::Relu => {}
             Site::QuantRelu(quantised) => parts.push(format!("D = {}", quantised.levels)),
             Site::GridQuantRelu { levels } => parts.push(format!("D = {levels}")),
             Site::GridLif(lif) => {
                 parts.push(format!("leak {}/2^{}, {} guard bits", lif.leak_multiplier, lif.leak_shift, lif.guard_bits));
+                parts.extend(levels(lif.spike));
             }
         },
         Op::Input { .. }
@@ -214,4 +212,37 @@ fn detail(op: &Op, varies: bool) -> String {
         parts.push("once".into());
     }
     parts.join(", ")
+}
+
+/// What is not said by the name of the kind.
+fn lif_attributes(lif: &Lif, parts: &mut Vec<String>) {
+    let threshold = match lif.threshold {
+        Threshold::Fixed(value) => format!("θ = {value}"),
+        Threshold::Learned { .. } => "θ learned".into(),
+    };
+    let leak = match lif.leak {
+        Leak::Factor { factor } => format!("λ = {factor}"),
+        Leak::Learned { .. } => "λ learned".into(),
+    };
+    parts.push(format!("{threshold}, {leak}"));
+    parts.extend(levels(lif.spike));
+    match lif.reset {
+        Reset::Hard { .. } => {}
+        Reset::Soft => parts.push("soft reset".into()),
+        Reset::None => parts.push("no reset".into()),
+    }
+    if let Synapse::Current { alpha } = lif.synapse {
+        parts.push(format!("α = {alpha}"));
+    }
+    if let Adaptation::Threshold { decay, strength } = lif.adaptation {
+        parts.push(format!("ρ = {decay}, β = {strength}"));
+    }
+}
+
+fn levels(spike: Spike) -> Option<String> {
+    match spike {
+        Spike::Binary => None,
+        Spike::Ternary => Some("ternary".into()),
+        Spike::Integer { levels } => Some(format!("D = {levels}")),
+    }
 }

@@ -12,7 +12,7 @@ use ndarray::Axis;
 use serde::Serialize;
 use snn_core::Libtorch;
 use snn_data::{Dataset, Images};
-use snn_ir::{Form, Model, Op, Site, naive::Naive};
+use snn_ir::{Form, Model, Op, Site, naive::Naive, site::Spike};
 use snn_reparam::proof::{Batch, Demands, Grid, Interpreters, Proof};
 use snn_reparam::verify::{Level, Report, Tuning, same_conversion};
 use snn_reparam::{CodeChoice, GridOptions};
@@ -123,16 +123,16 @@ pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &S
     Ok(proof.finish())
 }
 
-/// The codes that a converted model has, for the sites that are ReLU in the run: a file that is not its conversion differs in the graph then, which is
+/// The codes that a converted model has, for the sites of the run that can have more than one: a file that is not its conversion differs in the graph then, which is
 /// a failed proof and no error.
 fn codes(trained: &Model, file: &Model) -> Result<CodeChoice> {
     ensure!(file.form != Form::Trained, "the second model is in the trained form; convert it first");
-    let is_relu = |name: &str| {
-        let op = trained.graph.node(name).map(|node| &node.op);
-        matches!(op, Some(Op::Activation { site: Site::Relu | Site::QuantRelu(_), .. }))
+    let has_choice = |name: &str| match trained.graph.node(name).map(|node| &node.op) {
+        Some(Op::Activation { site, .. }) => matches!(site.spike(), None | Some(Spike::Integer { .. })),
+        _ => false,
     };
     let sites = file.graph.nodes.iter().filter_map(|node| match &node.op {
-        Op::Activation { code: Some(code), .. } if is_relu(&node.name) => Some((node.name.clone(), *code)),
+        Op::Activation { code: Some(code), .. } if has_choice(&node.name) => Some((node.name.clone(), *code)),
         _ => None,
     });
     Ok(CodeChoice { default: snn_ir::Code::Graded, sites: sites.collect() })
