@@ -21,3 +21,14 @@ pub use model::{Form, Model, Preprocessing};
 pub use resolve::{Resolved, ResolvedNode, SiteInfo};
 pub use site::{Code, GridLif, Leak, Lif, QuantRelu, Reset, Share, Site, Surrogate};
 pub use weights::{Tensor, Weights};
+
+/// The samples of the book that show this crate.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/book/src/own-neuron.md")]
+    mod own_neuron {}
+    #[doc = include_str!("../../../docs/book/src/encoders.md")]
+    mod encoders {}
+    #[doc = include_str!("../../../docs/book/src/files.md")]
+    mod files {}
+}
