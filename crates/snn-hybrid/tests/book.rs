@@ -31,7 +31,7 @@ fn read<T: serde::de::DeserializeOwned>(table: &toml::Table, key: &str) -> Optio
 #[test]
 fn policies_replacements_and_neurons_are_read() {
     let (mut policies, mut replacements, mut neurons) = (0, 0, 0);
-    for name in ["neurons", "own-neuron", "hybrid", "training", "config"] {
+    for name in ["neurons", "own-neuron-training", "hybrid", "training", "config"] {
         for table in toml_blocks(&page(name)) {
             policies += usize::from(read::<Policy>(&table, "policy").is_some());
             replacements += usize::from(read::<Replacement>(&table, "replacement").is_some());
