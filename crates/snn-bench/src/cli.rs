@@ -187,10 +187,6 @@ pub(crate) struct Finetune {
     pub(crate) learning_rate: f64,
 }
 
-/// Decisions of one site that 8-bit rounding may change by default, in percent: several times what trained networks show, far below what a wrong threshold or
-/// unit does to its site.
-pub(crate) const MAX_FLIPS: f64 = 10.0;
-
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The run folder, or a trained model file.
@@ -205,9 +201,6 @@ pub(crate) struct Verify {
     /// The most accuracy that conversion may cost, in points.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) max_drop: f64,
-    /// The most decisions of one site that rounding to the grid may change, in percent of them.
-    #[arg(long, default_value_t = MAX_FLIPS, value_name = "PERCENT")]
-    pub(crate) max_flips: f64,
     /// Only the first N test images.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,

@@ -15,16 +15,22 @@ use snn_runtime::{Precision, Runtime};
 use tch::Device;
 
 const LEVELS: u8 = 3;
-const SAMPLES: usize = 8;
+const SAMPLES: usize = 16;
+const EPS: f64 = 1e-5;
 
-/// conv, norm, QuantRelu `a`, max pooling, conv, LIF `b`, linear: the least network in which every fault can happen.
+/// conv, norm, QuantRelu `a`, max pooling, conv, LIF `b`, linear: the least network in which every fault can happen. Channel 0 of `a` sees pixel 0 alone and has
+/// its thresholds at 20, 60 and 100 above the mean, so that pixels meet them exactly.
 fn trained() -> Model {
     let site = |site| Op::Activation { site, code: None };
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![2, 6, 6] }, &[]);
     graph.push("conv1", Op::Conv(Conv { bias: true, ..Conv::square(4, 3, 1) }), &["image"]);
-    graph.push("norm", Op::BatchNorm { eps: 1e-5 }, &["conv1"]);
-    graph.push("a", site(Site::QuantRelu(QuantRelu { levels: LEVELS, step: 0.5, ..QuantRelu::default() })), &["norm"]);
+    graph.push("norm", Op::BatchNorm { eps: EPS }, &["conv1"]);
+    graph.push(
+        "a",
+        site(Site::QuantRelu(QuantRelu { levels: LEVELS, step: 40.0 / 64.0, ..QuantRelu::default() })),
+        &["norm"],
+    );
     graph.push("pool", Op::Pool { pool: PoolKind::Max, window: Window::square(2) }, &["a"]);
     graph.push("conv2", Op::Conv(Conv { bias: true, ..Conv::square(5, 3, 1) }), &["pool"]);
     graph.push("b", site(Site::Lif(Lif::default())), &["conv2"]);
@@ -33,12 +39,20 @@ fn trained() -> Model {
     graph.push("head", Op::TimeMean, &["fc"]);
     let mut weights = graph.initial_weights(4).unwrap();
     for (name, values) in [
-        ("norm.running_mean", [0.3_f32, -0.2, 0.1, -0.4]),
-        ("norm.weight", [1.2, -0.9, 0.8, 1.1]),
-        ("norm.bias", [0.2, 0.3, 0.1, 0.4]),
+        ("norm.running_mean", [0.0, -0.2, 0.1, -0.4]),
+        ("norm.running_var", [1.0 - EPS, 1.0, 1.0, 1.0]),
+        ("norm.weight", [1.0, -0.9, 0.8, 1.1]),
+        ("norm.bias", [0.0, 0.3, 0.1, 0.4]),
     ] {
-        weights.insert(name.into(), Tensor::from(ndarray::arr1(&values)));
+        weights.insert(name.into(), Tensor::F64(ndarray::arr1(&values).into_dyn()));
     }
+    let mut kernel = weights["conv1.weight"].to_f64();
+    kernel.index_axis_mut(Axis(0), 0).fill(0.0);
+    kernel[[0, 0, 1, 1]] = 1.0;
+    let mut bias = weights["conv1.bias"].to_f64();
+    bias[[0]] = 0.0;
+    weights.insert("conv1.weight".into(), Tensor::F64(kernel));
+    weights.insert("conv1.bias".into(), Tensor::F64(bias));
     weights.insert("conv2.bias".into(), Tensor::from(ndarray::arr1(&[0.3_f32, 0.2, 0.4, -0.2, 0.1])));
     let preprocessing = Preprocessing::new(vec![120, 60], vec![64.0, 64.0]);
     Model { form: Form::Trained, graph, weights, time_steps: 3, preprocessing, classes: Vec::new() }
@@ -78,7 +92,7 @@ fn prove(off_grid: &mut dyn Evaluate, on_grid: &mut dyn Evaluate) -> Vec<String>
         naive: &mut Naive::new(&file).unwrap(),
         grid: Some(Grid { dense: &mut dense, events: on_grid }),
     };
-    let demands = Demands { max_drop: 100.0, max_flips: 100.0, naive_samples: SAMPLES, failures: Vec::new() };
+    let demands = Demands { max_drop: 100.0, naive_samples: SAMPLES, failures: Vec::new() };
     let mut proof = Proof::new(&interpreters, demands);
     proof.add(&mut interpreters, &Batch { pixels: pixels.view(), labels: &labels }).unwrap();
     proof.finish().failures
@@ -133,7 +147,7 @@ fn the_control_holds() {
 #[test]
 fn a_wrong_fold_of_batch_norm_is_found() {
     let mut wrong = trained();
-    wrong.weights.insert("norm.running_mean".into(), Tensor::from(ndarray::arr1(&[0.0_f32; 4])));
+    wrong.weights.insert("norm.running_mean".into(), Tensor::from(ndarray::arr1(&[0.5_f32, 0.0, 0.0, 0.0])));
     assert_found(|model| {
         *model = if model.form == Form::Events { events(&wrong) } else { grid(&wrong) };
     });

@@ -168,22 +168,6 @@ impl Comparison {
         self.sites.iter().filter(|site| site.active > 0).count()
     }
 
-    /// The sites at which more than `percent` of the decisions differ, a sentence each.
-    pub fn sites_above(&self, percent: f64) -> Vec<String> {
-        let pair = format!("{} against {}", self.reference, self.candidate);
-        let share = |site: &SiteComparison| 100.0 * site.flips as f64 / site.decisions.max(1) as f64;
-        let above = self.sites.iter().filter(|site| share(site) > percent);
-        above
-            .map(|site| {
-                format!(
-                    "{pair}: {:.2} % of the decisions of site `{}` differ, allowed are {percent}",
-                    share(site),
-                    site.site
-                )
-            })
-            .collect()
-    }
-
     /// Why the demanded level does not hold, one reason each; empty if it holds.
     pub fn failures(&self) -> Vec<String> {
         let mut failures = self.differences();

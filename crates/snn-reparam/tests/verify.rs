@@ -353,7 +353,7 @@ fn prove(seed: u64, wrong: bool, demands: Demands) -> Report {
 
 #[test]
 fn a_proof_holds_and_one_wrong_level_breaks_it() {
-    let demands = || Demands { max_drop: 100.0, max_flips: 100.0, naive_samples: 11, failures: Vec::new() };
+    let demands = || Demands { max_drop: 100.0, naive_samples: 11, failures: Vec::new() };
     let seed = (0..100).find(|seed| prove(*seed, false, demands()).holds()).expect("a network without a silent site");
     let report = prove(seed, false, demands());
     assert_eq!((report.samples, report.flips, report.comparisons.len()), (16, 0, 4));

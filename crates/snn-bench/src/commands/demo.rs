@@ -1,7 +1,7 @@
 //! `demo`: the whole way on an embedded image set, in one table.
 
 use crate::Outcome;
-use crate::cli::{Demo, MAX_FLIPS};
+use crate::cli::Demo;
 use crate::commands::convert::convert;
 use crate::commands::infer::{Inference, infer};
 use crate::commands::print_json;
@@ -77,14 +77,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     let run = train(&config, folder, &Options { start, ..Options::default() })?;
     let trained = files::trained(folder)?.model;
     let images = Dataset::open_named(config.data.dataset, None)?.test;
-    let settings = Settings {
-        max_drop: 1.0,
-        max_flips: MAX_FLIPS,
-        naive_samples: 5,
-        tuning: Tuning::None,
-        batch: 50,
-        device: Device::Cpu,
-    };
+    let settings = Settings { max_drop: 1.0, naive_samples: 5, tuning: Tuning::None, batch: 50, device: Device::Cpu };
     let mut conversions = Vec::new();
     for code in [Code::Unary, Code::BitPlane, Code::Graded] {
         eprintln!("{}: convert, verify, run", code.label());

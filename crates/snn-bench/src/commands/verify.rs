@@ -32,7 +32,6 @@ struct Verified<'a> {
 /// How a proof is run.
 pub(crate) struct Settings {
     pub(crate) max_drop: f64,
-    pub(crate) max_flips: f64,
     pub(crate) naive_samples: usize,
     pub(crate) tuning: Tuning,
     pub(crate) batch: usize,
@@ -56,7 +55,6 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     }
     let settings = Settings {
         max_drop: arguments.max_drop,
-        max_flips: arguments.max_flips,
         naive_samples: arguments.naive_samples.get(),
         tuning: if arguments.finetuned { Tuning::Weights } else { Tuning::None },
         batch: arguments.batch.into(),
@@ -109,12 +107,7 @@ pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &S
         naive: &mut naive,
         grid: grid.as_mut().map(|(dense, events)| Grid { dense, events }),
     };
-    let demands = Demands {
-        max_drop: settings.max_drop,
-        max_flips: settings.max_flips,
-        naive_samples: settings.naive_samples,
-        failures,
-    };
+    let demands = Demands { max_drop: settings.max_drop, naive_samples: settings.naive_samples, failures };
     let mut proof = Proof::new(&interpreters, demands);
     let progress = Progress::new("verified", images.len(), "images");
     let pixels = images.pixels();
