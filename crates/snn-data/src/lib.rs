@@ -33,3 +33,10 @@ pub use mix::{MAX_ALPHA, Mix, Mixture};
 pub use name::DatasetName;
 pub use rng::SampleRng;
 pub use statistics::ChannelStatistics;
+
+/// The samples of the book that show this crate.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/book/src/data.md")]
+    mod data {}
+}

@@ -30,3 +30,14 @@ pub use site::{
     Adaptation, Code, Custom, GridLif, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Surrogate, Synapse, Threshold,
 };
 pub use weights::{Tensor, Weights};
+
+/// The samples of the book that show this crate.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/book/src/own-neuron.md")]
+    mod own_neuron {}
+    #[doc = include_str!("../../../docs/book/src/encoders.md")]
+    mod encoders {}
+    #[doc = include_str!("../../../docs/book/src/files.md")]
+    mod files {}
+}

@@ -35,3 +35,10 @@ pub use snn_ir::{self, Error, Evaluate, Evaluation, Input, Logits, Model, Neuron
 
 /// Name of this interpreter in reports.
 pub(crate) const NAME: &str = "events";
+
+/// The samples of the book that show this crate.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/book/src/runtime.md")]
+    mod runtime {}
+}
