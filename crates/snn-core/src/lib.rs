@@ -40,3 +40,10 @@ pub use self_test::self_test;
 pub use surrogate::Slope;
 /// The version of tch whose tensors this crate takes and returns.
 pub use tch;
+
+/// The samples of the book that show this crate.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/book/src/own-neuron-training.md")]
+    mod own_neuron_training {}
+}

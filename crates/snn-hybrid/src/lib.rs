@@ -16,3 +16,10 @@ pub use placement::{Decision, PlacedSite, Placement};
 pub use policy::Policy;
 pub use replacement::Replacement;
 pub use spread::Spread;
+
+/// The samples of the book that show this crate.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/book/src/hybrid.md")]
+    mod hybrid {}
+}

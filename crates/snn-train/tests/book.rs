@@ -1,0 +1,49 @@
+//! The configs in the book are read, and its block of all keys has all keys, with their defaults.
+
+use snn_train::RunConfig;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn toml_blocks(page: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src").join(page);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let block = |text: &str| text.split("```").next().unwrap_or_default().to_string();
+    text.split("```toml\n").skip(1).map(block).collect()
+}
+
+/// Paths of all keys of a table.
+fn keys(table: &toml::Table, prefix: &str) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for (key, value) in table {
+        let path = format!("{prefix}{key}");
+        match value.as_table() {
+            Some(inner) => all.extend(keys(inner, &format!("{path}."))),
+            None => drop(all.insert(path)),
+        }
+    }
+    all
+}
+
+#[test]
+fn configs_are_read() {
+    let blocks: Vec<String> = ["training.md", "config.md"].into_iter().flat_map(toml_blocks).collect();
+    assert!(blocks.len() >= 3);
+    for block in blocks {
+        RunConfig::from_toml(&block).unwrap_or_else(|error| panic!("{error} in\n{block}"));
+    }
+}
+
+#[test]
+fn the_block_of_all_keys_has_the_defaults() {
+    let shown = toml_blocks("config.md").swap_remove(0);
+    let least = RunConfig::from_toml("epochs = 4\n[data]\ndataset = 'cifar-100'").unwrap();
+    assert_eq!(RunConfig::from_toml(&shown).unwrap(), least);
+    let written: toml::Table = least.to_toml().unwrap().parse().unwrap();
+    let shown: toml::Table = shown.parse().unwrap();
+    let mut shown = keys(&shown, "");
+    // A policy without parameters is shown by its name and written as a table.
+    if shown.remove("policy") {
+        shown.insert("policy.kind".into());
+    }
+    assert_eq!(shown, keys(&written, ""));
+}
