@@ -8,7 +8,9 @@ use std::path::Path;
 
 /// A picture that any program can make.
 fn picture() -> ArrayD<u8> {
-    ArrayD::from_shape_fn(IxDyn(&[1, 3, 32, 32]), |at| ((at[1] * 85 + at[2] * 8 + at[3] * 3) % 256) as u8)
+    ArrayD::from_shape_fn(IxDyn(&[1, 3, 32, 32]), |at| {
+        u8::try_from((at[1] * 85 + at[2] * 8 + at[3] * 3) % 256).unwrap()
+    })
 }
 
 /// `Σ_t J[t]` of the first classes for the picture, and the largest's position, as the version that shipped the file computed them.

@@ -104,7 +104,9 @@ pub(crate) fn with_progress(
     match outcome? {
         snn_train::Outcome::Finished(result) => Ok(result),
         snn_train::Outcome::Interrupted { steps } => {
-            output::tell(format_args!("interrupted after {steps} steps; the same command with --resume goes on from there"));
+            output::tell(format_args!(
+                "interrupted after {steps} steps; the same command with --resume goes on from there"
+            ));
             #[expect(
                 clippy::exit,
                 reason = "what a shell expects of a program that Ctrl-C ended, and no command has it as an outcome"
