@@ -20,7 +20,9 @@ fn inference(criterion: &mut Criterion) {
         let mut session = runtime.session();
         group.bench_function(BenchmarkId::new("events", code), |bencher| {
             let image = image.index_axis(ndarray::Axis(0), 0);
-            bencher.iter(|| session.image(image).map(|scores| scores.argmax()).expect("an image of the right shape"));
+            bencher.iter(|| {
+                session.image(image.view()).map(|scores| scores.argmax()).expect("an image of the right shape")
+            });
         });
         #[cfg(feature = "libtorch")]
         {
