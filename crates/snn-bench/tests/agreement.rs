@@ -1,11 +1,11 @@
-//! Proof, not luck: on random hybrids, libtorch, the event runtime and the naive evaluator give the same bits on the grid in every code, and the event
+//! Proof, not luck: on random hybrids of every kind of neuron, libtorch, the event runtime and the naive evaluator give the same bits on the grid in every code, and the event
 //! runtime emits the trained network's every spike off it. `SNN_CASES` sets the number of graphs (256).
 
 use ndarray::ArrayD;
 use snn_core::Libtorch;
 use snn_ir::naive::Naive;
-use snn_ir::random::{Numbers, pixels, trained};
-use snn_ir::{Code, Evaluate, Evaluation, Input, Logits, Record, SiteOutput};
+use snn_ir::random::{Numbers, Sites, pixels, trained_with};
+use snn_ir::{Code, Evaluate, Evaluation, Input, Logits, Model, Record, SiteOutput};
 use snn_reparam::{GridOptions, convert, to_grid};
 use snn_runtime::{Precision, Runtime};
 use tch::Device;
@@ -16,8 +16,30 @@ fn cases() -> u64 {
     std::env::var("SNN_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(256)
 }
 
-fn run(evaluator: &mut dyn Evaluate, pixels: &ArrayD<u8>) -> Evaluation {
-    evaluator.evaluate(&Input::Static(pixels.view()), Record::Sites).unwrap()
+/// Every other graph has neurons of all kinds, not LIF and QuantRelu alone.
+fn draw(seed: u64, numbers: Numbers) -> Model {
+    trained_with(seed, numbers, if seed / 2 % 2 == 0 { Sites::Basic } else { Sites::All })
+}
+
+/// Two samples: an image each or, every fourth time, a frame for each macro-step.
+struct Samples {
+    pixels: ArrayD<u8>,
+    frames: bool,
+}
+
+impl Samples {
+    fn draw(model: &Model, seed: u64) -> Self {
+        let frames = seed % 4 == 3;
+        let pixels = pixels(model, if frames { 2 * model.time_steps } else { 2 }, seed);
+        let shape = [&[model.time_steps, 2], &pixels.shape()[1..]].concat();
+        Self { pixels: if frames { pixels.into_shape_with_order(shape).unwrap() } else { pixels }, frames }
+    }
+}
+
+fn run(evaluator: &mut dyn Evaluate, samples: &Samples) -> Evaluation {
+    let pixels = samples.pixels.view();
+    let input = if samples.frames { Input::Frames(pixels) } else { Input::Static(pixels) };
+    evaluator.evaluate(&input, Record::Sites).unwrap()
 }
 
 /// Levels of every site and integer logits, which must be the same bits.
@@ -44,14 +66,14 @@ fn three_interpreters_give_the_same_bits_on_the_grid_in_every_code() {
     let (mut active, mut decisions) = (0_u64, 0_u64);
     for seed in 0..cases() {
         let numbers = if seed % 2 == 0 { Numbers::Real } else { Numbers::Dyadic };
-        let trained = trained(seed, numbers);
-        let pixels = pixels(&trained, 2, seed);
+        let trained = draw(seed, numbers);
+        let samples = Samples::draw(&trained, seed);
         for code in CODES {
             let events = convert(&trained, &code.into()).unwrap();
             let grid = to_grid(&events, GridOptions::default()).unwrap().model;
-            let naive = run(&mut Naive::new(&grid).unwrap(), &pixels);
-            let libtorch = run(&mut Libtorch::new(&grid, Device::Cpu).unwrap(), &pixels);
-            let runtime = run(&mut Runtime::new(&grid, Precision::Grid).unwrap(), &pixels);
+            let naive = run(&mut Naive::new(&grid).unwrap(), &samples);
+            let libtorch = run(&mut Libtorch::new(&grid, Device::Cpu).unwrap(), &samples);
+            let runtime = run(&mut Runtime::new(&grid, Precision::Grid).unwrap(), &samples);
             assert_same(seed, &format!("{code:?}, libtorch against naive"), &libtorch, &naive);
             assert_same(seed, &format!("{code:?}, events against naive"), &runtime, &naive);
             active += naive.sites.iter().map(|s| s.output.active()).sum::<u64>();
@@ -67,13 +89,13 @@ fn three_interpreters_give_the_same_bits_on_the_grid_in_every_code() {
 fn off_the_grid_every_spike_is_the_trained_networks() {
     let mut ties = 0;
     for seed in 0..cases() {
-        let trained = trained(seed, Numbers::Dyadic);
-        let pixels = pixels(&trained, 2, seed);
-        let reference = run(&mut Libtorch::new(&trained, Device::Cpu).unwrap(), &pixels);
+        let trained = draw(seed, Numbers::Dyadic);
+        let samples = Samples::draw(&trained, seed);
+        let reference = run(&mut Libtorch::new(&trained, Device::Cpu).unwrap(), &samples);
         ties += reference.sites.iter().map(|s| s.ties).sum::<u64>();
         for code in CODES {
             let events = convert(&trained, &code.into()).unwrap().model;
-            let runtime = run(&mut Runtime::new(&events, Precision::F64).unwrap(), &pixels);
+            let runtime = run(&mut Runtime::new(&events, Precision::F64).unwrap(), &samples);
             assert_same(seed, &format!("{code:?}, trained against events"), &reference, &runtime);
             assert!(runtime.sites.iter().all(|s| matches!(s.output, SiteOutput::Levels(_))));
         }

@@ -33,7 +33,16 @@ pub(crate) fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv:
     } else {
         weight
     };
-    Ok(x.f_conv2d(weight, bias, ints(stride), ints(padding), ints(dilation), int(conv.groups))?)
+    Ok(unambiguous(x)?.f_conv2d(weight, bias, ints(stride), ints(padding), ints(dilation), int(conv.groups))?)
+}
+
+/// Images of one channel with the strides of channels first. Their memory is the same either way, but where the strides say channels last, libtorch 2.11 returns wrong sums
+/// in single precision on the CPU for strides that differ between the axes (kernel 3, stride 1 by 2, outputs of width 1).
+fn unambiguous(x: &Tensor) -> Result<Tensor> {
+    if x.dim() != 4 || x.size()[1] != 1 {
+        return Ok(x.shallow_clone());
+    }
+    Ok(x.f_reshape([-1])?.f_reshape(x.size())?)
 }
 
 /// A node that has neither weights nor state (eqs. 5 and 6).
@@ -123,4 +132,37 @@ fn over_time(value: &Value, steps: usize) -> Result<Tensor> {
     let mut repeats = vec![1; value.data.dim()];
     repeats[0] = int(steps);
     Ok(value.data.f_repeat(repeats)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    /// Integers below `modulus`, less `shift`.
+    fn numbers(count: i64, factor: i64, modulus: i64, shift: i64) -> Tensor {
+        let values: Vec<f64> = (0..count).map(|i| (i * factor % modulus - shift) as f64).collect();
+        Tensor::from_slice(&values)
+    }
+
+    #[test]
+    fn one_channel_in_channels_last_memory_convolves_as_in_double_precision() {
+        for (kernel, stride, height, width) in
+            [(3, [1, 2], 5, 3), (3, [1, 2], 2, 4), (3, [2, 1], 3, 5), (1, [2, 2], 4, 4)]
+        {
+            let conv = Conv { stride: stride.to_vec(), ..Conv::square(2, kernel, 1) };
+            let conv = Conv { padding: vec![kernel / 2, 0], ..conv };
+            let (positions, size) = (int(height * width), [2, int(height), int(width), 1]);
+            let x = numbers(2 * positions, 7, 11, 0).f_reshape(size).unwrap();
+            let weight =
+                numbers(int(2 * kernel * kernel), 13, 19, 9).f_reshape([2, 1, int(kernel), int(kernel)]).unwrap();
+            let run = |kind| {
+                let x = x.f_to_kind(kind).unwrap().f_permute([0, 3, 1, 2]).unwrap();
+                assert_eq!(x.stride()[1], 1, "the strides of channels last");
+                let y = convolve(&x, &weight.f_to_kind(kind).unwrap(), None, &conv).unwrap();
+                Vec::<f64>::try_from(y.f_to_kind(Kind::Double).unwrap().f_reshape([-1]).unwrap()).unwrap()
+            };
+            assert_eq!(run(Kind::Float), run(Kind::Double), "kernel {kernel}, stride {stride:?}");
+        }
+    }
 }

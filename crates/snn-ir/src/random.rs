@@ -107,26 +107,34 @@ impl Draw {
 
     fn conv(&mut self, input: &str, channels: Option<usize>, same: bool) -> String {
         let shape = self.shape(input);
-        let axes = shape.len() - 1;
-        let groups = if channels.is_none() && shape[0] > 1 && self.chance(0.3) { shape[0] } else { 1 };
+        let divisors: Vec<usize> = (2..=shape[0]).filter(|n| shape[0].is_multiple_of(*n)).collect();
+        let groups =
+            if channels.is_none() && self.chance(0.3) { divisors.choose(&mut self.random).copied() } else { None };
+        let groups = groups.unwrap_or(1);
         let channels = channels.unwrap_or_else(|| groups * self.random.random_range(1..=4));
-        let smallest = shape[1..].iter().copied().min().unwrap_or(1);
-        let kernel = if smallest < 3 { 1 } else { self.choose(&[1, 3]) };
-        let dilation = if !same && kernel == 3 && smallest >= 5 && self.chance(0.2) { 2 } else { 1 };
-        let (stride, padding) = if same {
-            (1, kernel / 2)
-        } else {
-            (self.choose(&[1, 1, 2]), if self.chance(0.7) { kernel / 2 * dilation } else { 0 })
-        };
-        let conv = Conv {
+        let mut conv = Conv {
             channels,
-            kernel: vec![kernel; axes],
-            stride: vec![stride; axes],
-            padding: vec![padding; axes],
-            dilation: vec![dilation; axes],
+            kernel: Vec::new(),
+            stride: Vec::new(),
+            padding: Vec::new(),
+            dilation: Vec::new(),
             groups,
             bias: self.chance(0.5),
         };
+        // Each axis for itself: windows and steps need not be square.
+        for &size in &shape[1..] {
+            let kernel = if size < 3 { 1 } else { self.choose(&[1, 3, 3]) };
+            let dilation = if !same && kernel == 3 && size >= 5 && self.chance(0.2) { 2 } else { 1 };
+            let (stride, padding) = if same {
+                (1, kernel / 2)
+            } else {
+                (self.choose(&[1, 1, 2]), if self.chance(0.7) { kernel / 2 * dilation } else { 0 })
+            };
+            conv.kernel.push(kernel);
+            conv.stride.push(stride);
+            conv.padding.push(padding);
+            conv.dilation.push(dilation);
+        }
         let name = self.name("conv");
         let conv = self.graph.push(name, Op::Conv(conv), &[input]);
         if self.chance(0.75) {
