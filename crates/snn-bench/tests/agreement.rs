@@ -18,7 +18,7 @@ fn cases() -> u64 {
 
 /// Every other graph has neurons of all kinds, not LIF and QuantRelu alone.
 fn draw(seed: u64, numbers: Numbers) -> Model {
-    trained_with(seed, numbers, if seed / 2 % 2 == 0 { Sites::Basic } else { Sites::All })
+    trained_with(seed, numbers, if (seed / 2).is_multiple_of(2) { Sites::Basic } else { Sites::All })
 }
 
 /// Two samples: an image each or, every fourth time, a frame for each macro-step.
