@@ -2,19 +2,10 @@
 
 #[path = "../../../fuzz/checks/config.rs"]
 mod config;
+#[path = "../../../fuzz/checks/replay.rs"]
+mod replay;
 
-use std::path::Path;
-
-/// Runs `check` on every file of a corpus.
-fn replay(corpus: &str, check: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(corpus);
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    assert!(files.len() > 5, "{} files in {}", files.len(), folder.display());
-    for file in files {
-        check(&std::fs::read(&file).unwrap());
-    }
-}
+use replay::replay;
 
 #[test]
 fn config_corpus() {
