@@ -1,15 +1,15 @@
 //! Neurons, sites, a block and the loss against other libraries: `fixtures/golden` has their values, the scripts that made them,
 //! and a table of where the libraries agree.
 
-use ndarray::{ArrayD, IxDyn};
+mod common;
+
+use common::golden::{Grid, cases, check, compare, fixture};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use snn_core::quant_relu::{quant_levels, quant_relu};
 use snn_core::tch::{Device, Kind, Reduction, Tensor};
 use snn_core::{LifParameters, Mode, Network, Pixels, lif, surrogate};
 use snn_ir::site::ResetGradient;
 use snn_ir::{Conv, Form, Graph, Input, Lif, Model, Op, Preprocessing, Share, Site, Surrogate, Weights};
-use std::path::Path;
 
 /// Both precisions and what rounding may do in each, relative to the larger of 1 and the value.
 const PRECISIONS: [(Kind, f64); 2] = [(Kind::Double, 1e-12), (Kind::Float, 1e-6)];
@@ -17,88 +17,6 @@ const PRECISIONS: [(Kind, f64); 2] = [(Kind::Double, 1e-12), (Kind::Float, 1e-6)
 const BLOCK_SINGLE: f64 = 5e-6;
 /// Spikes, levels and what is computed from them without rounding.
 const EXACT: f64 = 0.0;
-
-/// A tensor in a fixture.
-#[derive(Deserialize, Clone)]
-struct Grid {
-    shape: Vec<i64>,
-    values: Vec<f64>,
-}
-
-impl Grid {
-    fn tensor(&self, kind: Kind) -> Tensor {
-        Tensor::from_slice(&self.values).to_kind(kind).view(self.shape.as_slice())
-    }
-
-    fn leaf(&self, kind: Kind) -> Tensor {
-        self.tensor(kind).set_requires_grad(true)
-    }
-
-    fn array<A>(&self, value: impl FnMut(&f64) -> A) -> ArrayD<A> {
-        let shape: Vec<usize> = self.shape.iter().map(|&n| usize::try_from(n).unwrap()).collect();
-        ArrayD::from_shape_vec(IxDyn(&shape), self.values.iter().map(value).collect()).unwrap()
-    }
-}
-
-#[derive(Deserialize)]
-struct Fixture<Case> {
-    cases: Vec<Case>,
-}
-
-fn cases<Case: DeserializeOwned>(name: &str) -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden").join(name);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let fixture: Fixture<Case> = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
-    assert!(!fixture.cases.is_empty(), "{name} is empty");
-    fixture.cases
-}
-
-fn values(tensor: &Tensor) -> Vec<f64> {
-    Vec::try_from(tensor.detach().to_kind(Kind::Double).contiguous().view([-1])).unwrap()
-}
-
-/// Position of a flat index.
-fn position(mut flat: i64, shape: &[i64]) -> Vec<i64> {
-    let mut position = vec![0; shape.len()];
-    for (axis, &length) in position.iter_mut().zip(shape).rev() {
-        *axis = flat % length;
-        flat /= length;
-    }
-    position
-}
-
-/// Compares shapes and values; the message names the worst position.
-fn compare(what: &str, found: &Tensor, expected: &Grid, tolerance: f64) -> Result<(), String> {
-    if found.size() != expected.shape {
-        return Err(format!("{what}: shape {:?}, expected {:?}", found.size(), expected.shape));
-    }
-    let found = values(found);
-    // Whatever is not a number is infinitely wrong.
-    let error = |i: usize| {
-        let (a, b) = (found[i], expected.values[i]);
-        let error = (a - b).abs() / b.abs().max(1.0);
-        if error.is_nan() { f64::INFINITY } else { error }
-    };
-    let wrong = (0..found.len()).filter(|&i| error(i) > tolerance).count();
-    match (0..found.len()).max_by(|&i, &j| error(i).total_cmp(&error(j))) {
-        Some(worst) if wrong > 0 => Err(format!(
-            "{what}: {wrong} of {} values differ, worst at {:?}: found {:e}, expected {:e}, off by {:.1e} where {tolerance:.0e} is allowed",
-            found.len(),
-            position(i64::try_from(worst).unwrap(), &expected.shape),
-            found[worst],
-            expected.values[worst],
-            error(worst),
-        )),
-        _ => Ok(()),
-    }
-}
-
-#[track_caller]
-fn check(what: &str, found: &Tensor, expected: &Grid, tolerance: f64) {
-    if let Err(message) = compare(what, found, expected, tolerance) {
-        panic!("{message}");
-    }
-}
 
 #[test]
 fn a_wrong_value_is_found_and_named() {
@@ -176,7 +94,7 @@ fn neurons(file: &str) {
                     ResetGradient::Detached => (&case.gradient_detached, case.leak.as_ref().map(|leak| leak.detached)),
                     ResetGradient::Flowing => (&case.gradient_flowing, case.leak.as_ref().map(|leak| leak.flowing)),
                 };
-                let single = |value: f64| Grid { shape: vec![1], values: vec![value] };
+                let single = |value: f64| Grid::row(&[value]);
                 let leak = case.leak.as_ref().map(|leak| single(leak.value).leaf(kind));
 
                 // All macro-steps at once, then one by one.
@@ -359,8 +277,7 @@ fn block(fixture: &BlockFixture, case: &BlockCase, spiking: bool, kind: Kind) ->
 
 #[test]
 fn block_in_training_and_evaluation() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/block.json");
-    let fixture: BlockFixture = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let fixture: BlockFixture = fixture("block.json");
     for case in &fixture.cases {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "pixels are whole and below 256")]
         let pixels = case.pixels.array(|&v| v as u8);

@@ -1,6 +1,8 @@
 //! Random images and models for the tests of this crate.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
+pub mod golden;
+
 use ndarray::{ArrayD, IxDyn};
 use snn_ir::site::{GridLif, GridReset};
 use snn_ir::{
