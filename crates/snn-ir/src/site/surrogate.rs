@@ -83,7 +83,7 @@ pub const RECTANGLE_WIDTH: f64 = 1.0;
 pub const TRIANGLE_WIDTH: f64 = 1.0;
 /// Default of SpikingJelly's `Sigmoid`.
 pub const SIGMOID_ALPHA: f64 = 4.0;
-/// Default of snnTorch's `fast_sigmoid`; Norse's `superspike` is the same curve with 100.
+/// Default of snnTorch's `fast_sigmoid`.
 pub const FAST_SIGMOID_SLOPE: f64 = 25.0;
 /// Default of SpikingJelly's `PiecewiseQuadratic`.
 pub const PIECEWISE_QUADRATIC_ALPHA: f64 = 1.0;
