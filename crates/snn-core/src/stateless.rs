@@ -33,7 +33,23 @@ pub(crate) fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv:
     } else {
         weight
     };
-    Ok(unambiguous(x)?.f_conv2d(weight, bias, ints(stride), ints(padding), ints(dilation), int(conv.groups))?)
+    let (x, stride) = if weight.size()[2..] == [1, 1] && padding == [0, 0] {
+        (subsample(x, stride)?, [1, 1])
+    } else {
+        (x.shallow_clone(), stride)
+    };
+    Ok(unambiguous(&x)?.f_conv2d(weight, bias, ints(stride), ints(padding), ints(dilation), int(conv.groups))?)
+}
+
+/// The positions that a convolution of kernel 1 reads. Left to itself, the oneDNN of libtorch 2.11 copies them to a buffer that is too small where channels are few, in the gradient for
+/// the weights (CPU, channels last): it writes past the end, and the program crashes later or its gradients are wrong (oneDNN issue 6035).
+fn subsample(x: &Tensor, stride: [usize; 2]) -> Result<Tensor> {
+    if stride == [1, 1] {
+        return Ok(x.shallow_clone());
+    }
+    let [height, width] = ints(stride);
+    let read = x.f_slice(2, None, None, height)?.f_slice(3, None, None, width)?;
+    Ok(read.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }
 
 /// Images of one channel with the strides of channels first. Their memory is the same either way, but where the strides say channels last, libtorch 2.11 returns wrong sums
@@ -163,6 +179,27 @@ mod tests {
                 Vec::<f64>::try_from(y.f_to_kind(Kind::Double).unwrap().f_reshape([-1]).unwrap()).unwrap()
             };
             assert_eq!(run(Kind::Float), run(Kind::Double), "kernel {kernel}, stride {stride:?}");
+        }
+    }
+    #[test]
+    fn a_strided_kernel_of_one_with_few_channels_has_the_gradients_of_double_precision() {
+        for (batch, channels, filters, size, stride) in
+            [(32, 4, 8, 32, [2, 2]), (6, 2, 2, 9, [3, 3]), (5, 3, 4, 8, [2, 1]), (4, 6, 5, 7, [1, 2])]
+        {
+            let conv = Conv { stride: stride.to_vec(), ..Conv::square(filters, 1, 1) };
+            let (batch, channels, filters, size) = (int(batch), int(channels), int(filters), int(size));
+            let x = numbers(batch * size * size * channels, 7, 11, 5).f_reshape([batch, size, size, channels]).unwrap();
+            let weight = numbers(filters * channels, 13, 19, 9).f_reshape([filters, channels, 1, 1]).unwrap();
+            let run = |kind| {
+                let leaf = |x: &Tensor| x.f_to_kind(kind).unwrap().copy().f_set_requires_grad(true).unwrap();
+                let (x, weight) = (leaf(&x), leaf(&weight));
+                let y = convolve(&x.f_permute([0, 3, 1, 2]).unwrap(), &weight, None, &conv).unwrap();
+                let cotangent = numbers(int(y.numel()), 3, 5, 2).f_reshape(y.size()).unwrap().f_to_kind(kind).unwrap();
+                y.f_mul(&cotangent).unwrap().f_sum(kind).unwrap().f_backward().unwrap();
+                [y.detach(), x.grad(), weight.grad()]
+                    .map(|t| Vec::<f64>::try_from(t.reshape([-1]).to_kind(Kind::Double)).unwrap())
+            };
+            assert_eq!(run(Kind::Float), run(Kind::Double), "{channels} channels, stride {stride:?}");
         }
     }
 }
