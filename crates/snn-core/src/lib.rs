@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod allocator;
+pub mod autograd;
 pub mod convert;
 pub mod error;
 pub mod evaluator;
 pub mod finetune;
 mod fire;
+pub mod fused;
 mod grid;
 mod grid_site;
 mod grid_unit;

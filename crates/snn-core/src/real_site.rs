@@ -3,6 +3,7 @@
 use crate::convert::int;
 use crate::error::{Error, Result};
 use crate::fire::Theta;
+use crate::fused;
 use crate::lif::{self, LifParameters};
 use crate::quant_relu::{quant_levels, quant_relu, relu};
 use crate::record::{Emission, Record, Wants};
@@ -77,9 +78,16 @@ fn lif_site(neuron: &Lif, context: &SiteContext<'_, '_>, x: &Value, wants: Wants
         Leak::Learned { .. } | Leak::Factor { .. } => None,
     };
     let threshold = match neuron.threshold {
-        Threshold::Learned { .. } => Some(per_channel((context.parameter)("threshold")?, &x.data)?),
+        Threshold::Learned { .. } => Some((context.parameter)("threshold")?),
         Threshold::Fixed(_) => None,
     };
+    if !wants.ties && !wants.membranes {
+        let parameters = LifParameters { leak, threshold, registry: None };
+        if let Some(levels) = fused::lif(neuron, parameters, &x.data, x.steps, context.time_steps)? {
+            return Ok(Outcome::plain(levels, context.time_steps));
+        }
+    }
+    let threshold = threshold.map(|threshold| per_channel(threshold, &x.data)).transpose()?;
     let parameters = LifParameters { leak, threshold: threshold.as_ref(), registry: Some(context.registry) };
     let slices = over_time(x)?;
     let (mut ties, mut membranes) = (0, Vec::new());
@@ -107,7 +115,11 @@ fn quant_site(q: &QuantRelu, context: &SiteContext<'_, '_>, x: &Value, wants: Wa
         return Ok(Outcome { ties, ..Outcome::plain(levels()?, x.steps) });
     }
     let levels = if wants.levels { Some(levels()?) } else { None };
-    Ok(Outcome { levels, ties, ..Outcome::plain(quant_relu(&x.data, step, q.levels, CHANNEL_AXIS)?, x.steps) })
+    let values = match fused::quant_relu(&x.data, step, q.levels)? {
+        Some(values) => values,
+        None => quant_relu(&x.data, step, q.levels, CHANNEL_AXIS)?,
+    };
+    Ok(Outcome { levels, ties, ..Outcome::plain(values, x.steps) })
 }
 
 fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: &Value, wants: Wants) -> Result<Outcome> {

@@ -30,6 +30,11 @@ impl Random {
         low + i64::try_from(self.next() % u64::try_from(high - low + 1).unwrap()).unwrap()
     }
 
+    /// A position of `0..count`.
+    pub fn below(&mut self, count: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(count).unwrap()).unwrap()
+    }
+
     /// A real number of `low..high`.
     pub fn real(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * (self.next() & 0xFFFF_FFFF) as f64 / 4_294_967_296.0

@@ -1,0 +1,87 @@
+//! The values of tensors as slices, in one order for all that take part: channels last.
+
+use super::real::Real;
+use crate::error::{Error, Result};
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::slice;
+use tch::{Device, Tensor};
+
+/// The tensor itself, or a copy of it, with its memory in the order `[N, H, W, C]` (or `[N, F]`) without gaps.
+pub(super) fn channels_last(x: &Tensor) -> Result<Tensor> {
+    if x.dim() != 4 {
+        return Ok(if x.is_contiguous() { x.shallow_clone() } else { x.f_contiguous()? });
+    }
+    let last = x.f_permute([0, 2, 3, 1])?;
+    Ok(if last.is_contiguous() { x.shallow_clone() } else { last.f_contiguous()?.f_permute([0, 3, 1, 2])? })
+}
+
+/// A new tensor of the shape `[N, …]` and kind of `like`, channels last, uninitialised. Not a view.
+pub(super) fn empty(shape: &[i64], like: &Tensor) -> Result<Tensor> {
+    let options = (like.f_kind()?, like.device());
+    let stride = match *shape {
+        [_, channels, height, width] => vec![channels * height * width, 1, channels * width, channels],
+        _ => {
+            let mut stride = vec![1; shape.len()];
+            for axis in (1..shape.len()).rev() {
+                stride[axis - 1] = stride[axis] * shape[axis];
+            }
+            stride
+        }
+    };
+    Ok(Tensor::f_empty_strided(shape, stride, options)?)
+}
+
+fn check<F: Real>(tensor: &Tensor) -> Result<()> {
+    let (kind, device) = (tensor.f_kind()?, tensor.device());
+    if kind == F::KIND && device == Device::Cpu && (tensor.is_contiguous() || channels_last_is_contiguous(tensor)?) {
+        return Ok(());
+    }
+    let expected = format!("{:?} on the CPU, channels last without gaps", F::KIND);
+    Err(Error::Argument { what: "memory of a tensor", expected, found: format!("{kind:?} on {device:?}") })
+}
+
+fn channels_last_is_contiguous(tensor: &Tensor) -> Result<bool> {
+    Ok(tensor.dim() == 4 && tensor.f_permute([0, 2, 3, 1])?.is_contiguous())
+}
+
+/// The values in the order of memory. While it lives nothing may write to the tensor.
+pub(super) fn values<F: Real>(tensor: &Tensor) -> Result<&[F]> {
+    check::<F>(tensor)?;
+    let pointer = tensor.data_ptr().cast::<F>();
+    // SAFETY: the tensor has this many values of this kind without gaps, and keeps them alive; this crate does not write to an input while a kernel reads it.
+    Ok(if pointer.is_null() { &[] } else { unsafe { slice::from_raw_parts(pointer, tensor.numel()) } })
+}
+
+/// The values of a new tensor, written in parts by several threads.
+pub(super) struct Parts<'t, F> {
+    pointer: *mut F,
+    len: usize,
+    lifetime: PhantomData<&'t mut [F]>,
+}
+
+// SAFETY: what it hands out does not overlap, as `part` demands.
+unsafe impl<F: Send> Sync for Parts<'_, F> {}
+
+impl<'t, F: Real> Parts<'t, F> {
+    /// The tensor must be one that nothing else reads or writes.
+    pub(super) fn new(tensor: &'t mut Tensor) -> Result<Self> {
+        check::<F>(tensor)?;
+        Ok(Self { pointer: tensor.data_ptr().cast(), len: tensor.numel(), lifetime: PhantomData })
+    }
+
+    /// A part of the values.
+    ///
+    /// # Safety
+    /// No two parts that overlap are alive at the same time.
+    ///
+    /// # Panics
+    /// The range is outside.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "the caller keeps parts apart")]
+    pub(super) unsafe fn part(&self, range: Range<usize>) -> &mut [F] {
+        assert!(range.start <= range.end && range.end <= self.len, "part {range:?} of {}", self.len);
+        // SAFETY: inside the tensor, and apart from all others.
+        unsafe { slice::from_raw_parts_mut(self.pointer.add(range.start), range.len()) }
+    }
+}

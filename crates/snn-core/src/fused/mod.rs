@@ -1,0 +1,22 @@
+//! Activation sites in one forward and one backward pass over memory, on the CPU.
+//!
+//! The plain forms ([`crate::lif`], [`crate::quant_relu`]) are made of tensor operations, each of which reads and writes all neurons. Here a block of neurons goes through all
+//! macro-steps while it is in the first-level cache. The forward pass keeps nothing but the input: the backward pass computes membranes and levels again from it, in
+//! registers and cache, which costs less than to read them back from memory. The arithmetic is that of the plain forms, operation by operation, so that levels are equal;
+//! gradients differ by rounding.
+//!
+//! Blocks are summed in an order that does not depend on the number of threads: a gradient is the same on any of them.
+
+#[expect(unsafe_code, reason = "code for vector instructions that the machine was asked about")]
+mod lanes;
+#[expect(unsafe_code, reason = "threads write apart from each other")]
+mod lif;
+#[expect(unsafe_code, reason = "the values of a tensor as slices")]
+mod memory;
+#[expect(unsafe_code, reason = "threads write apart from each other")]
+mod quant_relu;
+mod real;
+mod slope;
+
+pub use lif::lif;
+pub use quant_relu::quant_relu;

@@ -1,0 +1,108 @@
+//! Surrogate derivatives on blocks of neurons (`docs/semantics.md`, section 4).
+
+use super::lanes::Lanes;
+use super::real::Real;
+use snn_ir::Surrogate;
+use std::f64::consts::{FRAC_PI_2, TAU};
+
+/// `h′`, with its constants at hand.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Slope<F> {
+    /// `height/(1 + (scale·x)²)`.
+    Atan { scale: F, height: F },
+    /// `height` where `|x| < half`.
+    Rectangle { half: F, height: F },
+    /// `max(0, width − |x|)/area`.
+    Triangle { width: F, area: F },
+    /// `α·σ(αx)·(1 − σ(αx))`.
+    Sigmoid { alpha: F },
+    /// `height/(1 + slope·|x|)²`.
+    InverseSquare { slope: F, height: F },
+    /// `height·e^(−factor·x²)`.
+    Gaussian { factor: F, height: F },
+    /// `alpha` up to 0, 1 up to 1, and `1/x` above.
+    LogTailedRelu { alpha: F },
+    /// 1.
+    StraightThrough,
+}
+
+impl<F: Real> Slope<F> {
+    /// `None` for a user's own, which is made of tensor operations.
+    pub(super) fn new(surrogate: &Surrogate) -> Option<Self> {
+        Some(match *surrogate {
+            Surrogate::Atan { alpha } => Slope::Atan { scale: F::of(FRAC_PI_2 * alpha), height: F::of(alpha / 2.0) },
+            Surrogate::Rectangle { width } => Slope::Rectangle { half: F::of(width / 2.0), height: F::of(1.0 / width) },
+            Surrogate::Triangle { width } => Slope::Triangle { width: F::of(width), area: F::of(width * width) },
+            Surrogate::PiecewiseQuadratic { alpha } => {
+                Slope::Triangle { width: F::of(1.0 / alpha), area: F::of((1.0 / alpha) * (1.0 / alpha)) }
+            }
+            Surrogate::Sigmoid { alpha } => Slope::Sigmoid { alpha: F::of(alpha) },
+            Surrogate::FastSigmoid { slope } => Slope::InverseSquare { slope: F::of(slope), height: F::ONE },
+            Surrogate::SuperSpike { alpha } => Slope::InverseSquare { slope: F::ONE, height: F::of(alpha) },
+            Surrogate::Gaussian { sigma } => {
+                Slope::Gaussian { factor: F::of(0.5 / (sigma * sigma)), height: F::of(1.0 / (sigma * TAU.sqrt())) }
+            }
+            Surrogate::LogTailedRelu { alpha } => Slope::LogTailedRelu { alpha: F::of(alpha) },
+            Surrogate::StraightThrough => Slope::StraightThrough,
+            Surrogate::Custom { .. } => return None,
+        })
+    }
+
+    pub(super) fn is_straight_through(&self) -> bool {
+        matches!(self, Slope::StraightThrough)
+    }
+
+    /// `add(i, h′(x(i)))` for every neuron of a block. One loop for each surrogate, so that each compiles to vector instructions.
+    #[inline(always)]
+    pub(super) fn each(&self, x: impl Fn(usize) -> F, mut add: impl FnMut(usize, F)) {
+        match *self {
+            Slope::Atan { scale, height } => {
+                for i in 0..Lanes::<F>::COUNT {
+                    let scaled = scale * x(i);
+                    add(i, height / (F::ONE + scaled * scaled));
+                }
+            }
+            Slope::Rectangle { half, height } => {
+                for i in 0..Lanes::<F>::COUNT {
+                    add(i, F::indicator(x(i).abs() < half) * height);
+                }
+            }
+            Slope::Triangle { width, area } => {
+                for i in 0..Lanes::<F>::COUNT {
+                    add(i, (width - x(i).abs()).at_least(F::ZERO) / area);
+                }
+            }
+            Slope::Sigmoid { alpha } => {
+                for i in 0..Lanes::<F>::COUNT {
+                    let e = (-(alpha * x(i)).abs()).exp_of_negative();
+                    let one_and_e = F::ONE + e;
+                    add(i, alpha * e / (one_and_e * one_and_e));
+                }
+            }
+            Slope::InverseSquare { slope, height } => {
+                for i in 0..Lanes::<F>::COUNT {
+                    let base = slope * x(i).abs() + F::ONE;
+                    add(i, height / (base * base));
+                }
+            }
+            Slope::Gaussian { factor, height } => {
+                for i in 0..Lanes::<F>::COUNT {
+                    let x = x(i);
+                    add(i, (-(x * x * factor)).exp_of_negative() * height);
+                }
+            }
+            Slope::LogTailedRelu { alpha } => {
+                for i in 0..Lanes::<F>::COUNT {
+                    let x = x(i);
+                    let above = F::ONE / x.at_least(F::ONE);
+                    add(i, if x > F::ZERO { above } else { alpha });
+                }
+            }
+            Slope::StraightThrough => {
+                for i in 0..Lanes::<F>::COUNT {
+                    add(i, F::ONE);
+                }
+            }
+        }
+    }
+}
