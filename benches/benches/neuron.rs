@@ -1,8 +1,8 @@
-//! One macro-step of LIF neurons on tensors.
+//! LIF neurons on tensors: one macro-step, and a site over all macro-steps in its plain and its fused form, beside a copy of as much memory.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use snn_core::lif;
 use snn_core::tch::{Device, Kind, Tensor};
+use snn_core::{autograd, fused, lif};
 use snn_ir::Lif;
 use std::hint::black_box;
 
@@ -36,5 +36,47 @@ fn step(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, step);
+/// Forward and backward of ten million neurons over four macro-steps. The least traffic is five passes (read the currents; write the levels; read currents and gradients, write
+/// gradients), each of the size that `copy` reads once and writes once: at the bandwidth of `copy`, a fused site takes 2½ times as long as it.
+fn site(criterion: &mut Criterion) {
+    const TIME_STEPS: usize = 4;
+    let mut group = criterion.benchmark_group("lif/site");
+    group.sample_size(10);
+    let neuron = Lif::default();
+    let currents = Tensor::randn([4 * 9766, 1024], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    let gradient = Tensor::rand_like(&currents);
+    let bytes = currents.numel() as u64 * 4;
+    group.throughput(Throughput::Bytes(2 * bytes));
+    let mut copy = Tensor::empty_like(&gradient);
+    group.bench_function("copy", |bencher| bencher.iter(|| copy.copy_(black_box(&gradient))));
+    group.throughput(Throughput::Bytes(5 * bytes));
+    group.bench_function("fused", |bencher| {
+        bencher.iter(|| {
+            let parameters = lif::LifParameters::default();
+            let levels = fused::lif(&neuron, parameters, black_box(&currents), TIME_STEPS, TIME_STEPS);
+            let levels = levels.expect("levels").expect("a fused form");
+            // A loss that costs nothing and has this gradient.
+            let (loss, gradient) = (Tensor::zeros([1], (Kind::Float, Device::Cpu)), gradient.shallow_clone());
+            let backward = move |_| Ok(vec![Some(gradient.shallow_clone())]);
+            autograd::record("loss", &[&levels], &[&loss], &[], backward).expect("a node");
+            Tensor::run_backward(&[loss], &[&currents], false, false)
+        });
+    });
+    group.throughput(Throughput::Bytes(5 * bytes));
+    group.bench_function("plain", |bencher| {
+        bencher.iter(|| {
+            let split = currents.view([4, -1, 1024]);
+            let (levels, _) =
+                lif::sequence(&neuron, lif::LifParameters::default(), black_box(&split), TIME_STEPS, None)
+                    .expect("levels");
+            let (loss, gradient) = (Tensor::zeros([1], (Kind::Float, Device::Cpu)), gradient.view_as(&levels));
+            let backward = move |_| Ok(vec![Some(gradient.shallow_clone())]);
+            autograd::record("loss", &[&levels], &[&loss], &[], backward).expect("a node");
+            Tensor::run_backward(&[loss], &[&currents], false, false)
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, step, site);
 criterion_main!(benches);

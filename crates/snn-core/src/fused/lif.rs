@@ -318,7 +318,7 @@ fn backward<F: Real>(
         for group in groups {
             let blocks = group * BLOCKS..layer.blocks().min((group + 1) * BLOCKS);
             let membranes = membranes.as_mut_slice();
-            let sums = isa.run(Gradients { numbers, layer, gradients, out, wanted, blocks, membranes });
+            let sums = isa.run(Backward { numbers, layer, gradients, out, wanted, blocks, membranes });
             if let Ok(mut partial) = partial[group].lock() {
                 *partial = sums;
             }
@@ -334,7 +334,7 @@ fn backward<F: Real>(
     total
 }
 
-struct Gradients<'k, F> {
+struct Backward<'k, F> {
     numbers: &'k Numbers<F>,
     layer: Layer<'k, F>,
     /// For the levels.
@@ -348,7 +348,7 @@ struct Gradients<'k, F> {
     membranes: &'k mut [Lanes<F>],
 }
 
-impl<F: Real> Kernel for Gradients<'_, F> {
+impl<F: Real> Kernel for Backward<'_, F> {
     type Output = Sums;
 
     #[inline(always)]
@@ -509,5 +509,80 @@ impl<F: Real> Numbers<F> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snn_ir::{Share, Surrogate};
+
+    /// Levels, gradients for the currents, and for the parameters.
+    fn run<F: Real>(
+        isa: Isa,
+        lif: &Lif,
+        currents: &[F],
+        upstream: &[F],
+        steps: usize,
+        time_steps: usize,
+    ) -> (Vec<F>, Vec<F>, Sums) {
+        let numbers = Numbers::<F>::new(lif, None, None, 1).unwrap().unwrap();
+        let layer = Layer::new(currents, steps, time_steps);
+        let tensor = |len: usize| Tensor::f_zeros([1, int(len)], (F::KIND, Device::Cpu)).unwrap();
+        let (mut levels, mut by_currents) = (tensor(layer.neurons * time_steps), tensor(currents.len()));
+        forward(isa, &numbers, layer, &Parts::new(&mut levels).unwrap());
+        let sums = backward(isa, &numbers, layer, upstream, &Parts::new(&mut by_currents).unwrap(), [true, true]);
+        (values(&levels).unwrap().to_vec(), values(&by_currents).unwrap().to_vec(), sums)
+    }
+
+    /// Dyadic and not, around the threshold.
+    fn numbers<F: Real>(count: usize, factor: usize) -> Vec<F> {
+        (0..count).map(|i| F::of(((i * factor) % 1009) as f64 / 251.0 - 1.5)).collect()
+    }
+
+    fn every_instruction_set_gives_the_same_bits<F: Real + std::fmt::Debug>() {
+        let surrogates = [
+            Surrogate::Atan { alpha: 2.0 },
+            Surrogate::Rectangle { width: 1.0 },
+            Surrogate::Triangle { width: 1.0 },
+            Surrogate::Sigmoid { alpha: 4.0 },
+            Surrogate::FastSigmoid { slope: 25.0 },
+            Surrogate::Gaussian { sigma: 0.5 },
+            Surrogate::LogTailedRelu { alpha: 0.1 },
+            Surrogate::StraightThrough,
+        ];
+        for surrogate in surrogates {
+            for spike in [Spike::Binary, Spike::Ternary, Spike::Integer { levels: 4 }] {
+                for reset in [Reset::Hard { potential: 0.0 }, Reset::Soft, Reset::None] {
+                    for (neurons, steps) in [(1, 3), (127, 3), (128, 1), (300, 3), (20_000, 3)] {
+                        let lif = Lif {
+                            leak: Leak::Learned { initial: 0.7 },
+                            threshold: Threshold::Learned { initial: 0.9, share: Share::Layer },
+                            reset,
+                            spike,
+                            reset_gradient: ResetGradient::Flowing,
+                            surrogate: surrogate.clone(),
+                            ..Lif::default()
+                        };
+                        let (currents, upstream) = (numbers::<F>(neurons * steps, 37), numbers::<F>(neurons * 3, 53));
+                        let baseline = run(Isa::Baseline, &lif, &currents, &upstream, steps, 3);
+                        for isa in Isa::available() {
+                            let found = run(isa, &lif, &currents, &upstream, steps, 3);
+                            assert!(found == baseline, "{isa:?}: {lif:?}, {neurons} neurons");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits_in_single_precision() {
+        every_instruction_set_gives_the_same_bits::<f32>();
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits_in_double_precision() {
+        every_instruction_set_gives_the_same_bits::<f64>();
     }
 }

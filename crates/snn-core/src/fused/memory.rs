@@ -19,15 +19,14 @@ pub(super) fn channels_last(x: &Tensor) -> Result<Tensor> {
 /// A new tensor of the shape `[N, …]` and kind of `like`, channels last, uninitialised. Not a view.
 pub(super) fn empty(shape: &[i64], like: &Tensor) -> Result<Tensor> {
     let options = (like.f_kind()?, like.device());
-    let stride = match *shape {
-        [_, channels, height, width] => vec![channels * height * width, 1, channels * width, channels],
-        _ => {
-            let mut stride = vec![1; shape.len()];
-            for axis in (1..shape.len()).rev() {
-                stride[axis - 1] = stride[axis] * shape[axis];
-            }
-            stride
+    let stride = if let [_, channels, height, width] = *shape {
+        vec![channels * height * width, 1, channels * width, channels]
+    } else {
+        let mut stride = vec![1; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            stride[axis - 1] = stride[axis] * shape[axis];
         }
+        stride
     };
     Ok(Tensor::f_empty_strided(shape, stride, options)?)
 }

@@ -6,6 +6,7 @@
 //! gradients differ by rounding.
 //!
 //! Blocks are summed in an order that does not depend on the number of threads: a gradient is the same on any of them.
+#![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
 
 #[expect(unsafe_code, reason = "code for vector instructions that the machine was asked about")]
 mod lanes;

@@ -126,7 +126,7 @@ fn backward<F: Real>(
     parallel(groups, 1, |groups| {
         for group in groups {
             let blocks = group * BLOCKS..blocks.min((group + 1) * BLOCKS);
-            let sums = isa.run(Gradients { numbers, x, gradients, out, learned, blocks });
+            let sums = isa.run(Backward { numbers, x, gradients, out, learned, blocks });
             if let Ok(mut partial) = partial[group].lock() {
                 *partial = sums;
             }
@@ -141,7 +141,7 @@ fn backward<F: Real>(
     total
 }
 
-struct Gradients<'k, F> {
+struct Backward<'k, F> {
     numbers: &'k Numbers<F>,
     x: &'k [F],
     gradients: &'k [F],
@@ -150,7 +150,7 @@ struct Gradients<'k, F> {
     blocks: Range<usize>,
 }
 
-impl<F: Real> Kernel for Gradients<'_, F> {
+impl<F: Real> Kernel for Backward<'_, F> {
     type Output = Vec<f64>;
 
     #[inline(always)]
