@@ -8,6 +8,7 @@ use snn_core::tch::{Device, Kind, Tensor, no_grad, set_num_threads};
 use snn_core::{fused, quant_relu};
 use snn_ir::site::ResetGradient;
 use snn_ir::{Leak, Lif, Reset, Share, Spike, Surrogate, Threshold};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A neuron of any kind that has a fused form.
 fn neuron(random: &mut Random) -> Lif {
@@ -129,7 +130,7 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
 
 #[test]
 fn levels_are_equal_and_gradients_agree() {
-    let mut kinds = std::collections::BTreeSet::new();
+    let mut kinds = BTreeSet::new();
     for seed in 0..600 {
         let case = case(seed);
         kinds.insert(format!("{:?} {:?}", std::mem::discriminant(&case.lif.surrogate), case.lif.spike.levels() > 1));
@@ -216,7 +217,7 @@ fn what_has_no_fused_form_is_left_to_the_plain_one() {
     let x = Tensor::zeros([2, 3], (Kind::BFloat16, Device::Cpu));
     assert!(fused::lif(&Lif::default(), LifParameters::default(), &x, 1, 2).unwrap().is_none());
     let own =
-        Lif { surrogate: Surrogate::Custom { name: "mine".into(), params: Default::default() }, ..Lif::default() };
+        Lif { surrogate: Surrogate::Custom { name: "mine".into(), params: BTreeMap::default() }, ..Lif::default() };
     let x = x.to_kind(Kind::Float);
     assert!(fused::lif(&own, LifParameters::default(), &x, 1, 2).unwrap().is_none());
     let current = Lif { synapse: snn_ir::Synapse::Current { alpha: 0.5 }, ..Lif::default() };
