@@ -1,7 +1,9 @@
 //! Blocks of neurons, and the vector instructions that they are computed with.
 
 use super::real::Real;
-use std::sync::OnceLock;
+use crate::autograd::parallel;
+use std::ops::Range;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Neurons of a block: with some macro-steps of them a first-level cache still has room.
 pub(super) const LANES: usize = 128;
@@ -52,6 +54,28 @@ impl<F: Real> Lanes<F> {
             values.copy_from_slice(&self.0[..values.len()]);
         }
     }
+}
+
+/// Blocks that a thread takes in one go, and whose gradients for parameters are summed first.
+pub(super) const BLOCKS: usize = 64;
+
+/// The sums, element by element, of `count` values from each group of blocks, always in the same order: the number of threads changes no bit.
+pub(super) fn sum_in_groups(blocks: usize, count: usize, run: impl Fn(Range<usize>) -> Vec<f64> + Sync) -> Vec<f64> {
+    let groups = blocks.div_ceil(BLOCKS);
+    let partial: Vec<_> = (0..groups).map(|_| Mutex::new(Vec::new())).collect();
+    parallel(groups, 1, |groups| {
+        for group in groups {
+            let sums = run(group * BLOCKS..blocks.min((group + 1) * BLOCKS));
+            *partial[group].lock().unwrap_or_else(PoisonError::into_inner) = sums;
+        }
+    });
+    let mut total = vec![0.0; count];
+    for partial in partial {
+        for (total, partial) in total.iter_mut().zip(partial.into_inner().unwrap_or_else(PoisonError::into_inner)) {
+            *total += partial;
+        }
+    }
+    total
 }
 
 /// What is compiled for each kind of vector instructions. `run` and all it calls must be `#[inline(always)]`: a function of its own is compiled for the baseline.

@@ -1,6 +1,6 @@
 //! LIF neurons (eq. 8), all macro-steps at once.
 
-use super::lanes::{Isa, Kernel, LANES, Lanes};
+use super::lanes::{BLOCKS, Isa, Kernel, LANES, Lanes, sum_in_groups};
 use super::memory::{Parts, channels_last, empty, values};
 use super::real::Real;
 use super::slope::Slope;
@@ -11,11 +11,7 @@ use crate::lif::LifParameters;
 use snn_ir::site::ResetGradient;
 use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
 use std::ops::Range;
-use std::sync::Mutex;
 use tch::{Device, Kind, Tensor};
-
-/// Blocks whose gradients for parameters are summed in one go. It fixes the order of summation.
-const BLOCKS: usize = 64;
 
 /// Levels of a LIF neuron over all macro-steps, from rest: [`crate::lif::sequence`] in one pass. `None` for a neuron without a fused form: one with a synaptic current,
 /// adaptation or a surrogate of a user's own, or values that are not single or double precision on the CPU.
@@ -78,7 +74,9 @@ fn fused<F: Real>(
         let sums =
             self::backward(Isa::best(), &numbers, layer, values(&gradient)?, &Parts::new(&mut by_input)?, wanted);
         let factor = numbers.leak.wide();
-        let sums = [vec![sums.leak * factor * (1.0 - factor)], sums.threshold];
+        let (by_factor, by_threshold) = sums.split_at(1);
+        let by_leak = by_factor.iter().map(|sum| sum * factor * (1.0 - factor)).collect();
+        let sums = [by_leak, by_threshold.to_vec()];
         let mut gradients = vec![Some(by_input)];
         for (shape, sums) in shapes.iter().zip(&sums) {
             if let Some(shape) = shape {
@@ -295,13 +293,7 @@ impl<F: Real> Kernel for Forward<'_, F> {
     }
 }
 
-/// Gradients of the parameters: of the leak factor, and of each threshold.
-#[derive(Debug, Clone, PartialEq)]
-struct Sums {
-    leak: f64,
-    threshold: Vec<f64>,
-}
-
+/// Writes the gradients for the currents; returns those for the leak factor and each threshold.
 fn backward<F: Real>(
     isa: Isa,
     numbers: &Numbers<F>,
@@ -309,29 +301,11 @@ fn backward<F: Real>(
     gradients: &[F],
     out: &Parts<'_, F>,
     wanted: [bool; 2],
-) -> Sums {
-    let none = || Sums { leak: 0.0, threshold: vec![0.0; numbers.theta.len()] };
-    let groups = layer.blocks().div_ceil(BLOCKS);
-    let partial: Vec<_> = (0..groups).map(|_| Mutex::new(none())).collect();
-    parallel(groups, 1, |groups| {
+) -> Vec<f64> {
+    sum_in_groups(layer.blocks(), 1 + numbers.theta.len(), |blocks| {
         let mut membranes = vec![Lanes::splat(F::ZERO); layer.time_steps];
-        for group in groups {
-            let blocks = group * BLOCKS..layer.blocks().min((group + 1) * BLOCKS);
-            let membranes = membranes.as_mut_slice();
-            let sums = isa.run(Backward { numbers, layer, gradients, out, wanted, blocks, membranes });
-            if let Ok(mut partial) = partial[group].lock() {
-                *partial = sums;
-            }
-        }
-    });
-    let mut total = none();
-    for partial in partial.into_iter().filter_map(|partial| partial.into_inner().ok()) {
-        total.leak += partial.leak;
-        for (total, partial) in total.threshold.iter_mut().zip(partial.threshold) {
-            *total += partial;
-        }
-    }
-    total
+        isa.run(Backward { numbers, layer, gradients, out, wanted, blocks, membranes: &mut membranes })
+    })
 }
 
 struct Backward<'k, F> {
@@ -349,13 +323,13 @@ struct Backward<'k, F> {
 }
 
 impl<F: Real> Kernel for Backward<'_, F> {
-    type Output = Sums;
+    type Output = Vec<f64>;
 
     #[inline(always)]
-    fn run(self) -> Sums {
+    fn run(self) -> Vec<f64> {
         let Self { numbers, layer, gradients, out, wanted: [by_leak_wanted, by_theta_wanted], blocks, membranes } =
             self;
-        let mut sums = Sums { leak: 0.0, threshold: vec![0.0; numbers.theta.len()] };
+        let mut sums = vec![0.0; 1 + numbers.theta.len()];
         for block in blocks {
             let block = layer.block(block);
             let theta = numbers.thresholds(&block);
@@ -406,13 +380,13 @@ impl<F: Real> Kernel for Backward<'_, F> {
             }
             let count = block.len();
             if by_leak_wanted {
-                sums.leak += by_leak.0[..count].iter().map(|value| value.wide()).sum::<f64>();
+                sums[0] += by_leak.0[..count].iter().map(|value| value.wide()).sum::<f64>();
             }
             if by_theta_wanted {
-                let channels = sums.threshold.len();
+                let channels = numbers.theta.len();
                 for (i, value) in by_theta.0[..count].iter().enumerate() {
                     let channel = if channels == 1 { 0 } else { (block.start + i) % channels };
-                    sums.threshold[channel] += value.wide();
+                    sums[1 + channel] += value.wide();
                 }
             }
         }
@@ -525,7 +499,7 @@ mod tests {
         upstream: &[F],
         steps: usize,
         time_steps: usize,
-    ) -> (Vec<F>, Vec<F>, Sums) {
+    ) -> (Vec<F>, Vec<F>, Vec<f64>) {
         let numbers = Numbers::<F>::new(lif, None, None, 1).unwrap().unwrap();
         let layer = Layer::new(currents, steps, time_steps);
         let tensor = |len: usize| Tensor::f_zeros([1, int(len)], (F::KIND, Device::Cpu)).unwrap();

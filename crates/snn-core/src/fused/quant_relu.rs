@@ -1,16 +1,12 @@
 //! The quantised ReLU (eq. 10).
 
-use super::lanes::{Isa, Kernel, LANES, Lanes};
+use super::lanes::{BLOCKS, Isa, Kernel, LANES, Lanes, sum_in_groups};
 use super::memory::{Parts, channels_last, empty, values};
 use super::real::Real;
 use crate::autograd::{self, parallel};
 use crate::error::{Error, Result};
 use std::ops::Range;
-use std::sync::Mutex;
 use tch::{Device, Kind, Tensor};
-
-/// Blocks whose gradients for the step are summed in one go. It fixes the order of summation.
-const BLOCKS: usize = 64;
 
 /// [`crate::quant_relu::quant_relu`] with channels along axis 1, in one pass. `None` for values that are not single or double precision on the CPU.
 ///
@@ -120,25 +116,9 @@ fn backward<F: Real>(
     out: &Parts<'_, F>,
     learned: bool,
 ) -> Vec<f64> {
-    let blocks = x.len().div_ceil(LANES);
-    let groups = blocks.div_ceil(BLOCKS);
-    let partial: Vec<_> = (0..groups).map(|_| Mutex::new(Vec::new())).collect();
-    parallel(groups, 1, |groups| {
-        for group in groups {
-            let blocks = group * BLOCKS..blocks.min((group + 1) * BLOCKS);
-            let sums = isa.run(Backward { numbers, x, gradients, out, learned, blocks });
-            if let Ok(mut partial) = partial[group].lock() {
-                *partial = sums;
-            }
-        }
-    });
-    let mut total = vec![0.0; numbers.steps.len()];
-    for partial in partial.into_iter().filter_map(|partial| partial.into_inner().ok()) {
-        for (total, partial) in total.iter_mut().zip(partial) {
-            *total += partial;
-        }
-    }
-    total
+    sum_in_groups(x.len().div_ceil(LANES), numbers.steps.len(), |blocks| {
+        isa.run(Backward { numbers, x, gradients, out, learned, blocks })
+    })
 }
 
 struct Backward<'k, F> {
