@@ -1,6 +1,6 @@
 //! The command line as data.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use snn_data::DatasetName;
 use snn_train::{Options, Start};
 use std::num::NonZeroUsize;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Spiking neural networks by hybrid conversion: train, convert without loss, prove it, run on events.
 ///
 /// Without a command: what the tool does, and the paper's tables beside what has been measured here.
-/// Results go to stdout, progress to stderr. Exit codes: 0 holds, 1 a check failed, 2 usage, input or I/O.
+/// Results go to stdout, progress to stderr. Exit codes: 0 holds, 1 a check failed, 2 usage, input or I/O, 130 training stopped by Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "snn-bench", version)]
 pub(crate) struct Cli {
@@ -226,13 +226,14 @@ pub(crate) struct Verify {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("input").args(["dataset", "image"]).required(true)))]
 pub(crate) struct Infer {
     /// The converted model.
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) data: DataRoot,
     /// The data set whose test images to classify.
-    #[arg(long, required_unless_present = "image", conflicts_with = "image")]
+    #[arg(long)]
     pub(crate) dataset: Option<DatasetName>,
     /// One image instead: raw bytes, channel by channel.
     #[arg(long)]
@@ -260,7 +261,7 @@ pub(crate) enum Policy {
     Show {
         /// The config, a TOML file.
         config: PathBuf,
-        /// Set a key of the config, as `policy=outer` or `policy.share=0.25`.
+        /// Set a key of the config, as `policy=outer` or `'policy={ kind = "ratio", share = 0.25 }'`.
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
     },

@@ -1,6 +1,7 @@
 //! What can be said of a model: the data behind `inspect`.
 
 use crate::drawing::{Role, Shown};
+use crate::table::counted;
 use anyhow::Result;
 use serde::Serialize;
 use snn_ir::site::{Adaptation, Spike, Synapse};
@@ -85,10 +86,10 @@ impl<'a> Description<'a> {
             Form::Trained | Form::Events => String::new(),
         };
         format!(
-            "form {}, T = {} macro-steps of {} micro-steps, {} weights, {} neurons ({:.1} % LIF), {} classes{unit}",
+            "form {}, T = {} macro-steps of {}, {} weights, {} neurons ({:.1} % LIF), {} classes{unit}",
             self.form.label(),
             self.time_steps,
-            self.micro_steps,
+            counted(self.micro_steps as usize, "micro-step"),
             self.parameters,
             self.neurons,
             100.0 * self.lif_neurons as f64 / self.neurons.max(1) as f64,

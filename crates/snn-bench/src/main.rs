@@ -1,5 +1,6 @@
 //! `snn-bench`: train, convert, verify and run spiking networks from the command line. Glue only; everything it does is a library call.
 
+mod advice;
 mod cli;
 mod commands;
 mod description;
@@ -12,6 +13,7 @@ mod progress;
 mod table;
 mod tables;
 
+use advice::advice;
 use clap::Parser;
 use cli::{Cli, Command};
 use std::process::ExitCode;
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Holds) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::from(1),
         Err(error) => {
-            output::tell(format_args!("error: {}", message(&error)));
+            output::tell(format_args!("error: {}{}", message(&error), advice(cli.command.as_ref(), &error)));
             ExitCode::from(2)
         }
     }

@@ -1,14 +1,39 @@
-//! Progress on stderr; silent where stderr is no terminal, but for a line at the end.
+//! Progress on stderr: a bar in a terminal, elsewhere a line a minute; and a line at the end.
 
 use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Between two lines where no bar is seen: rare enough for a log, often enough to see that something happens.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// Says when the next line is due.
+pub(crate) struct Minutes {
+    last: Instant,
+}
+
+impl Minutes {
+    /// The first line is due a minute after `now`.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { last: now }
+    }
+
+    /// Whether a minute has passed since the last line; the next is then due a minute after `now`.
+    pub(crate) fn due(&mut self, now: Instant) -> bool {
+        let due = now.duration_since(self.last) >= EVERY;
+        if due {
+            self.last = now;
+        }
+        due
+    }
+}
 
 /// A bar over a known number of things.
 pub(crate) struct Progress {
     bar: ProgressBar,
     what: String,
     begin: Instant,
+    minutes: Minutes,
 }
 
 impl Progress {
@@ -21,12 +46,17 @@ impl Progress {
             bar.set_style(style);
         }
         bar.set_message(what.clone());
-        Self { bar, what, begin: Instant::now() }
+        let begin = Instant::now();
+        Self { bar, what, begin, minutes: Minutes::new(begin) }
     }
 
     /// So many more are done.
-    pub(crate) fn add(&self, count: usize) {
+    pub(crate) fn add(&mut self, count: usize) {
         self.bar.inc(count as u64);
+        if self.bar.is_hidden() && self.minutes.due(Instant::now()) {
+            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            output::tell(format_args!("{}: {done} of {total}", self.what));
+        }
     }
 
     /// Ends with one line.
@@ -34,5 +64,22 @@ impl Progress {
         let count = self.bar.position();
         self.bar.finish_and_clear();
         output::tell(format_args!("{}: {count} in {:.1} s", self.what, self.begin.elapsed().as_secs_f64()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EVERY, Minutes};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_line_is_due_once_a_minute() {
+        let begin = Instant::now();
+        let mut minutes = Minutes::new(begin);
+        let less = Duration::from_secs(59);
+        assert!(!minutes.due(begin) && !minutes.due(begin + less));
+        assert!(minutes.due(begin + EVERY) && !minutes.due(begin + EVERY));
+        // A step that takes minutes is followed by one line and not by several.
+        assert!(minutes.due(begin + 5 * EVERY) && !minutes.due(begin + 5 * EVERY + less));
     }
 }

@@ -51,3 +51,8 @@ pub(crate) fn count(value: f64) -> String {
     }
     format!("{value:.0}")
 }
+
+/// A number of things, in the plural unless there is one: `1 epoch`, `4 epochs`.
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

@@ -86,23 +86,39 @@ pub enum Policy {
     },
 }
 
-const KINDS: &[Kind] = &[
-    ("none", &[]),
-    ("all", &[]),
-    ("inner", &[]),
-    ("outer", &[]),
-    ("alternate", &[]),
-    ("stem", &[]),
-    ("head", &[]),
-    ("first_k", &["k"]),
-    ("last_k", &["k"]),
-    ("stage", &["stages"]),
-    ("sites", &["include", "exclude"]),
-    ("ratio", &["share", "spread"]),
-    ("union", &["policies"]),
-    ("intersection", &["policies"]),
-    ("difference", &["policy", "without"]),
-];
+/// Name and keys of each kind, written once: a variant without a line does not compile.
+macro_rules! kinds {
+    ($($variant:pat => $name:literal $keys:expr,)*) => {
+        const KINDS: &[Kind] = &[$(($name, &$keys)),*];
+
+        impl Policy {
+            /// Name as used in configs and reports.
+            pub fn label(&self) -> &'static str {
+                match self {
+                    $($variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Policy::None => "none" [],
+    Policy::All => "all" [],
+    Policy::Inner => "inner" [],
+    Policy::Outer => "outer" [],
+    Policy::Alternate => "alternate" [],
+    Policy::Stem => "stem" [],
+    Policy::Head => "head" [],
+    Policy::FirstK { .. } => "first_k" ["k"],
+    Policy::LastK { .. } => "last_k" ["k"],
+    Policy::Stage { .. } => "stage" ["stages"],
+    Policy::Sites { .. } => "sites" ["include", "exclude"],
+    Policy::Ratio { .. } => "ratio" ["share", "spread"],
+    Policy::Union { .. } => "union" ["policies"],
+    Policy::Intersection { .. } => "intersection" ["policies"],
+    Policy::Difference { .. } => "difference" ["policy", "without"],
+}
 
 impl Serialize for Policy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -117,27 +133,6 @@ impl<'de> Deserialize<'de> for Policy {
 }
 
 impl Policy {
-    /// Name as used in configs and reports.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Policy::None => "none",
-            Policy::All => "all",
-            Policy::Inner => "inner",
-            Policy::Outer => "outer",
-            Policy::Alternate => "alternate",
-            Policy::Stem => "stem",
-            Policy::Head => "head",
-            Policy::FirstK { .. } => "first_k",
-            Policy::LastK { .. } => "last_k",
-            Policy::Stage { .. } => "stage",
-            Policy::Sites { .. } => "sites",
-            Policy::Ratio { .. } => "ratio",
-            Policy::Union { .. } => "union",
-            Policy::Intersection { .. } => "intersection",
-            Policy::Difference { .. } => "difference",
-        }
-    }
-
     /// Which sites it chooses, in words that need no documentation.
     pub fn explanation(&self) -> String {
         let each = |policies: &[Policy], word: &str| {

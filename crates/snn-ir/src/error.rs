@@ -120,7 +120,10 @@ pub enum Error {
     },
 
     // === Files ===
-    /// A model file is damaged or foreign.
+    /// Bytes that are no model file, or a part of one.
+    #[error("{0}")]
+    Bytes(String),
+    /// A model file is not there, damaged or foreign.
     #[error("{}: {reason}", path.display())]
     File {
         /// The file.

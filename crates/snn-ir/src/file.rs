@@ -55,7 +55,10 @@ impl Model {
         let path = path.as_ref();
         let named = |reason: &str| Error::File { path: path.to_path_buf(), reason: printable(reason) };
         // Before it is opened: to open a pipe waits for its writer, and a device has no end.
-        let information = fs_err::metadata(path)?;
+        let information = fs_err::metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => named("no such file"),
+            _ => Error::Io(error),
+        })?;
         if !information.is_file() {
             return Err(named("not a plain file"));
         }
@@ -136,7 +139,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Reads a file of `length` bytes.
 fn read(mut source: impl Read, length: u64) -> Result<Model> {
-    let foreign = |reason: String| Error::Graph(format!("not a safetensors file: {reason}"));
+    let foreign = |reason: String| Error::Bytes(format!("not a safetensors file: {reason}"));
     let mut size = [0; 8];
     if length < LENGTH_BYTES {
         return Err(foreign(format!("it has {length} bytes")));
@@ -152,7 +155,10 @@ fn read(mut source: impl Read, length: u64) -> Result<Model> {
     let list: Metadata = serde_json::from_slice(&bytes(&mut source, size)?).map_err(|e| foreign(e.to_string()))?;
     let found = after - size;
     let claimed = list.data_len() as u64;
-    if claimed != found {
+    if found < claimed {
+        return Err(Error::Bytes(format!("truncated: its header lists {claimed} bytes of weights, found {found}")));
+    }
+    if found > claimed {
         return Err(foreign(format!("its header lists {claimed} bytes of weights, found {found}")));
     }
     if found > MAX_WEIGHT_BYTES {

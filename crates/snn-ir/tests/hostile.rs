@@ -146,7 +146,8 @@ fn a_file_cut_anywhere_is_one_error() {
         load(&path, MIB).unwrap();
         for length in 0..bytes.len() {
             let message = try_bytes(&bytes[..length], &path, length % ON_DISK == 0).expect_err("loaded");
-            assert!(message.contains("not a safetensors file"), "{length} of {} bytes: {message}", bytes.len());
+            let named = message.contains("not a safetensors file") || message.contains("truncated: its header lists");
+            assert!(named && !message.contains("graph:"), "{length} of {} bytes: {message}", bytes.len());
         }
     }
 }

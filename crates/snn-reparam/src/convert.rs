@@ -127,7 +127,11 @@ fn coded(site: &Site, wanted: Code, neurons: &Neurons) -> std::result::Result<(C
         Some(Spike::Ternary) => Ok((Code::Ternary, Action::Kept, "ternary spikes, 2 micro-steps".into())),
         Some(levels @ Spike::Integer { .. }) if wanted.carries(levels) => {
             let steps = wanted.micro_steps(u32::from(levels.levels()));
-            Ok((wanted, Action::Converted, format!("{} code, {steps} micro-steps", wanted.label())))
+            Ok((
+                wanted,
+                Action::Converted,
+                format!("{} code, {steps} micro-step{}", wanted.label(), if steps == 1 { "" } else { "s" }),
+            ))
         }
         Some(Spike::Integer { .. }) => {
             Err(format!("the code {} does not carry levels; choose unary, bitplane or graded", wanted.label()))
@@ -184,9 +188,14 @@ fn keep_the_rest(model: &Model, plan: &mut Plan) {
         if plan.entries.iter().any(|entry| entry.node == node.name) {
             continue;
         }
+        let folded = format!("folded into `{}`", node.name);
         let detail = match node.op {
-            Op::Conv(_) | Op::Linear { .. } => "weights carry the norm after it and the scales before it",
+            Op::Conv(_) | Op::Linear { .. } if plan.entries.iter().any(|entry| entry.detail == folded) => {
+                "weights carry the norm after it and the scales before it"
+            }
+            Op::Conv(_) | Op::Linear { .. } => "weights carry the scales before it",
             Op::Add => "joins currents",
+            Op::TimeMean => "the mean over macro-steps",
             _ => "",
         };
         plan.note(&node.name, node.op.label(), Action::Kept, detail);

@@ -179,7 +179,8 @@ impl SiteToGrid<'_> {
 /// What the plan says of a factor that became `k/2^m`.
 fn fraction(factor: f64, multiplier: u32, shift: u8) -> String {
     let error = f64::from(multiplier) / f64::from(1_u32 << shift) - factor;
-    format!("{multiplier}/2^{shift} (off by {error:.1e})")
+    let error = if error == 0.0 { "exact".to_string() } else { format!("off by {error:.1e}") };
+    format!("{multiplier}/2^{shift} ({error})")
 }
 
 /// What the plan says of integers that stand for numbers of units which are not whole.

@@ -46,8 +46,8 @@ pub struct Comparison {
     pub ties: u64,
     /// Logits that are not equal bit for bit (bitwise level).
     pub unequal_logits: u64,
-    /// Largest difference of two logits, relative to the largest logit.
-    pub logit_difference: f64,
+    /// Largest difference of two logits, relative to the largest logit; `None` where logits were not compared.
+    pub logit_difference: Option<f64>,
     /// Samples whose class differs.
     pub class_changes: usize,
     /// What happened at each site.
@@ -81,7 +81,7 @@ impl Comparison {
             flips: 0,
             ties: 0,
             unequal_logits: 0,
-            logit_difference: 0.0,
+            logit_difference: None,
             class_changes: 0,
             sites: Vec::new(),
         }
@@ -159,7 +159,8 @@ impl Comparison {
             }
         };
         self.unequal_logits += unequal as u64;
-        self.logit_difference = if difference.is_nan() { f64::INFINITY } else { self.logit_difference.max(difference) };
+        let difference = if difference.is_nan() { f64::INFINITY } else { difference };
+        self.logit_difference = Some(self.logit_difference.map_or(difference, |so_far| so_far.max(difference)));
         Ok(())
     }
 
@@ -203,8 +204,10 @@ impl Comparison {
         if self.level == Level::Bitwise && self.unequal_logits > 0 {
             failures.push(format!("{pair}: {} logits differ", self.unequal_logits));
         }
-        if self.level == Level::ZeroFlips && self.logit_difference > LOGIT_TOLERANCE {
-            failures.push(format!("{pair}: logits differ by {:.1e} of the largest", self.logit_difference));
+        if let Some(difference) = self.logit_difference.filter(|difference| *difference > LOGIT_TOLERANCE)
+            && self.level == Level::ZeroFlips
+        {
+            failures.push(format!("{pair}: logits differ by {difference:.1e} of the largest"));
         }
         failures
     }

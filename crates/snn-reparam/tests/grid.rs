@@ -310,7 +310,7 @@ fn the_plan_says_what_the_kinds_lose() {
         |lif: &Lif, guard_bits| line_of(&Site::Lif(lif.clone()), GridOptions { guard_bits, ..GridOptions::default() });
     // T = 4. The synapse has two bits a step, the leak one.
     let synaptic = Lif { synapse: Synapse::Current { alpha: 0.75 }, ..Lif::default() };
-    assert!(of(&synaptic, 6).contains("synapse 3/2^2 (off by 0.0e0)") && of(&synaptic, 6).ends_with("floor exact"));
+    assert!(of(&synaptic, 6).contains("synapse 3/2^2 (exact)") && of(&synaptic, 6).ends_with("floor exact"));
     assert!(of(&synaptic, 5).ends_with("loses less than a guard bit a step"));
     // The jump is 32·2^f: three steps of two bits need f ≥ 1, were it not for the membrane's three bits.
     let adaptive = |strength| Lif { adaptation: Adaptation::Threshold { decay: 0.25, strength }, ..Lif::default() };

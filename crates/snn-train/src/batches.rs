@@ -19,10 +19,21 @@ impl Batches {
     /// Splits the data as the config says.
     ///
     /// # Errors
-    /// Too many images are held out, no batch is left, or fewer than batch norm is to be measured over.
+    /// Too many images are held out, fewer are left than the limit, no batch is left, or fewer than batch norm is to be measured over.
     pub(crate) fn new(config: &RunConfig, data: &Dataset) -> Result<Self> {
         let parts = split_holdout(data.train.len(), config.data.held_out, config.seed)?;
         let held_out = data.train.select(&parts.validation)?;
+        let mut training = parts.train;
+        if config.data.limit > training.len() {
+            return Err(Error::Mismatch {
+                what: "`data.limit`",
+                expected: format!("at most the {} training images that are not held out", training.len()),
+                found: config.data.limit.to_string(),
+            });
+        }
+        if config.data.limit > 0 {
+            training.truncate(config.data.limit);
+        }
         let loader = LoaderConfig {
             batch_size: config.batch,
             seed: config.seed,
@@ -31,7 +42,7 @@ impl Batches {
             augment: config.augment(&data.channel_mean_u8),
             ..LoaderConfig::default()
         }
-        .init(&data.train, Some(parts.train))?;
+        .init(&data.train, Some(training))?;
         let (steps, batches) = (loader.batches_per_epoch(), config.batch_norm_reestimation.batches);
         if batches > steps {
             return Err(Error::Mismatch {

@@ -116,6 +116,9 @@ pub struct DataConfig {
     /// Training images held out for validation.
     #[serde(default = "defaults::held_out")]
     pub held_out: usize,
+    /// Trains on the first so many of the images that are not held out; 0 for all.
+    #[serde(default)]
+    pub limit: usize,
     /// Random shift in pixels; what moves in has the integer mean pixel.
     #[serde(default = "defaults::crop_padding")]
     pub crop_padding: usize,

@@ -57,16 +57,20 @@ pub enum Error {
     },
 
     // === Run folder ===
-    /// The folder holds something already.
-    #[error("{}: holds {what} already; resume it, overwrite it deliberately, or name another folder", path.display())]
+    /// The folder holds a run already.
+    #[error("{}: holds a run already", path.display())]
     FolderInUse {
         /// The folder.
         path: PathBuf,
-        /// What is in it.
-        what: &'static str,
     },
-    /// There is no run to resume.
-    #[error("{}: no run to resume (there is no config.toml)", path.display())]
+    /// The folder holds other files, which no run may replace.
+    #[error("{}: holds files already that are not a run's; name another folder", path.display())]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder is not that of a run.
+    #[error("{}: not a run folder (it has no config.toml)", path.display())]
     NoRun {
         /// The folder.
         path: PathBuf,

@@ -2,6 +2,7 @@
 
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
+use crate::unknown::hint;
 use toml::{Table, Value};
 
 /// The config with each `key.path=value` set, one after the other, so that a kind can be chosen and then its keys set.
@@ -18,8 +19,9 @@ pub(crate) fn apply(config: &RunConfig, sets: &[String]) -> Result<RunConfig> {
         };
         *slot = value(key, text, slot)?;
         let text = toml::to_string(&table).map_err(|e| Error::Toml(e.to_string()))?;
-        config =
-            toml::from_str(&text).map_err(|e| Error::Toml(format!("after {set}: {}", e.to_string().trim_end())))?;
+        // Without the lines of the error, which are not those of the file.
+        config = toml::from_str(&text)
+            .map_err(|e| Error::Toml(format!("after `{set}`: {}{}", e.message().trim_end(), hint(e.message()))))?;
     }
     Ok(config)
 }

@@ -122,19 +122,19 @@ impl RunFolder {
             folder.remove(|name| name.starts_with(PARTIAL))?;
             return Ok((folder, lock));
         }
-        let in_use = |what| Err(Error::FolderInUse { path: path.to_path_buf(), what });
+        let in_use = || Err(Error::FolderInUse { path: path.to_path_buf() });
         let is_ours = |name: &str| name == LOCK || name.starts_with(PARTIAL);
         let used = |folder: &Self| folder.path.join(CONFIG).exists();
         if !used(&folder) && path.exists() && folder.names()?.iter().any(|name| !is_ours(name)) {
-            return in_use("files that are not a run's");
+            return Err(Error::ForeignFolder { path: folder.path });
         }
         if used(&folder) && start == Start::New {
-            return in_use("a run");
+            return in_use();
         }
         fs_err::create_dir_all(path)?;
         let lock = RunLock::take(path)?;
         if used(&folder) && start == Start::New {
-            return in_use("a run"); // which began a moment ago
+            return in_use(); // which began a moment ago
         }
         // Only what a run writes is removed.
         folder.remove(|name| name.starts_with(PARTIAL))?;

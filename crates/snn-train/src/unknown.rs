@@ -6,15 +6,28 @@ use toml::{Table, Value};
 
 /// Reads a config from TOML.
 pub(crate) fn read(text: &str) -> Result<RunConfig> {
-    let config: RunConfig = toml::from_str(text).map_err(|error| {
-        let nearest = expected(error.message()).map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-        Error::Toml(format!("{}{nearest}", error.to_string().trim_end()))
-    })?;
+    let config: RunConfig = toml::from_str(text)
+        .map_err(|error| Error::Toml(format!("{}{}", error.to_string().trim_end(), hint(error.message()))))?;
     // serde ignores the keys of a variant without fields (`{ kind = "constant", warm_up = 1 }`): what a config does not write out again is no key of it.
     let given: Table = toml::from_str(text).map_err(|error| Error::Toml(error.to_string()))?;
     let known = Table::try_from(&config).map_err(|error| Error::Toml(error.to_string()))?;
     check(&given, &known, "")?;
     Ok(config)
+}
+
+/// What the writer of a config probably meant, to stand after the message of serde; empty if that is not known.
+pub(crate) fn hint(message: &str) -> String {
+    if let Some(name) = expected(message) {
+        return format!("; did you mean `{name}`?");
+    }
+    // A kind by its name alone, where only a table is read.
+    let name = message.strip_prefix("invalid type: string \"").and_then(|rest| rest.split_once('"'));
+    match name {
+        Some((name, rest)) if rest.contains("internally tagged enum") => {
+            format!("; write a table, `{{ kind = \"{name}\" }}`")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Of "unknown field `x`, expected one of `a`, `b`" the nearest of those expected.

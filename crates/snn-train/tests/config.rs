@@ -30,6 +30,7 @@ fn defaults_are_the_documented_ones() {
     // What is off unless it is asked for.
     assert_eq!((config.warm_up, config.loss), (WarmUp::Steps(0), LossConfig::CrossEntropy));
     assert_eq!((config.gradient_clip, config.weight_average), (0.0, 0.0));
+    assert_eq!(config.data.limit, 0);
     assert_eq!((config.data.cutout, config.data.mixup, config.data.cutmix), (0, 0.0, 0.0));
     assert_eq!(config.batch_norm_reestimation, BatchNormReestimation { batches: 0 });
     assert!(!config.distillation.is_on());
@@ -176,6 +177,8 @@ fn errors_name_the_key() {
         ("data.mixup=2.5", "`data.mixup` must be 0 to 2"),
         ("data.cutmix=-0.5", "`data.cutmix` must be 0 to 2"),
         ("data.cutout=-1", "invalid value: integer `-1`"),
+        ("data.limit=-1", "invalid value: integer `-1`"),
+        ("data.limt=5", "did you mean `data.limit`?"),
     ] {
         let error = self::set(&[set]).unwrap_err();
         assert!(error.contains(message), "{set}: {error}");

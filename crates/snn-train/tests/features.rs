@@ -255,3 +255,28 @@ fn a_stop_flag_ends_a_run_with_a_checkpoint_to_go_on_from() {
         assert_eq!(bytes(&folder), bytes(&at("whole")), "stopped at {stop}");
     }
 }
+
+#[test]
+fn a_limit_trains_on_the_first_images_that_are_not_held_out() {
+    let parent = tempfile::tempdir().unwrap();
+    let (whole, resumed, all) = (parent.path().join("whole"), parent.path().join("resumed"), parent.path().join("all"));
+    let limited = config(&["data.limit=50"]);
+    let mut begun = None;
+    train(&limited, &whole, &Options::default(), &mut |progress| {
+        if let Progress::Begun { steps, .. } = progress {
+            begun = Some(steps);
+        }
+    })
+    .unwrap();
+    assert_eq!(begun, Some(3), "50 images are three batches of 16");
+    assert!(matches!(go(&limited, &resumed, Start::New, Some(5)).unwrap(), Outcome::Stopped { .. }));
+    assert!(matches!(go(&limited, &resumed, Start::Resume, None).unwrap(), Outcome::Finished(_)));
+    assert_eq!(bytes(&resumed), bytes(&whole));
+    // As many as there are is no limit, more is an error.
+    finish(&config(&[]), &parent.path().join("none"));
+    finish(&config(&["data.limit=168"]), &all);
+    assert_eq!(bytes(&all), bytes(&parent.path().join("none")));
+    let error =
+        go(&config(&["data.limit=169"]), &parent.path().join("more"), Start::New, None).unwrap_err().to_string();
+    assert_eq!(error, "`data.limit`: expected at most the 168 training images that are not held out, found 169");
+}

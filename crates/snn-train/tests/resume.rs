@@ -119,8 +119,9 @@ fn folders_in_use_are_refused() {
     std::fs::create_dir(&foreign).unwrap();
     std::fs::write(foreign.join("thesis.tex"), "").unwrap();
     for start in [Start::New, Start::Overwrite] {
-        let error = go(&foreign, start, Some(0)).unwrap_err().to_string();
-        assert!(error.contains("files that are not a run's"), "{error}");
+        let error = go(&foreign, start, Some(0)).unwrap_err();
+        assert!(matches!(error, Error::ForeignFolder { .. }), "{error}");
+        assert!(error.to_string().contains("files already that are not a run's"), "{error}");
     }
     assert!(matches!(go(&foreign, Start::Resume, None), Err(Error::NoRun { .. })));
     assert!(matches!(go(&parent.path().join("none"), Start::Resume, None), Err(Error::NoRun { .. })));

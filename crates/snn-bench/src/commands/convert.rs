@@ -6,7 +6,7 @@ use crate::files;
 use crate::output::{self, print_json};
 use anyhow::{Result, bail};
 use serde::Serialize;
-use snn_ir::{Code, Model};
+use snn_ir::{Code, Form, Model};
 use snn_reparam::{CodeChoice, Conversion, Error, GridOptions, Plan};
 use std::path::Path;
 
@@ -35,6 +35,13 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     files::refuse_existing(&arguments.out, arguments.force)?;
     files::refuse_source(&arguments.out, &arguments.run)?;
     let trained = files::trained(&arguments.run)?;
+    if trained.model.form != Form::Trained {
+        let form = trained.model.form.label();
+        bail!(
+            "{}: expected a trained model, found one that is converted already (form {form})",
+            arguments.run.display()
+        );
+    }
     let mut codes = CodeChoice::from(Code::from(arguments.code));
     codes.sites.extend(arguments.site_codes.iter().map(|(site, code)| (site.clone(), Code::from(*code))));
     let grid = match arguments.grid {

@@ -42,6 +42,12 @@ const BATCH: usize = 64;
 
 pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     let model = Model::load(&arguments.model)?;
+    if model.form == Form::Trained {
+        bail!(
+            "{}: expected a converted model, found a trained one; convert it first with `snn-bench convert`",
+            arguments.model.display()
+        );
+    }
     if let Some(image) = &arguments.image {
         return classify(&model, image, json);
     }
@@ -73,7 +79,7 @@ fn precision(model: &Model) -> Precision {
 pub(crate) fn infer(model: &Model, images: &Images) -> Result<Inference> {
     let mut runtime = Runtime::new(model, precision(model))?;
     let pixels = images.pixels();
-    let progress = Progress::new("inferred", images.len(), "images");
+    let mut progress = Progress::new("inferred", images.len(), "images");
     let mut correct = 0;
     let mut busy = 0.0;
     // The first batch warms buffers up and is not timed, unless it is all there is.

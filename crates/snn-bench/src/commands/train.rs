@@ -3,6 +3,8 @@
 use crate::Outcome;
 use crate::cli::Train;
 use crate::output::{self, print_json};
+use crate::progress::Minutes;
+use crate::table::counted;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::SIGINT;
@@ -10,6 +12,7 @@ use snn_train::{Options, Progress, RunConfig, RunResult};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 use tch::Device;
 
 /// Exit code after Ctrl-C: 128 and the number of the signal, as shells have it.
@@ -28,11 +31,11 @@ pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Ou
         print_json(result)?;
     } else {
         output::line(format_args!(
-            "{}: test accuracy {:.2} % on {} images after {} epochs (validation {}), {:.1} % of the neurons ReLU, T = {}, {:.0} s",
+            "{}: test accuracy {:.2} % on {} images after {} (validation {}), {:.1} % of the neurons ReLU, T = {}, {:.0} s",
             folder.display(),
             100.0 * result.test_accuracy,
             result.test_images,
-            result.final_epoch,
+            counted(result.final_epoch, "epoch"),
             result.validation_accuracy.map_or("none".to_string(), |v| format!("{:.2} %", 100.0 * v)),
             100.0 * result.relu_share,
             result.time_steps,
@@ -64,6 +67,7 @@ pub(crate) fn with_progress(
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
         bar.set_style(style);
     }
+    let mut minutes = Minutes::new(Instant::now());
     let mut show = |progress: Progress<'_>| match progress {
         Progress::Begun { placement, parameters, epochs, steps, epoch, step } => {
             bar.suspend(|| {
@@ -72,7 +76,11 @@ pub(crate) fn with_progress(
                     Device::Cpu => "the CPU".to_string(),
                     other => format!("{other:?}"),
                 };
-                output::tell(format_args!("{parameters} learned values, {epochs} epochs of {steps} steps on {device}"));
+                output::tell(format_args!(
+                    "{parameters} learned values, {} of {} on {device}",
+                    counted(epochs, "epoch"),
+                    counted(steps, "step"),
+                ));
                 if epoch > 1 || step > 0 {
                     output::tell(format_args!("resumed at epoch {epoch}, step {step}"));
                 }
@@ -82,17 +90,27 @@ pub(crate) fn with_progress(
         Progress::Step { epoch, step, loss, images_per_second, .. } => {
             bar.set_position(step as u64);
             bar.set_message(format!("epoch {epoch}: loss {loss:.3}, {images_per_second:.0} images/s"));
+            if bar.is_hidden() && minutes.due(Instant::now()) {
+                let steps = bar.length().unwrap_or(0);
+                output::tell(format_args!(
+                    "epoch {epoch}, step {step} of {steps}: loss {loss:.3}, {images_per_second:.0} images/s"
+                ));
+            }
         }
         Progress::Epoch(metrics) => bar.suspend(|| {
             let rates = &metrics.firing_rates;
-            let mean = rates.values().sum::<f64>() / rates.len().max(1) as f64;
+            // Training on the grid records none.
+            let mean = if rates.is_empty() {
+                String::new()
+            } else {
+                format!("mean firing rate {:.3}, ", rates.values().sum::<f64>() / rates.len() as f64)
+            };
             output::tell(format_args!(
-                "epoch {}: loss {:.4}, train {:.2} %, validation {}, mean firing rate {:.3}, {:.0} images/s",
+                "epoch {}: loss {:.4}, train {:.2} %, validation {}, {mean}{:.0} images/s",
                 metrics.epoch,
                 metrics.train_loss,
                 100.0 * metrics.train_accuracy,
                 metrics.validation_accuracy.map_or("none".to_string(), |v| format!("{:.2} %", 100.0 * v)),
-                mean,
                 metrics.images_per_second,
             ));
         }),

@@ -110,7 +110,7 @@ pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &S
     };
     let demands = Demands { max_drop: settings.max_drop, naive_samples: settings.naive_samples, failures };
     let mut proof = Proof::new(&interpreters, demands);
-    let progress = Progress::new("verified", images.len(), "images");
+    let mut progress = Progress::new("verified", images.len(), "images");
     let pixels = images.pixels();
     for begin in (0..images.len()).step_by(settings.batch) {
         let end = (begin + settings.batch).min(images.len());
@@ -173,7 +173,7 @@ fn print(report: &Report) -> Result<()> {
             c.flips.to_string(),
             c.ties.to_string(),
             c.class_changes.to_string(),
-            format!("{:.1e}", c.logit_difference),
+            c.logit_difference.map_or("–".to_string(), |difference| format!("{difference:.1e}")),
         ]);
     }
     output::print(&table)?;
@@ -182,7 +182,7 @@ fn print(report: &Report) -> Result<()> {
         report.active_sites, report.sites, report.samples
     ))?;
     output::line(format_args!(
-        "accuracy {:.2} % trained, {:.2} % converted ({:+.2} points; allowed −{})",
+        "accuracy {:.2} % trained, {:.2} % converted ({:+.2} points; allowed -{})",
         report.accuracy_reference,
         report.accuracy_converted,
         report.accuracy_converted - report.accuracy_reference,

@@ -16,8 +16,9 @@ fn train_tells_its_progress_on_stderr_and_its_result_on_stdout() {
     let trained = &shared().trained;
     let (out, err) = (stdout(trained), stderr(trained));
     assert_eq!(out.lines().count(), 1, "{out}");
-    assert!(out.contains("test accuracy") && out.contains("after 1 epochs"), "{out}");
+    assert!(out.contains("test accuracy") && out.contains("after 1 epoch (val"), "{out}");
     assert!(err.contains("policy union(stem, head): 2 of 5 sites are ReLU") && err.contains("epoch 1: loss"), "{err}");
+    assert!(err.contains("mean firing rate 0."), "{err}");
     // Resuming a finished run says what it reached.
     let target = [shared().config.as_os_str(), "--out".as_ref(), shared().run.as_os_str()];
     let again = snn().args(["train", "--resume", "--json", "--config"]).args(target).assert().success();
@@ -30,6 +31,9 @@ fn train_tells_its_progress_on_stderr_and_its_result_on_stdout() {
 fn convert_prints_its_plan() {
     let out = stdout(&shared().converted);
     assert!(out.contains("stem.bn") && out.contains("merged") && out.contains("wrote "), "{out}");
+    let of = |node: &str| out.lines().find(|line| line.split_whitespace().next() == Some(node)).unwrap();
+    assert!(of("stem.conv").contains("carry the norm after it") && !of("fc").contains("norm"), "{out}");
+    assert!(of("head").ends_with("the mean over macro-steps"), "{out}");
     let file = folder("convert").join("new/graded.safetensors");
     let options = ["--code", "bitplane", "--grid", "none", "--site-code", "stem.act=graded", "--json", "--out"];
     let converted = json(&snn().arg("convert").arg(&shared().run).args(options).arg(&file).assert().success());
@@ -47,6 +51,13 @@ fn verify_holds() {
     let report = json(&verify(&shared().model, &["--json"]).success());
     has(&report, &["run", "model", "holds", "comparisons", "accuracy_reference", "accuracy_converted", "failures"]);
     assert_eq!(report["holds"], true);
+    // Where only classes and spikes are compared there is no difference of logits to print.
+    let agreement = |c: &&serde_json::Value| c["level"] == "agreement";
+    let comparisons = report["comparisons"].as_array().unwrap();
+    assert!(comparisons.iter().find(agreement).unwrap()["logit_difference"].is_null(), "{report}");
+    let out = stdout(&holds);
+    assert!(out.lines().any(|line| line.starts_with("agreement") && line.trim_end().ends_with('–')), "{out}");
+    assert!(!out.contains('−'), "one minus sign: {out}");
 }
 
 #[test]
@@ -133,7 +144,8 @@ fn finetune_makes_a_run_that_verifies_as_one() {
     let tuned =
         snn().arg("finetune").arg(&shared().run).arg(&shared().model).args(options).arg(&out).assert().success();
     has(&json(&tuned), &["test_accuracy", "wall_seconds", "parameters"]);
-    assert!(stderr(&tuned).contains("epoch 1: loss"));
+    let told = stderr(&tuned);
+    assert!(told.contains("epoch 1: loss") && !told.contains("firing rate"), "the grid records none: {told}");
     verify(&out.join("model.safetensors"), &["--finetuned"]).success();
     verify(&out.join("model.safetensors"), &[]).code(1);
 }

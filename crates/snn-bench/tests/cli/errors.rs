@@ -39,6 +39,9 @@ fn usage() {
         assert!(message.starts_with("error: ") || message.contains("Usage: "), "{arguments:?}: {message}");
         assert!(!message.contains("panicked"), "{arguments:?}: {message}");
     }
+    let message = error(run(["infer", "x"]));
+    assert!(message.contains("--dataset") && message.contains("--image"), "{message}");
+    error(run(["infer", "x", "--dataset", "shapes10", "--image", "y"]));
     assert!(error(run(["infer", "x", "--datset", "y"])).contains("--dataset"));
     assert!(error(run(["infer", "x", "--dataset", "cifar10"])).contains("did you mean `cifar-10`?"));
 }
@@ -58,9 +61,14 @@ fn missing_files() {
         assert_eq!(message.matches("no/such").count(), 1, "{arguments:?}: {message}");
         assert_eq!(message.lines().count(), 1, "{arguments:?}: {message}");
     }
+    for arguments in [&["infer", "no/such", "--dataset", "shapes10"][..], &["inspect", "no/such"]] {
+        assert_eq!(error(run(arguments)), "error: no/such: no such file\n");
+    }
     let empty = folder("empty");
-    let message = error(snn().arg("inspect").arg(&empty).assert());
-    assert!(message.contains("empty") && message.contains("config.toml"), "{message}");
+    for command in [&["inspect"][..], &["convert", "--code", "unary", "--out", "no/out"]] {
+        let message = error(snn().args(command).arg(&empty).assert());
+        assert!(message.contains("empty: not a run folder (it has no config.toml)"), "{message}");
+    }
 }
 
 #[test]
@@ -97,7 +105,11 @@ fn models_of_the_wrong_form() {
     let trained = shared().run.join("model.safetensors");
     let message = error(snn().arg("verify").arg(&shared().run).arg(&trained).assert());
     assert!(message.contains("convert it first"), "{message}");
-    error(snn().arg("convert").arg(&shared().model).args(["--code", "unary", "--out", "no/out"]).assert());
+    let message =
+        error(snn().arg("convert").arg(&shared().model).args(["--code", "unary", "--out", "no/out"]).assert());
+    assert!(message.contains("unary.safetensors: ") && message.contains("converted already (form grid)"), "{message}");
+    let message = error(snn().arg("infer").arg(&trained).args(["--dataset", "shapes10"]).assert());
+    assert!(message.contains("model.safetensors: ") && message.contains("`snn-bench convert`"), "{message}");
     error(snn().arg("finetune").arg(&shared().run).arg(&trained).args(["--out", "no/out"]).assert());
 }
 
@@ -122,7 +134,12 @@ fn unknown_keys_of_a_config_name_the_nearest() {
     assert!(message.contains("did you mean `schedule.kind`?"), "{message}");
     let set = |set: &str| error(snn().args(["policy", "show", "--set", set]).arg(&shared().config).assert());
     assert!(set("bach=3").contains("did you mean `batch`?"));
-    assert!(set("policy=inr").contains("did you mean `inner`?"));
+    let message = set("policy=inr");
+    assert!(message.contains("after `policy=inr`: ") && message.contains("did you mean `inner`?"), "{message}");
+    assert!(!message.contains("line ") && message.lines().count() == 1, "{message}");
+    std::fs::write(&config, format!("schedule = \"cosine\"\n{text}")).unwrap();
+    let message = error(snn().args(["policy", "show"]).arg(&config).assert());
+    assert!(message.contains("write a table, `{ kind = \"cosine\" }`"), "{message}");
 }
 
 #[test]
@@ -136,5 +153,11 @@ fn absent_data_is_a_failed_check_and_an_error_of_a_run() {
     check("shapes10", &[]).code(0);
     let mut train = snn();
     train.args(["train", "--set", "data.dataset=cifar-10", "--out", "no/run", "--config"]).arg(&shared().config);
-    assert!(error(train.arg("--data").arg(&empty).assert()).contains("cifar-10"));
+    let message = error(train.arg("--data").arg(&empty).assert());
+    for part in ["cifar-10", "--data", "SNN_DATA", "datasets/README.md"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let infer = ["--dataset", "cifar-10", "--data"];
+    let message = error(snn().arg("infer").arg(&shared().model).args(infer).arg(&empty).assert());
+    assert!(message.contains("SNN_DATA"), "{message}");
 }

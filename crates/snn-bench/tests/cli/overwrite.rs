@@ -76,8 +76,14 @@ fn runs() {
         for command in [train, finetune] {
             let message = stderr(&snn().args(command).arg("--out").arg(out).assert().code(2));
             assert!(message.contains(out.to_str().unwrap()) && message.contains("already"), "{message}");
+            // What helps a run helps no folder of other files.
+            for option in ["--resume", "--force"] {
+                assert_eq!(message.contains(option), *out != foreign, "{message}");
+            }
         }
-        snn().args(["demo", "--out"]).arg(out).assert().code(2);
+        let message = stderr(&snn().args(["demo", "--out"]).arg(out).assert().code(2));
+        assert_eq!(message.contains("--force"), *out != foreign, "{message}");
+        assert!(!message.contains("--resume"), "a demo cannot be resumed: {message}");
     }
     // Not even with --force is a folder emptied that holds no run.
     snn().args(train(&foreign)).arg("--force").assert().code(2);

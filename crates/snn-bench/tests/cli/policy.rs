@@ -48,6 +48,18 @@ fn settings_of_the_policy_can_be_changed() {
 }
 
 #[test]
+fn the_example_of_the_help_works() {
+    let example = r#"policy={ kind = "ratio", share = 0.25 }"#;
+    assert!(stdout(&snn().args(["policy", "show", "--help"]).assert().success()).contains(example));
+    let shown = snn()
+        .args(["policy", "show", "--json", "--set", example])
+        .arg(config("cifar100/resnet20-hybrid.toml"))
+        .assert()
+        .success();
+    assert_eq!(json(&shown)["policy"]["kind"], "ratio");
+}
+
+#[test]
 fn every_shipped_config_has_a_policy_that_fits() {
     for folder in ["", "cifar10", "cifar100"] {
         for entry in std::fs::read_dir(config(folder)).unwrap() {

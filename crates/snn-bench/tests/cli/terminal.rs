@@ -20,7 +20,10 @@ fn without_arguments_it_says_what_it_does() {
 #[test]
 fn every_command_has_help() {
     let help = stdout(&run(["--help"]).success());
-    assert!(help.contains("Exit codes: 0 holds, 1 a check failed, 2 usage, input or I/O"), "{help}");
+    assert!(
+        help.contains("Exit codes: 0 holds, 1 a check failed, 2 usage, input or I/O, 130 training stopped by Ctrl-C"),
+        "{help}"
+    );
     for command in COMMANDS {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
         let own = stdout(&run([command, "--help"]).success());
