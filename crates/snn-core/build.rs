@@ -1,22 +1,29 @@
 //! Compiles the autograd node against the libtorch that torch-sys found.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=src/autograd/node.cpp");
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     let Some(lib) = std::env::var_os("DEP_TCH_LIBTORCH_LIB") else {
         panic!("torch-sys did not say where libtorch is (DEP_TCH_LIBTORCH_LIB)");
     };
-    let include = Path::new(&lib).join("../include");
-    cc::Build::new()
+    // As torch-sys has it.
+    let root = std::env::var_os("LIBTORCH_INCLUDE").map_or_else(|| Path::new(&lib).join(".."), PathBuf::from);
+    let include = root.join("include");
+    let mut build = cc::Build::new();
+    // As libtorch for Linux is built: its parallel loop is inline, and would be a plain loop without.
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        build.flag("-fopenmp");
+        println!("cargo:rustc-link-lib=gomp");
+    }
+    build
         .cpp(true)
         .std("c++17")
         .warnings(false)
-        .flag("-fopenmp")
         .include(include.join("torch/csrc/api/include"))
         .include(include)
         .file("src/autograd/node.cpp")
         .compile("snn_autograd");
-    println!("cargo:rustc-link-lib=gomp");
 }
