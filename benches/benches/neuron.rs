@@ -2,7 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use snn_core::tch::{Device, Kind, Tensor};
-use snn_core::{autograd, fused, lif};
+use snn_core::{autograd, fused, keep_memory, lif};
 use snn_ir::Lif;
 use std::hint::black_box;
 
@@ -40,6 +40,8 @@ fn step(criterion: &mut Criterion) {
 /// gradients), each of the size that `copy` reads once and writes once: at the bandwidth of `copy`, a fused site takes 2½ times as long as it.
 fn site(criterion: &mut Criterion) {
     const TIME_STEPS: usize = 4;
+    // As training programs do: otherwise page faults are half of what is measured.
+    keep_memory();
     let mut group = criterion.benchmark_group("lif/site");
     group.sample_size(10);
     let neuron = Lif::default();
