@@ -56,6 +56,12 @@ impl<F: Real> Lanes<F> {
     }
 }
 
+/// The values of a block, of `len` in all.
+#[inline(always)]
+pub(super) fn block_of(block: usize, len: usize) -> Range<usize> {
+    block * LANES..len.min((block + 1) * LANES)
+}
+
 /// Blocks that a thread takes in one go, and whose gradients for parameters are summed first.
 pub(super) const BLOCKS: usize = 64;
 

@@ -1,6 +1,6 @@
 //! LIF neurons (eq. 8), all macro-steps at once.
 
-use super::lanes::{BLOCKS, Isa, Kernel, LANES, Lanes, sum_in_groups};
+use super::lanes::{BLOCKS, Isa, Kernel, LANES, Lanes, block_of, sum_in_groups};
 use super::memory::{Parts, channels_last, empty, values};
 use super::real::Real;
 use super::slope::Slope;
@@ -88,14 +88,6 @@ fn fused<F: Real>(
     Ok(Some(levels))
 }
 
-/// What a reset leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    Hard,
-    Soft,
-    All,
-}
-
 /// A neuron's numbers in the precision of the kernels.
 #[derive(Debug, Clone)]
 struct Numbers<F> {
@@ -104,7 +96,7 @@ struct Numbers<F> {
     /// One for all, or one for each channel.
     theta: Vec<F>,
     spike: Spike,
-    reset: Kept,
+    reset: Reset,
     flowing: bool,
     slope: Slope<F>,
 }
@@ -125,12 +117,6 @@ impl<'l, F: Real> Layer<'l, F> {
 
     fn blocks(&self) -> usize {
         self.neurons.div_ceil(LANES)
-    }
-
-    /// Neurons of a block.
-    #[inline(always)]
-    fn block(&self, block: usize) -> Range<usize> {
-        block * LANES..self.neurons.min((block + 1) * LANES)
     }
 
     /// Where a block's neurons are in macro-step `t` of data with `steps` of them.
@@ -178,11 +164,7 @@ impl<F: Real> Numbers<F> {
             rest: F::of(lif.rest()),
             theta,
             spike: lif.spike,
-            reset: match lif.reset {
-                Reset::Hard { .. } => Kept::Hard,
-                Reset::Soft => Kept::Soft,
-                Reset::None => Kept::All,
-            },
+            reset: lif.reset,
             flowing: lif.reset_gradient == ResetGradient::Flowing,
             slope,
         }))
@@ -231,17 +213,17 @@ impl<F: Real> Numbers<F> {
     #[inline(always)]
     fn discharge(&self, u: &mut Lanes<F>, levels: &Lanes<F>, theta: &Lanes<F>) {
         match self.reset {
-            Kept::Hard => {
+            Reset::Hard { .. } => {
                 for i in 0..LANES {
                     u.0[i] = if levels.0[i] == F::ZERO { u.0[i] } else { self.rest };
                 }
             }
-            Kept::Soft => {
+            Reset::Soft => {
                 for i in 0..LANES {
                     u.0[i] = u.0[i] - theta.0[i] * levels.0[i];
                 }
             }
-            Kept::All => {}
+            Reset::None => {}
         }
     }
 
@@ -278,7 +260,7 @@ impl<F: Real> Kernel for Forward<'_, F> {
     fn run(self) {
         let Self { numbers, layer, out, blocks } = self;
         for block in blocks {
-            let block = layer.block(block);
+            let block = block_of(block, layer.neurons);
             let theta = numbers.thresholds(&block);
             let mut membrane = Lanes::splat(numbers.rest);
             for t in 0..layer.time_steps {
@@ -331,7 +313,7 @@ impl<F: Real> Kernel for Backward<'_, F> {
             self;
         let mut sums = vec![0.0; 1 + numbers.theta.len()];
         for block in blocks {
-            let block = layer.block(block);
+            let block = block_of(block, layer.neurons);
             let theta = numbers.thresholds(&block);
             let mut membrane = Lanes::splat(numbers.rest);
             for (t, kept) in membranes.iter_mut().enumerate() {
@@ -407,13 +389,13 @@ impl<F: Real> Numbers<F> {
         by_theta: &mut Lanes<F>,
     ) {
         match (self.reset, self.flowing) {
-            (Kept::Hard, false) => {
+            (Reset::Hard { .. }, false) => {
                 for i in 0..LANES {
                     after.0[i] = if levels.0[i] == F::ZERO { after.0[i] } else { F::ZERO };
                 }
             }
             // u⁺ = u·(1 − n) + v_r·n.
-            (Kept::Hard, true) => {
+            (Reset::Hard { .. }, true) => {
                 for i in 0..LANES {
                     let level = levels.0[i];
                     // ∂n/∂o: that of |o|, or of min(o, 1).
@@ -427,13 +409,13 @@ impl<F: Real> Numbers<F> {
                 }
             }
             // u⁺ = u − θ·o.
-            (Kept::Soft, true) => {
+            (Reset::Soft, true) => {
                 for i in 0..LANES {
                     by_level.0[i] = by_level.0[i] - after.0[i] * theta.0[i];
                     by_theta.0[i] = by_theta.0[i] - after.0[i] * levels.0[i];
                 }
             }
-            (Kept::Soft, false) | (Kept::All, _) => {}
+            (Reset::Soft, false) | (Reset::None, _) => {}
         }
     }
 

@@ -1,8 +1,8 @@
 //! Activation sites in one forward and one backward pass over memory, on the CPU.
 //!
 //! The plain forms ([`crate::lif`], [`crate::quant_relu`]) are made of tensor operations, each of which reads and writes all neurons. Here a block of neurons goes through all
-//! macro-steps while it is in the first-level cache. The forward pass keeps nothing but the input: the backward pass computes membranes and levels again from it, in
-//! registers and cache, which costs less than to read them back from memory. The arithmetic is that of the plain forms, operation by operation, so that levels are equal;
+//! macro-steps while it is in the first-level cache. The forward pass keeps nothing but the input: the backward pass computes membranes and levels again from it, block by block in
+//! cache. The arithmetic is that of the plain forms, operation by operation, so that levels are equal;
 //! gradients differ by rounding.
 //!
 //! Blocks are summed in an order that does not depend on the number of threads: a gradient is the same on any of them.

@@ -1,6 +1,6 @@
 //! The quantised ReLU (eq. 10).
 
-use super::lanes::{BLOCKS, Isa, Kernel, LANES, Lanes, sum_in_groups};
+use super::lanes::{BLOCKS, Isa, Kernel, LANES, Lanes, block_of, sum_in_groups};
 use super::memory::{Parts, channels_last, empty, values};
 use super::real::Real;
 use crate::autograd::{self, parallel};
@@ -41,9 +41,10 @@ fn fused<F: Real>(x: &Tensor, step: &Tensor, levels: u8) -> Result<Tensor> {
     let scale = 1.0 / (shared as f64 * f64::from(levels)).sqrt();
     let learned = step.requires_grad();
     autograd::record("fused QuantRelu", &[x, step], &[&out], &[&input], move |backward| {
-        let ([input], [Some(gradient)]) = (backward.saved.as_slice(), backward.gradients.as_slice()) else {
-            return Ok(vec![None, None]);
+        let ([input], [gradient]) = (backward.saved.as_slice(), backward.gradients.as_slice()) else {
+            return Err(Error::Torch("not one input and one gradient".into()));
         };
+        let Some(gradient) = gradient else { return Ok(vec![None, None]) };
         let gradient = channels_last(gradient)?;
         let mut by_x = empty(&input.size(), input)?;
         let sums =
@@ -73,11 +74,6 @@ impl<F: Real> Numbers<F> {
     }
 }
 
-#[inline(always)]
-fn block(block: usize, len: usize) -> Range<usize> {
-    block * LANES..len.min((block + 1) * LANES)
-}
-
 fn forward<F: Real>(isa: Isa, numbers: &Numbers<F>, x: &[F], out: &Parts<'_, F>) {
     parallel(x.len().div_ceil(LANES), BLOCKS, |blocks| isa.run(Forward { numbers, x, out, blocks }));
 }
@@ -95,7 +91,7 @@ impl<F: Real> Kernel for Forward<'_, F> {
     #[inline(always)]
     fn run(self) {
         for index in self.blocks {
-            let block = block(index, self.x.len());
+            let block = block_of(index, self.x.len());
             let step = self.numbers.steps(&block);
             let mut values = Lanes::load(&self.x[block.clone()]);
             for i in 0..LANES {
@@ -138,7 +134,7 @@ impl<F: Real> Kernel for Backward<'_, F> {
         let Self { numbers, x, gradients, out, learned, blocks } = self;
         let mut sums = vec![0.0; numbers.steps.len()];
         for index in blocks {
-            let block = block(index, x.len());
+            let block = block_of(index, x.len());
             let step = numbers.steps(&block);
             let (x, gradient) = (Lanes::load(&x[block.clone()]), Lanes::load(&gradients[block.clone()]));
             let (mut by_x, mut by_step) = (gradient, Lanes::splat(F::ZERO));
