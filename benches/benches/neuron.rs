@@ -2,7 +2,8 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use snn_core::tch::{Device, Kind, Tensor};
-use snn_core::{autograd, fused, keep_memory, lif};
+use snn_core::fused::{self, Term};
+use snn_core::{autograd, keep_memory, lif};
 use snn_ir::Lif;
 use std::hint::black_box;
 
@@ -55,7 +56,8 @@ fn site(criterion: &mut Criterion) {
     group.bench_function("fused", |bencher| {
         bencher.iter(|| {
             let parameters = lif::LifParameters::default();
-            let levels = fused::lif(&neuron, parameters, black_box(&currents), TIME_STEPS, TIME_STEPS);
+            let term = Term { data: black_box(&currents), steps: TIME_STEPS, norm: None };
+            let levels = fused::lif(&neuron, parameters, &[term], TIME_STEPS);
             let levels = levels.expect("levels").expect("a fused form");
             // A loss that costs nothing and has this gradient.
             let (loss, gradient) = (Tensor::zeros([1], (Kind::Float, Device::Cpu)), gradient.shallow_clone());

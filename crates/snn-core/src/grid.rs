@@ -10,7 +10,7 @@ use crate::record::{Emission, Record};
 use crate::registry::Registry;
 use crate::stateless::{convolve, merged_pixels, per_channel, refused, split_time, stateless};
 use crate::surrogate::Slope;
-use crate::walk::{Value, walk};
+use crate::walk::{Value, every_node, walk};
 use snn_ir::model::GRID_WEIGHT_MAX;
 use snn_ir::site::GridAdaptation;
 use snn_ir::streams::{F32_EXACT, Kind as StreamKind, Streams};
@@ -175,7 +175,8 @@ impl Grid {
         substitutes: &dyn Fn(usize) -> Option<&'s Substitute>,
     ) -> Result<Tensor> {
         let input = self.input(pixels)?;
-        let scores = walk(&self.graph, &self.resolved, input, |index, inputs| {
+        let scores = walk(&self.graph, &every_node(&self.resolved), input, |step, inputs| {
+            let index = step.node;
             let node = &self.graph.nodes[index];
             let x = &inputs[0];
             match (&node.op, &self.constants[index]) {

@@ -27,7 +27,7 @@ pub(crate) fn grid_lif(
     output: Kind,
 ) -> Result<Value> {
     let neuron = GridNeuron::new(lif, threshold, jump)?;
-    let slices = over_time(currents)?;
+    let slices = over_time(&currents.data, currents.steps)?;
     let mut integers = Integers::default();
     let mut shadow = Shadow::default();
     let mut levels = Vec::with_capacity(time_steps);

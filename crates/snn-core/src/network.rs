@@ -2,13 +2,14 @@
 
 use crate::convert::{Pixels, weight};
 use crate::error::{Error, Result};
+use crate::fused::{BatchNorm, Moments, Term};
 use crate::monitor::{Monitor, Monitoring, SiteMonitor};
 use crate::parameter::Parameter;
 use crate::real_site::{SiteContext, real_site};
 use crate::record::{FiringRate, Record};
 use crate::registry::Registry;
 use crate::stateless::{convolve, merged_pixels, per_channel, refused, split_time, stateless};
-use crate::walk::{Value, walk};
+use crate::walk::{Read, Step, Value, every_node, fused_sites, walk};
 use snn_ir::model::{WeightSpec, weight_specs};
 use snn_ir::{Form, Graph, Model, Op, Preprocessing, Resolved};
 use std::collections::HashMap;
@@ -30,6 +31,8 @@ pub struct Network {
     pub(crate) parameters: Vec<Parameter>,
     index: HashMap<String, usize>,
     registry: Registry,
+    every_node: Vec<Step>,
+    fused_sites: Vec<Step>,
 }
 
 /// What a forward pass is for.
@@ -75,6 +78,7 @@ impl Network {
         }
         let resolved = model.validate()?;
         registry.check(&model.graph)?;
+        let (every_node, fused_sites) = (every_node(&resolved), fused_sites(&model.graph, &resolved));
         let mut network = Self {
             form: model.form,
             graph: model.graph.clone(),
@@ -86,6 +90,8 @@ impl Network {
             parameters: Vec::new(),
             index: HashMap::new(),
             registry: registry.clone(),
+            every_node,
+            fused_sites,
         };
         for WeightSpec { name, learned, .. } in weight_specs(&model.graph, &network.resolved, model.form)? {
             let tensor = weight(snn_ir::weights::get(&model.weights, &name)?, kind, device)?;
@@ -179,8 +185,14 @@ impl Network {
 
     fn interpret(&self, pixels: &Pixels, mode: Mode, mut record: Option<&mut dyn Record>) -> Result<Forward> {
         let input = self.input(pixels)?;
-        let scores = walk(&self.graph, &self.resolved, input, |index, inputs| {
-            let (node, info) = (&self.graph.nodes[index], &self.resolved.nodes[index]);
+        let wants = record.as_ref().map(|record| record.wants()).unwrap_or_default();
+        let steps = if mode == Mode::Train && self.device == Device::Cpu && !wants.ties && !wants.membranes {
+            &self.fused_sites
+        } else {
+            &self.every_node
+        };
+        let scores = walk(&self.graph, steps, input, |step, inputs| {
+            let (node, info) = (&self.graph.nodes[step.node], &self.resolved.nodes[step.node]);
             let x = &inputs[0];
             match &node.op {
                 Op::Conv(conv) => {
@@ -201,7 +213,14 @@ impl Network {
                         parameter: &|part| self.part(&node.name, part),
                         registry: &self.registry,
                     };
-                    real_site(site, &context, x, &mut record)
+                    let moments = step.reads.iter().zip(inputs).map(|(read, value)| self.moments(read, value));
+                    let moments = moments.collect::<Result<Vec<_>>>()?;
+                    let terms = step.reads.iter().zip(inputs).zip(&moments);
+                    let terms = terms.map(|((read, value), moments)| {
+                        let norm = read.norm.zip(moments.as_ref()).map(|(norm, moments)| self.norm(norm, moments));
+                        Ok(Term { data: &value.data, steps: value.steps, norm: norm.transpose()? })
+                    });
+                    real_site(site, &context, &terms.collect::<Result<Vec<_>>>()?, &mut record)
                         .and_then(|value| value.ok_or_else(|| refused(node, "is a site of the grid")))
                 }
                 Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat => stateless(node, inputs),
@@ -230,14 +249,34 @@ impl Network {
         Ok(Value { data, steps: if pixels.varies() { self.time_steps } else { 1 } })
     }
 
+    /// The moments of what a site reads through a batch norm, which take the running ones a step on.
+    fn moments(&self, read: &Read, value: &Value) -> Result<Option<Moments>> {
+        let Some(norm) = read.norm else { return Ok(None) };
+        enough_for_statistics(&value.data)?;
+        let moments = Moments::of(&value.data)?.ok_or_else(|| Error::Torch("moments of other than floats".into()))?;
+        let node = &self.graph.nodes[norm].name;
+        let unbiased = moments.count as f64 / (moments.count as f64 - 1.0);
+        let variance: Vec<f64> = moments.variance.iter().map(|variance| variance * unbiased).collect();
+        for (part, batch) in [("running_mean", &moments.mean), ("running_var", &variance)] {
+            let running = self.part(node, part)?;
+            let batch = Tensor::f_from_slice(batch)?.f_to_kind(running.f_kind()?)?;
+            let _same_tensor = tch::no_grad(|| running.shallow_clone().f_lerp_(&batch, BATCH_NORM_MOMENTUM))?;
+        }
+        Ok(Some(moments))
+    }
+
+    fn norm<'n>(&'n self, index: usize, moments: &'n Moments) -> Result<BatchNorm<'n>> {
+        let node = &self.graph.nodes[index];
+        let Op::BatchNorm { eps } = node.op else { return Err(refused(node, "is no batch norm")) };
+        Ok(BatchNorm { weight: self.part(&node.name, "weight")?, bias: self.part(&node.name, "bias")?, eps, moments })
+    }
+
     /// Eq. 4.
     fn batch_norm(&self, node: &str, x: &Tensor, mode: Mode, eps: f64) -> Result<Tensor> {
         let part = |part| self.part(node, part).map(Some);
         let train = mode == Mode::Train;
-        let size = x.size();
-        if train && x.numel() < 2 * usize::try_from(size[1]).unwrap_or(1) {
-            let expected = "two values or more of each channel, for the statistics of a batch".into();
-            return Err(Error::Shape { what: "input of batch norm", expected, found: size });
+        if train {
+            enough_for_statistics(x)?;
         }
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
         let (scale, shift) = (part("weight")?, part("bias")?);
@@ -251,4 +290,13 @@ impl Network {
             None => Err(snn_ir::Error::MissingWeight { name, expected: format!("form {}", self.form.label()) }.into()),
         }
     }
+}
+
+fn enough_for_statistics(x: &Tensor) -> Result<()> {
+    let size = x.size();
+    if x.numel() >= 2 * usize::try_from(size[1]).unwrap_or(1) {
+        return Ok(());
+    }
+    let expected = "two values or more of each channel, for the statistics of a batch".into();
+    Err(Error::Shape { what: "input of batch norm", expected, found: size })
 }

@@ -3,7 +3,7 @@
 use crate::convert::int;
 use crate::error::{Error, Result};
 use crate::fire::Theta;
-use crate::fused;
+use crate::fused::{self, Term};
 use crate::lif::{self, LifParameters};
 use crate::quant_relu::{quant_levels, quant_relu, relu};
 use crate::record::{Emission, Record, Wants};
@@ -51,15 +51,15 @@ impl Outcome {
 pub(crate) fn real_site(
     site: &Site,
     context: &SiteContext<'_, '_>,
-    x: &Value,
+    terms: &[Term<'_>],
     record: &mut Option<&mut dyn Record>,
 ) -> Result<Option<Value>> {
     let wants = record.as_ref().map(|record| record.wants()).unwrap_or_default();
     let outcome = match site {
-        Site::Lif(neuron) => lif_site(neuron, context, x, wants)?,
-        Site::Relu => Outcome { values: true, ..Outcome::plain(relu(&x.data)?, x.steps) },
-        Site::QuantRelu(q) => quant_site(q, context, x, wants)?,
-        Site::Custom(custom) => custom_site(custom, context, x, wants)?,
+        Site::Lif(neuron) => lif_site(neuron, context, terms, wants)?,
+        Site::Relu => relu_site(terms)?,
+        Site::QuantRelu(q) => quant_site(q, context, terms, wants)?,
+        Site::Custom(custom) => custom_site(custom, context, only(terms)?, wants)?,
         Site::GridLif(_) | Site::GridQuantRelu { .. } => return Ok(None),
     };
     let Outcome { mut data, levels, values, membranes, steps, ties } = outcome;
@@ -72,7 +72,24 @@ pub(crate) fn real_site(
     Ok(Some(Value { data, steps }))
 }
 
-fn lif_site(neuron: &Lif, context: &SiteContext<'_, '_>, x: &Value, wants: Wants) -> Result<Outcome> {
+/// The one term of a site that is not fused with what stands before it.
+fn only<'t>(terms: &[Term<'t>]) -> Result<Term<'t>> {
+    match terms {
+        [term @ Term { norm: None, .. }] => Ok(*term),
+        _ => Err(Error::Torch("a site without a fused form reads a sum or through a norm".into())),
+    }
+}
+
+fn relu_site(terms: &[Term<'_>]) -> Result<Outcome> {
+    let steps = terms.iter().map(|term| term.steps).max().unwrap_or(1);
+    let data = match fused::relu(terms)? {
+        Some(data) => data,
+        None => relu(only(terms)?.data)?,
+    };
+    Ok(Outcome { values: true, ..Outcome::plain(data, steps) })
+}
+
+fn lif_site(neuron: &Lif, context: &SiteContext<'_, '_>, terms: &[Term<'_>], wants: Wants) -> Result<Outcome> {
     let leak = match neuron.leak {
         Leak::Learned { .. } if !context.coded => Some((context.parameter)("leak")?),
         Leak::Learned { .. } | Leak::Factor { .. } => None,
@@ -83,13 +100,14 @@ fn lif_site(neuron: &Lif, context: &SiteContext<'_, '_>, x: &Value, wants: Wants
     };
     if !wants.ties && !wants.membranes {
         let parameters = LifParameters { leak, threshold, registry: None };
-        if let Some(levels) = fused::lif(neuron, parameters, &x.data, x.steps, context.time_steps)? {
+        if let Some(levels) = fused::lif(neuron, parameters, terms, context.time_steps)? {
             return Ok(Outcome::plain(levels, context.time_steps));
         }
     }
-    let threshold = threshold.map(|threshold| per_channel(threshold, &x.data)).transpose()?;
+    let x = only(terms)?;
+    let threshold = threshold.map(|threshold| per_channel(threshold, x.data)).transpose()?;
     let parameters = LifParameters { leak, threshold: threshold.as_ref(), registry: Some(context.registry) };
-    let slices = over_time(x)?;
+    let slices = over_time(x.data, x.steps)?;
     let (mut ties, mut membranes) = (0, Vec::new());
     let mut watch = |u: &Tensor, theta: &Theta| {
         if wants.ties {
@@ -107,22 +125,33 @@ fn lif_site(neuron: &Lif, context: &SiteContext<'_, '_>, x: &Value, wants: Wants
     Ok(Outcome { membranes, ties, ..Outcome::plain(merge(levels)?, context.time_steps) })
 }
 
-fn quant_site(q: &QuantRelu, context: &SiteContext<'_, '_>, x: &Value, wants: Wants) -> Result<Outcome> {
+fn quant_site(q: &QuantRelu, context: &SiteContext<'_, '_>, terms: &[Term<'_>], wants: Wants) -> Result<Outcome> {
     let step = (context.parameter)("step")?;
-    let ties = if wants.ties { ties::of_levels(&x.data, &per_channel(step, &x.data)?, q.levels)? } else { 0 };
-    let levels = || quant_levels(&x.data, step, q.levels, CHANNEL_AXIS);
-    if context.coded {
-        return Ok(Outcome { ties, ..Outcome::plain(levels()?, x.steps) });
+    if context.coded || wants.ties {
+        let x = only(terms)?;
+        let ties = if wants.ties { ties::of_levels(x.data, &per_channel(step, x.data)?, q.levels)? } else { 0 };
+        let levels = quant_levels(x.data, step, q.levels, CHANNEL_AXIS)?;
+        if context.coded {
+            return Ok(Outcome { ties, ..Outcome::plain(levels, x.steps) });
+        }
+        let values = quant_relu(x.data, step, q.levels, CHANNEL_AXIS)?;
+        return Ok(Outcome { levels: Some(levels), ties, ..Outcome::plain(values, x.steps) });
     }
-    let levels = if wants.levels { Some(levels()?) } else { None };
-    let values = match fused::quant_relu(&x.data, step, q.levels)? {
+    let steps = terms.iter().map(|term| term.steps).max().unwrap_or(1);
+    let values = match fused::quant_relu(step, q.levels, terms)? {
         Some(values) => values,
-        None => quant_relu(&x.data, step, q.levels, CHANNEL_AXIS)?,
+        None => quant_relu(only(terms)?.data, step, q.levels, CHANNEL_AXIS)?,
     };
-    Ok(Outcome { levels, ties, ..Outcome::plain(values, x.steps) })
+    // o = s·q rounded once, so o/s is q but for rounding.
+    let levels = if wants.levels {
+        Some(tch::no_grad(|| values.f_div(&per_channel(step, &values)?)?.f_round_().map_err(Error::from))?)
+    } else {
+        None
+    };
+    Ok(Outcome { levels, ..Outcome::plain(values, steps) })
 }
 
-fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: &Value, wants: Wants) -> Result<Outcome> {
+fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: Term<'_>, wants: Wants) -> Result<Outcome> {
     let node = &context.info.name;
     let refuse = |reason: String| Error::Model(snn_ir::Error::Refused { node: node.clone(), reason });
     let neuron = context
@@ -132,11 +161,11 @@ fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: &Value, wants:
     let learned = custom
         .learned
         .keys()
-        .map(|part| Ok((part.as_str(), per_channel((context.parameter)(part)?, &x.data)?)))
+        .map(|part| Ok((part.as_str(), per_channel((context.parameter)(part)?, x.data)?)))
         .collect::<Result<_>>()?;
     let parameters = TensorParameters { neuron: &custom.name, numbers: &custom.params, learned };
     let (least, most) = custom.spike.range();
-    let slices = over_time(x)?;
+    let slices = over_time(x.data, x.steps)?;
     let (mut state, mut all, mut membranes) = (None, Vec::new(), Vec::new());
     for current in lif::cycle(&slices, context.time_steps) {
         let stepped = neuron.step(&parameters, current, state);
@@ -164,10 +193,10 @@ fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: &Value, wants:
 }
 
 /// One tensor for each macro-step, or one for all of them; views.
-pub(crate) fn over_time(x: &Value) -> Result<Vec<Tensor>> {
-    match x.steps {
-        1 => Ok(vec![x.data.shallow_clone()]),
-        steps => Ok(x.data.f_chunk(int(steps), 0)?),
+pub(crate) fn over_time(x: &Tensor, steps: usize) -> Result<Vec<Tensor>> {
+    match steps {
+        1 => Ok(vec![x.shallow_clone()]),
+        steps => Ok(x.f_chunk(int(steps), 0)?),
     }
 }
 

@@ -5,7 +5,8 @@ mod common;
 use common::Random;
 use snn_core::lif::{self, LifParameters};
 use snn_core::tch::{Device, Kind, Tensor, no_grad, set_num_threads};
-use snn_core::{fused, quant_relu};
+use snn_core::fused::{self, Term};
+use snn_core::quant_relu;
 use snn_ir::site::ResetGradient;
 use snn_ir::{Leak, Lif, Reset, Share, Spike, Surrogate, Threshold};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +57,10 @@ struct Case {
     currents: Tensor,
     upstream: Tensor,
     threshold: Tensor,
+}
+
+fn plain(data: &Tensor, steps: usize) -> Term<'_> {
+    Term { data, steps, norm: None }
 }
 
 fn normal(random: &mut Random, shape: &[i64]) -> Tensor {
@@ -109,7 +114,9 @@ fn run(case: &Case, kind: Kind, is_fused: bool) -> (Tensor, [Option<Tensor>; 3])
     split.insert(0, i64::try_from(case.steps).unwrap());
     let levels = if is_fused {
         let parameters = LifParameters { leak: Some(&leak), threshold: Some(&threshold), registry: None };
-        fused::lif(&case.lif, parameters, &currents, case.steps, case.time_steps).unwrap().expect("a fused form")
+        fused::lif(&case.lif, parameters, &[plain(&currents, case.steps)], case.time_steps)
+            .unwrap()
+            .expect("a fused form")
     } else {
         let mut broad = vec![1; case.shape.len()];
         broad[1] = threshold.size()[0];
@@ -171,7 +178,7 @@ fn quant_relu_is_equal_and_gradients_agree() {
                 let leaf = |x: &Tensor| no_grad(|| x.to_kind(kind).copy()).set_requires_grad(true);
                 let (x, step) = (leaf(&(&case.currents * 3.0)), leaf(&(&case.threshold * 0.5)));
                 let y = if is_fused {
-                    fused::quant_relu(&x, &step, levels).unwrap().expect("a fused form")
+                    fused::quant_relu(&step, levels, &[plain(&x, 1)]).unwrap().expect("a fused form")
                 } else {
                     quant_relu::quant_relu(&x, &step, levels, 1).unwrap()
                 };
@@ -214,14 +221,14 @@ fn the_number_of_threads_changes_no_bit() {
 
 #[test]
 fn what_has_no_fused_form_is_left_to_the_plain_one() {
-    let x = Tensor::zeros([2, 3], (Kind::BFloat16, Device::Cpu));
-    assert!(fused::lif(&Lif::default(), LifParameters::default(), &x, 1, 2).unwrap().is_none());
+    let x = Tensor::zeros([2, 3], (Kind::Half, Device::Cpu));
+    assert!(fused::lif(&Lif::default(), LifParameters::default(), &[plain(&x, 1)], 2).unwrap().is_none());
     let own =
         Lif { surrogate: Surrogate::Custom { name: "mine".into(), params: BTreeMap::default() }, ..Lif::default() };
     let x = x.to_kind(Kind::Float);
-    assert!(fused::lif(&own, LifParameters::default(), &x, 1, 2).unwrap().is_none());
+    assert!(fused::lif(&own, LifParameters::default(), &[plain(&x, 1)], 2).unwrap().is_none());
     let current = Lif { synapse: snn_ir::Synapse::Current { alpha: 0.5 }, ..Lif::default() };
-    assert!(fused::lif(&current, LifParameters::default(), &x, 1, 2).unwrap().is_none());
+    assert!(fused::lif(&current, LifParameters::default(), &[plain(&x, 1)], 2).unwrap().is_none());
 }
 
 #[test]
@@ -229,7 +236,7 @@ fn shapes_that_do_not_fit_are_errors() {
     let x = Tensor::zeros([6, 3], (Kind::Float, Device::Cpu));
     let error = |lif: &Lif, threshold: &Tensor, steps| {
         let parameters = LifParameters { leak: None, threshold: Some(threshold), registry: None };
-        fused::lif(lif, parameters, &x, steps, 4).unwrap_err().to_string()
+        fused::lif(lif, parameters, &[plain(&x, steps)], 4).unwrap_err().to_string()
     };
     let one = Tensor::ones([1], (Kind::Float, Device::Cpu));
     assert_eq!(error(&Lif::default(), &one, 4), "currents: expected shape [4·B, …] or [B, …], found [6, 3]");
@@ -237,5 +244,5 @@ fn shapes_that_do_not_fit_are_errors() {
     let lif = Lif { threshold: Threshold::Learned { initial: 1.0, share: Share::Channel }, ..Lif::default() };
     let two = Tensor::ones([2], (Kind::Float, Device::Cpu));
     assert_eq!(error(&lif, &two, 1), "threshold: expected shape [1] or [3], found [2]");
-    assert!(fused::quant_relu(&x, &two, 4).unwrap_err().to_string().contains("step"));
+    assert!(fused::quant_relu(&two, 4, &[plain(&x, 1)]).unwrap_err().to_string().contains("step"));
 }

@@ -1,11 +1,12 @@
 //! The values of tensors as slices, in one order for all that take part: channels last.
 
 use super::real::Real;
+use super::store::Store;
 use crate::error::{Error, Result};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::slice;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// The tensor itself, or a copy of it, with its memory in the order `[N, H, W, C]` (or `[N, F]`) without gaps.
 pub(super) fn channels_last(x: &Tensor) -> Result<Tensor> {
@@ -31,12 +32,12 @@ pub(super) fn empty(shape: &[i64], like: &Tensor) -> Result<Tensor> {
     Ok(Tensor::f_empty_strided(shape, stride, options)?)
 }
 
-fn check<F: Real>(tensor: &Tensor) -> Result<()> {
+fn check<S: Store>(tensor: &Tensor) -> Result<()> {
     let (kind, device) = (tensor.f_kind()?, tensor.device());
-    if kind == F::KIND && device == Device::Cpu && (tensor.is_contiguous() || channels_last_is_contiguous(tensor)?) {
+    if kind == S::KIND && device == Device::Cpu && (tensor.is_contiguous() || channels_last_is_contiguous(tensor)?) {
         return Ok(());
     }
-    let expected = format!("{:?} on the CPU, channels last without gaps", F::KIND);
+    let expected = format!("{:?} on the CPU, channels last without gaps", S::KIND);
     Err(Error::Argument { what: "memory of a tensor", expected, found: format!("{kind:?} on {device:?}") })
 }
 
@@ -45,27 +46,27 @@ fn channels_last_is_contiguous(tensor: &Tensor) -> Result<bool> {
 }
 
 /// The values in the order of memory. While it lives nothing may write to the tensor.
-pub(super) fn values<F: Real>(tensor: &Tensor) -> Result<&[F]> {
-    check::<F>(tensor)?;
-    let pointer = tensor.data_ptr().cast::<F>();
+pub(super) fn values<S: Store>(tensor: &Tensor) -> Result<&[S]> {
+    check::<S>(tensor)?;
+    let pointer = tensor.data_ptr().cast::<S>();
     // SAFETY: the tensor has this many values of this kind without gaps, and keeps them alive; this crate does not write to an input while a kernel reads it.
     Ok(if pointer.is_null() { &[] } else { unsafe { slice::from_raw_parts(pointer, tensor.numel()) } })
 }
 
 /// The values of a new tensor, written in parts by several threads.
-pub(super) struct Parts<'t, F> {
-    pointer: *mut F,
+pub(super) struct Parts<'t, S> {
+    pointer: *mut S,
     len: usize,
-    lifetime: PhantomData<&'t mut [F]>,
+    lifetime: PhantomData<&'t mut [S]>,
 }
 
 // SAFETY: what it hands out does not overlap, as `part` demands.
-unsafe impl<F: Send> Sync for Parts<'_, F> {}
+unsafe impl<S: Send> Sync for Parts<'_, S> {}
 
-impl<'t, F: Real> Parts<'t, F> {
+impl<'t, S: Store> Parts<'t, S> {
     /// The tensor must be one that nothing else reads or writes.
     pub(super) fn new(tensor: &'t mut Tensor) -> Result<Self> {
-        check::<F>(tensor)?;
+        check::<S>(tensor)?;
         Ok(Self { pointer: tensor.data_ptr().cast(), len: tensor.numel(), lifetime: PhantomData })
     }
 
@@ -78,9 +79,22 @@ impl<'t, F: Real> Parts<'t, F> {
     /// The range is outside.
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "the caller keeps parts apart")]
-    pub(super) unsafe fn part(&self, range: Range<usize>) -> &mut [F] {
+    pub(super) unsafe fn part(&self, range: Range<usize>) -> &mut [S] {
         assert!(range.start <= range.end && range.end <= self.len, "part {range:?} of {}", self.len);
         // SAFETY: inside the tensor, and apart from all others.
         unsafe { slice::from_raw_parts_mut(self.pointer.add(range.start), range.len()) }
     }
+}
+
+/// The values of a parameter, in any precision, as kernels compute with them.
+pub(super) fn numbers<F: Real>(parameter: &Tensor) -> Result<Vec<F>> {
+    Ok(doubles(parameter)?.into_iter().map(F::of).collect())
+}
+
+/// The values of a parameter in double precision.
+pub(super) fn doubles(parameter: &Tensor) -> Result<Vec<f64>> {
+    let mut values = vec![0.0; parameter.numel()];
+    let count = values.len();
+    parameter.f_detach()?.f_to_kind(Kind::Double)?.f_copy_data(&mut values, count)?;
+    Ok(values)
 }

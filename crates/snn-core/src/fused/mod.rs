@@ -10,14 +10,21 @@
 
 #[expect(unsafe_code, reason = "code for vector instructions that the machine was asked about")]
 mod lanes;
-#[expect(unsafe_code, reason = "threads write apart from each other")]
 mod lif;
 #[expect(unsafe_code, reason = "the values of a tensor as slices")]
 mod memory;
-#[expect(unsafe_code, reason = "threads write apart from each other")]
-mod quant_relu;
+mod moments;
+mod neuron;
 mod real;
+mod relu;
+#[expect(unsafe_code, reason = "threads write apart from each other")]
+mod site;
 mod slope;
+mod store;
+mod terms;
 
+pub(crate) use lif::has_form;
 pub use lif::lif;
-pub use quant_relu::quant_relu;
+pub use moments::Moments;
+pub use relu::{quant_relu, relu};
+pub use terms::{BatchNorm, Term};

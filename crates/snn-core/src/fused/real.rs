@@ -1,7 +1,6 @@
 //! The numbers that the kernels compute with.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
-use tch::Kind;
 
 /// `f32` or `f64`, with what compiles to vector instructions.
 pub(super) trait Real:
@@ -9,6 +8,7 @@ pub(super) trait Real:
     + Send
     + Sync
     + PartialOrd
+    + std::fmt::Debug
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>
@@ -19,7 +19,6 @@ pub(super) trait Real:
     const ZERO: Self;
     const ONE: Self;
     const HALF: Self;
-    const KIND: Kind;
 
     /// The nearest value, as libtorch takes a scalar.
     fn of(value: f64) -> Self;
@@ -47,7 +46,6 @@ impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const HALF: Self = 0.5;
-    const KIND: Kind = Kind::Float;
 
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "to the nearest")]
@@ -96,7 +94,6 @@ impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const HALF: Self = 0.5;
-    const KIND: Kind = Kind::Double;
 
     #[inline(always)]
     fn of(value: f64) -> Self {

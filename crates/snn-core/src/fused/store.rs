@@ -1,0 +1,141 @@
+//! How values stand in memory: in the precision that kernels compute with, or as bf16.
+
+use super::lanes::{LANES, Lanes};
+use super::real::Real;
+use tch::Kind;
+
+/// A type of the values of a tensor.
+pub(super) trait Store: Copy + Send + Sync + 'static {
+    /// What kernels compute with.
+    type Real: Real;
+    const KIND: Kind;
+
+    /// At most a block of values, padded with 0: where they stand, or in `room`.
+    fn load<'v>(values: &'v [Self], room: &'v mut Lanes<Self::Real>) -> &'v Lanes<Self::Real>;
+
+    /// Writes a block, or as much of it as there is room for, rounded to the nearest value, ties to even.
+    fn store(lanes: &Lanes<Self::Real>, values: &mut [Self]);
+}
+
+impl Store for f32 {
+    type Real = f32;
+    const KIND: Kind = Kind::Float;
+
+    #[inline(always)]
+    fn load<'v>(values: &'v [f32], room: &'v mut Lanes<f32>) -> &'v Lanes<f32> {
+        in_place(values, room)
+    }
+
+    #[inline(always)]
+    fn store(lanes: &Lanes<f32>, values: &mut [f32]) {
+        copy(lanes, values);
+    }
+}
+
+impl Store for f64 {
+    type Real = f64;
+    const KIND: Kind = Kind::Double;
+
+    #[inline(always)]
+    fn load<'v>(values: &'v [f64], room: &'v mut Lanes<f64>) -> &'v Lanes<f64> {
+        in_place(values, room)
+    }
+
+    #[inline(always)]
+    fn store(lanes: &Lanes<f64>, values: &mut [f64]) {
+        copy(lanes, values);
+    }
+}
+
+#[inline(always)]
+fn in_place<'v, F: Real>(values: &'v [F], room: &'v mut Lanes<F>) -> &'v Lanes<F> {
+    if let Ok(block) = values.try_into() {
+        return block;
+    }
+    *room = [F::ZERO; LANES];
+    room[..values.len()].copy_from_slice(values);
+    room
+}
+
+#[inline(always)]
+fn copy<F: Copy>(lanes: &Lanes<F>, values: &mut [F]) {
+    if let Ok(block) = <&mut Lanes<F>>::try_from(&mut *values) {
+        *block = *lanes;
+    } else {
+        values.copy_from_slice(&lanes[..values.len()]);
+    }
+}
+
+/// The upper half of an `f32`, as libtorch stores it.
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct Bf16(u16);
+
+impl Bf16 {
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        f32::from_bits(u32::from(self.0) << 16)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
+    fn nearest(value: f32) -> Self {
+        let bits = value.to_bits();
+        let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+        // Rounding must not make an infinity of a NaN.
+        Self(if value.is_nan() { 0x7fc0 } else { rounded as u16 })
+    }
+}
+
+impl Store for Bf16 {
+    type Real = f32;
+    const KIND: Kind = Kind::BFloat16;
+
+    #[inline(always)]
+    fn load<'v>(values: &'v [Bf16], room: &'v mut Lanes<f32>) -> &'v Lanes<f32> {
+        if let Ok(block) = <&[Bf16; LANES]>::try_from(values) {
+            for i in 0..LANES {
+                room[i] = block[i].wide();
+            }
+        } else {
+            *room = [0.0; LANES];
+            for (lane, value) in room.iter_mut().zip(values) {
+                *lane = value.wide();
+            }
+        }
+        room
+    }
+
+    #[inline(always)]
+    fn store(lanes: &Lanes<f32>, values: &mut [Bf16]) {
+        if let Ok(block) = <&mut [Bf16; LANES]>::try_from(&mut *values) {
+            for i in 0..LANES {
+                block[i] = Bf16::nearest(lanes[i]);
+            }
+        } else {
+            for (value, &lane) in values.iter_mut().zip(lanes) {
+                *value = Bf16::nearest(lane);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Tensor};
+
+    #[test]
+    fn bf16_is_that_of_libtorch() {
+        // Every upper half with a lower half below, at and above the middle, so that all ways to round occur.
+        let lower = [0_u32, 1, 0x7fff, 0x8000, 0x8001, 0xffff];
+        let values: Vec<f32> =
+            (0..1 << 16).flat_map(|upper: u32| lower.map(|lower| f32::from_bits(upper << 16 | lower))).collect();
+        let expected = Tensor::from_slice(&values).to_kind(Kind::BFloat16).to_kind(Kind::Float);
+        let expected = Vec::<f32>::try_from(expected.to_device(Device::Cpu)).unwrap();
+        for (value, expected) in values.iter().zip(expected) {
+            let found = Bf16::nearest(*value).wide();
+            assert!(found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan()), "{value:e}");
+        }
+    }
+}
