@@ -117,13 +117,13 @@ impl<F: Real> Numbers<F> {
     fn firing(&self, place: Place<'_, F>, fire: impl Fn(F, F) -> F) {
         let rest = self.rest;
         match self.reset {
-            Reset::Hard { .. } => self.step_with(place, fire, |u, o, _| if o == F::ZERO { u } else { rest }),
-            Reset::Soft => self.step_with(place, fire, |u, o, theta| u - theta * o),
-            Reset::None => self.step_with(place, fire, |u, _, _| u),
+            Reset::Hard { .. } => self.step_with(place, fire, |u, o, _| (u - rest).only_if(o == F::ZERO)),
+            Reset::Soft => self.step_with(place, fire, |u, o, theta| u - theta * o - rest),
+            Reset::None => self.step_with(place, fire, |u, _, _| u - rest),
         }
     }
 
-    /// One loop, in registers, for each kind of spike and reset.
+    /// One loop, in registers, for each kind of spike and reset; `discharge(u, o, θ)` is `u⁺ − v_r`.
     #[inline(always)]
     fn step_with(&self, place: Place<'_, F>, fire: impl Fn(F, F) -> F, discharge: impl Fn(F, F, F) -> F) {
         let Place { theta, current, state, kept, emitted } = place;
@@ -133,7 +133,7 @@ impl<F: Real> Numbers<F> {
             let o = fire(u, theta[i]);
             kept[i] = u;
             emitted[i] = o;
-            state[i] = (discharge(u, o, theta[i]) - rest) * leak + rest;
+            state[i] = discharge(u, o, theta[i]) * leak + rest;
         }
     }
 
@@ -241,43 +241,47 @@ impl<F: Real> Numbers<F> {
         sums: &mut Sums,
     ) {
         let leak = self.leak;
-        match (self.reset, self.flowing) {
-            (Reset::Hard { .. }, false) => {
-                for i in 0..LANES {
-                    by_u[i] = if levels[i] == F::ZERO { by_u[i] * leak } else { F::ZERO };
-                }
+        let silent = |by_u: &mut Lanes<F>| {
+            // Not in place: the compiler would have to prove that the levels are elsewhere.
+            let mut kept = [F::ZERO; LANES];
+            for i in 0..LANES {
+                kept[i] = (by_u[i] * leak).only_if(levels[i] == F::ZERO);
             }
-            // u⁺ = u·(1 − n) + v_r·n.
+            *by_u = kept;
+        };
+        if !matches!(self.reset, Reset::Hard { .. }) {
+            for by_u in by_u.iter_mut() {
+                *by_u = *by_u * leak;
+            }
+        }
+        match (self.reset, self.flowing) {
+            (Reset::Hard { .. }, false) => silent(by_u),
+            // u⁺ = u·(1 − n) + v_r·n, and ∂n/∂o is that of |o|, or of min(o, 1).
             (Reset::Hard { .. }, true) => {
+                let up = match self.spike {
+                    Spike::Binary => [F::ONE; LANES],
+                    Spike::Ternary => *levels,
+                    Spike::Integer { .. } => levels.map(|level| F::indicator(level <= F::ONE)),
+                };
                 for i in 0..LANES {
-                    let (level, after) = (levels[i], by_u[i] * leak);
-                    // ∂n/∂o: that of |o|, or of min(o, 1).
-                    let up = match self.spike {
-                        Spike::Binary => F::ONE,
-                        Spike::Ternary => level,
-                        Spike::Integer { .. } => F::indicator(level <= F::ONE),
-                    };
-                    by_level[i] = by_level[i] + after * (self.rest - u[i]) * up;
-                    by_u[i] = after * F::indicator(level == F::ZERO);
+                    by_level[i] = by_level[i] + by_u[i] * leak * (self.rest - u[i]) * up[i];
                 }
+                silent(by_u);
             }
             // u⁺ = u − θ·o.
             (Reset::Soft, true) => {
-                let mut by_theta = [F::ZERO; LANES];
                 for i in 0..LANES {
-                    by_u[i] = by_u[i] * leak;
                     by_level[i] = by_level[i] - by_u[i] * theta[i];
-                    by_theta[i] = -(by_u[i] * levels[i]);
                 }
                 if self.learned_threshold {
+                    let mut by_theta = [F::ZERO; LANES];
+                    for i in 0..LANES {
+                        by_theta[i] = -(by_u[i] * levels[i]);
+                    }
                     sums.add(BY_THRESHOLD, channel, &by_theta);
                 }
             }
-            (Reset::Soft, false) | (Reset::None, _) => {
-                for i in 0..LANES {
-                    by_u[i] = by_u[i] * leak;
-                }
-            }
+            (Reset::Soft, false) | (Reset::None, _) => {}
         }
     }
 
@@ -292,49 +296,58 @@ impl<F: Real> Numbers<F> {
         channel: usize,
         sums: &mut Sums,
     ) {
-        if !self.learned_threshold {
-            self.rises(theta, u, |i, rise, _| by_u[i] = by_u[i] + by_level[i] * rise);
-            return;
-        }
         let mut by_theta = [F::ZERO; LANES];
-        self.rises(theta, u, |i, rise, place| {
-            let part = by_level[i] * rise;
-            by_u[i] = by_u[i] + part;
-            by_theta[i] = by_theta[i] - part * place;
-        });
-        sums.add(BY_THRESHOLD, channel, &by_theta);
-    }
-
-    /// `add(i, ∂o/∂u, −∂u/∂θ)` at the same rise, once for each step of the level.
-    #[inline(always)]
-    fn rises(&self, theta: &Lanes<F>, u: &Lanes<F>, mut add: impl FnMut(usize, F, F)) {
-        match self.spike {
-            Spike::Binary => self.slope.each(|i| u[i] - theta[i], |i, rise| add(i, rise, F::ONE)),
-            // Two steps of ½ each.
-            Spike::Ternary if self.slope.is_straight_through() => {
+        // One step of the level: ∂o/∂u, and −∂u/∂θ at the same rise.
+        let mut step = |rise: &Lanes<F>, place: &Lanes<F>| {
+            for i in 0..LANES {
+                by_u[i] = by_u[i] + by_level[i] * rise[i];
+            }
+            if self.learned_threshold {
                 for i in 0..LANES {
-                    add(i, F::ONE, F::ZERO);
+                    by_theta[i] = by_theta[i] - by_level[i] * rise[i] * place[i];
                 }
             }
+        };
+        match self.spike {
+            Spike::Binary => step(&self.rise(theta, F::ONE, u), &[F::ONE; LANES]),
+            // Two steps of ½ each.
+            Spike::Ternary if self.slope.is_straight_through() => step(&[F::ONE; LANES], &[F::ZERO; LANES]),
             Spike::Ternary => {
-                self.slope.each(|i| u[i] - theta[i], |i, rise| add(i, rise, F::ONE));
-                self.slope.each(|i| -theta[i] - u[i], |i, rise| add(i, rise, -F::ONE));
+                step(&self.rise(theta, F::ONE, u), &[F::ONE; LANES]);
+                // Of −u at the same threshold.
+                step(&self.rise(theta, F::ONE, &u.map(|u| -u)), &[-F::ONE; LANES]);
             }
             Spike::Integer { levels } if self.slope.is_straight_through() => {
                 let top = F::of(f64::from(levels));
+                let mut ratio = [F::ZERO; LANES];
+                let mut rise = ratio;
                 for i in 0..LANES {
-                    let ratio = u[i] / theta[i];
-                    let inside = if ratio >= F::ZERO && ratio <= top { F::ONE } else { F::ZERO };
-                    add(i, inside / theta[i], ratio);
+                    ratio[i] = u[i] / theta[i];
+                    rise[i] = (F::ONE / theta[i]).only_if((ratio[i] >= F::ZERO) & (ratio[i] <= top));
                 }
+                step(&rise, &ratio);
             }
             Spike::Integer { levels } => {
-                for step in 0..levels {
-                    let place = F::of(f64::from(step) + 0.5);
-                    self.slope.each(|i| u[i] - theta[i] * place, |i, rise| add(i, rise, place));
+                for level in 0..levels {
+                    let place = F::of(f64::from(level) + 0.5);
+                    step(&self.rise(theta, place, u), &[place; LANES]);
                 }
             }
         }
+        if self.learned_threshold {
+            sums.add(BY_THRESHOLD, channel, &by_theta);
+        }
+    }
+
+    /// `h′(u − place·θ)`.
+    #[inline(always)]
+    fn rise(&self, theta: &Lanes<F>, place: F, u: &Lanes<F>) -> Lanes<F> {
+        let mut x = *u;
+        for i in 0..LANES {
+            x[i] = x[i] - theta[i] * place;
+        }
+        self.slope.apply(&mut x);
+        x
     }
 }
 

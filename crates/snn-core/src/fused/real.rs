@@ -28,15 +28,21 @@ pub(super) trait Real:
     /// `e^self` for `self ≤ 0`, within 2 units in the last place; 0 where that would be subnormal.
     fn exp_of_negative(self) -> Self;
 
+    /// The value, or 0: without a branch, which the compiler would make of a choice between values that are still to be computed.
+    fn only_if(self, condition: bool) -> Self;
+
     /// 1 or 0.
+    #[inline(always)]
     fn indicator(condition: bool) -> Self {
-        if condition { Self::ONE } else { Self::ZERO }
+        Self::ONE.only_if(condition)
     }
 
+    #[inline(always)]
     fn at_least(self, low: Self) -> Self {
         if self > low { self } else { low }
     }
 
+    #[inline(always)]
     fn at_most(self, high: Self) -> Self {
         if self < high { self } else { high }
     }
@@ -56,6 +62,11 @@ impl Real for f32 {
     #[inline(always)]
     fn wide(self) -> f64 {
         f64::from(self)
+    }
+
+    #[inline(always)]
+    fn only_if(self, condition: bool) -> Self {
+        Self::from_bits(self.to_bits() & u32::from(condition).wrapping_neg())
     }
 
     #[inline(always)]
@@ -103,6 +114,11 @@ impl Real for f64 {
     #[inline(always)]
     fn wide(self) -> f64 {
         self
+    }
+
+    #[inline(always)]
+    fn only_if(self, condition: bool) -> Self {
+        Self::from_bits(self.to_bits() & u64::from(condition).wrapping_neg())
     }
 
     #[inline(always)]

@@ -109,15 +109,15 @@ impl<F: Real> Neuron<F> for QuantRelu<F> {
     ) {
         let ratio = &now.kept;
         for i in 0..LANES {
-            let inside = ratio[i] > F::ZERO && ratio[i] < self.top;
-            by_current[i] = if inside { by_emitted[i] } else { F::ZERO };
+            let inside = (ratio[i] > F::ZERO) & (ratio[i] < self.top);
+            by_current[i] = by_emitted[i].only_if(inside);
         }
         if self.learned {
             let mut by_step = [F::ZERO; LANES];
             for i in 0..LANES {
-                let inside = ratio[i] > F::ZERO && ratio[i] < self.top;
+                let inside = (ratio[i] > F::ZERO) & (ratio[i] < self.top);
                 // q is 0 or D outside, which is the step's gradient there; −x/s counts inside only.
-                by_step[i] = by_emitted[i] * (self.level(ratio[i]) - if inside { ratio[i] } else { F::ZERO });
+                by_step[i] = by_emitted[i] * (self.level(ratio[i]) - ratio[i].only_if(inside));
             }
             sums.add(0, channel, &by_step);
         }
@@ -160,7 +160,7 @@ impl<F: Real> Neuron<F> for Relu {
         _: &mut Sums,
     ) {
         for i in 0..LANES {
-            by_current[i] = if now.kept[i] > F::ZERO { by_emitted[i] } else { F::ZERO };
+            by_current[i] = by_emitted[i].only_if(now.kept[i] > F::ZERO);
         }
     }
 

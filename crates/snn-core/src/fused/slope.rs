@@ -1,6 +1,6 @@
 //! Surrogate derivatives on blocks of neurons (`docs/semantics.md`, section 4).
 
-use super::lanes::LANES;
+use super::lanes::{LANES, Lanes};
 use super::real::Real;
 use snn_ir::Surrogate;
 use std::f64::consts::{FRAC_PI_2, TAU};
@@ -52,57 +52,38 @@ impl<F: Real> Slope<F> {
         matches!(self, Slope::StraightThrough)
     }
 
-    /// `add(i, h′(x(i)))` for every neuron of a block. One loop for each surrogate, so that each compiles to vector instructions.
+    /// `h′(x)` of a block in place of `x`. One loop for each surrogate, so that each compiles to vector instructions.
     #[inline(always)]
-    pub(super) fn each(&self, x: impl Fn(usize) -> F, mut add: impl FnMut(usize, F)) {
+    pub(super) fn apply(&self, x: &mut Lanes<F>) {
         match *self {
-            Slope::Atan { scale, height } => {
-                for i in 0..LANES {
-                    let scaled = scale * x(i);
-                    add(i, height / (F::ONE + scaled * scaled));
-                }
-            }
-            Slope::Rectangle { half, height } => {
-                for i in 0..LANES {
-                    add(i, F::indicator(x(i).abs() < half) * height);
-                }
-            }
-            Slope::Triangle { width, area } => {
-                for i in 0..LANES {
-                    add(i, (width - x(i).abs()).at_least(F::ZERO) / area);
-                }
-            }
-            Slope::Sigmoid { alpha } => {
-                for i in 0..LANES {
-                    let e = (-(alpha * x(i)).abs()).exp_of_negative();
-                    let one_and_e = F::ONE + e;
-                    add(i, alpha * e / (one_and_e * one_and_e));
-                }
-            }
-            Slope::InverseSquare { slope, height } => {
-                for i in 0..LANES {
-                    let base = slope * x(i).abs() + F::ONE;
-                    add(i, height / (base * base));
-                }
-            }
-            Slope::Gaussian { factor, height } => {
-                for i in 0..LANES {
-                    let x = x(i);
-                    add(i, (-(x * x * factor)).exp_of_negative() * height);
-                }
-            }
-            Slope::LogTailedRelu { alpha } => {
-                for i in 0..LANES {
-                    let x = x(i);
-                    let above = F::ONE / x.at_least(F::ONE);
-                    add(i, if x > F::ZERO { above } else { alpha });
-                }
-            }
-            Slope::StraightThrough => {
-                for i in 0..LANES {
-                    add(i, F::ONE);
-                }
-            }
+            Slope::Atan { scale, height } => each(x, |x| {
+                let scaled = scale * x;
+                height / (F::ONE + scaled * scaled)
+            }),
+            Slope::Rectangle { half, height } => each(x, |x| height.only_if(x.abs() < half)),
+            Slope::Triangle { width, area } => each(x, |x| (width - x.abs()).at_least(F::ZERO) / area),
+            Slope::Sigmoid { alpha } => each(x, |x| {
+                let e = (-(alpha * x).abs()).exp_of_negative();
+                let one_and_e = F::ONE + e;
+                alpha * e / (one_and_e * one_and_e)
+            }),
+            Slope::InverseSquare { slope, height } => each(x, |x| {
+                let base = slope * x.abs() + F::ONE;
+                height / (base * base)
+            }),
+            Slope::Gaussian { factor, height } => each(x, |x| (-(x * x * factor)).exp_of_negative() * height),
+            Slope::LogTailedRelu { alpha } => each(x, |x| {
+                let above = F::ONE / x.at_least(F::ONE);
+                if x > F::ZERO { above } else { alpha }
+            }),
+            Slope::StraightThrough => *x = [F::ONE; LANES],
         }
+    }
+}
+
+#[inline(always)]
+fn each<F: Real>(x: &mut Lanes<F>, slope: impl Fn(F) -> F) {
+    for x in x {
+        *x = slope(*x);
     }
 }
