@@ -1,8 +1,8 @@
 //! LIF neurons on tensors: one macro-step, and a site over all macro-steps in its plain and its fused form, beside a copy of as much memory.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use snn_core::tch::{Device, Kind, Tensor};
 use snn_core::fused::{self, Term};
+use snn_core::tch::{Device, Kind, Tensor};
 use snn_core::{autograd, keep_memory, lif};
 use snn_ir::Lif;
 use std::hint::black_box;

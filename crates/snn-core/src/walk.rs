@@ -44,7 +44,8 @@ pub(crate) struct Read {
 /// Every node of a graph by itself.
 pub(crate) fn every_node(resolved: &Resolved) -> Vec<Step> {
     let plain = |&node: &usize| Read { node, norm: None };
-    let step = |(node, info): (usize, &snn_ir::ResolvedNode)| Step { node, reads: info.inputs.iter().map(plain).collect() };
+    let step =
+        |(node, info): (usize, &snn_ir::ResolvedNode)| Step { node, reads: info.inputs.iter().map(plain).collect() };
     resolved.nodes.iter().enumerate().map(step).collect()
 }
 
@@ -136,7 +137,8 @@ mod tests {
         assert!(!left.contains(&"batch_norm") && !left.contains(&"add"), "{left:?}");
         let sites = steps.iter().filter(|step| matches!(graph.nodes[step.node].op, Op::Activation { .. }));
         // One term after the first convolution of a block; two after the second, of which a plain shortcut has no norm.
-        let terms: Vec<_> = sites.map(|s| (s.reads.len(), s.reads.iter().filter(|r| r.norm.is_some()).count())).collect();
+        let terms: Vec<_> =
+            sites.map(|s| (s.reads.len(), s.reads.iter().filter(|r| r.norm.is_some()).count())).collect();
         assert_eq!(terms[..3], [(1, 1), (1, 1), (2, 1)]);
         assert_eq!(terms.iter().filter(|terms| **terms == (2, 2)).count(), 2, "{terms:?}");
     }

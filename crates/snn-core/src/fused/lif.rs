@@ -22,12 +22,7 @@ use tch::{Kind, Tensor};
 ///
 /// # Errors
 /// A shape differs, or libtorch cannot allocate.
-pub fn lif(
-    lif: &Lif,
-    parameters: LifParameters<'_>,
-    terms: &[Term<'_>],
-    time_steps: usize,
-) -> Result<Option<Tensor>> {
+pub fn lif(lif: &Lif, parameters: LifParameters<'_>, terms: &[Term<'_>], time_steps: usize) -> Result<Option<Tensor>> {
     match kind(terms)? {
         Some(Kind::Float) => fused::<f32>(lif, parameters, terms, time_steps),
         Some(Kind::Double) => fused::<f64>(lif, parameters, terms, time_steps),
@@ -405,9 +400,13 @@ mod tests {
         for surrogate in surrogates {
             for spike in [Spike::Binary, Spike::Ternary, Spike::Integer { levels: 4 }] {
                 for reset in [Reset::Hard { potential: 0.0 }, Reset::Soft, Reset::None] {
-                    for (shape, steps, several) in
-                        [([3, 1], 3, false), ([127, 1], 3, true), ([4, 32], 1, true), ([30, 10], 3, true), ([100, 200], 3, false)]
-                    {
+                    for (shape, steps, several) in [
+                        ([3, 1], 3, false),
+                        ([127, 1], 3, true),
+                        ([4, 32], 1, true),
+                        ([30, 10], 3, true),
+                        ([100, 200], 3, false),
+                    ] {
                         let lif = Lif {
                             leak: Leak::Learned { initial: 0.7 },
                             threshold: Threshold::Learned { initial: 0.9, share: Share::Layer },

@@ -81,14 +81,7 @@ impl<F: Real> Neuron<F> for QuantRelu<F> {
     }
 
     #[inline(always)]
-    fn step(
-        &self,
-        channel: usize,
-        current: &Lanes<F>,
-        _: &mut Lanes<F>,
-        kept: &mut Lanes<F>,
-        emitted: &mut Lanes<F>,
-    ) {
+    fn step(&self, channel: usize, current: &Lanes<F>, _: &mut Lanes<F>, kept: &mut Lanes<F>, emitted: &mut Lanes<F>) {
         let step = self.steps.at(channel);
         for i in 0..LANES {
             let ratio = current[i] / step[i];

@@ -107,7 +107,8 @@ fn shape_of(terms: &[Term<'_>], time_steps: usize) -> Result<Vec<i64>> {
     for term in terms {
         let mut size = term.data.size();
         let steps = int(term.steps);
-        let whole = size.len() >= 2 && steps > 0 && (term.steps == 1 || term.steps == time_steps) && size[0] % steps == 0;
+        let whole =
+            size.len() >= 2 && steps > 0 && (term.steps == 1 || term.steps == time_steps) && size[0] % steps == 0;
         if !whole {
             let expected = format!("[{time_steps}·B, …] or [B, …]");
             return Err(Error::Shape { what: "currents", expected, found: size });

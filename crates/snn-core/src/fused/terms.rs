@@ -41,8 +41,10 @@ impl BatchNorm<'_> {
     /// libtorch cannot convert.
     pub fn affine(&self) -> Result<[Vec<f64>; 2]> {
         let (weight, bias) = (doubles(self.weight)?, doubles(self.bias)?);
-        let factor: Vec<f64> = weight.iter().zip(self.inverse_deviations()).map(|(weight, inverse)| weight * inverse).collect();
-        let summand = bias.iter().zip(&factor).zip(&self.moments.mean).map(|((bias, factor), mean)| bias - factor * mean);
+        let factor: Vec<f64> =
+            weight.iter().zip(self.inverse_deviations()).map(|(weight, inverse)| weight * inverse).collect();
+        let summand =
+            bias.iter().zip(&factor).zip(&self.moments.mean).map(|((bias, factor), mean)| bias - factor * mean);
         let summand = summand.collect();
         Ok([factor, summand])
     }
