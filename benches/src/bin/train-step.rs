@@ -1,0 +1,170 @@
+//! One side of `cargo xtask bench-peers train`: training steps of a ResNet-20 on random images, one line of JSON.
+//!
+//! `train-step WHAT PRECISION T BATCH THREADS`: WHAT is `lif` (the work that the peers do), `quant_relu` (the same network with quantised ReLUs), or `convolutions`
+//! (its convolutions alone, forward and backward: no implementation that calls libtorch for them can be faster); PRECISION is `f32` or `bf16`.
+#![expect(clippy::print_stdout, reason = "the result goes to stdout")]
+
+use anyhow::{Context, Result, bail, ensure};
+use ndarray::ArrayD;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use snn_core::tch::{Device, Kind, Tensor, set_num_threads};
+use snn_core::{Mode, Network, Pixels, Precision, autograd};
+use snn_ir::models::ResNet;
+use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing, QuantRelu, Site};
+use snn_train::{OptimiserConfig, Sgd};
+use std::time::{Duration, Instant};
+
+const SIDE: usize = 32;
+const WARM_UP: usize = 2;
+const LEAST: usize = 5;
+const BUDGET: Duration = Duration::from_secs(8);
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [what, precision, numbers @ ..] = arguments.as_slice() else { bail!("wants WHAT PRECISION T BATCH THREADS") };
+    let numbers: Vec<usize> = numbers.iter().map(|n| n.parse()).collect::<Result<_, _>>()?;
+    let &[time_steps, batch, threads] = numbers.as_slice() else { bail!("wants WHAT PRECISION T BATCH THREADS") };
+    let precision: Precision = precision.parse()?;
+    set_num_threads(i32::try_from(threads)?);
+    snn_core::keep_memory();
+    let graph = ResNet { classes: 10, ..ResNet::default() }.build();
+    let measured = match what.as_str() {
+        "lif" => train(graph, precision, time_steps, batch)?,
+        "quant_relu" => {
+            let mut graph = graph;
+            for node in &mut graph.nodes {
+                if let Op::Activation { site, .. } = &mut node.op {
+                    *site = Site::QuantRelu(QuantRelu::default());
+                }
+            }
+            train(graph, precision, time_steps, batch)?
+        }
+        "convolutions" => convolutions(&graph, precision, time_steps, batch)?,
+        other => bail!("no work `{other}`: lif, quant_relu or convolutions"),
+    };
+    let Measured { seconds, peak_bytes } = measured;
+    let median = median(&seconds);
+    let images_per_second = batch as f64 / median;
+    let line = serde_json::json!({
+        "images_per_second": images_per_second, "step_seconds": median, "steps": seconds.len(),
+        "peak_mib": peak_bytes as f64 / f64::from(1 << 20),
+    });
+    println!("{line}");
+    Ok(())
+}
+
+struct Measured {
+    seconds: Vec<f64>,
+    /// Peak resident memory less that after the model was built.
+    peak_bytes: u64,
+}
+
+fn train(graph: Graph, precision: Precision, time_steps: usize, batch: usize) -> Result<Measured> {
+    let weights = graph.initial_weights(1)?;
+    let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
+    let model = Model { form: Form::Trained, graph, weights, time_steps, preprocessing, classes: Vec::new() };
+    let network = Network::new(&model, Device::Cpu, Kind::Float)?.with_precision(precision)?;
+    let mut optimiser = OptimiserConfig::Sgd(Sgd::default()).init(network.parameters(), network.graph())?;
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let images = ArrayD::from_shape_simple_fn(vec![batch, 3, SIDE, SIDE], || random.random::<u8>());
+    let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..10_u8))).collect();
+    let labels = Tensor::from_slice(&labels);
+    let before = reset_peak()?;
+    let step = || {
+        let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu)?;
+        let logits = network.forward(&pixels, Mode::Train)?.logits;
+        let loss = logits.f_cross_entropy_loss(&labels, None::<Tensor>, snn_core::tch::Reduction::Mean, -100, 0.0)?;
+        let value = loss.f_double_value(&[])?;
+        ensure!(value.is_finite(), "the loss is {value}");
+        loss.f_backward()?;
+        optimiser.step(0.01)?;
+        Ok(())
+    };
+    let seconds = time(step)?;
+    Ok(Measured { seconds, peak_bytes: memory("VmHWM")?.saturating_sub(before) })
+}
+
+/// Every convolution of the graph by itself: forward, and backward to its weights and, but for the first, to its input.
+fn convolutions(graph: &Graph, precision: Precision, time_steps: usize, batch: usize) -> Result<Measured> {
+    let kind = precision.kind();
+    let resolved = graph.resolve()?;
+    let before = reset_peak()?;
+    let mut seconds = Vec::new();
+    let mut first = true;
+    for (node, info) in graph.nodes.iter().zip(&resolved.nodes) {
+        let Op::Conv(conv) = &node.op else { continue };
+        // The first reads images that do not vary.
+        let samples = if first { batch } else { batch * time_steps };
+        let each = convolution(conv, &resolved.nodes[info.inputs[0]].shape, &info.shape, samples, kind, !first)?;
+        first = false;
+        seconds.resize(seconds.len().max(each.len()), 0.0);
+        let median = median(&each);
+        seconds.iter_mut().for_each(|total| *total += median);
+    }
+    Ok(Measured { seconds, peak_bytes: memory("VmHWM")?.saturating_sub(before) })
+}
+
+fn convolution(
+    conv: &Conv,
+    from: &[usize],
+    to: &[usize],
+    samples: usize,
+    kind: Kind,
+    to_input: bool,
+) -> Result<Vec<f64>> {
+    let size = |n: usize| i64::try_from(n).context("a size");
+    let images = |shape: &[usize]| -> Result<Tensor> {
+        let shape = [size(samples)?, size(shape[1])?, size(shape[2])?, size(shape[0])?];
+        Ok(Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?.f_to_kind(kind)?.f_permute([0, 3, 1, 2])?)
+    };
+    let (kernel, stride, padding, _) = conv.as_2d();
+    let pair = |values: [usize; 2]| -> Result<[i64; 2]> { Ok([size(values[0])?, size(values[1])?]) };
+    let (kernel, stride, padding) = (pair(kernel)?, pair(stride)?, pair(padding)?);
+    let weight = Tensor::f_randn([size(to[0])?, size(from[0])?, kernel[0], kernel[1]], (Kind::Float, Device::Cpu))?;
+    let weight = weight.f_to_kind(kind)?.f_set_requires_grad(true)?;
+    let x = images(from)?.f_set_requires_grad(to_input)?;
+    let gradient = images(to)?;
+    time(|| {
+        let y = x.f_conv2d(&weight, None::<&Tensor>, stride, padding, [1, 1], 1)?;
+        // A loss that costs nothing and has this gradient.
+        let (loss, gradient) = (Tensor::f_zeros([1], (kind, Device::Cpu))?, gradient.shallow_clone());
+        autograd::record("loss", &[&y], &[&loss], &[], move |_| Ok(vec![Some(gradient.shallow_clone())]))?;
+        let wanted = if to_input { vec![&weight, &x] } else { vec![&weight] };
+        Tensor::f_run_backward(&[loss], &wanted, false, false)?;
+        Ok(())
+    })
+}
+
+/// Seconds of each step after some to warm up: five or more, and as many as fit in some seconds.
+fn time(mut step: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    for _ in 0..WARM_UP {
+        step()?;
+    }
+    let (start, mut seconds) = (Instant::now(), Vec::new());
+    while seconds.len() < LEAST || (start.elapsed() < BUDGET && seconds.len() < 10 * LEAST) {
+        let begun = Instant::now();
+        step()?;
+        seconds.push(begun.elapsed().as_secs_f64());
+    }
+    Ok(seconds)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// Lets the kernel count the peak of resident memory from now on, and returns what is resident.
+fn reset_peak() -> Result<u64> {
+    std::fs::write("/proc/self/clear_refs", "5").context("the peak of memory cannot be reset")?;
+    memory("VmRSS")
+}
+
+fn memory(key: &str) -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    let number = line.and_then(|line| line.split_whitespace().next()).with_context(|| format!("no {key}"))?;
+    Ok(number.parse::<u64>()? * 1024)
+}
