@@ -11,12 +11,14 @@ pub mod fused;
 mod grid;
 mod grid_site;
 mod grid_unit;
+mod interpreter;
 pub mod lif;
 pub mod monitor;
 pub mod network;
 pub mod parameter;
 pub mod quant_relu;
 mod real_site;
+mod recompute;
 mod record;
 mod reestimate;
 pub mod registry;
@@ -25,6 +27,7 @@ mod stateless;
 mod straight_through;
 pub mod surrogate;
 mod ties;
+pub mod training;
 mod walk;
 
 pub use allocator::keep_memory;
@@ -42,6 +45,7 @@ pub use self_test::self_test;
 pub use surrogate::Slope;
 /// The version of tch whose tensors this crate takes and returns.
 pub use tch;
+pub use training::{Memory, Precision, Training};
 
 /// The samples of the book that show this crate.
 #[cfg(doctest)]

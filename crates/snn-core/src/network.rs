@@ -2,17 +2,17 @@
 
 use crate::convert::{Pixels, weight};
 use crate::error::{Error, Result};
-use crate::fused::{BatchNorm, Moments, Term};
+use crate::interpreter::Interpreter;
 use crate::monitor::{Monitor, Monitoring, SiteMonitor};
 use crate::parameter::Parameter;
-use crate::real_site::{SiteContext, real_site};
+use crate::recompute;
 use crate::record::{FiringRate, Record};
 use crate::registry::Registry;
-use crate::stateless::{convolve, merged_pixels, per_channel, refused, split_time, stateless};
-use crate::walk::{Read, Step, Value, every_node, fused_sites, walk};
+use crate::stateless::{merged_pixels, per_channel, split_time};
+use crate::training::{Memory, Precision, Training};
+use crate::walk::Value;
 use snn_ir::model::{WeightSpec, weight_specs};
-use snn_ir::{Form, Graph, Model, Op, Preprocessing, Resolved};
-use std::collections::HashMap;
+use snn_ir::{Form, Graph, Model, Preprocessing};
 use tch::{Device, Kind, Tensor};
 
 /// Weight of a new batch in the running statistics (PyTorch's default, which all surveyed recipes keep).
@@ -21,18 +21,8 @@ pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
 /// A network in the form `trained` or `events` on a device.
 #[derive(Debug)]
 pub struct Network {
-    form: Form,
-    pub(crate) graph: Graph,
-    resolved: Resolved,
-    time_steps: usize,
     preprocessing: Preprocessing,
-    pub(crate) device: Device,
-    pub(crate) kind: Kind,
-    pub(crate) parameters: Vec<Parameter>,
-    index: HashMap<String, usize>,
-    registry: Registry,
-    every_node: Vec<Step>,
-    fused_sites: Vec<Step>,
+    interpreter: Interpreter,
 }
 
 /// What a forward pass is for.
@@ -78,48 +68,52 @@ impl Network {
         }
         let resolved = model.validate()?;
         registry.check(&model.graph)?;
-        let (every_node, fused_sites) = (every_node(&resolved), fused_sites(&model.graph, &resolved));
-        let mut network = Self {
-            form: model.form,
-            graph: model.graph.clone(),
-            resolved,
-            time_steps: model.time_steps,
-            preprocessing: model.preprocessing.clone(),
-            device,
-            kind,
-            parameters: Vec::new(),
-            index: HashMap::new(),
-            registry: registry.clone(),
-            every_node,
-            fused_sites,
-        };
-        for WeightSpec { name, learned, .. } in weight_specs(&model.graph, &network.resolved, model.form)? {
+        let mut parameters = Vec::new();
+        for WeightSpec { name, learned, .. } in weight_specs(&model.graph, &resolved, model.form)? {
             let tensor = weight(snn_ir::weights::get(&model.weights, &name)?, kind, device)?;
-            let tensor = tensor.f_set_requires_grad(learned)?;
-            network.index.insert(name.clone(), network.parameters.len());
-            network.parameters.push(Parameter { name, tensor, learned });
+            parameters.push(Parameter { name, tensor: tensor.f_set_requires_grad(learned)?, learned });
         }
-        Ok(network)
+        let graph = (model.form, model.graph.clone(), resolved);
+        let interpreter = Interpreter::new(graph, model.time_steps, (device, kind), parameters, registry.clone());
+        Ok(Self { preprocessing: model.preprocessing.clone(), interpreter })
+    }
+
+    /// The same network, which trains otherwise.
+    ///
+    /// # Errors
+    /// The parameters are not in single precision, and activations are to be in bf16.
+    pub fn with_training(mut self, training: Training) -> Result<Self> {
+        if training.precision != Precision::F32 && self.kind() != Kind::Float {
+            let expected = "f32, or the parameters of kind Float".into();
+            return Err(Error::Argument { what: "precision", expected, found: format!("{:?}", self.kind()) });
+        }
+        self.interpreter.training = training;
+        Ok(self)
     }
 
     /// The parameters in the order of the nodes.
     pub fn parameters(&self) -> &[Parameter] {
-        &self.parameters
+        &self.interpreter.parameters
     }
 
     /// The graph.
     pub fn graph(&self) -> &Graph {
-        &self.graph
+        &self.interpreter.graph
     }
 
     /// Macro-steps T.
     pub fn time_steps(&self) -> usize {
-        self.time_steps
+        self.interpreter.time_steps
     }
 
     /// Where its tensors are.
     pub fn device(&self) -> Device {
-        self.device
+        self.interpreter.device
+    }
+
+    /// Of its parameters.
+    pub fn kind(&self) -> Kind {
+        self.interpreter.kind
     }
 
     /// Class scores of a batch.
@@ -183,50 +177,14 @@ impl Network {
         }
     }
 
-    fn interpret(&self, pixels: &Pixels, mode: Mode, mut record: Option<&mut dyn Record>) -> Result<Forward> {
-        let input = self.input(pixels)?;
-        let wants = record.as_ref().map(|record| record.wants()).unwrap_or_default();
-        let steps = if mode == Mode::Train && self.device == Device::Cpu && !wants.ties && !wants.membranes {
-            &self.fused_sites
-        } else {
-            &self.every_node
+    fn interpret(&self, pixels: &Pixels, mode: Mode, record: Option<&mut dyn Record>) -> Result<Forward> {
+        let input = self.input(pixels, mode)?;
+        let again = mode == Mode::Train && self.interpreter.training.memory == Memory::Recompute;
+        let scores = match record {
+            None if again => recompute::run(&self.interpreter, input)?,
+            record => self.interpreter.run(input, mode, record)?,
         };
-        let scores = walk(&self.graph, steps, input, |step, inputs| {
-            let (node, info) = (&self.graph.nodes[step.node], &self.resolved.nodes[step.node]);
-            let x = &inputs[0];
-            match &node.op {
-                Op::Conv(conv) => {
-                    let bias = if conv.bias { Some(self.part(&node.name, "bias")?) } else { None };
-                    Ok(x.with(convolve(&x.data, self.part(&node.name, "weight")?, bias, conv)?))
-                }
-                Op::Linear { bias, .. } => {
-                    let bias = if *bias { Some(self.part(&node.name, "bias")?) } else { None };
-                    Ok(x.with(x.data.f_linear(self.part(&node.name, "weight")?, bias)?))
-                }
-                Op::Scale => Ok(x.with(x.data.f_mul(&per_channel(self.part(&node.name, "weight")?, &x.data)?)?)),
-                Op::BatchNorm { eps } => Ok(x.with(self.batch_norm(&node.name, &x.data, mode, *eps)?)),
-                Op::Activation { site, code } => {
-                    let context = SiteContext {
-                        info,
-                        coded: code.is_some(),
-                        time_steps: self.time_steps,
-                        parameter: &|part| self.part(&node.name, part),
-                        registry: &self.registry,
-                    };
-                    let moments = step.reads.iter().zip(inputs).map(|(read, value)| self.moments(read, value));
-                    let moments = moments.collect::<Result<Vec<_>>>()?;
-                    let terms = step.reads.iter().zip(inputs).zip(&moments);
-                    let terms = terms.map(|((read, value), moments)| {
-                        let norm = read.norm.zip(moments.as_ref()).map(|(norm, moments)| self.norm(norm, moments));
-                        Ok(Term { data: &value.data, steps: value.steps, norm: norm.transpose()? })
-                    });
-                    real_site(site, &context, &terms.collect::<Result<Vec<_>>>()?, &mut record)
-                        .and_then(|value| value.ok_or_else(|| refused(node, "is a site of the grid")))
-                }
-                Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat => stateless(node, inputs),
-                Op::Input { .. } | Op::TimeMean => Err(refused(node, "can only stand at an end of the graph")),
-            }
-        })?;
+        let scores = scores.with(scores.data.f_to_kind(self.kind())?);
         let step_logits = split_time(&scores.data, scores.steps)?;
         let logits = match scores.steps {
             1 => scores.data,
@@ -236,67 +194,17 @@ impl Network {
     }
 
     /// Eq. 1.
-    fn input(&self, pixels: &Pixels) -> Result<Value> {
-        let shape = &self.resolved.nodes[0].shape;
-        pixels.check(shape, self.time_steps)?;
-        let merged = merged_pixels(pixels.tensor(), shape)?.f_to(self.device)?.f_to_kind(self.kind)?;
+    fn input(&self, pixels: &Pixels, mode: Mode) -> Result<Value> {
+        let shape = &self.interpreter.resolved.nodes[0].shape;
+        pixels.check(shape, self.time_steps())?;
+        let merged = merged_pixels(pixels.tensor(), shape)?.f_to(self.device())?.f_to_kind(self.kind())?;
         let mean: Vec<f64> = self.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
         let constant = |values: &[f64]| -> Result<Tensor> {
-            let values = Tensor::f_from_slice(values)?.f_to_kind(self.kind)?.f_to(self.device)?;
+            let values = Tensor::f_from_slice(values)?.f_to_kind(self.kind())?.f_to(self.device())?;
             per_channel(&values, &merged)
         };
         let data = merged.f_sub(&constant(&mean)?)?.f_div_(&constant(&self.preprocessing.std)?)?;
-        Ok(Value { data, steps: if pixels.varies() { self.time_steps } else { 1 } })
+        let data = data.f_to_kind(self.interpreter.activations(mode))?;
+        Ok(Value { data, steps: if pixels.varies() { self.time_steps() } else { 1 } })
     }
-
-    /// The moments of what a site reads through a batch norm, which take the running ones a step on.
-    fn moments(&self, read: &Read, value: &Value) -> Result<Option<Moments>> {
-        let Some(norm) = read.norm else { return Ok(None) };
-        enough_for_statistics(&value.data)?;
-        let moments = Moments::of(&value.data)?.ok_or_else(|| Error::Torch("moments of other than floats".into()))?;
-        let node = &self.graph.nodes[norm].name;
-        let unbiased = moments.count as f64 / (moments.count as f64 - 1.0);
-        let variance: Vec<f64> = moments.variance.iter().map(|variance| variance * unbiased).collect();
-        for (part, batch) in [("running_mean", &moments.mean), ("running_var", &variance)] {
-            let running = self.part(node, part)?;
-            let batch = Tensor::f_from_slice(batch)?.f_to_kind(running.f_kind()?)?;
-            let _same_tensor = tch::no_grad(|| running.shallow_clone().f_lerp_(&batch, BATCH_NORM_MOMENTUM))?;
-        }
-        Ok(Some(moments))
-    }
-
-    fn norm<'n>(&'n self, index: usize, moments: &'n Moments) -> Result<BatchNorm<'n>> {
-        let node = &self.graph.nodes[index];
-        let Op::BatchNorm { eps } = node.op else { return Err(refused(node, "is no batch norm")) };
-        Ok(BatchNorm { weight: self.part(&node.name, "weight")?, bias: self.part(&node.name, "bias")?, eps, moments })
-    }
-
-    /// Eq. 4.
-    fn batch_norm(&self, node: &str, x: &Tensor, mode: Mode, eps: f64) -> Result<Tensor> {
-        let part = |part| self.part(node, part).map(Some);
-        let train = mode == Mode::Train;
-        if train {
-            enough_for_statistics(x)?;
-        }
-        let (mean, variance) = (part("running_mean")?, part("running_var")?);
-        let (scale, shift) = (part("weight")?, part("bias")?);
-        Ok(x.f_batch_norm(scale, shift, mean, variance, train, BATCH_NORM_MOMENTUM, eps, true)?)
-    }
-
-    fn part(&self, node: &str, part: &str) -> Result<&Tensor> {
-        let name = format!("{node}.{part}");
-        match self.index.get(&name) {
-            Some(&position) => Ok(&self.parameters[position].tensor),
-            None => Err(snn_ir::Error::MissingWeight { name, expected: format!("form {}", self.form.label()) }.into()),
-        }
-    }
-}
-
-fn enough_for_statistics(x: &Tensor) -> Result<()> {
-    let size = x.size();
-    if x.numel() >= 2 * usize::try_from(size[1]).unwrap_or(1) {
-        return Ok(());
-    }
-    let expected = "two values or more of each channel, for the statistics of a batch".into();
-    Err(Error::Shape { what: "input of batch norm", expected, found: size })
 }

@@ -29,10 +29,10 @@ impl Network {
     /// # Errors
     /// libtorch cannot copy.
     pub fn weights(&self) -> Result<Weights> {
-        self.parameters
+        self.parameters()
             .iter()
             .map(|parameter| {
-                let values = match self.kind {
+                let values = match self.kind() {
                     Kind::Double => snn_ir::Tensor::F64(array(&parameter.tensor)?),
                     _ => snn_ir::Tensor::F32(array(&parameter.tensor)?),
                 };
@@ -46,9 +46,9 @@ impl Network {
     /// # Errors
     /// A weight is missing or has another shape; nothing has been changed then.
     pub fn load(&mut self, weights: &Weights) -> Result<()> {
-        let mut values = Vec::with_capacity(self.parameters.len());
-        for parameter in &self.parameters {
-            let value = weight(snn_ir::weights::get(weights, &parameter.name)?, self.kind, self.device)?;
+        let mut values = Vec::with_capacity(self.parameters().len());
+        for parameter in self.parameters() {
+            let value = weight(snn_ir::weights::get(weights, &parameter.name)?, self.kind(), self.device())?;
             if value.size() != parameter.tensor.size() {
                 let expected = format!("{:?} of weight `{}`", parameter.tensor.size(), parameter.name);
                 return Err(Error::Shape { what: "weights", expected, found: value.size() });
@@ -56,8 +56,8 @@ impl Network {
             values.push(value);
         }
         tch::no_grad(|| {
-            for (parameter, value) in self.parameters.iter_mut().zip(&values) {
-                parameter.tensor.f_copy_(value)?;
+            for (parameter, value) in self.parameters().iter().zip(&values) {
+                parameter.tensor.shallow_clone().f_copy_(value)?;
             }
             Ok(())
         })
@@ -70,17 +70,16 @@ impl Network {
     /// libtorch fails.
     pub fn project(&mut self) -> Result<()> {
         tch::no_grad(|| {
-            for parameter in self.parameters.iter_mut().filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "step"))))
-            {
-                let _same_tensor = parameter.tensor.f_clamp_min_(LEAST_STEP)?;
+            for parameter in self.parameters().iter().filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "step")))) {
+                let _same_tensor = parameter.tensor.shallow_clone().f_clamp_min_(LEAST_STEP)?;
             }
-            for node in &self.graph.nodes {
+            for node in &self.graph().nodes {
                 let Op::Activation { site: Site::Lif(lif), .. } = &node.op else { continue };
                 if let Threshold::Learned { .. } = lif.threshold {
                     let name = format!("{}.threshold", node.name);
                     let least = lif.rest().max(0.0) + LEAST_THRESHOLD;
-                    for parameter in self.parameters.iter_mut().filter(|parameter| parameter.name == name) {
-                        let _same_tensor = parameter.tensor.f_clamp_min_(least)?;
+                    for parameter in self.parameters().iter().filter(|parameter| parameter.name == name) {
+                        let _same_tensor = parameter.tensor.shallow_clone().f_clamp_min_(least)?;
                     }
                 }
             }

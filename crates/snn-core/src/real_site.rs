@@ -13,7 +13,7 @@ use crate::ties;
 use crate::walk::Value;
 use snn_ir::site::Custom;
 use snn_ir::{Leak, Lif, QuantRelu, ResolvedNode, Site, Threshold};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Channels stand after the merged axis of time and samples.
 const CHANNEL_AXIS: usize = 1;
@@ -59,7 +59,7 @@ pub(crate) fn real_site(
         Site::Lif(neuron) => lif_site(neuron, context, terms, wants)?,
         Site::Relu => relu_site(terms)?,
         Site::QuantRelu(q) => quant_site(q, context, terms, wants)?,
-        Site::Custom(custom) => custom_site(custom, context, only(terms)?, wants)?,
+        Site::Custom(custom) => custom_site(custom, context, &only(terms)?, wants)?,
         Site::GridLif(_) | Site::GridQuantRelu { .. } => return Ok(None),
     };
     let Outcome { mut data, levels, values, membranes, steps, ties } = outcome;
@@ -72,19 +72,23 @@ pub(crate) fn real_site(
     Ok(Some(Value { data, steps }))
 }
 
-/// The one term of a site that is not fused with what stands before it.
-fn only<'t>(terms: &[Term<'t>]) -> Result<Term<'t>> {
-    match terms {
-        [term @ Term { norm: None, .. }] => Ok(*term),
-        _ => Err(Error::Torch("a site without a fused form reads a sum or through a norm".into())),
-    }
+/// The one term of a site that is not fused with what stands before it, which computes at least in single precision.
+fn only(terms: &[Term<'_>]) -> Result<Value> {
+    let [Term { data, steps, norm: None }] = *terms else {
+        return Err(Error::Torch("a site without a fused form reads a sum or through a norm".into()));
+    };
+    let kind = match data.f_kind()? {
+        Kind::Double => Kind::Double,
+        _ => Kind::Float,
+    };
+    Ok(Value { data: data.f_to_kind(kind)?, steps })
 }
 
 fn relu_site(terms: &[Term<'_>]) -> Result<Outcome> {
     let steps = terms.iter().map(|term| term.steps).max().unwrap_or(1);
     let data = match fused::relu(terms)? {
         Some(data) => data,
-        None => relu(only(terms)?.data)?,
+        None => relu(&only(terms)?.data)?,
     };
     Ok(Outcome { values: true, ..Outcome::plain(data, steps) })
 }
@@ -105,9 +109,9 @@ fn lif_site(neuron: &Lif, context: &SiteContext<'_, '_>, terms: &[Term<'_>], wan
         }
     }
     let x = only(terms)?;
-    let threshold = threshold.map(|threshold| per_channel(threshold, x.data)).transpose()?;
+    let threshold = threshold.map(|threshold| per_channel(threshold, &x.data)).transpose()?;
     let parameters = LifParameters { leak, threshold: threshold.as_ref(), registry: Some(context.registry) };
-    let slices = over_time(x.data, x.steps)?;
+    let slices = over_time(&x.data, x.steps)?;
     let (mut ties, mut membranes) = (0, Vec::new());
     let mut watch = |u: &Tensor, theta: &Theta| {
         if wants.ties {
@@ -129,18 +133,18 @@ fn quant_site(q: &QuantRelu, context: &SiteContext<'_, '_>, terms: &[Term<'_>], 
     let step = (context.parameter)("step")?;
     if context.coded || wants.ties {
         let x = only(terms)?;
-        let ties = if wants.ties { ties::of_levels(x.data, &per_channel(step, x.data)?, q.levels)? } else { 0 };
-        let levels = quant_levels(x.data, step, q.levels, CHANNEL_AXIS)?;
+        let ties = if wants.ties { ties::of_levels(&x.data, &per_channel(step, &x.data)?, q.levels)? } else { 0 };
+        let levels = quant_levels(&x.data, step, q.levels, CHANNEL_AXIS)?;
         if context.coded {
             return Ok(Outcome { ties, ..Outcome::plain(levels, x.steps) });
         }
-        let values = quant_relu(x.data, step, q.levels, CHANNEL_AXIS)?;
+        let values = quant_relu(&x.data, step, q.levels, CHANNEL_AXIS)?;
         return Ok(Outcome { levels: Some(levels), ties, ..Outcome::plain(values, x.steps) });
     }
     let steps = terms.iter().map(|term| term.steps).max().unwrap_or(1);
     let values = match fused::quant_relu(step, q.levels, terms)? {
         Some(values) => values,
-        None => quant_relu(only(terms)?.data, step, q.levels, CHANNEL_AXIS)?,
+        None => quant_relu(&only(terms)?.data, step, q.levels, CHANNEL_AXIS)?,
     };
     // o = s·q rounded once, so o/s is q but for rounding.
     let levels = if wants.levels {
@@ -151,7 +155,7 @@ fn quant_site(q: &QuantRelu, context: &SiteContext<'_, '_>, terms: &[Term<'_>], 
     Ok(Outcome { levels, ..Outcome::plain(values, steps) })
 }
 
-fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: Term<'_>, wants: Wants) -> Result<Outcome> {
+fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: &Value, wants: Wants) -> Result<Outcome> {
     let node = &context.info.name;
     let refuse = |reason: String| Error::Model(snn_ir::Error::Refused { node: node.clone(), reason });
     let neuron = context
@@ -161,11 +165,11 @@ fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: Term<'_>, want
     let learned = custom
         .learned
         .keys()
-        .map(|part| Ok((part.as_str(), per_channel((context.parameter)(part)?, x.data)?)))
+        .map(|part| Ok((part.as_str(), per_channel((context.parameter)(part)?, &x.data)?)))
         .collect::<Result<_>>()?;
     let parameters = TensorParameters { neuron: &custom.name, numbers: &custom.params, learned };
     let (least, most) = custom.spike.range();
-    let slices = over_time(x.data, x.steps)?;
+    let slices = over_time(&x.data, x.steps)?;
     let (mut state, mut all, mut membranes) = (None, Vec::new(), Vec::new());
     for current in lif::cycle(&slices, context.time_steps) {
         let stepped = neuron.step(&parameters, current, state);

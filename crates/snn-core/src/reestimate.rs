@@ -19,7 +19,7 @@ impl Network {
         batches: impl IntoIterator<Item = Result<Pixels, E>>,
     ) -> Result<usize, E> {
         let mut statistics: Vec<Tensor> = self
-            .parameters
+            .parameters()
             .iter()
             .filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "running_mean" | "running_var"))))
             .map(|p| p.tensor.shallow_clone())

@@ -98,29 +98,40 @@ pub(crate) fn walk(
     graph: &Graph,
     steps: &[Step],
     input: Value,
+    compute: impl FnMut(&Step, &[Value]) -> Result<Value>,
+) -> Result<Value> {
+    match steps {
+        [first, body @ .., head] => walk_part(graph, body, (first.node, input), head.reads[0].node, compute),
+        _ => Err(Error::Torch("a graph of less than an input and a head".into())),
+    }
+}
+
+/// Computes `steps`, which read nothing but the value of a node `from` and each other's; returns the value of the node `to`.
+pub(crate) fn walk_part(
+    graph: &Graph,
+    steps: &[Step],
+    from: (usize, Value),
+    to: usize,
     mut compute: impl FnMut(&Step, &[Value]) -> Result<Value>,
 ) -> Result<Value> {
-    let head = graph.nodes.len() - 1;
     let mut readers = vec![0_usize; graph.nodes.len()];
     for read in steps.iter().flat_map(|step| &step.reads) {
         readers[read.node] += 1;
     }
+    readers[to] += 1;
     let mut values: Vec<Option<Value>> = (0..graph.nodes.len()).map(|_| None).collect();
     let lost = |index: usize| Error::Torch(format!("node `{}` has no value", graph.nodes[index].name));
-    values[0] = Some(input);
-    for step in steps.iter().filter(|step| step.node > 0) {
+    values[from.0] = Some(from.1);
+    for step in steps {
         let mut inputs = Vec::with_capacity(step.reads.len());
         for &Read { node, .. } in &step.reads {
             readers[node] -= 1;
             let value = if readers[node] == 0 { values[node].take() } else { values[node].as_ref().map(Value::share) };
             inputs.push(value.ok_or_else(|| lost(node))?);
         }
-        if step.node == head {
-            return inputs.pop().ok_or_else(|| lost(head));
-        }
         values[step.node] = Some(compute(step, &inputs)?);
     }
-    Err(lost(head))
+    values[to].take().ok_or_else(|| lost(to))
 }
 
 #[cfg(test)]

@@ -69,6 +69,12 @@ impl<'t, S: Store> Parts<'t, S> {
         check::<S>(tensor)?;
         Ok(Self { pointer: tensor.data_ptr().cast(), len: tensor.numel(), lifetime: PhantomData })
     }
+}
+
+impl<'t, S> Parts<'t, S> {
+    pub(super) fn over(values: &'t mut [S]) -> Self {
+        Self { pointer: values.as_mut_ptr(), len: values.len(), lifetime: PhantomData }
+    }
 
     /// A part of the values.
     ///

@@ -8,6 +8,8 @@
 //! Blocks are summed in an order that does not depend on the number of threads: a gradient is the same on any of them.
 #![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
 
+#[expect(unsafe_code, reason = "threads write apart from each other")]
+mod bits;
 #[expect(unsafe_code, reason = "code for vector instructions that the machine was asked about")]
 mod lanes;
 mod lif;
@@ -23,6 +25,7 @@ mod slope;
 mod store;
 mod terms;
 
+pub(crate) use bits::Bits;
 pub(crate) use lif::has_form;
 pub use lif::lif;
 pub use moments::Moments;
