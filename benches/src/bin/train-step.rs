@@ -1,7 +1,7 @@
 //! One side of `cargo xtask bench-peers train`: training steps of a ResNet-20 on random images, one line of JSON.
 //!
-//! `train-step WHAT PRECISION T BATCH THREADS`: WHAT is `lif` (the work that the peers do), `quant_relu` (the same network with quantised ReLUs), or `convolutions`
-//! (its convolutions alone, forward and backward: no implementation that calls libtorch for them can be faster); PRECISION is `f32` or `bf16`.
+//! `train-step WHAT PRECISION T BATCH THREADS`: WHAT is `lif` (the work that the peers do), `recompute` (the same with blocks computed again instead of kept), or
+//! `convolutions` (its convolutions alone, forward and backward: nothing that calls libtorch for them can be faster); PRECISION is `f32` or `bf16`.
 #![expect(clippy::print_stdout, reason = "the result goes to stdout")]
 
 use anyhow::{Context, Result, bail, ensure};
@@ -9,9 +9,9 @@ use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_core::tch::{Device, Kind, Tensor, set_num_threads};
-use snn_core::{Mode, Network, Pixels, Precision, autograd};
+use snn_core::{Memory, Mode, Network, Pixels, Precision, Training, autograd};
 use snn_ir::models::ResNet;
-use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing, QuantRelu, Site};
+use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing};
 use snn_train::{OptimiserConfig, Sgd};
 use std::time::{Duration, Instant};
 
@@ -30,18 +30,10 @@ fn main() -> Result<()> {
     snn_core::keep_memory();
     let graph = ResNet { classes: 10, ..ResNet::default() }.build();
     let measured = match what.as_str() {
-        "lif" => train(graph, precision, time_steps, batch)?,
-        "quant_relu" => {
-            let mut graph = graph;
-            for node in &mut graph.nodes {
-                if let Op::Activation { site, .. } = &mut node.op {
-                    *site = Site::QuantRelu(QuantRelu::default());
-                }
-            }
-            train(graph, precision, time_steps, batch)?
-        }
+        "lif" => train(graph, Training { precision, memory: Memory::Keep }, time_steps, batch)?,
+        "recompute" => train(graph, Training { precision, memory: Memory::Recompute }, time_steps, batch)?,
         "convolutions" => convolutions(&graph, precision, time_steps, batch)?,
-        other => bail!("no work `{other}`: lif, quant_relu or convolutions"),
+        other => bail!("no work `{other}`: lif, recompute or convolutions"),
     };
     let Measured { seconds, peak_bytes } = measured;
     let median = median(&seconds);
@@ -60,13 +52,13 @@ struct Measured {
     peak_bytes: u64,
 }
 
-fn train(graph: Graph, precision: Precision, time_steps: usize, batch: usize) -> Result<Measured> {
+fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> Result<Measured> {
     let weights = graph.initial_weights(1)?;
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
     let model = Model { form: Form::Trained, graph, weights, time_steps, preprocessing, classes: Vec::new() };
-    let network = Network::new(&model, Device::Cpu, Kind::Float)?.with_precision(precision)?;
+    let network = Network::new(&model, Device::Cpu, Kind::Float)?.with_training(training)?;
     let mut optimiser = OptimiserConfig::Sgd(Sgd::default()).init(network.parameters(), network.graph())?;
-    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let random = &mut ChaCha8Rng::seed_from_u64(1);
     let images = ArrayD::from_shape_simple_fn(vec![batch, 3, SIDE, SIDE], || random.random::<u8>());
     let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..10_u8))).collect();
     let labels = Tensor::from_slice(&labels);

@@ -8,6 +8,7 @@ use crate::overrides;
 use crate::schedule::Schedule;
 use crate::warm_up::WarmUp;
 use serde::{Deserialize, Serialize};
+use snn_core::{Memory, Precision, Training};
 use snn_data::{Augment, DatasetName, Flip, MAX_ALPHA, Mix};
 use snn_hybrid::{Policy, Replacement};
 use snn_ir::models::{ResNet, SmallNet};
@@ -64,6 +65,12 @@ pub struct RunConfig {
     /// Threads of libtorch, which decide the order of its sums; 0 for as many as it chooses.
     #[serde(default)]
     pub threads: usize,
+    /// Precision of activations in training.
+    #[serde(default)]
+    pub precision: Precision,
+    /// What training keeps for the backward pass.
+    #[serde(default)]
+    pub memory: Memory,
     /// The images.
     pub data: DataConfig,
     /// The network.
@@ -299,6 +306,11 @@ impl RunConfig {
     /// The learning rate at step `step` (from 0) of the run's `total`.
     pub fn learning_rate(&self, step: usize, total: usize) -> f64 {
         self.optimiser.learning_rate() * self.warm_up.factor(&self.schedule, step, total)
+    }
+
+    /// How training passes compute.
+    pub(crate) fn training(&self) -> Training {
+        Training { precision: self.precision, memory: self.memory }
     }
 
     /// The changes made to a training image.

@@ -46,7 +46,7 @@ pub fn train(
     let batches = Batches::new(config, &data)?;
     let teacher = Teacher::find(config, &data, folder, options)?;
     set_threads(config.threads);
-    let network = Network::new(&template, options.device, Kind::Float)?;
+    let network = Network::new(&template, options.device, Kind::Float)?.with_training(config.training())?;
     let mut trainee = OffGrid { network, template };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     let teacher = teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;

@@ -65,6 +65,32 @@ fn a_resumed_run_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn every_option_of_training_resumes_bit_for_bit() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut models = Vec::new();
+    for (precision, memory) in [("f32", "keep"), ("f32", "recompute"), ("bf16", "keep"), ("bf16", "recompute")] {
+        let sets = [format!("precision={precision}"), format!("memory={memory}")];
+        let config = RunConfig::with_overrides(CONFIG, &sets).unwrap();
+        let go = |folder: &Path, start, step_limit| {
+            let options = Options { start, step_limit, ..Options::default() };
+            train(&config, folder, &options, &mut |_| {}).unwrap()
+        };
+        let (whole, stopped) = [format!("{precision}-{memory}"), format!("{precision}-{memory}-stopped")]
+            .map(|name| parent.path().join(name))
+            .into();
+        assert!(matches!(go(&whole, Start::New, None), Outcome::Finished(_)));
+        go(&stopped, Start::New, Some(6));
+        go(&stopped, Start::Resume, Some(STEPS + 3));
+        assert!(matches!(go(&stopped, Start::Resume, None), Outcome::Finished(_)));
+        assert_eq!(model_bytes(&stopped), model_bytes(&whole), "{sets:?}");
+        models.push(model_bytes(&whole));
+    }
+    assert_eq!(models[0], models[1], "recomputing changes no bit");
+    assert_eq!(models[2], models[3], "recomputing changes no bit in bf16");
+    assert_ne!(models[0], models[2], "bf16 rounds");
+}
+
+#[test]
 fn a_kill_between_the_writes_that_end_an_epoch_repeats_them() {
     let parent = tempfile::tempdir().unwrap();
     let (whole, folder) = (parent.path().join("whole"), parent.path().join("run"));
