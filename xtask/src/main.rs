@@ -2,8 +2,13 @@
 //!
 //! Exit codes: 0 it worked, 1 the demo or a test failed, 2 wrong usage or libtorch could not be set up.
 
-#![expect(clippy::print_stderr, reason = "a command-line program that reports its progress")]
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a command-line program that reports its progress and prints its results"
+)]
 
+mod bench_peers;
 mod cache;
 mod layout;
 mod libtorch;
@@ -27,10 +32,13 @@ usage: cargo xtask COMMAND
   setup [--force]   put libtorch in the cache and link it at .libtorch; --force builds the cache anew
   demo [ARGS]       setup, then `cargo run -p snn-bench -- demo ARGS`
   test [ARGS]       setup, then `cargo test --workspace ARGS`
+  bench-peers train [--json]
+                    training steps beside SpikingJelly, in turn; writes docs/results/peers/train.{json,md}
   help              this text
 
 environment
   LIBTORCH          use this libtorch instead (a folder with lib/ and include/)
+  SNN_PEERS_PYTHON  use this Python, which has the peers, instead of a virtual environment in the cache
   SNN_CACHE_DIR     the cache; otherwise $XDG_CACHE_HOME/snn, otherwise ~/.cache/snn
 ";
 
@@ -68,6 +76,7 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("setup"), [flag]) if flag == "--force" => setup(Reuse::Never),
         (Some("demo"), rest) => cargo(&["run", "-p", "snn-bench", "--", "demo"], rest),
         (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
+        (Some("bench-peers"), [what, rest @ ..]) if what == "train" => bench_peers::train(rest),
         _ => {
             eprint!("{USAGE}");
             Ok(ExitCode::from(EXIT_USAGE_OR_SETUP))
@@ -90,19 +99,32 @@ fn setup(reuse: Reuse) -> Result<ExitCode> {
 
 /// Sets libtorch up, then runs cargo in the workspace.
 fn cargo(arguments: &[&str], rest: &[OsString]) -> Result<ExitCode> {
+    let mut child = cargo_command()?;
+    let status = child.args(arguments).args(rest).status().with_context(|| format!("cannot start {child:?}"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CHILD_FAILED) })
+}
+
+/// Whether cargo succeeds.
+fn cargo_runs(arguments: &[&str]) -> Result<bool> {
+    let mut child = cargo_command()?;
+    let status = child.args(arguments).status().with_context(|| format!("cannot start {child:?}"))?;
+    Ok(status.success())
+}
+
+/// Sets libtorch up; cargo in the workspace, with it.
+fn cargo_command() -> Result<Command> {
     let root = workspace_root()?;
     let libtorch = libtorch::ensure(&root, Reuse::IfSound)?;
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut child = Command::new(&program);
-    child.args(arguments).args(rest).current_dir(&root);
+    child.current_dir(&root);
     match libtorch {
         // `.cargo/config.toml` has put LIBTORCH into our environment and will do so again: the child then sees what it
         // would see without us, so that torch-sys is not built twice.
         Libtorch::Linked(_) => child.env_remove("LIBTORCH"),
         Libtorch::Own(folder) => child.env("LD_LIBRARY_PATH", library_path(&folder)?).env("LIBTORCH", folder),
     };
-    let status = child.status().with_context(|| format!("cannot start {}", Path::new(&program).display()))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CHILD_FAILED) })
+    Ok(child)
 }
 
 /// `LD_LIBRARY_PATH` with the libraries of `libtorch` first. The runner in `.cargo/config.toml` does the same for programs
