@@ -1,9 +1,9 @@
 //! LIF neurons on tensors: one macro-step, and a site over all macro-steps in its plain and its fused form, beside a copy of as much memory.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use snn_core::fused::{self, Term};
+use snn_core::fused::{self, BatchNorm, Moments, Term};
 use snn_core::tch::{Device, Kind, Tensor};
-use snn_core::{autograd, keep_memory, lif};
+use snn_core::{autograd, keep_memory, lif, quant_relu};
 use snn_ir::Lif;
 use std::hint::black_box;
 
@@ -82,5 +82,63 @@ fn site(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, step, site);
+/// A residual block's second site: a batch norm, a shortcut, a neuron, forward and backward, fused and by libtorch's operations.
+fn residual(criterion: &mut Criterion) {
+    const TIME_STEPS: i64 = 4;
+    let mut group = criterion.benchmark_group("residual");
+    group.sample_size(10);
+    let shape = [TIME_STEPS * 64, SHAPE[1], SHAPE[2], SHAPE[0]];
+    let images = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu)).permute([0, 3, 1, 2]);
+    let leaf = |x: Tensor| x.set_requires_grad(true);
+    let (x, shortcut) = (leaf(images(&shape)), leaf(images(&shape)));
+    let [weight, bias] = [1.0, 0.5].map(|value| leaf(Tensor::full([SHAPE[0]], value, (Kind::Float, Device::Cpu))));
+    let step = leaf(Tensor::from_slice(&[0.8_f32]));
+    let gradient = images(&shape);
+    let backward = |y: &Tensor, inputs: &[&Tensor]| {
+        let (loss, gradient) = (Tensor::zeros([1], (Kind::Float, Device::Cpu)), gradient.shallow_clone());
+        autograd::record("loss", &[y], &[&loss], &[], move |_| Ok(vec![Some(gradient.shallow_clone())]))
+            .expect("a node");
+        Tensor::run_backward(&[loss], inputs, false, false)
+    };
+    group.throughput(Throughput::Elements(x.numel() as u64));
+    let neuron = Lif::default();
+    for site in ["lif", "quant_relu", "relu"] {
+        let inputs: Vec<&Tensor> =
+            [&x, &shortcut, &weight, &bias].into_iter().chain((site == "quant_relu").then_some(&step)).collect();
+        group.bench_function(BenchmarkId::new("fused", site), |bencher| {
+            bencher.iter(|| {
+                let moments = Moments::of(black_box(&x)).expect("moments").expect("of floats");
+                let norm = BatchNorm { weight: &weight, bias: &bias, eps: 1e-5, moments: &moments };
+                let terms =
+                    [Term { data: &x, steps: 4, norm: Some(norm) }, Term { data: &shortcut, steps: 4, norm: None }];
+                let y = match site {
+                    "lif" => fused::lif(&neuron, lif::LifParameters::default(), &terms, 4),
+                    "quant_relu" => fused::quant_relu(&step, 4, &terms),
+                    _ => fused::relu(&terms),
+                };
+                backward(&y.expect("values").expect("a fused form"), &inputs)
+            });
+        });
+        group.bench_function(BenchmarkId::new("plain", site), |bencher| {
+            bencher.iter(|| {
+                let none = None::<&Tensor>;
+                let sum = black_box(&x).batch_norm(Some(&weight), Some(&bias), none, none, true, 0.1, 1e-5, false)
+                    + &shortcut;
+                let y = match site {
+                    "lif" => {
+                        let split = sum.view([TIME_STEPS, 64, SHAPE[0], SHAPE[1], SHAPE[2]]);
+                        lif::sequence(&neuron, lif::LifParameters::default(), &split, 4, None)
+                            .map(|run| run.0.flatten(0, 1))
+                    }
+                    "quant_relu" => quant_relu::quant_relu(&sum, &step, 4, 1),
+                    _ => quant_relu::relu(&sum),
+                };
+                backward(&y.expect("values"), &inputs)
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, step, site, residual);
 criterion_main!(benches);

@@ -105,8 +105,11 @@ pub(crate) fn with_progress(
             } else {
                 format!("mean firing rate {:.3}, ", rates.values().sum::<f64>() / rates.len() as f64)
             };
+            let memory = metrics.peak_memory_bytes.map_or_else(String::new, |bytes| {
+                format!(", peak memory {:.0} MiB", bytes as f64 / f64::from(1 << 20))
+            });
             output::tell(format_args!(
-                "epoch {}: loss {:.4}, train {:.2} %, validation {}, {mean}{:.0} images/s",
+                "epoch {}: loss {:.4}, train {:.2} %, validation {}, {mean}{:.0} images/s{memory}",
                 metrics.epoch,
                 metrics.train_loss,
                 100.0 * metrics.train_accuracy,

@@ -318,7 +318,7 @@ impl<F: Real> Numbers<F> {
                 let mut rise = ratio;
                 for i in 0..LANES {
                     ratio[i] = u[i] / theta[i];
-                    rise[i] = (F::ONE / theta[i]).only_if((ratio[i] >= F::ZERO) & (ratio[i] <= top));
+                    rise[i] = (F::ONE / theta[i]).only_if(ratio[i] >= F::ZERO && ratio[i] <= top);
                 }
                 step(&rise, &ratio);
             }

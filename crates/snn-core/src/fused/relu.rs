@@ -102,13 +102,13 @@ impl<F: Real> Neuron<F> for QuantRelu<F> {
     ) {
         let ratio = &now.kept;
         for i in 0..LANES {
-            let inside = (ratio[i] > F::ZERO) & (ratio[i] < self.top);
+            let inside = ratio[i] > F::ZERO && ratio[i] < self.top;
             by_current[i] = by_emitted[i].only_if(inside);
         }
         if self.learned {
             let mut by_step = [F::ZERO; LANES];
             for i in 0..LANES {
-                let inside = (ratio[i] > F::ZERO) & (ratio[i] < self.top);
+                let inside = ratio[i] > F::ZERO && ratio[i] < self.top;
                 // q is 0 or D outside, which is the step's gradient there; −x/s counts inside only.
                 by_step[i] = by_emitted[i] * (self.level(ratio[i]) - ratio[i].only_if(inside));
             }
