@@ -47,6 +47,7 @@ fn main() -> Result<()> {
 }
 
 struct Measured {
+    /// Of each step, or the sum of medians.
     seconds: Vec<f64>,
     /// Peak resident memory less that after the model was built.
     peak_bytes: u64,
@@ -82,19 +83,17 @@ fn convolutions(graph: &Graph, precision: Precision, time_steps: usize, batch: u
     let kind = precision.kind();
     let resolved = graph.resolve()?;
     let before = reset_peak()?;
-    let mut seconds = Vec::new();
+    let mut total = 0.0;
     let mut first = true;
     for (node, info) in graph.nodes.iter().zip(&resolved.nodes) {
         let Op::Conv(conv) = &node.op else { continue };
         // The first reads images that do not vary.
         let samples = if first { batch } else { batch * time_steps };
-        let each = convolution(conv, &resolved.nodes[info.inputs[0]].shape, &info.shape, samples, kind, !first)?;
+        let seconds = convolution(conv, &resolved.nodes[info.inputs[0]].shape, &info.shape, samples, kind, !first)?;
         first = false;
-        seconds.resize(seconds.len().max(each.len()), 0.0);
-        let median = median(&each);
-        seconds.iter_mut().for_each(|total| *total += median);
+        total += median(&seconds);
     }
-    Ok(Measured { seconds, peak_bytes: memory("VmHWM")?.saturating_sub(before) })
+    Ok(Measured { seconds: vec![total], peak_bytes: memory("VmHWM")?.saturating_sub(before) })
 }
 
 fn convolution(
