@@ -73,7 +73,7 @@ pub(crate) struct EventsView<'e> {
 }
 
 /// One image row at one step.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Line<'e> {
     pub(crate) offsets: &'e [u32],
     pub(crate) entries: &'e [u32],

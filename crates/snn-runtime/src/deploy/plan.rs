@@ -355,7 +355,7 @@ impl Compiler<'_> {
         let weight = i32::part(self.model, name, "weight")?;
         let multiplier = i32::part(self.model, name, "multiplier")?;
         let (input, output) = (self.chw(from), self.chw(index));
-        if conv.groups > 1 {
+        if conv.groups > 1 || conv.as_2d().0[0] > rows::MAX_TAPS {
             return Ok(Synapse::Grouped(Grouped::pack(conv, &weight, &multiplier, input, output)));
         }
         let weight: Vec<i8> = weight.iter().map(|&w| i8::try_from(w).unwrap_or_default()).collect();

@@ -2,7 +2,6 @@
 
 use crate::axis::{Axis, AxisWindow};
 use snn_ir::graph::Conv;
-use std::ops::Range;
 
 /// Bits that sums of weights have while a window is added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +19,8 @@ const LEAST_PRODUCTS: usize = 16;
 const I16_MAX: i64 = i16::MAX as i64;
 /// Weights of one block should stay in the second-level cache with some of the events.
 const BLOCK_BYTES: usize = 320 << 10;
+/// Vertical taps that one kernel takes.
+pub(crate) const MAX_TAPS: usize = 16;
 /// Cost of handling an entry in additions of 16 lanes: its load, its address, the loop.
 const ENTRY_COST: usize = 2;
 
@@ -34,10 +35,12 @@ pub(crate) struct Rows {
     pub(crate) width: Width,
     /// How many rows may be added to a 16-bit sum of each block before it is widened; 0 for a block without weights.
     pub(crate) limits: Vec<usize>,
-    /// M of eq. 12, for each block and lane; `None` if all are one.
-    pub(crate) multipliers: Option<Vec<i32>>,
-    /// Groups of `pixels` outputs along an image row.
-    pub(crate) groups: usize,
+    /// Currents of an image row at a macro-step, and of one group of pixels in it.
+    pub(crate) width_out: usize,
+    pub(crate) group_width: usize,
+    /// Runs of horizontal taps of each group along an image row, `segments` a group.
+    pub(crate) spans: Vec<Span>,
+    pub(crate) segments: usize,
     /// Vertical dilation.
     pub(crate) dilation: usize,
     /// Weight rows of a vertical tap.
@@ -45,30 +48,17 @@ pub(crate) struct Rows {
     /// Vertical taps of every output row.
     pub(crate) vertical: Axis,
     pixels: usize,
-    /// Output channels.
-    channels: usize,
-    /// Outputs along a row.
-    columns: usize,
     inputs: usize,
-    input_columns: usize,
-    step: usize,
-    padding: usize,
-    segments: Vec<Segment>,
+    /// M of eq. 12, for each block and lane; empty if all are one.
+    multipliers: Vec<i32>,
     weights: Vec<i8>,
 }
 
-/// Consecutive horizontal taps: where they begin, counted from the first, and how many they are.
-#[derive(Debug, Clone, Copy)]
-struct Segment {
-    first: usize,
-    length: usize,
-    tap: usize,
-}
-
-/// A segment inside the image: its positions, and what is added to an entry to find its weights.
+/// Consecutive horizontal taps of a group that lie inside the image: their positions, and what is added to an entry to find its weights.
 #[derive(Debug)]
-pub(crate) struct Clipped {
-    pub(crate) positions: Range<usize>,
+pub(crate) struct Span {
+    pub(crate) begin: u32,
+    pub(crate) end: u32,
     pub(crate) base: usize,
 }
 
@@ -90,18 +80,13 @@ pub(crate) struct Source<'m> {
 
 impl Rows {
     pub(crate) fn pack(source: &Source<'_>) -> Self {
-        let ([kernel_y, kernel_x], [stride_y, stride_x], [padding_y, padding], [dilation_y, dilation_x]) =
+        let ([kernel_y, kernel_x], [stride_y, stride_x], [padding_y, _], [dilation_y, dilation_x]) =
             source.conv.as_2d();
-        let [inputs, height, input_columns] = source.input;
+        let [inputs, height, _] = source.input;
         let [channels, rows, columns] = source.output;
         let (pixels, lanes) = tiling(source, kernel_x, stride_x, dilation_x);
         let blocks = (pixels * channels).div_ceil(lanes);
         let taps = if dilation_x == 1 { kernel_x + (pixels - 1) * stride_x } else { kernel_x };
-        let segments = if dilation_x == 1 {
-            vec![Segment { first: 0, length: taps, tap: 0 }]
-        } else {
-            (0..taps).map(|tap| Segment { first: tap * dilation_x, length: 1, tap }).collect()
-        };
         let row_length = taps * inputs;
         let mut weights = vec![0_i8; blocks * kernel_y * row_length * lanes];
         for lane in 0..pixels * channels {
@@ -118,28 +103,25 @@ impl Rows {
             }
         }
         let window = AxisWindow { kernel: kernel_y, stride: stride_y, padding: padding_y, dilation: dilation_y };
-        let multipliers = source.multiplier.iter().any(|m| *m != 1).then(|| {
-            let lane = |lane| if lane < pixels * channels { source.multiplier[lane % channels] } else { 0 };
-            (0..blocks * lanes).map(lane).collect()
-        });
+        let lane = |lane| if lane < pixels * channels { source.multiplier[lane % channels] } else { 0 };
+        let scaled = source.multiplier.iter().any(|m| *m != 1);
+        // Without dilation all taps are one run, else each is one.
+        let (segments, length) = if dilation_x == 1 { (1, taps) } else { (taps, 1) };
         let mut packed = Self {
             lanes,
             blocks,
             width: Width::Unit,
             limits: Vec::new(),
-            multipliers,
-            groups: columns.div_ceil(pixels),
+            width_out: columns * channels,
+            group_width: pixels * channels,
+            spans: spans(source, pixels * stride_x, columns.div_ceil(pixels), (segments, length)),
+            segments,
             dilation: dilation_y,
             row_length,
             vertical: Axis::new(window, height, rows),
             pixels,
-            channels,
-            columns,
             inputs,
-            input_columns,
-            step: pixels * stride_x,
-            padding,
-            segments,
+            multipliers: if scaled { (0..blocks * lanes).map(lane).collect() } else { Vec::new() },
             weights,
         };
         packed.prove(source);
@@ -182,36 +164,15 @@ impl Rows {
 
     /// Weight rows of a block.
     #[inline(always)]
-    pub(crate) fn block<const LANES: usize>(&self, block: usize) -> &[[i8; LANES]] {
+    pub(crate) fn block(&self, block: usize) -> &[i8] {
         let size = self.weights.len() / self.blocks;
-        self.weights[block * size..][..size].as_chunks().0
+        &self.weights[block * size..][..size]
     }
 
-    /// The taps of a group that fall inside the image.
+    /// Multipliers of a block, one a lane; empty if all are one.
     #[inline(always)]
-    pub(crate) fn segments(&self, group: usize) -> impl Iterator<Item = Clipped> {
-        let origin = group * self.step;
-        self.segments.iter().map(move |segment| {
-            let begin = origin + segment.first;
-            let positions = begin.saturating_sub(self.padding).min(self.input_columns)
-                ..(begin + segment.length).saturating_sub(self.padding).min(self.input_columns);
-            let base =
-                (segment.tap * self.inputs).wrapping_add(self.padding * self.inputs).wrapping_sub(begin * self.inputs);
-            Clipped { positions, base }
-        })
-    }
-
-    /// Where the currents of a group and block begin in a row.
-    #[inline(always)]
-    pub(crate) fn start(&self, group: usize, block: usize) -> usize {
-        group * self.pixels * self.channels + block * self.lanes
-    }
-
-    /// How many they are.
-    #[inline(always)]
-    pub(crate) fn length(&self, group: usize, block: usize) -> usize {
-        let pixels = self.pixels.min(self.columns - group * self.pixels);
-        (pixels * self.channels - block * self.lanes).min(self.lanes)
+    pub(crate) fn multipliers(&self, block: usize) -> &[i32] {
+        if self.multipliers.is_empty() { &[] } else { &self.multipliers[block * self.lanes..][..self.lanes] }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -231,9 +192,29 @@ impl Rows {
         };
         format!(
             "events, {} outputs × {} pixels in {} × {} lanes, {sums}{widened}",
-            self.channels, self.pixels, self.blocks, self.lanes
+            self.group_width / self.pixels,
+            self.pixels,
+            self.blocks,
+            self.lanes
         )
     }
+}
+
+/// The runs of taps of each group, `step` inputs apart, clipped to the image.
+#[expect(clippy::cast_possible_truncation, reason = "a row has at most 2²⁶ positions")]
+fn spans(source: &Source<'_>, step: usize, groups: usize, (segments, length): (usize, usize)) -> Vec<Span> {
+    let ([_, _], [_, _], [_, padding], [_, dilation]) = source.conv.as_2d();
+    let [inputs, _, columns] = source.input;
+    let clip = |position: usize| position.saturating_sub(padding).min(columns) as u32;
+    let span = |group: usize, segment: usize| {
+        let begin = group * step + segment * dilation;
+        Span {
+            begin: clip(begin),
+            end: clip(begin + length),
+            base: ((segment + padding) * inputs).wrapping_sub(begin * inputs),
+        }
+    };
+    (0..groups).flat_map(|group| (0..segments).map(move |segment| span(group, segment))).collect()
 }
 
 /// Pixels that share a row and lanes of a block, such that a spike costs least.

@@ -127,7 +127,7 @@ impl Task<'_> {
                 let events = self.arena.events(incoming.node);
                 for block in (0..synapse.blocks).filter(|&block| synapse.limits[block] > 0) {
                     for (y, line) in rows.clone().zip(currents.chunks_exact_mut(steps * width)) {
-                        rows::deliver(self.level, synapse, block, events, synapse.vertical.taps[y], steps, line);
+                        rows::deliver(self.level, synapse, block, events, synapse.vertical.taps[y], line);
                     }
                 }
             }

@@ -1,10 +1,12 @@
 //! Instruction sets and the inner loops that are compiled for each of them.
 //!
-//! A kernel is written once, in safe Rust over arrays of constant size, and compiled three times: as it is (the scalar twin), with AVX2 and with AVX-512. Nothing here
-//! reads or writes through a pointer; the only `unsafe` is the call of a function that was compiled for more than the machine may have, in [`compiled`].
+//! A kernel is written once, in safe Rust over arrays of constant size, and compiled three times: as it is (the scalar twin), with AVX2 and with AVX-512. `unsafe` is left
+//! for two things: the instructions that compilers do not find by themselves (`vectors.rs`), and the call of a function that was compiled for more than a machine may
+//! have ([`compiled`]). The scalar level runs neither.
 
 pub(crate) mod neurons;
 pub(crate) mod rows;
+mod vectors;
 
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,33 +76,35 @@ impl Available {
     }
 }
 
-/// Defines a function that runs `$body` as compiled for a level.
+/// Defines a function that runs the one of three that is written for a level, compiled for it.
 macro_rules! compiled {
     ($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $body:path;) => {
+        compiled! { $(#[$attribute])* fn $name($($argument: $type),*) = $body, $body, $body; }
+    };
+    ($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $scalar:path, $avx2:path, $avx512:path;) => {
         $(#[$attribute])*
-        #[expect(clippy::too_many_arguments, reason = "a kernel is told everything")]
         pub(crate) fn $name(level: crate::simd::Available, $($argument: $type),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,bmi1,popcnt")]
             fn avx2($($argument: $type),*) {
-                $body($($argument),*);
+                $avx2($($argument),*);
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
             fn avx512($($argument: $type),*) {
-                $body($($argument),*);
+                $avx512($($argument),*);
             }
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "a function compiled for an instruction set is called")]
             match level.level() {
-                crate::simd::Level::Scalar => $body($($argument),*),
+                crate::simd::Level::Scalar => $scalar($($argument),*),
                 // SAFETY: `Available` is only made for a level whose instruction sets were detected on this machine.
                 crate::simd::Level::Avx2 => unsafe { avx2($($argument),*) },
                 // SAFETY: as above.
                 crate::simd::Level::Avx512 => unsafe { avx512($($argument),*) },
             }
             #[cfg(not(target_arch = "x86_64"))]
-            $body($($argument),*);
+            $scalar($($argument),*);
         }
     };
 }

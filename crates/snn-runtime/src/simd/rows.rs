@@ -1,154 +1,233 @@
 //! Weight rows of active inputs added up (eq. 16), one image row of outputs at a time.
 
 use crate::axis::Taps;
-use crate::deploy::events::EventsView;
-use crate::deploy::rows::{Rows, Width};
+use crate::deploy::events::{EventsView, Line};
+use crate::deploy::rows::{MAX_TAPS, Rows, Width};
 use crate::simd::compiled;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::vectors::{Avx2, Avx512};
+use crate::simd::vectors::{Portable, Vectors};
+use std::marker::PhantomData;
 
 compiled! {
     /// Adds what one block of a synapse makes of its events to the currents of image row `y`, `[step][x][channel]`.
-    fn deliver(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, steps: usize, currents: &mut [i32]) = deliver_block;
+    fn deliver(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) =
+        portable, with_avx2, with_avx512;
 }
 
+/// Where a block is in a row of outputs.
+type Place<'p> = (&'p Rows, usize, EventsView<'p>, Taps);
+
 #[inline(always)]
-fn deliver_block(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, steps: usize, currents: &mut [i32]) {
+fn portable(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
+    let place = (rows, block, events, taps);
     match rows.lanes {
-        16 => by_width::<16>(rows, block, events, taps, steps, currents),
-        32 => by_width::<32>(rows, block, events, taps, steps, currents),
-        64 => by_width::<64>(rows, block, events, taps, steps, currents),
-        _ => by_width::<128>(rows, block, events, taps, steps, currents),
+        16 => by_width::<16, 1, Portable>(place, currents),
+        32 => by_width::<16, 2, Portable>(place, currents),
+        64 => by_width::<16, 4, Portable>(place, currents),
+        _ => by_width::<16, 8, Portable>(place, currents),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn with_avx2(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
+    let place = (rows, block, events, taps);
+    match rows.lanes {
+        16 => by_width::<16, 1, Avx2>(place, currents),
+        32 => by_width::<16, 2, Avx2>(place, currents),
+        64 => by_width::<16, 4, Avx2>(place, currents),
+        _ => by_width::<16, 8, Avx2>(place, currents),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn with_avx512(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
+    let place = (rows, block, events, taps);
+    match rows.lanes {
+        16 => by_width::<16, 1, Avx2>(place, currents),
+        32 => by_width::<32, 1, Avx512>(place, currents),
+        64 => by_width::<32, 2, Avx512>(place, currents),
+        _ => by_width::<32, 4, Avx512>(place, currents),
     }
 }
 
 #[inline(always)]
-fn by_width<const LANES: usize>(
-    rows: &Rows,
-    block: usize,
-    events: EventsView<'_>,
-    taps: Taps,
-    steps: usize,
-    currents: &mut [i32],
-) {
-    match rows.width {
-        Width::Unit => groups::<LANES, Units>(rows, block, events, taps, steps, currents),
-        Width::Narrow => groups::<LANES, Narrow>(rows, block, events, taps, steps, currents),
-        Width::Wide => groups::<LANES, Wide>(rows, block, events, taps, steps, currents),
+fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(place: Place<'_>, currents: &mut [i32]) {
+    match place.0.width {
+        Width::Unit => groups::<LANES, VECTORS, Units<V>>(place, currents),
+        Width::Narrow => groups::<LANES, VECTORS, Narrow<V>>(place, currents),
+        Width::Wide => groups::<LANES, VECTORS, Wide>(place, currents),
     }
 }
 
 /// How a weight row enters the sums.
-trait Adding {
-    type Sum: Copy + Default + Into<i32>;
+trait Adding<const LANES: usize> {
+    type Sums: Copy;
     const PAYLOADS: bool;
-    fn add(sum: Self::Sum, weight: i8, payload: i32) -> Self::Sum;
+    fn zero() -> Self::Sums;
+    fn add(sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums;
+    fn widen(sums: Self::Sums, total: &mut [i32; LANES]);
 }
 
 /// Spikes: 16-bit sums of weights.
-struct Units;
+struct Units<V>(PhantomData<V>);
 /// Levels: 16-bit sums of products.
-struct Narrow;
+struct Narrow<V>(PhantomData<V>);
 /// Levels so large that a few products could leave 16 bits: pixels, counts of sum pools.
 struct Wide;
 
-impl Adding for Units {
-    type Sum = i16;
+impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Units<V> {
+    type Sums = V::Sums;
     const PAYLOADS: bool = false;
 
     #[inline(always)]
-    fn add(sum: i16, weight: i8, _payload: i32) -> i16 {
-        sum.wrapping_add(i16::from(weight))
+    fn zero() -> Self::Sums {
+        V::zero()
+    }
+
+    #[inline(always)]
+    fn add(sums: Self::Sums, weights: &[i8; LANES], _payload: i32) -> Self::Sums {
+        V::add(sums, weights)
+    }
+
+    #[inline(always)]
+    fn widen(sums: Self::Sums, total: &mut [i32; LANES]) {
+        total.iter_mut().zip(V::lanes(sums)).for_each(|(total, sum)| *total = total.wrapping_add(sum.into()));
     }
 }
 
-impl Adding for Narrow {
-    type Sum = i16;
+impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Narrow<V> {
+    type Sums = V::Sums;
     const PAYLOADS: bool = true;
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the level times 127 is below 2¹⁵, or another width is chosen")]
-    fn add(sum: i16, weight: i8, payload: i32) -> i16 {
-        sum.wrapping_add(i16::from(weight).wrapping_mul(payload as i16))
+    fn zero() -> Self::Sums {
+        V::zero()
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the level is below 2¹⁵, or another width is chosen")]
+    fn add(sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums {
+        V::add_product(sums, weights, payload as i16)
+    }
+
+    #[inline(always)]
+    fn widen(sums: Self::Sums, total: &mut [i32; LANES]) {
+        Units::<V>::widen(sums, total);
     }
 }
 
-impl Adding for Wide {
-    type Sum = i32;
+impl<const LANES: usize> Adding<LANES> for Wide {
+    type Sums = [i32; LANES];
     const PAYLOADS: bool = true;
 
     #[inline(always)]
-    fn add(sum: i32, weight: i8, payload: i32) -> i32 {
-        sum.wrapping_add(i32::from(weight).wrapping_mul(payload))
+    fn zero() -> Self::Sums {
+        [0; LANES]
+    }
+
+    #[inline(always)]
+    fn add(mut sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums {
+        for (sum, &weight) in sums.iter_mut().zip(weights) {
+            *sum = sum.wrapping_add(i32::from(weight).wrapping_mul(payload));
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn widen(sums: Self::Sums, total: &mut [i32; LANES]) {
+        total.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.wrapping_add(sum));
     }
 }
 
 /// All groups of outputs along a row, all steps of each: the weights of a block stay in cache meanwhile.
 #[inline(always)]
-fn groups<const LANES: usize, A: Adding>(
-    rows: &Rows,
-    block: usize,
-    events: EventsView<'_>,
-    taps: Taps,
-    steps: usize,
-    currents: &mut [i32],
-) {
-    let weights = rows.block::<LANES>(block);
+fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(place: Place<'_>, currents: &mut [i32]) {
+    let (rows, block, events, taps) = place;
+    let (vectors, _) = rows.block(block).as_chunks::<LANES>();
+    let (weights, _) = vectors.as_chunks::<VECTORS>();
     let limit = rows.limits[block];
-    let size = currents.len() / steps;
-    let multipliers = rows.multipliers.as_ref().map(|m| &m.as_chunks::<LANES>().0[block]);
-    for group in 0..rows.groups {
-        for step in 0..steps {
-            let mut sums = [A::Sum::default(); LANES];
-            let mut total = [0_i32; LANES];
-            let (mut room, mut found) = (limit, 0);
-            for tap in 0..taps.count {
-                let line = events.line(taps.input + tap * rows.dilation, step);
-                for segment in rows.segments(group) {
-                    let range = line.range(segment.positions.clone());
-                    let entries = &line.entries[range.clone()];
-                    let payloads = if A::PAYLOADS { &line.payloads[range] } else { &[] };
-                    found += entries.len();
+    let multipliers = rows.multipliers(block);
+    let mut lines = [Line::default(); MAX_TAPS];
+    let (lines, later) = (&mut lines[..taps.count.min(MAX_TAPS)], taps.count.saturating_sub(MAX_TAPS));
+    debug_assert_eq!(later, 0);
+    for (step, currents) in currents.chunks_exact_mut(rows.width_out).enumerate() {
+        for (tap, line) in lines.iter_mut().enumerate() {
+            *line = events.line(taps.input + tap * rows.dilation, step);
+        }
+        for (group, spans) in rows.spans.chunks_exact(rows.segments).enumerate() {
+            let mut sums = [A::zero(); VECTORS];
+            let mut total = [[0_i32; LANES]; VECTORS];
+            let (mut room, mut found) = (limit, 0_usize);
+            let mut tap_base = taps.first.wrapping_mul(rows.row_length);
+            for line in &*lines {
+                for span in spans {
+                    let (begin, end) =
+                        (line.offsets[span.begin as usize] as usize, line.offsets[span.end as usize] as usize);
+                    let entries = &line.entries[begin..end];
+                    let payloads = if A::PAYLOADS { &line.payloads[begin..end] } else { &[] };
+                    found = found.wrapping_add(entries.len());
                     // Entries are `position · channels + channel`, so consecutive taps of a row are one run with one base.
-                    let base = ((taps.first + tap) * rows.row_length).wrapping_add(segment.base);
-                    let mut begin = 0;
-                    while begin < entries.len() {
-                        if room == 0 {
-                            widen(&mut total, &mut sums);
-                            room = limit;
-                        }
-                        let end = entries.len().min(begin + room);
-                        room -= end - begin;
-                        for (i, &entry) in entries[begin..end].iter().enumerate() {
-                            let row = &weights[base.wrapping_add(entry as usize)];
-                            let payload = if A::PAYLOADS { payloads[begin + i] } else { 1 };
-                            for lane in 0..LANES {
-                                sums[lane] = A::add(sums[lane], row[lane], payload);
-                            }
-                        }
-                        begin = end;
+                    let base = tap_base.wrapping_add(span.base);
+                    if entries.len() <= room {
+                        room = room.wrapping_sub(entries.len());
+                        add::<LANES, VECTORS, A>(weights, base, entries, payloads, &mut sums);
+                        continue;
+                    }
+                    for (i, entries) in entries.chunks(limit).enumerate() {
+                        widen::<LANES, VECTORS, A>(&mut total, &mut sums);
+                        let payloads = if A::PAYLOADS { &payloads[i * limit..][..entries.len()] } else { &[] };
+                        add::<LANES, VECTORS, A>(weights, base, entries, payloads, &mut sums);
+                        room = limit.wrapping_sub(entries.len());
                     }
                 }
+                tap_base = tap_base.wrapping_add(rows.row_length);
             }
             if found == 0 {
                 continue;
             }
-            widen(&mut total, &mut sums);
-            let start = step * size + rows.start(group, block);
-            let length = rows.length(group, block);
-            let currents = currents[start..start + length].iter_mut().zip(total);
-            match multipliers {
-                None => currents.for_each(|(current, sum)| *current = current.wrapping_add(sum)),
-                Some(m) => currents
-                    .zip(m)
-                    .for_each(|((current, sum), &m)| *current = current.wrapping_add(sum.wrapping_mul(m))),
+            widen::<LANES, VECTORS, A>(&mut total, &mut sums);
+            let start = group.wrapping_mul(rows.group_width).wrapping_add(block.wrapping_mul(rows.lanes));
+            let end = (start.wrapping_add(rows.lanes)).min(group.wrapping_add(1).wrapping_mul(rows.group_width));
+            let end = end.min(rows.width_out);
+            let currents = currents[start..end].iter_mut().zip(total.as_flattened());
+            if multipliers.is_empty() {
+                currents.for_each(|(current, &sum)| *current = current.wrapping_add(sum));
+            } else {
+                currents
+                    .zip(multipliers)
+                    .for_each(|((current, &sum), &m)| *current = current.wrapping_add(sum.wrapping_mul(m)));
             }
         }
     }
 }
 
 #[inline(always)]
-fn widen<const LANES: usize, S: Copy + Default + Into<i32>>(total: &mut [i32; LANES], sums: &mut [S; LANES]) {
-    for (total, sum) in total.iter_mut().zip(sums) {
-        *total = total.wrapping_add((*sum).into());
-        *sum = S::default();
+fn add<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
+    weights: &[[[i8; LANES]; VECTORS]],
+    base: usize,
+    entries: &[u32],
+    payloads: &[i32],
+    sums: &mut [A::Sums; VECTORS],
+) {
+    for (i, &entry) in entries.iter().enumerate() {
+        let row = &weights[base.wrapping_add(entry as usize)];
+        let payload = if A::PAYLOADS { payloads[i] } else { 1 };
+        for vector in 0..VECTORS {
+            sums[vector] = A::add(sums[vector], &row[vector], payload);
+        }
+    }
+}
+
+#[inline(always)]
+fn widen<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
+    total: &mut [[i32; LANES]; VECTORS],
+    sums: &mut [A::Sums; VECTORS],
+) {
+    for (total, sums) in total.iter_mut().zip(sums) {
+        A::widen(*sums, total);
+        *sums = A::zero();
     }
 }
