@@ -20,7 +20,7 @@ fn config() -> ProptestConfig {
 /// Every instruction set of this machine, by one thread and by three.
 fn options() -> impl Iterator<Item = Options> {
     let levels = Level::ALL.into_iter().filter(|level| level.is_available());
-    levels.flat_map(|level| [1, 3].map(|threads| Options { level: Some(level), threads }))
+    levels.flat_map(|level| [1, 3].map(|threads| Options { level: Some(level), threads, ..Options::default() }))
 }
 
 fn check(model: &Model, seed: u64) {

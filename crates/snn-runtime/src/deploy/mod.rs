@@ -14,7 +14,7 @@ mod site;
 mod stage;
 mod summary;
 
-pub use session::{PixelEvent, Session, State};
+pub use session::{NodeStatistics, Session, State};
 pub use summary::{NodeSummary, Summary};
 
 use crate::simd::{Available, Level};
@@ -32,11 +32,13 @@ pub struct Options {
     pub level: Option<Level>,
     /// Threads that work on one sample in a session; 1 is best for many samples, which [`Deployment::run`] spreads over threads instead.
     pub threads: usize,
+    /// Whether sessions measure what each node does.
+    pub statistics: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { level: None, threads: 1 }
+        Self { level: None, threads: 1, statistics: false }
     }
 }
 
@@ -62,6 +64,7 @@ pub struct Deployment {
     level: Available,
     pool: Option<Arc<rayon::ThreadPool>>,
     shape: Vec<usize>,
+    statistics: bool,
     /// Sessions that wait for the next batch.
     idle: Mutex<Vec<Session>>,
 }
@@ -86,12 +89,12 @@ impl Deployment {
             }
         };
         let shape = plan.nodes.first().map_or_else(Vec::new, |node| node.shape.clone());
-        Ok(Self { plan, level, pool, shape, idle: Mutex::default() })
+        Ok(Self { plan, level, pool, shape, statistics: options.statistics, idle: Mutex::default() })
     }
 
     /// A session, with buffers of its own.
     pub fn session(&self) -> Session {
-        Session::new(Arc::clone(&self.plan), self.level, self.pool.clone())
+        Session::new(Arc::clone(&self.plan), self.level, self.pool.clone(), self.statistics)
     }
 
     /// Shape of one sample.
@@ -190,7 +193,7 @@ impl Lent<'_> {
         let Self { deployment, session } = self;
         session.get_or_insert_with(|| {
             let idle = deployment.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            idle.unwrap_or_else(|| Session::new(Arc::clone(&deployment.plan), deployment.level, None))
+            idle.unwrap_or_else(|| Session::new(Arc::clone(&deployment.plan), deployment.level, None, false))
         })
     }
 }

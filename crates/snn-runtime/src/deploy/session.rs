@@ -8,6 +8,7 @@ use crate::deploy::stage::{Output, Task};
 use crate::simd::Available;
 use snn_ir::{Error, Result};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Everything that one sample after another needs, allocated once.
 #[derive(Debug)]
@@ -17,6 +18,30 @@ pub struct Session {
     level: Available,
     pool: Option<Arc<rayon::ThreadPool>>,
     sums: Vec<i64>,
+    /// By node; empty unless asked for.
+    statistics: Vec<NodeStatistics>,
+}
+
+/// What one node did since statistics were last reset.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct NodeStatistics {
+    /// Its name.
+    pub node: String,
+    /// Time that it took, with the synapses that it sums up itself.
+    pub nanoseconds: u64,
+    /// Times it ran.
+    pub runs: u64,
+    /// Values that were not zero, of a node that sends events.
+    pub active: u64,
+    /// Values that could have been.
+    pub values: u64,
+}
+
+impl NodeStatistics {
+    /// Share of the values that were not zero; `None` for a node that sends no events.
+    pub fn density(&self) -> Option<f64> {
+        (self.values > 0).then(|| self.active as f64 / self.values as f64)
+    }
 }
 
 /// What a network remembers between the frames of a stream: membranes, synaptic currents, adaptations and the sums of the head. A value: it can be kept, copied and gone back to.
@@ -45,19 +70,6 @@ impl State {
     }
 }
 
-/// One event of a sensor: `value` is what the pixel has in this frame, where pixels without an event have the mean of their channel, i.e. nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PixelEvent {
-    /// Channel, e.g. the polarity.
-    pub channel: u16,
-    /// Row.
-    pub y: u16,
-    /// Column.
-    pub x: u16,
-    /// Pixel value.
-    pub value: u8,
-}
-
 /// How the pixels of a run are laid out over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Clock {
@@ -77,10 +89,17 @@ impl Clock {
 pub(crate) type Observer<'o> = &'o mut dyn FnMut(usize, crate::deploy::events::EventsView<'_>);
 
 impl Session {
-    pub(crate) fn new(plan: Arc<Plan>, level: Available, pool: Option<Arc<rayon::ThreadPool>>) -> Self {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        level: Available,
+        pool: Option<Arc<rayon::ThreadPool>>,
+        statistics: bool,
+    ) -> Self {
         let threads = pool.as_ref().map_or(1, |pool| pool.current_num_threads());
         let (arena, sums) = (Arena::new(&plan, threads), vec![0; plan.classes()]);
-        Self { plan, arena, level, pool, sums }
+        let node = |node: &NodePlan| NodeStatistics { node: node.name.clone(), ..NodeStatistics::default() };
+        let statistics = if statistics { plan.nodes.iter().map(node).collect() } else { Vec::new() };
+        Self { plan, arena, level, pool, sums, statistics }
     }
 
     /// Runs one image, shown at every macro-step, and returns the sums of the head. `pixels` are in C, H, W order.
@@ -147,6 +166,18 @@ impl Session {
         })
     }
 
+    /// What each node did, in graph order; empty unless [`Options::statistics`](super::Options::statistics) is set. A node that another one computes on the way has run never.
+    pub fn statistics(&self) -> &[NodeStatistics] {
+        &self.statistics
+    }
+
+    /// Sets statistics to zero.
+    pub fn reset_statistics(&mut self) {
+        for node in &mut self.statistics {
+            *node = NodeStatistics { node: std::mem::take(&mut node.node), ..NodeStatistics::default() };
+        }
+    }
+
     /// Memory of the buffers, all of it from the start.
     pub fn bytes(&self) -> usize {
         self.arena.bytes() + 8 * self.sums.len()
@@ -169,8 +200,8 @@ impl Session {
         memories: Option<&mut Vec<Vec<i32>>>,
         observer: Option<Observer<'_>>,
     ) -> Result<()> {
-        let Self { plan, arena, level, pool, sums } = self;
-        let mut run = Run { plan, arena, level: *level, sums, clock };
+        let Self { plan, arena, level, pool, sums, statistics } = self;
+        let mut run = Run { plan, arena, level: *level, sums, clock, statistics };
         match pool {
             // Observers are not sent to other threads; what is observed is not timed.
             Some(pool) if observer.is_none() => pool.install(|| run.all(pixels, memories, None)),
@@ -190,6 +221,7 @@ struct Run<'r> {
     level: Available,
     sums: &'r mut [i64],
     clock: Clock,
+    statistics: &'r mut [NodeStatistics],
 }
 
 impl Run<'_> {
@@ -205,6 +237,7 @@ impl Run<'_> {
         }
         for (index, node) in self.plan.nodes.iter().enumerate() {
             let Some(step) = &node.step else { continue };
+            let started = (!self.statistics.is_empty()).then(Instant::now);
             let memory = memories.as_mut().map(|memories| memories[index].as_mut_slice());
             match node.place {
                 Place::Events(slot) => {
@@ -231,6 +264,9 @@ impl Run<'_> {
                 }
                 Place::Fused => {}
             }
+            if let Some(started) = started {
+                self.note(index, started);
+            }
             if node.is_site
                 && let Some(observer) = &mut observer
             {
@@ -238,6 +274,21 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    fn note(&mut self, index: usize, started: Instant) {
+        let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let (place, extent) = self.arena.located[index];
+        let statistics = &mut self.statistics[index];
+        statistics.nanoseconds += nanoseconds;
+        statistics.runs += 1;
+        if matches!(place, Place::Events(_)) {
+            let events = self.arena.events(index);
+            let lines = (0..extent.rows).flat_map(|y| (0..extent.steps).map(move |step| (y, step)));
+            statistics.active +=
+                lines.map(|(y, step)| events.line(y, step).range(0..extent.columns).len() as u64).sum::<u64>();
+            statistics.values += (extent.rows * extent.steps * extent.width()) as u64;
+        }
     }
 
     fn extent(&self, index: usize) -> crate::deploy::events::Extent {
