@@ -96,7 +96,14 @@ impl<'e> EventsView<'e> {
     }
 }
 
-impl Line<'_> {
+impl<'e> Line<'e> {
+    /// Entries and levels of consecutive positions; no levels where all are one.
+    #[inline(always)]
+    pub(crate) fn run(&self, begin: u32, end: u32) -> (&'e [u32], &'e [i32]) {
+        let range = self.range(begin as usize..end as usize);
+        (&self.entries[range.clone()], if self.payloads.is_empty() { &[] } else { &self.payloads[range] })
+    }
+
     /// The entries of consecutive positions.
     #[inline(always)]
     pub(crate) fn range(&self, positions: Range<usize>) -> Range<usize> {

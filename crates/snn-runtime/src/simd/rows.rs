@@ -68,7 +68,7 @@ trait Adding<const LANES: usize> {
     const PAYLOADS: bool;
     fn zero() -> Self::Sums;
     fn add(sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums;
-    fn widen(sums: Self::Sums, total: &mut [i32; LANES]);
+    fn lanes(sums: Self::Sums) -> [i32; LANES];
 }
 
 /// Spikes: 16-bit sums of weights.
@@ -93,8 +93,8 @@ impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Units<V> {
     }
 
     #[inline(always)]
-    fn widen(sums: Self::Sums, total: &mut [i32; LANES]) {
-        total.iter_mut().zip(V::lanes(sums)).for_each(|(total, sum)| *total = total.wrapping_add(sum.into()));
+    fn lanes(sums: Self::Sums) -> [i32; LANES] {
+        V::lanes(sums).map(i32::from)
     }
 }
 
@@ -114,8 +114,8 @@ impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Narrow<V> {
     }
 
     #[inline(always)]
-    fn widen(sums: Self::Sums, total: &mut [i32; LANES]) {
-        Units::<V>::widen(sums, total);
+    fn lanes(sums: Self::Sums) -> [i32; LANES] {
+        V::lanes(sums).map(i32::from)
     }
 }
 
@@ -137,8 +137,8 @@ impl<const LANES: usize> Adding<LANES> for Wide {
     }
 
     #[inline(always)]
-    fn widen(sums: Self::Sums, total: &mut [i32; LANES]) {
-        total.iter_mut().zip(sums).for_each(|(total, sum)| *total = total.wrapping_add(sum));
+    fn lanes(sums: Self::Sums) -> [i32; LANES] {
+        sums
     }
 }
 
@@ -150,55 +150,43 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(place: Pla
     let (weights, _) = vectors.as_chunks::<VECTORS>();
     let limit = rows.limits[block];
     let multipliers = rows.multipliers(block);
+    let first_lane = block.wrapping_mul(rows.lanes);
     let mut lines = [Line::default(); MAX_TAPS];
-    let (lines, later) = (&mut lines[..taps.count.min(MAX_TAPS)], taps.count.saturating_sub(MAX_TAPS));
-    debug_assert_eq!(later, 0);
+    let lines = &mut lines[..taps.count];
     for (step, currents) in currents.chunks_exact_mut(rows.width_out).enumerate() {
         for (tap, line) in lines.iter_mut().enumerate() {
             *line = events.line(taps.input + tap * rows.dilation, step);
         }
-        for (group, spans) in rows.spans.chunks_exact(rows.segments).enumerate() {
+        let outputs = currents.chunks_mut(rows.group_width);
+        for (spans, outputs) in rows.spans.chunks_exact(rows.segments).zip(outputs) {
             let mut sums = [A::zero(); VECTORS];
-            let mut total = [[0_i32; LANES]; VECTORS];
-            let (mut room, mut found) = (limit, 0_usize);
+            let (mut room, mut added) = (limit, false);
             let mut tap_base = taps.first.wrapping_mul(rows.row_length);
+            let end = outputs.len().min(first_lane.wrapping_add(rows.lanes));
+            let outputs = &mut outputs[first_lane.min(end)..end];
             for line in &*lines {
                 for span in spans {
-                    let (begin, end) =
-                        (line.offsets[span.begin as usize] as usize, line.offsets[span.end as usize] as usize);
-                    let entries = &line.entries[begin..end];
-                    let payloads = if A::PAYLOADS { &line.payloads[begin..end] } else { &[] };
-                    found = found.wrapping_add(entries.len());
                     // Entries are `position · channels + channel`, so consecutive taps of a row are one run with one base.
                     let base = tap_base.wrapping_add(span.base);
+                    let (entries, payloads) = line.run(span.begin, span.end);
                     if entries.len() <= room {
                         room = room.wrapping_sub(entries.len());
+                        added |= !entries.is_empty();
                         add::<LANES, VECTORS, A>(weights, base, entries, payloads, &mut sums);
                         continue;
                     }
                     for (i, entries) in entries.chunks(limit).enumerate() {
-                        widen::<LANES, VECTORS, A>(&mut total, &mut sums);
+                        flush::<LANES, VECTORS, A>(&mut sums, multipliers, outputs);
                         let payloads = if A::PAYLOADS { &payloads[i * limit..][..entries.len()] } else { &[] };
                         add::<LANES, VECTORS, A>(weights, base, entries, payloads, &mut sums);
                         room = limit.wrapping_sub(entries.len());
                     }
+                    added = true;
                 }
                 tap_base = tap_base.wrapping_add(rows.row_length);
             }
-            if found == 0 {
-                continue;
-            }
-            widen::<LANES, VECTORS, A>(&mut total, &mut sums);
-            let start = group.wrapping_mul(rows.group_width).wrapping_add(block.wrapping_mul(rows.lanes));
-            let end = (start.wrapping_add(rows.lanes)).min(group.wrapping_add(1).wrapping_mul(rows.group_width));
-            let end = end.min(rows.width_out);
-            let currents = currents[start..end].iter_mut().zip(total.as_flattened());
-            if multipliers.is_empty() {
-                currents.for_each(|(current, &sum)| *current = current.wrapping_add(sum));
-            } else {
-                currents
-                    .zip(multipliers)
-                    .for_each(|((current, &sum), &m)| *current = current.wrapping_add(sum.wrapping_mul(m)));
+            if added {
+                flush::<LANES, VECTORS, A>(&mut sums, multipliers, outputs);
             }
         }
     }
@@ -221,13 +209,30 @@ fn add<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     }
 }
 
+/// Adds the sums, times the multipliers of their outputs, to the currents, and begins anew.
 #[inline(always)]
-fn widen<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
-    total: &mut [[i32; LANES]; VECTORS],
+fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     sums: &mut [A::Sums; VECTORS],
+    multipliers: &[i32],
+    currents: &mut [i32],
 ) {
-    for (total, sums) in total.iter_mut().zip(sums) {
-        A::widen(*sums, total);
+    let (whole, rest) = currents.as_chunks_mut::<LANES>();
+    let (multipliers, _) = multipliers.as_chunks::<LANES>();
+    for (vector, sums) in sums.iter_mut().enumerate() {
+        let multiplier = multipliers.get(vector);
+        if let Some(currents) = whole.get_mut(vector) {
+            let mut lanes = A::lanes(*sums);
+            if let Some(multiplier) = multiplier {
+                lanes.iter_mut().zip(multiplier).for_each(|(sum, &m)| *sum = sum.wrapping_mul(m));
+            }
+            currents.iter_mut().zip(lanes).for_each(|(current, sum)| *current = current.wrapping_add(sum));
+        } else if vector == whole.len() {
+            // Lanes without an output of their own fill the last vector up.
+            for (lane, (current, sum)) in rest.iter_mut().zip(A::lanes(*sums)).enumerate() {
+                let m = multiplier.map_or(1, |multiplier| multiplier[lane]);
+                *current = current.wrapping_add(sum.wrapping_mul(m));
+            }
+        }
         *sums = A::zero();
     }
 }
