@@ -3,9 +3,14 @@
 mod draw;
 
 use draw::{Numbers, model, pixels, recoded};
+use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use snn_ir::graph::{Conv, Graph, Op, PoolKind};
 use snn_ir::naive::Naive;
-use snn_ir::{Code, Evaluate, Input, Model, Record};
+use snn_ir::site::{GridLif, GridReset};
+use snn_ir::{Code, Evaluate, Form, Input, Model, Preprocessing, Record, Site, Weights};
 use snn_runtime::deploy::{Deployment, Options};
 use snn_runtime::{Level, Scores};
 
@@ -56,8 +61,89 @@ fn check(model: &Model, seed: u64) {
     }
 }
 
+/// One convolution with its neurons behind sites that emit the pixels, with large weights, so that 16-bit sums must be widened.
+fn layer(conv: Conv, [inputs, height, width]: [usize; 3], (levels, code): (u8, Code), seed: u64) -> Model {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut graph = Graph::default();
+    graph.push("image", Op::Input { shape: vec![inputs, height, width] }, &[]);
+    graph.push("stem", Op::Scale, &["image"]);
+    graph.push("act", Op::Activation { site: Site::GridQuantRelu { levels }, code: Some(code) }, &["stem"]);
+    let (channels, kernel, groups) = (conv.channels, conv.kernel.clone(), conv.groups);
+    graph.push("conv", Op::Conv(conv), &["act"]);
+    let site = Site::GridLif(GridLif::new(1, 1, 3, GridReset::Soft));
+    graph.push("layer", Op::Activation { site, code: Some(Code::Binary) }, &["conv"]);
+    graph.push("pool", Op::GlobalPool { pool: PoolKind::Sum }, &["layer"]);
+    graph.push("scores", Op::Scale, &["pool"]);
+    graph.push("mean", Op::TimeMean, &["scores"]);
+    let mut weights = Weights::new();
+    weights.insert("stem.weight".into(), Array1::<i32>::ones(inputs).into());
+    weights.insert("scores.weight".into(), Array1::<i32>::ones(channels).into());
+    let thresholds = Array2::from_shape_fn((usize::from(levels), inputs), |(d, _)| i32::try_from(d + 1).unwrap());
+    weights.insert("act.thresholds".into(), thresholds.into());
+    let shape = [&[channels, inputs / groups], kernel.as_slice()].concat();
+    // Some channels lean to one side, and a few are dead.
+    let lean: Vec<i8> = (0..channels).map(|_| random.random_range(-100..=100)).collect();
+    let weight = ArrayD::from_shape_fn(IxDyn(&shape), |at| match at[0] % 7 {
+        0 => 0,
+        1 | 2 => 127_i8.min(lean[at[0]].saturating_add(random.random_range(-27..=27))).max(-127),
+        _ => random.random_range(-127..=127),
+    });
+    weights.insert("conv.weight".into(), weight.into());
+    weights.insert(
+        "conv.multiplier".into(),
+        Array1::from_shape_simple_fn(channels, || random.random_range(1..=3_i32)).into(),
+    );
+    let threshold = || random.random_range(1..=4000_i32);
+    weights.insert("layer.threshold".into(), Array1::from_shape_simple_fn(channels, threshold).into());
+    Model {
+        form: Form::Grid { logit_unit: 1.0 },
+        graph,
+        weights,
+        time_steps: random.random_range(1..=4),
+        preprocessing: Preprocessing::new(vec![0; inputs], vec![1.0; inputs]),
+        classes: Vec::new(),
+    }
+}
+
+/// A convolution of a random shape over a random image, with as many levels as its sites have.
+fn shapes() -> impl Strategy<Value = (Conv, [usize; 3])> {
+    let axis = || (1..=3_usize, 1..=2_usize, 0..=2_usize, 1..=2_usize);
+    (1..=3_usize, 1..=40_usize, 1..=70_usize, axis(), axis(), 5..=9_usize, 5..=9_usize).prop_map(
+        |(groups, inputs, outputs, y, x, height, width)| {
+            let groups = if groups == 3 { 4 } else { 1 };
+            let (inputs, outputs) = (inputs.next_multiple_of(groups), outputs.next_multiple_of(groups));
+            let conv = Conv {
+                channels: outputs,
+                kernel: vec![y.0, x.0],
+                stride: vec![y.1, x.1],
+                padding: vec![y.2, x.2],
+                dilation: vec![y.3, x.3],
+                groups,
+                bias: false,
+            };
+            (conv, [inputs, height, width])
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(config())]
+
+    #[test]
+    fn layers_give_the_same_bits_at_every_density((conv, shape) in shapes(), percent in 0..=100_u32, levels in 0..4_usize, code in 0..3_usize, seed in any::<u64>()) {
+        let levels = [1, 1, 4, 200][levels];
+        let model = layer(conv, shape, (levels, [Code::Unary, Code::BitPlane, Code::Graded][code]), seed);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps, 1], shape.as_slice()].concat()), || {
+            if random.random_ratio(percent, 100) { random.random_range(1..=levels) } else { 0 }
+        });
+        let input = Input::Frames(frames.view());
+        let expected = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
+        for options in options() {
+            let found = Deployment::new(&model, &options).unwrap().run(&input, Record::Sites).unwrap();
+            assert!(found == expected, "{options:?}, {} % active", percent);
+        }
+    }
 
     #[test]
     fn deployments_give_the_same_bits(seed in any::<u64>(), size in 0_usize..14) {
