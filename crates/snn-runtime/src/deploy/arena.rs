@@ -34,7 +34,9 @@ impl Arena {
     pub(crate) fn new(plan: &Plan, threads: usize) -> Self {
         let events = plan.events.iter().map(|extents| {
             let mut events = Events::default();
-            extents.iter().for_each(|extent| events.reserve(*extent));
+            for &extent in extents {
+                events.reserve(extent);
+            }
             events
         });
         let (mut currents, mut memory, mut row) = (0, 0, 0);

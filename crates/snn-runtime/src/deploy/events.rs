@@ -135,7 +135,7 @@ pub(crate) struct LineMut<'e> {
     length: usize,
 }
 
-impl<'e> EventsMut<'e> {
+impl EventsMut<'_> {
     /// The first `rows` image rows, and the others.
     pub(crate) fn split(self, rows: usize) -> (Self, Self) {
         let Self { offsets, entries, payloads, extent } = self;

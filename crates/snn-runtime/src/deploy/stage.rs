@@ -91,13 +91,12 @@ impl Task<'_> {
         let remembered = self.remembered();
         let mut memory = memory.map(|memory| memory.chunks_exact_mut(remembered.max(1)));
         for (y, currents) in currents.chunks_exact(size).enumerate() {
-            let memory = match memory.as_mut().and_then(Iterator::next) {
-                Some(memory) => memory,
-                None => {
-                    let memory = &mut scratch.memory[..remembered];
-                    memory.fill(0);
-                    memory
-                }
+            let memory = if let Some(memory) = memory.as_mut().and_then(Iterator::next) {
+                memory
+            } else {
+                let memory = &mut scratch.memory[..remembered];
+                memory.fill(0);
+                memory
             };
             for step in 0..self.extent.steps {
                 let line = events.line(y, step);
