@@ -5,6 +5,7 @@ mod arithmetic;
 mod axis;
 mod counts;
 mod currents;
+pub mod deploy;
 mod engine;
 mod grid_site;
 mod layout;
@@ -18,6 +19,7 @@ mod real;
 mod real_site;
 mod runtime;
 mod session;
+mod simd;
 mod site;
 mod stream;
 mod synapse;
@@ -25,8 +27,10 @@ mod trace;
 
 pub use arithmetic::Scores;
 pub use counts::{Counts, NodeCounts, Tally};
+pub use deploy::{Deploy, Deployment, Options};
 pub use program::MAX_TOTAL_VALUES;
 pub use runtime::{Precision, Runtime, Session};
+pub use simd::Level;
 
 /// The array library of this crate's signatures.
 pub use ndarray;

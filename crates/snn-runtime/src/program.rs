@@ -269,7 +269,7 @@ impl<A: Arithmetic> Program<A> {
 }
 
 /// Refuses what would not fit into memory, before anything is allocated.
-fn check_size(resolved: &Resolved) -> Result<()> {
+pub(crate) fn check_size(resolved: &Resolved) -> Result<()> {
     let mut total = 0_usize;
     for info in &resolved.nodes {
         let [channels, height, width] = info.chw();

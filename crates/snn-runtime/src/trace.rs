@@ -55,7 +55,7 @@ pub(crate) fn join<A: Arithmetic>(
     Ok(SiteTrace { site: node.name.clone(), output, ties: 0 })
 }
 
-fn time_first<'t, V: Copy + 't>(
+pub(crate) fn time_first<'t, V: Copy + 't>(
     samples: &(impl Iterator<Item = &'t [V]> + Clone),
     shape: &[usize],
     size: usize,

@@ -5,6 +5,7 @@ mod draw;
 
 use draw::{Numbers, model, pixels};
 use ndarray::Axis;
+use snn_runtime::deploy::{Deployment, Options};
 use snn_runtime::{Precision, Runtime};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -54,5 +55,27 @@ fn a_session_does_not_allocate() {
                 assert_eq!(ALLOCATIONS.get() - before, 0, "seed {seed}, {precision:?}");
             }
         }
+    }
+}
+
+#[test]
+fn a_deployed_session_does_not_allocate() {
+    for seed in 0..100 {
+        let model = model(seed, 10, Numbers::Integer);
+        let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
+        let images = pixels(&model, &[4], seed);
+        let frames = pixels(&model, &[model.time_steps], seed);
+        let frames = frames.as_slice().unwrap();
+        let mut state = session.rest();
+        for image in images.axis_iter(Axis(0)) {
+            let image = image.as_slice().unwrap();
+            let before = ALLOCATIONS.get();
+            session.run(image).unwrap();
+            session.run_frames(frames).unwrap();
+            session.push(&mut state, image).unwrap();
+            assert_eq!(ALLOCATIONS.get() - before, 0, "seed {seed}");
+        }
+        // What a session says it takes is what it asked for at the start.
+        assert!(session.bytes() > 0);
     }
 }

@@ -3,7 +3,8 @@
 use ndarray::{ArrayD, IxDyn};
 use snn_ir::naive::Naive;
 use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::deploy::{Deployment, Options};
+use snn_runtime::{Level, Precision, Runtime};
 use std::path::Path;
 
 /// A picture that any program can make.
@@ -28,6 +29,11 @@ fn the_shipped_network_gives_the_bits_it_was_shipped_with() {
     let events = Runtime::new(&model, Precision::Grid).unwrap().evaluate(&input, Record::Sites).unwrap();
     let naive = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
     assert!(events == naive, "the event runtime and the naive evaluator differ");
+    for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+        let options = Options { level: Some(level), ..Options::default() };
+        let deployed = Deployment::new(&model, &options).unwrap().run(&input, Record::Sites).unwrap();
+        assert!(deployed == naive, "the deployment with {} and the naive evaluator differ", level.label());
+    }
     let Logits::Integer(sums) = &events.logits else { panic!("integers") };
     assert_eq!(
         (sums.row(0).iter().take(8).copied().collect::<Vec<_>>(), events.logits.argmax()),

@@ -8,6 +8,7 @@ use ndarray::{ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::Result;
+use snn_runtime::deploy::{Deployment, Options};
 use snn_runtime::{Precision, Runtime};
 use std::time::Instant;
 
@@ -20,6 +21,17 @@ fn main() -> Result<()> {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let batch = ArrayD::from_shape_simple_fn(IxDyn(&[images, 3, 32, 32]), || random.random::<u8>());
 
+    let deployment = Deployment::new(&model, &Options::default())?;
+    let mut session = deployment.session();
+    session.run(batch.index_axis(ndarray::Axis(0), 0).as_slice().unwrap_or_default())?;
+    let started = Instant::now();
+    for image in batch.outer_iter() {
+        session.run(image.as_slice().unwrap_or_default())?;
+    }
+    let rate = images as f64 / started.elapsed().as_secs_f64();
+    println!("{sites}, deployed, {}, one thread: {rate:.0} images/s", deployment.level().label());
+    println!("{} KiB a session", session.bytes() / 1024);
+    println!("{}", deployment.summary());
     let mut session = runtime.session();
     let started = Instant::now();
     for image in batch.outer_iter() {

@@ -1,0 +1,238 @@
+//! Events of a node, for all its macro-steps: of each image row and step the active channels in order of position.
+
+use std::ops::Range;
+
+/// Size of an event buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) channels: usize,
+    pub(crate) steps: usize,
+    /// Whether levels differ from one.
+    pub(crate) payloads: bool,
+}
+
+impl Extent {
+    /// Values of an image row.
+    pub(crate) fn width(&self) -> usize {
+        self.columns * self.channels
+    }
+}
+
+/// Room for events; `[row][step]` outermost, so that image rows can be filled by different threads.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    /// Of each line, where the entries of each position begin; one more at the end.
+    offsets: Vec<u32>,
+    /// `column · channels + channel`.
+    entries: Vec<u32>,
+    /// Levels; not used where all are one.
+    payloads: Vec<i32>,
+}
+
+impl Events {
+    /// Grows to hold an extent.
+    pub(crate) fn reserve(&mut self, extent: Extent) {
+        let lines = extent.rows * extent.steps;
+        let grow = |length: usize, needed: usize| length.max(needed);
+        self.offsets.resize(grow(self.offsets.len(), lines * (extent.columns + 1)), 0);
+        self.entries.resize(grow(self.entries.len(), lines * extent.width()), 0);
+        if extent.payloads {
+            self.payloads.resize(grow(self.payloads.len(), lines * extent.width()), 0);
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        4 * (self.offsets.len() + self.entries.len() + self.payloads.len())
+    }
+
+    pub(crate) fn view(&self, extent: Extent) -> EventsView<'_> {
+        EventsView { offsets: &self.offsets, entries: &self.entries, payloads: &self.payloads, extent }
+    }
+
+    /// Everything to fill.
+    pub(crate) fn whole(&mut self, extent: Extent) -> EventsMut<'_> {
+        let lines = extent.rows * extent.steps;
+        EventsMut {
+            offsets: &mut self.offsets[..lines * (extent.columns + 1)],
+            entries: &mut self.entries[..lines * extent.width()],
+            payloads: if extent.payloads { &mut self.payloads[..lines * extent.width()] } else { &mut [] },
+            extent,
+        }
+    }
+}
+
+/// Events to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventsView<'e> {
+    offsets: &'e [u32],
+    entries: &'e [u32],
+    payloads: &'e [i32],
+    pub(crate) extent: Extent,
+}
+
+/// One image row at one step.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Line<'e> {
+    pub(crate) offsets: &'e [u32],
+    pub(crate) entries: &'e [u32],
+    /// Empty where all levels are one.
+    pub(crate) payloads: &'e [i32],
+}
+
+impl<'e> EventsView<'e> {
+    /// What does not vary over time has one step, which stands for all.
+    #[inline(always)]
+    pub(crate) fn line(&self, row: usize, step: usize) -> Line<'e> {
+        let Extent { columns, steps, payloads, .. } = self.extent;
+        let line = row * steps + if steps == 1 { 0 } else { step };
+        let width = self.extent.width();
+        Line {
+            offsets: &self.offsets[line * (columns + 1)..][..=columns],
+            entries: &self.entries[line * width..][..width],
+            payloads: if payloads { &self.payloads[line * width..][..width] } else { &[] },
+        }
+    }
+}
+
+impl<'e> Line<'e> {
+    /// Entries and levels of consecutive positions; no levels where all are one.
+    #[inline(always)]
+    pub(crate) fn run(&self, begin: u32, end: u32) -> (&'e [u32], &'e [i32]) {
+        let range = self.range(begin as usize..end as usize);
+        (&self.entries[range.clone()], if self.payloads.is_empty() { &[] } else { &self.payloads[range] })
+    }
+
+    /// The entries of consecutive positions.
+    #[inline(always)]
+    pub(crate) fn range(&self, positions: Range<usize>) -> Range<usize> {
+        self.offsets[positions.start] as usize..self.offsets[positions.end] as usize
+    }
+
+    /// All entries, with their levels.
+    pub(crate) fn levels(&self, positions: Range<usize>) -> impl Iterator<Item = (usize, i32)> {
+        self.range(positions).map(|i| (self.entries[i] as usize, self.payloads.get(i).copied().unwrap_or(1)))
+    }
+}
+
+/// Events of consecutive image rows to fill.
+#[derive(Debug)]
+pub(crate) struct EventsMut<'e> {
+    offsets: &'e mut [u32],
+    entries: &'e mut [u32],
+    payloads: &'e mut [i32],
+    extent: Extent,
+}
+
+/// One image row at one step, filled position by position.
+#[derive(Debug)]
+pub(crate) struct LineMut<'e> {
+    offsets: &'e mut [u32],
+    entries: &'e mut [u32],
+    payloads: &'e mut [i32],
+    filled: usize,
+    length: usize,
+}
+
+impl EventsMut<'_> {
+    /// The first `rows` image rows, and the others.
+    pub(crate) fn split(self, rows: usize) -> (Self, Self) {
+        let Self { offsets, entries, payloads, extent } = self;
+        let lines = rows.min(extent.rows) * extent.steps;
+        let (offsets, later_offsets) = offsets.split_at_mut(lines * (extent.columns + 1));
+        let (entries, later_entries) = entries.split_at_mut(lines * extent.width());
+        let (payloads, later_payloads) =
+            payloads.split_at_mut(if extent.payloads { lines * extent.width() } else { 0 });
+        let first = Extent { rows: rows.min(extent.rows), ..extent };
+        let later = Extent { rows: extent.rows - first.rows, ..extent };
+        (
+            Self { offsets, entries, payloads, extent: first },
+            Self { offsets: later_offsets, entries: later_entries, payloads: later_payloads, extent: later },
+        )
+    }
+
+    /// The line of a row, counted from the first of these, at a step.
+    pub(crate) fn line(&mut self, row: usize, step: usize) -> LineMut<'_> {
+        let (line, width) = (row * self.extent.steps + step, self.extent.width());
+        let columns = self.extent.columns;
+        let offsets = &mut self.offsets[line * (columns + 1)..][..=columns];
+        offsets[0] = 0;
+        LineMut {
+            offsets,
+            entries: &mut self.entries[line * width..][..width],
+            payloads: if self.extent.payloads { &mut self.payloads[line * width..][..width] } else { &mut [] },
+            filled: 0,
+            length: 0,
+        }
+    }
+}
+
+impl LineMut<'_> {
+    /// An event; the level is kept where the extent has payloads.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a model has at most 2²⁶ values")]
+    pub(crate) fn push(&mut self, entry: usize, level: i32) {
+        self.entries[self.length] = entry as u32;
+        if let Some(payload) = self.payloads.get_mut(self.length) {
+            *payload = level;
+        }
+        self.length += 1;
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a model has at most 2²⁶ values")]
+    pub(crate) fn end_position(&mut self) {
+        self.filled += 1;
+        self.offsets[self.filled] = self.length as u32;
+    }
+
+    /// Fills the line from flags, one a channel, that are 0 or 1: bits of 64 channels at a time, then one step for each spike.
+    #[inline(always)]
+    pub(crate) fn push_flags(&mut self, flags: &[u8], channels: usize) {
+        for (position, flags) in flags.chunks_exact(channels).enumerate() {
+            for (block, flags) in flags.chunks(64).enumerate() {
+                let base = position * channels + block * 64;
+                let mut bits = bits_of(flags);
+                while bits != 0 {
+                    self.push(base + bits.trailing_zeros() as usize, 1);
+                    bits &= bits - 1;
+                }
+            }
+            self.end_position();
+        }
+    }
+
+    /// Fills the line from levels, one a channel, and the flags of those that are not zero.
+    #[inline(always)]
+    pub(crate) fn push_levels(&mut self, levels: &[i32], flags: &[u8], channels: usize) {
+        for (position, flags) in flags.chunks_exact(channels).enumerate() {
+            for (block, flags) in flags.chunks(64).enumerate() {
+                let base = position * channels + block * 64;
+                let mut bits = bits_of(flags);
+                while bits != 0 {
+                    let entry = base + bits.trailing_zeros() as usize;
+                    self.push(entry, levels[entry]);
+                    bits &= bits - 1;
+                }
+            }
+            self.end_position();
+        }
+    }
+}
+
+/// Flags of at most 64 channels as bits.
+#[inline(always)]
+fn bits_of(flags: &[u8]) -> u64 {
+    /// Moves the lowest bit of byte i to bit 56 + i.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let (eights, rest) = flags.as_chunks::<8>();
+    let mut bits = 0;
+    for (i, eight) in eights.iter().enumerate() {
+        bits |= (u64::from_le_bytes(*eight).wrapping_mul(GATHER) >> 56) << (8 * i);
+    }
+    for (i, &flag) in rest.iter().enumerate() {
+        bits |= u64::from(flag) << (8 * eights.len() + i);
+    }
+    bits
+}

@@ -1,0 +1,241 @@
+//! Weights of a convolution or linear layer packed for events: an active input finds the weights of many outputs side by side.
+
+use crate::axis::{Axis, AxisWindow};
+use snn_ir::graph::Conv;
+
+/// Bits that sums of weights have while a window is added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// 16, all levels are one.
+    Unit,
+    /// 16, levels multiply.
+    Narrow,
+    /// 32, levels multiply.
+    Wide,
+}
+
+/// Products that a 16-bit sum must be able to take before it is widened; below it 32-bit sums are faster.
+const LEAST_PRODUCTS: usize = 16;
+const I16_MAX: i64 = i16::MAX as i64;
+/// Weights of one block should stay in the second-level cache with some of the events.
+const BLOCK_BYTES: usize = 320 << 10;
+/// Vertical taps that one kernel takes.
+pub(crate) const MAX_TAPS: usize = 16;
+/// Cost of handling an entry in additions of 16 lanes: its load, its address, the loop.
+const ENTRY_COST: usize = 2;
+
+/// Packed weights `[block][vertical tap][horizontal tap][input][lane]`.
+///
+/// Lanes are the output channels of `pixels` neighbouring outputs, one after another: where output channels are few, one row serves several pixels (the kernel is then as
+/// wide as all their windows together, with zeros where a tap is not in a pixel's window).
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) lanes: usize,
+    pub(crate) blocks: usize,
+    pub(crate) width: Width,
+    /// How many rows may be added to a 16-bit sum of each block before it is widened; 0 for a block without weights.
+    pub(crate) limits: Vec<usize>,
+    /// Currents of an image row at a macro-step, and of one group of pixels in it.
+    pub(crate) width_out: usize,
+    pub(crate) group_width: usize,
+    /// Runs of horizontal taps of each group along an image row, `segments` a group.
+    pub(crate) spans: Vec<Span>,
+    pub(crate) segments: usize,
+    /// Vertical dilation.
+    pub(crate) dilation: usize,
+    /// Weight rows of a vertical tap.
+    pub(crate) row_length: usize,
+    /// Vertical taps of every output row.
+    pub(crate) vertical: Axis,
+    pixels: usize,
+    inputs: usize,
+    /// M of eq. 12, for each block and lane; empty if all are one.
+    multipliers: Vec<i32>,
+    weights: Vec<i8>,
+}
+
+/// Consecutive horizontal taps of a group that lie inside the image: their positions, and what is added to an entry to find its weights.
+#[derive(Debug)]
+pub(crate) struct Span {
+    pub(crate) begin: u32,
+    pub(crate) end: u32,
+    pub(crate) base: usize,
+}
+
+/// A convolution of one group as the model has it.
+#[derive(Debug)]
+pub(crate) struct Source<'m> {
+    pub(crate) conv: &'m Conv,
+    /// `[output][input][vertical tap][horizontal tap]`.
+    pub(crate) weight: &'m [i8],
+    pub(crate) multiplier: &'m [i32],
+    /// Channels, height and width.
+    pub(crate) input: [usize; 3],
+    pub(crate) output: [usize; 3],
+    /// Largest absolute level of each input channel.
+    pub(crate) bounds: &'m [f64],
+    /// Whether all levels are one.
+    pub(crate) unit: bool,
+}
+
+impl Rows {
+    pub(crate) fn pack(source: &Source<'_>) -> Self {
+        let ([kernel_y, kernel_x], [stride_y, stride_x], [padding_y, _], [dilation_y, dilation_x]) =
+            source.conv.as_2d();
+        let [inputs, height, _] = source.input;
+        let [channels, rows, columns] = source.output;
+        let (pixels, lanes) = tiling(source, kernel_x, stride_x, dilation_x);
+        let blocks = (pixels * channels).div_ceil(lanes);
+        let taps = if dilation_x == 1 { kernel_x + (pixels - 1) * stride_x } else { kernel_x };
+        let row_length = taps * inputs;
+        let mut weights = vec![0_i8; blocks * kernel_y * row_length * lanes];
+        for lane in 0..pixels * channels {
+            let (pixel, output) = (lane / channels, lane % channels);
+            let (block, lane) = (lane / lanes, lane % lanes);
+            for input in 0..inputs {
+                for y in 0..kernel_y {
+                    for x in 0..kernel_x {
+                        let row = (block * kernel_y + y) * row_length + (pixel * stride_x + x) * inputs + input;
+                        weights[row * lanes + lane] =
+                            source.weight[((output * inputs + input) * kernel_y + y) * kernel_x + x];
+                    }
+                }
+            }
+        }
+        let window = AxisWindow { kernel: kernel_y, stride: stride_y, padding: padding_y, dilation: dilation_y };
+        let lane = |lane| if lane < pixels * channels { source.multiplier[lane % channels] } else { 0 };
+        let scaled = source.multiplier.iter().any(|m| *m != 1);
+        // Without dilation all taps are one run, else each is one.
+        let (segments, length) = if dilation_x == 1 { (1, taps) } else { (taps, 1) };
+        let mut packed = Self {
+            lanes,
+            blocks,
+            width: Width::Unit,
+            limits: Vec::new(),
+            width_out: columns * channels,
+            group_width: pixels * channels,
+            spans: spans(source, pixels * stride_x, columns.div_ceil(pixels), (segments, length)),
+            segments,
+            dilation: dilation_y,
+            row_length,
+            vertical: Axis::new(window, height, rows),
+            pixels,
+            inputs,
+            multipliers: if scaled { (0..blocks * lanes).map(lane).collect() } else { Vec::new() },
+            weights,
+        };
+        packed.prove(source);
+        packed
+    }
+
+    /// Chooses the width of the sums, and proves from the weights how many rows 16 bits can take.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds on the grid are below 2³¹")]
+    fn prove(&mut self, source: &Source<'_>) {
+        let level = source.bounds.iter().fold(1.0_f64, |a, b| a.max(*b)) as i64;
+        let block_rows = self.weights.len() / self.lanes / self.blocks;
+        let mut least = usize::MAX;
+        for block in self.weights.chunks_exact(block_rows * self.lanes) {
+            let largest = block.iter().map(|w| i64::from(w.unsigned_abs())).max().unwrap_or(0);
+            let mut sums = vec![0_i64; self.lanes];
+            for (row, weights) in block.chunks_exact(self.lanes).enumerate() {
+                let bound = source.bounds[row % self.inputs] as i64;
+                sums.iter_mut().zip(weights).for_each(|(sum, w)| *sum += i64::from(w.unsigned_abs()) * bound);
+            }
+            let limit = if largest == 0 {
+                0
+            } else if sums.iter().all(|sum| *sum <= I16_MAX) {
+                usize::MAX
+            } else {
+                (I16_MAX / (largest * level)) as usize
+            };
+            if largest > 0 {
+                least = least.min(limit);
+            }
+            self.limits.push(limit);
+        }
+        if source.unit {
+            return;
+        }
+        self.width = if least >= LEAST_PRODUCTS { Width::Narrow } else { Width::Wide };
+        if self.width == Width::Wide {
+            self.limits.iter_mut().filter(|limit| **limit > 0 || least == 0).for_each(|limit| *limit = usize::MAX);
+        }
+    }
+
+    /// Weight rows of a block.
+    #[inline(always)]
+    pub(crate) fn block(&self, block: usize) -> &[i8] {
+        let size = self.weights.len() / self.blocks;
+        &self.weights[block * size..][..size]
+    }
+
+    /// Multipliers of a block, one a lane; empty if all are one.
+    #[inline(always)]
+    pub(crate) fn multipliers(&self, block: usize) -> &[i32] {
+        if self.multipliers.is_empty() { &[] } else { &self.multipliers[block * self.lanes..][..self.lanes] }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// In words, for reports.
+    pub(crate) fn description(&self) -> String {
+        let sums = match self.width {
+            Width::Unit => "16-bit sums of weights",
+            Width::Narrow => "16-bit sums of products",
+            Width::Wide => "32-bit sums of products",
+        };
+        let widened = match self.limits.iter().copied().filter(|limit| *limit > 0).min() {
+            Some(usize::MAX) | None => String::new(),
+            Some(limit) => format!(", widened every {limit} rows"),
+        };
+        format!(
+            "events, {} outputs × {} pixels in {} × {} lanes, {sums}{widened}",
+            self.group_width / self.pixels,
+            self.pixels,
+            self.blocks,
+            self.lanes
+        )
+    }
+}
+
+/// The runs of taps of each group, `step` inputs apart, clipped to the image.
+#[expect(clippy::cast_possible_truncation, reason = "a row has at most 2²⁶ positions")]
+fn spans(source: &Source<'_>, step: usize, groups: usize, (segments, length): (usize, usize)) -> Vec<Span> {
+    let ([_, _], [_, _], [_, padding], [_, dilation]) = source.conv.as_2d();
+    let [inputs, _, columns] = source.input;
+    let clip = |position: usize| position.saturating_sub(padding).min(columns) as u32;
+    let span = |group: usize, segment: usize| {
+        let begin = group * step + segment * dilation;
+        Span {
+            begin: clip(begin),
+            end: clip(begin + length),
+            base: ((segment + padding) * inputs).wrapping_sub(begin * inputs),
+        }
+    };
+    (0..groups).flat_map(|group| (0..segments).map(move |segment| span(group, segment))).collect()
+}
+
+/// Pixels that share a row and lanes of a block, such that a spike costs least.
+fn tiling(source: &Source<'_>, kernel: usize, stride: usize, dilation: usize) -> (usize, usize) {
+    let [channels, _, columns] = source.output;
+    let mut best = (usize::MAX, (1, 128));
+    for pixels in [1, 2, 4] {
+        if pixels > 1 && (pixels > columns || dilation > 1 || stride >= kernel) {
+            continue;
+        }
+        let taps = kernel + (pixels - 1) * stride;
+        for lanes in [16, 32, 64, 128] {
+            let blocks = (pixels * channels).div_ceil(lanes);
+            let bytes = source.input[0] * source.conv.as_2d().0[0] * taps * lanes;
+            let additions = blocks * (ENTRY_COST + lanes / 16);
+            // In sixteenths, since pixels divide it; half as much again where weights leave the cache.
+            let cost = 16 * taps * additions / pixels * if bytes > BLOCK_BYTES { 3 } else { 2 };
+            if cost < best.0 {
+                best = (cost, (pixels, lanes));
+            }
+        }
+    }
+    best.1
+}

@@ -1,0 +1,172 @@
+//! Running a stage: synapses, their sum and the neurons that read it, tile by tile, so that currents and membranes stay in cache.
+
+use crate::deploy::arena::{Arena, Scratch};
+use crate::deploy::events::{EventsMut, Extent};
+use crate::deploy::plan::{Incoming, Stage, Synapse};
+use crate::simd::{Available, rows};
+use snn_ir::Result;
+use std::ops::Range;
+
+/// Where a stage puts what it computes, for consecutive image rows.
+#[derive(Debug)]
+pub(crate) enum Output<'o> {
+    Events(EventsMut<'o>),
+    /// `[row][step][x][channel]`.
+    Currents(&'o mut [i32]),
+}
+
+/// What a tile of a stage is run with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) stage: &'a Stage,
+    pub(crate) arena: &'a Arena,
+    pub(crate) level: Available,
+    /// Of the output, with the macro-steps of this run.
+    pub(crate) extent: Extent,
+    /// Macro-steps of its currents: one where they do not vary.
+    pub(crate) current_steps: usize,
+}
+
+/// Rows of an output with what its neurons remember; `None` where they start at rest.
+pub(crate) type Part<'o> = (Range<usize>, Output<'o>, Option<&'o mut [i32]>);
+
+impl Task<'_> {
+    /// Runs rows on the threads of the present pool, or on this one if a tile is all there is.
+    pub(crate) fn run(&self, (rows, output, memory): Part<'_>) -> Result<()> {
+        if rows.len() <= self.stage.tile {
+            return self.arena.with_scratch(|scratch| self.tile((rows, output, memory), scratch));
+        }
+        let tiles = rows.len().div_ceil(self.stage.tile);
+        let half = tiles / 2 * self.stage.tile;
+        let (first, later) = self.split((rows, output, memory), half);
+        if self.arena.is_parallel() {
+            let (first, later) = rayon::join(|| self.run(first), || self.run(later));
+            first.and(later)
+        } else {
+            self.run(first)?;
+            self.run(later)
+        }
+    }
+
+    fn split<'o>(&self, (rows, output, memory): Part<'o>, count: usize) -> (Part<'o>, Part<'o>) {
+        let middle = rows.start + count;
+        let (first, later) = match output {
+            Output::Events(events) => {
+                let (first, later) = events.split(count);
+                (Output::Events(first), Output::Events(later))
+            }
+            Output::Currents(currents) => {
+                let (first, later) = currents.split_at_mut(count * self.extent.steps * self.extent.width());
+                (Output::Currents(first), Output::Currents(later))
+            }
+        };
+        let (remembered, later_remembered) = match memory {
+            Some(memory) => {
+                let (first, later) = memory.split_at_mut(count * self.remembered());
+                (Some(first), Some(later))
+            }
+            None => (None, None),
+        };
+        ((rows.start..middle, first, remembered), (middle..rows.end, later, later_remembered))
+    }
+
+    /// Integers that the neurons of an image row remember.
+    pub(crate) fn remembered(&self) -> usize {
+        self.extent.columns * self.stage.neurons.as_ref().map_or(0, super::site::Neurons::remembered)
+    }
+
+    fn tile(&self, (rows, output, memory): Part<'_>, scratch: &mut Scratch) -> Result<()> {
+        let (width, steps) = (self.extent.width(), self.current_steps);
+        let size = steps * width;
+        let mut events = match output {
+            Output::Currents(currents) => {
+                self.integrate(rows, currents);
+                return Ok(());
+            }
+            Output::Events(events) => events,
+        };
+        let Some(neurons) = &self.stage.neurons else { return Ok(()) };
+        let currents = &mut scratch.currents[..rows.len() * size];
+        self.integrate(rows, currents);
+        let remembered = self.remembered();
+        let mut memory = memory.map(|memory| memory.chunks_exact_mut(remembered.max(1)));
+        for (y, currents) in currents.chunks_exact(size).enumerate() {
+            let memory = if let Some(memory) = memory.as_mut().and_then(Iterator::next) {
+                memory
+            } else {
+                let memory = &mut scratch.memory[..remembered];
+                memory.fill(0);
+                memory
+            };
+            for step in 0..self.extent.steps {
+                let line = events.line(y, step);
+                let currents = &currents[if steps == 1 { 0 } else { step * width }..][..width];
+                neurons.step(self.level, currents, memory, &mut scratch.emitted, line, !self.extent.payloads)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `J = Σ M·A + b` of image rows.
+    fn integrate(&self, rows: Range<usize>, currents: &mut [i32]) {
+        match &self.stage.bias {
+            Some(bias) => currents.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias)),
+            None => currents.fill(0),
+        }
+        for incoming in &self.stage.incoming {
+            self.receive(incoming, rows.clone(), currents);
+        }
+    }
+
+    fn receive(&self, incoming: &Incoming, rows: Range<usize>, currents: &mut [i32]) {
+        let (width, steps) = (self.extent.width(), self.current_steps);
+        let lines = currents.chunks_exact_mut(steps * width);
+        match &incoming.synapse {
+            Synapse::Rows(synapse) => {
+                let events = self.arena.events(incoming.node);
+                for block in (0..synapse.blocks).filter(|&block| synapse.limits[block] > 0) {
+                    for (y, line) in rows.clone().zip(currents.chunks_exact_mut(steps * width)) {
+                        rows::deliver(self.level, synapse, block, events, synapse.vertical.taps[y], line);
+                    }
+                }
+            }
+            Synapse::Grouped(grouped) => {
+                let events = self.arena.events(incoming.node);
+                for (y, line) in rows.zip(lines) {
+                    for (step, line) in line.chunks_exact_mut(width).enumerate() {
+                        grouped.deliver(events, grouped.grid.rows.taps[y], step, line);
+                    }
+                }
+            }
+            Synapse::Scale(weights) => {
+                let events = self.arena.events(incoming.node);
+                for (y, line) in rows.zip(lines) {
+                    for (step, line) in line.chunks_exact_mut(width).enumerate() {
+                        scale(weights, &events.line(y, step), line);
+                    }
+                }
+            }
+            Synapse::Current => {
+                let stored = self.arena.currents(incoming.node);
+                for (y, line) in rows.zip(lines) {
+                    for (step, line) in line.chunks_exact_mut(width).enumerate() {
+                        line.iter_mut()
+                            .zip(stored.line(y, step))
+                            .for_each(|(current, &value)| *current = current.wrapping_add(value));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds one-to-one synapses (eq. 3).
+fn scale(weights: &[i32], line: &super::events::Line<'_>, currents: &mut [i32]) {
+    let channels = weights.len();
+    for (x, currents) in currents.chunks_exact_mut(channels).enumerate() {
+        for (entry, level) in line.levels(x..x + 1) {
+            let channel = entry - x * channels;
+            currents[channel] = currents[channel].wrapping_add(weights[channel].wrapping_mul(level));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a plan does with each node, as data and as text.
+
+use crate::deploy::plan::{Plan, Stage, Step, Synapse};
+use crate::simd::Level;
+use serde::Serialize;
+use std::fmt;
+
+/// The plan of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Instruction set.
+    pub level: &'static str,
+    /// Every node that fills a buffer, in the order in which they run.
+    pub nodes: Vec<NodeSummary>,
+}
+
+/// What one node does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeSummary {
+    /// Its name.
+    pub node: String,
+    /// Its operation.
+    pub op: &'static str,
+    /// How it runs; synapses that it sums up itself, and their form.
+    pub form: String,
+    /// Bytes of packed weights.
+    pub weight_bytes: usize,
+}
+
+impl Summary {
+    pub(crate) fn of(plan: &Plan, level: Level) -> Self {
+        let nodes = plan.nodes.iter().filter_map(|node| {
+            let form = match node.step.as_ref()? {
+                Step::Stage(stage) => stage_form(
+                    stage,
+                    &stage.incoming.iter().map(|i| plan.nodes[i.node].name.as_str()).collect::<Vec<_>>(),
+                ),
+                Step::Pixels { .. } => "pixels less their mean".into(),
+                Step::Pool(_) | Step::Flatten | Step::Concat { .. } => "rearranges".into(),
+                Step::Head => "sums over macro-steps".into(),
+            };
+            let weight_bytes = match node.step.as_ref()? {
+                Step::Stage(stage) => stage.incoming.iter().map(|incoming| bytes(&incoming.synapse)).sum(),
+                _ => 0,
+            };
+            Some(NodeSummary { node: node.name.clone(), op: node.label, form, weight_bytes })
+        });
+        Self { level: level.label(), nodes: nodes.collect() }
+    }
+}
+
+fn stage_form(stage: &Stage, sources: &[&str]) -> String {
+    let mut parts: Vec<String> = stage
+        .incoming
+        .iter()
+        .zip(sources)
+        .map(|(incoming, source)| {
+            let form = match &incoming.synapse {
+                Synapse::Rows(rows) => rows.description(),
+                Synapse::Grouped(_) => "events, in groups".into(),
+                Synapse::Scale(_) => "events, one to one".into(),
+                Synapse::Current => "a stored current".into(),
+            };
+            format!("{source}: {form}")
+        })
+        .collect();
+    if let Some(neurons) = &stage.neurons {
+        parts.push(neurons.description().into());
+    }
+    parts.join("; ")
+}
+
+fn bytes(synapse: &Synapse) -> usize {
+    match synapse {
+        Synapse::Rows(rows) => rows.bytes(),
+        Synapse::Grouped(grouped) => grouped.bytes(),
+        Synapse::Scale(weights) => 4 * weights.len(),
+        Synapse::Current => 0,
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "instructions: {}", self.level)?;
+        for node in &self.nodes {
+            writeln!(formatter, "{} ({}): {}", node.node, node.op, node.form)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! Weight rows of active inputs added up (eq. 16), one image row of outputs at a time.
+
+use crate::axis::Taps;
+use crate::deploy::events::{EventsView, Line};
+use crate::deploy::rows::{MAX_TAPS, Rows, Width};
+use crate::simd::compiled;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::vectors::{Avx2, Avx512};
+use crate::simd::vectors::{Portable, Vectors};
+use std::marker::PhantomData;
+
+compiled! {
+    /// Adds what one block of a synapse makes of its events to the currents of image row `y`, `[step][x][channel]`.
+    fn deliver(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) =
+        portable, with_avx2, with_avx512;
+}
+
+/// Where a block is in a row of outputs.
+type Place<'p> = (&'p Rows, usize, EventsView<'p>, Taps);
+
+#[inline(always)]
+fn portable(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
+    let place = (rows, block, events, taps);
+    match rows.lanes {
+        16 => by_width::<16, 1, Portable>(place, currents),
+        32 => by_width::<16, 2, Portable>(place, currents),
+        64 => by_width::<16, 4, Portable>(place, currents),
+        _ => by_width::<16, 8, Portable>(place, currents),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn with_avx2(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
+    let place = (rows, block, events, taps);
+    match rows.lanes {
+        16 => by_width::<16, 1, Avx2>(place, currents),
+        32 => by_width::<16, 2, Avx2>(place, currents),
+        64 => by_width::<16, 4, Avx2>(place, currents),
+        _ => by_width::<16, 8, Avx2>(place, currents),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn with_avx512(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
+    let place = (rows, block, events, taps);
+    match rows.lanes {
+        16 => by_width::<16, 1, Avx2>(place, currents),
+        32 => by_width::<32, 1, Avx512>(place, currents),
+        64 => by_width::<32, 2, Avx512>(place, currents),
+        _ => by_width::<32, 4, Avx512>(place, currents),
+    }
+}
+
+#[inline(always)]
+fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(place: Place<'_>, currents: &mut [i32]) {
+    match place.0.width {
+        Width::Unit => groups::<LANES, VECTORS, Units<V>>(place, currents),
+        Width::Narrow => groups::<LANES, VECTORS, Narrow<V>>(place, currents),
+        Width::Wide => groups::<LANES, VECTORS, Wide>(place, currents),
+    }
+}
+
+/// How a weight row enters the sums.
+trait Adding<const LANES: usize> {
+    type Sums: Copy;
+    const PAYLOADS: bool;
+    fn zero() -> Self::Sums;
+    fn add(sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums;
+    fn lanes(sums: Self::Sums) -> [i32; LANES];
+}
+
+/// Spikes: 16-bit sums of weights.
+struct Units<V>(PhantomData<V>);
+/// Levels: 16-bit sums of products.
+struct Narrow<V>(PhantomData<V>);
+/// Levels so large that a few products could leave 16 bits: pixels, counts of sum pools.
+struct Wide;
+
+impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Units<V> {
+    type Sums = V::Sums;
+    const PAYLOADS: bool = false;
+
+    #[inline(always)]
+    fn zero() -> Self::Sums {
+        V::zero()
+    }
+
+    #[inline(always)]
+    fn add(sums: Self::Sums, weights: &[i8; LANES], _payload: i32) -> Self::Sums {
+        V::add(sums, weights)
+    }
+
+    #[inline(always)]
+    fn lanes(sums: Self::Sums) -> [i32; LANES] {
+        V::lanes(sums).map(i32::from)
+    }
+}
+
+impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Narrow<V> {
+    type Sums = V::Sums;
+    const PAYLOADS: bool = true;
+
+    #[inline(always)]
+    fn zero() -> Self::Sums {
+        V::zero()
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the level is below 2¹⁵, or another width is chosen")]
+    fn add(sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums {
+        V::add_product(sums, weights, payload as i16)
+    }
+
+    #[inline(always)]
+    fn lanes(sums: Self::Sums) -> [i32; LANES] {
+        V::lanes(sums).map(i32::from)
+    }
+}
+
+impl<const LANES: usize> Adding<LANES> for Wide {
+    type Sums = [i32; LANES];
+    const PAYLOADS: bool = true;
+
+    #[inline(always)]
+    fn zero() -> Self::Sums {
+        [0; LANES]
+    }
+
+    #[inline(always)]
+    fn add(mut sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums {
+        for (sum, &weight) in sums.iter_mut().zip(weights) {
+            *sum = sum.wrapping_add(i32::from(weight).wrapping_mul(payload));
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn lanes(sums: Self::Sums) -> [i32; LANES] {
+        sums
+    }
+}
+
+/// All groups of outputs along a row, all steps of each: the weights of a block stay in cache meanwhile.
+#[inline(always)]
+fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(place: Place<'_>, currents: &mut [i32]) {
+    let (rows, block, events, taps) = place;
+    let (vectors, _) = rows.block(block).as_chunks::<LANES>();
+    let (weights, _) = vectors.as_chunks::<VECTORS>();
+    let limit = rows.limits[block];
+    let multipliers = rows.multipliers(block);
+    let first_lane = block.wrapping_mul(rows.lanes);
+    let mut lines = [Line::default(); MAX_TAPS];
+    let lines = &mut lines[..taps.count];
+    for (step, currents) in currents.chunks_exact_mut(rows.width_out).enumerate() {
+        for (tap, line) in lines.iter_mut().enumerate() {
+            *line = events.line(taps.input + tap * rows.dilation, step);
+        }
+        let outputs = currents.chunks_mut(rows.group_width);
+        for (spans, outputs) in rows.spans.chunks_exact(rows.segments).zip(outputs) {
+            let mut sums = [A::zero(); VECTORS];
+            let (mut room, mut added) = (limit, false);
+            let mut tap_base = taps.first.wrapping_mul(rows.row_length);
+            let end = outputs.len().min(first_lane.wrapping_add(rows.lanes));
+            let outputs = &mut outputs[first_lane.min(end)..end];
+            for line in &*lines {
+                for span in spans {
+                    // Entries are `position · channels + channel`, so consecutive taps of a row are one run with one base.
+                    let base = tap_base.wrapping_add(span.base);
+                    let (entries, payloads) = line.run(span.begin, span.end);
+                    if entries.len() <= room {
+                        room = room.wrapping_sub(entries.len());
+                        added |= !entries.is_empty();
+                        add::<LANES, VECTORS, A>(weights, base, entries, payloads, &mut sums);
+                        continue;
+                    }
+                    for (i, entries) in entries.chunks(limit).enumerate() {
+                        flush::<LANES, VECTORS, A>(&mut sums, multipliers, outputs);
+                        let payloads = if A::PAYLOADS { &payloads[i * limit..][..entries.len()] } else { &[] };
+                        add::<LANES, VECTORS, A>(weights, base, entries, payloads, &mut sums);
+                        room = limit.wrapping_sub(entries.len());
+                    }
+                    added = true;
+                }
+                tap_base = tap_base.wrapping_add(rows.row_length);
+            }
+            if added {
+                flush::<LANES, VECTORS, A>(&mut sums, multipliers, outputs);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
+    weights: &[[[i8; LANES]; VECTORS]],
+    base: usize,
+    entries: &[u32],
+    payloads: &[i32],
+    sums: &mut [A::Sums; VECTORS],
+) {
+    for (i, &entry) in entries.iter().enumerate() {
+        let row = &weights[base.wrapping_add(entry as usize)];
+        let payload = if A::PAYLOADS { payloads[i] } else { 1 };
+        for vector in 0..VECTORS {
+            sums[vector] = A::add(sums[vector], &row[vector], payload);
+        }
+    }
+}
+
+/// Adds the sums, times the multipliers of their outputs, to the currents, and begins anew.
+#[inline(always)]
+fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
+    sums: &mut [A::Sums; VECTORS],
+    multipliers: &[i32],
+    currents: &mut [i32],
+) {
+    let (whole, rest) = currents.as_chunks_mut::<LANES>();
+    let (multipliers, _) = multipliers.as_chunks::<LANES>();
+    for (vector, sums) in sums.iter_mut().enumerate() {
+        let multiplier = multipliers.get(vector);
+        if let Some(currents) = whole.get_mut(vector) {
+            let mut lanes = A::lanes(*sums);
+            if let Some(multiplier) = multiplier {
+                lanes.iter_mut().zip(multiplier).for_each(|(sum, &m)| *sum = sum.wrapping_mul(m));
+            }
+            currents.iter_mut().zip(lanes).for_each(|(current, sum)| *current = current.wrapping_add(sum));
+        } else if vector == whole.len() {
+            // Lanes without an output of their own fill the last vector up.
+            for (lane, (current, sum)) in rest.iter_mut().zip(A::lanes(*sums)).enumerate() {
+                let m = multiplier.map_or(1, |multiplier| multiplier[lane]);
+                *current = current.wrapping_add(sum.wrapping_mul(m));
+            }
+        }
+        *sums = A::zero();
+    }
+}

@@ -1,0 +1,181 @@
+//! Deployments against the naive evaluator: equal bits with every instruction set and number of threads, whatever the graph and the codes.
+
+mod draw;
+
+use draw::{Numbers, model, pixels, recoded};
+use ndarray::{Array1, Array2, ArrayD, IxDyn};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use snn_ir::graph::{Conv, Graph, Op, PoolKind};
+use snn_ir::naive::Naive;
+use snn_ir::site::{GridLif, GridReset};
+use snn_ir::{Code, Evaluate, Form, Input, Model, Preprocessing, Record, Site, Weights};
+use snn_runtime::deploy::{Deployment, Options};
+use snn_runtime::{Level, Scores};
+
+/// At least this many models of each kind; `SNN_CASES` raises it.
+const CASES: u32 = 256;
+
+fn config() -> ProptestConfig {
+    let cases = std::env::var("SNN_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(CASES);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Every instruction set of this machine, by one thread and by three.
+fn options() -> impl Iterator<Item = Options> {
+    let levels = Level::ALL.into_iter().filter(|level| level.is_available());
+    levels.flat_map(|level| [1, 3].map(|threads| Options { level: Some(level), threads, ..Options::default() }))
+}
+
+fn check(model: &Model, seed: u64) {
+    let (batch, steps) = (2, model.time_steps);
+    let (images, frames) = (pixels(model, &[batch], seed), pixels(model, &[steps, batch], seed));
+    for input in [Input::Static(images.view()), Input::Frames(frames.view())] {
+        let expected = Naive::new(model).unwrap().evaluate(&input, Record::Sites).unwrap();
+        let mut codes = vec![("as drawn", model.clone())];
+        codes.extend([Code::Unary, Code::BitPlane, Code::Graded].map(|code| (code.label(), recoded(model, code))));
+        for (code, model) in codes {
+            for options in options() {
+                let what = format!("{code}, frames {}, {options:?}", input.varies());
+                let deployment = Deployment::new(&model, &options).unwrap();
+                let found = deployment.run(&input, Record::Sites).unwrap();
+                for (found, expected) in found.sites.iter().zip(&expected.sites) {
+                    assert_eq!(found, expected, "{what}: site {}", found.site);
+                }
+                assert_eq!(found, expected, "{what}");
+                // A session, on its threads.
+                let mut session = deployment.session();
+                for sample in 0..batch {
+                    let sums = if input.varies() {
+                        let frames: Vec<u8> = frames.index_axis(ndarray::Axis(1), sample).iter().copied().collect();
+                        session.run_frames(&frames)
+                    } else {
+                        session.run(images.index_axis(ndarray::Axis(0), sample).as_slice().unwrap())
+                    };
+                    let snn_ir::Logits::Integer(expected) = &expected.logits else { panic!("integers") };
+                    assert_eq!(sums.unwrap(), Scores::Integer(expected.row(sample).as_slice().unwrap()), "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// One convolution with its neurons behind sites that emit the pixels, with large weights, so that 16-bit sums must be widened.
+fn layer(conv: Conv, [inputs, height, width]: [usize; 3], (levels, code): (u8, Code), seed: u64) -> Model {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut graph = Graph::default();
+    graph.push("image", Op::Input { shape: vec![inputs, height, width] }, &[]);
+    graph.push("stem", Op::Scale, &["image"]);
+    graph.push("act", Op::Activation { site: Site::GridQuantRelu { levels }, code: Some(code) }, &["stem"]);
+    let (channels, kernel, groups) = (conv.channels, conv.kernel.clone(), conv.groups);
+    graph.push("conv", Op::Conv(conv), &["act"]);
+    let site = Site::GridLif(GridLif::new(1, 1, 3, GridReset::Soft));
+    graph.push("layer", Op::Activation { site, code: Some(Code::Binary) }, &["conv"]);
+    graph.push("pool", Op::GlobalPool { pool: PoolKind::Sum }, &["layer"]);
+    graph.push("scores", Op::Scale, &["pool"]);
+    graph.push("mean", Op::TimeMean, &["scores"]);
+    let mut weights = Weights::new();
+    weights.insert("stem.weight".into(), Array1::<i32>::ones(inputs).into());
+    weights.insert("scores.weight".into(), Array1::<i32>::ones(channels).into());
+    let thresholds = Array2::from_shape_fn((usize::from(levels), inputs), |(d, _)| i32::try_from(d + 1).unwrap());
+    weights.insert("act.thresholds".into(), thresholds.into());
+    let shape = [&[channels, inputs / groups], kernel.as_slice()].concat();
+    // Some channels lean to one side, and a few are dead.
+    let lean: Vec<i8> = (0..channels).map(|_| random.random_range(-100..=100)).collect();
+    let weight = ArrayD::from_shape_fn(IxDyn(&shape), |at| match at[0] % 7 {
+        0 => 0,
+        1 | 2 => lean[at[0]] + random.random_range(-27..=27),
+        _ => random.random_range(-127..=127),
+    });
+    weights.insert("conv.weight".into(), weight.into());
+    weights.insert(
+        "conv.multiplier".into(),
+        Array1::from_shape_simple_fn(channels, || random.random_range(1..=3_i32)).into(),
+    );
+    let threshold = || random.random_range(1..=4000_i32);
+    weights.insert("layer.threshold".into(), Array1::from_shape_simple_fn(channels, threshold).into());
+    Model {
+        form: Form::Grid { logit_unit: 1.0 },
+        graph,
+        weights,
+        time_steps: random.random_range(1..=4),
+        preprocessing: Preprocessing::new(vec![0; inputs], vec![1.0; inputs]),
+        classes: Vec::new(),
+    }
+}
+
+/// A convolution of a random shape over a random image, with as many levels as its sites have.
+fn shapes() -> impl Strategy<Value = (Conv, [usize; 3])> {
+    let axis = || (1..=3_usize, 1..=2_usize, 0..=2_usize, 1..=2_usize);
+    (1..=3_usize, 1..=40_usize, 1..=70_usize, axis(), axis(), 5..=9_usize, 5..=9_usize).prop_map(
+        |(groups, inputs, outputs, y, x, height, width)| {
+            let groups = if groups == 3 { 4 } else { 1 };
+            let (inputs, outputs) = (inputs.next_multiple_of(groups), outputs.next_multiple_of(groups));
+            let conv = Conv {
+                channels: outputs,
+                kernel: vec![y.0, x.0],
+                stride: vec![y.1, x.1],
+                padding: vec![y.2, x.2],
+                dilation: vec![y.3, x.3],
+                groups,
+                bias: false,
+            };
+            (conv, [inputs, height, width])
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn layers_give_the_same_bits_at_every_density((conv, shape) in shapes(), percent in 0..=100_u32, levels in 0..4_usize, code in 0..3_usize, seed in any::<u64>()) {
+        let levels = [1, 1, 4, 200][levels];
+        let model = layer(conv, shape, (levels, [Code::Unary, Code::BitPlane, Code::Graded][code]), seed);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps, 1], shape.as_slice()].concat()), || {
+            if random.random_ratio(percent, 100) { random.random_range(1..=levels) } else { 0 }
+        });
+        let input = Input::Frames(frames.view());
+        let expected = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
+        for options in options() {
+            let found = Deployment::new(&model, &options).unwrap().run(&input, Record::Sites).unwrap();
+            assert!(found == expected, "{options:?}, {percent} % active");
+        }
+    }
+
+    #[test]
+    fn deployments_give_the_same_bits(seed in any::<u64>(), size in 0_usize..14) {
+        check(&model(seed, size, Numbers::Integer), seed);
+    }
+
+    #[test]
+    fn a_stream_gives_what_its_frames_give_at_once(seed in any::<u64>(), size in 0_usize..10) {
+        let model = model(seed, size, Numbers::Integer);
+        let frames = pixels(&model, &[model.time_steps], seed);
+        let frames = frames.as_slice().unwrap();
+        let deployment = Deployment::new(&model, &Options::default()).unwrap();
+        let mut session = deployment.session();
+        let expected = session.run_frames(frames).unwrap().argmax();
+        let Scores::Integer(sums) = session.run_frames(frames).unwrap() else { panic!("integers") };
+        let sums = sums.to_vec();
+        let mut state = session.rest();
+        let mut half = None;
+        for (step, frame) in frames.chunks(frames.len() / model.time_steps).enumerate() {
+            if step == model.time_steps / 2 {
+                half = Some(state.clone());
+            }
+            session.push(&mut state, frame).unwrap();
+        }
+        assert_eq!(state.scores(), Scores::Integer(&sums));
+        assert_eq!(state.scores().argmax(), expected);
+        assert_eq!(state.steps(), model.time_steps as u64);
+        // A state is a value: going back to one and on from there changes nothing.
+        let mut state = half.unwrap();
+        for frame in frames.chunks(frames.len() / model.time_steps).skip(model.time_steps / 2) {
+            session.push(&mut state, frame).unwrap();
+        }
+        assert_eq!(state.scores(), Scores::Integer(&sums));
+    }
+}
