@@ -79,6 +79,20 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// A place in a file is not what the format says.
+    #[error("`{}`: byte {offset}: {field}: expected {expected}, found {found}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where, in bytes from its beginning (after unpacking, if it is packed).
+        offset: u64,
+        /// Which part of the format.
+        field: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// A record has a label that is not a class.
     #[error("`{}`: record {record}: expected a {kind} below {classes}, found {label}", path.display())]
     LabelOutOfRange {
@@ -109,6 +123,16 @@ pub enum Error {
     /// The list of official files that is compiled in cannot be read.
     #[error("the compiled-in manifest.toml is damaged: {0}")]
     Manifest(#[from] toml::de::Error),
+
+    // Events
+    /// Columns do not make a recording, or an event does not lie on the sensor.
+    #[error("events: expected {expected}, found {found}")]
+    InvalidEvents {
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
 
     // Images
     /// Pixels and labels do not make a set of images.

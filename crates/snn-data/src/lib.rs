@@ -6,6 +6,8 @@ mod cifar;
 mod dataset;
 mod epoch;
 mod error;
+pub mod events;
+pub mod frames;
 mod holdout;
 mod idx;
 mod images;
