@@ -134,6 +134,40 @@ pub enum Error {
         found: String,
     },
 
+    // Recordings
+    /// No recording of a data set is there.
+    #[error("{dataset}: no recording in `{}`; put the files as published there, into a folder `{folders}`, or name another data root", path.display())]
+    NoRecordings {
+        /// The data set.
+        dataset: &'static str,
+        /// Where recordings were looked for.
+        path: PathBuf,
+        /// The names that its folder may have.
+        folders: String,
+    },
+    /// A line of a split file is not what it must be.
+    #[error("`{}`: line {line}: expected {expected}, found {found}", path.display())]
+    Split {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, from 1; 0 for the file as a whole.
+        line: usize,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A sample of a set cannot be read.
+    #[error("sample {index}, `{name}`: {source}")]
+    Sample {
+        /// Its index in the set.
+        index: usize,
+        /// Its name in the set.
+        name: String,
+        /// Why.
+        source: Box<Error>,
+    },
+
     // Images
     /// Pixels and labels do not make a set of images.
     #[error("images: expected {expected}, found {found}")]

@@ -14,6 +14,7 @@ mod images;
 mod loader;
 mod mix;
 mod name;
+pub mod recordings;
 mod rng;
 pub mod shapes;
 mod statistics;

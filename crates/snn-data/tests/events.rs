@@ -29,11 +29,18 @@ const CRLF: &str = "#!AER-DAT2.0\r\n# created by a test\r\n";
 
 #[test]
 fn aedat2_filters_special_events_and_unwraps_times() {
-    let records =
-        [(0x0102, -5), (0x8102, -4), (0x8000_0102, -3), (0x0103, i32::MAX - 1), (0x0103, i32::MIN + 1), (0x0103, i32::MIN)];
+    let records = [
+        (0x0102, -5),
+        (0x8102, -4),
+        (0x8000_0102, -3),
+        (0x0103, i32::MAX - 1),
+        (0x0103, i32::MIN + 1),
+        (0x0103, i32::MIN),
+    ];
     for header in [CRLF, "#!AER-DAT2.0\n# LF\n", "#!AER-DAT2.0\r\n# x\r\n#End Of ASCII Header\r\n"] {
         let bytes = aedat2(header, &records);
-        let mut reader = EventReader::new(Box::new(Cursor::new(bytes)), Path::new("a"), None, ReadOptions::default()).unwrap();
+        let mut reader =
+            EventReader::new(Box::new(Cursor::new(bytes)), Path::new("a"), None, ReadOptions::default()).unwrap();
         let events = reader.read_all().unwrap();
         assert_eq!((reader.format(), reader.skipped()), (EventFormat::Aedat2, 2));
         assert_eq!(events.iter().next(), Some(Event { t: -5, x: 126, y: 126, polarity: true }));
@@ -178,7 +185,9 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 fn aedat4_reads_the_first_stream_of_events_in_every_packing() {
     let events = [(1_718_320_899_149_165, 15, 7, true), (1_718_320_899_149_166, 0, 0, false)];
     let plainly = packet(&events);
-    for (compression, packed) in [(0, plainly.clone()), (1, lz4(&plainly)), (2, lz4(&plainly)), (3, zstd(&plainly)), (4, zstd(&plainly))] {
+    for (compression, packed) in
+        [(0, plainly.clone()), (1, lz4(&plainly)), (2, lz4(&plainly)), (3, zstd(&plainly)), (4, zstd(&plainly))]
+    {
         let bytes = aedat4(compression, XML, &[(0, vec![1, 2, 3]), (1, packed.clone()), (1, packed)]);
         let read = plain("a.aedat4", &bytes).unwrap();
         assert_eq!(read.size(), SensorSize { width: 16, height: 8 });
