@@ -169,6 +169,14 @@ pub enum Error {
     },
 
     // Images
+    /// A picture file cannot be decoded.
+    #[error("`{}`: {message}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        message: String,
+    },
     /// Pixels and labels do not make a set of images.
     #[error("images: expected {expected}, found {found}")]
     InvalidImages {

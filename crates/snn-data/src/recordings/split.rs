@@ -180,7 +180,9 @@ impl SplitFile {
                         SplitRule::FirstPerClass { .. } => &members[..*count],
                         _ => &members[members.len() - count..],
                     };
-                    chosen.iter().for_each(|&index| test[index] = true);
+                    for &index in chosen {
+                        test[index] = true;
+                    }
                 }
             }
             SplitRule::Random { of, seed } => {
