@@ -19,7 +19,9 @@ pub mod policy;
 pub mod recordings;
 mod rng;
 pub mod shapes;
+mod source;
 mod statistics;
+pub mod vision;
 
 pub use augment::{Augment, Flip, Transform, crop, cut_out, flip_horizontal};
 pub use check::{FileReport, FileStatus, Report, check};
@@ -37,6 +39,7 @@ pub use loader::{Batch, LastBatch, Loader, LoaderConfig, Order};
 pub use mix::{MAX_ALPHA, Mix, Mixture};
 pub use name::DatasetName;
 pub use rng::SampleRng;
+pub use source::Source;
 pub use statistics::ChannelStatistics;
 
 /// The samples of the book that show this crate.

@@ -1,7 +1,7 @@
 //! Recordings that are damaged, hostile or unusual, in every format.
 
+use snn_data::Result;
 use snn_data::events::{Chip, Event, EventFormat, EventReader, Events, ReadOptions, SensorSize};
-use snn_data::{Error, Result};
 use std::io::Cursor;
 use std::path::Path;
 
@@ -133,13 +133,15 @@ fn aedat3_reads_valid_polarity_events() {
 }
 
 /// A flat buffer with a root table of fields at fixed places, as written by hand.
-fn flat(identifier: &[u8; 4], fields: &[u16], body: &[u8]) -> Vec<u8> {
+fn flat(identifier: [u8; 4], fields: &[u16], body: &[u8]) -> Vec<u8> {
     let vtable: u16 = 4 + 2 * u16::try_from(fields.len()).unwrap();
     let mut bytes = (u32::from(8 + vtable)).to_le_bytes().to_vec();
     bytes.extend(identifier);
     bytes.extend(vtable.to_le_bytes());
     bytes.extend(u16::try_from(4 + body.len()).unwrap_or(u16::MAX).to_le_bytes());
-    fields.iter().for_each(|field| bytes.extend(field.to_le_bytes()));
+    for field in fields {
+        bytes.extend(field.to_le_bytes());
+    }
     bytes.extend(u32::from(vtable).to_le_bytes());
     bytes.extend(body);
     bytes
@@ -155,7 +157,7 @@ fn sized(bytes: &[u8]) -> Vec<u8> {
 fn aedat4(compression: i32, xml: &str, packets: &[(i32, Vec<u8>)]) -> Vec<u8> {
     // compression at 4, the text's offset at 8, the text behind.
     let body = [&compression.to_le_bytes(), &4_u32.to_le_bytes(), sized(xml.as_bytes()).as_slice()].concat();
-    let header = flat(b"IOHE", &[4, 0, 8], &body);
+    let header = flat(*b"IOHE", &[4, 0, 8], &body);
     let packets = packets.iter().flat_map(|(stream, packet)| [stream.to_le_bytes().to_vec(), sized(packet)].concat());
     b"#!AER-DAT4.0\r\n".iter().copied().chain(sized(&header)).chain(packets).collect()
 }
@@ -168,7 +170,7 @@ fn packet(events: &[(i64, u16, u16, bool)]) -> Vec<u8> {
         body.extend([x.to_le_bytes(), y.to_le_bytes()].concat());
         body.extend([u8::from(on), 0, 0, 0]);
     }
-    sized(&flat(b"EVTS", &[4], &body))
+    sized(&flat(*b"EVTS", &[4], &body))
 }
 
 fn lz4(bytes: &[u8]) -> Vec<u8> {

@@ -40,7 +40,9 @@ fn cifar10_dvs() -> TempDir {
         let mut files: Vec<_> = files.collect();
         if label % 2 == 0 {
             fs::create_dir(folder.join(class)).unwrap();
-            files.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
+            for (name, bytes) in &files {
+                fs::write(folder.join(name), bytes).unwrap();
+            }
             fs::write(folder.join(class).join("notes.txt"), "x").unwrap();
         } else {
             files.push((format!("__MACOSX/{class}/._cifar10_{class}_0.aedat"), vec![0; 9]));
