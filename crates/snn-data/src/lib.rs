@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod augment;
+pub mod cache;
 mod check;
 mod cifar;
 mod dataset;
