@@ -91,7 +91,7 @@ fn tiny_imagenet_and_imagenette_are_read() {
     for class in CLASSES {
         for (name, bytes) in pictures(class) {
             write(tiny.path().join("train").join(class).join("images").join(&name), &bytes);
-            list += &format!("{name}\t{class}\t0\t0\t62\t62\n");
+            list.extend([&name, "\t", class, "\t0\t0\t62\t62\n"]);
             write(tiny.path().join("val/images").join(&name), &bytes);
         }
     }
