@@ -64,8 +64,9 @@ impl Decoder {
         if seen & (DVS128_SPECIAL | DVS128_UNUSED) == 0 {
             // Column by column: without special events this is the speed of memory.
             events.t.extend(records.iter().map(|record| self.clock.time(counter(*record))));
-            events.x.extend(records.iter().map(|record| 127 - u16::from(record[3] >> 1)));
-            events.y.extend(records.iter().map(|record| 127 - u16::from(record[2])));
+            // Turning a number of seven bits over is 127 minus it.
+            events.x.extend(records.iter().map(|record| u16::from(record[3] >> 1 ^ 127)));
+            events.y.extend(records.iter().map(|record| u16::from(record[2] ^ 127)));
             events.polarity.extend(records.iter().map(|record| record[3] & 1 == 0));
             return None;
         }

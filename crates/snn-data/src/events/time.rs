@@ -17,7 +17,7 @@ impl<const BITS: u32> Clock<BITS> {
             Some(last) => {
                 // The signed distance modulo the range, in −range/2 .. range/2.
                 let ahead = counter.wrapping_sub(last).wrapping_add(range / 2) & (range - 1);
-                last.wrapping_add(ahead - range / 2)
+                last.wrapping_add(ahead.wrapping_sub(range / 2))
             }
         };
         self.last = Some(time);
