@@ -1,11 +1,10 @@
 //! The batches of one epoch: made in threads, delivered in order.
 
 use crate::augment::Transform;
-use crate::images::Images;
 use crate::loader::{Batch, LoaderConfig};
-use crate::{Error, Result, SampleRng};
+use crate::{Error, Result, SampleRng, Source};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use ndarray::Axis;
+use ndarray::{Array4, Axis};
 use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +14,7 @@ use std::thread::JoinHandle;
 /// All that a batch is a function of.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) images: Images,
+    pub(crate) source: Arc<dyn Source>,
     pub(crate) order: Vec<usize>,
     pub(crate) batch_size: usize,
     pub(crate) seed: u64,
@@ -33,14 +32,18 @@ impl Plan {
     fn make_unguarded(&self, batch: usize) -> Result<Batch> {
         let start = batch.saturating_mul(self.batch_size).min(self.order.len());
         let end = start.saturating_add(self.batch_size).min(self.order.len());
-        let mut made = self.images.batch(&self.order[start..end])?;
-        if let Some(transform) = &self.transform {
-            for (image, &index) in made.images.axis_iter_mut(Axis(0)).zip(&made.indices) {
-                let mut rng = SampleRng::for_sample(self.seed, self.epoch, index);
+        let indices = self.order[start..end].to_vec();
+        let [channels, height, width] = self.source.image_shape();
+        let mut images = Array4::zeros((indices.len(), channels, height, width));
+        let mut labels = Vec::with_capacity(indices.len());
+        for (mut image, &index) in images.axis_iter_mut(Axis(0)).zip(&indices) {
+            let mut rng = SampleRng::for_sample(self.seed, self.epoch, index);
+            labels.push(i64::from(self.source.load(index, image.view_mut(), &mut rng)?));
+            if let Some(transform) = &self.transform {
                 transform.apply(image, &mut rng).map_err(|source| Error::Transform { batch, index, source })?;
             }
         }
-        Ok(made)
+        Ok(Batch { images, labels, indices })
     }
 }
 

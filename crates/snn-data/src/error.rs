@@ -79,6 +79,20 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// A place in a file is not what the format says.
+    #[error("`{}`: byte {offset}: {field}: expected {expected}, found {found}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where, in bytes from its beginning (after unpacking, if it is packed).
+        offset: u64,
+        /// Which part of the format.
+        field: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// A record has a label that is not a class.
     #[error("`{}`: record {record}: expected a {kind} below {classes}, found {label}", path.display())]
     LabelOutOfRange {
@@ -110,7 +124,59 @@ pub enum Error {
     #[error("the compiled-in manifest.toml is damaged: {0}")]
     Manifest(#[from] toml::de::Error),
 
+    // Events
+    /// Columns do not make a recording, or an event does not lie on the sensor.
+    #[error("events: expected {expected}, found {found}")]
+    InvalidEvents {
+        /// What was expected.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+
+    // Recordings
+    /// No recording of a data set is there.
+    #[error("{dataset}: no recording in `{}`; put the files as published there, into a folder `{folders}`, or name another data root", path.display())]
+    NoRecordings {
+        /// The data set.
+        dataset: &'static str,
+        /// Where recordings were looked for.
+        path: PathBuf,
+        /// The names that its folder may have.
+        folders: String,
+    },
+    /// A line of a split file is not what it must be.
+    #[error("`{}`: line {line}: expected {expected}, found {found}", path.display())]
+    Split {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, from 1; 0 for the file as a whole.
+        line: usize,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A sample of a set cannot be read.
+    #[error("sample {index}, `{name}`: {source}")]
+    Sample {
+        /// Its index in the set.
+        index: usize,
+        /// Its name in the set.
+        name: String,
+        /// Why.
+        source: Box<Error>,
+    },
+
     // Images
+    /// A picture file cannot be decoded.
+    #[error("`{}`: {message}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        message: String,
+    },
     /// Pixels and labels do not make a set of images.
     #[error("images: expected {expected}, found {found}")]
     InvalidImages {

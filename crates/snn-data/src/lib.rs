@@ -1,20 +1,28 @@
 #![doc = include_str!("../README.md")]
 
 mod augment;
+pub mod cache;
 mod check;
 mod cifar;
 mod dataset;
 mod epoch;
 mod error;
+pub mod events;
+pub mod frames;
 mod holdout;
 mod idx;
+pub mod image;
 mod images;
 mod loader;
 mod mix;
 mod name;
+pub mod policy;
+pub mod recordings;
 mod rng;
 pub mod shapes;
+mod source;
 mod statistics;
+pub mod vision;
 
 pub use augment::{Augment, Flip, Transform, crop, cut_out, flip_horizontal};
 pub use check::{FileReport, FileStatus, Report, check};
@@ -32,6 +40,7 @@ pub use loader::{Batch, LastBatch, Loader, LoaderConfig, Order};
 pub use mix::{MAX_ALPHA, Mix, Mixture};
 pub use name::DatasetName;
 pub use rng::SampleRng;
+pub use source::Source;
 pub use statistics::ChannelStatistics;
 
 /// The samples of the book that show this crate.

@@ -4,7 +4,7 @@ use crate::augment::{Augment, Transform};
 use crate::epoch::{Epoch, Plan};
 use crate::images::Images;
 use crate::rng::{Purpose, SampleRng};
-use crate::{Error, Result};
+use crate::{Error, Result, Source};
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -110,16 +110,24 @@ impl LoaderConfig {
     /// [`Error::InvalidConfig`] if a setting is out of range, does not fit the images, or leaves no batch;
     /// [`Error::IndexOutOfRange`] for an index past the last image.
     pub fn init(self, images: &Images, indices: Option<Vec<usize>>) -> Result<Loader> {
+        self.init_source(Arc::new(images.clone()), indices)
+    }
+
+    /// A loader over samples that are made when they are asked for: picture files, a cache.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn init_source(self, source: Arc<dyn Source>, indices: Option<Vec<usize>>) -> Result<Loader> {
         self.validate()?;
-        self.augment.validate(images.image_shape()[0])?;
-        let count = images.len();
+        self.augment.validate(source.image_shape()[0])?;
+        let count = source.len();
         let indices = indices.unwrap_or_else(|| (0..count).collect());
         if let Some(&index) = indices.iter().find(|&&index| index >= count) {
             return Err(Error::IndexOutOfRange { index, count });
         }
         let transform: Option<Arc<dyn Transform>> =
             if self.augment == Augment::default() { None } else { Some(Arc::new(self.augment.clone())) };
-        let loader = Loader { config: self, images: images.clone(), indices: indices.into(), transform };
+        let loader = Loader { config: self, source, indices: indices.into(), transform };
         if loader.batches_per_epoch() == 0 {
             return Err(Error::InvalidConfig {
                 field: "batch_size",
@@ -138,7 +146,7 @@ impl LoaderConfig {
 #[derive(Debug, Clone)]
 pub struct Loader {
     config: LoaderConfig,
-    images: Images,
+    source: Arc<dyn Source>,
     indices: Arc<[usize]>,
     transform: Option<Arc<dyn Transform>>,
 }
@@ -205,7 +213,7 @@ impl Loader {
             return Err(Error::StartOutOfRange { epoch, first_batch, batches });
         }
         let plan = Plan {
-            images: self.images.clone(),
+            source: Arc::clone(&self.source),
             order: self.order(epoch),
             batch_size: self.config.batch_size,
             seed: self.config.seed,

@@ -18,6 +18,8 @@ pub(crate) enum Purpose {
     ShapesTest = 5,
     /// The mixing of one batch.
     Mix = 6,
+    /// The split of one class of recordings.
+    RecordingSplit = 7,
 }
 
 /// A `ChaCha8` stream keyed by (seed, purpose, two numbers), as handed to a [`Transform`](crate::Transform).

@@ -2,12 +2,16 @@
 
 #[path = "../../../fuzz/checks/cifar.rs"]
 mod cifar;
+#[path = "../../../fuzz/checks/events.rs"]
+mod events;
+#[path = "../../../fuzz/checks/files.rs"]
+mod files;
 #[path = "../../../fuzz/checks/idx.rs"]
 mod idx;
 #[path = "../../../fuzz/checks/replay.rs"]
 mod replay;
 
-use replay::replay;
+use replay::{mutate, replay};
 
 #[test]
 fn cifar_corpus() {
@@ -17,4 +21,16 @@ fn cifar_corpus() {
 #[test]
 fn idx_corpus() {
     replay("idx", idx::check);
+}
+
+#[test]
+fn events_corpus() {
+    replay("events", events::check);
+    mutate("events", events::check);
+}
+
+#[test]
+fn files_corpus() {
+    replay("files", files::check);
+    mutate("files", files::check);
 }

@@ -1,0 +1,165 @@
+//! AEDAT 4 (iniVation's DV): a header in FlatBuffers with an XML text about its streams, then packets, each a FlatBuffers table, packed
+//! or not. The first stream of events is read. The origin is the upper left corner.
+
+use super::flat::Buffer;
+use super::source::Source;
+use super::{Event, Events, ReadOptions, SensorSize};
+use crate::Result;
+use std::io::Read;
+
+pub(super) const MAGIC: &[u8] = b"#!AER-DAT4.0\r\n";
+/// The header is XML of a few kilobytes.
+const MAX_HEADER: usize = 1 << 22;
+/// A packet is what a camera sent within a few milliseconds: megabytes at most.
+const MAX_PACKET: usize = 1 << 26;
+/// Bytes of an event: time (64 bits), x, y (16 bits), polarity, and three of padding.
+const EVENT_BYTES: usize = 16;
+
+/// How packets are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    None,
+    Lz4,
+    Zstd,
+}
+
+#[derive(Debug)]
+pub(super) struct Decoder {
+    compression: Compression,
+    stream: i32,
+    /// Where packets end and the table of them begins, if there is one.
+    end: Option<u64>,
+    pub(super) skipped: u64,
+    unpacked: Vec<u8>,
+}
+
+impl Decoder {
+    pub(super) fn open(source: &mut Source, _: &ReadOptions) -> Result<(Self, SensorSize)> {
+        source.exact(MAGIC.len(), "header")?;
+        let length = length(source, "header", MAX_HEADER)?;
+        let path = source.path().to_owned();
+        let offset = source.offset();
+        let wrong = |field: &'static str, expected: &str, found: String| crate::Error::Parse {
+            path: path.clone(),
+            offset,
+            field,
+            expected: expected.to_owned(),
+            found,
+        };
+        let bytes = source.exact(length, "header")?;
+        let header = Buffer(bytes)
+            .root(*b"IOHE")
+            .ok_or_else(|| wrong("header", "a FlatBuffers table `IOHE`", "other bytes".into()))?;
+        let compression = match header.i32(0).unwrap_or(0) {
+            0 => Compression::None,
+            1 | 2 => Compression::Lz4,
+            3 | 4 => Compression::Zstd,
+            other => return Err(wrong("compression", "0 (none), 1, 2 (LZ4), 3 or 4 (Zstandard)", other.to_string())),
+        };
+        let end = header.i64(1).and_then(|end| u64::try_from(end).ok());
+        let xml = header.vector(2, 1).ok_or_else(|| wrong("header", "an XML text about the streams", "none".into()))?;
+        let xml = std::str::from_utf8(xml).map_err(|error| wrong("header", "XML in UTF-8", error.to_string()))?;
+        let (stream, size) = event_stream(xml)
+            .map_err(|found| wrong("header", "XML with a stream of type EVTS and its `sizeX` and `sizeY`", found))?;
+        Ok((Self { compression, stream, end, skipped: 0, unpacked: Vec::new() }, size))
+    }
+
+    pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {
+        if self.end.is_some_and(|end| source.offset() >= end) || source.fill(1)?.is_empty() {
+            return Ok(false);
+        }
+        let stream = i32::from_le_bytes(*source.exact(4, "stream of a packet")?.first_chunk().unwrap_or(&[0; 4]));
+        let length = length(source, "size of a packet", MAX_PACKET)?;
+        if stream != self.stream {
+            source.exact(length, "packet")?;
+            return Ok(true);
+        }
+        let place = source.error("packet", "", "");
+        let packed = source.exact(length, "packet")?;
+        let wrong = |expected: String, found: String| match place {
+            crate::Error::Parse { path, offset, field, .. } => {
+                crate::Error::Parse { path, offset, field, expected, found }
+            }
+            other => other,
+        };
+        let unpacked = match unpack(self.compression, packed, &mut self.unpacked) {
+            Ok(unpacked) => unpacked,
+            Err(found) => {
+                return Err(wrong(
+                    format!("{:?} data that unpack to {MAX_PACKET} bytes at most", self.compression),
+                    found,
+                ));
+            }
+        };
+        append(unpacked, events).map_err(|(expected, found)| wrong(expected, found))?;
+        Ok(true)
+    }
+}
+
+/// A length of 32 bits, at most `most`.
+fn length(source: &mut Source, field: &'static str, most: usize) -> Result<usize> {
+    let length = i32::from_le_bytes(*source.exact(4, field)?.first_chunk().unwrap_or(&[0; 4]));
+    match usize::try_from(length) {
+        Ok(length) if length <= most => Ok(length),
+        _ => Err(source.error(field, format!("0 to {most} bytes"), length)),
+    }
+}
+
+/// Number and sensor of the first stream of events.
+fn event_stream(xml: &str) -> Result<(i32, SensorSize), String> {
+    let options = roxmltree::ParsingOptions { nodes_limit: 100_000, ..Default::default() };
+    let document = roxmltree::Document::parse_with_options(xml, options).map_err(|error| error.to_string())?;
+    let attribute = |node: roxmltree::Node<'_, '_>, key: &str| {
+        let attribute = node.children().find(|child| child.attribute("key") == Some(key));
+        attribute.and_then(|attribute| attribute.text().map(|text| text.trim().to_owned()))
+    };
+    let streams = document.descendants().filter_map(|node| {
+        let number: i32 = node.attribute("name")?.parse().ok()?;
+        (attribute(node, "typeIdentifier")? == "EVTS").then_some((number, node))
+    });
+    let (number, node) = streams.min_by_key(|&(number, _)| number).ok_or("no stream of events")?;
+    let info = node.children().find(|child| child.attribute("name") == Some("info")).ok_or("no node `info`")?;
+    let side = |key: &str| attribute(info, key).and_then(|text| text.parse::<u16>().ok()).filter(|&side| side > 0);
+    match (side("sizeX"), side("sizeY")) {
+        (Some(width), Some(height)) => Ok((number, SensorSize { width, height })),
+        _ => Err("no size".into()),
+    }
+}
+
+fn unpack<'b>(compression: Compression, packed: &'b [u8], into: &'b mut Vec<u8>) -> Result<&'b [u8], String> {
+    let mut read = |reader: &mut dyn Read| {
+        into.clear();
+        reader.take(MAX_PACKET as u64 + 1).read_to_end(into).map_err(|error| error.to_string())?;
+        if into.len() > MAX_PACKET { Err("more".to_owned()) } else { Ok(()) }
+    };
+    match compression {
+        Compression::None => return Ok(packed),
+        Compression::Lz4 => read(&mut lz4_flex::frame::FrameDecoder::new(packed))?,
+        Compression::Zstd => {
+            read(&mut ruzstd::decoding::StreamingDecoder::new(packed).map_err(|error| error.to_string())?)?;
+        }
+    }
+    Ok(into)
+}
+
+/// Adds the events of an unpacked packet; an error is what was expected and what was found.
+fn append(packet: &[u8], events: &mut Events) -> Result<(), (String, String)> {
+    let table = packet.get(4..).and_then(|bytes| Buffer(bytes).root(*b"EVTS"));
+    let table = table.ok_or_else(|| ("a FlatBuffers table `EVTS`".to_owned(), "other bytes".to_owned()))?;
+    if !table.has(0) {
+        return Ok(());
+    }
+    let elements = table.vector(0, EVENT_BYTES);
+    let elements = elements.ok_or_else(|| ("a vector of events".to_owned(), "an end beyond the packet".to_owned()))?;
+    let (records, _) = elements.as_chunks::<EVENT_BYTES>();
+    events.reserve(records.len());
+    for &[t0, t1, t2, t3, t4, t5, t6, t7, x0, x1, y0, y1, on, ..] in records {
+        let t = i64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
+        let (x, y) = (u16::from_le_bytes([x0, x1]), u16::from_le_bytes([y0, y1]));
+        if !events.size.holds(x, y) {
+            return Err((format!("events on a sensor of {}", events.size), format!("({x}, {y})")));
+        }
+        events.append(Event { t, x, y, polarity: on != 0 });
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Text before the events: lines that begin with a marker.
+
+use super::source::Source;
+use super::{ReadOptions, SensorSize};
+use crate::Result;
+
+/// No known header has a line this long.
+const MAX_LINE: usize = 1 << 16;
+/// Headers with the settings of jAER have a megabyte at most.
+const MAX_HEADER: usize = 1 << 22;
+
+/// Reads the lines that begin with `marker`, without their ends (LF or CRLF), up to and with a line for which `last` holds.
+///
+/// Events may begin with the marker by chance, hence a line must be text: no control characters but tabs.
+pub(super) fn lines(source: &mut Source, marker: &[u8], last: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    let mut total = 0;
+    while let Some(length) = text_line(source.fill(MAX_LINE)?, marker) {
+        total += length;
+        if total > MAX_HEADER {
+            return Err(source.error("header", format!("at most {MAX_HEADER} bytes"), "more"));
+        }
+        let line = String::from_utf8_lossy(source.exact(length, "header")?).trim_end().to_owned();
+        let ends = last(&line);
+        lines.push(line);
+        if ends {
+            break;
+        }
+    }
+    Ok(lines)
+}
+
+/// Length of the line of text at the beginning, with its end; `None` if there is none.
+fn text_line(bytes: &[u8], marker: &[u8]) -> Option<usize> {
+    if !bytes.starts_with(marker) {
+        return None;
+    }
+    let end = bytes.iter().take(MAX_LINE).position(|&byte| byte == b'\n')?;
+    let text = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+    text.iter().all(|&byte| byte == b'\t' || byte >= b' ').then_some(end + 1)
+}
+
+/// Sensors that names of Prophesee's plug-ins tell, for files that do not say their geometry.
+const PLUGINS: [(&str, u16, u16); 6] = [
+    ("gen31", 640, 480),
+    ("gen3", 640, 480),
+    ("gen41", 1280, 720),
+    ("gen4", 1280, 720),
+    ("imx636", 1280, 720),
+    ("genx320", 320, 320),
+];
+
+/// The size of the sensor of an EVT2 or EVT3 file: as asked, else from `% geometry 640x480`, `% format EVT3;height=480;width=640`, or the
+/// name of the plug-in that recorded it.
+pub(super) fn geometry(lines: &[String], options: &ReadOptions, source: &Source) -> Result<SensorSize> {
+    let value = |name: &str| lines.iter().find_map(|line| line.strip_prefix("% ")?.strip_prefix(name)).map(str::trim);
+    let format = value("format ").and_then(|format| {
+        let side = |name: &str| format.split(';').find_map(|part| part.trim().strip_prefix(name)?.parse::<u16>().ok());
+        Some(SensorSize { width: side("width=")?, height: side("height=")? })
+    });
+    let plugin = value("plugin_name ").and_then(|name| {
+        let (_, width, height) = PLUGINS.into_iter().find(|(part, ..)| name.contains(part))?;
+        Some(SensorSize { width, height })
+    });
+    let named = value("geometry ").and_then(|size| size.parse().ok());
+    let size = options.size.or(named).or(format).or(plugin).filter(|size| size.pixels() > 0);
+    size.ok_or_else(|| source.error("header", "`% geometry WIDTHxHEIGHT`; give the size of the sensor", "none"))
+}

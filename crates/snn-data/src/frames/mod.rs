@@ -1,0 +1,86 @@
+//! Events to frames: how a recording becomes the input of a network, `[T, 2, H, W]`.
+
+mod accumulate;
+mod slicing;
+mod surface;
+
+pub use slicing::Slicing;
+pub use surface::TimeSurface;
+
+use crate::events::{Events, SensorSize};
+use crate::{Error, Result};
+use ndarray::{Array3, Array4};
+use serde::{Deserialize, Serialize};
+
+/// More values than this are a mistake in the settings or in the times of a recording: 1 GiB.
+const MAX_VALUES: usize = 1 << 29;
+
+/// Counts events per slice, polarity and pixel.
+///
+/// `frames[i, p, y, x]` is the number of events of slice i with polarity p (0: OFF, 1: ON) at pixel (x, y).
+///
+/// ```
+/// use snn_data::events::{Event, Events, SensorSize};
+/// use snn_data::frames::{Framing, Slicing};
+/// let mut events = Events::new(SensorSize { width: 4, height: 2 });
+/// for t in 0..10 {
+///     events.push(Event { t, x: 3, y: 1, polarity: t >= 5 })?;
+/// }
+/// let frames = Framing { slicing: Slicing::Time { slices: 2 }, size: None }.frames(&events)?;
+/// assert_eq!(frames.dim(), (2, 2, 2, 4));
+/// assert_eq!((frames[[0, 0, 1, 3]], frames[[1, 0, 1, 3]], frames[[1, 1, 1, 3]]), (4, 1, 5));
+/// # Ok::<(), snn_data::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Framing {
+    /// How the recording is cut into slices.
+    pub slicing: Slicing,
+    /// Size of the frames, at most that of the sensor, which is the default. Column x becomes ⌊x · width / sensor width⌋, rows alike.
+    #[serde(default)]
+    pub size: Option<SensorSize>,
+}
+
+impl Framing {
+    /// The frames of a recording, `[T, 2, H, W]`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if the slices or the size make no sense for this recording; [`Error::InvalidEvents`] without events, or
+    /// with more than 65,535 of them in one value.
+    pub fn frames(&self, events: &Events) -> Result<Array4<u16>> {
+        let size = target(self.size, events.size())?;
+        let slices = self.slicing.slices(events)?;
+        let mut frames = zeros(slices.count(), size, 0_u16)?;
+        accumulate::count(events, &slices, size, frames.as_slice_mut().unwrap_or_default())?;
+        Ok(frames)
+    }
+}
+
+/// Frames as pixels of an image set, `[T · 2, H, W]`: time and polarity become channels, and counts above 255 become 255.
+pub fn to_pixels(frames: &Array4<u16>) -> Array3<u8> {
+    let (count, polarities, height, width) = frames.dim();
+    let pixels = frames.iter().map(|&count| u8::try_from(count).unwrap_or(u8::MAX)).collect();
+    // As many values as the frames have; the alternative cannot occur.
+    Array3::from_shape_vec((count * polarities, height, width), pixels).unwrap_or_default()
+}
+
+/// The size of frames, checked.
+fn target(size: Option<SensorSize>, sensor: SensorSize) -> Result<SensorSize> {
+    let size = size.unwrap_or(sensor);
+    if size.pixels() > 0 && size.width <= sensor.width && size.height <= sensor.height {
+        return Ok(size);
+    }
+    let expected = format!("1x1 to {sensor}, the size of the sensor");
+    Err(Error::InvalidConfig { field: "size", expected, found: size.to_string() })
+}
+
+/// Room for `count` frames.
+fn zeros<T: Clone>(count: usize, size: SensorSize, zero: T) -> Result<Array4<T>> {
+    let values = count.checked_mul(2 * size.pixels()).filter(|&values| values <= MAX_VALUES);
+    if values.is_none() {
+        let expected = format!("at most {MAX_VALUES} values");
+        let found = format!("{count} slices of 2 x {size}");
+        return Err(Error::InvalidConfig { field: "slicing", expected, found });
+    }
+    Ok(Array4::from_elem((count, 2, usize::from(size.height), usize::from(size.width)), zero))
+}

@@ -1,0 +1,232 @@
+//! Data sets of recordings: CIFAR10-DVS, N-MNIST, DVS128 Gesture.
+
+mod gesture;
+mod natural;
+mod place;
+mod scan;
+mod split;
+
+pub use split::{RecordingSplit, SplitFile, SplitRule};
+
+use crate::events::{Events, ReadOptions, SensorSize};
+use crate::frames::{Framing, Slicing, to_pixels};
+use crate::{Error, Images, Result};
+use ndarray::Array4;
+use place::Place;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// The classes of CIFAR10-DVS, those of CIFAR-10.
+const CIFAR10_DVS_CLASSES: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+/// The classes of N-MNIST.
+const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+/// A data set of recordings that this crate can open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RecordingsName {
+    /// CIFAR10-DVS (Li et al. 2017): 10,000 recordings of a DVS128, ten classes; no official split.
+    #[serde(rename = "cifar10-dvs")]
+    Cifar10Dvs,
+    /// N-MNIST (Orchard et al. 2015): 60,000 + 10,000 recordings of 34×34, ten classes.
+    #[serde(rename = "n-mnist")]
+    NMnist,
+    /// DVS128 Gesture (Amir et al. 2017): 1,176 + 288 recordings of a DVS128, eleven classes. AEDAT 3.1, not tried on the real files.
+    #[serde(rename = "dvs128-gesture")]
+    Dvs128Gesture,
+}
+
+impl RecordingsName {
+    /// Every set.
+    pub const ALL: [Self; 3] = [Self::Cifar10Dvs, Self::NMnist, Self::Dvs128Gesture];
+
+    /// The name in configs and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cifar10Dvs => "cifar10-dvs",
+            Self::NMnist => "n-mnist",
+            Self::Dvs128Gesture => "dvs128-gesture",
+        }
+    }
+
+    /// Names of its folder in the data root.
+    fn folders(self) -> &'static [&'static str] {
+        match self {
+            Self::Cifar10Dvs => &["cifar10-dvs", "CIFAR10DVS"],
+            Self::NMnist => &["n-mnist", "NMNIST", "N-MNIST"],
+            Self::Dvs128Gesture => &["dvs128-gesture", "DvsGesture", "DVSGesture"],
+        }
+    }
+
+    /// The sensor of its recordings.
+    pub fn size(self) -> SensorSize {
+        match self {
+            Self::Cifar10Dvs | Self::Dvs128Gesture => SensorSize { width: 128, height: 128 },
+            Self::NMnist => SensorSize { width: 34, height: 34 },
+        }
+    }
+}
+
+impl fmt::Display for RecordingsName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl FromStr for RecordingsName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(|| Error::InvalidConfig {
+            field: "data set of recordings",
+            expected: Self::ALL.map(Self::as_str).join(", "),
+            found: format!("`{name}`"),
+        })
+    }
+}
+
+/// One recording of a set.
+#[derive(Debug, Clone)]
+struct Sample {
+    place: Place,
+    /// Name in the set, with `/` between folders: what a split file lists.
+    name: String,
+    label: u16,
+    /// Which part the publishers put it in, if they did.
+    official: Option<crate::Split>,
+}
+
+/// The recordings of a set: where each one is, read when asked for.
+#[derive(Debug, Clone)]
+pub struct Recordings {
+    name: RecordingsName,
+    folder: PathBuf,
+    classes: Vec<String>,
+    samples: Vec<Sample>,
+}
+
+impl Recordings {
+    /// Finds the recordings of a set under a data root (or in the folder itself).
+    ///
+    /// CIFAR10-DVS: `airplane/*.aedat`, … or `airplane.zip`, … as published, read in place. N-MNIST: `Train/0/*.bin`, `Test/…`, or
+    /// `Train.zip` and `Test.zip`. DVS128 Gesture: `userNN_LIGHT.aedat` with `_labels.csv`, and `trials_to_train.txt` and `_test.txt`.
+    /// Recordings come by class, then in the order of the numbers in their names.
+    ///
+    /// # Errors
+    /// [`Error::NoRecordings`] saying what was looked for; what reading the lists reports.
+    pub fn open(name: RecordingsName, root: &Path) -> Result<Self> {
+        let mut places = name.folders().iter().map(|folder| root.join(folder)).filter(|path| path.is_dir());
+        let folder = places.next().unwrap_or_else(|| root.to_owned());
+        let (classes, samples) = match name {
+            RecordingsName::Cifar10Dvs => {
+                (owned(&CIFAR10_DVS_CLASSES), scan::classes(&folder, "", &CIFAR10_DVS_CLASSES, "aedat", None)?)
+            }
+            RecordingsName::NMnist => {
+                let mut samples = scan::classes(&folder, "Train", &DIGITS, "bin", Some(crate::Split::Train))?;
+                samples.extend(scan::classes(&folder, "Test", &DIGITS, "bin", Some(crate::Split::Test))?);
+                (owned(&DIGITS), samples)
+            }
+            RecordingsName::Dvs128Gesture => (owned(&gesture::CLASSES), gesture::samples(&folder)?),
+        };
+        if samples.is_empty() {
+            return Err(Error::NoRecordings {
+                dataset: name.as_str(),
+                path: folder,
+                folders: name.folders().join("`, `"),
+            });
+        }
+        Ok(Self { name, folder, classes, samples })
+    }
+
+    /// Which set it is.
+    pub fn name(&self) -> RecordingsName {
+        self.name
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Class names, by label.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Number of recordings.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there is none (never, once opened).
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// The label of a recording; `None` past the end.
+    pub fn label(&self, index: usize) -> Option<u16> {
+        Some(self.samples.get(index)?.label)
+    }
+
+    /// The name of a recording in the set, as split files list it; `None` past the end.
+    pub fn sample_name(&self, index: usize) -> Option<&str> {
+        Some(&self.samples.get(index)?.name)
+    }
+
+    /// Reads a recording. Those of CIFAR10-DVS are turned upright: rows and columns of the sensor change places, as in SpikingJelly.
+    ///
+    /// # Errors
+    /// [`Error::IndexOutOfRange`]; what reading the file reports.
+    pub fn read(&self, index: usize) -> Result<Events> {
+        let sample = self.samples.get(index).ok_or(Error::IndexOutOfRange { index, count: self.len() })?;
+        let events = sample.place.read(ReadOptions::default())?;
+        Ok(match self.name {
+            RecordingsName::Cifar10Dvs => events.transposed(),
+            RecordingsName::NMnist | RecordingsName::Dvs128Gesture => events,
+        })
+    }
+
+    /// Frames of the recordings `indices` as images `[N, T · 2, H, W]`: channel 2i + p is slice i, polarity p; counts above 255 become 255.
+    /// Works on all cores.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if the number of slices would differ between recordings; [`Error::Sample`] naming the recording that
+    /// cannot be read or framed.
+    pub fn images(&self, indices: &[usize], framing: &Framing) -> Result<Images> {
+        let (Slicing::Time { slices } | Slicing::Number { slices }) = framing.slicing else {
+            let expected = "a fixed number of slices (`time` or `number`), so that all images have one shape".into();
+            return Err(Error::InvalidConfig { field: "slicing", expected, found: format!("{:?}", framing.slicing) });
+        };
+        framing.slicing.validate()?;
+        let size = framing.size.unwrap_or(self.name.size());
+        let shape = (indices.len(), 2 * slices, usize::from(size.height), usize::from(size.width));
+        let bytes = 2 * slices.saturating_mul(size.pixels());
+        let mut pixels = vec![0; indices.len().saturating_mul(bytes)];
+        pixels.par_chunks_mut(bytes.max(1)).zip(indices).try_for_each(|(image, &index)| {
+            let framed = self.read(index).and_then(|events| framing.frames(&events));
+            let framed = framed.map_err(|source| self.blame(index, source))?;
+            for (pixel, &value) in image.iter_mut().zip(&to_pixels(&framed)) {
+                *pixel = value;
+            }
+            Ok::<(), Error>(())
+        })?;
+        let labels = indices.iter().filter_map(|&index| self.label(index)).collect();
+        let pixels = Array4::from_shape_vec(shape, pixels)
+            .map_err(|error| Error::InvalidImages { expected: format!("{shape:?}"), found: error.to_string() })?;
+        Images::new(pixels, labels, self.classes.len())
+    }
+
+    fn blame(&self, index: usize, source: Error) -> Error {
+        match self.samples.get(index) {
+            Some(sample) => Error::Sample { index, name: sample.name.clone(), source: Box::new(source) },
+            None => source,
+        }
+    }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}

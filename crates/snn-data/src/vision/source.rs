@@ -1,0 +1,123 @@
+//! Pictures as samples of one size.
+
+use super::Pictures;
+use crate::image::{CentreCrop, DecodeOptions, RandomResizedCrop};
+use crate::{Error, Flip, Result, SampleRng, Source, flip_horizontal};
+use ndarray::ArrayViewMut3;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// So many damaged files one after the other are no accident.
+const MAX_SKIPPED: usize = 16;
+
+/// How a picture becomes a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum View {
+    /// A random part, mirrored or not.
+    Train {
+        /// Which part.
+        crop: RandomResizedCrop,
+        /// Whether to mirror.
+        flip: Flip,
+    },
+    /// The middle.
+    Evaluation(CentreCrop),
+}
+
+/// What happens where a file cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDamage {
+    /// The epoch ends with an error that names the file.
+    #[default]
+    Fail,
+    /// The next picture takes its place; [`PictureSource::damaged`] names the files.
+    Skip,
+}
+
+/// Picture files as a [`Source`] for a [`Loader`](crate::Loader).
+#[derive(Debug)]
+pub struct PictureSource {
+    pictures: Arc<Pictures>,
+    view: View,
+    decode: DecodeOptions,
+    on_damage: OnDamage,
+    damaged: Mutex<BTreeMap<usize, String>>,
+}
+
+impl PictureSource {
+    /// Samples of these pictures.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if the view's numbers are out of range.
+    pub fn new(pictures: Arc<Pictures>, view: View, decode: DecodeOptions, on_damage: OnDamage) -> Result<Self> {
+        let size = match view {
+            View::Train { crop, .. } => {
+                crop.validate()?;
+                crop.size
+            }
+            View::Evaluation(crop) => crop.size,
+        };
+        if !(1..=1 << 12).contains(&size) {
+            return Err(Error::InvalidConfig { field: "size", expected: "1 to 4096".into(), found: size.to_string() });
+        }
+        Ok(Self { pictures, view, decode, on_damage, damaged: Mutex::default() })
+    }
+
+    /// The files that could not be decoded so far, by index, with what was wrong; only [`OnDamage::Skip`] goes on to find more than one.
+    pub fn damaged(&self) -> BTreeMap<usize, String> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn try_load(&self, index: usize, image: &mut ArrayViewMut3<'_, u8>, rng: &mut SampleRng) -> Result<()> {
+        let picture = self.pictures.read(index, self.decode)?;
+        match self.view {
+            View::Train { crop, flip } => {
+                crop.apply(&picture, rng)?.write_planes(image);
+                match flip {
+                    Flip::None => {}
+                    Flip::Horizontal => {
+                        if rng.below(2) == 1 {
+                            flip_horizontal(image.view_mut());
+                        }
+                    }
+                }
+            }
+            View::Evaluation(crop) => crop.apply(&picture)?.write_planes(image),
+        }
+        Ok(())
+    }
+}
+
+impl Source for PictureSource {
+    fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    fn image_shape(&self) -> [usize; 3] {
+        let size = match self.view {
+            View::Train { crop, .. } => crop.size,
+            View::Evaluation(crop) => crop.size,
+        };
+        [3, size, size]
+    }
+
+    fn load(&self, index: usize, mut image: ArrayViewMut3<'_, u8>, rng: &mut SampleRng) -> Result<u16> {
+        let count = self.len();
+        let mut tried = 0;
+        loop {
+            let at = (index + tried) % count.max(1);
+            let Err(source) = self.try_load(at, &mut image, rng) else {
+                return Ok(self.pictures.labels()[at]);
+            };
+            let name = self.pictures.path(at).map_or_else(String::new, |path| path.display().to_string());
+            self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(at, source.to_string());
+            tried += 1;
+            if self.on_damage == OnDamage::Fail || tried >= MAX_SKIPPED.min(count) {
+                return Err(Error::Sample { index: at, name, source: Box::new(source) });
+            }
+        }
+    }
+}
