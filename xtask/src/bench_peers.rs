@@ -120,7 +120,7 @@ pub(crate) fn train(arguments: &[OsString]) -> Result<ExitCode> {
             }
         }
     }
-    let report = report(&rows, machine)?;
+    let report = report(&rows, &machine)?;
     let folder = root.join("docs/results/peers");
     fs::create_dir_all(&folder)?;
     let text = serde_json::to_string_pretty(&report)? + "\n";
@@ -163,7 +163,7 @@ fn ours(arguments: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-fn report(rows: &[Row], machine: Value) -> Result<Value> {
+fn report(rows: &[Row], machine: &Value) -> Result<Value> {
     let main = |wanted: &dyn Fn(Program) -> bool| {
         let speeds = rows.iter().filter(|row| row.time_steps == MAIN && wanted(row.side.program)).map(Row::speed);
         speeds.fold(f64::NAN, f64::max)
@@ -195,37 +195,39 @@ fn report(rows: &[Row], machine: Value) -> Result<Value> {
 }
 
 fn table(rows: &[Row], report: &Value) -> String {
-    let mut text = String::from("# Training steps beside SpikingJelly\n\n");
-    let machine = &report["machine"];
-    let said = |key: &str| machine[key].as_str().unwrap_or("unknown").to_owned();
-    text += &format!(
-        "ResNet-20 (16-32-64 channels), LIF, 32 x 32 images, batch {BATCH}, {THREADS} threads: forward, loss, backward, SGD. Images a second, the median of each turn; sides take turns. \
-         Memory is the peak of the resident set less what was resident when the model was built.\n\n"
-    );
-    text += "| side | T | images/s | turns | peak memory, MiB |\n|---|--:|--:|---|--:|\n";
+    let said = |key: &str| report["machine"][key].as_str().unwrap_or("unknown").to_owned();
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    let mut lines = vec![
+        "# Training steps beside SpikingJelly\n".to_owned(),
+        format!(
+            "ResNet-20 (16-32-64 channels), LIF, 32 x 32 images, batch {BATCH}, {THREADS} threads: forward, loss, backward, SGD. Images a second, the median of the turns; sides take turns. \
+             Memory is the peak of the resident set less what was resident when the model was built.\n"
+        ),
+        "| side | T | images/s | turns | peak memory, MiB |".to_owned(),
+        "|---|--:|--:|---|--:|".to_owned(),
+    ];
     for row in rows {
         let turns: Vec<String> = row.images_per_second.iter().map(|speed| format!("{speed:.1}")).collect();
         let Row { side, time_steps, peak_mib, .. } = row;
-        text +=
-            &format!("| {} | {time_steps} | {:.1} | {} | {peak_mib:.0} |\n", side.name, row.speed(), turns.join(", "));
+        let (name, speed, turns) = (side.name, row.speed(), turns.join(", "));
+        lines.push(format!("| {name} | {time_steps} | {speed:.1} | {turns} | {peak_mib:.0} |"));
     }
-    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-    text += &format!(
+    lines.push(format!(
         "\nAt T = {MAIN}, ours in {}: {:.2} times SpikingJelly as used, {:.2} times its best setting here, {:.0} % of what the convolutions alone allow.\n",
         report["precision"].as_str().unwrap_or_default(),
         number(&report["ratios"]["vs_default"]),
         number(&report["ratios"]["vs_best"]),
         100.0 * number(&report["conv_bound_share"]),
-    );
-    text += &format!(
-        "\n```text\ncommand   cargo xtask bench-peers train\ncommit    {}\nmachine   {}; bf16 instructions: {}; load when it began: {}\n",
-        said("commit"),
-        said("processor"),
-        said("bf16"),
-        said("load")
-    );
-    text += &format!("versions  {}\ndate      {}\n```\n", said("versions"), said("date"));
-    text
+    ));
+    lines.push("```text".to_owned());
+    lines.push("command   cargo xtask bench-peers train".to_owned());
+    lines.push(format!("commit    {}", said("commit")));
+    let (processor, bf16, load) = (said("processor"), said("bf16"), said("load"));
+    lines.push(format!("machine   {processor}; bf16 instructions: {bf16}; load when it began: {load}"));
+    lines.push(format!("versions  {}", said("versions")));
+    lines.push(format!("date      {}", said("date")));
+    lines.push("```\n".to_owned());
+    lines.join("\n")
 }
 
 /// What the figures depend on.
@@ -265,7 +267,8 @@ fn python(root: &Path) -> Result<PathBuf> {
     }
     let requirements = root.join("benches/peers/requirements.txt");
     let digest = Sha256::digest(fs::read(&requirements)?);
-    let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let name: Vec<String> = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let name = name.concat();
     let cache = cache::folder(|name| env::var_os(name))?;
     fs::create_dir_all(&cache)?;
     let folder = cache.join(format!("peers-{name}"));
@@ -313,11 +316,11 @@ mod tests {
             ("convolutions alone, f32", 130.0),
             ("convolutions alone, bf16", 500.0),
         ];
-        let report = report(&rows(&speeds), json!({}))?;
+        let report = report(&rows(&speeds), &json!({}))?;
         assert_eq!(report["ratios"], json!({ "vs_default": 5.0, "vs_best": 2.0 }));
         assert_eq!((&report["conv_bound_share"], &report["precision"]), (&json!(0.5), &json!("bf16")));
         speeds.remove(2);
-        assert!(super::report(&rows(&speeds), json!({})).is_err(), "a side was not measured");
+        assert!(super::report(&rows(&speeds), &json!({})).is_err(), "a side was not measured");
         Ok(())
     }
 
