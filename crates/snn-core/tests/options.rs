@@ -60,7 +60,8 @@ fn pass(network: &Network, monitor: Option<Monitor>) -> Pass {
         None => network.forward(&pixels, Mode::Train).unwrap(),
     };
     let logits = forward.logits;
-    let weights = Tensor::arange(logits.numel() as i64, (logits.kind(), Device::Cpu)).view_as(&logits).sin();
+    let weights =
+        Tensor::arange(i64::try_from(logits.numel()).unwrap(), (logits.kind(), Device::Cpu)).view_as(&logits).sin();
     (&logits * weights).sum(logits.kind()).f_backward().unwrap();
     let after = network.parameters().iter().map(|p| {
         let tensor = match p.tensor.grad() {
