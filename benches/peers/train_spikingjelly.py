@@ -86,14 +86,10 @@ def main():
         optimiser.step()
         functional.reset_net(network)
 
-    warm = time.perf_counter()
     for _ in range(WARM_UP):
         step()
-    warm = time.perf_counter() - warm
     seconds, start = [], time.perf_counter()
-    # A setting that this processor has no instructions for can take a minute a step: one step says as much.
-    least = 1 if warm > 40.0 and "compile" not in options else LEAST
-    while len(seconds) < least or (time.perf_counter() - start < BUDGET and len(seconds) < 10 * LEAST):
+    while len(seconds) < LEAST or (time.perf_counter() - start < BUDGET and len(seconds) < 10 * LEAST):
         begun = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - begun)
