@@ -72,13 +72,14 @@ fn kept_input(interpreter: &Interpreter, block: &Block, value: &Value) -> Result
     let learned: Vec<Tensor> =
         steps.iter().flat_map(|step| interpreter.learned(step)).map(Tensor::shallow_clone).collect();
     let bits = Bits::pack(&value.data)?;
-    let saved: Vec<&Tensor> = if bits.is_none() { vec![&value.data] } else { Vec::new() };
+    // Parameters too: one that is changed before the backward pass would make it that of another network, and is an error.
+    let saved: Vec<&Tensor> = learned.iter().chain(bits.is_none().then_some(&value.data)).collect();
     let inputs: Vec<&Tensor> = std::iter::once(&value.data).chain(&learned).collect();
     let wanted: Vec<bool> = inputs.iter().map(|input| input.requires_grad()).collect();
     let (shared, again, time) = (interpreter.share(), block.clone(), value.steps);
     let parameters: Vec<Tensor> = learned.iter().map(Tensor::shallow_clone).collect();
     autograd::record("block", &inputs, &[&out.data], &saved, move |backward| {
-        let input = match (&bits, backward.saved.first()) {
+        let input = match (&bits, backward.saved.get(parameters.len())) {
             (Some(bits), _) => bits.unpack()?,
             (None, Some(saved)) => saved.f_detach()?,
             (None, None) => return Err(Error::Torch("a block without its input".into())),

@@ -22,9 +22,9 @@ pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Activations and gradients of activations rounded to bf16: half the memory, and where the processor multiplies bf16, twice the speed of convolutions.
+    /// Activations and gradients of activations rounded to bf16, which makes them half as large; for processors that multiply bf16.
     ///
-    /// Where it does not, convolutions compute in single precision on the rounded values.
+    /// On others convolutions compute in single precision on the rounded values, of which libtorch keeps copies in single precision.
     Bf16,
 }
 
@@ -70,7 +70,7 @@ impl FromStr for Precision {
     }
 }
 
-/// Whether this processor multiplies bf16: without such instructions libtorch takes ten times as long as in single precision.
+/// Whether this processor multiplies bf16: without such instructions libtorch takes many times as long as in single precision.
 pub(crate) fn multiplies_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

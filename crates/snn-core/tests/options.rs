@@ -1,7 +1,7 @@
 //! Options of training passes: what they compute is the same.
 
 use ndarray::ArrayD;
-use snn_core::tch::{Device, Kind, Tensor};
+use snn_core::tch::{Device, Kind, Tensor, no_grad};
 use snn_core::{Memory, Mode, Monitor, Network, Pixels, Precision, Training};
 use snn_ir::models::ResNet;
 use snn_ir::{Form, Graph, Input, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Site, Spike, Synapse};
@@ -115,6 +115,22 @@ fn recomputing_changes_no_bit() {
             }
         }
     }
+}
+
+#[test]
+fn a_parameter_changed_before_blocks_are_computed_again_is_an_error() {
+    let backward = |memory| {
+        let training = Training { memory, ..Training::default() };
+        let network = network(Kind::Float, 2).with_training(training).unwrap();
+        let logits = network.forward(&pixels(6), Mode::Train).unwrap().logits;
+        // Of a batch norm before a fused site, which has its values and needs the parameter no more.
+        let weight =
+            network.parameters().iter().find(|p| p.name.contains("bn") && p.name.ends_with(".weight")).unwrap();
+        let _same_tensor = no_grad(|| weight.tensor.shallow_clone().f_add_scalar_(1.0)).unwrap();
+        logits.sum(Kind::Float).f_backward()
+    };
+    backward(Memory::Keep).unwrap();
+    assert!(backward(Memory::Recompute).unwrap_err().to_string().contains("modified by an inplace operation"));
 }
 
 #[test]

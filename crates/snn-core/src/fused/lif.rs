@@ -1,6 +1,6 @@
 //! LIF neurons (eq. 8).
 
-use super::lanes::{Channels, LANES, Lanes, Sums};
+use super::lanes::{Channels, Isa, LANES, Lanes, Sums};
 use super::memory::numbers;
 use super::neuron::{Kept, Neuron};
 use super::real::Real;
@@ -46,7 +46,7 @@ fn fused<S: Store>(
     let threshold = parameters.threshold.filter(|_| matches!(lif.threshold, Threshold::Learned { .. }));
     let channels = terms[0].data.size()[1];
     let Some(numbers) = Numbers::<S::Real>::new(lif, leak, threshold, channels)? else { return Ok(None) };
-    site::run::<S, _>("fused LIF", numbers, &[leak, threshold], terms, time_steps).map(Some)
+    site::run::<S, _>(Isa::best(), "fused LIF", numbers, &[leak, threshold], terms, time_steps).map(Some)
 }
 
 /// A neuron's numbers in the precision of the kernels.
@@ -348,7 +348,6 @@ impl<F: Real> Numbers<F> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lanes::Isa;
     use super::super::moments::Moments;
     use super::super::terms::BatchNorm;
     use super::*;
@@ -375,7 +374,7 @@ mod tests {
         }
         let one = leaf(Tensor::from_slice(&[0.9_f64]).to_kind(S::KIND));
         let neuron = Numbers::<S::Real>::new(lif, Some(&one), Some(&one), shape[1]).unwrap().unwrap();
-        let levels = site::run_on::<S, _>(isa, "test", neuron, &[Some(&one), Some(&one)], &terms, 3).unwrap();
+        let levels = site::run::<S, _>(isa, "test", neuron, &[Some(&one), Some(&one)], &terms, 3).unwrap();
         (&levels * numbers(shape[0] * 3, 53)).sum(Kind::Double).backward();
         let [weight, bias] = parameters;
         let mut found = vec![levels.detach(), x.grad(), one.grad(), weight.grad(), bias.grad()];

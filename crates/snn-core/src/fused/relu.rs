@@ -1,6 +1,6 @@
 //! ReLU and the quantised ReLU (eqs. 9 and 10).
 
-use super::lanes::{Channels, LANES, Lanes, Sums};
+use super::lanes::{Channels, Isa, LANES, Lanes, Sums};
 use super::memory::numbers;
 use super::neuron::{Kept, Neuron};
 use super::real::Real;
@@ -33,9 +33,9 @@ pub fn quant_relu(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<Optio
 pub fn relu(terms: &[Term<'_>]) -> Result<Option<Tensor>> {
     let time_steps = most_steps(terms);
     match kind(terms)? {
-        Some(Kind::Float) => site::run::<f32, _>("fused ReLU", Relu, &[], terms, time_steps).map(Some),
-        Some(Kind::Double) => site::run::<f64, _>("fused ReLU", Relu, &[], terms, time_steps).map(Some),
-        Some(Kind::BFloat16) => site::run::<Bf16, _>("fused ReLU", Relu, &[], terms, time_steps).map(Some),
+        Some(Kind::Float) => site::run::<f32, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some),
+        Some(Kind::Double) => site::run::<f64, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some),
+        Some(Kind::BFloat16) => site::run::<Bf16, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some),
         _ => Ok(None),
     }
 }
@@ -56,7 +56,7 @@ fn quantised<S: Store>(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<
         scale: 1.0 / (shared as f64 * f64::from(levels)).sqrt(),
         learned: step.requires_grad(),
     };
-    site::run::<S, _>("fused QuantRelu", neuron, &[Some(step)], terms, most_steps(terms))
+    site::run::<S, _>(Isa::best(), "fused QuantRelu", neuron, &[Some(step)], terms, most_steps(terms))
 }
 
 #[derive(Debug)]

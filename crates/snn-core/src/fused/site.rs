@@ -27,22 +27,11 @@ impl Shape {
     }
 }
 
-/// What `neuron` emits in `time_steps` macro-steps for the sum of `terms`, with gradients for them, for their batch norms and for the neuron's parameters.
+/// What `neuron` emits in `time_steps` macro-steps for the sum of `terms`, computed with `isa`, with gradients for them, for their batch norms and for the neuron's parameters.
 ///
 /// # Errors
 /// Shapes differ, or libtorch cannot allocate.
 pub(super) fn run<S: Store, N: Neuron<S::Real>>(
-    name: &str,
-    neuron: N,
-    parameters: &[Option<&Tensor>],
-    terms: &[Term<'_>],
-    time_steps: usize,
-) -> Result<Tensor> {
-    run_on::<S, N>(Isa::best(), name, neuron, parameters, terms, time_steps)
-}
-
-/// [`run`] with instructions of a kind.
-pub(super) fn run_on<S: Store, N: Neuron<S::Real>>(
     isa: Isa,
     name: &str,
     neuron: N,

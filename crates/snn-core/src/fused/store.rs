@@ -17,35 +17,28 @@ pub(super) trait Store: Copy + Send + Sync + 'static {
     fn store(lanes: &Lanes<Self::Real>, values: &mut [Self]);
 }
 
-impl Store for f32 {
-    type Real = f32;
-    const KIND: Kind = Kind::Float;
+/// Values that kernels compute with as they stand.
+macro_rules! as_it_stands {
+    ($real:ty, $kind:expr) => {
+        impl Store for $real {
+            type Real = $real;
+            const KIND: Kind = $kind;
 
-    #[inline(always)]
-    fn load<'v>(values: &'v [f32], room: &'v mut Lanes<f32>) -> &'v Lanes<f32> {
-        in_place(values, room)
-    }
+            #[inline(always)]
+            fn load<'v>(values: &'v [$real], room: &'v mut Lanes<$real>) -> &'v Lanes<$real> {
+                in_place(values, room)
+            }
 
-    #[inline(always)]
-    fn store(lanes: &Lanes<f32>, values: &mut [f32]) {
-        copy(lanes, values);
-    }
+            #[inline(always)]
+            fn store(lanes: &Lanes<$real>, values: &mut [$real]) {
+                copy(lanes, values);
+            }
+        }
+    };
 }
 
-impl Store for f64 {
-    type Real = f64;
-    const KIND: Kind = Kind::Double;
-
-    #[inline(always)]
-    fn load<'v>(values: &'v [f64], room: &'v mut Lanes<f64>) -> &'v Lanes<f64> {
-        in_place(values, room)
-    }
-
-    #[inline(always)]
-    fn store(lanes: &Lanes<f64>, values: &mut [f64]) {
-        copy(lanes, values);
-    }
-}
+as_it_stands!(f32, Kind::Float);
+as_it_stands!(f64, Kind::Double);
 
 #[inline(always)]
 fn in_place<'v, F: Real>(values: &'v [F], room: &'v mut Lanes<F>) -> &'v Lanes<F> {
