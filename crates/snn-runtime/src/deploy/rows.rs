@@ -1,6 +1,7 @@
 //! Weights of a convolution or linear layer packed for events: an active input finds the weights of many outputs side by side.
 
 use crate::axis::{Axis, AxisWindow};
+use crate::simd::vectors;
 use snn_ir::graph::Conv;
 
 /// Bits that sums of weights have while a window is added up.
@@ -8,6 +9,8 @@ use snn_ir::graph::Conv;
 pub(crate) enum Width {
     /// 16, all levels are one.
     Unit,
+    /// The same, with weights paired to words ([`vectors::Pairs`]).
+    Pairs,
     /// 16, levels multiply.
     Narrow,
     /// 32, levels multiply.
@@ -154,6 +157,10 @@ impl Rows {
             self.limits.push(limit);
         }
         if source.unit {
+            if self.lanes.is_multiple_of(vectors::PAIRED) {
+                self.width = Width::Pairs;
+                vectors::pair(&mut self.weights);
+            }
             return;
         }
         self.width = if least >= LEAST_PRODUCTS { Width::Narrow } else { Width::Wide };
@@ -183,6 +190,7 @@ impl Rows {
     pub(crate) fn description(&self) -> String {
         let sums = match self.width {
             Width::Unit => "16-bit sums of weights",
+            Width::Pairs => "16-bit sums of paired weights",
             Width::Narrow => "16-bit sums of products",
             Width::Wide => "32-bit sums of products",
         };

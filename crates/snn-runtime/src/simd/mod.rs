@@ -6,7 +6,7 @@
 
 pub(crate) mod neurons;
 pub(crate) mod rows;
-mod vectors;
+pub(crate) mod vectors;
 
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

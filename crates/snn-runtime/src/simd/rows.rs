@@ -6,7 +6,7 @@ use crate::deploy::rows::{MAX_TAPS, Rows, Width};
 use crate::simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::vectors::{Avx2, Avx512};
-use crate::simd::vectors::{Portable, Vectors};
+use crate::simd::vectors::{Pairs, Portable, Vectors};
 use std::marker::PhantomData;
 
 compiled! {
@@ -21,11 +21,14 @@ type Place<'p> = (&'p Rows, usize, EventsView<'p>, Taps);
 #[inline(always)]
 fn portable(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
     let place = (rows, block, events, taps);
-    match rows.lanes {
-        16 => by_width::<16, 1, Portable>(place, currents),
-        32 => by_width::<16, 2, Portable>(place, currents),
-        64 => by_width::<16, 4, Portable>(place, currents),
-        _ => by_width::<16, 8, Portable>(place, currents),
+    match (rows.width, rows.lanes) {
+        (Width::Pairs, 32) => groups::<32, 1, Paired<Portable>>(place, currents),
+        (Width::Pairs, 64) => groups::<32, 2, Paired<Portable>>(place, currents),
+        (Width::Pairs, _) => groups::<32, 4, Paired<Portable>>(place, currents),
+        (_, 16) => by_width::<16, 1, Portable>(place, currents),
+        (_, 32) => by_width::<16, 2, Portable>(place, currents),
+        (_, 64) => by_width::<16, 4, Portable>(place, currents),
+        (_, _) => by_width::<16, 8, Portable>(place, currents),
     }
 }
 
@@ -33,11 +36,14 @@ fn portable(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, curre
 #[inline(always)]
 fn with_avx2(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
     let place = (rows, block, events, taps);
-    match rows.lanes {
-        16 => by_width::<16, 1, Avx2>(place, currents),
-        32 => by_width::<16, 2, Avx2>(place, currents),
-        64 => by_width::<16, 4, Avx2>(place, currents),
-        _ => by_width::<16, 8, Avx2>(place, currents),
+    match (rows.width, rows.lanes) {
+        (Width::Pairs, 32) => groups::<32, 1, Paired<Avx2>>(place, currents),
+        (Width::Pairs, 64) => groups::<32, 2, Paired<Avx2>>(place, currents),
+        (Width::Pairs, _) => groups::<32, 4, Paired<Avx2>>(place, currents),
+        (_, 16) => by_width::<16, 1, Avx2>(place, currents),
+        (_, 32) => by_width::<16, 2, Avx2>(place, currents),
+        (_, 64) => by_width::<16, 4, Avx2>(place, currents),
+        (_, _) => by_width::<16, 8, Avx2>(place, currents),
     }
 }
 
@@ -45,18 +51,21 @@ fn with_avx2(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, curr
 #[inline(always)]
 fn with_avx512(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
     let place = (rows, block, events, taps);
-    match rows.lanes {
-        16 => by_width::<16, 1, Avx2>(place, currents),
-        32 => by_width::<32, 1, Avx512>(place, currents),
-        64 => by_width::<32, 2, Avx512>(place, currents),
-        _ => by_width::<32, 4, Avx512>(place, currents),
+    match (rows.width, rows.lanes) {
+        (Width::Pairs, 32) => groups::<32, 1, Paired<Avx2>>(place, currents),
+        (Width::Pairs, 64) => groups::<64, 1, Paired<Avx512>>(place, currents),
+        (Width::Pairs, _) => groups::<64, 2, Paired<Avx512>>(place, currents),
+        (_, 16) => by_width::<16, 1, Avx2>(place, currents),
+        (_, 32) => by_width::<32, 1, Avx512>(place, currents),
+        (_, 64) => by_width::<32, 2, Avx512>(place, currents),
+        (_, _) => by_width::<32, 4, Avx512>(place, currents),
     }
 }
 
 #[inline(always)]
 fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(place: Place<'_>, currents: &mut [i32]) {
     match place.0.width {
-        Width::Unit => groups::<LANES, VECTORS, Units<V>>(place, currents),
+        Width::Unit | Width::Pairs => groups::<LANES, VECTORS, Units<V>>(place, currents),
         Width::Narrow => groups::<LANES, VECTORS, Narrow<V>>(place, currents),
         Width::Wide => groups::<LANES, VECTORS, Wide>(place, currents),
     }
@@ -68,15 +77,38 @@ trait Adding<const LANES: usize> {
     const PAYLOADS: bool;
     fn zero() -> Self::Sums;
     fn add(sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums;
-    fn lanes(sums: Self::Sums) -> [i32; LANES];
+    /// The sums of each lane after so many rows.
+    fn lanes(sums: Self::Sums, rows: usize) -> [i32; LANES];
 }
 
-/// Spikes: 16-bit sums of weights.
+/// Spikes: 16-bit sums of paired weights.
+struct Paired<V>(PhantomData<V>);
+/// Spikes where lanes are too few to pair: 16-bit sums of weights.
 struct Units<V>(PhantomData<V>);
 /// Levels: 16-bit sums of products.
 struct Narrow<V>(PhantomData<V>);
 /// Levels so large that a few products could leave 16 bits: pixels, counts of sum pools.
 struct Wide;
+
+impl<const LANES: usize, V: Pairs<LANES>> Adding<LANES> for Paired<V> {
+    type Sums = V::Sums;
+    const PAYLOADS: bool = false;
+
+    #[inline(always)]
+    fn zero() -> Self::Sums {
+        V::zero()
+    }
+
+    #[inline(always)]
+    fn add(sums: Self::Sums, weights: &[i8; LANES], _payload: i32) -> Self::Sums {
+        V::add(sums, weights)
+    }
+
+    #[inline(always)]
+    fn lanes(sums: Self::Sums, rows: usize) -> [i32; LANES] {
+        V::lanes(sums, rows).map(i32::from)
+    }
+}
 
 impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Units<V> {
     type Sums = V::Sums;
@@ -93,7 +125,7 @@ impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Units<V> {
     }
 
     #[inline(always)]
-    fn lanes(sums: Self::Sums) -> [i32; LANES] {
+    fn lanes(sums: Self::Sums, _rows: usize) -> [i32; LANES] {
         V::lanes(sums).map(i32::from)
     }
 }
@@ -114,7 +146,7 @@ impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Narrow<V> {
     }
 
     #[inline(always)]
-    fn lanes(sums: Self::Sums) -> [i32; LANES] {
+    fn lanes(sums: Self::Sums, _rows: usize) -> [i32; LANES] {
         V::lanes(sums).map(i32::from)
     }
 }
@@ -137,7 +169,7 @@ impl<const LANES: usize> Adding<LANES> for Wide {
     }
 
     #[inline(always)]
-    fn lanes(sums: Self::Sums) -> [i32; LANES] {
+    fn lanes(sums: Self::Sums, _rows: usize) -> [i32; LANES] {
         sums
     }
 }
@@ -160,7 +192,7 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(place: Pla
         let outputs = currents.chunks_mut(rows.group_width);
         for (spans, outputs) in rows.spans.chunks_exact(rows.segments).zip(outputs) {
             let mut sums = [A::zero(); VECTORS];
-            let (mut room, mut added) = (limit, false);
+            let mut room = limit;
             let mut tap_base = taps.first.wrapping_mul(rows.row_length);
             let end = outputs.len().min(first_lane.wrapping_add(rows.lanes));
             let outputs = &mut outputs[first_lane.min(end)..end];
@@ -171,22 +203,20 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(place: Pla
                     let (entries, payloads) = line.run(span.begin, span.end);
                     if entries.len() <= room {
                         room = room.wrapping_sub(entries.len());
-                        added |= !entries.is_empty();
                         add::<LANES, VECTORS, A>(weights, base, entries, payloads, &mut sums);
                         continue;
                     }
                     for (i, entries) in entries.chunks(limit).enumerate() {
-                        flush::<LANES, VECTORS, A>(&mut sums, multipliers, outputs);
+                        flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, outputs);
                         let payloads = if A::PAYLOADS { &payloads[i * limit..][..entries.len()] } else { &[] };
                         add::<LANES, VECTORS, A>(weights, base, entries, payloads, &mut sums);
                         room = limit.wrapping_sub(entries.len());
                     }
-                    added = true;
                 }
                 tap_base = tap_base.wrapping_add(rows.row_length);
             }
-            if added {
-                flush::<LANES, VECTORS, A>(&mut sums, multipliers, outputs);
+            if room < limit {
+                flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, outputs);
             }
         }
     }
@@ -209,10 +239,11 @@ fn add<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     }
 }
 
-/// Adds the sums, times the multipliers of their outputs, to the currents, and begins anew.
+/// Adds the sums of so many rows, times the multipliers of their outputs, to the currents, and begins anew.
 #[inline(always)]
 fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     sums: &mut [A::Sums; VECTORS],
+    rows: usize,
     multipliers: &[i32],
     currents: &mut [i32],
 ) {
@@ -221,14 +252,14 @@ fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     for (vector, sums) in sums.iter_mut().enumerate() {
         let multiplier = multipliers.get(vector);
         if let Some(currents) = whole.get_mut(vector) {
-            let mut lanes = A::lanes(*sums);
+            let mut lanes = A::lanes(*sums, rows);
             if let Some(multiplier) = multiplier {
                 lanes.iter_mut().zip(multiplier).for_each(|(sum, &m)| *sum = sum.wrapping_mul(m));
             }
             currents.iter_mut().zip(lanes).for_each(|(current, sum)| *current = current.wrapping_add(sum));
         } else if vector == whole.len() {
             // Lanes without an output of their own fill the last vector up.
-            for (lane, (current, sum)) in rest.iter_mut().zip(A::lanes(*sums)).enumerate() {
+            for (lane, (current, sum)) in rest.iter_mut().zip(A::lanes(*sums, rows)).enumerate() {
                 let m = multiplier.map_or(1, |multiplier| multiplier[lane]);
                 *current = current.wrapping_add(sum.wrapping_mul(m));
             }

@@ -11,9 +11,69 @@ pub(crate) trait Vectors<const LANES: usize> {
     fn lanes(sums: Self::Sums) -> [i16; LANES];
 }
 
+/// 16-bit sums of rows of paired weights: two weights a 16-bit word, so that no instruction has to widen them.
+///
+/// Of 32 lanes, lane `i < 16` is the low byte of word `i`, kept as `w + 128`, and lane `16 + i` the high byte. With `R` the words of a row as integers,
+/// `H = Σ ⌊R/2⁸⌋` are the sums of the high lanes, and those of the low lanes are `Σ R − 2⁸·H − 128·rows`. Both are exact modulo 2¹⁶, and so exact.
+pub(crate) trait Pairs<const LANES: usize> {
+    type Sums: Copy;
+    fn zero() -> Self::Sums;
+    /// Sums plus a row.
+    fn add(sums: Self::Sums, words: &[i8; LANES]) -> Self::Sums;
+    /// The sums of each lane after so many rows.
+    fn lanes(sums: Self::Sums, rows: usize) -> [i16; LANES];
+}
+
+/// Lanes of weights that are paired with one another.
+pub(crate) const PAIRED: usize = 32;
+
+/// Brings rows of weights into the order that [`Pairs`] reads.
+pub(crate) fn pair(weights: &mut [i8]) {
+    for lanes in weights.as_chunks_mut::<PAIRED>().0 {
+        let plain = *lanes;
+        let (low, high) = plain.split_at(PAIRED / 2);
+        for ((word, low), high) in lanes.as_chunks_mut::<2>().0.iter_mut().zip(low).zip(high) {
+            *word = [low.wrapping_add(i8::MIN), *high];
+        }
+    }
+}
+
+/// `128·rows` modulo 2¹⁶, by which the sums of low lanes are too large.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "modulo 2¹⁶")]
+fn excess(rows: usize) -> i16 {
+    (rows as i16).wrapping_mul(128)
+}
+
 /// Plain Rust: the twin that the others must agree with.
 #[derive(Debug)]
 pub(crate) struct Portable;
+
+impl Pairs<PAIRED> for Portable {
+    type Sums = [i16; PAIRED];
+
+    #[inline(always)]
+    fn zero() -> Self::Sums {
+        [0; PAIRED]
+    }
+
+    #[inline(always)]
+    fn add(mut sums: Self::Sums, words: &[i8; PAIRED]) -> Self::Sums {
+        let (low, high) = sums.split_at_mut(PAIRED / 2);
+        for ((word, low), high) in words.as_chunks::<2>().0.iter().zip(low).zip(high) {
+            *low = low.wrapping_add(i16::from(word[0].cast_unsigned()));
+            *high = high.wrapping_add(i16::from(word[1]));
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn lanes(mut sums: Self::Sums, rows: usize) -> [i16; PAIRED] {
+        let excess = excess(rows);
+        sums[..PAIRED / 2].iter_mut().for_each(|low| *low = low.wrapping_sub(excess));
+        sums
+    }
+}
 
 impl<const LANES: usize> Vectors<LANES> for Portable {
     type Sums = [i16; LANES];
@@ -48,11 +108,12 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "instructions of the machine")]
 mod x86 {
-    use super::Vectors;
+    use super::{PAIRED, Pairs, Vectors, excess};
     use std::arch::x86_64::{
         __m128i, __m256i, __m512i, _mm256_add_epi16, _mm256_cvtepi8_epi16, _mm256_mullo_epi16, _mm256_set1_epi16,
-        _mm256_setzero_si256, _mm512_add_epi16, _mm512_cvtepi8_epi16, _mm512_mullo_epi16, _mm512_set1_epi16,
-        _mm512_setzero_si512,
+        _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16,
+        _mm512_cvtepi8_epi16, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_setzero_si512, _mm512_slli_epi16,
+        _mm512_srai_epi16, _mm512_sub_epi16,
     };
     use std::mem::transmute;
 
@@ -92,6 +153,81 @@ mod x86 {
         fn lanes(sums: __m256i) -> [i16; 16] {
             // SAFETY: 32 bytes of integers are 32 bytes of integers.
             unsafe { transmute::<__m256i, [i16; 16]>(sums) }
+        }
+    }
+
+    /// Sums of whole words, and of their high bytes.
+    #[derive(Debug, Clone, Copy)]
+    pub(crate) struct Words<V> {
+        words: V,
+        high: V,
+    }
+
+    impl Pairs<PAIRED> for Avx2 {
+        type Sums = Words<__m256i>;
+
+        #[inline(always)]
+        fn zero() -> Self::Sums {
+            // SAFETY: the machine has AVX2 where this type is named.
+            let zero = unsafe { _mm256_setzero_si256() };
+            Words { words: zero, high: zero }
+        }
+
+        #[inline(always)]
+        fn add(sums: Self::Sums, words: &[i8; PAIRED]) -> Self::Sums {
+            // SAFETY: as above; bytes of integers are a vector of them.
+            unsafe {
+                let words = transmute::<[i8; PAIRED], __m256i>(*words);
+                Words {
+                    words: _mm256_add_epi16(sums.words, words),
+                    high: _mm256_add_epi16(sums.high, _mm256_srai_epi16::<8>(words)),
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn lanes(sums: Self::Sums, rows: usize) -> [i16; PAIRED] {
+            // SAFETY: as above; two vectors are an array of their integers.
+            unsafe {
+                let low = _mm256_sub_epi16(sums.words, _mm256_slli_epi16::<8>(sums.high));
+                let low = _mm256_sub_epi16(low, _mm256_set1_epi16(excess(rows)));
+                transmute::<[__m256i; 2], [i16; PAIRED]>([low, sums.high])
+            }
+        }
+    }
+
+    impl Pairs<64> for Avx512 {
+        type Sums = Words<__m512i>;
+
+        #[inline(always)]
+        fn zero() -> Self::Sums {
+            // SAFETY: the machine has AVX-512 where this type is named.
+            let zero = unsafe { _mm512_setzero_si512() };
+            Words { words: zero, high: zero }
+        }
+
+        #[inline(always)]
+        fn add(sums: Self::Sums, words: &[i8; 64]) -> Self::Sums {
+            // SAFETY: as above; bytes of integers are a vector of them.
+            unsafe {
+                let words = transmute::<[i8; 64], __m512i>(*words);
+                Words {
+                    words: _mm512_add_epi16(sums.words, words),
+                    high: _mm512_add_epi16(sums.high, _mm512_srai_epi16::<8>(words)),
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn lanes(sums: Self::Sums, rows: usize) -> [i16; 64] {
+            // SAFETY: as above; vectors are arrays of their halves, and of their integers.
+            unsafe {
+                let low = _mm512_sub_epi16(sums.words, _mm512_slli_epi16::<8>(sums.high));
+                let low = _mm512_sub_epi16(low, _mm512_set1_epi16(excess(rows)));
+                let [low, low_after] = transmute::<__m512i, [__m256i; 2]>(low);
+                let [high, high_after] = transmute::<__m512i, [__m256i; 2]>(sums.high);
+                transmute::<[__m256i; 4], [i16; 64]>([low, high, low_after, high_after])
+            }
         }
     }
 
