@@ -1,9 +1,10 @@
 //! All memory of a session, sized once.
 
 use crate::deploy::events::{Events, EventsView, Extent};
-use crate::deploy::plan::{Place, Plan, Step};
+use crate::deploy::plan::{Place, Plan, Step, Synapse};
 use crate::deploy::rearrange::{Currents, Dense};
 use crate::deploy::site::Emitted;
+use crate::deploy::windows::{self, Windows};
 use std::sync::{Mutex, PoisonError};
 
 /// Where the values of a node are, with their size in the present run.
@@ -27,6 +28,7 @@ pub(crate) struct Arena {
 pub(crate) struct Scratch {
     pub(crate) currents: Vec<i32>,
     pub(crate) memory: Vec<i32>,
+    pub(crate) windows: Windows,
     pub(crate) emitted: Emitted,
 }
 
@@ -40,18 +42,27 @@ impl Arena {
             events
         });
         let (mut currents, mut memory, mut row) = (0, 0, 0);
+        let (mut offsets, mut entries, mut payloads) = (0, 0, false);
         for node in &plan.nodes {
             row = row.max(node.extent.width());
             if let Some(Step::Stage(stage)) = &node.step {
                 let remembered = stage.neurons.as_ref().map_or(0, super::site::Neurons::remembered);
                 currents = currents.max(stage.tile * node.extent.steps * node.extent.width());
                 memory = memory.max(remembered * node.extent.columns);
+                for incoming in &stage.incoming {
+                    let Synapse::Rows(synapse) = &incoming.synapse else { continue };
+                    let read = plan.nodes[incoming.node].extent;
+                    let room = windows::room(synapse, stage.tile, node.extent.steps, read.columns);
+                    (offsets, entries) = (offsets.max(room.0), entries.max(room.1));
+                    payloads |= read.payloads;
+                }
             }
         }
         let scratch = || {
             Mutex::new(Scratch {
                 currents: vec![0; currents],
                 memory: vec![0; memory],
+                windows: Windows::with_room(offsets, entries, payloads),
                 emitted: Emitted { flags: vec![0; row], levels: vec![0; row] },
             })
         };
@@ -97,7 +108,9 @@ impl Arena {
         let scratch = |scratch: &Mutex<Scratch>| {
             let scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
             let emitted = &scratch.emitted;
-            4 * (scratch.currents.len() + scratch.memory.len() + emitted.levels.len()) + emitted.flags.len()
+            4 * (scratch.currents.len() + scratch.memory.len() + emitted.levels.len())
+                + emitted.flags.len()
+                + scratch.windows.bytes()
         };
         self.events.iter().map(Events::bytes).sum::<usize>()
             + 4 * (self.currents.iter().map(Vec::len).sum::<usize>() + self.pixels.len())

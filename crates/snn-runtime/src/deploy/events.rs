@@ -171,9 +171,8 @@ impl EventsMut<'_> {
 impl LineMut<'_> {
     /// An event; the level is kept where the extent has payloads.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "a model has at most 2²⁶ values")]
-    pub(crate) fn push(&mut self, entry: usize, level: i32) {
-        self.entries[self.length] = entry as u32;
+    pub(crate) fn push(&mut self, index: usize, level: i32) {
+        self.entries[self.length] = entry(index);
         if let Some(payload) = self.payloads.get_mut(self.length) {
             *payload = level;
         }
@@ -181,58 +180,48 @@ impl LineMut<'_> {
     }
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "a model has at most 2²⁶ values")]
     pub(crate) fn end_position(&mut self) {
         self.filled += 1;
-        self.offsets[self.filled] = self.length as u32;
+        self.offsets[self.filled] = entry(self.length);
     }
 
-    /// Fills the line from flags, one a channel, that are 0 or 1: bits of 64 channels at a time, then one step for each spike.
+    /// Events of level one at the positions of the bits, counted from `base`.
     #[inline(always)]
-    pub(crate) fn push_flags(&mut self, flags: &[u8], channels: usize) {
-        for (position, flags) in flags.chunks_exact(channels).enumerate() {
-            for (block, flags) in flags.chunks(64).enumerate() {
-                let base = position * channels + block * 64;
-                let mut bits = bits_of(flags);
-                while bits != 0 {
-                    self.push(base + bits.trailing_zeros() as usize, 1);
-                    bits &= bits - 1;
-                }
-            }
-            self.end_position();
+    pub(crate) fn push_bits(&mut self, bits: u8, base: usize) {
+        let offsets = &OFFSETS[usize::from(bits)];
+        if let Some(slots) = self.entries[self.length..].first_chunk_mut::<8>() {
+            // Eight at once cost less than a branch a spike; what is too much is overwritten.
+            slots.iter_mut().zip(offsets).for_each(|(slot, &offset)| *slot = entry(base).wrapping_add(u32::from(offset)));
+        } else {
+            let slots = self.entries[self.length..].iter_mut().zip(offsets).take(bits.count_ones() as usize);
+            slots.for_each(|(slot, &offset)| *slot = entry(base).wrapping_add(u32::from(offset)));
         }
-    }
-
-    /// Fills the line from levels, one a channel, and the flags of those that are not zero.
-    #[inline(always)]
-    pub(crate) fn push_levels(&mut self, levels: &[i32], flags: &[u8], channels: usize) {
-        for (position, flags) in flags.chunks_exact(channels).enumerate() {
-            for (block, flags) in flags.chunks(64).enumerate() {
-                let base = position * channels + block * 64;
-                let mut bits = bits_of(flags);
-                while bits != 0 {
-                    let entry = base + bits.trailing_zeros() as usize;
-                    self.push(entry, levels[entry]);
-                    bits &= bits - 1;
-                }
-            }
-            self.end_position();
-        }
+        self.length = self.length.wrapping_add(bits.count_ones() as usize);
     }
 }
 
-/// Flags of at most 64 channels as bits.
+/// Of every byte, the positions of its bits.
+const OFFSETS: [[u8; 8]; 256] = {
+    let mut table = [[0; 8]; 256];
+    let mut byte = 0_u8;
+    loop {
+        let (mut bit, mut found) = (0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                table[byte as usize][found] = bit;
+                found += 1;
+            }
+            bit += 1;
+        }
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
+
 #[inline(always)]
-fn bits_of(flags: &[u8]) -> u64 {
-    /// Moves the lowest bit of byte i to bit 56 + i.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let (eights, rest) = flags.as_chunks::<8>();
-    let mut bits = 0;
-    for (i, eight) in eights.iter().enumerate() {
-        bits |= (u64::from_le_bytes(*eight).wrapping_mul(GATHER) >> 56) << (8 * i);
-    }
-    for (i, &flag) in rest.iter().enumerate() {
-        bits |= u64::from(flag) << (8 * eights.len() + i);
-    }
-    bits
+#[expect(clippy::cast_possible_truncation, reason = "a model has at most 2²⁶ values")]
+fn entry(index: usize) -> u32 {
+    index as u32
 }

@@ -13,6 +13,7 @@ mod session;
 mod site;
 mod stage;
 mod summary;
+pub(crate) mod windows;
 
 pub use session::{NodeStatistics, Session, State};
 pub use summary::{NodeSummary, Summary};

@@ -169,6 +169,11 @@ impl Rows {
         }
     }
 
+    /// Channels that it reads.
+    pub(crate) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Weight rows of a block.
     #[inline(always)]
     pub(crate) fn block(&self, block: usize) -> &[i8] {

@@ -5,7 +5,7 @@ use crate::deploy::arena::Arena;
 use crate::deploy::plan::{NodePlan, Place, Plan, Step};
 use crate::deploy::rearrange;
 use crate::deploy::stage::{Output, Task};
-use crate::simd::Available;
+use crate::simd::{Available, emit};
 use snn_ir::{Error, Result};
 use std::sync::Arc;
 use std::time::Instant;
@@ -357,7 +357,7 @@ impl Run<'_> {
                         flags[x * channels + channel] = u8::from(pixel != mean);
                     }
                 }
-                events.line(y, step).push_levels(levels, flags, channels);
+                emit::levels(self.level, levels, flags, channels, &mut events.line(y, step));
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::arithmetic::Arithmetic;
 use crate::deploy::events::LineMut;
 use crate::grid_site::GridSite;
-use crate::simd::{Available, neurons};
+use crate::simd::{Available, emit, neurons};
 use crate::site::{SiteKernel, SiteSource};
 use snn_ir::naive::MEMBRANE_LIMIT;
 use snn_ir::site::{GridAdaptation, GridLif, GridSynapse};
@@ -78,7 +78,7 @@ impl Neurons {
         let channels = match self {
             Self::Binary(binary) => {
                 neurons::fire(level, binary, currents, memory, flags);
-                line.push_flags(flags, binary.thresholds.len());
+                emit::spikes(level, flags, binary.thresholds.len(), &mut line);
                 return Ok(());
             }
             Self::Levels { thresholds, channels } => {
@@ -96,9 +96,9 @@ impl Neurons {
             }
         };
         if unit {
-            line.push_flags(flags, channels);
+            emit::spikes(level, flags, channels, &mut line);
         } else {
-            line.push_levels(levels, flags, channels);
+            emit::levels(level, levels, flags, channels, &mut line);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use crate::deploy::arena::{Arena, Scratch};
 use crate::deploy::events::{EventsMut, Extent};
 use crate::deploy::plan::{Incoming, Stage, Synapse};
+use crate::deploy::windows::Windows;
 use crate::simd::{Available, rows};
 use snn_ir::Result;
 use std::ops::Range;
@@ -80,14 +81,14 @@ impl Task<'_> {
         let size = steps * width;
         let mut events = match output {
             Output::Currents(currents) => {
-                self.integrate(rows, currents);
+                self.integrate(rows, currents, &mut scratch.windows);
                 return Ok(());
             }
             Output::Events(events) => events,
         };
         let Some(neurons) = &self.stage.neurons else { return Ok(()) };
         let currents = &mut scratch.currents[..rows.len() * size];
-        self.integrate(rows, currents);
+        self.integrate(rows, currents, &mut scratch.windows);
         let remembered = self.remembered();
         let mut memory = memory.map(|memory| memory.chunks_exact_mut(remembered.max(1)));
         for (y, currents) in currents.chunks_exact(size).enumerate() {
@@ -108,25 +109,25 @@ impl Task<'_> {
     }
 
     /// `J = Σ M·A + b` of image rows.
-    fn integrate(&self, rows: Range<usize>, currents: &mut [i32]) {
+    fn integrate(&self, rows: Range<usize>, currents: &mut [i32], windows: &mut Windows) {
         match &self.stage.bias {
             Some(bias) => currents.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias)),
             None => currents.fill(0),
         }
         for incoming in &self.stage.incoming {
-            self.receive(incoming, rows.clone(), currents);
+            self.receive(incoming, rows.clone(), currents, windows);
         }
     }
 
-    fn receive(&self, incoming: &Incoming, rows: Range<usize>, currents: &mut [i32]) {
+    fn receive(&self, incoming: &Incoming, rows: Range<usize>, currents: &mut [i32], windows: &mut Windows) {
         let (width, steps) = (self.extent.width(), self.current_steps);
         let lines = currents.chunks_exact_mut(steps * width);
         match &incoming.synapse {
             Synapse::Rows(synapse) => {
-                let events = self.arena.events(incoming.node);
+                windows.gather(self.level, synapse, self.arena.events(incoming.node), (rows, steps));
                 for block in (0..synapse.blocks).filter(|&block| synapse.limits[block] > 0) {
-                    for (y, line) in rows.clone().zip(currents.chunks_exact_mut(steps * width)) {
-                        rows::deliver(self.level, synapse, block, events, synapse.vertical.taps[y], line);
+                    for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
+                        rows::deliver(self.level, synapse, block, windows, row, line);
                     }
                 }
             }

@@ -1,8 +1,7 @@
 //! Weight rows of active inputs added up (eq. 16), one image row of outputs at a time.
 
-use crate::axis::Taps;
-use crate::deploy::events::{EventsView, Line};
-use crate::deploy::rows::{MAX_TAPS, Rows, Width};
+use crate::deploy::rows::{Rows, Width};
+use crate::deploy::windows::Windows;
 use crate::simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::vectors::{Avx2, Avx512};
@@ -10,17 +9,17 @@ use crate::simd::vectors::{Pairs, Portable, Vectors};
 use std::marker::PhantomData;
 
 compiled! {
-    /// Adds what one block of a synapse makes of its events to the currents of image row `y`, `[step][x][channel]`.
-    fn deliver(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) =
+    /// Adds what one block of a synapse makes of a row of windows to the currents of that row, `[step][x][channel]`.
+    fn deliver(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) =
         portable, with_avx2, with_avx512;
 }
 
 /// Where a block is in a row of outputs.
-type Place<'p> = (&'p Rows, usize, EventsView<'p>, Taps);
+type Place<'p> = (&'p Rows, usize, &'p Windows, usize);
 
 #[inline(always)]
-fn portable(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
-    let place = (rows, block, events, taps);
+fn portable(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
+    let place = (rows, block, windows, row);
     match (rows.width, rows.lanes) {
         (Width::Pairs, 32) => groups::<32, 1, Paired<Portable>>(place, currents),
         (Width::Pairs, 64) => groups::<32, 2, Paired<Portable>>(place, currents),
@@ -34,8 +33,8 @@ fn portable(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, curre
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn with_avx2(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
-    let place = (rows, block, events, taps);
+fn with_avx2(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
+    let place = (rows, block, windows, row);
     match (rows.width, rows.lanes) {
         (Width::Pairs, 32) => groups::<32, 1, Paired<Avx2>>(place, currents),
         (Width::Pairs, 64) => groups::<32, 2, Paired<Avx2>>(place, currents),
@@ -49,8 +48,8 @@ fn with_avx2(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, curr
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn with_avx512(rows: &Rows, block: usize, events: EventsView<'_>, taps: Taps, currents: &mut [i32]) {
-    let place = (rows, block, events, taps);
+fn with_avx512(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
+    let place = (rows, block, windows, row);
     match (rows.width, rows.lanes) {
         (Width::Pairs, 32) => groups::<32, 1, Paired<Avx2>>(place, currents),
         (Width::Pairs, 64) => groups::<64, 1, Paired<Avx512>>(place, currents),
@@ -106,7 +105,7 @@ impl<const LANES: usize, V: Pairs<LANES>> Adding<LANES> for Paired<V> {
 
     #[inline(always)]
     fn lanes(sums: Self::Sums, rows: usize) -> [i32; LANES] {
-        V::lanes(sums, rows).map(i32::from)
+        widened(V::lanes(sums, rows))
     }
 }
 
@@ -126,7 +125,7 @@ impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Units<V> {
 
     #[inline(always)]
     fn lanes(sums: Self::Sums, _rows: usize) -> [i32; LANES] {
-        V::lanes(sums).map(i32::from)
+        widened(V::lanes(sums))
     }
 }
 
@@ -147,7 +146,7 @@ impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Narrow<V> {
 
     #[inline(always)]
     fn lanes(sums: Self::Sums, _rows: usize) -> [i32; LANES] {
-        V::lanes(sums).map(i32::from)
+        widened(V::lanes(sums))
     }
 }
 
@@ -174,46 +173,47 @@ impl<const LANES: usize> Adding<LANES> for Wide {
     }
 }
 
+/// A loop, since the closure of a `map` would not be compiled for the instruction set.
+#[inline(always)]
+fn widened<const LANES: usize>(sums: [i16; LANES]) -> [i32; LANES] {
+    let mut wide = [0; LANES];
+    for (wide, sum) in wide.iter_mut().zip(sums) {
+        *wide = i32::from(sum);
+    }
+    wide
+}
+
 /// All groups of outputs along a row, all steps of each: the weights of a block stay in cache meanwhile.
 #[inline(always)]
 fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(place: Place<'_>, currents: &mut [i32]) {
-    let (rows, block, events, taps) = place;
+    let (rows, block, windows, row) = place;
     let (vectors, _) = rows.block(block).as_chunks::<LANES>();
     let (weights, _) = vectors.as_chunks::<VECTORS>();
     let limit = rows.limits[block];
     let multipliers = rows.multipliers(block);
     let first_lane = block.wrapping_mul(rows.lanes);
-    let mut lines = [Line::default(); MAX_TAPS];
-    let lines = &mut lines[..taps.count];
     for (step, currents) in currents.chunks_exact_mut(rows.width_out).enumerate() {
-        for (tap, line) in lines.iter_mut().enumerate() {
-            *line = events.line(taps.input + tap * rows.dilation, step);
-        }
+        let line = windows.line(row, step);
         let outputs = currents.chunks_mut(rows.group_width);
         for (spans, outputs) in rows.spans.chunks_exact(rows.segments).zip(outputs) {
             let mut sums = [A::zero(); VECTORS];
             let mut room = limit;
-            let mut tap_base = taps.first.wrapping_mul(rows.row_length);
             let end = outputs.len().min(first_lane.wrapping_add(rows.lanes));
             let outputs = &mut outputs[first_lane.min(end)..end];
-            for line in &*lines {
-                for span in spans {
-                    // Entries are `position · channels + channel`, so consecutive taps of a row are one run with one base.
-                    let base = tap_base.wrapping_add(span.base);
-                    let (entries, payloads) = line.run(span.begin, span.end);
-                    if entries.len() <= room {
-                        room = room.wrapping_sub(entries.len());
-                        add::<LANES, VECTORS, A>(weights, base, entries, payloads, &mut sums);
-                        continue;
-                    }
-                    for (i, entries) in entries.chunks(limit).enumerate() {
-                        flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, outputs);
-                        let payloads = if A::PAYLOADS { &payloads[i * limit..][..entries.len()] } else { &[] };
-                        add::<LANES, VECTORS, A>(weights, base, entries, payloads, &mut sums);
-                        room = limit.wrapping_sub(entries.len());
-                    }
+            for span in spans {
+                // Entries are `position · channels + channel`, so consecutive taps of a row are one run with one base.
+                let (entries, payloads) = line.run(span.begin, span.end);
+                if entries.len() <= room {
+                    room = room.wrapping_sub(entries.len());
+                    add::<LANES, VECTORS, A>(weights, span.base, entries, payloads, &mut sums);
+                    continue;
                 }
-                tap_base = tap_base.wrapping_add(rows.row_length);
+                for (i, entries) in entries.chunks(limit).enumerate() {
+                    flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, outputs);
+                    let payloads = if A::PAYLOADS { &payloads[i * limit..][..entries.len()] } else { &[] };
+                    add::<LANES, VECTORS, A>(weights, span.base, entries, payloads, &mut sums);
+                    room = limit.wrapping_sub(entries.len());
+                }
             }
             if room < limit {
                 flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, outputs);

@@ -1,0 +1,57 @@
+//! Event lists from the flags of neurons.
+
+use crate::deploy::events::LineMut;
+use crate::simd::compiled;
+
+compiled! {
+    /// Fills a line from flags, one a channel, that are 0 or 1.
+    fn spikes(flags: &[u8], channels: usize, line: &mut LineMut<'_>) = push_spikes;
+}
+
+#[inline(always)]
+fn push_spikes(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
+    for (position, flags) in flags.chunks_exact(channels).enumerate() {
+        for_each_byte(flags, |bits, channel| line.push_bits(bits, position.wrapping_mul(channels).wrapping_add(channel)));
+        line.end_position();
+    }
+}
+
+compiled! {
+    /// Fills a line from levels, one a channel, and the flags of those that are not zero.
+    fn levels(levels: &[i32], flags: &[u8], channels: usize, line: &mut LineMut<'_>) = push_levels;
+}
+
+#[inline(always)]
+fn push_levels(levels: &[i32], flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
+    for (position, flags) in flags.chunks_exact(channels).enumerate() {
+        for_each_byte(flags, |mut bits, channel| {
+            while bits != 0 {
+                let entry = position.wrapping_mul(channels).wrapping_add(channel).wrapping_add(bits.trailing_zeros() as usize);
+                line.push(entry, levels[entry]);
+                bits &= bits.wrapping_sub(1);
+            }
+        });
+        line.end_position();
+    }
+}
+
+/// Flags as bits, eight at a time, with the channel of the first.
+#[inline(always)]
+fn for_each_byte(flags: &[u8], mut visit: impl FnMut(u8, usize)) {
+    let (eights, rest) = flags.as_chunks::<8>();
+    for (i, eight) in eights.iter().enumerate() {
+        visit(bits_of(*eight), i.wrapping_mul(8));
+    }
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        visit(bits_of(last), flags.len().wrapping_sub(rest.len()));
+    }
+}
+
+#[inline(always)]
+fn bits_of(flags: [u8; 8]) -> u8 {
+    /// Moves the lowest bit of byte i to bit 56 + i.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    u64::from_le_bytes(flags).wrapping_mul(GATHER).to_le_bytes()[7]
+}
