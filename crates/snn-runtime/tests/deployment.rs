@@ -10,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use snn_ir::graph::{Conv, Graph, Op, PoolKind};
 use snn_ir::naive::Naive;
 use snn_ir::site::{GridLif, GridReset};
-use snn_ir::{Code, Evaluate, Form, Input, Model, Preprocessing, Record, Site, Weights};
-use snn_runtime::deploy::{Deployment, Options};
+use snn_ir::{Code, Evaluate, Input, Model, Preprocessing, Record, Site, Weights};
+use snn_runtime::deploy::{Deployment, Form, Options};
 use snn_runtime::{Level, Scores};
 
 /// At least this many models of each kind; `SNN_CASES` raises it.
@@ -22,10 +22,13 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Every instruction set of this machine, by one thread and by three.
+/// Every instruction set of this machine, by one thread and by three, in every form.
 fn options() -> impl Iterator<Item = Options> {
     let levels = Level::ALL.into_iter().filter(|level| level.is_available());
-    levels.flat_map(|level| [1, 3].map(|threads| Options { level: Some(level), threads, ..Options::default() }))
+    let ways = [(1, Form::Auto), (1, Form::Dense), (3, Form::Events), (3, Form::Dense)];
+    levels.flat_map(move |level| {
+        ways.map(|(threads, form)| Options { level: Some(level), threads, form, ..Options::default() })
+    })
 }
 
 fn check(model: &Model, seed: u64) {
@@ -96,7 +99,7 @@ fn layer(conv: Conv, [inputs, height, width]: [usize; 3], (levels, code): (u8, C
     let threshold = || random.random_range(1..=4000_i32);
     weights.insert("layer.threshold".into(), Array1::from_shape_simple_fn(channels, threshold).into());
     Model {
-        form: Form::Grid { logit_unit: 1.0 },
+        form: snn_ir::Form::Grid { logit_unit: 1.0 },
         graph,
         weights,
         time_steps: random.random_range(1..=4),

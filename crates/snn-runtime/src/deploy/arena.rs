@@ -29,6 +29,8 @@ pub(crate) struct Scratch {
     pub(crate) currents: Vec<i32>,
     pub(crate) memory: Vec<i32>,
     pub(crate) windows: Windows,
+    /// Levels of the inputs of a tile, for dense products.
+    pub(crate) levels: Vec<u8>,
     pub(crate) emitted: Emitted,
 }
 
@@ -42,7 +44,7 @@ impl Arena {
             events
         });
         let (mut currents, mut memory, mut row) = (0, 0, 0);
-        let (mut offsets, mut entries, mut payloads) = (0, 0, false);
+        let (mut offsets, mut entries, mut payloads, mut levels) = (0, 0, false, 0);
         for node in &plan.nodes {
             row = row.max(node.extent.width());
             if let Some(Step::Stage(stage)) = &node.step {
@@ -50,11 +52,13 @@ impl Arena {
                 currents = currents.max(stage.tile * node.extent.steps * node.extent.width());
                 memory = memory.max(remembered * node.extent.columns);
                 for incoming in &stage.incoming {
-                    let Synapse::Rows(synapse) = &incoming.synapse else { continue };
+                    let Synapse::Rows(synapse, dense) = &incoming.synapse else { continue };
                     let read = plan.nodes[incoming.node].extent;
                     let room = windows::room(synapse, stage.tile, node.extent.steps, read.columns);
                     (offsets, entries) = (offsets.max(room.0), entries.max(room.1));
                     payloads |= read.payloads;
+                    let room = dense.as_ref().map_or(0, |dense| dense.room(synapse, stage.tile, node.extent.steps));
+                    levels = levels.max(room);
                 }
             }
         }
@@ -63,6 +67,7 @@ impl Arena {
                 currents: vec![0; currents],
                 memory: vec![0; memory],
                 windows: Windows::with_room(offsets, entries, payloads),
+                levels: vec![0; levels],
                 emitted: Emitted { flags: vec![0; row], levels: vec![0; row] },
             })
         };
@@ -111,6 +116,7 @@ impl Arena {
             4 * (scratch.currents.len() + scratch.memory.len() + emitted.levels.len())
                 + emitted.flags.len()
                 + scratch.windows.bytes()
+                + scratch.levels.len()
         };
         self.events.iter().map(Events::bytes).sum::<usize>()
             + 4 * (self.currents.iter().map(Vec::len).sum::<usize>() + self.pixels.len())

@@ -110,6 +110,11 @@ impl<'e> Line<'e> {
         self.offsets[positions.start] as usize..self.offsets[positions.end] as usize
     }
 
+    /// How many entries there are.
+    pub(crate) fn count(&self) -> usize {
+        self.offsets.last().map_or(0, |&end| end as usize)
+    }
+
     /// All entries, with their levels.
     pub(crate) fn levels(&self, positions: Range<usize>) -> impl Iterator<Item = (usize, i32)> {
         self.range(positions).map(|i| (self.entries[i] as usize, self.payloads.get(i).copied().unwrap_or(1)))

@@ -4,6 +4,7 @@
 //! and sends in one pass over the output, tile by tile of image rows. The bits are those of [`snn_ir::naive`], as everything on the grid is an integer.
 
 mod arena;
+pub(crate) mod dense;
 pub(crate) mod events;
 mod grouped;
 mod plan;
@@ -26,6 +27,19 @@ use session::Clock;
 use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result, SiteOutput, SiteTrace};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How convolutions and linear layers are computed. The bits are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// Through events, and as a dense integer product where so many inputs are active that it takes fewer instructions; decided for every tile of image rows
+    /// from the events that are there.
+    #[default]
+    Auto,
+    /// Through events, always: work follows the spikes.
+    Events,
+    /// As a dense integer product wherever levels allow it (none negative, none above 128).
+    Dense,
+}
+
 /// How a model is deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -33,13 +47,15 @@ pub struct Options {
     pub level: Option<Level>,
     /// Threads that work on one sample in a session; 1 is best for many samples, which [`Deployment::run`] spreads over threads instead.
     pub threads: usize,
+    /// How convolutions and linear layers are computed.
+    pub form: Form,
     /// Whether sessions measure what each node does.
     pub statistics: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { level: None, threads: 1, statistics: false }
+        Self { level: None, threads: 1, form: Form::Auto, statistics: false }
     }
 }
 
@@ -80,7 +96,7 @@ impl Deployment {
         let level = options.level.unwrap_or_else(Level::best);
         let level = Available::new(level)
             .ok_or_else(|| failed(format!("this machine does not have the instructions of level {}", level.label())))?;
-        let plan = Arc::new(Plan::compile(model)?);
+        let plan = Arc::new(Plan::compile(model, options.form)?);
         let pool = match options.threads {
             0 => return Err(failed("threads must be at least 1, found 0".into())),
             1 => None,

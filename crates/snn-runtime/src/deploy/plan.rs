@@ -2,6 +2,8 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::axis::Grid2;
+use crate::deploy::Form as SynapseForm;
+use crate::deploy::dense::Dense;
 use crate::deploy::events::Extent;
 use crate::deploy::grouped::Grouped;
 use crate::deploy::rows::{self, Rows};
@@ -20,7 +22,8 @@ const TILE_BYTES: usize = 64 << 10;
 /// What a synapse adds to the currents of a stage.
 #[derive(Debug)]
 pub(crate) enum Synapse {
-    Rows(Box<Rows>),
+    /// Through events, or as a dense product where more inputs are active than that pays for.
+    Rows(Box<Rows>, Option<Box<Dense>>),
     Grouped(Grouped),
     /// One weight a channel (eq. 3).
     Scale(Vec<i32>),
@@ -109,11 +112,12 @@ struct Compiler<'m> {
     streams: &'m Streams,
     fused: Vec<bool>,
     neurons: snn_ir::Neurons,
+    form: SynapseForm,
 }
 
 impl Plan {
     /// Compiles a validated model on the grid.
-    pub(crate) fn compile(model: &Model) -> Result<Self> {
+    pub(crate) fn compile(model: &Model, form: SynapseForm) -> Result<Self> {
         if !matches!(model.form, Form::Grid { .. }) {
             return Err(Error::Refused {
                 node: "model".into(),
@@ -128,7 +132,7 @@ impl Plan {
         let streams = Streams::of(model, &resolved)?;
         let fused = fused(model, &resolved, &streams);
         let compiler =
-            Compiler { model, resolved: &resolved, streams: &streams, fused, neurons: snn_ir::Neurons::default() };
+            Compiler { model, resolved: &resolved, streams: &streams, fused, neurons: snn_ir::Neurons::default(), form };
         let nodes = (0..resolved.nodes.len()).map(|index| compiler.node(index)).collect::<Result<Vec<_>>>()?;
         let mut plan = Self { nodes, time_steps: model.time_steps, events: Vec::new(), currents: Vec::new() };
         plan.settle_payloads();
@@ -361,8 +365,27 @@ impl Compiler<'_> {
         let weight: Vec<i8> = weight.iter().map(|&w| i8::try_from(w).unwrap_or_default()).collect();
         let unit = self.is_unit(from);
         let bounds = &self.streams.bounds[from];
-        let source = rows::Source { conv, weight: &weight, multiplier: &multiplier, input, output, bounds, unit };
-        Ok(Synapse::Rows(Box::new(Rows::pack(&source))))
+        let signed = self.is_signed(from);
+        let source = rows::Source { conv, weight: &weight, multiplier: &multiplier, input, output, bounds, unit, signed };
+        let rows = Rows::pack(&source);
+        let dense = match self.form {
+            SynapseForm::Events => None,
+            SynapseForm::Auto => Dense::pack(&source, &rows, None),
+            SynapseForm::Dense => Dense::pack(&source, &rows, Some(0)),
+        };
+        Ok(Synapse::Rows(Box::new(rows), dense.map(Box::new)))
+    }
+
+    /// Whether levels of an event stream may be negative.
+    fn is_signed(&self, index: usize) -> bool {
+        let inputs = &self.resolved.nodes[index].inputs;
+        match &self.model.graph.nodes[index].op {
+            Op::Activation { site, .. } => site.spike() == Some(Spike::Ternary),
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat => {
+                inputs.iter().any(|&input| self.is_signed(input))
+            }
+            _ => true,
+        }
     }
 
     /// Whether all levels of an event stream are one.

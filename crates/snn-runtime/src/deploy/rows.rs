@@ -19,7 +19,7 @@ pub(crate) enum Width {
 
 /// Products that a 16-bit sum must be able to take before it is widened; below it 32-bit sums are faster.
 const LEAST_PRODUCTS: usize = 16;
-const I16_MAX: i64 = i16::MAX as i64;
+pub(crate) const I16_MAX: i64 = i16::MAX as i64;
 /// Weights of one block should stay in the second-level cache with some of the events.
 const BLOCK_BYTES: usize = 320 << 10;
 /// Vertical taps that one kernel takes.
@@ -79,6 +79,8 @@ pub(crate) struct Source<'m> {
     pub(crate) bounds: &'m [f64],
     /// Whether all levels are one.
     pub(crate) unit: bool,
+    /// Whether levels may be negative.
+    pub(crate) signed: bool,
 }
 
 impl Rows {
@@ -189,6 +191,18 @@ impl Rows {
 
     pub(crate) fn bytes(&self) -> usize {
         self.weights.len()
+    }
+
+    /// Instructions for one output of an image row at one vertical tap if all inputs are active, of 16 lanes where lanes are.
+    pub(crate) fn cost(&self) -> usize {
+        let each = match self.width {
+            Width::Pairs => self.lanes / 32 * 4,
+            Width::Unit => self.lanes / 16 * 2,
+            Width::Narrow => self.lanes / 16 * 4,
+            Width::Wide => self.lanes / 16 * 8,
+        };
+        let payload = if matches!(self.width, Width::Narrow | Width::Wide) { 2 } else { 0 };
+        self.row_length * self.blocks * (each + 5 + payload) / self.pixels
     }
 
     /// In words, for reports.

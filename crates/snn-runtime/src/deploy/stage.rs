@@ -1,10 +1,12 @@
 //! Running a stage: synapses, their sum and the neurons that read it, tile by tile, so that currents and membranes stay in cache.
 
 use crate::deploy::arena::{Arena, Scratch};
-use crate::deploy::events::{EventsMut, Extent};
+use crate::deploy::dense::Dense;
+use crate::deploy::events::{EventsMut, EventsView, Extent};
 use crate::deploy::plan::{Incoming, Stage, Synapse};
+use crate::deploy::rows::Rows;
 use crate::deploy::windows::Windows;
-use crate::simd::{Available, rows};
+use crate::simd::{self, Available, rows};
 use snn_ir::Result;
 use std::ops::Range;
 
@@ -81,14 +83,14 @@ impl Task<'_> {
         let size = steps * width;
         let mut events = match output {
             Output::Currents(currents) => {
-                self.integrate(rows, currents, &mut scratch.windows);
+                self.integrate(rows, currents, (&mut scratch.windows, &mut scratch.levels));
                 return Ok(());
             }
             Output::Events(events) => events,
         };
         let Some(neurons) = &self.stage.neurons else { return Ok(()) };
         let currents = &mut scratch.currents[..rows.len() * size];
-        self.integrate(rows, currents, &mut scratch.windows);
+        self.integrate(rows, currents, (&mut scratch.windows, &mut scratch.levels));
         let remembered = self.remembered();
         let mut memory = memory.map(|memory| memory.chunks_exact_mut(remembered.max(1)));
         for (y, currents) in currents.chunks_exact(size).enumerate() {
@@ -109,22 +111,27 @@ impl Task<'_> {
     }
 
     /// `J = Σ M·A + b` of image rows.
-    fn integrate(&self, rows: Range<usize>, currents: &mut [i32], windows: &mut Windows) {
+    fn integrate(&self, rows: Range<usize>, currents: &mut [i32], (windows, levels): (&mut Windows, &mut [u8])) {
         match &self.stage.bias {
             Some(bias) => currents.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias)),
             None => currents.fill(0),
         }
         for incoming in &self.stage.incoming {
-            self.receive(incoming, rows.clone(), currents, windows);
+            self.receive(incoming, rows.clone(), currents, (windows, levels));
         }
     }
 
-    fn receive(&self, incoming: &Incoming, rows: Range<usize>, currents: &mut [i32], windows: &mut Windows) {
+    fn receive(&self, incoming: &Incoming, rows: Range<usize>, currents: &mut [i32], (windows, levels): (&mut Windows, &mut [u8])) {
         let (width, steps) = (self.extent.width(), self.current_steps);
         let lines = currents.chunks_exact_mut(steps * width);
         match &incoming.synapse {
-            Synapse::Rows(synapse) => {
-                windows.gather(self.level, synapse, self.arena.events(incoming.node), (rows, steps));
+            Synapse::Rows(synapse, dense) => {
+                let events = self.arena.events(incoming.node);
+                if let Some(dense) = dense.as_ref().filter(|dense| dense.pays(synapse, rows.clone(), events, steps)) {
+                    self.multiply((synapse, dense), rows, events, currents, levels);
+                    return;
+                }
+                windows.gather(self.level, synapse, events, (rows, steps));
                 for block in (0..synapse.blocks).filter(|&block| synapse.limits[block] > 0) {
                     for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
                         rows::deliver(self.level, synapse, block, windows, row, line);
@@ -155,6 +162,33 @@ impl Task<'_> {
                             .zip(stored.line(y, step))
                             .for_each(|(current, &value)| *current = current.wrapping_add(value));
                     }
+                }
+            }
+        }
+    }
+}
+
+impl Task<'_> {
+    /// A synapse as a dense product.
+    fn multiply(
+        &self,
+        (rows, dense): (&Rows, &Dense),
+        outputs: Range<usize>,
+        events: EventsView<'_>,
+        currents: &mut [i32],
+        levels: &mut [u8],
+    ) {
+        let (width, steps, line) = (self.extent.width(), self.current_steps, dense.line());
+        let first = dense.spread(rows, outputs.clone(), events, (steps, levels));
+        for block in 0..dense.blocks {
+            for (row, currents) in outputs.clone().zip(currents.chunks_exact_mut(steps * width)) {
+                let taps = rows.vertical.taps[row];
+                if taps.count == 0 {
+                    continue;
+                }
+                for (step, currents) in currents.chunks_exact_mut(width).enumerate() {
+                    let lines = &levels[((taps.input - first) * steps + step) * line..];
+                    simd::dense::multiply(self.level, dense, block, taps, (lines, rows.dilation * steps * line), currents);
                 }
             }
         }

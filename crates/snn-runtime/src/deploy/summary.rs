@@ -56,7 +56,8 @@ fn stage_form(stage: &Stage, sources: &[&str]) -> String {
         .zip(sources)
         .map(|(incoming, source)| {
             let form = match &incoming.synapse {
-                Synapse::Rows(rows) => rows.description(),
+                Synapse::Rows(rows, None) => rows.description(),
+                Synapse::Rows(rows, Some(dense)) => format!("{}; {}", rows.description(), dense.description()),
                 Synapse::Grouped(_) => "events, in groups".into(),
                 Synapse::Scale(_) => "events, one to one".into(),
                 Synapse::Current => "a stored current".into(),
@@ -72,7 +73,7 @@ fn stage_form(stage: &Stage, sources: &[&str]) -> String {
 
 fn bytes(synapse: &Synapse) -> usize {
     match synapse {
-        Synapse::Rows(rows) => rows.bytes(),
+        Synapse::Rows(rows, dense) => rows.bytes() + dense.as_ref().map_or(0, |dense| dense.bytes()),
         Synapse::Grouped(grouped) => grouped.bytes(),
         Synapse::Scale(weights) => 4 * weights.len(),
         Synapse::Current => 0,

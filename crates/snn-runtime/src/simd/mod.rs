@@ -4,6 +4,7 @@
 //! for two things: the instructions that compilers do not find by themselves (`vectors.rs`), and the call of a function that was compiled for more than a machine may
 //! have ([`compiled`]). The scalar level runs neither.
 
+pub(crate) mod dense;
 pub(crate) mod emit;
 pub(crate) mod neurons;
 pub(crate) mod rows;

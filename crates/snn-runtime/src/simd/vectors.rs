@@ -24,6 +24,15 @@ pub(crate) trait Pairs<const LANES: usize> {
     fn lanes(sums: Self::Sums, rows: usize) -> [i16; LANES];
 }
 
+/// Sixteen 16-bit sums of products of pairs of levels with pairs of weights.
+pub(crate) trait Products {
+    type Sums: Copy;
+    fn zero() -> Self::Sums;
+    /// Sums plus `w₀·x₀ + w₁·x₁`, the weights of each lane side by side; levels are at most 128.
+    fn add(sums: Self::Sums, weights: &[i8; 32], levels: [u8; 2]) -> Self::Sums;
+    fn lanes(sums: Self::Sums) -> [i16; 16];
+}
+
 /// Lanes of weights that are paired with one another.
 pub(crate) const PAIRED: usize = 32;
 
@@ -48,6 +57,30 @@ fn excess(rows: usize) -> i16 {
 /// Plain Rust: the twin that the others must agree with.
 #[derive(Debug)]
 pub(crate) struct Portable;
+
+impl Products for Portable {
+    type Sums = [i16; 16];
+
+    #[inline(always)]
+    fn zero() -> Self::Sums {
+        [0; 16]
+    }
+
+    #[inline(always)]
+    fn add(mut sums: Self::Sums, weights: &[i8; 32], levels: [u8; 2]) -> Self::Sums {
+        let [first, second] = levels.map(i16::from);
+        for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<2>().0) {
+            let products = i16::from(weights[0]).wrapping_mul(first).wrapping_add(i16::from(weights[1]).wrapping_mul(second));
+            *sum = sum.wrapping_add(products);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn lanes(sums: Self::Sums) -> [i16; 16] {
+        sums
+    }
+}
 
 impl Pairs<PAIRED> for Portable {
     type Sums = [i16; PAIRED];
@@ -108,9 +141,9 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "instructions of the machine")]
 mod x86 {
-    use super::{PAIRED, Pairs, Vectors, excess};
+    use super::{PAIRED, Pairs, Products, Vectors, excess};
     use std::arch::x86_64::{
-        __m128i, __m256i, __m512i, _mm256_add_epi16, _mm256_cvtepi8_epi16, _mm256_mullo_epi16, _mm256_set1_epi16,
+        __m128i, __m256i, __m512i, _mm256_add_epi16, _mm256_cvtepi8_epi16, _mm256_maddubs_epi16, _mm256_mullo_epi16, _mm256_set1_epi16,
         _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16,
         _mm512_cvtepi8_epi16, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_setzero_si512, _mm512_slli_epi16,
         _mm512_srai_epi16, _mm512_sub_epi16,
@@ -193,6 +226,32 @@ mod x86 {
                 let low = _mm256_sub_epi16(low, _mm256_set1_epi16(excess(rows)));
                 transmute::<[__m256i; 2], [i16; PAIRED]>([low, sums.high])
             }
+        }
+    }
+
+    impl Products for Avx2 {
+        type Sums = __m256i;
+
+        #[inline(always)]
+        fn zero() -> __m256i {
+            // SAFETY: the machine has AVX2 where this type is named.
+            unsafe { _mm256_setzero_si256() }
+        }
+
+        #[inline(always)]
+        fn add(sums: __m256i, weights: &[i8; 32], levels: [u8; 2]) -> __m256i {
+            // SAFETY: as above; bytes of integers are a vector of them. Two products of at most 128·127 do not saturate.
+            unsafe {
+                let weights = transmute::<[i8; 32], __m256i>(*weights);
+                let levels = _mm256_set1_epi16(i16::from_le_bytes(levels));
+                _mm256_add_epi16(sums, _mm256_maddubs_epi16(levels, weights))
+            }
+        }
+
+        #[inline(always)]
+        fn lanes(sums: __m256i) -> [i16; 16] {
+            // SAFETY: 32 bytes of integers are 32 bytes of integers.
+            unsafe { transmute::<__m256i, [i16; 16]>(sums) }
         }
     }
 

@@ -1,0 +1,186 @@
+//! A convolution or linear layer as a dense integer product, for inputs of which so many are active that going through events costs more.
+
+use crate::axis::Taps;
+use crate::deploy::events::EventsView;
+use crate::deploy::rows::{I16_MAX, Rows, Source};
+use std::ops::Range;
+
+/// Largest level: products of two levels below it with two weights of 8 bits fit in 16 bits.
+const MAX_LEVEL: f64 = 128.0;
+/// Image columns that are worked on together, for 16, 32 and 64 lanes.
+const PIXELS: [usize; 3] = [4, 4, 2];
+
+/// Weights `[block][vertical tap][horizontal tap][pair of inputs][lane][input of the pair]`.
+#[derive(Debug)]
+pub(crate) struct Dense {
+    pub(crate) lanes: usize,
+    pub(crate) blocks: usize,
+    /// Neighbouring outputs that share the loads of the weights.
+    pub(crate) pixels: usize,
+    pub(crate) channels: usize,
+    /// Pairs of inputs; an odd last one has a partner that is always zero.
+    pub(crate) pairs: usize,
+    /// Horizontal taps, and how far apart outputs and taps read.
+    pub(crate) taps: usize,
+    pub(crate) stride: usize,
+    pub(crate) dilation: usize,
+    /// How many pairs of each block 16-bit sums can take.
+    pub(crate) limits: Vec<usize>,
+    padding: usize,
+    /// Columns of an input row, those of its padding among them.
+    padded: usize,
+    multipliers: Vec<i32>,
+    weights: Vec<i8>,
+    /// Active inputs of a thousand from which this form is the faster one.
+    least: usize,
+}
+
+impl Dense {
+    /// `None` where levels are negative or too large for it, or `rows` is never slower. `least` overrules the model of costs.
+    pub(crate) fn pack(source: &Source<'_>, rows: &Rows, least: Option<usize>) -> Option<Self> {
+        let ([kernel_y, kernel_x], [_, stride], [_, padding], [_, dilation]) = source.conv.as_2d();
+        let [inputs, ..] = source.input;
+        let [channels, _, columns] = source.output;
+        let level = source.bounds.iter().fold(1.0_f64, |a, b| a.max(*b));
+        if source.signed || level > MAX_LEVEL {
+            return None;
+        }
+        let lanes = channels.next_power_of_two().clamp(16, 64);
+        let pixels = PIXELS[lanes.ilog2() as usize - 4].min(columns);
+        let (blocks, pairs) = (channels.div_ceil(lanes), inputs.div_ceil(2));
+        let mut weights = vec![0_i8; blocks * kernel_y * kernel_x * pairs * lanes * 2];
+        for output in 0..channels {
+            for input in 0..inputs {
+                for tap in 0..kernel_y * kernel_x {
+                    let pair = (output / lanes * kernel_y * kernel_x + tap) * pairs + input / 2;
+                    weights[(pair * lanes + output % lanes) * 2 + input % 2] =
+                        source.weight[(output * inputs + input) * kernel_y * kernel_x + tap];
+                }
+            }
+        }
+        let padded = (columns.next_multiple_of(pixels) - 1) * stride + (kernel_x - 1) * dilation + 1;
+        let mut dense = Self {
+            lanes,
+            blocks,
+            pixels,
+            channels,
+            pairs,
+            taps: kernel_x,
+            stride,
+            dilation,
+            limits: Vec::new(),
+            padding,
+            padded: padded.max(source.input[2] + padding),
+            multipliers: (0..blocks * lanes).map(|lane| source.multiplier.get(lane).copied().unwrap_or(0)).collect(),
+            weights,
+            least: 0,
+        };
+        dense.prove(level);
+        dense.least = least.unwrap_or_else(|| dense.break_even(rows));
+        (dense.least < 1000).then_some(dense)
+    }
+
+    /// How many pairs 16-bit sums of each block can take.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a level of at most 128")]
+    fn prove(&mut self, level: f64) {
+        let level = level as i64;
+        let size = self.weights.len() / self.blocks;
+        for block in self.weights.chunks_exact(size) {
+            let mut sums = vec![0_i64; self.lanes];
+            for pair in block.chunks_exact(2 * self.lanes) {
+                for (sum, weights) in sums.iter_mut().zip(pair.chunks_exact(2)) {
+                    *sum += weights.iter().map(|w| i64::from(w.unsigned_abs()) * level).sum::<i64>();
+                }
+            }
+            let largest = block.iter().map(|w| i64::from(w.unsigned_abs())).max().unwrap_or(0).max(1);
+            let proved = sums.iter().all(|sum| *sum <= I16_MAX);
+            self.limits.push(if proved { usize::MAX } else { (I16_MAX / (2 * largest * level)) as usize });
+        }
+    }
+
+    /// Active inputs of a thousand at which both forms take as many instructions.
+    fn break_even(&self, rows: &Rows) -> usize {
+        let vectors = self.lanes / 16;
+        // A load of each vector for all pixels; a broadcast, products and sums for each.
+        let pair = vectors * self.pixels * 2 + vectors + self.pixels;
+        let dense = self.taps * self.pairs * self.blocks * pair / self.pixels;
+        1000 * dense / rows.cost().max(1)
+    }
+
+    /// Weights of a block.
+    #[inline(always)]
+    pub(crate) fn block(&self, block: usize) -> &[i8] {
+        let size = self.weights.len() / self.blocks;
+        &self.weights[block * size..][..size]
+    }
+
+    #[inline(always)]
+    pub(crate) fn multipliers(&self, block: usize) -> &[i32] {
+        &self.multipliers[block * self.lanes..][..self.lanes]
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.weights.len()
+    }
+
+    pub(crate) fn description(&self) -> String {
+        format!("a dense product where more than {} of 1000 inputs are active", self.least)
+    }
+
+    /// Bytes of an image row at one step.
+    #[inline(always)]
+    pub(crate) fn line(&self) -> usize {
+        self.padded * self.pairs * 2
+    }
+
+    /// Bytes that the input of so many rows of outputs needs.
+    pub(crate) fn room(&self, rows: &Rows, outputs: usize, steps: usize) -> usize {
+        let taps = &rows.vertical.taps;
+        let most = (0..taps.len()).map(|row| read(&taps[row..(row + outputs).min(taps.len())], rows.dilation).len());
+        most.max().unwrap_or(0) * steps * self.line()
+    }
+
+    /// Whether the inputs of these rows of outputs are active enough.
+    pub(crate) fn pays(&self, rows: &Rows, outputs: Range<usize>, events: EventsView<'_>, steps: usize) -> bool {
+        let read = read(&rows.vertical.taps[outputs], rows.dilation);
+        let values = read.len() * steps * events.extent.width();
+        let active: usize = read.flat_map(|row| (0..steps).map(move |step| events.line(row, step).count())).sum();
+        active * 1000 >= values * self.least && active > 0
+    }
+
+    /// Spreads the levels that rows of outputs read out, `[input row][step][column][channel]`; says which input row is the first.
+    pub(crate) fn spread(
+        &self,
+        rows: &Rows,
+        outputs: Range<usize>,
+        events: EventsView<'_>,
+        (steps, levels): (usize, &mut [u8]),
+    ) -> usize {
+        let channels = events.extent.channels;
+        let read = read(&rows.vertical.taps[outputs], rows.dilation);
+        let first = read.start;
+        let mut lines = levels.chunks_exact_mut(self.line());
+        for row in read {
+            for step in 0..steps {
+                let Some(levels) = lines.next() else { return first };
+                levels.fill(0);
+                let line = events.line(row, step);
+                for column in 0..events.extent.columns {
+                    // Entries are `column · channels + channel`, and channels may have a partner here.
+                    let shift = ((column + self.padding) * self.pairs * 2).wrapping_sub(column * channels);
+                    for (entry, level) in line.levels(column..column + 1) {
+                        levels[entry.wrapping_add(shift)] = level.to_le_bytes()[0];
+                    }
+                }
+            }
+        }
+        first
+    }
+}
+
+/// The input rows that rows of outputs read, and those between them.
+fn read(taps: &[Taps], dilation: usize) -> Range<usize> {
+    let inside = || taps.iter().filter(|taps| taps.count > 0);
+    let start = inside().map(|taps| taps.input).min().unwrap_or(0);
+    start..inside().map(|taps| taps.input + (taps.count - 1) * dilation + 1).max().unwrap_or(start)
+}
