@@ -10,8 +10,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::graph::{Conv, Graph, Op, PoolKind};
 use snn_ir::site::{GridLif, GridReset};
-use snn_ir::{Code, Form, Model, Preprocessing, Site, Weights};
-use snn_runtime::deploy::{Deployment, Options};
+use snn_ir::{Code, Model, Preprocessing, Site, Weights};
+use snn_runtime::deploy::{Deployment, Form, Options};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ fn model(channels: usize, size: usize, time_steps: usize, code: Code) -> Model {
     let deviation = (channels as f64 * 9.0 * 0.1).sqrt() * 37.0;
     weights.insert("layer.threshold".into(), Array1::<i32>::from_elem(channels, whole(1.3 * deviation)).into());
     Model {
-        form: Form::Grid { logit_unit: 1.0 },
+        form: snn_ir::Form::Grid { logit_unit: 1.0 },
         graph,
         weights,
         time_steps,
@@ -80,17 +80,19 @@ fn layer(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("layer");
     group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(600));
     for (channels, size) in LAYERS {
-        for (name, code, time_steps) in [
-            ("spikes", Code::Binary, 1),
-            ("spikes", Code::Binary, STEPS),
-            ("spikes", Code::Binary, 8),
-            ("levels", Code::Unary, 1),
+        for (name, code, time_steps, form) in [
+            ("spikes", Code::Binary, 1, Form::Auto),
+            ("spikes", Code::Binary, STEPS, Form::Auto),
+            ("spikes, events only", Code::Binary, STEPS, Form::Events),
+            ("spikes, dense", Code::Binary, STEPS, Form::Dense),
+            ("spikes", Code::Binary, 8, Form::Auto),
+            ("levels", Code::Unary, 1, Form::Auto),
+            ("levels, events only", Code::Unary, 1, Form::Events),
+            ("levels, dense", Code::Unary, 1, Form::Dense),
         ] {
-            let deployment = Deployment::new(
-                &model(channels, size, time_steps, code),
-                &Options { statistics: true, ..Options::default() },
-            )
-            .expect("a valid model");
+            let options = Options { form, statistics: true, ..Options::default() };
+            let deployment =
+                Deployment::new(&model(channels, size, time_steps, code), &options).expect("a valid model");
             let mut session = deployment.session();
             for percent in DENSITIES {
                 let frames =

@@ -196,7 +196,10 @@ impl LineMut<'_> {
         let offsets = &OFFSETS[usize::from(bits)];
         if let Some(slots) = self.entries[self.length..].first_chunk_mut::<8>() {
             // Eight at once cost less than a branch a spike; what is too much is overwritten.
-            slots.iter_mut().zip(offsets).for_each(|(slot, &offset)| *slot = entry(base).wrapping_add(u32::from(offset)));
+            slots
+                .iter_mut()
+                .zip(offsets)
+                .for_each(|(slot, &offset)| *slot = entry(base).wrapping_add(u32::from(offset)));
         } else {
             let slots = self.entries[self.length..].iter_mut().zip(offsets).take(bits.count_ones() as usize);
             slots.for_each(|(slot, &offset)| *slot = entry(base).wrapping_add(u32::from(offset)));

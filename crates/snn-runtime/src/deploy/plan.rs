@@ -131,8 +131,14 @@ impl Plan {
         crate::program::check_size(&resolved)?;
         let streams = Streams::of(model, &resolved)?;
         let fused = fused(model, &resolved, &streams);
-        let compiler =
-            Compiler { model, resolved: &resolved, streams: &streams, fused, neurons: snn_ir::Neurons::default(), form };
+        let compiler = Compiler {
+            model,
+            resolved: &resolved,
+            streams: &streams,
+            fused,
+            neurons: snn_ir::Neurons::default(),
+            form,
+        };
         let nodes = (0..resolved.nodes.len()).map(|index| compiler.node(index)).collect::<Result<Vec<_>>>()?;
         let mut plan = Self { nodes, time_steps: model.time_steps, events: Vec::new(), currents: Vec::new() };
         plan.settle_payloads();
@@ -366,7 +372,8 @@ impl Compiler<'_> {
         let unit = self.is_unit(from);
         let bounds = &self.streams.bounds[from];
         let signed = self.is_signed(from);
-        let source = rows::Source { conv, weight: &weight, multiplier: &multiplier, input, output, bounds, unit, signed };
+        let source =
+            rows::Source { conv, weight: &weight, multiplier: &multiplier, input, output, bounds, unit, signed };
         let rows = Rows::pack(&source);
         let dense = match self.form {
             SynapseForm::Events => None,

@@ -121,7 +121,13 @@ impl Task<'_> {
         }
     }
 
-    fn receive(&self, incoming: &Incoming, rows: Range<usize>, currents: &mut [i32], (windows, levels): (&mut Windows, &mut [u8])) {
+    fn receive(
+        &self,
+        incoming: &Incoming,
+        rows: Range<usize>,
+        currents: &mut [i32],
+        (windows, levels): (&mut Windows, &mut [u8]),
+    ) {
         let (width, steps) = (self.extent.width(), self.current_steps);
         let lines = currents.chunks_exact_mut(steps * width);
         match &incoming.synapse {
@@ -188,7 +194,14 @@ impl Task<'_> {
                 }
                 for (step, currents) in currents.chunks_exact_mut(width).enumerate() {
                     let lines = &levels[((taps.input - first) * steps + step) * line..];
-                    simd::dense::multiply(self.level, dense, block, taps, (lines, rows.dilation * steps * line), currents);
+                    simd::dense::multiply(
+                        self.level,
+                        dense,
+                        block,
+                        taps,
+                        (lines, rows.dilation * steps * line),
+                        currents,
+                    );
                 }
             }
         }

@@ -56,7 +56,9 @@ fn row<const VECTORS: usize, const PIXELS: usize, V: Products>(
         for tap_y in 0..taps.count {
             let line = &lines[tap_y.wrapping_mul(apart)..][..dense.line()];
             for tap in 0..dense.taps {
-                let weights = &weights[(taps.first.wrapping_add(tap_y)).wrapping_mul(dense.taps).wrapping_add(tap).wrapping_mul(pairs)..][..pairs];
+                let weights = &weights
+                    [(taps.first.wrapping_add(tap_y)).wrapping_mul(dense.taps).wrapping_add(tap).wrapping_mul(pairs)..]
+                    [..pairs];
                 let mut inputs = [[].as_slice(); PIXELS];
                 for (pixel, inputs) in inputs.iter_mut().enumerate() {
                     let column = group.wrapping_mul(PIXELS).wrapping_add(pixel).wrapping_mul(dense.stride);
@@ -66,7 +68,12 @@ fn row<const VECTORS: usize, const PIXELS: usize, V: Products>(
                 let mut done = 0;
                 while done < pairs {
                     if room == 0 {
-                        flush::<VECTORS, PIXELS, V>(&mut sums, multipliers, outputs, (first_lane, lanes, dense.channels));
+                        flush::<VECTORS, PIXELS, V>(
+                            &mut sums,
+                            multipliers,
+                            outputs,
+                            (first_lane, lanes, dense.channels),
+                        );
                         room = limit;
                     }
                     let end = pairs.min(done.saturating_add(room));

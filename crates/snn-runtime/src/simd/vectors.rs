@@ -70,7 +70,8 @@ impl Products for Portable {
     fn add(mut sums: Self::Sums, weights: &[i8; 32], levels: [u8; 2]) -> Self::Sums {
         let [first, second] = levels.map(i16::from);
         for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<2>().0) {
-            let products = i16::from(weights[0]).wrapping_mul(first).wrapping_add(i16::from(weights[1]).wrapping_mul(second));
+            let products =
+                i16::from(weights[0]).wrapping_mul(first).wrapping_add(i16::from(weights[1]).wrapping_mul(second));
             *sum = sum.wrapping_add(products);
         }
         sums
@@ -143,10 +144,10 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
 mod x86 {
     use super::{PAIRED, Pairs, Products, Vectors, excess};
     use std::arch::x86_64::{
-        __m128i, __m256i, __m512i, _mm256_add_epi16, _mm256_cvtepi8_epi16, _mm256_maddubs_epi16, _mm256_mullo_epi16, _mm256_set1_epi16,
-        _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16,
-        _mm512_cvtepi8_epi16, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_setzero_si512, _mm512_slli_epi16,
-        _mm512_srai_epi16, _mm512_sub_epi16,
+        __m128i, __m256i, __m512i, _mm256_add_epi16, _mm256_cvtepi8_epi16, _mm256_maddubs_epi16, _mm256_mullo_epi16,
+        _mm256_set1_epi16, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_sub_epi16,
+        _mm512_add_epi16, _mm512_cvtepi8_epi16, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_setzero_si512,
+        _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
     };
     use std::mem::transmute;
 
