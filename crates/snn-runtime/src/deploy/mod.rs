@@ -4,9 +4,12 @@
 //! and sends in one pass over the output, tile by tile of image rows. The bits are those of [`snn_ir::naive`], as everything on the grid is an integer.
 
 mod arena;
+mod calibrate;
 pub(crate) mod dense;
 pub(crate) mod events;
+mod exit;
 mod grouped;
+mod input;
 mod plan;
 mod rearrange;
 pub(crate) mod rows;
@@ -16,6 +19,9 @@ mod stage;
 mod summary;
 pub(crate) mod windows;
 
+pub use calibrate::{CurvePoint, Trajectories};
+pub use exit::{Confidence, Exit};
+pub use input::{Event, Scale, count_events, windows};
 pub use session::{NodeStatistics, Session, State};
 pub use summary::{NodeSummary, Summary};
 
