@@ -35,11 +35,10 @@ impl Events {
     /// Grows to hold an extent.
     pub(crate) fn reserve(&mut self, extent: Extent) {
         let lines = extent.rows * extent.steps;
-        let grow = |length: usize, needed: usize| length.max(needed);
-        self.offsets.resize(grow(self.offsets.len(), lines * (extent.columns + 1)), 0);
-        self.entries.resize(grow(self.entries.len(), lines * extent.width()), 0);
+        grow(&mut self.offsets, lines * (extent.columns + 1));
+        grow(&mut self.entries, lines * extent.width());
         if extent.payloads {
-            self.payloads.resize(grow(self.payloads.len(), lines * extent.width()), 0);
+            grow(&mut self.payloads, lines * extent.width());
         }
     }
 
@@ -61,6 +60,12 @@ impl Events {
             extent,
         }
     }
+}
+
+/// To at least a length, without room beyond it.
+fn grow<V: Copy + Default>(values: &mut Vec<V>, length: usize) {
+    values.reserve_exact(length.saturating_sub(values.len()));
+    values.resize(length.max(values.len()), V::default());
 }
 
 /// Events to read.
