@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use snn_ir::graph::{Graph, Op};
 use snn_ir::{Code, Form, Model, Preprocessing, Site, Weights};
 use snn_runtime::Scores;
-use snn_runtime::deploy::{Deploy, Event, Options, Scale, count_events, windows};
+use snn_runtime::deploy::{Deploy, Deployment, Event, Options, Scale, count_events, windows};
 
 const PLANES: [usize; 3] = [2, 3, 4];
 
@@ -171,6 +171,24 @@ fn events_off_the_sensor_and_networks_without_polarities_are_refused() {
     let mut state = session.rest();
     let error = session.push_events(&mut state, &[inside]).unwrap_err().to_string();
     assert!(error.contains("[2, height, width]"), "{error}");
+}
+
+#[test]
+fn a_model_whose_macro_steps_no_memory_holds_is_refused_before_any_is_asked_for() {
+    let model = |steps| {
+        let mut model = counter(steps);
+        model.graph.nodes[0].op = Op::Input { shape: vec![2, 1 << 10, 1 << 11] };
+        // The flat image has one class a pixel, each with its own weight.
+        model.graph.nodes[2].op = Op::Scale;
+        model.graph.nodes.retain(|node| !matches!(node.name.as_str(), "act" | "out"));
+        model.graph.nodes[3].inputs = vec!["fc".into()];
+        model.weights = Weights::new();
+        model.weights.insert("fc.weight".into(), ndarray::Array1::<i32>::ones(1 << 22).into());
+        model
+    };
+    Deployment::new(&model(2), &Options::default()).unwrap();
+    let error = Deployment::new(&model(1 << 16), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("for 65536 macro-steps, expected at most 4294967296"), "{error}");
 }
 
 #[test]

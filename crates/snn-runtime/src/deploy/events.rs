@@ -42,6 +42,17 @@ impl Events {
         }
     }
 
+    /// What a buffer takes that was reserved for these extents; saturates.
+    pub(crate) fn bytes_of(extents: &[Extent]) -> usize {
+        let largest = |size: &dyn Fn(&Extent) -> usize| extents.iter().map(size).max().unwrap_or(0);
+        let lines = |extent: &Extent| extent.rows.saturating_mul(extent.steps);
+        let offsets = largest(&|extent| lines(extent).saturating_mul(extent.columns + 1));
+        let entries = largest(&|extent| lines(extent).saturating_mul(extent.width()));
+        let payloads =
+            largest(&|extent| if extent.payloads { lines(extent).saturating_mul(extent.width()) } else { 0 });
+        offsets.saturating_add(entries).saturating_add(payloads).saturating_mul(4)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         4 * (self.offsets.len() + self.entries.len() + self.payloads.len())
     }
@@ -201,7 +212,10 @@ impl LineMut<'_> {
         let offsets = &OFFSETS[usize::from(bits)];
         if let Some(slots) = self.entries[self.length..].first_chunk_mut::<8>() {
             // Eight at once cost less than a branch a spike; what is too much is overwritten.
-            slots.iter_mut().zip(offsets).for_each(|(slot, &offset)| *slot = entry(base).wrapping_add(u32::from(offset)));
+            slots
+                .iter_mut()
+                .zip(offsets)
+                .for_each(|(slot, &offset)| *slot = entry(base).wrapping_add(u32::from(offset)));
         } else {
             let slots = self.entries[self.length..].iter_mut().zip(offsets).take(bits.count_ones() as usize);
             slots.for_each(|(slot, &offset)| *slot = entry(base).wrapping_add(u32::from(offset)));

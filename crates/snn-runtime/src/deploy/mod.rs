@@ -33,6 +33,9 @@ use session::Clock;
 use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result, SiteOutput, SiteTrace};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The most bytes that the buffers of a session may take; a limit for files from strangers. They hold all macro-steps, of which a file may ask for many.
+pub const MAX_BUFFER_BYTES: usize = 1 << 32;
+
 /// How convolutions and linear layers are computed. The bits are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
@@ -96,13 +99,23 @@ impl Deployment {
     /// Validates and compiles a model.
     ///
     /// # Errors
-    /// The model is not valid, not on the grid or larger than [`crate::MAX_TOTAL_VALUES`]; the machine lacks the level, or cannot make the threads.
+    /// The model is not valid, not on the grid, larger than [`crate::MAX_TOTAL_VALUES`] or with its macro-steps than [`MAX_BUFFER_BYTES`]; the machine lacks the level, or cannot make the threads.
     pub fn new(model: &Model, options: &Options) -> Result<Self> {
         let failed = |message| Error::Interpreter { interpreter: crate::NAME, message };
         let level = options.level.unwrap_or_else(Level::best);
         let level = Available::new(level)
             .ok_or_else(|| failed(format!("this machine does not have the instructions of level {}", level.label())))?;
         let plan = Arc::new(Plan::compile(model, options.form)?);
+        let bytes = arena::Arena::buffer_bytes(&plan);
+        if bytes > MAX_BUFFER_BYTES {
+            return Err(Error::Refused {
+                node: "model".into(),
+                reason: format!(
+                    "a session would take {bytes} bytes for {} macro-steps, expected at most {MAX_BUFFER_BYTES}; fewer macro-steps can be streamed for ever",
+                    plan.time_steps
+                ),
+            });
+        }
         let pool = match options.threads {
             0 => return Err(failed("threads must be at least 1, found 0".into())),
             1 => None,
