@@ -56,15 +56,14 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A dot that goes round: ON where it arrives, OFF where it leaves, a pixel a millisecond.
+/// A dot that goes to and fro: ON where it arrives, OFF where it leaves, a pixel a millisecond.
 fn dot(height: usize, width: usize) -> Vec<Event> {
-    let place = |t: usize| {
-        let angle = t as f64 / 25.0;
-        let at = |size: usize, part: f64| u16::try_from(((0.5 + 0.4 * part) * size as f64) as usize).unwrap_or(0);
-        (at(width, angle.cos()), at(height, angle.sin()))
+    let bounce = |t: usize, size: usize| (size - 1).abs_diff(t % (2 * size - 1).max(1)).min(size - 1);
+    let event = |t: usize, place: usize, polarity| {
+        let at = |size: usize| u16::try_from(bounce(place, size)).unwrap_or(0);
+        Event { t: 1_000 * i64::try_from(t).unwrap_or(0), x: at(width), y: at(height), polarity }
     };
-    let event = |t: usize, (x, y), polarity| Event { t: 1_000 * i64::try_from(t).unwrap_or(0), x, y, polarity };
-    (1..160).flat_map(|t| [event(t, place(t - 1), false), event(t, place(t), true)]).collect()
+    (1..160).flat_map(|t| [event(t, t - 1, false), event(t, t, true)]).collect()
 }
 
 fn read(text: &str) -> Result<Vec<Event>> {
