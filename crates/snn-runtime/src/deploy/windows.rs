@@ -41,10 +41,7 @@ impl Windows {
     }
 
     /// Merges what rows of outputs read.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "weight rows were packed, and so fit in memory with room to spare"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "weight rows were packed, and so fit in memory with room to spare")]
     pub(crate) fn gather(
         &mut self,
         level: crate::simd::Available,

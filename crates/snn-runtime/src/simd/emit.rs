@@ -11,9 +11,7 @@ compiled! {
 #[inline(always)]
 fn push_spikes(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
     for (position, flags) in flags.chunks_exact(channels).enumerate() {
-        for_each_byte(flags, |bits, channel| {
-            line.push_bits(bits, position.wrapping_mul(channels).wrapping_add(channel))
-        });
+        for_each_byte(flags, |bits, channel| line.push_bits(bits, position.wrapping_mul(channels).wrapping_add(channel)));
         line.end_position();
     }
 }
@@ -28,8 +26,7 @@ fn push_levels(levels: &[i32], flags: &[u8], channels: usize, line: &mut LineMut
     for (position, flags) in flags.chunks_exact(channels).enumerate() {
         for_each_byte(flags, |mut bits, channel| {
             while bits != 0 {
-                let entry =
-                    position.wrapping_mul(channels).wrapping_add(channel).wrapping_add(bits.trailing_zeros() as usize);
+                let entry = position.wrapping_mul(channels).wrapping_add(channel).wrapping_add(bits.trailing_zeros() as usize);
                 line.push(entry, levels[entry]);
                 bits &= bits.wrapping_sub(1);
             }
