@@ -1,4 +1,4 @@
-//! Models that load and are converted: the event runtime against the naive evaluator.
+//! Models that load and are converted: the event runtime and deployments against the naive evaluator.
 
 #[path = "metadata.rs"]
 mod metadata;
@@ -6,8 +6,9 @@ mod metadata;
 use ndarray::{ArrayD, IxDyn};
 use snn_ir::graph::Op;
 use snn_ir::naive::Naive;
-use snn_ir::{Evaluate, Form, Input, Model, Record};
-use snn_runtime::{Precision, Runtime};
+use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record};
+use snn_runtime::deploy::{Confidence, Deployment, Options};
+use snn_runtime::{Level, Precision, Runtime, Scores};
 
 /// Networks that would take longer than a fuzzer waits are not run.
 const MAX_WORK: usize = 1 << 18;
@@ -26,6 +27,7 @@ fn run(file: &[u8]) {
     let runtime = Runtime::new(&model, Precision::of(model.form));
     if model.form == Form::Trained {
         assert!(runtime.is_err(), "a trained model runs as events");
+        assert!(Deployment::new(&model, &Options::default()).is_err(), "a trained model is deployed");
         return;
     }
     let runtime = runtime.expect("what is valid compiles");
@@ -38,8 +40,33 @@ fn run(file: &[u8]) {
     // Off the grid sums may be rounded in another order, or be infinite.
     if let Form::Grid { .. } = model.form {
         assert_eq!(found, expected);
+        deploy(&model, &input, &expected);
     } else {
         assert_eq!(found.sites.len(), expected.sites.len());
+        assert!(Deployment::new(&model, &Options::default()).is_err(), "a model off the grid is deployed");
+    }
+}
+
+/// Batches, single images and streams, with no instructions beyond the machine's least and with its best.
+fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
+    let Logits::Integer(sums) = &expected.logits else { panic!("a model on the grid has sums that are no integers") };
+    for level in [Level::Scalar, Level::best()] {
+        let deployment = Deployment::new(model, &Options { level: Some(level), ..Options::default() });
+        let deployment = deployment.expect("what is valid and on the grid is deployed");
+        let found = deployment.run(input, Record::Sites).expect("the input fits");
+        assert!(found == *expected, "{level:?}");
+        let mut session = deployment.session();
+        for (image, sums) in input.pixels().outer_iter().zip(sums.outer_iter()) {
+            let (image, sums): (Vec<u8>, Vec<i64>) = (image.iter().copied().collect(), sums.to_vec());
+            assert_eq!(session.run(&image).expect("the image fits"), Scores::Integer(&sums), "{level:?}");
+            let exit = session.run_until(&image, Confidence::NEVER).expect("as above");
+            assert_eq!((exit.scores, exit.steps), (Scores::Integer(&sums), model.time_steps), "{level:?}");
+            let mut state = session.rest();
+            for _ in 0..model.time_steps {
+                session.push(&mut state, &image).expect("as above");
+            }
+            assert_eq!(state.scores(), Scores::Integer(&sums), "{level:?}");
+        }
     }
 }
 

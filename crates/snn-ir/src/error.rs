@@ -105,6 +105,16 @@ pub enum Error {
         /// What was given.
         found: Vec<usize>,
     },
+    /// A value of an input is outside its range.
+    #[error("input: value {index}: expected {expected}, found {found}")]
+    InputValue {
+        /// Its position.
+        index: usize,
+        /// Its range.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
 
     /// A setting of an encoder is outside its range.
     #[error("encoder {encoder}: {field} must be {expected}, found {found}")]

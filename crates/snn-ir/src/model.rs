@@ -185,11 +185,19 @@ impl Model {
     /// # Errors
     /// The model is not on the grid.
     pub fn logits(&self, sums: &Array2<i64>) -> Result<Array2<f64>> {
+        let scale = self.logit_scale(self.time_steps as u64)?;
+        Ok(sums.mapv(|sum| scale * sum as f64))
+    }
+
+    /// What one unit of sums over `steps` macro-steps is worth: `unit / steps`. For streams and runs that end early; a whole run has T.
+    ///
+    /// # Errors
+    /// The model is not on the grid.
+    pub fn logit_scale(&self, steps: u64) -> Result<f64> {
         let Form::Grid { logit_unit } = self.form else {
             return Err(Error::Graph(format!("form {} has no logit unit", self.form.label())));
         };
-        let scale = logit_unit / self.time_steps as f64;
-        Ok(sums.mapv(|sum| scale * sum as f64))
+        Ok(logit_unit / steps.max(1) as f64)
     }
 }
 

@@ -1,13 +1,18 @@
-//! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`).
+//! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`), and damaged forms of them.
 
 #[path = "../../../fuzz/checks/replay.rs"]
 mod replay;
 #[path = "../../../fuzz/checks/runtime.rs"]
 mod runtime;
 
-use replay::replay;
+use replay::{mutate, replay};
 
 #[test]
 fn runtime_corpus() {
     replay("runtime", runtime::check);
+}
+
+#[test]
+fn damaged_runtime_corpus() {
+    mutate("runtime", runtime::check);
 }

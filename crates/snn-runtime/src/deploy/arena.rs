@@ -84,6 +84,13 @@ impl Arena {
         }
     }
 
+    /// Bytes of the buffers of nodes, which hold all macro-steps.
+    pub(crate) fn buffer_bytes(plan: &Plan) -> usize {
+        let events = plan.events.iter().map(|extents| Events::bytes_of(extents));
+        let currents = plan.currents.iter().map(|&size| size.saturating_mul(size_of::<i32>()));
+        events.chain(currents).fold(0, usize::saturating_add)
+    }
+
     pub(crate) fn is_parallel(&self) -> bool {
         self.threads.len() > 1
     }

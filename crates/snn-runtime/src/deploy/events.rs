@@ -35,12 +35,22 @@ impl Events {
     /// Grows to hold an extent.
     pub(crate) fn reserve(&mut self, extent: Extent) {
         let lines = extent.rows * extent.steps;
-        let grow = |length: usize, needed: usize| length.max(needed);
-        self.offsets.resize(grow(self.offsets.len(), lines * (extent.columns + 1)), 0);
-        self.entries.resize(grow(self.entries.len(), lines * extent.width()), 0);
+        grow(&mut self.offsets, lines * (extent.columns + 1));
+        grow(&mut self.entries, lines * extent.width());
         if extent.payloads {
-            self.payloads.resize(grow(self.payloads.len(), lines * extent.width()), 0);
+            grow(&mut self.payloads, lines * extent.width());
         }
+    }
+
+    /// What a buffer takes that was reserved for these extents; saturates.
+    pub(crate) fn bytes_of(extents: &[Extent]) -> usize {
+        let largest = |size: &dyn Fn(&Extent) -> usize| extents.iter().map(size).max().unwrap_or(0);
+        let lines = |extent: &Extent| extent.rows.saturating_mul(extent.steps);
+        let offsets = largest(&|extent| lines(extent).saturating_mul(extent.columns + 1));
+        let entries = largest(&|extent| lines(extent).saturating_mul(extent.width()));
+        let payloads =
+            largest(&|extent| if extent.payloads { lines(extent).saturating_mul(extent.width()) } else { 0 });
+        offsets.saturating_add(entries).saturating_add(payloads).saturating_mul(4)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -61,6 +71,12 @@ impl Events {
             extent,
         }
     }
+}
+
+/// To at least a length, without room beyond it.
+fn grow<V: Copy + Default>(values: &mut Vec<V>, length: usize) {
+    values.reserve_exact(length.saturating_sub(values.len()));
+    values.resize(length.max(values.len()), V::default());
 }
 
 /// Events to read.

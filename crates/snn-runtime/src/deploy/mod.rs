@@ -4,9 +4,12 @@
 //! and sends in one pass over the output, tile by tile of image rows. The bits are those of [`snn_ir::naive`], as everything on the grid is an integer.
 
 mod arena;
+mod calibrate;
 pub(crate) mod dense;
 pub(crate) mod events;
+mod exit;
 mod grouped;
+mod input;
 mod plan;
 mod rearrange;
 pub(crate) mod rows;
@@ -16,6 +19,9 @@ mod stage;
 mod summary;
 pub(crate) mod windows;
 
+pub use calibrate::{CurvePoint, Trajectories};
+pub use exit::{Confidence, Exit};
+pub use input::{Event, Scale, count_events, windows};
 pub use session::{NodeStatistics, Session, State};
 pub use summary::{NodeSummary, Summary};
 
@@ -26,6 +32,9 @@ use rayon::prelude::*;
 use session::Clock;
 use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result, SiteOutput, SiteTrace};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// The most bytes that the buffers of a session may take; a limit for files from strangers. They hold all macro-steps, of which a file may ask for many.
+pub const MAX_BUFFER_BYTES: usize = 1 << 32;
 
 /// How convolutions and linear layers are computed. The bits are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,13 +99,23 @@ impl Deployment {
     /// Validates and compiles a model.
     ///
     /// # Errors
-    /// The model is not valid, not on the grid or larger than [`crate::MAX_TOTAL_VALUES`]; the machine lacks the level, or cannot make the threads.
+    /// The model is not valid, not on the grid, larger than [`crate::MAX_TOTAL_VALUES`] or with its macro-steps than [`MAX_BUFFER_BYTES`]; the machine lacks the level, or cannot make the threads.
     pub fn new(model: &Model, options: &Options) -> Result<Self> {
         let failed = |message| Error::Interpreter { interpreter: crate::NAME, message };
         let level = options.level.unwrap_or_else(Level::best);
         let level = Available::new(level)
             .ok_or_else(|| failed(format!("this machine does not have the instructions of level {}", level.label())))?;
         let plan = Arc::new(Plan::compile(model, options.form)?);
+        let bytes = arena::Arena::buffer_bytes(&plan);
+        if bytes > MAX_BUFFER_BYTES {
+            return Err(Error::Refused {
+                node: "model".into(),
+                reason: format!(
+                    "a session would take {bytes} bytes for {} macro-steps, expected at most {MAX_BUFFER_BYTES}; fewer macro-steps can be streamed for ever",
+                    plan.time_steps
+                ),
+            });
+        }
         let pool = match options.threads {
             0 => return Err(failed("threads must be at least 1, found 0".into())),
             1 => None,

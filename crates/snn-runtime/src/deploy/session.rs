@@ -20,6 +20,10 @@ pub struct Session {
     sums: Vec<i64>,
     /// By node; empty unless asked for.
     statistics: Vec<NodeStatistics>,
+    /// Of inputs that are not pixels; empty until one comes.
+    pub(super) frames: Vec<u8>,
+    /// Of runs that may end early; none until one does.
+    pub(super) until: Option<State>,
 }
 
 /// What one node did since statistics were last reset.
@@ -64,6 +68,13 @@ impl State {
         Scores::Integer(&self.sums)
     }
 
+    /// Back to rest: the same state as [`Session::rest`], in the same memory.
+    pub fn clear(&mut self) {
+        self.memories.iter_mut().for_each(|memory| memory.fill(0));
+        self.sums.fill(0);
+        self.steps = 0;
+    }
+
     /// Memory that it takes.
     pub fn bytes(&self) -> usize {
         4 * self.memories.iter().map(Vec::len).sum::<usize>() + 8 * self.sums.len()
@@ -99,7 +110,7 @@ impl Session {
         let (arena, sums) = (Arena::new(&plan, threads), vec![0; plan.classes()]);
         let node = |node: &NodePlan| NodeStatistics { node: node.name.clone(), ..NodeStatistics::default() };
         let statistics = if statistics { plan.nodes.iter().map(node).collect() } else { Vec::new() };
-        Self { plan, arena, level, pool, sums, statistics }
+        Self { plan, arena, level, pool, sums, statistics, frames: Vec::new(), until: None }
     }
 
     /// Runs one image, shown at every macro-step, and returns the sums of the head. `pixels` are in C, H, W order.
@@ -110,7 +121,7 @@ impl Session {
         self.expect(pixels.len(), 1)?;
         let clock = Clock { steps: self.plan.time_steps, frames: false };
         self.evaluate(pixels, clock, None, None)?;
-        Ok(Scores::Integer(&self.sums))
+        Ok(self.scores())
     }
 
     /// Runs one sample with a frame for each macro-step, `[T]` images one after another.
@@ -121,7 +132,7 @@ impl Session {
         let clock = Clock { steps: self.plan.time_steps, frames: true };
         self.expect(pixels.len(), clock.steps)?;
         self.evaluate(pixels, clock, None, None)?;
-        Ok(Scores::Integer(&self.sums))
+        Ok(self.scores())
     }
 
     /// The state of a network that has seen nothing.
@@ -149,11 +160,17 @@ impl Session {
                 message: "the state belongs to another network; take the state of this one with `rest`".into(),
             });
         }
-        self.evaluate(frame, Clock { steps: 1, frames: true }, Some(&mut state.memories), None)?;
+        self.advance(state, frame, Clock { steps: 1, frames: true })?;
+        Ok(self.scores())
+    }
+
+    /// One macro-step of a state that fits; its sums become the session's.
+    pub(super) fn advance(&mut self, state: &mut State, pixels: &[u8], clock: Clock) -> Result<()> {
+        self.evaluate(pixels, clock, Some(&mut state.memories), None)?;
         state.sums.iter_mut().zip(&self.sums).for_each(|(sum, new)| *sum = sum.saturating_add(*new));
         state.steps += 1;
         self.sums.copy_from_slice(&state.sums);
-        Ok(Scores::Integer(&self.sums))
+        Ok(())
     }
 
     fn rest_sizes(&self) -> impl Iterator<Item = usize> {
@@ -178,12 +195,13 @@ impl Session {
         }
     }
 
-    /// Memory of the buffers, all of it from the start.
+    /// Memory of the buffers: all of it from the start, but for frames that inputs other than pixels are put into, and the state of [`Session::run_until`], which come with
+    /// their first use. Weights belong to the deployment, see [`Summary`](super::Summary).
     pub fn bytes(&self) -> usize {
-        self.arena.bytes() + 8 * self.sums.len()
+        self.arena.bytes() + 8 * self.sums.len() + self.frames.len() + self.until.as_ref().map_or(0, State::bytes)
     }
 
-    fn expect(&self, found: usize, frames: usize) -> Result<()> {
+    pub(super) fn expect(&self, found: usize, frames: usize) -> Result<()> {
         let input = &self.plan.nodes[0];
         if found == frames * input.size() {
             return Ok(());
@@ -200,7 +218,7 @@ impl Session {
         memories: Option<&mut Vec<Vec<i32>>>,
         observer: Option<Observer<'_>>,
     ) -> Result<()> {
-        let Self { plan, arena, level, pool, sums, statistics } = self;
+        let Self { plan, arena, level, pool, sums, statistics, .. } = self;
         let mut run = Run { plan, arena, level: *level, sums, clock, statistics };
         match pool {
             // Observers are not sent to other threads; what is observed is not timed.
@@ -209,7 +227,11 @@ impl Session {
         }
     }
 
-    /// The sums of the last run.
+    /// The sums of the last run or push; zeros before the first, and not to be used after one that failed.
+    pub fn scores(&self) -> Scores<'_> {
+        Scores::Integer(&self.sums)
+    }
+
     pub(crate) fn sums(&self) -> &[i64] {
         &self.sums
     }

@@ -1,0 +1,107 @@
+//! Warm deployments ask for no memory, whatever the number of threads. One test, since it counts for the whole process.
+#![expect(unsafe_code, reason = "a global allocator that counts is unsafe to write")]
+
+mod draw;
+
+use draw::{Numbers, model, pixels};
+use ndarray::{Axis, Slice};
+use snn_ir::{Input, Record};
+use snn_runtime::deploy::{Confidence, Deployment, Options, Scale};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The system's allocator; counts what the process asks for.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator unchanged; counting does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocations() -> usize {
+    ALLOCATIONS.load(Ordering::Relaxed)
+}
+
+fn live() -> usize {
+    LIVE.load(Ordering::Relaxed)
+}
+
+/// A queue of rayon's asks for a block of memory once for this many pieces of work that come from outside its pool: a session of several threads hands in one a run.
+const QUEUE_BLOCK: usize = 63;
+/// Runs of each kind in an attempt.
+const ROUNDS: usize = 20;
+/// What a pool of threads may take once for its queues.
+const POOL: usize = 64 << 10;
+
+#[test]
+fn no_sample_asks_for_memory() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    for seed in 0..40 {
+        let model = model(seed, 10, Numbers::Integer);
+        let images = pixels(&model, &[48], seed);
+        let frames = pixels(&model, &[model.time_steps], seed);
+        let frames = frames.as_slice().unwrap();
+        for threads in [1, 2, 3] {
+            let deployment = Deployment::new(&model, &Options { threads, ..Options::default() }).unwrap();
+            let mut session = deployment.session();
+            let image = images.index_axis(Axis(0), 0).to_owned();
+            let (image, mut state) = (image.as_slice().unwrap(), session.rest());
+            let real: Vec<f32> = image.iter().map(|&pixel| f32::from(pixel)).collect();
+            let mut round = |session: &mut snn_runtime::deploy::Session| {
+                session.run(image).unwrap();
+                session.run_frames(frames).unwrap();
+                session.push(&mut state, image).unwrap();
+                session.run_real(&real, Scale::Pixel).unwrap();
+                session.run_until(image, Confidence { margin: 2 }).unwrap();
+            };
+            // Warm up: queues, and buffers that come with their first use.
+            round(&mut session);
+            let (said, before) = (session.bytes(), live());
+            // A round has four runs and at most T macro-steps of one more. Threads of a pool warm up when they first find work, which may be late,
+            // and those of the test itself: one attempt must be clean.
+            let queued = if threads == 1 { 0 } else { ROUNDS * (4 + model.time_steps) / QUEUE_BLOCK + 1 };
+            let mut attempt = || {
+                let asked = allocations();
+                (0..ROUNDS).for_each(|_| round(&mut session));
+                allocations() - asked
+            };
+            let least = (0..20).map(|_| attempt()).find(|&asked| asked <= queued);
+            assert!(least.is_some(), "seed {seed}: {threads} threads ask for more than {queued} in {ROUNDS} rounds");
+            assert_eq!(session.bytes(), said);
+            assert!(live() <= before + POOL, "seed {seed}, {threads} threads: {before} bytes became {}", live());
+            drop(session);
+        }
+
+        // A batch asks for its results, however many samples it has: not once a sample.
+        let deployment = Deployment::new(&model, &Options::default()).unwrap();
+        let batch = |count: usize| {
+            let asked = allocations();
+            let images = images.slice_axis(Axis(0), Slice::from(0..count));
+            let found = pool.install(|| deployment.run(&Input::Static(images.view()), Record::Logits)).unwrap();
+            let asked = allocations() - asked;
+            drop(found);
+            asked
+        };
+        // A thread that joins in for the first time makes its session then.
+        let least = |count: usize| (0..20).map(|_| batch(count)).min().unwrap();
+        let (few, many) = (least(4), least(48));
+        assert!(many <= few + 4, "seed {seed}: {few} allocations for 4 samples, {many} for 48");
+    }
+}
