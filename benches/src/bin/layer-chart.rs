@@ -126,7 +126,7 @@ fn chart(rows: &[Row]) -> String {
         found.map(|row| (x(row.case) as f64, row.events[place])).collect()
     };
     let shares = |x: &dyn Fn(Case) -> usize, like: &dyn Fn(Case) -> bool| -> Vec<Series> {
-        let names = ["5 %", "15 %", "50 %", "100 %"];
+        let names = ["5 %", "15 %", "50 %", "100 % active"];
         let series = names.into_iter().zip(COLOURS).zip(SHARES);
         series.map(|((name, colour), share)| Series { name, colour, points: over(share, x, like) }).collect()
     };
@@ -141,19 +141,19 @@ fn chart(rows: &[Row]) -> String {
     });
     let charts = [
         Lines {
-            title: "Time by active inputs (T = 4)",
+            title: "Share of the time at 100 %, T = 4",
             x_label: "active inputs, %",
             unit: " %",
             series: by_share.collect(),
         },
         Lines {
-            title: "Microseconds by macro-steps (128 channels)",
+            title: "Microseconds, 128 channels",
             x_label: "T",
             unit: "",
             series: shares(&|case| case.steps, &|case| case == Case { steps: case.steps, ..USUAL }),
         },
         Lines {
-            title: "Microseconds by width (T = 4)",
+            title: "Microseconds, T = 4",
             x_label: "channels",
             unit: "",
             series: shares(&|case| case.channels, &|case| {
@@ -161,7 +161,7 @@ fn chart(rows: &[Row]) -> String {
             }),
         },
         Lines {
-            title: "Microseconds by threads (128 channels, T = 4)",
+            title: "Microseconds, 128 channels, T = 4",
             x_label: "threads",
             unit: "",
             series: shares(&|case| case.threads, &|case| case == Case { threads: case.threads, ..USUAL }),
