@@ -1,6 +1,6 @@
 //! Our side of `cargo xtask bench-peers infer`: the trained network, deployed or in libtorch.
 //!
-//! `infer-side deployed|interpreter MODEL DATA IMAGES BATCH THREADS`: MODEL is the trained file, DATA the folder of CIFAR-100. It classifies that many test images, says so in a
+//! `infer-side deployed|events|interpreter MODEL DATA IMAGES BATCH THREADS`: `events` is deployed without dense integer products; MODEL is the trained file, DATA the folder of CIFAR-100. It classifies that many test images, says so in a
 //! line of JSON, and then answers each line `batch SECONDS` or `single SECONDS` with the seconds of every batch, or of every image, of a turn of about that length.
 #![expect(clippy::print_stdout, reason = "the result goes to stdout")]
 
@@ -12,7 +12,7 @@ use snn_core::{Mode, Network, Pixels};
 use snn_data::{Dataset, DatasetName};
 use snn_ir::{Code, Input, Model, Record};
 use snn_reparam::{CodeChoice, GridOptions};
-use snn_runtime::deploy::{Deployment, Options, Session};
+use snn_runtime::deploy::{Deployment, Form, Options, Session};
 use std::io::BufRead;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -35,13 +35,14 @@ fn main() -> Result<()> {
     let pixels = test.pixels();
     let images = pixels.view().into_dyn();
     match side.as_str() {
-        "deployed" => serve(&mut Deployed::new(&trained, threads)?, &images, test.labels(), batch),
+        "deployed" => serve(&mut Deployed::new(&trained, Form::Auto, threads)?, &images, test.labels(), batch),
+        "events" => serve(&mut Deployed::new(&trained, Form::Events, threads)?, &images, test.labels(), batch),
         "interpreter" => {
             set_num_threads(i32::try_from(threads)?);
             snn_core::keep_memory();
             serve(&mut Network::new(&trained, Device::Cpu, Kind::Float)?, &images, test.labels(), batch)
         }
-        other => bail!("no side `{other}`: deployed or interpreter"),
+        other => bail!("no side `{other}`: deployed, events or interpreter"),
     }
 }
 
@@ -63,10 +64,10 @@ struct Deployed {
 }
 
 impl Deployed {
-    fn new(trained: &Model, threads: usize) -> Result<Self> {
+    fn new(trained: &Model, form: Form, threads: usize) -> Result<Self> {
         let events = snn_reparam::convert(trained, &CodeChoice::from(Code::Unary))?;
         let grid = snn_reparam::to_grid(&events, GridOptions::default())?.model;
-        let deployment = Deployment::new(&grid, &Options { threads, ..Options::default() })?;
+        let deployment = Deployment::new(&grid, &Options { form, threads, ..Options::default() })?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         Ok(Self { session: deployment.session(), deployment, pool })
     }

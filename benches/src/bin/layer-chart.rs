@@ -10,7 +10,7 @@ use snn_benches::layer::{DENSITIES, LAYERS, frames, model};
 use snn_core::tch::set_num_threads;
 use snn_ir::Code;
 use snn_runtime::Level;
-use snn_runtime::deploy::{Deployment, Options};
+use snn_runtime::deploy::{Deployment, Form, Options};
 use snn_train::chart::{Lines, Series, panels};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -36,12 +36,14 @@ struct Case {
     threads: usize,
 }
 
-/// Microseconds of a case at every share of active inputs, and of its convolution in libtorch.
+/// Microseconds of a case at every share of active inputs, as it is deployed and through events alone; of its dense integer form; and of its convolution in libtorch.
 #[derive(Debug)]
 struct Row {
     case: Case,
+    deployed: Vec<f64>,
     events: Vec<f64>,
     dense: f64,
+    libtorch: f64,
 }
 
 fn main() -> Result<()> {
@@ -84,27 +86,33 @@ fn main() -> Result<()> {
 
 fn measure(case: Case, budget: Duration) -> Result<Row> {
     let Case { channels, size, steps, threads } = case;
-    let options = Options { statistics: true, threads, ..Options::default() };
-    let mut session = Deployment::new(&model(channels, size, steps, Code::Binary), &options)?.session();
-    let mut events = Vec::new();
-    for percent in DENSITIES {
-        let frames = frames(steps * channels * size * size, percent, 1);
-        events.push(time(budget, || {
-            session.reset_statistics();
-            session.run_frames(&frames)?;
-            // The stem that makes spikes of pixels does not count.
-            let node = session.statistics().iter().find(|node| node.node == "layer");
-            Ok(Duration::from_nanos(node.context("the layer was measured")?.nanoseconds))
-        })?);
-    }
+    let model = model(channels, size, steps, Code::Binary);
+    let layer = |form: Form, densities: &[u32]| -> Result<Vec<f64>> {
+        let options = Options { statistics: true, threads, form, ..Options::default() };
+        let mut session = Deployment::new(&model, &options)?.session();
+        let mut measure = |percent: &u32| {
+            let frames = frames(steps * channels * size * size, *percent, 1);
+            time(budget, || {
+                session.reset_statistics();
+                session.run_frames(&frames)?;
+                // The stem that makes spikes of pixels does not count.
+                let node = session.statistics().iter().find(|node| node.node == "layer");
+                Ok(Duration::from_nanos(node.context("the layer was measured")?.nanoseconds))
+            })
+        };
+        densities.iter().map(&mut measure).collect()
+    };
+    let (deployed, events) = (layer(Form::Auto, &DENSITIES)?, layer(Form::Events, &DENSITIES)?);
+    // Its time does not depend on them.
+    let dense = layer(Form::Dense, &[100])?[0];
     set_num_threads(i32::try_from(threads)?);
     let mut convolution = dense::convolution(channels, size, steps)?;
-    let dense = time(budget, || {
+    let libtorch = time(budget, || {
         let started = Instant::now();
         convolution()?;
         Ok(started.elapsed())
     })?;
-    Ok(Row { case, events, dense })
+    Ok(Row { case, deployed, events, dense, libtorch })
 }
 
 /// Median in microseconds, of a few runs at least, after one to warm up.
@@ -123,7 +131,7 @@ fn chart(rows: &[Row]) -> String {
     let over = |percent: u32, x: &dyn Fn(Case) -> usize, like: &dyn Fn(Case) -> bool| -> Vec<(f64, f64)> {
         let place = DENSITIES.iter().position(|found| *found == percent).unwrap_or(0);
         let found = rows.iter().filter(|row| like(row.case));
-        found.map(|row| (x(row.case) as f64, row.events[place])).collect()
+        found.map(|row| (x(row.case) as f64, row.deployed[place])).collect()
     };
     let shares = |x: &dyn Fn(Case) -> usize, like: &dyn Fn(Case) -> bool| -> Vec<Series> {
         let names = ["5 %", "15 %", "50 %", "100 % active"];
@@ -134,8 +142,8 @@ fn chart(rows: &[Row]) -> String {
     let by_share = WIDTHS.into_iter().zip(names).zip(COLOURS).map(|((channels, name), colour)| {
         let like = |row: &&Row| row.case == Case { channels, size: row.case.size, ..USUAL };
         let points = rows.iter().find(like).map_or_else(Vec::new, |row| {
-            let full = row.events.last().copied().unwrap_or(1.0);
-            DENSITIES.iter().zip(&row.events).map(|(share, time)| (f64::from(*share), 100.0 * time / full)).collect()
+            let full = row.deployed.last().copied().unwrap_or(1.0);
+            DENSITIES.iter().zip(&row.deployed).map(|(share, time)| (f64::from(*share), 100.0 * time / full)).collect()
         });
         Series { name, colour, points }
     });
@@ -173,21 +181,28 @@ fn chart(rows: &[Row]) -> String {
 fn table(rows: &[Row]) -> Result<String> {
     let mut text = String::from(
         "# A layer of a deployment by active inputs, macro-steps, width and threads\n\n\
-         Microseconds of one sample through a 3×3 convolution with its LIF neurons, as many channels as inputs, by the share of inputs that are active, drawn at random. *libtorch*: the \
-         convolution alone, dense, f32, channels last, all macro-steps at once.\n\n![chart](layers.svg)\n",
+         Microseconds of one sample through a 3×3 convolution with its LIF neurons, as many channels as inputs, by the share of inputs that are active, drawn at random: as it is deployed, \
+         which is through events or as a dense integer product; and *events only*. *Dense*: the dense integer product alone. *libtorch*: the convolution alone, f32, channels last, all \
+         macro-steps at once.\n\n![chart](layers.svg)\n",
     );
     let mut before = None;
-    for Row { case, events, dense } in rows {
+    for Row { case, deployed, events, dense, libtorch } in rows {
         let Case { channels, size, steps, threads } = *case;
         if before.replace((threads, steps)) != Some((threads, steps)) {
             let plural = if threads == 1 { "thread" } else { "threads" };
             let shares: Vec<String> = DENSITIES.iter().map(|share| format!("{share} %")).collect();
-            writeln!(text, "\n## {threads} {plural}, T = {steps}\n\n| layer | {} | libtorch |", shares.join(" | "))?;
-            writeln!(text, "|---|{}--:|", "--:|".repeat(DENSITIES.len()))?;
+            writeln!(
+                text,
+                "\n## {threads} {plural}, T = {steps}\n\n| layer | {} | dense | libtorch |",
+                shares.join(" | ")
+            )?;
+            writeln!(text, "|---|{}--:|--:|", "--:|".repeat(DENSITIES.len()))?;
         }
-        let times: Vec<String> = events.iter().chain([dense]).map(|time| format!("{time:.1}")).collect();
-        writeln!(text, "| {channels}×{size}×{size} | {} |", times.join(" | "))?;
+        let times = |times: &[f64]| times.iter().map(|time| format!("{time:.1}")).collect::<Vec<_>>().join(" | ");
+        writeln!(text, "| {channels}×{size}×{size} | {} | {dense:.1} | {libtorch:.1} |", times(deployed))?;
+        writeln!(text, "| events only | {} | | |", times(events))?;
     }
+    writeln!(text, "\n{}", worst(rows)?)?;
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let processor = cpu
         .lines()
@@ -208,6 +223,19 @@ fn table(rows: &[Row]) -> Result<String> {
         said("date", &["-u", "+%Y-%m-%d"])?,
     )?;
     Ok(text)
+}
+
+/// By how much a layer as deployed takes longer than the better of its two forms, at most.
+fn worst(rows: &[Row]) -> Result<String> {
+    let against = rows.iter().flat_map(|row| {
+        let times = row.deployed.iter().zip(&row.events).zip(DENSITIES);
+        times.map(move |((deployed, events), share)| (deployed / events.min(row.dense), row.case, share))
+    });
+    let (ratio, case, share) = against.max_by(|a, b| a.0.total_cmp(&b.0)).context("nothing was measured")?;
+    let Case { channels, size, steps, threads } = case;
+    Ok(format!(
+        "As deployed a layer takes at most {ratio:.2} times as long as the better of events only and dense: {channels}×{size}×{size} at {share} %, T = {steps}, threads: {threads}."
+    ))
 }
 
 /// What a program prints.

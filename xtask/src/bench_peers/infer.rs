@@ -56,6 +56,8 @@ const WORKS: [Work; 2] = [
 enum Program {
     /// `infer-side`: deployed on the grid.
     Deployed,
+    /// `infer-side`: the same without dense integer products.
+    EventsOnly,
     /// `infer-side`: the trained network in libtorch.
     Interpreter,
     /// `infer_spikingjelly.py` with a setting.
@@ -68,7 +70,7 @@ impl Program {
     /// Without instructions for it bf16 takes many times as long as f32: there is nothing to learn from waiting.
     fn wants_bf16(self) -> bool {
         match self {
-            Program::Deployed | Program::Interpreter => false,
+            Program::Deployed | Program::EventsOnly | Program::Interpreter => false,
             Program::SpikingJelly(setting) => setting.contains("bf16"),
             Program::Dense(_, precision) => precision == "bf16",
         }
@@ -80,10 +82,11 @@ impl Program {
     }
 }
 
-const SIDES: [(&str, Program); 13] = [
+const SIDES: [(&str, Program); 14] = [
     ("ours, deployed", Program::Deployed),
     ("SpikingJelly, as used", Program::SpikingJelly("default")),
     ("ours, libtorch", Program::Interpreter),
+    ("ours, deployed, events only", Program::EventsOnly),
     ("SpikingJelly, channels last", Program::SpikingJelly("channels_last")),
     ("SpikingJelly, channels last, compiled", Program::SpikingJelly("channels_last+compile")),
     ("SpikingJelly, bf16, channels last", Program::SpikingJelly("channels_last+bf16")),
@@ -263,6 +266,7 @@ fn command(root: &Path, python: &Path, program: Program, run: &Path, data: &Path
     };
     let mut command = match program {
         Program::Deployed => ours("deployed")?,
+        Program::EventsOnly => ours("events")?,
         Program::Interpreter => ours("interpreter")?,
         Program::SpikingJelly(setting) => script("infer_spikingjelly.py", &[setting]),
         Program::Dense(relu, precision) => script("infer_dense.py", &[relu, precision]),
