@@ -45,6 +45,12 @@ struct Work {
     network: &'static str,
 }
 
+impl Work {
+    fn config_path(self) -> String {
+        format!("configs/peers/{}.toml", self.config)
+    }
+}
+
 /// The main work first.
 const WORKS: [Work; 2] = [
     Work { name: "R18", config: "resnet18", network: "ResNet-18's widths (64-128-256-512 channels)" },
@@ -136,6 +142,8 @@ impl Row {
 #[derive(Debug)]
 struct Measured {
     work: Work,
+    /// What trained it: a file of `configs/peers`, or a run that was named.
+    source: String,
     /// What training said of the network.
     trained: Value,
     rows: Vec<Row>,
@@ -217,7 +225,8 @@ pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
         };
         let sides = sides.map(start).collect::<Result<Vec<_>>>()?;
         let (mut sides, rows): (Vec<_>, Vec<_>) = sides.into_iter().unzip();
-        let mut one = Measured { work, trained: result, rows };
+        let source = options.run(work).map_or_else(|| work.config_path(), |_| "a run named with --run".to_owned());
+        let mut one = Measured { work, source, trained: result, rows };
         one.check()?;
         turns(&mut sides, &mut one, pace)?;
         measured.push(one);
@@ -283,7 +292,7 @@ fn trained(root: &Path, options: &Options, work: Work, data: &Path) -> Result<Pa
         ensure!(model.is_file(), "--run {}={}: there is no {}", work.name, run.display(), model.display());
         return std::path::absolute(&run).with_context(|| format!("{} is not a path", run.display()));
     }
-    let config = root.join("configs/peers").join(format!("{}.toml", work.config));
+    let config = root.join(work.config_path());
     let cache = cache::folder(|name| std::env::var_os(name))?;
     fs::create_dir_all(&cache)?;
     let name = format!("peers-{}-{}", work.config, digest(&config)?);
@@ -321,7 +330,7 @@ mod tests {
     }
 
     pub(super) fn measured(work: Work, rows: Vec<Row>) -> Measured {
-        Measured { work, trained: json!({ "test_accuracy": 0.125 }), rows }
+        Measured { work, source: work.config_path(), trained: json!({ "test_accuracy": 0.125, "time_steps": 4 }), rows }
     }
 
     #[test]

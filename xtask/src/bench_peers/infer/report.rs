@@ -87,7 +87,7 @@ pub(super) fn json(measured: &[Measured], machine: &Value, pace: Pace) -> Result
             })
             .collect();
         Ok(json!({
-            "name": one.work.name, "network": one.work.network, "config": format!("configs/peers/{}.toml", one.work.config),
+            "name": one.work.name, "network": one.work.network, "source": one.source,
             "trained": one.trained, "ratios": throughput(one)?.json(), "latency_ratios": latency(one)?.json(), "rows": rows,
         }))
     });
@@ -107,7 +107,7 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
     let mut lines = vec![
         "# Inference beside SpikingJelly and dense networks\n".to_owned(),
         format!(
-            "Trained networks, every site LIF (leak 1/2, threshold 1, hard reset), no regulariser of activity, T as trained, on test images of CIFAR-100; {THREADS} threads. The same weights are \
+            "Trained networks, every site LIF (leak 1/2, threshold 1, hard reset), no regulariser of activity, on test images of CIFAR-100; {THREADS} threads. The same weights are \
              in all sides; ours, deployed, has them on the int8 grid, and \
              multiplies densely where so much is active that it is faster; *events only* never does. Images a second in batches of {}, and milliseconds of one image alone, each the median of the turns; sides \
              take turns, and all are given the same images. *Same class*: share of {} images to which a side gives the class of the trained network (ours, libtorch). *Rate*: mean \
@@ -122,7 +122,8 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
         let accuracy = accuracy
             .map_or_else(String::new, |share| format!(", trained to {:.1} % of the test images", 100.0 * share));
         lines.push(format!("## {}\n", one.work.name));
-        lines.push(format!("{} (`configs/peers/{}.toml`){accuracy}.\n", one.work.network, one.work.config));
+        let steps = one.trained["time_steps"].as_u64().map_or_else(String::new, |steps| format!(", T = {steps}"));
+        lines.push(format!("{}{steps}{accuracy} ({}).\n", one.work.network, one.source));
         lines.push("| side | images/s | turns | one image, ms | turns | same class | rate |".to_owned());
         lines.push("|---|--:|---|--:|---|--:|--:|".to_owned());
         lines.extend(one.rows.iter().map(|row| line(one, row)));
@@ -224,6 +225,10 @@ mod tests {
         let text = table(&[measured(WORKS[0], sides())], &json!({ "bf16": "no" }), FULL);
         assert!(text.contains("| ours, deployed | 100 | 100, 100 | 10.0 | 10.0, 10.0 | 100.0 % | 0.200 |"), "{text}");
         assert!(text.contains("| ReLU twin, T = 1, int8 | 200 | 200, 200 | 5.00 | 5.00, 5.00 | – |"), "{text}");
-        assert!(text.contains("trained to 12.5 %") && text.contains("no bf16 instructions"), "{text}");
+        assert!(
+            text.contains(", T = 4, trained to 12.5 % of the test images (configs/peers/resnet18.toml).")
+                && text.contains("no bf16 instructions"),
+            "{text}"
+        );
     }
 }
