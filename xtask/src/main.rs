@@ -34,6 +34,10 @@ usage: cargo xtask COMMAND
   test [ARGS]       setup, then `cargo test --workspace ARGS`
   bench-peers train [--json]
                     training steps beside SpikingJelly, in turn; writes docs/results/peers/train.{json,md}
+  bench-peers infer [--json] [--quick] [--work R18|R20] [--data DIR] [--run WORK=DIR]
+                    inference of trained networks beside SpikingJelly and dense networks, in turn, on images of
+                    CIFAR-100; writes docs/results/peers/infer.{json,md}. --quick: one brief turn, nothing written;
+                    --run: a trained run, otherwise one in the cache, trained by configs/peers where it is missing
   help              this text
 
 environment
@@ -76,12 +80,16 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("setup"), [flag]) if flag == "--force" => setup(Reuse::Never),
         (Some("demo"), rest) => cargo(&["run", "-p", "snn-bench", "--", "demo"], rest),
         (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
-        (Some("bench-peers"), [what, rest @ ..]) if what == "train" => bench_peers::train(rest),
-        _ => {
-            eprint!("{USAGE}");
-            Ok(ExitCode::from(EXIT_USAGE_OR_SETUP))
+        (Some("bench-peers"), [what, rest @ ..]) => {
+            what.to_str().and_then(|what| bench_peers::run(what, rest)).unwrap_or_else(|| Ok(wrong_usage()))
         }
+        _ => Ok(wrong_usage()),
     }
+}
+
+fn wrong_usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(EXIT_USAGE_OR_SETUP)
 }
 
 fn setup(reuse: Reuse) -> Result<ExitCode> {

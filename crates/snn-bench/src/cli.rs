@@ -35,9 +35,9 @@ pub(crate) enum Command {
     Finetune(Finetune),
     /// Prove that a converted model is its trained network: spike for spike off the grid, bit for bit on it.
     Verify(Verify),
-    /// Run a converted model on events and count what it does.
+    /// Run a converted model on events, as fast as this machine can, and count what it does where asked to.
     Infer(Infer),
-    /// Draw what is in a model file or run folder: its graph with shapes, codes, units and bounds.
+    /// Draw what is in a model file or run folder: its graph with shapes, codes, units and bounds, and how a model on the grid is deployed.
     Inspect(Inspect),
     /// Look at the policy of a config.
     #[command(subcommand)]
@@ -149,6 +149,27 @@ pub(crate) enum GridName {
     None,
 }
 
+/// Instruction sets as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KernelName {
+    /// Plain Rust.
+    Scalar,
+    /// AVX2 (x86-64).
+    Avx2,
+    /// AVX-512 (x86-64).
+    Avx512,
+}
+
+impl From<KernelName> for snn_runtime::Level {
+    fn from(name: KernelName) -> Self {
+        match name {
+            KernelName::Scalar => Self::Scalar,
+            KernelName::Avx2 => Self::Avx2,
+            KernelName::Avx512 => Self::Avx512,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Convert {
     /// The run folder, or a trained model file.
@@ -217,6 +238,12 @@ pub(crate) struct Verify {
     /// The model was fine-tuned: its weights may differ from the run's conversion, nothing else.
     #[arg(long)]
     pub(crate) finetuned: bool,
+    /// Instruction sets that the deployment is proved with [default: all that this machine has].
+    #[arg(long = "kernel", value_enum, value_delimiter = ',', value_name = "LEVEL")]
+    pub(crate) kernels: Vec<KernelName>,
+    /// Numbers of threads that it is proved with [default: 1 and the cores of this machine].
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    pub(crate) threads: Vec<NonZeroUsize>,
     /// Images in a batch.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch: u16,
@@ -241,6 +268,9 @@ pub(crate) struct Infer {
     /// Only the first N test images.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
+    /// Count every operation as well, and the energy that they stand for. Of a model off the grid they always are.
+    #[arg(long)]
+    pub(crate) counts: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use snn_ir::site::{Adaptation, Spike, Synapse};
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{Code, Form, Leak, Lif, Model, Op, Preprocessing, Reset, Resolved, Site, Tensor, Threshold};
+use snn_runtime::deploy::{Deployment, Options, Summary};
 use snn_train::{RunConfig, RunResult};
 
 #[derive(Serialize)]
@@ -20,6 +21,9 @@ pub(crate) struct Description<'a> {
     pub(crate) preprocessing: &'a Preprocessing,
     pub(crate) classes: &'a [String],
     pub(crate) nodes: Vec<NodeDescription>,
+    /// Of a model on the grid: how this machine runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deployment: Option<Summary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) config: Option<&'a RunConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +63,8 @@ impl<'a> Description<'a> {
         let resolved = model.validate()?;
         let streams = if model.form == Form::Trained { None } else { Some(Streams::of(model, &resolved)?) };
         let nodes = (0..resolved.nodes.len()).map(|index| node(model, &resolved, streams.as_ref(), index));
+        let on_grid = matches!(model.form, Form::Grid { .. });
+        let deployment = on_grid.then(|| Deployment::new(model, &Options::default())).transpose()?;
         let sites = model.graph.sites()?;
         let micro_steps = model.graph.nodes.iter().filter_map(|node| match &node.op {
             Op::Activation { site, code: Some(code) } => Some(code.micro_steps(u32::from(site.levels()?))),
@@ -74,6 +80,7 @@ impl<'a> Description<'a> {
             preprocessing: &model.preprocessing,
             classes: &model.classes,
             nodes: nodes.collect(),
+            deployment: deployment.map(|deployment| deployment.summary()),
             config,
             result,
         })

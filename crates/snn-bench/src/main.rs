@@ -3,6 +3,7 @@
 mod advice;
 mod cli;
 mod commands;
+mod deployed;
 mod description;
 mod device;
 mod drawing;

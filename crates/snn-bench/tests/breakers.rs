@@ -90,7 +90,7 @@ fn prove(off_grid: &mut dyn Evaluate, on_grid: &mut dyn Evaluate) -> Vec<String>
         trained: &mut Libtorch::new(&trained, Device::Cpu).unwrap(),
         events: off_grid,
         naive: &mut Naive::new(&file).unwrap(),
-        grid: Some(Grid { dense: &mut dense, events: on_grid }),
+        grid: Some(Grid { dense: &mut dense, events: on_grid, deployments: Vec::new() }),
     };
     let demands = Demands { max_drop: 100.0, naive_samples: SAMPLES, failures: Vec::new() };
     let mut proof = Proof::new(&interpreters, demands);

@@ -18,13 +18,26 @@ pub struct Interpreters<'a> {
     pub grid: Option<Grid<'a>>,
 }
 
-/// Two interpreters of a model on the grid.
+/// Interpreters of a model on the grid.
 #[allow(missing_debug_implementations, reason = "interpreters need not be printable")]
 pub struct Grid<'a> {
     /// Dense (libtorch).
     pub dense: &'a mut dyn Evaluate,
     /// Event-driven.
     pub events: &'a mut dyn Evaluate,
+    /// Deployments, each of which must give the bits that `events` gives.
+    pub deployments: Vec<Deployed<'a>>,
+}
+
+/// One way to run a deployment.
+#[allow(missing_debug_implementations, reason = "interpreters need not be printable")]
+pub struct Deployed<'a> {
+    /// How it runs, for reports: instruction set, threads.
+    pub name: String,
+    /// It, however it runs.
+    pub evaluate: &'a mut dyn Evaluate,
+    /// What it can show: where it is logits alone, they alone are compared.
+    pub record: Record,
 }
 
 /// What is demanded.
@@ -55,6 +68,8 @@ pub struct Proof {
     /// Off the grid against on it: what rounding changed. Bitwise equality on the grid says nothing of it. It is measured and no demand is made: one decision that
     /// falls the other way shifts the currents of all that follow, so that a deep network changes many decisions, and classes, at no cost in accuracy.
     rounding: Option<Comparison>,
+    /// In the order of [`Grid::deployments`].
+    deployments: Vec<Comparison>,
     naive: Comparison,
     demands: Demands,
     correct_trained: usize,
@@ -88,6 +103,11 @@ impl Proof {
                     format!("{} (grid)", g.events.name()),
                 )
             }),
+            deployments: grid.map_or_else(Vec::new, |g| {
+                let events = format!("{} (grid)", g.events.name());
+                let comparison = |deployed: &Deployed<'_>| Comparison::new(Level::Bitwise, &events, &deployed.name);
+                g.deployments.iter().map(comparison).collect()
+            }),
             naive: Comparison::new(naive_level, format!("naive ({form})"), format!("{events} ({form})")),
             demands,
             correct_trained: 0,
@@ -113,6 +133,13 @@ impl Proof {
         {
             let (_, on_grid) = compare(comparison, grid.dense, grid.events, &input)?;
             rounding.add_decisions(&converted, &on_grid)?;
+            for (comparison, deployed) in self.deployments.iter_mut().zip(&mut grid.deployments) {
+                let found = deployed.evaluate.evaluate(&input, deployed.record)?;
+                match deployed.record {
+                    Record::Sites => comparison.add(&on_grid, &found)?,
+                    Record::Logits => comparison.add_logits(&on_grid.logits, &found.logits)?,
+                }
+            }
             converted = on_grid;
         }
         self.correct_trained += correct(&trained, batch.labels);
@@ -138,7 +165,8 @@ impl Proof {
         let level = if self.grid.is_some() { Level::Bitwise } else { Level::ZeroFlips };
         let accuracies = (percent(self.correct_trained), percent(self.correct_converted));
         let naive = (self.demands.naive_samples > 0).then_some(self.naive);
-        let comparisons = [Some(self.trained_events), self.grid, self.rounding, naive].into_iter().flatten().collect();
+        let first = [Some(self.trained_events), self.grid, self.rounding].into_iter().flatten();
+        let comparisons = first.chain(self.deployments).chain(naive).collect();
         Report::new(level, accuracies, self.demands.max_drop, comparisons, self.demands.failures)
     }
 }

@@ -92,8 +92,18 @@ impl Comparison {
     /// # Errors
     /// They recorded different sites or shapes, or logits of different kinds: nothing that could be compared.
     pub fn add(&mut self, reference: &Evaluation, candidate: &Evaluation) -> Result<()> {
-        self.add_logits(&reference.logits, &candidate.logits)?;
+        self.compare_logits(&reference.logits, &candidate.logits)?;
         self.add_decisions(reference, candidate)
+    }
+
+    /// As [`add`](Self::add) for a candidate that shows its logits alone.
+    ///
+    /// # Errors
+    /// They have logits of different kinds or shapes.
+    pub fn add_logits(&mut self, reference: &Logits, candidate: &Logits) -> Result<()> {
+        self.compare_logits(reference, candidate)?;
+        self.compare_classes(reference, candidate);
+        Ok(())
     }
 
     /// As [`add`](Self::add), without comparing logits, which may be of different kinds: integers and real numbers.
@@ -101,9 +111,7 @@ impl Comparison {
     /// # Errors
     /// They recorded different sites or shapes.
     pub fn add_decisions(&mut self, reference: &Evaluation, candidate: &Evaluation) -> Result<()> {
-        let classes = reference.logits.argmax().into_iter().zip(candidate.logits.argmax());
-        self.class_changes += classes.clone().filter(|(a, b)| a != b).count();
-        self.samples += classes.count();
+        self.compare_classes(&reference.logits, &candidate.logits);
         let other: HashMap<&str, &SiteOutput> = candidate.sites.iter().map(|s| (s.site.as_str(), &s.output)).collect();
         if reference.sites.len() != candidate.sites.len() || reference.sites.is_empty() {
             let (a, b) = (reference.sites.len(), candidate.sites.len());
@@ -136,7 +144,13 @@ impl Comparison {
         Ok(())
     }
 
-    fn add_logits(&mut self, reference: &Logits, candidate: &Logits) -> Result<()> {
+    fn compare_classes(&mut self, reference: &Logits, candidate: &Logits) {
+        let classes = reference.argmax().into_iter().zip(candidate.argmax());
+        self.class_changes += classes.clone().filter(|(a, b)| a != b).count();
+        self.samples += classes.count();
+    }
+
+    fn compare_logits(&mut self, reference: &Logits, candidate: &Logits) -> Result<()> {
         let (unequal, difference) = match (reference, candidate) {
             (Logits::Integer(a), Logits::Integer(b)) if a.dim() == b.dim() => {
                 let largest = a.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0).max(1) as f64;
@@ -280,7 +294,8 @@ impl Report {
             sites: comparisons.iter().map(|c| c.sites.len()).max().unwrap_or(0),
             active_sites: comparisons
                 .iter()
-                .filter(|c| c.samples == samples)
+                // Where only logits were compared no site was seen.
+                .filter(|c| c.samples == samples && !c.sites.is_empty())
                 .map(Comparison::active_sites)
                 .min()
                 .unwrap_or(0),

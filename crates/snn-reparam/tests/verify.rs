@@ -9,7 +9,7 @@ use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Op, Record, Site, SiteOutput, SiteTrace,
     Tensor,
 };
-use snn_reparam::proof::{Batch, Demands, Grid, Interpreters, Proof};
+use snn_reparam::proof::{Batch, Demands, Deployed, Grid, Interpreters, Proof};
 use snn_reparam::verify::{Comparison, Level, Report, Tuning, same_conversion};
 use snn_reparam::{GridOptions, convert, to_grid};
 
@@ -308,30 +308,45 @@ impl Evaluate for Wrong<'_> {
     fn evaluate(&mut self, input: &Input<'_>, record: Record) -> snn_ir::Result<Evaluation> {
         let mut result = self.right.evaluate(input, record)?;
         self.calls += 1;
-        if let (2, Some(SiteTrace { output: SiteOutput::Levels(levels), .. })) = (self.calls, result.sites.first_mut())
-        {
-            *levels.iter_mut().next().unwrap() += 1;
+        match (self.calls, result.sites.first_mut(), &mut result.logits) {
+            (2, Some(SiteTrace { output: SiteOutput::Levels(levels), .. }), _) => *levels.first_mut().unwrap() += 1,
+            (2, None, Logits::Integer(sums)) => *sums.first_mut().unwrap() += 1,
+            _ => {}
         }
         Ok(result)
     }
 }
 
+/// Who answers wrongly once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mistaken {
+    Nobody,
+    Events,
+    Deployment(Record),
+}
+
 /// A proof over two batches of eight images whose labels are the trained network's classes.
-fn prove(seed: u64, wrong: bool, demands: Demands) -> Report {
+fn prove(seed: u64, mistaken: Mistaken, demands: Demands) -> Report {
     let trained = trained(seed, Numbers::Dyadic);
     let events = convert(&trained, &Code::Unary.into()).unwrap();
     let grid = to_grid(&events, GridOptions::default()).unwrap();
     let mut reference = Naive::new(&trained).unwrap();
-    let (mut right, mut mistaken) =
-        (Naive::new(&events.model).unwrap(), Wrong { right: Naive::new(&events.model).unwrap(), calls: 0 });
+    let (mut events_right, mut deployed_right) = (Naive::new(&events.model).unwrap(), Naive::new(&grid.model).unwrap());
+    let mut events_wrong = Wrong { right: Naive::new(&events.model).unwrap(), calls: 0 };
+    let mut deployed_wrong = Wrong { right: Naive::new(&grid.model).unwrap(), calls: 0 };
     let (mut naive, mut dense, mut sparse) =
         (Naive::new(&grid.model).unwrap(), Naive::new(&grid.model).unwrap(), Naive::new(&grid.model).unwrap());
-    let candidate: &mut dyn Evaluate = if wrong { &mut mistaken } else { &mut right };
+    let candidate: &mut dyn Evaluate = if mistaken == Mistaken::Events { &mut events_wrong } else { &mut events_right };
+    let (evaluate, record): (&mut dyn Evaluate, Record) = match mistaken {
+        Mistaken::Deployment(record) => (&mut deployed_wrong, record),
+        Mistaken::Nobody | Mistaken::Events => (&mut deployed_right, Record::Sites),
+    };
+    let deployments = vec![Deployed { name: "deployed somehow".into(), evaluate, record }];
     let mut interpreters = Interpreters {
         trained: &mut reference,
         events: candidate,
         naive: &mut naive,
-        grid: Some(Grid { dense: &mut dense, events: &mut sparse }),
+        grid: Some(Grid { dense: &mut dense, events: &mut sparse, deployments }),
     };
     let mut proof = Proof::new(&interpreters, demands);
     for batch in 0..2 {
@@ -354,16 +369,33 @@ fn prove(seed: u64, wrong: bool, demands: Demands) -> Report {
 #[test]
 fn a_proof_holds_and_one_wrong_level_breaks_it() {
     let demands = || Demands { max_drop: 100.0, naive_samples: 11, failures: Vec::new() };
-    let seed = (0..100).find(|seed| prove(*seed, false, demands()).holds()).expect("a network without a silent site");
-    let report = prove(seed, false, demands());
-    assert_eq!((report.samples, report.flips, report.comparisons.len()), (16, 0, 4));
-    assert_eq!(report.comparisons.iter().map(|c| c.samples).collect::<Vec<_>>(), [16, 16, 16, 11]);
+    let seed = (0..100)
+        .find(|seed| prove(*seed, Mistaken::Nobody, demands()).holds())
+        .expect("a network without a silent site");
+    let report = prove(seed, Mistaken::Nobody, demands());
+    assert_eq!((report.samples, report.flips, report.comparisons.len()), (16, 0, 5));
+    assert_eq!(report.comparisons.iter().map(|c| c.samples).collect::<Vec<_>>(), [16, 16, 16, 16, 11]);
     assert!((report.accuracy_reference - 100.0).abs() < 1e-12);
-    let broken = prove(seed, true, demands());
+    let broken = prove(seed, Mistaken::Events, demands());
     assert_eq!(broken.flips, 1);
     assert!(broken.failures[0].contains("decisions differ"), "{:?}", broken.failures);
     let outside = Demands { failures: vec!["a self-test failed".into()], ..demands() };
-    assert_eq!(prove(seed, false, outside).failures, ["a self-test failed"]);
+    assert_eq!(prove(seed, Mistaken::Nobody, outside).failures, ["a self-test failed"]);
+}
+
+#[test]
+fn one_wrong_answer_of_a_deployment_breaks_a_proof() {
+    let demands = || Demands { max_drop: 100.0, naive_samples: 11, failures: Vec::new() };
+    let holds = |seed: &u64| prove(*seed, Mistaken::Nobody, demands()).holds();
+    let seed = (0..100).find(holds).expect("a network without a silent site");
+    let level = prove(seed, Mistaken::Deployment(Record::Sites), demands());
+    assert_eq!(level.flips, 1);
+    assert!(level.failures[0].contains("against deployed somehow: 1 of"), "{:?}", level.failures);
+    let logit = prove(seed, Mistaken::Deployment(Record::Logits), demands());
+    assert_eq!((logit.flips, logit.failures.len()), (0, 1));
+    assert!(logit.failures[0].contains("against deployed somehow: 1 logits differ"), "{:?}", logit.failures);
+    // Where nobody looked at sites, none was seen silent.
+    assert_eq!(logit.active_sites, logit.sites);
 }
 
 #[test]

@@ -4,31 +4,37 @@ use std::fmt::Write;
 
 /// A series of a chart.
 #[derive(Debug, Clone)]
-pub(crate) struct Series {
-    pub(crate) name: &'static str,
-    pub(crate) colour: &'static str,
+pub struct Series {
+    /// In the key.
+    pub name: &'static str,
+    /// As SVG writes it.
+    pub colour: &'static str,
     /// Points in the order they are joined.
-    pub(crate) points: Vec<(f64, f64)>,
+    pub points: Vec<(f64, f64)>,
 }
 
 /// A line chart.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines {
-    pub(crate) title: &'static str,
-    pub(crate) x_label: &'static str,
+pub struct Lines {
+    /// Above the chart.
+    pub title: &'static str,
+    /// Below the horizontal axis.
+    pub x_label: &'static str,
     /// After each number of the vertical axis.
-    pub(crate) unit: &'static str,
-    pub(crate) series: Vec<Series>,
+    pub unit: &'static str,
+    /// The lines.
+    pub series: Vec<Series>,
 }
 
 /// Horizontal bars.
 #[derive(Debug, Clone)]
-pub(crate) struct Bars {
-    pub(crate) title: String,
+pub struct Bars {
+    /// Above the bars.
+    pub title: String,
     /// Name, colour and share (0 to 1) of each, from top to bottom.
-    pub(crate) rows: Vec<(String, &'static str, f64)>,
+    pub rows: Vec<(String, &'static str, f64)>,
     /// What the colours mean.
-    pub(crate) legend: Vec<(&'static str, &'static str)>,
+    pub legend: Vec<(&'static str, &'static str)>,
 }
 
 const WIDTH: f64 = 960.0;
@@ -39,18 +45,22 @@ const FAINT: &str = "#dddddd";
 /// More points than this are drawn as a line alone.
 const MOST_MARKS: usize = 40;
 
-/// Charts side by side.
-pub(crate) fn side_by_side(charts: &[Lines]) -> String {
-    let mut svg = begin(WIDTH, PANEL_HEIGHT);
-    let width = WIDTH / charts.len().max(1) as f64;
+/// Charts side by side, so many in a row.
+pub fn panels(charts: &[Lines], columns: usize) -> String {
+    let columns = columns.max(1);
+    let mut svg = begin(WIDTH, PANEL_HEIGHT * charts.len().div_ceil(columns) as f64);
+    let width = WIDTH / columns as f64;
     for (number, chart) in charts.iter().enumerate() {
-        lines(&mut svg, chart, number as f64 * width, width);
+        let (row, column) = ((number / columns) as f64, (number % columns) as f64);
+        let _ = write!(svg, "<g transform='translate({:.1} {:.1})'>", column * width, row * PANEL_HEIGHT);
+        lines(&mut svg, chart, width);
+        svg += "</g>";
     }
     svg + "</svg>\n"
 }
 
 /// One bar chart, as high as it needs to be.
-pub(crate) fn bars(chart: &Bars) -> String {
+pub fn bars(chart: &Bars) -> String {
     let rows = chart.rows.len() as f64;
     let (top, bottom) = (64.0, 56.0);
     let mut svg = begin(WIDTH, top + rows * BAR + bottom);
@@ -89,10 +99,10 @@ pub(crate) fn bars(chart: &Bars) -> String {
     svg + "</svg>\n"
 }
 
-fn lines(svg: &mut String, chart: &Lines, offset: f64, width: f64) {
-    let (left, right) = (offset + 72.0, offset + width - 24.0);
+fn lines(svg: &mut String, chart: &Lines, width: f64) {
+    let (left, right) = (72.0, width - 24.0);
     let (top, bottom) = (84.0, PANEL_HEIGHT - 56.0);
-    text(svg, (offset + 24.0, 34.0), "start", "font-size='20' font-weight='600'", chart.title);
+    text(svg, (24.0, 34.0), "start", "font-size='20' font-weight='600'", chart.title);
     let mut key = left;
     for series in &chart.series {
         let _ = write!(
@@ -199,7 +209,19 @@ fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, style: &str, text: &
 
 #[cfg(test)]
 mod tests {
-    use super::{number, ticks};
+    use super::{Lines, Series, number, panels, ticks};
+
+    #[test]
+    fn panels_fill_rows_from_left_to_right() {
+        let line = || Series { name: "a", colour: "#000", points: vec![(0.0, 1.0), (1.0, 2.0)] };
+        let chart = || Lines { title: "t", x_label: "x", unit: "", series: vec![line()] };
+        let svg = panels(&[chart(), chart(), chart()], 2);
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("height='840'"), "{svg}");
+        for place in ["translate(0.0 0.0)", "translate(480.0 0.0)", "translate(0.0 420.0)"] {
+            assert_eq!(svg.matches(place).count(), 1, "{place}: {svg}");
+        }
+        assert_eq!(svg.matches("<polyline").count(), 3);
+    }
 
     #[test]
     fn ticks_are_round_enclose_the_range_and_are_few() {

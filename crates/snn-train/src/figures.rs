@@ -1,6 +1,6 @@
 //! The figures of a run folder.
 
-use crate::chart::{Bars, Lines, Series, bars, side_by_side};
+use crate::chart::{Bars, Lines, Series, bars, panels};
 use crate::metrics::EpochMetrics;
 
 const TRAIN: &str = "#1f6fb4";
@@ -20,10 +20,11 @@ pub(crate) fn curves(metrics: &[EpochMetrics]) -> String {
     if !validation.points.is_empty() {
         accuracies.push(validation);
     }
-    side_by_side(&[
+    let charts = [
         Lines { title: "Loss", x_label: "epoch", unit: "", series: vec![loss] },
         Lines { title: "Accuracy", x_label: "epoch", unit: " %", series: accuracies },
-    ])
+    ];
+    panels(&charts, charts.len())
 }
 
 /// Firing rate of each site after the last epoch, those in `sites` in that order; `None` if none was measured.

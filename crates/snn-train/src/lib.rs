@@ -4,7 +4,7 @@ mod accuracy;
 pub mod adamw;
 mod average;
 mod batches;
-mod chart;
+pub mod chart;
 mod checkpoint;
 mod clock;
 pub mod config;

@@ -3,14 +3,15 @@
 use crate::Outcome;
 use crate::cli::Demo;
 use crate::commands::convert::convert;
-use crate::commands::infer::{Inference, infer};
+use crate::commands::infer::{Counted, Inference, infer};
 use crate::commands::train::train;
 use crate::commands::verify::{Settings, prove};
+use crate::deployed::Ways;
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use ndarray::Axis;
 use serde::Serialize;
 use snn_core::Libtorch;
@@ -77,7 +78,14 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     let run = train(&config, folder, &Options { start, ..Options::default() })?;
     let trained = files::trained(folder)?.model;
     let images = Dataset::open_named(config.data.dataset, None)?.test;
-    let settings = Settings { max_drop: 1.0, naive_samples: 5, tuning: Tuning::None, batch: 50, device: Device::Cpu };
+    let settings = Settings {
+        max_drop: 1.0,
+        naive_samples: 5,
+        tuning: Tuning::None,
+        batch: 50,
+        device: Device::Cpu,
+        ways: Ways::default(),
+    };
     let mut conversions = Vec::new();
     for code in [Code::Unary, Code::BitPlane, Code::Graded] {
         output::tell(format_args!("{}: convert, verify, run", code.label()));
@@ -87,8 +95,9 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
         // What was written is what is verified.
         let model = Model::load(&path)?;
         let verification = prove(&trained, &model, &images, &settings)?;
-        let inference = infer(&model, &images)?;
-        let total = inference.counts.total();
+        let inference = infer(&model, &images, true)?;
+        let counted = inference.counted.as_ref().context("operations were counted")?;
+        let total = counted.counts.total();
         conversions.push(Row {
             code: code.label(),
             micro_steps: micro_steps(&model),
@@ -200,7 +209,8 @@ fn print(demonstration: &Demonstration) -> Result<()> {
         format!("{:.0} (fp32)", demonstration.dense_images_per_second),
     ]);
     for row in &demonstration.conversions {
-        let total = row.inference.counts.total();
+        let Some(Counted { counts, energy_microjoules, .. }) = &row.inference.counted else { continue };
+        let total = counts.total();
         let each = |value: u64| count(value as f64 / row.inference.samples as f64);
         table.row([
             format!("events, int8, {}", row.code),
@@ -212,7 +222,7 @@ fn print(demonstration: &Demonstration) -> Result<()> {
             format!("{:.3}", row.firing_rate),
             each(total.additions),
             each(total.multiplications),
-            format!("{:.2} µJ", row.inference.energy_microjoules),
+            format!("{energy_microjoules:.2} µJ"),
             format!("{:.0}", row.inference.images_per_second),
         ]);
     }

@@ -1,4 +1,4 @@
-//! `infer`: a converted model on events, with counts and energy. Needs no libtorch call.
+//! `infer`: a converted model on events, deployed where it is on the grid, with counts and energy where they are asked for. Needs no libtorch call.
 
 use crate::Outcome;
 use crate::cli::Infer;
@@ -7,12 +7,12 @@ use crate::files;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::{Table, count};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use ndarray::{ArrayD, Axis, IxDyn};
 use serde::Serialize;
 use snn_data::{Dataset, Images};
-use snn_ir::{Evaluate, Form, Input, Model, Record};
-use snn_runtime::{Counts, Precision, Runtime};
+use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
+use snn_runtime::{Counts, Deployment, Options, Precision, Runtime};
 use std::path::Path;
 use std::time::Instant;
 
@@ -22,7 +22,16 @@ pub(crate) struct Inference {
     pub(crate) samples: usize,
     /// In percent.
     pub(crate) accuracy: Option<f64>,
+    /// What was timed.
+    pub(crate) engine: String,
     pub(crate) images_per_second: f64,
+    #[serde(flatten)]
+    pub(crate) counted: Option<Counted>,
+}
+
+/// What was counted.
+#[derive(Serialize)]
+pub(crate) struct Counted {
     pub(crate) energy_microjoules: f64,
     pub(crate) energy_figures: Figures,
     pub(crate) counts: Counts,
@@ -34,7 +43,60 @@ struct Classified<'a> {
     class: usize,
     name: Option<&'a String>,
     logits: Vec<f64>,
-    counts: Counts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<Counts>,
+}
+
+/// Who runs a model: a deployment if it is on the grid, and the runtime that counts if it is not, or counts are asked for.
+struct Engines {
+    deployment: Option<Deployment>,
+    runtime: Option<Runtime>,
+}
+
+impl Engines {
+    fn new(model: &Model, counts: bool) -> Result<Self> {
+        let (on_grid, precision) = match model.form {
+            Form::Grid { .. } => (true, Precision::Grid),
+            Form::Trained | Form::Events => (false, Precision::F64),
+        };
+        let deployment = on_grid.then(|| Deployment::new(model, &Options::default())).transpose()?;
+        let runtime = (counts || !on_grid).then(|| Runtime::new(model, precision)).transpose()?;
+        Ok(Self { deployment, runtime })
+    }
+
+    fn name(&self) -> String {
+        match &self.deployment {
+            Some(deployment) => format!("deployed, {}", deployment.level().label()),
+            None => "events, f64".into(),
+        }
+    }
+
+    /// Logits of a batch, with the seconds that they took; where operations are counted as well that is not timed.
+    fn run(&mut self, input: &Input<'_>) -> Result<(Logits, f64)> {
+        let started = Instant::now();
+        let timed = |evaluator: &mut dyn Evaluate| -> Result<(Logits, f64)> {
+            let logits = evaluator.evaluate(input, Record::Logits)?.logits;
+            Ok((logits, started.elapsed().as_secs_f64()))
+        };
+        match (&mut self.deployment, &mut self.runtime) {
+            (Some(deployment), None) => timed(deployment),
+            (None, Some(runtime)) => timed(runtime),
+            (Some(deployment), Some(runtime)) => {
+                let found = timed(deployment)?;
+                let counted = runtime.evaluate(input, Record::Logits)?.logits;
+                ensure!(
+                    counted == found.0,
+                    "the deployment and the runtime that counts differ on this machine: a mistake in one of them"
+                );
+                Ok(found)
+            }
+            (None, None) => bail!("no engine for this model"),
+        }
+    }
+
+    fn counts(&self) -> Option<Counts> {
+        self.runtime.as_ref().map(Runtime::counts)
+    }
 }
 
 /// Images that a batch takes: enough for all cores.
@@ -49,7 +111,7 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
         );
     }
     if let Some(image) = &arguments.image {
-        return classify(&model, image, json);
+        return classify(&model, image, arguments.counts, json);
     }
     let Some(dataset) = arguments.dataset else { bail!("give --dataset or --image") };
     let data = Dataset::open_named(dataset, arguments.data.data.as_deref())?;
@@ -58,7 +120,7 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     if let Some(limit) = arguments.limit {
         images = images.select(&(0..limit.get().min(images.len())).collect::<Vec<_>>())?;
     }
-    let inference = infer(&model, &images)?;
+    let inference = infer(&model, &images, arguments.counts)?;
     if json {
         print_json(&inference)?;
     } else {
@@ -67,17 +129,9 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-/// The precision that is natural to a form.
-fn precision(model: &Model) -> Precision {
-    match model.form {
-        Form::Grid { .. } => Precision::Grid,
-        Form::Trained | Form::Events => Precision::F64,
-    }
-}
-
-/// Classifies images on events.
-pub(crate) fn infer(model: &Model, images: &Images) -> Result<Inference> {
-    let mut runtime = Runtime::new(model, precision(model))?;
+/// Classifies images on events; operations are counted if that is asked for, or the model is not on the grid.
+pub(crate) fn infer(model: &Model, images: &Images, counts: bool) -> Result<Inference> {
+    let mut engines = Engines::new(model, counts)?;
     let pixels = images.pixels();
     let mut progress = Progress::new("inferred", images.len(), "images");
     let mut correct = 0;
@@ -86,31 +140,32 @@ pub(crate) fn infer(model: &Model, images: &Images) -> Result<Inference> {
     for (number, begin) in (0..images.len()).step_by(BATCH).enumerate() {
         let end = (begin + BATCH).min(images.len());
         let part = pixels.slice_axis(Axis(0), (begin..end).into()).into_dyn();
-        let started = Instant::now();
-        let classes = runtime.evaluate(&Input::Static(part), Record::Logits)?.logits.argmax();
+        let (logits, seconds) = engines.run(&Input::Static(part))?;
         if number > 0 || images.len() <= BATCH {
-            busy += started.elapsed().as_secs_f64();
+            busy += seconds;
         }
+        let classes = logits.argmax();
         correct += classes.iter().zip(&images.labels()[begin..end]).filter(|(c, l)| **c == usize::from(**l)).count();
         progress.add(end - begin);
     }
     progress.finish();
     let timed = if images.len() <= BATCH { images.len() } else { images.len() - BATCH };
-    let counts = runtime.counts();
     let figures = if matches!(model.form, Form::Grid { .. }) { INT8 } else { FP32 };
-    let total = counts.total();
+    let counted = engines.counts().map(|counts| {
+        let total = counts.total();
+        let all = figures.microjoules(total.multiplications as f64, total.additions as f64);
+        Counted { energy_microjoules: all / images.len() as f64, energy_figures: figures, counts }
+    });
     Ok(Inference {
         samples: images.len(),
         accuracy: Some(100.0 * correct as f64 / images.len() as f64),
+        engine: engines.name(),
         images_per_second: timed as f64 / busy,
-        energy_microjoules: figures.microjoules(total.multiplications as f64, total.additions as f64)
-            / images.len() as f64,
-        energy_figures: figures,
-        counts,
+        counted,
     })
 }
 
-fn classify(model: &Model, path: &Path, json: bool) -> Result<Outcome> {
+fn classify(model: &Model, path: &Path, counts: bool, json: bool) -> Result<Outcome> {
     let shape = model.validate()?.nodes[0].shape.clone();
     let bytes = fs_err::read(path)?;
     let expected: usize = shape.iter().product();
@@ -124,13 +179,13 @@ fn classify(model: &Model, path: &Path, json: bool) -> Result<Outcome> {
     let mut batch = vec![1];
     batch.extend(&shape);
     let image = ArrayD::from_shape_vec(IxDyn(&batch), bytes)?;
-    let mut runtime = Runtime::new(model, precision(model))?;
-    let logits = runtime.evaluate(&Input::Static(image.view()), Record::Logits)?.logits;
+    let mut engines = Engines::new(model, counts)?;
+    let (logits, _) = engines.run(&Input::Static(image.view()))?;
     let class = logits.argmax()[0];
     let name = model.classes.get(class);
     let logits: Vec<f64> = logits.to_real(model)?.iter().copied().collect();
     if json {
-        print_json(&Classified { image: path, class, name, logits, counts: runtime.counts() })?;
+        print_json(&Classified { image: path, class, name, logits, counts: engines.counts() })?;
     } else {
         output::line(format_args!("{class} {}", name.map_or("", String::as_str)))?;
     }
@@ -138,7 +193,21 @@ fn classify(model: &Model, path: &Path, json: bool) -> Result<Outcome> {
 }
 
 fn print(inference: &Inference) -> Result<()> {
-    let counts = &inference.counts;
+    if let Some(counted) = &inference.counted {
+        print_counts(&counted.counts)?;
+    }
+    if let Some(accuracy) = inference.accuracy {
+        output::line(format_args!("accuracy {accuracy:.2} % on {} images", inference.samples))?;
+    }
+    output::line(format_args!("{:.1} images/s ({})", inference.images_per_second, inference.engine))?;
+    let Some(Counted { energy_microjoules, energy_figures, .. }) = &inference.counted else { return Ok(()) };
+    let Figures { name, mac_pj, addition_pj } = energy_figures;
+    output::line(format_args!(
+        "{energy_microjoules:.3} µJ an image by counting ({name}, 45 nm: {mac_pj} pJ a MAC, {addition_pj} pJ an addition)"
+    ))
+}
+
+fn print_counts(counts: &Counts) -> Result<()> {
     let each = |value: u64| count(value as f64 / counts.samples.max(1) as f64);
     let mut table = Table::new(
         2,
@@ -168,14 +237,5 @@ fn print(inference: &Inference) -> Result<()> {
         each(total.multiplications),
         each(total.comparisons),
     ]);
-    output::line(format_args!("Operations for one image, T = {} macro-steps:\n\n{table}", counts.time_steps))?;
-    if let Some(accuracy) = inference.accuracy {
-        output::line(format_args!("accuracy {accuracy:.2} % on {} images", inference.samples))?;
-    }
-    output::line(format_args!("{:.1} images/s", inference.images_per_second))?;
-    let Figures { name, mac_pj, addition_pj } = inference.energy_figures;
-    output::line(format_args!(
-        "{:.3} µJ an image by counting ({name}, 45 nm: {mac_pj} pJ a MAC, {addition_pj} pJ an addition)",
-        inference.energy_microjoules
-    ))
+    output::line(format_args!("Operations for one image, T = {} macro-steps:\n\n{table}", counts.time_steps))
 }

@@ -1,4 +1,4 @@
-//! `inspect`: what is in a model file or run folder, as a drawing.
+//! `inspect`: what is in a model file or run folder, as a drawing, and how a model on the grid is deployed.
 
 use crate::cli::Inspect;
 use crate::description::Description;
@@ -28,6 +28,10 @@ pub(crate) fn run(arguments: &Inspect, json: bool) -> Result<Outcome> {
     output::line(
         "once: the same at all macro-steps, computed once. M: multiplier from the sum of a synapse to its accumulator's unit.",
     )?;
+    if let Some(deployment) = &description.deployment {
+        output::line("\nDeployed on this machine, one line for each node that has a buffer:\n")?;
+        output::print(deployment)?;
+    }
     if let Some(result) = result {
         output::line(format_args!("\n{}", serde_json::to_string_pretty(&result)?))?;
     }

@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::cli::Verify;
 use crate::commands::convert;
+use crate::deployed::{Ways, ways};
 use crate::files;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
@@ -13,7 +14,7 @@ use serde::Serialize;
 use snn_core::Libtorch;
 use snn_data::{Dataset, Images};
 use snn_ir::{Form, Model, Op, Site, naive::Naive, site::Spike};
-use snn_reparam::proof::{Batch, Demands, Grid, Interpreters, Proof};
+use snn_reparam::proof::{Batch, Demands, Deployed, Grid, Interpreters, Proof};
 use snn_reparam::verify::{Level, Report, Tuning, same_conversion};
 use snn_reparam::{CodeChoice, GridOptions};
 use snn_runtime::{Precision, Runtime};
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) tuning: Tuning,
     pub(crate) batch: usize,
     pub(crate) device: Device,
+    /// What deployments are tried with.
+    pub(crate) ways: Ways,
 }
 
 pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
@@ -60,6 +63,7 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
         tuning: if arguments.finetuned { Tuning::Weights } else { Tuning::None },
         batch: arguments.batch.into(),
         device: arguments.device,
+        ways: asked(arguments),
     };
     let report = prove(&trained.model, &model, &images, &settings)?;
     if json {
@@ -82,6 +86,17 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     Ok(if report.holds() { Outcome::Holds } else { Outcome::Failed })
 }
 
+/// The instruction sets and numbers of threads that were named, or the usual ones.
+fn asked(arguments: &Verify) -> Ways {
+    let usual = Ways::default();
+    let named: Vec<_> = arguments.kernels.iter().map(|kernel| (*kernel).into()).collect();
+    let threads: Vec<_> = arguments.threads.iter().map(|threads| threads.get()).collect();
+    Ways {
+        levels: if named.is_empty() { usual.levels } else { named },
+        threads: if threads.is_empty() { usual.threads } else { threads },
+    }
+}
+
 /// Runs the proof of one converted model over images.
 pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &Settings) -> Result<Report> {
     let codes = codes(trained, file)?;
@@ -96,17 +111,21 @@ pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &S
     let mut runtime = Runtime::new(off_grid, Precision::F64)?;
     let mut naive = Naive::new(file)?;
     let mut grid = None;
+    let mut deployed = Vec::new();
     if on_grid {
         if let Err(error) = snn_core::self_test(file, settings.device) {
             failures.push(format!("libtorch is not exact here: {error}"));
         }
         grid = Some((Libtorch::new(file, settings.device)?, Runtime::new(file, Precision::Grid)?));
+        deployed = ways(file, &settings.ways)?;
     }
+    let deployments =
+        deployed.iter_mut().map(|way| Deployed { name: way.name.clone(), record: way.record, evaluate: way });
     let mut interpreters = Interpreters {
         trained: &mut libtorch,
         events: &mut runtime,
         naive: &mut naive,
-        grid: grid.as_mut().map(|(dense, events)| Grid { dense, events }),
+        grid: grid.as_mut().map(|(dense, events)| Grid { dense, events, deployments: deployments.collect() }),
     };
     let demands = Demands { max_drop: settings.max_drop, naive_samples: settings.naive_samples, failures };
     let mut proof = Proof::new(&interpreters, demands);

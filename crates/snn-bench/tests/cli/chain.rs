@@ -2,6 +2,7 @@
 
 use crate::{folder, has, json, shared, snn, stderr, stdout};
 use snn_ir::{Model, Tensor};
+use snn_runtime::Level;
 use std::path::Path;
 
 fn verify(model: &Path, options: &[&str]) -> assert_cmd::assert::Assert {
@@ -51,13 +52,39 @@ fn verify_holds() {
     let report = json(&verify(&shared().model, &["--json"]).success());
     has(&report, &["run", "model", "holds", "comparisons", "accuracy_reference", "accuracy_converted", "failures"]);
     assert_eq!(report["holds"], true);
+    let comparisons = report["comparisons"].as_array().unwrap();
     // Where only classes and spikes are compared there is no difference of logits to print.
     let agreement = |c: &&serde_json::Value| c["level"] == "agreement";
-    let comparisons = report["comparisons"].as_array().unwrap();
     assert!(comparisons.iter().find(agreement).unwrap()["logit_difference"].is_null(), "{report}");
+    // Every instruction set of this machine, on one thread at least.
+    for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+        let name = format!("deployment ({}, 1 thread)", level.label());
+        let found = comparisons.iter().find(|c| c["candidate"] == name.as_str()).expect("a deployment");
+        assert_eq!((&found["level"], &found["samples"]), (&"bitwise".into(), &100.into()));
+        assert!(found["decisions"].as_u64() > Some(0));
+    }
     let out = stdout(&holds);
     assert!(out.lines().any(|line| line.starts_with("agreement") && line.trim_end().ends_with('–')), "{out}");
     assert!(!out.contains('−'), "one minus sign: {out}");
+}
+
+#[test]
+fn verify_takes_the_instructions_and_threads_that_are_named() {
+    let report = json(&verify(&shared().model, &["--kernel", "scalar", "--threads", "1,3", "--json"]).success());
+    let of = |c: &serde_json::Value| {
+        c["candidate"].as_str().filter(|name| name.starts_with("deployment")).map(str::to_string)
+    };
+    let found: Vec<String> = report["comparisons"].as_array().unwrap().iter().filter_map(of).collect();
+    assert_eq!(
+        found,
+        ["1 thread", "3 threads over samples", "3 threads over pixels"]
+            .map(|how| format!("deployment (scalar, {how})"))
+    );
+    let missing = Level::ALL.into_iter().find(|level| !level.is_available());
+    if let Some(level) = missing {
+        let error = stderr(&verify(&shared().model, &["--kernel", level.label()]).code(2));
+        assert!(error.contains("does not have the instructions of level"), "{error}");
+    }
 }
 
 #[test]
@@ -85,16 +112,28 @@ fn infer_counts_and_classifies() {
         command.arg("infer").arg(model);
         command
     };
-    let text = stdout(&infer().args(["--dataset", "shapes10", "--limit", "70"]).assert().success());
-    assert!(text.contains("Operations for one image") && text.contains("on 70 images"), "{text}");
-    let counted = json(&infer().args(["--dataset", "shapes10", "--limit", "70", "--json"]).assert().success());
-    has(&counted, &["samples", "accuracy", "images_per_second", "energy_microjoules", "energy_figures", "counts"]);
-    assert_eq!(counted["samples"], 70);
+    let set = ["--dataset", "shapes10", "--limit", "70"];
+    let text = stdout(&infer().args(set).assert().success());
+    assert!(text.contains("on 70 images") && text.contains("(deployed, "), "{text}");
+    assert!(!text.contains("Operations"), "nobody asked for counts: {text}");
+    let text = stdout(&infer().args(set).arg("--counts").assert().success());
+    assert!(text.contains("Operations for one image") && text.contains("µJ an image"), "{text}");
+    let plain = json(&infer().args(set).arg("--json").assert().success());
+    let counted = json(&infer().args(set).args(["--counts", "--json"]).assert().success());
+    has(
+        &counted,
+        &["samples", "accuracy", "engine", "images_per_second", "energy_microjoules", "energy_figures", "counts"],
+    );
+    assert_eq!((&counted["samples"], &counted["accuracy"]), (&70.into(), &plain["accuracy"]));
+    assert!(plain["counts"].is_null() && plain["energy_microjoules"].is_null(), "{plain}");
 
     let image = folder("image").join("image.bin");
     std::fs::write(&image, vec![90_u8; 3 * 16 * 16]).unwrap();
     let classified = json(&infer().arg("--json").arg("--image").arg(&image).assert().success());
-    has(&classified, &["image", "class", "name", "logits", "counts"]);
+    has(&classified, &["image", "class", "name", "logits"]);
+    assert!(classified["counts"].is_null(), "{classified}");
+    let counted = json(&infer().args(["--json", "--counts", "--image"]).arg(&image).assert().success());
+    assert_eq!((&counted["logits"], &counted["counts"]["samples"]), (&classified["logits"], &1.into()));
     assert_eq!(classified["logits"].as_array().unwrap().len(), 10);
     std::fs::write(&image, [0; 7]).unwrap();
     let error = stderr(&infer().arg("--image").arg(&image).assert().code(2));
@@ -111,6 +150,8 @@ fn inspect_draws_the_graph() {
     assert!(node("stem.act").contains("grid_quant_relu") && node("stem.act").contains("events unary"));
     assert!(node("block1.act1").contains("events binary") && node("block1.act1").contains("|x| ≤ 1"));
     assert!(node("block1.conv1").contains("6×16×16") && node("block1.conv1").contains("M = "));
+    let (_, plan) = drawn.split_once("instructions: ").expect("how it is deployed");
+    assert!(plan.starts_with(Level::best().label()) && plan.contains("block1.act1 (grid_lif): "), "{plan}");
 
     let described = json(&snn().arg("inspect").arg(&shared().run).arg("--json").assert().success());
     let fields =
@@ -119,6 +160,7 @@ fn inspect_draws_the_graph() {
     has(&described["nodes"][1], &["name", "op", "inputs", "shape", "weights", "varies", "detail"]);
     let described = json(&snn().arg("inspect").arg(&shared().model).arg("--json").assert().success());
     has(&described["nodes"][1], &["carries", "multiplier", "bound"]);
+    has(&described["deployment"]["nodes"][1], &["node", "op", "form", "weight_bytes"]);
 }
 
 #[test]

@@ -1,18 +1,16 @@
 //! `cargo xtask bench-peers train`: training steps of this project and of SpikingJelly in turn, on one machine, as one table.
 
 use std::{
-    env,
     ffi::OsString,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitCode, Stdio},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use fs_err as fs;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::{cache, cargo_command, cargo_runs, workspace_root};
+use super::{finish, footer, machine, median};
+use crate::{cargo_command, cargo_runs, workspace_root};
 
 const BATCH: usize = 64;
 const THREADS: usize = 2;
@@ -85,29 +83,23 @@ struct Row {
 impl Row {
     /// Of all turns.
     fn speed(&self) -> f64 {
-        let mut sorted = self.images_per_second.clone();
-        sorted.sort_by(f64::total_cmp);
-        match sorted.len() {
-            0 => f64::NAN,
-            count if count % 2 == 1 => sorted[count / 2],
-            count => f64::midpoint(sorted[count / 2 - 1], sorted[count / 2]),
-        }
+        median(&self.images_per_second)
     }
 }
 
 /// Runs the benchmark, writes `docs/results/peers/train.{json,md}`, and prints the table or, with `--json`, the JSON.
-pub(crate) fn train(arguments: &[OsString]) -> Result<ExitCode> {
+pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let json = match arguments {
         [] => false,
         [flag] if flag == "--json" => true,
         other => bail!("`bench-peers train` takes --json and nothing else, found {other:?}"),
     };
     let root = workspace_root()?;
-    let python = python(&root)?;
+    let python = machine::python(&root)?;
     // Built before anything is measured.
     let build = ["build", "--quiet", "--package", "snn-benches", "--bin", "train-step"];
     ensure!(cargo_runs(&build)?, "`cargo {}` did not work", build.join(" "));
-    let machine = machine(&root, &python)?;
+    let machine = machine::describe(&root, &python, &["torch", "spikingjelly"])?;
     let has_bf16 = machine["bf16"] == "yes";
     let mut rows: Vec<Row> = Vec::new();
     for round in 0..ROUNDS {
@@ -131,18 +123,7 @@ pub(crate) fn train(arguments: &[OsString]) -> Result<ExitCode> {
         }
     }
     let report = report(&rows, &machine)?;
-    let folder = root.join("docs/results/peers");
-    fs::create_dir_all(&folder)?;
-    let text = serde_json::to_string_pretty(&report)? + "\n";
-    let table = table(&rows, &report);
-    fs::write(folder.join("train.json"), &text)?;
-    fs::write(folder.join("train.md"), &table)?;
-    if json {
-        print!("{text}");
-    } else {
-        print!("{table}");
-    }
-    Ok(ExitCode::SUCCESS)
+    finish(&root, "train", &report, &table(&rows, &report), json)
 }
 
 /// Images a second, and peak memory.
@@ -205,7 +186,6 @@ fn report(rows: &[Row], machine: &Value) -> Result<Value> {
 }
 
 fn table(rows: &[Row], report: &Value) -> String {
-    let said = |key: &str| report["machine"][key].as_str().unwrap_or("unknown").to_owned();
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
     let mut lines = vec![
         "# Training steps beside SpikingJelly\n".to_owned(),
@@ -234,79 +214,8 @@ fn table(rows: &[Row], report: &Value) -> String {
             "This processor has no bf16 instructions: SpikingJelly in bf16 and convolutions in bf16 were not measured, and ours computed in f32 on rounded values.\n".to_owned(),
         );
     }
-    lines.push("```text".to_owned());
-    lines.push("command   cargo xtask bench-peers train".to_owned());
-    lines.push(format!("commit    {}", said("commit")));
-    let (processor, bf16, load) = (said("processor"), said("bf16"), said("load"));
-    lines.push(format!("machine   {processor}; bf16 instructions: {bf16}; load when it began: {load}"));
-    lines.push(format!("versions  {}", said("versions")));
-    lines.push(format!("date      {}", said("date")));
-    lines.push("```\n".to_owned());
+    lines.push(footer("cargo xtask bench-peers train", &report["machine"]));
     lines.join("\n")
-}
-
-/// What the figures depend on.
-fn machine(root: &Path, python: &Path) -> Result<Value> {
-    let cpu = fs::read_to_string("/proc/cpuinfo")?;
-    let field = |name: &str| {
-        let line = cpu.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_once(": ")).map_or("unknown", |(_, value)| value).to_owned()
-    };
-    let flags = field("flags");
-    let has = |flag: &str| flags.split_whitespace().any(|found| found == flag);
-    let vectors = ["avx512f", "avx2"].into_iter().find(|flag| has(flag)).unwrap_or("baseline");
-    let output = |program: &Path, arguments: &[&str]| -> Result<String> {
-        let output = Command::new(program).args(arguments).current_dir(root).output()?;
-        ensure!(output.status.success(), "{} {arguments:?} failed", program.display());
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let git = Path::new("git");
-    let commit = output(git, &["rev-parse", "--short", "HEAD"])?;
-    let changed = !output(git, &["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-    let versions = "import importlib.metadata as m, sys; \
-        print('Python', sys.version.split()[0] + ',', ', '.join(f'{p} {m.version(p)}' for p in ('torch', 'spikingjelly')))";
-    Ok(json!({
-        "processor": format!("{} ({vectors})", field("model name")),
-        "bf16": if has("avx512_bf16") { "yes" } else { "no" },
-        "load": fs::read_to_string("/proc/loadavg")?.split_whitespace().next().unwrap_or("unknown"),
-        "commit": if changed { format!("{commit} with local changes") } else { commit },
-        "versions": output(python, &["-c", versions])?,
-        "date": output(Path::new("date"), &["-u", "+%Y-%m-%d"])?,
-    }))
-}
-
-/// The Python of a virtual environment with the peers: `SNN_PEERS_PYTHON`, or one in the cache, which is made where it is missing.
-fn python(root: &Path) -> Result<PathBuf> {
-    if let Some(own) = env::var_os("SNN_PEERS_PYTHON").filter(|own| !own.is_empty()) {
-        return Ok(own.into());
-    }
-    let requirements = root.join("benches/peers/requirements.txt");
-    let digest = Sha256::digest(fs::read(&requirements)?);
-    let name: Vec<String> = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let name = name.concat();
-    let cache = cache::folder(|name| env::var_os(name))?;
-    fs::create_dir_all(&cache)?;
-    let folder = cache.join(format!("peers-{name}"));
-    let lock = cache.join(format!("peers-{name}.lock"));
-    let _lock =
-        cache::Lock::acquire(&lock, || eprintln!("waiting for another process that makes {}", folder.display()))?;
-    let (python, complete) = (folder.join("bin/python"), folder.join("complete"));
-    if complete.exists() {
-        return Ok(python);
-    }
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    eprintln!("making a virtual environment with the peers in {}", folder.display());
-    let run = |command: &mut Command| -> Result<()> {
-        let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
-        ensure!(status.success(), "{command:?} failed: {status}");
-        Ok(())
-    };
-    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements))?;
-    fs::write(complete, "")?;
-    Ok(python)
 }
 
 #[cfg(test)]
