@@ -1,7 +1,7 @@
 //! The forms in which ImageNet is stored.
 
-use super::tar::entries;
 use super::{Pictures, Place, files, list};
+use crate::tar::{Entry, entries};
 use crate::{Error, Result, Split};
 use fs_err as fs;
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ fn val_tar(root: &Path) -> Result<Pictures> {
     Pictures { root: path.clone(), archives: vec![path], classes, places, labels }.checked()
 }
 
-fn place(path: &Path, entry: super::tar::Entry) -> Result<Place> {
+fn place(path: &Path, entry: Entry) -> Result<Place> {
     let length = u32::try_from(entry.length).ok().filter(|&length| length < 1 << 28);
     let length = length.ok_or_else(|| Error::Parse {
         path: path.to_owned(),

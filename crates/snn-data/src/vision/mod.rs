@@ -3,9 +3,11 @@
 mod files;
 mod imagenet;
 mod list;
+mod name;
 mod source;
-mod tar;
 
+pub(crate) use files::is_picture;
+pub use name::PicturesName;
 pub use source::{OnDamage, PictureSource, View};
 
 use crate::image::{DecodeOptions, Picture, decode, decode_with};
