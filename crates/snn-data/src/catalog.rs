@@ -264,6 +264,14 @@ pub(crate) fn parts(root: &Path, set: SetName) -> Vec<Part> {
         }
         SetName::Pictures(name) => splits
             .map(|split| match Pictures::open(name, root, split) {
+                // A root with `train` and `val` may be any set of pictures; only ImageNet's is often a part of it.
+                Ok(pictures)
+                    if name != PicturesName::ImageNet
+                        && name.folder(root) == root
+                        && pictures.classes().len() != name.classes() =>
+                {
+                    part(Some(split), root.to_owned(), 0, None)
+                }
                 Ok(pictures) => part(Some(split), name.folder(root), pictures.len(), None),
                 Err(error) => part(Some(split), name.folder(root), 0, Some(error.to_string())),
             })
@@ -277,29 +285,28 @@ fn image_parts(name: DatasetName, path: &Path, form: &str, files: &[OfficialFile
         let of_split = |file: &&OfficialFile| match form {
             "binary-archive" | "python-archive" => true,
             "idx" => file.name.contains("images") && (file.name.starts_with("train") == (split == Split::Train)),
-            _ => {
-                let is_data = layout(name).is_some_and(|layout| {
-                    let stored = if form == "python" { layout.python } else { layout.binary };
-                    let files = match split {
-                        Split::Train => stored.train_files,
-                        Split::Test => stored.test_files,
-                    };
-                    files.contains(&file.name.as_str())
-                });
-                is_data
-            }
+            _ => layout(name).is_some_and(|layout| {
+                let stored = if form == "python" { layout.python } else { layout.binary };
+                let files = match split {
+                    Split::Train => stored.train_files,
+                    Split::Test => stored.test_files,
+                };
+                files.contains(&file.name.as_str())
+            }),
         };
         let files: Vec<_> = files.iter().filter(|file| file.form == form).filter(of_split).collect();
         let set = SetName::Images(name);
         let expected = set.published(split);
         let there = files.iter().filter(|file| file.has_size()).count();
+        let other = |file: &&&OfficialFile| file.form.ends_with("archive") && !file.has_size();
+        let message = files.iter().find(other).map(|file| format!("`{}` is not the official file", file.name));
         Part {
             dataset: set,
             part: if split == Split::Train { "train" } else { "test" }.into(),
             path: path.to_owned(),
             expected,
             found: expected * there / files.len().max(1),
-            message: None,
+            message,
         }
     };
     [part(Split::Train), part(Split::Test)].into()

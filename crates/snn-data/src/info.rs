@@ -145,8 +145,7 @@ fn content(path: &Path, bytes: u64, head: &[u8], options: ReadOptions) -> Result
         let mut content = Vec::new();
         fs::File::open(path)?.take(MAX_PICKLE).read_to_end(&mut content)?;
         let pickle = Pickle::read(&content, path)?;
-        let entries = pickle.keys().into_iter().map(|key| (key.clone(), pickle.describe(&key).unwrap_or_default()));
-        return Ok(Content::Pickle { entries: entries.collect() });
+        return Ok(Content::Pickle { entries: pickle.entries() });
     }
     if let Some(content) = cifar(path, bytes) {
         return Ok(content);

@@ -67,7 +67,11 @@ pub(crate) fn stream(
         if found < block.len() {
             return Err(wrong(path, at, "header", "512 bytes", format!("{found} bytes, then the end")));
         }
-        let Some(Header { entry, file }) = header(&block, path, at)? else { return Ok(()) };
+        let Some(Header { entry, file }) = header(&block, path, at)? else {
+            // The checksum of what is packed comes last.
+            let rest = std::io::copy(&mut reader.take(most.saturating_sub(at)), &mut std::io::sink());
+            return rest.map(drop).map_err(|error| unreadable(path, at, &error));
+        };
         at = entry.start.saturating_add(entry.length.div_ceil(BLOCK).saturating_mul(BLOCK));
         if at > most {
             return Err(wrong(path, entry.start, "archive", &format!("at most {most} bytes"), "more".into()));

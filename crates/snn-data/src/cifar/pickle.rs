@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// Instructions of a pickle; the largest official file (CIFAR-100's training split) has half a million.
 const MAX_INSTRUCTIONS: usize = 1 << 21;
 
+/// Entries of a dictionary that are listed at most, and letters of a text.
+const MAX_SHOWN: usize = 80;
+
 /// Position of a value in the list of values.
 type Id = usize;
 
@@ -157,7 +160,7 @@ impl<'p> Pickle<'p> {
             let found = format!(
                 "{:?} of `{}`, {} bytes{}",
                 array.shape,
-                String::from_utf8_lossy(array.element),
+                shown(array.element),
                 array.bytes.len(),
                 if array.fortran { " in Fortran order" } else { "" }
             );
@@ -166,29 +169,26 @@ impl<'p> Pickle<'p> {
         Ok(array.bytes)
     }
 
-    /// The keys, those that are text.
-    pub fn keys(&self) -> Vec<String> {
+    /// The first entries whose keys are text, and what is under them in words: `list of 10000`, `array [10000, 3072] of u1`.
+    pub fn entries(&self) -> Vec<(String, String)> {
         let Value::Dictionary(items) = &self.values[self.root] else { return Vec::new() };
-        let text = |&(key, _): &(Id, Id)| match self.values[key] {
-            Value::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        let entry = |&(key, value): &(Id, Id)| match self.values[key] {
+            Value::Text(key) => Some((shown(key), self.described(value))),
             _ => None,
         };
-        items.iter().filter_map(text).collect()
+        items.iter().take(MAX_SHOWN).filter_map(entry).collect()
     }
 
-    /// What is under a key, in words: `list of 10000`, `array [10000, 3072] of u1`; `None` without this key.
-    pub fn describe(&self, key: &str) -> Option<String> {
-        Some(match &self.values[self.get(key).ok()?] {
+    fn described(&self, value: Id) -> String {
+        match &self.values[value] {
             Value::Number(number) => number.to_string(),
-            Value::Text(text) => String::from_utf8_lossy(&text[..text.len().min(80)]).into_owned(),
+            Value::Text(text) => shown(text),
             Value::List(items) => format!("list of {}", items.len()),
             Value::Tuple(items) => format!("tuple of {}", items.len()),
             Value::Dictionary(items) => format!("dictionary of {}", items.len()),
-            Value::Array(Some(array)) => {
-                format!("array {:?} of {}", array.shape, String::from_utf8_lossy(array.element))
-            }
+            Value::Array(Some(array)) => format!("array {:?} of {}", array.shape, shown(array.element)),
             Value::None | Value::Name(_) | Value::Element(_) | Value::Array(None) => "nothing".into(),
-        })
+        }
     }
 
     /// The last value under a key, as Python has it.
@@ -414,8 +414,7 @@ impl<'p> Machine<'p> {
 
     fn name(&mut self, module: &[u8], name: &[u8]) -> Result<()> {
         let Some(known) = Name::of(module, name) else {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).into_owned();
-            let found = format!("`{}.{}`", text(module), text(name));
+            let found = format!("`{}.{}`", shown(module), shown(name));
             return Err(self.wrong("name", "what arrays of NumPy are made of; nothing is executed", found));
         };
         self.push(Value::Name(known));
@@ -491,4 +490,9 @@ impl<'p> Machine<'p> {
     fn wrong(&self, field: &'static str, expected: &str, found: String) -> Error {
         Error::Parse { path: self.path.to_owned(), offset: self.at as u64, field, expected: expected.to_owned(), found }
     }
+}
+
+/// The beginning of a text, for people.
+fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(&text[..text.len().min(MAX_SHOWN)]).into_owned()
 }
