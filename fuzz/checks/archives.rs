@@ -27,9 +27,9 @@ pub(crate) fn check(data: &[u8]) {
             Err(error) => assert!(error.to_string().starts_with("`file`: byte "), "{error}"),
         },
         // Packed here, so that what is inside can be changed without its checksum.
-        b'c' => cifar(CIFAR10, &packed(content)),
-        b'C' => cifar(CIFAR100, &packed(content)),
-        b'g' => cifar(CIFAR10, content),
+        b'c' => cifar(&CIFAR10, &packed(content)),
+        b'C' => cifar(&CIFAR100, &packed(content)),
+        b'g' => cifar(&CIFAR10, content),
         b'm' => with_file("meta.mat", content, |path| {
             let root = path.parent().expect("a folder");
             std::fs::create_dir_all(root.join("val")).expect("a folder");
@@ -52,9 +52,9 @@ pub(crate) fn check(data: &[u8]) {
 }
 
 /// Reads an archive as the Python form of a set of two records a file.
-fn cifar(layout: CifarLayout, bytes: &[u8]) {
+fn cifar(layout: &CifarLayout, bytes: &[u8]) {
     let python = CifarStored { train_files: &["train"], test_files: &["test"], names_file: "meta", ..layout.python };
-    let layout = CifarLayout { python, train_records: 2, test_records: 2, ..layout };
+    let layout = CifarLayout { python, train_records: 2, test_records: 2, ..*layout };
     with_file("archive.tar.gz", bytes, |path| {
         match layout.files(CifarForm::PythonArchive, path.to_owned()).read_all() {
             Ok((train, test, names)) => {

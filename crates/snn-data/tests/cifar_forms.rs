@@ -176,7 +176,7 @@ fn an_archive_that_unpacks_without_end_is_stopped() {
     header.set_cksum();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(header.as_bytes()).unwrap();
-    gzip.write_all(&[0; 1 << 20]).unwrap();
+    gzip.write_all(&vec![0; 1 << 20]).unwrap();
     let error = archive_error(&SMALL100, &gzip.finish().unwrap());
     assert!(error.contains("at most 1073741824 bytes"), "{error}");
 }

@@ -166,7 +166,8 @@ mod tests {
         assert_eq!([count([255, 0, 0]), count([0, 0, 255])], [600, 600]);
         assert!(count([0; 3]) > 50, "no letters");
         let bytes = png(&sheet).unwrap();
-        let back = snn_data::image::decode_with(&bytes, "sheet".as_ref(), Default::default()).unwrap();
+        let back =
+            snn_data::image::decode_with(&bytes, "sheet".as_ref(), snn_data::image::DecodeOptions::default()).unwrap();
         assert_eq!(back, sheet);
     }
 }

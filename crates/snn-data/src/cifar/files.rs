@@ -60,6 +60,9 @@ pub struct CifarFiles {
     path: PathBuf,
 }
 
+/// What is done with a file: its index among those that are wanted, its path, length and bytes.
+type Visit<'v> = dyn FnMut(usize, &Path, u64, &mut dyn Read) -> Result<()> + 'v;
+
 /// Images of one split, filled file by file in any order.
 struct Part {
     files: &'static [&'static str],
@@ -229,11 +232,7 @@ impl CifarFiles {
     }
 
     /// Calls `each` with every one of the `wanted` files: its index, path, length and bytes. Those of an archive come in the order of the archive.
-    fn visit(
-        &self,
-        wanted: &[&str],
-        each: &mut dyn FnMut(usize, &Path, u64, &mut dyn Read) -> Result<()>,
-    ) -> Result<()> {
+    fn visit(&self, wanted: &[&str], each: &mut Visit<'_>) -> Result<()> {
         match self.form {
             CifarForm::BinaryArchive | CifarForm::PythonArchive => self.visit_archive(wanted, each),
             CifarForm::Binary | CifarForm::Python | CifarForm::Pictures => {
@@ -256,11 +255,7 @@ impl CifarFiles {
         }
     }
 
-    fn visit_archive(
-        &self,
-        wanted: &[&str],
-        each: &mut dyn FnMut(usize, &Path, u64, &mut dyn Read) -> Result<()>,
-    ) -> Result<()> {
+    fn visit_archive(&self, wanted: &[&str], each: &mut Visit<'_>) -> Result<()> {
         let mut missing = vec![true; wanted.len()];
         let file = BufReader::with_capacity(1 << 16, fs::File::open(&self.path)?);
         let mut unpacked = MultiGzDecoder::new(file);

@@ -72,10 +72,9 @@ impl RecordingsName {
     /// Number of recordings of a split, as published; CIFAR10-DVS has no split, and all count as for training.
     pub fn published(self, split: crate::Split) -> usize {
         match (self, split) {
-            (Self::Cifar10Dvs, crate::Split::Train) => 10_000,
             (Self::Cifar10Dvs, crate::Split::Test) => 0,
             (Self::NMnist, crate::Split::Train) => 60_000,
-            (Self::NMnist, crate::Split::Test) => 10_000,
+            (Self::Cifar10Dvs, crate::Split::Train) | (Self::NMnist, crate::Split::Test) => 10_000,
             (Self::Dvs128Gesture, crate::Split::Train) => 1_176,
             (Self::Dvs128Gesture, crate::Split::Test) => 288,
         }

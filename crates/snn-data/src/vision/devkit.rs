@@ -20,7 +20,7 @@ const MAX_UNPACKED: u64 = 1 << 28;
 /// What the kit says of the validation pictures.
 #[derive(Debug)]
 pub(super) struct Truth {
-    /// The classes (of WordNet, `nXXXXXXXX`), in the order of their names.
+    /// The classes (synsets, `nXXXXXXXX`), in the order of their names.
     pub(super) classes: Vec<String>,
     /// The class of each picture, by the name without its ending.
     by_name: HashMap<String, usize>,
