@@ -1,7 +1,8 @@
 //! The command line as data.
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use snn_data::DatasetName;
+use snn_data::events::{Chip, ReadOptions, SensorSize};
+use snn_data::{DatasetName, SetName};
 use snn_train::{Options, Start};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -60,13 +61,183 @@ pub(crate) struct Demo {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Data {
-    /// Say which files of the data sets are there, missing or different.
-    Check {
-        /// Only this data set.
-        dataset: Option<DatasetName>,
+    /// Say what is there of every data set, in which form, and what is missing.
+    List {
         #[command(flatten)]
         data: DataRoot,
     },
+    /// Compare the files of the data sets with the official ones: sizes, checksums, numbers of samples.
+    Check {
+        /// Only this data set.
+        dataset: Option<SetName>,
+        #[command(flatten)]
+        data: DataRoot,
+    },
+    /// Say what is in a file: a recording, a picture, NPZ, a file of CIFAR or MNIST, an archive, a cache.
+    Info {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        recording: Recording,
+    },
+    /// Look after caches of samples.
+    Cache {
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+    /// Draw a contact sheet: images as stored and augmented, recordings as frames with ON and OFF in two colours.
+    Show(Show),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// List the caches, the one that was not used for longest first.
+    List(CacheFolder),
+    /// Remove all caches but those that are being built.
+    Clear(CacheFolder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheFolder {
+    /// The folder of caches [default: `cache` in the data root].
+    pub(crate) folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+}
+
+/// What a recording does not say itself.
+#[derive(Debug, Args)]
+pub(crate) struct Recording {
+    /// Sensor of an AEDAT 2.0 recording, instead of what it says: dvs128, davis240, davis346 or davis640.
+    #[arg(long)]
+    sensor: Option<Chip>,
+    /// Size of the sensor of Prophesee and NPZ files, instead of what they say.
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    size: Option<SensorSize>,
+}
+
+impl Recording {
+    /// The same for the reader.
+    pub(crate) fn options(&self) -> ReadOptions {
+        ReadOptions { chip: self.sensor, size: self.size, ..ReadOptions::default() }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// A data set by its name, a picture, a recording, or a folder of them (its folders are the classes then).
+    #[arg(value_name = "SET|FILE|FOLDER")]
+    pub(crate) what: String,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// The PNG file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Replace an existing file.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Samples to show, chosen at random by the seed.
+    #[arg(long, default_value = "20", value_name = "N")]
+    pub(crate) limit: NonZeroUsize,
+    /// Show this sample; may be given more than once.
+    #[arg(long, value_name = "I", conflicts_with = "limit")]
+    pub(crate) index: Vec<usize>,
+    /// Which part of a set [default: train; of recordings all].
+    #[arg(long, value_enum)]
+    pub(crate) split: Option<SplitName>,
+    /// The split of a set of recordings, a file as in datasets/splits.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) split_file: Option<PathBuf>,
+    /// Chooses the samples, and what augmentation draws.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Augment images, in this order; separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) augment: Vec<AugmentName>,
+    /// Augmented views of each image, beside the image as stored.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64), requires = "augment")]
+    pub(crate) views: u16,
+    /// Frames of each recording.
+    #[arg(long, default_value = "8", value_name = "N")]
+    pub(crate) frames: NonZeroUsize,
+    /// How a recording is cut into frames.
+    #[arg(long, value_enum, default_value = "time")]
+    pub(crate) slicing: SlicingName,
+    /// Largest side of a picture on the sheet, in pixels.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(8..=1024))]
+    pub(crate) tile: u16,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+}
+
+/// Parts of a data set as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    /// To train on.
+    Train,
+    /// To report accuracy on; `val` of picture sets.
+    Test,
+}
+
+impl From<SplitName> for snn_data::Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Train => Self::Train,
+            SplitName::Test => Self::Test,
+        }
+    }
+}
+
+/// How recordings are cut, as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SlicingName {
+    /// Frames of equal duration.
+    Time,
+    /// Frames of equal numbers of events.
+    Number,
+}
+
+/// Augmentations as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AugmentName {
+    /// A random part, resized (224 pixels of picture files).
+    RandomResizedCrop,
+    /// A random shift by up to an eighth of the side.
+    Crop,
+    /// Left becomes right in half of the cases.
+    Flip,
+    /// Blanks a square of half the side.
+    Cutout,
+    /// Blanks a random rectangle in half of the cases.
+    Erasing,
+    /// AutoAugment's policy for CIFAR.
+    AutoAugmentCifar,
+    /// AutoAugment's policy for ImageNet.
+    AutoAugmentImagenet,
+    /// AutoAugment's policy for SVHN.
+    AutoAugmentSvhn,
+    /// RandAugment: two operations of strength 9.
+    RandAugment,
+    /// TrivialAugment.
+    TrivialAugment,
+}
+
+impl AugmentName {
+    /// Its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::RandomResizedCrop => "random-resized-crop",
+            Self::Crop => "crop",
+            Self::Flip => "flip",
+            Self::Cutout => "cutout",
+            Self::Erasing => "erasing",
+            Self::AutoAugmentCifar => "auto-augment-cifar",
+            Self::AutoAugmentImagenet => "auto-augment-imagenet",
+            Self::AutoAugmentSvhn => "auto-augment-svhn",
+            Self::RandAugment => "rand-augment",
+            Self::TrivialAugment => "trivial-augment",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ snn-bench trains spiking networks in which some neurons are ReLUs, converts them
 inference is event-driven, proves it, and runs them on events.
 
   snn-bench demo                                   the whole way in three minutes, no data needed
-  snn-bench data check                             which data sets are there
+  snn-bench data list                              which data sets are there (also check, info, cache, show)
   snn-bench policy show CONFIG                     which sites a config makes ReLU
   snn-bench train --config FILE --out RUN          a config into a run folder
   snn-bench convert RUN --code unary --out FILE    a run into an event-driven model (also bitplane, graded)

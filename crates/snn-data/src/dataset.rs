@@ -68,7 +68,7 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// [`Error::UnknownDataset`](crate::Error::UnknownDataset) for another name; what [`CifarLayout::read`] and [`IdxLayout::read`] report.
+    /// [`Error::UnknownDataset`](crate::Error::UnknownDataset) for another name; what [`CifarFiles::read_all`](crate::CifarFiles::read_all) and [`IdxLayout::read`] report.
     pub fn open(name: &str, root: Option<&Path>) -> Result<Self> {
         Self::open_named(name.parse()?, root)
     }
@@ -76,7 +76,7 @@ impl Dataset {
     /// Opens a data set; see [`open`](Self::open).
     ///
     /// # Errors
-    /// What [`CifarLayout::read`] and [`IdxLayout::read`] report.
+    /// What [`CifarFiles::read_all`](crate::CifarFiles::read_all) and [`IdxLayout::read`] report.
     pub fn open_named(name: DatasetName, root: Option<&Path>) -> Result<Self> {
         match name {
             DatasetName::Cifar10 => Self::open_cifar(name, &CIFAR10, root, (CIFAR10_MEAN_U8, CIFAR10_STD)),
@@ -105,18 +105,12 @@ impl Dataset {
         root: Option<&Path>,
         (mean, std): ([u8; 3], [f64; 3]),
     ) -> Result<Self> {
-        let folder = match root {
+        let files = match root {
             Some(root) => layout.locate(root)?,
             None => layout.locate(&default_root())?,
         };
-        Ok(Self {
-            name,
-            classes: layout.read_names(&folder)?,
-            train: layout.read(&folder, Split::Train)?,
-            test: layout.read(&folder, Split::Test)?,
-            channel_mean_u8: mean.to_vec(),
-            channel_std: std.to_vec(),
-        })
+        let (train, test, classes) = files.read_all()?;
+        Ok(Self { name, train, test, classes, channel_mean_u8: mean.to_vec(), channel_std: std.to_vec() })
     }
 
     fn open_idx(

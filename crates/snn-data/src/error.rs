@@ -105,7 +105,7 @@ pub enum Error {
         /// Number of classes.
         classes: usize,
         /// The label.
-        label: u8,
+        label: i64,
     },
     /// A file of class names does not hold one name a class.
     #[error("`{}`: expected {expected} class names, one a line, found {found}", path.display())]

@@ -106,7 +106,7 @@ impl IdxLayout {
         let labels = read_idx(reader, &path, &[count])?;
         let classes = self.classes.len();
         if let Some(record) = labels.iter().position(|&label| usize::from(label) >= classes) {
-            return Err(Error::LabelOutOfRange { path, record, kind: "label", classes, label: labels[record] });
+            return Err(Error::LabelOutOfRange { path, record, kind: "label", classes, label: labels[record].into() });
         }
         Ok(labels.into_iter().map(u16::from).collect())
     }
@@ -163,6 +163,14 @@ pub fn read_idx(mut reader: impl Read, path: &Path, expected: &[usize]) -> Resul
         return wrong("values", format!("{} bytes, then the end", values.len()), "more bytes".into());
     }
     Ok(values)
+}
+
+/// The sizes that the beginning of an IDX file of unsigned bytes announces; `None` if it is none.
+pub(crate) fn shape(head: &[u8]) -> Option<Vec<u32>> {
+    let (magic, sizes) = head.split_first_chunk::<4>()?;
+    let axes = usize::from(magic[3]);
+    let sizes = sizes.get(..4 * axes).filter(|_| magic[..3] == MAGIC && axes > 0)?;
+    Some(sizes.as_chunks().0.iter().map(|&size| u32::from_be_bytes(size)).collect())
 }
 
 /// Reads until `buffer` is full or the file ends; returns how much was read. An unpacker's complaints are about the file, too.

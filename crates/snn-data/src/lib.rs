@@ -2,6 +2,7 @@
 
 mod augment;
 pub mod cache;
+mod catalog;
 mod check;
 mod cifar;
 mod dataset;
@@ -13,6 +14,7 @@ mod holdout;
 mod idx;
 pub mod image;
 mod images;
+pub mod info;
 mod loader;
 mod mix;
 mod name;
@@ -22,11 +24,13 @@ mod rng;
 pub mod shapes;
 mod source;
 mod statistics;
+mod tar;
 pub mod vision;
 
 pub use augment::{Augment, Flip, Transform, crop, cut_out, flip_horizontal};
-pub use check::{FileReport, FileStatus, Report, check};
-pub use cifar::{CIFAR10, CIFAR100, CifarLayout};
+pub use catalog::{Listing, Part, Presence, SetName, list};
+pub use check::{FileReport, FileStatus, OfficialFile, Report, check};
+pub use cifar::{CIFAR10, CIFAR100, CifarFiles, CifarForm, CifarLayout, CifarStored, Pickle};
 pub use dataset::{
     CIFAR10_MEAN_U8, CIFAR10_STD, CIFAR100_MEAN_U8, CIFAR100_STD, Dataset, FASHION_MNIST_MEAN_U8, FASHION_MNIST_STD,
     MNIST_MEAN_U8, MNIST_STD, ROOT_VARIABLE, default_root,

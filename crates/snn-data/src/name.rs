@@ -72,7 +72,7 @@ impl FromStr for DatasetName {
 }
 
 /// Levenshtein distance in bytes, of the first 64 bytes of `found`.
-fn edit_distance(found: &str, known: &str) -> usize {
+pub(crate) fn edit_distance(found: &str, known: &str) -> usize {
     let mut row: Vec<usize> = (0..=known.len()).collect();
     for (deleted, byte) in found.bytes().take(64).enumerate() {
         let mut diagonal = deleted;

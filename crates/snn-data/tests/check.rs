@@ -8,7 +8,7 @@ const NAMES: &str = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nsh
 #[test]
 fn every_state_of_a_file_is_told_apart() {
     let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join(CIFAR10.folder);
+    let folder = root.path().join(CIFAR10.binary.folder);
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("batches.meta.txt"), NAMES).unwrap();
     for name in ["data_batch_1.bin", "test_batch.bin"] {
@@ -18,7 +18,7 @@ fn every_state_of_a_file_is_told_apart() {
     fs::write(folder.join("data_batch_2.bin"), "short").unwrap();
     fs::create_dir(folder.join("data_batch_3.bin")).unwrap();
 
-    let report = check(root.path(), Some(DatasetName::Cifar10)).unwrap();
+    let report = check(root.path(), Some(DatasetName::Cifar10.into())).unwrap();
     assert!(!report.is_ok());
     let status = |name: &str| &report.files.iter().find(|file| file.path.ends_with(name)).unwrap().status;
     assert_eq!(report.files.len(), 7);
@@ -34,7 +34,7 @@ fn every_state_of_a_file_is_told_apart() {
     let text = report.to_string();
     assert!(text.contains("data_batch_2.bin  wrong size: expected 30730000 bytes, found 5"), "{text}");
     // Same folder, named directly.
-    let direct = check(&folder, Some(DatasetName::Cifar10)).unwrap();
+    let direct = check(&folder, Some(DatasetName::Cifar10.into())).unwrap();
     assert_eq!(direct.files, report.files);
 }
 
@@ -44,7 +44,7 @@ fn an_empty_root_misses_everything_and_a_computed_set_nothing() {
     let all = check(root.path(), None).unwrap();
     assert_eq!(all.files.len(), 19);
     assert!(all.files.iter().all(|file| file.status == FileStatus::Missing));
-    let computed = check(root.path(), Some(DatasetName::Shapes10)).unwrap();
+    let computed = check(root.path(), Some(DatasetName::Shapes10.into())).unwrap();
     assert!(computed.is_ok() && computed.files.is_empty());
 }
 
@@ -58,7 +58,7 @@ fn an_unpacked_file_stands_for_its_archive() {
         of("t10k-labels-idx1-ubyte", 10_008);
         of("t10k-labels-idx1-ubyte.gz", 7);
         of("train-labels-idx1-ubyte.gz", 7);
-        let report = check(root.path(), Some(name)).unwrap();
+        let report = check(root.path(), Some(name.into())).unwrap();
         let status = |file: &str| &report.files.iter().find(|found| found.path.ends_with(file)).unwrap().status;
         assert!(matches!(status("train-labels-idx1-ubyte.gz"), FileStatus::WrongSize { found: 7, .. }));
         assert_eq!(status("train-images-idx3-ubyte.gz"), &FileStatus::Missing);

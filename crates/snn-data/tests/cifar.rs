@@ -1,6 +1,6 @@
 //! CIFAR's binary form, on small folders of the same make.
 
-use snn_data::{CIFAR10, CIFAR100, CifarLayout, Dataset, Error, Split};
+use snn_data::{CIFAR10, CIFAR100, CifarForm, CifarLayout, Dataset, Error, Split};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ fn records(count: usize, labels: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
 /// A folder of the form of CIFAR-100: labels (coarse, fine) are (record, 10 · record + 5).
 fn small_folder() -> TempDir {
     let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join(SMALL.folder);
+    let folder = root.path().join(SMALL.binary.folder);
     fs::create_dir(&folder).unwrap();
     let labels = |record: usize| vec![u8::try_from(record).unwrap(), u8::try_from(10 * record + 5).unwrap()];
     fs::write(folder.join("train.bin"), records(4, labels)).unwrap();
@@ -39,42 +39,42 @@ fn names(count: usize) -> String {
 
 fn train_error(change: impl FnOnce(&Path)) -> Error {
     let root = small_folder();
-    let folder = SMALL.locate(root.path()).unwrap();
-    change(&folder);
-    SMALL.read(&folder, Split::Train).unwrap_err()
+    let files = SMALL.locate(root.path()).unwrap();
+    change(files.path());
+    files.read(Split::Train).unwrap_err()
 }
 
 #[test]
 fn records_become_images() {
     let root = small_folder();
-    let folder = SMALL.locate(root.path()).unwrap();
-    let train = SMALL.read(&folder, Split::Train).unwrap();
+    let files = SMALL.locate(root.path()).unwrap();
+    let train = files.read(Split::Train).unwrap();
     assert_eq!(train.pixels().dim(), (4, 3, 32, 32));
     assert_eq!(train.labels(), [5, 15, 25, 35]);
     assert_eq!(train.classes(), 100);
     // Planes R, G, B; rows from the top.
     assert_eq!(train.pixels()[[2, 1, 3, 4]], pixel(2, 1024 + 3 * 32 + 4));
-    assert_eq!(SMALL.read(&folder, Split::Test).unwrap().labels(), [5, 15]);
-    assert_eq!(SMALL.read_names(&folder).unwrap()[99], "class_99");
+    assert_eq!(files.read(Split::Test).unwrap().labels(), [5, 15]);
+    assert_eq!(files.read_names().unwrap()[99], "class_99");
 }
 
 #[test]
 fn training_files_are_joined_in_order() {
     let root = tempfile::tempdir().unwrap();
-    for (number, file) in SMALL10.train_files.iter().enumerate() {
+    for (number, file) in SMALL10.binary.train_files.iter().enumerate() {
         let label = u8::try_from(number).unwrap();
         fs::write(root.path().join(file), records(3, |_| vec![label])).unwrap();
     }
-    let train = SMALL10.read(&SMALL10.locate(root.path()).unwrap(), Split::Train).unwrap();
+    let train = SMALL10.locate(root.path()).unwrap().read(Split::Train).unwrap();
     assert_eq!(train.labels(), [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
 }
 
 #[test]
 fn the_root_may_be_the_folder_itself() {
     let root = small_folder();
-    let folder = root.path().join(SMALL.folder);
-    assert_eq!(SMALL.locate(root.path()).unwrap(), folder);
-    assert_eq!(SMALL.locate(&folder).unwrap(), folder);
+    let folder = root.path().join(SMALL.binary.folder);
+    assert_eq!(SMALL.locate(root.path()).unwrap(), SMALL.files(CifarForm::Binary, folder.clone()));
+    assert_eq!(SMALL.locate(&folder).unwrap().path(), folder);
 }
 
 #[test]
@@ -132,14 +132,15 @@ fn labels_are_checked() {
 #[test]
 fn class_names_are_counted_and_bounded() {
     let root = small_folder();
-    let folder = SMALL.locate(root.path()).unwrap();
+    let files = SMALL.locate(root.path()).unwrap();
+    let path = files.path().join(SMALL.binary.names_file);
     for content in [names(99).into_bytes(), vec![b'a'; 1 << 20], vec![0xff; 10]] {
-        fs::write(folder.join(SMALL.names_file), content).unwrap();
-        let error = SMALL.read_names(&folder).unwrap_err();
+        fs::write(&path, content).unwrap();
+        let error = files.read_names().unwrap_err();
         assert!(error.to_string().contains("expected 100 class names, one a line, found"), "{error}");
     }
-    fs::remove_file(folder.join(SMALL.names_file)).unwrap();
-    assert!(matches!(SMALL.read_names(&folder).unwrap_err(), Error::MissingFile { .. }));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(files.read_names().unwrap_err(), Error::MissingFile { .. }));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`).
 
+#[path = "../../../fuzz/checks/archives.rs"]
+mod archives;
 #[path = "../../../fuzz/checks/cifar.rs"]
 mod cifar;
 #[path = "../../../fuzz/checks/events.rs"]
@@ -33,4 +35,10 @@ fn events_corpus() {
 fn files_corpus() {
     replay("files", files::check);
     mutate("files", files::check);
+}
+
+#[test]
+fn archives_corpus() {
+    replay("archives", archives::check);
+    mutate("archives", archives::check);
 }

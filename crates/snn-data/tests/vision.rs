@@ -82,6 +82,80 @@ fn imagenet_is_read_in_every_form() {
     same(&Pictures::imagenet(folders("val").path(), Split::Test).unwrap(), &train);
 }
 
+/// The development kit as published: numbers of classes, and what they mean.
+#[test]
+fn the_development_kit_labels_the_validation_pictures() {
+    let golden = |name: &str| {
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/cifar").join(name)).unwrap()
+    };
+    let root = tempfile::tempdir().unwrap();
+    // Classes 1, 2 and 3 are n02129165, n01440764 and n01443537.
+    let truth = b"3\n1\n2\n2\n1\n".to_vec();
+    let name = |number: usize| format!("ILSVRC2012_val_{number:08}.JPEG");
+    let val: Vec<_> = (1..=5).map(|number| (name(number), fixture("420.JPEG"))).collect();
+    write(root.path().join("ILSVRC2012_img_val.tar"), &tar(&val));
+    let kit = |meta: &str, truth: &[u8]| {
+        let folder = "ILSVRC2012_devkit_t12";
+        tar(&[
+            (format!("{folder}/readme.txt"), b"x".to_vec()),
+            (format!("{folder}/data/meta.mat"), golden(meta)),
+            (format!("{folder}/data/ILSVRC2012_validation_ground_truth.txt"), truth.to_vec()),
+        ])
+    };
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let archive = root.path().join("ILSVRC2012_devkit_t12.tar.gz");
+    let check = || {
+        let pictures = Pictures::imagenet(root.path(), Split::Test).unwrap();
+        assert_eq!(pictures.classes(), CLASSES);
+        assert_eq!(pictures.labels(), [1, 2, 0, 0, 2]);
+    };
+    for meta in ["meta.mat", "meta.plain.mat"] {
+        write(archive.clone(), &gzip(&kit(meta, &truth)));
+        check();
+    }
+    // Beside the training split, whose classes decide, and unpacked.
+    let train: Vec<_> = CLASSES.iter().map(|class| (format!("{class}.tar"), tar(&pictures(class)))).collect();
+    write(root.path().join("ILSVRC2012_img_train.tar"), &tar(&train));
+    check();
+    fs::remove_file(&archive).unwrap();
+    let message = Pictures::imagenet(root.path(), Split::Test).unwrap_err().to_string();
+    assert!(message.contains("ILSVRC2012_devkit_t12.tar.gz"), "{message}");
+    let folder = root.path().join("ILSVRC2012_devkit_t12/data");
+    write(folder.join("ILSVRC2012_validation_ground_truth.txt"), &truth);
+    let message = Pictures::imagenet(root.path(), Split::Test).unwrap_err().to_string();
+    assert!(message.contains("`meta.mat` beside"), "{message}");
+    write(folder.join("meta.mat"), &golden("meta.mat"));
+    check();
+    // What is wrong is named.
+    let wrong = |file: &str, bytes: &[u8], parts: [&str; 2]| {
+        let path = folder.join(file);
+        let before = fs::read(&path).unwrap();
+        fs::write(&path, bytes).unwrap();
+        let message = Pictures::imagenet(root.path(), Split::Test).unwrap_err().to_string();
+        assert!(message.contains(file) && parts.iter().all(|part| message.contains(part)), "{message}");
+        fs::write(&path, before).unwrap();
+    };
+    // 4 is no class but an inner node.
+    wrong("ILSVRC2012_validation_ground_truth.txt", b"1\n4\n", ["3 classes", "`4` in line 2"]);
+    wrong("ILSVRC2012_validation_ground_truth.txt", b"1\nx\n", ["3 classes", "`x` in line 2"]);
+    let meta = golden("meta.mat");
+    for cut in (0..meta.len()).step_by(13) {
+        wrong("meta.mat", &meta[..cut], ["byte ", "expected"]);
+    }
+    let plain = golden("meta.plain.mat");
+    for cut in (128..plain.len()).step_by(40) {
+        wrong("meta.mat", &plain[..cut], ["byte ", "expected"]);
+    }
+    wrong("meta.mat", b"", ["byte 124", "version 5"]);
+    write(folder.join("ILSVRC2012_validation_ground_truth.txt"), b"1\n2\n");
+    let message = Pictures::imagenet(root.path(), Split::Test).unwrap_err().to_string();
+    assert!(message.contains("00000003.JPEG") && message.contains("label"), "{message}");
+}
+
 #[test]
 fn tiny_imagenet_and_imagenette_are_read() {
     let root = folders("train");

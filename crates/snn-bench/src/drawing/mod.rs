@@ -1,9 +1,11 @@
-//! Drawings of a graph: in text and as SVG, of the same lanes.
+//! Drawings: of a graph in text and as SVG, of the same lanes; contact sheets as PNG.
 
 mod lanes;
+mod sheet;
 mod svg;
 mod text;
 
+pub(crate) use sheet::{Block, png, sheet, tile};
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 

@@ -3,6 +3,7 @@
 //! One run of a few seconds on the embedded image set is made once and shared.
 
 mod chain;
+mod data;
 mod errors;
 mod overwrite;
 mod policy;

@@ -96,6 +96,7 @@ fn a_closed_stdout_is_an_error_in_one_line() {
         &["man"],
         &["completions", "zsh"],
         &["data", "check", "shapes10"],
+        &["data", "list"],
         &["policy", "show", shared().config.to_str().unwrap()],
         &["inspect", model],
         &["inspect", model, "--json"],

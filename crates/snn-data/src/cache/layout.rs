@@ -28,6 +28,21 @@ pub struct Header {
 }
 
 impl Header {
+    /// What the cache holds, for people.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Number of samples.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// `[channels, height, width]` of every sample.
+    pub fn shape(&self) -> [u32; 3] {
+        self.shape
+    }
+
     /// Bytes of a sample.
     pub(super) fn sample_bytes(&self) -> u64 {
         self.shape.iter().map(|&side| u64::from(side)).product()

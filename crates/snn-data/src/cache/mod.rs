@@ -11,6 +11,6 @@ mod map;
 mod store;
 
 pub use fingerprint::Fingerprint;
-pub use layout::read_header;
+pub use layout::{Header, read_header};
 pub use map::Cached;
 pub use store::{Cache, CacheEntry};

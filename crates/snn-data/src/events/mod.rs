@@ -17,7 +17,7 @@ mod source;
 mod time;
 
 pub use format::EventFormat;
-pub use npz::read_npz_frames;
+pub use npz::{NpzArray, npz_arrays, read_npz_frames};
 pub use options::{Chip, ReadOptions, SensorSize};
 pub use reader::EventReader;
 

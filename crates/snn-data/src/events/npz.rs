@@ -4,6 +4,7 @@ use super::source::Source;
 use super::{Events, ReadOptions, SensorSize};
 use crate::{Error, Result};
 use ndarray::Array4;
+use serde::Serialize;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -11,6 +12,8 @@ use std::path::Path;
 const MAX_ARCHIVE: usize = 1 << 31;
 /// Headers of NumPy are a hundred bytes; more than this is damage.
 const MAX_HEADER: usize = 1 << 16;
+/// Arrays that are listed of an archive.
+const MAX_ARRAYS: usize = 1 << 10;
 /// Values of a frame array: at most as many as a recording of 10,000 frames of a large sensor.
 const MAX_VALUES: usize = 1 << 29;
 
@@ -65,6 +68,40 @@ pub fn read_npz_frames(path: &Path) -> Result<Array4<u16>> {
     let values = values.ok_or_else(|| archive.wrong("frames", "values from 0 to 65535".into(), "others".into()))?;
     Array4::from_shape_vec((frames, channels, height, width), values)
         .map_err(|error| archive.wrong("frames", "as many values as the shape says".into(), error.to_string()))
+}
+
+/// An array of an NPZ file, as its header says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NpzArray {
+    /// Its name.
+    pub name: String,
+    /// The type of its numbers, in NumPy's letters.
+    pub element: String,
+    /// Its sizes.
+    pub shape: Vec<usize>,
+}
+
+/// The arrays of an NPZ file, by their headers.
+///
+/// # Errors
+/// [`Error::Parse`] naming file and array; [`Error::Io`].
+pub fn npz_arrays(path: &Path) -> Result<Vec<NpzArray>> {
+    let mut source = Source::new(Box::new(fs_err::File::open(path)?), path);
+    let mut archive = Archive::open(&mut source)?;
+    let mut arrays = Vec::new();
+    for index in 0..archive.archive.len().min(MAX_ARRAYS) {
+        let read = archive.archive.by_index(index).map_err(|error| ("an entry that can be read", error.to_string()));
+        let read = read.and_then(|mut file| {
+            let name = file.name().map_err(|error| ("a name of text", error.to_string()))?.into_owned();
+            let Some(name) = name.strip_suffix(".npy").map(str::to_owned) else {
+                return Err(("arrays of NumPy, `NAME.npy`", format!("`{name}`")));
+            };
+            let Header { kind, shape, .. } = header(&mut file)?;
+            Ok(NpzArray { name, element: kind, shape })
+        });
+        arrays.push(read.map_err(|(expected, found)| archive.wrong("archive", expected.to_owned(), found))?);
+    }
+    Ok(arrays)
 }
 
 impl<'s> Archive<'s> {

@@ -3,10 +3,12 @@
 mod decode;
 mod exif;
 mod geometry;
+mod info;
 mod resize;
 
 pub use decode::{DecodeOptions, Exif, decode, decode_with};
 pub use geometry::{CentreCrop, RandomResizedCrop, Window};
+pub use info::{PictureInfo, picture_info};
 pub use resize::{Filter, resize, resize_window};
 
 use crate::{Error, Result};

@@ -53,11 +53,30 @@ impl RecordingsName {
     }
 
     /// Names of its folder in the data root.
-    fn folders(self) -> &'static [&'static str] {
+    pub fn folders(self) -> &'static [&'static str] {
         match self {
             Self::Cifar10Dvs => &["cifar10-dvs", "CIFAR10DVS"],
             Self::NMnist => &["n-mnist", "NMNIST", "N-MNIST"],
             Self::Dvs128Gesture => &["dvs128-gesture", "DvsGesture", "DVSGesture"],
+        }
+    }
+
+    /// Number of classes.
+    pub fn classes(self) -> usize {
+        match self {
+            Self::Cifar10Dvs | Self::NMnist => 10,
+            Self::Dvs128Gesture => 11,
+        }
+    }
+
+    /// Number of recordings of a split, as published; CIFAR10-DVS has no split, and all count as for training.
+    pub fn published(self, split: crate::Split) -> usize {
+        match (self, split) {
+            (Self::Cifar10Dvs, crate::Split::Test) => 0,
+            (Self::NMnist, crate::Split::Train) => 60_000,
+            (Self::Cifar10Dvs, crate::Split::Train) | (Self::NMnist, crate::Split::Test) => 10_000,
+            (Self::Dvs128Gesture, crate::Split::Train) => 1_176,
+            (Self::Dvs128Gesture, crate::Split::Test) => 288,
         }
     }
 
@@ -174,6 +193,11 @@ impl Recordings {
     /// The name of a recording in the set, as split files list it; `None` past the end.
     pub fn sample_name(&self, index: usize) -> Option<&str> {
         Some(&self.samples.get(index)?.name)
+    }
+
+    /// Which part the publishers put a recording in; `None` past the end, and where they made no split.
+    pub fn official(&self, index: usize) -> Option<crate::Split> {
+        self.samples.get(index)?.official
     }
 
     /// Reads a recording. Those of CIFAR10-DVS are turned upright: rows and columns of the sensor change places, as in SpikingJelly.

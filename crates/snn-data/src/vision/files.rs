@@ -61,7 +61,7 @@ fn picture_names(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// Whether a name ends like one of a picture; hidden files are none.
-pub(super) fn is_picture(name: &str) -> bool {
+pub(crate) fn is_picture(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
     !name.starts_with('.')
         && ending.is_some_and(|ending| ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)))

@@ -1,9 +1,11 @@
 //! The forms in which ImageNet is stored.
 
-use super::tar::entries;
+use super::devkit::Truth;
 use super::{Pictures, Place, files, list};
+use crate::tar::{Entry, entries};
 use crate::{Error, Result, Split};
 use fs_err as fs;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 const TRAIN_TAR: &str = "ILSVRC2012_img_train.tar";
@@ -18,8 +20,8 @@ pub(super) fn open(root: &Path, split: Split) -> Result<Pictures> {
         Split::Test if root.join("val").is_dir() => {
             let folder = root.join("val");
             if files::class_names(&folder)?.is_empty() {
-                let (classes, list) = (classes(root)?, list_of(root)?);
-                files::flat(&folder, classes.clone(), &list::read(&list, &classes)?)
+                let (classes, labels) = labels(root)?;
+                files::flat(&folder, classes, &labels)
             } else {
                 files::class_folders(&folder, "")
             }
@@ -56,13 +58,29 @@ fn classes(root: &Path) -> Result<Vec<String>> {
     Ok(classes)
 }
 
-fn list_of(root: &Path) -> Result<PathBuf> {
-    LISTS.iter().map(|name| root.join(name)).find(|path| path.is_file()).ok_or_else(|| Error::Field {
-        path: root.to_owned(),
-        field: "labels of `val`",
-        expected: format!("class folders in it, or one of `{}`", LISTS.join("`, `")),
-        found: "neither".into(),
-    })
+/// The classes, and the labels of pictures without class folders: by a list of names, or by the numbers of the development kit.
+fn labels(root: &Path) -> Result<(Vec<String>, HashMap<String, u16>)> {
+    if let Some(path) = LISTS.iter().map(|name| root.join(name)).find(|path| path.is_file()) {
+        let classes = classes(root)?;
+        let labels = list::read(&path, &classes)?;
+        return Ok((classes, labels));
+    }
+    let Some(truth) = Truth::open(root)? else {
+        return Err(Error::Field {
+            path: root.to_owned(),
+            field: "labels of `val`",
+            expected: format!(
+                "class folders in it, one of `{}`, or the development kit `ILSVRC2012_devkit_t12.tar.gz`",
+                LISTS.join("`, `")
+            ),
+            found: "none".into(),
+        });
+    };
+    // The kit knows the classes as well; those of a training split decide.
+    let trained = root.join("train").is_dir() || root.join(TRAIN_TAR).is_file();
+    let classes = if trained { classes(root)? } else { truth.classes.clone() };
+    let labels = truth.labels(&classes)?;
+    Ok((classes, labels))
 }
 
 /// The archive of one archive a class.
@@ -89,8 +107,7 @@ fn train_tar(path: PathBuf) -> Result<Pictures> {
 
 fn val_tar(root: &Path) -> Result<Pictures> {
     let path = root.join(VAL_TAR);
-    let classes = classes(root)?;
-    let by_name = list::read(&list_of(root)?, &classes)?;
+    let (classes, by_name) = labels(root)?;
     let mut file = fs::File::open(&path)?;
     let length = file.metadata()?.len();
     let mut pictures = entries(&path, &mut file, 0, length)?;
@@ -104,7 +121,7 @@ fn val_tar(root: &Path) -> Result<Pictures> {
     Pictures { root: path.clone(), archives: vec![path], classes, places, labels }.checked()
 }
 
-fn place(path: &Path, entry: super::tar::Entry) -> Result<Place> {
+fn place(path: &Path, entry: Entry) -> Result<Place> {
     let length = u32::try_from(entry.length).ok().filter(|&length| length < 1 << 28);
     let length = length.ok_or_else(|| Error::Parse {
         path: path.to_owned(),

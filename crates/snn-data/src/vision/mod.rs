@@ -1,11 +1,15 @@
 //! Sets of picture files: class folders, ImageNet in each of its forms, Tiny-ImageNet, Imagenette.
 
+mod devkit;
 mod files;
 mod imagenet;
 mod list;
+mod mat;
+mod name;
 mod source;
-mod tar;
 
+pub(crate) use files::is_picture;
+pub use name::PicturesName;
 pub use source::{OnDamage, PictureSource, View};
 
 use crate::image::{DecodeOptions, Picture, decode, decode_with};
@@ -54,7 +58,8 @@ impl Pictures {
     ///
     /// - `train/nXXXXXXXX/*.JPEG`, or `ILSVRC2012_img_train.tar`, the archive of archives, read in place;
     /// - `val/nXXXXXXXX/*.JPEG`, or `val/*.JPEG` or `ILSVRC2012_img_val.tar` with a list of labels beside it: lines `NAME nXXXXXXXX` in
-    ///   `val.txt`, `val_labels.txt` or Kaggle's `LOC_val_solution.csv`.
+    ///   `val.txt`, `val_labels.txt` or Kaggle's `LOC_val_solution.csv`; or with the development kit, `ILSVRC2012_devkit_t12.tar.gz` (read in place), its
+    ///   folder, or `ILSVRC2012_validation_ground_truth.txt` and `meta.mat` of it.
     ///
     /// # Errors
     /// [`Error::Field`] saying what was looked for; [`Error::Parse`] for damaged archives; [`Error::Io`].

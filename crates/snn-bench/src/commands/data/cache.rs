@@ -1,0 +1,106 @@
+//! `data cache`: the caches of a folder.
+
+use crate::Outcome;
+use crate::cli::{CacheCommand, CacheFolder};
+use crate::output::{self, print_json};
+use crate::table::{Table, count};
+use anyhow::{Result, bail};
+use serde::Serialize;
+use snn_data::cache::{Cache, CacheEntry};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+/// Where caches are in a data root, unless told otherwise.
+const FOLDER: &str = "cache";
+
+#[derive(Serialize)]
+struct Cleared {
+    folder: PathBuf,
+    removed: usize,
+    freed_bytes: u64,
+    /// Those that are being built.
+    kept: usize,
+}
+
+#[derive(Serialize)]
+struct Caches {
+    folder: PathBuf,
+    caches: Vec<CacheEntry>,
+}
+
+pub(super) fn run(command: &CacheCommand, json: bool) -> Result<Outcome> {
+    match command {
+        CacheCommand::List(place) => list(place, json),
+        CacheCommand::Clear(place) => clear(place, json),
+    }
+}
+
+fn list(place: &CacheFolder, json: bool) -> Result<Outcome> {
+    let (folder, cache) = open(place)?;
+    let caches = cache.map_or(Ok(Vec::new()), |cache| cache.list())?;
+    if json {
+        print_json(&Caches { folder, caches })?;
+        return Ok(Outcome::Holds);
+    }
+    output::line(format_args!("caches in {}\n", folder.display()))?;
+    if caches.is_empty() {
+        output::line("none")?;
+        return Ok(Outcome::Holds);
+    }
+    let mut table = Table::new(3, ["key", "holds", "is", "bytes", "last used"]);
+    for cache in &caches {
+        table.row([
+            cache.key.clone(),
+            cache.title.clone(),
+            if cache.complete { "complete" } else { "incomplete" }.to_owned(),
+            count(cache.bytes as f64),
+            ago(cache.used),
+        ]);
+    }
+    output::print(&table)?;
+    Ok(Outcome::Holds)
+}
+
+fn clear(place: &CacheFolder, json: bool) -> Result<Outcome> {
+    let (folder, cache) = open(place)?;
+    let mut cleared = Cleared { folder, removed: 0, freed_bytes: 0, kept: 0 };
+    if let Some(cache) = cache {
+        let before = cache.list()?.len();
+        cleared.freed_bytes = cache.clear()?;
+        cleared.kept = cache.list()?.len();
+        cleared.removed = before.saturating_sub(cleared.kept);
+    }
+    if json {
+        print_json(&cleared)?;
+        return Ok(Outcome::Holds);
+    }
+    let Cleared { folder, removed, freed_bytes, kept } = &cleared;
+    output::line(format_args!("{}: {removed} removed, {} bytes freed", folder.display(), count(*freed_bytes as f64)))?;
+    if *kept > 0 {
+        output::line(format_args!("{kept} kept: being built"))?;
+    }
+    Ok(Outcome::Holds)
+}
+
+/// The folder, and its caches if it is there: looking makes no folder.
+fn open(place: &CacheFolder) -> Result<(PathBuf, Option<Cache>)> {
+    let folder = place.folder.clone().unwrap_or_else(|| super::root(&place.data).join(FOLDER));
+    if !folder.exists() {
+        return Ok((folder, None));
+    }
+    if !folder.is_dir() {
+        bail!("{}: expected a folder of caches, found a file", folder.display());
+    }
+    let cache = Cache::open(&folder, u64::MAX)?;
+    Ok((folder, Some(cache)))
+}
+
+fn ago(time: SystemTime) -> String {
+    let seconds = time.elapsed().unwrap_or_default().as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
