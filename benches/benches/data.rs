@@ -5,7 +5,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::Array4;
 use snn_data::cache::{Cache, Fingerprint};
-use snn_data::events::{Events, ReadOptions};
+use snn_data::events::{EventReader, Events, ReadOptions};
 use snn_data::frames::{Framing, Slicing};
 use snn_data::image::{DecodeOptions, RandomResizedCrop, decode};
 use snn_data::policy::{Policy, PolicyAugment};
@@ -32,7 +32,27 @@ fn events(criterion: &mut Criterion) {
     group.sample_size(20);
     group.bench_function("aedat2", |bencher| bencher.iter(|| read().len()));
     group.bench_function("frames", |bencher| bencher.iter(|| framing.frames(&recording).expect("frames")));
-    group.bench_function("aedat2+frames", |bencher| bencher.iter(|| framing.frames(&read()).expect("frames")));
+    group.bench_function("aedat2+frames", |bencher| {
+        bencher.iter(|| {
+            let mut reader = EventReader::open(&path, ReadOptions::default()).expect("a recording");
+            framing.read(&mut reader).expect("frames")
+        });
+    });
+    let mut kept = recording.clone();
+    group.bench_function("aedat2, memory kept", |bencher| {
+        bencher.iter(|| {
+            let mut reader = EventReader::open(&path, ReadOptions::default()).expect("a recording");
+            reader.read_into(&mut kept).expect("events");
+        });
+    });
+    let mut kept = recording.clone();
+    group.bench_function("aedat2+frames, memory kept", |bencher| {
+        bencher.iter(|| {
+            let mut reader = EventReader::open(&path, ReadOptions::default()).expect("a recording");
+            reader.read_into(&mut kept).expect("events");
+            framing.frames(&kept).expect("frames")
+        });
+    });
     group.finish();
 }
 

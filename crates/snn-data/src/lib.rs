@@ -22,6 +22,7 @@ mod rng;
 pub mod shapes;
 mod source;
 mod statistics;
+mod vectorised;
 pub mod vision;
 
 pub use augment::{Augment, Flip, Transform, crop, cut_out, flip_horizontal};

@@ -3,6 +3,7 @@
 mod aedat2;
 mod aedat3;
 mod aedat4;
+mod block;
 mod dat;
 mod evt2;
 mod evt3;

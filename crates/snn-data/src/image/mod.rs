@@ -58,10 +58,15 @@ impl Picture {
 
     /// Writes the planes into an array `[3, H, W]` of this picture's size; what does not fit is left out.
     pub fn write_planes(&self, planes: &mut ArrayViewMut3<'_, u8>) {
-        for (channel, mut plane) in planes.outer_iter_mut().enumerate().take(3) {
-            for (mut row, pixels) in plane.outer_iter_mut().zip(self.pixels.chunks_exact(3 * self.width)) {
-                for (value, pixel) in row.iter_mut().zip(pixels.as_chunks::<3>().0) {
-                    *value = pixel[channel];
+        let rows = self.pixels.chunks_exact(3 * self.width);
+        for (y, pixels) in rows.enumerate().take(planes.dim().1) {
+            for (channel, mut plane) in planes.outer_iter_mut().enumerate().take(3) {
+                let values = pixels.as_chunks::<3>().0.iter().map(|pixel| pixel[channel]);
+                let mut row = plane.row_mut(y);
+                if let Some(row) = row.as_slice_mut() {
+                    row.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+                } else {
+                    row.iter_mut().zip(values).for_each(|(to, value)| *to = value);
                 }
             }
         }

@@ -1,13 +1,17 @@
 //! Resizing with an antialiasing filter, to the bit as Pillow does it.
 //!
 //! Weights are rounded to 22 bits, the picture is first resized in width, rounded to bytes, then in height.
+#![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
 
 use super::{Picture, Window};
+use crate::vectorised::{Kernel, run};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Bits of the weights: a byte and a sign are left for the sum.
 const PRECISION: u32 = 32 - 8 - 2;
+/// What a sum begins with, so that cutting its fraction rounds.
+const HALF: i32 = 1 << (PRECISION - 1);
 
 /// How much of a neighbour an output pixel takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -76,7 +80,14 @@ pub fn resize_window(
     } else {
         let taps = Taps::new(window.width, width, filter);
         let mut out = vec![0; 3 * width * window.height];
-        rows.zip(out.chunks_exact_mut(3 * width)).for_each(|(from, to)| taps.along(from, to));
+        // A pixel is read as four bytes: one byte behind the last one is needed.
+        let mut padded = Vec::with_capacity(columns.len() + 1);
+        for (row, to) in rows.zip(out.chunks_exact_mut(3 * width)) {
+            padded.clear();
+            padded.extend_from_slice(row);
+            padded.push(0);
+            run(Along { taps: &taps, from: &padded, to });
+        }
         out
     };
     let pixels = if window.height == height {
@@ -84,10 +95,7 @@ pub fn resize_window(
     } else {
         let taps = Taps::new(window.height, height, filter);
         let mut out = vec![0; 3 * width * height];
-        let mut sums = vec![0; 3 * width];
-        for (taps, to) in taps.iter().zip(out.chunks_exact_mut(3 * width)) {
-            across(taps, &narrowed, &mut sums, to);
-        }
+        run(Across { taps: &taps, from: &narrowed, row: 3 * width, to: &mut out });
         out
     };
     Picture::new(width, height, pixels)
@@ -129,33 +137,74 @@ impl Taps {
         let weights = self.weights.chunks_exact(self.stride);
         self.starts.iter().zip(weights).map(|(&(first, count), weights)| (first, &weights[..count]))
     }
+}
 
-    /// Resizes one row of pixels.
-    fn along(&self, from: &[u8], to: &mut [u8]) {
-        let (from, _) = from.as_chunks::<3>();
-        for ((first, weights), to) in self.iter().zip(to.as_chunks_mut::<3>().0) {
-            let mut sums = [1_i32 << (PRECISION - 1); 3];
-            for (&weight, pixel) in weights.iter().zip(&from[first..]) {
+/// Resizes one row of pixels, which has a byte more than its pixels need.
+struct Along<'r> {
+    taps: &'r Taps,
+    from: &'r [u8],
+    to: &'r mut [u8],
+}
+
+impl Kernel for Along<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for ((first, weights), to) in self.taps.iter().zip(self.to.as_chunks_mut::<3>().0) {
+            // The fourth sum is for nothing: four lanes make a vector, three do not.
+            let mut sums = [HALF; 4];
+            let mut from = &self.from[3 * first..];
+            for &weight in weights {
+                let Some((pixel, _)) = from.split_first_chunk::<4>() else { break };
                 for (sum, &value) in sums.iter_mut().zip(pixel) {
                     *sum += i32::from(value) * weight;
                 }
+                from = &from[3..];
             }
-            *to = sums.map(byte);
+            let [red, green, blue, _] = sums.map(byte);
+            *to = [red, green, blue];
         }
     }
 }
 
-/// Makes one row out of the rows that its weights name.
-fn across((first, weights): (usize, &[i32]), rows: &[u8], sums: &mut [i32], to: &mut [u8]) {
-    let bytes = to.len();
-    sums.fill(1 << (PRECISION - 1));
-    for (&weight, row) in weights.iter().zip(rows.chunks_exact(bytes).skip(first)) {
-        for (sum, &value) in sums.iter_mut().zip(row) {
-            *sum += i32::from(value) * weight;
+/// Bytes whose sums are kept in registers.
+const STRIPE: usize = 32;
+
+/// Resizes all columns.
+struct Across<'r> {
+    taps: &'r Taps,
+    from: &'r [u8],
+    /// Bytes of a row.
+    row: usize,
+    to: &'r mut [u8],
+}
+
+impl Kernel for Across<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { taps, from, row, to } = self;
+        for ((first, weights), to) in taps.iter().zip(to.chunks_exact_mut(row)) {
+            let rows = &from[first * row..];
+            let (stripes, rest) = to.as_chunks_mut::<STRIPE>();
+            let done = STRIPE * stripes.len();
+            for (start, to) in (0..).step_by(STRIPE).zip(stripes) {
+                let mut sums = [HALF; STRIPE];
+                for (&weight, row) in weights.iter().zip(rows.chunks_exact(row)) {
+                    let Some(values) = row[start..].first_chunk::<STRIPE>() else { break };
+                    for (sum, &value) in sums.iter_mut().zip(values) {
+                        *sum += i32::from(value) * weight;
+                    }
+                }
+                *to = sums.map(byte);
+            }
+            for (column, to) in (done..).zip(rest) {
+                let values = rows.chunks_exact(row).map(|row| i32::from(row[column]));
+                *to = byte(weights.iter().zip(values).fold(HALF, |sum, (&weight, value)| sum + value * weight));
+            }
         }
-    }
-    for (value, &sum) in to.iter_mut().zip(&*sums) {
-        *value = byte(sum);
     }
 }
 
