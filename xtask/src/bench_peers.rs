@@ -1,5 +1,7 @@
 //! `cargo xtask bench-peers train`: training steps of this project and of SpikingJelly in turn, on one machine, as one table.
 
+pub(crate) mod data;
+
 use std::{
     env,
     ffi::OsString,

@@ -34,10 +34,13 @@ usage: cargo xtask COMMAND
   test [ARGS]       setup, then `cargo test --workspace ARGS`
   bench-peers train [--json]
                     training steps beside SpikingJelly, in turn; writes docs/results/peers/train.{json,md}
+  bench-peers data [--json]
+                    reading and augmenting beside SpikingJelly, tonic and torchvision; writes docs/results/peers/data.{json,md}
   help              this text
 
 environment
   LIBTORCH          use this libtorch instead (a folder with lib/ and include/)
+  SNN_RECORDINGS    a folder with dvs/moving-dark-box.aedat and imagenet-sample/val/, which bench-peers data reads
   SNN_PEERS_PYTHON  use this Python, which has the peers, instead of a virtual environment in the cache
   SNN_CACHE_DIR     the cache; otherwise $XDG_CACHE_HOME/snn, otherwise ~/.cache/snn
 ";
@@ -77,6 +80,7 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("demo"), rest) => cargo(&["run", "-p", "snn-bench", "--", "demo"], rest),
         (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
         (Some("bench-peers"), [what, rest @ ..]) if what == "train" => bench_peers::train(rest),
+        (Some("bench-peers"), [what, rest @ ..]) if what == "data" => bench_peers::data::run(rest),
         _ => {
             eprint!("{USAGE}");
             Ok(ExitCode::from(EXIT_USAGE_OR_SETUP))

@@ -1,4 +1,5 @@
 //! Pictures of any size: decoding, cropping, resizing.
+#![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
 
 mod decode;
 mod exif;
@@ -9,6 +10,7 @@ pub use decode::{DecodeOptions, Exif, decode, decode_with};
 pub use geometry::{CentreCrop, RandomResizedCrop, Window};
 pub use resize::{Filter, resize, resize_window};
 
+use crate::vectorised::{Kernel, run};
 use crate::{Error, Result};
 use ndarray::{Array3, ArrayViewMut3};
 
@@ -59,14 +61,19 @@ impl Picture {
     /// Writes the planes into an array `[3, H, W]` of this picture's size; what does not fit is left out.
     pub fn write_planes(&self, planes: &mut ArrayViewMut3<'_, u8>) {
         let rows = self.pixels.chunks_exact(3 * self.width);
-        for (y, pixels) in rows.enumerate().take(planes.dim().1) {
-            for (channel, mut plane) in planes.outer_iter_mut().enumerate().take(3) {
-                let values = pixels.as_chunks::<3>().0.iter().map(|pixel| pixel[channel]);
-                let mut row = plane.row_mut(y);
-                if let Some(row) = row.as_slice_mut() {
-                    row.iter_mut().zip(values).for_each(|(to, value)| *to = value);
-                } else {
-                    row.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+        let area = planes.dim().1 * planes.dim().2;
+        match planes.as_slice_mut() {
+            Some(all) if all.len() == 3 * area && area == self.width * self.height => {
+                let (red, rest) = all.split_at_mut(area);
+                let (green, blue) = rest.split_at_mut(area);
+                run(Split { pixels: self.pixels.as_chunks().0, planes: [red, green, blue] });
+            }
+            _ => {
+                for (y, pixels) in rows.enumerate().take(planes.dim().1) {
+                    for (channel, mut plane) in planes.outer_iter_mut().enumerate().take(3) {
+                        let values = pixels.as_chunks::<3>().0.iter().map(|pixel| pixel[channel]);
+                        plane.row_mut(y).iter_mut().zip(values).for_each(|(to, value)| *to = value);
+                    }
                 }
             }
         }
@@ -88,5 +95,23 @@ impl Picture {
         let rows = window.top..window.top + window.height;
         let pixels = rows.flat_map(|y| &self.row(y)[columns.clone()]).copied().collect();
         Ok(Self { width: window.width, height: window.height, pixels })
+    }
+}
+
+/// Takes the colours of pixels apart.
+struct Split<'s> {
+    pixels: &'s [[u8; 3]],
+    planes: [&'s mut [u8]; 3],
+}
+
+impl Kernel for Split<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let [reds, greens, blues] = self.planes;
+        for (((pixel, red), green), blue) in self.pixels.iter().zip(reds).zip(greens).zip(blues) {
+            [*red, *green, *blue] = *pixel;
+        }
     }
 }

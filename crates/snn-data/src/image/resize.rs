@@ -80,13 +80,10 @@ pub fn resize_window(
     } else {
         let taps = Taps::new(window.width, width, filter);
         let mut out = vec![0; 3 * width * window.height];
-        // A pixel is read as four bytes: one byte behind the last one is needed.
-        let mut padded = Vec::with_capacity(columns.len() + 1);
-        for (row, to) in rows.zip(out.chunks_exact_mut(3 * width)) {
-            padded.clear();
-            padded.extend_from_slice(row);
-            padded.push(0);
-            run(Along { taps: &taps, from: &padded, to });
+        let rows: Vec<&[u8]> = rows.collect();
+        let mut cells = Vec::new();
+        for (rows, to) in rows.chunks(ROWS).zip(out.chunks_mut(3 * width * ROWS)) {
+            run(Along { taps: &taps, rows, cells: &mut cells, to });
         }
         out
     };
@@ -139,10 +136,14 @@ impl Taps {
     }
 }
 
-/// Resizes one row of pixels, which has a byte more than its pixels need.
+/// Rows that are resized together.
+const ROWS: usize = 8;
+
+/// Resizes up to [`ROWS`] rows: pixels of one column lie side by side, so that a weight multiplies a vector.
 struct Along<'r> {
     taps: &'r Taps,
-    from: &'r [u8],
+    rows: &'r [&'r [u8]],
+    cells: &'r mut Vec<[u8; 3 * ROWS]>,
     to: &'r mut [u8],
 }
 
@@ -151,19 +152,25 @@ impl Kernel for Along<'_> {
 
     #[inline(always)]
     fn run(self) {
-        for ((first, weights), to) in self.taps.iter().zip(self.to.as_chunks_mut::<3>().0) {
-            // The fourth sum is for nothing: four lanes make a vector, three do not.
-            let mut sums = [HALF; 4];
-            let mut from = &self.from[3 * first..];
-            for &weight in weights {
-                let Some((pixel, _)) = from.split_first_chunk::<4>() else { break };
-                for (sum, &value) in sums.iter_mut().zip(pixel) {
+        let Self { taps, rows, cells, to } = self;
+        cells.resize(rows.first().map_or(0, |row| row.len() / 3), [0; 3 * ROWS]);
+        for (place, row) in (0..).step_by(3).zip(rows) {
+            for (cell, pixel) in cells.iter_mut().zip(row.as_chunks::<3>().0) {
+                cell[place..place + 3].copy_from_slice(pixel);
+            }
+        }
+        let width = to.len() / rows.len().max(1);
+        for (out, (first, weights)) in (0..).step_by(3).zip(taps.iter()) {
+            let mut sums = [HALF; 3 * ROWS];
+            for (&weight, cell) in weights.iter().zip(&cells[first..]) {
+                for (sum, &value) in sums.iter_mut().zip(cell) {
                     *sum += i32::from(value) * weight;
                 }
-                from = &from[3..];
             }
-            let [red, green, blue, _] = sums.map(byte);
-            *to = [red, green, blue];
+            let sums = sums.map(byte);
+            for (row, pixel) in to.chunks_exact_mut(width).zip(sums.as_chunks::<3>().0) {
+                row[out..out + 3].copy_from_slice(pixel);
+            }
         }
     }
 }
