@@ -7,6 +7,7 @@ mod cifar;
 mod dataset;
 mod epoch;
 mod error;
+pub mod event_augment;
 pub mod events;
 pub mod frames;
 mod holdout;

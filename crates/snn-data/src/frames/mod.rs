@@ -10,7 +10,7 @@ pub use surface::TimeSurface;
 
 use crate::events::{EventReader, Events, SensorSize};
 use crate::{Error, Result};
-use ndarray::{Array3, Array4};
+use ndarray::{Array3, Array4, ArrayViewMut3};
 use serde::{Deserialize, Serialize};
 use stream::Trace;
 
@@ -83,6 +83,21 @@ impl Framing {
                 Ok(frames)
             }
             Slicing::Time { .. } | Slicing::Duration { .. } => self.frames(&reader.read_all()?),
+        }
+    }
+
+    /// Counts the events of a recording into the pixels of an image of zeros, `[T · 2, H, W]`: time and polarity are channels, and counts above 255 are 255.
+    ///
+    /// # Errors
+    /// As [`frames`](Self::frames), [`Error::InvalidImages`] if the image has another shape.
+    pub fn pixels(&self, events: &Events, mut image: ArrayViewMut3<'_, u8>) -> Result<()> {
+        let size = target(self.size, events.size())?;
+        let slices = self.slicing.slices(events)?;
+        let shape = (slices.count().saturating_mul(2), usize::from(size.height), usize::from(size.width));
+        let found = format!("{:?}", image.dim());
+        match image.as_slice_mut().filter(|_| found == format!("{shape:?}")) {
+            Some(pixels) => accumulate::count(events, &slices, size, pixels),
+            None => Err(Error::InvalidImages { expected: format!("a contiguous image of {shape:?}"), found }),
         }
     }
 }
