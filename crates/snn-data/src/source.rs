@@ -20,6 +20,12 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// `[channels, height, width]` of every sample.
     fn image_shape(&self) -> [usize; 3];
 
+    /// The name or the file of a sample, for messages; images in memory have none.
+    fn sample_name(&self, index: usize) -> Option<String> {
+        let _ = index;
+        None
+    }
+
     /// Writes sample `index` into `image`, zeros of shape [`image_shape`](Self::image_shape), and returns its label.
     ///
     /// # Errors

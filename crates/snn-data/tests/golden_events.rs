@@ -117,21 +117,21 @@ fn frames_while_reading_are_frames_of_all_events() {
         let options = ReadOptions { size, ..ReadOptions::default() };
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/events").join(name);
         let events = Events::read(&path, options).unwrap();
-        let slicings = [
+        let ways = [
             Slicing::Number { slices: 7 },
             Slicing::Count { events: 50 },
             Slicing::Time { slices: 5 },
             Slicing::Duration { micros: 20_000 },
         ];
         let smaller = SensorSize { width: events.size().width / 2, height: events.size().height / 3 };
-        for (slicing, size) in slicings.into_iter().flat_map(|slicing| [(slicing, None), (slicing, Some(smaller))]) {
+        for (slicing, size) in ways.into_iter().flat_map(|slicing| [(slicing, None), (slicing, Some(smaller))]) {
             let framing = Framing { slicing, size };
             let read = framing.read(&mut EventReader::open(&path, options).unwrap()).unwrap();
             assert_eq!(read, framing.frames(&events).unwrap(), "{name}, {framing:?}");
             // A plain count of the events of every frame.
             assert_eq!(read.iter().map(|&count| usize::from(count)).sum::<usize>(), events.len());
         }
-        let framing = Framing { slicing: slicings[0], size: None };
+        let framing = Framing { slicing: ways[0], size: None };
         let few = EventReader::open(&path, ReadOptions { max_events: 3, ..options });
         let error = few.and_then(|mut reader| framing.read(&mut reader)).unwrap_err().to_string();
         assert!(error.contains("at most 3 "), "{error}");

@@ -54,6 +54,10 @@ impl Source for RecordingSource {
         self.shape
     }
 
+    fn sample_name(&self, index: usize) -> Option<String> {
+        self.set.sample_name(*self.indices.get(index)?).map(str::to_owned)
+    }
+
     fn load(&self, index: usize, image: ArrayViewMut3<'_, u8>, rng: &mut SampleRng) -> Result<u16> {
         let &at = self.indices.get(index).ok_or(Error::IndexOutOfRange { index, count: self.indices.len() })?;
         let framed = self.set.read(at).and_then(|events| {
