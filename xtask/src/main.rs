@@ -38,10 +38,13 @@ usage: cargo xtask COMMAND
                     inference of trained networks beside SpikingJelly and dense networks, in turn, on images of
                     CIFAR-100; writes docs/results/peers/infer.{json,md}. --quick: one brief turn, nothing written;
                     --run: a trained run, otherwise one in the cache, trained by configs/peers where it is missing
+  bench-peers data [--json]
+                    reading and augmenting beside SpikingJelly, tonic and torchvision; writes docs/results/peers/data.{json,md}
   help              this text
 
 environment
   LIBTORCH          use this libtorch instead (a folder with lib/ and include/)
+  SNN_RECORDINGS    a folder with dvs/moving-dark-box.aedat and imagenet-sample/val/, which bench-peers data reads
   SNN_PEERS_PYTHON  use this Python, which has the peers, instead of a virtual environment in the cache
   SNN_CACHE_DIR     the cache; otherwise $XDG_CACHE_HOME/snn, otherwise ~/.cache/snn
 ";

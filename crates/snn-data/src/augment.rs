@@ -1,7 +1,7 @@
 //! Random crop, flip and cutout of `u8` images.
 
 use crate::{Error, Result, SampleRng};
-use ndarray::{ArrayView3, ArrayViewMut3, s};
+use ndarray::{ArrayView3, ArrayViewMut3, Axis, s};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -152,10 +152,15 @@ pub fn crop(image: &ArrayView3<'_, u8>, [down, right]: [isize; 2], fill: &[u8]) 
 
 /// Mirrors `[C, H, W]` left to right, in place.
 pub fn flip_horizontal(mut image: ArrayViewMut3<'_, u8>) {
-    let width = image.dim().2;
-    for column in 0..width / 2 {
-        let (mut left, mut right) = image.multi_slice_mut((s![.., .., column], s![.., .., width - 1 - column]));
-        ndarray::Zip::from(&mut left).and(&mut right).for_each(std::mem::swap);
+    for mut row in image.rows_mut() {
+        if let Some(row) = row.as_slice_mut() {
+            row.reverse();
+        } else {
+            row.invert_axis(Axis(0));
+            let mirrored = row.to_owned();
+            row.invert_axis(Axis(0));
+            row.assign(&mirrored);
+        }
     }
 }
 

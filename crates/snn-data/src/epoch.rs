@@ -6,6 +6,7 @@ use crate::{Error, Result, SampleRng, Source};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ndarray::{Array4, Axis};
 use std::any::Any;
+use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,13 +24,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Makes one batch; a panic becomes an error.
+    /// Makes one batch; a panic becomes an error that names the sample.
     fn make(&self, batch: usize) -> Result<Batch> {
-        catch_unwind(AssertUnwindSafe(|| self.make_unguarded(batch)))
-            .unwrap_or_else(|panic| Err(Error::Panicked { batch, message: message_of(panic.as_ref()) }))
+        let at = Cell::new(None);
+        catch_unwind(AssertUnwindSafe(|| self.make_unguarded(batch, &at))).unwrap_or_else(|panic| {
+            let index = at.get();
+            let name = index.and_then(|index| self.source.sample_name(index));
+            Err(Error::Panicked { batch, index, name, message: message_of(panic.as_ref()) })
+        })
     }
 
-    fn make_unguarded(&self, batch: usize) -> Result<Batch> {
+    fn make_unguarded(&self, batch: usize, at: &Cell<Option<usize>>) -> Result<Batch> {
         let start = batch.saturating_mul(self.batch_size).min(self.order.len());
         let end = start.saturating_add(self.batch_size).min(self.order.len());
         let indices = self.order[start..end].to_vec();
@@ -37,6 +42,7 @@ impl Plan {
         let mut images = Array4::zeros((indices.len(), channels, height, width));
         let mut labels = Vec::with_capacity(indices.len());
         for (mut image, &index) in images.axis_iter_mut(Axis(0)).zip(&indices) {
+            at.set(Some(index));
             let mut rng = SampleRng::for_sample(self.seed, self.epoch, index);
             labels.push(i64::from(self.source.load(index, image.view_mut(), &mut rng)?));
             if let Some(transform) = &self.transform {
@@ -83,6 +89,26 @@ impl Epoch {
     /// Number of the batch that comes next: what to remember for [`Loader::epoch_from`](crate::Loader::epoch_from).
     pub fn next_batch(&self) -> usize {
         self.rest.start
+    }
+
+    /// The next batch, with its pixels in the first bytes of the caller's memory, `[B, C, H, W]`: memory that a GPU can read by itself (pinned), or that a library has given. `images` of
+    /// the batch are then empty (B is 0); the labels say how many there are.
+    ///
+    /// # Errors
+    /// As the iterator; [`Error::InvalidImages`] if the memory is too small, and the batch stays lost to the caller.
+    pub fn next_into(&mut self, memory: &mut [u8]) -> Option<Result<Batch>> {
+        let made = self.next()?;
+        Some(made.and_then(|mut batch| {
+            let pixels = batch.images.as_slice().unwrap_or_default();
+            let Some(room) = memory.get_mut(..pixels.len()) else {
+                let expected = format!("memory for {} bytes", pixels.len());
+                return Err(Error::InvalidImages { expected, found: format!("{} bytes", memory.len()) });
+            };
+            room.copy_from_slice(pixels);
+            let (_, channels, height, width) = batch.images.dim();
+            batch.images = Array4::zeros((0, channels, height, width));
+            Ok(batch)
+        }))
     }
 }
 

@@ -216,10 +216,14 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Making a batch panicked (in a worker thread or inline).
-    #[error("batch {batch}: the loader panicked: {message}")]
+    #[error("batch {batch}{}: the loader panicked: {message}", sample(*index, name.as_deref()))]
     Panicked {
         /// The batch.
         batch: usize,
+        /// The sample; `None` before the first one.
+        index: Option<usize>,
+        /// Its name or file, if it has one.
+        name: Option<String>,
         /// The panic's message.
         message: String,
     },
@@ -229,4 +233,12 @@ pub enum Error {
         /// The batch.
         batch: usize,
     },
+}
+
+fn sample(index: Option<usize>, name: Option<&str>) -> String {
+    match (index, name) {
+        (Some(index), Some(name)) => format!(", sample {index}, `{name}`"),
+        (Some(index), None) => format!(", sample {index}"),
+        (None, _) => String::new(),
+    }
 }

@@ -8,6 +8,7 @@ mod cifar;
 mod dataset;
 mod epoch;
 mod error;
+pub mod event_augment;
 pub mod events;
 pub mod frames;
 mod holdout;
@@ -25,6 +26,7 @@ pub mod shapes;
 mod source;
 mod statistics;
 mod tar;
+mod vectorised;
 pub mod vision;
 
 pub use augment::{Augment, Flip, Transform, crop, cut_out, flip_horizontal};

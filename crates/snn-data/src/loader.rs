@@ -127,7 +127,7 @@ impl LoaderConfig {
         }
         let transform: Option<Arc<dyn Transform>> =
             if self.augment == Augment::default() { None } else { Some(Arc::new(self.augment.clone())) };
-        let loader = Loader { config: self, source, indices: indices.into(), transform };
+        let loader = Loader { config: self, source, indices: indices.into(), transform, shard: (0, 1) };
         if loader.batches_per_epoch() == 0 {
             return Err(Error::InvalidConfig {
                 field: "batch_size",
@@ -149,9 +149,29 @@ pub struct Loader {
     source: Arc<dyn Source>,
     indices: Arc<[usize]>,
     transform: Option<Arc<dyn Transform>>,
+    /// Rank, and number of ranks.
+    shard: (usize, usize),
 }
 
 impl Loader {
+    /// The share of rank `rank` of `ranks`, when several processes train together: every `ranks`-th sample of each epoch's order, the same number for all. What is left over (fewer than `ranks`
+    /// samples, others in every epoch of a shuffled order) is left out.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if the rank is not below `ranks`, or nothing is left for a batch.
+    pub fn with_shard(mut self, rank: usize, ranks: usize) -> Result<Self> {
+        if rank >= ranks {
+            let expected = format!("below the number of ranks, {ranks}");
+            return Err(Error::InvalidConfig { field: "rank", expected, found: rank.to_string() });
+        }
+        self.shard = (rank, ranks);
+        if self.batches_per_epoch() == 0 {
+            let expected = "at least one batch an epoch for every rank".into();
+            return Err(Error::InvalidConfig { field: "ranks", expected, found: ranks.to_string() });
+        }
+        Ok(self)
+    }
+
     /// The same loader with another transform in the place of [`LoaderConfig::augment`].
     #[must_use]
     pub fn with_transform(mut self, transform: Arc<dyn Transform>) -> Self {
@@ -164,9 +184,9 @@ impl Loader {
         &self.config
     }
 
-    /// Number of images this loader draws from.
+    /// Number of images of an epoch.
     pub fn len(&self) -> usize {
-        self.indices.len()
+        self.indices.len() / self.shard.1
     }
 
     /// Whether there is no image (never, once built).
@@ -177,8 +197,8 @@ impl Loader {
     /// Number of batches in an epoch.
     pub fn batches_per_epoch(&self) -> usize {
         match self.config.last_batch {
-            LastBatch::Keep => self.indices.len().div_ceil(self.config.batch_size),
-            LastBatch::Drop => self.indices.len() / self.config.batch_size,
+            LastBatch::Keep => self.len().div_ceil(self.config.batch_size),
+            LastBatch::Drop => self.len() / self.config.batch_size,
         }
     }
 
@@ -190,6 +210,10 @@ impl Loader {
             Order::Shuffled => {
                 SampleRng::new(self.config.seed, Purpose::Order, epoch, 0).shuffle(&mut order);
             }
+        }
+        let (rank, ranks) = self.shard;
+        if ranks > 1 {
+            order = order.into_iter().skip(rank).step_by(ranks).take(self.len()).collect();
         }
         order
     }

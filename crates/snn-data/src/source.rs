@@ -20,6 +20,12 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// `[channels, height, width]` of every sample.
     fn image_shape(&self) -> [usize; 3];
 
+    /// The name or the file of a sample, for messages; images in memory have none.
+    fn sample_name(&self, index: usize) -> Option<String> {
+        let _ = index;
+        None
+    }
+
     /// Writes sample `index` into `image`, zeros of shape [`image_shape`](Self::image_shape), and returns its label.
     ///
     /// # Errors
@@ -40,10 +46,20 @@ impl Source for Images {
         let range = Error::IndexOutOfRange { index, count: self.len() };
         let (Some(pixels), Some(&label)) = (self.image(index), self.labels().get(index)) else { return Err(range) };
         match (image.as_slice_mut(), ArrayView3::from_shape(self.image_shape(), pixels)) {
-            (Some(image), _) if image.len() == pixels.len() => image.copy_from_slice(pixels),
+            (Some(image), _) if image.len() == pixels.len() => copy(pixels, image),
             (_, Ok(pixels)) => image.assign(&pixels),
             (_, Err(_)) => return Err(range),
         }
         Ok(label)
+    }
+}
+
+/// Bytes that are copied at a time.
+const PIECE: usize = 1 << 10;
+
+/// Copies a sample, by the kilobyte: for more the C library takes `rep movsb`, which some processors (Zen 3) do at a tenth of the speed of memory where both sides lie alike in their pages.
+pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+    for (from, to) in from.chunks(PIECE).zip(to.chunks_mut(PIECE)) {
+        to.copy_from_slice(from);
     }
 }

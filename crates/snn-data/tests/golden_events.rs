@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use snn_data::events::{Events, ReadOptions, SensorSize, read_npz_frames};
+use snn_data::events::{EventReader, Events, ReadOptions, SensorSize, read_npz_frames};
 use snn_data::frames::{Framing, Slicing, TimeSurface};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -102,4 +102,43 @@ fn frames_of_another_library_are_read() {
         frames.iter().map(|&value| u64::from(value)).collect::<Vec<_>>(),
         expected["values"].as_array().unwrap().iter().map(number).collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn frames_while_reading_are_frames_of_all_events() {
+    let large = Some(SensorSize { width: 1280, height: 720 });
+    for (name, size) in [
+        ("dvs128.aedat", None),
+        ("made.dat", large),
+        ("made-evt3.raw", large),
+        ("n-mnist.bin", None),
+        ("events.npz", None),
+    ] {
+        let options = ReadOptions { size, ..ReadOptions::default() };
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/events").join(name);
+        let events = Events::read(&path, options).unwrap();
+        let ways = [
+            Slicing::Number { slices: 7 },
+            Slicing::Count { events: 50 },
+            Slicing::Time { slices: 5 },
+            Slicing::Duration { micros: 20_000 },
+        ];
+        let smaller = SensorSize { width: events.size().width / 2, height: events.size().height / 3 };
+        for (slicing, size) in ways.into_iter().flat_map(|slicing| [(slicing, None), (slicing, Some(smaller))]) {
+            let framing = Framing { slicing, size };
+            let read = framing.read(&mut EventReader::open(&path, options).unwrap()).unwrap();
+            assert_eq!(read, framing.frames(&events).unwrap(), "{name}, {framing:?}");
+            // A plain count of the events of every frame.
+            assert_eq!(read.iter().map(|&count| usize::from(count)).sum::<usize>(), events.len());
+        }
+        let framing = Framing { slicing: ways[0], size: None };
+        let few = EventReader::open(&path, ReadOptions { max_events: 3, ..options });
+        let error = few.and_then(|mut reader| framing.read(&mut reader)).unwrap_err().to_string();
+        assert!(error.contains("at most 3 "), "{error}");
+        // Memory that was used before.
+        let mut again = Events::new(SensorSize { width: 1, height: 1 });
+        again.push(snn_data::events::Event { t: 9, x: 0, y: 0, polarity: true }).unwrap();
+        EventReader::open(&path, options).unwrap().read_into(&mut again).unwrap();
+        assert_eq!(again, events);
+    }
 }

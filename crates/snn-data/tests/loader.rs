@@ -137,7 +137,7 @@ fn errors_and_panics_of_workers_come_out_of_the_iterator() {
     let sequential = |threads| LoaderConfig { order: Order::Sequential, ..config(threads) };
     for (panics, expected) in [
         (false, "batch 2, image 20: the transform refuses"),
-        (true, "batch 2: the loader panicked: the transform broke"),
+        (true, "batch 2, sample 20: the loader panicked: the transform broke"),
     ] {
         for threads in [0, 1, 3] {
             // The first byte of image 20 is 60.
@@ -169,4 +169,42 @@ fn settings_are_checked_and_are_plain_data() {
     let text = toml::to_string(&config(3)).unwrap();
     assert_eq!(toml::from_str::<LoaderConfig>(&text).unwrap(), config(3));
     assert!(toml::from_str::<LoaderConfig>("thread = 3").is_err(), "an unknown key is an error");
+}
+
+#[test]
+fn ranks_share_an_epoch_and_each_can_start_in_the_middle() {
+    let shard = |rank, epoch, first| {
+        let loader = config(2).init(&images(), None).unwrap().with_shard(rank, 4).unwrap();
+        assert_eq!((loader.len(), loader.batches_per_epoch()), (13, 2));
+        loader.epoch_from(epoch, first).unwrap().collect::<Result<Vec<Batch>, _>>().unwrap()
+    };
+    let ranks: Vec<Vec<Batch>> = (0..4).map(|rank| shard(rank, 1, 0)).collect();
+    let seen: BTreeSet<_> = ranks.iter().flatten().flat_map(|batch| batch.indices.clone()).collect();
+    assert_eq!(seen.len(), 52, "no sample twice, one left over");
+    let all = config(0).init(&images(), None).unwrap().order(1);
+    assert_eq!(ranks[1][0].indices, [1, 5, 9, 13, 17, 21, 25, 29].map(|at| all[at]));
+    assert_eq!(shard(2, 1, 1), ranks[2][1..]);
+    let loader = config(0).init(&images(), None).unwrap();
+    assert_eq!(
+        loader.clone().with_shard(4, 4).unwrap_err().to_string(),
+        "rank: expected below the number of ranks, 4, found 4"
+    );
+    assert!(loader.with_shard(0, 54).is_err(), "nothing for some");
+}
+
+#[test]
+fn batches_fill_memory_of_the_caller() {
+    let expected = collect(config(0), 0, 0);
+    let loader = config(2).init(&images(), None).unwrap();
+    let (mut epoch, mut memory, mut batches) = (loader.epoch(0).unwrap(), vec![0; 8 * 3 * 8 * 8 + 5], 0);
+    while let Some(batch) = epoch.next_into(&mut memory) {
+        let batch = batch.unwrap();
+        let pixels = expected[batches].images.as_slice().unwrap();
+        assert_eq!((&memory[..pixels.len()], &batch.labels), (pixels, &expected[batches].labels));
+        assert_eq!(batch.images.dim(), (0, 3, 8, 8));
+        batches += 1;
+    }
+    assert_eq!(batches, expected.len());
+    let error = loader.epoch(0).unwrap().next_into(&mut [0; 9]).unwrap().unwrap_err().to_string();
+    assert_eq!(error, "images: expected memory for 1536 bytes, found 9 bytes");
 }

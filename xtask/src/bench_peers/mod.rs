@@ -1,5 +1,6 @@
 //! `cargo xtask bench-peers`: the same work of this project and of its peers in turn, on one machine, as one table.
 
+mod data;
 mod infer;
 mod machine;
 mod side;
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 /// Runs one comparison by its name; `None` where there is no such comparison.
 pub(crate) fn run(what: &str, arguments: &[OsString]) -> Option<Result<ExitCode>> {
     match what {
+        "data" => Some(data::run(arguments)),
         "infer" => Some(infer::run(arguments)),
         "train" => Some(train::run(arguments)),
         _ => None,

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "mapping a file is unsafe, since another program may change it")]
 
 use super::layout::{HEADER, Header, read_header};
+use crate::source::copy;
 use crate::{Error, Result, SampleRng, Source};
 use fs_err as fs;
 use memmap2::Mmap;
@@ -73,7 +74,7 @@ impl Source for Cached {
         let range = || Error::IndexOutOfRange { index, count: self.len() };
         let sample = self.sample(index).ok_or_else(range)?;
         match image.as_slice_mut() {
-            Some(image) if image.len() == sample.len() => image.copy_from_slice(sample),
+            Some(image) if image.len() == sample.len() => copy(sample, image),
             _ => image.assign(&ArrayView3::from_shape(self.image_shape(), sample).map_err(|_| range())?),
         }
         Ok(self.label(index))

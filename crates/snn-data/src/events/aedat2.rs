@@ -3,9 +3,10 @@
 //! Addresses and their orientation are those of jAER (`ch.unizh.ini.jaer.chip.retina.DVS128`, `eu.seebetter.ini.chips.DavisChip`): its origin is the lower left
 //! corner, ours the upper left one.
 
+use super::block::{Layout, decode};
 use super::source::Source;
 use super::time::Clock;
-use super::{Chip, Event, Events, ReadOptions, SensorSize, header};
+use super::{Chip, Events, ReadOptions, SensorSize, header};
 use crate::Result;
 
 pub(super) const MAGIC: &[u8] = b"#!AER-DAT2";
@@ -44,75 +45,96 @@ impl Decoder {
 
     pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {
         let Some(records) = source.records::<8>("event")? else { return Ok(false) };
-        let wrong = match self.chip {
-            Chip::Dvs128 => self.dvs128(records, events),
-            Chip::Davis240 | Chip::Davis346 | Chip::Davis640 => self.davis(records, events),
+        let tell = |times: &mut [i64]| self.clock.times(times);
+        let skipped = match self.chip {
+            Chip::Dvs128 => decode(&Dvs128, records, events, tell),
+            Chip::Davis240 | Chip::Davis346 | Chip::Davis640 => decode(&Davis(self.chip.size()), records, events, tell),
         };
-        let length = records.len() * 8;
-        if let Some((record, address)) = wrong {
-            let expected = format!("an address of {}", self.chip);
-            return Err(source.error_at(record * 8, "address", expected, format!("{address:#010x}")));
+        let count = records.len();
+        match skipped {
+            Ok(skipped) => self.skipped += skipped,
+            Err(record) => {
+                let found = format!("{:#010x}", split(records[record]).0);
+                return Err(source.error_at(record * 8, "address", format!("an address of {}", self.chip), found));
+            }
         }
-        source.consume(length);
+        source.consume(8 * count);
         Ok(true)
     }
+}
 
-    /// Takes records of a DVS128; returns the first one that is none, with its address.
-    fn dvs128(&mut self, records: &[[u8; 8]], events: &mut Events) -> Option<(usize, u32)> {
-        let seen = records.iter().fold(0, |seen, record| seen | address(*record));
-        events.reserve(records.len());
-        if seen & (DVS128_SPECIAL | DVS128_UNUSED) == 0 {
-            // Column by column: without special events this is the speed of memory.
-            events.t.extend(records.iter().map(|record| self.clock.time(counter(*record))));
-            // Turning a number of seven bits over is 127 minus it.
-            events.x.extend(records.iter().map(|record| u16::from(record[3] >> 1 ^ 127)));
-            events.y.extend(records.iter().map(|record| u16::from(record[2] ^ 127)));
-            events.polarity.extend(records.iter().map(|record| record[3] & 1 == 0));
-            return None;
-        }
-        for (index, record) in records.iter().enumerate() {
-            let address = address(*record);
-            let t = self.clock.time(counter(*record));
-            if address & DVS128_SPECIAL != 0 {
-                self.skipped += 1;
-            } else if address & DVS128_UNUSED != 0 {
-                return Some((index, address));
-            } else {
-                let (x, y) = (127 - u16::from(record[3] >> 1), 127 - u16::from(record[2]));
-                events.append(Event { t, x, y, polarity: record[3] & 1 == 0 });
-            }
-        }
-        None
+/// Addresses of a DVS128: polarity, then seven bits each of x and y.
+struct Dvs128;
+
+impl Layout<8> for Dvs128 {
+    fn split(&self, record: [u8; 8]) -> (u32, i64) {
+        split(record)
     }
 
-    /// Takes records of a DAVIS; returns the first one that is none, with its address.
-    fn davis(&mut self, records: &[[u8; 8]], events: &mut Events) -> Option<(usize, u32)> {
-        let SensorSize { width, height } = events.size;
-        events.reserve(records.len());
-        for (index, record) in records.iter().enumerate() {
-            let address = address(*record);
-            let t = self.clock.time(counter(*record));
-            if address & (DAVIS_SAMPLE | DAVIS_EXTERNAL) != 0 {
-                self.skipped += 1;
-                continue;
-            }
-            let (column, row) = (low_bits(address >> 12, 10), low_bits(address >> 22, 9));
-            if column >= width || row >= height {
-                return Some((index, address));
-            }
-            let (x, y) = (width - 1 - column, height - 1 - row);
-            events.append(Event { t, x, y, polarity: address & 0x800 != 0 });
-        }
-        None
+    fn special(&self, address: u32) -> bool {
+        address & DVS128_SPECIAL != 0
+    }
+
+    fn wrong(&self, address: u32) -> bool {
+        address & DVS128_UNUSED != 0
+    }
+
+    fn x(&self, address: u32) -> u16 {
+        // Turning a number of seven bits over is 127 minus it.
+        low_bits(address >> 1, 7) ^ 127
+    }
+
+    fn y(&self, address: u32) -> u16 {
+        low_bits(address >> 8, 7) ^ 127
+    }
+
+    fn on(&self, address: u32) -> bool {
+        address & 1 == 0
     }
 }
 
-fn address(record: [u8; 8]) -> u32 {
-    u32::from_be_bytes([record[0], record[1], record[2], record[3]])
+/// Addresses of a DAVIS: polarity at bit 11, ten bits of x from bit 12 on, nine of y from bit 22 on.
+struct Davis(SensorSize);
+
+impl Davis {
+    fn column(address: u32) -> u16 {
+        low_bits(address >> 12, 10)
+    }
+
+    fn row(address: u32) -> u16 {
+        low_bits(address >> 22, 9)
+    }
 }
 
-fn counter(record: [u8; 8]) -> i64 {
-    i64::from(i32::from_be_bytes([record[4], record[5], record[6], record[7]]))
+impl Layout<8> for Davis {
+    fn split(&self, record: [u8; 8]) -> (u32, i64) {
+        split(record)
+    }
+
+    fn special(&self, address: u32) -> bool {
+        address & (DAVIS_SAMPLE | DAVIS_EXTERNAL) != 0
+    }
+
+    fn wrong(&self, address: u32) -> bool {
+        !self.0.holds(Self::column(address), Self::row(address))
+    }
+
+    fn x(&self, address: u32) -> u16 {
+        self.0.width - 1 - Self::column(address)
+    }
+
+    fn y(&self, address: u32) -> u16 {
+        self.0.height - 1 - Self::row(address)
+    }
+
+    fn on(&self, address: u32) -> bool {
+        address & 0x800 != 0
+    }
+}
+
+/// Address and time, as a number with a sign.
+fn split([a, b, c, d, time @ ..]: [u8; 8]) -> (u32, i64) {
+    (u32::from_be_bytes([a, b, c, d]), i64::from(i32::from_be_bytes(time)))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the lowest bits are asked for")]
@@ -130,7 +152,7 @@ fn chip_of(name: &str) -> Option<Chip> {
 /// above the lowest is hardly one.
 fn chip_of_addresses(source: &mut Source) -> Result<Chip> {
     let (records, _) = source.fill(8)?.as_chunks::<8>();
-    if records.iter().all(|record| address(*record) & DVS128_UNUSED == 0) {
+    if records.iter().all(|record| split(*record).0 & DVS128_UNUSED == 0) {
         return Ok(Chip::Dvs128);
     }
     Err(source.error(

@@ -4,8 +4,9 @@
 //! the clock, capacity, events, valid events; least significant byte first), then `capacity` events. A polarity event is 32 bits of data
 //! (valid, polarity, 15 bits of y, 15 bits of x from the lowest bit on) and 32 bits of time. The origin is the upper left corner.
 
+use super::block::{Layout, decode};
 use super::source::Source;
-use super::{Event, Events, ReadOptions, SensorSize, header};
+use super::{Events, ReadOptions, SensorSize, header};
 use crate::Result;
 
 pub(super) const MAGIC: &[u8] = b"#!AER-DAT3";
@@ -71,30 +72,50 @@ impl Decoder {
             return Err(source.error("packet", format!("{} more events", self.packet.events), "the end"));
         };
         let records = &records[..records.len().min(usize::try_from(self.packet.events).unwrap_or(usize::MAX))];
-        let mut wrong = None;
-        for (index, record) in records.iter().enumerate() {
-            let [a, b, c, d, time @ ..] = *record;
-            let data = u32::from_le_bytes([a, b, c, d]);
-            if data & 1 == 0 {
-                self.skipped += 1; // marked as not valid by the camera's filters
-                continue;
+        let layout = Polarity(events.size);
+        let overflows = self.packet.overflows << 31;
+        // Not valid is what the camera's filters marked so.
+        match decode(&layout, records, events, |times| times.iter_mut().for_each(|time| *time |= overflows)) {
+            Ok(skipped) => self.skipped += skipped,
+            Err(wrong) => {
+                let (data, _) = layout.split(records[wrong]);
+                return Err(source.off_sensor(wrong * 8, events.size, (layout.x(data), layout.y(data))));
             }
-            let t = self.packet.overflows << 31 | i64::from(u32::from_le_bytes(time));
-            let (x, y) = (fifteen_bits(data >> 17), fifteen_bits(data >> 2));
-            if !events.size.holds(x, y) {
-                wrong = Some((index * 8, x, y));
-                break;
-            }
-            events.append(Event { t, x, y, polarity: data & 2 != 0 });
         }
         let count = records.len();
-        if let Some((ahead, x, y)) = wrong {
-            return Err(source.off_sensor(ahead, events.size, (x, y)));
-        }
         self.packet.events -= count as u64;
         self.packet.bytes -= 8 * count as u64;
         source.consume(8 * count);
         Ok(())
+    }
+}
+
+/// Valid, polarity, 15 bits of y, 15 bits of x.
+struct Polarity(SensorSize);
+
+impl Layout<8> for Polarity {
+    fn split(&self, [a, b, c, d, time @ ..]: [u8; 8]) -> (u32, i64) {
+        (u32::from_le_bytes([a, b, c, d]), i64::from(u32::from_le_bytes(time)))
+    }
+
+    fn special(&self, data: u32) -> bool {
+        data & 1 == 0
+    }
+
+    fn wrong(&self, data: u32) -> bool {
+        !self.0.holds(self.x(data), self.y(data))
+    }
+
+    fn x(&self, data: u32) -> u16 {
+        fifteen_bits(data >> 17)
+    }
+
+    fn y(&self, data: u32) -> u16 {
+        fifteen_bits(data >> 2)
+    }
+
+    fn on(&self, data: u32) -> bool {
+        data & 2 != 0
     }
 }
 

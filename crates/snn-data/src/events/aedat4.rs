@@ -3,7 +3,7 @@
 
 use super::flat::Buffer;
 use super::source::Source;
-use super::{Event, Events, ReadOptions, SensorSize};
+use super::{Events, ReadOptions, SensorSize};
 use crate::Result;
 use std::io::Read;
 
@@ -152,14 +152,24 @@ fn append(packet: &[u8], events: &mut Events) -> Result<(), (String, String)> {
     let elements = table.vector(0, EVENT_BYTES);
     let elements = elements.ok_or_else(|| ("a vector of events".to_owned(), "an end beyond the packet".to_owned()))?;
     let (records, _) = elements.as_chunks::<EVENT_BYTES>();
-    events.reserve(records.len());
-    for &[t0, t1, t2, t3, t4, t5, t6, t7, x0, x1, y0, y1, on, ..] in records {
-        let t = i64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
-        let (x, y) = (u16::from_le_bytes([x0, x1]), u16::from_le_bytes([y0, y1]));
-        if !events.size.holds(x, y) {
-            return Err((format!("events on a sensor of {}", events.size), format!("({x}, {y})")));
-        }
-        events.append(Event { t, x, y, polarity: on != 0 });
+    let place = |record: &[u8; EVENT_BYTES]| {
+        let [.., x0, x1, y0, y1, _, _, _, _] = *record;
+        (u16::from_le_bytes([x0, x1]), u16::from_le_bytes([y0, y1]))
+    };
+    let size = events.size;
+    let outside = |record: &&[u8; EVENT_BYTES]| {
+        let (x, y) = place(record);
+        !size.holds(x, y)
+    };
+    // Whether there is one takes no branch; which one it is, is asked only then.
+    if records.iter().fold(false, |any, record| any | outside(&record)) {
+        let (x, y) = records.iter().find(outside).map(place).unwrap_or_default();
+        return Err((format!("events on a sensor of {size}"), format!("({x}, {y})")));
     }
+    let time = |record: &[u8; EVENT_BYTES]| record.first_chunk().map_or(0, |time| i64::from_le_bytes(*time));
+    events.t.extend(records.iter().map(time));
+    events.x.extend(records.iter().map(|record| place(record).0));
+    events.y.extend(records.iter().map(|record| place(record).1));
+    events.polarity.extend(records.iter().map(|record| record[12] != 0));
     Ok(())
 }

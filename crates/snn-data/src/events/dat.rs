@@ -1,9 +1,10 @@
 //! Prophesee DAT: text lines that begin with `% `, the type and size of an event (one byte each), then eight bytes an event, least
 //! significant byte first: 32 bits of time, 14 bits of x, 14 bits of y, polarity.
 
+use super::block::{Layout, decode};
 use super::source::Source;
 use super::time::Clock;
-use super::{Event, Events, ReadOptions, SensorSize, header};
+use super::{Events, ReadOptions, SensorSize, header};
 use crate::Result;
 
 /// Types of change-detection events: 2D and CD.
@@ -37,24 +38,43 @@ impl Decoder {
 
     pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {
         let Some(records) = source.records::<8>("event")? else { return Ok(false) };
-        events.reserve(records.len());
-        let mut wrong = None;
-        for (index, &[t0, t1, t2, t3, a, b, c, d]) in records.iter().enumerate() {
-            let t = self.clock.time(i64::from(u32::from_le_bytes([t0, t1, t2, t3])));
-            let place = u32::from_le_bytes([a, b, c, d]);
-            let (x, y) = (fourteen_bits(place), fourteen_bits(place >> 14));
-            if !events.size.holds(x, y) {
-                wrong = Some((index, x, y));
-                break;
-            }
-            events.append(Event { t, x, y, polarity: place >> 28 & 1 == 1 });
+        let layout = ChangeDetection(events.size);
+        if let Err(wrong) = decode(&layout, records, events, |times| self.clock.times(times)) {
+            let (place, _) = layout.split(records[wrong]);
+            return Err(source.off_sensor(wrong * 8, events.size, (layout.x(place), layout.y(place))));
         }
-        let length = records.len() * 8;
-        if let Some((index, x, y)) = wrong {
-            return Err(source.off_sensor(index * 8, events.size, (x, y)));
-        }
-        source.consume(length);
+        let count = records.len();
+        source.consume(8 * count);
         Ok(true)
+    }
+}
+
+/// Time, then 14 bits each of x and y, then polarity.
+struct ChangeDetection(SensorSize);
+
+impl Layout<8> for ChangeDetection {
+    fn split(&self, [t0, t1, t2, t3, place @ ..]: [u8; 8]) -> (u32, i64) {
+        (u32::from_le_bytes(place), i64::from(u32::from_le_bytes([t0, t1, t2, t3])))
+    }
+
+    fn special(&self, _: u32) -> bool {
+        false
+    }
+
+    fn wrong(&self, place: u32) -> bool {
+        !self.0.holds(self.x(place), self.y(place))
+    }
+
+    fn x(&self, place: u32) -> u16 {
+        fourteen_bits(place)
+    }
+
+    fn y(&self, place: u32) -> u16 {
+        fourteen_bits(place >> 14)
+    }
+
+    fn on(&self, place: u32) -> bool {
+        place >> 28 & 1 == 1
     }
 }
 

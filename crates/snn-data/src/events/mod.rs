@@ -3,6 +3,7 @@
 mod aedat2;
 mod aedat3;
 mod aedat4;
+mod block;
 mod dat;
 mod evt2;
 mod evt3;
@@ -93,7 +94,7 @@ impl Events {
     }
 
     /// Adds an event that is known to lie on the sensor.
-    fn append(&mut self, Event { t, x, y, polarity }: Event) {
+    pub(crate) fn append(&mut self, Event { t, x, y, polarity }: Event) {
         debug_assert!(self.size.holds(x, y), "({x}, {y}) is outside {}", self.size);
         self.t.push(t);
         self.x.push(x);
@@ -101,7 +102,7 @@ impl Events {
         self.polarity.push(polarity);
     }
 
-    fn reserve(&mut self, more: usize) {
+    pub(crate) fn reserve(&mut self, more: usize) {
         self.t.reserve(more);
         self.x.reserve(more);
         self.y.reserve(more);

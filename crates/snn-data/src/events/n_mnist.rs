@@ -1,8 +1,9 @@
 //! N-MNIST (and N-Caltech101): five bytes an event, no header: x, y, then polarity (the highest bit) and 23 bits of time, most
 //! significant byte first. An event of row 240 says that the camera's clock of 2¹³ µs has overflowed.
 
+use super::block::{Layout, decode};
 use super::source::Source;
-use super::{Event, Events, ReadOptions, SensorSize};
+use super::{Events, ReadOptions, SensorSize};
 use crate::Result;
 
 /// The sensor area of N-MNIST.
@@ -11,6 +12,10 @@ const SIZE: SensorSize = SensorSize { width: 34, height: 34 };
 const OVERFLOW_ROW: u8 = 240;
 /// What an overflow adds, in µs.
 const OVERFLOW: i64 = 1 << 13;
+/// The bits of the time of an event.
+const TIME: i64 = (1 << 23) - 1;
+/// While a record is decoded: the bit of its time that says that it is an overflow.
+const OVERFLOW_BIT: u32 = 23;
 
 #[derive(Debug)]
 pub(super) struct Decoder {
@@ -25,27 +30,53 @@ impl Decoder {
 
     pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {
         let Some(records) = source.records::<5>("event")? else { return Ok(false) };
-        events.reserve(records.len());
-        let mut wrong = None;
-        for (index, &[x, y, high, middle, low]) in records.iter().enumerate() {
-            if y == OVERFLOW_ROW {
-                self.overflows += 1;
-                self.skipped += 1;
-                continue;
+        let layout = FiveBytes(events.size);
+        let tell = |times: &mut [i64]| {
+            // An overflow is an event of the clock, whose own time does not count.
+            for time in times {
+                self.overflows += *time >> OVERFLOW_BIT;
+                *time = (*time & TIME) + self.overflows * OVERFLOW;
             }
-            let t = i64::from(u32::from_be_bytes([0, high & 0x7F, middle, low])) + self.overflows * OVERFLOW;
-            let (x, y) = (u16::from(x), u16::from(y));
-            if !events.size.holds(x, y) {
-                wrong = Some((index, x, y));
-                break;
+        };
+        let count = records.len();
+        match decode(&layout, records, events, tell) {
+            Ok(skipped) => self.skipped += skipped,
+            Err(wrong) => {
+                let (bits, _) = layout.split(records[wrong]);
+                return Err(source.off_sensor(wrong * 5, events.size, (layout.x(bits), layout.y(bits))));
             }
-            events.append(Event { t, x, y, polarity: high & 0x80 != 0 });
         }
-        let length = records.len() * 5;
-        if let Some((index, x, y)) = wrong {
-            return Err(source.off_sensor(index * 5, events.size, (x, y)));
-        }
-        source.consume(length);
+        source.consume(5 * count);
         Ok(true)
+    }
+}
+
+/// x, y and polarity from the lowest byte on.
+struct FiveBytes(SensorSize);
+
+impl Layout<5> for FiveBytes {
+    fn split(&self, [x, y, high, middle, low]: [u8; 5]) -> (u32, i64) {
+        let time = i64::from(u32::from_be_bytes([0, high & 0x7F, middle, low]));
+        (u32::from_le_bytes([x, y, high >> 7, 0]), time | i64::from(y == OVERFLOW_ROW) << OVERFLOW_BIT)
+    }
+
+    fn special(&self, bits: u32) -> bool {
+        self.y(bits) == u16::from(OVERFLOW_ROW)
+    }
+
+    fn wrong(&self, bits: u32) -> bool {
+        !self.0.holds(self.x(bits), self.y(bits))
+    }
+
+    fn x(&self, bits: u32) -> u16 {
+        (bits & 0xFF) as u16
+    }
+
+    fn y(&self, bits: u32) -> u16 {
+        (bits >> 8 & 0xFF) as u16
+    }
+
+    fn on(&self, bits: u32) -> bool {
+        bits >> 16 != 0
     }
 }

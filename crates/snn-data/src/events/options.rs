@@ -21,8 +21,9 @@ pub struct SensorSize {
 
 impl SensorSize {
     /// Whether a pixel lies on the sensor.
+    #[expect(clippy::needless_bitwise_bool, reason = "whole blocks of events are asked at once: without branches")]
     pub fn holds(self, x: u16, y: u16) -> bool {
-        x < self.width && y < self.height
+        (x < self.width) & (y < self.height)
     }
 
     /// Pixels of the sensor.

@@ -26,6 +26,8 @@ pub struct EventReader {
     decoder: Decoder,
     size: SensorSize,
     max_events: usize,
+    /// Bytes of the file, where they are known.
+    bytes: Option<u64>,
 }
 
 /// What each format needs to remember between pieces.
@@ -48,7 +50,9 @@ impl EventReader {
     /// # Errors
     /// [`Error::Parse`] if the format is not known or its header is damaged; [`Error::Io`].
     pub fn open(path: &Path, options: ReadOptions) -> Result<Self> {
-        Self::new(Box::new(fs::File::open(path)?), path, None, options)
+        let file = fs::File::open(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { bytes: Some(bytes), ..Self::new(Box::new(file), path, None, options)? })
     }
 
     /// Reads from `reader`, as a file of a zip archive; `path` is for messages and its extension. `None` finds out the format.
@@ -80,7 +84,7 @@ impl EventReader {
                 (Decoder::Npz(Some(Box::new(events))), size)
             }
         };
-        Ok(Self { source, decoder, size, max_events: options.max_events })
+        Ok(Self { source, decoder, size, max_events: options.max_events, bytes: None })
     }
 
     /// Width and height of the sensor.
@@ -153,13 +157,44 @@ impl EventReader {
     /// As [`read_chunk`](Self::read_chunk); [`Error::Parse`] if there are more events than [`ReadOptions::max_events`].
     pub fn read_all(&mut self) -> Result<Events> {
         let mut events = Events::new(self.size);
-        while self.read_chunk(&mut events)? {
-            if events.len() > self.max_events {
-                let expected = format!("at most {} at once; read in pieces or raise `max_events`", self.max_events);
-                return Err(self.source.error("events", expected, "more"));
-            }
-        }
+        self.read_into(&mut events)?;
         Ok(events)
+    }
+
+    /// The whole rest of the recording in the place of what `events` has, of which the memory is used again: new memory costs more than reading.
+    ///
+    /// # Errors
+    /// As [`read_all`](Self::read_all); `events` then holds a part.
+    pub fn read_into(&mut self, events: &mut Events) -> Result<()> {
+        events.clear();
+        events.size = self.size;
+        events.reserve(self.expected_events());
+        while self.read_chunk(events)? {
+            self.check_count(events.len())?;
+        }
+        Ok(())
+    }
+
+    /// Refuses more events in memory than are wanted there.
+    pub(crate) fn check_count(&self, count: usize) -> Result<()> {
+        if count > self.max_events {
+            let expected = format!("at most {} at once; read in pieces or raise `max_events`", self.max_events);
+            return Err(self.source.error("events", expected, "more"));
+        }
+        Ok(())
+    }
+
+    /// Events for which room is made before any is read: as many as the file can have where records are of one size, otherwise none.
+    pub(crate) fn expected_events(&self) -> usize {
+        let record = match self.decoder {
+            Decoder::Aedat2(_) | Decoder::Dat(_) => 8,
+            Decoder::NMnist(_) => 5,
+            Decoder::Aedat3(_) | Decoder::Aedat4(_) | Decoder::Evt2(_) | Decoder::Evt3(_) | Decoder::Npz(_) => {
+                return 0;
+            }
+        };
+        let most = self.bytes.map_or(0, |bytes| bytes / record);
+        usize::try_from(most).unwrap_or(usize::MAX).min(self.max_events)
     }
 }
 

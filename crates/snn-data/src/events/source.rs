@@ -14,8 +14,9 @@ pub(crate) struct Source {
     reader: Box<dyn Read + Send>,
     path: PathBuf,
     buffer: Vec<u8>,
-    /// The bytes at hand are `buffer[start..]`.
+    /// The bytes at hand are `buffer[start..end]`; what lies behind them was read before and is room.
     start: usize,
+    end: usize,
     /// Offset of `buffer[start]` in the file.
     offset: u64,
     ended: bool,
@@ -23,7 +24,7 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn new(reader: Box<dyn Read + Send>, path: &Path) -> Self {
-        Self { reader, path: path.to_owned(), buffer: Vec::new(), start: 0, offset: 0, ended: false }
+        Self { reader, path: path.to_owned(), buffer: Vec::new(), start: 0, end: 0, offset: 0, ended: false }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -38,21 +39,23 @@ impl Source {
     ///
     /// Memory grows with what was read, not with what was asked for: a damaged length costs no more than the file has.
     pub(crate) fn fill(&mut self, least: usize) -> Result<&[u8]> {
-        while !self.ended && self.buffer.len() - self.start < least {
-            self.buffer.drain(..self.start);
+        while !self.ended && self.end - self.start < least {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
             self.start = 0;
-            let kept = self.buffer.len();
-            self.buffer.resize(kept + CHUNK_BYTES, 0);
-            let read = self.read_into(kept);
-            self.buffer.truncate(kept + *read.as_ref().unwrap_or(&0));
-            self.ended = read? == 0;
+            if self.buffer.len() - self.end < CHUNK_BYTES {
+                self.buffer.resize(self.end + CHUNK_BYTES, 0);
+            }
+            let read = self.read_more()?;
+            self.end += read;
+            self.ended = read == 0;
         }
-        Ok(&self.buffer[self.start..])
+        Ok(&self.buffer[self.start..self.end])
     }
 
-    fn read_into(&mut self, from: usize) -> Result<usize> {
+    fn read_more(&mut self) -> Result<usize> {
         loop {
-            match self.reader.read(&mut self.buffer[from..]) {
+            match self.reader.read(&mut self.buffer[self.end..]) {
                 Ok(read) => return Ok(read),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Unpackers complain here as well; it is the file's fault then.
@@ -63,7 +66,7 @@ impl Source {
 
     /// Moves on by `count` bytes of those at hand.
     pub(crate) fn consume(&mut self, count: usize) {
-        debug_assert!(self.start + count <= self.buffer.len(), "only what is at hand can be consumed");
+        debug_assert!(self.start + count <= self.end, "only what is at hand can be consumed");
         self.start += count;
         self.offset += count as u64;
     }
@@ -85,7 +88,7 @@ impl Source {
         if (1..N).contains(&found) {
             return Err(self.error(field, format!("{N} bytes"), format!("{found} bytes, then the end")));
         }
-        let (records, _) = self.buffer[self.start..].as_chunks::<N>();
+        let (records, _) = self.buffer[self.start..self.end].as_chunks::<N>();
         Ok(if records.is_empty() { None } else { Some(records) })
     }
 

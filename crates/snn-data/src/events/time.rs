@@ -23,6 +23,32 @@ impl<const BITS: u32> Clock<BITS> {
         self.last = Some(time);
         time
     }
+
+    /// Makes times of many counter values, in place.
+    ///
+    /// As long as no time is further from the one before the first of them than a quarter of the range, each step is less than half of it, and the time is that
+    /// one plus the distance, whatever lies between: a loop without a chain.
+    pub(super) fn times(&mut self, counters: &mut [i64]) {
+        let range = 1_i64 << BITS;
+        let Some(&last) = counters.last() else { return };
+        if let Some(before) = self.last {
+            let ahead = |counter: i64| counter.wrapping_sub(before).wrapping_add(range / 4) & (range - 1);
+            // Half the range is a power of two: what exceeds it in any of them shows in the bits of all.
+            let seen = counters.iter().fold(0, |seen, &counter| seen | ahead(counter));
+            if seen < range / 2 {
+                let start = before.wrapping_sub(range / 4);
+                let time = |counter: i64| start.wrapping_add(ahead(counter));
+                for counter in counters {
+                    *counter = time(*counter);
+                }
+                self.last = Some(time(last));
+                return;
+            }
+        }
+        for counter in counters {
+            *counter = self.time(*counter);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,5 +66,24 @@ mod tests {
         assert_eq!(times[3] - times[2], -2, "late");
         let mut clock = Clock::<12>::default();
         assert_eq!([4000, 4095, 0, 4094, 7].map(|counter| clock.time(counter)), [4000, 4095, 4096, 4094, 4103]);
+    }
+
+    #[test]
+    fn many_times_are_those_of_one_by_one() {
+        let mut rng = crate::SampleRng::for_sample(0, 0, 0);
+        for spread in [3, 900, 1100, 2100, 5000] {
+            let (mut one, mut many) = (Clock::<12>::default(), Clock::<12>::default());
+            let mut counter = 4000;
+            for block in [1, 7, 64, 2, 33] {
+                let mut counters: Vec<i64> = Vec::new();
+                for _ in 0..block {
+                    counter += i64::from(rng.below(2 * spread)) - i64::from(spread) * 3 / 4;
+                    counters.push(counter & 4095);
+                }
+                let expected: Vec<i64> = counters.iter().map(|&counter| one.time(counter)).collect();
+                many.times(&mut counters);
+                assert_eq!(counters, expected, "spread {spread}");
+            }
+        }
     }
 }

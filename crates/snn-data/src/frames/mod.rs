@@ -2,15 +2,17 @@
 
 mod accumulate;
 mod slicing;
+mod stream;
 mod surface;
 
 pub use slicing::Slicing;
 pub use surface::TimeSurface;
 
-use crate::events::{Events, SensorSize};
+use crate::events::{EventReader, Events, SensorSize};
 use crate::{Error, Result};
-use ndarray::{Array3, Array4};
+use ndarray::{Array3, Array4, ArrayViewMut3};
 use serde::{Deserialize, Serialize};
+use stream::Trace;
 
 /// More values than this are a mistake in the settings or in the times of a recording: 1 GiB.
 const MAX_VALUES: usize = 1 << 29;
@@ -53,6 +55,50 @@ impl Framing {
         let mut frames = zeros(slices.count(), size, 0_u16)?;
         accumulate::count(events, &slices, size, frames.as_slice_mut().unwrap_or_default())?;
         Ok(frames)
+    }
+
+    /// The frames of the rest of a recording, `[T, 2, H, W]`: as [`frames`](Self::frames) of all its events, but in less memory and sooner where slices are so many events.
+    ///
+    /// ```
+    /// use snn_data::events::{EventReader, ReadOptions};
+    /// use snn_data::frames::{Framing, Slicing};
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden/events/dvs128.aedat");
+    /// let framing = Framing { slicing: Slicing::Number { slices: 10 }, size: None };
+    /// let frames = framing.read(&mut EventReader::open(path.as_ref(), ReadOptions::default())?)?;
+    /// assert_eq!(frames.dim(), (10, 2, 128, 128));
+    /// # Ok::<(), snn_data::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`frames`](Self::frames) and [`EventReader::read_all`].
+    pub fn read(&self, reader: &mut EventReader) -> Result<Array4<u16>> {
+        self.slicing.validate()?;
+        match self.slicing {
+            Slicing::Number { .. } | Slicing::Count { .. } => {
+                let size = target(self.size, reader.size())?;
+                let trace = Trace::read(self, reader)?;
+                let ranges = self.slicing.ranges(trace.len())?.unwrap_or_default();
+                let mut frames = zeros(ranges.len(), size, 0_u16)?;
+                trace.count(&ranges, frames.as_slice_mut().unwrap_or_default())?;
+                Ok(frames)
+            }
+            Slicing::Time { .. } | Slicing::Duration { .. } => self.frames(&reader.read_all()?),
+        }
+    }
+
+    /// Counts the events of a recording into the pixels of an image of zeros, `[T · 2, H, W]`: time and polarity are channels, and counts above 255 are 255.
+    ///
+    /// # Errors
+    /// As [`frames`](Self::frames), [`Error::InvalidImages`] if the image has another shape.
+    pub fn pixels(&self, events: &Events, mut image: ArrayViewMut3<'_, u8>) -> Result<()> {
+        let size = target(self.size, events.size())?;
+        let slices = self.slicing.slices(events)?;
+        let shape = (slices.count().saturating_mul(2), usize::from(size.height), usize::from(size.width));
+        let found = format!("{:?}", image.dim());
+        match image.as_slice_mut().filter(|_| found == format!("{shape:?}")) {
+            Some(pixels) => accumulate::count(events, &slices, size, pixels),
+            None => Err(Error::InvalidImages { expected: format!("a contiguous image of {shape:?}"), found }),
+        }
     }
 }
 

@@ -70,36 +70,47 @@ impl Slicing {
         Ok(())
     }
 
+    /// Cuts a recording of `length` events by their number; `None` if it is cut by their times.
+    pub(super) fn ranges(&self, length: usize) -> Result<Option<Vec<Range<usize>>>> {
+        self.validate()?;
+        let (slices, events) = match *self {
+            Self::Number { slices } => (slices, length / slices),
+            Self::Count { events } => (length.div_ceil(events), events),
+            Self::Time { .. } | Self::Duration { .. } => return Ok(None),
+        };
+        if length == 0 {
+            return Err(no_events());
+        }
+        let start = |slice: usize| slice.saturating_mul(events).min(length);
+        let end = |slice: usize| if slice + 1 == slices { length } else { start(slice + 1) };
+        Ok(Some((0..slices).map(|slice| start(slice)..end(slice)).collect()))
+    }
+
     /// Cuts a recording.
     pub(super) fn slices(&self, events: &Events) -> Result<Slices> {
-        self.validate()?;
-        let Some((first, last)) = events.span() else {
-            return Err(Error::InvalidEvents { expected: "at least one event".into(), found: "none".into() });
-        };
+        if let Some(ranges) = self.ranges(events.len())? {
+            return Ok(Slices::Ranges(ranges));
+        }
+        let (first, last) = events.span().ok_or_else(no_events)?;
         let span = last.abs_diff(first);
-        Ok(match *self {
-            Self::Time { slices } => by_time(events, first, (span / slices as u64).max(1), slices),
+        let (count, duration) = match *self {
             Self::Duration { micros } => {
-                let count = usize::try_from(span / micros).unwrap_or(usize::MAX).saturating_add(1);
-                // Above this the frames are refused anyway, and a range each would be too much as well.
-                if count > super::MAX_VALUES {
-                    Slices::Times { count, first, duration: micros }
-                } else {
-                    by_time(events, first, micros, count)
-                }
+                (usize::try_from(span / micros).unwrap_or(usize::MAX).saturating_add(1), micros)
             }
-            Self::Number { slices } => {
-                let length = events.len() / slices;
-                let end = |slice| if slice + 1 == slices { events.len() } else { (slice + 1) * length };
-                Slices::Ranges((0..slices).map(|slice| slice * length..end(slice)).collect())
+            Self::Time { slices: count } | Self::Number { slices: count } | Self::Count { events: count } => {
+                (count, (span / count as u64).max(1))
             }
-            Self::Count { events: length } => {
-                let slices = events.len().div_ceil(length);
-                let end = |slice: usize| (slice + 1).saturating_mul(length).min(events.len());
-                Slices::Ranges((0..slices).map(|slice| slice * length..end(slice)).collect())
-            }
-        })
+        };
+        // Above this the frames are refused anyway, and a range each would be too much as well.
+        if count > super::MAX_VALUES {
+            return Ok(Slices::Times { count, first, duration });
+        }
+        Ok(by_time(events, first, duration, count))
     }
+}
+
+fn no_events() -> Error {
+    Error::InvalidEvents { expected: "at least one event".into(), found: "none".into() }
 }
 
 fn by_time(events: &Events, first: i64, duration: u64, count: usize) -> Slices {

@@ -1,6 +1,6 @@
 //! Exponential time surfaces.
 
-use super::accumulate::Places;
+use super::accumulate::{BLOCK, Places};
 use super::{Slicing, target, zeros};
 use crate::events::{Events, SensorSize};
 use crate::{Error, Result};
@@ -50,11 +50,14 @@ impl TimeSurface {
         let mut surfaces = zeros(slices.len(), size, 0.0_f32)?;
         let places = Places::new(events.size(), size);
         let first = events.t()[0];
+        let mut block = [0; BLOCK];
         let mut last = vec![None; 2 * size.pixels()];
         for ((index, range), mut surface) in slices.into_iter().enumerate().zip(surfaces.axis_iter_mut(Axis(0))) {
-            for event in range {
-                let place = places.of(events.x()[event], events.y()[event], events.polarity()[event]);
-                last[place] = Some(events.t()[event]);
+            for start in range.clone().step_by(BLOCK) {
+                let range = start..range.end.min(start + BLOCK);
+                for (&place, &t) in places.of(events, range.clone(), &mut block).iter().zip(&events.t()[range]) {
+                    last[place as usize] = Some(t);
+                }
             }
             let end = self.micros.saturating_mul(index as u64 + 1);
             for (value, last) in surface.iter_mut().zip(&last) {

@@ -1,4 +1,5 @@
 //! Pictures of any size: decoding, cropping, resizing.
+#![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
 
 mod decode;
 mod exif;
@@ -11,6 +12,7 @@ pub use geometry::{CentreCrop, RandomResizedCrop, Window};
 pub use info::{PictureInfo, picture_info};
 pub use resize::{Filter, resize, resize_window};
 
+use crate::vectorised::{Kernel, run};
 use crate::{Error, Result};
 use ndarray::{Array3, ArrayViewMut3};
 
@@ -60,10 +62,20 @@ impl Picture {
 
     /// Writes the planes into an array `[3, H, W]` of this picture's size; what does not fit is left out.
     pub fn write_planes(&self, planes: &mut ArrayViewMut3<'_, u8>) {
-        for (channel, mut plane) in planes.outer_iter_mut().enumerate().take(3) {
-            for (mut row, pixels) in plane.outer_iter_mut().zip(self.pixels.chunks_exact(3 * self.width)) {
-                for (value, pixel) in row.iter_mut().zip(pixels.as_chunks::<3>().0) {
-                    *value = pixel[channel];
+        let rows = self.pixels.chunks_exact(3 * self.width);
+        let area = planes.dim().1 * planes.dim().2;
+        match planes.as_slice_mut() {
+            Some(all) if all.len() == 3 * area && area == self.width * self.height => {
+                let (red, rest) = all.split_at_mut(area);
+                let (green, blue) = rest.split_at_mut(area);
+                run(Split { pixels: self.pixels.as_chunks().0, planes: [red, green, blue] });
+            }
+            _ => {
+                for (y, pixels) in rows.enumerate().take(planes.dim().1) {
+                    for (channel, mut plane) in planes.outer_iter_mut().enumerate().take(3) {
+                        let values = pixels.as_chunks::<3>().0.iter().map(|pixel| pixel[channel]);
+                        plane.row_mut(y).iter_mut().zip(values).for_each(|(to, value)| *to = value);
+                    }
                 }
             }
         }
@@ -85,5 +97,23 @@ impl Picture {
         let rows = window.top..window.top + window.height;
         let pixels = rows.flat_map(|y| &self.row(y)[columns.clone()]).copied().collect();
         Ok(Self { width: window.width, height: window.height, pixels })
+    }
+}
+
+/// Takes the colours of pixels apart.
+struct Split<'s> {
+    pixels: &'s [[u8; 3]],
+    planes: [&'s mut [u8]; 3],
+}
+
+impl Kernel for Split<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let [reds, greens, blues] = self.planes;
+        for (((pixel, red), green), blue) in self.pixels.iter().zip(reds).zip(greens).zip(blues) {
+            [*red, *green, *blue] = *pixel;
+        }
     }
 }

@@ -1,13 +1,17 @@
 //! Resizing with an antialiasing filter, to the bit as Pillow does it.
 //!
 //! Weights are rounded to 22 bits, the picture is first resized in width, rounded to bytes, then in height.
+#![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
 
 use super::{Picture, Window};
+use crate::vectorised::{Kernel, run};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Bits of the weights: a byte and a sign are left for the sum.
 const PRECISION: u32 = 32 - 8 - 2;
+/// What a sum begins with, so that cutting its fraction rounds.
+const HALF: i32 = 1 << (PRECISION - 1);
 
 /// How much of a neighbour an output pixel takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -76,7 +80,11 @@ pub fn resize_window(
     } else {
         let taps = Taps::new(window.width, width, filter);
         let mut out = vec![0; 3 * width * window.height];
-        rows.zip(out.chunks_exact_mut(3 * width)).for_each(|(from, to)| taps.along(from, to));
+        let rows: Vec<&[u8]> = rows.collect();
+        let mut cells = Vec::new();
+        for (rows, to) in rows.chunks(ROWS).zip(out.chunks_mut(3 * width * ROWS)) {
+            run(Along { taps: &taps, rows, cells: &mut cells, to });
+        }
         out
     };
     let pixels = if window.height == height {
@@ -84,10 +92,7 @@ pub fn resize_window(
     } else {
         let taps = Taps::new(window.height, height, filter);
         let mut out = vec![0; 3 * width * height];
-        let mut sums = vec![0; 3 * width];
-        for (taps, to) in taps.iter().zip(out.chunks_exact_mut(3 * width)) {
-            across(taps, &narrowed, &mut sums, to);
-        }
+        run(Across { taps: &taps, from: &narrowed, row: 3 * width, to: &mut out });
         out
     };
     Picture::new(width, height, pixels)
@@ -129,33 +134,84 @@ impl Taps {
         let weights = self.weights.chunks_exact(self.stride);
         self.starts.iter().zip(weights).map(|(&(first, count), weights)| (first, &weights[..count]))
     }
+}
 
-    /// Resizes one row of pixels.
-    fn along(&self, from: &[u8], to: &mut [u8]) {
-        let (from, _) = from.as_chunks::<3>();
-        for ((first, weights), to) in self.iter().zip(to.as_chunks_mut::<3>().0) {
-            let mut sums = [1_i32 << (PRECISION - 1); 3];
-            for (&weight, pixel) in weights.iter().zip(&from[first..]) {
-                for (sum, &value) in sums.iter_mut().zip(pixel) {
+/// Rows that are resized together.
+const ROWS: usize = 8;
+
+/// Resizes up to [`ROWS`] rows: pixels of one column lie side by side, so that a weight multiplies a vector.
+struct Along<'r> {
+    taps: &'r Taps,
+    rows: &'r [&'r [u8]],
+    cells: &'r mut Vec<[u8; 3 * ROWS]>,
+    to: &'r mut [u8],
+}
+
+impl Kernel for Along<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { taps, rows, cells, to } = self;
+        cells.resize(rows.first().map_or(0, |row| row.len() / 3), [0; 3 * ROWS]);
+        for (place, row) in (0..).step_by(3).zip(rows) {
+            for (cell, pixel) in cells.iter_mut().zip(row.as_chunks::<3>().0) {
+                cell[place..place + 3].copy_from_slice(pixel);
+            }
+        }
+        let width = to.len() / rows.len().max(1);
+        for (out, (first, weights)) in (0..).step_by(3).zip(taps.iter()) {
+            let mut sums = [HALF; 3 * ROWS];
+            for (&weight, cell) in weights.iter().zip(&cells[first..]) {
+                for (sum, &value) in sums.iter_mut().zip(cell) {
                     *sum += i32::from(value) * weight;
                 }
             }
-            *to = sums.map(byte);
+            let sums = sums.map(byte);
+            for (row, pixel) in to.chunks_exact_mut(width).zip(sums.as_chunks::<3>().0) {
+                row[out..out + 3].copy_from_slice(pixel);
+            }
         }
     }
 }
 
-/// Makes one row out of the rows that its weights name.
-fn across((first, weights): (usize, &[i32]), rows: &[u8], sums: &mut [i32], to: &mut [u8]) {
-    let bytes = to.len();
-    sums.fill(1 << (PRECISION - 1));
-    for (&weight, row) in weights.iter().zip(rows.chunks_exact(bytes).skip(first)) {
-        for (sum, &value) in sums.iter_mut().zip(row) {
-            *sum += i32::from(value) * weight;
+/// Bytes whose sums are kept in registers.
+const STRIPE: usize = 32;
+
+/// Resizes all columns.
+struct Across<'r> {
+    taps: &'r Taps,
+    from: &'r [u8],
+    /// Bytes of a row.
+    row: usize,
+    to: &'r mut [u8],
+}
+
+impl Kernel for Across<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { taps, from, row, to } = self;
+        for ((first, weights), to) in taps.iter().zip(to.chunks_exact_mut(row)) {
+            let rows = &from[first * row..];
+            let (stripes, rest) = to.as_chunks_mut::<STRIPE>();
+            let done = STRIPE * stripes.len();
+            for (start, to) in (0..).step_by(STRIPE).zip(stripes) {
+                let mut sums = [HALF; STRIPE];
+                for (&weight, row) in weights.iter().zip(rows.chunks_exact(row)) {
+                    let Some(values) = row[start..].first_chunk::<STRIPE>() else { break };
+                    for (sum, &value) in sums.iter_mut().zip(values) {
+                        *sum += i32::from(value) * weight;
+                    }
+                }
+                *to = sums.map(byte);
+            }
+            for (column, to) in (done..).zip(rest) {
+                let values = rows.chunks_exact(row).map(|row| i32::from(row[column]));
+                *to = byte(weights.iter().zip(values).fold(HALF, |sum, (&weight, value)| sum + value * weight));
+            }
         }
-    }
-    for (value, &sum) in to.iter_mut().zip(&*sums) {
-        *value = byte(sum);
     }
 }
 

@@ -4,14 +4,16 @@ mod gesture;
 mod natural;
 mod place;
 mod scan;
+mod source;
 mod split;
 
+pub use source::RecordingSource;
 pub use split::{RecordingSplit, SplitFile, SplitRule};
 
 use crate::events::{Events, ReadOptions, SensorSize};
-use crate::frames::{Framing, Slicing, to_pixels};
+use crate::frames::{Framing, Slicing};
 use crate::{Error, Images, Result};
-use ndarray::Array4;
+use ndarray::{Array4, ArrayViewMut3};
 use place::Place;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -230,11 +232,10 @@ impl Recordings {
         let bytes = 2 * slices.saturating_mul(size.pixels());
         let mut pixels = vec![0; indices.len().saturating_mul(bytes)];
         pixels.par_chunks_mut(bytes.max(1)).zip(indices).try_for_each(|(image, &index)| {
-            let framed = self.read(index).and_then(|events| framing.frames(&events));
-            let framed = framed.map_err(|source| self.blame(index, source))?;
-            for (pixel, &value) in image.iter_mut().zip(&to_pixels(&framed)) {
-                *pixel = value;
-            }
+            let image = ArrayViewMut3::from_shape((shape.1, shape.2, shape.3), image)
+                .map_err(|error| Error::InvalidImages { expected: format!("{shape:?}"), found: error.to_string() })?;
+            let framed = self.read(index).and_then(|events| framing.pixels(&events, image));
+            framed.map_err(|source| self.blame(index, source))?;
             Ok::<(), Error>(())
         })?;
         let labels = indices.iter().filter_map(|&index| self.label(index)).collect();

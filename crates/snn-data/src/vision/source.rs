@@ -104,6 +104,10 @@ impl Source for PictureSource {
         [3, size, size]
     }
 
+    fn sample_name(&self, index: usize) -> Option<String> {
+        self.pictures.path(index).map(|path| path.display().to_string())
+    }
+
     fn load(&self, index: usize, mut image: ArrayViewMut3<'_, u8>, rng: &mut SampleRng) -> Result<u16> {
         let count = self.len();
         let mut tried = 0;

@@ -12,7 +12,7 @@ compiled! {
 fn push_spikes(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
     for (position, flags) in flags.chunks_exact(channels).enumerate() {
         for_each_byte(flags, |bits, channel| {
-            line.push_bits(bits, position.wrapping_mul(channels).wrapping_add(channel))
+            line.push_bits(bits, position.wrapping_mul(channels).wrapping_add(channel));
         });
         line.end_position();
     }

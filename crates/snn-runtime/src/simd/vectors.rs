@@ -51,7 +51,7 @@ pub(crate) fn pair(weights: &mut [i8]) {
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "modulo 2¹⁶")]
 fn excess(rows: usize) -> i16 {
-    (rows as i16).wrapping_mul(128)
+    (rows as u16).wrapping_mul(128).cast_signed()
 }
 
 /// Plain Rust: the twin that the others must agree with.

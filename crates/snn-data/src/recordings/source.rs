@@ -1,0 +1,72 @@
+//! Recordings as samples of a loader: read, augmented and framed when they are asked for.
+
+use super::Recordings;
+use crate::event_augment::EventAugment;
+use crate::events::Events;
+use crate::frames::{Framing, Slicing};
+use crate::{Error, Result, SampleRng, Source};
+use ndarray::ArrayViewMut3;
+use std::sync::Arc;
+
+/// Frames of recordings as a [`Source`] for a [`Loader`](crate::Loader): images `[T · 2, H, W]`, channel 2i + p being slice i and polarity p, counts above 255 being 255.
+#[derive(Debug, Clone)]
+pub struct RecordingSource {
+    set: Arc<Recordings>,
+    indices: Vec<usize>,
+    framing: Framing,
+    augment: Vec<EventAugment>,
+    shape: [usize; 3],
+}
+
+impl RecordingSource {
+    /// The recordings `indices` of a set (as a split gives them); `augment` is applied to the events, in order.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if a setting is out of range or the number of slices would differ between recordings; [`Error::IndexOutOfRange`].
+    pub fn new(
+        set: Arc<Recordings>,
+        indices: Vec<usize>,
+        framing: Framing,
+        augment: Vec<EventAugment>,
+    ) -> Result<Self> {
+        let (Slicing::Time { slices } | Slicing::Number { slices }) = framing.slicing else {
+            let expected = "a fixed number of slices (`time` or `number`), so that all images have one shape".into();
+            return Err(Error::InvalidConfig { field: "slicing", expected, found: format!("{:?}", framing.slicing) });
+        };
+        framing.slicing.validate()?;
+        augment.iter().try_for_each(EventAugment::validate)?;
+        let count = set.len();
+        if let Some(&index) = indices.iter().find(|&&index| index >= count) {
+            return Err(Error::IndexOutOfRange { index, count });
+        }
+        let size = framing.size.unwrap_or(set.name().size());
+        let shape = [2 * slices, usize::from(size.height), usize::from(size.width)];
+        Ok(Self { set, indices, framing, augment, shape })
+    }
+}
+
+impl Source for RecordingSource {
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn image_shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn sample_name(&self, index: usize) -> Option<String> {
+        self.set.sample_name(*self.indices.get(index)?).map(str::to_owned)
+    }
+
+    fn load(&self, index: usize, image: ArrayViewMut3<'_, u8>, rng: &mut SampleRng) -> Result<u16> {
+        let &at = self.indices.get(index).ok_or(Error::IndexOutOfRange { index, count: self.indices.len() })?;
+        let framed = self.set.read(at).and_then(|events| {
+            let was_empty = events.is_empty();
+            let augmented = self.augment.iter().try_fold(events, |events: Events, step| step.apply(events, rng))?;
+            // Nothing is left where every event was dropped: frames of zeros, which the image is.
+            if augmented.is_empty() && !was_empty { Ok(()) } else { self.framing.pixels(&augmented, image) }
+        });
+        framed.map_err(|source| self.set.blame(at, source))?;
+        self.set.label(at).ok_or(Error::IndexOutOfRange { index: at, count: self.set.len() })
+    }
+}
