@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_benches::layer::{DENSITIES, LAYERS, additions, frames, model};
 use snn_ir::Code;
-use snn_runtime::deploy::{Deployment, Form, Options};
+use snn_runtime::deploy::{Deployment, Kernels, Options};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -19,17 +19,17 @@ fn layer(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("layer");
     group.sample_size(10).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(600));
     for (channels, size) in LAYERS {
-        for (name, code, time_steps, form) in [
-            ("spikes", Code::Binary, 1, Form::Auto),
-            ("spikes", Code::Binary, STEPS, Form::Auto),
-            ("spikes, events only", Code::Binary, STEPS, Form::Events),
-            ("spikes, dense", Code::Binary, STEPS, Form::Dense),
-            ("spikes", Code::Binary, 8, Form::Auto),
-            ("levels", Code::Unary, 1, Form::Auto),
-            ("levels, events only", Code::Unary, 1, Form::Events),
-            ("levels, dense", Code::Unary, 1, Form::Dense),
+        for (name, code, time_steps, kernels) in [
+            ("spikes", Code::Binary, 1, Kernels::Auto),
+            ("spikes", Code::Binary, STEPS, Kernels::Auto),
+            ("spikes, events only", Code::Binary, STEPS, Kernels::Events),
+            ("spikes, dense", Code::Binary, STEPS, Kernels::Dense),
+            ("spikes", Code::Binary, 8, Kernels::Auto),
+            ("levels", Code::Unary, 1, Kernels::Auto),
+            ("levels, events only", Code::Unary, 1, Kernels::Events),
+            ("levels, dense", Code::Unary, 1, Kernels::Dense),
         ] {
-            let options = Options { form, statistics: true, ..Options::default() };
+            let options = Options { kernels, statistics: true, ..Options::default() };
             let deployment =
                 Deployment::new(&model(channels, size, time_steps, code), &options).expect("a valid model");
             let mut session = deployment.session();

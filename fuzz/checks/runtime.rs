@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 use snn_ir::graph::Op;
 use snn_ir::naive::Naive;
 use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record};
-use snn_runtime::deploy::{Confidence, Deployment, Options};
+use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options};
 use snn_runtime::{Level, Precision, Runtime, Scores};
 
 /// Networks that would take longer than a fuzzer waits are not run.
@@ -50,8 +50,10 @@ fn run(file: &[u8]) {
 /// Batches, single images and streams, with no instructions beyond the machine's least and with its best.
 fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
     let Logits::Integer(sums) = &expected.logits else { panic!("a model on the grid has sums that are no integers") };
-    for level in [Level::Scalar, Level::best()] {
-        let deployment = Deployment::new(model, &Options { level: Some(level), ..Options::default() });
+    let ways =
+        [Level::Scalar, Level::best()].into_iter().flat_map(|level| [(level, Kernels::Auto), (level, Kernels::Dense)]);
+    for (level, kernels) in ways {
+        let deployment = Deployment::new(model, &Options { level: Some(level), kernels, ..Options::default() });
         let deployment = deployment.expect("what is valid and on the grid is deployed");
         let found = deployment.run(input, Record::Sites).expect("the input fits");
         assert!(found == *expected, "{level:?}");

@@ -12,7 +12,7 @@ use snn_core::{Mode, Network, Pixels};
 use snn_data::{Dataset, DatasetName};
 use snn_ir::{Code, Input, Model, Record};
 use snn_reparam::{CodeChoice, GridOptions};
-use snn_runtime::deploy::{Deployment, Form, Options, Session};
+use snn_runtime::deploy::{Deployment, Kernels, Options, Session};
 use std::io::BufRead;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -35,8 +35,8 @@ fn main() -> Result<()> {
     let pixels = test.pixels();
     let images = pixels.view().into_dyn();
     match side.as_str() {
-        "deployed" => serve(&mut Deployed::new(&trained, Form::Auto, threads)?, &images, test.labels(), batch),
-        "events" => serve(&mut Deployed::new(&trained, Form::Events, threads)?, &images, test.labels(), batch),
+        "deployed" => serve(&mut Deployed::new(&trained, Kernels::Auto, threads)?, &images, test.labels(), batch),
+        "events" => serve(&mut Deployed::new(&trained, Kernels::Events, threads)?, &images, test.labels(), batch),
         "interpreter" => {
             set_num_threads(i32::try_from(threads)?);
             snn_core::keep_memory();
@@ -64,10 +64,10 @@ struct Deployed {
 }
 
 impl Deployed {
-    fn new(trained: &Model, form: Form, threads: usize) -> Result<Self> {
+    fn new(trained: &Model, kernels: Kernels, threads: usize) -> Result<Self> {
         let events = snn_reparam::convert(trained, &CodeChoice::from(Code::Unary))?;
         let grid = snn_reparam::to_grid(&events, GridOptions::default())?.model;
-        let deployment = Deployment::new(&grid, &Options { form, threads, ..Options::default() })?;
+        let deployment = Deployment::new(&grid, &Options { kernels, threads, ..Options::default() })?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         Ok(Self { session: deployment.session(), deployment, pool })
     }

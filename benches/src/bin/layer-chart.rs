@@ -10,7 +10,7 @@ use snn_benches::layer::{DENSITIES, LAYERS, frames, model};
 use snn_core::tch::set_num_threads;
 use snn_ir::Code;
 use snn_runtime::Level;
-use snn_runtime::deploy::{Deployment, Form, Options};
+use snn_runtime::deploy::{Deployment, Kernels, Options};
 use snn_train::chart::{Lines, Series, panels};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -87,8 +87,8 @@ fn main() -> Result<()> {
 fn measure(case: Case, budget: Duration) -> Result<Row> {
     let Case { channels, size, steps, threads } = case;
     let model = model(channels, size, steps, Code::Binary);
-    let layer = |form: Form, densities: &[u32]| -> Result<Vec<f64>> {
-        let options = Options { statistics: true, threads, form, ..Options::default() };
+    let layer = |kernels: Kernels, densities: &[u32]| -> Result<Vec<f64>> {
+        let options = Options { statistics: true, threads, kernels, ..Options::default() };
         let mut session = Deployment::new(&model, &options)?.session();
         let mut measure = |percent: &u32| {
             let frames = frames(steps * channels * size * size, *percent, 1);
@@ -102,9 +102,9 @@ fn measure(case: Case, budget: Duration) -> Result<Row> {
         };
         densities.iter().map(&mut measure).collect()
     };
-    let (deployed, events) = (layer(Form::Auto, &DENSITIES)?, layer(Form::Events, &DENSITIES)?);
+    let (deployed, events) = (layer(Kernels::Auto, &DENSITIES)?, layer(Kernels::Events, &DENSITIES)?);
     // Its time does not depend on them.
-    let dense = layer(Form::Dense, &[100])?[0];
+    let dense = layer(Kernels::Dense, &[100])?[0];
     set_num_threads(i32::try_from(threads)?);
     let mut convolution = dense::convolution(channels, size, steps)?;
     let libtorch = time(budget, || {

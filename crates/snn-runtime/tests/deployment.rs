@@ -11,7 +11,7 @@ use snn_ir::graph::{Conv, Graph, Op, PoolKind};
 use snn_ir::naive::Naive;
 use snn_ir::site::{GridLif, GridReset};
 use snn_ir::{Code, Evaluate, Input, Model, Preprocessing, Record, Site, Weights};
-use snn_runtime::deploy::{Deployment, Form, Options};
+use snn_runtime::deploy::{Deployment, Kernels, Options};
 use snn_runtime::{Level, Scores};
 
 /// At least this many models of each kind; `SNN_CASES` raises it.
@@ -25,9 +25,9 @@ fn config() -> ProptestConfig {
 /// Every instruction set of this machine, by one thread and by three, in every form.
 fn options() -> impl Iterator<Item = Options> {
     let levels = Level::ALL.into_iter().filter(|level| level.is_available());
-    let ways = [(1, Form::Auto), (1, Form::Dense), (3, Form::Events), (3, Form::Dense)];
+    let ways = [(1, Kernels::Auto), (1, Kernels::Dense), (3, Kernels::Events), (3, Kernels::Dense)];
     levels.flat_map(move |level| {
-        ways.map(|(threads, form)| Options { level: Some(level), threads, form, ..Options::default() })
+        ways.map(|(threads, kernels)| Options { level: Some(level), threads, kernels, ..Options::default() })
     })
 }
 

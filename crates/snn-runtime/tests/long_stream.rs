@@ -8,7 +8,7 @@ use snn_ir::graph::{Graph, Op};
 use snn_ir::naive::{MEMBRANE_LIMIT, Naive};
 use snn_ir::site::{GridLif, GridReset};
 use snn_ir::{Code, Evaluate, Form, Input, Logits, Model, Preprocessing, Record, Site, Weights};
-use snn_runtime::deploy::{Deploy, Options};
+use snn_runtime::deploy::{Deploy, Kernels, Options};
 use snn_runtime::{Level, Scores};
 
 /// The sums of all frames, `[T, …shape]`, by the naive evaluator.
@@ -24,7 +24,8 @@ fn naive(model: &Model, frames: &ArrayD<u8>) -> Vec<i64> {
 fn check(model: &Model, frames: &ArrayD<u8>, expected: &[i64]) {
     let options = Level::ALL.into_iter().filter(|level| level.is_available());
     for (level, threads) in options.flat_map(|level| [(level, 1), (level, 2)]) {
-        let options = Options { level: Some(level), threads, ..Options::default() };
+        let kernels = if threads == 1 { Kernels::Auto } else { Kernels::Dense };
+        let options = Options { level: Some(level), threads, kernels, ..Options::default() };
         let mut session = model.session(&options).unwrap();
         let mut state = session.rest();
         for frame in frames.axis_iter(Axis(0)) {

@@ -38,7 +38,7 @@ pub const MAX_BUFFER_BYTES: usize = 1 << 32;
 
 /// How convolutions and linear layers are computed. The bits are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Form {
+pub enum Kernels {
     /// Through events, and as a dense integer product where so many inputs are active that it takes fewer instructions; decided for every tile of image rows
     /// from the events that are there.
     #[default]
@@ -57,14 +57,14 @@ pub struct Options {
     /// Threads that work on one sample in a session; 1 is best for many samples, which [`Deployment::run`] spreads over threads instead.
     pub threads: usize,
     /// How convolutions and linear layers are computed.
-    pub form: Form,
+    pub kernels: Kernels,
     /// Whether sessions measure what each node does.
     pub statistics: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { level: None, threads: 1, form: Form::Auto, statistics: false }
+        Self { level: None, threads: 1, kernels: Kernels::Auto, statistics: false }
     }
 }
 
@@ -105,7 +105,7 @@ impl Deployment {
         let level = options.level.unwrap_or_else(Level::best);
         let level = Available::new(level)
             .ok_or_else(|| failed(format!("this machine does not have the instructions of level {}", level.label())))?;
-        let plan = Arc::new(Plan::compile(model, options.form)?);
+        let plan = Arc::new(Plan::compile(model, options.kernels)?);
         let bytes = arena::Arena::buffer_bytes(&plan);
         if bytes > MAX_BUFFER_BYTES {
             return Err(Error::Refused {

@@ -2,7 +2,7 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::axis::Grid2;
-use crate::deploy::Form as SynapseForm;
+use crate::deploy::Kernels;
 use crate::deploy::dense::Dense;
 use crate::deploy::events::Extent;
 use crate::deploy::grouped::Grouped;
@@ -112,12 +112,12 @@ struct Compiler<'m> {
     streams: &'m Streams,
     fused: Vec<bool>,
     neurons: snn_ir::Neurons,
-    form: SynapseForm,
+    kernels: Kernels,
 }
 
 impl Plan {
     /// Compiles a validated model on the grid.
-    pub(crate) fn compile(model: &Model, form: SynapseForm) -> Result<Self> {
+    pub(crate) fn compile(model: &Model, kernels: Kernels) -> Result<Self> {
         if !matches!(model.form, Form::Grid { .. }) {
             return Err(Error::Refused {
                 node: "model".into(),
@@ -137,7 +137,7 @@ impl Plan {
             streams: &streams,
             fused,
             neurons: snn_ir::Neurons::default(),
-            form,
+            kernels,
         };
         let nodes = (0..resolved.nodes.len()).map(|index| compiler.node(index)).collect::<Result<Vec<_>>>()?;
         let mut plan = Self { nodes, time_steps: model.time_steps, events: Vec::new(), currents: Vec::new() };
@@ -375,10 +375,10 @@ impl Compiler<'_> {
         let source =
             rows::Source { conv, weight: &weight, multiplier: &multiplier, input, output, bounds, unit, signed };
         let rows = Rows::pack(&source);
-        let dense = match self.form {
-            SynapseForm::Events => None,
-            SynapseForm::Auto => Dense::pack(&source, &rows, None),
-            SynapseForm::Dense => Dense::pack(&source, &rows, Some(0)),
+        let dense = match self.kernels {
+            Kernels::Events => None,
+            Kernels::Auto => Dense::pack(&source, &rows, None),
+            Kernels::Dense => Dense::pack(&source, &rows, Some(0)),
         };
         Ok(Synapse::Rows(Box::new(rows), dense.map(Box::new)))
     }

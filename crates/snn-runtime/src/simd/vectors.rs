@@ -325,3 +325,77 @@ mod x86 {
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn weights<const LANES: usize>(random: &mut ChaCha8Rng) -> [i8; LANES] {
+        std::array::from_fn(|_| random.random_range(-127..=127))
+    }
+
+    /// Sums of rows, as the plain twin and as paired weights.
+    fn sums<const LANES: usize, P: Pairs<LANES>>(rows: &[[i8; LANES]]) -> [[i16; LANES]; 2] {
+        let (mut plain, mut paired) = (<Portable as Vectors<LANES>>::zero(), P::zero());
+        for row in rows {
+            plain = <Portable as Vectors<LANES>>::add(plain, row);
+            let mut words = *row;
+            pair(&mut words);
+            paired = P::add(paired, &words);
+        }
+        [plain, P::lanes(paired, rows.len())]
+    }
+
+    #[test]
+    fn paired_weights_sum_as_plain_ones_do_also_where_they_wrap() {
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        for count in [0, 1, 2, 255, 256, 258, 1000] {
+            let rows: Vec<[i8; PAIRED]> = (0..count).map(|_| weights(&mut random)).collect();
+            let extremes = vec![[-127; PAIRED]; count];
+            for rows in [&rows, &extremes] {
+                let [plain, portable] = sums::<PAIRED, Portable>(rows);
+                assert_eq!(plain, portable);
+                #[cfg(target_arch = "x86_64")]
+                if crate::Level::Avx2.is_available() {
+                    assert_eq!(plain, sums::<PAIRED, Avx2>(rows)[1]);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            if crate::Level::Avx512.is_available() {
+                let rows: Vec<[i8; 64]> = (0..count).map(|_| weights(&mut random)).collect();
+                let [plain, paired] = sums::<64, Avx512>(&rows);
+                assert_eq!(plain, paired);
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_the_largest_levels_do_not_saturate() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        for case in 0..1000 {
+            let drawn = std::array::from_fn(|_| random.random_range(0..=128));
+            let (weights, levels) = match case {
+                0 => ([127; 32], [128; 2]),
+                1 => ([-127; 32], [128; 2]),
+                _ => (weights(&mut random), drawn),
+            };
+            let plain = <Portable as Products>::lanes(<Portable as Products>::add(
+                <Portable as Products>::zero(),
+                &weights,
+                levels,
+            ));
+            let expected: [i16; 16] = std::array::from_fn(|lane| {
+                let [first, second] = [0, 1].map(|i| i16::from(weights[2 * lane + i]) * i16::from(levels[i]));
+                first + second
+            });
+            assert_eq!(plain, expected);
+            #[cfg(target_arch = "x86_64")]
+            if crate::Level::Avx2.is_available() {
+                let sums = <Avx2 as Products>::add(<Avx2 as Products>::zero(), &weights, levels);
+                assert_eq!(<Avx2 as Products>::lanes(sums), expected);
+            }
+        }
+    }
+}
