@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use flate2::read::MultiGzDecoder;
 use fs_err as fs;
 use ndarray::Array4;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// What an IDX file of unsigned bytes begins with, before its number of axes.
@@ -175,17 +175,8 @@ pub(crate) fn shape(head: &[u8]) -> Option<Vec<u32>> {
 
 /// Reads until `buffer` is full or the file ends; returns how much was read. An unpacker's complaints are about the file, too.
 fn fill(reader: &mut impl Read, buffer: &mut [u8], path: &Path) -> Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => {
-                let expected = "a file that can be read and unpacked".into();
-                return Err(Error::Field { path: path.to_owned(), field: "bytes", expected, found: error.to_string() });
-            }
-        }
-    }
-    Ok(filled)
+    crate::tar::fill(reader, buffer).map_err(|error| {
+        let expected = "a file that can be read and unpacked".into();
+        Error::Field { path: path.to_owned(), field: "bytes", expected, found: error.to_string() }
+    })
 }

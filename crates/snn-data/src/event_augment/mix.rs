@@ -11,9 +11,10 @@ pub const GAUSSIANS: u32 = 4;
 ///
 /// The mask holds the places where a random mixture of up to [`GAUSSIANS`] Gaussians over (t, y, x) is largest, a share λ of them, λ uniform (Beta(1, 1)). The share of a label is the
 /// share of the places. (Shen et al. also weigh labels by the distance of the recordings' features, which a loader does not have.)
+/// It was not compared with the code of the authors.
 ///
 /// # References
-/// Shen, Zhao, Zeng 2022, *`EventMix`: an efficient augmentation strategy for event-based data*, section 3.
+/// Shen, Zhao, Zeng 2022, *`EventMix`: an efficient augmentation strategy for event-based data*.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventMix {

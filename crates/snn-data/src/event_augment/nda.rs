@@ -13,9 +13,10 @@ const SIDE: f64 = 48.0;
 /// A flip in half of the cases, then some of rolling, rotation, cutout and shear, each at most once, at one strength.
 ///
 /// Parameters are those of frames of 48 pixels, and grow with the sensor. Li et al. mix batches as well: see [`Mix`](crate::Mix).
+/// The strengths were not compared with the code of the authors.
 ///
 /// # References
-/// Li et al. 2022, *Neuromorphic data augmentation for training spiking neural networks*, section 4.
+/// Li et al. 2022, *Neuromorphic data augmentation for training spiking neural networks*.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Nda {
@@ -26,7 +27,7 @@ pub struct Nda {
 }
 
 impl Default for Nda {
-    /// Strength 1, two operations: NDA-M1N2, the one that the paper uses.
+    /// Strength 1, two operations (M1N2).
     fn default() -> Self {
         Self { magnitude: 1, operations: 2 }
     }
