@@ -188,7 +188,11 @@ fn a_model_whose_macro_steps_no_memory_holds_is_refused_before_any_is_asked_for(
     };
     Deployment::new(&model(2), &Options::default()).unwrap();
     let error = Deployment::new(&model(1 << 16), &Options::default()).unwrap_err().to_string();
-    assert!(error.contains("for 65536 macro-steps, expected at most 4294967296"), "{error}");
+    assert!(error.contains("for 65536 macro-steps and 1 threads, expected at most 4294967296"), "{error}");
+    // Each thread works in memory of its own.
+    let many = Options { threads: 1 << 16, ..Options::default() };
+    let error = Deployment::new(&model(2), &many).unwrap_err().to_string();
+    assert!(error.contains("for 2 macro-steps and 65536 threads, expected at most 4294967296"), "{error}");
 }
 
 #[test]

@@ -34,6 +34,65 @@ pub(crate) struct Scratch {
     pub(crate) emitted: Emitted,
 }
 
+/// How much of everything in [`Scratch`] a plan takes.
+#[derive(Debug, Default)]
+struct Room {
+    currents: usize,
+    memory: usize,
+    offsets: usize,
+    entries: usize,
+    payloads: bool,
+    levels: usize,
+    /// Values of the widest row.
+    row: usize,
+}
+
+impl Room {
+    fn of(plan: &Plan) -> Self {
+        let mut room = Self::default();
+        for node in &plan.nodes {
+            let extent = node.extent;
+            room.row = room.row.max(extent.width());
+            let Some(Step::Stage(stage)) = &node.step else { continue };
+            let remembered = stage.neurons.as_ref().map_or(0, super::site::Neurons::remembered);
+            room.currents = room.currents.max(product(&[stage.tile, extent.steps, extent.width()]));
+            room.memory = room.memory.max(product(&[remembered, extent.columns]));
+            for incoming in &stage.incoming {
+                let Synapse::Rows(synapse, dense) = &incoming.synapse else { continue };
+                let read = plan.nodes[incoming.node].extent;
+                let (offsets, entries) = windows::room(synapse, stage.tile, extent.steps, read.columns);
+                (room.offsets, room.entries) = (room.offsets.max(offsets), room.entries.max(entries));
+                room.payloads |= read.payloads;
+                let levels = dense.as_ref().map_or(0, |dense| dense.room(synapse, stage.tile, extent.steps));
+                room.levels = room.levels.max(levels);
+            }
+        }
+        room
+    }
+
+    fn bytes(&self) -> usize {
+        let entries = product(&[self.entries, 1 + usize::from(self.payloads)]);
+        let words =
+            [self.currents, self.memory, self.offsets, entries, self.row].into_iter().fold(0, usize::saturating_add);
+        product(&[words, 4]).saturating_add(self.levels).saturating_add(self.row)
+    }
+
+    fn scratch(&self) -> Scratch {
+        Scratch {
+            currents: vec![0; self.currents],
+            memory: vec![0; self.memory],
+            windows: Windows::with_room(self.offsets, self.entries, self.payloads),
+            levels: vec![0; self.levels],
+            emitted: Emitted { flags: vec![0; self.row], levels: vec![0; self.row] },
+        }
+    }
+}
+
+/// The most there is if it is more: sizes of files that nobody vouches for are multiplied here.
+pub(crate) fn product(factors: &[usize]) -> usize {
+    factors.iter().fold(1, |product, &factor| product.saturating_mul(factor))
+}
+
 impl Arena {
     pub(crate) fn new(plan: &Plan, threads: usize) -> Self {
         let events = plan.events.iter().map(|extents| {
@@ -43,34 +102,7 @@ impl Arena {
             }
             events
         });
-        let (mut currents, mut memory, mut row) = (0, 0, 0);
-        let (mut offsets, mut entries, mut payloads, mut levels) = (0, 0, false, 0);
-        for node in &plan.nodes {
-            row = row.max(node.extent.width());
-            if let Some(Step::Stage(stage)) = &node.step {
-                let remembered = stage.neurons.as_ref().map_or(0, super::site::Neurons::remembered);
-                currents = currents.max(stage.tile * node.extent.steps * node.extent.width());
-                memory = memory.max(remembered * node.extent.columns);
-                for incoming in &stage.incoming {
-                    let Synapse::Rows(synapse, dense) = &incoming.synapse else { continue };
-                    let read = plan.nodes[incoming.node].extent;
-                    let room = windows::room(synapse, stage.tile, node.extent.steps, read.columns);
-                    (offsets, entries) = (offsets.max(room.0), entries.max(room.1));
-                    payloads |= read.payloads;
-                    let room = dense.as_ref().map_or(0, |dense| dense.room(synapse, stage.tile, node.extent.steps));
-                    levels = levels.max(room);
-                }
-            }
-        }
-        let scratch = || {
-            Mutex::new(Scratch {
-                currents: vec![0; currents],
-                memory: vec![0; memory],
-                windows: Windows::with_room(offsets, entries, payloads),
-                levels: vec![0; levels],
-                emitted: Emitted { flags: vec![0; row], levels: vec![0; row] },
-            })
-        };
+        let room = Room::of(plan);
         let widest = plan.nodes.iter().map(|node| node.extent.channels).max().unwrap_or(0);
         let input = plan.nodes.first().map_or(0, |node| node.extent.width());
         Self {
@@ -80,15 +112,16 @@ impl Arena {
             pixels: vec![0; input],
             flags: vec![0; input],
             dense: Dense { levels: vec![0; widest], seen: vec![0; widest] },
-            threads: (0..threads.max(1)).map(|_| scratch()).collect(),
+            threads: (0..threads.max(1)).map(|_| Mutex::new(room.scratch())).collect(),
         }
     }
 
-    /// Bytes of the buffers of nodes, which hold all macro-steps.
-    pub(crate) fn buffer_bytes(plan: &Plan) -> usize {
+    /// Bytes of the buffers of nodes, which hold all macro-steps, and of what each thread works in.
+    pub(crate) fn buffer_bytes(plan: &Plan, threads: usize) -> usize {
         let events = plan.events.iter().map(|extents| Events::bytes_of(extents));
-        let currents = plan.currents.iter().map(|&size| size.saturating_mul(size_of::<i32>()));
-        events.chain(currents).fold(0, usize::saturating_add)
+        let currents = plan.currents.iter().map(|&size| product(&[size, size_of::<i32>()]));
+        let scratch = product(&[Room::of(plan).bytes(), threads.max(1)]);
+        events.chain(currents).fold(scratch, usize::saturating_add)
     }
 
     pub(crate) fn is_parallel(&self) -> bool {

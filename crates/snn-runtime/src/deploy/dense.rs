@@ -1,6 +1,7 @@
 //! A convolution or linear layer as a dense integer product, for inputs of which so many are active that going through events costs more.
 
 use crate::axis::Taps;
+use crate::deploy::arena::product;
 use crate::deploy::events::EventsView;
 use crate::deploy::rows::{I16_MAX, Rows, Source};
 use std::ops::Range;
@@ -141,7 +142,7 @@ impl Dense {
     pub(crate) fn room(&self, rows: &Rows, outputs: usize, steps: usize) -> usize {
         let taps = &rows.vertical.taps;
         let most = (0..taps.len()).map(|row| read(&taps[row..(row + outputs).min(taps.len())], rows.dilation).len());
-        most.max().unwrap_or(0) * steps * self.line()
+        product(&[most.max().unwrap_or(0), steps, self.line()])
     }
 
     /// Whether the inputs of these rows of outputs are active enough.

@@ -33,7 +33,7 @@ use session::Clock;
 use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result, SiteOutput, SiteTrace};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The most bytes that the buffers of a session may take; a limit for files from strangers. They hold all macro-steps, of which a file may ask for many.
+/// The most bytes that a session may take, its threads included; a limit for files from strangers. Its buffers hold all macro-steps, of which a file may ask for many.
 pub const MAX_BUFFER_BYTES: usize = 1 << 32;
 
 /// How convolutions and linear layers are computed. The bits are the same.
@@ -106,13 +106,13 @@ impl Deployment {
         let level = Available::new(level)
             .ok_or_else(|| failed(format!("this machine does not have the instructions of level {}", level.label())))?;
         let plan = Arc::new(Plan::compile(model, options.kernels)?);
-        let bytes = arena::Arena::buffer_bytes(&plan);
+        let bytes = arena::Arena::buffer_bytes(&plan, options.threads);
         if bytes > MAX_BUFFER_BYTES {
             return Err(Error::Refused {
                 node: "model".into(),
                 reason: format!(
-                    "a session would take {bytes} bytes for {} macro-steps, expected at most {MAX_BUFFER_BYTES}; fewer macro-steps can be streamed for ever",
-                    plan.time_steps
+                    "a session would take {bytes} bytes for {} macro-steps and {} threads, expected at most {MAX_BUFFER_BYTES}; fewer macro-steps can be streamed for ever",
+                    plan.time_steps, options.threads
                 ),
             });
         }

@@ -1,6 +1,7 @@
 //! Events as a synapse reads them: for each row of outputs one list, in which the window of every output is one run.
 
 use crate::axis::Taps;
+use crate::deploy::arena::product;
 use crate::deploy::events::{EventsView, Line};
 use crate::deploy::rows::{MAX_TAPS, Rows};
 use crate::simd::compiled;
@@ -24,7 +25,10 @@ pub(crate) struct Windows {
 /// Room that the windows of `rows` rows of outputs need: offsets, entries.
 pub(crate) fn room(synapse: &Rows, rows: usize, steps: usize, columns: usize) -> (usize, usize) {
     let taps = synapse.vertical.kernel.min(synapse.vertical.inputs);
-    (rows * steps * (columns + 1), rows * steps * taps * columns * synapse.inputs() + BLOCK)
+    (
+        product(&[rows, steps, columns + 1]),
+        product(&[rows, steps, taps, columns, synapse.inputs()]).saturating_add(BLOCK),
+    )
 }
 
 /// Input rows of one row of outputs at one step.
