@@ -2,20 +2,18 @@
 //!
 //! `infer-side deployed|events|interpreter MODEL DATA IMAGES BATCH THREADS`: `events` is deployed without dense integer products; MODEL is the trained file, DATA the folder of CIFAR-100. It classifies that many test images, says so in a
 //! line of JSON, and then answers each line `batch SECONDS` or `single SECONDS` with the seconds of every batch, or of every image, of a turn of about that length.
-#![expect(clippy::print_stdout, reason = "the result goes to stdout")]
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::{ArrayViewD, Axis, Slice};
 use serde_json::{Value, json};
+use snn_benches::turns::{answer, turn};
 use snn_core::tch::{Device, Kind, set_num_threads};
 use snn_core::{Mode, Network, Pixels};
 use snn_data::{Dataset, DatasetName};
 use snn_ir::{Code, Input, Model, Record};
 use snn_reparam::{CodeChoice, GridOptions};
 use snn_runtime::deploy::{Deployment, Kernels, Options, Session};
-use std::io::BufRead;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// Images alone before they are timed.
 const WARM_UP: usize = 3;
@@ -124,29 +122,13 @@ fn serve(side: &mut dyn Classify, images: &ArrayViewD<'_, u8>, labels: &[u16], b
     let mut ready = side.describe(batches[0].view())?;
     ready["classes"] = json!(classes);
     ready["labels"] = json!(labels);
-    println!("{ready}");
     let (mut next_batch, mut next_single) = (batches.iter().cycle(), singles.iter().cycle());
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let (what, budget) = line.split_once(' ').with_context(|| format!("wants WHAT SECONDS, found `{line}`"))?;
-        let budget = Duration::try_from_secs_f64(budget.parse()?)?;
+    answer(&ready, |what, budget| {
         let seconds = match what {
             "batch" => turn(budget, || side.batch(next_batch.next().context("a batch")?.view()).map(drop))?,
             "single" => turn(budget, || side.single(next_single.next().context("an image")?.view()).map(drop))?,
             other => bail!("nothing to measure called `{other}`: batch or single"),
         };
-        println!("{}", json!({ "seconds": seconds }));
-    }
-    Ok(())
-}
-
-/// Seconds of each step: one or more, and as many as begin within the budget.
-fn turn(budget: Duration, mut step: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
-    let (start, mut seconds) = (Instant::now(), Vec::new());
-    while seconds.is_empty() || start.elapsed() < budget {
-        let begun = Instant::now();
-        step()?;
-        seconds.push(begun.elapsed().as_secs_f64());
-    }
-    Ok(seconds)
+        Ok(json!({ "seconds": seconds }))
+    })
 }

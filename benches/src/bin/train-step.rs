@@ -1,25 +1,24 @@
-//! One side of `cargo xtask bench-peers train`: training steps of a ResNet-20 on random images, one line of JSON.
+//! Our side of `cargo xtask bench-peers train`: training steps of a ResNet-20 on random images.
 //!
 //! `train-step WHAT PRECISION T BATCH THREADS`: WHAT is `lif` (the work that the peers do), `recompute` (the same with blocks computed again instead of kept), or
-//! `convolutions` (its convolutions alone, forward and backward: nothing that calls libtorch for them can be faster); PRECISION is `f32` or `bf16`.
-#![expect(clippy::print_stdout, reason = "the result goes to stdout")]
+//! `convolutions` (its convolutions alone, forward and backward: nothing that calls libtorch for them can be faster); PRECISION is `f32` or `bf16`. It answers `step SECONDS` with the
+//! seconds of each step of a turn, and the peak of the memory that it has taken.
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+use snn_benches::turns::{answer, median, turn};
 use snn_core::tch::{Device, Kind, Tensor, set_num_threads};
 use snn_core::{Memory, Mode, Network, Pixels, Precision, Training, autograd};
 use snn_ir::models::ResNet;
 use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing};
 use snn_train::{OptimiserConfig, Sgd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SIDE: usize = 32;
 const WARM_UP: usize = 2;
-const LEAST: usize = 5;
-/// Of a step, and of each convolution.
-const BUDGETS: [Duration; 2] = [Duration::from_secs(8), Duration::from_secs(1)];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,31 +29,28 @@ fn main() -> Result<()> {
     set_num_threads(i32::try_from(threads)?);
     snn_core::keep_memory();
     let graph = ResNet { classes: 10, ..ResNet::default() }.build();
-    let measured = match what.as_str() {
-        "lif" => train(graph, Training { precision, memory: Memory::Keep }, time_steps, batch)?,
-        "recompute" => train(graph, Training { precision, memory: Memory::Recompute }, time_steps, batch)?,
-        "convolutions" => convolutions(&graph, precision, time_steps, batch)?,
+    match what.as_str() {
+        "lif" => train(graph, Training { precision, memory: Memory::Keep }, time_steps, batch),
+        "recompute" => train(graph, Training { precision, memory: Memory::Recompute }, time_steps, batch),
+        "convolutions" => convolutions(&graph, precision, time_steps, batch),
         other => bail!("no work `{other}`: lif, recompute or convolutions"),
-    };
-    let Measured { seconds, peak_bytes } = measured;
-    let median = median(&seconds);
-    let images_per_second = batch as f64 / median;
-    let line = serde_json::json!({
-        "images_per_second": images_per_second, "step_seconds": median, "steps": seconds.len(),
-        "peak_mib": peak_bytes as f64 / f64::from(1 << 20),
-    });
-    println!("{line}");
-    Ok(())
+    }
 }
 
-struct Measured {
-    /// Of each step, or the sum of medians.
-    seconds: Vec<f64>,
-    /// Peak resident memory less that after the model was built.
-    peak_bytes: u64,
+/// Warms up, and answers with the seconds of steps and what memory they took beyond `before`.
+fn serve(before: u64, mut step: impl FnMut(Duration) -> Result<Vec<f64>>) -> Result<()> {
+    for _ in 0..WARM_UP {
+        step(Duration::ZERO)?;
+    }
+    answer(&json!({ "ready": true }), |what, budget| {
+        ensure!(what == "step", "nothing to measure called `{what}`: step");
+        let seconds = step(budget)?;
+        let peak = memory("VmHWM")?.saturating_sub(before);
+        Ok(json!({ "seconds": seconds, "peak_mib": peak as f64 / f64::from(1 << 20) }))
+    })
 }
 
-fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> Result<Measured> {
+fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> Result<()> {
     let weights = graph.initial_weights(1)?;
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
     let model = Model { form: Form::Trained, graph, weights, time_steps, preprocessing, classes: Vec::new() };
@@ -65,7 +61,7 @@ fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> R
     let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..10_u8))).collect();
     let labels = Tensor::from_slice(&labels);
     let before = reset_peak()?;
-    let step = || {
+    let mut step = || {
         let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu)?;
         let logits = network.forward(&pixels, Mode::Train)?.logits;
         let loss = logits.f_cross_entropy_loss(&labels, None::<Tensor>, snn_core::tch::Reduction::Mean, -100, 0.0)?;
@@ -75,26 +71,31 @@ fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> R
         optimiser.step(0.01)?;
         Ok(())
     };
-    let seconds = time(BUDGETS[0], step)?;
-    Ok(Measured { seconds, peak_bytes: memory("VmHWM")?.saturating_sub(before) })
+    serve(before, |budget| turn(budget, &mut step))
 }
 
 /// Every convolution of the graph by itself: forward, and backward to its weights and, but for the first, to its input.
-fn convolutions(graph: &Graph, precision: Precision, time_steps: usize, batch: usize) -> Result<Measured> {
+fn convolutions(graph: &Graph, precision: Precision, time_steps: usize, batch: usize) -> Result<()> {
     let kind = precision.kind();
     let resolved = graph.resolve()?;
     let before = reset_peak()?;
-    let mut total = 0.0;
-    let mut first = true;
+    let mut steps = Vec::new();
     for (node, info) in graph.nodes.iter().zip(&resolved.nodes) {
         let Op::Conv(conv) = &node.op else { continue };
         // The first reads images that do not vary.
+        let first = steps.is_empty();
         let samples = if first { batch } else { batch * time_steps };
-        let seconds = convolution(conv, &resolved.nodes[info.inputs[0]].shape, &info.shape, samples, kind, !first)?;
-        first = false;
-        total += median(&seconds);
+        steps.push(convolution(conv, &resolved.nodes[info.inputs[0]].shape, &info.shape, samples, kind, !first)?);
     }
-    Ok(Measured { seconds: vec![total], peak_bytes: memory("VmHWM")?.saturating_sub(before) })
+    let count = u32::try_from(steps.len())?;
+    // Each is repeated by itself, and so finds in the caches what they hold: the bound is not to be too low.
+    serve(before, |budget| {
+        let medians = steps.iter_mut().map(|step| {
+            step()?;
+            median(&turn(budget / count, step)?).context("a step")
+        });
+        Ok(vec![medians.sum::<Result<f64>>()?])
+    })
 }
 
 fn convolution(
@@ -104,7 +105,7 @@ fn convolution(
     samples: usize,
     kind: Kind,
     to_input: bool,
-) -> Result<Vec<f64>> {
+) -> Result<impl FnMut() -> Result<()>> {
     let size = |n: usize| i64::try_from(n).context("a size");
     let images = |shape: &[usize]| -> Result<Tensor> {
         let shape = [size(samples)?, size(shape[1])?, size(shape[2])?, size(shape[0])?];
@@ -117,7 +118,7 @@ fn convolution(
     let weight = weight.f_to_kind(kind)?.f_set_requires_grad(true)?;
     let x = images(from)?.f_set_requires_grad(to_input)?;
     let gradient = images(to)?;
-    time(BUDGETS[1], || {
+    Ok(move || {
         let y = x.f_conv2d(&weight, None::<&Tensor>, stride, padding, [1, 1], 1)?;
         // A loss that costs nothing and has this gradient.
         let (loss, gradient) = (Tensor::f_zeros([1], (kind, Device::Cpu))?, gradient.shallow_clone());
@@ -126,26 +127,6 @@ fn convolution(
         Tensor::f_run_backward(&[loss], &wanted, false, false)?;
         Ok(())
     })
-}
-
-/// Seconds of each step after some to warm up: five or more, and as many as fit in the budget.
-fn time(budget: Duration, mut step: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
-    for _ in 0..WARM_UP {
-        step()?;
-    }
-    let (start, mut seconds) = (Instant::now(), Vec::new());
-    while seconds.len() < LEAST || (start.elapsed() < budget && seconds.len() < 10 * LEAST) {
-        let begun = Instant::now();
-        step()?;
-        seconds.push(begun.elapsed().as_secs_f64());
-    }
-    Ok(seconds)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }
 
 /// Lets the kernel count the peak of resident memory from now on, and returns what is resident.

@@ -203,7 +203,7 @@ pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let data = options.images(&root)?;
     let python = machine::python(&root)?;
     // Built before anything is measured.
-    let build = ["build", "--quiet", "--package", "snn-benches", "--bin", "infer-side"];
+    let build = ["build", "--quiet", "--release", "--package", "snn-benches", "--bin", "infer-side"];
     ensure!(cargo_runs(&build)?, "`cargo {}` did not work", build.join(" "));
     let works = options.works();
     let runs = works.iter().map(|work| trained(&root, &options, *work, &data)).collect::<Result<Vec<_>>>()?;
@@ -270,7 +270,7 @@ fn command(root: &Path, python: &Path, program: Program, run: &Path, data: &Path
     };
     let ours = |side: &str| -> Result<Command> {
         let mut command = cargo_command()?;
-        command.args(["run", "--quiet", "--package", "snn-benches", "--bin", "infer-side", "--", side]);
+        command.args(["run", "--quiet", "--release", "--package", "snn-benches", "--bin", "infer-side", "--", side]);
         Ok(command)
     };
     let mut command = match program {

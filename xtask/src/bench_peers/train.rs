@@ -3,21 +3,23 @@
 use std::{
     ffi::OsString,
     path::Path,
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{finish, footer, machine, median};
+use super::{finish, footer, machine, median, side::Side};
 use crate::{cargo_command, cargo_runs, workspace_root};
 
 const BATCH: usize = 64;
 const THREADS: usize = 2;
 /// Macro-steps of the main work.
 const MAIN: usize = 4;
-/// Turns of each side at the main work; one at other macro-steps.
-const ROUNDS: usize = 2;
+/// Turns of each side at the main work, and at other macro-steps.
+const ROUNDS: [usize; 2] = [9, 3];
+/// The least length of a turn.
+const TURN_SECONDS: f64 = 4.0;
 
 impl Program {
     /// Whether libtorch's convolutions in bf16 take part. Without instructions for them a step takes a minute: there is nothing to learn from waiting. Ours computes in f32 there.
@@ -30,9 +32,9 @@ impl Program {
     }
 }
 
-/// One row of the table.
+/// Who takes steps, and at which T.
 #[derive(Debug, Clone, Copy)]
-struct Side {
+struct Entry {
     name: &'static str,
     program: Program,
     time_steps: &'static [usize],
@@ -48,34 +50,35 @@ enum Program {
     Convolutions(&'static str),
 }
 
-const SIDES: [Side; 11] = [
-    Side { name: "ours, f32", program: Program::Ours(["lif", "f32"]), time_steps: &[2, 4, 8] },
-    Side { name: "SpikingJelly, as used", program: Program::Peer("default"), time_steps: &[2, 4, 8] },
-    Side { name: "SpikingJelly, channels last", program: Program::Peer("channels_last"), time_steps: &[2, 4, 8] },
-    Side { name: "convolutions alone, f32", program: Program::Convolutions("f32"), time_steps: &[4] },
-    Side { name: "ours, f32, recompute", program: Program::Ours(["recompute", "f32"]), time_steps: &[2, 4, 8] },
-    Side {
+/// Convolutions stand beside our steps, of which they are a bound: a machine is seldom as fast a minute later.
+const ENTRIES: [Entry; 11] = [
+    Entry { name: "ours, f32", program: Program::Ours(["lif", "f32"]), time_steps: &[2, 4, 8] },
+    Entry { name: "convolutions alone, f32", program: Program::Convolutions("f32"), time_steps: &[2, 4, 8] },
+    Entry { name: "SpikingJelly, as used", program: Program::Peer("default"), time_steps: &[2, 4, 8] },
+    Entry { name: "SpikingJelly, channels last", program: Program::Peer("channels_last"), time_steps: &[2, 4, 8] },
+    Entry {
         name: "SpikingJelly, channels last, compiled",
         program: Program::Peer("channels_last+compile"),
         time_steps: &[4],
     },
-    Side { name: "ours, bf16", program: Program::Ours(["lif", "bf16"]), time_steps: &[4] },
-    Side { name: "SpikingJelly, bf16", program: Program::Peer("bf16"), time_steps: &[4] },
-    Side { name: "SpikingJelly, bf16, channels last", program: Program::Peer("channels_last+bf16"), time_steps: &[4] },
-    Side {
+    Entry { name: "ours, f32, recompute", program: Program::Ours(["recompute", "f32"]), time_steps: &[2, 4, 8] },
+    Entry { name: "ours, bf16", program: Program::Ours(["lif", "bf16"]), time_steps: &[4] },
+    Entry { name: "convolutions alone, bf16", program: Program::Convolutions("bf16"), time_steps: &[4] },
+    Entry { name: "SpikingJelly, bf16", program: Program::Peer("bf16"), time_steps: &[4] },
+    Entry { name: "SpikingJelly, bf16, channels last", program: Program::Peer("channels_last+bf16"), time_steps: &[4] },
+    Entry {
         name: "SpikingJelly, bf16, channels last, compiled",
         program: Program::Peer("channels_last+bf16+compile"),
         time_steps: &[4],
     },
-    Side { name: "convolutions alone, bf16", program: Program::Convolutions("bf16"), time_steps: &[4] },
 ];
 
-/// Medians of one side at one T.
+/// What was found of one side at one T.
 #[derive(Debug)]
 struct Row {
-    side: Side,
+    entry: Entry,
     time_steps: usize,
-    /// One a turn.
+    /// The median of each turn.
     images_per_second: Vec<f64>,
     peak_mib: f64,
 }
@@ -84,6 +87,12 @@ impl Row {
     /// Of all turns.
     fn speed(&self) -> f64 {
         median(&self.images_per_second)
+    }
+
+    /// How many times as fast as another side: the median over the rounds, within each of which both had their turn under the same conditions.
+    fn times(&self, other: &Row) -> f64 {
+        let pairs = self.images_per_second.iter().zip(&other.images_per_second);
+        median(&pairs.map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>())
     }
 }
 
@@ -97,38 +106,52 @@ pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let root = workspace_root()?;
     let python = machine::python(&root)?;
     // Built before anything is measured.
-    let build = ["build", "--quiet", "--package", "snn-benches", "--bin", "train-step"];
+    let build = ["build", "--quiet", "--release", "--package", "snn-benches", "--bin", "train-step"];
     ensure!(cargo_runs(&build)?, "`cargo {}` did not work", build.join(" "));
     let machine = machine::describe(&root, &python, &["torch", "spikingjelly"])?;
     let has_bf16 = machine["bf16"] == "yes";
     let mut rows: Vec<Row> = Vec::new();
-    for round in 0..ROUNDS {
-        for time_steps in [MAIN, 2, 8] {
-            let here = |side: &&Side| side.time_steps.contains(&time_steps) && (has_bf16 || !side.program.wants_bf16());
-            for side in SIDES.iter().filter(here) {
-                let known = rows.iter().position(|row| row.side.name == side.name && row.time_steps == time_steps);
-                if round > 0 && time_steps != MAIN {
-                    continue;
-                }
-                eprintln!("round {} of {ROUNDS}: {}, T = {time_steps}", round + 1, side.name);
-                let (speed, peak_mib) = measure(&root, &python, side.program, time_steps)?;
-                match known {
-                    Some(row) => {
-                        rows[row].images_per_second.push(speed);
-                        rows[row].peak_mib = rows[row].peak_mib.max(peak_mib);
-                    }
-                    None => rows.push(Row { side: *side, time_steps, images_per_second: vec![speed], peak_mib }),
-                }
+    for time_steps in [MAIN, 2, 8] {
+        let here = |entry: &&Entry| entry.time_steps.contains(&time_steps) && (has_bf16 || !entry.program.wants_bf16());
+        let start = |entry: &Entry| {
+            eprintln!("T = {time_steps}: {} starts", entry.name);
+            let (side, _) = Side::start(entry.name, &mut command(&root, &python, entry.program, time_steps)?)?;
+            Ok((side, Row { entry: *entry, time_steps, images_per_second: vec![], peak_mib: 0.0 }))
+        };
+        let sides = ENTRIES.iter().filter(here).map(start).collect::<Result<Vec<_>>>()?;
+        let (mut sides, mut found): (Vec<_>, Vec<_>) = sides.into_iter().unzip();
+        let rounds = if time_steps == MAIN { ROUNDS[0] } else { ROUNDS[1] };
+        for round in 0..rounds {
+            eprintln!("T = {time_steps}: round {} of {rounds}", round + 1);
+            for (side, row) in sides.iter_mut().zip(&mut found) {
+                take_turn(side, row)?;
             }
         }
+        rows.append(&mut found);
     }
     let report = report(&rows, &machine)?;
     finish(&root, "train", &report, &table(&rows, &report), json)
 }
 
-/// Images a second, and peak memory.
-fn measure(root: &Path, python: &Path, program: Program, time_steps: usize) -> Result<(f64, f64)> {
-    let numbers = [time_steps, BATCH, THREADS].map(|number| number.to_string());
+fn take_turn(side: &mut Side, row: &mut Row) -> Result<()> {
+    let answer = side.ask(&format!("step {TURN_SECONDS}"))?;
+    let seconds: Option<Vec<f64>> =
+        answer["seconds"].as_array().map(|values| values.iter().filter_map(Value::as_f64).collect());
+    let seconds = median(&seconds.unwrap_or_default());
+    ensure!(seconds > 0.0, "{}: no seconds in {answer}", row.entry.name);
+    row.images_per_second.push(BATCH as f64 / seconds);
+    let peak = answer["peak_mib"].as_f64().with_context(|| format!("{}: no peak in {answer}", row.entry.name))?;
+    row.peak_mib = row.peak_mib.max(peak);
+    Ok(())
+}
+
+fn command(root: &Path, python: &Path, program: Program, time_steps: usize) -> Result<Command> {
+    let ours = |arguments: &[&str]| -> Result<Command> {
+        let mut command = cargo_command()?;
+        command.args(["run", "--quiet", "--release", "--package", "snn-benches", "--bin", "train-step", "--"]);
+        command.args(arguments);
+        Ok(command)
+    };
     let mut command = match program {
         Program::Ours([work, precision]) => ours(&[work, precision])?,
         Program::Convolutions(precision) => ours(&["convolutions", precision])?,
@@ -138,47 +161,38 @@ fn measure(root: &Path, python: &Path, program: Program, time_steps: usize) -> R
             command
         }
     };
-    command.args(numbers).current_dir(root).stderr(Stdio::inherit());
-    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
-    ensure!(output.status.success(), "{command:?} failed: {}", output.status);
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().last().unwrap_or_default();
-    let value: Value = serde_json::from_str(line).with_context(|| format!("{command:?} printed no JSON: {line}"))?;
-    let number = |key: &str| value[key].as_f64().with_context(|| format!("no `{key}` in {line}"));
-    Ok((number("images_per_second")?, number("peak_mib")?))
-}
-
-fn ours(arguments: &[&str]) -> Result<Command> {
-    let mut command = cargo_command()?;
-    command.args(["run", "--quiet", "--package", "snn-benches", "--bin", "train-step", "--"]).args(arguments);
+    command.args([time_steps, BATCH, THREADS].map(|number| number.to_string())).current_dir(root);
     Ok(command)
 }
 
 fn report(rows: &[Row], machine: &Value) -> Result<Value> {
-    let main = |wanted: &dyn Fn(Program) -> bool| {
-        let speeds = rows.iter().filter(|row| row.time_steps == MAIN && wanted(row.side.program)).map(Row::speed);
-        speeds.fold(f64::NAN, f64::max)
+    // The fastest of some sides at the main work.
+    let fastest = |wanted: &dyn Fn(Program) -> bool| {
+        let here = rows.iter().filter(|row| row.time_steps == MAIN && wanted(row.entry.program));
+        here.max_by(|a, b| a.speed().total_cmp(&b.speed())).context("a side was not measured")
     };
-    let ours = |precision| main(&move |program| program == Program::Ours(["lif", precision]));
-    let precision = if machine["bf16"] == "yes" && ours("bf16") > ours("f32") { "bf16" } else { "f32" };
-    let speed = ours(precision);
-    let bound = main(&|program| program == Program::Convolutions(precision));
-    let default = main(&|program| program == Program::Peer("default"));
-    let best = main(&|program| matches!(program, Program::Peer(_)));
-    ensure!([speed, bound, default, best].iter().all(|speed| speed.is_finite()), "a side was not measured");
+    let works = |precision: &'static str| move |program| program == Program::Ours(["lif", precision]);
+    let has_bf16 = machine["bf16"] == "yes";
+    let ours = fastest(&|program| works("f32")(program) || (has_bf16 && works("bf16")(program)))?;
+    let precision = if works("bf16")(ours.entry.program) { "bf16" } else { "f32" };
+    let bound = fastest(&|program| program == Program::Convolutions(precision))?;
+    let default = fastest(&|program| program == Program::Peer("default"))?;
+    let best = fastest(&|program| matches!(program, Program::Peer(_)))?;
+    let ratios = json!({ "vs_default": ours.times(default), "vs_best": ours.times(best) });
+    let share = ours.times(bound);
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
             json!({
-                "name": row.side.name, "time_steps": row.time_steps, "images_per_second": row.speed(),
+                "name": row.entry.name, "time_steps": row.time_steps, "images_per_second": row.speed(),
                 "turns": row.images_per_second, "peak_mib": row.peak_mib,
             })
         })
         .collect();
     Ok(json!({
         "work": { "network": "ResNet-20", "batch": BATCH, "threads": THREADS, "time_steps": MAIN },
-        "ratios": { "vs_default": speed / default, "vs_best": speed / best },
-        "conv_bound_share": speed / bound,
+        "ratios": ratios,
+        "conv_bound_share": share,
         "precision": precision,
         "rows": rows,
         "machine": machine,
@@ -190,24 +204,26 @@ fn table(rows: &[Row], report: &Value) -> String {
     let mut lines = vec![
         "# Training steps beside SpikingJelly\n".to_owned(),
         format!(
-            "ResNet-20 (16-32-64 channels), LIF, 32 x 32 images, batch {BATCH}, {THREADS} threads: forward, loss, backward, SGD. Images a second, the median of the turns; sides take turns. \
+            "ResNet-20 (16-32-64 channels), LIF, 32 x 32 images, batch {BATCH}, {THREADS} threads: forward, loss, backward, SGD. Sides take turns of {TURN_SECONDS} seconds; images a second, the median of the turns, and between their least and most. \
              Memory is the peak of the resident set less what was resident when the model was built.\n"
         ),
-        "| side | T | images/s | turns | peak memory, MiB |".to_owned(),
-        "|---|--:|--:|---|--:|".to_owned(),
+        "| side | T | images/s | least–most | peak memory, MiB |".to_owned(),
+        "|---|--:|--:|:-:|--:|".to_owned(),
     ];
     for row in rows {
-        let turns: Vec<String> = row.images_per_second.iter().map(|speed| format!("{speed:.1}")).collect();
-        let Row { side, time_steps, peak_mib, .. } = row;
-        let (name, speed, turns) = (side.name, row.speed(), turns.join(", "));
-        lines.push(format!("| {name} | {time_steps} | {speed:.1} | {turns} | {peak_mib:.0} |"));
+        let Row { entry: Entry { name, .. }, time_steps, images_per_second, peak_mib } = row;
+        let least = images_per_second.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = images_per_second.iter().copied().fold(0.0, f64::max);
+        let speed = row.speed();
+        lines.push(format!("| {name} | {time_steps} | {speed:.1} | {least:.1}–{most:.1} | {peak_mib:.0} |"));
     }
     lines.push(format!(
-        "\nAt T = {MAIN}, ours in {}: {:.2} times SpikingJelly as used, {:.2} times its best setting here, {:.0} % of what the convolutions alone allow.\n",
+        "\nAt T = {MAIN}, ours in {}: {:.2} times SpikingJelly as used, {:.2} times its best setting here, {:.0} % of what the convolutions alone allow (medians over {} rounds of the ratio within each).\n",
         report["precision"].as_str().unwrap_or_default(),
         number(&report["ratios"]["vs_default"]),
         number(&report["ratios"]["vs_best"]),
         100.0 * number(&report["conv_bound_share"]),
+        ROUNDS[0],
     ));
     if report["machine"]["bf16"] != "yes" {
         lines.push(
@@ -224,8 +240,8 @@ mod tests {
 
     fn rows(speeds: &[(&str, f64)]) -> Vec<Row> {
         let row = |&(name, speed): &(&str, f64)| {
-            let side = *SIDES.iter().find(|side| side.name == name).expect("a side");
-            Row { side, time_steps: MAIN, images_per_second: vec![speed, speed], peak_mib: 1.0 }
+            let entry = *ENTRIES.iter().find(|entry| entry.name == name).expect("a side");
+            Row { entry, time_steps: MAIN, images_per_second: vec![speed, speed], peak_mib: 1.0 }
         };
         speeds.iter().map(row).collect()
     }
@@ -250,11 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn the_speed_of_turns_is_their_median() {
-        let mut row = rows(&[("ours, f32", 3.0)]).remove(0);
-        row.images_per_second = vec![5.0, 1.0];
-        assert!((row.speed() - 3.0).abs() < 1e-12);
-        row.images_per_second.push(2.0);
-        assert!((row.speed() - 2.0).abs() < 1e-12);
+    fn sides_are_compared_within_rounds() {
+        let mut rows = rows(&[("ours, f32", 3.0), ("convolutions alone, f32", 1.0)]);
+        rows[0].images_per_second = vec![5.0, 1.0, 2.0];
+        rows[1].images_per_second = vec![10.0, 2.0, 8.0];
+        assert!((rows[0].speed() - 2.0).abs() < 1e-12);
+        assert!((rows[0].times(&rows[1]) - 0.5).abs() < 1e-12, "a slow round is slow for both");
     }
 }
