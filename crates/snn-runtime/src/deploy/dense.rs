@@ -1,6 +1,7 @@
 //! A convolution or linear layer as a dense integer product, for inputs of which so many are active that going through events costs more.
 
 use crate::axis::Taps;
+use crate::deploy::aligned::Aligned;
 use crate::deploy::arena::product;
 use crate::deploy::events::EventsView;
 use crate::deploy::rows::{I16_MAX, Rows, Source};
@@ -31,7 +32,7 @@ pub(crate) struct Dense {
     /// Columns of an input row, those of its padding among them.
     padded: usize,
     multipliers: Vec<i32>,
-    weights: Vec<i8>,
+    weights: Aligned,
     /// Active inputs of a thousand from which this form is the faster one.
     least: usize,
 }
@@ -49,7 +50,7 @@ impl Dense {
         let lanes = channels.next_power_of_two().clamp(16, 64);
         let pixels = PIXELS[lanes.ilog2() as usize - 4].min(columns);
         let (blocks, pairs) = (channels.div_ceil(lanes), inputs.div_ceil(2));
-        let mut weights = vec![0_i8; blocks * kernel_y * kernel_x * pairs * lanes * 2];
+        let mut weights = Aligned::zeros(blocks * kernel_y * kernel_x * pairs * lanes * 2);
         for output in 0..channels {
             for input in 0..inputs {
                 for tap in 0..kernel_y * kernel_x {

@@ -3,6 +3,7 @@
 //! Layers are run one after another, each over all macro-steps, so that weights are read once and a sample's state is two layers' events. A stage adds up its synapses, fires
 //! and sends in one pass over the output, tile by tile of image rows. The bits are those of [`snn_ir::naive`], as everything on the grid is an integer.
 
+mod aligned;
 mod arena;
 mod calibrate;
 pub(crate) mod dense;

@@ -1,6 +1,7 @@
 //! Weights of a convolution or linear layer packed for events: an active input finds the weights of many outputs side by side.
 
 use crate::axis::{Axis, AxisWindow};
+use crate::deploy::aligned::Aligned;
 use crate::simd::vectors;
 use snn_ir::graph::Conv;
 
@@ -54,7 +55,7 @@ pub(crate) struct Rows {
     inputs: usize,
     /// M of eq. 12, for each block and lane; empty if all are one.
     multipliers: Vec<i32>,
-    weights: Vec<i8>,
+    weights: Aligned,
 }
 
 /// Consecutive horizontal taps of a group that lie inside the image: their positions, and what is added to an entry to find its weights.
@@ -93,7 +94,7 @@ impl Rows {
         let blocks = (pixels * channels).div_ceil(lanes);
         let taps = if dilation_x == 1 { kernel_x + (pixels - 1) * stride_x } else { kernel_x };
         let row_length = taps * inputs;
-        let mut weights = vec![0_i8; blocks * kernel_y * row_length * lanes];
+        let mut weights = Aligned::zeros(blocks * kernel_y * row_length * lanes);
         for lane in 0..pixels * channels {
             let (pixel, output) = (lane / channels, lane % channels);
             let (block, lane) = (lane / lanes, lane % lanes);
