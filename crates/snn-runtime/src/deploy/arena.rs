@@ -124,8 +124,12 @@ impl Arena {
         events.chain(currents).fold(scratch, usize::saturating_add)
     }
 
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
     pub(crate) fn is_parallel(&self) -> bool {
-        self.threads.len() > 1
+        self.threads() > 1
     }
 
     /// Lends the present thread its scratch; a tile never starts another, so no two of one thread meet.

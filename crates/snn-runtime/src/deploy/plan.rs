@@ -16,8 +16,9 @@ use snn_ir::resolve::Resolved;
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{Error, Result, Site, Spike};
 
-/// Bytes of currents that one tile of image rows holds between synapses and neurons: they should stay in the first two caches.
-const TILE_BYTES: usize = 64 << 10;
+/// Least and most bytes of currents that one tile of image rows holds between synapses and neurons. They should stay in the first two caches; but weights that do not
+/// stay there come back for every tile, which should then be worth it.
+const TILE_BYTES: [usize; 2] = [64 << 10, 256 << 10];
 
 /// What a synapse adds to the currents of a stage.
 #[derive(Debug)]
@@ -324,7 +325,12 @@ impl Compiler<'_> {
             self.collect(index, false, &mut stage)?;
         }
         let line = 4 * channels * columns * self.model.time_steps;
-        stage.tile = (TILE_BYTES / line.max(1)).clamp(1, rows);
+        let weights = stage.incoming.iter().map(|incoming| match &incoming.synapse {
+            Synapse::Rows(rows, _) => rows.bytes(),
+            Synapse::Grouped(_) | Synapse::Scale(_) | Synapse::Current => 0,
+        });
+        let bytes = weights.max().unwrap_or(0).clamp(TILE_BYTES[0], TILE_BYTES[1]);
+        stage.tile = (bytes / line.max(1)).clamp(1, rows);
         Ok(stage)
     }
 

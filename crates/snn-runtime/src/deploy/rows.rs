@@ -21,8 +21,8 @@ pub(crate) enum Width {
 /// Products that a 16-bit sum must be able to take before it is widened; below it 32-bit sums are faster.
 const LEAST_PRODUCTS: usize = 16;
 pub(crate) const I16_MAX: i64 = i16::MAX as i64;
-/// Weights of one block should stay in the second-level cache with some of the events.
-const BLOCK_BYTES: usize = 320 << 10;
+/// Bytes of one block, and how much more a row of a larger one costs, in eighths: beyond the pages whose addresses a core has at hand, and beyond half of the second-level cache.
+const BLOCK_COSTS: [(usize, usize); 3] = [(192 << 10, 8), (320 << 10, 10), (usize::MAX, 13)];
 /// Vertical taps that one kernel takes.
 pub(crate) const MAX_TAPS: usize = 16;
 /// Cost of handling an entry in additions of 16 lanes: its load, its address, the loop.
@@ -134,26 +134,29 @@ impl Rows {
         packed
     }
 
-    /// Chooses the width of the sums, and proves from the weights how many rows 16 bits can take.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds on the grid are below 2³¹")]
+    /// Chooses the width of the sums, and proves from the weights how many rows 16 bits can take: as many as the largest products of a lane, of one sign, fit.
+    #[expect(clippy::cast_possible_truncation, reason = "bounds on the grid are below 2³¹")]
     fn prove(&mut self, source: &Source<'_>) {
-        let level = source.bounds.iter().fold(1.0_f64, |a, b| a.max(*b)) as i64;
         let block_rows = self.weights.len() / self.lanes / self.blocks;
         let mut least = usize::MAX;
+        let mut signs = [Vec::with_capacity(block_rows), Vec::with_capacity(block_rows)];
         for block in self.weights.chunks_exact(block_rows * self.lanes) {
-            let largest = block.iter().map(|w| i64::from(w.unsigned_abs())).max().unwrap_or(0);
-            let mut sums = vec![0_i64; self.lanes];
-            for (row, weights) in block.chunks_exact(self.lanes).enumerate() {
-                let bound = source.bounds[row % self.inputs] as i64;
-                sums.iter_mut().zip(weights).for_each(|(sum, w)| *sum += i64::from(w.unsigned_abs()) * bound);
+            let (mut largest, mut limit) = (0, usize::MAX);
+            for lane in 0..self.lanes {
+                signs.iter_mut().for_each(Vec::clear);
+                for (row, weights) in block.chunks_exact(self.lanes).enumerate() {
+                    let product = i64::from(weights[lane]) * source.bounds[row % self.inputs] as i64;
+                    // Levels of both signs can turn every product.
+                    signs[usize::from(product < 0 && !source.signed)].push(product.abs());
+                }
+                for products in &mut signs {
+                    limit = limit.min(fitting(products));
+                    largest = products.iter().copied().fold(largest, i64::max);
+                }
             }
-            let limit = if largest == 0 {
-                0
-            } else if sums.iter().all(|sum| *sum <= I16_MAX) {
-                usize::MAX
-            } else {
-                (I16_MAX / (largest * level)) as usize
-            };
+            if largest == 0 {
+                limit = 0;
+            }
             if largest > 0 {
                 least = least.min(limit);
             }
@@ -228,6 +231,22 @@ impl Rows {
     }
 }
 
+/// How many of the largest products sum to what 16 bits hold; any number if all do. Sorts them.
+fn fitting(products: &mut [i64]) -> usize {
+    if products.iter().sum::<i64>() <= I16_MAX {
+        return usize::MAX;
+    }
+    products.sort_unstable_by(|a, b| b.cmp(a));
+    let mut sum = 0;
+    products
+        .iter()
+        .take_while(|product| {
+            sum += **product;
+            sum <= I16_MAX
+        })
+        .count()
+}
+
 /// The runs of taps of each group, `step` inputs apart, clipped to the image.
 #[expect(clippy::cast_possible_truncation, reason = "a row has at most 2²⁶ positions")]
 fn spans(source: &Source<'_>, step: usize, groups: usize, (segments, length): (usize, usize)) -> Vec<Span> {
@@ -258,12 +277,27 @@ fn tiling(source: &Source<'_>, kernel: usize, stride: usize, dilation: usize) ->
             let blocks = (pixels * channels).div_ceil(lanes);
             let bytes = source.input[0] * source.conv.as_2d().0[0] * taps * lanes;
             let additions = blocks * (ENTRY_COST + lanes / 16);
-            // In sixteenths, since pixels divide it; half as much again where weights leave the cache.
-            let cost = 16 * taps * additions / pixels * if bytes > BLOCK_BYTES { 3 } else { 2 };
+            let memory = BLOCK_COSTS.iter().find(|(most, _)| bytes <= *most).map_or(1, |(_, cost)| *cost);
+            // In sixteenths, since pixels divide it.
+            let cost = 16 * taps * additions * memory / pixels;
             if cost < best.0 {
                 best = (cost, (pixels, lanes));
             }
         }
     }
     best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_rows_fit_as_of_the_largest_do() {
+        assert_eq!(fitting(&mut [127; 258]), usize::MAX);
+        assert_eq!(fitting(&mut [127; 259]), 258);
+        assert_eq!(fitting(&mut [1, 32_767, 0, 3]), 1);
+        assert_eq!(fitting(&mut [32_768, 1]), 0);
+        assert_eq!(fitting(&mut []), usize::MAX);
+    }
 }

@@ -36,11 +36,11 @@ pub(crate) type Part<'o> = (Range<usize>, Output<'o>, Option<&'o mut [i32]>);
 impl Task<'_> {
     /// Runs rows on the threads of the present pool, or on this one if a tile is all there is.
     pub(crate) fn run(&self, (rows, output, memory): Part<'_>) -> Result<()> {
-        if rows.len() <= self.stage.tile {
+        let tile = self.stage.tile.min(self.extent.rows.div_ceil(self.arena.threads()));
+        if rows.len() <= tile {
             return self.arena.with_scratch(|scratch| self.tile((rows, output, memory), scratch));
         }
-        let tiles = rows.len().div_ceil(self.stage.tile);
-        let half = tiles / 2 * self.stage.tile;
+        let half = rows.len().div_ceil(tile) / 2 * tile;
         let (first, later) = self.split((rows, output, memory), half);
         if self.arena.is_parallel() {
             let (first, later) = rayon::join(|| self.run(first), || self.run(later));
