@@ -1,5 +1,7 @@
 //! Geometry along one axis: which taps of a window fall inside the image.
 
+use std::ops::Range;
+
 /// Window along one axis.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AxisWindow {
@@ -41,6 +43,13 @@ impl Axis {
             })
             .collect();
         Self { inputs, kernel, dilation, taps }
+    }
+
+    /// The input positions that consecutive outputs read, and those between them.
+    pub(crate) fn read(&self, outputs: Range<usize>) -> Range<usize> {
+        let inside = || self.taps[outputs.clone()].iter().filter(|taps| taps.count > 0);
+        let start = inside().map(|taps| taps.input).min().unwrap_or(0);
+        start..inside().map(|taps| taps.input + (taps.count - 1) * self.dilation + 1).max().unwrap_or(start)
     }
 
     /// For each input position, how many (output, tap) pairs read it.

@@ -1,6 +1,7 @@
 //! All memory of a session, sized once.
 
 use crate::deploy::events::{Events, EventsView, Extent};
+use crate::deploy::patterns::{self, Patterns};
 use crate::deploy::plan::{Place, Plan, Step, Synapse};
 use crate::deploy::rearrange::{Currents, Dense};
 use crate::deploy::site::Emitted;
@@ -28,6 +29,7 @@ pub(crate) struct Arena {
 pub(crate) struct Scratch {
     pub(crate) currents: Vec<i32>,
     pub(crate) memory: Vec<i32>,
+    pub(crate) patterns: Patterns,
     pub(crate) windows: Windows,
     /// Levels of the inputs of a tile, for dense products.
     pub(crate) levels: Vec<u8>,
@@ -42,6 +44,7 @@ struct Room {
     offsets: usize,
     entries: usize,
     payloads: bool,
+    patterns: patterns::Room,
     levels: usize,
     /// Values of the widest row.
     row: usize,
@@ -63,6 +66,9 @@ impl Room {
                 let (offsets, entries) = windows::room(synapse, stage.tile, extent.steps, read.columns);
                 (room.offsets, room.entries) = (room.offsets.max(offsets), room.entries.max(entries));
                 room.payloads |= read.payloads;
+                if synapse.is_unit() && extent.steps > 1 {
+                    room.patterns.fit(synapse, stage.tile, (extent.steps, read.columns));
+                }
                 let levels = dense.as_ref().map_or(0, |dense| dense.room(synapse, stage.tile, extent.steps));
                 room.levels = room.levels.max(levels);
             }
@@ -74,13 +80,14 @@ impl Room {
         let entries = product(&[self.entries, 1 + usize::from(self.payloads)]);
         let words =
             [self.currents, self.memory, self.offsets, entries, self.row].into_iter().fold(0, usize::saturating_add);
-        product(&[words, 4]).saturating_add(self.levels).saturating_add(self.row)
+        product(&[words, 4]).saturating_add(self.levels).saturating_add(self.row).saturating_add(self.patterns.bytes())
     }
 
     fn scratch(&self) -> Scratch {
         Scratch {
             currents: vec![0; self.currents],
             memory: vec![0; self.memory],
+            patterns: Patterns::with_room(&self.patterns),
             windows: Windows::with_room(self.offsets, self.entries, self.payloads),
             levels: vec![0; self.levels],
             emitted: Emitted { flags: vec![0; self.row], levels: vec![0; self.row] },
@@ -159,6 +166,7 @@ impl Arena {
             let emitted = &scratch.emitted;
             4 * (scratch.currents.len() + scratch.memory.len() + emitted.levels.len())
                 + emitted.flags.len()
+                + scratch.patterns.bytes()
                 + scratch.windows.bytes()
                 + scratch.levels.len()
         };

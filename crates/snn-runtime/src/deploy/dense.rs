@@ -1,6 +1,5 @@
 //! A convolution or linear layer as a dense integer product, for inputs of which so many are active that going through events costs more.
 
-use crate::axis::Taps;
 use crate::deploy::aligned::Aligned;
 use crate::deploy::arena::product;
 use crate::deploy::events::EventsView;
@@ -141,14 +140,14 @@ impl Dense {
 
     /// Bytes that the input of so many rows of outputs needs.
     pub(crate) fn room(&self, rows: &Rows, outputs: usize, steps: usize) -> usize {
-        let taps = &rows.vertical.taps;
-        let most = (0..taps.len()).map(|row| read(&taps[row..(row + outputs).min(taps.len())], rows.dilation).len());
+        let taps = rows.vertical.taps.len();
+        let most = (0..taps).map(|row| rows.vertical.read(row..(row + outputs).min(taps)).len());
         product(&[most.max().unwrap_or(0), steps, self.line()])
     }
 
     /// Whether the inputs of these rows of outputs are active enough.
     pub(crate) fn pays(&self, rows: &Rows, outputs: Range<usize>, events: EventsView<'_>, steps: usize) -> bool {
-        let read = read(&rows.vertical.taps[outputs], rows.dilation);
+        let read = rows.vertical.read(outputs);
         let values = read.len() * steps * events.extent.width();
         let active: usize = read.flat_map(|row| (0..steps).map(move |step| events.line(row, step).count())).sum();
         active * 1000 >= values * self.least && active > 0
@@ -163,7 +162,7 @@ impl Dense {
         (steps, levels): (usize, &mut [u8]),
     ) -> usize {
         let channels = events.extent.channels;
-        let read = read(&rows.vertical.taps[outputs], rows.dilation);
+        let read = rows.vertical.read(outputs);
         let first = read.start;
         let mut lines = levels.chunks_exact_mut(self.line());
         for row in read {
@@ -182,11 +181,4 @@ impl Dense {
         }
         first
     }
-}
-
-/// The input rows that rows of outputs read, and those between them.
-fn read(taps: &[Taps], dilation: usize) -> Range<usize> {
-    let inside = || taps.iter().filter(|taps| taps.count > 0);
-    let start = inside().map(|taps| taps.input).min().unwrap_or(0);
-    start..inside().map(|taps| taps.input + (taps.count - 1) * dilation + 1).max().unwrap_or(start)
 }

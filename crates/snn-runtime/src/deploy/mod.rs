@@ -11,6 +11,7 @@ pub(crate) mod events;
 mod exit;
 mod grouped;
 mod input;
+pub(crate) mod patterns;
 mod plan;
 mod rearrange;
 pub(crate) mod rows;

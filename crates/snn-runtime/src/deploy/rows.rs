@@ -175,6 +175,11 @@ impl Rows {
         }
     }
 
+    /// Whether all levels are one.
+    pub(crate) fn is_unit(&self) -> bool {
+        matches!(self.width, Width::Unit | Width::Pairs)
+    }
+
     /// Channels that it reads.
     pub(crate) fn inputs(&self) -> usize {
         self.inputs

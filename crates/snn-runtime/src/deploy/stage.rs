@@ -3,9 +3,11 @@
 use crate::deploy::arena::{Arena, Scratch};
 use crate::deploy::dense::Dense;
 use crate::deploy::events::{EventsMut, EventsView, Extent};
+use crate::deploy::patterns::{self, Patterns};
 use crate::deploy::plan::{Incoming, Stage, Synapse};
 use crate::deploy::rows::Rows;
 use crate::deploy::windows::Windows;
+use crate::simd::vectors::prefetch;
 use crate::simd::{self, Available, rows};
 use snn_ir::Result;
 use std::ops::Range;
@@ -16,6 +18,14 @@ pub(crate) enum Output<'o> {
     Events(EventsMut<'o>),
     /// `[row][step][x][channel]`.
     Currents(&'o mut [i32]),
+}
+
+/// Room for the inputs of a tile.
+#[derive(Debug)]
+struct Room<'s> {
+    patterns: &'s mut Patterns,
+    windows: &'s mut Windows,
+    levels: &'s mut [u8],
 }
 
 /// What a tile of a stage is run with.
@@ -81,66 +91,71 @@ impl Task<'_> {
     fn tile(&self, (rows, output, memory): Part<'_>, scratch: &mut Scratch) -> Result<()> {
         let (width, steps) = (self.extent.width(), self.current_steps);
         let size = steps * width;
+        let Scratch { currents, memory: rest, patterns, windows, levels, emitted } = scratch;
+        let room = &mut Room { patterns, windows, levels };
         let mut events = match output {
             Output::Currents(currents) => {
-                self.integrate(rows, currents, (&mut scratch.windows, &mut scratch.levels));
+                self.integrate(rows, currents, room);
                 return Ok(());
             }
             Output::Events(events) => events,
         };
         let Some(neurons) = &self.stage.neurons else { return Ok(()) };
-        let currents = &mut scratch.currents[..rows.len() * size];
-        self.integrate(rows, currents, (&mut scratch.windows, &mut scratch.levels));
+        let currents = &mut currents[..rows.len() * size];
+        self.integrate(rows, currents, room);
         let remembered = self.remembered();
         let mut memory = memory.map(|memory| memory.chunks_exact_mut(remembered.max(1)));
         for (y, currents) in currents.chunks_exact(size).enumerate() {
             let memory = if let Some(memory) = memory.as_mut().and_then(Iterator::next) {
                 memory
             } else {
-                let memory = &mut scratch.memory[..remembered];
+                let memory = &mut rest[..remembered];
                 memory.fill(0);
                 memory
             };
             for step in 0..self.extent.steps {
                 let line = events.line(y, step);
                 let currents = &currents[if steps == 1 { 0 } else { step * width }..][..width];
-                neurons.step(self.level, currents, memory, &mut scratch.emitted, line, !self.extent.payloads)?;
+                neurons.step(self.level, currents, memory, emitted, line, !self.extent.payloads)?;
             }
         }
         Ok(())
     }
 
     /// `J = Σ M·A + b` of image rows.
-    fn integrate(&self, rows: Range<usize>, currents: &mut [i32], (windows, levels): (&mut Windows, &mut [u8])) {
+    fn integrate(&self, rows: Range<usize>, currents: &mut [i32], room: &mut Room<'_>) {
         match &self.stage.bias {
             Some(bias) => currents.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias)),
             None => currents.fill(0),
         }
         for incoming in &self.stage.incoming {
-            self.receive(incoming, rows.clone(), currents, (windows, levels));
+            self.receive(incoming, rows.clone(), currents, room);
         }
     }
 
-    fn receive(
-        &self,
-        incoming: &Incoming,
-        rows: Range<usize>,
-        currents: &mut [i32],
-        (windows, levels): (&mut Windows, &mut [u8]),
-    ) {
+    fn receive(&self, incoming: &Incoming, rows: Range<usize>, currents: &mut [i32], room: &mut Room<'_>) {
         let (width, steps) = (self.extent.width(), self.current_steps);
         let lines = currents.chunks_exact_mut(steps * width);
         match &incoming.synapse {
             Synapse::Rows(synapse, dense) => {
                 let events = self.arena.events(incoming.node);
                 if let Some(dense) = dense.as_ref().filter(|dense| dense.pays(synapse, rows.clone(), events, steps)) {
-                    self.multiply((synapse, dense), rows, events, currents, levels);
+                    self.multiply((synapse, dense), rows, events, currents, room.levels);
                     return;
                 }
-                windows.gather(self.level, synapse, events, (rows, steps));
+                let shared = patterns::pay(synapse, rows.clone(), events, steps);
+                if shared {
+                    room.patterns.sort(self.level, events, (synapse.vertical.read(rows.clone()), steps));
+                    room.windows.gather_sorted(self.level, synapse, room.patterns, (rows, steps));
+                } else {
+                    room.windows.gather(self.level, synapse, events, (rows, steps));
+                }
+                let deliver = if shared { rows::deliver_shared } else { rows::deliver };
                 for block in (0..synapse.blocks).filter(|&block| synapse.limits[block] > 0) {
+                    // Rows are read in no order that a processor foresees.
+                    prefetch(synapse.block(block));
                     for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
-                        rows::deliver(self.level, synapse, block, windows, row, line);
+                        deliver(self.level, synapse, block, room.windows, row, line);
                     }
                 }
             }

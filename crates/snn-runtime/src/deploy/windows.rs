@@ -3,6 +3,7 @@
 use crate::axis::Taps;
 use crate::deploy::arena::product;
 use crate::deploy::events::{EventsView, Line};
+use crate::deploy::patterns::{self, PATTERNS, Patterns};
 use crate::deploy::rows::{MAX_TAPS, Rows};
 use crate::simd::compiled;
 use std::ops::Range;
@@ -10,23 +11,30 @@ use std::ops::Range;
 /// Entries that are copied at once. Runs are mostly shorter, so that copying whole blocks saves the branches; what is too much is overwritten by the next run.
 const BLOCK: usize = 8;
 
-/// The events of the image rows under each row of outputs, merged by column: entries are weight rows less the place of the window.
+/// The events of the image rows under each row of outputs, merged by column: entries are weight rows less the place of the window. They are in lists, one a macro-step, or
+/// one a group of steps and pattern ([`patterns`]).
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
-    /// Of each row of outputs and step, where the entries of each column begin; one more at the end.
+    /// Of each row of outputs and list, where the entries of each column begin; one more at the end.
     offsets: Vec<u32>,
     entries: Vec<u32>,
     /// Levels; empty where all are one.
     payloads: Vec<i32>,
     columns: usize,
-    steps: usize,
+    lists: usize,
+}
+
+/// Lists of a row of outputs whose steps are sorted by patterns.
+fn sorted_lists(steps: usize) -> usize {
+    steps.div_ceil(patterns::STEPS) * PATTERNS
 }
 
 /// Room that the windows of `rows` rows of outputs need: offsets, entries.
 pub(crate) fn room(synapse: &Rows, rows: usize, steps: usize, columns: usize) -> (usize, usize) {
     let taps = synapse.vertical.kernel.min(synapse.vertical.inputs);
+    let lists = if synapse.is_unit() && steps > 1 { steps.max(sorted_lists(steps)) } else { steps };
     (
-        product(&[rows, steps, columns + 1]),
+        product(&[rows, lists, columns + 1]),
         product(&[rows, steps, taps, columns, synapse.inputs()]).saturating_add(BLOCK),
     )
 }
@@ -37,7 +45,7 @@ type Lines<'l, 'e> = &'l [(u32, Line<'e>)];
 impl Windows {
     pub(crate) fn with_room(offsets: usize, entries: usize, payloads: bool) -> Self {
         let payloads = if payloads { vec![0; entries] } else { Vec::new() };
-        Self { offsets: vec![0; offsets], entries: vec![0; entries], payloads, columns: 0, steps: 0 }
+        Self { offsets: vec![0; offsets], entries: vec![0; entries], payloads, columns: 0, lists: 0 }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -56,7 +64,7 @@ impl Windows {
         events: EventsView<'_>,
         (rows, steps): (Range<usize>, usize),
     ) {
-        (self.columns, self.steps) = (events.extent.columns, steps);
+        (self.columns, self.lists) = (events.extent.columns, steps);
         let mut filled = 0;
         for (y, row) in rows.enumerate() {
             let Taps { first, count, input } = synapse.vertical.taps[row];
@@ -67,17 +75,47 @@ impl Windows {
                     let base = ((first + tap) * synapse.row_length) as u32;
                     *line = (base, events.line(input + tap * synapse.dilation, step));
                 }
-                let offsets = &mut self.offsets[(y * steps + step) * (self.columns + 1)..][..=self.columns];
+                let offsets = &mut self.offsets[(y * self.lists + step) * (self.columns + 1)..][..=self.columns];
                 let payloads = if events.extent.payloads { self.payloads.as_mut_slice() } else { &mut [] };
                 merge(level, lines, &mut filled, offsets, &mut self.entries, payloads);
             }
         }
     }
 
-    /// One row of outputs, counted from the first that was gathered, at one step.
+    /// Merges what rows of outputs read, sorted by patterns.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "weight rows were packed, and so fit in memory with room to spare"
+    )]
+    pub(crate) fn gather_sorted(
+        &mut self,
+        level: crate::simd::Available,
+        synapse: &Rows,
+        sorted: &Patterns,
+        (rows, steps): (Range<usize>, usize),
+    ) {
+        (self.columns, self.lists) = (sorted.columns, sorted_lists(steps));
+        let mut filled = 0;
+        for (y, row) in rows.enumerate() {
+            let Taps { first, count, input } = synapse.vertical.taps[row];
+            let mut lines = [(0, Line::default()); MAX_TAPS];
+            let lines = &mut lines[..count];
+            for group in 0..steps.div_ceil(patterns::STEPS) {
+                for (tap, line) in lines.iter_mut().enumerate() {
+                    let base = ((first + tap) * synapse.row_length) as u32;
+                    *line = (base, sorted.line(input + tap * synapse.dilation, group));
+                }
+                let offsets = (y * self.lists + group * PATTERNS) * (self.columns + 1);
+                let offsets = &mut self.offsets[offsets..][..PATTERNS * (self.columns + 1)];
+                merge_sorted(level, lines, &mut filled, offsets, &mut self.entries);
+            }
+        }
+    }
+
+    /// One row of outputs, counted from the first that was gathered: one of its lists.
     #[inline(always)]
-    pub(crate) fn line(&self, row: usize, step: usize) -> Line<'_> {
-        let offsets = &self.offsets[(row * self.steps + step) * (self.columns + 1)..][..=self.columns];
+    pub(crate) fn line(&self, row: usize, list: usize) -> Line<'_> {
+        let offsets = &self.offsets[(row * self.lists + list) * (self.columns + 1)..][..=self.columns];
         Line { offsets, entries: &self.entries, payloads: &self.payloads }
     }
 }
@@ -109,6 +147,30 @@ fn merge_lines(
         }
     }
     *end = *filled as u32;
+}
+
+compiled! {
+    /// The same for each pattern of lines that are sorted by them.
+    fn merge_sorted(lines: Lines<'_, '_>, filled: &mut usize, offsets: &mut [u32], entries: &mut [u32]) = merge_sorted_lines;
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "a model has at most 2²⁶ values")]
+fn merge_sorted_lines(lines: Lines<'_, '_>, filled: &mut usize, offsets: &mut [u32], entries: &mut [u32]) {
+    let length = offsets.len() / PATTERNS;
+    for (pattern, offsets) in offsets.chunks_exact_mut(length.max(1)).enumerate() {
+        let Some((end, begins)) = offsets.split_last_mut() else { return };
+        for (column, begin) in begins.iter_mut().enumerate() {
+            *begin = *filled as u32;
+            let list = column.wrapping_mul(PATTERNS).wrapping_add(pattern);
+            for &(base, line) in lines {
+                let run = line.range(list..list.wrapping_add(1));
+                copy(&line.entries[run.start..], run.len(), &mut entries[*filled..], |entry| entry.wrapping_add(base));
+                *filled = filled.wrapping_add(run.len());
+            }
+        }
+        *end = *filled as u32;
+    }
 }
 
 /// Copies the first `count` values, in whole blocks while both sides have them.

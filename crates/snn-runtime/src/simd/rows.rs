@@ -1,5 +1,7 @@
 //! Weight rows of active inputs added up (eq. 16), one image row of outputs at a time.
 
+use crate::deploy::events::Line;
+use crate::deploy::patterns::{PATTERNS, STEPS};
 use crate::deploy::rows::{Rows, Width};
 use crate::deploy::windows::Windows;
 use crate::simd::compiled;
@@ -12,6 +14,12 @@ compiled! {
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row, `[step][x][channel]`.
     fn deliver(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) =
         portable, with_avx2, with_avx512;
+}
+
+compiled! {
+    /// The same where the windows are sorted by the steps at which their events occur, and all levels are one.
+    fn deliver_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) =
+        portable_shared, with_avx2_shared, with_avx512_shared;
 }
 
 /// Where a block is in a row of outputs.
@@ -62,6 +70,41 @@ fn with_avx512(rows: &Rows, block: usize, windows: &Windows, row: usize, current
 }
 
 #[inline(always)]
+fn portable_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
+    let place = (rows, block, windows, row);
+    match rows.lanes {
+        16 => shared_groups::<16, 1, Units<Portable>>(place, currents),
+        32 => shared_groups::<32, 1, Paired<Portable>>(place, currents),
+        64 => shared_groups::<32, 2, Paired<Portable>>(place, currents),
+        _ => shared_groups::<32, 4, Paired<Portable>>(place, currents),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn with_avx2_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
+    let place = (rows, block, windows, row);
+    match rows.lanes {
+        16 => shared_groups::<16, 1, Units<Avx2>>(place, currents),
+        32 => shared_groups::<32, 1, Paired<Avx2>>(place, currents),
+        64 => shared_groups::<32, 2, Paired<Avx2>>(place, currents),
+        _ => shared_groups::<32, 4, Paired<Avx2>>(place, currents),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn with_avx512_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
+    let place = (rows, block, windows, row);
+    match rows.lanes {
+        16 => shared_groups::<16, 1, Units<Avx2>>(place, currents),
+        32 => shared_groups::<32, 1, Paired<Avx2>>(place, currents),
+        64 => shared_groups::<64, 1, Paired<Avx512>>(place, currents),
+        _ => shared_groups::<64, 2, Paired<Avx512>>(place, currents),
+    }
+}
+
+#[inline(always)]
 fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(place: Place<'_>, currents: &mut [i32]) {
     match place.0.width {
         Width::Unit | Width::Pairs => groups::<LANES, VECTORS, Units<V>>(place, currents),
@@ -78,6 +121,25 @@ trait Adding<const LANES: usize> {
     fn add(sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums;
     /// The sums of each lane after so many rows.
     fn lanes(sums: Self::Sums, rows: usize) -> [i32; LANES];
+}
+
+/// Sums that can be added up.
+trait Joining<const LANES: usize>: Adding<LANES> {
+    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums;
+}
+
+impl<const LANES: usize, V: Pairs<LANES>> Joining<LANES> for Paired<V> {
+    #[inline(always)]
+    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums {
+        V::join(sums, others)
+    }
+}
+
+impl<const LANES: usize, V: Vectors<LANES>> Joining<LANES> for Units<V> {
+    #[inline(always)]
+    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums {
+        V::join(sums, others)
+    }
 }
 
 /// Spikes: 16-bit sums of paired weights.
@@ -217,6 +279,68 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(place: Pla
             }
             if room < limit {
                 flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, outputs);
+            }
+        }
+    }
+}
+
+/// The same, with each row added once for all steps of its pattern.
+#[inline(always)]
+fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(place: Place<'_>, currents: &mut [i32]) {
+    let (rows, block, windows, row) = place;
+    let (vectors, _) = rows.block(block).as_chunks::<LANES>();
+    let (weights, _) = vectors.as_chunks::<VECTORS>();
+    let limit = rows.limits[block];
+    let multipliers = rows.multipliers(block);
+    let first_lane = block.wrapping_mul(rows.lanes);
+    for (group, currents) in currents.chunks_mut(STEPS.wrapping_mul(rows.width_out)).enumerate() {
+        let mut lists = [Line::default(); PATTERNS];
+        for (pattern, list) in lists.iter_mut().enumerate() {
+            *list = windows.line(row, group.wrapping_mul(PATTERNS).wrapping_add(pattern));
+        }
+        for (x, spans) in rows.spans.chunks_exact(rows.segments).enumerate() {
+            let mut steps = [[A::zero(); VECTORS]; STEPS];
+            let mut room = [limit; STEPS];
+            let begin = x.wrapping_mul(rows.group_width);
+            let end = rows.width_out.min(begin.wrapping_add(rows.group_width));
+            let end = end.min(begin.wrapping_add(first_lane).wrapping_add(rows.lanes));
+            let begin = end.min(begin.wrapping_add(first_lane));
+            let outputs = |step: usize| {
+                let first = step.wrapping_mul(rows.width_out);
+                first.wrapping_add(begin)..first.wrapping_add(end)
+            };
+            for (list, pattern) in lists.iter().zip(1_usize..) {
+                for span in spans {
+                    let (mut entries, _) = list.run(span.begin, span.end);
+                    while !entries.is_empty() {
+                        let (now, later) = entries.split_at(limit.min(entries.len()));
+                        entries = later;
+                        let mut sums = [A::zero(); VECTORS];
+                        add::<LANES, VECTORS, A>(weights, span.base, now, &[], &mut sums);
+                        for step in 0..STEPS {
+                            if pattern >> step & 1 == 0 {
+                                continue;
+                            }
+                            if now.len() > room[step] {
+                                let outputs = &mut currents[outputs(step)];
+                                let rows = limit.wrapping_sub(room[step]);
+                                flush::<LANES, VECTORS, A>(&mut steps[step], rows, multipliers, outputs);
+                                room[step] = limit;
+                            }
+                            room[step] = room[step].wrapping_sub(now.len());
+                            for vector in 0..VECTORS {
+                                steps[step][vector] = A::join(steps[step][vector], sums[vector]);
+                            }
+                        }
+                    }
+                }
+            }
+            for step in 0..STEPS {
+                if room[step] < limit {
+                    let outputs = &mut currents[outputs(step)];
+                    let rows = limit.wrapping_sub(room[step]);
+                    flush::<LANES, VECTORS, A>(&mut steps[step], rows, multipliers, outputs);
+                }
             }
         }
     }

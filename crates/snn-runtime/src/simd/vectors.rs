@@ -6,6 +6,8 @@ pub(crate) trait Vectors<const LANES: usize> {
     fn zero() -> Self::Sums;
     /// Sums plus weights.
     fn add(sums: Self::Sums, weights: &[i8; LANES]) -> Self::Sums;
+    /// Sums plus sums.
+    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums;
     /// Sums plus weights times a level.
     fn add_product(sums: Self::Sums, weights: &[i8; LANES], level: i16) -> Self::Sums;
     fn lanes(sums: Self::Sums) -> [i16; LANES];
@@ -20,6 +22,8 @@ pub(crate) trait Pairs<const LANES: usize> {
     fn zero() -> Self::Sums;
     /// Sums plus a row.
     fn add(sums: Self::Sums, words: &[i8; LANES]) -> Self::Sums;
+    /// Sums plus sums.
+    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums;
     /// The sums of each lane after so many rows.
     fn lanes(sums: Self::Sums, rows: usize) -> [i16; LANES];
 }
@@ -102,6 +106,12 @@ impl Pairs<PAIRED> for Portable {
     }
 
     #[inline(always)]
+    fn join(mut sums: Self::Sums, others: Self::Sums) -> Self::Sums {
+        sums.iter_mut().zip(others).for_each(|(sum, other)| *sum = sum.wrapping_add(other));
+        sums
+    }
+
+    #[inline(always)]
     fn lanes(mut sums: Self::Sums, rows: usize) -> [i16; PAIRED] {
         let excess = excess(rows);
         sums[..PAIRED / 2].iter_mut().for_each(|low| *low = low.wrapping_sub(excess));
@@ -126,6 +136,12 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
     }
 
     #[inline(always)]
+    fn join(mut sums: Self::Sums, others: Self::Sums) -> Self::Sums {
+        sums.iter_mut().zip(others).for_each(|(sum, other)| *sum = sum.wrapping_add(other));
+        sums
+    }
+
+    #[inline(always)]
     fn add_product(mut sums: Self::Sums, weights: &[i8; LANES], level: i16) -> Self::Sums {
         for (sum, &weight) in sums.iter_mut().zip(weights) {
             *sum = sum.wrapping_add(i16::from(weight).wrapping_mul(level));
@@ -144,12 +160,20 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
 mod x86 {
     use super::{PAIRED, Pairs, Products, Vectors, excess};
     use std::arch::x86_64::{
-        __m128i, __m256i, __m512i, _mm256_add_epi16, _mm256_cvtepi8_epi16, _mm256_maddubs_epi16, _mm256_mullo_epi16,
-        _mm256_set1_epi16, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_sub_epi16,
-        _mm512_add_epi16, _mm512_cvtepi8_epi16, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_setzero_si512,
-        _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
+        __m128i, __m256i, __m512i, _MM_HINT_T1, _mm_prefetch, _mm256_add_epi16, _mm256_cvtepi8_epi16,
+        _mm256_maddubs_epi16, _mm256_mullo_epi16, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_slli_epi16,
+        _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16, _mm512_cvtepi8_epi16, _mm512_mullo_epi16,
+        _mm512_set1_epi16, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
     };
     use std::mem::transmute;
+
+    /// Asks for values before they are needed.
+    pub(crate) fn prefetch(values: &[i8]) {
+        for line in values.chunks(64) {
+            // SAFETY: a hint, of an instruction set that every x86-64 has.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr()) };
+        }
+    }
 
     /// AVX2. Named only in functions that are compiled for it and called where it was detected.
     #[derive(Debug)]
@@ -172,6 +196,12 @@ mod x86 {
         fn add(sums: __m256i, weights: &[i8; 16]) -> __m256i {
             // SAFETY: as above; bytes of integers are a vector of them.
             unsafe { _mm256_add_epi16(sums, _mm256_cvtepi8_epi16(transmute::<[i8; 16], __m128i>(*weights))) }
+        }
+
+        #[inline(always)]
+        fn join(sums: __m256i, others: __m256i) -> __m256i {
+            // SAFETY: as above.
+            unsafe { _mm256_add_epi16(sums, others) }
         }
 
         #[inline(always)]
@@ -215,6 +245,17 @@ mod x86 {
                 Words {
                     words: _mm256_add_epi16(sums.words, words),
                     high: _mm256_add_epi16(sums.high, _mm256_srai_epi16::<8>(words)),
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums {
+            // SAFETY: as above.
+            unsafe {
+                Words {
+                    words: _mm256_add_epi16(sums.words, others.words),
+                    high: _mm256_add_epi16(sums.high, others.high),
                 }
             }
         }
@@ -279,6 +320,17 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums {
+            // SAFETY: as above.
+            unsafe {
+                Words {
+                    words: _mm512_add_epi16(sums.words, others.words),
+                    high: _mm512_add_epi16(sums.high, others.high),
+                }
+            }
+        }
+
+        #[inline(always)]
         fn lanes(sums: Self::Sums, rows: usize) -> [i16; 64] {
             // SAFETY: as above; vectors are arrays of their halves, and of their integers.
             unsafe {
@@ -307,6 +359,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn join(sums: __m512i, others: __m512i) -> __m512i {
+            // SAFETY: as above.
+            unsafe { _mm512_add_epi16(sums, others) }
+        }
+
+        #[inline(always)]
         fn add_product(sums: __m512i, weights: &[i8; 32], level: i16) -> __m512i {
             // SAFETY: as above; bytes of integers are a vector of them.
             unsafe {
@@ -324,7 +382,11 @@ mod x86 {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
+pub(crate) use x86::{Avx2, Avx512, prefetch};
+
+/// Asks for values before they are needed, where the machine can.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn prefetch(_values: &[i8]) {}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,214 @@
+//! Events of a few macro-steps sorted by the steps at which they occur, so that the weights of an input that is active at several steps are added once for all of them.
+
+use crate::deploy::arena::product;
+use crate::deploy::events::{EventsView, Line};
+use crate::deploy::rows::Rows;
+use crate::simd::compiled;
+use std::ops::Range;
+
+/// Macro-steps that are looked at together.
+pub(crate) const STEPS: usize = 4;
+/// Patterns, from 1: bit t says whether an input is active at step t.
+pub(crate) const PATTERNS: usize = (1 << STEPS) - 1;
+/// Mean events of an image position at a step from which sorting pays, by the bench `events` on AVX2: below it the lists are too short.
+const LEAST_EVENTS: usize = 32;
+
+/// Events of image rows. Of each row and group of steps, position by position, the entries of each pattern.
+#[derive(Debug, Default)]
+pub(crate) struct Patterns {
+    /// Where the entries of each position and pattern begin; one more at the end of a line.
+    offsets: Vec<u32>,
+    entries: Vec<u32>,
+    /// Of every value of an image row, the steps at which it was active so far; zero between lines.
+    seen: Vec<u8>,
+    /// The entries of one position in the order in which they were found.
+    found: Vec<u32>,
+    first: usize,
+    pub(crate) columns: usize,
+    width: usize,
+    groups: usize,
+}
+
+/// How much of everything the inputs of a stage take.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    offsets: usize,
+    entries: usize,
+    width: usize,
+    channels: usize,
+}
+
+impl Room {
+    /// Grows to what `outputs` rows of outputs read.
+    pub(crate) fn fit(&mut self, synapse: &Rows, outputs: usize, (steps, columns): (usize, usize)) {
+        let taps = synapse.vertical.taps.len();
+        let most = (0..taps).map(|row| synapse.vertical.read(row..(row + outputs).min(taps)).len()).max().unwrap_or(0);
+        let lines = product(&[most, steps.div_ceil(STEPS)]);
+        let width = product(&[columns, synapse.inputs()]);
+        self.offsets = self.offsets.max(product(&[lines, columns * PATTERNS + 1]));
+        self.entries = self.entries.max(product(&[lines, width]));
+        self.width = self.width.max(width);
+        self.channels = self.channels.max(synapse.inputs() + 1);
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let words = [self.offsets, self.entries, self.channels].into_iter().fold(0, usize::saturating_add);
+        product(&[words, 4]).saturating_add(self.width)
+    }
+}
+
+/// Whether the inputs of these rows of outputs are active enough at each of these steps.
+pub(crate) fn pay(synapse: &Rows, outputs: Range<usize>, events: EventsView<'_>, steps: usize) -> bool {
+    let read = synapse.vertical.read(outputs);
+    let positions = read.len() * steps * events.extent.columns;
+    let active: usize = read.flat_map(|row| (0..steps).map(move |step| events.line(row, step).count())).sum();
+    steps > 1 && synapse.is_unit() && active >= positions * LEAST_EVENTS && active > 0
+}
+
+impl Patterns {
+    pub(crate) fn with_room(room: &Room) -> Self {
+        Self {
+            offsets: vec![0; room.offsets],
+            entries: vec![0; room.entries],
+            seen: vec![0; room.width],
+            found: vec![0; room.channels],
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        4 * (self.offsets.len() + self.entries.len() + self.found.len()) + self.seen.len()
+    }
+
+    /// Sorts the events of input rows.
+    pub(crate) fn sort(
+        &mut self,
+        level: crate::simd::Available,
+        events: EventsView<'_>,
+        (rows, steps): (Range<usize>, usize),
+    ) {
+        (self.first, self.columns) = (rows.start, events.extent.columns);
+        (self.width, self.groups) = (events.extent.width(), steps.div_ceil(STEPS));
+        let offsets = self.offsets.chunks_exact_mut(self.columns * PATTERNS + 1);
+        let mut lines = offsets.zip(self.entries.chunks_exact_mut(self.width.max(1)));
+        for row in rows {
+            for begin in (0..steps).step_by(STEPS) {
+                let mut sources = [Line::default(); STEPS];
+                let count = STEPS.min(steps - begin);
+                sources.iter_mut().zip(begin..).take(count).for_each(|(line, step)| *line = events.line(row, step));
+                let Some((offsets, entries)) = lines.next() else { return };
+                sort_line(level, &sources[..count], (offsets, entries), &mut self.seen, &mut self.found);
+            }
+        }
+    }
+
+    /// An input row at a group of steps: the positions' patterns one after another, [`PATTERNS`] each.
+    #[inline(always)]
+    pub(crate) fn line(&self, row: usize, group: usize) -> Line<'_> {
+        let (line, size) = ((row - self.first) * self.groups + group, self.columns * PATTERNS);
+        Line {
+            offsets: &self.offsets[line * (size + 1)..][..=size],
+            entries: &self.entries[line * self.width..][..self.width],
+            payloads: &[],
+        }
+    }
+}
+
+compiled! {
+    /// Sorts the events of a row, one line a step.
+    fn sort_line(lines: &[Line<'_>], sorted: (&mut [u32], &mut [u32]), seen: &mut [u8], found: &mut [u32]) = sort_columns;
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "a model has at most 2²⁶ values")]
+fn sort_columns(lines: &[Line<'_>], (offsets, entries): (&mut [u32], &mut [u32]), seen: &mut [u8], found: &mut [u32]) {
+    let Some((end, begins)) = offsets.split_last_mut() else { return };
+    let mut filled = 0_u32;
+    for (column, begins) in begins.as_chunks_mut::<PATTERNS>().0.iter_mut().enumerate() {
+        let mut count = 0_usize;
+        for (step, line) in lines.iter().enumerate() {
+            for &entry in &line.entries[line.range(column..column.wrapping_add(1))] {
+                let seen = &mut seen[entry as usize];
+                // Kept the first time it is seen.
+                found[count] = entry;
+                count = count.wrapping_add(usize::from(*seen == 0));
+                *seen |= 1 << step;
+            }
+        }
+        let found = &found[..count];
+        let mut ends = [0_u32; PATTERNS + 1];
+        for &entry in found {
+            let pattern = usize::from(seen[entry as usize]) & PATTERNS;
+            ends[pattern] = ends[pattern].wrapping_add(1);
+        }
+        for (begin, end) in begins.iter_mut().zip(&mut ends[1..]) {
+            *begin = filled;
+            filled = filled.wrapping_add(*end);
+            *end = *begin;
+        }
+        for &entry in found {
+            let seen = &mut seen[entry as usize];
+            let next = &mut ends[usize::from(*seen) & PATTERNS];
+            *seen = 0;
+            entries[*next as usize] = entry;
+            *next = next.wrapping_add(1);
+        }
+    }
+    *end = filled;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::events::{Events, Extent};
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn every_event_is_found_under_its_steps() {
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        for steps in 1..=9 {
+            let extent = Extent { rows: 3, columns: 5, channels: 7, steps, payloads: false };
+            let mut events = Events::default();
+            events.reserve(extent);
+            let mut active = vec![[0_u8; 16]; 3 * 35];
+            let mut whole = events.whole(extent);
+            for row in 0..3 {
+                for step in 0..steps {
+                    let mut line = whole.line(row, step);
+                    for value in 0..35 {
+                        if random.random_ratio(1, 3) {
+                            line.push(value, 1);
+                            active[row * 35 + value][step] = 1;
+                        }
+                        if value % 7 == 6 {
+                            line.end_position();
+                        }
+                    }
+                }
+            }
+            let room = Room { offsets: 2 * 3 * 76, entries: 2 * 3 * 35, width: 35, channels: 8 };
+            for level in crate::simd::Level::ALL.into_iter().filter_map(crate::simd::Available::new) {
+                let mut patterns =
+                    Patterns::with_room(&Room { offsets: room.offsets * 2, entries: room.entries * 2, ..room });
+                patterns.sort(level, events.view(extent), (1..3, steps));
+                let mut again = vec![[0_u8; 16]; 3 * 35];
+                for row in 1..3 {
+                    for group in 0..steps.div_ceil(STEPS) {
+                        let line = patterns.line(row, group);
+                        for list in 0..5 * PATTERNS {
+                            for &entry in &line.entries[line.range(list..list + 1)] {
+                                assert_eq!(entry as usize / 7, list / PATTERNS);
+                                let pattern = list % PATTERNS + 1;
+                                for step in (0..STEPS).filter(|step| pattern >> step & 1 == 1) {
+                                    again[row * 35 + entry as usize][group * STEPS + step] += 1;
+                                }
+                            }
+                        }
+                    }
+                }
+                assert_eq!(again[35..], active[35..]);
+            }
+        }
+    }
+}
