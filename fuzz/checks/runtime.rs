@@ -50,8 +50,9 @@ fn run(file: &[u8]) {
 /// Batches, single images and streams, with no instructions beyond the machine's least and with its best.
 fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
     let Logits::Integer(sums) = &expected.logits else { panic!("a model on the grid has sums that are no integers") };
-    let ways =
-        [Level::Scalar, Level::best()].into_iter().flat_map(|level| [(level, Kernels::Auto), (level, Kernels::Dense)]);
+    let ways = [Level::Scalar, Level::best()]
+        .into_iter()
+        .flat_map(|level| [Kernels::Auto, Kernels::Dense, Kernels::Patterns].map(|kernels| (level, kernels)));
     for (level, kernels) in ways {
         let deployment = Deployment::new(model, &Options { level: Some(level), kernels, ..Options::default() });
         let deployment = deployment.expect("what is valid and on the grid is deployed");

@@ -25,7 +25,14 @@ fn config() -> ProptestConfig {
 /// Every instruction set of this machine, by one thread and by three, in every form.
 fn options() -> impl Iterator<Item = Options> {
     let levels = Level::ALL.into_iter().filter(|level| level.is_available());
-    let ways = [(1, Kernels::Auto), (1, Kernels::Dense), (3, Kernels::Events), (3, Kernels::Dense)];
+    let ways = [
+        (1, Kernels::Auto),
+        (1, Kernels::Dense),
+        (1, Kernels::Patterns),
+        (3, Kernels::Events),
+        (3, Kernels::Dense),
+        (3, Kernels::Patterns),
+    ];
     levels.flat_map(move |level| {
         ways.map(|(threads, kernels)| Options { level: Some(level), threads, kernels, ..Options::default() })
     })
@@ -102,7 +109,7 @@ fn layer(conv: Conv, [inputs, height, width]: [usize; 3], (levels, code): (u8, C
         form: snn_ir::Form::Grid { logit_unit: 1.0 },
         graph,
         weights,
-        time_steps: random.random_range(1..=4),
+        time_steps: random.random_range(1..=6),
         preprocessing: Preprocessing::new(vec![0; inputs], vec![1.0; inputs]),
         classes: Vec::new(),
     }

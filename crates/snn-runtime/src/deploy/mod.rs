@@ -41,12 +41,15 @@ pub const MAX_BUFFER_BYTES: usize = 1 << 32;
 /// How convolutions and linear layers are computed. The bits are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kernels {
-    /// Through events, and as a dense integer product where so many inputs are active that it takes fewer instructions; decided for every tile of image rows
-    /// from the events that are there.
+    /// Through events as [`Kernels::Events`], and as a dense integer product where so many inputs are active that it takes fewer instructions; decided for every tile of
+    /// image rows from the events that are there.
     #[default]
     Auto,
-    /// Through events, always: work follows the spikes.
+    /// Through events, always: work follows the spikes. Where many inputs are active at each of several macro-steps, events are sorted by the steps at which they
+    /// occur, and the weights of an input are added once for all its steps; where few are, each step is added up by itself.
     Events,
+    /// Through events that are sorted by their steps, wherever all levels are one.
+    Patterns,
     /// As a dense integer product wherever levels allow it (none negative, none above 128).
     Dense,
 }

@@ -380,9 +380,14 @@ impl Compiler<'_> {
         let signed = self.is_signed(from);
         let source =
             rows::Source { conv, weight: &weight, multiplier: &multiplier, input, output, bounds, unit, signed };
-        let rows = Rows::pack(&source);
+        let mut rows = Rows::pack(&source);
+        match self.kernels {
+            Kernels::Auto | Kernels::Events => {}
+            Kernels::Patterns => rows.least_events = 0,
+            Kernels::Dense => rows.least_events = usize::MAX,
+        }
         let dense = match self.kernels {
-            Kernels::Events => None,
+            Kernels::Events | Kernels::Patterns => None,
             Kernels::Auto => Dense::pack(&source, &rows, None),
             Kernels::Dense => Dense::pack(&source, &rows, Some(0)),
         };

@@ -2,6 +2,7 @@
 
 use crate::axis::{Axis, AxisWindow};
 use crate::deploy::aligned::Aligned;
+use crate::deploy::patterns;
 use crate::simd::vectors;
 use snn_ir::graph::Conv;
 
@@ -45,6 +46,8 @@ pub(crate) struct Rows {
     /// Runs of horizontal taps of each group along an image row, `segments` a group.
     pub(crate) spans: Vec<Span>,
     pub(crate) segments: usize,
+    /// Mean events of an image position at a step from which they are sorted by steps.
+    pub(crate) least_events: usize,
     /// Vertical dilation.
     pub(crate) dilation: usize,
     /// Weight rows of a vertical tap.
@@ -122,6 +125,7 @@ impl Rows {
             group_width: pixels * channels,
             spans: spans(source, pixels * stride_x, columns.div_ceil(pixels), (segments, length)),
             segments,
+            least_events: patterns::LEAST_EVENTS,
             dilation: dilation_y,
             row_length,
             vertical: Axis::new(window, height, rows),
@@ -226,8 +230,13 @@ impl Rows {
             Some(usize::MAX) | None => String::new(),
             Some(limit) => format!(", widened every {limit} rows"),
         };
+        let sorted = if self.is_unit() && self.least_events <= self.inputs {
+            format!(", sorted by steps from {} events a position", self.least_events)
+        } else {
+            String::new()
+        };
         format!(
-            "events, {} outputs × {} pixels in {} × {} lanes, {sums}{widened}",
+            "events, {} outputs × {} pixels in {} × {} lanes, {sums}{widened}{sorted}",
             self.group_width / self.pixels,
             self.pixels,
             self.blocks,

@@ -139,11 +139,13 @@ impl Task<'_> {
         match &incoming.synapse {
             Synapse::Rows(synapse, dense) => {
                 let events = self.arena.events(incoming.node);
-                if let Some(dense) = dense.as_ref().filter(|dense| dense.pays(synapse, rows.clone(), events, steps)) {
+                // Where it pays to sort events by steps, that takes less than a dense product, however many there are.
+                let shared = patterns::pay(synapse, rows.clone(), events, steps);
+                let dense = dense.as_ref().filter(|_| !shared);
+                if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps)) {
                     self.multiply((synapse, dense), rows, events, currents, room.levels);
                     return;
                 }
-                let shared = patterns::pay(synapse, rows.clone(), events, steps);
                 if shared {
                     room.patterns.sort(self.level, events, (synapse.vertical.read(rows.clone()), steps));
                     room.windows.gather_sorted(self.level, synapse, room.patterns, (rows, steps));

@@ -7,7 +7,7 @@ use crate::deploy::windows::Windows;
 use crate::simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::vectors::{Avx2, Avx512};
-use crate::simd::vectors::{Pairs, Portable, Vectors};
+use crate::simd::vectors::{Pairs, Portable, Vectors, prefetch};
 use std::marker::PhantomData;
 
 compiled! {
@@ -21,6 +21,9 @@ compiled! {
     fn deliver_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) =
         portable_shared, with_avx2_shared, with_avx512_shared;
 }
+
+/// Rows at the beginning of a run that are asked for while the run before it is added up.
+const AHEAD: usize = 20;
 
 /// Where a block is in a row of outputs.
 type Place<'p> = (&'p Rows, usize, &'p Windows, usize);
@@ -310,6 +313,13 @@ fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(pl
                 first.wrapping_add(begin)..first.wrapping_add(end)
             };
             for (list, pattern) in lists.iter().zip(1_usize..) {
+                if let (Some(next), Some(span)) = (lists.get(pattern), spans.first()) {
+                    // A run ends where no processor foresees it, and the next begins with nothing at hand.
+                    for &entry in next.run(span.begin, span.end).0.iter().take(AHEAD) {
+                        let row = weights.get(span.base.wrapping_add(entry as usize));
+                        row.into_iter().flatten().for_each(|vector| prefetch(vector));
+                    }
+                }
                 for span in spans {
                     let (mut entries, _) = list.run(span.begin, span.end);
                     while !entries.is_empty() {

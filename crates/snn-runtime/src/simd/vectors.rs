@@ -160,7 +160,7 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
 mod x86 {
     use super::{PAIRED, Pairs, Products, Vectors, excess};
     use std::arch::x86_64::{
-        __m128i, __m256i, __m512i, _MM_HINT_T1, _mm_prefetch, _mm256_add_epi16, _mm256_cvtepi8_epi16,
+        __m128i, __m256i, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_cvtepi8_epi16,
         _mm256_maddubs_epi16, _mm256_mullo_epi16, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_slli_epi16,
         _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16, _mm512_cvtepi8_epi16, _mm512_mullo_epi16,
         _mm512_set1_epi16, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
@@ -168,10 +168,11 @@ mod x86 {
     use std::mem::transmute;
 
     /// Asks for values before they are needed.
+    #[inline(always)]
     pub(crate) fn prefetch(values: &[i8]) {
         for line in values.chunks(64) {
             // SAFETY: a hint, of an instruction set that every x86-64 has.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr()) };
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr()) };
         }
     }
 
