@@ -173,13 +173,13 @@ mod tests {
             events.reserve(extent);
             let mut active = vec![[0_u8; 16]; 3 * 35];
             let mut whole = events.whole(extent);
-            for row in 0..3 {
+            for (row, active) in active.chunks_exact_mut(35).enumerate() {
                 for step in 0..steps {
                     let mut line = whole.line(row, step);
-                    for value in 0..35 {
+                    for (value, active) in active.iter_mut().enumerate() {
                         if random.random_ratio(1, 3) {
                             line.push(value, 1);
-                            active[row * 35 + value][step] = 1;
+                            active[step] = 1;
                         }
                         if value % 7 == 6 {
                             line.end_position();
