@@ -4,3 +4,4 @@ pub mod data;
 #[cfg(feature = "libtorch")]
 pub mod dense;
 pub mod layer;
+pub mod measured;
