@@ -4,4 +4,5 @@ pub mod data;
 #[cfg(feature = "libtorch")]
 pub mod dense;
 pub mod layer;
+pub mod measured;
 pub mod turns;

@@ -7,14 +7,13 @@
 use anyhow::{Context, Result, bail};
 use snn_benches::dense;
 use snn_benches::layer::{DENSITIES, LAYERS, frames, model};
+use snn_benches::measured::footer;
 use snn_core::tch::set_num_threads;
 use snn_ir::Code;
-use snn_runtime::Level;
 use snn_runtime::deploy::{Deployment, Kernels, Options};
 use snn_train::chart::{Lines, Series, panels};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -203,25 +202,7 @@ fn table(rows: &[Row]) -> Result<String> {
         writeln!(text, "| events only | {} | | |", times(events))?;
     }
     writeln!(text, "\n{}", worst(rows)?)?;
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let processor = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map_or("unknown", |rest| rest.trim_matches([' ', '\t', ':']));
-    writeln!(
-        text,
-        "\n```text\ncommand   cargo run --release -p snn-benches --bin layer-chart\ncommit    {}{}\nmachine   {processor} ({}), {} cores; load when it ended: {}\ndate      {}\n```",
-        said("git", &["rev-parse", "--short", "HEAD"])?,
-        if said("git", &["status", "--porcelain", "--untracked-files=no"])?.is_empty() {
-            ""
-        } else {
-            " with local changes"
-        },
-        Level::best().label(),
-        available_parallelism().map_or(1, usize::from),
-        std::fs::read_to_string("/proc/loadavg").unwrap_or_default().split_whitespace().next().unwrap_or("unknown"),
-        said("date", &["-u", "+%Y-%m-%d"])?,
-    )?;
+    writeln!(text, "\n{}", footer("cargo run --release -p snn-benches --bin layer-chart")?)?;
     Ok(text)
 }
 
@@ -236,11 +217,4 @@ fn worst(rows: &[Row]) -> Result<String> {
     Ok(format!(
         "As deployed a layer takes at most {ratio:.2} times as long as the better of events only and dense: {channels}×{size}×{size} at {share} %, T = {steps}, threads: {threads}."
     ))
-}
-
-/// What a program prints.
-fn said(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-    let output = output.with_context(|| format!("cannot start {program}"))?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -2,7 +2,12 @@
 
 use ndarray::ArrayViewMut3;
 use snn_data::cache::{Cache, Cached, Fingerprint, read_header};
-use snn_data::{Error, LoaderConfig, Result, SampleRng, Source};
+use snn_data::event_augment::EventAugment;
+use snn_data::frames::{Framing, Slicing};
+use snn_data::image::{CentreCrop, DecodeOptions, Exif, RandomResizedCrop};
+use snn_data::recordings::{RecordingSource, Recordings, RecordingsName};
+use snn_data::vision::{OnDamage, PictureSource, Pictures, View};
+use snn_data::{Error, Flip, LoaderConfig, Result, SampleRng, Source};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -89,6 +94,94 @@ fn another_setting_or_file_is_another_cache() {
     std::fs::write(file.path(), b"changed").unwrap();
     assert_ne!(print().key(), before);
     assert!(Fingerprint::new("x").file(Path::new("/none")).unwrap_err().to_string().contains("/none"));
+}
+
+/// Every key is another one.
+fn all_differ(keys: &[String]) {
+    let different: std::collections::BTreeSet<_> = keys.iter().collect();
+    assert_eq!(different.len(), keys.len(), "{keys:?}");
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden").join(name)
+}
+
+#[test]
+fn recordings_have_a_key_of_all_that_their_frames_depend_on() {
+    let root = tempfile::tempdir().unwrap();
+    let file = |name: &str| root.path().join("n-mnist/Train/3").join(name);
+    std::fs::create_dir_all(file("")).unwrap();
+    for name in ["00001.bin", "00002.bin"] {
+        std::fs::copy(golden("events/n-mnist.bin"), file(name)).unwrap();
+    }
+    let source = |indices: &[usize], slicing, size, augment| {
+        let set = Recordings::open(RecordingsName::NMnist, root.path()).unwrap();
+        RecordingSource::new(set.into(), indices.to_vec(), Framing { slicing, size }, augment).unwrap()
+    };
+    let key =
+        |indices: &[usize], slicing, size| source(indices, slicing, size, Vec::new()).fingerprint().unwrap().key();
+    let usual = || key(&[0, 1], Slicing::Number { slices: 4 }, None);
+    let size = snn_data::events::SensorSize { width: 17, height: 17 };
+    let mut keys = vec![
+        usual(),
+        key(&[0, 1], Slicing::Number { slices: 5 }, None),
+        key(&[0, 1], Slicing::Time { slices: 4 }, None),
+        key(&[0, 1], Slicing::Number { slices: 4 }, Some(size)),
+        key(&[1, 0], Slicing::Number { slices: 4 }, None),
+        key(&[0], Slicing::Number { slices: 4 }, None),
+    ];
+    assert_eq!(usual(), keys[0]);
+    let changed = std::time::UNIX_EPOCH + Duration::from_secs(7);
+    std::fs::File::options().append(true).open(file("00002.bin")).unwrap().set_modified(changed).unwrap();
+    keys.push(usual());
+    std::fs::write(file("00002.bin"), [0; 10]).unwrap();
+    std::fs::File::options().append(true).open(file("00002.bin")).unwrap().set_modified(changed).unwrap();
+    keys.push(usual());
+    all_differ(&keys);
+    let random = source(&[0], Slicing::Number { slices: 4 }, None, vec![EventAugment::FlipColumns]);
+    assert!(random.fingerprint().unwrap_err().to_string().contains("augment"));
+    // It is what a cache takes.
+    let one = source(&[0], Slicing::Number { slices: 4 }, None, Vec::new());
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(open(&folder).get(&one.fingerprint().unwrap(), &one, 10).unwrap().len(), 1);
+    std::fs::remove_file(file("00001.bin")).unwrap();
+    assert!(one.fingerprint().unwrap_err().to_string().contains("00001.bin"));
+}
+
+#[test]
+fn pictures_have_a_key_of_all_that_their_samples_depend_on() {
+    let root = tempfile::tempdir().unwrap();
+    let file = |name: &str| root.path().join("cats").join(name);
+    std::fs::create_dir_all(file("")).unwrap();
+    for name in ["a.JPEG", "b.JPEG"] {
+        std::fs::copy(golden("images/420.JPEG"), file(name)).unwrap();
+    }
+    let source = |view, exif, on_damage| {
+        let pictures = Pictures::folder(root.path()).unwrap();
+        PictureSource::new(pictures.into(), view, DecodeOptions { exif }, on_damage).unwrap()
+    };
+    let key = |view, exif, on_damage| source(view, exif, on_damage).fingerprint().unwrap().key();
+    let middle = CentreCrop::default();
+    let usual = || key(View::Evaluation(middle), Exif::default(), OnDamage::Fail);
+    let other = if Exif::default() == Exif::Apply { Exif::Ignore } else { Exif::Apply };
+    let mut keys = vec![
+        usual(),
+        key(View::Evaluation(CentreCrop { size: 32, ..middle }), Exif::default(), OnDamage::Fail),
+        key(View::Evaluation(middle), other, OnDamage::Fail),
+        key(View::Evaluation(middle), Exif::default(), OnDamage::Skip),
+    ];
+    assert_eq!(usual(), keys[0]);
+    let changed = std::time::UNIX_EPOCH + Duration::from_secs(7);
+    std::fs::File::options().append(true).open(file("b.JPEG")).unwrap().set_modified(changed).unwrap();
+    keys.push(usual());
+    std::fs::rename(file("b.JPEG"), file("c.JPEG")).unwrap();
+    keys.push(usual());
+    std::fs::create_dir(root.path().join("ants")).unwrap();
+    keys.push(usual());
+    all_differ(&keys);
+    let view = View::Train { crop: RandomResizedCrop::default(), flip: Flip::None };
+    let random = source(view, Exif::default(), OnDamage::Fail);
+    assert!(random.fingerprint().unwrap_err().to_string().contains("view"));
 }
 
 #[test]

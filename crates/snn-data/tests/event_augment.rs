@@ -235,3 +235,26 @@ fn recordings_are_loaded_augmented_and_framed_by_any_number_of_threads() {
     assert!(RecordingSource::new(set.clone(), indices, open, Vec::new()).is_err());
     assert!(RecordingSource::new(set, vec![99], framing, Vec::new()).is_err());
 }
+
+#[test]
+fn nda_has_the_strengths_of_its_authors() {
+    // Rolling in pixels of 48, rotation and shearing in degrees; most that are drawn.
+    for (magnitude, pixels, degrees) in [(1, 3, 15.0_f64), (2, 5, 30.0), (3, 7, 45.0)] {
+        let (mut rolled, mut rotated, mut sheared) = (0, 0.0_f64, 0.0_f64);
+        for index in 0..2_000 {
+            let nda = Nda { magnitude, operations: 4 };
+            for operation in nda.draw([48, 48], &mut SampleRng::for_sample(0, 0, index)) {
+                match operation {
+                    EventOperation::Roll { right, down } => rolled = rolled.max(right.abs()).max(down.abs()),
+                    EventOperation::Rotate { degrees } => rotated = rotated.max(degrees.abs()),
+                    EventOperation::Shear { factor } => sheared = sheared.max(factor.atan().to_degrees().abs()),
+                    _ => {}
+                }
+            }
+        }
+        assert_eq!(rolled, pixels);
+        for found in [rotated, sheared] {
+            assert!(found <= degrees + 1e-9 && found > 0.99 * degrees, "{magnitude}: {found} of {degrees}");
+        }
+    }
+}

@@ -9,9 +9,10 @@ pub const GAUSSIANS: u32 = 4;
 
 /// Mixes each image of a batch of frames with another one of it: a mask over time, rows and columns says where each is from, the same for both polarities.
 ///
-/// The mask holds the places where a random mixture of up to [`GAUSSIANS`] Gaussians over (t, y, x) is largest, a share λ of them, λ uniform (Beta(1, 1)). The share of a label is the
-/// share of the places. (Shen et al. also weigh labels by the distance of the recordings' features, which a loader does not have.)
-/// It was not compared with the code of the authors.
+/// The mask holds the places where a random mixture of two to [`GAUSSIANS`] Gaussians over (t, y, x) is largest, a share 1 − λ of them, λ uniform (Beta(1, 1)): they become the other's.
+///
+/// Masks are drawn as in the authors' code (`BrainCog`, `cut_mix.py`). Two things differ: there the share of a label is that of the recordings' events on either side of the mask (and, in the
+/// paper, their distance), here that of the places, one number for a batch; and there noise is added afterwards, here none.
 ///
 /// # References
 /// Shen, Zhao, Zeng 2022, *`EventMix`: an efficient augmentation strategy for event-based data*.
@@ -63,26 +64,31 @@ impl EventMix {
     }
 }
 
-/// The places of a random mixture of Gaussians that are largest, `share` of them, `[T, H, W]`.
+/// The places that stay, `[T, H, W]`: all but those where a random mixture of Gaussians is largest, `share` of them.
 fn mask(shape: [usize; 3], share: f64, rng: &mut SampleRng) -> Array3<bool> {
-    let count = 1 + rng.below(GAUSSIANS);
+    let count = 2 + rng.below(GAUSSIANS - 1);
     // Axes are 0 to 1; a Gaussian is as wide as a twentieth to a half of them.
-    let gaussians: Vec<[[f64; 2]; 3]> =
-        (0..count).map(|_| std::array::from_fn(|_| [rng.uniform(0.0, 1.0), rng.uniform(0.05, 0.5)])).collect();
+    let gaussians: Vec<(f64, [[f64; 2]; 3])> = (0..count)
+        .map(|_| {
+            let weight = rng.uniform(0.0, 1.0);
+            (weight, std::array::from_fn(|_| [rng.uniform(0.0, 1.0), 0.5 * rng.uniform(0.0, 1.0).max(0.1)]))
+        })
+        .collect();
     let along = |axis: usize, at: usize, [centre, width]: [f64; 2]| {
         let distance = ((at as f64 + 0.5) / shape[axis] as f64 - centre) / width;
         distance * distance
     };
     let density = Array3::from_shape_fn(shape, |(t, y, x)| {
-        let of =
-            |axes: &[[f64; 2]; 3]| (-0.5 * (along(0, t, axes[0]) + along(1, y, axes[1]) + along(2, x, axes[2]))).exp();
+        let of = |(weight, axes): &(f64, [[f64; 2]; 3])| {
+            weight * (-0.5 * (along(0, t, axes[0]) + along(1, y, axes[1]) + along(2, x, axes[2]))).exp()
+        };
         gaussians.iter().map(of).sum::<f64>()
     });
     let mut sorted: Vec<f64> = density.iter().copied().collect();
-    sorted.sort_by(|a, b| b.total_cmp(a));
+    sorted.sort_by(f64::total_cmp);
     let kept = super::rounded(share * sorted.len() as f64);
     match kept.checked_sub(1).and_then(|last| sorted.get(last)) {
-        Some(&least) => density.mapv(|value| value >= least),
+        Some(&most) => density.mapv(|value| value <= most),
         None => Array3::from_elem(shape, false),
     }
 }

@@ -5,15 +5,17 @@ use crate::events::Events;
 use crate::{Error, Result, SampleRng};
 use serde::{Deserialize, Serialize};
 
-/// Of the three strengths: most pixels of rolling, most degrees of rotation, side of the box that is cut out, greatest tangent of shearing.
-const STRENGTHS: [(u16, f64, u16, f64); 3] = [(3, 15.0, 8, 0.15), (5, 30.0, 16, 0.30), (7, 45.0, 24, 0.45)];
+/// Of the three strengths: most pixels of rolling, most degrees of rotation and of shearing, side of the box that is cut out.
+///
+/// The authors' code has the first two of rolling, rotation and shearing, for N-Caltech101 and for CIFAR10-DVS; the third goes on in equal steps. It has no cutout in use: its sides are ours.
+const STRENGTHS: [(u16, f64, u16); 3] = [(3, 15.0, 8), (5, 30.0, 16), (7, 45.0, 24)];
 /// The side of the frames for which pixels are given; they grow with the sensor.
 const SIDE: f64 = 48.0;
 
 /// A flip in half of the cases, then some of rolling, rotation, cutout and shear, each at most once, at one strength.
 ///
-/// Parameters are those of frames of 48 pixels, and grow with the sensor. Li et al. mix batches as well: see [`Mix`](crate::Mix).
-/// The strengths were not compared with the code of the authors.
+/// Pixels are those of frames of 48, and grow with the sensor. Li et al. mix batches as well: see [`Mix`](crate::Mix). The code that they published rolls, rotates or shears, one of the
+/// three for each recording and without a flip, by strength 1 (N-Caltech101) or 2 (CIFAR10-DVS).
 ///
 /// # References
 /// Li et al. 2022, *Neuromorphic data augmentation for training spiking neural networks*.
@@ -50,7 +52,7 @@ impl Nda {
 
     /// Draws the operations for a sensor of these sides, in the order in which they are applied.
     pub fn draw(self, [width, height]: [u16; 2], rng: &mut SampleRng) -> Vec<EventOperation> {
-        let (roll, degrees, side, shear) = STRENGTHS[self.magnitude.clamp(1, STRENGTHS.len()) - 1];
+        let (roll, degrees, side) = STRENGTHS[self.magnitude.clamp(1, STRENGTHS.len()) - 1];
         let scaled = |pixels: u16, side: u16| super::part(pixels, f64::from(side) / SIDE).max(1);
         let mut operations = Vec::new();
         if rng.below(2) == 1 {
@@ -74,7 +76,7 @@ impl Nda {
                     });
                     EventOperation::DropBox { left: left.0, top: top.0, width: left.1, height: top.1 }
                 }
-                _ => EventOperation::Shear { factor: rng.uniform(-shear, shear) },
+                _ => EventOperation::Shear { factor: rng.uniform(-degrees, degrees).to_radians().tan() },
             });
         }
         operations

@@ -32,6 +32,23 @@ pub(super) enum Place {
 }
 
 impl Place {
+    /// The file that holds it.
+    pub(super) fn file(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Zip { archive: file, .. } | Self::Part { file, .. } => file,
+        }
+    }
+
+    /// Which part of the file it is; nothing if all of it.
+    pub(super) fn part(&self) -> String {
+        match self {
+            Self::File(_) => String::new(),
+            Self::Zip { name, start, length, .. } => format!("{start}+{length} {name}"),
+            Self::Part { from, until, .. } => format!("{from}..{until}"),
+        }
+    }
+
     pub(super) fn read(&self, options: ReadOptions) -> Result<Events> {
         match self {
             Self::File(path) => Events::read(path, options),

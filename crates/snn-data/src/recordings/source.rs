@@ -1,11 +1,13 @@
 //! Recordings as samples of a loader: read, augmented and framed when they are asked for.
 
 use super::Recordings;
+use crate::cache::Fingerprint;
 use crate::event_augment::EventAugment;
 use crate::events::Events;
 use crate::frames::{Framing, Slicing};
 use crate::{Error, Result, SampleRng, Source};
 use ndarray::ArrayViewMut3;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Frames of recordings as a [`Source`] for a [`Loader`](crate::Loader): images `[T · 2, H, W]`, channel 2i + p being slice i and polarity p, counts above 255 being 255.
@@ -42,6 +44,26 @@ impl RecordingSource {
         let size = framing.size.unwrap_or(set.name().size());
         let shape = [2 * slices, usize::from(size.height), usize::from(size.width)];
         Ok(Self { set, indices, framing, augment, shape })
+    }
+
+    /// What the frames depend on, for a [`Cache`](crate::cache::Cache): files, recordings in their order with their labels, and framing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if events are augmented, as a cache is for what is the same in every epoch; [`Error::Io`] if a file is gone.
+    pub fn fingerprint(&self) -> Result<Fingerprint> {
+        if !self.augment.is_empty() {
+            let expected = "none: a cache is for what is the same in every epoch".into();
+            return Err(Error::InvalidConfig { field: "augment", expected, found: format!("{:?}", self.augment) });
+        }
+        let title = format!("{}, {} recordings as frames {:?}", self.set.name(), self.indices.len(), self.shape);
+        let mut print = Fingerprint::new(&title).setting("framing", &self.framing)?;
+        let samples: Vec<_> = self.indices.iter().filter_map(|&index| self.set.samples.get(index)).collect();
+        for sample in &samples {
+            let of = sample.place.file().display();
+            print = print.text(&format!("{} {} {of} {}", sample.label, sample.name, sample.place.part()));
+        }
+        let files: BTreeSet<_> = samples.iter().map(|sample| sample.place.file()).collect();
+        files.into_iter().try_fold(print, Fingerprint::file)
     }
 }
 

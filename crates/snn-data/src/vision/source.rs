@@ -1,6 +1,7 @@
 //! Pictures as samples of one size.
 
-use super::Pictures;
+use super::{Pictures, Place};
+use crate::cache::Fingerprint;
 use crate::image::{CentreCrop, DecodeOptions, RandomResizedCrop};
 use crate::{Error, Flip, Result, SampleRng, Source, flip_horizontal};
 use ndarray::ArrayViewMut3;
@@ -64,6 +65,32 @@ impl PictureSource {
             return Err(Error::InvalidConfig { field: "size", expected: "1 to 4096".into(), found: size.to_string() });
         }
         Ok(Self { pictures, view, decode, on_damage, damaged: Mutex::default() })
+    }
+
+    /// What the samples depend on, for a [`Cache`](crate::cache::Cache): files in their order with their labels, the part of each, how they are decoded, and what becomes of damaged ones.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for a random part ([`View::Train`]), as a cache is for what is the same in every epoch; [`Error::Io`] if a file is gone.
+    pub fn fingerprint(&self) -> Result<Fingerprint> {
+        if let View::Train { .. } = self.view {
+            let expected = "the middle: a cache is for what is the same in every epoch".into();
+            return Err(Error::InvalidConfig { field: "view", expected, found: format!("{:?}", self.view) });
+        }
+        let pictures = &self.pictures;
+        let title = format!("{} pictures of {} as {:?}", pictures.len(), pictures.root.display(), self.image_shape());
+        let mut print = Fingerprint::new(&title)
+            .setting("view", &self.view)?
+            .setting("decode", &self.decode)?
+            .setting("on_damage", &self.on_damage)?;
+        for (place, label) in pictures.places.iter().zip(&pictures.labels) {
+            print = match place {
+                Place::File(name) => print.text(&label.to_string()).file(&pictures.root.join(name.as_ref()))?,
+                Place::Tar { archive, start, length, name } => {
+                    print.text(&format!("{label} {archive} {start}+{length} {name}"))
+                }
+            };
+        }
+        pictures.archives.iter().try_fold(print, |print, archive| print.file(archive))
     }
 
     /// The files that could not be decoded so far, by index, with what was wrong; only [`OnDamage::Skip`] goes on to find more than one.
