@@ -66,7 +66,9 @@ fn bare(criterion: &mut Criterion) {
         let total = additions(&frames, channels, size) / channels as u64;
         let each = usize::try_from(total).unwrap_or(1) / (STEPS * size * size);
         let mut random = ChaCha8Rng::seed_from_u64(2);
-        let weights: Vec<i8> = (0..9 * channels * channels).map(|_| random.random_range(-127..=127)).collect();
+        let weights: Vec<i8> = (0..9 * channels * channels + 63).map(|_| random.random_range(-127..=127)).collect();
+        // They begin at a cache line, as a deployment's do.
+        let weights = &weights[weights.as_ptr().align_offset(64).min(63)..][..9 * channels * channels];
         let rows: Vec<u32> = (0..STEPS * size * size * each)
             .map(|_| random.random_range(0..u32::try_from(9 * channels).unwrap_or(1)))
             .collect();

@@ -151,10 +151,10 @@ pub(crate) struct Show {
     /// Chooses the samples, and what augmentation draws.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Augment images, in this order; separated by commas.
+    /// Augment images or recordings, in this order; separated by commas.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) augment: Vec<AugmentName>,
-    /// Augmented views of each image, beside the image as stored.
+    /// Augmented views of each sample, beside the sample as stored.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64), requires = "augment")]
     pub(crate) views: u16,
     /// Frames of each recording.
@@ -204,7 +204,7 @@ pub(crate) enum AugmentName {
     RandomResizedCrop,
     /// A random shift by up to an eighth of the side.
     Crop,
-    /// Left becomes right in half of the cases.
+    /// Left becomes right in half of the cases; of recordings too.
     Flip,
     /// Blanks a square of half the side.
     Cutout,
@@ -220,6 +220,24 @@ pub(crate) enum AugmentName {
     RandAugment,
     /// TrivialAugment.
     TrivialAugment,
+    /// Recordings: top becomes bottom in half of the cases.
+    FlipRows,
+    /// Recordings: a shift by up to an eighth of the sensor, what leaves it comes back on the other side.
+    Roll,
+    /// Recordings: a turn by up to 15 degrees.
+    Rotate,
+    /// Recordings: a shear by up to 0.2.
+    Shear,
+    /// Recordings: up to half of the events are left out.
+    DropEvents,
+    /// Recordings: the events of up to half of the time are left out.
+    DropTime,
+    /// Recordings: the events of a box of up to half of width and height are left out.
+    DropArea,
+    /// Recordings: times move by a millisecond, normally distributed.
+    JitterTimes,
+    /// Recordings: neuromorphic data augmentation, strength 1.
+    Nda,
 }
 
 impl AugmentName {
@@ -236,6 +254,15 @@ impl AugmentName {
             Self::AutoAugmentSvhn => "auto-augment-svhn",
             Self::RandAugment => "rand-augment",
             Self::TrivialAugment => "trivial-augment",
+            Self::FlipRows => "flip-rows",
+            Self::Roll => "roll",
+            Self::Rotate => "rotate",
+            Self::Shear => "shear",
+            Self::DropEvents => "drop-events",
+            Self::DropTime => "drop-time",
+            Self::DropArea => "drop-area",
+            Self::JitterTimes => "jitter-times",
+            Self::Nda => "nda",
         }
     }
 }

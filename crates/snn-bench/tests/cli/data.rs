@@ -206,7 +206,22 @@ fn a_sheet_of_recordings_has_both_polarities() {
     let shown = json(&show(&[path, "--slicing", "number", "--frames", "2", "--json", "--force"], &out).success());
     let classes: Vec<_> = shown["samples"].as_array().unwrap().iter().map(|sample| sample["class"].clone()).collect();
     assert_eq!(classes, ["seven", "three"]);
-    assert!(error(show(&[path, "--augment", "flip", "--force"], &out)).contains("is a recording"));
+    // Augmented, a row for every view; what is for images is refused.
+    let augment = "flip,flip-rows,roll,rotate,shear,drop-events,drop-time,drop-area,jitter-times,nda";
+    let file = file.to_str().unwrap();
+    let sheets: Vec<Vec<u8>> = ["1", "1", "2"]
+        .iter()
+        .map(|seed| {
+            let arguments =
+                [file, "--augment", augment, "--views", "2", "--frames", "4", "--seed", seed, "--json", "--force"];
+            let shown = json(&show(&arguments, &out).success());
+            assert_eq!((&shown["samples"][0]["tiles"], &shown["samples"][0]["events"]), (&12.into(), &events));
+            fs::read(&out).unwrap()
+        })
+        .collect();
+    assert!(sheets[0] == sheets[1] && sheets[0] != sheets[2]);
+    assert!(error(show(&[path, "--augment", "cutout", "--force"], &out)).contains("`cutout` is for images"));
+    assert!(error(show(&["shapes10", "--augment", "roll", "--force"], &out)).contains("`roll` is for recordings"));
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(crate) const PATTERNS: usize = (1 << STEPS) - 1;
 /// Mean events of an image position at a step from which sorting pays, measured on AVX2 with a network of ResNet-18's widths. Below it lists are so short that beginning
 /// them costs more than they save.
 pub(crate) const LEAST_EVENTS: usize = 32;
+/// Outputs from which sorting pays, by `layer-chart` on AVX2: of a layer with fewer an addition costs too little.
+pub(crate) const LEAST_OUTPUTS: usize = 128;
 
 /// Events of image rows. Of each row and group of steps, position by position, the entries of each pattern.
 #[derive(Debug, Default)]

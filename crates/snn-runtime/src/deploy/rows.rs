@@ -125,7 +125,7 @@ impl Rows {
             group_width: pixels * channels,
             spans: spans(source, pixels * stride_x, columns.div_ceil(pixels), (segments, length)),
             segments,
-            least_events: patterns::LEAST_EVENTS,
+            least_events: if channels < patterns::LEAST_OUTPUTS { usize::MAX } else { patterns::LEAST_EVENTS },
             dilation: dilation_y,
             row_length,
             vertical: Axis::new(window, height, rows),

@@ -8,6 +8,7 @@ use crate::{Outcome, files};
 use anyhow::{Context as _, Result, bail};
 use ndarray::{Array3, Array4};
 use serde::Serialize;
+use snn_data::event_augment::{EventAugment, Nda};
 use snn_data::events::{Events, SensorSize};
 use snn_data::frames::{Framing, Slicing};
 use snn_data::image::{Picture, RandomResizedCrop};
@@ -64,14 +65,14 @@ pub(crate) fn run(arguments: &Show, json: bool) -> Result<Outcome> {
     let (mut blocks, mut shown) = (Vec::new(), Vec::new());
     for index in chosen(arguments, samples.len())? {
         let sample = samples.read(index)?;
-        let block = block(arguments, &samples, &sample)?;
+        let found = blocks_of(arguments, &samples, &sample)?;
         let events = match &sample.content {
             Content::Recording(events) => Some(events.len()),
             Content::Image(_) => None,
         };
-        let tiles = block.tiles.len();
+        let tiles = found.iter().map(|block| block.tiles.len()).sum();
         shown.push(ShownSample { index: sample.index, name: sample.name, class: sample.class, tiles, events });
-        blocks.push(block);
+        blocks.extend(found);
     }
     let picture = sheet(&title(arguments, &samples, &shown), &blocks)?;
     files::write(&arguments.out, &png(&picture)?, arguments.force)?;
@@ -127,7 +128,8 @@ fn title(arguments: &Show, samples: &Samples, shown: &[ShownSample]) -> Vec<Stri
             SlicingName::Number => "number of events",
         };
         lines.push(format!("{} frames of equal {by}; ON red, OFF blue", arguments.frames));
-    } else if !arguments.augment.is_empty() {
+    }
+    if !arguments.augment.is_empty() {
         let names: Vec<_> = arguments.augment.iter().map(|name| name.as_str()).collect();
         let views = arguments.views;
         lines.push(format!("as stored, then {views} views by seed {}: {}", arguments.seed, names.join(", ")));
@@ -135,23 +137,52 @@ fn title(arguments: &Show, samples: &Samples, shown: &[ShownSample]) -> Vec<Stri
     lines
 }
 
-fn block(arguments: &Show, samples: &Samples, sample: &Sample) -> Result<Block> {
+/// Tiles of a sample: an image with its views in one block, a recording with each of its views in one of its own.
+fn blocks_of(arguments: &Show, samples: &Samples, sample: &Sample) -> Result<Vec<Block>> {
     let class = sample.class.as_ref().map_or(String::new(), |class| format!("{class} "));
     let side = arguments.tile.into();
-    let (caption, pictures) = match &sample.content {
-        Content::Recording(events) => {
-            if !arguments.augment.is_empty() {
-                bail!("--augment: `{}` is a recording, and these are for images", sample.name);
-            }
-            (
-                format!("{class}{} ({} events)", sample.name, events.len()),
-                frames(arguments, events, side).with_context(|| sample.name.clone())?,
-            )
-        }
-        Content::Image(image) => (format!("{class}{}", sample.name), views(arguments, samples, sample.index, image)?),
+    let block = |caption: String, pictures: Vec<Picture>| -> Result<Block> {
+        let tiles = pictures.iter().map(|picture| tile(picture, side)).collect::<Result<_>>()?;
+        Ok(Block { caption, tiles })
     };
-    let tiles = pictures.iter().map(|picture| tile(picture, side)).collect::<Result<_>>()?;
-    Ok(Block { caption, tiles })
+    let events = match &sample.content {
+        Content::Image(image) => {
+            let pictures = views(arguments, samples, sample.index, image)?;
+            return Ok(vec![block(format!("{class}{}", sample.name), pictures)?]);
+        }
+        Content::Recording(events) => events,
+    };
+    let mut blocks = Vec::new();
+    for view in 0..=if arguments.augment.is_empty() { 0 } else { arguments.views } {
+        let (mut seen, mut name) = (events.clone(), format!("{class}{}", sample.name));
+        if let Some(epoch) = view.checked_sub(1) {
+            let mut rng = SampleRng::for_sample(arguments.seed, epoch.into(), sample.index);
+            for &augment in &arguments.augment {
+                seen = event_augment(augment, seen.size())?.apply(seen, &mut rng)?;
+            }
+            name = format!("view {view}");
+        }
+        let pictures = frames(arguments, &seen, side).with_context(|| sample.name.clone())?;
+        blocks.push(block(format!("{name} ({} events)", seen.len()), pictures)?);
+    }
+    Ok(blocks)
+}
+
+/// What a name means for recordings.
+fn event_augment(name: AugmentName, sensor: SensorSize) -> Result<EventAugment> {
+    Ok(match name {
+        AugmentName::Flip => EventAugment::FlipColumns,
+        AugmentName::FlipRows => EventAugment::FlipRows,
+        AugmentName::Roll => EventAugment::Roll { pixels: sensor.width.max(sensor.height) / 8 },
+        AugmentName::Rotate => EventAugment::Rotate { degrees: 15.0 },
+        AugmentName::Shear => EventAugment::Shear { factor: 0.2 },
+        AugmentName::DropEvents => EventAugment::DropEvents { share: [0.0, 0.5] },
+        AugmentName::DropTime => EventAugment::DropTime { share: [0.0, 0.5] },
+        AugmentName::DropArea => EventAugment::DropArea { share: [0.0, 0.5] },
+        AugmentName::JitterTimes => EventAugment::JitterTimes { micros: 1000.0 },
+        AugmentName::Nda => EventAugment::Nda(Nda::default()),
+        other => bail!("--augment: `{}` is for images, and these are recordings", other.as_str()),
+    })
 }
 
 /// The image as it is, and its augmented views.
@@ -166,7 +197,7 @@ fn views(arguments: &Show, samples: &Samples, index: usize, image: &Array3<u8>) 
         let mut view = image.clone();
         for &name in &arguments.augment {
             view = augmented(name, view, &samples.fill, &mut rng)
-                .with_context(|| format!("sample {index}, {}", name.as_str()))?;
+                .with_context(|| format!("sample {index}, --augment {}", name.as_str()))?;
         }
         pictures.push(picture_of(&view)?);
     }
@@ -198,6 +229,7 @@ fn augmented(name: AugmentName, mut image: Array3<u8>, mean: &[u8], rng: &mut Sa
         AugmentName::AutoAugmentSvhn => Box::new(policy(Policy::AutoAugmentSvhn)),
         AugmentName::RandAugment => Box::new(policy(Policy::RandAugment { operations: 2, magnitude: 9 })),
         AugmentName::TrivialAugment => Box::new(policy(Policy::TrivialAugment)),
+        other => bail!("`{}` is for recordings, and these are images", other.as_str()),
     };
     transform.apply(image.view_mut(), rng).map_err(|error| anyhow::anyhow!(error))?;
     Ok(image)
