@@ -10,11 +10,12 @@ use std::ops::Range;
 pub(crate) const STEPS: usize = 4;
 /// Patterns, from 1: bit t says whether an input is active at step t.
 pub(crate) const PATTERNS: usize = (1 << STEPS) - 1;
-/// Mean events of an image position at a step from which sorting pays, measured on AVX2 with a network of ResNet-18's widths. Below it lists are so short that beginning
-/// them costs more than they save.
+/// Mean events of an image position at a step from which it is worth a look whether sorting pays.
 pub(crate) const LEAST_EVENTS: usize = 32;
 /// Outputs from which sorting pays, by `layer-chart` on AVX2: of a layer with fewer an addition costs too little.
 pub(crate) const LEAST_OUTPUTS: usize = 128;
+/// Additions that an output must be spared at a group of steps, by the same: a list of each pattern begins and ends where no processor foresees it.
+const LEAST_SPARED: usize = 240;
 
 /// Events of image rows. Of each row and group of steps, position by position, the entries of each pattern.
 #[derive(Debug, Default)]
@@ -60,14 +61,6 @@ impl Room {
     }
 }
 
-/// Whether the inputs of these rows of outputs are active enough at each of these steps.
-pub(crate) fn pay(synapse: &Rows, outputs: Range<usize>, events: EventsView<'_>, steps: usize) -> bool {
-    let read = synapse.vertical.read(outputs);
-    let positions = read.len() * steps * events.extent.columns;
-    let active: usize = read.flat_map(|row| (0..steps).map(move |step| events.line(row, step).count())).sum();
-    steps > 1 && synapse.is_unit() && active >= positions.saturating_mul(synapse.least_events) && active > 0
-}
-
 impl Patterns {
     pub(crate) fn with_room(room: &Room) -> Self {
         Self {
@@ -83,13 +76,43 @@ impl Patterns {
         4 * (self.offsets.len() + self.entries.len() + self.found.len()) + self.seen.len()
     }
 
-    /// Sorts the events of input rows.
-    pub(crate) fn sort(
+    /// Sorts the events that rows of outputs read, unless that does not pay, which is seen at one input row; says whether it did.
+    pub(crate) fn sort_if_it_pays(
+        &mut self,
+        level: crate::simd::Available,
+        synapse: &Rows,
+        events: EventsView<'_>,
+        (outputs, steps): (Range<usize>, usize),
+    ) -> bool {
+        if steps == 1 || !synapse.is_unit() || synapse.least_events == usize::MAX {
+            return false;
+        }
+        let rows = synapse.vertical.read(outputs);
+        let count = |row| (0..steps).map(|step| events.line(row, step).count()).sum::<usize>();
+        let positions = rows.len() * steps * events.extent.columns;
+        let active: usize = rows.clone().map(count).sum();
+        if active == 0 || active < positions * synapse.least_events {
+            return false;
+        }
+        if synapse.least_events > 0 {
+            let (middle, groups) = (rows.start + rows.len() / 2, steps.div_ceil(STEPS));
+            let spared = count(middle).saturating_sub(self.sort(level, events, (middle..middle + 1, steps)));
+            if spared * synapse.window() < LEAST_SPARED * events.extent.columns * groups {
+                return false;
+            }
+        }
+        self.sort(level, events, (rows, steps));
+        true
+    }
+
+    /// Sorts the events of input rows; says how many entries that makes.
+    fn sort(
         &mut self,
         level: crate::simd::Available,
         events: EventsView<'_>,
         (rows, steps): (Range<usize>, usize),
-    ) {
+    ) -> usize {
+        let mut total = 0;
         (self.first, self.columns) = (rows.start, events.extent.columns);
         (self.width, self.groups) = (events.extent.width(), steps.div_ceil(STEPS));
         let offsets = self.offsets.chunks_exact_mut(self.columns * PATTERNS + 1);
@@ -99,10 +122,12 @@ impl Patterns {
                 let mut sources = [Line::default(); STEPS];
                 let count = STEPS.min(steps - begin);
                 sources.iter_mut().zip(begin..).take(count).for_each(|(line, step)| *line = events.line(row, step));
-                let Some((offsets, entries)) = lines.next() else { return };
-                sort_line(level, &sources[..count], (offsets, entries), &mut self.seen, &mut self.found);
+                let Some((offsets, entries)) = lines.next() else { return total };
+                sort_line(level, &sources[..count], (&mut *offsets, entries), &mut self.seen, &mut self.found);
+                total += offsets.last().map_or(0, |&end| end as usize);
             }
         }
+        total
     }
 
     /// An input row at a group of steps: the positions' patterns one after another, [`PATTERNS`] each.

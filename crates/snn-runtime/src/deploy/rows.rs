@@ -184,6 +184,11 @@ impl Rows {
         matches!(self.width, Width::Unit | Width::Pairs)
     }
 
+    /// Positions of a window.
+    pub(crate) fn window(&self) -> usize {
+        self.vertical.kernel * self.row_length / self.inputs
+    }
+
     /// Channels that it reads.
     pub(crate) fn inputs(&self) -> usize {
         self.inputs

@@ -3,7 +3,7 @@
 use crate::deploy::arena::{Arena, Scratch};
 use crate::deploy::dense::Dense;
 use crate::deploy::events::{EventsMut, EventsView, Extent};
-use crate::deploy::patterns::{self, Patterns};
+use crate::deploy::patterns::Patterns;
 use crate::deploy::plan::{Incoming, Stage, Synapse};
 use crate::deploy::rows::Rows;
 use crate::deploy::windows::Windows;
@@ -140,17 +140,17 @@ impl Task<'_> {
             Synapse::Rows(synapse, dense) => {
                 let events = self.arena.events(incoming.node);
                 // Where it pays to sort events by steps, that takes less than a dense product, however many there are.
-                let shared = patterns::pay(synapse, rows.clone(), events, steps);
+                let read = (rows.clone(), steps);
+                let shared = room.patterns.sort_if_it_pays(self.level, synapse, events, read.clone());
                 let dense = dense.as_ref().filter(|_| !shared);
                 if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps)) {
                     self.multiply((synapse, dense), rows, events, currents, room.levels);
                     return;
                 }
                 if shared {
-                    room.patterns.sort(self.level, events, (synapse.vertical.read(rows.clone()), steps));
-                    room.windows.gather_sorted(self.level, synapse, room.patterns, (rows, steps));
+                    room.windows.gather_sorted(self.level, synapse, room.patterns, read);
                 } else {
-                    room.windows.gather(self.level, synapse, events, (rows, steps));
+                    room.windows.gather(self.level, synapse, events, read);
                 }
                 let deliver = if shared { rows::deliver_shared } else { rows::deliver };
                 for block in (0..synapse.blocks).filter(|&block| synapse.limits[block] > 0) {
