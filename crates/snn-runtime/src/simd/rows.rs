@@ -30,30 +30,26 @@ type Place<'p> = (&'p Rows, usize, &'p Windows, usize);
 
 #[inline(always)]
 fn portable(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
-    let place = (rows, block, windows, row);
-    match (rows.width, rows.lanes) {
-        (Width::Pairs, 32) => groups::<32, 1, Paired<Portable>>(place, currents),
-        (Width::Pairs, 64) => groups::<32, 2, Paired<Portable>>(place, currents),
-        (Width::Pairs, _) => groups::<32, 4, Paired<Portable>>(place, currents),
-        (_, 16) => by_width::<16, 1, Portable>(place, currents),
-        (_, 32) => by_width::<16, 2, Portable>(place, currents),
-        (_, 64) => by_width::<16, 4, Portable>(place, currents),
-        (_, _) => by_width::<16, 8, Portable>(place, currents),
-    }
+    by_lanes::<Portable>((rows, block, windows, row), currents);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn with_avx2(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
-    let place = (rows, block, windows, row);
-    match (rows.width, rows.lanes) {
-        (Width::Pairs, 32) => groups::<32, 1, Paired<Avx2>>(place, currents),
-        (Width::Pairs, 64) => groups::<32, 2, Paired<Avx2>>(place, currents),
-        (Width::Pairs, _) => groups::<32, 4, Paired<Avx2>>(place, currents),
-        (_, 16) => by_width::<16, 1, Avx2>(place, currents),
-        (_, 32) => by_width::<16, 2, Avx2>(place, currents),
-        (_, 64) => by_width::<16, 4, Avx2>(place, currents),
-        (_, _) => by_width::<16, 8, Avx2>(place, currents),
+    by_lanes::<Avx2>((rows, block, windows, row), currents);
+}
+
+/// In vectors of 32 bytes.
+#[inline(always)]
+fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_>, currents: &mut [i32]) {
+    match (place.0.width, place.0.lanes) {
+        (Width::Pairs, 32) => groups::<32, 1, Paired<V>>(place, currents),
+        (Width::Pairs, 64) => groups::<32, 2, Paired<V>>(place, currents),
+        (Width::Pairs, _) => groups::<32, 4, Paired<V>>(place, currents),
+        (_, 16) => by_width::<16, 1, V>(place, currents),
+        (_, 32) => by_width::<16, 2, V>(place, currents),
+        (_, 64) => by_width::<16, 4, V>(place, currents),
+        (_, _) => by_width::<16, 8, V>(place, currents),
     }
 }
 
@@ -74,24 +70,23 @@ fn with_avx512(rows: &Rows, block: usize, windows: &Windows, row: usize, current
 
 #[inline(always)]
 fn portable_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
-    let place = (rows, block, windows, row);
-    match rows.lanes {
-        16 => shared_groups::<16, 1, Units<Portable>>(place, currents),
-        32 => shared_groups::<32, 1, Paired<Portable>>(place, currents),
-        64 => shared_groups::<32, 2, Paired<Portable>>(place, currents),
-        _ => shared_groups::<32, 4, Paired<Portable>>(place, currents),
-    }
+    shared_by_lanes::<Portable>((rows, block, windows, row), currents);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn with_avx2_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
-    let place = (rows, block, windows, row);
-    match rows.lanes {
-        16 => shared_groups::<16, 1, Units<Avx2>>(place, currents),
-        32 => shared_groups::<32, 1, Paired<Avx2>>(place, currents),
-        64 => shared_groups::<32, 2, Paired<Avx2>>(place, currents),
-        _ => shared_groups::<32, 4, Paired<Avx2>>(place, currents),
+    shared_by_lanes::<Avx2>((rows, block, windows, row), currents);
+}
+
+/// In vectors of 32 bytes.
+#[inline(always)]
+fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_>, currents: &mut [i32]) {
+    match place.0.lanes {
+        16 => shared_groups::<16, 1, Units<V>>(place, currents),
+        32 => shared_groups::<32, 1, Paired<V>>(place, currents),
+        64 => shared_groups::<32, 2, Paired<V>>(place, currents),
+        _ => shared_groups::<32, 4, Paired<V>>(place, currents),
     }
 }
 
