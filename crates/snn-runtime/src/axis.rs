@@ -24,6 +24,7 @@ pub(crate) struct Taps {
 pub(crate) struct Axis {
     pub(crate) inputs: usize,
     pub(crate) kernel: usize,
+    pub(crate) stride: usize,
     pub(crate) dilation: usize,
     pub(crate) taps: Vec<Taps>,
 }
@@ -42,7 +43,7 @@ impl Axis {
                 Taps { first, count, input }
             })
             .collect();
-        Self { inputs, kernel, dilation, taps }
+        Self { inputs, kernel, stride, dilation, taps }
     }
 
     /// The input positions that consecutive outputs read, and those between them.
@@ -50,6 +51,12 @@ impl Axis {
         let inside = || self.taps[outputs.clone()].iter().filter(|taps| taps.count > 0);
         let start = inside().map(|taps| taps.input).min().unwrap_or(0);
         start..inside().map(|taps| taps.input + (taps.count - 1) * self.dilation + 1).max().unwrap_or(start)
+    }
+
+    /// The most input positions that so many consecutive outputs read, or a few more.
+    pub(crate) fn most_read(&self, outputs: usize) -> usize {
+        let apart = outputs.saturating_sub(1).saturating_mul(self.stride);
+        apart.saturating_add((self.kernel - 1) * self.dilation + 1).min(self.inputs)
     }
 
     /// For each input position, how many (output, tap) pairs read it.

@@ -3,7 +3,7 @@
 mod draw;
 
 use draw::{Numbers, model, pixels, recoded};
-use ndarray::{Array1, Array2, ArrayD, IxDyn};
+use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -58,10 +58,10 @@ fn check(model: &Model, seed: u64) {
                 let mut session = deployment.session();
                 for sample in 0..batch {
                     let sums = if input.varies() {
-                        let frames: Vec<u8> = frames.index_axis(ndarray::Axis(1), sample).iter().copied().collect();
+                        let frames: Vec<u8> = frames.index_axis(Axis(1), sample).iter().copied().collect();
                         session.run_frames(&frames)
                     } else {
-                        session.run(images.index_axis(ndarray::Axis(0), sample).as_slice().unwrap())
+                        session.run(images.index_axis(Axis(0), sample).as_slice().unwrap())
                     };
                     let snn_ir::Logits::Integer(expected) = &expected.logits else { panic!("integers") };
                     assert_eq!(sums.unwrap(), Scores::Integer(expected.row(sample).as_slice().unwrap()), "{what}");
@@ -115,6 +115,47 @@ fn layer(conv: Conv, [inputs, height, width]: [usize; 3], (levels, code): (u8, C
     }
 }
 
+/// Frames `[T, 1, …]`, as a batch and in a session on its threads.
+fn check_frames(model: &Model, frames: &ArrayD<u8>, what: &str) {
+    let input = Input::Frames(frames.view());
+    let expected = Naive::new(model).unwrap().evaluate(&input, Record::Sites).unwrap();
+    let snn_ir::Logits::Integer(sums) = &expected.logits else { panic!("integers") };
+    for options in options() {
+        let deployment = Deployment::new(model, &options).unwrap();
+        assert!(deployment.run(&input, Record::Sites).unwrap() == expected, "{options:?}, {what}");
+        let mut session = deployment.session();
+        let found = session.run_frames(frames.as_slice().unwrap()).unwrap();
+        assert_eq!(found, Scores::Integer(sums.row(0).as_slice().unwrap()), "{options:?}, {what}");
+    }
+}
+
+/// Layers wide enough for events to be sorted by steps without being told to, with weights so large that sums must be widened in the middle of a pattern, and between patterns.
+#[test]
+fn wide_layers_give_the_same_bits_however_their_steps_overlap() {
+    for (case, outputs) in [16, 32, 64, 144].into_iter().enumerate() {
+        let stride = 1 + case % 2;
+        let (conv, shape) = (Conv::square(outputs, 3, stride), [80, 7, 6]);
+        let mut model = layer(conv, shape, (1, Code::Graded), 0);
+        model.time_steps = 6;
+        let sign = |at: &IxDyn| if (at[0] + at[1] / 50) % 3 == 0 { -127 } else { 127_i8 };
+        let weight = ArrayD::from_shape_fn(IxDyn(&[outputs, 80, 3, 3]), |at| sign(&at));
+        model.weights.insert("conv.weight".into(), weight.into());
+        for (percent, overlap) in [(30, 50), (60, 100), (60, 40), (100, 50), (100, 100)] {
+            let mut random = ChaCha8Rng::seed_from_u64(percent.into());
+            let mut frames = ArrayD::<u8>::zeros(IxDyn(&[&[6, 1], shape.as_slice()].concat()));
+            for mut steps in frames.lanes_mut(Axis(0)) {
+                let active = random.random_ratio(percent, 100);
+                steps.iter_mut().for_each(|pixel| *pixel = u8::from(active && random.random_ratio(overlap, 100)));
+            }
+            check_frames(
+                &model,
+                &frames,
+                &format!("{outputs} outputs, {percent} % active at {overlap} % of the steps"),
+            );
+        }
+    }
+}
+
 /// A convolution of a random shape over a random image, with as many levels as its sites have.
 fn shapes() -> impl Strategy<Value = (Conv, [usize; 3])> {
     let axis = || (1..=3_usize, 1..=2_usize, 0..=2_usize, 1..=2_usize);
@@ -147,12 +188,7 @@ proptest! {
         let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps, 1], shape.as_slice()].concat()), || {
             if random.random_ratio(percent, 100) { random.random_range(1..=levels) } else { 0 }
         });
-        let input = Input::Frames(frames.view());
-        let expected = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
-        for options in options() {
-            let found = Deployment::new(&model, &options).unwrap().run(&input, Record::Sites).unwrap();
-            assert!(found == expected, "{options:?}, {percent} % active");
-        }
+        check_frames(&model, &frames, &format!("{percent} % active"));
     }
 
     #[test]

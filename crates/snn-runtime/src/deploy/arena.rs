@@ -66,7 +66,7 @@ impl Room {
                 let (offsets, entries) = windows::room(synapse, stage.tile, extent.steps, read.columns);
                 (room.offsets, room.entries) = (room.offsets.max(offsets), room.entries.max(entries));
                 room.payloads |= read.payloads;
-                if synapse.is_unit() && extent.steps > 1 {
+                if synapse.may_sort(extent.steps) {
                     room.patterns.fit(synapse, stage.tile, (extent.steps, read.columns));
                 }
                 let levels = dense.as_ref().map_or(0, |dense| dense.room(synapse, stage.tile, extent.steps));

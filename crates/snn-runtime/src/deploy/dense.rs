@@ -140,9 +140,7 @@ impl Dense {
 
     /// Bytes that the input of so many rows of outputs needs.
     pub(crate) fn room(&self, rows: &Rows, outputs: usize, steps: usize) -> usize {
-        let taps = rows.vertical.taps.len();
-        let most = (0..taps).map(|row| rows.vertical.read(row..(row + outputs).min(taps)).len());
-        product(&[most.max().unwrap_or(0), steps, self.line()])
+        product(&[rows.vertical.most_read(outputs), steps, self.line()])
     }
 
     /// Whether the inputs of these rows of outputs are active enough.

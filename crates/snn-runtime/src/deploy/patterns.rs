@@ -45,9 +45,7 @@ pub(crate) struct Room {
 impl Room {
     /// Grows to what `outputs` rows of outputs read.
     pub(crate) fn fit(&mut self, synapse: &Rows, outputs: usize, (steps, columns): (usize, usize)) {
-        let taps = synapse.vertical.taps.len();
-        let most = (0..taps).map(|row| synapse.vertical.read(row..(row + outputs).min(taps)).len()).max().unwrap_or(0);
-        let lines = product(&[most, steps.div_ceil(STEPS)]);
+        let lines = product(&[synapse.vertical.most_read(outputs), steps.div_ceil(STEPS)]);
         let width = product(&[columns, synapse.inputs()]);
         self.offsets = self.offsets.max(product(&[lines, columns * PATTERNS + 1]));
         self.entries = self.entries.max(product(&[lines, width]));
@@ -84,7 +82,7 @@ impl Patterns {
         events: EventsView<'_>,
         (outputs, steps): (Range<usize>, usize),
     ) -> bool {
-        if steps == 1 || !synapse.is_unit() || synapse.least_events == usize::MAX {
+        if !synapse.may_sort(steps) {
             return false;
         }
         let rows = synapse.vertical.read(outputs);

@@ -46,7 +46,7 @@ pub(crate) struct Rows {
     /// Runs of horizontal taps of each group along an image row, `segments` a group.
     pub(crate) spans: Vec<Span>,
     pub(crate) segments: usize,
-    /// Mean events of an image position at a step from which they are sorted by steps.
+    /// Mean events of an image position at a step from which it is seen whether sorting them by steps pays.
     pub(crate) least_events: usize,
     /// Vertical dilation.
     pub(crate) dilation: usize,
@@ -179,9 +179,9 @@ impl Rows {
         }
     }
 
-    /// Whether all levels are one.
-    pub(crate) fn is_unit(&self) -> bool {
-        matches!(self.width, Width::Unit | Width::Pairs)
+    /// Whether events of so many macro-steps can be sorted by steps: levels are one, and there can be as many events as that takes.
+    pub(crate) fn may_sort(&self, steps: usize) -> bool {
+        matches!(self.width, Width::Unit | Width::Pairs) && steps > 1 && self.least_events <= self.inputs
     }
 
     /// Positions of a window.
@@ -223,8 +223,8 @@ impl Rows {
         self.row_length * self.blocks * (each + 5 + payload) / self.pixels
     }
 
-    /// In words, for reports.
-    pub(crate) fn description(&self) -> String {
+    /// In words, for reports of so many macro-steps.
+    pub(crate) fn description(&self, steps: usize) -> String {
         let sums = match self.width {
             Width::Unit => "16-bit sums of weights",
             Width::Pairs => "16-bit sums of paired weights",
@@ -235,11 +235,7 @@ impl Rows {
             Some(usize::MAX) | None => String::new(),
             Some(limit) => format!(", widened every {limit} rows"),
         };
-        let sorted = if self.is_unit() && self.least_events <= self.inputs {
-            format!(", sorted by steps from {} events a position", self.least_events)
-        } else {
-            String::new()
-        };
+        let sorted = if self.may_sort(steps) { ", sorted by steps where that pays" } else { "" };
         format!(
             "events, {} outputs × {} pixels in {} × {} lanes, {sums}{widened}{sorted}",
             self.group_width / self.pixels,

@@ -34,6 +34,7 @@ impl Summary {
                 Step::Stage(stage) => stage_form(
                     stage,
                     &stage.incoming.iter().map(|i| plan.nodes[i.node].name.as_str()).collect::<Vec<_>>(),
+                    plan.time_steps,
                 ),
                 Step::Pixels { .. } => "pixels less their mean".into(),
                 Step::Pool(_) | Step::Flatten | Step::Concat { .. } => "rearranges".into(),
@@ -49,15 +50,16 @@ impl Summary {
     }
 }
 
-fn stage_form(stage: &Stage, sources: &[&str]) -> String {
+fn stage_form(stage: &Stage, sources: &[&str], steps: usize) -> String {
+    let steps = if stage.varies { steps } else { 1 };
     let mut parts: Vec<String> = stage
         .incoming
         .iter()
         .zip(sources)
         .map(|(incoming, source)| {
             let form = match &incoming.synapse {
-                Synapse::Rows(rows, None) => rows.description(),
-                Synapse::Rows(rows, Some(dense)) => format!("{}; {}", rows.description(), dense.description()),
+                Synapse::Rows(rows, None) => rows.description(steps),
+                Synapse::Rows(rows, Some(dense)) => format!("{}; {}", rows.description(steps), dense.description()),
                 Synapse::Grouped(_) => "events, in groups".into(),
                 Synapse::Scale(_) => "events, one to one".into(),
                 Synapse::Current => "a stored current".into(),

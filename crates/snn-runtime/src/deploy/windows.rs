@@ -32,7 +32,7 @@ fn sorted_lists(steps: usize) -> usize {
 /// Room that the windows of `rows` rows of outputs need: offsets, entries.
 pub(crate) fn room(synapse: &Rows, rows: usize, steps: usize, columns: usize) -> (usize, usize) {
     let taps = synapse.vertical.kernel.min(synapse.vertical.inputs);
-    let lists = if synapse.is_unit() && steps > 1 { steps.max(sorted_lists(steps)) } else { steps };
+    let lists = if synapse.may_sort(steps) { steps.max(sorted_lists(steps)) } else { steps };
     (
         product(&[rows, lists, columns + 1]),
         product(&[rows, steps, taps, columns, synapse.inputs()]).saturating_add(BLOCK),

@@ -199,7 +199,10 @@ impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Narrow<V> {
     }
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the level is below 2¹⁵, or another width is chosen")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a level of 2¹⁵ or more meets only weights of zero, or another width is chosen"
+    )]
     fn add(sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums {
         V::add_product(sums, weights, payload as i16)
     }
