@@ -137,7 +137,7 @@ fn wide_layers_give_the_same_bits_however_their_steps_overlap() {
         let (conv, shape) = (Conv::square(outputs, 3, stride), [80, 7, 6]);
         let mut model = layer(conv, shape, (1, Code::Graded), 0);
         model.time_steps = 6;
-        let sign = |at: &IxDyn| if (at[0] + at[1] / 50) % 3 == 0 { -127 } else { 127_i8 };
+        let sign = |at: &IxDyn| if (at[0] + at[1] / 50).is_multiple_of(3) { -127 } else { 127_i8 };
         let weight = ArrayD::from_shape_fn(IxDyn(&[outputs, 80, 3, 3]), |at| sign(&at));
         model.weights.insert("conv.weight".into(), weight.into());
         for (percent, overlap) in [(30, 50), (60, 100), (60, 40), (100, 50), (100, 100)] {
