@@ -174,6 +174,7 @@ impl Arena {
             + 4 * (self.currents.iter().map(Vec::len).sum::<usize>() + self.pixels.len())
             + self.flags.len()
             + 8 * self.dense.levels.len()
+            + self.threads.len() * size_of::<Mutex<Scratch>>()
             + self.threads.iter().map(scratch).sum::<usize>()
     }
 }
