@@ -212,10 +212,10 @@ mod tests {
                     }
                 }
             }
-            let room = Room { offsets: 2 * 3 * 76, entries: 2 * 3 * 35, width: 35, channels: 8 };
+            // Two rows of at most three groups of steps.
+            let room = Room { offsets: 6 * (5 * PATTERNS + 1), entries: 6 * 35, width: 35, channels: 7 + 1 };
             for level in crate::simd::Level::ALL.into_iter().filter_map(crate::simd::Available::new) {
-                let mut patterns =
-                    Patterns::with_room(&Room { offsets: room.offsets * 2, entries: room.entries * 2, ..room });
+                let mut patterns = Patterns::with_room(&room);
                 patterns.sort(level, events.view(extent), (1..3, steps));
                 let mut again = vec![[0_u8; 16]; 3 * 35];
                 for row in 1..3 {

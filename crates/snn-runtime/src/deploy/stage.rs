@@ -152,12 +152,11 @@ impl Task<'_> {
                 } else {
                     room.windows.gather(self.level, synapse, events, read);
                 }
-                let deliver = if shared { rows::deliver_shared } else { rows::deliver };
                 for block in (0..synapse.blocks).filter(|&block| synapse.limits[block] > 0) {
                     // Rows are read in no order that a processor foresees.
                     prefetch(synapse.block(block));
                     for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
-                        deliver(self.level, synapse, block, room.windows, row, line);
+                        rows::deliver(self.level, synapse, block, room.windows, row, line);
                     }
                 }
             }

@@ -22,6 +22,8 @@ pub(crate) struct Windows {
     payloads: Vec<i32>,
     columns: usize,
     lists: usize,
+    /// Whether lists are of patterns, [`PATTERNS`] a group of steps.
+    pub(crate) sorted: bool,
 }
 
 /// Lists of a row of outputs whose steps are sorted by patterns.
@@ -45,7 +47,7 @@ type Lines<'l, 'e> = &'l [(u32, Line<'e>)];
 impl Windows {
     pub(crate) fn with_room(offsets: usize, entries: usize, payloads: bool) -> Self {
         let payloads = if payloads { vec![0; entries] } else { Vec::new() };
-        Self { offsets: vec![0; offsets], entries: vec![0; entries], payloads, columns: 0, lists: 0 }
+        Self { offsets: vec![0; offsets], entries: vec![0; entries], payloads, ..Self::default() }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -64,7 +66,7 @@ impl Windows {
         events: EventsView<'_>,
         (rows, steps): (Range<usize>, usize),
     ) {
-        (self.columns, self.lists) = (events.extent.columns, steps);
+        (self.columns, self.lists, self.sorted) = (events.extent.columns, steps, false);
         let mut filled = 0;
         for (y, row) in rows.enumerate() {
             let Taps { first, count, input } = synapse.vertical.taps[row];
@@ -94,7 +96,7 @@ impl Windows {
         sorted: &Patterns,
         (rows, steps): (Range<usize>, usize),
     ) {
-        (self.columns, self.lists) = (sorted.columns, sorted_lists(steps));
+        (self.columns, self.lists, self.sorted) = (sorted.columns, sorted_lists(steps), true);
         let mut filled = 0;
         for (y, row) in rows.enumerate() {
             let Taps { first, count, input } = synapse.vertical.taps[row];

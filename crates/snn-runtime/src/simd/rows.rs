@@ -16,12 +16,6 @@ compiled! {
         portable, with_avx2, with_avx512;
 }
 
-compiled! {
-    /// The same where the windows are sorted by the steps at which their events occur, and all levels are one.
-    fn deliver_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) =
-        portable_shared, with_avx2_shared, with_avx512_shared;
-}
-
 /// Rows at the beginning of a run that are asked for while the run before it is added up.
 const AHEAD: usize = 20;
 
@@ -42,6 +36,9 @@ fn with_avx2(rows: &Rows, block: usize, windows: &Windows, row: usize, currents:
 /// In vectors of 32 bytes.
 #[inline(always)]
 fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_>, currents: &mut [i32]) {
+    if place.2.sorted {
+        return shared_by_lanes::<V>(place, currents);
+    }
     match (place.0.width, place.0.lanes) {
         (Width::Pairs, 32) => groups::<32, 1, Paired<V>>(place, currents),
         (Width::Pairs, 64) => groups::<32, 2, Paired<V>>(place, currents),
@@ -57,6 +54,13 @@ fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_>, currents: &mut [i32]) 
 #[inline(always)]
 fn with_avx512(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
     let place = (rows, block, windows, row);
+    if windows.sorted {
+        return match rows.lanes {
+            64 => shared_groups::<64, 1, Paired<Avx512>>(place, currents),
+            128 => shared_groups::<64, 2, Paired<Avx512>>(place, currents),
+            _ => shared_by_lanes::<Avx2>(place, currents),
+        };
+    }
     match (rows.width, rows.lanes) {
         (Width::Pairs, 32) => groups::<32, 1, Paired<Avx2>>(place, currents),
         (Width::Pairs, 64) => groups::<64, 1, Paired<Avx512>>(place, currents),
@@ -68,18 +72,7 @@ fn with_avx512(rows: &Rows, block: usize, windows: &Windows, row: usize, current
     }
 }
 
-#[inline(always)]
-fn portable_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
-    shared_by_lanes::<Portable>((rows, block, windows, row), currents);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn with_avx2_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
-    shared_by_lanes::<Avx2>((rows, block, windows, row), currents);
-}
-
-/// In vectors of 32 bytes.
+/// The same of windows that are sorted by steps.
 #[inline(always)]
 fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_>, currents: &mut [i32]) {
     match place.0.lanes {
@@ -87,18 +80,6 @@ fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_>, currents: &mut 
         32 => shared_groups::<32, 1, Paired<V>>(place, currents),
         64 => shared_groups::<32, 2, Paired<V>>(place, currents),
         _ => shared_groups::<32, 4, Paired<V>>(place, currents),
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn with_avx512_shared(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
-    let place = (rows, block, windows, row);
-    match rows.lanes {
-        16 => shared_groups::<16, 1, Units<Avx2>>(place, currents),
-        32 => shared_groups::<32, 1, Paired<Avx2>>(place, currents),
-        64 => shared_groups::<64, 1, Paired<Avx512>>(place, currents),
-        _ => shared_groups::<64, 2, Paired<Avx512>>(place, currents),
     }
 }
 
