@@ -220,6 +220,10 @@ pub(crate) enum AugmentName {
     RandAugment,
     /// TrivialAugment.
     TrivialAugment,
+    /// Each image blended with another one on the sheet.
+    Mixup,
+    /// A box of each image replaced by that of another one on the sheet.
+    Cutmix,
     /// Recordings: top becomes bottom in half of the cases.
     FlipRows,
     /// Recordings: a shift by up to an eighth of the sensor, what leaves it comes back on the other side.
@@ -254,6 +258,8 @@ impl AugmentName {
             Self::AutoAugmentSvhn => "auto-augment-svhn",
             Self::RandAugment => "rand-augment",
             Self::TrivialAugment => "trivial-augment",
+            Self::Mixup => "mixup",
+            Self::Cutmix => "cutmix",
             Self::FlipRows => "flip-rows",
             Self::Roll => "roll",
             Self::Rotate => "rotate",

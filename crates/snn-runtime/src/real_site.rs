@@ -18,13 +18,13 @@ pub(crate) enum RealSite<A> {
 /// LIF neurons of every kind, one a channel.
 #[derive(Debug)]
 pub(crate) struct RealNeurons<A> {
-    factor: A,
+    pub(crate) factor: A,
     /// The potential at rest, `v_r`.
-    rest: A,
-    reset: Reset,
+    pub(crate) rest: A,
+    pub(crate) reset: Reset,
     spike: Spike,
     /// Base thresholds θ.
-    thresholds: Vec<A>,
+    pub(crate) thresholds: Vec<A>,
     /// α of a synaptic current.
     alpha: Option<A>,
     adaptation: Option<RealAdaptation<A>>,
@@ -90,7 +90,7 @@ fn quantised<A: Real>(ratio: A, levels: A) -> A {
 }
 
 impl<A: Real> RealNeurons<A> {
-    fn compile(source: &SiteSource<'_>, lif: &Lif) -> Result<Self> {
+    pub(crate) fn compile(source: &SiteSource<'_>, lif: &Lif) -> Result<Self> {
         let rounded = |value, part| A::rounded(value, source.node, part);
         let Leak::Factor { factor } = lif.leak else {
             return source.refuse("a learned leak becomes a fixed one in conversion");

@@ -1,4 +1,4 @@
-//! Deployments against the naive evaluator: equal bits with every instruction set and number of threads, whatever the graph and the codes.
+//! Deployments against the naive evaluator: equal bits with every instruction set and number of threads, whatever the graph and the codes; off the grid where sums are exact in f32.
 
 mod draw;
 
@@ -10,8 +10,12 @@ use rand_chacha::ChaCha8Rng;
 use snn_ir::graph::{Conv, Graph, Op, PoolKind};
 use snn_ir::naive::Naive;
 use snn_ir::site::{GridLif, GridReset};
-use snn_ir::{Code, Evaluate, Input, Model, Preprocessing, Record, Site, Weights};
-use snn_runtime::deploy::{Deployment, Kernels, Options};
+use snn_ir::{
+    Code, Evaluate, Evaluation, Form, Input, Leak, Lif, Logits, Model, Preprocessing, QuantRelu, Record, Reset, Share, Site,
+    Threshold, Weights,
+};
+use snn_ir::weights::{integer, real};
+use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options, Trajectories};
 use snn_runtime::{Level, Scores};
 
 /// At least this many models of each kind; `SNN_CASES` raises it.
@@ -38,6 +42,31 @@ fn options() -> impl Iterator<Item = Options> {
     })
 }
 
+/// Sums of the head of one sample, as the logits have them.
+fn sums(logits: &Logits, sample: usize, steps: usize) -> Vec<f64> {
+    match logits {
+        Logits::Integer(sums) => sums.row(sample).iter().map(|&sum| sum as f64).collect(),
+        Logits::Real(means) => means.row(sample).iter().map(|mean| mean * steps as f64).collect(),
+    }
+}
+
+fn as_reals(scores: Scores<'_>) -> Vec<f64> {
+    match scores {
+        Scores::Integer(sums) => sums.iter().map(|&sum| sum as f64).collect(),
+        Scores::Real(sums) => sums.to_vec(),
+    }
+}
+
+/// Levels of all sites and logits; ties, which deployments do not count, aside.
+fn agree(found: &Evaluation, expected: &Evaluation, what: &str) {
+    for (found, expected) in found.sites.iter().zip(&expected.sites) {
+        assert_eq!(found.site, expected.site, "{what}");
+        assert_eq!(found.output, expected.output, "{what}: site {}", found.site);
+    }
+    assert_eq!(found.sites.len(), expected.sites.len(), "{what}");
+    assert_eq!(found.logits, expected.logits, "{what}");
+}
+
 fn check(model: &Model, seed: u64) {
     let (batch, steps) = (2, model.time_steps);
     let (images, frames) = (pixels(model, &[batch], seed), pixels(model, &[steps, batch], seed));
@@ -50,21 +79,17 @@ fn check(model: &Model, seed: u64) {
                 let what = format!("{code}, frames {}, {options:?}", input.varies());
                 let deployment = Deployment::new(&model, &options).unwrap();
                 let found = deployment.run(&input, Record::Sites).unwrap();
-                for (found, expected) in found.sites.iter().zip(&expected.sites) {
-                    assert_eq!(found, expected, "{what}: site {}", found.site);
-                }
-                assert_eq!(found, expected, "{what}");
+                agree(&found, &expected, &what);
                 // A session, on its threads.
                 let mut session = deployment.session();
                 for sample in 0..batch {
-                    let sums = if input.varies() {
+                    let found = if input.varies() {
                         let frames: Vec<u8> = frames.index_axis(Axis(1), sample).iter().copied().collect();
                         session.run_frames(&frames)
                     } else {
                         session.run(images.index_axis(Axis(0), sample).as_slice().unwrap())
                     };
-                    let snn_ir::Logits::Integer(expected) = &expected.logits else { panic!("integers") };
-                    assert_eq!(sums.unwrap(), Scores::Integer(expected.row(sample).as_slice().unwrap()), "{what}");
+                    assert_eq!(as_reals(found.unwrap()), sums(&expected.logits, sample, steps), "{what}");
                 }
             }
         }
@@ -106,7 +131,7 @@ fn layer(conv: Conv, [inputs, height, width]: [usize; 3], (levels, code): (u8, C
     let threshold = || random.random_range(1..=4000_i32);
     weights.insert("layer.threshold".into(), Array1::from_shape_simple_fn(channels, threshold).into());
     Model {
-        form: snn_ir::Form::Grid { logit_unit: 1.0 },
+        form: Form::Grid { logit_unit: 1.0 },
         graph,
         weights,
         time_steps: random.random_range(1..=6),
@@ -119,14 +144,40 @@ fn layer(conv: Conv, [inputs, height, width]: [usize; 3], (levels, code): (u8, C
 fn check_frames(model: &Model, frames: &ArrayD<u8>, what: &str) {
     let input = Input::Frames(frames.view());
     let expected = Naive::new(model).unwrap().evaluate(&input, Record::Sites).unwrap();
-    let snn_ir::Logits::Integer(sums) = &expected.logits else { panic!("integers") };
     for options in options() {
         let deployment = Deployment::new(model, &options).unwrap();
-        assert!(deployment.run(&input, Record::Sites).unwrap() == expected, "{options:?}, {what}");
+        agree(&deployment.run(&input, Record::Sites).unwrap(), &expected, &format!("{options:?}, {what}"));
         let mut session = deployment.session();
         let found = session.run_frames(frames.as_slice().unwrap()).unwrap();
-        assert_eq!(found, Scores::Integer(sums.row(0).as_slice().unwrap()), "{options:?}, {what}");
+        assert_eq!(as_reals(found), sums(&expected.logits, 0, model.time_steps), "{options:?}, {what}");
     }
+}
+
+/// The same layer off the grid, with neurons that do not leak: every number that can occur is whole and below 2²⁴, and every sum in f32 exact.
+fn off_grid(mut model: Model) -> Model {
+    for (node, part) in [("stem", "weight"), ("scores", "weight"), ("conv", "weight"), ("layer", "threshold")] {
+        let weight = integer(&model.weights, node, part).unwrap().mapv(|weight| weight as f64);
+        model.weights.insert(format!("{node}.{part}"), weight.into());
+    }
+    model.weights.remove("conv.multiplier");
+    model.weights.remove("act.thresholds");
+    model.weights.insert("act.step".into(), Array1::<f64>::ones(1).into());
+    for node in &mut model.graph.nodes {
+        let Op::Activation { site, .. } = &mut node.op else { continue };
+        *site = match site {
+            Site::GridQuantRelu { levels } => {
+                Site::QuantRelu(QuantRelu { levels: *levels, step: 1.0, share: Share::Layer })
+            }
+            _ => Site::Lif(Lif {
+                leak: Leak::Factor { factor: 1.0 },
+                threshold: Threshold::Learned { initial: 1.0, share: Share::Channel },
+                reset: Reset::Soft,
+                ..Lif::default()
+            }),
+        };
+    }
+    model.form = Form::Events;
+    model
 }
 
 /// Layers wide enough for events to be sorted by steps without being told to, with weights so large that sums must be widened in the middle of a pattern, and between patterns.
@@ -192,20 +243,69 @@ proptest! {
     }
 
     #[test]
+    fn layers_off_the_grid_give_the_same_levels_at_every_density((conv, shape) in shapes(), percent in 0..=100_u32, levels in 0..3_usize, code in 0..3_usize, seed in any::<u64>()) {
+        let levels = [1, 4, 50][levels];
+        let model = layer(conv, shape, (levels, [Code::Unary, Code::BitPlane, Code::Graded][code]), seed);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps, 1], shape.as_slice()].concat()), || {
+            if random.random_ratio(percent, 100) { random.random_range(1..=levels) } else { 0 }
+        });
+        check_frames(&off_grid(model), &frames, &format!("{percent} % active"));
+    }
+
+    #[test]
+    fn deployments_off_the_grid_give_the_same_levels(seed in any::<u64>(), size in 0_usize..8) {
+        check(&model(seed, size, Numbers::Coarse), seed);
+    }
+
+    /// Where sums are rounded, instruction sets and threads still give the same bits.
+    #[test]
+    fn sums_in_f32_are_the_same_bits_everywhere((conv, shape) in shapes(), percent in 0..=100_u32, seed in any::<u64>()) {
+        let mut model = off_grid(layer(conv, shape, (4, Code::Graded), seed));
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let weight = real(&model.weights, "conv", "weight").unwrap();
+        let weight = weight.mapv(|weight| weight * random.random_range(0.5..1.5));
+        model.weights.insert("conv.weight".into(), weight.into());
+        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps, 1], shape.as_slice()].concat()), || {
+            if random.random_ratio(percent, 100) { random.random_range(1..=4) } else { 0 }
+        });
+        // Without neurons the head sums currents as they are.
+        let mut bare = model.clone();
+        bare.graph.nodes.retain(|node| !["layer", "scores"].contains(&node.name.as_str()));
+        for node in &mut bare.graph.nodes {
+            match node.name.as_str() {
+                "pool" => node.inputs = vec!["conv".into()],
+                "mean" => node.inputs = vec!["pool".into()],
+                _ => {}
+            }
+        }
+        bare.weights.remove("layer.threshold");
+        bare.weights.remove("scores.weight");
+        for model in [model, bare] {
+            let found: Vec<_> = options()
+                .map(|options| {
+                    let deployment = Deployment::new(&model, &options).unwrap();
+                    deployment.run(&Input::Frames(frames.view()), Record::Sites).unwrap()
+                })
+                .collect();
+            assert!(found.iter().all(|other| *other == found[0]));
+        }
+    }
+
+    #[test]
     fn deployments_give_the_same_bits(seed in any::<u64>(), size in 0_usize..14) {
         check(&model(seed, size, Numbers::Integer), seed);
     }
 
     #[test]
-    fn a_stream_gives_what_its_frames_give_at_once(seed in any::<u64>(), size in 0_usize..10) {
-        let model = model(seed, size, Numbers::Integer);
+    fn a_stream_gives_what_its_frames_give_at_once(seed in any::<u64>(), size in 0_usize..8, grid in any::<bool>()) {
+        let model = model(seed, size, if grid { Numbers::Integer } else { Numbers::Coarse });
         let frames = pixels(&model, &[model.time_steps], seed);
         let frames = frames.as_slice().unwrap();
         let deployment = Deployment::new(&model, &Options::default()).unwrap();
         let mut session = deployment.session();
         let expected = session.run_frames(frames).unwrap().argmax();
-        let Scores::Integer(sums) = session.run_frames(frames).unwrap() else { panic!("integers") };
-        let sums = sums.to_vec();
+        let sums = as_reals(session.run_frames(frames).unwrap());
         let mut state = session.rest();
         let mut half = None;
         for (step, frame) in frames.chunks(frames.len() / model.time_steps).enumerate() {
@@ -214,7 +314,7 @@ proptest! {
             }
             session.push(&mut state, frame).unwrap();
         }
-        assert_eq!(state.scores(), Scores::Integer(&sums));
+        assert_eq!(as_reals(state.scores()), sums);
         assert_eq!(state.scores().argmax(), expected);
         assert_eq!(state.steps(), model.time_steps as u64);
         // A state is a value: going back to one and on from there changes nothing.
@@ -222,6 +322,34 @@ proptest! {
         for frame in frames.chunks(frames.len() / model.time_steps).skip(model.time_steps / 2) {
             session.push(&mut state, frame).unwrap();
         }
-        assert_eq!(state.scores(), Scores::Integer(&sums));
+        assert_eq!(as_reals(state.scores()), sums);
     }
+}
+
+#[test]
+fn what_a_deployment_off_the_grid_cannot_do_is_said() {
+    let model = off_grid(layer(Conv::square(3, 3, 1), [2, 5, 5], (4, Code::Graded), 0));
+    let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
+    let image = vec![1; 50];
+    let refused = |found: String| assert!(found.contains("convert the model to the grid"), "{found}");
+    refused(session.run_until(&image, Confidence::NEVER).unwrap_err().to_string());
+    refused(Trajectories::record(&mut session, &image, &[0]).unwrap_err().to_string());
+    // A state of the other kind is another network's.
+    let grid = layer(Conv::square(3, 3, 1), [2, 5, 5], (4, Code::Graded), 0);
+    let mut state = Deployment::new(&grid, &Options::default()).unwrap().session().rest();
+    let found = session.push(&mut state, &image).unwrap_err().to_string();
+    assert!(found.contains("the state belongs to another network"), "{found}");
+    // Values that are no levels.
+    let mut relu = model.clone();
+    for node in &mut relu.graph.nodes {
+        if node.name == "act" {
+            node.op = Op::Activation { site: Site::Relu, code: Some(Code::Graded) };
+        }
+    }
+    relu.weights.remove("act.step");
+    let found = Deployment::new(&relu, &Options::default()).unwrap_err().to_string();
+    assert!(found.contains("`act`") && found.contains("no levels"), "{found}");
+    relu.form = Form::Trained;
+    let found = Deployment::new(&relu, &Options::default()).unwrap_err().to_string();
+    assert!(found.contains("found form `trained`"), "{found}");
 }

@@ -1,6 +1,7 @@
 //! All memory of a session, sized once.
 
 use crate::deploy::events::{Events, EventsView, Extent};
+use crate::deploy::number::Number;
 use crate::deploy::patterns::{self, Patterns};
 use crate::deploy::plan::{Place, Plan, Step, Synapse};
 use crate::deploy::rearrange::{Currents, Dense};
@@ -13,27 +14,27 @@ type Located = (Place, Extent);
 
 /// Buffers that nodes take turns to use, and room for the work of each thread.
 #[derive(Debug)]
-pub(crate) struct Arena {
+pub(crate) struct Arena<N> {
     pub(crate) events: Vec<Events>,
-    pub(crate) currents: Vec<Vec<i32>>,
+    pub(crate) currents: Vec<Vec<N>>,
     /// By node.
     pub(crate) located: Vec<Located>,
     pub(crate) pixels: Vec<i32>,
     pub(crate) flags: Vec<u8>,
     pub(crate) dense: Dense,
-    threads: Vec<Mutex<Scratch>>,
+    threads: Vec<Mutex<Scratch<N>>>,
 }
 
 /// What one thread works in.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    pub(crate) currents: Vec<i32>,
-    pub(crate) memory: Vec<i32>,
+pub(crate) struct Scratch<N> {
+    pub(crate) currents: Vec<N>,
+    pub(crate) memory: Vec<N>,
     pub(crate) patterns: Patterns,
     pub(crate) windows: Windows,
     /// Levels of the inputs of a tile, for dense products.
     pub(crate) levels: Vec<u8>,
-    pub(crate) emitted: Emitted,
+    pub(crate) emitted: Emitted<N>,
 }
 
 /// How much of everything in [`Scratch`] a plan takes.
@@ -51,15 +52,14 @@ struct Room {
 }
 
 impl Room {
-    fn of(plan: &Plan) -> Self {
+    fn of<N: Number>(plan: &Plan<N>) -> Self {
         let mut room = Self::default();
         for node in &plan.nodes {
             let extent = node.extent;
             room.row = room.row.max(extent.width());
             let Some(Step::Stage(stage)) = &node.step else { continue };
-            let remembered = stage.neurons.as_ref().map_or(0, super::site::Neurons::remembered);
             room.currents = room.currents.max(product(&[stage.tile, extent.steps, extent.width()]));
-            room.memory = room.memory.max(product(&[remembered, extent.columns]));
+            room.memory = room.memory.max(product(&[node.rest().len(), extent.columns]));
             for incoming in &stage.incoming {
                 let Synapse::Rows(synapse, dense) = &incoming.synapse else { continue };
                 let read = plan.nodes[incoming.node].extent;
@@ -79,18 +79,22 @@ impl Room {
     fn bytes(&self) -> usize {
         let entries = product(&[self.entries, 1 + usize::from(self.payloads)]);
         let words =
-            [self.currents, self.memory, self.offsets, entries, self.row].into_iter().fold(0, usize::saturating_add);
+            [self.currents, self.memory, self.offsets, entries, self.row, self.row].into_iter().fold(0, usize::saturating_add);
         product(&[words, 4]).saturating_add(self.levels).saturating_add(self.row).saturating_add(self.patterns.bytes())
     }
 
-    fn scratch(&self) -> Scratch {
+    fn scratch<N: Number>(&self) -> Scratch<N> {
         Scratch {
-            currents: vec![0; self.currents],
-            memory: vec![0; self.memory],
+            currents: vec![N::default(); self.currents],
+            memory: vec![N::default(); self.memory],
             patterns: Patterns::with_room(&self.patterns),
             windows: Windows::with_room(self.offsets, self.entries, self.payloads),
             levels: vec![0; self.levels],
-            emitted: Emitted { flags: vec![0; self.row], levels: vec![0; self.row] },
+            emitted: Emitted {
+                flags: vec![0; self.row],
+                levels: vec![0; self.row],
+                values: vec![N::default(); self.row],
+            },
         }
     }
 }
@@ -100,8 +104,8 @@ pub(crate) fn product(factors: &[usize]) -> usize {
     factors.iter().fold(1, |product, &factor| product.saturating_mul(factor))
 }
 
-impl Arena {
-    pub(crate) fn new(plan: &Plan, threads: usize) -> Self {
+impl<N: Number> Arena<N> {
+    pub(crate) fn new(plan: &Plan<N>, threads: usize) -> Self {
         let events = plan.events.iter().map(|extents| {
             let mut events = Events::default();
             for &extent in extents {
@@ -114,7 +118,7 @@ impl Arena {
         let input = plan.nodes.first().map_or(0, |node| node.extent.width());
         Self {
             events: events.collect(),
-            currents: plan.currents.iter().map(|&size| vec![0; size]).collect(),
+            currents: plan.currents.iter().map(|&size| vec![N::default(); size]).collect(),
             located: plan.nodes.iter().map(|node| (node.place, node.extent)).collect(),
             pixels: vec![0; input],
             flags: vec![0; input],
@@ -124,9 +128,9 @@ impl Arena {
     }
 
     /// Bytes of the buffers of nodes, which hold all macro-steps, and of what each thread works in.
-    pub(crate) fn buffer_bytes(plan: &Plan, threads: usize) -> usize {
+    pub(crate) fn buffer_bytes(plan: &Plan<N>, threads: usize) -> usize {
         let events = plan.events.iter().map(|extents| Events::bytes_of(extents));
-        let currents = plan.currents.iter().map(|&size| product(&[size, size_of::<i32>()]));
+        let currents = plan.currents.iter().map(|&size| product(&[size, size_of::<N>()]));
         let scratch = product(&[Room::of(plan).bytes(), threads.max(1)]);
         events.chain(currents).fold(scratch, usize::saturating_add)
     }
@@ -140,7 +144,7 @@ impl Arena {
     }
 
     /// Lends the present thread its scratch; a tile never starts another, so no two of one thread meet.
-    pub(crate) fn with_scratch<V>(&self, work: impl FnOnce(&mut Scratch) -> V) -> V {
+    pub(crate) fn with_scratch<V>(&self, work: impl FnOnce(&mut Scratch<N>) -> V) -> V {
         let index = if self.is_parallel() { rayon::current_thread_index().unwrap_or(0) } else { 0 };
         let mutex = &self.threads[index % self.threads.len()];
         work(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
@@ -154,17 +158,17 @@ impl Arena {
     }
 
     /// Currents of a node; of one that has events, none.
-    pub(crate) fn currents(&self, node: usize) -> Currents<'_> {
+    pub(crate) fn currents(&self, node: usize) -> Currents<'_, N> {
         let (place, extent) = self.located[node];
         let values = if let Place::Current(slot) = place { self.currents[slot].as_slice() } else { &[] };
         Currents { values, extent }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let scratch = |scratch: &Mutex<Scratch>| {
+        let scratch = |scratch: &Mutex<Scratch<N>>| {
             let scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
             let emitted = &scratch.emitted;
-            4 * (scratch.currents.len() + scratch.memory.len() + emitted.levels.len())
+            4 * (scratch.currents.len() + scratch.memory.len() + emitted.levels.len() + emitted.values.len())
                 + emitted.flags.len()
                 + scratch.patterns.bytes()
                 + scratch.windows.bytes()
@@ -174,7 +178,7 @@ impl Arena {
             + 4 * (self.currents.iter().map(Vec::len).sum::<usize>() + self.pixels.len())
             + self.flags.len()
             + 8 * self.dense.levels.len()
-            + self.threads.len() * size_of::<Mutex<Scratch>>()
+            + self.threads.len() * size_of::<Mutex<Scratch<N>>>()
             + self.threads.iter().map(scratch).sum::<usize>()
     }
 }

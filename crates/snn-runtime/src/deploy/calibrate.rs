@@ -56,9 +56,9 @@ impl Trajectories {
     /// `pixels` are whole images one after another, `labels` one class an image.
     ///
     /// # Errors
-    /// There is no image, pixels and labels are not of as many images, or a label is no class.
+    /// There is no image, pixels and labels are not of as many images, a label is no class, or the model is not on the grid.
     pub fn record(session: &mut Session, pixels: &[u8], labels: &[usize]) -> Result<Self> {
-        let (size, classes) = (session.plan.nodes[0].size(), session.plan.classes());
+        let (size, classes) = (session.input().1, session.integer_scores()?.len());
         if labels.is_empty() || pixels.len() != labels.len() * size {
             let expected = format!("{} labels (at least 1) and {size} pixels for each", labels.len());
             return Err(Error::Input { expected, found: vec![pixels.len()] });
@@ -67,7 +67,7 @@ impl Trajectories {
             let expected = format!("a label below {classes}");
             return Err(Error::InputValue { index, expected, found: label.to_string() });
         }
-        let time_steps = session.plan.time_steps;
+        let time_steps = session.time_steps();
         let mut glimpses = Vec::with_capacity(labels.len() * time_steps);
         let mut whole = Duration::ZERO;
         for (pixels, &label) in pixels.chunks_exact(size).zip(labels) {
@@ -84,7 +84,7 @@ impl Trajectories {
                 false
             })?;
             // The last macro-step is nobody's to judge.
-            note(session.sums());
+            note(session.integer_scores()?);
         }
         Ok(Self { time_steps, glimpses, whole })
     }

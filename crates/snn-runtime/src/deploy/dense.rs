@@ -31,14 +31,14 @@ pub(crate) struct Dense {
     /// Columns of an input row, those of its padding among them.
     padded: usize,
     multipliers: Vec<i32>,
-    weights: Aligned,
+    weights: Aligned<i8>,
     /// Active inputs of a thousand from which this form is the faster one.
     least: usize,
 }
 
 impl Dense {
     /// `None` where levels are negative or too large for it, or `rows` is never slower. `least` overrules the model of costs.
-    pub(crate) fn pack(source: &Source<'_>, rows: &Rows, least: Option<usize>) -> Option<Self> {
+    pub(crate) fn pack(source: &Source<'_, i8>, rows: &Rows<i8>, least: Option<usize>) -> Option<Self> {
         let ([kernel_y, kernel_x], [_, stride], [_, padding], [_, dilation]) = source.conv.as_2d();
         let [inputs, ..] = source.input;
         let [channels, _, columns] = source.output;
@@ -101,7 +101,7 @@ impl Dense {
 
     /// Active inputs of a thousand at which both forms take as long, by their instructions and what the bench `events` showed on AVX2 for 16, 64 and 256
     /// channels: they break even at 58, 56 and 65 of 100.
-    fn break_even(&self, rows: &Rows) -> usize {
+    fn break_even(&self, rows: &Rows<i8>) -> usize {
         /// Finding the input of a pixel at a tap.
         const TAP: usize = 10;
         let vectors = self.lanes / 16;
@@ -139,12 +139,18 @@ impl Dense {
     }
 
     /// Bytes that the input of so many rows of outputs needs.
-    pub(crate) fn room(&self, rows: &Rows, outputs: usize, steps: usize) -> usize {
+    pub(crate) fn room<W>(&self, rows: &Rows<W>, outputs: usize, steps: usize) -> usize {
         product(&[rows.vertical.most_read(outputs), steps, self.line()])
     }
 
     /// Whether the inputs of these rows of outputs are active enough.
-    pub(crate) fn pays(&self, rows: &Rows, outputs: Range<usize>, events: EventsView<'_>, steps: usize) -> bool {
+    pub(crate) fn pays<W>(
+        &self,
+        rows: &Rows<W>,
+        outputs: Range<usize>,
+        events: EventsView<'_>,
+        steps: usize,
+    ) -> bool {
         let read = rows.vertical.read(outputs);
         let values = read.len() * steps * events.extent.width();
         let active: usize = read.flat_map(|row| (0..steps).map(move |step| events.line(row, step).count())).sum();
@@ -152,9 +158,9 @@ impl Dense {
     }
 
     /// Spreads the levels that rows of outputs read out, `[input row][step][column][channel]`; says which input row is the first.
-    pub(crate) fn spread(
+    pub(crate) fn spread<W>(
         &self,
-        rows: &Rows,
+        rows: &Rows<W>,
         outputs: Range<usize>,
         events: EventsView<'_>,
         (steps, levels): (usize, &mut [u8]),

@@ -1,6 +1,7 @@
 //! Runs that end as soon as the network is sure.
 
-use super::session::{Clock, Session};
+use super::engine::Clock;
+use super::session::Session;
 use crate::arithmetic::Scores;
 use snn_ir::Result;
 
@@ -39,7 +40,7 @@ impl Session {
     /// nothing ends early. With several threads they share each macro-step.
     ///
     /// # Errors
-    /// There are not as many pixels as the model takes.
+    /// There are not as many pixels as the model takes, or the model is not on the grid.
     pub fn run_until(&mut self, pixels: &[u8], confidence: Confidence) -> Result<Exit<'_>> {
         let steps = self.step_by_step(pixels, |steps, sums| confidence.holds(lead(sums), steps))?;
         Ok(Exit { scores: self.scores(), steps })
@@ -48,17 +49,20 @@ impl Session {
     /// Shows an image macro-step by macro-step until `done` says so, which is told how many have run and the sums so far; the number that ran.
     pub(super) fn step_by_step(&mut self, pixels: &[u8], mut done: impl FnMut(usize, &[i64]) -> bool) -> Result<usize> {
         self.expect(pixels.len(), 1)?;
+        self.integer_scores()?;
         let mut state = self.until.take().unwrap_or_else(|| self.rest());
         state.clear();
         let clock = Clock { steps: 1, frames: false };
-        let mut ran = 0;
+        let (time_steps, mut ran) = (self.time_steps(), 0);
         let result = loop {
             if let Err(error) = self.advance(&mut state, pixels, clock) {
                 break Err(error);
             }
             ran += 1;
-            if ran == self.plan.time_steps || done(ran, self.sums()) {
-                break Ok(ran);
+            match self.integer_scores() {
+                Ok(sums) if ran == time_steps || done(ran, sums) => break Ok(ran),
+                Ok(_) => {}
+                Err(error) => break Err(error),
             }
         };
         self.until = Some(state);

@@ -2,20 +2,21 @@
 
 use crate::axis::{Grid2, Taps};
 use crate::deploy::events::EventsView;
+use crate::deploy::number::Number;
 use crate::layout::{self, WeightShape};
 use snn_ir::graph::Conv;
 
 /// Weights `[tap][input][output of its group]`, times the multiplier of the output.
 #[derive(Debug)]
-pub(crate) struct Grouped {
+pub(crate) struct Grouped<N> {
     pub(crate) grid: Grid2,
     shape: WeightShape,
-    weights: Vec<i32>,
+    weights: Vec<N>,
 }
 
-impl Grouped {
-    /// `weight` is `[output][input of its group][tap]`. A product of weight and multiplier is at most a current, and so below 2³¹, if its input can be active at all.
-    pub(crate) fn pack(conv: &Conv, weight: &[i32], multiplier: &[i32], input: [usize; 3], output: [usize; 3]) -> Self {
+impl<N: Number> Grouped<N> {
+    /// `weight` is `[output][input of its group][tap]`; no multipliers are ones. On the grid a product of weight and multiplier is at most a current, and so below 2³¹, if its input can be active at all.
+    pub(crate) fn pack(conv: &Conv, weight: &[N], multiplier: &[i32], input: [usize; 3], output: [usize; 3]) -> Self {
         let (kernel, stride, padding, dilation) = conv.as_2d();
         let shape = WeightShape {
             groups: conv.groups,
@@ -24,17 +25,18 @@ impl Grouped {
             taps: kernel[0] * kernel[1],
         };
         let each = weight.len() / conv.channels;
-        let products: Vec<i32> = weight.iter().enumerate().map(|(i, w)| w.wrapping_mul(multiplier[i / each])).collect();
+        let of = |index: usize| multiplier.get(index / each).map_or(N::ONE, |&m| N::of(m));
+        let products: Vec<N> = weight.iter().enumerate().map(|(index, w)| w.times(of(index))).collect();
         let grid = Grid2::new((kernel, stride, padding, dilation), [input[1], input[2]], [output[1], output[2]]);
         Self { grid, shape, weights: layout::rows(&products, shape) }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        4 * self.weights.len()
+        size_of_val(self.weights.as_slice())
     }
 
     /// Adds the events of one step to the currents of an image row.
-    pub(crate) fn deliver(&self, events: EventsView<'_>, row: Taps, step: usize, currents: &mut [i32]) {
+    pub(crate) fn deliver(&self, events: EventsView<'_>, row: Taps, step: usize, currents: &mut [N]) {
         let WeightShape { groups, outputs, inputs, .. } = self.shape;
         let (channels_in, width) = (groups * inputs, groups * outputs);
         let columns = &self.grid.columns;
@@ -49,7 +51,7 @@ impl Grouped {
                         let weights = &self.weights[(tap * channels_in + channel) * outputs..][..outputs];
                         let sums = &mut currents[channel / inputs * outputs..][..outputs];
                         for (sum, &weight) in sums.iter_mut().zip(weights) {
-                            *sum = sum.wrapping_add(weight.wrapping_mul(level));
+                            *sum = sum.plus(weight.times(N::of(level)));
                         }
                     }
                 }

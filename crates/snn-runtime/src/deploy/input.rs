@@ -153,7 +153,7 @@ impl Session {
     /// # Errors
     /// There are not T slices; as [`count_events`].
     pub fn run_events(&mut self, slices: &[&[Event]]) -> Result<Scores<'_>> {
-        let steps = self.plan.time_steps;
+        let steps = self.time_steps();
         if slices.len() != steps {
             return Err(Error::Input { expected: format!("{steps} slices of events"), found: vec![slices.len()] });
         }
@@ -186,12 +186,14 @@ impl Session {
         fill: impl FnOnce(&mut [u8], &[usize]) -> Result<()>,
         run: impl FnOnce(&mut Self, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        let length = count * self.plan.nodes[0].size();
         let mut frames = std::mem::take(&mut self.frames);
+        let (shape, size) = self.input();
+        let length = count * size;
         if frames.len() < length {
             frames.resize(length, 0);
         }
-        let ran = fill(&mut frames[..length], &self.plan.nodes[0].shape).and_then(|()| run(self, &frames[..length]));
+        let filled = fill(&mut frames[..length], shape);
+        let ran = filled.and_then(|()| run(self, &frames[..length]));
         self.frames = frames;
         ran
     }

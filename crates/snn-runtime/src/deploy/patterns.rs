@@ -44,7 +44,7 @@ pub(crate) struct Room {
 
 impl Room {
     /// Grows to what `outputs` rows of outputs read.
-    pub(crate) fn fit(&mut self, synapse: &Rows, outputs: usize, (steps, columns): (usize, usize)) {
+    pub(crate) fn fit<W>(&mut self, synapse: &Rows<W>, outputs: usize, (steps, columns): (usize, usize)) {
         let lines = product(&[synapse.vertical.most_read(outputs), steps.div_ceil(STEPS)]);
         let width = product(&[columns, synapse.inputs()]);
         self.offsets = self.offsets.max(product(&[lines, columns * PATTERNS + 1]));
@@ -75,10 +75,10 @@ impl Patterns {
     }
 
     /// Sorts the events that rows of outputs read, unless that does not pay, which is seen at one input row; says whether it did.
-    pub(crate) fn sort_if_it_pays(
+    pub(crate) fn sort_if_it_pays<W>(
         &mut self,
         level: crate::simd::Available,
-        synapse: &Rows,
+        synapse: &Rows<W>,
         events: EventsView<'_>,
         (outputs, steps): (Range<usize>, usize),
     ) -> bool {

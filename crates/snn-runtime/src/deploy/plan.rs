@@ -1,17 +1,17 @@
 //! A model compiled for deployment: stages, each of which fills one buffer, in the order in which they run.
 
-use crate::arithmetic::Arithmetic;
 use crate::axis::Grid2;
 use crate::deploy::Kernels;
 use crate::deploy::dense::Dense;
 use crate::deploy::events::Extent;
 use crate::deploy::grouped::Grouped;
+use crate::deploy::number::Number;
 use crate::deploy::rows::{self, Rows};
 use crate::deploy::site::Neurons;
 use crate::pool::{Pool, Pooling};
 use crate::site::SiteSource;
 use snn_ir::graph::{Conv, Op, PoolKind};
-use snn_ir::model::{Form, Model};
+use snn_ir::model::Model;
 use snn_ir::resolve::Resolved;
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{Error, Result, Site, Spike};
@@ -22,31 +22,31 @@ const TILE_BYTES: [usize; 2] = [64 << 10, 256 << 10];
 
 /// What a synapse adds to the currents of a stage.
 #[derive(Debug)]
-pub(crate) enum Synapse {
+pub(crate) enum Synapse<N: Number> {
     /// Through events, or as a dense product where more inputs are active than that pays for.
-    Rows(Box<Rows>, Option<Box<Dense>>),
-    Grouped(Grouped),
+    Rows(Box<Rows<N::Weight>>, Option<Box<Dense>>),
+    Grouped(Grouped<N>),
     /// One weight a channel (eq. 3).
-    Scale(Vec<i32>),
+    Scale(Vec<N>),
     /// Currents that another stage left in a buffer.
     Current,
 }
 
 /// A synapse with the node that it reads.
 #[derive(Debug)]
-pub(crate) struct Incoming {
+pub(crate) struct Incoming<N: Number> {
     pub(crate) node: usize,
-    pub(crate) synapse: Synapse,
+    pub(crate) synapse: Synapse<N>,
 }
 
 /// Synapses, their sum and the site that reads it, in one pass over the output.
 #[derive(Debug)]
-pub(crate) struct Stage {
-    pub(crate) incoming: Vec<Incoming>,
+pub(crate) struct Stage<N: Number> {
+    pub(crate) incoming: Vec<Incoming<N>>,
     /// Sum of the biases, one a channel.
-    pub(crate) bias: Option<Vec<i32>>,
+    pub(crate) bias: Option<Vec<N>>,
     /// `None` where the currents themselves are the result.
-    pub(crate) neurons: Option<Neurons>,
+    pub(crate) neurons: Option<Neurons<N>>,
     /// Whether its currents vary over time for a static image (eq. 14).
     pub(crate) varies: bool,
     /// Image rows that are worked on together.
@@ -55,9 +55,9 @@ pub(crate) struct Stage {
 
 /// What fills a buffer.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum Step<N: Number> {
     Pixels { mean: Vec<u8> },
-    Stage(Stage),
+    Stage(Stage<N>),
     Pool(Pool),
     Flatten,
     Concat { starts: Vec<usize> },
@@ -77,7 +77,7 @@ pub(crate) enum Place {
 
 /// A node of the plan.
 #[derive(Debug)]
-pub(crate) struct NodePlan {
+pub(crate) struct NodePlan<N: Number> {
     pub(crate) name: String,
     pub(crate) label: &'static str,
     pub(crate) shape: Vec<usize>,
@@ -87,19 +87,27 @@ pub(crate) struct NodePlan {
     pub(crate) varies: bool,
     pub(crate) is_site: bool,
     pub(crate) place: Place,
-    pub(crate) step: Option<Step>,
+    pub(crate) step: Option<Step<N>>,
 }
 
-impl NodePlan {
+impl<N: Number> NodePlan<N> {
     pub(crate) fn size(&self) -> usize {
         self.extent.rows * self.extent.width()
+    }
+
+    /// What the neurons of one position remember at rest; empty where there are none, or they remember nothing.
+    pub(crate) fn rest(&self) -> &[N] {
+        match &self.step {
+            Some(Step::Stage(stage)) => stage.neurons.as_ref().map_or(&[], Neurons::rest),
+            _ => &[],
+        }
     }
 }
 
 /// A compiled model.
 #[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) nodes: Vec<NodePlan>,
+pub(crate) struct Plan<N: Number> {
+    pub(crate) nodes: Vec<NodePlan<N>>,
     pub(crate) time_steps: usize,
     /// The largest extents that share each event buffer.
     pub(crate) events: Vec<Vec<Extent>>,
@@ -116,18 +124,9 @@ struct Compiler<'m> {
     kernels: Kernels,
 }
 
-impl Plan {
-    /// Compiles a validated model on the grid.
+impl<N: Number> Plan<N> {
+    /// Compiles a converted model, of the form whose numbers these are.
     pub(crate) fn compile(model: &Model, kernels: Kernels) -> Result<Self> {
-        if !matches!(model.form, Form::Grid { .. }) {
-            return Err(Error::Refused {
-                node: "model".into(),
-                reason: format!(
-                    "a deployment runs models on the grid, found form `{}`; convert it to the grid, or use Runtime",
-                    model.form.label()
-                ),
-            });
-        }
         let resolved = model.validate()?;
         crate::program::check_size(&resolved)?;
         let streams = Streams::of(model, &resolved)?;
@@ -151,7 +150,7 @@ impl Plan {
         self.nodes.last().map_or(0, |head| head.extent.channels)
     }
 
-    pub(crate) fn sites(&self) -> impl Iterator<Item = &NodePlan> {
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &NodePlan<N>> {
         self.nodes.iter().filter(|node| node.is_site)
     }
 
@@ -246,7 +245,7 @@ impl Compiler<'_> {
         self.resolved.nodes[index].chw()
     }
 
-    fn node(&self, index: usize) -> Result<NodePlan> {
+    fn node<N: Number>(&self, index: usize) -> Result<NodePlan<N>> {
         let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
         let [channels, rows, columns] = self.chw(index);
         let input = |i: usize| self.chw(info.inputs[i]);
@@ -310,7 +309,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn stage(&self, index: usize) -> Result<Stage> {
+    fn stage<N: Number>(&self, index: usize) -> Result<Stage<N>> {
         let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
         let [channels, rows, columns] = self.chw(index);
         let mut stage = Stage { incoming: Vec::new(), bias: None, neurons: None, varies: info.varies, tile: 1 };
@@ -335,7 +334,7 @@ impl Compiler<'_> {
     }
 
     /// Adds what makes up the current of a node to a stage; `stored` if it is in a buffer.
-    fn collect(&self, index: usize, stored: bool, stage: &mut Stage) -> Result<()> {
+    fn collect<N: Number>(&self, index: usize, stored: bool, stage: &mut Stage<N>) -> Result<()> {
         let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
         let synapse = match &node.op {
             _ if stored => {
@@ -345,7 +344,7 @@ impl Compiler<'_> {
             Op::Add => {
                 return info.inputs.iter().try_for_each(|&input| self.collect(input, !self.fused[input], stage));
             }
-            Op::Scale => Synapse::Scale(i32::part(self.model, &node.name, "weight")?),
+            Op::Scale => Synapse::Scale(N::part(self.model, &node.name, "weight")?),
             Op::Conv(conv) => self.synapse(index, conv)?,
             Op::Linear { features, bias } => {
                 let conv = Conv { bias: *bias, padding: vec![0; 2], ..Conv::square(*features, 1, 1) };
@@ -354,10 +353,10 @@ impl Compiler<'_> {
             _ => return self.refuse(index, "yields no current"),
         };
         if let Op::Conv(Conv { bias: true, .. }) | Op::Linear { bias: true, .. } = node.op {
-            let bias = i32::part(self.model, &node.name, "bias")?;
+            let bias = N::part(self.model, &node.name, "bias")?;
             match &mut stage.bias {
-                // A sum of currents is below 2³¹ at the end; on the way there it may wrap.
-                Some(sum) => sum.iter_mut().zip(bias).for_each(|(sum, b)| *sum = sum.wrapping_add(b)),
+                // On the grid a sum of currents is below 2³¹ at the end; on the way there it may wrap.
+                Some(sum) => sum.iter_mut().zip(bias).for_each(|(sum, b)| *sum = sum.plus(b)),
                 None => stage.bias = Some(bias),
             }
         }
@@ -365,22 +364,22 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn synapse(&self, index: usize, conv: &Conv) -> Result<Synapse> {
+    fn synapse<N: Number>(&self, index: usize, conv: &Conv) -> Result<Synapse<N>> {
         let name = &self.model.graph.nodes[index].name;
         let from = self.resolved.nodes[index].inputs[0];
-        let weight = i32::part(self.model, name, "weight")?;
-        let multiplier = i32::part(self.model, name, "multiplier")?;
+        let weight = N::part(self.model, name, "weight")?;
+        let multiplier = N::multipliers(self.model, name)?;
         let (input, output) = (self.chw(from), self.chw(index));
         if conv.groups > 1 || conv.as_2d().0[0] > rows::MAX_TAPS {
             return Ok(Synapse::Grouped(Grouped::pack(conv, &weight, &multiplier, input, output)));
         }
-        let weight: Vec<i8> = weight.iter().map(|&w| i8::try_from(w).unwrap_or_default()).collect();
+        let weight: Vec<_> = weight.into_iter().map(N::packed).collect();
         let unit = self.is_unit(from);
         let bounds = &self.streams.bounds[from];
         let signed = self.is_signed(from);
         let source =
             rows::Source { conv, weight: &weight, multiplier: &multiplier, input, output, bounds, unit, signed };
-        let mut rows = Rows::pack(&source);
+        let mut rows = N::rows(&source);
         match self.kernels {
             Kernels::Auto | Kernels::Events => {}
             Kernels::Patterns => rows.least_events = 0,
@@ -388,8 +387,8 @@ impl Compiler<'_> {
         }
         let dense = match self.kernels {
             Kernels::Events | Kernels::Patterns => None,
-            Kernels::Auto => Dense::pack(&source, &rows, None),
-            Kernels::Dense => Dense::pack(&source, &rows, Some(0)),
+            Kernels::Auto => N::dense(&source, &rows, None),
+            Kernels::Dense => N::dense(&source, &rows, Some(0)),
         };
         Ok(Synapse::Rows(Box::new(rows), dense.map(Box::new)))
     }

@@ -1,6 +1,7 @@
 //! Pooling, flattening and concatenation of events and of currents (eqs. 5 and 6), one image row of outputs at a time.
 
 use crate::deploy::events::{EventsMut, EventsView, Extent};
+use crate::deploy::number::Number;
 use crate::pool::{Pool, Pooling};
 
 /// One row of levels, `[x][channel]`, and how often each was seen.
@@ -94,14 +95,14 @@ pub(crate) fn concat_events<'e>(
 
 /// Currents to read, `[row][step][x][channel]`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Currents<'c> {
-    pub(crate) values: &'c [i32],
+pub(crate) struct Currents<'c, N> {
+    pub(crate) values: &'c [N],
     pub(crate) extent: Extent,
 }
 
-impl<'c> Currents<'c> {
+impl<'c, N> Currents<'c, N> {
     /// An image row at a step; what does not vary has one step.
-    pub(crate) fn line(&self, row: usize, step: usize) -> &'c [i32] {
+    pub(crate) fn line(&self, row: usize, step: usize) -> &'c [N] {
         let Extent { steps, .. } = self.extent;
         let line = row * steps + if steps == 1 { 0 } else { step };
         &self.values[line * self.extent.width()..][..self.extent.width()]
@@ -109,7 +110,7 @@ impl<'c> Currents<'c> {
 }
 
 /// Pools currents.
-pub(crate) fn pool_currents(pool: &Pool, input: Currents<'_>, output: &mut [i32], steps: usize) {
+pub(crate) fn pool_currents<N: Number>(pool: &Pool, input: Currents<'_, N>, output: &mut [N], steps: usize) {
     let (channels, inputs) = (pool.channels, pool.grid.columns.inputs);
     let mut lines = output.chunks_exact_mut(pool.grid.columns.taps.len() * channels);
     for &row in &pool.grid.rows.taps {
@@ -122,8 +123,9 @@ pub(crate) fn pool_currents(pool: &Pool, input: Currents<'_>, output: &mut [i32]
                     for (pooled, &value) in pooled.iter_mut().zip(values) {
                         *pooled = match pool.pooling {
                             _ if first => value,
-                            Pooling::Sum => pooled.wrapping_add(value),
-                            Pooling::Max => (*pooled).max(value),
+                            Pooling::Sum => pooled.plus(value),
+                            Pooling::Max if value > *pooled => value,
+                            Pooling::Max => *pooled,
                         };
                     }
                     first = false;
@@ -134,7 +136,7 @@ pub(crate) fn pool_currents(pool: &Pool, input: Currents<'_>, output: &mut [i32]
 }
 
 /// To one position in C, H, W order.
-pub(crate) fn flatten_currents(input: Currents<'_>, output: &mut [i32], steps: usize) {
+pub(crate) fn flatten_currents<N: Number>(input: Currents<'_, N>, output: &mut [N], steps: usize) {
     let Extent { rows, columns, channels, .. } = input.extent;
     for (step, flat) in output.chunks_exact_mut(rows * columns * channels).take(steps).enumerate() {
         for y in 0..rows {
@@ -150,9 +152,9 @@ pub(crate) fn flatten_currents(input: Currents<'_>, output: &mut [i32], steps: u
 }
 
 /// Along channels, each input with the channel at which it starts.
-pub(crate) fn concat_currents<'c>(
-    inputs: &(impl Iterator<Item = (Currents<'c>, usize)> + Clone),
-    output: &mut [i32],
+pub(crate) fn concat_currents<'c, N: Number>(
+    inputs: &(impl Iterator<Item = (Currents<'c, N>, usize)> + Clone),
+    output: &mut [N],
     (extent, steps): (Extent, usize),
 ) {
     for (line, joined) in output.chunks_exact_mut(extent.width()).take(extent.rows * steps).enumerate() {

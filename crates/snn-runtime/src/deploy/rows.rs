@@ -6,7 +6,7 @@ use crate::deploy::patterns;
 use crate::simd::vectors;
 use snn_ir::graph::Conv;
 
-/// Bits that sums of weights have while a window is added up.
+/// What weights are added up in while a window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Width {
     /// 16, all levels are one.
@@ -17,6 +17,10 @@ pub(crate) enum Width {
     Narrow,
     /// 32, levels multiply.
     Wide,
+    /// f32, all levels are one.
+    RealUnit,
+    /// f32, levels multiply.
+    Real,
 }
 
 /// Products that a 16-bit sum must be able to take before it is widened; below it 32-bit sums are faster.
@@ -26,6 +30,9 @@ pub(crate) const I16_MAX: i64 = i16::MAX as i64;
 const BLOCK_COSTS: [(usize, usize); 3] = [(192 << 10, 8), (320 << 10, 10), (usize::MAX, 13)];
 /// Vertical taps that one kernel takes.
 pub(crate) const MAX_TAPS: usize = 16;
+/// Lanes of a block at most: their sums are to stay in registers.
+const MAX_LANES: usize = 128;
+const MAX_ROW_BYTES: usize = 256;
 /// Cost of handling an entry in additions of 16 lanes: its load, its address, the loop.
 const ENTRY_COST: usize = 2;
 
@@ -34,7 +41,7 @@ const ENTRY_COST: usize = 2;
 /// Lanes are the output channels of `pixels` neighbouring outputs, one after another: where output channels are few, one row serves several pixels (the kernel is then as
 /// wide as all their windows together, with zeros where a tap is not in a pixel's window).
 #[derive(Debug)]
-pub(crate) struct Rows {
+pub(crate) struct Rows<W> {
     pub(crate) lanes: usize,
     pub(crate) blocks: usize,
     pub(crate) width: Width,
@@ -58,7 +65,7 @@ pub(crate) struct Rows {
     inputs: usize,
     /// M of eq. 12, for each block and lane; empty if all are one.
     multipliers: Vec<i32>,
-    weights: Aligned,
+    weights: Aligned<W>,
 }
 
 /// Consecutive horizontal taps of a group that lie inside the image: their positions, and what is added to an entry to find its weights.
@@ -71,10 +78,11 @@ pub(crate) struct Span {
 
 /// A convolution of one group as the model has it.
 #[derive(Debug)]
-pub(crate) struct Source<'m> {
+pub(crate) struct Source<'m, W> {
     pub(crate) conv: &'m Conv,
     /// `[output][input][vertical tap][horizontal tap]`.
-    pub(crate) weight: &'m [i8],
+    pub(crate) weight: &'m [W],
+    /// One an output; empty if all are one.
     pub(crate) multiplier: &'m [i32],
     /// Channels, height and width.
     pub(crate) input: [usize; 3],
@@ -87,8 +95,9 @@ pub(crate) struct Source<'m> {
     pub(crate) signed: bool,
 }
 
-impl Rows {
-    pub(crate) fn pack(source: &Source<'_>) -> Self {
+impl<W: Copy + Default> Rows<W> {
+    /// Rows whose sums are not limited yet.
+    fn pack(source: &Source<'_, W>, width: Width) -> Self {
         let ([kernel_y, kernel_x], [stride_y, stride_x], [padding_y, _], [dilation_y, dilation_x]) =
             source.conv.as_2d();
         let [inputs, height, _] = source.input;
@@ -112,14 +121,14 @@ impl Rows {
             }
         }
         let window = AxisWindow { kernel: kernel_y, stride: stride_y, padding: padding_y, dilation: dilation_y };
-        let lane = |lane| if lane < pixels * channels { source.multiplier[lane % channels] } else { 0 };
         let scaled = source.multiplier.iter().any(|m| *m != 1);
+        let lane = |lane| if lane < pixels * channels { source.multiplier[lane % channels] } else { 0 };
         // Without dilation all taps are one run, else each is one.
         let (segments, length) = if dilation_x == 1 { (1, taps) } else { (taps, 1) };
-        let mut packed = Self {
+        Self {
             lanes,
             blocks,
-            width: Width::Unit,
+            width,
             limits: Vec::new(),
             width_out: columns * channels,
             group_width: pixels * channels,
@@ -133,14 +142,80 @@ impl Rows {
             inputs,
             multipliers: if scaled { (0..blocks * lanes).map(lane).collect() } else { Vec::new() },
             weights,
+        }
+    }
+
+}
+
+impl<W> Rows<W> {
+    /// Whether events of so many macro-steps can be sorted by steps: levels are one, and there can be as many events as that takes.
+    pub(crate) fn may_sort(&self, steps: usize) -> bool {
+        matches!(self.width, Width::Unit | Width::Pairs) && steps > 1 && self.least_events <= self.inputs
+    }
+
+    /// Positions of a window.
+    pub(crate) fn window(&self) -> usize {
+        self.vertical.kernel * self.row_length / self.inputs
+    }
+
+    /// Channels that it reads.
+    pub(crate) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Weight rows of a block.
+    #[inline(always)]
+    pub(crate) fn block(&self, block: usize) -> &[W] {
+        let size = self.weights.len() / self.blocks;
+        &self.weights[block * size..][..size]
+    }
+
+    /// Multipliers of a block, one a lane; empty if all are one.
+    #[inline(always)]
+    pub(crate) fn multipliers(&self, block: usize) -> &[i32] {
+        if self.multipliers.is_empty() { &[] } else { &self.multipliers[block * self.lanes..][..self.lanes] }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.weights)
+    }
+
+    /// In words, for reports of so many macro-steps.
+    pub(crate) fn description(&self, steps: usize) -> String {
+        let sums = match self.width {
+            Width::Unit => "16-bit sums of weights",
+            Width::Pairs => "16-bit sums of paired weights",
+            Width::Narrow => "16-bit sums of products",
+            Width::Wide => "32-bit sums of products",
+            Width::RealUnit => "f32 sums of weights",
+            Width::Real => "f32 sums of products",
         };
-        packed.prove(source);
-        packed
+        let widened = match self.limits.iter().copied().filter(|limit| *limit > 0).min() {
+            Some(usize::MAX) | None => String::new(),
+            Some(limit) => format!(", widened every {limit} rows"),
+        };
+        let sorted = if self.may_sort(steps) { ", sorted by steps where that pays" } else { "" };
+        format!(
+            "events, {} outputs × {} pixels in {} × {} lanes, {sums}{widened}{sorted}",
+            self.group_width / self.pixels,
+            self.pixels,
+            self.blocks,
+            self.lanes
+        )
+    }
+}
+
+impl Rows<i8> {
+    /// Weights on the grid.
+    pub(crate) fn integers(source: &Source<'_, i8>) -> Self {
+        let mut rows = Self::pack(source, Width::Unit);
+        rows.prove(source);
+        rows
     }
 
     /// Chooses the width of the sums, and proves from the weights how many rows 16 bits can take: as many as the largest products of a lane, of one sign, fit.
     #[expect(clippy::cast_possible_truncation, reason = "bounds on the grid are below 2³¹")]
-    fn prove(&mut self, source: &Source<'_>) {
+    fn prove(&mut self, source: &Source<'_, i8>) {
         let block_rows = self.weights.len() / self.lanes / self.blocks;
         let mut least = usize::MAX;
         let mut signs = [Vec::with_capacity(block_rows), Vec::with_capacity(block_rows)];
@@ -179,70 +254,26 @@ impl Rows {
         }
     }
 
-    /// Whether events of so many macro-steps can be sorted by steps: levels are one, and there can be as many events as that takes.
-    pub(crate) fn may_sort(&self, steps: usize) -> bool {
-        matches!(self.width, Width::Unit | Width::Pairs) && steps > 1 && self.least_events <= self.inputs
-    }
-
-    /// Positions of a window.
-    pub(crate) fn window(&self) -> usize {
-        self.vertical.kernel * self.row_length / self.inputs
-    }
-
-    /// Channels that it reads.
-    pub(crate) fn inputs(&self) -> usize {
-        self.inputs
-    }
-
-    /// Weight rows of a block.
-    #[inline(always)]
-    pub(crate) fn block(&self, block: usize) -> &[i8] {
-        let size = self.weights.len() / self.blocks;
-        &self.weights[block * size..][..size]
-    }
-
-    /// Multipliers of a block, one a lane; empty if all are one.
-    #[inline(always)]
-    pub(crate) fn multipliers(&self, block: usize) -> &[i32] {
-        if self.multipliers.is_empty() { &[] } else { &self.multipliers[block * self.lanes..][..self.lanes] }
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.weights.len()
-    }
-
     /// Instructions for one output of an image row at one vertical tap if all inputs are active, of 16 lanes where lanes are.
     pub(crate) fn cost(&self) -> usize {
         let each = match self.width {
             Width::Pairs => self.lanes / 32 * 4,
             Width::Unit => self.lanes / 16 * 2,
             Width::Narrow => self.lanes / 16 * 4,
-            Width::Wide => self.lanes / 16 * 8,
+            Width::Wide | Width::RealUnit | Width::Real => self.lanes / 16 * 8,
         };
         let payload = if matches!(self.width, Width::Narrow | Width::Wide) { 2 } else { 0 };
         self.row_length * self.blocks * (each + 5 + payload) / self.pixels
     }
+}
 
-    /// In words, for reports of so many macro-steps.
-    pub(crate) fn description(&self, steps: usize) -> String {
-        let sums = match self.width {
-            Width::Unit => "16-bit sums of weights",
-            Width::Pairs => "16-bit sums of paired weights",
-            Width::Narrow => "16-bit sums of products",
-            Width::Wide => "32-bit sums of products",
-        };
-        let widened = match self.limits.iter().copied().filter(|limit| *limit > 0).min() {
-            Some(usize::MAX) | None => String::new(),
-            Some(limit) => format!(", widened every {limit} rows"),
-        };
-        let sorted = if self.may_sort(steps) { ", sorted by steps where that pays" } else { "" };
-        format!(
-            "events, {} outputs × {} pixels in {} × {} lanes, {sums}{widened}{sorted}",
-            self.group_width / self.pixels,
-            self.pixels,
-            self.blocks,
-            self.lanes
-        )
+impl Rows<f32> {
+    /// Weights off the grid, of which sums take any number.
+    pub(crate) fn reals(source: &Source<'_, f32>) -> Self {
+        let mut rows = Self::pack(source, if source.unit { Width::RealUnit } else { Width::Real });
+        let has_weights = |block: usize| rows.block(block).iter().any(|weight| *weight != 0.0);
+        rows.limits = (0..rows.blocks).map(|block| if has_weights(block) { usize::MAX } else { 0 }).collect();
+        rows
     }
 }
 
@@ -264,7 +295,7 @@ fn fitting(products: &mut [i64]) -> usize {
 
 /// The runs of taps of each group, `step` inputs apart, clipped to the image.
 #[expect(clippy::cast_possible_truncation, reason = "a row has at most 2²⁶ positions")]
-fn spans(source: &Source<'_>, step: usize, groups: usize, (segments, length): (usize, usize)) -> Vec<Span> {
+fn spans<W>(source: &Source<'_, W>, step: usize, groups: usize, (segments, length): (usize, usize)) -> Vec<Span> {
     let ([_, _], [_, _], [_, padding], [_, dilation]) = source.conv.as_2d();
     let [inputs, _, columns] = source.input;
     let clip = |position: usize| position.saturating_sub(padding).min(columns) as u32;
@@ -280,18 +311,19 @@ fn spans(source: &Source<'_>, step: usize, groups: usize, (segments, length): (u
 }
 
 /// Pixels that share a row and lanes of a block, such that a spike costs least.
-fn tiling(source: &Source<'_>, kernel: usize, stride: usize, dilation: usize) -> (usize, usize) {
+fn tiling<W>(source: &Source<'_, W>, kernel: usize, stride: usize, dilation: usize) -> (usize, usize) {
     let [channels, _, columns] = source.output;
-    let mut best = (usize::MAX, (1, 128));
+    let widest = MAX_LANES.min(MAX_ROW_BYTES / size_of::<W>());
+    let mut best = (usize::MAX, (1, widest));
     for pixels in [1, 2, 4] {
         if pixels > 1 && (pixels > columns || dilation > 1 || stride >= kernel) {
             continue;
         }
         let taps = kernel + (pixels - 1) * stride;
-        for lanes in [16, 32, 64, 128] {
+        for lanes in [16, 32, 64, 128].into_iter().filter(|lanes| *lanes <= widest) {
             let blocks = (pixels * channels).div_ceil(lanes);
-            let bytes = source.input[0] * source.conv.as_2d().0[0] * taps * lanes;
-            let additions = blocks * (ENTRY_COST + lanes / 16);
+            let bytes = source.input[0] * source.conv.as_2d().0[0] * taps * lanes * size_of::<W>();
+            let additions = blocks * (ENTRY_COST + lanes * size_of::<W>() / 16);
             let memory = BLOCK_COSTS.iter().find(|(most, _)| bytes <= *most).map_or(1, |(_, cost)| *cost);
             // In sixteenths, since pixels divide it.
             let cost = 16 * taps * additions * memory / pixels;

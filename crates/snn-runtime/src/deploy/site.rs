@@ -1,97 +1,113 @@
-//! Sites of a deployment: the one with a fast path where their arithmetic was proved to fit, else as the counting interpreter runs them.
+//! Sites of a deployment: run a row at a time where they have a kernel for that, else as the counting interpreter runs them.
 
 use crate::arithmetic::Arithmetic;
 use crate::deploy::events::LineMut;
-use crate::grid_site::GridSite;
-use crate::simd::{Available, emit, neurons};
+use crate::deploy::number::Number;
+use crate::real_site::RealNeurons;
+use crate::simd::neurons::{self, Binary, RealBinary};
+use crate::simd::{Available, emit};
 use crate::site::{SiteKernel, SiteSource};
 use snn_ir::naive::MEMBRANE_LIMIT;
-use snn_ir::site::{GridAdaptation, GridLif, GridSynapse};
-use snn_ir::{Result, Site, Spike};
+use snn_ir::site::{Adaptation, GridAdaptation, GridLif, GridSynapse};
+use snn_ir::{Lif, Result, Site, Spike, Synapse};
 
 /// A site ready to run on image rows.
 #[derive(Debug)]
-pub(crate) enum Neurons {
-    Binary(neurons::Binary),
-    Levels { thresholds: Vec<i32>, channels: usize },
-    General { site: GridSite, channels: usize, remembered: usize },
+pub(crate) enum Neurons<N: Number> {
+    Rows {
+        kernel: N::Kernel,
+        channels: usize,
+        rest: Vec<N>,
+    },
+    /// Position by position.
+    General {
+        site: N::Site,
+        channels: usize,
+        rest: Vec<N>,
+    },
+}
+
+/// Sites whose neurons are run a row at a time.
+pub(crate) trait Kernel<N>: Sized + std::fmt::Debug + Send + Sync {
+    /// The kernel of a site, if it has one and the arithmetic was proved to fit. `bound` is the largest absolute current.
+    ///
+    /// # Errors
+    /// A part of the site is missing, or is not within the range of the numbers.
+    fn compile(source: &SiteSource<'_>, site: &Site, bound: f64) -> Result<Option<Self>>;
+    /// One macro-step of an image row: flags of what is not zero, and its levels where they may differ from one.
+    fn step(&self, level: Available, currents: &[N], memory: &mut [N], emitted: (&mut [u8], &mut [i32]));
+    fn description(&self) -> &'static str;
 }
 
 /// Buffers of one image row.
 #[derive(Debug, Default)]
-pub(crate) struct Emitted {
+pub(crate) struct Emitted<N> {
     pub(crate) flags: Vec<u8>,
     pub(crate) levels: Vec<i32>,
+    /// Levels as the neurons of the counting interpreter emit them.
+    pub(crate) values: Vec<N>,
 }
 
-impl Neurons {
-    /// `bound` is the largest absolute current, `steps` how many macro-steps may be run.
+impl<N: Number> Neurons<N> {
+    /// `bound` is the largest absolute current.
     pub(crate) fn compile(source: &SiteSource<'_>, site: &Site, bound: f64) -> Result<Self> {
         let channels = source.channels;
-        let part = |part| i32::part(source.model, source.node, part);
-        match site {
-            Site::GridLif(lif) if is_plain(lif, bound) => Ok(Self::Binary(neurons::Binary {
-                multiplier: i32::try_from(lif.leak_multiplier).unwrap_or(i32::MAX),
-                shift: lif.leak_shift,
-                guard_bits: lif.guard_bits,
-                reset: lif.reset,
-                // A threshold that no membrane reaches stays one.
-                thresholds: part("threshold")?
-                    .into_iter()
-                    .map(|t| i32::try_from(i64::from(t) << lif.guard_bits).unwrap_or(i32::MAX))
-                    .collect(),
-            })),
-            Site::GridQuantRelu { .. } => Ok(Self::Levels { thresholds: part("thresholds")?, channels }),
-            _ => {
-                let site = GridSite::compile(source, site)?;
-                let remembered = site.rest().values.len();
-                Ok(Self::General { site, channels, remembered })
-            }
+        if site.levels().is_none() {
+            return source.refuse(
+                "it emits values that are no levels, which events do not carry; run the model in Runtime, or train the site as QuantRelu",
+            );
         }
+        let general = N::Site::compile(source, site)?;
+        let memory = general.rest();
+        if !memory.own.is_empty() {
+            return source.refuse("neurons of a user's own run in Runtime");
+        }
+        let rest = memory.values;
+        Ok(match N::Kernel::compile(source, site, bound)? {
+            Some(kernel) => Self::Rows { kernel, channels, rest },
+            None => Self::General { site: general, channels, rest },
+        })
     }
 
-    /// Integers that the neurons of one position remember.
-    pub(crate) fn remembered(&self) -> usize {
+    /// What the neurons of one position remember at rest.
+    pub(crate) fn rest(&self) -> &[N] {
         match self {
-            Self::Binary(binary) => binary.thresholds.len(),
-            Self::Levels { .. } => 0,
-            Self::General { remembered, .. } => *remembered,
+            Self::Rows { rest, .. } | Self::General { rest, .. } => rest,
         }
     }
 
     pub(crate) fn is_stateful(&self) -> bool {
-        self.remembered() > 0
+        !self.rest().is_empty()
     }
 
-    /// One macro-step of an image row; `unit` if no level is above one.
+    /// One macro-step of an image row; `unit` if no level differs from one.
     pub(crate) fn step(
         &self,
         level: Available,
-        currents: &[i32],
-        memory: &mut [i32],
-        emitted: &mut Emitted,
+        currents: &[N],
+        memory: &mut [N],
+        emitted: &mut Emitted<N>,
         mut line: LineMut<'_>,
         unit: bool,
     ) -> Result<()> {
         let flags = &mut emitted.flags[..currents.len()];
         let levels = &mut emitted.levels[..currents.len()];
         let channels = match self {
-            Self::Binary(binary) => {
-                neurons::fire(level, binary, currents, memory, flags);
-                emit::spikes(level, flags, binary.thresholds.len(), &mut line);
-                return Ok(());
-            }
-            Self::Levels { thresholds, channels } => {
-                neurons::quantise(level, thresholds, *channels, currents, levels, flags);
+            Self::Rows { kernel, channels, .. } => {
+                kernel.step(level, currents, memory, (&mut *flags, &mut *levels));
                 *channels
             }
-            Self::General { site, channels, remembered } => {
-                let positions = currents.chunks_exact(*channels).zip(levels.chunks_exact_mut(*channels));
-                for (position, (currents, levels)) in positions.enumerate() {
-                    let memory = &mut memory[position * remembered..][..*remembered];
-                    site.step(currents, memory, &mut [], levels)?;
+            Self::General { site, channels, rest } => {
+                let values = &mut emitted.values[..currents.len()];
+                let positions = currents.chunks_exact(*channels).zip(values.chunks_exact_mut(*channels));
+                for (position, (currents, values)) in positions.enumerate() {
+                    let memory = &mut memory[position * rest.len()..][..rest.len()];
+                    site.step(currents, memory, &mut [], values)?;
                 }
-                flags.iter_mut().zip(&*levels).for_each(|(flag, level)| *flag = u8::from(*level != 0));
+                for ((flag, level), value) in flags.iter_mut().zip(&mut *levels).zip(values) {
+                    *level = value.level();
+                    *flag = u8::from(*level != 0);
+                }
                 *channels
             }
         };
@@ -105,9 +121,54 @@ impl Neurons {
 
     pub(crate) fn description(&self) -> &'static str {
         match self {
+            Self::Rows { kernel, .. } => kernel.description(),
+            Self::General { .. } => "general neurons",
+        }
+    }
+}
+
+/// Sites on the grid with kernels of their own.
+#[derive(Debug)]
+pub(crate) enum GridKernel {
+    Binary(Binary),
+    Levels { thresholds: Vec<i32>, channels: usize },
+}
+
+impl Kernel<i32> for GridKernel {
+    fn compile(source: &SiteSource<'_>, site: &Site, bound: f64) -> Result<Option<Self>> {
+        let part = |part| i32::part(source.model, source.node, part);
+        Ok(match site {
+            Site::GridLif(lif) if is_plain(lif, bound) => Some(Self::Binary(Binary {
+                multiplier: i32::try_from(lif.leak_multiplier).unwrap_or(i32::MAX),
+                shift: lif.leak_shift,
+                guard_bits: lif.guard_bits,
+                reset: lif.reset,
+                // A threshold that no membrane reaches stays one.
+                thresholds: part("threshold")?
+                    .into_iter()
+                    .map(|t| i32::try_from(i64::from(t) << lif.guard_bits).unwrap_or(i32::MAX))
+                    .collect(),
+            })),
+            Site::GridQuantRelu { .. } => {
+                Some(Self::Levels { thresholds: part("thresholds")?, channels: source.channels })
+            }
+            _ => None,
+        })
+    }
+
+    fn step(&self, level: Available, currents: &[i32], memory: &mut [i32], (flags, levels): (&mut [u8], &mut [i32])) {
+        match self {
+            Self::Binary(binary) => neurons::fire(level, binary, currents, memory, flags),
+            Self::Levels { thresholds, channels } => {
+                neurons::quantise(level, thresholds, *channels, currents, levels, flags);
+            }
+        }
+    }
+
+    fn description(&self) -> &'static str {
+        match self {
             Self::Binary(_) => "binary LIF in 32 bits",
             Self::Levels { .. } => "thresholds",
-            Self::General { .. } => "general neurons in 64 bits",
         }
     }
 }
@@ -123,4 +184,27 @@ fn is_plain(lif: &GridLif, bound: f64) -> bool {
         && current < limit
         && membrane * f64::from(lif.leak_multiplier) <= limit
         && membrane * f64::from(lif.leak_multiplier) / f64::from(1_u32 << lif.leak_shift) + current < limit
+}
+
+/// Sites off the grid with a kernel of their own.
+#[derive(Debug)]
+pub(crate) struct RealKernel(RealBinary);
+
+impl Kernel<f32> for RealKernel {
+    fn compile(source: &SiteSource<'_>, site: &Site, _bound: f64) -> Result<Option<Self>> {
+        let Site::Lif(lif) = site else { return Ok(None) };
+        let Lif { spike: Spike::Binary, synapse: Synapse::Instant, adaptation: Adaptation::None, .. } = lif else {
+            return Ok(None);
+        };
+        let RealNeurons { factor, rest, reset, thresholds, .. } = RealNeurons::compile(source, lif)?;
+        Ok(Some(Self(RealBinary { factor, rest, reset, thresholds })))
+    }
+
+    fn step(&self, level: Available, currents: &[f32], memory: &mut [f32], (flags, _): (&mut [u8], &mut [i32])) {
+        neurons::fire_reals(level, &self.0, currents, memory, flags);
+    }
+
+    fn description(&self) -> &'static str {
+        "binary LIF in f32"
+    }
 }

@@ -3,21 +3,22 @@
 use crate::deploy::arena::{Arena, Scratch};
 use crate::deploy::dense::Dense;
 use crate::deploy::events::{EventsMut, EventsView, Extent};
+use crate::deploy::number::Number;
 use crate::deploy::patterns::Patterns;
 use crate::deploy::plan::{Incoming, Stage, Synapse};
 use crate::deploy::rows::Rows;
 use crate::deploy::windows::Windows;
 use crate::simd::vectors::prefetch;
-use crate::simd::{self, Available, rows};
+use crate::simd::{self, Available};
 use snn_ir::Result;
 use std::ops::Range;
 
 /// Where a stage puts what it computes, for consecutive image rows.
 #[derive(Debug)]
-pub(crate) enum Output<'o> {
+pub(crate) enum Output<'o, N> {
     Events(EventsMut<'o>),
     /// `[row][step][x][channel]`.
-    Currents(&'o mut [i32]),
+    Currents(&'o mut [N]),
 }
 
 /// Room for the inputs of a tile.
@@ -30,9 +31,9 @@ struct Room<'s> {
 
 /// What a tile of a stage is run with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Task<'a> {
-    pub(crate) stage: &'a Stage,
-    pub(crate) arena: &'a Arena,
+pub(crate) struct Task<'a, N: Number> {
+    pub(crate) stage: &'a Stage<N>,
+    pub(crate) arena: &'a Arena<N>,
     pub(crate) level: Available,
     /// Of the output, with the macro-steps of this run.
     pub(crate) extent: Extent,
@@ -41,11 +42,11 @@ pub(crate) struct Task<'a> {
 }
 
 /// Rows of an output with what its neurons remember; `None` where they start at rest.
-pub(crate) type Part<'o> = (Range<usize>, Output<'o>, Option<&'o mut [i32]>);
+pub(crate) type Part<'o, N> = (Range<usize>, Output<'o, N>, Option<&'o mut [N]>);
 
-impl Task<'_> {
+impl<N: Number> Task<'_, N> {
     /// Runs rows on the threads of the present pool, or on this one if a tile is all there is.
-    pub(crate) fn run(&self, (rows, output, memory): Part<'_>) -> Result<()> {
+    pub(crate) fn run(&self, (rows, output, memory): Part<'_, N>) -> Result<()> {
         let tile = self.stage.tile.min(self.extent.rows.div_ceil(self.arena.threads()));
         if rows.len() <= tile {
             return self.arena.with_scratch(|scratch| self.tile((rows, output, memory), scratch));
@@ -61,7 +62,7 @@ impl Task<'_> {
         }
     }
 
-    fn split<'o>(&self, (rows, output, memory): Part<'o>, count: usize) -> (Part<'o>, Part<'o>) {
+    fn split<'o>(&self, (rows, output, memory): Part<'o, N>, count: usize) -> (Part<'o, N>, Part<'o, N>) {
         let middle = rows.start + count;
         let (first, later) = match output {
             Output::Events(events) => {
@@ -83,12 +84,12 @@ impl Task<'_> {
         ((rows.start..middle, first, remembered), (middle..rows.end, later, later_remembered))
     }
 
-    /// Integers that the neurons of an image row remember.
-    pub(crate) fn remembered(&self) -> usize {
-        self.extent.columns * self.stage.neurons.as_ref().map_or(0, super::site::Neurons::remembered)
+    /// Numbers that the neurons of an image row remember.
+    fn remembered(&self) -> usize {
+        self.extent.columns * self.stage.neurons.as_ref().map_or(0, |neurons| neurons.rest().len())
     }
 
-    fn tile(&self, (rows, output, memory): Part<'_>, scratch: &mut Scratch) -> Result<()> {
+    fn tile(&self, (rows, output, memory): Part<'_, N>, scratch: &mut Scratch<N>) -> Result<()> {
         let (width, steps) = (self.extent.width(), self.current_steps);
         let size = steps * width;
         let Scratch { currents, memory: rest, patterns, windows, levels, emitted } = scratch;
@@ -110,7 +111,8 @@ impl Task<'_> {
                 memory
             } else {
                 let memory = &mut rest[..remembered];
-                memory.fill(0);
+                let rest = neurons.rest();
+                memory.chunks_exact_mut(rest.len().max(1)).for_each(|position| position.copy_from_slice(rest));
                 memory
             };
             for step in 0..self.extent.steps {
@@ -123,17 +125,17 @@ impl Task<'_> {
     }
 
     /// `J = Σ M·A + b` of image rows.
-    fn integrate(&self, rows: Range<usize>, currents: &mut [i32], room: &mut Room<'_>) {
+    fn integrate(&self, rows: Range<usize>, currents: &mut [N], room: &mut Room<'_>) {
         match &self.stage.bias {
             Some(bias) => currents.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias)),
-            None => currents.fill(0),
+            None => currents.fill(N::default()),
         }
         for incoming in &self.stage.incoming {
             self.receive(incoming, rows.clone(), currents, room);
         }
     }
 
-    fn receive(&self, incoming: &Incoming, rows: Range<usize>, currents: &mut [i32], room: &mut Room<'_>) {
+    fn receive(&self, incoming: &Incoming<N>, rows: Range<usize>, currents: &mut [N], room: &mut Room<'_>) {
         let (width, steps) = (self.extent.width(), self.current_steps);
         let lines = currents.chunks_exact_mut(steps * width);
         match &incoming.synapse {
@@ -143,7 +145,9 @@ impl Task<'_> {
                 let read = (rows.clone(), steps);
                 let shared = room.patterns.sort_if_it_pays(self.level, synapse, events, read.clone());
                 let dense = dense.as_ref().filter(|_| !shared);
-                if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps)) {
+                if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps))
+                    && let Some(currents) = N::integers(currents)
+                {
                     self.multiply((synapse, dense), rows, events, currents, room.levels);
                     return;
                 }
@@ -156,7 +160,7 @@ impl Task<'_> {
                     // Rows are read in no order that a processor foresees.
                     prefetch(synapse.block(block));
                     for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
-                        rows::deliver(self.level, synapse, block, room.windows, row, line);
+                        N::deliver(self.level, synapse, block, room.windows, row, line);
                     }
                 }
             }
@@ -182,7 +186,7 @@ impl Task<'_> {
                     for (step, line) in line.chunks_exact_mut(width).enumerate() {
                         line.iter_mut()
                             .zip(stored.line(y, step))
-                            .for_each(|(current, &value)| *current = current.wrapping_add(value));
+                            .for_each(|(current, &value)| *current = current.plus(value));
                     }
                 }
             }
@@ -190,11 +194,11 @@ impl Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl<N: Number> Task<'_, N> {
     /// A synapse as a dense product.
     fn multiply(
         &self,
-        (rows, dense): (&Rows, &Dense),
+        (rows, dense): (&Rows<N::Weight>, &Dense),
         outputs: Range<usize>,
         events: EventsView<'_>,
         currents: &mut [i32],
@@ -225,12 +229,12 @@ impl Task<'_> {
 }
 
 /// Adds one-to-one synapses (eq. 3).
-fn scale(weights: &[i32], line: &super::events::Line<'_>, currents: &mut [i32]) {
+fn scale<N: Number>(weights: &[N], line: &super::events::Line<'_>, currents: &mut [N]) {
     let channels = weights.len();
     for (x, currents) in currents.chunks_exact_mut(channels).enumerate() {
         for (entry, level) in line.levels(x..x + 1) {
             let channel = entry - x * channels;
-            currents[channel] = currents[channel].wrapping_add(weights[channel].wrapping_mul(level));
+            currents[channel] = currents[channel].plus(weights[channel].times(N::of(level)));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a plan does with each node, as data and as text.
 
+use crate::deploy::number::Number;
 use crate::deploy::plan::{Plan, Stage, Step, Synapse};
 use crate::simd::Level;
 use serde::Serialize;
@@ -28,7 +29,7 @@ pub struct NodeSummary {
 }
 
 impl Summary {
-    pub(crate) fn of(plan: &Plan, level: Level) -> Self {
+    pub(crate) fn of<N: Number>(plan: &Plan<N>, level: Level) -> Self {
         let nodes = plan.nodes.iter().filter_map(|node| {
             let form = match node.step.as_ref()? {
                 Step::Stage(stage) => stage_form(
@@ -50,7 +51,7 @@ impl Summary {
     }
 }
 
-fn stage_form(stage: &Stage, sources: &[&str], steps: usize) -> String {
+fn stage_form<N: Number>(stage: &Stage<N>, sources: &[&str], steps: usize) -> String {
     let steps = if stage.varies { steps } else { 1 };
     let mut parts: Vec<String> = stage
         .incoming
@@ -73,11 +74,11 @@ fn stage_form(stage: &Stage, sources: &[&str], steps: usize) -> String {
     parts.join("; ")
 }
 
-fn bytes(synapse: &Synapse) -> usize {
+fn bytes<N: Number>(synapse: &Synapse<N>) -> usize {
     match synapse {
         Synapse::Rows(rows, dense) => rows.bytes() + dense.as_ref().map_or(0, |dense| dense.bytes()),
         Synapse::Grouped(grouped) => grouped.bytes(),
-        Synapse::Scale(weights) => 4 * weights.len(),
+        Synapse::Scale(weights) => size_of_val(weights.as_slice()),
         Synapse::Current => 0,
     }
 }

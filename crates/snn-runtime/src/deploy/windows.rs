@@ -32,7 +32,7 @@ fn sorted_lists(steps: usize) -> usize {
 }
 
 /// Room that the windows of `rows` rows of outputs need: offsets, entries.
-pub(crate) fn room(synapse: &Rows, rows: usize, steps: usize, columns: usize) -> (usize, usize) {
+pub(crate) fn room<W>(synapse: &Rows<W>, rows: usize, steps: usize, columns: usize) -> (usize, usize) {
     let taps = synapse.vertical.kernel.min(synapse.vertical.inputs);
     let lists = if synapse.may_sort(steps) { steps.max(sorted_lists(steps)) } else { steps };
     (
@@ -59,10 +59,10 @@ impl Windows {
         clippy::cast_possible_truncation,
         reason = "weight rows were packed, and so fit in memory with room to spare"
     )]
-    pub(crate) fn gather(
+    pub(crate) fn gather<W>(
         &mut self,
         level: crate::simd::Available,
-        synapse: &Rows,
+        synapse: &Rows<W>,
         events: EventsView<'_>,
         (rows, steps): (Range<usize>, usize),
     ) {
@@ -89,10 +89,10 @@ impl Windows {
         clippy::cast_possible_truncation,
         reason = "weight rows were packed, and so fit in memory with room to spare"
     )]
-    pub(crate) fn gather_sorted(
+    pub(crate) fn gather_sorted<W>(
         &mut self,
         level: crate::simd::Available,
-        synapse: &Rows,
+        synapse: &Rows<W>,
         sorted: &Patterns,
         (rows, steps): (Range<usize>, usize),
     ) {

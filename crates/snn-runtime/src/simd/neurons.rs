@@ -1,8 +1,8 @@
-//! Sites on the grid (eq. 13) over image rows.
+//! Sites over image rows: on the grid (eq. 13), and plain LIF off it (eq. 8).
 
 use crate::simd::compiled;
 use snn_ir::naive::MEMBRANE_LIMIT;
-use snn_ir::site::GridReset;
+use snn_ir::site::{GridReset, Reset};
 
 /// LIF neurons of binary spikes whose arithmetic was proved to stay within 32 bits.
 #[derive(Debug)]
@@ -70,5 +70,53 @@ fn quantise_row(thresholds: &[i32], channels: usize, currents: &[i32], levels: &
             }
         }
         flags.iter_mut().zip(levels).for_each(|(flag, level)| *flag = u8::from(*level != 0));
+    }
+}
+
+/// LIF neurons of binary spikes off the grid, without synaptic current or adaptation.
+#[derive(Debug)]
+pub(crate) struct RealBinary {
+    pub(crate) factor: f32,
+    /// The potential at rest.
+    pub(crate) rest: f32,
+    pub(crate) reset: Reset,
+    pub(crate) thresholds: Vec<f32>,
+}
+
+compiled! {
+    /// One macro-step of an image row: currents in, flags of 0 and 1 out.
+    fn fire_reals(neurons: &RealBinary, currents: &[f32], membranes: &mut [f32], flags: &mut [u8]) = fire_real_row;
+}
+
+#[inline(always)]
+fn fire_real_row(neurons: &RealBinary, currents: &[f32], membranes: &mut [f32], flags: &mut [u8]) {
+    match neurons.reset {
+        Reset::Hard { .. } => fire_reals_with(neurons, currents, membranes, flags, |_, _| neurons.rest),
+        Reset::Soft => fire_reals_with(neurons, currents, membranes, flags, |u, threshold| u - threshold),
+        Reset::None => fire_reals_with(neurons, currents, membranes, flags, |u, _| u),
+    }
+}
+
+/// In the order of operations of [`crate::real_site`].
+#[inline(always)]
+fn fire_reals_with(
+    neurons: &RealBinary,
+    currents: &[f32],
+    membranes: &mut [f32],
+    flags: &mut [u8],
+    reset: impl Fn(f32, f32) -> f32,
+) {
+    let channels = neurons.thresholds.len();
+    let (factor, rest) = (neurons.factor, neurons.rest);
+    let rows = currents.chunks_exact(channels).zip(membranes.chunks_exact_mut(channels));
+    for ((currents, membranes), flags) in rows.zip(flags.chunks_exact_mut(channels)) {
+        let each = currents.iter().zip(membranes).zip(&neurons.thresholds).zip(flags);
+        for (((&current, membrane), &threshold), flag) in each {
+            let decayed = factor * (*membrane - rest);
+            let u = rest + decayed + current;
+            let fires = u >= threshold;
+            *flag = u8::from(fires);
+            *membrane = if fires { reset(u, threshold) } else { u };
+        }
     }
 }

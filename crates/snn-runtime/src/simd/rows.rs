@@ -1,18 +1,20 @@
 //! Weight rows of active inputs added up (eq. 16), one image row of outputs at a time.
 
+use crate::arithmetic::Arithmetic as _;
 use crate::deploy::events::Line;
+use crate::deploy::number::Number;
 use crate::deploy::patterns::{PATTERNS, STEPS};
 use crate::deploy::rows::{Rows, Width};
 use crate::deploy::windows::Windows;
 use crate::simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::vectors::{Avx2, Avx512};
-use crate::simd::vectors::{Pairs, Portable, Vectors, prefetch};
+use crate::simd::vectors::{Floats, Pairs, Portable, Vectors, prefetch};
 use std::marker::PhantomData;
 
 compiled! {
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row, `[step][x][channel]`.
-    fn deliver(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) =
+    fn deliver(rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) =
         portable, with_avx2, with_avx512;
 }
 
@@ -20,22 +22,22 @@ compiled! {
 const AHEAD: usize = 20;
 
 /// Where a block is in a row of outputs.
-type Place<'p> = (&'p Rows, usize, &'p Windows, usize);
+type Place<'p, W> = (&'p Rows<W>, usize, &'p Windows, usize);
 
 #[inline(always)]
-fn portable(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
+fn portable(rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
     by_lanes::<Portable>((rows, block, windows, row), currents);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn with_avx2(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
+fn with_avx2(rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
     by_lanes::<Avx2>((rows, block, windows, row), currents);
 }
 
 /// In vectors of 32 bytes.
 #[inline(always)]
-fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_>, currents: &mut [i32]) {
+fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i8>, currents: &mut [i32]) {
     if place.2.sorted {
         return shared_by_lanes::<V>(place, currents);
     }
@@ -52,7 +54,7 @@ fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_>, currents: &mut [i32]) 
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn with_avx512(rows: &Rows, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
+fn with_avx512(rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
     let place = (rows, block, windows, row);
     if windows.sorted {
         return match rows.lanes {
@@ -74,7 +76,7 @@ fn with_avx512(rows: &Rows, block: usize, windows: &Windows, row: usize, current
 
 /// The same of windows that are sorted by steps.
 #[inline(always)]
-fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_>, currents: &mut [i32]) {
+fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i8>, currents: &mut [i32]) {
     match place.0.lanes {
         16 => shared_groups::<16, 1, Units<V>>(place, currents),
         32 => shared_groups::<32, 1, Paired<V>>(place, currents),
@@ -84,23 +86,74 @@ fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_>, currents: &mut 
 }
 
 #[inline(always)]
-fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(place: Place<'_>, currents: &mut [i32]) {
+fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(place: Place<'_, i8>, currents: &mut [i32]) {
     match place.0.width {
         Width::Unit | Width::Pairs => groups::<LANES, VECTORS, Units<V>>(place, currents),
         Width::Narrow => groups::<LANES, VECTORS, Narrow<V>>(place, currents),
-        Width::Wide => groups::<LANES, VECTORS, Wide>(place, currents),
+        Width::Wide | Width::RealUnit | Width::Real => groups::<LANES, VECTORS, Wide>(place, currents),
+    }
+}
+
+compiled! {
+    /// The same of weights of f32.
+    fn deliver_reals(rows: &Rows<f32>, block: usize, windows: &Windows, row: usize, currents: &mut [f32]) =
+        portable_reals, reals_with_avx2, reals_with_avx512;
+}
+
+#[inline(always)]
+fn portable_reals(rows: &Rows<f32>, block: usize, windows: &Windows, row: usize, currents: &mut [f32]) {
+    reals_by_lanes::<Portable>((rows, block, windows, row), currents);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn reals_with_avx2(rows: &Rows<f32>, block: usize, windows: &Windows, row: usize, currents: &mut [f32]) {
+    reals_by_lanes::<Avx2>((rows, block, windows, row), currents);
+}
+
+/// In vectors of 32 bytes.
+#[inline(always)]
+fn reals_by_lanes<V: Floats<8>>(place: Place<'_, f32>, currents: &mut [f32]) {
+    match place.0.lanes {
+        16 => reals::<8, 2, V>(place, currents),
+        32 => reals::<8, 4, V>(place, currents),
+        _ => reals::<8, 8, V>(place, currents),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn reals_with_avx512(rows: &Rows<f32>, block: usize, windows: &Windows, row: usize, currents: &mut [f32]) {
+    let place = (rows, block, windows, row);
+    match rows.lanes {
+        16 => reals::<16, 1, Avx512>(place, currents),
+        32 => reals::<16, 2, Avx512>(place, currents),
+        _ => reals::<16, 4, Avx512>(place, currents),
+    }
+}
+
+#[inline(always)]
+fn reals<const LANES: usize, const VECTORS: usize, V: Floats<LANES>>(place: Place<'_, f32>, currents: &mut [f32]) {
+    if place.0.width == Width::RealUnit {
+        groups::<LANES, VECTORS, RealUnits<V>>(place, currents);
+    } else {
+        groups::<LANES, VECTORS, Reals<V>>(place, currents);
     }
 }
 
 /// How a weight row enters the sums.
 trait Adding<const LANES: usize> {
+    type Current: Number;
     type Sums: Copy;
     const PAYLOADS: bool;
     fn zero() -> Self::Sums;
-    fn add(sums: Self::Sums, weights: &[i8; LANES], payload: i32) -> Self::Sums;
+    fn add(sums: Self::Sums, weights: &[Weight<Self, LANES>; LANES], payload: i32) -> Self::Sums;
     /// The sums of each lane after so many rows.
-    fn lanes(sums: Self::Sums, rows: usize) -> [i32; LANES];
+    fn lanes(sums: Self::Sums, rows: usize) -> [Self::Current; LANES];
 }
+
+/// What it adds up.
+type Weight<A, const LANES: usize> = <<A as Adding<LANES>>::Current as Number>::Weight;
 
 /// Sums that can be added up.
 trait Joining<const LANES: usize>: Adding<LANES> {
@@ -129,8 +182,55 @@ struct Units<V>(PhantomData<V>);
 struct Narrow<V>(PhantomData<V>);
 /// Levels so large that a few products could leave 16 bits: pixels, counts of sum pools.
 struct Wide;
+/// Spikes off the grid: f32 sums of weights.
+struct RealUnits<V>(PhantomData<V>);
+/// Levels off the grid: f32 sums of products, each rounded before it is added.
+struct Reals<V>(PhantomData<V>);
+
+impl<const LANES: usize, V: Floats<LANES>> Adding<LANES> for RealUnits<V> {
+    type Current = f32;
+    type Sums = V::Sums;
+    const PAYLOADS: bool = false;
+
+    #[inline(always)]
+    fn zero() -> Self::Sums {
+        V::zero()
+    }
+
+    #[inline(always)]
+    fn add(sums: Self::Sums, weights: &[f32; LANES], _payload: i32) -> Self::Sums {
+        V::add(sums, weights)
+    }
+
+    #[inline(always)]
+    fn lanes(sums: Self::Sums, _rows: usize) -> [f32; LANES] {
+        V::lanes(sums)
+    }
+}
+
+impl<const LANES: usize, V: Floats<LANES>> Adding<LANES> for Reals<V> {
+    type Current = f32;
+    type Sums = V::Sums;
+    const PAYLOADS: bool = true;
+
+    #[inline(always)]
+    fn zero() -> Self::Sums {
+        V::zero()
+    }
+
+    #[inline(always)]
+    fn add(sums: Self::Sums, weights: &[f32; LANES], payload: i32) -> Self::Sums {
+        V::add_product(sums, weights, f32::of(payload))
+    }
+
+    #[inline(always)]
+    fn lanes(sums: Self::Sums, _rows: usize) -> [f32; LANES] {
+        V::lanes(sums)
+    }
+}
 
 impl<const LANES: usize, V: Pairs<LANES>> Adding<LANES> for Paired<V> {
+    type Current = i32;
     type Sums = V::Sums;
     const PAYLOADS: bool = false;
 
@@ -151,6 +251,7 @@ impl<const LANES: usize, V: Pairs<LANES>> Adding<LANES> for Paired<V> {
 }
 
 impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Units<V> {
+    type Current = i32;
     type Sums = V::Sums;
     const PAYLOADS: bool = false;
 
@@ -171,6 +272,7 @@ impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Units<V> {
 }
 
 impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Narrow<V> {
+    type Current = i32;
     type Sums = V::Sums;
     const PAYLOADS: bool = true;
 
@@ -195,6 +297,7 @@ impl<const LANES: usize, V: Vectors<LANES>> Adding<LANES> for Narrow<V> {
 }
 
 impl<const LANES: usize> Adding<LANES> for Wide {
+    type Current = i32;
     type Sums = [i32; LANES];
     const PAYLOADS: bool = true;
 
@@ -229,7 +332,10 @@ fn widened<const LANES: usize>(sums: [i16; LANES]) -> [i32; LANES] {
 
 /// All groups of outputs along a row, all steps of each: the weights of a block stay in cache meanwhile.
 #[inline(always)]
-fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(place: Place<'_>, currents: &mut [i32]) {
+fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
+    place: Place<'_, Weight<A, LANES>>,
+    currents: &mut [A::Current],
+) {
     let (rows, block, windows, row) = place;
     let (vectors, _) = rows.block(block).as_chunks::<LANES>();
     let (weights, _) = vectors.as_chunks::<VECTORS>();
@@ -268,7 +374,10 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(place: Pla
 
 /// The same, with each row added once for all steps of its pattern.
 #[inline(always)]
-fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(place: Place<'_>, currents: &mut [i32]) {
+fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(
+    place: Place<'_, Weight<A, LANES>>,
+    currents: &mut [A::Current],
+) {
     let (rows, block, windows, row) = place;
     let (vectors, _) = rows.block(block).as_chunks::<LANES>();
     let (weights, _) = vectors.as_chunks::<VECTORS>();
@@ -337,7 +446,7 @@ fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(pl
 
 #[inline(always)]
 fn add<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
-    weights: &[[[i8; LANES]; VECTORS]],
+    weights: &[[[Weight<A, LANES>; LANES]; VECTORS]],
     base: usize,
     entries: &[u32],
     payloads: &[i32],
@@ -358,7 +467,7 @@ fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     sums: &mut [A::Sums; VECTORS],
     rows: usize,
     multipliers: &[i32],
-    currents: &mut [i32],
+    currents: &mut [A::Current],
 ) {
     let (whole, rest) = currents.as_chunks_mut::<LANES>();
     let (multipliers, _) = multipliers.as_chunks::<LANES>();
@@ -367,14 +476,14 @@ fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
         if let Some(currents) = whole.get_mut(vector) {
             let mut lanes = A::lanes(*sums, rows);
             if let Some(multiplier) = multiplier {
-                lanes.iter_mut().zip(multiplier).for_each(|(sum, &m)| *sum = sum.wrapping_mul(m));
+                lanes.iter_mut().zip(multiplier).for_each(|(sum, &m)| *sum = sum.times(A::Current::of(m)));
             }
-            currents.iter_mut().zip(lanes).for_each(|(current, sum)| *current = current.wrapping_add(sum));
+            currents.iter_mut().zip(lanes).for_each(|(current, sum)| *current = current.plus(sum));
         } else if vector == whole.len() {
             // Lanes without an output of their own fill the last vector up.
             for (lane, (current, sum)) in rest.iter_mut().zip(A::lanes(*sums, rows)).enumerate() {
                 let m = multiplier.map_or(1, |multiplier| multiplier[lane]);
-                *current = current.wrapping_add(sum.wrapping_mul(m));
+                *current = current.plus(sum.times(A::Current::of(m)));
             }
         }
         *sums = A::zero();

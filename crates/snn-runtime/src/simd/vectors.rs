@@ -1,4 +1,5 @@
-//! Vectors of 16-bit sums, for each instruction set. Sums are exact whatever the set: every one is proved to stay within 16 bits.
+//! Vectors of sums, for each instruction set. Those of 16 bits are exact whatever the set: every one is proved to stay within them. Those of f32 are added in the same order by
+//! every set, and so are the same bits.
 
 /// A vector of `LANES` 16-bit sums.
 pub(crate) trait Vectors<const LANES: usize> {
@@ -35,6 +36,17 @@ pub(crate) trait Products {
     /// Sums plus `w₀·x₀ + w₁·x₁`, the weights of each lane side by side; levels are at most 128.
     fn add(sums: Self::Sums, weights: &[i8; 32], levels: [u8; 2]) -> Self::Sums;
     fn lanes(sums: Self::Sums) -> [i16; 16];
+}
+
+/// A vector of `LANES` sums of f32.
+pub(crate) trait Floats<const LANES: usize> {
+    type Sums: Copy;
+    fn zero() -> Self::Sums;
+    /// Sums plus weights.
+    fn add(sums: Self::Sums, weights: &[f32; LANES]) -> Self::Sums;
+    /// Sums plus weights times a level; the product is rounded before it is added.
+    fn add_product(sums: Self::Sums, weights: &[f32; LANES], level: f32) -> Self::Sums;
+    fn lanes(sums: Self::Sums) -> [f32; LANES];
 }
 
 /// Lanes of weights that are paired with one another.
@@ -83,6 +95,32 @@ impl Products for Portable {
 
     #[inline(always)]
     fn lanes(sums: Self::Sums) -> [i16; 16] {
+        sums
+    }
+}
+
+impl<const LANES: usize> Floats<LANES> for Portable {
+    type Sums = [f32; LANES];
+
+    #[inline(always)]
+    fn zero() -> Self::Sums {
+        [0.0; LANES]
+    }
+
+    #[inline(always)]
+    fn add(mut sums: Self::Sums, weights: &[f32; LANES]) -> Self::Sums {
+        sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
+        sums
+    }
+
+    #[inline(always)]
+    fn add_product(mut sums: Self::Sums, weights: &[f32; LANES], level: f32) -> Self::Sums {
+        sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight * level);
+        sums
+    }
+
+    #[inline(always)]
+    fn lanes(sums: Self::Sums) -> [f32; LANES] {
         sums
     }
 }
@@ -158,21 +196,21 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "instructions of the machine")]
 mod x86 {
-    use super::{PAIRED, Pairs, Products, Vectors, excess};
+    use super::{Floats, PAIRED, Pairs, Products, Vectors, excess};
     use std::arch::x86_64::{
-        __m128i, __m256i, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_cvtepi8_epi16,
-        _mm256_maddubs_epi16, _mm256_mullo_epi16, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_slli_epi16,
-        _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16, _mm512_cvtepi8_epi16, _mm512_mullo_epi16,
-        _mm512_set1_epi16, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
+        __m128i, __m256, __m256i, __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_add_ps, _mm256_cvtepi8_epi16,
+        _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_mullo_epi16, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16,
+        _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_mul_ps, _mm512_mullo_epi16,
+        _mm512_set1_epi16, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
     };
     use std::mem::transmute;
 
     /// Asks for values before they are needed.
     #[inline(always)]
-    pub(crate) fn prefetch(values: &[i8]) {
-        for line in values.chunks(64) {
+    pub(crate) fn prefetch<V>(values: &[V]) {
+        for line in values.chunks(64 / size_of::<V>().clamp(1, 64)) {
             // SAFETY: a hint, of an instruction set that every x86-64 has.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr()) };
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
         }
     }
 
@@ -298,6 +336,68 @@ mod x86 {
         }
     }
 
+    impl Floats<8> for Avx2 {
+        type Sums = __m256;
+
+        #[inline(always)]
+        fn zero() -> __m256 {
+            // SAFETY: the machine has AVX2 where this type is named.
+            unsafe { _mm256_setzero_ps() }
+        }
+
+        #[inline(always)]
+        fn add(sums: __m256, weights: &[f32; 8]) -> __m256 {
+            // SAFETY: as above; 32 bytes of floats are a vector of them.
+            unsafe { _mm256_add_ps(sums, transmute::<[f32; 8], __m256>(*weights)) }
+        }
+
+        #[inline(always)]
+        fn add_product(sums: __m256, weights: &[f32; 8], level: f32) -> __m256 {
+            // SAFETY: as above.
+            unsafe {
+                let weights = transmute::<[f32; 8], __m256>(*weights);
+                _mm256_add_ps(sums, _mm256_mul_ps(weights, _mm256_set1_ps(level)))
+            }
+        }
+
+        #[inline(always)]
+        fn lanes(sums: __m256) -> [f32; 8] {
+            // SAFETY: as above.
+            unsafe { transmute::<__m256, [f32; 8]>(sums) }
+        }
+    }
+
+    impl Floats<16> for Avx512 {
+        type Sums = __m512;
+
+        #[inline(always)]
+        fn zero() -> __m512 {
+            // SAFETY: the machine has AVX-512 where this type is named.
+            unsafe { _mm512_setzero_ps() }
+        }
+
+        #[inline(always)]
+        fn add(sums: __m512, weights: &[f32; 16]) -> __m512 {
+            // SAFETY: as above; 64 bytes of floats are a vector of them.
+            unsafe { _mm512_add_ps(sums, transmute::<[f32; 16], __m512>(*weights)) }
+        }
+
+        #[inline(always)]
+        fn add_product(sums: __m512, weights: &[f32; 16], level: f32) -> __m512 {
+            // SAFETY: as above.
+            unsafe {
+                let weights = transmute::<[f32; 16], __m512>(*weights);
+                _mm512_add_ps(sums, _mm512_mul_ps(weights, _mm512_set1_ps(level)))
+            }
+        }
+
+        #[inline(always)]
+        fn lanes(sums: __m512) -> [f32; 16] {
+            // SAFETY: as above.
+            unsafe { transmute::<__m512, [f32; 16]>(sums) }
+        }
+    }
+
     impl Pairs<64> for Avx512 {
         type Sums = Words<__m512i>;
 
@@ -387,7 +487,7 @@ pub(crate) use x86::{Avx2, Avx512, prefetch};
 
 /// Asks for values before they are needed, where the machine can.
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn prefetch(_values: &[i8]) {}
+pub(crate) fn prefetch<V>(_values: &[V]) {}
 
 #[cfg(test)]
 mod tests {

@@ -6,14 +6,14 @@ use crate::drawing::{Block, png, sheet, tile};
 use crate::output::{self, print_json};
 use crate::{Outcome, files};
 use anyhow::{Context as _, Result, bail};
-use ndarray::{Array3, Array4};
+use ndarray::{Array3, Array4, Axis, stack};
 use serde::Serialize;
 use snn_data::event_augment::{EventAugment, Nda};
 use snn_data::events::{Events, SensorSize};
 use snn_data::frames::{Framing, Slicing};
 use snn_data::image::{Picture, RandomResizedCrop};
 use snn_data::policy::{Policy, PolicyAugment, RandomErasing};
-use snn_data::{Augment, Flip, SampleRng, Split, Transform};
+use snn_data::{Augment, Batch, Flip, Mix, SampleRng, Split, Transform};
 use std::path::Path;
 
 /// Colours of ON and OFF, which people who see no red can tell apart as well.
@@ -27,6 +27,9 @@ const CROP_SIDE: usize = 224;
 const CUTOUT_SHARE: usize = 2;
 /// Padding of `crop`, as a share of the image: CIFAR's usual 4 of 32.
 const PADDING_SHARE: usize = 8;
+/// α of `mixup` and of `cutmix`.
+const MIXUP_ALPHA: f64 = 0.5;
+const CUTMIX_ALPHA: f64 = 1.0;
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -62,18 +65,24 @@ pub(crate) fn run(arguments: &Show, json: bool) -> Result<Outcome> {
         options: arguments.recording.options(),
     };
     let samples = Samples::open(&arguments.what, &super::root(&arguments.data), &choice)?;
-    let (mut blocks, mut shown) = (Vec::new(), Vec::new());
+    let (mut blocks, mut images, mut shown) = (Vec::new(), Vec::new(), Vec::new());
     for index in chosen(arguments, samples.len())? {
-        let sample = samples.read(index)?;
-        let found = blocks_of(arguments, &samples, &sample)?;
-        let events = match &sample.content {
-            Content::Recording(events) => Some(events.len()),
-            Content::Image(_) => None,
+        let Sample { index, name, class, content } = samples.read(index)?;
+        let caption = class.as_ref().map_or_else(|| name.clone(), |class| format!("{class} {name}"));
+        let (tiles, events) = match content {
+            Content::Image(image) => {
+                images.push(Shot { index, caption, image });
+                (1 + views(arguments), None)
+            }
+            Content::Recording(events) => {
+                let found = recording(arguments, index, &caption, &events)?;
+                blocks.extend(found);
+                ((1 + views(arguments)) * arguments.frames.get(), Some(events.len()))
+            }
         };
-        let tiles = found.iter().map(|block| block.tiles.len()).sum();
-        shown.push(ShownSample { index: sample.index, name: sample.name, class: sample.class, tiles, events });
-        blocks.extend(found);
+        shown.push(ShownSample { index, name, class, tiles, events });
     }
+    blocks.extend(image_blocks(arguments, &samples.fill, &images)?);
     let picture = sheet(&title(arguments, &samples, &shown), &blocks)?;
     files::write(&arguments.out, &png(&picture)?, arguments.force)?;
     if json {
@@ -137,33 +146,27 @@ fn title(arguments: &Show, samples: &Samples, shown: &[ShownSample]) -> Vec<Stri
     lines
 }
 
-/// Tiles of a sample: an image with its views in one block, a recording with each of its views in one of its own.
-fn blocks_of(arguments: &Show, samples: &Samples, sample: &Sample) -> Result<Vec<Block>> {
-    let class = sample.class.as_ref().map_or(String::new(), |class| format!("{class} "));
+/// Augmented views of each sample.
+fn views(arguments: &Show) -> usize {
+    if arguments.augment.is_empty() { 0 } else { arguments.views.into() }
+}
+
+/// A recording as it is and each of its views, in blocks of their frames.
+fn recording(arguments: &Show, index: usize, caption: &str, events: &Events) -> Result<Vec<Block>> {
     let side = arguments.tile.into();
-    let block = |caption: String, pictures: Vec<Picture>| -> Result<Block> {
-        let tiles = pictures.iter().map(|picture| tile(picture, side)).collect::<Result<_>>()?;
-        Ok(Block { caption, tiles })
+    let block = |events: &Events, caption: &str| -> Result<Block> {
+        let frames = frames(arguments, events, side)?;
+        let tiles = frames.iter().map(|frame| tile(frame, side)).collect::<Result<_>>()?;
+        Ok(Block { caption: format!("{caption} ({} events)", events.len()), tiles })
     };
-    let events = match &sample.content {
-        Content::Image(image) => {
-            let pictures = views(arguments, samples, sample.index, image)?;
-            return Ok(vec![block(format!("{class}{}", sample.name), pictures)?]);
+    let mut blocks = vec![block(events, caption)?];
+    for view in 1..=views(arguments) {
+        let mut rng = SampleRng::for_sample(arguments.seed, view as u64 - 1, index);
+        let mut seen = events.clone();
+        for &augment in &arguments.augment {
+            seen = event_augment(augment, seen.size())?.apply(seen, &mut rng)?;
         }
-        Content::Recording(events) => events,
-    };
-    let mut blocks = Vec::new();
-    for view in 0..=if arguments.augment.is_empty() { 0 } else { arguments.views } {
-        let (mut seen, mut name) = (events.clone(), format!("{class}{}", sample.name));
-        if let Some(epoch) = view.checked_sub(1) {
-            let mut rng = SampleRng::for_sample(arguments.seed, epoch.into(), sample.index);
-            for &augment in &arguments.augment {
-                seen = event_augment(augment, seen.size())?.apply(seen, &mut rng)?;
-            }
-            name = format!("view {view}");
-        }
-        let pictures = frames(arguments, &seen, side).with_context(|| sample.name.clone())?;
-        blocks.push(block(format!("{name} ({} events)", seen.len()), pictures)?);
+        blocks.push(block(&seen, &format!("view {view}"))?);
     }
     Ok(blocks)
 }
@@ -185,23 +188,62 @@ fn event_augment(name: AugmentName, sensor: SensorSize) -> Result<EventAugment> 
     })
 }
 
-/// The image as it is, and its augmented views.
-fn views(arguments: &Show, samples: &Samples, index: usize, image: &Array3<u8>) -> Result<Vec<Picture>> {
-    let mut pictures = vec![picture_of(image)?];
-    if arguments.augment.is_empty() {
-        return Ok(pictures);
-    }
-    for epoch in 0..arguments.views {
-        // One stream a view, as in training: what a view is depends on seed, epoch and index.
-        let mut rng = SampleRng::for_sample(arguments.seed, epoch.into(), index);
-        let mut view = image.clone();
-        for &name in &arguments.augment {
-            view = augmented(name, view, &samples.fill, &mut rng)
-                .with_context(|| format!("sample {index}, --augment {}", name.as_str()))?;
+/// An image of the sheet.
+struct Shot {
+    index: usize,
+    caption: String,
+    image: Array3<u8>,
+}
+
+/// Images as they are, each with its views in one block.
+fn image_blocks(arguments: &Show, fill: &[u8], shots: &[Shot]) -> Result<Vec<Block>> {
+    let side = arguments.tile.into();
+    let drawn = |image: &Array3<u8>| tile(&picture_of(image)?, side);
+    let as_stored = |shot: &Shot| Ok(Block { caption: shot.caption.clone(), tiles: vec![drawn(&shot.image)?] });
+    let mut blocks: Vec<Block> = shots.iter().map(as_stored).collect::<Result<_>>()?;
+    for epoch in 0..views(arguments) {
+        for (block, view) in blocks.iter_mut().zip(epoch_of(arguments, epoch as u64, fill, shots)?) {
+            block.tiles.push(drawn(&view)?);
         }
-        pictures.push(picture_of(&view)?);
     }
-    Ok(pictures)
+    Ok(blocks)
+}
+
+/// What an epoch of training sees of the images, which are a batch: a function of seed, epoch and index.
+fn epoch_of(arguments: &Show, epoch: u64, fill: &[u8], shots: &[Shot]) -> Result<Vec<Array3<u8>>> {
+    let stream = |shot: &Shot| SampleRng::for_sample(arguments.seed, epoch, shot.index);
+    let mut streams: Vec<_> = shots.iter().map(stream).collect();
+    let mut images: Vec<_> = shots.iter().map(|shot| shot.image.clone()).collect();
+    for &name in &arguments.augment {
+        let mix = match name {
+            AugmentName::Mixup => Mix { mixup: MIXUP_ALPHA, ..Mix::default() },
+            AugmentName::Cutmix => Mix { cutmix: CUTMIX_ALPHA, ..Mix::default() },
+            _ => {
+                for ((shot, image), rng) in shots.iter().zip(&mut images).zip(&mut streams) {
+                    *image = augmented(name, std::mem::take(image), fill, rng)
+                        .with_context(|| format!("sample {}, --augment {}", shot.index, name.as_str()))?;
+                }
+                continue;
+            }
+        };
+        let mut rng = SampleRng::for_batch(arguments.seed, epoch, 0);
+        images = mixed(mix, &images, &mut rng).with_context(|| format!("--augment {}", name.as_str()))?;
+    }
+    Ok(images)
+}
+
+/// Each image mixed with another of them.
+fn mixed(mix: Mix, images: &[Array3<u8>], rng: &mut SampleRng) -> Result<Vec<Array3<u8>>> {
+    if let Some(pair) = images.windows(2).find(|pair| pair[0].dim() != pair[1].dim()) {
+        let (first, second) = (pair[0].dim(), pair[1].dim());
+        bail!("images must have one size, found {first:?} and {second:?}; random-resized-crop before it makes them so");
+    }
+    let views: Vec<_> = images.iter().map(Array3::view).collect();
+    let count = images.len();
+    let labels = (0..).take(count).collect();
+    let mut batch = Batch { images: stack(Axis(0), &views)?, labels, indices: (0..count).collect() };
+    mix.apply(&mut batch, rng)?;
+    Ok(batch.images.outer_iter().map(|image| image.to_owned()).collect())
 }
 
 fn augmented(name: AugmentName, mut image: Array3<u8>, mean: &[u8], rng: &mut SampleRng) -> Result<Array3<u8>> {
@@ -266,7 +308,7 @@ fn frames(arguments: &Show, events: &Events, side: usize) -> Result<Vec<Picture>
         let mut pixels = Vec::with_capacity(3 * height * width);
         for y in 0..height {
             for x in 0..width {
-                pixels.extend(mixed(ink(frame[[0, y, x]]), ink(frame[[1, y, x]])));
+                pixels.extend(blended(ink(frame[[0, y, x]]), ink(frame[[1, y, x]])));
             }
         }
         Ok(Picture::new(width, height, pixels)?)
@@ -293,7 +335,7 @@ fn usual(frames: &Array4<u16>) -> f64 {
 
 /// White with so much (0 to 1) of the inks for OFF and ON.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
-fn mixed(off: f64, on: f64) -> [u8; 3] {
+fn blended(off: f64, on: f64) -> [u8; 3] {
     let strongest = off.max(on);
     let share = if strongest > 0.0 { on / (on + off) } else { 0.0 };
     std::array::from_fn(|channel| {

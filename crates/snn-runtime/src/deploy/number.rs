@@ -1,0 +1,134 @@
+//! What stages need of the numbers that they add up: i32 with weights of 8 bits on the grid, f32 with weights of f32 off it.
+
+use crate::arithmetic::Arithmetic;
+use crate::deploy::dense::Dense;
+use crate::deploy::rows::{Rows, Source};
+use crate::deploy::site::{GridKernel, Kernel, RealKernel};
+use crate::deploy::windows::Windows;
+use crate::simd::{Available, rows};
+use snn_ir::Result;
+use snn_ir::model::Model;
+use std::fmt::Debug;
+
+/// Numbers of a deployment.
+pub(crate) trait Number: Arithmetic {
+    /// A packed weight.
+    type Weight: Copy + Default + PartialEq + Debug + Send + Sync;
+    /// Sites that are run a row at a time.
+    type Kernel: Kernel<Self>;
+
+    /// A level or a multiplier.
+    fn of(integer: i32) -> Self;
+    /// M of eq. 12, one an output; empty off the grid, where there are none.
+    fn multipliers(model: &Model, node: &str) -> Result<Vec<i32>>;
+    /// A weight as it is packed.
+    fn packed(self) -> Self::Weight;
+    fn rows(source: &Source<'_, Self::Weight>) -> Rows<Self::Weight>;
+    /// The same synapse as a dense product of integers, if it has one; `least` as in [`Dense::pack`].
+    fn dense(source: &Source<'_, Self::Weight>, rows: &Rows<Self::Weight>, least: Option<usize>) -> Option<Dense>;
+    /// Currents for a dense product.
+    fn integers(currents: &mut [Self]) -> Option<&mut [i32]>;
+    /// Adds what one block of a synapse makes of a row of windows to the currents of that row.
+    fn deliver(
+        level: Available,
+        rows: &Rows<Self::Weight>,
+        block: usize,
+        windows: &Windows,
+        row: usize,
+        currents: &mut [Self],
+    );
+    /// Sums of the head over more macro-steps.
+    fn join(sum: Self::Sum, more: Self::Sum) -> Self::Sum;
+}
+
+impl Number for i32 {
+    type Weight = i8;
+    type Kernel = GridKernel;
+
+    #[inline(always)]
+    fn of(integer: i32) -> Self {
+        integer
+    }
+
+    fn multipliers(model: &Model, node: &str) -> Result<Vec<i32>> {
+        Self::part(model, node, "multiplier")
+    }
+
+    fn packed(self) -> i8 {
+        // Weights of more bits are refused when the model is validated.
+        i8::try_from(self).unwrap_or_default()
+    }
+
+    fn rows(source: &Source<'_, i8>) -> Rows<i8> {
+        Rows::integers(source)
+    }
+
+    fn dense(source: &Source<'_, i8>, rows: &Rows<i8>, least: Option<usize>) -> Option<Dense> {
+        Dense::pack(source, rows, least)
+    }
+
+    fn integers(currents: &mut [Self]) -> Option<&mut [i32]> {
+        Some(currents)
+    }
+
+    fn deliver(
+        level: Available,
+        rows: &Rows<i8>,
+        block: usize,
+        windows: &Windows,
+        row: usize,
+        currents: &mut [Self],
+    ) {
+        rows::deliver(level, rows, block, windows, row, currents);
+    }
+
+    fn join(sum: i64, more: i64) -> i64 {
+        sum.saturating_add(more)
+    }
+}
+
+impl Number for f32 {
+    type Weight = f32;
+    type Kernel = RealKernel;
+
+    #[inline(always)]
+    #[expect(clippy::cast_precision_loss, reason = "levels are below 2²⁴, or rounded as f32 rounds")]
+    fn of(integer: i32) -> Self {
+        integer as Self
+    }
+
+    fn multipliers(_model: &Model, _node: &str) -> Result<Vec<i32>> {
+        Ok(Vec::new())
+    }
+
+    fn packed(self) -> f32 {
+        self
+    }
+
+    fn rows(source: &Source<'_, f32>) -> Rows<f32> {
+        Rows::reals(source)
+    }
+
+    fn dense(_source: &Source<'_, f32>, _rows: &Rows<f32>, _least: Option<usize>) -> Option<Dense> {
+        None
+    }
+
+    fn integers(_currents: &mut [Self]) -> Option<&mut [i32]> {
+        None
+    }
+
+    fn deliver(
+        level: Available,
+        rows: &Rows<f32>,
+        block: usize,
+        windows: &Windows,
+        row: usize,
+        currents: &mut [Self],
+    ) {
+        rows::deliver_reals(level, rows, block, windows, row, currents);
+    }
+
+    fn join(sum: f64, more: f64) -> f64 {
+        sum + more
+    }
+}
