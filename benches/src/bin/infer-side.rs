@@ -1,6 +1,6 @@
 //! Our side of `cargo xtask bench-peers infer`: the trained network, deployed or in libtorch.
 //!
-//! `infer-side deployed|events|interpreter MODEL DATA IMAGES BATCH THREADS`: `events` is deployed without dense integer products; MODEL is the trained file, DATA the folder of CIFAR-100. It classifies that many test images, says so in a
+//! `infer-side deployed|events|f32|interpreter MODEL DATA IMAGES BATCH THREADS`: `events` is deployed without dense integer products, `f32` off the grid; MODEL is the trained file, DATA the folder of CIFAR-100. It classifies that many test images, says so in a
 //! line of JSON, and then answers each line `batch SECONDS` or `single SECONDS` with the seconds of every batch, or of every image, of a turn of about that length.
 
 use anyhow::{Context, Result, bail, ensure};
@@ -33,14 +33,21 @@ fn main() -> Result<()> {
     let pixels = test.pixels();
     let images = pixels.view().into_dyn();
     match side.as_str() {
-        "deployed" => serve(&mut Deployed::new(&trained, Kernels::Auto, threads)?, &images, test.labels(), batch),
-        "events" => serve(&mut Deployed::new(&trained, Kernels::Events, threads)?, &images, test.labels(), batch),
+        "deployed" | "events" | "f32" => {
+            let events = snn_reparam::convert(&trained, &CodeChoice::from(Code::Unary))?;
+            let (model, kernels) = match side.as_str() {
+                "f32" => (events.model, Kernels::Auto),
+                "events" => (snn_reparam::to_grid(&events, GridOptions::default())?.model, Kernels::Events),
+                _ => (snn_reparam::to_grid(&events, GridOptions::default())?.model, Kernels::Auto),
+            };
+            serve(&mut Deployed::new(&model, kernels, threads)?, &images, test.labels(), batch)
+        }
         "interpreter" => {
             set_num_threads(i32::try_from(threads)?);
             snn_core::keep_memory();
             serve(&mut Network::new(&trained, Device::Cpu, Kind::Float)?, &images, test.labels(), batch)
         }
-        other => bail!("no side `{other}`: deployed, events or interpreter"),
+        other => bail!("no side `{other}`: deployed, events, f32 or interpreter"),
     }
 }
 
@@ -54,7 +61,7 @@ trait Classify {
     fn describe(&mut self, images: ArrayViewD<'_, u8>) -> Result<Value>;
 }
 
-/// On the int8 grid: a batch is spread over threads image by image, one image pixel by pixel.
+/// Converted: a batch is spread over threads image by image, one image pixel by pixel.
 struct Deployed {
     deployment: Deployment,
     session: Session,
@@ -62,10 +69,8 @@ struct Deployed {
 }
 
 impl Deployed {
-    fn new(trained: &Model, kernels: Kernels, threads: usize) -> Result<Self> {
-        let events = snn_reparam::convert(trained, &CodeChoice::from(Code::Unary))?;
-        let grid = snn_reparam::to_grid(&events, GridOptions::default())?.model;
-        let deployment = Deployment::new(&grid, &Options { kernels, threads, ..Options::default() })?;
+    fn new(model: &Model, kernels: Kernels, threads: usize) -> Result<Self> {
+        let deployment = Deployment::new(model, &Options { kernels, threads, ..Options::default() })?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         Ok(Self { session: deployment.session(), deployment, pool })
     }

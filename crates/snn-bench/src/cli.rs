@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Run a converted model on events, as fast as this machine can, and count what it does where asked to.
     Infer(Infer),
-    /// Draw what is in a model file or run folder: its graph with shapes, codes, units and bounds, and how a model on the grid is deployed.
+    /// Draw what is in a model file or run folder: its graph with shapes, codes, units and bounds, and how a converted model is deployed.
     Inspect(Inspect),
     /// Look at the policy of a config.
     #[command(subcommand)]

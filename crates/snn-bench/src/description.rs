@@ -63,8 +63,12 @@ impl<'a> Description<'a> {
         let resolved = model.validate()?;
         let streams = if model.form == Form::Trained { None } else { Some(Streams::of(model, &resolved)?) };
         let nodes = (0..resolved.nodes.len()).map(|index| node(model, &resolved, streams.as_ref(), index));
-        let on_grid = matches!(model.form, Form::Grid { .. });
-        let deployment = on_grid.then(|| Deployment::new(model, &Options::default())).transpose()?;
+        let deployment = match model.form {
+            Form::Grid { .. } => Some(Deployment::new(model, &Options::default())?),
+            // Some sites run off the grid that cannot be deployed.
+            Form::Events => Deployment::new(model, &Options::default()).ok(),
+            Form::Trained => None,
+        };
         let sites = model.graph.sites()?;
         let micro_steps = model.graph.nodes.iter().filter_map(|node| match &node.op {
             Op::Activation { site, code: Some(code) } => Some(code.micro_steps(u32::from(site.levels()?))),

@@ -4,6 +4,7 @@
 use crate::border::{self, Fault, Result, Status, guard, guard_value};
 use snn_runtime::deploy::{Deployment, Options};
 use snn_runtime::ndarray::ArrayViewD;
+use snn_runtime::snn_ir::Form;
 use snn_runtime::{Input, Level, Logits, Model, Record};
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
@@ -46,6 +47,13 @@ impl SnnModel {
             3 => Some(Level::Avx512),
             _ => return Err(Fault::new(Status::Value, format!("options: level must be 0 to 3, found {level}"))),
         };
+        if !matches!(model.form, Form::Grid { .. }) {
+            let found = model.form.label();
+            let message = format!(
+                "expected a model on the grid, as sums are integers here, found form `{found}`; convert it with a grid"
+            );
+            return Err(Fault::new(Status::Model, message));
+        }
         let threads = usize::try_from(threads.max(1)).unwrap_or(usize::MAX);
         let deployment = Deployment::new(&model, &Options { level, threads, ..Options::default() })?;
         let classes = model.validate()?.nodes.last().map_or(0, |head| head.shape.iter().product());

@@ -6,7 +6,7 @@ use snn_runtime::deploy::{Deployment, Event, Options, Session};
 use snn_runtime::ndarray::{Array1, Array2};
 use snn_runtime::snn_ir::graph::{Graph, Op};
 use snn_runtime::snn_ir::site::{GridLif, GridReset};
-use snn_runtime::snn_ir::{Code, Form, Preprocessing, Site, Weights};
+use snn_runtime::snn_ir::{Code, Form, Lif, Preprocessing, Site, Weights};
 use snn_runtime::{Model, Scores};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
@@ -16,6 +16,22 @@ const CLASSES: usize = 3;
 const STEPS: usize = 3;
 
 /// A network of events, `[2, 3, 4]` to three classes, whose neurons remember.
+/// A model whose sums are no integers.
+fn off_grid() -> Model {
+    let Model { mut graph, mut weights, preprocessing, classes, time_steps, .. } = model();
+    for node in &mut graph.nodes {
+        if let Op::Activation { site, .. } = &mut node.op {
+            *site = Site::Lif(Lif::default());
+        }
+    }
+    for (node, inputs, outputs) in [("fc", SIZE, 5), ("out", 5, CLASSES)] {
+        weights.remove(&format!("{node}.multiplier"));
+        weights.insert(format!("{node}.weight"), Array2::from_elem((outputs, inputs), 0.125).into());
+    }
+    weights.remove("act.threshold");
+    Model { form: Form::Events, graph, weights, time_steps, preprocessing, classes }
+}
+
 fn model() -> Model {
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![2, 3, 4] }, &[]);
@@ -383,6 +399,10 @@ fn wrong_sizes_and_values_are_refused_and_leave_no_result() {
             snn_model_free(model);
         }
         assert_eq!(snn_model_from_bytes(bytes.as_ptr(), bytes.len() - 1, null(), &raw mut model), Status::Model);
+        let bytes_off_grid = off_grid().to_bytes().unwrap();
+        let status = snn_model_from_bytes(bytes_off_grid.as_ptr(), bytes_off_grid.len(), null(), &raw mut model);
+        assert_eq!(status, Status::Model);
+        assert!(last().contains("expected a model on the grid") && last().contains("`events`"), "{}", last());
         assert_eq!(snn_model_load(c"no such file".as_ptr(), null(), &raw mut model), Status::Model);
         assert!(last().contains("no such file"), "{}", last());
         assert_eq!(snn_model_load(c"\xFF".as_ptr(), null(), &raw mut model), Status::Value);

@@ -10,11 +10,11 @@ use rand_chacha::ChaCha8Rng;
 use snn_ir::graph::{Conv, Graph, Op, PoolKind};
 use snn_ir::naive::Naive;
 use snn_ir::site::{GridLif, GridReset};
-use snn_ir::{
-    Code, Evaluate, Evaluation, Form, Input, Leak, Lif, Logits, Model, Preprocessing, QuantRelu, Record, Reset, Share, Site,
-    Threshold, Weights,
-};
 use snn_ir::weights::{integer, real};
+use snn_ir::{
+    Code, Evaluate, Evaluation, Form, Input, Leak, Lif, Logits, Model, Preprocessing, QuantRelu, Record, Reset, Share,
+    Site, Threshold, Weights,
+};
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options, Trajectories};
 use snn_runtime::{Level, Scores};
 

@@ -64,6 +64,7 @@ enum Program {
     Deployed,
     /// `infer-side`: the same without dense integer products.
     EventsOnly,
+    OffGrid,
     /// `infer-side`: the trained network in libtorch.
     Interpreter,
     /// `infer_spikingjelly.py` with a setting.
@@ -76,7 +77,7 @@ impl Program {
     /// Without instructions for it bf16 takes many times as long as f32: there is nothing to learn from waiting.
     fn wants_bf16(self) -> bool {
         match self {
-            Program::Deployed | Program::EventsOnly | Program::Interpreter => false,
+            Program::Deployed | Program::EventsOnly | Program::OffGrid | Program::Interpreter => false,
             Program::SpikingJelly(setting) => setting.contains("bf16"),
             Program::Dense(_, precision) => precision == "bf16",
         }
@@ -84,15 +85,16 @@ impl Program {
 
     /// Whether its classes and firing rates are those of the trained network, but for the order of sums.
     fn computes_the_same(self) -> bool {
-        matches!(self, Program::SpikingJelly(_)) && !self.wants_bf16()
+        matches!(self, Program::SpikingJelly(_) | Program::OffGrid) && !self.wants_bf16()
     }
 }
 
-const SIDES: [(&str, Program); 14] = [
+const SIDES: [(&str, Program); 15] = [
     ("ours, deployed", Program::Deployed),
     ("SpikingJelly, as used", Program::SpikingJelly("default")),
     ("ours, libtorch", Program::Interpreter),
     ("ours, deployed, events only", Program::EventsOnly),
+    ("ours, deployed in f32", Program::OffGrid),
     ("SpikingJelly, channels last", Program::SpikingJelly("channels_last")),
     ("SpikingJelly, channels last, compiled", Program::SpikingJelly("channels_last+compile")),
     ("SpikingJelly, bf16, channels last", Program::SpikingJelly("channels_last+bf16")),
@@ -276,6 +278,7 @@ fn command(root: &Path, python: &Path, program: Program, run: &Path, data: &Path
     let mut command = match program {
         Program::Deployed => ours("deployed")?,
         Program::EventsOnly => ours("events")?,
+        Program::OffGrid => ours("f32")?,
         Program::Interpreter => ours("interpreter")?,
         Program::SpikingJelly(setting) => script("infer_spikingjelly.py", &[setting]),
         Program::Dense(relu, precision) => script("infer_dense.py", &[relu, precision]),

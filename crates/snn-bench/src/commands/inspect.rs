@@ -1,4 +1,4 @@
-//! `inspect`: what is in a model file or run folder, as a drawing, and how a model on the grid is deployed.
+//! `inspect`: what is in a model file or run folder, as a drawing, and how a converted model is deployed.
 
 use crate::cli::Inspect;
 use crate::description::Description;

@@ -78,8 +78,9 @@ impl Room {
 
     fn bytes(&self) -> usize {
         let entries = product(&[self.entries, 1 + usize::from(self.payloads)]);
-        let words =
-            [self.currents, self.memory, self.offsets, entries, self.row, self.row].into_iter().fold(0, usize::saturating_add);
+        let words = [self.currents, self.memory, self.offsets, entries, self.row, self.row]
+            .into_iter()
+            .fold(0, usize::saturating_add);
         product(&[words, 4]).saturating_add(self.levels).saturating_add(self.row).saturating_add(self.patterns.bytes())
     }
 

@@ -35,12 +35,7 @@ impl<N: Number> Compiled<N> {
         Ok(Self { plan, idle: Mutex::default() })
     }
 
-    pub(crate) fn engine(
-        &self,
-        level: Available,
-        pool: Option<Arc<rayon::ThreadPool>>,
-        statistics: bool,
-    ) -> Engine<N> {
+    pub(crate) fn engine(&self, level: Available, pool: Option<Arc<rayon::ThreadPool>>, statistics: bool) -> Engine<N> {
         Engine::new(Arc::clone(&self.plan), level, pool, statistics)
     }
 

@@ -144,13 +144,7 @@ impl Dense {
     }
 
     /// Whether the inputs of these rows of outputs are active enough.
-    pub(crate) fn pays<W>(
-        &self,
-        rows: &Rows<W>,
-        outputs: Range<usize>,
-        events: EventsView<'_>,
-        steps: usize,
-    ) -> bool {
+    pub(crate) fn pays<W>(&self, rows: &Rows<W>, outputs: Range<usize>, events: EventsView<'_>, steps: usize) -> bool {
         let read = rows.vertical.read(outputs);
         let values = read.len() * steps * events.extent.width();
         let active: usize = read.flat_map(|row| (0..steps).map(move |step| events.line(row, step).count())).sum();

@@ -288,13 +288,7 @@ impl<N: Number> Run<'_, N> {
     }
 
     /// Eq. 1; pixels equal to the mean are zero and not sent.
-    fn enter(
-        &mut self,
-        pixels: &[u8],
-        mean: &[u8],
-        mut events: EventsMut<'_>,
-        extent: Extent,
-    ) {
+    fn enter(&mut self, pixels: &[u8], mean: &[u8], mut events: EventsMut<'_>, extent: Extent) {
         let (channels, positions) = (extent.channels, extent.rows * extent.columns);
         let (levels, flags) = (&mut self.arena.pixels, &mut self.arena.flags);
         for step in 0..extent.steps {

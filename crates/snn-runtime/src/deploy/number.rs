@@ -71,14 +71,7 @@ impl Number for i32 {
         Some(currents)
     }
 
-    fn deliver(
-        level: Available,
-        rows: &Rows<i8>,
-        block: usize,
-        windows: &Windows,
-        row: usize,
-        currents: &mut [Self],
-    ) {
+    fn deliver(level: Available, rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, currents: &mut [Self]) {
         rows::deliver(level, rows, block, windows, row, currents);
     }
 
@@ -117,14 +110,7 @@ impl Number for f32 {
         None
     }
 
-    fn deliver(
-        level: Available,
-        rows: &Rows<f32>,
-        block: usize,
-        windows: &Windows,
-        row: usize,
-        currents: &mut [Self],
-    ) {
+    fn deliver(level: Available, rows: &Rows<f32>, block: usize, windows: &Windows, row: usize, currents: &mut [Self]) {
         rows::deliver_reals(level, rows, block, windows, row, currents);
     }
 

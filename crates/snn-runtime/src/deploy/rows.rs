@@ -144,13 +144,14 @@ impl<W: Copy + Default> Rows<W> {
             weights,
         }
     }
-
 }
 
 impl<W> Rows<W> {
     /// Whether events of so many macro-steps can be sorted by steps: levels are one, and there can be as many events as that takes.
     pub(crate) fn may_sort(&self, steps: usize) -> bool {
-        matches!(self.width, Width::Unit | Width::Pairs) && steps > 1 && self.least_events <= self.inputs
+        matches!(self.width, Width::Unit | Width::Pairs | Width::RealUnit)
+            && steps > 1
+            && self.least_events <= self.inputs
     }
 
     /// Positions of a window.

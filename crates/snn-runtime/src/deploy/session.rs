@@ -203,7 +203,9 @@ impl Session {
             Numbers::Grid(engine) => Ok(&engine.sums),
             Numbers::Real(_) => Err(Error::Refused {
                 node: "model".into(),
-                reason: "runs end early by integer sums, which are the same on every machine; convert the model to the grid".into(),
+                reason:
+                    "runs end early by integer sums, which are the same on every machine; convert the model to the grid"
+                        .into(),
             }),
         }
     }

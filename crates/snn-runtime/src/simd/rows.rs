@@ -134,10 +134,10 @@ fn reals_with_avx512(rows: &Rows<f32>, block: usize, windows: &Windows, row: usi
 
 #[inline(always)]
 fn reals<const LANES: usize, const VECTORS: usize, V: Floats<LANES>>(place: Place<'_, f32>, currents: &mut [f32]) {
-    if place.0.width == Width::RealUnit {
-        groups::<LANES, VECTORS, RealUnits<V>>(place, currents);
-    } else {
-        groups::<LANES, VECTORS, Reals<V>>(place, currents);
+    match place.0.width {
+        Width::RealUnit if place.2.sorted => shared_groups::<LANES, VECTORS, RealUnits<V>>(place, currents),
+        Width::RealUnit => groups::<LANES, VECTORS, RealUnits<V>>(place, currents),
+        _ => groups::<LANES, VECTORS, Reals<V>>(place, currents),
     }
 }
 
@@ -168,6 +168,13 @@ impl<const LANES: usize, V: Pairs<LANES>> Joining<LANES> for Paired<V> {
 }
 
 impl<const LANES: usize, V: Vectors<LANES>> Joining<LANES> for Units<V> {
+    #[inline(always)]
+    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums {
+        V::join(sums, others)
+    }
+}
+
+impl<const LANES: usize, V: Floats<LANES>> Joining<LANES> for RealUnits<V> {
     #[inline(always)]
     fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums {
         V::join(sums, others)

@@ -44,6 +44,8 @@ pub(crate) trait Floats<const LANES: usize> {
     fn zero() -> Self::Sums;
     /// Sums plus weights.
     fn add(sums: Self::Sums, weights: &[f32; LANES]) -> Self::Sums;
+    /// Sums plus sums.
+    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums;
     /// Sums plus weights times a level; the product is rounded before it is added.
     fn add_product(sums: Self::Sums, weights: &[f32; LANES], level: f32) -> Self::Sums;
     fn lanes(sums: Self::Sums) -> [f32; LANES];
@@ -110,6 +112,12 @@ impl<const LANES: usize> Floats<LANES> for Portable {
     #[inline(always)]
     fn add(mut sums: Self::Sums, weights: &[f32; LANES]) -> Self::Sums {
         sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
+        sums
+    }
+
+    #[inline(always)]
+    fn join(mut sums: Self::Sums, others: Self::Sums) -> Self::Sums {
+        sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
         sums
     }
 
@@ -198,10 +206,12 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
 mod x86 {
     use super::{Floats, PAIRED, Pairs, Products, Vectors, excess};
     use std::arch::x86_64::{
-        __m128i, __m256, __m256i, __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_add_ps, _mm256_cvtepi8_epi16,
-        _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_mullo_epi16, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16,
-        _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_mul_ps, _mm512_mullo_epi16,
-        _mm512_set1_epi16, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
+        __m128i, __m256, __m256i, __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_add_ps,
+        _mm256_cvtepi8_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_mullo_epi16, _mm256_set1_epi16,
+        _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16,
+        _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_mul_ps, _mm512_mullo_epi16,
+        _mm512_set1_epi16, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
+        _mm512_srai_epi16, _mm512_sub_epi16,
     };
     use std::mem::transmute;
 
@@ -352,6 +362,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn join(sums: __m256, others: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_add_ps(sums, others) }
+        }
+
+        #[inline(always)]
         fn add_product(sums: __m256, weights: &[f32; 8], level: f32) -> __m256 {
             // SAFETY: as above.
             unsafe {
@@ -380,6 +396,12 @@ mod x86 {
         fn add(sums: __m512, weights: &[f32; 16]) -> __m512 {
             // SAFETY: as above; 64 bytes of floats are a vector of them.
             unsafe { _mm512_add_ps(sums, transmute::<[f32; 16], __m512>(*weights)) }
+        }
+
+        #[inline(always)]
+        fn join(sums: __m512, others: __m512) -> __m512 {
+            // SAFETY: as above.
+            unsafe { _mm512_add_ps(sums, others) }
         }
 
         #[inline(always)]

@@ -109,7 +109,7 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
         format!(
             "Trained networks, every site LIF (leak 1/2, threshold 1, hard reset), no regulariser of activity, on test images of CIFAR-100; {THREADS} threads. The same weights are \
              in all sides; ours, deployed, has them on the int8 grid, and \
-             multiplies densely where so much is active that it is faster; *events only* never does. Images a second in batches of {}, and milliseconds of one image alone, each the median of the turns; sides \
+             multiplies densely where so much is active that it is faster; *events only* never does, and *in f32* the weights are not on the grid. Images a second in batches of {}, and milliseconds of one image alone, each the median of the turns; sides \
              take turns, and all are given the same images. *Same class*: share of {} images to which a side gives the class of the trained network (ours, libtorch). *Rate*: mean \
              of the sites' share of active neurons and macro-steps. The twins are dense, with batch norm folded: every site a ReLU or a QuantRelu of four levels, one macro-step; they \
              have the spiking network's weights, so their time means something and their classes do not. In f32 and bf16 they run in torch (channels last, compiled), in int8 in ONNX Runtime, which \

@@ -238,7 +238,7 @@ fn mixed(mix: Mix, images: &[Array3<u8>], rng: &mut SampleRng) -> Result<Vec<Arr
         let (first, second) = (pair[0].dim(), pair[1].dim());
         bail!("images must have one size, found {first:?} and {second:?}; random-resized-crop before it makes them so");
     }
-    let views: Vec<_> = images.iter().map(Array3::view).collect();
+    let views: Vec<_> = images.iter().map(|image| image.view()).collect();
     let count = images.len();
     let labels = (0..).take(count).collect();
     let mut batch = Batch { images: stack(Axis(0), &views)?, labels, indices: (0..count).collect() };
