@@ -43,8 +43,8 @@ pub(crate) struct Incoming<N: Number> {
 #[derive(Debug)]
 pub(crate) struct Stage<N: Number> {
     pub(crate) incoming: Vec<Incoming<N>>,
-    /// Sum of the biases, one a channel.
-    pub(crate) bias: Option<Vec<N>>,
+    /// Sum of the biases, for every value of an image row; zeros where there are none.
+    pub(crate) bias: Vec<N>,
     /// `None` where the currents themselves are the result.
     pub(crate) neurons: Option<Neurons<N>>,
     /// Whether its currents vary over time for a static image (eq. 14).
@@ -312,7 +312,8 @@ impl Compiler<'_> {
     fn stage<N: Number>(&self, index: usize) -> Result<Stage<N>> {
         let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
         let [channels, rows, columns] = self.chw(index);
-        let mut stage = Stage { incoming: Vec::new(), bias: None, neurons: None, varies: info.varies, tile: 1 };
+        let bias = vec![N::default(); channels * columns];
+        let mut stage = Stage { incoming: Vec::new(), bias, neurons: None, varies: info.varies, tile: 1 };
         if let Op::Activation { site, .. } = &node.op {
             let current = info.inputs[0];
             let bound = self.streams.bounds[current].iter().copied().fold(0.0, f64::max);
@@ -354,11 +355,8 @@ impl Compiler<'_> {
         };
         if let Op::Conv(Conv { bias: true, .. }) | Op::Linear { bias: true, .. } = node.op {
             let bias = N::part(self.model, &node.name, "bias")?;
-            match &mut stage.bias {
-                // On the grid a sum of currents is below 2³¹ at the end; on the way there it may wrap.
-                Some(sum) => sum.iter_mut().zip(bias).for_each(|(sum, b)| *sum = sum.plus(b)),
-                None => stage.bias = Some(bias),
-            }
+            // On the grid a sum of currents is below 2³¹ at the end; on the way there it may wrap.
+            stage.bias.iter_mut().zip(bias.iter().cycle()).for_each(|(sum, b)| *sum = sum.plus(*b));
         }
         stage.incoming.push(Incoming { node: info.inputs[0], synapse });
         Ok(())

@@ -126,10 +126,8 @@ impl<N: Number> Task<'_, N> {
 
     /// `J = Σ M·A + b` of image rows.
     fn integrate(&self, rows: Range<usize>, currents: &mut [N], room: &mut Room<'_>) {
-        match &self.stage.bias {
-            Some(bias) => currents.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias)),
-            None => currents.fill(N::default()),
-        }
+        let bias = &self.stage.bias;
+        currents.chunks_exact_mut(bias.len().max(1)).for_each(|row| row.copy_from_slice(bias));
         for incoming in &self.stage.incoming {
             self.receive(incoming, rows.clone(), currents, room);
         }
