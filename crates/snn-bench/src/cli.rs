@@ -362,6 +362,8 @@ pub(crate) enum KernelName {
     Avx2,
     /// AVX-512 (x86-64).
     Avx512,
+    /// AVX-512 with VNNI (x86-64).
+    Avx512vnni,
 }
 
 impl From<KernelName> for snn_runtime::Level {
@@ -370,6 +372,7 @@ impl From<KernelName> for snn_runtime::Level {
             KernelName::Scalar => Self::Scalar,
             KernelName::Avx2 => Self::Avx2,
             KernelName::Avx512 => Self::Avx512,
+            KernelName::Avx512vnni => Self::Avx512Vnni,
         }
     }
 }

@@ -50,7 +50,7 @@ typedef struct SnnState SnnState;
 typedef struct SnnOptions {
     /* Threads that work on one sample of a session, for latency; 0 is 1. For many samples see snn_model_run_batch. */
     uint32_t threads;
-    /* Instructions: 0 for the best that the machine has, 1 scalar, 2 AVX2, 3 AVX-512. All give the same results. */
+    /* Instructions: 0 for the best that the machine has, 1 scalar, 2 AVX2, 3 AVX-512, 4 AVX-512 with VNNI. All give the same results. */
     int32_t level;
 } SnnOptions;
 
@@ -98,7 +98,7 @@ size_t snn_model_classes(const SnnModel *model);
 /* The name of a class; NULL if it has none, or there is no such class. */
 const char *snn_model_class_name(const SnnModel *model, size_t class_index);
 
-/* The instructions in use: "scalar", "avx2" or "avx512"; NULL if model is NULL. */
+/* The instructions in use: "scalar", "avx2", "avx512" or "avx512vnni"; NULL if model is NULL. */
 const char *snn_model_level(const SnnModel *model);
 
 /* What is done with each layer, in lines of text; NULL if model is NULL. */

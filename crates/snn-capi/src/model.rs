@@ -45,7 +45,8 @@ impl SnnModel {
             1 => Some(Level::Scalar),
             2 => Some(Level::Avx2),
             3 => Some(Level::Avx512),
-            _ => return Err(Fault::new(Status::Value, format!("options: level must be 0 to 3, found {level}"))),
+            4 => Some(Level::Avx512Vnni),
+            _ => return Err(Fault::new(Status::Value, format!("options: level must be 0 to 4, found {level}"))),
         };
         if !matches!(model.form, Form::Grid { .. }) {
             let found = model.form.label();

@@ -391,7 +391,7 @@ fn wrong_sizes_and_values_are_refused_and_leave_no_result() {
         let bytes = self::model().to_bytes().unwrap();
         for (options, status) in [
             (SnnOptions { threads: 0, level: 1 }, Status::Ok),
-            (SnnOptions { threads: 1, level: 4 }, Status::Value),
+            (SnnOptions { threads: 1, level: 5 }, Status::Value),
             (SnnOptions { threads: 1, level: -1 }, Status::Value),
         ] {
             assert_eq!(snn_model_from_bytes(bytes.as_ptr(), bytes.len(), &raw const options, &raw mut model), status);

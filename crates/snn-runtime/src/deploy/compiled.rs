@@ -20,8 +20,8 @@ pub(crate) struct Compiled<N: Number> {
 }
 
 impl<N: Number> Compiled<N> {
-    pub(crate) fn new(model: &Model, options: &Options) -> Result<Self> {
-        let plan = Arc::new(Plan::compile(model, options.kernels)?);
+    pub(crate) fn new(model: &Model, options: &Options, level: Available) -> Result<Self> {
+        let plan = Arc::new(Plan::compile(model, options.kernels, level.level())?);
         let bytes = Arena::buffer_bytes(&plan, options.threads);
         if bytes > MAX_BUFFER_BYTES {
             return Err(Error::Refused {

@@ -4,14 +4,42 @@ use crate::deploy::aligned::Aligned;
 use crate::deploy::arena::product;
 use crate::deploy::events::EventsView;
 use crate::deploy::rows::{I16_MAX, Rows, Source};
+use crate::simd::Level;
 use std::ops::Range;
 
 /// Largest level: products of two levels below it with two weights of 8 bits fit in 16 bits.
 const MAX_LEVEL: f64 = 128.0;
-/// Image columns that are worked on together, for 16, 32 and 64 lanes.
-const PIXELS: [usize; 3] = [4, 4, 2];
+/// How products are made: so many inputs at once, for each lane; and the image columns that are worked on together, for 16, 32 and 64 lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Products {
+    /// Two, in 16 bits.
+    Pairs,
+    /// Four, in 32 bits, with VNNI.
+    Quads,
+}
 
-/// Weights `[block][vertical tap][horizontal tap][pair of inputs][lane][input of the pair]`.
+impl Products {
+    /// The form of an instruction set.
+    pub(crate) fn of(level: Level) -> Self {
+        if level == Level::Avx512Vnni { Self::Quads } else { Self::Pairs }
+    }
+
+    fn inputs(self) -> usize {
+        match self {
+            Self::Pairs => 2,
+            Self::Quads => 4,
+        }
+    }
+
+    fn pixels(self, lanes: usize) -> usize {
+        match (self, lanes) {
+            (Self::Pairs, 64) => 2,
+            _ => 4,
+        }
+    }
+}
+
+/// Weights `[block][vertical tap][horizontal tap][group of inputs][lane][input of the group]`.
 #[derive(Debug)]
 pub(crate) struct Dense {
     pub(crate) lanes: usize,
@@ -19,13 +47,14 @@ pub(crate) struct Dense {
     /// Neighbouring outputs that share the loads of the weights.
     pub(crate) pixels: usize,
     pub(crate) channels: usize,
-    /// Pairs of inputs; an odd last one has a partner that is always zero.
-    pub(crate) pairs: usize,
+    pub(crate) products: Products,
+    /// Groups of inputs, [`Products::inputs`] each; the last is filled up with inputs that are always zero.
+    pub(crate) groups: usize,
     /// Horizontal taps, and how far apart outputs and taps read.
     pub(crate) taps: usize,
     pub(crate) stride: usize,
     pub(crate) dilation: usize,
-    /// How many pairs of each block 16-bit sums can take.
+    /// How many groups of each block the sums can take.
     pub(crate) limits: Vec<usize>,
     padding: usize,
     /// Columns of an input row, those of its padding among them.
@@ -38,7 +67,12 @@ pub(crate) struct Dense {
 
 impl Dense {
     /// `None` where levels are negative or too large for it, or `rows` is never slower. `least` overrules the model of costs.
-    pub(crate) fn pack(source: &Source<'_, i8>, rows: &Rows<i8>, least: Option<usize>) -> Option<Self> {
+    pub(crate) fn pack(
+        source: &Source<'_, i8>,
+        rows: &Rows<i8>,
+        products: Products,
+        least: Option<usize>,
+    ) -> Option<Self> {
         let ([kernel_y, kernel_x], [_, stride], [_, padding], [_, dilation]) = source.conv.as_2d();
         let [inputs, ..] = source.input;
         let [channels, _, columns] = source.output;
@@ -47,14 +81,14 @@ impl Dense {
             return None;
         }
         let lanes = channels.next_power_of_two().clamp(16, 64);
-        let pixels = PIXELS[lanes.ilog2() as usize - 4].min(columns);
-        let (blocks, pairs) = (channels.div_ceil(lanes), inputs.div_ceil(2));
-        let mut weights = Aligned::zeros(blocks * kernel_y * kernel_x * pairs * lanes * 2);
+        let (group, pixels) = (products.inputs(), products.pixels(lanes).min(columns));
+        let (blocks, groups) = (channels.div_ceil(lanes), inputs.div_ceil(group));
+        let mut weights = Aligned::zeros(blocks * kernel_y * kernel_x * groups * lanes * group);
         for output in 0..channels {
             for input in 0..inputs {
                 for tap in 0..kernel_y * kernel_x {
-                    let pair = (output / lanes * kernel_y * kernel_x + tap) * pairs + input / 2;
-                    weights[(pair * lanes + output % lanes) * 2 + input % 2] =
+                    let row = (output / lanes * kernel_y * kernel_x + tap) * groups + input / group;
+                    weights[(row * lanes + output % lanes) * group + input % group] =
                         source.weight[(output * inputs + input) * kernel_y * kernel_x + tap];
                 }
             }
@@ -65,7 +99,8 @@ impl Dense {
             blocks,
             pixels,
             channels,
-            pairs,
+            products,
+            groups,
             taps: kernel_x,
             stride,
             dilation,
@@ -76,7 +111,11 @@ impl Dense {
             weights,
             least: 0,
         };
-        dense.prove(level);
+        match products {
+            Products::Pairs => dense.prove(level),
+            // Sums of 32 bits on the grid are proved when the model is validated.
+            Products::Quads => dense.limits = vec![usize::MAX; blocks],
+        }
         dense.least = least.unwrap_or_else(|| dense.break_even(rows));
         (dense.least < 1000).then_some(dense)
     }
@@ -100,16 +139,21 @@ impl Dense {
     }
 
     /// Active inputs of a thousand at which both forms take as long, by their instructions and what the bench `events` showed on AVX2 for 16, 64 and 256
-    /// channels: they break even at 58, 56 and 65 of 100.
+    /// channels: they break even at 58, 56 and 65 of 100. With VNNI it was not measured: the same count of instructions.
     fn break_even(&self, rows: &Rows<i8>) -> usize {
         /// Finding the input of a pixel at a tap.
         const TAP: usize = 10;
         let vectors = self.lanes / 16;
         // A load of each vector for all pixels; a broadcast, products and sums for each.
-        let pair = vectors * self.pixels * 2 + vectors + self.pixels;
-        let dense = self.taps * self.blocks * (self.pairs * pair / self.pixels + TAP);
+        let (each, rows) = match self.products {
+            Products::Pairs => (2, rows.cost()),
+            // Events have vectors twice as long then.
+            Products::Quads => (1, rows.cost() / 2),
+        };
+        let group = vectors * self.pixels * each + vectors + self.pixels;
+        let dense = self.taps * self.blocks * (self.groups * group / self.pixels + TAP);
         // Levels must be spread out first, and instructions wait for each other more than among events: a quarter.
-        1250 * dense / rows.cost().max(1)
+        1250 * dense / rows.max(1)
     }
 
     /// Weights of a block.
@@ -135,7 +179,7 @@ impl Dense {
     /// Bytes of an image row at one step.
     #[inline(always)]
     pub(crate) fn line(&self) -> usize {
-        self.padded * self.pairs * 2
+        self.padded * self.groups * self.products.inputs()
     }
 
     /// Bytes that the input of so many rows of outputs needs.
@@ -169,8 +213,9 @@ impl Dense {
                 levels.fill(0);
                 let line = events.line(row, step);
                 for column in 0..events.extent.columns {
-                    // Entries are `column · channels + channel`, and channels may have a partner here.
-                    let shift = ((column + self.padding) * self.pairs * 2).wrapping_sub(column * channels);
+                    // Entries are `column · channels + channel`, and channels are filled up to whole groups here.
+                    let shift = ((column + self.padding) * self.groups * self.products.inputs())
+                        .wrapping_sub(column * channels);
                     for (entry, level) in line.levels(column..column + 1) {
                         levels[entry.wrapping_add(shift)] = level.to_le_bytes()[0];
                     }

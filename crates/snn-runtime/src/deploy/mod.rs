@@ -130,8 +130,8 @@ impl Deployment {
         let level = Available::new(level)
             .ok_or_else(|| failed(format!("this machine does not have the instructions of level {}", level.label())))?;
         let model = match model.form {
-            Form::Grid { .. } => Numbers::Grid(Compiled::new(model, options)?),
-            Form::Events => Numbers::Real(Compiled::new(model, options)?),
+            Form::Grid { .. } => Numbers::Grid(Compiled::new(model, options, level)?),
+            Form::Events => Numbers::Real(Compiled::new(model, options, level)?),
             Form::Trained => {
                 return Err(Error::Refused {
                     node: "model".into(),

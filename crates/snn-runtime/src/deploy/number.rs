@@ -1,7 +1,7 @@
 //! What stages need of the numbers that they add up: i32 with weights of 8 bits on the grid, f32 with weights of f32 off it.
 
 use crate::arithmetic::Arithmetic;
-use crate::deploy::dense::Dense;
+use crate::deploy::dense::{Dense, Products};
 use crate::deploy::rows::{Rows, Source};
 use crate::deploy::site::{GridKernel, Kernel, RealKernel};
 use crate::deploy::windows::Windows;
@@ -25,7 +25,12 @@ pub(crate) trait Number: Arithmetic {
     fn packed(self) -> Self::Weight;
     fn rows(source: &Source<'_, Self::Weight>) -> Rows<Self::Weight>;
     /// The same synapse as a dense product of integers, if it has one; `least` as in [`Dense::pack`].
-    fn dense(source: &Source<'_, Self::Weight>, rows: &Rows<Self::Weight>, least: Option<usize>) -> Option<Dense>;
+    fn dense(
+        source: &Source<'_, Self::Weight>,
+        rows: &Rows<Self::Weight>,
+        products: Products,
+        least: Option<usize>,
+    ) -> Option<Dense>;
     /// Currents for a dense product.
     fn integers(currents: &mut [Self]) -> Option<&mut [i32]>;
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row.
@@ -63,8 +68,8 @@ impl Number for i32 {
         Rows::integers(source)
     }
 
-    fn dense(source: &Source<'_, i8>, rows: &Rows<i8>, least: Option<usize>) -> Option<Dense> {
-        Dense::pack(source, rows, least)
+    fn dense(source: &Source<'_, i8>, rows: &Rows<i8>, products: Products, least: Option<usize>) -> Option<Dense> {
+        Dense::pack(source, rows, products, least)
     }
 
     fn integers(currents: &mut [Self]) -> Option<&mut [i32]> {
@@ -102,7 +107,7 @@ impl Number for f32 {
         Rows::reals(source)
     }
 
-    fn dense(_source: &Source<'_, f32>, _rows: &Rows<f32>, _least: Option<usize>) -> Option<Dense> {
+    fn dense(_: &Source<'_, f32>, _: &Rows<f32>, _: Products, _: Option<usize>) -> Option<Dense> {
         None
     }
 

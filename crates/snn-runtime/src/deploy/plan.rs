@@ -2,13 +2,14 @@
 
 use crate::axis::Grid2;
 use crate::deploy::Kernels;
-use crate::deploy::dense::Dense;
+use crate::deploy::dense::{Dense, Products};
 use crate::deploy::events::Extent;
 use crate::deploy::grouped::Grouped;
 use crate::deploy::number::Number;
 use crate::deploy::rows::{self, Rows};
 use crate::deploy::site::Neurons;
 use crate::pool::{Pool, Pooling};
+use crate::simd::Level;
 use crate::site::SiteSource;
 use snn_ir::graph::{Conv, Op, PoolKind};
 use snn_ir::model::Model;
@@ -122,11 +123,12 @@ struct Compiler<'m> {
     fused: Vec<bool>,
     neurons: snn_ir::Neurons,
     kernels: Kernels,
+    products: Products,
 }
 
 impl<N: Number> Plan<N> {
     /// Compiles a converted model, of the form whose numbers these are.
-    pub(crate) fn compile(model: &Model, kernels: Kernels) -> Result<Self> {
+    pub(crate) fn compile(model: &Model, kernels: Kernels, level: Level) -> Result<Self> {
         let resolved = model.validate()?;
         crate::program::check_size(&resolved)?;
         let streams = Streams::of(model, &resolved)?;
@@ -138,6 +140,7 @@ impl<N: Number> Plan<N> {
             fused,
             neurons: snn_ir::Neurons::default(),
             kernels,
+            products: Products::of(level),
         };
         let nodes = (0..resolved.nodes.len()).map(|index| compiler.node(index)).collect::<Result<Vec<_>>>()?;
         let mut plan = Self { nodes, time_steps: model.time_steps, events: Vec::new(), currents: Vec::new() };
@@ -385,8 +388,8 @@ impl Compiler<'_> {
         }
         let dense = match self.kernels {
             Kernels::Events | Kernels::Patterns => None,
-            Kernels::Auto => N::dense(&source, &rows, None),
-            Kernels::Dense => N::dense(&source, &rows, Some(0)),
+            Kernels::Auto => N::dense(&source, &rows, self.products, None),
+            Kernels::Dense => N::dense(&source, &rows, self.products, Some(0)),
         };
         Ok(Synapse::Rows(Box::new(rows), dense.map(Box::new)))
     }

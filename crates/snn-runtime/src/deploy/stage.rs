@@ -8,8 +8,9 @@ use crate::deploy::patterns::Patterns;
 use crate::deploy::plan::{Incoming, Stage, Synapse};
 use crate::deploy::rows::Rows;
 use crate::deploy::windows::Windows;
+use crate::simd::Available;
+use crate::simd::dense::{Place, multiply};
 use crate::simd::vectors::prefetch;
-use crate::simd::{self, Available};
 use snn_ir::Result;
 use std::ops::Range;
 
@@ -212,14 +213,8 @@ impl<N: Number> Task<'_, N> {
                 }
                 for (step, currents) in currents.chunks_exact_mut(width).enumerate() {
                     let lines = &levels[((taps.input - first) * steps + step) * line..];
-                    simd::dense::multiply(
-                        self.level,
-                        dense,
-                        block,
-                        taps,
-                        (lines, rows.dilation * steps * line),
-                        currents,
-                    );
+                    let lines = (lines, rows.dilation * steps * line);
+                    multiply(self.level, Place { dense, block, taps, lines }, currents);
                 }
             }
         }

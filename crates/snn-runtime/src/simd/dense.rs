@@ -2,52 +2,84 @@
 
 use crate::axis::Taps;
 use crate::deploy::dense::Dense;
-use crate::simd::compiled;
 #[cfg(target_arch = "x86_64")]
-use crate::simd::vectors::Avx2;
+use crate::simd::vectors::{Avx2, Avx512};
 use crate::simd::vectors::{Portable, Products};
+use crate::simd::{Available, compiled};
+#[cfg(target_arch = "x86_64")]
+use crate::{deploy, simd::Level};
 
-/// The input rows of a row of outputs at one step, the first of them, and how far apart they are.
-type Lines<'l> = (&'l [u8], usize);
+/// Adds what one block makes of the input rows under a row of outputs, `apart` bytes from one another, to its currents, `[x][channel]`.
+pub(crate) fn multiply(level: Available, place: Place<'_>, currents: &mut [i32]) {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    fn vnni(place: Place<'_>, currents: &mut [i32]) {
+        by_fours(place, currents);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if place.dense.products == deploy::dense::Products::Quads && level.level() == Level::Avx512Vnni {
+        #[expect(unsafe_code, reason = "a function compiled for an instruction set is called")]
+        // SAFETY: `Available` is only made for a level whose instruction sets were detected on this machine.
+        return unsafe { vnni(place, currents) };
+    }
+    multiply_pairs(level, place, currents);
+}
 
 compiled! {
-    /// Adds what one block makes of the input rows under a row of outputs, `apart` bytes from one another, to its currents, `[x][channel]`.
-    fn multiply(dense: &Dense, block: usize, taps: Taps, lines: Lines<'_>, currents: &mut [i32]) = portable, with_avx2, with_avx2;
+    /// The same in pairs of inputs.
+    fn multiply_pairs(place: Place<'_>, currents: &mut [i32]) = by_lanes::<Portable>, with_avx2, with_avx2;
 }
 
-type Place<'p> = (&'p Dense, usize, Taps, Lines<'p>);
-
-#[inline(always)]
-fn portable(dense: &Dense, block: usize, taps: Taps, lines: Lines<'_>, currents: &mut [i32]) {
-    by_lanes::<Portable>((dense, block, taps, lines), currents);
+/// A block of a product, with the input rows under a row of outputs at one step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'p> {
+    pub(crate) dense: &'p Dense,
+    pub(crate) block: usize,
+    pub(crate) taps: Taps,
+    /// The input rows from the first on, and how far apart they are.
+    pub(crate) lines: (&'p [u8], usize),
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn with_avx2(dense: &Dense, block: usize, taps: Taps, lines: Lines<'_>, currents: &mut [i32]) {
-    by_lanes::<Avx2>((dense, block, taps, lines), currents);
+fn with_avx2(place: Place<'_>, currents: &mut [i32]) {
+    by_lanes::<Avx2>(place, currents);
 }
 
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn by_lanes<V: Products>(place: Place<'_>, currents: &mut [i32]) {
-    match (place.0.lanes, place.0.pixels) {
-        (16, 4) => row::<1, 4, V>(place, currents),
-        (16, _) => row::<1, 1, V>(place, currents),
-        (32, 4) => row::<2, 4, V>(place, currents),
-        (32, _) => row::<2, 1, V>(place, currents),
-        (_, 2) => row::<4, 2, V>(place, currents),
-        _ => row::<4, 1, V>(place, currents),
+fn by_fours(place: Place<'_>, currents: &mut [i32]) {
+    match (place.dense.lanes, place.dense.pixels) {
+        (16, 4) => row::<1, 4, 4, 64, Avx512>(place, currents),
+        (16, _) => row::<1, 1, 4, 64, Avx512>(place, currents),
+        (32, 4) => row::<2, 4, 4, 64, Avx512>(place, currents),
+        (32, _) => row::<2, 1, 4, 64, Avx512>(place, currents),
+        (_, 4) => row::<4, 4, 4, 64, Avx512>(place, currents),
+        _ => row::<4, 1, 4, 64, Avx512>(place, currents),
+    }
+}
+
+/// In pairs, of 16 lanes in 32 bytes.
+#[inline(always)]
+fn by_lanes<V: Products<2, 32>>(place: Place<'_>, currents: &mut [i32]) {
+    match (place.dense.lanes, place.dense.pixels) {
+        (16, 4) => row::<1, 4, 2, 32, V>(place, currents),
+        (16, _) => row::<1, 1, 2, 32, V>(place, currents),
+        (32, 4) => row::<2, 4, 2, 32, V>(place, currents),
+        (32, _) => row::<2, 1, 2, 32, V>(place, currents),
+        (_, 2) => row::<4, 2, 2, 32, V>(place, currents),
+        _ => row::<4, 1, 2, 32, V>(place, currents),
     }
 }
 
 #[inline(always)]
-fn row<const VECTORS: usize, const PIXELS: usize, V: Products>(
-    (dense, block, taps, (lines, apart)): Place<'_>,
+fn row<const VECTORS: usize, const PIXELS: usize, const GROUP: usize, const BYTES: usize, V: Products<GROUP, BYTES>>(
+    Place { dense, block, taps, lines: (lines, apart) }: Place<'_>,
     currents: &mut [i32],
 ) {
-    let (vectors, _) = dense.block(block).as_chunks::<32>();
+    let (vectors, _) = dense.block(block).as_chunks::<BYTES>();
     let (weights, _) = vectors.as_chunks::<VECTORS>();
-    let (multipliers, limit, pairs) = (dense.multipliers(block), dense.limits[block], dense.pairs);
+    let (multipliers, limit, groups) = (dense.multipliers(block), dense.limits[block], dense.groups);
     let first_lane = block.wrapping_mul(dense.lanes);
     let lanes = dense.lanes.min(dense.channels.wrapping_sub(first_lane));
     for (group, outputs) in currents.chunks_mut(PIXELS.wrapping_mul(dense.channels)).enumerate() {
@@ -56,19 +88,20 @@ fn row<const VECTORS: usize, const PIXELS: usize, V: Products>(
         for tap_y in 0..taps.count {
             let line = &lines[tap_y.wrapping_mul(apart)..][..dense.line()];
             for tap in 0..dense.taps {
-                let weights = &weights
-                    [(taps.first.wrapping_add(tap_y)).wrapping_mul(dense.taps).wrapping_add(tap).wrapping_mul(pairs)..]
-                    [..pairs];
+                let weights = &weights[(taps.first.wrapping_add(tap_y))
+                    .wrapping_mul(dense.taps)
+                    .wrapping_add(tap)
+                    .wrapping_mul(groups)..][..groups];
                 let mut inputs = [[].as_slice(); PIXELS];
                 for (pixel, inputs) in inputs.iter_mut().enumerate() {
                     let column = group.wrapping_mul(PIXELS).wrapping_add(pixel).wrapping_mul(dense.stride);
                     let column = column.wrapping_add(tap.wrapping_mul(dense.dilation));
-                    *inputs = &line.as_chunks::<2>().0[column.wrapping_mul(pairs)..][..pairs];
+                    *inputs = &line.as_chunks::<GROUP>().0[column.wrapping_mul(groups)..][..groups];
                 }
                 let mut done = 0;
-                while done < pairs {
+                while done < groups {
                     if room == 0 {
-                        flush::<VECTORS, PIXELS, V>(
+                        flush::<VECTORS, PIXELS, GROUP, BYTES, V>(
                             &mut sums,
                             multipliers,
                             outputs,
@@ -76,29 +109,33 @@ fn row<const VECTORS: usize, const PIXELS: usize, V: Products>(
                         );
                         room = limit;
                     }
-                    let end = pairs.min(done.saturating_add(room));
-                    add::<VECTORS, PIXELS, V>(&weights[done..end], inputs.map(|inputs| &inputs[done..end]), &mut sums);
+                    let end = groups.min(done.saturating_add(room));
+                    add::<VECTORS, PIXELS, GROUP, BYTES, V>(
+                        &weights[done..end],
+                        inputs.map(|inputs| &inputs[done..end]),
+                        &mut sums,
+                    );
                     room = room.wrapping_sub(end.wrapping_sub(done));
                     done = end;
                 }
             }
         }
-        flush::<VECTORS, PIXELS, V>(&mut sums, multipliers, outputs, (first_lane, lanes, dense.channels));
+        flush::<VECTORS, PIXELS, GROUP, BYTES, V>(&mut sums, multipliers, outputs, (first_lane, lanes, dense.channels));
     }
 }
 
 #[inline(always)]
-fn add<const VECTORS: usize, const PIXELS: usize, V: Products>(
-    weights: &[[[i8; 32]; VECTORS]],
-    inputs: [&[[u8; 2]]; PIXELS],
+fn add<const VECTORS: usize, const PIXELS: usize, const GROUP: usize, const BYTES: usize, V: Products<GROUP, BYTES>>(
+    weights: &[[[i8; BYTES]; VECTORS]],
+    inputs: [&[[u8; GROUP]]; PIXELS],
     sums: &mut [[V::Sums; VECTORS]; PIXELS],
 ) {
     let mut local = *sums;
     for (i, weights) in weights.iter().enumerate() {
         for pixel in 0..PIXELS {
-            let pair = inputs[pixel][i];
+            let levels = inputs[pixel][i];
             for vector in 0..VECTORS {
-                local[pixel][vector] = V::add(local[pixel][vector], &weights[vector], pair);
+                local[pixel][vector] = V::add(local[pixel][vector], &weights[vector], levels);
             }
         }
     }
@@ -107,7 +144,13 @@ fn add<const VECTORS: usize, const PIXELS: usize, V: Products>(
 
 /// Adds the sums, times the multipliers of their outputs, to the currents, and begins anew.
 #[inline(always)]
-fn flush<const VECTORS: usize, const PIXELS: usize, V: Products>(
+fn flush<
+    const VECTORS: usize,
+    const PIXELS: usize,
+    const GROUP: usize,
+    const BYTES: usize,
+    V: Products<GROUP, BYTES>,
+>(
     sums: &mut [[V::Sums; VECTORS]; PIXELS],
     multipliers: &[i32],
     outputs: &mut [i32],
@@ -119,7 +162,7 @@ fn flush<const VECTORS: usize, const PIXELS: usize, V: Products>(
         for (sums, (outputs, multipliers)) in sums.iter_mut().zip(each) {
             let values = V::lanes(*sums);
             for ((output, sum), &multiplier) in outputs.iter_mut().zip(values).zip(multipliers) {
-                *output = output.wrapping_add(i32::from(sum).wrapping_mul(multiplier));
+                *output = output.wrapping_add(sum.wrapping_mul(multiplier));
             }
             *sums = V::zero();
         }

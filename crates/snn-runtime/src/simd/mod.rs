@@ -19,11 +19,13 @@ pub enum Level {
     Avx2,
     /// AVX-512 with byte and word instructions (x86-64).
     Avx512,
+    /// The same, with VNNI for products of bytes (x86-64).
+    Avx512Vnni,
 }
 
 impl Level {
     /// All of them, the slowest first.
-    pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
 
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {
@@ -39,8 +41,10 @@ impl Level {
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => Self::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 | Self::Avx512 => false,
+            Self::Avx2 | Self::Avx512 | Self::Avx512Vnni => false,
         }
     }
 
@@ -55,6 +59,7 @@ impl Level {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Vnni => "avx512vnni",
         }
     }
 }
@@ -78,7 +83,7 @@ impl Available {
     }
 }
 
-/// Defines a function that runs the one of three that is written for a level, compiled for it.
+/// Defines a function that runs the one that is written for a level, compiled for it.
 macro_rules! compiled {
     ($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $body:path;) => {
         compiled! { $(#[$attribute])* fn $name($($argument: $type),*) = $body, $body, $body; }
@@ -103,7 +108,7 @@ macro_rules! compiled {
                 // SAFETY: `Available` is only made for a level whose instruction sets were detected on this machine.
                 crate::simd::Level::Avx2 => unsafe { avx2($($argument),*) },
                 // SAFETY: as above.
-                crate::simd::Level::Avx512 => unsafe { avx512($($argument),*) },
+                crate::simd::Level::Avx512 | crate::simd::Level::Avx512Vnni => unsafe { avx512($($argument),*) },
             }
             #[cfg(not(target_arch = "x86_64"))]
             $scalar($($argument),*);

@@ -9,7 +9,7 @@ use crate::deploy::windows::Windows;
 use crate::simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::vectors::{Avx2, Avx512};
-use crate::simd::vectors::{Floats, Pairs, Portable, Vectors, prefetch};
+use crate::simd::vectors::{Floats, Pairs, Portable, Vectors, prefetch, widened};
 use std::marker::PhantomData;
 
 compiled! {
@@ -325,16 +325,6 @@ impl<const LANES: usize> Adding<LANES> for Wide {
     fn lanes(sums: Self::Sums, _rows: usize) -> [i32; LANES] {
         sums
     }
-}
-
-/// A loop, since the closure of a `map` would not be compiled for the instruction set.
-#[inline(always)]
-fn widened<const LANES: usize>(sums: [i16; LANES]) -> [i32; LANES] {
-    let mut wide = [0; LANES];
-    for (wide, sum) in wide.iter_mut().zip(sums) {
-        *wide = i32::from(sum);
-    }
-    wide
 }
 
 /// All groups of outputs along a row, all steps of each: the weights of a block stay in cache meanwhile.

@@ -29,13 +29,13 @@ pub(crate) trait Pairs<const LANES: usize> {
     fn lanes(sums: Self::Sums, rows: usize) -> [i16; LANES];
 }
 
-/// Sixteen 16-bit sums of products of pairs of levels with pairs of weights.
-pub(crate) trait Products {
+/// Sixteen sums of products of a group of levels with groups of weights; `BYTES` are those of sixteen lanes.
+pub(crate) trait Products<const GROUP: usize, const BYTES: usize> {
     type Sums: Copy;
     fn zero() -> Self::Sums;
-    /// Sums plus `w₀·x₀ + w₁·x₁`, the weights of each lane side by side; levels are at most 128.
-    fn add(sums: Self::Sums, weights: &[i8; 32], levels: [u8; 2]) -> Self::Sums;
-    fn lanes(sums: Self::Sums) -> [i16; 16];
+    /// Sums plus `w₀·x₀ + w₁·x₁ + …`, the weights of each lane side by side; levels are at most 128.
+    fn add(sums: Self::Sums, weights: &[i8; BYTES], levels: [u8; GROUP]) -> Self::Sums;
+    fn lanes(sums: Self::Sums) -> [i32; 16];
 }
 
 /// A vector of `LANES` sums of f32.
@@ -76,7 +76,7 @@ fn excess(rows: usize) -> i16 {
 #[derive(Debug)]
 pub(crate) struct Portable;
 
-impl Products for Portable {
+impl Products<2, 32> for Portable {
     type Sums = [i16; 16];
 
     #[inline(always)]
@@ -96,9 +96,19 @@ impl Products for Portable {
     }
 
     #[inline(always)]
-    fn lanes(sums: Self::Sums) -> [i16; 16] {
-        sums
+    fn lanes(sums: Self::Sums) -> [i32; 16] {
+        widened(sums)
     }
+}
+
+/// A loop, since the closure of a `map` would not be compiled for the instruction set.
+#[inline(always)]
+pub(super) fn widened<const LANES: usize>(sums: [i16; LANES]) -> [i32; LANES] {
+    let mut wide = [0; LANES];
+    for (wide, sum) in wide.iter_mut().zip(sums) {
+        *wide = i32::from(sum);
+    }
+    wide
 }
 
 impl<const LANES: usize> Floats<LANES> for Portable {
@@ -204,14 +214,14 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "instructions of the machine")]
 mod x86 {
-    use super::{Floats, PAIRED, Pairs, Products, Vectors, excess};
+    use super::{Floats, PAIRED, Pairs, Products, Vectors, excess, widened};
     use std::arch::x86_64::{
         __m128i, __m256, __m256i, __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_add_ps,
         _mm256_cvtepi8_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_mullo_epi16, _mm256_set1_epi16,
         _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16,
-        _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_mul_ps, _mm512_mullo_epi16,
-        _mm512_set1_epi16, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
-        _mm512_srai_epi16, _mm512_sub_epi16,
+        _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_dpbusd_epi32, _mm512_mul_ps,
+        _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
     };
     use std::mem::transmute;
 
@@ -320,7 +330,7 @@ mod x86 {
         }
     }
 
-    impl Products for Avx2 {
+    impl Products<2, 32> for Avx2 {
         type Sums = __m256i;
 
         #[inline(always)]
@@ -340,9 +350,35 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn lanes(sums: __m256i) -> [i16; 16] {
+        fn lanes(sums: __m256i) -> [i32; 16] {
             // SAFETY: 32 bytes of integers are 32 bytes of integers.
-            unsafe { transmute::<__m256i, [i16; 16]>(sums) }
+            widened(unsafe { transmute::<__m256i, [i16; 16]>(sums) })
+        }
+    }
+
+    /// Where VNNI was detected as well.
+    impl Products<4, 64> for Avx512 {
+        type Sums = __m512i;
+
+        #[inline(always)]
+        fn zero() -> __m512i {
+            // SAFETY: the machine has AVX-512 where this type is named.
+            unsafe { _mm512_setzero_si512() }
+        }
+
+        #[inline(always)]
+        fn add(sums: __m512i, weights: &[i8; 64], levels: [u8; 4]) -> __m512i {
+            // SAFETY: as above, and VNNI where products are in fours; bytes of integers are a vector of them.
+            unsafe {
+                let weights = transmute::<[i8; 64], __m512i>(*weights);
+                _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(i32::from_le_bytes(levels)), weights)
+            }
+        }
+
+        #[inline(always)]
+        fn lanes(sums: __m512i) -> [i32; 16] {
+            // SAFETY: 64 bytes of integers are 64 bytes of integers.
+            unsafe { transmute::<__m512i, [i32; 16]>(sums) }
         }
     }
 
@@ -556,30 +592,47 @@ mod tests {
         }
     }
 
+    /// Weights and levels of one row, the largest ones first.
+    fn drawn<const GROUP: usize, const BYTES: usize>(
+        case: usize,
+        random: &mut ChaCha8Rng,
+    ) -> ([i8; BYTES], [u8; GROUP]) {
+        let (weights, levels) = (weights(random), std::array::from_fn(|_| random.random_range(0..=128)));
+        match case {
+            0 => ([127; BYTES], [128; GROUP]),
+            1 => ([-127; BYTES], [128; GROUP]),
+            _ => (weights, levels),
+        }
+    }
+
+    /// Sums of one row as they should be, and as they are found.
+    fn products<const GROUP: usize, const BYTES: usize, P: Products<GROUP, BYTES>>(
+        weights: &[i8; BYTES],
+        levels: [u8; GROUP],
+    ) -> [[i32; 16]; 2] {
+        let expected = std::array::from_fn(|lane| {
+            let products = weights[lane * GROUP..][..GROUP].iter().zip(levels);
+            products.map(|(&weight, level)| i32::from(weight) * i32::from(level)).sum()
+        });
+        [expected, P::lanes(P::add(P::zero(), weights, levels))]
+    }
+
     #[test]
     fn products_of_the_largest_levels_do_not_saturate() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
         for case in 0..1000 {
-            let drawn = std::array::from_fn(|_| random.random_range(0..=128));
-            let (weights, levels) = match case {
-                0 => ([127; 32], [128; 2]),
-                1 => ([-127; 32], [128; 2]),
-                _ => (weights(&mut random), drawn),
-            };
-            let plain = <Portable as Products>::lanes(<Portable as Products>::add(
-                <Portable as Products>::zero(),
-                &weights,
-                levels,
-            ));
-            let expected: [i16; 16] = std::array::from_fn(|lane| {
-                let [first, second] = [0, 1].map(|i| i16::from(weights[2 * lane + i]) * i16::from(levels[i]));
-                first + second
-            });
-            assert_eq!(plain, expected);
+            let (weights, levels) = drawn::<2, 32>(case, &mut random);
+            let [expected, found] = products::<2, 32, Portable>(&weights, levels);
+            assert_eq!(expected, found);
             #[cfg(target_arch = "x86_64")]
             if crate::Level::Avx2.is_available() {
-                let sums = <Avx2 as Products>::add(<Avx2 as Products>::zero(), &weights, levels);
-                assert_eq!(<Avx2 as Products>::lanes(sums), expected);
+                assert_eq!(expected, products::<2, 32, Avx2>(&weights, levels)[1]);
+            }
+            #[cfg(target_arch = "x86_64")]
+            if crate::Level::Avx512Vnni.is_available() {
+                let (weights, levels) = drawn::<4, 64>(case, &mut random);
+                let [expected, found] = products::<4, 64, Avx512>(&weights, levels);
+                assert_eq!(expected, found);
             }
         }
     }
