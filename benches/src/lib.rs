@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bare;
 pub mod data;
 #[cfg(feature = "libtorch")]
 pub mod dense;

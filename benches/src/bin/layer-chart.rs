@@ -5,14 +5,16 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result goes to stdout, progress to stderr")]
 
 use anyhow::{Context, Result, bail};
+use snn_benches::bare::Bare;
 use snn_benches::dense;
 use snn_benches::layer::{DENSITIES, LAYERS, frames, model};
 use snn_benches::measured::footer;
 use snn_core::tch::set_num_threads;
 use snn_ir::Code;
-use snn_runtime::deploy::{Deployment, Kernels, Options};
+use snn_runtime::deploy::{Deployment, Kernels, Options, Session};
 use snn_train::chart::{Lines, Series, panels};
 use std::fmt::Write;
+use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
@@ -25,6 +27,8 @@ const WIDTHS: [usize; 4] = [16, 64, 128, 512];
 const SHARES: [u32; 4] = [5, 15, 50, 100];
 const COLOURS: [&str; 4] = ["#1f6fb4", "#1b8a6b", "#d95f02", "#7a4fa3"];
 const LEAST: usize = 5;
+/// Of the comparison with a bare loop.
+const BARE_PERCENT: u32 = 10;
 
 /// A layer and how it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +77,9 @@ fn main() -> Result<()> {
             }
         }
     }
-    let table = table(&rows)?;
+    eprintln!("beside a bare loop");
+    let bare = LAYERS.into_iter().map(|layer| beside_bare(layer, budget)).collect::<Result<Vec<_>>>()?;
+    let table = table(&rows, &bare)?;
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     for (name, text) in [("layers.svg", chart(&rows)), ("layers.md", table.clone())] {
         let path = out.join(name);
@@ -91,13 +97,7 @@ fn measure(case: Case, budget: Duration) -> Result<Row> {
         let mut session = Deployment::new(&model, &options)?.session();
         let mut measure = |percent: &u32| {
             let frames = frames(steps * channels * size * size, *percent, 1);
-            time(budget, || {
-                session.reset_statistics();
-                session.run_frames(&frames)?;
-                // The stem that makes spikes of pixels does not count.
-                let node = session.statistics().iter().find(|node| node.node == "layer");
-                Ok(Duration::from_nanos(node.context("the layer was measured")?.nanoseconds))
-            })
+            time(budget, || of_layer(&mut session, &frames))
         };
         densities.iter().map(&mut measure).collect()
     };
@@ -112,6 +112,49 @@ fn measure(case: Case, budget: Duration) -> Result<Row> {
         Ok(started.elapsed())
     })?;
     Ok(Row { case, deployed, events, dense, libtorch })
+}
+
+/// A layer beside the bare loop at a tenth of the inputs: microseconds of both, and the share that the layer reaches of the loop's speed.
+#[derive(Debug)]
+struct BesideBare {
+    layer: (usize, usize),
+    microseconds: [f64; 2],
+    share: f64,
+}
+
+/// Both in turns, so that a machine that changes its speed changes it for both.
+fn beside_bare(layer: (usize, usize), budget: Duration) -> Result<BesideBare> {
+    const ROUNDS: u32 = 9;
+    let (channels, size) = layer;
+    let Case { steps, .. } = USUAL;
+    let options = Options { statistics: true, ..Options::default() };
+    let mut session = Deployment::new(&model(channels, size, steps, Code::Binary), &options)?.session();
+    let frames = frames(steps * channels * size * size, BARE_PERCENT, 1);
+    let mut bare = Bare::new(channels, size, steps, BARE_PERCENT)?;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let layer = time(budget / ROUNDS * 4, || of_layer(&mut session, &frames))?;
+        let bare = time(budget / ROUNDS * 4, || {
+            let started = Instant::now();
+            black_box(bare.run());
+            Ok(started.elapsed())
+        })?;
+        rounds.push([layer, bare, bare / layer]);
+    }
+    let median = |column: usize| {
+        let mut values: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Ok(BesideBare { layer, microseconds: [median(0), median(1)], share: median(2) })
+}
+
+/// Time of the layer in a run; the stem that makes spikes of pixels does not count.
+fn of_layer(session: &mut Session, frames: &[u8]) -> Result<Duration> {
+    session.reset_statistics();
+    session.run_frames(frames)?;
+    let node = session.statistics().iter().find(|node| node.node == "layer");
+    Ok(Duration::from_nanos(node.context("the layer was measured")?.nanoseconds))
 }
 
 /// Median in microseconds, of a few runs at least, after one to warm up.
@@ -177,7 +220,7 @@ fn chart(rows: &[Row]) -> String {
     panels(&charts, 2)
 }
 
-fn table(rows: &[Row]) -> Result<String> {
+fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
     let mut text = String::from(
         "# A layer of a deployment by active inputs, macro-steps, width and threads\n\n\
          Microseconds of one sample through a 3×3 convolution with its LIF neurons, as many channels as inputs, by the share of inputs that are active, drawn at random: as it is deployed, \
@@ -202,6 +245,15 @@ fn table(rows: &[Row]) -> Result<String> {
         writeln!(text, "| events only | {} | | |", times(events))?;
     }
     writeln!(text, "\n{}", worst(rows)?)?;
+    writeln!(
+        text,
+        "\n## Beside a bare loop\n\nThe same layers at {BARE_PERCENT} %, one thread, T = {}, in turns with a loop that widens and adds as many rows of int8 weights from a list that is \
+         known: it finds no events, widens no sums, fires no neurons and sends nothing.\n\n| layer | as deployed | bare loop | share of its speed |\n|---|--:|--:|--:|",
+        USUAL.steps
+    )?;
+    for BesideBare { layer: (channels, size), microseconds: [layer, bare], share } in bare {
+        writeln!(text, "| {channels}×{size}×{size} | {layer:.1} | {bare:.1} | {:.0} % |", 100.0 * share)?;
+    }
     writeln!(text, "\n{}", footer("cargo run --release -p snn-benches --bin layer-chart")?)?;
     Ok(text)
 }
