@@ -138,8 +138,8 @@ impl Dense {
         }
     }
 
-    /// Active inputs of a thousand at which both forms take as long, by their instructions and what the bench `events` showed on AVX2 for 16, 64 and 256
-    /// channels: they break even at 58, 56 and 65 of 100. With VNNI it was not measured: the same count of instructions.
+    /// Active inputs of a thousand at which both forms take as long, by their instructions and what `layer-chart` showed on AVX2: with 16, 32, 64, 128, 256 and
+    /// 512 channels they break even at 72, 63, 70, 92, 75 and 82 of 100. With VNNI it was not measured: the same count of instructions.
     fn break_even(&self, rows: &Rows<i8>) -> usize {
         /// Finding the input of a pixel at a tap.
         const TAP: usize = 10;
@@ -152,8 +152,8 @@ impl Dense {
         };
         let group = vectors * self.pixels * each + vectors + self.pixels;
         let dense = self.taps * self.blocks * (self.groups * group / self.pixels + TAP);
-        // Levels must be spread out first, and instructions wait for each other more than among events: a quarter.
-        1250 * dense / rows.max(1)
+        // Levels must be spread out first, and instructions wait for each other more than among events: six tenths.
+        1600 * dense / rows.max(1)
     }
 
     /// Weights of a block.

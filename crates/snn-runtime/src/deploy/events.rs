@@ -206,6 +206,26 @@ impl LineMut<'_> {
         self.offsets[self.filled] = entry(self.length);
     }
 
+    /// The same of 32 bits.
+    #[inline(always)]
+    pub(crate) fn push_word(&mut self, word: u32, base: usize) {
+        let bytes = word.to_le_bytes();
+        let Some(slots) = self.entries[self.length..].first_chunk_mut::<32>() else {
+            let each = bytes.into_iter().zip((base..).step_by(8));
+            return each.for_each(|(bits, base)| self.push_bits(bits, base));
+        };
+        let mut count = 0;
+        for (i, bits) in bytes.into_iter().enumerate() {
+            let base = entry(base.wrapping_add(i.wrapping_mul(8)));
+            let offsets = &OFFSETS[usize::from(bits)];
+            // As below: 8 slots are there behind as many as 24 that are filled.
+            let slots = slots[count..][..8].iter_mut().zip(offsets);
+            slots.for_each(|(slot, &offset)| *slot = base.wrapping_add(u32::from(offset)));
+            count = count.wrapping_add(bits.count_ones() as usize);
+        }
+        self.length = self.length.wrapping_add(count);
+    }
+
     /// Events of level one at the positions of the bits, counted from `base`.
     #[inline(always)]
     pub(crate) fn push_bits(&mut self, bits: u8, base: usize) {

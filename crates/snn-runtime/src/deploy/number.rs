@@ -4,8 +4,8 @@ use crate::arithmetic::Arithmetic;
 use crate::deploy::dense::{Dense, Products};
 use crate::deploy::rows::{Rows, Source};
 use crate::deploy::site::{GridKernel, Kernel, RealKernel};
-use crate::deploy::windows::Windows;
-use crate::simd::{Available, rows};
+use crate::simd::Available;
+use crate::simd::rows::{self, Place};
 use snn_ir::Result;
 use snn_ir::model::Model;
 use std::fmt::Debug;
@@ -34,14 +34,7 @@ pub(crate) trait Number: Arithmetic {
     /// Currents for a dense product.
     fn integers(currents: &mut [Self]) -> Option<&mut [i32]>;
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row.
-    fn deliver(
-        level: Available,
-        rows: &Rows<Self::Weight>,
-        block: usize,
-        windows: &Windows,
-        row: usize,
-        currents: &mut [Self],
-    );
+    fn deliver(level: Available, place: Place<'_, Self>, currents: &mut [Self]);
     /// Sums of the head over more macro-steps.
     fn join(sum: Self::Sum, more: Self::Sum) -> Self::Sum;
 }
@@ -76,8 +69,8 @@ impl Number for i32 {
         Some(currents)
     }
 
-    fn deliver(level: Available, rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, currents: &mut [Self]) {
-        rows::deliver(level, rows, block, windows, row, currents);
+    fn deliver(level: Available, place: Place<'_, Self>, currents: &mut [Self]) {
+        rows::deliver(level, place, currents);
     }
 
     fn join(sum: i64, more: i64) -> i64 {
@@ -115,8 +108,8 @@ impl Number for f32 {
         None
     }
 
-    fn deliver(level: Available, rows: &Rows<f32>, block: usize, windows: &Windows, row: usize, currents: &mut [Self]) {
-        rows::deliver_reals(level, rows, block, windows, row, currents);
+    fn deliver(level: Available, place: Place<'_, Self>, currents: &mut [Self]) {
+        rows::deliver_reals(level, place, currents);
     }
 
     fn join(sum: f64, more: f64) -> f64 {

@@ -9,10 +9,14 @@ use crate::deploy::plan::{Incoming, Stage, Synapse};
 use crate::deploy::rows::Rows;
 use crate::deploy::windows::Windows;
 use crate::simd::Available;
-use crate::simd::dense::{Place, multiply};
+use crate::simd::dense::{self, multiply};
+use crate::simd::rows::Place;
 use crate::simd::vectors::prefetch;
 use snn_ir::Result;
 use std::ops::Range;
+
+/// Weights of so many bytes are still in the second-level cache when the next tile needs them.
+const KEPT_BYTES: usize = 256 << 10;
 
 /// Where a stage puts what it computes, for consecutive image rows.
 #[derive(Debug)]
@@ -127,42 +131,30 @@ impl<N: Number> Task<'_, N> {
 
     /// `J = Σ M·A + b` of image rows.
     fn integrate(&self, rows: Range<usize>, currents: &mut [N], room: &mut Room<'_>) {
-        let bias = &self.stage.bias;
-        currents.chunks_exact_mut(bias.len().max(1)).for_each(|row| row.copy_from_slice(bias));
+        let mut bias = Some(self.stage.bias.as_slice());
         for incoming in &self.stage.incoming {
-            self.receive(incoming, rows.clone(), currents, room);
+            self.receive(incoming, rows.clone(), bias.take(), currents, room);
         }
     }
 
-    fn receive(&self, incoming: &Incoming<N>, rows: Range<usize>, currents: &mut [N], room: &mut Room<'_>) {
+    /// Adds what one input makes to the currents, or to a base, `[x][channel]`, where there is one.
+    fn receive(
+        &self,
+        incoming: &Incoming<N>,
+        rows: Range<usize>,
+        base: Option<&[N]>,
+        currents: &mut [N],
+        room: &mut Room<'_>,
+    ) {
         let (width, steps) = (self.extent.width(), self.current_steps);
+        if let Synapse::Rows(synapse, dense) = &incoming.synapse {
+            let events = self.arena.events(incoming.node);
+            return self.convolve((synapse, dense.as_deref()), rows, events, base, currents, room);
+        }
+        begin_with(base, currents);
         let lines = currents.chunks_exact_mut(steps * width);
         match &incoming.synapse {
-            Synapse::Rows(synapse, dense) => {
-                let events = self.arena.events(incoming.node);
-                // Where it pays to sort events by steps, that takes less than a dense product, however many there are.
-                let read = (rows.clone(), steps);
-                let shared = room.patterns.sort_if_it_pays(self.level, synapse, events, read.clone());
-                let dense = dense.as_ref().filter(|_| !shared);
-                if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps))
-                    && let Some(currents) = N::integers(currents)
-                {
-                    self.multiply((synapse, dense), rows, events, currents, room.levels);
-                    return;
-                }
-                if shared {
-                    room.windows.gather_sorted(self.level, synapse, room.patterns, read);
-                } else {
-                    room.windows.gather(self.level, synapse, events, read);
-                }
-                for block in (0..synapse.blocks).filter(|&block| synapse.limits[block] > 0) {
-                    // Rows are read in no order that a processor foresees.
-                    prefetch(synapse.block(block));
-                    for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
-                        N::deliver(self.level, synapse, block, room.windows, row, line);
-                    }
-                }
-            }
+            Synapse::Rows(..) => {}
             Synapse::Grouped(grouped) => {
                 let events = self.arena.events(incoming.node);
                 for (y, line) in rows.zip(lines) {
@@ -191,6 +183,55 @@ impl<N: Number> Task<'_, N> {
             }
         }
     }
+
+    /// A convolution or linear layer, through events or as a dense product, whichever takes less.
+    fn convolve(
+        &self,
+        (synapse, dense): (&Rows<N::Weight>, Option<&Dense>),
+        rows: Range<usize>,
+        events: EventsView<'_>,
+        mut base: Option<&[N]>,
+        currents: &mut [N],
+        room: &mut Room<'_>,
+    ) {
+        let (width, steps) = (self.extent.width(), self.current_steps);
+        // Where it pays to sort events by steps, that takes less than a dense product, however many there are.
+        let read = (rows.clone(), steps);
+        let shared = room.patterns.sort_if_it_pays(self.level, synapse, events, read.clone());
+        let dense = dense.filter(|_| !shared);
+        if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps)) {
+            begin_with(base.take(), currents);
+            if let Some(currents) = N::integers(currents) {
+                return self.multiply((synapse, dense), rows, events, currents, room.levels);
+            }
+        }
+        if shared {
+            room.windows.gather_sorted(self.level, synapse, room.patterns, read);
+        } else {
+            room.windows.gather(self.level, synapse, events, read);
+        }
+        if synapse.limits.contains(&0) {
+            // A block without weights is skipped, and would leave its lanes as they were.
+            begin_with(base.take(), currents);
+        }
+        for block in (0..synapse.blocks).filter(|&block| synapse.limits[block] > 0) {
+            if rows.start == 0 || synapse.bytes() > KEPT_BYTES {
+                // Rows are read in no order that a processor foresees.
+                prefetch(synapse.block(block));
+            }
+            for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
+                let place = Place { rows: synapse, block, windows: room.windows, row, base };
+                N::deliver(self.level, place, line);
+            }
+        }
+    }
+}
+
+/// Sets the currents at every macro-step to a base, where there is one.
+fn begin_with<N: Number>(base: Option<&[N]>, currents: &mut [N]) {
+    if let Some(base) = base {
+        currents.chunks_exact_mut(base.len().max(1)).for_each(|row| row.copy_from_slice(base));
+    }
 }
 
 impl<N: Number> Task<'_, N> {
@@ -214,7 +255,7 @@ impl<N: Number> Task<'_, N> {
                 for (step, currents) in currents.chunks_exact_mut(width).enumerate() {
                     let lines = &levels[((taps.input - first) * steps + step) * line..];
                     let lines = (lines, rows.dilation * steps * line);
-                    multiply(self.level, Place { dense, block, taps, lines }, currents);
+                    multiply(self.level, dense::Place { dense, block, taps, lines }, currents);
                 }
             }
         }

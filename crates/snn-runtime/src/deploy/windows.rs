@@ -137,18 +137,21 @@ fn merge_lines(
     payloads: &mut [i32],
 ) {
     let Some((end, begins)) = offsets.split_last_mut() else { return };
+    let mut total = *filled;
     for (column, begin) in begins.iter_mut().enumerate() {
-        *begin = *filled as u32;
+        *begin = total as u32;
         for &(base, line) in lines {
-            let run = line.range(column..column + 1);
-            copy(&line.entries[run.start..], run.len(), &mut entries[*filled..], |entry| entry.wrapping_add(base));
+            let run = line.range(column..column.wrapping_add(1));
+            let length = run.len();
             if !payloads.is_empty() {
-                copy(&line.payloads[run.start..], run.len(), &mut payloads[*filled..], |payload| payload);
+                copy(&line.payloads[run.start..], length, &mut payloads[total..], |payload| payload);
             }
-            *filled = filled.wrapping_add(run.len());
+            copy(&line.entries[run.start..], length, &mut entries[total..], |entry| entry.wrapping_add(base));
+            total = total.wrapping_add(length);
         }
     }
-    *end = *filled as u32;
+    *end = total as u32;
+    *filled = total;
 }
 
 compiled! {
@@ -178,17 +181,14 @@ fn merge_sorted_lines(lines: Lines<'_, '_>, filled: &mut usize, offsets: &mut [u
 /// Copies the first `count` values, in whole blocks while both sides have them.
 #[inline(always)]
 fn copy<V: Copy>(from: &[V], count: usize, to: &mut [V], change: impl Fn(V) -> V) {
-    let mut done = 0;
-    loop {
-        let (Some(source), Some(target)) = (from[done..].first_chunk::<BLOCK>(), to[done..].first_chunk_mut::<BLOCK>())
-        else {
-            let rest = from[done..count].iter().zip(&mut to[done..]);
-            return rest.for_each(|(&value, to)| *to = change(value));
-        };
+    let blocks = count.div_ceil(BLOCK);
+    let length = blocks.wrapping_mul(BLOCK);
+    let (Some(source), Some(target)) = (from.get(..length), to.get_mut(..length)) else {
+        let rest = from[..count].iter().zip(to);
+        return rest.for_each(|(&value, to)| *to = change(value));
+    };
+    let blocks = target.as_chunks_mut::<BLOCK>().0.iter_mut().zip(source.as_chunks::<BLOCK>().0);
+    for (target, source) in blocks {
         target.iter_mut().zip(source).for_each(|(to, &value)| *to = change(value));
-        done = done.wrapping_add(BLOCK);
-        if done >= count {
-            return;
-        }
     }
 }

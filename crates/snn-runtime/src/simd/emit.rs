@@ -2,18 +2,32 @@
 
 use crate::deploy::events::LineMut;
 use crate::simd::compiled;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::vectors::Avx2;
+use crate::simd::vectors::{FLAGS, Flags, Portable};
 
 compiled! {
     /// Fills a line from flags, one a channel, that are 0 or 1.
-    fn spikes(flags: &[u8], channels: usize, line: &mut LineMut<'_>) = push_spikes;
+    fn spikes(flags: &[u8], channels: usize, line: &mut LineMut<'_>) = push_spikes::<Portable>, spikes_with_avx2, spikes_with_avx2;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn spikes_with_avx2(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
+    push_spikes::<Avx2>(flags, channels, line);
 }
 
 #[inline(always)]
-fn push_spikes(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
-    for (position, flags) in flags.chunks_exact(channels).enumerate() {
-        for_each_byte(flags, |bits, channel| {
-            line.push_bits(bits, position.wrapping_mul(channels).wrapping_add(channel));
-        });
+fn push_spikes<V: Flags>(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
+    let mut base = 0_usize;
+    for flags in flags.chunks_exact(channels) {
+        let (words, rest) = flags.as_chunks::<FLAGS>();
+        for word in words {
+            line.push_word(V::bits(word), base);
+            base = base.wrapping_add(FLAGS);
+        }
+        for_each_byte(rest, |bits, channel| line.push_bits(bits, base.wrapping_add(channel)));
+        base = base.wrapping_add(rest.len());
         line.end_position();
     }
 }
@@ -52,8 +66,9 @@ fn for_each_byte(flags: &[u8], mut visit: impl FnMut(u8, usize)) {
     }
 }
 
+/// Eight flags as bits, the first the lowest.
 #[inline(always)]
-fn bits_of(flags: [u8; 8]) -> u8 {
+pub(super) fn bits_of(flags: [u8; 8]) -> u8 {
     /// Moves the lowest bit of byte i to bit 56 + i.
     const GATHER: u64 = 0x0102_0408_1020_4080;
     u64::from_le_bytes(flags).wrapping_mul(GATHER).to_le_bytes()[7]

@@ -12,36 +12,39 @@ use crate::simd::vectors::{Avx2, Avx512};
 use crate::simd::vectors::{Floats, Pairs, Portable, Vectors, prefetch, widened};
 use std::marker::PhantomData;
 
+/// Where a block of a synapse is in a row of outputs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'p, N: Number> {
+    pub(crate) rows: &'p Rows<N::Weight>,
+    pub(crate) block: usize,
+    pub(crate) windows: &'p Windows,
+    /// Counted from the first row that was gathered.
+    pub(crate) row: usize,
+    /// What the sums are added to, `[x][channel]`, instead of the currents that are there.
+    pub(crate) base: Option<&'p [N]>,
+}
+
 compiled! {
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row, `[step][x][channel]`.
-    fn deliver(rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) =
-        portable, with_avx2, with_avx512;
+    fn deliver(place: Place<'_, i32>, currents: &mut [i32]) = by_lanes::<Portable>, with_avx2, with_avx512;
 }
 
 /// Rows at the beginning of a run that are asked for while the run before it is added up.
 const AHEAD: usize = 20;
 
-/// Where a block is in a row of outputs.
-type Place<'p, W> = (&'p Rows<W>, usize, &'p Windows, usize);
-
-#[inline(always)]
-fn portable(rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
-    by_lanes::<Portable>((rows, block, windows, row), currents);
-}
-
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn with_avx2(rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
-    by_lanes::<Avx2>((rows, block, windows, row), currents);
+fn with_avx2(place: Place<'_, i32>, currents: &mut [i32]) {
+    by_lanes::<Avx2>(place, currents);
 }
 
 /// In vectors of 32 bytes.
 #[inline(always)]
-fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i8>, currents: &mut [i32]) {
-    if place.2.sorted {
+fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i32>, currents: &mut [i32]) {
+    if place.windows.sorted {
         return shared_by_lanes::<V>(place, currents);
     }
-    match (place.0.width, place.0.lanes) {
+    match (place.rows.width, place.rows.lanes) {
         (Width::Pairs, 32) => groups::<32, 1, Paired<V>>(place, currents),
         (Width::Pairs, 64) => groups::<32, 2, Paired<V>>(place, currents),
         (Width::Pairs, _) => groups::<32, 4, Paired<V>>(place, currents),
@@ -54,16 +57,15 @@ fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i8>, currents: &mut [i3
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn with_avx512(rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, currents: &mut [i32]) {
-    let place = (rows, block, windows, row);
-    if windows.sorted {
-        return match rows.lanes {
+fn with_avx512(place: Place<'_, i32>, currents: &mut [i32]) {
+    if place.windows.sorted {
+        return match place.rows.lanes {
             64 => shared_groups::<64, 1, Paired<Avx512>>(place, currents),
             128 => shared_groups::<64, 2, Paired<Avx512>>(place, currents),
             _ => shared_by_lanes::<Avx2>(place, currents),
         };
     }
-    match (rows.width, rows.lanes) {
+    match (place.rows.width, place.rows.lanes) {
         (Width::Pairs, 32) => groups::<32, 1, Paired<Avx2>>(place, currents),
         (Width::Pairs, 64) => groups::<64, 1, Paired<Avx512>>(place, currents),
         (Width::Pairs, _) => groups::<64, 2, Paired<Avx512>>(place, currents),
@@ -76,8 +78,8 @@ fn with_avx512(rows: &Rows<i8>, block: usize, windows: &Windows, row: usize, cur
 
 /// The same of windows that are sorted by steps.
 #[inline(always)]
-fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i8>, currents: &mut [i32]) {
-    match place.0.lanes {
+fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i32>, currents: &mut [i32]) {
+    match place.rows.lanes {
         16 => shared_groups::<16, 1, Units<V>>(place, currents),
         32 => shared_groups::<32, 1, Paired<V>>(place, currents),
         64 => shared_groups::<32, 2, Paired<V>>(place, currents),
@@ -86,8 +88,8 @@ fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i8>, currents: &
 }
 
 #[inline(always)]
-fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(place: Place<'_, i8>, currents: &mut [i32]) {
-    match place.0.width {
+fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(place: Place<'_, i32>, currents: &mut [i32]) {
+    match place.rows.width {
         Width::Unit | Width::Pairs => groups::<LANES, VECTORS, Units<V>>(place, currents),
         Width::Narrow => groups::<LANES, VECTORS, Narrow<V>>(place, currents),
         Width::Wide | Width::RealUnit | Width::Real => groups::<LANES, VECTORS, Wide>(place, currents),
@@ -96,25 +98,19 @@ fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(place: 
 
 compiled! {
     /// The same of weights of f32.
-    fn deliver_reals(rows: &Rows<f32>, block: usize, windows: &Windows, row: usize, currents: &mut [f32]) =
-        portable_reals, reals_with_avx2, reals_with_avx512;
-}
-
-#[inline(always)]
-fn portable_reals(rows: &Rows<f32>, block: usize, windows: &Windows, row: usize, currents: &mut [f32]) {
-    reals_by_lanes::<Portable>((rows, block, windows, row), currents);
+    fn deliver_reals(place: Place<'_, f32>, currents: &mut [f32]) = reals_by_lanes::<Portable>, reals_with_avx2, reals_with_avx512;
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn reals_with_avx2(rows: &Rows<f32>, block: usize, windows: &Windows, row: usize, currents: &mut [f32]) {
-    reals_by_lanes::<Avx2>((rows, block, windows, row), currents);
+fn reals_with_avx2(place: Place<'_, f32>, currents: &mut [f32]) {
+    reals_by_lanes::<Avx2>(place, currents);
 }
 
 /// In vectors of 32 bytes.
 #[inline(always)]
 fn reals_by_lanes<V: Floats<8>>(place: Place<'_, f32>, currents: &mut [f32]) {
-    match place.0.lanes {
+    match place.rows.lanes {
         16 => reals::<8, 2, V>(place, currents),
         32 => reals::<8, 4, V>(place, currents),
         _ => reals::<8, 8, V>(place, currents),
@@ -123,9 +119,8 @@ fn reals_by_lanes<V: Floats<8>>(place: Place<'_, f32>, currents: &mut [f32]) {
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn reals_with_avx512(rows: &Rows<f32>, block: usize, windows: &Windows, row: usize, currents: &mut [f32]) {
-    let place = (rows, block, windows, row);
-    match rows.lanes {
+fn reals_with_avx512(place: Place<'_, f32>, currents: &mut [f32]) {
+    match place.rows.lanes {
         16 => reals::<16, 1, Avx512>(place, currents),
         32 => reals::<16, 2, Avx512>(place, currents),
         _ => reals::<16, 4, Avx512>(place, currents),
@@ -134,8 +129,8 @@ fn reals_with_avx512(rows: &Rows<f32>, block: usize, windows: &Windows, row: usi
 
 #[inline(always)]
 fn reals<const LANES: usize, const VECTORS: usize, V: Floats<LANES>>(place: Place<'_, f32>, currents: &mut [f32]) {
-    match place.0.width {
-        Width::RealUnit if place.2.sorted => shared_groups::<LANES, VECTORS, RealUnits<V>>(place, currents),
+    match place.rows.width {
+        Width::RealUnit if place.windows.sorted => shared_groups::<LANES, VECTORS, RealUnits<V>>(place, currents),
         Width::RealUnit => groups::<LANES, VECTORS, RealUnits<V>>(place, currents),
         _ => groups::<LANES, VECTORS, Reals<V>>(place, currents),
     }
@@ -330,23 +325,28 @@ impl<const LANES: usize> Adding<LANES> for Wide {
 /// All groups of outputs along a row, all steps of each: the weights of a block stay in cache meanwhile.
 #[inline(always)]
 fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
-    place: Place<'_, Weight<A, LANES>>,
+    Place { rows, block, windows, row, base }: Place<'_, A::Current>,
     currents: &mut [A::Current],
 ) {
-    let (rows, block, windows, row) = place;
     let (vectors, _) = rows.block(block).as_chunks::<LANES>();
     let (weights, _) = vectors.as_chunks::<VECTORS>();
     let limit = rows.limits[block];
     let multipliers = rows.multipliers(block);
     let first_lane = block.wrapping_mul(rows.lanes);
+    let lanes = rows.lanes.min(rows.group_width.wrapping_sub(first_lane));
     for (step, currents) in currents.chunks_exact_mut(rows.width_out).enumerate() {
         let line = windows.line(row, step);
-        let outputs = currents.chunks_mut(rows.group_width);
-        for (spans, outputs) in rows.spans.chunks_exact(rows.segments).zip(outputs) {
+        let mut begin = first_lane;
+        for spans in rows.spans.chunks_exact(rows.segments) {
             let mut sums = [A::zero(); VECTORS];
             let mut room = limit;
-            let end = outputs.len().min(first_lane.wrapping_add(rows.lanes));
-            let outputs = &mut outputs[first_lane.min(end)..end];
+            // The last group may have fewer pixels.
+            let end = rows.width_out.min(begin.wrapping_add(lanes));
+            let outputs = begin.min(end)..end;
+            // Taken by the first flush.
+            let mut base = base.map(|base| &base[outputs.clone()]);
+            let outputs = &mut currents[outputs];
+            begin = begin.wrapping_add(rows.group_width);
             for span in spans {
                 // Entries are `position · channels + channel`, so consecutive taps of a row are one run with one base.
                 let (entries, payloads) = line.run(span.begin, span.end);
@@ -356,14 +356,14 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
                     continue;
                 }
                 for (i, entries) in entries.chunks(limit).enumerate() {
-                    flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, outputs);
+                    flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, base.take(), outputs);
                     let payloads = if A::PAYLOADS { &payloads[i * limit..][..entries.len()] } else { &[] };
                     add::<LANES, VECTORS, A>(weights, span.base, entries, payloads, &mut sums);
                     room = limit.wrapping_sub(entries.len());
                 }
             }
-            if room < limit {
-                flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, outputs);
+            if room < limit || base.is_some() {
+                flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, base, outputs);
             }
         }
     }
@@ -372,10 +372,9 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
 /// The same, with each row added once for all steps of its pattern.
 #[inline(always)]
 fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(
-    place: Place<'_, Weight<A, LANES>>,
+    Place { rows, block, windows, row, base }: Place<'_, A::Current>,
     currents: &mut [A::Current],
 ) {
-    let (rows, block, windows, row) = place;
     let (vectors, _) = rows.block(block).as_chunks::<LANES>();
     let (weights, _) = vectors.as_chunks::<VECTORS>();
     let limit = rows.limits[block];
@@ -389,6 +388,7 @@ fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(
         for (x, spans) in rows.spans.chunks_exact(rows.segments).enumerate() {
             let mut steps = [[A::zero(); VECTORS]; STEPS];
             let mut room = [limit; STEPS];
+            let mut bases = [base; STEPS];
             let begin = x.wrapping_mul(rows.group_width);
             let end = rows.width_out.min(begin.wrapping_add(rows.group_width));
             let end = end.min(begin.wrapping_add(first_lane).wrapping_add(rows.lanes));
@@ -419,7 +419,8 @@ fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(
                             if now.len() > room[step] {
                                 let outputs = &mut currents[outputs(step)];
                                 let rows = limit.wrapping_sub(room[step]);
-                                flush::<LANES, VECTORS, A>(&mut steps[step], rows, multipliers, outputs);
+                                let base = bases[step].take().map(|base| &base[begin..end]);
+                                flush::<LANES, VECTORS, A>(&mut steps[step], rows, multipliers, base, outputs);
                                 room[step] = limit;
                             }
                             room[step] = room[step].wrapping_sub(now.len());
@@ -430,11 +431,12 @@ fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(
                     }
                 }
             }
-            for step in 0..STEPS {
-                if room[step] < limit {
+            for step in 0..STEPS.min(currents.len() / rows.width_out) {
+                let base = bases[step].map(|base| &base[begin..end]);
+                if room[step] < limit || base.is_some() {
                     let outputs = &mut currents[outputs(step)];
                     let rows = limit.wrapping_sub(room[step]);
-                    flush::<LANES, VECTORS, A>(&mut steps[step], rows, multipliers, outputs);
+                    flush::<LANES, VECTORS, A>(&mut steps[step], rows, multipliers, base, outputs);
                 }
             }
         }
@@ -458,15 +460,17 @@ fn add<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     }
 }
 
-/// Adds the sums of so many rows, times the multipliers of their outputs, to the currents, and begins anew.
+/// Adds the sums of so many rows, times the multipliers of their outputs, to the base where there is one, else to the currents, and begins anew.
 #[inline(always)]
 fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     sums: &mut [A::Sums; VECTORS],
     rows: usize,
     multipliers: &[i32],
+    base: Option<&[A::Current]>,
     currents: &mut [A::Current],
 ) {
     let (whole, rest) = currents.as_chunks_mut::<LANES>();
+    let (bases, last_base) = base.unwrap_or_default().as_chunks::<LANES>();
     let (multipliers, _) = multipliers.as_chunks::<LANES>();
     for (vector, sums) in sums.iter_mut().enumerate() {
         let multiplier = multipliers.get(vector);
@@ -475,12 +479,15 @@ fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
             if let Some(multiplier) = multiplier {
                 lanes.iter_mut().zip(multiplier).for_each(|(sum, &m)| *sum = sum.times(A::Current::of(m)));
             }
-            currents.iter_mut().zip(lanes).for_each(|(current, sum)| *current = current.plus(sum));
+            let before = *bases.get(vector).unwrap_or(currents);
+            for ((current, sum), before) in currents.iter_mut().zip(lanes).zip(before) {
+                *current = before.plus(sum);
+            }
         } else if vector == whole.len() {
             // Lanes without an output of their own fill the last vector up.
             for (lane, (current, sum)) in rest.iter_mut().zip(A::lanes(*sums, rows)).enumerate() {
                 let m = multiplier.map_or(1, |multiplier| multiplier[lane]);
-                *current = current.plus(sum.times(A::Current::of(m)));
+                *current = last_base.get(lane).unwrap_or(current).plus(sum.times(A::Current::of(m)));
             }
         }
         *sums = A::zero();

@@ -1,6 +1,8 @@
 //! Vectors of sums, for each instruction set. Those of 16 bits are exact whatever the set: every one is proved to stay within them. Those of f32 are added in the same order by
 //! every set, and so are the same bits.
 
+use crate::simd::emit::bits_of;
+
 /// A vector of `LANES` 16-bit sums.
 pub(crate) trait Vectors<const LANES: usize> {
     type Sums: Copy;
@@ -51,6 +53,15 @@ pub(crate) trait Floats<const LANES: usize> {
     fn lanes(sums: Self::Sums) -> [f32; LANES];
 }
 
+/// Flags that are looked at together.
+pub(crate) const FLAGS: usize = 32;
+
+/// Flags of 0 and 1 as bits.
+pub(crate) trait Flags {
+    /// The first is the lowest bit.
+    fn bits(flags: &[u8; FLAGS]) -> u32;
+}
+
 /// Lanes of weights that are paired with one another.
 pub(crate) const PAIRED: usize = 32;
 
@@ -75,6 +86,15 @@ fn excess(rows: usize) -> i16 {
 /// Plain Rust: the twin that the others must agree with.
 #[derive(Debug)]
 pub(crate) struct Portable;
+
+impl Flags for Portable {
+    #[inline(always)]
+    fn bits(flags: &[u8; FLAGS]) -> u32 {
+        let mut bytes = [0; FLAGS / 8];
+        bytes.iter_mut().zip(flags.as_chunks::<8>().0).for_each(|(byte, eight)| *byte = bits_of(*eight));
+        u32::from_le_bytes(bytes)
+    }
+}
 
 impl Products<2, 32> for Portable {
     type Sums = [i16; 16];
@@ -214,14 +234,14 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "instructions of the machine")]
 mod x86 {
-    use super::{Floats, PAIRED, Pairs, Products, Vectors, excess, widened};
+    use super::{FLAGS, Flags, Floats, PAIRED, Pairs, Products, Vectors, excess, widened};
     use std::arch::x86_64::{
         __m128i, __m256, __m256i, __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_add_ps,
-        _mm256_cvtepi8_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_mullo_epi16, _mm256_set1_epi16,
-        _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16,
-        _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_dpbusd_epi32, _mm512_mul_ps,
-        _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
+        _mm256_cvtepi8_epi16, _mm256_maddubs_epi16, _mm256_movemask_epi8, _mm256_mul_ps, _mm256_mullo_epi16,
+        _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16,
+        _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps, _mm512_cvtepi8_epi16,
+        _mm512_dpbusd_epi32, _mm512_mul_ps, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps,
+        _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
     };
     use std::mem::transmute;
 
@@ -276,6 +296,18 @@ mod x86 {
         fn lanes(sums: __m256i) -> [i16; 16] {
             // SAFETY: 32 bytes of integers are 32 bytes of integers.
             unsafe { transmute::<__m256i, [i16; 16]>(sums) }
+        }
+    }
+
+    impl Flags for Avx2 {
+        #[inline(always)]
+        fn bits(flags: &[u8; FLAGS]) -> u32 {
+            // SAFETY: the machine has AVX2 where this type is named; bytes are a vector of them.
+            unsafe {
+                let flags = transmute::<[u8; FLAGS], __m256i>(*flags);
+                // Of each byte the lowest bit becomes the highest, which is what is gathered.
+                _mm256_movemask_epi8(_mm256_slli_epi16::<7>(flags)).cast_unsigned()
+            }
         }
     }
 
@@ -588,6 +620,20 @@ mod tests {
                 let rows: Vec<[i8; 64]> = (0..count).map(|_| weights(&mut random)).collect();
                 let [plain, paired] = sums::<64, Avx512>(&rows);
                 assert_eq!(plain, paired);
+            }
+        }
+    }
+
+    #[test]
+    fn flags_are_bits_in_order() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..100 {
+            let flags: [u8; FLAGS] = std::array::from_fn(|_| random.random_range(0..=1));
+            let expected = flags.iter().rev().fold(0_u32, |bits, flag| bits << 1 | u32::from(*flag));
+            assert_eq!(<Portable as Flags>::bits(&flags), expected);
+            #[cfg(target_arch = "x86_64")]
+            if crate::Level::Avx2.is_available() {
+                assert_eq!(<Avx2 as Flags>::bits(&flags), expected);
             }
         }
     }
