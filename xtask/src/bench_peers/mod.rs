@@ -69,6 +69,11 @@ fn digest(file: &Path) -> Result<String> {
     Ok(digits.concat())
 }
 
+/// How many times as large as others some values are: the median over the rounds, within each of which both sides had their turn under the same conditions.
+fn paired(ours: &[f64], theirs: &[f64]) -> f64 {
+    median(&ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>())
+}
+
 /// The middle of some values, or the mean of the two in the middle.
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
@@ -82,7 +87,12 @@ fn median(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::{median, paired};
+
+    #[test]
+    fn a_slow_round_is_slow_for_both() {
+        assert!((paired(&[5.0, 1.0, 2.0], &[10.0, 2.0, 8.0]) - 0.5).abs() < 1e-12);
+    }
 
     #[test]
     fn the_median_is_the_middle() {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{Measured, Pace, Program, Row, THREADS};
-use crate::bench_peers::footer;
+use crate::bench_peers::{footer, paired};
 
 /// Ratios of our deployment to others.
 struct Ratios {
@@ -19,7 +19,7 @@ struct Ratios {
 }
 
 impl Ratios {
-    /// `gain` says how many times better than another row ours is.
+    /// `gain` says how many times better than another row ours is: the median over the rounds.
     fn of(measured: &Measured, gain: impl Fn(&Row, &Row) -> f64) -> Result<Self> {
         let ours = measured.row(Program::Deployed).context("our deployment was not measured")?;
         // The least gain is over the best.
@@ -63,11 +63,11 @@ impl Ratios {
 }
 
 fn throughput(measured: &Measured) -> Result<Ratios> {
-    Ratios::of(measured, |ours, other| ours.speed() / other.speed())
+    Ratios::of(measured, |ours, other| paired(&ours.images_per_second, &other.images_per_second))
 }
 
 fn latency(measured: &Measured) -> Result<Ratios> {
-    Ratios::of(measured, |ours, other| other.latency() / ours.latency())
+    Ratios::of(measured, |ours, other| paired(&other.milliseconds, &ours.milliseconds))
 }
 
 /// `ratios` and `latency_ratios` are those of the first work.
@@ -128,7 +128,13 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
         lines.push("|---|--:|---|--:|---|--:|--:|".to_owned());
         lines.extend(one.rows.iter().map(|row| line(one, row)));
         for (what, ratios) in [("Batches", throughput(one)), ("One image", latency(one))] {
-            lines.extend(ratios.ok().map(|ratios| format!("\n{what}: ours, deployed, is {}.", ratios.words())));
+            lines.extend(ratios.ok().map(|ratios| {
+                format!(
+                    "\n{what}: ours, deployed, is {} (medians over {} rounds of the ratio within each).",
+                    ratios.words(),
+                    pace.rounds
+                )
+            }));
         }
         lines.push(String::new());
     }
@@ -191,7 +197,7 @@ mod tests {
     #[test]
     fn ratios_are_of_the_main_work_and_of_the_best_of_each_kind() -> Result<()> {
         let mut slow = sides();
-        slow[0].images_per_second = vec![10.0];
+        slow[0].images_per_second = vec![10.0; 2];
         let works = [measured(WORKS[0], sides()), measured(WORKS[1], slow)];
         let report = json(&works, &json!({}), FULL)?;
         let expected = json!({
