@@ -66,7 +66,8 @@ impl Pixels {
     }
 }
 
-/// An array as a tensor of the same element type.
+/// An array as a tensor of the same element type. On its way to a GPU it goes through pinned memory, from which the GPU copies by itself while the program goes on; libtorch
+/// keeps that memory until it has.
 ///
 /// # Errors
 /// libtorch cannot allocate.
@@ -76,7 +77,11 @@ pub fn tensor<T: Element + Clone>(array: &ArrayViewD<'_, T>, device: Device) -> 
         Some(values) => Tensor::f_from_slice(values)?,
         None => Tensor::f_from_slice(&array.iter().cloned().collect::<Vec<_>>())?,
     };
-    Ok(flat.f_reshape(shape)?.f_to(device)?)
+    let host = flat.f_reshape(shape)?;
+    match device {
+        Device::Cuda(_) => Ok(host.f_pin_memory(device)?.f_to_device_(device, T::KIND, true, false)?),
+        Device::Cpu | Device::Mps | Device::Vulkan => Ok(host.f_to(device)?),
+    }
 }
 
 /// A tensor of any kind as an array of `T`, converted as libtorch converts.
