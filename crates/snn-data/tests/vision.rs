@@ -2,7 +2,7 @@
 
 use ndarray::ArrayViewMut3;
 use snn_data::image::{CentreCrop, DecodeOptions, Filter, RandomResizedCrop};
-use snn_data::vision::{OnDamage, PictureSource, Pictures, View};
+use snn_data::vision::{OnDamage, PictureSource, Pictures, PicturesName, View};
 use snn_data::{Batch, Error, Flip, LoaderConfig, Order, SampleRng, Split, Transform};
 use std::error::Error as StdError;
 use std::fs;
@@ -174,6 +174,17 @@ fn tiny_imagenet_and_imagenette_are_read() {
     write(tiny.path().join("val/val_annotations.txt"), list.as_bytes());
     same(&Pictures::tiny_imagenet(tiny.path(), Split::Train).unwrap(), &plain);
     same(&Pictures::tiny_imagenet(tiny.path(), Split::Test).unwrap(), &plain);
+    let imagenette = tempfile::tempdir().unwrap();
+    for (part, first) in [("train", 0), ("val", 2)] {
+        for class in CLASSES {
+            for (name, bytes) in &pictures(class)[first..] {
+                write(imagenette.path().join("imagenette2-160").join(part).join(class).join(name), bytes);
+            }
+        }
+    }
+    let open = |split| Pictures::open(PicturesName::Imagenette, imagenette.path(), split).unwrap();
+    same(&open(Split::Train), &plain);
+    assert_eq!((open(Split::Test).len(), open(Split::Test).classes()), (6, plain.classes()));
     write(tiny.path().join("val/images/new.JPEG"), b"x");
     let message = Pictures::tiny_imagenet(tiny.path(), Split::Test).unwrap_err().to_string();
     assert!(message.contains("new.JPEG") && message.contains("list of labels"), "{message}");
