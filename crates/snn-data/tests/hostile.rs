@@ -243,6 +243,8 @@ fn formats() -> Vec<Format> {
         format("meta", pickle, golden("cifar/meta"), None, 2),
         format("labels", idx, idx_bytes(), None, 4),
         format("labels.gz", idx_gzip, gzip(&idx_bytes()), None, 2),
+        format("any-labels", info, idx_bytes(), None, 4),
+        format("any-labels.gz", info, gzip(&idx_bytes()), None, 2),
         format("cifar-10-python.tar.gz", archive, gzip(&cifar_tar()), None, 2),
         format("x.cache", cache, corpus("files/cache"), None, 8),
         format("ILSVRC2012_img_train.tar", imagenet_tar, tar(&[(b"n1.tar", &inner)]), None, 512),
@@ -424,7 +426,9 @@ fn archives_that_unpack_without_end_are_stopped() {
     );
 
     // Gzip: what is expected is unpacked, and a byte more.
-    refused("labels.gz", &gzip(&[idx_bytes(), zeros.clone()].concat()), idx_gzip, MIB, &["byte 24", "more bytes"]);
+    let long = gzip(&[idx_bytes(), zeros.clone()].concat());
+    refused("labels.gz", &long, idx_gzip, MIB, &["byte 24", "more bytes"]);
+    refused("labels.gz", &long, info, MIB, &["byte 24: values: expected 24 bytes for [3, 4], found more bytes"]);
     let bytes = gzip(&tar(&[(b"data_batch_1", &zeros)]));
     refused("cifar-10-python.tar.gz", &bytes, archive, MIB, &["data_batch_1", "found 100663296"]);
     refused("x.tar.gz", &gzip(&vec![7; 4 * MIB]), info, MIB, &["byte 0", "checksum of a header"]);
