@@ -17,7 +17,7 @@ pub(crate) fn check(data: &[u8]) {
     ] {
         match result {
             Ok(values) => assert_eq!(values.len(), expected.iter().product::<usize>()),
-            Err(error) => assert!(error.to_string().starts_with("`file`: "), "{error}"),
+            Err(error) => assert!(error.to_string().starts_with("`file`: byte "), "{error}"),
         }
     }
 }

@@ -2,5 +2,15 @@
 
 #[path = "../checks/archives.rs"]
 mod archives;
+#[path = "../checks/first.rs"]
+mod first;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| archives::check(data));
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|data: &[u8]| -> Corpus {
+    if !first::wanted(data) {
+        return Corpus::Reject;
+    }
+    archives::check(data);
+    Corpus::Keep
+});

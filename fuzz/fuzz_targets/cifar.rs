@@ -2,5 +2,15 @@
 
 #[path = "../checks/cifar.rs"]
 mod cifar;
+#[path = "../checks/first.rs"]
+mod first;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| cifar::check(data));
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|data: &[u8]| -> Corpus {
+    if !first::wanted(data) {
+        return Corpus::Reject;
+    }
+    cifar::check(data);
+    Corpus::Keep
+});

@@ -2,5 +2,15 @@
 
 #[path = "../checks/events.rs"]
 mod events;
+#[path = "../checks/first.rs"]
+mod first;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| events::check(data));
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|data: &[u8]| -> Corpus {
+    if !first::wanted(data) {
+        return Corpus::Reject;
+    }
+    events::check(data);
+    Corpus::Keep
+});

@@ -1,6 +1,16 @@
 #![no_main]
 
+#[path = "../checks/first.rs"]
+mod first;
 #[path = "../checks/idx.rs"]
 mod idx;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| idx::check(data));
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|data: &[u8]| -> Corpus {
+    if !first::wanted(data) {
+        return Corpus::Reject;
+    }
+    idx::check(data);
+    Corpus::Keep
+});

@@ -86,7 +86,7 @@ impl IdxLayout {
     /// Reads one split from the folder that [`locate`](Self::locate) found; a plain file is preferred to a `.gz`.
     ///
     /// # Errors
-    /// [`Error::MissingFile`], [`Error::Field`], [`Error::LabelOutOfRange`] or [`Error::Io`], naming the file.
+    /// [`Error::MissingFile`], [`Error::Parse`], [`Error::LabelOutOfRange`] or [`Error::Io`], naming the file.
     pub fn read(&self, folder: &Path, split: Split) -> Result<Images> {
         let ([images, labels], count) = match split {
             Split::Train => (self.train_files, self.train_images),
@@ -132,35 +132,42 @@ fn stored(folder: &Path, file: &str) -> Option<PathBuf> {
 /// last axis fastest. Memory is made for what is expected, not for what the file claims, and a compressed file is unpacked no further.
 ///
 /// # Errors
-/// [`Error::Field`] if the file is not that: another magic number, other sizes, too few or too many bytes.
+/// [`Error::Parse`] naming the offset (unpacked) if the file is not that: another magic number, other sizes, too few or too many bytes.
 pub fn read_idx(mut reader: impl Read, path: &Path, expected: &[usize]) -> Result<Vec<u8>> {
-    let wrong = |field: &'static str, expected: String, found: String| {
-        Err(Error::Field { path: path.to_owned(), field, expected, found })
+    let wrong = |offset: usize, field: &'static str, expected: String, found: String| {
+        Err(Error::Parse { path: path.to_owned(), offset: offset as u64, field, expected, found })
     };
     let axes = expected.len();
     let mut header = vec![0; 4 + 4 * axes];
-    let found = fill(&mut reader, &mut header, path)?;
+    let found = fill(&mut reader, &mut header, 0, path)?;
     let (magic, sizes) = header.split_at(4);
     if found >= 4 && (magic[..3] != MAGIC || usize::from(magic[3]) != axes) {
         let expected = format!("0, 0, 8, {axes} (unsigned bytes in {axes} axes)");
-        return wrong("magic number", expected, format!("{}, {}, {}, {}", magic[0], magic[1], magic[2], magic[3]));
+        return wrong(0, "magic number", expected, format!("{}, {}, {}, {}", magic[0], magic[1], magic[2], magic[3]));
     }
     if found < header.len() {
-        return wrong("header", format!("{} bytes", header.len()), format!("{found} bytes, then the end"));
+        return wrong(found, "header", format!("{} bytes", header.len()), format!("{found} bytes, then the end"));
     }
-    for (size, &expected) in sizes.as_chunks().0.iter().zip(expected) {
+    for (axis, (size, &expected)) in sizes.as_chunks().0.iter().zip(expected).enumerate() {
         let size = u32::from_be_bytes(*size);
         if usize::try_from(size) != Ok(expected) {
-            return wrong("size of an axis", expected.to_string(), size.to_string());
+            return wrong(4 + 4 * axis, "size of an axis", expected.to_string(), size.to_string());
         }
     }
     let mut values = vec![0; expected.iter().product()];
-    let found = fill(&mut reader, &mut values, path)?;
+    let start = header.len();
+    let found = fill(&mut reader, &mut values, start, path)?;
     if found < values.len() {
-        return wrong("values", format!("{} bytes", values.len()), format!("{found} bytes, then the end"));
+        return wrong(
+            start + found,
+            "values",
+            format!("{} bytes", values.len()),
+            format!("{found} bytes, then the end"),
+        );
     }
-    if fill(&mut reader, &mut [0], path)? > 0 {
-        return wrong("values", format!("{} bytes, then the end", values.len()), "more bytes".into());
+    let end = start + values.len();
+    if fill(&mut reader, &mut [0], end, path)? > 0 {
+        return wrong(end, "values", format!("{} bytes, then the end", values.len()), "more bytes".into());
     }
     Ok(values)
 }
@@ -173,10 +180,13 @@ pub(crate) fn shape(head: &[u8]) -> Option<Vec<u32>> {
     Some(sizes.as_chunks().0.iter().map(|&size| u32::from_be_bytes(size)).collect())
 }
 
-/// Reads until `buffer` is full or the file ends; returns how much was read. An unpacker's complaints are about the file, too.
-fn fill(reader: &mut impl Read, buffer: &mut [u8], path: &Path) -> Result<usize> {
-    crate::tar::fill(reader, buffer).map_err(|error| {
-        let expected = "a file that can be read and unpacked".into();
-        Error::Field { path: path.to_owned(), field: "bytes", expected, found: error.to_string() }
+/// Reads until `buffer`, which begins at `offset`, is full or the file ends; returns how much was read. An unpacker's complaints are about the file, too.
+fn fill(reader: &mut impl Read, buffer: &mut [u8], offset: usize, path: &Path) -> Result<usize> {
+    crate::tar::fill(reader, buffer).map_err(|(read, error)| Error::Parse {
+        path: path.to_owned(),
+        offset: (offset + read) as u64,
+        field: "bytes",
+        expected: "a file that can be read and unpacked".into(),
+        found: error.to_string(),
     })
 }

@@ -136,7 +136,7 @@ fn content(path: &Path, bytes: u64, head: &[u8], options: ReadOptions) -> Result
         return packed(path);
     }
     if let Some(shape) = idx::shape(head) {
-        return Ok(Content::Idx { shape });
+        return whole_idx(path, shape, bytes);
     }
     if head.get(257..262) == Some(b"ustar") {
         return archive(path, &mut BufReader::new(fs::File::open(path)?));
@@ -176,18 +176,40 @@ fn cifar(path: &Path, bytes: u64) -> Option<Content> {
 /// What is in a gzip: an IDX file, or a tar archive.
 fn packed(path: &Path) -> Result<Content> {
     let open = || Ok::<_, Error>(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, fs::File::open(path)?)));
-    let mut head = Vec::new();
-    open()?.take(512).read_to_end(&mut head).map_err(|error| Error::Parse {
+    let unreadable = |error: std::io::Error| Error::Parse {
         path: path.to_owned(),
         offset: 0,
         field: "bytes",
         expected: "a file that can be unpacked".into(),
         found: error.to_string(),
-    })?;
+    };
+    let mut head = Vec::new();
+    open()?.take(512).read_to_end(&mut head).map_err(unreadable)?;
     match idx::shape(&head) {
-        Some(shape) => Ok(Content::Idx { shape }),
+        Some(shape) => {
+            let most = idx_bytes(&shape).saturating_add(1);
+            let unpacked = std::io::copy(&mut open()?.take(most), &mut std::io::sink()).map_err(unreadable)?;
+            whole_idx(path, shape, unpacked)
+        }
         None => archive(path, &mut open()?),
     }
+}
+
+/// Bytes of an IDX file of these sizes.
+fn idx_bytes(shape: &[u32]) -> u64 {
+    let values = shape.iter().fold(1_u64, |values, &size| values.saturating_mul(size.into()));
+    values.saturating_add(4 + 4 * shape.len() as u64)
+}
+
+/// An IDX file, if it is as long as its sizes say.
+fn whole_idx(path: &Path, shape: Vec<u32>, bytes: u64) -> Result<Content> {
+    let whole = idx_bytes(&shape);
+    if bytes == whole {
+        return Ok(Content::Idx { shape });
+    }
+    let found = if bytes < whole { format!("{bytes} bytes, then the end") } else { "more bytes".into() };
+    let expected = format!("{whole} bytes for {shape:?}");
+    Err(Error::Parse { path: path.to_owned(), offset: bytes.min(whole), field: "values", expected, found })
 }
 
 fn archive(path: &Path, reader: &mut dyn Read) -> Result<Content> {

@@ -6,6 +6,7 @@ mod catalog;
 mod check;
 mod cifar;
 mod dataset;
+mod enclosed;
 mod epoch;
 mod error;
 pub mod event_augment;
@@ -26,6 +27,7 @@ pub mod shapes;
 mod source;
 mod statistics;
 mod tar;
+mod text;
 mod vectorised;
 pub mod vision;
 

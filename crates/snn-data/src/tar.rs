@@ -1,6 +1,7 @@
 //! Tar archives, read in place: where the files of one are (headers only are read, so that a list of 138 gigabytes takes seconds), or the files themselves one
 //! after the other, where it is packed.
 
+use crate::enclosed::is_enclosed;
 use crate::{Error, Result};
 use fs_err as fs;
 use std::io::{ErrorKind, Read, Seek as _, SeekFrom};
@@ -47,6 +48,10 @@ pub(crate) fn entries(path: &Path, file: &mut fs::File, start: u64, end: u64) ->
             entries.push(entry);
         }
     }
+    // Zeros mark the end; without them an archive may end after a file, but not before the first one or inside a header.
+    if at < end || start == end {
+        return Err(wrong(path, at, "header", "512 bytes", format!("{} bytes, then the end", end.saturating_sub(at))));
+    }
     Ok(entries)
 }
 
@@ -60,7 +65,7 @@ pub(crate) fn stream(
     let mut at = 0;
     loop {
         let mut block = [0; 512];
-        let found = fill(reader, &mut block).map_err(|error| unreadable(path, at, &error))?;
+        let found = fill(reader, &mut block).map_err(|(read, error)| unreadable(path, at + read as u64, &error))?;
         if found == 0 {
             return Ok(());
         }
@@ -144,8 +149,12 @@ fn header(block: &[u8; 512], path: &Path, at: u64) -> Result<Option<Header>> {
     let Ok(name) = std::str::from_utf8(name) else {
         return wrong("name of a file", "UTF-8", String::from_utf8_lossy(name).into_owned());
     };
-    let entry = Entry { name: name.to_owned(), start: at.saturating_add(BLOCK), length };
-    Ok(Some(Header { entry, file: matches!(block[156], 0 | b'0') }))
+    let file = matches!(block[156], 0 | b'0');
+    // Nothing is unpacked here, but names become paths in messages and for callers.
+    if file && !is_enclosed(name) {
+        return wrong("name of a file", "a place inside the archive's folder", format!("{name:?}"));
+    }
+    Ok(Some(Header { entry: Entry { name: name.to_owned(), start: at.saturating_add(BLOCK), length }, file }))
 }
 
 /// An octal number, with spaces or zeros around it.
@@ -154,15 +163,15 @@ fn octal(field: &[u8]) -> Option<u64> {
     u64::from_str_radix(text.trim_matches(['\0', ' ']), 8).ok()
 }
 
-/// Reads until the buffer is full or the file ends; returns how much was read.
-pub(crate) fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+/// Reads until the buffer is full or the file ends; returns how much was read, also with an error.
+pub(crate) fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, (usize, std::io::Error)> {
     let mut filled = 0;
     while filled < buffer.len() {
         match reader.read(&mut buffer[filled..]) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err((filled, error)),
         }
     }
     Ok(filled)

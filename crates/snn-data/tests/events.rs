@@ -89,7 +89,7 @@ fn truncated_and_wrong_files_name_the_place() {
     refused("x.dat", b"% Width 8\n% Height 8\n\x00", &["2 bytes"]);
     let long = [b"#!AER-DAT2.0\n".to_vec(), b"# many lines\n".repeat(400_000)].concat();
     refused("long.aedat", &long, &["header", "at most"]);
-    assert!(plain("x.bin", &[]).unwrap().is_empty());
+    refused("x.bin", b"", &["byte 0", "an empty file"]);
 }
 
 #[test]

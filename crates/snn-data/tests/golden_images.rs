@@ -1,6 +1,9 @@
 //! Decoding and resizing against PIL (`fixtures/golden/make_images.py`).
 
-use snn_data::image::{DecodeOptions, Exif, Filter, Picture, Window, decode, decode_with, resize, resize_window};
+use snn_data::SampleRng;
+use snn_data::image::{
+    DecodeOptions, Exif, Filter, Picture, RandomResizedCrop, Window, decode, decode_with, resize, resize_window,
+};
 use std::path::{Path, PathBuf};
 
 fn file(name: &str) -> PathBuf {
@@ -74,6 +77,115 @@ fn orientation_is_applied_when_asked() {
     let planes = (lying.planes(), upright.planes());
     for x in 0..lying.width() {
         assert_eq!(planes.0[[0, 3, x]], planes.1[[0, x, lying.height() - 1 - 3]]);
+    }
+}
+
+/// `RandomResizedCrop.get_params` of torchvision 0.26, line by line: top, left, height and width.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole numbers up to the sides of a picture"
+)]
+fn torchvision_window(width: u32, height: u32, rng: &mut SampleRng) -> [u32; 4] {
+    let (scale, ratio) = ([0.08, 1.0], [3.0 / 4.0, 4.0 / 3.0_f64]);
+    let [wide, high] = [f64::from(width), f64::from(height)];
+    for _ in 0..10 {
+        let target = high * wide * rng.uniform(scale[0], scale[1]);
+        let aspect = rng.uniform(ratio[0].ln(), ratio[1].ln()).exp();
+        let [w, h] = [(target * aspect).sqrt().round_ties_even(), (target / aspect).sqrt().round_ties_even()];
+        if 0.0 < w && w <= wide && 0.0 < h && h <= high {
+            let [w, h] = [w as u32, h as u32];
+            return [rng.below(height - h + 1), rng.below(width - w + 1), h, w];
+        }
+    }
+    let natural = wide / high;
+    let [w, h] = if natural < ratio[0] {
+        [width, (wide / ratio[0]).round_ties_even() as u32]
+    } else if natural > ratio[1] {
+        [(high * ratio[1]).round_ties_even() as u32, height]
+    } else {
+        [width, height]
+    };
+    [(height - h) / 2, (width - w) / 2, h, w]
+}
+
+/// The greatest distance between the shares of two samples that lie below a value (Kolmogorov and Smirnov).
+fn distance(mut ours: Vec<u32>, mut theirs: Vec<u32>) -> f64 {
+    ours.sort_unstable();
+    theirs.sort_unstable();
+    let below =
+        |sample: &[u32], value: u32| sample.partition_point(|&other| other <= value) as f64 / sample.len() as f64;
+    ours.iter().chain(&theirs).map(|&value| (below(&ours, value) - below(&theirs, value)).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn random_windows_are_distributed_as_those_of_torchvision() {
+    const DRAWS: usize = 20_000;
+    // Upright and lying as photographs are, and so narrow that the middle is often taken.
+    for (width, height) in [(500_u32, 375_u32), (375, 500), (64, 64), (1000, 60), (30, 700)] {
+        let picture = Picture::new(width as usize, height as usize, vec![0; 3 * (width * height) as usize]).unwrap();
+        let (mut ours, mut theirs) = ([const { Vec::new() }; 4], [const { Vec::new() }; 4]);
+        for index in 0..DRAWS {
+            let Window { top, left, height: h, width: w } =
+                RandomResizedCrop::default().window(&picture, &mut SampleRng::for_sample(1, 0, index));
+            for (values, value) in ours.iter_mut().zip([top, left, h, w]) {
+                values.push(u32::try_from(value).unwrap());
+            }
+            let twin = torchvision_window(width, height, &mut SampleRng::for_sample(2, 0, index));
+            theirs.iter_mut().zip(twin).for_each(|(values, value)| values.push(value));
+        }
+        // Equal distributions are further apart once in ten thousand times.
+        let most = 2.23 * (2.0 / DRAWS as f64).sqrt();
+        for (name, (ours, theirs)) in ["top", "left", "height", "width"].iter().zip(ours.into_iter().zip(theirs)) {
+            let found = distance(ours, theirs);
+            assert!(found < most, "{width}x{height}, {name}: {found} is not below {most}");
+        }
+    }
+}
+
+/// EXIF 2.32, table 6: which side of what is seen the first row and the first column are.
+#[test]
+fn every_orientation_is_turned_upright() {
+    let lying = std::fs::read(file("exif6.JPEG")).unwrap();
+    let entry =
+        lying.windows(4).position(|bytes| bytes == [0x01, 0x12, 0x00, 0x03] || bytes == [0x12, 0x01, 0x03, 0x00]);
+    let at = (entry.unwrap() + 8..lying.len()).find(|&at| lying[at] == 6).unwrap();
+    let stored = read("exif6.JPEG").planes();
+    let chunk = |orientation: u8| {
+        [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(), &[orientation], &[0; 6]].concat()
+    };
+    for orientation in 0..=9_u8 {
+        let mut jpeg = lying.clone();
+        jpeg[at] = orientation;
+        let mut png = Vec::new();
+        let (_, height, width) = stored.dim();
+        let [wide, high] = [width, height].map(|side| u32::try_from(side).unwrap());
+        let mut encoder = png::Encoder::new(&mut png, wide, high);
+        encoder.set_color(png::ColorType::Rgb);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_chunk(png::chunk::ChunkType(*b"eXIf"), &chunk(orientation)).unwrap();
+        writer.write_image_data(read("exif6.JPEG").pixels()).unwrap();
+        writer.finish().unwrap();
+        for bytes in [&jpeg, &png] {
+            let upright = decode_with(bytes, Path::new("x"), DecodeOptions { exif: Exif::Apply }).unwrap().planes();
+            let turned = upright.dim() != stored.dim();
+            assert_eq!(turned, (5..=8).contains(&orientation), "{orientation}");
+            for ((channel, y, x), &value) in upright.indexed_iter() {
+                let (row, column) = match orientation {
+                    2 => (y, width - 1 - x),
+                    3 => (height - 1 - y, width - 1 - x),
+                    4 => (height - 1 - y, x),
+                    5 => (x, y),
+                    6 => (height - 1 - x, y),
+                    7 => (height - 1 - x, width - 1 - y),
+                    8 => (x, width - 1 - y),
+                    _ => (y, x),
+                };
+                assert_eq!(value, stored[[channel, row, column]], "{orientation}: {y}, {x}");
+            }
+            let ignored = decode_with(bytes, Path::new("x"), DecodeOptions::default()).unwrap().planes();
+            assert_eq!(ignored, stored, "{orientation}");
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Sets of picture files in every layout, damaged files, and loading them.
 
+use ndarray::ArrayViewMut3;
 use snn_data::image::{CentreCrop, DecodeOptions, Filter, RandomResizedCrop};
-use snn_data::vision::{OnDamage, PictureSource, Pictures, View};
-use snn_data::{Batch, Error, Flip, LoaderConfig, Split};
+use snn_data::vision::{OnDamage, PictureSource, Pictures, PicturesName, View};
+use snn_data::{Batch, Error, Flip, LoaderConfig, Order, SampleRng, Split, Transform};
+use std::error::Error as StdError;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -172,6 +174,17 @@ fn tiny_imagenet_and_imagenette_are_read() {
     write(tiny.path().join("val/val_annotations.txt"), list.as_bytes());
     same(&Pictures::tiny_imagenet(tiny.path(), Split::Train).unwrap(), &plain);
     same(&Pictures::tiny_imagenet(tiny.path(), Split::Test).unwrap(), &plain);
+    let imagenette = tempfile::tempdir().unwrap();
+    for (part, first) in [("train", 0), ("val", 2)] {
+        for class in CLASSES {
+            for (name, bytes) in &pictures(class)[first..] {
+                write(imagenette.path().join("imagenette2-160").join(part).join(class).join(name), bytes);
+            }
+        }
+    }
+    let open = |split| Pictures::open(PicturesName::Imagenette, imagenette.path(), split).unwrap();
+    same(&open(Split::Train), &plain);
+    assert_eq!((open(Split::Test).len(), open(Split::Test).classes()), (6, plain.classes()));
     write(tiny.path().join("val/images/new.JPEG"), b"x");
     let message = Pictures::tiny_imagenet(tiny.path(), Split::Test).unwrap_err().to_string();
     assert!(message.contains("new.JPEG") && message.contains("list of labels"), "{message}");
@@ -205,7 +218,15 @@ fn what_is_missing_or_damaged_is_named() {
     wrong = whole.clone();
     wrong[124..136].fill(b'9');
     refused(&wrong, ["byte 0", "checksum"]);
-    refused(&[], ["one folder a class", "found 0"]);
+    refused(&[], ["byte 0", "expected 512 bytes, found 0 bytes, then the end"]);
+    // Zeros alone are an archive without files.
+    refused(&[0; 1024], ["one folder a class", "found 0"]);
+    // Between two archives, and inside the header of the second.
+    let two = tar(&[("n1.tar".into(), tar(&pictures("n1"))), ("n2.tar".into(), tar(&pictures("n2")))]);
+    let second = 512 + tar(&pictures("n1")).len();
+    fs::write(&archive, &two[..second]).unwrap();
+    assert_eq!(Pictures::imagenet(root.path(), Split::Train).unwrap().classes(), ["n1"]);
+    refused(&two[..second + 100], [&format!("byte {second}"), "found 100 bytes, then the end"]);
 }
 
 fn source(root: &TempDir, view: View, on_damage: OnDamage) -> Arc<PictureSource> {
@@ -255,6 +276,28 @@ fn damaged_files_end_the_epoch_or_are_skipped_and_named() {
         }
     }
     assert!(matches!(batches(&skipping, 1).unwrap_err(), Error::Sample { .. }));
+}
+
+/// Breaks at every image.
+#[derive(Debug)]
+struct Broken;
+
+impl Transform for Broken {
+    fn apply(&self, _: ArrayViewMut3<'_, u8>, _: &mut SampleRng) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        panic!("the transform broke")
+    }
+}
+
+#[test]
+fn a_panic_in_a_worker_names_file_and_sample() {
+    let root = folders("train");
+    let source = source(&root, view(), OnDamage::Fail);
+    let config = LoaderConfig { batch_size: 5, order: Order::Sequential, threads: 2, ..LoaderConfig::default() };
+    let loader = config.init_source(source, Some(vec![7, 2])).unwrap().with_transform(Arc::new(Broken));
+    let message = loader.epoch(0).unwrap().next().unwrap().unwrap_err().to_string();
+    for part in ["batch 0, sample 7", "n01443537_3.JPEG", "the transform broke"] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]

@@ -51,8 +51,13 @@ pub(super) fn read_names(layout: &CifarLayout, path: &Path, length: u64, reader:
 /// All bytes of a file that has at most `most`.
 fn bounded(path: &Path, length: u64, reader: &mut dyn Read, most: usize) -> Result<Vec<u8>> {
     if length > most as u64 {
-        let detail = format!("at most {most}");
-        return Err(Error::WrongSize { path: path.to_owned(), expected: most as u64, found: length, detail });
+        return Err(Error::Parse {
+            path: path.to_owned(),
+            offset: most as u64,
+            field: "file",
+            expected: format!("at most {most} bytes"),
+            found: format!("{length} bytes"),
+        });
     }
     let mut bytes = Vec::new();
     reader.take(most as u64).read_to_end(&mut bytes)?;

@@ -24,8 +24,14 @@ pub(super) fn lines(source: &mut Source, marker: &[u8], last: impl Fn(&str) -> b
         let ends = last(&line);
         lines.push(line);
         if ends {
-            break;
+            return Ok(lines);
         }
+    }
+    // Events are hardly text up to the end of a file.
+    let rest = source.fill(MAX_LINE)?;
+    if rest.len() < MAX_LINE && rest.starts_with(marker) && is_text(rest) {
+        let found = format!("{} bytes, then the end", rest.len());
+        return Err(source.error("header", "a line with its end", found));
     }
     Ok(lines)
 }
@@ -37,7 +43,11 @@ fn text_line(bytes: &[u8], marker: &[u8]) -> Option<usize> {
     }
     let end = bytes.iter().take(MAX_LINE).position(|&byte| byte == b'\n')?;
     let text = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
-    text.iter().all(|&byte| byte == b'\t' || byte >= b' ').then_some(end + 1)
+    is_text(text).then_some(end + 1)
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == b'\t' || byte >= b' ')
 }
 
 /// Sensors that names of Prophesee's plug-ins tell, for files that do not say their geometry.

@@ -24,8 +24,12 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn open(options: &ReadOptions) -> (Self, SensorSize) {
-        (Self { overflows: 0, skipped: 0 }, options.size.unwrap_or(SIZE))
+    pub(super) fn open(source: &mut Source, options: &ReadOptions) -> Result<(Self, SensorSize)> {
+        // There is no header to miss: an empty file is one that was not copied.
+        if source.fill(1)?.is_empty() {
+            return Err(source.error("event", "5 bytes", "an empty file"));
+        }
+        Ok((Self { overflows: 0, skipped: 0 }, options.size.unwrap_or(SIZE)))
     }
 
     pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {

@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::{Events, ReadOptions, SensorSize};
-use crate::{Error, Result};
+use crate::{Error, Result, tar};
 use ndarray::Array4;
 use serde::Serialize;
 use std::io::{Cursor, Read};
@@ -12,15 +12,20 @@ use std::path::Path;
 const MAX_ARCHIVE: usize = 1 << 31;
 /// Headers of NumPy are a hundred bytes; more than this is damage.
 const MAX_HEADER: usize = 1 << 16;
+/// What places and counts are.
+const PLACES: &str = "whole numbers from 0 to 65535";
 /// Arrays that are listed of an archive.
 const MAX_ARRAYS: usize = 1 << 10;
 /// Values of a frame array: at most as many as a recording of 10,000 frames of a large sensor.
 const MAX_VALUES: usize = 1 << 29;
+/// Bytes of an array that are unpacked at a time; a multiple of the size of every number.
+const PIECE: usize = 1 << 16;
 
-/// An array: its shape, and its values as whole numbers.
-struct Array {
+/// An array: its place in the archive, its shape, and its values.
+struct Array<V> {
+    place: u64,
     shape: Vec<usize>,
-    values: Vec<i64>,
+    values: Vec<V>,
 }
 
 struct Archive<'s> {
@@ -31,25 +36,17 @@ struct Archive<'s> {
 /// Reads the arrays `t`, `x`, `y` and `p` of an archive, of any integer type (`p` also of booleans).
 pub(super) fn read_events(source: &mut Source, options: &ReadOptions) -> Result<Events> {
     let mut archive = Archive::open(source)?;
-    let mut column = |name: &'static str| {
-        let array = archive.array(name, options.max_events)?;
-        if array.shape.len() == 1 {
-            return Ok(array.values);
-        }
-        Err(archive.wrong(name, "one axis".into(), format!("{} axes", array.shape.len())))
-    };
-    let [t, x, y, p] = [column("t")?, column("x")?, column("y")?, column("p")?];
-    let place = |name: &'static str, values: Vec<i64>| {
-        let places: Option<Vec<u16>> = values.iter().map(|&value| u16::try_from(value).ok()).collect();
-        places.ok_or_else(|| archive.wrong(name, "values from 0 to 65535".into(), "others".into()))
-    };
-    let (x, y) = (place("x", x)?, place("y", y)?);
+    let most = options.max_events;
+    let t = archive.column("t", most, "whole numbers", Some)?;
+    let place = |value: i64| u16::try_from(value).ok();
+    let [x, y] = ["x", "y"].map(|name| archive.column(name, most, PLACES, place));
+    let (x, y) = (x?, y?);
+    let polarity = archive.column("p", most, "whole numbers", |p| Some(p > 0))?;
     // The file does not know its sensor: without a word from outside, the smallest that holds all events.
     let side = |places: &[u16]| places.iter().max().map_or(1, |&most| most.saturating_add(1));
     let size = options.size.unwrap_or_else(|| SensorSize { width: side(&x), height: side(&y) });
-    let polarity = p.iter().map(|&p| p > 0).collect();
     Events::from_columns(size, t, [x, y], polarity)
-        .map_err(|error| archive.wrong("t, x, y, p", "events".into(), error.to_string()))
+        .map_err(|error| archive.wrong(0, "t, x, y, p", "events".into(), error.to_string()))
 }
 
 /// Reads frames `[T, 2, H, W]` that are stored as the array `frames` of an NPZ file (as SpikingJelly stores them); the numbers may be of
@@ -60,14 +57,13 @@ pub(super) fn read_events(source: &mut Source, options: &ReadOptions) -> Result<
 pub fn read_npz_frames(path: &Path) -> Result<Array4<u16>> {
     let mut source = Source::new(Box::new(fs_err::File::open(path)?), path);
     let mut archive = Archive::open(&mut source)?;
-    let Array { shape, values } = archive.array("frames", MAX_VALUES)?;
-    let &[frames, channels, height, width] = shape.as_slice() else {
-        return Err(archive.wrong("frames", "four axes".into(), format!("{} axes", shape.len())));
+    let array = archive.array("frames", MAX_VALUES, PLACES, |value| u16::try_from(value).ok())?;
+    let &[frames, channels, height, width] = array.shape.as_slice() else {
+        return Err(archive.wrong(array.place, "frames", "four axes".into(), format!("{} axes", array.shape.len())));
     };
-    let values: Option<Vec<u16>> = values.into_iter().map(|value| u16::try_from(value).ok()).collect();
-    let values = values.ok_or_else(|| archive.wrong("frames", "values from 0 to 65535".into(), "others".into()))?;
-    Array4::from_shape_vec((frames, channels, height, width), values)
-        .map_err(|error| archive.wrong("frames", "as many values as the shape says".into(), error.to_string()))
+    Array4::from_shape_vec((frames, channels, height, width), array.values).map_err(|error| {
+        archive.wrong(array.place, "frames", "as many values as the shape says".into(), error.to_string())
+    })
 }
 
 /// An array of an NPZ file, as its header says.
@@ -99,7 +95,7 @@ pub fn npz_arrays(path: &Path) -> Result<Vec<NpzArray>> {
             let Header { kind, shape, .. } = header(&mut file)?;
             Ok(NpzArray { name, element: kind, shape })
         });
-        arrays.push(read.map_err(|(expected, found)| archive.wrong("archive", expected.to_owned(), found))?);
+        arrays.push(read.map_err(|(expected, found)| archive.wrong(0, "archive", expected.to_owned(), found))?);
     }
     Ok(arrays)
 }
@@ -124,12 +120,34 @@ impl<'s> Archive<'s> {
         Ok(Self { archive, source })
     }
 
-    fn wrong(&self, array: &'static str, expected: String, found: String) -> Error {
-        Error::Parse { path: self.source.path().to_owned(), offset: 0, field: array, expected, found }
+    fn wrong(&self, offset: u64, array: &'static str, expected: String, found: String) -> Error {
+        Error::Parse { path: self.source.path().to_owned(), offset, field: array, expected, found }
     }
 
-    /// Reads an array of at most `most` values.
-    fn array(&mut self, name: &'static str, most: usize) -> Result<Array> {
+    /// Reads an array of one axis.
+    fn column<V>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        numbers: &str,
+        convert: impl Fn(i64) -> Option<V>,
+    ) -> Result<Vec<V>> {
+        let array = self.array(name, most, numbers, convert)?;
+        match array.shape.len() {
+            1 => Ok(array.values),
+            axes => Err(self.wrong(array.place, name, "one axis".into(), format!("{axes} axes"))),
+        }
+    }
+
+    /// Reads an array of at most `most` values, each as `convert` takes it; `numbers` says which those are. Memory is made for values that are there, not for
+    /// those that a header announces, and for no other form of them.
+    fn array<V>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        numbers: &str,
+        convert: impl Fn(i64) -> Option<V>,
+    ) -> Result<Array<V>> {
         let path = self.source.path().to_owned();
         let wrong = move |offset: u64, expected: String, found: String| Error::Parse {
             path: path.clone(),
@@ -148,18 +166,30 @@ impl<'s> Archive<'s> {
         let count = count.ok_or_else(|| wrong(&format!("at most {most} values"), format!("{:?}", header.shape)))?;
         let kind = Kind::of(&header.kind)
             .ok_or_else(|| wrong("little-endian integers, floats or booleans", header.kind.clone()))?;
-        let length = count * kind.bytes();
-        let mut bytes = Vec::new();
-        let read = file.take(length as u64).read_to_end(&mut bytes);
-        read.map_err(|error| wrong("an array that can be unpacked", error.to_string()))?;
-        if bytes.len() < length {
-            return Err(wrong(&format!("{length} bytes of values"), format!("{} bytes, then the end", bytes.len())));
-        }
-        let values = kind.values(&bytes).ok_or_else(|| wrong("whole numbers", "others".into()))?;
         if header.fortran && header.shape.len() > 1 {
             return Err(wrong("values in C order", "Fortran order".into()));
         }
-        Ok(Array { shape: header.shape, values })
+        let length = count * kind.bytes();
+        let unpack = |(_, error): (usize, std::io::Error)| wrong("an array that can be unpacked", error.to_string());
+        let (mut values, mut piece) = (Vec::new(), vec![0; PIECE.min(length)]);
+        while values.len() < count {
+            let left = length - values.len() * kind.bytes();
+            let room = &mut piece[..left.min(PIECE)];
+            let found = tar::fill(&mut file, room).map_err(unpack)?;
+            if found < room.len() {
+                let found = format!("{} bytes, then the end", length - left + found);
+                return Err(wrong(&format!("{length} bytes of values"), found));
+            }
+            for value in room.chunks_exact(kind.bytes()) {
+                let value = kind.value(value).and_then(&convert);
+                values.push(value.ok_or_else(|| wrong(numbers, format!("another as value {}", values.len())))?);
+            }
+        }
+        // The archive's checksum of the array is compared at its end.
+        if tar::fill(&mut file, &mut [0]).map_err(unpack)? > 0 {
+            return Err(wrong(&format!("{length} bytes of values, then the end"), "more bytes".into()));
+        }
+        Ok(Array { place, shape: header.shape, values })
     }
 }
 
@@ -197,7 +227,8 @@ fn header(file: &mut impl Read) -> Result<Header, (&'static str, String)> {
         let axes = axes.split(',').map(str::trim).filter(|axis| !axis.is_empty());
         Some(Header { kind, fortran, shape: axes.map(|axis| axis.parse().ok()).collect::<Option<_>>()? })
     };
-    parsed().ok_or_else(|| ("entries `descr`, `fortran_order` and `shape`", text.chars().take(80).collect()))
+    let found = || format!("{:?}", text.chars().take(80).collect::<String>());
+    parsed().ok_or_else(|| ("entries `descr`, `fortran_order` and `shape`", found()))
 }
 
 /// A type of numbers.
@@ -234,11 +265,7 @@ impl Kind {
         }
     }
 
-    /// The values as whole numbers; `None` if one is not, or does not fit.
-    fn values(self, bytes: &[u8]) -> Option<Vec<i64>> {
-        bytes.chunks_exact(self.bytes()).map(|value| self.value(value)).collect()
-    }
-
+    /// A value as a whole number; `None` if it is not, or does not fit.
     fn value(self, bytes: &[u8]) -> Option<i64> {
         let word = bytes.iter().rev().fold(0_u64, |word, &byte| word << 8 | u64::from(byte));
         match self {

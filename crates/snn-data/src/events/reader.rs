@@ -74,7 +74,7 @@ impl EventReader {
             EventFormat::Aedat2 => boxed(aedat2::Decoder::open(&mut source, &options)?, Decoder::Aedat2),
             EventFormat::Aedat3 => boxed(aedat3::Decoder::open(&mut source, &options)?, Decoder::Aedat3),
             EventFormat::Aedat4 => boxed(aedat4::Decoder::open(&mut source, &options)?, Decoder::Aedat4),
-            EventFormat::NMnist => boxed(n_mnist::Decoder::open(&options), Decoder::NMnist),
+            EventFormat::NMnist => boxed(n_mnist::Decoder::open(&mut source, &options)?, Decoder::NMnist),
             EventFormat::Dat => boxed(dat::Decoder::open(&mut source, &options)?, Decoder::Dat),
             EventFormat::Evt2 => boxed(evt2::Decoder::open(&mut source, &options)?, Decoder::Evt2),
             EventFormat::Evt3 => boxed(evt3::Decoder::open(&mut source, &options)?, Decoder::Evt3),

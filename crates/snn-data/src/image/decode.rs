@@ -4,6 +4,7 @@ use super::{Picture, exif};
 use crate::{Error, Result};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io::Cursor;
 use std::path::Path;
 use zune_core::bytestream::ZCursor;
@@ -56,11 +57,12 @@ pub fn decode_with(bytes: &[u8], path: &Path, options: DecodeOptions) -> Result<
     let decoded = if bytes.starts_with(b"\xFF\xD8") {
         jpeg(bytes, options)
     } else if bytes.starts_with(b"\x89PNG") {
-        png(bytes)
+        let mut cursor = Cursor::new(bytes);
+        png(&mut cursor, options).map_err(|error| format!("byte {}: {error}", cursor.position()))
     } else {
         let found = bytes.iter().take(4).fold(String::new(), |text, byte| format!("{text} {byte:02x}"));
         Err(format!(
-            "expected the first bytes of JPEG or PNG, found{}",
+            "byte 0: expected the first bytes of JPEG or PNG, found{}",
             if found.is_empty() { " no bytes" } else { &found }
         ))
     };
@@ -70,20 +72,21 @@ pub fn decode_with(bytes: &[u8], path: &Path, options: DecodeOptions) -> Result<
 fn jpeg(bytes: &[u8], options: DecodeOptions) -> Result<Picture, String> {
     // A picture that ends early is filled with grey, unless one looks whether its end is there.
     if !ends(bytes) {
-        return Err(format!("the JPEG data end at byte {} without an end marker: the file is truncated", bytes.len()));
+        return Err(format!("byte {}: the JPEG data end without an end marker: the file is truncated", bytes.len()));
     }
     let settings = DecoderOptions::default().set_max_width(1 << 16).set_max_height(1 << 16);
+    let damaged = |error: &dyn fmt::Display| format!("byte {}: {error}", place(bytes, settings));
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), settings);
-    decoder.decode_headers().map_err(|error| error.to_string())?;
-    let (width, height) = decoder.dimensions().ok_or("no size")?;
-    room(width, height)?;
+    decoder.decode_headers().map_err(|error| damaged(&error))?;
+    let (width, height) = decoder.dimensions().ok_or_else(|| damaged(&"no size"))?;
+    room(width, height).map_err(|error| damaged(&error))?;
     let wanted = match decoder.input_colorspace() {
         Some(ColorSpace::Luma) => ColorSpace::Luma,
         Some(ColorSpace::CMYK) => ColorSpace::CMYK,
         _ => ColorSpace::RGB,
     };
     decoder.set_options(settings.jpeg_set_out_colorspace(wanted));
-    let pixels = decoder.decode().map_err(|error| error.to_string())?;
+    let pixels = decoder.decode().map_err(|error| damaged(&error))?;
     let pixels = match wanted {
         ColorSpace::Luma => pixels.into_iter().flat_map(|grey| [grey; 3]).collect(),
         ColorSpace::CMYK => pixels.as_chunks::<4>().0.iter().flat_map(|&cmyk| rgb_of(cmyk)).collect(),
@@ -95,6 +98,21 @@ fn jpeg(bytes: &[u8], options: DecodeOptions) -> Result<Picture, String> {
         Exif::Apply => decoder.info().and_then(|info| info.exif_data).map_or(1, |exif| exif::orientation(&exif)),
     };
     Ok(exif::upright(picture, orientation))
+}
+
+/// Where a decoder stops in data of which it said that they are wrong, or that it was not to go on with: headers are read once more, and pixels where they are
+/// few enough.
+fn place(bytes: &[u8], settings: DecoderOptions) -> u64 {
+    let mut cursor = Cursor::new(bytes);
+    let mut decoder = JpegDecoder::new_with_options(&mut cursor, settings);
+    let read = decoder.decode_headers();
+    let fits = decoder.dimensions().is_some_and(|(width, height)| room(width, height).is_ok());
+    if read.is_ok() && fits {
+        // What is wrong was said before.
+        let _ = decoder.decode();
+    }
+    drop(decoder);
+    cursor.position()
 }
 
 /// Red, green and blue of inks as Adobe's programs store them: 255 is no ink.
@@ -121,9 +139,9 @@ fn ends(bytes: &[u8]) -> bool {
     false
 }
 
-fn png(bytes: &[u8]) -> Result<Picture, String> {
+fn png(cursor: &mut Cursor<&[u8]>, options: DecodeOptions) -> Result<Picture, String> {
     let limits = png::Limits { bytes: 4 * MAX_PIXELS };
-    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+    let mut decoder = png::Decoder::new_with_limits(cursor, limits);
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
@@ -131,6 +149,8 @@ fn png(bytes: &[u8]) -> Result<Picture, String> {
     let mut pixels = vec![0; reader.output_buffer_size().ok_or("a picture too large")?];
     let info = reader.next_frame(&mut pixels).map_err(|error| error.to_string())?;
     pixels.truncate(info.buffer_size());
+    // All pixels are there, but a file without its end was not copied whole.
+    reader.finish().map_err(|error| error.to_string())?;
     let pixels = match info.color_type {
         png::ColorType::Rgb => pixels,
         png::ColorType::Rgba => pixels.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
@@ -138,7 +158,12 @@ fn png(bytes: &[u8]) -> Result<Picture, String> {
         png::ColorType::GrayscaleAlpha => pixels.as_chunks::<2>().0.iter().flat_map(|&[grey, _]| [grey; 3]).collect(),
         png::ColorType::Indexed => return Err("a palette that was not expanded".into()),
     };
-    Picture::new(width, height, pixels).map_err(|error| error.to_string())
+    let picture = Picture::new(width, height, pixels).map_err(|error| error.to_string())?;
+    let orientation = match options.exif {
+        Exif::Ignore => 1,
+        Exif::Apply => reader.info().exif_metadata.as_deref().map_or(1, exif::orientation),
+    };
+    Ok(exif::upright(picture, orientation))
 }
 
 /// Refuses pictures that need too much memory, before it is made.

@@ -2,8 +2,8 @@
 
 use super::Sample;
 use super::place::Place;
-use crate::{Error, Result, Split};
-use fs_err as fs;
+use crate::enclosed::is_enclosed;
+use crate::{Error, Result, Split, text};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,12 +32,16 @@ pub(super) fn samples(folder: &Path) -> Result<Vec<Sample>> {
         if !path.is_file() {
             return Err(Error::MissingFile { dataset: "dvs128-gesture", path });
         }
-        for name in text(&path)?.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        for (number, line) in text::read(&path, MAX_LIST)?.lines().enumerate() {
+            let name = line.trim();
+            if name.is_empty() {
+                continue;
+            }
             // A name from a file must not lead elsewhere.
-            let inside = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-            let Some(base) = name.strip_suffix(".aedat").filter(|_| inside) else {
+            let Some(base) = name.strip_suffix(".aedat").filter(|_| is_enclosed(name)) else {
                 let expected = "names of .aedat files in this folder".into();
-                return Err(Error::Field { path, field: "trial", expected, found: format!("`{name}`") });
+                let found = format!("`{name}` in line {}", number + 1);
+                return Err(Error::Field { path, field: "trial", expected, found });
             };
             gestures(folder, name, base, split, &mut samples)?;
         }
@@ -53,10 +57,12 @@ fn gestures(folder: &Path, name: &str, base: &str, split: Split, samples: &mut V
     if !file.is_file() {
         return Err(Error::MissingFile { dataset: "dvs128-gesture", path: file.to_path_buf() });
     }
-    for (number, line) in text(&path)?.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in
+        text::read(&path, MAX_LIST)?.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty())
+    {
         let mut fields = line.split(',').map(|field| field.trim().parse::<i64>().ok());
         let (class, from, until) = (fields.next().flatten(), fields.next().flatten(), fields.next().flatten());
-        let label = class.and_then(|class| u16::try_from(class - 1).ok());
+        let label = class.and_then(|class| u16::try_from(class.checked_sub(1)?).ok());
         let label = label.filter(|&label| usize::from(label) < CLASSES.len());
         let (Some(label), Some(from), Some(until)) = (label, from, until) else {
             let expected = format!("a class from 1 to {}, a start and an end in µs", CLASSES.len());
@@ -72,13 +78,4 @@ fn gestures(folder: &Path, name: &str, base: &str, split: Split, samples: &mut V
         samples.push(Sample { place, name, label, official: Some(split) });
     }
     Ok(())
-}
-
-fn text(path: &Path) -> Result<String> {
-    let length = fs::metadata(path)?.len();
-    if length > MAX_LIST {
-        let detail = "a list of trials or gestures is small".into();
-        return Err(Error::WrongSize { path: path.to_owned(), expected: MAX_LIST, found: length, detail });
-    }
-    Ok(fs::read_to_string(path)?)
 }

@@ -2,8 +2,7 @@
 
 use super::{Recordings, RecordingsName};
 use crate::rng::{Purpose, SampleRng};
-use crate::{Error, Result, Split};
-use fs_err as fs;
+use crate::{Error, Result, Split, text};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -73,15 +72,9 @@ impl SplitFile {
     /// Reads a split file.
     ///
     /// # Errors
-    /// [`Error::Split`] naming file, line, what was expected and what was found; [`Error::Io`].
+    /// [`Error::Split`] naming file, line, what was expected and what was found; [`Error::Parse`] if it is no text, or too long; [`Error::Io`].
     pub fn read(path: &Path) -> Result<Self> {
-        let length = fs::metadata(path)?.len();
-        let wrong = |expected: String, found: String| Error::Split { path: path.to_owned(), line: 0, expected, found };
-        if length > MAX_BYTES {
-            return Err(wrong(format!("at most {MAX_BYTES} bytes"), length.to_string()));
-        }
-        let text = String::from_utf8(fs::read(path)?).map_err(|error| wrong("UTF-8".into(), error.to_string()))?;
-        Self::parse(&text, path)
+        Self::parse(&text::read(path, MAX_BYTES)?, path)
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self> {

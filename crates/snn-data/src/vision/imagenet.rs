@@ -3,7 +3,7 @@
 use super::devkit::Truth;
 use super::{Pictures, Place, files, list};
 use crate::tar::{Entry, entries};
-use crate::{Error, Result, Split};
+use crate::{Error, Result, Split, text};
 use fs_err as fs;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ fn classes(root: &Path) -> Result<Vec<String>> {
         let expected = format!("the classes: a folder `train`, the file `{TRAIN_TAR}`, or `classes.txt`");
         return Err(Error::Field { path: root.to_owned(), field: "ImageNet", expected, found: "none".into() });
     }
-    let text = fs::read_to_string(path)?;
+    let text = text::read(&path, list::MAX_BYTES)?;
     let mut classes: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
     classes.sort_unstable();
     Ok(classes)

@@ -1,24 +1,18 @@
 //! Lists of the labels of pictures that lie together in one folder.
 
-use crate::{Error, Result};
-use fs_err as fs;
+use crate::{Error, Result, text};
 use std::collections::HashMap;
 use std::path::Path;
 
 /// The lists of ImageNet have a few megabytes.
-const MAX_BYTES: u64 = 1 << 26;
+pub(super) const MAX_BYTES: u64 = 1 << 26;
 
 /// Reads lines of a picture's name and its class, separated by spaces, tabs or a comma; what follows them is left alone. A line whose class is
 /// unknown is an error, but for titles in the first line.
 pub(super) fn read(path: &Path, classes: &[String]) -> Result<HashMap<String, u16>> {
-    let length = fs::metadata(path)?.len();
-    if length > MAX_BYTES {
-        let detail = "a list of labels is smaller".into();
-        return Err(Error::WrongSize { path: path.to_owned(), expected: MAX_BYTES, found: length, detail });
-    }
     let known: HashMap<&str, usize> =
         classes.iter().enumerate().map(|(label, class)| (class.as_str(), label)).collect();
-    let text = fs::read_to_string(path)?;
+    let text = text::read(path, MAX_BYTES)?;
     let mut labels = HashMap::new();
     for (index, line) in text.lines().enumerate() {
         let mut fields = line.split([' ', '\t', ',']).filter(|field| !field.is_empty());
