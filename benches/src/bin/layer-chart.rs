@@ -27,6 +27,8 @@ const WIDTHS: [usize; 4] = [16, 64, 128, 512];
 const SHARES: [u32; 4] = [5, 15, 50, 100];
 const COLOURS: [&str; 4] = ["#1f6fb4", "#1b8a6b", "#d95f02", "#7a4fa3"];
 const LEAST: usize = 5;
+/// Of each form at a share of active inputs.
+const TURNS: u32 = 5;
 /// Of the comparison with a bare loop.
 const BARE_PERCENT: u32 = 10;
 
@@ -92,18 +94,26 @@ fn main() -> Result<()> {
 fn measure(case: Case, budget: Duration) -> Result<Row> {
     let Case { channels, size, steps, threads } = case;
     let model = model(channels, size, steps, Code::Binary);
-    let layer = |kernels: Kernels, densities: &[u32]| -> Result<Vec<f64>> {
+    let session = |kernels: Kernels| -> Result<Session> {
         let options = Options { statistics: true, threads, kernels, ..Options::default() };
-        let mut session = Deployment::new(&model, &options)?.session();
-        let mut measure = |percent: &u32| {
-            let frames = frames(steps * channels * size * size, *percent, 1);
-            time(budget, || of_layer(&mut session, &frames))
-        };
-        densities.iter().map(&mut measure).collect()
+        Ok(Deployment::new(&model, &options)?.session())
     };
-    let (deployed, events) = (layer(Kernels::Auto, &DENSITIES)?, layer(Kernels::Events, &DENSITIES)?);
-    // Its time does not depend on them.
-    let dense = layer(Kernels::Dense, &[100])?[0];
+    let mut forms = [session(Kernels::Auto)?, session(Kernels::Events)?, session(Kernels::Dense)?];
+    let (mut deployed, mut events, mut dense) = (Vec::new(), Vec::new(), Vec::new());
+    for percent in DENSITIES {
+        let frames = frames(steps * channels * size * size, percent, 1);
+        // In turns, so that a machine that changes its speed changes it for all.
+        let mut turns = forms.each_ref().map(|_| Vec::new());
+        for _ in 0..TURNS {
+            for (form, turns) in forms.iter_mut().zip(&mut turns) {
+                turns.push(time(budget / TURNS, || of_layer(form, &frames))?);
+            }
+        }
+        let [as_deployed, events_only, product] = turns.map(median);
+        deployed.push(as_deployed);
+        events.push(events_only);
+        dense.push(product);
+    }
     set_num_threads(i32::try_from(threads)?);
     let mut convolution = dense::convolution(channels, size, steps)?;
     let libtorch = time(budget, || {
@@ -111,7 +121,14 @@ fn measure(case: Case, budget: Duration) -> Result<Row> {
         convolution()?;
         Ok(started.elapsed())
     })?;
-    Ok(Row { case, deployed, events, dense, libtorch })
+    // The dense form's time does not depend on what is active.
+    Ok(Row { case, deployed, events, dense: median(dense), libtorch })
+}
+
+/// The middle of an odd number of values, or the larger of the two in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// A layer beside the bare loop at a tenth of the inputs: microseconds of both, and the share that the layer reaches of the loop's speed.
@@ -141,12 +158,8 @@ fn beside_bare(layer: (usize, usize), budget: Duration) -> Result<BesideBare> {
         })?;
         rounds.push([layer, bare, bare / layer]);
     }
-    let median = |column: usize| {
-        let mut values: Vec<f64> = rounds.iter().map(|round| round[column]).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    Ok(BesideBare { layer, microseconds: [median(0), median(1)], share: median(2) })
+    let of = |column: usize| median(rounds.iter().map(|round| round[column]).collect());
+    Ok(BesideBare { layer, microseconds: [of(0), of(1)], share: of(2) })
 }
 
 /// Time of the layer in a run; the stem that makes spikes of pixels does not count.
