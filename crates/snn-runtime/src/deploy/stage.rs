@@ -147,33 +147,33 @@ impl<N: Number> Task<'_, N> {
         room: &mut Room<'_>,
     ) {
         let (width, steps) = (self.extent.width(), self.current_steps);
-        if let Synapse::Rows(synapse, dense) = &incoming.synapse {
-            let events = self.arena.events(incoming.node);
-            return self.convolve((synapse, dense.as_deref()), rows, events, base, currents, room);
-        }
-        begin_with(base, currents);
-        let lines = currents.chunks_exact_mut(steps * width);
         match &incoming.synapse {
-            Synapse::Rows(..) => {}
-            Synapse::Grouped(grouped) => {
+            Synapse::Rows(synapse, dense) => {
                 let events = self.arena.events(incoming.node);
-                for (y, line) in rows.zip(lines) {
+                self.convolve((synapse, dense.as_deref()), rows, events, base, currents, room);
+            }
+            Synapse::Grouped(grouped) => {
+                begin_with(base, currents);
+                let events = self.arena.events(incoming.node);
+                for (y, line) in rows.zip(currents.chunks_exact_mut(steps * width)) {
                     for (step, line) in line.chunks_exact_mut(width).enumerate() {
                         grouped.deliver(events, grouped.grid.rows.taps[y], step, line);
                     }
                 }
             }
             Synapse::Scale(weights) => {
+                begin_with(base, currents);
                 let events = self.arena.events(incoming.node);
-                for (y, line) in rows.zip(lines) {
+                for (y, line) in rows.zip(currents.chunks_exact_mut(steps * width)) {
                     for (step, line) in line.chunks_exact_mut(width).enumerate() {
                         scale(weights, &events.line(y, step), line);
                     }
                 }
             }
             Synapse::Current => {
+                begin_with(base, currents);
                 let stored = self.arena.currents(incoming.node);
-                for (y, line) in rows.zip(lines) {
+                for (y, line) in rows.zip(currents.chunks_exact_mut(steps * width)) {
                     for (step, line) in line.chunks_exact_mut(width).enumerate() {
                         line.iter_mut()
                             .zip(stored.line(y, step))
