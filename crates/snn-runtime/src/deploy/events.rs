@@ -13,10 +13,18 @@ pub(crate) struct Extent {
     pub(crate) payloads: bool,
 }
 
+/// Entries between lines whose length is a multiple of 2 KiB: all would begin in the same sets of a cache, which would then hold few of them.
+const APART: usize = 29 * 16;
+
 impl Extent {
     /// Values of an image row.
     pub(crate) fn width(&self) -> usize {
         self.columns * self.channels
+    }
+
+    /// Entries from one line to the next.
+    fn stride(&self) -> usize {
+        self.width() + if self.width().is_multiple_of(512) { APART } else { 0 }
     }
 }
 
@@ -36,9 +44,9 @@ impl Events {
     pub(crate) fn reserve(&mut self, extent: Extent) {
         let lines = extent.rows * extent.steps;
         grow(&mut self.offsets, lines * (extent.columns + 1));
-        grow(&mut self.entries, lines * extent.width());
+        grow(&mut self.entries, lines * extent.stride());
         if extent.payloads {
-            grow(&mut self.payloads, lines * extent.width());
+            grow(&mut self.payloads, lines * extent.stride());
         }
     }
 
@@ -47,9 +55,9 @@ impl Events {
         let largest = |size: &dyn Fn(&Extent) -> usize| extents.iter().map(size).max().unwrap_or(0);
         let lines = |extent: &Extent| extent.rows.saturating_mul(extent.steps);
         let offsets = largest(&|extent| lines(extent).saturating_mul(extent.columns + 1));
-        let entries = largest(&|extent| lines(extent).saturating_mul(extent.width()));
+        let entries = largest(&|extent| lines(extent).saturating_mul(extent.stride()));
         let payloads =
-            largest(&|extent| if extent.payloads { lines(extent).saturating_mul(extent.width()) } else { 0 });
+            largest(&|extent| if extent.payloads { lines(extent).saturating_mul(extent.stride()) } else { 0 });
         offsets.saturating_add(entries).saturating_add(payloads).saturating_mul(4)
     }
 
@@ -66,8 +74,8 @@ impl Events {
         let lines = extent.rows * extent.steps;
         EventsMut {
             offsets: &mut self.offsets[..lines * (extent.columns + 1)],
-            entries: &mut self.entries[..lines * extent.width()],
-            payloads: if extent.payloads { &mut self.payloads[..lines * extent.width()] } else { &mut [] },
+            entries: &mut self.entries[..lines * extent.stride()],
+            payloads: if extent.payloads { &mut self.payloads[..lines * extent.stride()] } else { &mut [] },
             extent,
         }
     }
@@ -103,11 +111,11 @@ impl<'e> EventsView<'e> {
     pub(crate) fn line(&self, row: usize, step: usize) -> Line<'e> {
         let Extent { columns, steps, payloads, .. } = self.extent;
         let line = row * steps + if steps == 1 { 0 } else { step };
-        let width = self.extent.width();
+        let (width, begin) = (self.extent.width(), line * self.extent.stride());
         Line {
             offsets: &self.offsets[line * (columns + 1)..][..=columns],
-            entries: &self.entries[line * width..][..width],
-            payloads: if payloads { &self.payloads[line * width..][..width] } else { &[] },
+            entries: &self.entries[begin..][..width],
+            payloads: if payloads { &self.payloads[begin..][..width] } else { &[] },
         }
     }
 }
@@ -162,9 +170,9 @@ impl EventsMut<'_> {
         let Self { offsets, entries, payloads, extent } = self;
         let lines = rows.min(extent.rows) * extent.steps;
         let (offsets, later_offsets) = offsets.split_at_mut(lines * (extent.columns + 1));
-        let (entries, later_entries) = entries.split_at_mut(lines * extent.width());
+        let (entries, later_entries) = entries.split_at_mut(lines * extent.stride());
         let (payloads, later_payloads) =
-            payloads.split_at_mut(if extent.payloads { lines * extent.width() } else { 0 });
+            payloads.split_at_mut(if extent.payloads { lines * extent.stride() } else { 0 });
         let first = Extent { rows: rows.min(extent.rows), ..extent };
         let later = Extent { rows: extent.rows - first.rows, ..extent };
         (
@@ -176,13 +184,13 @@ impl EventsMut<'_> {
     /// The line of a row, counted from the first of these, at a step.
     pub(crate) fn line(&mut self, row: usize, step: usize) -> LineMut<'_> {
         let (line, width) = (row * self.extent.steps + step, self.extent.width());
-        let columns = self.extent.columns;
+        let (columns, begin) = (self.extent.columns, line * self.extent.stride());
         let offsets = &mut self.offsets[line * (columns + 1)..][..=columns];
         offsets[0] = 0;
         LineMut {
             offsets,
-            entries: &mut self.entries[line * width..][..width],
-            payloads: if self.extent.payloads { &mut self.payloads[line * width..][..width] } else { &mut [] },
+            entries: &mut self.entries[begin..][..width],
+            payloads: if self.extent.payloads { &mut self.payloads[begin..][..width] } else { &mut [] },
             filled: 0,
             length: 0,
         }
