@@ -19,6 +19,16 @@ pub(crate) struct Taps {
     pub(crate) input: usize,
 }
 
+impl Taps {
+    /// Those of them that are in a range, where taps read positions `dilation` apart.
+    #[inline(always)]
+    pub(crate) fn within(self, taps: &Range<usize>, dilation: usize) -> Self {
+        let first = self.first.max(taps.start);
+        let count = (self.first + self.count).min(taps.end).saturating_sub(first);
+        Self { first, count, input: self.input + (first - self.first) * dilation }
+    }
+}
+
 /// A window along an axis of `inputs` positions, for every output position.
 #[derive(Debug)]
 pub(crate) struct Axis {

@@ -183,13 +183,15 @@ fn off_grid(mut model: Model) -> Model {
 /// Layers wide enough for events to be sorted by steps without being told to, with weights so large that sums must be widened in the middle of a pattern, and between patterns.
 #[test]
 fn wide_layers_give_the_same_bits_however_their_steps_overlap() {
-    for (case, outputs) in [16, 32, 64, 144].into_iter().enumerate() {
+    // The weights of the last are more than a cache keeps: it takes a vertical tap at a time.
+    let sizes = [(16, [80, 7, 6]), (32, [80, 7, 6]), (64, [80, 7, 6]), (144, [80, 7, 6]), (128, [300, 4, 3])];
+    for (case, (outputs, shape)) in sizes.into_iter().enumerate() {
         let stride = 1 + case % 2;
-        let (conv, shape) = (Conv::square(outputs, 3, stride), [80, 7, 6]);
+        let conv = Conv::square(outputs, 3, stride);
         let mut model = layer(conv, shape, (1, Code::Graded), 0);
         model.time_steps = 6;
         let sign = |at: &IxDyn| if (at[0] + at[1] / 50).is_multiple_of(3) { -127 } else { 127_i8 };
-        let weight = ArrayD::from_shape_fn(IxDyn(&[outputs, 80, 3, 3]), |at| sign(&at));
+        let weight = ArrayD::from_shape_fn(IxDyn(&[outputs, shape[0], 3, 3]), |at| sign(&at));
         model.weights.insert("conv.weight".into(), weight.into());
         for (percent, overlap) in [(30, 50), (60, 100), (60, 40), (100, 50), (100, 100)] {
             let mut random = ChaCha8Rng::seed_from_u64(percent.into());

@@ -2,7 +2,6 @@
 
 use crate::deploy::events::{Events, EventsView, Extent};
 use crate::deploy::number::Number;
-use crate::deploy::patterns::{self, Patterns};
 use crate::deploy::plan::{Place, Plan, Step, Synapse};
 use crate::deploy::rearrange::{Currents, Dense};
 use crate::deploy::site::Emitted;
@@ -30,11 +29,12 @@ pub(crate) struct Arena<N> {
 pub(crate) struct Scratch<N> {
     pub(crate) currents: Vec<N>,
     pub(crate) memory: Vec<N>,
-    pub(crate) patterns: Patterns,
     pub(crate) windows: Windows,
     /// Levels of the inputs of a tile, for dense products.
     pub(crate) levels: Vec<u8>,
     pub(crate) emitted: Emitted<N>,
+    /// Of every value of a row, the steps of a group at which it was active so far.
+    pub(crate) seen: Vec<u8>,
 }
 
 /// How much of everything in [`Scratch`] a plan takes.
@@ -45,7 +45,7 @@ struct Room {
     offsets: usize,
     entries: usize,
     payloads: bool,
-    patterns: patterns::Room,
+    rows: usize,
     levels: usize,
     /// Values of the widest row.
     row: usize,
@@ -59,6 +59,7 @@ impl Room {
             room.row = room.row.max(extent.width());
             let Some(Step::Stage(stage)) = &node.step else { continue };
             room.currents = room.currents.max(product(&[stage.tile, extent.steps, extent.width()]));
+            room.rows = room.rows.max(stage.tile);
             room.memory = room.memory.max(product(&[node.rest().len(), extent.columns]));
             for incoming in &stage.incoming {
                 let Synapse::Rows(synapse, dense) = &incoming.synapse else { continue };
@@ -66,9 +67,6 @@ impl Room {
                 let (offsets, entries) = windows::room(synapse, stage.tile, extent.steps, read.columns);
                 (room.offsets, room.entries) = (room.offsets.max(offsets), room.entries.max(entries));
                 room.payloads |= read.payloads;
-                if synapse.may_sort(extent.steps) {
-                    room.patterns.fit(synapse, stage.tile, (extent.steps, read.columns));
-                }
                 let levels = dense.as_ref().map_or(0, |dense| dense.room(synapse, stage.tile, extent.steps));
                 room.levels = room.levels.max(levels);
             }
@@ -81,21 +79,22 @@ impl Room {
         let words = [self.currents, self.memory, self.offsets, entries, self.row, self.row]
             .into_iter()
             .fold(0, usize::saturating_add);
-        product(&[words, 4]).saturating_add(self.levels).saturating_add(self.row).saturating_add(self.patterns.bytes())
+        let bytes = [self.levels, self.row, self.row, self.rows].into_iter();
+        bytes.fold(product(&[words, 4]), usize::saturating_add)
     }
 
     fn scratch<N: Number>(&self) -> Scratch<N> {
         Scratch {
             currents: vec![N::default(); self.currents],
             memory: vec![N::default(); self.memory],
-            patterns: Patterns::with_room(&self.patterns),
-            windows: Windows::with_room(self.offsets, self.entries, self.payloads),
+            windows: Windows::with_room(self.rows, self.offsets, self.entries, self.payloads),
             levels: vec![0; self.levels],
             emitted: Emitted {
                 flags: vec![0; self.row],
                 levels: vec![0; self.row],
                 values: vec![N::default(); self.row],
             },
+            seen: vec![0; self.row],
         }
     }
 }
@@ -171,7 +170,7 @@ impl<N: Number> Arena<N> {
             let emitted = &scratch.emitted;
             4 * (scratch.currents.len() + scratch.memory.len() + emitted.levels.len() + emitted.values.len())
                 + emitted.flags.len()
-                + scratch.patterns.bytes()
+                + scratch.seen.len()
                 + scratch.windows.bytes()
                 + scratch.levels.len()
         };

@@ -129,7 +129,7 @@ fn dense<N: Number>(node: &NodePlan<N>, events: EventsView<'_>) -> Vec<i16> {
     let mut levels = vec![0; steps * node.size()];
     for step in 0..steps {
         for y in 0..rows {
-            for (entry, level) in events.line(y, step).levels(0..columns) {
+            for (entry, level) in events.at(y, step).levels(0..columns) {
                 let (x, channel) = (entry / channels, entry % channels);
                 let at = step * node.size() + (channel * rows + y) * columns + x;
                 levels[at] = i16::try_from(level).unwrap_or(i16::MAX);

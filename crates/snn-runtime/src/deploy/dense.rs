@@ -187,12 +187,14 @@ impl Dense {
         product(&[rows.vertical.most_read(outputs), steps, self.line()])
     }
 
-    /// Whether the inputs of these rows of outputs are active enough.
+    /// Whether these rows of outputs read enough events, less those that sorting by steps spares.
     pub(crate) fn pays<W>(&self, rows: &Rows<W>, outputs: Range<usize>, events: EventsView<'_>, steps: usize) -> bool {
-        let read = rows.vertical.read(outputs);
+        let read = rows.vertical.read(outputs.clone());
         let values = read.len() * steps * events.extent.width();
-        let active: usize = read.flat_map(|row| (0..steps).map(move |step| events.line(row, step).count())).sum();
-        active * 1000 >= values * self.least && active > 0
+        let active: usize = read.clone().flat_map(|row| (0..steps).map(move |step| events.at(row, step).count())).sum();
+        let shares = self.least > 0 && outputs.into_iter().all(|row| rows.shares(row, events, steps));
+        let spared: usize = if shares { read.filter_map(|row| events.spared(row)).sum() } else { 0 };
+        (active - spared) * 1000 >= values * self.least && active > 0
     }
 
     /// Spreads the levels that rows of outputs read out, `[input row][step][column][channel]`; says which input row is the first.
@@ -211,7 +213,7 @@ impl Dense {
             for step in 0..steps {
                 let Some(levels) = lines.next() else { return first };
                 levels.fill(0);
-                let line = events.line(row, step);
+                let line = events.at(row, step);
                 for column in 0..events.extent.columns {
                     // Entries are `column · channels + channel`, and channels are filled up to whole groups here.
                     let shift = ((column + self.padding) * self.groups * self.products.inputs())

@@ -198,6 +198,13 @@ impl<N: Number> Run<'_, N> {
                         memory,
                         pixels,
                     );
+                    if matches!(step, Step::Pool(_) | Step::Flatten | Step::Concat { .. }) {
+                        // A stage sorts its events as it sends them.
+                        self.arena.with_scratch(|scratch| {
+                            let mut whole = events.whole(self.extent(index));
+                            whole.sort(self.level, &mut scratch.emitted.flags, &mut scratch.seen);
+                        });
+                    }
                     self.arena.events[slot] = events;
                     filled?;
                 }
@@ -234,8 +241,7 @@ impl<N: Number> Run<'_, N> {
         if matches!(place, Place::Events(_)) {
             let events = self.arena.events(index);
             let lines = (0..extent.rows).flat_map(|y| (0..extent.steps).map(move |step| (y, step)));
-            statistics.active +=
-                lines.map(|(y, step)| events.line(y, step).range(0..extent.columns).len() as u64).sum::<u64>();
+            statistics.active += lines.map(|(y, step)| events.at(y, step).count() as u64).sum::<u64>();
             statistics.values += (extent.rows * extent.steps * extent.width()) as u64;
         }
     }

@@ -1,5 +1,8 @@
 //! Events of a node, for all its macro-steps: of each image row and step the active channels in order of position.
 
+use crate::deploy::arena::product;
+use crate::deploy::patterns::{self, LISTS, Lists, Members, STEPS};
+use crate::simd::{Available, emit};
 use std::ops::Range;
 
 /// Size of an event buffer.
@@ -11,6 +14,8 @@ pub(crate) struct Extent {
     pub(crate) steps: usize,
     /// Whether levels differ from one.
     pub(crate) payloads: bool,
+    /// Entries that a position must be spared at a group of steps by sorting them ([`patterns`]); `usize::MAX` where nobody reads them sorted.
+    pub(crate) least_spared: usize,
 }
 
 /// Entries between lines whose length is a multiple of 2 KiB: all would begin in the same sets of a cache, which would then hold few of them.
@@ -24,8 +29,33 @@ impl Extent {
 
     /// Entries from one line to the next.
     fn stride(&self) -> usize {
-        self.width() + if self.width().is_multiple_of(512) { APART } else { 0 }
+        apart(self.width())
     }
+
+    /// Whether events are sorted by steps at all.
+    pub(crate) fn is_sorted(&self) -> bool {
+        self.least_spared < usize::MAX && self.steps > 1 && !self.payloads
+    }
+
+    /// Groups of steps whose events are sorted.
+    fn groups(&self) -> usize {
+        if self.is_sorted() { patterns::groups(self.steps) } else { 0 }
+    }
+
+    /// Offsets of all lists of a row at a group of steps.
+    fn sorted_offsets(&self) -> usize {
+        LISTS * (self.columns + 1)
+    }
+
+    /// Entries from those of one row and group of steps to the next.
+    fn sorted_stride(&self) -> usize {
+        apart(patterns::most_entries(self.width()))
+    }
+}
+
+/// Entries between lines of so many.
+fn apart(width: usize) -> usize {
+    width + if width.is_multiple_of(512) { APART } else { 0 }
 }
 
 /// Room for events; `[row][step]` outermost, so that image rows can be filled by different threads.
@@ -37,6 +67,17 @@ pub(crate) struct Events {
     entries: Vec<u32>,
     /// Levels; not used where all are one.
     payloads: Vec<i32>,
+    sorted: Sorted,
+}
+
+/// The same events sorted by steps, of each row and group of steps.
+#[derive(Debug, Default)]
+struct Sorted {
+    /// Of each list, where the entries of each position begin; one more at the end.
+    offsets: Vec<u32>,
+    entries: Vec<u32>,
+    /// How many entries that spares.
+    spared: Vec<Option<u32>>,
 }
 
 impl Events {
@@ -48,6 +89,10 @@ impl Events {
         if extent.payloads {
             grow(&mut self.payloads, lines * extent.stride());
         }
+        let groups = extent.rows * extent.groups();
+        grow(&mut self.sorted.offsets, groups * extent.sorted_offsets());
+        grow(&mut self.sorted.entries, groups * extent.sorted_stride());
+        grow(&mut self.sorted.spared, groups);
     }
 
     /// What a buffer takes that was reserved for these extents; saturates.
@@ -58,15 +103,22 @@ impl Events {
         let entries = largest(&|extent| lines(extent).saturating_mul(extent.stride()));
         let payloads =
             largest(&|extent| if extent.payloads { lines(extent).saturating_mul(extent.stride()) } else { 0 });
-        offsets.saturating_add(entries).saturating_add(payloads).saturating_mul(4)
+        let sorted_offsets = largest(&|extent| product(&[extent.rows, extent.groups(), extent.sorted_offsets()]));
+        let sorted_entries = largest(&|extent| product(&[extent.rows, extent.groups(), extent.sorted_stride()]));
+        let spared = largest(&|extent| product(&[extent.rows, extent.groups(), size_of::<Option<u32>>()]));
+        let words = [offsets, entries, payloads, sorted_offsets, sorted_entries].into_iter();
+        words.fold(0, usize::saturating_add).saturating_mul(4).saturating_add(spared)
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        4 * (self.offsets.len() + self.entries.len() + self.payloads.len())
+        let Sorted { offsets, entries, spared } = &self.sorted;
+        4 * (self.offsets.len() + self.entries.len() + self.payloads.len() + offsets.len() + entries.len())
+            + size_of_val(spared.as_slice())
     }
 
     pub(crate) fn view(&self, extent: Extent) -> EventsView<'_> {
-        EventsView { offsets: &self.offsets, entries: &self.entries, payloads: &self.payloads, extent }
+        let Self { offsets, entries, payloads, sorted } = self;
+        EventsView { offsets, entries, payloads, sorted, extent }
     }
 
     /// Everything to fill.
@@ -76,6 +128,11 @@ impl Events {
             offsets: &mut self.offsets[..lines * (extent.columns + 1)],
             entries: &mut self.entries[..lines * extent.stride()],
             payloads: if extent.payloads { &mut self.payloads[..lines * extent.stride()] } else { &mut [] },
+            sorted: SortedMut {
+                offsets: &mut self.sorted.offsets[..extent.rows * extent.groups() * extent.sorted_offsets()],
+                entries: &mut self.sorted.entries[..extent.rows * extent.groups() * extent.sorted_stride()],
+                spared: &mut self.sorted.spared[..extent.rows * extent.groups()],
+            },
             extent,
         }
     }
@@ -93,6 +150,7 @@ pub(crate) struct EventsView<'e> {
     offsets: &'e [u32],
     entries: &'e [u32],
     payloads: &'e [i32],
+    sorted: &'e Sorted,
     pub(crate) extent: Extent,
 }
 
@@ -105,10 +163,52 @@ pub(crate) struct Line<'e> {
     pub(crate) payloads: &'e [i32],
 }
 
+/// An image row at a step: one line, or the lists of the step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lines<'e> {
+    lines: [Line<'e>; PATH],
+    count: usize,
+}
+
+/// Lists of a step.
+pub(crate) const PATH: usize = patterns::PATHS[0].len();
+
+impl<'e> Lines<'e> {
+    #[inline(always)]
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Line<'e>> {
+        self.lines[..self.count].iter()
+    }
+
+    /// How many events there are.
+    pub(crate) fn count(&self) -> usize {
+        self.iter().map(Line::count).sum()
+    }
+
+    /// The events of consecutive positions, with their levels; in no order of channels.
+    pub(crate) fn levels(&self, positions: Range<usize>) -> impl Iterator<Item = (usize, i32)> {
+        self.iter().flat_map(move |line| line.levels(positions.clone()))
+    }
+}
+
 impl<'e> EventsView<'e> {
     /// What does not vary over time has one step, which stands for all.
     #[inline(always)]
-    pub(crate) fn line(&self, row: usize, step: usize) -> Line<'e> {
+    pub(crate) fn at(&self, row: usize, step: usize) -> Lines<'e> {
+        let mut lines = [Line::default(); PATH];
+        let groups = self.extent.groups();
+        let group = step / STEPS;
+        if groups == 0 || self.sorted.spared[row * groups + group].is_none() {
+            lines[0] = self.line(row, step);
+            return Lines { lines, count: 1 };
+        }
+        for (line, list) in lines.iter_mut().zip(patterns::PATHS[step % STEPS]) {
+            *line = self.list(row, group, list);
+        }
+        Lines { lines, count: PATH }
+    }
+
+    #[inline(always)]
+    fn line(&self, row: usize, step: usize) -> Line<'e> {
         let Extent { columns, steps, payloads, .. } = self.extent;
         let line = row * steps + if steps == 1 { 0 } else { step };
         let (width, begin) = (self.extent.width(), line * self.extent.stride());
@@ -117,6 +217,29 @@ impl<'e> EventsView<'e> {
             entries: &self.entries[begin..][..width],
             payloads: if payloads { &self.payloads[begin..][..width] } else { &[] },
         }
+    }
+}
+
+impl<'e> EventsView<'e> {
+    /// One list of an image row at a group of steps, where it is sorted.
+    #[inline(always)]
+    pub(crate) fn list(&self, row: usize, group: usize, list: usize) -> Line<'e> {
+        let (extent, columns) = (&self.extent, self.extent.columns);
+        let index = row * extent.groups() + group;
+        Line {
+            offsets: &self.sorted.offsets[index * extent.sorted_offsets() + list * (columns + 1)..][..=columns],
+            entries: &self.sorted.entries[index * extent.sorted_stride()..][..patterns::most_entries(extent.width())],
+            payloads: &[],
+        }
+    }
+
+    /// How many entries sorting spares in an image row; `None` where it is not sorted.
+    pub(crate) fn spared(&self, row: usize) -> Option<usize> {
+        let groups = self.extent.groups();
+        if groups == 0 {
+            return None;
+        }
+        self.sorted.spared[row * groups..][..groups].iter().map(|spared| spared.map(|spared| spared as usize)).sum()
     }
 }
 
@@ -134,9 +257,15 @@ impl<'e> Line<'e> {
         self.offsets[positions.start] as usize..self.offsets[positions.end] as usize
     }
 
+    /// All entries.
+    pub(crate) fn all(&self) -> Range<usize> {
+        let (first, last) = (self.offsets.first(), self.offsets.last());
+        first.map_or(0, |&begin| begin as usize)..last.map_or(0, |&end| end as usize)
+    }
+
     /// How many entries there are.
     pub(crate) fn count(&self) -> usize {
-        self.offsets.last().map_or(0, |&end| end as usize)
+        self.all().len()
     }
 
     /// All entries, with their levels.
@@ -151,7 +280,15 @@ pub(crate) struct EventsMut<'e> {
     offsets: &'e mut [u32],
     entries: &'e mut [u32],
     payloads: &'e mut [i32],
+    sorted: SortedMut<'e>,
     extent: Extent,
+}
+
+#[derive(Debug)]
+struct SortedMut<'e> {
+    offsets: &'e mut [u32],
+    entries: &'e mut [u32],
+    spared: &'e mut [Option<u32>],
 }
 
 /// One image row at one step, filled position by position.
@@ -167,7 +304,7 @@ pub(crate) struct LineMut<'e> {
 impl EventsMut<'_> {
     /// The first `rows` image rows, and the others.
     pub(crate) fn split(self, rows: usize) -> (Self, Self) {
-        let Self { offsets, entries, payloads, extent } = self;
+        let Self { offsets, entries, payloads, sorted, extent } = self;
         let lines = rows.min(extent.rows) * extent.steps;
         let (offsets, later_offsets) = offsets.split_at_mut(lines * (extent.columns + 1));
         let (entries, later_entries) = entries.split_at_mut(lines * extent.stride());
@@ -175,10 +312,80 @@ impl EventsMut<'_> {
             payloads.split_at_mut(if extent.payloads { lines * extent.stride() } else { 0 });
         let first = Extent { rows: rows.min(extent.rows), ..extent };
         let later = Extent { rows: extent.rows - first.rows, ..extent };
+        let (sorted, later_sorted) = sorted.split(first.rows * extent.groups(), &extent);
         (
-            Self { offsets, entries, payloads, extent: first },
-            Self { offsets: later_offsets, entries: later_entries, payloads: later_payloads, extent: later },
+            Self { offsets, entries, payloads, sorted, extent: first },
+            Self {
+                offsets: later_offsets,
+                entries: later_entries,
+                payloads: later_payloads,
+                sorted: later_sorted,
+                extent: later,
+            },
         )
+    }
+
+    /// Takes what the neurons of a row emitted at a step, flags of what is not zero and its levels. `seen` is kept from step to step.
+    pub(crate) fn take(
+        &mut self,
+        level: Available,
+        (row, step): (usize, usize),
+        (flags, levels): (&[u8], &[i32]),
+        seen: &mut [u8],
+    ) {
+        let Extent { channels, payloads, .. } = self.extent;
+        if self.extent.is_sorted() {
+            self.note(level, (row, step), flags, seen);
+        } else if payloads {
+            emit::levels(level, levels, flags, channels, &mut self.line(row, step));
+        } else {
+            emit::spikes(level, flags, channels, &mut self.line(row, step));
+        }
+    }
+
+    /// Sorts the events of all rows, which are in a line a step.
+    pub(crate) fn sort(&mut self, level: Available, flags: &mut [u8], seen: &mut [u8]) {
+        let extent = self.extent;
+        if !extent.is_sorted() {
+            return;
+        }
+        let flags = &mut flags[..extent.width()];
+        for (row, step) in (0..extent.rows).flat_map(|row| (0..extent.steps).map(move |step| (row, step))) {
+            let line = row * extent.steps + step;
+            let count = self.offsets[line * (extent.columns + 1) + extent.columns] as usize;
+            flags.fill(0);
+            for &entry in &self.entries[line * extent.stride()..][..count] {
+                flags[entry as usize] = 1;
+            }
+            self.note(level, (row, step), flags, seen);
+        }
+    }
+
+    /// Notes the flags of a row at a step; behind the last step of a group its events are sorted where that spares enough, and else put in a line a step.
+    fn note(&mut self, level: Available, (row, step): (usize, usize), flags: &[u8], seen: &mut [u8]) {
+        let extent = self.extent;
+        let (group, index) = (step / STEPS, step % STEPS);
+        let seen = &mut seen[..extent.width()];
+        patterns::mark(level, flags, index, seen);
+        if index + 1 < STEPS && step + 1 < extent.steps {
+            return;
+        }
+        let (offsets, stride) = (extent.sorted_offsets(), extent.sorted_stride());
+        let place = row * extent.groups() + group;
+        let lists = Lists {
+            offsets: &mut self.sorted.offsets[place * offsets..][..offsets],
+            entries: &mut self.sorted.entries[place * stride..][..stride],
+            channels: extent.channels,
+        };
+        let least = extent.least_spared.saturating_mul(extent.columns);
+        let spared = lists.sort(level, seen, index + 1, least);
+        self.sorted.spared[place] = spared;
+        if spared.is_none() {
+            for index in 0..=index {
+                let mut line = self.line(row, group * STEPS + index);
+                emit::members(level, seen, Members::of_step(index), extent.channels, &mut line);
+            }
+        }
     }
 
     /// The line of a row, counted from the first of these, at a step.
@@ -194,6 +401,54 @@ impl EventsMut<'_> {
             filled: 0,
             length: 0,
         }
+    }
+}
+
+impl SortedMut<'_> {
+    fn split(self, groups: usize, extent: &Extent) -> (Self, Self) {
+        let (offsets, later_offsets) = self.offsets.split_at_mut(groups * extent.sorted_offsets());
+        let (entries, later_entries) = self.entries.split_at_mut(groups * extent.sorted_stride());
+        let (spared, later_spared) = self.spared.split_at_mut(groups);
+        (
+            Self { offsets, entries, spared },
+            Self { offsets: later_offsets, entries: later_entries, spared: later_spared },
+        )
+    }
+}
+
+impl<'e> LineMut<'e> {
+    /// A line of spikes of one behind so many entries that are filled.
+    pub(crate) fn behind(length: usize, offsets: &'e mut [u32], entries: &'e mut [u32]) -> Self {
+        offsets[0] = entry(length);
+        Self { offsets, entries, payloads: &mut [], filled: 0, length }
+    }
+
+    /// Entries that are filled.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The same line as a value of its own, whose counts a loop keeps in registers; [`LineMut::resume`] takes them back.
+    #[inline(always)]
+    pub(crate) fn lend(&mut self) -> LineMut<'_> {
+        LineMut {
+            offsets: &mut *self.offsets,
+            entries: &mut *self.entries,
+            payloads: &mut *self.payloads,
+            filled: self.filled,
+            length: self.length,
+        }
+    }
+
+    /// How many positions and entries are filled.
+    #[inline(always)]
+    pub(crate) fn counts(&self) -> [usize; 2] {
+        [self.filled, self.length]
+    }
+
+    #[inline(always)]
+    pub(crate) fn resume(&mut self, counts: [usize; 2]) {
+        [self.filled, self.length] = counts;
     }
 }
 

@@ -42,7 +42,7 @@ impl<N: Number> Grouped<N> {
         let columns = &self.grid.columns;
         for (taps, currents) in columns.taps.iter().zip(currents.chunks_exact_mut(width)) {
             for y in 0..row.count {
-                let line = events.line(row.input + y * self.grid.rows.dilation, step);
+                let line = events.at(row.input + y * self.grid.rows.dilation, step);
                 for x in 0..taps.count {
                     let tap = (row.first + y) * columns.kernel + taps.first + x;
                     let position = taps.input + x * columns.dilation;

@@ -1,238 +1,246 @@
 //! Events of a few macro-steps sorted by the steps at which they occur, so that the weights of an input that is active at several steps are added once for all of them.
+//!
+//! Steps 0 to 3 are the leaves of a tree: the root stands for all of them, its children for steps 0 and 2 and for steps 1 and 3 (many neurons fire at every second step). An
+//! input is in the lists of the fewest nodes that make up the steps at which it is active. The sum of a step is then that of the lists from the root to its leaf, and sums
+//! of a node are begun from those of its parent: no list needs a sum of its own.
 
 use crate::deploy::arena::product;
-use crate::deploy::events::{EventsView, Line};
-use crate::deploy::rows::Rows;
-use crate::simd::compiled;
-use std::ops::Range;
+use crate::deploy::events::LineMut;
+use crate::simd::{Available, compiled, emit};
 
-/// Macro-steps that are looked at together.
+/// Macro-steps that are looked at together: a group.
 pub(crate) const STEPS: usize = 4;
-/// Patterns, from 1: bit t says whether an input is active at step t.
-pub(crate) const PATTERNS: usize = (1 << STEPS) - 1;
-/// Mean events of an image position at a step from which it is worth a look whether sorting pays.
-pub(crate) const LEAST_EVENTS: usize = 32;
-/// Outputs from which sorting pays, by `layer-chart` on AVX2: of a layer with fewer an addition costs too little.
-pub(crate) const LEAST_OUTPUTS: usize = 128;
-/// Additions that an output must be spared at a group of steps, by the same: a list of each pattern begins and ends where no processor foresees it.
-const LEAST_SPARED: usize = 240;
+/// Nodes of the tree, each with a list of inputs.
+pub(crate) const LISTS: usize = 7;
+/// Outputs from which sorting pays: of a layer with fewer a row costs too little.
+pub(crate) const LEAST_OUTPUTS: usize = 64;
+/// Rows that an output must be spared at a group of steps, by `layer-chart` on AVX2: each list begins and ends where no processor foresees it.
+pub(crate) const LEAST_SPARED: usize = 96;
 
-/// Events of image rows. Of each row and group of steps, position by position, the entries of each pattern.
-#[derive(Debug, Default)]
-pub(crate) struct Patterns {
-    /// Where the entries of each position and pattern begin; one more at the end of a line.
-    offsets: Vec<u32>,
-    entries: Vec<u32>,
-    /// Of every value of an image row, the steps at which it was active so far; zero between lines.
-    seen: Vec<u8>,
-    /// The entries of one position in the order in which they were found.
-    found: Vec<u32>,
-    first: usize,
-    pub(crate) columns: usize,
-    width: usize,
-    groups: usize,
+/// A half of the tree: its list, and two steps with theirs. An order of lists in which a node comes behind its parent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Half {
+    pub(crate) list: usize,
+    pub(crate) leaves: [Leaf; 2],
 }
 
-/// How much of everything the inputs of a stage take.
-#[derive(Debug, Default)]
-pub(crate) struct Room {
-    offsets: usize,
-    entries: usize,
-    width: usize,
-    channels: usize,
+/// A step with its list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Leaf {
+    pub(crate) step: usize,
+    pub(crate) list: usize,
 }
 
-impl Room {
-    /// Grows to what `outputs` rows of outputs read.
-    pub(crate) fn fit<W>(&mut self, synapse: &Rows<W>, outputs: usize, (steps, columns): (usize, usize)) {
-        let lines = product(&[synapse.vertical.most_read(outputs), steps.div_ceil(STEPS)]);
-        let width = product(&[columns, synapse.inputs()]);
-        self.offsets = self.offsets.max(product(&[lines, columns * PATTERNS + 1]));
-        self.entries = self.entries.max(product(&[lines, width]));
-        self.width = self.width.max(width);
-        self.channels = self.channels.max(synapse.inputs() + 1);
-    }
+/// The list of the root.
+pub(crate) const ROOT: usize = 0;
+pub(crate) const HALVES: [Half; 2] = [
+    Half { list: 1, leaves: [Leaf { step: 0, list: 2 }, Leaf { step: 2, list: 3 }] },
+    Half { list: 4, leaves: [Leaf { step: 1, list: 5 }, Leaf { step: 3, list: 6 }] },
+];
 
-    pub(crate) fn bytes(&self) -> usize {
-        let words = [self.offsets, self.entries, self.channels].into_iter().fold(0, usize::saturating_add);
-        product(&[words, 4]).saturating_add(self.width)
+/// Of every step, the lists from the root to its leaf: together the events of that step.
+pub(crate) const PATHS: [[usize; 3]; STEPS] = {
+    let mut paths = [[ROOT; 3]; STEPS];
+    let mut i = 0;
+    while i < HALVES.len() {
+        let mut j = 0;
+        while j < HALVES[i].leaves.len() {
+            let Leaf { step, list } = HALVES[i].leaves[j];
+            paths[step] = [ROOT, HALVES[i].list, list];
+            j += 1;
+        }
+        i += 1;
     }
+    paths
+};
+
+const ALL: u8 = 0b1111;
+/// No set of steps.
+const NONE: u8 = u8::MAX;
+
+/// Which inputs are in a list, by the steps at which they are active.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Members {
+    /// Of these steps, at exactly those in `active`.
+    pub(crate) steps: u8,
+    pub(crate) active: u8,
+    /// And not at these: they are the parent's.
+    pub(crate) except: u8,
 }
 
-impl Patterns {
-    pub(crate) fn with_room(room: &Room) -> Self {
-        Self {
-            offsets: vec![0; room.offsets],
-            entries: vec![0; room.entries],
-            seen: vec![0; room.width],
-            found: vec![0; room.channels],
-            ..Self::default()
-        }
+impl Members {
+    /// Those that are active at a step, whatever they are at others.
+    pub(crate) fn of_step(step: usize) -> Self {
+        Self { steps: 1 << step, active: 1 << step, except: NONE }
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        4 * (self.offsets.len() + self.entries.len() + self.found.len()) + self.seen.len()
-    }
-
-    /// Sorts the events that rows of outputs read, unless that does not pay, which is seen at one input row; says whether it did.
-    pub(crate) fn sort_if_it_pays<W>(
-        &mut self,
-        level: crate::simd::Available,
-        synapse: &Rows<W>,
-        events: EventsView<'_>,
-        (outputs, steps): (Range<usize>, usize),
-    ) -> bool {
-        if !synapse.may_sort(steps) {
-            return false;
-        }
-        let rows = synapse.vertical.read(outputs);
-        let count = |row| (0..steps).map(|step| events.line(row, step).count()).sum::<usize>();
-        let positions = rows.len() * steps * events.extent.columns;
-        let active: usize = rows.clone().map(count).sum();
-        if active == 0 || active < positions * synapse.least_events {
-            return false;
-        }
-        if synapse.least_events > 0 {
-            let (middle, groups) = (rows.start + rows.len() / 2, steps.div_ceil(STEPS));
-            let spared = count(middle).saturating_sub(self.sort(level, events, (middle..middle + 1, steps)));
-            if spared * synapse.window() < LEAST_SPARED * events.extent.columns * groups {
-                return false;
-            }
-        }
-        self.sort(level, events, (rows, steps));
-        true
-    }
-
-    /// Sorts the events of input rows; says how many entries that makes.
-    fn sort(
-        &mut self,
-        level: crate::simd::Available,
-        events: EventsView<'_>,
-        (rows, steps): (Range<usize>, usize),
-    ) -> usize {
-        let mut total = 0;
-        (self.first, self.columns) = (rows.start, events.extent.columns);
-        (self.width, self.groups) = (events.extent.width(), steps.div_ceil(STEPS));
-        let offsets = self.offsets.chunks_exact_mut(self.columns * PATTERNS + 1);
-        let mut lines = offsets.zip(self.entries.chunks_exact_mut(self.width.max(1)));
-        for row in rows {
-            for begin in (0..steps).step_by(STEPS) {
-                let mut sources = [Line::default(); STEPS];
-                let count = STEPS.min(steps - begin);
-                sources.iter_mut().zip(begin..).take(count).for_each(|(line, step)| *line = events.line(row, step));
-                let Some((offsets, entries)) = lines.next() else { return total };
-                sort_line(level, &sources[..count], (&mut *offsets, entries), &mut self.seen, &mut self.found);
-                total += offsets.last().map_or(0, |&end| end as usize);
-            }
-        }
-        total
-    }
-
-    /// An input row at a group of steps: the positions' patterns one after another, [`PATTERNS`] each.
+    /// Whether an input of these steps is.
     #[inline(always)]
-    pub(crate) fn line(&self, row: usize, group: usize) -> Line<'_> {
-        let (line, size) = ((row - self.first) * self.groups + group, self.columns * PATTERNS);
-        Line {
-            offsets: &self.offsets[line * (size + 1)..][..=size],
-            entries: &self.entries[line * self.width..][..self.width],
-            payloads: &[],
+    pub(crate) fn has(self, steps: u8) -> bool {
+        steps & self.steps == self.active && steps != self.except
+    }
+}
+
+/// Of every list.
+const MEMBERS: [Members; LISTS] = {
+    let mut members = [Members { steps: ALL, active: ALL, except: NONE }; LISTS];
+    let mut i = 0;
+    while i < HALVES.len() {
+        let [first, second] = HALVES[i].leaves;
+        let (first_bit, second_bit) = (1_u8 << first.step, 1_u8 << second.step);
+        let steps = first_bit | second_bit;
+        members[HALVES[i].list] = Members { steps, active: steps, except: ALL };
+        members[first.list] = Members { steps, active: first_bit, except: NONE };
+        members[second.list] = Members { steps, active: second_bit, except: NONE };
+        i += 1;
+    }
+    members
+};
+
+/// Groups of so many macro-steps.
+pub(crate) fn groups(steps: usize) -> usize {
+    steps.div_ceil(STEPS)
+}
+
+/// The most entries that the lists of a row of so many inputs have at a group of steps: each is in two at most.
+pub(crate) fn most_entries(inputs: usize) -> usize {
+    product(&[2, inputs])
+}
+
+/// Lists of a row at a group of steps to fill.
+#[derive(Debug)]
+pub(crate) struct Lists<'s> {
+    /// For each list `columns + 1`.
+    pub(crate) offsets: &'s mut [u32],
+    pub(crate) entries: &'s mut [u32],
+    pub(crate) channels: usize,
+}
+
+impl Lists<'_> {
+    /// Fills them from the steps, of so many, at which each value of the row is active, if that spares `least` entries; says how many. Where it does not they
+    /// are left as they were, and `seen` may have more steps than there are.
+    pub(crate) fn sort(self, level: Available, seen: &mut [u8], steps: usize, least: usize) -> Option<u32> {
+        let Self { offsets, entries, channels } = self;
+        // Steps that do not exist count as active; lists that are of them alone are left empty.
+        let absent = ALL & !((1_u8 << steps.min(STEPS)) - 1);
+        let mut spared = 0;
+        complete(level, seen, absent, &mut spared);
+        // A lone step goes with the groups before it.
+        if steps > 1 && (spared as usize) < least {
+            return None;
         }
+        let mut filled = 0;
+        let columns = seen.len() / channels.max(1);
+        for (members, offsets) in MEMBERS.iter().zip(offsets.chunks_exact_mut(columns + 1)) {
+            let mut line = LineMut::behind(filled, offsets, entries);
+            if members.active & !absent == 0 {
+                (0..columns).for_each(|_| line.end_position());
+                continue;
+            }
+            emit::members(level, seen, *members, channels, &mut line);
+            filled = line.length();
+        }
+        Some(spared)
     }
 }
 
 compiled! {
-    /// Sorts the events of a row, one line a step.
-    fn sort_line(lines: &[Line<'_>], sorted: (&mut [u32], &mut [u32]), seen: &mut [u8], found: &mut [u32]) = sort_columns;
+    /// Notes that inputs are active at a step of a group.
+    fn mark(flags: &[u8], step: usize, seen: &mut [u8]) = mark_flags;
 }
 
 #[inline(always)]
-fn sort_columns(lines: &[Line<'_>], (offsets, entries): (&mut [u32], &mut [u32]), seen: &mut [u8], found: &mut [u32]) {
-    let Some((end, begins)) = offsets.split_last_mut() else { return };
-    let mut filled = 0_u32;
-    for (column, begins) in begins.as_chunks_mut::<PATTERNS>().0.iter_mut().enumerate() {
-        let mut count = 0_usize;
-        for (step, line) in lines.iter().enumerate() {
-            for &entry in &line.entries[line.range(column..column.wrapping_add(1))] {
-                let seen = &mut seen[entry as usize];
-                // Kept the first time it is seen.
-                found[count] = entry;
-                count = count.wrapping_add(usize::from(*seen == 0));
-                *seen |= 1 << step;
-            }
-        }
-        let found = &found[..count];
-        let mut ends = [0_u32; PATTERNS + 1];
-        for &entry in found {
-            let pattern = usize::from(seen[entry as usize]) & PATTERNS;
-            ends[pattern] = ends[pattern].wrapping_add(1);
-        }
-        for (begin, end) in begins.iter_mut().zip(&mut ends[1..]) {
-            *begin = filled;
-            filled = filled.wrapping_add(*end);
-            *end = *begin;
-        }
-        for &entry in found {
-            let seen = &mut seen[entry as usize];
-            let next = &mut ends[usize::from(*seen) & PATTERNS];
-            *seen = 0;
-            entries[*next as usize] = entry;
-            *next = next.wrapping_add(1);
-        }
+fn mark_flags(flags: &[u8], step: usize, seen: &mut [u8]) {
+    if step == 0 {
+        return seen.copy_from_slice(flags);
     }
-    *end = filled;
+    seen.iter_mut().zip(flags).for_each(|(seen, &flag)| *seen |= flag << step);
+}
+
+compiled! {
+    /// Adds the absent steps to those at which an input is active, and counts by how much entries will be fewer than events.
+    fn complete(seen: &mut [u8], absent: u8, spared: &mut u32) = complete_row;
+}
+
+#[inline(always)]
+fn complete_row(seen: &mut [u8], absent: u8, spared: &mut u32) {
+    // Halves of which steps exist: all but one if only step 0 does.
+    let both = u8::from(absent & ALL != ALL & !1);
+    let mut total = 0;
+    // Sums of bytes are added by vectors; no byte of so few can overflow.
+    for seen in seen.chunks_mut(64) {
+        let mut sum = 0_u8;
+        for seen in seen {
+            // One in each half of two events, and one more for both halves.
+            let halves = *seen & *seen >> 2 & 0b11;
+            *seen |= if *seen == 0 { 0 } else { absent };
+            sum += (halves & 1) + (halves >> 1) + (u8::from(*seen == ALL) & both);
+        }
+        total += u32::from(sum);
+    }
+    *spared = total;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::deploy::events::{Events, Extent};
+    use crate::simd::Level;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+
+    const ROWS: usize = 3;
+    const COLUMNS: usize = 4;
+
+    /// What the events of a row at a step are, by value.
+    fn read(events: &Events, extent: Extent, row: usize, step: usize) -> Vec<u8> {
+        let mut flags = vec![0; extent.width()];
+        let lines = events.view(extent).at(row, step);
+        for column in 0..extent.columns {
+            for (entry, level) in lines.levels(column..column + 1) {
+                assert_eq!((entry / extent.channels, level), (column, 1));
+                flags[entry] += 1;
+            }
+        }
+        flags
+    }
 
     #[test]
     fn every_event_is_found_under_its_steps() {
         let mut random = ChaCha8Rng::seed_from_u64(0);
-        for steps in 1..=9 {
-            let extent = Extent { rows: 3, columns: 5, channels: 7, steps, payloads: false };
-            let mut events = Events::default();
-            events.reserve(extent);
-            let mut active = vec![[0_u8; 16]; 3 * 35];
-            let mut whole = events.whole(extent);
-            for (row, active) in active.chunks_exact_mut(35).enumerate() {
-                for step in 0..steps {
-                    let mut line = whole.line(row, step);
-                    for (value, active) in active.iter_mut().enumerate() {
-                        if random.random_ratio(1, 3) {
-                            line.push(value, 1);
-                            active[step] = 1;
-                        }
-                        if value % 7 == 6 {
-                            line.end_position();
-                        }
+        for (steps, channels) in (2..=9).flat_map(|steps| [7, 32, 45].map(|channels| (steps, channels))) {
+            let extent =
+                Extent { rows: ROWS, columns: COLUMNS, channels, steps, payloads: false, least_spared: channels / 4 };
+            // Rows that are never, now and then and almost always active.
+            let flags: Vec<Vec<Vec<u8>>> = [0.0, 0.2, 0.9]
+                .map(|share| {
+                    (0..steps)
+                        .map(|_| (0..extent.width()).map(|_| u8::from(random.random_bool(share))).collect())
+                        .collect()
+                })
+                .into();
+            for level in Level::ALL.into_iter().filter_map(Available::new) {
+                let mut events = Events::default();
+                events.reserve(extent);
+                let mut whole = events.whole(extent);
+                let mut seen = vec![0; extent.width()];
+                for (row, flags) in flags.iter().enumerate() {
+                    for (step, flags) in flags.iter().enumerate() {
+                        whole.take(level, (row, step), (flags, &[]), &mut seen);
                     }
                 }
-            }
-            // Two rows of at most three groups of steps.
-            let room = Room { offsets: 6 * (5 * PATTERNS + 1), entries: 6 * 35, width: 35, channels: 7 + 1 };
-            for level in crate::simd::Level::ALL.into_iter().filter_map(crate::simd::Available::new) {
-                let mut patterns = Patterns::with_room(&room);
-                patterns.sort(level, events.view(extent), (1..3, steps));
-                let mut again = vec![[0_u8; 16]; 3 * 35];
-                for row in 1..3 {
-                    for group in 0..steps.div_ceil(STEPS) {
-                        let line = patterns.line(row, group);
-                        for list in 0..5 * PATTERNS {
-                            for &entry in &line.entries[line.range(list..list + 1)] {
-                                assert_eq!(entry as usize / 7, list / PATTERNS);
-                                let pattern = list % PATTERNS + 1;
-                                for step in (0..STEPS).filter(|step| pattern >> step & 1 == 1) {
-                                    again[row * 35 + entry as usize][group * STEPS + step] += 1;
-                                }
-                            }
-                        }
+                for (row, flags) in flags.iter().enumerate() {
+                    for (step, flags) in flags.iter().enumerate() {
+                        assert_eq!(&read(&events, extent, row, step), flags);
                     }
                 }
-                assert_eq!(again[35..], active[35..]);
+                let view = events.view(extent);
+                assert_eq!(view.spared(0), None);
+                let spared = view.spared(2).expect("much is active at several steps");
+                let count = |group| (0..LISTS).map(|list| view.list(2, group, list).count()).sum::<usize>();
+                let entries: usize = (0..groups(steps)).map(count).sum();
+                let active: usize = flags[2].iter().flatten().map(|&flag| usize::from(flag)).sum();
+                assert_eq!(spared, active - entries, "{steps} steps");
             }
         }
     }

@@ -27,7 +27,7 @@ pub(crate) enum Synapse<N: Number> {
     /// Through events, or as a dense product where more inputs are active than that pays for.
     Rows(Box<Rows<N::Weight>>, Option<Box<Dense>>),
     Grouped(Grouped<N>),
-    /// One weight a channel (eq. 3).
+    /// One weight a channel (eq. 3), for every value of an image row.
     Scale(Vec<N>),
     /// Currents that another stage left in a buffer.
     Current,
@@ -145,6 +145,7 @@ impl<N: Number> Plan<N> {
         let nodes = (0..resolved.nodes.len()).map(|index| compiler.node(index)).collect::<Result<Vec<_>>>()?;
         let mut plan = Self { nodes, time_steps: model.time_steps, events: Vec::new(), currents: Vec::new() };
         plan.settle_payloads();
+        plan.settle_sorting();
         plan.place();
         Ok(plan)
     }
@@ -177,6 +178,23 @@ impl<N: Number> Plan<N> {
                 Some(Step::Pixels { .. } | Step::Stage(_) | Step::Head) | None => continue,
             };
             self.nodes[index].extent.payloads = payloads;
+        }
+    }
+
+    /// Events are sorted by steps where a synapse reads them sorted.
+    fn settle_sorting(&mut self) {
+        for index in 0..self.nodes.len() {
+            let Some(Step::Stage(stage)) = &self.nodes[index].step else { continue };
+            let least = |incoming: &Incoming<N>| match &incoming.synapse {
+                Synapse::Rows(rows, _) if rows.may_sort(self.time_steps) => {
+                    Some((incoming.node, rows.least_spared_by_position()))
+                }
+                _ => None,
+            };
+            for (read, least) in stage.incoming.iter().filter_map(least).collect::<Vec<_>>() {
+                let extent = &mut self.nodes[read].extent;
+                extent.least_spared = extent.least_spared.min(least);
+            }
         }
     }
 
@@ -292,7 +310,14 @@ impl Compiler<'_> {
             label: node.op.label(),
             shape: info.shape.clone(),
             inputs: info.inputs.clone(),
-            extent: Extent { rows, columns, channels, steps: self.model.time_steps, payloads },
+            extent: Extent {
+                rows,
+                columns,
+                channels,
+                steps: self.model.time_steps,
+                payloads,
+                least_spared: usize::MAX,
+            },
             varies: info.varies,
             is_site: matches!(node.op, Op::Activation { .. }),
             place,
@@ -348,7 +373,7 @@ impl Compiler<'_> {
             Op::Add => {
                 return info.inputs.iter().try_for_each(|&input| self.collect(input, !self.fused[input], stage));
             }
-            Op::Scale => Synapse::Scale(N::part(self.model, &node.name, "weight")?),
+            Op::Scale => Synapse::Scale(N::part(self.model, &node.name, "weight")?.repeat(self.chw(index)[2])),
             Op::Conv(conv) => self.synapse(index, conv)?,
             Op::Linear { features, bias } => {
                 let conv = Conv { bias: *bias, padding: vec![0; 2], ..Conv::square(*features, 1, 1) };
@@ -383,8 +408,8 @@ impl Compiler<'_> {
         let mut rows = N::rows(&source);
         match self.kernels {
             Kernels::Auto | Kernels::Events => {}
-            Kernels::Patterns => rows.least_events = 0,
-            Kernels::Dense => rows.least_events = usize::MAX,
+            Kernels::Patterns => rows.least_spared = 0,
+            Kernels::Dense => rows.least_spared = usize::MAX,
         }
         let dense = match self.kernels {
             Kernels::Events | Kernels::Patterns => None,

@@ -32,7 +32,7 @@ pub(crate) fn pool_events(
                 pool.grid.for_each_tap(row, column, |_, position| {
                     let (y, x) = (position / inputs, position % inputs);
                     inside += 1;
-                    for (entry, level) in input.line(y, step).levels(x..x + 1) {
+                    for (entry, level) in input.at(y, step).levels(x..x + 1) {
                         let channel = entry - x * channels;
                         levels[channel] = match pool.pooling {
                             Pooling::Sum => levels[channel].wrapping_add(level),
@@ -60,7 +60,7 @@ pub(crate) fn flatten_events(input: EventsView<'_>, mut output: EventsMut<'_>, s
     for step in 0..steps {
         let mut flat = output.line(0, step);
         for y in 0..rows {
-            let line = input.line(y, step);
+            let line = input.at(y, step);
             for x in 0..columns {
                 for (entry, level) in line.levels(x..x + 1) {
                     flat.push((entry - x * channels) * rows * columns + y * columns + x, level);
@@ -83,7 +83,7 @@ pub(crate) fn concat_events<'e>(
             for x in 0..extent.columns {
                 for (input, start) in inputs.clone() {
                     let channels = input.extent.channels;
-                    for (entry, level) in input.line(y, step).levels(x..x + 1) {
+                    for (entry, level) in input.at(y, step).levels(x..x + 1) {
                         joined.push(x * extent.channels + start + entry - x * channels, level);
                     }
                 }

@@ -1,10 +1,12 @@
 //! Weights of a convolution or linear layer packed for events: an active input finds the weights of many outputs side by side.
 
-use crate::axis::{Axis, AxisWindow};
+use crate::axis::{Axis, AxisWindow, Taps};
 use crate::deploy::aligned::Aligned;
+use crate::deploy::events::EventsView;
 use crate::deploy::patterns;
 use crate::simd::vectors;
 use snn_ir::graph::Conv;
+use std::ops::Range;
 
 /// What weights are added up in while a window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +29,9 @@ pub(crate) enum Width {
 const LEAST_PRODUCTS: usize = 16;
 pub(crate) const I16_MAX: i64 = i16::MAX as i64;
 /// Bytes of one block, and how much more a row of a larger one costs, in eighths: beyond the pages whose addresses a core has at hand, and beyond half of the second-level cache.
-const BLOCK_COSTS: [(usize, usize); 3] = [(192 << 10, 8), (320 << 10, 10), (usize::MAX, 13)];
+const BLOCK_COSTS: [(usize, usize); 3] = [(KEPT_BYTES, 8), (320 << 10, 10), (usize::MAX, 13)];
+/// Bytes of weights that stay in the second-level cache beside events and currents: a block of more is worked through a few vertical taps at a time.
+const KEPT_BYTES: usize = 192 << 10;
 /// Vertical taps that one kernel takes.
 pub(crate) const MAX_TAPS: usize = 16;
 /// Lanes of a block at most: their sums are to stay in registers.
@@ -53,14 +57,16 @@ pub(crate) struct Rows<W> {
     /// Runs of horizontal taps of each group along an image row, `segments` a group.
     pub(crate) spans: Vec<Span>,
     pub(crate) segments: usize,
-    /// Mean events of an image position at a step from which it is seen whether sorting them by steps pays.
-    pub(crate) least_events: usize,
+    /// Rows that an output must be spared at a group of steps where events are sorted by them; `usize::MAX` where they never are.
+    pub(crate) least_spared: usize,
     /// Vertical dilation.
     pub(crate) dilation: usize,
     /// Weight rows of a vertical tap.
     pub(crate) row_length: usize,
     /// Vertical taps of every output row.
     pub(crate) vertical: Axis,
+    /// How many of them a block is worked through at a time.
+    pub(crate) taps_at_once: usize,
     pixels: usize,
     inputs: usize,
     /// M of eq. 12, for each block and lane; empty if all are one.
@@ -74,6 +80,13 @@ pub(crate) struct Span {
     pub(crate) begin: u32,
     pub(crate) end: u32,
     pub(crate) base: usize,
+}
+
+/// Some vertical taps of a block.
+#[derive(Debug, Clone)]
+pub(crate) struct Slab {
+    pub(crate) taps: Range<usize>,
+    pub(crate) block: usize,
 }
 
 /// A convolution of one group as the model has it.
@@ -134,10 +147,11 @@ impl<W: Copy + Default> Rows<W> {
             group_width: pixels * channels,
             spans: spans(source, pixels * stride_x, columns.div_ceil(pixels), (segments, length)),
             segments,
-            least_events: if channels < patterns::LEAST_OUTPUTS { usize::MAX } else { patterns::LEAST_EVENTS },
+            least_spared: if channels < patterns::LEAST_OUTPUTS { usize::MAX } else { patterns::LEAST_SPARED },
             dilation: dilation_y,
             row_length,
             vertical: Axis::new(window, height, rows),
+            taps_at_once: taps_at_once(row_length * lanes * size_of::<W>(), kernel_y),
             pixels,
             inputs,
             multipliers: if scaled { (0..blocks * lanes).map(lane).collect() } else { Vec::new() },
@@ -147,16 +161,32 @@ impl<W: Copy + Default> Rows<W> {
 }
 
 impl<W> Rows<W> {
-    /// Whether events of so many macro-steps can be sorted by steps: levels are one, and there can be as many events as that takes.
+    /// Whether events of so many macro-steps are read sorted by steps where that pays: levels are one.
     pub(crate) fn may_sort(&self, steps: usize) -> bool {
         matches!(self.width, Width::Unit | Width::Pairs | Width::RealUnit)
             && steps > 1
-            && self.least_events <= self.inputs
+            && self.least_spared < usize::MAX
     }
 
-    /// Positions of a window.
-    pub(crate) fn window(&self) -> usize {
-        self.vertical.kernel * self.row_length / self.inputs
+    /// Entries that an input position must be spared at a group of steps so that outputs are.
+    pub(crate) fn least_spared_by_position(&self) -> usize {
+        self.least_spared / (self.vertical.kernel * self.taps()).max(1)
+    }
+
+    /// Whether a row of outputs reads its events sorted by steps.
+    pub(crate) fn shares(&self, row: usize, events: EventsView<'_>, steps: usize) -> bool {
+        if !self.may_sort(steps) {
+            return false;
+        }
+        let Taps { count, input, .. } = self.vertical.taps[row];
+        let spared: Option<usize> = (0..count).map(|tap| events.spared(input + tap * self.dilation)).sum();
+        let outputs = events.extent.columns * patterns::groups(steps);
+        spared.is_some_and(|spared| spared * self.taps() >= self.least_spared.saturating_mul(outputs))
+    }
+
+    /// Horizontal taps.
+    fn taps(&self) -> usize {
+        self.row_length / self.inputs
     }
 
     /// Channels that it reads.
@@ -169,6 +199,19 @@ impl<W> Rows<W> {
     pub(crate) fn block(&self, block: usize) -> &[W] {
         let size = self.weights.len() / self.blocks;
         &self.weights[block * size..][..size]
+    }
+
+    /// What is worked through one after another: of each few taps all blocks.
+    pub(crate) fn slabs(&self) -> impl Iterator<Item = Slab> {
+        let (kernel, count) = (self.vertical.kernel, self.taps_at_once);
+        let taps = (0..kernel).step_by(count).map(move |first| first..kernel.min(first + count));
+        taps.flat_map(|taps| (0..self.blocks).map(move |block| Slab { taps: taps.clone(), block }))
+    }
+
+    /// Its weights.
+    pub(crate) fn rows_of(&self, slab: &Slab) -> &[W] {
+        let size = self.row_length * self.lanes;
+        &self.block(slab.block)[slab.taps.start * size..slab.taps.end * size]
     }
 
     /// Multipliers of a block, one a lane; empty if all are one.
@@ -311,6 +354,11 @@ fn spans<W>(source: &Source<'_, W>, step: usize, groups: usize, (segments, lengt
     (0..groups).flat_map(|group| (0..segments).map(move |segment| span(group, segment))).collect()
 }
 
+/// How many vertical taps, of so many bytes each, a block is worked through at a time.
+fn taps_at_once(bytes: usize, kernel: usize) -> usize {
+    (KEPT_BYTES / bytes.max(1)).clamp(1, kernel)
+}
+
 /// Pixels that share a row and lanes of a block, such that a spike costs least.
 fn tiling<W>(source: &Source<'_, W>, kernel: usize, stride: usize, dilation: usize) -> (usize, usize) {
     let [channels, _, columns] = source.output;
@@ -323,7 +371,8 @@ fn tiling<W>(source: &Source<'_, W>, kernel: usize, stride: usize, dilation: usi
         let taps = kernel + (pixels - 1) * stride;
         for lanes in [16, 32, 64, 128].into_iter().filter(|lanes| *lanes <= widest) {
             let blocks = (pixels * channels).div_ceil(lanes);
-            let bytes = source.input[0] * source.conv.as_2d().0[0] * taps * lanes * size_of::<W>();
+            let (kernel_y, tap_bytes) = (source.conv.as_2d().0[0], source.input[0] * taps * lanes * size_of::<W>());
+            let bytes = taps_at_once(tap_bytes, kernel_y) * tap_bytes;
             let additions = blocks * (ENTRY_COST + lanes * size_of::<W>() / 16);
             let memory = BLOCK_COSTS.iter().find(|(most, _)| bytes <= *most).map_or(1, |(_, cost)| *cost);
             // In sixteenths, since pixels divide it.

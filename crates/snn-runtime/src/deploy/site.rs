@@ -1,11 +1,10 @@
 //! Sites of a deployment: run a row at a time where they have a kernel for that, else as the counting interpreter runs them.
 
 use crate::arithmetic::Arithmetic;
-use crate::deploy::events::LineMut;
 use crate::deploy::number::Number;
 use crate::real_site::RealNeurons;
+use crate::simd::Available;
 use crate::simd::neurons::{self, Binary, RealBinary};
-use crate::simd::{Available, emit};
 use crate::site::{SiteKernel, SiteSource};
 use snn_ir::naive::MEMBRANE_LIMIT;
 use snn_ir::site::{Adaptation, GridAdaptation, GridLif, GridSynapse};
@@ -16,7 +15,6 @@ use snn_ir::{Lif, Result, Site, Spike, Synapse};
 pub(crate) enum Neurons<N: Number> {
     Rows {
         kernel: N::Kernel,
-        channels: usize,
         rest: Vec<N>,
     },
     /// Position by position.
@@ -64,7 +62,7 @@ impl<N: Number> Neurons<N> {
         }
         let rest = memory.values;
         Ok(match N::Kernel::compile(source, site, bound)? {
-            Some(kernel) => Self::Rows { kernel, channels, rest },
+            Some(kernel) => Self::Rows { kernel, rest },
             None => Self::General { site: general, channels, rest },
         })
     }
@@ -80,23 +78,18 @@ impl<N: Number> Neurons<N> {
         !self.rest().is_empty()
     }
 
-    /// One macro-step of an image row; `unit` if no level differs from one.
+    /// One macro-step of an image row: flags of what is not zero, and its levels where they may differ from one.
     pub(crate) fn step(
         &self,
         level: Available,
         currents: &[N],
         memory: &mut [N],
         emitted: &mut Emitted<N>,
-        mut line: LineMut<'_>,
-        unit: bool,
     ) -> Result<()> {
         let flags = &mut emitted.flags[..currents.len()];
         let levels = &mut emitted.levels[..currents.len()];
-        let channels = match self {
-            Self::Rows { kernel, channels, .. } => {
-                kernel.step(level, currents, memory, (&mut *flags, &mut *levels));
-                *channels
-            }
+        match self {
+            Self::Rows { kernel, .. } => kernel.step(level, currents, memory, (flags, levels)),
             Self::General { site, channels, rest } => {
                 let values = &mut emitted.values[..currents.len()];
                 let positions = currents.chunks_exact(*channels).zip(values.chunks_exact_mut(*channels));
@@ -108,13 +101,7 @@ impl<N: Number> Neurons<N> {
                     *level = value.level();
                     *flag = u8::from(*level != 0);
                 }
-                *channels
             }
-        };
-        if unit {
-            emit::spikes(level, flags, channels, &mut line);
-        } else {
-            emit::levels(level, levels, flags, channels, &mut line);
         }
         Ok(())
     }

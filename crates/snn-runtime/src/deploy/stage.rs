@@ -2,11 +2,10 @@
 
 use crate::deploy::arena::{Arena, Scratch};
 use crate::deploy::dense::Dense;
-use crate::deploy::events::{EventsMut, EventsView, Extent};
+use crate::deploy::events::{EventsMut, EventsView, Extent, Lines};
 use crate::deploy::number::Number;
-use crate::deploy::patterns::Patterns;
 use crate::deploy::plan::{Incoming, Stage, Synapse};
-use crate::deploy::rows::Rows;
+use crate::deploy::rows::{Rows, Slab};
 use crate::deploy::windows::Windows;
 use crate::simd::Available;
 use crate::simd::dense::{self, multiply};
@@ -16,7 +15,7 @@ use snn_ir::Result;
 use std::ops::Range;
 
 /// Weights of so many bytes are still in the second-level cache when the next tile needs them.
-const KEPT_BYTES: usize = 256 << 10;
+const STILL_CACHED_BYTES: usize = 256 << 10;
 
 /// Where a stage puts what it computes, for consecutive image rows.
 #[derive(Debug)]
@@ -29,7 +28,6 @@ pub(crate) enum Output<'o, N> {
 /// Room for the inputs of a tile.
 #[derive(Debug)]
 struct Room<'s> {
-    patterns: &'s mut Patterns,
     windows: &'s mut Windows,
     levels: &'s mut [u8],
 }
@@ -97,8 +95,8 @@ impl<N: Number> Task<'_, N> {
     fn tile(&self, (rows, output, memory): Part<'_, N>, scratch: &mut Scratch<N>) -> Result<()> {
         let (width, steps) = (self.extent.width(), self.current_steps);
         let size = steps * width;
-        let Scratch { currents, memory: rest, patterns, windows, levels, emitted } = scratch;
-        let room = &mut Room { patterns, windows, levels };
+        let Scratch { currents, memory: rest, windows, levels, emitted, seen } = scratch;
+        let room = &mut Room { windows, levels };
         let mut events = match output {
             Output::Currents(currents) => {
                 self.integrate(rows, currents, room);
@@ -116,14 +114,13 @@ impl<N: Number> Task<'_, N> {
                 memory
             } else {
                 let memory = &mut rest[..remembered];
-                let rest = neurons.rest();
-                memory.chunks_exact_mut(rest.len().max(1)).for_each(|position| position.copy_from_slice(rest));
+                repeat(neurons.rest(), memory);
                 memory
             };
             for step in 0..self.extent.steps {
-                let line = events.line(y, step);
                 let currents = &currents[if steps == 1 { 0 } else { step * width }..][..width];
-                neurons.step(self.level, currents, memory, emitted, line, !self.extent.payloads)?;
+                neurons.step(self.level, currents, memory, emitted)?;
+                events.take(self.level, (y, step), (&emitted.flags[..width], &emitted.levels[..width]), seen);
             }
         }
         Ok(())
@@ -166,7 +163,7 @@ impl<N: Number> Task<'_, N> {
                 let events = self.arena.events(incoming.node);
                 for (y, line) in rows.zip(currents.chunks_exact_mut(steps * width)) {
                     for (step, line) in line.chunks_exact_mut(width).enumerate() {
-                        scale(weights, &events.line(y, step), line);
+                        scale(weights, &events.at(y, step), line);
                     }
                 }
             }
@@ -195,35 +192,49 @@ impl<N: Number> Task<'_, N> {
         room: &mut Room<'_>,
     ) {
         let (width, steps) = (self.extent.width(), self.current_steps);
-        // Where it pays to sort events by steps, that takes less than a dense product, however many there are.
-        let read = (rows.clone(), steps);
-        let shared = room.patterns.sort_if_it_pays(self.level, synapse, events, read.clone());
-        let dense = dense.filter(|_| !shared);
         if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps)) {
             begin_with(base.take(), currents);
             if let Some(currents) = N::integers(currents) {
                 return self.multiply((synapse, dense), rows, events, currents, room.levels);
             }
         }
-        if shared {
-            room.windows.gather_sorted(self.level, synapse, room.patterns, read);
-        } else {
-            room.windows.gather(self.level, synapse, events, read);
-        }
         if synapse.limits.contains(&0) {
             // A block without weights is skipped, and would leave its lanes as they were.
             begin_with(base.take(), currents);
         }
-        for block in (0..synapse.blocks).filter(|&block| synapse.limits[block] > 0) {
-            if rows.start == 0 || synapse.bytes() > KEPT_BYTES {
-                // Rows are read in no order that a processor foresees.
-                prefetch(synapse.block(block));
+        // Rows are read in no order that a processor foresees: they are asked for while the slab before them is worked through.
+        let asks = rows.start == 0 || synapse.bytes() > STILL_CACHED_BYTES;
+        let mut slabs = synapse.slabs().peekable();
+        let ahead = |slab: Option<&Slab>| slab.filter(|_| asks).map_or(&[][..], |slab| synapse.rows_of(slab));
+        prefetch(ahead(slabs.peek()));
+        while let Some(Slab { taps, block }) = slabs.next() {
+            if block == 0 {
+                room.windows.gather(self.level, synapse, events, (rows.clone(), &taps, steps));
             }
+            if synapse.limits[block] == 0 {
+                continue;
+            }
+            let next = ahead(slabs.peek());
+            let mut shares = next.chunks(next.len().div_ceil(rows.len()).max(1));
+            // Taps behind the first add to what is there.
+            let base = base.filter(|_| taps.start == 0);
             for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
-                let place = Place { rows: synapse, block, windows: room.windows, row, base };
+                let ahead = shares.next().unwrap_or_default();
+                let place = Place { rows: synapse, block, windows: room.windows, row, base, ahead };
                 N::deliver(self.level, place, line);
             }
         }
+    }
+}
+
+/// Fills values with a pattern, in ever longer copies.
+fn repeat<N: Copy>(pattern: &[N], values: &mut [N]) {
+    let mut filled = pattern.len().min(values.len());
+    values[..filled].copy_from_slice(&pattern[..filled]);
+    while filled > 0 && filled < values.len() {
+        let count = filled.min(values.len() - filled);
+        values.copy_within(..count, filled);
+        filled += count;
     }
 }
 
@@ -262,13 +273,12 @@ impl<N: Number> Task<'_, N> {
     }
 }
 
-/// Adds one-to-one synapses (eq. 3).
-fn scale<N: Number>(weights: &[N], line: &super::events::Line<'_>, currents: &mut [N]) {
-    let channels = weights.len();
-    for (x, currents) in currents.chunks_exact_mut(channels).enumerate() {
-        for (entry, level) in line.levels(x..x + 1) {
-            let channel = entry - x * channels;
-            currents[channel] = currents[channel].plus(weights[channel].times(N::of(level)));
+/// Adds one-to-one synapses (eq. 3) of an image row.
+fn scale<N: Number>(weights: &[N], lines: &Lines<'_>, currents: &mut [N]) {
+    for line in lines.iter() {
+        for i in line.all() {
+            let (at, level) = (line.entries[i] as usize, line.payloads.get(i).copied().unwrap_or(1));
+            currents[at] = currents[at].plus(weights[at].times(N::of(level)));
         }
     }
 }

@@ -2,17 +2,17 @@
 
 use crate::axis::Taps;
 use crate::deploy::arena::product;
-use crate::deploy::events::{EventsView, Line};
-use crate::deploy::patterns::{self, PATTERNS, Patterns};
+use crate::deploy::events::{EventsView, Line, PATH};
+use crate::deploy::patterns::{self, LISTS};
 use crate::deploy::rows::{MAX_TAPS, Rows};
 use crate::simd::compiled;
 use std::ops::Range;
 
 /// Entries that are copied at once. Runs are mostly shorter, so that copying whole blocks saves the branches; what is too much is overwritten by the next run.
-const BLOCK: usize = 8;
+const BLOCK: usize = 16;
 
 /// The events of the image rows under each row of outputs, merged by column: entries are weight rows less the place of the window. They are in lists, one a macro-step, or
-/// one a group of steps and pattern ([`patterns`]).
+/// [`LISTS`] a group of steps ([`patterns`]).
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
     /// Of each row of outputs and list, where the entries of each column begin; one more at the end.
@@ -22,21 +22,20 @@ pub(crate) struct Windows {
     payloads: Vec<i32>,
     columns: usize,
     lists: usize,
-    /// Whether lists are of patterns, [`PATTERNS`] a group of steps.
-    pub(crate) sorted: bool,
+    /// Of each row of outputs, whether its lists are [`LISTS`] a group of steps, and not one a step.
+    sorted: Vec<bool>,
 }
 
-/// Lists of a row of outputs whose steps are sorted by patterns.
-fn sorted_lists(steps: usize) -> usize {
-    steps.div_ceil(patterns::STEPS) * PATTERNS
+/// The most lists of a row of outputs.
+fn lists<W>(synapse: &Rows<W>, steps: usize) -> usize {
+    if synapse.may_sort(steps) { steps.max(patterns::groups(steps) * LISTS) } else { steps }
 }
 
 /// Room that the windows of `rows` rows of outputs need: offsets, entries.
 pub(crate) fn room<W>(synapse: &Rows<W>, rows: usize, steps: usize, columns: usize) -> (usize, usize) {
     let taps = synapse.vertical.kernel.min(synapse.vertical.inputs);
-    let lists = if synapse.may_sort(steps) { steps.max(sorted_lists(steps)) } else { steps };
     (
-        product(&[rows, lists, columns + 1]),
+        product(&[rows, lists(synapse, steps), columns + 1]),
         product(&[rows, steps, taps, columns, synapse.inputs()]).saturating_add(BLOCK),
     )
 }
@@ -45,16 +44,22 @@ pub(crate) fn room<W>(synapse: &Rows<W>, rows: usize, steps: usize, columns: usi
 type Lines<'l, 'e> = &'l [(u32, Line<'e>)];
 
 impl Windows {
-    pub(crate) fn with_room(offsets: usize, entries: usize, payloads: bool) -> Self {
+    pub(crate) fn with_room(rows: usize, offsets: usize, entries: usize, payloads: bool) -> Self {
         let payloads = if payloads { vec![0; entries] } else { Vec::new() };
-        Self { offsets: vec![0; offsets], entries: vec![0; entries], payloads, ..Self::default() }
+        Self {
+            offsets: vec![0; offsets],
+            entries: vec![0; entries],
+            payloads,
+            sorted: vec![false; rows],
+            ..Self::default()
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        4 * (self.offsets.len() + self.entries.len() + self.payloads.len())
+        4 * (self.offsets.len() + self.entries.len() + self.payloads.len()) + self.sorted.len()
     }
 
-    /// Merges what rows of outputs read.
+    /// Merges what rows of outputs read with some vertical taps, sorted by steps where that pays.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "weight rows were packed, and so fit in memory with room to spare"
@@ -64,54 +69,39 @@ impl Windows {
         level: crate::simd::Available,
         synapse: &Rows<W>,
         events: EventsView<'_>,
-        (rows, steps): (Range<usize>, usize),
+        (rows, taps, steps): (Range<usize>, &Range<usize>, usize),
     ) {
-        (self.columns, self.lists, self.sorted) = (events.extent.columns, steps, false);
+        (self.columns, self.lists) = (events.extent.columns, lists(synapse, steps));
         let mut filled = 0;
         for (y, row) in rows.enumerate() {
-            let Taps { first, count, input } = synapse.vertical.taps[row];
-            let mut lines = [(0, Line::default()); MAX_TAPS];
-            let lines = &mut lines[..count];
-            for step in 0..steps {
-                for (tap, line) in lines.iter_mut().enumerate() {
-                    let base = ((first + tap) * synapse.row_length) as u32;
-                    *line = (base, events.line(input + tap * synapse.dilation, step));
+            let sorted = synapse.shares(row, events, steps);
+            self.sorted[y] = sorted;
+            let Taps { first, count, input } = synapse.vertical.taps[row].within(taps, synapse.dilation);
+            let mut lines = [(0, Line::default()); MAX_TAPS * PATH];
+            for list in 0..if sorted { patterns::groups(steps) * LISTS } else { steps } {
+                let mut free = lines.iter_mut();
+                for tap in 0..count {
+                    let (base, input) = ((first + tap) * synapse.row_length, input + tap * synapse.dilation);
+                    let mut put = |line| free.next().into_iter().for_each(|free| *free = (base as u32, line));
+                    if sorted {
+                        put(events.list(input, list / LISTS, list % LISTS));
+                    } else {
+                        events.at(input, list).iter().for_each(|line| put(*line));
+                    }
                 }
-                let offsets = &mut self.offsets[(y * self.lists + step) * (self.columns + 1)..][..=self.columns];
+                let left = free.len();
+                let lines = &lines[..lines.len() - left];
+                let offsets = &mut self.offsets[(y * self.lists + list) * (self.columns + 1)..][..=self.columns];
                 let payloads = if events.extent.payloads { self.payloads.as_mut_slice() } else { &mut [] };
                 merge(level, lines, &mut filled, offsets, &mut self.entries, payloads);
             }
         }
     }
 
-    /// Merges what rows of outputs read, sorted by patterns.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "weight rows were packed, and so fit in memory with room to spare"
-    )]
-    pub(crate) fn gather_sorted<W>(
-        &mut self,
-        level: crate::simd::Available,
-        synapse: &Rows<W>,
-        sorted: &Patterns,
-        (rows, steps): (Range<usize>, usize),
-    ) {
-        (self.columns, self.lists, self.sorted) = (sorted.columns, sorted_lists(steps), true);
-        let mut filled = 0;
-        for (y, row) in rows.enumerate() {
-            let Taps { first, count, input } = synapse.vertical.taps[row];
-            let mut lines = [(0, Line::default()); MAX_TAPS];
-            let lines = &mut lines[..count];
-            for group in 0..steps.div_ceil(patterns::STEPS) {
-                for (tap, line) in lines.iter_mut().enumerate() {
-                    let base = ((first + tap) * synapse.row_length) as u32;
-                    *line = (base, sorted.line(input + tap * synapse.dilation, group));
-                }
-                let offsets = (y * self.lists + group * PATTERNS) * (self.columns + 1);
-                let offsets = &mut self.offsets[offsets..][..PATTERNS * (self.columns + 1)];
-                merge_sorted(level, lines, &mut filled, offsets, &mut self.entries);
-            }
-        }
+    /// Whether the lists of a row of outputs, counted from the first that was gathered, are [`LISTS`] a group of steps.
+    #[inline(always)]
+    pub(crate) fn is_sorted(&self, row: usize) -> bool {
+        self.sorted[row]
     }
 
     /// One row of outputs, counted from the first that was gathered: one of its lists.
@@ -152,30 +142,6 @@ fn merge_lines(
     }
     *end = total as u32;
     *filled = total;
-}
-
-compiled! {
-    /// The same for each pattern of lines that are sorted by them.
-    fn merge_sorted(lines: Lines<'_, '_>, filled: &mut usize, offsets: &mut [u32], entries: &mut [u32]) = merge_sorted_lines;
-}
-
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "a model has at most 2²⁶ values")]
-fn merge_sorted_lines(lines: Lines<'_, '_>, filled: &mut usize, offsets: &mut [u32], entries: &mut [u32]) {
-    let length = offsets.len() / PATTERNS;
-    for (pattern, offsets) in offsets.chunks_exact_mut(length.max(1)).enumerate() {
-        let Some((end, begins)) = offsets.split_last_mut() else { return };
-        for (column, begin) in begins.iter_mut().enumerate() {
-            *begin = *filled as u32;
-            let list = column.wrapping_mul(PATTERNS).wrapping_add(pattern);
-            for &(base, line) in lines {
-                let run = line.range(list..list.wrapping_add(1));
-                copy(&line.entries[run.start..], run.len(), &mut entries[*filled..], |entry| entry.wrapping_add(base));
-                *filled = filled.wrapping_add(run.len());
-            }
-        }
-        *end = *filled as u32;
-    }
 }
 
 /// Copies the first `count` values, in whole blocks while both sides have them.

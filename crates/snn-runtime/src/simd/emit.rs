@@ -1,6 +1,7 @@
 //! Event lists from the flags of neurons.
 
 use crate::deploy::events::LineMut;
+use crate::deploy::patterns::Members;
 use crate::simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::vectors::Avx2;
@@ -19,17 +20,48 @@ fn spikes_with_avx2(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
 
 #[inline(always)]
 fn push_spikes<V: Flags>(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
+    push(flags, channels, line, V::bits, |flag| flag);
+}
+
+compiled! {
+    /// Fills a line from the steps at which each channel is active: those that are in a list.
+    fn members(seen: &[u8], members: Members, channels: usize, line: &mut LineMut<'_>) = push_members::<Portable>, members_with_avx2, members_with_avx2;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn members_with_avx2(seen: &[u8], members: Members, channels: usize, line: &mut LineMut<'_>) {
+    push_members::<Avx2>(seen, members, channels, line);
+}
+
+#[inline(always)]
+fn push_members<V: Flags>(seen: &[u8], members: Members, channels: usize, line: &mut LineMut<'_>) {
+    push(seen, channels, line, |word| V::members(word, members), |seen| u8::from(members.has(seen)));
+}
+
+/// Fills a line from values, one a channel, that are made bits 32 or one at a time.
+#[inline(always)]
+fn push(
+    values: &[u8],
+    channels: usize,
+    line: &mut LineMut<'_>,
+    bits: impl Fn(&[u8; FLAGS]) -> u32,
+    flag: impl Fn(u8) -> u8,
+) {
+    let mut filling = line.lend();
     let mut base = 0_usize;
-    for flags in flags.chunks_exact(channels) {
-        let (words, rest) = flags.as_chunks::<FLAGS>();
+    for values in values.chunks_exact(channels) {
+        let (words, rest) = values.as_chunks::<FLAGS>();
         for word in words {
-            line.push_word(V::bits(word), base);
+            filling.push_word(bits(word), base);
             base = base.wrapping_add(FLAGS);
         }
-        for_each_byte(rest, |bits, channel| line.push_bits(bits, base.wrapping_add(channel)));
+        for_each_byte(rest, &flag, |bits, channel| filling.push_bits(bits, base.wrapping_add(channel)));
         base = base.wrapping_add(rest.len());
-        line.end_position();
+        filling.end_position();
     }
+    let counts = filling.counts();
+    line.resume(counts);
 }
 
 compiled! {
@@ -40,30 +72,45 @@ compiled! {
 #[inline(always)]
 fn push_levels(levels: &[i32], flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
     for (position, flags) in flags.chunks_exact(channels).enumerate() {
-        for_each_byte(flags, |mut bits, channel| {
-            while bits != 0 {
-                let entry =
-                    position.wrapping_mul(channels).wrapping_add(channel).wrapping_add(bits.trailing_zeros() as usize);
-                line.push(entry, levels[entry]);
-                bits &= bits.wrapping_sub(1);
-            }
-        });
+        for_each_byte(
+            flags,
+            |flag| flag,
+            |mut bits, channel| {
+                while bits != 0 {
+                    let entry = position
+                        .wrapping_mul(channels)
+                        .wrapping_add(channel)
+                        .wrapping_add(bits.trailing_zeros() as usize);
+                    line.push(entry, levels[entry]);
+                    bits &= bits.wrapping_sub(1);
+                }
+            },
+        );
         line.end_position();
     }
 }
 
-/// Flags as bits, eight at a time, with the channel of the first.
+/// Values as bits, by their flags, eight at a time, with the channel of the first.
 #[inline(always)]
-fn for_each_byte(flags: &[u8], mut visit: impl FnMut(u8, usize)) {
-    let (eights, rest) = flags.as_chunks::<8>();
+fn for_each_byte(values: &[u8], flag: impl Fn(u8) -> u8, mut visit: impl FnMut(u8, usize)) {
+    let (eights, rest) = values.as_chunks::<8>();
     for (i, eight) in eights.iter().enumerate() {
-        visit(bits_of(*eight), i.wrapping_mul(8));
+        visit(bits_of(flags(*eight, &flag)), i.wrapping_mul(8));
     }
     if !rest.is_empty() {
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);
-        visit(bits_of(last), flags.len().wrapping_sub(rest.len()));
+        visit(bits_of(flags(last, &flag)), values.len().wrapping_sub(rest.len()));
     }
+}
+
+/// A loop, since the closure of a `map` would not be compiled for the instruction set.
+#[inline(always)]
+fn flags(mut values: [u8; 8], flag: impl Fn(u8) -> u8) -> [u8; 8] {
+    for value in &mut values {
+        *value = flag(*value);
+    }
+    values
 }
 
 /// Eight flags as bits, the first the lowest.

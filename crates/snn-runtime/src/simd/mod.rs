@@ -1,7 +1,7 @@
 //! Instruction sets and the inner loops that are compiled for each of them.
 //!
 //! A kernel is written once, in safe Rust over arrays of constant size, and compiled three times: as it is (the scalar twin), with AVX2 and with AVX-512. `unsafe` is left
-//! for two things: the instructions that compilers do not find by themselves (`vectors.rs`), and the call of a function that was compiled for more than a machine may
+//! for two things: the instructions that compilers do not find by themselves (`x86.rs`), and the call of a function that was compiled for more than a machine may
 //! have ([`compiled`]). The scalar level runs neither.
 
 pub(crate) mod dense;
@@ -9,6 +9,8 @@ pub(crate) mod emit;
 pub(crate) mod neurons;
 pub(crate) mod rows;
 pub(crate) mod vectors;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

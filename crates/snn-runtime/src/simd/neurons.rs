@@ -22,10 +22,27 @@ compiled! {
 
 #[inline(always)]
 fn fire_row(neurons: &Binary, currents: &[i32], membranes: &mut [i32], flags: &mut [u8]) {
+    let (multiplier, shift) = (neurons.multiplier, neurons.shift);
+    if multiplier == 1 {
+        // A leak by a power of two, the usual one, needs no product.
+        fire_leaking(neurons, currents, membranes, flags, |membrane| membrane >> shift);
+    } else {
+        fire_leaking(neurons, currents, membranes, flags, |membrane| membrane.wrapping_mul(multiplier) >> shift);
+    }
+}
+
+#[inline(always)]
+fn fire_leaking(
+    neurons: &Binary,
+    currents: &[i32],
+    membranes: &mut [i32],
+    flags: &mut [u8],
+    leak: impl Fn(i32) -> i32,
+) {
     match neurons.reset {
-        GridReset::Hard => fire_with(neurons, currents, membranes, flags, |_, _| 0),
-        GridReset::Soft => fire_with(neurons, currents, membranes, flags, |u, threshold| u - threshold),
-        GridReset::None => fire_with(neurons, currents, membranes, flags, |u, _| u),
+        GridReset::Hard => fire_with(neurons, currents, membranes, flags, (leak, |_, _| 0)),
+        GridReset::Soft => fire_with(neurons, currents, membranes, flags, (leak, |u, threshold| u - threshold)),
+        GridReset::None => fire_with(neurons, currents, membranes, flags, (leak, |u, _| u)),
     }
 }
 
@@ -36,17 +53,16 @@ fn fire_with(
     currents: &[i32],
     membranes: &mut [i32],
     flags: &mut [u8],
-    reset: impl Fn(i32, i32) -> i32,
+    (leak, reset): (impl Fn(i32) -> i32, impl Fn(i32, i32) -> i32),
 ) {
     const LIMIT: i32 = MEMBRANE_LIMIT as i32;
     let channels = neurons.thresholds.len();
-    let (multiplier, shift, guard_bits) = (neurons.multiplier, neurons.shift, neurons.guard_bits);
+    let guard_bits = neurons.guard_bits;
     let rows = currents.chunks_exact(channels).zip(membranes.chunks_exact_mut(channels));
     for ((currents, membranes), flags) in rows.zip(flags.chunks_exact_mut(channels)) {
         let each = currents.iter().zip(membranes).zip(&neurons.thresholds).zip(flags);
         for (((&current, membrane), &threshold), flag) in each {
-            let leaked = membrane.wrapping_mul(multiplier) >> shift;
-            let u = leaked.wrapping_add(current << guard_bits).clamp(-LIMIT, LIMIT);
+            let u = leak(*membrane).wrapping_add(current << guard_bits).clamp(-LIMIT, LIMIT);
             let fires = u >= threshold;
             *flag = u8::from(fires);
             *membrane = if fires { reset(u, threshold) } else { u };

@@ -3,13 +3,14 @@
 use crate::arithmetic::Arithmetic as _;
 use crate::deploy::events::Line;
 use crate::deploy::number::Number;
-use crate::deploy::patterns::{PATTERNS, STEPS};
-use crate::deploy::rows::{Rows, Width};
+use crate::deploy::patterns::{HALVES, LISTS, ROOT, STEPS};
+use crate::deploy::rows::{Rows, Span, Width};
 use crate::deploy::windows::Windows;
 use crate::simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::vectors::{Avx2, Avx512};
 use crate::simd::vectors::{Floats, Pairs, Portable, Vectors, prefetch, widened};
+use std::hint::black_box;
 use std::marker::PhantomData;
 
 /// Where a block of a synapse is in a row of outputs.
@@ -22,6 +23,8 @@ pub(crate) struct Place<'p, N: Number> {
     pub(crate) row: usize,
     /// What the sums are added to, `[x][channel]`, instead of the currents that are there.
     pub(crate) base: Option<&'p [N]>,
+    /// Weights to ask for meanwhile.
+    pub(crate) ahead: &'p [N::Weight],
 }
 
 compiled! {
@@ -29,8 +32,10 @@ compiled! {
     fn deliver(place: Place<'_, i32>, currents: &mut [i32]) = by_lanes::<Portable>, with_avx2, with_avx512;
 }
 
-/// Rows at the beginning of a run that are asked for while the run before it is added up.
-const AHEAD: usize = 20;
+/// Rows at the beginning of a list that are asked for while the list before it is added up: it ends where no processor foresees it, and the next begins with nothing at hand.
+const AHEAD: usize = 8;
+/// Weights of more bytes are not in the first-level cache and hardly in the second.
+const FAR_BYTES: usize = 200 << 10;
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
@@ -41,7 +46,7 @@ fn with_avx2(place: Place<'_, i32>, currents: &mut [i32]) {
 /// In vectors of 32 bytes.
 #[inline(always)]
 fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i32>, currents: &mut [i32]) {
-    if place.windows.sorted {
+    if place.windows.is_sorted(place.row) {
         return shared_by_lanes::<V>(place, currents);
     }
     match (place.rows.width, place.rows.lanes) {
@@ -58,10 +63,10 @@ fn by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i32>, currents: &mut [i
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn with_avx512(place: Place<'_, i32>, currents: &mut [i32]) {
-    if place.windows.sorted {
+    if place.windows.is_sorted(place.row) {
         return match place.rows.lanes {
-            64 => shared_groups::<64, 1, Paired<Avx512>>(place, currents),
-            128 => shared_groups::<64, 2, Paired<Avx512>>(place, currents),
+            64 => shared::<64, 1, Paired<Avx512>>(place, currents),
+            128 => shared::<64, 2, Paired<Avx512>>(place, currents),
             _ => shared_by_lanes::<Avx2>(place, currents),
         };
     }
@@ -80,10 +85,10 @@ fn with_avx512(place: Place<'_, i32>, currents: &mut [i32]) {
 #[inline(always)]
 fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i32>, currents: &mut [i32]) {
     match place.rows.lanes {
-        16 => shared_groups::<16, 1, Units<V>>(place, currents),
-        32 => shared_groups::<32, 1, Paired<V>>(place, currents),
-        64 => shared_groups::<32, 2, Paired<V>>(place, currents),
-        _ => shared_groups::<32, 4, Paired<V>>(place, currents),
+        16 => shared::<16, 1, Units<V>>(place, currents),
+        32 => shared::<32, 1, Paired<V>>(place, currents),
+        64 => shared::<32, 2, Paired<V>>(place, currents),
+        _ => shared::<32, 4, Paired<V>>(place, currents),
     }
 }
 
@@ -130,7 +135,9 @@ fn reals_with_avx512(place: Place<'_, f32>, currents: &mut [f32]) {
 #[inline(always)]
 fn reals<const LANES: usize, const VECTORS: usize, V: Floats<LANES>>(place: Place<'_, f32>, currents: &mut [f32]) {
     match place.rows.width {
-        Width::RealUnit if place.windows.sorted => shared_groups::<LANES, VECTORS, RealUnits<V>>(place, currents),
+        Width::RealUnit if place.windows.is_sorted(place.row) => {
+            shared::<LANES, VECTORS, RealUnits<V>>(place, currents);
+        }
         Width::RealUnit => groups::<LANES, VECTORS, RealUnits<V>>(place, currents),
         _ => groups::<LANES, VECTORS, Reals<V>>(place, currents),
     }
@@ -149,32 +156,6 @@ trait Adding<const LANES: usize> {
 
 /// What it adds up.
 type Weight<A, const LANES: usize> = <<A as Adding<LANES>>::Current as Number>::Weight;
-
-/// Sums that can be added up.
-trait Joining<const LANES: usize>: Adding<LANES> {
-    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums;
-}
-
-impl<const LANES: usize, V: Pairs<LANES>> Joining<LANES> for Paired<V> {
-    #[inline(always)]
-    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums {
-        V::join(sums, others)
-    }
-}
-
-impl<const LANES: usize, V: Vectors<LANES>> Joining<LANES> for Units<V> {
-    #[inline(always)]
-    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums {
-        V::join(sums, others)
-    }
-}
-
-impl<const LANES: usize, V: Floats<LANES>> Joining<LANES> for RealUnits<V> {
-    #[inline(always)]
-    fn join(sums: Self::Sums, others: Self::Sums) -> Self::Sums {
-        V::join(sums, others)
-    }
-}
 
 /// Spikes: 16-bit sums of paired weights.
 struct Paired<V>(PhantomData<V>);
@@ -325,7 +306,7 @@ impl<const LANES: usize> Adding<LANES> for Wide {
 /// All groups of outputs along a row, all steps of each: the weights of a block stay in cache meanwhile.
 #[inline(always)]
 fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
-    Place { rows, block, windows, row, base }: Place<'_, A::Current>,
+    Place { rows, block, windows, row, base, ahead }: Place<'_, A::Current>,
     currents: &mut [A::Current],
 ) {
     let (vectors, _) = rows.block(block).as_chunks::<LANES>();
@@ -334,6 +315,7 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     let multipliers = rows.multipliers(block);
     let first_lane = block.wrapping_mul(rows.lanes);
     let lanes = rows.lanes.min(rows.group_width.wrapping_sub(first_lane));
+    prefetch(ahead);
     for (step, currents) in currents.chunks_exact_mut(rows.width_out).enumerate() {
         let line = windows.line(row, step);
         let mut begin = first_lane;
@@ -369,10 +351,10 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     }
 }
 
-/// The same, with each row added once for all steps of its pattern.
+/// The same of windows that are sorted by steps: sums of a step are begun from those of the steps that it shares rows with.
 #[inline(always)]
-fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(
-    Place { rows, block, windows, row, base }: Place<'_, A::Current>,
+fn shared<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
+    Place { rows, block, windows, row, base, ahead }: Place<'_, A::Current>,
     currents: &mut [A::Current],
 ) {
     let (vectors, _) = rows.block(block).as_chunks::<LANES>();
@@ -380,65 +362,102 @@ fn shared_groups<const LANES: usize, const VECTORS: usize, A: Joining<LANES>>(
     let limit = rows.limits[block];
     let multipliers = rows.multipliers(block);
     let first_lane = block.wrapping_mul(rows.lanes);
+    let lanes = rows.lanes.min(rows.group_width.wrapping_sub(first_lane));
+    let runs = (HALVES.len() + 1).wrapping_mul(rows.spans.len() / rows.segments.max(1)).max(1);
+    let mut ahead = ahead.chunks((ahead.len() / runs).next_multiple_of(64).max(64));
     for (group, currents) in currents.chunks_mut(STEPS.wrapping_mul(rows.width_out)).enumerate() {
-        let mut lists = [Line::default(); PATTERNS];
-        for (pattern, list) in lists.iter_mut().enumerate() {
-            *list = windows.line(row, group.wrapping_mul(PATTERNS).wrapping_add(pattern));
+        let mut lists = [Line::default(); LISTS];
+        for (index, list) in lists.iter_mut().enumerate() {
+            *list = windows.line(row, group.wrapping_mul(LISTS).wrapping_add(index));
         }
-        for (x, spans) in rows.spans.chunks_exact(rows.segments).enumerate() {
-            let mut steps = [[A::zero(); VECTORS]; STEPS];
-            let mut room = [limit; STEPS];
-            let mut bases = [base; STEPS];
-            let begin = x.wrapping_mul(rows.group_width);
-            let end = rows.width_out.min(begin.wrapping_add(rows.group_width));
-            let end = end.min(begin.wrapping_add(first_lane).wrapping_add(rows.lanes));
-            let begin = end.min(begin.wrapping_add(first_lane));
-            let outputs = |step: usize| {
-                let first = step.wrapping_mul(rows.width_out);
-                first.wrapping_add(begin)..first.wrapping_add(end)
-            };
-            for (list, pattern) in lists.iter().zip(1_usize..) {
-                if let (Some(next), Some(span)) = (lists.get(pattern), spans.first()) {
-                    // A run ends where no processor foresees it, and the next begins with nothing at hand.
-                    for &entry in next.run(span.begin, span.end).0.iter().take(AHEAD) {
-                        let row = weights.get(span.base.wrapping_add(entry as usize));
-                        row.into_iter().flatten().for_each(|vector| prefetch(vector));
-                    }
-                }
+        let mut begin = first_lane;
+        for spans in rows.spans.chunks_exact(rows.segments) {
+            let end = rows.width_out.min(begin.wrapping_add(lanes));
+            let outputs = begin.min(end)..end;
+            begin = begin.wrapping_add(rows.group_width);
+            let base = base.map(|base| &base[outputs.clone()]);
+            let mut counts = [0_usize; LISTS];
+            for (count, list) in counts.iter_mut().zip(&lists) {
                 for span in spans {
-                    let (mut entries, _) = list.run(span.begin, span.end);
-                    while !entries.is_empty() {
-                        let (now, later) = entries.split_at(limit.min(entries.len()));
-                        entries = later;
-                        let mut sums = [A::zero(); VECTORS];
-                        add::<LANES, VECTORS, A>(weights, span.base, now, &[], &mut sums);
-                        for step in 0..STEPS {
-                            if pattern >> step & 1 == 0 {
-                                continue;
-                            }
-                            if now.len() > room[step] {
-                                let outputs = &mut currents[outputs(step)];
-                                let rows = limit.wrapping_sub(room[step]);
-                                let base = bases[step].take().map(|base| &base[begin..end]);
-                                flush::<LANES, VECTORS, A>(&mut steps[step], rows, multipliers, base, outputs);
-                                room[step] = limit;
-                            }
-                            room[step] = room[step].wrapping_sub(now.len());
-                            for vector in 0..VECTORS {
-                                steps[step][vector] = A::join(steps[step][vector], sums[vector]);
+                    *count = count.wrapping_add(list.run(span.begin, span.end).0.len());
+                }
+            }
+            let mut trunk = [A::zero(); VECTORS];
+            let fits = counts[ROOT] <= limit;
+            if fits {
+                prefetch(ahead.next().unwrap_or_default());
+                add_list::<LANES, VECTORS, A>(weights, spans, &lists, ROOT, &mut trunk);
+            }
+            // Kept in memory: registers are for the sums that are added to, of which they would take some.
+            let trunk = black_box(trunk);
+            for half in HALVES {
+                let mut branch = trunk;
+                let count = counts[ROOT].wrapping_add(counts[half.list]);
+                let fits = fits && count <= limit;
+                if fits {
+                    prefetch(ahead.next().unwrap_or_default());
+                    add_list::<LANES, VECTORS, A>(weights, spans, &lists, half.list, &mut branch);
+                }
+                let branch = black_box(branch);
+                for leaf in half.leaves {
+                    let Some(currents) = currents.chunks_exact_mut(rows.width_out).nth(leaf.step) else { continue };
+                    let outputs = &mut currents[outputs.clone()];
+                    let count = count.wrapping_add(counts[leaf.list]);
+                    if fits && count <= limit {
+                        let mut sums = branch;
+                        add_list::<LANES, VECTORS, A>(weights, spans, &lists, leaf.list, &mut sums);
+                        if count > 0 || base.is_some() {
+                            flush::<LANES, VECTORS, A>(&mut sums, count, multipliers, base, outputs);
+                        }
+                        continue;
+                    }
+                    // More rows than 16 bits can take.
+                    let (mut sums, mut base) = ([A::zero(); VECTORS], base);
+                    for list in [ROOT, half.list, leaf.list] {
+                        for span in spans {
+                            for entries in lists[list].run(span.begin, span.end).0.chunks(limit) {
+                                add::<LANES, VECTORS, A>(weights, span.base, entries, &[], &mut sums);
+                                flush::<LANES, VECTORS, A>(&mut sums, entries.len(), multipliers, base.take(), outputs);
                             }
                         }
                     }
                 }
             }
-            for step in 0..STEPS.min(currents.len() / rows.width_out) {
-                let base = bases[step].map(|base| &base[begin..end]);
-                if room[step] < limit || base.is_some() {
-                    let outputs = &mut currents[outputs(step)];
-                    let rows = limit.wrapping_sub(room[step]);
-                    flush::<LANES, VECTORS, A>(&mut steps[step], rows, multipliers, base, outputs);
-                }
+        }
+    }
+}
+
+/// Adds the rows of one of the lists.
+#[inline(always)]
+fn add_list<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
+    weights: &[[[Weight<A, LANES>; LANES]; VECTORS]],
+    spans: &[Span],
+    lists: &[Line<'_>; LISTS],
+    index: usize,
+    sums: &mut [A::Sums; VECTORS],
+) {
+    let far = size_of_val(weights) > FAR_BYTES;
+    let ask = |entries: &[u32], base: usize| {
+        for &entry in entries {
+            if let Some(row) = weights.get(base.wrapping_add(entry as usize)) {
+                prefetch(row.as_flattened());
             }
+        }
+    };
+    for span in spans {
+        let (entries, _) = lists[index].run(span.begin, span.end);
+        if !far {
+            add::<LANES, VECTORS, A>(weights, span.base, entries, &[], sums);
+            continue;
+        }
+        if let Some(next) = lists.get(index.wrapping_add(1)) {
+            let (entries, _) = next.run(span.begin, span.end);
+            ask(&entries[..entries.len().min(AHEAD)], span.base);
+        }
+        let mut later = entries.get(AHEAD..).unwrap_or_default().chunks(AHEAD);
+        for entries in entries.chunks(AHEAD) {
+            ask(later.next().unwrap_or_default(), span.base);
+            add::<LANES, VECTORS, A>(weights, span.base, entries, &[], sums);
         }
     }
 }
