@@ -79,7 +79,7 @@ pub fn tensor<T: Element + Clone>(array: &ArrayViewD<'_, T>, device: Device) -> 
     };
     let host = flat.f_reshape(shape)?;
     match device {
-        Device::Cuda(_) => Ok(host.f_pin_memory(device)?.f_to_device_(device, T::KIND, true, false)?),
+        Device::Cuda(_) => Ok(host.f_internal_pin_memory(device)?.f_to_device_(device, T::KIND, true, false)?),
         Device::Cpu | Device::Mps | Device::Vulkan => Ok(host.f_to(device)?),
     }
 }

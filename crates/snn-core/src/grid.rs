@@ -1,6 +1,6 @@
 //! The forward pass on the grid (eqs. 12 and 13).
 //!
-//! Only convolutions, linear layers and sums over windows may run in single precision, and only where every partial sum is proved to stay below 2²⁴; all
+//! Only convolutions, linear layers and sums over windows may run in single precision, on the CPU and only where every partial sum is proved to stay below 2²⁴; all
 //! else runs in double precision, where 2⁵³ is out of reach. So every value is an exact integer whatever the order of summation.
 
 use crate::convert::{Pixels, weight};
@@ -49,6 +49,12 @@ enum Constants {
     Thresholds(Vec<Tensor>),
 }
 
+/// The narrowest kind in which a device sums integers below 2²⁴ exactly. A GPU's single precision may be fewer bits inside (TF32), or a transform (Winograd): which of them it
+/// is depends on settings and sizes.
+pub(crate) fn narrow_kind(device: Device) -> Kind {
+    if device == Device::Cpu { Kind::Float } else { WIDE }
+}
+
 /// Whether the weights that a grid is loaded with are those it will sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WeightsAre {
@@ -72,7 +78,7 @@ impl Grid {
         }
         let resolved = model.validate()?;
         let streams = Streams::of(model, &resolved)?;
-        let narrow = |bound: f64| if bound < F32_EXACT { Kind::Float } else { WIDE };
+        let narrow = |bound: f64| if bound < F32_EXACT { narrow_kind(device) } else { WIDE };
         let kinds: Vec<Kind> = streams
             .kinds
             .iter()

@@ -1,7 +1,8 @@
-//! Proof on this machine that libtorch's single-precision sums of integers are exact: some back ends (Winograd, reduced precision) are not.
+//! Proof on this machine that libtorch's sums of integers are exact in the precision that the grid takes there: some back ends (Winograd, reduced precision) are not.
 
 use crate::convert::tensor;
 use crate::error::{Error, Result};
+use crate::grid::narrow_kind;
 use crate::stateless::{convolve, merged_pixels};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use snn_ir::resolve::chw;
@@ -15,7 +16,7 @@ const BATCHES: [usize; 3] = [1, 3, 32];
 const POSITIONS: usize = 24;
 
 /// Convolves random integers, as large as the bounds of the grid allow, in every distinct convolution and linear shape of a model, and compares libtorch with sums in
-/// i64. Layers that the evaluator sums in double precision need no test.
+/// i64. Layers whose sums are wider than single precision need no test.
 ///
 /// # Errors
 /// The first layer for which one value differs; or the model is invalid or not on the grid, or libtorch fails.
@@ -98,7 +99,8 @@ impl Layer<'_> {
 
     /// As the evaluator does it, then to double precision and the host.
     fn libtorch(&self, x: &ArrayD<f32>, w: &ArrayD<f32>, device: Device) -> Result<Tensor> {
-        let (x, w) = (tensor(&x.view(), device)?, tensor(&w.view(), device)?);
+        let kind = narrow_kind(device);
+        let (x, w) = (tensor(&x.view(), device)?.f_to_kind(kind)?, tensor(&w.view(), device)?.f_to_kind(kind)?);
         let y = tch::no_grad(|| {
             if self.linear {
                 let y = x.f_flatten(1, -1)?.f_linear::<&Tensor>(&w.f_flatten(1, -1)?, None)?;
