@@ -192,7 +192,7 @@ impl Dense {
         let read = rows.vertical.read(outputs.clone());
         let values = read.len() * steps * events.extent.width();
         let active: usize = read.clone().flat_map(|row| (0..steps).map(move |step| events.at(row, step).count())).sum();
-        let shares = self.least > 0 && outputs.into_iter().all(|row| rows.shares(row, events, steps));
+        let shares = outputs.into_iter().all(|row| rows.shares(row, events, steps));
         let spared: usize = if shares { read.filter_map(|row| events.spared(row)).sum() } else { 0 };
         (active - spared) * 1000 >= values * self.least && active > 0
     }

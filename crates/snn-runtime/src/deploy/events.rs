@@ -33,7 +33,7 @@ impl Extent {
     }
 
     /// Whether events are sorted by steps at all.
-    pub(crate) fn is_sorted(&self) -> bool {
+    fn is_sorted(&self) -> bool {
         self.least_spared < usize::MAX && self.steps > 1 && !self.payloads
     }
 
@@ -191,7 +191,6 @@ impl<'e> Lines<'e> {
 }
 
 impl<'e> EventsView<'e> {
-    /// What does not vary over time has one step, which stands for all.
     #[inline(always)]
     pub(crate) fn at(&self, row: usize, step: usize) -> Lines<'e> {
         let mut lines = [Line::default(); PATH];
@@ -207,6 +206,7 @@ impl<'e> EventsView<'e> {
         Lines { lines, count: PATH }
     }
 
+    /// What does not vary over time has one step, which stands for all.
     #[inline(always)]
     fn line(&self, row: usize, step: usize) -> Line<'e> {
         let Extent { columns, steps, payloads, .. } = self.extent;
@@ -218,9 +218,7 @@ impl<'e> EventsView<'e> {
             payloads: if payloads { &self.payloads[begin..][..width] } else { &[] },
         }
     }
-}
 
-impl<'e> EventsView<'e> {
     /// One list of an image row at a group of steps, where it is sorted.
     #[inline(always)]
     pub(crate) fn list(&self, row: usize, group: usize, list: usize) -> Line<'e> {
@@ -268,7 +266,7 @@ impl<'e> Line<'e> {
         self.all().len()
     }
 
-    /// All entries, with their levels.
+    /// The entries of consecutive positions, with their levels.
     pub(crate) fn levels(&self, positions: Range<usize>) -> impl Iterator<Item = (usize, i32)> {
         self.range(positions).map(|i| (self.entries[i] as usize, self.payloads.get(i).copied().unwrap_or(1)))
     }
@@ -291,7 +289,7 @@ struct SortedMut<'e> {
     spared: &'e mut [Option<u32>],
 }
 
-/// One image row at one step, filled position by position.
+/// One image row at one step, or one of its lists, filled position by position.
 #[derive(Debug)]
 pub(crate) struct LineMut<'e> {
     offsets: &'e mut [u32],
@@ -377,7 +375,12 @@ impl EventsMut<'_> {
             entries: &mut self.sorted.entries[place * stride..][..stride],
             channels: extent.channels,
         };
-        let least = extent.least_spared.saturating_mul(extent.columns);
+        let least = match (index, group) {
+            // A lone step, which spares nothing, goes with the group before it.
+            (0, 1..) if self.sorted.spared[place - 1].is_some() => 0,
+            (0, 1..) => usize::MAX,
+            _ => extent.least_spared.saturating_mul(extent.columns),
+        };
         let spared = lists.sort(level, seen, index + 1, least);
         self.sorted.spared[place] = spared;
         if spared.is_none() {
@@ -469,7 +472,7 @@ impl LineMut<'_> {
         self.offsets[self.filled] = entry(self.length);
     }
 
-    /// The same of 32 bits.
+    /// As [`LineMut::push_bits`], of 32 bits.
     #[inline(always)]
     pub(crate) fn push_word(&mut self, word: u32, base: usize) {
         let bytes = word.to_le_bytes();

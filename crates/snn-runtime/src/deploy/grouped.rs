@@ -40,9 +40,9 @@ impl<N: Number> Grouped<N> {
         let WeightShape { groups, outputs, inputs, .. } = self.shape;
         let (channels_in, width) = (groups * inputs, groups * outputs);
         let columns = &self.grid.columns;
-        for (taps, currents) in columns.taps.iter().zip(currents.chunks_exact_mut(width)) {
-            for y in 0..row.count {
-                let line = events.at(row.input + y * self.grid.rows.dilation, step);
+        for y in 0..row.count {
+            let line = events.at(row.input + y * self.grid.rows.dilation, step);
+            for (taps, currents) in columns.taps.iter().zip(currents.chunks_exact_mut(width)) {
                 for x in 0..taps.count {
                     let tap = (row.first + y) * columns.kernel + taps.first + x;
                     let position = taps.input + x * columns.dilation;

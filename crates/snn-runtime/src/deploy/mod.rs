@@ -42,15 +42,15 @@ use std::sync::Arc;
 /// The most bytes that a session may take, its threads included; a limit for files from strangers. Its buffers hold all macro-steps, of which a file may ask for many.
 pub const MAX_BUFFER_BYTES: usize = 1 << 32;
 
-/// How convolutions and linear layers are computed. The bits are the same.
+/// How convolutions and linear layers are computed. On the grid the bits are the same; off it each way has an order of sums of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kernels {
     /// Through events as [`Kernels::Events`], and as a dense integer product where so many inputs are active that it takes fewer instructions; decided for every tile of
     /// image rows from the events that are there.
     #[default]
     Auto,
-    /// Through events, always: work follows the spikes. Where many inputs are active at each of several macro-steps, events are sorted by the steps at which they
-    /// occur, and the weights of an input are added once for all its steps; where few are, each step is added up by itself.
+    /// Through events, always: work follows the spikes. Where many inputs are active at all of four macro-steps, or at every second one, events are
+    /// sorted by the steps at which they occur, and the weights of such an input are added once for them; where few are, each step is added up by itself.
     Events,
     /// Through events that are sorted by their steps, wherever all levels are one.
     Patterns,

@@ -1,4 +1,4 @@
-//! Events of a few macro-steps sorted by the steps at which they occur, so that the weights of an input that is active at several steps are added once for all of them.
+//! Events of a few macro-steps sorted by the steps at which they occur, so that the weights of an input that is active at all of them, or at every second one, are added once.
 //!
 //! Steps 0 to 3 are the leaves of a tree: the root stands for all of them, its children for steps 0 and 2 and for steps 1 and 3 (many neurons fire at every second step). An
 //! input is in the lists of the fewest nodes that make up the steps at which it is active. The sum of a step is then that of the lists from the root to its leaf, and sums
@@ -17,7 +17,7 @@ pub(crate) const LEAST_OUTPUTS: usize = 64;
 /// Rows that an output must be spared at a group of steps, by `layer-chart` on AVX2: each list begins and ends where no processor foresees it.
 pub(crate) const LEAST_SPARED: usize = 96;
 
-/// A half of the tree: its list, and two steps with theirs. An order of lists in which a node comes behind its parent.
+/// A half of the tree: its list, and two steps with theirs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Half {
     pub(crate) list: usize,
@@ -33,6 +33,7 @@ pub(crate) struct Leaf {
 
 /// The list of the root.
 pub(crate) const ROOT: usize = 0;
+/// Lists are in an order in which a node comes behind its parent.
 pub(crate) const HALVES: [Half; 2] = [
     Half { list: 1, leaves: [Leaf { step: 0, list: 2 }, Leaf { step: 2, list: 3 }] },
     Half { list: 4, leaves: [Leaf { step: 1, list: 5 }, Leaf { step: 3, list: 6 }] },
@@ -102,6 +103,11 @@ pub(crate) fn groups(steps: usize) -> usize {
     steps.div_ceil(STEPS)
 }
 
+/// Those of them in which something can be spared: not a lone step.
+pub(crate) fn sparing_groups(steps: usize) -> usize {
+    steps / STEPS + usize::from(steps % STEPS > 1)
+}
+
 /// The most entries that the lists of a row of so many inputs have at a group of steps: each is in two at most.
 pub(crate) fn most_entries(inputs: usize) -> usize {
     product(&[2, inputs])
@@ -125,8 +131,7 @@ impl Lists<'_> {
         let absent = ALL & !((1_u8 << steps.min(STEPS)) - 1);
         let mut spared = 0;
         complete(level, seen, absent, &mut spared);
-        // A lone step goes with the groups before it.
-        if steps > 1 && (spared as usize) < least {
+        if (spared as usize) < least {
             return None;
         }
         let mut filled = 0;

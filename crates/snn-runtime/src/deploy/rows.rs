@@ -83,7 +83,7 @@ pub(crate) struct Span {
 }
 
 /// Some vertical taps of a block.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Slab {
     pub(crate) taps: Range<usize>,
     pub(crate) block: usize,
@@ -170,7 +170,9 @@ impl<W> Rows<W> {
 
     /// Entries that an input position must be spared at a group of steps so that outputs are.
     pub(crate) fn least_spared_by_position(&self) -> usize {
-        self.least_spared / (self.vertical.kernel * self.taps()).max(1)
+        let least = self.least_spared / (self.vertical.kernel * self.taps()).max(1);
+        // Where sorting is not forced, what spares nothing is not worth it.
+        least.max(usize::from(self.least_spared > 0))
     }
 
     /// Whether a row of outputs reads its events sorted by steps.
@@ -180,8 +182,8 @@ impl<W> Rows<W> {
         }
         let Taps { count, input, .. } = self.vertical.taps[row];
         let spared: Option<usize> = (0..count).map(|tap| events.spared(input + tap * self.dilation)).sum();
-        let outputs = events.extent.columns * patterns::groups(steps);
-        spared.is_some_and(|spared| spared * self.taps() >= self.least_spared.saturating_mul(outputs))
+        let positions = events.extent.columns * patterns::sparing_groups(steps);
+        spared.is_some_and(|spared| spared * self.taps() >= self.least_spared.saturating_mul(positions))
     }
 
     /// Horizontal taps.
@@ -201,11 +203,12 @@ impl<W> Rows<W> {
         &self.weights[block * size..][..size]
     }
 
-    /// What is worked through one after another: of each few taps all blocks.
+    /// What is worked through one after another: of each few taps all blocks that have weights.
     pub(crate) fn slabs(&self) -> impl Iterator<Item = Slab> {
         let (kernel, count) = (self.vertical.kernel, self.taps_at_once);
         let taps = (0..kernel).step_by(count).map(move |first| first..kernel.min(first + count));
-        taps.flat_map(|taps| (0..self.blocks).map(move |block| Slab { taps: taps.clone(), block }))
+        let blocks = (0..self.blocks).filter(|&block| self.limits[block] > 0);
+        taps.flat_map(move |taps| blocks.clone().map(move |block| Slab { taps: taps.clone(), block }))
     }
 
     /// Its weights.

@@ -205,21 +205,19 @@ impl<N: Number> Task<'_, N> {
         // Rows are read in no order that a processor foresees: they are asked for while the slab before them is worked through.
         let asks = rows.start == 0 || synapse.bytes() > STILL_CACHED_BYTES;
         let mut slabs = synapse.slabs().peekable();
-        let ahead = |slab: Option<&Slab>| slab.filter(|_| asks).map_or(&[][..], |slab| synapse.rows_of(slab));
-        prefetch(ahead(slabs.peek()));
+        let mut gathered = None;
+        let weights = |slab: Option<&Slab>| slab.filter(|_| asks).map_or(&[][..], |slab| synapse.rows_of(slab));
+        prefetch(weights(slabs.peek()));
         while let Some(Slab { taps, block }) = slabs.next() {
-            if block == 0 {
+            if gathered.replace(taps.start) != Some(taps.start) {
                 room.windows.gather(self.level, synapse, events, (rows.clone(), &taps, steps));
             }
-            if synapse.limits[block] == 0 {
-                continue;
-            }
-            let next = ahead(slabs.peek());
-            let mut shares = next.chunks(next.len().div_ceil(rows.len()).max(1));
+            let next = weights(slabs.peek());
+            let mut portions = next.chunks(next.len().div_ceil(rows.len()).max(1));
             // Taps behind the first add to what is there.
             let base = base.filter(|_| taps.start == 0);
             for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
-                let ahead = shares.next().unwrap_or_default();
+                let ahead = portions.next().unwrap_or_default();
                 let place = Place { rows: synapse, block, windows: room.windows, row, base, ahead };
                 N::deliver(self.level, place, line);
             }

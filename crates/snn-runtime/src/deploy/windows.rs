@@ -40,8 +40,8 @@ pub(crate) fn room<W>(synapse: &Rows<W>, rows: usize, steps: usize, columns: usi
     )
 }
 
-/// Input rows of one row of outputs at one step.
-type Lines<'l, 'e> = &'l [(u32, Line<'e>)];
+/// Input rows of one row of outputs in one list, each with what is added to its entries.
+type Sources<'l, 'e> = &'l [(u32, Line<'e>)];
 
 impl Windows {
     pub(crate) fn with_room(rows: usize, offsets: usize, entries: usize, payloads: bool) -> Self {
@@ -114,13 +114,13 @@ impl Windows {
 
 compiled! {
     /// Merges lines column by column behind the `filled` entries that are there.
-    fn merge(lines: Lines<'_, '_>, filled: &mut usize, offsets: &mut [u32], entries: &mut [u32], payloads: &mut [i32]) = merge_lines;
+    fn merge(lines: Sources<'_, '_>, filled: &mut usize, offsets: &mut [u32], entries: &mut [u32], payloads: &mut [i32]) = merge_lines;
 }
 
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a model has at most 2²⁶ values")]
 fn merge_lines(
-    lines: Lines<'_, '_>,
+    lines: Sources<'_, '_>,
     filled: &mut usize,
     offsets: &mut [u32],
     entries: &mut [u32],

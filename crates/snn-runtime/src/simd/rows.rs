@@ -34,7 +34,7 @@ compiled! {
 
 /// Rows at the beginning of a list that are asked for while the list before it is added up: it ends where no processor foresees it, and the next begins with nothing at hand.
 const AHEAD: usize = 8;
-/// Weights of more bytes are not in the first-level cache and hardly in the second.
+/// A block of more bytes has left the first-level cache when a row of it is read again, and a part of it the second.
 const FAR_BYTES: usize = 200 << 10;
 
 #[cfg(target_arch = "x86_64")]
@@ -315,8 +315,10 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     let multipliers = rows.multipliers(block);
     let first_lane = block.wrapping_mul(rows.lanes);
     let lanes = rows.lanes.min(rows.group_width.wrapping_sub(first_lane));
-    prefetch(ahead);
+    let steps = currents.len() / rows.width_out;
+    let mut ahead = ahead.chunks(ahead.len().div_ceil(steps.max(1)).max(1));
     for (step, currents) in currents.chunks_exact_mut(rows.width_out).enumerate() {
+        prefetch(ahead.next().unwrap_or_default());
         let line = windows.line(row, step);
         let mut begin = first_lane;
         for spans in rows.spans.chunks_exact(rows.segments) {
