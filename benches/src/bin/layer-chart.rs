@@ -41,15 +41,18 @@ struct Case {
     threads: usize,
 }
 
-/// Microseconds of a case at every share of active inputs, as it is deployed and through events alone; of its dense integer form; and of its convolution in libtorch.
+/// Microseconds of a case at every share of active inputs, as it is deployed, through events alone and as its dense integer form; and of its convolution in libtorch.
 #[derive(Debug)]
 struct Row {
     case: Case,
     deployed: Vec<f64>,
     events: Vec<f64>,
-    dense: f64,
+    dense: Vec<f64>,
     libtorch: f64,
 }
+
+/// As many times as long as its better form a layer may take.
+const ALLOWED: f64 = 1.2;
 
 fn main() -> Result<()> {
     let (mut out, mut budget) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results/runtime"), 0.05);
@@ -121,8 +124,7 @@ fn measure(case: Case, budget: Duration) -> Result<Row> {
         convolution()?;
         Ok(started.elapsed())
     })?;
-    // The dense form's time does not depend on what is active.
-    Ok(Row { case, deployed, events, dense: median(dense), libtorch })
+    Ok(Row { case, deployed, events, dense, libtorch })
 }
 
 /// The middle of an odd number of values, or the larger of the two in the middle.
@@ -237,7 +239,7 @@ fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
     let mut text = String::from(
         "# A layer of a deployment by active inputs, macro-steps, width and threads\n\n\
          Microseconds of one sample through a 3×3 convolution with its LIF neurons, as many channels as inputs, by the share of inputs that are active, drawn at random: as it is deployed, \
-         which is through events or as a dense integer product; and *events only*. *Dense*: the dense integer product alone. *libtorch*: the convolution alone, f32, channels last, all \
+         which is through events or as a dense integer product; *events only*; and *dense*, the integer product alone, which spreads the events out first. *libtorch*: the convolution alone, f32, channels last, all \
          macro-steps at once.\n\n![chart](layers.svg)\n",
     );
     let mut before = None;
@@ -246,16 +248,13 @@ fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
         if before.replace((threads, steps)) != Some((threads, steps)) {
             let plural = if threads == 1 { "thread" } else { "threads" };
             let shares: Vec<String> = DENSITIES.iter().map(|share| format!("{share} %")).collect();
-            writeln!(
-                text,
-                "\n## {threads} {plural}, T = {steps}\n\n| layer | {} | dense | libtorch |",
-                shares.join(" | ")
-            )?;
-            writeln!(text, "|---|{}--:|--:|", "--:|".repeat(DENSITIES.len()))?;
+            writeln!(text, "\n## {threads} {plural}, T = {steps}\n\n| layer | {} | libtorch |", shares.join(" | "))?;
+            writeln!(text, "|---|{}--:|", "--:|".repeat(DENSITIES.len()))?;
         }
         let times = |times: &[f64]| times.iter().map(|time| format!("{time:.1}")).collect::<Vec<_>>().join(" | ");
-        writeln!(text, "| {channels}×{size}×{size} | {} | {dense:.1} | {libtorch:.1} |", times(deployed))?;
-        writeln!(text, "| events only | {} | | |", times(events))?;
+        writeln!(text, "| {channels}×{size}×{size} | {} | {libtorch:.1} |", times(deployed))?;
+        writeln!(text, "| events only | {} | |", times(events))?;
+        writeln!(text, "| dense | {} | |", times(dense))?;
     }
     writeln!(text, "\n{}", worst(rows)?)?;
     writeln!(
@@ -274,12 +273,14 @@ fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
 /// By how much a layer as deployed takes longer than the better of its two forms, at most.
 fn worst(rows: &[Row]) -> Result<String> {
     let against = rows.iter().flat_map(|row| {
-        let times = row.deployed.iter().zip(&row.events).zip(DENSITIES);
-        times.map(move |((deployed, events), share)| (deployed / events.min(row.dense), row.case, share))
+        let times = row.deployed.iter().zip(&row.events).zip(&row.dense).zip(DENSITIES);
+        times.map(move |(((deployed, events), dense), share)| (deployed / events.min(*dense), row.case, share))
     });
+    let (places, above) = (against.clone().count(), against.clone().filter(|(ratio, ..)| *ratio > ALLOWED).count());
     let (ratio, case, share) = against.max_by(|a, b| a.0.total_cmp(&b.0)).context("nothing was measured")?;
     let Case { channels, size, steps, threads } = case;
     Ok(format!(
-        "As deployed a layer takes at most {ratio:.2} times as long as the better of events only and dense: {channels}×{size}×{size} at {share} %, T = {steps}, threads: {threads}."
+        "As deployed a layer takes more than {ALLOWED} times as long as the better of events only and dense in {above} of {places} places, and {ratio:.2} times at most: \
+         {channels}×{size}×{size} at {share} %, T = {steps}, threads: {threads}."
     ))
 }
