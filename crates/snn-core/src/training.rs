@@ -22,9 +22,9 @@ pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Activations and gradients of activations rounded to bf16, which makes them half as large; for processors that multiply bf16.
+    /// Activations and gradients of activations rounded to bf16, which makes them half as large; for GPUs and processors that multiply bf16.
     ///
-    /// On others convolutions compute in single precision on the rounded values, of which libtorch keeps copies in single precision.
+    /// On other processors convolutions compute in single precision on the rounded values, of which libtorch keeps copies in single precision.
     Bf16,
 }
 

@@ -227,7 +227,7 @@ pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
         };
         let sides = sides.map(start).collect::<Result<Vec<_>>>()?;
         let (mut sides, rows): (Vec<_>, Vec<_>) = sides.into_iter().unzip();
-        let source = options.run(work).map_or_else(|| work.config_path(), |_| "a run named with --run".to_owned());
+        let source = options.run(work).map_or_else(|| work.config_path(), |run| named(&run));
         let mut one = Measured { work, source, trained: result, rows };
         one.check()?;
         turns(&mut sides, &mut one, pace)?;
@@ -262,6 +262,12 @@ fn turns(sides: &mut [Side], measured: &mut Measured, pace: Pace) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// A run in words, without the folders above it.
+fn named(run: &Path) -> String {
+    let name = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy();
+    format!("a run named with --run: {name}")
 }
 
 fn command(root: &Path, python: &Path, program: Program, run: &Path, data: &Path, pace: Pace) -> Result<Command> {

@@ -138,8 +138,8 @@ impl Dense {
         }
     }
 
-    /// Active inputs of a thousand at which both forms take as long, by their instructions and what `layer-chart` showed on AVX2: with 16, 32, 64, 128, 256 and
-    /// 512 channels they break even at 72, 63, 70, 92, 75 and 82 of 100. With VNNI it was not measured: the same count of instructions.
+    /// Active inputs of a thousand at which both forms take as long, by their instructions and what `layer-chart` showed on AVX2 when it was fitted:
+    /// with 16, 32, 64, 128, 256 and 512 channels they broke even at 72, 63, 70, 92, 75 and 82 of 100. With VNNI it was not measured: the same count of instructions.
     fn break_even(&self, rows: &Rows<i8>) -> usize {
         /// Finding the input of a pixel at a tap.
         const TAP: usize = 10;

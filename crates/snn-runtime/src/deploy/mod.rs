@@ -1,6 +1,6 @@
 //! Deployment: a converted model compiled into stages that run with the instructions of this machine.
 //!
-//! Layers are run one after another, each over all macro-steps, so that weights are read once and a sample's state is two layers' events. A stage adds up its synapses, fires
+//! Layers are run one after another, each over all macro-steps, so that weights are read once a tile of image rows, and not once a macro-step, and a sample's state is two layers' events. A stage adds up its synapses, fires
 //! and sends in one pass over the output, tile by tile of image rows. On the grid the bits are those of [`snn_ir::naive`], as everything there is an integer. Off it sums are of
 //! f32, in an order of their own: levels agree with the other interpreters but where a membrane is within rounding of its threshold, and are the same bits with every
 //! instruction set and number of threads.
@@ -45,11 +45,11 @@ pub const MAX_BUFFER_BYTES: usize = 1 << 32;
 /// How convolutions and linear layers are computed. On the grid the bits are the same; off it each way has an order of sums of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kernels {
-    /// Through events as [`Kernels::Events`], and as a dense integer product where so many inputs are active that it takes fewer instructions; decided for every tile of
+    /// Through events as [`Kernels::Events`], and as a dense integer product where so many inputs are active that a model of costs takes that for faster; decided for every tile of
     /// image rows from the events that are there.
     #[default]
     Auto,
-    /// Through events, always: work follows the spikes. Where many inputs are active at all of four macro-steps, or at every second one, events are
+    /// Through events, always: work follows the spikes. In layers of 64 outputs or more, where many inputs are active at all of four macro-steps, or at every second one, events are
     /// sorted by the steps at which they occur, and the weights of such an input are added once for them; where few are, each step is added up by itself.
     Events,
     /// Through events that are sorted by their steps, wherever all levels are one.

@@ -28,7 +28,7 @@ pub(crate) enum Width {
 /// Products that a 16-bit sum must be able to take before it is widened; below it 32-bit sums are faster.
 const LEAST_PRODUCTS: usize = 16;
 pub(crate) const I16_MAX: i64 = i16::MAX as i64;
-/// Bytes of one block, and how much more a row of a larger one costs, in eighths: beyond the pages whose addresses a core has at hand, and beyond half of the second-level cache.
+/// Bytes of weights that are worked through at a time, and what a row of so many costs, in eighths.
 const BLOCK_COSTS: [(usize, usize); 3] = [(KEPT_BYTES, 8), (320 << 10, 10), (usize::MAX, 13)];
 /// Bytes of weights that stay in the second-level cache beside events and currents: a block of more is worked through a few vertical taps at a time.
 const KEPT_BYTES: usize = 192 << 10;
@@ -301,7 +301,7 @@ impl Rows<i8> {
         }
     }
 
-    /// Instructions for one output of an image row at one vertical tap if all inputs are active, of 16 lanes where lanes are.
+    /// Instructions for one output of an image row at one vertical tap if all inputs are active.
     pub(crate) fn cost(&self) -> usize {
         let each = match self.width {
             Width::Pairs => self.lanes / 32 * 4,

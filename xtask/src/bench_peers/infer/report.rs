@@ -109,7 +109,7 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
         format!(
             "Trained networks, every site LIF (leak 1/2, threshold 1, hard reset), no regulariser of activity, on test images of CIFAR-100; {THREADS} threads. The same weights are \
              in all sides; ours, deployed, has them on the int8 grid, and \
-             multiplies densely where so much is active that it is faster; *events only* never does, and *in f32* the weights are not on the grid. Images a second in batches of {}, and milliseconds of one image alone, each the median of the turns; sides \
+             multiplies densely where so much is active that a model of costs takes that for faster; *events only* never does, and *in f32* the weights are not on the grid. Images a second in batches of {}, and milliseconds of one image alone, each the median of the turns; sides \
              take turns, and all are given the same images. *Same class*: share of {} images to which a side gives the class of the trained network (ours, libtorch). *Rate*: mean \
              of the sites' share of active neurons and macro-steps. The twins are dense, with batch norm folded: every site a ReLU or a QuantRelu of four levels, one macro-step; they \
              have the spiking network's weights, so their time means something and their classes do not. In f32 and bf16 they run in torch (channels last, compiled), in int8 in ONNX Runtime, which \
@@ -120,7 +120,7 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
     for one in measured {
         let accuracy = one.trained["test_accuracy"].as_f64();
         let accuracy = accuracy
-            .map_or_else(String::new, |share| format!(", trained to {:.1} % of the test images", 100.0 * share));
+            .map_or_else(String::new, |share| format!(", trained to {:.2} % of the test images", 100.0 * share));
         lines.push(format!("## {}\n", one.work.name));
         let steps = one.trained["time_steps"].as_u64().map_or_else(String::new, |steps| format!(", T = {steps}"));
         lines.push(format!("{}{steps}{accuracy} ({}).\n", one.work.network, one.source));
@@ -141,7 +141,9 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
     if machine["bf16"] != "yes" {
         lines.push("This processor has no bf16 instructions: sides in bf16 were not measured.\n".to_owned());
     }
-    lines.push(footer("cargo xtask bench-peers infer", machine));
+    let runs = measured.iter().filter(|one| one.source != one.work.config_path());
+    let runs: String = runs.map(|one| format!(" --run {}=RUN", one.work.name)).collect();
+    lines.push(footer(&format!("cargo xtask bench-peers infer{runs}"), machine));
     lines.join("\n")
 }
 
@@ -232,7 +234,7 @@ mod tests {
         assert!(text.contains("| ours, deployed | 100 | 100, 100 | 10.0 | 10.0, 10.0 | 100.0 % | 0.200 |"), "{text}");
         assert!(text.contains("| ReLU twin, T = 1, int8 | 200 | 200, 200 | 5.00 | 5.00, 5.00 | – |"), "{text}");
         assert!(
-            text.contains(", T = 4, trained to 12.5 % of the test images (configs/peers/resnet18.toml).")
+            text.contains(", T = 4, trained to 12.50 % of the test images (configs/peers/resnet18.toml).")
                 && text.contains("no bf16 instructions"),
             "{text}"
         );
