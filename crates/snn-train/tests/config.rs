@@ -7,6 +7,7 @@ use snn_train::{
     AdamW, BatchNormReestimation, Distillation, LossConfig, NetworkConfig, OptimiserConfig, RunConfig, Schedule, Sgd,
     WarmUp,
 };
+use std::collections::BTreeMap;
 
 const LEAST: &str = "epochs = 2\n[data]\ndataset = 'shapes10'\n";
 
@@ -113,22 +114,26 @@ fn shipped() -> Vec<std::path::PathBuf> {
     found
 }
 
-/// One TOML a table row is plain; this keeps the rows of one table from drifting apart.
+/// One TOML a table row is plain; this keeps the rows of one table, which is of one network, from drifting apart.
 #[test]
 fn rows_of_a_table_differ_in_what_the_table_is_about() {
-    let mut rows = Vec::new();
+    let mut tables = BTreeMap::<String, Vec<RunConfig>>::new();
     for path in shipped().into_iter().filter(|path| path.to_string_lossy().contains("cifar")) {
         let config = RunConfig::load(&path, &[]).unwrap();
         let (policy, time_steps) = (Policy::None, 0);
         let dataset = DatasetName::Cifar100;
-        rows.push(RunConfig {
+        let network = path.file_stem().unwrap().to_string_lossy().split('-').next().unwrap().to_owned();
+        tables.entry(network).or_default().push(RunConfig {
             policy,
             time_steps,
             data: snn_train::DataConfig { dataset, ..config.data.clone() },
             ..config
         });
     }
-    assert!(rows.iter().all(|row| *row == rows[0]));
+    assert_eq!(tables.keys().collect::<Vec<_>>(), ["resnet18", "resnet20"]);
+    for rows in tables.values() {
+        assert!(rows.len() > 1 && rows.iter().all(|row| *row == rows[0]));
+    }
 }
 
 #[test]
