@@ -142,8 +142,8 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
         lines.push("This processor has no bf16 instructions: sides in bf16 were not measured.\n".to_owned());
     }
     let runs = measured.iter().filter(|one| one.source != one.work.config_path());
-    let runs: String = runs.map(|one| format!(" --run {}=RUN", one.work.name)).collect();
-    lines.push(footer(&format!("cargo xtask bench-peers infer{runs}"), machine));
+    let runs: Vec<String> = runs.map(|one| format!(" --run {}=RUN", one.work.name)).collect();
+    lines.push(footer(&format!("cargo xtask bench-peers infer{}", runs.concat()), machine));
     lines.join("\n")
 }
 
