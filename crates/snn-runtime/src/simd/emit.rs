@@ -39,7 +39,7 @@ fn push_members<V: Flags>(seen: &[u8], members: Members, channels: usize, line: 
     push(seen, channels, line, |word| V::members(word, members), |seen| u8::from(members.has(seen)));
 }
 
-/// Fills a line from values, one a channel, that are made bits 32 or one at a time.
+/// Fills a line from values, one a channel, that are made bits 32 or eight at a time.
 #[inline(always)]
 fn push(
     values: &[u8],
