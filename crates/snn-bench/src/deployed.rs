@@ -21,7 +21,7 @@ impl Default for Ways {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
-            levels: Level::ALL.into_iter().filter(|level| level.is_available()).collect(),
+            levels: Level::available().collect(),
             threads: if cores > 1 { vec![1, cores] } else { vec![1] },
         }
     }

@@ -28,7 +28,7 @@ fn config() -> ProptestConfig {
 
 /// Every instruction set of this machine, by one thread and by three, in every form.
 fn options() -> impl Iterator<Item = Options> {
-    let levels = Level::ALL.into_iter().filter(|level| level.is_available());
+    let levels = Level::available();
     let ways = [
         (1, Kernels::Auto),
         (1, Kernels::Dense),

@@ -22,7 +22,7 @@ fn naive(model: &Model, frames: &ArrayD<u8>) -> Vec<i64> {
 
 /// The sums of the frames pushed one after another, with every instruction set and by several threads.
 fn check(model: &Model, frames: &ArrayD<u8>, expected: &[i64]) {
-    let options = Level::ALL.into_iter().filter(|level| level.is_available());
+    let options = Level::available();
     for (level, threads) in options.flat_map(|level| [(level, 1), (level, 2)]) {
         let kernels = if threads == 1 { Kernels::Auto } else { Kernels::Dense };
         let options = Options { level: Some(level), threads, kernels, ..Options::default() };

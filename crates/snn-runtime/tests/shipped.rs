@@ -29,7 +29,7 @@ fn the_shipped_network_gives_the_bits_it_was_shipped_with() {
     let events = Runtime::new(&model, Precision::Grid).unwrap().evaluate(&input, Record::Sites).unwrap();
     let naive = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
     assert!(events == naive, "the event runtime and the naive evaluator differ");
-    for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+    for level in Level::available() {
         let options = Options { level: Some(level), ..Options::default() };
         let deployed = Deployment::new(&model, &options).unwrap().run(&input, Record::Sites).unwrap();
         assert!(deployed == naive, "the deployment with {} and the naive evaluator differ", level.label());

@@ -57,7 +57,7 @@ fn verify_holds() {
     let agreement = |c: &&serde_json::Value| c["level"] == "agreement";
     assert!(comparisons.iter().find(agreement).unwrap()["logit_difference"].is_null(), "{report}");
     // Every instruction set of this machine, on one thread at least.
-    for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+    for level in Level::available() {
         let name = format!("deployment ({}, 1 thread)", level.label());
         let found = comparisons.iter().find(|c| c["candidate"] == name.as_str()).expect("a deployment");
         assert_eq!((&found["level"], &found["samples"]), (&"bitwise".into(), &100.into()));

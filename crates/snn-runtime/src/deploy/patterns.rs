@@ -224,7 +224,7 @@ mod tests {
                         .collect()
                 })
                 .into();
-            for level in Level::ALL.into_iter().filter_map(Available::new) {
+            for level in Level::available().filter_map(Available::new) {
                 let mut events = Events::default();
                 events.reserve(extent);
                 let mut whole = events.whole(extent);

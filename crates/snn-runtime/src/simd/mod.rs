@@ -50,9 +50,14 @@ impl Level {
         }
     }
 
+    /// Every instruction set of this machine, the slowest first: what tests and proofs force one after another.
+    pub fn available() -> impl DoubleEndedIterator<Item = Self> {
+        Self::ALL.into_iter().filter(|level| level.is_available())
+    }
+
     /// The fastest that this machine has.
     pub fn best() -> Self {
-        Self::ALL.into_iter().rev().find(|level| level.is_available()).unwrap_or(Self::Scalar)
+        Self::available().next_back().unwrap_or(Self::Scalar)
     }
 
     /// Name as used in reports.
