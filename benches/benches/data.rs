@@ -1,8 +1,11 @@
-//! Reading data: an event camera's recording to frames, a JPEG file to an input of ImageNet, CIFAR's augmentation, a cache.
+//! Reading data: an event camera's recording to frames, a JPEG file to an input of ImageNet,
+//! CIFAR's augmentation, a cache.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{Array3, Array4};
-use snn_benches::data::{Augmentation, FRAMING, IMAGES, crop, fill, frames, images, pictures, recording};
+use snn_benches::data::{
+    Augmentation, FRAMING, IMAGES, crop, fill, frames, images, pictures, recording,
+};
 use snn_data::Source;
 use snn_data::cache::{Cache, Fingerprint};
 use snn_data::events::{EventReader, Events, ReadOptions};
@@ -15,7 +18,9 @@ fn events(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("data/events");
     group.throughput(Throughput::Elements(events.len() as u64));
     group.sample_size(20);
-    group.bench_function("aedat2", |bencher| bencher.iter(|| Events::read(&path, ReadOptions::default())));
+    group.bench_function("aedat2", |bencher| {
+        bencher.iter(|| Events::read(&path, ReadOptions::default()))
+    });
     let mut kept = events.clone();
     group.bench_function("aedat2, memory kept", |bencher| {
         bencher.iter(|| {
@@ -23,8 +28,11 @@ fn events(criterion: &mut Criterion) {
             reader.read_into(&mut kept).expect("events");
         });
     });
-    group.bench_function("frames", |bencher| bencher.iter(|| FRAMING.frames(&events).expect("frames")));
-    group.bench_function("aedat2+frames", |bencher| bencher.iter(|| frames(&path).expect("frames")));
+    group.bench_function("frames", |bencher| {
+        bencher.iter(|| FRAMING.frames(&events).expect("frames"))
+    });
+    group
+        .bench_function("aedat2+frames", |bencher| bencher.iter(|| frames(&path).expect("frames")));
     group.finish();
 }
 
@@ -35,7 +43,10 @@ fn jpeg(criterion: &mut Criterion) {
     group.sample_size(10);
     group.bench_function("decode", |bencher| {
         bencher.iter(|| {
-            files.iter().map(|file| decode(file, DecodeOptions::default()).expect("a picture").width()).sum::<usize>()
+            files
+                .iter()
+                .map(|file| decode(file, DecodeOptions::default()).expect("a picture").width())
+                .sum::<usize>()
         });
     });
     group.bench_function("decode+crop224", |bencher| {
@@ -82,7 +93,9 @@ fn cache(criterion: &mut Criterion) {
     }
     let copy: Vec<u8> = images.pixels().iter().copied().collect();
     group.bench_function("copy", |bencher| {
-        bencher.iter(|| batch.as_slice_mut().expect("a whole batch").copy_from_slice(black_box(&copy)));
+        bencher.iter(|| {
+            batch.as_slice_mut().expect("a whole batch").copy_from_slice(black_box(&copy))
+        });
     });
     group.finish();
     std::fs::remove_dir_all(folder).expect("the folder of this process");

@@ -21,17 +21,26 @@ fn inference(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("events", code), |bencher| {
             let image = image.index_axis(ndarray::Axis(0), 0);
             bencher.iter(|| {
-                session.image(image.view()).map(|scores| scores.argmax()).expect("an image of the right shape")
+                session
+                    .image(image.view())
+                    .map(|scores| scores.argmax())
+                    .expect("an image of the right shape")
             });
         });
         #[cfg(feature = "libtorch")]
         {
             use snn_ir::{Evaluate, Input, Record};
             snn_core::tch::set_num_threads(1);
-            let mut dense = snn_core::Libtorch::new(&model, snn_core::tch::Device::Cpu).expect("a valid model");
+            let mut dense =
+                snn_core::Libtorch::new(&model, snn_core::tch::Device::Cpu).expect("a valid model");
             let input = Input::Static(image.view());
-            let found = dense.evaluate(&input, Record::Logits).expect("an image of the right shape");
-            assert_eq!(found.logits, runtime.run(&input, Record::Logits).expect("as before").logits, "{code}");
+            let found =
+                dense.evaluate(&input, Record::Logits).expect("an image of the right shape");
+            assert_eq!(
+                found.logits,
+                runtime.run(&input, Record::Logits).expect("as before").logits,
+                "{code}"
+            );
             // What codes share has one dense form; the spiking network has another.
             if code == "unary" || code == "lif" {
                 let name = if code == "lif" { "lif" } else { "levels" };

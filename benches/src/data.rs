@@ -1,6 +1,8 @@
-//! The work of the benchmarks of data, which `benches/data.rs` measures a change by and `data-side` shows beside other libraries.
+//! The work of the benchmarks of data, which `benches/data.rs` measures a change by and `data-side`
+//! shows beside other libraries.
 //!
-//! Files of one's own: `SNN_RECORDINGS`, a folder with `dvs/moving-dark-box.aedat` and `imagenet-sample/val/`; without it made ones.
+//! Files of one's own: `SNN_RECORDINGS`, a folder with `dvs/moving-dark-box.aedat` and
+//! `imagenet-sample/val/`; without it made ones.
 
 use std::path::{Path, PathBuf};
 
@@ -47,10 +49,19 @@ pub fn frames(path: &Path) -> Result<Array4<u16>> {
 /// JPEG files, in order.
 pub fn pictures() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for class in
-        own("imagenet-sample/val").and_then(|root| std::fs::read_dir(root).ok()).into_iter().flatten().flatten()
+    for class in own("imagenet-sample/val")
+        .and_then(|root| std::fs::read_dir(root).ok())
+        .into_iter()
+        .flatten()
+        .flatten()
     {
-        found.extend(std::fs::read_dir(class.path()).into_iter().flatten().flatten().map(|entry| entry.path()));
+        found.extend(
+            std::fs::read_dir(class.path())
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path()),
+        );
     }
     if found.is_empty() {
         found.push(fixtures().join("images/420.JPEG"));
@@ -75,7 +86,9 @@ pub fn crop(path: &Path, index: usize) -> Result<Array3<u8>> {
 /// None; the crate's constructor can fail on other shapes.
 pub fn images() -> Result<Images> {
     let mut rng = SampleRng::for_sample(0, 0, 0);
-    let pixels = Array4::from_shape_simple_fn((IMAGES, 3, 32, 32), || u8::try_from(rng.below(256)).unwrap_or_default());
+    let pixels = Array4::from_shape_simple_fn((IMAGES, 3, 32, 32), || {
+        u8::try_from(rng.below(256)).unwrap_or_default()
+    });
     Ok(Images::new(pixels, vec![0; IMAGES], 1)?)
 }
 
@@ -94,7 +107,11 @@ impl Augmentation {
     /// As [`images`].
     pub fn new() -> Result<Self> {
         let policy = PolicyAugment { policy: Policy::AutoAugmentCifar, fill: MEAN.to_vec() };
-        Ok(Self { images: images()?, policy, standard: Augment { cutout: 16, ..Augment::standard(&MEAN) } })
+        Ok(Self {
+            images: images()?,
+            policy,
+            standard: Augment { cutout: 16, ..Augment::standard(&MEAN) },
+        })
     }
 
     /// Makes image `index` in an epoch.

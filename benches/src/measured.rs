@@ -18,19 +18,25 @@ pub fn footer(command: &str) -> Result<String> {
         .map_or("unknown", |rest| rest.trim_matches([' ', '\t', ':']));
     let changed = !said("git", &["status", "--porcelain", "--untracked-files=no"])?.is_empty();
     Ok(format!(
-        "```text\ncommand   {command}\ncommit    {}{}\nmachine   {processor} ({}), {} cores; load when it ended: {}\ndate      {}\n```",
+        "```text\ncommand   {command}\ncommit    {}{}\nmachine   {processor} ({}), {} cores; load \
+         when it ended: {}\ndate      {}\n```",
         said("git", &["rev-parse", "--short", "HEAD"])?,
         if changed { " with local changes" } else { "" },
         Level::best().label(),
         available_parallelism().map_or(1, usize::from),
-        std::fs::read_to_string("/proc/loadavg").unwrap_or_default().split_whitespace().next().unwrap_or("unknown"),
+        std::fs::read_to_string("/proc/loadavg")
+            .unwrap_or_default()
+            .split_whitespace()
+            .next()
+            .unwrap_or("unknown"),
         said("date", &["-u", "+%Y-%m-%d"])?,
     ))
 }
 
 /// What a program prints.
 fn said(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let output =
+        Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
     let output = output.with_context(|| format!("cannot start {program}"))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -1,4 +1,5 @@
-//! How a side of a comparison is asked: it says in a line of JSON that it is ready, and answers each line `WHAT SECONDS` with what it measured in a turn of about that length.
+//! How a side of a comparison is asked: it says in a line of JSON that it is ready, and answers
+//! each line `WHAT SECONDS` with what it measured in a turn of about that length.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -9,12 +10,16 @@ use std::time::{Duration, Instant};
 ///
 /// # Errors
 /// A line that asks for nothing, or what measuring reports.
-pub fn answer(ready: &Value, mut measure: impl FnMut(&str, Duration) -> Result<Value>) -> Result<()> {
+pub fn answer(
+    ready: &Value,
+    mut measure: impl FnMut(&str, Duration) -> Result<Value>,
+) -> Result<()> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "{ready}")?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let (what, budget) = line.split_once(' ').with_context(|| format!("wants WHAT SECONDS, found `{line}`"))?;
+        let (what, budget) =
+            line.split_once(' ').with_context(|| format!("wants WHAT SECONDS, found `{line}`"))?;
         writeln!(output, "{}", measure(what, Duration::try_from_secs_f64(budget.parse()?)?)?)?;
         output.flush()?;
     }

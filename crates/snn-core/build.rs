@@ -10,10 +10,12 @@ fn main() {
         panic!("torch-sys did not say where libtorch is (DEP_TCH_LIBTORCH_LIB)");
     };
     // As torch-sys has it.
-    let root = std::env::var_os("LIBTORCH_INCLUDE").map_or_else(|| Path::new(&lib).join(".."), PathBuf::from);
+    let root = std::env::var_os("LIBTORCH_INCLUDE")
+        .map_or_else(|| Path::new(&lib).join(".."), PathBuf::from);
     let include = root.join("include");
     let mut build = cc::Build::new();
-    // As libtorch for Linux is built: its parallel loop is inline, and would be a plain loop without.
+    // As libtorch for Linux is built: its parallel loop is inline, and would be a plain loop
+    // without.
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         build.flag("-fopenmp");
         println!("cargo:rustc-link-lib=gomp");

@@ -33,10 +33,13 @@ pub(crate) fn check(data: &[u8]) {
         b'm' => with_file("meta.mat", content, |path| {
             let root = path.parent().expect("a folder");
             std::fs::create_dir_all(root.join("val")).expect("a folder");
-            std::fs::write(root.join("ILSVRC2012_validation_ground_truth.txt"), "1\n").expect("a file");
+            std::fs::write(root.join("ILSVRC2012_validation_ground_truth.txt"), "1\n")
+                .expect("a file");
             std::fs::write(root.join("val/ILSVRC2012_val_00000001.JPEG"), "").expect("a file");
             match Pictures::imagenet(root, Split::Test) {
-                Ok(pictures) => assert!(usize::from(pictures.labels()[0]) < pictures.classes().len()),
+                Ok(pictures) => {
+                    assert!(usize::from(pictures.labels()[0]) < pictures.classes().len())
+                }
                 Err(error) => assert!(error.to_string().starts_with('`'), "{error}"),
             }
         }),
@@ -53,7 +56,12 @@ pub(crate) fn check(data: &[u8]) {
 
 /// Reads an archive as the Python form of a set of two records a file.
 fn cifar(layout: &CifarLayout, bytes: &[u8]) {
-    let python = CifarStored { train_files: &["train"], test_files: &["test"], names_file: "meta", ..layout.python };
+    let python = CifarStored {
+        train_files: &["train"],
+        test_files: &["test"],
+        names_file: "meta",
+        ..layout.python
+    };
     let layout = CifarLayout { python, train_records: 2, test_records: 2, ..*layout };
     with_file("archive.tar.gz", bytes, |path| {
         match layout.files(CifarForm::PythonArchive, path.to_owned()).read_all() {
@@ -74,7 +82,8 @@ fn packed(content: &[u8]) -> Vec<u8> {
 
 fn with_file(name: &str, content: &[u8], check: impl Fn(&Path)) {
     FOLDER.with(|folder| {
-        let path = folder.get_or_init(|| TempDir::new().expect("a temporary folder")).path().join(name);
+        let path =
+            folder.get_or_init(|| TempDir::new().expect("a temporary folder")).path().join(name);
         std::fs::write(&path, content).expect("a file");
         check(&path);
     });

@@ -11,7 +11,8 @@ thread_local! {
     static FOLDER: OnceCell<TempDir> = const { OnceCell::new() };
 }
 
-/// The first byte chooses the set and whether the rest is cut to whole records; the rest is both a file of records and one of class names.
+/// The first byte chooses the set and whether the rest is cut to whole records; the rest is both a
+/// file of records and one of class names.
 pub(crate) fn check(data: &[u8]) {
     let Some((&choice, content)) = data.split_first() else { return };
     let layout = if choice & 1 == 0 { CIFAR10 } else { CIFAR100 };

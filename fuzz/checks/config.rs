@@ -32,7 +32,9 @@ pub(crate) fn check(data: &[u8]) {
     assert_eq!(toml::to_string(&again).expect("as above"), written);
     let net = SmallNet { input: [1, 4, 4], classes: 2, width: 2, neuron: tables.neuron };
     match apply(&net.build(), &tables.policy, &tables.replacement) {
-        Ok((graph, placement)) => assert_eq!(graph.sites().expect("a hybrid is valid").len(), placement.sites.len()),
+        Ok((graph, placement)) => {
+            assert_eq!(graph.sites().expect("a hybrid is valid").len(), placement.sites.len())
+        }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
     if let Some(encoder) = tables.encoder {

@@ -7,12 +7,20 @@ use std::path::Path;
 /// More events than this are refused, so that memory stays small.
 const MAX_EVENTS: usize = 1 << 16;
 
-/// The first byte chooses the format, or that it is found out; the rest is a file. Whole and in pieces it is the same.
+/// The first byte chooses the format, or that it is found out; the rest is a file. Whole and in
+/// pieces it is the same.
 pub(crate) fn check(data: &[u8]) {
     let Some((&choice, content)) = data.split_first() else { return };
     let format = EventFormat::ALL.get(usize::from(choice)).copied();
     let options = ReadOptions { max_events: MAX_EVENTS, ..ReadOptions::default() };
-    let open = || EventReader::new(Box::new(Cursor::new(content.to_vec())), Path::new("file"), format, options);
+    let open = || {
+        EventReader::new(
+            Box::new(Cursor::new(content.to_vec())),
+            Path::new("file"),
+            format,
+            options,
+        )
+    };
     let whole = open().and_then(|mut reader| reader.read_all());
     match &whole {
         Ok(events) => {

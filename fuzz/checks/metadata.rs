@@ -8,7 +8,8 @@ use std::collections::HashMap;
 /// More values than this are not made for metadata that asks for them.
 const MAX_VALUES: usize = 1 << 12;
 
-/// A file with this metadata and every weight that its graph needs, all of them 1; `None` where the metadata has no valid graph.
+/// A file with this metadata and every weight that its graph needs, all of them 1; `None` where the
+/// metadata has no valid graph.
 pub(crate) fn packed(metadata: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(metadata).ok()?;
     let json: serde_json::Value = serde_json::from_str(text).ok()?;
@@ -32,7 +33,9 @@ pub(crate) fn packed(metadata: &[u8]) -> Option<Vec<u8>> {
     let views: Vec<_> = specs
         .iter()
         .zip(&ones)
-        .map(|(spec, (dtype, bytes))| Some((&spec.name, TensorView::new(*dtype, spec.shape.clone(), bytes).ok()?)))
+        .map(|(spec, (dtype, bytes))| {
+            Some((&spec.name, TensorView::new(*dtype, spec.shape.clone(), bytes).ok()?))
+        })
         .collect::<Option<_>>()?;
     safetensors::serialize(views, Some(HashMap::from([("snn".to_string(), text.to_string())]))).ok()
 }

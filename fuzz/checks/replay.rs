@@ -5,7 +5,8 @@ use std::path::Path;
 /// Runs `check` on every file of a corpus.
 pub(crate) fn replay(corpus: &str, check: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(corpus);
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() > 5, "{} files in {}", files.len(), folder.display());
     for file in files {
@@ -13,11 +14,13 @@ pub(crate) fn replay(corpus: &str, check: impl Fn(&[u8])) {
     }
 }
 
-/// Runs `check` on damaged forms of every file of a corpus: bits turned over, bytes filled, parts cut or doubled. `SNN_MUTATIONS` says how many of
-/// each file; a few by default. The same ones on every run.
+/// Runs `check` on damaged forms of every file of a corpus: bits turned over, bytes filled, parts
+/// cut or doubled. `SNN_MUTATIONS` says how many of each file; a few by default. The same ones on
+/// every run.
 #[allow(dead_code, reason = "not every crate that includes this file mutates its corpus")]
 pub(crate) fn mutate(corpus: &str, check: impl Fn(&[u8])) {
-    let count = std::env::var("SNN_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(60_u64);
+    let count =
+        std::env::var("SNN_MUTATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(60_u64);
     replay(corpus, |file| {
         for seed in 0..count {
             let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ file.len() as u64;

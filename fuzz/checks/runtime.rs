@@ -1,4 +1,5 @@
-//! Models that load and are converted: the event runtime and deployments against the naive evaluator.
+//! Models that load and are converted: the event runtime and deployments against the naive
+//! evaluator.
 
 #[path = "metadata.rs"]
 mod metadata;
@@ -27,16 +28,26 @@ fn run(file: &[u8]) {
     let runtime = Runtime::new(&model, Precision::of(model.form));
     if model.form == Form::Trained {
         assert!(runtime.is_err(), "a trained model runs as events");
-        assert!(Deployment::new(&model, &Options::default()).is_err(), "a trained model is deployed");
+        assert!(
+            Deployment::new(&model, &Options::default()).is_err(),
+            "a trained model is deployed"
+        );
         return;
     }
     let runtime = runtime.expect("what is valid compiles");
     let shape = [&[2], shape.as_slice()].concat();
-    let pixels = (0..=255_u8).map(|value| value.wrapping_mul(37)).cycle().take(shape.iter().product()).collect();
-    let pixels = ArrayD::from_shape_vec(IxDyn(&shape), pixels).expect("as many pixels as the shape has");
+    let pixels = (0..=255_u8)
+        .map(|value| value.wrapping_mul(37))
+        .cycle()
+        .take(shape.iter().product())
+        .collect();
+    let pixels =
+        ArrayD::from_shape_vec(IxDyn(&shape), pixels).expect("as many pixels as the shape has");
     let input = Input::Static(pixels.view());
     let found = runtime.run(&input, Record::Sites).expect("the input fits");
-    let expected = Naive::new(&model).and_then(|mut naive| naive.evaluate(&input, Record::Sites)).expect("as above");
+    let expected = Naive::new(&model)
+        .and_then(|mut naive| naive.evaluate(&input, Record::Sites))
+        .expect("as above");
     // Off the grid sums may be rounded in another order, or be infinite.
     if let Form::Grid { .. } = model.form {
         assert_eq!(found, expected);
@@ -62,23 +73,36 @@ fn deploy_reals(model: &Model, input: &Input<'_>) {
     }
 }
 
-/// Batches, single images and streams, with no instructions beyond the machine's least and with its best.
+/// Batches, single images and streams, with no instructions beyond the machine's least and with its
+/// best.
 fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
-    let Logits::Integer(sums) = &expected.logits else { panic!("a model on the grid has sums that are no integers") };
-    let ways = [Level::Scalar, Level::best()]
-        .into_iter()
-        .flat_map(|level| [Kernels::Auto, Kernels::Dense, Kernels::Patterns].map(|kernels| (level, kernels)));
+    let Logits::Integer(sums) = &expected.logits else {
+        panic!("a model on the grid has sums that are no integers")
+    };
+    let ways = [Level::Scalar, Level::best()].into_iter().flat_map(|level| {
+        [Kernels::Auto, Kernels::Dense, Kernels::Patterns].map(|kernels| (level, kernels))
+    });
     for (level, kernels) in ways {
-        let deployment = Deployment::new(model, &Options { level: Some(level), kernels, ..Options::default() });
+        let deployment =
+            Deployment::new(model, &Options { level: Some(level), kernels, ..Options::default() });
         let deployment = deployment.expect("what is valid and on the grid is deployed");
         let found = deployment.run(input, Record::Sites).expect("the input fits");
         assert!(found == *expected, "{level:?}");
         let mut session = deployment.session();
         for (image, sums) in input.pixels().outer_iter().zip(sums.outer_iter()) {
-            let (image, sums): (Vec<u8>, Vec<i64>) = (image.iter().copied().collect(), sums.to_vec());
-            assert_eq!(session.run(&image).expect("the image fits"), Scores::Integer(&sums), "{level:?}");
+            let (image, sums): (Vec<u8>, Vec<i64>) =
+                (image.iter().copied().collect(), sums.to_vec());
+            assert_eq!(
+                session.run(&image).expect("the image fits"),
+                Scores::Integer(&sums),
+                "{level:?}"
+            );
             let exit = session.run_until(&image, Confidence::NEVER).expect("as above");
-            assert_eq!((exit.scores, exit.steps), (Scores::Integer(&sums), model.time_steps), "{level:?}");
+            assert_eq!(
+                (exit.scores, exit.steps),
+                (Scores::Integer(&sums), model.time_steps),
+                "{level:?}"
+            );
             let mut state = session.rest();
             for _ in 0..model.time_steps {
                 session.push(&mut state, &image).expect("as above");
@@ -95,9 +119,11 @@ fn affordable(model: &Model) -> Option<Vec<usize>> {
     for (node, info) in model.graph.nodes.iter().zip(&resolved.nodes) {
         let outputs: usize = info.shape.iter().product();
         let each = match &node.op {
-            Op::Conv(conv) => {
-                conv.kernel.iter().product::<usize>().saturating_mul(resolved.nodes[info.inputs[0]].shape[0])
-            }
+            Op::Conv(conv) => conv
+                .kernel
+                .iter()
+                .product::<usize>()
+                .saturating_mul(resolved.nodes[info.inputs[0]].shape[0]),
             Op::Linear { .. } => resolved.nodes[info.inputs[0]].shape[0],
             Op::Pool { window, .. } => window.size(),
             Op::GlobalPool { .. } => resolved.nodes[info.inputs[0]].shape.iter().product(),
@@ -106,5 +132,6 @@ fn affordable(model: &Model) -> Option<Vec<usize>> {
         work = work.saturating_add(outputs.saturating_mul(each));
     }
     // A unary code has up to 255 micro-steps.
-    (work.saturating_mul(model.time_steps).saturating_mul(16) <= MAX_WORK).then(|| resolved.nodes[0].shape.clone())
+    (work.saturating_mul(model.time_steps).saturating_mul(16) <= MAX_WORK)
+        .then(|| resolved.nodes[0].shape.clone())
 }

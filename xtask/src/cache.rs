@@ -1,4 +1,5 @@
-//! The cache: one folder outside the checkout, shared by all checkouts of a user, and the lock on what is built in it.
+//! The cache: one folder outside the checkout, shared by all checkouts of a user, and the lock on
+//! what is built in it.
 
 use std::{
     ffi::OsString,
@@ -11,11 +12,13 @@ use fs_err as fs;
 
 /// Where the cache is: `$SNN_CACHE_DIR`, otherwise `$XDG_CACHE_HOME/snn`, otherwise `~/.cache/snn`.
 ///
-/// `variable` looks up the environment. As the XDG specification asks, a relative `XDG_CACHE_HOME` is ignored.
+/// `variable` looks up the environment. As the XDG specification asks, a relative `XDG_CACHE_HOME`
+/// is ignored.
 pub(crate) fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
     let set = |name| variable(name).filter(|value| !value.is_empty());
     if let Some(own) = set("SNN_CACHE_DIR") {
-        return std::path::absolute(&own).with_context(|| format!("SNN_CACHE_DIR={} is not a path", own.display()));
+        return std::path::absolute(&own)
+            .with_context(|| format!("SNN_CACHE_DIR={} is not a path", own.display()));
     }
     let xdg = set("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || set("HOME").map(|home| Path::new(&home).join(".cache"));
@@ -24,7 +27,8 @@ pub(crate) fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Result<Path
         .context("there is no place for the cache: set SNN_CACHE_DIR (neither it nor HOME is set)")
 }
 
-/// Held while something is built in the cache, so that two checkouts do not build the same thing at once.
+/// Held while something is built in the cache, so that two checkouts do not build the same thing at
+/// once.
 ///
 /// The kernel frees it when the process ends, however it ends: there are no stale locks.
 #[derive(Debug)]

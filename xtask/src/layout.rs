@@ -1,7 +1,7 @@
 //! The list of files that says whether an unpacked libtorch is whole.
 //!
-//! It is written last and holds the size of every file, so that a later run sees in milliseconds that something is missing
-//! or cut short, without reading half a gigabyte.
+//! It is written last and holds the size of every file, so that a later run sees in milliseconds
+//! that something is missing or cut short, without reading half a gigabyte.
 
 use std::{
     fmt::{self, Write as _},

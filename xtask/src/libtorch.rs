@@ -1,4 +1,5 @@
-//! Provides libtorch: the user's own, or one made from pinned wheels in the cache and linked at `.libtorch`.
+//! Provides libtorch: the user's own, or one made from pinned wheels in the cache and linked at
+//! `.libtorch`.
 
 use std::{
     env,
@@ -26,7 +27,8 @@ const LAYOUT: &str = "libtorch 2.11.0 from torch 2.11.0, cudart 13.0.96, cupti 1
 /// The link in the checkout; `.cargo/config.toml` names it too.
 const LINK: &str = ".libtorch";
 
-const BY_HAND: &str = "set LIBTORCH to the folder of a libtorch of this version (it has lib/ and include/; \
+const BY_HAND: &str = "set LIBTORCH to the folder of a libtorch of this version (it has lib/ and \
+                       include/; \
 after `pip install torch==2.11.0` it is site-packages/torch)";
 
 /// Where libtorch is.
@@ -45,7 +47,8 @@ pub(crate) enum Reuse {
     Never,
 }
 
-/// Makes sure that crates using libtorch can be built in the workspace at `root`. Takes milliseconds when they can.
+/// Makes sure that crates using libtorch can be built in the workspace at `root`. Takes
+/// milliseconds when they can.
 ///
 /// # Errors
 ///
@@ -53,7 +56,8 @@ pub(crate) enum Reuse {
 pub(crate) fn ensure(root: &Path, reuse: Reuse) -> Result<Libtorch> {
     ensure!(
         env::var_os("LIBTORCH_USE_PYTORCH").is_none(),
-        "LIBTORCH_USE_PYTORCH makes torch-sys take another libtorch than programs would find when they start: unset it, \
+        "LIBTORCH_USE_PYTORCH makes torch-sys take another libtorch than programs would find when \
+         they start: unset it, \
          and set LIBTORCH to the folder of that PyTorch (site-packages/torch)"
     );
     let link = root.join(LINK);
@@ -97,8 +101,8 @@ fn provision(reuse: Reuse) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes `folder` from downloaded wheels. Everything unfinished is below `partial`, and what a killed run left there is
-/// either verified or thrown away.
+/// Makes `folder` from downloaded wheels. Everything unfinished is below `partial`, and what a
+/// killed run left there is either verified or thrown away.
 fn build(partial: &Path, folder: &Path) -> Result<()> {
     let started = Instant::now();
     let wheels = partial.join("wheels");

@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything in this repository that is more than one cargo command.
 //!
-//! Exit codes: 0 it worked, 1 the demo or a test failed, 2 wrong usage or libtorch could not be set up.
+//! Exit codes: 0 it worked, 1 the demo or a test failed, 2 wrong usage or libtorch could not be set
+//! up.
 
 #![expect(
     clippy::print_stderr,
@@ -83,9 +84,10 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("setup"), [flag]) if flag == "--force" => setup(Reuse::Never),
         (Some("demo"), rest) => cargo(&["run", "-p", "snn-bench", "--", "demo"], rest),
         (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
-        (Some("bench-peers"), [what, rest @ ..]) => {
-            what.to_str().and_then(|what| bench_peers::run(what, rest)).unwrap_or_else(|| Ok(wrong_usage()))
-        }
+        (Some("bench-peers"), [what, rest @ ..]) => what
+            .to_str()
+            .and_then(|what| bench_peers::run(what, rest))
+            .unwrap_or_else(|| Ok(wrong_usage())),
         _ => Ok(wrong_usage()),
     }
 }
@@ -111,14 +113,19 @@ fn setup(reuse: Reuse) -> Result<ExitCode> {
 /// Sets libtorch up, then runs cargo in the workspace.
 fn cargo(arguments: &[&str], rest: &[OsString]) -> Result<ExitCode> {
     let mut child = cargo_command()?;
-    let status = child.args(arguments).args(rest).status().with_context(|| format!("cannot start {child:?}"))?;
+    let status = child
+        .args(arguments)
+        .args(rest)
+        .status()
+        .with_context(|| format!("cannot start {child:?}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CHILD_FAILED) })
 }
 
 /// Whether cargo succeeds.
 fn cargo_runs(arguments: &[&str]) -> Result<bool> {
     let mut child = cargo_command()?;
-    let status = child.args(arguments).status().with_context(|| format!("cannot start {child:?}"))?;
+    let status =
+        child.args(arguments).status().with_context(|| format!("cannot start {child:?}"))?;
     Ok(status.success())
 }
 
@@ -130,21 +137,25 @@ fn cargo_command() -> Result<Command> {
     let mut child = Command::new(&program);
     child.current_dir(&root);
     match libtorch {
-        // `.cargo/config.toml` has put LIBTORCH into our environment and will do so again: the child then sees what it
-        // would see without us, so that torch-sys is not built twice.
+        // `.cargo/config.toml` has put LIBTORCH into our environment and will do so again: the
+        // child then sees what it would see without us, so that torch-sys is not built twice.
         Libtorch::Linked(_) => child.env_remove("LIBTORCH"),
-        Libtorch::Own(folder) => child.env("LD_LIBRARY_PATH", library_path(&folder)?).env("LIBTORCH", folder),
+        Libtorch::Own(folder) => {
+            child.env("LD_LIBRARY_PATH", library_path(&folder)?).env("LIBTORCH", folder)
+        }
     };
     Ok(child)
 }
 
-/// `LD_LIBRARY_PATH` with the libraries of `libtorch` first. The runner in `.cargo/config.toml` does the same for programs
-/// that cargo starts; this is for those who replaced the runner by their own.
+/// `LD_LIBRARY_PATH` with the libraries of `libtorch` first. The runner in `.cargo/config.toml`
+/// does the same for programs that cargo starts; this is for those who replaced the runner by their
+/// own.
 fn library_path(libtorch: &Path) -> Result<OsString> {
     let lib = libtorch.join("lib");
     let before = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let others =
-        env::split_paths(&before).filter(|path| !path.as_os_str().is_empty() && *path != lib).collect::<Vec<PathBuf>>();
+    let others = env::split_paths(&before)
+        .filter(|path| !path.as_os_str().is_empty() && *path != lib)
+        .collect::<Vec<PathBuf>>();
     env::join_paths(std::iter::once(lib.clone()).chain(others))
         .with_context(|| format!("{} cannot stand in a search path", lib.display()))
 }

@@ -10,7 +10,8 @@ use fs_err as fs;
 
 use crate::wheel::TORCH_VERSION;
 
-/// The folder that the user's `LIBTORCH` names; none if `value` is what `.cargo/config.toml` sets, which is `link`.
+/// The folder that the user's `LIBTORCH` names; none if `value` is what `.cargo/config.toml` sets,
+/// which is `link`.
 pub(crate) fn folder(value: Option<&OsStr>, link: &Path) -> Result<Option<PathBuf>> {
     let Some(value) = value.filter(|value| *value != link.as_os_str()) else {
         return Ok(None);
@@ -18,7 +19,8 @@ pub(crate) fn folder(value: Option<&OsStr>, link: &Path) -> Result<Option<PathBu
     let folder = PathBuf::from(value);
     ensure!(
         folder.is_absolute(),
-        "LIBTORCH is set to '{}', which is not an absolute path: set it to the folder of a libtorch {TORCH_VERSION}, \
+        "LIBTORCH is set to '{}', which is not an absolute path: set it to the folder of a \
+         libtorch {TORCH_VERSION}, \
          or unset it to have one set up",
         folder.display()
     );
@@ -41,10 +43,15 @@ fn look(folder: &Path) -> Result<()> {
         ensure!(folder.join(file).exists(), "it has no {file}");
     }
     // torch-sys looks at `build-version` only, which an installed Python package does not have.
-    let header =
-        fs::read_to_string(folder.join("include/torch/headeronly/version.h")).context("its version cannot be told")?;
+    let header = fs::read_to_string(folder.join("include/torch/headeronly/version.h"))
+        .context("its version cannot be told")?;
     let number = |name| defined(&header, name).unwrap_or("?");
-    let found = [number("TORCH_VERSION_MAJOR"), number("TORCH_VERSION_MINOR"), number("TORCH_VERSION_PATCH")].join(".");
+    let found = [
+        number("TORCH_VERSION_MAJOR"),
+        number("TORCH_VERSION_MINOR"),
+        number("TORCH_VERSION_PATCH"),
+    ]
+    .join(".");
     ensure!(
         found == TORCH_VERSION || std::env::var_os("LIBTORCH_BYPASS_VERSION_CHECK").is_some(),
         "it is version {found}, and tch needs {TORCH_VERSION}"
@@ -76,7 +83,8 @@ mod tests {
         fs::write(
             include.join("headeronly/version.h"),
             format!(
-                "#pragma once\n#define TORCH_VERSION_MAJOR {major}\n#define TORCH_VERSION_MINOR {minor}\n\
+                "#pragma once\n#define TORCH_VERSION_MAJOR {major}\n#define TORCH_VERSION_MINOR \
+                 {minor}\n\
                  #define TORCH_VERSION_PATCH {patch}\n"
             ),
         )?;

@@ -1,4 +1,5 @@
-//! Downloads by name with the user's own pip, so that index, proxy, certificates and cache are as the user set them.
+//! Downloads by name with the user's own pip, so that index, proxy, certificates and cache are as
+//! the user set them.
 
 use std::{
     fmt,
@@ -77,7 +78,8 @@ enum Failure {
 }
 
 impl Failure {
-    /// What pip writes in each case, in the order of precedence: without a network it also says that there is no such wheel.
+    /// What pip writes in each case, in the order of precedence: without a network it also says
+    /// that there is no such wheel.
     const SIGNS: [(Self, &[&str]); 5] = [
         (Self::NoPip, &["No module named pip"]),
         (Self::DiskFull, &["No space left on device"]),
@@ -102,7 +104,10 @@ impl Failure {
 
     fn classify(said: &[String]) -> Self {
         let says = |sign: &&str| said.iter().any(|line| line.contains(*sign));
-        Self::SIGNS.into_iter().find(|(_, signs)| signs.iter().any(says)).map_or(Self::Other, |(failure, _)| failure)
+        Self::SIGNS
+            .into_iter()
+            .find(|(_, signs)| signs.iter().any(says))
+            .map_or(Self::Other, |(failure, _)| failure)
     }
 }
 
@@ -110,7 +115,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoPip => "this python3 has no pip",
-            Self::DiskFull => "the disk is full; make room, or set SNN_CACHE_DIR to a folder on another disk",
+            Self::DiskFull => {
+                "the disk is full; make room, or set SNN_CACHE_DIR to a folder on another disk"
+            }
             Self::Certificate => "the certificate of pip's index is not trusted",
             Self::NoNetwork => "pip's index cannot be reached",
             Self::NoSuchWheel => "pip's index does not have this wheel",
@@ -138,10 +145,13 @@ mod tests {
     #[test]
     fn an_unreachable_index_is_not_taken_for_a_missing_wheel() {
         let said = lines(
-            "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, status=None)) after connection broken by \
-             'NewConnectionError('<pip._vendor.urllib3.connection.HTTPConnection object at 0x7f>: Failed to establish a new \
+            "WARNING: Retrying (Retry(total=0, connect=None, read=None, redirect=None, \
+             status=None)) after connection broken by \
+             'NewConnectionError('<pip._vendor.urllib3.connection.HTTPConnection object at 0x7f>: \
+             Failed to establish a new \
              connection: [Errno 111] Connection refused')': /torch/\n\
-             ERROR: Could not find a version that satisfies the requirement torch==2.11.0 (from versions: none)\n\
+             ERROR: Could not find a version that satisfies the requirement torch==2.11.0 (from \
+             versions: none)\n\
              ERROR: No matching distribution found for torch==2.11.0\n",
         );
         assert_eq!(Failure::classify(&said), Failure::NoNetwork);
@@ -153,12 +163,14 @@ mod tests {
         for (text, expected) in [
             ("/usr/bin/python3: No module named pip", Failure::NoPip),
             (
-                "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+                "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on \
+                 device",
                 Failure::DiskFull,
             ),
             ("ERROR: No matching distribution found for torch==2.11.0", Failure::NoSuchWheel),
             (
-                "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed'))",
+                "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] \
+                 certificate verify failed'))",
                 Failure::Certificate,
             ),
             ("ERROR: Could not find an activated virtualenv (required).", Failure::Other),

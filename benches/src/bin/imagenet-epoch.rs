@@ -1,9 +1,16 @@
-//! Start-up, speed and memory of an epoch over 20,000 files laid out as ImageNet: `imagenet-epoch [--pictures FOLDER] [--threads N] [--out FOLDER]`.
+//! Start-up, speed and memory of an epoch over 20,000 files laid out as ImageNet: `imagenet-epoch
+//! [--pictures FOLDER] [--threads N] [--out FOLDER]`.
 //!
-//! Makes `train/nXXXXXXXX/` of 1,000 classes with 20 files each in a temporary folder, copies in turn of the pictures in FOLDER (of any depth; without it those of
-//! `SNN_RECORDINGS`, or one of the fixtures), opens it as a user does, and reads one epoch of random crops of 224. Writes `imagenet.md` into the folder of `--out`,
-//! `docs/results/data` unless another is named, and prints it. Needs Linux, which says how much memory a process has.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result goes to stdout, progress to stderr")]
+//! Makes `train/nXXXXXXXX/` of 1,000 classes with 20 files each in a temporary folder, copies in
+//! turn of the pictures in FOLDER (of any depth; without it those of `SNN_RECORDINGS`, or one of
+//! the fixtures), opens it as a user does, and reads one epoch of random crops of 224. Writes
+//! `imagenet.md` into the folder of `--out`, `docs/results/data` unless another is named, and
+//! prints it. Needs Linux, which says how much memory a process has.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the result goes to stdout, progress to stderr"
+)]
 
 use std::{
     fmt::Write,
@@ -52,7 +59,9 @@ fn main() -> Result<()> {
             "--out" => out = PathBuf::from(value),
             "--pictures" => pictures = Some(PathBuf::from(value)),
             "--threads" => {
-                threads = value.parse().with_context(|| format!("--threads wants a number, found `{value}`"))?;
+                threads = value
+                    .parse()
+                    .with_context(|| format!("--threads wants a number, found `{value}`"))?;
             }
             _ => bail!("takes --pictures FOLDER, --threads N and --out FOLDER, found `{flag}`"),
         }
@@ -62,7 +71,12 @@ fn main() -> Result<()> {
         Some(folder) => pictures_below(&folder)?,
     };
     let root = tempfile::tempdir().context("cannot make a temporary folder")?;
-    eprintln!("{} copies of {} pictures in {}", CLASSES * FILES_PER_CLASS, files.len(), root.path().display());
+    eprintln!(
+        "{} copies of {} pictures in {}",
+        CLASSES * FILES_PER_CLASS,
+        files.len(),
+        root.path().display()
+    );
     let bytes = lay_out(root.path(), &files)?;
     let measured = measure(root.path(), threads)?;
     let text = report(&measured, files.len(), bytes, threads)?;
@@ -77,7 +91,9 @@ fn main() -> Result<()> {
 fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let (mut folders, mut found) = (vec![folder.to_owned()], Vec::new());
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        for entry in std::fs::read_dir(&folder)
+            .with_context(|| format!("cannot read {}", folder.display()))?
+        {
             let path = entry?.path();
             let ending = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
             if path.is_dir() {
@@ -98,11 +114,14 @@ fn lay_out(root: &Path, pictures: &[PathBuf]) -> Result<u64> {
     let mut pictures = pictures.iter().cycle();
     for class in 0..CLASSES {
         let folder = root.join(format!("train/n{class:08}"));
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
         for (number, picture) in (0..FILES_PER_CLASS).zip(&mut pictures) {
             let to = folder.join(format!("n{class:08}_{number}.JPEG"));
             let copied = std::fs::copy(picture, &to);
-            bytes += copied.with_context(|| format!("cannot copy {} to {}", picture.display(), to.display()))?;
+            bytes += copied.with_context(|| {
+                format!("cannot copy {} to {}", picture.display(), to.display())
+            })?;
         }
     }
     Ok(bytes)
@@ -115,8 +134,8 @@ fn measure(root: &Path, threads: usize) -> Result<Measured> {
     let pictures = Arc::new(Pictures::imagenet(root, Split::Train)?);
     let view = View::Train { crop: RandomResizedCrop::default(), flip: Flip::Horizontal };
     let source = PictureSource::new(pictures, view, DecodeOptions::default(), OnDamage::Fail)?;
-    let loader =
-        LoaderConfig { batch_size: BATCH, threads, ..LoaderConfig::default() }.init_source(Arc::new(source), None)?;
+    let loader = LoaderConfig { batch_size: BATCH, threads, ..LoaderConfig::default() }
+        .init_source(Arc::new(source), None)?;
     let opened = started.elapsed().as_secs_f64();
     let start = resident()?;
     let epoch_started = Instant::now();
@@ -143,8 +162,12 @@ fn measure(root: &Path, threads: usize) -> Result<Measured> {
 
 /// MiB of this process that are in memory.
 fn resident() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("Linux says it in /proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc/self/status")?;
+    let status = std::fs::read_to_string("/proc/self/status")
+        .context("Linux says it in /proc/self/status")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("no VmRSS in /proc/self/status")?;
     let number = line.trim().trim_end_matches("kB").trim();
     Ok(number.parse::<f64>().with_context(|| format!("VmRSS: {line}"))? / 1024.0)
 }
@@ -155,7 +178,8 @@ fn report(measured: &Measured, pictures: usize, bytes: u64, threads: usize) -> R
     let most = parts.iter().copied().fold(0.0, f64::max);
     let mut text = format!(
         "# An epoch over 20,000 files laid out as ImageNet\n\n\
-         {images} files in {CLASSES} folders, {:.2} GiB: copies in turn of {pictures} pictures. Random crops of 224 with flips, batches of {BATCH}, loader threads: {threads}. \
+         {images} files in {CLASSES} folders, {:.2} GiB: copies in turn of {pictures} pictures. \
+         Random crops of 224 with flips, batches of {BATCH}, loader threads: {threads}. \
          The files were just written, and are in the system's memory as far as it has room.\n\n\
          | | |\n|---|--:|\n\
          | start-up: the set is open, its loader ready | {opened:.3} s |\n\
@@ -173,6 +197,10 @@ fn report(measured: &Measured, pictures: usize, bytes: u64, threads: usize) -> R
     text += &row((1..=parts.len()).map(|part| format!("{} %", 100 * part / PARTS)).collect());
     text += &row(vec!["--:".to_owned(); parts.len()]);
     text += &row(parts.iter().map(|part| format!("{part:.1}")).collect());
-    writeln!(text, "\n{}", footer("cargo run --release -p snn-benches --no-default-features --bin imagenet-epoch")?)?;
+    writeln!(
+        text,
+        "\n{}",
+        footer("cargo run --release -p snn-benches --no-default-features --bin imagenet-epoch")?
+    )?;
     Ok(text)
 }

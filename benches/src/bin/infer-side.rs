@@ -1,7 +1,10 @@
 //! Our side of `cargo xtask bench-peers infer`: the trained network, deployed or in libtorch.
 //!
-//! `infer-side deployed|events|f32|interpreter MODEL DATA IMAGES BATCH THREADS`: `events` is deployed without dense integer products, `f32` off the grid; MODEL is the trained file, DATA the folder of CIFAR-100. It classifies that many test images, says so in a
-//! line of JSON, and then answers each line `batch SECONDS` or `single SECONDS` with the seconds of every batch, or of every image, of a turn of about that length.
+//! `infer-side deployed|events|f32|interpreter MODEL DATA IMAGES BATCH THREADS`: `events` is
+//! deployed without dense integer products, `f32` off the grid; MODEL is the trained file, DATA the
+//! folder of CIFAR-100. It classifies that many test images, says so in a line of JSON, and then
+//! answers each line `batch SECONDS` or `single SECONDS` with the seconds of every batch, or of
+//! every image, of a turn of about that length.
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::{ArrayViewD, Axis, Slice};
@@ -24,7 +27,9 @@ fn main() -> Result<()> {
         bail!("wants SIDE MODEL DATA IMAGES BATCH THREADS")
     };
     let numbers: Vec<usize> = numbers.iter().map(|n| n.parse()).collect::<Result<_, _>>()?;
-    let &[count, batch, threads] = numbers.as_slice() else { bail!("wants SIDE MODEL DATA IMAGES BATCH THREADS") };
+    let &[count, batch, threads] = numbers.as_slice() else {
+        bail!("wants SIDE MODEL DATA IMAGES BATCH THREADS")
+    };
     ensure!(batch > 0 && count > 0, "IMAGES and BATCH must be at least 1");
     let trained = Model::load(model)?;
     let test = Dataset::open_named(DatasetName::Cifar100, Some(Path::new(data)))?.test;
@@ -37,7 +42,9 @@ fn main() -> Result<()> {
             let events = snn_reparam::convert(&trained, &CodeChoice::from(Code::Unary))?;
             let (model, kernels) = match side.as_str() {
                 "f32" => (events.model, Kernels::Auto),
-                "events" => (snn_reparam::to_grid(&events, GridOptions::default())?.model, Kernels::Events),
+                "events" => {
+                    (snn_reparam::to_grid(&events, GridOptions::default())?.model, Kernels::Events)
+                }
                 _ => (snn_reparam::to_grid(&events, GridOptions::default())?.model, Kernels::Auto),
             };
             serve(&mut Deployed::new(&model, kernels, threads)?, &images, test.labels(), batch)
@@ -45,7 +52,12 @@ fn main() -> Result<()> {
         "interpreter" => {
             set_num_threads(i32::try_from(threads)?);
             snn_core::keep_memory();
-            serve(&mut Network::new(&trained, Device::Cpu, Kind::Float)?, &images, test.labels(), batch)
+            serve(
+                &mut Network::new(&trained, Device::Cpu, Kind::Float)?,
+                &images,
+                test.labels(),
+                batch,
+            )
         }
         other => bail!("no side `{other}`: deployed, events, f32 or interpreter"),
     }
@@ -70,7 +82,8 @@ struct Deployed {
 
 impl Deployed {
     fn new(model: &Model, kernels: Kernels, threads: usize) -> Result<Self> {
-        let deployment = Deployment::new(model, &Options { kernels, threads, ..Options::default() })?;
+        let deployment =
+            Deployment::new(model, &Options { kernels, threads, ..Options::default() })?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         Ok(Self { session: deployment.session(), deployment, pool })
     }
@@ -78,7 +91,11 @@ impl Deployed {
 
 impl Classify for Deployed {
     fn batch(&mut self, images: ArrayViewD<'_, u8>) -> Result<Vec<usize>> {
-        Ok(self.pool.install(|| self.deployment.run(&Input::Static(images), Record::Logits))?.logits.argmax())
+        Ok(self
+            .pool
+            .install(|| self.deployment.run(&Input::Static(images), Record::Logits))?
+            .logits
+            .argmax())
     }
 
     fn single(&mut self, image: ArrayViewD<'_, u8>) -> Result<usize> {
@@ -87,7 +104,10 @@ impl Classify for Deployed {
 
     fn describe(&mut self, images: ArrayViewD<'_, u8>) -> Result<Value> {
         let sites = self.deployment.run(&Input::Static(images), Record::Sites)?.sites;
-        let rates: Vec<f64> = sites.iter().map(|site| site.output.active() as f64 / site.output.len() as f64).collect();
+        let rates: Vec<f64> = sites
+            .iter()
+            .map(|site| site.output.active() as f64 / site.output.len() as f64)
+            .collect();
         Ok(json!({ "rates": rates, "plan": self.deployment.summary() }))
     }
 }
@@ -97,7 +117,10 @@ impl Classify for Network {
     fn batch(&mut self, images: ArrayViewD<'_, u8>) -> Result<Vec<usize>> {
         let pixels = Pixels::new(&Input::Static(images), Device::Cpu)?;
         let classes = self.forward(&pixels, Mode::Evaluate)?.logits.f_argmax(1, false)?;
-        Ok(Vec::<i64>::try_from(&classes)?.into_iter().map(usize::try_from).collect::<Result<_, _>>()?)
+        Ok(Vec::<i64>::try_from(&classes)?
+            .into_iter()
+            .map(usize::try_from)
+            .collect::<Result<_, _>>()?)
     }
 
     fn single(&mut self, image: ArrayViewD<'_, u8>) -> Result<usize> {
@@ -111,10 +134,18 @@ impl Classify for Network {
     }
 }
 
-/// Classifies all images once, which warms everything up, says so, and then measures as often as it is asked to.
-fn serve(side: &mut dyn Classify, images: &ArrayViewD<'_, u8>, labels: &[u16], batch: usize) -> Result<()> {
+/// Classifies all images once, which warms everything up, says so, and then measures as often as it
+/// is asked to.
+fn serve(
+    side: &mut dyn Classify,
+    images: &ArrayViewD<'_, u8>,
+    labels: &[u16],
+    batch: usize,
+) -> Result<()> {
     let count = labels.len();
-    let part = |begin: usize, length: usize| images.slice_axis(Axis(0), Slice::from(begin..count.min(begin + length)));
+    let part = |begin: usize, length: usize| {
+        images.slice_axis(Axis(0), Slice::from(begin..count.min(begin + length)))
+    };
     let batches: Vec<_> = (0..count).step_by(batch).map(|begin| part(begin, batch)).collect();
     let singles: Vec<_> = (0..count).map(|index| part(index, 1)).collect();
     let mut classes = Vec::with_capacity(count);
@@ -130,8 +161,12 @@ fn serve(side: &mut dyn Classify, images: &ArrayViewD<'_, u8>, labels: &[u16], b
     let (mut next_batch, mut next_single) = (batches.iter().cycle(), singles.iter().cycle());
     answer(&ready, |what, budget| {
         let seconds = match what {
-            "batch" => turn(budget, || side.batch(next_batch.next().context("a batch")?.view()).map(drop))?,
-            "single" => turn(budget, || side.single(next_single.next().context("an image")?.view()).map(drop))?,
+            "batch" => {
+                turn(budget, || side.batch(next_batch.next().context("a batch")?.view()).map(drop))?
+            }
+            "single" => turn(budget, || {
+                side.single(next_single.next().context("an image")?.view()).map(drop)
+            })?,
             other => bail!("nothing to measure called `{other}`: batch or single"),
         };
         Ok(json!({ "seconds": seconds }))

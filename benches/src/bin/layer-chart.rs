@@ -1,8 +1,15 @@
-//! Time of one layer of a deployment by share of active inputs, macro-steps, width and threads, as a chart and a table: `layer-chart [--out FOLDER] [--seconds S]`.
+//! Time of one layer of a deployment by share of active inputs, macro-steps, width and threads, as
+//! a chart and a table: `layer-chart [--out FOLDER] [--seconds S]`.
 //!
-//! Writes `layers.svg` and `layers.md` into the folder, `docs/results/runtime` unless another is named, and prints the table. S is the least time for which each of the
-//! places of the table is measured, 0.05 by default. The layer is a 3×3 convolution with LIF neurons of as many channels as inputs, at the sizes that a ResNet has them.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the result goes to stdout, progress to stderr")]
+//! Writes `layers.svg` and `layers.md` into the folder, `docs/results/runtime` unless another is
+//! named, and prints the table. S is the least time for which each of the places of the table is
+//! measured, 0.05 by default. The layer is a 3×3 convolution with LIF neurons of as many channels
+//! as inputs, at the sizes that a ResNet has them.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the result goes to stdout, progress to stderr"
+)]
 
 use anyhow::{Context, Result, bail};
 use snn_benches::bare::Bare;
@@ -41,7 +48,8 @@ struct Case {
     threads: usize,
 }
 
-/// Microseconds of a case at every share of active inputs, as it is deployed, through events alone and as its dense integer form; and of its convolution in libtorch.
+/// Microseconds of a case at every share of active inputs, as it is deployed, through events alone
+/// and as its dense integer form; and of its convolution in libtorch.
 #[derive(Debug)]
 struct Row {
     case: Case,
@@ -55,14 +63,17 @@ struct Row {
 const ALLOWED: f64 = 1.2;
 
 fn main() -> Result<()> {
-    let (mut out, mut budget) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results/runtime"), 0.05);
+    let (mut out, mut budget) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results/runtime"), 0.05);
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
         let value = arguments.next().with_context(|| format!("{flag} wants a value"))?;
         match flag.as_str() {
             "--out" => out = PathBuf::from(value),
             "--seconds" => {
-                budget = value.parse().with_context(|| format!("--seconds wants a number, found `{value}`"))?;
+                budget = value
+                    .parse()
+                    .with_context(|| format!("--seconds wants a number, found `{value}`"))?;
             }
             _ => bail!("takes --out FOLDER and --seconds S, found `{flag}`"),
         }
@@ -83,7 +94,8 @@ fn main() -> Result<()> {
         }
     }
     eprintln!("beside a bare loop");
-    let bare = LAYERS.into_iter().map(|layer| beside_bare(layer, budget)).collect::<Result<Vec<_>>>()?;
+    let bare =
+        LAYERS.into_iter().map(|layer| beside_bare(layer, budget)).collect::<Result<Vec<_>>>()?;
     let table = table(&rows, &bare)?;
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     for (name, text) in [("layers.svg", chart(&rows)), ("layers.md", table.clone())] {
@@ -133,7 +145,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A layer beside the bare loop at a tenth of the inputs: microseconds of both, and the share that the layer reaches of the loop's speed.
+/// A layer beside the bare loop at a tenth of the inputs: microseconds of both, and the share that
+/// the layer reaches of the loop's speed.
 #[derive(Debug)]
 struct BesideBare {
     layer: (usize, usize),
@@ -147,7 +160,8 @@ fn beside_bare(layer: (usize, usize), budget: Duration) -> Result<BesideBare> {
     let (channels, size) = layer;
     let Case { steps, .. } = USUAL;
     let options = Options { statistics: true, ..Options::default() };
-    let mut session = Deployment::new(&model(channels, size, steps, Code::Binary), &options)?.session();
+    let mut session =
+        Deployment::new(&model(channels, size, steps, Code::Binary), &options)?.session();
     let frames = frames(steps * channels * size * size, BARE_PERCENT, 1);
     let mut bare = Bare::new(channels, size, steps, BARE_PERCENT)?;
     let mut rounds = Vec::new();
@@ -185,22 +199,29 @@ fn time(budget: Duration, mut run: impl FnMut() -> Result<Duration>) -> Result<f
 
 fn chart(rows: &[Row]) -> String {
     // Of the rows that differ from the usual case in one thing.
-    let over = |percent: u32, x: &dyn Fn(Case) -> usize, like: &dyn Fn(Case) -> bool| -> Vec<(f64, f64)> {
-        let place = DENSITIES.iter().position(|found| *found == percent).unwrap_or(0);
-        let found = rows.iter().filter(|row| like(row.case));
-        found.map(|row| (x(row.case) as f64, row.deployed[place])).collect()
-    };
+    let over =
+        |percent: u32, x: &dyn Fn(Case) -> usize, like: &dyn Fn(Case) -> bool| -> Vec<(f64, f64)> {
+            let place = DENSITIES.iter().position(|found| *found == percent).unwrap_or(0);
+            let found = rows.iter().filter(|row| like(row.case));
+            found.map(|row| (x(row.case) as f64, row.deployed[place])).collect()
+        };
     let shares = |x: &dyn Fn(Case) -> usize, like: &dyn Fn(Case) -> bool| -> Vec<Series> {
         let names = ["5 %", "15 %", "50 %", "100 % active"];
         let series = names.into_iter().zip(COLOURS).zip(SHARES);
-        series.map(|((name, colour), share)| Series { name, colour, points: over(share, x, like) }).collect()
+        series
+            .map(|((name, colour), share)| Series { name, colour, points: over(share, x, like) })
+            .collect()
     };
     let names = ["16", "64", "128", "512 channels"];
     let by_share = WIDTHS.into_iter().zip(names).zip(COLOURS).map(|((channels, name), colour)| {
         let like = |row: &&Row| row.case == Case { channels, size: row.case.size, ..USUAL };
         let points = rows.iter().find(like).map_or_else(Vec::new, |row| {
             let full = row.deployed.last().copied().unwrap_or(1.0);
-            DENSITIES.iter().zip(&row.deployed).map(|(share, time)| (f64::from(*share), 100.0 * time / full)).collect()
+            DENSITIES
+                .iter()
+                .zip(&row.deployed)
+                .map(|(share, time)| (f64::from(*share), 100.0 * time / full))
+                .collect()
         });
         Series { name, colour, points }
     });
@@ -229,7 +250,9 @@ fn chart(rows: &[Row]) -> String {
             title: "Microseconds, 128 channels, T = 4",
             x_label: "threads",
             unit: "",
-            series: shares(&|case| case.threads, &|case| case == Case { threads: case.threads, ..USUAL }),
+            series: shares(&|case| case.threads, &|case| {
+                case == Case { threads: case.threads, ..USUAL }
+            }),
         },
     ];
     panels(&charts, 2)
@@ -238,8 +261,12 @@ fn chart(rows: &[Row]) -> String {
 fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
     let mut text = String::from(
         "# A layer of a deployment by active inputs, macro-steps, width and threads\n\n\
-         Microseconds of one sample through a 3×3 convolution with its LIF neurons, as many channels as inputs, by the share of inputs that are active, drawn at random: as it is deployed, \
-         which is through events or as a dense integer product; *events only*; and *dense*, the integer product alone, which spreads the events out first. *libtorch*: the convolution alone, f32, channels last, all \
+         Microseconds of one sample through a 3×3 convolution with its LIF neurons, as many \
+         channels as inputs, by the share of inputs that are active, drawn at random: as it is \
+         deployed, \
+         which is through events or as a dense integer product; *events only*; and *dense*, the \
+         integer product alone, which spreads the events out first. *libtorch*: the convolution \
+         alone, f32, channels last, all \
          macro-steps at once.\n\n![chart](layers.svg)\n",
     );
     let mut before = None;
@@ -248,10 +275,16 @@ fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
         if before.replace((threads, steps)) != Some((threads, steps)) {
             let plural = if threads == 1 { "thread" } else { "threads" };
             let shares: Vec<String> = DENSITIES.iter().map(|share| format!("{share} %")).collect();
-            writeln!(text, "\n## {threads} {plural}, T = {steps}\n\n| layer | {} | libtorch |", shares.join(" | "))?;
+            writeln!(
+                text,
+                "\n## {threads} {plural}, T = {steps}\n\n| layer | {} | libtorch |",
+                shares.join(" | ")
+            )?;
             writeln!(text, "|---|{}--:|", "--:|".repeat(DENSITIES.len()))?;
         }
-        let times = |times: &[f64]| times.iter().map(|time| format!("{time:.1}")).collect::<Vec<_>>().join(" | ");
+        let times = |times: &[f64]| {
+            times.iter().map(|time| format!("{time:.1}")).collect::<Vec<_>>().join(" | ")
+        };
         writeln!(text, "| {channels}×{size}×{size} | {} | {libtorch:.1} |", times(deployed))?;
         writeln!(text, "| events only | {} | |", times(events))?;
         writeln!(text, "| dense | {} | |", times(dense))?;
@@ -259,12 +292,18 @@ fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
     writeln!(text, "\n{}", worst(rows)?)?;
     writeln!(
         text,
-        "\n## Beside a bare loop\n\nThe same layers at {BARE_PERCENT} %, one thread, T = {}, in turns with a loop that widens and adds as many rows of int8 weights from a list that is \
-         known: it finds no events, widens no sums, fires no neurons and sends nothing.\n\n| layer | as deployed | bare loop | share of its speed |\n|---|--:|--:|--:|",
+        "\n## Beside a bare loop\n\nThe same layers at {BARE_PERCENT} %, one thread, T = {}, in \
+         turns with a loop that widens and adds as many rows of int8 weights from a list that is \
+         known: it finds no events, widens no sums, fires no neurons and sends nothing.\n\n| layer \
+         | as deployed | bare loop | share of its speed |\n|---|--:|--:|--:|",
         USUAL.steps
     )?;
     for BesideBare { layer: (channels, size), microseconds: [layer, bare], share } in bare {
-        writeln!(text, "| {channels}×{size}×{size} | {layer:.1} | {bare:.1} | {:.0} % |", 100.0 * share)?;
+        writeln!(
+            text,
+            "| {channels}×{size}×{size} | {layer:.1} | {bare:.1} | {:.0} % |",
+            100.0 * share
+        )?;
     }
     writeln!(text, "\n{}", footer("cargo run --release -p snn-benches --bin layer-chart")?)?;
     Ok(text)
@@ -274,13 +313,18 @@ fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
 fn worst(rows: &[Row]) -> Result<String> {
     let against = rows.iter().flat_map(|row| {
         let times = row.deployed.iter().zip(&row.events).zip(&row.dense).zip(DENSITIES);
-        times.map(move |(((deployed, events), dense), share)| (deployed / events.min(*dense), row.case, share))
+        times.map(move |(((deployed, events), dense), share)| {
+            (deployed / events.min(*dense), row.case, share)
+        })
     });
-    let (places, above) = (against.clone().count(), against.clone().filter(|(ratio, ..)| *ratio > ALLOWED).count());
-    let (ratio, case, share) = against.max_by(|a, b| a.0.total_cmp(&b.0)).context("nothing was measured")?;
+    let (places, above) =
+        (against.clone().count(), against.clone().filter(|(ratio, ..)| *ratio > ALLOWED).count());
+    let (ratio, case, share) =
+        against.max_by(|a, b| a.0.total_cmp(&b.0)).context("nothing was measured")?;
     let Case { channels, size, steps, threads } = case;
     Ok(format!(
-        "As deployed a layer takes more than {ALLOWED} times as long as the better of events only and dense in {above} of {places} places, and {ratio:.2} times at most: \
+        "As deployed a layer takes more than {ALLOWED} times as long as the better of events only \
+         and dense in {above} of {places} places, and {ratio:.2} times at most: \
          {channels}×{size}×{size} at {share} %, T = {steps}, threads: {threads}."
     ))
 }

@@ -1,6 +1,8 @@
-//! One layer of a deployment again and again, for profilers: `layer-run CHANNELS SIZE STEPS PERCENT TIMES [auto|events|patterns|dense|bare]`.
+//! One layer of a deployment again and again, for profilers: `layer-run CHANNELS SIZE STEPS PERCENT
+//! TIMES [auto|events|patterns|dense|bare]`.
 //!
-//! The layer is that of `layer-chart`, on one thread; `bare` is the loop that it is compared with there. Counts of two runs of different TIMES, subtracted, leave out the start.
+//! The layer is that of `layer-chart`, on one thread; `bare` is the loop that it is compared with
+//! there. Counts of two runs of different TIMES, subtracted, leave out the start.
 #![expect(clippy::print_stdout, reason = "the result goes to stdout")]
 
 use anyhow::{Context, Result, bail};
@@ -37,12 +39,14 @@ fn main() -> Result<()> {
         other => bail!("no form {other:?}: auto, events, patterns, dense or bare"),
     };
     let options = Options { statistics: true, kernels, ..Options::default() };
-    let mut session = Deployment::new(&model(channels, size, steps, Code::Binary), &options)?.session();
+    let mut session =
+        Deployment::new(&model(channels, size, steps, Code::Binary), &options)?.session();
     let frames = frames(steps * channels * size * size, percent, 1);
     let mut run = || {
         session.reset_statistics();
         session.run_frames(&frames)?;
-        let layer = session.statistics().iter().find(|node| node.node == "layer").context("the layer")?;
+        let layer =
+            session.statistics().iter().find(|node| node.node == "layer").context("the layer")?;
         Ok(u128::from(layer.nanoseconds))
     };
     report((0..times).map(|_| run()).collect::<Result<_>>()?)
@@ -51,7 +55,8 @@ fn main() -> Result<()> {
 /// Prints the least and the median.
 fn report(mut nanoseconds: Vec<u128>) -> Result<()> {
     nanoseconds.sort_unstable();
-    let (least, median) = (nanoseconds.first().context("TIMES is 0")?, nanoseconds[nanoseconds.len() / 2]);
+    let (least, median) =
+        (nanoseconds.first().context("TIMES is 0")?, nanoseconds[nanoseconds.len() / 2]);
     println!("least {least} ns, median {median} ns");
     Ok(())
 }

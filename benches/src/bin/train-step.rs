@@ -1,8 +1,10 @@
 //! Our side of `cargo xtask bench-peers train`: training steps of a ResNet-20 on random images.
 //!
-//! `train-step WHAT PRECISION T BATCH THREADS`: WHAT is `lif` (the work that the peers do), `recompute` (the same with blocks computed again instead of kept), or
-//! `convolutions` (its convolutions alone, forward and backward: nothing that calls libtorch for them can be faster); PRECISION is `f32` or `bf16`. It answers `step SECONDS` with the
-//! seconds of each step of a turn, and the peak of the memory that it has taken.
+//! `train-step WHAT PRECISION T BATCH THREADS`: WHAT is `lif` (the work that the peers do),
+//! `recompute` (the same with blocks computed again instead of kept), or `convolutions` (its
+//! convolutions alone, forward and backward: nothing that calls libtorch for them can be faster);
+//! PRECISION is `f32` or `bf16`. It answers `step SECONDS` with the seconds of each step of a turn,
+//! and the peak of the memory that it has taken.
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::ArrayD;
@@ -22,16 +24,22 @@ const WARM_UP: usize = 2;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [what, precision, numbers @ ..] = arguments.as_slice() else { bail!("wants WHAT PRECISION T BATCH THREADS") };
+    let [what, precision, numbers @ ..] = arguments.as_slice() else {
+        bail!("wants WHAT PRECISION T BATCH THREADS")
+    };
     let numbers: Vec<usize> = numbers.iter().map(|n| n.parse()).collect::<Result<_, _>>()?;
-    let &[time_steps, batch, threads] = numbers.as_slice() else { bail!("wants WHAT PRECISION T BATCH THREADS") };
+    let &[time_steps, batch, threads] = numbers.as_slice() else {
+        bail!("wants WHAT PRECISION T BATCH THREADS")
+    };
     let precision: Precision = precision.parse()?;
     set_num_threads(i32::try_from(threads)?);
     snn_core::keep_memory();
     let graph = ResNet { classes: 10, ..ResNet::default() }.build();
     match what.as_str() {
         "lif" => train(graph, Training { precision, memory: Memory::Keep }, time_steps, batch),
-        "recompute" => train(graph, Training { precision, memory: Memory::Recompute }, time_steps, batch),
+        "recompute" => {
+            train(graph, Training { precision, memory: Memory::Recompute }, time_steps, batch)
+        }
         "convolutions" => convolutions(&graph, precision, time_steps, batch),
         other => bail!("no work `{other}`: lif, recompute or convolutions"),
     }
@@ -53,9 +61,17 @@ fn serve(before: u64, mut step: impl FnMut(Duration) -> Result<Vec<f64>>) -> Res
 fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> Result<()> {
     let weights = graph.initial_weights(1)?;
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
-    let model = Model { form: Form::Trained, graph, weights, time_steps, preprocessing, classes: Vec::new() };
+    let model = Model {
+        form: Form::Trained,
+        graph,
+        weights,
+        time_steps,
+        preprocessing,
+        classes: Vec::new(),
+    };
     let network = Network::new(&model, Device::Cpu, Kind::Float)?.with_training(training)?;
-    let mut optimiser = OptimiserConfig::Sgd(Sgd::default()).init(network.parameters(), network.graph())?;
+    let mut optimiser =
+        OptimiserConfig::Sgd(Sgd::default()).init(network.parameters(), network.graph())?;
     let random = &mut ChaCha8Rng::seed_from_u64(1);
     let images = ArrayD::from_shape_simple_fn(vec![batch, 3, SIDE, SIDE], || random.random::<u8>());
     let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..10_u8))).collect();
@@ -64,7 +80,13 @@ fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> R
     let mut step = || {
         let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu)?;
         let logits = network.forward(&pixels, Mode::Train)?.logits;
-        let loss = logits.f_cross_entropy_loss(&labels, None::<Tensor>, snn_core::tch::Reduction::Mean, -100, 0.0)?;
+        let loss = logits.f_cross_entropy_loss(
+            &labels,
+            None::<Tensor>,
+            snn_core::tch::Reduction::Mean,
+            -100,
+            0.0,
+        )?;
         let value = loss.f_double_value(&[])?;
         ensure!(value.is_finite(), "the loss is {value}");
         loss.f_backward()?;
@@ -74,8 +96,14 @@ fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> R
     serve(before, |budget| turn(budget, &mut step))
 }
 
-/// Every convolution of the graph by itself: forward, and backward to its weights and, but for the first, to its input.
-fn convolutions(graph: &Graph, precision: Precision, time_steps: usize, batch: usize) -> Result<()> {
+/// Every convolution of the graph by itself: forward, and backward to its weights and, but for the
+/// first, to its input.
+fn convolutions(
+    graph: &Graph,
+    precision: Precision,
+    time_steps: usize,
+    batch: usize,
+) -> Result<()> {
     let kind = precision.kind();
     let resolved = graph.resolve()?;
     let before = reset_peak()?;
@@ -85,10 +113,18 @@ fn convolutions(graph: &Graph, precision: Precision, time_steps: usize, batch: u
         // The first reads images that do not vary.
         let first = steps.is_empty();
         let samples = if first { batch } else { batch * time_steps };
-        steps.push(convolution(conv, &resolved.nodes[info.inputs[0]].shape, &info.shape, samples, kind, !first)?);
+        steps.push(convolution(
+            conv,
+            &resolved.nodes[info.inputs[0]].shape,
+            &info.shape,
+            samples,
+            kind,
+            !first,
+        )?);
     }
     let count = u32::try_from(steps.len())?;
-    // Each is repeated by itself, and so finds in the caches what they hold: the bound is not to be too low.
+    // Each is repeated by itself, and so finds in the caches what they hold: the bound is not to be
+    // too low.
     serve(before, |budget| {
         let medians = steps.iter_mut().map(|step| {
             step()?;
@@ -109,20 +145,29 @@ fn convolution(
     let size = |n: usize| i64::try_from(n).context("a size");
     let images = |shape: &[usize]| -> Result<Tensor> {
         let shape = [size(samples)?, size(shape[1])?, size(shape[2])?, size(shape[0])?];
-        Ok(Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?.f_to_kind(kind)?.f_permute([0, 3, 1, 2])?)
+        Ok(Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?
+            .f_to_kind(kind)?
+            .f_permute([0, 3, 1, 2])?)
     };
     let (kernel, stride, padding, _) = conv.as_2d();
-    let pair = |values: [usize; 2]| -> Result<[i64; 2]> { Ok([size(values[0])?, size(values[1])?]) };
+    let pair =
+        |values: [usize; 2]| -> Result<[i64; 2]> { Ok([size(values[0])?, size(values[1])?]) };
     let (kernel, stride, padding) = (pair(kernel)?, pair(stride)?, pair(padding)?);
-    let weight = Tensor::f_randn([size(to[0])?, size(from[0])?, kernel[0], kernel[1]], (Kind::Float, Device::Cpu))?;
+    let weight = Tensor::f_randn(
+        [size(to[0])?, size(from[0])?, kernel[0], kernel[1]],
+        (Kind::Float, Device::Cpu),
+    )?;
     let weight = weight.f_to_kind(kind)?.f_set_requires_grad(true)?;
     let x = images(from)?.f_set_requires_grad(to_input)?;
     let gradient = images(to)?;
     Ok(move || {
         let y = x.f_conv2d(&weight, None::<&Tensor>, stride, padding, [1, 1], 1)?;
         // A loss that costs nothing and has this gradient.
-        let (loss, gradient) = (Tensor::f_zeros([1], (kind, Device::Cpu))?, gradient.shallow_clone());
-        autograd::record("loss", &[&y], &[&loss], &[], move |_| Ok(vec![Some(gradient.shallow_clone())]))?;
+        let (loss, gradient) =
+            (Tensor::f_zeros([1], (kind, Device::Cpu))?, gradient.shallow_clone());
+        autograd::record("loss", &[&y], &[&loss], &[], move |_| {
+            Ok(vec![Some(gradient.shallow_clone())])
+        })?;
         let wanted = if to_input { vec![&weight, &x] } else { vec![&weight] };
         Tensor::f_run_backward(&[loss], &wanted, false, false)?;
         Ok(())
@@ -138,6 +183,8 @@ fn reset_peak() -> Result<u64> {
 fn memory(key: &str) -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-    let number = line.and_then(|line| line.split_whitespace().next()).with_context(|| format!("no {key}"))?;
+    let number = line
+        .and_then(|line| line.split_whitespace().next())
+        .with_context(|| format!("no {key}"))?;
     Ok(number.parse::<u64>()? * 1024)
 }

@@ -17,9 +17,11 @@ pub(crate) fn advice(command: Option<&Command>, error: &anyhow::Error) -> &'stat
         (Some(snn_train::Error::FolderInUse { .. }), ..) => {
             "; --resume continues it, --force replaces it, or name another folder"
         }
-        (_, Some(snn_data::Error::MissingFolder { .. } | snn_data::Error::MissingFile { .. }), _) => {
-            " (`--data DIR` or SNN_DATA; datasets/README.md says which files)"
-        }
+        (
+            _,
+            Some(snn_data::Error::MissingFolder { .. } | snn_data::Error::MissingFile { .. }),
+            _,
+        ) => " (`--data DIR` or SNN_DATA; datasets/README.md says which files)",
         _ => "",
     }
 }

@@ -7,10 +7,12 @@ use snn_train::{Options, Start};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// Spiking neural networks by hybrid conversion: train, convert without loss, prove it, run on events.
+/// Spiking neural networks by hybrid conversion: train, convert without loss, prove it, run on
+/// events.
 ///
-/// Without a command: what the tool does, and the paper's tables beside what has been measured here.
-/// Results go to stdout, progress to stderr. Exit codes: 0 holds, 1 a check failed, 2 usage, input or I/O, 130 training stopped by Ctrl-C.
+/// Without a command: what the tool does, and the paper's tables beside what has been measured
+/// here. Results go to stdout, progress to stderr. Exit codes: 0 holds, 1 a check failed, 2 usage,
+/// input or I/O, 130 training stopped by Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "snn-bench", version)]
 pub(crate) struct Cli {
@@ -23,7 +25,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The whole way in three minutes: train a small hybrid on an embedded image set, convert it with all codes, verify each, compare.
+    /// The whole way in three minutes: train a small hybrid on an embedded image set, convert it
+    /// with all codes, verify each, compare.
     Demo(Demo),
     /// Look after data sets.
     #[command(subcommand)]
@@ -34,11 +37,14 @@ pub(crate) enum Command {
     Convert(Convert),
     /// Fine-tune a model on the grid, to win back what rounding lost.
     Finetune(Finetune),
-    /// Prove that a converted model is its trained network: spike for spike off the grid, bit for bit on it.
+    /// Prove that a converted model is its trained network: spike for spike off the grid, bit for
+    /// bit on it.
     Verify(Verify),
-    /// Run a converted model on events, as fast as this machine can, and count what it does where asked to.
+    /// Run a converted model on events, as fast as this machine can, and count what it does where
+    /// asked to.
     Infer(Infer),
-    /// Draw what is in a model file or run folder: its graph with shapes, codes, units and bounds, and how a converted model is deployed.
+    /// Draw what is in a model file or run folder: its graph with shapes, codes, units and bounds,
+    /// and how a converted model is deployed.
     Inspect(Inspect),
     /// Look at the policy of a config.
     #[command(subcommand)]
@@ -66,14 +72,16 @@ pub(crate) enum Data {
         #[command(flatten)]
         data: DataRoot,
     },
-    /// Compare the files of the data sets with the official ones: sizes, checksums, numbers of samples.
+    /// Compare the files of the data sets with the official ones: sizes, checksums, numbers of
+    /// samples.
     Check {
         /// Only this data set.
         dataset: Option<SetName>,
         #[command(flatten)]
         data: DataRoot,
     },
-    /// Say what is in a file: a recording, a picture, NPZ, a file of CIFAR or MNIST, an archive, a cache.
+    /// Say what is in a file: a recording, a picture, NPZ, a file of CIFAR or MNIST, an archive, a
+    /// cache.
     Info {
         /// The file.
         file: PathBuf,
@@ -85,7 +93,8 @@ pub(crate) enum Data {
         #[command(subcommand)]
         command: CacheCommand,
     },
-    /// Draw a contact sheet: images as stored and augmented, recordings as frames with ON and OFF in two colours.
+    /// Draw a contact sheet: images as stored and augmented, recordings as frames with ON and OFF
+    /// in two colours.
     Show(Show),
 }
 
@@ -108,7 +117,8 @@ pub(crate) struct CacheFolder {
 /// What a recording does not say itself.
 #[derive(Debug, Args)]
 pub(crate) struct Recording {
-    /// Sensor of an AEDAT 2.0 recording, instead of what it says: dvs128, davis240, davis346 or davis640.
+    /// Sensor of an AEDAT 2.0 recording, instead of what it says: dvs128, davis240, davis346 or
+    /// davis640.
     #[arg(long)]
     sensor: Option<Chip>,
     /// Size of the sensor of Prophesee and NPZ files, instead of what they say.
@@ -125,7 +135,8 @@ impl Recording {
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// A data set by its name, a picture, a recording, or a folder of them (its folders are the classes then).
+    /// A data set by its name, a picture, a recording, or a folder of them (its folders are the
+    /// classes then).
     #[arg(value_name = "SET|FILE|FOLDER")]
     pub(crate) what: String,
     #[command(flatten)]
@@ -226,7 +237,8 @@ pub(crate) enum AugmentName {
     Cutmix,
     /// Recordings: top becomes bottom in half of the cases.
     FlipRows,
-    /// Recordings: a shift by up to an eighth of the sensor, what leaves it comes back on the other side.
+    /// Recordings: a shift by up to an eighth of the sensor, what leaves it comes back on the other
+    /// side.
     Roll,
     /// Recordings: a turn by up to 15 degrees.
     Rotate,
@@ -307,7 +319,12 @@ impl RunTarget {
             (false, true) => Start::Overwrite,
             (false, false) => Start::New,
         };
-        Options { data_root: self.data.data.clone(), device: self.device, start, ..Options::default() }
+        Options {
+            data_root: self.data.data.clone(),
+            device: self.device,
+            start,
+            ..Options::default()
+        }
     }
 }
 
@@ -475,7 +492,8 @@ pub(crate) struct Infer {
     /// Only the first N test images.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
-    /// Count every operation as well, and the energy that they stand for. Of a model off the grid they always are.
+    /// Count every operation as well, and the energy that they stand for. Of a model off the grid
+    /// they always are.
     #[arg(long)]
     pub(crate) counts: bool,
 }
@@ -498,7 +516,8 @@ pub(crate) enum Policy {
     Show {
         /// The config, a TOML file.
         config: PathBuf,
-        /// Set a key of the config, as `policy=outer` or `'policy={ kind = "ratio", share = 0.25 }'`.
+        /// Set a key of the config, as `policy=outer` or
+        /// `'policy={ kind = "ratio", share = 0.25 }'`.
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,
     },

@@ -50,13 +50,22 @@ pub(crate) fn ways(model: &Model, ways: &Ways) -> Result<Vec<Way>> {
         let name = |how: &str| format!("deployment ({}, {how})", level.label());
         for &threads in &ways.threads {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-            let how = if threads == 1 { "1 thread".to_string() } else { format!("{threads} threads over samples") };
+            let how = if threads == 1 {
+                "1 thread".to_string()
+            } else {
+                format!("{threads} threads over samples")
+            };
             let runner = Runner::Samples(Arc::clone(&deployment), pool);
             all.push(Way { name: name(&how), record: Record::Sites, runner });
             if threads > 1 {
-                let session = Deployment::new(model, &Options { threads, ..options.clone() })?.session();
+                let session =
+                    Deployment::new(model, &Options { threads, ..options.clone() })?.session();
                 let name = name(&format!("{threads} threads over pixels"));
-                all.push(Way { name, record: Record::Logits, runner: Runner::Pixels(Box::new(session)) });
+                all.push(Way {
+                    name,
+                    record: Record::Logits,
+                    runner: Runner::Pixels(Box::new(session)),
+                });
             }
         }
     }
@@ -83,14 +92,18 @@ fn one_by_one(session: &mut Session, input: &Input<'_>) -> snn_ir::Result<Evalua
     for index in 0..input.batch() {
         let scores = match input {
             Input::Static(images) => session.run(&bytes(images.index_axis(Axis(0), index)))?,
-            Input::Frames(frames) => session.run_frames(&bytes(frames.index_axis(Axis(1), index)))?,
+            Input::Frames(frames) => {
+                session.run_frames(&bytes(frames.index_axis(Axis(1), index)))?
+            }
         };
         if let Scores::Integer(scores) = scores {
             sums.extend(scores);
         }
     }
-    let failed = |message: String| snn_ir::Error::Interpreter { interpreter: "deployment", message };
+    let failed =
+        |message: String| snn_ir::Error::Interpreter { interpreter: "deployment", message };
     let classes = sums.len() / input.batch().max(1);
-    let sums = Array2::from_shape_vec((input.batch(), classes), sums).map_err(|error| failed(error.to_string()))?;
+    let sums = Array2::from_shape_vec((input.batch(), classes), sums)
+        .map_err(|error| failed(error.to_string()))?;
     Ok(Evaluation { logits: Logits::Integer(sums), sites: Vec::new() })
 }

@@ -6,7 +6,9 @@ use anyhow::Result;
 use serde::Serialize;
 use snn_ir::site::{Adaptation, Spike, Synapse};
 use snn_ir::streams::{Kind, Streams};
-use snn_ir::{Code, Form, Leak, Lif, Model, Op, Preprocessing, Reset, Resolved, Site, Tensor, Threshold};
+use snn_ir::{
+    Code, Form, Leak, Lif, Model, Op, Preprocessing, Reset, Resolved, Site, Tensor, Threshold,
+};
 use snn_runtime::deploy::{Deployment, Options, Summary};
 use snn_train::{RunConfig, RunResult};
 
@@ -43,7 +45,8 @@ pub(crate) struct NodeDescription {
     pub(crate) code: Option<Code>,
     /// Number of weights.
     pub(crate) weights: usize,
-    /// On the grid, of a synapse: least and largest multiplier that brings its sum to its accumulator's unit.
+    /// On the grid, of a synapse: least and largest multiplier that brings its sum to its
+    /// accumulator's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) multiplier: Option<[i32; 2]>,
     /// On the grid: the largest absolute value, proved from the weights.
@@ -59,10 +62,16 @@ pub(crate) struct NodeDescription {
 }
 
 impl<'a> Description<'a> {
-    pub(crate) fn of(model: &'a Model, config: Option<&'a RunConfig>, result: Option<&'a RunResult>) -> Result<Self> {
+    pub(crate) fn of(
+        model: &'a Model,
+        config: Option<&'a RunConfig>,
+        result: Option<&'a RunResult>,
+    ) -> Result<Self> {
         let resolved = model.validate()?;
-        let streams = if model.form == Form::Trained { None } else { Some(Streams::of(model, &resolved)?) };
-        let nodes = (0..resolved.nodes.len()).map(|index| node(model, &resolved, streams.as_ref(), index));
+        let streams =
+            if model.form == Form::Trained { None } else { Some(Streams::of(model, &resolved)?) };
+        let nodes =
+            (0..resolved.nodes.len()).map(|index| node(model, &resolved, streams.as_ref(), index));
         let deployment = match model.form {
             Form::Grid { .. } => Some(Deployment::new(model, &Options::default())?),
             // Some sites run off the grid that cannot be deployed.
@@ -71,7 +80,9 @@ impl<'a> Description<'a> {
         };
         let sites = model.graph.sites()?;
         let micro_steps = model.graph.nodes.iter().filter_map(|node| match &node.op {
-            Op::Activation { site, code: Some(code) } => Some(code.micro_steps(u32::from(site.levels()?))),
+            Op::Activation { site, code: Some(code) } => {
+                Some(code.micro_steps(u32::from(site.levels()?)))
+            }
             _ => None,
         });
         Ok(Self {
@@ -80,7 +91,11 @@ impl<'a> Description<'a> {
             micro_steps: micro_steps.max().unwrap_or(1),
             parameters: model.weights.values().map(Tensor::len).sum(),
             neurons: sites.iter().map(snn_ir::SiteInfo::neurons).sum(),
-            lif_neurons: sites.iter().filter(|site| site.site.is_stateful()).map(snn_ir::SiteInfo::neurons).sum(),
+            lif_neurons: sites
+                .iter()
+                .filter(|site| site.site.is_stateful())
+                .map(snn_ir::SiteInfo::neurons)
+                .sum(),
             preprocessing: &model.preprocessing,
             classes: &model.classes,
             nodes: nodes.collect(),
@@ -97,7 +112,8 @@ impl<'a> Description<'a> {
             Form::Trained | Form::Events => String::new(),
         };
         format!(
-            "form {}, T = {} macro-steps of {}, {} weights, {} neurons ({:.1} % LIF), {} classes{unit}",
+            "form {}, T = {} macro-steps of {}, {} weights, {} neurons ({:.1} % LIF), {} \
+             classes{unit}",
             self.form.label(),
             self.time_steps,
             counted(self.micro_steps as usize, "micro-step"),
@@ -109,7 +125,8 @@ impl<'a> Description<'a> {
     }
 
     /// The columns of [`shown`](Self::shown).
-    pub(crate) const FACTS: [&'static str; 6] = ["op", "shape", "carries", "weights", "detail", "unit and bound"];
+    pub(crate) const FACTS: [&'static str; 6] =
+        ["op", "shape", "carries", "weights", "detail", "unit and bound"];
 
     /// The nodes for a drawing.
     pub(crate) fn shown(&self) -> Vec<Shown> {
@@ -121,9 +138,9 @@ impl NodeDescription {
     fn shown(&self) -> Shown {
         let shape: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
         let words = [self.carries, self.code.map(Code::label)];
-        let unit = self
-            .multiplier
-            .map(|[least, most]| if least == most { format!("M = {least}") } else { format!("M = {least}…{most}") });
+        let unit = self.multiplier.map(|[least, most]| {
+            if least == most { format!("M = {least}") } else { format!("M = {least}…{most}") }
+        });
         let limits = [unit, self.bound.map(|bound| format!("|x| ≤ {bound}"))];
         Shown {
             inputs: self.reads.clone(),
@@ -141,13 +158,20 @@ impl NodeDescription {
     }
 }
 
-fn node(model: &Model, resolved: &Resolved, streams: Option<&Streams>, index: usize) -> NodeDescription {
+fn node(
+    model: &Model,
+    resolved: &Resolved,
+    streams: Option<&Streams>,
+    index: usize,
+) -> NodeDescription {
     let (node, info) = (&model.graph.nodes[index], &resolved.nodes[index]);
     let prefix = format!("{}.", node.name);
     let own = |name: &str| name.strip_prefix(&prefix).is_some_and(|part| !part.contains('.'));
     let bound = streams.map(|streams| streams.bounds[index].iter().copied().fold(0.0, f64::max));
     let multiplier = match model.weights.get(&format!("{prefix}multiplier")) {
-        Some(Tensor::I32(values)) => values.iter().min().zip(values.iter().max()).map(|(min, max)| [*min, *max]),
+        Some(Tensor::I32(values)) => {
+            values.iter().min().zip(values.iter().max()).map(|(min, max)| [*min, *max])
+        }
         _ => None,
     };
     NodeDescription {
@@ -161,7 +185,12 @@ fn node(model: &Model, resolved: &Resolved, streams: Option<&Streams>, index: us
             Kind::Current => "current",
         }),
         code: if let Op::Activation { code, .. } = node.op { code } else { None },
-        weights: model.weights.iter().filter(|(name, _)| own(name)).map(|(_, tensor)| tensor.len()).sum(),
+        weights: model
+            .weights
+            .iter()
+            .filter(|(name, _)| own(name))
+            .map(|(_, tensor)| tensor.len())
+            .sum(),
         multiplier,
         bound: bound.filter(|bound| bound.is_finite()),
         varies: info.varies,
@@ -184,12 +213,15 @@ fn role(op: &Op) -> Role {
 
 /// Attributes that matter for what a node computes.
 fn detail(op: &Op, varies: bool) -> String {
-    let axes = |values: &[usize]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
+    let axes =
+        |values: &[usize]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let mut parts = Vec::new();
     match op {
         Op::Conv(conv) => {
             parts.push(axes(&conv.kernel));
-            for (name, values, usual) in [("stride", &conv.stride, 1), ("dilation", &conv.dilation, 1)] {
+            for (name, values, usual) in
+                [("stride", &conv.stride, 1), ("dilation", &conv.dilation, 1)]
+            {
                 if values.iter().any(|value| *value != usual) {
                     parts.push(format!("{name} {}", axes(values)));
                 }
@@ -206,7 +238,10 @@ fn detail(op: &Op, varies: bool) -> String {
             Site::QuantRelu(quantised) => parts.push(format!("D = {}", quantised.levels)),
             Site::GridQuantRelu { levels } => parts.push(format!("D = {levels}")),
             Site::GridLif(lif) => {
-                parts.push(format!("leak {}/2^{}, {} guard bits", lif.leak_multiplier, lif.leak_shift, lif.guard_bits));
+                parts.push(format!(
+                    "leak {}/2^{}, {} guard bits",
+                    lif.leak_multiplier, lif.leak_shift, lif.guard_bits
+                ));
                 parts.extend(levels(lif.spike));
             }
         },

@@ -13,5 +13,9 @@ pub(crate) fn parse(text: &str) -> Result<Device, String> {
         },
     };
     let found = usize::try_from(Cuda::device_count()).unwrap_or(0);
-    if index < found { Ok(Device::Cuda(index)) } else { Err(format!("libtorch sees {found} CUDA devices")) }
+    if index < found {
+        Ok(Device::Cuda(index))
+    } else {
+        Err(format!("libtorch sees {found} CUDA devices"))
+    }
 }

@@ -19,7 +19,8 @@ pub(crate) fn trained(path: &Path) -> Result<Trained> {
         let model = run.model_path();
         if !model.is_file() {
             bail!(
-                "{}: the run has not finished an epoch yet (no model.safetensors); continue it with --resume",
+                "{}: the run has not finished an epoch yet (no model.safetensors); continue it \
+                 with --resume",
                 path.display()
             );
         }
@@ -28,7 +29,8 @@ pub(crate) fn trained(path: &Path) -> Result<Trained> {
     Ok(Trained { model: Model::load(path)?, config: None })
 }
 
-/// Makes sure that a model and a data set are meant for each other: as many classes, of the same names where the model has names.
+/// Makes sure that a model and a data set are meant for each other: as many classes, of the same
+/// names where the model has names.
 pub(crate) fn fits(model: &Model, path: &Path, data: &Dataset) -> Result<()> {
     let (name, classes) = (data.name, data.classes.len());
     let found = model.validate()?.nodes.last().map_or(0, |head| head.shape[0]);
@@ -49,7 +51,8 @@ pub(crate) fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that a converted model does not replace the trained one, which cannot be made from it again.
+/// Makes sure that a converted model does not replace the trained one, which cannot be made from it
+/// again.
 pub(crate) fn refuse_source(out: &Path, run: &Path) -> Result<()> {
     let source = if run.is_dir() { RunFolder::open(run)?.model_path() } else { run.to_path_buf() };
     if let (Ok(out), Ok(source)) = (out.canonicalize(), source.canonicalize())

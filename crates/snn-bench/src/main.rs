@@ -1,4 +1,5 @@
-//! `snn-bench`: train, convert, verify and run spiking networks from the command line. Glue only; everything it does is a library call.
+//! `snn-bench`: train, convert, verify and run spiking networks from the command line. Glue only;
+//! everything it does is a library call.
 
 mod advice;
 mod cli;
@@ -29,7 +30,8 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    // Without it glibc maps and unmaps every large tensor; speed only, so a refusal changes nothing.
+    // Without it glibc maps and unmaps every large tensor; speed only, so a refusal changes
+    // nothing.
     snn_core::keep_memory();
     // clap itself ends with 2 on a usage error.
     let cli = Cli::parse();
@@ -37,7 +39,11 @@ fn main() -> ExitCode {
         Ok(Outcome::Holds) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::from(1),
         Err(error) => {
-            output::tell(format_args!("error: {}{}", message(&error), advice(cli.command.as_ref(), &error)));
+            output::tell(format_args!(
+                "error: {}{}",
+                message(&error),
+                advice(cli.command.as_ref(), &error)
+            ));
             ExitCode::from(2)
         }
     }

@@ -1,7 +1,7 @@
 //! The two streams: results on stdout, progress and errors on stderr.
 //!
-//! The macros of the standard library panic where a stream is closed (`snn-bench | head -1`); here a result that cannot be written
-//! is an error, and progress that nobody reads is dropped.
+//! The macros of the standard library panic where a stream is closed (`snn-bench | head -1`); here
+//! a result that cannot be written is an error, and progress that nobody reads is dropped.
 
 use anyhow::{Context, Result};
 use std::fmt::Display;
@@ -10,7 +10,9 @@ use std::io::Write;
 /// Prints a part of the result.
 pub(crate) fn print(text: impl Display) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    write!(stdout, "{text}").and_then(|()| stdout.flush()).context("cannot write the result to stdout")
+    write!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .context("cannot write the result to stdout")
 }
 
 /// Prints a line of the result.

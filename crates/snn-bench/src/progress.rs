@@ -4,7 +4,8 @@ use crate::output;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
-/// Between two lines where no bar is seen: rare enough for a log, often enough to see that something happens.
+/// Between two lines where no bar is seen: rare enough for a log, often enough to see that
+/// something happens.
 const EVERY: Duration = Duration::from_mins(1);
 
 /// Says when the next line is due.
@@ -63,7 +64,11 @@ impl Progress {
     pub(crate) fn finish(self) {
         let count = self.bar.position();
         self.bar.finish_and_clear();
-        output::tell(format_args!("{}: {count} in {:.1} s", self.what, self.begin.elapsed().as_secs_f64()));
+        output::tell(format_args!(
+            "{}: {count} in {:.1} s",
+            self.what,
+            self.begin.elapsed().as_secs_f64()
+        ));
     }
 }
 

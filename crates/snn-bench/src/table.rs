@@ -10,8 +10,12 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A table whose first `text_columns` columns hold words (aligned left), the others numbers (aligned right).
-    pub(crate) fn new<S: Into<String>>(text_columns: usize, header: impl IntoIterator<Item = S>) -> Self {
+    /// A table whose first `text_columns` columns hold words (aligned left), the others numbers
+    /// (aligned right).
+    pub(crate) fn new<S: Into<String>>(
+        text_columns: usize,
+        header: impl IntoIterator<Item = S>,
+    ) -> Self {
         Self { rows: vec![header.into_iter().map(Into::into).collect()], text_columns }
     }
 
@@ -24,18 +28,28 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |c: usize| self.rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
+        let width = |c: usize| {
+            self.rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0)
+        };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for (number, row) in self.rows.iter().enumerate() {
             let mut line = String::new();
             for (c, cell) in row.iter().enumerate() {
                 let width = widths[c];
                 let pad = " ".repeat(width - cell.chars().count());
-                line.extend(if c < self.text_columns { [cell, pad.as_str(), "  "] } else { [&pad, cell, "  "] });
+                line.extend(if c < self.text_columns {
+                    [cell, pad.as_str(), "  "]
+                } else {
+                    [&pad, cell, "  "]
+                });
             }
             writeln!(formatter, "{}", line.trim_end())?;
             if number == 0 {
-                writeln!(formatter, "{}", "─".repeat(widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1)))?;
+                writeln!(
+                    formatter,
+                    "{}",
+                    "─".repeat(widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1))
+                )?;
             }
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! Without arguments: what the tool does, and the paper's tables beside what has been measured here.
+//! Without arguments: what the tool does, and the paper's tables beside what has been measured
+//! here.
 
 use crate::Outcome;
 use crate::output::{self, print_json};
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 const MEASURED: &str = include_str!("../measured.toml");
 
 const INTRODUCTION: &str = "\
-snn-bench trains spiking networks in which some neurons are ReLUs, converts them without loss into networks whose whole
+snn-bench trains spiking networks in which some neurons are ReLUs, converts them without loss into \
+networks whose whole
 inference is event-driven, proves it, and runs them on events.
 
   snn-bench demo                                   the whole way in three minutes, no data needed
@@ -45,11 +47,19 @@ const PUBLISHED: &[Published] = &[
     Published { dataset: "cifar-100", method: "STAA-SNN (CVPR 2025)", accuracy: 82.05 },
     Published { dataset: "cifar-100", method: "LM-HT, ResNet-19 (NeurIPS 2024)", accuracy: 81.76 },
     Published { dataset: "imagenet", method: "SpikingReLU", accuracy: 70.89 },
-    Published { dataset: "imagenet", method: "ReverB-SNN, ResNet-34, T = 4 (ICML 2025)", accuracy: 70.91 },
+    Published {
+        dataset: "imagenet",
+        method: "ReverB-SNN, ResNet-34, T = 4 (ICML 2025)",
+        accuracy: 70.91,
+    },
     Published { dataset: "imagenet", method: "STAA-SNN (CVPR 2025)", accuracy: 70.40 },
     Published { dataset: "cifar10-dvs", method: "SpikingReLU", accuracy: 82.71 },
     Published { dataset: "cifar10-dvs", method: "STAA-SNN (CVPR 2025)", accuracy: 82.10 },
-    Published { dataset: "cifar10-dvs", method: "LM-HT, ResNet-18 (NeurIPS 2024)", accuracy: 81.90 },
+    Published {
+        dataset: "cifar10-dvs",
+        method: "LM-HT, ResNet-18 (NeurIPS 2024)",
+        accuracy: 81.90,
+    },
 ];
 
 /// The measured rows.
@@ -101,21 +111,33 @@ pub(crate) fn show(json: bool) -> Result<Outcome> {
     output::line(INTRODUCTION)?;
     let mut table = Table::new(2, ["data set", "method", "published", "measured here"]);
     for row in PUBLISHED {
-        let best = measured.rows.iter().filter(|r| r.dataset == row.dataset).map(|r| r.trained).reduce(f64::max);
+        let best = measured
+            .rows
+            .iter()
+            .filter(|r| r.dataset == row.dataset)
+            .map(|r| r.trained)
+            .reduce(f64::max);
         let here = match (row.method, best) {
             ("SpikingReLU", Some(best)) => format!("{best:.2} % (small budget, below)"),
             ("SpikingReLU", None) => "–".to_string(),
             _ => String::new(),
         };
-        table.row([row.dataset.to_string(), row.method.to_string(), format!("{:.2} %", row.accuracy), here]);
+        table.row([
+            row.dataset.to_string(),
+            row.method.to_string(),
+            format!("{:.2} %", row.accuracy),
+            here,
+        ]);
     }
     output::line(&table)?;
     if measured.rows.is_empty() {
         output::line(format_args!("Nothing has been measured yet."))?;
         return Ok(Outcome::Holds);
     }
-    let mut table =
-        Table::new(2, ["data set", "network, policy", "T", "epochs", "ReLU neurons", "trained", "int8 grid"]);
+    let mut table = Table::new(
+        2,
+        ["data set", "network, policy", "T", "epochs", "ReLU neurons", "trained", "int8 grid"],
+    );
     for row in &measured.rows {
         table.row([
             row.dataset.clone(),
@@ -127,9 +149,14 @@ pub(crate) fn show(json: bool) -> Result<Outcome> {
             row.grid.map_or("–".to_string(), |grid| format!("{grid:.2} %")),
         ]);
     }
-    output::line(format_args!("Measured here, one seed each, test accuracy after the last epoch:\n\n{table}"))?;
+    output::line(format_args!(
+        "Measured here, one seed each, test accuracy after the last epoch:\n\n{table}"
+    ))?;
     for row in &measured.rows {
-        output::line(format_args!("{} ({}, {}):\n  {}", row.network, row.machine, row.date, row.command))?;
+        output::line(format_args!(
+            "{} ({}, {}):\n  {}",
+            row.network, row.machine, row.date, row.command
+        ))?;
     }
     Ok(Outcome::Holds)
 }

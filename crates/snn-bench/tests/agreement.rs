@@ -1,5 +1,6 @@
-//! Proof, not luck: on random hybrids of every kind of neuron, libtorch, the event runtime and the naive evaluator give the same bits on the grid in every code, and the event
-//! runtime emits the trained network's every spike off it. `SNN_CASES` sets the number of graphs (256).
+//! Proof, not luck: on random hybrids of every kind of neuron, libtorch, the event runtime and the
+//! naive evaluator give the same bits on the grid in every code, and the event runtime emits the
+//! trained network's every spike off it. `SNN_CASES` sets the number of graphs (256).
 
 use ndarray::ArrayD;
 use snn_core::Libtorch;
@@ -18,7 +19,11 @@ fn cases() -> u64 {
 
 /// Every other graph has neurons of all kinds, not LIF and QuantRelu alone.
 fn draw(seed: u64, numbers: Numbers) -> Model {
-    trained_with(seed, numbers, if (seed / 2).is_multiple_of(2) { Sites::Basic } else { Sites::All })
+    trained_with(
+        seed,
+        numbers,
+        if (seed / 2).is_multiple_of(2) { Sites::Basic } else { Sites::All },
+    )
 }
 
 /// Two samples: an image each or, every fourth time, a frame for each macro-step.
@@ -32,7 +37,10 @@ impl Samples {
         let frames = seed % 4 == 3;
         let pixels = pixels(model, if frames { 2 * model.time_steps } else { 2 }, seed);
         let shape = [&[model.time_steps, 2], &pixels.shape()[1..]].concat();
-        Self { pixels: if frames { pixels.into_shape_with_order(shape).unwrap() } else { pixels }, frames }
+        Self {
+            pixels: if frames { pixels.into_shape_with_order(shape).unwrap() } else { pixels },
+            frames,
+        }
     }
 }
 
@@ -52,7 +60,8 @@ fn assert_same(seed: u64, what: &str, a: &Evaluation, b: &Evaluation) {
     match (&a.logits, &b.logits) {
         (Logits::Integer(a), Logits::Integer(b)) => assert_eq!(a, b, "seed {seed}, {what}: logits"),
         (Logits::Real(a), Logits::Real(b)) => {
-            // The trained network divides averages by numbers that are no powers of two, which rounds.
+            // The trained network divides averages by numbers that are no powers of two, which
+            // rounds.
             let largest = a.iter().fold(1e-300_f64, |max, v| max.max(v.abs()));
             let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(apart <= 1e-12 * largest, "seed {seed}, {what}: logits {a:?} and {b:?}");

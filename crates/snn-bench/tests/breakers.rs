@@ -1,12 +1,14 @@
-//! The proof can fail: each known way to break a conversion is injected, off the grid and on it, and the proof of `verify` finds it. The control without a
-//! fault holds.
+//! The proof can fail: each known way to break a conversion is injected, off the grid and on it,
+//! and the proof of `verify` finds it. The control without a fault holds.
 
 use ndarray::{ArrayD, Axis, IxDyn, Slice, concatenate};
 use snn_core::Libtorch;
 use snn_ir::naive::Naive;
 use snn_ir::random::pixels;
 use snn_ir::site::QuantRelu;
-use snn_ir::{Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Model, Op, PoolKind, Preprocessing};
+use snn_ir::{
+    Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Model, Op, PoolKind, Preprocessing,
+};
 use snn_ir::{Record, Site, SiteOutput, Tensor, Window};
 use snn_reparam::proof::{Batch, Demands, Grid, Interpreters, Proof};
 use snn_reparam::verify::{Tuning, same_conversion};
@@ -18,8 +20,9 @@ const LEVELS: u8 = 3;
 const SAMPLES: usize = 16;
 const EPS: f64 = 1e-5;
 
-/// conv, norm, QuantRelu `a`, max pooling, conv, LIF `b`, linear: the least network in which every fault can happen. Channel 0 of `a` sees pixel 0 alone and has
-/// its thresholds at 20, 60 and 100 above the mean, so that pixels meet them exactly.
+/// conv, norm, QuantRelu `a`, max pooling, conv, LIF `b`, linear: the least network in which every
+/// fault can happen. Channel 0 of `a` sees pixel 0 alone and has its thresholds at 20, 60 and 100
+/// above the mean, so that pixels meet them exactly.
 fn trained() -> Model {
     let site = |site| Op::Activation { site, code: None };
     let mut graph = Graph::default();
@@ -28,7 +31,11 @@ fn trained() -> Model {
     graph.push("norm", Op::BatchNorm { eps: EPS }, &["conv1"]);
     graph.push(
         "a",
-        site(Site::QuantRelu(QuantRelu { levels: LEVELS, step: 40.0 / 64.0, ..QuantRelu::default() })),
+        site(Site::QuantRelu(QuantRelu {
+            levels: LEVELS,
+            step: 40.0 / 64.0,
+            ..QuantRelu::default()
+        })),
         &["norm"],
     );
     graph.push("pool", Op::Pool { pool: PoolKind::Max, window: Window::square(2) }, &["a"]);
@@ -53,7 +60,8 @@ fn trained() -> Model {
     bias[[0]] = 0.0;
     weights.insert("conv1.weight".into(), Tensor::F64(kernel));
     weights.insert("conv1.bias".into(), Tensor::F64(bias));
-    weights.insert("conv2.bias".into(), Tensor::from(ndarray::arr1(&[0.3_f32, 0.2, 0.4, -0.2, 0.1])));
+    weights
+        .insert("conv2.bias".into(), Tensor::from(ndarray::arr1(&[0.3_f32, 0.2, 0.4, -0.2, 0.1])));
     let preprocessing = Preprocessing::new(vec![120, 60], vec![64.0, 64.0]);
     Model { form: Form::Trained, graph, weights, time_steps: 3, preprocessing, classes: Vec::new() }
 }
@@ -79,7 +87,8 @@ impl Evaluate for Answer {
     }
 }
 
-/// Everything that `verify` compares, with these two in the place of the event runtime off the grid and on it; returns why the proof fails.
+/// Everything that `verify` compares, with these two in the place of the event runtime off the grid
+/// and on it; returns why the proof fails.
 fn prove(off_grid: &mut dyn Evaluate, on_grid: &mut dyn Evaluate) -> Vec<String> {
     let (trained, file) = (trained(), grid(&trained()));
     let pixels = pixels(&trained, SAMPLES, 1);
@@ -106,7 +115,8 @@ fn on_grid(model: &Model) -> Runtime {
     Runtime::new(model, Precision::Grid).unwrap()
 }
 
-/// The same fault in a model off the grid and in its twin on the grid is found in the spikes of either, and in the file.
+/// The same fault in a model off the grid and in its twin on the grid is found in the spikes of
+/// either, and in the file.
 fn assert_found(fault: impl Fn(&mut Model)) {
     let right = (events(&trained()), grid(&trained()));
     let mut wrong = right.clone();
@@ -115,7 +125,10 @@ fn assert_found(fault: impl Fn(&mut Model)) {
     let failures = prove(&mut off_grid(&wrong.0), &mut on_grid(&right.1));
     assert!(failures.iter().any(|f| f.contains("trained") && f.contains("differ")), "{failures:?}");
     let failures = prove(&mut off_grid(&right.0), &mut on_grid(&wrong.1));
-    assert!(failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("differ")), "{failures:?}");
+    assert!(
+        failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("differ")),
+        "{failures:?}"
+    );
     assert!(!same_conversion(&right.0, &wrong.0, Tuning::None).is_empty());
     assert!(!same_conversion(&right.1, &wrong.1, Tuning::None).is_empty());
 }
@@ -147,7 +160,9 @@ fn the_control_holds() {
 #[test]
 fn a_wrong_fold_of_batch_norm_is_found() {
     let mut wrong = trained();
-    wrong.weights.insert("norm.running_mean".into(), Tensor::from(ndarray::arr1(&[0.5_f32, 0.0, 0.0, 0.0])));
+    wrong
+        .weights
+        .insert("norm.running_mean".into(), Tensor::from(ndarray::arr1(&[0.5_f32, 0.0, 0.0, 0.0])));
     assert_found(|model| {
         *model = if model.form == Form::Events { events(&wrong) } else { grid(&wrong) };
     });
@@ -160,7 +175,8 @@ fn a_bias_added_at_every_micro_step_is_found() {
 
 #[test]
 fn an_affine_shift_with_zero_padding_is_found() {
-    // Pixels without their mean, the mean folded into the bias: right inside the image, wrong where the padding is zero.
+    // Pixels without their mean, the mean folded into the bias: right inside the image, wrong where
+    // the padding is zero.
     assert_found(|model| {
         let weight = model.weights["conv1.weight"].to_f64();
         let multiplier = model.weights.get("conv1.multiplier").map(Tensor::to_f64);
@@ -177,7 +193,8 @@ fn an_affine_shift_with_zero_padding_is_found() {
 
 #[test]
 fn rounding_ties_to_even_is_found() {
-    // Half to even does not reach an even level plus a half by meeting it: of the thresholds ½, 1½, 2½ the first and the third must be passed.
+    // Half to even does not reach an even level plus a half by meeting it: of the thresholds ½, 1½,
+    // 2½ the first and the third must be passed.
     let (right, events) = (grid(&trained()), events(&trained()));
     let mut even = right.clone();
     change(&mut even, "a.thresholds", |thresholds| {
@@ -186,10 +203,14 @@ fn rounding_ties_to_even_is_found() {
         }
     });
     let failures = prove(&mut off_grid(&events), &mut on_grid(&even));
-    assert!(failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("decisions differ")), "{failures:?}");
+    assert!(
+        failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("decisions differ")),
+        "{failures:?}"
+    );
 }
 
-/// A converted network after its pooling, which then takes levels as pixels, one frame a (micro-)step.
+/// A converted network after its pooling, which then takes levels as pixels, one frame a
+/// (micro-)step.
 fn rest(mut model: Model, time_steps: usize) -> Model {
     model.graph.nodes.retain(|node| !["conv1", "a", "pool"].contains(&node.name.as_str()));
     model.weights.retain(|name, _| !name.starts_with("conv1.") && !name.starts_with("a."));
@@ -216,7 +237,8 @@ fn pooled(values: &ArrayD<u8>) -> ArrayD<u8> {
     })
 }
 
-/// The proof with an event runtime that has this fault off the grid, and on it. `fault` gets the converted model, its levels and what it does when right.
+/// The proof with an event runtime that has this fault off the grid, and on it. `fault` gets the
+/// converted model, its levels and what it does when right.
 fn assert_fault_found(fault: impl Fn(&Model, &ArrayD<u8>, &Evaluation) -> Evaluation) {
     let (events, grid) = (events(&trained()), grid(&trained()));
     let faulty = |model: &Model| {
@@ -224,9 +246,15 @@ fn assert_fault_found(fault: impl Fn(&Model, &ArrayD<u8>, &Evaluation) -> Evalua
         Answer(fault(model, &levels, &whole))
     };
     let failures = prove(&mut faulty(&events), &mut on_grid(&grid));
-    assert!(failures.iter().any(|f| f.contains("trained") && f.contains("decisions differ")), "{failures:?}");
+    assert!(
+        failures.iter().any(|f| f.contains("trained") && f.contains("decisions differ")),
+        "{failures:?}"
+    );
     let failures = prove(&mut off_grid(&events), &mut faulty(&grid));
-    assert!(failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("decisions differ")), "{failures:?}");
+    assert!(
+        failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("decisions differ")),
+        "{failures:?}"
+    );
 }
 
 /// What the network does if `rest` gets these frames in place of the pooled levels.
@@ -255,8 +283,9 @@ fn max_pooling_of_bit_planes_is_found() {
 #[test]
 fn firing_at_every_micro_step_is_found() {
     assert_fault_found(|model, levels, whole| {
-        let planes: Vec<ArrayD<u8>> =
-            (1..=LEVELS).map(|k| pooled(&levels.mapv(|q| u8::from(q >= k))).insert_axis(Axis(0))).collect();
+        let planes: Vec<ArrayD<u8>> = (1..=LEVELS)
+            .map(|k| pooled(&levels.mapv(|q| u8::from(q >= k))).insert_axis(Axis(0)))
+            .collect();
         let views: Vec<_> = planes.iter().map(|a| a.view()).collect();
         let step = concatenate(Axis(0), &views).unwrap();
         let frames = concatenate(Axis(0), &[step.view(), step.view(), step.view()]).unwrap();

@@ -1,4 +1,5 @@
-//! What stands between C and Rust: pointers become references only after they were checked, errors become codes, and no panic passes.
+//! What stands between C and Rust: pointers become references only after they were checked, errors
+//! become codes, and no panic passes.
 #![expect(unsafe_code, reason = "pointers come from C")]
 
 use snn_runtime::Error;
@@ -20,7 +21,8 @@ pub enum Status {
     Size = 2,
     /// A value is outside its range.
     Value = 3,
-    /// A file is missing, damaged, or no model that can be deployed; or this machine cannot do what the options ask for.
+    /// A file is missing, damaged, or no model that can be deployed; or this machine cannot do what
+    /// the options ask for.
     Model = 4,
     /// There is no result: nothing has run, or the last run failed.
     Order = 5,
@@ -71,7 +73,10 @@ pub(crate) fn guard(work: impl FnOnce() -> Result<()>) -> Status {
 }
 
 /// As [`guard`], for a function that returns something else; `failed` makes that of a status.
-pub(crate) fn guard_value<V>(failed: impl FnOnce(Status) -> V, work: impl FnOnce() -> Result<V>) -> V {
+pub(crate) fn guard_value<V>(
+    failed: impl FnOnce(Status) -> V,
+    work: impl FnOnce() -> Result<V>,
+) -> V {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => value,
         Ok(Err(Fault { status, message })) => {
@@ -95,7 +100,10 @@ fn check<T>(pointer: *const T, name: &str) -> Result<()> {
         return Err(Fault::new(Status::Pointer, format!("{name} is null")));
     }
     if !pointer.is_aligned() {
-        return Err(Fault::new(Status::Pointer, format!("{name} is not aligned to {} bytes", align_of::<T>())));
+        return Err(Fault::new(
+            Status::Pointer,
+            format!("{name} is not aligned to {} bytes", align_of::<T>()),
+        ));
     }
     Ok(())
 }
@@ -206,10 +214,11 @@ pub(crate) unsafe fn string<'a>(pointer: *const c_char, name: &str) -> Result<&'
 /// See `snn.h`.
 #[unsafe(no_mangle)]
 pub extern "C" fn snn_version() -> *const c_char {
-    const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-        Ok(version) => version,
-        Err(_) => c"",
-    };
+    const VERSION: &CStr =
+        match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+            Ok(version) => version,
+            Err(_) => c"",
+        };
     VERSION.as_ptr()
 }
 

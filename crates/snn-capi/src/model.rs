@@ -46,24 +46,34 @@ impl SnnModel {
             2 => Some(Level::Avx2),
             3 => Some(Level::Avx512),
             4 => Some(Level::Avx512Vnni),
-            _ => return Err(Fault::new(Status::Value, format!("options: level must be 0 to 4, found {level}"))),
+            _ => {
+                return Err(Fault::new(
+                    Status::Value,
+                    format!("options: level must be 0 to 4, found {level}"),
+                ));
+            }
         };
         if !matches!(model.form, Form::Grid { .. }) {
             let found = model.form.label();
             let message = format!(
-                "expected a model on the grid, as sums are integers here, found form `{found}`; convert it with a grid"
+                "expected a model on the grid, as sums are integers here, found form `{found}`; \
+                 convert it with a grid"
             );
             return Err(Fault::new(Status::Model, message));
         }
         let threads = usize::try_from(threads.max(1)).unwrap_or(usize::MAX);
-        let deployment = Deployment::new(&model, &Options { level, threads, ..Options::default() })?;
+        let deployment =
+            Deployment::new(&model, &Options { level, threads, ..Options::default() })?;
         let classes = model.validate()?.nodes.last().map_or(0, |head| head.shape.iter().product());
         let text = |text: &str| CString::new(text.replace('\0', "␀")).unwrap_or_default();
         Ok(Self {
             names: model.classes.iter().map(|name| text(name)).collect(),
             level: text(deployment.level().label()),
             summary: text(&deployment.summary().to_string()),
-            about: Arc::new(About { model: Model { weights: snn_runtime::snn_ir::Weights::new(), ..model }, classes }),
+            about: Arc::new(About {
+                model: Model { weights: snn_runtime::snn_ir::Weights::new(), ..model },
+                classes,
+            }),
             deployment,
         })
     }
@@ -168,14 +178,23 @@ pub unsafe extern "C" fn snn_model_input_size(model: *const SnnModel) -> usize {
 /// # Safety
 /// As `snn.h` says of its pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn snn_model_input_shape(model: *const SnnModel, shape: *mut usize, length: usize) -> usize {
+pub unsafe extern "C" fn snn_model_input_shape(
+    model: *const SnnModel,
+    shape: *mut usize,
+    length: usize,
+) -> usize {
     // SAFETY: the caller's promise, for every pointer.
     guard_value(
         |_| 0,
         || unsafe {
             let own = border::reference(model, "model")?.deployment.input_shape();
             if !(shape.is_null() && length == 0) {
-                border::fill(shape, length.min(own.len()), "shape", own.iter().copied().take(length))?;
+                border::fill(
+                    shape,
+                    length.min(own.len()),
+                    "shape",
+                    own.iter().copied().take(length),
+                )?;
             }
             Ok(own.len())
         },
@@ -207,10 +226,15 @@ pub unsafe extern "C" fn snn_model_classes(model: *const SnnModel) -> usize {
 /// # Safety
 /// As `snn.h` says of its pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn snn_model_class_name(model: *const SnnModel, class_index: usize) -> *const c_char {
+pub unsafe extern "C" fn snn_model_class_name(
+    model: *const SnnModel,
+    class_index: usize,
+) -> *const c_char {
     let none = std::ptr::null();
     // SAFETY: the caller's promise.
-    unsafe { ask(model, none, |model| model.names.get(class_index).map_or(none, |name| name.as_ptr())) }
+    unsafe {
+        ask(model, none, |model| model.names.get(class_index).map_or(none, |name| name.as_ptr()))
+    }
 }
 
 /// See `snn.h`.
@@ -257,7 +281,8 @@ pub unsafe extern "C" fn snn_model_run_batch(
             return Err(Fault::new(Status::Size, expected));
         }
         if count.checked_mul(classes) != Some(values) {
-            let expected = format!("results: expected room for {count} × {classes} values, found {values}");
+            let expected =
+                format!("results: expected room for {count} × {classes} values, found {values}");
             return Err(Fault::new(Status::Size, expected));
         }
         if sums.is_null() && logits.is_null() {
@@ -268,7 +293,10 @@ pub unsafe extern "C" fn snn_model_run_batch(
             .map_err(|error| Fault::new(Status::Size, format!("pixels: {error}")))?;
         let found = model.deployment.run(&Input::Static(images), Record::Logits)?;
         let Logits::Integer(found) = found.logits else {
-            return Err(Fault::new(Status::Model, "a deployment returned sums that are no integers"));
+            return Err(Fault::new(
+                Status::Model,
+                "a deployment returned sums that are no integers",
+            ));
         };
         let found = found.into_raw_vec_and_offset().0;
         if !logits.is_null() {

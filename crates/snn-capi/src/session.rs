@@ -9,7 +9,8 @@ use snn_runtime::Scores;
 use snn_runtime::deploy::{Confidence, Event, Scale, Session, State};
 use std::sync::Arc;
 
-/// The buffers with which one thread at a time runs samples of a model. It keeps what it needs of the model, which may be freed before.
+/// The buffers with which one thread at a time runs samples of a model. It keeps what it needs of
+/// the model, which may be freed before.
 #[derive(Debug)]
 pub struct SnnSession {
     session: Session,
@@ -28,9 +29,15 @@ impl SnnSession {
     }
 
     /// Runs something that returns how many macro-steps its sums are over.
-    fn run(&mut self, work: impl FnOnce(&mut Session, &mut Vec<Event>) -> Result<u64>) -> Result<()> {
+    fn run(
+        &mut self,
+        work: impl FnOnce(&mut Session, &mut Vec<Event>) -> Result<u64>,
+    ) -> Result<()> {
         if self.broken {
-            return Err(Fault::new(Status::Panic, "the session met a fault of the library before; make another one"));
+            return Err(Fault::new(
+                Status::Panic,
+                "the session met a fault of the library before; make another one",
+            ));
         }
         self.steps = 0;
         self.broken = true;
@@ -46,7 +53,9 @@ impl SnnSession {
                 Err(Fault::new(Status::Order, "no result: nothing has run, or the last run failed"))
             }
             Scores::Integer(sums) => Ok(sums),
-            Scores::Real(_) => Err(Fault::new(Status::Model, "a deployment returned sums that are no integers")),
+            Scores::Real(_) => {
+                Err(Fault::new(Status::Model, "a deployment returned sums that are no integers"))
+            }
         }
     }
 
@@ -68,7 +77,10 @@ fn scale(scale: i32) -> Result<Scale> {
 /// # Safety
 /// As `snn.h` says of its pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn snn_session_new(model: *const SnnModel, out: *mut *mut SnnSession) -> Status {
+pub unsafe extern "C" fn snn_session_new(
+    model: *const SnnModel,
+    out: *mut *mut SnnSession,
+) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
         border::hand_out(out, || {
@@ -96,7 +108,10 @@ pub unsafe extern "C" fn snn_session_free(session: *mut SnnSession) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn snn_session_bytes(session: *const SnnSession) -> usize {
     // SAFETY: the caller's promise.
-    guard_value(|_| 0, || unsafe { border::reference(session, "session") }.map(|session| session.session.bytes()))
+    guard_value(
+        |_| 0,
+        || unsafe { border::reference(session, "session") }.map(|session| session.session.bytes()),
+    )
 }
 
 /// See `snn.h`.
@@ -104,10 +119,15 @@ pub unsafe extern "C" fn snn_session_bytes(session: *const SnnSession) -> usize 
 /// # Safety
 /// As `snn.h` says of its pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn snn_session_run(session: *mut SnnSession, pixels: *const u8, length: usize) -> Status {
+pub unsafe extern "C" fn snn_session_run(
+    session: *mut SnnSession,
+    pixels: *const u8,
+    length: usize,
+) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
-        let (session, pixels) = (border::exclusive(session, "session")?, border::slice(pixels, length, "pixels")?);
+        let (session, pixels) =
+            (border::exclusive(session, "session")?, border::slice(pixels, length, "pixels")?);
         let steps = session.time_steps();
         session.run(|session, _| Ok(session.run(pixels).map(|_| steps)?))
     })
@@ -118,10 +138,15 @@ pub unsafe extern "C" fn snn_session_run(session: *mut SnnSession, pixels: *cons
 /// # Safety
 /// As `snn.h` says of its pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn snn_session_run_frames(session: *mut SnnSession, pixels: *const u8, length: usize) -> Status {
+pub unsafe extern "C" fn snn_session_run_frames(
+    session: *mut SnnSession,
+    pixels: *const u8,
+    length: usize,
+) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
-        let (session, pixels) = (border::exclusive(session, "session")?, border::slice(pixels, length, "pixels")?);
+        let (session, pixels) =
+            (border::exclusive(session, "session")?, border::slice(pixels, length, "pixels")?);
         let steps = session.time_steps();
         session.run(|session, _| Ok(session.run_frames(pixels).map(|_| steps)?))
     })
@@ -140,7 +165,8 @@ pub unsafe extern "C" fn snn_session_run_real(
 ) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
-        let (session, values) = (border::exclusive(session, "session")?, border::slice(values, length, "values")?);
+        let (session, values) =
+            (border::exclusive(session, "session")?, border::slice(values, length, "values")?);
         let (steps, scale) = (session.time_steps(), self::scale(scale)?);
         session.run(|session, _| Ok(session.run_real(values, scale).map(|_| steps)?))
     })
@@ -164,15 +190,19 @@ pub unsafe extern "C" fn snn_session_run_events(
         let events = if count == 0 { &[] } else { border::slice(events, count, "events")? };
         let ends = border::slice(ends, slices, "ends")?;
         let starts = std::iter::once(0).chain(ends.iter().copied());
-        if starts.clone().zip(ends).any(|(start, &end)| start > end) || ends.last().is_some_and(|&last| last != count) {
-            let expected = format!("ends must rise to the number of events, {count}; found {ends:?}");
+        if starts.clone().zip(ends).any(|(start, &end)| start > end)
+            || ends.last().is_some_and(|&last| last != count)
+        {
+            let expected =
+                format!("ends must rise to the number of events, {count}; found {ends:?}");
             return Err(Fault::new(Status::Value, expected));
         }
         let steps = session.time_steps();
         session.run(|session, own| {
             own.clear();
             own.extend(events.iter().map(Event::from));
-            let cut: Vec<&[Event]> = starts.zip(ends).map(|(start, &end)| &own[start..end]).collect();
+            let cut: Vec<&[Event]> =
+                starts.zip(ends).map(|(start, &end)| &own[start..end]).collect();
             Ok(session.run_events(&cut).map(|_| steps)?)
         })
     })
@@ -192,7 +222,8 @@ pub unsafe extern "C" fn snn_session_run_until(
 ) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
-        let (session, pixels) = (border::exclusive(session, "session")?, border::slice(pixels, length, "pixels")?);
+        let (session, pixels) =
+            (border::exclusive(session, "session")?, border::slice(pixels, length, "pixels")?);
         let mut ran = 0;
         session.run(|session, _| {
             ran = session.run_until(pixels, Confidence { margin })?.steps;
@@ -215,7 +246,8 @@ pub unsafe extern "C" fn snn_session_push(
 ) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
-        let (session, state) = (border::exclusive(session, "session")?, border::exclusive(state, "state")?);
+        let (session, state) =
+            (border::exclusive(session, "session")?, border::exclusive(state, "state")?);
         let pixels = border::slice(pixels, length, "pixels")?;
         session.run(|session, _| {
             session.push(&mut state.0, pixels)?;
@@ -238,7 +270,8 @@ pub unsafe extern "C" fn snn_session_push_real(
 ) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
-        let (session, state) = (border::exclusive(session, "session")?, border::exclusive(state, "state")?);
+        let (session, state) =
+            (border::exclusive(session, "session")?, border::exclusive(state, "state")?);
         let (values, scale) = (border::slice(values, length, "values")?, self::scale(scale)?);
         session.run(|session, _| {
             session.push_real(&mut state.0, values, scale)?;
@@ -260,7 +293,8 @@ pub unsafe extern "C" fn snn_session_push_events(
 ) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
-        let (session, state) = (border::exclusive(session, "session")?, border::exclusive(state, "state")?);
+        let (session, state) =
+            (border::exclusive(session, "session")?, border::exclusive(state, "state")?);
         let events = if count == 0 { &[] } else { border::slice(events, count, "events")? };
         session.run(|session, own| {
             own.clear();
@@ -276,7 +310,10 @@ pub unsafe extern "C" fn snn_session_push_events(
 /// # Safety
 /// As `snn.h` says of its pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn snn_session_class(session: *const SnnSession, class_index: *mut usize) -> Status {
+pub unsafe extern "C" fn snn_session_class(
+    session: *const SnnSession,
+    class_index: *mut usize,
+) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
         let sums = border::reference(session, "session")?.sums()?;
@@ -289,7 +326,11 @@ pub unsafe extern "C" fn snn_session_class(session: *const SnnSession, class_ind
 /// # Safety
 /// As `snn.h` says of its pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn snn_session_sums(session: *const SnnSession, sums: *mut i64, length: usize) -> Status {
+pub unsafe extern "C" fn snn_session_sums(
+    session: *const SnnSession,
+    sums: *mut i64,
+    length: usize,
+) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
         let own = border::reference(session, "session")?.sums()?;
@@ -302,7 +343,11 @@ pub unsafe extern "C" fn snn_session_sums(session: *const SnnSession, sums: *mut
 /// # Safety
 /// As `snn.h` says of its pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn snn_session_logits(session: *const SnnSession, logits: *mut f64, length: usize) -> Status {
+pub unsafe extern "C" fn snn_session_logits(
+    session: *const SnnSession,
+    logits: *mut f64,
+    length: usize,
+) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
         let session = border::reference(session, "session")?;

@@ -14,9 +14,14 @@ pub struct SnnState(pub(crate) State);
 /// # Safety
 /// As `snn.h` says of its pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn snn_state_new(session: *const SnnSession, out: *mut *mut SnnState) -> Status {
+pub unsafe extern "C" fn snn_state_new(
+    session: *const SnnSession,
+    out: *mut *mut SnnState,
+) -> Status {
     // SAFETY: the caller's promise, for every pointer.
-    guard(|| unsafe { border::hand_out(out, || Ok(SnnState(border::reference(session, "session")?.rest()))) })
+    guard(|| unsafe {
+        border::hand_out(out, || Ok(SnnState(border::reference(session, "session")?.rest())))
+    })
 }
 
 /// See `snn.h`.
@@ -26,7 +31,9 @@ pub unsafe extern "C" fn snn_state_new(session: *const SnnSession, out: *mut *mu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn snn_state_copy(state: *const SnnState, out: *mut *mut SnnState) -> Status {
     // SAFETY: the caller's promise, for every pointer.
-    guard(|| unsafe { border::hand_out(out, || Ok(SnnState(border::reference(state, "state")?.0.clone()))) })
+    guard(|| unsafe {
+        border::hand_out(out, || Ok(SnnState(border::reference(state, "state")?.0.clone())))
+    })
 }
 
 /// See `snn.h`.

@@ -1,4 +1,5 @@
-//! `snn.h` declares what the library defines: every function, with the same types and names of parameters in the same order, and every constant.
+//! `snn.h` declares what the library defines: every function, with the same types and names of
+//! parameters in the same order, and every constant.
 
 use snn::Status;
 use std::collections::BTreeMap;
@@ -26,7 +27,8 @@ fn declared(header: &str) -> Functions {
         rest = &rest[start + rest[start..].find("*/").expect("comments end") + 2..];
     }
     code.push_str(rest);
-    let lines = code.lines().map(str::trim).filter(|line| line.contains("snn_") && line.ends_with(");"));
+    let lines =
+        code.lines().map(str::trim).filter(|line| line.contains("snn_") && line.ends_with(");"));
     lines
         .map(|line| {
             let (head, parameters) = line.trim_end_matches(");").split_once('(').unwrap();
@@ -34,7 +36,10 @@ fn declared(header: &str) -> Functions {
             // The status type begins like a function.
             let at = if head.starts_with("snn_status ") { "snn_status ".len() } else { at };
             let result = head[..at].trim().replace(" *", "*");
-            (head[at..].to_string(), (parameters.split(',').filter_map(c_parameter).collect(), result))
+            (
+                head[at..].to_string(),
+                (parameters.split(',').filter_map(c_parameter).collect(), result),
+            )
         })
         .collect()
 }
@@ -67,10 +72,12 @@ fn defined(source: &str) -> Functions {
     let functions = source.split("#[unsafe(no_mangle)]").skip(1);
     functions
         .map(|function| {
-            let (name, rest) = function.split_once("extern \"C\" fn ").unwrap().1.split_once('(').unwrap();
+            let (name, rest) =
+                function.split_once("extern \"C\" fn ").unwrap().1.split_once('(').unwrap();
             let (parameters, rest) = rest.split_once(')').unwrap();
             let result = rest.split('{').next().unwrap().trim().trim_start_matches("->");
-            let parameters = parameters.split(',').map(str::trim).filter(|parameter| !parameter.is_empty());
+            let parameters =
+                parameters.split(',').map(str::trim).filter(|parameter| !parameter.is_empty());
             let parameters = parameters.map(|parameter| {
                 let (name, of) = parameter.split_once(':').unwrap();
                 format!("{} {name}", c_type(of))
@@ -82,7 +89,8 @@ fn defined(source: &str) -> Functions {
 
 #[test]
 fn header_and_library_have_the_same_functions() {
-    let sources = ["src/border.rs", "src/model.rs", "src/session.rs", "src/state.rs"].map(read).join("\n");
+    let sources =
+        ["src/border.rs", "src/model.rs", "src/session.rs", "src/state.rs"].map(read).join("\n");
     let (declared, defined) = (declared(&read("include/snn.h")), defined(&sources));
     assert!(defined.len() >= 30, "{} functions were found", defined.len());
     assert_eq!(declared, defined);

@@ -1,4 +1,5 @@
-//! The functions as C calls them: the results of the Rust interface, and a code for everything that is wrong.
+//! The functions as C calls them: the results of the Rust interface, and a code for everything that
+//! is wrong.
 #![expect(unsafe_code, reason = "the interface of C is called")]
 
 use snn::*;
@@ -26,7 +27,8 @@ fn off_grid() -> Model {
     }
     for (node, inputs, outputs) in [("fc", SIZE, 5), ("out", 5, CLASSES)] {
         weights.remove(&format!("{node}.multiplier"));
-        weights.insert(format!("{node}.weight"), Array2::from_elem((outputs, inputs), 0.125).into());
+        weights
+            .insert(format!("{node}.weight"), Array2::from_elem((outputs, inputs), 0.125).into());
     }
     weights.remove("act.threshold");
     Model { form: Form::Events, graph, weights, time_steps, preprocessing, classes }
@@ -43,10 +45,14 @@ fn model() -> Model {
     graph.push("head", Op::TimeMean, &["out"]);
     let byte = |o: usize, i: usize| i8::try_from((i * 7 + o * 5) % 11).unwrap() - 4;
     let mut weights = Weights::new();
-    weights.insert("fc.weight".into(), Array2::from_shape_fn((5, SIZE), |(o, i)| byte(o, i)).into());
+    weights
+        .insert("fc.weight".into(), Array2::from_shape_fn((5, SIZE), |(o, i)| byte(o, i)).into());
     weights.insert("fc.multiplier".into(), Array1::<i32>::ones(5).into());
     weights.insert("act.threshold".into(), Array1::from_elem(5, 40_i32).into());
-    weights.insert("out.weight".into(), Array2::from_shape_fn((CLASSES, 5), |(o, i)| byte(o, i)).into());
+    weights.insert(
+        "out.weight".into(),
+        Array2::from_shape_fn((CLASSES, 5), |(o, i)| byte(o, i)).into(),
+    );
     weights.insert("out.multiplier".into(), Array1::<i32>::ones(CLASSES).into());
     Model {
         form: Form::Grid { logit_unit: 0.25 },
@@ -87,7 +93,12 @@ impl Handles {
         // SAFETY: all pointers are good.
         unsafe {
             assert_eq!(
-                snn_model_from_bytes(bytes.as_ptr(), bytes.len(), &raw const options, &raw mut handles.model),
+                snn_model_from_bytes(
+                    bytes.as_ptr(),
+                    bytes.len(),
+                    &raw const options,
+                    &raw mut handles.model
+                ),
                 Status::Ok
             );
             assert_eq!(snn_session_new(handles.model, &raw mut handles.session), Status::Ok);
@@ -99,7 +110,12 @@ impl Handles {
     fn sums(&self) -> Vec<i64> {
         let mut sums = vec![-1; CLASSES];
         // SAFETY: as above.
-        assert_eq!(unsafe { snn_session_sums(self.session, sums.as_mut_ptr(), CLASSES) }, Status::Ok, "{}", last());
+        assert_eq!(
+            unsafe { snn_session_sums(self.session, sums.as_mut_ptr(), CLASSES) },
+            Status::Ok,
+            "{}",
+            last()
+        );
         sums
     }
 }
@@ -137,7 +153,10 @@ fn a_model_says_what_it_is() {
         assert_eq!(snn_model_input_shape(handles.model, shape.as_mut_ptr(), 2), 3);
         assert_eq!(shape, [2, 3, 9, 9]);
         assert_eq!(snn_model_input_shape(handles.model, null_mut(), 0), 3);
-        assert_eq!((snn_model_time_steps(handles.model), snn_model_classes(handles.model)), (STEPS, CLASSES));
+        assert_eq!(
+            (snn_model_time_steps(handles.model), snn_model_classes(handles.model)),
+            (STEPS, CLASSES)
+        );
         assert_eq!(text(snn_model_class_name(handles.model, 1)), "right");
         assert!(snn_model_class_name(handles.model, 3).is_null());
         assert_eq!(text(snn_model_level(handles.model)), Level::best().label());
@@ -160,9 +179,17 @@ fn every_way_to_run_gives_the_results_of_rust() {
             let (mut class, mut logits) = (99, [0.0; CLASSES]);
             assert_eq!(snn_session_class(handles.session, &raw mut class), Status::Ok);
             assert_eq!(class, Scores::Integer(&expected).argmax());
-            assert_eq!(snn_session_logits(handles.session, logits.as_mut_ptr(), CLASSES), Status::Ok);
+            assert_eq!(
+                snn_session_logits(handles.session, logits.as_mut_ptr(), CLASSES),
+                Status::Ok
+            );
             let scale = 0.25 / STEPS as f64;
-            assert!(logits.iter().zip(&expected).all(|(logit, sum)| (logit - scale * *sum as f64).abs() < 1e-12));
+            assert!(
+                logits
+                    .iter()
+                    .zip(&expected)
+                    .all(|(logit, sum)| (logit - scale * *sum as f64).abs() < 1e-12)
+            );
 
             let values: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
             assert_eq!(snn_session_run_real(handles.session, values.as_ptr(), SIZE, 0), Status::Ok);
@@ -170,11 +197,17 @@ fn every_way_to_run_gives_the_results_of_rust() {
 
             let frames = [image(seed), image(seed + 1), image(seed + 2)].concat();
             let expected = integers(rust.run_frames(&frames).unwrap());
-            assert_eq!(snn_session_run_frames(handles.session, frames.as_ptr(), STEPS * SIZE), Status::Ok);
+            assert_eq!(
+                snn_session_run_frames(handles.session, frames.as_ptr(), STEPS * SIZE),
+                Status::Ok
+            );
             assert_eq!(handles.sums(), expected);
             assert_eq!(snn_state_reset(handles.state), Status::Ok);
             for frame in frames.chunks(SIZE) {
-                assert_eq!(snn_session_push(handles.session, handles.state, frame.as_ptr(), SIZE), Status::Ok);
+                assert_eq!(
+                    snn_session_push(handles.session, handles.state, frame.as_ptr(), SIZE),
+                    Status::Ok
+                );
             }
             assert_eq!(handles.sums(), expected);
             assert_eq!(snn_state_steps(handles.state), STEPS as u64);
@@ -183,9 +216,15 @@ fn every_way_to_run_gives_the_results_of_rust() {
             let exit = rust.run_until(&pixels, snn_runtime::deploy::Confidence { margin }).unwrap();
             let (steps, expected) = (exit.steps, integers(exit.scores));
             let mut ran = 0;
-            assert_eq!(snn_session_run_until(handles.session, pixels.as_ptr(), SIZE, margin, &raw mut ran), Status::Ok);
+            assert_eq!(
+                snn_session_run_until(handles.session, pixels.as_ptr(), SIZE, margin, &raw mut ran),
+                Status::Ok
+            );
             assert_eq!((ran, handles.sums()), (steps, expected));
-            assert_eq!(snn_session_run_until(handles.session, pixels.as_ptr(), SIZE, margin, null_mut()), Status::Ok);
+            assert_eq!(
+                snn_session_run_until(handles.session, pixels.as_ptr(), SIZE, margin, null_mut()),
+                Status::Ok
+            );
         }
     }
 }
@@ -194,7 +233,8 @@ fn every_way_to_run_gives_the_results_of_rust() {
 fn a_batch_gives_the_results_of_its_images() {
     let (handles, mut rust) = (Handles::new(), rust());
     let images: Vec<u8> = (0..5).flat_map(image).collect();
-    let expected: Vec<i64> = images.chunks(SIZE).flat_map(|image| integers(rust.run(image).unwrap())).collect();
+    let expected: Vec<i64> =
+        images.chunks(SIZE).flat_map(|image| integers(rust.run(image).unwrap())).collect();
     let (mut sums, mut logits) = (vec![0; 5 * CLASSES], vec![0.0; 5 * CLASSES]);
     // SAFETY: all pointers are good, and where they are null the function says so.
     unsafe {
@@ -205,13 +245,22 @@ fn a_batch_gives_the_results_of_its_images() {
         assert_eq!(run(sums.as_mut_ptr(), null_mut(), length, 5, values), Status::Ok);
         assert_eq!(run(null_mut(), logits.as_mut_ptr(), length, 5, values), Status::Ok);
         assert_eq!(sums, expected);
-        assert!(logits.iter().zip(&sums).all(|(logit, sum)| (logit - 0.25 / STEPS as f64 * *sum as f64).abs() < 1e-12));
+        assert!(
+            logits
+                .iter()
+                .zip(&sums)
+                .all(|(logit, sum)| (logit - 0.25 / STEPS as f64 * *sum as f64).abs() < 1e-12)
+        );
         assert_eq!(run(null_mut(), null_mut(), length, 5, values), Status::Pointer);
         assert_eq!(run(sums.as_mut_ptr(), null_mut(), length, 4, values), Status::Size);
         assert_eq!(run(sums.as_mut_ptr(), null_mut(), length, usize::MAX, values), Status::Size);
         assert_eq!(run(sums.as_mut_ptr(), null_mut(), length, 5, values - 1), Status::Size);
         assert!(last().contains("5 × 3 values, found 14"), "{}", last());
-        assert_eq!(run(sums.as_mut_ptr(), null_mut(), 0, 0, 0), Status::Ok, "no images are no work");
+        assert_eq!(
+            run(sums.as_mut_ptr(), null_mut(), 0, 0, 0),
+            Status::Ok,
+            "no images are no work"
+        );
     }
 }
 
@@ -232,7 +281,13 @@ fn events_are_the_frames_of_their_counts() {
     // SAFETY: all pointers are good.
     unsafe {
         let run = |count, ends: &[usize]| {
-            snn_session_run_events(handles.session, events.as_ptr(), count, ends.as_ptr(), ends.len())
+            snn_session_run_events(
+                handles.session,
+                events.as_ptr(),
+                count,
+                ends.as_ptr(),
+                ends.len(),
+            )
         };
         assert_eq!(run(90, &ends), Status::Ok, "{}", last());
         assert_eq!(handles.sums(), expected);
@@ -260,8 +315,12 @@ fn a_state_can_be_gone_back_to() {
     let mut copy = null_mut();
     // SAFETY: all pointers are good.
     unsafe {
-        let push =
-            |state, seed| assert_eq!(snn_session_push(handles.session, state, image(seed).as_ptr(), SIZE), Status::Ok);
+        let push = |state, seed| {
+            assert_eq!(
+                snn_session_push(handles.session, state, image(seed).as_ptr(), SIZE),
+                Status::Ok
+            )
+        };
         push(handles.state, 1);
         assert_eq!(snn_state_copy(handles.state, &raw mut copy), Status::Ok);
         push(handles.state, 2);
@@ -294,7 +353,10 @@ fn threads_share_a_model() {
                         let pixels = image(seed * 4 + thread);
                         assert_eq!(snn_session_run(session, pixels.as_ptr(), SIZE), Status::Ok);
                         let mut sums = [0; CLASSES];
-                        assert_eq!(snn_session_sums(session, sums.as_mut_ptr(), CLASSES), Status::Ok);
+                        assert_eq!(
+                            snn_session_sums(session, sums.as_mut_ptr(), CLASSES),
+                            Status::Ok
+                        );
                         assert_eq!(sums.to_vec(), integers(expected.run(&pixels).unwrap()));
                     }
                     assert_eq!(last(), "");
@@ -311,7 +373,8 @@ fn threads_share_a_model() {
 #[test]
 fn null_is_refused_everywhere() {
     let handles = Handles::new();
-    let (session, state, pixels, values) = (handles.session, handles.state, image(0), [0.5_f32; SIZE]);
+    let (session, state, pixels, values) =
+        (handles.session, handles.state, image(0), [0.5_f32; SIZE]);
     let pixels = pixels.as_ptr();
     let (mut class, mut sums, mut logits) = (0, [0; CLASSES], [0.0; CLASSES]);
     // SAFETY: every pointer is good or null.
@@ -334,7 +397,10 @@ fn null_is_refused_everywhere() {
         assert_eq!(snn_session_run_until(null_mut(), pixels, SIZE, 0, null_mut()), Status::Pointer);
         assert_eq!(snn_session_push(session, null_mut(), pixels, SIZE), Status::Pointer);
         assert_eq!(snn_session_push(null_mut(), state, pixels, SIZE), Status::Pointer);
-        assert_eq!(snn_session_push_real(session, null_mut(), values.as_ptr(), SIZE, 0), Status::Pointer);
+        assert_eq!(
+            snn_session_push_real(session, null_mut(), values.as_ptr(), SIZE, 0),
+            Status::Pointer
+        );
         assert_eq!(snn_session_push_events(session, state, null(), 2), Status::Pointer);
         assert_eq!(snn_session_class(null(), &raw mut class), Status::Pointer);
         assert_eq!(snn_session_sums(null(), sums.as_mut_ptr(), CLASSES), Status::Pointer);
@@ -347,7 +413,10 @@ fn null_is_refused_everywhere() {
         assert_eq!(snn_state_copy(null(), &mut null_mut()), Status::Pointer);
         assert_eq!(snn_state_reset(null_mut()), Status::Pointer);
         assert_eq!((snn_state_steps(null()), snn_session_bytes(null())), (0, 0));
-        assert_eq!((snn_model_input_size(null()), snn_model_classes(null()), snn_model_time_steps(null())), (0, 0, 0));
+        assert_eq!(
+            (snn_model_input_size(null()), snn_model_classes(null()), snn_model_time_steps(null())),
+            (0, 0, 0)
+        );
         assert_eq!(snn_model_input_shape(null(), null_mut(), 0), 0);
         assert_eq!(snn_model_input_shape(handles.model, null_mut(), 2), 0);
         assert!(snn_model_class_name(null(), 0).is_null());
@@ -394,15 +463,35 @@ fn wrong_sizes_and_values_are_refused_and_leave_no_result() {
             (SnnOptions { threads: 1, level: 5 }, Status::Value),
             (SnnOptions { threads: 1, level: -1 }, Status::Value),
         ] {
-            assert_eq!(snn_model_from_bytes(bytes.as_ptr(), bytes.len(), &raw const options, &raw mut model), status);
+            assert_eq!(
+                snn_model_from_bytes(
+                    bytes.as_ptr(),
+                    bytes.len(),
+                    &raw const options,
+                    &raw mut model
+                ),
+                status
+            );
             assert_eq!(model.is_null(), status != Status::Ok);
             snn_model_free(model);
         }
-        assert_eq!(snn_model_from_bytes(bytes.as_ptr(), bytes.len() - 1, null(), &raw mut model), Status::Model);
+        assert_eq!(
+            snn_model_from_bytes(bytes.as_ptr(), bytes.len() - 1, null(), &raw mut model),
+            Status::Model
+        );
         let bytes_off_grid = off_grid().to_bytes().unwrap();
-        let status = snn_model_from_bytes(bytes_off_grid.as_ptr(), bytes_off_grid.len(), null(), &raw mut model);
+        let status = snn_model_from_bytes(
+            bytes_off_grid.as_ptr(),
+            bytes_off_grid.len(),
+            null(),
+            &raw mut model,
+        );
         assert_eq!(status, Status::Model);
-        assert!(last().contains("expected a model on the grid") && last().contains("`events`"), "{}", last());
+        assert!(
+            last().contains("expected a model on the grid") && last().contains("`events`"),
+            "{}",
+            last()
+        );
         assert_eq!(snn_model_load(c"no such file".as_ptr(), null(), &raw mut model), Status::Model);
         assert!(last().contains("no such file"), "{}", last());
         assert_eq!(snn_model_load(c"\xFF".as_ptr(), null(), &raw mut model), Status::Value);
@@ -421,7 +510,8 @@ fn wrong_sizes_and_values_are_refused_and_leave_no_result() {
         small.insert("out.weight".into(), Array2::<i8>::ones((CLASSES, 4)).into());
         other.weights = small;
         let bytes = other.to_bytes().unwrap();
-        let (mut foreign, mut foreign_session, mut foreign_state) = (null_mut(), null_mut(), null_mut());
+        let (mut foreign, mut foreign_session, mut foreign_state) =
+            (null_mut(), null_mut(), null_mut());
         assert_eq!(
             snn_model_from_bytes(bytes.as_ptr(), bytes.len(), null(), &raw mut foreign),
             Status::Ok,

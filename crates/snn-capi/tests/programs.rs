@@ -37,7 +37,8 @@ fn expected() -> String {
 /// Whether a program is here; says so where it is not.
 #[expect(clippy::print_stderr, reason = "a test that cannot run says why")]
 fn is_here(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found =
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let here = found.is_ok_and(|status| status.success());
     if !here {
         eprintln!("skipped: {program} is not installed");
@@ -68,13 +69,23 @@ fn the_example_in_c_runs_with_either_library() {
         output(&mut compile);
         let run = |arguments: &[&Path]| {
             let mut command = Command::new(&program);
-            command.args(arguments).env("LD_LIBRARY_PATH", &libraries).env("DYLD_LIBRARY_PATH", &libraries);
+            command
+                .args(arguments)
+                .env("LD_LIBRARY_PATH", &libraries)
+                .env("DYLD_LIBRARY_PATH", &libraries);
             command
         };
         let printed = output(&mut run(&[&model]));
         let lines: Vec<&str> = printed.lines().collect();
-        assert!(lines[0].starts_with(concat!("snn ", env!("CARGO_PKG_VERSION"), ", ")), "{printed}");
-        assert_eq!(lines[1..3], [format!("image: {}", expected()), format!("stream: {}", expected())], "{printed}");
+        assert!(
+            lines[0].starts_with(concat!("snn ", env!("CARGO_PKG_VERSION"), ", ")),
+            "{printed}"
+        );
+        assert_eq!(
+            lines[1..3],
+            [format!("image: {}", expected()), format!("stream: {}", expected())],
+            "{printed}"
+        );
         let batch = lines[3].rsplit_once(' ').unwrap();
         assert!(batch.0.ends_with(batch.1), "both images of the batch are the same: {printed}");
         // What is wrong is said.
@@ -92,7 +103,8 @@ fn the_header_is_c_plus_plus_too() {
     }
     let (root, folder) = (root(), tempfile::tempdir().unwrap());
     let source = folder.path().join("header.cpp");
-    std::fs::write(&source, "#include <snn.h>\nint main() { return *snn_last_error(); }\n").unwrap();
+    std::fs::write(&source, "#include <snn.h>\nint main() { return *snn_last_error(); }\n")
+        .unwrap();
     let mut compile = Command::new("c++");
     compile.args(["-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"]);
     output(compile.arg(root.join("crates/snn-capi/include")).arg(source));

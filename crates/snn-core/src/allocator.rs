@@ -3,9 +3,10 @@
 
 /// Tells the C library to keep the memory that a step frees for the next one.
 ///
-/// Without this glibc takes every large tensor from the system and gives it back, so that a training step spends a tenth to a sixth of its time in page
-/// faults. The setting is for the whole process and holds peak memory until its end, which is why a program asks for it, once, when it starts; elsewhere than on
-/// Linux with glibc it does nothing. Returns whether it took effect.
+/// Without this glibc takes every large tensor from the system and gives it back, so that a
+/// training step spends a tenth to a sixth of its time in page faults. The setting is for the whole
+/// process and holds peak memory until its end, which is why a program asks for it, once, when it
+/// starts; elsewhere than on Linux with glibc it does nothing. Returns whether it took effect.
 pub fn keep_memory() -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -16,9 +17,12 @@ pub fn keep_memory() -> bool {
         const TRIM_THRESHOLD: c_int = -1;
         const TOP_PAD: c_int = -2;
         const MMAP_MAX: c_int = -4;
-        // SAFETY: mallopt takes any values, reports those it refuses, and locks the heap itself; the constants are those of glibc's malloc.h.
+        // SAFETY: mallopt takes any values, reports those it refuses, and locks the heap itself;
+        // the constants are those of glibc's malloc.h.
         unsafe {
-            mallopt(MMAP_MAX, 0) == 1 && mallopt(TRIM_THRESHOLD, c_int::MAX) == 1 && mallopt(TOP_PAD, 1 << 26) == 1
+            mallopt(MMAP_MAX, 0) == 1
+                && mallopt(TRIM_THRESHOLD, c_int::MAX) == 1
+                && mallopt(TOP_PAD, 1 << 26) == 1
         }
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]

@@ -1,4 +1,5 @@
-//! Between `ndarray` and tensors. Values are copied; order is that of `ndarray` (row-major) on both sides.
+//! Between `ndarray` and tensors. Values are copied; order is that of `ndarray` (row-major) on both
+//! sides.
 
 use crate::error::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
@@ -59,15 +60,18 @@ impl Pixels {
         }
         match self.tensor().f_kind()? {
             Kind::Uint8 => Ok(()),
-            other => {
-                Err(Error::Argument { what: "pixels", expected: "of kind Uint8".into(), found: format!("{other:?}") })
-            }
+            other => Err(Error::Argument {
+                what: "pixels",
+                expected: "of kind Uint8".into(),
+                found: format!("{other:?}"),
+            }),
         }
     }
 }
 
-/// An array as a tensor of the same element type. On its way to a GPU it goes through pinned memory, from which the GPU copies by itself while the program goes on; libtorch
-/// keeps that memory until it has.
+/// An array as a tensor of the same element type. On its way to a GPU it goes through pinned
+/// memory, from which the GPU copies by itself while the program goes on; libtorch keeps that
+/// memory until it has.
 ///
 /// # Errors
 /// libtorch cannot allocate.
@@ -79,7 +83,9 @@ pub fn tensor<T: Element + Clone>(array: &ArrayViewD<'_, T>, device: Device) -> 
     };
     let host = flat.f_reshape(shape)?;
     match device {
-        Device::Cuda(_) => Ok(host.f_internal_pin_memory(device)?.f_to_device_(device, T::KIND, true, false)?),
+        Device::Cuda(_) => {
+            Ok(host.f_internal_pin_memory(device)?.f_to_device_(device, T::KIND, true, false)?)
+        }
         Device::Cpu | Device::Mps | Device::Vulkan => Ok(host.f_to(device)?),
     }
 }
@@ -89,7 +95,8 @@ pub fn tensor<T: Element + Clone>(array: &ArrayViewD<'_, T>, device: Device) -> 
 /// # Errors
 /// libtorch cannot convert or allocate.
 pub fn array<T: Element + Clone + Default>(tensor: &Tensor) -> Result<ArrayD<T>> {
-    let shape: Vec<usize> = tensor.size().into_iter().map(|n| usize::try_from(n).unwrap_or_default()).collect();
+    let shape: Vec<usize> =
+        tensor.size().into_iter().map(|n| usize::try_from(n).unwrap_or_default()).collect();
     let mut values = vec![T::default(); shape.iter().product()];
     let count = values.len();
     tensor.f_detach()?.f_to(Device::Cpu)?.f_to_kind(T::KIND)?.f_copy_data(&mut values, count)?;
@@ -110,7 +117,8 @@ pub fn weight(weight: &snn_ir::Tensor, kind: Kind, device: Device) -> Result<Ten
     Ok(exact.f_to_kind(kind)?.f_to(device)?)
 }
 
-/// A size as libtorch counts it. Sizes of models are far below the limit (`snn_ir::resolve::MAX_VALUES`).
+/// A size as libtorch counts it. Sizes of models are far below the limit
+/// (`snn_ir::resolve::MAX_VALUES`).
 pub(crate) fn int(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,5 @@
-//! What can go wrong on tensors. Nothing in this crate panics: every call into libtorch is one that reports its error.
+//! What can go wrong on tensors. Nothing in this crate panics: every call into libtorch is one that
+//! reports its error.
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -35,8 +36,10 @@ pub enum Error {
     },
     /// libtorch's single-precision convolution of integers is not exact on this machine.
     #[error(
-        "self-test of layer `{layer}`: libtorch gave {found} where integers give {expected} (batch {batch}); \
-         its convolution is not exact on this machine, so nothing it says about the grid can be trusted"
+        "self-test of layer `{layer}`: libtorch gave {found} where integers give {expected} (batch \
+         {batch}); \
+         its convolution is not exact on this machine, so nothing it says about the grid can be \
+         trusted"
     )]
     SelfTest {
         /// The layer whose shape was tested.
@@ -62,7 +65,10 @@ impl From<Error> for snn_ir::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::Model(error) => error,
-            other => snn_ir::Error::Interpreter { interpreter: crate::evaluator::NAME, message: other.to_string() },
+            other => snn_ir::Error::Interpreter {
+                interpreter: crate::evaluator::NAME,
+                message: other.to_string(),
+            },
         }
     }
 }

@@ -15,7 +15,8 @@ pub(crate) const NAME: &str = "libtorch";
 
 /// Runs a model of any form with libtorch.
 ///
-/// Off the grid it computes in double precision unless asked otherwise; on the grid in exact integers (held in floats that are proved large enough).
+/// Off the grid it computes in double precision unless asked otherwise; on the grid in exact
+/// integers (held in floats that are proved large enough).
 #[derive(Debug)]
 pub struct Libtorch {
     engine: Engine,
@@ -57,10 +58,15 @@ impl Libtorch {
     /// As [`Libtorch::new`], or a name is not in the registry; the message names node and name.
     pub fn with_registry(model: &Model, device: Device, registry: &Registry) -> Result<Self> {
         let engine = match model.form {
-            Form::Grid { .. } => Engine::Grid(Box::new(Grid::new(model, device, WeightsAre::Fixed)?)),
-            Form::Trained | Form::Events => {
-                Engine::Real(Box::new(Network::with_registry(model, device, Kind::Double, registry)?))
+            Form::Grid { .. } => {
+                Engine::Grid(Box::new(Grid::new(model, device, WeightsAre::Fixed)?))
             }
+            Form::Trained | Form::Events => Engine::Real(Box::new(Network::with_registry(
+                model,
+                device,
+                Kind::Double,
+                registry,
+            )?)),
         };
         Ok(Self { engine, device })
     }
@@ -70,7 +76,10 @@ impl Libtorch {
     /// # Errors
     /// The model is invalid or on the grid, or libtorch cannot allocate.
     pub fn single_precision(model: &Model, device: Device) -> Result<Self> {
-        Ok(Self { engine: Engine::Real(Box::new(Network::new(model, device, Kind::Float)?)), device })
+        Ok(Self {
+            engine: Engine::Real(Box::new(Network::new(model, device, Kind::Float)?)),
+            device,
+        })
     }
 
     fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
@@ -81,10 +90,12 @@ impl Libtorch {
             Record::Sites => Some(&mut sites),
         };
         let logits = match &self.engine {
-            Engine::Real(network) => {
-                Logits::Real(two_axes(array(&network.run(&pixels, Mode::Evaluate, listener)?.logits)?)?)
+            Engine::Real(network) => Logits::Real(two_axes(array(
+                &network.run(&pixels, Mode::Evaluate, listener)?.logits,
+            )?)?),
+            Engine::Grid(grid) => {
+                Logits::Integer(two_axes(array(&grid.evaluate(&pixels, listener)?)?)?)
             }
-            Engine::Grid(grid) => Logits::Integer(two_axes(array(&grid.evaluate(&pixels, listener)?)?)?),
         };
         Ok(Evaluation { logits, sites })
     }

@@ -1,4 +1,5 @@
-//! Training on the grid: integers forward, a gradient straight through their rounding (`docs/semantics.md`, eqs. 12 and 13).
+//! Training on the grid: integers forward, a gradient straight through their rounding
+//! (`docs/semantics.md`, eqs. 12 and 13).
 
 use crate::convert::{Pixels, array, int, weight};
 use crate::error::{Error, Result};
@@ -16,19 +17,24 @@ use tch::{Device, Kind, Tensor};
 
 /// A model on the grid whose weights learn.
 ///
-/// Each convolution and linear layer has a *shadow* of its integer weights `n` and bias `b`, and the forward pass uses its rounding:
+/// Each convolution and linear layer has a *shadow* of its integer weights `n` and bias `b`, and
+/// the forward pass uses its rounding:
 ///
 /// ```text
 /// n = clip(round(w / (M·v)), −127, 127)        b = round(β / v)
 /// ```
 ///
-/// `M` is the multiplier of the output channel and `v` the value of one unit of the accumulator it feeds: `1/θ` where a LIF site reads it, one over the mean spacing of the thresholds where a
-/// QuantRelu does, the unit of the logits at the head. So shadows have the size of the trained weights, batch norm folded, relative to a threshold (or step) of 1. Their
-/// inputs do not have the size of the trained network's (the stem reads raw pixels, the head sums over an image), so a trainer must scale rates layer by layer, as
-/// snn-train does. Thresholds, multipliers, one-to-one synapses, units, leaks and guard bits are frozen.
+/// `M` is the multiplier of the output channel and `v` the value of one unit of the accumulator it
+/// feeds: `1/θ` where a LIF site reads it, one over the mean spacing of the thresholds where a
+/// QuantRelu does, the unit of the logits at the head. So shadows have the size of the trained
+/// weights, batch norm folded, relative to a threshold (or step) of 1. Their inputs do not have the
+/// size of the trained network's (the stem reads raw pixels, the head sums over an image), so a
+/// trainer must scale rates layer by layer, as snn-train does. Thresholds, multipliers, one-to-one
+/// synapses, units, leaks and guard bits are frozen.
 ///
-/// Gradients: rounding, the floor of leaks and saturation pass them on; a LIF site has those of its twin off the grid with `u/θ` for `u` and 1 for `θ`, a reset is a constant; a level of a QuantRelu has the slope of the
-/// line through its thresholds, half a spacing beyond them at most.
+/// Gradients: rounding, the floor of leaks and saturation pass them on; a LIF site has those of its
+/// twin off the grid with `u/θ` for `u` and 1 for `θ`, a reset is a constant; a level of a
+/// QuantRelu has the slope of the line through its thresholds, half a spacing beyond them at most.
 #[derive(Debug)]
 pub struct GridNetwork {
     model: Model,
@@ -68,10 +74,12 @@ impl GridNetwork {
         Self::with_surrogate(model, device, &Surrogate::default())
     }
 
-    /// Takes a model on the grid to a device; the surrogate's argument is in units of the threshold.
+    /// Takes a model on the grid to a device; the surrogate's argument is in units of the
+    /// threshold.
     ///
     /// # Errors
-    /// The model is invalid or not on the grid, the surrogate is a user's own (see [`GridNetwork::with_slope`]), or libtorch cannot allocate.
+    /// The model is invalid or not on the grid, the surrogate is a user's own (see
+    /// [`GridNetwork::with_slope`]), or libtorch cannot allocate.
     pub fn with_surrogate(model: &Model, device: Device, surrogate: &Surrogate) -> Result<Self> {
         Self::with_slope(model, device, Slope::new(surrogate, &Registry::default())?)
     }
@@ -84,10 +92,20 @@ impl GridNetwork {
         let mut grid = Grid::new(model, device, WeightsAre::Tuned)?;
         grid.set_slope(slope);
         let Form::Grid { logit_unit } = model.form else {
-            return Err(Error::Argument { what: "form", expected: "grid".into(), found: model.form.label().into() });
+            return Err(Error::Argument {
+                what: "form",
+                expected: "grid".into(),
+                found: model.form.label().into(),
+            });
         };
         let units = units(model, &grid.resolved)?;
-        let mut network = Self { model: model.clone(), grid, logit_unit, parameters: Vec::new(), layers: Vec::new() };
+        let mut network = Self {
+            model: model.clone(),
+            grid,
+            logit_unit,
+            parameters: Vec::new(),
+            layers: Vec::new(),
+        };
         for (index, unit) in units.iter().enumerate() {
             if matches!(model.graph.nodes[index].op, Op::Conv(_) | Op::Linear { .. }) {
                 network.add_layer(index, unit)?;
@@ -100,7 +118,8 @@ impl GridNetwork {
         let node = &self.model.graph.nodes[index];
         let device = self.grid.device;
         let load = |part: &str| -> Result<Tensor> {
-            let values = snn_ir::weights::get(&self.model.weights, &format!("{}.{part}", node.name))?;
+            let values =
+                snn_ir::weights::get(&self.model.weights, &format!("{}.{part}", node.name))?;
             weight(values, Kind::Double, device)
         };
         let has_bias = match &node.op {
@@ -113,7 +132,8 @@ impl GridNetwork {
         broadcast[0] = int(unit.len());
         let bias_unit = Tensor::f_from_slice(unit)?.f_to(device)?;
         let weight_unit = load("multiplier")?.f_mul(&bias_unit)?.f_view(broadcast.as_slice())?;
-        // Half a unit of a weight is far above the rounding of f32; a bias has up to 31 bits and stays f64.
+        // Half a unit of a weight is far above the rounding of f32; a bias has up to 31 bits and
+        // stays f64.
         let shadow = integers.f_mul(&weight_unit)?.f_to_kind(Kind::Float)?;
         let mut parameters = vec![("weight", shadow)];
         if has_bias {
@@ -122,7 +142,11 @@ impl GridNetwork {
         let first = self.parameters.len();
         for (part, shadow) in parameters {
             let name = format!("{}.{part}", node.name);
-            self.parameters.push(Parameter { name, tensor: shadow.f_set_requires_grad(true)?, learned: true });
+            self.parameters.push(Parameter {
+                name,
+                tensor: shadow.f_set_requires_grad(true)?,
+                learned: true,
+            });
         }
         let bias = has_bias.then_some(first + 1);
         self.layers.push(Layer { node: index, weight: first, bias, weight_unit, bias_unit });
@@ -134,7 +158,8 @@ impl GridNetwork {
         &self.parameters
     }
 
-    /// Class scores of a batch, by the same integers as [`crate::Libtorch`] computes of [`GridNetwork::model`].
+    /// Class scores of a batch, by the same integers as [`crate::Libtorch`] computes of
+    /// [`GridNetwork::model`].
     ///
     /// # Errors
     /// The pixels do not fit the model, or libtorch fails.
@@ -146,7 +171,8 @@ impl GridNetwork {
     }
 
     fn interpret(&self, pixels: &Pixels) -> Result<GridForward> {
-        let mut substitutes: Vec<Option<Substitute>> = self.grid.graph.nodes.iter().map(|_| None).collect();
+        let mut substitutes: Vec<Option<Substitute>> =
+            self.grid.graph.nodes.iter().map(|_| None).collect();
         for layer in &self.layers {
             substitutes[layer.node] = Some(self.substitute(layer)?);
         }
@@ -178,14 +204,18 @@ impl GridNetwork {
         })
     }
 
-    /// Moves shadows of weights that an optimiser took beyond ±127 units back there, where they can return from. Call it after every step.
+    /// Moves shadows of weights that an optimiser took beyond ±127 units back there, where they can
+    /// return from. Call it after every step.
     ///
     /// # Errors
     /// libtorch fails.
     pub fn project(&mut self) -> Result<()> {
         tch::no_grad(|| {
             for layer in &self.layers {
-                let limit = layer.weight_unit.f_mul_scalar(f64::from(GRID_WEIGHT_MAX))?.f_to_kind(Kind::Float)?;
+                let limit = layer
+                    .weight_unit
+                    .f_mul_scalar(f64::from(GRID_WEIGHT_MAX))?
+                    .f_to_kind(Kind::Float)?;
                 let shadow = &mut self.parameters[layer.weight].tensor;
                 let inside = shadow.f_minimum(&limit)?.f_maximum(&limit.f_neg()?)?;
                 shadow.f_copy_(&inside)?;
@@ -202,17 +232,25 @@ impl GridNetwork {
         let mut model = self.model.clone();
         for layer in &self.layers {
             let integers: ArrayD<i8> = self.integers(layer.weight, &layer.weight_unit)?;
-            model.weights.insert(self.parameters[layer.weight].name.clone(), snn_ir::Tensor::I8(integers));
+            model
+                .weights
+                .insert(self.parameters[layer.weight].name.clone(), snn_ir::Tensor::I8(integers));
             if let Some(bias) = layer.bias {
                 let integers: ArrayD<i32> = self.integers(bias, &layer.bias_unit)?;
-                model.weights.insert(self.parameters[bias].name.clone(), snn_ir::Tensor::I32(integers));
+                model
+                    .weights
+                    .insert(self.parameters[bias].name.clone(), snn_ir::Tensor::I32(integers));
             }
         }
         model.validate()?;
         Ok(model)
     }
 
-    fn integers<T: tch::kind::Element + Clone + Default>(&self, parameter: usize, unit: &Tensor) -> Result<ArrayD<T>> {
+    fn integers<T: tch::kind::Element + Clone + Default>(
+        &self,
+        parameter: usize,
+        unit: &Tensor,
+    ) -> Result<ArrayD<T>> {
         tch::no_grad(|| array(&self.rounded(parameter, unit)?))
     }
 
@@ -224,7 +262,11 @@ impl GridNetwork {
         tch::no_grad(|| {
             for parameter in &mut self.parameters {
                 let kind = parameter.tensor.f_kind()?;
-                let value = weight(snn_ir::weights::get(shadows, &parameter.name)?, kind, self.grid.device)?;
+                let value = weight(
+                    snn_ir::weights::get(shadows, &parameter.name)?,
+                    kind,
+                    self.grid.device,
+                )?;
                 if value.size() != parameter.tensor.size() {
                     let expected = format!("{:?} of `{}`", parameter.tensor.size(), parameter.name);
                     return Err(Error::Shape { what: "shadows", expected, found: value.size() });

@@ -1,4 +1,5 @@
-//! From membranes to levels, with the gradient of the surrogate (eq. 8 and `docs/semantics.md`, section 4).
+//! From membranes to levels, with the gradient of the surrogate (eq. 8 and `docs/semantics.md`,
+//! section 4).
 
 use crate::error::Result;
 use crate::straight_through::with_values;
@@ -20,10 +21,13 @@ impl Theta {
         matches!(self, Theta::Tensor(theta) if theta.requires_grad())
     }
 
-    /// As a tensor without gradient on the device of `like`. (A scalar would be divided by as a product with its reciprocal on some devices.)
+    /// As a tensor without gradient on the device of `like`. (A scalar would be divided by as a
+    /// product with its reciprocal on some devices.)
     pub(crate) fn constant(&self, like: &Tensor) -> Result<Tensor> {
         Ok(match self {
-            Theta::Fixed(theta) => Tensor::f_scalar_tensor(*theta, (like.f_kind()?, like.device()))?,
+            Theta::Fixed(theta) => {
+                Tensor::f_scalar_tensor(*theta, (like.f_kind()?, like.device()))?
+            }
             Theta::Tensor(theta) => theta.f_detach()?,
         })
     }
@@ -45,7 +49,8 @@ impl Theta {
     }
 }
 
-/// Levels of membranes `u` at threshold `theta`: exact values, with the surrogate's gradient for both.
+/// Levels of membranes `u` at threshold `theta`: exact values, with the surrogate's gradient for
+/// both.
 pub(crate) fn fire(u: &Tensor, theta: &Theta, spike: Spike, slope: &Slope) -> Result<Tensor> {
     match (spike, theta) {
         (Spike::Binary, Theta::Fixed(threshold)) => binary(u, *threshold, slope),
@@ -73,7 +78,9 @@ fn general(u: &Tensor, theta: &Theta, spike: Spike, slope: &Slope) -> Result<Ten
     }
     let (by_u, by_theta) = tch::no_grad(|| slopes(&u.f_detach()?, &constant, spike, slope))?;
     let graph = match theta {
-        Theta::Tensor(theta) if theta.requires_grad() => u.f_mul(&by_u)?.f_addcmul(theta, &by_theta)?,
+        Theta::Tensor(theta) if theta.requires_grad() => {
+            u.f_mul(&by_u)?.f_addcmul(theta, &by_theta)?
+        }
         Theta::Tensor(_) | Theta::Fixed(_) => u.f_mul(&by_u)?,
     };
     with_values(graph, |values| Ok(values.f_copy_(&levels)?))
@@ -111,7 +118,10 @@ fn slopes(u: &Tensor, theta: &Tensor, spike: Spike, slope: &Slope) -> Result<(Te
         }
         Spike::Integer { levels } if slope.is_straight_through() => {
             let ratio = u.f_div(theta)?;
-            let inside = ratio.f_ge(0.0)?.f_logical_and(&ratio.f_le(f64::from(levels))?)?.f_to_kind(u.f_kind()?)?;
+            let inside = ratio
+                .f_ge(0.0)?
+                .f_logical_and(&ratio.f_le(f64::from(levels))?)?
+                .f_to_kind(u.f_kind()?)?;
             let by_u = inside.f_div(theta)?;
             let by_theta = ratio.f_mul(&by_u)?.f_neg_()?;
             Ok((by_u, by_theta))

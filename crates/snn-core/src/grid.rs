@@ -1,7 +1,8 @@
 //! The forward pass on the grid (eqs. 12 and 13).
 //!
-//! Only convolutions, linear layers and sums over windows may run in single precision, on the CPU and only where every partial sum is proved to stay below 2²⁴; all
-//! else runs in double precision, where 2⁵³ is out of reach. So every value is an exact integer whatever the order of summation.
+//! Only convolutions, linear layers and sums over windows may run in single precision, on the CPU
+//! and only where every partial sum is proved to stay below 2²⁴; all else runs in double precision,
+//! where 2⁵³ is out of reach. So every value is an exact integer whatever the order of summation.
 
 use crate::convert::{Pixels, weight};
 use crate::error::{Error, Result};
@@ -49,8 +50,9 @@ enum Constants {
     Thresholds(Vec<Tensor>),
 }
 
-/// The narrowest kind in which a device sums integers below 2²⁴ exactly. A GPU's single precision may be fewer bits inside (TF32), or a transform (Winograd): which of them it
-/// is depends on settings and sizes.
+/// The narrowest kind in which a device sums integers below 2²⁴ exactly. A GPU's single precision
+/// may be fewer bits inside (TF32), or a transform (Winograd): which of them it is depends on
+/// settings and sizes.
 pub(crate) fn narrow_kind(device: Device) -> Kind {
     if device == Device::Cpu { Kind::Float } else { WIDE }
 }
@@ -74,7 +76,11 @@ impl Grid {
     /// Takes a model to a device.
     pub(crate) fn new(model: &Model, device: Device, weights: WeightsAre) -> Result<Self> {
         if !matches!(model.form, Form::Grid { .. }) {
-            return Err(Error::Argument { what: "form", expected: "grid".into(), found: model.form.label().into() });
+            return Err(Error::Argument {
+                what: "form",
+                expected: "grid".into(),
+                found: model.form.label().into(),
+            });
         }
         let resolved = model.validate()?;
         let streams = Streams::of(model, &resolved)?;
@@ -85,12 +91,16 @@ impl Grid {
             .zip(&streams.bounds)
             .map(|(kind, bounds)| match kind {
                 StreamKind::Current => WIDE,
-                StreamKind::Pixels | StreamKind::Events => narrow(bounds.iter().copied().fold(0.0, f64::max)),
+                StreamKind::Pixels | StreamKind::Events => {
+                    narrow(bounds.iter().copied().fold(0.0, f64::max))
+                }
             })
             .collect();
         let sums: Vec<Kind> = match weights {
             WeightsAre::Fixed => streams.sums.iter().map(|&sum| narrow(sum)).collect(),
-            WeightsAre::Tuned => (0..kinds.len()).map(|i| narrow(largest_sum(model, &resolved, &streams, i))).collect(),
+            WeightsAre::Tuned => (0..kinds.len())
+                .map(|i| narrow(largest_sum(model, &resolved, &streams, i)))
+                .collect(),
         };
         let mean: Vec<f64> = model.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
         let mut grid = Self {
@@ -104,8 +114,9 @@ impl Grid {
             sums,
             slope: Slope::new(&Surrogate::default(), &Registry::default())?,
         };
-        grid.constants =
-            (0..grid.graph.nodes.len()).map(|index| grid.load(model, index)).collect::<Result<Vec<_>>>()?;
+        grid.constants = (0..grid.graph.nodes.len())
+            .map(|index| grid.load(model, index))
+            .collect::<Result<Vec<_>>>()?;
         Ok(grid)
     }
 
@@ -169,11 +180,16 @@ impl Grid {
     }
 
     /// `Σ_t J[t]` of the head, `[B, classes]`, without gradient.
-    pub(crate) fn evaluate(&self, pixels: &Pixels, record: Option<&mut dyn Record>) -> Result<Tensor> {
+    pub(crate) fn evaluate(
+        &self,
+        pixels: &Pixels,
+        record: Option<&mut dyn Record>,
+    ) -> Result<Tensor> {
         tch::no_grad(|| self.run(pixels, record, &|_| None))
     }
 
-    /// `Σ_t J[t]` of the head, `[B, classes]`, with `substitutes` in place of the weights of the nodes it knows.
+    /// `Σ_t J[t]` of the head, `[B, classes]`, with `substitutes` in place of the weights of the
+    /// nodes it knows.
     pub(crate) fn run<'s>(
         &self,
         pixels: &Pixels,
@@ -186,7 +202,10 @@ impl Grid {
             let node = &self.graph.nodes[index];
             let x = &inputs[0];
             match (&node.op, &self.constants[index]) {
-                (Op::Conv(_) | Op::Linear { .. }, Constants::Synapse { weight, bias, multiplier }) => {
+                (
+                    Op::Conv(_) | Op::Linear { .. },
+                    Constants::Synapse { weight, bias, multiplier },
+                ) => {
                     let (weight, bias) = match substitutes(index) {
                         Some(substitute) => (&substitute.weight, substitute.bias.as_ref()),
                         None => (weight, bias.as_ref()),
@@ -205,32 +224,58 @@ impl Grid {
                     }
                     Ok(x.with(current))
                 }
-                (Op::Scale, Constants::Scale(scale)) => Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?)),
-                (Op::Activation { site: Site::GridLif(lif), .. }, Constants::Threshold(threshold, jump)) => {
+                (Op::Scale, Constants::Scale(scale)) => {
+                    Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?))
+                }
+                (
+                    Op::Activation { site: Site::GridLif(lif), .. },
+                    Constants::Threshold(threshold, jump),
+                ) => {
                     let kind = self.kinds[index];
-                    let value = grid_lif(*lif, threshold, jump.as_ref(), x, self.time_steps, &self.slope, kind)?;
+                    let value = grid_lif(
+                        *lif,
+                        threshold,
+                        jump.as_ref(),
+                        x,
+                        self.time_steps,
+                        &self.slope,
+                        kind,
+                    )?;
                     self.note(index, &value, &mut record)?;
                     Ok(value)
                 }
-                (Op::Activation { site: Site::GridQuantRelu { .. }, .. }, Constants::Thresholds(thresholds)) => {
+                (
+                    Op::Activation { site: Site::GridQuantRelu { .. }, .. },
+                    Constants::Thresholds(thresholds),
+                ) => {
                     let value = grid_quant_relu(thresholds, x, self.kinds[index])?;
                     self.note(index, &value, &mut record)?;
                     Ok(value)
                 }
-                (Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat, _) => {
+                (
+                    Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat,
+                    _,
+                ) => {
                     let kind = self.kinds[index];
-                    let same = inputs.iter().map(|value| Ok(value.with(value.data.f_to_kind(kind)?)));
+                    let same =
+                        inputs.iter().map(|value| Ok(value.with(value.data.f_to_kind(kind)?)));
                     stateless(node, &same.collect::<Result<Vec<_>>>()?)
                 }
                 _ => Err(refused(node, "does not exist on the grid")),
             }
         })?;
         let steps = scores.steps;
-        let sum = split_time(&scores.data, steps)?.f_sum_dim_intlist([0_i64].as_slice(), false, WIDE)?;
+        let sum =
+            split_time(&scores.data, steps)?.f_sum_dim_intlist([0_i64].as_slice(), false, WIDE)?;
         Ok(if steps == self.time_steps { sum } else { sum.f_mul_scalar(self.time_steps as f64)? })
     }
 
-    fn note(&self, index: usize, value: &Value, record: &mut Option<&mut dyn Record>) -> Result<()> {
+    fn note(
+        &self,
+        index: usize,
+        value: &Value,
+        record: &mut Option<&mut dyn Record>,
+    ) -> Result<()> {
         let info = &self.resolved.nodes[index];
         match record {
             Some(record) => record.site(Emission {
@@ -250,9 +295,13 @@ impl Grid {
     fn input(&self, pixels: &Pixels) -> Result<Value> {
         let shape = &self.resolved.nodes[0].shape;
         pixels.check(shape, self.time_steps)?;
-        let merged = merged_pixels(pixels.tensor(), shape)?.f_to(self.device)?.f_to_kind(self.kinds[0])?;
+        let merged =
+            merged_pixels(pixels.tensor(), shape)?.f_to(self.device)?.f_to_kind(self.kinds[0])?;
         let mean = per_channel(&self.mean.f_to_kind(self.kinds[0])?, &merged)?;
-        Ok(Value { data: merged.f_sub(&mean)?, steps: if pixels.varies() { self.time_steps } else { 1 } })
+        Ok(Value {
+            data: merged.f_sub(&mean)?,
+            steps: if pixels.varies() { self.time_steps } else { 1 },
+        })
     }
 }
 
@@ -264,5 +313,7 @@ fn largest_sum(model: &Model, resolved: &Resolved, streams: &Streams, index: usi
         Op::Conv(conv) => inputs / conv.groups * conv.kernel.iter().product::<usize>(),
         _ => inputs,
     };
-    fan_in as f64 * f64::from(GRID_WEIGHT_MAX) * streams.bounds[read].iter().copied().fold(0.0, f64::max)
+    fan_in as f64
+        * f64::from(GRID_WEIGHT_MAX)
+        * streams.bounds[read].iter().copied().fold(0.0, f64::max)
 }

@@ -1,4 +1,5 @@
-//! Sites on the grid (eq. 13): exact integers held in doubles, and, for fine-tuning, a gradient through them.
+//! Sites on the grid (eq. 13): exact integers held in doubles, and, for fine-tuning, a gradient
+//! through them.
 
 use crate::error::Result;
 use crate::fire::{Theta, fire};
@@ -14,9 +15,11 @@ use tch::{Kind, Tensor};
 /// Kind that holds membranes and currents: every integer below 2⁵³ is exact in it.
 pub(crate) const WIDE: Kind = Kind::Double;
 
-/// Levels of a LIF site for all macro-steps, of kind `output`. `threshold` and `jump` (of the adaptation) broadcast over a current.
+/// Levels of a LIF site for all macro-steps, of kind `output`. `threshold` and `jump` (of the
+/// adaptation) broadcast over a current.
 ///
-/// With a gradient, in units of the threshold (`x = u/θ'`, `θ' = θ·2^f`): floors and saturations pass it straight through, a reset is a constant.
+/// With a gradient, in units of the threshold (`x = u/θ'`, `θ' = θ·2^f`): floors and saturations
+/// pass it straight through, a reset is a constant.
 pub(crate) fn grid_lif(
     lif: GridLif,
     threshold: &Tensor,
@@ -82,7 +85,8 @@ fn factor(multiplier: u32, shift: u8) -> f64 {
     f64::from(multiplier) / f64::from(1_u32 << shift)
 }
 
-/// `⌊x·k/2^m⌋`. The product of the numerators is below 2⁴⁷ and `k/2^m` is a double, so the quotient is exact before the floor.
+/// `⌊x·k/2^m⌋`. The product of the numerators is below 2⁴⁷ and `k/2^m` is a double, so the quotient
+/// is exact before the floor.
 fn leaked(value: &Tensor, factor: f64) -> Result<Tensor> {
     Ok(value.f_mul_scalar(factor)?.f_floor_()?)
 }
@@ -131,7 +135,9 @@ impl GridNeuron {
             GridReset::Soft => u.f_sub(&self.threshold.f_mul(&levels)?)?,
             GridReset::None => u.shallow_clone(),
         });
-        if let (GridAdaptation::Threshold { multiplier, shift }, Some(jump)) = (self.lif.adaptation, &self.jump) {
+        if let (GridAdaptation::Threshold { multiplier, shift }, Some(jump)) =
+            (self.lif.adaptation, &self.jump)
+        {
             let mut next = levels.f_abs()?.f_mul(jump)?;
             if let Some(before) = &state.adaptation {
                 next = next.f_add_(&leaked(before, factor(multiplier, shift))?)?;
@@ -141,12 +147,22 @@ impl GridNeuron {
         Ok(IntegerStep { current: input, u, adaptation, levels })
     }
 
-    /// The same with a gradient: sums in units of the threshold, whose values are those of the integers.
-    fn shadow_step(&self, current: &Tensor, step: &IntegerStep, state: &mut Shadow, slope: &Slope) -> Result<Tensor> {
+    /// The same with a gradient: sums in units of the threshold, whose values are those of the
+    /// integers.
+    fn shadow_step(
+        &self,
+        current: &Tensor,
+        step: &IntegerStep,
+        state: &mut Shadow,
+        slope: &Slope,
+    ) -> Result<Tensor> {
         let valued = |graph: Tensor, integers: &Tensor| {
-            with_values(graph, |values| Ok(integers.f_div_out(values, &self.threshold).map(drop)?))
+            with_values(graph, |values| {
+                Ok(integers.f_div_out(values, &self.threshold).map(drop)?)
+            })
         };
-        let mut input = current.f_mul(&tch::no_grad(|| self.threshold.f_reciprocal()?.f_mul_scalar(self.guard))?)?;
+        let mut input = current
+            .f_mul(&tch::no_grad(|| self.threshold.f_reciprocal()?.f_mul_scalar(self.guard))?)?;
         if let GridSynapse::Current { multiplier, shift } = self.lif.synapse {
             if let Some(before) = &state.current {
                 input = before.f_mul_scalar(factor(multiplier, shift))?.f_add(&input)?;
@@ -167,8 +183,11 @@ impl GridNeuron {
             _ => Theta::Fixed(1.0),
         };
         let fired = fire(&charged, &theta, self.lif.spike, slope)?;
-        if let (GridAdaptation::Threshold { multiplier, shift }, Some(jump)) = (self.lif.adaptation, &self.jump) {
-            // The levels that count are the integers', even where a quotient was rounded onto a threshold.
+        if let (GridAdaptation::Threshold { multiplier, shift }, Some(jump)) =
+            (self.lif.adaptation, &self.jump)
+        {
+            // The levels that count are the integers', even where a quotient was rounded onto a
+            // threshold.
             let size = match self.lif.spike {
                 Spike::Ternary => fired.f_abs()?,
                 Spike::Binary | Spike::Integer { .. } => fired.shallow_clone(),
@@ -188,7 +207,8 @@ impl GridNeuron {
     }
 }
 
-/// `o` of eq. 13. Quotients of integers of this size cannot round onto a whole number that they are not.
+/// `o` of eq. 13. Quotients of integers of this size cannot round onto a whole number that they are
+/// not.
 fn levels(u: &Tensor, edge: &Tensor, spike: Spike) -> Result<Tensor> {
     Ok(match spike {
         Spike::Binary => u.f_ge_tensor(edge)?.f_to_kind(WIDE)?,
@@ -198,15 +218,25 @@ fn levels(u: &Tensor, edge: &Tensor, spike: Spike) -> Result<Tensor> {
         }
         Spike::Integer { levels } => {
             let twice = edge.f_mul_scalar(2.0)?;
-            u.f_mul_scalar(2.0)?.f_add_(edge)?.f_div_(&twice)?.f_floor_()?.f_clamp_(0.0, f64::from(levels))?
+            u.f_mul_scalar(2.0)?
+                .f_add_(edge)?
+                .f_div_(&twice)?
+                .f_floor_()?
+                .f_clamp_(0.0, f64::from(levels))?
         }
     })
 }
 
-/// Levels `q = #{ d : J ≥ θ_d }`, of kind `output`. `thresholds` has the levels first and each of them broadcasts over a current.
+/// Levels `q = #{ d : J ≥ θ_d }`, of kind `output`. `thresholds` has the levels first and each of
+/// them broadcasts over a current.
 ///
-/// With a gradient: `∂q/∂J = 1/s` from half a step below the first threshold to half a step above the last, `s` their mean spacing.
-pub(crate) fn grid_quant_relu(thresholds: &[Tensor], currents: &Value, output: Kind) -> Result<Value> {
+/// With a gradient: `∂q/∂J = 1/s` from half a step below the first threshold to half a step above
+/// the last, `s` their mean spacing.
+pub(crate) fn grid_quant_relu(
+    thresholds: &[Tensor],
+    currents: &Value,
+    output: Kind,
+) -> Result<Value> {
     let x = &currents.data;
     let levels = tch::no_grad(|| {
         let mut levels = x.f_zeros_like()?;
@@ -215,7 +245,9 @@ pub(crate) fn grid_quant_relu(thresholds: &[Tensor], currents: &Value, output: K
         }
         Ok::<_, crate::Error>(levels.f_to_kind(output)?)
     })?;
-    let (Some(first), Some(last), true) = (thresholds.first(), thresholds.last(), x.requires_grad()) else {
+    let (Some(first), Some(last), true) =
+        (thresholds.first(), thresholds.last(), x.requires_grad())
+    else {
         return Ok(currents.with(levels));
     };
     let slope = tch::no_grad(|| {
@@ -226,7 +258,9 @@ pub(crate) fn grid_quant_relu(thresholds: &[Tensor], currents: &Value, output: K
         };
         let spacing = spacing.f_clamp_min(1.0)?;
         let half = spacing.f_mul_scalar(0.5)?;
-        let inside = x.f_gt_tensor(&first.f_sub(&half)?)?.f_logical_and(&x.f_lt_tensor(&last.f_add(&half)?)?)?;
+        let inside = x
+            .f_gt_tensor(&first.f_sub(&half)?)?
+            .f_logical_and(&x.f_lt_tensor(&last.f_add(&half)?)?)?;
         Ok::<_, crate::Error>(inside.f_to_kind(WIDE)?.f_div_(&spacing)?)
     })?;
     let graph = x.f_mul(&slope)?.f_to_kind(output)?;

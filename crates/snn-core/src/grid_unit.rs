@@ -22,7 +22,11 @@ pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>>
                 Op::Flatten => own.iter().step_by(own.len() / count).copied().collect(),
                 Op::Concat => own[channel..channel + count].to_vec(),
                 // These read events.
-                Op::Input { .. } | Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::BatchNorm { .. } => continue,
+                Op::Input { .. }
+                | Op::Conv(_)
+                | Op::Linear { .. }
+                | Op::Scale
+                | Op::BatchNorm { .. } => continue,
             };
             channel += count;
             units[read].get_or_insert(of_input);
@@ -38,16 +42,25 @@ pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>>
 /// One over the threshold, or over the mean spacing of the thresholds.
 fn site_unit(model: &Model, node: &str, site: &Site) -> Result<Vec<f64>> {
     Ok(match site {
-        Site::GridLif(_) => snn_ir::weights::real(&model.weights, node, "threshold")?.iter().map(|t| 1.0 / t).collect(),
-        Site::GridQuantRelu { levels } => snn_ir::weights::real(&model.weights, node, "thresholds")?
-            .axis_iter(Axis(1))
-            .map(|column| {
-                let (first, last) = (column[[0]], column[[column.len() - 1]]);
-                // A single threshold stands at half a step.
-                let spacing = if *levels == 1 { 2.0 * first.abs() } else { (last - first) / f64::from(*levels - 1) };
-                1.0 / spacing.max(1.0)
-            })
+        Site::GridLif(_) => snn_ir::weights::real(&model.weights, node, "threshold")?
+            .iter()
+            .map(|t| 1.0 / t)
             .collect(),
+        Site::GridQuantRelu { levels } => {
+            snn_ir::weights::real(&model.weights, node, "thresholds")?
+                .axis_iter(Axis(1))
+                .map(|column| {
+                    let (first, last) = (column[[0]], column[[column.len() - 1]]);
+                    // A single threshold stands at half a step.
+                    let spacing = if *levels == 1 {
+                        2.0 * first.abs()
+                    } else {
+                        (last - first) / f64::from(*levels - 1)
+                    };
+                    1.0 / spacing.max(1.0)
+                })
+                .collect()
+        }
         Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => Vec::new(),
     })
 }

@@ -50,7 +50,8 @@ impl Interpreter {
         parameters: Vec<Parameter>,
         registry: Registry,
     ) -> Self {
-        let index = parameters.iter().enumerate().map(|(position, p)| (p.name.clone(), position)).collect();
+        let index =
+            parameters.iter().enumerate().map(|(position, p)| (p.name.clone(), position)).collect();
         Self {
             form,
             time_steps,
@@ -67,10 +68,14 @@ impl Interpreter {
         }
     }
 
-    /// The same one, with the same tensors: for another thread, since tensors are not shared between threads by reference.
+    /// The same one, with the same tensors: for another thread, since tensors are not shared
+    /// between threads by reference.
     pub(crate) fn share(&self) -> Self {
-        let share =
-            |p: &Parameter| Parameter { name: p.name.clone(), tensor: p.tensor.shallow_clone(), learned: p.learned };
+        let share = |p: &Parameter| Parameter {
+            name: p.name.clone(),
+            tensor: p.tensor.shallow_clone(),
+            learned: p.learned,
+        };
         Self {
             form: self.form,
             graph: Arc::clone(&self.graph),
@@ -89,11 +94,20 @@ impl Interpreter {
 
     /// The kind of activations.
     pub(crate) fn activations(&self, mode: Mode) -> Kind {
-        if mode == Mode::Train && self.kind == Kind::Float { self.training.precision.kind() } else { self.kind }
+        if mode == Mode::Train && self.kind == Kind::Float {
+            self.training.precision.kind()
+        } else {
+            self.kind
+        }
     }
 
     /// What the head reads.
-    pub(crate) fn run(&self, input: Value, mode: Mode, mut record: Option<&mut dyn Record>) -> Result<Value> {
+    pub(crate) fn run(
+        &self,
+        input: Value,
+        mode: Mode,
+        mut record: Option<&mut dyn Record>,
+    ) -> Result<Value> {
         let pass = Pass { mode, again: false };
         let wants = record.as_ref().map(|record| record.wants()).unwrap_or_default();
         let steps = self.steps(mode, wants.ties || wants.membranes);
@@ -102,7 +116,11 @@ impl Interpreter {
 
     /// The nodes to compute; `plain` by the operations of libtorch, each by itself.
     pub(crate) fn steps(&self, mode: Mode, plain: bool) -> &[Step] {
-        if mode == Mode::Train && self.device == Device::Cpu && !plain { &self.fused_sites } else { &self.every_node }
+        if mode == Mode::Train && self.device == Device::Cpu && !plain {
+            &self.fused_sites
+        } else {
+            &self.every_node
+        }
     }
 
     /// What a node yields.
@@ -120,14 +138,17 @@ impl Interpreter {
             Op::Conv(conv) => {
                 let bias = if conv.bias { Some(self.part(&node.name, "bias")?) } else { None };
                 let weight = self.part(&node.name, "weight")?;
-                let data =
-                    self.multiply(&x.data, weight, bias, kind, |x, weight, bias| convolve(x, weight, bias, conv))?;
+                let data = self.multiply(&x.data, weight, bias, kind, |x, weight, bias| {
+                    convolve(x, weight, bias, conv)
+                })?;
                 Ok(x.with(data))
             }
             Op::Linear { bias, .. } => {
                 let bias = if *bias { Some(self.part(&node.name, "bias")?) } else { None };
                 let weight = self.part(&node.name, "weight")?;
-                let linear = |x: &Tensor, weight: &Tensor, bias: Option<&Tensor>| Ok(x.f_linear(weight, bias)?);
+                let linear = |x: &Tensor, weight: &Tensor, bias: Option<&Tensor>| {
+                    Ok(x.f_linear(weight, bias)?)
+                };
                 Ok(x.with(self.multiply(&x.data, weight, bias, kind, linear)?))
             }
             Op::Scale => {
@@ -143,19 +164,30 @@ impl Interpreter {
                     parameter: &|part| self.part(&node.name, part),
                     registry: &self.registry,
                 };
-                let moments = step.reads.iter().zip(inputs).map(|(read, value)| self.moments(read, value, pass));
+                let moments = step
+                    .reads
+                    .iter()
+                    .zip(inputs)
+                    .map(|(read, value)| self.moments(read, value, pass));
                 let moments = moments.collect::<Result<Vec<_>>>()?;
                 let terms = step.reads.iter().zip(inputs).zip(&moments);
                 let terms = terms.map(|((read, value), moments)| {
-                    let norm = read.norm.zip(moments.as_ref()).map(|(norm, moments)| self.norm(norm, moments));
+                    let norm = read
+                        .norm
+                        .zip(moments.as_ref())
+                        .map(|(norm, moments)| self.norm(norm, moments));
                     Ok(Term { data: &value.data, steps: value.steps, norm: norm.transpose()? })
                 });
                 let value = real_site(site, &context, &terms.collect::<Result<Vec<_>>>()?, record)?;
                 let value = value.ok_or_else(|| refused(node, "is a site of the grid"))?;
                 Ok(value.with(value.data.f_to_kind(kind)?))
             }
-            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat => stateless(node, inputs),
-            Op::Input { .. } | Op::TimeMean => Err(refused(node, "can only stand at an end of the graph")),
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat => {
+                stateless(node, inputs)
+            }
+            Op::Input { .. } | Op::TimeMean => {
+                Err(refused(node, "can only stand at an end of the graph"))
+            }
         }
     }
 
@@ -181,21 +213,25 @@ impl Interpreter {
         Ok(multiply(&widen(x)?, &widen(&weight)?, bias.as_ref())?.f_to_kind(kind)?)
     }
 
-    /// The moments of what a site reads through a batch norm, which take the running ones a step on.
+    /// The moments of what a site reads through a batch norm, which take the running ones a step
+    /// on.
     fn moments(&self, read: &Read, value: &Value, pass: Pass) -> Result<Option<Moments>> {
         let Some(norm) = read.norm else { return Ok(None) };
         enough_for_statistics(&value.data)?;
-        let moments = Moments::of(&value.data)?.ok_or_else(|| Error::Torch("moments of other than floats".into()))?;
+        let moments = Moments::of(&value.data)?
+            .ok_or_else(|| Error::Torch("moments of other than floats".into()))?;
         if pass.again {
             return Ok(Some(moments));
         }
         let node = &self.graph.nodes[norm].name;
         let unbiased = moments.count as f64 / (moments.count as f64 - 1.0);
-        let variance: Vec<f64> = moments.variance.iter().map(|variance| variance * unbiased).collect();
+        let variance: Vec<f64> =
+            moments.variance.iter().map(|variance| variance * unbiased).collect();
         for (part, batch) in [("running_mean", &moments.mean), ("running_var", &variance)] {
             let running = self.part(node, part)?;
             let batch = Tensor::f_from_slice(batch)?.f_to_kind(running.f_kind()?)?;
-            let _same_tensor = tch::no_grad(|| running.shallow_clone().f_lerp_(&batch, BATCH_NORM_MOMENTUM))?;
+            let _same_tensor =
+                tch::no_grad(|| running.shallow_clone().f_lerp_(&batch, BATCH_NORM_MOMENTUM))?;
         }
         Ok(Some(moments))
     }
@@ -203,7 +239,12 @@ impl Interpreter {
     fn norm<'n>(&'n self, index: usize, moments: &'n Moments) -> Result<BatchNorm<'n>> {
         let node = &self.graph.nodes[index];
         let Op::BatchNorm { eps } = node.op else { return Err(refused(node, "is no batch norm")) };
-        Ok(BatchNorm { weight: self.part(&node.name, "weight")?, bias: self.part(&node.name, "bias")?, eps, moments })
+        Ok(BatchNorm {
+            weight: self.part(&node.name, "weight")?,
+            bias: self.part(&node.name, "bias")?,
+            eps,
+            moments,
+        })
     }
 
     /// Eq. 4.
@@ -221,7 +262,8 @@ impl Interpreter {
 
     /// The parameters of what a step computes that have gradients.
     pub(crate) fn learned(&self, step: &Step) -> impl Iterator<Item = &Tensor> {
-        let nodes = std::iter::once(step.node).chain(step.reads.iter().filter_map(|read| read.norm));
+        let nodes =
+            std::iter::once(step.node).chain(step.reads.iter().filter_map(|read| read.norm));
         let names = nodes.map(|node| self.graph.nodes[node].name.as_str()).collect::<Vec<_>>();
         let of = move |p: &&Parameter| matches!(p.name.rsplit_once('.'), Some((node, _)) if names.contains(&node));
         self.parameters.iter().filter(|p| p.learned).filter(of).map(|p| &p.tensor)
@@ -231,7 +273,11 @@ impl Interpreter {
         let name = format!("{node}.{part}");
         match self.index.get(&name) {
             Some(&position) => Ok(&self.parameters[position].tensor),
-            None => Err(snn_ir::Error::MissingWeight { name, expected: format!("form {}", self.form.label()) }.into()),
+            None => Err(snn_ir::Error::MissingWeight {
+                name,
+                expected: format!("form {}", self.form.label()),
+            }
+            .into()),
         }
     }
 }

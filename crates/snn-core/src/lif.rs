@@ -8,7 +8,8 @@ use snn_ir::site::ResetGradient;
 use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
 use tch::Tensor;
 
-/// What a LIF neuron carries from one macro-step to the next. A value: passed in, returned, absent at rest.
+/// What a LIF neuron carries from one macro-step to the next. A value: passed in, returned, absent
+/// at rest.
 #[derive(Debug)]
 pub struct LifState {
     /// Membrane after the reset, `u⁺[t]`, of the shape of a current.
@@ -22,9 +23,11 @@ pub struct LifState {
 /// What a LIF neuron learns, and where its surrogate is looked up.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct LifParameters<'p> {
-    /// The `a` of PLIF, `λ = 1/(1 + e^(−a))`, shape `[1]`; a fixed leak ignores it, and without it PLIF has its initial leak.
+    /// The `a` of PLIF, `λ = 1/(1 + e^(−a))`, shape `[1]`; a fixed leak ignores it, and without it
+    /// PLIF has its initial leak.
     pub leak: Option<&'p Tensor>,
-    /// A learned threshold, in a shape that broadcasts over a current; a fixed one ignores it, and without it a learned one has its initial value.
+    /// A learned threshold, in a shape that broadcasts over a current; a fixed one ignores it, and
+    /// without it a learned one has its initial value.
     pub threshold: Option<&'p Tensor>,
     /// Surrogates of a user's own.
     pub registry: Option<&'p Registry>,
@@ -64,7 +67,8 @@ pub fn step(
 /// `steps` macro-steps of a LIF neuron (eq. 8).
 ///
 /// # Shapes
-/// `currents` `[T, …]`, or `[1, …]` for a current that does not vary over time (it is not copied); the state `[…]`; levels `[T, …]` with `T = steps`.
+/// `currents` `[T, …]`, or `[1, …]` for a current that does not vary over time (it is not copied);
+/// the state `[…]`; levels `[T, …]` with `T = steps`.
 ///
 /// # Errors
 /// As [`step`], or the first axis is neither 1 nor `steps`.
@@ -114,7 +118,9 @@ pub(crate) fn run<'c>(
     let mut levels = Vec::new();
     let mut currents = currents.into_iter().peekable();
     while let Some(current) = currents.next() {
-        for (what, carried) in [("membrane", &decayed), ("synaptic current", &synaptic), ("adaptation", &adaptation)] {
+        for (what, carried) in
+            [("membrane", &decayed), ("synaptic current", &synaptic), ("adaptation", &adaptation)]
+        {
             check_shape(what, carried.as_ref(), current)?;
         }
         let input = neuron.filter(synaptic.as_ref(), current)?;
@@ -131,7 +137,11 @@ pub(crate) fn run<'c>(
             decayed = Some(neuron.discharge_and_decay(&u, &fired)?);
         } else if finish {
             let membrane = neuron.discharge(&u, &fired)?;
-            last = Some(LifState { membrane, current: share(&synaptic), adaptation: share(&adaptation) });
+            last = Some(LifState {
+                membrane,
+                current: share(&synaptic),
+                adaptation: share(&adaptation),
+            });
         }
         levels.push(fired);
     }
@@ -157,10 +167,16 @@ enum Factor {
 impl Factor {
     fn new(leak: Leak, parameter: Option<&Tensor>) -> Result<Self> {
         match (leak, parameter) {
-            (Leak::Factor { factor }, _) | (Leak::Learned { initial: factor }, None) => Ok(Factor::Fixed(factor)),
+            (Leak::Factor { factor }, _) | (Leak::Learned { initial: factor }, None) => {
+                Ok(Factor::Fixed(factor))
+            }
             (Leak::Learned { .. }, Some(a)) => {
                 if a.numel() != 1 {
-                    return Err(Error::Shape { what: "leak", expected: "[1]".into(), found: a.size() });
+                    return Err(Error::Shape {
+                        what: "leak",
+                        expected: "[1]".into(),
+                        found: a.size(),
+                    });
                 }
                 if a.requires_grad() {
                     Ok(Factor::Learned(a.f_sigmoid()?.f_view(&[] as &[i64])?))
@@ -196,20 +212,30 @@ struct Neuron<'l> {
 impl<'l> Neuron<'l> {
     fn new(lif: &'l Lif, parameters: LifParameters<'_>) -> Result<Self> {
         let theta = match (lif.threshold, parameters.threshold) {
-            (Threshold::Fixed(theta), _) | (Threshold::Learned { initial: theta, .. }, None) => Theta::Fixed(theta),
+            (Threshold::Fixed(theta), _) | (Threshold::Learned { initial: theta, .. }, None) => {
+                Theta::Fixed(theta)
+            }
             (Threshold::Learned { .. }, Some(theta)) => Theta::Tensor(theta.shallow_clone()),
         };
         let slope = match parameters.registry {
             Some(registry) => Slope::new(&lif.surrogate, registry)?,
             None => Slope::new(&lif.surrogate, &Registry::default())?,
         };
-        Ok(Self { lif, factor: Factor::new(lif.leak, parameters.leak)?, theta, slope, rest: lif.rest() })
+        Ok(Self {
+            lif,
+            factor: Factor::new(lif.leak, parameters.leak)?,
+            theta,
+            slope,
+            rest: lif.rest(),
+        })
     }
 
     /// `i[t]`.
     fn filter(&self, synaptic: Option<&Tensor>, current: &Tensor) -> Result<Tensor> {
         Ok(match (self.lif.synapse, synaptic) {
-            (Synapse::Current { alpha }, Some(synaptic)) => synaptic.f_mul_scalar(alpha)?.f_add(current)?,
+            (Synapse::Current { alpha }, Some(synaptic)) => {
+                synaptic.f_mul_scalar(alpha)?.f_add(current)?
+            }
             (Synapse::Current { .. }, None) | (Synapse::Instant, _) => current.shallow_clone(),
         })
     }
@@ -217,7 +243,11 @@ impl<'l> Neuron<'l> {
     /// `v_r + λ·(u⁺ − v_r)`.
     fn decay(&self, membrane: &Tensor) -> Result<Tensor> {
         if self.rest == 0.0 {
-            return if self.factor.is_one() { Ok(membrane.shallow_clone()) } else { self.factor.times(membrane) };
+            return if self.factor.is_one() {
+                Ok(membrane.shallow_clone())
+            } else {
+                self.factor.times(membrane)
+            };
         }
         Ok(self.factor.times(&membrane.f_sub_scalar(self.rest)?)?.f_add_scalar(self.rest)?)
     }
@@ -234,7 +264,9 @@ impl<'l> Neuron<'l> {
     /// `θ + β·a[t]`; `None` where that is `θ`.
     fn adapted(&self, adaptation: Option<&Tensor>) -> Result<Option<Theta>> {
         match (self.lif.adaptation, adaptation) {
-            (Adaptation::Threshold { strength, .. }, Some(a)) => Ok(Some(self.theta.plus(&a.f_mul_scalar(strength)?)?)),
+            (Adaptation::Threshold { strength, .. }, Some(a)) => {
+                Ok(Some(self.theta.plus(&a.f_mul_scalar(strength)?)?))
+            }
             (Adaptation::Threshold { .. } | Adaptation::None, _) => Ok(None),
         }
     }
@@ -272,13 +304,16 @@ impl<'l> Neuron<'l> {
                 let kept = u.f_mul(&full.f_neg()?.f_add_scalar(1.0)?)?;
                 if potential == 0.0 { kept } else { kept.f_add(&full.f_mul_scalar(potential)?)? }
             }
-            (Reset::Soft, ResetGradient::Detached) => u.f_sub(&tch::no_grad(|| self.theta.times(fired))?)?,
+            (Reset::Soft, ResetGradient::Detached) => {
+                u.f_sub(&tch::no_grad(|| self.theta.times(fired))?)?
+            }
             (Reset::Soft, ResetGradient::Flowing) => u.f_sub(&self.theta.times(fired)?)?,
             (Reset::None, _) => u.shallow_clone(),
         })
     }
 
-    /// The reset and the decay of the next macro-step; for the default neuron one product with 0 or λ, the same value and gradient in fewer passes over memory.
+    /// The reset and the decay of the next macro-step; for the default neuron one product with 0 or
+    /// λ, the same value and gradient in fewer passes over memory.
     fn discharge_and_decay(&self, u: &Tensor, fired: &Tensor) -> Result<Tensor> {
         if let (
             Reset::Hard { .. },
@@ -287,8 +322,14 @@ impl<'l> Neuron<'l> {
             Adaptation::None,
             Factor::Fixed(factor),
             Theta::Fixed(theta),
-        ) = (self.lif.reset, self.lif.reset_gradient, self.lif.spike, self.lif.adaptation, &self.factor, &self.theta)
-            && self.rest == 0.0
+        ) = (
+            self.lif.reset,
+            self.lif.reset_gradient,
+            self.lif.spike,
+            self.lif.adaptation,
+            &self.factor,
+            &self.theta,
+        ) && self.rest == 0.0
         {
             let kept = tch::no_grad(|| {
                 let silent = u.f_lt_scalar_out(&u.f_empty_like()?, *theta);

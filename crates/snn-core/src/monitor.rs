@@ -27,9 +27,11 @@ pub struct SiteMonitor {
     pub firing_rate: f64,
     /// What is suspicious about that.
     pub warning: Option<Warning>,
-    /// Spikes and levels, or values of an unquantised ReLU, without gradient: `[T, B, …]`, `[1, B, …]` in the time-invariant prefix.
+    /// Spikes and levels, or values of an unquantised ReLU, without gradient: `[T, B, …]`,
+    /// `[1, B, …]` in the time-invariant prefix.
     pub levels: Option<Tensor>,
-    /// Membranes `u[t]`, without gradient and of the same shape; `None` also for a site without state.
+    /// Membranes `u[t]`, without gradient and of the same shape; `None` also for a site without
+    /// state.
     pub membranes: Option<Tensor>,
     probe: Option<Tensor>,
 }
@@ -44,8 +46,8 @@ pub enum Warning {
 }
 
 impl SiteMonitor {
-    /// Euclidean norm of the gradient of a loss with respect to what the site emitted, once a backward pass has run; `None` if gradients were not asked for or none
-    /// reached the site.
+    /// Euclidean norm of the gradient of a loss with respect to what the site emitted, once a
+    /// backward pass has run; `None` if gradients were not asked for or none reached the site.
     ///
     /// # Errors
     /// libtorch fails.
@@ -72,7 +74,9 @@ impl Record for Monitoring {
 
     fn site(&mut self, emission: Emission<'_>) -> Result<()> {
         let shape = shape(&emission);
-        let kept = |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.f_detach()?.f_reshape(shape.as_slice())?) };
+        let kept = |tensor: &Tensor| -> Result<Tensor> {
+            Ok(tensor.f_detach()?.f_reshape(shape.as_slice())?)
+        };
         let firing_rate = active(emission.output)?;
         self.sites.push(SiteMonitor {
             site: emission.site.to_string(),
@@ -91,7 +95,9 @@ impl Record for Monitoring {
 
     /// Adds a zero whose gradient is that of the output: libtorch keeps gradients of leaves only.
     fn passed_on(&mut self, output: Tensor) -> Result<Tensor> {
-        let (Some(site), true, true) = (self.sites.last_mut(), self.monitor.gradients, output.requires_grad()) else {
+        let (Some(site), true, true) =
+            (self.sites.last_mut(), self.monitor.gradients, output.requires_grad())
+        else {
             return Ok(output);
         };
         let probe = output.f_detach()?.f_zeros_like()?.f_set_requires_grad(true)?;

@@ -15,7 +15,8 @@ use snn_ir::model::{WeightSpec, weight_specs};
 use snn_ir::{Form, Graph, Model, Preprocessing};
 use tch::{Device, Kind, Tensor};
 
-/// Weight of a new batch in the running statistics (PyTorch's default, which all surveyed recipes keep).
+/// Weight of a new batch in the running statistics (PyTorch's default, which all surveyed recipes
+/// keep).
 pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
 /// A network in the form `trained` or `events` on a device.
@@ -39,7 +40,8 @@ pub enum Mode {
 pub struct Forward {
     /// Class scores, the mean over macro-steps (eq. 7): `[B, classes]`.
     pub logits: Tensor,
-    /// Class scores of every macro-step: `[T, B, classes]`, or `[1, B, classes]` if they do not vary.
+    /// Class scores of every macro-step: `[T, B, classes]`, or `[1, B, classes]` if they do not
+    /// vary.
     pub step_logits: Tensor,
 }
 
@@ -47,34 +49,49 @@ impl Network {
     /// Takes a model to a device in a precision (`Float` or `Double`).
     ///
     /// # Errors
-    /// The model is invalid or on the grid, has a neuron or surrogate of a user's own (see [`Network::with_registry`]), the kind is another one, or libtorch cannot
-    /// allocate.
+    /// The model is invalid or on the grid, has a neuron or surrogate of a user's own (see
+    /// [`Network::with_registry`]), the kind is another one, or libtorch cannot allocate.
     pub fn new(model: &Model, device: Device, kind: Kind) -> Result<Self> {
         Self::with_registry(model, device, kind, &Registry::default())
     }
 
-    /// Takes a model that may have neurons and surrogates of a user's own to a device in a precision (`Float` or `Double`).
+    /// Takes a model that may have neurons and surrogates of a user's own to a device in a
+    /// precision (`Float` or `Double`).
     ///
     /// # Errors
     /// As [`Network::new`], or a name is not in the registry; the message names node and name.
-    pub fn with_registry(model: &Model, device: Device, kind: Kind, registry: &Registry) -> Result<Self> {
+    pub fn with_registry(
+        model: &Model,
+        device: Device,
+        kind: Kind,
+        registry: &Registry,
+    ) -> Result<Self> {
         if !matches!(kind, Kind::Float | Kind::Double) {
             let expected = "Float or Double".into();
             return Err(Error::Argument { what: "kind", expected, found: format!("{kind:?}") });
         }
         if matches!(model.form, Form::Grid { .. }) {
             let expected = "trained or events (the grid has an evaluator of its own)".into();
-            return Err(Error::Argument { what: "form", expected, found: model.form.label().into() });
+            return Err(Error::Argument {
+                what: "form",
+                expected,
+                found: model.form.label().into(),
+            });
         }
         let resolved = model.validate()?;
         registry.check(&model.graph)?;
         let mut parameters = Vec::new();
         for WeightSpec { name, learned, .. } in weight_specs(&model.graph, &resolved, model.form)? {
             let tensor = weight(snn_ir::weights::get(&model.weights, &name)?, kind, device)?;
-            parameters.push(Parameter { name, tensor: tensor.f_set_requires_grad(learned)?, learned });
+            parameters.push(Parameter {
+                name,
+                tensor: tensor.f_set_requires_grad(learned)?,
+                learned,
+            });
         }
         let graph = (model.form, model.graph.clone(), resolved);
-        let interpreter = Interpreter::new(graph, model.time_steps, (device, kind), parameters, registry.clone());
+        let interpreter =
+            Interpreter::new(graph, model.time_steps, (device, kind), parameters, registry.clone());
         Ok(Self { preprocessing: model.preprocessing.clone(), interpreter })
     }
 
@@ -85,7 +102,11 @@ impl Network {
     pub fn with_training(mut self, training: Training) -> Result<Self> {
         if training.precision != Precision::F32 && self.kind() != Kind::Float {
             let expected = "f32, or the parameters of kind Float".into();
-            return Err(Error::Argument { what: "precision", expected, found: format!("{:?}", self.kind()) });
+            return Err(Error::Argument {
+                what: "precision",
+                expected,
+                found: format!("{:?}", self.kind()),
+            });
         }
         self.interpreter.training = training;
         Ok(self)
@@ -119,7 +140,8 @@ impl Network {
     /// Class scores of a batch.
     ///
     /// # Errors
-    /// The pixels do not fit the model, a batch is too small for batch statistics, or libtorch fails.
+    /// The pixels do not fit the model, a batch is too small for batch statistics, or libtorch
+    /// fails.
     pub fn forward(&self, pixels: &Pixels, mode: Mode) -> Result<Forward> {
         self.run(pixels, mode, None)
     }
@@ -128,13 +150,18 @@ impl Network {
     ///
     /// # Errors
     /// As [`Network::forward`].
-    pub fn forward_with_rates(&self, pixels: &Pixels, mode: Mode) -> Result<(Forward, Vec<FiringRate>)> {
+    pub fn forward_with_rates(
+        &self,
+        pixels: &Pixels,
+        mode: Mode,
+    ) -> Result<(Forward, Vec<FiringRate>)> {
         let mut rates = Vec::new();
         let forward = self.run(pixels, mode, Some(&mut rates))?;
         Ok((forward, rates))
     }
 
-    /// As [`Network::forward`], with what `monitor` asks for of every site in the order of the graph.
+    /// As [`Network::forward`], with what `monitor` asks for of every site in the order of the
+    /// graph.
     ///
     /// # Errors
     /// As [`Network::forward`].
@@ -170,14 +197,24 @@ impl Network {
     }
 
     /// The forward pass; `record` hears of every site.
-    pub(crate) fn run(&self, pixels: &Pixels, mode: Mode, record: Option<&mut dyn Record>) -> Result<Forward> {
+    pub(crate) fn run(
+        &self,
+        pixels: &Pixels,
+        mode: Mode,
+        record: Option<&mut dyn Record>,
+    ) -> Result<Forward> {
         match mode {
             Mode::Train => self.interpret(pixels, mode, record),
             Mode::Evaluate => tch::no_grad(|| self.interpret(pixels, mode, record)),
         }
     }
 
-    fn interpret(&self, pixels: &Pixels, mode: Mode, record: Option<&mut dyn Record>) -> Result<Forward> {
+    fn interpret(
+        &self,
+        pixels: &Pixels,
+        mode: Mode,
+        record: Option<&mut dyn Record>,
+    ) -> Result<Forward> {
         let input = self.input(pixels, mode)?;
         let again = mode == Mode::Train && self.interpreter.training.memory == Memory::Recompute;
         let scores = match record {
@@ -197,10 +234,12 @@ impl Network {
     fn input(&self, pixels: &Pixels, mode: Mode) -> Result<Value> {
         let shape = &self.interpreter.resolved.nodes[0].shape;
         pixels.check(shape, self.time_steps())?;
-        let merged = merged_pixels(pixels.tensor(), shape)?.f_to(self.device())?.f_to_kind(self.kind())?;
+        let merged =
+            merged_pixels(pixels.tensor(), shape)?.f_to(self.device())?.f_to_kind(self.kind())?;
         let mean: Vec<f64> = self.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
         let constant = |values: &[f64]| -> Result<Tensor> {
-            let values = Tensor::f_from_slice(values)?.f_to_kind(self.kind())?.f_to(self.device())?;
+            let values =
+                Tensor::f_from_slice(values)?.f_to_kind(self.kind())?.f_to(self.device())?;
             per_channel(&values, &merged)
         };
         let data = merged.f_sub(&constant(&mean)?)?.f_div_(&constant(&self.preprocessing.std)?)?;

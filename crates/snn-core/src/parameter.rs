@@ -17,7 +17,8 @@ pub const LEAST_THRESHOLD: f64 = 1e-3;
 pub struct Parameter {
     /// `<node>.<part>`.
     pub name: String,
-    /// The tensor, which the network shares: a change in place changes the network. Requires a gradient if it is learned.
+    /// The tensor, which the network shares: a change in place changes the network. Requires a
+    /// gradient if it is learned.
     pub tensor: Tensor,
     /// Whether training changes it by gradient (running statistics are not).
     pub learned: bool,
@@ -48,9 +49,14 @@ impl Network {
     pub fn load(&mut self, weights: &Weights) -> Result<()> {
         let mut values = Vec::with_capacity(self.parameters().len());
         for parameter in self.parameters() {
-            let value = weight(snn_ir::weights::get(weights, &parameter.name)?, self.kind(), self.device())?;
+            let value = weight(
+                snn_ir::weights::get(weights, &parameter.name)?,
+                self.kind(),
+                self.device(),
+            )?;
             if value.size() != parameter.tensor.size() {
-                let expected = format!("{:?} of weight `{}`", parameter.tensor.size(), parameter.name);
+                let expected =
+                    format!("{:?} of weight `{}`", parameter.tensor.size(), parameter.name);
                 return Err(Error::Shape { what: "weights", expected, found: value.size() });
             }
             values.push(value);
@@ -63,14 +69,19 @@ impl Network {
         })
     }
 
-    /// Moves parameters that an optimiser took out of their range back into it: quantisation steps to at least [`LEAST_STEP`],
-    /// learned thresholds to [`LEAST_THRESHOLD`] above the reset potential and 0. Call it after every step of the optimiser.
+    /// Moves parameters that an optimiser took out of their range back into it: quantisation steps
+    /// to at least [`LEAST_STEP`], learned thresholds to [`LEAST_THRESHOLD`] above the reset
+    /// potential and 0. Call it after every step of the optimiser.
     ///
     /// # Errors
     /// libtorch fails.
     pub fn project(&mut self) -> Result<()> {
         tch::no_grad(|| {
-            for parameter in self.parameters().iter().filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "step")))) {
+            for parameter in self
+                .parameters()
+                .iter()
+                .filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "step"))))
+            {
                 let _same_tensor = parameter.tensor.shallow_clone().f_clamp_min_(LEAST_STEP)?;
             }
             for node in &self.graph().nodes {
@@ -78,7 +89,9 @@ impl Network {
                 if let Threshold::Learned { .. } = lif.threshold {
                     let name = format!("{}.threshold", node.name);
                     let least = lif.rest().max(0.0) + LEAST_THRESHOLD;
-                    for parameter in self.parameters().iter().filter(|parameter| parameter.name == name) {
+                    for parameter in
+                        self.parameters().iter().filter(|parameter| parameter.name == name)
+                    {
                         let _same_tensor = parameter.tensor.shallow_clone().f_clamp_min_(least)?;
                     }
                 }

@@ -31,11 +31,13 @@ fn level(ratio: &Tensor, levels: u8) -> Result<Tensor> {
 
 /// Clipped and quantised ReLU (eq. 10): `o = s·q`, `q = clip(⌊x/s + ½⌋, 0, D)`, exactly so.
 ///
-/// Gradients (LSQ): `∂o/∂x = 1` where `0 < x/s < D`, else 0; `∂o/∂s = q − x/s` there, `D` where `x/s ≥ D`, 0 where `x/s ≤ 0`, times `1/√(N·D)` with `N` the number of
-/// values that share the step in one sample.
+/// Gradients (LSQ): `∂o/∂x = 1` where `0 < x/s < D`, else 0; `∂o/∂s = q − x/s` there, `D` where
+/// `x/s ≥ D`, 0 where `x/s ≤ 0`, times `1/√(N·D)` with `N` the number of values that share the step
+/// in one sample.
 ///
 /// # Shapes
-/// `x` any, with channels along `channel_axis` and one sample from there on; `step` `[1]` or `[C]`, positive; the result has the shape of `x`.
+/// `x` any, with channels along `channel_axis` and one sample from there on; `step` `[1]` or `[C]`,
+/// positive; the result has the shape of `x`.
 ///
 /// # Errors
 /// The step has another shape, or libtorch cannot allocate.
@@ -68,7 +70,8 @@ pub fn quant_relu(x: &Tensor, step: &Tensor, levels: u8, channel_axis: usize) ->
     let mut graph = x.f_mul(&inside)?;
     if step.requires_grad() {
         let shared: i64 = x.size()[channel_axis + usize::from(step.numel() > 1)..].iter().product();
-        graph = graph.f_addcmul(&broad.f_mul_scalar(1.0 / (shared as f64 * top).sqrt())?, &slope)?;
+        graph =
+            graph.f_addcmul(&broad.f_mul_scalar(1.0 / (shared as f64 * top).sqrt())?, &slope)?;
     }
     with_values(graph, |values| Ok(level.f_mul_out(values, &broad).map(drop)?))
 }
@@ -79,7 +82,11 @@ fn broadcast(x: &Tensor, step: &Tensor, channel_axis: usize) -> Result<Tensor> {
     let channels = size.get(channel_axis).copied().unwrap_or(0);
     let count = int(step.numel());
     if channel_axis >= size.len() || step.dim() != 1 || (count != 1 && count != channels) {
-        return Err(Error::Shape { what: "step", expected: format!("[1] or [{channels}]"), found: step.size() });
+        return Err(Error::Shape {
+            what: "step",
+            expected: format!("[1] or [{channels}]"),
+            found: step.size(),
+        });
     }
     let mut shape = vec![1_i64; size.len()];
     shape[channel_axis] = count;

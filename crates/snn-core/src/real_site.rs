@@ -66,16 +66,27 @@ pub(crate) fn real_site(
     if let Some(record) = record {
         let output = levels.as_ref().unwrap_or(&data);
         let info = context.info;
-        record.site(Emission { site: &info.name, output, values, membranes, steps, shape: &info.shape, ties })?;
+        record.site(Emission {
+            site: &info.name,
+            output,
+            values,
+            membranes,
+            steps,
+            shape: &info.shape,
+            ties,
+        })?;
         data = record.passed_on(data)?;
     }
     Ok(Some(Value { data, steps }))
 }
 
-/// The one term of a site that is not fused with what stands before it, which computes at least in single precision.
+/// The one term of a site that is not fused with what stands before it, which computes at least in
+/// single precision.
 fn only(terms: &[Term<'_>]) -> Result<Value> {
     let [Term { data, steps, norm: None }] = *terms else {
-        return Err(Error::Torch("a site without a fused form reads a sum or through a norm".into()));
+        return Err(Error::Torch(
+            "a site without a fused form reads a sum or through a norm".into(),
+        ));
     };
     let kind = match data.f_kind()? {
         Kind::Double => Kind::Double,
@@ -93,7 +104,12 @@ fn relu_site(terms: &[Term<'_>]) -> Result<Outcome> {
     Ok(Outcome { values: true, ..Outcome::plain(data, steps) })
 }
 
-fn lif_site(neuron: &Lif, context: &SiteContext<'_, '_>, terms: &[Term<'_>], wants: Wants) -> Result<Outcome> {
+fn lif_site(
+    neuron: &Lif,
+    context: &SiteContext<'_, '_>,
+    terms: &[Term<'_>],
+    wants: Wants,
+) -> Result<Outcome> {
     let leak = match neuron.leak {
         Leak::Learned { .. } if !context.coded => Some((context.parameter)("leak")?),
         Leak::Learned { .. } | Leak::Factor { .. } => None,
@@ -110,7 +126,8 @@ fn lif_site(neuron: &Lif, context: &SiteContext<'_, '_>, terms: &[Term<'_>], wan
     }
     let x = only(terms)?;
     let threshold = threshold.map(|threshold| per_channel(threshold, &x.data)).transpose()?;
-    let parameters = LifParameters { leak, threshold: threshold.as_ref(), registry: Some(context.registry) };
+    let parameters =
+        LifParameters { leak, threshold: threshold.as_ref(), registry: Some(context.registry) };
     let slices = over_time(&x.data, x.steps)?;
     let (mut ties, mut membranes) = (0, Vec::new());
     let mut watch = |u: &Tensor, theta: &Theta| {
@@ -122,18 +139,28 @@ fn lif_site(neuron: &Lif, context: &SiteContext<'_, '_>, terms: &[Term<'_>], wan
         }
         Ok(())
     };
-    let watch: Option<lif::Watch<'_>> = if wants.ties || wants.membranes { Some(&mut watch) } else { None };
+    let watch: Option<lif::Watch<'_>> =
+        if wants.ties || wants.membranes { Some(&mut watch) } else { None };
     let currents = lif::cycle(&slices, context.time_steps);
     let (levels, _) = lif::run(neuron, parameters, currents, None, false, watch)?;
     let membranes = if wants.membranes { Some(merge(membranes)?) } else { None };
     Ok(Outcome { membranes, ties, ..Outcome::plain(merge(levels)?, context.time_steps) })
 }
 
-fn quant_site(q: &QuantRelu, context: &SiteContext<'_, '_>, terms: &[Term<'_>], wants: Wants) -> Result<Outcome> {
+fn quant_site(
+    q: &QuantRelu,
+    context: &SiteContext<'_, '_>,
+    terms: &[Term<'_>],
+    wants: Wants,
+) -> Result<Outcome> {
     let step = (context.parameter)("step")?;
     if context.coded || wants.ties {
         let x = only(terms)?;
-        let ties = if wants.ties { ties::of_levels(&x.data, &per_channel(step, &x.data)?, q.levels)? } else { 0 };
+        let ties = if wants.ties {
+            ties::of_levels(&x.data, &per_channel(step, &x.data)?, q.levels)?
+        } else {
+            0
+        };
         let levels = quant_levels(&x.data, step, q.levels, CHANNEL_AXIS)?;
         if context.coded {
             return Ok(Outcome { ties, ..Outcome::plain(levels, x.steps) });
@@ -148,16 +175,24 @@ fn quant_site(q: &QuantRelu, context: &SiteContext<'_, '_>, terms: &[Term<'_>], 
     };
     // o = s·q rounded once, so o/s is q but for rounding.
     let levels = if wants.levels {
-        Some(tch::no_grad(|| values.f_div(&per_channel(step, &values)?)?.f_round_().map_err(Error::from))?)
+        Some(tch::no_grad(|| {
+            values.f_div(&per_channel(step, &values)?)?.f_round_().map_err(Error::from)
+        })?)
     } else {
         None
     };
     Ok(Outcome { levels, ..Outcome::plain(values, steps) })
 }
 
-fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: &Value, wants: Wants) -> Result<Outcome> {
+fn custom_site(
+    custom: &Custom,
+    context: &SiteContext<'_, '_>,
+    x: &Value,
+    wants: Wants,
+) -> Result<Outcome> {
     let node = &context.info.name;
-    let refuse = |reason: String| Error::Model(snn_ir::Error::Refused { node: node.clone(), reason });
+    let refuse =
+        |reason: String| Error::Model(snn_ir::Error::Refused { node: node.clone(), reason });
     let neuron = context
         .registry
         .neuron(&custom.name)
@@ -173,17 +208,25 @@ fn custom_site(custom: &Custom, context: &SiteContext<'_, '_>, x: &Value, wants:
     let (mut state, mut all, mut membranes) = (None, Vec::new(), Vec::new());
     for current in lif::cycle(&slices, context.time_steps) {
         let stepped = neuron.step(&parameters, current, state);
-        let (levels, next) = stepped.map_err(|error| refuse(format!("neuron `{}`: {error}", custom.name)))?;
+        let (levels, next) =
+            stepped.map_err(|error| refuse(format!("neuron `{}`: {error}", custom.name)))?;
         if levels.size() != current.size() {
             let found = levels.size();
             let expected = current.size();
-            return Err(refuse(format!("neuron `{}` gave shape {found:?} for a current of {expected:?}", custom.name)));
+            return Err(refuse(format!(
+                "neuron `{}` gave shape {found:?} for a current of {expected:?}",
+                custom.name
+            )));
         }
         if wants.ties {
-            let inside = levels.f_ge(f64::from(least))?.f_logical_and(&levels.f_le(f64::from(most))?)?;
+            let inside =
+                levels.f_ge(f64::from(least))?.f_logical_and(&levels.f_le(f64::from(most))?)?;
             if inside.f_all()?.f_int64_value(&[])? == 0 {
                 let expected = format!("levels of {least} to {most}, as the graph says");
-                return Err(refuse(format!("neuron `{}` must emit {expected}; it emitted others", custom.name)));
+                return Err(refuse(format!(
+                    "neuron `{}` must emit {expected}; it emitted others",
+                    custom.name
+                )));
             }
         }
         if let (true, Some(membrane)) = (wants.membranes, next.first()) {

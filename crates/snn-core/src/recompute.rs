@@ -1,4 +1,5 @@
-//! Training passes that keep what each block reads, and compute the rest again when its gradients are due (Chen 2016, "Training deep nets with sublinear memory cost").
+//! Training passes that keep what each block reads, and compute the rest again when its gradients
+//! are due (Chen 2016, "Training deep nets with sublinear memory cost").
 
 use crate::autograd;
 use crate::error::{Error, Result};
@@ -37,7 +38,8 @@ struct Block {
     to: usize,
 }
 
-/// All steps between input and head, cut after each site whose value is the only one that is read later.
+/// All steps between input and head, cut after each site whose value is the only one that is read
+/// later.
 fn blocks(interpreter: &Interpreter, steps: &[Step]) -> Vec<Block> {
     let (first, last) = (1, steps.len() - 1);
     let mut blocks: Vec<Block> = Vec::new();
@@ -45,7 +47,8 @@ fn blocks(interpreter: &Interpreter, steps: &[Step]) -> Vec<Block> {
     let mut from = steps[0].node;
     for at in first..last {
         let node = steps[at].node;
-        let alone = steps[at + 1..].iter().flat_map(|step| &step.reads).all(|read| read.node >= node);
+        let alone =
+            steps[at + 1..].iter().flat_map(|step| &step.reads).all(|read| read.node >= node);
         let site = matches!(interpreter.graph.nodes[node].op, Op::Activation { .. });
         let end = at + 1 == last;
         if end || (alone && site) {
@@ -69,10 +72,14 @@ fn kept_input(interpreter: &Interpreter, block: &Block, value: &Value) -> Result
     let detached = Value { data: value.data.f_detach()?, steps: value.steps };
     let out = tch::no_grad(|| compute(interpreter, block, detached, FIRST))?;
     let steps = &interpreter.steps(Mode::Train, false)[block.steps.clone()];
-    let learned: Vec<Tensor> =
-        steps.iter().flat_map(|step| interpreter.learned(step)).map(Tensor::shallow_clone).collect();
+    let learned: Vec<Tensor> = steps
+        .iter()
+        .flat_map(|step| interpreter.learned(step))
+        .map(Tensor::shallow_clone)
+        .collect();
     let bits = Bits::pack(&value.data)?;
-    // Parameters too: one that is changed before the backward pass would make it that of another network, and is an error.
+    // Parameters too: one that is changed before the backward pass would make it that of another
+    // network, and is an error.
     let saved: Vec<&Tensor> = learned.iter().chain(bits.is_none().then_some(&value.data)).collect();
     let inputs: Vec<&Tensor> = std::iter::once(&value.data).chain(&learned).collect();
     let wanted: Vec<bool> = inputs.iter().map(|input| input.requires_grad()).collect();
@@ -84,7 +91,9 @@ fn kept_input(interpreter: &Interpreter, block: &Block, value: &Value) -> Result
             (None, Some(saved)) => saved.f_detach()?,
             (None, None) => return Err(Error::Torch("a block without its input".into())),
         };
-        let [Some(gradient)] = backward.gradients.as_slice() else { return Ok(wanted.iter().map(|_| None).collect()) };
+        let [Some(gradient)] = backward.gradients.as_slice() else {
+            return Ok(wanted.iter().map(|_| None).collect());
+        };
         let input = input.f_set_requires_grad(wanted[0])?;
         let found = tch::with_grad(|| -> Result<Vec<Tensor>> {
             let value = Value { data: input.shallow_clone(), steps: time };
@@ -92,7 +101,9 @@ fn kept_input(interpreter: &Interpreter, block: &Block, value: &Value) -> Result
             // A loss that has this gradient.
             let loss = Tensor::f_zeros([1_i64], (Kind::Float, out.device()))?;
             let gradient = gradient.shallow_clone();
-            autograd::record("block", &[&out], &[&loss], &[], move |_| Ok(vec![Some(gradient.shallow_clone())]))?;
+            autograd::record("block", &[&out], &[&loss], &[], move |_| {
+                Ok(vec![Some(gradient.shallow_clone())])
+            })?;
             let leaves: Vec<&Tensor> = std::iter::once(&input)
                 .chain(&parameters)
                 .zip(&wanted)

@@ -9,7 +9,8 @@ use tch::{Kind, Tensor};
 pub(crate) struct Emission<'e> {
     /// Name of its node.
     pub(crate) site: &'e str,
-    /// Spikes or levels, values where the site has none, or, unless levels were asked for, values of a QuantRelu: `[steps·B, …]`.
+    /// Spikes or levels, values where the site has none, or, unless levels were asked for, values
+    /// of a QuantRelu: `[steps·B, …]`.
     pub(crate) output: &'e Tensor,
     /// Whether the site has values instead of levels.
     pub(crate) values: bool,
@@ -40,7 +41,8 @@ pub(crate) trait Record {
     fn wants(&self) -> Wants;
     /// Takes note of one site.
     fn site(&mut self, emission: Emission<'_>) -> Result<()>;
-    /// What the rest of the network reads of the site noted last: its output, or an equal tensor whose gradient is kept.
+    /// What the rest of the network reads of the site noted last: its output, or an equal tensor
+    /// whose gradient is kept.
     fn passed_on(&mut self, output: Tensor) -> Result<Tensor> {
         Ok(output)
     }

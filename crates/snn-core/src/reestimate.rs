@@ -6,14 +6,16 @@ use crate::network::{BATCH_NORM_MOMENTUM, Mode, Network};
 use tch::Tensor;
 
 impl Network {
-    /// Replaces the running statistics of every batch norm by the mean over batches of the batch's own, and returns the number of
-    /// batches. While a network trains they lag behind its weights, and averaged weights never had any of their own
-    /// (Izmailov 2018, section 3; Wu & Johnson 2021, section 3.1: "precise" statistics).
+    /// Replaces the running statistics of every batch norm by the mean over batches of the batch's
+    /// own, and returns the number of batches. While a network trains they lag behind its weights,
+    /// and averaged weights never had any of their own (Izmailov 2018, section 3; Wu & Johnson
+    /// 2021, section 3.1: "precise" statistics).
     ///
     /// Without a batch nothing changes.
     ///
     /// # Errors
-    /// An item of `batches` is an error, the pixels do not fit, or libtorch fails; the statistics are undefined then.
+    /// An item of `batches` is an error, the pixels do not fit, or libtorch fails; the statistics
+    /// are undefined then.
     pub fn reestimate_batch_norm<E: From<Error>>(
         &mut self,
         batches: impl IntoIterator<Item = Result<Pixels, E>>,
@@ -21,7 +23,9 @@ impl Network {
         let mut statistics: Vec<Tensor> = self
             .parameters()
             .iter()
-            .filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "running_mean" | "running_var"))))
+            .filter(|p| {
+                matches!(p.name.rsplit_once('.'), Some((_, "running_mean" | "running_var")))
+            })
             .map(|p| p.tensor.shallow_clone())
             .collect();
         let mut sums = Vec::with_capacity(statistics.len());
@@ -43,8 +47,14 @@ impl Network {
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
-    /// libtorch tells a batch's statistics only as a step of the running ones: from 0 that step is `momentum` times them.
-    fn add_statistics(&self, pixels: &Pixels, statistics: &mut [Tensor], sums: &mut [Tensor]) -> Result<(), Error> {
+    /// libtorch tells a batch's statistics only as a step of the running ones: from 0 that step is
+    /// `momentum` times them.
+    fn add_statistics(
+        &self,
+        pixels: &Pixels,
+        statistics: &mut [Tensor],
+        sums: &mut [Tensor],
+    ) -> Result<(), Error> {
         tch::no_grad(|| {
             for statistic in statistics.iter_mut() {
                 let _same_tensor = statistic.f_zero_()?;

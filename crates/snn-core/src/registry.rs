@@ -102,9 +102,11 @@ use std::fmt;
 use std::sync::Arc;
 use tch::Tensor;
 
-/// The training form of a user's own neuron: one macro-step on tensors. Its twin for one neuron at a time is [`snn_ir::NeuronKind`].
+/// The training form of a user's own neuron: one macro-step on tensors. Its twin for one neuron at
+/// a time is [`snn_ir::NeuronKind`].
 pub trait TensorNeuron: fmt::Debug + Send + Sync {
-    /// One macro-step: a current and the state (absent at rest) to levels, with a gradient, and the next state, whose first tensor is shown as the membrane.
+    /// One macro-step: a current and the state (absent at rest) to levels, with a gradient, and the
+    /// next state, whose first tensor is shown as the membrane.
     ///
     /// # Shapes
     /// Levels have the shape of `current`, `[B, C, H, W]` or `[B, F]`.
@@ -146,7 +148,11 @@ impl TensorParameters<'_> {
 
     fn missing(&self, name: &str, field: &str) -> Error {
         let expected = format!("with `{name}` among its {field}");
-        Error::Argument { what: "custom neuron", expected, found: format!("`{}` without it", self.neuron) }
+        Error::Argument {
+            what: "custom neuron",
+            expected,
+            found: format!("`{}` without it", self.neuron),
+        }
     }
 }
 
@@ -172,14 +178,22 @@ pub struct Registry {
 impl Registry {
     /// Adds a neuron under a name; one that had the name before is replaced.
     #[must_use]
-    pub fn with_neuron(mut self, name: impl Into<String>, neuron: impl TensorNeuron + 'static) -> Self {
+    pub fn with_neuron(
+        mut self,
+        name: impl Into<String>,
+        neuron: impl TensorNeuron + 'static,
+    ) -> Self {
         self.neurons.insert(name.into(), Arc::new(neuron));
         self
     }
 
     /// Adds a surrogate under a name; one that had the name before is replaced.
     #[must_use]
-    pub fn with_surrogate(mut self, name: impl Into<String>, surrogate: impl SurrogateDerivative + 'static) -> Self {
+    pub fn with_surrogate(
+        mut self,
+        name: impl Into<String>,
+        surrogate: impl SurrogateDerivative + 'static,
+    ) -> Self {
         self.surrogates.insert(name.into(), Arc::new(surrogate));
         self
     }
@@ -202,10 +216,17 @@ impl Registry {
     /// The first node with a name that is not.
     pub fn check(&self, graph: &Graph) -> Result<()> {
         for node in &graph.nodes {
-            let refuse = |reason: String| Error::Model(snn_ir::Error::Refused { node: node.name.clone(), reason });
+            let refuse = |reason: String| {
+                Error::Model(snn_ir::Error::Refused { node: node.name.clone(), reason })
+            };
             match &node.op {
-                Op::Activation { site: Site::Custom(custom), .. } if self.neuron(&custom.name).is_none() => {
-                    return Err(refuse(unknown(&custom.name, self.neurons.keys().map(String::as_str))));
+                Op::Activation { site: Site::Custom(custom), .. }
+                    if self.neuron(&custom.name).is_none() =>
+                {
+                    return Err(refuse(unknown(
+                        &custom.name,
+                        self.neurons.keys().map(String::as_str),
+                    )));
                 }
                 Op::Activation { site: Site::Lif(lif), .. } => {
                     if let Surrogate::Custom { name, .. } = &lif.surrogate {

@@ -6,7 +6,8 @@ use crate::walk::Value;
 use snn_ir::{Conv, Node, Op, PoolKind};
 use tch::Tensor;
 
-/// Pixels `[…, C, H, W]`, `[…, C, L]` or `[…, F]` as `[N, C, H, W]`, channels last in memory, or `[N, F]`; still `u8`.
+/// Pixels `[…, C, H, W]`, `[…, C, L]` or `[…, F]` as `[N, C, H, W]`, channels last in memory, or
+/// `[N, F]`; still `u8`.
 pub(crate) fn merged_pixels(pixels: &Tensor, shape: &[usize]) -> Result<Tensor> {
     if let [features] = *shape {
         return Ok(pixels.f_reshape([-1, int(features)])?);
@@ -24,7 +25,12 @@ pub(crate) fn per_channel(values: &Tensor, like: &Tensor) -> Result<Tensor> {
 }
 
 /// Eq. 2 over one or two axes; the weight has the shape of the model file.
-pub(crate) fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv) -> Result<Tensor> {
+pub(crate) fn convolve(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    conv: &Conv,
+) -> Result<Tensor> {
     let (_, stride, padding, dilation) = conv.as_2d();
     let row;
     let weight = if weight.dim() == 3 {
@@ -38,11 +44,20 @@ pub(crate) fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv:
     } else {
         (x.shallow_clone(), stride)
     };
-    Ok(unambiguous(&x)?.f_conv2d(weight, bias, ints(stride), ints(padding), ints(dilation), int(conv.groups))?)
+    Ok(unambiguous(&x)?.f_conv2d(
+        weight,
+        bias,
+        ints(stride),
+        ints(padding),
+        ints(dilation),
+        int(conv.groups),
+    )?)
 }
 
-/// The positions that a convolution of kernel 1 reads. Left to itself, the oneDNN of libtorch 2.11 copies them to a buffer that is too small where channels are few, in the gradient for
-/// the weights (CPU, channels last): it writes past the end, and the program crashes later or its gradients are wrong (oneDNN issue 6035).
+/// The positions that a convolution of kernel 1 reads. Left to itself, the oneDNN of libtorch 2.11
+/// copies them to a buffer that is too small where channels are few, in the gradient for the
+/// weights (CPU, channels last): it writes past the end, and the program crashes later or its
+/// gradients are wrong (oneDNN issue 6035).
 fn subsample(x: &Tensor, stride: [usize; 2]) -> Result<Tensor> {
     if stride == [1, 1] {
         return Ok(x.shallow_clone());
@@ -52,8 +67,9 @@ fn subsample(x: &Tensor, stride: [usize; 2]) -> Result<Tensor> {
     Ok(read.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }
 
-/// Images of one channel with the strides of channels first. Their memory is the same either way, but where the strides say channels last, libtorch 2.11 returns wrong sums
-/// in single precision on the CPU for strides that differ between the axes (kernel 3, stride 1 by 2, outputs of width 1).
+/// Images of one channel with the strides of channels first. Their memory is the same either way,
+/// but where the strides say channels last, libtorch 2.11 returns wrong sums in single precision on
+/// the CPU for strides that differ between the axes (kernel 3, stride 1 by 2, outputs of width 1).
 fn unambiguous(x: &Tensor) -> Result<Tensor> {
     if x.dim() != 4 || x.size()[1] != 1 {
         return Ok(x.shallow_clone());
@@ -71,8 +87,10 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
         Op::Pool { pool, window } => {
             let (kernel, stride, padding) = window.as_2d();
             let (kernel, stride, padding) = (ints(kernel), ints(stride), ints(padding));
-            let average =
-                |divisor| x.f_avg_pool2d(kernel, stride, padding, false, true, Some(divisor)).map_err(Error::from);
+            let average = |divisor| {
+                x.f_avg_pool2d(kernel, stride, padding, false, true, Some(divisor))
+                    .map_err(Error::from)
+            };
             Ok(first.with(match pool {
                 PoolKind::Max => x.f_max_pool2d(kernel, stride, padding, [1, 1], false)?,
                 PoolKind::Average => average(int(window.size()))?,
@@ -84,9 +102,12 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
                 return Ok(first.with(x.shallow_clone()));
             }
             let (height, width) = (x.size()[2], x.size()[3]);
-            // Not a mean over axes: its gradient is no longer channels last, and all layers before it become slower.
-            let sum =
-                |divisor| x.f_avg_pool2d([height, width], [1, 1], [0, 0], false, true, Some(divisor))?.f_flatten(1, -1);
+            // Not a mean over axes: its gradient is no longer channels last, and all layers before
+            // it become slower.
+            let sum = |divisor| {
+                x.f_avg_pool2d([height, width], [1, 1], [0, 0], false, true, Some(divisor))?
+                    .f_flatten(1, -1)
+            };
             Ok(first.with(match pool {
                 PoolKind::Max => x.f_amax([2, 3], false)?,
                 PoolKind::Average => sum(height * width)?,
@@ -97,7 +118,8 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
         Op::Add => add(inputs),
         Op::Concat => {
             let steps = inputs.iter().map(|value| value.steps).max().unwrap_or(1);
-            let spread = inputs.iter().map(|value| over_time(value, steps)).collect::<Result<Vec<_>>>()?;
+            let spread =
+                inputs.iter().map(|value| over_time(value, steps)).collect::<Result<Vec<_>>>()?;
             Ok(Value { data: Tensor::f_cat(&spread, 1)?, steps })
         }
         Op::Input { .. }
@@ -125,7 +147,12 @@ fn add(inputs: &[Value]) -> Result<Value> {
         (sum, sum_steps) = if term.steps == sum_steps {
             (sum.f_add(&term.data)?, sum_steps)
         } else {
-            (split_time(&sum, sum_steps)?.f_add(&split_time(&term.data, term.steps)?)?.f_flatten(0, 1)?, steps)
+            (
+                split_time(&sum, sum_steps)?
+                    .f_add(&split_time(&term.data, term.steps)?)?
+                    .f_flatten(0, 1)?,
+                steps,
+            )
         };
     }
     Ok(Value { data: sum, steps: sum_steps })
@@ -170,36 +197,57 @@ mod tests {
             let conv = Conv { padding: vec![kernel / 2, 0], ..conv };
             let (positions, size) = (int(height * width), [2, int(height), int(width), 1]);
             let x = numbers(2 * positions, 7, 11, 0).f_reshape(size).unwrap();
-            let weight =
-                numbers(int(2 * kernel * kernel), 13, 19, 9).f_reshape([2, 1, int(kernel), int(kernel)]).unwrap();
+            let weight = numbers(int(2 * kernel * kernel), 13, 19, 9)
+                .f_reshape([2, 1, int(kernel), int(kernel)])
+                .unwrap();
             let run = |kind| {
                 let x = x.f_to_kind(kind).unwrap().f_permute([0, 3, 1, 2]).unwrap();
                 assert_eq!(x.stride()[1], 1, "the strides of channels last");
                 let y = convolve(&x, &weight.f_to_kind(kind).unwrap(), None, &conv).unwrap();
-                Vec::<f64>::try_from(y.f_to_kind(Kind::Double).unwrap().f_reshape([-1]).unwrap()).unwrap()
+                Vec::<f64>::try_from(y.f_to_kind(Kind::Double).unwrap().f_reshape([-1]).unwrap())
+                    .unwrap()
             };
             assert_eq!(run(Kind::Float), run(Kind::Double), "kernel {kernel}, stride {stride:?}");
         }
     }
     #[test]
     fn a_strided_kernel_of_one_with_few_channels_has_the_gradients_of_double_precision() {
-        for (batch, channels, filters, size, stride) in
-            [(32, 4, 8, 32, [2, 2]), (6, 2, 2, 9, [3, 3]), (5, 3, 4, 8, [2, 1]), (4, 6, 5, 7, [1, 2])]
-        {
+        for (batch, channels, filters, size, stride) in [
+            (32, 4, 8, 32, [2, 2]),
+            (6, 2, 2, 9, [3, 3]),
+            (5, 3, 4, 8, [2, 1]),
+            (4, 6, 5, 7, [1, 2]),
+        ] {
             let conv = Conv { stride: stride.to_vec(), ..Conv::square(filters, 1, 1) };
-            let (batch, channels, filters, size) = (int(batch), int(channels), int(filters), int(size));
-            let x = numbers(batch * size * size * channels, 7, 11, 5).f_reshape([batch, size, size, channels]).unwrap();
-            let weight = numbers(filters * channels, 13, 19, 9).f_reshape([filters, channels, 1, 1]).unwrap();
+            let (batch, channels, filters, size) =
+                (int(batch), int(channels), int(filters), int(size));
+            let x = numbers(batch * size * size * channels, 7, 11, 5)
+                .f_reshape([batch, size, size, channels])
+                .unwrap();
+            let weight = numbers(filters * channels, 13, 19, 9)
+                .f_reshape([filters, channels, 1, 1])
+                .unwrap();
             let run = |kind| {
-                let leaf = |x: &Tensor| x.f_to_kind(kind).unwrap().copy().f_set_requires_grad(true).unwrap();
+                let leaf = |x: &Tensor| {
+                    x.f_to_kind(kind).unwrap().copy().f_set_requires_grad(true).unwrap()
+                };
                 let (x, weight) = (leaf(&x), leaf(&weight));
-                let y = convolve(&x.f_permute([0, 3, 1, 2]).unwrap(), &weight, None, &conv).unwrap();
-                let cotangent = numbers(int(y.numel()), 3, 5, 2).f_reshape(y.size()).unwrap().f_to_kind(kind).unwrap();
+                let y =
+                    convolve(&x.f_permute([0, 3, 1, 2]).unwrap(), &weight, None, &conv).unwrap();
+                let cotangent = numbers(int(y.numel()), 3, 5, 2)
+                    .f_reshape(y.size())
+                    .unwrap()
+                    .f_to_kind(kind)
+                    .unwrap();
                 y.f_mul(&cotangent).unwrap().f_sum(kind).unwrap().f_backward().unwrap();
                 [y.detach(), x.grad(), weight.grad()]
                     .map(|t| Vec::<f64>::try_from(t.reshape([-1]).to_kind(Kind::Double)).unwrap())
             };
-            assert_eq!(run(Kind::Float), run(Kind::Double), "{channels} channels, stride {stride:?}");
+            assert_eq!(
+                run(Kind::Float),
+                run(Kind::Double),
+                "{channels} channels, stride {stride:?}"
+            );
         }
     }
 }

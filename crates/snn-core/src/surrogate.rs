@@ -8,7 +8,8 @@ use std::f64::consts::{FRAC_PI_2, TAU};
 use std::sync::Arc;
 use tch::Tensor;
 
-/// Spikes `H(x)`, exactly 0 or 1, whose gradient is the surrogate's: `∂H/∂x = h′(x)`, see [`derivative`].
+/// Spikes `H(x)`, exactly 0 or 1, whose gradient is the surrogate's: `∂H/∂x = h′(x)`, see
+/// [`derivative`].
 ///
 /// # Shapes
 /// `x` has any shape, and `u − θ` as its value; the result has the same.
@@ -87,9 +88,11 @@ impl Slope {
     pub fn derivative(&self, x: &Tensor) -> Result<Tensor> {
         tch::no_grad(|| match &self.surrogate {
             Surrogate::Atan { alpha } => Ok(inverse_atan(x, 0.0, *alpha)?.f_reciprocal_()?),
-            Surrogate::Rectangle { width } => {
-                Ok(x.f_abs()?.f_lt(width / 2.0)?.f_to_kind(x.f_kind()?)?.f_mul_scalar_(1.0 / width)?)
-            }
+            Surrogate::Rectangle { width } => Ok(x
+                .f_abs()?
+                .f_lt(width / 2.0)?
+                .f_to_kind(x.f_kind()?)?
+                .f_mul_scalar_(1.0 / width)?),
             Surrogate::Triangle { width } => triangle(x, *width),
             Surrogate::PiecewiseQuadratic { alpha } => triangle(x, 1.0 / alpha),
             Surrogate::Sigmoid { alpha } => {
@@ -112,14 +115,23 @@ impl Slope {
         })
     }
 
-    fn own(&self, name: &str, params: &std::collections::BTreeMap<String, f64>, x: &Tensor) -> Result<Tensor> {
+    fn own(
+        &self,
+        name: &str,
+        params: &std::collections::BTreeMap<String, f64>,
+        x: &Tensor,
+    ) -> Result<Tensor> {
         let Some(own) = &self.own else {
             return Err(crate::Error::Torch(format!("surrogate `{name}` was not looked up")));
         };
         let derivative = own.derivative(params, x)?;
         if derivative.size() != x.size() {
             let expected = format!("{:?}, that of its argument", x.size());
-            return Err(crate::Error::Shape { what: "custom surrogate", expected, found: derivative.size() });
+            return Err(crate::Error::Shape {
+                what: "custom surrogate",
+                expected,
+                found: derivative.size(),
+            });
         }
         Ok(derivative)
     }

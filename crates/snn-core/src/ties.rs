@@ -11,10 +11,13 @@ pub(crate) fn of_spikes(u: &Tensor, theta: &Theta, spike: Spike) -> Result<u64> 
     tch::no_grad(|| {
         let threshold = theta.constant(u)?;
         let within = threshold.f_abs()?.f_clamp_min_(1.0)?.f_mul_scalar_(TIE)?;
-        let near = |distance: Tensor| Ok::<_, crate::Error>({ distance }.f_abs_()?.f_le_tensor(&within)?);
+        let near =
+            |distance: Tensor| Ok::<_, crate::Error>({ distance }.f_abs_()?.f_le_tensor(&within)?);
         match spike {
             Spike::Binary => count(&near(u.f_sub(&threshold)?)?),
-            Spike::Ternary => count(&near(u.f_sub(&threshold)?)?.f_logical_or(&near(u.f_add(&threshold)?)?)?),
+            Spike::Ternary => {
+                count(&near(u.f_sub(&threshold)?)?.f_logical_or(&near(u.f_add(&threshold)?)?)?)
+            }
             Spike::Integer { levels } => of_levels(u, &threshold, levels),
         }
     })

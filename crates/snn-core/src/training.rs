@@ -15,16 +15,19 @@ pub struct Training {
     pub memory: Memory,
 }
 
-/// A precision of training passes. Parameters, their gradients, moments of batch norm, membranes and scores are in single precision in any case, and evaluation is.
+/// A precision of training passes. Parameters, their gradients, moments of batch norm, membranes
+/// and scores are in single precision in any case, and evaluation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Activations and gradients of activations rounded to bf16, which makes them half as large; for GPUs and processors that multiply bf16.
+    /// Activations and gradients of activations rounded to bf16, which makes them half as large;
+    /// for GPUs and processors that multiply bf16.
     ///
-    /// On other processors convolutions compute in single precision on the rounded values, of which libtorch keeps copies in single precision.
+    /// On other processors convolutions compute in single precision on the rounded values, of which
+    /// libtorch keeps copies in single precision.
     Bf16,
 }
 
@@ -35,7 +38,8 @@ pub enum Memory {
     /// All that it needs.
     #[default]
     Keep,
-    /// What each block reads; spikes as bits. The rest is computed again, block by block, with the same result to the bit, for the time of one more forward pass.
+    /// What each block reads; spikes as bits. The rest is computed again, block by block, with the
+    /// same result to the bit, for the time of one more forward pass.
     Recompute,
 }
 
@@ -65,12 +69,17 @@ impl FromStr for Precision {
         match text {
             "f32" => Ok(Precision::F32),
             "bf16" => Ok(Precision::Bf16),
-            _ => Err(Error::Argument { what: "precision", expected: "f32 or bf16".into(), found: text.into() }),
+            _ => Err(Error::Argument {
+                what: "precision",
+                expected: "f32 or bf16".into(),
+                found: text.into(),
+            }),
         }
     }
 }
 
-/// Whether this processor multiplies bf16: without such instructions libtorch takes many times as long as in single precision.
+/// Whether this processor multiplies bf16: without such instructions libtorch takes many times as
+/// long as in single precision.
 pub(crate) fn multiplies_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

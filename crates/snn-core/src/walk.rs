@@ -44,12 +44,15 @@ pub(crate) struct Read {
 /// Every node of a graph by itself.
 pub(crate) fn every_node(resolved: &Resolved) -> Vec<Step> {
     let plain = |&node: &usize| Read { node, norm: None };
-    let step =
-        |(node, info): (usize, &snn_ir::ResolvedNode)| Step { node, reads: info.inputs.iter().map(plain).collect() };
+    let step = |(node, info): (usize, &snn_ir::ResolvedNode)| Step {
+        node,
+        reads: info.inputs.iter().map(plain).collect(),
+    };
     resolved.nodes.iter().enumerate().map(step).collect()
 }
 
-/// Sites together with the batch norms and the sum before them, where nothing else reads those: [`fused`] computes them in one pass.
+/// Sites together with the batch norms and the sum before them, where nothing else reads those:
+/// [`fused`] computes them in one pass.
 pub(crate) fn fused_sites(graph: &Graph, resolved: &Resolved) -> Vec<Step> {
     let mut readers = vec![0_usize; graph.nodes.len()];
     for &read in resolved.nodes.iter().flat_map(|node| &node.inputs) {
@@ -93,7 +96,8 @@ pub(crate) fn fused_sites(graph: &Graph, resolved: &Resolved) -> Vec<Step> {
     steps
 }
 
-/// Computes every step but the input and the head from `input`; `compute` gets a step and its inputs. Returns what the head reads.
+/// Computes every step but the input and the head from `input`; `compute` gets a step and its
+/// inputs. Returns what the head reads.
 pub(crate) fn walk(
     graph: &Graph,
     steps: &[Step],
@@ -101,12 +105,15 @@ pub(crate) fn walk(
     compute: impl FnMut(&Step, &[Value]) -> Result<Value>,
 ) -> Result<Value> {
     match steps {
-        [first, body @ .., head] => walk_part(graph, body, (first.node, input), head.reads[0].node, compute),
+        [first, body @ .., head] => {
+            walk_part(graph, body, (first.node, input), head.reads[0].node, compute)
+        }
         _ => Err(Error::Torch("a graph of less than an input and a head".into())),
     }
 }
 
-/// Computes `steps`, which read nothing but the value of a node `from` and each other's; returns the value of the node `to`.
+/// Computes `steps`, which read nothing but the value of a node `from` and each other's; returns
+/// the value of the node `to`.
 pub(crate) fn walk_part(
     graph: &Graph,
     steps: &[Step],
@@ -120,13 +127,18 @@ pub(crate) fn walk_part(
     }
     readers[to] += 1;
     let mut values: Vec<Option<Value>> = (0..graph.nodes.len()).map(|_| None).collect();
-    let lost = |index: usize| Error::Torch(format!("node `{}` has no value", graph.nodes[index].name));
+    let lost =
+        |index: usize| Error::Torch(format!("node `{}` has no value", graph.nodes[index].name));
     values[from.0] = Some(from.1);
     for step in steps {
         let mut inputs = Vec::with_capacity(step.reads.len());
         for &Read { node, .. } in &step.reads {
             readers[node] -= 1;
-            let value = if readers[node] == 0 { values[node].take() } else { values[node].as_ref().map(Value::share) };
+            let value = if readers[node] == 0 {
+                values[node].take()
+            } else {
+                values[node].as_ref().map(Value::share)
+            };
             inputs.push(value.ok_or_else(|| lost(node))?);
         }
         values[step.node] = Some(compute(step, &inputs)?);
@@ -146,10 +158,13 @@ mod tests {
         let steps = fused_sites(&graph, &resolved);
         let left: Vec<&str> = steps.iter().map(|step| graph.nodes[step.node].op.label()).collect();
         assert!(!left.contains(&"batch_norm") && !left.contains(&"add"), "{left:?}");
-        let sites = steps.iter().filter(|step| matches!(graph.nodes[step.node].op, Op::Activation { .. }));
-        // One term after the first convolution of a block; two after the second, of which a plain shortcut has no norm.
-        let terms: Vec<_> =
-            sites.map(|s| (s.reads.len(), s.reads.iter().filter(|r| r.norm.is_some()).count())).collect();
+        let sites =
+            steps.iter().filter(|step| matches!(graph.nodes[step.node].op, Op::Activation { .. }));
+        // One term after the first convolution of a block; two after the second, of which a plain
+        // shortcut has no norm.
+        let terms: Vec<_> = sites
+            .map(|s| (s.reads.len(), s.reads.iter().filter(|r| r.norm.is_some()).count()))
+            .collect();
         assert_eq!(terms[..3], [(1, 1), (1, 1), (2, 1)]);
         assert_eq!(terms.iter().filter(|terms| **terms == (2, 2)).count(), 2, "{terms:?}");
     }
@@ -157,8 +172,13 @@ mod tests {
     #[test]
     fn a_norm_with_two_readers_stays() {
         let mut graph = ResNet::default().build();
-        let site = graph.nodes.iter().position(|node| matches!(node.op, Op::Activation { .. })).unwrap();
-        let reader = graph.nodes.iter().position(|node| node.inputs.contains(&graph.nodes[site].name)).unwrap();
+        let site =
+            graph.nodes.iter().position(|node| matches!(node.op, Op::Activation { .. })).unwrap();
+        let reader = graph
+            .nodes
+            .iter()
+            .position(|node| node.inputs.contains(&graph.nodes[site].name))
+            .unwrap();
         let norm = graph.nodes[site].inputs[0].clone();
         graph.nodes[reader].inputs = vec![norm];
         let resolved = graph.resolve().unwrap();

@@ -19,7 +19,8 @@ fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     autograd::record("product", &[a, b], &[&y], &[a, b], |backward| {
         let [a, b] = backward.saved.try_into().unwrap();
         let [gradient] = backward.gradients.try_into().unwrap();
-        let by = |other: &Tensor| gradient.as_ref().map(|gradient| gradient.f_mul(other)).transpose();
+        let by =
+            |other: &Tensor| gradient.as_ref().map(|gradient| gradient.f_mul(other)).transpose();
         Ok(vec![by(&b)?, by(&a)?])
     })?;
     Ok(y)
@@ -171,7 +172,8 @@ fn errors_and_panics_of_the_closure_are_errors_of_the_backward_pass() {
     assert!(error.contains("custom: libtorch: no"), "{error}");
     let error = backward_error(&custom(&x, &[], |_| Ok(Vec::new())));
     assert!(error.contains("custom: the backward pass gave 0 gradients for 1 inputs"), "{error}");
-    let error = backward_error(&custom(&x, &[], |_| Ok(vec![Some(Tensor::from_slice(&[1.0, 2.0, 3.0]))])));
+    let error =
+        backward_error(&custom(&x, &[], |_| Ok(vec![Some(Tensor::from_slice(&[1.0, 2.0, 3.0]))])));
     assert!(error.contains("shape"), "{error}");
     assert!(!x.grad().defined(), "nothing was half-written");
     custom(&x, &[], |backward| Ok(backward.gradients)).sum(Kind::Double).backward();
@@ -181,13 +183,18 @@ fn errors_and_panics_of_the_closure_are_errors_of_the_backward_pass() {
 #[test]
 fn outputs_that_have_a_history_are_refused() {
     let x = leaf(&[1.0, 2.0]);
-    let refused = |y: &Tensor| autograd::record("bad", &[&x], &[y], &[], |_| Ok(vec![None])).unwrap_err().to_string();
+    let refused = |y: &Tensor| {
+        autograd::record("bad", &[&x], &[y], &[], |_| Ok(vec![None])).unwrap_err().to_string()
+    };
     let graph = &x * 2.0;
     let view = no_grad(|| x.square()).narrow(0, 0, 1);
     let integers = Tensor::from_slice(&[1_i64, 2]);
     for (what, y) in [("graph", &graph), ("view", &view), ("integers", &integers)] {
         let error = refused(y);
-        assert!(error.contains("bad: output 0 must be a fresh floating-point tensor"), "{what}: {error}");
+        assert!(
+            error.contains("bad: output 0 must be a fresh floating-point tensor"),
+            "{what}: {error}"
+        );
     }
 }
 
@@ -210,7 +217,8 @@ fn it_works_from_many_threads() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     for (i, gradient) in (0_u8..).zip(found) {
-        let expected: Vec<f64> = [1.0, 2.0].iter().map(|x| 200.0 * (2.0 * x + f64::from(i))).collect();
+        let expected: Vec<f64> =
+            [1.0, 2.0].iter().map(|x| 200.0 * (2.0 * x + f64::from(i))).collect();
         assert_eq!(gradient, expected);
     }
 }

@@ -69,7 +69,11 @@ fn random_grids_learn_and_stay_exact() {
         let pixels = Pixels::new(&input, Device::Cpu).unwrap();
         let labels = Tensor::from_slice(&[0_i64, 1, 0]);
         for _ in 0..3 {
-            let loss = network.forward(&pixels, Mode::Train).unwrap().logits.cross_entropy_for_logits(&labels);
+            let loss = network
+                .forward(&pixels, Mode::Train)
+                .unwrap()
+                .logits
+                .cross_entropy_for_logits(&labels);
             loss.backward();
             descend(&mut network, 0.05);
         }
@@ -94,7 +98,8 @@ fn the_loss_falls_and_everything_learns() {
     let labels = Tensor::from_slice(&[0_i64, 1, 2, 3, 4, 0, 1, 2]);
     let mut losses = Vec::new();
     for step in 0..80 {
-        let loss = network.forward(&pixels, Mode::Train).unwrap().logits.cross_entropy_for_logits(&labels);
+        let loss =
+            network.forward(&pixels, Mode::Train).unwrap().logits.cross_entropy_for_logits(&labels);
         loss.backward();
         losses.push(loss.double_value(&[]));
         if step == 0 {
@@ -109,7 +114,10 @@ fn the_loss_falls_and_everything_learns() {
     assert!(best < 0.7 * losses[0], "{losses:?}");
     let after = network.model().unwrap();
     assert_ne!(after, model);
-    assert!(snn_reparam::verify::same_conversion(&model, &after, snn_reparam::verify::Tuning::Weights).is_empty());
+    assert!(
+        snn_reparam::verify::same_conversion(&model, &after, snn_reparam::verify::Tuning::Weights)
+            .is_empty()
+    );
     compare(&network, &after, &Input::Static(images.view()), "after learning");
 }
 

@@ -34,7 +34,11 @@ fn neuron(random: &mut Random) -> Lif {
     let factor = [0.5, 0.9, 1.0][random.below(3)];
     let theta = [0.5, 1.0, 0.7][random.below(3)];
     Lif {
-        leak: if random.below(2) == 0 { Leak::Factor { factor } } else { Leak::Learned { initial: 0.6 } },
+        leak: if random.below(2) == 0 {
+            Leak::Factor { factor }
+        } else {
+            Leak::Learned { initial: 0.6 }
+        },
         threshold: match random.below(3) {
             0 => Threshold::Learned { initial: theta, share: Share::Layer },
             1 => Threshold::Learned { initial: theta, share: Share::Channel },
@@ -65,7 +69,8 @@ fn plain(data: &Tensor, steps: usize) -> Term<'_> {
 
 fn normal(random: &mut Random, shape: &[i64]) -> Tensor {
     let count = usize::try_from(shape.iter().product::<i64>()).unwrap();
-    let values: Vec<f32> = (0..count).map(|_| (random.below(1 << 16) as f32 / 16384.0) - 2.0).collect();
+    let values: Vec<f32> =
+        (0..count).map(|_| (random.below(1 << 16) as f32 / 16384.0) - 2.0).collect();
     Tensor::from_slice(&values).view(shape)
 }
 
@@ -113,7 +118,8 @@ fn run(case: &Case, kind: Kind, is_fused: bool) -> (Tensor, [Option<Tensor>; 3])
     let mut split = case.shape.clone();
     split.insert(0, i64::try_from(case.steps).unwrap());
     let levels = if is_fused {
-        let parameters = LifParameters { leak: Some(&leak), threshold: Some(&threshold), registry: None };
+        let parameters =
+            LifParameters { leak: Some(&leak), threshold: Some(&threshold), registry: None };
         fused::lif(&case.lif, parameters, &[plain(&currents, case.steps)], case.time_steps)
             .unwrap()
             .expect("a fused form")
@@ -121,9 +127,13 @@ fn run(case: &Case, kind: Kind, is_fused: bool) -> (Tensor, [Option<Tensor>; 3])
         let mut broad = vec![1; case.shape.len()];
         broad[1] = threshold.size()[0];
         let theta = threshold.view(broad.as_slice());
-        let parameters = LifParameters { leak: Some(&leak), threshold: Some(&theta), registry: None };
+        let parameters =
+            LifParameters { leak: Some(&leak), threshold: Some(&theta), registry: None };
         let currents = currents.reshape(split.as_slice());
-        lif::sequence(&case.lif, parameters, &currents, case.time_steps, None).unwrap().0.flatten(0, 1)
+        lif::sequence(&case.lif, parameters, &currents, case.time_steps, None)
+            .unwrap()
+            .0
+            .flatten(0, 1)
     };
     (&levels * case.upstream.to_kind(kind)).sum(kind).backward();
     (levels.detach(), [currents, leak, threshold].map(|x| x.grad().defined().then(|| x.grad())))
@@ -140,21 +150,36 @@ fn levels_are_equal_and_gradients_agree() {
     let mut kinds = BTreeSet::new();
     for seed in 0..600 {
         let case = case(seed);
-        kinds.insert(format!("{:?} {:?}", std::mem::discriminant(&case.lif.surrogate), case.lif.spike.levels() > 1));
-        for (kind, tolerance, sum_tolerance) in [(Kind::Double, 1e-10, 1e-10), (Kind::Float, 1e-6, 2e-5)] {
-            let what = format!("seed {seed}, {kind:?}, {:?}, {:?} x {}", case.lif, case.shape, case.time_steps);
+        kinds.insert(format!(
+            "{:?} {:?}",
+            std::mem::discriminant(&case.lif.surrogate),
+            case.lif.spike.levels() > 1
+        ));
+        for (kind, tolerance, sum_tolerance) in
+            [(Kind::Double, 1e-10, 1e-10), (Kind::Float, 1e-6, 2e-5)]
+        {
+            let what = format!(
+                "seed {seed}, {kind:?}, {:?}, {:?} x {}",
+                case.lif, case.shape, case.time_steps
+            );
             let (levels, gradients) = run(&case, kind, true);
             let (expected, references) = run(&case, kind, false);
             assert_eq!(levels.size(), expected.size(), "{what}");
             assert!(levels.equal(&expected), "{what}");
             let tolerances = [tolerance, sum_tolerance, sum_tolerance];
-            for (((name, found), reference), tolerance) in
-                ["currents", "leak", "threshold"].into_iter().zip(&gradients).zip(&references).zip(tolerances)
+            for (((name, found), reference), tolerance) in ["currents", "leak", "threshold"]
+                .into_iter()
+                .zip(&gradients)
+                .zip(&references)
+                .zip(tolerances)
             {
                 match (found, reference) {
                     (Some(found), Some(reference)) => {
                         let difference = difference(found, reference);
-                        assert!(difference <= tolerance, "{what}: gradient for the {name}: {difference:e}");
+                        assert!(
+                            difference <= tolerance,
+                            "{what}: gradient for the {name}: {difference:e}"
+                        );
                     }
                     (None, None) => {}
                     // A parameter that nothing reached.
@@ -173,12 +198,16 @@ fn quant_relu_is_equal_and_gradients_agree() {
     for seed in 0..200 {
         let case = case(10_000 + seed);
         let levels = u8::try_from(1 + seed % 15).unwrap();
-        for (kind, tolerance, sum_tolerance) in [(Kind::Double, 1e-10, 1e-10), (Kind::Float, 1e-6, 2e-5)] {
+        for (kind, tolerance, sum_tolerance) in
+            [(Kind::Double, 1e-10, 1e-10), (Kind::Float, 1e-6, 2e-5)]
+        {
             let run = |is_fused: bool| {
                 let leaf = |x: &Tensor| no_grad(|| x.to_kind(kind).copy()).set_requires_grad(true);
                 let (x, step) = (leaf(&(&case.currents * 3.0)), leaf(&(&case.threshold * 0.5)));
                 let y = if is_fused {
-                    fused::quant_relu(&step, levels, &[plain(&x, 1)]).unwrap().expect("a fused form")
+                    fused::quant_relu(&step, levels, &[plain(&x, 1)])
+                        .unwrap()
+                        .expect("a fused form")
                 } else {
                     quant_relu::quant_relu(&x, &step, levels, 1).unwrap()
                 };
@@ -186,7 +215,8 @@ fn quant_relu_is_equal_and_gradients_agree() {
                 (&y * upstream).sum(kind).backward();
                 (y.detach(), x.grad(), step.grad())
             };
-            let ((y, by_x, by_step), (expected, x_reference, step_reference)) = (run(true), run(false));
+            let ((y, by_x, by_step), (expected, x_reference, step_reference)) =
+                (run(true), run(false));
             let what = format!("seed {seed}, {kind:?}, {levels} levels, {:?}", case.shape);
             assert!(y.equal(&expected), "{what}");
             assert!(difference(&by_x, &x_reference) <= tolerance, "{what}");
@@ -222,15 +252,17 @@ impl Sum {
     /// Copies of all tensors that want gradients.
     fn leaves(&self, kind: Kind) -> Self {
         let leaf = |x: &Tensor| no_grad(|| x.to_kind(kind).copy()).set_requires_grad(true);
-        let terms = self
-            .terms
-            .iter()
-            .map(|(data, norm, steps)| (leaf(data), norm.as_ref().map(|norm| norm.each_ref().map(leaf)), *steps));
+        let terms = self.terms.iter().map(|(data, norm, steps)| {
+            (leaf(data), norm.as_ref().map(|norm| norm.each_ref().map(leaf)), *steps)
+        });
         Self { terms: terms.collect(), eps: self.eps }
     }
 
     fn gradients(&self) -> Vec<Tensor> {
-        let tensors = self.terms.iter().flat_map(|(data, norm, _)| std::iter::once(data).chain(norm.iter().flatten()));
+        let tensors = self
+            .terms
+            .iter()
+            .flat_map(|(data, norm, _)| std::iter::once(data).chain(norm.iter().flatten()));
         tensors.map(|x| x.grad().to_kind(Kind::Double)).collect()
     }
 
@@ -240,7 +272,12 @@ impl Sum {
 
     fn fused<'s>(&'s self, moments: &'s [Moments]) -> Vec<Term<'s>> {
         let terms = self.terms.iter().zip(moments).map(|((data, norm, steps), moments)| {
-            let norm = norm.as_ref().map(|[weight, bias]| BatchNorm { weight, bias, eps: self.eps, moments });
+            let norm = norm.as_ref().map(|[weight, bias]| BatchNorm {
+                weight,
+                bias,
+                eps: self.eps,
+                moments,
+            });
             Term { data, steps: *steps, norm }
         });
         terms.collect()
@@ -249,7 +286,9 @@ impl Sum {
     /// The sum, `[T, B, …]`, with `normed` for a term behind a norm.
     fn plain(&self, normed: impl Fn(usize, &Tensor, &[Tensor; 2]) -> Tensor) -> Tensor {
         let terms = self.terms.iter().enumerate().map(|(position, (data, norm, steps))| {
-            let term = norm.as_ref().map_or_else(|| data.shallow_clone(), |norm| normed(position, data, norm));
+            let term = norm
+                .as_ref()
+                .map_or_else(|| data.shallow_clone(), |norm| normed(position, data, norm));
             let mut split = term.size();
             split[0] /= i64::try_from(*steps).unwrap();
             split.insert(0, i64::try_from(*steps).unwrap());
@@ -266,19 +305,30 @@ fn sums_and_batch_norms_before_a_site_are_those_of_libtorch() {
         let case = case(20_000 + seed);
         let mut random = Random::new(seed);
         let sum = Sum::new(&case, &mut random);
-        kinds.insert(sum.terms.iter().map(|(_, norm, steps)| (norm.is_some(), *steps == 1)).collect::<Vec<_>>());
+        kinds.insert(
+            sum.terms
+                .iter()
+                .map(|(_, norm, steps)| (norm.is_some(), *steps == 1))
+                .collect::<Vec<_>>(),
+        );
         let threshold = no_grad(|| case.threshold.to_kind(Kind::Double));
         let lif = |kind: Kind, currents: &Tensor| {
             let mut broad = vec![1; case.shape.len()];
             broad[1] = threshold.size()[0];
             let theta = threshold.to_kind(kind).view(broad.as_slice());
             let parameters = LifParameters { leak: None, threshold: Some(&theta), registry: None };
-            lif::sequence(&case.lif, parameters, currents, case.time_steps, None).unwrap().0.flatten(0, 1)
+            lif::sequence(&case.lif, parameters, currents, case.time_steps, None)
+                .unwrap()
+                .0
+                .flatten(0, 1)
         };
         let fused = |sum: &Sum, kind: Kind| {
             let (moments, threshold) = (sum.moments(), threshold.to_kind(kind));
-            let parameters = LifParameters { leak: None, threshold: Some(&threshold), registry: None };
-            fused::lif(&case.lif, parameters, &sum.fused(&moments), case.time_steps).unwrap().expect("a fused form")
+            let parameters =
+                LifParameters { leak: None, threshold: Some(&threshold), registry: None };
+            fused::lif(&case.lif, parameters, &sum.fused(&moments), case.time_steps)
+                .unwrap()
+                .expect("a fused form")
         };
         let what = format!("seed {seed}: {:?}, {:?}, {:?}", case.lif, case.shape, kinds.last());
 
@@ -288,7 +338,16 @@ fn sums_and_batch_norms_before_a_site_are_those_of_libtorch() {
         let expected = lif(
             Kind::Double,
             &theirs.plain(|_, x, [weight, bias]| {
-                x.batch_norm(Some(weight), Some(bias), None::<&Tensor>, None::<&Tensor>, true, 0.1, sum.eps, false)
+                x.batch_norm(
+                    Some(weight),
+                    Some(bias),
+                    None::<&Tensor>,
+                    None::<&Tensor>,
+                    true,
+                    0.1,
+                    sum.eps,
+                    false,
+                )
             }),
         );
         assert!(levels.equal(&expected), "{what}");
@@ -301,7 +360,8 @@ fn sums_and_batch_norms_before_a_site_are_those_of_libtorch() {
             assert!(difference < 1e-10, "{what}: {difference:e}");
         }
 
-        // In single precision and bf16: the same products and sums, each rounded to single precision, give the same levels.
+        // In single precision and bf16: the same products and sums, each rounded to single
+        // precision, give the same levels.
         for kind in [Kind::Float, Kind::BFloat16] {
             let ours = sum.leaves(kind);
             let levels = fused(&ours, kind);
@@ -313,8 +373,9 @@ fn sums_and_batch_norms_before_a_site_are_those_of_libtorch() {
                     let mut broad = vec![1; x.dim()];
                     broad[1] = -1;
                     let affine = terms[position].norm.unwrap().affine().unwrap();
-                    let [factor, summand] =
-                        affine.map(|values| Tensor::from_slice(&values).to_kind(Kind::Float).view(broad.as_slice()));
+                    let [factor, summand] = affine.map(|values| {
+                        Tensor::from_slice(&values).to_kind(Kind::Float).view(broad.as_slice())
+                    });
                     x * factor + summand
                 })
             });
@@ -323,14 +384,21 @@ fn sums_and_batch_norms_before_a_site_are_those_of_libtorch() {
             broad[1] = threshold.size()[0];
             let theta = threshold.view(broad.as_slice());
             let parameters = LifParameters { leak: None, threshold: Some(&theta), registry: None };
-            let (expected, _) = lif::sequence(&case.lif, parameters, &currents, case.time_steps, None).unwrap();
+            let (expected, _) =
+                lif::sequence(&case.lif, parameters, &currents, case.time_steps, None).unwrap();
             assert!(levels.to_kind(Kind::Float).equal(&expected.flatten(0, 1)), "{what}, {kind:?}");
-            // Where the levels are those of double precision too, gradients differ by rounding. In bf16 the data differs by more than that: its gradients are compared below.
+            // Where the levels are those of double precision too, gradients differ by rounding. In
+            // bf16 the data differs by more than that: its gradients are compared below.
             let jumps = matches!(
                 case.lif.surrogate,
-                Surrogate::Rectangle { .. } | Surrogate::LogTailedRelu { .. } | Surrogate::StraightThrough
+                Surrogate::Rectangle { .. }
+                    | Surrogate::LogTailedRelu { .. }
+                    | Surrogate::StraightThrough
             );
-            if kind == Kind::Float && !jumps && levels.to_kind(Kind::Double).equal(&reference_levels) {
+            if kind == Kind::Float
+                && !jumps
+                && levels.to_kind(Kind::Double).equal(&reference_levels)
+            {
                 (&levels * case.upstream.to_kind(kind)).sum(kind).backward();
                 for (found, reference) in ours.gradients().iter().zip(&theirs.gradients()) {
                     let difference = difference(found, reference);
@@ -346,15 +414,18 @@ fn sums_and_batch_norms_before_a_site_are_those_of_libtorch() {
 fn gradients_in_bf16_are_those_of_double_precision_within_its_rounding() {
     let random = &mut Random::new(5);
     let lif = Lif::default();
-    let terms =
-        (0..2).map(|_| (normal(random, &[32, 16, 6, 6]), Some([normal(random, &[16]), normal(random, &[16])]), 4));
+    let terms = (0..2).map(|_| {
+        (normal(random, &[32, 16, 6, 6]), Some([normal(random, &[16]), normal(random, &[16])]), 4)
+    });
     let sum = Sum { terms: terms.collect(), eps: 1e-5 };
     let rounded = sum.leaves(Kind::BFloat16);
     let upstream = normal(random, &[32, 16, 6, 6]);
     let run = |kind: Kind| {
         let sum = rounded.leaves(kind);
         let moments = sum.moments();
-        let levels = fused::lif(&lif, LifParameters::default(), &sum.fused(&moments), 4).unwrap().expect("a form");
+        let levels = fused::lif(&lif, LifParameters::default(), &sum.fused(&moments), 4)
+            .unwrap()
+            .expect("a form");
         (&levels * upstream.to_kind(kind)).sum(kind).backward();
         (levels.to_kind(Kind::Double).detach(), sum.gradients())
     };
@@ -362,7 +433,8 @@ fn gradients_in_bf16_are_those_of_double_precision_within_its_rounding() {
     assert!(levels.equal(&expected));
     for (found, reference) in found.iter().zip(&reference) {
         // A value is rounded to 8 bits at most three times on its way.
-        let error = (found - reference).norm().double_value(&[]) / reference.norm().double_value(&[]);
+        let error =
+            (found - reference).norm().double_value(&[]) / reference.norm().double_value(&[]);
         assert!(error < 3.0 / 256.0, "{error:e}");
         assert!(error > 1e-6, "in bf16 indeed");
     }
@@ -370,7 +442,10 @@ fn gradients_in_bf16_are_those_of_double_precision_within_its_rounding() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let lif = Lif { threshold: Threshold::Learned { initial: 1.0, share: Share::Channel }, ..Lif::default() };
+    let lif = Lif {
+        threshold: Threshold::Learned { initial: 1.0, share: Share::Channel },
+        ..Lif::default()
+    };
     let lif = Lif { leak: Leak::Learned { initial: 0.5 }, ..lif };
     let random = &mut Random::new(1);
     let shape = vec![2, 24, 32, 32];
@@ -394,9 +469,15 @@ fn the_number_of_threads_changes_no_bit() {
 #[test]
 fn what_has_no_fused_form_is_left_to_the_plain_one() {
     let x = Tensor::zeros([2, 3], (Kind::Half, Device::Cpu));
-    assert!(fused::lif(&Lif::default(), LifParameters::default(), &[plain(&x, 1)], 2).unwrap().is_none());
-    let own =
-        Lif { surrogate: Surrogate::Custom { name: "mine".into(), params: BTreeMap::default() }, ..Lif::default() };
+    assert!(
+        fused::lif(&Lif::default(), LifParameters::default(), &[plain(&x, 1)], 2)
+            .unwrap()
+            .is_none()
+    );
+    let own = Lif {
+        surrogate: Surrogate::Custom { name: "mine".into(), params: BTreeMap::default() },
+        ..Lif::default()
+    };
     let x = x.to_kind(Kind::Float);
     assert!(fused::lif(&own, LifParameters::default(), &[plain(&x, 1)], 2).unwrap().is_none());
     let current = Lif { synapse: snn_ir::Synapse::Current { alpha: 0.5 }, ..Lif::default() };
@@ -411,9 +492,18 @@ fn shapes_that_do_not_fit_are_errors() {
         fused::lif(lif, parameters, &[plain(&x, steps)], 4).unwrap_err().to_string()
     };
     let one = Tensor::ones([1], (Kind::Float, Device::Cpu));
-    assert_eq!(error(&Lif::default(), &one, 4), "currents: expected shape [4·B, …] or [B, …], found [6, 3]");
-    assert_eq!(error(&Lif::default(), &one, 3), "currents: expected shape [4·B, …] or [B, …], found [6, 3]");
-    let lif = Lif { threshold: Threshold::Learned { initial: 1.0, share: Share::Channel }, ..Lif::default() };
+    assert_eq!(
+        error(&Lif::default(), &one, 4),
+        "currents: expected shape [4·B, …] or [B, …], found [6, 3]"
+    );
+    assert_eq!(
+        error(&Lif::default(), &one, 3),
+        "currents: expected shape [4·B, …] or [B, …], found [6, 3]"
+    );
+    let lif = Lif {
+        threshold: Threshold::Learned { initial: 1.0, share: Share::Channel },
+        ..Lif::default()
+    };
     let two = Tensor::ones([2], (Kind::Float, Device::Cpu));
     assert_eq!(error(&lif, &two, 1), "threshold: expected shape [1] or [3], found [2]");
     assert!(fused::quant_relu(&two, 4, &[plain(&x, 1)]).unwrap_err().to_string().contains("step"));

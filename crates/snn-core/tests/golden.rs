@@ -1,5 +1,5 @@
-//! Neurons, sites, a block and the loss against other libraries: `fixtures/golden` has their values, the scripts that made them,
-//! and a table of where the libraries agree.
+//! Neurons, sites, a block and the loss against other libraries: `fixtures/golden` has their
+//! values, the scripts that made them, and a table of where the libraries agree.
 
 mod common;
 
@@ -9,11 +9,14 @@ use snn_core::quant_relu::{quant_levels, quant_relu};
 use snn_core::tch::{Device, Kind, Reduction, Tensor};
 use snn_core::{LifParameters, Mode, Network, Pixels, lif, surrogate};
 use snn_ir::site::ResetGradient;
-use snn_ir::{Conv, Form, Graph, Input, Lif, Model, Op, Preprocessing, Share, Site, Surrogate, Weights};
+use snn_ir::{
+    Conv, Form, Graph, Input, Lif, Model, Op, Preprocessing, Share, Site, Surrogate, Weights,
+};
 
 /// Both precisions and what rounding may do in each, relative to the larger of 1 and the value.
 const PRECISIONS: [(Kind, f64); 2] = [(Kind::Double, 1e-12), (Kind::Float, 1e-6)];
-/// Gradients through batch statistics, single precision: theirs are off by 2.4e-6 too with channels last in memory.
+/// Gradients through batch statistics, single precision: theirs are off by 2.4e-6 too with channels
+/// last in memory.
 const BLOCK_SINGLE: f64 = 5e-6;
 /// Spikes, levels and what is computed from them without rounding.
 const EXACT: f64 = 0.0;
@@ -91,8 +94,12 @@ fn neurons(file: &str) {
                 let neuron = Lif { reset_gradient, ..case.neuron.clone() };
                 let what = format!("{}, {reset_gradient:?}, {kind:?}", case.name);
                 let (gradient, leak_gradient) = match reset_gradient {
-                    ResetGradient::Detached => (&case.gradient_detached, case.leak.as_ref().map(|leak| leak.detached)),
-                    ResetGradient::Flowing => (&case.gradient_flowing, case.leak.as_ref().map(|leak| leak.flowing)),
+                    ResetGradient::Detached => {
+                        (&case.gradient_detached, case.leak.as_ref().map(|leak| leak.detached))
+                    }
+                    ResetGradient::Flowing => {
+                        (&case.gradient_flowing, case.leak.as_ref().map(|leak| leak.flowing))
+                    }
                 };
                 let single = |value: f64| Grid::row(&[value]);
                 let leak = case.leak.as_ref().map(|leak| single(leak.value).leaf(kind));
@@ -103,17 +110,24 @@ fn neurons(file: &str) {
                     let what = format!("{what}, {}", if stepwise { "step" } else { "sequence" });
                     let currents = case.currents.leaf(kind);
                     let mut leak = leak.as_ref().map(|leak| leak.detach().set_requires_grad(true));
-                    let parameters = LifParameters { leak: leak.as_ref(), ..LifParameters::default() };
+                    let parameters =
+                        LifParameters { leak: leak.as_ref(), ..LifParameters::default() };
                     let (spikes, last) = if stepwise {
                         let (mut spikes, mut membranes, mut state) = (Vec::new(), Vec::new(), None);
                         for current in currents.unbind(0) {
-                            let (fired, next) = lif::step(&neuron, parameters, &current, state.as_ref()).unwrap();
+                            let (fired, next) =
+                                lif::step(&neuron, parameters, &current, state.as_ref()).unwrap();
                             spikes.push(fired);
                             membranes.push(next.membrane.shallow_clone());
                             state = Some(next);
                         }
                         let membranes = Tensor::stack(&membranes, 0);
-                        check(&format!("membranes of {what}"), &membranes, &case.membranes, tolerance);
+                        check(
+                            &format!("membranes of {what}"),
+                            &membranes,
+                            &case.membranes,
+                            tolerance,
+                        );
                         (Tensor::stack(&spikes, 0), state.unwrap())
                     } else {
                         lif::sequence(&neuron, parameters, &currents, steps, None).unwrap()
@@ -124,7 +138,12 @@ fn neurons(file: &str) {
                     loss.backward();
                     check(&format!("gradient of {what}"), &currents.grad(), gradient, tolerance);
                     if let (Some(leak), Some(expected)) = (&mut leak, leak_gradient) {
-                        check(&format!("leak's gradient of {what}"), &leak.grad(), &single(expected), tolerance);
+                        check(
+                            &format!("leak's gradient of {what}"),
+                            &leak.grad(),
+                            &single(expected),
+                            tolerance,
+                        );
                     }
                 }
             }
@@ -178,7 +197,12 @@ fn quantised_relu() {
             );
             (output * case.weights.tensor(kind)).sum(kind).backward();
             check(&format!("gradient of {what}"), &x.grad(), &case.gradient, EXACT);
-            check(&format!("step's gradient of {what}"), &step.grad(), &case.step_gradient, tolerance);
+            check(
+                &format!("step's gradient of {what}"),
+                &step.grad(),
+                &case.step_gradient,
+                tolerance,
+            );
         }
     }
 }
@@ -252,7 +276,15 @@ impl Parameters {
 
 /// Convolution, batch norm and, if asked for, the neuron; its values are the class scores.
 fn block(fixture: &BlockFixture, case: &BlockCase, spiking: bool, kind: Kind) -> Network {
-    let shape = case.pixels.shape.iter().rev().take(3).rev().map(|&n| usize::try_from(n).unwrap()).collect();
+    let shape = case
+        .pixels
+        .shape
+        .iter()
+        .rev()
+        .take(3)
+        .rev()
+        .map(|&n| usize::try_from(n).unwrap())
+        .collect();
     let conv = Conv {
         padding: vec![fixture.padding; 2],
         groups: case.groups,
@@ -267,11 +299,22 @@ fn block(fixture: &BlockFixture, case: &BlockCase, spiking: bool, kind: Kind) ->
     }
     graph.push("flat", Op::Flatten, &[if spiking { "act" } else { "bn" }]);
     graph.push("head", Op::TimeMean, &["flat"]);
-    let weights: Weights =
-        case.before.named().into_iter().map(|(name, grid)| (name.to_string(), grid.array(|&v| v).into())).collect();
+    let weights: Weights = case
+        .before
+        .named()
+        .into_iter()
+        .map(|(name, grid)| (name.to_string(), grid.array(|&v| v).into()))
+        .collect();
     let preprocessing = Preprocessing::new(fixture.mean.clone(), fixture.std.clone());
     let time_steps = fixture.time_steps;
-    let model = Model { form: Form::Trained, graph, weights, time_steps, preprocessing, classes: Vec::new() };
+    let model = Model {
+        form: Form::Trained,
+        graph,
+        weights,
+        time_steps,
+        preprocessing,
+        classes: Vec::new(),
+    };
     Network::new(&model, Device::Cpu, kind).unwrap()
 }
 
@@ -279,15 +322,23 @@ fn block(fixture: &BlockFixture, case: &BlockCase, spiking: bool, kind: Kind) ->
 fn block_in_training_and_evaluation() {
     let fixture: BlockFixture = fixture("block.json");
     for case in &fixture.cases {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "pixels are whole and below 256")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "pixels are whole and below 256"
+        )]
         let pixels = case.pixels.array(|&v| v as u8);
-        let input = if case.frames { Input::Frames(pixels.view()) } else { Input::Static(pixels.view()) };
+        let input =
+            if case.frames { Input::Frames(pixels.view()) } else { Input::Static(pixels.view()) };
         let pixels = Pixels::new(&input, Device::Cpu).unwrap();
         for (kind, tolerance) in PRECISIONS {
             let through_statistics = if kind == Kind::Double { tolerance } else { BLOCK_SINGLE };
-            for (mode, output) in [(Mode::Evaluate, &case.evaluate), (Mode::Train, &case.train.output)] {
+            for (mode, output) in
+                [(Mode::Evaluate, &case.evaluate), (Mode::Train, &case.train.output)]
+            {
                 let what = format!("{}, {mode:?}, {kind:?}", case.name);
-                let currents = block(&fixture, case, false, kind).forward(&pixels, mode).unwrap().step_logits;
+                let currents =
+                    block(&fixture, case, false, kind).forward(&pixels, mode).unwrap().step_logits;
                 let currents = currents.view(output.currents.shape.as_slice());
                 check(&format!("currents of {what}"), &currents, &output.currents, tolerance);
                 let network = block(&fixture, case, true, kind);
@@ -301,9 +352,16 @@ fn block_in_training_and_evaluation() {
                 let after = case.train.after.named();
                 assert_eq!(network.parameters().len(), after.len());
                 for (name, expected) in after {
-                    let parameter = network.parameters().iter().find(|parameter| parameter.name == name).unwrap();
-                    let found =
-                        if parameter.learned { parameter.tensor.grad() } else { parameter.tensor.shallow_clone() };
+                    let parameter = network
+                        .parameters()
+                        .iter()
+                        .find(|parameter| parameter.name == name)
+                        .unwrap();
+                    let found = if parameter.learned {
+                        parameter.tensor.grad()
+                    } else {
+                        parameter.tensor.shallow_clone()
+                    };
                     check(&format!("{name} of {what}"), &found, expected, through_statistics);
                 }
             }
@@ -328,8 +386,19 @@ fn cross_entropy_with_smoothing() {
             let what = format!("smoothing {}, {:?}, {kind:?}", case.smoothing, case.logits.shape);
             let logits = case.logits.leaf(kind);
             let labels = Tensor::from_slice(&case.labels);
-            let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, case.smoothing);
-            check(&format!("loss of {what}"), &loss, &Grid { shape: vec![], values: vec![case.loss] }, tolerance);
+            let loss = logits.cross_entropy_loss(
+                &labels,
+                None::<&Tensor>,
+                Reduction::Mean,
+                -100,
+                case.smoothing,
+            );
+            check(
+                &format!("loss of {what}"),
+                &loss,
+                &Grid { shape: vec![], values: vec![case.loss] },
+                tolerance,
+            );
             loss.backward();
             check(&format!("gradient of {what}"), &logits.grad(), &case.gradient, tolerance);
         }

@@ -1,4 +1,5 @@
-//! The libtorch interpreter on the grid, and of random models in all forms, against the naive evaluator.
+//! The libtorch interpreter on the grid, and of random models in all forms, against the naive
+//! evaluator.
 
 mod common;
 
@@ -31,9 +32,13 @@ fn a_grid_by_hand_is_equal_in_every_bit() {
         compare(&model, &input, &format!("static, seed {seed}"));
         let frames = random.images(&[model.time_steps, 2, 2, 8, 8]);
         compare(&model, &Input::Frames(frames.view()), &format!("frames, seed {seed}"));
-        let result = Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
+        let result =
+            Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
         assert_eq!(result.sites.len(), 4);
-        assert!(result.sites.iter().all(|trace| trace.output.active() > 0), "a site is silent, seed {seed}");
+        assert!(
+            result.sites.iter().all(|trace| trace.output.active() > 0),
+            "a site is silent, seed {seed}"
+        );
     }
 }
 

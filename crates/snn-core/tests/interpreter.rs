@@ -6,7 +6,10 @@ use common::{Random, assert_same, trained};
 use snn_core::{Libtorch, tch::Device};
 use snn_ir::models::{ResNet, SmallNet};
 use snn_ir::site::ResetGradient;
-use snn_ir::{Evaluate, Graph, Input, Leak, Lif, Model, Op, QuantRelu, Record, Reset, Share, Site, naive::Naive};
+use snn_ir::{
+    Evaluate, Graph, Input, Leak, Lif, Model, Op, QuantRelu, Record, Reset, Share, Site,
+    naive::Naive,
+};
 
 fn compare(model: &Model, input: &Input<'_>, what: &str) {
     let naive = Naive::new(model).unwrap().evaluate(input, Record::Sites).unwrap();
@@ -21,7 +24,8 @@ fn sites() -> Vec<Site> {
         change(&mut lif);
         Site::Lif(lif)
     };
-    let quant = |levels, share| Site::QuantRelu(QuantRelu { levels, share, ..QuantRelu::default() });
+    let quant =
+        |levels, share| Site::QuantRelu(QuantRelu { levels, share, ..QuantRelu::default() });
     vec![
         lif(&|_| {}),
         lif(&|n| n.reset = Reset::Soft),
@@ -69,8 +73,12 @@ fn mixed_residual_networks() {
     let mut random = Random::new(2);
     let kinds = sites();
     for time_steps in 1..=4 {
-        let mut graph = ResNet { width: 4, blocks: vec![1, 1, 1], input: [3, 12, 12], ..ResNet::default() }.build();
-        set_sites(&mut graph, |_| kinds[usize::try_from(random.next()).unwrap() % kinds.len()].clone());
+        let mut graph =
+            ResNet { width: 4, blocks: vec![1, 1, 1], input: [3, 12, 12], ..ResNet::default() }
+                .build();
+        set_sites(&mut graph, |_| {
+            kinds[usize::try_from(random.next()).unwrap() % kinds.len()].clone()
+        });
         let weights = random.weights(&graph);
         let model = trained(graph, weights, time_steps);
         let images = random.images(&[2, 3, 12, 12]);
@@ -83,19 +91,18 @@ fn mixed_residual_networks() {
 #[test]
 fn a_prefix_without_state_is_computed_once() {
     let mut random = Random::new(3);
-    let mut graph = ResNet { width: 4, blocks: vec![1, 1], input: [3, 8, 8], ..ResNet::default() }.build();
-    set_sites(
-        &mut graph,
-        |position| {
-            if position < 3 { Site::QuantRelu(QuantRelu::default()) } else { Site::Lif(Lif::default()) }
-        },
-    );
+    let mut graph =
+        ResNet { width: 4, blocks: vec![1, 1], input: [3, 8, 8], ..ResNet::default() }.build();
+    set_sites(&mut graph, |position| {
+        if position < 3 { Site::QuantRelu(QuantRelu::default()) } else { Site::Lif(Lif::default()) }
+    });
     let weights = random.weights(&graph);
     let model = trained(graph, weights, 3);
     let images = random.images(&[2, 3, 8, 8]);
     let input = Input::Static(images.view());
     compare(&model, &input, "prefix");
-    let result = Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
+    let result =
+        Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
     let steps: Vec<usize> = result
         .sites
         .iter()
@@ -119,7 +126,10 @@ fn a_batch_is_its_samples() {
     for sample in 0..5 {
         let one = images.slice_axis(ndarray::Axis(0), (sample..=sample).into());
         let one = libtorch.evaluate(&Input::Static(one), Record::Logits).unwrap();
-        let (snn_ir::Logits::Real(all), snn_ir::Logits::Real(one)) = (&all.logits, &one.logits) else { panic!() };
+        let (snn_ir::Logits::Real(all), snn_ir::Logits::Real(one)) = (&all.logits, &one.logits)
+        else {
+            panic!()
+        };
         assert!(all.row(sample).iter().zip(one.row(0)).all(|(a, b)| (a - b).abs() < 1e-12));
     }
 }

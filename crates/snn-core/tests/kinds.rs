@@ -1,4 +1,5 @@
-//! Every kind of LIF neuron on tensors: levels and gradients against dual numbers, and whole networks against the naive evaluator.
+//! Every kind of LIF neuron on tensors: levels and gradients against dual numbers, and whole
+//! networks against the naive evaluator.
 
 mod common;
 
@@ -9,8 +10,8 @@ use snn_ir::naive::Naive;
 use snn_ir::random::{Numbers, Sites, pixels, trained_with};
 use snn_ir::site::{GridAdaptation, GridReset, GridSynapse, ResetGradient};
 use snn_ir::{
-    Adaptation, Code, Evaluate, Form, Input, Leak, Lif, Op, Record, Reset, Share, Site, Spike, Surrogate, Synapse,
-    Threshold,
+    Adaptation, Code, Evaluate, Form, Input, Leak, Lif, Op, Record, Reset, Share, Site, Spike,
+    Surrogate, Synapse, Threshold,
 };
 
 const STEPS: usize = 6;
@@ -100,7 +101,8 @@ fn reference(neuron: &Lif, factor: f64, threshold: f64, currents: &[f64; STEPS])
         Threshold::Learned { .. } => Dual::variable(threshold, STEPS),
         Threshold::Fixed(_) => Dual::constant(threshold),
     };
-    let (mut membrane, mut current, mut adaptation) = (rest, Dual::constant(0.0), Dual::constant(0.0));
+    let (mut membrane, mut current, mut adaptation) =
+        (rest, Dual::constant(0.0), Dual::constant(0.0));
     let mut levels = Vec::new();
     for (t, &input) in currents.iter().enumerate() {
         let input = Dual::variable(input, t);
@@ -146,18 +148,23 @@ fn neurons() -> Vec<Lif> {
     let mut neurons = Vec::new();
     let synapses = [Synapse::Instant, Synapse::Current { alpha: 0.7 }];
     let adaptations = [Adaptation::None, Adaptation::Threshold { decay: 0.8, strength: 0.3 }];
-    let thresholds = [Threshold::Fixed(0.7), Threshold::Learned { initial: 0.7, share: Share::Layer }];
+    let thresholds =
+        [Threshold::Fixed(0.7), Threshold::Learned { initial: 0.7, share: Share::Layer }];
     for spike in [Spike::Binary, Spike::Ternary, Spike::Integer { levels: 3 }] {
         for reset in [Reset::Hard { potential: 0.0 }, Reset::Soft, Reset::None] {
-            for (synapse, adaptation) in synapses.iter().flat_map(|s| adaptations.iter().map(move |a| (*s, *a))) {
+            for (synapse, adaptation) in
+                synapses.iter().flat_map(|s| adaptations.iter().map(move |a| (*s, *a)))
+            {
                 if matches!(spike, Spike::Integer { .. }) && adaptation != Adaptation::None {
                     continue;
                 }
                 for threshold in thresholds {
                     for reset_gradient in [ResetGradient::Detached, ResetGradient::Flowing] {
-                        for surrogate in
-                            [Surrogate::default(), Surrogate::StraightThrough, Surrogate::Gaussian { sigma: 0.4 }]
-                        {
+                        for surrogate in [
+                            Surrogate::default(),
+                            Surrogate::StraightThrough,
+                            Surrogate::Gaussian { sigma: 0.4 },
+                        ] {
                             let leak = Leak::Factor { factor: 0.6 };
                             neurons.push(Lif {
                                 leak,
@@ -176,7 +183,12 @@ fn neurons() -> Vec<Lif> {
         }
     }
     let potential = Reset::Hard { potential: -0.4 };
-    neurons.push(Lif { reset: potential, synapse: synapses[1], adaptation: adaptations[1], ..Lif::default() });
+    neurons.push(Lif {
+        reset: potential,
+        synapse: synapses[1],
+        adaptation: adaptations[1],
+        ..Lif::default()
+    });
     neurons
 }
 
@@ -185,7 +197,10 @@ fn values(tensor: &Tensor) -> Vec<f64> {
 }
 
 fn close(found: f64, expected: f64, what: &str) {
-    assert!((found - expected).abs() < 1e-10 * expected.abs().max(1.0), "{what}: found {found}, expected {expected}");
+    assert!(
+        (found - expected).abs() < 1e-10 * expected.abs().max(1.0),
+        "{what}: found {found}, expected {expected}"
+    );
 }
 
 #[test]
@@ -196,21 +211,31 @@ fn levels_and_gradients_of_every_kind() {
         for _ in 0..3 {
             let currents: [f64; STEPS] = std::array::from_fn(|_| random.real(-1.5, 1.8));
             let weights: [f64; STEPS] = std::array::from_fn(|_| random.real(-2.0, 2.0));
-            let threshold =
-                if matches!(neuron.threshold, Threshold::Learned { .. }) { 0.6 } else { neuron.threshold.initial() };
+            let threshold = if matches!(neuron.threshold, Threshold::Learned { .. }) {
+                0.6
+            } else {
+                neuron.threshold.initial()
+            };
             let factor = match neuron.leak {
                 Leak::Factor { factor } | Leak::Learned { initial: factor } => factor,
             };
             let leaf = Tensor::from_slice(&currents).set_requires_grad(true);
             let theta = Tensor::from_slice(&[threshold]).set_requires_grad(true);
             let parameters = LifParameters { threshold: Some(&theta), ..LifParameters::default() };
-            let (levels, _) = lif::sequence(&neuron, parameters, &leaf.view([6, 1]), STEPS, None).unwrap();
+            let (levels, _) =
+                lif::sequence(&neuron, parameters, &leaf.view([6, 1]), STEPS, None).unwrap();
             (levels.view([-1]) * Tensor::from_slice(&weights)).sum(Kind::Double).backward();
             let expected = reference(&neuron, factor, threshold, &currents);
             let what = format!("{neuron:?}, {currents:?}");
-            assert_eq!(values(&levels), expected.iter().map(|o| o.value).collect::<Vec<_>>(), "{what}");
+            assert_eq!(
+                values(&levels),
+                expected.iter().map(|o| o.value).collect::<Vec<_>>(),
+                "{what}"
+            );
             negative += expected.iter().filter(|o| o.value < 0.0).count();
-            let sum = |variable: usize| expected.iter().zip(&weights).map(|(o, w)| w * o.slope[variable]).sum::<f64>();
+            let sum = |variable: usize| {
+                expected.iter().zip(&weights).map(|(o, w)| w * o.slope[variable]).sum::<f64>()
+            };
             for (t, found) in values(&leaf.grad()).into_iter().enumerate() {
                 close(found, sum(t), &what);
             }
@@ -222,8 +247,10 @@ fn levels_and_gradients_of_every_kind() {
             for (current, expected) in currents.iter().zip(&expected) {
                 let current = Tensor::from_slice(&[*current]);
                 let detached = theta.detach();
-                let parameters = LifParameters { threshold: Some(&detached), ..LifParameters::default() };
-                let (level, next) = lif::step(&neuron, parameters, &current, state.as_ref()).unwrap();
+                let parameters =
+                    LifParameters { threshold: Some(&detached), ..LifParameters::default() };
+                let (level, next) =
+                    lif::step(&neuron, parameters, &current, state.as_ref()).unwrap();
                 assert_eq!(values(&level), [expected.value], "{what}");
                 state = Some(next);
             }
@@ -240,7 +267,10 @@ fn random_networks_of_every_kind_agree_with_the_naive_evaluator() {
             let pixels = pixels(&model, 2, seed);
             let input = Input::Static(pixels.view());
             let theirs = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
-            let ours = Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
+            let ours = Libtorch::new(&model, Device::Cpu)
+                .unwrap()
+                .evaluate(&input, Record::Sites)
+                .unwrap();
             assert_same(&ours, &theirs, &format!("{numbers:?}, seed {seed}"), true);
         }
     }
@@ -262,7 +292,8 @@ fn grids_of_every_kind_are_equal_in_every_bit() {
                 Spike::Ternary => Code::Ternary,
                 Spike::Integer { .. } => Code::BitPlane,
             });
-            lif.reset = [GridReset::Hard, GridReset::Soft, GridReset::None][usize::try_from(random.int(0, 2)).unwrap()];
+            lif.reset = [GridReset::Hard, GridReset::Soft, GridReset::None]
+                [usize::try_from(random.int(0, 2)).unwrap()];
             if random.int(0, 1) == 1 {
                 lif.synapse = GridSynapse::Current { multiplier: 5, shift: 3 };
             }
@@ -273,13 +304,15 @@ fn grids_of_every_kind_are_equal_in_every_bit() {
         }
         for name in adaptive {
             let channels = model.weights[&format!("{name}.threshold")].shape().to_vec();
-            let jumps = random.array(&channels, |random| i32::try_from(random.int(0, 9000)).unwrap());
+            let jumps =
+                random.array(&channels, |random| i32::try_from(random.int(0, 9000)).unwrap());
             model.weights.insert(format!("{name}.adaptation"), snn_ir::Tensor::I32(jumps));
         }
         let images = random.images(&[2, 2, 8, 8]);
         let input = Input::Static(images.view());
         let theirs = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
-        let ours = Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
+        let ours =
+            Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
         assert!(ours == theirs, "seed {seed}: the evaluators differ on the grid");
         for trace in &theirs.sites {
             if let snn_ir::SiteOutput::Levels(levels) = &trace.output {
@@ -291,7 +324,11 @@ fn grids_of_every_kind_are_equal_in_every_bit() {
         let pixels = Pixels::new(&input, Device::Cpu).unwrap();
         let forward = network.forward(&pixels, Mode::Train).unwrap();
         let snn_ir::Logits::Integer(sums) = &theirs.logits else { panic!("integers") };
-        assert_eq!(values(&forward.sums), sums.iter().map(|sum| *sum as f64).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(
+            values(&forward.sums),
+            sums.iter().map(|sum| *sum as f64).collect::<Vec<_>>(),
+            "seed {seed}"
+        );
         forward.logits.square().sum(Kind::Double).backward();
         for parameter in network.parameters() {
             let gradient = parameter.tensor.grad();
@@ -307,7 +344,8 @@ fn grids_of_every_kind_are_equal_in_every_bit() {
 
 #[test]
 fn learned_thresholds_train_and_stay_in_range() {
-    let mut graph = snn_ir::models::SmallNet { width: 4, input: [3, 8, 8], ..Default::default() }.build();
+    let mut graph =
+        snn_ir::models::SmallNet { width: 4, input: [3, 8, 8], ..Default::default() }.build();
     for node in &mut graph.nodes {
         if let Op::Activation { site: Site::Lif(lif), .. } = &mut node.op {
             lif.threshold = Threshold::Learned { initial: 0.8, share: Share::Channel };
@@ -325,13 +363,21 @@ fn learned_thresholds_train_and_stay_in_range() {
     assert!(thresholds().count() > 3);
     for parameter in thresholds() {
         assert!(parameter.learned && parameter.tensor.size()[0] > 1);
-        assert!(parameter.tensor.grad().abs().sum(Kind::Double).double_value(&[]) > 0.0, "{}", parameter.name);
+        assert!(
+            parameter.tensor.grad().abs().sum(Kind::Double).double_value(&[]) > 0.0,
+            "{}",
+            parameter.name
+        );
         let mut tensor = parameter.tensor.shallow_clone();
         let _same_tensor = no_grad(|| tensor.fill_(0.1));
     }
     network.project().unwrap();
     for parameter in network.parameters().iter().filter(|p| p.name.ends_with(".threshold")) {
-        assert!(values(&parameter.tensor).iter().all(|v| *v > 0.2 && *v < 0.21), "{}", parameter.name);
+        assert!(
+            values(&parameter.tensor).iter().all(|v| *v > 0.2 && *v < 0.21),
+            "{}",
+            parameter.name
+        );
     }
     let weights = network.weights().unwrap();
     snn_ir::Model { weights, ..model }.validate().unwrap();
@@ -355,20 +401,34 @@ fn monitors_tell_what_the_naive_evaluator_sees() {
         assert!((site.firing_rate - rate).abs() < 1e-12, "{}", site.site);
         let snn_ir::SiteOutput::Levels(levels) = &trace.output else { panic!("levels") };
         let found = values(site.levels.as_ref().unwrap());
-        assert_eq!(found, levels.iter().map(|level| f64::from(*level)).collect::<Vec<_>>(), "{}", site.site);
-        let expected = if rate > 0.95 { Some(Warning::Saturated) } else { (rate == 0.0).then_some(Warning::Silent) };
+        assert_eq!(
+            found,
+            levels.iter().map(|level| f64::from(*level)).collect::<Vec<_>>(),
+            "{}",
+            site.site
+        );
+        let expected = if rate > 0.95 {
+            Some(Warning::Saturated)
+        } else {
+            (rate == 0.0).then_some(Warning::Silent)
+        };
         assert_eq!(site.warning, expected);
-        let stateful =
-            matches!(&model.graph.node(&site.site).unwrap().op, Op::Activation { site, .. } if site.is_stateful());
-        assert_eq!(site.membranes.as_ref().map(Tensor::size), stateful.then(|| site.levels.as_ref().unwrap().size()));
+        let stateful = matches!(&model.graph.node(&site.site).unwrap().op, Op::Activation { site, .. } if site.is_stateful());
+        assert_eq!(
+            site.membranes.as_ref().map(Tensor::size),
+            stateful.then(|| site.levels.as_ref().unwrap().size())
+        );
         assert!(site.gradient_norm().unwrap().is_none(), "no gradient in evaluation");
     }
     let (plain, rates) = network.forward_with_rates(&pixels, Mode::Evaluate).unwrap();
     assert!(plain.logits.equal(&forward.logits));
-    assert!(rates.iter().zip(&sites).all(|(rate, site)| (rate.rate - site.firing_rate).abs() < 1e-12));
+    assert!(
+        rates.iter().zip(&sites).all(|(rate, site)| (rate.rate - site.firing_rate).abs() < 1e-12)
+    );
 }
 
-/// The norm of a head's gradient is known: `logits = x·wᵀ`, so `∂Σ logits/∂x` is the sum of the rows of `w`.
+/// The norm of a head's gradient is known: `logits = x·wᵀ`, so `∂Σ logits/∂x` is the sum of the
+/// rows of `w`.
 #[test]
 fn gradient_norms_are_those_of_the_outputs() {
     let mut graph = snn_ir::Graph::default();
@@ -379,8 +439,14 @@ fn gradient_norms_are_those_of_the_outputs() {
     graph.push("head", Op::TimeMean, &["fc"]);
     let weights = graph.initial_weights(5).unwrap();
     let preprocessing = snn_ir::Preprocessing::new(vec![128; 4], vec![64.0; 4]);
-    let model =
-        snn_ir::Model { form: Form::Trained, graph, weights, time_steps: 2, preprocessing, classes: Vec::new() };
+    let model = snn_ir::Model {
+        form: Form::Trained,
+        graph,
+        weights,
+        time_steps: 2,
+        preprocessing,
+        classes: Vec::new(),
+    };
     let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
     let pixels = ndarray::ArrayD::<u8>::from_elem(vec![3, 4], 200);
     let pixels = Pixels::new(&Input::Static(pixels.view()), Device::Cpu).unwrap();
@@ -388,11 +454,15 @@ fn gradient_norms_are_those_of_the_outputs() {
     let (forward, sites) = network.forward_monitored(&pixels, Mode::Train, monitor).unwrap();
     assert!(sites[0].levels.is_none() && sites[0].membranes.is_none());
     forward.logits.sum(Kind::Double).backward();
-    let rows = values(&network.parameters().iter().find(|p| p.name == "fc.weight").unwrap().tensor.sum_dim_intlist(
-        0,
-        false,
-        Kind::Double,
-    ));
+    let rows = values(
+        &network
+            .parameters()
+            .iter()
+            .find(|p| p.name == "fc.weight")
+            .unwrap()
+            .tensor
+            .sum_dim_intlist(0, false, Kind::Double),
+    );
     // Three samples, two macro-steps of weight ½ each.
     let expected = (6.0 * rows.iter().map(|sum| (sum / 2.0).powi(2)).sum::<f64>()).sqrt();
     close(sites[0].gradient_norm().unwrap().unwrap(), expected, "norm");

@@ -23,7 +23,10 @@ fn gradient(output: &Tensor, weights: &[f64], of: &Tensor) -> Vec<f64> {
 
 fn close(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
-    assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "found {found:?}, expected {expected:?}");
+    assert!(
+        found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12),
+        "found {found:?}, expected {expected:?}"
+    );
 }
 
 const SURROGATES: [Surrogate; 12] = [
@@ -46,7 +49,9 @@ fn closed_form(surrogate: &Surrogate, x: f64) -> f64 {
         Surrogate::Atan { alpha } => alpha / 2.0 / (1.0 + (FRAC_PI_2 * alpha * x).powi(2)),
         Surrogate::Rectangle { width } => f64::from(u8::from(x.abs() < width / 2.0)) / width,
         Surrogate::Triangle { width } => (width - x.abs()).max(0.0) / (width * width),
-        Surrogate::Sigmoid { alpha } => alpha * (-alpha * x).exp() / (1.0 + (-alpha * x).exp()).powi(2),
+        Surrogate::Sigmoid { alpha } => {
+            alpha * (-alpha * x).exp() / (1.0 + (-alpha * x).exp()).powi(2)
+        }
         Surrogate::FastSigmoid { slope } => (1.0 + slope * x.abs()).powi(-2),
         Surrogate::PiecewiseQuadratic { alpha } => (alpha - alpha * alpha * x.abs()).max(0.0),
         Surrogate::Gaussian { sigma } => {
@@ -68,7 +73,8 @@ fn spikes_are_exactly_zero_or_one() {
             let x = Tensor::from_slice(&x).to_kind(kind).set_requires_grad(true);
             let spikes = surrogate::spike(&x, &surrogate).unwrap();
             assert_eq!(spikes.kind(), kind);
-            let expected: Vec<f64> = values(&x).iter().map(|x| f64::from(u8::from(*x >= 0.0))).collect();
+            let expected: Vec<f64> =
+                values(&x).iter().map(|x| f64::from(u8::from(*x >= 0.0))).collect();
             assert_eq!(values(&spikes), expected);
             assert_eq!(values(&surrogate::spike(&x.detach(), &surrogate).unwrap()), expected);
         }
@@ -83,7 +89,8 @@ fn surrogate_gradients_are_the_closed_forms() {
     for surrogate in SURROGATES {
         let leaf = leaf(&x);
         let found = gradient(&surrogate::spike(&leaf, &surrogate).unwrap(), &weights, &leaf);
-        let expected: Vec<f64> = x.iter().zip(&weights).map(|(x, w)| w * closed_form(&surrogate, *x)).collect();
+        let expected: Vec<f64> =
+            x.iter().zip(&weights).map(|(x, w)| w * closed_form(&surrogate, *x)).collect();
         close(&found, &expected);
     }
 }
@@ -96,7 +103,8 @@ fn two_uses_of_a_spike_add_their_gradients() {
     close(&found, &[3.0 * closed_form(&Surrogate::default(), 0.2)]); // 2·o + 1 at o = 1
 }
 
-/// Eq. 8 and its derivative by forward-mode differentiation with the surrogate in place of the step's: `(spikes, Σ_t weight_t·∂o[t]/∂I[s])`.
+/// Eq. 8 and its derivative by forward-mode differentiation with the surrogate in place of the
+/// step's: `(spikes, Σ_t weight_t·∂o[t]/∂I[s])`.
 fn reference(lif: &Lif, factor: f64, currents: &[f64], weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let (rest, theta) = (lif.rest(), lif.threshold.initial());
     let flowing = f64::from(u8::from(lif.reset_gradient == ResetGradient::Flowing));
@@ -106,7 +114,8 @@ fn reference(lif: &Lif, factor: f64, currents: &[f64], weights: &[f64]) -> (Vec<
     let (mut membrane, mut tangent) = (rest, vec![0.0; steps]);
     for t in 0..steps {
         let u = rest + factor * (membrane - rest) + currents[t];
-        let du: Vec<f64> = (0..steps).map(|s| factor * tangent[s] + f64::from(u8::from(s == t))).collect();
+        let du: Vec<f64> =
+            (0..steps).map(|s| factor * tangent[s] + f64::from(u8::from(s == t))).collect();
         let o = f64::from(u8::from(u >= theta));
         let slope = closed_form(&lif.surrogate, u - theta);
         for s in 0..steps {
@@ -132,7 +141,9 @@ fn reference(lif: &Lif, factor: f64, currents: &[f64], weights: &[f64]) -> (Vec<
 fn lif_gradients_through_time() {
     let currents = [0.7, 0.6, 0.9, -0.3, 1.4, 0.2];
     let weights = [1.0, -0.5, 2.0, 0.25, -1.5, 3.0];
-    for reset in [Reset::Hard { potential: 0.0 }, Reset::Hard { potential: -0.4 }, Reset::Soft, Reset::None] {
+    for reset in
+        [Reset::Hard { potential: 0.0 }, Reset::Hard { potential: -0.4 }, Reset::Soft, Reset::None]
+    {
         for reset_gradient in [ResetGradient::Detached, ResetGradient::Flowing] {
             for factor in [0.0, 0.5, 1.0] {
                 for surrogate in SURROGATES {
@@ -146,7 +157,8 @@ fn lif_gradients_through_time() {
                         ..Lif::default()
                     };
                     let leaf = leaf(&currents);
-                    let (spikes, _) = lif::sequence(&neuron, LifParameters::default(), &leaf, 6, None).unwrap();
+                    let (spikes, _) =
+                        lif::sequence(&neuron, LifParameters::default(), &leaf, 6, None).unwrap();
                     let (expected, slope) = reference(&neuron, factor, &currents, &weights);
                     assert_eq!(values(&spikes), expected, "{neuron:?}");
                     close(&gradient(&spikes, &weights, &leaf), &slope);
@@ -190,14 +202,23 @@ fn steps_and_sequences_agree_and_state_is_a_value() {
     let (all, last) = lif::sequence(&neuron, LifParameters::default(), &currents, 5, None).unwrap();
     let mut state = None;
     for t in 0..5 {
-        let (spikes, next) = lif::step(&neuron, LifParameters::default(), &currents.get(t), state.as_ref()).unwrap();
+        let (spikes, next) =
+            lif::step(&neuron, LifParameters::default(), &currents.get(t), state.as_ref()).unwrap();
         assert_eq!(values(&spikes), values(&all.get(t)));
         state = Some(next);
     }
     assert_eq!(values(&last.membrane), values(&state.unwrap().membrane));
-    let (head, state) = lif::sequence(&neuron, LifParameters::default(), &currents.narrow(0, 0, 2), 2, None).unwrap();
-    let (tail, _) =
-        lif::sequence(&neuron, LifParameters::default(), &currents.narrow(0, 2, 3), 3, Some(&state)).unwrap();
+    let (head, state) =
+        lif::sequence(&neuron, LifParameters::default(), &currents.narrow(0, 0, 2), 2, None)
+            .unwrap();
+    let (tail, _) = lif::sequence(
+        &neuron,
+        LifParameters::default(),
+        &currents.narrow(0, 2, 3),
+        3,
+        Some(&state),
+    )
+    .unwrap();
     assert_eq!(values(&Tensor::cat(&[head, tail], 0)), values(&all));
 }
 
@@ -205,14 +226,32 @@ fn steps_and_sequences_agree_and_state_is_a_value() {
 fn a_current_that_does_not_vary_is_repeated() {
     let neuron = Lif::default();
     let current = leaf(&[0.4, 0.6, 0.9]);
-    let (once, _) = lif::sequence(&neuron, LifParameters::default(), &current.unsqueeze(0), 4, None).unwrap();
-    let (repeated, _) =
-        lif::sequence(&neuron, LifParameters::default(), &current.unsqueeze(0).repeat([4, 1]), 4, None).unwrap();
+    let (once, _) =
+        lif::sequence(&neuron, LifParameters::default(), &current.unsqueeze(0), 4, None).unwrap();
+    let (repeated, _) = lif::sequence(
+        &neuron,
+        LifParameters::default(),
+        &current.unsqueeze(0).repeat([4, 1]),
+        4,
+        None,
+    )
+    .unwrap();
     assert_eq!(once.size(), [4, 3]);
     assert_eq!(values(&once), values(&repeated));
-    assert!(lif::sequence(&neuron, LifParameters::default(), &current.unsqueeze(0).repeat([3, 1]), 4, None).is_err());
+    assert!(
+        lif::sequence(
+            &neuron,
+            LifParameters::default(),
+            &current.unsqueeze(0).repeat([3, 1]),
+            4,
+            None
+        )
+        .is_err()
+    );
     let (_, state) = lif::step(&neuron, LifParameters::default(), &current, None).unwrap();
-    let error = lif::step(&neuron, LifParameters::default(), &Tensor::from_slice(&[1.0]), Some(&state)).unwrap_err();
+    let error =
+        lif::step(&neuron, LifParameters::default(), &Tensor::from_slice(&[1.0]), Some(&state))
+            .unwrap_err();
     assert!(error.to_string().contains("membrane"), "{error}");
 }
 
@@ -231,7 +270,8 @@ fn lsq(x: f64, s: f64, levels: f64) -> (f64, f64, f64) {
 #[test]
 fn quant_relu_has_exact_values_and_lsq_gradients() {
     // [B, C, L] = [2, 2, 4]; 0.15 and 0.3 fall on edges between levels.
-    let x = [-1.0, 0.0, 0.15, 0.29, 0.3, 0.5, 0.9, 7.0, 0.05, 0.1, 0.33, 0.77, 1.2, 1.19, -0.2, 0.6];
+    let x =
+        [-1.0, 0.0, 0.15, 0.29, 0.3, 0.5, 0.9, 7.0, 0.05, 0.1, 0.33, 0.77, 1.2, 1.19, -0.2, 0.6];
     let weights: Vec<f64> = (0..16).map(|i| 0.5 + f64::from(i)).collect();
     for (steps, shared) in [(vec![0.3], 8.0_f64), (vec![0.3, 0.4], 4.0)] {
         let (leaf_x, leaf_s) = (leaf(&x), leaf(&steps));
@@ -251,6 +291,8 @@ fn quant_relu_has_exact_values_and_lsq_gradients() {
         let plain = quant_relu(&leaf_x.detach().view([2, 2, 4]), &leaf_s.detach(), 4, 1).unwrap();
         assert_eq!(values(&plain), values(&output));
     }
-    let error = quant_relu(&Tensor::from_slice(&x).view([2, 2, 4]), &Tensor::from_slice(&[0.1; 3]), 4, 1).unwrap_err();
+    let error =
+        quant_relu(&Tensor::from_slice(&x).view([2, 2, 4]), &Tensor::from_slice(&[0.1; 3]), 4, 1)
+            .unwrap_err();
     assert!(error.to_string().contains("[1] or [2]"), "{error}");
 }

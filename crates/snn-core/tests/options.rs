@@ -4,12 +4,20 @@ use ndarray::ArrayD;
 use snn_core::tch::{Device, Kind, Tensor, no_grad};
 use snn_core::{Memory, Mode, Monitor, Network, Pixels, Precision, Training};
 use snn_ir::models::ResNet;
-use snn_ir::{Form, Graph, Input, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Site, Spike, Synapse};
+use snn_ir::{
+    Form, Graph, Input, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Site, Spike, Synapse,
+};
 
 /// A residual network with every kind of site.
 fn graph() -> Graph {
-    let mut graph =
-        ResNet { width: 8, blocks: vec![2, 1], classes: 5, input: [3, 12, 12], ..ResNet::default() }.build();
+    let mut graph = ResNet {
+        width: 8,
+        blocks: vec![2, 1],
+        classes: 5,
+        input: [3, 12, 12],
+        ..ResNet::default()
+    }
+    .build();
     let sites = [
         Site::Lif(Lif::default()),
         Site::QuantRelu(QuantRelu::default()),
@@ -36,7 +44,14 @@ fn network(kind: Kind, time_steps: usize) -> Network {
     let graph = graph();
     let weights = graph.initial_weights(3).unwrap();
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
-    let model = Model { form: Form::Trained, graph, weights, time_steps, preprocessing, classes: Vec::new() };
+    let model = Model {
+        form: Form::Trained,
+        graph,
+        weights,
+        time_steps,
+        preprocessing,
+        classes: Vec::new(),
+    };
     Network::new(&model, Device::Cpu, kind).unwrap()
 }
 
@@ -61,7 +76,9 @@ fn pass(network: &Network, monitor: Option<Monitor>) -> Pass {
     };
     let logits = forward.logits;
     let weights =
-        Tensor::arange(i64::try_from(logits.numel()).unwrap(), (logits.kind(), Device::Cpu)).view_as(&logits).sin();
+        Tensor::arange(i64::try_from(logits.numel()).unwrap(), (logits.kind(), Device::Cpu))
+            .view_as(&logits)
+            .sin();
     (&logits * weights).sum(logits.kind()).f_backward().unwrap();
     let after = network.parameters().iter().map(|p| {
         let tensor = match p.tensor.grad() {
@@ -85,8 +102,10 @@ fn fused_sites_train_as_the_operations_of_libtorch_do() {
     for time_steps in [1, 3] {
         let (fused, plain) = (network(Kind::Double, time_steps), network(Kind::Double, time_steps));
         // Whoever wants membranes gets them from tensor operations, node by node.
-        let [fused, plain] =
-            [pass(&fused, None), pass(&plain, Some(Monitor { membranes: true, ..Monitor::default() }))];
+        let [fused, plain] = [
+            pass(&fused, None),
+            pass(&plain, Some(Monitor { membranes: true, ..Monitor::default() })),
+        ];
         assert!(relative(&fused.logits, &plain.logits) < 1e-12);
         assert_eq!(fused.after.len(), plain.after.len());
         for ((name, found), (_, expected)) in fused.after.iter().zip(&plain.after) {
@@ -98,12 +117,16 @@ fn fused_sites_train_as_the_operations_of_libtorch_do() {
 
 #[test]
 fn recomputing_changes_no_bit() {
-    for (kind, precision) in
-        [(Kind::Float, Precision::F32), (Kind::Double, Precision::F32), (Kind::Float, Precision::Bf16)]
-    {
+    for (kind, precision) in [
+        (Kind::Float, Precision::F32),
+        (Kind::Double, Precision::F32),
+        (Kind::Float, Precision::Bf16),
+    ] {
         for time_steps in [1, 3] {
             let run = |memory| {
-                let network = network(kind, time_steps).with_training(Training { precision, memory }).unwrap();
+                let network = network(kind, time_steps)
+                    .with_training(Training { precision, memory })
+                    .unwrap();
                 // Twice, so that the running statistics of the first pass matter.
                 pass(&network, None);
                 pass(&network, None)
@@ -123,20 +146,30 @@ fn a_parameter_changed_before_blocks_are_computed_again_is_an_error() {
         let training = Training { memory, ..Training::default() };
         let network = network(Kind::Float, 2).with_training(training).unwrap();
         let logits = network.forward(&pixels(6), Mode::Train).unwrap().logits;
-        // Of a batch norm before a fused site, which has its values and needs the parameter no more.
-        let weight =
-            network.parameters().iter().find(|p| p.name.contains("bn") && p.name.ends_with(".weight")).unwrap();
+        // Of a batch norm before a fused site, which has its values and needs the parameter no
+        // more.
+        let weight = network
+            .parameters()
+            .iter()
+            .find(|p| p.name.contains("bn") && p.name.ends_with(".weight"))
+            .unwrap();
         let _same_tensor = no_grad(|| weight.tensor.shallow_clone().f_add_scalar_(1.0)).unwrap();
         logits.sum(Kind::Float).f_backward()
     };
     backward(Memory::Keep).unwrap();
-    assert!(backward(Memory::Recompute).unwrap_err().to_string().contains("modified by an inplace operation"));
+    assert!(
+        backward(Memory::Recompute)
+            .unwrap_err()
+            .to_string()
+            .contains("modified by an inplace operation")
+    );
 }
 
 #[test]
 fn bf16_rounds_activations_and_nothing_else() {
     let bf16 = Training { precision: Precision::Bf16, ..Training::default() };
-    let (single, rounded) = (network(Kind::Float, 2), network(Kind::Float, 2).with_training(bf16).unwrap());
+    let (single, rounded) =
+        (network(Kind::Float, 2), network(Kind::Float, 2).with_training(bf16).unwrap());
     let evaluate = |network: &Network| network.forward(&pixels(4), Mode::Evaluate).unwrap().logits;
     assert!(evaluate(&single).equal(&evaluate(&rounded)), "evaluation is in single precision");
     let (single, rounded) = (pass(&single, None), pass(&rounded, None));
@@ -147,17 +180,21 @@ fn bf16_rounds_activations_and_nothing_else() {
         assert_eq!(tensor.kind(), Kind::Float, "{name}");
         assert_eq!(tensor.isfinite().all().int64_value(&[]), 1, "{name}");
     }
-    // Some spikes flip in a batch this small, so that gradients agree in direction and not in their digits; the head's, which no flip is between, do better.
+    // Some spikes flip in a batch this small, so that gradients agree in direction and not in their
+    // digits; the head's, which no flip is between, do better.
     let cosine = |parameters: &dyn Fn(&str) -> bool| {
         let (mut dot, mut norms) = (0.0, [0.0; 2]);
-        for ((_, a), (_, b)) in rounded.after.iter().zip(&single.after).filter(|((name, _), _)| parameters(name)) {
+        for ((_, a), (_, b)) in
+            rounded.after.iter().zip(&single.after).filter(|((name, _), _)| parameters(name))
+        {
             let [ab, aa, bb] = [a * b, a * a, b * b].map(|x| x.sum(Kind::Double).double_value(&[]));
             dot += ab;
             norms = [norms[0] + aa, norms[1] + bb];
         }
         dot / (norms[0] * norms[1]).sqrt()
     };
-    let (all, head) = (cosine(&|name| !name.contains("running")), cosine(&|name| name == "fc.weight"));
+    let (all, head) =
+        (cosine(&|name| !name.contains("running")), cosine(&|name| name == "fc.weight"));
     assert!(all > 0.5 && head > 0.85, "{all}, {head}");
 }
 

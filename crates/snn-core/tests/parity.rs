@@ -1,5 +1,5 @@
-//! Neurons against other libraries over 1,000 random macro-steps: `fixtures/golden/parity.json` has what they computed, the table in
-//! `fixtures/golden/README.md` what was measured.
+//! Neurons against other libraries over 1,000 random macro-steps: `fixtures/golden/parity.json` has
+//! what they computed, the table in `fixtures/golden/README.md` what was measured.
 
 mod common;
 
@@ -13,7 +13,8 @@ use snn_ir::{Leak, Lif, Spike, Surrogate, Threshold};
 use std::collections::BTreeMap;
 
 /// Rows by peer: those that are the same, those that differ. A row that is lost fails.
-const ROWS: [(&str, [usize; 2]); 3] = [("Norse", [34, 4]), ("SpikingJelly", [58, 6]), ("snnTorch", [30, 10])];
+const ROWS: [(&str, [usize; 2]); 3] =
+    [("Norse", [34, 4]), ("SpikingJelly", [58, 6]), ("snnTorch", [30, 10])];
 /// What a gradient that is said to differ differs by at least.
 const APPARENT: f64 = 1e-3;
 
@@ -82,19 +83,22 @@ impl Gradients {
             ("threshold", self.threshold.as_ref()),
         ];
         assert_eq!(held.iter().filter(|(_, held)| held.is_some()).count(), found.len(), "{what}");
-        held.into_iter().filter_map(|(name, held)| Some((name, held?))).try_for_each(|(name, held)| {
-            compare(&format!("{name} of {what}"), &found[name], &Grid::row(held), tolerance)
-        })
+        held.into_iter().filter_map(|(name, held)| Some((name, held?))).try_for_each(
+            |(name, held)| {
+                compare(&format!("{name} of {what}"), &found[name], &Grid::row(held), tolerance)
+            },
+        )
     }
 }
 
-/// Levels in macro-step order: binary spikes four in a hexadecimal digit, the first highest; others one in a digit, modulo 16.
+/// Levels in macro-step order: binary spikes four in a hexadecimal digit, the first highest; others
+/// one in a digit, modulo 16.
 fn unpacked(digits: &str, spike: Spike) -> Vec<f64> {
     let digits = digits.chars().map(|digit| digit.to_digit(16).unwrap());
     match spike {
-        Spike::Binary => {
-            digits.flat_map(|digit| [8, 4, 2, 1].map(|bit| f64::from(u8::from(digit & bit != 0)))).collect()
-        }
+        Spike::Binary => digits
+            .flat_map(|digit| [8, 4, 2, 1].map(|bit| f64::from(u8::from(digit & bit != 0))))
+            .collect(),
         Spike::Ternary | Spike::Integer { .. } => {
             digits.map(|digit| f64::from(digit) - if digit > 7 { 16.0 } else { 0.0 }).collect()
         }
@@ -105,8 +109,9 @@ impl Parity {
     /// `[T, neurons]` of multiples of `1/denominator`.
     fn tensor(&self, seed: u64, low: i64, high: i64, denominator: f64) -> Tensor {
         let mut random = Random::new(seed);
-        let drawn: Vec<f64> =
-            (0..self.time_steps * self.neurons).map(|_| random.int(low, high) as f64 / denominator).collect();
+        let drawn: Vec<f64> = (0..self.time_steps * self.neurons)
+            .map(|_| random.int(low, high) as f64 / denominator)
+            .collect();
         Tensor::from_slice(&drawn).view([-1, i64::try_from(self.neurons).unwrap()])
     }
 
@@ -116,8 +121,11 @@ impl Parity {
 
     /// Our levels and gradients.
     fn evaluate(&self, case: &Case, row: &Row) -> (Vec<f64>, Found) {
-        let neuron =
-            Lif { reset_gradient: row.reset_gradient, surrogate: row.surrogate.clone(), ..case.neuron.clone() };
+        let neuron = Lif {
+            reset_gradient: row.reset_gradient,
+            surrogate: row.surrogate.clone(),
+            ..case.neuron.clone()
+        };
         let leaf = |values: &[f64]| Grid::row(values).leaf(Kind::Double);
         let leak = match neuron.leak {
             Leak::Learned { initial } => Some(leaf(&[(initial / (1.0 - initial)).ln()])),
@@ -127,9 +135,11 @@ impl Parity {
             Threshold::Learned { initial, .. } => Some(leaf(&vec![initial; self.neurons])),
             Threshold::Fixed(_) => None,
         };
-        let parameters = LifParameters { leak: leak.as_ref(), threshold: threshold.as_ref(), registry: None };
+        let parameters =
+            LifParameters { leak: leak.as_ref(), threshold: threshold.as_ref(), registry: None };
         let currents = self.currents(case).set_requires_grad(true);
-        let (spikes, _) = lif::sequence(&neuron, parameters, &currents, self.time_steps, None).unwrap();
+        let (spikes, _) =
+            lif::sequence(&neuron, parameters, &currents, self.time_steps, None).unwrap();
         let weights = |offset| self.tensor(case.seed + offset, -64, 64, 64.0);
         (&spikes * weights(1)).sum(Kind::Double).backward();
         let gradient = currents.grad();
@@ -158,7 +168,11 @@ fn a_thousand_steps_as_other_libraries() {
             if let Some(theirs) = &row.theirs {
                 let their_spikes = unpacked(&theirs.spikes, case.neuron.spike);
                 assert_eq!(
-                    spikes.iter().zip(&their_spikes).filter(|(a, b)| (*a - *b).abs() >= 1.0).count(),
+                    spikes
+                        .iter()
+                        .zip(&their_spikes)
+                        .filter(|(a, b)| (*a - *b).abs() >= 1.0)
+                        .count(),
                     row.differ,
                     "{what}"
                 );
@@ -178,10 +192,21 @@ fn single_precision_has_the_same_spikes() {
     let parity: Parity = fixture("parity.json");
     for case in &parity.cases {
         let currents = parity.currents(case).to_kind(Kind::Float);
-        let (spikes, _) =
-            no_grad(|| lif::sequence(&case.neuron, LifParameters::default(), &currents, parity.time_steps, None))
-                .unwrap();
-        assert!(values(&spikes) == unpacked(&case.spikes, case.neuron.spike), "{}", case.rows[0].line);
+        let (spikes, _) = no_grad(|| {
+            lif::sequence(
+                &case.neuron,
+                LifParameters::default(),
+                &currents,
+                parity.time_steps,
+                None,
+            )
+        })
+        .unwrap();
+        assert!(
+            values(&spikes) == unpacked(&case.spikes, case.neuron.spike),
+            "{}",
+            case.rows[0].line
+        );
     }
 }
 
@@ -190,6 +215,7 @@ fn the_table_is_that_of_the_fixture() {
     let (readme, parity) = (text("README.md"), fixture::<Parity>("parity.json"));
     let (_, table) = readme.split_once("<!-- table of make_parity.py -->").unwrap();
     let (table, _) = table.split_once("<!-- end of the table -->").unwrap();
-    let shown = table.lines().filter(|line| line.contains("| same |") || line.contains("| differs: "));
+    let shown =
+        table.lines().filter(|line| line.contains("| same |") || line.contains("| differs: "));
     assert!(shown.eq(parity.cases.iter().flat_map(|case| &case.rows).map(|row| &row.line)));
 }

@@ -5,8 +5,8 @@ mod common;
 use common::{Random, trained};
 use snn_core::tch::{Device, Kind, Tensor};
 use snn_core::{
-    Libtorch, LifParameters, Mode, Monitor, Network, Pixels, Registry, Result, Slope, SurrogateDerivative,
-    TensorNeuron, TensorParameters, lif,
+    Libtorch, LifParameters, Mode, Monitor, Network, Pixels, Registry, Result, Slope,
+    SurrogateDerivative, TensorNeuron, TensorParameters, lif,
 };
 use snn_ir::models::SmallNet;
 use snn_ir::site::Custom;
@@ -43,7 +43,9 @@ fn values(tensor: &Tensor) -> Vec<f64> {
 
 #[test]
 fn a_surrogate_of_a_users_own_is_the_gradient() {
-    let registry = Registry::default().with_surrogate("exponential", Exponential).with_surrogate("scalar", Scalar);
+    let registry = Registry::default()
+        .with_surrogate("exponential", Exponential)
+        .with_surrogate("scalar", Scalar);
     let x = Tensor::from_slice(&[-1.0, 0.0, 0.5]).set_requires_grad(true);
     let spikes = Slope::new(&surrogate("exponential"), &registry).unwrap().spike(&x).unwrap();
     assert_eq!(values(&spikes), [0.0, 1.0, 1.0]);
@@ -58,10 +60,17 @@ fn a_surrogate_of_a_users_own_is_the_gradient() {
     spikes.sum(Kind::Double).backward();
     assert!((values(&current.grad())[0] - 0.25 * (-0.3_f64).exp()).abs() < 1e-15);
 
-    let error = lif::step(&neuron, LifParameters::default(), &current, None).unwrap_err().to_string();
+    let error =
+        lif::step(&neuron, LifParameters::default(), &current, None).unwrap_err().to_string();
     assert!(error.contains("`exponential`"), "{error}");
     let scalar = Slope::new(&surrogate("scalar"), &registry).unwrap();
-    assert!(scalar.derivative(&x).unwrap_err().to_string().contains("custom surrogate: expected shape [3]"));
+    assert!(
+        scalar
+            .derivative(&x)
+            .unwrap_err()
+            .to_string()
+            .contains("custom surrogate: expected shape [3]")
+    );
     let error = Slope::new(&surrogate("other"), &registry).unwrap_err().to_string();
     assert!(error.contains("`exponential`, `scalar`") && error.contains("`other`"), "{error}");
 }
@@ -130,11 +139,18 @@ fn neurons_that_break_their_word_are_named() {
     let model = model(&Site::Custom(Custom::new("mine")));
     let images = Random::new(43).images(&[2, 3, 8, 8]);
     let run = |registry: &Registry| {
-        Libtorch::with_registry(&model, Device::Cpu, registry)
-            .and_then(|mut libtorch| Ok(libtorch.evaluate(&Input::Static(images.view()), Record::Sites)?))
+        Libtorch::with_registry(&model, Device::Cpu, registry).and_then(|mut libtorch| {
+            Ok(libtorch.evaluate(&Input::Static(images.view()), Record::Sites)?)
+        })
     };
     let good = Registry::default().with_neuron("mine", Constant { level: 1.0, flat: false });
-    assert!(run(&good).unwrap().sites.iter().all(|site| site.output.active() == site.output.len() as u64));
+    assert!(
+        run(&good)
+            .unwrap()
+            .sites
+            .iter()
+            .all(|site| site.output.active() == site.output.len() as u64)
+    );
     for (registry, messages) in [
         (Registry::default(), &["node `stem.act`", "no neuron `mine`"][..]),
         (
@@ -145,7 +161,10 @@ fn neurons_that_break_their_word_are_named() {
             Registry::default().with_neuron("mine", Constant { level: 1.0, flat: true }),
             &["node `stem.act`", "gave shape [512]"],
         ),
-        (Registry::default().with_neuron("mine", Asking), &["node `stem.act`", "neuron `mine`", "`threshold`"]),
+        (
+            Registry::default().with_neuron("mine", Asking),
+            &["node `stem.act`", "neuron `mine`", "`threshold`"],
+        ),
     ] {
         let error = run(&registry).unwrap_err().to_string();
         assert!(messages.iter().all(|message| error.contains(message)), "{error}");
@@ -162,5 +181,10 @@ fn monitors_of_neurons_without_state() {
     let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu).unwrap();
     let monitor = Monitor { membranes: true, ..Monitor::default() };
     let (_, sites) = network.forward_monitored(&pixels, Mode::Evaluate, monitor).unwrap();
-    assert!(sites.iter().all(|site| site.membranes.is_none() && site.warning == Some(snn_core::Warning::Saturated)));
+    assert!(
+        sites
+            .iter()
+            .all(|site| site.membranes.is_none()
+                && site.warning == Some(snn_core::Warning::Saturated))
+    );
 }

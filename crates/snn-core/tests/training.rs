@@ -9,7 +9,8 @@ use snn_core::{Mode, Network, Pixels};
 use snn_ir::models::{ResNet, SmallNet};
 use snn_ir::naive::Naive;
 use snn_ir::{
-    Conv, Evaluate, Graph, Input, Leak, Lif, Model, Op, PoolKind, Preprocessing, QuantRelu, Record, Share, Site,
+    Conv, Evaluate, Graph, Input, Leak, Lif, Model, Op, PoolKind, Preprocessing, QuantRelu, Record,
+    Share, Site,
 };
 
 fn pixels(images: &ArrayD<u8>) -> Pixels {
@@ -28,8 +29,10 @@ fn running_statistics_follow_the_formula() {
     graph.push("head", Op::TimeMean, &["pool"]);
     let mut random = Random::new(7);
     let weights = random.weights(&graph);
-    let model =
-        Model { preprocessing: Preprocessing::new(vec![100, 120], vec![50.0, 80.0]), ..trained(graph, weights, 3) };
+    let model = Model {
+        preprocessing: Preprocessing::new(vec![100, 120], vec![50.0, 80.0]),
+        ..trained(graph, weights, 3)
+    };
     let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
     let images = random.images(&[4, 2, 3, 3]);
     let forward = network.forward(&pixels(&images), Mode::Train).unwrap();
@@ -38,7 +41,11 @@ fn running_statistics_follow_the_formula() {
     let read = |weights: &snn_ir::Weights, part: &str| -> ArrayD<f64> { weights[part].to_f64() };
     for channel in 0..2 {
         let (mean, std) = ([100.0, 120.0][channel], [50.0, 80.0][channel]);
-        let x: Array1<f64> = images.index_axis(Axis(1), channel).iter().map(|&p| (f64::from(p) - mean) / std).collect();
+        let x: Array1<f64> = images
+            .index_axis(Axis(1), channel)
+            .iter()
+            .map(|&p| (f64::from(p) - mean) / std)
+            .collect();
         let average = x.mean().unwrap();
         let unbiased = x.mapv(|x| (x - average).powi(2)).sum() / (x.len() as f64 - 1.0);
         let expect = |part: &str, batch: f64| {
@@ -48,7 +55,8 @@ fn running_statistics_follow_the_formula() {
         };
         expect("bn.running_mean", average);
         expect("bn.running_var", unbiased);
-        // Spikes have the mean r and over T·B·H·W = 108 values the unbiased variance r(1 − r)·108/107.
+        // Spikes have the mean r and over T·B·H·W = 108 values the unbiased variance r(1 −
+        // r)·108/107.
         let before = read(&model.weights, "bn2.running_mean")[[channel]];
         let rate = (read(&after, "bn2.running_mean")[[channel]] - 0.9 * before) / 0.1;
         assert!((rate * 108.0 - (rate * 108.0).round()).abs() < 1e-9 && rate > 0.0);
@@ -62,7 +70,8 @@ fn running_statistics_follow_the_formula() {
 #[test]
 fn every_learned_parameter_gets_a_gradient_and_steps_lower_the_loss() {
     let mut random = Random::new(8);
-    let mut graph = ResNet { width: 4, blocks: vec![1, 1], input: [3, 8, 8], ..ResNet::default() }.build();
+    let mut graph =
+        ResNet { width: 4, blocks: vec![1, 1], input: [3, 8, 8], ..ResNet::default() }.build();
     let sites = [
         Site::QuantRelu(QuantRelu { share: Share::Channel, ..QuantRelu::default() }),
         Site::Lif(Lif { leak: Leak::Learned { initial: 0.5 }, ..Lif::default() }),
@@ -82,7 +91,11 @@ fn every_learned_parameter_gets_a_gradient_and_steps_lower_the_loss() {
     let images = random.images(&[8, 3, 8, 8]);
     let labels = Tensor::from_slice(&[0_i64, 1, 2, 3, 4, 5, 6, 7]);
     let loss = |network: &Network| {
-        network.forward(&pixels(&images), Mode::Train).unwrap().logits.cross_entropy_for_logits(&labels)
+        network
+            .forward(&pixels(&images), Mode::Train)
+            .unwrap()
+            .logits
+            .cross_entropy_for_logits(&labels)
     };
     let first = loss(&network).double_value(&[]);
     for _ in 0..60 {
@@ -135,12 +148,17 @@ fn rates_are_shares_of_active_values() {
     let images = random.images(&[3, 3, 8, 8]);
     let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
     let (forward, rates) = network.forward_with_rates(&pixels(&images), Mode::Evaluate).unwrap();
-    assert!(forward.logits.equal(&network.forward(&pixels(&images), Mode::Evaluate).unwrap().logits));
-    let naive = Naive::new(&model).unwrap().evaluate(&Input::Static(images.view()), Record::Sites).unwrap();
+    assert!(
+        forward.logits.equal(&network.forward(&pixels(&images), Mode::Evaluate).unwrap().logits)
+    );
+    let naive =
+        Naive::new(&model).unwrap().evaluate(&Input::Static(images.view()), Record::Sites).unwrap();
     assert_eq!(rates.len(), naive.sites.len());
     for (rate, trace) in rates.iter().zip(&naive.sites) {
         assert_eq!(rate.site, trace.site);
-        assert!((rate.rate - trace.output.active() as f64 / trace.output.len() as f64).abs() < 1e-12);
+        assert!(
+            (rate.rate - trace.output.active() as f64 / trace.output.len() as f64).abs() < 1e-12
+        );
     }
 }
 
@@ -158,8 +176,11 @@ fn one_axis_concatenation_and_windows_work_too() {
         bias: true,
     };
     let site = |site| Op::Activation { site, code: None };
-    let window =
-        |kernel, stride, padding| snn_ir::Window { kernel: vec![kernel], stride: vec![stride], padding: vec![padding] };
+    let window = |kernel, stride, padding| snn_ir::Window {
+        kernel: vec![kernel],
+        stride: vec![stride],
+        padding: vec![padding],
+    };
     graph.push("conv", Op::Conv(conv(4, 5, 1, 2)), &["signal"]);
     graph.push("quant", site(Site::QuantRelu(QuantRelu::default())), &["conv"]);
     graph.push("lif", site(Site::Lif(Lif::default())), &["conv"]);
@@ -179,16 +200,22 @@ fn one_axis_concatenation_and_windows_work_too() {
     graph.push("head", Op::TimeMean, &["join"]);
     let mut random = Random::new(11);
     let weights = random.weights(&graph);
-    let model =
-        Model { preprocessing: Preprocessing::new(vec![100, 120], vec![50.0, 80.0]), ..trained(graph, weights, 3) };
+    let model = Model {
+        preprocessing: Preprocessing::new(vec![100, 120], vec![50.0, 80.0]),
+        ..trained(graph, weights, 3)
+    };
     let signals = random.images(&[4, 2, 20]);
     let input = Input::Static(signals.view());
     let theirs = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
-    let ours = snn_core::Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
+    let ours = snn_core::Libtorch::new(&model, Device::Cpu)
+        .unwrap()
+        .evaluate(&input, Record::Sites)
+        .unwrap();
     common::assert_same(&ours, &theirs, "one axis", false);
 }
 
-/// The mean over batches of each batch's own statistics, which a step of the running ones tells as well.
+/// The mean over batches of each batch's own statistics, which a step of the running ones tells as
+/// well.
 #[test]
 fn reestimated_statistics_are_the_mean_of_those_of_the_batches() {
     let mut random = Random::new(21);
@@ -204,7 +231,8 @@ fn reestimated_statistics_are_the_mean_of_those_of_the_batches() {
         for (name, after) in network.weights().unwrap() {
             if name.contains("running_") {
                 let own = (after.to_f64() - 0.9 * &model.weights[&name].to_f64()) / 0.1 / 3.0;
-                let sum = expected.get(&name).map_or_else(|| own.clone(), |sum| sum.to_f64() + &own);
+                let sum =
+                    expected.get(&name).map_or_else(|| own.clone(), |sum| sum.to_f64() + &own);
                 expected.insert(name, snn_ir::Tensor::F64(sum));
             }
         }
@@ -220,7 +248,10 @@ fn reestimated_statistics_are_the_mean_of_those_of_the_batches() {
     for (name, after) in network.weights().unwrap() {
         let wanted = expected.get(&name).unwrap_or(&before[&name]).to_f64();
         for (found, wanted) in after.to_f64().iter().zip(&wanted) {
-            assert!((found - wanted).abs() <= 1e-10 * wanted.abs().max(1.0), "{name}: {found}, expected {wanted}");
+            assert!(
+                (found - wanted).abs() <= 1e-10 * wanted.abs().max(1.0),
+                "{name}: {found}, expected {wanted}"
+            );
         }
     }
 }

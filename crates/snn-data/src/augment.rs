@@ -15,8 +15,8 @@ const MAX_PIXELS: usize = 1 << 16;
 pub trait Transform: fmt::Debug + Send + Sync {
     /// Changes one image in place.
     ///
-    /// All randomness must come from `rng`, whose numbers are a function of (seed, epoch, sample index): then batches do
-    /// not depend on the number of loader threads.
+    /// All randomness must come from `rng`, whose numbers are a function of (seed, epoch, sample
+    /// index): then batches do not depend on the number of loader threads.
     ///
     /// # Shapes
     /// `image` is `[C, H, W]`, contiguous.
@@ -53,17 +53,19 @@ pub enum Flip {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
-    /// The image is shifted by −padding to +padding pixels in each direction, which is what cropping a padded image does.
+    /// The image is shifted by −padding to +padding pixels in each direction, which is what
+    /// cropping a padded image does.
     pub crop_padding: usize,
     /// Whether to mirror.
     pub flip: Flip,
-    /// Side in pixels of the square that is blanked, 0 for none. Its centre is any pixel of the image with equal chance, so that
-    /// a part of it may lie outside (`DeVries` & Taylor 2017).
+    /// Side in pixels of the square that is blanked, 0 for none. Its centre is any pixel of the
+    /// image with equal chance, so that a part of it may lie outside (`DeVries` & Taylor 2017).
     pub cutout: usize,
     /// The pixel that a shift brings in and a cutout leaves, one value a channel.
     ///
-    /// Give the integer channel means (`Dataset::channel_mean_u8`): they are what is subtracted later, so that padding
-    /// is exactly zero for the network, like zero padding of normalised images. May be empty without crop and cutout.
+    /// Give the integer channel means (`Dataset::channel_mean_u8`): they are what is subtracted
+    /// later, so that padding is exactly zero for the network, like zero padding of normalised
+    /// images. May be empty without crop and cutout.
     pub fill: Vec<u8>,
 }
 
@@ -76,8 +78,8 @@ impl Augment {
     /// Checks the settings for images of `channels` channels.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if `fill` does not have one value a channel (none is enough without crop and cutout), or the
-    /// padding or the cutout is absurd.
+    /// [`Error::InvalidConfig`] if `fill` does not have one value a channel (none is enough without
+    /// crop and cutout), or the padding or the cutout is absurd.
     pub fn validate(&self, channels: usize) -> Result<()> {
         for (field, pixels) in [("crop_padding", self.crop_padding), ("cutout", self.cutout)] {
             if pixels > MAX_PIXELS {
@@ -129,12 +131,16 @@ impl Transform for Augment {
     }
 }
 
-/// The image seen through a window of its own size, moved `[down, right]` pixels; outside it lies `fill` (0 for channels
-/// without a value).
+/// The image seen through a window of its own size, moved `[down, right]` pixels; outside it lies
+/// `fill` (0 for channels without a value).
 ///
 /// # Shapes
 /// `[C, H, W]` in and out: `out[c, y, x] = image[c, y + down, x + right]`.
-pub fn crop(image: &ArrayView3<'_, u8>, [down, right]: [isize; 2], fill: &[u8]) -> ndarray::Array3<u8> {
+pub fn crop(
+    image: &ArrayView3<'_, u8>,
+    [down, right]: [isize; 2],
+    fill: &[u8],
+) -> ndarray::Array3<u8> {
     let (channels, height, width) = image.dim();
     let mut out = ndarray::Array3::zeros((channels, height, width));
     for (channel, mut plane) in out.outer_iter_mut().enumerate() {
@@ -164,8 +170,9 @@ pub fn flip_horizontal(mut image: ArrayViewMut3<'_, u8>) {
     }
 }
 
-/// Blanks a square of side `side` of `[C, H, W]`, in place: rows `y − side/2` to below `y − side/2 + side`, columns alike, as far as
-/// they lie inside; they become `fill` (0 for channels without a value).
+/// Blanks a square of side `side` of `[C, H, W]`, in place: rows `y − side/2` to below
+/// `y − side/2 + side`, columns alike, as far as they lie inside; they become `fill` (0 for
+/// channels without a value).
 pub fn cut_out(mut image: ArrayViewMut3<'_, u8>, [y, x]: [usize; 2], side: usize, fill: &[u8]) {
     let (_, height, width) = image.dim();
     let range = |centre: usize, length: usize| {
@@ -174,11 +181,14 @@ pub fn cut_out(mut image: ArrayViewMut3<'_, u8>, [y, x]: [usize; 2], side: usize
     };
     let (rows, columns) = (range(y, height), range(x, width));
     for (channel, mut plane) in image.outer_iter_mut().enumerate() {
-        plane.slice_mut(s![rows.clone(), columns.clone()]).fill(fill.get(channel).copied().unwrap_or(0));
+        plane
+            .slice_mut(s![rows.clone(), columns.clone()])
+            .fill(fill.get(channel).copied().unwrap_or(0));
     }
 }
 
-/// Where a window moved by `shift` overlaps `0..length`: start in the image, start in the window, length.
+/// Where a window moved by `shift` overlaps `0..length`: start in the image, start in the window,
+/// length.
 fn overlap(length: usize, shift: isize) -> (usize, usize, usize) {
     let moved = shift.unsigned_abs().min(length);
     if shift >= 0 { (moved, 0, length - moved) } else { (0, moved, length - moved) }

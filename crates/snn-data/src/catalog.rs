@@ -52,14 +52,18 @@ impl SetName {
         match self {
             Self::Images(DatasetName::Cifar100) => 100,
             Self::Images(
-                DatasetName::Cifar10 | DatasetName::Mnist | DatasetName::FashionMnist | DatasetName::Shapes10,
+                DatasetName::Cifar10
+                | DatasetName::Mnist
+                | DatasetName::FashionMnist
+                | DatasetName::Shapes10,
             ) => 10,
             Self::Recordings(name) => name.classes(),
             Self::Pictures(name) => name.classes(),
         }
     }
 
-    /// Number of samples of a split, as published. A set without a split has all in the training split.
+    /// Number of samples of a split, as published. A set without a split has all in the training
+    /// split.
     pub fn published(self, split: Split) -> usize {
         match (self, split) {
             (Self::Images(DatasetName::Cifar10 | DatasetName::Cifar100), Split::Train) => 50_000,
@@ -179,11 +183,13 @@ pub struct Listing {
     pub classes: usize,
     /// Its splits.
     pub parts: Vec<Part>,
-    /// The official files of this form (of all forms, if nothing is there), with what is known of them and whether they are there.
+    /// The official files of this form (of all forms, if nothing is there), with what is known of
+    /// them and whether they are there.
     pub files: Vec<OfficialFile>,
 }
 
-/// What is there of every set under a data root. Files are counted and their sizes compared; nothing is read to its end (that is [`check`](crate::check)).
+/// What is there of every set under a data root. Files are counted and their sizes compared;
+/// nothing is read to its end (that is [`check`](crate::check)).
 ///
 /// # Errors
 /// [`Error::Manifest`] if the compiled-in list of files is damaged.
@@ -213,7 +219,9 @@ fn listing(root: &Path, set: SetName) -> Result<Listing> {
     };
     let path = match (presence, &there) {
         (_, Some((_, path))) => Some(path.clone()),
-        (Presence::Complete | Presence::Incomplete, None) => parts.first().map(|part| part.path.clone()),
+        (Presence::Complete | Presence::Incomplete, None) => {
+            parts.first().map(|part| part.path.clone())
+        }
         (Presence::Missing | Presence::Computed, None) => None,
     };
     let form = there.map(|(form, _)| form);
@@ -241,12 +249,14 @@ pub(crate) fn parts(root: &Path, set: SetName) -> Vec<Part> {
     match set {
         SetName::Images(DatasetName::Shapes10) => Vec::new(),
         SetName::Images(name) => splits
-            .map(|split| match layout(name).map(|layout| (layout.place(root, CifarForm::Pictures), layout)) {
-                Some((Some(folder), _)) => match cifar::pictures_found(&folder, split) {
-                    Ok(found) => part(Some(split), folder, found, None),
-                    Err(error) => part(Some(split), folder, 0, Some(error.to_string())),
-                },
-                _ => part(Some(split), root.to_owned(), 0, None),
+            .map(|split| {
+                match layout(name).map(|layout| (layout.place(root, CifarForm::Pictures), layout)) {
+                    Some((Some(folder), _)) => match cifar::pictures_found(&folder, split) {
+                        Ok(found) => part(Some(split), folder, found, None),
+                        Err(error) => part(Some(split), folder, 0, Some(error.to_string())),
+                    },
+                    _ => part(Some(split), root.to_owned(), 0, None),
+                }
             })
             .to_vec(),
         SetName::Recordings(name) => {
@@ -255,7 +265,8 @@ pub(crate) fn parts(root: &Path, set: SetName) -> Vec<Part> {
             let splits: &[Option<Split>] = if whole { &[None] } else { &splits.map(Some) };
             let of_split = |&split: &Option<Split>| match &opened {
                 Ok(set) => {
-                    let found = (0..set.len()).filter(|&index| set.official(index) == split).count();
+                    let found =
+                        (0..set.len()).filter(|&index| set.official(index) == split).count();
                     part(split, set.folder().to_owned(), found, None)
                 }
                 Err(error) => part(split, root.to_owned(), 0, Some(error.to_string())),
@@ -264,7 +275,8 @@ pub(crate) fn parts(root: &Path, set: SetName) -> Vec<Part> {
         }
         SetName::Pictures(name) => splits
             .map(|split| match Pictures::open(name, root, split) {
-                // A root with `train` and `val` may be any set of pictures; only ImageNet's is often a part of it.
+                // A root with `train` and `val` may be any set of pictures; only ImageNet's is
+                // often a part of it.
                 Ok(pictures)
                     if name != PicturesName::ImageNet
                         && name.folder(root) == root
@@ -284,7 +296,10 @@ fn image_parts(name: DatasetName, path: &Path, form: &str, files: &[OfficialFile
     let part = |split: Split| {
         let of_split = |file: &&OfficialFile| match form {
             "binary-archive" | "python-archive" => true,
-            "idx" => file.name.contains("images") && (file.name.starts_with("train") == (split == Split::Train)),
+            "idx" => {
+                file.name.contains("images")
+                    && (file.name.starts_with("train") == (split == Split::Train))
+            }
             _ => layout(name).is_some_and(|layout| {
                 let stored = if form == "python" { layout.python } else { layout.binary };
                 let files = match split {
@@ -294,12 +309,16 @@ fn image_parts(name: DatasetName, path: &Path, form: &str, files: &[OfficialFile
                 files.contains(&file.name.as_str())
             }),
         };
-        let files: Vec<_> = files.iter().filter(|file| file.form == form).filter(of_split).collect();
+        let files: Vec<_> =
+            files.iter().filter(|file| file.form == form).filter(of_split).collect();
         let set = SetName::Images(name);
         let expected = set.published(split);
         let there = files.iter().filter(|file| file.has_size()).count();
         let other = |file: &&&OfficialFile| file.form.ends_with("archive") && !file.has_size();
-        let message = files.iter().find(other).map(|file| format!("`{}` is not the official file", file.name));
+        let message = files
+            .iter()
+            .find(other)
+            .map(|file| format!("`{}` is not the official file", file.name));
         Part {
             dataset: set,
             part: if split == Split::Train { "train" } else { "test" }.into(),

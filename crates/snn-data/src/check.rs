@@ -11,7 +11,8 @@ use std::fmt::{self, Write as _};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// The official files: compiled in, and published with the crate (`datasets/manifest.toml` of the repository links here).
+/// The official files: compiled in, and published with the crate (`datasets/manifest.toml` of the
+/// repository links here).
 const MANIFEST: &str = include_str!("../manifest.toml");
 /// Bytes read at a time, whatever a file's size.
 const CHUNK_BYTES: usize = 1 << 16;
@@ -126,7 +127,8 @@ pub struct FileReport {
 pub struct Report {
     /// The data root.
     pub root: PathBuf,
-    /// Files with official sizes or checksums, in the order of the manifest: those of each form that is there, or of the first one if none is.
+    /// Files with official sizes or checksums, in the order of the manifest: those of each form
+    /// that is there, or of the first one if none is.
     pub files: Vec<FileReport>,
     /// Splits of sets of many files, which are counted.
     pub parts: Vec<Part>,
@@ -135,15 +137,19 @@ pub struct Report {
 impl Report {
     /// Whether every file and every number is as it should be.
     pub fn is_ok(&self) -> bool {
-        let ok = |file: &FileReport| matches!(file.status, FileStatus::Ok | FileStatus::OkMd5 | FileStatus::OkSizeOnly);
+        let ok = |file: &FileReport| {
+            matches!(file.status, FileStatus::Ok | FileStatus::OkMd5 | FileStatus::OkSizeOnly)
+        };
         self.files.iter().all(ok) && self.parts.iter().all(Part::is_ok)
     }
 }
 
-/// Compares what is under `root` with the official files: of one data set, or of all. Every form of a set that is there is checked; recordings and pictures in
-/// folders have no official checksums and are counted.
+/// Compares what is under `root` with the official files: of one data set, or of all. Every form of
+/// a set that is there is checked; recordings and pictures in folders have no official checksums
+/// and are counted.
 ///
-/// Files are read in pieces, so memory stays small. What is wrong with a file is in the report, not an error.
+/// Files are read in pieces, so memory stays small. What is wrong with a file is in the report, not
+/// an error.
 ///
 /// # Errors
 /// [`Error::Manifest`](crate::Error::Manifest) if the compiled-in list is damaged.
@@ -163,13 +169,15 @@ pub fn check(root: &Path, dataset: Option<SetName>) -> Result<Report> {
         let first = files.first().map(|file| file.form.clone()).unwrap_or_default();
         let none = !files.iter().any(|file| is_there(root, set, &file.form, &files));
         let wanted = |file: &&OfficialFile| match file.form.as_str() {
-            // Archives that are read together with folders need not all be there: the splits say what is missing.
+            // Archives that are read together with folders need not all be there: the splits say
+            // what is missing.
             ARCHIVES => file.found_bytes.is_some(),
             form if none => !counted && form == first,
             form => is_there(root, set, form, &files),
         };
         for file in files.iter().filter(wanted) {
-            let status = status_of(file).unwrap_or_else(|error| FileStatus::Unreadable { message: error.to_string() });
+            let status = status_of(file)
+                .unwrap_or_else(|error| FileStatus::Unreadable { message: error.to_string() });
             report.files.push(FileReport { dataset: set, path: file.path.clone(), status });
         }
     }
@@ -185,12 +193,14 @@ pub(crate) fn official(root: &Path, set: SetName) -> Result<Vec<OfficialFile>> {
             let folder = folder_of(root, set, &file.form);
             let ManifestFile { form, name, bytes, sha256, md5, unpacked, .. } = file;
             // The readers prefer the unpacked file, so it is the one to check.
-            let (name, bytes, sha256, md5) = match unpacked.filter(|unpacked| folder.join(&unpacked.name).is_file()) {
-                Some(unpacked) => (unpacked.name, Some(unpacked.bytes), unpacked.sha256, None),
-                None => (name, bytes, sha256, md5),
-            };
+            let (name, bytes, sha256, md5) =
+                match unpacked.filter(|unpacked| folder.join(&unpacked.name).is_file()) {
+                    Some(unpacked) => (unpacked.name, Some(unpacked.bytes), unpacked.sha256, None),
+                    None => (name, bytes, sha256, md5),
+                };
             let path = folder.join(&name);
-            let found_bytes = fs::metadata(&path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
+            let found_bytes =
+                fs::metadata(&path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
             OfficialFile { form, name, bytes, sha256, md5, path, found_bytes }
         })
         .collect())
@@ -200,7 +210,8 @@ pub(crate) fn official(root: &Path, set: SetName) -> Result<Vec<OfficialFile>> {
 pub(crate) fn form_of(root: &Path, set: SetName) -> Option<(String, PathBuf)> {
     let SetName::Images(name) = set else { return None };
     if let Some(layout) = layout(name) {
-        let form = CifarForm::ALL.into_iter().find_map(|form| Some((form, layout.place(root, form)?)));
+        let form =
+            CifarForm::ALL.into_iter().find_map(|form| Some((form, layout.place(root, form)?)));
         return form.map(|(form, path)| (form.to_string(), path));
     }
     let layout = match name {
@@ -240,11 +251,15 @@ fn folder_of(root: &Path, set: SetName, form: &str) -> PathBuf {
                 return layout.place(root, form).unwrap_or_else(|| root.join(folder));
             }
             match name {
-                DatasetName::Mnist => MNIST.locate(root).unwrap_or_else(|_| root.join(MNIST.dataset)),
+                DatasetName::Mnist => {
+                    MNIST.locate(root).unwrap_or_else(|_| root.join(MNIST.dataset))
+                }
                 DatasetName::FashionMnist => {
                     FASHION_MNIST.locate(root).unwrap_or_else(|_| root.join(FASHION_MNIST.dataset))
                 }
-                DatasetName::Cifar10 | DatasetName::Cifar100 | DatasetName::Shapes10 => root.to_owned(),
+                DatasetName::Cifar10 | DatasetName::Cifar100 | DatasetName::Shapes10 => {
+                    root.to_owned()
+                }
             }
         }
         SetName::Recordings(name) => first(name.folders()),
@@ -317,7 +332,11 @@ impl fmt::Display for Report {
         for part in &self.parts {
             let Part { dataset, part, path, expected, found, message } = part;
             let verdict = if found == expected { "ok" } else { "wrong number" };
-            write!(formatter, "{dataset:<14}  {}  {verdict}: {found} of {expected} in `{part}`", path.display())?;
+            write!(
+                formatter,
+                "{dataset:<14}  {}  {verdict}: {found} of {expected} in `{part}`",
+                path.display()
+            )?;
             let reason = message.as_ref().map_or(String::new(), |message| format!(" ({message})"));
             writeln!(formatter, "{reason}")?;
         }

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 /// Integer mean pixel of CIFAR-10's training images (computed: 125.307, 122.950, 113.865).
 pub const CIFAR10_MEAN_U8: [u8; 3] = [125, 123, 114];
-/// Standard deviation of CIFAR-10's training images in pixel units, over all pixels of a channel (computed).
+/// Standard deviation of CIFAR-10's training images in pixel units, over all pixels of a channel
+/// (computed).
 pub const CIFAR10_STD: [f64; 3] = [62.993_219, 62.088_708, 66.704_900];
 /// Integer mean pixel of CIFAR-100's training images (computed: 129.304, 124.070, 112.434).
 pub const CIFAR100_MEAN_U8: [u8; 3] = [129, 124, 112];
-/// Standard deviation of CIFAR-100's training images in pixel units, over all pixels of a channel (computed).
+/// Standard deviation of CIFAR-100's training images in pixel units, over all pixels of a channel
+/// (computed).
 pub const CIFAR100_STD: [f64; 3] = [68.170_243, 65.391_808, 70.418_370];
 
 /// Integer mean pixel of MNIST's training images (published: 0.1307 · 255 = 33.3).
@@ -22,14 +24,15 @@ pub const MNIST_MEAN_U8: [u8; 1] = [33];
 pub const MNIST_STD: [f64; 1] = [78.565_5];
 /// Integer mean pixel of Fashion-MNIST's training images (published: 0.286040597 · 255 = 72.9).
 pub const FASHION_MNIST_MEAN_U8: [u8; 1] = [73];
-/// Standard deviation of Fashion-MNIST's training images in pixel units (published: 0.353024245 · 255).
+/// Standard deviation of Fashion-MNIST's training images in pixel units (published: 0.353024245 ·
+/// 255).
 pub const FASHION_MNIST_STD: [f64; 1] = [90.021_182];
 
 /// The variable that names the data root, see [`default_root`].
 pub const ROOT_VARIABLE: &str = "SNN_DATA";
 
-/// The data root if none is named: the folder in the environment variable `SNN_DATA`, otherwise `datasets` in the current
-/// folder.
+/// The data root if none is named: the folder in the environment variable `SNN_DATA`, otherwise
+/// `datasets` in the current folder.
 pub fn default_root() -> PathBuf {
     match std::env::var_os(ROOT_VARIABLE) {
         Some(root) if !root.is_empty() => PathBuf::from(root),
@@ -48,7 +51,8 @@ pub struct Dataset {
     pub test: Images,
     /// Class names, by label.
     pub classes: Vec<String>,
-    /// Integer mean of the training images per channel, in pixel units: subtracted from the pixels, and the fill of crops.
+    /// Integer mean of the training images per channel, in pixel units: subtracted from the pixels,
+    /// and the fill of crops.
     pub channel_mean_u8: Vec<u8>,
     /// Standard deviation of the training images per channel, in pixel units (0 to 255).
     pub channel_std: Vec<f64>,
@@ -57,8 +61,8 @@ pub struct Dataset {
 impl Dataset {
     /// Opens a data set by its name.
     ///
-    /// `root` is the folder that holds the data set's own folder (or that folder itself); `None` means [`default_root`].
-    /// The procedural set needs no file and ignores it.
+    /// `root` is the folder that holds the data set's own folder (or that folder itself); `None`
+    /// means [`default_root`]. The procedural set needs no file and ignores it.
     ///
     /// ```
     /// let shapes = snn_data::Dataset::open("shapes10", None)?;
@@ -68,7 +72,8 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// [`Error::UnknownDataset`](crate::Error::UnknownDataset) for another name; what [`CifarFiles::read_all`](crate::CifarFiles::read_all) and [`IdxLayout::read`] report.
+    /// [`Error::UnknownDataset`](crate::Error::UnknownDataset) for another name; what
+    /// [`CifarFiles::read_all`](crate::CifarFiles::read_all) and [`IdxLayout::read`] report.
     pub fn open(name: &str, root: Option<&Path>) -> Result<Self> {
         Self::open_named(name.parse()?, root)
     }
@@ -79,12 +84,19 @@ impl Dataset {
     /// What [`CifarFiles::read_all`](crate::CifarFiles::read_all) and [`IdxLayout::read`] report.
     pub fn open_named(name: DatasetName, root: Option<&Path>) -> Result<Self> {
         match name {
-            DatasetName::Cifar10 => Self::open_cifar(name, &CIFAR10, root, (CIFAR10_MEAN_U8, CIFAR10_STD)),
-            DatasetName::Cifar100 => Self::open_cifar(name, &CIFAR100, root, (CIFAR100_MEAN_U8, CIFAR100_STD)),
-            DatasetName::Mnist => Self::open_idx(name, &MNIST, root, (MNIST_MEAN_U8, MNIST_STD)),
-            DatasetName::FashionMnist => {
-                Self::open_idx(name, &FASHION_MNIST, root, (FASHION_MNIST_MEAN_U8, FASHION_MNIST_STD))
+            DatasetName::Cifar10 => {
+                Self::open_cifar(name, &CIFAR10, root, (CIFAR10_MEAN_U8, CIFAR10_STD))
             }
+            DatasetName::Cifar100 => {
+                Self::open_cifar(name, &CIFAR100, root, (CIFAR100_MEAN_U8, CIFAR100_STD))
+            }
+            DatasetName::Mnist => Self::open_idx(name, &MNIST, root, (MNIST_MEAN_U8, MNIST_STD)),
+            DatasetName::FashionMnist => Self::open_idx(
+                name,
+                &FASHION_MNIST,
+                root,
+                (FASHION_MNIST_MEAN_U8, FASHION_MNIST_STD),
+            ),
             DatasetName::Shapes10 => {
                 let shapes = Shapes10::default();
                 Ok(Self {
@@ -110,7 +122,14 @@ impl Dataset {
             None => layout.locate(&default_root())?,
         };
         let (train, test, classes) = files.read_all()?;
-        Ok(Self { name, train, test, classes, channel_mean_u8: mean.to_vec(), channel_std: std.to_vec() })
+        Ok(Self {
+            name,
+            train,
+            test,
+            classes,
+            channel_mean_u8: mean.to_vec(),
+            channel_std: std.to_vec(),
+        })
     }
 
     fn open_idx(

@@ -46,7 +46,11 @@ impl Plan {
             let mut rng = SampleRng::for_sample(self.seed, self.epoch, index);
             labels.push(i64::from(self.source.load(index, image.view_mut(), &mut rng)?));
             if let Some(transform) = &self.transform {
-                transform.apply(image, &mut rng).map_err(|source| Error::Transform { batch, index, source })?;
+                transform.apply(image, &mut rng).map_err(|source| Error::Transform {
+                    batch,
+                    index,
+                    source,
+                })?;
             }
         }
         Ok(Batch { images, labels, indices })
@@ -55,9 +59,9 @@ impl Plan {
 
 /// An iterator over the batches of an epoch; it ends after the first error.
 ///
-/// Worker w of n makes every n-th batch and has a bounded queue of its own, so taking from the queues in turn gives the
-/// batches in order. Dropping the iterator closes the queues and waits for the workers, who finish at most the batch they
-/// are at.
+/// Worker w of n makes every n-th batch and has a bounded queue of its own, so taking from the
+/// queues in turn gives the batches in order. Dropping the iterator closes the queues and waits for
+/// the workers, who finish at most the batch they are at.
 #[derive(Debug)]
 pub struct Epoch {
     plan: Arc<Plan>,
@@ -73,7 +77,8 @@ impl Epoch {
     pub(crate) fn start(plan: Plan, rest: Range<usize>, config: &LoaderConfig) -> Result<Self> {
         let threads = config.threads.min(rest.len());
         let plan = Arc::new(plan);
-        let mut epoch = Self { plan, rest: rest.clone(), queues: Vec::new(), turn: 0, workers: Vec::new() };
+        let mut epoch =
+            Self { plan, rest: rest.clone(), queues: Vec::new(), turn: 0, workers: Vec::new() };
         for worker in 0..threads {
             let (sender, receiver) = bounded(config.prefetch.div_ceil(threads).max(1));
             let plan = Arc::clone(&epoch.plan);
@@ -86,23 +91,29 @@ impl Epoch {
         Ok(epoch)
     }
 
-    /// Number of the batch that comes next: what to remember for [`Loader::epoch_from`](crate::Loader::epoch_from).
+    /// Number of the batch that comes next: what to remember for
+    /// [`Loader::epoch_from`](crate::Loader::epoch_from).
     pub fn next_batch(&self) -> usize {
         self.rest.start
     }
 
-    /// The next batch, with its pixels in the first bytes of the caller's memory, `[B, C, H, W]`: memory that a GPU can read by itself (pinned), or that a library has given. `images` of
-    /// the batch are then empty (B is 0); the labels say how many there are.
+    /// The next batch, with its pixels in the first bytes of the caller's memory, `[B, C, H, W]`:
+    /// memory that a GPU can read by itself (pinned), or that a library has given. `images` of the
+    /// batch are then empty (B is 0); the labels say how many there are.
     ///
     /// # Errors
-    /// As the iterator; [`Error::InvalidImages`] if the memory is too small, and the batch stays lost to the caller.
+    /// As the iterator; [`Error::InvalidImages`] if the memory is too small, and the batch stays
+    /// lost to the caller.
     pub fn next_into(&mut self, memory: &mut [u8]) -> Option<Result<Batch>> {
         let made = self.next()?;
         Some(made.and_then(|mut batch| {
             let pixels = batch.images.as_slice().unwrap_or_default();
             let Some(room) = memory.get_mut(..pixels.len()) else {
                 let expected = format!("memory for {} bytes", pixels.len());
-                return Err(Error::InvalidImages { expected, found: format!("{} bytes", memory.len()) });
+                return Err(Error::InvalidImages {
+                    expected,
+                    found: format!("{} bytes", memory.len()),
+                });
             };
             room.copy_from_slice(pixels);
             let (_, channels, height, width) = batch.images.dim();

@@ -35,7 +35,8 @@ pub enum Error {
     /// The folder of a data set is not there.
     #[error(
         "{dataset}: no folder `{}`, and `{}` itself does not hold `{first_file}`; \
-         put the official files of {dataset} there or name another data root", path.display(), root.display()
+         put the official files of {dataset} there or name another data root", path.display(),
+        root.display()
     )]
     MissingFolder {
         /// The data set.
@@ -136,7 +137,8 @@ pub enum Error {
 
     // Recordings
     /// No recording of a data set is there.
-    #[error("{dataset}: no recording in `{}`; put the files as published there, into a folder `{folders}`, or name another data root", path.display())]
+    #[error("{dataset}: no recording in `{}`; put the files as published there, into a folder \
+             `{folders}`, or name another data root", path.display())]
     NoRecordings {
         /// The data set.
         dataset: &'static str,
@@ -196,7 +198,9 @@ pub enum Error {
 
     // Loading
     /// An epoch was to start past its last batch.
-    #[error("first batch of epoch {epoch}: expected at most {batches} (the end), found {first_batch}")]
+    #[error(
+        "first batch of epoch {epoch}: expected at most {batches} (the end), found {first_batch}"
+    )]
     StartOutOfRange {
         /// The epoch.
         epoch: u64,

@@ -14,8 +14,8 @@ pub struct HoldOut {
 
 /// Holds out `held_out` of `n` images, chosen uniformly by `seed`.
 ///
-/// The choice is not stratified: of 5,000 images of CIFAR-10 a class gets 500 ± 20. Whoever needs exact shares splits the
-/// indices of each class on their own.
+/// The choice is not stratified: of 5,000 images of CIFAR-10 a class gets 500 ± 20. Whoever needs
+/// exact shares splits the indices of each class on their own.
 ///
 /// ```
 /// let parts = snn_data::split_holdout(50_000, 5_000, 0)?;

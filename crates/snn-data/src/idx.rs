@@ -13,7 +13,8 @@ const MAGIC: [u8; 3] = [0, 0, 8];
 /// Suffix of the official, compressed files.
 const GZIP: &str = ".gz";
 
-/// The files of a data set in IDX form: of each split one file of images `[N, H, W]` and one of labels `[N]`.
+/// The files of a data set in IDX form: of each split one file of images `[N, H, W]` and one of
+/// labels `[N]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdxLayout {
     /// Name of the data set, for messages.
@@ -66,7 +67,8 @@ pub const FASHION_MNIST: IdxLayout = IdxLayout {
 };
 
 impl IdxLayout {
-    /// The folder with the files: one of `folders` in `root`, or `root` itself if it holds the training images.
+    /// The folder with the files: one of `folders` in `root`, or `root` itself if it holds the
+    /// training images.
     ///
     /// # Errors
     /// [`Error::MissingFolder`] if it is none of these.
@@ -83,10 +85,12 @@ impl IdxLayout {
         Err(Error::MissingFolder { dataset: self.dataset, path, root: root.to_owned(), first_file })
     }
 
-    /// Reads one split from the folder that [`locate`](Self::locate) found; a plain file is preferred to a `.gz`.
+    /// Reads one split from the folder that [`locate`](Self::locate) found; a plain file is
+    /// preferred to a `.gz`.
     ///
     /// # Errors
-    /// [`Error::MissingFile`], [`Error::Parse`], [`Error::LabelOutOfRange`] or [`Error::Io`], naming the file.
+    /// [`Error::MissingFile`], [`Error::Parse`], [`Error::LabelOutOfRange`] or [`Error::Io`],
+    /// naming the file.
     pub fn read(&self, folder: &Path, split: Split) -> Result<Images> {
         let ([images, labels], count) = match split {
             Split::Train => (self.train_files, self.train_images),
@@ -96,8 +100,13 @@ impl IdxLayout {
         let labels = self.labels(folder, labels, count)?;
         let (path, reader) = self.open(folder, images)?;
         let pixels = read_idx(reader, &path, &[count, height, width])?;
-        let pixels = Array4::from_shape_vec((count, 1, height, width), pixels)
-            .map_err(|error| Error::InvalidImages { expected: format!("{count} images"), found: error.to_string() })?;
+        let pixels =
+            Array4::from_shape_vec((count, 1, height, width), pixels).map_err(|error| {
+                Error::InvalidImages {
+                    expected: format!("{count} images"),
+                    found: error.to_string(),
+                }
+            })?;
         Images::new(pixels, labels, self.classes.len())
     }
 
@@ -106,7 +115,13 @@ impl IdxLayout {
         let labels = read_idx(reader, &path, &[count])?;
         let classes = self.classes.len();
         if let Some(record) = labels.iter().position(|&label| usize::from(label) >= classes) {
-            return Err(Error::LabelOutOfRange { path, record, kind: "label", classes, label: labels[record].into() });
+            return Err(Error::LabelOutOfRange {
+                path,
+                record,
+                kind: "label",
+                classes,
+                label: labels[record].into(),
+            });
         }
         Ok(labels.into_iter().map(u16::from).collect())
     }
@@ -117,22 +132,30 @@ impl IdxLayout {
         };
         let compressed = path.extension().is_some_and(|extension| extension == "gz");
         let reader = BufReader::with_capacity(1 << 16, fs::File::open(&path)?);
-        Ok((path, if compressed { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) }))
+        Ok((
+            path,
+            if compressed { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) },
+        ))
     }
 }
 
 /// Where a file is stored: plain, or as gzip.
 fn stored(folder: &Path, file: &str) -> Option<PathBuf> {
-    [folder.join(file), folder.join(format!("{file}{GZIP}"))].into_iter().find(|path| path.is_file())
+    [folder.join(file), folder.join(format!("{file}{GZIP}"))]
+        .into_iter()
+        .find(|path| path.is_file())
 }
 
-/// Reads an IDX file of unsigned bytes whose axes have the sizes `expected`; `path` is for messages.
+/// Reads an IDX file of unsigned bytes whose axes have the sizes `expected`; `path` is for
+/// messages.
 ///
-/// The format: two zeros, the type (8: unsigned byte), the number of axes, the size of each axis (32 bits, most significant byte first), then the values,
-/// last axis fastest. Memory is made for what is expected, not for what the file claims, and a compressed file is unpacked no further.
+/// The format: two zeros, the type (8: unsigned byte), the number of axes, the size of each axis
+/// (32 bits, most significant byte first), then the values, last axis fastest. Memory is made for
+/// what is expected, not for what the file claims, and a compressed file is unpacked no further.
 ///
 /// # Errors
-/// [`Error::Parse`] naming the offset (unpacked) if the file is not that: another magic number, other sizes, too few or too many bytes.
+/// [`Error::Parse`] naming the offset (unpacked) if the file is not that: another magic number,
+/// other sizes, too few or too many bytes.
 pub fn read_idx(mut reader: impl Read, path: &Path, expected: &[usize]) -> Result<Vec<u8>> {
     let wrong = |offset: usize, field: &'static str, expected: String, found: String| {
         Err(Error::Parse { path: path.to_owned(), offset: offset as u64, field, expected, found })
@@ -143,10 +166,20 @@ pub fn read_idx(mut reader: impl Read, path: &Path, expected: &[usize]) -> Resul
     let (magic, sizes) = header.split_at(4);
     if found >= 4 && (magic[..3] != MAGIC || usize::from(magic[3]) != axes) {
         let expected = format!("0, 0, 8, {axes} (unsigned bytes in {axes} axes)");
-        return wrong(0, "magic number", expected, format!("{}, {}, {}, {}", magic[0], magic[1], magic[2], magic[3]));
+        return wrong(
+            0,
+            "magic number",
+            expected,
+            format!("{}, {}, {}, {}", magic[0], magic[1], magic[2], magic[3]),
+        );
     }
     if found < header.len() {
-        return wrong(found, "header", format!("{} bytes", header.len()), format!("{found} bytes, then the end"));
+        return wrong(
+            found,
+            "header",
+            format!("{} bytes", header.len()),
+            format!("{found} bytes, then the end"),
+        );
     }
     for (axis, (size, &expected)) in sizes.as_chunks().0.iter().zip(expected).enumerate() {
         let size = u32::from_be_bytes(*size);
@@ -167,7 +200,12 @@ pub fn read_idx(mut reader: impl Read, path: &Path, expected: &[usize]) -> Resul
     }
     let end = start + values.len();
     if fill(&mut reader, &mut [0], end, path)? > 0 {
-        return wrong(end, "values", format!("{} bytes, then the end", values.len()), "more bytes".into());
+        return wrong(
+            end,
+            "values",
+            format!("{} bytes, then the end", values.len()),
+            "more bytes".into(),
+        );
     }
     Ok(values)
 }
@@ -180,7 +218,8 @@ pub(crate) fn shape(head: &[u8]) -> Option<Vec<u32>> {
     Some(sizes.as_chunks().0.iter().map(|&size| u32::from_be_bytes(size)).collect())
 }
 
-/// Reads until `buffer`, which begins at `offset`, is full or the file ends; returns how much was read. An unpacker's complaints are about the file, too.
+/// Reads until `buffer`, which begins at `offset`, is full or the file ends; returns how much was
+/// read. An unpacker's complaints are about the file, too.
 fn fill(reader: &mut impl Read, buffer: &mut [u8], offset: usize, path: &Path) -> Result<usize> {
     crate::tar::fill(reader, buffer).map_err(|(read, error)| Error::Parse {
         path: path.to_owned(),

@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// Which part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Split {
-    /// Images to train on (hold-out for validation is taken from these, see [`split_holdout`](crate::split_holdout)).
+    /// Images to train on (hold-out for validation is taken from these, see
+    /// [`split_holdout`](crate::split_holdout)).
     Train,
     /// Images to report accuracy on.
     Test,
@@ -17,7 +18,8 @@ pub enum Split {
 /// Labelled `u8` images; cloning shares the memory.
 ///
 /// # Shapes
-/// Pixels are `[N, C, H, W]`, contiguous; there is one label an image, below [`classes`](Self::classes).
+/// Pixels are `[N, C, H, W]`, contiguous; there is one label an image, below
+/// [`classes`](Self::classes).
 #[derive(Debug, Clone)]
 pub struct Images {
     pixels: ArcArray<u8, Ix4>,
@@ -29,20 +31,35 @@ impl Images {
     /// Images from an array `[N, C, H, W]` and one label each.
     ///
     /// # Errors
-    /// [`Error::InvalidImages`] if the counts differ, a dimension other than N is zero, or a label is not below `classes`.
+    /// [`Error::InvalidImages`] if the counts differ, a dimension other than N is zero, or a label
+    /// is not below `classes`.
     pub fn new(pixels: Array4<u8>, labels: Vec<u16>, classes: usize) -> Result<Self> {
         let (count, channels, height, width) = pixels.dim();
-        let invalid = |expected: String, found: String| Err(Error::InvalidImages { expected, found });
+        let invalid =
+            |expected: String, found: String| Err(Error::InvalidImages { expected, found });
         if channels == 0 || height == 0 || width == 0 {
-            return invalid("channels, height and width of at least 1".into(), format!("{:?}", pixels.shape()));
+            return invalid(
+                "channels, height and width of at least 1".into(),
+                format!("{:?}", pixels.shape()),
+            );
         }
         if labels.len() != count {
-            return invalid(format!("{count} labels for {count} images"), format!("{} labels", labels.len()));
+            return invalid(
+                format!("{count} labels for {count} images"),
+                format!("{} labels", labels.len()),
+            );
         }
         if let Some(index) = labels.iter().position(|&label| usize::from(label) >= classes) {
-            return invalid(format!("labels below {classes}"), format!("{} at image {index}", labels[index]));
+            return invalid(
+                format!("labels below {classes}"),
+                format!("{} at image {index}", labels[index]),
+            );
         }
-        let pixels = if pixels.is_standard_layout() { pixels } else { pixels.as_standard_layout().into_owned() };
+        let pixels = if pixels.is_standard_layout() {
+            pixels
+        } else {
+            pixels.as_standard_layout().into_owned()
+        };
         Ok(Self { pixels: pixels.into_shared(), labels: labels.into(), classes })
     }
 
@@ -84,7 +101,8 @@ impl Images {
         self.pixels.as_slice()?.get(start..start.checked_add(length)?)
     }
 
-    /// The images of `indices`, in that order and unchanged, as one batch (for evaluation; [`Loader`](crate::Loader) trains).
+    /// The images of `indices`, in that order and unchanged, as one batch (for evaluation;
+    /// [`Loader`](crate::Loader) trains).
     ///
     /// # Errors
     /// [`Error::IndexOutOfRange`] for an index that is not below [`len`](Self::len).
@@ -100,10 +118,11 @@ impl Images {
             labels.push(i64::from(label));
         }
         let shape = (indices.len(), channels, height, width);
-        let images = Array4::from_shape_vec(shape, bytes).map_err(|error| Error::InvalidImages {
-            expected: format!("bytes for {shape:?}"),
-            found: error.to_string(),
-        })?;
+        let images =
+            Array4::from_shape_vec(shape, bytes).map_err(|error| Error::InvalidImages {
+                expected: format!("bytes for {shape:?}"),
+                found: error.to_string(),
+            })?;
         Ok(Batch { images, labels, indices: indices.to_vec() })
     }
 

@@ -1,7 +1,9 @@
 //! What is in a file: one look at any file of a known format.
 
 use crate::Pickle;
-use crate::events::{EventFormat, EventReader, Events, NpzArray, ReadOptions, SensorSize, npz_arrays};
+use crate::events::{
+    EventFormat, EventReader, Events, NpzArray, ReadOptions, SensorSize, npz_arrays,
+};
 use crate::image::{PictureInfo, picture_info};
 use crate::{Error, Result, cache, idx, tar};
 use flate2::read::MultiGzDecoder;
@@ -103,8 +105,8 @@ pub struct RecordingInfo {
 }
 
 impl FileInfo {
-    /// Looks into a file. What it is follows from its first bytes, and from its name where they say nothing. Memory does not grow with the length of
-    /// recordings and archives.
+    /// Looks into a file. What it is follows from its first bytes, and from its name where they say
+    /// nothing. Memory does not grow with the length of recordings and archives.
     ///
     /// # Errors
     /// What reading the file reports; [`Error::Field`] if it is nothing known.
@@ -113,7 +115,12 @@ impl FileInfo {
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             let expected = "a file (`list` and `show` take folders)".into();
-            return Err(Error::Field { path: path.to_owned(), field: "path", expected, found: "a folder".into() });
+            return Err(Error::Field {
+                path: path.to_owned(),
+                field: "path",
+                expected,
+                found: "a folder".into(),
+            });
         }
         let bytes = metadata.len();
         let mut head = Vec::new();
@@ -130,7 +137,11 @@ fn content(path: &Path, bytes: u64, head: &[u8], options: ReadOptions) -> Result
     }
     if head.starts_with(b"SNNCACHE") {
         let header = cache::read_header(head, bytes, path)?;
-        return Ok(Content::Cache { title: header.title().into(), samples: header.count(), shape: header.shape() });
+        return Ok(Content::Cache {
+            title: header.title().into(),
+            samples: header.count(),
+            shape: header.shape(),
+        });
     }
     if head.starts_with(b"\x1F\x8B") {
         return packed(path);
@@ -164,7 +175,8 @@ fn content(path: &Path, bytes: u64, head: &[u8], options: ReadOptions) -> Result
 fn cifar(path: &Path, bytes: u64) -> Option<Content> {
     let name = path.file_name()?.to_str()?;
     for (layout, dataset) in [(crate::CIFAR10, "cifar-10"), (crate::CIFAR100, "cifar-100")] {
-        let known = layout.binary.train_files.contains(&name) || layout.binary.test_files.contains(&name);
+        let known =
+            layout.binary.train_files.contains(&name) || layout.binary.test_files.contains(&name);
         let record = CIFAR_IMAGE + layout.labels.len() as u64;
         if known && bytes > 0 && bytes.is_multiple_of(record) {
             return Some(Content::Cifar { dataset, records: bytes / record });
@@ -175,7 +187,12 @@ fn cifar(path: &Path, bytes: u64) -> Option<Content> {
 
 /// What is in a gzip: an IDX file, or a tar archive.
 fn packed(path: &Path) -> Result<Content> {
-    let open = || Ok::<_, Error>(MultiGzDecoder::new(BufReader::with_capacity(1 << 16, fs::File::open(path)?)));
+    let open = || {
+        Ok::<_, Error>(MultiGzDecoder::new(BufReader::with_capacity(
+            1 << 16,
+            fs::File::open(path)?,
+        )))
+    };
     let unreadable = |error: std::io::Error| Error::Parse {
         path: path.to_owned(),
         offset: 0,
@@ -188,7 +205,8 @@ fn packed(path: &Path) -> Result<Content> {
     match idx::shape(&head) {
         Some(shape) => {
             let most = idx_bytes(&shape).saturating_add(1);
-            let unpacked = std::io::copy(&mut open()?.take(most), &mut std::io::sink()).map_err(unreadable)?;
+            let unpacked =
+                std::io::copy(&mut open()?.take(most), &mut std::io::sink()).map_err(unreadable)?;
             whole_idx(path, shape, unpacked)
         }
         None => archive(path, &mut open()?),
@@ -207,9 +225,16 @@ fn whole_idx(path: &Path, shape: Vec<u32>, bytes: u64) -> Result<Content> {
     if bytes == whole {
         return Ok(Content::Idx { shape });
     }
-    let found = if bytes < whole { format!("{bytes} bytes, then the end") } else { "more bytes".into() };
+    let found =
+        if bytes < whole { format!("{bytes} bytes, then the end") } else { "more bytes".into() };
     let expected = format!("{whole} bytes for {shape:?}");
-    Err(Error::Parse { path: path.to_owned(), offset: bytes.min(whole), field: "values", expected, found })
+    Err(Error::Parse {
+        path: path.to_owned(),
+        offset: bytes.min(whole),
+        field: "values",
+        expected,
+        found,
+    })
 }
 
 fn archive(path: &Path, reader: &mut dyn Read) -> Result<Content> {

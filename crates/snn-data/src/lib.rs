@@ -36,8 +36,8 @@ pub use catalog::{Listing, Part, Presence, SetName, list};
 pub use check::{FileReport, FileStatus, OfficialFile, Report, check};
 pub use cifar::{CIFAR10, CIFAR100, CifarFiles, CifarForm, CifarLayout, CifarStored, Pickle};
 pub use dataset::{
-    CIFAR10_MEAN_U8, CIFAR10_STD, CIFAR100_MEAN_U8, CIFAR100_STD, Dataset, FASHION_MNIST_MEAN_U8, FASHION_MNIST_STD,
-    MNIST_MEAN_U8, MNIST_STD, ROOT_VARIABLE, default_root,
+    CIFAR10_MEAN_U8, CIFAR10_STD, CIFAR100_MEAN_U8, CIFAR100_STD, Dataset, FASHION_MNIST_MEAN_U8,
+    FASHION_MNIST_STD, MNIST_MEAN_U8, MNIST_STD, ROOT_VARIABLE, default_root,
 };
 pub use epoch::Epoch;
 pub use error::{Error, Result};

@@ -68,7 +68,8 @@ pub struct LoaderConfig {
 }
 
 impl Default for LoaderConfig {
-    /// Batches of 128, shuffled with seed 0, the last one kept, one thread, four batches in advance, no augmentation.
+    /// Batches of 128, shuffled with seed 0, the last one kept, one thread, four batches in
+    /// advance, no augmentation.
     fn default() -> Self {
         Self {
             batch_size: 128,
@@ -97,18 +98,23 @@ impl LoaderConfig {
             if (least..=most).contains(&found) {
                 return Ok(());
             }
-            Err(Error::InvalidConfig { field, expected: format!("{least} to {most}"), found: found.to_string() })
+            Err(Error::InvalidConfig {
+                field,
+                expected: format!("{least} to {most}"),
+                found: found.to_string(),
+            })
         };
         range("batch_size", 1, usize::MAX, self.batch_size)?;
         range("threads", 0, MAX_THREADS, self.threads)?;
         range("prefetch", 0, MAX_PREFETCH, self.prefetch)
     }
 
-    /// A loader over all images of a set, or over those in `indices` (as [`split_holdout`](crate::split_holdout) gives).
+    /// A loader over all images of a set, or over those in `indices` (as
+    /// [`split_holdout`](crate::split_holdout) gives).
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if a setting is out of range, does not fit the images, or leaves no batch;
-    /// [`Error::IndexOutOfRange`] for an index past the last image.
+    /// [`Error::InvalidConfig`] if a setting is out of range, does not fit the images, or leaves no
+    /// batch; [`Error::IndexOutOfRange`] for an index past the last image.
     pub fn init(self, images: &Images, indices: Option<Vec<usize>>) -> Result<Loader> {
         self.init_source(Arc::new(images.clone()), indices)
     }
@@ -117,7 +123,11 @@ impl LoaderConfig {
     ///
     /// # Errors
     /// As [`init`](Self::init).
-    pub fn init_source(self, source: Arc<dyn Source>, indices: Option<Vec<usize>>) -> Result<Loader> {
+    pub fn init_source(
+        self,
+        source: Arc<dyn Source>,
+        indices: Option<Vec<usize>>,
+    ) -> Result<Loader> {
         self.validate()?;
         self.augment.validate(source.image_shape()[0])?;
         let count = source.len();
@@ -125,14 +135,22 @@ impl LoaderConfig {
         if let Some(&index) = indices.iter().find(|&&index| index >= count) {
             return Err(Error::IndexOutOfRange { index, count });
         }
-        let transform: Option<Arc<dyn Transform>> =
-            if self.augment == Augment::default() { None } else { Some(Arc::new(self.augment.clone())) };
-        let loader = Loader { config: self, source, indices: indices.into(), transform, shard: (0, 1) };
+        let transform: Option<Arc<dyn Transform>> = if self.augment == Augment::default() {
+            None
+        } else {
+            Some(Arc::new(self.augment.clone()))
+        };
+        let loader =
+            Loader { config: self, source, indices: indices.into(), transform, shard: (0, 1) };
         if loader.batches_per_epoch() == 0 {
             return Err(Error::InvalidConfig {
                 field: "batch_size",
                 expected: "at least one batch an epoch".into(),
-                found: format!("{} of {} images a batch", loader.indices.len(), loader.config.batch_size),
+                found: format!(
+                    "{} of {} images a batch",
+                    loader.indices.len(),
+                    loader.config.batch_size
+                ),
             });
         }
         Ok(loader)
@@ -141,8 +159,8 @@ impl LoaderConfig {
 
 /// Makes the batches of every epoch.
 ///
-/// Batch k of epoch e is a function of (images, settings, e, k) and of nothing else: not of the number of threads, not of
-/// the batches before it, not of when it is asked for.
+/// Batch k of epoch e is a function of (images, settings, e, k) and of nothing else: not of the
+/// number of threads, not of the batches before it, not of when it is asked for.
 #[derive(Debug, Clone)]
 pub struct Loader {
     config: LoaderConfig,
@@ -154,7 +172,8 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// The share of rank `rank` of `ranks`, when several processes train together: every `ranks`-th sample of each epoch's order, the same number for all. What is left over (fewer than `ranks`
+    /// The share of rank `rank` of `ranks`, when several processes train together: every `ranks`-th
+    /// sample of each epoch's order, the same number for all. What is left over (fewer than `ranks`
     /// samples, others in every epoch of a shuffled order) is left out.
     ///
     /// # Errors
@@ -167,7 +186,11 @@ impl Loader {
         self.shard = (rank, ranks);
         if self.batches_per_epoch() == 0 {
             let expected = "at least one batch an epoch for every rank".into();
-            return Err(Error::InvalidConfig { field: "ranks", expected, found: ranks.to_string() });
+            return Err(Error::InvalidConfig {
+                field: "ranks",
+                expected,
+                found: ranks.to_string(),
+            });
         }
         Ok(self)
     }
@@ -226,11 +249,12 @@ impl Loader {
         self.epoch_from(epoch, 0)
     }
 
-    /// The batches of an epoch from batch `first_batch` on, as when resuming; those before it are not made.
+    /// The batches of an epoch from batch `first_batch` on, as when resuming; those before it are
+    /// not made.
     ///
     /// # Errors
-    /// [`Error::StartOutOfRange`] past the end of the epoch (the end itself is an empty rest); [`Error::Io`] if a thread
-    /// cannot be started.
+    /// [`Error::StartOutOfRange`] past the end of the epoch (the end itself is an empty rest);
+    /// [`Error::Io`] if a thread cannot be started.
     pub fn epoch_from(&self, epoch: u64, first_batch: usize) -> Result<Epoch> {
         let batches = self.batches_per_epoch();
         if first_batch > batches {

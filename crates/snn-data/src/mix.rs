@@ -1,4 +1,5 @@
-//! Mixup and cutmix: each image of a batch is combined with another one of it, and so are their labels.
+//! Mixup and cutmix: each image of a batch is combined with another one of it, and so are their
+//! labels.
 
 use crate::loader::Batch;
 use crate::{Error, Result, SampleRng};
@@ -7,17 +8,20 @@ use serde::{Deserialize, Serialize};
 
 /// Largest α: draws by Jöhnk's method become slow beyond it, and no recipe goes there.
 pub const MAX_ALPHA: f64 = 2.0;
-/// Blending weights are multiples of one over this, so that mixed pixels are the same integers on every machine.
+/// Blending weights are multiples of one over this, so that mixed pixels are the same integers on
+/// every machine.
 const UNIT: u32 = 1 << 16;
 
-/// How batches are mixed; the default leaves them as they are. If both are on, each batch is mixed by one or the other with equal
-/// chance.
+/// How batches are mixed; the default leaves them as they are. If both are on, each batch is mixed
+/// by one or the other with equal chance.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mix {
-    /// α of mixup (Zhang 2018): `x = λ·x₁ + (1 − λ)·x₂` with λ from Beta(α, α), rounded to whole pixel values; 0 for none.
+    /// α of mixup (Zhang 2018): `x = λ·x₁ + (1 − λ)·x₂` with λ from Beta(α, α), rounded to whole
+    /// pixel values; 0 for none.
     pub mixup: f64,
-    /// α of cutmix (Yun 2019): a box of the second image, of the same shape as the image and a share `1 − λ` of its area, replaces that of the first, λ from Beta(α, α); 0 for none. What
+    /// α of cutmix (Yun 2019): a box of the second image, of the same shape as the image and a
+    /// share `1 − λ` of its area, replaces that of the first, λ from Beta(α, α); 0 for none. What
     /// lies outside the image is cut off, and λ corrected.
     pub cutmix: f64,
 }
@@ -68,7 +72,8 @@ impl Mix {
         let by_mixup = if mixup && cutmix { rng.below(2) == 0 } else { mixup };
         let mut partners: Vec<usize> = (0..batch.labels.len()).collect();
         rng.shuffle(&mut partners);
-        let others = partners.iter().filter_map(|&partner| batch.labels.get(partner).copied()).collect();
+        let others =
+            partners.iter().filter_map(|&partner| batch.labels.get(partner).copied()).collect();
         let second = batch.images.select(Axis(0), &partners);
         let share = if by_mixup {
             mixup_images(&mut batch.images, &second, symmetric_beta(self.mixup, rng))
@@ -91,7 +96,12 @@ fn mixup_images(first: &mut Array4<u8>, second: &Array4<u8>, share: f64) -> f64 
 }
 
 /// Returns the share of the first images' area.
-fn cutmix_images(first: &mut Array4<u8>, second: &Array4<u8>, share: f64, rng: &mut SampleRng) -> f64 {
+fn cutmix_images(
+    first: &mut Array4<u8>,
+    second: &Array4<u8>,
+    share: f64,
+    rng: &mut SampleRng,
+) -> f64 {
     let (_, _, height, width) = first.dim();
     let side = (1.0 - share).max(0.0).sqrt();
     let (rows, columns) = (span(height, side, rng), span(width, side, rng));

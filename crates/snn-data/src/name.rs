@@ -28,14 +28,16 @@ pub enum DatasetName {
     /// Fashion-MNIST (Xiao et al. 2017): 60,000 + 10,000 images of 1×28×28, ten classes.
     #[serde(rename = "fashion-mnist")]
     FashionMnist,
-    /// The computed set [`shapes`](crate::shapes): 8,000 + 2,000 images of 3×16×16, ten classes, no file.
+    /// The computed set [`shapes`](crate::shapes): 8,000 + 2,000 images of 3×16×16, ten classes, no
+    /// file.
     #[serde(rename = "shapes10")]
     Shapes10,
 }
 
 impl DatasetName {
     /// Every data set.
-    pub const ALL: [Self; 5] = [Self::Cifar10, Self::Cifar100, Self::Mnist, Self::FashionMnist, Self::Shapes10];
+    pub const ALL: [Self; 5] =
+        [Self::Cifar10, Self::Cifar100, Self::Mnist, Self::FashionMnist, Self::Shapes10];
 
     /// The name in configs and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -62,7 +64,8 @@ impl FromStr for DatasetName {
         if let Some(known) = Self::ALL.into_iter().find(|known| known.as_str() == name) {
             return Ok(known);
         }
-        let nearest = Self::ALL.map(Self::as_str).into_iter().min_by_key(|known| edit_distance(name, known));
+        let nearest =
+            Self::ALL.map(Self::as_str).into_iter().min_by_key(|known| edit_distance(name, known));
         Err(Error::UnknownDataset {
             found: name.to_owned(),
             known: Self::ALL.map(Self::as_str).join(", "),

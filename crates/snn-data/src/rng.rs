@@ -22,10 +22,11 @@ pub(crate) enum Purpose {
     RecordingSplit = 7,
 }
 
-/// A `ChaCha8` stream keyed by (seed, purpose, two numbers), as handed to a [`Transform`](crate::Transform).
+/// A `ChaCha8` stream keyed by (seed, purpose, two numbers), as handed to a
+/// [`Transform`](crate::Transform).
 ///
-/// Ranges are derived here and not by `rand`, whose algorithms may change between versions: the same key gives the same
-/// numbers for ever, on every machine.
+/// Ranges are derived here and not by `rand`, whose algorithms may change between versions: the
+/// same key gives the same numbers for ever, on every machine.
 #[derive(Debug, Clone)]
 pub struct SampleRng(ChaCha8Rng);
 
@@ -38,7 +39,8 @@ impl SampleRng {
         Self(ChaCha8Rng::from_seed(key))
     }
 
-    /// The stream that augments sample `index` in epoch `epoch`: a function of these three numbers and nothing else.
+    /// The stream that augments sample `index` in epoch `epoch`: a function of these three numbers
+    /// and nothing else.
     ///
     /// ```
     /// use snn_data::SampleRng;
@@ -50,14 +52,16 @@ impl SampleRng {
         Self::new(seed, Purpose::Augment, epoch, index as u64)
     }
 
-    /// The stream that mixes batch `batch` of epoch `epoch` ([`Mix`](crate::Mix)): a function of these three numbers.
+    /// The stream that mixes batch `batch` of epoch `epoch` ([`Mix`](crate::Mix)): a function of
+    /// these three numbers.
     pub fn for_batch(seed: u64, epoch: u64, batch: usize) -> Self {
         Self::new(seed, Purpose::Mix, epoch, batch as u64)
     }
 
     /// A uniform integer in `0..bound`, without bias (rejection); 0 when `bound` is 0 or 1.
     pub fn below(&mut self, bound: u32) -> u32 {
-        // Lemire 2019: the high half of draw · bound, redrawn in the few cases that would favour some values.
+        // Lemire 2019: the high half of draw · bound, redrawn in the few cases that would favour
+        // some values.
         let reject_below = if bound == 0 { 0 } else { bound.wrapping_neg() % bound };
         loop {
             let product = u64::from(self.0.next_u32()) * u64::from(bound);
@@ -76,14 +80,18 @@ impl SampleRng {
     /// Puts `items` into a uniformly random order (Fisher–Yates).
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
-            // Lists of 2³² samples do not fit the pixel buffers of this crate; saturating keeps the cast honest.
+            // Lists of 2³² samples do not fit the pixel buffers of this crate; saturating keeps the
+            // cast honest.
             let bound = u32::try_from(last + 1).unwrap_or(u32::MAX);
             items.swap(last, self.below(bound) as usize);
         }
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "splitting a word into its halves is the purpose")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "splitting a word into its halves is the purpose"
+)]
 fn halves(word: u64) -> [u32; 2] {
     [(word >> 32) as u32, word as u32]
 }

@@ -1,9 +1,10 @@
 //! `shapes10`: an image set that is computed, not downloaded.
 //!
-//! Ten classes of 3×16×16 images: figures and textures at random places, sizes, angles and colours, light on dark or (one
-//! in four) dark on light, with noise. Small enough to train on in a minute, and not linearly separable, so that a network
-//! which learns it has learnt features. Only additions, multiplications, divisions and comparisons of `f64` are used
-//! (no `sin`, whose last bit differs between systems): the bytes are the same everywhere.
+//! Ten classes of 3×16×16 images: figures and textures at random places, sizes, angles and colours,
+//! light on dark or (one in four) dark on light, with noise. Small enough to train on in a minute,
+//! and not linearly separable, so that a network which learns it has learnt features. Only
+//! additions, multiplications, divisions and comparisons of `f64` are used (no `sin`, whose last
+//! bit differs between systems): the bytes are the same everywhere.
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -18,11 +19,23 @@ pub const SIDE: usize = 16;
 /// Colour channels of an image.
 pub const CHANNELS: usize = 3;
 /// Names of the ten classes, by label.
-pub const CLASSES: [&str; 10] =
-    ["disc", "ring", "square", "frame", "triangle", "plus", "saltire", "rows", "columns", "checkerboard"];
-/// Integer mean pixel of the default training split, per channel (computed; `tests/shapes.rs` checks it).
+pub const CLASSES: [&str; 10] = [
+    "disc",
+    "ring",
+    "square",
+    "frame",
+    "triangle",
+    "plus",
+    "saltire",
+    "rows",
+    "columns",
+    "checkerboard",
+];
+/// Integer mean pixel of the default training split, per channel (computed; `tests/shapes.rs`
+/// checks it).
 pub const CHANNEL_MEAN_U8: [u8; 3] = [113, 113, 113];
-/// Standard deviation of the default training split, in pixel units (computed; `tests/shapes.rs` checks it).
+/// Standard deviation of the default training split, in pixel units (computed; `tests/shapes.rs`
+/// checks it).
 pub const CHANNEL_STD: [f64; 3] = [68.652_650, 68.611_738, 68.641_639];
 
 /// Points tested along each side of a pixel: 4×4, so an edge has 17 levels.
@@ -116,7 +129,10 @@ impl Pose {
     /// Image coordinates → the figure's own, in which it fills about `[-1, 1]²`.
     fn to_figure(&self, x: f64, y: f64) -> (f64, f64) {
         let (dx, dy) = (x - self.centre_x, y - self.centre_y);
-        ((self.cosine * dx + self.sine * dy) / self.half_size, (self.cosine * dy - self.sine * dx) / self.half_size)
+        (
+            (self.cosine * dx + self.sine * dy) / self.half_size,
+            (self.cosine * dy - self.sine * dx) / self.half_size,
+        )
     }
 }
 
@@ -139,7 +155,8 @@ fn draw(seed: u64, split: Split, index: usize, image: &mut [u8]) -> u16 {
     let samples = SAMPLES_PER_SIDE * SAMPLES_PER_SIDE;
     for (plane, bytes) in image.chunks_exact_mut(SIDE * SIDE).enumerate() {
         for (byte, covered) in bytes.iter_mut().zip(covered) {
-            let mixed = figure[plane] as usize * covered + ground[plane] as usize * (samples - covered);
+            let mixed =
+                figure[plane] as usize * covered + ground[plane] as usize * (samples - covered);
             let value = (mixed + samples / 2) / samples + rng.below(2 * NOISE + 1) as usize;
             *byte = u8::try_from(value.saturating_sub(NOISE as usize)).unwrap_or(u8::MAX);
         }
@@ -153,7 +170,8 @@ fn coverage(class: usize, pose: &Pose, column: usize, row: usize) -> usize {
     let mut covered = 0;
     for step_y in 0..SAMPLES_PER_SIDE {
         for step_x in 0..SAMPLES_PER_SIDE {
-            let (u, v) = pose.to_figure(column as f64 + offset(step_x), row as f64 + offset(step_y));
+            let (u, v) =
+                pose.to_figure(column as f64 + offset(step_x), row as f64 + offset(step_y));
             covered += usize::from(contains(class, u, v));
         }
     }
@@ -182,7 +200,8 @@ fn cross(u: f64, v: f64) -> bool {
     u.abs().max(v.abs()) <= 1.0 && u.abs().min(v.abs()) <= 0.28
 }
 
-/// Whether `position` (in `[-1, 1]`) lies in an even band, with `bands_per_unit` bands a unit of length.
+/// Whether `position` (in `[-1, 1]`) lies in an even band, with `bands_per_unit` bands a unit of
+/// length.
 fn is_even_band(position: f64, bands_per_unit: f64) -> bool {
     let band = ((position + 1.0) * bands_per_unit).floor();
     (band * 0.5).fract() < 0.25

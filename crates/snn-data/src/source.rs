@@ -4,10 +4,12 @@ use crate::{Error, Images, Result, SampleRng};
 use ndarray::{ArrayView3, ArrayViewMut3};
 use std::fmt;
 
-/// Labelled images of one shape that a [`Loader`](crate::Loader) can ask for by index, from any thread.
+/// Labelled images of one shape that a [`Loader`](crate::Loader) can ask for by index, from any
+/// thread.
 ///
-/// What a sample is may depend on `rng`, whose numbers are a function of (seed, epoch, index), and on nothing else that changes: then batches
-/// do not depend on the number of threads, and an epoch can start in the middle.
+/// What a sample is may depend on `rng`, whose numbers are a function of (seed, epoch, index), and
+/// on nothing else that changes: then batches do not depend on the number of threads, and an epoch
+/// can start in the middle.
 pub trait Source: fmt::Debug + Send + Sync {
     /// Number of samples.
     fn len(&self) -> usize;
@@ -26,7 +28,8 @@ pub trait Source: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Writes sample `index` into `image`, zeros of shape [`image_shape`](Self::image_shape), and returns its label.
+    /// Writes sample `index` into `image`, zeros of shape [`image_shape`](Self::image_shape), and
+    /// returns its label.
     ///
     /// # Errors
     /// [`Error::Sample`] naming the file, or another error that says what is wrong.
@@ -42,9 +45,16 @@ impl Source for Images {
         self.image_shape()
     }
 
-    fn load(&self, index: usize, mut image: ArrayViewMut3<'_, u8>, _: &mut SampleRng) -> Result<u16> {
+    fn load(
+        &self,
+        index: usize,
+        mut image: ArrayViewMut3<'_, u8>,
+        _: &mut SampleRng,
+    ) -> Result<u16> {
         let range = Error::IndexOutOfRange { index, count: self.len() };
-        let (Some(pixels), Some(&label)) = (self.image(index), self.labels().get(index)) else { return Err(range) };
+        let (Some(pixels), Some(&label)) = (self.image(index), self.labels().get(index)) else {
+            return Err(range);
+        };
         match (image.as_slice_mut(), ArrayView3::from_shape(self.image_shape(), pixels)) {
             (Some(image), _) if image.len() == pixels.len() => copy(pixels, image),
             (_, Ok(pixels)) => image.assign(&pixels),
@@ -57,7 +67,9 @@ impl Source for Images {
 /// Bytes that are copied at a time.
 const PIECE: usize = 1 << 10;
 
-/// Copies a sample, by the kilobyte: for more the C library takes `rep movsb`, which some processors (Zen 3) do at a tenth of the speed of memory where both sides lie alike in their pages.
+/// Copies a sample, by the kilobyte: for more the C library takes `rep movsb`, which some
+/// processors (Zen 3) do at a tenth of the speed of memory where both sides lie alike in their
+/// pages.
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
     for (from, to) in from.chunks(PIECE).zip(to.chunks_mut(PIECE)) {
         to.copy_from_slice(from);

@@ -12,7 +12,8 @@ pub struct ChannelStatistics {
 }
 
 impl ChannelStatistics {
-    /// Statistics of `pixels` (`[N, C, H, W]`): sums are integers, so their order does not matter. NaN where N is 0.
+    /// Statistics of `pixels` (`[N, C, H, W]`): sums are integers, so their order does not matter.
+    /// NaN where N is 0.
     pub fn of(pixels: &ArrayView4<'_, u8>) -> Self {
         let (mut mean, mut std) = (Vec::new(), Vec::new());
         for channel in pixels.axis_iter(Axis(1)) {
@@ -29,7 +30,8 @@ impl ChannelStatistics {
         Self { mean, std }
     }
 
-    /// The means rounded to integers, which makes `pixel − mean` a signed 9-bit integer and zero padding exact.
+    /// The means rounded to integers, which makes `pixel − mean` a signed 9-bit integer and zero
+    /// padding exact.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

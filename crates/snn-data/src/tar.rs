@@ -1,5 +1,6 @@
-//! Tar archives, read in place: where the files of one are (headers only are read, so that a list of 138 gigabytes takes seconds), or the files themselves one
-//! after the other, where it is packed.
+//! Tar archives, read in place: where the files of one are (headers only are read, so that a list
+//! of 138 gigabytes takes seconds), or the files themselves one after the other, where it is
+//! packed.
 
 use crate::enclosed::is_enclosed;
 use crate::{Error, Result};
@@ -26,8 +27,14 @@ struct Header {
     file: bool,
 }
 
-/// The files between two places of an archive (or of an archive inside it); folders and other things are left out.
-pub(crate) fn entries(path: &Path, file: &mut fs::File, start: u64, end: u64) -> Result<Vec<Entry>> {
+/// The files between two places of an archive (or of an archive inside it); folders and other
+/// things are left out.
+pub(crate) fn entries(
+    path: &Path,
+    file: &mut fs::File,
+    start: u64,
+    end: u64,
+) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut at = start;
     while at + BLOCK <= end {
@@ -43,19 +50,33 @@ pub(crate) fn entries(path: &Path, file: &mut fs::File, start: u64, end: u64) ->
         at = entry.start + entry.length.div_ceil(BLOCK) * BLOCK;
         if file {
             if entries.len() == MAX_ENTRIES {
-                return Err(wrong(path, at, "archive", &format!("at most {MAX_ENTRIES} files"), "more".into()));
+                return Err(wrong(
+                    path,
+                    at,
+                    "archive",
+                    &format!("at most {MAX_ENTRIES} files"),
+                    "more".into(),
+                ));
             }
             entries.push(entry);
         }
     }
-    // Zeros mark the end; without them an archive may end after a file, but not before the first one or inside a header.
+    // Zeros mark the end; without them an archive may end after a file, but not before the first
+    // one or inside a header.
     if at < end || start == end {
-        return Err(wrong(path, at, "header", "512 bytes", format!("{} bytes, then the end", end.saturating_sub(at))));
+        return Err(wrong(
+            path,
+            at,
+            "header",
+            "512 bytes",
+            format!("{} bytes, then the end", end.saturating_sub(at)),
+        ));
     }
     Ok(entries)
 }
 
-/// Calls `each` with every file of an archive that can only be read from front to back, and is at most `most` bytes long.
+/// Calls `each` with every file of an archive that can only be read from front to back, and is at
+/// most `most` bytes long.
 pub(crate) fn stream(
     path: &Path,
     reader: &mut dyn Read,
@@ -65,26 +86,41 @@ pub(crate) fn stream(
     let mut at = 0;
     loop {
         let mut block = [0; 512];
-        let found = fill(reader, &mut block).map_err(|(read, error)| unreadable(path, at + read as u64, &error))?;
+        let found = fill(reader, &mut block)
+            .map_err(|(read, error)| unreadable(path, at + read as u64, &error))?;
         if found == 0 {
             return Ok(());
         }
         if found < block.len() {
-            return Err(wrong(path, at, "header", "512 bytes", format!("{found} bytes, then the end")));
+            return Err(wrong(
+                path,
+                at,
+                "header",
+                "512 bytes",
+                format!("{found} bytes, then the end"),
+            ));
         }
         let Some(Header { entry, file }) = header(&block, path, at)? else {
             // The checksum of what is packed comes last.
-            let rest = std::io::copy(&mut reader.take(most.saturating_sub(at)), &mut std::io::sink());
+            let rest =
+                std::io::copy(&mut reader.take(most.saturating_sub(at)), &mut std::io::sink());
             return rest.map(drop).map_err(|error| unreadable(path, at, &error));
         };
         at = entry.start.saturating_add(entry.length.div_ceil(BLOCK).saturating_mul(BLOCK));
         if at > most {
-            return Err(wrong(path, entry.start, "archive", &format!("at most {most} bytes"), "more".into()));
+            return Err(wrong(
+                path,
+                entry.start,
+                "archive",
+                &format!("at most {most} bytes"),
+                "more".into(),
+            ));
         }
         let mut content = Content { reader: &mut *reader, left: entry.length, failure: None };
         if file {
             let result = each(&entry, &mut content);
-            // An archive that ends early, or cannot be unpacked, is the cause of what its reader says.
+            // An archive that ends early, or cannot be unpacked, is the cause of what its reader
+            // says.
             if let Some(error) = content.failure.take() {
                 return Err(unreadable(path, entry.start + entry.length - content.left, &error));
             }
@@ -93,10 +129,17 @@ pub(crate) fn stream(
         let left = content.left;
         let rest = at - entry.start - entry.length + left;
         let skipped = std::io::copy(&mut reader.take(rest), &mut std::io::sink());
-        let skipped = skipped.map_err(|error| unreadable(path, entry.start + entry.length - left, &error))?;
+        let skipped =
+            skipped.map_err(|error| unreadable(path, entry.start + entry.length - left, &error))?;
         if skipped < left {
             let found = format!("{} bytes, then the end", entry.length - left + skipped);
-            return Err(wrong(path, entry.start, "file", &format!("{} bytes", entry.length), found));
+            return Err(wrong(
+                path,
+                entry.start,
+                "file",
+                &format!("{} bytes", entry.length),
+                found,
+            ));
         }
     }
 }
@@ -115,7 +158,9 @@ impl Read for Content<'_> {
             return Ok(0);
         }
         let failure = match self.reader.read(&mut buffer[..most]) {
-            Ok(0) => std::io::Error::new(ErrorKind::UnexpectedEof, "the archive ends inside a file"),
+            Ok(0) => {
+                std::io::Error::new(ErrorKind::UnexpectedEof, "the archive ends inside a file")
+            }
             Ok(read) => {
                 self.left -= read as u64;
                 return Ok(read);
@@ -154,7 +199,10 @@ fn header(block: &[u8; 512], path: &Path, at: u64) -> Result<Option<Header>> {
     if file && !is_enclosed(name) {
         return wrong("name of a file", "a place inside the archive's folder", format!("{name:?}"));
     }
-    Ok(Some(Header { entry: Entry { name: name.to_owned(), start: at.saturating_add(BLOCK), length }, file }))
+    Ok(Some(Header {
+        entry: Entry { name: name.to_owned(), start: at.saturating_add(BLOCK), length },
+        file,
+    }))
 }
 
 /// An octal number, with spaces or zeros around it.
@@ -164,7 +212,10 @@ fn octal(field: &[u8]) -> Option<u64> {
 }
 
 /// Reads until the buffer is full or the file ends; returns how much was read, also with an error.
-pub(crate) fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, (usize, std::io::Error)> {
+pub(crate) fn fill(
+    reader: &mut dyn Read,
+    buffer: &mut [u8],
+) -> Result<usize, (usize, std::io::Error)> {
     let mut filled = 0;
     while filled < buffer.len() {
         match reader.read(&mut buffer[filled..]) {

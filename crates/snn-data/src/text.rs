@@ -26,7 +26,10 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<String> {
     file.take(most).read_to_end(&mut bytes)?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        let found = error.as_bytes().get(offset).map_or(String::new(), |byte| format!("the byte {byte:02x}"));
+        let found = error
+            .as_bytes()
+            .get(offset)
+            .map_or(String::new(), |byte| format!("the byte {byte:02x}"));
         wrong(offset as u64, "UTF-8".into(), found)
     })
 }

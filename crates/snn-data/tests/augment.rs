@@ -6,8 +6,9 @@ use snn_data::{Augment, Flip, SampleRng, Transform as _, crop, cut_out, flip_hor
 
 fn image() -> impl Strategy<Value = Array3<u8>> {
     (1_usize..4, 1_usize..9, 1_usize..9).prop_flat_map(|(channels, height, width)| {
-        proptest::collection::vec(any::<u8>(), channels * height * width)
-            .prop_map(move |bytes| Array3::from_shape_vec((channels, height, width), bytes).unwrap())
+        proptest::collection::vec(any::<u8>(), channels * height * width).prop_map(move |bytes| {
+            Array3::from_shape_vec((channels, height, width), bytes).unwrap()
+        })
     })
 }
 
@@ -80,7 +81,8 @@ proptest! {
 
 #[test]
 fn every_shift_and_both_flips_occur_equally_often() {
-    let augment = Augment { crop_padding: 1, flip: Flip::Horizontal, fill: vec![0], ..Augment::default() };
+    let augment =
+        Augment { crop_padding: 1, flip: Flip::Horizontal, fill: vec![0], ..Augment::default() };
     let original = Array3::from_shape_vec((1, 3, 3), (1..=9).collect()).unwrap();
     let mut counts = std::collections::BTreeMap::new();
     for sample in 0..18_000 {
@@ -100,7 +102,8 @@ fn every_centre_of_a_cutout_occurs_equally_often_and_nothing_else_changes() {
     for sample in 0..12_000 {
         let mut changed = original.clone();
         augment.apply(changed.view_mut(), &mut SampleRng::for_sample(0, 0, sample)).unwrap();
-        let blank: Vec<usize> = changed.iter().enumerate().filter(|(_, pixel)| **pixel == 0).map(|(i, _)| i).collect();
+        let blank: Vec<usize> =
+            changed.iter().enumerate().filter(|(_, pixel)| **pixel == 0).map(|(i, _)| i).collect();
         assert_eq!(blank.len(), 1);
         counts[blank[0]] += 1;
     }
@@ -111,28 +114,41 @@ fn every_centre_of_a_cutout_occurs_equally_often_and_nothing_else_changes() {
     let numbered = Array3::from_shape_vec((1, 3, 3), (1..=9).collect()).unwrap();
     let (mut plain, mut cut) = (numbered.clone(), numbered);
     before.apply(plain.view_mut(), &mut SampleRng::for_sample(0, 0, 5)).unwrap();
-    Augment { cutout: 1, ..before }.apply(cut.view_mut(), &mut SampleRng::for_sample(0, 0, 5)).unwrap();
+    Augment { cutout: 1, ..before }
+        .apply(cut.view_mut(), &mut SampleRng::for_sample(0, 0, 5))
+        .unwrap();
     assert!(plain.iter().zip(&cut).filter(|(a, b)| a != b).count() <= 1, "{plain} {cut}");
 }
 
 #[test]
 fn the_default_changes_nothing_and_settings_are_checked() {
-    let original = Array3::from_shape_fn((3, 4, 5), |(c, y, x)| u8::try_from(c * 20 + y * 5 + x).unwrap());
+    let original =
+        Array3::from_shape_fn((3, 4, 5), |(c, y, x)| u8::try_from(c * 20 + y * 5 + x).unwrap());
     let mut changed = original.clone();
     Augment::default().apply(changed.view_mut(), &mut SampleRng::for_sample(0, 0, 0)).unwrap();
     assert_eq!(changed, original);
     assert!(Augment::standard(&[125, 123, 114]).validate(3).is_ok());
     let missing_fill = Augment { crop_padding: 4, ..Augment::default() }.validate(3).unwrap_err();
     assert_eq!(missing_fill.to_string(), "fill: expected 3 values, one a channel, found 0 values");
-    assert!(Augment { crop_padding: usize::MAX, fill: vec![0], ..Augment::default() }.validate(1).is_err());
-    let absurd = Augment { cutout: usize::MAX, fill: vec![0], ..Augment::default() }.validate(1).unwrap_err();
+    assert!(
+        Augment { crop_padding: usize::MAX, fill: vec![0], ..Augment::default() }
+            .validate(1)
+            .is_err()
+    );
+    let absurd = Augment { cutout: usize::MAX, fill: vec![0], ..Augment::default() }
+        .validate(1)
+        .unwrap_err();
     assert!(absurd.to_string().starts_with("cutout: expected at most"), "{absurd}");
-    assert!(Augment { cutout: 4, ..Augment::default() }.validate(3).is_err(), "a cutout needs a fill");
+    assert!(
+        Augment { cutout: 4, ..Augment::default() }.validate(3).is_err(),
+        "a cutout needs a fill"
+    );
 }
 
 #[test]
 fn settings_are_plain_data() {
-    let augment: Augment = toml::from_str("crop_padding = 4\nflip = 'horizontal'\nfill = [125, 123, 114]").unwrap();
+    let augment: Augment =
+        toml::from_str("crop_padding = 4\nflip = 'horizontal'\nfill = [125, 123, 114]").unwrap();
     assert_eq!(augment, Augment::standard(&[125, 123, 114]));
     assert!(toml::from_str::<Augment>("crop = 4").is_err(), "an unknown key is an error");
 }

@@ -37,7 +37,12 @@ impl Source for Made {
         [4, 100, 100]
     }
 
-    fn load(&self, index: usize, mut image: ArrayViewMut3<'_, u8>, _: &mut SampleRng) -> Result<u16> {
+    fn load(
+        &self,
+        index: usize,
+        mut image: ArrayViewMut3<'_, u8>,
+        _: &mut SampleRng,
+    ) -> Result<u16> {
         std::thread::sleep(Duration::from_millis(self.slow));
         if self.fails_at == Some(index) {
             return Err(Error::IndexOutOfRange { index, count: 0 });
@@ -60,7 +65,10 @@ fn whole(cached: &Cached, count: usize) {
     assert_eq!(cached.len(), count);
     for index in 0..count {
         let sample = cached.sample(index).unwrap();
-        assert!(sample.iter().enumerate().all(|(at, &value)| value == byte(index, at)), "sample {index}");
+        assert!(
+            sample.iter().enumerate().all(|(at, &value)| value == byte(index, at)),
+            "sample {index}"
+        );
     }
     assert!(cached.sample(count).is_none());
 }
@@ -72,11 +80,15 @@ fn a_cache_is_built_once_and_is_a_source_for_loaders() {
     whole(&cache.get(&print, &source, 7).unwrap(), 120);
     let again = cache.get(&print, &source, 7).unwrap();
     whole(&again, 120);
-    assert_eq!((source.loads.load(Ordering::Relaxed), again.title(), again.classes()), (120, "made, 120", 7));
+    assert_eq!(
+        (source.loads.load(Ordering::Relaxed), again.title(), again.classes()),
+        (120, "made, 120", 7)
+    );
     let cached: std::sync::Arc<dyn Source> = std::sync::Arc::new(again);
     let from_cache = LoaderConfig::default().init_source(cached, None).unwrap();
     let direct = LoaderConfig::default().init_source(std::sync::Arc::new(made(120)), None).unwrap();
-    let batches = |loader: &snn_data::Loader| loader.epoch(2).unwrap().collect::<Result<Vec<_>>>().unwrap();
+    let batches =
+        |loader: &snn_data::Loader| loader.epoch(2).unwrap().collect::<Result<Vec<_>>>().unwrap();
     assert_eq!(batches(&from_cache), batches(&direct));
     assert_eq!(cache.list().unwrap().len(), 1);
     assert!(cache.clear().unwrap() >= 120 * 40_000);
@@ -88,12 +100,17 @@ fn another_setting_or_file_is_another_cache() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let print = || Fingerprint::new("x").setting("slices", &10).unwrap().file(file.path()).unwrap();
     assert_eq!(print().key(), print().key());
-    assert_ne!(print().key(), Fingerprint::new("x").setting("slices", &11).unwrap().file(file.path()).unwrap().key());
+    assert_ne!(
+        print().key(),
+        Fingerprint::new("x").setting("slices", &11).unwrap().file(file.path()).unwrap().key()
+    );
     assert_ne!(print().text("a").text("b").key(), print().text("ab").key());
     let before = print().key();
     std::fs::write(file.path(), b"changed").unwrap();
     assert_ne!(print().key(), before);
-    assert!(Fingerprint::new("x").file(Path::new("/none")).unwrap_err().to_string().contains("/none"));
+    assert!(
+        Fingerprint::new("x").file(Path::new("/none")).unwrap_err().to_string().contains("/none")
+    );
 }
 
 /// Every key is another one.
@@ -116,10 +133,12 @@ fn recordings_have_a_key_of_all_that_their_frames_depend_on() {
     }
     let source = |indices: &[usize], slicing, size, augment| {
         let set = Recordings::open(RecordingsName::NMnist, root.path()).unwrap();
-        RecordingSource::new(set.into(), indices.to_vec(), Framing { slicing, size }, augment).unwrap()
+        RecordingSource::new(set.into(), indices.to_vec(), Framing { slicing, size }, augment)
+            .unwrap()
     };
-    let key =
-        |indices: &[usize], slicing, size| source(indices, slicing, size, Vec::new()).fingerprint().unwrap().key();
+    let key = |indices: &[usize], slicing, size| {
+        source(indices, slicing, size, Vec::new()).fingerprint().unwrap().key()
+    };
     let usual = || key(&[0, 1], Slicing::Number { slices: 4 }, None);
     let size = snn_data::events::SensorSize { width: 17, height: 17 };
     let mut keys = vec![
@@ -132,10 +151,20 @@ fn recordings_have_a_key_of_all_that_their_frames_depend_on() {
     ];
     assert_eq!(usual(), keys[0]);
     let changed = std::time::UNIX_EPOCH + Duration::from_secs(7);
-    std::fs::File::options().append(true).open(file("00002.bin")).unwrap().set_modified(changed).unwrap();
+    std::fs::File::options()
+        .append(true)
+        .open(file("00002.bin"))
+        .unwrap()
+        .set_modified(changed)
+        .unwrap();
     keys.push(usual());
     std::fs::write(file("00002.bin"), [0; 10]).unwrap();
-    std::fs::File::options().append(true).open(file("00002.bin")).unwrap().set_modified(changed).unwrap();
+    std::fs::File::options()
+        .append(true)
+        .open(file("00002.bin"))
+        .unwrap()
+        .set_modified(changed)
+        .unwrap();
     keys.push(usual());
     all_differ(&keys);
     let random = source(&[0], Slicing::Number { slices: 4 }, None, vec![EventAugment::FlipColumns]);
@@ -172,7 +201,12 @@ fn pictures_have_a_key_of_all_that_their_samples_depend_on() {
     ];
     assert_eq!(usual(), keys[0]);
     let changed = std::time::UNIX_EPOCH + Duration::from_secs(7);
-    std::fs::File::options().append(true).open(file("b.JPEG")).unwrap().set_modified(changed).unwrap();
+    std::fs::File::options()
+        .append(true)
+        .open(file("b.JPEG"))
+        .unwrap()
+        .set_modified(changed)
+        .unwrap();
     keys.push(usual());
     std::fs::rename(file("b.JPEG"), file("c.JPEG")).unwrap();
     keys.push(usual());
@@ -206,7 +240,10 @@ fn a_failed_build_keeps_its_pieces_and_damaged_ones_are_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let (cache, print) = (open(&folder), Fingerprint::new("made"));
     let failing = Made { fails_at: Some(199), ..made(200) };
-    assert!(matches!(cache.get(&print, &failing, 7).unwrap_err(), Error::IndexOutOfRange { index: 199, .. }));
+    assert!(matches!(
+        cache.get(&print, &failing, 7).unwrap_err(),
+        Error::IndexOutOfRange { index: 199, .. }
+    ));
     let entries = cache.list().unwrap();
     assert_eq!((entries.len(), entries[0].complete), (1, false));
     // A byte of a piece that was noted, and half a line in the journal.
@@ -235,11 +272,16 @@ fn damaged_files_are_named() {
     let refused = |bytes: &[u8], parts: [&str; 2]| {
         std::fs::write(&file, bytes).unwrap();
         let message = cache.get(&print, &made(10), 7).unwrap_err().to_string();
-        assert!(parts.iter().all(|part| message.contains(part)) && message.contains(".cache"), "{message}");
+        assert!(
+            parts.iter().all(|part| message.contains(part)) && message.contains(".cache"),
+            "{message}"
+        );
     };
     refused(&bytes[..bytes.len() - 1], ["byte 12", "size of the file"]);
     refused(&bytes[..100], ["byte 0", "found 100 bytes"]);
-    for (at, field) in [(0, "header"), (8, "version"), (39, "title"), (15, "size of the file"), (4096, "label")] {
+    for (at, field) in
+        [(0, "header"), (8, "version"), (39, "title"), (15, "size of the file"), (4096, "label")]
+    {
         let mut wrong = bytes.clone();
         wrong[at] = 0xEE;
         refused(&wrong, ["byte", field]);

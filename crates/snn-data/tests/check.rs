@@ -20,11 +20,15 @@ fn every_state_of_a_file_is_told_apart() {
 
     let report = check(root.path(), Some(DatasetName::Cifar10.into())).unwrap();
     assert!(!report.is_ok());
-    let status = |name: &str| &report.files.iter().find(|file| file.path.ends_with(name)).unwrap().status;
+    let status =
+        |name: &str| &report.files.iter().find(|file| file.path.ends_with(name)).unwrap().status;
     assert_eq!(report.files.len(), 7);
     assert_eq!(status("batches.meta.txt"), &FileStatus::Ok);
     assert_eq!(status("test_batch.bin"), &FileStatus::OkSizeOnly);
-    assert_eq!(status("data_batch_2.bin"), &FileStatus::WrongSize { expected: 30_730_000, found: 5 });
+    assert_eq!(
+        status("data_batch_2.bin"),
+        &FileStatus::WrongSize { expected: 30_730_000, found: 5 }
+    );
     assert_eq!(status("data_batch_5.bin"), &FileStatus::Missing);
     assert!(
         matches!(status("data_batch_1.bin"), FileStatus::WrongChecksum { expected, .. } if expected.starts_with("cee91656"))
@@ -32,7 +36,10 @@ fn every_state_of_a_file_is_told_apart() {
     assert!(matches!(status("data_batch_3.bin"), FileStatus::Unreadable { .. }));
 
     let text = report.to_string();
-    assert!(text.contains("data_batch_2.bin  wrong size: expected 30730000 bytes, found 5"), "{text}");
+    assert!(
+        text.contains("data_batch_2.bin  wrong size: expected 30730000 bytes, found 5"),
+        "{text}"
+    );
     // Same folder, named directly.
     let direct = check(&folder, Some(DatasetName::Cifar10.into())).unwrap();
     assert_eq!(direct.files, report.files);
@@ -54,17 +61,25 @@ fn an_unpacked_file_stands_for_its_archive() {
     for (name, unpacked) in [(DatasetName::Mnist, true), (DatasetName::FashionMnist, false)] {
         let folder = root.path().join(name.as_str());
         fs::create_dir(&folder).unwrap();
-        let of = |file: &str, bytes| File::create(folder.join(file)).unwrap().set_len(bytes).unwrap();
+        let of =
+            |file: &str, bytes| File::create(folder.join(file)).unwrap().set_len(bytes).unwrap();
         of("t10k-labels-idx1-ubyte", 10_008);
         of("t10k-labels-idx1-ubyte.gz", 7);
         of("train-labels-idx1-ubyte.gz", 7);
         let report = check(root.path(), Some(name.into())).unwrap();
-        let status = |file: &str| &report.files.iter().find(|found| found.path.ends_with(file)).unwrap().status;
-        assert!(matches!(status("train-labels-idx1-ubyte.gz"), FileStatus::WrongSize { found: 7, .. }));
+        let status = |file: &str| {
+            &report.files.iter().find(|found| found.path.ends_with(file)).unwrap().status
+        };
+        assert!(matches!(
+            status("train-labels-idx1-ubyte.gz"),
+            FileStatus::WrongSize { found: 7, .. }
+        ));
         assert_eq!(status("train-images-idx3-ubyte.gz"), &FileStatus::Missing);
         let plain = status("t10k-labels-idx1-ubyte");
         if unpacked {
-            assert!(matches!(plain, FileStatus::WrongChecksum { expected, .. } if expected.starts_with("ff7bcfd4")));
+            assert!(
+                matches!(plain, FileStatus::WrongChecksum { expected, .. } if expected.starts_with("ff7bcfd4"))
+            );
         } else {
             assert_eq!(plain, &FileStatus::OkSizeOnly);
         }
@@ -75,6 +90,9 @@ fn an_unpacked_file_stands_for_its_archive() {
 fn a_report_is_plain_data() {
     let report = check(std::path::Path::new("nowhere"), None).unwrap();
     let text = toml::to_string(&report).unwrap();
-    assert!(text.contains("dataset = \"cifar-100\"") && text.contains("status = \"missing\""), "{text}");
+    assert!(
+        text.contains("dataset = \"cifar-100\"") && text.contains("status = \"missing\""),
+        "{text}"
+    );
     assert_eq!(toml::from_str::<snn_data::Report>(&text).unwrap(), report);
 }

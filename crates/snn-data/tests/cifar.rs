@@ -17,7 +17,9 @@ fn pixel(record: usize, position: usize) -> u8 {
 
 fn records(count: usize, labels: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
     (0..count)
-        .flat_map(|record| labels(record).into_iter().chain((0..3072).map(move |position| pixel(record, position))))
+        .flat_map(|record| {
+            labels(record).into_iter().chain((0..3072).map(move |position| pixel(record, position)))
+        })
         .collect()
 }
 
@@ -26,7 +28,8 @@ fn small_folder() -> TempDir {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join(SMALL.binary.folder);
     fs::create_dir(&folder).unwrap();
-    let labels = |record: usize| vec![u8::try_from(record).unwrap(), u8::try_from(10 * record + 5).unwrap()];
+    let labels =
+        |record: usize| vec![u8::try_from(record).unwrap(), u8::try_from(10 * record + 5).unwrap()];
     fs::write(folder.join("train.bin"), records(4, labels)).unwrap();
     fs::write(folder.join("test.bin"), records(2, labels)).unwrap();
     fs::write(folder.join("fine_label_names.txt"), names(100)).unwrap();
@@ -89,7 +92,10 @@ fn a_missing_folder_is_named() {
 #[test]
 fn a_missing_file_is_named() {
     let error = train_error(|folder| fs::remove_file(folder.join("train.bin")).unwrap());
-    assert!(matches!(&error, Error::MissingFile { path, .. } if path.ends_with("train.bin")), "{error}");
+    assert!(
+        matches!(&error, Error::MissingFile { path, .. } if path.ends_with("train.bin")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -100,31 +106,41 @@ fn a_truncated_file_is_refused() {
     });
     let message = error.to_string();
     assert!(
-        message.ends_with("expected 12296 bytes, found 12295 (not a whole number of records of 3074 bytes)"),
+        message.ends_with(
+            "expected 12296 bytes, found 12295 (not a whole number of records of 3074 bytes)"
+        ),
         "{message}"
     );
 }
 
 #[test]
 fn a_wrong_number_of_records_is_refused() {
-    let error = train_error(|folder| fs::write(folder.join("train.bin"), vec![0; 5 * 3074]).unwrap());
+    let error =
+        train_error(|folder| fs::write(folder.join("train.bin"), vec![0; 5 * 3074]).unwrap());
     assert!(error.to_string().ends_with("(5 records of 3074 bytes instead of 4)"), "{error}");
     let error = train_error(|folder| fs::write(folder.join("train.bin"), []).unwrap());
-    assert!(error.to_string().ends_with("found 0 (0 records of 3074 bytes instead of 4)"), "{error}");
+    assert!(
+        error.to_string().ends_with("found 0 (0 records of 3074 bytes instead of 4)"),
+        "{error}"
+    );
 }
 
 #[test]
 fn labels_are_checked() {
-    for (labels, kind, expected) in
-        [([20, 0], "coarse label", "below 20, found 20"), ([0, 100], "fine label", "below 100, found 100")]
-    {
+    for (labels, kind, expected) in [
+        ([20, 0], "coarse label", "below 20, found 20"),
+        ([0, 100], "fine label", "below 100, found 100"),
+    ] {
         let error = train_error(|folder| {
             let mut bytes = fs::read(folder.join("train.bin")).unwrap();
             bytes[2 * 3074..2 * 3074 + 2].copy_from_slice(&labels);
             fs::write(folder.join("train.bin"), bytes).unwrap();
         });
         let message = error.to_string();
-        assert!(message.contains("train.bin`: record 2: expected a ") && message.contains(kind), "{message}");
+        assert!(
+            message.contains("train.bin`: record 2: expected a ") && message.contains(kind),
+            "{message}"
+        );
         assert!(message.ends_with(expected), "{message}");
     }
 }
@@ -137,7 +153,10 @@ fn class_names_are_counted_and_bounded() {
     for content in [names(99).into_bytes(), vec![b'a'; 1 << 20], vec![0xff; 10]] {
         fs::write(&path, content).unwrap();
         let error = files.read_names().unwrap_err();
-        assert!(error.to_string().contains("expected 100 class names, one a line, found"), "{error}");
+        assert!(
+            error.to_string().contains("expected 100 class names, one a line, found"),
+            "{error}"
+        );
     }
     fs::remove_file(&path).unwrap();
     assert!(matches!(files.read_names().unwrap_err(), Error::MissingFile { .. }));

@@ -1,8 +1,11 @@
-//! CIFAR in its other forms: pickles, archives read in place, folders of pictures. The pickles are Python's (`fixtures/golden/make_cifar.py`).
+//! CIFAR in its other forms: pickles, archives read in place, folders of pictures. The pickles are
+//! Python's (`fixtures/golden/make_cifar.py`).
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use snn_data::{CIFAR10, CIFAR100, CifarForm, CifarLayout, CifarStored, Dataset, Error, Images, Pickle, Split};
+use snn_data::{
+    CIFAR10, CIFAR100, CifarForm, CifarLayout, CifarStored, Dataset, Error, Images, Pickle, Split,
+};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +17,8 @@ const SMALL100: CifarLayout = CifarLayout { train_records: 4, test_records: 4, .
 const SMALL10: CifarLayout = CifarLayout { train_records: 3, test_records: 3, ..CIFAR10 };
 
 fn fixture(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/cifar").join(name)).unwrap()
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/cifar").join(name))
+        .unwrap()
 }
 
 fn pixel(record: usize, position: usize) -> u8 {
@@ -23,7 +27,8 @@ fn pixel(record: usize, position: usize) -> u8 {
 
 fn has_pixels(images: &Images, records: usize) {
     for index in 0..images.len() {
-        let expected: Vec<u8> = (0..3072).map(|position| pixel(index % records, position)).collect();
+        let expected: Vec<u8> =
+            (0..3072).map(|position| pixel(index % records, position)).collect();
         assert_eq!(images.image(index).unwrap(), expected, "image {index}");
     }
 }
@@ -31,7 +36,11 @@ fn has_pixels(images: &Images, records: usize) {
 /// The files of the Python form.
 fn python_files(layout: &CifarLayout) -> Vec<(&'static str, Vec<u8>)> {
     let CifarStored { train_files, test_files, names_file, .. } = layout.python;
-    let (data, names) = if layout.dataset == "cifar-10" { ("data_batch", "batches.meta") } else { ("train", "meta") };
+    let (data, names) = if layout.dataset == "cifar-10" {
+        ("data_batch", "batches.meta")
+    } else {
+        ("train", "meta")
+    };
     let batches = train_files.iter().chain(test_files).map(|name| (*name, fixture(data)));
     batches.chain([(names_file, fixture(names))]).collect()
 }
@@ -70,7 +79,9 @@ fn same(ours: &Images, others: &Images) {
 
 #[test]
 fn pickles_are_read_from_folders_and_archives() {
-    for (layout, labels, last) in [(SMALL10, vec![6, 9, 4], "truck"), (SMALL100, vec![5, 15, 25, 35], "class_99")] {
+    for (layout, labels, last) in
+        [(SMALL10, vec![6, 9, 4], "truck"), (SMALL100, vec![5, 15, 25, 35], "class_99")]
+    {
         let files = python_files(&layout);
         let root = folder(&layout.python, &files);
         let found = layout.locate(root.path()).unwrap();
@@ -80,10 +91,14 @@ fn pickles_are_read_from_folders_and_archives() {
         assert_eq!((test.labels(), names.last().unwrap().as_str()), (labels.as_slice(), last));
         has_pixels(&train, labels.len());
         // The folder itself.
-        assert_eq!(layout.locate(found.path()).unwrap(), layout.files(CifarForm::Python, found.path().into()));
+        assert_eq!(
+            layout.locate(found.path()).unwrap(),
+            layout.files(CifarForm::Python, found.path().into())
+        );
 
         let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join(layout.python.archive), packed(layout.python.folder, &files)).unwrap();
+        fs::write(root.path().join(layout.python.archive), packed(layout.python.folder, &files))
+            .unwrap();
         let archive = layout.locate(root.path()).unwrap();
         assert_eq!(archive.form(), CifarForm::PythonArchive);
         let from_archive = archive.read_all().unwrap();
@@ -118,7 +133,11 @@ fn the_binary_archive_is_read_in_place() {
     assert_eq!(train.labels(), [0, 1, 2, 1, 2, 3, 2, 3, 4, 3, 4, 5, 4, 5, 6]);
     has_pixels(&train, 3);
     let packed_root = tempfile::tempdir().unwrap();
-    fs::write(packed_root.path().join(SMALL10.binary.archive), packed(SMALL10.binary.folder, &files)).unwrap();
+    fs::write(
+        packed_root.path().join(SMALL10.binary.archive),
+        packed(SMALL10.binary.folder, &files),
+    )
+    .unwrap();
     let archive = SMALL10.locate(packed_root.path()).unwrap();
     assert_eq!(archive.form(), CifarForm::BinaryArchive);
     let (packed_train, packed_test, packed_names) = archive.read_all().unwrap();
@@ -216,7 +235,10 @@ fn pickles_that_are_not_what_was_asked_for_are_refused() {
         pickle.texts_of("labels").unwrap_err(),
         pickle.texts_of("nothing").unwrap_err(),
     ] {
-        assert!(matches!(&error, Error::Field { path, .. } if path == Path::new("file")), "{error}");
+        assert!(
+            matches!(&error, Error::Field { path, .. } if path == Path::new("file")),
+            "{error}"
+        );
     }
     let fortran = fixture("data_batch.fortran");
     let error = read(&fortran).unwrap().bytes_of("data", [3, 3072]).unwrap_err().to_string();
@@ -259,7 +281,8 @@ fn nothing_is_executed_and_memory_is_bounded() {
     }
     deep.extend(b"s.");
     assert_eq!(read(&deep).unwrap().entries()[0].1, "list of 200000");
-    let nested = [b"}U\x01a".to_vec(), vec![b']'; 300_000], vec![b'a'; 299_999], b"s.".to_vec()].concat();
+    let nested =
+        [b"}U\x01a".to_vec(), vec![b']'; 300_000], vec![b'a'; 299_999], b"s.".to_vec()].concat();
     assert_eq!(read(&nested).unwrap().entries()[0].1, "list of 1");
     refused(&vec![b'N'; 3_000_000], "at most 2097152 instructions");
 }
@@ -269,7 +292,10 @@ fn labels_of_pickles_are_checked() {
     let layout = CifarLayout { labels: &[("label", 9)], ..SMALL10 };
     let root = folder(&layout.python, &python_files(&layout));
     let error = layout.locate(root.path()).unwrap().read(Split::Train).unwrap_err();
-    assert!(matches!(error, Error::LabelOutOfRange { record: 1, label: 9, classes: 9, .. }), "{error}");
+    assert!(
+        matches!(error, Error::LabelOutOfRange { record: 1, label: 9, classes: 9, .. }),
+        "{error}"
+    );
     let names = layout.locate(root.path()).unwrap().read_names().unwrap_err();
     assert!(matches!(names, Error::ClassNames { expected: 9, .. }), "{names}");
     let short = CifarLayout { train_records: 2, ..SMALL10 };
@@ -304,14 +330,18 @@ fn folders_of_pictures_are_read_as_cifar() {
     const NAMES: [&str; 10] =
         ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
     let stored = |files| CifarStored { train_files: files, test_files: files, ..CIFAR10.binary };
-    let layout = CifarLayout { train_records: 10, test_records: 10, binary: stored(&["x"]), ..CIFAR10 };
+    let layout =
+        CifarLayout { train_records: 10, test_records: 10, binary: stored(&["x"]), ..CIFAR10 };
     // One folder a class, or one a coarse class with one a class.
     for outer in ["", "animals and others"] {
         let root = pictures(&NAMES.map(|name| (outer, name)));
         let found = layout.locate(root.path()).unwrap();
         assert_eq!(found.form(), CifarForm::Pictures);
         let (train, test, names) = found.read_all().unwrap();
-        assert_eq!((names.as_slice(), train.labels()), (NAMES.map(str::to_owned).as_slice(), test.labels()));
+        assert_eq!(
+            (names.as_slice(), train.labels()),
+            (NAMES.map(str::to_owned).as_slice(), test.labels())
+        );
         assert_eq!(train.labels(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(train.pixels()[[7, 2, 31, 31]], 107);
         assert_eq!(found.read_names().unwrap(), names);
@@ -329,8 +359,14 @@ fn folders_of_pictures_are_read_as_cifar() {
     assert!(error.contains("pictures: expected 50000") && error.contains("found 10"), "{error}");
     fs::write(found.path().join("train/cat/0001.png"), png(31, 1)).unwrap();
     let error = found.read(Split::Train).unwrap_err().to_string();
-    assert!(error.contains("cat") && error.contains("expected 32x32 pixels, found 31x31"), "{error}");
+    assert!(
+        error.contains("cat") && error.contains("expected 32x32 pixels, found 31x31"),
+        "{error}"
+    );
     fs::remove_dir_all(found.path().join("train/airplane")).unwrap();
     let error = found.read(Split::Train).unwrap_err().to_string();
-    assert!(error.contains("from `airplane` on") && error.contains("found 9, from `automobile` on"), "{error}");
+    assert!(
+        error.contains("from `airplane` on") && error.contains("found 9, from `automobile` on"),
+        "{error}"
+    );
 }

@@ -32,7 +32,10 @@ fn an_unknown_name_gets_the_list_and_the_nearest() {
         ("mnst", "mnist"),
     ] {
         let message = Dataset::open(wrong, None).unwrap_err().to_string();
-        assert!(message.contains("known: cifar-10, cifar-100, mnist, fashion-mnist, shapes10"), "{message}");
+        assert!(
+            message.contains("known: cifar-10, cifar-100, mnist, fashion-mnist, shapes10"),
+            "{message}"
+        );
         assert!(message.ends_with(&format!("did you mean `{nearest}`?")), "{message}");
     }
     assert!(Dataset::open(&"x".repeat(1 << 20), None).is_err());
@@ -46,7 +49,9 @@ fn images_are_validated() {
     assert!(Images::new(zeros((1, 1, 2, 2)), vec![3], 3).is_err(), "no such class");
     assert!(Images::new(zeros((1, 1, 0, 2)), vec![0], 1).is_err(), "no rows");
     // Channels last in memory: the bytes of an image are planes all the same.
-    let channels_last = Array4::from_shape_fn((1, 2, 2, 3), |(_, y, x, c)| u8::try_from(100 * c + 10 * y + x).unwrap());
+    let channels_last = Array4::from_shape_fn((1, 2, 2, 3), |(_, y, x, c)| {
+        u8::try_from(100 * c + 10 * y + x).unwrap()
+    });
     let images = Images::new(channels_last.permuted_axes([0, 3, 1, 2]), vec![0], 1).unwrap();
     assert_eq!(images.image(0).unwrap()[..5], [0, 1, 10, 11, 100]);
     assert!(images.image(1).is_none() && images.image(usize::MAX).is_none());

@@ -1,8 +1,11 @@
-//! Augmentation of recordings: against tonic with its draws given (`fixtures/golden/make_event_augment.py`), by its properties, and from files to batches.
+//! Augmentation of recordings: against tonic with its draws given
+//! (`fixtures/golden/make_event_augment.py`), by its properties, and from files to batches.
 
 use ndarray::Array4;
 use serde_json::Value;
-use snn_data::event_augment::{EventAugment, EventMix, EventOperation, Nda, drop_events, jitter_times};
+use snn_data::event_augment::{
+    EventAugment, EventMix, EventOperation, Nda, drop_events, jitter_times,
+};
 use snn_data::events::{Event, Events, SensorSize};
 use snn_data::frames::{Framing, Slicing};
 use snn_data::recordings::{RecordingSource, Recordings, RecordingsName};
@@ -11,7 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 fn fixture() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/event_augment.json");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/event_augment.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -23,7 +27,13 @@ fn events(value: &Value, size: SensorSize) -> Events {
     let column = |name: &str| value[name].as_array().unwrap();
     let places = ["x", "y"].map(|name| column(name).iter().map(small).collect());
     let t = column("t").iter().map(|t| t.as_i64().unwrap()).collect();
-    Events::from_columns(size, t, places, column("p").iter().map(|p| p.as_u64() == Some(1)).collect()).unwrap()
+    Events::from_columns(
+        size,
+        t,
+        places,
+        column("p").iter().map(|p| p.as_u64() == Some(1)).collect(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -38,19 +48,30 @@ fn operations_are_those_of_tonic() {
         let after = match case["name"].as_str().unwrap() {
             "flip-columns" => EventOperation::FlipColumns.apply(&before),
             "flip-rows" => EventOperation::FlipRows.apply(&before),
-            "drop-time" => EventOperation::DropTime { from: real("from"), to: real("to") }.apply(&before),
+            "drop-time" => {
+                EventOperation::DropTime { from: real("from"), to: real("to") }.apply(&before)
+            }
             "drop-box" => {
-                let [left, top, width, height] = ["left", "top", "width", "height"].map(|name| small(&case[name]));
+                let [left, top, width, height] =
+                    ["left", "top", "width", "height"].map(|name| small(&case[name]));
                 EventOperation::DropBox { left, top, width, height }.apply(&before)
             }
             "drop-events" => {
                 let mut dropped = vec![false; before.len()];
-                case["dropped"].as_array().unwrap().iter().for_each(|index| dropped[usize::from(small(index))] = true);
+                case["dropped"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .for_each(|index| dropped[usize::from(small(index))] = true);
                 drop_events(&before, &dropped)
             }
             "jitter-times" => {
-                let shifts: Vec<f64> =
-                    case["shifts"].as_array().unwrap().iter().map(|shift| shift.as_f64().unwrap()).collect();
+                let shifts: Vec<f64> = case["shifts"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|shift| shift.as_f64().unwrap())
+                    .collect();
                 jitter_times(&before, &shifts)
             }
             other => panic!("{other}"),
@@ -65,8 +86,12 @@ fn random(count: u32, size: SensorSize, seed: u64) -> Events {
     let (mut rng, mut events) = (SampleRng::for_sample(seed, 0, 0), Events::new(size));
     for t in 0..count {
         let mut below = |side: u16| u16::try_from(rng.below(u32::from(side))).unwrap();
-        let event =
-            Event { t: i64::from(t) * 10, x: below(size.width), y: below(size.height), polarity: below(2) == 1 };
+        let event = Event {
+            t: i64::from(t) * 10,
+            x: below(size.width),
+            y: below(size.height),
+            polarity: below(2) == 1,
+        };
         events.push(event).unwrap();
     }
     events
@@ -87,7 +112,8 @@ fn geometry_moves_events_where_it_says() {
     let back = EventOperation::Roll { right: 3, down: -30 };
     let events = random(500, SIZE, 1);
     assert_eq!(back.apply(&roll.apply(&events)), events);
-    // Half a turn is both flips; a quarter against the clock brings what is right of the middle above it.
+    // Half a turn is both flips; a quarter against the clock brings what is right of the middle
+    // above it.
     let turned = EventOperation::Rotate { degrees: 180.0 }.apply(&events);
     assert_eq!(turned, EventOperation::FlipRows.apply(&EventOperation::FlipColumns.apply(&events)));
     let square = SensorSize { width: 9, height: 9 };
@@ -117,24 +143,38 @@ fn augmentation_is_a_function_of_seed_epoch_and_index_and_keeps_events_on_the_se
     ];
     let events = random(2000, SIZE, 2);
     for augment in every {
-        let made = |epoch| augment.apply(events.clone(), &mut SampleRng::for_sample(3, epoch, 5)).unwrap();
+        let made =
+            |epoch| augment.apply(events.clone(), &mut SampleRng::for_sample(3, epoch, 5)).unwrap();
         let all: Vec<Events> = (0..20).map(made).collect();
         assert_eq!(made(7), all[7], "{augment:?}");
-        assert!(all.iter().any(|made| *made != events) && all.iter().any(|made| *made != all[0]), "{augment:?}");
+        assert!(
+            all.iter().any(|made| *made != events) && all.iter().any(|made| *made != all[0]),
+            "{augment:?}"
+        );
         for made in &all {
-            assert!(made.len() <= events.len() && made.len() > events.len() / 8, "{augment:?}: {}", made.len());
+            assert!(
+                made.len() <= events.len() && made.len() > events.len() / 8,
+                "{augment:?}: {}",
+                made.len()
+            );
             assert!(made.iter().all(|event| SIZE.holds(event.x, event.y)));
             assert!(made.is_sorted(), "{augment:?}");
         }
         let nothing = Events::new(SIZE);
-        assert_eq!(augment.apply(nothing.clone(), &mut SampleRng::for_sample(0, 0, 0)).unwrap(), nothing);
+        assert_eq!(
+            augment.apply(nothing.clone(), &mut SampleRng::for_sample(0, 0, 0)).unwrap(),
+            nothing
+        );
         let text = toml::to_string(&std::collections::BTreeMap::from([("step", augment)])).unwrap();
         let read: std::collections::BTreeMap<String, EventAugment> = toml::from_str(&text).unwrap();
         assert_eq!(read["step"], augment);
     }
     // As many as the share says.
     let half = EventAugment::DropEvents { share: [0.25, 0.25] };
-    assert_eq!(half.apply(events.clone(), &mut SampleRng::for_sample(0, 0, 0)).unwrap().len(), 1500);
+    assert_eq!(
+        half.apply(events.clone(), &mut SampleRng::for_sample(0, 0, 0)).unwrap().len(),
+        1500
+    );
     // Times shake by the deviation that was asked for.
     let shaken = EventAugment::JitterTimes { micros: 30.0 };
     let far = Events::from_columns(
@@ -144,7 +184,8 @@ fn augmentation_is_a_function_of_seed_epoch_and_index_and_keeps_events_on_the_se
         vec![true; 2000],
     );
     let made = shaken.apply(far.unwrap(), &mut SampleRng::for_sample(0, 0, 0)).unwrap();
-    let square: f64 = (0..2000_i64).zip(made.t()).map(|(index, t)| ((t - index * 1000) as f64).powi(2)).sum();
+    let square: f64 =
+        (0..2000_i64).zip(made.t()).map(|(index, t)| ((t - index * 1000) as f64).powi(2)).sum();
     assert!(((square / 2000.0).sqrt() - 30.0).abs() < 2.0, "{}", (square / 2000.0).sqrt());
     for wrong in [
         EventAugment::Roll { pixels: 5000 },
@@ -155,40 +196,56 @@ fn augmentation_is_a_function_of_seed_epoch_and_index_and_keeps_events_on_the_se
         EventAugment::JitterTimes { micros: -1.0 },
         EventAugment::Nda(Nda { magnitude: 4, operations: 1 }),
     ] {
-        assert!(wrong.apply(events.clone(), &mut SampleRng::for_sample(0, 0, 0)).is_err(), "{wrong:?}");
+        assert!(
+            wrong.apply(events.clone(), &mut SampleRng::for_sample(0, 0, 0)).is_err(),
+            "{wrong:?}"
+        );
     }
 }
 
 #[test]
 fn event_mix_takes_each_place_from_one_of_two() {
-    let images = Array4::from_shape_fn((6, 8, 12, 10), |(image, ..)| u8::try_from(image + 1).unwrap());
+    let images =
+        Array4::from_shape_fn((6, 8, 12, 10), |(image, ..)| u8::try_from(image + 1).unwrap());
     let batch = Batch { images, labels: (0..6).collect(), indices: (0..6).collect() };
     let mix = EventMix { chance: 1.0 };
     let mut shares = Vec::new();
     for step in 0..20 {
         let mut mixed = batch.clone();
         let mixture = mix.apply(&mut mixed, &mut SampleRng::for_batch(1, 0, step)).unwrap();
-        for (image, (&own, &other)) in mixed.images.outer_iter().zip(mixed.labels.iter().zip(&mixture.others)) {
+        for (image, (&own, &other)) in
+            mixed.images.outer_iter().zip(mixed.labels.iter().zip(&mixture.others))
+        {
             let stays = image.iter().filter(|&&value| i64::from(value) == own + 1).count();
             assert!(image.iter().all(|&value| [own + 1, other + 1].contains(&i64::from(value))));
             if own != other {
                 assert!((stays as f64 / image.len() as f64 - mixture.share).abs() < 1e-9);
             }
             // Both polarities of a time are from the same recording.
-            assert_eq!(image.index_axis(ndarray::Axis(0), 2), image.index_axis(ndarray::Axis(0), 3));
+            assert_eq!(
+                image.index_axis(ndarray::Axis(0), 2),
+                image.index_axis(ndarray::Axis(0), 3)
+            );
         }
         let mut again = batch.clone();
         assert_eq!(mix.apply(&mut again, &mut SampleRng::for_batch(1, 0, step)).unwrap(), mixture);
         assert_eq!(again, mixed);
         shares.push(mixture.share);
     }
-    assert!(shares.iter().any(|&share| share < 0.3) && shares.iter().any(|&share| share > 0.7), "{shares:?}");
+    assert!(
+        shares.iter().any(|&share| share < 0.3) && shares.iter().any(|&share| share > 0.7),
+        "{shares:?}"
+    );
     let mut rest = batch.clone();
-    let mixture = EventMix { chance: 0.0 }.apply(&mut rest, &mut SampleRng::for_batch(1, 0, 0)).unwrap();
+    let mixture =
+        EventMix { chance: 0.0 }.apply(&mut rest, &mut SampleRng::for_batch(1, 0, 0)).unwrap();
     assert!(rest == batch && (mixture.share - 1.0).abs() < 1e-12);
     let mut odd = Batch { images: Array4::zeros((6, 3, 4, 4)), ..batch };
     assert!(
-        mix.apply(&mut odd, &mut SampleRng::for_batch(1, 0, 0)).unwrap_err().to_string().contains("two polarities")
+        mix.apply(&mut odd, &mut SampleRng::for_batch(1, 0, 0))
+            .unwrap_err()
+            .to_string()
+            .contains("two polarities")
     );
 }
 
@@ -199,17 +256,21 @@ fn recordings_are_loaded_augmented_and_framed_by_any_number_of_threads() {
         let folder = root.path().join(format!("n-mnist/{part}/{digit}"));
         std::fs::create_dir_all(&folder).unwrap();
         for number in 0..9_u8 {
-            let records =
-                (0..200_u8).flat_map(|index| [(index + number) % 34, (index + digit) % 34, index & 0x80, 0, index]);
-            std::fs::write(folder.join(format!("{number:05}.bin")), records.collect::<Vec<u8>>()).unwrap();
+            let records = (0..200_u8).flat_map(|index| {
+                [(index + number) % 34, (index + digit) % 34, index & 0x80, 0, index]
+            });
+            std::fs::write(folder.join(format!("{number:05}.bin")), records.collect::<Vec<u8>>())
+                .unwrap();
         }
     }
     let set = Arc::new(Recordings::open(RecordingsName::NMnist, root.path()).unwrap());
     let framing = Framing { slicing: Slicing::Time { slices: 4 }, size: None };
     let indices: Vec<usize> = (0..18).collect();
-    let augment = vec![EventAugment::Nda(Nda::default()), EventAugment::DropEvents { share: [0.1, 0.3] }];
+    let augment =
+        vec![EventAugment::Nda(Nda::default()), EventAugment::DropEvents { share: [0.1, 0.3] }];
     let epoch = |augment: &[EventAugment], threads, epoch| {
-        let source = RecordingSource::new(set.clone(), indices.clone(), framing, augment.to_vec()).unwrap();
+        let source =
+            RecordingSource::new(set.clone(), indices.clone(), framing, augment.to_vec()).unwrap();
         let config = LoaderConfig { batch_size: 5, seed: 2, threads, ..LoaderConfig::default() };
         let loader = config.init_source(Arc::new(source), None).unwrap();
         loader.epoch(epoch).unwrap().collect::<Result<Vec<Batch>, _>>().unwrap()
@@ -228,7 +289,9 @@ fn recordings_are_loaded_augmented_and_framed_by_any_number_of_threads() {
     let damaged = root.path().join("n-mnist/Train/7/00004.bin");
     std::fs::write(damaged, [1, 2, 3]).unwrap();
     let source = RecordingSource::new(set.clone(), indices.clone(), framing, augment).unwrap();
-    let loader = LoaderConfig { threads: 2, ..LoaderConfig::default() }.init_source(Arc::new(source), None).unwrap();
+    let loader = LoaderConfig { threads: 2, ..LoaderConfig::default() }
+        .init_source(Arc::new(source), None)
+        .unwrap();
     let error = loader.epoch(0).unwrap().find_map(Result::err).unwrap().to_string();
     assert!(error.contains("Train/7/00004.bin") && error.contains("sample 13"), "{error}");
     let open = Framing { slicing: Slicing::Count { events: 10 }, size: None };
@@ -245,16 +308,23 @@ fn nda_has_the_strengths_of_its_authors() {
             let nda = Nda { magnitude, operations: 4 };
             for operation in nda.draw([48, 48], &mut SampleRng::for_sample(0, 0, index)) {
                 match operation {
-                    EventOperation::Roll { right, down } => rolled = rolled.max(right.abs()).max(down.abs()),
+                    EventOperation::Roll { right, down } => {
+                        rolled = rolled.max(right.abs()).max(down.abs())
+                    }
                     EventOperation::Rotate { degrees } => rotated = rotated.max(degrees.abs()),
-                    EventOperation::Shear { factor } => sheared = sheared.max(factor.atan().to_degrees().abs()),
+                    EventOperation::Shear { factor } => {
+                        sheared = sheared.max(factor.atan().to_degrees().abs())
+                    }
                     _ => {}
                 }
             }
         }
         assert_eq!(rolled, pixels);
         for found in [rotated, sheared] {
-            assert!(found <= degrees + 1e-9 && found > 0.99 * degrees, "{magnitude}: {found} of {degrees}");
+            assert!(
+                found <= degrees + 1e-9 && found > 0.99 * degrees,
+                "{magnitude}: {found} of {degrees}"
+            );
         }
     }
 }

@@ -6,7 +6,8 @@ use std::io::Cursor;
 use std::path::Path;
 
 fn read(name: &str, bytes: &[u8], options: ReadOptions) -> Result<Events> {
-    EventReader::new(Box::new(Cursor::new(bytes.to_vec())), Path::new(name), None, options)?.read_all()
+    EventReader::new(Box::new(Cursor::new(bytes.to_vec())), Path::new(name), None, options)?
+        .read_all()
 }
 
 fn plain(name: &str, bytes: &[u8]) -> Result<Events> {
@@ -21,7 +22,9 @@ fn refused(name: &str, bytes: &[u8], parts: &[&str]) {
 }
 
 fn aedat2(header: &str, records: &[(u32, i32)]) -> Vec<u8> {
-    let records = records.iter().flat_map(|&(address, time)| [address.to_be_bytes(), time.to_be_bytes()].concat());
+    let records = records
+        .iter()
+        .flat_map(|&(address, time)| [address.to_be_bytes(), time.to_be_bytes()].concat());
     header.bytes().chain(records).collect()
 }
 
@@ -37,10 +40,16 @@ fn aedat2_filters_special_events_and_unwraps_times() {
         (0x0103, i32::MIN + 1),
         (0x0103, i32::MIN),
     ];
-    for header in [CRLF, "#!AER-DAT2.0\n# LF\n", "#!AER-DAT2.0\r\n# x\r\n#End Of ASCII Header\r\n"] {
+    for header in [CRLF, "#!AER-DAT2.0\n# LF\n", "#!AER-DAT2.0\r\n# x\r\n#End Of ASCII Header\r\n"]
+    {
         let bytes = aedat2(header, &records);
-        let mut reader =
-            EventReader::new(Box::new(Cursor::new(bytes)), Path::new("a"), None, ReadOptions::default()).unwrap();
+        let mut reader = EventReader::new(
+            Box::new(Cursor::new(bytes)),
+            Path::new("a"),
+            None,
+            ReadOptions::default(),
+        )
+        .unwrap();
         let events = reader.read_all().unwrap();
         assert_eq!((reader.format(), reader.skipped()), (EventFormat::Aedat2, 2));
         assert_eq!(events.iter().next(), Some(Event { t: -5, x: 126, y: 126, polarity: true }));
@@ -56,9 +65,16 @@ fn aedat2_tells_sensors_apart() {
     let records = [(0x0, 1), (0x8000_0000, 2), (0x400, 3), (1 << 22 | 2 << 12 | 1 << 11, 4)];
     let events = plain("a.aedat", &aedat2(davis, &records)).unwrap();
     assert_eq!(events.size(), Chip::Davis240.size());
-    let expected = [Event { t: 1, x: 239, y: 179, polarity: false }, Event { t: 4, x: 237, y: 178, polarity: true }];
+    let expected = [
+        Event { t: 1, x: 239, y: 179, polarity: false },
+        Event { t: 4, x: 237, y: 178, polarity: true },
+    ];
     assert_eq!(events.iter().collect::<Vec<_>>(), expected);
-    refused("a.aedat", &aedat2(davis, &[(0, 1), (0x7FC0_0000, 2)]), &["address of davis240", "0x7fc00000"]);
+    refused(
+        "a.aedat",
+        &aedat2(davis, &[(0, 1), (0x7FC0_0000, 2)]),
+        &["address of davis240", "0x7fc00000"],
+    );
     // Without a word in the header, addresses of more than 16 bits are a question, not a guess.
     let silent = aedat2(CRLF, &[(1 << 22, 1)]);
     refused("a.aedat", &silent, &["AEChip", "name the sensor"]);
@@ -84,7 +100,11 @@ fn truncated_and_wrong_files_name_the_place() {
     refused("x.raw", b"% camera\n\x00", &["evt 3.0"]);
     refused("x.raw", b"% evt 3.0\n\x00\x00", &["geometry"]);
     refused("x.raw", b"% evt 3.0\n% geometry 8x8\n\x00\x00\x05", &["byte 27", "2 bytes"]);
-    refused("x.raw", b"% evt 2.0\n% geometry 8x8\n\x00\x00\x00\x80\x00\x48\x00\x10", &["byte 29", "(9, 0)"]);
+    refused(
+        "x.raw",
+        b"% evt 2.0\n% geometry 8x8\n\x00\x00\x00\x80\x00\x48\x00\x10",
+        &["byte 29", "(9, 0)"],
+    );
     refused("x.dat", b"% Width 8\n% Height 8\n\x01\x08", &["type 0 or 12"]);
     refused("x.dat", b"% Width 8\n% Height 8\n\x00", &["2 bytes"]);
     let long = [b"#!AER-DAT2.0\n".to_vec(), b"# many lines\n".repeat(400_000)].concat();
@@ -114,15 +134,21 @@ fn aedat3(packets: &[(u16, u32, u32, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn aedat3_event(x: u32, y: u32, on: bool, valid: bool, t: u32) -> Vec<u8> {
-    [(x << 17 | y << 2 | u32::from(on) << 1 | u32::from(valid)).to_le_bytes(), t.to_le_bytes()].concat()
+    [(x << 17 | y << 2 | u32::from(on) << 1 | u32::from(valid)).to_le_bytes(), t.to_le_bytes()]
+        .concat()
 }
 
 #[test]
 fn aedat3_reads_valid_polarity_events() {
-    let content = [aedat3_event(3, 5, true, true, 9), aedat3_event(1, 1, true, false, 9), vec![0xFF; 8]].concat();
+    let content =
+        [aedat3_event(3, 5, true, true, 9), aedat3_event(1, 1, true, false, 9), vec![0xFF; 8]]
+            .concat();
     let bytes = aedat3(&[(0, 1, 1, vec![7; 8]), (1, 3, 2, content), (1, 0, 0, vec![])]);
     let events = plain("g.aedat", &bytes).unwrap();
-    assert_eq!(events.iter().collect::<Vec<_>>(), [Event { t: (1 << 31) + 9, x: 3, y: 5, polarity: true }]);
+    assert_eq!(
+        events.iter().collect::<Vec<_>>(),
+        [Event { t: (1 << 31) + 9, x: 3, y: 5, polarity: true }]
+    );
     for cut in 1..20 {
         assert!(plain("g.aedat", &bytes[..bytes.len() - 28 - cut]).is_err(), "cut by {cut}");
     }
@@ -156,9 +182,12 @@ fn sized(bytes: &[u8]) -> Vec<u8> {
 
 fn aedat4(compression: i32, xml: &str, packets: &[(i32, Vec<u8>)]) -> Vec<u8> {
     // compression at 4, the text's offset at 8, the text behind.
-    let body = [&compression.to_le_bytes(), &4_u32.to_le_bytes(), sized(xml.as_bytes()).as_slice()].concat();
+    let body = [&compression.to_le_bytes(), &4_u32.to_le_bytes(), sized(xml.as_bytes()).as_slice()]
+        .concat();
     let header = flat(*b"IOHE", &[4, 0, 8], &body);
-    let packets = packets.iter().flat_map(|(stream, packet)| [stream.to_le_bytes().to_vec(), sized(packet)].concat());
+    let packets = packets
+        .iter()
+        .flat_map(|(stream, packet)| [stream.to_le_bytes().to_vec(), sized(packet)].concat());
     b"#!AER-DAT4.0\r\n".iter().copied().chain(sized(&header)).chain(packets).collect()
 }
 
@@ -187,13 +216,19 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 fn aedat4_reads_the_first_stream_of_events_in_every_packing() {
     let events = [(1_718_320_899_149_165, 15, 7, true), (1_718_320_899_149_166, 0, 0, false)];
     let plainly = packet(&events);
-    for (compression, packed) in
-        [(0, plainly.clone()), (1, lz4(&plainly)), (2, lz4(&plainly)), (3, zstd(&plainly)), (4, zstd(&plainly))]
-    {
-        let bytes = aedat4(compression, XML, &[(0, vec![1, 2, 3]), (1, packed.clone()), (1, packed)]);
+    for (compression, packed) in [
+        (0, plainly.clone()),
+        (1, lz4(&plainly)),
+        (2, lz4(&plainly)),
+        (3, zstd(&plainly)),
+        (4, zstd(&plainly)),
+    ] {
+        let bytes =
+            aedat4(compression, XML, &[(0, vec![1, 2, 3]), (1, packed.clone()), (1, packed)]);
         let read = plain("a.aedat4", &bytes).unwrap();
         assert_eq!(read.size(), SensorSize { width: 16, height: 8 });
-        let expected: Vec<_> = events.iter().map(|&(t, x, y, polarity)| Event { t, x, y, polarity }).collect();
+        let expected: Vec<_> =
+            events.iter().map(|&(t, x, y, polarity)| Event { t, x, y, polarity }).collect();
         assert_eq!(read.iter().collect::<Vec<_>>(), [expected.clone(), expected].concat());
         for cut in 1..40 {
             refused("a.aedat4", &bytes[..bytes.len() - cut], &["then the end"]);
@@ -204,7 +239,11 @@ fn aedat4_reads_the_first_stream_of_events_in_every_packing() {
     refused("a.aedat4", &whole(1, vec![9; 20]), &["Lz4"]);
     refused("a.aedat4", &whole(3, vec![9; 20]), &["Zstd"]);
     refused("a.aedat4", &whole(9, vec![]), &["compression", "found 9"]);
-    refused("a.aedat4", &whole(1, lz4(&vec![0; 1 << 27])), &["67108864 bytes at most", "found more"]);
+    refused(
+        "a.aedat4",
+        &whole(1, lz4(&vec![0; 1 << 27])),
+        &["67108864 bytes at most", "found more"],
+    );
     refused("a.aedat4", &aedat4(0, "<dv/>", &[]), &["no stream of events"]);
     refused("a.aedat4", &aedat4(0, "<dv", &[]), &["XML"]);
     refused("a.aedat4", b"#!AER-DAT4.0\r\n\xff\xff\xff\x7f", &["header", "found 2147483647"]);

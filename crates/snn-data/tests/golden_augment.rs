@@ -1,4 +1,5 @@
-//! Operations of augmentation policies against torchvision with PIL (`fixtures/golden/make_augment.py`).
+//! Operations of augmentation policies against torchvision with PIL
+//! (`fixtures/golden/make_augment.py`).
 
 use ndarray::Array3;
 use serde_json::Value;
@@ -39,7 +40,10 @@ fn operation(name: &str, strength: f64) -> Operation {
         "Contrast" => Operation::Contrast(strength),
         "Sharpness" => Operation::Sharpness(strength),
         "Posterize" => Operation::Posterize(
-            [0, 1, 2, 3, 4, 5, 6, 7, 8].into_iter().find(|&bits| (f64::from(bits) - strength).abs() < 0.5).unwrap(),
+            [0, 1, 2, 3, 4, 5, 6, 7, 8]
+                .into_iter()
+                .find(|&bits| (f64::from(bits) - strength).abs() < 0.5)
+                .unwrap(),
         ),
         "Solarize" => Operation::Solarize(strength),
         "AutoContrast" => Operation::AutoContrast,
@@ -63,7 +67,8 @@ fn every_operation_gives_the_bytes_of_torchvision() {
     let cases = fixture["cases"].as_array().unwrap();
     let mut wrong = Vec::new();
     for case in cases {
-        let (name, strength) = (case["operation"].as_str().unwrap(), case["strength"].as_f64().unwrap());
+        let (name, strength) =
+            (case["operation"].as_str().unwrap(), case["strength"].as_f64().unwrap());
         let image = if case["image"] == "dull" { dull() } else { picture() };
         let mut planes = image.planes();
         operation(name, strength).apply(&mut planes.view_mut(), &[125, 123, 114]).unwrap();
@@ -80,13 +85,15 @@ fn name_and_strength(operation: Operation) -> (String, f64) {
     (name.to_owned(), rest.trim_end_matches(')').parse().unwrap())
 }
 
-/// The strengths that a policy draws are those of torchvision's tables (up to a last bit of f32), and all of them come up.
+/// The strengths that a policy draws are those of torchvision's tables (up to a last bit of f32),
+/// and all of them come up.
 fn draws_agree(policy: Policy, space: &Value, all: bool) {
     let mut seen: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for index in 0..60_000 {
         for drawn in policy.draw([32, 48], &mut SampleRng::for_sample(0, 0, index)) {
             let (name, strength) = name_and_strength(drawn);
-            let known = space[&name].as_array().unwrap().iter().map(|value| value.as_f64().unwrap());
+            let known =
+                space[&name].as_array().unwrap().iter().map(|value| value.as_f64().unwrap());
             assert!(
                 known.clone().any(|known| (known - strength.abs()).abs() < 1e-5),
                 "{name} {strength} is none of {:?}",
@@ -100,7 +107,8 @@ fn draws_agree(policy: Policy, space: &Value, all: bool) {
     }
     if all {
         let count = |values: &Value| {
-            let mut values: Vec<_> = values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+            let mut values: Vec<_> =
+                values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
             values.dedup();
             values.len()
         };
@@ -133,7 +141,8 @@ fn learned_policies_apply_their_operations_as_often_as_they_say() {
         let fixture = fixture();
         for pair in fixture["policies"][name].as_array().unwrap() {
             for step in pair.as_array().unwrap() {
-                *expected.entry(step[0].as_str().unwrap().to_owned()).or_default() += step[1].as_f64().unwrap() / 25.0;
+                *expected.entry(step[0].as_str().unwrap().to_owned()).or_default() +=
+                    step[1].as_f64().unwrap() / 25.0;
             }
         }
         let draws = 40_000;
@@ -169,12 +178,16 @@ fn transforms_are_functions_of_the_stream_and_check_their_settings() {
     }
     let area = picture().width() * picture().height() * 3;
     for index in 0..200 {
-        let erased = apply(&erasing, index).iter().zip(&picture().planes()).filter(|(a, b)| a != b).count();
+        let erased =
+            apply(&erasing, index).iter().zip(&picture().planes()).filter(|(a, b)| a != b).count();
         assert!((1..=area * 36 / 100).contains(&erased), "{erased} of {area}");
     }
     let mut planes = picture().planes();
     let mut refused = |transform: &dyn Transform, part: &str| {
-        let error = transform.apply(planes.view_mut(), &mut SampleRng::for_sample(0, 0, 0)).unwrap_err().to_string();
+        let error = transform
+            .apply(planes.view_mut(), &mut SampleRng::for_sample(0, 0, 0))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(part), "{error}");
     };
     let rand = |operations, magnitude| PolicyAugment {

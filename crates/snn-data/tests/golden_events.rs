@@ -1,5 +1,5 @@
-//! Events and frames against other libraries (`fixtures/golden/make_events.py`): on small made recordings, and on real ones where the
-//! folder that `SNN_RECORDINGS` names has them.
+//! Events and frames against other libraries (`fixtures/golden/make_events.py`): on small made
+//! recordings, and on real ones where the folder that `SNN_RECORDINGS` names has them.
 
 use ndarray::{Array3, Axis};
 use serde_json::Value;
@@ -40,7 +40,9 @@ fn agrees(row: &Value, folder: &Path) {
     let side = |index: usize| u16::try_from(number(&row["size"][index])).unwrap();
     let size = SensorSize { width: side(0), height: side(1) };
     // Headers written by other tools may lack the size.
-    let mut events = Events::read(&folder.join(name), ReadOptions { size: Some(size), ..Default::default() }).unwrap();
+    let mut events =
+        Events::read(&folder.join(name), ReadOptions { size: Some(size), ..Default::default() })
+            .unwrap();
     if row["transposed"].as_bool() == Some(true) {
         events = events.transposed();
     }
@@ -51,20 +53,27 @@ fn agrees(row: &Value, folder: &Path) {
         ("time", Slicing::Time { slices: 10 }),
         ("number", Slicing::Number { slices: 10 }),
         ("duration", Slicing::Duration { micros: number(&frames["duration"]["micros"]) }),
-        ("count", Slicing::Count { events: usize::try_from(number(&frames["count"]["events"])).unwrap() }),
+        (
+            "count",
+            Slicing::Count { events: usize::try_from(number(&frames["count"]["events"])).unwrap() },
+        ),
     ] {
         let framed = Framing { slicing, size: None }.frames(&events).unwrap();
         let found = sha256(framed.iter().flat_map(|count| count.to_le_bytes()));
         assert_eq!(found, frames[key]["sha256"].as_str().unwrap(), "{name}, {key}");
     }
     let surface = &frames["surface"];
-    let settings =
-        TimeSurface { micros: number(&surface["micros"]), tau_micros: surface["tau"].as_f64().unwrap(), size: None };
+    let settings = TimeSurface {
+        micros: number(&surface["micros"]),
+        tau_micros: surface["tau"].as_f64().unwrap(),
+        size: None,
+    };
     let surfaces = settings.surfaces(&events).unwrap();
     let sums = surface["sums"].as_array().unwrap();
     assert_eq!(surfaces.dim().0, sums.len(), "{name}");
     for (ours, theirs) in surfaces.outer_iter().zip(sums) {
-        let (ours, theirs) = (ours.iter().map(|&value| f64::from(value)).sum::<f64>(), theirs.as_f64().unwrap());
+        let (ours, theirs) =
+            (ours.iter().map(|&value| f64::from(value)).sum::<f64>(), theirs.as_f64().unwrap());
         assert!((ours - theirs).abs() <= 1e-6 * theirs.max(1.0), "{name}: {ours} is not {theirs}");
     }
 }
@@ -116,7 +125,8 @@ fn frames_while_reading_are_frames_of_all_events() {
         ("events.npz", None),
     ] {
         let options = ReadOptions { size, ..ReadOptions::default() };
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/events").join(name);
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/events").join(name);
         let events = Events::read(&path, options).unwrap();
         let ways = [
             Slicing::Number { slices: 7 },
@@ -124,8 +134,11 @@ fn frames_while_reading_are_frames_of_all_events() {
             Slicing::Time { slices: 5 },
             Slicing::Duration { micros: 20_000 },
         ];
-        let smaller = SensorSize { width: events.size().width / 2, height: events.size().height / 3 };
-        for (slicing, size) in ways.into_iter().flat_map(|slicing| [(slicing, None), (slicing, Some(smaller))]) {
+        let smaller =
+            SensorSize { width: events.size().width / 2, height: events.size().height / 3 };
+        for (slicing, size) in
+            ways.into_iter().flat_map(|slicing| [(slicing, None), (slicing, Some(smaller))])
+        {
             let framing = Framing { slicing, size };
             let read = framing.read(&mut EventReader::open(&path, options).unwrap()).unwrap();
             assert_eq!(read, framing.frames(&events).unwrap(), "{name}, {framing:?}");

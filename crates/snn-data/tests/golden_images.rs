@@ -2,7 +2,8 @@
 
 use snn_data::SampleRng;
 use snn_data::image::{
-    DecodeOptions, Exif, Filter, Picture, RandomResizedCrop, Window, decode, decode_with, resize, resize_window,
+    DecodeOptions, Exif, Filter, Picture, RandomResizedCrop, Window, decode, decode_with, resize,
+    resize_window,
 };
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,8 @@ fn difference(ours: &Picture, theirs: &Picture) -> (u8, f64) {
 
 #[test]
 fn every_form_is_decoded_as_pil_does() {
-    // Where colour is stored with fewer samples, decoders differ in how they fill in; elsewhere in the rounding of the transform only.
+    // Where colour is stored with fewer samples, decoders differ in how they fill in; elsewhere in
+    // the rounding of the transform only.
     for (name, largest, mean) in [
         ("444.JPEG", 3, 0.4),
         ("420.JPEG", 6, 0.5),
@@ -62,7 +64,11 @@ fn a_window_is_a_crop_and_then_a_resize() {
     let window = Window { left: 5, top: 9, width: 40, height: 21 };
     let twice = resize(&picture.crop(window).unwrap(), 24, 24, Filter::Bicubic).unwrap();
     assert_eq!(resize_window(&picture, window, 24, 24, Filter::Bicubic).unwrap(), twice);
-    for wrong in [Window { left: 22, ..window }, Window { top: usize::MAX, ..window }, Window { width: 0, ..window }] {
+    for wrong in [
+        Window { left: 22, ..window },
+        Window { top: usize::MAX, ..window },
+        Window { width: 0, ..window },
+    ] {
         assert!(picture.crop(wrong).is_err());
     }
     assert!(resize(&picture, 0, 1, Filter::Bilinear).is_err());
@@ -92,7 +98,10 @@ fn torchvision_window(width: u32, height: u32, rng: &mut SampleRng) -> [u32; 4] 
     for _ in 0..10 {
         let target = high * wide * rng.uniform(scale[0], scale[1]);
         let aspect = rng.uniform(ratio[0].ln(), ratio[1].ln()).exp();
-        let [w, h] = [(target * aspect).sqrt().round_ties_even(), (target / aspect).sqrt().round_ties_even()];
+        let [w, h] = [
+            (target * aspect).sqrt().round_ties_even(),
+            (target / aspect).sqrt().round_ties_even(),
+        ];
         if 0.0 < w && w <= wide && 0.0 < h && h <= high {
             let [w, h] = [w as u32, h as u32];
             return [rng.below(height - h + 1), rng.below(width - w + 1), h, w];
@@ -109,13 +118,18 @@ fn torchvision_window(width: u32, height: u32, rng: &mut SampleRng) -> [u32; 4] 
     [(height - h) / 2, (width - w) / 2, h, w]
 }
 
-/// The greatest distance between the shares of two samples that lie below a value (Kolmogorov and Smirnov).
+/// The greatest distance between the shares of two samples that lie below a value (Kolmogorov and
+/// Smirnov).
 fn distance(mut ours: Vec<u32>, mut theirs: Vec<u32>) -> f64 {
     ours.sort_unstable();
     theirs.sort_unstable();
-    let below =
-        |sample: &[u32], value: u32| sample.partition_point(|&other| other <= value) as f64 / sample.len() as f64;
-    ours.iter().chain(&theirs).map(|&value| (below(&ours, value) - below(&theirs, value)).abs()).fold(0.0, f64::max)
+    let below = |sample: &[u32], value: u32| {
+        sample.partition_point(|&other| other <= value) as f64 / sample.len() as f64
+    };
+    ours.iter()
+        .chain(&theirs)
+        .map(|&value| (below(&ours, value) - below(&theirs, value)).abs())
+        .fold(0.0, f64::max)
 }
 
 #[test]
@@ -123,11 +137,13 @@ fn random_windows_are_distributed_as_those_of_torchvision() {
     const DRAWS: usize = 20_000;
     // Upright and lying as photographs are, and so narrow that the middle is often taken.
     for (width, height) in [(500_u32, 375_u32), (375, 500), (64, 64), (1000, 60), (30, 700)] {
-        let picture = Picture::new(width as usize, height as usize, vec![0; 3 * (width * height) as usize]).unwrap();
+        let picture =
+            Picture::new(width as usize, height as usize, vec![0; 3 * (width * height) as usize])
+                .unwrap();
         let (mut ours, mut theirs) = ([const { Vec::new() }; 4], [const { Vec::new() }; 4]);
         for index in 0..DRAWS {
-            let Window { top, left, height: h, width: w } =
-                RandomResizedCrop::default().window(&picture, &mut SampleRng::for_sample(1, 0, index));
+            let Window { top, left, height: h, width: w } = RandomResizedCrop::default()
+                .window(&picture, &mut SampleRng::for_sample(1, 0, index));
             for (values, value) in ours.iter_mut().zip([top, left, h, w]) {
                 values.push(u32::try_from(value).unwrap());
             }
@@ -136,7 +152,9 @@ fn random_windows_are_distributed_as_those_of_torchvision() {
         }
         // Equal distributions are further apart once in ten thousand times.
         let most = 2.23 * (2.0 / DRAWS as f64).sqrt();
-        for (name, (ours, theirs)) in ["top", "left", "height", "width"].iter().zip(ours.into_iter().zip(theirs)) {
+        for (name, (ours, theirs)) in
+            ["top", "left", "height", "width"].iter().zip(ours.into_iter().zip(theirs))
+        {
             let found = distance(ours, theirs);
             assert!(found < most, "{width}x{height}, {name}: {found} is not below {most}");
         }
@@ -147,12 +165,14 @@ fn random_windows_are_distributed_as_those_of_torchvision() {
 #[test]
 fn every_orientation_is_turned_upright() {
     let lying = std::fs::read(file("exif6.JPEG")).unwrap();
-    let entry =
-        lying.windows(4).position(|bytes| bytes == [0x01, 0x12, 0x00, 0x03] || bytes == [0x12, 0x01, 0x03, 0x00]);
+    let entry = lying
+        .windows(4)
+        .position(|bytes| bytes == [0x01, 0x12, 0x00, 0x03] || bytes == [0x12, 0x01, 0x03, 0x00]);
     let at = (entry.unwrap() + 8..lying.len()).find(|&at| lying[at] == 6).unwrap();
     let stored = read("exif6.JPEG").planes();
     let chunk = |orientation: u8| {
-        [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(), &[orientation], &[0; 6]].concat()
+        [b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(), &[orientation], &[0; 6]]
+            .concat()
     };
     for orientation in 0..=9_u8 {
         let mut jpeg = lying.clone();
@@ -167,7 +187,9 @@ fn every_orientation_is_turned_upright() {
         writer.write_image_data(read("exif6.JPEG").pixels()).unwrap();
         writer.finish().unwrap();
         for bytes in [&jpeg, &png] {
-            let upright = decode_with(bytes, Path::new("x"), DecodeOptions { exif: Exif::Apply }).unwrap().planes();
+            let upright = decode_with(bytes, Path::new("x"), DecodeOptions { exif: Exif::Apply })
+                .unwrap()
+                .planes();
             let turned = upright.dim() != stored.dim();
             assert_eq!(turned, (5..=8).contains(&orientation), "{orientation}");
             for ((channel, y, x), &value) in upright.indexed_iter() {
@@ -183,7 +205,8 @@ fn every_orientation_is_turned_upright() {
                 };
                 assert_eq!(value, stored[[channel, row, column]], "{orientation}: {y}, {x}");
             }
-            let ignored = decode_with(bytes, Path::new("x"), DecodeOptions::default()).unwrap().planes();
+            let ignored =
+                decode_with(bytes, Path::new("x"), DecodeOptions::default()).unwrap().planes();
             assert_eq!(ignored, stored, "{orientation}");
         }
     }

@@ -1,6 +1,7 @@
-//! Files from strangers, of every format: cut, empty, with another beginning, with a header that asks for too much, packed so that they unpack without end,
-//! with names that lead elsewhere, with bytes that are no text. Each is one error of one line that names the file and the place in it, and none takes more
-//! memory than is said here.
+//! Files from strangers, of every format: cut, empty, with another beginning, with a header that
+//! asks for too much, packed so that they unpack without end, with names that lead elsewhere, with
+//! bytes that are no text. Each is one error of one line that names the file and the place in it,
+//! and none takes more memory than is said here.
 #![expect(unsafe_code, reason = "a global allocator that counts is unsafe to write")]
 
 use flate2::Compression;
@@ -32,7 +33,8 @@ fn count(bytes: isize) {
     PEAK.set(PEAK.get().max(HELD.get()));
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; the counts are thread-locals without a destructor, which do not allocate.
+// SAFETY: every call goes to the system's allocator unchanged; the counts are thread-locals without
+// a destructor, which do not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
@@ -67,7 +69,8 @@ const MIB: usize = 1 << 20;
 /// How a file is read.
 type Reader = fn(&Path) -> Result<()>;
 
-/// A format: the name of a file of it, how it is read, a whole file, and the bytes of a record where a file may end after any.
+/// A format: the name of a file of it, how it is read, a whole file, and the bytes of a record
+/// where a file may end after any.
 struct Format {
     name: &'static str,
     read: Reader,
@@ -103,7 +106,8 @@ fn idx(path: &Path) -> Result<()> {
 }
 
 fn idx_gzip(path: &Path) -> Result<()> {
-    read_idx(flate2::read::MultiGzDecoder::new(fs::File::open(path).unwrap()), path, &[3, 4]).map(drop)
+    read_idx(flate2::read::MultiGzDecoder::new(fs::File::open(path).unwrap()), path, &[3, 4])
+        .map(drop)
 }
 
 fn archive(path: &Path) -> Result<()> {
@@ -166,12 +170,15 @@ fn refused(name: &str, bytes: &[u8], read: Reader, limit: usize, parts: &[&str])
 }
 
 fn golden(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden").join(name)).unwrap()
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden").join(name))
+        .unwrap()
 }
 
 /// A corpus file without its first byte, which chooses the reader there.
 fn corpus(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name)).unwrap()[1..].to_vec()
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name)).unwrap()
+        [1..]
+        .to_vec()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -248,14 +255,21 @@ fn formats() -> Vec<Format> {
         format("cifar-10-python.tar.gz", archive, gzip(&cifar_tar()), None, 2),
         format("x.cache", cache, corpus("files/cache"), None, 8),
         format("ILSVRC2012_img_train.tar", imagenet_tar, tar(&[(b"n1.tar", &inner)]), None, 512),
-        format("airplane.zip", dvs_zip, zip(&[("a/x.aedat", &aedat2())], zip::CompressionMethod::Deflated), None, 4),
+        format(
+            "airplane.zip",
+            dvs_zip,
+            zip(&[("a/x.aedat", &aedat2())], zip::CompressionMethod::Deflated),
+            None,
+            4,
+        ),
     ]
 }
 
 fn cifar_tar() -> Vec<u8> {
     let layout = CIFAR10.python;
     let batch = batch();
-    let files: Vec<_> = layout.train_files.iter().map(|name| (name.as_bytes(), batch.as_slice())).collect();
+    let files: Vec<_> =
+        layout.train_files.iter().map(|name| (name.as_bytes(), batch.as_slice())).collect();
     tar(&files)
 }
 
@@ -284,7 +298,8 @@ fn whole_files_are_read() {
 fn a_file_cut_anywhere_is_one_error_or_ends_with_a_record() {
     for Format { name, read, whole, record, .. } in formats() {
         let (mut errors, mut shorter) = (0, 0);
-        let lengths = (0..whole.len()).filter(|length| whole.len() - length < 64 || length % 13 == 0 || *length < 200);
+        let lengths = (0..whole.len())
+            .filter(|length| whole.len() - length < 64 || length % 13 == 0 || *length < 200);
         for length in lengths {
             let (result, peak) = attempt(name, &whole[..length], read);
             assert!(peak <= 3 * MIB, "{name}, {length} bytes: {peak} bytes held");
@@ -293,7 +308,9 @@ fn a_file_cut_anywhere_is_one_error_or_ends_with_a_record() {
                 continue;
             }
             // A line of the header, a record or a packet is the last one.
-            let at_end = record.is_none_or(|record| (whole.len() - length) % record == 0 || whole[length - 1] == b'\n');
+            let at_end = record.is_none_or(|record| {
+                (whole.len() - length) % record == 0 || whole[length - 1] == b'\n'
+            });
             assert!(at_end && length > 0, "{name}: {length} of {} bytes are read", whole.len());
             shorter += 1;
         }
@@ -301,7 +318,10 @@ fn a_file_cut_anywhere_is_one_error_or_ends_with_a_record() {
         // Behind the last file of a tar archive are zeros only: its padding, and two blocks.
         let zeros = if name == "ILSVRC2012_img_train.tar" { 3 * 512 } else { 0 };
         assert!(errors > 20, "{name}: {errors} errors");
-        assert!(record.is_some() || packets || shorter <= zeros, "{name}: {shorter} shorter files are read");
+        assert!(
+            record.is_some() || packets || shorter <= zeros,
+            "{name}: {shorter} shorter files are read"
+        );
     }
     refused("n", b"", events, MIB, &["byte 0", "an empty file"]);
     refused("split.txt", b"", split, MIB, &["line 0", "dataset"]);
@@ -323,7 +343,9 @@ fn another_beginning_is_refused_at_its_place() {
 
 #[test]
 fn headers_that_ask_for_too_much_are_refused_before_memory_is_made() {
-    let lines = |first: &str, line: &str| [first.as_bytes(), &line.as_bytes().repeat((5 * MIB) / line.len())].concat();
+    let lines = |first: &str, line: &str| {
+        [first.as_bytes(), &line.as_bytes().repeat((5 * MIB) / line.len())].concat()
+    };
     // Five megabytes of lines, of which four are taken.
     for (name, first, line) in [
         ("x.aedat", "#!AER-DAT2.0\r\n", "# more\r\n"),
@@ -334,14 +356,23 @@ fn headers_that_ask_for_too_much_are_refused_before_memory_is_made() {
     ] {
         refused(name, &lines(first, line), events, 64 * MIB, &["header", "at most 4194304 bytes"]);
     }
-    refused("x.aedat4", b"#!AER-DAT4.0\r\n\xff\xff\xff\x7f", events, MIB, &["byte 18", "found 2147483647"]);
+    refused(
+        "x.aedat4",
+        b"#!AER-DAT4.0\r\n\xff\xff\xff\x7f",
+        events,
+        MIB,
+        &["byte 18", "found 2147483647"],
+    );
     let mut packet = corpus("events/aedat3");
     let header = packet.windows(4).position(|window| window == b"ADER").unwrap() + 6;
     packet[header + 16..header + 24].fill(0xFF);
     refused("x3.aedat", &packet, events, 2 * MIB, &["packet", "more bytes, found the end"]);
-    for (shape, part) in [("1099511627776,", "at most 65536 values"), ("65536,", "bytes of values")] {
-        let arrays = ["t", "x", "y", "p"].map(|name| (format!("{name}.npy"), npy("<i8", shape, &[0; 8])));
-        let files: Vec<_> = arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    for (shape, part) in [("1099511627776,", "at most 65536 values"), ("65536,", "bytes of values")]
+    {
+        let arrays =
+            ["t", "x", "y", "p"].map(|name| (format!("{name}.npy"), npy("<i8", shape, &[0; 8])));
+        let files: Vec<_> =
+            arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
         refused("x.npz", &zip(&files, zip::CompressionMethod::Stored), events, MIB, &[part]);
     }
     let mut long = npy("<i8", "1,", &[0; 8]);
@@ -362,7 +393,13 @@ fn headers_that_ask_for_too_much_are_refused_before_memory_is_made() {
         - huge[148..156].iter().map(|&byte| u64::from(byte)).sum::<u64>()
         + 8 * u64::from(b' ');
     huge[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    refused("ILSVRC2012_img_train.tar", &huge, imagenet_tar, MIB, &["byte 0", "size of a file", "bytes that are left"]);
+    refused(
+        "ILSVRC2012_img_train.tar",
+        &huge,
+        imagenet_tar,
+        MIB,
+        &["byte 0", "size of a file", "bytes that are left"],
+    );
     refused("cifar-10-python.tar.gz", &gzip(&huge), archive, MIB, &["at most 1073741824 bytes"]);
     // 65,535 by 65,535 pixels.
     let mut jpeg = golden("images/420.JPEG");
@@ -388,26 +425,44 @@ fn archives_that_unpack_without_end_are_stopped() {
         encoder.write_all(&zeros).unwrap();
         encoder.finish().unwrap()
     };
-    let zstd = ruzstd::encoding::compress_to_vec(zeros.as_slice(), ruzstd::encoding::CompressionLevel::Fastest);
+    let zstd = ruzstd::encoding::compress_to_vec(
+        zeros.as_slice(),
+        ruzstd::encoding::CompressionLevel::Fastest,
+    );
     for (name, packed) in [("lz4", lz4), ("zstd", zstd)] {
         let corpus = corpus(&format!("events/aedat4-{name}-damaged"));
         let head = u32::from_le_bytes(*corpus[14..].first_chunk().unwrap()) as usize + 18;
         let size = i32::try_from(packed.len()).unwrap().to_le_bytes();
         let bytes = [&corpus[..head + 4], &size, &packed].concat();
         // 64 MiB are unpacked; a vector that grows has twice as much for a moment.
-        refused("x.aedat4", &bytes, events, 200 * MIB, &["packet", "67108864 bytes at most", "found more"]);
+        refused(
+            "x.aedat4",
+            &bytes,
+            events,
+            200 * MIB,
+            &["packet", "67108864 bytes at most", "found more"],
+        );
     }
 
-    // NumPy arrays: as many values as are allowed, and then more; a megabyte of events that a kilobyte unpacks to.
+    // NumPy arrays: as many values as are allowed, and then more; a megabyte of events that a
+    // kilobyte unpacks to.
     let many = npy("<i8", "65536,", &zeros[..]);
     let rest = npy("<i8", "65536,", &zeros[..8 << 16]);
     let arrays = [("t.npy", many.as_slice()), ("x.npy", &rest), ("y.npy", &rest), ("p.npy", &rest)];
     let bytes = zip(&arrays, zip::CompressionMethod::Deflated);
-    refused("x.npz", &bytes, events, 3 * MIB, &["byte ", "t: expected 524288 bytes of values", "more bytes"]);
-    let bytes = zip(&[("frames.npy", &npy("|u1", "1, 2, 4, 4", &zeros))], zip::CompressionMethod::Deflated);
+    refused(
+        "x.npz",
+        &bytes,
+        events,
+        3 * MIB,
+        &["byte ", "t: expected 524288 bytes of values", "more bytes"],
+    );
+    let bytes =
+        zip(&[("frames.npy", &npy("|u1", "1, 2, 4, 4", &zeros))], zip::CompressionMethod::Deflated);
     refused("frames.npz", &bytes, frames, MIB, &["32 bytes of values", "more bytes"]);
 
-    // A recording in a zip archive, of more events than are taken, or than the list of the archive says.
+    // A recording in a zip archive, of more events than are taken, or than the list of the archive
+    // says.
     let recording = [b"#!AER-DAT2.0\r\n".as_slice(), &zeros].concat();
     let bytes = zip(&[("a/x.aedat", &recording)], zip::CompressionMethod::Deflated);
     assert!(bytes.len() < MIB);
@@ -428,7 +483,13 @@ fn archives_that_unpack_without_end_are_stopped() {
     // Gzip: what is expected is unpacked, and a byte more.
     let long = gzip(&[idx_bytes(), zeros.clone()].concat());
     refused("labels.gz", &long, idx_gzip, MIB, &["byte 24", "more bytes"]);
-    refused("labels.gz", &long, info, MIB, &["byte 24: values: expected 24 bytes for [3, 4], found more bytes"]);
+    refused(
+        "labels.gz",
+        &long,
+        info,
+        MIB,
+        &["byte 24: values: expected 24 bytes for [3, 4], found more bytes"],
+    );
     let bytes = gzip(&tar(&[(b"data_batch_1", &zeros)]));
     refused("cifar-10-python.tar.gz", &bytes, archive, MIB, &["data_batch_1", "found 100663296"]);
     refused("x.tar.gz", &gzip(&vec![7; 4 * MIB]), info, MIB, &["byte 0", "checksum of a header"]);
@@ -438,9 +499,17 @@ fn archives_that_unpack_without_end_are_stopped() {
     zlib.write_all(&zeros).unwrap();
     let element = zlib.finish().unwrap();
     let mut meta = golden("cifar/meta.mat")[..128].to_vec();
-    meta.extend([15_u32.to_le_bytes(), u32::try_from(element.len()).unwrap().to_le_bytes()].concat());
+    meta.extend(
+        [15_u32.to_le_bytes(), u32::try_from(element.len()).unwrap().to_le_bytes()].concat(),
+    );
     meta.extend(element);
-    refused("meta.mat", &meta, meta_mat, 200 * MIB, &["byte 128", "at most 67108864 bytes unpacked"]);
+    refused(
+        "meta.mat",
+        &meta,
+        meta_mat,
+        200 * MIB,
+        &["byte 128", "at most 67108864 bytes unpacked"],
+    );
 }
 
 /// ImageNet's development kit with this file as its `meta.mat`.
@@ -456,19 +525,50 @@ fn meta_mat(path: &Path) -> Result<()> {
 fn names_that_lead_elsewhere_are_refused() {
     for name in ["../x.tar", "/etc/x.tar", "a/../../x.tar"] {
         let bytes = tar(&[(b"n0.tar", b""), (name.as_bytes(), b"")]);
-        refused("ILSVRC2012_img_train.tar", &bytes, imagenet_tar, MIB, &["byte 512", "name of a file", name]);
+        refused(
+            "ILSVRC2012_img_train.tar",
+            &bytes,
+            imagenet_tar,
+            MIB,
+            &["byte 512", "name of a file", name],
+        );
         let bytes = gzip(&tar(&[(b"n0.tar", b""), (name.as_bytes(), b"")]));
-        refused("cifar-10-python.tar.gz", &bytes, archive, MIB, &["byte 512", "name of a file", name]);
+        refused(
+            "cifar-10-python.tar.gz",
+            &bytes,
+            archive,
+            MIB,
+            &["byte 512", "name of a file", name],
+        );
         let inner = tar(&[(name.replace("tar", "JPEG").as_bytes(), b"x")]);
         let bytes = tar(&[(b"n1.tar", &inner)]);
-        refused("ILSVRC2012_img_train.tar", &bytes, imagenet_tar, MIB, &["byte 512", "name of a file"]);
+        refused(
+            "ILSVRC2012_img_train.tar",
+            &bytes,
+            imagenet_tar,
+            MIB,
+            &["byte 512", "name of a file"],
+        );
     }
     for name in ["../airplane/x.aedat", "/etc/x.aedat", "a/../../x.aedat"] {
-        let bytes = zip(&[("a/y.aedat", &aedat2()), (name, &aedat2())], zip::CompressionMethod::Stored);
-        refused("airplane.zip", &bytes, dvs_zip, MIB, &["byte ", "inside the archive's folder", name]);
+        let bytes =
+            zip(&[("a/y.aedat", &aedat2()), (name, &aedat2())], zip::CompressionMethod::Stored);
+        refused(
+            "airplane.zip",
+            &bytes,
+            dvs_zip,
+            MIB,
+            &["byte ", "inside the archive's folder", name],
+        );
     }
     for name in ["../user01.aedat", "/etc/user01.aedat"] {
-        refused("trials_to_train.txt", format!("{name}\n").as_bytes(), gestures, MIB, &["in this folder", name]);
+        refused(
+            "trials_to_train.txt",
+            format!("{name}\n").as_bytes(),
+            gestures,
+            MIB,
+            &["in this folder", name],
+        );
     }
 }
 
@@ -519,15 +619,33 @@ fn bytes_that_are_no_text_are_refused_at_their_place() {
         let (result, _) = attempt(name, text.as_bytes(), read);
         assert!(result.is_ok(), "{name}: {result:?}");
         let bytes = [text.as_bytes(), b"\xff\xfe"].concat();
-        refused(name, &bytes, read, MIB, &[&format!("byte {at}: text: expected UTF-8, found the byte ff")]);
+        refused(
+            name,
+            &bytes,
+            read,
+            MIB,
+            &[&format!("byte {at}: text: expected UTF-8, found the byte ff")],
+        );
         refused(name, &vec![b' '; 65 * MIB], read, MIB, &["text: expected at most"]);
     }
     // Numbers that no machine has.
     for line in ["-9223372036854775808,1,2", "0,1,2", "12,1,2", "99999999999999999999,1,2", "1,2"] {
         let text = format!("class,start,end\n{line}\n");
-        refused("user01_labels.csv", text.as_bytes(), gesture_list, MIB, &["a class from 1 to 11", "in line 2"]);
+        refused(
+            "user01_labels.csv",
+            text.as_bytes(),
+            gesture_list,
+            MIB,
+            &["a class from 1 to 11", "in line 2"],
+        );
     }
-    refused("ILSVRC2012_img_train.tar", &tar(&[(b"\xff.tar", b"")]), imagenet_tar, MIB, &["byte 0", "UTF-8"]);
+    refused(
+        "ILSVRC2012_img_train.tar",
+        &tar(&[(b"\xff.tar", b"")]),
+        imagenet_tar,
+        MIB,
+        &["byte 0", "UTF-8"],
+    );
     let mut header = corpus("events/aedat4");
     let xml = header.windows(3).position(|window| window == b"<dv").unwrap();
     header[xml + 3] = 0xFF;
@@ -546,12 +664,18 @@ fn bytes_that_are_no_text_are_refused_at_their_place() {
 
 #[test]
 fn damage_that_keeps_the_length_is_found_by_checksums() {
-    // A bit of an array of an NPZ file, and of a recording in a zip archive, neither of them packed.
-    for (name, file, read) in [("x.npz", "t.npy", events as Reader), ("airplane.zip", "a/x.aedat", dvs_zip)] {
-        let arrays = ["t", "x", "y", "p"].map(|array| (format!("{array}.npy"), npy("<i8", "2,", &[1; 16])));
+    // A bit of an array of an NPZ file, and of a recording in a zip archive, neither of them
+    // packed.
+    for (name, file, read) in
+        [("x.npz", "t.npy", events as Reader), ("airplane.zip", "a/x.aedat", dvs_zip)]
+    {
+        let arrays =
+            ["t", "x", "y", "p"].map(|array| (format!("{array}.npy"), npy("<i8", "2,", &[1; 16])));
         let recording = aedat2();
         let files: Vec<(&str, &[u8])> = match name {
-            "x.npz" => arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect(),
+            "x.npz" => {
+                arrays.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect()
+            }
             _ => vec![("a/x.aedat", &recording)],
         };
         let whole = zip(&files, zip::CompressionMethod::Stored);

@@ -66,9 +66,12 @@ fn plain_and_compressed_files_become_images() {
 #[test]
 fn folders_have_one_of_two_names() {
     let root = tempfile::tempdir().unwrap();
-    for (layout, name) in
-        [(MNIST, "MNIST/raw"), (MNIST, "mnist"), (FASHION_MNIST, "FashionMNIST/raw"), (FASHION_MNIST, "fashion-mnist")]
-    {
+    for (layout, name) in [
+        (MNIST, "MNIST/raw"),
+        (MNIST, "mnist"),
+        (FASHION_MNIST, "FashionMNIST/raw"),
+        (FASHION_MNIST, "fashion-mnist"),
+    ] {
         fs::create_dir_all(root.path().join(name)).unwrap();
         assert_eq!(layout.locate(root.path()).unwrap(), root.path().join(name));
     }
@@ -77,7 +80,10 @@ fn folders_have_one_of_two_names() {
     assert!(message.contains("train-images-idx3-ubyte") && message.contains("mnist"), "{message}");
     fs::create_dir(root.path().join("fashion-mnist")).unwrap();
     let error = Dataset::open("fashion-mnist", Some(root.path())).unwrap_err();
-    assert!(matches!(&error, Error::MissingFile { path, .. } if path.ends_with("train-labels-idx1-ubyte")), "{error}");
+    assert!(
+        matches!(&error, Error::MissingFile { path, .. } if path.ends_with("train-labels-idx1-ubyte")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -94,11 +100,21 @@ fn what_does_not_fit_is_named_with_its_field() {
     refused(name, &idx(&[5, 4, 2], &[0; 40]), train, &["size of an axis", "expected 2, found 4"]);
     refused(name, &idx(&[u32::MAX, 2, 4], &[]), train, &["size of an axis", "found 4294967295"]);
     refused(name, &labels(5), train, &["magic number", "found 0, 0, 8, 1"]);
-    refused(name, &[b"\x00\x00\x0d\x03", &whole[4..]].concat(), train, &["magic number", "found 0, 0, 13, 3"]);
+    refused(
+        name,
+        &[b"\x00\x00\x0d\x03", &whole[4..]].concat(),
+        train,
+        &["magic number", "found 0, 0, 13, 3"],
+    );
     refused(name, &gzip(&whole), train, &["magic number", "found 31, 139"]);
 
     let name = "train-labels-idx1-ubyte";
-    refused(name, &idx(&[5], &[0, 1, 2, 10, 4]), train, &["record 3", "a label below 10, found 10"]);
+    refused(
+        name,
+        &idx(&[5], &[0, 1, 2, 10, 4]),
+        train,
+        &["record 3", "a label below 10, found 10"],
+    );
     refused(name, &idx(&[6], &[0; 6]), train, &["size of an axis", "expected 5, found 6"]);
 
     let name = "t10k-images-idx3-ubyte.gz";
@@ -106,7 +122,12 @@ fn what_does_not_fit_is_named_with_its_field() {
     for length in 0..packed.len() {
         refused(name, &packed[..length], test, &["expected"]);
     }
-    refused(name, &images(3), test, &["bytes: expected a file that can be read and unpacked", "gzip"]);
+    refused(
+        name,
+        &images(3),
+        test,
+        &["bytes: expected a file that can be read and unpacked", "gzip"],
+    );
     let mut wrong_sum = packed.clone();
     let sum = packed.len() - 5;
     wrong_sum[sum] ^= 1;
@@ -122,7 +143,10 @@ fn a_missing_file_is_named() {
         let folder = small_folder();
         fs::remove_file(folder.path().join(name)).unwrap();
         let error = SMALL.read(folder.path(), Split::Train).unwrap_err();
-        assert!(matches!(&error, Error::MissingFile { path, .. } if path.ends_with(name)), "{error}");
+        assert!(
+            matches!(&error, Error::MissingFile { path, .. } if path.ends_with(name)),
+            "{error}"
+        );
     }
 }
 
@@ -135,7 +159,9 @@ impl Read for Slow<'_> {
         if self.1 {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let Some((first, rest)) = self.0.split_first() else { return Err(io::Error::other("the disk is gone")) };
+        let Some((first, rest)) = self.0.split_first() else {
+            return Err(io::Error::other("the disk is gone"));
+        };
         buffer[0] = *first;
         self.0 = rest;
         Ok(1)
@@ -145,9 +171,14 @@ impl Read for Slow<'_> {
 #[test]
 fn readers_may_be_slow_and_may_fail() {
     let whole = images(5);
-    let message = read_idx(Slow(&whole, false), Path::new("x"), &[5, 2, 4]).unwrap_err().to_string();
+    let message =
+        read_idx(Slow(&whole, false), Path::new("x"), &[5, 2, 4]).unwrap_err().to_string();
     assert!(message.contains("the disk is gone"), "{message}");
-    let values = read_idx(Read::chain(Slow(&whole[..20], false), io::empty()), Path::new("x"), &[5, 2, 4]);
+    let values =
+        read_idx(Read::chain(Slow(&whole[..20], false), io::empty()), Path::new("x"), &[5, 2, 4]);
     assert!(values.unwrap_err().to_string().contains("the disk is gone"));
-    assert_eq!(read_idx(whole.as_slice(), Path::new("x"), &[5, 2, 4]).unwrap(), (0..40).collect::<Vec<u8>>());
+    assert_eq!(
+        read_idx(whole.as_slice(), Path::new("x"), &[5, 2, 4]).unwrap(),
+        (0..40).collect::<Vec<u8>>()
+    );
 }

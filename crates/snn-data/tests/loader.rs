@@ -2,7 +2,8 @@
 
 use ndarray::{Array4, ArrayViewMut3};
 use snn_data::{
-    Augment, Batch, Error, Flip, Images, LastBatch, LoaderConfig, Order, SampleRng, Transform, split_holdout,
+    Augment, Batch, Error, Flip, Images, LastBatch, LoaderConfig, Order, SampleRng, Transform,
+    split_holdout,
 };
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
@@ -19,8 +20,16 @@ fn images() -> Images {
 }
 
 fn config(threads: usize) -> LoaderConfig {
-    let augment = Augment { crop_padding: 2, flip: Flip::Horizontal, cutout: 3, fill: vec![1, 2, 3] };
-    LoaderConfig { batch_size: 8, seed: 42, threads, prefetch: 3, augment, ..LoaderConfig::default() }
+    let augment =
+        Augment { crop_padding: 2, flip: Flip::Horizontal, cutout: 3, fill: vec![1, 2, 3] };
+    LoaderConfig {
+        batch_size: 8,
+        seed: 42,
+        threads,
+        prefetch: 3,
+        augment,
+        ..LoaderConfig::default()
+    }
 }
 
 fn collect(config: LoaderConfig, epoch: u64, first_batch: usize) -> Vec<Batch> {
@@ -43,7 +52,11 @@ fn an_epoch_can_start_in_the_middle() {
     let whole = collect(config(0), 5, 0);
     for threads in [0, 1, 3] {
         for first in 0..=7 {
-            assert_eq!(collect(config(threads), 5, first), whole[first..], "{threads} threads from {first}");
+            assert_eq!(
+                collect(config(threads), 5, first),
+                whole[first..],
+                "{threads} threads from {first}"
+            );
         }
     }
     let error = config(0).init(&images(), None).unwrap().epoch_from(5, 8).unwrap_err();
@@ -52,7 +65,9 @@ fn an_epoch_can_start_in_the_middle() {
 
 #[test]
 fn an_epoch_has_every_image_once_and_epochs_differ() {
-    let indices = |epoch| collect(config(1), epoch, 0).into_iter().flat_map(|batch| batch.indices).collect::<Vec<_>>();
+    let indices = |epoch| {
+        collect(config(1), epoch, 0).into_iter().flat_map(|batch| batch.indices).collect::<Vec<_>>()
+    };
     let (first, second) = (indices(0), indices(1));
     assert_ne!(first, second);
     for order in [first, second] {
@@ -91,16 +106,21 @@ fn the_last_batch_can_be_dropped_and_a_part_selected() {
 
     let parts = split_holdout(COUNT, 13, 9).unwrap();
     let loader = dropping.clone().init(&images(), Some(parts.train.clone())).unwrap();
-    let seen: BTreeSet<_> = loader.epoch(0).unwrap().flat_map(|batch| batch.unwrap().indices).collect();
+    let seen: BTreeSet<_> =
+        loader.epoch(0).unwrap().flat_map(|batch| batch.unwrap().indices).collect();
     assert_eq!(seen, parts.train.into_iter().collect());
 
     let error = LoaderConfig { batch_size: 54, ..dropping }.init(&images(), None).unwrap_err();
-    assert_eq!(error.to_string(), "batch_size: expected at least one batch an epoch, found 53 of 54 images a batch");
+    assert_eq!(
+        error.to_string(),
+        "batch_size: expected at least one batch an epoch, found 53 of 54 images a batch"
+    );
 }
 
 #[test]
 fn dropping_early_ends_the_threads() {
-    // Every transform holds the counter: once all clones but ours are gone, no thread holds one any more.
+    // Every transform holds the counter: once all clones but ours are gone, no thread holds one any
+    // more.
     let counter = Arc::new(Failing { at: None, panics: false });
     for taken in 0..3 {
         let transform: Arc<dyn Transform> = counter.clone();
@@ -123,7 +143,11 @@ struct Failing {
 }
 
 impl Transform for Failing {
-    fn apply(&self, image: ArrayViewMut3<'_, u8>, _: &mut SampleRng) -> Result<(), Box<dyn StdError + Send + Sync>> {
+    fn apply(
+        &self,
+        image: ArrayViewMut3<'_, u8>,
+        _: &mut SampleRng,
+    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
         if Some(image[[0, 0, 0]]) == self.at {
             assert!(!self.panics, "the transform broke");
             return Err("the transform refuses".into());
@@ -142,7 +166,8 @@ fn errors_and_panics_of_workers_come_out_of_the_iterator() {
         for threads in [0, 1, 3] {
             // The first byte of image 20 is 60.
             let transform = Arc::new(Failing { at: Some(60), panics });
-            let loader = sequential(threads).init(&images(), None).unwrap().with_transform(transform);
+            let loader =
+                sequential(threads).init(&images(), None).unwrap().with_transform(transform);
             let results: Vec<_> = loader.epoch(0).unwrap().collect();
             assert_eq!(results.len(), 3, "two batches, the error, then the end");
             assert!(results[..2].iter().all(Result::is_ok));
@@ -179,7 +204,8 @@ fn ranks_share_an_epoch_and_each_can_start_in_the_middle() {
         loader.epoch_from(epoch, first).unwrap().collect::<Result<Vec<Batch>, _>>().unwrap()
     };
     let ranks: Vec<Vec<Batch>> = (0..4).map(|rank| shard(rank, 1, 0)).collect();
-    let seen: BTreeSet<_> = ranks.iter().flatten().flat_map(|batch| batch.indices.clone()).collect();
+    let seen: BTreeSet<_> =
+        ranks.iter().flatten().flat_map(|batch| batch.indices.clone()).collect();
     assert_eq!(seen.len(), 52, "no sample twice, one left over");
     let all = config(0).init(&images(), None).unwrap().order(1);
     assert_eq!(ranks[1][0].indices, [1, 5, 9, 13, 17, 21, 25, 29].map(|at| all[at]));
@@ -196,7 +222,8 @@ fn ranks_share_an_epoch_and_each_can_start_in_the_middle() {
 fn batches_fill_memory_of_the_caller() {
     let expected = collect(config(0), 0, 0);
     let loader = config(2).init(&images(), None).unwrap();
-    let (mut epoch, mut memory, mut batches) = (loader.epoch(0).unwrap(), vec![0; 8 * 3 * 8 * 8 + 5], 0);
+    let (mut epoch, mut memory, mut batches) =
+        (loader.epoch(0).unwrap(), vec![0; 8 * 3 * 8 * 8 + 5], 0);
     while let Some(batch) = epoch.next_into(&mut memory) {
         let batch = batch.unwrap();
         let pixels = expected[batches].images.as_slice().unwrap();

@@ -9,7 +9,11 @@ const CUTMIX: Mix = Mix { mixup: 0.0, cutmix: 1.0 };
 /// Image i is full of 10·i, and its label is i.
 fn batch(count: usize) -> Batch {
     let images = Array4::from_shape_fn((count, 2, 6, 8), |(i, ..)| u8::try_from(10 * i).unwrap());
-    Batch { images, labels: (0..i64::try_from(count).unwrap()).collect(), indices: (0..count).collect() }
+    Batch {
+        images,
+        labels: (0..i64::try_from(count).unwrap()).collect(),
+        indices: (0..count).collect(),
+    }
 }
 
 fn mixed(mix: Mix, epoch: u64, step: usize) -> (Batch, Mixture) {
@@ -44,14 +48,21 @@ fn cutmix_replaces_a_box_of_the_area_it_says() {
             if own == other {
                 continue;
             }
-            let places: Vec<(usize, usize)> =
-                image.indexed_iter().filter(|(_, pixel)| **pixel == other).map(|((_, y, x), _)| (y, x)).collect();
+            let places: Vec<(usize, usize)> = image
+                .indexed_iter()
+                .filter(|(_, pixel)| **pixel == other)
+                .map(|((_, y, x), _)| (y, x))
+                .collect();
             assert!((places.len() as f64 / 96.0 - (1.0 - share)).abs() < 1e-12);
             let extent = |of: &dyn Fn(&(usize, usize)) -> usize| {
                 let (low, high) = (places.iter().map(of).min(), places.iter().map(of).max());
                 low.zip(high).map_or(0, |(low, high)| high - low + 1)
             };
-            assert_eq!(2 * extent(&|place| place.0) * extent(&|place| place.1), places.len(), "a box in both channels");
+            assert_eq!(
+                2 * extent(&|place| place.0) * extent(&|place| place.1),
+                places.len(),
+                "a box in both channels"
+            );
         }
         shares.push(share);
     }
@@ -68,12 +79,16 @@ fn shares_have_the_moments_of_their_distribution() {
         let variance = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / 20_000.0;
         let expected = 1.0 / (4.0 * (2.0 * alpha + 1.0));
         assert!((mean - 0.5).abs() < 0.015, "α = {alpha}: mean {mean}");
-        assert!((variance - expected).abs() < 0.03 * expected + 0.002, "α = {alpha}: {variance}, expected {expected}");
+        assert!(
+            (variance - expected).abs() < 0.03 * expected + 0.002,
+            "α = {alpha}: {variance}, expected {expected}"
+        );
     }
 }
 
 fn mixed_share(mix: Mix, step: usize) -> f64 {
-    let mut batch = Batch { images: Array4::zeros((2, 1, 1, 1)), labels: vec![0, 1], indices: vec![0, 1] };
+    let mut batch =
+        Batch { images: Array4::zeros((2, 1, 1, 1)), labels: vec![0, 1], indices: vec![0, 1] };
     mix.apply(&mut batch, &mut SampleRng::for_batch(0, 0, step)).unwrap().share
 }
 
@@ -84,9 +99,12 @@ fn a_mixture_is_a_function_of_seed_epoch_and_step() {
         assert_ne!(mixed(mix, 1, 2), mixed(mix, 1, 3));
         assert_ne!(mixed(mix, 1, 2), mixed(mix, 2, 2));
     }
-    // With both on, each is used for about half of the batches; only cutmix keeps every pixel value.
+    // With both on, each is used for about half of the batches; only cutmix keeps every pixel
+    // value.
     let both = Mix { mixup: 1.0, cutmix: 1.0 };
-    let cut = (0..1_000).filter(|&step| mixed(both, 0, step).0.images.iter().all(|pixel| pixel % 10 == 0)).count();
+    let cut = (0..1_000)
+        .filter(|&step| mixed(both, 0, step).0.images.iter().all(|pixel| pixel % 10 == 0))
+        .count();
     assert!((420..620).contains(&cut), "{cut}");
 }
 

@@ -9,7 +9,8 @@ use std::path::Path;
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 
-const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const CLASSES: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 /// A recording of a DVS128 with `events` events, the first at the pixel (`number`, 5) of jAER.
 fn aedat2(number: u32, events: u32) -> Vec<u8> {
@@ -23,8 +24,14 @@ fn aedat2(number: u32, events: u32) -> Vec<u8> {
 fn zip(path: &Path, files: &[(String, Vec<u8>)]) {
     let mut writer = zip::ZipWriter::new(fs::File::create(path).unwrap());
     for (index, (name, bytes)) in files.iter().enumerate() {
-        let method = if index % 2 == 0 { zip::CompressionMethod::Deflated } else { zip::CompressionMethod::Stored };
-        writer.start_file(name.as_str(), SimpleFileOptions::default().compression_method(method)).unwrap();
+        let method = if index % 2 == 0 {
+            zip::CompressionMethod::Deflated
+        } else {
+            zip::CompressionMethod::Stored
+        };
+        writer
+            .start_file(name.as_str(), SimpleFileOptions::default().compression_method(method))
+            .unwrap();
         writer.write_all(bytes).unwrap();
     }
     writer.finish().unwrap();
@@ -36,7 +43,8 @@ fn cifar10_dvs() -> TempDir {
     let folder = root.path().join("CIFAR10DVS");
     fs::create_dir(&folder).unwrap();
     for (label, class) in CLASSES.iter().enumerate() {
-        let files = (0..12).map(|number| (format!("{class}/cifar10_{class}_{number}.aedat"), aedat2(number, 20)));
+        let files = (0..12)
+            .map(|number| (format!("{class}/cifar10_{class}_{number}.aedat"), aedat2(number, 20)));
         let mut files: Vec<_> = files.collect();
         if label % 2 == 0 {
             fs::create_dir(folder.join(class)).unwrap();
@@ -60,15 +68,23 @@ fn cifar10_dvs_is_read_from_folders_and_archives() {
     for (index, number) in [(2, 2_u16), (11, 11), (22, 10)] {
         let events = set.read(index).unwrap();
         // jAER's x is turned over and becomes our row, since this set is turned upright.
-        assert_eq!((events.len(), events.y()[0], events.x()[0]), (20, 127 - number, 122), "{index}");
+        assert_eq!(
+            (events.len(), events.y()[0], events.x()[0]),
+            (20, 127 - number, 122),
+            "{index}"
+        );
     }
     assert_eq!(set.sample_name(22), Some("automobile/cifar10_automobile_10.aedat"));
-    let framing = Framing { slicing: Slicing::Number { slices: 4 }, size: Some("32x32".parse().unwrap()) };
+    let framing =
+        Framing { slicing: Slicing::Number { slices: 4 }, size: Some("32x32".parse().unwrap()) };
     let images = set.images(&[0, 119, 13], &framing).unwrap();
     assert_eq!((images.pixels().dim(), images.labels()), ((3, 8, 32, 32), [0, 9, 1].as_slice()));
     assert_eq!(images.pixels().iter().map(|&pixel| u32::from(pixel)).sum::<u32>(), 60);
     let open = Framing { slicing: Slicing::Duration { micros: 10 }, size: None };
-    assert!(matches!(set.images(&[0], &open).unwrap_err(), Error::InvalidConfig { field: "slicing", .. }));
+    assert!(matches!(
+        set.images(&[0], &open).unwrap_err(),
+        Error::InvalidConfig { field: "slicing", .. }
+    ));
 }
 
 #[test]
@@ -85,10 +101,12 @@ fn a_damaged_recording_is_named_with_its_place() {
     // An archive that leads out of its folder, and one that is none.
     let folder = root.path().join("CIFAR10DVS");
     zip(&folder.join("cat.zip"), &[("../../cat/x.aedat".into(), vec![])]);
-    let message = Recordings::open(RecordingsName::Cifar10Dvs, root.path()).unwrap_err().to_string();
+    let message =
+        Recordings::open(RecordingsName::Cifar10Dvs, root.path()).unwrap_err().to_string();
     assert!(message.contains("cat.zip") && message.contains("inside"), "{message}");
     fs::write(folder.join("cat.zip"), [b'P'; 100]).unwrap();
-    let message = Recordings::open(RecordingsName::Cifar10Dvs, root.path()).unwrap_err().to_string();
+    let message =
+        Recordings::open(RecordingsName::Cifar10Dvs, root.path()).unwrap_err().to_string();
     assert!(message.contains("cat.zip") && message.contains("a zip archive"), "{message}");
     let message = Recordings::open(RecordingsName::NMnist, root.path()).unwrap_err().to_string();
     assert!(message.contains("n-mnist: no recording"), "{message}");
@@ -108,7 +126,10 @@ fn splits_choose_the_recordings_they_say() {
     assert_eq!((random(1), random(1).test.len()), (random(1), 30));
     assert_ne!(random(1), random(2));
     for class in 0..10 {
-        assert_eq!(random(7).test.iter().filter(|&&index| set.label(index) == Some(class)).count(), 3);
+        assert_eq!(
+            random(7).test.iter().filter(|&&index| set.label(index) == Some(class)).count(),
+            3
+        );
     }
     let files = apply(SplitRule::Files(vec!["ship/cifar10_ship_4.aedat".into()]));
     assert_eq!(files.test, [100]);
@@ -120,7 +141,10 @@ fn splits_choose_the_recordings_they_say() {
         SplitRule::Random { of: 13, seed: 0 },
     ] {
         let split = SplitFile { dataset: RecordingsName::Cifar10Dvs, rule };
-        assert!(matches!(split.apply(&set).unwrap_err(), Error::InvalidConfig { field: "split", .. }), "{split:?}");
+        assert!(
+            matches!(split.apply(&set).unwrap_err(), Error::InvalidConfig { field: "split", .. }),
+            "{split:?}"
+        );
         if split.rule != SplitRule::Files(vec![]) {
             assert_eq!(split.to_string().parse::<SplitFile>().unwrap(), split);
         }
@@ -166,10 +190,13 @@ fn n_mnist_has_its_official_split() {
         fs::write(folder.join("00002.bin"), event(digit)).unwrap();
         fs::write(folder.join("00010.bin"), event(20)).unwrap();
     }
-    let test: Vec<_> = (0..10_u8).map(|digit| (format!("Test/{digit}/00001.bin"), event(digit))).collect();
+    let test: Vec<_> =
+        (0..10_u8).map(|digit| (format!("Test/{digit}/00001.bin"), event(digit))).collect();
     zip(&root.path().join("Test.zip"), &test);
     let set = Recordings::open(RecordingsName::NMnist, root.path()).unwrap();
-    let split = SplitFile { dataset: RecordingsName::NMnist, rule: SplitRule::Official }.apply(&set).unwrap();
+    let split = SplitFile { dataset: RecordingsName::NMnist, rule: SplitRule::Official }
+        .apply(&set)
+        .unwrap();
     assert_eq!((split.train.len(), split.test.len()), (20, 10));
     for &index in &split.test {
         assert_eq!(Some(set.read(index).unwrap().x()[0]), set.label(index));
@@ -202,7 +229,8 @@ fn gestures_are_parts_of_recordings() {
         ("trials_to_test.txt", "user02_led.aedat\n", "is missing"),
     ] {
         write(name, text);
-        let message = Recordings::open(RecordingsName::Dvs128Gesture, root.path()).unwrap_err().to_string();
+        let message =
+            Recordings::open(RecordingsName::Dvs128Gesture, root.path()).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
         write("user01_led_labels.csv", "class\n");
     }

@@ -41,7 +41,10 @@ fn classes_are_balanced_and_named() {
     assert_eq!(train.len(), 8_000);
     assert_eq!(train.image_shape(), [3, 16, 16]);
     for class in 0..CLASSES.len() {
-        assert_eq!(train.labels().iter().filter(|&&label| usize::from(label) == class).count(), 800);
+        assert_eq!(
+            train.labels().iter().filter(|&&label| usize::from(label) == class).count(),
+            800
+        );
     }
 }
 
@@ -117,10 +120,13 @@ impl Linear {
 
 fn normalised(images: &Images) -> Vec<Vec<f32>> {
     let scale = |&byte: &u8| (f32::from(byte) - 113.0) / 68.6;
-    (0..images.len()).map(|index| images.image(index).unwrap().iter().map(scale).collect()).collect()
+    (0..images.len())
+        .map(|index| images.image(index).unwrap().iter().map(scale).collect())
+        .collect()
 }
 
-/// Whatever reaches 95 % on this set has learnt features: pixels weighed one by one do not get to 60 %.
+/// Whatever reaches 95 % on this set has learnt features: pixels weighed one by one do not get to
+/// 60 %.
 #[test]
 fn a_linear_classifier_stays_below_sixty_per_cent() {
     const EPOCHS: u16 = 24;
@@ -134,16 +140,22 @@ fn a_linear_classifier_stays_below_sixty_per_cent() {
         let rate = 1e-3 * (1.0 - f32::from(epoch) / f32::from(EPOCHS));
         // 3,001 has no factor in common with 8,000: all images, far apart in turn.
         let order = (0..train.len()).map(|position| position * 3_001 % train.len());
-        let loss: f64 =
-            order.map(|index| model.step(&train_pixels[index], usize::from(train.labels()[index]), rate)).sum();
+        let loss: f64 = order
+            .map(|index| model.step(&train_pixels[index], usize::from(train.labels()[index]), rate))
+            .sum();
         losses.push(loss / train.len() as f64);
         best = best.max(model.accuracy(&test_pixels, test.labels()));
     }
     let on_train = model.accuracy(&train_pixels, train.labels());
     let on_test = model.accuracy(&test_pixels, test.labels());
-    let report = format!("linear: train {on_train:.4}, test {on_test:.4}, best {best:.4}, losses {losses:.4?}");
+    let report = format!(
+        "linear: train {on_train:.4}, test {on_test:.4}, best {best:.4}, losses {losses:.4?}"
+    );
     assert!(on_train > 0.4, "not trained: {report}");
-    assert!(on_test < best, "the test accuracy has not passed its peak, longer training may help: {report}");
+    assert!(
+        on_test < best,
+        "the test accuracy has not passed its peak, longer training may help: {report}"
+    );
     assert!(best > 0.2, "no better than chance, so this shows nothing: {report}");
     assert!(best < 0.6, "too easy: {report}");
 }

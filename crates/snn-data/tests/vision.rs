@@ -13,7 +13,8 @@ use tempfile::TempDir;
 const CLASSES: [&str; 3] = ["n01440764", "n01443537", "n02129165"];
 
 fn fixture(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/images").join(name)).unwrap()
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/images").join(name))
+        .unwrap()
 }
 
 fn write(path: PathBuf, bytes: &[u8]) {
@@ -21,10 +22,15 @@ fn write(path: PathBuf, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// The pictures of a class, by name: one in colour, one grey, one in inks, one a PNG by another name.
+/// The pictures of a class, by name: one in colour, one grey, one in inks, one a PNG by another
+/// name.
 fn pictures(class: &str) -> Vec<(String, Vec<u8>)> {
     let forms = ["420.JPEG", "grey.JPEG", "cmyk.JPEG", "png.JPEG"];
-    forms.iter().enumerate().map(|(index, form)| (format!("{class}_{index}.JPEG"), fixture(form))).collect()
+    forms
+        .iter()
+        .enumerate()
+        .map(|(index, form)| (format!("{class}_{index}.JPEG"), fixture(form)))
+        .collect()
 }
 
 fn folders(part: &str) -> TempDir {
@@ -67,12 +73,15 @@ fn imagenet_is_read_in_every_form() {
 
     let packed = tempfile::tempdir().unwrap();
     // Archives in another order than that of the classes.
-    let inner: Vec<_> = CLASSES.iter().rev().map(|class| (format!("{class}.tar"), tar(&pictures(class)))).collect();
+    let inner: Vec<_> =
+        CLASSES.iter().rev().map(|class| (format!("{class}.tar"), tar(&pictures(class)))).collect();
     write(packed.path().join("ILSVRC2012_img_train.tar"), &tar(&inner));
     same(&Pictures::imagenet(packed.path(), Split::Train).unwrap(), &train);
 
     let val: Vec<_> = CLASSES.iter().flat_map(|class| pictures(class)).collect();
-    let lines = val.iter().map(|(name, _)| format!("{},{} 1 2 3 4\n", name.trim_end_matches(".JPEG"), &name[..9]));
+    let lines = val
+        .iter()
+        .map(|(name, _)| format!("{},{} 1 2 3 4\n", name.trim_end_matches(".JPEG"), &name[..9]));
     let list = format!("ImageId,PredictionString\n{}", lines.collect::<String>());
     write(packed.path().join("LOC_val_solution.csv"), list.as_bytes());
     write(packed.path().join("ILSVRC2012_img_val.tar"), &tar(&val));
@@ -88,7 +97,10 @@ fn imagenet_is_read_in_every_form() {
 #[test]
 fn the_development_kit_labels_the_validation_pictures() {
     let golden = |name: &str| {
-        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/cifar").join(name)).unwrap()
+        fs::read(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/cifar").join(name),
+        )
+        .unwrap()
     };
     let root = tempfile::tempdir().unwrap();
     // Classes 1, 2 and 3 are n02129165, n01440764 and n01443537.
@@ -120,7 +132,8 @@ fn the_development_kit_labels_the_validation_pictures() {
         check();
     }
     // Beside the training split, whose classes decide, and unpacked.
-    let train: Vec<_> = CLASSES.iter().map(|class| (format!("{class}.tar"), tar(&pictures(class)))).collect();
+    let train: Vec<_> =
+        CLASSES.iter().map(|class| (format!("{class}.tar"), tar(&pictures(class)))).collect();
     write(root.path().join("ILSVRC2012_img_train.tar"), &tar(&train));
     check();
     fs::remove_file(&archive).unwrap();
@@ -138,7 +151,10 @@ fn the_development_kit_labels_the_validation_pictures() {
         let before = fs::read(&path).unwrap();
         fs::write(&path, bytes).unwrap();
         let message = Pictures::imagenet(root.path(), Split::Test).unwrap_err().to_string();
-        assert!(message.contains(file) && parts.iter().all(|part| message.contains(part)), "{message}");
+        assert!(
+            message.contains(file) && parts.iter().all(|part| message.contains(part)),
+            "{message}"
+        );
         fs::write(&path, before).unwrap();
     };
     // 4 is no class but an inner node.
@@ -178,7 +194,10 @@ fn tiny_imagenet_and_imagenette_are_read() {
     for (part, first) in [("train", 0), ("val", 2)] {
         for class in CLASSES {
             for (name, bytes) in &pictures(class)[first..] {
-                write(imagenette.path().join("imagenette2-160").join(part).join(class).join(name), bytes);
+                write(
+                    imagenette.path().join("imagenette2-160").join(part).join(class).join(name),
+                    bytes,
+                );
             }
         }
     }
@@ -202,7 +221,12 @@ fn what_is_missing_or_damaged_is_named() {
     }
     assert!(Pictures::folder(root.path()).unwrap_err().to_string().contains("one folder a class"));
     write(root.path().join("n1/x.txt"), b"x");
-    assert!(Pictures::folder(root.path()).unwrap_err().to_string().contains("files .jpg, .jpeg or .png"));
+    assert!(
+        Pictures::folder(root.path())
+            .unwrap_err()
+            .to_string()
+            .contains("files .jpg, .jpeg or .png")
+    );
 
     let whole = tar(&[("n1.tar".into(), tar(&pictures("n1")))]);
     let archive = root.path().join("ILSVRC2012_img_train.tar");
@@ -222,7 +246,8 @@ fn what_is_missing_or_damaged_is_named() {
     // Zeros alone are an archive without files.
     refused(&[0; 1024], ["one folder a class", "found 0"]);
     // Between two archives, and inside the header of the second.
-    let two = tar(&[("n1.tar".into(), tar(&pictures("n1"))), ("n2.tar".into(), tar(&pictures("n2")))]);
+    let two =
+        tar(&[("n1.tar".into(), tar(&pictures("n1"))), ("n2.tar".into(), tar(&pictures("n2")))]);
     let second = 512 + tar(&pictures("n1")).len();
     fs::write(&archive, &two[..second]).unwrap();
     assert_eq!(Pictures::imagenet(root.path(), Split::Train).unwrap().classes(), ["n1"]);
@@ -235,7 +260,10 @@ fn source(root: &TempDir, view: View, on_damage: OnDamage) -> Arc<PictureSource>
 }
 
 fn view() -> View {
-    View::Train { crop: RandomResizedCrop { size: 20, ..RandomResizedCrop::default() }, flip: Flip::Horizontal }
+    View::Train {
+        crop: RandomResizedCrop { size: 20, ..RandomResizedCrop::default() },
+        flip: Flip::Horizontal,
+    }
 }
 
 fn batches(source: &Arc<PictureSource>, threads: usize) -> Result<Vec<Batch>, Error> {
@@ -266,7 +294,8 @@ fn damaged_files_end_the_epoch_or_are_skipped_and_named() {
         assert!(message.contains(part), "{message}");
     }
     let skipping = source(&root, view(), OnDamage::Skip);
-    let labels: Vec<_> = batches(&skipping, 2).unwrap().into_iter().flat_map(|batch| batch.labels).collect();
+    let labels: Vec<_> =
+        batches(&skipping, 2).unwrap().into_iter().flat_map(|batch| batch.labels).collect();
     assert_eq!(labels.len(), 12);
     assert_eq!(skipping.damaged().keys().collect::<Vec<_>>(), [&5]);
     // Where nothing can be read, skipping ends as well.
@@ -283,7 +312,11 @@ fn damaged_files_end_the_epoch_or_are_skipped_and_named() {
 struct Broken;
 
 impl Transform for Broken {
-    fn apply(&self, _: ArrayViewMut3<'_, u8>, _: &mut SampleRng) -> Result<(), Box<dyn StdError + Send + Sync>> {
+    fn apply(
+        &self,
+        _: ArrayViewMut3<'_, u8>,
+        _: &mut SampleRng,
+    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
         panic!("the transform broke")
     }
 }
@@ -292,8 +325,14 @@ impl Transform for Broken {
 fn a_panic_in_a_worker_names_file_and_sample() {
     let root = folders("train");
     let source = source(&root, view(), OnDamage::Fail);
-    let config = LoaderConfig { batch_size: 5, order: Order::Sequential, threads: 2, ..LoaderConfig::default() };
-    let loader = config.init_source(source, Some(vec![7, 2])).unwrap().with_transform(Arc::new(Broken));
+    let config = LoaderConfig {
+        batch_size: 5,
+        order: Order::Sequential,
+        threads: 2,
+        ..LoaderConfig::default()
+    };
+    let loader =
+        config.init_source(source, Some(vec![7, 2])).unwrap().with_transform(Arc::new(Broken));
     let message = loader.epoch(0).unwrap().next().unwrap().unwrap_err().to_string();
     for part in ["batch 0, sample 7", "n01443537_3.JPEG", "the transform broke"] {
         assert!(message.contains(part), "{message}");
@@ -306,13 +345,23 @@ fn evaluation_takes_the_middle() {
     let crop = CentreCrop { resize: 47, size: 31, filter: Filter::Bilinear };
     let source = source(&root, View::Evaluation(crop), OnDamage::Fail);
     let config = LoaderConfig::evaluation(12);
-    let batch =
-        config.init_source(Arc::<PictureSource>::clone(&source), None).unwrap().epoch(0).unwrap().next().unwrap();
+    let batch = config
+        .init_source(Arc::<PictureSource>::clone(&source), None)
+        .unwrap()
+        .epoch(0)
+        .unwrap()
+        .next()
+        .unwrap();
     let pictures = Pictures::imagenet(root.path(), Split::Train).unwrap();
     let whole = pictures.read(3, DecodeOptions::default()).unwrap().planes();
     // 61x47 stays as it is, and the middle begins at column 15, row 8.
-    assert_eq!(batch.unwrap().images.slice(ndarray::s![3, .., .., ..]), whole.slice(ndarray::s![.., 8..39, 15..46]));
+    assert_eq!(
+        batch.unwrap().images.slice(ndarray::s![3, .., .., ..]),
+        whole.slice(ndarray::s![.., 8..39, 15..46])
+    );
     assert!(
-        CentreCrop { resize: 3, size: 4, ..crop }.apply(&pictures.read(0, DecodeOptions::default()).unwrap()).is_err()
+        CentreCrop { resize: 3, size: 4, ..crop }
+            .apply(&pictures.read(0, DecodeOptions::default()).unwrap())
+            .is_err()
     );
 }

@@ -6,14 +6,19 @@ use snn_ir::{Graph, Op, Site, SiteInfo};
 
 /// Replaces the sites that `policy` chooses, and changes nothing else.
 ///
-/// Only LIF sites are candidates (IF and PLIF are LIF sites). A chosen site of another kind is kept as it is, and the
-/// placement says so; hence applying a policy twice gives what applying it once gives.
+/// Only LIF sites are candidates (IF and PLIF are LIF sites). A chosen site of another kind is kept
+/// as it is, and the placement says so; hence applying a policy twice gives what applying it once
+/// gives.
 ///
 /// # Errors
-/// The graph is invalid or converted; a glob is malformed, or it or a stage matches no site; `inner` or `outer` on a network
-/// without residual additions; more sites or a larger share wanted than there is; a composition of nothing; a replacement with
-/// settings out of range.
-pub fn apply(graph: &Graph, policy: &Policy, replacement: &Replacement) -> Result<(Graph, Placement)> {
+/// The graph is invalid or converted; a glob is malformed, or it or a stage matches no site;
+/// `inner` or `outer` on a network without residual additions; more sites or a larger share wanted
+/// than there is; a composition of nothing; a replacement with settings out of range.
+pub fn apply(
+    graph: &Graph,
+    policy: &Policy,
+    replacement: &Replacement,
+) -> Result<(Graph, Placement)> {
     let resolved = graph.resolve()?;
     let sites = graph.sites()?;
     refuse_converted(graph, &sites)?;
@@ -26,7 +31,8 @@ pub fn apply(graph: &Graph, policy: &Policy, replacement: &Replacement) -> Resul
             (_, true) => Decision::KeptAsReplaced,
             (_, false) => Decision::Kept,
         };
-        let after = if decision == Decision::Changed { replacement.site() } else { info.site.clone() };
+        let after =
+            if decision == Decision::Changed { replacement.site() } else { info.site.clone() };
         placed.push(PlacedSite {
             site: info.name.clone(),
             shape: info.shape.clone(),
@@ -36,7 +42,9 @@ pub fn apply(graph: &Graph, policy: &Policy, replacement: &Replacement) -> Resul
             spiking: after.is_stateful(),
             decision,
         });
-        if let Some(Op::Activation { site, .. }) = hybrid.nodes.get_mut(info.index).map(|node| &mut node.op) {
+        if let Some(Op::Activation { site, .. }) =
+            hybrid.nodes.get_mut(info.index).map(|node| &mut node.op)
+        {
             *site = after;
         }
     }

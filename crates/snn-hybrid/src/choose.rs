@@ -20,7 +20,9 @@ impl Network<'_> {
             Policy::None => vec![false; count],
             Policy::All => vec![true; count],
             Policy::Outer => self.residual_stream(policy)?,
-            Policy::Inner => self.residual_stream(policy)?.into_iter().map(|outer| !outer).collect(),
+            Policy::Inner => {
+                self.residual_stream(policy)?.into_iter().map(|outer| !outer).collect()
+            }
             Policy::Alternate => (0..count).map(|position| position % 2 == 0).collect(),
             Policy::Stem => self.stem(),
             Policy::Head => self.head(),
@@ -36,14 +38,19 @@ impl Network<'_> {
             Policy::Sites { include, exclude } => {
                 let included = self.matched(include)?;
                 let excluded = self.matched(exclude)?;
-                included.into_iter().zip(excluded).map(|(included, excluded)| included && !excluded).collect()
+                included
+                    .into_iter()
+                    .zip(excluded)
+                    .map(|(included, excluded)| included && !excluded)
+                    .collect()
             }
             Policy::Ratio { share, spread } => {
                 if !(0.0..=1.0).contains(share) {
                     return Err(Error::Share { share: *share });
                 }
                 // The nearest whole number, ties up.
-                let chosen = (0..count).filter(|site| *site as f64 + 0.5 <= share * count as f64).count();
+                let chosen =
+                    (0..count).filter(|site| *site as f64 + 0.5 <= share * count as f64).count();
                 let positions = spread.positions(count, chosen);
                 (0..count).map(|position| positions.contains(&position)).collect()
             }
@@ -79,7 +86,9 @@ impl Network<'_> {
     fn head(&self) -> Vec<bool> {
         // Whether each node has a site below it.
         let mut above = vec![false; self.resolved.nodes.len()];
-        for (index, (node, info)) in self.graph.nodes.iter().zip(&self.resolved.nodes).enumerate().rev() {
+        for (index, (node, info)) in
+            self.graph.nodes.iter().zip(&self.resolved.nodes).enumerate().rev()
+        {
             for &input in &info.inputs {
                 above[input] |= above[index] || is_site(&node.op);
             }
@@ -94,14 +103,25 @@ impl Network<'_> {
             return Err(Error::Empty { policy: "stage", key: "stages" });
         }
         for stage in stages {
-            let of_stage: Vec<bool> =
-                self.sites.iter().map(|site| prefixes(&site.name).any(|prefix| prefix == stage)).collect();
+            let of_stage: Vec<bool> = self
+                .sites
+                .iter()
+                .map(|site| prefixes(&site.name).any(|prefix| prefix == stage))
+                .collect();
             if !of_stage.contains(&true) {
                 let paths = self.sites.iter().flat_map(|site| prefixes(&site.name));
-                let mut stages: Vec<String> =
-                    self.sites.iter().filter_map(|site| prefixes(&site.name).next()).map(ToString::to_string).collect();
+                let mut stages: Vec<String> = self
+                    .sites
+                    .iter()
+                    .filter_map(|site| prefixes(&site.name).next())
+                    .map(ToString::to_string)
+                    .collect();
                 stages.dedup();
-                return Err(Error::NoStage { stage: stage.clone(), nearest: nearest(stage, paths).into(), stages });
+                return Err(Error::NoStage {
+                    stage: stage.clone(),
+                    nearest: nearest(stage, paths).into(),
+                    stages,
+                });
             }
             any = zip(&any, &of_stage, |a, b| a || b);
         }
@@ -115,7 +135,8 @@ impl Network<'_> {
             let matcher: GlobMatcher = Glob::new(glob)
                 .map_err(|e| Error::Glob { glob: glob.clone(), reason: e.kind().to_string() })?
                 .compile_matcher();
-            let found: Vec<bool> = self.sites.iter().map(|site| matcher.is_match(&site.name)).collect();
+            let found: Vec<bool> =
+                self.sites.iter().map(|site| matcher.is_match(&site.name)).collect();
             if !found.contains(&true) {
                 let sites: Vec<String> = self.sites.iter().map(|site| site.name.clone()).collect();
                 let nearest = nearest(glob, sites.iter().map(String::as_str)).to_string();
@@ -126,7 +147,12 @@ impl Network<'_> {
         Ok(any)
     }
 
-    fn combine(&self, policy: &Policy, parts: &[Policy], join: impl Fn(bool, bool) -> bool) -> Result<Vec<bool>> {
+    fn combine(
+        &self,
+        policy: &Policy,
+        parts: &[Policy],
+        join: impl Fn(bool, bool) -> bool,
+    ) -> Result<Vec<bool>> {
         let mut chosen: Option<Vec<bool>> = None;
         for part in parts {
             let part = self.choose(part)?;

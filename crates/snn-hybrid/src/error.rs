@@ -36,7 +36,9 @@ pub enum Error {
         stages: Vec<String>,
     },
     /// More sites are wanted than there are.
-    #[error("policy: `{policy}` with k = {k} on a network of {sites} sites; k must be 0 to {sites}")]
+    #[error(
+        "policy: `{policy}` with k = {k} on a network of {sites} sites; k must be 0 to {sites}"
+    )]
     TooMany {
         /// The policy.
         policy: &'static str,
@@ -61,7 +63,8 @@ pub enum Error {
     },
     /// `inner` and `outer` are places relative to residual additions, and there is none.
     #[error(
-        "policy: `{policy}` is defined by residual additions, and no site of this network reads one; \
+        "policy: `{policy}` is defined by residual additions, and no site of this network reads \
+         one; \
          use a policy that is not"
     )]
     NoResidual {
@@ -69,7 +72,9 @@ pub enum Error {
         policy: &'static str,
     },
     /// The graph is not in the trained form.
-    #[error("policy: site `{site}` ({kind}) has been converted; a policy is applied before training")]
+    #[error(
+        "policy: site `{site}` ({kind}) has been converted; a policy is applied before training"
+    )]
     Converted {
         /// The site.
         site: String,

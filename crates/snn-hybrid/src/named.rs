@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 /// A kind, and the keys that its table may have beside `kind`.
 pub(crate) type Kind = (&'static str, &'static [&'static str]);
 
-/// Reads a name or a table, refuses kinds and keys that do not exist, and hands the table to `read`.
+/// Reads a name or a table, refuses kinds and keys that do not exist, and hands the table to
+/// `read`.
 ///
 /// The keys are checked here because serde ignores those of a variant without fields.
 pub(crate) fn read<'de, D: Deserializer<'de>, T>(
@@ -44,7 +45,9 @@ fn check(table: &Map<String, Value>, what: &str, kinds: &[Kind]) -> Result<(), S
     };
     match table.keys().find(|key| *key != "kind" && !keys.contains(&key.as_str())) {
         None => Ok(()),
-        Some(key) if keys.is_empty() => Err(format!("{what}: unknown field `{key}`; `{kind}` takes no settings")),
+        Some(key) if keys.is_empty() => {
+            Err(format!("{what}: unknown field `{key}`; `{kind}` takes no settings"))
+        }
         Some(key) => Err(format!(
             "{what}: unknown field `{key}`; `{kind}` takes {}; did you mean `{}`?",
             names(keys.iter().copied()),

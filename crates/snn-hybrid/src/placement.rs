@@ -94,11 +94,19 @@ impl fmt::Display for Placement {
         let rows = self.sites.iter().map(|site| {
             let shape = site.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
             let (before, after) = (site.before.clone(), site.after.clone());
-            [site.site.clone(), shape, site.neurons.to_string(), before, after, site.decision.label().to_string()]
+            [
+                site.site.clone(),
+                shape,
+                site.neurons.to_string(),
+                before,
+                after,
+                site.decision.label().to_string(),
+            ]
         });
         let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
-        let width: [usize; 6] =
-            std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+        let width: [usize; 6] = std::array::from_fn(|column| {
+            rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+        });
         for [site, shape, neurons, before, after, decision] in &rows {
             let line = format!(
                 "{site:<0$}  {shape:<1$}  {neurons:>2$}  {before:<3$}  {after:<4$}  {decision}",

@@ -7,7 +7,8 @@ use std::fmt;
 
 /// Which LIF sites of a network become `ReLU`.
 ///
-/// As data it is a name (`"outer"`) or a table (`{ kind = "sites", include = ["layer1.*"] }`); it is always written as a table.
+/// As data it is a name (`"outer"`) or a table (`{ kind = "sites", include = ["layer1.*"] }`); it
+/// is always written as a table.
 ///
 /// ```
 /// use snn_hybrid::Policy;
@@ -26,8 +27,8 @@ pub enum Policy {
     All,
     /// The sites inside residual blocks: all that are not *outer*.
     Inner,
-    /// The sites of the residual stream: those that read an addition, and those of the stem. The residual stream is what must not be
-    /// binary.
+    /// The sites of the residual stream: those that read an addition, and those of the stem. The
+    /// residual stream is what must not be binary.
     Outer,
     /// The first, third, fifth … site in graph order, so that every LIF stands between `ReLUs`.
     Alternate,
@@ -45,7 +46,8 @@ pub enum Policy {
         /// How many, at most as many as there are.
         k: usize,
     },
-    /// The sites of stages: those whose path name begins with a stage's (`layer1` has `layer1.0.act1`, and so has `layer1.0`).
+    /// The sites of stages: those whose path name begins with a stage's (`layer1` has
+    /// `layer1.0.act1`, and so has `layer1.0`).
     Stage {
         /// The path prefixes.
         stages: Vec<String>,
@@ -58,8 +60,9 @@ pub enum Policy {
         #[serde(default)]
         exclude: Vec<String>,
     },
-    /// A share of the sites, to the nearest whole number of them (ties up). Sites are counted, not neurons: a site is what a policy changes,
-    /// so every spread yields the same number; the placement prints the share of the neurons that this makes.
+    /// A share of the sites, to the nearest whole number of them (ties up). Sites are counted, not
+    /// neurons: a site is what a policy changes, so every spread yields the same number; the
+    /// placement prints the share of the neurons that this makes.
     Ratio {
         /// 0 to 1.
         share: f64,
@@ -136,20 +139,25 @@ impl Policy {
     /// Which sites it chooses, in words that need no documentation.
     pub fn explanation(&self) -> String {
         let each = |policies: &[Policy], word: &str| {
-            let parts: Vec<String> = policies.iter().map(|policy| format!("({})", policy.explanation())).collect();
+            let parts: Vec<String> =
+                policies.iter().map(|policy| format!("({})", policy.explanation())).collect();
             parts.join(&format!(" {word} "))
         };
         match self {
             Policy::None => "no site".into(),
             Policy::All => "every site".into(),
-            Policy::Inner => "sites that neither read an addition nor are first in the network".into(),
+            Policy::Inner => {
+                "sites that neither read an addition nor are first in the network".into()
+            }
             Policy::Outer => "sites that read an addition, and those with no site upstream".into(),
             Policy::Alternate => "the first, third, fifth … site in graph order".into(),
             Policy::Stem => "sites with no site upstream".into(),
             Policy::Head => "sites with no site downstream".into(),
             Policy::FirstK { k } => format!("the first {k} sites in graph order"),
             Policy::LastK { k } => format!("the last {k} sites in graph order"),
-            Policy::Stage { stages } => format!("sites whose path begins with {}", stages.join(" or ")),
+            Policy::Stage { stages } => {
+                format!("sites whose path begins with {}", stages.join(" or "))
+            }
             Policy::Sites { include, exclude } if exclude.is_empty() => {
                 format!("sites named {}", include.join(" or "))
             }
@@ -176,7 +184,9 @@ impl Policy {
 
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |policies: &[Policy]| policies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let list = |policies: &[Policy]| {
+            policies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
         match self {
             Policy::None
             | Policy::All
@@ -187,7 +197,9 @@ impl fmt::Display for Policy {
             | Policy::Head => f.write_str(self.label()),
             Policy::FirstK { k } | Policy::LastK { k } => write!(f, "{} {k}", self.label()),
             Policy::Stage { stages } => write!(f, "stage {}", stages.join(", ")),
-            Policy::Sites { include, exclude } if exclude.is_empty() => write!(f, "sites {}", include.join(", ")),
+            Policy::Sites { include, exclude } if exclude.is_empty() => {
+                write!(f, "sites {}", include.join(", "))
+            }
             Policy::Sites { include, exclude } => {
                 write!(f, "sites {} without {}", include.join(", "), exclude.join(", "))
             }

@@ -4,7 +4,8 @@ use crate::named::{self, Kind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use snn_ir::{QuantRelu, Site};
 
-/// What a chosen site becomes. As data it is a name (`"relu"`) or a table (`{ kind = "quant_relu", levels = 4 }`).
+/// What a chosen site becomes. As data it is a name (`"relu"`) or a table
+/// (`{ kind = "quant_relu", levels = 4 }`).
 ///
 /// Only [`QuantRelu`] can go on the integer grid, so it is the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,20 +6,23 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// How the sites of [`Policy::Ratio`](crate::Policy::Ratio) are spread over the graph. As data a name or a table.
+/// How the sites of [`Policy::Ratio`](crate::Policy::Ratio) are spread over the graph. As data a
+/// name or a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(remote = "Self", tag = "kind", rename_all = "snake_case")]
 pub enum Spread {
     /// At even distances: the middles of as many equal parts of the list of sites.
     #[default]
     Uniform,
-    /// Drawn from a seed, every set of that many sites equally likely. With the same seed a smaller share is part of a larger one.
+    /// Drawn from a seed, every set of that many sites equally likely. With the same seed a smaller
+    /// share is part of a larger one.
     Random {
         /// The seed; nothing else has an influence.
         #[serde(default)]
         seed: u64,
     },
-    /// Denser towards the input: the density falls linearly, to zero at the last site. A site that is taken passes its turn on to the next.
+    /// Denser towards the input: the density falls linearly, to zero at the last site. A site that
+    /// is taken passes its turn on to the next.
     Early,
     /// The mirror image of `early`: denser towards the output.
     Late,
@@ -57,28 +60,35 @@ impl Spread {
             Spread::Uniform => (0..count).map(|i| (2 * i + 1) * sites / (2 * count)).collect(),
             Spread::Random { seed } => random(sites, count, seed),
             Spread::Early => early(sites, count),
-            Spread::Late => early(sites, count).into_iter().map(|position| sites - 1 - position).collect(),
+            Spread::Late => {
+                early(sites, count).into_iter().map(|position| sites - 1 - position).collect()
+            }
         }
     }
 }
 
-/// Every site draws a number, those with the smallest are chosen: the choice depends on no algorithm of a library but `ChaCha` itself.
+/// Every site draws a number, those with the smallest are chosen: the choice depends on no
+/// algorithm of a library but `ChaCha` itself.
 fn random(sites: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     let mut generator = ChaCha8Rng::from_seed(key);
-    let mut draws: Vec<(u64, usize)> = (0..sites).map(|position| (generator.next_u64(), position)).collect();
+    let mut draws: Vec<(u64, usize)> =
+        (0..sites).map(|position| (generator.next_u64(), position)).collect();
     draws.sort_unstable();
     draws.into_iter().take(count).map(|(_, position)| position).collect()
 }
 
-/// The i-th position is where the cumulative density `1 − (1 − x)²`, x in parts of the list, reaches `(i + ½)/count`.
+/// The i-th position is where the cumulative density `1 − (1 − x)²`, x in parts of the list,
+/// reaches `(i + ½)/count`.
 fn early(sites: usize, count: usize) -> Vec<usize> {
     let mut positions = Vec::with_capacity(count);
     let (mut quantile, mut free) = (0, 0);
     for left in (1..=count).rev() {
         // 1 − (1 − x)² ≤ (i + ½)/count with i = count − left, in integers.
-        while (2 * left - 1) * sites * sites <= 2 * count * (sites - quantile - 1) * (sites - quantile - 1) {
+        while (2 * left - 1) * sites * sites
+            <= 2 * count * (sites - quantile - 1) * (sites - quantile - 1)
+        {
             quantile += 1;
         }
         let position = quantile.max(free).min(sites - left);

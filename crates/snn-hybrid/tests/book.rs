@@ -1,4 +1,5 @@
-//! The TOML in the book is what is read, the defaults it shows are the defaults, and the output it shows is the output.
+//! The TOML in the book is what is read, the defaults it shows are the defaults, and the output it
+//! shows is the output.
 
 use snn_hybrid::{Policy, Replacement, apply};
 use snn_ir::Lif;
@@ -38,7 +39,10 @@ fn policies_replacements_and_neurons_are_read() {
             neurons += usize::from(read::<Lif>(&table, "neuron").is_some());
         }
     }
-    assert!(policies >= 8 && replacements >= 2 && neurons >= 4, "{policies}, {replacements}, {neurons}");
+    assert!(
+        policies >= 8 && replacements >= 2 && neurons >= 4,
+        "{policies}, {replacements}, {neurons}"
+    );
 }
 
 #[test]
@@ -48,7 +52,9 @@ fn defaults_are_the_defaults() {
         assert_eq!(shown, Some(Lif::default()), "{name}");
     }
     for name in ["hybrid", "config"] {
-        let shown = toml_blocks(&page(name)).iter().find_map(|table| read::<Replacement>(table, "replacement"));
+        let shown = toml_blocks(&page(name))
+            .iter()
+            .find_map(|table| read::<Replacement>(table, "replacement"));
         assert_eq!(shown, Some(Replacement::default()), "{name}");
     }
 }
@@ -56,9 +62,12 @@ fn defaults_are_the_defaults() {
 #[test]
 fn attributes_in_the_table_of_neurons_are_read() {
     let page = page("neurons");
-    let section = page.split("## Asking for a neuron").nth(1).unwrap().split("\n## ").next().unwrap();
+    let section =
+        page.split("## Asking for a neuron").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with('|'));
-    let snippets = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).filter(|snippet| snippet.contains(" = "));
+    let snippets = rows
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter(|snippet| snippet.contains(" = "));
     let mut count = 0;
     for snippet in snippets {
         let lif: Lif = toml::from_str(snippet).unwrap_or_else(|error| panic!("{snippet}: {error}"));
@@ -71,9 +80,16 @@ fn attributes_in_the_table_of_neurons_are_read() {
 #[test]
 fn what_a_policy_prints_is_what_it_prints() {
     let config: toml::Table = repository("configs/demo.toml").parse().unwrap();
-    let (policy, replacement) = (read(&config, "policy").unwrap(), read(&config, "replacement").unwrap());
-    let width = config["network"]["width"].as_integer().and_then(|width| usize::try_from(width).ok()).unwrap();
+    let (policy, replacement) =
+        (read(&config, "policy").unwrap(), read(&config, "replacement").unwrap());
+    let width = config["network"]["width"]
+        .as_integer()
+        .and_then(|width| usize::try_from(width).ok())
+        .unwrap();
     let spiking = SmallNet { width, ..SmallNet::default() }.build();
     let (_, placement) = apply(&spiking, &policy, &replacement).unwrap();
-    assert!(page("hybrid").contains(&format!("```text\n{placement}\n```")), "the page should have\n{placement}");
+    assert!(
+        page("hybrid").contains(&format!("```text\n{placement}\n```")),
+        "the page should have\n{placement}"
+    );
 }

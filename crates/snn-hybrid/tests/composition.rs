@@ -25,14 +25,25 @@ fn difference(policy: Policy, without: Policy) -> Policy {
 fn they_are_what_the_words_say() {
     let graph = ResNet::default().build();
     let spread = Spread::Random { seed: 2 };
-    let parts =
-        [Policy::Outer, Policy::Alternate, Policy::Head, Policy::FirstK { k: 7 }, Policy::Ratio { share: 0.5, spread }];
+    let parts = [
+        Policy::Outer,
+        Policy::Alternate,
+        Policy::Head,
+        Policy::FirstK { k: 7 },
+        Policy::Ratio { share: 0.5, spread },
+    ];
     for a in &parts {
         for b in &parts {
-            let pairs: Vec<(bool, bool)> = chosen(&graph, a).into_iter().zip(chosen(&graph, b)).collect();
-            let expect = |join: fn((bool, bool)) -> bool| pairs.iter().map(|pair| join(*pair)).collect::<Vec<_>>();
+            let pairs: Vec<(bool, bool)> =
+                chosen(&graph, a).into_iter().zip(chosen(&graph, b)).collect();
+            let expect = |join: fn((bool, bool)) -> bool| {
+                pairs.iter().map(|pair| join(*pair)).collect::<Vec<_>>()
+            };
             assert_eq!(chosen(&graph, &union(&[a.clone(), b.clone()])), expect(|(a, b)| a || b));
-            assert_eq!(chosen(&graph, &intersection(&[a.clone(), b.clone()])), expect(|(a, b)| a && b));
+            assert_eq!(
+                chosen(&graph, &intersection(&[a.clone(), b.clone()])),
+                expect(|(a, b)| a && b)
+            );
             assert_eq!(chosen(&graph, &difference(a.clone(), b.clone())), expect(|(a, b)| a && !b));
         }
     }
@@ -49,7 +60,8 @@ fn they_nest() {
     assert_eq!(policy.to_string(), "intersection(difference(all, union(stem, head)), outer)");
     assert_eq!(
         policy.explanation(),
-        "((every site) but not ((sites with no site upstream) or (sites with no site downstream))) and \
+        "((every site) but not ((sites with no site upstream) or (sites with no site downstream))) \
+         and \
          (sites that read an addition, and those with no site upstream)"
     );
 }
@@ -57,7 +69,10 @@ fn they_nest() {
 #[test]
 fn the_inner_sites_are_all_without_the_outer() {
     let graph = ResNet::default().build();
-    assert_eq!(chosen(&graph, &difference(Policy::All, Policy::Outer)), chosen(&graph, &Policy::Inner));
+    assert_eq!(
+        chosen(&graph, &difference(Policy::All, Policy::Outer)),
+        chosen(&graph, &Policy::Inner)
+    );
 }
 
 #[test]
@@ -67,6 +82,8 @@ fn of_nothing_and_with_a_part_that_fails_they_fail() {
         let error = apply(&graph, &policy, &Replacement::default()).unwrap_err();
         assert!(matches!(error, Error::Empty { key: "policies", .. }), "{error}");
     }
-    let error = apply(&graph, &union(&[Policy::Stem, Policy::FirstK { k: 9 }]), &Replacement::default()).unwrap_err();
+    let error =
+        apply(&graph, &union(&[Policy::Stem, Policy::FirstK { k: 9 }]), &Replacement::default())
+            .unwrap_err();
     assert!(matches!(error, Error::TooMany { k: 9, sites: 5, .. }), "{error}");
 }

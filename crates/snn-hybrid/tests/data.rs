@@ -36,15 +36,27 @@ fn every_kind() -> Vec<(&'static str, Policy)> {
         ("{ kind = 'head' }", Policy::Head),
         ("{ kind = 'first_k', k = 4 }", Policy::FirstK { k: 4 }),
         ("{ kind = 'last_k', k = 1 }", Policy::LastK { k: 1 }),
-        ("{ kind = 'stage', stages = ['layer1', 'stem'] }", Policy::Stage { stages: names(&["layer1", "stem"]) }),
-        ("{ kind = 'sites', include = ['a.*'] }", Policy::Sites { include: names(&["a.*"]), exclude: vec![] }),
+        (
+            "{ kind = 'stage', stages = ['layer1', 'stem'] }",
+            Policy::Stage { stages: names(&["layer1", "stem"]) },
+        ),
+        (
+            "{ kind = 'sites', include = ['a.*'] }",
+            Policy::Sites { include: names(&["a.*"]), exclude: vec![] },
+        ),
         (
             "{ kind = 'sites', include = ['*'], exclude = ['b'] }",
             Policy::Sites { include: names(&["*"]), exclude: names(&["b"]) },
         ),
         ("{ kind = 'ratio', share = 1 }", Policy::Ratio { share: 1.0, spread: Spread::Uniform }),
-        ("{ kind = 'ratio', share = 0.3, spread = 'early' }", Policy::Ratio { share: 0.3, spread: Spread::Early }),
-        ("{ kind = 'ratio', share = 0.3, spread = 'late' }", Policy::Ratio { share: 0.3, spread: Spread::Late }),
+        (
+            "{ kind = 'ratio', share = 0.3, spread = 'early' }",
+            Policy::Ratio { share: 0.3, spread: Spread::Early },
+        ),
+        (
+            "{ kind = 'ratio', share = 0.3, spread = 'late' }",
+            Policy::Ratio { share: 0.3, spread: Spread::Late },
+        ),
         (
             "{ kind = 'ratio', share = 0.3, spread = { kind = 'random', seed = 3 } }",
             Policy::Ratio { share: 0.3, spread },
@@ -53,9 +65,13 @@ fn every_kind() -> Vec<(&'static str, Policy)> {
             "{ kind = 'union', policies = ['stem', { kind = 'last_k', k = 2 }] }",
             Policy::Union { policies: vec![Policy::Stem, Policy::LastK { k: 2 }] },
         ),
-        ("{ kind = 'intersection', policies = ['outer'] }", Policy::Intersection { policies: vec![Policy::Outer] }),
         (
-            "{ kind = 'difference', policy = 'outer', without = { kind = 'union', policies = ['stem', 'head'] } }",
+            "{ kind = 'intersection', policies = ['outer'] }",
+            Policy::Intersection { policies: vec![Policy::Outer] },
+        ),
+        (
+            "{ kind = 'difference', policy = 'outer', without = \
+             { kind = 'union', policies = ['stem', 'head'] } }",
             Policy::Difference {
                 policy: Policy::Outer.into(),
                 without: Policy::Union { policies: vec![Policy::Stem, Policy::Head] }.into(),
@@ -83,35 +99,65 @@ fn replacements() {
     assert_eq!(read("replacement = 'relu'").unwrap().replacement, Replacement::Relu);
     assert_eq!(read("replacement = 'quant_relu'").unwrap().replacement, Replacement::default());
     let config = read("replacement = { kind = 'quant_relu', levels = 7 }").unwrap();
-    assert_eq!(config.replacement, Replacement::QuantRelu(QuantRelu { levels: 7, ..QuantRelu::default() }));
+    assert_eq!(
+        config.replacement,
+        Replacement::QuantRelu(QuantRelu { levels: 7, ..QuantRelu::default() })
+    );
     assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
 }
 
 #[test]
 fn errors_name_what_is_wrong_and_what_was_meant() {
     for (text, messages) in [
-        ("policy = 'outre'", &["unknown variant `outre`", "none, all, inner", "did you mean `outer`?"][..]),
+        (
+            "policy = 'outre'",
+            &["unknown variant `outre`", "none, all, inner", "did you mean `outer`?"][..],
+        ),
         ("policy = { kind = 'first' }", &["did you mean `first_k`?"]),
         ("policy = { knd = 'outer' }", &["missing field `kind`"]),
         ("policy = { kind = 3 }", &["missing field `kind`"]),
         ("policy = 3", &["expected a policy: one of none, all", "found 3"]),
-        ("policy = { kind = 'outer', include = ['a'] }", &["unknown field `include`", "`outer` takes no settings"]),
+        (
+            "policy = { kind = 'outer', include = ['a'] }",
+            &["unknown field `include`", "`outer` takes no settings"],
+        ),
         ("policy = { kind = 'sites' }", &["missing field `include`"]),
-        ("policy = { kind = 'sites', include = [], exlude = [] }", &["`exlude`", "did you mean `exclude`?"]),
+        (
+            "policy = { kind = 'sites', include = [], exlude = [] }",
+            &["`exlude`", "did you mean `exclude`?"],
+        ),
         ("policy = { kind = 'first_k', k = -1 }", &["a policy: invalid value: integer `-1`"]),
-        ("policy = { kind = 'ratio', share = 'half' }", &["a policy: invalid type: string \"half\""]),
-        ("policy = { kind = 'ratio', share = 0.5, spread = 'erly' }", &["a spread", "did you mean `early`?"]),
+        (
+            "policy = { kind = 'ratio', share = 'half' }",
+            &["a policy: invalid type: string \"half\""],
+        ),
+        (
+            "policy = { kind = 'ratio', share = 0.5, spread = 'erly' }",
+            &["a spread", "did you mean `early`?"],
+        ),
         ("policy = { kind = 'ratio', share = 0.5, seed = 1 }", &["`ratio` takes share, spread"]),
         (
             "policy = { kind = 'ratio', share = 0.5, spread = { kind = 'late', seed = 1 } }",
             &["a spread: unknown field `seed`", "`late` takes no settings"],
         ),
-        ("policy = { kind = 'union', policies = ['stem', 'haed'] }", &["unknown variant `haed`", "mean `head`?"]),
+        (
+            "policy = { kind = 'union', policies = ['stem', 'haed'] }",
+            &["unknown variant `haed`", "mean `head`?"],
+        ),
         ("policy = { kind = 'difference', policy = 'all' }", &["missing field `without`"]),
-        ("replacement = 'rel'", &["unknown variant `rel`, expected a replacement", "did you mean `relu`?"]),
-        ("replacement = { kind = 'relu', levels = 4 }", &["unknown field `levels`", "`relu` takes no settings"]),
+        (
+            "replacement = 'rel'",
+            &["unknown variant `rel`, expected a replacement", "did you mean `relu`?"],
+        ),
+        (
+            "replacement = { kind = 'relu', levels = 4 }",
+            &["unknown field `levels`", "`relu` takes no settings"],
+        ),
         ("replacement = { kind = 'quant_relu', level = 4 }", &["did you mean `levels`?"]),
-        ("replacement = { kind = 'quant_relu', levels = 256 }", &["a replacement: invalid value: integer `256`"]),
+        (
+            "replacement = { kind = 'quant_relu', levels = 256 }",
+            &["a replacement: invalid value: integer `256`"],
+        ),
     ] {
         let error = read(text).unwrap_err();
         for message in messages {

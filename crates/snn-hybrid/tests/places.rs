@@ -18,7 +18,8 @@ fn stage(stages: &[&str]) -> Policy {
     Policy::Stage { stages: stages.iter().map(ToString::to_string).collect() }
 }
 
-/// Two branches from the image with sites of their own, joined by a concatenation. Names say nothing of the place.
+/// Two branches from the image with sites of their own, joined by a concatenation. Names say
+/// nothing of the place.
 fn two_branches() -> Graph {
     let lif = || Op::Activation { site: Site::Lif(Lif::default()), code: None };
     let mut graph = Graph::default();
@@ -27,7 +28,11 @@ fn two_branches() -> Graph {
     graph.push("p.first", lif(), &["p.conv"]);
     graph.push("p.conv2", Op::Conv(Conv::square(2, 3, 1)), &["p.first"]);
     graph.push("p.last", lif(), &["p.conv2"]);
-    graph.push("q.pool", Op::Pool { pool: PoolKind::Average, window: Window::square(1) }, &["image"]);
+    graph.push(
+        "q.pool",
+        Op::Pool { pool: PoolKind::Average, window: Window::square(1) },
+        &["image"],
+    );
     graph.push("q.conv", Op::Conv(Conv::square(2, 3, 1)), &["q.pool"]);
     graph.push("q.only", lif(), &["q.conv"]);
     graph.push("both", Op::Concat, &["p.last", "q.only"]);
@@ -58,16 +63,22 @@ fn counts_from_either_end() {
 fn stages_are_path_prefixes() {
     let graph = ResNet::default().build();
     assert_eq!(relu(&graph, &stage(&["stem"])), ["stem.act"]);
-    let layer1: Vec<String> =
-        (0..3).flat_map(|block| ["act1", "act2"].map(|act| format!("layer1.{block}.{act}"))).collect();
+    let layer1: Vec<String> = (0..3)
+        .flat_map(|block| ["act1", "act2"].map(|act| format!("layer1.{block}.{act}")))
+        .collect();
     assert_eq!(relu(&graph, &stage(&["layer1"])), layer1);
     assert_eq!(relu(&graph, &stage(&["layer1.2"])), layer1[4..]);
     assert_eq!(relu(&graph, &stage(&["layer1.2.act2"])), layer1[5..]);
     assert_eq!(relu(&graph, &stage(&["layer2", "stem"])).len(), 7);
     // A prefix of the text is no prefix of the path.
-    for (name, nearest) in [("layer", "layer1"), ("layer4", "layer1"), ("layer1.2.act", "layer1.2.act1")] {
+    for (name, nearest) in
+        [("layer", "layer1"), ("layer4", "layer1"), ("layer1.2.act", "layer1.2.act1")]
+    {
         let error = refused(&graph, &stage(&["stem", name]));
-        assert!(error.contains(&format!("stage `{name}` has no site; did you mean `{nearest}`?")), "{error}");
+        assert!(
+            error.contains(&format!("stage `{name}` has no site; did you mean `{nearest}`?")),
+            "{error}"
+        );
         assert!(error.contains("The stages are: stem, layer1, layer2, layer3"), "{error}");
     }
     assert!(matches!(
@@ -88,7 +99,8 @@ fn stem_and_head_are_structure_and_not_names() {
 
 #[test]
 fn head_is_every_last_site_of_a_stream_that_skips_it() {
-    // The stem's value reaches the classifier around the block's site, but a site stands downstream of it all the same.
+    // The stem's value reaches the classifier around the block's site, but a site stands downstream
+    // of it all the same.
     let lif = || Op::Activation { site: Site::Lif(Lif::default()), code: None };
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![2] }, &[]);

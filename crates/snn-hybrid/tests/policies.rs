@@ -27,7 +27,8 @@ fn chain() -> Graph {
 #[test]
 fn resnet20_has_nine_inner_and_ten_outer_sites() {
     let graph = ResNet::default().build();
-    // Neurons of a site: 16·32·32, 32·16·16, 64·8·8; stem and three outer and three inner of the first stage, and so on.
+    // Neurons of a site: 16·32·32, 32·16·16, 64·8·8; stem and three outer and three inner of the
+    // first stage, and so on.
     let stage = [16_384, 8_192, 4_096];
     let inner: usize = 3 * stage.iter().sum::<usize>();
     let total = 2 * inner + stage[0];
@@ -71,7 +72,9 @@ fn nothing_but_kinds_of_chosen_sites_changes() {
 #[test]
 fn inner_and_outer_are_complements() {
     let graph = SmallNet::default().build();
-    let relu = |policy| place(&graph, &policy).1.sites.iter().map(|site| !site.spiking).collect::<Vec<_>>();
+    let relu = |policy| {
+        place(&graph, &policy).1.sites.iter().map(|site| !site.spiking).collect::<Vec<_>>()
+    };
     let (inner, outer) = (relu(Policy::Inner), relu(Policy::Outer));
     assert!(inner.iter().zip(&outer).all(|(a, b)| a != b));
     assert_eq!(outer, [true, false, true, false, true]);
@@ -92,9 +95,17 @@ fn applying_twice_is_applying_once() {
 fn globs_choose_names() {
     let graph = SmallNet::default().build();
     let (hybrid, placement) = place(&graph, &sites(&["stem.act", "block*.act2"], &["block1.*"]));
-    let relu: Vec<&str> = placement.sites.iter().filter(|site| !site.spiking).map(|site| site.site.as_str()).collect();
+    let relu: Vec<&str> = placement
+        .sites
+        .iter()
+        .filter(|site| !site.spiking)
+        .map(|site| site.site.as_str())
+        .collect();
     assert_eq!(relu, ["stem.act", "block2.act2"]);
-    assert!(matches!(hybrid.node("stem.act").unwrap().op, Op::Activation { site: Site::QuantRelu(_), .. }));
+    assert!(matches!(
+        hybrid.node("stem.act").unwrap().op,
+        Op::Activation { site: Site::QuantRelu(_), .. }
+    ));
 }
 
 #[test]
@@ -102,12 +113,17 @@ fn a_glob_that_matches_nothing_lists_the_sites() {
     let graph = SmallNet::default().build();
     for policy in [sites(&["stem.act", "layer9.*"], &[]), sites(&["*"], &["layer9.*"])] {
         let error = apply(&graph, &policy, &Replacement::default()).unwrap_err().to_string();
-        assert!(error.contains("`layer9.*`") && error.contains("block1.act1, block1.act2"), "{error}");
+        assert!(
+            error.contains("`layer9.*`") && error.contains("block1.act1, block1.act2"),
+            "{error}"
+        );
         assert!(error.contains("did you mean `"), "{error}");
     }
     let error = apply(&graph, &sites(&["a[b"], &[]), &Replacement::default()).unwrap_err();
     assert!(matches!(error, Error::Glob { .. }), "{error}");
-    let error = apply(&graph, &sites(&["block1.act"], &[]), &Replacement::default()).unwrap_err().to_string();
+    let error = apply(&graph, &sites(&["block1.act"], &[]), &Replacement::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("did you mean `block1.act1`?"), "{error}");
 }
 
@@ -123,8 +139,12 @@ fn places_relative_to_additions_need_additions() {
 #[test]
 fn converted_graphs_and_bad_replacements_are_refused() {
     let mut graph = chain();
-    graph.node_mut("act").unwrap().op = Op::Activation { site: Site::Lif(Lif::default()), code: Some(Code::Binary) };
-    assert!(matches!(apply(&graph, &Policy::All, &Replacement::default()), Err(Error::Converted { .. })));
+    graph.node_mut("act").unwrap().op =
+        Op::Activation { site: Site::Lif(Lif::default()), code: Some(Code::Binary) };
+    assert!(matches!(
+        apply(&graph, &Policy::All, &Replacement::default()),
+        Err(Error::Converted { .. })
+    ));
     let negative = Replacement::QuantRelu(QuantRelu { step: -1.0, ..QuantRelu::default() });
     assert!(matches!(apply(&chain(), &Policy::All, &negative), Err(Error::Graph(_))));
     assert!(apply(&chain(), &Policy::None, &negative).is_ok());
@@ -132,7 +152,8 @@ fn converted_graphs_and_bad_replacements_are_refused() {
 
 #[test]
 fn the_table_says_everything() {
-    let (_, placement) = place(&SmallNet::default().build(), &sites(&["stem.act", "block2.act2"], &[]));
+    let (_, placement) =
+        place(&SmallNet::default().build(), &sites(&["stem.act", "block2.act2"], &[]));
     let expected = "\
 site         shape    neurons  before  after
 stem.act     16×16×16    4096  lif     quant_relu  changed
@@ -141,8 +162,9 @@ block1.act2  16×16×16    4096  lif     lif         kept
 block2.act1  32×8×8      2048  lif     lif         kept
 block2.act2  32×8×8      2048  lif     quant_relu  changed
 policy sites stem.act, block2.act2: 2 of 5 sites are ReLU; 37.5 % of 16384 neurons ReLU, 62.5 % LIF";
-    let strip =
-        |text: &str| text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>();
+    let strip = |text: &str| {
+        text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
     assert_eq!(strip(&placement.to_string()), strip(expected));
     let json = serde_json::to_string(&placement).unwrap();
     assert_eq!(serde_json::from_str::<Placement>(&json).unwrap(), placement);

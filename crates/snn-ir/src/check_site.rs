@@ -1,7 +1,8 @@
 //! Ranges of the attributes of sites.
 
 use crate::site::{
-    Adaptation, Custom, GridAdaptation, GridLif, GridSynapse, Leak, Lif, Reset, Site, Spike, Synapse, Threshold,
+    Adaptation, Custom, GridAdaptation, GridLif, GridSynapse, Leak, Lif, Reset, Site, Spike,
+    Synapse, Threshold,
 };
 
 /// Attribute, its range, its value.
@@ -40,10 +41,18 @@ fn check_lif(lif: &Lif) -> Option<Fault> {
     }
     match lif.threshold {
         Threshold::Fixed(threshold) if !(threshold.is_finite() && threshold > rest) => {
-            return Some(("threshold", "finite and above the reset potential", threshold.to_string()));
+            return Some((
+                "threshold",
+                "finite and above the reset potential",
+                threshold.to_string(),
+            ));
         }
         Threshold::Learned { initial, .. } if !(positive(initial) && initial > rest) => {
-            return Some(("threshold.initial", "positive and above the reset potential", initial.to_string()));
+            return Some((
+                "threshold.initial",
+                "positive and above the reset potential",
+                initial.to_string(),
+            ));
         }
         Threshold::Fixed(_) | Threshold::Learned { .. } => {}
     }
@@ -56,7 +65,11 @@ fn check_lif(lif: &Lif) -> Option<Fault> {
             return Some(("reset.potential", "0 for ternary and integer spikes", rest.to_string()));
         }
         if lif.threshold.initial() <= 0.0 {
-            return Some(("threshold", "positive for ternary and integer spikes", lif.threshold.initial().to_string()));
+            return Some((
+                "threshold",
+                "positive for ternary and integer spikes",
+                lif.threshold.initial().to_string(),
+            ));
         }
     }
     if let Synapse::Current { alpha } = lif.synapse
@@ -88,8 +101,9 @@ fn check_spike(spike: Spike) -> Option<Fault> {
 const RESERVED: [&str; 3] = ["step", "thresholds", "running_var"];
 
 fn check_custom(custom: &Custom) -> Option<Fault> {
-    let finite =
-        |(name, value): (&String, f64)| (!value.is_finite()).then(|| ("params", "finite", format!("{name} = {value}")));
+    let finite = |(name, value): (&String, f64)| {
+        (!value.is_finite()).then(|| ("params", "finite", format!("{name} = {value}")))
+    };
     if custom.name.is_empty() {
         return Some(("name", "a name", "nothing".into()));
     }

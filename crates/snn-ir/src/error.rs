@@ -5,7 +5,8 @@ use std::path::PathBuf;
 /// Result of this crate and of every interpreter.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can be wrong with a graph, its weights, its file or its input. Each variant names the place, what was expected and what was found.
+/// What can be wrong with a graph, its weights, its file or its input. Each variant names the
+/// place, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -17,7 +18,10 @@ pub enum Error {
         node: String,
     },
     /// A node reads something that does not come before it.
-    #[error("node `{node}`: input `{input}` is not a node before it (nodes are listed in topological order)")]
+    #[error(
+        "node `{node}`: input `{input}` is not a node before it (nodes are listed in topological \
+         order)"
+    )]
     UnknownInput {
         /// The node that reads.
         node: String,

@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis};
 
-/// An interpreter of a model. All of them take raw pixels, so that no two of them can disagree about preprocessing.
+/// An interpreter of a model. All of them take raw pixels, so that no two of them can disagree
+/// about preprocessing.
 pub trait Evaluate {
     /// Name as used in reports.
     fn name(&self) -> &'static str;
@@ -56,7 +57,9 @@ impl Logits {
     /// Position of the largest score of each sample; the first of equals.
     pub fn argmax(&self) -> Vec<usize> {
         match self {
-            Logits::Integer(a) => a.axis_iter(Axis(0)).map(|row| first_largest(row.iter())).collect(),
+            Logits::Integer(a) => {
+                a.axis_iter(Axis(0)).map(|row| first_largest(row.iter())).collect()
+            }
             Logits::Real(a) => a.axis_iter(Axis(0)).map(|row| first_largest(row.iter())).collect(),
         }
     }
@@ -83,18 +86,21 @@ fn first_largest<'v, V: PartialOrd + 'v>(values: impl Iterator<Item = &'v V>) ->
     best.map_or(0, |(index, _)| index)
 }
 
-/// What one site did, `[T, B, …shape]`; `[1, B, …shape]` for a site of the time-invariant prefix (eq. 14).
+/// What one site did, `[T, B, …shape]`; `[1, B, …shape]` for a site of the time-invariant prefix
+/// (eq. 14).
 #[derive(Debug, Clone, PartialEq)]
 pub struct SiteTrace {
     /// Name of its node.
     pub site: String,
     /// What it emitted.
     pub output: SiteOutput,
-    /// Decisions that came within [`TIE`] of a threshold, relative to it. Counted off the grid only, by interpreters that report it.
+    /// Decisions that came within [`TIE`] of a threshold, relative to it. Counted off the grid
+    /// only, by interpreters that report it.
     pub ties: u64,
 }
 
-/// Relative distance to a threshold below which a real-valued decision counts as a tie: far above the rounding of f64 sums, far below any chance event.
+/// Relative distance to a threshold below which a real-valued decision counts as a tie: far above
+/// the rounding of f64 sums, far below any chance event.
 pub const TIE: f64 = 1e-11;
 
 /// Output of a site.
@@ -164,7 +170,9 @@ impl<'a> Input<'a> {
     /// It differs.
     pub fn check(&self, shape: &[usize], time_steps: usize) -> Result<()> {
         let (found, fits, expected) = match self {
-            Input::Static(a) => (a.shape(), a.ndim() > 0 && a.shape()[1..] == *shape, format!("[B, {shape:?}]")),
+            Input::Static(a) => {
+                (a.shape(), a.ndim() > 0 && a.shape()[1..] == *shape, format!("[B, {shape:?}]"))
+            }
             Input::Frames(a) => (
                 a.shape(),
                 a.ndim() > 1 && a.shape()[0] == time_steps && a.shape()[2..] == *shape,

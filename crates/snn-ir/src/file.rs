@@ -1,4 +1,5 @@
-//! One file holds everything needed to run: a `.safetensors` file whose metadata carries the graph as JSON. Any safetensors client can open it.
+//! One file holds everything needed to run: a `.safetensors` file whose metadata carries the graph
+//! as JSON. Any safetensors client can open it.
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -15,10 +16,11 @@ use std::path::Path;
 
 /// Version of the format. A reader takes this version and every earlier one.
 pub const VERSION: u32 = 1;
-/// The largest header (graph and list of weights) a file may have, in bytes; a limit for files from strangers. JSON takes up to fifty times its
-/// size while it is read.
+/// The largest header (graph and list of weights) a file may have, in bytes; a limit for files from
+/// strangers. JSON takes up to fifty times its size while it is read.
 pub const MAX_HEADER_BYTES: u64 = 1 << 24;
-/// The most bytes all weights of a file may have together; a limit for files from strangers, as a sparse file of terabytes costs its sender nothing.
+/// The most bytes all weights of a file may have together; a limit for files from strangers, as a
+/// sparse file of terabytes costs its sender nothing.
 pub const MAX_WEIGHT_BYTES: u64 = 1 << 34;
 /// The one key of the safetensors metadata that this format uses.
 const METADATA_KEY: &str = "snn";
@@ -46,14 +48,16 @@ struct Header<'a> {
 impl Model {
     /// Reads and validates a model file.
     ///
-    /// Memory is bounded by the file: what its header says is checked against the file's size, and every weight's type and shape against the graph,
-    /// before room for weights is made.
+    /// Memory is bounded by the file: what its header says is checked against the file's size, and
+    /// every weight's type and shape against the graph, before room for weights is made.
     ///
     /// # Errors
-    /// The file cannot be read, is not a model, is of a later version, or does not validate; the message names the file.
+    /// The file cannot be read, is not a model, is of a later version, or does not validate; the
+    /// message names the file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let named = |reason: &str| Error::File { path: path.to_path_buf(), reason: printable(reason) };
+        let named =
+            |reason: &str| Error::File { path: path.to_path_buf(), reason: printable(reason) };
         // Before it is opened: to open a pipe waits for its writer, and a device has no end.
         let information = fs_err::metadata(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => named("no such file"),
@@ -89,19 +93,24 @@ impl Model {
             graph: Cow::Borrowed(&self.graph),
         };
         let json = serde_json::to_string(&header).map_err(|e| Error::Graph(e.to_string()))?;
-        let raw: Vec<(&str, Dtype, &[usize], Vec<u8>)> = self.weights.iter().map(|(name, t)| raw(name, t)).collect();
+        let raw: Vec<(&str, Dtype, &[usize], Vec<u8>)> =
+            self.weights.iter().map(|(name, t)| raw(name, t)).collect();
         let views = raw
             .iter()
-            .map(|(name, dtype, shape, data)| Ok((*name, TensorView::new(*dtype, shape.to_vec(), data)?)))
+            .map(|(name, dtype, shape, data)| {
+                Ok((*name, TensorView::new(*dtype, shape.to_vec(), data)?))
+            })
             .collect::<std::result::Result<Vec<_>, SafeTensorError>>()
             .map_err(|e| Error::Graph(e.to_string()))?;
         let metadata = HashMap::from([(METADATA_KEY.to_string(), json)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| Error::Graph(e.to_string()))?;
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|e| Error::Graph(e.to_string()))?;
         let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
         let weights = bytes.len() as u64 - LENGTH_BYTES - header;
         if header > MAX_HEADER_BYTES || weights > MAX_WEIGHT_BYTES {
             return Err(Error::Graph(format!(
-                "a file holds {MAX_HEADER_BYTES} bytes of graph and {MAX_WEIGHT_BYTES} bytes of weights at most, not {header} and {weights}"
+                "a file holds {MAX_HEADER_BYTES} bytes of graph and {MAX_WEIGHT_BYTES} bytes of \
+                 weights at most, not {header} and {weights}"
             )));
         }
         Ok(bytes)
@@ -121,10 +130,12 @@ impl Model {
 /// # Errors
 /// The folder or file cannot be written; the message names the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let named =
-        |error: std::io::Error| std::io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()));
+    let named = |error: std::io::Error| {
+        std::io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
+    };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map_err(named)?;
+    let mut file =
+        tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map_err(named)?;
     file.write_all(bytes).map_err(named)?;
     file.as_file().sync_all().map_err(named)?;
     // Temporary files are private; a model is as readable as any file its owner makes.
@@ -152,17 +163,22 @@ fn read(mut source: impl Read, length: u64) -> Result<Model> {
             "a header of {size} bytes in a file of {length} (at most {MAX_HEADER_BYTES} are read)"
         )));
     }
-    let list: Metadata = serde_json::from_slice(&bytes(&mut source, size)?).map_err(|e| foreign(e.to_string()))?;
+    let list: Metadata =
+        serde_json::from_slice(&bytes(&mut source, size)?).map_err(|e| foreign(e.to_string()))?;
     let found = after - size;
     let claimed = list.data_len() as u64;
     if found < claimed {
-        return Err(Error::Bytes(format!("truncated: its header lists {claimed} bytes of weights, found {found}")));
+        return Err(Error::Bytes(format!(
+            "truncated: its header lists {claimed} bytes of weights, found {found}"
+        )));
     }
     if found > claimed {
         return Err(foreign(format!("its header lists {claimed} bytes of weights, found {found}")));
     }
     if found > MAX_WEIGHT_BYTES {
-        return Err(Error::Graph(format!("expected at most {MAX_WEIGHT_BYTES} bytes of weights, found {found}")));
+        return Err(Error::Graph(format!(
+            "expected at most {MAX_WEIGHT_BYTES} bytes of weights, found {found}"
+        )));
     }
     let header = header(&list)?;
     let graph = header.graph.into_owned();
@@ -191,20 +207,28 @@ fn read(mut source: impl Read, length: u64) -> Result<Model> {
 fn header(list: &Metadata) -> Result<Header<'static>> {
     let fail = |reason: String| Error::Graph(reason);
     let json = list.metadata().as_ref().and_then(|m| m.get(METADATA_KEY)).ok_or_else(|| {
-        fail(format!("a safetensors file without the metadata `{METADATA_KEY}`, so not a model of this project"))
+        fail(format!(
+            "a safetensors file without the metadata `{METADATA_KEY}`, so not a model of \
+                      this project"
+        ))
     })?;
     let wrong = |e: serde_json::Error| fail(format!("metadata `{METADATA_KEY}`: {e}"));
     let version: Version = serde_json::from_str(json).map_err(wrong)?;
     if version.version == 0 || version.version > VERSION {
-        return Err(fail(format!("format version {} (this build reads 1 to {VERSION})", version.version)));
+        return Err(fail(format!(
+            "format version {} (this build reads 1 to {VERSION})",
+            version.version
+        )));
     }
     serde_json::from_str(json).map_err(wrong)
 }
 
-/// Checks names, types and shapes of the listed weights against the graph, before any of them is read.
+/// Checks names, types and shapes of the listed weights against the graph, before any of them is
+/// read.
 fn check_list(graph: &Graph, form: Form, list: &Metadata) -> Result<()> {
     let specs = weight_specs(graph, &graph.resolve()?, form)?;
-    let known: HashMap<&str, &WeightSpec> = specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
+    let known: HashMap<&str, &WeightSpec> =
+        specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
     for name in list.offset_keys() {
         let (Some(spec), Some(info)) = (known.get(name.as_str()), list.info(&name)) else {
             return Err(Error::UnexpectedWeight { name });
@@ -244,18 +268,22 @@ fn tensor(name: &str, info: &TensorInfo, source: &mut impl Read) -> Result<Tenso
     };
     let shaped = |e: ndarray::ShapeError| fail(e.to_string());
     Ok(match info.dtype {
-        Dtype::F32 => {
-            Tensor::F32(ArrayD::from_shape_vec(shape, words(&data).map(f32::from_le_bytes).collect()).map_err(shaped)?)
-        }
-        Dtype::F64 => {
-            Tensor::F64(ArrayD::from_shape_vec(shape, words(&data).map(f64::from_le_bytes).collect()).map_err(shaped)?)
-        }
-        Dtype::I32 => {
-            Tensor::I32(ArrayD::from_shape_vec(shape, words(&data).map(i32::from_le_bytes).collect()).map_err(shaped)?)
-        }
-        Dtype::I8 => {
-            Tensor::I8(ArrayD::from_shape_vec(shape, words(&data).map(i8::from_le_bytes).collect()).map_err(shaped)?)
-        }
+        Dtype::F32 => Tensor::F32(
+            ArrayD::from_shape_vec(shape, words(&data).map(f32::from_le_bytes).collect())
+                .map_err(shaped)?,
+        ),
+        Dtype::F64 => Tensor::F64(
+            ArrayD::from_shape_vec(shape, words(&data).map(f64::from_le_bytes).collect())
+                .map_err(shaped)?,
+        ),
+        Dtype::I32 => Tensor::I32(
+            ArrayD::from_shape_vec(shape, words(&data).map(i32::from_le_bytes).collect())
+                .map_err(shaped)?,
+        ),
+        Dtype::I8 => Tensor::I8(
+            ArrayD::from_shape_vec(shape, words(&data).map(i8::from_le_bytes).collect())
+                .map_err(shaped)?,
+        ),
         other => return Err(fail(format!("{other:?}"))),
     })
 }
@@ -270,14 +298,19 @@ fn bytes(source: &mut impl Read, count: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A message that fits on a screen: what it quotes of a file may be megabytes long, or written for a terminal to obey.
+/// A message that fits on a screen: what it quotes of a file may be megabytes long, or written for
+/// a terminal to obey.
 fn printable(message: &str) -> String {
     let mut text = String::new();
     for character in message.chars() {
         if text.len() >= MAX_MESSAGE_BYTES {
             return text + "…";
         }
-        if character.is_control() { text.extend(character.escape_default()) } else { text.push(character) }
+        if character.is_control() {
+            text.extend(character.escape_default())
+        } else {
+            text.push(character)
+        }
     }
     text
 }

@@ -25,7 +25,8 @@ pub struct Node {
     pub inputs: Vec<String>,
 }
 
-/// The operations, a closed set: a new one makes every interpreter fail to compile until it handles it. Equations in `docs/semantics.md`.
+/// The operations, a closed set: a new one makes every interpreter fail to compile until it handles
+/// it. Equations in `docs/semantics.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {
@@ -134,7 +135,8 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// A square two-dimensional convolution with "same" padding `kernel/2`, without bias, groups or dilation.
+    /// A square two-dimensional convolution with "same" padding `kernel/2`, without bias, groups or
+    /// dilation.
     pub fn square(channels: usize, kernel: usize, stride: usize) -> Self {
         Self {
             channels,
@@ -149,7 +151,12 @@ impl Conv {
 
     /// Kernel, stride, padding and dilation as `[vertical, horizontal]`; one axis is a row.
     pub fn as_2d(&self) -> ([usize; 2], [usize; 2], [usize; 2], [usize; 2]) {
-        (pair(&self.kernel, 1), pair(&self.stride, 1), pair(&self.padding, 0), pair(&self.dilation, 1))
+        (
+            pair(&self.kernel, 1),
+            pair(&self.stride, 1),
+            pair(&self.padding, 0),
+            pair(&self.dilation, 1),
+        )
     }
 }
 
@@ -222,7 +229,11 @@ impl Graph {
     /// Appends a node and returns its name; the way builders write a network.
     pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[&str]) -> String {
         let name = name.into();
-        self.nodes.push(Node { name: name.clone(), op, inputs: inputs.iter().map(ToString::to_string).collect() });
+        self.nodes.push(Node {
+            name: name.clone(),
+            op,
+            inputs: inputs.iter().map(ToString::to_string).collect(),
+        });
         name
     }
 }

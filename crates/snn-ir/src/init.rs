@@ -12,8 +12,10 @@ use rand_chacha::ChaCha8Rng;
 impl Graph {
     /// Initial weights of the trained form, f32.
     ///
-    /// Convolutions: normal with variance `2/(kernel size · channels / groups)` (He 2015, fan-out, as ResNet does). Linear layers and biases: uniform in `±1/√fan_in`.
-    /// Batch norm: γ = 1, β = 0, mean 0, variance 1. Steps, leaks, thresholds and the parameters of a user's neurons: the values in the graph. Scale: 1.
+    /// Convolutions: normal with variance `2/(kernel size · channels / groups)` (He 2015, fan-out,
+    /// as ResNet does). Linear layers and biases: uniform in `±1/√fan_in`. Batch norm: γ = 1, β =
+    /// 0, mean 0, variance 1. Steps, leaks, thresholds and the parameters of a user's neurons: the
+    /// values in the graph. Scale: 1.
     ///
     /// # Errors
     /// The graph is invalid or not in the trained form.
@@ -26,9 +28,11 @@ impl Graph {
             let random = &mut random;
             let fan_in = |inputs: usize| 1.0 / (inputs as f64).sqrt();
             let shape = spec.shape.as_slice();
-            let mut law: Box<dyn FnMut() -> f64> = match (self.node(node_name).map(|n| &n.op), part) {
+            let mut law: Box<dyn FnMut() -> f64> = match (self.node(node_name).map(|n| &n.op), part)
+            {
                 (Some(Op::Conv(conv)), "weight") => {
-                    let fan_out = conv.kernel.iter().product::<usize>() * conv.channels / conv.groups;
+                    let fan_out =
+                        conv.kernel.iter().product::<usize>() * conv.channels / conv.groups;
                     let deviation = (2.0 / fan_out as f64).sqrt();
                     Box::new(move || deviation * normal(random))
                 }
@@ -37,13 +41,16 @@ impl Graph {
                     Box::new(move || random.random_range(-bound..bound))
                 }
                 (Some(Op::Conv(_) | Op::Linear { .. }), "bias") => {
-                    let inputs =
-                        weights.get(&format!("{node_name}.weight")).map_or(1, |w: &Tensor| w.len() / w.shape()[0]);
+                    let inputs = weights
+                        .get(&format!("{node_name}.weight"))
+                        .map_or(1, |w: &Tensor| w.len() / w.shape()[0]);
                     let bound = fan_in(inputs);
                     Box::new(move || random.random_range(-bound..bound))
                 }
                 (Some(Op::BatchNorm { .. }), "bias" | "running_mean") => Box::new(|| 0.0),
-                (Some(Op::Activation { site: Site::QuantRelu(q), .. }), "step") => Box::new(|| q.step),
+                (Some(Op::Activation { site: Site::QuantRelu(q), .. }), "step") => {
+                    Box::new(|| q.step)
+                }
                 (Some(Op::Activation { site: Site::Lif(lif), .. }), "leak") => {
                     let factor = match lif.leak {
                         Leak::Factor { factor } => factor,
@@ -56,7 +63,8 @@ impl Graph {
                     Box::new(move || threshold)
                 }
                 (Some(Op::Activation { site: Site::Custom(custom), .. }), part) => {
-                    let initial = custom.learned.get(part).map_or(0.0, |parameter| parameter.initial);
+                    let initial =
+                        custom.learned.get(part).map_or(0.0, |parameter| parameter.initial);
                     Box::new(move || initial)
                 }
                 _ => Box::new(|| 1.0),
@@ -64,7 +72,8 @@ impl Graph {
             #[expect(clippy::cast_possible_truncation, reason = "initial weights are f32")]
             let values: Vec<f32> = (0..shape.iter().product()).map(|_| law() as f32).collect();
             drop(law);
-            let array = ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|e| crate::Error::Graph(e.to_string()))?;
+            let array = ArrayD::from_shape_vec(IxDyn(shape), values)
+                .map_err(|e| crate::Error::Graph(e.to_string()))?;
             weights.insert(spec.name.clone(), Tensor::F32(array));
         }
         Ok(weights)

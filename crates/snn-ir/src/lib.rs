@@ -27,7 +27,8 @@ pub use model::{Form, Model, Preprocessing};
 pub use neurons::{Neuron, NeuronKind, Neurons};
 pub use resolve::{Resolved, ResolvedNode, SiteInfo};
 pub use site::{
-    Adaptation, Code, Custom, GridLif, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Surrogate, Synapse, Threshold,
+    Adaptation, Code, Custom, GridLif, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Surrogate,
+    Synapse, Threshold,
 };
 pub use weights::{Tensor, Weights};
 

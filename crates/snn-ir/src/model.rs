@@ -93,7 +93,10 @@ pub struct WeightSpec {
 impl WeightSpec {
     /// The error for a model that lacks it.
     pub(crate) fn missing(&self) -> Error {
-        Error::MissingWeight { name: self.name.clone(), expected: format!("{} {:?}", self.dtypes[0], self.shape) }
+        Error::MissingWeight {
+            name: self.name.clone(),
+            expected: format!("{} {:?}", self.dtypes[0], self.shape),
+        }
     }
 
     /// Checks the type and shape of what has its name.
@@ -110,15 +113,19 @@ impl WeightSpec {
 }
 
 impl Model {
-    /// Checks the graph, every weight's name, type, shape and values, and the preprocessing; converted forms are type-checked as event
-    /// networks and, on the grid, proved free of overflow.
+    /// Checks the graph, every weight's name, type, shape and values, and the preprocessing;
+    /// converted forms are type-checked as event networks and, on the grid, proved free of
+    /// overflow.
     ///
     /// # Errors
     /// The first thing that does not fit.
     pub fn validate(&self) -> Result<Resolved> {
         let resolved = self.graph.resolve()?;
         if !(1..=MAX_TIME_STEPS).contains(&self.time_steps) {
-            return Err(Error::Graph(format!("time_steps must be 1 to {MAX_TIME_STEPS}, found {}", self.time_steps)));
+            return Err(Error::Graph(format!(
+                "time_steps must be 1 to {MAX_TIME_STEPS}, found {}",
+                self.time_steps
+            )));
         }
         let channels = resolved.nodes[0].shape[0];
         let pre = &self.preprocessing;
@@ -134,7 +141,10 @@ impl Model {
         }
         let classes = resolved.nodes[resolved.nodes.len() - 1].shape[0];
         if !self.classes.is_empty() && self.classes.len() != classes {
-            return Err(Error::Graph(format!("expected {classes} class names, found {}", self.classes.len())));
+            return Err(Error::Graph(format!(
+                "expected {classes} class names, found {}",
+                self.classes.len()
+            )));
         }
         self.check_weights(&resolved)?;
         if let Form::Grid { logit_unit } = self.form
@@ -172,10 +182,16 @@ impl Model {
             return Ok(());
         }
         let (name, least) = (format!("{node}.threshold"), lif.rest().max(0.0));
-        match crate::weights::get(&self.weights, &name)?.to_f64().iter().find(|value| **value <= least) {
-            Some(value) => {
-                Err(Error::Weight { name, expected: format!("values above {least}"), found: value.to_string() })
-            }
+        match crate::weights::get(&self.weights, &name)?
+            .to_f64()
+            .iter()
+            .find(|value| **value <= least)
+        {
+            Some(value) => Err(Error::Weight {
+                name,
+                expected: format!("values above {least}"),
+                found: value.to_string(),
+            }),
             None => Ok(()),
         }
     }
@@ -189,7 +205,8 @@ impl Model {
         Ok(sums.mapv(|sum| scale * sum as f64))
     }
 
-    /// What one unit of sums over `steps` macro-steps is worth: `unit / steps`. For streams and runs that end early; a whole run has T.
+    /// What one unit of sums over `steps` macro-steps is worth: `unit / steps`. For streams and
+    /// runs that end early; a whole run has T.
     ///
     /// # Errors
     /// The model is not on the grid.
@@ -220,9 +237,15 @@ pub fn weight_specs(graph: &Graph, resolved: &Resolved, form: Form) -> Result<Ve
     let mut specs = Vec::new();
     for (node, info) in graph.nodes.iter().zip(&resolved.nodes) {
         let mut add = |part: &str, shape: Vec<usize>, dtypes, learned| {
-            specs.push(WeightSpec { name: format!("{}.{part}", node.name), shape, dtypes, learned });
+            specs.push(WeightSpec {
+                name: format!("{}.{part}", node.name),
+                shape,
+                dtypes,
+                learned,
+            });
         };
-        let refuse = |reason: &str| Err(Error::Refused { node: node.name.clone(), reason: reason.into() });
+        let refuse =
+            |reason: &str| Err(Error::Refused { node: node.name.clone(), reason: reason.into() });
         let channels = info.shape[0];
         match &node.op {
             Op::Conv(conv) => {
@@ -231,16 +254,29 @@ pub fn weight_specs(graph: &Graph, resolved: &Resolved, form: Form) -> Result<Ve
                 synapse(&mut add, shape, conv.bias, on_grid, kernel, real);
             }
             Op::Linear { features, bias } => {
-                synapse(&mut add, vec![*features, fan_in_channels(resolved, info)], *bias, on_grid, kernel, real);
+                synapse(
+                    &mut add,
+                    vec![*features, fan_in_channels(resolved, info)],
+                    *bias,
+                    on_grid,
+                    kernel,
+                    real,
+                );
             }
             Op::Scale => add("weight", vec![channels], real, true),
             Op::BatchNorm { .. } => {
                 if form != Form::Trained {
-                    return refuse("batch norm does not exist after conversion; it is folded into the convolution");
+                    return refuse(
+                        "batch norm does not exist after conversion; it is folded into the \
+                         convolution",
+                    );
                 }
-                for (part, learned) in
-                    [("weight", true), ("bias", true), ("running_mean", false), ("running_var", false)]
-                {
+                for (part, learned) in [
+                    ("weight", true),
+                    ("bias", true),
+                    ("running_mean", false),
+                    ("running_var", false),
+                ] {
                     add(part, vec![channels], real, learned);
                 }
             }
@@ -319,10 +355,15 @@ fn synapse(
 }
 
 fn check_weight(spec: &WeightSpec, tensor: &Tensor) -> Result<()> {
-    let fail = |expected: String, found: String| Err(Error::Weight { name: spec.name.clone(), expected, found });
+    let fail = |expected: String, found: String| {
+        Err(Error::Weight { name: spec.name.clone(), expected, found })
+    };
     spec.check(tensor.dtype(), tensor.shape())?;
     if let Some((position, _)) = tensor.first_not_finite() {
-        return fail("finite values".into(), format!("a value that is not finite at position {position}"));
+        return fail(
+            "finite values".into(),
+            format!("a value that is not finite at position {position}"),
+        );
     }
     let part = spec.name.rsplit('.').next().unwrap_or_default();
     let least = match part {
@@ -330,7 +371,9 @@ fn check_weight(spec: &WeightSpec, tensor: &Tensor) -> Result<()> {
         "running_var" => Some((0.0, "values of at least 0")),
         "multiplier" | "threshold" if tensor.is_integer() => Some((1.0, "values of at least 1")),
         "adaptation" if tensor.is_integer() => Some((0.0, "values of at least 0")),
-        "weight" if tensor.dtype() == "i8" => Some((-f64::from(GRID_WEIGHT_MAX), "values of −127 to 127")),
+        "weight" if tensor.dtype() == "i8" => {
+            Some((-f64::from(GRID_WEIGHT_MAX), "values of −127 to 127"))
+        }
         _ => None,
     };
     let values = tensor.to_f64();
@@ -347,7 +390,10 @@ fn check_weight(spec: &WeightSpec, tensor: &Tensor) -> Result<()> {
                 .zip(rows.index_axis(ndarray::Axis(0), 1))
                 .all(|(a, b)| a <= b);
             if !ascending {
-                return fail("values that ascend from level to level".into(), "a level below the one before".into());
+                return fail(
+                    "values that ascend from level to level".into(),
+                    "a level below the one before".into(),
+                );
             }
         }
     }

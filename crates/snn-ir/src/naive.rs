@@ -1,5 +1,6 @@
-//! The naive evaluator: nested loops written from `docs/semantics.md` alone, on `i64` (grid) and `f64` (off it). Slow, obviously right, and
-//! the third opinion beside libtorch and the event runtime. It evaluates what a code *means* (eq. 15, right column), not its micro-steps.
+//! The naive evaluator: nested loops written from `docs/semantics.md` alone, on `i64` (grid) and
+//! `f64` (off it). Slow, obviously right, and the third opinion beside libtorch and the event
+//! runtime. It evaluates what a code *means* (eq. 15, right column), not its micro-steps.
 
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
@@ -33,7 +34,8 @@ impl<'m> Naive<'m> {
     /// Validates a model that may have neurons of a user's own.
     ///
     /// # Errors
-    /// It is not valid, or a neuron is unknown or refuses its parameters; the message names node and neuron.
+    /// It is not valid, or a neuron is unknown or refuses its parameters; the message names node
+    /// and neuron.
     pub fn with_neurons(model: &'m Model, neurons: &Neurons) -> Result<Self> {
         let naive = Self { model, resolved: model.validate()?, neurons: neurons.clone() };
         if !matches!(model.form, Form::Grid { .. }) {
@@ -54,11 +56,13 @@ impl Evaluate for Naive<'_> {
         input.check(&self.resolved.nodes[0].shape, self.model.time_steps)?;
         let (logits, sites) = match self.model.form {
             Form::Grid { .. } => {
-                let (sums, sites) = run::<i64>(self.model, &self.resolved, &self.neurons, input, record)?;
+                let (sums, sites) =
+                    run::<i64>(self.model, &self.resolved, &self.neurons, input, record)?;
                 (Logits::Integer(sums), sites)
             }
             Form::Trained | Form::Events => {
-                let (sums, sites) = run::<f64>(self.model, &self.resolved, &self.neurons, input, record)?;
+                let (sums, sites) =
+                    run::<f64>(self.model, &self.resolved, &self.neurons, input, record)?;
                 (Logits::Real(sums / self.model.time_steps as f64), sites)
             }
         };
@@ -75,7 +79,12 @@ pub(crate) trait Number:
     fn divided(self, by: usize) -> Option<Self>;
     fn batch_norm(model: &Model, node: &str, eps: f64, c: usize, x: Self) -> Result<Self>;
     /// One neuron of channel `c` at one macro-step.
-    fn step(site: &NaiveSite<'_, Self>, c: usize, current: Self, memory: &mut Memory<Self>) -> Result<Emitted<Self>>;
+    fn step(
+        site: &NaiveSite<'_, Self>,
+        c: usize,
+        current: Self,
+        memory: &mut Memory<Self>,
+    ) -> Result<Emitted<Self>>;
     fn values(output: Vec<Self>, shape: &[usize]) -> Result<ArrayD<f64>>;
 }
 
@@ -95,10 +104,16 @@ impl Number for f64 {
     /// Eq. 4.
     fn batch_norm(model: &Model, node: &str, eps: f64, c: usize, x: Self) -> Result<Self> {
         let part = |part| Ok::<f64, Error>(weights::real(&model.weights, node, part)?[[c]]);
-        Ok(part("weight")? * (x - part("running_mean")?) / (part("running_var")? + eps).sqrt() + part("bias")?)
+        Ok(part("weight")? * (x - part("running_mean")?) / (part("running_var")? + eps).sqrt()
+            + part("bias")?)
     }
 
-    fn step(site: &NaiveSite<'_, Self>, c: usize, current: Self, memory: &mut Memory<Self>) -> Result<Emitted<Self>> {
+    fn step(
+        site: &NaiveSite<'_, Self>,
+        c: usize,
+        current: Self,
+        memory: &mut Memory<Self>,
+    ) -> Result<Emitted<Self>> {
         site.step_real(c, current, memory)
     }
 
@@ -129,10 +144,18 @@ impl Number for i64 {
     }
 
     fn batch_norm(_model: &Model, node: &str, _eps: f64, _c: usize, _x: Self) -> Result<Self> {
-        Err(Error::Refused { node: node.into(), reason: "batch norm does not exist on the grid".into() })
+        Err(Error::Refused {
+            node: node.into(),
+            reason: "batch norm does not exist on the grid".into(),
+        })
     }
 
-    fn step(site: &NaiveSite<'_, Self>, c: usize, current: Self, memory: &mut Memory<Self>) -> Result<Emitted<Self>> {
+    fn step(
+        site: &NaiveSite<'_, Self>,
+        c: usize,
+        current: Self,
+        memory: &mut Memory<Self>,
+    ) -> Result<Emitted<Self>> {
         site.step_grid(c, current, memory)
     }
 
@@ -161,20 +184,30 @@ fn run<A: Number>(
 ) -> Result<(Array2<A>, Vec<SiteTrace>)> {
     let count = resolved.nodes.len();
     let classes = resolved.nodes[count - 1].shape[0];
-    let sites: Vec<Option<NaiveSite<'_, A>>> =
-        model.graph.nodes.iter().map(|node| NaiveSite::new(model, node, neurons)).collect::<Result<_>>()?;
+    let sites: Vec<Option<NaiveSite<'_, A>>> = model
+        .graph
+        .nodes
+        .iter()
+        .map(|node| NaiveSite::new(model, node, neurons))
+        .collect::<Result<_>>()?;
     let mut sums = Array2::default((input.batch(), classes));
     let steps = model.time_steps;
     let mut recordings: Vec<Recording<A>> = sites
         .iter()
         .map(|site| if site.is_some() { steps } else { 0 })
-        .map(|steps| Recording { levels: vec![Vec::new(); steps], values: vec![Vec::new(); steps], ties: 0 })
+        .map(|steps| Recording {
+            levels: vec![Vec::new(); steps],
+            values: vec![Vec::new(); steps],
+            ties: 0,
+        })
         .collect();
     for sample in 0..input.batch() {
         let mut values: Vec<Vec<A>> = vec![Vec::new(); count];
         let size = |index: usize| resolved.nodes[index].shape.iter().product();
         let mut memories: Vec<Vec<Memory<A>>> = (0..count)
-            .map(|index| vec![Memory::default(); if sites[index].is_some() { size(index) } else { 0 }])
+            .map(|index| {
+                vec![Memory::default(); if sites[index].is_some() { size(index) } else { 0 }]
+            })
             .collect();
         for t in 0..steps {
             for index in 0..count {
@@ -183,13 +216,15 @@ fn run<A: Number>(
                     continue;
                 }
                 let [channels, height, width] = info.chw();
-                let output = if let (Op::Activation { .. }, Some(site)) = (&node.op, &sites[index]) {
+                let output = if let (Op::Activation { .. }, Some(site)) = (&node.op, &sites[index])
+                {
                     let current = &values[info.inputs[0]];
                     let recording = &mut recordings[index];
                     let mut emitted = Vec::with_capacity(current.len());
                     for (position, &x) in current.iter().enumerate() {
                         let channel = position / (height * width);
-                        let Emitted { level, value, tie } = A::step(site, channel, x, &mut memories[index][position])?;
+                        let Emitted { level, value, tie } =
+                            A::step(site, channel, x, &mut memories[index][position])?;
                         recording.levels[t].push(level);
                         recording.values[t].push(value);
                         recording.ties += u64::from(tie);
@@ -203,16 +238,26 @@ fn run<A: Number>(
                     pixels
                         .iter()
                         .enumerate()
-                        .map(|(i, &p)| A::pixel(p, pre.mean[i / (height * width)], pre.std[i / (height * width)]))
+                        .map(|(i, &p)| {
+                            A::pixel(
+                                p,
+                                pre.mean[i / (height * width)],
+                                pre.std[i / (height * width)],
+                            )
+                        })
                         .collect()
                 } else if matches!(node.op, Op::TimeMean) {
                     for class in 0..channels {
-                        sums[[sample, class]] = sums[[sample, class]] + values[info.inputs[0]][class];
+                        sums[[sample, class]] =
+                            sums[[sample, class]] + values[info.inputs[0]][class];
                     }
                     Vec::new()
                 } else {
-                    let inputs: Vec<(&[A], [usize; 3])> =
-                        info.inputs.iter().map(|&i| (values[i].as_slice(), resolved.nodes[i].chw())).collect();
+                    let inputs: Vec<(&[A], [usize; 3])> = info
+                        .inputs
+                        .iter()
+                        .map(|&i| (values[i].as_slice(), resolved.nodes[i].chw()))
+                        .collect();
                     stateless(model, node, &inputs, [channels, height, width])?
                 };
                 values[index] = output;
@@ -274,7 +319,9 @@ fn stateless<A: Number>(
             .collect::<Result<_>>()?,
         Op::Pool { pool, window } => {
             let mut y = Vec::with_capacity(channels * height * width);
-            for_each(output, |c, i, j| y.push(pooled(node, *pool, x, shape, c, [i, j], window.as_2d(), window.size())));
+            for_each(output, |c, i, j| {
+                y.push(pooled(node, *pool, x, shape, c, [i, j], window.as_2d(), window.size()))
+            });
             y.into_iter().collect::<Result<_>>()?
         }
         Op::GlobalPool { pool } => {
@@ -284,10 +331,15 @@ fn stateless<A: Number>(
                 .collect::<Result<_>>()?
         }
         Op::Flatten => x.to_vec(),
-        Op::Add => (0..x.len()).map(|i| inputs[1..].iter().fold(x[i], |sum, (other, _)| sum + other[i])).collect(),
+        Op::Add => (0..x.len())
+            .map(|i| inputs[1..].iter().fold(x[i], |sum, (other, _)| sum + other[i]))
+            .collect(),
         Op::Concat => inputs.iter().flat_map(|(x, _)| x.iter().copied()).collect(),
         Op::Input { .. } | Op::Activation { .. } | Op::TimeMean => {
-            return Err(Error::Refused { node: node.name.clone(), reason: "is not stateless".into() });
+            return Err(Error::Refused {
+                node: node.name.clone(),
+                reason: "is not stateless".into(),
+            });
         }
     })
 }
@@ -314,7 +366,8 @@ fn convolution<A: Number>(
     let part = |part| A::part(model, &node.name, part);
     let weight = part("weight")?;
     let bias = if conv.bias { Some(part("bias")?) } else { None };
-    let multiplier = if matches!(model.form, Form::Grid { .. }) { Some(part("multiplier")?) } else { None };
+    let multiplier =
+        if matches!(model.form, Form::Grid { .. }) { Some(part("multiplier")?) } else { None };
     let (kernel, stride, padding, dilation) = conv.as_2d();
     let group_inputs = shape[0] / conv.groups;
     let weight: Vec<A> = weight.iter().copied().collect();
@@ -325,8 +378,12 @@ fn convolution<A: Number>(
         for c in 0..group_inputs {
             for a in 0..kernel[0] {
                 for b in 0..kernel[1] {
-                    let row = (i * stride[0] + a * dilation[0]).checked_sub(padding[0]).filter(|r| *r < shape[1]);
-                    let column = (j * stride[1] + b * dilation[1]).checked_sub(padding[1]).filter(|k| *k < shape[2]);
+                    let row = (i * stride[0] + a * dilation[0])
+                        .checked_sub(padding[0])
+                        .filter(|r| *r < shape[1]);
+                    let column = (j * stride[1] + b * dilation[1])
+                        .checked_sub(padding[1])
+                        .filter(|k| *k < shape[2]);
                     if let (Some(row), Some(column)) = (row, column) {
                         let w = weight[((o * group_inputs + c) * kernel[0] + a) * kernel[1] + b];
                         sum = sum + w * x[((first + c) * shape[1] + row) * shape[2] + column];
@@ -369,10 +426,12 @@ fn pooled<A: Number>(
             node: node.name.clone(),
             reason: "averages do not exist on the grid".into(),
         }),
-        PoolKind::Max => {
-            inside.into_iter().reduce(|largest, v| if v > largest { v } else { largest }).ok_or_else(|| {
-                Error::Refused { node: node.name.clone(), reason: "a window lies outside the image".into() }
-            })
-        }
+        PoolKind::Max => inside
+            .into_iter()
+            .reduce(|largest, v| if v > largest { v } else { largest })
+            .ok_or_else(|| Error::Refused {
+                node: node.name.clone(),
+                reason: "a window lies outside the image".into(),
+            }),
     }
 }

@@ -7,8 +7,8 @@ use crate::model::Model;
 use crate::naive::{MEMBRANE_LIMIT, Number, logistic};
 use crate::neurons::{Neuron, Neurons};
 use crate::site::{
-    Adaptation, Custom, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, Reset, Site, Spike, Synapse,
-    Threshold,
+    Adaptation, Custom, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, Reset, Site,
+    Spike, Synapse, Threshold,
 };
 use ndarray::ArrayD;
 use std::collections::BTreeMap;
@@ -53,14 +53,17 @@ impl<'m, A: Number> NaiveSite<'m, A> {
             Site::Lif(lif) => {
                 let leak = matches!(lif.leak, Leak::Learned { .. }).then_some("leak");
                 leak.into_iter()
-                    .chain(matches!(lif.threshold, Threshold::Learned { .. }).then_some("threshold"))
+                    .chain(
+                        matches!(lif.threshold, Threshold::Learned { .. }).then_some("threshold"),
+                    )
                     .collect()
             }
             Site::Relu => Vec::new(),
             Site::QuantRelu(_) => vec!["step"],
             Site::Custom(custom) => custom.learned.keys().map(String::as_str).collect(),
             Site::GridLif(lif) => {
-                let adaptation = matches!(lif.adaptation, GridAdaptation::Threshold { .. }).then_some("adaptation");
+                let adaptation = matches!(lif.adaptation, GridAdaptation::Threshold { .. })
+                    .then_some("adaptation");
                 ["threshold"].into_iter().chain(adaptation).collect()
             }
             Site::GridQuantRelu { .. } => vec!["thresholds"],
@@ -71,9 +74,11 @@ impl<'m, A: Number> NaiveSite<'m, A> {
             .collect::<Result<BTreeMap<_, _>>>()?;
         let neurons = match site {
             Site::Custom(custom) => own_neurons(model, node, custom, neurons)?,
-            Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => {
-                Vec::new()
-            }
+            Site::Lif(_)
+            | Site::Relu
+            | Site::QuantRelu(_)
+            | Site::GridLif(_)
+            | Site::GridQuantRelu { .. } => Vec::new(),
         };
         Ok(Some(Self { node: &node.name, site, coded: code.is_some(), weights, neurons }))
     }
@@ -85,12 +90,20 @@ impl<'m, A: Number> NaiveSite<'m, A> {
     }
 
     fn lost(&self) -> Error {
-        Error::Refused { node: self.node.into(), reason: "its site does not belong to this form".into() }
+        Error::Refused {
+            node: self.node.into(),
+            reason: "its site does not belong to this form".into(),
+        }
     }
 }
 
 /// Neurons of a user's own, for each channel unless all channels share all parameters.
-fn own_neurons(model: &Model, node: &Node, custom: &Custom, neurons: &Neurons) -> Result<Vec<Box<dyn Neuron>>> {
+fn own_neurons(
+    model: &Model,
+    node: &Node,
+    custom: &Custom,
+    neurons: &Neurons,
+) -> Result<Vec<Box<dyn Neuron>>> {
     let parts = custom
         .learned
         .keys()
@@ -101,7 +114,9 @@ fn own_neurons(model: &Model, node: &Node, custom: &Custom, neurons: &Neurons) -
         .map(|c| {
             let learned = parts
                 .iter()
-                .map(|(part, values)| (part.clone(), values[[if values.len() == 1 { 0 } else { c }]]))
+                .map(|(part, values)| {
+                    (part.clone(), values[[if values.len() == 1 { 0 } else { c }]])
+                })
                 .collect();
             neurons.neuron(&node.name, custom, &learned)
         })
@@ -111,13 +126,22 @@ fn own_neurons(model: &Model, node: &Node, custom: &Custom, neurons: &Neurons) -
 // === Off the grid ===
 
 impl NaiveSite<'_, f64> {
-    pub(crate) fn step_real(&self, c: usize, current: f64, memory: &mut Memory<f64>) -> Result<Emitted<f64>> {
+    pub(crate) fn step_real(
+        &self,
+        c: usize,
+        current: f64,
+        memory: &mut Memory<f64>,
+    ) -> Result<Emitted<f64>> {
         match self.site {
             Site::Lif(lif) => Ok(self.lif(lif, c, current, memory)),
             Site::QuantRelu(q) => {
                 let s = self.weight("step", c).ok_or_else(|| self.lost())?;
                 let (level, tie) = quantised(current / s, q.levels);
-                Ok(Emitted { level, value: if self.coded { f64::from(level) } else { s * f64::from(level) }, tie })
+                Ok(Emitted {
+                    level,
+                    value: if self.coded { f64::from(level) } else { s * f64::from(level) },
+                    tie,
+                })
             }
             Site::Relu => Ok(Emitted { level: 0, value: current.max(0.0), tie: false }),
             Site::Custom(custom) => self.own(custom, c, current, memory),
@@ -150,9 +174,10 @@ impl NaiveSite<'_, f64> {
         let near = |edge: f64| (u - edge).abs() <= TIE * edge.abs().max(1.0);
         let (level, tie) = match lif.spike {
             Spike::Binary => (i16::from(u >= threshold), near(threshold)),
-            Spike::Ternary => {
-                (i16::from(u >= threshold) - i16::from(u <= -threshold), near(threshold) || near(-threshold))
-            }
+            Spike::Ternary => (
+                i16::from(u >= threshold) - i16::from(u <= -threshold),
+                near(threshold) || near(-threshold),
+            ),
             Spike::Integer { levels } => quantised(u / threshold, levels),
         };
         let o = f64::from(level);
@@ -167,14 +192,24 @@ impl NaiveSite<'_, f64> {
         Emitted { level, value: o, tie }
     }
 
-    fn own(&self, custom: &Custom, c: usize, current: f64, memory: &mut Memory<f64>) -> Result<Emitted<f64>> {
-        let neuron = self.neurons.get(if self.neurons.len() == 1 { 0 } else { c }).ok_or_else(|| self.lost())?;
+    fn own(
+        &self,
+        custom: &Custom,
+        c: usize,
+        current: f64,
+        memory: &mut Memory<f64>,
+    ) -> Result<Emitted<f64>> {
+        let neuron = self
+            .neurons
+            .get(if self.neurons.len() == 1 { 0 } else { c })
+            .ok_or_else(|| self.lost())?;
         let state = memory.own.get_or_insert_with(|| neuron.rest());
         let level = neuron.step(state, current);
         let (least, most) = custom.spike.range();
         if !(least..=most).contains(&level) {
             let reason = format!(
-                "neuron `{}` must emit levels of {least} to {most}, as the graph says; it emitted {level}",
+                "neuron `{}` must emit levels of {least} to {most}, as the graph says; it emitted \
+                 {level}",
                 custom.name
             );
             return Err(Error::Refused { node: self.node.into(), reason });
@@ -186,7 +221,8 @@ impl NaiveSite<'_, f64> {
 /// `clip(⌊ratio + ½⌋, 0, D)`, and whether the ratio lies at the edge of two levels.
 fn quantised(ratio: f64, levels: u8) -> (i16, bool) {
     let shifted = ratio + 0.5;
-    let tie = (shifted - shifted.round()).abs() <= TIE && (0.0..=f64::from(levels) + 0.5).contains(&shifted);
+    let tie = (shifted - shifted.round()).abs() <= TIE
+        && (0.0..=f64::from(levels) + 0.5).contains(&shifted);
     #[expect(clippy::cast_possible_truncation, reason = "a level is a whole number of 0 to 255")]
     let level = shifted.floor().clamp(0.0, f64::from(levels)) as i16;
     (level, tie)
@@ -199,30 +235,49 @@ fn saturated(u: i64) -> i64 {
 }
 
 impl NaiveSite<'_, i64> {
-    pub(crate) fn step_grid(&self, c: usize, current: i64, memory: &mut Memory<i64>) -> Result<Emitted<i64>> {
+    pub(crate) fn step_grid(
+        &self,
+        c: usize,
+        current: i64,
+        memory: &mut Memory<i64>,
+    ) -> Result<Emitted<i64>> {
         let level = match self.site {
             Site::GridQuantRelu { .. } => {
                 let thresholds = self.weights.get("thresholds").ok_or_else(|| self.lost())?;
-                let met = thresholds.index_axis(ndarray::Axis(1), c).iter().filter(|t| current >= **t).count();
+                let met = thresholds
+                    .index_axis(ndarray::Axis(1), c)
+                    .iter()
+                    .filter(|t| current >= **t)
+                    .count();
                 i16::try_from(met).map_err(|_| self.lost())?
             }
             Site::GridLif(lif) => {
                 let threshold = self.weight("threshold", c).ok_or_else(|| self.lost())?;
                 grid_lif(lif, threshold, self.weight("adaptation", c).unwrap_or(0), current, memory)
             }
-            Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => return Err(self.lost()),
+            Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => {
+                return Err(self.lost());
+            }
         };
         Ok(Emitted { level, value: i64::from(level), tie: false })
     }
 }
 
 /// Eq. 13.
-fn grid_lif(lif: &GridLif, threshold: i64, jump: i64, current: i64, memory: &mut Memory<i64>) -> i16 {
+fn grid_lif(
+    lif: &GridLif,
+    threshold: i64,
+    jump: i64,
+    current: i64,
+    memory: &mut Memory<i64>,
+) -> i16 {
     let leaked = |value: i64, multiplier: u32, shift: u8| (value * i64::from(multiplier)) >> shift;
     let input = current << lif.guard_bits;
     memory.current = match lif.synapse {
         GridSynapse::Instant => input,
-        GridSynapse::Current { multiplier, shift } => saturated(leaked(memory.current, multiplier, shift) + input),
+        GridSynapse::Current { multiplier, shift } => {
+            saturated(leaked(memory.current, multiplier, shift) + input)
+        }
     };
     let decayed = leaked(memory.membrane.unwrap_or(0), lif.leak_multiplier, lif.leak_shift);
     let u = saturated(decayed + memory.current);
@@ -231,7 +286,9 @@ fn grid_lif(lif: &GridLif, threshold: i64, jump: i64, current: i64, memory: &mut
     let level = match lif.spike {
         Spike::Binary => i64::from(u >= edge),
         Spike::Ternary => i64::from(u >= edge) - i64::from(u <= -edge),
-        Spike::Integer { levels } => (2 * u + edge).div_euclid(2 * edge).clamp(0, i64::from(levels)),
+        Spike::Integer { levels } => {
+            (2 * u + edge).div_euclid(2 * edge).clamp(0, i64::from(levels))
+        }
     };
     memory.membrane = Some(match lif.reset {
         GridReset::Hard if level != 0 => 0,
@@ -239,7 +296,8 @@ fn grid_lif(lif: &GridLif, threshold: i64, jump: i64, current: i64, memory: &mut
         GridReset::Hard | GridReset::None => u,
     });
     if let GridAdaptation::Threshold { multiplier, shift } = lif.adaptation {
-        memory.adaptation = saturated(leaked(memory.adaptation, multiplier, shift) + jump * level.abs());
+        memory.adaptation =
+            saturated(leaked(memory.adaptation, multiplier, shift) + jump * level.abs());
     }
     #[expect(clippy::cast_possible_truncation, reason = "a level is −1 to 255")]
     let level = level as i16;

@@ -45,11 +45,15 @@ use std::sync::Arc;
 /// assert_eq!(neurons.names().collect::<Vec<_>>(), ["counting"]);
 /// ```
 pub trait NeuronKind: fmt::Debug + Send + Sync {
-    /// A neuron with these parameters: those of the graph and, under their names, the learned ones of its channel.
+    /// A neuron with these parameters: those of the graph and, under their names, the learned ones
+    /// of its channel.
     ///
     /// # Errors
     /// A parameter is missing or out of range; the message says which.
-    fn neuron(&self, parameters: &BTreeMap<String, f64>) -> std::result::Result<Box<dyn Neuron>, String>;
+    fn neuron(
+        &self,
+        parameters: &BTreeMap<String, f64>,
+    ) -> std::result::Result<Box<dyn Neuron>, String>;
 }
 
 /// One neuron with its constants at hand; its state is the caller's.
@@ -57,7 +61,8 @@ pub trait Neuron: fmt::Debug + Send + Sync {
     /// The state at rest; its first value, where there is one, is shown as the membrane.
     fn rest(&self) -> Vec<f64>;
 
-    /// One macro-step: takes a current, changes the state, returns the level it emits (within [`crate::site::Spike::range`] of its site).
+    /// One macro-step: takes a current, changes the state, returns the level it emits (within
+    /// [`crate::site::Spike::range`] of its site).
     fn step(&self, state: &mut [f64], current: f64) -> i16;
 }
 
@@ -86,19 +91,31 @@ impl Neurons {
     /// The neuron of a site. `learned` has the values of its learned parameters for its channel.
     ///
     /// # Errors
-    /// No kind has its name, or the kind refuses the parameters; the message names `node` and the kind.
-    pub fn neuron(&self, node: &str, custom: &Custom, learned: &BTreeMap<String, f64>) -> Result<Box<dyn Neuron>> {
+    /// No kind has its name, or the kind refuses the parameters; the message names `node` and the
+    /// kind.
+    pub fn neuron(
+        &self,
+        node: &str,
+        custom: &Custom,
+        learned: &BTreeMap<String, f64>,
+    ) -> Result<Box<dyn Neuron>> {
         let refuse = |reason: String| Error::Refused { node: node.into(), reason };
-        let kind = self.0.get(&custom.name).ok_or_else(|| refuse(unknown(&custom.name, self.names())))?;
+        let kind =
+            self.0.get(&custom.name).ok_or_else(|| refuse(unknown(&custom.name, self.names())))?;
         let mut parameters = custom.params.clone();
         parameters.extend(learned.iter().map(|(name, value)| (name.clone(), *value)));
-        kind.neuron(&parameters).map_err(|reason| refuse(format!("neuron `{}`: {reason}", custom.name)))
+        kind.neuron(&parameters)
+            .map_err(|reason| refuse(format!("neuron `{}`: {reason}", custom.name)))
     }
 }
 
 /// What to say where a registry lacks a name.
 pub fn unknown<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
     let known: Vec<&str> = known.collect();
-    let known = if known.is_empty() { "no others".to_string() } else { format!("only `{}`", known.join("`, `")) };
+    let known = if known.is_empty() {
+        "no others".to_string()
+    } else {
+        format!("only `{}`", known.join("`, `"))
+    };
     format!("the registry given to this interpreter has no neuron `{name}` (it has {known})")
 }

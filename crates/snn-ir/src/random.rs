@@ -1,8 +1,11 @@
-//! Random trained models, for testing interpreters and conversions against each other. A model is a function of its seed.
+//! Random trained models, for testing interpreters and conversions against each other. A model is a
+//! function of its seed.
 
 use crate::graph::{Conv, Graph, Op, PoolKind, Window};
 use crate::model::{Form, Model, Preprocessing, weight_specs};
-use crate::site::{Adaptation, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold};
+use crate::site::{
+    Adaptation, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
+};
 use crate::weights::{Tensor, Weights};
 use ndarray::{ArrayD, IxDyn};
 use rand::seq::IndexedRandom;
@@ -14,7 +17,8 @@ use rand_chacha::ChaCha8Rng;
 pub enum Numbers {
     /// Any real weights; batch-norm factors κ include 0, ±1e-8 and negative ones.
     Real,
-    /// Small multiples of powers of two: every f64 sum is exact and neurons meet their thresholds exactly, often.
+    /// Small multiples of powers of two: every f64 sum is exact and neurons meet their thresholds
+    /// exactly, often.
     Dyadic,
 }
 
@@ -23,7 +27,8 @@ pub enum Numbers {
 pub enum Sites {
     /// QuantRelu and binary LIF with a fixed threshold.
     Basic,
-    /// Every kind of LIF site as well: ternary and integer spikes, no reset, learned and adaptive thresholds, synaptic currents.
+    /// Every kind of LIF site as well: ternary and integer spikes, no reset, learned and adaptive
+    /// thresholds, synaptic currents.
     All,
 }
 
@@ -32,10 +37,17 @@ pub fn trained(seed: u64, numbers: Numbers) -> Model {
     trained_with(seed, numbers, Sites::Basic)
 }
 
-/// Draws a trained model: convolutions with stride, groups, padding and dilation, batch norm, pooling of events and of currents, residual and membrane streams,
-/// concatenation, IF, LIF, PLIF and QuantRelu sites (and others, if asked), T of 1 to 6, D of 1 to 15.
+/// Draws a trained model: convolutions with stride, groups, padding and dilation, batch norm,
+/// pooling of events and of currents, residual and membrane streams, concatenation, IF, LIF, PLIF
+/// and QuantRelu sites (and others, if asked), T of 1 to 6, D of 1 to 15.
 pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
-    let mut draw = Draw { random: ChaCha8Rng::seed_from_u64(seed), numbers, sites, graph: Graph::default(), count: 0 };
+    let mut draw = Draw {
+        random: ChaCha8Rng::seed_from_u64(seed),
+        numbers,
+        sites,
+        graph: Graph::default(),
+        count: 0,
+    };
     let channels = draw.random.random_range(1..=3);
     let (h, w) = (draw.random.random_range(4..=7), draw.random.random_range(4..=7));
     let shape = if draw.chance(0.15) { vec![channels, h * w] } else { vec![channels, h, w] };
@@ -108,8 +120,11 @@ impl Draw {
     fn conv(&mut self, input: &str, channels: Option<usize>, same: bool) -> String {
         let shape = self.shape(input);
         let divisors: Vec<usize> = (2..=shape[0]).filter(|n| shape[0].is_multiple_of(*n)).collect();
-        let groups =
-            if channels.is_none() && self.chance(0.3) { divisors.choose(&mut self.random).copied() } else { None };
+        let groups = if channels.is_none() && self.chance(0.3) {
+            divisors.choose(&mut self.random).copied()
+        } else {
+            None
+        };
         let groups = groups.unwrap_or(1);
         let channels = channels.unwrap_or_else(|| groups * self.random.random_range(1..=4));
         let mut conv = Conv {
@@ -124,7 +139,8 @@ impl Draw {
         // Each axis for itself: windows and steps need not be square.
         for &size in &shape[1..] {
             let kernel = if size < 3 { 1 } else { self.choose(&[1, 3, 3]) };
-            let dilation = if !same && kernel == 3 && size >= 5 && self.chance(0.2) { 2 } else { 1 };
+            let dilation =
+                if !same && kernel == 3 && size >= 5 && self.chance(0.2) { 2 } else { 1 };
             let (stride, padding) = if same {
                 (1, kernel / 2)
             } else {
@@ -203,7 +219,11 @@ impl Draw {
             lif.synapse = Synapse::Current { alpha: factor(self) };
         }
         if self.chance(0.3) && !matches!(lif.spike, Spike::Integer { .. }) {
-            let strength = if dyadic { self.choose(&[0.25, 0.5, 1.0]) } else { self.random.random_range(0.0..1.5) };
+            let strength = if dyadic {
+                self.choose(&[0.25, 0.5, 1.0])
+            } else {
+                self.random.random_range(0.0..1.5)
+            };
             lif.adaptation = Adaptation::Threshold { decay: factor(self), strength };
         }
         lif
@@ -222,7 +242,11 @@ impl Draw {
         let channels = self.shape(input)[0];
         let inner = self.layer_same(input);
         let branch = self.conv(&inner, Some(channels), true);
-        let shortcut = if self.chance(0.3) { self.conv(input, Some(channels), true) } else { input.to_string() };
+        let shortcut = if self.chance(0.3) {
+            self.conv(input, Some(channels), true)
+        } else {
+            input.to_string()
+        };
         let name = self.name("add");
         let sum = self.graph.push(name, Op::Add, &[&branch, &shortcut]);
         self.site(&sum)
@@ -244,9 +268,14 @@ impl Draw {
         let axes = shape.len() - 1;
         let pool = self.choose(kinds);
         // A ninth is no multiple of a power of two.
-        let kernel = if pool == PoolKind::Average && self.numbers == Numbers::Dyadic { 2 } else { kernel };
+        let kernel =
+            if pool == PoolKind::Average && self.numbers == Numbers::Dyadic { 2 } else { kernel };
         let padding = padding.min(kernel / 2);
-        let window = Window { kernel: vec![kernel; axes], stride: vec![stride; axes], padding: vec![padding; axes] };
+        let window = Window {
+            kernel: vec![kernel; axes],
+            stride: vec![stride; axes],
+            padding: vec![padding; axes],
+        };
         let name = self.name("pool");
         self.graph.push(name, Op::Pool { pool, window }, &[input])
     }
@@ -303,7 +332,9 @@ impl Draw {
             }
         }
         let dyadic = self.numbers == Numbers::Dyadic;
-        let std = (0..channels).map(|_| if dyadic { 64.0 } else { self.random.random_range(40.0..90.0) }).collect();
+        let std = (0..channels)
+            .map(|_| if dyadic { 64.0 } else { self.random.random_range(40.0..90.0) })
+            .collect();
         let mean = (0..channels).map(|_| self.random.random_range(90..=160)).collect();
         let time_steps = self.random.random_range(1..=6);
         Model {
@@ -321,7 +352,9 @@ impl Draw {
         let dyadic = self.numbers == Numbers::Dyadic;
         let eighth = |random: &mut ChaCha8Rng| f64::from(random.random_range(-8_i32..=8)) / 8.0;
         match (op, part) {
-            (Some(Op::BatchNorm { .. }), "weight") if dyadic => self.choose(&[1.0, 0.5, -1.0, -0.5, 0.0]),
+            (Some(Op::BatchNorm { .. }), "weight") if dyadic => {
+                self.choose(&[1.0, 0.5, -1.0, -0.5, 0.0])
+            }
             (Some(Op::BatchNorm { .. }), "weight") => {
                 let usual = self.random.random_range(0.3..1.5);
                 self.choose(&[usual, usual, usual, -usual, 1e-8, -1e-8, 0.0])
@@ -333,10 +366,13 @@ impl Draw {
                 q.step * self.random.random_range(0.5..1.5)
             }
             (Some(Op::Activation { site: Site::Lif(lif), .. }), "leak") => match lif.leak {
-                Leak::Factor { factor } | Leak::Learned { initial: factor } => (factor / (1.0 - factor)).ln(),
+                Leak::Factor { factor } | Leak::Learned { initial: factor } => {
+                    (factor / (1.0 - factor)).ln()
+                }
             },
             (Some(Op::Activation { site: Site::Lif(lif), .. }), "threshold") => {
-                lif.threshold.initial() * if dyadic { 1.0 } else { self.random.random_range(0.7..1.5) }
+                lif.threshold.initial()
+                    * if dyadic { 1.0 } else { self.random.random_range(0.7..1.5) }
             }
             (_, "weight") if dyadic => eighth(&mut self.random) * 0.5,
             (_, _) if dyadic => eighth(&mut self.random),

@@ -1,4 +1,5 @@
-//! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter checks a graph again.
+//! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter
+//! checks a graph again.
 
 use crate::check_site::check_site;
 use crate::error::{Error, Result};
@@ -12,8 +13,9 @@ pub const MAX_NODES: usize = 100_000;
 pub const MAX_VALUES: usize = 1 << 28;
 /// The most weights one convolution or linear layer may have; a limit for files from strangers.
 pub const MAX_WEIGHTS: usize = 1 << 28;
-/// The most channels all nodes may have together, counted once for each input that is read. What is kept and computed for each channel (bounds, units) is
-/// then small, however many nodes flatten a large image and however often one is added to itself.
+/// The most channels all nodes may have together, counted once for each input that is read. What is
+/// kept and computed for each channel (bounds, units) is then small, however many nodes flatten a
+/// large image and however often one is added to itself.
 pub const MAX_CHANNELS: usize = 1 << 24;
 
 /// A graph whose names, shapes and attributes have been checked.
@@ -80,14 +82,18 @@ impl Graph {
     /// The first node that does not fit, with what was expected and found.
     pub fn resolve(&self) -> Result<Resolved> {
         if self.nodes.len() > MAX_NODES {
-            return Err(Error::Graph(format!("expected at most {MAX_NODES} nodes, found {}", self.nodes.len())));
+            return Err(Error::Graph(format!(
+                "expected at most {MAX_NODES} nodes, found {}",
+                self.nodes.len()
+            )));
         }
         let nodes = self.resolve_nodes()?;
         self.check_ends(&nodes)?;
         Ok(Resolved { nodes })
     }
 
-    /// Every node for itself; whether the graph as a whole is complete is [`Graph::check_ends`]'s to say.
+    /// Every node for itself; whether the graph as a whole is complete is [`Graph::check_ends`]'s
+    /// to say.
     fn resolve_nodes(&self) -> Result<Vec<ResolvedNode>> {
         let mut index: HashMap<&str, usize> = HashMap::with_capacity(self.nodes.len());
         let mut nodes: Vec<ResolvedNode> = Vec::with_capacity(self.nodes.len());
@@ -100,10 +106,10 @@ impl Graph {
                 .inputs
                 .iter()
                 .map(|input| {
-                    index
-                        .get(input.as_str())
-                        .copied()
-                        .ok_or_else(|| Error::UnknownInput { node: node.name.clone(), input: input.clone() })
+                    index.get(input.as_str()).copied().ok_or_else(|| Error::UnknownInput {
+                        node: node.name.clone(),
+                        input: input.clone(),
+                    })
                 })
                 .collect::<Result<Vec<_>>>()?;
             check_arity(node)?;
@@ -123,7 +129,8 @@ impl Graph {
                 return Err(Error::Shape {
                     node: node.name.clone(),
                     expected: format!(
-                        "at most {MAX_CHANNELS} channels in all nodes up to this one, counted for each input"
+                        "at most {MAX_CHANNELS} channels in all nodes up to this one, counted for \
+                         each input"
                     ),
                     found: shape,
                 });
@@ -138,7 +145,8 @@ impl Graph {
         Ok(nodes)
     }
 
-    /// Shape of every node of a graph that may still lack its end; what a builder needs while it builds.
+    /// Shape of every node of a graph that may still lack its end; what a builder needs while it
+    /// builds.
     ///
     /// # Errors
     /// As [`Graph::resolve`], without the demand for a head and for readers.
@@ -166,9 +174,10 @@ impl Graph {
             }
         }
         match read.iter().take(nodes.len() - 1).position(|r| !r) {
-            Some(unread) => {
-                Err(Error::Graph(format!("the output of node `{}` is read by nothing", nodes[unread].name)))
-            }
+            Some(unread) => Err(Error::Graph(format!(
+                "the output of node `{}` is read by nothing",
+                nodes[unread].name
+            ))),
             None => Ok(()),
         }
     }
@@ -185,9 +194,12 @@ impl Graph {
             .zip(resolved.nodes)
             .enumerate()
             .filter_map(|(index, (node, resolved))| match &node.op {
-                Op::Activation { site, .. } => {
-                    Some(SiteInfo { index, name: node.name.clone(), shape: resolved.shape, site: site.clone() })
-                }
+                Op::Activation { site, .. } => Some(SiteInfo {
+                    index,
+                    name: node.name.clone(),
+                    shape: resolved.shape,
+                    site: site.clone(),
+                }),
                 _ => None,
             })
             .collect())
@@ -211,12 +223,18 @@ fn check_arity(node: &Node) -> Result<()> {
     if fits(node.inputs.len()) {
         return Ok(());
     }
-    Err(Error::Arity { node: node.name.clone(), op: node.op.label(), expected, found: node.inputs.len() })
+    Err(Error::Arity {
+        node: node.name.clone(),
+        op: node.op.label(),
+        expected,
+        found: node.inputs.len(),
+    })
 }
 
 fn check_attributes(node: &Node) -> Result<()> {
-    let fail =
-        |field, expected, found: String| Err(Error::Attribute { node: node.name.clone(), field, expected, found });
+    let fail = |field, expected, found: String| {
+        Err(Error::Attribute { node: node.name.clone(), field, expected, found })
+    };
     match &node.op {
         Op::Conv(conv) => {
             let rank = conv.kernel.len();
@@ -230,16 +248,28 @@ fn check_attributes(node: &Node) -> Result<()> {
                 ("dilation", &conv.dilation, 1),
             ] {
                 if axes.len() != rank || axes.iter().any(|&n| n < least || n > MAX_VALUES) {
-                    return fail(field, "a list as long as the kernel, of positive sizes", format!("{axes:?}"));
+                    return fail(
+                        field,
+                        "a list as long as the kernel, of positive sizes",
+                        format!("{axes:?}"),
+                    );
                 }
             }
-            if conv.channels == 0 || conv.groups == 0 || !conv.channels.is_multiple_of(conv.groups) {
-                return fail("groups", "a divisor of the channels", format!("{} of {}", conv.groups, conv.channels));
+            if conv.channels == 0 || conv.groups == 0 || !conv.channels.is_multiple_of(conv.groups)
+            {
+                return fail(
+                    "groups",
+                    "a divisor of the channels",
+                    format!("{} of {}", conv.groups, conv.channels),
+                );
             }
         }
         Op::Pool { window, .. } => {
             let rank = window.kernel.len();
-            if !(1..=2).contains(&rank) || window.stride.len() != rank || window.padding.len() != rank {
+            if !(1..=2).contains(&rank)
+                || window.stride.len() != rank
+                || window.padding.len() != rank
+            {
                 return fail("window", "lists of one or two axes", format!("{window:?}"));
             }
             let bad = (0..rank).any(|i| {
@@ -250,7 +280,11 @@ fn check_attributes(node: &Node) -> Result<()> {
                     || window.padding[i] > window.kernel[i] / 2
             });
             if bad {
-                return fail("window", "positive, with padding of at most half the kernel", format!("{window:?}"));
+                return fail(
+                    "window",
+                    "positive, with padding of at most half the kernel",
+                    format!("{window:?}"),
+                );
             }
             if window.size() > MAX_VALUES {
                 return fail("window", "of at most 2^28 positions", format!("{window:?}"));
@@ -278,8 +312,11 @@ fn check_attributes(node: &Node) -> Result<()> {
 }
 
 fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
-    let misfit =
-        |expected: String, found: &[usize]| Error::Shape { node: node.name.clone(), expected, found: found.to_vec() };
+    let misfit = |expected: String, found: &[usize]| Error::Shape {
+        node: node.name.clone(),
+        expected,
+        found: found.to_vec(),
+    };
     match &node.op {
         Op::Input { shape } => {
             if (1..=3).contains(&shape.len()) {
@@ -288,7 +325,9 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
                 Err(misfit("a shape [C, H, W], [C, L] or [F]".into(), shape))
             }
         }
-        Op::Conv(conv) => conv_shape(conv, inputs[0]).map_err(|expected| misfit(expected, inputs[0])),
+        Op::Conv(conv) => {
+            conv_shape(conv, inputs[0]).map_err(|expected| misfit(expected, inputs[0]))
+        }
         Op::Linear { features, .. } => match inputs[0] {
             [inputs] if *features > 0 => {
                 check_weight_count(&[*features, *inputs])
@@ -297,7 +336,9 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
             }
             other => Err(misfit("[F] (flatten first)".into(), other)),
         },
-        Op::Pool { window, .. } => pool_shape(window, inputs[0]).map_err(|expected| misfit(expected, inputs[0])),
+        Op::Pool { window, .. } => {
+            pool_shape(window, inputs[0]).map_err(|expected| misfit(expected, inputs[0]))
+        }
         Op::GlobalPool { .. } => Ok(vec![inputs[0][0]]),
         Op::Flatten => Ok(vec![inputs[0].iter().product()]),
         Op::Scale | Op::BatchNorm { .. } | Op::Activation { .. } => Ok(inputs[0].to_vec()),
@@ -329,7 +370,9 @@ fn conv_shape(conv: &Conv, input: &[usize]) -> std::result::Result<Vec<usize>, S
     if !input[0].is_multiple_of(conv.groups) {
         return Err(format!("channels that {} groups divide", conv.groups));
     }
-    check_weight_count(&[&[conv.channels, input[0] / conv.groups], conv.kernel.as_slice()].concat())?;
+    check_weight_count(
+        &[&[conv.channels, input[0] / conv.groups], conv.kernel.as_slice()].concat(),
+    )?;
     let mut shape = vec![conv.channels];
     for axis in 0..rank {
         let extent = (conv.kernel[axis] - 1).saturating_mul(conv.dilation[axis]).saturating_add(1);
@@ -352,13 +395,23 @@ fn pool_shape(window: &Window, input: &[usize]) -> std::result::Result<Vec<usize
     }
     let mut shape = vec![input[0]];
     for axis in 0..rank {
-        shape.push(windows(input[axis + 1], window.kernel[axis], window.stride[axis], window.padding[axis])?);
+        shape.push(windows(
+            input[axis + 1],
+            window.kernel[axis],
+            window.stride[axis],
+            window.padding[axis],
+        )?);
     }
     Ok(shape)
 }
 
 /// Number of positions of a window along an axis (eq. 5).
-fn windows(size: usize, extent: usize, stride: usize, padding: usize) -> std::result::Result<usize, String> {
+fn windows(
+    size: usize,
+    extent: usize,
+    stride: usize,
+    padding: usize,
+) -> std::result::Result<usize, String> {
     let padded = size + 2 * padding;
     if padded < extent {
         return Err(format!("an axis of at least {extent} with padding {padding}"));

@@ -11,7 +11,9 @@ mod threshold;
 pub use code::Code;
 pub use custom::{Custom, LearnedParam};
 pub use grid::{GridAdaptation, GridLif, GridReset, GridSynapse};
-pub use lif::{Adaptation, DEFAULT_LEAK, DEFAULT_THRESHOLD, Leak, Lif, Reset, ResetGradient, Spike, Synapse};
+pub use lif::{
+    Adaptation, DEFAULT_LEAK, DEFAULT_THRESHOLD, Leak, Lif, Reset, ResetGradient, Spike, Synapse,
+};
 pub use quant_relu::{DEFAULT_LEVELS, DEFAULT_STEP, QuantRelu};
 pub use surrogate::*;
 pub use threshold::Threshold;
@@ -19,11 +21,13 @@ pub use threshold::Threshold;
 use crate::strict::no_fields;
 use serde::{Deserialize, Serialize};
 
-/// What an activation site computes. A policy changes this and nothing else; conversion to the grid replaces it by its integer twin.
+/// What an activation site computes. A policy changes this and nothing else; conversion to the grid
+/// replaces it by its integer twin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Site {
-    /// Leaky integrate-and-fire (eq. 8); IF, PLIF, I-LIF, ternary, current-based and adaptive LIF are settings of it.
+    /// Leaky integrate-and-fire (eq. 8); IF, PLIF, I-LIF, ternary, current-based and adaptive LIF
+    /// are settings of it.
     Lif(Lif),
     /// `max(x, 0)` (eq. 9).
     #[serde(deserialize_with = "no_fields")]
@@ -42,7 +46,8 @@ pub enum Site {
 }
 
 impl Site {
-    /// Name as used in reports; of a LIF site with several attributes the one that matters most to a reader: levels, then threshold, then synapse, then leak.
+    /// Name as used in reports; of a LIF site with several attributes the one that matters most to
+    /// a reader: levels, then threshold, then synapse, then leak.
     pub fn label(&self) -> &'static str {
         match self {
             Site::Lif(lif) => match (lif.spike, lif.adaptation, lif.synapse, lif.leak) {
@@ -50,7 +55,12 @@ impl Site {
                 (Spike::Integer { .. }, ..) => "integer_lif",
                 (Spike::Binary, Adaptation::Threshold { .. }, ..) => "adaptive_lif",
                 (Spike::Binary, Adaptation::None, Synapse::Current { .. }, _) => "current_lif",
-                (Spike::Binary, Adaptation::None, Synapse::Instant, Leak::Factor { factor: 1.0 }) => "if",
+                (
+                    Spike::Binary,
+                    Adaptation::None,
+                    Synapse::Instant,
+                    Leak::Factor { factor: 1.0 },
+                ) => "if",
                 (Spike::Binary, Adaptation::None, Synapse::Instant, Leak::Factor { .. }) => "lif",
                 (Spike::Binary, Adaptation::None, Synapse::Instant, Leak::Learned { .. }) => "plif",
             },
@@ -62,7 +72,8 @@ impl Site {
         }
     }
 
-    /// Whether the site carries state from one macro-step to the next; a user's own neuron is taken to do so.
+    /// Whether the site carries state from one macro-step to the next; a user's own neuron is taken
+    /// to do so.
     pub fn is_stateful(&self) -> bool {
         match self {
             Site::Lif(_) | Site::GridLif(_) | Site::Custom(_) => true,

@@ -1,4 +1,5 @@
-//! Type check of converted graphs: pixels, events and currents, and the proof that the grid cannot overflow.
+//! Type check of converted graphs: pixels, events and currents, and the proof that the grid cannot
+//! overflow.
 
 use crate::error::{Error, Result};
 use crate::graph::{Op, PoolKind};
@@ -23,9 +24,11 @@ pub enum Kind {
 pub struct Streams {
     /// What each node yields.
     pub kinds: Vec<Kind>,
-    /// Largest absolute value that each node yields, for each channel; `f64::INFINITY` where there is no bound (real payloads, real currents).
+    /// Largest absolute value that each node yields, for each channel; `f64::INFINITY` where there
+    /// is no bound (real payloads, real currents).
     pub bounds: Vec<Vec<f64>>,
-    /// Of convolutions and linear layers: the largest absolute value of `Σ n·x` before multiplier and bias.
+    /// Of convolutions and linear layers: the largest absolute value of `Σ n·x` before multiplier
+    /// and bias.
     pub sums: Vec<f64>,
 }
 
@@ -42,26 +45,44 @@ impl Streams {
     pub fn of(model: &Model, resolved: &Resolved) -> Result<Self> {
         let grid = matches!(model.form, Form::Grid { .. });
         let count = resolved.nodes.len();
-        let mut streams =
-            Streams { kinds: Vec::with_capacity(count), bounds: Vec::with_capacity(count), sums: vec![0.0; count] };
+        let mut streams = Streams {
+            kinds: Vec::with_capacity(count),
+            bounds: Vec::with_capacity(count),
+            sums: vec![0.0; count],
+        };
         for (index, (node, info)) in model.graph.nodes.iter().zip(&resolved.nodes).enumerate() {
-            let refuse = |reason: &str| Error::Refused { node: node.name.clone(), reason: reason.into() };
+            let refuse =
+                |reason: &str| Error::Refused { node: node.name.clone(), reason: reason.into() };
             let kinds: Vec<Kind> = info.inputs.iter().map(|&i| streams.kinds[i]).collect();
-            let inputs: Vec<&[f64]> = info.inputs.iter().map(|&i| streams.bounds[i].as_slice()).collect();
+            let inputs: Vec<&[f64]> =
+                info.inputs.iter().map(|&i| streams.bounds[i].as_slice()).collect();
             let uniform = kinds.iter().all(|k| *k == kinds[0]);
             let channels = info.shape[0];
             let (kind, bound) = match &node.op {
                 Op::Input { .. } => {
                     if model.preprocessing.std.iter().any(|s| s.to_bits() != 1.0_f64.to_bits()) {
-                        return Err(refuse("deviations must have been merged into the weights (std = 1)"));
+                        return Err(refuse(
+                            "deviations must have been merged into the weights (std = 1)",
+                        ));
                     }
-                    (Kind::Pixels, model.preprocessing.mean.iter().map(|m| f64::from(*m.max(&(255 - m)))).collect())
+                    (
+                        Kind::Pixels,
+                        model
+                            .preprocessing
+                            .mean
+                            .iter()
+                            .map(|m| f64::from(*m.max(&(255 - m))))
+                            .collect(),
+                    )
                 }
                 Op::Conv(_) | Op::Linear { .. } | Op::Scale => {
                     if kinds[0] == Kind::Current {
-                        return Err(refuse("a synapse cannot read a current; put an activation site before it"));
+                        return Err(refuse(
+                            "a synapse cannot read a current; put an activation site before it",
+                        ));
                     }
-                    let (sum, bound) = synapse_bound(model, node.name.as_str(), &node.op, inputs[0], grid)?;
+                    let (sum, bound) =
+                        synapse_bound(model, node.name.as_str(), &node.op, inputs[0], grid)?;
                     streams.sums[index] = sum;
                     if grid && sum >= I32_LIMIT {
                         return Err(refuse("the sum of weights times inputs could leave 32 bits"));
@@ -73,13 +94,18 @@ impl Streams {
                         return Err(refuse("a site reads a current; put a synapse before it"));
                     }
                     let (fits, expected) = match (site.spike(), *code) {
-                        (None, code) => (code == Some(Code::Graded), "an unquantised ReLU can only be sent graded"),
+                        (None, code) => (
+                            code == Some(Code::Graded),
+                            "an unquantised ReLU can only be sent graded",
+                        ),
                         (Some(spike), code) => (
                             code.is_some_and(|code| code.carries(spike)),
                             match spike {
                                 Spike::Binary => "a site of binary spikes has the code binary",
                                 Spike::Ternary => "a site of ternary spikes has the code ternary",
-                                Spike::Integer { .. } => "a site of levels has the code unary, bit_plane or graded",
+                                Spike::Integer { .. } => {
+                                    "a site of levels has the code unary, bit_plane or graded"
+                                }
                             },
                         ),
                     };
@@ -90,19 +116,30 @@ impl Streams {
                 }
                 Op::Add => {
                     if !uniform || kinds[0] != Kind::Current {
-                        return Err(refuse("an add joins currents; give each event stream its own synapse"));
+                        return Err(refuse(
+                            "an add joins currents; give each event stream its own synapse",
+                        ));
                     }
-                    let bound: Vec<f64> = (0..channels).map(|c| inputs.iter().map(|b| b[c]).sum()).collect();
+                    let bound: Vec<f64> =
+                        (0..channels).map(|c| inputs.iter().map(|b| b[c]).sum()).collect();
                     (Kind::Current, bound)
                 }
-                Op::Pool { pool, window } => (kinds[0], pooled(*pool, window.size(), inputs[0]).map_err(refuse)?),
+                Op::Pool { pool, window } => {
+                    (kinds[0], pooled(*pool, window.size(), inputs[0]).map_err(refuse)?)
+                }
                 Op::GlobalPool { pool } => {
                     let size: usize = resolved.nodes[info.inputs[0]].shape[1..].iter().product();
                     (kinds[0], pooled(*pool, size, inputs[0]).map_err(refuse)?)
                 }
                 Op::Flatten => {
                     let per_channel = channels / inputs[0].len();
-                    (kinds[0], inputs[0].iter().flat_map(|b| std::iter::repeat_n(*b, per_channel)).collect())
+                    (
+                        kinds[0],
+                        inputs[0]
+                            .iter()
+                            .flat_map(|b| std::iter::repeat_n(*b, per_channel))
+                            .collect(),
+                    )
                 }
                 Op::Concat => {
                     if !uniform {
@@ -112,11 +149,15 @@ impl Streams {
                 }
                 Op::TimeMean => {
                     if kinds[0] != Kind::Current {
-                        return Err(refuse("the head reads a current (the last layer must be a synapse)"));
+                        return Err(refuse(
+                            "the head reads a current (the last layer must be a synapse)",
+                        ));
                     }
                     (Kind::Current, inputs[0].to_vec())
                 }
-                Op::BatchNorm { .. } => return Err(refuse("batch norm does not exist after conversion")),
+                Op::BatchNorm { .. } => {
+                    return Err(refuse("batch norm does not exist after conversion"));
+                }
             };
             if grid && bound.iter().any(|b| *b >= I32_LIMIT) {
                 return Err(refuse("its value could leave 32 bits"));
@@ -128,16 +169,29 @@ impl Streams {
     }
 }
 
-fn pooled(pool: PoolKind, size: usize, bound: &[f64]) -> std::result::Result<Vec<f64>, &'static str> {
+fn pooled(
+    pool: PoolKind,
+    size: usize,
+    bound: &[f64],
+) -> std::result::Result<Vec<f64>, &'static str> {
     match pool {
         PoolKind::Max => Ok(bound.to_vec()),
         PoolKind::Sum => Ok(bound.iter().map(|b| b * size as f64).collect()),
-        PoolKind::Average => Err("averages do not exist after conversion; the divisor goes into the next weights"),
+        PoolKind::Average => {
+            Err("averages do not exist after conversion; the divisor goes into the next weights")
+        }
     }
 }
 
-/// Bound of `Σ n·x` over all outputs, and of the current for each channel. Exact in f64: on the grid all terms are integers below 2⁵³.
-fn synapse_bound(model: &Model, name: &str, op: &Op, input: &[f64], grid: bool) -> Result<(f64, Vec<f64>)> {
+/// Bound of `Σ n·x` over all outputs, and of the current for each channel. Exact in f64: on the
+/// grid all terms are integers below 2⁵³.
+fn synapse_bound(
+    model: &Model,
+    name: &str,
+    op: &Op,
+    input: &[f64],
+    grid: bool,
+) -> Result<(f64, Vec<f64>)> {
     let weight = crate::weights::real(&model.weights, name, "weight")?.mapv(f64::abs);
     if !grid {
         return Ok((f64::INFINITY, vec![f64::INFINITY; weight.shape()[0]]));
@@ -152,14 +206,18 @@ fn synapse_bound(model: &Model, name: &str, op: &Op, input: &[f64], grid: bool) 
         _ => (1, false),
     };
     let multiplier = crate::weights::real(&model.weights, name, "multiplier")?;
-    let bias: ArrayD<f64> =
-        if bias { crate::weights::real(&model.weights, name, "bias")? } else { ArrayD::zeros(multiplier.raw_dim()) };
+    let bias: ArrayD<f64> = if bias {
+        crate::weights::real(&model.weights, name, "bias")?
+    } else {
+        ArrayD::zeros(multiplier.raw_dim())
+    };
     let outputs = weight.shape()[0];
     let mut largest = 0.0_f64;
     let mut bound = Vec::with_capacity(outputs);
     for (o, row) in weight.axis_iter(Axis(0)).enumerate() {
         let first = o / (outputs / groups) * row.shape()[0];
-        let sum: f64 = row.axis_iter(Axis(0)).enumerate().map(|(c, taps)| taps.sum() * input[first + c]).sum();
+        let sum: f64 =
+            row.axis_iter(Axis(0)).enumerate().map(|(c, taps)| taps.sum() * input[first + c]).sum();
         largest = largest.max(sum);
         bound.push(multiplier[[o]] * sum + bias[[o]].abs());
     }

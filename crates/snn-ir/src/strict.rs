@@ -1,4 +1,5 @@
-//! Refusing unknown fields where serde does not: a unit variant of an internally tagged enum ignores whatever stands beside its tag.
+//! Refusing unknown fields where serde does not: a unit variant of an internally tagged enum
+//! ignores whatever stands beside its tag.
 
 use serde::{Deserialize, Deserializer};
 

@@ -74,9 +74,11 @@ impl Tensor {
         match self {
             Tensor::I8(a) => Ok(a.mapv(i64::from)),
             Tensor::I32(a) => Ok(a.mapv(i64::from)),
-            Tensor::F32(_) | Tensor::F64(_) => {
-                Err(Error::Weight { name: name.into(), expected: "integers".into(), found: self.dtype().into() })
-            }
+            Tensor::F32(_) | Tensor::F64(_) => Err(Error::Weight {
+                name: name.into(),
+                expected: "integers".into(),
+                found: self.dtype().into(),
+            }),
         }
     }
 
@@ -119,7 +121,9 @@ impl<D: Dimension> From<ndarray::Array<i32, D>> for Tensor {
 /// # Errors
 /// There is none.
 pub fn get<'w>(weights: &'w Weights, name: &str) -> Result<&'w Tensor> {
-    weights.get(name).ok_or_else(|| Error::MissingWeight { name: name.into(), expected: "a weight".into() })
+    weights
+        .get(name)
+        .ok_or_else(|| Error::MissingWeight { name: name.into(), expected: "a weight".into() })
 }
 
 /// Part `part` of node `node` as f64.

@@ -19,13 +19,19 @@ fn encode(encoder: Encoder, images: &Array2<u8>, time_steps: usize) -> Array3<u8
 }
 
 fn all(seed: u64) -> [Encoder; 4] {
-    [Encoder::Direct, Encoder::Poisson { seed, rate: 0.7 }, Encoder::Latency, Encoder::Phase { bits: 4 }]
+    [
+        Encoder::Direct,
+        Encoder::Poisson { seed, rate: 0.7 },
+        Encoder::Latency,
+        Encoder::Phase { bits: 4 },
+    ]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Frames do not depend on the batch, the number of macro-steps after them, or the memory layout of the images.
+    /// Frames do not depend on the batch, the number of macro-steps after them, or the memory
+    /// layout of the images.
     #[test]
     fn a_frame_is_a_function_of_sample_and_time(images in images(), seed in any::<u64>(), first in any::<u64>()) {
         for encoder in all(seed) {
@@ -110,7 +116,8 @@ proptest! {
     }
 }
 
-/// The mean of T draws lies within five standard deviations of the rate: by chance once in millions, and the seed is fixed.
+/// The mean of T draws lies within five standard deviations of the rate: by chance once in
+/// millions, and the seed is fixed.
 #[test]
 fn poisson_rates_converge_to_the_pixel() {
     const STEPS: usize = 20_000;
@@ -118,11 +125,18 @@ fn poisson_rates_converge_to_the_pixel() {
     for rate in [1.0, 0.5, 0.01] {
         let frames = encode(Encoder::Poisson { seed: 3, rate }, &images, STEPS);
         for (position, &pixel) in images.iter().enumerate() {
-            let spikes = frames.slice(s![.., 0, position]).iter().map(|&value| u32::from(value)).sum::<u32>();
+            let spikes = frames
+                .slice(s![.., 0, position])
+                .iter()
+                .map(|&value| u32::from(value))
+                .sum::<u32>();
             let expected = rate * f64::from(pixel) / 255.0;
             let deviation = (expected * (1.0 - expected) / STEPS as f64).sqrt();
             let found = f64::from(spikes) / STEPS as f64;
-            assert!((found - expected).abs() <= 5.0 * deviation, "{pixel} at {rate}: {found}, expected {expected}");
+            assert!(
+                (found - expected).abs() <= 5.0 * deviation,
+                "{pixel} at {rate}: {found}, expected {expected}"
+            );
         }
     }
 }
@@ -141,9 +155,13 @@ fn poisson_draws_are_independent() {
         frames.slice(s![.., sample, ..]).iter().copied().collect::<ndarray::Array1<u8>>()
     };
     let (first, second, elsewhere) = (flat(&frames, 0), flat(&frames, 1), flat(&other, 0));
-    let later = first.iter().copied().cycle().skip(500).take(first.len()).collect::<ndarray::Array1<u8>>();
-    let beside = first.iter().copied().cycle().skip(1).take(first.len()).collect::<ndarray::Array1<u8>>();
-    for (what, partner) in [("sample", &second), ("seed", &elsewhere), ("macro-step", &later), ("pixel", &beside)] {
+    let later =
+        first.iter().copied().cycle().skip(500).take(first.len()).collect::<ndarray::Array1<u8>>();
+    let beside =
+        first.iter().copied().cycle().skip(1).take(first.len()).collect::<ndarray::Array1<u8>>();
+    for (what, partner) in
+        [("sample", &second), ("seed", &elsewhere), ("macro-step", &later), ("pixel", &beside)]
+    {
         let found = agreement(first.view(), partner.view());
         // 20,000 pairs of fair coins: five standard deviations are 0.018.
         assert!((found - 0.5).abs() < 0.018, "another {what}: {found} of the draws are equal");
@@ -175,10 +193,18 @@ fn bad_settings_are_named() {
         assert!(text.starts_with("encoder poisson: rate must be in (0, 1], found"), "{text}");
     }
     for bits in [0, 9, 255] {
-        assert!(message(Encoder::Phase { bits }, 8).contains("phase: bits must be 1 to 8"), "{bits}");
+        assert!(
+            message(Encoder::Phase { bits }, 8).contains("phase: bits must be 1 to 8"),
+            "{bits}"
+        );
     }
-    assert!(message(Encoder::Phase { bits: 8 }, 12).contains("a multiple of the period of 8 phases, found 12"));
-    assert!(message(Encoder::Delta { threshold: 0 }, 4).contains("delta: threshold must be 1 to 255"));
+    assert!(
+        message(Encoder::Phase { bits: 8 }, 12)
+            .contains("a multiple of the period of 8 phases, found 12")
+    );
+    assert!(
+        message(Encoder::Delta { threshold: 0 }, 4).contains("delta: threshold must be 1 to 255")
+    );
     for steps in [0, 65_537, usize::MAX] {
         for encoder in all(0) {
             assert!(message(encoder, steps).contains("time_steps must be 1 to 65536"), "{steps}");
@@ -193,7 +219,10 @@ fn inputs_of_the_wrong_kind_or_shape_are_named() {
     let flat = ArrayD::<u8>::zeros(IxDyn(&[4]));
     let refused = |encoder: Encoder, input: Input<'_>, expected: &str| {
         let error = encoder.encode(&input, 4, 0).unwrap_err();
-        assert!(matches!(error, Error::Input { .. }) && error.to_string().contains(expected), "{error}");
+        assert!(
+            matches!(error, Error::Input { .. }) && error.to_string().contains(expected),
+            "{error}"
+        );
     };
     let delta = Encoder::Delta { threshold: 1 };
     refused(delta, Input::Static(array.view()), "frames, one a macro-step");

@@ -1,4 +1,5 @@
-//! The file: what is written comes back, and nothing that a stranger sends can do more than fail by name.
+//! The file: what is written comes back, and nothing that a stranger sends can do more than fail by
+//! name.
 
 mod tiny;
 
@@ -33,9 +34,11 @@ fn pack(json: &Value, weights: &Weights) -> Vec<u8> {
             (name.as_str(), dtype, tensor.shape(), data)
         })
         .collect();
-    let views =
-        raw.iter().map(|(name, dtype, shape, data)| (*name, TensorView::new(*dtype, shape.to_vec(), data).unwrap()));
-    safetensors::serialize(views, Some(HashMap::from([("snn".to_string(), json.to_string())]))).unwrap()
+    let views = raw.iter().map(|(name, dtype, shape, data)| {
+        (*name, TensorView::new(*dtype, shape.to_vec(), data).unwrap())
+    });
+    safetensors::serialize(views, Some(HashMap::from([("snn".to_string(), json.to_string())])))
+        .unwrap()
 }
 
 /// A file of any safetensors header.
@@ -58,7 +61,10 @@ fn refused_json(model: &Model, edit: impl FnOnce(&mut Value), expected: &[&str])
     let mut json = header(model);
     edit(&mut json);
     let message = refusal(&pack(&json, &model.weights));
-    assert!(expected.iter().all(|part| message.contains(part)), "{message:?} lacks one of {expected:?}");
+    assert!(
+        expected.iter().all(|part| message.contains(part)),
+        "{message:?} lacks one of {expected:?}"
+    );
 }
 
 /// What loading says about a change of the weights; it must contain all of `expected`.
@@ -66,7 +72,10 @@ fn refused_weights(model: &Model, edit: impl FnOnce(&mut Weights), expected: &[&
     let mut weights = model.weights.clone();
     edit(&mut weights);
     let message = refusal(&pack(&header(model), &weights));
-    assert!(expected.iter().all(|part| message.contains(part)), "{message:?} lacks one of {expected:?}");
+    assert!(
+        expected.iter().all(|part| message.contains(part)),
+        "{message:?} lacks one of {expected:?}"
+    );
 }
 
 /// The operation of a node in the JSON of a file.
@@ -98,15 +107,21 @@ fn the_packer_of_these_tests_writes_the_same_files() {
 #[test]
 fn every_float_comes_back_bit_for_bit() {
     let mut model = events_model();
-    let odd = [0.1, -0.0, f64::MIN_POSITIVE, 5e-324, f64::MAX, 1.0 / 3.0, -1e-300, 2.0_f64.powi(-52)];
+    let odd =
+        [0.1, -0.0, f64::MIN_POSITIVE, 5e-324, f64::MAX, 1.0 / 3.0, -1e-300, 2.0_f64.powi(-52)];
     model.weights.insert("fc.weight".into(), real(&[2, 4], &odd));
     let back = Model::from_bytes(&model.to_bytes().unwrap()).unwrap();
-    let bits = |model: &Model| model.weights["fc.weight"].to_f64().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let bits = |model: &Model| {
+        model.weights["fc.weight"].to_f64().iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+    };
     assert_eq!(bits(&back), bits(&model));
 
     let mut model = trained_model();
     model.preprocessing.std = vec![0.1 + 0.2, f64::MIN_POSITIVE];
-    assert_eq!(Model::from_bytes(&model.to_bytes().unwrap()).unwrap().preprocessing, model.preprocessing);
+    assert_eq!(
+        Model::from_bytes(&model.to_bytes().unwrap()).unwrap().preprocessing,
+        model.preprocessing
+    );
 }
 
 #[test]
@@ -155,7 +170,11 @@ fn foreign_files_are_named_as_such() {
     assert_eq!(error, "/nowhere/at/all.safetensors: no such file");
     let mut cut = events_model().to_bytes().unwrap();
     cut.pop();
-    assert!(refusal(&cut).contains("net.safetensors: truncated: its header lists "), "{}", refusal(&cut));
+    assert!(
+        refusal(&cut).contains("net.safetensors: truncated: its header lists "),
+        "{}",
+        refusal(&cut)
+    );
 }
 
 #[test]
@@ -168,21 +187,28 @@ fn versions_from_the_future_are_named_before_anything_else_is_read() {
     };
     let message = found(json!(VERSION + 1), json!(1));
     assert!(
-        message.contains(&format!("format version {} (this build reads 1 to {VERSION})", VERSION + 1)),
+        message
+            .contains(&format!("format version {} (this build reads 1 to {VERSION})", VERSION + 1)),
         "{message}"
     );
     assert!(found(json!(0), Value::Null).contains("format version 0"));
     assert!(found(json!(-1), Value::Null).contains("metadata `snn`"));
     assert!(found(json!(VERSION), json!(1)).contains("unknown field `new`"));
-    refused_json(&events_model(), |json| drop(json.as_object_mut().unwrap().remove("version")), &["version"]);
+    refused_json(
+        &events_model(),
+        |json| drop(json.as_object_mut().unwrap().remove("version")),
+        &["version"],
+    );
 }
 
 #[test]
 fn claims_of_terabytes_are_refused_without_allocating() {
     let metadata = serde_json::to_string(&header(&events_model()).to_string()).unwrap();
-    for (shape, end) in
-        [("[1099511627776]", "4398046511104"), ("[18446744073709551615,4]", "16"), ("[4294967296,4294967296]", "16")]
-    {
+    for (shape, end) in [
+        ("[1099511627776]", "4398046511104"),
+        ("[18446744073709551615,4]", "16"),
+        ("[4294967296,4294967296]", "16"),
+    ] {
         let header = format!(
             r#"{{"__metadata__":{{"snn":{metadata}}},"conv.weight":{{"dtype":"F32","shape":{shape},"data_offsets":[0,{end}]}}}}"#
         );
@@ -201,7 +227,11 @@ fn claims_of_terabytes_are_refused_without_allocating() {
 #[test]
 fn weights_that_do_not_fit_are_named() {
     let events = events_model();
-    refused_weights(&events, |w| drop(w.remove("fc.bias")), &["weight `fc.bias` is missing", "f64 [2]"]);
+    refused_weights(
+        &events,
+        |w| drop(w.remove("fc.bias")),
+        &["weight `fc.bias` is missing", "f64 [2]"],
+    );
     refused_weights(
         &events,
         |w| drop(w.insert("fc.more".into(), real(&[1], &[0.0]))),
@@ -280,7 +310,9 @@ fn weights_that_do_not_fit_are_named() {
 #[test]
 fn element_types_that_do_not_exist_here_are_named() {
     let metadata = serde_json::to_string(&header(&events_model()).to_string()).unwrap();
-    for (dtype, size) in [("BF16", 4), ("U8", 2), ("F16", 4), ("I64", 16), ("BOOL", 2), ("NONSENSE", 2)] {
+    for (dtype, size) in
+        [("BF16", 4), ("U8", 2), ("F16", 4), ("I64", 16), ("BOOL", 2), ("NONSENSE", 2)]
+    {
         let header = format!(
             r#"{{"__metadata__":{{"snn":{metadata}}},"fc.bias":{{"dtype":"{dtype}","shape":[2],"data_offsets":[0,{size}]}}}}"#
         );
@@ -293,7 +325,11 @@ fn element_types_that_do_not_exist_here_are_named() {
 fn settings_of_the_model_that_do_not_fit_are_named() {
     let events = events_model();
     for steps in [0_u64, 65_537, u64::MAX] {
-        refused_json(&events, |json| json["time_steps"] = json!(steps), &["time_steps must be 1 to 65536"]);
+        refused_json(
+            &events,
+            |json| json["time_steps"] = json!(steps),
+            &["time_steps must be 1 to 65536"],
+        );
     }
     refused_json(
         &events,
@@ -301,12 +337,28 @@ fn settings_of_the_model_that_do_not_fit_are_named() {
         &["1 means and deviations, found 2 and 1"],
     );
     refused_json(&events, |json| json["preprocessing"]["mean"] = json!([256]), &["256"]);
-    refused_json(&events, |json| json["preprocessing"]["std"] = json!([2.0]), &["image", "std = 1"]);
-    refused_json(&events, |json| json["preprocessing"]["std"] = json!([0.0]), &["preprocessing.std must be positive"]);
+    refused_json(
+        &events,
+        |json| json["preprocessing"]["std"] = json!([2.0]),
+        &["image", "std = 1"],
+    );
+    refused_json(
+        &events,
+        |json| json["preprocessing"]["std"] = json!([0.0]),
+        &["preprocessing.std must be positive"],
+    );
     refused_json(&events, |json| json["classes"] = json!(["one"]), &["2 class names, found 1"]);
-    refused_json(&events, |json| json["form"] = json!({"kind": "other"}), &["unknown variant `other`"]);
+    refused_json(
+        &events,
+        |json| json["form"] = json!({"kind": "other"}),
+        &["unknown variant `other`"],
+    );
     for unit in [0.0, -1.0] {
-        refused_json(&grid_model(), |json| json["form"]["logit_unit"] = json!(unit), &["logit_unit must be positive"]);
+        refused_json(
+            &grid_model(),
+            |json| json["form"]["logit_unit"] = json!(unit),
+            &["logit_unit must be positive"],
+        );
     }
 }
 
@@ -338,11 +390,27 @@ fn nodes_that_do_not_fit_are_named() {
         |json| json["graph"]["nodes"][3]["inputs"] = json!(["spike", "spike"]),
         &["node `conv2` (conv)", "found 2"],
     );
-    refused_json(&events, |json| json["graph"]["nodes"][3]["name"] = json!("conv"), &["node `conv`", "used twice"]);
-    refused_json(&events, |json| json["graph"]["nodes"][3]["name"] = json!(""), &["node 3 has an empty name"]);
-    refused_json(&events, |json| json["graph"]["nodes"][3]["more"] = json!(1), &["unknown field `more`"]);
+    refused_json(
+        &events,
+        |json| json["graph"]["nodes"][3]["name"] = json!("conv"),
+        &["node `conv`", "used twice"],
+    );
+    refused_json(
+        &events,
+        |json| json["graph"]["nodes"][3]["name"] = json!(""),
+        &["node 3 has an empty name"],
+    );
+    refused_json(
+        &events,
+        |json| json["graph"]["nodes"][3]["more"] = json!(1),
+        &["unknown field `more`"],
+    );
     refused_json(&events, |json| json["graph"]["nodes"] = json!([]), &["no nodes"]);
-    refused_json(&events, |json| op(json, "conv2")["op"] = json!("teleport"), &["unknown variant `teleport`"]);
+    refused_json(
+        &events,
+        |json| op(json, "conv2")["op"] = json!("teleport"),
+        &["unknown variant `teleport`"],
+    );
     refused_json(&events, |json| op(json, "conv2")["more"] = json!(1), &["unknown field `more`"]);
     let long = |length: usize| json!(vec![1_u64; length]);
     for (field, value, expected) in [
@@ -368,11 +436,18 @@ fn nodes_that_do_not_fit_are_named() {
         edit(&mut json);
         let message = refusal(&pack(&json, &events.weights));
         assert!(message.contains(expected), "{field} {value}: {message}");
-        assert!(message.contains("conv2") || message.contains("invalid value"), "{field} {value}: {message}");
+        assert!(
+            message.contains("conv2") || message.contains("invalid value"),
+            "{field} {value}: {message}"
+        );
     }
-    for shape in
-        [json!([]), json!([1, 0, 3]), json!([u64::MAX, u64::MAX, 2]), json!([1, 1 << 20, 1 << 20]), json!([1, 1, 1, 1])]
-    {
+    for shape in [
+        json!([]),
+        json!([1, 0, 3]),
+        json!([u64::MAX, u64::MAX, 2]),
+        json!([1, 1 << 20, 1 << 20]),
+        json!([1, 1, 1, 1]),
+    ] {
         refused_json(&events, |json| op(json, "image")["shape"] = shape, &["node `image`"]);
     }
     for features in [0, u64::MAX, 1 << 40] {
@@ -387,14 +462,26 @@ fn sites_that_do_not_fit_are_named() {
         refused_json(&events, |json| op(json, "spike")["site"][field] = value, expected);
     };
     lif("threshold", json!(0.0), &["node `spike`", "threshold"]);
-    lif("leak", json!({"kind": "factor", "factor": 1.5}), &["node `spike`", "leak.factor", "[0, 1]", "1.5"]);
+    lif(
+        "leak",
+        json!({"kind": "factor", "factor": 1.5}),
+        &["node `spike`", "leak.factor", "[0, 1]", "1.5"],
+    );
     lif("leak", json!({"kind": "factor", "factor": -0.1}), &["node `spike`", "leak.factor"]);
     lif("leak", json!({"kind": "learned", "initial": 1.0}), &["node `spike`", "leak.initial"]);
     lif("leak", json!({"kind": "learned", "initial": 0.5}), &["node `spike`", "learned leak"]);
-    lif("reset", json!({"kind": "hard", "potential": 2.0}), &["node `spike`", "above the reset potential"]);
+    lif(
+        "reset",
+        json!({"kind": "hard", "potential": 2.0}),
+        &["node `spike`", "above the reset potential"],
+    );
     lif("surrogate", json!({"kind": "atan", "alpha": 0.0}), &["node `spike`", "surrogate"]);
     lif("more", json!(1), &["unknown field `more`"]);
-    refused_json(&events, |json| op(json, "spike")["code"] = json!("unary"), &["node `spike`", "code binary"]);
+    refused_json(
+        &events,
+        |json| op(json, "spike")["code"] = json!("unary"),
+        &["node `spike`", "code binary"],
+    );
     refused_json(
         &events,
         |json| drop(op(json, "spike").as_object_mut().unwrap().remove("code")),
@@ -431,7 +518,11 @@ fn sites_that_do_not_fit_are_named() {
     lif("leak_multiplier", json!(3), &["node `spike`", "k ≤ 2^m"]);
     lif("leak_multiplier", json!(u32::MAX), &["node `spike`", "k ≤ 2^m"]);
     lif("guard_bits", json!(17), &["node `spike`", "guard_bits"]);
-    refused_json(&grid, |json| op(json, "level")["site"]["levels"] = json!(0), &["node `level`", "levels"]);
+    refused_json(
+        &grid,
+        |json| op(json, "level")["site"]["levels"] = json!(0),
+        &["node `level`", "levels"],
+    );
     refused_json(
         &grid,
         |json| op(json, "level")["site"] = json!({"kind": "relu"}),
@@ -448,12 +539,20 @@ fn accumulators_that_could_overflow_are_refused() {
         |w| drop(w.insert("fc.multiplier".into(), int(&[2], &[i32::MAX, 1]))),
         &["node `fc`", "32 bits"],
     );
-    refused_weights(&grid, |w| drop(w.insert("fc.bias".into(), int(&[2], &[0, i32::MIN]))), &["node `fc`", "32 bits"]);
+    refused_weights(
+        &grid,
+        |w| drop(w.insert("fc.bias".into(), int(&[2], &[0, i32::MIN]))),
+        &["node `fc`", "32 bits"],
+    );
     // Σ n·x itself: 70,000 pixels of up to 255 with weights of 127.
     let graph = chain(&[70_000], vec![("fc", Op::Linear { features: 1, bias: false })]);
-    let weights = [("fc.weight", byte(&[1, 70_000], &vec![127; 70_000])), ("fc.multiplier", int(&[1], &[1]))];
+    let weights =
+        [("fc.weight", byte(&[1, 70_000], &vec![127; 70_000])), ("fc.multiplier", int(&[1], &[1]))];
     let error = tiny::grid(graph, 1, weights).validate().unwrap_err().to_string();
-    assert!(error.contains("node `fc`") && error.contains("sum of weights times inputs"), "{error}");
+    assert!(
+        error.contains("node `fc`") && error.contains("sum of weights times inputs"),
+        "{error}"
+    );
     // A sum of two currents that fit alone.
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![1] }, &[]);
@@ -484,7 +583,8 @@ fn accumulators_that_could_overflow_are_refused() {
 fn ten_thousand_nodes_load_fast_and_a_hundred_and_ten_thousand_do_not_load() {
     let of = |count: usize| {
         let names: Vec<String> = (0..count).map(|i| format!("flat{i}")).collect();
-        let mut nodes: Vec<(&str, Op)> = names.iter().map(|name| (name.as_str(), Op::Flatten)).collect();
+        let mut nodes: Vec<(&str, Op)> =
+            names.iter().map(|name| (name.as_str(), Op::Flatten)).collect();
         nodes.insert(0, ("conv", Op::Conv(snn_ir::Conv::square(2, 1, 1))));
         tiny::model(
             snn_ir::Form::Events,
@@ -510,7 +610,8 @@ fn ten_thousand_nodes_load_fast_and_a_hundred_and_ten_thousand_do_not_load() {
 #[test]
 fn large_images_in_many_nodes_do_not_fill_the_memory() {
     let names: Vec<String> = (0..1000).map(|i| format!("flat{i}")).collect();
-    let mut nodes: Vec<(&str, Op)> = names.iter().map(|name| (name.as_str(), Op::Flatten)).collect();
+    let mut nodes: Vec<(&str, Op)> =
+        names.iter().map(|name| (name.as_str(), Op::Flatten)).collect();
     nodes.insert(0, ("conv", Op::Conv(snn_ir::Conv::square(1, 1, 1))));
     let model = tiny::model(
         snn_ir::Form::Events,
@@ -523,8 +624,10 @@ fn large_images_in_many_nodes_do_not_fill_the_memory() {
 }
 
 fn files_in(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -573,7 +676,9 @@ fn a_save_into_a_read_only_folder_leaves_what_was_there() {
     let path = folder.path().join("model.safetensors");
     events_model().save(&path).unwrap();
     let before = std::fs::read(&path).unwrap();
-    let mode = |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |mode| {
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap()
+    };
     mode(0o555);
     let writable = std::fs::write(folder.path().join("probe"), "").is_ok();
     let result = grid_model().save(&path);

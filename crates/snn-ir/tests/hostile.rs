@@ -1,5 +1,5 @@
-//! Files from strangers: whatever they hold, loading ends soon, takes memory in proportion to the file, and either gives a valid model or one error
-//! that names the file.
+//! Files from strangers: whatever they hold, loading ends soon, takes memory in proportion to the
+//! file, and either gives a valid model or one error that names the file.
 #![expect(unsafe_code, reason = "a global allocator that counts is unsafe to write")]
 
 mod tiny;
@@ -27,7 +27,8 @@ fn count(bytes: isize) {
     PEAK.set(PEAK.get().max(HELD.get()));
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; the counts are thread-locals without a destructor, which do not allocate.
+// SAFETY: every call goes to the system's allocator unchanged; the counts are thread-locals without
+// a destructor, which do not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
@@ -75,7 +76,8 @@ fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Loads, checks that memory stays below `limit` bytes, and that a model is valid and an error names the file in one line.
+/// Loads, checks that memory stays below `limit` bytes, and that a model is valid and an error
+/// names the file in one line.
 fn load(path: &Path, limit: usize) -> Result<Model, String> {
     let (result, peak) = peak_of(|| Model::load(path));
     assert!(peak <= limit, "{peak} bytes held, expected at most {limit}: {result:.200?}");
@@ -87,7 +89,8 @@ fn load(path: &Path, limit: usize) -> Result<Model, String> {
     })
 }
 
-/// What loading these bytes says, in at most `limit` bytes of memory and a time that a person waits.
+/// What loading these bytes says, in at most `limit` bytes of memory and a time that a person
+/// waits.
 fn refusal(bytes: &[u8], limit: usize) -> String {
     let (_folder, path) = file(bytes);
     let begin = Instant::now();
@@ -126,7 +129,8 @@ const ON_DISK: usize = 97;
 fn try_bytes(bytes: &[u8], path: &Path, on_disk: bool) -> Result<Model, String> {
     let (result, peak) = peak_of(|| Model::from_bytes(bytes));
     assert!(peak <= MIB, "{peak} bytes held: {result:.200?}");
-    let result = result.inspect(|model| drop(model.validate().unwrap())).map_err(|error| error.to_string());
+    let result =
+        result.inspect(|model| drop(model.validate().unwrap())).map_err(|error| error.to_string());
     if on_disk {
         std::fs::write(path, bytes).unwrap();
         match (load(path, MIB), &result) {
@@ -145,9 +149,15 @@ fn a_file_cut_anywhere_is_one_error() {
         let (_folder, path) = file(&bytes);
         load(&path, MIB).unwrap();
         for length in 0..bytes.len() {
-            let message = try_bytes(&bytes[..length], &path, length % ON_DISK == 0).expect_err("loaded");
-            let named = message.contains("not a safetensors file") || message.contains("truncated: its header lists");
-            assert!(named && !message.contains("graph:"), "{length} of {} bytes: {message}", bytes.len());
+            let message =
+                try_bytes(&bytes[..length], &path, length % ON_DISK == 0).expect_err("loaded");
+            let named = message.contains("not a safetensors file")
+                || message.contains("truncated: its header lists");
+            assert!(
+                named && !message.contains("graph:"),
+                "{length} of {} bytes: {message}",
+                bytes.len()
+            );
         }
     }
 }
@@ -169,7 +179,11 @@ fn any_changed_byte_is_a_valid_model_or_one_error() {
             }
         }
         // Both happen: most weights may be anything finite, most of the header may not.
-        assert!(loaded > 100 && refused > 100, "{}: {loaded} loaded, {refused} refused", model.form.label());
+        assert!(
+            loaded > 100 && refused > 100,
+            "{}: {loaded} loaded, {refused} refused",
+            model.form.label()
+        );
     }
 }
 
@@ -178,11 +192,15 @@ fn any_changed_byte_is_a_valid_model_or_one_error() {
 fn a_weight_that_becomes_infinite_is_named() {
     let model = events_model();
     let mut bytes = model.to_bytes().unwrap();
-    // Data ends with the last weight by name and type; all are f64, so the order is that of the names.
+    // Data ends with the last weight by name and type; all are f64, so the order is that of the
+    // names.
     let length = bytes.len();
     bytes[length - 8..].copy_from_slice(&f64::INFINITY.to_le_bytes());
     let message = refusal(&bytes, MIB);
-    assert!(message.contains("net.safetensors: weight `level.step`: expected finite values"), "{message}");
+    assert!(
+        message.contains("net.safetensors: weight `level.step`: expected finite values"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -199,9 +217,13 @@ fn a_sparse_file_of_terabytes_is_refused_without_reading_it() {
     // A model with more data than its header lists.
     let bytes = events_model().to_bytes().unwrap();
     let message = sparse(&bytes, 1 << 40);
-    assert!(message.contains("its header lists") && message.contains("bytes of weights, found"), "{message}");
+    assert!(
+        message.contains("its header lists") && message.contains("bytes of weights, found"),
+        "{message}"
+    );
     // A header that lists all of it.
-    let list = r#""fc.weight":{"dtype":"F64","shape":[1073741824,1024],"data_offsets":[0,8796093022208]}"#;
+    let list =
+        r#""fc.weight":{"dtype":"F64","shape":[1073741824,1024],"data_offsets":[0,8796093022208]}"#;
     let nodes = r#"{"name":"image","op":{"op":"input","shape":[1024]}}"#;
     let bytes = foreign(&metadata(nodes), list, &[]);
     let message = sparse(&bytes, bytes.len() as u64 + (1 << 43));
@@ -212,8 +234,14 @@ fn a_sparse_file_of_terabytes_is_refused_without_reading_it() {
         {"name":"head","op":{"op":"time_mean"},"inputs":["fc"]}"#;
     let bytes = foreign(&metadata(nodes), list, &[]);
     let message = sparse(&bytes, bytes.len() as u64 + (1 << 33));
-    assert!(message.contains("weight `fc.weight`: expected f64 [2, 8], found f64 [134217728, 8]"), "{message}");
-    let message = sparse(&foreign(&metadata(nodes), "", &[]), foreign(&metadata(nodes), "", &[]).len() as u64);
+    assert!(
+        message.contains("weight `fc.weight`: expected f64 [2, 8], found f64 [134217728, 8]"),
+        "{message}"
+    );
+    let message = sparse(
+        &foreign(&metadata(nodes), "", &[]),
+        foreign(&metadata(nodes), "", &[]).len() as u64,
+    );
     assert!(message.contains("weight `fc.weight` is missing (expected f64 [2, 8])"), "{message}");
 }
 
@@ -270,13 +298,24 @@ fn deep_nesting_does_not_overflow_the_stack() {
                 continue;
             }
             let value = deep(open, close, depth).replace(":}", ":0}");
-            // In the header itself, among the nodes, inside an operation, and inside a field of a kind that is buffered before it is read.
+            // In the header itself, among the nodes, inside an operation, and inside a field of a
+            // kind that is buffered before it is read.
             let header = format!(r#"{{"x":{value}}}"#);
-            refusal(&[&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat(), 1024 * MIB);
-            refusal(&foreign(&metadata(&value), "", &[]), 1024 * MIB);
-            refusal(&foreign(&metadata(&format!(r#"{{"name":"a","op":{value}}}"#)), "", &[]), 1024 * MIB);
             refusal(
-                &foreign(&metadata(&format!(r#"{{"name":"a","op":{{"op":"flatten","x":{value}}}}}"#)), "", &[]),
+                &[&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat(),
+                1024 * MIB,
+            );
+            refusal(&foreign(&metadata(&value), "", &[]), 1024 * MIB);
+            refusal(
+                &foreign(&metadata(&format!(r#"{{"name":"a","op":{value}}}"#)), "", &[]),
+                1024 * MIB,
+            );
+            refusal(
+                &foreign(
+                    &metadata(&format!(r#"{{"name":"a","op":{{"op":"flatten","x":{value}}}}}"#)),
+                    "",
+                    &[],
+                ),
                 1024 * MIB,
             );
         }
@@ -295,7 +334,10 @@ fn long_lists_take_memory_in_proportion() {
         (
             "operation",
             foreign(
-                &metadata(&format!(r#"{{"name":"a","op":{{"op":"flatten","x":[{}]}}}}"#, zeros(8_000_000))),
+                &metadata(&format!(
+                    r#"{{"name":"a","op":{{"op":"flatten","x":[{}]}}}}"#,
+                    zeros(8_000_000)
+                )),
                 "",
                 &[],
             ),
@@ -303,7 +345,10 @@ fn long_lists_take_memory_in_proportion() {
         (
             "shape",
             foreign(
-                &metadata(&format!(r#"{{"name":"a","op":{{"shape":[{}],"op":"input"}}}}"#, zeros(8_000_000))),
+                &metadata(&format!(
+                    r#"{{"name":"a","op":{{"shape":[{}],"op":"input"}}}}"#,
+                    zeros(8_000_000)
+                )),
                 "",
                 &[],
             ),
@@ -317,13 +362,16 @@ fn long_lists_take_memory_in_proportion() {
 #[test]
 fn what_a_file_says_does_not_reach_the_terminal_as_it_is() {
     for name in ["\u{1b}[2J", "a\nb", "x\u{9b}31m"] {
-        let nodes = serde_json::to_string(&json!({"name": name, "op": {"op": "add"}, "inputs": []})).unwrap();
+        let nodes =
+            serde_json::to_string(&json!({"name": name, "op": {"op": "add"}, "inputs": []}))
+                .unwrap();
         let message = refusal(&foreign(&metadata(&nodes), "", &[]), MIB);
         assert!(message.contains("(add)") && !message.chars().any(char::is_control), "{message:?}");
     }
 }
 
-/// Every input of an add, and every channel of it, is work for the type check: 10⁶ · 10⁶ would be hours.
+/// Every input of an add, and every channel of it, is work for the type check: 10⁶ · 10⁶ would be
+/// hours.
 #[test]
 fn an_add_of_a_million_inputs_is_refused_in_time() {
     let inputs = vec![r#""fc""#; 1_000_000].join(",");
@@ -332,7 +380,10 @@ fn an_add_of_a_million_inputs_is_refused_in_time() {
         {{"name":"sum","op":{{"op":"add"}},"inputs":[{inputs}]}},{{"name":"head","op":{{"op":"time_mean"}},"inputs":["sum"]}}"#
     );
     let message = refusal(&foreign(&metadata(&nodes), "", &[]), 1024 * MIB);
-    assert!(message.contains("node `sum`") && message.contains("counted for each input"), "{message}");
+    assert!(
+        message.contains("node `sum`") && message.contains("counted for each input"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -380,7 +431,12 @@ fn windows_that_do_not_fit_are_named() {
         graph
     };
     let of = |kernel: usize, stride: usize, padding: usize| {
-        graph(Window { kernel: vec![kernel; 2], stride: vec![stride; 2], padding: vec![padding; 2] }).resolve()
+        graph(Window {
+            kernel: vec![kernel; 2],
+            stride: vec![stride; 2],
+            padding: vec![padding; 2],
+        })
+        .resolve()
     };
     assert!(of(2, 2, 0).is_ok());
     let most = usize::MAX;
@@ -410,7 +466,8 @@ fn ten_thousand_synapses_and_sites_load_in_time() {
     let mut last = graph.push("image", Op::Input { shape: vec![2] }, &[]);
     let mut weights = snn_ir::Weights::new();
     for index in 0..5_000 {
-        let fc = graph.push(format!("fc{index}"), Op::Linear { features: 2, bias: false }, &[&last]);
+        let fc =
+            graph.push(format!("fc{index}"), Op::Linear { features: 2, bias: false }, &[&last]);
         weights.insert(format!("{fc}.weight"), real(&[2, 2], &[1.0, 0.5, -0.5, 1.0]));
         last = if index == 4_999 {
             fc

@@ -13,7 +13,8 @@ fn values(weights: &Weights, name: &str) -> Vec<f64> {
 
 /// Mean, deviation and kurtosis (3 for a normal, 9/5 for a uniform law).
 fn moments(values: &[f64]) -> (f64, f64, f64) {
-    let mean_of = |f: &dyn Fn(f64) -> f64| values.iter().map(|v| f(*v)).sum::<f64>() / values.len() as f64;
+    let mean_of =
+        |f: &dyn Fn(f64) -> f64| values.iter().map(|v| f(*v)).sum::<f64>() / values.len() as f64;
     let mean = mean_of(&|v| v);
     let variance = mean_of(&|v| (v - mean).powi(2));
     (mean, variance.sqrt(), mean_of(&|v| (v - mean).powi(4)) / variance.powi(2))
@@ -29,7 +30,10 @@ fn convolutions_are_normal_with_the_fan_out_of_he() {
         let expected = (2.0 / (9.0 * 64.0 / groups as f64)).sqrt();
         let standard_error = 1.0 / (values.len() as f64).sqrt();
         assert!(mean.abs() < 4.0 * expected * standard_error, "{mean}");
-        assert!((deviation / expected - 1.0).abs() < 4.0 * standard_error, "{deviation} {expected}");
+        assert!(
+            (deviation / expected - 1.0).abs() < 4.0 * standard_error,
+            "{deviation} {expected}"
+        );
         assert!((kurtosis - 3.0).abs() < 4.0 * 24.0_f64.sqrt() * standard_error, "{kurtosis}");
     }
 }
@@ -53,7 +57,10 @@ fn linear_layers_and_biases_are_uniform_in_their_fan_in() {
         let standard_error = 1.0 / (values.len() as f64).sqrt();
         assert!(values.iter().all(|v| v.abs() <= bound * (1.0 + 1e-6)), "{name}");
         assert!(mean.abs() < 4.0 * bound * standard_error, "{name} {mean}");
-        assert!((deviation * 3.0_f64.sqrt() / bound - 1.0).abs() < 4.0 * standard_error, "{name} {deviation}");
+        assert!(
+            (deviation * 3.0_f64.sqrt() / bound - 1.0).abs() < 4.0 * standard_error,
+            "{name} {deviation}"
+        );
         assert!((kurtosis - 1.8).abs() < 8.0 * standard_error, "{name} {kurtosis}");
     }
 }
@@ -100,10 +107,17 @@ fn a_seed_decides_everything() {
     let weights = graph.initial_weights(11).unwrap();
     assert_eq!(weights, graph.initial_weights(11).unwrap());
     assert_ne!(weights, graph.initial_weights(12).unwrap());
-    assert_ne!(weights["block1.conv1.weight"], weights["block1.conv2.weight"], "layers are drawn apart");
-    // Drawn once and written down: a change of the generator or of the laws is a change of every recorded run.
+    assert_ne!(
+        weights["block1.conv1.weight"], weights["block1.conv2.weight"],
+        "layers are drawn apart"
+    );
+    // Drawn once and written down: a change of the generator or of the laws is a change of every
+    // recorded run.
     let first: Vec<f64> = values(&weights, "stem.conv.weight").into_iter().take(3).collect();
-    assert!(first.iter().zip(RECORDED).all(|(found, recorded)| (found - recorded).abs() < 1e-6), "{first:?}");
+    assert!(
+        first.iter().zip(RECORDED).all(|(found, recorded)| (found - recorded).abs() < 1e-6),
+        "{first:?}"
+    );
 }
 
 /// The first weights of seed 11.
@@ -111,13 +125,23 @@ const RECORDED: [f64; 3] = [0.186_653_48, -0.223_219_454, 0.109_857_723];
 
 #[test]
 fn every_initial_model_is_valid() {
-    for graph in [SmallNet::default().build(), ResNet { blocks: vec![1, 1], width: 4, ..ResNet::default() }.build()] {
+    for graph in [
+        SmallNet::default().build(),
+        ResNet { blocks: vec![1, 1], width: 4, ..ResNet::default() }.build(),
+    ] {
         let weights = graph.initial_weights(0).unwrap();
         let preprocessing = snn_ir::Preprocessing::new(vec![128; 3], vec![64.0; 3]);
         let classes = Vec::new();
-        snn_ir::Model { form: snn_ir::Form::Trained, graph, weights, time_steps: 1, preprocessing, classes }
-            .validate()
-            .unwrap();
+        snn_ir::Model {
+            form: snn_ir::Form::Trained,
+            graph,
+            weights,
+            time_steps: 1,
+            preprocessing,
+            classes,
+        }
+        .validate()
+        .unwrap();
     }
     let error = tiny::grid_model().graph.initial_weights(0).unwrap_err().to_string();
     assert!(error.contains("code after conversion"), "{error}");

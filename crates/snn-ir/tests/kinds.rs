@@ -1,4 +1,5 @@
-//! Every kind of LIF site by hand, on the grid against exact reals, as data, and neurons of a user's own.
+//! Every kind of LIF site by hand, on the grid against exact reals, as data, and neurons of a
+//! user's own.
 
 mod tiny;
 
@@ -7,8 +8,8 @@ use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use snn_ir::naive::Naive;
 use snn_ir::site::{GridAdaptation, GridReset, GridSynapse, LearnedParam};
 use snn_ir::{
-    Adaptation, Code, Custom, Evaluate, Graph, GridLif, Input, Leak, Lif, Model, Neuron, NeuronKind, Neurons, Op,
-    Record, Reset, Share, Site, Spike, Surrogate, Synapse, Threshold,
+    Adaptation, Code, Custom, Evaluate, Graph, GridLif, Input, Leak, Lif, Model, Neuron,
+    NeuronKind, Neurons, Op, Record, Reset, Share, Site, Spike, Surrogate, Synapse, Threshold,
 };
 use std::collections::BTreeMap;
 use tiny::{byte, chain, coded, grid, int, levels, real, run_frames, site, trained};
@@ -17,7 +18,8 @@ use tiny::{byte, chain, coded, grid, int, levels, real, run_frames, site, traine
 
 /// Levels of one neuron whose current at macro-step t is `(pixel − 128)/64`, and the ties.
 fn spikes(neuron: Lif, pixels: &[u8]) -> (Vec<i16>, u64) {
-    let mut model = trained(chain(&[1], vec![("neuron", site(Site::Lif(neuron)))]), pixels.len(), []);
+    let mut model =
+        trained(chain(&[1], vec![("neuron", site(Site::Lif(neuron)))]), pixels.len(), []);
     model.preprocessing.mean = vec![128];
     model.preprocessing.std = vec![64.0];
     let result = run_frames(&model, pixels);
@@ -40,17 +42,24 @@ fn without_reset_the_membrane_keeps_integrating() {
 #[test]
 fn ternary_spikes_are_symmetric() {
     let ternary = |reset| integrating(|n| (n.spike, n.reset) = (Spike::Ternary, reset));
-    // I = 1.5, −1, −1, −1, ½. Soft: u = 1.5, −½, −1.5, −1.5, 0. Hard: 1.5, −1, −1, −1, ½. None: 1.5, ½, −½, −1.5, −1.
+    // I = 1.5, −1, −1, −1, ½. Soft: u = 1.5, −½, −1.5, −1.5, 0. Hard: 1.5, −1, −1, −1, ½. None:
+    // 1.5, ½, −½, −1.5, −1.
     let pixels = [224, 64, 64, 64, 160];
     assert_eq!(spikes(ternary(Reset::Soft), &pixels), (vec![1, 0, -1, -1, 0], 0));
-    assert_eq!(spikes(ternary(Reset::Hard { potential: 0.0 }), &pixels), (vec![1, -1, -1, -1, 0], 3));
+    assert_eq!(
+        spikes(ternary(Reset::Hard { potential: 0.0 }), &pixels),
+        (vec![1, -1, -1, -1, 0], 3)
+    );
     assert_eq!(spikes(ternary(Reset::None), &pixels), (vec![1, 0, 0, -1, -1], 1));
 }
 
 #[test]
 fn integer_spikes_are_rounded_multiples_of_the_threshold() {
     let integer = |reset| {
-        integrating(|n| (n.spike, n.reset, n.threshold) = (Spike::Integer { levels: 3 }, reset, Threshold::Fixed(0.5)))
+        integrating(|n| {
+            (n.spike, n.reset, n.threshold) =
+                (Spike::Integer { levels: 3 }, reset, Threshold::Fixed(0.5))
+        })
     };
     // I = 127/64, 0, 0. Soft: u/θ = 3.97 (3 at most), then 0.97, then −0.03.
     assert_eq!(spikes(integer(Reset::Soft), &[255, 128, 128]).0, [3, 1, 0]);
@@ -87,8 +96,10 @@ fn spikes_raise_an_adaptive_threshold() {
 
 #[test]
 fn the_soft_reset_of_an_adaptive_neuron_subtracts_the_base_threshold() {
-    // IF, β = 1, ρ = 0, I = 1.25: u = 1.25 fires, leaves ¼; u = 1.5 < 2; u = 2.75 fires, leaves 1.75; u = 3 ≥ 2 fires.
-    let neuron = integrating(|n| n.adaptation = Adaptation::Threshold { decay: 0.0, strength: 1.0 });
+    // IF, β = 1, ρ = 0, I = 1.25: u = 1.25 fires, leaves ¼; u = 1.5 < 2; u = 2.75 fires, leaves
+    // 1.75; u = 3 ≥ 2 fires.
+    let neuron =
+        integrating(|n| n.adaptation = Adaptation::Threshold { decay: 0.0, strength: 1.0 });
     assert_eq!(spikes(neuron, &[208; 4]).0, [1, 0, 1, 1]);
 }
 
@@ -114,7 +125,9 @@ fn learned_thresholds_are_weights_of_layers_or_channels() {
     }
     let mut model = trained(graph(Share::Layer), 1, [("neuron.threshold", real(&[1], &[0.25]))]);
     model.validate().unwrap();
-    let Some(Op::Activation { site: Site::Lif(lif), .. }) = model.graph.node_mut("neuron").map(|n| &mut n.op) else {
+    let Some(Op::Activation { site: Site::Lif(lif), .. }) =
+        model.graph.node_mut("neuron").map(|n| &mut n.op)
+    else {
         panic!("LIF")
     };
     lif.reset = Reset::Hard { potential: 0.5 };
@@ -136,7 +149,9 @@ fn the_grid_is_exact_where_guard_bits_suffice() {
         let (leak, alpha, decay) = (quarters(), quarters(), quarters());
         let threshold = random.random_range(1..=150_i32);
         let jump = random.random_range(0..=100 << 12_i32);
-        let spike = *[Spike::Binary, Spike::Ternary, Spike::Integer { levels: 4 }].choose(&mut random).unwrap();
+        let spike = *[Spike::Binary, Spike::Ternary, Spike::Integer { levels: 4 }]
+            .choose(&mut random)
+            .unwrap();
         let (reset, grid_reset) = *[
             (Reset::Hard { potential: 0.0 }, GridReset::Hard),
             (Reset::Soft, GridReset::Soft),
@@ -152,7 +167,11 @@ fn the_grid_is_exact_where_guard_bits_suffice() {
             threshold: Threshold::Fixed(f64::from(threshold)),
             reset,
             spike,
-            synapse: if current { Synapse::Current { alpha: factor(alpha) } } else { Synapse::Instant },
+            synapse: if current {
+                Synapse::Current { alpha: factor(alpha) }
+            } else {
+                Synapse::Instant
+            },
             adaptation: if adapts {
                 Adaptation::Threshold { decay: factor(decay), strength: f64::from(jump) / 4096.0 }
             } else {
@@ -160,13 +179,18 @@ fn the_grid_is_exact_where_guard_bits_suffice() {
             },
             ..Lif::default()
         };
-        let mut reals = trained(chain(&[1], vec![("site", site(Site::Lif(real_site.clone())))]), steps, []);
+        let mut reals =
+            trained(chain(&[1], vec![("site", site(Site::Lif(real_site.clone())))]), steps, []);
         reals.preprocessing.mean = vec![128];
         let expected = levels(&run_frames(&reals, &pixels), "site");
 
         let grid_site = GridLif {
             spike,
-            synapse: if current { GridSynapse::Current { multiplier: alpha, shift: 2 } } else { GridSynapse::Instant },
+            synapse: if current {
+                GridSynapse::Current { multiplier: alpha, shift: 2 }
+            } else {
+                GridSynapse::Instant
+            },
             adaptation: if adapts {
                 GridAdaptation::Threshold { multiplier: decay, shift: 2 }
             } else {
@@ -180,8 +204,14 @@ fn the_grid_is_exact_where_guard_bits_suffice() {
             Spike::Integer { .. } => Code::Unary,
         };
         let unit = |features| Op::Linear { features, bias: false };
-        let graph =
-            chain(&[1], vec![("in", unit(1)), ("site", coded(Site::GridLif(grid_site), code)), ("out", unit(1))]);
+        let graph = chain(
+            &[1],
+            vec![
+                ("in", unit(1)),
+                ("site", coded(Site::GridLif(grid_site), code)),
+                ("out", unit(1)),
+            ],
+        );
         let mut model = grid(
             graph,
             steps,
@@ -233,7 +263,10 @@ fn thresholds_are_numbers_or_tables() {
     for (json, message) in [
         (r#"{"threshold": "one"}"#, "a number, or a table"),
         (r#"{"threshold": {"kind": "learned"}}"#, "initial"),
-        (r#"{"threshold": {"kind": "learned", "initial": 1, "bogus": 1}}"#, "unknown field `bogus`"),
+        (
+            r#"{"threshold": {"kind": "learned", "initial": 1, "bogus": 1}}"#,
+            "unknown field `bogus`",
+        ),
         (r#"{"threshold": {"kind": "fixed", "initial": 1}}"#, "unknown variant `fixed`"),
     ] {
         let error = lif(json).unwrap_err();
@@ -251,7 +284,10 @@ fn files_without_the_newer_attributes_read_and_write_as_before() {
     assert_eq!(lif(old).unwrap(), Lif::default());
     assert_eq!(serde_json::to_string(&Lif::default()).unwrap(), old);
     let old = r#"{"leak_multiplier":1,"leak_shift":1,"guard_bits":8,"reset":"hard"}"#;
-    assert_eq!(serde_json::from_str::<GridLif>(old).unwrap(), GridLif::new(1, 1, 8, GridReset::Hard));
+    assert_eq!(
+        serde_json::from_str::<GridLif>(old).unwrap(),
+        GridLif::new(1, 1, 8, GridReset::Hard)
+    );
     assert_eq!(serde_json::to_string(&GridLif::new(1, 1, 8, GridReset::Hard)).unwrap(), old);
 }
 
@@ -280,9 +316,18 @@ fn nothing_unknown_stands_beside_a_tag() {
         }
     }
     refused(serde_json::from_str::<Site>(r#"{"kind": "relu", "bogus": 1}"#).err(), "relu");
-    refused(serde_json::from_str::<snn_ir::Form>(r#"{"kind": "trained", "bogus": 1}"#).err(), "trained");
-    refused(serde_json::from_str::<snn_ir::Form>(r#"{"kind": "events", "bogus": 1}"#).err(), "events");
-    refused(serde_json::from_str::<Site>(r#"{"kind": "custom", "name": "x", "bogus": 1}"#).err(), "custom");
+    refused(
+        serde_json::from_str::<snn_ir::Form>(r#"{"kind": "trained", "bogus": 1}"#).err(),
+        "trained",
+    );
+    refused(
+        serde_json::from_str::<snn_ir::Form>(r#"{"kind": "events", "bogus": 1}"#).err(),
+        "events",
+    );
+    refused(
+        serde_json::from_str::<Site>(r#"{"kind": "custom", "name": "x", "bogus": 1}"#).err(),
+        "custom",
+    );
 }
 
 #[test]
@@ -295,16 +340,28 @@ fn attributes_that_do_not_go_together_are_named() {
         (Lif { spike: Spike::Integer { levels: 0 }, ..base() }, "spike.levels must be 1 to 255"),
         (Lif { spike: Spike::Ternary, reset: hard(-0.5), ..base() }, "reset.potential must be 0"),
         (Lif { spike: integer, reset: hard(0.25), ..base() }, "reset.potential must be 0"),
-        (Lif { spike: integer, adaptation: adaptation(0.5, 1.0), ..base() }, "adaptation must be none for integer"),
-        (Lif { synapse: Synapse::Current { alpha: 1.5 }, ..base() }, "synapse.alpha must be in [0, 1]"),
+        (
+            Lif { spike: integer, adaptation: adaptation(0.5, 1.0), ..base() },
+            "adaptation must be none for integer",
+        ),
+        (
+            Lif { synapse: Synapse::Current { alpha: 1.5 }, ..base() },
+            "synapse.alpha must be in [0, 1]",
+        ),
         (Lif { adaptation: adaptation(-0.5, 1.0), ..base() }, "adaptation.decay must be in [0, 1]"),
         (Lif { adaptation: adaptation(0.5, -1.0), ..base() }, "adaptation.strength"),
         (
             Lif { threshold: Threshold::Learned { initial: 0.0, share: Share::Layer }, ..base() },
             "threshold.initial must be positive",
         ),
-        (Lif { surrogate: Surrogate::Gaussian { sigma: 0.0 }, ..base() }, "surrogate must be of positive"),
-        (Lif { surrogate: Surrogate::LogTailedRelu { alpha: -1.0 }, ..base() }, "surrogate must be of a slope"),
+        (
+            Lif { surrogate: Surrogate::Gaussian { sigma: 0.0 }, ..base() },
+            "surrogate must be of positive",
+        ),
+        (
+            Lif { surrogate: Surrogate::LogTailedRelu { alpha: -1.0 }, ..base() },
+            "surrogate must be of a slope",
+        ),
     ] {
         let graph = chain(&[2], vec![("neuron", site(Site::Lif(neuron)))]);
         let error = graph.resolve().unwrap_err().to_string();
@@ -322,8 +379,12 @@ fn codes_carry_what_a_site_emits() {
         for code in [Code::Binary, Code::Ternary, Code::Unary, Code::BitPlane, Code::Graded] {
             let lif = Lif { spike, ..Lif::default() };
             let unit = || Op::Linear { features: 1, bias: false };
-            let graph = chain(&[1], vec![("in", unit()), ("site", coded(Site::Lif(lif), code)), ("out", unit())]);
-            let weights = [("in.weight", real(&[1, 1], &[1.0])), ("out.weight", real(&[1, 1], &[1.0]))];
+            let graph = chain(
+                &[1],
+                vec![("in", unit()), ("site", coded(Site::Lif(lif), code)), ("out", unit())],
+            );
+            let weights =
+                [("in.weight", real(&[1, 1], &[1.0])), ("out.weight", real(&[1, 1], &[1.0]))];
             let result = tiny::model(snn_ir::Form::Events, graph, 2, weights).validate();
             assert_eq!(result.is_ok(), fits.contains(&code), "{spike:?} as {code:?}: {result:?}");
         }
@@ -374,7 +435,8 @@ fn custom_model(gain: f64, share: Share, thresholds: &[f64]) -> Model {
 
 fn custom_levels(model: &Model, neurons: &Neurons) -> snn_ir::Result<Vec<i16>> {
     let pixels = ArrayD::<u8>::from_elem(vec![1, 2], 1);
-    let result = Naive::with_neurons(model, neurons)?.evaluate(&Input::Static(pixels.view()), Record::Sites)?;
+    let result = Naive::with_neurons(model, neurons)?
+        .evaluate(&Input::Static(pixels.view()), Record::Sites)?;
     Ok(levels(&result, "own"))
 }
 
@@ -383,7 +445,10 @@ fn a_neuron_of_a_users_own_runs_by_its_name() {
     let neurons = Neurons::default().with("sum", Sum);
     let model = custom_model(1.0, Share::Channel, &[2.0, 3.0]);
     assert_eq!(custom_levels(&model, &neurons).unwrap(), [0, 0, 1, 0, 1, 1]);
-    assert_eq!(custom_levels(&custom_model(1.0, Share::Layer, &[2.0]), &neurons).unwrap(), [0, 0, 1, 1, 1, 1]);
+    assert_eq!(
+        custom_levels(&custom_model(1.0, Share::Layer, &[2.0]), &neurons).unwrap(),
+        [0, 0, 1, 1, 1, 1]
+    );
     let initial = model.graph.initial_weights(1).unwrap();
     assert_eq!(initial["own.threshold"].to_f64(), ndarray::arr1(&[3.0, 3.0]).into_dyn());
     let bytes = model.to_bytes().unwrap();
@@ -400,13 +465,18 @@ fn what_a_registry_lacks_is_named() {
     assert!(error.contains("only `other`"), "{error}");
     let neurons = Neurons::default().with("sum", Sum);
     let mut incomplete = model;
-    let Some(Op::Activation { site: Site::Custom(custom), .. }) = incomplete.graph.node_mut("own").map(|n| &mut n.op)
+    let Some(Op::Activation { site: Site::Custom(custom), .. }) =
+        incomplete.graph.node_mut("own").map(|n| &mut n.op)
     else {
         panic!("custom")
     };
     custom.params.clear();
     let error = Naive::with_neurons(&incomplete, &neurons).unwrap_err().to_string();
-    assert!(error.contains("node `own`") && error.contains("neuron `sum`: it needs `gain`"), "{error}");
-    let error = custom_levels(&custom_model(2.0, Share::Layer, &[2.0]), &neurons).unwrap_err().to_string();
+    assert!(
+        error.contains("node `own`") && error.contains("neuron `sum`: it needs `gain`"),
+        "{error}"
+    );
+    let error =
+        custom_levels(&custom_model(2.0, Share::Layer, &[2.0]), &neurons).unwrap_err().to_string();
     assert!(error.contains("node `own`") && error.contains("it emitted 2"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! The naive evaluator against values computed by hand and against other formulations of the same equations.
+//! The naive evaluator against values computed by hand and against other formulations of the same
+//! equations.
 
 mod tiny;
 
@@ -8,13 +9,20 @@ use snn_ir::naive::{MEMBRANE_LIMIT, Naive, logistic};
 use snn_ir::random::Numbers;
 use snn_ir::site::GridReset;
 use snn_ir::{
-    Code, Conv, Evaluate, Graph, GridLif, Input, Leak, Lif, Logits, Model, Op, PoolKind, QuantRelu, Record, Reset,
-    Share, Site, SiteOutput, Tensor, Window,
+    Code, Conv, Evaluate, Graph, GridLif, Input, Leak, Lif, Logits, Model, Op, PoolKind, QuantRelu,
+    Record, Reset, Share, Site, SiteOutput, Tensor, Window,
 };
-use tiny::{byte, chain, coded, grid, int, levels, logits, real, run, run_frames, site, sums, trained};
+use tiny::{
+    byte, chain, coded, grid, int, levels, logits, real, run, run_frames, site, sums, trained,
+};
 
 /// The values of one operation on pixels minus 128, flattened.
-fn of_op<const N: usize>(shape: &[usize], op: Op, weights: [(&str, Tensor); N], pixels: &[u8]) -> Vec<f64> {
+fn of_op<const N: usize>(
+    shape: &[usize],
+    op: Op,
+    weights: [(&str, Tensor); N],
+    pixels: &[u8],
+) -> Vec<f64> {
     let mut model = trained(chain(shape, vec![("op", op), ("flat", Op::Flatten)]), 1, weights);
     model.preprocessing.mean.fill(128);
     logits(&run(&model, pixels))
@@ -44,7 +52,10 @@ fn a_convolution_with_stride_padding_and_bias() {
         groups: 1,
         bias: true,
     };
-    let weights = [("op.weight", real(&[1, 1, 2, 2], &[1.0, 2.0, 3.0, 4.0])), ("op.bias", real(&[1], &[0.5]))];
+    let weights = [
+        ("op.weight", real(&[1, 1, 2, 2], &[1.0, 2.0, 3.0, 4.0])),
+        ("op.bias", real(&[1], &[0.5])),
+    ];
     let pixels: Vec<u8> = (1..=9).map(|p| 128 + p).collect();
     let expected = [
         4.0 * 1.0,             // only the last tap lies inside
@@ -75,15 +86,23 @@ fn a_dilated_convolution_over_one_axis() {
     };
     // y[j] = x[j − 1] + 10·x[j + 2], x = 1 2 3 4 5.
     let weights = [("op.weight", real(&[1, 1, 2], &[1.0, 10.0]))];
-    assert_eq!(of_op(&[1, 5], Op::Conv(conv), weights, &[129, 130, 131, 132, 133]), [30.0, 41.0, 52.0, 3.0]);
+    assert_eq!(
+        of_op(&[1, 5], Op::Conv(conv), weights, &[129, 130, 131, 132, 133]),
+        [30.0, 41.0, 52.0, 3.0]
+    );
 }
 
 #[test]
 fn a_linear_layer() {
-    let weights =
-        [("op.weight", real(&[2, 3], &[1.0, 2.0, 3.0, -1.0, 0.0, 0.5])), ("op.bias", real(&[2], &[10.0, 20.0]))];
+    let weights = [
+        ("op.weight", real(&[2, 3], &[1.0, 2.0, 3.0, -1.0, 0.0, 0.5])),
+        ("op.bias", real(&[2], &[10.0, 20.0])),
+    ];
     let op = Op::Linear { features: 2, bias: true };
-    assert_eq!(of_op(&[3], op, weights, &[129, 130, 132]), [1.0 + 4.0 + 12.0 + 10.0, -1.0 + 2.0 + 20.0]);
+    assert_eq!(
+        of_op(&[3], op, weights, &[129, 130, 132]),
+        [1.0 + 4.0 + 12.0 + 10.0, -1.0 + 2.0 + 20.0]
+    );
 }
 
 /// Eq. 2 the other way round: every input value is scattered to the outputs it reaches.
@@ -112,25 +131,37 @@ fn convolutions_equal_their_scatter_formulation() {
             (0..n).map(|_| f64::from(random.random_range(-8_i32..=8))).collect()
         };
         let weight = whole(outputs * per_group * kernel[0] * kernel[1], &mut random);
-        let pixels: Vec<u8> = (0..inputs * size[0] * size[1]).map(|_| random.random_range(120..=136)).collect();
+        let pixels: Vec<u8> =
+            (0..inputs * size[0] * size[1]).map(|_| random.random_range(120..=136)).collect();
         let shape = [outputs, per_group, kernel[0], kernel[1]];
-        let found = of_op(&[inputs, size[0], size[1]], Op::Conv(conv), [("op.weight", real(&shape, &weight))], &pixels);
+        let found = of_op(
+            &[inputs, size[0], size[1]],
+            Op::Conv(conv),
+            [("op.weight", real(&shape, &weight))],
+            &pixels,
+        );
 
-        let out = [0, 1].map(|i| (size[i] + 2 * padding[i] - (kernel[i] - 1) * dilation[i] - 1) / stride[i] + 1);
+        let out = [0, 1].map(|i| {
+            (size[i] + 2 * padding[i] - (kernel[i] - 1) * dilation[i] - 1) / stride[i] + 1
+        });
         let mut expected = vec![0.0; outputs * out[0] * out[1]];
         // Where an input coordinate lands for a tap, if anywhere.
         let target = |at: usize, tap: usize, axis: usize| {
             let shifted = (at + padding[axis]).checked_sub(tap * dilation[axis])?;
-            (shifted % stride[axis] == 0 && shifted / stride[axis] < out[axis]).then_some(shifted / stride[axis])
+            (shifted % stride[axis] == 0 && shifted / stride[axis] < out[axis])
+                .then_some(shifted / stride[axis])
         };
         for (position, pixel) in pixels.iter().enumerate() {
-            let (c, i, j) = (position / (size[0] * size[1]), position / size[1] % size[0], position % size[1]);
+            let (c, i, j) =
+                (position / (size[0] * size[1]), position / size[1] % size[0], position % size[1]);
             for o in (0..outputs).filter(|o| o / (outputs / groups) == c / per_group) {
                 for tap in 0..kernel[0] * kernel[1] {
                     let (a, b) = (tap / kernel[1], tap % kernel[1]);
                     if let (Some(row), Some(column)) = (target(i, a, 0), target(j, b, 1)) {
-                        let w = weight[((o * per_group + c % per_group) * kernel[0] + a) * kernel[1] + b];
-                        expected[(o * out[0] + row) * out[1] + column] += w * (f64::from(*pixel) - 128.0);
+                        let w = weight
+                            [((o * per_group + c % per_group) * kernel[0] + a) * kernel[1] + b];
+                        expected[(o * out[0] + row) * out[1] + column] +=
+                            w * (f64::from(*pixel) - 128.0);
                     }
                 }
             }
@@ -144,7 +175,10 @@ fn convolutions_equal_their_scatter_formulation() {
 #[test]
 fn a_scale_is_one_factor_a_channel() {
     let weights = [("op.weight", real(&[2], &[0.5, -2.0]))];
-    assert_eq!(of_op(&[2, 1, 2], Op::Scale, weights, &[129, 130, 131, 132]), [0.5, 1.0, -6.0, -8.0]);
+    assert_eq!(
+        of_op(&[2, 1, 2], Op::Scale, weights, &[129, 130, 131, 132]),
+        [0.5, 1.0, -6.0, -8.0]
+    );
 }
 
 #[test]
@@ -199,7 +233,10 @@ fn global_pools() {
     assert_eq!(of(PoolKind::Sum), [-3.0, -18.0]);
     assert_eq!(of(PoolKind::Average), [-1.5, -9.0]);
     assert_eq!(of(PoolKind::Max), [-1.0, -8.0]);
-    assert_eq!(of_op(&[2], Op::GlobalPool { pool: PoolKind::Average }, [], &[127, 126]), [-1.0, -2.0]);
+    assert_eq!(
+        of_op(&[2], Op::GlobalPool { pool: PoolKind::Average }, [], &[127, 126]),
+        [-1.0, -2.0]
+    );
 }
 
 #[test]
@@ -236,7 +273,11 @@ fn the_head_on_the_grid_is_an_integer_sum() {
     let result = run_frames(&model, &[1, 2, 3, 4]);
     assert_eq!(sums(&result), [30 * 10 + 4, -2 * 10 - 16]);
     let Logits::Integer(integers) = &result.logits else { panic!("real") };
-    assert_eq!(model.logits(integers).unwrap().into_raw_vec_and_offset().0, [38.0, -4.5], "unit ½, T = 4");
+    assert_eq!(
+        model.logits(integers).unwrap().into_raw_vec_and_offset().0,
+        [38.0, -4.5],
+        "unit ½, T = 4"
+    );
     assert!(tiny::events_model().logits(integers).is_err());
 }
 
@@ -252,7 +293,8 @@ fn the_class_is_the_first_of_the_largest() {
 
 /// Spikes of one neuron whose current at macro-step t is `(pixel − 128)/64`, and the ties.
 fn spikes(neuron: Lif, pixels: &[u8]) -> (Vec<i16>, u64) {
-    let mut model = trained(chain(&[1], vec![("neuron", site(Site::Lif(neuron)))]), pixels.len(), []);
+    let mut model =
+        trained(chain(&[1], vec![("neuron", site(Site::Lif(neuron)))]), pixels.len(), []);
     model.preprocessing.mean = vec![128];
     model.preprocessing.std = vec![64.0];
     let result = run_frames(&model, pixels);
@@ -275,7 +317,8 @@ fn lif_with_hard_reset_to_zero_forgets_what_was_left() {
 #[test]
 fn lif_with_soft_reset_keeps_what_was_left() {
     let neuron = Lif { reset: Reset::Soft, ..Lif::default() };
-    // u = 1.75 fires, leaves ¾; 3/8 + ¾ = 9/8 fires, leaves 1/8; 1/16 + 15/16 = 1 fires, leaves 0; 0.
+    // u = 1.75 fires, leaves ¾; 3/8 + ¾ = 9/8 fires, leaves 1/8; 1/16 + 15/16 = 1 fires, leaves 0;
+    // 0.
     assert_eq!(spikes(neuron, &[240, 176, 188, 128]), (vec![1, 1, 1, 0], 1));
 }
 
@@ -297,14 +340,16 @@ fn plif_has_the_leak_of_its_weight() {
         levels(&run_frames(&model, &[40; 6]), "neuron")
     };
     assert_eq!(logistic(0.0).to_bits(), 0.5_f64.to_bits());
-    // I = 5/8: λ = ½ yields 0.625, 0.9375, 1.09 (fires); λ ≈ 1 yields 0.625, 1.25 (fires); λ ≈ 0 never reaches 1.
+    // I = 5/8: λ = ½ yields 0.625, 0.9375, 1.09 (fires); λ ≈ 1 yields 0.625, 1.25 (fires); λ ≈ 0
+    // never reaches 1.
     assert_eq!(spikes(0.0), [0, 0, 1, 0, 0, 1]);
     assert_eq!(spikes(30.0), [0, 1, 0, 1, 0, 1]);
     assert_eq!(spikes(-30.0), [0; 6]);
     assert!((logistic(1.2) - 0.768_524_783_499_017_7).abs() < 1e-15);
 }
 
-/// Eq. 8 unrolled: the membrane is the sum of all currents since the last reset, each decayed, less the thresholds spent (soft).
+/// Eq. 8 unrolled: the membrane is the sum of all currents since the last reset, each decayed, less
+/// the thresholds spent (soft).
 #[test]
 fn lif_equals_its_unrolled_sum() {
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(9);
@@ -315,15 +360,23 @@ fn lif_equals_its_unrolled_sum() {
         let potential = if soft { 0.0 } else { [0.0, -0.5, 0.25][random.random_range(0..3)] };
         let reset = if soft { Reset::Soft } else { Reset::Hard { potential } };
         let factor: f64 = [0.5, 0.25, 1.0, 0.0][random.random_range(0..4)];
-        let neuron = Lif { leak: Leak::Factor { factor }, reset, threshold: 1.0.into(), ..Lif::default() };
+        let neuron =
+            Lif { leak: Leak::Factor { factor }, reset, threshold: 1.0.into(), ..Lif::default() };
         let (found, _) = spikes(neuron, &pixels);
 
         let mut expected: Vec<i16> = Vec::new();
         for t in 0..steps {
-            let first = if soft { 0 } else { expected.iter().rposition(|&o| o == 1).map_or(0, |last| last + 1) };
-            let decayed = |value: f64, at: usize| value * factor.powi(i32::try_from(t - at).unwrap());
-            let charge: f64 = (first..=t).map(|k| decayed((f64::from(pixels[k]) - 128.0) / 64.0, k)).sum();
-            let spent: f64 = if soft { (0..t).map(|k| decayed(f64::from(expected[k]), k)).sum() } else { 0.0 };
+            let first = if soft {
+                0
+            } else {
+                expected.iter().rposition(|&o| o == 1).map_or(0, |last| last + 1)
+            };
+            let decayed =
+                |value: f64, at: usize| value * factor.powi(i32::try_from(t - at).unwrap());
+            let charge: f64 =
+                (first..=t).map(|k| decayed((f64::from(pixels[k]) - 128.0) / 64.0, k)).sum();
+            let spent: f64 =
+                if soft { (0..t).map(|k| decayed(f64::from(expected[k]), k)).sum() } else { 0.0 };
             expected.push(i16::from(potential + charge - spent >= 1.0));
         }
         assert_eq!(found, expected, "{pixels:?} {reset:?} {factor}");
@@ -340,8 +393,19 @@ fn relu_is_the_positive_part() {
 #[test]
 fn quant_relu_rounds_ties_up_and_clips() {
     // I = p/64 − 2, s = ½, D = 3.
-    let cases =
-        [(0, 0), (96, 0), (112, 0), (128, 0), (143, 0), (144, 1), (175, 1), (176, 2), (207, 2), (208, 3), (255, 3)];
+    let cases = [
+        (0, 0),
+        (96, 0),
+        (112, 0),
+        (128, 0),
+        (143, 0),
+        (144, 1),
+        (175, 1),
+        (176, 2),
+        (207, 2),
+        (208, 3),
+        (255, 3),
+    ];
     for code in [None, Some(Code::Unary)] {
         for (pixel, level) in cases {
             let quant = Site::QuantRelu(QuantRelu { levels: 3, ..QuantRelu::default() });
@@ -359,7 +423,8 @@ fn quant_relu_rounds_ties_up_and_clips() {
             model.preprocessing.mean = vec![128];
             let result = run(&model, &[pixel]);
             assert_eq!(levels(&result, "level"), [level], "{pixel}");
-            let value = if code.is_some() { 10.0 * f64::from(level) } else { 5.0 * f64::from(level) };
+            let value =
+                if code.is_some() { 10.0 * f64::from(level) } else { 5.0 * f64::from(level) };
             assert_eq!(logits(&result), [value], "{pixel}");
         }
     }
@@ -369,7 +434,10 @@ fn quant_relu_rounds_ties_up_and_clips() {
 fn steps_of_channels() {
     let quant = Site::QuantRelu(QuantRelu { levels: 4, step: 1.0, share: Share::Channel });
     let weights = [("op.step", real(&[2], &[1.0, 4.0]))];
-    assert_eq!(of_op(&[2, 1, 2], site(quant), weights, &[130, 133, 129, 134]), [2.0, 4.0, 0.0, 8.0]);
+    assert_eq!(
+        of_op(&[2, 1, 2], site(quant), weights, &[130, 133, 129, 134]),
+        [2.0, 4.0, 0.0, 8.0]
+    );
 }
 
 // === Eqs. 12 and 13 ===
@@ -383,7 +451,8 @@ fn grid_site<const N: usize>(
     weights: [(&str, Tensor); N],
 ) -> Vec<i16> {
     let synapse = Op::Linear { features: 1, bias: false };
-    let graph = chain(&[1], vec![("in", synapse.clone()), ("site", coded(op, code)), ("out", synapse)]);
+    let graph =
+        chain(&[1], vec![("in", synapse.clone()), ("site", coded(op, code)), ("out", synapse)]);
     let mut model = grid(graph, pixels.len(), weights);
     model.weights.insert("in.weight".into(), byte(&[1, 1], &[1]));
     model.weights.insert("in.multiplier".into(), int(&[1], &[multiplier]));
@@ -417,12 +486,19 @@ fn grid_lif(
     pixels: &[u8],
 ) -> Vec<i16> {
     let lif = GridLif::new(leak.0, leak.1, guard_bits, reset);
-    grid_site(Site::GridLif(lif), Code::Binary, multiplier, pixels, [("site.threshold", int(&[1], &[threshold]))])
+    grid_site(
+        Site::GridLif(lif),
+        Code::Binary,
+        multiplier,
+        pixels,
+        [("site.threshold", int(&[1], &[threshold]))],
+    )
 }
 
 #[test]
 fn the_leak_on_the_grid_is_a_floor_also_of_negative_membranes() {
-    // J = −1, −1, −1, 4: without guard bits u = −1, ⌊−½⌋ − 1 = −2, −2, −1 + 4 = 3; towards zero it would be −1, −1, −1, 4.
+    // J = −1, −1, −1, 4: without guard bits u = −1, ⌊−½⌋ − 1 = −2, −2, −1 + 4 = 3; towards zero it
+    // would be −1, −1, −1, 4.
     let pixels = [127, 127, 127, 132];
     assert_eq!(grid_lif((1, 1), 0, GridReset::Hard, 3, 1, &pixels), [0, 0, 0, 1]);
     assert_eq!(grid_lif((1, 1), 0, GridReset::Hard, 4, 1, &pixels), [0, 0, 0, 0]);
@@ -430,14 +506,16 @@ fn the_leak_on_the_grid_is_a_floor_also_of_negative_membranes() {
 
 #[test]
 fn guard_bits_keep_fractions() {
-    // Leak ¾, J = 1 each, θ = 2: without guard bits u = 1, ⌊¾⌋ + 1 = 1, 1; with two, in quarters: 4, 3 + 4 = 7, ⌊5¼⌋ + 4 = 9 ≥ 8.
+    // Leak ¾, J = 1 each, θ = 2: without guard bits u = 1, ⌊¾⌋ + 1 = 1, 1; with two, in quarters:
+    // 4, 3 + 4 = 7, ⌊5¼⌋ + 4 = 9 ≥ 8.
     assert_eq!(grid_lif((3, 2), 0, GridReset::Hard, 2, 1, &[129, 129, 129]), [0, 0, 0]);
     assert_eq!(grid_lif((3, 2), 2, GridReset::Hard, 2, 1, &[129, 129, 129]), [0, 0, 1]);
 }
 
 #[test]
 fn resets_on_the_grid() {
-    // J = 5 each, no leak, θ = 3: hard 5, 5, 5; soft 5, 7, 9, … and, without current afterwards, one spike for each 3 left.
+    // J = 5 each, no leak, θ = 3: hard 5, 5, 5; soft 5, 7, 9, … and, without current afterwards,
+    // one spike for each 3 left.
     let pixels = [133, 133, 128, 128, 128];
     assert_eq!(grid_lif((1, 0), 3, GridReset::Hard, 3, 1, &pixels), [1, 1, 0, 0, 0]);
     assert_eq!(grid_lif((1, 0), 3, GridReset::Soft, 3, 1, &pixels), [1, 1, 1, 0, 0]);
@@ -479,7 +557,9 @@ fn grid_lif_equals_a_second_formulation() {
             .iter()
             .map(|pixel| {
                 let current = i128::from(multiplier) * (i128::from(*pixel) - 128);
-                u = ((u * i128::from(leak.0)).div_euclid(1 << leak.1) + current * one).max(-limit).min(limit);
+                u = ((u * i128::from(leak.0)).div_euclid(1 << leak.1) + current * one)
+                    .max(-limit)
+                    .min(limit);
                 let fires = u >= i128::from(threshold) * one;
                 u = match (fires, reset) {
                     (false, _) | (true, GridReset::None) => u,
@@ -497,7 +577,10 @@ fn grid_lif_equals_a_second_formulation() {
 fn a_convolution_on_the_grid_multiplies_its_sum_and_adds_its_bias_once() {
     let graph = chain(
         &[2, 1, 1],
-        vec![("conv", Op::Conv(Conv { bias: true, ..Conv::square(2, 1, 1) })), ("flat", Op::Flatten)],
+        vec![
+            ("conv", Op::Conv(Conv { bias: true, ..Conv::square(2, 1, 1) })),
+            ("flat", Op::Flatten),
+        ],
     );
     let weights = [
         ("conv.weight", byte(&[2, 2, 1, 1], &[1, -2, 127, -127])),
@@ -513,7 +596,9 @@ fn a_convolution_on_the_grid_multiplies_its_sum_and_adds_its_bias_once() {
 fn shapes(model: &Model, frames: bool) -> Vec<Vec<usize>> {
     let Op::Input { shape } = &model.graph.nodes[0].op else { panic!("no input") };
     let batch = if frames { vec![model.time_steps, 2] } else { vec![2] };
-    let pixels = ArrayD::from_shape_fn([batch, shape.clone()].concat(), |i| u8::try_from(i[0] * 50).unwrap());
+    let pixels = ArrayD::from_shape_fn([batch, shape.clone()].concat(), |i| {
+        u8::try_from(i[0] * 50).unwrap()
+    });
     let input = if frames { Input::Frames(pixels.view()) } else { Input::Static(pixels.view()) };
     let result = Naive::new(model).unwrap().evaluate(&input, Record::Sites).unwrap();
     let of = |output: &SiteOutput| match output {
@@ -536,25 +621,33 @@ fn what_does_not_vary_is_traced_once() {
             ("flat", Op::Flatten),
         ],
     );
-    let model = trained(graph, 4, [("before.step", real(&[1], &[1.0])), ("after.step", real(&[1], &[1.0]))]);
+    let model = trained(
+        graph,
+        4,
+        [("before.step", real(&[1], &[1.0])), ("after.step", real(&[1], &[1.0]))],
+    );
     let (once, each) = (vec![1, 2, 3, 1, 2], vec![4, 2, 3, 1, 2]);
     assert_eq!(shapes(&model, false), [once.clone(), once, each.clone(), each.clone()]);
     assert_eq!(shapes(&model, true), [each.clone(), each.clone(), each.clone(), each]);
 }
 
-/// The same frame at every macro-step is the same as an image: levels repeat where they were traced once.
+/// The same frame at every macro-step is the same as an image: levels repeat where they were traced
+/// once.
 #[test]
 fn frames_that_repeat_equal_an_image() {
     for seed in 0..60 {
         let model = snn_ir::random::trained(seed, Numbers::Dyadic);
         let image = snn_ir::random::pixels(&model, 2, seed);
-        let frames = ndarray::stack(ndarray::Axis(0), &vec![image.view(); model.time_steps]).unwrap();
+        let frames =
+            ndarray::stack(ndarray::Axis(0), &vec![image.view(); model.time_steps]).unwrap();
         let mut naive = Naive::new(&model).unwrap();
         let a = naive.evaluate(&Input::Static(image.view()), Record::Sites).unwrap();
         let b = naive.evaluate(&Input::Frames(frames.view()), Record::Sites).unwrap();
         assert_eq!(a.logits, b.logits);
         for (a, b) in a.sites.iter().zip(&b.sites) {
-            let (SiteOutput::Levels(a), SiteOutput::Levels(b)) = (&a.output, &b.output) else { panic!("values") };
+            let (SiteOutput::Levels(a), SiteOutput::Levels(b)) = (&a.output, &b.output) else {
+                panic!("values")
+            };
             assert_eq!(a.broadcast(b.raw_dim()).unwrap(), b.view());
         }
     }
@@ -570,11 +663,18 @@ fn samples_of_a_batch_do_not_mix() {
         for sample in 0..3 {
             let one = images.slice_axis(ndarray::Axis(0), (sample..=sample).into());
             let one = naive.evaluate(&Input::Static(one), Record::Sites).unwrap();
-            let (Logits::Real(a), Logits::Real(b)) = (&all.logits, &one.logits) else { panic!("integers") };
+            let (Logits::Real(a), Logits::Real(b)) = (&all.logits, &one.logits) else {
+                panic!("integers")
+            };
             assert_eq!(a.row(sample), b.row(0));
             for (a, b) in all.sites.iter().zip(&one.sites) {
-                let (SiteOutput::Levels(a), SiteOutput::Levels(b)) = (&a.output, &b.output) else { panic!("values") };
-                assert_eq!(a.index_axis(ndarray::Axis(1), sample), b.index_axis(ndarray::Axis(1), 0));
+                let (SiteOutput::Levels(a), SiteOutput::Levels(b)) = (&a.output, &b.output) else {
+                    panic!("values")
+                };
+                assert_eq!(
+                    a.index_axis(ndarray::Axis(1), sample),
+                    b.index_axis(ndarray::Axis(1), 0)
+                );
             }
         }
     }
@@ -586,9 +686,13 @@ fn inputs_of_the_wrong_shape_are_refused() {
     let mut naive = Naive::new(&model).unwrap();
     let mut refused = |shape: &[usize], frames: bool| {
         let pixels = ArrayD::<u8>::zeros(shape);
-        let input = if frames { Input::Frames(pixels.view()) } else { Input::Static(pixels.view()) };
+        let input =
+            if frames { Input::Frames(pixels.view()) } else { Input::Static(pixels.view()) };
         let error = naive.evaluate(&input, Record::Logits).unwrap_err().to_string();
-        assert!(error.starts_with("input: expected") && error.contains(&format!("{shape:?}")), "{error}");
+        assert!(
+            error.starts_with("input: expected") && error.contains(&format!("{shape:?}")),
+            "{error}"
+        );
     };
     refused(&[1, 3, 3], false);
     refused(&[2, 1, 3, 4], false);
@@ -599,5 +703,8 @@ fn inputs_of_the_wrong_shape_are_refused() {
     refused(&[3], true);
     let nothing = ArrayD::<u8>::zeros(vec![0, 1, 3, 3]);
     let result = naive.evaluate(&Input::Static(nothing.view()), Record::Sites).unwrap();
-    assert!(result.logits.argmax().is_empty() && result.sites.iter().all(|trace| trace.output.is_empty()));
+    assert!(
+        result.logits.argmax().is_empty()
+            && result.sites.iter().all(|trace| trace.output.is_empty())
+    );
 }

@@ -16,9 +16,14 @@ fn every_random_model_validates_and_runs() {
             (Numbers::Dyadic, Sites::All),
         ] {
             let model = trained_with(seed, numbers, sites);
-            model.validate().unwrap_or_else(|e| panic!("seed {seed} {numbers:?}: {e}\n{:#?}", model.graph));
+            model
+                .validate()
+                .unwrap_or_else(|e| panic!("seed {seed} {numbers:?}: {e}\n{:#?}", model.graph));
             let pixels = pixels(&model, 1, seed);
-            let result = Naive::new(&model).unwrap().evaluate(&Input::Static(pixels.view()), Record::Sites).unwrap();
+            let result = Naive::new(&model)
+                .unwrap()
+                .evaluate(&Input::Static(pixels.view()), Record::Sites)
+                .unwrap();
             if numbers == Numbers::Dyadic {
                 ties += result.sites.iter().map(|s| s.ties).sum::<u64>();
             }
@@ -37,6 +42,15 @@ fn every_kind_of_site_is_drawn() {
         let model = trained_with(seed, Numbers::Real, Sites::All);
         labels.extend(model.graph.sites().unwrap().iter().map(|info| info.site.label()));
     }
-    let expected = ["adaptive_lif", "current_lif", "if", "integer_lif", "lif", "plif", "quant_relu", "ternary_lif"];
+    let expected = [
+        "adaptive_lif",
+        "current_lif",
+        "if",
+        "integer_lif",
+        "lif",
+        "plif",
+        "quant_relu",
+        "ternary_lif",
+    ];
     assert!(labels.iter().eq(expected.iter()), "{labels:?}");
 }

@@ -1,4 +1,5 @@
-//! Shapes, names and attributes of graphs: what is inferred, what is refused, and that no number can make it panic.
+//! Shapes, names and attributes of graphs: what is inferred, what is refused, and that no number
+//! can make it panic.
 
 mod tiny;
 
@@ -6,7 +7,8 @@ use snn_ir::model::weight_specs;
 use snn_ir::models::{ResNet, SmallNet};
 use snn_ir::site::{DEFAULT_LEAK, DEFAULT_THRESHOLD};
 use snn_ir::{
-    Code, Conv, Form, Graph, Leak, Lif, Op, PoolKind, QuantRelu, Reset, Site, Threshold, Window, resolve::chw,
+    Code, Conv, Form, Graph, Leak, Lif, Op, PoolKind, QuantRelu, Reset, Site, Threshold, Window,
+    resolve::chw,
 };
 use std::panic::catch_unwind;
 use tiny::{chain, site};
@@ -40,7 +42,8 @@ fn conv(kernel: &[usize], stride: &[usize], padding: &[usize], dilation: &[usize
 }
 
 fn pool(kernel: &[usize], stride: &[usize], padding: &[usize]) -> Op {
-    let window = Window { kernel: kernel.to_vec(), stride: stride.to_vec(), padding: padding.to_vec() };
+    let window =
+        Window { kernel: kernel.to_vec(), stride: stride.to_vec(), padding: padding.to_vec() };
     Op::Pool { pool: PoolKind::Max, window }
 }
 
@@ -63,23 +66,47 @@ fn shapes_are_inferred() {
 #[test]
 fn what_does_not_fit_says_what_was_expected() {
     let has = |message: &str, parts: &[&str]| {
-        assert!(parts.iter().all(|part| message.contains(part)), "{message:?} lacks one of {parts:?}");
+        assert!(
+            parts.iter().all(|part| message.contains(part)),
+            "{message:?} lacks one of {parts:?}"
+        );
     };
-    has(&refusal(&[3, 9], Op::Conv(Conv::square(4, 3, 1))), &["node `op`", "[C] and 2 spatial axes", "[3, 9]"]);
-    has(&refusal(&[3, 9, 9], conv(&[3], &[1], &[0], &[1])), &["node `op`", "[C] and 1 spatial axes", "[3, 9, 9]"]);
+    has(
+        &refusal(&[3, 9], Op::Conv(Conv::square(4, 3, 1))),
+        &["node `op`", "[C] and 2 spatial axes", "[3, 9]"],
+    );
+    has(
+        &refusal(&[3, 9, 9], conv(&[3], &[1], &[0], &[1])),
+        &["node `op`", "[C] and 1 spatial axes", "[3, 9, 9]"],
+    );
     has(&refusal(&[9], pool(&[2], &[2], &[0])), &["node `op`", "1 spatial axes", "[9]"]);
-    has(&refusal(&[3, 2, 2], conv(&[3, 3], &[1, 1], &[0, 0], &[1, 1])), &["an axis of at least 3 with padding 0"]);
-    has(&refusal(&[3, 4, 4], conv(&[3, 3], &[1, 1], &[0, 1], &[2, 3])), &["an axis of at least 5 with padding 0"]);
+    has(
+        &refusal(&[3, 2, 2], conv(&[3, 3], &[1, 1], &[0, 0], &[1, 1])),
+        &["an axis of at least 3 with padding 0"],
+    );
+    has(
+        &refusal(&[3, 4, 4], conv(&[3, 3], &[1, 1], &[0, 1], &[2, 3])),
+        &["an axis of at least 5 with padding 0"],
+    );
     has(
         &refusal(&[3, 4, 4], Op::Conv(Conv { groups: 2, ..Conv::square(4, 3, 1) })),
         &["channels that 2 groups divide"],
     );
-    has(&refusal(&[3, 4, 4], Op::Conv(Conv { groups: 3, ..Conv::square(4, 3, 1) })), &["groups", "3 of 4"]);
-    has(&refusal(&[3, 4, 4], pool(&[2, 2], &[2, 2], &[2, 0])), &["window", "at most half the kernel"]);
+    has(
+        &refusal(&[3, 4, 4], Op::Conv(Conv { groups: 3, ..Conv::square(4, 3, 1) })),
+        &["groups", "3 of 4"],
+    );
+    has(
+        &refusal(&[3, 4, 4], pool(&[2, 2], &[2, 2], &[2, 0])),
+        &["window", "at most half the kernel"],
+    );
     has(&refusal(&[3, 4, 4], pool(&[0, 2], &[1, 1], &[0, 0])), &["window", "positive"]);
     has(&refusal(&[3, 4, 4], pool(&[2, 2], &[0, 1], &[0, 0])), &["window", "positive"]);
     has(&refusal(&[3, 4, 4], pool(&[2, 2], &[1], &[0, 0])), &["window", "one or two axes"]);
-    has(&refusal(&[3, 4, 4], Op::Linear { features: 2, bias: false }), &["flatten first", "[3, 4, 4]"]);
+    has(
+        &refusal(&[3, 4, 4], Op::Linear { features: 2, bias: false }),
+        &["flatten first", "[3, 4, 4]"],
+    );
     has(&refusal(&[3, 4, 4], Op::TimeMean), &["[classes]"]);
     has(&refusal(&[3], Op::Add), &["node `op` (add): expected two or more inputs, found 1"]);
     has(&refusal(&[3], Op::BatchNorm { eps: f64::NAN }), &["eps must be positive"]);
@@ -96,8 +123,14 @@ fn what_does_not_fit_says_what_was_expected() {
         graph.push("op", op, &["a", "b"]);
         graph.shapes().map(|mut shapes| shapes.remove(3)).map_err(|error| error.to_string())
     };
-    has(&two(Op::Add, &[3, 4, 4], &[3, 4, 5]).unwrap_err(), &["node `op`", "equal shapes [3, 4, 4]", "[3, 4, 5]"]);
-    has(&two(Op::Concat, &[3, 4, 4], &[1, 4, 5]).unwrap_err(), &["node `op`", "[C, [4, 4]]", "[1, 4, 5]"]);
+    has(
+        &two(Op::Add, &[3, 4, 4], &[3, 4, 5]).unwrap_err(),
+        &["node `op`", "equal shapes [3, 4, 4]", "[3, 4, 5]"],
+    );
+    has(
+        &two(Op::Concat, &[3, 4, 4], &[1, 4, 5]).unwrap_err(),
+        &["node `op`", "[C, [4, 4]]", "[1, 4, 5]"],
+    );
     assert_eq!(two(Op::Concat, &[3, 4, 4], &[1, 4, 4]).unwrap(), [4, 4, 4]);
     assert_eq!(two(Op::Add, &[3, 4, 4], &[3, 4, 4]).unwrap(), [3, 4, 4]);
 }
@@ -112,11 +145,18 @@ fn a_graph_has_one_input_one_head_and_nothing_unread() {
     };
     refused(|graph| graph.nodes.clear(), "no nodes");
     refused(|graph| drop(graph.nodes.pop()), "exactly one time_mean, as the last");
-    refused(|graph| drop(graph.push("again", Op::TimeMean, &["fc"])), "exactly one time_mean, as the last");
-    refused(|graph| drop(graph.push("more", Op::Input { shape: vec![1] }, &[])), "exactly one input, as the first");
+    refused(
+        |graph| drop(graph.push("again", Op::TimeMean, &["fc"])),
+        "exactly one time_mean, as the last",
+    );
+    refused(
+        |graph| drop(graph.push("more", Op::Input { shape: vec![1] }, &[])),
+        "exactly one input, as the first",
+    );
     refused(
         |graph| {
-            let flat = snn_ir::Node { name: "flat".into(), op: Op::Flatten, inputs: vec!["image".into()] };
+            let flat =
+                snn_ir::Node { name: "flat".into(), op: Op::Flatten, inputs: vec!["image".into()] };
             graph.nodes.insert(2, flat);
         },
         "`flat` is read by nothing",
@@ -129,7 +169,8 @@ fn a_graph_has_one_input_one_head_and_nothing_unread() {
 #[test]
 fn what_varies_over_time() {
     let quant = || site(Site::QuantRelu(QuantRelu::default()));
-    let graph = chain(&[4], vec![("a", quant()), ("b", site(Site::Lif(Lif::default()))), ("c", quant())]);
+    let graph =
+        chain(&[4], vec![("a", quant()), ("b", site(Site::Lif(Lif::default()))), ("c", quant())]);
     let varies: Vec<bool> = graph.resolve().unwrap().nodes.iter().map(|node| node.varies).collect();
     assert_eq!(varies, [false, false, true, true, true]);
     let sites = graph.sites().unwrap();
@@ -137,16 +178,23 @@ fn what_varies_over_time() {
     assert_eq!((sites[1].index, sites[1].neurons()), (2, 4));
 }
 
-/// Every number of every attribute, at and beyond every limit: an answer and no overflow, and weights that can be counted.
+/// Every number of every attribute, at and beyond every limit: an answer and no overflow, and
+/// weights that can be counted.
 #[test]
 fn no_number_overflows() {
-    let numbers = [0, 1, 2, 3, 1 << 27, 1 << 28, (1 << 28) + 1, 1 << 32, 1 << 63, usize::MAX - 1, usize::MAX];
+    let numbers =
+        [0, 1, 2, 3, 1 << 27, 1 << 28, (1 << 28) + 1, 1 << 32, 1 << 63, usize::MAX - 1, usize::MAX];
     let check = |input: &[usize], op: &Op| {
         let graph = chain(input, vec![("op", op.clone()), ("flat", Op::Flatten)]);
         catch_unwind(|| {
             if let Ok(resolved) = graph.resolve() {
                 for spec in weight_specs(&graph, &resolved, Form::Trained).unwrap() {
-                    assert!(spec.shape.iter().try_fold(1_usize, |product, n| product.checked_mul(*n)).is_some());
+                    assert!(
+                        spec.shape
+                            .iter()
+                            .try_fold(1_usize, |product, n| product.checked_mul(*n))
+                            .is_some()
+                    );
                 }
             }
         })
@@ -174,7 +222,10 @@ fn no_number_overflows() {
 #[test]
 fn codes_have_their_lengths() {
     assert_eq!([1, 4, 15, 255].map(|levels| Code::Unary.micro_steps(levels)), [1, 4, 15, 255]);
-    assert_eq!([1, 3, 4, 7, 8, 255].map(|levels| Code::BitPlane.micro_steps(levels)), [1, 2, 3, 3, 4, 8]);
+    assert_eq!(
+        [1, 3, 4, 7, 8, 255].map(|levels| Code::BitPlane.micro_steps(levels)),
+        [1, 2, 3, 3, 4, 8]
+    );
     assert_eq!([Code::Binary, Code::Graded].map(|code| code.micro_steps(200)), [1, 1]);
 }
 
@@ -186,7 +237,11 @@ fn resnet_20_is_what_its_paper_says() {
     let resolved = graph.resolve().unwrap();
     assert_eq!(graph.sites().unwrap().len(), 19);
     let specs = weight_specs(&graph, &resolved, Form::Trained).unwrap();
-    let count: usize = specs.iter().filter(|spec| spec.learned).map(|spec| spec.shape.iter().product::<usize>()).sum();
+    let count: usize = specs
+        .iter()
+        .filter(|spec| spec.learned)
+        .map(|spec| spec.shape.iter().product::<usize>())
+        .sum();
     // 0.27 M (He 2016, table 6), and the two 1×1 shortcuts.
     assert_eq!(count, 272_474);
     let convolutions = graph.nodes.iter().filter(|node| matches!(node.op, Op::Conv(_))).count();
@@ -202,8 +257,13 @@ fn resnet_20_is_what_its_paper_says() {
     assert_eq!(of("layer3.2.act2"), [64, 8, 8]);
     assert_eq!(of("pool"), [64]);
     assert_eq!(of("head"), [10]);
-    assert!(graph.node("layer1.0.shortcut.conv").is_none() && graph.node("layer2.0.shortcut.conv").is_some());
-    let Some(Op::Activation { site: Site::Lif(lif), code: None }) = graph.node("stem.act").map(|node| &node.op) else {
+    assert!(
+        graph.node("layer1.0.shortcut.conv").is_none()
+            && graph.node("layer2.0.shortcut.conv").is_some()
+    );
+    let Some(Op::Activation { site: Site::Lif(lif), code: None }) =
+        graph.node("stem.act").map(|node| &node.op)
+    else {
         panic!("a LIF site")
     };
     assert_eq!(lif.leak, Leak::Factor { factor: DEFAULT_LEAK });
@@ -213,10 +273,12 @@ fn resnet_20_is_what_its_paper_says() {
 
 #[test]
 fn the_small_network() {
-    let graph = SmallNet { input: [3, 12, 12], classes: 7, width: 4, ..SmallNet::default() }.build();
+    let graph =
+        SmallNet { input: [3, 12, 12], classes: 7, width: 4, ..SmallNet::default() }.build();
     let resolved = graph.resolve().unwrap();
     assert_eq!(graph.sites().unwrap().len(), 5);
-    let shape = |name: &str| resolved.nodes.iter().find(|node| node.name == name).unwrap().shape.clone();
+    let shape =
+        |name: &str| resolved.nodes.iter().find(|node| node.name == name).unwrap().shape.clone();
     assert_eq!(shape("block1.act2"), [4, 12, 12]);
     assert_eq!(shape("pool1"), [4, 6, 6]);
     assert_eq!(shape("block2.act2"), [8, 6, 6]);
@@ -226,7 +288,8 @@ fn the_small_network() {
 /// Graphs are data: JSON and back, with unknown fields refused.
 #[test]
 fn graphs_survive_json() {
-    for graph in [ResNet::default().build(), SmallNet::default().build(), tiny::grid_model().graph] {
+    for graph in [ResNet::default().build(), SmallNet::default().build(), tiny::grid_model().graph]
+    {
         let json = serde_json::to_string(&graph).unwrap();
         assert_eq!(serde_json::from_str::<Graph>(&json).unwrap(), graph);
     }

@@ -1,5 +1,6 @@
-//! Pass 3: no means. An average is a sum whose divisor goes into weights: those that follow where events are pooled (done when scales are merged), those that
-//! come before where currents are pooled, which is this pass.
+//! Pass 3: no means. An average is a sum whose divisor goes into weights: those that follow where
+//! events are pooled (done when scales are merged), those that come before where currents are
+//! pooled, which is this pass.
 
 use crate::distribute::is_events;
 use crate::error::Result;
@@ -34,7 +35,12 @@ pub(crate) fn of_currents(model: &mut Model, plan: &mut Plan) -> Result<()> {
         match divide_sources(model, &name, size as f64)? {
             Ok(()) => {
                 to_sum(model, &name);
-                plan.note(&name, label, Action::Converted, format!("sum; 1/{size} merged into the weights before it"));
+                plan.note(
+                    &name,
+                    label,
+                    Action::Converted,
+                    format!("sum; 1/{size} merged into the weights before it"),
+                );
             }
             Err(reason) => plan.note(&name, label, Action::Refused, reason),
         }
@@ -52,7 +58,11 @@ pub(crate) fn to_sum(model: &mut Model, name: &str) {
 }
 
 /// Divides the synapses whose currents `reader` averages; all must have no other reader.
-fn divide_sources(model: &mut Model, reader: &str, size: f64) -> Result<std::result::Result<(), String>> {
+fn divide_sources(
+    model: &mut Model,
+    reader: &str,
+    size: f64,
+) -> Result<std::result::Result<(), String>> {
     let mut pending = vec![reader.to_string()];
     let mut visited = BTreeSet::new();
     let mut synapses = Vec::new();
@@ -64,19 +74,21 @@ fn divide_sources(model: &mut Model, reader: &str, size: f64) -> Result<std::res
         for input in inputs {
             if model.graph.readers(&input).count() != 1 {
                 return Ok(Err(format!(
-                    "it averages the current `{input}`, which others read too; average after a site instead"
+                    "it averages the current `{input}`, which others read too; average after a \
+                     site instead"
                 )));
             }
             match model.graph.node(&input).map(|node| &node.op) {
                 Some(Op::Conv(_) | Op::Linear { .. } | Op::Scale) => synapses.push(input),
-                Some(Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat)
-                    if !is_events(model, &input) =>
-                {
+                Some(
+                    Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat,
+                ) if !is_events(model, &input) => {
                     pending.push(input);
                 }
                 _ => {
                     return Ok(Err(format!(
-                        "it averages a sum that contains the events of `{input}`; average after a site instead"
+                        "it averages a sum that contains the events of `{input}`; average after a \
+                         site instead"
                     )));
                 }
             }

@@ -9,7 +9,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Something in the network has no exact event form. The plan lists every such node, with the way out.
+    /// Something in the network has no exact event form. The plan lists every such node, with the
+    /// way out.
     #[error("the network cannot be converted:\n{}", .0.refusals())]
     Refused(Box<Plan>),
     /// The model has the wrong form for this step.

@@ -1,7 +1,8 @@
 //! Pass 1: batch norm into the convolution or linear layer before it.
 //!
-//! With `κ = γ/√(σ² + ε)`: `Ŵ = κ·W`, `b̂ = β + κ·(b − μ)`. Holds for every sign of κ and for κ = 0, where the channel becomes its bias; no other
-//! form of folding survives the floor of the grid's leak (folding a negative κ into a threshold turns `≥` around).
+//! With `κ = γ/√(σ² + ε)`: `Ŵ = κ·W`, `b̂ = β + κ·(b − μ)`. Holds for every sign of κ and for κ =
+//! 0, where the channel becomes its bias; no other form of folding survives the floor of the grid's
+//! leak (folding a negative κ into a threshold turns `≥` around).
 
 use crate::error::Result;
 use crate::plan::{Action, Plan};
@@ -21,14 +22,21 @@ pub(crate) fn batch_norms(model: &mut Model, plan: &mut Plan) -> Result<()> {
         .collect();
     for (norm, eps) in norms {
         // Inputs are looked up again: the norm before this one may just have been folded away.
-        let before = model.graph.node(&norm.name).map_or_else(String::new, |node| node.inputs[0].clone());
-        let synapse = model.graph.node(&before).filter(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }));
+        let before =
+            model.graph.node(&norm.name).map_or_else(String::new, |node| node.inputs[0].clone());
+        let synapse = model
+            .graph
+            .node(&before)
+            .filter(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }));
         let Some(synapse) = synapse else {
             plan.note(
                 &norm.name,
                 "batch_norm",
                 Action::Refused,
-                format!("its input `{before}` is not a convolution or linear layer; norms fold only into the layer before them"),
+                format!(
+                    "its input `{before}` is not a convolution or linear layer; norms fold \
+                         only into the layer before them"
+                ),
             );
             continue;
         };
@@ -39,7 +47,10 @@ pub(crate) fn batch_norms(model: &mut Model, plan: &mut Plan) -> Result<()> {
                 &norm.name,
                 "batch_norm",
                 Action::Refused,
-                format!("`{name}` before it has {readers} readers; folding would change what the others read"),
+                format!(
+                    "`{name}` before it has {readers} readers; folding would change what the \
+                         others read"
+                ),
             );
             continue;
         }
@@ -52,7 +63,8 @@ pub(crate) fn batch_norms(model: &mut Model, plan: &mut Plan) -> Result<()> {
 
 fn fold(model: &mut Model, norm: &str, synapse: &str, eps: f64) -> Result<()> {
     let part = |part: &str| weights::real(&model.weights, norm, part);
-    let (gamma, beta, mean, variance) = (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
+    let (gamma, beta, mean, variance) =
+        (part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?);
     let kappa: ArrayD<f64> = gamma / variance.mapv(|v| (v + eps).sqrt());
     let mut weight = weights::real(&model.weights, synapse, "weight")?;
     for (mut row, k) in weight.axis_iter_mut(Axis(0)).zip(&kappa) {

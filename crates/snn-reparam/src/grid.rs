@@ -1,4 +1,5 @@
-//! The last pass: every quantity an integer, by the rules of `ARCHITECTURE.md` ("The grid") and the equations 12 and 13.
+//! The last pass: every quantity an integer, by the rules of `ARCHITECTURE.md` ("The grid") and the
+//! equations 12 and 13.
 
 use crate::convert::Conversion;
 use crate::error::{Error, Result};
@@ -21,7 +22,8 @@ pub struct GridOptions {
     pub leak_bits: u8,
 }
 
-/// Guard bits: the leak ½ is exact for 9 macro-steps, and a leaky membrane loses less than 1/256 of a unit a step otherwise.
+/// Guard bits: the leak ½ is exact for 9 macro-steps, and a leaky membrane loses less than 1/256 of
+/// a unit a step otherwise.
 pub const DEFAULT_GUARD_BITS: u8 = 8;
 /// Bits of the leak: its error, below 2⁻¹³, is far below that of 8-bit weights.
 pub const DEFAULT_LEAK_BITS: u8 = 12;
@@ -34,23 +36,33 @@ impl Default for GridOptions {
 
 /// Largest weight on the grid, as a number.
 const WEIGHT_MAX: f64 = snn_ir::model::GRID_WEIGHT_MAX as f64;
-/// No threshold, bias or identity weight is finer than this part of itself: near-dead channels would need integers up to 2³¹, and κ = 0 would divide by zero.
+/// No threshold, bias or identity weight is finer than this part of itself: near-dead channels
+/// would need integers up to 2³¹, and κ = 0 would divide by zero.
 const FINEST: f64 = 65_536.0;
-/// Where several weighted streams meet, the unit is this much finer than the finest stream's, so that rounding a stream's multiplier up costs at most 1/8 of a bit-step.
+/// Where several weighted streams meet, the unit is this much finer than the finest stream's, so
+/// that rounding a stream's multiplier up costs at most 1/8 of a bit-step.
 const REFINEMENT: f64 = 8.0;
 
 /// Puts a converted network on the integer grid.
 ///
 /// # Errors
-/// The model is not in the form `events`; it has an unquantised ReLU or a neuron of a user's own; a threshold is out of reach; an accumulator could leave 32 bits.
+/// The model is not in the form `events`; it has an unquantised ReLU or a neuron of a user's own; a
+/// threshold is out of reach; an accumulator could leave 32 bits.
 pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> {
     let source = &events.model;
     if source.form != Form::Events {
         return Err(Error::Form { expected: "events", found: source.form.label() });
     }
     if options.guard_bits > 16 || options.leak_bits > 16 {
-        let found = format!("guard_bits {} and leak_bits {}", options.guard_bits, options.leak_bits);
-        return Err(IrError::Attribute { node: "grid".into(), field: "options", expected: "at most 16", found }.into());
+        let found =
+            format!("guard_bits {} and leak_bits {}", options.guard_bits, options.leak_bits);
+        return Err(IrError::Attribute {
+            node: "grid".into(),
+            field: "options",
+            expected: "at most 16",
+            found,
+        }
+        .into());
     }
     let resolved = source.validate()?;
     let mut plan = events.plan.clone();
@@ -108,22 +120,35 @@ struct Demand {
     streams: usize,
     /// The unit must be at least this.
     floor: f64,
-    /// Threshold that must be a whole number of units, so that subtracting or counting it is exact; of several sites the first's.
+    /// Threshold that must be a whole number of units, so that subtracting or counting it is exact;
+    /// of several sites the first's.
     divides: Option<f64>,
 }
 
 /// The unit of every class.
-fn units(model: &Model, resolved: &Resolved, streams: &Streams, classes: &mut Channels) -> Result<Vec<f64>> {
-    let mut demands = vec![Demand { finest: f64::INFINITY, streams: 0, floor: 0.0, divides: None }; classes.len()];
+fn units(
+    model: &Model,
+    resolved: &Resolved,
+    streams: &Streams,
+    classes: &mut Channels,
+) -> Result<Vec<f64>> {
+    let mut demands = vec![
+        Demand { finest: f64::INFINITY, streams: 0, floor: 0.0, divides: None };
+        classes.len()
+    ];
     for (index, node) in model.graph.nodes.iter().enumerate() {
         let info = &resolved.nodes[index];
         match &node.op {
             Op::Conv(_) | Op::Linear { .. } | Op::Scale => {
                 let weight = weights::real(&model.weights, &node.name, "weight")?;
                 let bias = model.weights.get(&format!("{}.bias", node.name)).map(Tensor::to_f64);
-                // The largest value that comes in: an identity's weight must stay precise when multiplied by it.
-                let levels =
-                    streams.bounds[info.inputs[0]].iter().copied().filter(|b| b.is_finite()).fold(1.0, f64::max);
+                // The largest value that comes in: an identity's weight must stay precise when
+                // multiplied by it.
+                let levels = streams.bounds[info.inputs[0]]
+                    .iter()
+                    .copied()
+                    .filter(|b| b.is_finite())
+                    .fold(1.0, f64::max);
                 for (c, row) in weight.axis_iter(Axis(0)).enumerate() {
                     let demand = &mut demands[classes.class(index, c)];
                     let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
@@ -139,7 +164,9 @@ fn units(model: &Model, resolved: &Resolved, streams: &Streams, classes: &mut Ch
                 }
             }
             Op::Activation { site, .. } => {
-                let Some(edges) = Edges::of(model, &node.name, site, info.shape[0])? else { continue };
+                let Some(edges) = Edges::of(model, &node.name, site, info.shape[0])? else {
+                    continue;
+                };
                 for c in 0..info.shape[0] {
                     let demand = &mut demands[classes.class(info.inputs[0], c)];
                     demand.floor = demand.floor.max(edges.top(c) / FINEST);
@@ -167,14 +194,21 @@ fn unit(demand: &Demand) -> f64 {
 }
 
 /// Eq. 12: `w ≈ n·M·unit` and `b ≈ b_int·unit`.
-fn synapse(source: &Model, model: &mut Model, name: &str, unit: &Array1<f64>, plan: &mut Plan) -> Result<()> {
+fn synapse(
+    source: &Model,
+    model: &mut Model,
+    name: &str,
+    unit: &Array1<f64>,
+    plan: &mut Plan,
+) -> Result<()> {
     let weight = weights::real(&source.weights, name, "weight")?;
     let mut multiplier = Array1::<f64>::ones(unit.len());
     let mut rounded = weight.clone();
     let mut error = 0.0_f64;
     for (o, mut row) in rounded.axis_iter_mut(Axis(0)).enumerate() {
         let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
-        // The margin keeps a row whose natural unit *is* the unit at M = 1 despite rounding of the division.
+        // The margin keeps a row whose natural unit *is* the unit at M = 1 despite rounding of the
+        // division.
         multiplier[o] = (largest / WEIGHT_MAX / unit[o] - 1e-9).ceil().max(1.0);
         let scale = multiplier[o] * unit[o];
         row.mapv_inplace(|w| {
@@ -188,7 +222,8 @@ fn synapse(source: &Model, model: &mut Model, name: &str, unit: &Array1<f64>, pl
         "grid",
         Action::Converted,
         format!(
-            "8-bit weights, multipliers up to {}, rounding up to {:.2} % of a channel's largest weight",
+            "8-bit weights, multipliers up to {}, rounding up to {:.2} % of a channel's largest \
+             weight",
             max(&multiplier),
             100.0 * error
         ),
@@ -209,10 +244,20 @@ fn max(values: &Array1<f64>) -> f64 {
 }
 
 /// Stores whole numbers as integers.
-pub(crate) fn set_integers(model: &mut Model, node: &str, part: &str, values: &ArrayD<f64>) -> Result<()> {
+pub(crate) fn set_integers(
+    model: &mut Model,
+    node: &str,
+    part: &str,
+    values: &ArrayD<f64>,
+) -> Result<()> {
     let name = format!("{node}.{part}");
     if let Some(value) = values.iter().find(|v| v.abs() >= f64::from(i32::MAX)) {
-        return Err(IrError::Weight { name, expected: "integers below 2^31".into(), found: value.to_string() }.into());
+        return Err(IrError::Weight {
+            name,
+            expected: "integers below 2^31".into(),
+            found: value.to_string(),
+        }
+        .into());
     }
     #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
     let integers = values.mapv(|v| v as i32);

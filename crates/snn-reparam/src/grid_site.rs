@@ -7,17 +7,22 @@ use crate::plan::{Action, Plan};
 use ndarray::{Array1, ArrayD};
 use snn_ir::naive::MEMBRANE_LIMIT;
 use snn_ir::site::{Adaptation, GridAdaptation, GridReset, GridSynapse};
-use snn_ir::{Error as IrError, GridLif, Leak, Lif, Model, Op, Reset, Site, Spike, Synapse, Threshold};
+use snn_ir::{
+    Error as IrError, GridLif, Leak, Lif, Model, Op, Reset, Site, Spike, Synapse, Threshold,
+};
 
 /// Refuses the sites that have no twin on the grid, by name.
 pub(crate) fn refuse_without_twin(source: &Model, plan: &mut Plan) -> Result<()> {
     for node in &source.graph.nodes {
         let reason = match &node.op {
             Op::Activation { site: Site::Relu, .. } => {
-                "an unquantised ReLU cannot be on the grid; train it as quant_relu, whose levels the grid keeps".into()
+                "an unquantised ReLU cannot be on the grid; train it as quant_relu, whose levels \
+                 the grid keeps"
+                    .into()
             }
             Op::Activation { site: Site::Custom(custom), .. } => format!(
-                "`{}` is a neuron of a user's own, which has no twin of integers; keep the network off the grid, or make the site a kind of LIF",
+                "`{}` is a neuron of a user's own, which has no twin of integers; keep the network \
+                 off the grid, or make the site a kind of LIF",
                 custom.name
             ),
             _ => continue,
@@ -29,11 +34,13 @@ pub(crate) fn refuse_without_twin(source: &Model, plan: &mut Plan) -> Result<()>
 
 /// Where a site decides, for each channel.
 pub(crate) struct Edges {
-    /// Threshold θ less the reset potential, or step: eq. 8 depends on `u − v_r` and `θ − v_r` only, so a reset potential moves into the threshold.
+    /// Threshold θ less the reset potential, or step: eq. 8 depends on `u − v_r` and `θ − v_r`
+    /// only, so a reset potential moves into the threshold.
     pub(crate) base: Array1<f64>,
     /// The highest edge in multiples of the base: D − ½ for levels.
     pub(crate) highest: f64,
-    /// Whether the base must be a whole number of units: a soft reset subtracts it, integer spikes count multiples of it.
+    /// Whether the base must be a whole number of units: a soft reset subtracts it, integer spikes
+    /// count multiples of it.
     pub(crate) whole: bool,
     /// β of an adaptation.
     pub(crate) strength: f64,
@@ -61,10 +68,22 @@ impl Edges {
                     Adaptation::None => 0.0,
                     Adaptation::Threshold { strength, .. } => strength,
                 };
-                Self { base: threshold - lif.rest(), highest, whole: counts || lif.reset == Reset::Soft, strength }
+                Self {
+                    base: threshold - lif.rest(),
+                    highest,
+                    whole: counts || lif.reset == Reset::Soft,
+                    strength,
+                }
             }
-            Site::QuantRelu(q) => Self { base: each("step")?, highest: highest(q.levels), whole: false, strength: 0.0 },
-            Site::Relu | Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => return Ok(None),
+            Site::QuantRelu(q) => Self {
+                base: each("step")?,
+                highest: highest(q.levels),
+                whole: false,
+                strength: 0.0,
+            },
+            Site::Relu | Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => {
+                return Ok(None);
+            }
         }))
     }
 
@@ -84,13 +103,15 @@ pub(crate) struct SiteToGrid<'a> {
 }
 
 impl SiteToGrid<'_> {
-    /// Eq. 13: thresholds in units, rounded up, so that an integer current meets them exactly when the real one does.
+    /// Eq. 13: thresholds in units, rounded up, so that an integer current meets them exactly when
+    /// the real one does.
     pub(crate) fn convert(&self, site: &Site, model: &mut Model, plan: &mut Plan) -> Result<Site> {
         let edges = Edges::of(self.source, self.name, site, self.unit.len())?;
         match (site, edges) {
             (Site::Lif(lif), Some(edges)) => self.lif(lif, &edges, model, plan),
             (Site::QuantRelu(q), Some(edges)) => {
-                let mut thresholds = ArrayD::<f64>::zeros(vec![usize::from(q.levels), self.unit.len()]);
+                let mut thresholds =
+                    ArrayD::<f64>::zeros(vec![usize::from(q.levels), self.unit.len()]);
                 for (c, (step, unit)) in edges.base.iter().zip(self.unit).enumerate() {
                     for d in 0..usize::from(q.levels) {
                         thresholds[[d, c]] = ceil((d as f64 + 0.5) * step / unit);
@@ -100,9 +121,11 @@ impl SiteToGrid<'_> {
                 self.note(plan, format!("{} integer thresholds a channel", q.levels));
                 Ok(Site::GridQuantRelu { levels: q.levels })
             }
-            _ => {
-                Err(IrError::Refused { node: self.name.into(), reason: "not a site of the form events".into() }.into())
+            _ => Err(IrError::Refused {
+                node: self.name.into(),
+                reason: "not a site of the form events".into(),
             }
+            .into()),
         }
     }
 
@@ -122,7 +145,8 @@ impl SiteToGrid<'_> {
             Reset::None => GridReset::None,
         };
         let (multiplier, shift) = leak(factor, leak_bits);
-        let mut grid = GridLif { spike: lif.spike, ..GridLif::new(multiplier, shift, guard_bits, reset) };
+        let mut grid =
+            GridLif { spike: lif.spike, ..GridLif::new(multiplier, shift, guard_bits, reset) };
         let mut details = vec![format!("leak {}", fraction(factor, multiplier, shift))];
         let mut longest = shift;
         if let Synapse::Current { alpha } = lif.synapse {
@@ -139,8 +163,10 @@ impl SiteToGrid<'_> {
             let jumps = wanted.mapv(f64::round);
             details.push(format!("adaptation {}", fraction(decay, multiplier, shift)));
             details.extend(error("jump", &jumps, &wanted));
-            // ⌊b·k/2^m⌋ loses nothing in T − 1 steps where 2^m divides each jump as often; no i32 is divisible by more than 2³¹.
-            let divisor = 2_f64.powi(i32::from(shift) * i32::try_from(steps).unwrap_or(i32::MAX).min(64));
+            // ⌊b·k/2^m⌋ loses nothing in T − 1 steps where 2^m divides each jump as often; no i32
+            // is divisible by more than 2³¹.
+            let divisor =
+                2_f64.powi(i32::from(shift) * i32::try_from(steps).unwrap_or(i32::MAX).min(64));
             exact = jumps.iter().all(|jump| (jump / divisor).fract() == 0.0);
             set_integers(model, self.name, "adaptation", &jumps.into_dyn())?;
         }
@@ -153,7 +179,9 @@ impl SiteToGrid<'_> {
         set_integers(model, self.name, "threshold", &threshold.into_dyn())?;
         exact &= usize::from(guard_bits) >= usize::from(longest) * steps;
         details.push(format!("{guard_bits} guard bits"));
-        details.push(if exact { "floor exact" } else { "floor loses less than a guard bit a step" }.into());
+        details.push(
+            if exact { "floor exact" } else { "floor loses less than a guard bit a step" }.into(),
+        );
         self.note(plan, details.join(", "));
         Ok(Site::GridLif(grid))
     }
@@ -170,7 +198,8 @@ impl SiteToGrid<'_> {
             None => "no number of guard bits is small enough".into(),
         };
         let reason = format!(
-            "with {guard_bits} guard bits its threshold of {threshold} units is above 2^30, where membranes saturate, so that it would never fire; {way_out}"
+            "with {guard_bits} guard bits its threshold of {threshold} units is above 2^30, where \
+             membranes saturate, so that it would never fire; {way_out}"
         );
         Err(IrError::Refused { node: self.name.into(), reason }.into())
     }
@@ -193,7 +222,11 @@ fn error(what: &str, integers: &Array1<f64>, wanted: &Array1<f64>) -> Option<Str
 /// Rounds up, but takes a quotient that is a whole number but for rounding as that number.
 fn ceil(quotient: f64) -> f64 {
     let nearest = quotient.round();
-    if (quotient - nearest).abs() <= 1e-9 * nearest.abs().max(1.0) { nearest } else { quotient.ceil() }
+    if (quotient - nearest).abs() <= 1e-9 * nearest.abs().max(1.0) {
+        nearest
+    } else {
+        quotient.ceil()
+    }
 }
 
 /// λ as k/2^m in lowest terms, m at most `bits`.

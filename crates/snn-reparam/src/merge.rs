@@ -1,7 +1,10 @@
-//! Pass 4: every scale goes into the weights that read it ("ReLU-to-spike weight merging"), so that what travels is levels.
+//! Pass 4: every scale goes into the weights that read it ("ReLU-to-spike weight merging"), so that
+//! what travels is levels.
 //!
-//! A QuantRelu's step, the divisor of an average and the deviation of the input are per-channel factors `r_c` of a stream. Poolings, flattening and concatenation pass them on;
-//! a synapse absorbs them, `Ŵ[o,c] = W[o,c]·r_c`; where a stream enters a sum as it is (an identity shortcut), a one-to-one synapse with weight `r_c` is put.
+//! A QuantRelu's step, the divisor of an average and the deviation of the input are per-channel
+//! factors `r_c` of a stream. Poolings, flattening and concatenation pass them on; a synapse
+//! absorbs them, `Ŵ[o,c] = W[o,c]·r_c`; where a stream enters a sum as it is (an identity
+//! shortcut), a one-to-one synapse with weight `r_c` is put.
 
 use crate::average::to_sum;
 use crate::distribute::{is_events, yields_events};
@@ -19,7 +22,8 @@ pub(crate) fn scales(model: &mut Model, plan: &mut Plan) -> Result<()> {
     let mut factors: HashMap<String, Vec<f64>> = HashMap::new();
     for (index, node) in model.graph.nodes.clone().iter().enumerate() {
         let channels = resolved.nodes[index].shape[0];
-        let input = || node.inputs.first().and_then(|name| factors.get(name)).cloned().unwrap_or_default();
+        let input =
+            || node.inputs.first().and_then(|name| factors.get(name)).cloned().unwrap_or_default();
         let factor = match &node.op {
             Op::Input { .. } => {
                 let factor = model.preprocessing.std.iter().map(|std| 1.0 / std).collect();
@@ -44,7 +48,8 @@ pub(crate) fn scales(model: &mut Model, plan: &mut Plan) -> Result<()> {
             Op::Activation { .. } => vec![1.0; channels],
             Op::Pool { pool, window } => pooled(model, plan, node, *pool, window.size(), input()),
             Op::GlobalPool { pool } => {
-                let size = resolved.nodes[resolved.nodes[index].inputs[0]].shape[1..].iter().product();
+                let size =
+                    resolved.nodes[resolved.nodes[index].inputs[0]].shape[1..].iter().product();
                 pooled(model, plan, node, *pool, size, input())
             }
             Op::Flatten => {
@@ -52,7 +57,11 @@ pub(crate) fn scales(model: &mut Model, plan: &mut Plan) -> Result<()> {
                 let each = channels / factor.len().max(1);
                 factor.iter().flat_map(|f| std::iter::repeat_n(*f, each)).collect()
             }
-            Op::Concat => node.inputs.iter().flat_map(|name| factors.get(name).cloned().unwrap_or_default()).collect(),
+            Op::Concat => node
+                .inputs
+                .iter()
+                .flat_map(|name| factors.get(name).cloned().unwrap_or_default())
+                .collect(),
             Op::Conv(_) | Op::Linear { .. } | Op::Scale => {
                 absorb(model, &resolved, index, &input())?;
                 Vec::new()
@@ -121,17 +130,20 @@ fn absorb(model: &mut Model, resolved: &Resolved, index: usize, factor: &[f64]) 
     Ok(())
 }
 
-/// Puts a one-to-one synapse of weight 1 wherever events enter a sum, a site or the head as they are.
+/// Puts a one-to-one synapse of weight 1 wherever events enter a sum, a site or the head as they
+/// are.
 fn insert_identities(model: &mut Model, plan: &mut Plan) {
     let mut events = HashSet::new();
     let mut position = 0;
     while position < model.graph.nodes.len() {
         let node = model.graph.nodes[position].clone();
         if matches!(node.op, Op::Add | Op::Activation { .. } | Op::TimeMean) {
-            let streams = node.inputs.iter().enumerate().filter(|(_, input)| events.contains(*input));
+            let streams =
+                node.inputs.iter().enumerate().filter(|(_, input)| events.contains(*input));
             for (number, (slot, input)) in streams.collect::<Vec<_>>().into_iter().enumerate() {
                 let number = if number == 0 { String::new() } else { (number + 1).to_string() };
-                let name = crate::name::free(&model.graph, format!("{}.identity{number}", node.name));
+                let name =
+                    crate::name::free(&model.graph, format!("{}.identity{number}", node.name));
                 let channels = channels(model, input);
                 set_real(model, &name, "weight", ArrayD::from_elem(IxDyn(&[channels]), 1.0));
                 plan.note(
@@ -140,10 +152,10 @@ fn insert_identities(model: &mut Model, plan: &mut Plan) {
                     Action::Added,
                     format!("one-to-one synapse for `{input}`; its weight is the merged step"),
                 );
-                model
-                    .graph
-                    .nodes
-                    .insert(position, Node { name: name.clone(), op: Op::Scale, inputs: vec![input.clone()] });
+                model.graph.nodes.insert(
+                    position,
+                    Node { name: name.clone(), op: Op::Scale, inputs: vec![input.clone()] },
+                );
                 position += 1;
                 model.graph.nodes[position].inputs[slot] = name;
             }
@@ -158,5 +170,10 @@ fn insert_identities(model: &mut Model, plan: &mut Plan) {
 
 fn channels(model: &Model, name: &str) -> usize {
     let position = model.graph.nodes.iter().position(|node| node.name == name).unwrap_or(0);
-    model.graph.shapes().ok().and_then(|shapes| shapes.get(position).map(|shape| shape[0])).unwrap_or(0)
+    model
+        .graph
+        .shapes()
+        .ok()
+        .and_then(|shapes| shapes.get(position).map(|shape| shape[0]))
+        .unwrap_or(0)
 }

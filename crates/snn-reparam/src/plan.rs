@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What becomes of every node, in graph order; printed before anything else is done with a converted model.
+/// What becomes of every node, in graph order; printed before anything else is done with a
+/// converted model.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// One or more entries for each node.
@@ -54,7 +55,12 @@ impl fmt::Display for Action {
 impl Plan {
     /// Adds an entry.
     pub(crate) fn note(&mut self, node: &str, op: &str, action: Action, detail: impl Into<String>) {
-        self.entries.push(Entry { node: node.into(), op: op.into(), action, detail: detail.into() });
+        self.entries.push(Entry {
+            node: node.into(),
+            op: op.into(),
+            action,
+            detail: detail.into(),
+        });
     }
 
     /// Whether anything was refused.
@@ -76,10 +82,16 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |text: fn(&Entry) -> &str| self.entries.iter().map(|e| text(e).chars().count()).max().unwrap_or(0);
+        let width = |text: fn(&Entry) -> &str| {
+            self.entries.iter().map(|e| text(e).chars().count()).max().unwrap_or(0)
+        };
         let (node, op) = (width(|e| &e.node), width(|e| &e.op));
         for entry in &self.entries {
-            writeln!(formatter, "{:node$}  {:op$}  {:9}  {}", entry.node, entry.op, entry.action, entry.detail)?;
+            writeln!(
+                formatter,
+                "{:node$}  {:op$}  {:9}  {}",
+                entry.node, entry.op, entry.action, entry.detail
+            )?;
         }
         Ok(())
     }

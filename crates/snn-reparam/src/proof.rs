@@ -1,11 +1,13 @@
-//! The whole proof as one call: trained against events, events against events on the grid, batch by batch.
+//! The whole proof as one call: trained against events, events against events on the grid, batch by
+//! batch.
 
 use crate::error::{Error, Result};
 use crate::verify::{Comparison, Level, Report, compare};
 use ndarray::{ArrayViewD, Axis};
 use snn_ir::{Evaluate, Evaluation, Input, Record};
 
-/// The interpreters of one proof. They may come from anywhere: libtorch, the event runtime, a user's own.
+/// The interpreters of one proof. They may come from anywhere: libtorch, the event runtime, a
+/// user's own.
 #[allow(missing_debug_implementations, reason = "interpreters need not be printable")]
 pub struct Interpreters<'a> {
     /// The trained network in f64, the reference of everything.
@@ -47,7 +49,8 @@ pub struct Demands {
     pub max_drop: f64,
     /// Samples on which the naive evaluator runs as well.
     pub naive_samples: usize,
-    /// What was found wrong before anything ran (a file that is not the conversion of the run, a failed self-test).
+    /// What was found wrong before anything ran (a file that is not the conversion of the run, a
+    /// failed self-test).
     pub failures: Vec<String>,
 }
 
@@ -65,8 +68,10 @@ pub struct Batch<'a> {
 pub struct Proof {
     trained_events: Comparison,
     grid: Option<Comparison>,
-    /// Off the grid against on it: what rounding changed. Bitwise equality on the grid says nothing of it. It is measured and no demand is made: one decision that
-    /// falls the other way shifts the currents of all that follow, so that a deep network changes many decisions, and classes, at no cost in accuracy.
+    /// Off the grid against on it: what rounding changed. Bitwise equality on the grid says nothing
+    /// of it. It is measured and no demand is made: one decision that falls the other way shifts
+    /// the currents of all that follow, so that a deep network changes many decisions, and classes,
+    /// at no cost in accuracy.
     rounding: Option<Comparison>,
     /// In the order of [`Grid::deployments`].
     deployments: Vec<Comparison>,
@@ -81,8 +86,11 @@ impl Proof {
     pub fn new(interpreters: &Interpreters<'_>, demands: Demands) -> Self {
         let (trained, events) = (interpreters.trained.name(), interpreters.events.name());
         let grid = interpreters.grid.as_ref();
-        let (naive_level, form) =
-            if grid.is_some() { (Level::Bitwise, "grid") } else { (Level::ZeroFlips, "converted, f64") };
+        let (naive_level, form) = if grid.is_some() {
+            (Level::Bitwise, "grid")
+        } else {
+            (Level::ZeroFlips, "converted, f64")
+        };
         Self {
             trained_events: Comparison::new(
                 Level::ZeroFlips,
@@ -105,10 +113,16 @@ impl Proof {
             }),
             deployments: grid.map_or_else(Vec::new, |g| {
                 let events = format!("{} (grid)", g.events.name());
-                let comparison = |deployed: &Deployed<'_>| Comparison::new(Level::Bitwise, &events, &deployed.name);
+                let comparison = |deployed: &Deployed<'_>| {
+                    Comparison::new(Level::Bitwise, &events, &deployed.name)
+                };
                 g.deployments.iter().map(comparison).collect()
             }),
-            naive: Comparison::new(naive_level, format!("naive ({form})"), format!("{events} ({form})")),
+            naive: Comparison::new(
+                naive_level,
+                format!("naive ({form})"),
+                format!("{events} ({form})"),
+            ),
             demands,
             correct_trained: 0,
             correct_converted: 0,
@@ -118,7 +132,8 @@ impl Proof {
     /// Runs all interpreters on one batch.
     ///
     /// # Errors
-    /// An interpreter failed, results cannot be compared, or there are not as many labels as samples.
+    /// An interpreter failed, results cannot be compared, or there are not as many labels as
+    /// samples.
     pub fn add(&mut self, interpreters: &mut Interpreters<'_>, batch: &Batch<'_>) -> Result<()> {
         let input = Input::Static(batch.pixels.view());
         if input.batch() != batch.labels.len() {

@@ -1,10 +1,13 @@
-//! Units of the grid: one for each channel of an accumulator, that is of everything that currents are summed into.
+//! Units of the grid: one for each channel of an accumulator, that is of everything that currents
+//! are summed into.
 //!
-//! The channels of all current nodes are joined where values are added, pooled, flattened, concatenated or read out together; each class of joined channels gets one unit.
+//! The channels of all current nodes are joined where values are added, pooled, flattened,
+//! concatenated or read out together; each class of joined channels gets one unit.
 
 use snn_ir::{Model, Op, Resolved, streams::Kind, streams::Streams};
 
-/// Union-find over the channels of all nodes; those of event nodes stay alone and are never asked for.
+/// Union-find over the channels of all nodes; those of event nodes stay alone and are never asked
+/// for.
 pub(crate) struct Channels {
     offsets: Vec<usize>,
     parents: Vec<usize>,
@@ -45,7 +48,9 @@ impl Channels {
                     }
                 }
                 // All logits share one unit.
-                Op::TimeMean => (0..count).for_each(|c| channels.join((index, 0), (info.inputs[0], c))),
+                Op::TimeMean => {
+                    (0..count).for_each(|c| channels.join((index, 0), (info.inputs[0], c)))
+                }
                 Op::Input { .. }
                 | Op::Conv(_)
                 | Op::Linear { .. }

@@ -3,8 +3,10 @@
 //! Three levels, and every report says which one it shows:
 //!
 //! * *bitwise*, on the grid: logits and levels are the same integers;
-//! * *zero flips*, off the grid in f64: every spike and level of the trained network equals the converted one's; ties are counted;
-//! * *agreement*, in f32: how many decisions flip, how far logits move, how often the class changes.
+//! * *zero flips*, off the grid in f64: every spike and level of the trained network equals the
+//!   converted one's; ties are counted;
+//! * *agreement*, in f32: how many decisions flip, how far logits move, how often the class
+//!   changes.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -24,7 +26,8 @@ pub enum Level {
     Agreement,
 }
 
-/// Real logits of one network in two forms may differ by rounding, at most by this part of the largest.
+/// Real logits of one network in two forms may differ by rounding, at most by this part of the
+/// largest.
 pub const LOGIT_TOLERANCE: f64 = 1e-6;
 
 /// What the comparison of two interpreters found.
@@ -46,7 +49,8 @@ pub struct Comparison {
     pub ties: u64,
     /// Logits that are not equal bit for bit (bitwise level).
     pub unequal_logits: u64,
-    /// Largest difference of two logits, relative to the largest logit; `None` where logits were not compared.
+    /// Largest difference of two logits, relative to the largest logit; `None` where logits were
+    /// not compared.
     pub logit_difference: Option<f64>,
     /// Samples whose class differs.
     pub class_changes: usize,
@@ -90,7 +94,8 @@ impl Comparison {
     /// Adds what two interpreters returned for one batch.
     ///
     /// # Errors
-    /// They recorded different sites or shapes, or logits of different kinds: nothing that could be compared.
+    /// They recorded different sites or shapes, or logits of different kinds: nothing that could be
+    /// compared.
     pub fn add(&mut self, reference: &Evaluation, candidate: &Evaluation) -> Result<()> {
         self.compare_logits(&reference.logits, &candidate.logits)?;
         self.add_decisions(reference, candidate)
@@ -106,32 +111,54 @@ impl Comparison {
         Ok(())
     }
 
-    /// As [`add`](Self::add), without comparing logits, which may be of different kinds: integers and real numbers.
+    /// As [`add`](Self::add), without comparing logits, which may be of different kinds: integers
+    /// and real numbers.
     ///
     /// # Errors
     /// They recorded different sites or shapes.
     pub fn add_decisions(&mut self, reference: &Evaluation, candidate: &Evaluation) -> Result<()> {
         self.compare_classes(&reference.logits, &candidate.logits);
-        let other: HashMap<&str, &SiteOutput> = candidate.sites.iter().map(|s| (s.site.as_str(), &s.output)).collect();
+        let other: HashMap<&str, &SiteOutput> =
+            candidate.sites.iter().map(|s| (s.site.as_str(), &s.output)).collect();
         if reference.sites.len() != candidate.sites.len() || reference.sites.is_empty() {
             let (a, b) = (reference.sites.len(), candidate.sites.len());
-            return Err(Error::Comparison(format!("{} recorded {a} sites, {} {b}", self.reference, self.candidate)));
+            return Err(Error::Comparison(format!(
+                "{} recorded {a} sites, {} {b}",
+                self.reference, self.candidate
+            )));
         }
         if !self.sites.is_empty() && self.sites.len() != reference.sites.len() {
             let (before, now) = (self.sites.len(), reference.sites.len());
-            return Err(Error::Comparison(format!("{} recorded {before} sites before and {now} now", self.reference)));
+            return Err(Error::Comparison(format!(
+                "{} recorded {before} sites before and {now} now",
+                self.reference
+            )));
         }
         if self.sites.is_empty() {
-            let empty =
-                |site: &String| SiteComparison { site: site.clone(), decisions: 0, active: 0, flips: 0, ties: 0 };
+            let empty = |site: &String| SiteComparison {
+                site: site.clone(),
+                decisions: 0,
+                active: 0,
+                flips: 0,
+                ties: 0,
+            };
             self.sites = reference.sites.iter().map(|trace| empty(&trace.site)).collect();
         }
         for (trace, site) in reference.sites.iter().zip(&mut self.sites) {
-            let output = other.get(trace.site.as_str()).filter(|_| trace.site == site.site).ok_or_else(|| {
-                Error::Comparison(format!("site `{}` was recorded by {} only", trace.site, self.reference))
-            })?;
+            let output = other
+                .get(trace.site.as_str())
+                .filter(|_| trace.site == site.site)
+                .ok_or_else(|| {
+                    Error::Comparison(format!(
+                        "site `{}` was recorded by {} only",
+                        trace.site, self.reference
+                    ))
+                })?;
             let flips = flips(&trace.output, output).ok_or_else(|| {
-                Error::Comparison(format!("site `{}` has different shapes or kinds of output", trace.site))
+                Error::Comparison(format!(
+                    "site `{}` has different shapes or kinds of output",
+                    trace.site
+                ))
             })?;
             site.decisions += trace.output.len() as u64;
             site.active += trace.output.active();
@@ -169,12 +196,15 @@ impl Comparison {
             }
             _ => {
                 let (a, b) = (&self.reference, &self.candidate);
-                return Err(Error::Comparison(format!("{a} and {b} have logits of different kinds or shapes")));
+                return Err(Error::Comparison(format!(
+                    "{a} and {b} have logits of different kinds or shapes"
+                )));
             }
         };
         self.unequal_logits += unequal as u64;
         let difference = if difference.is_nan() { f64::INFINITY } else { difference };
-        self.logit_difference = Some(self.logit_difference.map_or(difference, |so_far| so_far.max(difference)));
+        self.logit_difference =
+            Some(self.logit_difference.map_or(difference, |so_far| so_far.max(difference)));
         Ok(())
     }
 
@@ -196,7 +226,11 @@ impl Comparison {
         let silent = self.sites.iter().filter(|site| site.active == 0);
         silent
             .map(|site| {
-                format!("{pair}: site `{}` was silent on every sample, so that nothing was shown for it", site.site)
+                format!(
+                    "{pair}: site `{}` was silent on every sample, so that nothing was shown \
+                         for it",
+                    site.site
+                )
             })
             .collect()
     }
@@ -209,7 +243,8 @@ impl Comparison {
             failures.push(format!("{pair}: no samples were compared"));
         }
         if self.level != Level::Agreement && self.flips > 0 {
-            let first = self.sites.iter().find(|site| site.flips > 0).map_or("", |site| site.site.as_str());
+            let first =
+                self.sites.iter().find(|site| site.flips > 0).map_or("", |site| site.site.as_str());
             failures.push(format!(
                 "{pair}: {} of {} decisions differ, first at site `{first}`",
                 self.flips, self.decisions
@@ -218,7 +253,8 @@ impl Comparison {
         if self.level == Level::Bitwise && self.unequal_logits > 0 {
             failures.push(format!("{pair}: {} logits differ", self.unequal_logits));
         }
-        if let Some(difference) = self.logit_difference.filter(|difference| *difference > LOGIT_TOLERANCE)
+        if let Some(difference) =
+            self.logit_difference.filter(|difference| *difference > LOGIT_TOLERANCE)
             && self.level == Level::ZeroFlips
         {
             failures.push(format!("{pair}: logits differ by {difference:.1e} of the largest"));
@@ -227,7 +263,8 @@ impl Comparison {
     }
 }
 
-/// Number of decisions that differ; `None` if they cannot be compared. Values of an unquantised ReLU are decisions of being active.
+/// Number of decisions that differ; `None` if they cannot be compared. Values of an unquantised
+/// ReLU are decisions of being active.
 fn flips(reference: &SiteOutput, candidate: &SiteOutput) -> Option<u64> {
     match (reference, candidate) {
         (SiteOutput::Levels(a), SiteOutput::Levels(b)) if a.shape() == b.shape() => {
@@ -247,7 +284,8 @@ pub struct Report {
     pub level: Level,
     /// Samples that every comparison but the naive evaluator's ran on.
     pub samples: usize,
-    /// Decisions that differ where none may: over all comparisons but those at the level of agreement.
+    /// Decisions that differ where none may: over all comparisons but those at the level of
+    /// agreement.
     pub flips: u64,
     /// Number of sites.
     pub sites: usize,
@@ -266,7 +304,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Sums up comparisons; `other_failures` are those found outside them (a file that is not the conversion of the run, a failed self-test).
+    /// Sums up comparisons; `other_failures` are those found outside them (a file that is not the
+    /// conversion of the run, a failed self-test).
     pub fn new(
         level: Level,
         (accuracy_reference, accuracy_converted): (f64, f64),
@@ -278,7 +317,9 @@ impl Report {
         let samples = comparisons.iter().map(|c| c.samples).max().unwrap_or(0);
         failures.extend(comparisons.iter().flat_map(Comparison::differences));
         // Every site must be exercised where all samples ran, not in the naive evaluator's few.
-        failures.extend(comparisons.iter().filter(|c| c.samples == samples).flat_map(Comparison::silences));
+        failures.extend(
+            comparisons.iter().filter(|c| c.samples == samples).flat_map(Comparison::silences),
+        );
         let drop = accuracy_reference - accuracy_converted;
         if comparisons.is_empty() {
             failures.push("nothing was compared".into());
@@ -290,7 +331,11 @@ impl Report {
         Self {
             level,
             samples,
-            flips: comparisons.iter().filter(|c| c.level != Level::Agreement).map(|c| c.flips).sum(),
+            flips: comparisons
+                .iter()
+                .filter(|c| c.level != Level::Agreement)
+                .map(|c| c.flips)
+                .sum(),
             sites: comparisons.iter().map(|c| c.sites.len()).max().unwrap_or(0),
             active_sites: comparisons
                 .iter()
@@ -334,11 +379,13 @@ pub fn compare(
 pub enum Tuning {
     /// The file must be exactly what conversion makes of the run.
     None,
-    /// Convolution and linear weights and biases may differ; graph, thresholds, multipliers and units may not.
+    /// Convolution and linear weights and biases may differ; graph, thresholds, multipliers and
+    /// units may not.
     Weights,
 }
 
-/// Shows that `file` is what conversion makes of the run: the link between the trained network and a file that is only compared with itself otherwise.
+/// Shows that `file` is what conversion makes of the run: the link between the trained network and
+/// a file that is only compared with itself otherwise.
 pub fn same_conversion(expected: &Model, file: &Model, tuning: Tuning) -> Vec<String> {
     let mut failures = Vec::new();
     let mut demand = |holds: bool, what: &str| {
@@ -368,7 +415,8 @@ pub fn same_conversion(expected: &Model, file: &Model, tuning: Tuning) -> Vec<St
     failures
 }
 
-/// Whether training changes this weight: weights and biases of convolutions and linear layers, not those of one-to-one synapses.
+/// Whether training changes this weight: weights and biases of convolutions and linear layers, not
+/// those of one-to-one synapses.
 fn is_tunable(model: &Model, name: &str) -> bool {
     let Some((node, "weight" | "bias")) = name.rsplit_once('.') else { return false };
     matches!(model.graph.node(node).map(|node| &node.op), Some(Op::Conv(_) | Op::Linear { .. }))

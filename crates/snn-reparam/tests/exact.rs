@@ -1,4 +1,5 @@
-//! Conversion keeps every spike: trained against events against grid, on the naive evaluator, with exact numbers.
+//! Conversion keeps every spike: trained against events against grid, on the naive evaluator, with
+//! exact numbers.
 
 use snn_ir::naive::Naive;
 use snn_ir::random::{Numbers, Sites, pixels, trained_with};
@@ -28,37 +29,47 @@ fn same(a: &SiteTrace, b: &SiteTrace) -> bool {
     }
 }
 
-/// With dyadic numbers every f64 operation is exact, so that events must equal the trained network in every level, ties included.
+/// With dyadic numbers every f64 operation is exact, so that events must equal the trained network
+/// in every level, ties included.
 #[test]
 fn events_equal_the_trained_network_exactly() {
     let (mut ties, mut negative) = (0, 0);
     for (seed, kinds) in (0..300).flat_map(|seed| KINDS.map(|kinds| (seed, kinds))) {
         let model = trained_with(seed, Numbers::Dyadic, kinds);
-        let events = convert(&model, &Code::Unary.into()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        let events =
+            convert(&model, &Code::Unary.into()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         let pixels = pixels(&model, 2, seed);
         let input = Input::Static(pixels.view());
         let (before, logits) = sites(&model, &input);
         let (after, converted) = sites(&events.model, &input);
         assert_eq!(before.len(), after.len());
-        // Averages of the trained network divide by numbers that are no powers of two; all else is exact.
+        // Averages of the trained network divide by numbers that are no powers of two; all else is
+        // exact.
         assert!(distance(&logits, &converted) < 1e-13, "seed {seed}: {logits:?} {converted:?}");
         for (name, trace) in &before {
             ties += trace.ties;
-            negative +=
-                usize::from(matches!(&trace.output, SiteOutput::Levels(levels) if levels.iter().any(|q| *q < 0)));
-            assert!(same(trace, &after[name]), "seed {seed}, {kinds:?}: site {name} differs\n{}", events.plan);
+            negative += usize::from(
+                matches!(&trace.output, SiteOutput::Levels(levels) if levels.iter().any(|q| *q < 0)),
+            );
+            assert!(
+                same(trace, &after[name]),
+                "seed {seed}, {kinds:?}: site {name} differs\n{}",
+                events.plan
+            );
         }
     }
     assert!(ties > 1000, "{ties}");
     assert!(negative > 50, "{negative} sites with spikes of −1");
 }
 
-/// With real numbers, rounding is the only difference: no level differs, and logits agree to rounding.
+/// With real numbers, rounding is the only difference: no level differs, and logits agree to
+/// rounding.
 #[test]
 fn events_equal_the_trained_network_in_real_numbers() {
     for (seed, kinds) in (0..300).flat_map(|seed| KINDS.map(|kinds| (seed, kinds))) {
         let model = trained_with(seed, Numbers::Real, kinds);
-        let events = convert(&model, &Code::BitPlane.into()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        let events =
+            convert(&model, &Code::BitPlane.into()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         let pixels = pixels(&model, 2, seed);
         let input = Input::Static(pixels.view());
         let (before, logits) = sites(&model, &input);
@@ -85,24 +96,27 @@ fn every_kind_of_site_goes_on_the_grid() {
     goes_on_the_grid(Sites::All);
 }
 
-/// Whether a channel has weights of zero only (κ = 0): its unit is the floor, a part of its thresholds that is no power of two, so that its bias is rounded.
+/// Whether a channel has weights of zero only (κ = 0): its unit is the floor, a part of its
+/// thresholds that is no power of two, so that its bias is rounded.
 fn has_dead_channels(events: &Model) -> bool {
-    let synapses = events.graph.nodes.iter().filter(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }));
+    let synapses =
+        events.graph.nodes.iter().filter(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }));
     synapses
         .map(|node| events.weights[&format!("{}.weight", node.name)].to_f64())
         .any(|weight| weight.outer_iter().any(|row| row.iter().all(|w| *w == 0.0)))
 }
 
-/// On the grid nothing is infinite, zero units do not divide, and most decisions survive 8 bits: all of them where the numbers are whole numbers of the
-/// unit, that is with dyadic numbers, one stream into every accumulator, weights in every channel and leaks that are exact.
+/// On the grid nothing is infinite, zero units do not divide, and most decisions survive 8 bits:
+/// all of them where the numbers are whole numbers of the unit, that is with dyadic numbers, one
+/// stream into every accumulator, weights in every channel and leaks that are exact.
 fn goes_on_the_grid(kinds: Sites) {
     let (mut equal, mut total, mut exact) = (0_usize, 0_usize, 0);
     let real = (0..300).map(|seed| (seed, Numbers::Real));
     for (seed, numbers) in real.chain((0..900).map(|seed| (seed, Numbers::Dyadic))) {
         let model = trained_with(seed, numbers, kinds);
         let events = convert(&model, &Code::Graded.into()).unwrap();
-        let grid =
-            to_grid(&events, GridOptions::default()).unwrap_or_else(|e| panic!("seed {seed}: {e}\n{}", events.plan));
+        let grid = to_grid(&events, GridOptions::default())
+            .unwrap_or_else(|e| panic!("seed {seed}: {e}\n{}", events.plan));
         let pixels = pixels(&model, 2, seed);
         let input = Input::Static(pixels.view());
         let (before, _) = sites(&events.model, &input);
@@ -110,10 +124,16 @@ fn goes_on_the_grid(kinds: Sites) {
         let is_exact = numbers == Numbers::Dyadic
             && !events.model.graph.nodes.iter().any(|node| matches!(node.op, Op::Add | Op::Concat))
             && !has_dead_channels(&events.model)
-            && !grid.plan.entries.iter().any(|e| e.detail.contains("loses") || e.detail.contains("off by up to"));
+            && !grid
+                .plan
+                .entries
+                .iter()
+                .any(|e| e.detail.contains("loses") || e.detail.contains("off by up to"));
         exact += usize::from(is_exact);
         for (name, trace) in &before {
-            let (SiteOutput::Levels(a), SiteOutput::Levels(b)) = (&trace.output, &after[name].output) else {
+            let (SiteOutput::Levels(a), SiteOutput::Levels(b)) =
+                (&trace.output, &after[name].output)
+            else {
                 panic!("levels")
             };
             assert!(!is_exact || a == b, "seed {seed}: site {name} differs\n{}", grid.plan);

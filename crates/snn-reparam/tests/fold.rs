@@ -10,7 +10,10 @@ const EPS: f64 = 0.25;
 
 fn set(model: &mut Model, name: &str, new: &[f64]) {
     let shape = model.weights[name].shape().to_vec();
-    model.weights.insert(name.into(), Tensor::F64(ndarray::ArrayD::from_shape_vec(shape, new.to_vec()).unwrap()));
+    model.weights.insert(
+        name.into(),
+        Tensor::F64(ndarray::ArrayD::from_shape_vec(shape, new.to_vec()).unwrap()),
+    );
 }
 
 /// A norm with κ = 1, −2, 0: √(¾ + ¼) = 1 and √(0 + ¼) = ½.
@@ -32,7 +35,11 @@ fn bias(b: &[f64]) -> Vec<f64> {
 fn of_convolutions_with_and_without_bias() {
     for has_bias in [false, true] {
         let mut model = network(|graph| {
-            graph.push("c1", Op::Conv(Conv { bias: has_bias, ..Conv::square(3, 3, 1) }), &["image"]);
+            graph.push(
+                "c1",
+                Op::Conv(Conv { bias: has_bias, ..Conv::square(3, 3, 1) }),
+                &["image"],
+            );
             graph.push("n1", Op::BatchNorm { eps: EPS }, &["c1"]);
             graph.push("a", quant(7), &["n1"]);
             graph.push("flat", Op::Flatten, &["a"]);
@@ -45,7 +52,8 @@ fn of_convolutions_with_and_without_bias() {
         let std = &model.preprocessing.std;
         let weight = values(&model, "c1.weight");
         // [3, 2, 3, 3]; the deviation of the input is merged as well.
-        let expected: Vec<f64> = weight.iter().enumerate().map(|(i, w)| KAPPA[i / 18] * w / std[i / 9 % 2]).collect();
+        let expected: Vec<f64> =
+            weight.iter().enumerate().map(|(i, w)| KAPPA[i / 18] * w / std[i / 9 % 2]).collect();
         assert_eq!(values(&events.model, "c1.weight"), expected);
         assert!(events.model.graph.node("n1").is_none());
         assert!(events.model.weights.keys().all(|name| !name.starts_with("n1.")));
@@ -101,7 +109,8 @@ fn two_norms_in_a_row_fold_one_after_the_other() {
     assert_eq!(values(&events.model, "c1.bias"), bias(&bias(&values(&model, "c1.bias"))));
 }
 
-/// A norm of a convolution that reads a sum of events: folded first, then split, with the bias once.
+/// A norm of a convolution that reads a sum of events: folded first, then split, with the bias
+/// once.
 #[test]
 fn a_norm_before_distribution() {
     let mut model = network(|graph| {

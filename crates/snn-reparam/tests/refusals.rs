@@ -4,8 +4,8 @@ use ndarray::ArrayD;
 use snn_ir::naive::Naive;
 use snn_ir::site::QuantRelu;
 use snn_ir::{
-    Code, Conv, Custom, Evaluate, Form, Graph, Input, Lif, Model, Neuron, NeuronKind, Neurons, Op, PoolKind,
-    Preprocessing, Record, Site, Spike, Window,
+    Code, Conv, Custom, Evaluate, Form, Graph, Input, Lif, Model, Neuron, NeuronKind, Neurons, Op,
+    PoolKind, Preprocessing, Record, Site, Spike, Window,
 };
 use snn_reparam::{Action, CodeChoice, Error, GridOptions, convert, convert_with_neurons, to_grid};
 use std::collections::BTreeMap;
@@ -20,7 +20,8 @@ fn model(graph: Graph) -> Model {
     Model { form: Form::Trained, graph, weights, time_steps: 2, preprocessing, classes: Vec::new() }
 }
 
-/// `image → conv → (body) → global average → linear → head`; the body gets the name of the convolution and returns that of its output.
+/// `image → conv → (body) → global average → linear → head`; the body gets the name of the
+/// convolution and returns that of its output.
 fn network(body: impl FnOnce(&mut Graph, &str) -> String) -> Model {
     let mut graph = Graph::default();
     let image = graph.push("image", Op::Input { shape: vec![2, 6, 6] }, &[]);
@@ -48,7 +49,10 @@ fn refused(model: &Model, code: Code) -> Vec<String> {
 fn a_plain_relu_has_no_finite_spike_code_and_no_place_on_the_grid() {
     let model = network(|graph, conv| graph.push("act", act(Site::Relu), &[conv]));
     let reasons = refused(&model, Code::Unary);
-    assert!(reasons.len() == 1 && reasons[0].contains("act: ") && reasons[0].contains("graded"), "{reasons:?}");
+    assert!(
+        reasons.len() == 1 && reasons[0].contains("act: ") && reasons[0].contains("graded"),
+        "{reasons:?}"
+    );
     let graded = convert(&model, &Code::Graded.into()).unwrap();
     let error = to_grid(&graded, GridOptions::default()).unwrap_err().to_string();
     assert!(error.contains("act (relu)") && error.contains("quant_relu"), "{error}");
@@ -121,15 +125,24 @@ fn levels_have_three_codes_and_spikes_one() {
     }
     for code in [Code::Binary, Code::Ternary] {
         let reasons = refused(&model, code);
-        assert!(reasons[0].contains(code.label()) && reasons[0].contains("choose unary"), "{reasons:?}");
-        let model = network(|graph, conv| graph.push("act", act(Site::QuantRelu(QuantRelu::default())), &[conv]));
+        assert!(
+            reasons[0].contains(code.label()) && reasons[0].contains("choose unary"),
+            "{reasons:?}"
+        );
+        let model = network(|graph, conv| {
+            graph.push("act", act(Site::QuantRelu(QuantRelu::default())), &[conv])
+        });
         assert!(refused(&model, code)[0].contains("choose unary"));
     }
     let ternary = Site::Lif(Lif { spike: Spike::Ternary, ..Lif::default() });
     let model = network(|graph, conv| graph.push("act", act(ternary), &[conv]));
     let events = convert(&model, &Code::Unary.into()).unwrap().model;
-    assert!(matches!(events.graph.node("act").unwrap().op, Op::Activation { code: Some(Code::Ternary), .. }));
-    let codes = CodeChoice { default: Code::Unary, sites: BTreeMap::from([("act".into(), Code::Ternary)]) };
+    assert!(matches!(
+        events.graph.node("act").unwrap().op,
+        Op::Activation { code: Some(Code::Ternary), .. }
+    ));
+    let codes =
+        CodeChoice { default: Code::Unary, sites: BTreeMap::from([("act".into(), Code::Ternary)]) };
     let error = convert(&model, &codes).unwrap_err().to_string();
     assert!(error.contains("act") && error.contains("one code each"), "{error}");
 }
@@ -156,9 +169,13 @@ impl Neuron for Sign {
 
 #[test]
 fn a_neuron_of_a_users_own_converts_where_it_is_known_and_never_onto_the_grid() {
-    let model = network(|graph, conv| graph.push("act", act(Site::Custom(Custom::new("sign"))), &[conv]));
+    let model =
+        network(|graph, conv| graph.push("act", act(Site::Custom(Custom::new("sign"))), &[conv]));
     let reasons = refused(&model, Code::Unary);
-    assert!(reasons[0].starts_with("act: ") && reasons[0].contains("no neuron `sign`"), "{reasons:?}");
+    assert!(
+        reasons[0].starts_with("act: ") && reasons[0].contains("no neuron `sign`"),
+        "{reasons:?}"
+    );
     let neurons = Neurons::default().with("sign", Sign);
     let events = convert_with_neurons(&model, &Code::Unary.into(), &neurons).unwrap();
     let pixels = snn_ir::random::pixels(&model, 2, 1);
@@ -176,9 +193,15 @@ fn a_neuron_of_a_users_own_converts_where_it_is_known_and_never_onto_the_grid() 
 fn a_converted_model_is_not_converted_again() {
     let model = network(|graph, conv| graph.push("act", act(Site::Lif(Lif::default())), &[conv]));
     let events = convert(&model, &Code::Unary.into()).unwrap();
-    assert!(matches!(convert(&events.model, &Code::Unary.into()), Err(Error::Form { expected: "trained", .. })));
+    assert!(matches!(
+        convert(&events.model, &Code::Unary.into()),
+        Err(Error::Form { expected: "trained", .. })
+    ));
     let grid = to_grid(&events, GridOptions::default()).unwrap();
-    assert!(matches!(to_grid(&grid, GridOptions::default()), Err(Error::Form { expected: "events", .. })));
+    assert!(matches!(
+        to_grid(&grid, GridOptions::default()),
+        Err(Error::Form { expected: "events", .. })
+    ));
 }
 
 /// Every node of the converted graph is listed.
@@ -201,13 +224,19 @@ fn the_plan_speaks_of_every_node() {
         );
     }
     let identity = events.model.weights["sum.identity.weight"].to_f64();
-    assert_eq!(identity, ArrayD::from_elem(vec![3], f64::from(0.8_f32)), "the step of the site, merged");
+    assert_eq!(
+        identity,
+        ArrayD::from_elem(vec![3], f64::from(0.8_f32)),
+        "the step of the site, merged"
+    );
 }
 
 #[test]
 fn guard_bits_that_put_a_threshold_out_of_reach_are_refused() {
-    // A dead channel (every weight zero) with a bias: its unit is the floor, its threshold 2^16 units.
-    let mut model = network(|graph, conv| graph.push("act", act(Site::Lif(Lif::default())), &[conv]));
+    // A dead channel (every weight zero) with a bias: its unit is the floor, its threshold 2^16
+    // units.
+    let mut model =
+        network(|graph, conv| graph.push("act", act(Site::Lif(Lif::default())), &[conv]));
     model.weights.insert("conv.weight".into(), ArrayD::<f32>::zeros(vec![3, 2, 3, 3]).into());
     let events = convert(&model, &Code::Unary.into()).unwrap();
     let grid = |guard_bits| to_grid(&events, GridOptions { guard_bits, ..GridOptions::default() });

@@ -133,7 +133,10 @@ fn an_average_with_padding_of_currents_with_a_bias() {
         graph.push("flat", Op::Flatten, &["a"]);
         graph.push("fc", linear(3), &["flat"]);
     }));
-    assert!(matches!(events.model.graph.node("average").unwrap().op, Op::Pool { pool: PoolKind::Sum, .. }));
+    assert!(matches!(
+        events.model.graph.node("average").unwrap().op,
+        Op::Pool { pool: PoolKind::Sum, .. }
+    ));
 }
 
 /// The divisor enters each synapse once, however often its current is read on the way.
@@ -200,7 +203,10 @@ fn averages_of_what_others_read_are_refused() {
         graph.push("both", Op::Concat, &["a", "all"]);
         graph.push("fc", linear(3), &["both"]);
     });
-    assert!(refused(&model)[0].starts_with("average: it averages the current `c1`, which others read too"));
+    assert!(
+        refused(&model)[0]
+            .starts_with("average: it averages the current `c1`, which others read too")
+    );
     let model = network(|graph| {
         graph.push("c1", conv(3, 3), &["image"]);
         graph.push("a", quant(4), &["c1"]);
@@ -210,7 +216,11 @@ fn averages_of_what_others_read_are_refused() {
         graph.push("b", quant(4), &["average"]);
         graph.push("fc", linear(3), &["b"]);
     });
-    assert!(refused(&model).iter().any(|reason| reason.starts_with("average: ")), "{:?}", refused(&model));
+    assert!(
+        refused(&model).iter().any(|reason| reason.starts_with("average: ")),
+        "{:?}",
+        refused(&model)
+    );
 }
 
 #[test]
@@ -243,7 +253,8 @@ fn steps_pass_through_pools_flattening_and_concatenation() {
     let factors = [a[0], a[1], b[0], a[0], a[1]];
     let before = values(&model, "fc.weight");
     // 5 channels of 2×2 values, divided by 4.
-    let expected: Vec<f64> = before.iter().enumerate().map(|(i, w)| w * factors[i % 20 / 4] / 4.0).collect();
+    let expected: Vec<f64> =
+        before.iter().enumerate().map(|(i, w)| w * factors[i % 20 / 4] / 4.0).collect();
     assert_eq!(values(&events.model, "fc.weight"), expected);
     assert_eq!(values(&events.model, "fc.bias"), values(&model, "fc.bias"));
 }
@@ -261,7 +272,8 @@ fn a_grouped_convolution_after_steps_of_channels() {
     let events = exact(&model);
     let (steps, before) = (values(&model, "a.step"), values(&model, "c2.weight"));
     // [6, 2, 3, 3]: outputs 0 to 2 read channels 0 and 1, outputs 3 to 5 channels 2 and 3.
-    let expected: Vec<f64> = before.iter().enumerate().map(|(i, w)| w * steps[i / 54 * 2 + i / 9 % 2]).collect();
+    let expected: Vec<f64> =
+        before.iter().enumerate().map(|(i, w)| w * steps[i / 54 * 2 + i / 9 % 2]).collect();
     assert_eq!(values(&events.model, "c2.weight"), expected);
 }
 
@@ -291,7 +303,11 @@ fn sites_directly_on_the_image() {
         graph.push("flat", Op::Flatten, &["all"]);
         graph.push("fc", linear(3), &["flat"]);
     }));
-    assert_eq!(values(&events.model, "a.identity.weight"), [1.0 / 32.0, 1.0 / 64.0], "the deviation of the input");
+    assert_eq!(
+        values(&events.model, "a.identity.weight"),
+        [1.0 / 32.0, 1.0 / 64.0],
+        "the deviation of the input"
+    );
 }
 
 #[test]
@@ -337,7 +353,11 @@ fn one_to_one_synapses_in_trained_graphs() {
         graph.push("flat", Op::Flatten, &["a"]);
         graph.push("fc", linear(3), &["flat"]);
     });
-    assert!(refused(&model)[0].starts_with("s1: it reads `c1`, a current"), "{:?}", refused(&model));
+    assert!(
+        refused(&model)[0].starts_with("s1: it reads `c1`, a current"),
+        "{:?}",
+        refused(&model)
+    );
 }
 
 #[test]
@@ -409,7 +429,9 @@ fn every_plif_gets_its_own_leak() {
     }
     let events = exact(&model);
     for (name, weight) in [("a", 0.75_f64), ("b", -1.5)] {
-        let Op::Activation { site: Site::Lif(lif), .. } = &events.model.graph.node(name).unwrap().op else {
+        let Op::Activation { site: Site::Lif(lif), .. } =
+            &events.model.graph.node(name).unwrap().op
+        else {
             panic!("a LIF site")
         };
         assert_eq!(lif.leak, Leak::Factor { factor: 1.0 / (1.0 + (-weight).exp()) });
@@ -421,7 +443,9 @@ fn every_plif_gets_its_own_leak() {
 fn resets_to_a_potential_and_soft_resets() {
     for reset in [Reset::Hard { potential: -0.5 }, Reset::Hard { potential: 0.25 }, Reset::Soft] {
         exact(&network(|graph| {
-            let neuron = |threshold: f64| act(Site::Lif(Lif { reset, threshold: threshold.into(), ..Lif::default() }));
+            let neuron = |threshold: f64| {
+                act(Site::Lif(Lif { reset, threshold: threshold.into(), ..Lif::default() }))
+            };
             graph.push("c1", conv(3, 3), &["image"]);
             graph.push("a", neuron(1.0), &["c1"]);
             graph.push("c2", conv(3, 3), &["a"]);

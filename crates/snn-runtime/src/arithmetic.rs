@@ -9,9 +9,12 @@ use std::fmt::Debug;
 
 use ndarray::Array2;
 
-/// Numbers of one precision. On the grid every sum and product is below 2³¹, proved when the model is validated (eq. 12), so `plus` and
-/// `times` may wrap: they never do, and without a check the compiler vectorises them.
-pub(crate) trait Arithmetic: Copy + Default + PartialOrd + Debug + Send + Sync + 'static {
+/// Numbers of one precision. On the grid every sum and product is below 2³¹, proved when the model
+/// is validated (eq. 12), so `plus` and `times` may wrap: they never do, and without a check the
+/// compiler vectorises them.
+pub(crate) trait Arithmetic:
+    Copy + Default + PartialOrd + Debug + Send + Sync + 'static
+{
     /// What the head sums in.
     type Sum: Copy + Default + PartialOrd + Debug + Send + Sync;
     /// Sites of this precision.

@@ -11,7 +11,8 @@ pub(crate) struct AxisWindow {
     pub(crate) dilation: usize,
 }
 
-/// The taps of one output position that fall inside the image: `first`, `first + 1`, … (`count` of them), of which the first reads `input`.
+/// The taps of one output position that fall inside the image: `first`, `first + 1`, … (`count` of
+/// them), of which the first reads `input`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Taps {
     pub(crate) first: usize,
@@ -60,7 +61,11 @@ impl Axis {
     pub(crate) fn read(&self, outputs: Range<usize>) -> Range<usize> {
         let inside = || self.taps[outputs.clone()].iter().filter(|taps| taps.count > 0);
         let start = inside().map(|taps| taps.input).min().unwrap_or(0);
-        start..inside().map(|taps| taps.input + (taps.count - 1) * self.dilation + 1).max().unwrap_or(start)
+        start
+            ..inside()
+                .map(|taps| taps.input + (taps.count - 1) * self.dilation + 1)
+                .max()
+                .unwrap_or(start)
     }
 
     /// The most input positions that so many consecutive outputs read, or a few more.
@@ -71,7 +76,8 @@ impl Axis {
 
     /// For each input position, how many (output, tap) pairs read it.
     pub(crate) fn fan_out(&self) -> Vec<u64> {
-        // A window begins at its first input and ends `dilation` behind its last; what lies between is summed up in steps of `dilation`.
+        // A window begins at its first input and ends `dilation` behind its last; what lies between
+        // is summed up in steps of `dilation`.
         let mut begun = vec![0_u64; self.inputs];
         let mut ended = vec![0_u64; self.inputs];
         for taps in self.taps.iter().filter(|taps| taps.count > 0) {
@@ -111,8 +117,12 @@ impl Grid2 {
         outputs: [usize; 2],
     ) -> Self {
         let axis = |i: usize| {
-            let window =
-                AxisWindow { kernel: kernel[i], stride: stride[i], padding: padding[i], dilation: dilation[i] };
+            let window = AxisWindow {
+                kernel: kernel[i],
+                stride: stride[i],
+                padding: padding[i],
+                dilation: dilation[i],
+            };
             Axis::new(window, inputs[i], outputs[i])
         };
         Self { rows: axis(0), columns: axis(1) }
@@ -122,10 +132,15 @@ impl Grid2 {
         self.rows.taps.len() * self.columns.taps.len()
     }
 
-    /// For each input position, how many (output, tap) pairs read it: the border-aware part of a fan-out.
+    /// For each input position, how many (output, tap) pairs read it: the border-aware part of a
+    /// fan-out.
     pub(crate) fn fan_out(&self) -> Vec<u64> {
         let columns = self.columns.fan_out();
-        self.rows.fan_out().iter().flat_map(|row| columns.iter().map(move |column| row * column)).collect()
+        self.rows
+            .fan_out()
+            .iter()
+            .flat_map(|row| columns.iter().map(move |column| row * column))
+            .collect()
     }
 
     /// The most values that a window holds.
@@ -152,7 +167,12 @@ impl Grid2 {
 
     /// Visits the `(tap, input position)` pairs of one output.
     #[inline(always)]
-    pub(crate) fn for_each_tap(&self, row: Taps, column: Taps, mut visit: impl FnMut(usize, usize)) {
+    pub(crate) fn for_each_tap(
+        &self,
+        row: Taps,
+        column: Taps,
+        mut visit: impl FnMut(usize, usize),
+    ) {
         for a in 0..row.count {
             let tap = (row.first + a) * self.columns.kernel + column.first;
             let input = (row.input + a * self.rows.dilation) * self.columns.inputs + column.input;

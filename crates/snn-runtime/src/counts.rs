@@ -5,20 +5,24 @@ use std::ops::AddAssign;
 
 /// Operations of one node, or of a network.
 ///
-/// - An addition is one weight added or, for a spike of −1, subtracted; a plane entry with a count of n (sum pooling, eq. 17) is n additions, though the interpreter may multiply once.
-/// - A multiplication is a pixel or a graded payload times a weight, together with its addition (a MAC). Pixels equal to the mean are zero
-///   and are not sent. Doubling an accumulator between bit-planes is a shift and is not counted.
-/// - What happens once for each neuron rather than for each event is kept apart: `rescalings` (M of eq. 12) and `sums` (biases, adds and sum pools of currents).
+/// - An addition is one weight added or, for a spike of −1, subtracted; a plane entry with a count
+///   of n (sum pooling, eq. 17) is n additions, though the interpreter may multiply once.
+/// - A multiplication is a pixel or a graded payload times a weight, together with its addition (a
+///   MAC). Pixels equal to the mean are zero and are not sent. Doubling an accumulator between
+///   bit-planes is a shift and is not counted.
+/// - What happens once for each neuron rather than for each event is kept apart: `rescalings` (M of
+///   eq. 12) and `sums` (biases, adds and sum pools of currents).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Plane entries that a site sent, as its own code sends its levels; an event sent to several readers is one.
+    /// Plane entries that a site sent, as its own code sends its levels; an event sent to several
+    /// readers is one.
     pub events: u64,
     /// Weights added: events × real fan-out.
     pub additions: u64,
     /// Pixels and payloads times weights.
     pub multiplications: u64,
-    /// Comparisons with thresholds (D for a site of D levels, two for a ternary one, one for a binary or unquantised one) and of max pools (one less than the values
-    /// inside a window).
+    /// Comparisons with thresholds (D for a site of D levels, two for a ternary one, one for a
+    /// binary or unquantised one) and of max pools (one less than the values inside a window).
     pub comparisons: u64,
     /// Neurons updated, one for each macro-step.
     pub neuron_updates: u64,
@@ -58,10 +62,12 @@ pub struct NodeCounts {
 }
 
 impl NodeCounts {
-    /// Events for each neuron and macro-step in which it was updated: `events/(neurons·T·samples)`, without T in the time-invariant prefix. `None` for a node
-    /// that is no site, or before the first sample.
+    /// Events for each neuron and macro-step in which it was updated: `events/(neurons·T·samples)`,
+    /// without T in the time-invariant prefix. `None` for a node that is no site, or before the
+    /// first sample.
     pub fn firing_rate(&self) -> Option<f64> {
-        (self.tally.neuron_updates > 0).then(|| self.tally.events as f64 / self.tally.neuron_updates as f64)
+        (self.tally.neuron_updates > 0)
+            .then(|| self.tally.events as f64 / self.tally.neuron_updates as f64)
     }
 }
 

@@ -25,13 +25,19 @@ pub(crate) fn join<A: Arithmetic>(
             let positions = program.nodes[node.inputs[0]].positions;
             let channels = output.len() / positions;
             for (position, row) in input(0).chunks_exact(channels).enumerate() {
-                output[position..].iter_mut().step_by(positions).zip(row).for_each(|(to, &from)| *to = from);
+                output[position..]
+                    .iter_mut()
+                    .step_by(positions)
+                    .zip(row)
+                    .for_each(|(to, &from)| *to = from);
             }
         }
         Kernel::Concat { starts } => {
             for (i, &start) in starts.iter().enumerate() {
                 let channels = program.nodes[node.inputs[i]].channels;
-                for (row, x) in output.chunks_exact_mut(node.channels).zip(input(i).chunks_exact(channels)) {
+                for (row, x) in
+                    output.chunks_exact_mut(node.channels).zip(input(i).chunks_exact(channels))
+                {
                     row[start..start + channels].copy_from_slice(x);
                 }
             }

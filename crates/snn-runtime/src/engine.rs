@@ -36,7 +36,11 @@ impl<A: Arithmetic> Engine<A> {
     pub(crate) fn new(model: &Model, neurons: &Neurons) -> Result<Self> {
         let program = Program::compile(model, neurons)?;
         let tallies = vec![Tally::default(); program.nodes.len()];
-        Ok(Self { program, idle: Mutex::default(), totals: Mutex::new(Totals { samples: 0, tallies }) })
+        Ok(Self {
+            program,
+            idle: Mutex::default(),
+            totals: Mutex::new(Totals { samples: 0, tallies }),
+        })
     }
 
     pub(crate) fn input_shape(&self) -> &[usize] {
@@ -52,12 +56,15 @@ impl<A: Arithmetic> Engine<A> {
 
     /// Runs a batch whose shape has been checked, in parallel over samples.
     pub(crate) fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
-        let (batch, classes, steps) = (input.batch(), self.program.classes(), self.program.time_steps);
+        let (batch, classes, steps) =
+            (input.batch(), self.program.classes(), self.program.time_steps);
         let mut sums = vec![A::Sum::default(); batch * classes];
         let steps_of = |varies: bool| if varies || input.varies() { steps } else { 1 };
         let traces = |_| match record {
             Record::Logits => Vec::new(),
-            Record::Sites => self.program.sites().map(|site| Trace::new(site, steps_of(site.varies))).collect(),
+            Record::Sites => {
+                self.program.sites().map(|site| Trace::new(site, steps_of(site.varies))).collect()
+            }
         };
         let mut samples: Vec<Vec<Trace>> = (0..batch).map(traces).collect();
         sums.par_chunks_mut(classes).zip(&mut samples).enumerate().try_for_each_init(
@@ -85,13 +92,18 @@ impl<A: Arithmetic> Engine<A> {
 
     pub(crate) fn counts(&self) -> Counts {
         let totals = lock(&self.totals);
-        let nodes = self.program.nodes.iter().zip(&totals.tallies).map(|(node, tally)| NodeCounts {
-            node: node.name.clone(),
-            op: node.label.to_string(),
-            neurons: if node.is_site() { node.size() as u64 } else { 0 },
-            tally: *tally,
-        });
-        Counts { samples: totals.samples, time_steps: self.program.time_steps, nodes: nodes.collect() }
+        let nodes =
+            self.program.nodes.iter().zip(&totals.tallies).map(|(node, tally)| NodeCounts {
+                node: node.name.clone(),
+                op: node.label.to_string(),
+                neurons: if node.is_site() { node.size() as u64 } else { 0 },
+                tally: *tally,
+            });
+        Counts {
+            samples: totals.samples,
+            time_steps: self.program.time_steps,
+            nodes: nodes.collect(),
+        }
     }
 
     pub(crate) fn reset_counts(&self) {

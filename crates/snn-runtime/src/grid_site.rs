@@ -48,13 +48,21 @@ impl SiteKernel<i32> for GridSite {
         Memory { values, own: Vec::new() }
     }
 
-    fn step(&self, currents: &[i32], memory: &mut [i32], _own: &mut [f64], emitted: &mut [i32]) -> Result<()> {
+    fn step(
+        &self,
+        currents: &[i32],
+        memory: &mut [i32],
+        _own: &mut [f64],
+        emitted: &mut [i32],
+    ) -> Result<()> {
         match self {
             Self::Lif(neurons) => neurons.step(currents, memory, emitted),
             Self::QuantRelu { thresholds } => {
                 emitted.fill(0);
                 for row in thresholds.chunks_exact(currents.len()) {
-                    for ((&current, &threshold), emitted) in currents.iter().zip(row).zip(&mut *emitted) {
+                    for ((&current, &threshold), emitted) in
+                        currents.iter().zip(row).zip(&mut *emitted)
+                    {
                         *emitted += i32::from(current >= threshold);
                     }
                 }
@@ -78,15 +86,18 @@ fn leaked(value: i32, multiplier: u32, shift: u8) -> i64 {
 impl GridNeurons {
     /// Rows of what is remembered.
     fn rows(&self) -> usize {
-        1 + usize::from(self.lif.synapse != GridSynapse::Instant) + usize::from(!self.jumps.is_empty())
+        1 + usize::from(self.lif.synapse != GridSynapse::Instant)
+            + usize::from(!self.jumps.is_empty())
     }
 
-    /// Row by row, so that every loop does one thing; what is remembered stays within ±2³⁰, since no reset leads away from 0.
+    /// Row by row, so that every loop does one thing; what is remembered stays within ±2³⁰, since
+    /// no reset leads away from 0.
     fn step(&self, currents: &[i32], memory: &mut [i32], emitted: &mut [i32]) {
         let (channels, lif) = (currents.len(), &self.lif);
         let (membranes, memory) = memory.split_at_mut(channels);
-        let charge =
-            |membrane: i32, input: i64| saturated(leaked(membrane, lif.leak_multiplier, lif.leak_shift) + input);
+        let charge = |membrane: i32, input: i64| {
+            saturated(leaked(membrane, lif.leak_multiplier, lif.leak_shift) + input)
+        };
         let adaptations = match lif.synapse {
             GridSynapse::Instant => {
                 for (membrane, &current) in membranes.iter_mut().zip(currents) {
@@ -97,7 +108,9 @@ impl GridNeurons {
             GridSynapse::Current { multiplier, shift } => {
                 let (synaptic, adaptations) = memory.split_at_mut(channels);
                 for ((membrane, i), &current) in membranes.iter_mut().zip(synaptic).zip(currents) {
-                    *i = saturated(leaked(*i, multiplier, shift) + (i64::from(current) << lif.guard_bits));
+                    *i = saturated(
+                        leaked(*i, multiplier, shift) + (i64::from(current) << lif.guard_bits),
+                    );
                     *membrane = charge(*membrane, i64::from(*i));
                 }
                 adaptations
@@ -107,7 +120,11 @@ impl GridNeurons {
         match lif.adaptation {
             GridAdaptation::None => self.fire(membranes, bases.clone(), emitted),
             GridAdaptation::Threshold { .. } => {
-                self.fire(membranes, bases.clone().zip(&*adaptations).map(|(base, &b)| base + i64::from(b)), emitted);
+                self.fire(
+                    membranes,
+                    bases.clone().zip(&*adaptations).map(|(base, &b)| base + i64::from(b)),
+                    emitted,
+                );
             }
         }
         match lif.reset {
@@ -135,14 +152,19 @@ impl GridNeurons {
     fn fire(&self, membranes: &[i32], edges: impl Iterator<Item = i64>, emitted: &mut [i32]) {
         let neurons = membranes.iter().map(|&u| i64::from(u)).zip(edges).zip(emitted);
         match self.lif.spike {
-            Spike::Binary => neurons.for_each(|((u, edge), emitted)| *emitted = i32::from(u >= edge)),
+            Spike::Binary => {
+                neurons.for_each(|((u, edge), emitted)| *emitted = i32::from(u >= edge))
+            }
             Spike::Ternary => {
-                neurons.for_each(|((u, edge), emitted)| *emitted = i32::from(u >= edge) - i32::from(u <= -edge));
+                neurons.for_each(|((u, edge), emitted)| {
+                    *emitted = i32::from(u >= edge) - i32::from(u <= -edge)
+                });
             }
             Spike::Integer { levels } => neurons.for_each(|((u, edge), emitted)| {
                 #[expect(clippy::cast_possible_truncation, reason = "a level is 0 to 255")]
                 {
-                    *emitted = (2 * u + edge).div_euclid(2 * edge).clamp(0, i64::from(levels)) as i32;
+                    *emitted =
+                        (2 * u + edge).div_euclid(2 * edge).clamp(0, i64::from(levels)) as i32;
                 }
             }),
         }

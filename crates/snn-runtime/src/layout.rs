@@ -11,7 +11,8 @@ pub(crate) struct WeightShape {
     pub(crate) taps: usize,
 }
 
-/// `[block][tap][input][lane]` with `lanes` outputs in a block, for one group; the last block is filled up with zeros.
+/// `[block][tap][input][lane]` with `lanes` outputs in a block, for one group; the last block is
+/// filled up with zeros.
 pub(crate) fn blocks<A: Arithmetic>(weight: &[A], shape: WeightShape, lanes: usize) -> Vec<A> {
     let WeightShape { outputs, inputs, taps, .. } = shape;
     let mut packed = vec![A::default(); outputs.div_ceil(lanes) * taps * inputs * lanes];
@@ -34,7 +35,9 @@ pub(crate) fn rows<A: Arithmetic>(weight: &[A], shape: WeightShape) -> Vec<A> {
     for tap in 0..taps {
         for input in 0..groups * inputs {
             let (group, input) = (input / inputs, input % inputs);
-            packed.extend((0..outputs).map(|o| weight[((group * outputs + o) * inputs + input) * taps + tap]));
+            packed.extend(
+                (0..outputs).map(|o| weight[((group * outputs + o) * inputs + input) * taps + tap]),
+            );
         }
     }
     packed

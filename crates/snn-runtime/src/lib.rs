@@ -35,7 +35,9 @@ pub use simd::Level;
 /// The array library of this crate's signatures.
 pub use ndarray;
 /// What a user of the runtime needs of the graph crate.
-pub use snn_ir::{self, Error, Evaluate, Evaluation, Input, Logits, Model, Neurons, Record, Result};
+pub use snn_ir::{
+    self, Error, Evaluate, Evaluation, Input, Logits, Model, Neurons, Record, Result,
+};
 
 /// Name of this interpreter in reports.
 pub(crate) const NAME: &str = "events";

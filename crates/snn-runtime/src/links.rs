@@ -19,7 +19,8 @@ pub(crate) enum Start {
 /// Weights of a synapse. Accumulators are `[position][width]`, channels last.
 #[derive(Debug)]
 pub(crate) enum Links<A> {
-    /// A convolution of one group: blocks of lanes, each output position gathers its active inputs with its sums in registers.
+    /// A convolution of one group: blocks of lanes, each output position gathers its active inputs
+    /// with its sums in registers.
     Blocks { grid: Grid2, lanes: usize, blocks: usize, inputs: usize, taps: usize, weights: Vec<A> },
     /// A convolution of several groups: rows of one group's outputs.
     Rows { grid: Grid2, shape: WeightShape, weights: Vec<A> },
@@ -69,20 +70,41 @@ impl<A: Arithmetic> Links<A> {
     }
 
     /// Adds a plane into the accumulators; `weighted` if its entries carry counts or payloads.
-    pub(crate) fn deliver(&self, plane: &List<A>, accumulators: &mut [A], start: Start, weighted: bool) {
+    pub(crate) fn deliver(
+        &self,
+        plane: &List<A>,
+        accumulators: &mut [A],
+        start: Start,
+        weighted: bool,
+    ) {
         match (self, weighted) {
-            (Links::Blocks { lanes: 8, .. }, false) => self.gather::<8, false>(plane, accumulators, start),
-            (Links::Blocks { lanes: 8, .. }, true) => self.gather::<8, true>(plane, accumulators, start),
-            (Links::Blocks { lanes: 16, .. }, false) => self.gather::<16, false>(plane, accumulators, start),
-            (Links::Blocks { lanes: 16, .. }, true) => self.gather::<16, true>(plane, accumulators, start),
+            (Links::Blocks { lanes: 8, .. }, false) => {
+                self.gather::<8, false>(plane, accumulators, start)
+            }
+            (Links::Blocks { lanes: 8, .. }, true) => {
+                self.gather::<8, true>(plane, accumulators, start)
+            }
+            (Links::Blocks { lanes: 16, .. }, false) => {
+                self.gather::<16, false>(plane, accumulators, start)
+            }
+            (Links::Blocks { lanes: 16, .. }, true) => {
+                self.gather::<16, true>(plane, accumulators, start)
+            }
             (Links::Blocks { .. }, false) => self.gather::<32, false>(plane, accumulators, start),
             (Links::Blocks { .. }, true) => self.gather::<32, true>(plane, accumulators, start),
-            (Links::Rows { grid, shape, weights }, _) => rows(grid, *shape, weights, plane, accumulators, start),
+            (Links::Rows { grid, shape, weights }, _) => {
+                rows(grid, *shape, weights, plane, accumulators, start)
+            }
             (Links::Scale { weights }, _) => scale(weights, plane, accumulators, start),
         }
     }
 
-    fn gather<const LANES: usize, const WEIGHTED: bool>(&self, plane: &List<A>, accumulators: &mut [A], start: Start) {
+    fn gather<const LANES: usize, const WEIGHTED: bool>(
+        &self,
+        plane: &List<A>,
+        accumulators: &mut [A],
+        start: Start,
+    ) {
         let Links::Blocks { grid, blocks, inputs, taps, weights, .. } = self else { return };
         let (all_rows, _) = weights.as_chunks::<LANES>();
         let (accumulators, _) = accumulators.as_chunks_mut::<LANES>();

@@ -2,7 +2,8 @@
 
 use crate::arithmetic::Arithmetic;
 
-/// Positions in order, in each the active channels with their values. Preallocated for every value of the node; filling it never allocates.
+/// Positions in order, in each the active channels with their values. Preallocated for every value
+/// of the node; filling it never allocates.
 #[derive(Debug)]
 pub(crate) struct List<A> {
     /// Where each position's entries begin; one more at the end.
@@ -28,7 +29,8 @@ impl<A: Arithmetic> List<A> {
         }
     }
 
-    /// Forgets all entries; positions are then filled in order, each ended by [`List::end_position`].
+    /// Forgets all entries; positions are then filled in order, each ended by
+    /// [`List::end_position`].
     pub(crate) fn begin(&mut self) {
         self.length = 0;
         self.filled = 0;
@@ -53,8 +55,10 @@ impl<A: Arithmetic> List<A> {
     #[expect(clippy::cast_possible_truncation, reason = "a node has at most 2²⁸ values")]
     pub(crate) fn push_row(&mut self, row: &[A]) {
         let mut length = self.length;
-        let (channels, values) =
-            (&mut self.channels[length..length + row.len()], &mut self.values[length..length + row.len()]);
+        let (channels, values) = (
+            &mut self.channels[length..length + row.len()],
+            &mut self.values[length..length + row.len()],
+        );
         let mut found = 0;
         for (channel, &value) in row.iter().enumerate() {
             channels[found] = channel as u32;
@@ -66,7 +70,8 @@ impl<A: Arithmetic> List<A> {
         self.end_position();
     }
 
-    /// Takes what `pick` makes of the entries of `other`, without those that become zero and without branches on them.
+    /// Takes what `pick` makes of the entries of `other`, without those that become zero and
+    /// without branches on them.
     pub(crate) fn select(&mut self, other: &Self, pick: impl Fn(A) -> A) {
         self.begin();
         let mut length = 0;
@@ -106,12 +111,18 @@ impl<A: Arithmetic> List<A> {
 
     /// `Σ entries · fan_out[position]`.
     pub(crate) fn weighted_entries(&self, fan_out: &[u64]) -> u64 {
-        self.offsets.array_windows().zip(fan_out).map(|([start, end], n)| u64::from(end - start) * n).sum()
+        self.offsets
+            .array_windows()
+            .zip(fan_out)
+            .map(|([start, end], n)| u64::from(end - start) * n)
+            .sum()
     }
 
     /// `Σ |counts| · fan_out[position]`, for a plane of counts.
     pub(crate) fn weighted_counts(&self, fan_out: &[u64]) -> u64 {
-        let count = |position| self.at(position).1.iter().map(|v| u64::from(v.level().unsigned_abs())).sum::<u64>();
+        let count = |position| {
+            self.at(position).1.iter().map(|v| u64::from(v.level().unsigned_abs())).sum::<u64>()
+        };
         fan_out.iter().enumerate().map(|(position, n)| count(position) * n).sum()
     }
 }

@@ -29,8 +29,11 @@ impl OwnNeurons {
             .collect::<Result<Vec<_>>>()?;
         let count = parts.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
         let member = |channel: usize| {
-            let value = |values: &ndarray::ArrayD<f64>| values[[if values.len() == 1 { 0 } else { channel }]];
-            let learned = parts.iter().map(|(part, values)| ((*part).clone(), value(values))).collect();
+            let value = |values: &ndarray::ArrayD<f64>| {
+                values[[if values.len() == 1 { 0 } else { channel }]]
+            };
+            let learned =
+                parts.iter().map(|(part, values)| ((*part).clone(), value(values))).collect();
             let neuron = source.neurons.neuron(source.node, custom, &learned)?;
             Ok(Member { rest: neuron.rest(), neuron })
         };
@@ -52,7 +55,12 @@ impl OwnNeurons {
         self.members().flat_map(|member| member.rest.iter().copied()).collect()
     }
 
-    pub(crate) fn step<A: Real>(&self, currents: &[A], mut states: &mut [f64], emitted: &mut [A]) -> Result<()> {
+    pub(crate) fn step<A: Real>(
+        &self,
+        currents: &[A],
+        mut states: &mut [f64],
+        emitted: &mut [A],
+    ) -> Result<()> {
         let (least, most) = self.custom.spike.range();
         for ((member, &current), emitted) in self.members().zip(currents).zip(emitted) {
             let (state, rest) = std::mem::take(&mut states).split_at_mut(member.rest.len());
@@ -60,7 +68,8 @@ impl OwnNeurons {
             let level = member.neuron.step(state, current.to_real());
             if !(least..=most).contains(&level) {
                 let reason = format!(
-                    "neuron `{}` must emit levels of {least} to {most}, as the graph says; it emitted {level}",
+                    "neuron `{}` must emit levels of {least} to {most}, as the graph says; it \
+                     emitted {level}",
                     self.custom.name
                 );
                 return Err(Error::Refused { node: self.node.clone(), reason });

@@ -8,15 +8,22 @@ use crate::session::{Buffer, Scratch};
 use crate::stream::{Formation, Moment, Segment, Stream};
 
 /// The plane that a node sends at a moment, once formed; `None` if it sends nothing then.
-pub(crate) fn sent<'b, A: Arithmetic>(stream: &Stream, buffer: &'b Buffer<A>, at: Moment) -> Option<&'b List<A>> {
+pub(crate) fn sent<'b, A: Arithmetic>(
+    stream: &Stream,
+    buffer: &'b Buffer<A>,
+    at: Moment,
+) -> Option<&'b List<A>> {
     let Buffer::Events { levels, plane } = buffer else { return None };
     match stream.formation {
-        Formation::Whole => (at.remaining == 0 && stream.segments[0].planes(at.class) > 0).then_some(levels),
+        Formation::Whole => {
+            (at.remaining == 0 && stream.segments[0].planes(at.class) > 0).then_some(levels)
+        }
         Formation::Filter | Formation::Derived => plane.as_ref(),
     }
 }
 
-/// Forms the plane of node `index` from its levels or from the planes of its inputs, which have been formed.
+/// Forms the plane of node `index` from its levels or from the planes of its inputs, which have
+/// been formed.
 pub(crate) fn form<A: Arithmetic>(
     nodes: &[NodeProgram<A>],
     buffers: &mut [Buffer<A>],
@@ -26,7 +33,9 @@ pub(crate) fn form<A: Arithmetic>(
 ) {
     let node = &nodes[index];
     let (before, rest) = buffers.split_at_mut(index);
-    let (Some(stream), Some(Buffer::Events { levels, plane: Some(plane) })) = (&node.stream, rest.first_mut()) else {
+    let (Some(stream), Some(Buffer::Events { levels, plane: Some(plane) })) =
+        (&node.stream, rest.first_mut())
+    else {
         return;
     };
     let input = |i: usize| {
@@ -40,7 +49,9 @@ pub(crate) fn form<A: Arithmetic>(
             None => clear(plane),
         },
         (Kernel::Flatten, _) => flatten(input(0), plane),
-        (Kernel::Concat { starts }, _) => concat(&(0..node.inputs.len()).map(input).zip(starts), plane),
+        (Kernel::Concat { starts }, _) => {
+            concat(&(0..node.inputs.len()).map(input).zip(starts), plane)
+        }
         _ => clear(plane),
     }
 }
@@ -54,7 +65,8 @@ fn clear<A: Arithmetic>(plane: &mut List<A>) {
 
 fn filter<A: Arithmetic>(levels: &List<A>, segments: &[Segment], at: Moment, plane: &mut List<A>) {
     if let [segment] = segments {
-        // One code. It is asked at moments of other classes too, where a concatenation joins it with streams of other codes.
+        // One code. It is asked at moments of other classes too, where a concatenation joins it
+        // with streams of other codes.
         if segment.planes(at.class) > 0 {
             plane.select(levels, |value| segment.entry(value, at));
         } else {
@@ -78,7 +90,8 @@ fn filter<A: Arithmetic>(levels: &List<A>, segments: &[Segment], at: Moment, pla
     }
 }
 
-/// In C, H, W order (eq. 6): channel `c` at position `p` becomes channel `c·positions + p` of one position.
+/// In C, H, W order (eq. 6): channel `c` at position `p` becomes channel `c·positions + p` of one
+/// position.
 pub(crate) fn flatten<A: Arithmetic>(list: Option<&List<A>>, flat: &mut List<A>) {
     flat.begin();
     if let Some(list) = list {
@@ -113,7 +126,12 @@ pub(crate) fn concat<'l, 's, A: Arithmetic>(
 
 impl Pool {
     /// Sum pooling of a plane or of levels.
-    pub(crate) fn sum_events<A: Arithmetic>(&self, list: &List<A>, pooled: &mut List<A>, scratch: &mut Scratch<A>) {
+    pub(crate) fn sum_events<A: Arithmetic>(
+        &self,
+        list: &List<A>,
+        pooled: &mut List<A>,
+        scratch: &mut Scratch<A>,
+    ) {
         let row = &mut scratch.row[..self.channels];
         pooled.begin();
         self.grid.for_each_output(|_, rows, columns| {
@@ -130,7 +148,12 @@ impl Pool {
     }
 
     /// Max pooling of levels or pixels; what a list leaves out is zero.
-    pub(crate) fn max_events<A: Arithmetic>(&self, list: &List<A>, pooled: &mut List<A>, scratch: &mut Scratch<A>) {
+    pub(crate) fn max_events<A: Arithmetic>(
+        &self,
+        list: &List<A>,
+        pooled: &mut List<A>,
+        scratch: &mut Scratch<A>,
+    ) {
         let row = &mut scratch.row[..self.channels];
         let seen = &mut scratch.seen[..self.channels];
         pooled.begin();

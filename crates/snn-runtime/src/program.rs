@@ -1,4 +1,5 @@
-//! A model compiled for one precision: every node with what it needs at hand, in the order in which it runs.
+//! A model compiled for one precision: every node with what it needs at hand, in the order in which
+//! it runs.
 
 use crate::arithmetic::Arithmetic;
 use crate::axis::Grid2;
@@ -15,8 +16,9 @@ use snn_ir::resolve::Resolved;
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{Code, Error, Neurons, Result, Spike};
 
-/// The most values that all nodes of a model may have together, where one of fewer than eight channels counts as having eight (accumulators have); a limit for files
-/// from strangers. A state of that size takes a few gigabytes; networks for images of 224 × 224 pixels need half of it.
+/// The most values that all nodes of a model may have together, where one of fewer than eight
+/// channels counts as having eight (accumulators have); a limit for files from strangers. A state
+/// of that size takes a few gigabytes; networks for images of 224 × 224 pixels need half of it.
 pub const MAX_TOTAL_VALUES: usize = 1 << 26;
 /// The channels that a node counts as having at least.
 const LEAST_CHANNELS: usize = 8;
@@ -83,11 +85,13 @@ impl<A: Arithmetic> Program<A> {
         let resolved = model.validate()?;
         check_size(&resolved)?;
         let kinds = Streams::of(model, &resolved)?.kinds;
-        let mut program = Self { nodes: Vec::new(), time_steps: model.time_steps, accumulators: 0, row: 0 };
+        let mut program =
+            Self { nodes: Vec::new(), time_steps: model.time_steps, accumulators: 0, row: 0 };
         for (index, node) in model.graph.nodes.iter().enumerate() {
             let compiled = program.node((model, neurons), node, &resolved, index, &kinds)?;
             if let Kernel::Synapse(synapse) = &compiled.kernel {
-                program.accumulators = program.accumulators.max(synapse.links.width() * compiled.positions);
+                program.accumulators =
+                    program.accumulators.max(synapse.links.width() * compiled.positions);
             }
             program.row = program.row.max(compiled.channels);
             program.nodes.push(compiled);
@@ -135,21 +139,28 @@ impl<A: Arithmetic> Program<A> {
         };
         let kernel = match &node.op {
             Op::Input { .. } => Kernel::Input { mean: model.preprocessing.mean.clone() },
-            Op::Conv(conv) => self.synapse(model, node, Some(conv), info.inputs[0], [height, width], image(0))?,
+            Op::Conv(conv) => {
+                self.synapse(model, node, Some(conv), info.inputs[0], [height, width], image(0))?
+            }
             Op::Linear { features, bias } => {
-                let conv = Conv { bias: *bias, padding: vec![0; 2], ..Conv::square(*features, 1, 1) };
+                let conv =
+                    Conv { bias: *bias, padding: vec![0; 2], ..Conv::square(*features, 1, 1) };
                 self.synapse(model, node, Some(&conv), info.inputs[0], [1, 1], image(0))?
             }
-            Op::Scale => self.synapse(model, node, None, info.inputs[0], [height, width], image(0))?,
-            Op::Activation { site, .. } => {
-                Kernel::Site(A::Site::compile(&SiteSource { model, node: &node.name, channels, neurons }, site)?)
+            Op::Scale => {
+                self.synapse(model, node, None, info.inputs[0], [height, width], image(0))?
             }
+            Op::Activation { site, .. } => Kernel::Site(A::Site::compile(
+                &SiteSource { model, node: &node.name, channels, neurons },
+                site,
+            )?),
             Op::Pool { pool: kind, window } => pool(*kind, window.as_2d(), [height, width])?,
             Op::GlobalPool { pool: kind } => pool(*kind, (image(0).1, [1, 1], [0, 0]), [1, 1])?,
             Op::Flatten => Kernel::Flatten,
             Op::Concat => {
                 let channels = (0..info.inputs.len()).map(|i| image(i).0);
-                let starts = channels.scan(0, |next, channels| Some(std::mem::replace(next, *next + channels)));
+                let starts = channels
+                    .scan(0, |next, channels| Some(std::mem::replace(next, *next + channels)));
                 Kernel::Concat { starts: starts.collect() }
             }
             Op::Add => Kernel::Add,
@@ -186,10 +197,14 @@ impl<A: Arithmetic> Program<A> {
     fn stream(&self, compiled: &NodeProgram<A>, node: &Node) -> Result<Stream> {
         let lost = || Error::Refused { node: node.name.clone(), reason: "reads no events".into() };
         let input = |i: usize| self.nodes[compiled.inputs[i]].stream.as_ref().ok_or_else(lost);
-        let source = |code, levels| Stream::of_levels(vec![Segment::new(compiled.channels, code, levels, false)]);
+        let source = |code, levels| {
+            Stream::of_levels(vec![Segment::new(compiled.channels, code, levels, false)])
+        };
         let stream = match (&compiled.kernel, &node.op) {
             (Kernel::Input { .. }, _) => source(Code::Graded, 1),
-            (_, Op::Activation { site, code: Some(code) }) => source(*code, u32::from(site.levels().unwrap_or(1))),
+            (_, Op::Activation { site, code: Some(code) }) => {
+                source(*code, u32::from(site.levels().unwrap_or(1)))
+            }
             (Kernel::Pool(pool), _) => match pool.pooling {
                 Pooling::Sum => input(0)?.sum_pooled(pool.grid.largest_window()),
                 Pooling::Max => input(0)?.max_pooled(),
@@ -203,7 +218,8 @@ impl<A: Arithmetic> Program<A> {
         };
         if let Some(long) = stream.segments.iter().find(|segment| !segment.is_short()) {
             let reason = format!(
-                "its levels of up to {} need more than {MAX_MICRO_STEPS} micro-steps (31 as bit-planes); choose another code for the sites before it, or pool less",
+                "its levels of up to {} need more than {MAX_MICRO_STEPS} micro-steps (31 as \
+                 bit-planes); choose another code for the sites before it, or pool less",
                 long.levels
             );
             return Err(Error::Refused { node: node.name.clone(), reason });
@@ -278,7 +294,8 @@ pub(crate) fn check_size(resolved: &Resolved) -> Result<()> {
             return Err(Error::Shape {
                 node: info.name.clone(),
                 expected: format!(
-                    "at most {MAX_TOTAL_VALUES} values in all nodes up to this one (fewer than {LEAST_CHANNELS} channels count as {LEAST_CHANNELS})"
+                    "at most {MAX_TOTAL_VALUES} values in all nodes up to this one (fewer than \
+                     {LEAST_CHANNELS} channels count as {LEAST_CHANNELS})"
                 ),
                 found: info.shape.clone(),
             });
@@ -295,7 +312,8 @@ fn fixed<A: Arithmetic>(node: &NodeProgram<A>, source: &Node) -> Tally {
         (Kernel::Site(_), Op::Activation { site, .. }) => {
             tally.neuron_updates = values;
             tally.comparisons = values * u64::from(site.spike().map_or(1, Spike::comparisons));
-            tally.micro_steps = node.stream.as_ref().map_or(0, |s| u64::from(s.segments[0].micro_steps()));
+            tally.micro_steps =
+                node.stream.as_ref().map_or(0, |s| u64::from(s.segments[0].micro_steps()));
         }
         (Kernel::Synapse(synapse), _) => {
             if synapse.bias.is_some() {

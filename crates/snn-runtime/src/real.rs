@@ -6,7 +6,12 @@ use std::ops::{Add, Div, Mul, Sub};
 
 /// A float of either precision.
 pub(crate) trait Real:
-    Arithmetic + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + From<i16>
+    Arithmetic
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + From<i16>
 {
     const HALF: Self;
     fn nearest(value: f64) -> Self;
@@ -62,7 +67,10 @@ macro_rules! real {
     };
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "rounding to the nearest f32 is what this precision means")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding to the nearest f32 is what this precision means"
+)]
 fn nearest_f32(value: f64) -> f32 {
     value as f32
 }

@@ -1,4 +1,5 @@
-//! Activation sites off the grid (eqs. 8 to 11), in the order of operations of `docs/semantics.md`: multiply, then add, never fused.
+//! Activation sites off the grid (eqs. 8 to 11), in the order of operations of `docs/semantics.md`:
+//! multiply, then add, never fused.
 
 use crate::own::OwnNeurons;
 use crate::real::Real;
@@ -46,7 +47,9 @@ impl<A: Real> SiteKernel<A> for RealSite<A> {
                 steps: A::part(source.model, source.node, "step")?,
             }),
             Site::Custom(custom) => Ok(Self::Own(OwnNeurons::compile(source, custom)?)),
-            Site::GridLif(_) | Site::GridQuantRelu { .. } => source.refuse("a site of the grid stands off it"),
+            Site::GridLif(_) | Site::GridQuantRelu { .. } => {
+                source.refuse("a site of the grid stands off it")
+            }
         }
     }
 
@@ -58,7 +61,13 @@ impl<A: Real> SiteKernel<A> for RealSite<A> {
         }
     }
 
-    fn step(&self, currents: &[A], memory: &mut [A], own: &mut [f64], emitted: &mut [A]) -> Result<()> {
+    fn step(
+        &self,
+        currents: &[A],
+        memory: &mut [A],
+        own: &mut [f64],
+        emitted: &mut [A],
+    ) -> Result<()> {
         match self {
             Self::Lif(neurons) => neurons.step(currents, memory, emitted),
             Self::Relu => {
@@ -114,17 +123,20 @@ impl<A: Real> RealNeurons<A> {
             },
             adaptation: match lif.adaptation {
                 Adaptation::None => None,
-                Adaptation::Threshold { decay, strength } => {
-                    Some(RealAdaptation { decay: rounded(decay, "decay")?, strength: rounded(strength, "strength")? })
-                }
+                Adaptation::Threshold { decay, strength } => Some(RealAdaptation {
+                    decay: rounded(decay, "decay")?,
+                    strength: rounded(strength, "strength")?,
+                }),
             },
         })
     }
 
     /// A row of membranes at rest, then of zeros for synaptic currents and for adaptations.
     fn memory(&self) -> Vec<A> {
-        let (channels, more) =
-            (self.thresholds.len(), usize::from(self.alpha.is_some()) + usize::from(self.adaptation.is_some()));
+        let (channels, more) = (
+            self.thresholds.len(),
+            usize::from(self.alpha.is_some()) + usize::from(self.adaptation.is_some()),
+        );
         let mut values = vec![self.rest; channels];
         values.resize((1 + more) * channels, A::default());
         values
@@ -169,7 +181,9 @@ impl<A: Real> RealNeurons<A> {
                 }
             }
             Reset::Soft => {
-                for ((membrane, &level), &base) in membranes.iter_mut().zip(&*emitted).zip(&self.thresholds) {
+                for ((membrane, &level), &base) in
+                    membranes.iter_mut().zip(&*emitted).zip(&self.thresholds)
+                {
                     *membrane = *membrane - base * level;
                 }
             }
@@ -184,7 +198,9 @@ impl<A: Real> RealNeurons<A> {
         match self.spike {
             Spike::Binary => neurons.for_each(|((&u, edge), emitted)| *emitted = one(u >= edge)),
             Spike::Ternary => {
-                neurons.for_each(|((&u, edge), emitted)| *emitted = one(u >= edge) - one(u <= zero - edge));
+                neurons.for_each(|((&u, edge), emitted)| {
+                    *emitted = one(u >= edge) - one(u <= zero - edge)
+                });
             }
             Spike::Integer { levels } => {
                 let levels = A::from(i16::from(levels));

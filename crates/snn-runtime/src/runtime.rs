@@ -62,31 +62,35 @@ impl Runtime {
     /// Validates a model and compiles it.
     ///
     /// # Errors
-    /// The model is not valid, is in the form `trained`, is larger than [`crate::MAX_TOTAL_VALUES`], needs more than 2¹⁶ micro-steps in a macro-step, has a neuron of a
-    /// user's own (see [`Runtime::with_neurons`]), or its form and the precision do not fit.
+    /// The model is not valid, is in the form `trained`, is larger than
+    /// [`crate::MAX_TOTAL_VALUES`], needs more than 2¹⁶ micro-steps in a macro-step, has a neuron
+    /// of a user's own (see [`Runtime::with_neurons`]), or its form and the precision do not fit.
     pub fn new(model: &Model, precision: Precision) -> Result<Self> {
         Self::with_neurons(model, precision, &Neurons::default())
     }
 
-    /// Validates and compiles a model that may have neurons of a user's own. They compute in f64 in every precision; runs fail where one emits a level that the graph does
-    /// not announce.
+    /// Validates and compiles a model that may have neurons of a user's own. They compute in f64 in
+    /// every precision; runs fail where one emits a level that the graph does not announce.
     ///
     /// # Errors
-    /// As [`Runtime::new`]; or a neuron is unknown or refuses its parameters: the message names node and neuron.
+    /// As [`Runtime::new`]; or a neuron is unknown or refuses its parameters: the message names
+    /// node and neuron.
     pub fn with_neurons(model: &Model, precision: Precision, neurons: &Neurons) -> Result<Self> {
         let engine = match (precision, model.form) {
             (_, Form::Trained) => {
                 return Err(Error::Refused {
                     node: "model".into(),
                     reason:
-                        "form `trained` is not event-driven; convert it first (snn-reparam), to form `events` or `grid`"
+                        "form `trained` is not event-driven; convert it first (snn-reparam), to \
+                         form `events` or `grid`"
                             .into(),
                 });
             }
             (Precision::Grid, Form::Grid { .. }) => Engines::Grid(Engine::new(model, neurons)?),
             (Precision::F32, Form::Events) => Engines::F32(Engine::new(model, neurons)?),
             (Precision::F64, Form::Events) => Engines::F64(Engine::new(model, neurons)?),
-            (Precision::Grid, Form::Events) | (Precision::F32 | Precision::F64, Form::Grid { .. }) => {
+            (Precision::Grid, Form::Events)
+            | (Precision::F32 | Precision::F64, Form::Grid { .. }) => {
                 return Err(Error::Refused {
                     node: "model".into(),
                     reason: format!(
@@ -157,7 +161,11 @@ impl Runtime {
     /// # Errors
     /// The shape does not fit the model.
     pub fn classify<D: Dimension>(&self, image: ArrayView<'_, u8, D>) -> Result<usize> {
-        Ok(self.classify_batch(image.into_dyn().insert_axis(Axis(0)))?.first().copied().unwrap_or_default())
+        Ok(self
+            .classify_batch(image.into_dyn().insert_axis(Axis(0)))?
+            .first()
+            .copied()
+            .unwrap_or_default())
     }
 
     /// The class of each image of a batch `[B, …shape]`.
@@ -177,7 +185,8 @@ impl Runtime {
         with!(&self.engine, engine => engine.run(input, record))
     }
 
-    /// Operations since the runtime was made or its counts were reset, of all runs that have returned and all sessions that have been dropped.
+    /// Operations since the runtime was made or its counts were reset, of all runs that have
+    /// returned and all sessions that have been dropped.
     pub fn counts(&self) -> Counts {
         with!(&self.engine, engine => engine.counts())
     }
@@ -187,7 +196,8 @@ impl Runtime {
         with!(&self.engine, engine => engine.reset_counts());
     }
 
-    /// A session for one sample after another on the calling thread, without any allocation once it is made.
+    /// A session for one sample after another on the calling thread, without any allocation once it
+    /// is made.
     pub fn session(&self) -> Session<'_> {
         let worker = match &self.engine {
             Engines::Grid(engine) => Workers::Grid(engine.worker()),
@@ -208,7 +218,8 @@ impl Evaluate for Runtime {
     }
 }
 
-/// The buffers of one thread that runs samples of a [`Runtime`]. What it counts reaches the runtime when it is dropped.
+/// The buffers of one thread that runs samples of a [`Runtime`]. What it counts reaches the runtime
+/// when it is dropped.
 #[derive(Debug)]
 pub struct Session<'r> {
     runtime: &'r Runtime,
@@ -231,7 +242,10 @@ impl Session<'_> {
     pub fn image<D: Dimension>(&mut self, image: ArrayView<'_, u8, D>) -> Result<Scores<'_>> {
         let shape = &self.runtime.shape;
         if image.shape() != shape.as_slice() {
-            return Err(Error::Input { expected: format!("{shape:?}"), found: image.shape().to_vec() });
+            return Err(Error::Input {
+                expected: format!("{shape:?}"),
+                found: image.shape().to_vec(),
+            });
         }
         self.sample(&Sample::Static(image.into_dyn()))
     }
@@ -272,9 +286,14 @@ impl Scores<'_> {
 }
 
 /// Class scores of a whole batch; kept here so that [`Logits`] is built in one place.
-pub(crate) fn logits<A: Arithmetic>(sums: Vec<A::Sum>, classes: usize, time_steps: usize) -> Result<Logits> {
+pub(crate) fn logits<A: Arithmetic>(
+    sums: Vec<A::Sum>,
+    classes: usize,
+    time_steps: usize,
+) -> Result<Logits> {
     let batch = sums.len() / classes.max(1);
-    let sums = Array2::from_shape_vec((batch, classes), sums)
-        .map_err(|error| Error::Interpreter { interpreter: crate::NAME, message: error.to_string() })?;
+    let sums = Array2::from_shape_vec((batch, classes), sums).map_err(|error| {
+        Error::Interpreter { interpreter: crate::NAME, message: error.to_string() }
+    })?;
     Ok(A::logits(sums, time_steps))
 }

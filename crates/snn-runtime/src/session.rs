@@ -59,9 +59,10 @@ impl<A: Arithmetic> State<A> {
         let buffer = |node: &NodeProgram<A>| {
             let list = || List::new(node.positions, node.channels);
             match &node.stream {
-                Some(stream) => {
-                    Buffer::Events { levels: list(), plane: (stream.formation != Formation::Whole).then(list) }
-                }
+                Some(stream) => Buffer::Events {
+                    levels: list(),
+                    plane: (stream.formation != Formation::Whole).then(list),
+                },
                 None if matches!(node.kernel, Kernel::Head) => Buffer::Current(Vec::new()),
                 None => Buffer::Current(vec![A::default(); node.size()]),
             }
@@ -85,7 +86,12 @@ impl<A: Arithmetic> State<A> {
     ///
     /// # Errors
     /// A user's own neuron emits what it said it would not.
-    pub(crate) fn run(&mut self, program: &Program<A>, sample: &Sample<'_>, traces: &mut [Trace]) -> Result<()> {
+    pub(crate) fn run(
+        &mut self,
+        program: &Program<A>,
+        sample: &Sample<'_>,
+        traces: &mut [Trace],
+    ) -> Result<()> {
         self.sums.fill(A::Sum::default());
         for (node, memory) in program.nodes.iter().zip(&mut self.memories) {
             memory.reset(&node.rest);
@@ -100,7 +106,8 @@ impl<A: Arithmetic> State<A> {
                     continue;
                 }
                 self.step(program, index, (sample, t))?;
-                if let (Some(trace), Buffer::Events { levels, .. }) = (trace, &self.buffers[index]) {
+                if let (Some(trace), Buffer::Events { levels, .. }) = (trace, &self.buffers[index])
+                {
                     trace.record(levels, node, t);
                 }
             }
@@ -109,7 +116,12 @@ impl<A: Arithmetic> State<A> {
         Ok(())
     }
 
-    fn step(&mut self, program: &Program<A>, index: usize, (sample, t): (&Sample<'_>, usize)) -> Result<()> {
+    fn step(
+        &mut self,
+        program: &Program<A>,
+        index: usize,
+        (sample, t): (&Sample<'_>, usize),
+    ) -> Result<()> {
         let node = &program.nodes[index];
         let tally = &mut self.tallies[index];
         *tally += node.fixed;
@@ -126,7 +138,14 @@ impl<A: Arithmetic> State<A> {
             }
             (Kernel::Site(site), Buffer::Events { levels, .. }) => {
                 let current = current_of(before, node.inputs[0]);
-                emit(node, site, current, &mut self.memories[index], levels, &mut scratch.row[..node.channels])?;
+                emit(
+                    node,
+                    site,
+                    current,
+                    &mut self.memories[index],
+                    levels,
+                    &mut scratch.row[..node.channels],
+                )?;
                 tally.events += events(node, levels);
             }
             (Kernel::Pool(pool), Buffer::Events { levels, .. }) => {
@@ -140,14 +159,19 @@ impl<A: Arithmetic> State<A> {
                 planes::flatten(levels_of(before, node.inputs[0]), levels);
             }
             (Kernel::Concat { starts }, Buffer::Events { levels, .. }) => {
-                planes::concat(&node.inputs.iter().map(|&i| levels_of(before, i)).zip(starts), levels);
+                planes::concat(
+                    &node.inputs.iter().map(|&i| levels_of(before, i)).zip(starts),
+                    levels,
+                );
             }
             (Kernel::Head, Buffer::Current(_)) => {
                 for (sum, value) in self.sums.iter_mut().zip(current_of(before, node.inputs[0])) {
                     *sum = value.add_to(*sum);
                 }
             }
-            (kernel, Buffer::Current(current)) => currents::join(kernel, program, node, before, current),
+            (kernel, Buffer::Current(current)) => {
+                currents::join(kernel, program, node, before, current)
+            }
             (Kernel::Synapse(_) | Kernel::Add | Kernel::Head, Buffer::Events { .. }) => {}
         }
         Ok(())
@@ -186,7 +210,9 @@ fn enter<A: Arithmetic>(pixels: &[u8], mean: &[u8], list: &mut List<A>) {
     let positions = list.positions();
     list.begin();
     for position in 0..positions {
-        for (channel, (&pixel, &mean)) in pixels[position..].iter().step_by(positions).zip(mean).enumerate() {
+        for (channel, (&pixel, &mean)) in
+            pixels[position..].iter().step_by(positions).zip(mean).enumerate()
+        {
             if pixel != mean {
                 list.push(channel, A::pixel(pixel, mean));
             }
@@ -195,7 +221,8 @@ fn enter<A: Arithmetic>(pixels: &[u8], mean: &[u8], list: &mut List<A>) {
     }
 }
 
-/// One macro-step of a site: eq. 8 to 13 for every neuron, then the list of levels that are not zero.
+/// One macro-step of a site: eq. 8 to 13 for every neuron, then the list of levels that are not
+/// zero.
 fn emit<A: Arithmetic>(
     node: &NodeProgram<A>,
     site: &A::Site,
@@ -219,7 +246,9 @@ fn emit<A: Arithmetic>(
 fn events<A: Arithmetic>(node: &NodeProgram<A>, levels: &List<A>) -> u64 {
     let (channels, values) = levels.entries();
     match node.stream.as_ref().map(|stream| &stream.segments[0]) {
-        Some(segment) if segment.micro_steps() > 1 => values.iter().map(|v| segment.events(v.level())).sum(),
+        Some(segment) if segment.micro_steps() > 1 => {
+            values.iter().map(|v| segment.events(v.level())).sum()
+        }
         _ => channels.len() as u64,
     }
 }

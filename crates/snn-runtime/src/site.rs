@@ -26,17 +26,25 @@ pub(crate) trait SiteKernel<A>: Sized + std::fmt::Debug + Send + Sync {
     fn compile(source: &SiteSource<'_>, site: &Site) -> Result<Self>;
     /// What the neurons of one position remember at rest.
     fn rest(&self) -> Memory<A>;
-    /// One macro-step of one position: all channels of `currents`, with what they remember (laid out as [`SiteKernel::rest`] does), to what is emitted.
+    /// One macro-step of one position: all channels of `currents`, with what they remember (laid
+    /// out as [`SiteKernel::rest`] does), to what is emitted.
     ///
     /// # Errors
     /// A user's own neuron emits what it said it would not.
-    fn step(&self, currents: &[A], memory: &mut [A], own: &mut [f64], emitted: &mut [A]) -> Result<()>;
+    fn step(
+        &self,
+        currents: &[A],
+        memory: &mut [A],
+        own: &mut [f64],
+        emitted: &mut [A],
+    ) -> Result<()>;
 }
 
 /// What neurons remember from one macro-step to the next, position by position.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory<A> {
-    /// Of LIF neurons: rows of membranes, then of synaptic currents and of adaptations where the site has them.
+    /// Of LIF neurons: rows of membranes, then of synaptic currents and of adaptations where the
+    /// site has them.
     pub(crate) values: Vec<A>,
     /// States of a user's own neurons.
     pub(crate) own: Vec<f64>,
@@ -51,7 +59,8 @@ impl<A: Copy> Memory<A> {
     /// Back to rest, of which `one` is one position's.
     pub(crate) fn reset(&mut self, one: &Self) {
         fn fill<V: Copy>(all: &mut [V], one: &[V]) {
-            all.chunks_exact_mut(one.len().max(1)).for_each(|position| position.copy_from_slice(one));
+            all.chunks_exact_mut(one.len().max(1))
+                .for_each(|position| position.copy_from_slice(one));
         }
         fill(&mut self.values, &one.values);
         fill(&mut self.own, &one.own);

@@ -1,9 +1,11 @@
-//! What an event edge carries: channels in segments of one code each, and how its planes come about (eqs. 15 to 17).
+//! What an event edge carries: channels in segments of one code each, and how its planes come about
+//! (eqs. 15 to 17).
 
 use crate::arithmetic::Arithmetic;
 use snn_ir::Code;
 
-/// The most micro-steps that planes formed anew behind pools may need; a limit for files from strangers.
+/// The most micro-steps that planes formed anew behind pools may need; a limit for files from
+/// strangers.
 pub(crate) const MAX_MICRO_STEPS: u32 = 1 << 16;
 /// The most bit-planes of a level: levels are i32.
 const MAX_BIT_PLANES: u32 = 31;
@@ -15,14 +17,17 @@ pub(crate) enum Class {
     Horner,
     /// Unary and binary planes, and the first of ternary ones: `A ← A + S·e`, additions.
     Counted,
-    /// The second planes of ternary codes: `A ← A − S·e`, additions. The sign travels with the entries, which are negative.
+    /// The second planes of ternary codes: `A ← A − S·e`, additions. The sign travels with the
+    /// entries, which are negative.
     Subtracted,
     /// Payloads: `A ← A + S·q`, multiplications.
     Graded,
 }
 
-/// Delivered in this order, one accumulator is enough for all: it is linear, and what follows the Horner planes is not doubled any more.
-pub(crate) const CLASSES: [Class; 4] = [Class::Horner, Class::Counted, Class::Subtracted, Class::Graded];
+/// Delivered in this order, one accumulator is enough for all: it is linear, and what follows the
+/// Horner planes is not doubled any more.
+pub(crate) const CLASSES: [Class; 4] =
+    [Class::Horner, Class::Counted, Class::Subtracted, Class::Graded];
 
 /// Which plane: its class, and how many micro-steps of that class follow it.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +57,13 @@ impl Segment {
             Code::Unary | Code::BitPlane if code.micro_steps(levels) == 1 => Code::Binary,
             Code::Unary | Code::BitPlane | Code::Binary | Code::Ternary | Code::Graded => code,
         };
-        Self { end, code, levels, bound: levels, counts: counts && matches!(code, Code::Binary | Code::Ternary) }
+        Self {
+            end,
+            code,
+            levels,
+            bound: levels,
+            counts: counts && matches!(code, Code::Binary | Code::Ternary),
+        }
     }
 
     /// Micro-steps of a macro-step.
@@ -63,8 +74,12 @@ impl Segment {
     /// How many of its planes are of a class.
     pub(crate) fn planes(&self, class: Class) -> u32 {
         match (self.code, class) {
-            (Code::BitPlane, Class::Horner) | (Code::Binary | Code::Unary, Class::Counted) => self.micro_steps(),
-            (Code::Ternary, Class::Counted | Class::Subtracted) | (Code::Graded, Class::Graded) => 1,
+            (Code::BitPlane, Class::Horner) | (Code::Binary | Code::Unary, Class::Counted) => {
+                self.micro_steps()
+            }
+            (Code::Ternary, Class::Counted | Class::Subtracted) | (Code::Graded, Class::Graded) => {
+                1
+            }
             (Code::Binary | Code::Ternary | Code::Unary | Code::BitPlane | Code::Graded, _) => 0,
         }
     }
@@ -78,22 +93,32 @@ impl Segment {
         }
     }
 
-    /// Eq. 15: what a level puts on a plane. Micro-steps are counted from the end, which aligns streams of different length. Payloads and counts
-    /// pass as they are; a payload may be a real number.
+    /// Eq. 15: what a level puts on a plane. Micro-steps are counted from the end, which aligns
+    /// streams of different length. Payloads and counts pass as they are; a payload may be a real
+    /// number.
     #[inline(always)]
     pub(crate) fn entry<A: Arithmetic>(&self, value: A, at: Moment) -> A {
         let (zero, last) = (A::default(), at.remaining == 0);
         let takes = match (self.code, at.class) {
-            (Code::Binary, Class::Counted) | (Code::Graded, Class::Graded) => return if last { value } else { zero },
-            (Code::Ternary, Class::Counted) => return if last && value > zero { value } else { zero },
-            (Code::Ternary, Class::Subtracted) => return if last && value < zero { value } else { zero },
+            (Code::Binary, Class::Counted) | (Code::Graded, Class::Graded) => {
+                return if last { value } else { zero };
+            }
+            (Code::Ternary, Class::Counted) => {
+                return if last && value > zero { value } else { zero };
+            }
+            (Code::Ternary, Class::Subtracted) => {
+                return if last && value < zero { value } else { zero };
+            }
             (Code::Unary, Class::Counted) => {
-                at.remaining < self.levels && value.level().unsigned_abs() >= self.levels - at.remaining
+                at.remaining < self.levels
+                    && value.level().unsigned_abs() >= self.levels - at.remaining
             }
             (Code::BitPlane, Class::Horner) => {
                 value.level().unsigned_abs().checked_shr(at.remaining).unwrap_or(0) & 1 != 0
             }
-            (Code::Binary | Code::Ternary | Code::Unary | Code::BitPlane | Code::Graded, _) => false,
+            (Code::Binary | Code::Ternary | Code::Unary | Code::BitPlane | Code::Graded, _) => {
+                false
+            }
         };
         if takes { A::ONE } else { zero }
     }
@@ -136,21 +161,32 @@ impl Stream {
 
     /// Of a max pool: planes are formed anew from the largest levels.
     pub(crate) fn max_pooled(&self) -> Self {
-        Self::of_levels(self.segments.iter().map(|s| Segment::new(s.end, s.code, s.bound, s.counts)).collect())
+        Self::of_levels(
+            self.segments.iter().map(|s| Segment::new(s.end, s.code, s.bound, s.counts)).collect(),
+        )
     }
 
     /// Of a sum pool over windows of `size` positions: planes are pooled.
     pub(crate) fn sum_pooled(&self, size: usize) -> Self {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
-        let segments: Vec<Segment> =
-            self.segments.iter().map(|s| Segment { bound: s.bound.saturating_mul(size), counts: true, ..*s }).collect();
-        let linear = self.formation != Formation::Derived && segments.iter().all(|s| s.micro_steps() == 1);
-        if linear { Self::of_levels(segments) } else { Self { segments, formation: Formation::Derived } }
+        let segments: Vec<Segment> = self
+            .segments
+            .iter()
+            .map(|s| Segment { bound: s.bound.saturating_mul(size), counts: true, ..*s })
+            .collect();
+        let linear =
+            self.formation != Formation::Derived && segments.iter().all(|s| s.micro_steps() == 1);
+        if linear {
+            Self::of_levels(segments)
+        } else {
+            Self { segments, formation: Formation::Derived }
+        }
     }
 
     /// Of a flatten over `positions` positions.
     pub(crate) fn flattened(&self, positions: usize) -> Self {
-        let segments = self.segments.iter().map(|s| Segment { end: s.end * positions, ..*s }).collect();
+        let segments =
+            self.segments.iter().map(|s| Segment { end: s.end * positions, ..*s }).collect();
         Self { segments, formation: self.formation }
     }
 
@@ -176,7 +212,8 @@ impl Stream {
             .filter_map(|class| {
                 let of_class = || self.segments.iter().filter(move |s| s.planes(class) > 0);
                 let micro_steps = of_class().map(|s| s.planes(class)).max()?;
-                let weighted = matches!(class, Class::Subtracted | Class::Graded) || of_class().any(|s| s.counts);
+                let weighted = matches!(class, Class::Subtracted | Class::Graded)
+                    || of_class().any(|s| s.counts);
                 Some(Pass { class, micro_steps, weighted })
             })
             .collect()

@@ -16,7 +16,8 @@ pub(crate) struct Synapse<A> {
     pub(crate) channels: usize,
     /// Node whose events or pixels it reads.
     pub(crate) source: usize,
-    /// Nodes whose planes are formed at each micro-step, in order; the source is the last, unless its levels are its plane.
+    /// Nodes whose planes are formed at each micro-step, in order; the source is the last, unless
+    /// its levels are its plane.
     pub(crate) chain: Vec<usize>,
     /// Its planes at each macro-step.
     pub(crate) passes: Vec<Pass>,
@@ -39,7 +40,8 @@ impl<A: Arithmetic> Synapse<A> {
     ) {
         let width = self.links.width();
         let size = current.len() / self.channels * width;
-        // Scratch is lent to the forming of planes as well, so the accumulators leave it for a moment; taking a vector does not allocate.
+        // Scratch is lent to the forming of planes as well, so the accumulators leave it for a
+        // moment; taking a vector does not allocate.
         let mut accumulators = std::mem::take(&mut scratch.accumulators);
         let mut start = Start::Zero;
         for pass in &self.passes {
@@ -49,7 +51,8 @@ impl<A: Arithmetic> Synapse<A> {
                     planes::form(nodes, before, node, at, scratch);
                 }
                 let stream = nodes[self.source].stream.as_ref();
-                let plane = stream.and_then(|stream| planes::sent(stream, &before[self.source], at));
+                let plane =
+                    stream.and_then(|stream| planes::sent(stream, &before[self.source], at));
                 let Some(plane) = plane else { continue };
                 self.count(plane, *pass, tally);
                 if start == Start::Keep && pass.class == Class::Horner {
@@ -80,7 +83,9 @@ impl<A: Arithmetic> Synapse<A> {
     fn finish(&self, accumulators: &[A], width: usize, current: &mut [A]) {
         let rows = accumulators.chunks_exact(width).zip(current.chunks_exact_mut(self.channels));
         match (&self.multiplier, &self.bias) {
-            (None, None) => rows.for_each(|(sums, row)| row.copy_from_slice(&sums[..self.channels])),
+            (None, None) => {
+                rows.for_each(|(sums, row)| row.copy_from_slice(&sums[..self.channels]))
+            }
             (None, Some(bias)) => {
                 for (sums, row) in rows {
                     row.iter_mut().zip(sums).zip(bias).for_each(|((j, &a), &b)| *j = a.plus(b));
@@ -88,7 +93,10 @@ impl<A: Arithmetic> Synapse<A> {
             }
             (Some(multiplier), None) => {
                 for (sums, row) in rows {
-                    row.iter_mut().zip(sums).zip(multiplier).for_each(|((j, &a), &m)| *j = m.times(a));
+                    row.iter_mut()
+                        .zip(sums)
+                        .zip(multiplier)
+                        .for_each(|((j, &a), &m)| *j = m.times(a));
                 }
             }
             (Some(multiplier), Some(bias)) => {

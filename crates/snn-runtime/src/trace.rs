@@ -21,13 +21,20 @@ impl Trace {
     }
 
     /// Writes macro-step `t`.
-    pub(crate) fn record<A: Arithmetic>(&mut self, levels: &List<A>, node: &NodeProgram<A>, t: usize) {
+    pub(crate) fn record<A: Arithmetic>(
+        &mut self,
+        levels: &List<A>,
+        node: &NodeProgram<A>,
+        t: usize,
+    ) {
         for position in 0..node.positions {
             let (channels, values) = levels.at(position);
             for (&channel, &value) in channels.iter().zip(values) {
                 let at = t * node.size() + channel as usize * node.positions + position;
                 match self {
-                    Self::Levels(levels) => levels[at] = i16::try_from(value.level()).unwrap_or(i16::MAX),
+                    Self::Levels(levels) => {
+                        levels[at] = i16::try_from(value.level()).unwrap_or(i16::MAX)
+                    }
                     Self::Values(values) => values[at] = value.to_real(),
                 }
             }
@@ -64,6 +71,8 @@ pub(crate) fn time_first<'t, V: Copy + 't>(
     for t in 0..shape[0] {
         samples.clone().for_each(|sample| values.extend_from_slice(&sample[t * size..][..size]));
     }
-    ArrayD::from_shape_vec(IxDyn(shape), values)
-        .map_err(|error| Error::Interpreter { interpreter: crate::NAME, message: error.to_string() })
+    ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| Error::Interpreter {
+        interpreter: crate::NAME,
+        message: error.to_string(),
+    })
 }

@@ -31,7 +31,10 @@ fn check(model: &Model, precision: Precision, seed: u64) {
     for input in [Input::Static(images.view()), Input::Frames(frames.view())] {
         let expected = Naive::new(model).unwrap().evaluate(&input, Record::Sites).unwrap();
         let mut codes = vec![("as drawn", model.clone())];
-        codes.extend([Code::Unary, Code::BitPlane, Code::Graded].map(|code| (code.label(), recoded(model, code))));
+        codes.extend(
+            [Code::Unary, Code::BitPlane, Code::Graded]
+                .map(|code| (code.label(), recoded(model, code))),
+        );
         for (code, model) in codes {
             let what = format!("{precision:?}, {code}, frames {}", input.varies());
             let mut runtime = Runtime::new(&model, precision).unwrap();
@@ -62,20 +65,29 @@ proptest! {
     }
 }
 
-/// Random models are of use only if neurons both fire and stay silent, meet thresholds exactly, and streams of every kind occur.
+/// Random models are of use only if neurons both fire and stay silent, meet thresholds exactly, and
+/// streams of every kind occur.
 #[test]
 fn drawn_models_are_not_trivial() {
     let (mut active, mut values, mut varied, mut ties) = (0, 0, 0, 0);
     for seed in 0..200 {
         let model = model(seed, 8, Numbers::Dyadic);
         let images = pixels(&model, &[2], seed);
-        for trace in Naive::new(&model).unwrap().evaluate(&Input::Static(images.view()), Record::Sites).unwrap().sites {
+        for trace in Naive::new(&model)
+            .unwrap()
+            .evaluate(&Input::Static(images.view()), Record::Sites)
+            .unwrap()
+            .sites
+        {
             let (on, all) = (trace.output.active(), trace.output.len() as u64);
             (active, values, ties) = (active + on, values + all, ties + trace.ties);
             varied += u64::from(on > 0 && on < all);
         }
     }
-    assert!((0.1..0.9).contains(&(active as f64 / values as f64)), "{active} of {values} values are active");
+    assert!(
+        (0.1..0.9).contains(&(active as f64 / values as f64)),
+        "{active} of {values} values are active"
+    );
     assert!(varied > 300, "{varied} sites do something");
     assert!(ties * 20 > values, "{ties} ties in {values} values");
 }

@@ -21,7 +21,8 @@ thread_local! {
 /// What a session takes beside the buffers that it counts: places of nodes, handles of locks.
 const BESIDE: usize = 4096;
 
-// SAFETY: every call goes to the system's allocator unchanged; the count is a thread-local without a destructor, which does not allocate.
+// SAFETY: every call goes to the system's allocator unchanged; the count is a thread-local without
+// a destructor, which does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|n| n.set(n.get() + 1));
@@ -46,9 +47,11 @@ fn a_session_does_not_allocate() {
     drop(vec![0_u8; 10]);
     assert!(ALLOCATIONS.get() > before, "the count works");
     for seed in 0..100 {
-        for (numbers, precision) in
-            [(Numbers::Integer, Precision::Grid), (Numbers::Dyadic, Precision::F64), (Numbers::Coarse, Precision::F32)]
-        {
+        for (numbers, precision) in [
+            (Numbers::Integer, Precision::Grid),
+            (Numbers::Dyadic, Precision::F64),
+            (Numbers::Coarse, Precision::F32),
+        ] {
             let model = model(seed, 10, numbers);
             let runtime = Runtime::new(&model, precision).unwrap();
             let images = pixels(&model, &[4], seed);
@@ -66,7 +69,9 @@ fn a_session_does_not_allocate() {
 
 #[test]
 fn a_deployed_session_does_not_allocate() {
-    for (seed, numbers) in (0..100).flat_map(|seed| [(seed, Numbers::Integer), (seed, Numbers::Coarse)]) {
+    for (seed, numbers) in
+        (0..100).flat_map(|seed| [(seed, Numbers::Integer), (seed, Numbers::Coarse)])
+    {
         let model = model(seed, 10, numbers);
         let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
         let images = pixels(&model, &[4], seed);
@@ -86,14 +91,20 @@ fn a_deployed_session_does_not_allocate() {
 
 #[test]
 fn a_deployed_session_says_what_it_takes() {
-    for (seed, numbers) in (0..100).flat_map(|seed| [(seed, Numbers::Integer), (seed, Numbers::Coarse)]) {
+    for (seed, numbers) in
+        (0..100).flat_map(|seed| [(seed, Numbers::Integer), (seed, Numbers::Coarse)])
+    {
         let model = model(seed, 10, numbers);
         for threads in [1, 3] {
-            let deployment = Deployment::new(&model, &Options { threads, ..Options::default() }).unwrap();
+            let deployment =
+                Deployment::new(&model, &Options { threads, ..Options::default() }).unwrap();
             let before = LIVE.get();
             let mut session = deployment.session();
             let (taken, said) = (LIVE.get() - before, session.bytes());
-            assert!(said <= taken && taken <= said + BESIDE, "seed {seed}: takes {taken}, says {said}");
+            assert!(
+                said <= taken && taken <= said + BESIDE,
+                "seed {seed}: takes {taken}, says {said}"
+            );
             // What comes with the first use of other inputs and of early exits is counted, too.
             let image = pixels(&model, &[], seed);
             let real: Vec<f32> = image.iter().map(|&pixel| f32::from(pixel)).collect();
@@ -103,7 +114,10 @@ fn a_deployed_session_says_what_it_takes() {
                 session.run_until(image.as_slice().unwrap(), Confidence::NEVER).unwrap();
             }
             let (more, said_more) = (LIVE.get() - before, session.bytes() - said);
-            assert!(said_more <= more && more <= said_more + BESIDE, "seed {seed}: takes {more}, says {said_more}");
+            assert!(
+                said_more <= more && more <= said_more + BESIDE,
+                "seed {seed}: takes {more}, says {said_more}"
+            );
         }
     }
 }

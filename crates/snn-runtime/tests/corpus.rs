@@ -1,4 +1,5 @@
-//! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`), and damaged forms of them.
+//! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`),
+//! and damaged forms of them.
 
 #[path = "../../../fuzz/checks/replay.rs"]
 mod replay;

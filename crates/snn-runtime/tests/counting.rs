@@ -1,5 +1,9 @@
 //! Exact counts of networks small enough to count by hand.
-#![expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "numbers of tests are small")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "numbers of tests are small"
+)]
 
 use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
@@ -8,7 +12,8 @@ use snn_ir::site::{Code, GridLif, GridReset, Site, Spike};
 use snn_ir::weights::{Tensor, Weights};
 use snn_runtime::{Counts, Precision, Runtime, Tally};
 
-/// A grid model built node by node, with weights that are all `weight`, multipliers 1 and biases 0 unless replaced.
+/// A grid model built node by node, with weights that are all `weight`, multipliers 1 and biases 0
+/// unless replaced.
 struct Net {
     graph: Graph,
     weights: Weights,
@@ -42,7 +47,8 @@ impl Net {
     }
 
     fn levels(self, name: &str, levels: u8, channels: usize, code: Code) -> Self {
-        let thresholds = Array2::from_shape_fn((usize::from(levels), channels), |(d, _)| d as i32 + 1);
+        let thresholds =
+            Array2::from_shape_fn((usize::from(levels), channels), |(d, _)| d as i32 + 1);
         self.push(name, Op::Activation { site: Site::GridQuantRelu { levels }, code: Some(code) })
             .weight(&format!("{name}.thresholds"), thresholds)
     }
@@ -81,7 +87,8 @@ fn run(model: &Model, image: &ArrayD<u8>) -> (Vec<f64>, Counts) {
     (logits.iter().map(|l| l * model.time_steps as f64).collect(), runtime.counts())
 }
 
-/// A 1×1 identity stem and site, so that levels are the pixels; a 3×3 convolution to 5 channels with padding 1; what follows.
+/// A 1×1 identity stem and site, so that levels are the pixels; a 3×3 convolution to 5 channels
+/// with padding 1; what follows.
 fn padded(code: Code) -> Net {
     Net::new(&[1, 4, 4])
         .conv("stem", Conv::square(1, 1, 1), 1, 1)
@@ -92,7 +99,9 @@ fn padded(code: Code) -> Net {
 
 #[test]
 fn an_event_in_the_corner_of_a_padded_convolution_has_four_taps() {
-    for (at, taps) in [([0, 0, 0], 4), ([0, 0, 1], 6), ([0, 2, 0], 6), ([0, 1, 2], 9), ([0, 3, 3], 4)] {
+    for (at, taps) in
+        [([0, 0, 0], 4), ([0, 0, 1], 6), ([0, 2, 0], 6), ([0, 1, 2], 9), ([0, 3, 3], 4)]
+    {
         let model = padded(Code::Unary).model(1, 1);
         let mut image = ArrayD::zeros(IxDyn(&[1, 4, 4]));
         image[IxDyn(&at)] = 1;
@@ -101,9 +110,18 @@ fn an_event_in_the_corner_of_a_padded_convolution_has_four_taps() {
         assert_eq!(conv, Tally { additions: taps * 5, ..Tally::default() }, "{at:?}");
         assert_eq!(sums, vec![taps as f64; 5], "{at:?}");
         // The stem is one pixel times one weight; pixels equal to the mean are not sent.
-        assert_eq!(counts.node("stem").unwrap().tally, Tally { multiplications: 1, ..Tally::default() });
+        assert_eq!(
+            counts.node("stem").unwrap().tally,
+            Tally { multiplications: 1, ..Tally::default() }
+        );
         let site = counts.node("act").unwrap();
-        let expected = Tally { events: 1, comparisons: 16 * 7, neuron_updates: 16, micro_steps: 7, ..Tally::default() };
+        let expected = Tally {
+            events: 1,
+            comparisons: 16 * 7,
+            neuron_updates: 16,
+            micro_steps: 7,
+            ..Tally::default()
+        };
         assert_eq!((site.tally, site.neurons), (expected, 16));
         assert_eq!(site.firing_rate(), Some(1.0 / 16.0));
         // A global sum of 16 currents in 5 channels.
@@ -115,14 +133,20 @@ fn an_event_in_the_corner_of_a_padded_convolution_has_four_taps() {
 fn a_level_costs_what_its_code_sends() {
     let mut image = ArrayD::zeros(IxDyn(&[1, 4, 4]));
     image[[0, 1, 1]] = 5;
-    for (code, events, additions, multiplications, micro_steps) in
-        [(Code::Unary, 5, 5 * 45, 0, 7), (Code::BitPlane, 2, 2 * 45, 0, 3), (Code::Graded, 1, 0, 45, 1)]
-    {
+    for (code, events, additions, multiplications, micro_steps) in [
+        (Code::Unary, 5, 5 * 45, 0, 7),
+        (Code::BitPlane, 2, 2 * 45, 0, 3),
+        (Code::Graded, 1, 0, 45, 1),
+    ] {
         let (sums, counts) = run(&padded(code).model(1, 1), &image);
         assert_eq!(sums, vec![45.0; 5], "{code:?}");
         let (site, conv) = (counts.node("act").unwrap().tally, counts.node("conv").unwrap().tally);
         assert_eq!((site.events, site.micro_steps), (events, micro_steps), "{code:?}");
-        assert_eq!((conv.additions, conv.multiplications), (additions, multiplications), "{code:?}");
+        assert_eq!(
+            (conv.additions, conv.multiplications),
+            (additions, multiplications),
+            "{code:?}"
+        );
     }
 }
 
@@ -223,9 +247,15 @@ fn the_time_invariant_prefix_counts_once_and_neurons_count_every_macro_step() {
     // stem 2·2 + 1 = 5 → level 2; inner 2·6 + 1 = 13 at every step: fires at every second one.
     let (sums, counts) = run(&model, &image);
     let tally = |node: &str| counts.node(node).unwrap().tally;
-    assert_eq!((tally("stem").multiplications, tally("once").neuron_updates, tally("once").events), (6, 3, 6));
+    assert_eq!(
+        (tally("stem").multiplications, tally("once").neuron_updates, tally("once").events),
+        (6, 3, 6)
+    );
     assert_eq!((tally("inner").additions, tally("inner").sums), (6 * 4, 4));
-    assert_eq!((tally("each").neuron_updates, tally("each").events, tally("each").comparisons), (20, 8, 20));
+    assert_eq!(
+        (tally("each").neuron_updates, tally("each").events, tally("each").comparisons),
+        (20, 8, 20)
+    );
     assert_eq!((tally("fc").additions, tally("fc").sums, tally("fc").rescalings), (8 * 2, 10, 10));
     assert_eq!(sums, vec![2.0 * 8.0 + 5.0; 2]);
     assert_eq!(counts.node("each").unwrap().firing_rate(), Some(0.4));
@@ -237,7 +267,13 @@ fn the_time_invariant_prefix_counts_once_and_neurons_count_every_macro_step() {
 /// Ternary neurons without memory that fire at two pixel values above and below 100.
 fn ternary(lif: GridLif) -> Net {
     let lif = GridLif { spike: Spike::Ternary, ..lif };
-    Net::new(&[1, 4, 4]).conv("stem", Conv::square(1, 1, 1), 1, 1).lif("act", lif, 1, 2, Code::Ternary)
+    Net::new(&[1, 4, 4]).conv("stem", Conv::square(1, 1, 1), 1, 1).lif(
+        "act",
+        lif,
+        1,
+        2,
+        Code::Ternary,
+    )
 }
 
 /// 100 but for some pixels.
@@ -267,21 +303,34 @@ fn a_ternary_spike_of_either_sign_is_one_event_and_one_addition_a_weight() {
         .model(1, 2);
     model.preprocessing.mean = vec![100];
     // +1 in a corner, −1 inside, and a current that is too weak.
-    let (sums, counts) = run(&model, &image(&[([0, 0, 0], 102), ([0, 1, 1], 97), ([0, 2, 2], 101)]));
+    let (sums, counts) =
+        run(&model, &image(&[([0, 0, 0], 102), ([0, 1, 1], 97), ([0, 2, 2], 101)]));
     assert_eq!(sums, vec![2.0 * (4.0 - 9.0); 5]);
-    let expected =
-        Tally { events: 4, comparisons: 2 * 16 * 2, neuron_updates: 2 * 16, micro_steps: 4, ..Tally::default() };
+    let expected = Tally {
+        events: 4,
+        comparisons: 2 * 16 * 2,
+        neuron_updates: 2 * 16,
+        micro_steps: 4,
+        ..Tally::default()
+    };
     assert_eq!(counts.node("act").unwrap().tally, expected);
-    assert_eq!(counts.node("conv").unwrap().tally, Tally { additions: 2 * (4 + 9) * 5, ..Tally::default() });
+    assert_eq!(
+        counts.node("conv").unwrap().tally,
+        Tally { additions: 2 * (4 + 9) * 5, ..Tally::default() }
+    );
 }
 
 #[test]
 fn ternary_spikes_that_cancel_in_a_window_cost_both() {
     let window = |pool| Op::Pool { pool, window: Window::square(2) };
-    let mut model =
-        ternary(FORGETFUL).push("sum", window(PoolKind::Sum)).push("flat", Op::Flatten).linear("fc", 4, 3).model(1, 1);
+    let mut model = ternary(FORGETFUL)
+        .push("sum", window(PoolKind::Sum))
+        .push("flat", Op::Flatten)
+        .linear("fc", 4, 3)
+        .model(1, 1);
     model.preprocessing.mean = vec![100];
-    let (sums, counts) = run(&model, &image(&[([0, 0, 0], 102), ([0, 0, 1], 98), ([0, 3, 3], 103)]));
+    let (sums, counts) =
+        run(&model, &image(&[([0, 0, 0], 102), ([0, 0, 1], 98), ([0, 3, 3], 103)]));
     assert_eq!(sums, vec![2.0 * 1.0 + 1.0; 3]);
     let expected = Tally { additions: 3 * 3, rescalings: 3, sums: 3, ..Tally::default() };
     assert_eq!(counts.node("fc").unwrap().tally, expected);
@@ -304,13 +353,17 @@ fn ternary_spikes_that_cancel_in_a_window_cost_both() {
         let (sums, counts) = run(&model, &image(&pixels));
         assert_eq!(sums, vec![f64::from(2 * largest + 1); 3]);
         assert_eq!(counts.node("max").unwrap().tally, Tally { comparisons: 3, ..Tally::default() });
-        assert_eq!(counts.node("fc").unwrap().tally.additions, 3 * u64::from(i32::unsigned_abs(largest)));
+        assert_eq!(
+            counts.node("fc").unwrap().tally.additions,
+            3 * u64::from(i32::unsigned_abs(largest))
+        );
     }
 }
 
 #[test]
 fn an_integer_neuron_counts_as_levels_do() {
-    let lif = GridLif { spike: Spike::Integer { levels: 5 }, ..GridLif::new(1, 0, 0, GridReset::Soft) };
+    let lif =
+        GridLif { spike: Spike::Integer { levels: 5 }, ..GridLif::new(1, 0, 0, GridReset::Soft) };
     // A current of 5 and θ = 2: levels 3 (a tie, rounded up; −1 stays) and 2.
     for (code, events, additions, multiplications, micro_steps) in [
         (Code::Unary, 3 + 2, (3 + 2) * 45, 0, 5),
@@ -335,7 +388,11 @@ fn an_integer_neuron_counts_as_levels_do() {
         };
         assert_eq!(counts.node("act").unwrap().tally, expected, "{code:?}");
         let conv = counts.node("conv").unwrap().tally;
-        assert_eq!((conv.additions, conv.multiplications), (additions, multiplications), "{code:?}");
+        assert_eq!(
+            (conv.additions, conv.multiplications),
+            (additions, multiplications),
+            "{code:?}"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! Deployments against the naive evaluator: equal bits with every instruction set and number of threads, whatever the graph and the codes; off the grid where sums are exact in f32.
+//! Deployments against the naive evaluator: equal bits with every instruction set and number of
+//! threads, whatever the graph and the codes; off the grid where sums are exact in f32.
 
 mod draw;
 
@@ -12,8 +13,8 @@ use snn_ir::naive::Naive;
 use snn_ir::site::{GridLif, GridReset};
 use snn_ir::weights::{integer, real};
 use snn_ir::{
-    Code, Evaluate, Evaluation, Form, Input, Leak, Lif, Logits, Model, Preprocessing, QuantRelu, Record, Reset, Share,
-    Site, Threshold, Weights,
+    Code, Evaluate, Evaluation, Form, Input, Leak, Lif, Logits, Model, Preprocessing, QuantRelu,
+    Record, Reset, Share, Site, Threshold, Weights,
 };
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options, Trajectories};
 use snn_runtime::{Level, Scores};
@@ -38,7 +39,12 @@ fn options() -> impl Iterator<Item = Options> {
         (3, Kernels::Patterns),
     ];
     levels.flat_map(move |level| {
-        ways.map(|(threads, kernels)| Options { level: Some(level), threads, kernels, ..Options::default() })
+        ways.map(|(threads, kernels)| Options {
+            level: Some(level),
+            threads,
+            kernels,
+            ..Options::default()
+        })
     })
 }
 
@@ -73,7 +79,10 @@ fn check(model: &Model, seed: u64) {
     for input in [Input::Static(images.view()), Input::Frames(frames.view())] {
         let expected = Naive::new(model).unwrap().evaluate(&input, Record::Sites).unwrap();
         let mut codes = vec![("as drawn", model.clone())];
-        codes.extend([Code::Unary, Code::BitPlane, Code::Graded].map(|code| (code.label(), recoded(model, code))));
+        codes.extend(
+            [Code::Unary, Code::BitPlane, Code::Graded]
+                .map(|code| (code.label(), recoded(model, code))),
+        );
         for (code, model) in codes {
             for options in options() {
                 let what = format!("{code}, frames {}, {options:?}", input.varies());
@@ -84,25 +93,40 @@ fn check(model: &Model, seed: u64) {
                 let mut session = deployment.session();
                 for sample in 0..batch {
                     let found = if input.varies() {
-                        let frames: Vec<u8> = frames.index_axis(Axis(1), sample).iter().copied().collect();
+                        let frames: Vec<u8> =
+                            frames.index_axis(Axis(1), sample).iter().copied().collect();
                         session.run_frames(&frames)
                     } else {
                         session.run(images.index_axis(Axis(0), sample).as_slice().unwrap())
                     };
-                    assert_eq!(as_reals(found.unwrap()), sums(&expected.logits, sample, steps), "{what}");
+                    assert_eq!(
+                        as_reals(found.unwrap()),
+                        sums(&expected.logits, sample, steps),
+                        "{what}"
+                    );
                 }
             }
         }
     }
 }
 
-/// One convolution with its neurons behind sites that emit the pixels, with large weights, so that 16-bit sums must be widened.
-fn layer(conv: Conv, [inputs, height, width]: [usize; 3], (levels, code): (u8, Code), seed: u64) -> Model {
+/// One convolution with its neurons behind sites that emit the pixels, with large weights, so that
+/// 16-bit sums must be widened.
+fn layer(
+    conv: Conv,
+    [inputs, height, width]: [usize; 3],
+    (levels, code): (u8, Code),
+    seed: u64,
+) -> Model {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![inputs, height, width] }, &[]);
     graph.push("stem", Op::Scale, &["image"]);
-    graph.push("act", Op::Activation { site: Site::GridQuantRelu { levels }, code: Some(code) }, &["stem"]);
+    graph.push(
+        "act",
+        Op::Activation { site: Site::GridQuantRelu { levels }, code: Some(code) },
+        &["stem"],
+    );
     let (channels, kernel, groups) = (conv.channels, conv.kernel.clone(), conv.groups);
     graph.push("conv", Op::Conv(conv), &["act"]);
     let site = Site::GridLif(GridLif::new(1, 1, 3, GridReset::Soft));
@@ -113,7 +137,9 @@ fn layer(conv: Conv, [inputs, height, width]: [usize; 3], (levels, code): (u8, C
     let mut weights = Weights::new();
     weights.insert("stem.weight".into(), Array1::<i32>::ones(inputs).into());
     weights.insert("scores.weight".into(), Array1::<i32>::ones(channels).into());
-    let thresholds = Array2::from_shape_fn((usize::from(levels), inputs), |(d, _)| i32::try_from(d + 1).unwrap());
+    let thresholds = Array2::from_shape_fn((usize::from(levels), inputs), |(d, _)| {
+        i32::try_from(d + 1).unwrap()
+    });
     weights.insert("act.thresholds".into(), thresholds.into());
     let shape = [&[channels, inputs / groups], kernel.as_slice()].concat();
     // Some channels lean to one side, and a few are dead.
@@ -129,7 +155,8 @@ fn layer(conv: Conv, [inputs, height, width]: [usize; 3], (levels, code): (u8, C
         Array1::from_shape_simple_fn(channels, || random.random_range(1..=3_i32)).into(),
     );
     let threshold = || random.random_range(1..=4000_i32);
-    weights.insert("layer.threshold".into(), Array1::from_shape_simple_fn(channels, threshold).into());
+    weights
+        .insert("layer.threshold".into(), Array1::from_shape_simple_fn(channels, threshold).into());
     Model {
         form: Form::Grid { logit_unit: 1.0 },
         graph,
@@ -146,16 +173,27 @@ fn check_frames(model: &Model, frames: &ArrayD<u8>, what: &str) {
     let expected = Naive::new(model).unwrap().evaluate(&input, Record::Sites).unwrap();
     for options in options() {
         let deployment = Deployment::new(model, &options).unwrap();
-        agree(&deployment.run(&input, Record::Sites).unwrap(), &expected, &format!("{options:?}, {what}"));
+        agree(
+            &deployment.run(&input, Record::Sites).unwrap(),
+            &expected,
+            &format!("{options:?}, {what}"),
+        );
         let mut session = deployment.session();
         let found = session.run_frames(frames.as_slice().unwrap()).unwrap();
-        assert_eq!(as_reals(found), sums(&expected.logits, 0, model.time_steps), "{options:?}, {what}");
+        assert_eq!(
+            as_reals(found),
+            sums(&expected.logits, 0, model.time_steps),
+            "{options:?}, {what}"
+        );
     }
 }
 
-/// The same layer off the grid, with neurons that do not leak: every number that can occur is whole and below 2²⁴, and every sum in f32 exact.
+/// The same layer off the grid, with neurons that do not leak: every number that can occur is whole
+/// and below 2²⁴, and every sum in f32 exact.
 fn off_grid(mut model: Model) -> Model {
-    for (node, part) in [("stem", "weight"), ("scores", "weight"), ("conv", "weight"), ("layer", "threshold")] {
+    for (node, part) in
+        [("stem", "weight"), ("scores", "weight"), ("conv", "weight"), ("layer", "threshold")]
+    {
         let weight = integer(&model.weights, node, part).unwrap().mapv(|weight| weight as f64);
         model.weights.insert(format!("{node}.{part}"), weight.into());
     }
@@ -180,10 +218,12 @@ fn off_grid(mut model: Model) -> Model {
     model
 }
 
-/// Layers whose events are sorted by steps, those of many outputs without being told to, with weights so large that sums must be widened in the middle of a list, and between lists.
+/// Layers whose events are sorted by steps, those of many outputs without being told to, with
+/// weights so large that sums must be widened in the middle of a list, and between lists.
 #[test]
 fn wide_layers_give_the_same_bits_however_their_steps_overlap() {
-    // The weights of the last are more than a cache keeps: they take two and one vertical taps at a time, in blocks of which one has no weights.
+    // The weights of the last are more than a cache keeps: they take two and one vertical taps at a
+    // time, in blocks of which one has no weights.
     let small = [16, 32, 64, 144].map(|outputs| (outputs, [80, 7, 6]));
     let sizes = small.into_iter().chain([(128, [200, 4, 3]), (256, [300, 4, 3])]);
     for (case, (outputs, shape)) in sizes.enumerate() {
@@ -204,7 +244,9 @@ fn wide_layers_give_the_same_bits_however_their_steps_overlap() {
             let mut frames = ArrayD::<u8>::zeros(IxDyn(&[&[6, 1], shape.as_slice()].concat()));
             for mut steps in frames.lanes_mut(Axis(0)) {
                 let active = random.random_ratio(percent, 100);
-                steps.iter_mut().for_each(|pixel| *pixel = u8::from(active && random.random_ratio(overlap, 100)));
+                steps.iter_mut().for_each(|pixel| {
+                    *pixel = u8::from(active && random.random_ratio(overlap, 100))
+                });
             }
             let what = format!("{outputs} outputs, {percent} % active at {overlap} % of the steps");
             check_frames(&model, &frames, &what);
@@ -219,7 +261,8 @@ fn shapes() -> impl Strategy<Value = (Conv, [usize; 3])> {
     (1..=3_usize, 1..=40_usize, 1..=70_usize, axis(), axis(), 5..=9_usize, 5..=9_usize).prop_map(
         |(groups, inputs, outputs, y, x, height, width)| {
             let groups = if groups == 3 { 4 } else { 1 };
-            let (inputs, outputs) = (inputs.next_multiple_of(groups), outputs.next_multiple_of(groups));
+            let (inputs, outputs) =
+                (inputs.next_multiple_of(groups), outputs.next_multiple_of(groups));
             let conv = Conv {
                 channels: outputs,
                 kernel: vec![y.0, x.0],
@@ -350,7 +393,8 @@ fn what_a_deployment_off_the_grid_cannot_do_is_said() {
     let model = off_grid(layer(Conv::square(3, 3, 1), [2, 5, 5], (4, Code::Graded), 0));
     let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
     let image = vec![1; 50];
-    let refused = |found: String| assert!(found.contains("convert the model to the grid"), "{found}");
+    let refused =
+        |found: String| assert!(found.contains("convert the model to the grid"), "{found}");
     refused(session.run_until(&image, Confidence::NEVER).unwrap_err().to_string());
     refused(Trajectories::record(&mut session, &image, &[0]).unwrap_err().to_string());
     // A state of the other kind is another network's.

@@ -1,4 +1,5 @@
-//! Networks on encoded frames: the runtime and the naive evaluator agree on every bit, and the frames make a difference.
+//! Networks on encoded frames: the runtime and the naive evaluator agree on every bit, and the
+//! frames make a difference.
 
 mod draw;
 
@@ -14,10 +15,12 @@ use snn_runtime::{Precision, Runtime};
 /// Images a batch.
 const BATCH: usize = 3;
 
-/// A random batch for an encoder whose frames have the shape of the model's input: one image a sample, or frames for delta. `None` where the channels of
-/// the input cannot be ON and OFF.
+/// A random batch for an encoder whose frames have the shape of the model's input: one image a
+/// sample, or frames for delta. `None` where the channels of the input cannot be ON and OFF.
 fn batch(encoder: Encoder, model: &Model, seed: u64) -> Option<ArrayD<u8>> {
-    let Some(Op::Input { shape }) = model.graph.nodes.first().map(|node| &node.op) else { return None };
+    let Some(Op::Input { shape }) = model.graph.nodes.first().map(|node| &node.op) else {
+        return None;
+    };
     let mut image = shape.clone();
     let mut leading = vec![BATCH];
     if let Encoder::Delta { .. } = encoder {
@@ -34,11 +37,14 @@ fn batch(encoder: Encoder, model: &Model, seed: u64) -> Option<ArrayD<u8>> {
 fn agree(of: impl Fn(usize) -> Encoder) {
     let (mut models, mut active, mut changes) = (0, 0, 0);
     for seed in 0..200 {
-        for (numbers, precision) in [(Numbers::Integer, Precision::Grid), (Numbers::Dyadic, Precision::F64)] {
+        for (numbers, precision) in
+            [(Numbers::Integer, Precision::Grid), (Numbers::Dyadic, Precision::F64)]
+        {
             let mut model = model(seed, 6, numbers);
             let encoder = of(model.time_steps);
             let Some(pixels) = batch(encoder, &model, seed) else { continue };
-            // A converted model has its deviations in the weights, so 1 here; its weights are random anyway.
+            // A converted model has its deviations in the weights, so 1 here; its weights are
+            // random anyway.
             let channels = model.preprocessing.mean.len();
             model.preprocessing = Preprocessing::new(vec![0; channels], vec![1.0; channels]);
             let input = if let Encoder::Delta { .. } = encoder {
@@ -50,7 +56,8 @@ fn agree(of: impl Fn(usize) -> Encoder) {
             let frames = Input::Frames(frames.view());
             let Ok(mut naive) = Naive::new(&model) else { continue };
             let expected = naive.evaluate(&frames, Record::Sites).unwrap();
-            let found = Runtime::new(&model, precision).unwrap().evaluate(&frames, Record::Sites).unwrap();
+            let found =
+                Runtime::new(&model, precision).unwrap().evaluate(&frames, Record::Sites).unwrap();
             assert_eq!(found.logits, expected.logits, "{encoder:?}, seed {seed}, {precision:?}");
             for (found, expected) in found.sites.iter().zip(&expected.sites) {
                 assert_eq!(

@@ -1,4 +1,5 @@
-//! A million inferences in one session hold no more memory than the first: `cargo test -p snn-runtime --test endurance -- --ignored --nocapture`.
+//! A million inferences in one session hold no more memory than the first: `cargo test -p
+//! snn-runtime --test endurance -- --ignored --nocapture`.
 #![cfg(target_os = "linux")]
 
 mod draw;
@@ -9,7 +10,8 @@ use snn_runtime::{Precision, Runtime};
 
 /// Inferences.
 const COUNT: u32 = 1_000_000;
-/// What may come to reside meanwhile for reasons that are not the session's, such as code that is run for the first time.
+/// What may come to reside meanwhile for reasons that are not the session's, such as code that is
+/// run for the first time.
 const SLACK_KIB: u64 = 256;
 
 /// Resident memory of this process.

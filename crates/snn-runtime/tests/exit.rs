@@ -1,4 +1,5 @@
-//! Runs that end early: the sums of a network with that many macro-steps, rules read off trajectories, calibration.
+//! Runs that end early: the sums of a network with that many macro-steps, rules read off
+//! trajectories, calibration.
 
 mod draw;
 
@@ -13,7 +14,8 @@ use snn_runtime::deploy::{Confidence, Deploy, Deployment, Options, Trajectories}
 fn naive(model: &Model, image: &ndarray::ArrayD<u8>, steps: usize) -> Vec<i64> {
     let model = Model { time_steps: steps, ..model.clone() };
     let image = image.view().insert_axis(Axis(0));
-    let found = Naive::new(&model).unwrap().evaluate(&Input::Static(image), Record::Logits).unwrap();
+    let found =
+        Naive::new(&model).unwrap().evaluate(&Input::Static(image), Record::Logits).unwrap();
     let Logits::Integer(sums) = found.logits else { panic!("integers") };
     sums.iter().copied().collect()
 }
@@ -39,11 +41,19 @@ fn a_run_ends_at_the_first_macro_step_that_is_sure_with_the_sums_so_far() {
             let mut session = model.session(&options).unwrap();
             for margin in margins.clone().chain([0, 1, i64::MAX]) {
                 let expected = (1..4)
-                    .find(|&t| leads[t - 1].is_some_and(|lead| i128::from(lead) >= i128::from(margin) * t as i128))
+                    .find(|&t| {
+                        leads[t - 1]
+                            .is_some_and(|lead| i128::from(lead) >= i128::from(margin) * t as i128)
+                    })
                     .unwrap_or(4);
-                let exit = session.run_until(image.as_slice().unwrap(), Confidence { margin }).unwrap();
+                let exit =
+                    session.run_until(image.as_slice().unwrap(), Confidence { margin }).unwrap();
                 assert_eq!(exit.steps, expected, "seed {seed}, margin {margin}");
-                assert_eq!(exit.scores, Scores::Integer(&sums[expected - 1]), "seed {seed}, margin {margin}");
+                assert_eq!(
+                    exit.scores,
+                    Scores::Integer(&sums[expected - 1]),
+                    "seed {seed}, margin {margin}"
+                );
                 if expected < 4 { early += 1 } else { late += 1 }
             }
             // Nothing is left behind: a whole run follows with the sums of all macro-steps.
@@ -88,7 +98,10 @@ fn trajectories_say_what_runs_do() {
                 correct += u32::from(exit.scores.argmax() == label);
                 steps += exit.steps;
             }
-            assert!((point.accuracy - f64::from(correct) / 12.0).abs() < 1e-12, "seed {seed}, {point:?}");
+            assert!(
+                (point.accuracy - f64::from(correct) / 12.0).abs() < 1e-12,
+                "seed {seed}, {point:?}"
+            );
             assert!((point.steps - steps as f64 / 12.0).abs() < 1e-12, "seed {seed}, {point:?}");
         }
         // A loss of everything is always borne; none is borne only by rules that lose nothing.

@@ -9,19 +9,26 @@ use snn_ir::{Input, Record, SiteOutput};
 use snn_runtime::{Precision, Runtime, Tally};
 use std::collections::HashMap;
 
-/// Fan-out of position `(i, j)` of channel `c` by the definition of eq. 2, without any of the runtime's tables.
+/// Fan-out of position `(i, j)` of channel `c` by the definition of eq. 2, without any of the
+/// runtime's tables.
 fn fan_out(conv: &Conv, [i, j]: [usize; 2], [height, width]: [usize; 2]) -> u64 {
     let (kernel, stride, padding, dilation) = conv.as_2d();
     let along = |axis: usize, at: usize, size: usize| {
-        let reads = |output: usize, tap: usize| output * stride[axis] + tap * dilation[axis] == at + padding[axis];
-        let outputs = (size + 2 * padding[axis] - (kernel[axis] - 1) * dilation[axis] - 1) / stride[axis] + 1;
-        (0..outputs).flat_map(|o| (0..kernel[axis]).map(move |t| (o, t))).filter(|&(o, t)| reads(o, t)).count() as u64
+        let reads = |output: usize, tap: usize| {
+            output * stride[axis] + tap * dilation[axis] == at + padding[axis]
+        };
+        let outputs =
+            (size + 2 * padding[axis] - (kernel[axis] - 1) * dilation[axis] - 1) / stride[axis] + 1;
+        (0..outputs)
+            .flat_map(|o| (0..kernel[axis]).map(move |t| (o, t)))
+            .filter(|&(o, t)| reads(o, t))
+            .count() as u64
     };
     along(0, i, height) * along(1, j, width) * (conv.channels / conv.groups) as u64
 }
 
-/// In random models, for every synapse that reads a site: unary and ternary additions are Σ |q|·fan-out, bit-plane ones Σ popcount(q)·fan-out, graded multiplications
-/// Σ [q ≠ 0]·fan-out.
+/// In random models, for every synapse that reads a site: unary and ternary additions are Σ
+/// |q|·fan-out, bit-plane ones Σ popcount(q)·fan-out, graded multiplications Σ [q ≠ 0]·fan-out.
 #[test]
 fn identities_between_levels_and_counts_hold_in_random_models() {
     let (mut seen, mut negative) = (0, 0);
@@ -33,7 +40,8 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
             let images = pixels(&model, &[3], seed);
             let sites = runtime.run(&Input::Static(images.view()), Record::Sites).unwrap().sites;
             let (counts, resolved) = (runtime.counts(), model.graph.resolve().unwrap());
-            let traces: HashMap<_, _> = sites.iter().map(|trace| (trace.site.as_str(), &trace.output)).collect();
+            let traces: HashMap<_, _> =
+                sites.iter().map(|trace| (trace.site.as_str(), &trace.output)).collect();
             for (node, info) in model.graph.nodes.iter().zip(&resolved.nodes) {
                 let conv = match &node.op {
                     Op::Conv(conv) => conv.clone(),
@@ -56,7 +64,8 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
                 let mut expected = Tally::default();
                 for (index, &q) in levels.iter().enumerate() {
                     let position = index % (height * width);
-                    let fan_out = fan_out(&conv, [position / width, position % width], [height, width]);
+                    let fan_out =
+                        fan_out(&conv, [position / width, position % width], [height, width]);
                     match code {
                         Code::Unary | Code::Binary | Code::Ternary => {
                             expected.additions += u64::from(q.unsigned_abs()) * fan_out;
@@ -82,7 +91,12 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
                         Code::Graded => u64::from(q != 0),
                     })
                     .sum();
-                assert_eq!(counts.node(&source.name).unwrap().tally.events, events, "seed {seed}, {}", source.name);
+                assert_eq!(
+                    counts.node(&source.name).unwrap().tally.events,
+                    events,
+                    "seed {seed}, {}",
+                    source.name
+                );
             }
         }
     }

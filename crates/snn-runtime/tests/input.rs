@@ -32,13 +32,20 @@ fn a_trained_model_is_refused_with_the_way_out() {
 
 #[test]
 fn a_precision_must_fit_the_form() {
-    for (numbers, wrong) in
-        [(Numbers::Integer, vec![Precision::F32, Precision::F64]), (Numbers::Dyadic, vec![Precision::Grid])]
-    {
+    for (numbers, wrong) in [
+        (Numbers::Integer, vec![Precision::F32, Precision::F64]),
+        (Numbers::Dyadic, vec![Precision::Grid]),
+    ] {
         let model = model(1, 4, numbers);
-        assert_eq!(Runtime::new(&model, Precision::of(model.form)).unwrap().precision(), Precision::of(model.form));
+        assert_eq!(
+            Runtime::new(&model, Precision::of(model.form)).unwrap().precision(),
+            Precision::of(model.form)
+        );
         for precision in wrong {
-            assert!(matches!(Runtime::new(&model, precision), Err(Error::Refused { .. })), "{precision:?}");
+            assert!(
+                matches!(Runtime::new(&model, precision), Err(Error::Refused { .. })),
+                "{precision:?}"
+            );
         }
     }
 }
@@ -60,7 +67,10 @@ fn events(shape: &[usize], body: impl FnOnce(&mut Graph)) -> Model {
     graph.push("head", Op::TimeMean, &[&last]);
     let resolved = graph.resolve().unwrap();
     let weights = snn_ir::model::weight_specs(&graph, &resolved, Form::Events).unwrap();
-    let weights = weights.into_iter().map(|spec| (spec.name, ArrayD::<f64>::ones(spec.shape).into())).collect();
+    let weights = weights
+        .into_iter()
+        .map(|spec| (spec.name, ArrayD::<f64>::ones(spec.shape).into()))
+        .collect();
     let preprocessing = Preprocessing::new(vec![0], vec![1.0]);
     Model { form: Form::Events, graph, weights, time_steps: 1, preprocessing, classes: Vec::new() }
 }
@@ -73,18 +83,27 @@ fn row(size: usize) -> Vec<usize> {
 fn a_model_too_large_for_memory_is_refused_before_anything_is_allocated() {
     for (size, node) in [(1 << 28, "image"), ((1 << 22) + 1, "conv")] {
         let model = events(&row(size), |graph| {
-            let conv =
-                Conv { kernel: vec![1], stride: vec![1], padding: vec![0], dilation: vec![1], ..Conv::square(1, 1, 1) };
+            let conv = Conv {
+                kernel: vec![1],
+                stride: vec![1],
+                padding: vec![0],
+                dilation: vec![1],
+                ..Conv::square(1, 1, 1)
+            };
             graph.push("conv", Op::Conv(conv), &["image"]);
             graph.push("pool", Op::GlobalPool { pool: PoolKind::Sum }, &["conv"]);
         });
         model.validate().unwrap();
         let error = Runtime::new(&model, Precision::F64).unwrap_err().to_string();
-        assert!(error.contains(node) && error.contains(&snn_runtime::MAX_TOTAL_VALUES.to_string()), "{error}");
+        assert!(
+            error.contains(node) && error.contains(&snn_runtime::MAX_TOTAL_VALUES.to_string()),
+            "{error}"
+        );
     }
 }
 
-/// Levels of up to 255 are summed over `window` positions and then max-pooled, which forms planes anew.
+/// Levels of up to 255 are summed over `window` positions and then max-pooled, which forms planes
+/// anew.
 fn pooled(code: Code, size: usize, window: usize, padding: usize) -> Model {
     events(&row(size), |graph| {
         graph.push("stem", Op::Scale, &["image"]);
@@ -99,8 +118,12 @@ fn pooled(code: Code, size: usize, window: usize, padding: usize) -> Model {
 
 #[test]
 fn too_many_micro_steps_are_refused_with_the_way_out() {
-    let error = Runtime::new(&pooled(Code::Unary, 600, 258, 0), Precision::F64).unwrap_err().to_string();
-    assert!(error.contains("max") && error.contains("65790") && error.contains("another code"), "{error}");
+    let error =
+        Runtime::new(&pooled(Code::Unary, 600, 258, 0), Precision::F64).unwrap_err().to_string();
+    assert!(
+        error.contains("max") && error.contains("65790") && error.contains("another code"),
+        "{error}"
+    );
     let image = ArrayD::from_elem(IxDyn(&[1, 1, 600]), 254);
     for (code, window) in [(Code::Unary, 257), (Code::BitPlane, 258), (Code::Graded, 300)] {
         let model = pooled(code, 600, window, 0);
@@ -110,7 +133,10 @@ fn too_many_micro_steps_are_refused_with_the_way_out() {
     // Of a window as wide as 2²⁷ a single position lies inside the image.
     let model = pooled(Code::Unary, 1, 1 << 27, 1 << 26);
     let runtime = Runtime::new(&model, Precision::F64).unwrap();
-    assert_eq!(runtime.logits(ArrayD::from_elem(IxDyn(&[1, 1, 1]), 7).view()).unwrap(), ndarray::arr2(&[[7.0; 2]]));
+    assert_eq!(
+        runtime.logits(ArrayD::from_elem(IxDyn(&[1, 1, 1]), 7).view()).unwrap(),
+        ndarray::arr2(&[[7.0; 2]])
+    );
 }
 
 #[test]
@@ -132,7 +158,10 @@ fn wrong_shapes_are_errors() {
     let frames = ArrayD::<u8>::zeros(frames);
     assert!(matches!(session.frames(frames.view()), Err(Error::Input { .. })));
     let frames = frames.insert_axis(Axis(1));
-    assert!(matches!(runtime.run(&Input::Frames(frames.view()), Record::Logits), Err(Error::Input { .. })));
+    assert!(matches!(
+        runtime.run(&Input::Frames(frames.view()), Record::Logits),
+        Err(Error::Input { .. })
+    ));
 }
 
 #[test]
@@ -142,7 +171,10 @@ fn an_empty_batch_gives_empty_results() {
         let images = pixels(&model, &[0], 0);
         let runtime = Runtime::new(&model, Precision::Grid).unwrap();
         let result = runtime.run(&Input::Static(images.view()), Record::Sites).unwrap();
-        let expected = Naive::new(&model).unwrap().evaluate(&Input::Static(images.view()), Record::Sites).unwrap();
+        let expected = Naive::new(&model)
+            .unwrap()
+            .evaluate(&Input::Static(images.view()), Record::Sites)
+            .unwrap();
         assert_eq!(result, expected);
     }
 }
@@ -165,9 +197,14 @@ fn equal_frames_are_a_static_image() {
         let frames = image.broadcast([&[model.time_steps], image.shape()].concat()).unwrap();
         let runtime = Runtime::new(&model, Precision::Grid).unwrap();
         let expected = runtime.run(&Input::Static(image.view()), Record::Logits).unwrap().logits;
-        assert_eq!(runtime.run(&Input::Frames(frames.view()), Record::Logits).unwrap().logits, expected);
+        assert_eq!(
+            runtime.run(&Input::Frames(frames.view()), Record::Logits).unwrap().logits,
+            expected
+        );
         let mut session = runtime.session();
-        let Scores::Integer(sums) = session.frames(frames.index_axis(Axis(1), 0)).unwrap() else { panic!("grid") };
+        let Scores::Integer(sums) = session.frames(frames.index_axis(Axis(1), 0)).unwrap() else {
+            panic!("grid")
+        };
         assert_eq!(Logits::Integer(ndarray::arr2(&[[0_i64; 0]; 1])).argmax(), [0]);
         assert!(matches!(&expected, Logits::Integer(all) if all.row(0).as_slice() == Some(sums)));
     }
@@ -183,7 +220,10 @@ fn relu_payloads_are_graded_events() {
     graph.push("fc", Op::Linear { features: 2, bias: false }, &["relu"]);
     graph.push("head", Op::TimeMean, &["fc"]);
     let mut weights = Weights::new();
-    weights.insert("stem.weight".into(), ndarray::arr2(&[[0.5, 0.25, -1.0], [-1.0, -1.0, -1.0]]).into());
+    weights.insert(
+        "stem.weight".into(),
+        ndarray::arr2(&[[0.5, 0.25, -1.0], [-1.0, -1.0, -1.0]]).into(),
+    );
     weights.insert("stem.bias".into(), ndarray::arr1(&[0.125, 1.0]).into());
     weights.insert("fc.weight".into(), ndarray::arr2(&[[2.0, 1.0], [-1.0, 0.5]]).into());
     let model = Model {
@@ -199,6 +239,9 @@ fn relu_payloads_are_graded_events() {
         let logits = runtime.logits(ndarray::arr2(&[[102_u8, 103, 100]]).view()).unwrap();
         assert_eq!(logits, ndarray::arr2(&[[3.75, -1.875]]));
         assert_eq!(runtime.counts().node("fc").unwrap().tally.multiplications, 2);
-        assert_eq!(runtime.classes()[runtime.classify(ndarray::arr1(&[102_u8, 103, 100]).view()).unwrap()], "first");
+        assert_eq!(
+            runtime.classes()[runtime.classify(ndarray::arr1(&[102_u8, 103, 100]).view()).unwrap()],
+            "first"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Real values and events become pixels by a rule that is said, and are refused where there is none.
+//! Real values and events become pixels by a rule that is said, and are refused where there is
+//! none.
 
 mod draw;
 
@@ -22,21 +23,32 @@ fn counter(time_steps: usize) -> Model {
     graph.push("out", Op::Linear { features: 2, bias: false }, &["act"]);
     graph.push("head", Op::TimeMean, &["out"]);
     let mut weights = Weights::new();
-    let weight = ndarray::Array2::from_shape_fn((3, 24), |(o, i)| i8::try_from((i * 7 + o * 5) % 11).unwrap() - 3);
+    let weight = ndarray::Array2::from_shape_fn((3, 24), |(o, i)| {
+        i8::try_from((i * 7 + o * 5) % 11).unwrap() - 3
+    });
     weights.insert("fc.weight".into(), weight.into());
     weights.insert("fc.multiplier".into(), ndarray::Array1::<i32>::ones(3).into());
     weights.insert("act.threshold".into(), ndarray::Array1::from_elem(3, 2_i32).into());
-    let weight = ndarray::Array2::from_shape_fn((2, 3), |(o, i)| i8::try_from(1 + o * 3 + i).unwrap());
+    let weight =
+        ndarray::Array2::from_shape_fn((2, 3), |(o, i)| i8::try_from(1 + o * 3 + i).unwrap());
     weights.insert("out.weight".into(), weight.into());
     weights.insert("out.multiplier".into(), ndarray::Array1::<i32>::ones(2).into());
     let preprocessing = Preprocessing::new(vec![0; 2], vec![1.0; 2]);
-    Model { form: Form::Grid { logit_unit: 1.0 }, graph, weights, time_steps, preprocessing, classes: Vec::new() }
+    Model {
+        form: Form::Grid { logit_unit: 1.0 },
+        graph,
+        weights,
+        time_steps,
+        preprocessing,
+        classes: Vec::new(),
+    }
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = (0..40_i64, 0..4_u16, 0..3_u16, any::<bool>());
-    prop::collection::vec(event, 0..60)
-        .prop_map(|all| all.into_iter().map(|(t, x, y, polarity)| Event { t, x, y, polarity }).collect())
+    prop::collection::vec(event, 0..60).prop_map(|all| {
+        all.into_iter().map(|(t, x, y, polarity)| Event { t, x, y, polarity }).collect()
+    })
 }
 
 proptest! {
@@ -143,7 +155,10 @@ fn values_that_have_no_pixel_are_refused_by_place() {
             session.push_real(&mut state, &values, scale).map(|_| ()).unwrap_err(),
         ] {
             let error = error.to_string();
-            assert!(error.contains("value 17: expected 0 to") && error.contains(&value.to_string()), "{error}");
+            assert!(
+                error.contains("value 17: expected 0 to") && error.contains(&value.to_string()),
+                "{error}"
+            );
         }
     }
     assert_eq!(state, session.rest());
@@ -188,11 +203,17 @@ fn a_model_whose_macro_steps_no_memory_holds_is_refused_before_any_is_asked_for(
     };
     Deployment::new(&model(2), &Options::default()).unwrap();
     let error = Deployment::new(&model(1 << 16), &Options::default()).unwrap_err().to_string();
-    assert!(error.contains("for 65536 macro-steps and 1 threads, expected at most 4294967296"), "{error}");
+    assert!(
+        error.contains("for 65536 macro-steps and 1 threads, expected at most 4294967296"),
+        "{error}"
+    );
     // Each thread works in memory of its own.
     let many = Options { threads: 1 << 16, ..Options::default() };
     let error = Deployment::new(&model(2), &many).unwrap_err().to_string();
-    assert!(error.contains("for 2 macro-steps and 65536 threads, expected at most 4294967296"), "{error}");
+    assert!(
+        error.contains("for 2 macro-steps and 65536 threads, expected at most 4294967296"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Streams of any length: frame by frame through a deployment, and all at once through the naive evaluator.
+//! Streams of any length: frame by frame through a deployment, and all at once through the naive
+//! evaluator.
 
 mod draw;
 
@@ -15,12 +16,14 @@ use snn_runtime::{Level, Scores};
 fn naive(model: &Model, frames: &ArrayD<u8>) -> Vec<i64> {
     let model = Model { time_steps: frames.shape()[0], ..model.clone() };
     let frames = frames.view().insert_axis(Axis(1));
-    let found = Naive::new(&model).unwrap().evaluate(&Input::Frames(frames), Record::Logits).unwrap();
+    let found =
+        Naive::new(&model).unwrap().evaluate(&Input::Frames(frames), Record::Logits).unwrap();
     let Logits::Integer(sums) = found.logits else { panic!("integers") };
     sums.iter().copied().collect()
 }
 
-/// The sums of the frames pushed one after another, with every instruction set and by several threads.
+/// The sums of the frames pushed one after another, with every instruction set and by several
+/// threads.
 fn check(model: &Model, frames: &ArrayD<u8>, expected: &[i64]) {
     let options = Level::available();
     for (level, threads) in options.flat_map(|level| [(level, 1), (level, 2)]) {
@@ -66,24 +69,37 @@ fn integrator(guard_bits: u8, threshold: i32) -> Model {
     weights.insert("out.weight".into(), Array2::from_elem((1, 1), 1_i8).into());
     weights.insert("out.multiplier".into(), Array1::<i32>::ones(1).into());
     let preprocessing = Preprocessing::new(vec![128], vec![1.0]);
-    Model { form: Form::Grid { logit_unit: 1.0 }, graph, weights, time_steps: 1, preprocessing, classes: Vec::new() }
+    Model {
+        form: Form::Grid { logit_unit: 1.0 },
+        graph,
+        weights,
+        time_steps: 1,
+        preprocessing,
+        classes: Vec::new(),
+    }
 }
 
 #[test]
 fn membranes_saturate_and_come_back() {
     for guard_bits in [0_u8, 4, 8] {
-        // Up for long, then down by one unit of the pixel a frame: from saturation it takes a known number of frames to the threshold.
+        // Up for long, then down by one unit of the pixel a frame: from saturation it takes a known
+        // number of frames to the threshold.
         let (up, down) = (3_000, 12_000);
         let half = i32::try_from(MEMBRANE_LIMIT / 2).unwrap() >> guard_bits;
         let model = integrator(guard_bits, half);
-        let frames = ArrayD::from_shape_fn(IxDyn(&[up + down, 1]), |at| if at[0] < up { 255 } else { 124 });
+        let frames =
+            ArrayD::from_shape_fn(IxDyn(&[up + down, 1]), |at| if at[0] < up { 255 } else { 124 });
         let step = i64::from(127 * 127 * 100) << guard_bits;
         let back = i64::from(4 * 127 * 100) << guard_bits;
         let unsaturated = step * i64::try_from(up).unwrap();
-        assert!(unsaturated > 4 * MEMBRANE_LIMIT, "without a limit the membrane would be far above");
+        assert!(
+            unsaturated > 4 * MEMBRANE_LIMIT,
+            "without a limit the membrane would be far above"
+        );
         let first = (MEMBRANE_LIMIT / 2 + step - 1) / step;
         let last = MEMBRANE_LIMIT / 2 / back;
-        let spikes = i64::try_from(up).unwrap() - (first - 1) + last.min(i64::try_from(down).unwrap());
+        let spikes =
+            i64::try_from(up).unwrap() - (first - 1) + last.min(i64::try_from(down).unwrap());
         let expected = naive(&model, &frames);
         assert_eq!(expected, [spikes], "{guard_bits} guard bits");
         check(&model, &frames, &expected);

@@ -1,4 +1,5 @@
-//! Warm deployments ask for no memory, whatever the number of threads. One test, since it counts for the whole process.
+//! Warm deployments ask for no memory, whatever the number of threads. One test, since it counts
+//! for the whole process.
 #![expect(unsafe_code, reason = "a global allocator that counts is unsafe to write")]
 
 mod draw;
@@ -43,7 +44,8 @@ fn live() -> usize {
     LIVE.load(Ordering::Relaxed)
 }
 
-/// A queue of rayon's asks for a block of memory once for this many pieces of work that come from outside its pool: a session of several threads hands in one a run.
+/// A queue of rayon's asks for a block of memory once for this many pieces of work that come from
+/// outside its pool: a session of several threads hands in one a run.
 const QUEUE_BLOCK: usize = 63;
 /// Runs of each kind in an attempt.
 const ROUNDS: usize = 20;
@@ -59,7 +61,8 @@ fn no_sample_asks_for_memory() {
         let frames = pixels(&model, &[model.time_steps], seed);
         let frames = frames.as_slice().unwrap();
         for threads in [1, 2, 3] {
-            let deployment = Deployment::new(&model, &Options { threads, ..Options::default() }).unwrap();
+            let deployment =
+                Deployment::new(&model, &Options { threads, ..Options::default() }).unwrap();
             let mut session = deployment.session();
             let image = images.index_axis(Axis(0), 0).to_owned();
             let (image, mut state) = (image.as_slice().unwrap(), session.rest());
@@ -74,18 +77,27 @@ fn no_sample_asks_for_memory() {
             // Warm up: queues, and buffers that come with their first use.
             round(&mut session);
             let (said, before) = (session.bytes(), live());
-            // A round has four runs and at most T macro-steps of one more. Threads of a pool warm up when they first find work, which may be late,
-            // and those of the test itself: one attempt must be clean.
-            let queued = if threads == 1 { 0 } else { ROUNDS * (4 + model.time_steps) / QUEUE_BLOCK + 1 };
+            // A round has four runs and at most T macro-steps of one more. Threads of a pool warm
+            // up when they first find work, which may be late, and those of the test itself: one
+            // attempt must be clean.
+            let queued =
+                if threads == 1 { 0 } else { ROUNDS * (4 + model.time_steps) / QUEUE_BLOCK + 1 };
             let mut attempt = || {
                 let asked = allocations();
                 (0..ROUNDS).for_each(|_| round(&mut session));
                 allocations() - asked
             };
             let least = (0..20).map(|_| attempt()).find(|&asked| asked <= queued);
-            assert!(least.is_some(), "seed {seed}: {threads} threads ask for more than {queued} in {ROUNDS} rounds");
+            assert!(
+                least.is_some(),
+                "seed {seed}: {threads} threads ask for more than {queued} in {ROUNDS} rounds"
+            );
             assert_eq!(session.bytes(), said);
-            assert!(live() <= before + POOL, "seed {seed}, {threads} threads: {before} bytes became {}", live());
+            assert!(
+                live() <= before + POOL,
+                "seed {seed}, {threads} threads: {before} bytes became {}",
+                live()
+            );
             drop(session);
         }
 
@@ -94,7 +106,9 @@ fn no_sample_asks_for_memory() {
         let batch = |count: usize| {
             let asked = allocations();
             let images = images.slice_axis(Axis(0), Slice::from(0..count));
-            let found = pool.install(|| deployment.run(&Input::Static(images.view()), Record::Logits)).unwrap();
+            let found = pool
+                .install(|| deployment.run(&Input::Static(images.view()), Record::Logits))
+                .unwrap();
             let asked = allocations() - asked;
             drop(found);
             asked

@@ -1,5 +1,9 @@
 //! One synapse that reads channels of different codes and stream lengths, with pooling on the way.
-#![expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "numbers of tests are small")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "numbers of tests are small"
+)]
 
 mod draw;
 
@@ -26,14 +30,15 @@ fn integers(shape: &[usize], low: i32, span: i32) -> ArrayD<i32> {
 /// What lies between the sites and the linear layer.
 type Join = Box<dyn Fn(&mut Graph, [&str; 5]) -> String>;
 
-/// Five sites read one stem: three of the given codes and levels, one binary and one ternary LIF. `join` writes what lies between them and the linear layer and returns its
-/// last node.
+/// Five sites read one stem: three of the given codes and levels, one binary and one ternary LIF.
+/// `join` writes what lies between them and the linear layer and returns its last node.
 fn mixed(sites: [(Code, u8); 3], join: impl Fn(&mut Graph, [&str; 5]) -> String) -> Model {
     let mut graph = Graph::default();
     let mut weights = Weights::new();
     graph.push("image", Op::Input { shape: vec![1, 4, 4] }, &[]);
     graph.push("stem", Op::Conv(Conv::square(2, 3, 1)), &["image"]);
-    weights.insert("stem.weight".into(), Tensor::I8(integers(&[2, 1, 3, 3], -2, 5).mapv(|v| v as i8)));
+    weights
+        .insert("stem.weight".into(), Tensor::I8(integers(&[2, 1, 3, 3], -2, 5).mapv(|v| v as i8)));
     weights.insert("stem.multiplier".into(), Array1::<i32>::ones(2).into());
     for (index, (code, levels)) in sites.into_iter().enumerate() {
         let name = format!("site{index}");
@@ -43,7 +48,11 @@ fn mixed(sites: [(Code, u8); 3], join: impl Fn(&mut Graph, [&str; 5]) -> String)
         weights.insert(format!("{name}.thresholds"), thresholds.into());
     }
     let lif = GridLif::new(3, 2, 2, GridReset::Soft);
-    graph.push("lif", Op::Activation { site: Site::GridLif(lif), code: Some(Code::Binary) }, &["stem"]);
+    graph.push(
+        "lif",
+        Op::Activation { site: Site::GridLif(lif), code: Some(Code::Binary) },
+        &["stem"],
+    );
     weights.insert("lif.threshold".into(), Array1::from_elem(2, 3_i32).into());
     let ternary = Site::GridLif(GridLif { spike: Spike::Ternary, ..lif });
     graph.push("ternary", Op::Activation { site: ternary, code: Some(Code::Ternary) }, &["stem"]);
@@ -53,7 +62,8 @@ fn mixed(sites: [(Code, u8); 3], join: impl Fn(&mut Graph, [&str; 5]) -> String)
     graph.push("fc", Op::Linear { features: 3, bias: false }, &[&flat]);
     graph.push("head", Op::TimeMean, &["fc"]);
     let features = graph.shapes().unwrap()[graph.nodes.len() - 3][0];
-    weights.insert("fc.weight".into(), Tensor::I8(integers(&[3, features], -5, 11).mapv(|v| v as i8)));
+    weights
+        .insert("fc.weight".into(), Tensor::I8(integers(&[3, features], -5, 11).mapv(|v| v as i8)));
     weights.insert("fc.multiplier".into(), Array1::from_elem(3, 3_i32).into());
     Model {
         form: Form::Grid { logit_unit: 1.0 },
@@ -68,7 +78,9 @@ fn mixed(sites: [(Code, u8); 3], join: impl Fn(&mut Graph, [&str; 5]) -> String)
 #[test]
 fn a_synapse_may_read_channels_of_different_codes() {
     let window = |pool| Op::Pool { pool, window: Window::square(2) };
-    let sum = move |graph: &mut Graph, name: &str, input: &str| graph.push(name, window(PoolKind::Sum), &[input]);
+    let sum = move |graph: &mut Graph, name: &str, input: &str| {
+        graph.push(name, window(PoolKind::Sum), &[input])
+    };
     let joins: Vec<(&str, Join)> = vec![
         ("concat", Box::new(|graph, all| graph.push("cat", Op::Concat, &all))),
         (
@@ -98,7 +110,8 @@ fn a_synapse_may_read_channels_of_different_codes() {
             Box::new(move |graph, [a, b, c, lif, ternary]| {
                 let a = sum(graph, "a.sum", a);
                 let ternary = sum(graph, "ternary.sum", ternary);
-                let [b, lif] = [b, lif].map(|name| graph.push(format!("{name}.max"), window(PoolKind::Max), &[name]));
+                let [b, lif] = [b, lif]
+                    .map(|name| graph.push(format!("{name}.max"), window(PoolKind::Max), &[name]));
                 let c = sum(graph, "c.sum", c);
                 let cat = graph.push("cat", Op::Concat, &[&a, &b, &ternary, &c, &lif, &a]);
                 sum(graph, "again", &cat)
@@ -121,9 +134,15 @@ fn a_synapse_may_read_channels_of_different_codes() {
             let images = pixels(&model, &[4], index as u64);
             let input = Input::Static(images.view());
             let expected = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
-            let found = Runtime::new(&model, Precision::Grid).unwrap().evaluate(&input, Record::Sites).unwrap();
+            let found = Runtime::new(&model, Precision::Grid)
+                .unwrap()
+                .evaluate(&input, Record::Sites)
+                .unwrap();
             assert_eq!(found, expected, "{what}: {codes:?}");
-            assert!(expected.sites.iter().all(|trace| trace.output.active() > 0), "a silent site shows nothing");
+            assert!(
+                expected.sites.iter().all(|trace| trace.output.active() > 0),
+                "a silent site shows nothing"
+            );
         }
     }
 }

@@ -10,7 +10,8 @@ use snn_ir::{Custom, Evaluate, Input, Neuron, NeuronKind, Neurons, Record};
 use snn_runtime::{Precision, Runtime};
 use std::collections::BTreeMap;
 
-/// Sums currents and, when the sum is `threshold` away from 0, emits it in whole thresholds, at most `most` and at least `least`, and subtracts those.
+/// Sums currents and, when the sum is `threshold` away from 0, emits it in whole thresholds, at
+/// most `most` and at least `least`, and subtracts those.
 #[derive(Debug)]
 struct Residue;
 
@@ -24,7 +25,11 @@ struct Rest {
 impl NeuronKind for Residue {
     fn neuron(&self, parameters: &BTreeMap<String, f64>) -> Result<Box<dyn Neuron>, String> {
         let get = |name: &str| parameters.get(name).copied().ok_or(format!("it needs `{name}`"));
-        Ok(Box::new(Rest { threshold: get("threshold")?, least: get("least")?, most: get("most")? }))
+        Ok(Box::new(Rest {
+            threshold: get("threshold")?,
+            least: get("least")?,
+            most: get("most")?,
+        }))
     }
 }
 
@@ -53,7 +58,10 @@ fn model(spike: Spike, code: Code, (least, most): (f64, f64)) -> Model {
     graph.push("stem", Op::Scale, &["image"]);
     let custom = Custom {
         params: BTreeMap::from([("least".into(), least), ("most".into(), most)]),
-        learned: BTreeMap::from([("threshold".into(), LearnedParam { initial: 1.0, share: Share::Channel })]),
+        learned: BTreeMap::from([(
+            "threshold".into(),
+            LearnedParam { initial: 1.0, share: Share::Channel },
+        )]),
         spike,
         ..Custom::new("residue")
     };
@@ -64,7 +72,10 @@ fn model(spike: Spike, code: Code, (least, most): (f64, f64)) -> Model {
     let mut weights = Weights::new();
     weights.insert("stem.weight".into(), ndarray::arr1(&[0.5, -0.25]).into());
     weights.insert("own.threshold".into(), ndarray::arr1(&[1.0, 2.0]).into());
-    weights.insert("fc.weight".into(), Array2::from_shape_fn((2, 6), |(o, i)| o as f64 * 0.5 + i as f64).into());
+    weights.insert(
+        "fc.weight".into(),
+        Array2::from_shape_fn((2, 6), |(o, i)| o as f64 * 0.5 + i as f64).into(),
+    );
     Model {
         form: Form::Events,
         graph,
@@ -76,8 +87,10 @@ fn model(spike: Spike, code: Code, (least, most): (f64, f64)) -> Model {
 }
 
 fn images() -> ArrayD<u8> {
-    Array3::from_shape_fn((3, 2, 3), |(b, c, i)| [131, 120, 128, 129, 127, 140, 126][(7 * b + 3 * c + i) % 7])
-        .into_dyn()
+    Array3::from_shape_fn((3, 2, 3), |(b, c, i)| {
+        [131, 120, 128, 129, 127, 140, 126][(7 * b + 3 * c + i) % 7]
+    })
+    .into_dyn()
 }
 
 #[test]
@@ -93,12 +106,17 @@ fn they_decide_as_in_the_naive_evaluator_in_every_code_and_precision() {
     ] {
         let (model, images) = (model(spike, code, range), images());
         let input = Input::Static(images.view());
-        let expected = Naive::with_neurons(&model, &neurons).unwrap().evaluate(&input, Record::Sites).unwrap();
+        let expected =
+            Naive::with_neurons(&model, &neurons).unwrap().evaluate(&input, Record::Sites).unwrap();
         assert!(expected.sites[0].output.active() > 0);
         for precision in [Precision::F32, Precision::F64] {
             let runtime = Runtime::with_neurons(&model, precision, &neurons).unwrap();
             for _ in 0..2 {
-                assert_eq!(runtime.run(&input, Record::Sites).unwrap(), expected, "{code:?}, {precision:?}");
+                assert_eq!(
+                    runtime.run(&input, Record::Sites).unwrap(),
+                    expected,
+                    "{code:?}, {precision:?}"
+                );
             }
         }
     }
@@ -119,13 +137,21 @@ fn a_level_that_the_graph_does_not_announce_is_an_error_of_the_run() {
         (Spike::Binary, Code::Binary, (-1.0, 1.0), "levels of 0 to 1"),
         (Spike::Ternary, Code::Ternary, (-2.0, 2.0), "levels of -1 to 1"),
     ] {
-        let runtime = Runtime::with_neurons(&model(spike, code, range), Precision::F64, &neurons).unwrap();
+        let runtime =
+            Runtime::with_neurons(&model(spike, code, range), Precision::F64, &neurons).unwrap();
         let error = runtime.logits(images.view()).unwrap_err().to_string();
         assert!(error.contains("own") && error.contains(found), "{error}");
-        let error = runtime.session().image(images.index_axis(ndarray::Axis(0), 0)).unwrap_err().to_string();
+        let error = runtime
+            .session()
+            .image(images.index_axis(ndarray::Axis(0), 0))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(found), "{error}");
         // The runtime is as good as new afterwards.
         let silent = ArrayD::from_elem(IxDyn(&[1, 2, 3]), 128);
-        assert_eq!(runtime.logits(silent.view()).unwrap(), Array1::<f64>::zeros(2).insert_axis(ndarray::Axis(0)));
+        assert_eq!(
+            runtime.logits(silent.view()).unwrap(),
+            Array1::<f64>::zeros(2).insert_axis(ndarray::Axis(0))
+        );
     }
 }

@@ -10,14 +10,18 @@ use snn_runtime::{Precision, Runtime};
 #[test]
 fn batch_size_and_threads_change_nothing() {
     for seed in 0..20 {
-        let (numbers, precision) =
-            if seed % 2 == 0 { (Numbers::Integer, Precision::Grid) } else { (Numbers::Dyadic, Precision::F64) };
+        let (numbers, precision) = if seed % 2 == 0 {
+            (Numbers::Integer, Precision::Grid)
+        } else {
+            (Numbers::Dyadic, Precision::F64)
+        };
         let model = model(seed, 8, numbers);
         let images = pixels(&model, &[9], seed);
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let runtime = Runtime::new(&model, precision).unwrap();
-            let result = pool.install(|| runtime.run(&Input::Static(images.view()), Record::Sites)).unwrap();
+            let result =
+                pool.install(|| runtime.run(&Input::Static(images.view()), Record::Sites)).unwrap();
             (result, runtime.counts())
         };
         let (whole, counts) = run(1);
@@ -45,7 +49,9 @@ fn threads_may_share_a_runtime() {
     let images = pixels(&model, &[4], 3);
     let expected = runtime.classify_batch(images.view()).unwrap();
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..3).map(|_| scope.spawn(|| runtime.classify_batch(images.view()).unwrap())).collect();
+        let workers: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| runtime.classify_batch(images.view()).unwrap()))
+            .collect();
         for worker in workers {
             assert_eq!(worker.join().unwrap(), expected);
         }

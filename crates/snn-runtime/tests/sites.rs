@@ -9,7 +9,8 @@ use snn_ir::weights::Weights;
 use snn_ir::{Evaluate, Input, Logits, Record, SiteOutput};
 use snn_runtime::{Precision, Runtime};
 
-/// One neuron on the grid that receives `current` at every macro-step; its spikes. An adaptation has the jump 4.
+/// One neuron on the grid that receives `current` at every macro-step; its spikes. An adaptation
+/// has the jump 4.
 fn spikes(lif: GridLif, current: i32, threshold: i32, time_steps: usize) -> Vec<i16> {
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![1] }, &[]);
@@ -37,11 +38,15 @@ fn spikes(lif: GridLif, current: i32, threshold: i32, time_steps: usize) -> Vec<
     let model = Model { form, graph, weights, time_steps, preprocessing, classes: Vec::new() };
     let image = Array2::<u8>::zeros((1, 1)).into_dyn();
     let input = Input::Static(image.view());
-    let found = Runtime::new(&model, Precision::Grid).unwrap().evaluate(&input, Record::Sites).unwrap();
+    let found =
+        Runtime::new(&model, Precision::Grid).unwrap().evaluate(&input, Record::Sites).unwrap();
     assert_eq!(found, Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap());
     let SiteOutput::Levels(levels) = &found.sites[0].output else { panic!("levels") };
     let spikes: Vec<i16> = levels.iter().copied().collect();
-    assert_eq!(found.logits, Logits::Integer(ndarray::arr2(&[[spikes.iter().map(|s| i64::from(*s)).sum()]])));
+    assert_eq!(
+        found.logits,
+        Logits::Integer(ndarray::arr2(&[[spikes.iter().map(|s| i64::from(*s)).sum()]]))
+    );
     spikes
 }
 
@@ -51,7 +56,10 @@ fn a_neuron_fires_at_its_threshold() {
     assert_eq!(spikes(lif, 4, 4, 3), [1, 1, 1]);
     // 4, 6, 7, 7.5: with the guard bits 7 is reached, at the third step.
     assert_eq!(spikes(lif, 4, 7, 4), [0, 0, 1, 0]);
-    assert_eq!(spikes(GridLif { reset: GridReset::Soft, leak_shift: 0, ..lif }, 4, 6, 4), [0, 1, 1, 0]);
+    assert_eq!(
+        spikes(GridLif { reset: GridReset::Soft, leak_shift: 0, ..lif }, 4, 6, 4),
+        [0, 1, 1, 0]
+    );
 }
 
 #[test]
@@ -71,10 +79,16 @@ fn kinds_of_neurons_do_what_their_equations_say() {
     assert_eq!(spikes(lif, 2, 4, 4), [0, 1, 1, 1], "no reset");
     // i = 4, 6, 7, 7.5; a spike does not touch it.
     let synapse = GridSynapse::Current { multiplier: 1, shift: 1 };
-    assert_eq!(spikes(GridLif { synapse, ..GridLif::new(0, 0, 4, GridReset::Hard) }, 4, 7, 5), [0, 0, 1, 1, 1]);
+    assert_eq!(
+        spikes(GridLif { synapse, ..GridLif::new(0, 0, 4, GridReset::Hard) }, 4, 7, 5),
+        [0, 0, 1, 1, 1]
+    );
     // Thresholds 4, 8, 6, 5, 4 + 4 + ½·1.
     let adaptation = GridAdaptation::Threshold { multiplier: 1, shift: 1 };
-    assert_eq!(spikes(GridLif { adaptation, ..GridLif::new(0, 0, 0, GridReset::Hard) }, 5, 4, 5), [1, 0, 0, 1, 0]);
+    assert_eq!(
+        spikes(GridLif { adaptation, ..GridLif::new(0, 0, 0, GridReset::Hard) }, 5, 4, 5),
+        [1, 0, 0, 1, 0]
+    );
     let ternary = GridLif { spike: Spike::Ternary, ..GridLif::new(1, 0, 0, GridReset::Soft) };
     assert_eq!(spikes(ternary, -3, 4, 4), [0, -1, -1, -1]);
     assert_eq!(spikes(GridLif { adaptation, ..ternary }, -5, 4, 4), [-1, 0, -1, -1]);
@@ -85,7 +99,8 @@ fn kinds_of_neurons_do_what_their_equations_say() {
     assert_eq!(spikes(integer, -7, 2, 2), [0, 0]);
 }
 
-/// Weights of a 3×3 convolution reach the right taps: the runtime's layouts against a convolution written out.
+/// Weights of a 3×3 convolution reach the right taps: the runtime's layouts against a convolution
+/// written out.
 #[test]
 fn every_tap_and_channel_has_its_own_weight() {
     for channels in [1, 7, 8, 9, 16, 17, 32, 33, 40] {

@@ -14,7 +14,10 @@ fn densities_are_those_of_the_naive_evaluator() {
     for seed in 0..60 {
         let model = model(seed, 8, Numbers::Integer);
         let images = pixels(&model, &[3], seed);
-        let expected = Naive::new(&model).unwrap().evaluate(&Input::Static(images.view()), Record::Sites).unwrap();
+        let expected = Naive::new(&model)
+            .unwrap()
+            .evaluate(&Input::Static(images.view()), Record::Sites)
+            .unwrap();
         for threads in [1, 2] {
             let options = Options { statistics: true, threads, ..Options::default() };
             let mut session = model.session(&options).unwrap();
@@ -23,7 +26,8 @@ fn densities_are_those_of_the_naive_evaluator() {
             }
             assert_eq!(session.statistics().len(), model.graph.nodes.len());
             for trace in &expected.sites {
-                let found = session.statistics().iter().find(|node| node.node == trace.site).unwrap();
+                let found =
+                    session.statistics().iter().find(|node| node.node == trace.site).unwrap();
                 let (active, values) = (trace.output.active(), trace.output.len() as u64);
                 assert_eq!(
                     (found.runs, found.active, found.values),
@@ -37,7 +41,8 @@ fn densities_are_those_of_the_naive_evaluator() {
             }
             session.reset_statistics();
             assert!(session.statistics().iter().zip(&model.graph.nodes).all(|(found, node)| {
-                found.node == node.name && (found.runs, found.nanoseconds, found.values) == (0, 0, 0)
+                found.node == node.name
+                    && (found.runs, found.nanoseconds, found.values) == (0, 0, 0)
             }));
         }
     }

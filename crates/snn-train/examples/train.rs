@@ -1,4 +1,5 @@
-//! Trains a config without the command line of the project: `cargo run -p snn-train --example train -- CONFIG FOLDER [KEY=VALUE …]`.
+//! Trains a config without the command line of the project: `cargo run -p snn-train --example train
+//! -- CONFIG FOLDER [KEY=VALUE …]`.
 #![expect(clippy::print_stdout, reason = "an example reports what it does")]
 
 use snn_train::{Options, Outcome, Progress, RunConfig, Start, train};
@@ -14,7 +15,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = if folder.join("config.toml").exists() { Start::Resume } else { Start::New };
     let outcome = train(&config, folder, &Options { start, ..Options::default() }, &mut report)?;
     if let Outcome::Finished(result) = outcome {
-        println!("test accuracy {:.2} % in {:.0} s", 100.0 * result.test_accuracy, result.wall_seconds);
+        println!(
+            "test accuracy {:.2} % in {:.0} s",
+            100.0 * result.test_accuracy,
+            result.wall_seconds
+        );
     }
     Ok(())
 }

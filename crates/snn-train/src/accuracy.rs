@@ -42,20 +42,31 @@ impl Accuracy {
 ///
 /// # Errors
 /// The images do not fit the model, or the interpreter fails.
-pub fn evaluate_accuracy(evaluator: &mut dyn Evaluate, images: &Images, batch: usize) -> Result<Accuracy> {
+pub fn evaluate_accuracy(
+    evaluator: &mut dyn Evaluate,
+    images: &Images,
+    batch: usize,
+) -> Result<Accuracy> {
     let mut correct = 0;
     for batch in batches(images, batch) {
         let batch = batch?;
         let input = Input::Static(batch.images.view().into_dyn());
         let classes = evaluator.evaluate(&input, Record::Logits)?.logits.argmax();
-        correct +=
-            classes.iter().zip(&batch.labels).filter(|(class, label)| i64::try_from(**class) == Ok(**label)).count();
+        correct += classes
+            .iter()
+            .zip(&batch.labels)
+            .filter(|(class, label)| i64::try_from(**class) == Ok(**label))
+            .count();
     }
     Ok(Accuracy { correct, images: images.len() })
 }
 
 /// Accuracy and firing rates of a network in training.
-pub(crate) fn validate(network: &dyn Trainee, images: &Images, batch: usize) -> Result<(Accuracy, Vec<FiringRate>)> {
+pub(crate) fn validate(
+    network: &dyn Trainee,
+    images: &Images,
+    batch: usize,
+) -> Result<(Accuracy, Vec<FiringRate>)> {
     let mut correct = 0;
     let mut sums: Vec<FiringRate> = Vec::new();
     for batch in batches(images, batch) {
@@ -65,7 +76,10 @@ pub(crate) fn validate(network: &dyn Trainee, images: &Images, batch: usize) -> 
         correct += count_correct(&logits, &labels)?;
         let weight = batch.labels.len() as f64 / images.len() as f64;
         if sums.is_empty() {
-            sums = rates.iter().map(|rate| FiringRate { site: rate.site.clone(), rate: 0.0 }).collect();
+            sums = rates
+                .iter()
+                .map(|rate| FiringRate { site: rate.site.clone(), rate: 0.0 })
+                .collect();
         }
         for (sum, rate) in sums.iter_mut().zip(&rates) {
             sum.rate += weight * rate.rate;
@@ -87,7 +101,11 @@ pub(crate) fn labels_to_device(labels: &[i64], device: Device) -> Result<Tensor>
 
 /// Number of samples whose largest score is their label's.
 pub(crate) fn count_correct(logits: &Tensor, labels: &Tensor) -> Result<usize> {
-    let hits = logits.f_argmax(-1, false)?.f_eq_tensor(labels)?.f_count_nonzero(None)?.f_int64_value(&[])?;
+    let hits = logits
+        .f_argmax(-1, false)?
+        .f_eq_tensor(labels)?
+        .f_count_nonzero(None)?
+        .f_int64_value(&[])?;
     Ok(usize::try_from(hits).unwrap_or(0))
 }
 

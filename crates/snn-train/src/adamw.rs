@@ -19,10 +19,12 @@ pub const DEFAULT_EPS: f64 = 1e-8;
 /// Weight decay (`PyTorch`'s default).
 pub const DEFAULT_WEIGHT_DECAY: f64 = 0.01;
 
-/// Adam with decoupled weight decay (Loshchilov & Hutter 2019), in `PyTorch`'s form: `p ← p − r·w·p`, `m ← β₁·m + (1 − β₁)·g`,
-/// `v ← β₂·v + (1 − β₂)·g²`, then at step t (from 1) `p ← p − r/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)`.
+/// Adam with decoupled weight decay (Loshchilov & Hutter 2019), in `PyTorch`'s form:
+/// `p ← p − r·w·p`, `m ← β₁·m + (1 − β₁)·g`, `v ← β₂·v + (1 − β₂)·g²`, then at step t (from 1)
+/// `p ← p − r/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)`.
 ///
-/// Weight decay `w` acts on the weights of convolutions and linear layers only: not on batch norm, biases, steps or leaks.
+/// Weight decay `w` acts on the weights of convolutions and linear layers only: not on batch norm,
+/// biases, steps or leaks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
@@ -73,14 +75,22 @@ impl AdamW {
     }
 
     /// One step of one parameter, the step of that number.
-    pub(crate) fn update(&self, slot: &mut Slot, gradient: &Tensor, learning_rate: f64, number: u32) -> Result<()> {
+    pub(crate) fn update(
+        &self,
+        slot: &mut Slot,
+        gradient: &Tensor,
+        learning_rate: f64,
+        number: u32,
+    ) -> Result<()> {
         let Self { beta1, beta2, eps, weight_decay, .. } = *self;
         let [first, second] = slot.moments.as_mut_slice() else { return Ok(()) };
         if slot.synapse && weight_decay > 0.0 {
             let _ = slot.tensor.f_mul_scalar_(1.0 - learning_rate * weight_decay)?;
         }
         let _ = first.f_mul_scalar_(beta1)?.f_add_(&gradient.f_mul_scalar(1.0 - beta1)?)?;
-        let _ = second.f_mul_scalar_(beta2)?.f_add_(&gradient.f_square()?.f_mul_scalar(1.0 - beta2)?)?;
+        let _ = second
+            .f_mul_scalar_(beta2)?
+            .f_add_(&gradient.f_square()?.f_mul_scalar(1.0 - beta2)?)?;
         let correction = |beta: f64| 1.0 - beta.powf(f64::from(number));
         let root = second.f_sqrt()?.f_div_scalar(correction(beta2).sqrt())?.f_add_scalar(eps)?;
         let rate = learning_rate * slot.size / correction(beta1);

@@ -5,9 +5,10 @@ use snn_core::{Parameter, convert};
 use snn_ir::Weights;
 use tch::{Kind, Tensor};
 
-/// The exponential moving average of all weights of a network, running statistics included: `a ← d·a + (1 − d)·p` after every step
-/// (Polyak & Juditsky 1992). At step n (from 0) d is at most `(1 + n)/(10 + n)`, so that the weights a run starts with are
-/// forgotten early (as TensorFlow's `ExponentialMovingAverage` with `num_updates`).
+/// The exponential moving average of all weights of a network, running statistics included:
+/// `a ← d·a + (1 − d)·p` after every step (Polyak & Juditsky 1992). At step n (from 0) d is at most
+/// `(1 + n)/(10 + n)`, so that the weights a run starts with are forgotten early (as TensorFlow's
+/// `ExponentialMovingAverage` with `num_updates`).
 #[derive(Debug)]
 pub(crate) struct Average {
     decay: f64,
@@ -15,10 +16,12 @@ pub(crate) struct Average {
 }
 
 impl Average {
-    /// The average before the first step: the weights. Without decay it holds nothing and does nothing.
+    /// The average before the first step: the weights. Without decay it holds nothing and does
+    /// nothing.
     pub(crate) fn new(decay: f64, parameters: &[Parameter]) -> Result<Self> {
         let averaged = if decay > 0.0 { parameters } else { &[] };
-        let tensors = averaged.iter().map(|p| Ok((p.name.clone(), p.tensor.f_detach()?.f_mul_scalar(1.0)?)));
+        let tensors =
+            averaged.iter().map(|p| Ok((p.name.clone(), p.tensor.f_detach()?.f_mul_scalar(1.0)?)));
         Ok(Self { decay, tensors: tensors.collect::<Result<_>>()? })
     }
 
@@ -66,10 +69,18 @@ impl Average {
     /// Puts back what [`state`](Self::state) returned.
     pub(crate) fn restore(&mut self, state: &Weights) -> Result<()> {
         for (name, tensor) in &mut self.tensors {
-            let value = convert::weight(snn_ir::weights::get(state, name)?, tensor.f_kind()?, tensor.device())?;
+            let value = convert::weight(
+                snn_ir::weights::get(state, name)?,
+                tensor.f_kind()?,
+                tensor.device(),
+            )?;
             if value.size() != tensor.size() {
                 let expected = format!("shape {:?} for `{name}`", tensor.size());
-                return Err(Error::Mismatch { what: "average", expected, found: format!("{:?}", value.size()) });
+                return Err(Error::Mismatch {
+                    what: "average",
+                    expected,
+                    found: format!("{:?}", value.size()),
+                });
             }
             tensor.f_copy_(&value)?;
         }

@@ -7,7 +7,8 @@ use snn_data::{Dataset, Images, LastBatch, Loader, LoaderConfig, split_holdout};
 /// What a run trains on and what it is watched on.
 #[derive(Debug)]
 pub(crate) struct Batches {
-    /// Makes the training batches. An image is a function of (seed, epoch, index), so nothing must be kept for a resume.
+    /// Makes the training batches. An image is a function of (seed, epoch, index), so nothing must
+    /// be kept for a resume.
     pub(crate) loader: Loader,
     /// Steps of an epoch.
     pub(crate) steps: usize,
@@ -19,7 +20,8 @@ impl Batches {
     /// Splits the data as the config says.
     ///
     /// # Errors
-    /// Too many images are held out, fewer are left than the limit, no batch is left, or fewer than batch norm is to be measured over.
+    /// Too many images are held out, fewer are left than the limit, no batch is left, or fewer than
+    /// batch norm is to be measured over.
     pub(crate) fn new(config: &RunConfig, data: &Dataset) -> Result<Self> {
         let parts = split_holdout(data.train.len(), config.data.held_out, config.seed)?;
         let held_out = data.train.select(&parts.validation)?;
@@ -27,7 +29,10 @@ impl Batches {
         if config.data.limit > training.len() {
             return Err(Error::Mismatch {
                 what: "`data.limit`",
-                expected: format!("at most the {} training images that are not held out", training.len()),
+                expected: format!(
+                    "at most the {} training images that are not held out",
+                    training.len()
+                ),
                 found: config.data.limit.to_string(),
             });
         }

@@ -52,7 +52,12 @@ pub fn panels(charts: &[Lines], columns: usize) -> String {
     let width = WIDTH / columns as f64;
     for (number, chart) in charts.iter().enumerate() {
         let (row, column) = ((number / columns) as f64, (number % columns) as f64);
-        let _ = write!(svg, "<g transform='translate({:.1} {:.1})'>", column * width, row * PANEL_HEIGHT);
+        let _ = write!(
+            svg,
+            "<g transform='translate({:.1} {:.1})'>",
+            column * width,
+            row * PANEL_HEIGHT
+        );
         lines(&mut svg, chart, width);
         svg += "</g>";
     }
@@ -69,7 +74,10 @@ pub fn bars(chart: &Bars) -> String {
     for (name, colour) in chart.legend.iter().rev() {
         text(&mut svg, (right, 34.0), "end", "", name);
         right -= 9.0 * name.chars().count() as f64 + 24.0;
-        let _ = write!(svg, "<rect x='{right:.1}' y='22' width='14' height='14' rx='2' fill='{colour}'/>");
+        let _ = write!(
+            svg,
+            "<rect x='{right:.1}' y='22' width='14' height='14' rx='2' fill='{colour}'/>"
+        );
         right -= 18.0;
     }
     let longest = chart.rows.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
@@ -81,7 +89,13 @@ pub fn bars(chart: &Bars) -> String {
     let floor = top + rows * BAR;
     for &tick in &ticks {
         line(&mut svg, (x(tick), top - 4.0), (x(tick), floor), FAINT);
-        text(&mut svg, (x(tick), floor + 22.0), "middle", "", &format!("{} %", number(tick, &ticks)));
+        text(
+            &mut svg,
+            (x(tick), floor + 22.0),
+            "middle",
+            "",
+            &format!("{} %", number(tick, &ticks)),
+        );
     }
     for (row, (name, colour, share)) in chart.rows.iter().enumerate() {
         let y = top + row as f64 * BAR;
@@ -107,7 +121,8 @@ fn lines(svg: &mut String, chart: &Lines, width: f64) {
     for series in &chart.series {
         let _ = write!(
             svg,
-            "<line x1='{key:.1}' y1='58' x2='{:.1}' y2='58' stroke='{}' stroke-width='3' stroke-linecap='round'/>",
+            "<line x1='{key:.1}' y1='58' x2='{:.1}' y2='58' stroke='{}' stroke-width='3' \
+             stroke-linecap='round'/>",
             key + 22.0,
             series.colour
         );
@@ -115,7 +130,8 @@ fn lines(svg: &mut String, chart: &Lines, width: f64) {
         key += 56.0 + 8.0 * series.name.chars().count() as f64;
     }
 
-    let points = || chart.series.iter().flat_map(|series| &series.points).filter(|(_, y)| y.is_finite());
+    let points =
+        || chart.series.iter().flat_map(|series| &series.points).filter(|(_, y)| y.is_finite());
     let range = |values: &mut dyn Iterator<Item = f64>| {
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
     };
@@ -137,25 +153,36 @@ fn lines(svg: &mut String, chart: &Lines, width: f64) {
         let label = format!("{}{}", number(tick, &vertical), chart.unit);
         text(svg, (left - 10.0, y(tick) + 5.0), "end", "", &label);
     }
-    for tick in ticks(first, last).into_iter().filter(|t| t.fract() == 0.0 && (first..=last).contains(t)) {
+    for tick in
+        ticks(first, last).into_iter().filter(|t| t.fract() == 0.0 && (first..=last).contains(t))
+    {
         line(svg, (x(tick), bottom), (x(tick), bottom + 5.0), INK);
         text(svg, (x(tick), bottom + 22.0), "middle", "", &tick.to_string());
     }
     line(svg, (left, bottom), (right, bottom), INK);
     text(svg, (f64::midpoint(left, right), bottom + 44.0), "middle", "", chart.x_label);
     for series in &chart.series {
-        let places: Vec<(f64, f64)> =
-            series.points.iter().filter(|(_, v)| v.is_finite()).map(|&(u, v)| (x(u), y(v))).collect();
+        let places: Vec<(f64, f64)> = series
+            .points
+            .iter()
+            .filter(|(_, v)| v.is_finite())
+            .map(|&(u, v)| (x(u), y(v)))
+            .collect();
         let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let _ = write!(
             svg,
-            "<polyline points='{}' fill='none' stroke='{}' stroke-width='2.5' stroke-linejoin='round'/>",
+            "<polyline points='{}' fill='none' stroke='{}' stroke-width='2.5' \
+             stroke-linejoin='round'/>",
             path.join(" "),
             series.colour
         );
         if places.len() <= MOST_MARKS {
             for (x, y) in places {
-                let _ = write!(svg, "<circle cx='{x:.1}' cy='{y:.1}' r='3.5' fill='{}'/>", series.colour);
+                let _ = write!(
+                    svg,
+                    "<circle cx='{x:.1}' cy='{y:.1}' r='3.5' fill='{}'/>",
+                    series.colour
+                );
             }
         }
     }
@@ -163,10 +190,15 @@ fn lines(svg: &mut String, chart: &Lines, width: f64) {
 
 /// Four to ten round numbers at equal distances that enclose a range.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let (low, high) = if high > low { (low, high) } else { (low - 0.1 * low.abs(), high + 0.1 * high.abs() + 1e-3) };
+    let (low, high) = if high > low {
+        (low, high)
+    } else {
+        (low - 0.1 * low.abs(), high + 0.1 * high.abs() + 1e-3)
+    };
     let range = high - low;
     let power = 10_f64.powf((range / 6.0).log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| range / step <= 7.0);
+    let step =
+        [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| range / step <= 7.0);
     let step = step.unwrap_or(10.0 * power);
     let (first, mut last) = ((low / step).floor(), (high / step).ceil());
     if last <= first {
@@ -192,14 +224,18 @@ fn number(value: f64, ticks: &[f64]) -> String {
 
 fn begin(width: f64, height: f64) -> String {
     format!(
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' height='{height}' \
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' \
+         height='{height}' \
          font-family='Helvetica, Arial, sans-serif' font-size='15' fill='{INK}'>\
          <rect width='{width}' height='{height}' fill='white'/>"
     )
 }
 
 fn line(svg: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64), colour: &str) {
-    let _ = write!(svg, "<line x1='{x1:.1}' y1='{y1:.1}' x2='{x2:.1}' y2='{y2:.1}' stroke='{colour}'/>");
+    let _ = write!(
+        svg,
+        "<line x1='{x1:.1}' y1='{y1:.1}' x2='{x2:.1}' y2='{y2:.1}' stroke='{colour}'/>"
+    );
 }
 
 fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, style: &str, text: &str) {
@@ -216,7 +252,10 @@ mod tests {
         let line = || Series { name: "a", colour: "#000", points: vec![(0.0, 1.0), (1.0, 2.0)] };
         let chart = || Lines { title: "t", x_label: "x", unit: "", series: vec![line()] };
         let svg = panels(&[chart(), chart(), chart()], 2);
-        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("height='840'"), "{svg}");
+        assert!(
+            svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("height='840'"),
+            "{svg}"
+        );
         for place in ["translate(0.0 0.0)", "translate(480.0 0.0)", "translate(0.0 420.0)"] {
             assert_eq!(svg.matches(place).count(), 1, "{place}: {svg}");
         }
@@ -225,13 +264,22 @@ mod tests {
 
     #[test]
     fn ticks_are_round_enclose_the_range_and_are_few() {
-        for (low, high) in [(0.0, 1.0), (0.03, 2.4), (97.2, 98.9), (5.0, 5.0), (0.0, 1e-9), (1.0, 200.0), (-3.0, 7.0)] {
+        for (low, high) in [
+            (0.0, 1.0),
+            (0.03, 2.4),
+            (97.2, 98.9),
+            (5.0, 5.0),
+            (0.0, 1e-9),
+            (1.0, 200.0),
+            (-3.0, 7.0),
+        ] {
             let ticks = ticks(low, high);
             assert!((2..=10).contains(&ticks.len()), "{low} {high}: {ticks:?}");
             assert!(ticks[0] <= low && ticks[ticks.len() - 1] >= high, "{low} {high}: {ticks:?}");
             assert!(ticks.windows(2).all(|pair| pair[0] < pair[1]));
         }
-        let labels: Vec<String> = ticks(97.2, 98.9).iter().map(|&tick| number(tick, &ticks(97.2, 98.9))).collect();
+        let labels: Vec<String> =
+            ticks(97.2, 98.9).iter().map(|&tick| number(tick, &ticks(97.2, 98.9))).collect();
         assert_eq!(labels, ["97.0", "97.5", "98.0", "98.5", "99.0"]);
     }
 }

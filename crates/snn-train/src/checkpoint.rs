@@ -70,9 +70,18 @@ impl Checkpoint {
         let json = serde_json::to_string(&header).map_err(|e| fail(e.to_string()))?;
         let named = |prefix: &str, (name, tensor): (&String, &Tensor)| {
             let (dtype, bytes): (_, Vec<u8>) = match tensor {
-                Tensor::F32(array) => (Dtype::F32, array.iter().flat_map(|value| value.to_le_bytes()).collect()),
-                Tensor::F64(array) => (Dtype::F64, array.iter().flat_map(|value| value.to_le_bytes()).collect()),
-                other => return Err(fail(format!("checkpoint: expected floats, found {} in `{name}`", other.dtype()))),
+                Tensor::F32(array) => {
+                    (Dtype::F32, array.iter().flat_map(|value| value.to_le_bytes()).collect())
+                }
+                Tensor::F64(array) => {
+                    (Dtype::F64, array.iter().flat_map(|value| value.to_le_bytes()).collect())
+                }
+                other => {
+                    return Err(fail(format!(
+                        "checkpoint: expected floats, found {} in `{name}`",
+                        other.dtype()
+                    )));
+                }
             };
             Ok((format!("{prefix}{name}"), dtype, tensor.shape().to_vec(), bytes))
         };
@@ -82,33 +91,44 @@ impl Checkpoint {
         let tensors: Vec<_> = weights.chain(average).chain(optimiser).collect::<Result<_>>()?;
         let views: Vec<_> = tensors
             .iter()
-            .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)))
+            .map(|(name, dtype, shape, bytes)| {
+                Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
+            })
             .collect::<Result<_, safetensors::SafeTensorError>>()
             .map_err(|e| fail(e.to_string()))?;
         let metadata = HashMap::from([(METADATA_KEY.to_string(), json)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))?;
+        let bytes =
+            safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))?;
         Ok(write_atomically(path, &bytes)?)
     }
 
     /// Reads it.
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let bytes = fs_err::read(path)?;
-        Self::from_bytes(&bytes).map_err(|reason| Error::Damaged { path: path.to_path_buf(), reason })
+        Self::from_bytes(&bytes)
+            .map_err(|reason| Error::Damaged { path: path.to_path_buf(), reason })
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let (_, metadata) =
-            SafeTensors::read_metadata(bytes).map_err(|e| format!("not a whole safetensors file: {e}"))?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes)
+            .map_err(|e| format!("not a whole safetensors file: {e}"))?;
         let json = metadata
             .metadata()
             .as_ref()
             .and_then(|metadata| metadata.get(METADATA_KEY))
-            .ok_or_else(|| format!("no metadata `{METADATA_KEY}`, so not a checkpoint of this project"))?;
-        let header: Header = serde_json::from_str(json).map_err(|e| format!("metadata `{METADATA_KEY}`: {e}"))?;
+            .ok_or_else(|| {
+                format!("no metadata `{METADATA_KEY}`, so not a checkpoint of this project")
+            })?;
+        let header: Header =
+            serde_json::from_str(json).map_err(|e| format!("metadata `{METADATA_KEY}`: {e}"))?;
         if header.version != VERSION {
-            return Err(format!("checkpoint version {} (this build reads {VERSION})", header.version));
+            return Err(format!(
+                "checkpoint version {} (this build reads {VERSION})",
+                header.version
+            ));
         }
-        let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not a whole safetensors file: {e}"))?;
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|e| format!("not a whole safetensors file: {e}"))?;
         let (weights, average, optimiser) = (Weights::new(), Weights::new(), Weights::new());
         let mut checkpoint = Self { weights, average, optimiser, position: header.position };
         for (name, view) in file.tensors() {

@@ -15,7 +15,8 @@ use snn_ir::models::{ResNet, SmallNet};
 use snn_ir::{Graph, Lif};
 use std::path::Path;
 
-/// Images held out of the training set for validation: a tenth of CIFAR's, as He 2016 (section 4.2) held out.
+/// Images held out of the training set for validation: a tenth of CIFAR's, as He 2016 (section 4.2)
+/// held out.
 pub const DEFAULT_HELD_OUT: usize = 5_000;
 /// Crop padding in pixels (He 2016, section 4.2).
 pub const DEFAULT_CROP_PADDING: usize = 4;
@@ -25,7 +26,8 @@ pub const DEFAULT_BATCH: usize = 128;
 pub const DEFAULT_TIME_STEPS: usize = 2;
 /// Label smoothing (Szegedy 2016, section 7).
 pub const DEFAULT_LABEL_SMOOTHING: f64 = 0.1;
-/// Steps between checkpoints: 25,600 images of a default batch, a few minutes of `ResNet`-20 on two CPU cores.
+/// Steps between checkpoints: 25,600 images of a default batch, a few minutes of `ResNet`-20 on two
+/// CPU cores.
 pub const DEFAULT_CHECKPOINT_EVERY: usize = 200;
 
 /// Everything that decides what a run computes. Unknown keys are errors.
@@ -39,7 +41,8 @@ pub const DEFAULT_CHECKPOINT_EVERY: usize = 200;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// Seed of the initial weights, the order of the images, their augmentation and the choice of held-out images.
+    /// Seed of the initial weights, the order of the images, their augmentation and the choice of
+    /// held-out images.
     #[serde(default)]
     pub seed: u64,
     /// Passes over the training images; the schedule spans all of them.
@@ -56,7 +59,8 @@ pub struct RunConfig {
     /// Largest norm of all gradients of a step together; 0 for any.
     #[serde(default)]
     pub gradient_clip: f64,
-    /// Decay of a moving average of the weights, 0 to below 1 (0.999 is usual), which evaluation and the final model then use; 0 for none.
+    /// Decay of a moving average of the weights, 0 to below 1 (0.999 is usual), which evaluation
+    /// and the final model then use; 0 for none.
     #[serde(default)]
     pub weight_average: f64,
     /// Steps between checkpoints inside an epoch; 0 for one at the end of each epoch only.
@@ -110,7 +114,8 @@ pub struct RunConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchNormReestimation {
-    /// Over so many training batches, those of an epoch after the last, augmented but not mixed; 0 for none.
+    /// Over so many training batches, those of an epoch after the last, augmented but not mixed; 0
+    /// for none.
     pub batches: usize,
 }
 
@@ -138,7 +143,8 @@ pub struct DataConfig {
     /// α of mixup ([`Mix::mixup`]); 0 for none.
     #[serde(default)]
     pub mixup: f64,
-    /// α of cutmix ([`Mix::cutmix`]); 0 for none. With both, each batch is mixed in one way or the other.
+    /// α of cutmix ([`Mix::cutmix`]); 0 for none. With both, each batch is mixed in one way or the
+    /// other.
     #[serde(default)]
     pub cutmix: f64,
     /// Threads that prepare batches; the batches do not depend on it.
@@ -228,16 +234,16 @@ impl RunConfig {
     /// Reads and checks a config.
     ///
     /// # Errors
-    /// The text is not TOML, has an unknown or missing key, a value of the wrong type, or one out of range; the message
-    /// names the key.
+    /// The text is not TOML, has an unknown or missing key, a value of the wrong type, or one out
+    /// of range; the message names the key.
     pub fn from_toml(text: &str) -> Result<Self> {
         Self::with_overrides(text, &[])
     }
 
     /// Reads a config and sets keys of it, each given as `key.path=value`.
     ///
-    /// The value is TOML of the type the key has; strings need no quotes. A name in the place of a table with a `kind` means
-    /// that kind with its defaults (`schedule=cosine`).
+    /// The value is TOML of the type the key has; strings need no quotes. A name in the place of a
+    /// table with a `kind` means that kind with its defaults (`schedule=cosine`).
     ///
     /// ```
     /// use snn_train::RunConfig;
@@ -250,7 +256,8 @@ impl RunConfig {
     /// ```
     ///
     /// # Errors
-    /// As [`from_toml`](Self::from_toml); a key that does not exist, with the nearest one that does; a value of another type.
+    /// As [`from_toml`](Self::from_toml); a key that does not exist, with the nearest one that
+    /// does; a value of another type.
     pub fn with_overrides(text: &str, sets: &[String]) -> Result<Self> {
         let mut config = crate::unknown::read(text)?;
         if !sets.is_empty() {
@@ -263,11 +270,14 @@ impl RunConfig {
     /// Reads a config file; see [`with_overrides`](Self::with_overrides).
     ///
     /// # Errors
-    /// The file cannot be read; as [`with_overrides`](Self::with_overrides), with the name of the file.
+    /// The file cannot be read; as [`with_overrides`](Self::with_overrides), with the name of the
+    /// file.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
         let text = fs_err::read_to_string(path)?;
-        Self::with_overrides(&text, sets)
-            .map_err(|error| Error::ConfigFile { path: path.to_path_buf(), source: Box::new(error) })
+        Self::with_overrides(&text, sets).map_err(|error| Error::ConfigFile {
+            path: path.to_path_buf(),
+            source: Box::new(error),
+        })
     }
 
     /// The config as TOML, every key written out.
@@ -291,7 +301,12 @@ impl RunConfig {
         check("label_smoothing", (0.0..1.0).contains(&smoothing), "0 to below 1", smoothing)?;
         let clip = self.gradient_clip;
         check("gradient_clip", clip.is_finite() && clip >= 0.0, "at least 0", clip)?;
-        check("weight_average", (0.0..1.0).contains(&self.weight_average), "0 to below 1", self.weight_average)?;
+        check(
+            "weight_average",
+            (0.0..1.0).contains(&self.weight_average),
+            "0 to below 1",
+            self.weight_average,
+        )?;
         check("threads", i32::try_from(self.threads).is_ok(), "a number of threads", self.threads)?;
         let (range, expected) = (0.0..=MAX_ALPHA, "0 to 2");
         check("data.mixup", range.contains(&self.data.mixup), expected, self.data.mixup)?;
@@ -327,6 +342,11 @@ impl RunConfig {
 
 /// An error that names the key unless its value fits.
 #[expect(clippy::needless_pass_by_value, reason = "values of numbers and texts made for it")]
-pub(crate) fn check(key: &'static str, fits: bool, expected: &'static str, found: impl ToString) -> Result<()> {
+pub(crate) fn check(
+    key: &'static str,
+    fits: bool,
+    expected: &'static str,
+    found: impl ToString,
+) -> Result<()> {
     if fits { Ok(()) } else { Err(Error::Key { key, expected, found: found.to_string() }) }
 }

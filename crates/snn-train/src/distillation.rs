@@ -17,10 +17,12 @@ pub const DEFAULT_DISTILLATION_WEIGHT: f64 = 0.9;
 /// Temperature (the baseline of Tian 2020, section 4).
 pub const DEFAULT_TEMPERATURE: f64 = 4.0;
 
-/// Learning from a teacher (Hinton 2015): the loss is `(1 − w)·L + w·τ²·KL(teacher ‖ student)`, see [`loss::distillation`](crate::loss::distillation()).
+/// Learning from a teacher (Hinton 2015): the loss is `(1 − w)·L + w·τ²·KL(teacher ‖ student)`, see
+/// [`loss::distillation`](crate::loss::distillation()).
 ///
-/// The teacher is any run off the grid on the same data, for instance the one whose every site is `ReLU` (`policy = "all"`). It sees the images
-/// as the student does, and does not learn. With the same `seed` and `held_out` it has never seen the images the student is watched on.
+/// The teacher is any run off the grid on the same data, for instance the one whose every site is
+/// `ReLU` (`policy = "all"`). It sees the images as the student does, and does not learn. With the
+/// same `seed` and `held_out` it has never seen the images the student is watched on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Distillation {
@@ -34,7 +36,11 @@ pub struct Distillation {
 
 impl Default for Distillation {
     fn default() -> Self {
-        Self { teacher: PathBuf::new(), weight: DEFAULT_DISTILLATION_WEIGHT, temperature: DEFAULT_TEMPERATURE }
+        Self {
+            teacher: PathBuf::new(),
+            weight: DEFAULT_DISTILLATION_WEIGHT,
+            temperature: DEFAULT_TEMPERATURE,
+        }
     }
 }
 
@@ -65,8 +71,14 @@ pub(crate) struct Teacher {
 }
 
 impl Teacher {
-    /// Finds and checks the model of the teacher of a run in `folder`; `None` if the config has none. A resumed run goes on with the copy it has kept.
-    pub(crate) fn find(config: &RunConfig, data: &Dataset, folder: &Path, options: &Options) -> Result<Option<Model>> {
+    /// Finds and checks the model of the teacher of a run in `folder`; `None` if the config has
+    /// none. A resumed run goes on with the copy it has kept.
+    pub(crate) fn find(
+        config: &RunConfig,
+        data: &Dataset,
+        folder: &Path,
+        options: &Options,
+    ) -> Result<Option<Model>> {
         if !config.distillation.is_on() {
             return Ok(None);
         }
@@ -75,15 +87,25 @@ impl Teacher {
             return Ok(Some(Model::load(copy)?));
         }
         let path = &config.distillation.teacher;
-        let misfit = |expected: String, found: String| Error::Teacher { path: path.clone(), expected, found };
+        let misfit = |expected: String, found: String| Error::Teacher {
+            path: path.clone(),
+            expected,
+            found,
+        };
         let unreadable = |error: Error| misfit("the folder of a run".into(), error.to_string());
         let run = RunFolder::open(path).map_err(unreadable)?;
         let dataset = run.config().map_err(unreadable)?.data.dataset;
         if dataset != config.data.dataset {
-            return Err(misfit(format!("a run on {}", config.data.dataset), format!("one on {dataset}")));
+            return Err(misfit(
+                format!("a run on {}", config.data.dataset),
+                format!("one on {dataset}"),
+            ));
         }
         if !run.model_path().is_file() {
-            return Err(misfit("a run that has finished an epoch".into(), "no model.safetensors".into()));
+            return Err(misfit(
+                "a run that has finished an epoch".into(),
+                "no model.safetensors".into(),
+            ));
         }
         let model = Model::load(run.model_path())?;
         if matches!(model.form, Form::Grid { .. }) {
@@ -95,13 +117,21 @@ impl Teacher {
             return Err(misfit(format!("images {images:?}"), format!("images {found:?}")));
         }
         if model.classes != data.classes {
-            return Err(misfit(format!("classes {:?}", data.classes), format!("classes {:?}", model.classes)));
+            return Err(misfit(
+                format!("classes {:?}", data.classes),
+                format!("classes {:?}", model.classes),
+            ));
         }
         Ok(Some(model))
     }
 
     /// Keeps the teacher's model in the folder and takes it to the device.
-    pub(crate) fn keep(model: &Model, config: &RunConfig, folder: &RunFolder, options: &Options) -> Result<Self> {
+    pub(crate) fn keep(
+        model: &Model,
+        config: &RunConfig,
+        folder: &RunFolder,
+        options: &Options,
+    ) -> Result<Self> {
         folder.keep_teacher(model)?;
         let network = Network::new(model, options.device, Kind::Float)?;
         let Distillation { weight, temperature, .. } = config.distillation;
@@ -109,7 +139,12 @@ impl Teacher {
     }
 
     /// The loss of a student with what it would be by the labels alone.
-    pub(crate) fn correct(&self, loss: &Tensor, student: &Tensor, pixels: &Pixels) -> Result<Tensor> {
+    pub(crate) fn correct(
+        &self,
+        loss: &Tensor,
+        student: &Tensor,
+        pixels: &Pixels,
+    ) -> Result<Tensor> {
         let logits = self.network.forward(pixels, Mode::Evaluate)?.logits;
         let taught = distillation(student, &logits, self.temperature)?;
         Ok(loss.f_mul_scalar(1.0 - self.weight)?.f_add(&taught.f_mul_scalar(self.weight)?)?)

@@ -76,7 +76,8 @@ pub enum Error {
         path: PathBuf,
     },
     /// The run was started with other settings.
-    #[error("{}: the run has `{key}` = {run}, the config to resume it with {given}; a run is resumed as it was started", path.display())]
+    #[error("{}: the run has `{key}` = {run}, the config to resume it with {given}; a run is \
+             resumed as it was started", path.display())]
     ConfigDiffers {
         /// The folder.
         path: PathBuf,
@@ -115,7 +116,8 @@ pub enum Error {
     },
     /// Fine-tuned weights no longer make a model on the grid.
     #[error(
-        "epoch {epoch}: the fine-tuned weights have left the grid: {source}; lower the learning rate (the folder keeps the model of the epoch before)"
+        "epoch {epoch}: the fine-tuned weights have left the grid: {source}; lower the learning \
+         rate (the folder keeps the model of the epoch before)"
     )]
     LeftGrid {
         /// The epoch, from 1.

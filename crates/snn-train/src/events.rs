@@ -1,7 +1,10 @@
-//! Scalars in the format of `TensorBoard`: a file of records, each a protocol buffer `tensorflow.Event` between checksums.
+//! Scalars in the format of `TensorBoard`: a file of records, each a protocol buffer
+//! `tensorflow.Event` between checksums.
 //!
-//! A record is the length of the event (u64, little endian), its masked CRC-32C, the event, its masked CRC-32C. Of the events the fields `wall_time` (1), `step` (2), `file_version` (3)
-//! and `summary` (5) are used, of a summary its values (1), of a value `tag` (1) and `simple_value` (2).
+//! A record is the length of the event (u64, little endian), its masked CRC-32C, the event, its
+//! masked CRC-32C. Of the events the fields `wall_time` (1), `step` (2), `file_version` (3) and
+//! `summary` (5) are used, of a summary its values (1), of a value `tag` (1) and `simple_value`
+//! (2).
 
 use crate::error::Result;
 use crate::metrics::EpochMetrics;
@@ -23,10 +26,12 @@ pub(crate) struct EventFile {
 }
 
 impl EventFile {
-    /// Opens a file and cuts off what is after its first `bytes` bytes, which a run wrote after its last checkpoint and writes again.
-    /// A file that is shorter or damaged is cut after its last whole record; one that does not exist is begun.
+    /// Opens a file and cuts off what is after its first `bytes` bytes, which a run wrote after its
+    /// last checkpoint and writes again. A file that is shorter or damaged is cut after its last
+    /// whole record; one that does not exist is begun.
     pub(crate) fn open(path: &Path, bytes: u64) -> Result<Self> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut kept = Vec::new();
         Read::by_ref(&mut file).take(bytes).read_to_end(&mut kept)?;
         let bytes = whole_records(&kept) as u64;
@@ -42,7 +47,11 @@ impl EventFile {
     }
 
     /// Writes values of a step.
-    pub(crate) fn scalars<'a>(&mut self, step: usize, values: impl IntoIterator<Item = (&'a str, f64)>) -> Result<()> {
+    pub(crate) fn scalars<'a>(
+        &mut self,
+        step: usize,
+        values: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> Result<()> {
         let mut summary = Message::default();
         for (tag, number) in values {
             let mut value = Message::default();
@@ -57,10 +66,17 @@ impl EventFile {
 
     /// Writes what was measured at the end of an epoch, whose last step is `step`.
     pub(crate) fn epoch(&mut self, step: usize, metrics: &EpochMetrics) -> Result<()> {
-        let rates: Vec<(String, f64)> =
-            metrics.firing_rates.iter().map(|(site, rate)| (format!("firing_rate/{site}"), *rate)).collect();
-        let own = [("epoch/train_loss", metrics.train_loss), ("epoch/train_accuracy", metrics.train_accuracy)];
-        let validation = metrics.validation_accuracy.map(|accuracy| ("epoch/validation_accuracy", accuracy));
+        let rates: Vec<(String, f64)> = metrics
+            .firing_rates
+            .iter()
+            .map(|(site, rate)| (format!("firing_rate/{site}"), *rate))
+            .collect();
+        let own = [
+            ("epoch/train_loss", metrics.train_loss),
+            ("epoch/train_accuracy", metrics.train_accuracy),
+        ];
+        let validation =
+            metrics.validation_accuracy.map(|accuracy| ("epoch/validation_accuracy", accuracy));
         let rates = rates.iter().map(|(tag, rate)| (tag.as_str(), *rate));
         self.scalars(step, own.into_iter().chain(validation).chain(rates))
     }
@@ -112,7 +128,8 @@ struct Message(Vec<u8>);
 impl Message {
     /// An event of now.
     fn at(step: usize) -> Self {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let seconds =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let mut event = Self::default();
         event.key(1, 1);
         event.0.extend_from_slice(&seconds.to_le_bytes());

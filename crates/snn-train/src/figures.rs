@@ -16,7 +16,9 @@ pub(crate) fn curves(metrics: &[EpochMetrics]) -> String {
     };
     let loss = over_epochs("training", TRAIN, &|m| Some(m.train_loss));
     let mut accuracies = vec![over_epochs("training", TRAIN, &|m| Some(100.0 * m.train_accuracy))];
-    let validation = over_epochs("validation", VALIDATION, &|m| m.validation_accuracy.map(|share| 100.0 * share));
+    let validation = over_epochs("validation", VALIDATION, &|m| {
+        m.validation_accuracy.map(|share| 100.0 * share)
+    });
     if !validation.points.is_empty() {
         accuracies.push(validation);
     }
@@ -27,7 +29,8 @@ pub(crate) fn curves(metrics: &[EpochMetrics]) -> String {
     panels(&charts, charts.len())
 }
 
-/// Firing rate of each site after the last epoch, those in `sites` in that order; `None` if none was measured.
+/// Firing rate of each site after the last epoch, those in `sites` in that order; `None` if none
+/// was measured.
 pub(crate) fn firing_rates(metrics: &[EpochMetrics], sites: &[(&str, bool)]) -> Option<String> {
     let last = metrics.last().filter(|metrics| !metrics.firing_rates.is_empty())?;
     let bar = |(site, spiking): &(&str, bool)| {

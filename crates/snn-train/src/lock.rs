@@ -8,7 +8,8 @@ use std::path::Path;
 /// The file that is locked; it stays when the run has ended, unlocked.
 pub(crate) const LOCK: &str = ".lock";
 
-/// The right to write in a run folder, given back when dropped or when the process ends, however it ends.
+/// The right to write in a run folder, given back when dropped or when the process ends, however it
+/// ends.
 #[derive(Debug)]
 pub(crate) struct RunLock {
     _locked: fs_err::File,

@@ -20,8 +20,10 @@ pub enum LossConfig {
     /// Cross entropy of the mean over macro-steps of the class scores.
     #[default]
     CrossEntropy,
-    /// Temporal efficient training (Deng 2022, eqs. 10 to 12): `(1 − λ)·L + λ·M`, where L is the mean over macro-steps of the cross entropy of each one's
-    /// class scores, and M the mean square of their distance from φ. A network whose scores do not vary over time has one macro-step of them.
+    /// Temporal efficient training (Deng 2022, eqs. 10 to 12): `(1 − λ)·L + λ·M`, where L is the
+    /// mean over macro-steps of the cross entropy of each one's class scores, and M the mean square
+    /// of their distance from φ. A network whose scores do not vary over time has one macro-step of
+    /// them.
     Tet {
         /// λ, 0 to 1.
         #[serde(default = "default_regulariser")]
@@ -44,14 +46,16 @@ fn default_regulariser_target() -> f64 {
 pub struct Targets {
     /// The labels, `[B]`, i64.
     pub labels: Tensor,
-    /// The other label of each image of a mixed batch, and the share of `labels`; `None` for a batch that is not mixed.
+    /// The other label of each image of a mixed batch, and the share of `labels`; `None` for a
+    /// batch that is not mixed.
     pub mixed: Option<(Tensor, f64)>,
     /// Share of the target that goes evenly to all classes.
     pub smoothing: f64,
 }
 
 impl Targets {
-    /// Cross entropy of `logits` `[B, K]`; of a mixed batch the mean over both labels, weighted by their shares (Zhang 2018).
+    /// Cross entropy of `logits` `[B, K]`; of a mixed batch the mean over both labels, weighted by
+    /// their shares (Zhang 2018).
     fn cross_entropy(&self, logits: &Tensor) -> Result<Tensor> {
         let own = cross_entropy(logits, &self.labels, self.smoothing)?;
         let Some((others, share)) = &self.mixed else { return Ok(own) };
@@ -69,7 +73,12 @@ impl LossConfig {
         match *self {
             Self::CrossEntropy => Ok(()),
             Self::Tet { regulariser, regulariser_target } => {
-                check("loss.regulariser", (0.0..=1.0).contains(&regulariser), "0 to 1", regulariser)?;
+                check(
+                    "loss.regulariser",
+                    (0.0..=1.0).contains(&regulariser),
+                    "0 to 1",
+                    regulariser,
+                )?;
                 let finite = regulariser_target.is_finite();
                 check("loss.regulariser_target", finite, "a finite number", regulariser_target)
             }
@@ -85,17 +94,26 @@ impl LossConfig {
             Self::CrossEntropy => targets.cross_entropy(&scores.logits),
             Self::Tet { regulariser, regulariser_target } => {
                 let steps = scores.step_logits.f_unbind(0)?;
-                let losses = steps.iter().map(|logits| targets.cross_entropy(logits)).collect::<Result<Vec<_>>>()?;
+                let losses = steps
+                    .iter()
+                    .map(|logits| targets.cross_entropy(logits))
+                    .collect::<Result<Vec<_>>>()?;
                 let loss = Tensor::f_stack(&losses, 0)?.f_mean(None::<Kind>)?;
-                let distance = scores.step_logits.f_sub_scalar(regulariser_target)?.f_square()?.f_mean(None::<Kind>)?;
-                Ok(loss.f_mul_scalar(1.0 - regulariser)?.f_add(&distance.f_mul_scalar(regulariser)?)?)
+                let distance = scores
+                    .step_logits
+                    .f_sub_scalar(regulariser_target)?
+                    .f_square()?
+                    .f_mean(None::<Kind>)?;
+                Ok(loss
+                    .f_mul_scalar(1.0 - regulariser)?
+                    .f_add(&distance.f_mul_scalar(regulariser)?)?)
             }
         }
     }
 }
 
-/// Cross entropy of class scores with smoothed targets, the mean over the batch: with K classes the target is `1 − ε + ε/K` for
-/// the label and `ε/K` for every other class (Szegedy 2016, section 7).
+/// Cross entropy of class scores with smoothed targets, the mean over the batch: with K classes the
+/// target is `1 − ε + ε/K` for the label and `ε/K` for every other class (Szegedy 2016, section 7).
 ///
 /// # Shapes
 /// `logits` is `[B, K]`, `labels` is `[B]`, i64; the result is a scalar.
@@ -103,10 +121,17 @@ impl LossConfig {
 /// # Errors
 /// The shapes do not fit.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor> {
-    Ok(logits.f_cross_entropy_loss(labels, None::<&Tensor>, Reduction::Mean, NO_IGNORED_LABEL, smoothing)?)
+    Ok(logits.f_cross_entropy_loss(
+        labels,
+        None::<&Tensor>,
+        Reduction::Mean,
+        NO_IGNORED_LABEL,
+        smoothing,
+    )?)
 }
 
-/// Cross entropy between softened class probabilities of a teacher and of its student, less the teacher's entropy, times τ² (Hinton 2015, section 2):
+/// Cross entropy between softened class probabilities of a teacher and of its student, less the
+/// teacher's entropy, times τ² (Hinton 2015, section 2):
 /// `τ² · KL(softmax(teacher/τ) ‖ softmax(student/τ))`, the mean over the batch.
 ///
 /// # Shapes
@@ -115,9 +140,12 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result
 /// # Errors
 /// The shapes do not fit.
 pub fn distillation(student: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor> {
-    let log_soft = |logits: &Tensor| logits.f_div_scalar(temperature)?.f_log_softmax(-1, None::<Kind>);
-    let (student, teacher) = (log_soft(student)?, log_soft(&teacher.f_to_kind(student.f_kind()?)?)?);
+    let log_soft =
+        |logits: &Tensor| logits.f_div_scalar(temperature)?.f_log_softmax(-1, None::<Kind>);
+    let (student, teacher) =
+        (log_soft(student)?, log_soft(&teacher.f_to_kind(student.f_kind()?)?)?);
     let gap = teacher.f_exp()?.f_mul(&teacher.f_sub(&student)?)?;
-    let mean = gap.f_sum_dim_intlist([-1_i64].as_slice(), false, None::<Kind>)?.f_mean(None::<Kind>)?;
+    let mean =
+        gap.f_sum_dim_intlist([-1_i64].as_slice(), false, None::<Kind>)?.f_mean(None::<Kind>)?;
     Ok(mean.f_mul_scalar(temperature * temperature)?)
 }

@@ -18,9 +18,11 @@ pub struct EpochMetrics {
     pub train_accuracy: f64,
     /// Accuracy on the held-out images after it, 0 to 1; absent if none are held out.
     pub validation_accuracy: Option<f64>,
-    /// Share of each site's outputs that are not zero, on the held-out images; empty if none are held out.
+    /// Share of each site's outputs that are not zero, on the held-out images; empty if none are
+    /// held out.
     pub firing_rates: BTreeMap<String, f64>,
-    /// Whether validation accuracy, firing rates and the model of this epoch are those of averaged weights (`weight_average`).
+    /// Whether validation accuracy, firing rates and the model of this epoch are those of averaged
+    /// weights (`weight_average`).
     #[serde(default)]
     pub averaged: bool,
     /// Training images a second, evaluation not counted.
@@ -51,7 +53,8 @@ pub struct RunInfo {
 pub struct RunResult {
     /// Name of the data set.
     pub dataset: String,
-    /// Accuracy on the test images, measured once, after the last epoch; nothing was chosen by it. 0 to 1.
+    /// Accuracy on the test images, measured once, after the last epoch; nothing was chosen by it.
+    /// 0 to 1.
     pub test_accuracy: f64,
     /// Number of test images.
     pub test_images: usize,
@@ -60,7 +63,8 @@ pub struct RunResult {
     /// Whether both are those of averaged weights (`weight_average`).
     #[serde(default)]
     pub averaged: bool,
-    /// Training batches over which the running statistics of batch norm were measured again after training; 0 if they were not.
+    /// Training batches over which the running statistics of batch norm were measured again after
+    /// training; 0 if they were not.
     #[serde(default)]
     pub batch_norm_batches: usize,
     /// Number of epochs.

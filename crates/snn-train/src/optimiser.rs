@@ -40,7 +40,8 @@ impl<'de> Deserialize<'de> for OptimiserConfig {
             Some(Some("adamw")) => AdamW::deserialize(table).map(Self::AdamW),
             Some(_) => {
                 let found = kind.map(|kind| kind.to_string()).unwrap_or_default();
-                let message = format!("unknown variant {found} of `kind`, expected `sgd` or `adamw`");
+                let message =
+                    format!("unknown variant {found} of `kind`, expected `sgd` or `adamw`");
                 return Err(D::Error::custom(message));
             }
         }
@@ -79,7 +80,8 @@ impl OptimiserConfig {
             .map(|parameter| {
                 let tensor = parameter.tensor.shallow_clone();
                 let zeros = |_| tensor.f_detach()?.f_zeros_like();
-                let moments = self.moments().iter().map(zeros).collect::<Result<_, tch::TchError>>()?;
+                let moments =
+                    self.moments().iter().map(zeros).collect::<Result<_, tch::TchError>>()?;
                 let synapse = is_synapse(graph, &parameter.name);
                 Ok(Slot { name: parameter.name.clone(), synapse, size: 1.0, tensor, moments })
             })
@@ -127,10 +129,14 @@ pub(crate) struct Slot {
 }
 
 impl Optimiser {
-    /// Makes the steps of each convolution's and linear layer's weight relative to its size `s = rms(w) / √(2/fan_in)`, as the weight is now.
+    /// Makes the steps of each convolution's and linear layer's weight relative to its size
+    /// `s = rms(w) / √(2/fan_in)`, as the weight is now.
     ///
-    /// A layer that reads inputs c times as large, with weights c times as small, computes the same but has gradients c times as large: its steps would be c² times too large with SGD and c times with `AdamW`,
-    /// whose steps do not depend on the size of gradients. The factors s² and s undo that, so that a layer which reads pixels, levels or sums moves as one of initial size (He 2015) that reads values of about 1.
+    /// A layer that reads inputs c times as large, with weights c times as small, computes the same
+    /// but has gradients c times as large: its steps would be c² times too large with SGD and c
+    /// times with `AdamW`, whose steps do not depend on the size of gradients. The factors s² and s
+    /// undo that, so that a layer which reads pixels, levels or sums moves as one of initial size
+    /// (He 2015) that reads values of about 1.
     ///
     /// # Errors
     /// libtorch fails.
@@ -144,8 +150,8 @@ impl Optimiser {
         Ok(())
     }
 
-    /// Scales all gradients so that the norm of all of them together is at most `limit` (Pascanu 2013; `PyTorch`'s `clip_grad_norm_`),
-    /// and returns the norm they had.
+    /// Scales all gradients so that the norm of all of them together is at most `limit` (Pascanu
+    /// 2013; `PyTorch`'s `clip_grad_norm_`), and returns the norm they had.
     ///
     /// # Errors
     /// libtorch fails.
@@ -187,7 +193,9 @@ impl Optimiser {
                 }
                 match &self.config {
                     OptimiserConfig::Sgd(sgd) => sgd.update(slot, &gradient, learning_rate)?,
-                    OptimiserConfig::AdamW(adamw) => adamw.update(slot, &gradient, learning_rate, self.steps)?,
+                    OptimiserConfig::AdamW(adamw) => {
+                        adamw.update(slot, &gradient, learning_rate, self.steps)?
+                    }
                 }
                 let _same_tensor = gradient.f_zero_()?;
             }
@@ -195,7 +203,8 @@ impl Optimiser {
         })
     }
 
-    /// The state: what is kept of every parameter, as `<what>/<parameter>` in the precision of the parameter, and for `AdamW` the number of steps.
+    /// The state: what is kept of every parameter, as `<what>/<parameter>` in the precision of the
+    /// parameter, and for `AdamW` the number of steps.
     ///
     /// # Errors
     /// libtorch cannot copy.
@@ -225,10 +234,18 @@ impl Optimiser {
         for slot in &self.slots {
             for (moment, tensor) in self.config.moments().iter().zip(&slot.moments) {
                 let name = format!("{moment}/{}", slot.name);
-                let value = convert::weight(snn_ir::weights::get(state, &name)?, tensor.f_kind()?, tensor.device())?;
+                let value = convert::weight(
+                    snn_ir::weights::get(state, &name)?,
+                    tensor.f_kind()?,
+                    tensor.device(),
+                )?;
                 if value.size() != tensor.size() {
                     let expected = format!("shape {:?} for `{name}`", tensor.size());
-                    return Err(Error::Mismatch { what: "optimiser", expected, found: format!("{:?}", value.size()) });
+                    return Err(Error::Mismatch {
+                        what: "optimiser",
+                        expected,
+                        found: format!("{:?}", value.size()),
+                    });
                 }
                 values.push(value);
             }
@@ -244,11 +261,17 @@ impl Optimiser {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of 32 bits was checked")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a whole number of 32 bits was checked"
+)]
 fn count(tensor: &snn_ir::Tensor) -> Result<u32> {
     let values = tensor.to_f64();
     match values.as_slice().unwrap_or_default() {
-        [steps] if steps.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(steps) => Ok(*steps as u32),
+        [steps] if steps.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(steps) => {
+            Ok(*steps as u32)
+        }
         _ => Err(Error::Mismatch {
             what: "optimiser",
             expected: "one whole number for `steps`".into(),

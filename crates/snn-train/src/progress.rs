@@ -17,7 +17,8 @@ pub struct Options {
     pub device: Device,
     /// How it begins.
     pub start: Start,
-    /// Set to true (from a signal handler, say), it ends the run after the step it is at: with a checkpoint, and [`Outcome::Interrupted`].
+    /// Set to true (from a signal handler, say), it ends the run after the step it is at: with a
+    /// checkpoint, and [`Outcome::Interrupted`].
     pub stop: Arc<AtomicBool>,
     /// Stops after this many steps as if the process were killed there: nothing more is written.
     pub step_limit: Option<usize>,
@@ -25,7 +26,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { data_root: None, device: Device::Cpu, start: Start::New, stop: Arc::default(), step_limit: None }
+        Self {
+            data_root: None,
+            device: Device::Cpu,
+            start: Start::New,
+            stop: Arc::default(),
+            step_limit: None,
+        }
     }
 }
 

@@ -27,7 +27,8 @@ const EVENTS: &str = "events.out.tfevents.snn";
 const CURVES: &str = "curves.svg";
 const RATES: &str = "firing_rates.svg";
 /// Everything a run writes; the config last, so that a half-removed run is still known as one.
-const FILES: [&str; 11] = [RESULT, BASE, TEACHER, RATES, CURVES, EVENTS, MODEL, CHECKPOINT, METRICS, INFO, CONFIG];
+const FILES: [&str; 11] =
+    [RESULT, BASE, TEACHER, RATES, CURVES, EVENTS, MODEL, CHECKPOINT, METRICS, INFO, CONFIG];
 /// How the names of files begin that are being written (`write_atomically`).
 const PARTIAL: &str = ".partial-";
 
@@ -43,9 +44,11 @@ pub enum Start {
     Resume,
 }
 
-/// The folder of a run: `config.toml`, `run.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors`, the event file of `TensorBoard`, `curves.svg`,
-/// `firing_rates.svg`, once it has finished `result.json`, for fine-tuning `base.safetensors`, the model it started from, and for distillation `teacher.safetensors`.
-/// Each file but that of events is written whole or not at all; that one is cut back to the checkpoint on a resume.
+/// The folder of a run: `config.toml`, `run.json`, `metrics.jsonl`, `checkpoint.safetensors`,
+/// `model.safetensors`, the event file of `TensorBoard`, `curves.svg`, `firing_rates.svg`, once it
+/// has finished `result.json`, for fine-tuning `base.safetensors`, the model it started from, and
+/// for distillation `teacher.safetensors`. Each file but that of events is written whole or not at
+/// all; that one is cut back to the checkpoint on a resume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
@@ -109,8 +112,8 @@ impl RunFolder {
         if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
-    /// Makes the folder of a new run, or finds that of the run to resume and checks that it has the same config. No other process can do so
-    /// while the lock lives.
+    /// Makes the folder of a new run, or finds that of the run to resume and checks that it has the
+    /// same config. No other process can do so while the lock lives.
     pub(crate) fn begin(path: &Path, config: &RunConfig, start: Start) -> Result<(Self, RunLock)> {
         let folder = Self { path: path.to_path_buf() };
         if start == Start::Resume {
@@ -184,7 +187,8 @@ impl RunFolder {
         EventFile::open(&self.path.join(EVENTS), bytes)
     }
 
-    /// Draws the figures of the epochs so far; `sites` are those of the graph in order, each with whether it spikes.
+    /// Draws the figures of the epochs so far; `sites` are those of the graph in order, each with
+    /// whether it spikes.
     pub(crate) fn write_figures(&self, sites: &[(&str, bool)]) -> Result<()> {
         let metrics = self.metrics()?;
         write_atomically(&self.path.join(CURVES), figures::curves(&metrics).as_bytes())?;
@@ -194,7 +198,8 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Keeps the model that fine-tuning starts from, or checks that it is the one it was started from.
+    /// Keeps the model that fine-tuning starts from, or checks that it is the one it was started
+    /// from.
     pub(crate) fn keep_base(&self, model: &Model) -> Result<()> {
         let (path, bytes) = (self.path.join(BASE), model.to_bytes()?);
         if !path.is_file() {
@@ -222,15 +227,19 @@ impl RunFolder {
         write_json(&self.path.join(RESULT), result)
     }
 
-    /// Writes the line of an epoch in the place that it has: lines after it were written by a run that was stopped before its
-    /// next checkpoint, and are written again.
+    /// Writes the line of an epoch in the place that it has: lines after it were written by a run
+    /// that was stopped before its next checkpoint, and are written again.
     pub(crate) fn write_metrics(&self, metrics: &EpochMetrics) -> Result<()> {
         let path = self.path.join(METRICS);
         let mut lines = self.metrics()?;
         lines.truncate(metrics.epoch - 1);
         lines.push(metrics.clone());
         if lines.len() != metrics.epoch {
-            let reason = format!("expected a line for each of {} epochs, found {}", metrics.epoch - 1, lines.len() - 1);
+            let reason = format!(
+                "expected a line for each of {} epochs, found {}",
+                metrics.epoch - 1,
+                lines.len() - 1
+            );
             return Err(Error::Damaged { path, reason });
         }
         let lines = lines.iter().map(|line| to_json(&path, line)).collect::<Result<Vec<_>>>()?;
@@ -243,11 +252,13 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|e| Error::Damaged { path: path.to_path_buf(), reason: e.to_string() })
+    serde_json::from_str(text)
+        .map_err(|e| Error::Damaged { path: path.to_path_buf(), reason: e.to_string() })
 }
 
 fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::Damaged { path: path.to_path_buf(), reason: e.to_string() })
+    serde_json::to_string(value)
+        .map_err(|e| Error::Damaged { path: path.to_path_buf(), reason: e.to_string() })
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {

@@ -16,7 +16,8 @@ pub const DEFAULT_FINAL_FACTOR: f64 = 4e-6;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
-    /// A rise and a fall, each half a cosine (Smith & Topin 2018; `PyTorch`'s `OneCycleLR`, cosine annealing, two phases).
+    /// A rise and a fall, each half a cosine (Smith & Topin 2018; `PyTorch`'s `OneCycleLR`, cosine
+    /// annealing, two phases).
     OneCycle {
         /// Share of the steps spent rising, 0 to 1.
         #[serde(default = "default_peak_fraction")]
@@ -28,8 +29,8 @@ pub enum Schedule {
         #[serde(default = "default_final_factor")]
         final_factor: f64,
     },
-    /// A linear rise over `warm_up` of the steps, then half a cosine that would reach 0 at the step after the last
-    /// (Loshchilov & Hutter 2017; `PyTorch`'s `CosineAnnealingLR`).
+    /// A linear rise over `warm_up` of the steps, then half a cosine that would reach 0 at the step
+    /// after the last (Loshchilov & Hutter 2017; `PyTorch`'s `CosineAnnealingLR`).
     Cosine {
         /// Share of the steps spent rising, 0 to below 1.
         #[serde(default)]
@@ -81,7 +82,11 @@ impl Schedule {
             }
             Schedule::Cosine { warm_up } => {
                 let rising = (warm_up * total).floor();
-                if step < rising { (step + 1.0) / rising } else { anneal(1.0, 0.0, (step - rising) / (total - rising)) }
+                if step < rising {
+                    (step + 1.0) / rising
+                } else {
+                    anneal(1.0, 0.0, (step - rising) / (total - rising))
+                }
             }
             Schedule::Constant => 1.0,
         }
@@ -95,9 +100,24 @@ impl Schedule {
         match *self {
             Schedule::OneCycle { peak_fraction, start_factor, final_factor } => {
                 let factor = 0.0..=1.0;
-                check("schedule.peak_fraction", factor.contains(&peak_fraction), "0 to 1", peak_fraction)?;
-                check("schedule.start_factor", factor.contains(&start_factor), "0 to 1", start_factor)?;
-                check("schedule.final_factor", factor.contains(&final_factor), "0 to 1", final_factor)
+                check(
+                    "schedule.peak_fraction",
+                    factor.contains(&peak_fraction),
+                    "0 to 1",
+                    peak_fraction,
+                )?;
+                check(
+                    "schedule.start_factor",
+                    factor.contains(&start_factor),
+                    "0 to 1",
+                    start_factor,
+                )?;
+                check(
+                    "schedule.final_factor",
+                    factor.contains(&final_factor),
+                    "0 to 1",
+                    final_factor,
+                )
             }
             Schedule::Cosine { warm_up } => {
                 check("schedule.warm_up", (0.0..1.0).contains(&warm_up), "0 to below 1", warm_up)

@@ -15,10 +15,11 @@ pub const DEFAULT_MOMENTUM: f64 = 0.9;
 /// Weight decay of CIFAR recipes (Zagoruyko & Komodakis 2016).
 pub const DEFAULT_WEIGHT_DECAY: f64 = 5e-4;
 
-/// Stochastic gradient descent with momentum, in `PyTorch`'s form: `d = g + w·p`, `b ← m·b + d`, then `p ← p − r·(d + m·b)` with
-/// Nesterov's momentum and `p ← p − r·b` without.
+/// Stochastic gradient descent with momentum, in `PyTorch`'s form: `d = g + w·p`, `b ← m·b + d`,
+/// then `p ← p − r·(d + m·b)` with Nesterov's momentum and `p ← p − r·b` without.
 ///
-/// Weight decay `w` acts on the weights of convolutions and linear layers only: not on batch norm, biases, steps or leaks.
+/// Weight decay `w` acts on the weights of convolutions and linear layers only: not on batch norm,
+/// biases, steps or leaks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
@@ -51,7 +52,12 @@ impl Sgd {
     pub fn validate(&self) -> Result<()> {
         let (rate, decay) = (self.learning_rate, self.weight_decay);
         check("optimiser.learning_rate", rate.is_finite() && rate > 0.0, "positive", rate)?;
-        check("optimiser.momentum", (0.0..1.0).contains(&self.momentum), "0 to below 1", self.momentum)?;
+        check(
+            "optimiser.momentum",
+            (0.0..1.0).contains(&self.momentum),
+            "0 to below 1",
+            self.momentum,
+        )?;
         check("optimiser.weight_decay", decay.is_finite() && decay >= 0.0, "at least 0", decay)
     }
 
@@ -64,7 +70,12 @@ impl Sgd {
     }
 
     /// One step of one parameter.
-    pub(crate) fn update(&self, slot: &mut Slot, gradient: &Tensor, learning_rate: f64) -> Result<()> {
+    pub(crate) fn update(
+        &self,
+        slot: &mut Slot,
+        gradient: &Tensor,
+        learning_rate: f64,
+    ) -> Result<()> {
         let Self { momentum, nesterov, weight_decay, .. } = *self;
         let [buffer] = slot.moments.as_mut_slice() else { return Ok(()) };
         let direction = if slot.synapse && weight_decay > 0.0 {
@@ -73,8 +84,11 @@ impl Sgd {
             gradient.f_mul_scalar(1.0)?
         };
         let _ = buffer.f_mul_scalar_(momentum)?.f_add_(&direction)?;
-        let step =
-            if nesterov { direction.f_add(&buffer.f_mul_scalar(momentum)?)? } else { buffer.f_mul_scalar(1.0)? };
+        let step = if nesterov {
+            direction.f_add(&buffer.f_mul_scalar(momentum)?)?
+        } else {
+            buffer.f_mul_scalar(1.0)?
+        };
         let _ = slot.tensor.f_add_(&step.f_mul_scalar(-learning_rate * slot.size.powi(2))?)?;
         Ok(())
     }

@@ -29,11 +29,13 @@ const EVALUATION_BATCH: usize = 256;
 
 /// Trains a network as `config` says, in the folder `folder`.
 ///
-/// The same config, seed, device, threads and build give the same weights bit for bit, however often the run was stopped and resumed. Held-out images are evaluated after every
-/// epoch, the test set once after the last; nothing is selected by either.
+/// The same config, seed, device, threads and build give the same weights bit for bit, however
+/// often the run was stopped and resumed. Held-out images are evaluated after every epoch, the test
+/// set once after the last; nothing is selected by either.
 ///
 /// # Errors
-/// The config does not fit the data, the folder is in use or damaged, files cannot be read or written, or the loss is no number.
+/// The config does not fit the data, the folder is in use or damaged, files cannot be read or
+/// written, or the loss is no number.
 pub fn train(
     config: &RunConfig,
     folder: &Path,
@@ -46,10 +48,12 @@ pub fn train(
     let batches = Batches::new(config, &data)?;
     let teacher = Teacher::find(config, &data, folder, options)?;
     set_threads(config.threads);
-    let network = Network::new(&template, options.device, Kind::Float)?.with_training(config.training())?;
+    let network =
+        Network::new(&template, options.device, Kind::Float)?.with_training(config.training())?;
     let mut trainee = OffGrid { network, template };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
-    let teacher = teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;
+    let teacher =
+        teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;
     let (data, batches, placement, teacher) = (&data, &batches, &placement, teacher.as_ref());
     let job = Job { config, data, batches, placement, teacher, folder: &folder, options };
     fit(&mut trainee, &job, progress)
@@ -76,7 +80,11 @@ impl Job<'_> {
 
 /// The loop, from top to bottom.
 #[expect(clippy::too_many_lines, reason = "a training loop is read in one piece")]
-pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Outcome> {
+pub(crate) fn fit(
+    trainee: &mut dyn Trainee,
+    job: &Job<'_>,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Outcome> {
     let Job { config, data, folder, .. } = *job;
     let Batches { loader, steps, held_out } = job.batches;
     let (steps, reestimated) = (*steps, config.batch_norm_reestimation.batches);
@@ -89,7 +97,14 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
     let mut average = Average::new(config.weight_average, trainee.parameters())?;
     let checkpoint = folder.checkpoint()?;
     let mut position = match &checkpoint {
-        Some(checkpoint) => restore(trainee, &mut optimiser, &mut average, checkpoint, folder, (config.epochs, steps))?,
+        Some(checkpoint) => restore(
+            trainee,
+            &mut optimiser,
+            &mut average,
+            checkpoint,
+            folder,
+            (config.epochs, steps),
+        )?,
         None => Position::default(),
     };
     let mut events = folder.events(position.events)?;
@@ -122,7 +137,8 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
             let mixture = config.mix().apply(&mut batch, &mut rng)?;
             let dominant = labels_to_device(mixture.dominant(&batch.labels), trainee.device())?;
             let (pixels, labels) = to_device(&batch, trainee.device())?;
-            let mixed = (mixture.share < 1.0).then(|| labels_to_device(&mixture.others, trainee.device()));
+            let mixed =
+                (mixture.share < 1.0).then(|| labels_to_device(&mixture.others, trainee.device()));
             let mixed = mixed.transpose()?.map(|others| (others, mixture.share));
             let targets = Targets { labels, mixed, smoothing: config.label_smoothing };
 
@@ -132,12 +148,15 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
                 loss = teacher.correct(&loss, &scores.logits, &pixels)?;
             }
             let value = loss.f_double_value(&[])?;
-            let diverged = |loss: f64| Error::Diverged { epoch: position.epoch, step: position.step, loss };
+            let diverged =
+                |loss: f64| Error::Diverged { epoch: position.epoch, step: position.step, loss };
             if !value.is_finite() {
                 return Err(diverged(value));
             }
             loss.f_backward()?;
-            if config.gradient_clip > 0.0 && !optimiser.clip_gradients(config.gradient_clip)?.is_finite() {
+            if config.gradient_clip > 0.0
+                && !optimiser.clip_gradients(config.gradient_clip)?.is_finite()
+            {
                 return Err(diverged(f64::INFINITY));
             }
             let learning_rate = config.learning_rate(first + position.step, config.epochs * steps);
@@ -163,7 +182,9 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
             let (epoch, step) = (position.epoch + 1, position.step);
             progress(Progress::Step { epoch, step, loss: value, learning_rate, images_per_second });
             let interrupted = job.options.stop.load(Ordering::Relaxed);
-            let due = config.checkpoint_every > 0 && step.is_multiple_of(config.checkpoint_every) && step < steps;
+            let due = config.checkpoint_every > 0
+                && step.is_multiple_of(config.checkpoint_every)
+                && step < steps;
             if interrupted || due {
                 save(trainee, &optimiser, &average, &mut events, &mut position, folder)?;
                 clock.other(&mut position);
@@ -173,7 +194,8 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
             }
         }
 
-        // End of an epoch: averaged weights, if there are any, stand in for the network's own while it is measured and written.
+        // End of an epoch: averaged weights, if there are any, stand in for the network's own while
+        // it is measured and written.
         average.swap(trainee.parameters())?;
         if position.epoch + 1 == config.epochs && reestimated > 0 {
             let batches = loader.epoch(config.epochs as u64)?.take(reestimated);
@@ -192,7 +214,8 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
             images_per_second: position.images as f64 / position.epoch_seconds,
             peak_memory_bytes: peak_memory_bytes(),
         };
-        // Nothing is written of weights that make no model. A kill between these writes repeats them: the checkpoint, which ends the epoch, comes last.
+        // Nothing is written of weights that make no model. A kill between these writes repeats
+        // them: the checkpoint, which ends the epoch, comes last.
         let model = trainee.model().map_err(|error| error.of_epoch(position.epoch + 1))?;
         folder.write_metrics(&metrics)?;
         folder.write_figures(&job.sites())?;
@@ -200,7 +223,11 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
         events.epoch(first + steps, &metrics)?;
         average.swap(trainee.parameters())?;
         clock.other(&mut position);
-        position = Position { epoch: position.epoch + 1, seconds: position.seconds, ..Position::default() };
+        position = Position {
+            epoch: position.epoch + 1,
+            seconds: position.seconds,
+            ..Position::default()
+        };
         save(trainee, &optimiser, &average, &mut events, &mut position, folder)?;
         progress(Progress::Epoch(&metrics));
     }
@@ -216,7 +243,10 @@ pub(crate) fn fit(trainee: &mut dyn Trainee, job: &Job<'_>, progress: &mut dyn F
         dataset: data.name.to_string(),
         test_accuracy: test.share(),
         test_images: test.images,
-        validation_accuracy: folder.metrics()?.last().and_then(|metrics| metrics.validation_accuracy),
+        validation_accuracy: folder
+            .metrics()?
+            .last()
+            .and_then(|metrics| metrics.validation_accuracy),
         averaged: average.is_on(),
         batch_norm_batches: reestimated,
         final_epoch: config.epochs,
@@ -254,7 +284,9 @@ fn restore(
     let damaged = |reason: String| Error::Damaged { path: folder.checkpoint_path(), reason };
     let Position { epoch, step, .. } = checkpoint.position;
     if epoch > epochs || step > steps || (epoch == epochs && step > 0) {
-        return Err(damaged(format!("epoch {epoch}, step {step} of a run of {epochs} epochs of {steps} steps")));
+        return Err(damaged(format!(
+            "epoch {epoch}, step {step} of a run of {epochs} epochs of {steps} steps"
+        )));
     }
     trainee.load(&checkpoint.weights).map_err(|e| damaged(e.to_string()))?;
     average.restore(&checkpoint.average).map_err(|e| damaged(e.to_string()))?;
@@ -268,12 +300,19 @@ fn info(config: &RunConfig, device: Device) -> RunInfo {
         version: env!("CARGO_PKG_VERSION").to_string(),
         device: format!("{device:?}"),
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(0),
-        started_unix_seconds: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        started_unix_seconds: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
     }
 }
 
 fn parameter_count(trainee: &dyn Trainee) -> usize {
-    trainee.parameters().iter().filter(|parameter| parameter.learned).map(|parameter| parameter.tensor.numel()).sum()
+    trainee
+        .parameters()
+        .iter()
+        .filter(|parameter| parameter.learned)
+        .map(|parameter| parameter.tensor.numel())
+        .sum()
 }
 
 pub(crate) fn set_threads(threads: usize) {

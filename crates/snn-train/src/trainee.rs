@@ -10,7 +10,8 @@ use tch::{Device, Tensor};
 pub(crate) enum Steps {
     /// As the learning rate says.
     Absolute,
-    /// Relative to the size of each layer's weights ([`Optimiser::scale_rates_by_size`](crate::Optimiser::scale_rates_by_size)).
+    /// Relative to the size of each layer's weights
+    /// ([`Optimiser::scale_rates_by_size`](crate::Optimiser::scale_rates_by_size)).
     BySize,
 }
 
@@ -136,7 +137,8 @@ impl Trainee for OnGrid {
         Ok(self.network.project()?)
     }
 
-    /// Batch norm is folded into the weights; [`finetune`](crate::finetune()) refuses a config that asks for this.
+    /// Batch norm is folded into the weights; [`finetune`](crate::finetune()) refuses a config that
+    /// asks for this.
     fn reestimate(&mut self, _: &mut dyn Iterator<Item = Result<Pixels>>) -> Result<()> {
         Ok(())
     }

@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
-/// Steps during which the learning rate rises linearly to the schedule's first, before the schedule begins (Goyal 2017, section 2.2).
+/// Steps during which the learning rate rises linearly to the schedule's first, before the schedule
+/// begins (Goyal 2017, section 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum WarmUp {
@@ -23,7 +24,11 @@ impl Default for WarmUp {
 
 impl WarmUp {
     /// Number of steps of a run of `total`.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a number of steps")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a number of steps"
+    )]
     pub fn steps(&self, total: usize) -> usize {
         match *self {
             Self::Steps(steps) => steps.min(total),
@@ -31,8 +36,8 @@ impl WarmUp {
         }
     }
 
-    /// The learning rate, in peaks, at step `step` (from 0) of `total`: `(step + 1)/n` of the schedule's first in the n steps of the
-    /// warm-up, then the schedule over the rest of the run.
+    /// The learning rate, in peaks, at step `step` (from 0) of `total`: `(step + 1)/n` of the
+    /// schedule's first in the n steps of the warm-up, then the schedule over the rest of the run.
     ///
     /// ```
     /// use snn_train::{Schedule, WarmUp};
@@ -56,14 +61,22 @@ impl WarmUp {
         let none = match *self {
             Self::Steps(steps) => steps == 0,
             Self::Fraction(fraction) => {
-                check("warm_up.fraction", (0.0..1.0).contains(&fraction), "0 to below 1", fraction)?;
+                check(
+                    "warm_up.fraction",
+                    (0.0..1.0).contains(&fraction),
+                    "0 to below 1",
+                    fraction,
+                )?;
                 fraction <= 0.0
             }
         };
         match *schedule {
-            Schedule::Cosine { warm_up } => {
-                check("schedule.warm_up", none || warm_up <= 0.0, "0 beside a `warm_up` for every schedule", warm_up)
-            }
+            Schedule::Cosine { warm_up } => check(
+                "schedule.warm_up",
+                none || warm_up <= 0.0,
+                "0 beside a `warm_up` for every schedule",
+                warm_up,
+            ),
             Schedule::OneCycle { .. } | Schedule::Constant => Ok(()),
         }
     }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 fn toml_blocks(page: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src").join(page);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let block = |text: &str| text.split("```").next().unwrap_or_default().to_string();
     text.split("```toml\n").skip(1).map(block).collect()
 }
@@ -26,7 +27,8 @@ fn keys(table: &toml::Table, prefix: &str) -> BTreeSet<String> {
 
 #[test]
 fn configs_are_read() {
-    let blocks: Vec<String> = ["training.md", "config.md"].into_iter().flat_map(toml_blocks).collect();
+    let blocks: Vec<String> =
+        ["training.md", "config.md"].into_iter().flat_map(toml_blocks).collect();
     assert!(blocks.len() >= 3);
     for block in blocks {
         RunConfig::from_toml(&block).unwrap_or_else(|error| panic!("{error} in\n{block}"));

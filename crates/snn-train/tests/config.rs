@@ -4,8 +4,8 @@ use snn_data::{DatasetName, Flip};
 use snn_hybrid::{Policy, Replacement};
 use snn_ir::{Lif, Surrogate};
 use snn_train::{
-    AdamW, BatchNormReestimation, Distillation, LossConfig, NetworkConfig, OptimiserConfig, RunConfig, Schedule, Sgd,
-    WarmUp,
+    AdamW, BatchNormReestimation, Distillation, LossConfig, NetworkConfig, OptimiserConfig,
+    RunConfig, Schedule, Sgd, WarmUp,
 };
 use std::collections::BTreeMap;
 
@@ -27,7 +27,10 @@ fn defaults_are_the_documented_ones() {
         (config.neuron, config.policy, config.replacement),
         (Lif::default(), Policy::None, Replacement::default())
     );
-    assert_eq!((config.optimiser, config.schedule), (OptimiserConfig::Sgd(Sgd::default()), Schedule::default()));
+    assert_eq!(
+        (config.optimiser, config.schedule),
+        (OptimiserConfig::Sgd(Sgd::default()), Schedule::default())
+    );
     // What is off unless it is asked for.
     assert_eq!((config.warm_up, config.loss), (WarmUp::Steps(0), LossConfig::CrossEntropy));
     assert_eq!((config.gradient_clip, config.weight_average), (0.0, 0.0));
@@ -67,10 +70,16 @@ fn everything_can_be_asked_for() {
     ])
     .unwrap();
     let adamw = AdamW { learning_rate: 0.002, beta2: 0.99, ..AdamW::default() };
-    assert_eq!((config.optimiser, config.warm_up), (OptimiserConfig::AdamW(adamw), WarmUp::Fraction(0.1)));
+    assert_eq!(
+        (config.optimiser, config.warm_up),
+        (OptimiserConfig::AdamW(adamw), WarmUp::Fraction(0.1))
+    );
     assert_eq!(config.loss, LossConfig::Tet { regulariser: 0.01, regulariser_target: 1.0 });
     let teacher = "runs/relu".into();
-    assert_eq!(config.distillation, Distillation { teacher, weight: 0.5, ..Distillation::default() });
+    assert_eq!(
+        config.distillation,
+        Distillation { teacher, weight: 0.5, ..Distillation::default() }
+    );
     assert_eq!(RunConfig::from_toml(&config.to_toml().unwrap()).unwrap(), config);
     assert_eq!(set(&["warm_up.steps=500"]).unwrap().warm_up, WarmUp::Steps(500));
 }
@@ -114,7 +123,8 @@ fn shipped() -> Vec<std::path::PathBuf> {
     found
 }
 
-/// One TOML a table row is plain; this keeps the rows of one table, which is of one network, from drifting apart.
+/// One TOML a table row is plain; this keeps the rows of one table, which is of one network, from
+/// drifting apart.
 #[test]
 fn rows_of_a_table_differ_in_what_the_table_is_about() {
     let mut tables = BTreeMap::<String, Vec<RunConfig>>::new();
@@ -122,7 +132,8 @@ fn rows_of_a_table_differ_in_what_the_table_is_about() {
         let config = RunConfig::load(&path, &[]).unwrap();
         let (policy, time_steps) = (Policy::None, 0);
         let dataset = DatasetName::Cifar100;
-        let network = path.file_stem().unwrap().to_string_lossy().split('-').next().unwrap().to_owned();
+        let network =
+            path.file_stem().unwrap().to_string_lossy().split('-').next().unwrap().to_owned();
         tables.entry(network).or_default().push(RunConfig {
             policy,
             time_steps,
@@ -138,7 +149,8 @@ fn rows_of_a_table_differ_in_what_the_table_is_about() {
 
 #[test]
 fn errors_name_the_key() {
-    let more = |text: &str| RunConfig::from_toml(&format!("{text}\n{LEAST}")).unwrap_err().to_string();
+    let more =
+        |text: &str| RunConfig::from_toml(&format!("{text}\n{LEAST}")).unwrap_err().to_string();
     for (text, message) in [
         ("batches = 3", "unknown field `batches`"),
         ("batch = 'many'", "batch = 'many'"),
@@ -151,14 +163,20 @@ fn errors_name_the_key() {
         ("schedule = { kind = 'step' }", "unknown variant `step`"),
         ("optimiser = { kind = 'lion' }", "expected `sgd` or `adamw`"),
         ("optimiser = { kind = 'adamw', momentum = 0.9 }", "unknown field `momentum`"),
-        ("optimiser = { kind = 'adamw', beta1 = 1.0 }", "`optimiser.beta1` must be 0 to below 1, found 1"),
+        (
+            "optimiser = { kind = 'adamw', beta1 = 1.0 }",
+            "`optimiser.beta1` must be 0 to below 1, found 1",
+        ),
         ("optimiser = { kind = 'adamw', beta2 = -1.0 }", "`optimiser.beta2`"),
         ("optimiser = { kind = 'adamw', eps = 0.0 }", "`optimiser.eps` must be positive"),
         ("optimiser = { kind = 'adamw', learning_rate = 0.0 }", "`optimiser.learning_rate`"),
         ("optimiser = { kind = 'adamw', weight_decay = nan }", "`optimiser.weight_decay`"),
         ("warm_up = { fraction = 1.0 }", "`warm_up.fraction` must be 0 to below 1"),
         ("warm_up = { epochs = 1 }", "unknown variant `epochs`"),
-        ("warm_up = { steps = 5 }\nschedule = { kind = 'cosine', warm_up = 0.1 }", "`schedule.warm_up` must be 0"),
+        (
+            "warm_up = { steps = 5 }\nschedule = { kind = 'cosine', warm_up = 0.1 }",
+            "`schedule.warm_up` must be 0",
+        ),
         ("gradient_clip = -1.0", "`gradient_clip` must be at least 0"),
         ("gradient_clip = inf", "`gradient_clip`"),
         ("weight_average = 1.0", "`weight_average` must be 0 to below 1"),
@@ -209,15 +227,24 @@ fn overrides_set_values_of_the_right_type() {
         "schedule=constant",
     ])
     .unwrap();
-    assert_eq!((config.seed, config.policy, config.schedule), (7, Policy::Outer, Schedule::Constant));
-    assert_eq!(config.optimiser, OptimiserConfig::Sgd(Sgd { learning_rate: 1.0, nesterov: false, ..Sgd::default() }));
+    assert_eq!(
+        (config.seed, config.policy, config.schedule),
+        (7, Policy::Outer, Schedule::Constant)
+    );
+    assert_eq!(
+        config.optimiser,
+        OptimiserConfig::Sgd(Sgd { learning_rate: 1.0, nesterov: false, ..Sgd::default() })
+    );
     assert_eq!((config.data.dataset, config.data.flip), (DatasetName::Cifar100, Flip::None));
     assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![1, 1] });
     assert_eq!(config.neuron.surrogate, Surrogate::Rectangle { width: 1.0 });
     // A kind, then a key that only that kind has.
     let small = NetworkConfig::Small { width: 8 };
     assert_eq!(set(&["network=small", "network.width=8"]).unwrap().network, small);
-    assert_eq!(set(&["network={ kind = 'small', width = 8 }"]).unwrap().network, NetworkConfig::Small { width: 8 });
+    assert_eq!(
+        set(&["network={ kind = 'small', width = 8 }"]).unwrap().network,
+        NetworkConfig::Small { width: 8 }
+    );
 }
 
 #[test]

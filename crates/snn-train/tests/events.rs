@@ -21,7 +21,8 @@ const FILE: &str = "events.out.tfevents.snn";
 
 fn go(folder: &Path, start: Start, step_limit: Option<usize>) {
     let config = RunConfig::from_toml(CONFIG).unwrap();
-    train(&config, folder, &Options { start, step_limit, ..Options::default() }, &mut |_| {}).unwrap();
+    train(&config, folder, &Options { start, step_limit, ..Options::default() }, &mut |_| {})
+        .unwrap();
 }
 
 /// CRC-32C bit by bit, masked as in the format.
@@ -80,10 +81,16 @@ fn scalars(folder: &Path) -> Vec<(u64, String, f32)> {
         let length = usize::try_from(u64::from_le_bytes(rest[..8].try_into().unwrap())).unwrap();
         assert_eq!(u32::from_le_bytes(rest[8..12].try_into().unwrap()), crc(&rest[..8]));
         let event = &rest[12..12 + length];
-        assert_eq!(u32::from_le_bytes(rest[12 + length..16 + length].try_into().unwrap()), crc(event));
+        assert_eq!(
+            u32::from_le_bytes(rest[12 + length..16 + length].try_into().unwrap()),
+            crc(event)
+        );
         rest = &rest[16 + length..];
         let event = fields(event);
-        assert!(f64::from_le_bytes(event[0].1.as_slice().try_into().unwrap()) > 1.7e9, "seconds since 1970");
+        assert!(
+            f64::from_le_bytes(event[0].1.as_slice().try_into().unwrap()) > 1.7e9,
+            "seconds since 1970"
+        );
         let step = u64::from_le_bytes(event[1].1.as_slice().try_into().unwrap());
         if first {
             assert_eq!(event[2], (3, b"brain.Event:2".to_vec()));
@@ -95,7 +102,11 @@ fn scalars(folder: &Path) -> Vec<(u64, String, f32)> {
             let value = fields(&value);
             assert_eq!((field, value[0].0, value[1].0), (1, 1, 2));
             let tag = String::from_utf8(value[0].1.clone()).unwrap();
-            scalars.push((step, tag, f32::from_le_bytes(value[1].1.as_slice().try_into().unwrap())));
+            scalars.push((
+                step,
+                tag,
+                f32::from_le_bytes(value[1].1.as_slice().try_into().unwrap()),
+            ));
         }
     }
     scalars
@@ -124,9 +135,13 @@ fn the_file_has_every_step_once_and_says_what_the_metrics_say() {
         metrics.iter().map(|m| (10 * m.epoch as u64, value(m) as f32)).collect::<Vec<_>>()
     };
     assert_eq!(curves["epoch/train_loss"], over_epochs(&|m| m.train_loss));
-    assert_eq!(curves["epoch/validation_accuracy"], over_epochs(&|m| m.validation_accuracy.unwrap()));
+    assert_eq!(
+        curves["epoch/validation_accuracy"],
+        over_epochs(&|m| m.validation_accuracy.unwrap())
+    );
     assert_eq!(curves["firing_rate/stem.act"], over_epochs(&|m| m.firing_rates["stem.act"]));
-    let mean = curves["train/loss"][..10].iter().map(|(_, loss)| f64::from(*loss)).sum::<f64>() / 10.0;
+    let mean =
+        curves["train/loss"][..10].iter().map(|(_, loss)| f64::from(*loss)).sum::<f64>() / 10.0;
     assert!((mean - metrics[0].train_loss).abs() < 1e-6);
     assert_eq!(curves.keys().filter(|tag| tag.starts_with("firing_rate/")).count(), 5);
 }
@@ -156,7 +171,9 @@ fn a_damaged_or_lost_file_goes_on_after_its_last_whole_record() {
     let bytes = std::fs::read(folder.join(FILE)).unwrap();
     let mut flipped = bytes.clone();
     flipped[400] ^= 1;
-    for (damaged, least) in [(&bytes[..300], 1), (&flipped[..], 1), (&b"junk"[..], 0), (&b""[..], 0)] {
+    for (damaged, least) in
+        [(&bytes[..300], 1), (&flipped[..], 1), (&b"junk"[..], 0), (&b""[..], 0)]
+    {
         let copy = parent.path().join("copy");
         let _ = std::fs::remove_dir_all(&copy);
         std::fs::create_dir(&copy).unwrap();
@@ -166,8 +183,11 @@ fn a_damaged_or_lost_file_goes_on_after_its_last_whole_record() {
         }
         std::fs::write(copy.join(FILE), damaged).unwrap();
         go(&copy, Start::Resume, None);
-        let steps: Vec<u64> =
-            scalars(&copy).into_iter().filter(|(_, tag, _)| tag == "train/loss").map(|(step, ..)| step).collect();
+        let steps: Vec<u64> = scalars(&copy)
+            .into_iter()
+            .filter(|(_, tag, _)| tag == "train/loss")
+            .map(|(step, ..)| step)
+            .collect();
         assert!(steps.windows(2).all(|pair| pair[0] < pair[1]), "{steps:?}");
         assert!(steps.len() >= 20 - STEP + least && steps.ends_with(&[18, 19, 20]), "{steps:?}");
     }

@@ -47,7 +47,12 @@ fn everything(teacher: &Path) -> RunConfig {
     ])
 }
 
-fn go(config: &RunConfig, folder: &Path, start: Start, step_limit: Option<usize>) -> Result<Outcome, Error> {
+fn go(
+    config: &RunConfig,
+    folder: &Path,
+    start: Start,
+    step_limit: Option<usize>,
+) -> Result<Outcome, Error> {
     let options = Options { start, step_limit, ..Options::default() };
     train(config, folder, &options, &mut |_| {})
 }
@@ -64,7 +69,14 @@ fn bytes(folder: &Path) -> Vec<u8> {
 fn checkpointed(folder: &Path, name: &str) -> Vec<f32> {
     let bytes = std::fs::read(folder.join("checkpoint.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    file.tensor(name).unwrap().data().as_chunks().0.iter().map(|word| f32::from_le_bytes(*word)).collect()
+    file.tensor(name)
+        .unwrap()
+        .data()
+        .as_chunks()
+        .0
+        .iter()
+        .map(|word| f32::from_le_bytes(*word))
+        .collect()
 }
 
 #[test]
@@ -76,11 +88,15 @@ fn everything_at_once_resumes_bit_for_bit() {
     finish(&config, &at("whole"));
     let metrics = |name: &str| {
         let metrics = RunFolder::open(at(name)).unwrap().metrics().unwrap();
-        metrics.into_iter().map(|m| (m.train_loss, m.train_accuracy, m.validation_accuracy, m.firing_rates, m.averaged))
+        metrics.into_iter().map(|m| {
+            (m.train_loss, m.train_accuracy, m.validation_accuracy, m.firing_rates, m.averaged)
+        })
     };
 
     for (number, stops) in
-        [vec![0], vec![3], vec![STEPS - 1], vec![STEPS], vec![STEPS + 5], vec![3, 5, 4, 6, 1]].iter().enumerate()
+        [vec![0], vec![3], vec![STEPS - 1], vec![STEPS], vec![STEPS + 5], vec![3, 5, 4, 6, 1]]
+            .iter()
+            .enumerate()
     {
         let name = format!("run{number}");
         let mut start = Start::New;
@@ -91,7 +107,10 @@ fn everything_at_once_resumes_bit_for_bit() {
         }
         // A run keeps its teacher: that of the config may be gone.
         std::fs::rename(at("teacher"), at("moved")).unwrap();
-        let Outcome::Finished(result) = go(&config, &at(&name), Start::Resume, None).unwrap() else { panic!() };
+        let Outcome::Finished(result) = go(&config, &at(&name), Start::Resume, None).unwrap()
+        else {
+            panic!()
+        };
         std::fs::rename(at("moved"), at("teacher")).unwrap();
         assert_eq!(bytes(&at(&name)), bytes(&at("whole")), "{stops:?}");
         assert!(metrics(&name).eq(metrics("whole")), "{stops:?}");
@@ -162,7 +181,10 @@ fn the_average_follows_its_formula_and_is_what_is_evaluated() {
     let model = Model::load(folder.join("model.safetensors")).unwrap();
     let written = model.weights["stem.conv.weight"].to_f64();
     let same = |name: &str| {
-        checkpointed(&folder, name).iter().zip(&written).all(|(a, b)| f64::from(*a).to_bits() == b.to_bits())
+        checkpointed(&folder, name)
+            .iter()
+            .zip(&written)
+            .all(|(a, b)| f64::from(*a).to_bits() == b.to_bits())
     };
     assert!(same("average/stem.conv.weight") && !same("weight/stem.conv.weight"));
     // The reported accuracy is that of the model in the folder.
@@ -185,7 +207,8 @@ fn reestimation_changes_running_statistics_alone() {
         let statistic = name.ends_with(".running_mean") || name.ends_with(".running_var");
         assert_eq!(weight != &with[name], statistic, "{name}");
     }
-    let error = go(&config(&["batch_norm_reestimation.batches=11"]), &at("more"), Start::New, None).unwrap_err();
+    let error = go(&config(&["batch_norm_reestimation.batches=11"]), &at("more"), Start::New, None)
+        .unwrap_err();
     assert!(error.to_string().contains("at most the 10 steps of an epoch, found 11"), "{error}");
     assert!(!at("more").exists(), "a refused run leaves no folder");
 }
@@ -204,7 +227,11 @@ fn a_teacher_that_does_not_fit_is_refused_before_anything_is_written() {
     assert!(error.contains("expected the folder of a run") && error.contains("nothing"), "{error}");
 
     go(&config(&[]), &at("begun"), Start::New, Some(1)).unwrap();
-    assert!(refused("begun").contains("expected a run that has finished an epoch"), "{}", refused("begun"));
+    assert!(
+        refused("begun").contains("expected a run that has finished an epoch"),
+        "{}",
+        refused("begun")
+    );
 
     finish(&config(&[]), &at("other"));
     let path = at("other").join("model.safetensors");
@@ -216,12 +243,17 @@ fn a_teacher_that_does_not_fit_is_refused_before_anything_is_written() {
     let config_path = at("other").join("config.toml");
     let text = std::fs::read_to_string(&config_path).unwrap();
     std::fs::write(&config_path, text.replace("shapes10", "cifar-10")).unwrap();
-    assert!(refused("other").contains("expected a run on shapes10, found one on cifar-10"), "{}", refused("other"));
+    assert!(
+        refused("other").contains("expected a run on shapes10, found one on cifar-10"),
+        "{}",
+        refused("other")
+    );
 
     // On the grid.
     finish(&config(&["replacement={ kind = 'quant_relu', levels = 4 }"]), &at("grid"));
     let path = at("grid").join("model.safetensors");
-    let events = snn_reparam::convert(&Model::load(&path).unwrap(), &snn_ir::Code::Unary.into()).unwrap();
+    let events =
+        snn_reparam::convert(&Model::load(&path).unwrap(), &snn_ir::Code::Unary.into()).unwrap();
     let grid = snn_reparam::to_grid(&events, snn_reparam::GridOptions::default()).unwrap().model;
     grid.save(&path).unwrap();
     assert!(refused("grid").contains("expected a model off the grid"), "{}", refused("grid"));
@@ -259,7 +291,8 @@ fn a_stop_flag_ends_a_run_with_a_checkpoint_to_go_on_from() {
 #[test]
 fn a_limit_trains_on_the_first_images_that_are_not_held_out() {
     let parent = tempfile::tempdir().unwrap();
-    let (whole, resumed, all) = (parent.path().join("whole"), parent.path().join("resumed"), parent.path().join("all"));
+    let (whole, resumed, all) =
+        (parent.path().join("whole"), parent.path().join("resumed"), parent.path().join("all"));
     let limited = config(&["data.limit=50"]);
     let mut begun = None;
     train(&limited, &whole, &Options::default(), &mut |progress| {
@@ -269,14 +302,21 @@ fn a_limit_trains_on_the_first_images_that_are_not_held_out() {
     })
     .unwrap();
     assert_eq!(begun, Some(3), "50 images are three batches of 16");
-    assert!(matches!(go(&limited, &resumed, Start::New, Some(5)).unwrap(), Outcome::Stopped { .. }));
+    assert!(matches!(
+        go(&limited, &resumed, Start::New, Some(5)).unwrap(),
+        Outcome::Stopped { .. }
+    ));
     assert!(matches!(go(&limited, &resumed, Start::Resume, None).unwrap(), Outcome::Finished(_)));
     assert_eq!(bytes(&resumed), bytes(&whole));
     // As many as there are is no limit, more is an error.
     finish(&config(&[]), &parent.path().join("none"));
     finish(&config(&["data.limit=168"]), &all);
     assert_eq!(bytes(&all), bytes(&parent.path().join("none")));
-    let error =
-        go(&config(&["data.limit=169"]), &parent.path().join("more"), Start::New, None).unwrap_err().to_string();
-    assert_eq!(error, "`data.limit`: expected at most the 168 training images that are not held out, found 169");
+    let error = go(&config(&["data.limit=169"]), &parent.path().join("more"), Start::New, None)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "`data.limit`: expected at most the 168 training images that are not held out, found 169"
+    );
 }

@@ -2,7 +2,9 @@
 
 use snn_ir::{Code, Form, Model};
 use snn_reparam::{GridOptions, convert, to_grid};
-use snn_train::{Error, OptimiserConfig, Options, Outcome, RunConfig, RunFolder, Sgd, Start, finetune, train};
+use snn_train::{
+    Error, OptimiserConfig, Options, Outcome, RunConfig, RunFolder, Sgd, Start, finetune, train,
+};
 use std::path::Path;
 
 const CONFIG: &str = "
@@ -20,9 +22,21 @@ held_out = 7680 # leaves 320, twenty batches of 16
 crop_padding = 0
 ";
 
-fn go(model: &Model, folder: &Path, start: Start, step_limit: Option<usize>) -> Result<Outcome, Error> {
-    let config = RunConfig::from_toml(CONFIG).unwrap().for_finetuning(1, snn_train::DEFAULT_FINETUNE_RATE);
-    finetune(&config, model, folder, &Options { start, step_limit, ..Options::default() }, &mut |_| {})
+fn go(
+    model: &Model,
+    folder: &Path,
+    start: Start,
+    step_limit: Option<usize>,
+) -> Result<Outcome, Error> {
+    let config =
+        RunConfig::from_toml(CONFIG).unwrap().for_finetuning(1, snn_train::DEFAULT_FINETUNE_RATE);
+    finetune(
+        &config,
+        model,
+        folder,
+        &Options { start, step_limit, ..Options::default() },
+        &mut |_| {},
+    )
 }
 
 fn grid_model(folder: &Path, seed: u64) -> Model {
@@ -37,12 +51,17 @@ fn fine_tuning_resumes_exactly_and_stays_on_the_grid() {
     let parent = tempfile::tempdir().unwrap();
     let at = |name: &str| parent.path().join(name);
     let model = grid_model(&at("trained"), 0);
-    let Outcome::Finished(result) = go(&model, &at("whole"), Start::New, None).unwrap() else { panic!("not finished") };
+    let Outcome::Finished(result) = go(&model, &at("whole"), Start::New, None).unwrap() else {
+        panic!("not finished")
+    };
     assert!((result.relu_share - 0.375).abs() < 1e-12);
 
     let bytes = |name: &str| std::fs::read(at(name).join("model.safetensors")).unwrap();
     for (name, stop) in [("early", 3), ("middle", 10)] {
-        assert_eq!(go(&model, &at(name), Start::New, Some(stop)).unwrap(), Outcome::Stopped { steps: stop });
+        assert_eq!(
+            go(&model, &at(name), Start::New, Some(stop)).unwrap(),
+            Outcome::Stopped { steps: stop }
+        );
         go(&model, &at(name), Start::Resume, None).unwrap();
         assert_eq!(bytes(name), bytes("whole"), "{name}");
     }
@@ -92,10 +111,18 @@ fn what_does_not_fit_is_refused() {
     };
     assert!(tune(&config, &trained).contains("form"), "{}", tune(&config, &trained));
     let tet = RunConfig::with_overrides(CONFIG, &["loss=tet".into()]).unwrap();
-    assert!(tune(&tet, &model).contains("`loss` must be cross_entropy on the grid"), "{}", tune(&tet, &model));
+    assert!(
+        tune(&tet, &model).contains("`loss` must be cross_entropy on the grid"),
+        "{}",
+        tune(&tet, &model)
+    );
     let sets = ["batch_norm_reestimation.batches=1".into()];
     let again = RunConfig::with_overrides(CONFIG, &sets).unwrap();
-    assert!(tune(&again, &model).contains("`batch_norm_reestimation.batches` must be 0"), "{}", tune(&again, &model));
+    assert!(
+        tune(&again, &model).contains("`batch_norm_reestimation.batches` must be 0"),
+        "{}",
+        tune(&again, &model)
+    );
     let sets = [format!("distillation.teacher='{}'", parent.path().join("none").display())];
     let taught = RunConfig::with_overrides(CONFIG, &sets).unwrap();
     assert!(tune(&taught, &model).contains("`distillation.teacher`"), "{}", tune(&taught, &model));
@@ -130,10 +157,14 @@ fn averages_mixtures_and_a_teacher_resume_exactly_on_the_grid() {
     assert_eq!(bytes("run"), bytes("whole"));
     assert_ne!(Model::load(at("whole").join("model.safetensors")).unwrap(), model);
     let again = config.for_finetuning(3, 0.01);
-    assert!(matches!(again.optimiser, OptimiserConfig::Sgd(Sgd { weight_decay: 0.0, .. })), "the rate is meant for it");
+    assert!(
+        matches!(again.optimiser, OptimiserConfig::Sgd(Sgd { weight_decay: 0.0, .. })),
+        "the rate is meant for it"
+    );
 }
 
-/// Biases have no bound of their own, so that an accumulator may outgrow 2³¹: then there is no model, and nothing is written of it.
+/// Biases have no bound of their own, so that an accumulator may outgrow 2³¹: then there is no
+/// model, and nothing is written of it.
 #[test]
 fn weights_that_leave_the_grid_are_a_clear_error_and_leave_the_folder_as_it_was() {
     let parent = tempfile::tempdir().unwrap();

@@ -88,7 +88,10 @@ impl Drop for Mounted {
 }
 
 fn mount(arguments: &[&str]) {
-    assert!(Command::new("mount").args(arguments).status().unwrap().success(), "mount {arguments:?}");
+    assert!(
+        Command::new("mount").args(arguments).status().unwrap().success(),
+        "mount {arguments:?}"
+    );
 }
 
 #[test]
@@ -96,22 +99,35 @@ fn mount(arguments: &[&str]) {
 fn a_full_disk_is_a_clear_error_and_the_run_goes_on_when_there_is_room() {
     let parent = tempfile::tempdir().unwrap();
     go(&parent.path().join("whole"), Start::New, None).unwrap();
-    // What fills the disk leaves room for less and less of what a run writes: the write that fails is another one each time.
+    // What fills the disk leaves room for less and less of what a run writes: the write that fails
+    // is another one each time.
     let mut failed_at = std::collections::BTreeSet::new();
     for free in [0, 4, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 96, 112, 128, 160] {
         let disk = Mounted::tmpfs(&parent.path().join("disk"), "size=1m");
         let folder = disk.0.join("run");
         std::fs::write(disk.0.join("filling"), vec![0; (1024 - free) * 1024]).unwrap();
         let Err(error) = go(&folder, Start::New, None) else {
-            assert_eq!(bytes(&folder), bytes(&parent.path().join("whole")), "{free} KiB are enough");
+            assert_eq!(
+                bytes(&folder),
+                bytes(&parent.path().join("whole")),
+                "{free} KiB are enough"
+            );
             continue;
         };
         let message = error.to_string();
-        assert!(message.contains("/disk/run") && message.contains("No space left on device"), "{free}: {message}");
+        assert!(
+            message.contains("/disk/run") && message.contains("No space left on device"),
+            "{free}: {message}"
+        );
         failed_at.insert(message.split("/disk/").nth(1).unwrap_or_default().to_string());
-        let leftovers = folder.exists().then(|| std::fs::read_dir(&folder).unwrap().flatten().collect::<Vec<_>>());
+        let leftovers = folder
+            .exists()
+            .then(|| std::fs::read_dir(&folder).unwrap().flatten().collect::<Vec<_>>());
         let partial = |name: std::ffi::OsString| name.to_string_lossy().starts_with(".partial-");
-        assert!(!leftovers.unwrap_or_default().iter().any(|entry| partial(entry.file_name())), "{message}");
+        assert!(
+            !leftovers.unwrap_or_default().iter().any(|entry| partial(entry.file_name())),
+            "{message}"
+        );
 
         std::fs::remove_file(disk.0.join("filling")).unwrap();
         let start = if folder.join("config.toml").exists() { Start::Resume } else { Start::New };
@@ -131,10 +147,16 @@ fn a_read_only_folder_is_a_clear_error_and_stays_as_it_is() {
     disk.remount("ro");
     for start in [Start::Resume, Start::Overwrite] {
         let message = go(&folder, start, None).unwrap_err().to_string();
-        assert!(message.contains("/disk/run") && message.contains("Read-only file system"), "{message}");
+        assert!(
+            message.contains("/disk/run") && message.contains("Read-only file system"),
+            "{message}"
+        );
     }
     let message = go(&disk.0.join("another"), Start::New, None).unwrap_err().to_string();
-    assert!(message.contains("/disk/another") && message.contains("Read-only file system"), "{message}");
+    assert!(
+        message.contains("/disk/another") && message.contains("Read-only file system"),
+        "{message}"
+    );
     disk.remount("rw");
     assert!(matches!(go(&folder, Start::Resume, None).unwrap(), Outcome::Finished(_)));
 }

@@ -7,7 +7,8 @@ use snn_train::loss::{Targets, cross_entropy, distillation};
 use snn_train::{AdamW, LossConfig, Optimiser, OptimiserConfig, Schedule, Sgd, WarmUp};
 use tch::{Kind, Tensor};
 
-/// Single precision, a handful of roundings (`PyTorch` fuses multiplication and addition, we do not).
+/// Single precision, a handful of roundings (`PyTorch` fuses multiplication and addition, we do
+/// not).
 const SINGLE: f64 = 5e-6;
 /// Double precision; `PyTorch` computes the cosine recursively.
 const DOUBLE: f64 = 1e-12;
@@ -102,7 +103,8 @@ fn golden() -> Golden {
 /// The formula of the script.
 fn tensor(shape: &[i64], phase: i64) -> Tensor {
     let count: i64 = shape.iter().product();
-    let values: Vec<f64> = (0..count).map(|i| ((i * 37 + phase * 11) % 101) as f64 / 50.0 - 1.0).collect();
+    let values: Vec<f64> =
+        (0..count).map(|i| ((i * 37 + phase * 11) % 101) as f64 / 50.0 - 1.0).collect();
     Tensor::from_slice(&values).to_kind(Kind::Float).reshape(shape)
 }
 
@@ -113,7 +115,10 @@ fn flat(tensor: &Tensor) -> Vec<f64> {
 fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
-        assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{what}, value {i}: found {a}, expected {b}");
+        assert!(
+            (a - b).abs() <= tolerance * b.abs().max(1.0),
+            "{what}, value {i}: found {a}, expected {b}"
+        );
     }
 }
 
@@ -126,7 +131,11 @@ fn graph() -> Graph {
 }
 
 fn parameter(name: &str, tensor: &Tensor) -> Parameter {
-    Parameter { name: name.to_string(), tensor: tensor.detach().set_requires_grad(true), learned: true }
+    Parameter {
+        name: name.to_string(),
+        tensor: tensor.detach().set_requires_grad(true),
+        learned: true,
+    }
 }
 
 fn descend(
@@ -153,8 +162,9 @@ fn sgd_is_that_of_pytorch() {
         let config = Sgd { learning_rate: 0.1, momentum, nesterov, weight_decay };
         let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
         let mut optimiser = config.init(&parameters, &graph()).unwrap();
-        for (found, expected) in
-            descend(config.learning_rate, 0..5, &parameters, &mut optimiser).iter().zip(&case.values)
+        for (found, expected) in descend(config.learning_rate, 0..5, &parameters, &mut optimiser)
+            .iter()
+            .zip(&case.values)
         {
             assert_close(found, expected, SINGLE, &format!("{config:?}"));
         }
@@ -183,8 +193,13 @@ fn sgd_goes_on_from_a_saved_state_bit_for_bit() {
 #[test]
 fn weight_decay_spares_norms_and_what_is_not_learned_stays() {
     let config = Sgd { weight_decay: 0.5, ..Sgd::default() };
-    let still = Parameter { name: "norm.running_mean".into(), tensor: tensor(&[2], 3), learned: false };
-    let parameters = [parameter("conv.weight", &tensor(&[2], 1)), parameter("norm.weight", &tensor(&[2], 2)), still];
+    let still =
+        Parameter { name: "norm.running_mean".into(), tensor: tensor(&[2], 3), learned: false };
+    let parameters = [
+        parameter("conv.weight", &tensor(&[2], 1)),
+        parameter("norm.weight", &tensor(&[2], 2)),
+        still,
+    ];
     let before: Vec<Vec<f64>> = parameters.iter().map(|p| flat(&p.tensor)).collect();
     let mut optimiser = config.init(&parameters, &graph()).unwrap();
     ((&parameters[0].tensor + &parameters[1].tensor) * 0.0).sum(Kind::Float).backward();
@@ -224,14 +239,17 @@ fn scaled_rates_do_not_depend_on_the_unit_of_the_inputs() {
 #[test]
 fn schedules_are_those_of_pytorch() {
     for case in golden().one_cycle {
-        let (peak_fraction, start_factor, final_factor) = (case.peak_fraction, case.start_factor, case.final_factor);
+        let (peak_fraction, start_factor, final_factor) =
+            (case.peak_fraction, case.start_factor, case.final_factor);
         let schedule = Schedule::OneCycle { peak_fraction, start_factor, final_factor };
-        let found: Vec<f64> = (0..case.factors.len()).map(|step| schedule.factor(step, case.total)).collect();
+        let found: Vec<f64> =
+            (0..case.factors.len()).map(|step| schedule.factor(step, case.total)).collect();
         assert_close(&found, &case.factors, DOUBLE, &format!("{schedule:?}"));
     }
     for case in golden().cosine {
         let schedule = Schedule::Cosine { warm_up: 0.0 };
-        let found: Vec<f64> = (0..case.total).map(|step| schedule.factor(step, case.total)).collect();
+        let found: Vec<f64> =
+            (0..case.total).map(|step| schedule.factor(step, case.total)).collect();
         assert_close(&found, &case.factors, DOUBLE, "cosine");
     }
 }
@@ -240,7 +258,11 @@ fn schedules_are_those_of_pytorch() {
 fn schedules_end_where_they_should() {
     let one_cycle = Schedule::default();
     let factors: Vec<f64> = (0..100).map(|step| one_cycle.factor(step, 100)).collect();
-    assert!((factors[0] - 0.04).abs() < 1e-12 && (factors[29] - 1.0).abs() < 1e-12 && factors[99] < 1e-5);
+    assert!(
+        (factors[0] - 0.04).abs() < 1e-12
+            && (factors[29] - 1.0).abs() < 1e-12
+            && factors[99] < 1e-5
+    );
     let warm = Schedule::Cosine { warm_up: 0.1 };
     assert_close(
         &(0..10).map(|s| warm.factor(s, 100)).collect::<Vec<_>>(),
@@ -257,7 +279,10 @@ fn schedules_end_where_they_should() {
     ] {
         for total in 1..5 {
             for step in 0..total {
-                assert!((0.0..=1.0).contains(&schedule.factor(step, total)), "{schedule:?} {step} {total}");
+                assert!(
+                    (0.0..=1.0).contains(&schedule.factor(step, total)),
+                    "{schedule:?} {step} {total}"
+                );
             }
         }
     }
@@ -303,7 +328,11 @@ fn adamw_goes_on_from_a_saved_state_bit_for_bit() {
     resumed.restore(&state).unwrap();
     assert_eq!(descend(1e-3, 3..6, &parameters, &mut resumed), expected);
     // The number of steps is a part of the state: without it the bias is corrected anew.
-    assert!(resumed.restore(&Sgd::default().init(&parameters, &graph()).unwrap().state().unwrap()).is_err());
+    assert!(
+        resumed
+            .restore(&Sgd::default().init(&parameters, &graph()).unwrap().state().unwrap())
+            .is_err()
+    );
     for steps in [f64::NAN, 1.5, -1.0, 1e20] {
         let mut damaged = state.clone();
         damaged.insert("steps".into(), snn_ir::Tensor::F64(ndarray::arr0(steps).into_dyn()));
@@ -315,15 +344,28 @@ fn adamw_goes_on_from_a_saved_state_bit_for_bit() {
 #[test]
 fn clipping_is_that_of_pytorch() {
     for case in golden().clip {
-        let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0)), parameter("norm.bias", &tensor(&[4], 0))];
+        let parameters = [
+            parameter("conv.weight", &tensor(&[2, 3], 0)),
+            parameter("norm.bias", &tensor(&[4], 0)),
+        ];
         let gradients = [tensor(&[2, 3], 1), tensor(&[4], 2)];
         for (parameter, gradient) in parameters.iter().zip(&gradients) {
             (&parameter.tensor * gradient).sum(Kind::Float).backward();
         }
         let mut optimiser = Sgd::default().init(&parameters, &graph()).unwrap();
-        assert_close(&[optimiser.clip_gradients(case.limit).unwrap()], &[case.norm], SINGLE, "norm");
+        assert_close(
+            &[optimiser.clip_gradients(case.limit).unwrap()],
+            &[case.norm],
+            SINGLE,
+            "norm",
+        );
         for (parameter, expected) in parameters.iter().zip(&case.gradients) {
-            assert_close(&flat(&parameter.tensor.grad()), expected, SINGLE, &format!("limit {}", case.limit));
+            assert_close(
+                &flat(&parameter.tensor.grad()),
+                expected,
+                SINGLE,
+                &format!("limit {}", case.limit),
+            );
         }
     }
 }
@@ -332,7 +374,8 @@ fn clipping_is_that_of_pytorch() {
 fn a_warm_up_before_a_cosine_is_that_of_pytorch() {
     for GoldenWarmUp { warm_up, total, factors } in golden().warm_up_cosine {
         let schedule = Schedule::Cosine { warm_up: 0.0 };
-        let found: Vec<f64> = (0..total).map(|step| WarmUp::Steps(warm_up).factor(&schedule, step, total)).collect();
+        let found: Vec<f64> =
+            (0..total).map(|step| WarmUp::Steps(warm_up).factor(&schedule, step, total)).collect();
         assert_close(&found, &factors, DOUBLE, "warm-up");
     }
 }
@@ -343,10 +386,16 @@ fn a_warm_up_rises_to_any_schedule_and_leaves_it_as_it_is() {
         let (warm, total) = (WarmUp::Fraction(0.25), 40);
         for step in 0..10 {
             let expected = (step + 1) as f64 / 10.0 * schedule.factor(0, 30);
-            assert!((warm.factor(&schedule, step, total) - expected).abs() < 1e-15, "{schedule:?} {step}");
+            assert!(
+                (warm.factor(&schedule, step, total) - expected).abs() < 1e-15,
+                "{schedule:?} {step}"
+            );
         }
         for step in 10..total {
-            assert_eq!(warm.factor(&schedule, step, total).to_bits(), schedule.factor(step - 10, 30).to_bits());
+            assert_eq!(
+                warm.factor(&schedule, step, total).to_bits(),
+                schedule.factor(step - 10, 30).to_bits()
+            );
         }
         // A warm-up as long as the run or longer.
         for step in 0..4 {
@@ -366,7 +415,8 @@ fn tet_is_that_of_pytorch() {
             mixed: (case.share < 1.0).then_some((others, case.share)),
             smoothing: case.smoothing,
         };
-        let config = LossConfig::Tet { regulariser: case.regulariser, regulariser_target: case.target };
+        let config =
+            LossConfig::Tet { regulariser: case.regulariser, regulariser_target: case.target };
         let scores = Forward { logits, step_logits };
         let loss = config.of(&scores, &targets).unwrap();
         loss.backward();

@@ -1,6 +1,7 @@
 //! A run that is killed at any moment and resumed ends with the same bytes as one that was not.
 //!
-//! By hand, with more kills, and `SNN_KILL_SEED` to have other moments: `SNN_KILLS=200 cargo test -p snn-train --test kill -- --ignored --nocapture many`
+//! By hand, with more kills, and `SNN_KILL_SEED` to have other moments: `SNN_KILLS=200 cargo test
+//! -p snn-train --test kill -- --ignored --nocapture many`
 
 #![expect(clippy::print_stderr, reason = "figures of a test that is run by hand")]
 
@@ -12,7 +13,8 @@ use std::time::Instant;
 
 /// Tells the killed process where to train.
 const FOLDER: &str = "SNN_KILL_FOLDER";
-/// Small and with everything that has a state; a checkpoint after every step, so that many kills fall into the writing of one.
+/// Small and with everything that has a state; a checkpoint after every step, so that many kills
+/// fall into the writing of one.
 const CONFIG: &str = "
 seed = 5
 epochs = 3
@@ -40,7 +42,8 @@ fn train_in_a_process_of_its_own() {
     let folder = Path::new(&folder);
     let start = if folder.join("config.toml").exists() { Start::Resume } else { Start::New };
     let config = RunConfig::from_toml(CONFIG).unwrap();
-    let outcome = train(&config, folder, &Options { start, ..Options::default() }, &mut |_| {}).unwrap();
+    let outcome =
+        train(&config, folder, &Options { start, ..Options::default() }, &mut |_| {}).unwrap();
     assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
 }
 
@@ -51,7 +54,8 @@ fn process(folder: &Path) -> Command {
     command
 }
 
-/// Kills processes at random moments until `kills` have been killed, resuming each, and compares the end of every run.
+/// Kills processes at random moments until `kills` have been killed, resuming each, and compares
+/// the end of every run.
 fn kill(kills: u32, seed: u64) {
     let parent = tempfile::tempdir().unwrap();
     let whole = parent.path().join("whole");
@@ -69,20 +73,31 @@ fn kill(kills: u32, seed: u64) {
         while !folder.join("result.json").exists() {
             let mut child = process(&folder).spawn().unwrap();
             if done < kills {
-                // Up to the time a whole run takes: each run is killed once or a few times, anywhere.
+                // Up to the time a whole run takes: each run is killed once or a few times,
+                // anywhere.
                 std::thread::sleep(duration.mul_f64(random.uniform(0.0, 1.0)));
                 let finished = child.try_wait().unwrap().is_some();
                 child.kill().unwrap(); // SIGKILL; nothing if it has ended
                 done += u32::from(!finished);
-                // The load of the machine changes: about a third of the processes shall end by themselves.
+                // The load of the machine changes: about a third of the processes shall end by
+                // themselves.
                 duration = duration.mul_f64(if finished { 0.9 } else { 1.05 });
             }
             let output = child.wait_with_output().unwrap();
             let errors = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() || output.status.code().is_none(), "{}: {errors}", folder.display());
-            let leftovers = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(".partial-");
+            assert!(
+                output.status.success() || output.status.code().is_none(),
+                "{}: {errors}",
+                folder.display()
+            );
+            let leftovers = |entry: &std::fs::DirEntry| {
+                entry.file_name().to_string_lossy().starts_with(".partial-")
+            };
             if folder.exists() {
-                partial += std::fs::read_dir(&folder).unwrap().filter(|e| leftovers(e.as_ref().unwrap())).count();
+                partial += std::fs::read_dir(&folder)
+                    .unwrap()
+                    .filter(|e| leftovers(e.as_ref().unwrap()))
+                    .count();
             }
         }
         let model = std::fs::read(folder.join("model.safetensors")).unwrap();

@@ -1,6 +1,8 @@
 //! A run that was stopped and resumed ends as one that was not, bit for bit.
 
-use snn_train::{EpochMetrics, Error, Options, Outcome, Progress, RunConfig, RunFolder, Start, train};
+use snn_train::{
+    EpochMetrics, Error, Options, Outcome, Progress, RunConfig, RunFolder, Start, train,
+};
 use std::path::Path;
 
 /// Two epochs of ten steps of a network with every kind of site and weight.
@@ -38,18 +40,32 @@ fn model_bytes(folder: &Path) -> Vec<u8> {
 /// What a resume must reproduce: everything but times and memory.
 fn without_times(folder: &Path) -> Vec<EpochMetrics> {
     let metrics = RunFolder::open(folder).unwrap().metrics().unwrap();
-    metrics.into_iter().map(|m| EpochMetrics { images_per_second: 0.0, peak_memory_bytes: None, ..m }).collect()
+    metrics
+        .into_iter()
+        .map(|m| EpochMetrics { images_per_second: 0.0, peak_memory_bytes: None, ..m })
+        .collect()
 }
 
 #[test]
 fn a_resumed_run_ends_with_the_same_bytes() {
     let parent = tempfile::tempdir().unwrap();
     let whole = parent.path().join("whole");
-    let Outcome::Finished(expected) = go(&whole, Start::New, None).unwrap() else { panic!("not finished") };
+    let Outcome::Finished(expected) = go(&whole, Start::New, None).unwrap() else {
+        panic!("not finished")
+    };
     assert_eq!(without_times(&whole).len(), 2);
 
-    // Killed before the first step, inside an epoch on and off a checkpoint, at its last step, right after it, in the second.
-    for stops in [vec![0], vec![4], vec![6], vec![STEPS - 1], vec![STEPS], vec![STEPS + 3], vec![3, 1, 5, 2, 7, 1, 6]] {
+    // Killed before the first step, inside an epoch on and off a checkpoint, at its last step,
+    // right after it, in the second.
+    for stops in [
+        vec![0],
+        vec![4],
+        vec![6],
+        vec![STEPS - 1],
+        vec![STEPS],
+        vec![STEPS + 3],
+        vec![3, 1, 5, 2, 7, 1, 6],
+    ] {
         let folder = parent.path().join(format!("{stops:?}"));
         let mut start = Start::New;
         for &stop in &stops {
@@ -57,7 +73,9 @@ fn a_resumed_run_ends_with_the_same_bytes() {
             assert!(matches!(outcome, Outcome::Stopped { .. }), "{stops:?}: {outcome:?}");
             start = Start::Resume;
         }
-        let Outcome::Finished(result) = go(&folder, Start::Resume, None).unwrap() else { panic!("not finished") };
+        let Outcome::Finished(result) = go(&folder, Start::Resume, None).unwrap() else {
+            panic!("not finished")
+        };
         assert_eq!(model_bytes(&folder), model_bytes(&whole), "{stops:?}");
         assert_eq!(without_times(&folder), without_times(&whole), "{stops:?}");
         assert_eq!(result.test_accuracy.to_bits(), expected.test_accuracy.to_bits());
@@ -68,16 +86,19 @@ fn a_resumed_run_ends_with_the_same_bytes() {
 fn every_option_of_training_resumes_bit_for_bit() {
     let parent = tempfile::tempdir().unwrap();
     let mut models = Vec::new();
-    for (precision, memory) in [("f32", "keep"), ("f32", "recompute"), ("bf16", "keep"), ("bf16", "recompute")] {
+    for (precision, memory) in
+        [("f32", "keep"), ("f32", "recompute"), ("bf16", "keep"), ("bf16", "recompute")]
+    {
         let sets = [format!("precision={precision}"), format!("memory={memory}")];
         let config = RunConfig::with_overrides(CONFIG, &sets).unwrap();
         let go = |folder: &Path, start, step_limit| {
             let options = Options { start, step_limit, ..Options::default() };
             train(&config, folder, &options, &mut |_| {}).unwrap()
         };
-        let (whole, stopped) = [format!("{precision}-{memory}"), format!("{precision}-{memory}-stopped")]
-            .map(|name| parent.path().join(name))
-            .into();
+        let (whole, stopped) =
+            [format!("{precision}-{memory}"), format!("{precision}-{memory}-stopped")]
+                .map(|name| parent.path().join(name))
+                .into();
         assert!(matches!(go(&whole, Start::New, None), Outcome::Finished(_)));
         go(&stopped, Start::New, Some(6));
         go(&stopped, Start::Resume, Some(STEPS + 3));
@@ -150,7 +171,10 @@ fn folders_in_use_are_refused() {
         assert!(error.to_string().contains("files already that are not a run's"), "{error}");
     }
     assert!(matches!(go(&foreign, Start::Resume, None), Err(Error::NoRun { .. })));
-    assert!(matches!(go(&parent.path().join("none"), Start::Resume, None), Err(Error::NoRun { .. })));
+    assert!(matches!(
+        go(&parent.path().join("none"), Start::Resume, None),
+        Err(Error::NoRun { .. })
+    ));
 }
 
 #[test]
@@ -159,7 +183,10 @@ fn a_run_is_resumed_with_its_own_config() {
     let folder = parent.path().join("run");
     go(&folder, Start::New, Some(1)).unwrap();
     for (set, key) in [
-        ("optimiser.learning_rate=0.05", "`optimiser.learning_rate` = 0.1, the config to resume it with 0.05"),
+        (
+            "optimiser.learning_rate=0.05",
+            "`optimiser.learning_rate` = 0.1, the config to resume it with 0.05",
+        ),
         ("epochs=3", "`epochs` = 2"),
         ("policy=outer", "`policy.exclude` = []"),
     ] {
@@ -198,9 +225,11 @@ fn a_damaged_checkpoint_is_a_clear_error() {
 #[test]
 fn a_diverging_run_says_so() {
     let parent = tempfile::tempdir().unwrap();
-    let sets = ["optimiser.learning_rate=1e30", "schedule=constant", "policy=none"].map(str::to_string);
+    let sets =
+        ["optimiser.learning_rate=1e30", "schedule=constant", "policy=none"].map(str::to_string);
     let config = RunConfig::with_overrides(CONFIG, &sets).unwrap();
-    let error = train(&config, &parent.path().join("run"), &Options::default(), &mut |_| {}).unwrap_err();
+    let error =
+        train(&config, &parent.path().join("run"), &Options::default(), &mut |_| {}).unwrap_err();
     assert!(matches!(error, Error::Diverged { .. }), "{error}");
 }
 
@@ -230,7 +259,8 @@ fn the_files_say_what_was_done() {
     assert_eq!((result.test_images, result.final_epoch, result.time_steps), (2_000, 2, 2));
     assert!((result.relu_share - 0.375).abs() < 1e-12);
 
-    // The model in the folder is the one that was measured: an interpreter of its own gives the same accuracy.
+    // The model in the folder is the one that was measured: an interpreter of its own gives the
+    // same accuracy.
     let model = snn_ir::Model::load(folder.model_path()).unwrap();
     let test = snn_data::Dataset::open("shapes10", None).unwrap().test;
     let mut interpreter = snn_core::Libtorch::single_precision(&model, tch::Device::Cpu).unwrap();

@@ -15,7 +15,11 @@ fn the_nearest_key_or_name_is_named_at_every_depth() {
         ("bach = 3", "`bach`", "`batch`"),
         ("optimiser = { learning_rat = 1.0 }", "`learning_rat`", "`learning_rate`"),
         ("neuron = { leek = 1 }", "`leek`", "`leak`"),
-        ("neuron = { surrogate = { kind = 'rectangel', width = 1 } }", "`rectangel`", "`rectangle`"),
+        (
+            "neuron = { surrogate = { kind = 'rectangel', width = 1 } }",
+            "`rectangel`",
+            "`rectangle`",
+        ),
         ("neuron = { surrogate = { kind = 'rectangle', widht = 1 } }", "`widht`", "`width`"),
         ("network = { kind = 'small', with = 8 }", "`with`", "`width`"),
         ("network = { kind = 'smal' }", "`smal`", "`small`"),
@@ -24,23 +28,34 @@ fn the_nearest_key_or_name_is_named_at_every_depth() {
         ("replacement = { kind = 'quant_relu', level = 3 }", "`level`", "`levels`"),
     ] {
         let error = error(text);
-        assert!(error.contains(found) && error.ends_with(&format!("did you mean {nearest}?")), "{text}: {error}");
+        assert!(
+            error.contains(found) && error.ends_with(&format!("did you mean {nearest}?")),
+            "{text}: {error}"
+        );
     }
 }
 
 #[test]
 fn keys_that_a_kind_does_not_have_are_errors_too() {
     let error = error("schedule = { kind = 'constant', warm_up = 0.1 }");
-    assert!(error.contains("there is no key `schedule.warm_up`; did you mean `schedule.kind`?"), "{error}");
+    assert!(
+        error.contains("there is no key `schedule.warm_up`; did you mean `schedule.kind`?"),
+        "{error}"
+    );
 }
 
 #[test]
 fn what_is_known_is_read() {
-    RunConfig::from_toml(&format!("schedule = {{ kind = 'cosine', warm_up = 0.1 }}\n{LEAST}")).unwrap();
-    RunConfig::from_toml(&format!("policy = {{ kind = 'ratio', share = 0.5, spread = 'late' }}\n{LEAST}")).unwrap();
+    RunConfig::from_toml(&format!("schedule = {{ kind = 'cosine', warm_up = 0.1 }}\n{LEAST}"))
+        .unwrap();
+    RunConfig::from_toml(&format!(
+        "policy = {{ kind = 'ratio', share = 0.5, spread = 'late' }}\n{LEAST}"
+    ))
+    .unwrap();
 }
 
-/// Every table of a config with all features on, each time with one key of it wrong: a misspelt name, or a value of another type.
+/// Every table of a config with all features on, each time with one key of it wrong: a misspelt
+/// name, or a value of another type.
 #[test]
 fn every_key_wrong_in_turn_is_an_error_that_names_it() {
     let sets = [
@@ -65,18 +80,24 @@ fn every_key_wrong_in_turn_is_an_error_that_names_it() {
         let read = |change: &dyn Fn(&mut Table)| {
             let mut wrong = whole.clone();
             let (_, tables) = path.split_last().unwrap();
-            change(tables.iter().fold(&mut wrong, |table, name| table[name].as_table_mut().unwrap()));
+            change(
+                tables.iter().fold(&mut wrong, |table, name| table[name].as_table_mut().unwrap()),
+            );
             let text = toml::to_string(&wrong).unwrap();
-            RunConfig::from_toml(&text).err().unwrap_or_else(|| panic!("{path:?} wrong is taken:\n{text}")).to_string()
+            RunConfig::from_toml(&text)
+                .err()
+                .unwrap_or_else(|| panic!("{path:?} wrong is taken:\n{text}"))
+                .to_string()
         };
         let misspelt = format!("{key}q");
         let error = read(&|table| {
             let value = table.remove(key).unwrap();
             table.insert(misspelt.clone(), value);
         });
-        // A table without its kind is of the usual kind, or told that it needs one: the error names the table.
-        let is_named =
-            error.contains(&misspelt) || (key == "kind" && path.iter().any(|name| error.contains(name.as_str())));
+        // A table without its kind is of the usual kind, or told that it needs one: the error names
+        // the table.
+        let is_named = error.contains(&misspelt)
+            || (key == "kind" && path.iter().any(|name| error.contains(name.as_str())));
         assert!(is_named, "{path:?} misspelt: {error}");
         let other = |value: &Value| match value {
             Value::Boolean(_) => Value::String("?".into()),
@@ -84,7 +105,10 @@ fn every_key_wrong_in_turn_is_an_error_that_names_it() {
         };
         let error = read(&|table| table[key] = other(&table[key]));
         // TOML errors show the line: the key is in it, or the table that holds it.
-        assert!(path.iter().any(|name| error.contains(name.as_str())), "{path:?} of another type: {error}");
+        assert!(
+            path.iter().any(|name| error.contains(name.as_str())),
+            "{path:?} of another type: {error}"
+        );
     }
 }
 

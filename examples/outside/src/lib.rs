@@ -11,7 +11,8 @@ const MOST_LABELS: usize = 2;
 /// How many logits are shown.
 const SHOWN: usize = 5;
 
-/// Classifies the image at `image`, or a built-in pattern, with the model at `model`; returns the text to print.
+/// Classifies the image at `image`, or a built-in pattern, with the model at `model`; returns the
+/// text to print.
 pub fn classify(model: &Path, image: Option<&Path>) -> Result<String, Box<dyn Error>> {
     let runtime = Runtime::load(model)?;
     let shape = runtime.input_shape();
@@ -23,7 +24,9 @@ pub fn classify(model: &Path, image: Option<&Path>) -> Result<String, Box<dyn Er
     let mut ranked: Vec<(usize, f64)> = logits.iter().copied().enumerate().collect();
     // Stable: of equal logits the first stays first, as in `Runtime::classify`.
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let name = |class: usize| runtime.classes().get(class).cloned().unwrap_or_else(|| format!("class {class}"));
+    let name = |class: usize| {
+        runtime.classes().get(class).cloned().unwrap_or_else(|| format!("class {class}"))
+    };
 
     let mut text = String::new();
     writeln!(text, "{}", name(ranked[0].0))?;
@@ -57,7 +60,8 @@ fn read(path: &Path, shape: &[usize]) -> Result<ArrayD<u8>, Box<dyn Error>> {
     match bytes.len().checked_sub(size) {
         Some(labels @ 0..=MOST_LABELS) => Ok(ArrayD::from_shape_vec(IxDyn(shape), bytes[labels..].to_vec())?),
         _ => Err(format!(
-            "{}: expected {size} bytes ({shape:?}), with up to {MOST_LABELS} labels before them, found {}",
+            "{}: expected {size} bytes ({shape:?}), with up to {MOST_LABELS} labels before them, \
+             found {}",
             path.display(),
             bytes.len()
         )
@@ -69,7 +73,8 @@ fn read(path: &Path, shape: &[usize]) -> Result<ArrayD<u8>, Box<dyn Error>> {
 fn pattern(shape: &[usize]) -> ArrayD<u8> {
     ArrayD::from_shape_fn(IxDyn(shape), |at| {
         let sum: usize = (0..shape.len()).map(|axis| at[axis] * 255 / shape[axis]).sum();
-        let inside = (1..shape.len()).all(|axis| (shape[axis] / 4..shape[axis] / 2).contains(&at[axis]));
+        let inside =
+            (1..shape.len()).all(|axis| (shape[axis] / 4..shape[axis] / 2).contains(&at[axis]));
         if inside { 240 } else { (sum / shape.len()) as u8 }
     })
 }

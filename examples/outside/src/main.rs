@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The model that ships with the project.
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/resnet20-cifar100-int8.safetensors");
+const SHIPPED: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/resnet20-cifar100-int8.safetensors");
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);

@@ -18,9 +18,15 @@ fn write_model(folder: &Path) -> PathBuf {
     graph.push("fc", Op::Linear { features: 3, bias: false }, &["pool"]);
     graph.push("head", Op::TimeMean, &["fc"]);
     let mut weights = Weights::new();
-    weights.insert("stem.weight".into(), Array2::<i8>::ones((3, 1)).into_shape_with_order((3, 1, 1, 1)).unwrap().into());
+    weights.insert(
+        "stem.weight".into(),
+        Array2::<i8>::ones((3, 1)).into_shape_with_order((3, 1, 1, 1)).unwrap().into(),
+    );
     weights.insert("stem.multiplier".into(), Array1::<i32>::ones(3).into());
-    weights.insert("act.thresholds".into(), Array2::from_shape_fn((3, 3), |(d, _)| 40 * (d as i32 + 1)).into());
+    weights.insert(
+        "act.thresholds".into(),
+        Array2::from_shape_fn((3, 3), |(d, _)| 40 * (d as i32 + 1)).into(),
+    );
     weights.insert("fc.weight".into(), Array2::<i8>::eye(3).into());
     weights.insert("fc.multiplier".into(), Array1::<i32>::ones(3).into());
     let model = Model {
@@ -43,7 +49,10 @@ fn the_brightest_colour_wins() {
     for (channel, colour) in ["red", "green", "blue"].into_iter().enumerate() {
         // A record of CIFAR-10 has one label, one of CIFAR-100 two; raw pixels have none.
         let mut bytes = vec![9_u8; channel];
-        bytes.extend((0..3).flat_map(|c| std::iter::repeat_n(if c == channel { 255_u8 } else { 0 }, 32 * 32)));
+        bytes.extend(
+            (0..3)
+                .flat_map(|c| std::iter::repeat_n(if c == channel { 255_u8 } else { 0 }, 32 * 32)),
+        );
         let image = folder.path().join(colour);
         std::fs::write(&image, bytes).unwrap();
         let text = classify(&model, Some(&image)).unwrap();
@@ -74,7 +83,8 @@ fn bad_files_are_errors_that_name_them() {
 
 #[test]
 fn the_shipped_network_is_there() {
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/resnet20-cifar100-int8.safetensors");
+    let shipped =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/resnet20-cifar100-int8.safetensors");
     let text = classify(Path::new(shipped), None).unwrap();
     assert!(text.contains("macro-steps      2") && text.contains("layer3.2.act2"), "{text}");
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask bench-peers data`: reading and augmenting in this project and in the libraries that people use for it, in turn, as one table.
+//! `cargo xtask bench-peers data`: reading and augmenting in this project and in the libraries that
+//! people use for it, in turn, as one table.
 
 use std::{
     env,
@@ -24,7 +25,8 @@ const THREADS: [usize; 2] = [1, 2];
 struct Work {
     name: &'static str,
     unit: &'static str,
-    /// Its key in our JSON and in the peers'; a key of ours stands for what the machine does without us.
+    /// Its key in our JSON and in the peers'; a key of ours stands for what the machine does
+    /// without us.
     ours: &'static str,
     peer: &'static str,
     peer_key: &'static str,
@@ -83,7 +85,8 @@ struct Turns {
     peers: Vec<Value>,
 }
 
-/// Runs the benchmark, writes `docs/results/peers/data.{json,md}`, and prints the table or, with `--json`, the JSON.
+/// Runs the benchmark, writes `docs/results/peers/data.{json,md}`, and prints the table or, with
+/// `--json`, the JSON.
 pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let json = match arguments {
         [] => false,
@@ -94,20 +97,36 @@ pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let root = workspace_root()?;
     let python = machine::python(&root)?;
     // Built before anything is measured, and without libtorch.
-    let arguments =
-        ["build", "--quiet", "--release", "--package", "snn-benches", "--no-default-features", "--bin", "data-side"];
+    let arguments = [
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "snn-benches",
+        "--no-default-features",
+        "--bin",
+        "data-side",
+    ];
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).args(arguments).current_dir(&root).status().context("cannot start cargo")?;
+    let status = Command::new(cargo)
+        .args(arguments)
+        .current_dir(&root)
+        .status()
+        .context("cannot start cargo")?;
     ensure!(status.success(), "`cargo {}` did not work", arguments.join(" "));
-    let side =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("release/data-side");
-    let machine = machine::describe(&root, &python, &["spikingjelly", "tonic", "torchvision", "pillow"])?;
+    let side = env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root.join("target"), PathBuf::from)
+        .join("release/data-side");
+    let machine =
+        machine::describe(&root, &python, &["spikingjelly", "tonic", "torchvision", "pillow"])?;
     let mut turns = Turns { ours: vec![Vec::new(); THREADS.len()], peers: Vec::new() };
     for round in 1..=ROUNDS {
         for (threads, rows) in THREADS.into_iter().zip(&mut turns.ours) {
             eprintln!("round {round} of {ROUNDS}: ours, threads: {threads}");
             rows.push(measure(
-                Command::new(&side).args([&threads.to_string(), SECONDS]).env("SNN_RECORDINGS", &recordings),
+                Command::new(&side)
+                    .args([&threads.to_string(), SECONDS])
+                    .env("SNN_RECORDINGS", &recordings),
             )?);
         }
         eprintln!("round {round} of {ROUNDS}: peers");
@@ -123,14 +142,21 @@ fn recordings() -> Result<PathBuf> {
     let folder = env::var_os("SNN_RECORDINGS").map(PathBuf::from).unwrap_or_default();
     for part in ["dvs/moving-dark-box.aedat", "imagenet-sample/val"] {
         let path = folder.join(part);
-        ensure!(path.exists(), "SNN_RECORDINGS: expected a folder with {part}, found nothing at {}", path.display());
+        ensure!(
+            path.exists(),
+            "SNN_RECORDINGS: expected a folder with {part}, found nothing at {}",
+            path.display()
+        );
     }
     std::path::absolute(&folder).with_context(|| format!("{} is not a path", folder.display()))
 }
 
 /// The last line of what a program prints.
 fn measure(command: &mut Command) -> Result<Value> {
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {command:?}"))?;
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {command:?}"))?;
     ensure!(output.status.success(), "{command:?} failed: {}", output.status);
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().last().unwrap_or_default();
@@ -149,8 +175,11 @@ fn median(turns: &[Value], key: &str) -> Result<f64> {
 fn report(turns: &Turns, machine: &Value) -> Result<Value> {
     let one = turns.ours.first().map_or(&[][..], Vec::as_slice);
     let row = |work: &Work| {
-        let ours =
-            turns.ours.iter().map(|turns| Ok(median(turns, work.ours)? / work.scale)).collect::<Result<Vec<_>>>()?;
+        let ours = turns
+            .ours
+            .iter()
+            .map(|turns| Ok(median(turns, work.ours)? / work.scale))
+            .collect::<Result<Vec<_>>>()?;
         let beside = if work.peer_key == "copied_bytes" { one } else { &turns.peers };
         let peer = median(beside, work.peer_key)? / work.scale;
         let ratio = ours.first().context("ours was not measured")? / peer;
@@ -174,10 +203,13 @@ fn table(report: &Value) -> String {
     let mut lines = vec![
         "# Reading and augmenting beside other libraries\n".to_owned(),
         format!(
-            "The median of {ROUNDS} turns; sides take turns. Peers run on one thread, and the ratio is of ours on one thread. A recording has 490 thousand events of a DVS128, \
-             pictures are 60 of ImageNet's validation set; both are in memory, as the system keeps files that were read.\n"
+            "The median of {ROUNDS} turns; sides take turns. Peers run on one thread, and the \
+             ratio is of ours on one thread. A recording has 490 thousand events of a DVS128, \
+             pictures are 60 of ImageNet's validation set; both are in memory, as the system keeps \
+             files that were read.\n"
         ),
-        "| work | unit | ours, 1 thread | ours, 2 threads | beside | its speed | ratio |".to_owned(),
+        "| work | unit | ours, 1 thread | ours, 2 threads | beside | its speed | ratio |"
+            .to_owned(),
         "|---|---|--:|--:|---|--:|--:|".to_owned(),
     ];
     for row in report["rows"].as_array().into_iter().flatten() {
@@ -212,15 +244,17 @@ mod tests {
     fn ratios_are_of_one_thread_and_medians_of_turns() -> Result<()> {
         let ours = |speed: f64| json!({ "recordings": speed, "crops": 30.0, "augmented": 9.0, "cache_bytes": 1.0, "copied_bytes": 4.0 });
         let peers = json!({ "spikingjelly_recordings": 2.0, "tonic_recordings": 1.0, "crops": 20.0, "augmented": 3.0 });
-        let turns =
-            Turns { ours: vec![vec![ours(10.0), ours(90.0), ours(20.0)], vec![ours(40.0)]], peers: vec![peers] };
+        let turns = Turns {
+            ours: vec![vec![ours(10.0), ours(90.0), ours(20.0)], vec![ours(40.0)]],
+            peers: vec![peers],
+        };
         let report = report(&turns, &json!({}))?;
-        let ratios: Vec<f64> = (0..5).filter_map(|row| report["rows"][row]["ratio"].as_f64()).collect();
+        let ratios: Vec<f64> =
+            (0..5).filter_map(|row| report["rows"][row]["ratio"].as_f64()).collect();
         assert_eq!(ratios, [10.0, 20.0, 1.5, 3.0, 0.25]);
-        assert!(
-            table(&report)
-                .contains("| AEDAT 2.0 to 10 frames | recordings/s | 20.0 | 40.0 | SpikingJelly | 2.0 | 10.0 |")
-        );
+        assert!(table(&report).contains(
+            "| AEDAT 2.0 to 10 frames | recordings/s | 20.0 | 40.0 | SpikingJelly | 2.0 | 10.0 |"
+        ));
         let lacking = Turns { peers: vec![json!({})], ..turns };
         assert!(super::report(&lacking, &json!({})).is_err());
         Ok(())

@@ -1,4 +1,5 @@
-//! `cargo xtask bench-peers infer`: trained networks classify images, deployed by this project and in its peers, in turn.
+//! `cargo xtask bench-peers infer`: trained networks classify images, deployed by this project and
+//! in its peers, in turn.
 
 mod options;
 mod report;
@@ -18,9 +19,12 @@ use super::{digest, finish, machine, median, print, side::Side};
 use crate::{cache, cargo_command, cargo_runs, workspace_root};
 
 const THREADS: usize = 2;
-const FULL: Pace = Pace { images: 256, batch: 64, rounds: 7, batch_seconds: 2.0, single_seconds: 1.0 };
-const QUICK: Pace = Pace { images: 64, batch: 32, rounds: 1, batch_seconds: 0.1, single_seconds: 0.1 };
-/// The least share of images to which SpikingJelly, in single precision, must give the class that the trained network gives: sums in another order move few.
+const FULL: Pace =
+    Pace { images: 256, batch: 64, rounds: 7, batch_seconds: 2.0, single_seconds: 1.0 };
+const QUICK: Pace =
+    Pace { images: 64, batch: 32, rounds: 1, batch_seconds: 0.1, single_seconds: 0.1 };
+/// The least share of images to which SpikingJelly, in single precision, must give the class that
+/// the trained network gives: sums in another order move few.
 const LEAST_AGREEMENT: f64 = 0.95;
 
 /// How much is measured.
@@ -53,7 +57,11 @@ impl Work {
 
 /// The main work first.
 const WORKS: [Work; 2] = [
-    Work { name: "R18", config: "resnet18", network: "ResNet-18's widths (64-128-256-512 channels)" },
+    Work {
+        name: "R18",
+        config: "resnet18",
+        network: "ResNet-18's widths (64-128-256-512 channels)",
+    },
     Work { name: "R20", config: "resnet20", network: "ResNet-20 (16-32-64 channels)" },
 ];
 
@@ -74,16 +82,20 @@ enum Program {
 }
 
 impl Program {
-    /// Without instructions for it bf16 takes many times as long as f32: there is nothing to learn from waiting.
+    /// Without instructions for it bf16 takes many times as long as f32: there is nothing to learn
+    /// from waiting.
     fn wants_bf16(self) -> bool {
         match self {
-            Program::Deployed | Program::EventsOnly | Program::OffGrid | Program::Interpreter => false,
+            Program::Deployed | Program::EventsOnly | Program::OffGrid | Program::Interpreter => {
+                false
+            }
             Program::SpikingJelly(setting) => setting.contains("bf16"),
             Program::Dense(_, precision) => precision == "bf16",
         }
     }
 
-    /// Whether its classes and firing rates are those of the trained network, but for the order of sums.
+    /// Whether its classes and firing rates are those of the trained network, but for the order of
+    /// sums.
     fn computes_the_same(self) -> bool {
         matches!(self, Program::SpikingJelly(_) | Program::OffGrid) && !self.wants_bf16()
     }
@@ -98,7 +110,10 @@ const SIDES: [(&str, Program); 15] = [
     ("SpikingJelly, channels last", Program::SpikingJelly("channels_last")),
     ("SpikingJelly, channels last, compiled", Program::SpikingJelly("channels_last+compile")),
     ("SpikingJelly, bf16, channels last", Program::SpikingJelly("channels_last+bf16")),
-    ("SpikingJelly, bf16, channels last, compiled", Program::SpikingJelly("channels_last+bf16+compile")),
+    (
+        "SpikingJelly, bf16, channels last, compiled",
+        Program::SpikingJelly("channels_last+bf16+compile"),
+    ),
     ("ReLU twin, T = 1, f32", Program::Dense("relu", "f32")),
     ("QuantRelu twin, T = 1, f32", Program::Dense("quant_relu", "f32")),
     ("ReLU twin, T = 1, bf16", Program::Dense("relu", "bf16")),
@@ -164,7 +179,10 @@ impl Measured {
 
     /// Share of the images that a side classifies right.
     fn accuracy(&self, row: &Row) -> f64 {
-        let labels = self.row(Program::Interpreter).map(|row| integers(&row.ready["labels"])).unwrap_or_default();
+        let labels = self
+            .row(Program::Interpreter)
+            .map(|row| integers(&row.ready["labels"]))
+            .unwrap_or_default();
         share(&row.classes(), &labels)
     }
 
@@ -187,7 +205,10 @@ impl Measured {
 }
 
 fn integers(value: &Value) -> Vec<u64> {
-    value.as_array().map(|values| values.iter().filter_map(Value::as_u64).collect()).unwrap_or_default()
+    value
+        .as_array()
+        .map(|values| values.iter().filter_map(Value::as_u64).collect())
+        .unwrap_or_default()
 }
 
 /// Share of equal values; 0 where there are not as many.
@@ -198,17 +219,22 @@ fn share(found: &[u64], expected: &[u64]) -> f64 {
     found.iter().zip(expected).filter(|(a, b)| a == b).count() as f64 / found.len() as f64
 }
 
-/// Runs the benchmark, writes `docs/results/peers/infer.{json,md}` unless only a part was measured, and prints the table or, with `--json`, the JSON.
+/// Runs the benchmark, writes `docs/results/peers/infer.{json,md}` unless only a part was measured,
+/// and prints the table or, with `--json`, the JSON.
 pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let options = Options::parse(arguments)?;
     let root = workspace_root()?;
     let data = options.images(&root)?;
     let python = machine::python(&root)?;
     // Built before anything is measured.
-    let build = ["build", "--quiet", "--release", "--package", "snn-benches", "--bin", "infer-side"];
+    let build =
+        ["build", "--quiet", "--release", "--package", "snn-benches", "--bin", "infer-side"];
     ensure!(cargo_runs(&build)?, "`cargo {}` did not work", build.join(" "));
     let works = options.works();
-    let runs = works.iter().map(|work| trained(&root, &options, *work, &data)).collect::<Result<Vec<_>>>()?;
+    let runs = works
+        .iter()
+        .map(|work| trained(&root, &options, *work, &data))
+        .collect::<Result<Vec<_>>>()?;
     let machine = machine::describe(&root, &python, &["torch", "spikingjelly", "onnxruntime"])?;
     let has_bf16 = machine["bf16"] == "yes";
     let pace = if options.quick { QUICK } else { FULL };
@@ -221,8 +247,15 @@ pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
         let sides = SIDES.iter().filter(|(_, program)| has_bf16 || !program.wants_bf16());
         let start = |(name, program): &(&'static str, Program)| {
             eprintln!("{}: {name} starts", work.name);
-            let (side, ready) = Side::start(name, &mut command(&root, &python, *program, &run, &data, pace)?)?;
-            let row = Row { name, program: *program, ready, images_per_second: vec![], milliseconds: vec![] };
+            let (side, ready) =
+                Side::start(name, &mut command(&root, &python, *program, &run, &data, pace)?)?;
+            let row = Row {
+                name,
+                program: *program,
+                ready,
+                images_per_second: vec![],
+                milliseconds: vec![],
+            };
             Ok((side, row))
         };
         let sides = sides.map(start).collect::<Result<Vec<_>>>()?;
@@ -249,8 +282,9 @@ fn turns(sides: &mut [Side], measured: &mut Measured, pace: Pace) -> Result<()> 
             eprintln!("{}: round {} of {}, {what}", measured.work.name, round + 1, pace.rounds);
             for (side, row) in sides.iter_mut().zip(&mut measured.rows) {
                 let answer = side.ask(&format!("{what} {budget}"))?;
-                let seconds: Option<Vec<f64>> =
-                    answer["seconds"].as_array().map(|values| values.iter().filter_map(Value::as_f64).collect());
+                let seconds: Option<Vec<f64>> = answer["seconds"]
+                    .as_array()
+                    .map(|values| values.iter().filter_map(Value::as_f64).collect());
                 let seconds = median(&seconds.unwrap_or_default());
                 ensure!(seconds > 0.0, "{}: no seconds in {answer}", row.name);
                 if what == "batch" {
@@ -270,7 +304,14 @@ fn named(run: &Path) -> String {
     format!("a run named with --run: {name}")
 }
 
-fn command(root: &Path, python: &Path, program: Program, run: &Path, data: &Path, pace: Pace) -> Result<Command> {
+fn command(
+    root: &Path,
+    python: &Path,
+    program: Program,
+    run: &Path,
+    data: &Path,
+    pace: Pace,
+) -> Result<Command> {
     let script = |name: &str, arguments: &[&str]| {
         let mut command = Command::new(python);
         command.arg(root.join("benches/peers").join(name)).args(arguments);
@@ -278,7 +319,17 @@ fn command(root: &Path, python: &Path, program: Program, run: &Path, data: &Path
     };
     let ours = |side: &str| -> Result<Command> {
         let mut command = cargo_command()?;
-        command.args(["run", "--quiet", "--release", "--package", "snn-benches", "--bin", "infer-side", "--", side]);
+        command.args([
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "snn-benches",
+            "--bin",
+            "infer-side",
+            "--",
+            side,
+        ]);
         Ok(command)
     };
     let mut command = match program {
@@ -290,16 +341,26 @@ fn command(root: &Path, python: &Path, program: Program, run: &Path, data: &Path
         Program::Dense(relu, precision) => script("infer_dense.py", &[relu, precision]),
     };
     command.arg(run.join("model.safetensors")).arg(data);
-    command.args([pace.images, pace.batch, THREADS].map(|number| number.to_string())).current_dir(root);
+    command
+        .args([pace.images, pace.batch, THREADS].map(|number| number.to_string()))
+        .current_dir(root);
     Ok(command)
 }
 
-/// The folder of a finished run of this work: the one that was named, or one in the cache, which is trained where it is missing and continued where it was left.
+/// The folder of a finished run of this work: the one that was named, or one in the cache, which is
+/// trained where it is missing and continued where it was left.
 fn trained(root: &Path, options: &Options, work: Work, data: &Path) -> Result<PathBuf> {
     if let Some(run) = options.run(work) {
         let model = run.join("model.safetensors");
-        ensure!(model.is_file(), "--run {}={}: there is no {}", work.name, run.display(), model.display());
-        return std::path::absolute(&run).with_context(|| format!("{} is not a path", run.display()));
+        ensure!(
+            model.is_file(),
+            "--run {}={}: there is no {}",
+            work.name,
+            run.display(),
+            model.display()
+        );
+        return std::path::absolute(&run)
+            .with_context(|| format!("{} is not a path", run.display()));
     }
     let config = root.join(work.config_path());
     let cache = cache::folder(|name| std::env::var_os(name))?;
@@ -313,7 +374,9 @@ fn trained(root: &Path, options: &Options, work: Work, data: &Path) -> Result<Pa
     }
     eprintln!("{}: training the network once, in {}", work.name, folder.display());
     let mut command = cargo_command()?;
-    command.args(["run", "--quiet", "--package", "snn-bench", "--", "train", "--config"]).arg(&config);
+    command
+        .args(["run", "--quiet", "--package", "snn-bench", "--", "train", "--config"])
+        .arg(&config);
     command.arg("--data").arg(data).arg("--out").arg(&folder);
     if folder.exists() {
         command.arg("--resume");
@@ -335,18 +398,30 @@ mod tests {
     pub(super) fn row(program: Program, speed: f64, classes: &[u64]) -> Row {
         let (name, program) = *SIDES.iter().find(|(_, found)| *found == program).expect("a side");
         let ready = json!({ "classes": classes, "labels": [1, 2, 3, 4], "rates": [0.1, 0.3] });
-        Row { name, program, ready, images_per_second: vec![speed; 2], milliseconds: vec![1e3 / speed; 2] }
+        Row {
+            name,
+            program,
+            ready,
+            images_per_second: vec![speed; 2],
+            milliseconds: vec![1e3 / speed; 2],
+        }
     }
 
     pub(super) fn measured(work: Work, rows: Vec<Row>) -> Measured {
-        Measured { work, source: work.config_path(), trained: json!({ "test_accuracy": 0.125, "time_steps": 4 }), rows }
+        Measured {
+            work,
+            source: work.config_path(),
+            trained: json!({ "test_accuracy": 0.125, "time_steps": 4 }),
+            rows,
+        }
     }
 
     #[test]
     fn a_peer_that_computes_something_else_is_an_error() {
         let ours = || row(Program::Interpreter, 1.0, &[1, 2, 3, 0]);
-        let peer =
-            |classes: &[u64]| measured(WORKS[0], vec![ours(), row(Program::SpikingJelly("default"), 1.0, classes)]);
+        let peer = |classes: &[u64]| {
+            measured(WORKS[0], vec![ours(), row(Program::SpikingJelly("default"), 1.0, classes)])
+        };
         assert!(peer(&[1, 2, 3, 0]).check().is_ok());
         let error = peer(&[1, 2, 3, 9]).check().expect_err("a quarter differs").to_string();
         assert!(error.contains("SpikingJelly, as used: 75.0 %"), "{error}");
@@ -355,7 +430,10 @@ mod tests {
 
     #[test]
     fn a_twin_may_give_other_classes() {
-        let rows = vec![row(Program::Interpreter, 1.0, &[1, 2]), row(Program::Dense("relu", "int8"), 1.0, &[7, 8])];
+        let rows = vec![
+            row(Program::Interpreter, 1.0, &[1, 2]),
+            row(Program::Dense("relu", "int8"), 1.0, &[7, 8]),
+        ];
         assert!(measured(WORKS[0], rows).check().is_ok());
     }
 }

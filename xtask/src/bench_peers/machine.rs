@@ -32,8 +32,10 @@ pub(super) fn describe(root: &Path, python: &Path, packages: &[&str]) -> Result<
     let commit = output(git, &["rev-parse", "--short", "HEAD"])?;
     let changed = !output(git, &["status", "--porcelain", "--untracked-files=no"])?.is_empty();
     let versions = "import importlib.metadata as m, sys; \
-        print('Python', sys.version.split()[0] + ',', ', '.join(f'{p} {m.version(p)}' for p in sys.argv[1:]))";
-    let versions: Vec<&str> = ["-c", versions].into_iter().chain(packages.iter().copied()).collect();
+        print('Python', sys.version.split()[0] + ',', ', '.join(f'{p} {m.version(p)}' for p in \
+        sys.argv[1:]))";
+    let versions: Vec<&str> =
+        ["-c", versions].into_iter().chain(packages.iter().copied()).collect();
     Ok(json!({
         "processor": format!("{} ({vectors})", field("model name")),
         "bf16": if has("avx512_bf16") { "yes" } else { "no" },
@@ -44,7 +46,8 @@ pub(super) fn describe(root: &Path, python: &Path, packages: &[&str]) -> Result<
     }))
 }
 
-/// The Python of a virtual environment with the peers: `SNN_PEERS_PYTHON`, or one in the cache, which is made where it is missing.
+/// The Python of a virtual environment with the peers: `SNN_PEERS_PYTHON`, or one in the cache,
+/// which is made where it is missing.
 pub(super) fn python(root: &Path) -> Result<PathBuf> {
     if let Some(own) = env::var_os("SNN_PEERS_PYTHON").filter(|own| !own.is_empty()) {
         return Ok(own.into());
@@ -55,8 +58,9 @@ pub(super) fn python(root: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&cache)?;
     let folder = cache.join(format!("peers-{name}"));
     let lock = cache.join(format!("peers-{name}.lock"));
-    let _lock =
-        cache::Lock::acquire(&lock, || eprintln!("waiting for another process that makes {}", folder.display()))?;
+    let _lock = cache::Lock::acquire(&lock, || {
+        eprintln!("waiting for another process that makes {}", folder.display())
+    })?;
     let (python, complete) = (folder.join("bin/python"), folder.join("complete"));
     if complete.exists() {
         return Ok(python);
@@ -71,7 +75,9 @@ pub(super) fn python(root: &Path) -> Result<PathBuf> {
         Ok(())
     };
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--requirement"])
+        .arg(&requirements))?;
     fs::write(complete, "")?;
     Ok(python)
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask bench-peers`: the same work of this project and of its peers in turn, on one machine, as one table.
+//! `cargo xtask bench-peers`: the same work of this project and of its peers in turn, on one
+//! machine, as one table.
 
 mod data;
 mod infer;
@@ -69,7 +70,8 @@ fn digest(file: &Path) -> Result<String> {
     Ok(digits.concat())
 }
 
-/// How many times as large as others some values are: the median over the rounds, within each of which both sides had their turn under the same conditions.
+/// How many times as large as others some values are: the median over the rounds, within each of
+/// which both sides had their turn under the same conditions.
 fn paired(ours: &[f64], theirs: &[f64]) -> f64 {
     median(&ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>())
 }

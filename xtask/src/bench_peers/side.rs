@@ -1,4 +1,5 @@
-//! One side of a comparison: a program that says when it is ready, and then measures when it is asked to.
+//! One side of a comparison: a program that says when it is ready, and then measures when it is
+//! asked to.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -24,7 +25,8 @@ impl Side {
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let requests = child.stdin.take();
         let answers = child.stdout.take().context("a program without output")?;
-        let mut side = Self { name: name.to_owned(), child, requests, answers: BufReader::new(answers) };
+        let mut side =
+            Self { name: name.to_owned(), child, requests, answers: BufReader::new(answers) };
         let ready = side.answer()?;
         Ok((side, ready))
     }
@@ -48,7 +50,8 @@ impl Side {
                 bail!("{}: ended without an answer: {status}", self.name);
             }
             if line.starts_with('{') {
-                return serde_json::from_str(&line).with_context(|| format!("{}: no JSON: {line}", self.name));
+                return serde_json::from_str(&line)
+                    .with_context(|| format!("{}: no JSON: {line}", self.name));
             }
         }
     }
@@ -56,7 +59,8 @@ impl Side {
 
 impl Drop for Side {
     fn drop(&mut self) {
-        // The end of its input ends a program; it is waited for so that it is gone before the next measurement.
+        // The end of its input ends a program; it is waited for so that it is gone before the next
+        // measurement.
         drop(self.requests.take());
         let _ = self.child.wait();
     }
@@ -74,7 +78,8 @@ mod tests {
 
     #[test]
     fn a_side_answers_in_turn_and_its_other_lines_are_passed_over() -> Result<()> {
-        let script = "echo hello; echo '{\"ready\": 1}'; while read line; do echo noise; echo \"{\\\"said\\\": \\\"$line\\\"}\"; done";
+        let script = "echo hello; echo '{\"ready\": 1}'; while read line; do echo noise; echo \
+                      \"{\\\"said\\\": \\\"$line\\\"}\"; done";
         let (mut side, ready) = Side::start("echo", &mut shell(script))?;
         assert_eq!(ready["ready"], 1);
         assert_eq!(side.ask("batch 2")?["said"], "batch 2");
@@ -84,8 +89,12 @@ mod tests {
 
     #[test]
     fn a_side_that_ends_is_an_error_with_its_name() -> Result<()> {
-        let error = Side::start("mute", &mut shell("exit 3")).expect_err("it said nothing").to_string();
-        assert!(error.starts_with("mute: ended without an answer") && error.contains('3'), "{error}");
+        let error =
+            Side::start("mute", &mut shell("exit 3")).expect_err("it said nothing").to_string();
+        assert!(
+            error.starts_with("mute: ended without an answer") && error.contains('3'),
+            "{error}"
+        );
         let (mut side, _) = Side::start("short", &mut shell("echo '{}'; exit 4"))?;
         let error = side.ask("batch 1").expect_err("it has ended").to_string();
         assert!(error.starts_with("short: ended"), "{error}");

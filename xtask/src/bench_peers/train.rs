@@ -1,4 +1,5 @@
-//! `cargo xtask bench-peers train`: training steps of this project and of SpikingJelly in turn, on one machine, as one table.
+//! `cargo xtask bench-peers train`: training steps of this project and of SpikingJelly in turn, on
+//! one machine, as one table.
 
 use std::{
     ffi::OsString,
@@ -22,7 +23,8 @@ const ROUNDS: [usize; 2] = [9, 3];
 const TURN_SECONDS: f64 = 4.0;
 
 impl Program {
-    /// Whether libtorch's convolutions in bf16 take part. Without instructions for them a step takes a minute: there is nothing to learn from waiting. Ours computes in f32 there.
+    /// Whether libtorch's convolutions in bf16 take part. Without instructions for them a step
+    /// takes a minute: there is nothing to learn from waiting. Ours computes in f32 there.
     fn wants_bf16(self) -> bool {
         match self {
             Program::Ours(_) => false,
@@ -50,22 +52,47 @@ enum Program {
     Convolutions(&'static str),
 }
 
-/// Convolutions stand beside our steps, of which they are a bound: a machine is seldom as fast a minute later.
+/// Convolutions stand beside our steps, of which they are a bound: a machine is seldom as fast a
+/// minute later.
 const ENTRIES: [Entry; 11] = [
     Entry { name: "ours, f32", program: Program::Ours(["lif", "f32"]), time_steps: &[2, 4, 8] },
-    Entry { name: "convolutions alone, f32", program: Program::Convolutions("f32"), time_steps: &[2, 4, 8] },
-    Entry { name: "SpikingJelly, as used", program: Program::Peer("default"), time_steps: &[2, 4, 8] },
-    Entry { name: "SpikingJelly, channels last", program: Program::Peer("channels_last"), time_steps: &[2, 4, 8] },
+    Entry {
+        name: "convolutions alone, f32",
+        program: Program::Convolutions("f32"),
+        time_steps: &[2, 4, 8],
+    },
+    Entry {
+        name: "SpikingJelly, as used",
+        program: Program::Peer("default"),
+        time_steps: &[2, 4, 8],
+    },
+    Entry {
+        name: "SpikingJelly, channels last",
+        program: Program::Peer("channels_last"),
+        time_steps: &[2, 4, 8],
+    },
     Entry {
         name: "SpikingJelly, channels last, compiled",
         program: Program::Peer("channels_last+compile"),
         time_steps: &[4],
     },
-    Entry { name: "ours, f32, recompute", program: Program::Ours(["recompute", "f32"]), time_steps: &[2, 4, 8] },
+    Entry {
+        name: "ours, f32, recompute",
+        program: Program::Ours(["recompute", "f32"]),
+        time_steps: &[2, 4, 8],
+    },
     Entry { name: "ours, bf16", program: Program::Ours(["lif", "bf16"]), time_steps: &[4] },
-    Entry { name: "convolutions alone, bf16", program: Program::Convolutions("bf16"), time_steps: &[4] },
+    Entry {
+        name: "convolutions alone, bf16",
+        program: Program::Convolutions("bf16"),
+        time_steps: &[4],
+    },
     Entry { name: "SpikingJelly, bf16", program: Program::Peer("bf16"), time_steps: &[4] },
-    Entry { name: "SpikingJelly, bf16, channels last", program: Program::Peer("channels_last+bf16"), time_steps: &[4] },
+    Entry {
+        name: "SpikingJelly, bf16, channels last",
+        program: Program::Peer("channels_last+bf16"),
+        time_steps: &[4],
+    },
     Entry {
         name: "SpikingJelly, bf16, channels last, compiled",
         program: Program::Peer("channels_last+bf16+compile"),
@@ -95,7 +122,8 @@ impl Row {
     }
 }
 
-/// Runs the benchmark, writes `docs/results/peers/train.{json,md}`, and prints the table or, with `--json`, the JSON.
+/// Runs the benchmark, writes `docs/results/peers/train.{json,md}`, and prints the table or, with
+/// `--json`, the JSON.
 pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let json = match arguments {
         [] => false,
@@ -105,16 +133,20 @@ pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let root = workspace_root()?;
     let python = machine::python(&root)?;
     // Built before anything is measured.
-    let build = ["build", "--quiet", "--release", "--package", "snn-benches", "--bin", "train-step"];
+    let build =
+        ["build", "--quiet", "--release", "--package", "snn-benches", "--bin", "train-step"];
     ensure!(cargo_runs(&build)?, "`cargo {}` did not work", build.join(" "));
     let machine = machine::describe(&root, &python, &["torch", "spikingjelly"])?;
     let has_bf16 = machine["bf16"] == "yes";
     let mut rows: Vec<Row> = Vec::new();
     for time_steps in [MAIN, 2, 8] {
-        let here = |entry: &&Entry| entry.time_steps.contains(&time_steps) && (has_bf16 || !entry.program.wants_bf16());
+        let here = |entry: &&Entry| {
+            entry.time_steps.contains(&time_steps) && (has_bf16 || !entry.program.wants_bf16())
+        };
         let start = |entry: &Entry| {
             eprintln!("T = {time_steps}: {} starts", entry.name);
-            let (side, _) = Side::start(entry.name, &mut command(&root, &python, entry.program, time_steps)?)?;
+            let (side, _) =
+                Side::start(entry.name, &mut command(&root, &python, entry.program, time_steps)?)?;
             Ok((side, Row { entry: *entry, time_steps, images_per_second: vec![], peak_mib: 0.0 }))
         };
         let sides = ENTRIES.iter().filter(here).map(start).collect::<Result<Vec<_>>>()?;
@@ -134,12 +166,15 @@ pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
 
 fn take_turn(side: &mut Side, row: &mut Row) -> Result<()> {
     let answer = side.ask(&format!("step {TURN_SECONDS}"))?;
-    let seconds: Option<Vec<f64>> =
-        answer["seconds"].as_array().map(|values| values.iter().filter_map(Value::as_f64).collect());
+    let seconds: Option<Vec<f64>> = answer["seconds"]
+        .as_array()
+        .map(|values| values.iter().filter_map(Value::as_f64).collect());
     let seconds = median(&seconds.unwrap_or_default());
     ensure!(seconds > 0.0, "{}: no seconds in {answer}", row.entry.name);
     row.images_per_second.push(BATCH as f64 / seconds);
-    let peak = answer["peak_mib"].as_f64().with_context(|| format!("{}: no peak in {answer}", row.entry.name))?;
+    let peak = answer["peak_mib"]
+        .as_f64()
+        .with_context(|| format!("{}: no peak in {answer}", row.entry.name))?;
     row.peak_mib = row.peak_mib.max(peak);
     Ok(())
 }
@@ -147,7 +182,16 @@ fn take_turn(side: &mut Side, row: &mut Row) -> Result<()> {
 fn command(root: &Path, python: &Path, program: Program, time_steps: usize) -> Result<Command> {
     let ours = |arguments: &[&str]| -> Result<Command> {
         let mut command = cargo_command()?;
-        command.args(["run", "--quiet", "--release", "--package", "snn-benches", "--bin", "train-step", "--"]);
+        command.args([
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "snn-benches",
+            "--bin",
+            "train-step",
+            "--",
+        ]);
         command.args(arguments);
         Ok(command)
     };
@@ -170,7 +214,8 @@ fn report(rows: &[Row], machine: &Value) -> Result<Value> {
         let here = rows.iter().filter(|row| row.time_steps == MAIN && wanted(row.entry.program));
         here.max_by(|a, b| a.speed().total_cmp(&b.speed())).context("a side was not measured")
     };
-    let works = |precision: &'static str| move |program| program == Program::Ours(["lif", precision]);
+    let works =
+        |precision: &'static str| move |program| program == Program::Ours(["lif", precision]);
     let has_bf16 = machine["bf16"] == "yes";
     let ours = fastest(&|program| works("f32")(program) || (has_bf16 && works("bf16")(program)))?;
     let precision = if works("bf16")(ours.entry.program) { "bf16" } else { "f32" };
@@ -203,8 +248,11 @@ fn table(rows: &[Row], report: &Value) -> String {
     let mut lines = vec![
         "# Training steps beside SpikingJelly\n".to_owned(),
         format!(
-            "ResNet-20 (16-32-64 channels), LIF, 32 x 32 images, batch {BATCH}, {THREADS} threads: forward, loss, backward, SGD. Sides take turns of {TURN_SECONDS} seconds; images a second, the median of the turns, and between their least and most. \
-             Memory is the peak of the resident set less what was resident when the model was built.\n"
+            "ResNet-20 (16-32-64 channels), LIF, 32 x 32 images, batch {BATCH}, {THREADS} threads: \
+             forward, loss, backward, SGD. Sides take turns of {TURN_SECONDS} seconds; images a \
+             second, the median of the turns, and between their least and most. \
+             Memory is the peak of the resident set less what was resident when the model was \
+             built.\n"
         ),
         "| side | T | images/s | least–most | peak memory, MiB |".to_owned(),
         "|---|--:|--:|:-:|--:|".to_owned(),
@@ -214,10 +262,14 @@ fn table(rows: &[Row], report: &Value) -> String {
         let least = images_per_second.iter().copied().fold(f64::INFINITY, f64::min);
         let most = images_per_second.iter().copied().fold(0.0, f64::max);
         let speed = row.speed();
-        lines.push(format!("| {name} | {time_steps} | {speed:.1} | {least:.1}–{most:.1} | {peak_mib:.0} |"));
+        lines.push(format!(
+            "| {name} | {time_steps} | {speed:.1} | {least:.1}–{most:.1} | {peak_mib:.0} |"
+        ));
     }
     lines.push(format!(
-        "\nAt T = {MAIN}, ours in {}: {:.2} times SpikingJelly as used, {:.2} times its best setting here, {:.0} % of what the convolutions alone allow (medians over {} rounds of the ratio within each).\n",
+        "\nAt T = {MAIN}, ours in {}: {:.2} times SpikingJelly as used, {:.2} times its best \
+         setting here, {:.0} % of what the convolutions alone allow (medians over {} rounds of the \
+         ratio within each).\n",
         report["precision"].as_str().unwrap_or_default(),
         number(&report["ratios"]["vs_default"]),
         number(&report["ratios"]["vs_best"]),
@@ -226,7 +278,9 @@ fn table(rows: &[Row], report: &Value) -> String {
     ));
     if report["machine"]["bf16"] != "yes" {
         lines.push(
-            "This processor has no bf16 instructions: SpikingJelly in bf16 and convolutions in bf16 were not measured, and ours computed in f32 on rounded values.\n".to_owned(),
+            "This processor has no bf16 instructions: SpikingJelly in bf16 and convolutions in \
+             bf16 were not measured, and ours computed in f32 on rounded values.\n"
+                .to_owned(),
         );
     }
     lines.push(footer("cargo xtask bench-peers train", &report["machine"]));
@@ -258,7 +312,10 @@ mod tests {
         let machine = json!({ "bf16": "yes" });
         let report = report(&rows(&speeds), &machine)?;
         assert_eq!(report["ratios"], json!({ "vs_default": 5.0, "vs_best": 2.0 }));
-        assert_eq!((&report["conv_bound_share"], &report["precision"]), (&json!(0.5), &json!("bf16")));
+        assert_eq!(
+            (&report["conv_bound_share"], &report["precision"]),
+            (&json!(0.5), &json!("bf16"))
+        );
         speeds.remove(2);
         assert!(super::report(&rows(&speeds), &machine).is_err(), "a side was not measured");
         Ok(())

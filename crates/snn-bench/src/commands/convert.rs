@@ -43,9 +43,13 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
         );
     }
     let mut codes = CodeChoice::from(Code::from(arguments.code));
-    codes.sites.extend(arguments.site_codes.iter().map(|(site, code)| (site.clone(), Code::from(*code))));
+    codes
+        .sites
+        .extend(arguments.site_codes.iter().map(|(site, code)| (site.clone(), Code::from(*code))));
     let grid = match arguments.grid {
-        GridName::Int8 => Some(GridOptions { guard_bits: arguments.guard_bits, ..GridOptions::default() }),
+        GridName::Int8 => {
+            Some(GridOptions { guard_bits: arguments.guard_bits, ..GridOptions::default() })
+        }
         GridName::None => None,
     };
     let conversion = match convert(&trained.model, &codes, grid) {
@@ -63,7 +67,10 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
         print_json(&Converted { out: &arguments.out, form, bytes, plan: &conversion.plan })?;
     } else {
         output::print(&conversion.plan)?;
-        output::line(format_args!("\nwrote {} (form {form}, {bytes} bytes)", arguments.out.display()))?;
+        output::line(format_args!(
+            "\nwrote {} (form {form}, {bytes} bytes)",
+            arguments.out.display()
+        ))?;
     }
     Ok(Outcome::Holds)
 }

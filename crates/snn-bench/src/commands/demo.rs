@@ -63,9 +63,12 @@ pub(crate) fn run(arguments: &Demo, json: bool) -> Result<Outcome> {
     } else {
         print(&demonstration)?;
         match &arguments.out {
-            Some(folder) => output::line(format_args!("\nThe run and its models are in {}.", folder.display()))?,
+            Some(folder) => {
+                output::line(format_args!("\nThe run and its models are in {}.", folder.display()))?
+            }
             None => output::line(
-                "\nThe run was thrown away; --out DIR keeps it. Next: train on real images, see README.md.",
+                "\nThe run was thrown away; --out DIR keeps it. Next: train on real images, see \
+                 README.md.",
             )?,
         }
     }
@@ -124,10 +127,15 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
 fn failures(conversions: &[Row], lif_share: f64) -> Vec<String> {
     let mut failures = Vec::new();
     for row in conversions {
-        failures.extend(row.verification.failures.iter().map(|failure| format!("{}: {failure}", row.code)));
+        failures.extend(
+            row.verification.failures.iter().map(|failure| format!("{}: {failure}", row.code)),
+        );
         let accuracy = row.verification.accuracy_converted;
         if accuracy < LEAST_ACCURACY {
-            failures.push(format!("{}: accuracy {accuracy:.2} % is below {LEAST_ACCURACY} %", row.code));
+            failures.push(format!(
+                "{}: accuracy {accuracy:.2} % is below {LEAST_ACCURACY} %",
+                row.code
+            ));
         }
     }
     if lif_share < LEAST_LIF_SHARE {
@@ -139,19 +147,24 @@ fn failures(conversions: &[Row], lif_share: f64) -> Vec<String> {
 /// Micro-steps of one macro-step: the longest code of any site.
 fn micro_steps(model: &Model) -> u32 {
     let steps = model.graph.nodes.iter().filter_map(|node| match &node.op {
-        Op::Activation { site, code: Some(code) } => Some(code.micro_steps(site.levels().map_or(1, u32::from))),
+        Op::Activation { site, code: Some(code) } => {
+            Some(code.micro_steps(site.levels().map_or(1, u32::from)))
+        }
         _ => None,
     });
     steps.max().unwrap_or(1)
 }
 
-/// Images a second of the trained network on libtorch, fp32, one pass over the images after a warm-up.
+/// Images a second of the trained network on libtorch, fp32, one pass over the images after a
+/// warm-up.
 fn dense_speed(trained: &Model, images: &Images) -> Result<f64> {
     const BATCH: usize = 64;
     ensure!(images.len() >= BATCH, "the demo's test set is smaller than a batch");
     let mut libtorch = Libtorch::single_precision(trained, Device::Cpu)?;
     let pixels = images.pixels();
-    let batch = |begin: usize| Input::Static(pixels.slice_axis(Axis(0), (begin..begin + BATCH).into()).into_dyn());
+    let batch = |begin: usize| {
+        Input::Static(pixels.slice_axis(Axis(0), (begin..begin + BATCH).into()).into_dyn())
+    };
     libtorch.evaluate(&batch(0), Record::Logits)?;
     let batches = images.len() / BATCH;
     let started = Instant::now();
@@ -161,14 +174,16 @@ fn dense_speed(trained: &Model, images: &Images) -> Result<f64> {
     Ok((batches * BATCH) as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Multiply-accumulates of one dense inference: every synapse at every macro-step, the time-invariant prefix once.
+/// Multiply-accumulates of one dense inference: every synapse at every macro-step, the
+/// time-invariant prefix once.
 fn dense_macs(model: &Model) -> Result<u64> {
     let resolved = model.graph.resolve()?;
     let mut macs = 0;
     for (node, info) in model.graph.nodes.iter().zip(&resolved.nodes) {
         if matches!(node.op, Op::Conv(_) | Op::Linear { .. }) {
             let [_, height, width] = info.chw();
-            let weights = model.weights.get(&format!("{}.weight", node.name)).map_or(0, snn_ir::Tensor::len);
+            let weights =
+                model.weights.get(&format!("{}.weight", node.name)).map_or(0, snn_ir::Tensor::len);
             let steps = if info.varies { model.time_steps } else { 1 };
             macs += weights * height * width * steps;
         }
@@ -192,7 +207,8 @@ fn print(demonstration: &Demonstration) -> Result<()> {
     ];
     let mut table = Table::new(2, header);
     let run = &demonstration.run;
-    let accuracy = demonstration.conversions.first().map_or(0.0, |row| row.verification.accuracy_reference);
+    let accuracy =
+        demonstration.conversions.first().map_or(0.0, |row| row.verification.accuracy_reference);
     let macs = demonstration.dense_macs as f64;
     table.row([
         "dense, libtorch".to_string(),
@@ -205,11 +221,17 @@ fn print(demonstration: &Demonstration) -> Result<()> {
         "–".to_string(),
         count(macs),
         // In both number formats, so that what events save is not confused with what int8 saves.
-        format!("{:.2} µJ ({:.2} if int8)", FP32.microjoules(macs, 0.0), INT8.microjoules(macs, 0.0)),
+        format!(
+            "{:.2} µJ ({:.2} if int8)",
+            FP32.microjoules(macs, 0.0),
+            INT8.microjoules(macs, 0.0)
+        ),
         format!("{:.0} (fp32)", demonstration.dense_images_per_second),
     ]);
     for row in &demonstration.conversions {
-        let Some(Counted { counts, energy_microjoules, .. }) = &row.inference.counted else { continue };
+        let Some(Counted { counts, energy_microjoules, .. }) = &row.inference.counted else {
+            continue;
+        };
         let total = counts.total();
         let each = |value: u64| count(value as f64 / row.inference.samples as f64);
         table.row([
@@ -229,9 +251,12 @@ fn print(demonstration: &Demonstration) -> Result<()> {
     output::line(&table)?;
     let Figures { mac_pj, addition_pj, .. } = INT8;
     output::line(format_args!(
-        "Per image, {} test images of {}. {:.1} % of the neurons are LIF. Firing rate: events a neuron update. Energy by counting multiplications and additions of weights, 45 nm (not the rescaling of accumulators, \
+        "Per image, {} test images of {}. {:.1} % of the neurons are LIF. Firing rate: events a \
+         neuron update. Energy by counting multiplications and additions of weights, 45 nm (not \
+         the rescaling of accumulators, \
          comparisons or memory): \
-         fp32 {} pJ a MAC; int8 {mac_pj} pJ a MAC, {addition_pj} pJ an addition. Speeds are of one pass on this machine, no benchmark.",
+         fp32 {} pJ a MAC; int8 {mac_pj} pJ a MAC, {addition_pj} pJ an addition. Speeds are of one \
+         pass on this machine, no benchmark.",
         run.test_images,
         run.dataset,
         100.0 * demonstration.lif_share,

@@ -1,4 +1,5 @@
-//! `infer`: a converted model on events, deployed where it is on the grid, with counts and energy where they are asked for. Needs no libtorch call.
+//! `infer`: a converted model on events, deployed where it is on the grid, with counts and energy
+//! where they are asked for. Needs no libtorch call.
 
 use crate::Outcome;
 use crate::cli::Infer;
@@ -47,7 +48,8 @@ struct Classified<'a> {
     counts: Option<Counts>,
 }
 
-/// Who runs a model: a deployment if it is on the grid, and the runtime that counts if it is not, or counts are asked for.
+/// Who runs a model: a deployment if it is on the grid, and the runtime that counts if it is not,
+/// or counts are asked for.
 struct Engines {
     deployment: Option<Deployment>,
     runtime: Option<Runtime>,
@@ -59,7 +61,8 @@ impl Engines {
             Form::Grid { .. } => (true, Precision::Grid),
             Form::Trained | Form::Events => (false, Precision::F64),
         };
-        let deployment = on_grid.then(|| Deployment::new(model, &Options::default())).transpose()?;
+        let deployment =
+            on_grid.then(|| Deployment::new(model, &Options::default())).transpose()?;
         let runtime = (counts || !on_grid).then(|| Runtime::new(model, precision)).transpose()?;
         Ok(Self { deployment, runtime })
     }
@@ -71,7 +74,8 @@ impl Engines {
         }
     }
 
-    /// Logits of a batch, with the seconds that they took; where operations are counted as well that is not timed.
+    /// Logits of a batch, with the seconds that they took; where operations are counted as well
+    /// that is not timed.
     fn run(&mut self, input: &Input<'_>) -> Result<(Logits, f64)> {
         let started = Instant::now();
         let timed = |evaluator: &mut dyn Evaluate| -> Result<(Logits, f64)> {
@@ -86,7 +90,8 @@ impl Engines {
                 let counted = runtime.evaluate(input, Record::Logits)?.logits;
                 ensure!(
                     counted == found.0,
-                    "the deployment and the runtime that counts differ on this machine: a mistake in one of them"
+                    "the deployment and the runtime that counts differ on this machine: a mistake \
+                     in one of them"
                 );
                 Ok(found)
             }
@@ -106,7 +111,8 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     let model = Model::load(&arguments.model)?;
     if model.form == Form::Trained {
         bail!(
-            "{}: expected a converted model, found a trained one; convert it first with `snn-bench convert`",
+            "{}: expected a converted model, found a trained one; convert it first with `snn-bench \
+             convert`",
             arguments.model.display()
         );
     }
@@ -129,7 +135,8 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-/// Classifies images on events; operations are counted if that is asked for, or the model is not on the grid.
+/// Classifies images on events; operations are counted if that is asked for, or the model is not on
+/// the grid.
 pub(crate) fn infer(model: &Model, images: &Images, counts: bool) -> Result<Inference> {
     let mut engines = Engines::new(model, counts)?;
     let pixels = images.pixels();
@@ -145,7 +152,11 @@ pub(crate) fn infer(model: &Model, images: &Images, counts: bool) -> Result<Infe
             busy += seconds;
         }
         let classes = logits.argmax();
-        correct += classes.iter().zip(&images.labels()[begin..end]).filter(|(c, l)| **c == usize::from(**l)).count();
+        correct += classes
+            .iter()
+            .zip(&images.labels()[begin..end])
+            .filter(|(c, l)| **c == usize::from(**l))
+            .count();
         progress.add(end - begin);
     }
     progress.finish();
@@ -199,11 +210,17 @@ fn print(inference: &Inference) -> Result<()> {
     if let Some(accuracy) = inference.accuracy {
         output::line(format_args!("accuracy {accuracy:.2} % on {} images", inference.samples))?;
     }
-    output::line(format_args!("{:.1} images/s ({})", inference.images_per_second, inference.engine))?;
-    let Some(Counted { energy_microjoules, energy_figures, .. }) = &inference.counted else { return Ok(()) };
+    output::line(format_args!(
+        "{:.1} images/s ({})",
+        inference.images_per_second, inference.engine
+    ))?;
+    let Some(Counted { energy_microjoules, energy_figures, .. }) = &inference.counted else {
+        return Ok(());
+    };
     let Figures { name, mac_pj, addition_pj } = energy_figures;
     output::line(format_args!(
-        "{energy_microjoules:.3} µJ an image by counting ({name}, 45 nm: {mac_pj} pJ a MAC, {addition_pj} pJ an addition)"
+        "{energy_microjoules:.3} µJ an image by counting ({name}, 45 nm: {mac_pj} pJ a MAC, \
+         {addition_pj} pJ an addition)"
     ))
 }
 
@@ -211,7 +228,16 @@ fn print_counts(counts: &Counts) -> Result<()> {
     let each = |value: u64| count(value as f64 / counts.samples.max(1) as f64);
     let mut table = Table::new(
         2,
-        ["node", "op", "neurons", "firing rate", "events", "additions", "multiplications", "comparisons"],
+        [
+            "node",
+            "op",
+            "neurons",
+            "firing rate",
+            "events",
+            "additions",
+            "multiplications",
+            "comparisons",
+        ],
     );
     for node in &counts.nodes {
         let tally = &node.tally;
@@ -237,5 +263,8 @@ fn print_counts(counts: &Counts) -> Result<()> {
         each(total.multiplications),
         each(total.comparisons),
     ]);
-    output::line(format_args!("Operations for one image, T = {} macro-steps:\n\n{table}", counts.time_steps))
+    output::line(format_args!(
+        "Operations for one image, T = {} macro-steps:\n\n{table}",
+        counts.time_steps
+    ))
 }

@@ -1,4 +1,5 @@
-//! `inspect`: what is in a model file or run folder, as a drawing, and how a converted model is deployed.
+//! `inspect`: what is in a model file or run folder, as a drawing, and how a converted model is
+//! deployed.
 
 use crate::cli::Inspect;
 use crate::description::Description;
@@ -12,7 +13,8 @@ pub(crate) fn run(arguments: &Inspect, json: bool) -> Result<Outcome> {
         files::refuse_existing(svg, arguments.force)?;
     }
     let trained = files::trained(&arguments.path)?;
-    let result = if arguments.path.is_dir() { RunFolder::open(&arguments.path)?.result()? } else { None };
+    let result =
+        if arguments.path.is_dir() { RunFolder::open(&arguments.path)?.result()? } else { None };
     let description = Description::of(&trained.model, trained.config.as_ref(), result.as_ref())?;
     if let Some(svg) = &arguments.svg {
         let title = format!("{}: {}", arguments.path.display(), description.summary());
@@ -26,7 +28,8 @@ pub(crate) fn run(arguments: &Inspect, json: bool) -> Result<Outcome> {
     output::line(format_args!("{}\n", description.summary()))?;
     output::print(drawing::text(&description.shown(), &Description::FACTS))?;
     output::line(
-        "once: the same at all macro-steps, computed once. M: multiplier from the sum of a synapse to its accumulator's unit.",
+        "once: the same at all macro-steps, computed once. M: multiplier from the sum of a synapse \
+         to its accumulator's unit.",
     )?;
     if let Some(deployment) = &description.deployment {
         output::line("\nDeployed on this machine, one line for each node that has a buffer:\n")?;

@@ -29,10 +29,14 @@ pub(crate) fn run(arguments: &Man, json: bool) -> Result<Outcome> {
             for page in &mut pages {
                 page.file = Some(folder.join(&page.name));
             }
-            let all = || pages.iter().filter_map(|page| page.file.as_ref().map(|file| (file, &page.text)));
+            let all = || {
+                pages.iter().filter_map(|page| page.file.as_ref().map(|file| (file, &page.text)))
+            };
             // All of them or none.
             all().try_for_each(|(file, _)| files::refuse_existing(file, arguments.force))?;
-            all().try_for_each(|(file, text)| files::write(file, text.as_bytes(), arguments.force))?;
+            all().try_for_each(|(file, text)| {
+                files::write(file, text.as_bytes(), arguments.force)
+            })?;
         }
     }
     if json {
@@ -54,5 +58,8 @@ fn collect(command: &Command, pages: &mut Vec<Page>) -> Result<()> {
     let mut text = Vec::new();
     man.render(&mut text)?;
     pages.push(Page { name: man.get_filename(), file: None, text: String::from_utf8(text)? });
-    command.get_subcommands().filter(|sub| !sub.is_hide_set()).try_for_each(|sub| collect(sub, pages))
+    command
+        .get_subcommands()
+        .filter(|sub| !sub.is_hide_set())
+        .try_for_each(|sub| collect(sub, pages))
 }

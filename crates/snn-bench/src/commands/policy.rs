@@ -63,7 +63,10 @@ mod tests {
     #[test]
     fn images_are_those_of_the_data_sets() {
         let shapes = Dataset::open_named(DatasetName::Shapes10, None).unwrap();
-        assert_eq!(images(DatasetName::Shapes10), (shapes.train.image_shape(), shapes.classes.len()));
+        assert_eq!(
+            images(DatasetName::Shapes10),
+            (shapes.train.image_shape(), shapes.classes.len())
+        );
         for (name, layout) in [(DatasetName::Cifar10, CIFAR10), (DatasetName::Cifar100, CIFAR100)] {
             assert_eq!(images(name).1, usize::from(layout.labels.last().unwrap().1));
         }

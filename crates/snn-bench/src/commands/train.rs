@@ -31,12 +31,15 @@ pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Ou
         print_json(result)?;
     } else {
         output::line(format_args!(
-            "{}: test accuracy {:.2} % on {} images after {} (validation {}), {:.1} % of the neurons ReLU, T = {}, {:.0} s",
+            "{}: test accuracy {:.2} % on {} images after {} (validation {}), {:.1} % of the \
+             neurons ReLU, T = {}, {:.0} s",
             folder.display(),
             100.0 * result.test_accuracy,
             result.test_images,
             counted(result.final_epoch, "epoch"),
-            result.validation_accuracy.map_or("none".to_string(), |v| format!("{:.2} %", 100.0 * v)),
+            result
+                .validation_accuracy
+                .map_or("none".to_string(), |v| format!("{:.2} %", 100.0 * v)),
             100.0 * result.relu_share,
             result.time_steps,
             result.wall_seconds,
@@ -45,7 +48,8 @@ pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Ou
     Ok(Outcome::Holds)
 }
 
-/// A flag that Ctrl-C sets, so that a run ends with a checkpoint; a second Ctrl-C ends the process at once.
+/// A flag that Ctrl-C sets, so that a run ends with a checkpoint; a second Ctrl-C ends the process
+/// at once.
 pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register_conditional_shutdown(SIGINT, INTERRUPTED, Arc::clone(&stop))?;
@@ -89,11 +93,14 @@ pub(crate) fn with_progress(
         }
         Progress::Step { epoch, step, loss, images_per_second, .. } => {
             bar.set_position(step as u64);
-            bar.set_message(format!("epoch {epoch}: loss {loss:.3}, {images_per_second:.0} images/s"));
+            bar.set_message(format!(
+                "epoch {epoch}: loss {loss:.3}, {images_per_second:.0} images/s"
+            ));
             if bar.is_hidden() && minutes.due(Instant::now()) {
                 let steps = bar.length().unwrap_or(0);
                 output::tell(format_args!(
-                    "epoch {epoch}, step {step} of {steps}: loss {loss:.3}, {images_per_second:.0} images/s"
+                    "epoch {epoch}, step {step} of {steps}: loss {loss:.3}, {images_per_second:.0} \
+                     images/s"
                 ));
             }
         }
@@ -103,7 +110,10 @@ pub(crate) fn with_progress(
             let mean = if rates.is_empty() {
                 String::new()
             } else {
-                format!("mean firing rate {:.3}, ", rates.values().sum::<f64>() / rates.len() as f64)
+                format!(
+                    "mean firing rate {:.3}, ",
+                    rates.values().sum::<f64>() / rates.len() as f64
+                )
             };
             let memory = metrics.peak_memory_bytes.map_or_else(String::new, |bytes| {
                 format!(", peak memory {:.0} MiB", bytes as f64 / f64::from(1 << 20))
@@ -113,7 +123,9 @@ pub(crate) fn with_progress(
                 metrics.epoch,
                 metrics.train_loss,
                 100.0 * metrics.train_accuracy,
-                metrics.validation_accuracy.map_or("none".to_string(), |v| format!("{:.2} %", 100.0 * v)),
+                metrics
+                    .validation_accuracy
+                    .map_or("none".to_string(), |v| format!("{:.2} %", 100.0 * v)),
                 metrics.images_per_second,
             ));
         }),
@@ -130,10 +142,13 @@ pub(crate) fn with_progress(
             ));
             #[expect(
                 clippy::exit,
-                reason = "what a shell expects of a program that Ctrl-C ended, and no command has it as an outcome"
+                reason = "what a shell expects of a program that Ctrl-C ended, and no command has \
+                          it as an outcome"
             )]
             std::process::exit(INTERRUPTED)
         }
-        snn_train::Outcome::Stopped { steps } => anyhow::bail!("the run was stopped after {steps} steps"),
+        snn_train::Outcome::Stopped { steps } => {
+            anyhow::bail!("the run was stopped after {steps} steps")
+        }
     }
 }

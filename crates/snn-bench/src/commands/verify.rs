@@ -48,7 +48,9 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     let dataset = match (arguments.dataset, &trained.config) {
         (Some(name), _) => name,
         (None, Some(config)) => config.data.dataset,
-        (None, None) => bail!("{} is a file and names no data set; give --dataset", arguments.run.display()),
+        (None, None) => {
+            bail!("{} is a file and names no data set; give --dataset", arguments.run.display())
+        }
     };
     let data = Dataset::open_named(dataset, arguments.data.data.as_deref())?;
     files::fits(&trained.model, &arguments.run, &data)?;
@@ -78,7 +80,8 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
         print(&report)?;
         if arguments.finetuned {
             output::line(
-                "The weights of the file may differ from those of the run (--finetuned): what holds is that the file is the same in all\n\
+                "The weights of the file may differ from those of the run (--finetuned): what \
+                 holds is that the file is the same in all\n\
                  interpreters, and that the run's own conversion loses nothing off the grid.",
             )?;
         }
@@ -98,13 +101,23 @@ fn asked(arguments: &Verify) -> Ways {
 }
 
 /// Runs the proof of one converted model over images.
-pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &Settings) -> Result<Report> {
+pub(crate) fn prove(
+    trained: &Model,
+    file: &Model,
+    images: &Images,
+    settings: &Settings,
+) -> Result<Report> {
     let codes = codes(trained, file)?;
     let events = snn_reparam::convert(trained, &codes)?;
     let on_grid = matches!(file.form, Form::Grid { .. });
-    let expected = if on_grid { convert::convert(trained, &codes, Some(grid_options(file)))? } else { events.clone() };
+    let expected = if on_grid {
+        convert::convert(trained, &codes, Some(grid_options(file)))?
+    } else {
+        events.clone()
+    };
     let mut failures = same_conversion(&expected.model, file, settings.tuning);
-    // Off the grid the file itself is compared with the trained network, so that a wrong one shows in its spikes as well.
+    // Off the grid the file itself is compared with the trained network, so that a wrong one shows
+    // in its spikes as well.
     let off_grid = if on_grid { &events.model } else { file };
 
     let mut libtorch = Libtorch::new(trained, settings.device)?;
@@ -119,22 +132,34 @@ pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &S
         grid = Some((Libtorch::new(file, settings.device)?, Runtime::new(file, Precision::Grid)?));
         deployed = ways(file, &settings.ways)?;
     }
-    let deployments =
-        deployed.iter_mut().map(|way| Deployed { name: way.name.clone(), record: way.record, evaluate: way });
+    let deployments = deployed.iter_mut().map(|way| Deployed {
+        name: way.name.clone(),
+        record: way.record,
+        evaluate: way,
+    });
     let mut interpreters = Interpreters {
         trained: &mut libtorch,
         events: &mut runtime,
         naive: &mut naive,
-        grid: grid.as_mut().map(|(dense, events)| Grid { dense, events, deployments: deployments.collect() }),
+        grid: grid.as_mut().map(|(dense, events)| Grid {
+            dense,
+            events,
+            deployments: deployments.collect(),
+        }),
     };
-    let demands = Demands { max_drop: settings.max_drop, naive_samples: settings.naive_samples, failures };
+    let demands =
+        Demands { max_drop: settings.max_drop, naive_samples: settings.naive_samples, failures };
     let mut proof = Proof::new(&interpreters, demands);
     let mut progress = Progress::new("verified", images.len(), "images");
     let pixels = images.pixels();
     for begin in (0..images.len()).step_by(settings.batch) {
         let end = (begin + settings.batch).min(images.len());
-        let labels: Vec<i64> = images.labels()[begin..end].iter().map(|label| i64::from(*label)).collect();
-        let batch = Batch { pixels: pixels.slice_axis(Axis(0), (begin..end).into()).into_dyn(), labels: &labels };
+        let labels: Vec<i64> =
+            images.labels()[begin..end].iter().map(|label| i64::from(*label)).collect();
+        let batch = Batch {
+            pixels: pixels.slice_axis(Axis(0), (begin..end).into()).into_dyn(),
+            labels: &labels,
+        };
         proof.add(&mut interpreters, &batch)?;
         progress.add(end - begin);
     }
@@ -142,16 +167,23 @@ pub(crate) fn prove(trained: &Model, file: &Model, images: &Images, settings: &S
     Ok(proof.finish())
 }
 
-/// The codes that a converted model has, for the sites of the run that can have more than one: a file that is not its conversion differs in the graph then, which is
-/// a failed proof and no error.
+/// The codes that a converted model has, for the sites of the run that can have more than one: a
+/// file that is not its conversion differs in the graph then, which is a failed proof and no error.
 fn codes(trained: &Model, file: &Model) -> Result<CodeChoice> {
-    ensure!(file.form != Form::Trained, "the second model is in the trained form; convert it first");
+    ensure!(
+        file.form != Form::Trained,
+        "the second model is in the trained form; convert it first"
+    );
     let has_choice = |name: &str| match trained.graph.node(name).map(|node| &node.op) {
-        Some(Op::Activation { site, .. }) => matches!(site.spike(), None | Some(Spike::Integer { .. })),
+        Some(Op::Activation { site, .. }) => {
+            matches!(site.spike(), None | Some(Spike::Integer { .. }))
+        }
         _ => false,
     };
     let sites = file.graph.nodes.iter().filter_map(|node| match &node.op {
-        Op::Activation { code: Some(code), .. } if has_choice(&node.name) => Some((node.name.clone(), *code)),
+        Op::Activation { code: Some(code), .. } if has_choice(&node.name) => {
+            Some((node.name.clone(), *code))
+        }
         _ => None,
     });
     Ok(CodeChoice { default: snn_ir::Code::Graded, sites: sites.collect() })

@@ -1,5 +1,5 @@
-//! Columns of a drawing. A value runs down a lane of its own from the node that makes it to the last that reads it, so no lane
-//! passes through another node.
+//! Columns of a drawing. A value runs down a lane of its own from the node that makes it to the
+//! last that reads it, so no lane passes through another node.
 
 use super::Shown;
 
@@ -11,8 +11,8 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Puts every node under the leftmost of its inputs that it is the last to read, else into the first free column: a residual
-    /// stream runs straight down and its branches stand to the right.
+    /// Puts every node under the leftmost of its inputs that it is the last to read, else into the
+    /// first free column: a residual stream runs straight down and its branches stand to the right.
     pub(crate) fn of(nodes: &[Shown]) -> Self {
         let mut last_readers: Vec<usize> = (0..nodes.len()).collect();
         for (index, node) in nodes.iter().enumerate() {
@@ -25,12 +25,20 @@ impl Lanes {
         let mut lanes: Vec<Option<usize>> = Vec::new();
         for (index, node) in nodes.iter().enumerate() {
             for lane in &mut lanes {
-                if lane.is_some_and(|value| node.inputs.contains(&value) && last_readers[value] == index) {
+                if lane.is_some_and(|value| {
+                    node.inputs.contains(&value) && last_readers[value] == index
+                }) {
                     *lane = None;
                 }
             }
-            let ended = node.inputs.iter().filter(|input| last_readers[**input] == index).map(|input| columns[*input]);
-            let column = ended.min().unwrap_or_else(|| lanes.iter().position(Option::is_none).unwrap_or(lanes.len()));
+            let ended = node
+                .inputs
+                .iter()
+                .filter(|input| last_readers[**input] == index)
+                .map(|input| columns[*input]);
+            let column = ended
+                .min()
+                .unwrap_or_else(|| lanes.iter().position(Option::is_none).unwrap_or(lanes.len()));
             if column == lanes.len() {
                 lanes.push(None);
             }
@@ -42,6 +50,9 @@ impl Lanes {
 
     /// The value that runs through a column between the nodes `row − 1` and `row`.
     pub(crate) fn above(&self, column: usize, row: usize) -> Option<usize> {
-        (0..row).rev().find(|&node| self.columns[node] == column).filter(|&node| self.last_readers[node] >= row)
+        (0..row)
+            .rev()
+            .find(|&node| self.columns[node] == column)
+            .filter(|&node| self.last_readers[node] >= row)
     }
 }

@@ -39,7 +39,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Role; 6] = [Role::End, Role::Synapse, Role::Spiking, Role::Relu, Role::Join, Role::Other];
+    const ALL: [Role; 6] =
+        [Role::End, Role::Synapse, Role::Spiking, Role::Relu, Role::Join, Role::Other];
 
     fn symbol(self) -> char {
         match self {

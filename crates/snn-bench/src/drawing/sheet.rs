@@ -35,7 +35,8 @@ pub(crate) fn tile(picture: &Picture, side: usize) -> Result<Picture> {
     let factor = side / longer;
     let mut pixels = Vec::with_capacity(picture.pixels().len() * factor * factor);
     for row in picture.pixels().chunks_exact(3 * width) {
-        let wide: Vec<u8> = row.as_chunks::<3>().0.iter().flat_map(|pixel| pixel.repeat(factor)).collect();
+        let wide: Vec<u8> =
+            row.as_chunks::<3>().0.iter().flat_map(|pixel| pixel.repeat(factor)).collect();
         pixels.extend(wide.repeat(factor));
     }
     Ok(Picture::new(width * factor, height * factor, pixels)?)
@@ -43,9 +44,11 @@ pub(crate) fn tile(picture: &Picture, side: usize) -> Result<Picture> {
 
 /// Draws blocks under a title, as many side by side as fit.
 pub(crate) fn sheet(title: &[String], blocks: &[Block]) -> Result<Picture> {
-    let block_width =
-        |block: &Block| block.tiles.iter().map(|tile| tile.width() + MARGIN).sum::<usize>().max(MARGIN) - MARGIN;
-    let block_height = |block: &Block| block.tiles.iter().map(Picture::height).max().unwrap_or(0) + LINE;
+    let block_width = |block: &Block| {
+        block.tiles.iter().map(|tile| tile.width() + MARGIN).sum::<usize>().max(MARGIN) - MARGIN
+    };
+    let block_height =
+        |block: &Block| block.tiles.iter().map(Picture::height).max().unwrap_or(0) + LINE;
     let widest = blocks.iter().map(block_width).max().unwrap_or(0);
     let highest = blocks.iter().map(block_height).max().unwrap_or(0);
     let columns = ((WIDTH - MARGIN) / (widest + MARGIN)).clamp(1, blocks.len().max(1));
@@ -61,7 +64,10 @@ pub(crate) fn sheet(title: &[String], blocks: &[Block]) -> Result<Picture> {
         canvas.write(line, MARGIN, MARGIN + index * LINE, width - MARGIN);
     }
     for (index, block) in blocks.iter().enumerate() {
-        let (left, top) = (MARGIN + index % columns * (widest + MARGIN), top + index / columns * (highest + MARGIN));
+        let (left, top) = (
+            MARGIN + index % columns * (widest + MARGIN),
+            top + index / columns * (highest + MARGIN),
+        );
         let mut x = left;
         for tile in &block.tiles {
             canvas.paste(tile, x, top);
@@ -76,7 +82,8 @@ pub(crate) fn sheet(title: &[String], blocks: &[Block]) -> Result<Picture> {
 pub(crate) fn png(picture: &Picture) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let side = |length: usize| u32::try_from(length).context("a picture that is too large for PNG");
-    let mut encoder = png::Encoder::new(&mut bytes, side(picture.width())?, side(picture.height())?);
+    let mut encoder =
+        png::Encoder::new(&mut bytes, side(picture.width())?, side(picture.height())?);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.write_header()?.write_image_data(picture.pixels())?;
@@ -103,14 +110,17 @@ impl Canvas {
     fn write(&mut self, text: &str, left: usize, top: usize, room: usize) {
         let most = (room / LETTER).max(1);
         let cut = text.chars().count() > most;
-        let mut shown: String = text.chars().take(if cut { most.saturating_sub(2) } else { most }).collect();
+        let mut shown: String =
+            text.chars().take(if cut { most.saturating_sub(2) } else { most }).collect();
         if cut {
             shown.push_str("..");
         }
         let place = |length: usize| i32::try_from(length).unwrap_or(i32::MAX);
         let style = MonoTextStyle::new(&FONT_6X12, Rgb888::BLACK);
         // Drawing on this canvas cannot fail.
-        let _ = Text::with_baseline(&shown, Point::new(place(left), place(top)), style, Baseline::Top).draw(self);
+        let _ =
+            Text::with_baseline(&shown, Point::new(place(left), place(top)), style, Baseline::Top)
+                .draw(self);
     }
 }
 
@@ -125,9 +135,14 @@ impl DrawTarget for Canvas {
     type Color = Rgb888;
     type Error = std::convert::Infallible;
 
-    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Self::Error> {
+    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(
+        &mut self,
+        pixels: I,
+    ) -> Result<(), Self::Error> {
         for Pixel(point, colour) in pixels {
-            let (Ok(x), Ok(y)) = (usize::try_from(point.x), usize::try_from(point.y)) else { continue };
+            let (Ok(x), Ok(y)) = (usize::try_from(point.x), usize::try_from(point.y)) else {
+                continue;
+            };
             if x < self.width && y < self.height {
                 let at = 3 * (y * self.width + x);
                 self.pixels[at..at + 3].copy_from_slice(&[colour.r(), colour.g(), colour.b()]);
@@ -159,15 +174,23 @@ mod tests {
 
     #[test]
     fn a_sheet_has_every_tile_and_its_text() {
-        let block = |pixel| Block { caption: "frog".into(), tiles: vec![plain(20, 20, pixel), plain(20, 10, pixel)] };
+        let block = |pixel| Block {
+            caption: "frog".into(),
+            tiles: vec![plain(20, 20, pixel), plain(20, 10, pixel)],
+        };
         let sheet = sheet(&["title".into()], &[block([255, 0, 0]), block([0, 0, 255])]).unwrap();
-        let count =
-            |wanted: [u8; 3]| sheet.pixels().as_chunks::<3>().0.iter().filter(|&&pixel| pixel == wanted).count();
+        let count = |wanted: [u8; 3]| {
+            sheet.pixels().as_chunks::<3>().0.iter().filter(|&&pixel| pixel == wanted).count()
+        };
         assert_eq!([count([255, 0, 0]), count([0, 0, 255])], [600, 600]);
         assert!(count([0; 3]) > 50, "no letters");
         let bytes = png(&sheet).unwrap();
-        let back =
-            snn_data::image::decode_with(&bytes, "sheet".as_ref(), snn_data::image::DecodeOptions::default()).unwrap();
+        let back = snn_data::image::decode_with(
+            &bytes,
+            "sheet".as_ref(),
+            snn_data::image::DecodeOptions::default(),
+        )
+        .unwrap();
         assert_eq!(back, sheet);
     }
 }

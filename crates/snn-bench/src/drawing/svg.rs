@@ -1,4 +1,5 @@
-//! The graph as SVG, in layers: every node below all that it reads, every value in a lane of its own.
+//! The graph as SVG, in layers: every node below all that it reads, every value in a lane of its
+//! own.
 
 use super::{Lanes, Role, Shown};
 use std::fmt::Write as _;
@@ -28,11 +29,15 @@ struct Layout {
 pub(crate) fn svg(nodes: &[Shown], title: &str) -> String {
     let layout = Layout::of(nodes, title);
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" \
-         font-family=\"ui-monospace, Menlo, Consolas, monospace\" font-size=\"11\">\n<title>{2}</title>\n\
-         <defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"6\" markerHeight=\"6\" orient=\"auto\">\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} \
+         {1}\" \
+         font-family=\"ui-monospace, Menlo, Consolas, monospace\" \
+         font-size=\"11\">\n<title>{2}</title>\n\
+         <defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"6\" \
+         markerHeight=\"6\" orient=\"auto\">\
          <path d=\"M0 0L8 4L0 8z\" fill=\"#555\"/></marker></defs>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n<text x=\"{3}\" y=\"{4}\" font-weight=\"bold\">{2}</text>\n",
+         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n<text x=\"{3}\" y=\"{4}\" \
+         font-weight=\"bold\">{2}</text>\n",
         layout.width,
         layout.height,
         escape(title),
@@ -43,7 +48,11 @@ pub(crate) fn svg(nodes: &[Shown], title: &str) -> String {
     svg += "<g fill=\"none\" stroke=\"#555\" stroke-width=\"1.5\">\n";
     for (reader, node) in nodes.iter().enumerate() {
         for &input in &node.inputs {
-            let _ = writeln!(svg, "<path d=\"{}\" marker-end=\"url(#arrow)\"/>", layout.wire(input, reader));
+            let _ = writeln!(
+                svg,
+                "<path d=\"{}\" marker-end=\"url(#arrow)\"/>",
+                layout.wire(input, reader)
+            );
         }
     }
     svg += "</g>\n";
@@ -74,7 +83,15 @@ impl Layout {
         }
         let drawing = lanes.width * (box_width + COLUMN_GAP);
         let heading = CHARACTER * title.chars().count().max(LEGEND_CHARACTERS);
-        Self { width: 2 * MARGIN + drawing.max(heading), height: y, lanes, layers, lines, tops, box_width }
+        Self {
+            width: 2 * MARGIN + drawing.max(heading),
+            height: y,
+            lanes,
+            layers,
+            lines,
+            tops,
+            box_width,
+        }
     }
 
     fn centre(&self, node: usize) -> usize {
@@ -85,7 +102,8 @@ impl Layout {
         self.tops[self.layers[node]]
     }
 
-    /// Down the input's lane into the gap above the reader, across on the track of the reader's column, down into the reader.
+    /// Down the input's lane into the gap above the reader, across on the track of the reader's
+    /// column, down into the reader.
     fn wire(&self, input: usize, reader: usize) -> String {
         let (from, to) = (self.centre(input), self.centre(reader));
         let (start, end) = (self.top(input) + box_height(&self.lines[input]), self.top(reader));
@@ -93,7 +111,8 @@ impl Layout {
             return format!("M{from} {start}V{end}");
         }
         let track = end - RADIUS - TRACK * (self.lanes.columns[reader] + 1);
-        let (before, after) = if from < to { (from + RADIUS, to - RADIUS) } else { (from - RADIUS, to + RADIUS) };
+        let (before, after) =
+            if from < to { (from + RADIUS, to - RADIUS) } else { (from - RADIUS, to + RADIUS) };
         format!(
             "M{from} {start}V{}Q{from} {track} {before} {track}H{after}Q{to} {track} {to} {}V{end}",
             track - RADIUS,
@@ -106,7 +125,8 @@ impl Layout {
         let (centre, top, lines) = (self.centre(index), self.top(index), &self.lines[index]);
         let _ = writeln!(
             svg,
-            "<g><title>{}</title><rect x=\"{}\" y=\"{top}\" width=\"{}\" height=\"{}\" rx=\"6\" fill=\"{fill}\" stroke=\"{stroke}\"/>",
+            "<g><title>{}</title><rect x=\"{}\" y=\"{top}\" width=\"{}\" height=\"{}\" rx=\"6\" \
+             fill=\"{fill}\" stroke=\"{stroke}\"/>",
             escape(&node.name),
             centre - self.box_width / 2,
             self.box_width,
@@ -115,14 +135,18 @@ impl Layout {
         for (number, line) in lines.iter().enumerate() {
             let weight = if number == 0 { " font-weight=\"bold\"" } else { "" };
             let y = top + PADDING + LINE * (number + 1) - 4;
-            let _ =
-                writeln!(svg, "<text x=\"{centre}\" y=\"{y}\" text-anchor=\"middle\"{weight}>{}</text>", escape(line));
+            let _ = writeln!(
+                svg,
+                "<text x=\"{centre}\" y=\"{y}\" text-anchor=\"middle\"{weight}>{}</text>",
+                escape(line)
+            );
         }
         *svg += "</g>\n";
     }
 }
 
-/// The layer of each node: below all that it reads, and in its column below every box and wire of before.
+/// The layer of each node: below all that it reads, and in its column below every box and wire of
+/// before.
 fn layers(nodes: &[Shown], lanes: &Lanes) -> Vec<usize> {
     let mut layers: Vec<usize> = Vec::with_capacity(nodes.len());
     // The first layer of each column that is free.
@@ -130,9 +154,12 @@ fn layers(nodes: &[Shown], lanes: &Lanes) -> Vec<usize> {
     for (index, node) in nodes.iter().enumerate() {
         let column = lanes.columns[index];
         let below_inputs = node.inputs.iter().map(|&input| layers[input] + 1).max().unwrap_or(0);
-        // Straight under its only input, wires of that value alone can be in the way, and those may end in the gap above.
-        let straight = !node.inputs.is_empty() && node.inputs.iter().all(|&input| lanes.columns[input] == column);
-        let layer = below_inputs.max(if straight { free[column].saturating_sub(1) } else { free[column] });
+        // Straight under its only input, wires of that value alone can be in the way, and those may
+        // end in the gap above.
+        let straight = !node.inputs.is_empty()
+            && node.inputs.iter().all(|&input| lanes.columns[input] == column);
+        let layer =
+            below_inputs.max(if straight { free[column].saturating_sub(1) } else { free[column] });
         free[column] = layer + 1;
         for &input in &node.inputs {
             let lane = lanes.columns[input];
@@ -174,7 +201,8 @@ fn legend(svg: &mut String) {
         let (fill, stroke) = colours(role);
         let _ = writeln!(
             svg,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"12\" height=\"12\" rx=\"3\" fill=\"{fill}\" stroke=\"{stroke}\"/>\
+            "<rect x=\"{x}\" y=\"{y}\" width=\"12\" height=\"12\" rx=\"3\" fill=\"{fill}\" \
+             stroke=\"{stroke}\"/>\
              <text x=\"{}\" y=\"{}\">{}</text>",
             x + 17,
             y + 10,
@@ -215,16 +243,20 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A graph in which every node but the first reads one to three nodes before it, from a linear congruential generator.
+    /// A graph in which every node but the first reads one to three nodes before it, from a linear
+    /// congruential generator.
     fn random(seed: u64) -> Vec<Shown> {
         let mut state = seed;
         let mut below = |bound: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(state >> 33).unwrap() % bound
         };
         let mut nodes = Vec::new();
         for index in 0..20_usize {
-            let mut inputs: Vec<usize> = (0..if index == 0 { 0 } else { 1 + below(3) }).map(|_| below(index)).collect();
+            let mut inputs: Vec<usize> =
+                (0..if index == 0 { 0 } else { 1 + below(3) }).map(|_| below(index)).collect();
             inputs.sort_unstable();
             inputs.dedup();
             nodes.push(Shown {
@@ -240,13 +272,18 @@ mod tests {
     /// The straight parts of a wire as `((x, y), (x, y))`, corners cut square.
     fn segments(layout: &Layout, input: usize, reader: usize) -> Vec<[(usize, usize); 2]> {
         let (from, to) = (layout.centre(input), layout.centre(reader));
-        let (start, end) = (layout.top(input) + box_height(&layout.lines[input]), layout.top(reader));
+        let (start, end) =
+            (layout.top(input) + box_height(&layout.lines[input]), layout.top(reader));
         if from == to {
             return vec![[(from, start), (to, end)]];
         }
         let track = end - RADIUS - TRACK * (layout.lanes.columns[reader] + 1);
         assert!(start + RADIUS <= track, "a wire has room to turn");
-        vec![[(from, start), (from, track)], [(from.min(to), track), (from.max(to), track)], [(to, track), (to, end)]]
+        vec![
+            [(from, start), (from, track)],
+            [(from.min(to), track), (from.max(to), track)],
+            [(to, track), (to, end)],
+        ]
     }
 
     #[test]
@@ -262,23 +299,33 @@ mod tests {
                 for [(x0, y0), (x1, y1)] in segments(&layout, input, reader) {
                     for node in 0..nodes.len() {
                         let (centre, top) = (layout.centre(node), layout.top(node));
-                        let (left, right) = (centre - layout.box_width / 2, centre + layout.box_width / 2);
+                        let (left, right) =
+                            (centre - layout.box_width / 2, centre + layout.box_width / 2);
                         let bottom = top + box_height(&layout.lines[node]);
                         let apart = x1 < left || x0 > right || y1 <= top || y0 >= bottom;
                         assert!(apart, "seed {seed}: wire {input} to {reader} goes through {node}");
                     }
-                    for &(other, its_reader) in wires.iter().filter(|wire| wire.0 != input && wire.1 != reader) {
+                    for &(other, its_reader) in
+                        wires.iter().filter(|wire| wire.0 != input && wire.1 != reader)
+                    {
                         for [(a0, b0), (a1, b1)] in segments(&layout, other, its_reader) {
-                            let upright = x0 == x1 && a0 == a1 && x0 == a0 && y0.max(b0) < y1.min(b1);
+                            let upright =
+                                x0 == x1 && a0 == a1 && x0 == a0 && y0.max(b0) < y1.min(b1);
                             let level = y0 == y1 && b0 == b1 && y0 == b0 && x0.max(a0) < x1.min(a1);
-                            assert!(!upright && !level, "seed {seed}: {input} to {reader} on {other} to {its_reader}");
+                            assert!(
+                                !upright && !level,
+                                "seed {seed}: {input} to {reader} on {other} to {its_reader}"
+                            );
                         }
                     }
                 }
             }
             for a in 0..nodes.len() {
                 for b in 0..a {
-                    assert!((layout.centre(a), layout.top(a)) != (layout.centre(b), layout.top(b)), "seed {seed}");
+                    assert!(
+                        (layout.centre(a), layout.top(a)) != (layout.centre(b), layout.top(b)),
+                        "seed {seed}"
+                    );
                 }
             }
         }
@@ -286,8 +333,16 @@ mod tests {
 
     #[test]
     fn names_cannot_break_out_of_the_markup() {
-        let node = Shown { inputs: vec![], role: Role::End, name: "<a href=\"x\">&\u{1}".into(), facts: vec![] };
+        let node = Shown {
+            inputs: vec![],
+            role: Role::End,
+            name: "<a href=\"x\">&\u{1}".into(),
+            facts: vec![],
+        };
         let svg = svg(&[node], "t");
-        assert!(svg.contains("&lt;a href=&quot;x&quot;&gt;&amp;\u{fffd}") && !svg.contains("<a "), "{svg}");
+        assert!(
+            svg.contains("&lt;a href=&quot;x&quot;&gt;&amp;\u{fffd}") && !svg.contains("<a "),
+            "{svg}"
+        );
     }
 }

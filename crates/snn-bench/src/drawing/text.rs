@@ -21,7 +21,9 @@ pub(crate) fn text(nodes: &[Shown], header: &[&str]) -> String {
             }
         });
         let drawn: String = cells.flat_map(|cell| [cell, ' ']).collect();
-        table.row([drawn.trim_end(), &node.name].into_iter().chain(node.facts.iter().map(String::as_str)));
+        table.row(
+            [drawn.trim_end(), &node.name].into_iter().chain(node.facts.iter().map(String::as_str)),
+        );
     }
     let legend: Vec<String> = Role::ALL
         .into_iter()
@@ -31,12 +33,14 @@ pub(crate) fn text(nodes: &[Shown], header: &[&str]) -> String {
     format!("{table}\n{}\n", legend.join("   "))
 }
 
-/// The line above a node that reads other columns than its own. A lane that is crossed and not read stays unbroken.
+/// The line above a node that reads other columns than its own. A lane that is crossed and not read
+/// stays unbroken.
 fn joints(lanes: &Lanes, node: &Shown, row: usize) -> String {
     let own = lanes.columns[row];
     let mut ends: Vec<usize> = node.inputs.iter().map(|&input| lanes.columns[input]).collect();
     ends.push(own);
-    let (first, last) = (ends.iter().copied().min().unwrap_or(own), ends.iter().copied().max().unwrap_or(own));
+    let (first, last) =
+        (ends.iter().copied().min().unwrap_or(own), ends.iter().copied().max().unwrap_or(own));
     let mut line = String::new();
     for column in 0..lanes.width {
         let above = lanes.above(column, row);
@@ -57,7 +61,8 @@ fn joints(lanes: &Lanes, node: &Shown, row: usize) -> String {
     line.trim_end().to_string()
 }
 
-/// The character with arms in these directions; a joint has at least one of up and down, and one of left and right.
+/// The character with arms in these directions; a joint has at least one of up and down, and one of
+/// left and right.
 fn corner((up, down): (bool, bool), (left, right): (bool, bool)) -> char {
     match (up, down, left, right) {
         (true, true, true, true) => '┼',
@@ -107,8 +112,12 @@ mod tests {
     #[test]
     fn nested_shortcuts_cross_without_touching() {
         // a goes around everything, b around c.
-        let nested = draw(&[("a", &[]), ("b", &[0]), ("c", &[1]), ("inner", &[1, 2]), ("outer", &[0, 3])]);
-        assert_eq!(nested, "●      a\n├─╮\n│ ●    b\n│ ├─╮\n│ │ ●  c\n│ ├─╯\n│ ●    inner\n├─╯\n●      outer");
+        let nested =
+            draw(&[("a", &[]), ("b", &[0]), ("c", &[1]), ("inner", &[1, 2]), ("outer", &[0, 3])]);
+        assert_eq!(
+            nested,
+            "●      a\n├─╮\n│ ●    b\n│ ├─╮\n│ │ ●  c\n│ ├─╯\n│ ●    inner\n├─╯\n●      outer"
+        );
         // The third reader of a stands right of b's lane, which is crossed.
         let crossed = draw(&[("a", &[]), ("b", &[0]), ("c", &[0]), ("d", &[0, 1, 2])]);
         assert_eq!(crossed, "●      a\n├─╮\n│ ●    b\n├─│─╮\n│ │ ●  c\n├─┴─╯\n●      d");

@@ -7,7 +7,12 @@ use std::path::Path;
 
 fn verify(model: &Path, options: &[&str]) -> assert_cmd::assert::Assert {
     let mut command = snn();
-    command.arg("verify").arg(&shared().run).arg(model).args(["--limit", "100", "--naive-samples", "2"]);
+    command.arg("verify").arg(&shared().run).arg(model).args([
+        "--limit",
+        "100",
+        "--naive-samples",
+        "2",
+    ]);
     // What a network that has seen 1,000 images loses by rounding is not what is tested here.
     command.args(["--max-drop", "100"]).args(options).assert()
 }
@@ -18,13 +23,29 @@ fn train_tells_its_progress_on_stderr_and_its_result_on_stdout() {
     let (out, err) = (stdout(trained), stderr(trained));
     assert_eq!(out.lines().count(), 1, "{out}");
     assert!(out.contains("test accuracy") && out.contains("after 1 epoch (val"), "{out}");
-    assert!(err.contains("policy union(stem, head): 2 of 5 sites are ReLU") && err.contains("epoch 1: loss"), "{err}");
+    assert!(
+        err.contains("policy union(stem, head): 2 of 5 sites are ReLU")
+            && err.contains("epoch 1: loss"),
+        "{err}"
+    );
     assert!(err.contains("mean firing rate 0."), "{err}");
     // Resuming a finished run says what it reached.
     let target = [shared().config.as_os_str(), "--out".as_ref(), shared().run.as_os_str()];
-    let again = snn().args(["train", "--resume", "--json", "--config"]).args(target).assert().success();
+    let again =
+        snn().args(["train", "--resume", "--json", "--config"]).args(target).assert().success();
     let result = json(&again);
-    has(&result, &["dataset", "test_accuracy", "test_images", "final_epoch", "policy", "relu_share", "time_steps"]);
+    has(
+        &result,
+        &[
+            "dataset",
+            "test_accuracy",
+            "test_images",
+            "final_epoch",
+            "policy",
+            "relu_share",
+            "time_steps",
+        ],
+    );
     assert_eq!((&result["dataset"], &result["test_images"]), (&"shapes10".into(), &2000.into()));
 }
 
@@ -32,12 +53,26 @@ fn train_tells_its_progress_on_stderr_and_its_result_on_stdout() {
 fn convert_prints_its_plan() {
     let out = stdout(&shared().converted);
     assert!(out.contains("stem.bn") && out.contains("merged") && out.contains("wrote "), "{out}");
-    let of = |node: &str| out.lines().find(|line| line.split_whitespace().next() == Some(node)).unwrap();
-    assert!(of("stem.conv").contains("carry the norm after it") && !of("fc").contains("norm"), "{out}");
+    let of =
+        |node: &str| out.lines().find(|line| line.split_whitespace().next() == Some(node)).unwrap();
+    assert!(
+        of("stem.conv").contains("carry the norm after it") && !of("fc").contains("norm"),
+        "{out}"
+    );
     assert!(of("head").ends_with("the mean over macro-steps"), "{out}");
     let file = folder("convert").join("new/graded.safetensors");
-    let options = ["--code", "bitplane", "--grid", "none", "--site-code", "stem.act=graded", "--json", "--out"];
-    let converted = json(&snn().arg("convert").arg(&shared().run).args(options).arg(&file).assert().success());
+    let options = [
+        "--code",
+        "bitplane",
+        "--grid",
+        "none",
+        "--site-code",
+        "stem.act=graded",
+        "--json",
+        "--out",
+    ];
+    let converted =
+        json(&snn().arg("convert").arg(&shared().run).args(options).arg(&file).assert().success());
     has(&converted, &["out", "form", "bytes", "plan"]);
     assert_eq!(converted["form"], "events");
     assert_eq!(converted["bytes"], file.metadata().unwrap().len());
@@ -50,7 +85,18 @@ fn verify_holds() {
     let holds = verify(&shared().model, &[]).success();
     assert!(stdout(&holds).contains("holds: bitwise") && stderr(&holds).contains("verified: 100"));
     let report = json(&verify(&shared().model, &["--json"]).success());
-    has(&report, &["run", "model", "holds", "comparisons", "accuracy_reference", "accuracy_converted", "failures"]);
+    has(
+        &report,
+        &[
+            "run",
+            "model",
+            "holds",
+            "comparisons",
+            "accuracy_reference",
+            "accuracy_converted",
+            "failures",
+        ],
+    );
     assert_eq!(report["holds"], true);
     let comparisons = report["comparisons"].as_array().unwrap();
     // Where only classes and spikes are compared there is no difference of logits to print.
@@ -59,22 +105,29 @@ fn verify_holds() {
     // Every instruction set of this machine, on one thread at least.
     for level in Level::available() {
         let name = format!("deployment ({}, 1 thread)", level.label());
-        let found = comparisons.iter().find(|c| c["candidate"] == name.as_str()).expect("a deployment");
+        let found =
+            comparisons.iter().find(|c| c["candidate"] == name.as_str()).expect("a deployment");
         assert_eq!((&found["level"], &found["samples"]), (&"bitwise".into(), &100.into()));
         assert!(found["decisions"].as_u64() > Some(0));
     }
     let out = stdout(&holds);
-    assert!(out.lines().any(|line| line.starts_with("agreement") && line.trim_end().ends_with('–')), "{out}");
+    assert!(
+        out.lines().any(|line| line.starts_with("agreement") && line.trim_end().ends_with('–')),
+        "{out}"
+    );
     assert!(!out.contains('−'), "one minus sign: {out}");
 }
 
 #[test]
 fn verify_takes_the_instructions_and_threads_that_are_named() {
-    let report = json(&verify(&shared().model, &["--kernel", "scalar", "--threads", "1,3", "--json"]).success());
+    let report = json(
+        &verify(&shared().model, &["--kernel", "scalar", "--threads", "1,3", "--json"]).success(),
+    );
     let of = |c: &serde_json::Value| {
         c["candidate"].as_str().filter(|name| name.starts_with("deployment")).map(str::to_string)
     };
-    let found: Vec<String> = report["comparisons"].as_array().unwrap().iter().filter_map(of).collect();
+    let found: Vec<String> =
+        report["comparisons"].as_array().unwrap().iter().filter_map(of).collect();
     assert_eq!(
         found,
         ["1 thread", "3 threads over samples", "3 threads over pixels"]
@@ -90,14 +143,19 @@ fn verify_takes_the_instructions_and_threads_that_are_named() {
 #[test]
 fn verify_fails_when_one_weight_differs() {
     let mut model = Model::load(&shared().model).unwrap();
-    let Some(Tensor::I8(weight)) = model.weights.get_mut("block1.conv1.weight") else { panic!("8-bit weights") };
+    let Some(Tensor::I8(weight)) = model.weights.get_mut("block1.conv1.weight") else {
+        panic!("8-bit weights")
+    };
     let first = weight.first_mut().unwrap();
     *first += if *first == 127 { -1 } else { 1 };
     let tampered = folder("tampered").join("model.safetensors");
     model.save(&tampered).unwrap();
     let failed = verify(&tampered, &[]).code(1);
     let out = stdout(&failed);
-    assert!(out.contains("FAILED: ") && out.contains("block1.conv1.weight") && !out.contains("holds"), "{out}");
+    assert!(
+        out.contains("FAILED: ") && out.contains("block1.conv1.weight") && !out.contains("holds"),
+        "{out}"
+    );
     let report = json(&verify(&tampered, &["--json"]).code(1));
     assert_eq!(report["holds"], false);
     // As the fine-tuning of a model it would pass: there weights may differ.
@@ -122,7 +180,15 @@ fn infer_counts_and_classifies() {
     let counted = json(&infer().args(set).args(["--counts", "--json"]).assert().success());
     has(
         &counted,
-        &["samples", "accuracy", "engine", "images_per_second", "energy_microjoules", "energy_figures", "counts"],
+        &[
+            "samples",
+            "accuracy",
+            "engine",
+            "images_per_second",
+            "energy_microjoules",
+            "energy_figures",
+            "counts",
+        ],
     );
     assert_eq!((&counted["samples"], &counted["accuracy"]), (&70.into(), &plain["accuracy"]));
     assert!(plain["counts"].is_null() && plain["energy_microjoules"].is_null(), "{plain}");
@@ -132,8 +198,12 @@ fn infer_counts_and_classifies() {
     let classified = json(&infer().arg("--json").arg("--image").arg(&image).assert().success());
     has(&classified, &["image", "class", "name", "logits"]);
     assert!(classified["counts"].is_null(), "{classified}");
-    let counted = json(&infer().args(["--json", "--counts", "--image"]).arg(&image).assert().success());
-    assert_eq!((&counted["logits"], &counted["counts"]["samples"]), (&classified["logits"], &1.into()));
+    let counted =
+        json(&infer().args(["--json", "--counts", "--image"]).arg(&image).assert().success());
+    assert_eq!(
+        (&counted["logits"], &counted["counts"]["samples"]),
+        (&classified["logits"], &1.into())
+    );
     assert_eq!(classified["logits"].as_array().unwrap().len(), 10);
     std::fs::write(&image, [0; 7]).unwrap();
     let error = stderr(&infer().arg("--image").arg(&image).assert().code(2));
@@ -147,18 +217,35 @@ fn inspect_draws_the_graph() {
         assert!(drawn.contains(line), "no `{line}` in\n{drawn}");
     }
     let node = |name: &str| drawn.lines().find(|line| line.contains(name)).unwrap().to_string();
-    assert!(node("stem.act").contains("grid_quant_relu") && node("stem.act").contains("events unary"));
-    assert!(node("block1.act1").contains("events binary") && node("block1.act1").contains("|x| ≤ 1"));
+    assert!(
+        node("stem.act").contains("grid_quant_relu") && node("stem.act").contains("events unary")
+    );
+    assert!(
+        node("block1.act1").contains("events binary") && node("block1.act1").contains("|x| ≤ 1")
+    );
     assert!(node("block1.conv1").contains("6×16×16") && node("block1.conv1").contains("M = "));
     let (_, plan) = drawn.split_once("instructions: ").expect("how it is deployed");
-    assert!(plan.starts_with(Level::best().label()) && plan.contains("block1.act1 (grid_lif): "), "{plan}");
+    assert!(
+        plan.starts_with(Level::best().label()) && plan.contains("block1.act1 (grid_lif): "),
+        "{plan}"
+    );
 
     let described = json(&snn().arg("inspect").arg(&shared().run).arg("--json").assert().success());
-    let fields =
-        ["form", "time_steps", "micro_steps", "parameters", "neurons", "lif_neurons", "nodes", "config", "result"];
+    let fields = [
+        "form",
+        "time_steps",
+        "micro_steps",
+        "parameters",
+        "neurons",
+        "lif_neurons",
+        "nodes",
+        "config",
+        "result",
+    ];
     has(&described, &fields);
     has(&described["nodes"][1], &["name", "op", "inputs", "shape", "weights", "varies", "detail"]);
-    let described = json(&snn().arg("inspect").arg(&shared().model).arg("--json").assert().success());
+    let described =
+        json(&snn().arg("inspect").arg(&shared().model).arg("--json").assert().success());
     has(&described["nodes"][1], &["carries", "multiplier", "bound"]);
     has(&described["deployment"]["nodes"][1], &["node", "op", "form", "weight_bytes"]);
 }
@@ -166,7 +253,8 @@ fn inspect_draws_the_graph() {
 #[test]
 fn inspect_writes_a_self_contained_svg() {
     let file = folder("svg").join("graph.svg");
-    let inspected = snn().arg("inspect").arg(&shared().model).arg("--svg").arg(&file).assert().success();
+    let inspected =
+        snn().arg("inspect").arg(&shared().model).arg("--svg").arg(&file).assert().success();
     assert!(stderr(&inspected).contains("wrote ") && stdout(&inspected).contains("form grid"));
     let svg = std::fs::read_to_string(&file).unwrap();
     let model = Model::load(&shared().model).unwrap();
@@ -183,11 +271,20 @@ fn inspect_writes_a_self_contained_svg() {
 fn finetune_makes_a_run_that_verifies_as_one() {
     let out = folder("finetune").join("run");
     let options = ["--epochs", "1", "--json", "--out"];
-    let tuned =
-        snn().arg("finetune").arg(&shared().run).arg(&shared().model).args(options).arg(&out).assert().success();
+    let tuned = snn()
+        .arg("finetune")
+        .arg(&shared().run)
+        .arg(&shared().model)
+        .args(options)
+        .arg(&out)
+        .assert()
+        .success();
     has(&json(&tuned), &["test_accuracy", "wall_seconds", "parameters"]);
     let told = stderr(&tuned);
-    assert!(told.contains("epoch 1: loss") && !told.contains("firing rate"), "the grid records none: {told}");
+    assert!(
+        told.contains("epoch 1: loss") && !told.contains("firing rate"),
+        "the grid records none: {told}"
+    );
     verify(&out.join("model.safetensors"), &["--finetuned"]).success();
     verify(&out.join("model.safetensors"), &[]).code(1);
 }

@@ -29,7 +29,13 @@ fn error(assert: Assert) -> String {
 fn list_says_what_is_there_of_every_set() {
     let root = folder("data-list");
     let of = |listed: &Value, name: &str| {
-        listed["sets"].as_array().unwrap().iter().find(|set| set["dataset"] == name).unwrap().clone()
+        listed["sets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|set| set["dataset"] == name)
+            .unwrap()
+            .clone()
     };
     let listed = json(&data(&["list", "--json", "--data"], &root).success());
     assert_eq!(listed["sets"].as_array().unwrap().len(), 11);
@@ -39,9 +45,13 @@ fn list_says_what_is_there_of_every_set() {
     // Official sizes and checksums, where they are known.
     assert_eq!(of(&listed, "imagenet")["files"][0]["bytes"], 147_897_477_120_u64);
     let archive = |set: &Value, form: &str| {
-        set["files"].as_array().unwrap().iter().find(|file| file["form"] == form).unwrap()["md5"].clone()
+        set["files"].as_array().unwrap().iter().find(|file| file["form"] == form).unwrap()["md5"]
+            .clone()
     };
-    assert_eq!(archive(&of(&listed, "cifar-10"), "python-archive"), "c58f30108f718f92721af3b95e74349a");
+    assert_eq!(
+        archive(&of(&listed, "cifar-10"), "python-archive"),
+        "c58f30108f718f92721af3b95e74349a"
+    );
 
     // A part of one set, a whole other one, an archive, recordings, pictures.
     fs::create_dir_all(root.join("cifar-10-batches-bin")).unwrap();
@@ -60,26 +70,48 @@ fn list_says_what_is_there_of_every_set() {
     assert_eq!((&ten["presence"], &ten["form"]), (&"incomplete".into(), &"binary".into()));
     assert_eq!((&ten["parts"][0]["found"], &ten["parts"][1]["found"]), (&20_000.into(), &0.into()));
     let hundred = of(&listed, "cifar-100");
-    assert_eq!((&hundred["presence"], &hundred["form"]), (&"complete".into(), &"python-archive".into()));
+    assert_eq!(
+        (&hundred["presence"], &hundred["form"]),
+        (&"complete".into(), &"python-archive".into())
+    );
     let digits = of(&listed, "n-mnist");
-    assert_eq!((&digits["presence"], &digits["parts"][1]["found"]), (&"incomplete".into(), &1.into()));
+    assert_eq!(
+        (&digits["presence"], &digits["parts"][1]["found"]),
+        (&"incomplete".into(), &1.into())
+    );
 
     let text = stdout(&data(&["list", "--data"], &root).success());
-    assert!(text.contains("20000 + 0") && text.contains("test_batch.bin: missing; 30730000 bytes expected"), "{text}");
+    assert!(
+        text.contains("20000 + 0")
+            && text.contains("test_batch.bin: missing; 30730000 bytes expected"),
+        "{text}"
+    );
     // Checking tells what listing cannot: the archive is not the official one.
     let checked = json(&data(&["check", "cifar-100", "--json", "--data"], &root).code(1));
     assert_eq!(checked["files"][0]["status"], "wrong_checksum");
     assert_eq!(checked["files"][0]["expected"], "eb9058c3a382ffc7106e4002c42a8d85");
     let checked = json(&data(&["check", "n-mnist", "--json", "--data"], &root).code(1));
-    assert_eq!((&checked["parts"][0]["found"], &checked["parts"][0]["expected"]), (&1.into(), &60_000.into()));
+    assert_eq!(
+        (&checked["parts"][0]["found"], &checked["parts"][0]["expected"]),
+        (&1.into(), &60_000.into())
+    );
 }
 
 #[test]
 fn info_knows_every_kind_of_file() {
     let info = |name: &str| json(&data(&["info", "--json"], &golden(name)).success());
     let recording = info("events/n-mnist.bin");
-    has(&recording, &["path", "bytes", "kind", "format", "sensor", "events", "on", "off", "span", "sorted", "skipped"]);
-    assert_eq!((&recording["kind"], &recording["format"]), (&"recording".into(), &"n-mnist".into()));
+    has(
+        &recording,
+        &[
+            "path", "bytes", "kind", "format", "sensor", "events", "on", "off", "span", "sorted",
+            "skipped",
+        ],
+    );
+    assert_eq!(
+        (&recording["kind"], &recording["format"]),
+        (&"recording".into(), &"n-mnist".into())
+    );
     let [events, on, off] = ["events", "on", "off"].map(|key| recording[key].as_u64().unwrap());
     assert!(events > 0 && on + off == events, "{recording}");
     let picture = info("images/cmyk.JPEG");
@@ -88,7 +120,10 @@ fn info_knows_every_kind_of_file() {
     assert_eq!(info("images/png.JPEG")["format"], "PNG");
     assert_eq!(info("images/grey.JPEG")["colour"], "grayscale");
     let pickle = info("cifar/data_batch");
-    assert_eq!((&pickle["kind"], &pickle["entries"][2][1]), (&"pickle".into(), &"array [3, 3072] of u1".into()));
+    assert_eq!(
+        (&pickle["kind"], &pickle["entries"][2][1]),
+        (&"pickle".into(), &"array [3, 3072] of u1".into())
+    );
     let text = stdout(&data(&["info"], &golden("events/n-mnist.bin")).success());
     assert!(text.contains("sensor      34x34") && text.contains(" ON, "), "{text}");
 
@@ -107,8 +142,11 @@ fn info_knows_every_kind_of_file() {
     let damaged = json(&data(&["info", "--json"], &cut).code(1));
     assert!(damaged["damage"].as_str().unwrap().contains("truncated"), "{damaged}");
     // What is nothing known, or not there, is an error with the file's name.
-    for (path, part) in [(file("x.txt", b"hello"), "format"), (folder.join("none"), "none"), (folder.clone(), "folder")]
-    {
+    for (path, part) in [
+        (file("x.txt", b"hello"), "format"),
+        (folder.join("none"), "none"),
+        (folder.clone(), "folder"),
+    ] {
         let message = error(data(&["info"], &path));
         assert!(message.contains(path.to_str().unwrap()) && message.contains(part), "{message}");
     }
@@ -118,13 +156,17 @@ fn info_knows_every_kind_of_file() {
 fn caches_are_listed_and_cleared() {
     let root = folder("data-cache");
     let place = root.join("cache");
-    let run = |arguments: &[&str]| data(&[&["cache"], arguments, &["--json", "--data"]].concat(), &root);
+    let run =
+        |arguments: &[&str]| data(&[&["cache"], arguments, &["--json", "--data"]].concat(), &root);
     // Looking makes no folder.
     assert_eq!(json(&run(&["list"]).success())["caches"], serde_json::json!([]));
     assert!(!place.exists());
     let images = Shapes10::default().images(Split::Test).unwrap();
     let source = images.select(&[0, 1, 2]).unwrap();
-    Cache::open(&place, 1 << 30).unwrap().get(&Fingerprint::new("three shapes"), &source, 10).unwrap();
+    Cache::open(&place, 1 << 30)
+        .unwrap()
+        .get(&Fingerprint::new("three shapes"), &source, 10)
+        .unwrap();
     let listed = json(&run(&["list"]).success());
     has(&listed["caches"][0], &["key", "title", "bytes", "complete"]);
     assert_eq!(
@@ -158,15 +200,25 @@ fn count(picture: &Picture, colour: [u8; 3]) -> usize {
 #[test]
 fn a_sheet_of_images_shows_what_is_stored() {
     let out = folder("data-show").join("sheet.png");
-    let shown = json(&show(&["shapes10", "--split", "test", "--index", "3", "--tile", "16", "--json"], &out).success());
+    let shown = json(
+        &show(&["shapes10", "--split", "test", "--index", "3", "--tile", "16", "--json"], &out)
+            .success(),
+    );
     has(&shown, &["out", "width", "height", "source", "available", "seed", "augment", "samples"]);
     let data = Dataset::open("shapes10", None).unwrap();
     let class = &data.classes[usize::from(data.test.labels()[3])];
-    assert_eq!((&shown["available"], &shown["samples"][0]["class"]), (&2000.into(), &class.as_str().into()));
+    assert_eq!(
+        (&shown["available"], &shown["samples"][0]["class"]),
+        (&2000.into(), &class.as_str().into())
+    );
     // One tile of 16x16 as it is: its pixels are on the sheet, row by row.
     let (sheet, image) = (drawn(&out), data.test.image(3).unwrap());
-    let row: Vec<u8> = (0..16).flat_map(|x| [0, 1, 2].map(|channel| image[channel * 256 + 5 * 16 + x])).collect();
-    assert!(sheet.pixels().windows(row.len()).any(|window| window == row), "the tile is not on the sheet");
+    let row: Vec<u8> =
+        (0..16).flat_map(|x| [0, 1, 2].map(|channel| image[channel * 256 + 5 * 16 + x])).collect();
+    assert!(
+        sheet.pixels().windows(row.len()).any(|window| window == row),
+        "the tile is not on the sheet"
+    );
 
     // The same seed draws the same sheet, another seed another one.
     let sheets: Vec<Vec<u8>> = ["1", "1", "2"]
@@ -188,13 +240,27 @@ fn a_sheet_of_images_shows_what_is_stored() {
 fn a_sheet_of_recordings_has_both_polarities() {
     let out = folder("data-show-events").join("sheet.png");
     let file = golden("events/n-mnist.bin");
-    let shown = json(&show(&[file.to_str().unwrap(), "--frames", "5", "--tile", "34", "--json"], &out).success());
+    let shown = json(
+        &show(&[file.to_str().unwrap(), "--frames", "5", "--tile", "34", "--json"], &out).success(),
+    );
     assert_eq!(shown["samples"][0]["tiles"], 5);
     let events = json(&data(&["info", "--json"], &file).success())["events"].clone();
     assert_eq!(shown["samples"][0]["events"], events);
     let sheet = drawn(&out);
-    let red = sheet.pixels().as_chunks::<3>().0.iter().filter(|[r, _, b]| u16::from(*r) > u16::from(*b) + 50).count();
-    let blue = sheet.pixels().as_chunks::<3>().0.iter().filter(|[r, _, b]| u16::from(*b) > u16::from(*r) + 50).count();
+    let red = sheet
+        .pixels()
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .filter(|[r, _, b]| u16::from(*r) > u16::from(*b) + 50)
+        .count();
+    let blue = sheet
+        .pixels()
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .filter(|[r, _, b]| u16::from(*b) > u16::from(*r) + 50)
+        .count();
     assert!(red > 0 && blue > 0, "{red} red and {blue} blue pixels");
     // As many frames of a folder of classes, whose names are on the sheet.
     let root = folder("data-show-classes");
@@ -203,25 +269,49 @@ fn a_sheet_of_recordings_has_both_polarities() {
         fs::copy(&file, root.join(class).join("a.bin")).unwrap();
     }
     let path = root.to_str().unwrap();
-    let shown = json(&show(&[path, "--slicing", "number", "--frames", "2", "--json", "--force"], &out).success());
-    let classes: Vec<_> = shown["samples"].as_array().unwrap().iter().map(|sample| sample["class"].clone()).collect();
+    let shown = json(
+        &show(&[path, "--slicing", "number", "--frames", "2", "--json", "--force"], &out).success(),
+    );
+    let classes: Vec<_> =
+        shown["samples"].as_array().unwrap().iter().map(|sample| sample["class"].clone()).collect();
     assert_eq!(classes, ["seven", "three"]);
     // Augmented, a row for every view; what is for images is refused.
-    let augment = "flip,flip-rows,roll,rotate,shear,drop-events,drop-time,drop-area,jitter-times,nda";
+    let augment =
+        "flip,flip-rows,roll,rotate,shear,drop-events,drop-time,drop-area,jitter-times,nda";
     let file = file.to_str().unwrap();
     let sheets: Vec<Vec<u8>> = ["1", "1", "2"]
         .iter()
         .map(|seed| {
-            let arguments =
-                [file, "--augment", augment, "--views", "2", "--frames", "4", "--seed", seed, "--json", "--force"];
+            let arguments = [
+                file,
+                "--augment",
+                augment,
+                "--views",
+                "2",
+                "--frames",
+                "4",
+                "--seed",
+                seed,
+                "--json",
+                "--force",
+            ];
             let shown = json(&show(&arguments, &out).success());
-            assert_eq!((&shown["samples"][0]["tiles"], &shown["samples"][0]["events"]), (&12.into(), &events));
+            assert_eq!(
+                (&shown["samples"][0]["tiles"], &shown["samples"][0]["events"]),
+                (&12.into(), &events)
+            );
             fs::read(&out).unwrap()
         })
         .collect();
     assert!(sheets[0] == sheets[1] && sheets[0] != sheets[2]);
-    assert!(error(show(&[path, "--augment", "cutout", "--force"], &out)).contains("`cutout` is for images"));
-    assert!(error(show(&["shapes10", "--augment", "roll", "--force"], &out)).contains("`roll` is for recordings"));
+    assert!(
+        error(show(&[path, "--augment", "cutout", "--force"], &out))
+            .contains("`cutout` is for images")
+    );
+    assert!(
+        error(show(&["shapes10", "--augment", "roll", "--force"], &out))
+            .contains("`roll` is for recordings")
+    );
 }
 
 #[test]
@@ -239,7 +329,8 @@ fn a_sheet_of_pictures_of_a_folder() {
     assert_eq!((&shown["available"], &shown["samples"][7]["class"]), (&8.into(), &"dogs".into()));
     assert!(count(&drawn(&out), [0; 3]) > 100, "no letters");
     let one = golden("images/420.JPEG");
-    show(&[one.to_str().unwrap(), "--augment", "random-resized-crop,flip", "--force"], &out).success();
+    show(&[one.to_str().unwrap(), "--augment", "random-resized-crop,flip", "--force"], &out)
+        .success();
 
     // Nothing is overwritten, and what is wrong is said.
     let before = fs::read(&out).unwrap();

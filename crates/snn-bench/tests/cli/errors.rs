@@ -8,7 +8,10 @@ fn error(assert: Assert) -> String {
     let assert = assert.code(2);
     let (out, err) = (stdout(&assert), stderr(&assert));
     assert!(out.is_empty(), "{out}");
-    assert!(err.starts_with("error: ") && !err.contains("panicked") && !err.contains("backtrace"), "{err}");
+    assert!(
+        err.starts_with("error: ") && !err.contains("panicked") && !err.contains("backtrace"),
+        "{err}"
+    );
     err
 }
 
@@ -41,14 +44,19 @@ fn usage() {
     ] {
         let message = stderr(&run(arguments).code(2));
         // A command group without a command shows its help.
-        assert!(message.starts_with("error: ") || message.contains("Usage: "), "{arguments:?}: {message}");
+        assert!(
+            message.starts_with("error: ") || message.contains("Usage: "),
+            "{arguments:?}: {message}"
+        );
         assert!(!message.contains("panicked"), "{arguments:?}: {message}");
     }
     let message = error(run(["infer", "x"]));
     assert!(message.contains("--dataset") && message.contains("--image"), "{message}");
     error(run(["infer", "x", "--dataset", "shapes10", "--image", "y"]));
     assert!(error(run(["infer", "x", "--datset", "y"])).contains("--dataset"));
-    assert!(error(run(["infer", "x", "--dataset", "cifar10"])).contains("did you mean `cifar-10`?"));
+    assert!(
+        error(run(["infer", "x", "--dataset", "cifar10"])).contains("did you mean `cifar-10`?")
+    );
 }
 
 #[test]
@@ -95,12 +103,19 @@ fn damaged_files() {
             match command {
                 "infer" => program.arg(command).arg(&file).args(["--dataset", "shapes10"]),
                 "verify" => program.arg(command).arg(&shared().run).arg(&file),
-                "convert" => program.arg(command).arg(&file).args(["--code", "unary", "--out", "no/out"]),
-                "finetune" => program.arg(command).arg(&shared().run).arg(&file).args(["--out", "no/out"]),
+                "convert" => {
+                    program.arg(command).arg(&file).args(["--code", "unary", "--out", "no/out"])
+                }
+                "finetune" => {
+                    program.arg(command).arg(&shared().run).arg(&file).args(["--out", "no/out"])
+                }
                 _ => program.arg(command).arg(&file),
             };
             let message = error(program.assert());
-            assert!(message.contains("damaged") && message.lines().count() == 1, "{command}: {message}");
+            assert!(
+                message.contains("damaged") && message.lines().count() == 1,
+                "{command}: {message}"
+            );
         }
     }
 }
@@ -110,12 +125,26 @@ fn models_of_the_wrong_form() {
     let trained = shared().run.join("model.safetensors");
     let message = error(snn().arg("verify").arg(&shared().run).arg(&trained).assert());
     assert!(message.contains("convert it first"), "{message}");
-    let message =
-        error(snn().arg("convert").arg(&shared().model).args(["--code", "unary", "--out", "no/out"]).assert());
-    assert!(message.contains("unary.safetensors: ") && message.contains("converted already (form grid)"), "{message}");
+    let message = error(
+        snn()
+            .arg("convert")
+            .arg(&shared().model)
+            .args(["--code", "unary", "--out", "no/out"])
+            .assert(),
+    );
+    assert!(
+        message.contains("unary.safetensors: ")
+            && message.contains("converted already (form grid)"),
+        "{message}"
+    );
     let message = error(snn().arg("infer").arg(&trained).args(["--dataset", "shapes10"]).assert());
-    assert!(message.contains("model.safetensors: ") && message.contains("`snn-bench convert`"), "{message}");
-    error(snn().arg("finetune").arg(&shared().run).arg(&trained).args(["--out", "no/out"]).assert());
+    assert!(
+        message.contains("model.safetensors: ") && message.contains("`snn-bench convert`"),
+        "{message}"
+    );
+    error(
+        snn().arg("finetune").arg(&shared().run).arg(&trained).args(["--out", "no/out"]).assert(),
+    );
 }
 
 #[test]
@@ -133,14 +162,22 @@ fn unknown_keys_of_a_config_name_the_nearest() {
         std::fs::write(&config, wrong).unwrap();
         let message = error(snn().args(["policy", "show"]).arg(&config).assert());
         assert!(message.contains("config.toml: "), "{message}");
-        assert!(message.trim_end().ends_with(&format!("did you mean {nearest}?")), "{nearest}: {message}");
+        assert!(
+            message.trim_end().ends_with(&format!("did you mean {nearest}?")),
+            "{nearest}: {message}"
+        );
     }
     let message = error(snn().args(["train", "--out", "no/run", "--config"]).arg(&config).assert());
     assert!(message.contains("did you mean `schedule.kind`?"), "{message}");
-    let set = |set: &str| error(snn().args(["policy", "show", "--set", set]).arg(&shared().config).assert());
+    let set = |set: &str| {
+        error(snn().args(["policy", "show", "--set", set]).arg(&shared().config).assert())
+    };
     assert!(set("bach=3").contains("did you mean `batch`?"));
     let message = set("policy=inr");
-    assert!(message.contains("after `policy=inr`: ") && message.contains("did you mean `inner`?"), "{message}");
+    assert!(
+        message.contains("after `policy=inr`: ") && message.contains("did you mean `inner`?"),
+        "{message}"
+    );
     assert!(!message.contains("line ") && message.lines().count() == 1, "{message}");
     std::fs::write(&config, format!("schedule = \"cosine\"\n{text}")).unwrap();
     let message = error(snn().args(["policy", "show"]).arg(&config).assert());
@@ -150,14 +187,17 @@ fn unknown_keys_of_a_config_name_the_nearest() {
 #[test]
 fn absent_data_is_a_failed_check_and_an_error_of_a_run() {
     let empty = folder("no-data");
-    let check =
-        |name: &str, json: &[&str]| snn().args(["data", "check", name, "--data"]).arg(&empty).args(json).assert();
+    let check = |name: &str, json: &[&str]| {
+        snn().args(["data", "check", name, "--data"]).arg(&empty).args(json).assert()
+    };
     assert!(stdout(&check("cifar-10", &[]).code(1)).contains("missing"));
     let report = json(&check("cifar-10", &["--json"]).code(1));
     assert!(report.to_string().contains("data_batch_1.bin"), "{report}");
     check("shapes10", &[]).code(0);
     let mut train = snn();
-    train.args(["train", "--set", "data.dataset=cifar-10", "--out", "no/run", "--config"]).arg(&shared().config);
+    train
+        .args(["train", "--set", "data.dataset=cifar-10", "--out", "no/run", "--config"])
+        .arg(&shared().config);
     let message = error(train.arg("--data").arg(&empty).assert());
     for part in ["cifar-10", "--data", "SNN_DATA", "datasets/README.md"] {
         assert!(message.contains(part), "{part}: {message}");

@@ -1,4 +1,5 @@
-//! The commands as a user runs them: exit codes, streams, JSON, and that nothing is overwritten unasked.
+//! The commands as a user runs them: exit codes, streams, JSON, and that nothing is overwritten
+//! unasked.
 //!
 //! One run of a few seconds on the embedded image set is made once and shared.
 
@@ -26,8 +27,9 @@ data = { dataset = "shapes10", held_out = 7000, crop_padding = 0, flip = "none" 
 neuron = { surrogate = { kind = "rectangle", width = 1.0 } }
 "#;
 
-/// The program, with nothing of the caller's environment that it reads. Tests run beside each other, so each gets one thread: where
-/// threads of libtorch outnumber cores they wait for each other most of the time.
+/// The program, with nothing of the caller's environment that it reads. Tests run beside each
+/// other, so each gets one thread: where threads of libtorch outnumber cores they wait for each
+/// other most of the time.
 fn snn() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_snn-bench"));
     command.env("OMP_NUM_THREADS", "1");
@@ -88,9 +90,20 @@ fn shared() -> &'static Shared {
         let config = folder.join("config.toml");
         std::fs::write(&config, CONFIG).unwrap();
         let (run_folder, model) = (folder.join("run"), folder.join("unary.safetensors"));
-        let trained = snn().args(["train", "--config"]).arg(&config).arg("--out").arg(&run_folder).assert().success();
-        let converted =
-            snn().arg("convert").arg(&run_folder).args(["--code", "unary", "--out"]).arg(&model).assert().success();
+        let trained = snn()
+            .args(["train", "--config"])
+            .arg(&config)
+            .arg("--out")
+            .arg(&run_folder)
+            .assert()
+            .success();
+        let converted = snn()
+            .arg("convert")
+            .arg(&run_folder)
+            .args(["--code", "unary", "--out"])
+            .arg(&model)
+            .assert()
+            .success();
         Shared { config, run: run_folder, model, trained, converted }
     })
 }

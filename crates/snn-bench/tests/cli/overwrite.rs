@@ -33,7 +33,11 @@ fn convert_never_replaces_what_it_reads() {
     let before = std::fs::read(&trained).unwrap();
     for source in [&shared().run, &trained] {
         let mut command = snn();
-        command.arg("convert").arg(source).args(["--code", "graded", "--force", "--out"]).arg(&trained);
+        command
+            .arg("convert")
+            .arg(source)
+            .args(["--code", "graded", "--force", "--out"])
+            .arg(&trained);
         assert!(stderr(&command.assert().code(2)).contains("is the trained model itself"));
     }
     assert_eq!(std::fs::read(&trained).unwrap(), before);
@@ -75,7 +79,10 @@ fn runs() {
         let finetune = ["finetune".as_ref(), shared().run.as_os_str(), shared().model.as_os_str()];
         for command in [train, finetune] {
             let message = stderr(&snn().args(command).arg("--out").arg(out).assert().code(2));
-            assert!(message.contains(out.to_str().unwrap()) && message.contains("already"), "{message}");
+            assert!(
+                message.contains(out.to_str().unwrap()) && message.contains("already"),
+                "{message}"
+            );
             // What helps a run helps no folder of other files.
             for option in ["--resume", "--force"] {
                 assert_eq!(message.contains(option), *out != foreign, "{message}");
@@ -92,5 +99,11 @@ fn runs() {
 }
 
 fn train(out: &Path) -> [&std::ffi::OsStr; 5] {
-    ["train".as_ref(), "--config".as_ref(), shared().config.as_os_str(), "--out".as_ref(), out.as_os_str()]
+    [
+        "train".as_ref(),
+        "--config".as_ref(),
+        shared().config.as_os_str(),
+        "--out".as_ref(),
+        out.as_os_str(),
+    ]
 }

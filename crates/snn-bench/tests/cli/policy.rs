@@ -19,10 +19,14 @@ fn it_needs_neither_data_nor_training() {
         .success();
     let text = stdout(&shown);
     assert!(
-        text.contains("policy outer: 10 of 19 sites are ReLU; 54.3 % of 188416 neurons ReLU, 45.7 % LIF"),
+        text.contains(
+            "policy outer: 10 of 19 sites are ReLU; 54.3 % of 188416 neurons ReLU, 45.7 % LIF"
+        ),
         "{text}"
     );
-    let line = |site: &str| text.lines().find(|line| line.starts_with(site)).unwrap().split_whitespace().collect();
+    let line = |site: &str| {
+        text.lines().find(|line| line.starts_with(site)).unwrap().split_whitespace().collect()
+    };
     let stem: Vec<&str> = line("stem.act");
     assert_eq!(stem, ["stem.act", "16×32×32", "16384", "lif", "quant_relu", "changed"]);
     let inner: Vec<&str> = line("layer1.0.act1");
@@ -37,9 +41,27 @@ fn settings_of_the_policy_can_be_changed() {
         let sets = sets.iter().flat_map(|set| ["--set", set]);
         snn().args(["policy", "show", "--json"]).arg(config("demo.toml")).args(sets).assert()
     };
-    let shown = json(&show(&["policy={ kind = 'ratio', share = 0.2, spread = 'late' }", "policy.share=0.4"]).success());
-    has(&shown, &["config", "explanation", "policy", "sites", "neurons", "lif_neurons", "relu_sites", "relu_share"]);
-    has(&shown["sites"][0], &["site", "shape", "neurons", "before", "after", "spiking", "decision"]);
+    let shown = json(
+        &show(&["policy={ kind = 'ratio', share = 0.2, spread = 'late' }", "policy.share=0.4"])
+            .success(),
+    );
+    has(
+        &shown,
+        &[
+            "config",
+            "explanation",
+            "policy",
+            "sites",
+            "neurons",
+            "lif_neurons",
+            "relu_sites",
+            "relu_share",
+        ],
+    );
+    has(
+        &shown["sites"][0],
+        &["site", "shape", "neurons", "before", "after", "spiking", "decision"],
+    );
     assert_eq!(shown["relu_sites"], 2);
     assert_eq!(shown["sites"][4]["after"], "quant_relu");
     assert_eq!(shown["explanation"], "40 % of the sites, denser towards the output");

@@ -4,8 +4,19 @@ use crate::{has, json, run, shared, snn, stderr, stdout};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-const COMMANDS: [&str; 11] =
-    ["demo", "data", "train", "convert", "finetune", "verify", "infer", "inspect", "policy", "completions", "man"];
+const COMMANDS: [&str; 11] = [
+    "demo",
+    "data",
+    "train",
+    "convert",
+    "finetune",
+    "verify",
+    "infer",
+    "inspect",
+    "policy",
+    "completions",
+    "man",
+];
 
 #[test]
 fn without_arguments_it_says_what_it_does() {
@@ -21,13 +32,19 @@ fn without_arguments_it_says_what_it_does() {
 fn every_command_has_help() {
     let help = stdout(&run(["--help"]).success());
     assert!(
-        help.contains("Exit codes: 0 holds, 1 a check failed, 2 usage, input or I/O, 130 training stopped by Ctrl-C"),
+        help.contains(
+            "Exit codes: 0 holds, 1 a check failed, 2 usage, input or I/O, 130 training \
+                       stopped by Ctrl-C"
+        ),
         "{help}"
     );
     for command in COMMANDS {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
         let own = stdout(&run([command, "--help"]).success());
-        assert!(own.contains(&format!("Usage: snn-bench {command}")) && own.contains("--json"), "{own}");
+        assert!(
+            own.contains(&format!("Usage: snn-bench {command}")) && own.contains("--json"),
+            "{own}"
+        );
     }
     assert!(stdout(&run(["--version"]).success()).starts_with("snn-bench 0."));
 }
@@ -38,11 +55,17 @@ fn manual_pages_cover_every_command() {
     assert!(page.contains(".TH snn-bench 1") && page.contains("snn\\-bench\\-train(1)"), "{page}");
     let folder = crate::folder("man");
     let pages = json(&snn().args(["man", "--json", "--out"]).arg(&folder).assert().success());
-    let names: Vec<&str> = pages.as_array().unwrap().iter().map(|page| page["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        pages.as_array().unwrap().iter().map(|page| page["name"].as_str().unwrap()).collect();
     for name in COMMANDS.map(|command| format!("snn-bench-{command}.1")) {
-        assert!(names.contains(&name.as_str()) && folder.join(&name).is_file(), "{name} of {names:?}");
+        assert!(
+            names.contains(&name.as_str()) && folder.join(&name).is_file(),
+            "{name} of {names:?}"
+        );
     }
-    assert!(names.contains(&"snn-bench-policy-show.1") && names.contains(&"snn-bench-data-check.1"));
+    assert!(
+        names.contains(&"snn-bench-policy-show.1") && names.contains(&"snn-bench-data-check.1")
+    );
 }
 
 #[test]
@@ -68,11 +91,18 @@ fn there_is_no_colour_outside_a_terminal_or_with_no_color() {
     };
     for arguments in [&["--help"][..], &["--nonsense"], &[], &["inspect", "no/such"]] {
         assert!(!escapes(snn().args(arguments)), "{arguments:?}");
-        assert!(!escapes(snn().env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1").args(arguments)), "{arguments:?}");
+        assert!(
+            !escapes(snn().env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1").args(arguments)),
+            "{arguments:?}"
+        );
     }
     // The control: there is colour to be switched off.
     assert!(escapes(snn().env("CLICOLOR_FORCE", "1").arg("--help")));
-    let run = snn().args(["infer", "--dataset", "shapes10", "--limit", "1"]).arg(&shared().model).assert().success();
+    let run = snn()
+        .args(["infer", "--dataset", "shapes10", "--limit", "1"])
+        .arg(&shared().model)
+        .assert()
+        .success();
     assert!(!stderr(&run).contains('\u{1b}') && !stderr(&shared().trained).contains('\u{1b}'));
 }
 
@@ -106,16 +136,31 @@ fn a_closed_stdout_is_an_error_in_one_line() {
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
         let last = message.lines().last().unwrap();
-        assert!(last.starts_with("error: cannot write the result to stdout: Broken pipe"), "{message}");
+        assert!(
+            last.starts_with("error: cannot write the result to stdout: Broken pipe"),
+            "{message}"
+        );
         assert!(!message.contains("panicked"), "{message}");
     }
-    assert!(program().arg("--help").stdout(closed()).status().unwrap().code().is_some_and(|code| code != 101));
+    assert!(
+        program()
+            .arg("--help")
+            .stdout(closed())
+            .status()
+            .unwrap()
+            .code()
+            .is_some_and(|code| code != 101)
+    );
 }
 
 #[test]
 fn a_closed_stderr_stops_nothing() {
-    let infer = ["infer", shared().model.to_str().unwrap(), "--dataset", "shapes10", "--limit", "1"];
+    let infer =
+        ["infer", shared().model.to_str().unwrap(), "--dataset", "shapes10", "--limit", "1"];
     let output = program().args(infer).stderr(closed()).output().unwrap();
     assert!(output.status.success() && !output.stdout.is_empty());
-    assert_eq!(program().args(["inspect", "no/such"]).stderr(closed()).status().unwrap().code(), Some(2));
+    assert_eq!(
+        program().args(["inspect", "no/such"]).stderr(closed()).status().unwrap().code(),
+        Some(2)
+    );
 }

@@ -38,7 +38,12 @@ unsafe extern "C" {
         saved_count: usize,
         closure: RawClosure,
     ) -> *mut c_char;
-    fn snn_parallel(count: i64, grain: i64, run: unsafe extern "C" fn(*const c_void, i64, i64), data: *const c_void);
+    fn snn_parallel(
+        count: i64,
+        grain: i64,
+        run: unsafe extern "C" fn(*const c_void, i64, i64),
+        data: *const c_void,
+    );
     fn snn_free(text: *mut c_char);
     fn strdup(text: *const c_char) -> *mut c_char;
 }
@@ -51,11 +56,14 @@ pub(super) fn record(
     closure: Closure,
 ) -> Result<()> {
     let label = without_nul(name);
-    let pointers = |tensors: &[&Tensor]| tensors.iter().map(|tensor| tensor.as_ptr()).collect::<Vec<_>>();
+    let pointers =
+        |tensors: &[&Tensor]| tensors.iter().map(|tensor| tensor.as_ptr()).collect::<Vec<_>>();
     let (inputs, outputs, saved) = (pointers(inputs), pointers(outputs), pointers(saved));
-    let closure = RawClosure { data: Box::into_raw(Box::new(closure)).cast(), call, drop: drop_closure };
-    // SAFETY: the pointers are those of tensors that live through the call, with their counts; the node copies what it keeps, and it or the call itself drops
-    // the closure once. The message is a C string that is ours.
+    let closure =
+        RawClosure { data: Box::into_raw(Box::new(closure)).cast(), call, drop: drop_closure };
+    // SAFETY: the pointers are those of tensors that live through the call, with their counts; the
+    // node copies what it keeps, and it or the call itself drops the closure once. The message is a
+    // C string that is ours.
     let message = unsafe {
         snn_autograd_record(
             label.as_ptr(),
@@ -95,10 +103,12 @@ unsafe extern "C" fn call(
     out: *mut *mut C_tensor,
     out_count: usize,
 ) -> *mut c_char {
-    // SAFETY: `data` is the closure that `record` boxed, and the node calls it from one thread at a time; the arrays have the counts that come with them, and their
-    // tensors are ours now, or null.
+    // SAFETY: `data` is the closure that `record` boxed, and the node calls it from one thread at a
+    // time; the arrays have the counts that come with them, and their tensors are ours now, or
+    // null.
     let (closure, saved, gradients, out) = unsafe {
-        let own = |&pointer: &*mut C_tensor| (!pointer.is_null()).then(|| Tensor::from_ptr(pointer));
+        let own =
+            |&pointer: &*mut C_tensor| (!pointer.is_null()).then(|| Tensor::from_ptr(pointer));
         (
             &mut *data.cast::<Closure>(),
             array(saved, saved_count).iter().filter_map(own).collect(),
@@ -119,7 +129,9 @@ unsafe extern "C" fn call(
             }
             return std::ptr::null_mut();
         }
-        Ok(Ok(results)) => format!("the backward pass gave {} gradients for {} inputs", results.len(), out.len()),
+        Ok(Ok(results)) => {
+            format!("the backward pass gave {} gradients for {} inputs", results.len(), out.len())
+        }
         Ok(Err(error)) => error.to_string(),
         Err(panic) => format!("the backward pass panicked: {}", panic_message(panic.as_ref())),
     };
@@ -150,7 +162,8 @@ unsafe extern "C" fn drop_closure(data: *mut c_void) {
     let _panicked = catch_unwind(AssertUnwindSafe(|| drop(closure)));
 }
 
-/// `run(range)` over ranges that cover `0..count`, each of `grain` or more where there is more than one, in libtorch's threads (`tch::set_num_threads`).
+/// `run(range)` over ranges that cover `0..count`, each of `grain` or more where there is more than
+/// one, in libtorch's threads (`tch::set_num_threads`).
 ///
 /// # Panics
 /// With the message of the first range that panicked, after all have ended.
@@ -159,10 +172,15 @@ pub(crate) fn parallel<F: Fn(std::ops::Range<usize>) + Sync>(count: usize, grain
         run: F,
         panic: std::sync::Mutex<Option<Box<dyn Any + Send>>>,
     }
-    unsafe extern "C" fn one<F: Fn(std::ops::Range<usize>) + Sync>(data: *const c_void, first: i64, last: i64) {
+    unsafe extern "C" fn one<F: Fn(std::ops::Range<usize>) + Sync>(
+        data: *const c_void,
+        first: i64,
+        last: i64,
+    ) {
         // SAFETY: `data` is the `Shared` below, which outlives the loop.
         let shared = unsafe { &*data.cast::<Shared<F>>() };
-        let range = usize::try_from(first).unwrap_or_default()..usize::try_from(last).unwrap_or_default();
+        let range =
+            usize::try_from(first).unwrap_or_default()..usize::try_from(last).unwrap_or_default();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (shared.run)(range)))
             && let Ok(mut first) = shared.panic.lock()
         {
@@ -170,8 +188,10 @@ pub(crate) fn parallel<F: Fn(std::ops::Range<usize>) + Sync>(count: usize, grain
         }
     }
     let shared = Shared { run, panic: std::sync::Mutex::new(None) };
-    let (count, grain) = (i64::try_from(count).unwrap_or(i64::MAX), i64::try_from(grain.max(1)).unwrap_or(i64::MAX));
-    // SAFETY: `one::<F>` expects the `Shared<F>` that it gets, which is shared between threads as `F: Sync` and the mutex allow; nothing unwinds out of it.
+    let (count, grain) =
+        (i64::try_from(count).unwrap_or(i64::MAX), i64::try_from(grain.max(1)).unwrap_or(i64::MAX));
+    // SAFETY: `one::<F>` expects the `Shared<F>` that it gets, which is shared between threads as
+    // `F: Sync` and the mutex allow; nothing unwinds out of it.
     unsafe { snn_parallel(count, grain, one::<F>, (&raw const shared).cast()) };
     if let Ok(Some(panic)) = shared.panic.into_inner() {
         std::panic::resume_unwind(panic);

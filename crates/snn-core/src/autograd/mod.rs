@@ -1,6 +1,7 @@
 //! Functions with a backward pass of their own, for anyone who uses tch.
 //!
-//! libtorch offers Rust no such thing: this is a node of its autograd graph (`node.cpp`) whose backward pass is a closure.
+//! libtorch offers Rust no such thing: this is a node of its autograd graph (`node.cpp`) whose
+//! backward pass is a closure.
 
 #[expect(unsafe_code, reason = "the border to C++")]
 mod ffi;
@@ -21,14 +22,20 @@ pub struct Backward {
 
 /// Makes `outputs`, computed from `inputs` by any means that autograd did not see, depend on them.
 ///
-/// `backward` returns a gradient for each input in order: of its shape and kind, or `None` for zero. It runs without recording, on the thread of the
-/// backward pass (another one for devices other than the CPU), once for each such pass.
+/// `backward` returns a gradient for each input in order: of its shape and kind, or `None` for
+/// zero. It runs without recording, on the thread of the backward pass (another one for devices
+/// other than the CPU), once for each such pass.
 ///
-/// - `saved` tensors, inputs or outputs among them, are kept until the backward pass has used them, or with the graph if that is retained. One that was changed in
-///   place since is an error of the backward pass. Save tensors here rather than in the closure: an output in the closure keeps itself alive for ever.
-/// - An error or a panic of the closure is the error of the backward pass (`f_backward`); the process goes on.
-/// - A second backward pass through a released graph, and one through the gradient itself (double backward), are errors that give the `name`.
-/// - Where no input requires a gradient, or under `no_grad`, nothing happens, and the closure is dropped.
+/// - `saved` tensors, inputs or outputs among them, are kept until the backward pass has used them,
+///   or with the graph if that is retained. One that was changed in place since is an error of the
+///   backward pass. Save tensors here rather than in the closure: an output in the closure keeps
+///   itself alive for ever.
+/// - An error or a panic of the closure is the error of the backward pass (`f_backward`); the
+///   process goes on.
+/// - A second backward pass through a released graph, and one through the gradient itself (double
+///   backward), are errors that give the `name`.
+/// - Where no input requires a gradient, or under `no_grad`, nothing happens, and the closure is
+///   dropped.
 ///
 /// # Errors
 /// An output requires a gradient already, is a view, or is not floating-point.

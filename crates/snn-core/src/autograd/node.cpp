@@ -1,4 +1,5 @@
-// A node of libtorch's autograd graph whose backward pass is a closure of the caller, and libtorch's parallel loop. The other side is ffi.rs.
+// A node of libtorch's autograd graph whose backward pass is a closure of the caller, and
+// libtorch's parallel loop. The other side is ffi.rs.
 #include <ATen/Parallel.h>
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +26,8 @@ namespace ag = torch::autograd;
 // Copies a message for the other side, which frees it.
 char *message(const char *text) { return strdup(text); }
 
-// A closure of the other side. `call` gets tensors that it owns (null where a gradient is absent) and writes as many that we own; it returns null, or a message.
+// A closure of the other side. `call` gets tensors that it owns (null where a gradient is absent)
+// and writes as many that we own; it returns null, or a message.
 struct Closure {
     void *data;
     char *(*call)(void *data, Tensor **saved, size_t saved_count, Tensor **gradients, size_t gradient_count, Tensor **out, size_t out_count);
@@ -128,7 +130,8 @@ char *snn_autograd_record(const char *label, Tensor *const *inputs, size_t input
         }
         node->set_next_edges(ag::collect_next_edges(at::ArrayRef<Tensor>(sources)));
         for (size_t i = 0; i < saved_count; ++i) {
-            // Detached, an output among them does not own its own node; the version counter is shared.
+            // Detached, an output among them does not own its own node; the version counter is
+            // shared.
             node->saved.emplace_back(saved[i]->detach(), false);
         }
         for (size_t i = 0; i < output_count; ++i) {

@@ -20,7 +20,8 @@ pub(crate) struct Bits {
 }
 
 impl Bits {
-    /// Of a tensor on the CPU, in f32, f64 or bf16, whose values are all 0 or 1; `None` if they are not.
+    /// Of a tensor on the CPU, in f32, f64 or bf16, whose values are all 0 or 1; `None` if they are
+    /// not.
     pub(crate) fn pack(x: &Tensor) -> Result<Option<Self>> {
         if x.device() != Device::Cpu || x.dim() < 2 {
             return Ok(None);
@@ -87,7 +88,10 @@ impl<S: Store> Kernel for Pack<'_, S> {
             if other != 0 {
                 self.other.store(true, Ordering::Relaxed);
             }
-            let word = bytes.iter().enumerate().fold(0_u128, |word, (i, &bit)| word | u128::from(bit) << i);
+            let word = bytes
+                .iter()
+                .enumerate()
+                .fold(0_u128, |word, (i, &bit)| word | u128::from(bit) << i);
             // SAFETY: each word is written by one thread, here.
             let place = unsafe { self.words.part(index..index + 1) };
             place[0] = word;
@@ -134,17 +138,23 @@ mod tests {
 
     #[test]
     fn spikes_come_back_as_they_were() {
-        for (shape, kind) in
-            [([3, 5, 7, 2], Kind::Float), ([64, 16, 9, 9], Kind::BFloat16), ([1, 128, 1, 1], Kind::Double)]
-        {
-            let x = Tensor::rand(shape, (Kind::Float, Device::Cpu)).f_lt(0.3).unwrap().to_kind(kind);
-            for x in [x.shallow_clone(), x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])] {
+        for (shape, kind) in [
+            ([3, 5, 7, 2], Kind::Float),
+            ([64, 16, 9, 9], Kind::BFloat16),
+            ([1, 128, 1, 1], Kind::Double),
+        ] {
+            let x =
+                Tensor::rand(shape, (Kind::Float, Device::Cpu)).f_lt(0.3).unwrap().to_kind(kind);
+            for x in [x.shallow_clone(), x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])]
+            {
                 let bits = Bits::pack(&x).unwrap().expect("spikes");
                 assert_eq!(bits.words.len(), x.numel().div_ceil(128));
                 let back = bits.unpack().unwrap();
                 assert!(back.equal(&x) && back.f_kind().unwrap() == kind);
             }
         }
-        assert!(Bits::pack(&Tensor::from_slice(&[0.0_f32, 1.0, 0.5]).view([1, 3])).unwrap().is_none());
+        assert!(
+            Bits::pack(&Tensor::from_slice(&[0.0_f32, 1.0, 0.5]).view([1, 3])).unwrap().is_none()
+        );
     }
 }

@@ -11,7 +11,8 @@ pub(super) const LANES: usize = 128;
 /// A value for each neuron of a block; what is above the end of the layer is padding.
 pub(super) type Lanes<F> = [F; LANES];
 
-/// One value for all neurons, or one for each channel, repeated so that those of any block stand together.
+/// One value for all neurons, or one for each channel, repeated so that those of any block stand
+/// together.
 #[derive(Debug, Clone)]
 pub(super) struct Channels<F> {
     values: Vec<F>,
@@ -96,7 +97,8 @@ pub(super) fn block_of(block: usize, len: usize) -> Range<usize> {
 /// Blocks that a thread takes in one go, and whose sums are made first.
 pub(super) const BLOCKS: usize = 64;
 
-/// Sums of `counts` values each over groups of blocks, always in the same order: the number of threads changes no bit.
+/// Sums of `counts` values each over groups of blocks, always in the same order: the number of
+/// threads changes no bit.
 pub(super) fn sum_in_groups(
     blocks: usize,
     counts: &[usize],
@@ -123,7 +125,8 @@ pub(super) fn sum_in_groups(
     total
 }
 
-/// What is compiled for each kind of vector instructions. `run` and all it calls must be `#[inline(always)]`: a function of its own is compiled for the baseline.
+/// What is compiled for each kind of vector instructions. `run` and all it calls must be
+/// `#[inline(always)]`: a function of its own is compiled for the baseline.
 pub(super) trait Kernel {
     type Output;
     fn run(self) -> Self::Output;
@@ -162,8 +165,9 @@ impl Isa {
         *BEST.get_or_init(|| Isa::available()[0])
     }
 
-    /// Runs a kernel compiled for these instructions, which must be [`available`](Isa::available). Fused multiply-add is left out: it rounds once where the plain form
-    /// rounds twice, and spikes would differ.
+    /// Runs a kernel compiled for these instructions, which must be [`available`](Isa::available).
+    /// Fused multiply-add is left out: it rounds once where the plain form rounds twice, and spikes
+    /// would differ.
     pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         #[cfg(target_arch = "x86_64")]
         {

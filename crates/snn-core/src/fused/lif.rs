@@ -14,15 +14,22 @@ use snn_ir::site::ResetGradient;
 use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
 use tch::{Kind, Tensor};
 
-/// Levels of a LIF neuron over all macro-steps, from rest, for the sum of `terms`: [`crate::lif::sequence`] in one pass. `None` for a neuron without a fused form: one with a
-/// synaptic current, adaptation or a surrogate of a user's own, or values that are not f32, f64 or bf16 on the CPU.
+/// Levels of a LIF neuron over all macro-steps, from rest, for the sum of `terms`:
+/// [`crate::lif::sequence`] in one pass. `None` for a neuron without a fused form: one with a
+/// synaptic current, adaptation or a surrogate of a user's own, or values that are not f32, f64 or
+/// bf16 on the CPU.
 ///
 /// # Shapes
 /// Parameters `[1]`, a threshold also `[C]`. Levels `[T·B, …]`, channels last in memory.
 ///
 /// # Errors
 /// A shape differs, or libtorch cannot allocate.
-pub fn lif(lif: &Lif, parameters: LifParameters<'_>, terms: &[Term<'_>], time_steps: usize) -> Result<Option<Tensor>> {
+pub fn lif(
+    lif: &Lif,
+    parameters: LifParameters<'_>,
+    terms: &[Term<'_>],
+    time_steps: usize,
+) -> Result<Option<Tensor>> {
     match kind(terms)? {
         Some(Kind::Float) => fused::<f32>(lif, parameters, terms, time_steps),
         Some(Kind::Double) => fused::<f64>(lif, parameters, terms, time_steps),
@@ -33,7 +40,9 @@ pub fn lif(lif: &Lif, parameters: LifParameters<'_>, terms: &[Term<'_>], time_st
 
 /// Whether [`lif`] has a form for a neuron.
 pub(crate) fn has_form(lif: &Lif) -> bool {
-    lif.synapse == Synapse::Instant && lif.adaptation == Adaptation::None && Slope::<f32>::new(&lif.surrogate).is_some()
+    lif.synapse == Synapse::Instant
+        && lif.adaptation == Adaptation::None
+        && Slope::<f32>::new(&lif.surrogate).is_some()
 }
 
 fn fused<S: Store>(
@@ -43,10 +52,14 @@ fn fused<S: Store>(
     time_steps: usize,
 ) -> Result<Option<Tensor>> {
     let leak = parameters.leak.filter(|_| matches!(lif.leak, Leak::Learned { .. }));
-    let threshold = parameters.threshold.filter(|_| matches!(lif.threshold, Threshold::Learned { .. }));
+    let threshold =
+        parameters.threshold.filter(|_| matches!(lif.threshold, Threshold::Learned { .. }));
     let channels = terms[0].data.size()[1];
-    let Some(numbers) = Numbers::<S::Real>::new(lif, leak, threshold, channels)? else { return Ok(None) };
-    site::run::<S, _>(Isa::best(), "fused LIF", numbers, &[leak, threshold], terms, time_steps).map(Some)
+    let Some(numbers) = Numbers::<S::Real>::new(lif, leak, threshold, channels)? else {
+        return Ok(None);
+    };
+    site::run::<S, _>(Isa::best(), "fused LIF", numbers, &[leak, threshold], terms, time_steps)
+        .map(Some)
 }
 
 /// A neuron's numbers in the precision of the kernels.
@@ -69,7 +82,12 @@ const BY_THRESHOLD: usize = 1;
 
 impl<F: Real> Numbers<F> {
     /// `None` for a neuron without a fused form.
-    fn new(lif: &Lif, leak: Option<&Tensor>, threshold: Option<&Tensor>, channels: i64) -> Result<Option<Self>> {
+    fn new(
+        lif: &Lif,
+        leak: Option<&Tensor>,
+        threshold: Option<&Tensor>,
+        channels: i64,
+    ) -> Result<Option<Self>> {
         let (Synapse::Instant, Adaptation::None, Some(slope)) =
             (lif.synapse, lif.adaptation, Slope::new(&lif.surrogate))
         else {
@@ -81,11 +99,15 @@ impl<F: Real> Numbers<F> {
                 return Err(Error::Shape { what: "leak", expected: "[1]".into(), found: a.size() });
             }
             // As the plain form has it, to the bit.
-            (_, Some(a)) if a.requires_grad() => tch::no_grad(|| a.f_sigmoid())?.f_double_value(&[0])?,
+            (_, Some(a)) if a.requires_grad() => {
+                tch::no_grad(|| a.f_sigmoid())?.f_double_value(&[0])?
+            }
             (_, Some(a)) => snn_ir::naive::logistic(a.f_double_value(&[0])?),
         };
         let theta = match (lif.threshold, threshold) {
-            (Threshold::Fixed(theta) | Threshold::Learned { initial: theta, .. }, None) => vec![F::of(theta)],
+            (Threshold::Fixed(theta) | Threshold::Learned { initial: theta, .. }, None) => {
+                vec![F::of(theta)]
+            }
             (_, Some(theta)) => {
                 if !matches!(*theta.size(), [count] if count == 1 || count == channels) {
                     let expected = format!("[1] or [{channels}]");
@@ -112,15 +134,23 @@ impl<F: Real> Numbers<F> {
     fn firing(&self, place: Place<'_, F>, fire: impl Fn(F, F) -> F) {
         let rest = self.rest;
         match self.reset {
-            Reset::Hard { .. } => self.step_with(place, fire, |u, o, _| (u - rest).only_if(o == F::ZERO)),
+            Reset::Hard { .. } => {
+                self.step_with(place, fire, |u, o, _| (u - rest).only_if(o == F::ZERO))
+            }
             Reset::Soft => self.step_with(place, fire, |u, o, theta| u - theta * o - rest),
             Reset::None => self.step_with(place, fire, |u, _, _| u - rest),
         }
     }
 
-    /// One loop, in registers, for each kind of spike and reset; `discharge(u, o, θ)` is `u⁺ − v_r`.
+    /// One loop, in registers, for each kind of spike and reset; `discharge(u, o, θ)` is
+    /// `u⁺ − v_r`.
     #[inline(always)]
-    fn step_with(&self, place: Place<'_, F>, fire: impl Fn(F, F) -> F, discharge: impl Fn(F, F, F) -> F) {
+    fn step_with(
+        &self,
+        place: Place<'_, F>,
+        fire: impl Fn(F, F) -> F,
+        discharge: impl Fn(F, F, F) -> F,
+    ) {
         let Place { theta, current, state, kept, emitted } = place;
         let (leak, rest) = (self.leak, self.rest);
         for i in 0..LANES {
@@ -180,10 +210,14 @@ impl<F: Real> Neuron<F> for Numbers<F> {
         let place = Place { theta: self.theta.at(channel), current, state, kept, emitted };
         match self.spike {
             Spike::Binary => self.firing(place, |u, theta| F::indicator(u >= theta)),
-            Spike::Ternary => self.firing(place, |u, theta| F::indicator(u >= theta) - F::indicator(u <= -theta)),
+            Spike::Ternary => {
+                self.firing(place, |u, theta| F::indicator(u >= theta) - F::indicator(u <= -theta))
+            }
             Spike::Integer { levels } => {
                 let top = F::of(f64::from(levels));
-                self.firing(place, |u, theta| (u / theta + F::HALF).floor().at_least(F::ZERO).at_most(top));
+                self.firing(place, |u, theta| {
+                    (u / theta + F::HALF).floor().at_least(F::ZERO).at_most(top)
+                });
             }
         }
     }
@@ -224,7 +258,8 @@ impl<F: Real> Neuron<F> for Numbers<F> {
 }
 
 impl<F: Real> Numbers<F> {
-    /// Takes the gradient for what the leak makes of `u⁺` to `u`, and with a flowing reset to the level and the threshold.
+    /// Takes the gradient for what the leak makes of `u⁺` to `u`, and with a flowing reset to the
+    /// level and the threshold.
     #[inline(always)]
     fn through_reset(
         &self,
@@ -306,7 +341,9 @@ impl<F: Real> Numbers<F> {
         match self.spike {
             Spike::Binary => step(&self.rise(theta, F::ONE, u), &[F::ONE; LANES]),
             // Two steps of ½ each.
-            Spike::Ternary if self.slope.is_straight_through() => step(&[F::ONE; LANES], &[F::ZERO; LANES]),
+            Spike::Ternary if self.slope.is_straight_through() => {
+                step(&[F::ONE; LANES], &[F::ZERO; LANES])
+            }
             Spike::Ternary => {
                 step(&self.rise(theta, F::ONE, u), &[F::ONE; LANES]);
                 // Of −u at the same threshold.
@@ -356,10 +393,18 @@ mod tests {
     use tch::Device;
 
     /// Levels, and all gradients, of a site that reads a normed term, and a plain one if `several`.
-    fn run<S: Store>(isa: Isa, lif: &Lif, shape: [i64; 2], steps: usize, several: bool) -> Vec<Tensor> {
+    fn run<S: Store>(
+        isa: Isa,
+        lif: &Lif,
+        shape: [i64; 2],
+        steps: usize,
+        several: bool,
+    ) -> Vec<Tensor> {
         let numbers = |rows: i64, factor: i64| {
             // Dyadic and not, around the threshold.
-            let values = (0..rows * shape[1]).map(|i| ((i * factor) % 1009) as f64 / 251.0 - 1.5).collect::<Vec<_>>();
+            let values = (0..rows * shape[1])
+                .map(|i| ((i * factor) % 1009) as f64 / 251.0 - 1.5)
+                .collect::<Vec<_>>();
             Tensor::from_slice(&values).view([rows, shape[1]]).to_kind(S::KIND)
         };
         let leaf = |x: Tensor| x.set_requires_grad(true);
@@ -367,14 +412,21 @@ mod tests {
         let (x, residual) = (leaf(numbers(rows, 37)), leaf(numbers(shape[0] * 3, 41)));
         let parameters = [leaf(numbers(1, 7).view([-1])), leaf(numbers(1, 11).view([-1]))];
         let moments = Moments::of(&x).unwrap().unwrap();
-        let norm = BatchNorm { weight: &parameters[0], bias: &parameters[1], eps: 1e-5, moments: &moments };
+        let norm = BatchNorm {
+            weight: &parameters[0],
+            bias: &parameters[1],
+            eps: 1e-5,
+            moments: &moments,
+        };
         let mut terms = vec![Term { data: &x, steps, norm: Some(norm) }];
         if several {
             terms.push(Term { data: &residual, steps: 3, norm: None });
         }
         let one = leaf(Tensor::from_slice(&[0.9_f64]).to_kind(S::KIND));
-        let neuron = Numbers::<S::Real>::new(lif, Some(&one), Some(&one), shape[1]).unwrap().unwrap();
-        let levels = site::run::<S, _>(isa, "test", neuron, &[Some(&one), Some(&one)], &terms, 3).unwrap();
+        let neuron =
+            Numbers::<S::Real>::new(lif, Some(&one), Some(&one), shape[1]).unwrap().unwrap();
+        let levels =
+            site::run::<S, _>(isa, "test", neuron, &[Some(&one), Some(&one)], &terms, 3).unwrap();
         (&levels * numbers(shape[0] * 3, 53)).sum(Kind::Double).backward();
         let [weight, bias] = parameters;
         let mut found = vec![levels.detach(), x.grad(), one.grad(), weight.grad(), bias.grad()];

@@ -8,13 +8,18 @@ use std::ops::Range;
 use std::slice;
 use tch::{Device, Kind, Tensor};
 
-/// The tensor itself, or a copy of it, with its memory in the order `[N, H, W, C]` (or `[N, F]`) without gaps.
+/// The tensor itself, or a copy of it, with its memory in the order `[N, H, W, C]` (or `[N, F]`)
+/// without gaps.
 pub(super) fn channels_last(x: &Tensor) -> Result<Tensor> {
     if x.dim() != 4 {
         return Ok(if x.is_contiguous() { x.shallow_clone() } else { x.f_contiguous()? });
     }
     let last = x.f_permute([0, 2, 3, 1])?;
-    Ok(if last.is_contiguous() { x.shallow_clone() } else { last.f_contiguous()?.f_permute([0, 3, 1, 2])? })
+    Ok(if last.is_contiguous() {
+        x.shallow_clone()
+    } else {
+        last.f_contiguous()?.f_permute([0, 3, 1, 2])?
+    })
 }
 
 /// A new tensor of the shape `[N, …]` and kind of `like`, channels last, uninitialised. Not a view.
@@ -34,11 +39,18 @@ pub(super) fn empty(shape: &[i64], like: &Tensor) -> Result<Tensor> {
 
 fn check<S: Store>(tensor: &Tensor) -> Result<()> {
     let (kind, device) = (tensor.f_kind()?, tensor.device());
-    if kind == S::KIND && device == Device::Cpu && (tensor.is_contiguous() || channels_last_is_contiguous(tensor)?) {
+    if kind == S::KIND
+        && device == Device::Cpu
+        && (tensor.is_contiguous() || channels_last_is_contiguous(tensor)?)
+    {
         return Ok(());
     }
     let expected = format!("{:?} on the CPU, channels last without gaps", S::KIND);
-    Err(Error::Argument { what: "memory of a tensor", expected, found: format!("{kind:?} on {device:?}") })
+    Err(Error::Argument {
+        what: "memory of a tensor",
+        expected,
+        found: format!("{kind:?} on {device:?}"),
+    })
 }
 
 fn channels_last_is_contiguous(tensor: &Tensor) -> Result<bool> {
@@ -49,8 +61,13 @@ fn channels_last_is_contiguous(tensor: &Tensor) -> Result<bool> {
 pub(super) fn values<S: Store>(tensor: &Tensor) -> Result<&[S]> {
     check::<S>(tensor)?;
     let pointer = tensor.data_ptr().cast::<S>();
-    // SAFETY: the tensor has this many values of this kind without gaps, and keeps them alive; this crate does not write to an input while a kernel reads it.
-    Ok(if pointer.is_null() { &[] } else { unsafe { slice::from_raw_parts(pointer, tensor.numel()) } })
+    // SAFETY: the tensor has this many values of this kind without gaps, and keeps them alive; this
+    // crate does not write to an input while a kernel reads it.
+    Ok(if pointer.is_null() {
+        &[]
+    } else {
+        unsafe { slice::from_raw_parts(pointer, tensor.numel()) }
+    })
 }
 
 /// The values of a new tensor, written in parts by several threads.
@@ -86,7 +103,11 @@ impl<'t, S> Parts<'t, S> {
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "the caller keeps parts apart")]
     pub(super) unsafe fn part(&self, range: Range<usize>) -> &mut [S] {
-        assert!(range.start <= range.end && range.end <= self.len, "part {range:?} of {}", self.len);
+        assert!(
+            range.start <= range.end && range.end <= self.len,
+            "part {range:?} of {}",
+            self.len
+        );
         // SAFETY: inside the tensor, and apart from all others.
         unsafe { slice::from_raw_parts_mut(self.pointer.add(range.start), range.len()) }
     }

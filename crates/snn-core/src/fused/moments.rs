@@ -20,7 +20,8 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Those of `x`, `[N, C, H, W]` or `[N, F]`. `None` for values that are not f32, f64 or bf16 on the CPU.
+    /// Those of `x`, `[N, C, H, W]` or `[N, F]`. `None` for values that are not f32, f64 or bf16 on
+    /// the CPU.
     ///
     /// # Errors
     /// libtorch cannot allocate.
@@ -48,7 +49,8 @@ fn moments<S: Store>(x: &Tensor) -> Result<Moments> {
     let count = x.len() / channels.max(1);
     let mean: Vec<f64> = sums[0].iter().map(|sum| sum / count as f64).collect();
     let squares = sums[1].iter().map(|sum| sum / count as f64);
-    let variance = squares.zip(&mean).map(|(square, mean)| (square - mean * mean).max(0.0)).collect();
+    let variance =
+        squares.zip(&mean).map(|(square, mean)| (square - mean * mean).max(0.0)).collect();
     Ok(Moments { mean, variance, count })
 }
 

@@ -8,7 +8,8 @@ pub(super) trait Neuron<F: Real>: Send + Sync + 'static {
     /// The state before the first macro-step.
     fn rest(&self) -> F;
 
-    /// One macro-step: takes the state on, writes what `back` wants to know again, and what the neuron emits.
+    /// One macro-step: takes the state on, writes what `back` wants to know again, and what the
+    /// neuron emits.
     fn step(
         &self,
         channel: usize,
@@ -18,8 +19,9 @@ pub(super) trait Neuron<F: Real>: Send + Sync + 'static {
         emitted: &mut Lanes<F>,
     );
 
-    /// One macro-step backwards: turns the gradient for the current of the macro-step after it (0 after the last) into the one for its own. `by_emitted` is the gradient for
-    /// what was emitted, and room to work in. Adds to the sums for the parameters, which come first.
+    /// One macro-step backwards: turns the gradient for the current of the macro-step after it (0
+    /// after the last) into the one for its own. `by_emitted` is the gradient for what was emitted,
+    /// and room to work in. Adds to the sums for the parameters, which come first.
     fn back(
         &self,
         channel: usize,

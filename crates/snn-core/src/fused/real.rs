@@ -28,7 +28,8 @@ pub(super) trait Real:
     /// `e^self` for `self ≤ 0`, within 2 units in the last place; 0 where that would be subnormal.
     fn exp_of_negative(self) -> Self;
 
-    /// The value, or 0: without a branch, which the compiler would make of a choice between values that are still to be computed.
+    /// The value, or 0: without a branch, which the compiler would make of a choice between values
+    /// that are still to be computed.
     fn only_if(self, condition: bool) -> Self;
 
     /// 1 or 0.
@@ -79,8 +80,8 @@ impl Real for f32 {
         f32::abs(self)
     }
 
-    /// `2^n·e^r` with `n` whole and `|r| ≤ ½·ln 2`, and the Taylor series of degree 7 for `e^r`: unlike a call of the C library, it compiles to vector
-    /// instructions.
+    /// `2^n·e^r` with `n` whole and `|r| ≤ ½·ln 2`, and the Taylor series of degree 7 for `e^r`:
+    /// unlike a call of the C library, it compiles to vector instructions.
     #[inline(always)]
     fn exp_of_negative(self) -> Self {
         // ln 2 in two parts, the first with few enough bits that n times it is exact.
@@ -96,7 +97,8 @@ impl Real for f32 {
         for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
             series = series * r + coefficient;
         }
-        let power = f32::from_bits(shifted.to_bits().wrapping_sub(WHOLE.to_bits()).wrapping_add(127) << 23);
+        let power =
+            f32::from_bits(shifted.to_bits().wrapping_sub(WHOLE.to_bits()).wrapping_add(127) << 23);
         if self > -87.0 { series * power } else { 0.0 }
     }
 }

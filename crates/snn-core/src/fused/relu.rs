@@ -10,10 +10,12 @@ use super::terms::{Term, kind};
 use crate::error::{Error, Result};
 use tch::{Kind, Tensor};
 
-/// [`crate::quant_relu::quant_relu`] with channels along axis 1, in one pass, for the sum of `terms`. `None` for values that are not f32, f64 or bf16 on the CPU.
+/// [`crate::quant_relu::quant_relu`] with channels along axis 1, in one pass, for the sum of
+/// `terms`. `None` for values that are not f32, f64 or bf16 on the CPU.
 ///
 /// # Shapes
-/// `step` `[1]` or `[C]`; the result `[steps·B, …]` with the most steps that a term has, channels last in memory.
+/// `step` `[1]` or `[C]`; the result `[steps·B, …]` with the most steps that a term has, channels
+/// last in memory.
 ///
 /// # Errors
 /// A shape differs, or libtorch cannot allocate.
@@ -26,16 +28,23 @@ pub fn quant_relu(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<Optio
     }
 }
 
-/// [`crate::quant_relu::relu`] in one pass, for the sum of `terms`. `None` and shapes as in [`quant_relu`].
+/// [`crate::quant_relu::relu`] in one pass, for the sum of `terms`. `None` and shapes as in
+/// [`quant_relu`].
 ///
 /// # Errors
 /// A shape differs, or libtorch cannot allocate.
 pub fn relu(terms: &[Term<'_>]) -> Result<Option<Tensor>> {
     let time_steps = most_steps(terms);
     match kind(terms)? {
-        Some(Kind::Float) => site::run::<f32, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some),
-        Some(Kind::Double) => site::run::<f64, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some),
-        Some(Kind::BFloat16) => site::run::<Bf16, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some),
+        Some(Kind::Float) => {
+            site::run::<f32, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some)
+        }
+        Some(Kind::Double) => {
+            site::run::<f64, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some)
+        }
+        Some(Kind::BFloat16) => {
+            site::run::<Bf16, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some)
+        }
         _ => Ok(None),
     }
 }
@@ -47,7 +56,11 @@ fn most_steps(terms: &[Term<'_>]) -> usize {
 fn quantised<S: Store>(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<Tensor> {
     let shape = terms[0].data.size();
     if !matches!(*step.size(), [count] if count == 1 || count == shape[1]) {
-        return Err(Error::Shape { what: "step", expected: format!("[1] or [{}]", shape[1]), found: step.size() });
+        return Err(Error::Shape {
+            what: "step",
+            expected: format!("[1] or [{}]", shape[1]),
+            found: step.size(),
+        });
     }
     let shared: i64 = shape[if step.numel() > 1 { 2 } else { 1 }..].iter().product();
     let neuron = QuantRelu {
@@ -56,7 +69,14 @@ fn quantised<S: Store>(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<
         scale: 1.0 / (shared as f64 * f64::from(levels)).sqrt(),
         learned: step.requires_grad(),
     };
-    site::run::<S, _>(Isa::best(), "fused QuantRelu", neuron, &[Some(step)], terms, most_steps(terms))
+    site::run::<S, _>(
+        Isa::best(),
+        "fused QuantRelu",
+        neuron,
+        &[Some(step)],
+        terms,
+        most_steps(terms),
+    )
 }
 
 #[derive(Debug)]
@@ -81,7 +101,14 @@ impl<F: Real> Neuron<F> for QuantRelu<F> {
     }
 
     #[inline(always)]
-    fn step(&self, channel: usize, current: &Lanes<F>, _: &mut Lanes<F>, kept: &mut Lanes<F>, emitted: &mut Lanes<F>) {
+    fn step(
+        &self,
+        channel: usize,
+        current: &Lanes<F>,
+        _: &mut Lanes<F>,
+        kept: &mut Lanes<F>,
+        emitted: &mut Lanes<F>,
+    ) {
         let step = self.steps.at(channel);
         for i in 0..LANES {
             let ratio = current[i] / step[i];
@@ -134,7 +161,14 @@ impl<F: Real> Neuron<F> for Relu {
     }
 
     #[inline(always)]
-    fn step(&self, _: usize, current: &Lanes<F>, _: &mut Lanes<F>, kept: &mut Lanes<F>, emitted: &mut Lanes<F>) {
+    fn step(
+        &self,
+        _: usize,
+        current: &Lanes<F>,
+        _: &mut Lanes<F>,
+        kept: &mut Lanes<F>,
+        emitted: &mut Lanes<F>,
+    ) {
         *kept = *current;
         for i in 0..LANES {
             // A NaN stays one, as in libtorch.

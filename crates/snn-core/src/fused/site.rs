@@ -27,7 +27,8 @@ impl Shape {
     }
 }
 
-/// What `neuron` emits in `time_steps` macro-steps for the sum of `terms`, computed with `isa`, with gradients for them, for their batch norms and for the neuron's parameters.
+/// What `neuron` emits in `time_steps` macro-steps for the sum of `terms`, computed with `isa`,
+/// with gradients for them, for their batch norms and for the neuron's parameters.
 ///
 /// # Errors
 /// Shapes differ, or libtorch cannot allocate.
@@ -47,7 +48,9 @@ pub(super) fn run<S: Store, N: Neuron<S::Real>>(
     let mut out = empty(&size, terms[0].data)?;
     let data = terms.iter().map(|term| tch::no_grad(|| channels_last(&term.data.f_detach()?)));
     let data: Vec<Tensor> = data.collect::<Result<_>>()?;
-    let norms = terms.iter().map(|term| term.norm.as_ref().map(|norm| Norm::new(norm, channels)).transpose());
+    let norms = terms
+        .iter()
+        .map(|term| term.norm.as_ref().map(|norm| Norm::new(norm, channels)).transpose());
     let norms: Vec<Option<Norm<S::Real>>> = norms.collect::<Result<_>>()?;
     let steps: Vec<usize> = terms.iter().map(|term| term.steps).collect();
     let blocks = shape.blocks();
@@ -58,17 +61,26 @@ pub(super) fn run<S: Store, N: Neuron<S::Real>>(
     });
 
     let mut inputs: Vec<&Tensor> = terms.iter().map(|term| term.data).collect();
-    inputs.extend(terms.iter().filter_map(|term| term.norm).flat_map(|norm| [norm.weight, norm.bias]));
+    inputs.extend(
+        terms.iter().filter_map(|term| term.norm).flat_map(|norm| [norm.weight, norm.bias]),
+    );
     inputs.extend(parameters.iter().flatten());
-    let shapes: Vec<Option<Vec<i64>>> = parameters.iter().map(|parameter| parameter.map(Tensor::size)).collect();
-    let kinds = inputs[terms.len()..].iter().map(|input| Ok(input.f_kind()?)).collect::<Result<Vec<_>>>()?;
+    let shapes: Vec<Option<Vec<i64>>> =
+        parameters.iter().map(|parameter| parameter.map(Tensor::size)).collect();
+    let kinds = inputs[terms.len()..]
+        .iter()
+        .map(|input| Ok(input.f_kind()?))
+        .collect::<Result<Vec<_>>>()?;
     let count = inputs.len();
     let saved: Vec<&Tensor> = data.iter().collect();
     autograd::record(name, &inputs, &[&out], &saved, move |backward| {
-        let [Some(gradient)] = backward.gradients.as_slice() else { return Ok((0..count).map(|_| None).collect()) };
+        let [Some(gradient)] = backward.gradients.as_slice() else {
+            return Ok((0..count).map(|_| None).collect());
+        };
         let gradient = channels_last(gradient)?;
         let sources = sources::<S>(&backward.saved, &steps, &norms)?;
-        let (by_terms, sums) = gradients(isa, &neuron, &sources, &backward.saved, shape, &gradient)?;
+        let (by_terms, sums) =
+            gradients(isa, &neuron, &sources, &backward.saved, shape, &gradient)?;
         let mut results: Vec<Option<Tensor>> = by_terms.into_iter().map(Some).collect();
         let mut kinds = kinds.iter();
         let mut vector = |values: &[f64], shape: &[i64]| -> Result<Option<Tensor>> {
@@ -96,8 +108,10 @@ fn shape_of(terms: &[Term<'_>], time_steps: usize) -> Result<Vec<i64>> {
     for term in terms {
         let mut size = term.data.size();
         let steps = int(term.steps);
-        let whole =
-            size.len() >= 2 && steps > 0 && (term.steps == 1 || term.steps == time_steps) && size[0] % steps == 0;
+        let whole = size.len() >= 2
+            && steps > 0
+            && (term.steps == 1 || term.steps == time_steps)
+            && size[0] % steps == 0;
         if !whole {
             let expected = format!("[{time_steps}·B, …] or [B, …]");
             return Err(Error::Shape { what: "currents", expected, found: size });
@@ -120,7 +134,11 @@ fn sources<'s, S: Store>(
     norms: &'s [Option<Norm<S::Real>>],
 ) -> Result<Vec<Source<'s, S>>> {
     if data.len() != steps.len() {
-        return Err(Error::Torch(format!("{} saved tensors for {} terms", data.len(), steps.len())));
+        return Err(Error::Torch(format!(
+            "{} saved tensors for {} terms",
+            data.len(),
+            steps.len()
+        )));
     }
     let source = |((data, &steps), norm): ((&'s Tensor, &usize), &'s Option<Norm<S::Real>>)| {
         Ok(Source { data: values(data)?, steps, norm: norm.as_ref() })
@@ -141,7 +159,8 @@ impl<S: Store, N: Neuron<S::Real>> Kernel for Forward<'_, N, S> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { neuron, terms, shape: Shape { channels, neurons, time_steps }, out, blocks } = self;
+        let Self { neuron, terms, shape: Shape { channels, neurons, time_steps }, out, blocks } =
+            self;
         let zero = [S::Real::ZERO; LANES];
         let (mut room, mut kept, mut emitted) = ([zero; 2], zero, zero);
         for block in blocks {
@@ -209,12 +228,14 @@ fn gradients<S: Store, N: Neuron<S::Real>>(
     let (mut results, mut norms) = (Vec::new(), Vec::new());
     for (position, (term, data)) in terms.iter().zip(data).enumerate() {
         let gradient = if varies(term) { &by_sum } else { &by_static };
-        let gradient = gradient.as_ref().ok_or_else(|| Error::Torch("a term without gradient".into()))?;
+        let gradient =
+            gradient.as_ref().ok_or_else(|| Error::Torch("a term without gradient".into()))?;
         let Some(norm) = term.norm else {
             results.push(gradient.shallow_clone());
             continue;
         };
-        let [by_bias, by_distance] = moments.next().ok_or_else(|| Error::Torch("a batch norm without sums".into()))?;
+        let [by_bias, by_distance] =
+            moments.next().ok_or_else(|| Error::Torch("a batch norm without sums".into()))?;
         // The last reader of a gradient writes over it, unless a term takes it as it is.
         let others = || terms.iter().enumerate().filter(|(_, other)| varies(other) == varies(term));
         let shared = others().any(|(other, source)| other > position || source.norm.is_none());
@@ -222,7 +243,11 @@ fn gradients<S: Store, N: Neuron<S::Real>>(
         let from = if shared { Some(values::<S>(gradient)?) } else { None };
         through_norm(isa, norm, term.data, from, &Parts::new(&mut out)?, [&by_bias, &by_distance]);
         results.push(out);
-        let by_weight = by_distance.iter().zip(&norm.inverse_deviations).map(|(sum, inverse)| sum * inverse).collect();
+        let by_weight = by_distance
+            .iter()
+            .zip(&norm.inverse_deviations)
+            .map(|(sum, inverse)| sum * inverse)
+            .collect();
         norms.push([by_weight, by_bias]);
     }
     Ok((results, Summed { parameters: sums, norms }))
@@ -248,7 +273,8 @@ impl<S: Store, N: Neuron<S::Real>> Kernel for Backward<'_, N, S> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { neuron, terms, first_norm, shape, by_emitted, by_sum, by_static, blocks, sums } = self;
+        let Self { neuron, terms, first_norm, shape, by_emitted, by_sum, by_static, blocks, sums } =
+            self;
         let Shape { channels, neurons, time_steps } = shape;
         let zero = [S::Real::ZERO; LANES];
         let mut kept = vec![Kept { kept: zero, emitted: zero }; time_steps];
@@ -267,12 +293,15 @@ impl<S: Store, N: Neuron<S::Real>> Kernel for Backward<'_, N, S> {
             let (mut by_current, mut over_time) = (zero, zero);
             moments.fill([zero; 2]);
             for t in (0..time_steps).rev() {
-                let mut upstream = *S::load(&by_emitted[at(&block, t, time_steps, neurons)], &mut room[0]);
+                let mut upstream =
+                    *S::load(&by_emitted[at(&block, t, time_steps, neurons)], &mut room[0]);
                 let before = t.checked_sub(1).map(|before| &kept[before]);
                 neuron.back(channel, &kept[t], before, &mut upstream, &mut by_current, sums);
                 if let Some(by_sum) = by_sum {
                     // SAFETY: each block of each macro-step is written by one thread, here.
-                    S::store(&by_current, unsafe { by_sum.part(at(&block, t, time_steps, neurons)) });
+                    S::store(&by_current, unsafe {
+                        by_sum.part(at(&block, t, time_steps, neurons))
+                    });
                     for ((term, norm), moments) in normed.clone().zip(&mut moments) {
                         if term.steps == time_steps {
                             let x = term.load(&block, t, neurons, &mut room[0]);
@@ -305,7 +334,12 @@ impl<S: Store, N: Neuron<S::Real>> Kernel for Backward<'_, N, S> {
 }
 
 #[inline(always)]
-fn add_moments<F: Real>(moments: &mut [Lanes<F>; 2], gradient: &Lanes<F>, x: &Lanes<F>, mean: &Lanes<F>) {
+fn add_moments<F: Real>(
+    moments: &mut [Lanes<F>; 2],
+    gradient: &Lanes<F>,
+    x: &Lanes<F>,
+    mean: &Lanes<F>,
+) {
     let [sum, distance] = moments;
     for i in 0..LANES {
         sum[i] = sum[i] + gradient[i];
@@ -313,7 +347,9 @@ fn add_moments<F: Real>(moments: &mut [Lanes<F>; 2], gradient: &Lanes<F>, x: &La
     }
 }
 
-/// The gradient for the input of a batch norm, `a·(dy − Σdy/N) − (x − μ)·a·Σ(dy·(x − μ))/(N·(σ² + ε))`, from that for its output: in `from`, or in `out` itself.
+/// The gradient for the input of a batch norm,
+/// `a·(dy − Σdy/N) − (x − μ)·a·Σ(dy·(x − μ))/(N·(σ² + ε))`, from that for its output: in `from`, or
+/// in `out` itself.
 fn through_norm<S: Store>(
     isa: Isa,
     norm: &Norm<S::Real>,
@@ -326,7 +362,8 @@ fn through_norm<S: Store>(
     let round = |value: f64| S::Real::of(value);
     let mean: Vec<_> = by_bias.iter().map(|sum| round(sum / count)).collect();
     let slope = by_distance.iter().zip(&norm.inverse_deviations);
-    let slope: Vec<_> = slope.map(|(sum, inverse)| round(sum * inverse * inverse / count)).collect();
+    let slope: Vec<_> =
+        slope.map(|(sum, inverse)| round(sum * inverse * inverse / count)).collect();
     let (mean, slope) = (Channels::new(&mean), Channels::new(&slope));
     parallel(x.len().div_ceil(LANES), BLOCKS, |blocks| {
         isa.run(ThroughNorm { norm, x, from, out, mean: &mean, slope: &slope, blocks });

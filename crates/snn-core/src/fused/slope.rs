@@ -30,18 +30,30 @@ impl<F: Real> Slope<F> {
     /// `None` for a user's own, which is made of tensor operations.
     pub(super) fn new(surrogate: &Surrogate) -> Option<Self> {
         Some(match *surrogate {
-            Surrogate::Atan { alpha } => Slope::Atan { scale: F::of(FRAC_PI_2 * alpha), height: F::of(alpha / 2.0) },
-            Surrogate::Rectangle { width } => Slope::Rectangle { half: F::of(width / 2.0), height: F::of(1.0 / width) },
-            Surrogate::Triangle { width } => Slope::Triangle { width: F::of(width), area: F::of(width * width) },
-            Surrogate::PiecewiseQuadratic { alpha } => {
-                Slope::Triangle { width: F::of(1.0 / alpha), area: F::of((1.0 / alpha) * (1.0 / alpha)) }
+            Surrogate::Atan { alpha } => {
+                Slope::Atan { scale: F::of(FRAC_PI_2 * alpha), height: F::of(alpha / 2.0) }
             }
+            Surrogate::Rectangle { width } => {
+                Slope::Rectangle { half: F::of(width / 2.0), height: F::of(1.0 / width) }
+            }
+            Surrogate::Triangle { width } => {
+                Slope::Triangle { width: F::of(width), area: F::of(width * width) }
+            }
+            Surrogate::PiecewiseQuadratic { alpha } => Slope::Triangle {
+                width: F::of(1.0 / alpha),
+                area: F::of((1.0 / alpha) * (1.0 / alpha)),
+            },
             Surrogate::Sigmoid { alpha } => Slope::Sigmoid { alpha: F::of(alpha) },
-            Surrogate::FastSigmoid { slope } => Slope::InverseSquare { slope: F::of(slope), height: F::ONE },
-            Surrogate::SuperSpike { alpha } => Slope::InverseSquare { slope: F::ONE, height: F::of(alpha) },
-            Surrogate::Gaussian { sigma } => {
-                Slope::Gaussian { factor: F::of(0.5 / (sigma * sigma)), height: F::of(1.0 / (sigma * TAU.sqrt())) }
+            Surrogate::FastSigmoid { slope } => {
+                Slope::InverseSquare { slope: F::of(slope), height: F::ONE }
             }
+            Surrogate::SuperSpike { alpha } => {
+                Slope::InverseSquare { slope: F::ONE, height: F::of(alpha) }
+            }
+            Surrogate::Gaussian { sigma } => Slope::Gaussian {
+                factor: F::of(0.5 / (sigma * sigma)),
+                height: F::of(1.0 / (sigma * TAU.sqrt())),
+            },
             Surrogate::LogTailedRelu { alpha } => Slope::LogTailedRelu { alpha: F::of(alpha) },
             Surrogate::StraightThrough => Slope::StraightThrough,
             Surrogate::Custom { .. } => return None,
@@ -52,7 +64,8 @@ impl<F: Real> Slope<F> {
         matches!(self, Slope::StraightThrough)
     }
 
-    /// `h′(x)` of a block in place of `x`. One loop for each surrogate, so that each compiles to vector instructions.
+    /// `h′(x)` of a block in place of `x`. One loop for each surrogate, so that each compiles to
+    /// vector instructions.
     #[inline(always)]
     pub(super) fn apply(&self, x: &mut Lanes<F>) {
         match *self {
@@ -61,7 +74,9 @@ impl<F: Real> Slope<F> {
                 height / (F::ONE + scaled * scaled)
             }),
             Slope::Rectangle { half, height } => each(x, |x| height.only_if(x.abs() < half)),
-            Slope::Triangle { width, area } => each(x, |x| (width - x.abs()).at_least(F::ZERO) / area),
+            Slope::Triangle { width, area } => {
+                each(x, |x| (width - x.abs()).at_least(F::ZERO) / area)
+            }
             Slope::Sigmoid { alpha } => each(x, |x| {
                 let e = (-(alpha * x).abs()).exp_of_negative();
                 let one_and_e = F::ONE + e;
@@ -71,7 +86,9 @@ impl<F: Real> Slope<F> {
                 let base = slope * x.abs() + F::ONE;
                 height / (base * base)
             }),
-            Slope::Gaussian { factor, height } => each(x, |x| (-(x * x * factor)).exp_of_negative() * height),
+            Slope::Gaussian { factor, height } => {
+                each(x, |x| (-(x * x * factor)).exp_of_negative() * height)
+            }
             Slope::LogTailedRelu { alpha } => each(x, |x| {
                 let above = F::ONE / x.at_least(F::ONE);
                 if x > F::ZERO { above } else { alpha }

@@ -13,7 +13,8 @@ pub(super) trait Store: Copy + Send + Sync + 'static {
     /// At most a block of values, padded with 0: where they stand, or in `room`.
     fn load<'v>(values: &'v [Self], room: &'v mut Lanes<Self::Real>) -> &'v Lanes<Self::Real>;
 
-    /// Writes a block, or as much of it as there is room for, rounded to the nearest value, ties to even.
+    /// Writes a block, or as much of it as there is room for, rounded to the nearest value, ties to
+    /// even.
     fn store(lanes: &Lanes<Self::Real>, values: &mut [Self]);
 }
 
@@ -119,15 +120,20 @@ mod tests {
 
     #[test]
     fn bf16_is_that_of_libtorch() {
-        // Every upper half with a lower half below, at and above the middle, so that all ways to round occur.
+        // Every upper half with a lower half below, at and above the middle, so that all ways to
+        // round occur.
         let lower = [0_u32, 1, 0x7fff, 0x8000, 0x8001, 0xffff];
-        let values: Vec<f32> =
-            (0..1 << 16).flat_map(|upper: u32| lower.map(|lower| f32::from_bits(upper << 16 | lower))).collect();
+        let values: Vec<f32> = (0..1 << 16)
+            .flat_map(|upper: u32| lower.map(|lower| f32::from_bits(upper << 16 | lower)))
+            .collect();
         let expected = Tensor::from_slice(&values).to_kind(Kind::BFloat16).to_kind(Kind::Float);
         let expected = Vec::<f32>::try_from(expected.to_device(Device::Cpu)).unwrap();
         for (value, expected) in values.iter().zip(expected) {
             let found = Bf16::nearest(*value).wide();
-            assert!(found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan()), "{value:e}");
+            assert!(
+                found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan()),
+                "{value:e}"
+            );
         }
     }
 }

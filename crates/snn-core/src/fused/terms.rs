@@ -21,7 +21,8 @@ pub struct Term<'t> {
     pub norm: Option<BatchNorm<'t>>,
 }
 
-/// `y = γ·(x − μ)/√(σ² + ε) + β` with the moments of the batch itself (eq. 4): gradients flow through them.
+/// `y = γ·(x − μ)/√(σ² + ε) + β` with the moments of the batch itself (eq. 4): gradients flow
+/// through them.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNorm<'t> {
     /// γ, `[C]`.
@@ -35,16 +36,23 @@ pub struct BatchNorm<'t> {
 }
 
 impl BatchNorm<'_> {
-    /// Factor and summand of each channel, so that `y = x·factor + summand`; what fused sites compute, each operation rounded in the precision of the data.
+    /// Factor and summand of each channel, so that `y = x·factor + summand`; what fused sites
+    /// compute, each operation rounded in the precision of the data.
     ///
     /// # Errors
     /// libtorch cannot convert.
     pub fn affine(&self) -> Result<[Vec<f64>; 2]> {
         let (weight, bias) = (doubles(self.weight)?, doubles(self.bias)?);
-        let factor: Vec<f64> =
-            weight.iter().zip(self.inverse_deviations()).map(|(weight, inverse)| weight * inverse).collect();
-        let summand =
-            bias.iter().zip(&factor).zip(&self.moments.mean).map(|((bias, factor), mean)| bias - factor * mean);
+        let factor: Vec<f64> = weight
+            .iter()
+            .zip(self.inverse_deviations())
+            .map(|(weight, inverse)| weight * inverse)
+            .collect();
+        let summand = bias
+            .iter()
+            .zip(&factor)
+            .zip(&self.moments.mean)
+            .map(|((bias, factor), mean)| bias - factor * mean);
         let summand = summand.collect();
         Ok([factor, summand])
     }
@@ -54,7 +62,8 @@ impl BatchNorm<'_> {
     }
 }
 
-/// What kernels would have to be made for: the kind of all terms, if they are alike, have channels and are on the CPU.
+/// What kernels would have to be made for: the kind of all terms, if they are alike, have channels
+/// and are on the CPU.
 pub(super) fn kind(terms: &[Term<'_>]) -> Result<Option<Kind>> {
     let Some(first) = terms.first() else { return Ok(None) };
     let kind = first.data.f_kind()?;
@@ -80,17 +89,29 @@ pub(super) struct Norm<F> {
 
 impl<F: Real> Norm<F> {
     pub(super) fn new(norm: &BatchNorm<'_>, channels: usize) -> Result<Self> {
-        for (what, values) in [("weight of batch norm", norm.weight), ("bias of batch norm", norm.bias)] {
+        for (what, values) in
+            [("weight of batch norm", norm.weight), ("bias of batch norm", norm.bias)]
+        {
             if values.size() != [int(channels)] {
-                return Err(Error::Shape { what, expected: format!("[{channels}]"), found: values.size() });
+                return Err(Error::Shape {
+                    what,
+                    expected: format!("[{channels}]"),
+                    found: values.size(),
+                });
             }
         }
         if norm.moments.mean.len() != channels || norm.moments.variance.len() != channels {
             let found = vec![int(norm.moments.mean.len()), int(norm.moments.variance.len())];
-            return Err(Error::Shape { what: "moments", expected: format!("{channels} channels"), found });
+            return Err(Error::Shape {
+                what: "moments",
+                expected: format!("{channels} channels"),
+                found,
+            });
         }
         let [factors, summands] = norm.affine()?;
-        let round = |values: &[f64]| Channels::new(&values.iter().map(|&value| F::of(value)).collect::<Vec<_>>());
+        let round = |values: &[f64]| {
+            Channels::new(&values.iter().map(|&value| F::of(value)).collect::<Vec<_>>())
+        };
         Ok(Self {
             factor: round(&factors),
             summand: round(&summands),

@@ -82,7 +82,8 @@ pub fn compare(what: &str, found: &Tensor, expected: &Grid, tolerance: f64) -> R
     let wrong = (0..found.len()).filter(|&i| error(i) > tolerance).count();
     match (0..found.len()).max_by(|&i, &j| error(i).total_cmp(&error(j))) {
         Some(worst) if wrong > 0 => Err(format!(
-            "{what}: {wrong} of {} values differ, worst at {:?}: found {:e}, expected {:e}, off by {:.1e} where {tolerance:.0e} is allowed",
+            "{what}: {wrong} of {} values differ, worst at {:?}: found {:e}, expected {:e}, off by \
+             {:.1e} where {tolerance:.0e} is allowed",
             found.len(),
             position(i64::try_from(worst).unwrap(), &expected.shape),
             found[worst],

@@ -6,8 +6,8 @@ pub mod golden;
 use ndarray::{ArrayD, IxDyn};
 use snn_ir::site::{GridLif, GridReset};
 use snn_ir::{
-    Code, Conv, Evaluation, Form, Graph, Logits, Model, Op, PoolKind, Preprocessing, Resolved, Site, SiteOutput,
-    Tensor, Weights, Window,
+    Code, Conv, Evaluation, Form, Graph, Logits, Model, Op, PoolKind, Preprocessing, Resolved,
+    Site, SiteOutput, Tensor, Weights, Window,
 };
 
 /// A small generator, so that tests need no seedable one of a crate's.
@@ -40,7 +40,11 @@ impl Random {
         low + (high - low) * (self.next() & 0xFFFF_FFFF) as f64 / 4_294_967_296.0
     }
 
-    pub fn array<A>(&mut self, shape: &[usize], mut value: impl FnMut(&mut Self) -> A) -> ArrayD<A> {
+    pub fn array<A>(
+        &mut self,
+        shape: &[usize],
+        mut value: impl FnMut(&mut Self) -> A,
+    ) -> ArrayD<A> {
         let values = (0..shape.iter().product::<usize>()).map(|_| value(self)).collect();
         ArrayD::from_shape_vec(IxDyn(shape), values).unwrap()
     }
@@ -84,39 +88,58 @@ pub fn assert_same(ours: &Evaluation, theirs: &Evaluation, what: &str, quiet: bo
         assert_eq!(a.site, b.site, "{what}");
         assert_eq!(a.ties, b.ties, "{what}: ties of {}", a.site);
         match (&a.output, &b.output) {
-            (SiteOutput::Levels(x), SiteOutput::Levels(y)) => assert!(x == y, "{what}: levels of {} differ", a.site),
+            (SiteOutput::Levels(x), SiteOutput::Levels(y)) => {
+                assert!(x == y, "{what}: levels of {} differ", a.site)
+            }
             (SiteOutput::Values(x), SiteOutput::Values(y)) => {
                 assert_eq!(x.shape(), y.shape(), "{what}: {}", a.site);
-                assert!(x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-9), "{what}: values of {} differ", a.site);
+                assert!(
+                    x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-9),
+                    "{what}: values of {} differ",
+                    a.site
+                );
             }
             _ => panic!("{what}: kinds of {} differ", a.site),
         }
-        assert!(quiet || a.output.active() > 0, "{what}: site {} is silent, the test shows nothing", a.site);
+        assert!(
+            quiet || a.output.active() > 0,
+            "{what}: site {} is silent, the test shows nothing",
+            a.site
+        );
     }
     match (&ours.logits, &theirs.logits) {
         (Logits::Real(x), Logits::Real(y)) => {
             assert_eq!(x.dim(), y.dim(), "{what}");
-            assert!(x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-9), "{what}: logits {x} and {y}");
+            assert!(
+                x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-9),
+                "{what}: logits {x} and {y}"
+            );
         }
         (x, y) => assert_eq!(x, y, "{what}"),
     }
 }
 
-/// A model on the grid by hand: groups, stride, dilation, multipliers, biases, a residual stream, both kinds of sites, both resets, all poolings.
+/// A model on the grid by hand: groups, stride, dilation, multipliers, biases, a residual stream,
+/// both kinds of sites, both resets, all poolings.
 pub fn grid_model(seed: u64, time_steps: usize) -> Model {
     let mut random = Random::new(seed + 100);
     let mut graph = Graph::default();
     let conv = |channels, kernel, stride, groups, bias| {
         Op::Conv(Conv { groups, bias, ..Conv::square(channels, kernel, stride) })
     };
-    let quant = |levels| Op::Activation { site: Site::GridQuantRelu { levels }, code: Some(Code::Unary) };
+    let quant =
+        |levels| Op::Activation { site: Site::GridQuantRelu { levels }, code: Some(Code::Unary) };
     let lif = |k, m, f, reset| {
         let site = GridLif::new(k, m, f, reset);
         Op::Activation { site: Site::GridLif(site), code: Some(Code::Binary) }
     };
     let pool = |pool, kernel, stride, padding| Op::Pool {
         pool,
-        window: Window { kernel: vec![kernel; 2], stride: vec![stride; 2], padding: vec![padding; 2] },
+        window: Window {
+            kernel: vec![kernel; 2],
+            stride: vec![stride; 2],
+            padding: vec![padding; 2],
+        },
     };
     graph.push("image", Op::Input { shape: vec![2, 8, 8] }, &[]);
     graph.push("stem", conv(4, 3, 1, 1, true), &["image"]);
@@ -126,7 +149,13 @@ pub fn grid_model(seed: u64, time_steps: usize) -> Model {
     graph.push("max", pool(PoolKind::Max, 3, 1, 1), &["act2"]);
     graph.push(
         "conv3",
-        Op::Conv(Conv { padding: vec![2; 2], dilation: vec![2; 2], groups: 4, bias: true, ..Conv::square(8, 3, 1) }),
+        Op::Conv(Conv {
+            padding: vec![2; 2],
+            dilation: vec![2; 2],
+            groups: 4,
+            bias: true,
+            ..Conv::square(8, 3, 1)
+        }),
         &["max"],
     );
     graph.push("short", Op::Scale, &["act2"]);
@@ -156,7 +185,8 @@ pub fn grid_model(seed: u64, time_steps: usize) -> Model {
             (_, "threshold") => (300, 2000),
             _ => (-4000, 9000),
         };
-        let mut values = random.array(&spec.shape, |random| i32::try_from(random.int(low, high)).unwrap());
+        let mut values =
+            random.array(&spec.shape, |random| i32::try_from(random.int(low, high)).unwrap());
         if part == "thresholds" {
             for mut levels in values.lanes_mut(ndarray::Axis(0)) {
                 let mut sorted = levels.to_vec();

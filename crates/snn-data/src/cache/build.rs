@@ -1,4 +1,5 @@
-//! Building a cache: pieces in any order, each noted in a journal with its checksum once it is written.
+//! Building a cache: pieces in any order, each noted in a journal with its checksum once it is
+//! written.
 
 use super::layout::Header;
 use crate::{Error, Result, SampleRng, Source};
@@ -12,7 +13,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Bytes of a piece, roughly.
 const PIECE_BYTES: u64 = 1 << 20;
-/// Bytes of a line of the journal: number of the piece, checksum of its samples, checksum of its labels, checksum of these three.
+/// Bytes of a line of the journal: number of the piece, checksum of its samples, checksum of its
+/// labels, checksum of these three.
 const LINE: usize = 16;
 
 /// The files of a cache that is being built.
@@ -21,14 +23,22 @@ struct Files {
     journal: fs::File,
 }
 
-/// Fills the file `partial` with what is missing, noting it in `journal`; the caller holds the lock.
-pub(super) fn build(source: &dyn Source, header: &Header, partial: &Path, journal: &Path) -> Result<()> {
+/// Fills the file `partial` with what is missing, noting it in `journal`; the caller holds the
+/// lock.
+pub(super) fn build(
+    source: &dyn Source,
+    header: &Header,
+    partial: &Path,
+    journal: &Path,
+) -> Result<()> {
     let bytes = header.file_bytes().ok_or_else(|| Error::InvalidConfig {
         field: "cache",
         expected: "at least one sample, and less than 16 TiB".into(),
         found: format!("{} of {:?}", header.count, header.shape),
     })?;
-    let open = |path: &Path| fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let open = |path: &Path| {
+        fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+    };
     let mut files = Files { data: open(partial)?, journal: open(journal)? };
     let pieces = pieces(header);
     let done = if begins_with(&mut files.data, &header.bytes())? {
@@ -57,7 +67,9 @@ pub(super) fn build(source: &dyn Source, header: &Header, partial: &Path, journa
 /// The samples of each piece.
 fn pieces(header: &Header) -> Vec<Range<u64>> {
     let length = (PIECE_BYTES / header.sample_bytes()).max(1);
-    (0..header.count.div_ceil(length)).map(|piece| piece * length..((piece + 1) * length).min(header.count)).collect()
+    (0..header.count.div_ceil(length))
+        .map(|piece| piece * length..((piece + 1) * length).min(header.count))
+        .collect()
 }
 
 /// Makes labels and samples of a piece.
@@ -69,12 +81,16 @@ fn make(source: &dyn Source, header: &Header, range: Range<u64>) -> Result<(Vec<
     let mut samples = vec![0; sample * count];
     for (index, bytes) in range.zip(samples.chunks_exact_mut(sample)) {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        let image = ArrayViewMut3::from_shape(shape, bytes)
-            .map_err(|error| Error::InvalidImages { expected: format!("{shape:?}"), found: error.to_string() })?;
+        let image = ArrayViewMut3::from_shape(shape, bytes).map_err(|error| {
+            Error::InvalidImages { expected: format!("{shape:?}"), found: error.to_string() }
+        })?;
         let label = source.load(index, image, &mut SampleRng::for_sample(0, 0, index))?;
         if u32::from(label) >= header.classes {
             let expected = format!("labels below {}", header.classes);
-            return Err(Error::InvalidImages { expected, found: format!("{label} at sample {index}") });
+            return Err(Error::InvalidImages {
+                expected,
+                found: format!("{label} at sample {index}"),
+            });
         }
         labels.extend(label.to_le_bytes());
     }
@@ -90,13 +106,16 @@ impl Files {
         (&mut self.journal).take((LINE * pieces.len() * 2) as u64).read_to_end(&mut lines)?;
         for line in lines.as_chunks::<LINE>().0 {
             let [number, samples, labels, sum] = [0, 4, 8, 12].map(|at| u32_at(line, at));
-            let Some(range) = pieces.get(number as usize).filter(|_| crc32c::crc32c(&line[..12]) == sum) else {
+            let Some(range) =
+                pieces.get(number as usize).filter(|_| crc32c::crc32c(&line[..12]) == sum)
+            else {
                 continue;
             };
             let count = range.end - range.start;
-            let read = self
-                .sum(header.samples_at() + range.start * header.sample_bytes(), count * header.sample_bytes())?
-                == Some(samples)
+            let read = self.sum(
+                header.samples_at() + range.start * header.sample_bytes(),
+                count * header.sample_bytes(),
+            )? == Some(samples)
                 && self.sum(Header::LABELS + 2 * range.start, 2 * count)? == Some(labels);
             done[number as usize] |= read;
         }
@@ -116,14 +135,23 @@ impl Files {
     }
 
     /// Writes a piece, and then its line in the journal.
-    fn write(&mut self, header: &Header, piece: usize, first: u64, labels: &[u8], samples: &[u8]) -> Result<()> {
+    fn write(
+        &mut self,
+        header: &Header,
+        piece: usize,
+        first: u64,
+        labels: &[u8],
+        samples: &[u8],
+    ) -> Result<()> {
         self.data.seek(SeekFrom::Start(Header::LABELS + 2 * first))?;
         self.data.write_all(labels)?;
         self.data.seek(SeekFrom::Start(header.samples_at() + first * header.sample_bytes()))?;
         self.data.write_all(samples)?;
         let number = u32::try_from(piece).unwrap_or(u32::MAX);
-        let mut line: Vec<u8> =
-            [number, crc32c::crc32c(samples), crc32c::crc32c(labels)].into_iter().flat_map(u32::to_le_bytes).collect();
+        let mut line: Vec<u8> = [number, crc32c::crc32c(samples), crc32c::crc32c(labels)]
+            .into_iter()
+            .flat_map(u32::to_le_bytes)
+            .collect();
         line.extend(crc32c::crc32c(&line).to_le_bytes());
         Ok(self.journal.write_all(&line)?)
     }

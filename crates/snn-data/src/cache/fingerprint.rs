@@ -11,7 +11,8 @@ use std::time::UNIX_EPOCH;
 
 /// What the samples of a cache depend on: files, settings, and the version of the format.
 ///
-/// Files count with path, size and time of change; their content is not read. The first lines stay readable in [`Cache::list`](super::Cache::list).
+/// Files count with path, size and time of change; their content is not read. The first lines stay
+/// readable in [`Cache::list`](super::Cache::list).
 #[derive(Debug, Clone)]
 pub struct Fingerprint {
     title: String,
@@ -39,7 +40,11 @@ impl Fingerprint {
     /// # Errors
     /// [`Error::InvalidConfig`] if the value cannot be written as TOML.
     pub fn setting(mut self, name: &'static str, value: &impl Serialize) -> Result<Self> {
-        let wrong = |found: String| Error::InvalidConfig { field: name, expected: "plain settings".into(), found };
+        let wrong = |found: String| Error::InvalidConfig {
+            field: name,
+            expected: "plain settings".into(),
+            found,
+        };
         let table = std::collections::BTreeMap::from([(name, value)]);
         let text = toml::to_string(&table).map_err(|error| wrong(error.to_string()))?;
         self.part(text.as_bytes());

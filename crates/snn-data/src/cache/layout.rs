@@ -1,7 +1,9 @@
-//! What a cache file looks like: a header of 4,096 bytes, the labels (16 bits each), room up to the next 4,096 bytes, the samples.
+//! What a cache file looks like: a header of 4,096 bytes, the labels (16 bits each), room up to the
+//! next 4,096 bytes, the samples.
 //!
-//! The header: `SNNCACHE`, the version, channels, height, width, classes (32 bits each), samples (64 bits), the length of the title (32 bits)
-//! and the title; numbers have the least significant byte first.
+//! The header: `SNNCACHE`, the version, channels, height, width, classes (32 bits each), samples
+//! (64 bits), the length of the title (32 bits) and the title; numbers have the least significant
+//! byte first.
 
 use crate::{Error, Result};
 use std::path::Path;
@@ -62,7 +64,8 @@ impl Header {
         let sample = side(0).checked_mul(side(1))?.checked_mul(side(2))?;
         let labels = self.count.checked_mul(2).filter(|&bytes| bytes < MAX_BYTES)?;
         let whole = sample.checked_mul(self.count)?.checked_add(labels)?.checked_add(2 * PAGE)?;
-        (whole < MAX_BYTES && sample > 0 && self.count > 0).then(|| self.samples_at() + sample * self.count)
+        (whole < MAX_BYTES && sample > 0 && self.count > 0)
+            .then(|| self.samples_at() + sample * self.count)
     }
 
     /// The header as it stands in the file.
@@ -90,25 +93,47 @@ pub fn read_header(bytes: &[u8], length: u64, path: &Path) -> Result<Header> {
         Err(Error::Parse { path: path.to_owned(), offset, field, expected, found })
     };
     let Some(bytes) = bytes.get(..HEADER) else {
-        return wrong(0, "header", format!("{HEADER} bytes"), format!("{} bytes, then the end", bytes.len()));
+        return wrong(
+            0,
+            "header",
+            format!("{HEADER} bytes"),
+            format!("{} bytes, then the end", bytes.len()),
+        );
     };
     if !bytes.starts_with(MAGIC) {
-        return wrong(0, "header", "SNNCACHE".into(), String::from_utf8_lossy(&bytes[..8]).into_owned());
+        return wrong(
+            0,
+            "header",
+            "SNNCACHE".into(),
+            String::from_utf8_lossy(&bytes[..8]).into_owned(),
+        );
     }
-    let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let number =
+        |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     if number(8) != VERSION {
         return wrong(8, "version", VERSION.to_string(), number(8).to_string());
     }
     let title = 40..40 + number(36) as usize;
     let Some(title) = bytes.get(title).and_then(|title| std::str::from_utf8(title).ok()) else {
-        return wrong(36, "title", "text inside the header".into(), format!("{} bytes", number(36)));
+        return wrong(
+            36,
+            "title",
+            "text inside the header".into(),
+            format!("{} bytes", number(36)),
+        );
     };
     let count = u64::from(number(28)) | u64::from(number(32)) << 32;
-    let header = Header { shape: [12, 16, 20].map(number), classes: number(24), count, title: title.to_owned() };
+    let header = Header {
+        shape: [12, 16, 20].map(number),
+        classes: number(24),
+        count,
+        title: title.to_owned(),
+    };
     match header.file_bytes() {
         Some(expected) if expected == length => Ok(header),
         expected => {
-            let expected = expected.map_or("sizes of a cache".into(), |bytes| format!("{bytes} bytes"));
+            let expected =
+                expected.map_or("sizes of a cache".into(), |bytes| format!("{bytes} bytes"));
             wrong(12, "size of the file", expected, format!("{length} bytes"))
         }
     }

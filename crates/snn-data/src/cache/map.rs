@@ -20,8 +20,9 @@ impl Cached {
     /// Maps a file and checks its header, its size and its labels.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = fs::File::open(path)?;
-        // SAFETY: the file got its name when it was whole, and nothing of this crate writes to it afterwards: it is replaced or removed, which
-        // leaves the map as it is. A foreign program that writes to it gives other bytes, all of which are valid here.
+        // SAFETY: the file got its name when it was whole, and nothing of this crate writes to it
+        // afterwards: it is replaced or removed, which leaves the map as it is. A foreign program
+        // that writes to it gives other bytes, all of which are valid here.
         let map = unsafe { Mmap::map(file.file()) }?;
         let header = read_header(&map, map.len() as u64, path)?;
         let cached = Self { header, map };
@@ -48,10 +49,13 @@ impl Cached {
         &self.header.title
     }
 
-    /// The bytes of one sample, planes in order; `None` past the end. They lie in the file's memory.
+    /// The bytes of one sample, planes in order; `None` past the end. They lie in the file's
+    /// memory.
     pub fn sample(&self, index: usize) -> Option<&[u8]> {
         let bytes = usize::try_from(self.header.sample_bytes()).ok()?;
-        let start = usize::try_from(self.header.samples_at()).ok()?.checked_add(index.checked_mul(bytes)?)?;
+        let start = usize::try_from(self.header.samples_at())
+            .ok()?
+            .checked_add(index.checked_mul(bytes)?)?;
         self.map.get(start..start.checked_add(bytes)?)
     }
 
@@ -70,12 +74,18 @@ impl Source for Cached {
         self.header.shape.map(|side| side as usize)
     }
 
-    fn load(&self, index: usize, mut image: ArrayViewMut3<'_, u8>, _: &mut SampleRng) -> Result<u16> {
+    fn load(
+        &self,
+        index: usize,
+        mut image: ArrayViewMut3<'_, u8>,
+        _: &mut SampleRng,
+    ) -> Result<u16> {
         let range = || Error::IndexOutOfRange { index, count: self.len() };
         let sample = self.sample(index).ok_or_else(range)?;
         match image.as_slice_mut() {
             Some(image) if image.len() == sample.len() => copy(sample, image),
-            _ => image.assign(&ArrayView3::from_shape(self.image_shape(), sample).map_err(|_| range())?),
+            _ => image
+                .assign(&ArrayView3::from_shape(self.image_shape(), sample).map_err(|_| range())?),
         }
         Ok(self.label(index))
     }

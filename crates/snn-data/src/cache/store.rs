@@ -50,19 +50,30 @@ impl Cache {
 
     /// The samples of `source` from their cache, which is built first if it is not there.
     ///
-    /// Only one process builds; others wait for it, and go on where it ended if it was killed. To make room, the caches that were not used for
-    /// longest are removed. `source` must not use its random stream: a cache is for what is the same in every epoch.
+    /// Only one process builds; others wait for it, and go on where it ended if it was killed. To
+    /// make room, the caches that were not used for longest are removed. `source` must not use its
+    /// random stream: a cache is for what is the same in every epoch.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if the cache alone is above the limit; what the source reports, after which the pieces that were made stay;
-    /// [`Error::Parse`] if a whole cache is damaged; [`Error::Io`].
-    pub fn get(&self, fingerprint: &Fingerprint, source: &dyn Source, classes: usize) -> Result<Cached> {
+    /// [`Error::InvalidConfig`] if the cache alone is above the limit; what the source reports,
+    /// after which the pieces that were made stay; [`Error::Parse`] if a whole cache is damaged;
+    /// [`Error::Io`].
+    pub fn get(
+        &self,
+        fingerprint: &Fingerprint,
+        source: &dyn Source,
+        classes: usize,
+    ) -> Result<Cached> {
         let key = fingerprint.key();
         let whole = self.path(&key, WHOLE);
         if let Some(cached) = touch(&whole)? {
             return Ok(cached);
         }
-        let lock = fs::OpenOptions::new().create(true).write(true).truncate(false).open(self.path(&key, LOCK))?;
+        let lock = fs::OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(self.path(&key, LOCK))?;
         // The lock ends with the process, whatever ends it.
         lock.file().lock()?;
         // Another process may have built it meanwhile.
@@ -132,7 +143,9 @@ impl Cache {
         }
         for ending in [WHOLE, PARTIAL, JOURNAL] {
             match fs::remove_file(self.path(&entry.key, ending)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
                 _ => {}
             }
         }
@@ -144,7 +157,11 @@ impl Cache {
         if bytes > self.max_bytes {
             return Err(Error::InvalidConfig {
                 field: "cache",
-                expected: format!("at most {} bytes, the limit of `{}`", self.max_bytes, self.folder.display()),
+                expected: format!(
+                    "at most {} bytes, the limit of `{}`",
+                    self.max_bytes,
+                    self.folder.display()
+                ),
                 found: format!("{bytes} bytes"),
             });
         }
@@ -169,7 +186,10 @@ fn touch(path: &Path) -> Result<Option<Cached>> {
     }
     let cached = Cached::open(path)?;
     // Not being allowed to note it harms nobody.
-    let _ = fs::OpenOptions::new().append(true).open(path).and_then(|file| file.file().set_modified(SystemTime::now()));
+    let _ = fs::OpenOptions::new()
+        .append(true)
+        .open(path)
+        .and_then(|file| file.file().set_modified(SystemTime::now()));
     Ok(Some(cached))
 }
 

@@ -22,7 +22,10 @@ pub(super) fn read(
     let expected = records as u64 * record_bytes;
     if length != expected {
         let detail = if length.is_multiple_of(record_bytes) {
-            format!("{} records of {record_bytes} bytes instead of {records}", length / record_bytes)
+            format!(
+                "{} records of {record_bytes} bytes instead of {records}",
+                length / record_bytes
+            )
         } else {
             format!("not a whole number of records of {record_bytes} bytes")
         };
@@ -36,7 +39,12 @@ pub(super) fn read(
 }
 
 /// Reads and checks the labels of a record; returns the last.
-fn read_label(layout: &CifarLayout, reader: &mut dyn Read, path: &Path, record: usize) -> Result<u16> {
+fn read_label(
+    layout: &CifarLayout,
+    reader: &mut dyn Read,
+    path: &Path,
+    record: usize,
+) -> Result<u16> {
     let mut used = 0;
     for &(kind, classes) in layout.labels {
         let mut byte = [0];
@@ -44,14 +52,24 @@ fn read_label(layout: &CifarLayout, reader: &mut dyn Read, path: &Path, record: 
         used = u16::from(byte[0]);
         if used >= classes {
             let classes = usize::from(classes);
-            return Err(Error::LabelOutOfRange { path: path.to_owned(), record, kind, classes, label: byte[0].into() });
+            return Err(Error::LabelOutOfRange {
+                path: path.to_owned(),
+                record,
+                kind,
+                classes,
+                label: byte[0].into(),
+            });
         }
     }
     Ok(used)
 }
 
 /// Reads class names, one a line.
-pub(super) fn read_names(layout: &CifarLayout, path: &Path, reader: &mut dyn Read) -> Result<Vec<String>> {
+pub(super) fn read_names(
+    layout: &CifarLayout,
+    path: &Path,
+    reader: &mut dyn Read,
+) -> Result<Vec<String>> {
     let expected = layout.classes();
     let wrong = |found: String| Error::ClassNames { path: path.to_owned(), expected, found };
     let mut bytes = Vec::new();
@@ -60,7 +78,8 @@ pub(super) fn read_names(layout: &CifarLayout, path: &Path, reader: &mut dyn Rea
         return Err(wrong(format!("more than {MAX_NAMES_BYTES} bytes")));
     }
     let text = String::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
-    let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let names: Vec<String> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     if names.len() != expected {
         return Err(wrong(format!("{} names", names.len())));
     }

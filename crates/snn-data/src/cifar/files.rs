@@ -1,4 +1,5 @@
-//! Where the files of CIFAR are: folders of files, archives that are read in place, folders of pictures.
+//! Where the files of CIFAR are: folders of files, archives that are read in place, folders of
+//! pictures.
 
 use super::{CifarLayout, CifarStored, IMAGE_BYTES, binary, pictures, python};
 use crate::images::{Images, Split};
@@ -32,7 +33,8 @@ pub enum CifarForm {
 
 impl CifarForm {
     /// Every form; of several that are there the first is read.
-    pub const ALL: [Self; 5] = [Self::Binary, Self::Python, Self::BinaryArchive, Self::PythonArchive, Self::Pictures];
+    pub const ALL: [Self; 5] =
+        [Self::Binary, Self::Python, Self::BinaryArchive, Self::PythonArchive, Self::Pictures];
 
     /// Its name in messages and in `manifest.toml`.
     pub fn as_str(self) -> &'static str {
@@ -72,14 +74,15 @@ struct Part {
 }
 
 impl CifarLayout {
-    /// The files under a data root, in the first [form](CifarForm) that is there: the folder of a form, its archive, or the root itself if it holds the first
-    /// training file.
+    /// The files under a data root, in the first [form](CifarForm) that is there: the folder of a
+    /// form, its archive, or the root itself if it holds the first training file.
     ///
     /// # Errors
     /// [`Error::MissingFolder`] if there is none.
     pub fn locate(&self, root: &Path) -> Result<CifarFiles> {
-        let mut found =
-            CifarForm::ALL.into_iter().filter_map(|form| self.place(root, form).map(|path| self.files(form, path)));
+        let mut found = CifarForm::ALL
+            .into_iter()
+            .filter_map(|form| self.place(root, form).map(|path| self.files(form, path)));
         found.next().ok_or_else(|| Error::MissingFolder {
             dataset: self.dataset,
             path: root.join(self.binary.folder),
@@ -103,7 +106,8 @@ impl CifarLayout {
             let first = stored.train_files.first()?;
             root.join(first).is_file().then(|| root.to_owned())
         };
-        let archive = |stored: &CifarStored| Some(root.join(stored.archive)).filter(|path| path.is_file());
+        let archive =
+            |stored: &CifarStored| Some(root.join(stored.archive)).filter(|path| path.is_file());
         match form {
             CifarForm::Binary => folder(&self.binary),
             CifarForm::Python => folder(&self.python),
@@ -132,23 +136,28 @@ impl CifarFiles {
 
     /// Reads one split.
     ///
-    /// Memory is made for what the layout says, not for what a file claims, and archives are unpacked no further.
+    /// Memory is made for what the layout says, not for what a file claims, and archives are
+    /// unpacked no further.
     ///
     /// # Errors
-    /// [`Error::MissingFile`], [`Error::WrongSize`], [`Error::LabelOutOfRange`], [`Error::Parse`], [`Error::Field`] or [`Error::Io`], naming the file.
+    /// [`Error::MissingFile`], [`Error::WrongSize`], [`Error::LabelOutOfRange`], [`Error::Parse`],
+    /// [`Error::Field`] or [`Error::Io`], naming the file.
     pub fn read(&self, split: Split) -> Result<Images> {
         if self.form == CifarForm::Pictures {
             return Ok(pictures::read(&self.layout, &self.path, split)?.0);
         }
         let mut part = self.part(split);
-        self.visit(part.files, &mut |index, path, length, reader| self.load(&mut part, index, path, length, reader))?;
+        self.visit(part.files, &mut |index, path, length, reader| {
+            self.load(&mut part, index, path, length, reader)
+        })?;
         self.images(part)
     }
 
     /// Reads the class names.
     ///
     /// # Errors
-    /// [`Error::MissingFile`], [`Error::ClassNames`], [`Error::Parse`] or [`Error::Io`], naming the file.
+    /// [`Error::MissingFile`], [`Error::ClassNames`], [`Error::Parse`] or [`Error::Io`], naming the
+    /// file.
     pub fn read_names(&self) -> Result<Vec<String>> {
         if self.form == CifarForm::Pictures {
             return pictures::names(&self.layout, &self.path);
@@ -170,7 +179,8 @@ impl CifarFiles {
             let (train, names) = pictures::read(&self.layout, &self.path, Split::Train)?;
             return Ok((train, self.read(Split::Test)?, names));
         }
-        let (mut train, mut test, mut names) = (self.part(Split::Train), self.part(Split::Test), Vec::new());
+        let (mut train, mut test, mut names) =
+            (self.part(Split::Train), self.part(Split::Test), Vec::new());
         let wanted = [train.files, test.files, &[self.stored().names_file]].concat();
         let (first_test, first_names) = (train.files.len(), train.files.len() + test.files.len());
         self.visit(&wanted, &mut |index, path, length, reader| {
@@ -188,7 +198,9 @@ impl CifarFiles {
 
     fn stored(&self) -> &CifarStored {
         match self.form {
-            CifarForm::Binary | CifarForm::BinaryArchive | CifarForm::Pictures => &self.layout.binary,
+            CifarForm::Binary | CifarForm::BinaryArchive | CifarForm::Pictures => {
+                &self.layout.binary
+            }
             CifarForm::Python | CifarForm::PythonArchive => &self.layout.python,
         }
     }
@@ -207,7 +219,14 @@ impl CifarFiles {
     }
 
     /// Reads file `index` of a split into its place.
-    fn load(&self, part: &mut Part, index: usize, path: &Path, length: u64, reader: &mut dyn Read) -> Result<()> {
+    fn load(
+        &self,
+        part: &mut Part,
+        index: usize,
+        path: &Path,
+        length: u64,
+        reader: &mut dyn Read,
+    ) -> Result<()> {
         let range = index * part.records..(index + 1) * part.records;
         let pixels = part.pixels.as_slice_mut().unwrap_or_default();
         let pixels = &mut pixels[range.start * IMAGE_BYTES..range.end * IMAGE_BYTES];
@@ -224,14 +243,17 @@ impl CifarFiles {
 
     fn load_names(&self, path: &Path, length: u64, reader: &mut dyn Read) -> Result<Vec<String>> {
         match self.form {
-            CifarForm::Python | CifarForm::PythonArchive => python::read_names(&self.layout, path, length, reader),
+            CifarForm::Python | CifarForm::PythonArchive => {
+                python::read_names(&self.layout, path, length, reader)
+            }
             CifarForm::Binary | CifarForm::BinaryArchive | CifarForm::Pictures => {
                 binary::read_names(&self.layout, path, reader)
             }
         }
     }
 
-    /// Calls `each` with every one of the `wanted` files: its index, path, length and bytes. Those of an archive come in the order of the archive.
+    /// Calls `each` with every one of the `wanted` files: its index, path, length and bytes. Those
+    /// of an archive come in the order of the archive.
     fn visit(&self, wanted: &[&str], each: &mut Visit<'_>) -> Result<()> {
         match self.form {
             CifarForm::BinaryArchive | CifarForm::PythonArchive => self.visit_archive(wanted, each),
@@ -261,7 +283,9 @@ impl CifarFiles {
         let mut unpacked = MultiGzDecoder::new(file);
         tar::stream(&self.path, &mut unpacked, MAX_UNPACKED, &mut |entry, reader| {
             let name = entry.name.rsplit('/').next().unwrap_or_default();
-            let Some(index) = wanted.iter().position(|wanted| *wanted == name) else { return Ok(()) };
+            let Some(index) = wanted.iter().position(|wanted| *wanted == name) else {
+                return Ok(());
+            };
             if !std::mem::take(&mut missing[index]) {
                 return Err(Error::Parse {
                     path: self.path.clone(),
@@ -275,9 +299,10 @@ impl CifarFiles {
         })?;
         match missing.iter().position(|&missing| missing) {
             None => Ok(()),
-            Some(index) => {
-                Err(Error::MissingFile { dataset: self.layout.dataset, path: self.path.join(wanted[index]) })
-            }
+            Some(index) => Err(Error::MissingFile {
+                dataset: self.layout.dataset,
+                path: self.path.join(wanted[index]),
+            }),
         }
     }
 }

@@ -30,8 +30,9 @@ pub struct CifarStored {
 
 /// The files of CIFAR-10 or CIFAR-100, and what is in them.
 ///
-/// A record of the binary form is its labels, one byte each, then 3,072 bytes of pixels: the planes R, G, B, rows from the top. A file of the Python form is a
-/// pickled dictionary with the same pixels as an array `data`, and a list for each label.
+/// A record of the binary form is its labels, one byte each, then 3,072 bytes of pixels: the planes
+/// R, G, B, rows from the top. A file of the Python form is a pickled dictionary with the same
+/// pixels as an array `data`, and a list for each label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CifarLayout {
     /// Name of the data set, for messages.
@@ -46,7 +47,8 @@ pub struct CifarLayout {
     pub train_records: usize,
     /// Records in every test file.
     pub test_records: usize,
-    /// The labels of a record, in order: what each is called and its number of classes. The last one is used.
+    /// The labels of a record, in order: what each is called and its number of classes. The last
+    /// one is used.
     pub labels: &'static [(&'static str, u16)],
     /// The lists of the Python form that are these labels, and the one with the names of the last.
     pub python_keys: (&'static [&'static str], &'static str),
@@ -73,7 +75,13 @@ pub const CIFAR10: CifarLayout = CifarLayout {
     python: CifarStored {
         folder: "cifar-10-batches-py",
         archive: "cifar-10-python.tar.gz",
-        train_files: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
+        train_files: &[
+            "data_batch_1",
+            "data_batch_2",
+            "data_batch_3",
+            "data_batch_4",
+            "data_batch_5",
+        ],
         test_files: &["test_batch"],
         names_file: "batches.meta",
     },

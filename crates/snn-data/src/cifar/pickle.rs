@@ -1,14 +1,17 @@
 //! A reader of the pickles in which CIFAR is published: data only, nothing is executed.
 //!
-//! A pickle is a program for a stack machine that may name any function of Python. This reader knows the instructions that dictionaries, lists, text, numbers
-//! and arrays of NumPy are made of (protocols 2 to 5), the three names an array needs, and refuses everything else by its place. Values lie in one list and
-//! refer to each other by position, so that neither depth nor repetition costs memory or stack: both are bounded by the number of instructions.
+//! A pickle is a program for a stack machine that may name any function of Python. This reader
+//! knows the instructions that dictionaries, lists, text, numbers and arrays of NumPy are made of
+//! (protocols 2 to 5), the three names an array needs, and refuses everything else by its place.
+//! Values lie in one list and refer to each other by position, so that neither depth nor repetition
+//! costs memory or stack: both are bounded by the number of instructions.
 
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// Instructions of a pickle; the largest official file (CIFAR-100's training split) has half a million.
+/// Instructions of a pickle; the largest official file (CIFAR-100's training split) has half a
+/// million.
 const MAX_INSTRUCTIONS: usize = 1 << 21;
 
 /// Entries of a dictionary that are listed at most, and letters of a text.
@@ -43,7 +46,9 @@ enum Name {
 impl Name {
     fn of(module: &[u8], name: &[u8]) -> Option<Self> {
         match (module, name) {
-            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => Some(Self::Reconstruct),
+            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => {
+                Some(Self::Reconstruct)
+            }
             (b"numpy", b"ndarray") => Some(Self::Array),
             (b"numpy", b"dtype") => Some(Self::Element),
             _ => None,
@@ -91,7 +96,8 @@ impl<'p> Pickle<'p> {
     /// Reads a pickle; `path` is for messages.
     ///
     /// # Errors
-    /// [`Error::Parse`] naming the offset of what is not understood, or of the end where more was expected.
+    /// [`Error::Parse`] naming the offset of what is not understood, or of the end where more was
+    /// expected.
     pub fn read(bytes: &'p [u8], path: &'p Path) -> Result<Self> {
         let mut machine = Machine {
             bytes,
@@ -104,7 +110,9 @@ impl<'p> Pickle<'p> {
         };
         let root = machine.run()?;
         match machine.values.get(root) {
-            Some(Value::Dictionary(_)) => Ok(Self { path: path.to_owned(), values: machine.values, root }),
+            Some(Value::Dictionary(_)) => {
+                Ok(Self { path: path.to_owned(), values: machine.values, root })
+            }
             _ => Err(machine.wrong("pickle", "a dictionary", "another value".into())),
         }
     }
@@ -122,7 +130,8 @@ impl<'p> Pickle<'p> {
                 _ => None,
             })
             .collect();
-        let numbers = numbers.ok_or_else(|| self.wrong(key, "a list of whole numbers", "other values".into()))?;
+        let numbers = numbers
+            .ok_or_else(|| self.wrong(key, "a list of whole numbers", "other values".into()))?;
         if numbers.len() == count {
             return Ok(numbers);
         }
@@ -145,7 +154,8 @@ impl<'p> Pickle<'p> {
         texts.ok_or_else(|| self.wrong(key, "a list of texts", "other values".into()))
     }
 
-    /// The bytes of the array under `key`, which must have this shape, the element `u1` and the order of C.
+    /// The bytes of the array under `key`, which must have this shape, the element `u1` and the
+    /// order of C.
     ///
     /// # Errors
     /// [`Error::Field`] if there is no such array.
@@ -155,7 +165,10 @@ impl<'p> Pickle<'p> {
             return Err(self.wrong(key, &expected, "another value".into()));
         };
         let same = array.shape.iter().map(|&side| usize::try_from(side).ok()).eq(shape.map(Some));
-        if !same || array.element != b"u1" || array.fortran || Some(array.bytes.len()) != shape[0].checked_mul(shape[1])
+        if !same
+            || array.element != b"u1"
+            || array.fortran
+            || Some(array.bytes.len()) != shape[0].checked_mul(shape[1])
         {
             let found = format!(
                 "{:?} of `{}`, {} bytes{}",
@@ -169,7 +182,8 @@ impl<'p> Pickle<'p> {
         Ok(array.bytes)
     }
 
-    /// The first entries whose keys are text, and what is under them in words: `list of 10000`, `array [10000, 3072] of u1`.
+    /// The first entries whose keys are text, and what is under them in words: `list of 10000`,
+    /// `array [10000, 3072] of u1`.
     pub fn entries(&self) -> Vec<(String, String)> {
         let Value::Dictionary(items) = &self.values[self.root] else { return Vec::new() };
         let entry = |&(key, value): &(Id, Id)| match self.values[key] {
@@ -186,8 +200,12 @@ impl<'p> Pickle<'p> {
             Value::List(items) => format!("list of {}", items.len()),
             Value::Tuple(items) => format!("tuple of {}", items.len()),
             Value::Dictionary(items) => format!("dictionary of {}", items.len()),
-            Value::Array(Some(array)) => format!("array {:?} of {}", array.shape, shown(array.element)),
-            Value::None | Value::Name(_) | Value::Element(_) | Value::Array(None) => "nothing".into(),
+            Value::Array(Some(array)) => {
+                format!("array {:?} of {}", array.shape, shown(array.element))
+            }
+            Value::None | Value::Name(_) | Value::Element(_) | Value::Array(None) => {
+                "nothing".into()
+            }
         }
     }
 
@@ -196,7 +214,8 @@ impl<'p> Pickle<'p> {
         let Value::Dictionary(items) = &self.values[self.root] else {
             return Err(self.wrong(key, "a dictionary", "another value".into()));
         };
-        let is_key = |id: Id| matches!(self.values[id], Value::Text(text) if text == key.as_bytes());
+        let is_key =
+            |id: Id| matches!(self.values[id], Value::Text(text) if text == key.as_bytes());
         let found = items.iter().rev().find(|&&(name, _)| is_key(name));
         found.map(|&(_, value)| value).ok_or_else(|| self.wrong(key, "this key", "none".into()))
     }
@@ -229,7 +248,11 @@ impl<'p> Machine<'p> {
                 return Err(self.wrong("instruction", "one that data is made of", found));
             }
         }
-        Err(self.wrong("pickle", &format!("at most {MAX_INSTRUCTIONS} instructions"), "more".into()))
+        Err(self.wrong(
+            "pickle",
+            &format!("at most {MAX_INSTRUCTIONS} instructions"),
+            "more".into(),
+        ))
     }
 
     /// Carries out one instruction; `false` if it is not known.
@@ -316,7 +339,9 @@ impl<'p> Machine<'p> {
             }
             0x93 => {
                 let names = self.pop_many(2)?;
-                let (Value::Text(module), Value::Text(name)) = (&self.values[names[0]], &self.values[names[1]]) else {
+                let (Value::Text(module), Value::Text(name)) =
+                    (&self.values[names[0]], &self.values[names[1]])
+                else {
                     return Err(self.wrong("name", "two texts", "other values".into()));
                 };
                 let (module, name) = (*module, *name);
@@ -335,24 +360,46 @@ impl<'p> Machine<'p> {
         let Value::Tuple(arguments) = &self.values[arguments] else {
             return Err(self.wrong("call", "a tuple of arguments", "another value".into()));
         };
-        let made = match (&self.values[name], arguments.first().map(|&first| (first, &self.values[first]))) {
-            (Value::Name(Name::Reconstruct), Some((_, Value::Name(Name::Array)))) => Value::Array(None),
+        let made = match (
+            &self.values[name],
+            arguments.first().map(|&first| (first, &self.values[first])),
+        ) {
+            (Value::Name(Name::Reconstruct), Some((_, Value::Name(Name::Array)))) => {
+                Value::Array(None)
+            }
             (Value::Name(Name::Element), Some((first, Value::Text(_)))) => Value::Element(first),
-            _ => return Err(self.wrong("call", "the making of an array or of a type of elements", "another".into())),
+            _ => {
+                return Err(self.wrong(
+                    "call",
+                    "the making of an array or of a type of elements",
+                    "another".into(),
+                ));
+            }
         };
         self.push(made);
         Ok(())
     }
 
-    /// Gives an array its content; what a type of elements is given (byte order, fields) says nothing new of bytes.
+    /// Gives an array its content; what a type of elements is given (byte order, fields) says
+    /// nothing new of bytes.
     fn build(&mut self) -> Result<()> {
         let [object, state] = self.pop_two()?;
         let array = match &self.values[object] {
             Value::Element(_) => None,
             Value::Array(None) => Some(self.content(state).ok_or_else(|| {
-                self.wrong("array", "a version, a shape, a type, an order and bytes", "other values".into())
+                self.wrong(
+                    "array",
+                    "a version, a shape, a type, an order and bytes",
+                    "other values".into(),
+                )
             })?),
-            _ => return Err(self.wrong("state", "an array or a type of elements before it", "another value".into())),
+            _ => {
+                return Err(self.wrong(
+                    "state",
+                    "an array or a type of elements before it",
+                    "another value".into(),
+                ));
+            }
         };
         if array.is_some() {
             self.values[object] = Value::Array(array);
@@ -393,8 +440,16 @@ impl<'p> Machine<'p> {
         let (pairs, rest) = items.as_chunks::<2>();
         let dictionary = self.top()?;
         match &mut self.values[dictionary] {
-            Value::Dictionary(items) if rest.is_empty() => items.extend(pairs.iter().map(|&[key, value]| (key, value))),
-            _ => return Err(self.wrong("dictionary", "a dictionary and pairs for it", "other values".into())),
+            Value::Dictionary(items) if rest.is_empty() => {
+                items.extend(pairs.iter().map(|&[key, value]| (key, value)))
+            }
+            _ => {
+                return Err(self.wrong(
+                    "dictionary",
+                    "a dictionary and pairs for it",
+                    "other values".into(),
+                ));
+            }
         }
         Ok(())
     }
@@ -402,8 +457,9 @@ impl<'p> Machine<'p> {
     fn memo(&mut self, get: bool, slot: u32) -> Result<()> {
         if get {
             let value = self.memo.get(&slot).copied();
-            let value =
-                value.ok_or_else(|| self.wrong("place in the memo", "one that was filled", slot.to_string()))?;
+            let value = value.ok_or_else(|| {
+                self.wrong("place in the memo", "one that was filled", slot.to_string())
+            })?;
             self.stack.push(value);
         } else {
             let value = self.top()?;
@@ -415,7 +471,11 @@ impl<'p> Machine<'p> {
     fn name(&mut self, module: &[u8], name: &[u8]) -> Result<()> {
         let Some(known) = Name::of(module, name) else {
             let found = format!("`{}.{}`", shown(module), shown(name));
-            return Err(self.wrong("name", "what arrays of NumPy are made of; nothing is executed", found));
+            return Err(self.wrong(
+                "name",
+                "what arrays of NumPy are made of; nothing is executed",
+                found,
+            ));
         };
         self.push(Value::Name(known));
         Ok(())
@@ -488,7 +548,13 @@ impl<'p> Machine<'p> {
     }
 
     fn wrong(&self, field: &'static str, expected: &str, found: String) -> Error {
-        Error::Parse { path: self.path.to_owned(), offset: self.at as u64, field, expected: expected.to_owned(), found }
+        Error::Parse {
+            path: self.path.to_owned(),
+            offset: self.at as u64,
+            field,
+            expected: expected.to_owned(),
+            found,
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! CIFAR as folders of pictures, as it is often passed on: `train` and `test` (or `val`), in them one folder a class, or one a coarse class with one a class.
+//! CIFAR as folders of pictures, as it is often passed on: `train` and `test` (or `val`), in them
+//! one folder a class, or one a coarse class with one a class.
 
 use super::{CifarLayout, IMAGE_BYTES};
 use crate::image::{DecodeOptions, decode};
@@ -21,7 +22,8 @@ pub(super) fn is_root(layout: &CifarLayout, root: &Path) -> bool {
     let train = root.join("train");
     split_folder(root, Split::Test).is_some()
         && classes(&train).is_ok_and(|classes| {
-            classes.len() == layout.classes() && classes.first().is_some_and(|class| class.name == layout.first_class)
+            classes.len() == layout.classes()
+                && classes.first().is_some_and(|class| class.name == layout.first_class)
         })
 }
 
@@ -30,8 +32,13 @@ pub(super) fn names(layout: &CifarLayout, root: &Path) -> Result<Vec<String>> {
     Ok(checked_classes(layout, root, Split::Train)?.into_iter().map(|class| class.name).collect())
 }
 
-/// Reads one split: classes in the order of their names, pictures of each in that of theirs (the official files have another order).
-pub(super) fn read(layout: &CifarLayout, root: &Path, split: Split) -> Result<(Images, Vec<String>)> {
+/// Reads one split: classes in the order of their names, pictures of each in that of theirs (the
+/// official files have another order).
+pub(super) fn read(
+    layout: &CifarLayout,
+    root: &Path,
+    split: Split,
+) -> Result<(Images, Vec<String>)> {
     let classes = checked_classes(layout, root, split)?;
     let mut pictures = Vec::new();
     for (label, class) in classes.iter().enumerate() {
@@ -42,7 +49,12 @@ pub(super) fn read(layout: &CifarLayout, root: &Path, split: Split) -> Result<(I
     if pictures.len() != expected {
         let expected = format!("{expected}, as {} has", layout.dataset);
         let path = split_folder(root, split).unwrap_or_else(|| root.to_owned());
-        return Err(Error::Field { path, field: "pictures", expected, found: pictures.len().to_string() });
+        return Err(Error::Field {
+            path,
+            field: "pictures",
+            expected,
+            found: pictures.len().to_string(),
+        });
     }
     let mut pixels = Array4::zeros((pictures.len(), 3, 32, 32));
     let planes = pixels.as_slice_mut().unwrap_or_default();
@@ -61,7 +73,10 @@ pub(super) fn read(layout: &CifarLayout, root: &Path, split: Split) -> Result<(I
         Ok::<(), Error>(())
     })?;
     let labels = pictures.into_iter().map(|(_, label)| label).collect();
-    Ok((Images::new(pixels, labels, layout.classes())?, classes.into_iter().map(|class| class.name).collect()))
+    Ok((
+        Images::new(pixels, labels, layout.classes())?,
+        classes.into_iter().map(|class| class.name).collect(),
+    ))
 }
 
 /// How many pictures of a split there are, without reading one.
@@ -92,15 +107,25 @@ fn checked_classes(layout: &CifarLayout, root: &Path, split: Split) -> Result<Ve
             Split::Test => "a folder `test` or `val`",
         };
         let expected = expected.to_owned();
-        return Err(Error::Field { path: root.to_owned(), field: "pictures", expected, found: "none".into() });
+        return Err(Error::Field {
+            path: root.to_owned(),
+            field: "pictures",
+            expected,
+            found: "none".into(),
+        });
     };
     let classes = classes(&folder)?;
     let first = classes.first().map(|class| class.name.as_str());
     if classes.len() == layout.classes() && first == Some(layout.first_class) {
         return Ok(classes);
     }
-    let expected = format!("the {} of {}, from `{}` on", layout.classes(), layout.dataset, layout.first_class);
-    let found = format!("{}{}", classes.len(), first.map_or(String::new(), |first| format!(", from `{first}` on")));
+    let expected =
+        format!("the {} of {}, from `{}` on", layout.classes(), layout.dataset, layout.first_class);
+    let found = format!(
+        "{}{}",
+        classes.len(),
+        first.map_or(String::new(), |first| format!(", from `{first}` on"))
+    );
     Err(Error::Field { path: folder, field: "folders of classes", expected, found })
 }
 

@@ -1,4 +1,5 @@
-//! Augmentation of recordings: geometry, dropped events, times that shake, NDA; and `EventMix` on batches of frames.
+//! Augmentation of recordings: geometry, dropped events, times that shake, NDA; and `EventMix` on
+//! batches of frames.
 
 mod mix;
 mod nda;
@@ -32,7 +33,8 @@ pub enum EventAugment {
     FlipColumns,
     /// Top becomes bottom in half of the cases (tonic's `RandomFlipUD`).
     FlipRows,
-    /// Everything moves by −pixels to +pixels in each direction; what leaves the sensor comes back on the other side.
+    /// Everything moves by −pixels to +pixels in each direction; what leaves the sensor comes back
+    /// on the other side.
     Roll {
         /// Most pixels.
         pixels: u16,
@@ -47,7 +49,8 @@ pub enum EventAugment {
         /// Greatest tangent of the angle, up to 1.
         factor: f64,
     },
-    /// Leaves out a share of the events, each equally likely (tonic's `DropEvent`; Gu et al. 2021, *`EventDrop`*).
+    /// Leaves out a share of the events, each equally likely (tonic's `DropEvent`; Gu et al. 2021,
+    /// *`EventDrop`*).
     DropEvents {
         /// Least and greatest share, 0 to below 1.
         share: [f64; 2],
@@ -62,7 +65,8 @@ pub enum EventAugment {
         /// Least and greatest share of width and height, 0 to below 1.
         share: [f64; 2],
     },
-    /// Moves each time by a normal random number, cuts the fraction and sorts (tonic's `TimeJitter`, sorted; times may become negative).
+    /// Moves each time by a normal random number, cuts the fraction and sorts (tonic's
+    /// `TimeJitter`, sorted; times may become negative).
     JitterTimes {
         /// Standard deviation in µs.
         micros: f64,
@@ -81,15 +85,30 @@ impl EventAugment {
             Self::FlipColumns | Self::FlipRows => return Ok(()),
             Self::Nda(nda) => return nda.validate(),
             Self::Roll { pixels } => ("pixels", "at most 4096", pixels <= 4096, pixels.to_string()),
-            Self::Rotate { degrees } => ("degrees", "0 to 180", (0.0..=180.0).contains(&degrees), degrees.to_string()),
-            Self::Shear { factor } => ("factor", "0 to 1", (0.0..=1.0).contains(&factor), factor.to_string()),
+            Self::Rotate { degrees } => {
+                ("degrees", "0 to 180", (0.0..=180.0).contains(&degrees), degrees.to_string())
+            }
+            Self::Shear { factor } => {
+                ("factor", "0 to 1", (0.0..=1.0).contains(&factor), factor.to_string())
+            }
             Self::DropEvents { share } | Self::DropTime { share } | Self::DropArea { share } => {
                 let [low, high] = share;
-                ("share", "0 ≤ least ≤ greatest < 1", low >= 0.0 && low <= high && high < 1.0, format!("{share:?}"))
+                (
+                    "share",
+                    "0 ≤ least ≤ greatest < 1",
+                    low >= 0.0 && low <= high && high < 1.0,
+                    format!("{share:?}"),
+                )
             }
-            Self::JitterTimes { micros } => ("micros", "0 to 1e9", (0.0..=1e9).contains(&micros), micros.to_string()),
+            Self::JitterTimes { micros } => {
+                ("micros", "0 to 1e9", (0.0..=1e9).contains(&micros), micros.to_string())
+            }
         };
-        if fine { Ok(()) } else { Err(Error::InvalidConfig { field, expected: expected.into(), found }) }
+        if fine {
+            Ok(())
+        } else {
+            Err(Error::InvalidConfig { field, expected: expected.into(), found })
+        }
     }
 
     /// Draws the parameters and changes the events; their order stays, but for times that shake.
@@ -101,14 +120,28 @@ impl EventAugment {
         let size = events.size();
         let operation = match *self {
             Self::FlipColumns => {
-                return Ok(if rng.below(2) == 1 { EventOperation::FlipColumns.apply(&events) } else { events });
+                return Ok(if rng.below(2) == 1 {
+                    EventOperation::FlipColumns.apply(&events)
+                } else {
+                    events
+                });
             }
             Self::FlipRows => {
-                return Ok(if rng.below(2) == 1 { EventOperation::FlipRows.apply(&events) } else { events });
+                return Ok(if rng.below(2) == 1 {
+                    EventOperation::FlipRows.apply(&events)
+                } else {
+                    events
+                });
             }
-            Self::Roll { pixels } => EventOperation::Roll { right: both(pixels, rng), down: both(pixels, rng) },
-            Self::Rotate { degrees } => EventOperation::Rotate { degrees: rng.uniform(-degrees, degrees) },
-            Self::Shear { factor } => EventOperation::Shear { factor: rng.uniform(-factor, factor) },
+            Self::Roll { pixels } => {
+                EventOperation::Roll { right: both(pixels, rng), down: both(pixels, rng) }
+            }
+            Self::Rotate { degrees } => {
+                EventOperation::Rotate { degrees: rng.uniform(-degrees, degrees) }
+            }
+            Self::Shear { factor } => {
+                EventOperation::Shear { factor: rng.uniform(-factor, factor) }
+            }
             Self::DropEvents { share } => {
                 let share = rng.uniform(share[0], share[1]);
                 return Ok(drop_events(&events, &chosen(events.len(), share, rng)));
@@ -137,7 +170,8 @@ impl EventAugment {
     }
 }
 
-/// Draws `share` of `count` events without putting back: `true` for those that are left out. Selection sampling (Knuth, algorithm S).
+/// Draws `share` of `count` events without putting back: `true` for those that are left out.
+/// Selection sampling (Knuth, algorithm S).
 fn chosen(count: usize, share: f64, rng: &mut SampleRng) -> Vec<bool> {
     let mut left = rounded(share * count as f64).min(count);
     let mut rest = count;
@@ -177,7 +211,11 @@ fn rounded(value: f64) -> usize {
 }
 
 /// A share of a side, cut to whole pixels.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a side is at most the side")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a side is at most the side"
+)]
 fn part(side: u16, share: f64) -> u16 {
     (f64::from(side) * share) as u16
 }

@@ -5,17 +5,21 @@ use crate::events::Events;
 use crate::{Error, Result, SampleRng};
 use serde::{Deserialize, Serialize};
 
-/// Of the three strengths: most pixels of rolling, most degrees of rotation and of shearing, side of the box that is cut out.
+/// Of the three strengths: most pixels of rolling, most degrees of rotation and of shearing, side
+/// of the box that is cut out.
 ///
-/// The authors' code has the first two of rolling, rotation and shearing, for N-Caltech101 and for CIFAR10-DVS; the third goes on in equal steps. It has no cutout in use: its sides are ours.
+/// The authors' code has the first two of rolling, rotation and shearing, for N-Caltech101 and for
+/// CIFAR10-DVS; the third goes on in equal steps. It has no cutout in use: its sides are ours.
 const STRENGTHS: [(u16, f64, u16); 3] = [(3, 15.0, 8), (5, 30.0, 16), (7, 45.0, 24)];
 /// The side of the frames for which pixels are given; they grow with the sensor.
 const SIDE: f64 = 48.0;
 
-/// A flip in half of the cases, then some of rolling, rotation, cutout and shear, each at most once, at one strength.
+/// A flip in half of the cases, then some of rolling, rotation, cutout and shear, each at most
+/// once, at one strength.
 ///
-/// Pixels are those of frames of 48, and grow with the sensor. Li et al. mix batches as well: see [`Mix`](crate::Mix). The code that they published rolls, rotates or shears, one of the
-/// three for each recording and without a flip, by strength 1 (N-Caltech101) or 2 (CIFAR10-DVS).
+/// Pixels are those of frames of 48, and grow with the sensor. Li et al. mix batches as well: see
+/// [`Mix`](crate::Mix). The code that they published rolls, rotates or shears, one of the three for
+/// each recording and without a flip, by strength 1 (N-Caltech101) or 2 (CIFAR10-DVS).
 ///
 /// # References
 /// Li et al. 2022, *Neuromorphic data augmentation for training spiking neural networks*.
@@ -41,10 +45,15 @@ impl Nda {
     /// # Errors
     /// [`Error::InvalidConfig`] naming the field.
     pub fn validate(self) -> Result<()> {
-        for (field, found, most) in [("magnitude", self.magnitude, STRENGTHS.len()), ("operations", self.operations, 4)]
+        for (field, found, most) in
+            [("magnitude", self.magnitude, STRENGTHS.len()), ("operations", self.operations, 4)]
         {
             if !(1..=most).contains(&found) {
-                return Err(Error::InvalidConfig { field, expected: format!("1 to {most}"), found: found.to_string() });
+                return Err(Error::InvalidConfig {
+                    field,
+                    expected: format!("1 to {most}"),
+                    found: found.to_string(),
+                });
             }
         }
         Ok(())
@@ -70,13 +79,24 @@ impl Nda {
                 2 => {
                     // The centre is any pixel; a part of the box may lie outside.
                     let sides = [scaled(side, width), scaled(side, height)];
-                    let [left, top] = [(width, sides[0]), (height, sides[1])].map(|(length, side)| {
-                        let centre = super::below(length, rng);
-                        (centre.saturating_sub(side / 2), side - (side / 2).saturating_sub(centre))
-                    });
-                    EventOperation::DropBox { left: left.0, top: top.0, width: left.1, height: top.1 }
+                    let [left, top] =
+                        [(width, sides[0]), (height, sides[1])].map(|(length, side)| {
+                            let centre = super::below(length, rng);
+                            (
+                                centre.saturating_sub(side / 2),
+                                side - (side / 2).saturating_sub(centre),
+                            )
+                        });
+                    EventOperation::DropBox {
+                        left: left.0,
+                        top: top.0,
+                        width: left.1,
+                        height: top.1,
+                    }
                 }
-                _ => EventOperation::Shear { factor: rng.uniform(-degrees, degrees).to_radians().tan() },
+                _ => EventOperation::Shear {
+                    factor: rng.uniform(-degrees, degrees).to_radians().tan(),
+                },
             });
         }
         operations

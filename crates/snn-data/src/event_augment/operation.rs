@@ -16,12 +16,14 @@ pub enum EventOperation {
         /// Pixels downwards.
         down: i32,
     },
-    /// Turns against the clock about the middle of the sensor; places are rounded, and events that leave the sensor are left out.
+    /// Turns against the clock about the middle of the sensor; places are rounded, and events that
+    /// leave the sensor are left out.
     Rotate {
         /// Degrees.
         degrees: f64,
     },
-    /// `x' = x + factor · (y − (height − 1)/2)`, rounded; events that leave the sensor are left out.
+    /// `x' = x + factor · (y − (height − 1)/2)`, rounded; events that leave the sensor are left
+    /// out.
     Shear {
         /// The factor.
         factor: f64,
@@ -57,26 +59,31 @@ impl EventOperation {
             Self::FlipColumns => moved(events, |x, y| Some((size.width - 1 - x, y))),
             Self::FlipRows => moved(events, |x, y| Some((x, size.height - 1 - y))),
             Self::Roll { right, down } => {
-                let rolled =
-                    |at: u16, by: i32, side: i32| u16::try_from((i32::from(at) + by % side).rem_euclid(side)).ok();
+                let rolled = |at: u16, by: i32, side: i32| {
+                    u16::try_from((i32::from(at) + by % side).rem_euclid(side)).ok()
+                };
                 moved(events, |x, y| Some((rolled(x, right, width)?, rolled(y, down, height)?)))
             }
             Self::Rotate { degrees } => {
                 let (sin, cos) = degrees.to_radians().sin_cos();
                 moved(events, |x, y| {
                     let (x, y) = (f64::from(x) - middle[0], f64::from(y) - middle[1]);
-                    Some((pixel(middle[0] + cos * x + sin * y)?, pixel(middle[1] - sin * x + cos * y)?))
+                    Some((
+                        pixel(middle[0] + cos * x + sin * y)?,
+                        pixel(middle[1] - sin * x + cos * y)?,
+                    ))
                 })
             }
-            Self::Shear { factor } => {
-                moved(events, |x, y| Some((pixel(f64::from(x) + factor * (f64::from(y) - middle[1]))?, y)))
-            }
+            Self::Shear { factor } => moved(events, |x, y| {
+                Some((pixel(f64::from(x) + factor * (f64::from(y) - middle[1]))?, y))
+            }),
             Self::DropBox { left, top, width, height } => moved(events, |x, y| {
                 let inside = |at: u16, start: u16, length: u16| at >= start && at - start < length;
                 (!(inside(x, left, width) && inside(y, top, height))).then_some((x, y))
             }),
             Self::DropTime { from, to } => {
-                let dropped: Vec<bool> = events.t().iter().map(|&t| (from..=to).contains(&(t as f64))).collect();
+                let dropped: Vec<bool> =
+                    events.t().iter().map(|&t| (from..=to).contains(&(t as f64))).collect();
                 drop_events(events, &dropped)
             }
         }
@@ -87,7 +94,10 @@ impl EventOperation {
 #[must_use]
 pub fn drop_events(events: &Events, dropped: &[bool]) -> Events {
     let dropped = dropped.iter().copied().chain(std::iter::repeat(false));
-    collect(events, events.iter().zip(dropped).filter_map(|(event, dropped)| (!dropped).then_some(event)))
+    collect(
+        events,
+        events.iter().zip(dropped).filter_map(|(event, dropped)| (!dropped).then_some(event)),
+    )
 }
 
 /// Adds `shifts` (µs) to the times, and cuts the fraction; the order stays.
@@ -115,7 +125,11 @@ fn collect(like: &Events, events: impl Iterator<Item = Event>) -> Events {
     collected
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie in 0 to 65,535")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to lie in 0 to 65,535"
+)]
 fn pixel(at: f64) -> Option<u16> {
     let at = at.round();
     (0.0..=f64::from(u16::MAX)).contains(&at).then_some(at as u16)

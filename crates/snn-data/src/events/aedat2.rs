@@ -1,7 +1,9 @@
-//! AEDAT 2.0: text lines that begin with `#`, then eight bytes an event: address and time, 32 bits each, most significant byte first.
+//! AEDAT 2.0: text lines that begin with `#`, then eight bytes an event: address and time, 32 bits
+//! each, most significant byte first.
 //!
-//! Addresses and their orientation are those of jAER (`ch.unizh.ini.jaer.chip.retina.DVS128`, `eu.seebetter.ini.chips.DavisChip`): its origin is the lower left
-//! corner, ours the upper left one.
+//! Addresses and their orientation are those of jAER (`ch.unizh.ini.jaer.chip.retina.DVS128`,
+//! `eu.seebetter.ini.chips.DavisChip`): its origin is the lower left corner, ours the upper left
+//! one.
 
 use super::block::{Layout, decode};
 use super::source::Source;
@@ -36,7 +38,11 @@ impl Decoder {
         let chip = match (options.chip, named) {
             (Some(chip), _) => chip,
             (None, Some(name)) => chip_of(name).ok_or_else(|| {
-                source.error("header, AEChip", "DVS128 or a DAVIS; name the sensor if it is like one", name)
+                source.error(
+                    "header, AEChip",
+                    "DVS128 or a DAVIS; name the sensor if it is like one",
+                    name,
+                )
             })?,
             (None, None) => chip_of_addresses(source)?,
         };
@@ -48,14 +54,21 @@ impl Decoder {
         let tell = |times: &mut [i64]| self.clock.times(times);
         let skipped = match self.chip {
             Chip::Dvs128 => decode(&Dvs128, records, events, tell),
-            Chip::Davis240 | Chip::Davis346 | Chip::Davis640 => decode(&Davis(self.chip.size()), records, events, tell),
+            Chip::Davis240 | Chip::Davis346 | Chip::Davis640 => {
+                decode(&Davis(self.chip.size()), records, events, tell)
+            }
         };
         let count = records.len();
         match skipped {
             Ok(skipped) => self.skipped += skipped,
             Err(record) => {
                 let found = format!("{:#010x}", split(records[record]).0);
-                return Err(source.error_at(record * 8, "address", format!("an address of {}", self.chip), found));
+                return Err(source.error_at(
+                    record * 8,
+                    "address",
+                    format!("an address of {}", self.chip),
+                    found,
+                ));
             }
         }
         source.consume(8 * count);
@@ -93,7 +106,8 @@ impl Layout<8> for Dvs128 {
     }
 }
 
-/// Addresses of a DAVIS: polarity at bit 11, ten bits of x from bit 12 on, nine of y from bit 22 on.
+/// Addresses of a DAVIS: polarity at bit 11, ten bits of x from bit 12 on, nine of y from bit 22
+/// on.
 struct Davis(SensorSize);
 
 impl Davis {
@@ -148,8 +162,8 @@ fn chip_of(name: &str) -> Option<Chip> {
     Chip::ALL.into_iter().find(|chip| name.contains(chip.as_str()))
 }
 
-/// Files of CIFAR10-DVS do not name their chip. Addresses of a DVS128 have 16 bits; those of a DAVIS have 31, and what has no row
-/// above the lowest is hardly one.
+/// Files of CIFAR10-DVS do not name their chip. Addresses of a DVS128 have 16 bits; those of a
+/// DAVIS have 31, and what has no row above the lowest is hardly one.
 fn chip_of_addresses(source: &mut Source) -> Result<Chip> {
     let (records, _) = source.fill(8)?.as_chunks::<8>();
     if records.iter().all(|record| split(*record).0 & DVS128_UNUSED == 0) {

@@ -1,8 +1,11 @@
-//! AEDAT 3.1 (DVS128 Gesture), after the description of the format by iniVation. **Not tried on a real file**: none was at hand.
+//! AEDAT 3.1 (DVS128 Gesture), after the description of the format by iniVation. **Not tried on a
+//! real file**: none was at hand.
 //!
-//! Text lines up to `#!END-HEADER`, then packets: a header of 28 bytes (type, source, size of an event, offset of its time, overflows of
-//! the clock, capacity, events, valid events; least significant byte first), then `capacity` events. A polarity event is 32 bits of data
-//! (valid, polarity, 15 bits of y, 15 bits of x from the lowest bit on) and 32 bits of time. The origin is the upper left corner.
+//! Text lines up to `#!END-HEADER`, then packets: a header of 28 bytes (type, source, size of an
+//! event, offset of its time, overflows of the clock, capacity, events, valid events; least
+//! significant byte first), then `capacity` events. A polarity event is 32 bits of data (valid,
+//! polarity, 15 bits of y, 15 bits of x from the lowest bit on) and 32 bits of time. The origin is
+//! the upper left corner.
 
 use super::block::{Layout, decode};
 use super::source::Source;
@@ -22,7 +25,8 @@ const DEFAULT_SIZE: SensorSize = SensorSize { width: 128, height: 128 };
 #[derive(Debug)]
 pub(super) struct Decoder {
     pub(super) skipped: u64,
-    /// Packet bytes that are still to come, events of them that are still to read, and overflows of their clock.
+    /// Packet bytes that are still to come, events of them that are still to read, and overflows of
+    /// their clock.
     packet: Packet,
 }
 
@@ -57,7 +61,11 @@ impl Decoder {
             let at_hand = source.fill(1)?.len() as u64;
             let skipped = at_hand.min(self.packet.bytes);
             if skipped == 0 {
-                return Err(source.error("packet", format!("{} more bytes", self.packet.bytes), "the end"));
+                return Err(source.error(
+                    "packet",
+                    format!("{} more bytes", self.packet.bytes),
+                    "the end",
+                ));
             }
             self.packet.bytes -= skipped;
             source.consume(usize::try_from(skipped).unwrap_or(usize::MAX));
@@ -69,17 +77,28 @@ impl Decoder {
 
     fn polarity_events(&mut self, source: &mut Source, events: &mut Events) -> Result<()> {
         let Some(records) = source.records::<8>("event")? else {
-            return Err(source.error("packet", format!("{} more events", self.packet.events), "the end"));
+            return Err(source.error(
+                "packet",
+                format!("{} more events", self.packet.events),
+                "the end",
+            ));
         };
-        let records = &records[..records.len().min(usize::try_from(self.packet.events).unwrap_or(usize::MAX))];
+        let records = &records
+            [..records.len().min(usize::try_from(self.packet.events).unwrap_or(usize::MAX))];
         let layout = Polarity(events.size);
         let overflows = self.packet.overflows << 31;
         // Not valid is what the camera's filters marked so.
-        match decode(&layout, records, events, |times| times.iter_mut().for_each(|time| *time |= overflows)) {
+        match decode(&layout, records, events, |times| {
+            times.iter_mut().for_each(|time| *time |= overflows)
+        }) {
             Ok(skipped) => self.skipped += skipped,
             Err(wrong) => {
                 let (data, _) = layout.split(records[wrong]);
-                return Err(source.off_sensor(wrong * 8, events.size, (layout.x(data), layout.y(data))));
+                return Err(source.off_sensor(
+                    wrong * 8,
+                    events.size,
+                    (layout.x(data), layout.y(data)),
+                ));
             }
         }
         let count = records.len();
@@ -121,14 +140,20 @@ impl Layout<8> for Polarity {
 
 fn packet(source: &mut Source) -> Result<Packet> {
     let header = source.exact(PACKET_HEADER, "packet header")?;
-    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let word = |at: usize| {
+        u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
     let kind = u16::from_le_bytes([header[0], header[1]]);
     let [event_bytes, overflows, capacity, count] = [4, 12, 16, 20].map(word);
     if kind == POLARITY && event_bytes != EVENT_BYTES {
         return Err(source.error("size of a polarity event", EVENT_BYTES, event_bytes));
     }
     if count > capacity {
-        return Err(source.error("events of a packet", format!("at most its capacity, {capacity}"), count));
+        return Err(source.error(
+            "events of a packet",
+            format!("at most its capacity, {capacity}"),
+            count,
+        ));
     }
     Ok(Packet {
         polarity: kind == POLARITY,

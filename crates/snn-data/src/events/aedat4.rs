@@ -1,5 +1,6 @@
-//! AEDAT 4 (iniVation's DV): a header in FlatBuffers with an XML text about its streams, then packets, each a FlatBuffers table, packed
-//! or not. The first stream of events is read. The origin is the upper left corner.
+//! AEDAT 4 (iniVation's DV): a header in FlatBuffers with an XML text about its streams, then
+//! packets, each a FlatBuffers table, packed or not. The first stream of events is read. The origin
+//! is the upper left corner.
 
 use super::flat::Buffer;
 use super::source::Source;
@@ -54,13 +55,23 @@ impl Decoder {
             0 => Compression::None,
             1 | 2 => Compression::Lz4,
             3 | 4 => Compression::Zstd,
-            other => return Err(wrong("compression", "0 (none), 1, 2 (LZ4), 3 or 4 (Zstandard)", other.to_string())),
+            other => {
+                return Err(wrong(
+                    "compression",
+                    "0 (none), 1, 2 (LZ4), 3 or 4 (Zstandard)",
+                    other.to_string(),
+                ));
+            }
         };
         let end = header.i64(1).and_then(|end| u64::try_from(end).ok());
-        let xml = header.vector(2, 1).ok_or_else(|| wrong("header", "an XML text about the streams", "none".into()))?;
-        let xml = std::str::from_utf8(xml).map_err(|error| wrong("header", "XML in UTF-8", error.to_string()))?;
-        let (stream, size) = event_stream(xml)
-            .map_err(|found| wrong("header", "XML with a stream of type EVTS and its `sizeX` and `sizeY`", found))?;
+        let xml = header
+            .vector(2, 1)
+            .ok_or_else(|| wrong("header", "an XML text about the streams", "none".into()))?;
+        let xml = std::str::from_utf8(xml)
+            .map_err(|error| wrong("header", "XML in UTF-8", error.to_string()))?;
+        let (stream, size) = event_stream(xml).map_err(|found| {
+            wrong("header", "XML with a stream of type EVTS and its `sizeX` and `sizeY`", found)
+        })?;
         Ok((Self { compression, stream, end, skipped: 0, unpacked: Vec::new() }, size))
     }
 
@@ -68,7 +79,9 @@ impl Decoder {
         if self.end.is_some_and(|end| source.offset() >= end) || source.fill(1)?.is_empty() {
             return Ok(false);
         }
-        let stream = i32::from_le_bytes(*source.exact(4, "stream of a packet")?.first_chunk().unwrap_or(&[0; 4]));
+        let stream = i32::from_le_bytes(
+            *source.exact(4, "stream of a packet")?.first_chunk().unwrap_or(&[0; 4]),
+        );
         let length = length(source, "size of a packet", MAX_PACKET)?;
         if stream != self.stream {
             source.exact(length, "packet")?;
@@ -86,7 +99,10 @@ impl Decoder {
             Ok(unpacked) => unpacked,
             Err(found) => {
                 return Err(wrong(
-                    format!("{:?} data that unpack to {MAX_PACKET} bytes at most", self.compression),
+                    format!(
+                        "{:?} data that unpack to {MAX_PACKET} bytes at most",
+                        self.compression
+                    ),
                     found,
                 ));
             }
@@ -108,7 +124,8 @@ fn length(source: &mut Source, field: &'static str, most: usize) -> Result<usize
 /// Number and sensor of the first stream of events.
 fn event_stream(xml: &str) -> Result<(i32, SensorSize), String> {
     let options = roxmltree::ParsingOptions { nodes_limit: 100_000, ..Default::default() };
-    let document = roxmltree::Document::parse_with_options(xml, options).map_err(|error| error.to_string())?;
+    let document =
+        roxmltree::Document::parse_with_options(xml, options).map_err(|error| error.to_string())?;
     let attribute = |node: roxmltree::Node<'_, '_>, key: &str| {
         let attribute = node.children().find(|child| child.attribute("key") == Some(key));
         attribute.and_then(|attribute| attribute.text().map(|text| text.trim().to_owned()))
@@ -118,15 +135,24 @@ fn event_stream(xml: &str) -> Result<(i32, SensorSize), String> {
         (attribute(node, "typeIdentifier")? == "EVTS").then_some((number, node))
     });
     let (number, node) = streams.min_by_key(|&(number, _)| number).ok_or("no stream of events")?;
-    let info = node.children().find(|child| child.attribute("name") == Some("info")).ok_or("no node `info`")?;
-    let side = |key: &str| attribute(info, key).and_then(|text| text.parse::<u16>().ok()).filter(|&side| side > 0);
+    let info = node
+        .children()
+        .find(|child| child.attribute("name") == Some("info"))
+        .ok_or("no node `info`")?;
+    let side = |key: &str| {
+        attribute(info, key).and_then(|text| text.parse::<u16>().ok()).filter(|&side| side > 0)
+    };
     match (side("sizeX"), side("sizeY")) {
         (Some(width), Some(height)) => Ok((number, SensorSize { width, height })),
         _ => Err("no size".into()),
     }
 }
 
-fn unpack<'b>(compression: Compression, packed: &'b [u8], into: &'b mut Vec<u8>) -> Result<&'b [u8], String> {
+fn unpack<'b>(
+    compression: Compression,
+    packed: &'b [u8],
+    into: &'b mut Vec<u8>,
+) -> Result<&'b [u8], String> {
     let mut read = |reader: &mut dyn Read| {
         into.clear();
         reader.take(MAX_PACKET as u64 + 1).read_to_end(into).map_err(|error| error.to_string())?;
@@ -136,7 +162,10 @@ fn unpack<'b>(compression: Compression, packed: &'b [u8], into: &'b mut Vec<u8>)
         Compression::None => return Ok(packed),
         Compression::Lz4 => read(&mut lz4_flex::frame::FrameDecoder::new(packed))?,
         Compression::Zstd => {
-            read(&mut ruzstd::decoding::StreamingDecoder::new(packed).map_err(|error| error.to_string())?)?;
+            read(
+                &mut ruzstd::decoding::StreamingDecoder::new(packed)
+                    .map_err(|error| error.to_string())?,
+            )?;
         }
     }
     Ok(into)
@@ -145,12 +174,14 @@ fn unpack<'b>(compression: Compression, packed: &'b [u8], into: &'b mut Vec<u8>)
 /// Adds the events of an unpacked packet; an error is what was expected and what was found.
 fn append(packet: &[u8], events: &mut Events) -> Result<(), (String, String)> {
     let table = packet.get(4..).and_then(|bytes| Buffer(bytes).root(*b"EVTS"));
-    let table = table.ok_or_else(|| ("a FlatBuffers table `EVTS`".to_owned(), "other bytes".to_owned()))?;
+    let table =
+        table.ok_or_else(|| ("a FlatBuffers table `EVTS`".to_owned(), "other bytes".to_owned()))?;
     if !table.has(0) {
         return Ok(());
     }
     let elements = table.vector(0, EVENT_BYTES);
-    let elements = elements.ok_or_else(|| ("a vector of events".to_owned(), "an end beyond the packet".to_owned()))?;
+    let elements = elements
+        .ok_or_else(|| ("a vector of events".to_owned(), "an end beyond the packet".to_owned()))?;
     let (records, _) = elements.as_chunks::<EVENT_BYTES>();
     let place = |record: &[u8; EVENT_BYTES]| {
         let [.., x0, x1, y0, y1, _, _, _, _] = *record;
@@ -166,7 +197,9 @@ fn append(packet: &[u8], events: &mut Events) -> Result<(), (String, String)> {
         let (x, y) = records.iter().find(outside).map(place).unwrap_or_default();
         return Err((format!("events on a sensor of {size}"), format!("({x}, {y})")));
     }
-    let time = |record: &[u8; EVENT_BYTES]| record.first_chunk().map_or(0, |time| i64::from_le_bytes(*time));
+    let time = |record: &[u8; EVENT_BYTES]| {
+        record.first_chunk().map_or(0, |time| i64::from_le_bytes(*time))
+    };
     events.t.extend(records.iter().map(time));
     events.x.extend(records.iter().map(|record| place(record).0));
     events.y.extend(records.iter().map(|record| place(record).1));

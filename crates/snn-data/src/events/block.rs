@@ -1,8 +1,12 @@
 //! Records of a fixed size to columns, a block at a time and without a decision for each record.
 //!
-//! Formats differ in which bits of a record are what ([`Layout`]). The loops over a block are the same for all: they have no branch, their data stay in
-//! the cache next to the core, and compilers vectorise them.
-#![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
+//! Formats differ in which bits of a record are what ([`Layout`]). The loops over a block are the
+//! same for all: they have no branch, their data stay in the cache next to the core, and compilers
+//! vectorise them.
+#![expect(
+    clippy::inline_always,
+    reason = "a kernel is compiled once for each set of vector instructions, by inlining"
+)]
 
 use super::Events;
 use crate::vectorised::{Kernel, run};
@@ -28,7 +32,8 @@ pub(super) trait Layout<const N: usize> {
     fn on(&self, bits: u32) -> bool;
 }
 
-/// Adds the records to `events` and returns how many were special; an error is the place of the first wrong one, whose block is not added.
+/// Adds the records to `events` and returns how many were special; an error is the place of the
+/// first wrong one, whose block is not added.
 ///
 /// `tell` makes times of the counters of a block.
 pub(super) fn decode<const N: usize, L: Layout<N>>(
@@ -110,7 +115,10 @@ mod tests {
 
     impl Layout<6> for Made {
         fn split(&self, [x, y, polarity, special, low, high]: [u8; 6]) -> (u32, i64) {
-            (u32::from_le_bytes([x, y, polarity, special]), i64::from(u16::from_le_bytes([low, high])))
+            (
+                u32::from_le_bytes([x, y, polarity, special]),
+                i64::from(u16::from_le_bytes([low, high])),
+            )
         }
 
         fn special(&self, bits: u32) -> bool {
@@ -138,7 +146,8 @@ mod tests {
     fn plain(records: &[[u8; 6]]) -> (Events, Result<u64, usize>) {
         let (mut events, mut skipped) = (Events::new(SIZE), 0);
         for (index, &[x, y, polarity, special, low, high]) in records.iter().enumerate() {
-            let (x, y, t) = (u16::from(x), u16::from(y), i64::from(u16::from_le_bytes([low, high])) + 5);
+            let (x, y, t) =
+                (u16::from(x), u16::from(y), i64::from(u16::from_le_bytes([low, high])) + 5);
             if special != 0 {
                 skipped += 1;
             } else if events.push(Event { t, x, y, polarity: polarity & 1 == 1 }).is_err() {
@@ -152,9 +161,10 @@ mod tests {
     fn blocks_are_what_one_record_after_the_other_is() {
         let mut rng = SampleRng::for_sample(0, 0, 0);
         let tell = |times: &mut [i64]| times.iter_mut().for_each(|time| *time += 5);
-        for (length, specials, wrong) in [0, 1, BLOCK - 1, BLOCK, 3 * BLOCK + 17]
-            .into_iter()
-            .flat_map(|length| [(length, 0, None), (length, 3, None), (length, 200, Some(length / 2))])
+        for (length, specials, wrong) in
+            [0, 1, BLOCK - 1, BLOCK, 3 * BLOCK + 17].into_iter().flat_map(|length| {
+                [(length, 0, None), (length, 3, None), (length, 200, Some(length / 2))]
+            })
         {
             let mut records: Vec<[u8; 6]> = Vec::new();
             for index in 0..length {

@@ -1,5 +1,6 @@
-//! Prophesee DAT: text lines that begin with `% `, the type and size of an event (one byte each), then eight bytes an event, least
-//! significant byte first: 32 bits of time, 14 bits of x, 14 bits of y, polarity.
+//! Prophesee DAT: text lines that begin with `% `, the type and size of an event (one byte each),
+//! then eight bytes an event, least significant byte first: 32 bits of time, 14 bits of x, 14 bits
+//! of y, polarity.
 
 use super::block::{Layout, decode};
 use super::source::Source;
@@ -24,14 +25,21 @@ impl Decoder {
             let value = lines.iter().find_map(|line| line.strip_prefix("% ")?.strip_prefix(name));
             value.and_then(|text| text.trim().parse::<u16>().ok()).filter(|&side| side > 0)
         };
-        let named = side("Width ").zip(side("Height ")).map(|(width, height)| SensorSize { width, height });
+        let named =
+            side("Width ").zip(side("Height ")).map(|(width, height)| SensorSize { width, height });
         let size = options.size.or(named);
-        let size = size
-            .ok_or_else(|| source.error("header", "`% Width` and `% Height`; give the size of the sensor", "none"))?;
-        let &[kind, bytes] = source.exact(2, "type and size of events")?.first_chunk().unwrap_or(&[0; 2]);
+        let size = size.ok_or_else(|| {
+            source.error("header", "`% Width` and `% Height`; give the size of the sensor", "none")
+        })?;
+        let &[kind, bytes] =
+            source.exact(2, "type and size of events")?.first_chunk().unwrap_or(&[0; 2]);
         if !TYPES.contains(&kind) || bytes != EVENT_BYTES {
             let expected = "type 0 or 12 and size 8 (change-detection events)";
-            return Err(source.error("type and size of events", expected, format!("{kind} and {bytes}")));
+            return Err(source.error(
+                "type and size of events",
+                expected,
+                format!("{kind} and {bytes}"),
+            ));
         }
         Ok((Self { clock: Clock::default() }, size))
     }
@@ -41,7 +49,11 @@ impl Decoder {
         let layout = ChangeDetection(events.size);
         if let Err(wrong) = decode(&layout, records, events, |times| self.clock.times(times)) {
             let (place, _) = layout.split(records[wrong]);
-            return Err(source.off_sensor(wrong * 8, events.size, (layout.x(place), layout.y(place))));
+            return Err(source.off_sensor(
+                wrong * 8,
+                events.size,
+                (layout.x(place), layout.y(place)),
+            ));
         }
         let count = records.len();
         source.consume(8 * count);

@@ -1,5 +1,6 @@
-//! Prophesee EVT2: text lines that begin with `% `, then words of 32 bits, least significant byte first; the highest four bits are the
-//! type. A change-detection event has the lowest six bits of the time, the other 28 come in words of their own.
+//! Prophesee EVT2: text lines that begin with `% `, then words of 32 bits, least significant byte
+//! first; the highest four bits are the type. A change-detection event has the lowest six bits of
+//! the time, the other 28 come in words of their own.
 
 use super::header::{self, geometry};
 use super::source::Source;
@@ -32,14 +33,21 @@ impl Decoder {
         for (index, &word) in words.iter().enumerate() {
             let word = u32::from_le_bytes(word);
             match (word >> 28, self.high) {
-                (TIME_HIGH, _) => self.high = Some(self.clock.time(i64::from(word & 0x0FFF_FFFF) << 6)),
+                (TIME_HIGH, _) => {
+                    self.high = Some(self.clock.time(i64::from(word & 0x0FFF_FFFF) << 6))
+                }
                 (kind @ (CD_OFF | CD_ON), Some(high)) => {
                     let (x, y) = (eleven_bits(word >> 11), eleven_bits(word));
                     if !events.size.holds(x, y) {
                         wrong = Some((index, x, y));
                         break;
                     }
-                    events.append(Event { t: high | i64::from(word >> 22 & 0x3F), x, y, polarity: kind == CD_ON });
+                    events.append(Event {
+                        t: high | i64::from(word >> 22 & 0x3F),
+                        x,
+                        y,
+                        polarity: kind == CD_ON,
+                    });
                 }
                 // Events before the first time, triggers, and words of other makers.
                 _ => self.skipped += 1,

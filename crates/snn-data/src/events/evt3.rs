@@ -1,5 +1,6 @@
-//! Prophesee EVT3: text lines that begin with `% `, then words of 16 bits, least significant byte first; the highest four bits are the
-//! type. Row, time and the base of a vector are states that later words use.
+//! Prophesee EVT3: text lines that begin with `% `, then words of 16 bits, least significant byte
+//! first; the highest four bits are the type. Row, time and the base of a vector are states that
+//! later words use.
 
 use super::header::{self, geometry};
 use super::source::Source;
@@ -31,7 +32,15 @@ impl Decoder {
     pub(super) fn open(source: &mut Source, options: &ReadOptions) -> Result<(Self, SensorSize)> {
         let lines = header::lines(source, b"% ", |line| line == "% end")?;
         let size = geometry(&lines, options, source)?;
-        let start = Self { clock: Clock::default(), high: None, low: 0, y: 0, base: 0, polarity: false, skipped: 0 };
+        let start = Self {
+            clock: Clock::default(),
+            high: None,
+            low: 0,
+            y: 0,
+            base: 0,
+            polarity: false,
+            skipped: 0,
+        };
         Ok((start, size))
     }
 
@@ -87,7 +96,12 @@ impl Decoder {
     }
 
     /// Takes the events of a vector: one for each set bit, at columns `base`, `base + 1`, ….
-    fn vector(&mut self, mut bits: u16, length: u16, events: &mut Events) -> Result<(), (u16, u16)> {
+    fn vector(
+        &mut self,
+        mut bits: u16,
+        length: u16,
+        events: &mut Events,
+    ) -> Result<(), (u16, u16)> {
         let base = self.base;
         self.base = base.saturating_add(length);
         let Some(high) = self.high else {

@@ -1,4 +1,5 @@
-//! The little of FlatBuffers that AEDAT 4 needs: tables of scalars, strings, and vectors of structs. Every place is checked.
+//! The little of FlatBuffers that AEDAT 4 needs: tables of scalars, strings, and vectors of
+//! structs. Every place is checked.
 
 /// A buffer; places are offsets into it.
 #[derive(Debug, Clone, Copy)]

@@ -31,15 +31,24 @@ pub enum EventFormat {
     /// Prophesee EVT3.
     #[serde(rename = "evt3")]
     Evt3,
-    /// NPZ with arrays `t`, `x`, `y` and `p` ([`read_npz_frames`](super::read_npz_frames) reads frames).
+    /// NPZ with arrays `t`, `x`, `y` and `p` ([`read_npz_frames`](super::read_npz_frames) reads
+    /// frames).
     #[serde(rename = "npz")]
     Npz,
 }
 
 impl EventFormat {
     /// Every format.
-    pub const ALL: [Self; 8] =
-        [Self::Aedat2, Self::Aedat3, Self::Aedat4, Self::NMnist, Self::Dat, Self::Evt2, Self::Evt3, Self::Npz];
+    pub const ALL: [Self; 8] = [
+        Self::Aedat2,
+        Self::Aedat3,
+        Self::Aedat4,
+        Self::NMnist,
+        Self::Dat,
+        Self::Evt2,
+        Self::Evt3,
+        Self::Npz,
+    ];
 
     /// The name on the command line.
     pub fn as_str(self) -> &'static str {
@@ -55,9 +64,13 @@ impl EventFormat {
         }
     }
 
-    /// The format of a file: by its first bytes, and by its extension where they say nothing (N-MNIST) or not enough (Prophesee).
+    /// The format of a file: by its first bytes, and by its extension where they say nothing
+    /// (N-MNIST) or not enough (Prophesee).
     pub(super) fn of(source: &mut Source) -> Result<Self> {
-        let extension = source.path().extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+        let extension = source
+            .path()
+            .extension()
+            .map(|extension| extension.to_string_lossy().to_ascii_lowercase());
         let head = source.fill(1 << 12)?;
         if head.starts_with(aedat4::MAGIC) {
             return Ok(Self::Aedat4);
@@ -72,20 +85,31 @@ impl EventFormat {
             return Ok(Self::Npz);
         }
         if head.starts_with(b"% ") {
-            let says = |text: &str| head.windows(text.len()).any(|window| window == text.as_bytes());
+            let says =
+                |text: &str| head.windows(text.len()).any(|window| window == text.as_bytes());
             return match extension.as_deref() {
                 Some("dat") => Ok(Self::Dat),
                 _ if says("% evt 3.0") || says("% format EVT3") => Ok(Self::Evt3),
                 _ if says("% evt 2.0") || says("% format EVT2;") => Ok(Self::Evt2),
-                _ => Err(source.error("header", "`% evt 2.0` or `% evt 3.0`, or the extension .dat", "neither")),
+                _ => Err(source.error(
+                    "header",
+                    "`% evt 2.0` or `% evt 3.0`, or the extension .dat",
+                    "neither",
+                )),
             };
         }
         if extension.as_deref() == Some("bin") {
             return Ok(Self::NMnist);
         }
-        let found = head.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x} "));
-        let expected = "the first bytes of AEDAT 2.0, 3.1 or 4, EVT2, EVT3, DAT or NPZ, or the extension .bin";
-        Err(source.error("format", expected, if found.is_empty() { "an empty file" } else { found.trim_end() }))
+        let found =
+            head.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x} "));
+        let expected =
+            "the first bytes of AEDAT 2.0, 3.1 or 4, EVT2, EVT3, DAT or NPZ, or the extension .bin";
+        Err(source.error(
+            "format",
+            expected,
+            if found.is_empty() { "an empty file" } else { found.trim_end() },
+        ))
     }
 }
 
@@ -99,10 +123,12 @@ impl FromStr for EventFormat {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|format| format.as_str() == name).ok_or_else(|| Error::InvalidConfig {
-            field: "format",
-            expected: Self::ALL.map(Self::as_str).join(", "),
-            found: format!("`{name}`"),
+        Self::ALL.into_iter().find(|format| format.as_str() == name).ok_or_else(|| {
+            Error::InvalidConfig {
+                field: "format",
+                expected: Self::ALL.map(Self::as_str).join(", "),
+                found: format!("`{name}`"),
+            }
         })
     }
 }

@@ -9,10 +9,16 @@ const MAX_LINE: usize = 1 << 16;
 /// Headers with the settings of jAER have a megabyte at most.
 const MAX_HEADER: usize = 1 << 22;
 
-/// Reads the lines that begin with `marker`, without their ends (LF or CRLF), up to and with a line for which `last` holds.
+/// Reads the lines that begin with `marker`, without their ends (LF or CRLF), up to and with a line
+/// for which `last` holds.
 ///
-/// Events may begin with the marker by chance, hence a line must be text: no control characters but tabs.
-pub(super) fn lines(source: &mut Source, marker: &[u8], last: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+/// Events may begin with the marker by chance, hence a line must be text: no control characters but
+/// tabs.
+pub(super) fn lines(
+    source: &mut Source,
+    marker: &[u8],
+    last: impl Fn(&str) -> bool,
+) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut total = 0;
     while let Some(length) = text_line(source.fill(MAX_LINE)?, marker) {
@@ -60,12 +66,20 @@ const PLUGINS: [(&str, u16, u16); 6] = [
     ("genx320", 320, 320),
 ];
 
-/// The size of the sensor of an EVT2 or EVT3 file: as asked, else from `% geometry 640x480`, `% format EVT3;height=480;width=640`, or the
-/// name of the plug-in that recorded it.
-pub(super) fn geometry(lines: &[String], options: &ReadOptions, source: &Source) -> Result<SensorSize> {
-    let value = |name: &str| lines.iter().find_map(|line| line.strip_prefix("% ")?.strip_prefix(name)).map(str::trim);
+/// The size of the sensor of an EVT2 or EVT3 file: as asked, else from `% geometry 640x480`,
+/// `% format EVT3;height=480;width=640`, or the name of the plug-in that recorded it.
+pub(super) fn geometry(
+    lines: &[String],
+    options: &ReadOptions,
+    source: &Source,
+) -> Result<SensorSize> {
+    let value = |name: &str| {
+        lines.iter().find_map(|line| line.strip_prefix("% ")?.strip_prefix(name)).map(str::trim)
+    };
     let format = value("format ").and_then(|format| {
-        let side = |name: &str| format.split(';').find_map(|part| part.trim().strip_prefix(name)?.parse::<u16>().ok());
+        let side = |name: &str| {
+            format.split(';').find_map(|part| part.trim().strip_prefix(name)?.parse::<u16>().ok())
+        };
         Some(SensorSize { width: side("width=")?, height: side("height=")? })
     });
     let plugin = value("plugin_name ").and_then(|name| {
@@ -74,5 +88,7 @@ pub(super) fn geometry(lines: &[String], options: &ReadOptions, source: &Source)
     });
     let named = value("geometry ").and_then(|size| size.parse().ok());
     let size = options.size.or(named).or(format).or(plugin).filter(|size| size.pixels() > 0);
-    size.ok_or_else(|| source.error("header", "`% geometry WIDTHxHEIGHT`; give the size of the sensor", "none"))
+    size.ok_or_else(|| {
+        source.error("header", "`% geometry WIDTHxHEIGHT`; give the size of the sensor", "none")
+    })
 }

@@ -39,7 +39,8 @@ pub struct Event {
 
 /// The events of one recording, as a structure of arrays; the order is that of the file.
 ///
-/// Every event lies on the sensor: x < width and y < height. Times are µs and need not rise; cameras deliver some events late.
+/// Every event lies on the sensor: x < width and y < height. Times are µs and need not rise;
+/// cameras deliver some events late.
 ///
 /// ```
 /// use snn_data::events::{Event, Events, SensorSize};
@@ -66,8 +67,14 @@ impl Events {
     /// Events from their columns.
     ///
     /// # Errors
-    /// [`Error::InvalidEvents`] if the columns differ in length or an event lies outside the sensor.
-    pub fn from_columns(size: SensorSize, t: Vec<i64>, [x, y]: [Vec<u16>; 2], polarity: Vec<bool>) -> Result<Self> {
+    /// [`Error::InvalidEvents`] if the columns differ in length or an event lies outside the
+    /// sensor.
+    pub fn from_columns(
+        size: SensorSize,
+        t: Vec<i64>,
+        [x, y]: [Vec<u16>; 2],
+        polarity: Vec<bool>,
+    ) -> Result<Self> {
         let lengths = [t.len(), x.len(), y.len(), polarity.len()];
         if lengths.iter().any(|&length| length != lengths[0]) {
             let expected = "columns t, x, y and polarity of one length".into();
@@ -160,7 +167,8 @@ impl Events {
 
     /// First and last time that occur, in µs; `None` without events.
     pub fn span(&self) -> Option<(i64, i64)> {
-        // One pass that vectorises; most recordings are sorted, but that costs a pass to find out as well.
+        // One pass that vectorises; most recordings are sorted, but that costs a pass to find out
+        // as well.
         let first = *self.t.first()?;
         Some(self.t.iter().fold((first, first), |(low, high), &t| (low.min(t), high.max(t))))
     }
@@ -228,5 +236,8 @@ impl Events {
 }
 
 fn outside(size: SensorSize, x: u16, y: u16) -> Error {
-    Error::InvalidEvents { expected: format!("x and y on a sensor of {size}"), found: format!("({x}, {y})") }
+    Error::InvalidEvents {
+        expected: format!("x and y on a sensor of {size}"),
+        found: format!("({x}, {y})"),
+    }
 }

@@ -1,5 +1,6 @@
-//! N-MNIST (and N-Caltech101): five bytes an event, no header: x, y, then polarity (the highest bit) and 23 bits of time, most
-//! significant byte first. An event of row 240 says that the camera's clock of 2¹³ µs has overflowed.
+//! N-MNIST (and N-Caltech101): five bytes an event, no header: x, y, then polarity (the highest
+//! bit) and 23 bits of time, most significant byte first. An event of row 240 says that the
+//! camera's clock of 2¹³ µs has overflowed.
 
 use super::block::{Layout, decode};
 use super::source::Source;
@@ -47,7 +48,11 @@ impl Decoder {
             Ok(skipped) => self.skipped += skipped,
             Err(wrong) => {
                 let (bits, _) = layout.split(records[wrong]);
-                return Err(source.off_sensor(wrong * 5, events.size, (layout.x(bits), layout.y(bits))));
+                return Err(source.off_sensor(
+                    wrong * 5,
+                    events.size,
+                    (layout.x(bits), layout.y(bits)),
+                ));
             }
         }
         source.consume(5 * count);
@@ -61,7 +66,10 @@ struct FiveBytes(SensorSize);
 impl Layout<5> for FiveBytes {
     fn split(&self, [x, y, high, middle, low]: [u8; 5]) -> (u32, i64) {
         let time = i64::from(u32::from_be_bytes([0, high & 0x7F, middle, low]));
-        (u32::from_le_bytes([x, y, high >> 7, 0]), time | i64::from(y == OVERFLOW_ROW) << OVERFLOW_BIT)
+        (
+            u32::from_le_bytes([x, y, high >> 7, 0]),
+            time | i64::from(y == OVERFLOW_ROW) << OVERFLOW_BIT,
+        )
     }
 
     fn special(&self, bits: u32) -> bool {

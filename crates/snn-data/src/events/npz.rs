@@ -33,7 +33,8 @@ struct Archive<'s> {
     source: &'s Source,
 }
 
-/// Reads the arrays `t`, `x`, `y` and `p` of an archive, of any integer type (`p` also of booleans).
+/// Reads the arrays `t`, `x`, `y` and `p` of an archive, of any integer type (`p` also of
+/// booleans).
 pub(super) fn read_events(source: &mut Source, options: &ReadOptions) -> Result<Events> {
     let mut archive = Archive::open(source)?;
     let most = options.max_events;
@@ -42,15 +43,16 @@ pub(super) fn read_events(source: &mut Source, options: &ReadOptions) -> Result<
     let [x, y] = ["x", "y"].map(|name| archive.column(name, most, PLACES, place));
     let (x, y) = (x?, y?);
     let polarity = archive.column("p", most, "whole numbers", |p| Some(p > 0))?;
-    // The file does not know its sensor: without a word from outside, the smallest that holds all events.
+    // The file does not know its sensor: without a word from outside, the smallest that holds all
+    // events.
     let side = |places: &[u16]| places.iter().max().map_or(1, |&most| most.saturating_add(1));
     let size = options.size.unwrap_or_else(|| SensorSize { width: side(&x), height: side(&y) });
     Events::from_columns(size, t, [x, y], polarity)
         .map_err(|error| archive.wrong(0, "t, x, y, p", "events".into(), error.to_string()))
 }
 
-/// Reads frames `[T, 2, H, W]` that are stored as the array `frames` of an NPZ file (as SpikingJelly stores them); the numbers may be of
-/// any type, but must be whole.
+/// Reads frames `[T, 2, H, W]` that are stored as the array `frames` of an NPZ file (as
+/// SpikingJelly stores them); the numbers may be of any type, but must be whole.
 ///
 /// # Errors
 /// [`Error::Parse`] naming file, array and what is wrong with it; [`Error::Io`].
@@ -59,10 +61,20 @@ pub fn read_npz_frames(path: &Path) -> Result<Array4<u16>> {
     let mut archive = Archive::open(&mut source)?;
     let array = archive.array("frames", MAX_VALUES, PLACES, |value| u16::try_from(value).ok())?;
     let &[frames, channels, height, width] = array.shape.as_slice() else {
-        return Err(archive.wrong(array.place, "frames", "four axes".into(), format!("{} axes", array.shape.len())));
+        return Err(archive.wrong(
+            array.place,
+            "frames",
+            "four axes".into(),
+            format!("{} axes", array.shape.len()),
+        ));
     };
     Array4::from_shape_vec((frames, channels, height, width), array.values).map_err(|error| {
-        archive.wrong(array.place, "frames", "as many values as the shape says".into(), error.to_string())
+        archive.wrong(
+            array.place,
+            "frames",
+            "as many values as the shape says".into(),
+            error.to_string(),
+        )
     })
 }
 
@@ -86,16 +98,22 @@ pub fn npz_arrays(path: &Path) -> Result<Vec<NpzArray>> {
     let mut archive = Archive::open(&mut source)?;
     let mut arrays = Vec::new();
     for index in 0..archive.archive.len().min(MAX_ARRAYS) {
-        let read = archive.archive.by_index(index).map_err(|error| ("an entry that can be read", error.to_string()));
+        let read = archive
+            .archive
+            .by_index(index)
+            .map_err(|error| ("an entry that can be read", error.to_string()));
         let read = read.and_then(|mut file| {
-            let name = file.name().map_err(|error| ("a name of text", error.to_string()))?.into_owned();
+            let name =
+                file.name().map_err(|error| ("a name of text", error.to_string()))?.into_owned();
             let Some(name) = name.strip_suffix(".npy").map(str::to_owned) else {
                 return Err(("arrays of NumPy, `NAME.npy`", format!("`{name}`")));
             };
             let Header { kind, shape, .. } = header(&mut file)?;
             Ok(NpzArray { name, element: kind, shape })
         });
-        arrays.push(read.map_err(|(expected, found)| archive.wrong(0, "archive", expected.to_owned(), found))?);
+        arrays.push(read.map_err(|(expected, found)| {
+            archive.wrong(0, "archive", expected.to_owned(), found)
+        })?);
     }
     Ok(arrays)
 }
@@ -111,7 +129,11 @@ impl<'s> Archive<'s> {
             bytes.extend_from_slice(piece);
             let length = piece.len();
             if bytes.len() > MAX_ARCHIVE {
-                return Err(source.error("archive", format!("at most {MAX_ARCHIVE} bytes"), "more"));
+                return Err(source.error(
+                    "archive",
+                    format!("at most {MAX_ARCHIVE} bytes"),
+                    "more",
+                ));
             }
             source.consume(length);
         }
@@ -139,8 +161,9 @@ impl<'s> Archive<'s> {
         }
     }
 
-    /// Reads an array of at most `most` values, each as `convert` takes it; `numbers` says which those are. Memory is made for values that are there, not for
-    /// those that a header announces, and for no other form of them.
+    /// Reads an array of at most `most` values, each as `convert` takes it; `numbers` says which
+    /// those are. Memory is made for values that are there, not for those that a header announces,
+    /// and for no other form of them.
     fn array<V>(
         &mut self,
         name: &'static str,
@@ -157,20 +180,26 @@ impl<'s> Archive<'s> {
             found,
         };
         let file = self.archive.by_name(&format!("{name}.npy"));
-        let mut file = file.map_err(|error| wrong(0, "an array of this name".into(), error.to_string()))?;
+        let mut file =
+            file.map_err(|error| wrong(0, "an array of this name".into(), error.to_string()))?;
         let place = file.header_start();
         let wrong = move |expected: &str, found: String| wrong(place, expected.to_owned(), found);
         let header = header(&mut file).map_err(|(expected, found)| wrong(expected, found))?;
         let count = header.shape.iter().try_fold(1_usize, |count, &axis| count.checked_mul(axis));
         let count = count.filter(|&count| count <= most);
-        let count = count.ok_or_else(|| wrong(&format!("at most {most} values"), format!("{:?}", header.shape)))?;
-        let kind = Kind::of(&header.kind)
-            .ok_or_else(|| wrong("little-endian integers, floats or booleans", header.kind.clone()))?;
+        let count = count.ok_or_else(|| {
+            wrong(&format!("at most {most} values"), format!("{:?}", header.shape))
+        })?;
+        let kind = Kind::of(&header.kind).ok_or_else(|| {
+            wrong("little-endian integers, floats or booleans", header.kind.clone())
+        })?;
         if header.fortran && header.shape.len() > 1 {
             return Err(wrong("values in C order", "Fortran order".into()));
         }
         let length = count * kind.bytes();
-        let unpack = |(_, error): (usize, std::io::Error)| wrong("an array that can be unpacked", error.to_string());
+        let unpack = |(_, error): (usize, std::io::Error)| {
+            wrong("an array that can be unpacked", error.to_string())
+        };
         let (mut values, mut piece) = (Vec::new(), vec![0; PIECE.min(length)]);
         while values.len() < count {
             let left = length - values.len() * kind.bytes();
@@ -182,12 +211,19 @@ impl<'s> Archive<'s> {
             }
             for value in room.chunks_exact(kind.bytes()) {
                 let value = kind.value(value).and_then(&convert);
-                values.push(value.ok_or_else(|| wrong(numbers, format!("another as value {}", values.len())))?);
+                values.push(
+                    value.ok_or_else(|| {
+                        wrong(numbers, format!("another as value {}", values.len()))
+                    })?,
+                );
             }
         }
         // The archive's checksum of the array is compared at its end.
         if tar::fill(&mut file, &mut [0]).map_err(unpack)? > 0 {
-            return Err(wrong(&format!("{length} bytes of values, then the end"), "more bytes".into()));
+            return Err(wrong(
+                &format!("{length} bytes of values, then the end"),
+                "more bytes".into(),
+            ));
         }
         Ok(Array { place, shape: header.shape, values })
     }
@@ -200,11 +236,14 @@ struct Header {
     shape: Vec<usize>,
 }
 
-/// Reads `\x93NUMPY`, the version, the length of the text, and the text: a Python dictionary of three entries.
+/// Reads `\x93NUMPY`, the version, the length of the text, and the text: a Python dictionary of
+/// three entries.
 fn header(file: &mut impl Read) -> Result<Header, (&'static str, String)> {
     let mut read = |count: usize| {
         let mut bytes = vec![0; count];
-        file.read_exact(&mut bytes).map(|()| bytes).map_err(|error| ("the header of an array", error.to_string()))
+        file.read_exact(&mut bytes)
+            .map(|()| bytes)
+            .map_err(|error| ("the header of an array", error.to_string()))
     };
     let start = read(8)?;
     if !start.starts_with(b"\x93NUMPY") {
@@ -219,13 +258,18 @@ fn header(file: &mut impl Read) -> Result<Header, (&'static str, String)> {
         return Err(("a header of at most 64 KiB", format!("{length} bytes")));
     }
     let text = String::from_utf8_lossy(&read(length)?).into_owned();
-    let entry = |name: &str| text.split_once(&format!("'{name}':")).map(|(_, rest)| rest.trim_start());
+    let entry =
+        |name: &str| text.split_once(&format!("'{name}':")).map(|(_, rest)| rest.trim_start());
     let parsed = || {
         let kind = entry("descr")?.strip_prefix('\'')?.split_once('\'')?.0.to_owned();
         let fortran = entry("fortran_order")?.starts_with("True");
         let axes = entry("shape")?.strip_prefix('(')?.split_once(')')?.0;
         let axes = axes.split(',').map(str::trim).filter(|axis| !axis.is_empty());
-        Some(Header { kind, fortran, shape: axes.map(|axis| axis.parse().ok()).collect::<Option<_>>()? })
+        Some(Header {
+            kind,
+            fortran,
+            shape: axes.map(|axis| axis.parse().ok()).collect::<Option<_>>()?,
+        })
     };
     let found = || format!("{:?}", text.chars().take(80).collect::<String>());
     parsed().ok_or_else(|| ("entries `descr`, `fortran_order` and `shape`", found()))

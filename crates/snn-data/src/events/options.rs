@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Events that [`EventReader::read_all`](crate::events::EventReader::read_all) takes into memory at most, unless told otherwise: 1.7 GB.
+/// Events that [`EventReader::read_all`](crate::events::EventReader::read_all) takes into memory at
+/// most, unless told otherwise: 1.7 GB.
 pub(super) const MAX_EVENTS: usize = 1 << 27;
-/// Width or height above this is a damaged header; the largest addresses of all formats have 15 bits.
+/// Width or height above this is a damaged header; the largest addresses of all formats have 15
+/// bits.
 const MAX_SIDE: u16 = 1 << 15;
 
 /// Width and height of a sensor, in pixels; written `WIDTHxHEIGHT`.
@@ -21,7 +23,10 @@ pub struct SensorSize {
 
 impl SensorSize {
     /// Whether a pixel lies on the sensor.
-    #[expect(clippy::needless_bitwise_bool, reason = "whole blocks of events are asked at once: without branches")]
+    #[expect(
+        clippy::needless_bitwise_bool,
+        reason = "whole blocks of events are asked at once: without branches"
+    )]
     pub fn holds(self, x: u16, y: u16) -> bool {
         (x < self.width) & (y < self.height)
     }
@@ -42,8 +47,10 @@ impl FromStr for SensorSize {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let side = |text: &str| text.trim().parse().ok().filter(|side| (1..=MAX_SIDE).contains(side));
-        let parsed = text.split_once('x').and_then(|(width, height)| Some((side(width)?, side(height)?)));
+        let side =
+            |text: &str| text.trim().parse().ok().filter(|side| (1..=MAX_SIDE).contains(side));
+        let parsed =
+            text.split_once('x').and_then(|(width, height)| Some((side(width)?, side(height)?)));
         let (width, height) = parsed.ok_or_else(|| Error::InvalidConfig {
             field: "sensor size",
             expected: format!("WIDTHxHEIGHT, each 1 to {MAX_SIDE}"),
@@ -103,10 +110,12 @@ impl FromStr for Chip {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|chip| chip.as_str() == name).ok_or_else(|| Error::InvalidConfig {
-            field: "sensor",
-            expected: Self::ALL.map(Self::as_str).join(", "),
-            found: format!("`{name}`"),
+        Self::ALL.into_iter().find(|chip| chip.as_str() == name).ok_or_else(|| {
+            Error::InvalidConfig {
+                field: "sensor",
+                expected: Self::ALL.map(Self::as_str).join(", "),
+                found: format!("`{name}`"),
+            }
         })
     }
 }

@@ -1,7 +1,10 @@
 //! Reading recordings, whole or in pieces.
 
 use super::source::Source;
-use super::{EventFormat, Events, ReadOptions, SensorSize, aedat2, aedat3, aedat4, dat, evt2, evt3, n_mnist, npz};
+use super::{
+    EventFormat, Events, ReadOptions, SensorSize, aedat2, aedat3, aedat4, dat, evt2, evt3, n_mnist,
+    npz,
+};
 use crate::{Error, Result};
 use fs_err as fs;
 use std::io::Read;
@@ -55,7 +58,8 @@ impl EventReader {
         Ok(Self { bytes: Some(bytes), ..Self::new(Box::new(file), path, None, options)? })
     }
 
-    /// Reads from `reader`, as a file of a zip archive; `path` is for messages and its extension. `None` finds out the format.
+    /// Reads from `reader`, as a file of a zip archive; `path` is for messages and its extension.
+    /// `None` finds out the format.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -71,10 +75,18 @@ impl EventReader {
             None => EventFormat::of(&mut source)?,
         };
         let (decoder, size) = match format {
-            EventFormat::Aedat2 => boxed(aedat2::Decoder::open(&mut source, &options)?, Decoder::Aedat2),
-            EventFormat::Aedat3 => boxed(aedat3::Decoder::open(&mut source, &options)?, Decoder::Aedat3),
-            EventFormat::Aedat4 => boxed(aedat4::Decoder::open(&mut source, &options)?, Decoder::Aedat4),
-            EventFormat::NMnist => boxed(n_mnist::Decoder::open(&mut source, &options)?, Decoder::NMnist),
+            EventFormat::Aedat2 => {
+                boxed(aedat2::Decoder::open(&mut source, &options)?, Decoder::Aedat2)
+            }
+            EventFormat::Aedat3 => {
+                boxed(aedat3::Decoder::open(&mut source, &options)?, Decoder::Aedat3)
+            }
+            EventFormat::Aedat4 => {
+                boxed(aedat4::Decoder::open(&mut source, &options)?, Decoder::Aedat4)
+            }
+            EventFormat::NMnist => {
+                boxed(n_mnist::Decoder::open(&mut source, &options)?, Decoder::NMnist)
+            }
             EventFormat::Dat => boxed(dat::Decoder::open(&mut source, &options)?, Decoder::Dat),
             EventFormat::Evt2 => boxed(evt2::Decoder::open(&mut source, &options)?, Decoder::Evt2),
             EventFormat::Evt3 => boxed(evt3::Decoder::open(&mut source, &options)?, Decoder::Evt3),
@@ -106,8 +118,9 @@ impl EventReader {
         }
     }
 
-    /// Records so far that are no change of light and were left out: pulses at external inputs, samples of other sensors, overflows of
-    /// clocks, events marked as not valid, events before the first time.
+    /// Records so far that are no change of light and were left out: pulses at external inputs,
+    /// samples of other sensors, overflows of clocks, events marked as not valid, events before the
+    /// first time.
     pub fn skipped(&self) -> u64 {
         match &self.decoder {
             Decoder::Aedat2(decoder) => decoder.skipped,
@@ -120,12 +133,15 @@ impl EventReader {
         }
     }
 
-    /// Adds the next piece to `events`, whose sensor must be [`size`](Self::size); `false` at the end.
+    /// Adds the next piece to `events`, whose sensor must be [`size`](Self::size); `false` at the
+    /// end.
     ///
-    /// A piece has some ten thousand events, a packet of AEDAT 4 at most four million; it may also have none. Files of arrays (NPZ) are one piece.
+    /// A piece has some ten thousand events, a packet of AEDAT 4 at most four million; it may also
+    /// have none. Files of arrays (NPZ) are one piece.
     ///
     /// # Errors
-    /// [`Error::Parse`] naming file and offset; [`Error::InvalidEvents`] if the sensors differ. What was read before stays in `events`.
+    /// [`Error::Parse`] naming file and offset; [`Error::InvalidEvents`] if the sensors differ.
+    /// What was read before stays in `events`.
     pub fn read_chunk(&mut self, events: &mut Events) -> Result<bool> {
         if events.size() != self.size {
             let expected = format!("events of a sensor of {}", self.size);
@@ -154,14 +170,16 @@ impl EventReader {
     /// The whole rest of the recording.
     ///
     /// # Errors
-    /// As [`read_chunk`](Self::read_chunk); [`Error::Parse`] if there are more events than [`ReadOptions::max_events`].
+    /// As [`read_chunk`](Self::read_chunk); [`Error::Parse`] if there are more events than
+    /// [`ReadOptions::max_events`].
     pub fn read_all(&mut self) -> Result<Events> {
         let mut events = Events::new(self.size);
         self.read_into(&mut events)?;
         Ok(events)
     }
 
-    /// The whole rest of the recording in the place of what `events` has, of which the memory is used again: new memory costs more than reading.
+    /// The whole rest of the recording in the place of what `events` has, of which the memory is
+    /// used again: new memory costs more than reading.
     ///
     /// # Errors
     /// As [`read_all`](Self::read_all); `events` then holds a part.
@@ -178,18 +196,26 @@ impl EventReader {
     /// Refuses more events in memory than are wanted there.
     pub(crate) fn check_count(&self, count: usize) -> Result<()> {
         if count > self.max_events {
-            let expected = format!("at most {} at once; read in pieces or raise `max_events`", self.max_events);
+            let expected = format!(
+                "at most {} at once; read in pieces or raise `max_events`",
+                self.max_events
+            );
             return Err(self.source.error("events", expected, "more"));
         }
         Ok(())
     }
 
-    /// Events for which room is made before any is read: as many as the file can have where records are of one size, otherwise none.
+    /// Events for which room is made before any is read: as many as the file can have where records
+    /// are of one size, otherwise none.
     pub(crate) fn expected_events(&self) -> usize {
         let record = match self.decoder {
             Decoder::Aedat2(_) | Decoder::Dat(_) => 8,
             Decoder::NMnist(_) => 5,
-            Decoder::Aedat3(_) | Decoder::Aedat4(_) | Decoder::Evt2(_) | Decoder::Evt3(_) | Decoder::Npz(_) => {
+            Decoder::Aedat3(_)
+            | Decoder::Aedat4(_)
+            | Decoder::Evt2(_)
+            | Decoder::Evt3(_)
+            | Decoder::Npz(_) => {
                 return 0;
             }
         };
@@ -208,6 +234,9 @@ impl Events {
     }
 }
 
-fn boxed<D>((decoder, size): (D, SensorSize), variant: impl Fn(D) -> Decoder) -> (Decoder, SensorSize) {
+fn boxed<D>(
+    (decoder, size): (D, SensorSize),
+    variant: impl Fn(D) -> Decoder,
+) -> (Decoder, SensorSize) {
     (variant(decoder), size)
 }

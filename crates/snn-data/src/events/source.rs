@@ -14,7 +14,8 @@ pub(crate) struct Source {
     reader: Box<dyn Read + Send>,
     path: PathBuf,
     buffer: Vec<u8>,
-    /// The bytes at hand are `buffer[start..end]`; what lies behind them was read before and is room.
+    /// The bytes at hand are `buffer[start..end]`; what lies behind them was read before and is
+    /// room.
     start: usize,
     end: usize,
     /// Offset of `buffer[start]` in the file.
@@ -24,7 +25,15 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn new(reader: Box<dyn Read + Send>, path: &Path) -> Self {
-        Self { reader, path: path.to_owned(), buffer: Vec::new(), start: 0, end: 0, offset: 0, ended: false }
+        Self {
+            reader,
+            path: path.to_owned(),
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            offset: 0,
+            ended: false,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -37,7 +46,8 @@ impl Source {
 
     /// The bytes at hand: at least `least` of them, or all that are left.
     ///
-    /// Memory grows with what was read, not with what was asked for: a damaged length costs no more than the file has.
+    /// Memory grows with what was read, not with what was asked for: a damaged length costs no more
+    /// than the file has.
     pub(crate) fn fill(&mut self, least: usize) -> Result<&[u8]> {
         while !self.ended && self.end - self.start < least {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -59,7 +69,9 @@ impl Source {
                 Ok(read) => return Ok(read),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Unpackers complain here as well; it is the file's fault then.
-                Err(error) => return Err(self.error("bytes", "a file that can be read and unpacked", error)),
+                Err(error) => {
+                    return Err(self.error("bytes", "a file that can be read and unpacked", error));
+                }
             }
         }
     }
@@ -75,18 +87,30 @@ impl Source {
     pub(crate) fn exact(&mut self, count: usize, field: &'static str) -> Result<&[u8]> {
         let found = self.fill(count)?.len();
         if found < count {
-            return Err(self.error(field, format!("{count} bytes"), format!("{found} bytes, then the end")));
+            return Err(self.error(
+                field,
+                format!("{count} bytes"),
+                format!("{found} bytes, then the end"),
+            ));
         }
         let start = self.start;
         self.consume(count);
         Ok(&self.buffer[start..start + count])
     }
 
-    /// All whole records of `N` bytes at hand, at least one; `None` at the end. They stay at hand until they are consumed.
-    pub(crate) fn records<const N: usize>(&mut self, field: &'static str) -> Result<Option<&[[u8; N]]>> {
+    /// All whole records of `N` bytes at hand, at least one; `None` at the end. They stay at hand
+    /// until they are consumed.
+    pub(crate) fn records<const N: usize>(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<&[[u8; N]]>> {
         let found = self.fill(N)?.len();
         if (1..N).contains(&found) {
-            return Err(self.error(field, format!("{N} bytes"), format!("{found} bytes, then the end")));
+            return Err(self.error(
+                field,
+                format!("{N} bytes"),
+                format!("{found} bytes, then the end"),
+            ));
         }
         let (records, _) = self.buffer[self.start..self.end].as_chunks::<N>();
         Ok(if records.is_empty() { None } else { Some(records) })
@@ -94,11 +118,21 @@ impl Source {
 
     /// An event `ahead` bytes later lies outside the sensor.
     pub(crate) fn off_sensor(&self, ahead: usize, size: SensorSize, (x, y): (u16, u16)) -> Error {
-        self.error_at(ahead, "event", format!("x and y on a sensor of {size}"), format!("({x}, {y})"))
+        self.error_at(
+            ahead,
+            "event",
+            format!("x and y on a sensor of {size}"),
+            format!("({x}, {y})"),
+        )
     }
 
     /// An error about the bytes that come next.
-    pub(crate) fn error(&self, field: &'static str, expected: impl fmt::Display, found: impl fmt::Display) -> Error {
+    pub(crate) fn error(
+        &self,
+        field: &'static str,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Error {
         self.error_at(0, field, expected, found)
     }
 
@@ -122,6 +156,10 @@ impl Source {
 
 impl fmt::Debug for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Source").field("path", &self.path).field("offset", &self.offset).finish_non_exhaustive()
+        formatter
+            .debug_struct("Source")
+            .field("path", &self.path)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
     }
 }

@@ -26,14 +26,17 @@ impl<const BITS: u32> Clock<BITS> {
 
     /// Makes times of many counter values, in place.
     ///
-    /// As long as no time is further from the one before the first of them than a quarter of the range, each step is less than half of it, and the time is that
-    /// one plus the distance, whatever lies between: a loop without a chain.
+    /// As long as no time is further from the one before the first of them than a quarter of the
+    /// range, each step is less than half of it, and the time is that one plus the distance,
+    /// whatever lies between: a loop without a chain.
     pub(super) fn times(&mut self, counters: &mut [i64]) {
         let range = 1_i64 << BITS;
         let Some(&last) = counters.last() else { return };
         if let Some(before) = self.last {
-            let ahead = |counter: i64| counter.wrapping_sub(before).wrapping_add(range / 4) & (range - 1);
-            // Half the range is a power of two: what exceeds it in any of them shows in the bits of all.
+            let ahead =
+                |counter: i64| counter.wrapping_sub(before).wrapping_add(range / 4) & (range - 1);
+            // Half the range is a power of two: what exceeds it in any of them shows in the bits of
+            // all.
             let seen = counters.iter().fold(0, |seen, &counter| seen | ahead(counter));
             if seen < range / 2 {
                 let start = before.wrapping_sub(range / 4);
@@ -61,11 +64,18 @@ mod tests {
         let counters = [-3, 2_147_483_647, -2_147_483_648, -2_147_483_650, 5];
         let times = counters.map(|counter| clock.time(counter));
         assert_eq!(times[0], -3, "a negative start stays");
-        assert_eq!(times[1] - times[0], 2_147_483_650 - (1 << 32), "more than half the range ahead is a step back");
+        assert_eq!(
+            times[1] - times[0],
+            2_147_483_650 - (1 << 32),
+            "more than half the range ahead is a step back"
+        );
         assert_eq!(times[2] - times[1], 1, "over the edge");
         assert_eq!(times[3] - times[2], -2, "late");
         let mut clock = Clock::<12>::default();
-        assert_eq!([4000, 4095, 0, 4094, 7].map(|counter| clock.time(counter)), [4000, 4095, 4096, 4094, 4103]);
+        assert_eq!(
+            [4000, 4095, 0, 4094, 7].map(|counter| clock.time(counter)),
+            [4000, 4095, 4096, 4094, 4103]
+        );
     }
 
     #[test]
@@ -80,7 +90,8 @@ mod tests {
                     counter += i64::from(rng.below(2 * spread)) - i64::from(spread) * 3 / 4;
                     counters.push(counter & 4095);
                 }
-                let expected: Vec<i64> = counters.iter().map(|&counter| one.time(counter)).collect();
+                let expected: Vec<i64> =
+                    counters.iter().map(|&counter| one.time(counter)).collect();
                 many.times(&mut counters);
                 assert_eq!(counters, expected, "spread {spread}");
             }

@@ -1,5 +1,8 @@
 //! Counting events into frames: the loops that decide how fast framing is.
-#![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
+#![expect(
+    clippy::inline_always,
+    reason = "a kernel is compiled once for each set of vector instructions, by inlining"
+)]
 
 use super::slicing::Slices;
 use crate::events::{Events, SensorSize};
@@ -30,7 +33,12 @@ impl Count for u8 {
 }
 
 /// Counts the events of all slices into `frames`, `[T, 2, H, W]` of zeros.
-pub(super) fn count<C: Count>(events: &Events, slices: &Slices, size: SensorSize, frames: &mut [C]) -> Result<()> {
+pub(super) fn count<C: Count>(
+    events: &Events,
+    slices: &Slices,
+    size: SensorSize,
+    frames: &mut [C],
+) -> Result<()> {
     let places = Places::new(events.size(), size);
     let frame = 2 * size.pixels();
     match slices {
@@ -44,7 +52,9 @@ pub(super) fn count<C: Count>(events: &Events, slices: &Slices, size: SensorSize
             for (t, start) in t.zip((0..).step_by(BLOCK)) {
                 let places = places.of(events, start..start + t.len(), &mut block);
                 for (t, &place) in t.iter().zip(places) {
-                    let slice = usize::try_from(t.abs_diff(*first) / duration).unwrap_or(usize::MAX).min(count - 1);
+                    let slice = usize::try_from(t.abs_diff(*first) / duration)
+                        .unwrap_or(usize::MAX)
+                        .min(count - 1);
                     add(&mut frames[slice * frame..], &[place])?;
                 }
             }
@@ -59,7 +69,8 @@ pub(super) fn add<C: Count>(frame: &mut [C], places: &[u32]) -> Result<()> {
     for &place in places {
         let value = &mut frame[place as usize];
         *value = value.more().ok_or_else(|| {
-            let expected = "at most 65535 events of one slice at one pixel; take more slices".into();
+            let expected =
+                "at most 65535 events of one slice at one pixel; take more slices".into();
             Error::InvalidEvents { expected, found: "more".into() }
         })?;
     }
@@ -80,7 +91,10 @@ impl<C: Count> Kernel for CountRange<'_, C> {
     fn run(self) -> Result<()> {
         let mut block = [0; BLOCK];
         for start in self.range.clone().step_by(BLOCK) {
-            add(self.frame, self.places.of(self.events, start..self.range.end.min(start + BLOCK), &mut block))?;
+            add(
+                self.frame,
+                self.places.of(self.events, start..self.range.end.min(start + BLOCK), &mut block),
+            )?;
         }
         Ok(())
     }
@@ -91,17 +105,22 @@ impl<C: Count> Kernel for CountRange<'_, C> {
 pub(super) struct Places {
     columns: Vec<u32>,
     rows: Vec<u32>,
-    /// Pixels of a row, if frames are as large as the sensor: places are computed then, and need no table.
+    /// Pixels of a row, if frames are as large as the sensor: places are computed then, and need no
+    /// table.
     row: Option<u32>,
     pixels: u32,
 }
 
 impl Places {
     pub(super) fn new(sensor: SensorSize, size: SensorSize) -> Self {
-        let scaled = |side: u16, to: u16| (0..u32::from(side)).map(move |at| at * u32::from(to) / u32::from(side));
+        let scaled = |side: u16, to: u16| {
+            (0..u32::from(side)).map(move |at| at * u32::from(to) / u32::from(side))
+        };
         Self {
             columns: scaled(sensor.width, size.width).collect(),
-            rows: scaled(sensor.height, size.height).map(|row| row * u32::from(size.width)).collect(),
+            rows: scaled(sensor.height, size.height)
+                .map(|row| row * u32::from(size.width))
+                .collect(),
             row: (sensor == size).then_some(u32::from(size.width)),
             pixels: u32::from(size.width) * u32::from(size.height),
         }
@@ -109,9 +128,17 @@ impl Places {
 
     /// The places of the events `range`, at most [`BLOCK`] of them, in `block`.
     #[inline(always)]
-    pub(super) fn of<'b>(&self, events: &Events, range: Range<usize>, block: &'b mut [u32; BLOCK]) -> &'b [u32] {
+    pub(super) fn of<'b>(
+        &self,
+        events: &Events,
+        range: Range<usize>,
+        block: &'b mut [u32; BLOCK],
+    ) -> &'b [u32] {
         let block = &mut block[..range.len()];
-        let columns = events.x()[range.clone()].iter().zip(&events.y()[range.clone()]).zip(&events.polarity()[range]);
+        let columns = events.x()[range.clone()]
+            .iter()
+            .zip(&events.y()[range.clone()])
+            .zip(&events.polarity()[range]);
         let places = block.iter_mut().zip(columns);
         if let Some(row) = self.row {
             for (place, ((&x, &y), &on)) in places {
@@ -119,7 +146,9 @@ impl Places {
             }
         } else {
             for (place, ((&x, &y), &on)) in places {
-                *place = u32::from(on) * self.pixels + self.rows[usize::from(y)] + self.columns[usize::from(x)];
+                *place = u32::from(on) * self.pixels
+                    + self.rows[usize::from(y)]
+                    + self.columns[usize::from(x)];
             }
         }
         block

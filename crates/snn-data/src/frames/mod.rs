@@ -19,7 +19,8 @@ const MAX_VALUES: usize = 1 << 29;
 
 /// Counts events per slice, polarity and pixel.
 ///
-/// `frames[i, p, y, x]` is the number of events of slice i with polarity p (0: OFF, 1: ON) at pixel (x, y).
+/// `frames[i, p, y, x]` is the number of events of slice i with polarity p (0: OFF, 1: ON) at pixel
+/// (x, y).
 ///
 /// ```
 /// use snn_data::events::{Event, Events, SensorSize};
@@ -38,7 +39,8 @@ const MAX_VALUES: usize = 1 << 29;
 pub struct Framing {
     /// How the recording is cut into slices.
     pub slicing: Slicing,
-    /// Size of the frames, at most that of the sensor, which is the default. Column x becomes ⌊x · width / sensor width⌋, rows alike.
+    /// Size of the frames, at most that of the sensor, which is the default. Column x becomes ⌊x ·
+    /// width / sensor width⌋, rows alike.
     #[serde(default)]
     pub size: Option<SensorSize>,
 }
@@ -47,8 +49,8 @@ impl Framing {
     /// The frames of a recording, `[T, 2, H, W]`.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if the slices or the size make no sense for this recording; [`Error::InvalidEvents`] without events, or
-    /// with more than 65,535 of them in one value.
+    /// [`Error::InvalidConfig`] if the slices or the size make no sense for this recording;
+    /// [`Error::InvalidEvents`] without events, or with more than 65,535 of them in one value.
     pub fn frames(&self, events: &Events) -> Result<Array4<u16>> {
         let size = target(self.size, events.size())?;
         let slices = self.slicing.slices(events)?;
@@ -57,7 +59,8 @@ impl Framing {
         Ok(frames)
     }
 
-    /// The frames of the rest of a recording, `[T, 2, H, W]`: as [`frames`](Self::frames) of all its events, but in less memory and sooner where slices are so many events.
+    /// The frames of the rest of a recording, `[T, 2, H, W]`: as [`frames`](Self::frames) of all
+    /// its events, but in less memory and sooner where slices are so many events.
     ///
     /// ```
     /// use snn_data::events::{EventReader, ReadOptions};
@@ -86,23 +89,29 @@ impl Framing {
         }
     }
 
-    /// Counts the events of a recording into the pixels of an image of zeros, `[T · 2, H, W]`: time and polarity are channels, and counts above 255 are 255.
+    /// Counts the events of a recording into the pixels of an image of zeros, `[T · 2, H, W]`: time
+    /// and polarity are channels, and counts above 255 are 255.
     ///
     /// # Errors
     /// As [`frames`](Self::frames), [`Error::InvalidImages`] if the image has another shape.
     pub fn pixels(&self, events: &Events, mut image: ArrayViewMut3<'_, u8>) -> Result<()> {
         let size = target(self.size, events.size())?;
         let slices = self.slicing.slices(events)?;
-        let shape = (slices.count().saturating_mul(2), usize::from(size.height), usize::from(size.width));
+        let shape =
+            (slices.count().saturating_mul(2), usize::from(size.height), usize::from(size.width));
         let found = format!("{:?}", image.dim());
         match image.as_slice_mut().filter(|_| found == format!("{shape:?}")) {
             Some(pixels) => accumulate::count(events, &slices, size, pixels),
-            None => Err(Error::InvalidImages { expected: format!("a contiguous image of {shape:?}"), found }),
+            None => Err(Error::InvalidImages {
+                expected: format!("a contiguous image of {shape:?}"),
+                found,
+            }),
         }
     }
 }
 
-/// Frames as pixels of an image set, `[T · 2, H, W]`: time and polarity become channels, and counts above 255 become 255.
+/// Frames as pixels of an image set, `[T · 2, H, W]`: time and polarity become channels, and counts
+/// above 255 become 255.
 pub fn to_pixels(frames: &Array4<u16>) -> Array3<u8> {
     let (count, polarities, height, width) = frames.dim();
     let pixels = frames.iter().map(|&count| u8::try_from(count).unwrap_or(u8::MAX)).collect();

@@ -9,21 +9,24 @@ use std::ops::Range;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Slicing {
-    /// Slices of equal duration Δ = `max(1, ⌊(t_max − t_min)/slices⌋)`; the last one takes the rest.
+    /// Slices of equal duration Δ = `max(1, ⌊(t_max − t_min)/slices⌋)`; the last one takes the
+    /// rest.
     ///
     /// This is SpikingJelly's `split_by="time"`. Tonic's `n_time_bins` leaves the rest out.
     Time {
         /// Number of slices.
         slices: usize,
     },
-    /// Slices of equal numbers ⌊N/slices⌋ of events, in the order of the file; the last one takes the rest.
+    /// Slices of equal numbers ⌊N/slices⌋ of events, in the order of the file; the last one takes
+    /// the rest.
     ///
     /// This is SpikingJelly's `split_by="number"`. Tonic's `n_event_bins` leaves the rest out.
     Number {
         /// Number of slices.
         slices: usize,
     },
-    /// Slices of this many µs from the first time on; the last one is the one with the last event, and need not be full.
+    /// Slices of this many µs from the first time on; the last one is the one with the last event,
+    /// and need not be full.
     Duration {
         /// Duration of a slice in µs.
         micros: u64,
@@ -40,7 +43,8 @@ pub enum Slicing {
 pub(super) enum Slices {
     /// Each slice is a range of events.
     Ranges(Vec<Range<usize>>),
-    /// Event times are not sorted: each event says its slice, ⌊(t − first)/duration⌋ but at most `count − 1`.
+    /// Event times are not sorted: each event says its slice, ⌊(t − first)/duration⌋ but at most
+    /// `count − 1`.
     Times { count: usize, first: i64, duration: u64 },
 }
 
@@ -65,7 +69,11 @@ impl Slicing {
             Self::Count { events } => ("events", events == 0),
         };
         if zero {
-            return Err(Error::InvalidConfig { field, expected: "at least 1".into(), found: "0".into() });
+            return Err(Error::InvalidConfig {
+                field,
+                expected: "at least 1".into(),
+                found: "0".into(),
+            });
         }
         Ok(())
     }
@@ -97,9 +105,9 @@ impl Slicing {
             Self::Duration { micros } => {
                 (usize::try_from(span / micros).unwrap_or(usize::MAX).saturating_add(1), micros)
             }
-            Self::Time { slices: count } | Self::Number { slices: count } | Self::Count { events: count } => {
-                (count, (span / count as u64).max(1))
-            }
+            Self::Time { slices: count }
+            | Self::Number { slices: count }
+            | Self::Count { events: count } => (count, (span / count as u64).max(1)),
         };
         // Above this the frames are refused anyway, and a range each would be too much as well.
         if count > super::MAX_VALUES {

@@ -1,5 +1,8 @@
 //! Frames of a recording while it is read.
-#![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
+#![expect(
+    clippy::inline_always,
+    reason = "a kernel is compiled once for each set of vector instructions, by inlining"
+)]
 
 use super::accumulate::{BLOCK, Count, Places, add};
 use super::{Framing, target};
@@ -8,7 +11,8 @@ use crate::events::{EventReader, Events};
 use crate::vectorised::{Kernel, run};
 use std::ops::Range;
 
-/// The place in a frame of every event of a recording: all that slices of so many events need, a third of the memory that events need.
+/// The place in a frame of every event of a recording: all that slices of so many events need, a
+/// third of the memory that events need.
 pub(super) struct Trace {
     places: Vec<u32>,
     /// Values of a frame.
@@ -19,7 +23,8 @@ impl Trace {
     pub(super) fn read(framing: &Framing, reader: &mut EventReader) -> Result<Self> {
         let size = target(framing.size, reader.size())?;
         let places = Places::new(reader.size(), size);
-        let mut trace = Self { places: Vec::with_capacity(reader.expected_events()), frame: 2 * size.pixels() };
+        let mut trace =
+            Self { places: Vec::with_capacity(reader.expected_events()), frame: 2 * size.pixels() };
         let mut piece = Events::new(reader.size());
         while reader.read_chunk(&mut piece)? {
             run(Append { places: &places, events: &piece, into: &mut trace.places });
@@ -37,7 +42,10 @@ impl Trace {
     /// Counts the events of ranges into `frames`, one a range, of zeros.
     pub(super) fn count<C: Count>(&self, ranges: &[Range<usize>], frames: &mut [C]) -> Result<()> {
         let mut frames = frames.chunks_exact_mut(self.frame);
-        ranges.iter().zip(&mut frames).try_for_each(|(range, frame)| add(frame, &self.places[range.clone()]))
+        ranges
+            .iter()
+            .zip(&mut frames)
+            .try_for_each(|(range, frame)| add(frame, &self.places[range.clone()]))
     }
 }
 

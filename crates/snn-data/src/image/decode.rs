@@ -36,7 +36,8 @@ pub struct DecodeOptions {
     pub exif: Exif,
 }
 
-/// Reads and decodes a file: JPEG (grayscale, colour, CMYK, YCCK; baseline or progressive) or PNG, told apart by the first bytes.
+/// Reads and decodes a file: JPEG (grayscale, colour, CMYK, YCCK; baseline or progressive) or PNG,
+/// told apart by the first bytes.
 ///
 /// # Errors
 /// [`Error::Picture`] naming the file if it is neither, truncated or damaged; [`Error::Io`].
@@ -60,7 +61,8 @@ pub fn decode_with(bytes: &[u8], path: &Path, options: DecodeOptions) -> Result<
         let mut cursor = Cursor::new(bytes);
         png(&mut cursor, options).map_err(|error| format!("byte {}: {error}", cursor.position()))
     } else {
-        let found = bytes.iter().take(4).fold(String::new(), |text, byte| format!("{text} {byte:02x}"));
+        let found =
+            bytes.iter().take(4).fold(String::new(), |text, byte| format!("{text} {byte:02x}"));
         Err(format!(
             "byte 0: expected the first bytes of JPEG or PNG, found{}",
             if found.is_empty() { " no bytes" } else { &found }
@@ -72,7 +74,10 @@ pub fn decode_with(bytes: &[u8], path: &Path, options: DecodeOptions) -> Result<
 fn jpeg(bytes: &[u8], options: DecodeOptions) -> Result<Picture, String> {
     // A picture that ends early is filled with grey, unless one looks whether its end is there.
     if !ends(bytes) {
-        return Err(format!("byte {}: the JPEG data end without an end marker: the file is truncated", bytes.len()));
+        return Err(format!(
+            "byte {}: the JPEG data end without an end marker: the file is truncated",
+            bytes.len()
+        ));
     }
     let settings = DecoderOptions::default().set_max_width(1 << 16).set_max_height(1 << 16);
     let damaged = |error: &dyn fmt::Display| format!("byte {}: {error}", place(bytes, settings));
@@ -89,19 +94,24 @@ fn jpeg(bytes: &[u8], options: DecodeOptions) -> Result<Picture, String> {
     let pixels = decoder.decode().map_err(|error| damaged(&error))?;
     let pixels = match wanted {
         ColorSpace::Luma => pixels.into_iter().flat_map(|grey| [grey; 3]).collect(),
-        ColorSpace::CMYK => pixels.as_chunks::<4>().0.iter().flat_map(|&cmyk| rgb_of(cmyk)).collect(),
+        ColorSpace::CMYK => {
+            pixels.as_chunks::<4>().0.iter().flat_map(|&cmyk| rgb_of(cmyk)).collect()
+        }
         _ => pixels,
     };
     let picture = Picture::new(width, height, pixels).map_err(|error| error.to_string())?;
     let orientation = match options.exif {
         Exif::Ignore => 1,
-        Exif::Apply => decoder.info().and_then(|info| info.exif_data).map_or(1, |exif| exif::orientation(&exif)),
+        Exif::Apply => decoder
+            .info()
+            .and_then(|info| info.exif_data)
+            .map_or(1, |exif| exif::orientation(&exif)),
     };
     Ok(exif::upright(picture, orientation))
 }
 
-/// Where a decoder stops in data of which it said that they are wrong, or that it was not to go on with: headers are read once more, and pixels where they are
-/// few enough.
+/// Where a decoder stops in data of which it said that they are wrong, or that it was not to go on
+/// with: headers are read once more, and pixels where they are few enough.
 fn place(bytes: &[u8], settings: DecoderOptions) -> u64 {
     let mut cursor = Cursor::new(bytes);
     let mut decoder = JpegDecoder::new_with_options(&mut cursor, settings);
@@ -125,7 +135,8 @@ fn rgb_of([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     })
 }
 
-/// Whether the end marker comes after the first scan; some programs write a few bytes behind it, and a thumbnail before it has one of its own.
+/// Whether the end marker comes after the first scan; some programs write a few bytes behind it,
+/// and a thumbnail before it has one of its own.
 fn ends(bytes: &[u8]) -> bool {
     let mut at = 2;
     // Segments before the scan: a marker, and a length that counts itself.
@@ -153,9 +164,13 @@ fn png(cursor: &mut Cursor<&[u8]>, options: DecodeOptions) -> Result<Picture, St
     reader.finish().map_err(|error| error.to_string())?;
     let pixels = match info.color_type {
         png::ColorType::Rgb => pixels,
-        png::ColorType::Rgba => pixels.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
+        png::ColorType::Rgba => {
+            pixels.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect()
+        }
         png::ColorType::Grayscale => pixels.into_iter().flat_map(|grey| [grey; 3]).collect(),
-        png::ColorType::GrayscaleAlpha => pixels.as_chunks::<2>().0.iter().flat_map(|&[grey, _]| [grey; 3]).collect(),
+        png::ColorType::GrayscaleAlpha => {
+            pixels.as_chunks::<2>().0.iter().flat_map(|&[grey, _]| [grey; 3]).collect()
+        }
         png::ColorType::Indexed => return Err("a palette that was not expanded".into()),
     };
     let picture = Picture::new(width, height, pixels).map_err(|error| error.to_string())?;

@@ -2,7 +2,8 @@
 
 use super::Picture;
 
-/// The orientation (1 to 8) in the TIFF data of an EXIF segment, without the `Exif\0\0` before it; 1 if there is none.
+/// The orientation (1 to 8) in the TIFF data of an EXIF segment, without the `Exif\0\0` before it;
+/// 1 if there is none.
 pub(super) fn orientation(exif: &[u8]) -> u8 {
     read(exif).unwrap_or(1)
 }
@@ -19,11 +20,13 @@ fn read(exif: &[u8]) -> Option<u8> {
     };
     let u32 = |at: usize| {
         let bytes = exif.get(at..at.checked_add(4)?)?.try_into().ok()?;
-        usize::try_from(if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }).ok()
+        usize::try_from(if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+            .ok()
     };
     let directory = u32(4)?;
-    let entry =
-        (0..u16(directory)?).map(|index| directory + 2 + 12 * index).find(|&entry| u16(entry) == Some(0x0112))?;
+    let entry = (0..u16(directory)?)
+        .map(|index| directory + 2 + 12 * index)
+        .find(|&entry| u16(entry) == Some(0x0112))?;
     u8::try_from(u16(entry + 8)?).ok().filter(|orientation| (1..=8).contains(orientation))
 }
 

@@ -25,7 +25,9 @@ impl Window {
         let inside = |start: usize, length: usize, side: usize| {
             length > 0 && start.checked_add(length).is_some_and(|end| end <= side)
         };
-        if inside(self.left, self.width, picture.width) && inside(self.top, self.height, picture.height) {
+        if inside(self.left, self.width, picture.width)
+            && inside(self.top, self.height, picture.height)
+        {
             return Ok(());
         }
         let expected = format!("a part of {}x{} pixels", picture.width, picture.height);
@@ -33,9 +35,11 @@ impl Window {
     }
 }
 
-/// A random part of a picture, resized: the usual augmentation of ImageNet (Szegedy et al. 2015), torchvision's `RandomResizedCrop`.
+/// A random part of a picture, resized: the usual augmentation of ImageNet (Szegedy et al. 2015),
+/// torchvision's `RandomResizedCrop`.
 ///
-/// Area is uniform in `scale` of the picture's, the logarithm of width / height in that of `ratio`; ten draws that do not fit give the largest part in the middle.
+/// Area is uniform in `scale` of the picture's, the logarithm of width / height in that of `ratio`;
+/// ten draws that do not fit give the largest part in the middle.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RandomResizedCrop {
@@ -52,7 +56,12 @@ pub struct RandomResizedCrop {
 impl Default for RandomResizedCrop {
     /// 224 pixels, area 0.08 to 1, ratio ¾ to 4/3, bilinear: torchvision's.
     fn default() -> Self {
-        Self { size: 224, scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0], filter: Filter::Bilinear }
+        Self {
+            size: 224,
+            scale: [0.08, 1.0],
+            ratio: [3.0 / 4.0, 4.0 / 3.0],
+            filter: Filter::Bilinear,
+        }
     }
 }
 
@@ -65,11 +74,19 @@ impl RandomResizedCrop {
         let rising = |[low, high]: [f64; 2], most: f64| low > 0.0 && low <= high && high <= most;
         if !rising(self.scale, 1.0) {
             let expected = "0 < least ≤ greatest ≤ 1".into();
-            return Err(Error::InvalidConfig { field: "scale", expected, found: format!("{:?}", self.scale) });
+            return Err(Error::InvalidConfig {
+                field: "scale",
+                expected,
+                found: format!("{:?}", self.scale),
+            });
         }
         if !rising(self.ratio, 1e6) {
             let expected = "0 < least ≤ greatest ≤ 1e6".into();
-            return Err(Error::InvalidConfig { field: "ratio", expected, found: format!("{:?}", self.ratio) });
+            return Err(Error::InvalidConfig {
+                field: "ratio",
+                expected,
+                found: format!("{:?}", self.ratio),
+            });
         }
         Ok(())
     }
@@ -140,19 +157,31 @@ impl CentreCrop {
     pub fn apply(&self, picture: &Picture) -> Result<Picture> {
         if self.size > self.resize {
             let expected = format!("at most `resize`, {}", self.resize);
-            return Err(Error::InvalidConfig { field: "size", expected, found: self.size.to_string() });
+            return Err(Error::InvalidConfig {
+                field: "size",
+                expected,
+                found: self.size.to_string(),
+            });
         }
         let (width, height) = (picture.width, picture.height);
         let longer = |long: usize, short: usize| self.resize.saturating_mul(long) / short;
-        let (width, height) =
-            if width <= height { (self.resize, longer(height, width)) } else { (longer(width, height), self.resize) };
+        let (width, height) = if width <= height {
+            (self.resize, longer(height, width))
+        } else {
+            (longer(width, height), self.resize)
+        };
         let resized = resize(picture, width, height, self.filter)?;
         // Halves go to the even neighbour, as Python rounds.
         let start = |side: usize| {
             let rest = side - self.size;
             if rest % 4 == 3 { rest / 2 + 1 } else { rest / 2 }
         };
-        resized.crop(Window { left: start(width), top: start(height), width: self.size, height: self.size })
+        resized.crop(Window {
+            left: start(width),
+            top: start(height),
+            width: self.size,
+            height: self.size,
+        })
     }
 }
 

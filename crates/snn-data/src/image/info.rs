@@ -53,12 +53,14 @@ fn jpeg_info(bytes: &[u8]) -> Result<PictureInfo, String> {
         Some(colour) => format!("{colour:?}"),
         None => "unknown".into(),
     };
-    let orientation = decoder.info().and_then(|info| info.exif_data).map_or(1, |exif| exif::orientation(&exif));
+    let orientation =
+        decoder.info().and_then(|info| info.exif_data).map_or(1, |exif| exif::orientation(&exif));
     Ok(PictureInfo { format: "JPEG", width, height, colour, orientation, damage: None })
 }
 
 fn png_info(bytes: &[u8]) -> Result<PictureInfo, String> {
-    let reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(|error| error.to_string())?;
+    let reader =
+        png::Decoder::new(Cursor::new(bytes)).read_info().map_err(|error| error.to_string())?;
     let info = reader.info();
     let kind = match info.color_type {
         png::ColorType::Grayscale => "grayscale",

@@ -1,5 +1,8 @@
 //! Pictures of any size: decoding, cropping, resizing.
-#![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
+#![expect(
+    clippy::inline_always,
+    reason = "a kernel is compiled once for each set of vector instructions, by inlining"
+)]
 
 mod decode;
 mod exif;
@@ -16,7 +19,8 @@ use crate::vectorised::{Kernel, run};
 use crate::{Error, Result};
 use ndarray::{Array3, ArrayViewMut3};
 
-/// A colour picture in memory: rows from the top, pixels from the left, red, green and blue of each pixel together.
+/// A colour picture in memory: rows from the top, pixels from the left, red, green and blue of each
+/// pixel together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     width: usize,
@@ -30,10 +34,16 @@ impl Picture {
     /// # Errors
     /// [`Error::InvalidImages`] if the bytes are more or fewer, or a side is zero.
     pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Result<Self> {
-        let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3)).filter(|&bytes| bytes > 0);
+        let expected = width
+            .checked_mul(height)
+            .and_then(|pixels| pixels.checked_mul(3))
+            .filter(|&bytes| bytes > 0);
         if expected != Some(pixels.len()) {
             let expected = format!("3 bytes for each of {width}x{height} pixels, at least one");
-            return Err(Error::InvalidImages { expected, found: format!("{} bytes", pixels.len()) });
+            return Err(Error::InvalidImages {
+                expected,
+                found: format!("{} bytes", pixels.len()),
+            });
         }
         Ok(Self { width, height, pixels })
     }
@@ -60,7 +70,8 @@ impl Picture {
         planes
     }
 
-    /// Writes the planes into an array `[3, H, W]` of this picture's size; what does not fit is left out.
+    /// Writes the planes into an array `[3, H, W]` of this picture's size; what does not fit is
+    /// left out.
     pub fn write_planes(&self, planes: &mut ArrayViewMut3<'_, u8>) {
         let rows = self.pixels.chunks_exact(3 * self.width);
         let area = planes.dim().1 * planes.dim().2;

@@ -1,7 +1,11 @@
 //! Resizing with an antialiasing filter, to the bit as Pillow does it.
 //!
-//! Weights are rounded to 22 bits, the picture is first resized in width, rounded to bytes, then in height.
-#![expect(clippy::inline_always, reason = "a kernel is compiled once for each set of vector instructions, by inlining")]
+//! Weights are rounded to 22 bits, the picture is first resized in width, rounded to bytes, then in
+//! height.
+#![expect(
+    clippy::inline_always,
+    reason = "a kernel is compiled once for each set of vector instructions, by inlining"
+)]
 
 use super::{Picture, Window};
 use crate::vectorised::{Kernel, run};
@@ -58,7 +62,8 @@ pub fn resize(picture: &Picture, width: usize, height: usize, filter: Filter) ->
 /// What lies inside a window in another size, as cropping and then resizing gives it.
 ///
 /// # Errors
-/// [`Error::InvalidConfig`] if the window does not lie inside the picture, or for a side of zero or above 65,535.
+/// [`Error::InvalidConfig`] if the window does not lie inside the picture, or for a side of zero or
+/// above 65,535.
 pub fn resize_window(
     picture: &Picture,
     window: Window,
@@ -118,7 +123,8 @@ impl Taps {
             let centre = (out as f64 + 0.5) * scale;
             let first = index((centre - support + 0.5).max(0.0));
             let end = index(centre + support + 0.5).min(from);
-            // Pillow multiplies by the inverse, which is not always the same number as the quotient.
+            // Pillow multiplies by the inverse, which is not always the same number as the
+            // quotient.
             let weight = |at: usize| filter.weight((at as f64 - centre + 0.5) * (1.0 / stretch));
             let raw: Vec<f64> = (first..end).map(weight).collect();
             let total: f64 = raw.iter().sum();
@@ -139,7 +145,8 @@ impl Taps {
 /// Rows that are resized together.
 const ROWS: usize = 8;
 
-/// Resizes up to [`ROWS`] rows: pixels of one column lie side by side, so that a weight multiplies a vector.
+/// Resizes up to [`ROWS`] rows: pixels of one column lie side by side, so that a weight multiplies
+/// a vector.
 struct Along<'r> {
     taps: &'r Taps,
     rows: &'r [&'r [u8]],
@@ -209,7 +216,12 @@ impl Kernel for Across<'_> {
             }
             for (column, to) in (done..).zip(rest) {
                 let values = rows.chunks_exact(row).map(|row| i32::from(row[column]));
-                *to = byte(weights.iter().zip(values).fold(HALF, |sum, (&weight, value)| sum + value * weight));
+                *to = byte(
+                    weights
+                        .iter()
+                        .zip(values)
+                        .fold(HALF, |sum, (&weight, value)| sum + value * weight),
+                );
             }
         }
     }

@@ -3,7 +3,8 @@
 /// Where an output pixel comes from: `x' = a·x + b·y + c`, `y' = d·x + e·y + f`.
 type Matrix = [f64; 6];
 
-/// Shears about the upper left corner: by `tan` of the angles whose tangents are given, as torchvision computes it.
+/// Shears about the upper left corner: by `tan` of the angles whose tangents are given, as
+/// torchvision computes it.
 pub(super) fn shear([x, y]: [f64; 2], pixels: &mut [u8], size: [usize; 2], fill: &[u8]) {
     let [sx, sy] = [x, y].map(|strength| strength.atan().to_degrees().to_radians());
     transform(inverse(sx, sy, [0.0; 2], [0.0; 2]), pixels, size, fill);
@@ -32,7 +33,8 @@ pub(super) fn rotate(degrees: f64, pixels: &mut [u8], size: [usize; 2], fill: &[
     transform(matrix, pixels, size, fill);
 }
 
-/// The inverse of shears and a shift about a centre (torchvision's `_get_inverse_affine_matrix` without angle and scale).
+/// The inverse of shears and a shift about a centre (torchvision's `_get_inverse_affine_matrix`
+/// without angle and scale).
 fn inverse(sx: f64, sy: f64, [tx, ty]: [f64; 2], [cx, cy]: [f64; 2]) -> Matrix {
     let (cos, sin) = ((-sy).cos(), (-sy).sin());
     let a = cos / sy.cos();

@@ -44,7 +44,11 @@ impl RandomErasing {
             }
         }
         if self.fill.len() != channels {
-            return wrong("fill", &format!("{channels} values, one a channel"), format!("{} values", self.fill.len()));
+            return wrong(
+                "fill",
+                &format!("{channels} values, one a channel"),
+                format!("{} values", self.fill.len()),
+            );
         }
         Ok(())
     }

@@ -1,14 +1,15 @@
 //! The policies that were learned (Cubuk et al. 2019, the appendix), as torchvision lists them.
 
 use super::operation::Kind::{
-    self, AutoContrast, Brightness, Color, Contrast, Equalize, Invert, Posterize, Rotate, Sharpness, ShearX, ShearY,
-    Solarize, TranslateX, TranslateY,
+    self, AutoContrast, Brightness, Color, Contrast, Equalize, Invert, Posterize, Rotate,
+    Sharpness, ShearX, ShearY, Solarize, TranslateX, TranslateY,
 };
 
 /// Strengths that a policy chooses from.
 pub(super) const BINS: usize = 10;
 
-/// One operation with its chance; `magnitude` is below [`BINS`], and 0 where the operation has none.
+/// One operation with its chance; `magnitude` is below [`BINS`], and 0 where the operation has
+/// none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     pub(super) kind: Kind,

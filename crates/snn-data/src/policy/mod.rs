@@ -1,4 +1,5 @@
-//! Augmentation by policies: AutoAugment, RandAugment, TrivialAugment; each operation to the bit as Pillow does it.
+//! Augmentation by policies: AutoAugment, RandAugment, TrivialAugment; each operation to the bit as
+//! Pillow does it.
 
 mod affine;
 mod erase;
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 /// Strengths that RandAugment and TrivialAugment choose from.
 const BINS: usize = 31;
 
-/// A policy: which operations an image gets, and how strong they are. Names and ranges are those of torchvision 0.26.
+/// A policy: which operations an image gets, and how strong they are. Names and ranges are those of
+/// torchvision 0.26.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Policy {
@@ -55,18 +57,27 @@ impl Policy {
     /// [`Error::InvalidConfig`] for a strength above 30 or more than 16 operations.
     pub fn validate(self) -> Result<()> {
         let (field, most, found) = match self {
-            Self::RandAugment { magnitude, .. } if magnitude >= BINS => ("magnitude", BINS - 1, magnitude),
-            Self::RandAugment { operations, .. } if operations > 16 => ("operations", 16, operations),
+            Self::RandAugment { magnitude, .. } if magnitude >= BINS => {
+                ("magnitude", BINS - 1, magnitude)
+            }
+            Self::RandAugment { operations, .. } if operations > 16 => {
+                ("operations", 16, operations)
+            }
             Self::AutoAugmentCifar
             | Self::AutoAugmentImageNet
             | Self::AutoAugmentSvhn
             | Self::RandAugment { .. }
             | Self::TrivialAugment => return Ok(()),
         };
-        Err(Error::InvalidConfig { field, expected: format!("at most {most}"), found: found.to_string() })
+        Err(Error::InvalidConfig {
+            field,
+            expected: format!("at most {most}"),
+            found: found.to_string(),
+        })
     }
 
-    /// Draws the operations for an image of `height` and `width`, in the order in which they are applied.
+    /// Draws the operations for an image of `height` and `width`, in the order in which they are
+    /// applied.
     pub fn draw(self, [height, width]: [usize; 2], rng: &mut SampleRng) -> Vec<Operation> {
         let learned = match self {
             Self::AutoAugmentCifar => &CIFAR10,

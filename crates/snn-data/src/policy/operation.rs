@@ -98,7 +98,14 @@ impl Range {
 
     /// The wide ranges of `TrivialAugment`.
     pub(super) fn wide(bins: usize) -> Self {
-        Self { bins, shear: 0.99, translate: [32.0, 32.0], rotate: 135.0, blend: 0.99, posterize: 6.0 }
+        Self {
+            bins,
+            shear: 0.99,
+            translate: [32.0, 32.0],
+            rotate: 135.0,
+            blend: 0.99,
+            posterize: 6.0,
+        }
     }
 
     pub(super) fn random(&self, magnitude: usize, rng: &mut SampleRng) -> Operation {
@@ -124,7 +131,8 @@ impl Range {
             Kind::Contrast => Operation::Contrast(signed(self.blend)),
             Kind::Sharpness => Operation::Sharpness(signed(self.blend)),
             Kind::Posterize => {
-                let lost = (magnitude as f64 / ((self.bins - 1) as f64 / self.posterize)).round_ties_even();
+                let lost = (magnitude as f64 / ((self.bins - 1) as f64 / self.posterize))
+                    .round_ties_even();
                 Operation::Posterize(8 - whole(lost))
             }
             Kind::Solarize => Operation::Solarize(f64::from(self.linear(255.0, 0.0, magnitude))),
@@ -146,20 +154,29 @@ impl Operation {
     /// Changes an image `[1 or 3, H, W]` in place; `fill` moves in from outside.
     ///
     /// # Errors
-    /// [`Error::InvalidImages`] for another number of channels, or memory that is not in order; [`Error::InvalidConfig`] if `fill` has not
-    /// one value a channel.
+    /// [`Error::InvalidImages`] for another number of channels, or memory that is not in order;
+    /// [`Error::InvalidConfig`] if `fill` has not one value a channel.
     pub fn apply(self, image: &mut ArrayViewMut3<'_, u8>, fill: &[u8]) -> Result<()> {
         let (channels, height, width) = image.dim();
-        let invalid = |expected: &str, found: String| Error::InvalidImages { expected: expected.into(), found };
+        let invalid = |expected: &str, found: String| Error::InvalidImages {
+            expected: expected.into(),
+            found,
+        };
         if channels != 1 && channels != 3 {
             return Err(invalid("1 or 3 channels", channels.to_string()));
         }
         if fill.len() != channels {
             let expected = format!("{channels} values, one a channel");
-            return Err(Error::InvalidConfig { field: "fill", expected, found: format!("{} values", fill.len()) });
+            return Err(Error::InvalidConfig {
+                field: "fill",
+                expected,
+                found: format!("{} values", fill.len()),
+            });
         }
         let size = [height, width];
-        let pixels = image.as_slice_mut().ok_or_else(|| invalid("rows one after the other", "others".into()))?;
+        let pixels = image
+            .as_slice_mut()
+            .ok_or_else(|| invalid("rows one after the other", "others".into()))?;
         if pixels.is_empty() {
             return Ok(());
         }
@@ -167,12 +184,18 @@ impl Operation {
             Self::Identity => {}
             Self::ShearX(strength) => affine::shear([strength, 0.0], pixels, size, fill),
             Self::ShearY(strength) => affine::shear([0.0, strength], pixels, size, fill),
-            Self::TranslateX(strength) => affine::translate([strength.trunc(), 0.0], pixels, size, fill),
-            Self::TranslateY(strength) => affine::translate([0.0, strength.trunc()], pixels, size, fill),
+            Self::TranslateX(strength) => {
+                affine::translate([strength.trunc(), 0.0], pixels, size, fill)
+            }
+            Self::TranslateY(strength) => {
+                affine::translate([0.0, strength.trunc()], pixels, size, fill)
+            }
             Self::Rotate(degrees) => affine::rotate(degrees, pixels, size, fill),
             Self::Brightness(strength) => tone::brightness(pixels, single(1.0 + strength)),
             Self::Color(strength) => tone::colour(pixels, height * width, single(1.0 + strength)),
-            Self::Contrast(strength) => tone::contrast(pixels, height * width, single(1.0 + strength)),
+            Self::Contrast(strength) => {
+                tone::contrast(pixels, height * width, single(1.0 + strength))
+            }
             Self::Sharpness(strength) => tone::sharpness(pixels, size, single(1.0 + strength)),
             Self::Posterize(bits) => tone::posterize(pixels, bits),
             Self::Solarize(threshold) => tone::solarize(pixels, threshold),

@@ -1,4 +1,5 @@
-//! Operations on brightness and colour, in the arithmetic of Pillow: f32 blends, histograms of each channel.
+//! Operations on brightness and colour, in the arithmetic of Pillow: f32 blends, histograms of each
+//! channel.
 
 /// `degenerate + factor · (image − degenerate)`, cut to a byte.
 #[expect(
@@ -36,7 +37,11 @@ pub(super) fn contrast(pixels: &mut [u8], area: usize, factor: f32) {
     } else {
         let (red, rest) = pixels.split_at(area);
         let (green, blue) = rest.split_at(area);
-        red.iter().zip(green).zip(blue).map(|((&red, &green), &blue)| u64::from(luma(red, green, blue))).sum()
+        red.iter()
+            .zip(green)
+            .zip(blue)
+            .map(|((&red, &green), &blue)| u64::from(luma(red, green, blue)))
+            .sum()
     };
     let mean = u8::try_from((2 * total + area as u64) / (2 * area as u64)).unwrap_or(u8::MAX);
     let table = table(|byte| blend(mean, byte, factor));
@@ -44,7 +49,11 @@ pub(super) fn contrast(pixels: &mut [u8], area: usize, factor: f32) {
 }
 
 /// Blends with the mean of the 3×3 neighbours, the middle one of weight 5; the border stays.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a weighted mean of bytes")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a weighted mean of bytes"
+)]
 pub(super) fn sharpness(pixels: &mut [u8], [height, width]: [usize; 2], factor: f32) {
     if height < 3 || width < 3 {
         return;
@@ -63,8 +72,10 @@ pub(super) fn sharpness(pixels: &mut [u8], [height, width]: [usize; 2], factor: 
                         + f32::from(row[x + 1]) * weights[1]
                         + f32::from(row[x + 2]) * weights[2]
                 };
-                let sum =
-                    0.5 + three(rows[0], [side; 3]) + three(rows[1], [side, middle, side]) + three(rows[2], [side; 3]);
+                let sum = 0.5
+                    + three(rows[0], [side; 3])
+                    + three(rows[1], [side, middle, side])
+                    + three(rows[2], [side; 3]);
                 *value = blend(sum.clamp(0.0, 255.0) as u8, *value, factor);
             }
         }
@@ -90,7 +101,8 @@ pub(super) fn solarize(pixels: &mut [u8], threshold: f64) {
 )]
 pub(super) fn auto_contrast(pixels: &mut [u8], area: usize) {
     for plane in pixels.chunks_exact_mut(area) {
-        let (low, high) = plane.iter().fold((255, 0), |(low, high), &byte| (byte.min(low), byte.max(high)));
+        let (low, high) =
+            plane.iter().fold((255, 0), |(low, high), &byte| (byte.min(low), byte.max(high)));
         if high > low {
             let scale = 255.0 / f64::from(high - low);
             let offset = -f64::from(low) * scale;
@@ -123,7 +135,8 @@ pub(super) fn equalize(pixels: &mut [u8], area: usize) {
 
 /// Grey of a colour: Pillow's `L`.
 fn luma(red: u8, green: u8, blue: u8) -> u8 {
-    let sum = u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471 + 0x8000;
+    let sum =
+        u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471 + 0x8000;
     u8::try_from(sum >> 16).unwrap_or(u8::MAX)
 }
 

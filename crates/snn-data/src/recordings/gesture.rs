@@ -27,7 +27,9 @@ const MAX_LIST: u64 = 1 << 20;
 /// The gestures of the recordings that the publishers' lists of trials name.
 pub(super) fn samples(folder: &Path) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
-    for (list, split) in [("trials_to_train.txt", Split::Train), ("trials_to_test.txt", Split::Test)] {
+    for (list, split) in
+        [("trials_to_train.txt", Split::Train), ("trials_to_test.txt", Split::Test)]
+    {
         let path = folder.join(list);
         if !path.is_file() {
             return Err(Error::MissingFile { dataset: "dvs128-gesture", path });
@@ -51,17 +53,27 @@ pub(super) fn samples(folder: &Path) -> Result<Vec<Sample>> {
 }
 
 /// The gestures of one recording: lines `class,start,end` after a line of titles, times in µs.
-fn gestures(folder: &Path, name: &str, base: &str, split: Split, samples: &mut Vec<Sample>) -> Result<()> {
+fn gestures(
+    folder: &Path,
+    name: &str,
+    base: &str,
+    split: Split,
+    samples: &mut Vec<Sample>,
+) -> Result<()> {
     let file: Arc<Path> = folder.join(name).into();
     let path = folder.join(format!("{base}_labels.csv"));
     if !file.is_file() {
         return Err(Error::MissingFile { dataset: "dvs128-gesture", path: file.to_path_buf() });
     }
-    for (number, line) in
-        text::read(&path, MAX_LIST)?.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty())
+    for (number, line) in text::read(&path, MAX_LIST)?
+        .lines()
+        .enumerate()
+        .skip(1)
+        .filter(|(_, line)| !line.trim().is_empty())
     {
         let mut fields = line.split(',').map(|field| field.trim().parse::<i64>().ok());
-        let (class, from, until) = (fields.next().flatten(), fields.next().flatten(), fields.next().flatten());
+        let (class, from, until) =
+            (fields.next().flatten(), fields.next().flatten(), fields.next().flatten());
         let label = class.and_then(|class| u16::try_from(class.checked_sub(1)?).ok());
         let label = label.filter(|&label| usize::from(label) < CLASSES.len());
         let (Some(label), Some(from), Some(until)) = (label, from, until) else {

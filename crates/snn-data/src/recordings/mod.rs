@@ -36,7 +36,8 @@ pub enum RecordingsName {
     /// N-MNIST (Orchard et al. 2015): 60,000 + 10,000 recordings of 34×34, ten classes.
     #[serde(rename = "n-mnist")]
     NMnist,
-    /// DVS128 Gesture (Amir et al. 2017): 1,176 + 288 recordings of a DVS128, eleven classes. AEDAT 3.1, not tried on the real files.
+    /// DVS128 Gesture (Amir et al. 2017): 1,176 + 288 recordings of a DVS128, eleven classes. AEDAT
+    /// 3.1, not tried on the real files.
     #[serde(rename = "dvs128-gesture")]
     Dvs128Gesture,
 }
@@ -71,7 +72,8 @@ impl RecordingsName {
         }
     }
 
-    /// Number of recordings of a split, as published; CIFAR10-DVS has no split, and all count as for training.
+    /// Number of recordings of a split, as published; CIFAR10-DVS has no split, and all count as
+    /// for training.
     pub fn published(self, split: crate::Split) -> usize {
         match (self, split) {
             (Self::Cifar10Dvs, crate::Split::Test) => 0,
@@ -101,10 +103,12 @@ impl FromStr for RecordingsName {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(|| Error::InvalidConfig {
-            field: "data set of recordings",
-            expected: Self::ALL.map(Self::as_str).join(", "),
-            found: format!("`{name}`"),
+        Self::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(|| {
+            Error::InvalidConfig {
+                field: "data set of recordings",
+                expected: Self::ALL.map(Self::as_str).join(", "),
+                found: format!("`{name}`"),
+            }
         })
     }
 }
@@ -132,22 +136,32 @@ pub struct Recordings {
 impl Recordings {
     /// Finds the recordings of a set under a data root (or in the folder itself).
     ///
-    /// CIFAR10-DVS: `airplane/*.aedat`, … or `airplane.zip`, … as published, read in place. N-MNIST: `Train/0/*.bin`, `Test/…`, or
-    /// `Train.zip` and `Test.zip`. DVS128 Gesture: `userNN_LIGHT.aedat` with `_labels.csv`, and `trials_to_train.txt` and `_test.txt`.
+    /// CIFAR10-DVS: `airplane/*.aedat`, … or `airplane.zip`, … as published, read in place.
+    /// N-MNIST: `Train/0/*.bin`, `Test/…`, or `Train.zip` and `Test.zip`. DVS128 Gesture:
+    /// `userNN_LIGHT.aedat` with `_labels.csv`, and `trials_to_train.txt` and `_test.txt`.
     /// Recordings come by class, then in the order of the numbers in their names.
     ///
     /// # Errors
     /// [`Error::NoRecordings`] saying what was looked for; what reading the lists reports.
     pub fn open(name: RecordingsName, root: &Path) -> Result<Self> {
-        let mut places = name.folders().iter().map(|folder| root.join(folder)).filter(|path| path.is_dir());
+        let mut places =
+            name.folders().iter().map(|folder| root.join(folder)).filter(|path| path.is_dir());
         let folder = places.next().unwrap_or_else(|| root.to_owned());
         let (classes, samples) = match name {
-            RecordingsName::Cifar10Dvs => {
-                (owned(&CIFAR10_DVS_CLASSES), scan::classes(&folder, "", &CIFAR10_DVS_CLASSES, "aedat", None)?)
-            }
+            RecordingsName::Cifar10Dvs => (
+                owned(&CIFAR10_DVS_CLASSES),
+                scan::classes(&folder, "", &CIFAR10_DVS_CLASSES, "aedat", None)?,
+            ),
             RecordingsName::NMnist => {
-                let mut samples = scan::classes(&folder, "Train", &DIGITS, "bin", Some(crate::Split::Train))?;
-                samples.extend(scan::classes(&folder, "Test", &DIGITS, "bin", Some(crate::Split::Test))?);
+                let mut samples =
+                    scan::classes(&folder, "Train", &DIGITS, "bin", Some(crate::Split::Train))?;
+                samples.extend(scan::classes(
+                    &folder,
+                    "Test",
+                    &DIGITS,
+                    "bin",
+                    Some(crate::Split::Test),
+                )?);
                 (owned(&DIGITS), samples)
             }
             RecordingsName::Dvs128Gesture => (owned(&gesture::CLASSES), gesture::samples(&folder)?),
@@ -197,17 +211,20 @@ impl Recordings {
         Some(&self.samples.get(index)?.name)
     }
 
-    /// Which part the publishers put a recording in; `None` past the end, and where they made no split.
+    /// Which part the publishers put a recording in; `None` past the end, and where they made no
+    /// split.
     pub fn official(&self, index: usize) -> Option<crate::Split> {
         self.samples.get(index)?.official
     }
 
-    /// Reads a recording. Those of CIFAR10-DVS are turned upright: rows and columns of the sensor change places, as in SpikingJelly.
+    /// Reads a recording. Those of CIFAR10-DVS are turned upright: rows and columns of the sensor
+    /// change places, as in SpikingJelly.
     ///
     /// # Errors
     /// [`Error::IndexOutOfRange`]; what reading the file reports.
     pub fn read(&self, index: usize) -> Result<Events> {
-        let sample = self.samples.get(index).ok_or(Error::IndexOutOfRange { index, count: self.len() })?;
+        let sample =
+            self.samples.get(index).ok_or(Error::IndexOutOfRange { index, count: self.len() })?;
         let events = sample.place.read(ReadOptions::default())?;
         Ok(match self.name {
             RecordingsName::Cifar10Dvs => events.transposed(),
@@ -215,16 +232,22 @@ impl Recordings {
         })
     }
 
-    /// Frames of the recordings `indices` as images `[N, T · 2, H, W]`: channel 2i + p is slice i, polarity p; counts above 255 become 255.
-    /// Works on all cores.
+    /// Frames of the recordings `indices` as images `[N, T · 2, H, W]`: channel 2i + p is slice i,
+    /// polarity p; counts above 255 become 255. Works on all cores.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if the number of slices would differ between recordings; [`Error::Sample`] naming the recording that
-    /// cannot be read or framed.
+    /// [`Error::InvalidConfig`] if the number of slices would differ between recordings;
+    /// [`Error::Sample`] naming the recording that cannot be read or framed.
     pub fn images(&self, indices: &[usize], framing: &Framing) -> Result<Images> {
         let (Slicing::Time { slices } | Slicing::Number { slices }) = framing.slicing else {
-            let expected = "a fixed number of slices (`time` or `number`), so that all images have one shape".into();
-            return Err(Error::InvalidConfig { field: "slicing", expected, found: format!("{:?}", framing.slicing) });
+            let expected =
+                "a fixed number of slices (`time` or `number`), so that all images have one shape"
+                    .into();
+            return Err(Error::InvalidConfig {
+                field: "slicing",
+                expected,
+                found: format!("{:?}", framing.slicing),
+            });
         };
         framing.slicing.validate()?;
         let size = framing.size.unwrap_or(self.name.size());
@@ -232,21 +255,29 @@ impl Recordings {
         let bytes = 2 * slices.saturating_mul(size.pixels());
         let mut pixels = vec![0; indices.len().saturating_mul(bytes)];
         pixels.par_chunks_mut(bytes.max(1)).zip(indices).try_for_each(|(image, &index)| {
-            let image = ArrayViewMut3::from_shape((shape.1, shape.2, shape.3), image)
-                .map_err(|error| Error::InvalidImages { expected: format!("{shape:?}"), found: error.to_string() })?;
+            let image =
+                ArrayViewMut3::from_shape((shape.1, shape.2, shape.3), image).map_err(|error| {
+                    Error::InvalidImages {
+                        expected: format!("{shape:?}"),
+                        found: error.to_string(),
+                    }
+                })?;
             let framed = self.read(index).and_then(|events| framing.pixels(&events, image));
             framed.map_err(|source| self.blame(index, source))?;
             Ok::<(), Error>(())
         })?;
         let labels = indices.iter().filter_map(|&index| self.label(index)).collect();
-        let pixels = Array4::from_shape_vec(shape, pixels)
-            .map_err(|error| Error::InvalidImages { expected: format!("{shape:?}"), found: error.to_string() })?;
+        let pixels = Array4::from_shape_vec(shape, pixels).map_err(|error| {
+            Error::InvalidImages { expected: format!("{shape:?}"), found: error.to_string() }
+        })?;
         Images::new(pixels, labels, self.classes.len())
     }
 
     fn blame(&self, index: usize, source: Error) -> Error {
         match self.samples.get(index) {
-            Some(sample) => Error::Sample { index, name: sample.name.clone(), source: Box::new(source) },
+            Some(sample) => {
+                Error::Sample { index, name: sample.name.clone(), source: Box::new(source) }
+            }
             None => source,
         }
     }

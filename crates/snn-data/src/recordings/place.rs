@@ -17,7 +17,8 @@ const MAX_ENTRIES: usize = 1 << 22;
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     File(PathBuf),
-    /// An entry of a zip archive: where its bytes are, how many, whether they are deflated, and what they unpack to.
+    /// An entry of a zip archive: where its bytes are, how many, whether they are deflated, and
+    /// what they unpack to.
     Zip {
         archive: Arc<Path>,
         name: Arc<str>,
@@ -89,7 +90,8 @@ impl Place {
             Self::File(path) => Events::read(path, options),
             Self::Part { file, from, until } => {
                 let mut reader = EventReader::open(file, options)?;
-                let (mut piece, mut part) = (Events::new(reader.size()), Events::new(reader.size()));
+                let (mut piece, mut part) =
+                    (Events::new(reader.size()), Events::new(reader.size()));
                 while reader.read_chunk(&mut piece)? {
                     for event in piece.iter().filter(|event| (*from..*until).contains(&event.t)) {
                         part.push(event)?;
@@ -102,8 +104,11 @@ impl Place {
                 let mut file = fs::File::open(archive.as_ref())?;
                 file.seek(SeekFrom::Start(*start))?;
                 let packed = file.take(*length);
-                let reader: Box<dyn Read + Send> =
-                    if *deflated { Box::new(DeflateDecoder::new(packed)) } else { Box::new(packed) };
+                let reader: Box<dyn Read + Send> = if *deflated {
+                    Box::new(DeflateDecoder::new(packed))
+                } else {
+                    Box::new(packed)
+                };
                 let bytes = CrcReader::new(reader);
                 let reader = Box::new(Checked { bytes, left: unpacked.length, crc: unpacked.crc });
                 EventReader::new(reader, &archive.join(name.as_ref()), None, options)?.read_all()
@@ -122,8 +127,8 @@ pub(super) fn entries(path: &Path) -> Result<Vec<(String, Place)>> {
         found,
     };
     let file = std::io::BufReader::new(fs::File::open(path)?);
-    let mut archive =
-        zip::ZipArchive::new(file).map_err(|error| wrong(0, "archive", "a zip archive", error.to_string()))?;
+    let mut archive = zip::ZipArchive::new(file)
+        .map_err(|error| wrong(0, "archive", "a zip archive", error.to_string()))?;
     if archive.len() > MAX_ENTRIES {
         return Err(wrong(0, "archive", "fewer files", archive.len().to_string()));
     }
@@ -131,25 +136,37 @@ pub(super) fn entries(path: &Path) -> Result<Vec<(String, Place)>> {
     let mut entries = Vec::with_capacity(archive.len());
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index);
-        let entry = entry.map_err(|error| wrong(0, "entry", "an entry that can be read", error.to_string()))?;
+        let entry = entry
+            .map_err(|error| wrong(0, "entry", "an entry that can be read", error.to_string()))?;
         if entry.is_dir() {
             continue;
         }
         let at = entry.header_start();
-        let name = entry.name().map_err(|error| wrong(at, "name of an entry", "text", error.to_string()))?.into_owned();
+        let name = entry
+            .name()
+            .map_err(|error| wrong(at, "name of an entry", "text", error.to_string()))?
+            .into_owned();
         if !is_enclosed(&name) || entry.enclosed_name().is_none() {
-            return Err(wrong(at, "name of an entry", "a place inside the archive's folder", format!("{name:?}")));
+            return Err(wrong(
+                at,
+                "name of an entry",
+                "a place inside the archive's folder",
+                format!("{name:?}"),
+            ));
         }
         let deflated = match entry.compression() {
             zip::CompressionMethod::Stored => false,
             zip::CompressionMethod::Deflated => true,
             other => return Err(wrong(at, "entry", "stored or deflated", other.to_string())),
         };
-        let start = entry.data_start().ok_or_else(|| wrong(at, "entry", "a place in the file", "none".into()))?;
+        let start = entry
+            .data_start()
+            .ok_or_else(|| wrong(at, "entry", "a place in the file", "none".into()))?;
         let length = entry.compressed_size();
         let unpacked = Unpacked { length: entry.size(), crc: entry.crc32() };
         let archive = Arc::clone(&shared);
-        let place = Place::Zip { archive, name: name.as_str().into(), start, length, deflated, unpacked };
+        let place =
+            Place::Zip { archive, name: name.as_str().into(), start, length, deflated, unpacked };
         entries.push((name, place));
     }
     Ok(entries)

@@ -6,9 +6,11 @@ use crate::{Result, Split};
 use fs_err as fs;
 use std::path::Path;
 
-/// The recordings of all classes below `folder/part`, or in `folder/part.zip`, by class and then by name.
+/// The recordings of all classes below `folder/part`, or in `folder/part.zip`, by class and then by
+/// name.
 ///
-/// A class is the folder of a file; without `part` there may also be an archive a class. Other files are left alone.
+/// A class is the folder of a file; without `part` there may also be an archive a class. Other
+/// files are left alone.
 pub(super) fn classes(
     folder: &Path,
     part: &str,
@@ -33,8 +35,18 @@ pub(super) fn classes(
         if unpacked.is_dir() {
             for entry in fs::read_dir(&unpacked)? {
                 let path = entry?.path();
-                let Some(file) = path.file_name().map(|file| file.to_string_lossy().into_owned()) else { continue };
-                push(&mut samples, format!("{prefix}/{file}"), Place::File(path), label, extension, official);
+                let Some(file) = path.file_name().map(|file| file.to_string_lossy().into_owned())
+                else {
+                    continue;
+                };
+                push(
+                    &mut samples,
+                    format!("{prefix}/{file}"),
+                    Place::File(path),
+                    label,
+                    extension,
+                    official,
+                );
             }
         } else if packed.is_file() {
             for (name, place) in entries(&packed)? {
@@ -47,11 +59,24 @@ pub(super) fn classes(
     Ok(samples)
 }
 
-fn push(samples: &mut Vec<Sample>, name: String, place: Place, label: usize, extension: &str, official: Option<Split>) {
+fn push(
+    samples: &mut Vec<Sample>,
+    name: String,
+    place: Place,
+    label: usize,
+    extension: &str,
+    official: Option<Split>,
+) {
     // Archives made on a Mac have `._name` files beside the real ones.
     let file = name.rsplit('/').next().unwrap_or_default();
-    let wanted = Path::new(file).extension().is_some_and(|found| found.eq_ignore_ascii_case(extension));
+    let wanted =
+        Path::new(file).extension().is_some_and(|found| found.eq_ignore_ascii_case(extension));
     if wanted && !file.starts_with('.') {
-        samples.push(Sample { place, name, label: u16::try_from(label).unwrap_or(u16::MAX), official });
+        samples.push(Sample {
+            place,
+            name,
+            label: u16::try_from(label).unwrap_or(u16::MAX),
+            official,
+        });
     }
 }

@@ -10,7 +10,8 @@ use ndarray::ArrayViewMut3;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Frames of recordings as a [`Source`] for a [`Loader`](crate::Loader): images `[T · 2, H, W]`, channel 2i + p being slice i and polarity p, counts above 255 being 255.
+/// Frames of recordings as a [`Source`] for a [`Loader`](crate::Loader): images `[T · 2, H, W]`,
+/// channel 2i + p being slice i and polarity p, counts above 255 being 255.
 #[derive(Debug, Clone)]
 pub struct RecordingSource {
     set: Arc<Recordings>,
@@ -21,10 +22,12 @@ pub struct RecordingSource {
 }
 
 impl RecordingSource {
-    /// The recordings `indices` of a set (as a split gives them); `augment` is applied to the events, in order.
+    /// The recordings `indices` of a set (as a split gives them); `augment` is applied to the
+    /// events, in order.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if a setting is out of range or the number of slices would differ between recordings; [`Error::IndexOutOfRange`].
+    /// [`Error::InvalidConfig`] if a setting is out of range or the number of slices would differ
+    /// between recordings; [`Error::IndexOutOfRange`].
     pub fn new(
         set: Arc<Recordings>,
         indices: Vec<usize>,
@@ -32,8 +35,14 @@ impl RecordingSource {
         augment: Vec<EventAugment>,
     ) -> Result<Self> {
         let (Slicing::Time { slices } | Slicing::Number { slices }) = framing.slicing else {
-            let expected = "a fixed number of slices (`time` or `number`), so that all images have one shape".into();
-            return Err(Error::InvalidConfig { field: "slicing", expected, found: format!("{:?}", framing.slicing) });
+            let expected =
+                "a fixed number of slices (`time` or `number`), so that all images have one shape"
+                    .into();
+            return Err(Error::InvalidConfig {
+                field: "slicing",
+                expected,
+                found: format!("{:?}", framing.slicing),
+            });
         };
         framing.slicing.validate()?;
         augment.iter().try_for_each(EventAugment::validate)?;
@@ -46,21 +55,38 @@ impl RecordingSource {
         Ok(Self { set, indices, framing, augment, shape })
     }
 
-    /// What the frames depend on, for a [`Cache`](crate::cache::Cache): files, recordings in their order with their labels, and framing.
+    /// What the frames depend on, for a [`Cache`](crate::cache::Cache): files, recordings in their
+    /// order with their labels, and framing.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if events are augmented, as a cache is for what is the same in every epoch; [`Error::Io`] if a file is gone.
+    /// [`Error::InvalidConfig`] if events are augmented, as a cache is for what is the same in
+    /// every epoch; [`Error::Io`] if a file is gone.
     pub fn fingerprint(&self) -> Result<Fingerprint> {
         if !self.augment.is_empty() {
             let expected = "none: a cache is for what is the same in every epoch".into();
-            return Err(Error::InvalidConfig { field: "augment", expected, found: format!("{:?}", self.augment) });
+            return Err(Error::InvalidConfig {
+                field: "augment",
+                expected,
+                found: format!("{:?}", self.augment),
+            });
         }
-        let title = format!("{}, {} recordings as frames {:?}", self.set.name(), self.indices.len(), self.shape);
+        let title = format!(
+            "{}, {} recordings as frames {:?}",
+            self.set.name(),
+            self.indices.len(),
+            self.shape
+        );
         let mut print = Fingerprint::new(&title).setting("framing", &self.framing)?;
-        let samples: Vec<_> = self.indices.iter().filter_map(|&index| self.set.samples.get(index)).collect();
+        let samples: Vec<_> =
+            self.indices.iter().filter_map(|&index| self.set.samples.get(index)).collect();
         for sample in &samples {
             let of = sample.place.file().display();
-            print = print.text(&format!("{} {} {of} {}", sample.label, sample.name, sample.place.part()));
+            print = print.text(&format!(
+                "{} {} {of} {}",
+                sample.label,
+                sample.name,
+                sample.place.part()
+            ));
         }
         let files: BTreeSet<_> = samples.iter().map(|sample| sample.place.file()).collect();
         files.into_iter().try_fold(print, Fingerprint::file)
@@ -81,12 +107,22 @@ impl Source for RecordingSource {
     }
 
     fn load(&self, index: usize, image: ArrayViewMut3<'_, u8>, rng: &mut SampleRng) -> Result<u16> {
-        let &at = self.indices.get(index).ok_or(Error::IndexOutOfRange { index, count: self.indices.len() })?;
+        let &at = self
+            .indices
+            .get(index)
+            .ok_or(Error::IndexOutOfRange { index, count: self.indices.len() })?;
         let framed = self.set.read(at).and_then(|events| {
             let was_empty = events.is_empty();
-            let augmented = self.augment.iter().try_fold(events, |events: Events, step| step.apply(events, rng))?;
+            let augmented = self
+                .augment
+                .iter()
+                .try_fold(events, |events: Events, step| step.apply(events, rng))?;
             // Nothing is left where every event was dropped: frames of zeros, which the image is.
-            if augmented.is_empty() && !was_empty { Ok(()) } else { self.framing.pixels(&augmented, image) }
+            if augmented.is_empty() && !was_empty {
+                Ok(())
+            } else {
+                self.framing.pixels(&augmented, image)
+            }
         });
         framed.map_err(|source| self.set.blame(at, source))?;
         self.set.label(at).ok_or(Error::IndexOutOfRange { index: at, count: self.set.len() })

@@ -1,4 +1,5 @@
-//! Which recordings are for training and which for testing: rules and lists in files, so that a result can say which it used.
+//! Which recordings are for training and which for testing: rules and lists in files, so that a
+//! result can say which it used.
 
 use super::{Recordings, RecordingsName};
 use crate::rng::{Purpose, SampleRng};
@@ -16,12 +17,14 @@ const MAX_BYTES: u64 = 1 << 26;
 pub enum SplitRule {
     /// As the publishers did.
     Official,
-    /// The first `test` recordings of each class, in the order of the numbers in their names (TEBN, PSN).
+    /// The first `test` recordings of each class, in the order of the numbers in their names (TEBN,
+    /// PSN).
     FirstPerClass {
         /// Recordings for testing in each class.
         test: usize,
     },
-    /// The last `test` recordings of each class (SpikingJelly's `split_to_train_test_set(0.9)` with 100 of 1,000).
+    /// The last `test` recordings of each class (SpikingJelly's `split_to_train_test_set(0.9)` with
+    /// 100 of 1,000).
     LastPerClass {
         /// Recordings for testing in each class.
         test: usize,
@@ -49,8 +52,8 @@ pub enum SplitRule {
 /// # Ok::<(), snn_data::Error>(())
 /// ```
 ///
-/// Rules are `official`, `first-per-class` and `last-per-class` with `test N`, `random` with `of N` and `seed N`, and `files` with a line
-/// `file NAME` for each recording that is for testing.
+/// Rules are `official`, `first-per-class` and `last-per-class` with `test N`, `random` with `of N`
+/// and `seed N`, and `files` with a line `file NAME` for each recording that is for testing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitFile {
     /// The set it is for.
@@ -72,7 +75,8 @@ impl SplitFile {
     /// Reads a split file.
     ///
     /// # Errors
-    /// [`Error::Split`] naming file, line, what was expected and what was found; [`Error::Parse`] if it is no text, or too long; [`Error::Io`].
+    /// [`Error::Split`] naming file, line, what was expected and what was found; [`Error::Parse`]
+    /// if it is no text, or too long; [`Error::Io`].
     pub fn read(path: &Path) -> Result<Self> {
         Self::parse(&text::read(path, MAX_BYTES)?, path)
     }
@@ -92,7 +96,8 @@ impl SplitFile {
                 continue;
             }
             let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            let known = ["dataset", "rule", "test", "of", "seed"].into_iter().find(|&known| known == key);
+            let known =
+                ["dataset", "rule", "test", "of", "seed"].into_iter().find(|&known| known == key);
             match (known, key) {
                 (_, "file") => files.push(value.trim().to_owned()),
                 (Some(key), _) => {
@@ -101,18 +106,28 @@ impl SplitFile {
                     }
                 }
                 (None, _) => {
-                    return Err(wrong(index + 1, "dataset, rule, test, of, seed or file", format!("`{key}`")));
+                    return Err(wrong(
+                        index + 1,
+                        "dataset, rule, test, of, seed or file",
+                        format!("`{key}`"),
+                    ));
                 }
             }
         }
-        let mut take = |key: &str| keys.remove(key).ok_or_else(|| wrong(0, &format!("a line `{key}`"), "none".into()));
+        let mut take = |key: &str| {
+            keys.remove(key).ok_or_else(|| wrong(0, &format!("a line `{key}`"), "none".into()))
+        };
         let (line, name) = take("dataset")?;
-        let dataset = name.parse().map_err(|error: Error| wrong(line, "a known data set", error.to_string()))?;
+        let dataset = name
+            .parse()
+            .map_err(|error: Error| wrong(line, "a known data set", error.to_string()))?;
         let (line, rule) = take("rule")?;
         let mut number = |key: &str, least: u64| {
             let (line, text) = take(key)?;
             let number = text.parse::<u64>().ok().filter(|&number| number >= least);
-            number.ok_or_else(|| wrong(line, &format!("a whole number from {least} on"), format!("`{text}`")))
+            number.ok_or_else(|| {
+                wrong(line, &format!("a whole number from {least} on"), format!("`{text}`"))
+            })
         };
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let rule = match rule {
@@ -130,7 +145,11 @@ impl SplitFile {
             return Err(wrong(line, "only keys that the rule uses", format!("`{key}`")));
         }
         if !files.is_empty() {
-            return Err(wrong(0, "lines `file` only with the rule `files`", format!("{} of them", files.len())));
+            return Err(wrong(
+                0,
+                "lines `file` only with the rule `files`",
+                format!("{} of them", files.len()),
+            ));
         }
         Ok(Self { dataset, rule })
     }
@@ -138,12 +157,17 @@ impl SplitFile {
     /// Applies the rule to the recordings that are there.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if the split is for another set, a class has too few recordings, a listed file is not there, or nothing is
-    /// left for one of the parts.
+    /// [`Error::InvalidConfig`] if the split is for another set, a class has too few recordings, a
+    /// listed file is not there, or nothing is left for one of the parts.
     pub fn apply(&self, recordings: &Recordings) -> Result<RecordingSplit> {
-        let wrong = |expected: String, found: String| Err(Error::InvalidConfig { field: "split", expected, found });
+        let wrong = |expected: String, found: String| {
+            Err(Error::InvalidConfig { field: "split", expected, found })
+        };
         if self.dataset != recordings.name() {
-            return wrong(format!("a split of {}", recordings.name()), format!("one of {}", self.dataset));
+            return wrong(
+                format!("a split of {}", recordings.name()),
+                format!("one of {}", self.dataset),
+            );
         }
         let mut by_class = vec![Vec::new(); recordings.classes().len()];
         for index in 0..recordings.len() {
@@ -156,12 +180,19 @@ impl SplitFile {
                     match sample.official {
                         Some(Split::Test) => *test = true,
                         Some(Split::Train) => {}
-                        None => return wrong("a set with an official split".into(), recordings.name().to_string()),
+                        None => {
+                            return wrong(
+                                "a set with an official split".into(),
+                                recordings.name().to_string(),
+                            );
+                        }
                     }
                 }
             }
             SplitRule::FirstPerClass { test: count } | SplitRule::LastPerClass { test: count } => {
-                for (class, members) in by_class.iter().enumerate().filter(|(_, members)| !members.is_empty()) {
+                for (class, members) in
+                    by_class.iter().enumerate().filter(|(_, members)| !members.is_empty())
+                {
                     if members.len() <= *count {
                         let name = &recordings.classes()[class];
                         return wrong(
@@ -180,7 +211,8 @@ impl SplitFile {
             }
             SplitRule::Random { of, seed } => {
                 for (class, mut members) in by_class.into_iter().enumerate() {
-                    SampleRng::new(*seed, Purpose::RecordingSplit, class as u64, 0).shuffle(&mut members);
+                    SampleRng::new(*seed, Purpose::RecordingSplit, class as u64, 0)
+                        .shuffle(&mut members);
                     let share = members.len() / of;
                     for index in members.into_iter().take(share) {
                         test[index] = true;
@@ -196,7 +228,10 @@ impl SplitFile {
                     .collect();
                 for file in files {
                     let Some(&index) = names.get(file.as_str()) else {
-                        return wrong("names of recordings that are there".into(), format!("`{file}`"));
+                        return wrong(
+                            "names of recordings that are there".into(),
+                            format!("`{file}`"),
+                        );
                     };
                     test[index] = true;
                 }
@@ -204,7 +239,10 @@ impl SplitFile {
         }
         let (test, train): (Vec<_>, Vec<_>) = (0..recordings.len()).partition(|&index| test[index]);
         if test.is_empty() || train.is_empty() {
-            return wrong("recordings in both parts".into(), format!("{} and {}", train.len(), test.len()));
+            return wrong(
+                "recordings in both parts".into(),
+                format!("{} and {}", train.len(), test.len()),
+            );
         }
         Ok(RecordingSplit { train, test })
     }
@@ -224,9 +262,15 @@ impl fmt::Display for SplitFile {
         writeln!(formatter, "dataset {}", self.dataset)?;
         match &self.rule {
             SplitRule::Official => writeln!(formatter, "rule official"),
-            SplitRule::FirstPerClass { test } => writeln!(formatter, "rule first-per-class\ntest {test}"),
-            SplitRule::LastPerClass { test } => writeln!(formatter, "rule last-per-class\ntest {test}"),
-            SplitRule::Random { of, seed } => writeln!(formatter, "rule random\nof {of}\nseed {seed}"),
+            SplitRule::FirstPerClass { test } => {
+                writeln!(formatter, "rule first-per-class\ntest {test}")
+            }
+            SplitRule::LastPerClass { test } => {
+                writeln!(formatter, "rule last-per-class\ntest {test}")
+            }
+            SplitRule::Random { of, seed } => {
+                writeln!(formatter, "rule random\nof {of}\nseed {seed}")
+            }
             SplitRule::Files(files) => {
                 writeln!(formatter, "rule files")?;
                 files.iter().try_for_each(|file| writeln!(formatter, "file {file}"))

@@ -1,4 +1,5 @@
-//! The labels of ImageNet's validation pictures as published: numbers in the development kit, and its list of what they mean.
+//! The labels of ImageNet's validation pictures as published: numbers in the development kit, and
+//! its list of what they mean.
 
 use super::mat::{self, Field};
 use crate::{Error, Result, tar};
@@ -29,7 +30,8 @@ pub(super) struct Truth {
 }
 
 impl Truth {
-    /// Reads the kit under `root`: its archive, its folder, or the two files beside the pictures; `None` if there is none.
+    /// Reads the kit under `root`: its archive, its folder, or the two files beside the pictures;
+    /// `None` if there is none.
     pub(super) fn open(root: &Path) -> Result<Option<Self>> {
         for folder in [root.to_owned(), root.join(FOLDER)] {
             let [truth, meta] = [TRUTH, META].map(|name| folder.join(name));
@@ -43,7 +45,12 @@ impl Truth {
             };
             if !meta.is_file() {
                 let expected = format!("`{META}` beside `{TRUTH}`, which has numbers only");
-                return Err(Error::Field { path: folder, field: "ImageNet", expected, found: "none".into() });
+                return Err(Error::Field {
+                    path: folder,
+                    field: "ImageNet",
+                    expected,
+                    found: "none".into(),
+                });
             }
             return Self::parse(&read(&truth)?, &truth, &read(&meta)?, &meta).map(Some);
         }
@@ -52,7 +59,8 @@ impl Truth {
             return Ok(None);
         }
         let mut found: [Option<Vec<u8>>; 2] = [None, None];
-        let mut unpacked = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, fs::File::open(&path)?));
+        let mut unpacked =
+            MultiGzDecoder::new(BufReader::with_capacity(1 << 16, fs::File::open(&path)?));
         tar::stream(&path, &mut unpacked, MAX_UNPACKED, &mut |entry, reader| {
             let name = entry.name.rsplit('/').next().unwrap_or_default();
             if let Some(index) = [TRUTH, META].iter().position(|wanted| *wanted == name) {
@@ -62,7 +70,12 @@ impl Truth {
         })?;
         let [Some(truth), Some(meta)] = found else {
             let expected = format!("`{TRUTH}` and `{META}` in it");
-            return Err(Error::Field { path, field: "development kit", expected, found: "not both".into() });
+            return Err(Error::Field {
+                path,
+                field: "development kit",
+                expected,
+                found: "not both".into(),
+            });
         };
         Self::parse(&truth, &path.join(TRUTH), &meta, &path.join(META)).map(Some)
     }
@@ -70,11 +83,19 @@ impl Truth {
     fn parse(truth: &[u8], truth_path: &Path, meta: &[u8], meta_path: &Path) -> Result<Self> {
         let wanted = ["ILSVRC2012_ID", "WNID", "num_children"];
         let mut synsets = Vec::new();
-        for (index, fields) in mat::structures(meta, "synsets", &wanted, meta_path)?.into_iter().enumerate() {
-            let [Field::Number(id), Field::Text(name), Field::Number(children)] = fields.as_slice() else {
+        for (index, fields) in
+            mat::structures(meta, "synsets", &wanted, meta_path)?.into_iter().enumerate()
+        {
+            let [Field::Number(id), Field::Text(name), Field::Number(children)] = fields.as_slice()
+            else {
                 let expected = format!("numbers and text as {}", wanted.join(", "));
                 let found = format!("others in synset {index}");
-                return Err(Error::Field { path: meta_path.to_owned(), field: "synsets", expected, found });
+                return Err(Error::Field {
+                    path: meta_path.to_owned(),
+                    field: "synsets",
+                    expected,
+                    found,
+                });
             };
             // Inner nodes of WordNet are no classes.
             if *children == 0.0 {
@@ -89,7 +110,8 @@ impl Truth {
             synsets.iter().filter_map(|(id, name)| Some((id.to_string(), label(name)?))).collect();
         let wrong = |line: usize, found: &str| {
             let expected = format!("a number of one of the {} classes of `{META}`", classes.len());
-            let found = format!("`{}` in line {}", found.chars().take(80).collect::<String>(), line + 1);
+            let found =
+                format!("`{}` in line {}", found.chars().take(80).collect::<String>(), line + 1);
             Error::Field { path: truth_path.to_owned(), field: "ground truth", expected, found }
         };
         let mut by_name = HashMap::new();
@@ -105,8 +127,11 @@ impl Truth {
     /// The labels in the order of `classes`, by the name of the picture without its ending.
     pub(super) fn labels(&self, classes: &[String]) -> Result<HashMap<String, u16>> {
         let place = |name: &String| classes.iter().position(|class| class == name);
-        let places: Vec<Option<u16>> =
-            self.classes.iter().map(|name| place(name).and_then(|place| u16::try_from(place).ok())).collect();
+        let places: Vec<Option<u16>> = self
+            .classes
+            .iter()
+            .map(|name| place(name).and_then(|place| u16::try_from(place).ok()))
+            .collect();
         let label = |(name, &class): (&String, &usize)| match places[class] {
             Some(label) => Ok((name.clone(), label)),
             None => Err(Error::Field {
@@ -123,7 +148,12 @@ impl Truth {
 fn bounded(path: &Path, length: u64, reader: impl Read) -> Result<Vec<u8>> {
     if length > MAX_BYTES {
         let detail = "files of the development kit are smaller".into();
-        return Err(Error::WrongSize { path: path.to_owned(), expected: MAX_BYTES, found: length, detail });
+        return Err(Error::WrongSize {
+            path: path.to_owned(),
+            expected: MAX_BYTES,
+            found: length,
+            detail,
+        });
     }
     let mut bytes = Vec::new();
     reader.take(MAX_BYTES).read_to_end(&mut bytes)?;

@@ -38,7 +38,11 @@ pub(super) fn class_folders(root: &Path, below: &str) -> Result<Pictures> {
 }
 
 /// All pictures in one folder, with labels by name.
-pub(super) fn flat(root: &Path, classes: Vec<String>, by_name: &HashMap<String, u16>) -> Result<Pictures> {
+pub(super) fn flat(
+    root: &Path,
+    classes: Vec<String>,
+    by_name: &HashMap<String, u16>,
+) -> Result<Pictures> {
     let (mut places, mut labels) = (Vec::new(), Vec::new());
     for name in picture_names(root)? {
         labels.push(super::list::label(by_name, &name, &root.join(&name))?);
@@ -64,7 +68,8 @@ fn picture_names(folder: &Path) -> Result<Vec<String>> {
 pub(crate) fn is_picture(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
     !name.starts_with('.')
-        && ending.is_some_and(|ending| ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)))
+        && ending
+            .is_some_and(|ending| ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)))
 }
 
 /// A name as text, which every name of a known set is.

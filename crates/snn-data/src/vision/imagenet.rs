@@ -15,7 +15,9 @@ const LISTS: [&str; 3] = ["val.txt", "val_labels.txt", "LOC_val_solution.csv"];
 
 pub(super) fn open(root: &Path, split: Split) -> Result<Pictures> {
     match split {
-        Split::Train if root.join("train").is_dir() => files::class_folders(&root.join("train"), ""),
+        Split::Train if root.join("train").is_dir() => {
+            files::class_folders(&root.join("train"), "")
+        }
         Split::Train if root.join(TRAIN_TAR).is_file() => train_tar(root.join(TRAIN_TAR)),
         Split::Test if root.join("val").is_dir() => {
             let folder = root.join("val");
@@ -39,7 +41,8 @@ pub(super) fn open(root: &Path, split: Split) -> Result<Pictures> {
     }
 }
 
-/// The classes by which lists name pictures: those of the training split, or one a line in `classes.txt`.
+/// The classes by which lists name pictures: those of the training split, or one a line in
+/// `classes.txt`.
 fn classes(root: &Path) -> Result<Vec<String>> {
     if root.join("train").is_dir() {
         return files::class_names(&root.join("train"));
@@ -49,8 +52,14 @@ fn classes(root: &Path) -> Result<Vec<String>> {
     }
     let path = root.join("classes.txt");
     if !path.is_file() {
-        let expected = format!("the classes: a folder `train`, the file `{TRAIN_TAR}`, or `classes.txt`");
-        return Err(Error::Field { path: root.to_owned(), field: "ImageNet", expected, found: "none".into() });
+        let expected =
+            format!("the classes: a folder `train`, the file `{TRAIN_TAR}`, or `classes.txt`");
+        return Err(Error::Field {
+            path: root.to_owned(),
+            field: "ImageNet",
+            expected,
+            found: "none".into(),
+        });
     }
     let text = text::read(&path, list::MAX_BYTES)?;
     let mut classes: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
@@ -58,7 +67,8 @@ fn classes(root: &Path) -> Result<Vec<String>> {
     Ok(classes)
 }
 
-/// The classes, and the labels of pictures without class folders: by a list of names, or by the numbers of the development kit.
+/// The classes, and the labels of pictures without class folders: by a list of names, or by the
+/// numbers of the development kit.
 fn labels(root: &Path) -> Result<(Vec<String>, HashMap<String, u16>)> {
     if let Some(path) = LISTS.iter().map(|name| root.join(name)).find(|path| path.is_file()) {
         let classes = classes(root)?;
@@ -70,7 +80,8 @@ fn labels(root: &Path) -> Result<(Vec<String>, HashMap<String, u16>)> {
             path: root.to_owned(),
             field: "labels of `val`",
             expected: format!(
-                "class folders in it, one of `{}`, or the development kit `ILSVRC2012_devkit_t12.tar.gz`",
+                "class folders in it, one of `{}`, or the development kit \
+                 `ILSVRC2012_devkit_t12.tar.gz`",
                 LISTS.join("`, `")
             ),
             found: "none".into(),
@@ -88,13 +99,16 @@ fn train_tar(path: PathBuf) -> Result<Pictures> {
     let mut file = fs::File::open(&path)?;
     let length = file.metadata()?.len();
     let mut archives = entries(&path, &mut file, 0, length)?;
-    archives
-        .retain(|entry| Path::new(&entry.name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar")));
+    archives.retain(|entry| {
+        Path::new(&entry.name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar"))
+    });
     archives.sort_by(|a, b| a.name.cmp(&b.name));
-    let classes = archives.iter().map(|entry| entry.name.trim_end_matches(".tar").to_owned()).collect();
+    let classes =
+        archives.iter().map(|entry| entry.name.trim_end_matches(".tar").to_owned()).collect();
     let (mut places, mut labels) = (Vec::new(), Vec::new());
     for (label, archive) in archives.into_iter().enumerate() {
-        let mut pictures = entries(&path, &mut file, archive.start, archive.start + archive.length)?;
+        let mut pictures =
+            entries(&path, &mut file, archive.start, archive.start + archive.length)?;
         pictures.retain(|entry| files::is_picture(&entry.name));
         pictures.sort_by(|a, b| a.name.cmp(&b.name));
         for picture in pictures {

@@ -7,8 +7,9 @@ use std::path::Path;
 /// The lists of ImageNet have a few megabytes.
 pub(super) const MAX_BYTES: u64 = 1 << 26;
 
-/// Reads lines of a picture's name and its class, separated by spaces, tabs or a comma; what follows them is left alone. A line whose class is
-/// unknown is an error, but for titles in the first line.
+/// Reads lines of a picture's name and its class, separated by spaces, tabs or a comma; what
+/// follows them is left alone. A line whose class is unknown is an error, but for titles in the
+/// first line.
 pub(super) fn read(path: &Path, classes: &[String]) -> Result<HashMap<String, u16>> {
     let known: HashMap<&str, usize> =
         classes.iter().enumerate().map(|(label, class)| (class.as_str(), label)).collect();
@@ -27,7 +28,12 @@ pub(super) fn read(path: &Path, classes: &[String]) -> Result<HashMap<String, u1
             None => {
                 let found = format!("`{}` in line {}", class.unwrap_or_default(), index + 1);
                 let expected = "the folder name of a class, as nXXXXXXXX".into();
-                return Err(Error::Field { path: path.to_owned(), field: "class", expected, found });
+                return Err(Error::Field {
+                    path: path.to_owned(),
+                    field: "class",
+                    expected,
+                    found,
+                });
             }
         }
     }

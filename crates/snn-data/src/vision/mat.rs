@@ -1,7 +1,9 @@
-//! The little of MATLAB's MAT-files (version 5) that ImageNet's `meta.mat` needs: an array of structures of numbers and text.
+//! The little of MATLAB's MAT-files (version 5) that ImageNet's `meta.mat` needs: an array of
+//! structures of numbers and text.
 //!
-//! A file is 128 bytes of header and then elements: a type, a length, data, padding to 8 bytes. An element may be packed by zlib as a whole, and one of at most
-//! four bytes stands inside its own tag.
+//! A file is 128 bytes of header and then elements: a type, a length, data, padding to 8 bytes. An
+//! element may be packed by zlib as a whole, and one of at most four bytes stands inside its own
+//! tag.
 
 use crate::{Error, Result};
 use flate2::read::ZlibDecoder;
@@ -29,11 +31,17 @@ pub(super) enum Field {
     Other,
 }
 
-/// The structures of the array `name`, each as the fields `wanted` in that order; `path` is for messages.
+/// The structures of the array `name`, each as the fields `wanted` in that order; `path` is for
+/// messages.
 ///
 /// # Errors
 /// [`Error::Parse`] naming the offset (of a packed element: inside it, unpacked).
-pub(super) fn structures(bytes: &[u8], name: &str, wanted: &[&str], path: &Path) -> Result<Vec<Vec<Field>>> {
+pub(super) fn structures(
+    bytes: &[u8],
+    name: &str,
+    wanted: &[&str],
+    path: &Path,
+) -> Result<Vec<Vec<Field>>> {
     let wrong = |offset: usize, field: &'static str, expected: &str, found: String| Error::Parse {
         path: path.to_owned(),
         offset: offset as u64,
@@ -43,25 +51,39 @@ pub(super) fn structures(bytes: &[u8], name: &str, wanted: &[&str], path: &Path)
     };
     if bytes.get(124..HEADER) != Some(b"\x00\x01IM") {
         let found = format!("{:02x?}", bytes.get(124..HEADER).unwrap_or_default());
-        return Err(wrong(124, "header", "a MAT-file of version 5, least significant byte first", found));
+        return Err(wrong(
+            124,
+            "header",
+            "a MAT-file of version 5, least significant byte first",
+            found,
+        ));
     }
     let mut cursor = Cursor { bytes, at: HEADER };
     while cursor.at < bytes.len() {
         let start = cursor.at;
         let element = cursor.element();
-        let (kind, data) = element.ok_or_else(|| wrong(start, "element", "a whole element", "the end".into()))?;
+        let (kind, data) =
+            element.ok_or_else(|| wrong(start, "element", "a whole element", "the end".into()))?;
         let unpacked;
         let (kind, data, offset) = if kind == COMPRESSED {
             let mut content = Vec::new();
             let read = ZlibDecoder::new(data).take(MAX_UNPACKED + 1).read_to_end(&mut content);
-            read.map_err(|error| wrong(start, "element", "data that can be unpacked", error.to_string()))?;
+            read.map_err(|error| {
+                wrong(start, "element", "data that can be unpacked", error.to_string())
+            })?;
             if content.len() as u64 > MAX_UNPACKED {
-                return Err(wrong(start, "element", &format!("at most {MAX_UNPACKED} bytes unpacked"), "more".into()));
+                return Err(wrong(
+                    start,
+                    "element",
+                    &format!("at most {MAX_UNPACKED} bytes unpacked"),
+                    "more".into(),
+                ));
             }
             unpacked = content;
             let mut inner = Cursor { bytes: &unpacked, at: 0 };
             let element = inner.element();
-            let (kind, data) = element.ok_or_else(|| wrong(start, "element", "a whole element", "the end".into()))?;
+            let (kind, data) = element
+                .ok_or_else(|| wrong(start, "element", "a whole element", "the end".into()))?;
             (kind, data, 0)
         } else {
             (kind, data, start)
@@ -95,7 +117,12 @@ impl<'b> Cursor<'b> {
         let (kind, start, length, room) = if tag >> 16 == 0 {
             let length = usize::try_from(word(self.at + 4)?).ok()?;
             // Packed elements are not padded.
-            (tag, 8, length, if tag == COMPRESSED { length } else { length.checked_next_multiple_of(8)? })
+            (
+                tag,
+                8,
+                length,
+                if tag == COMPRESSED { length } else { length.checked_next_multiple_of(8)? },
+            )
         } else {
             (tag & 0xFFFF, 4, usize::try_from(tag >> 16).ok().filter(|&length| length <= 4)?, 4)
         };
@@ -106,7 +133,11 @@ impl<'b> Cursor<'b> {
     }
 
     /// Reads an array of structures; `None` if it has another name or is another kind of array.
-    fn structures(&mut self, name: &str, wanted: &[&str]) -> Result<Option<Vec<Vec<Field>>>, &'static str> {
+    fn structures(
+        &mut self,
+        name: &str,
+        wanted: &[&str],
+    ) -> Result<Option<Vec<Vec<Field>>>, &'static str> {
         let (class, sides, own_name) = self.head()?;
         if own_name != name.as_bytes() {
             return Ok(None);
@@ -115,15 +146,21 @@ impl<'b> Cursor<'b> {
             return Err("an array of structures");
         }
         let count = sides.iter().try_fold(1_usize, |count, &side| count.checked_mul(side));
-        let count = count.filter(|&count| count <= MAX_ELEMENTS).ok_or("at most 65,536 structures")?;
+        let count =
+            count.filter(|&count| count <= MAX_ELEMENTS).ok_or("at most 65,536 structures")?;
         let (_, length) = self.element().ok_or("the length of names of fields")?;
         let length = length.first_chunk().map(|&length| u32::from_le_bytes(length) as usize);
-        let length = length.filter(|length| (1..=64).contains(length)).ok_or("names of fields of 1 to 64 bytes")?;
+        let length = length
+            .filter(|length| (1..=64).contains(length))
+            .ok_or("names of fields of 1 to 64 bytes")?;
         let (_, names) = self.element().ok_or("names of fields")?;
         let names: Vec<&[u8]> = names.chunks(length).map(until_zero).collect();
         let place = |wanted: &&str| names.iter().position(|name| *name == wanted.as_bytes());
-        let places: Vec<usize> =
-            wanted.iter().map(place).collect::<Option<_>>().ok_or("the fields that are asked for")?;
+        let places: Vec<usize> = wanted
+            .iter()
+            .map(place)
+            .collect::<Option<_>>()
+            .ok_or("the fields that are asked for")?;
         let mut structures = Vec::new();
         for _ in 0..count {
             let mut fields = vec![Field::Other; wanted.len()];
@@ -146,7 +183,8 @@ impl<'b> Cursor<'b> {
         let (_, flags) = self.element().ok_or("flags of an array")?;
         let class = u32::from(*flags.first().ok_or("the class of an array")?);
         let (_, sides) = self.element().ok_or("sides of an array")?;
-        let sides = sides.as_chunks().0.iter().map(|&side| u32::from_le_bytes(side) as usize).collect();
+        let sides =
+            sides.as_chunks().0.iter().map(|&side| u32::from_le_bytes(side) as usize).collect();
         let (_, name) = self.element().ok_or("the name of an array")?;
         Ok((class, sides, name))
     }
@@ -157,7 +195,13 @@ impl<'b> Cursor<'b> {
         match class {
             4 => {
                 let (kind, data) = self.element().ok_or("letters")?;
-                let wide = || data.as_chunks().0.iter().map(|&letter| u16::from_le_bytes(letter)).collect::<Vec<_>>();
+                let wide = || {
+                    data.as_chunks()
+                        .0
+                        .iter()
+                        .map(|&letter| u16::from_le_bytes(letter))
+                        .collect::<Vec<_>>()
+                };
                 Ok(Field::Text(match kind {
                     4 | 17 => String::from_utf16_lossy(&wide()),
                     _ => String::from_utf8_lossy(data).into_owned(),

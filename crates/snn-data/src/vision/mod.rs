@@ -45,8 +45,9 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// A folder with one folder a class (Imagenette's `train` and `val`, and any set of one's own): classes are the folders in the order of
-    /// their names, pictures the files `.jpg`, `.jpeg` and `.png` in them in the order of theirs, as torchvision's `ImageFolder` has them.
+    /// A folder with one folder a class (Imagenette's `train` and `val`, and any set of one's own):
+    /// classes are the folders in the order of their names, pictures the files `.jpg`, `.jpeg` and
+    /// `.png` in them in the order of theirs, as torchvision's `ImageFolder` has them.
     ///
     /// # Errors
     /// [`Error::Field`] naming the folder if there is no class or no picture; [`Error::Io`].
@@ -56,18 +57,22 @@ impl Pictures {
 
     /// ImageNet (ILSVRC 2012), one split, in the form that is there:
     ///
-    /// - `train/nXXXXXXXX/*.JPEG`, or `ILSVRC2012_img_train.tar`, the archive of archives, read in place;
-    /// - `val/nXXXXXXXX/*.JPEG`, or `val/*.JPEG` or `ILSVRC2012_img_val.tar` with a list of labels beside it: lines `NAME nXXXXXXXX` in
-    ///   `val.txt`, `val_labels.txt` or Kaggle's `LOC_val_solution.csv`; or with the development kit, `ILSVRC2012_devkit_t12.tar.gz` (read in place), its
-    ///   folder, or `ILSVRC2012_validation_ground_truth.txt` and `meta.mat` of it.
+    /// - `train/nXXXXXXXX/*.JPEG`, or `ILSVRC2012_img_train.tar`, the archive of archives, read in
+    ///   place;
+    /// - `val/nXXXXXXXX/*.JPEG`, or `val/*.JPEG` or `ILSVRC2012_img_val.tar` with a list of labels
+    ///   beside it: lines `NAME nXXXXXXXX` in `val.txt`, `val_labels.txt` or Kaggle's
+    ///   `LOC_val_solution.csv`; or with the development kit, `ILSVRC2012_devkit_t12.tar.gz` (read
+    ///   in place), its folder, or `ILSVRC2012_validation_ground_truth.txt` and `meta.mat` of it.
     ///
     /// # Errors
-    /// [`Error::Field`] saying what was looked for; [`Error::Parse`] for damaged archives; [`Error::Io`].
+    /// [`Error::Field`] saying what was looked for; [`Error::Parse`] for damaged archives;
+    /// [`Error::Io`].
     pub fn imagenet(root: &Path, split: Split) -> Result<Self> {
         imagenet::open(root, split)
     }
 
-    /// Tiny-ImageNet: `train/nXXXXXXXX/images/*.JPEG`, and `val/images/*.JPEG` with `val_annotations.txt`.
+    /// Tiny-ImageNet: `train/nXXXXXXXX/images/*.JPEG`, and `val/images/*.JPEG` with
+    /// `val_annotations.txt`.
     ///
     /// # Errors
     /// As [`imagenet`](Self::imagenet).
@@ -107,7 +112,9 @@ impl Pictures {
     pub fn path(&self, index: usize) -> Option<PathBuf> {
         Some(match self.places.get(index)? {
             Place::File(name) => self.root.join(name.as_ref()),
-            Place::Tar { archive, name, .. } => self.archives.get(*archive as usize)?.join(name.as_ref()),
+            Place::Tar { archive, name, .. } => {
+                self.archives.get(*archive as usize)?.join(name.as_ref())
+            }
         })
     }
 
@@ -140,9 +147,12 @@ impl Pictures {
         };
         match field {
             None => Ok(self),
-            Some((field, expected, found)) => {
-                Err(Error::Field { path: self.root, field, expected: expected.into(), found: found.to_string() })
-            }
+            Some((field, expected, found)) => Err(Error::Field {
+                path: self.root,
+                field,
+                expected: expected.into(),
+                found: found.to_string(),
+            }),
         }
     }
 }

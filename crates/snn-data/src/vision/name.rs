@@ -7,10 +7,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A set of pictures that this crate can open; sets of one's own are class folders ([`Pictures::folder`]).
+/// A set of pictures that this crate can open; sets of one's own are class folders
+/// ([`Pictures::folder`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PicturesName {
-    /// ImageNet, ILSVRC 2012 (Russakovsky et al. 2015): 1,281,167 + 50,000 pictures, a thousand classes.
+    /// ImageNet, ILSVRC 2012 (Russakovsky et al. 2015): 1,281,167 + 50,000 pictures, a thousand
+    /// classes.
     #[serde(rename = "imagenet")]
     ImageNet,
     /// Tiny-ImageNet (Stanford's CS231n): 100,000 + 10,000 pictures of 64×64, two hundred classes.
@@ -39,7 +41,9 @@ impl PicturesName {
         match self {
             Self::ImageNet => &["imagenet", "ImageNet", "ILSVRC2012"],
             Self::TinyImageNet => &["tiny-imagenet-200", "tiny-imagenet"],
-            Self::Imagenette => &["imagenette2", "imagenette2-320", "imagenette2-160", "imagenette"],
+            Self::Imagenette => {
+                &["imagenette2", "imagenette2-320", "imagenette2-160", "imagenette"]
+            }
         }
     }
 
@@ -102,10 +106,12 @@ impl FromStr for PicturesName {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(|| Error::InvalidConfig {
-            field: "set of pictures",
-            expected: Self::ALL.map(Self::as_str).join(", "),
-            found: format!("`{name}`"),
+        Self::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(|| {
+            Error::InvalidConfig {
+                field: "set of pictures",
+                expected: Self::ALL.map(Self::as_str).join(", "),
+                found: format!("`{name}`"),
+            }
         })
     }
 }

@@ -53,7 +53,12 @@ impl PictureSource {
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] if the view's numbers are out of range.
-    pub fn new(pictures: Arc<Pictures>, view: View, decode: DecodeOptions, on_damage: OnDamage) -> Result<Self> {
+    pub fn new(
+        pictures: Arc<Pictures>,
+        view: View,
+        decode: DecodeOptions,
+        on_damage: OnDamage,
+    ) -> Result<Self> {
         let size = match view {
             View::Train { crop, .. } => {
                 crop.validate()?;
@@ -62,29 +67,46 @@ impl PictureSource {
             View::Evaluation(crop) => crop.size,
         };
         if !(1..=1 << 12).contains(&size) {
-            return Err(Error::InvalidConfig { field: "size", expected: "1 to 4096".into(), found: size.to_string() });
+            return Err(Error::InvalidConfig {
+                field: "size",
+                expected: "1 to 4096".into(),
+                found: size.to_string(),
+            });
         }
         Ok(Self { pictures, view, decode, on_damage, damaged: Mutex::default() })
     }
 
-    /// What the samples depend on, for a [`Cache`](crate::cache::Cache): files in their order with their labels, the part of each, how they are decoded, and what becomes of damaged ones.
+    /// What the samples depend on, for a [`Cache`](crate::cache::Cache): files in their order with
+    /// their labels, the part of each, how they are decoded, and what becomes of damaged ones.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] for a random part ([`View::Train`]), as a cache is for what is the same in every epoch; [`Error::Io`] if a file is gone.
+    /// [`Error::InvalidConfig`] for a random part ([`View::Train`]), as a cache is for what is the
+    /// same in every epoch; [`Error::Io`] if a file is gone.
     pub fn fingerprint(&self) -> Result<Fingerprint> {
         if let View::Train { .. } = self.view {
             let expected = "the middle: a cache is for what is the same in every epoch".into();
-            return Err(Error::InvalidConfig { field: "view", expected, found: format!("{:?}", self.view) });
+            return Err(Error::InvalidConfig {
+                field: "view",
+                expected,
+                found: format!("{:?}", self.view),
+            });
         }
         let pictures = &self.pictures;
-        let title = format!("{} pictures of {} as {:?}", pictures.len(), pictures.root.display(), self.image_shape());
+        let title = format!(
+            "{} pictures of {} as {:?}",
+            pictures.len(),
+            pictures.root.display(),
+            self.image_shape()
+        );
         let mut print = Fingerprint::new(&title)
             .setting("view", &self.view)?
             .setting("decode", &self.decode)?
             .setting("on_damage", &self.on_damage)?;
         for (place, label) in pictures.places.iter().zip(&pictures.labels) {
             print = match place {
-                Place::File(name) => print.text(&label.to_string()).file(&pictures.root.join(name.as_ref()))?,
+                Place::File(name) => {
+                    print.text(&label.to_string()).file(&pictures.root.join(name.as_ref()))?
+                }
                 Place::Tar { archive, start, length, name } => {
                     print.text(&format!("{label} {archive} {start}+{length} {name}"))
                 }
@@ -93,12 +115,18 @@ impl PictureSource {
         pictures.archives.iter().try_fold(print, |print, archive| print.file(archive))
     }
 
-    /// The files that could not be decoded so far, by index, with what was wrong; only [`OnDamage::Skip`] goes on to find more than one.
+    /// The files that could not be decoded so far, by index, with what was wrong; only
+    /// [`OnDamage::Skip`] goes on to find more than one.
     pub fn damaged(&self) -> BTreeMap<usize, String> {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn try_load(&self, index: usize, image: &mut ArrayViewMut3<'_, u8>, rng: &mut SampleRng) -> Result<()> {
+    fn try_load(
+        &self,
+        index: usize,
+        image: &mut ArrayViewMut3<'_, u8>,
+        rng: &mut SampleRng,
+    ) -> Result<()> {
         let picture = self.pictures.read(index, self.decode)?;
         match self.view {
             View::Train { crop, flip } => {
@@ -135,7 +163,12 @@ impl Source for PictureSource {
         self.pictures.path(index).map(|path| path.display().to_string())
     }
 
-    fn load(&self, index: usize, mut image: ArrayViewMut3<'_, u8>, rng: &mut SampleRng) -> Result<u16> {
+    fn load(
+        &self,
+        index: usize,
+        mut image: ArrayViewMut3<'_, u8>,
+        rng: &mut SampleRng,
+    ) -> Result<u16> {
         let count = self.len();
         let mut tried = 0;
         loop {
@@ -143,8 +176,12 @@ impl Source for PictureSource {
             let Err(source) = self.try_load(at, &mut image, rng) else {
                 return Ok(self.pictures.labels()[at]);
             };
-            let name = self.pictures.path(at).map_or_else(String::new, |path| path.display().to_string());
-            self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(at, source.to_string());
+            let name =
+                self.pictures.path(at).map_or_else(String::new, |path| path.display().to_string());
+            self.damaged
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(at, source.to_string());
             tried += 1;
             if self.on_damage == OnDamage::Fail || tried >= MAX_SKIPPED.min(count) {
                 return Err(Error::Sample { index: at, name, source: Box::new(source) });

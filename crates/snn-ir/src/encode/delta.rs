@@ -1,6 +1,7 @@
 //! Eq. E5: ON and OFF spikes of change.
 
-/// Writes the frames of `pixels`, `[T, batch]` samples of `sample` pixels each; the first frame is silent, as nothing comes before it.
+/// Writes the frames of `pixels`, `[T, batch]` samples of `sample` pixels each; the first frame is
+/// silent, as nothing comes before it.
 pub(super) fn encode(pixels: &[u8], sample: usize, batch: usize, threshold: u8, frames: &mut [u8]) {
     let (sample, step) = (sample.max(1), (sample * batch).max(1));
     let successive = pixels.chunks_exact(step).zip(pixels.chunks_exact(step).skip(1));

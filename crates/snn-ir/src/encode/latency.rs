@@ -11,5 +11,7 @@ pub(super) fn frames(pixels: &[u8], time_steps: usize) -> impl Iterator<Item = u
     for (time, pixel) in times.iter_mut().zip(0_u8..=255) {
         *time = spike_time(pixel, time_steps);
     }
-    (0..time_steps).flat_map(move |t| pixels.iter().map(move |&pixel| u8::from(times[usize::from(pixel)] == Some(t))))
+    (0..time_steps).flat_map(move |t| {
+        pixels.iter().map(move |&pixel| u8::from(times[usize::from(pixel)] == Some(t)))
+    })
 }

@@ -1,4 +1,5 @@
-//! Input encoders: from `u8` images, or from frames, to the frames that [`Input::Frames`] takes (`docs/semantics.md`, section 9).
+//! Input encoders: from `u8` images, or from frames, to the frames that [`Input::Frames`] takes
+//! (`docs/semantics.md`, section 9).
 
 mod delta;
 mod latency;
@@ -13,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 /// How pixels become frames, one a macro-step.
 ///
-/// A frame is `u8`, like an image; what its values mean is eq. 1 with [`Encoder::preprocessing`], which every encoder but `Direct` has. Then a spike of
-/// `Poisson`, `Latency` and `Delta` enters as exactly 1 and silence as exactly 0, so that conversion and the grid see integers.
+/// A frame is `u8`, like an image; what its values mean is eq. 1 with [`Encoder::preprocessing`],
+/// which every encoder but `Direct` has. Then a spike of `Poisson`, `Latency` and `Delta` enters as
+/// exactly 1 and silence as exactly 0, so that conversion and the grid see integers.
 ///
 /// ```
 /// use snn_ir::{Encoder, Input};
@@ -26,13 +28,16 @@ use serde::{Deserialize, Serialize};
 /// ```
 ///
 /// # References
-/// Each variant names its own; Auge et al. 2021 (*A survey of encoding techniques for signal processing in spiking neural networks*) compares them.
+/// Each variant names its own; Auge et al. 2021 (*A survey of encoding techniques for signal
+/// processing in spiking neural networks*) compares them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Encoder {
-    /// The image at every macro-step (eq. E1; Rueckauer et al. 2017). The same as [`Input::Static`], which is cheaper.
+    /// The image at every macro-step (eq. E1; Rueckauer et al. 2017). The same as
+    /// [`Input::Static`], which is cheaper.
     Direct,
-    /// Independent spikes with a probability in proportion to the pixel (eq. E2; Diehl and Cook 2015).
+    /// Independent spikes with a probability in proportion to the pixel (eq. E2; Diehl and Cook
+    /// 2015).
     Poisson {
         /// Key of all randomness.
         seed: u64,
@@ -41,12 +46,14 @@ pub enum Encoder {
     },
     /// One spike, the earlier the brighter (eq. E3; Thorpe et al. 2001).
     Latency,
-    /// The bits of the pixel, most significant first, weighted by their place (eq. E4; Kim et al. 2018).
+    /// The bits of the pixel, most significant first, weighted by their place (eq. E4; Kim et al.
+    /// 2018).
     Phase {
         /// Number of phases K of a period, 1 to 8: the K most significant bits.
         bits: u8,
     },
-    /// ON and OFF spikes where two successive frames differ by at least a threshold (eq. E5; Lichtsteiner et al. 2008).
+    /// ON and OFF spikes where two successive frames differ by at least a threshold (eq. E5;
+    /// Lichtsteiner et al. 2008).
     Delta {
         /// Least difference of pixels that is a spike, at least 1.
         threshold: u8,
@@ -68,10 +75,15 @@ impl Encoder {
     /// Checks the settings, also against the macro-steps they are for.
     ///
     /// # Errors
-    /// A setting is outside its range, or `time_steps` is none, too many or (phase) not a multiple of the period.
+    /// A setting is outside its range, or `time_steps` is none, too many or (phase) not a multiple
+    /// of the period.
     pub fn validate(&self, time_steps: usize) -> Result<()> {
         if !(1..=MAX_TIME_STEPS).contains(&time_steps) {
-            return self.refuse("time_steps", format!("1 to {MAX_TIME_STEPS}"), time_steps.to_string());
+            return self.refuse(
+                "time_steps",
+                format!("1 to {MAX_TIME_STEPS}"),
+                time_steps.to_string(),
+            );
         }
         match *self {
             Encoder::Poisson { rate, .. } if !(rate > 0.0 && rate <= 1.0) => {
@@ -84,7 +96,9 @@ impl Encoder {
                 let expected = format!("a multiple of the period of {bits} phases");
                 self.refuse("time_steps", expected, time_steps.to_string())
             }
-            Encoder::Delta { threshold: 0 } => self.refuse("threshold", "1 to 255".into(), "0".into()),
+            Encoder::Delta { threshold: 0 } => {
+                self.refuse("threshold", "1 to 255".into(), "0".into())
+            }
             Encoder::Direct
             | Encoder::Poisson { .. }
             | Encoder::Latency
@@ -93,8 +107,9 @@ impl Encoder {
         }
     }
 
-    /// The preprocessing of a model that reads these frames, for `channels` channels of a frame; `None` for [`Encoder::Direct`], whose frames are images
-    /// and keep the means and deviations of their data set.
+    /// The preprocessing of a model that reads these frames, for `channels` channels of a frame;
+    /// `None` for [`Encoder::Direct`], whose frames are images and keep the means and deviations of
+    /// their data set.
     ///
     /// Mean 0 and deviation 1, but 256 for phase, whose spike of phase k then enters as `2^−k`.
     pub fn preprocessing(&self, channels: usize) -> Option<Preprocessing> {
@@ -106,7 +121,8 @@ impl Encoder {
         Some(Preprocessing::new(vec![0; channels], vec![std; channels]))
     }
 
-    /// Shape of one sample of a frame, for images of shape `image`: delta has the ON channels, then as many OFF channels.
+    /// Shape of one sample of a frame, for images of shape `image`: delta has the ON channels, then
+    /// as many OFF channels.
     pub fn frame_shape(&self, image: &[usize]) -> Vec<usize> {
         let mut shape = image.to_vec();
         if let (Encoder::Delta { .. }, Some(channels)) = (self, shape.first_mut()) {
@@ -117,15 +133,21 @@ impl Encoder {
 
     /// Encodes a batch.
     ///
-    /// A frame is a function of the encoder, the image and, for Poisson, `(seed, index of the sample, t)`; the sample at position `b` of the batch has
-    /// the index `first_sample + b`. So the frames do not depend on how samples are split into batches.
+    /// A frame is a function of the encoder, the image and, for Poisson,
+    /// `(seed, index of the sample, t)`; the sample at position `b` of the batch has the index
+    /// `first_sample + b`. So the frames do not depend on how samples are split into batches.
     ///
     /// # Shapes
     /// `[B, …shape]` in (delta: frames, `[T, B, …shape]`), `[T, B, …frame_shape]` out.
     ///
     /// # Errors
     /// Those of [`Encoder::validate`]; the input is of the wrong kind or shape, or too large.
-    pub fn encode(&self, input: &Input<'_>, time_steps: usize, first_sample: u64) -> Result<ArrayD<u8>> {
+    pub fn encode(
+        &self,
+        input: &Input<'_>,
+        time_steps: usize,
+        first_sample: u64,
+    ) -> Result<ArrayD<u8>> {
         self.validate(time_steps)?;
         let pixels = input.pixels();
         let wrong = |expected: String| Error::Input { expected, found: pixels.shape().to_vec() };
@@ -135,14 +157,19 @@ impl Encoder {
                 _ => return Err(wrong(format!("frames [{time_steps}, B, …shape]"))),
             },
             (Encoder::Delta { .. }, Input::Static(_)) => {
-                return Err(wrong("frames, one a macro-step, as delta encodes what changes between them".into()));
+                return Err(wrong(
+                    "frames, one a macro-step, as delta encodes what changes between them".into(),
+                ));
             }
             (_, Input::Static(images)) => match images.shape() {
                 [_, image @ ..] if !image.is_empty() => image,
                 _ => return Err(wrong("images [B, …shape]".into())),
             },
             (_, Input::Frames(_)) => {
-                return Err(wrong(format!("images without time, as {} makes the frames", self.label())));
+                return Err(wrong(format!(
+                    "images without time, as {} makes the frames",
+                    self.label()
+                )));
             }
         };
         let shape = [&[time_steps, input.batch()], self.frame_shape(image).as_slice()].concat();
@@ -158,7 +185,12 @@ impl Encoder {
             Encoder::Direct => (0..time_steps).for_each(|_| frames.extend_from_slice(pixels)),
             Encoder::Poisson { seed, rate } => {
                 frames.resize(size, 0);
-                poisson::encode(pixels, sample, &mut frames, poisson::Law { seed, rate, first_sample });
+                poisson::encode(
+                    pixels,
+                    sample,
+                    &mut frames,
+                    poisson::Law { seed, rate, first_sample },
+                );
             }
             Encoder::Latency => frames.extend(latency::frames(pixels, time_steps)),
             Encoder::Phase { bits } => frames.extend(phase::frames(pixels, time_steps, bits)),

@@ -13,8 +13,9 @@ pub(super) struct Law {
 
 /// Writes the frames of `pixels`, samples of `sample` pixels each.
 ///
-/// The draws of a sample are a stream of `ChaCha8` of its own, and those of a macro-step a fixed part of it, one 32-bit word a pixel: neither the other
-/// samples of the batch nor the number of macro-steps move them.
+/// The draws of a sample are a stream of `ChaCha8` of its own, and those of a macro-step a fixed
+/// part of it, one 32-bit word a pixel: neither the other samples of the batch nor the number of
+/// macro-steps move them.
 pub(super) fn encode(pixels: &[u8], sample: usize, frames: &mut [u8], law: Law) {
     let mut limits = [0_u64; 256];
     for (limit, pixel) in limits.iter_mut().zip(0_u8..=255) {

@@ -1,4 +1,5 @@
-//! Builders of networks. They write graphs of LIF sites; a policy of `snn-hybrid` then decides which of them train as ReLU.
+//! Builders of networks. They write graphs of LIF sites; a policy of `snn-hybrid` then decides
+//! which of them train as ReLU.
 
 mod resnet;
 mod small;
@@ -23,7 +24,8 @@ fn lif(graph: &mut Graph, name: &str, neuron: &Lif, input: &str) -> String {
     graph.push(name, Op::Activation { site: Site::Lif(neuron.clone()), code: None }, &[input])
 }
 
-/// A basic residual block, post-activation: conv, site, conv, add, site. The shortcut is the identity, or a 1×1 convolution where the shape changes.
+/// A basic residual block, post-activation: conv, site, conv, add, site. The shortcut is the
+/// identity, or a 1×1 convolution where the shape changes.
 fn basic_block(
     graph: &mut Graph,
     block: &str,
@@ -38,7 +40,13 @@ fn basic_block(
     let shortcut = if stride == 1 && inputs == channels {
         input.to_string()
     } else {
-        conv_bn(graph, &at("shortcut.conv"), &at("shortcut.bn"), Conv::square(channels, 1, stride), input)
+        conv_bn(
+            graph,
+            &at("shortcut.conv"),
+            &at("shortcut.bn"),
+            Conv::square(channels, 1, stride),
+            input,
+        )
     };
     let sum = graph.push(at("add"), Op::Add, &[&norm, &shortcut]);
     lif(graph, &at("act2"), neuron, &sum)

@@ -5,7 +5,8 @@ use crate::graph::{Conv, Graph, Op, PoolKind, Window};
 use crate::site::Lif;
 use serde::{Deserialize, Serialize};
 
-/// A stem, max pooling, two residual blocks, global average and a linear layer: the least network that has everything conversion must handle.
+/// A stem, max pooling, two residual blocks, global average and a linear layer: the least network
+/// that has everything conversion must handle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SmallNet {
@@ -30,13 +31,26 @@ impl SmallNet {
     pub fn build(&self) -> Graph {
         let mut graph = Graph::default();
         let image = graph.push("image", Op::Input { shape: self.input.to_vec() }, &[]);
-        let norm = conv_bn(&mut graph, "stem.conv", "stem.bn", Conv::square(self.width, 3, 1), &image);
+        let norm =
+            conv_bn(&mut graph, "stem.conv", "stem.bn", Conv::square(self.width, 3, 1), &image);
         let stem = lif(&mut graph, "stem.act", &self.neuron, &norm);
-        let block1 = basic_block(&mut graph, "block1", (self.width, self.width, 1), &self.neuron, &stem);
-        let pooled = graph.push("pool1", Op::Pool { pool: PoolKind::Max, window: Window::square(2) }, &[&block1]);
-        let block2 = basic_block(&mut graph, "block2", (self.width, 2 * self.width, 1), &self.neuron, &pooled);
+        let block1 =
+            basic_block(&mut graph, "block1", (self.width, self.width, 1), &self.neuron, &stem);
+        let pooled = graph.push(
+            "pool1",
+            Op::Pool { pool: PoolKind::Max, window: Window::square(2) },
+            &[&block1],
+        );
+        let block2 = basic_block(
+            &mut graph,
+            "block2",
+            (self.width, 2 * self.width, 1),
+            &self.neuron,
+            &pooled,
+        );
         let pooled = graph.push("pool2", Op::GlobalPool { pool: PoolKind::Average }, &[&block2]);
-        let scores = graph.push("fc", Op::Linear { features: self.classes, bias: true }, &[&pooled]);
+        let scores =
+            graph.push("fc", Op::Linear { features: self.classes, bias: true }, &[&pooled]);
         graph.push("head", Op::TimeMean, &[&scores]);
         graph
     }

@@ -4,8 +4,9 @@ use super::{Share, Spike};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A user's own neuron. The graph knows its name, its parameters and what it emits; what it computes is looked up in the registry that each interpreter is given
-/// ([`crate::Neurons`] here, that of `snn-core` in training).
+/// A user's own neuron. The graph knows its name, its parameters and what it emits; what it
+/// computes is looked up in the registry that each interpreter is given ([`crate::Neurons`] here,
+/// that of `snn-core` in training).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Custom {
@@ -25,7 +26,12 @@ pub struct Custom {
 impl Custom {
     /// A binary neuron of this name without parameters.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), params: BTreeMap::new(), learned: BTreeMap::new(), spike: Spike::Binary }
+        Self {
+            name: name.into(),
+            params: BTreeMap::new(),
+            learned: BTreeMap::new(),
+            spike: Spike::Binary,
+        }
     }
 }
 

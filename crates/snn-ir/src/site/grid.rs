@@ -23,7 +23,8 @@ pub struct GridLif {
     /// What its input goes through before the membrane.
     #[serde(default, skip_serializing_if = "is_default")]
     pub synapse: GridSynapse,
-    /// What its spikes do to its threshold; the jump is the weight `<node>.adaptation`, i32 `[C]`, in units of the membrane.
+    /// What its spikes do to its threshold; the jump is the weight `<node>.adaptation`, i32 `[C]`,
+    /// in units of the membrane.
     #[serde(default, skip_serializing_if = "is_default")]
     pub adaptation: GridAdaptation,
 }
@@ -43,7 +44,8 @@ impl GridLif {
     }
 }
 
-/// Reset on the grid; a hard reset goes to 0, since other potentials have been moved into the threshold.
+/// Reset on the grid; a hard reset goes to 0, since other potentials have been moved into the
+/// threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GridReset {

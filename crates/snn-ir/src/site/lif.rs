@@ -4,7 +4,8 @@ use super::{Surrogate, Threshold};
 use crate::strict::no_fields;
 use serde::{Deserialize, Serialize};
 
-/// Leaky integrate-and-fire neuron (eq. 8). Attributes combine freely, except where [`crate::Graph::resolve`] says otherwise.
+/// Leaky integrate-and-fire neuron (eq. 8). Attributes combine freely, except where
+/// [`crate::Graph::resolve`] says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lif {
@@ -29,12 +30,14 @@ pub struct Lif {
     pub surrogate: Surrogate,
 }
 
-/// Attributes newer than the first files are written only where they say something, so that old and new files of one network have equal bytes.
+/// Attributes newer than the first files are written only where they say something, so that old and
+/// new files of one network have equal bytes.
 pub(super) fn is_default<A: Default + PartialEq>(attribute: &A) -> bool {
     *attribute == A::default()
 }
 
-/// Leak factor ½, i.e. τ = 2 without input decay: the setting of the peers we compare with (Fang 2021, Zheng 2021).
+/// Leak factor ½, i.e. τ = 2 without input decay: the setting of the peers we compare with (Fang
+/// 2021, Zheng 2021).
 pub const DEFAULT_LEAK: f64 = 0.5;
 /// Threshold 1 (all surveyed recipes normalise to it).
 pub const DEFAULT_THRESHOLD: f64 = 1.0;
@@ -143,7 +146,8 @@ impl Spike {
         }
     }
 
-    /// Comparisons with thresholds that a macro-step of one neuron takes (`docs/semantics.md`, section 8).
+    /// Comparisons with thresholds that a macro-step of one neuron takes (`docs/semantics.md`,
+    /// section 8).
     pub fn comparisons(self) -> u8 {
         match self {
             Spike::Binary => 1,
@@ -176,7 +180,8 @@ pub enum Adaptation {
     #[default]
     #[serde(deserialize_with = "no_fields")]
     None,
-    /// ALIF: threshold `θ + β·a[t]`, `a[t] = ρ·a[t−1] + |o[t−1]|` (Bellec 2018, in the form of Bellec 2020).
+    /// ALIF: threshold `θ + β·a[t]`, `a[t] = ρ·a[t−1] + |o[t−1]|` (Bellec 2018, in the form of
+    /// Bellec 2020).
     Threshold {
         /// ρ in [0, 1].
         decay: f64,

@@ -15,7 +15,8 @@ pub struct QuantRelu {
     pub share: Share,
 }
 
-/// Four levels: the number in the published placement trial (docs of the method, recommended {3, 4, 7}).
+/// Four levels: the number in the published placement trial (docs of the method, recommended {3, 4,
+/// 7}).
 pub const DEFAULT_LEVELS: u8 = 4;
 /// LSQ's start `2·E|z|/√D` for a standard normal z and D = 4 (Esser 2020).
 pub const DEFAULT_STEP: f64 = 0.8;

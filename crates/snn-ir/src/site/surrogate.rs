@@ -4,7 +4,8 @@ use crate::strict::no_fields;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Surrogate derivative `h′(x)` of the step function at `x = u − θ` (`docs/semantics.md`, section 4).
+/// Surrogate derivative `h′(x)` of the step function at `x = u − θ` (`docs/semantics.md`, section
+/// 4).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Surrogate {

@@ -6,13 +6,15 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// Threshold θ of a LIF neuron. As data it is a number (`threshold = 1.0`) or a table (`threshold = { kind = "learned", initial = 1.0 }`).
+/// Threshold θ of a LIF neuron. As data it is a number (`threshold = 1.0`) or a table
+/// (`threshold = { kind = "learned", initial = 1.0 }`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Threshold {
     /// A constant.
     Fixed(f64),
-    /// The weight `<node>.threshold`, shape `[1]` or `[C]`: θ itself, kept above the reset potential and 0 by projection after each step of the optimiser. So a file and a
-    /// conversion need no mapping, and the gradient is θ's own.
+    /// The weight `<node>.threshold`, shape `[1]` or `[C]`: θ itself, kept above the reset
+    /// potential and 0 by projection after each step of the optimiser. So a file and a conversion
+    /// need no mapping, and the gradient is θ's own.
     Learned {
         /// θ at the start of training.
         initial: f64,

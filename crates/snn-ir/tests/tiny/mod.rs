@@ -5,8 +5,8 @@ use ndarray::{ArrayD, IxDyn};
 use snn_ir::naive::Naive;
 use snn_ir::site::GridReset;
 use snn_ir::{
-    Code, Conv, Evaluate, Evaluation, Form, Graph, GridLif, Input, Lif, Logits, Model, Op, Preprocessing, QuantRelu,
-    Record, Site, SiteOutput, Tensor, Weights,
+    Code, Conv, Evaluate, Evaluation, Form, Graph, GridLif, Input, Lif, Logits, Model, Op,
+    Preprocessing, QuantRelu, Record, Site, SiteOutput, Tensor, Weights,
 };
 
 /// `image → nodes in a chain → head`.
@@ -47,17 +47,28 @@ pub(crate) fn model<const N: usize>(
     time_steps: usize,
     weights: [(&str, Tensor); N],
 ) -> Model {
-    let Some(Op::Input { shape }) = graph.nodes.first().map(|node| &node.op) else { panic!("no input") };
+    let Some(Op::Input { shape }) = graph.nodes.first().map(|node| &node.op) else {
+        panic!("no input")
+    };
     let preprocessing = Preprocessing::new(vec![0; shape[0]], vec![1.0; shape[0]]);
-    let weights = weights.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect::<Weights>();
+    let weights =
+        weights.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect::<Weights>();
     Model { form, graph, weights, time_steps, preprocessing, classes: Vec::new() }
 }
 
-pub(crate) fn trained<const N: usize>(graph: Graph, time_steps: usize, weights: [(&str, Tensor); N]) -> Model {
+pub(crate) fn trained<const N: usize>(
+    graph: Graph,
+    time_steps: usize,
+    weights: [(&str, Tensor); N],
+) -> Model {
     model(Form::Trained, graph, time_steps, weights)
 }
 
-pub(crate) fn grid<const N: usize>(graph: Graph, time_steps: usize, weights: [(&str, Tensor); N]) -> Model {
+pub(crate) fn grid<const N: usize>(
+    graph: Graph,
+    time_steps: usize,
+    weights: [(&str, Tensor); N],
+) -> Model {
     model(Form::Grid { logit_unit: 0.5 }, graph, time_steps, weights)
 }
 
@@ -108,7 +119,13 @@ pub(crate) fn events_model() -> Model {
             ("conv", Op::Conv(Conv { bias: true, ..Conv::square(2, 3, 1) })),
             ("spike", coded(Site::Lif(Lif::default()), Code::Binary)),
             ("conv2", Op::Conv(Conv::square(1, 3, 2))),
-            ("level", coded(Site::QuantRelu(QuantRelu { levels: 3, ..QuantRelu::default() }), Code::Unary)),
+            (
+                "level",
+                coded(
+                    Site::QuantRelu(QuantRelu { levels: 3, ..QuantRelu::default() }),
+                    Code::Unary,
+                ),
+            ),
             ("flat", Op::Flatten),
             ("fc", Op::Linear { features: 2, bias: true }),
         ],
@@ -163,7 +180,9 @@ pub(crate) fn grid_model() -> Model {
 
 /// A model of the trained form, by its builder.
 pub(crate) fn trained_model() -> Model {
-    let graph = snn_ir::models::SmallNet { input: [2, 4, 4], classes: 3, width: 2, ..Default::default() }.build();
+    let graph =
+        snn_ir::models::SmallNet { input: [2, 4, 4], classes: 3, width: 2, ..Default::default() }
+            .build();
     let weights = graph.initial_weights(7).unwrap();
     let preprocessing = Preprocessing::new(vec![120, 130], vec![60.0, 70.5]);
     let classes = ["a", "b", "ç"].map(String::from).to_vec();

@@ -5,8 +5,8 @@ use ndarray::{ArrayD, IxDyn};
 use snn_ir::model::weight_specs;
 use snn_ir::naive::Naive;
 use snn_ir::{
-    Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Op, PoolKind, Preprocessing, QuantRelu,
-    Record, Share, Site, SiteOutput, Tensor, Weights, Window,
+    Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Op, PoolKind,
+    Preprocessing, QuantRelu, Record, Share, Site, SiteOutput, Tensor, Weights, Window,
 };
 use snn_reparam::{Action, Conversion, Error, GridOptions, Plan, convert, to_grid};
 
@@ -32,18 +32,27 @@ pub(crate) fn linear(features: usize) -> Op {
 }
 
 pub(crate) fn pool(pool: PoolKind, kernel: usize, stride: usize, padding: usize) -> Op {
-    Op::Pool { pool, window: Window { kernel: vec![kernel; 2], stride: vec![stride; 2], padding: vec![padding; 2] } }
+    Op::Pool {
+        pool,
+        window: Window {
+            kernel: vec![kernel; 2],
+            stride: vec![stride; 2],
+            padding: vec![padding; 2],
+        },
+    }
 }
 
 /// Pseudo-random eighths between −1 and 1.
 fn eighth(seed: usize) -> f64 {
-    let mut state = (seed as u64).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mut state =
+        (seed as u64).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     state ^= state >> 29;
     state = state.wrapping_mul(0x94d0_49bb_1331_11eb);
     f64::from(u32::try_from((state >> 40) % 17).unwrap()) / 8.0 - 1.0
 }
 
-/// `image [2, 4, 4] → body → head` with T = 3; the body names the nodes. Every weight is a multiple of a power of two, so that all f64 sums are exact.
+/// `image [2, 4, 4] → body → head` with T = 3; the body names the nodes. Every weight is a multiple
+/// of a power of two, so that all f64 sums are exact.
 pub(crate) fn network(body: impl FnOnce(&mut Graph)) -> Model {
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![2, 4, 4] }, &[]);
@@ -86,7 +95,8 @@ fn levels(output: &SiteOutput) -> &ArrayD<i16> {
     }
 }
 
-/// Converts with every code and demands the same levels and the same logits to the last bit; then on the grid nearly so.
+/// Converts with every code and demands the same levels and the same logits to the last bit; then
+/// on the grid nearly so.
 pub(crate) fn exact(model: &Model) -> Conversion {
     let before = evaluate(model);
     let mut last = None;
@@ -99,11 +109,17 @@ pub(crate) fn exact(model: &Model) -> Conversion {
             assert!(trace.output.active() > 0, "site {} is silent", trace.site);
             assert_eq!(trace.output, other.output, "site {}\n{}", trace.site, events.plan);
         }
-        assert_eq!(real(model, &before.logits), real(&events.model, &after.logits), "{}", events.plan);
+        assert_eq!(
+            real(model, &before.logits),
+            real(&events.model, &after.logits),
+            "{}",
+            events.plan
+        );
         last = Some(events);
     }
     let events = last.unwrap();
-    let grid = to_grid(&events, GridOptions::default()).unwrap_or_else(|e| panic!("{e}\n{}", events.plan));
+    let grid =
+        to_grid(&events, GridOptions::default()).unwrap_or_else(|e| panic!("{e}\n{}", events.plan));
     let after = evaluate(&grid.model);
     let (mut equal, mut total) = (0, 0);
     for trace in &before.sites {
@@ -112,7 +128,11 @@ pub(crate) fn exact(model: &Model) -> Conversion {
         total += a.len();
         equal += a.iter().zip(b).filter(|(a, b)| a == b).count();
     }
-    assert!(equal as f64 >= 0.95 * total as f64, "{equal} of {total} levels on the grid\n{}", grid.plan);
+    assert!(
+        equal as f64 >= 0.95 * total as f64,
+        "{equal} of {total} levels on the grid\n{}",
+        grid.plan
+    );
     let (a, b) = (real(model, &before.logits), real(&grid.model, &after.logits));
     let largest = a.iter().fold(0.0_f64, |max, v| max.max(v.abs()));
     let rms = (a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / a.len() as f64).sqrt();
@@ -134,5 +154,12 @@ pub(crate) fn lines(plan: &Plan, action: Action) -> Vec<String> {
 }
 
 pub(crate) fn values(model: &Model, name: &str) -> Vec<f64> {
-    model.weights.get(name).unwrap_or_else(|| panic!("no weight {name}")).to_f64().iter().copied().collect()
+    model
+        .weights
+        .get(name)
+        .unwrap_or_else(|| panic!("no weight {name}"))
+        .to_f64()
+        .iter()
+        .copied()
+        .collect()
 }

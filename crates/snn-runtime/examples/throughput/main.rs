@@ -1,5 +1,6 @@
-//! Images a second of a ResNet-20-shaped random model on the grid, about 15 % of whose neurons are active: `cargo run --release -p snn-runtime
-//! --example throughput -- [unary|bitplane|graded|lif] [images]`.
+//! Images a second of a ResNet-20-shaped random model on the grid, about 15 % of whose neurons are
+//! active: `cargo run --release -p snn-runtime --example throughput -- [unary|bitplane|graded|lif]
+//! [images]`.
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 mod resnet20;
@@ -38,17 +39,25 @@ fn main() -> Result<()> {
         session.image(image)?;
     }
     drop(session);
-    println!("{sites}, one thread: {:.0} images/s", images as f64 / started.elapsed().as_secs_f64());
+    println!(
+        "{sites}, one thread: {:.0} images/s",
+        images as f64 / started.elapsed().as_secs_f64()
+    );
     let started = Instant::now();
     runtime.logits(batch.view())?;
     let threads = rayon::current_num_threads();
-    println!("{sites}, {threads} threads: {:.0} images/s", images as f64 / started.elapsed().as_secs_f64());
+    println!(
+        "{sites}, {threads} threads: {:.0} images/s",
+        images as f64 / started.elapsed().as_secs_f64()
+    );
 
     let counts = runtime.counts();
     let (total, samples) = (counts.total(), counts.samples as f64);
-    let rates: Vec<f64> = counts.nodes.iter().filter_map(snn_runtime::NodeCounts::firing_rate).collect();
+    let rates: Vec<f64> =
+        counts.nodes.iter().filter_map(snn_runtime::NodeCounts::firing_rate).collect();
     println!(
-        "a sample: {:.2} M additions, {:.2} M multiplications, {:.0} k events; {:.3} events a neuron and macro-step",
+        "a sample: {:.2} M additions, {:.2} M multiplications, {:.0} k events; {:.3} events a \
+         neuron and macro-step",
         total.additions as f64 / samples / 1e6,
         total.multiplications as f64 / samples / 1e6,
         total.events as f64 / samples / 1e3,

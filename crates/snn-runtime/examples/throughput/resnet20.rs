@@ -13,17 +13,22 @@ use std::collections::HashMap;
 
 /// D of the QuantRelu sites, and T where sites are LIF.
 const LEVELS: u8 = 4;
-/// First threshold in standard deviations of the current: 15 % of a normal distribution lies above; the others follow at half a deviation.
+/// First threshold in standard deviations of the current: 15 % of a normal distribution lies above;
+/// the others follow at half a deviation.
 const FIRST: f64 = 1.04;
 
 /// The ResNet of `snn_ir::models`, rewritten by hand as conversion would, with random weights.
 pub(crate) fn model(sites: &str) -> Result<Model> {
-    let site = |code| Op::Activation { site: Site::GridQuantRelu { levels: LEVELS }, code: Some(code) };
+    let site =
+        |code| Op::Activation { site: Site::GridQuantRelu { levels: LEVELS }, code: Some(code) };
     let lif = GridLif::new(1, 1, 8, GridReset::Hard);
     let (site, time_steps) = match sites {
         "bitplane" => (site(Code::BitPlane), 1),
         "graded" => (site(Code::Graded), 1),
-        "lif" => (Op::Activation { site: Site::GridLif(lif), code: Some(Code::Binary) }, usize::from(LEVELS)),
+        "lif" => (
+            Op::Activation { site: Site::GridLif(lif), code: Some(Code::Binary) },
+            usize::from(LEVELS),
+        ),
         _ => (site(Code::Unary), 1),
     };
     let mut graph = Graph::default();
@@ -41,7 +46,8 @@ pub(crate) fn model(sites: &str) -> Result<Model> {
             Op::Activation { .. } => site.clone(),
             Op::Add => {
                 for input in &mut inputs {
-                    if matches!(graph.node(input), Some(node) if matches!(node.op, Op::Activation { .. })) {
+                    if matches!(graph.node(input), Some(node) if matches!(node.op, Op::Activation { .. }))
+                    {
                         *input = graph.push(format!("{}.shortcut", node.name), Op::Scale, &[input]);
                     }
                 }
@@ -74,16 +80,21 @@ fn weights(graph: &Graph, lif: bool) -> Result<Weights> {
     for (node, info) in graph.nodes.iter().zip(&resolved.nodes) {
         let input = info.inputs.first().map_or(0.0, |&i| power[i]);
         let mut yields = input;
-        for spec in specs.iter().filter(|s| s.name.rsplit_once('.').is_some_and(|(n, _)| n == node.name)) {
+        for spec in
+            specs.iter().filter(|s| s.name.rsplit_once('.').is_some_and(|(n, _)| n == node.name))
+        {
             let part = spec.name.rsplit('.').next().unwrap_or_default();
             let channels = *spec.shape.last().unwrap_or(&1);
             let tensor = match part {
                 "weight" if spec.dtypes[0] == "i8" => {
-                    let mut array =
-                        ArrayD::from_shape_simple_fn(IxDyn(&spec.shape), || random.random_range(-60..=60_i8));
-                    // Weights of an output sum to about zero, or the mean of positive inputs would shift its currents.
+                    let mut array = ArrayD::from_shape_simple_fn(IxDyn(&spec.shape), || {
+                        random.random_range(-60..=60_i8)
+                    });
+                    // Weights of an output sum to about zero, or the mean of positive inputs would
+                    // shift its currents.
                     for mut row in array.outer_iter_mut() {
-                        let mean = row.iter().map(|&w| f64::from(w)).sum::<f64>() / row.len() as f64;
+                        let mean =
+                            row.iter().map(|&w| f64::from(w)).sum::<f64>() / row.len() as f64;
                         let mean = i8::try_from(integer(mean)).unwrap_or_default();
                         row.mapv_inplace(|w| w.saturating_sub(mean).max(-127));
                     }
@@ -95,10 +106,13 @@ fn weights(graph: &Graph, lif: bool) -> Result<Weights> {
                     Tensor::from(Array1::<i32>::from_elem(channels, 200))
                 }
                 "multiplier" => Tensor::from(Array1::<i32>::ones(channels)),
-                "threshold" => Tensor::from(Array1::from_elem(channels, integer(FIRST * input.sqrt()))),
-                "thresholds" => Tensor::from(Array2::from_shape_fn((usize::from(LEVELS), channels), |(d, _)| {
-                    integer((FIRST + 0.5 * d as f64) * input.sqrt())
-                })),
+                "threshold" => {
+                    Tensor::from(Array1::from_elem(channels, integer(FIRST * input.sqrt())))
+                }
+                "thresholds" => Tensor::from(Array2::from_shape_fn(
+                    (usize::from(LEVELS), channels),
+                    |(d, _)| integer((FIRST + 0.5 * d as f64) * input.sqrt()),
+                )),
                 "bias" => Tensor::from(Array1::<i32>::zeros(channels)),
                 other => return Err(Error::Graph(format!("no law for {other}"))),
             };

@@ -64,10 +64,13 @@ impl Room {
             for incoming in &stage.incoming {
                 let Synapse::Rows(synapse, dense) = &incoming.synapse else { continue };
                 let read = plan.nodes[incoming.node].extent;
-                let (offsets, entries) = windows::room(synapse, stage.tile, extent.steps, read.columns);
-                (room.offsets, room.entries) = (room.offsets.max(offsets), room.entries.max(entries));
+                let (offsets, entries) =
+                    windows::room(synapse, stage.tile, extent.steps, read.columns);
+                (room.offsets, room.entries) =
+                    (room.offsets.max(offsets), room.entries.max(entries));
                 room.payloads |= read.payloads;
-                let levels = dense.as_ref().map_or(0, |dense| dense.room(synapse, stage.tile, extent.steps));
+                let levels =
+                    dense.as_ref().map_or(0, |dense| dense.room(synapse, stage.tile, extent.steps));
                 room.levels = room.levels.max(levels);
             }
         }
@@ -143,7 +146,8 @@ impl<N: Number> Arena<N> {
         self.threads() > 1
     }
 
-    /// Lends the present thread its scratch; a tile never starts another, so no two of one thread meet.
+    /// Lends the present thread its scratch; a tile never starts another, so no two of one thread
+    /// meet.
     pub(crate) fn with_scratch<V>(&self, work: impl FnOnce(&mut Scratch<N>) -> V) -> V {
         let index = if self.is_parallel() { rayon::current_thread_index().unwrap_or(0) } else { 0 };
         let mutex = &self.threads[index % self.threads.len()];
@@ -160,7 +164,8 @@ impl<N: Number> Arena<N> {
     /// Currents of a node; of one that has events, none.
     pub(crate) fn currents(&self, node: usize) -> Currents<'_, N> {
         let (place, extent) = self.located[node];
-        let values = if let Place::Current(slot) = place { self.currents[slot].as_slice() } else { &[] };
+        let values =
+            if let Place::Current(slot) = place { self.currents[slot].as_slice() } else { &[] };
         Currents { values, extent }
     }
 
@@ -168,7 +173,10 @@ impl<N: Number> Arena<N> {
         let scratch = |scratch: &Mutex<Scratch<N>>| {
             let scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
             let emitted = &scratch.emitted;
-            4 * (scratch.currents.len() + scratch.memory.len() + emitted.levels.len() + emitted.values.len())
+            4 * (scratch.currents.len()
+                + scratch.memory.len()
+                + emitted.levels.len()
+                + emitted.values.len())
                 + emitted.flags.len()
                 + scratch.seen.len()
                 + scratch.windows.bytes()

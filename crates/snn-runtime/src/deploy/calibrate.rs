@@ -50,20 +50,25 @@ pub struct CurvePoint {
 }
 
 impl Trajectories {
-    /// Runs every image by itself, macro-step by macro-step, and all macro-steps at once for comparison.
+    /// Runs every image by itself, macro-step by macro-step, and all macro-steps at once for
+    /// comparison.
     ///
     /// # Shapes
     /// `pixels` are whole images one after another, `labels` one class an image.
     ///
     /// # Errors
-    /// There is no image, pixels and labels are not of as many images, a label is no class, or the model is not on the grid.
+    /// There is no image, pixels and labels are not of as many images, a label is no class, or the
+    /// model is not on the grid.
     pub fn record(session: &mut Session, pixels: &[u8], labels: &[usize]) -> Result<Self> {
         let (size, classes) = (session.input().1, session.integer_scores()?.len());
         if labels.is_empty() || pixels.len() != labels.len() * size {
-            let expected = format!("{} labels (at least 1) and {size} pixels for each", labels.len());
+            let expected =
+                format!("{} labels (at least 1) and {size} pixels for each", labels.len());
             return Err(Error::Input { expected, found: vec![pixels.len()] });
         }
-        if let Some((index, label)) = labels.iter().enumerate().find(|(_, label)| **label >= classes) {
+        if let Some((index, label)) =
+            labels.iter().enumerate().find(|(_, label)| **label >= classes)
+        {
             let expected = format!("a label below {classes}");
             return Err(Error::InputValue { index, expected, found: label.to_string() });
         }
@@ -118,13 +123,15 @@ impl Trajectories {
         }
     }
 
-    /// Rules from one that ends every run at once to [`Confidence::NEVER`], at `points` quantiles of the leads that were seen.
+    /// Rules from one that ends every run at once to [`Confidence::NEVER`], at `points` quantiles
+    /// of the leads that were seen.
     pub fn curve(&self, points: usize) -> Vec<CurvePoint> {
         self.candidates(points).into_iter().map(|confidence| self.at(confidence)).collect()
     }
 
-    /// The rule that ends runs soonest such that neither it nor a stricter one loses more than `loss` of the accuracy of whole runs, 0.01 for one image of a hundred. The
-    /// images should not be those that accuracy is then reported on.
+    /// The rule that ends runs soonest such that neither it nor a stricter one loses more than
+    /// `loss` of the accuracy of whole runs, 0.01 for one image of a hundred. The images should not
+    /// be those that accuracy is then reported on.
     pub fn calibrate(&self, loss: f64) -> CurvePoint {
         let whole = self.at(Confidence::NEVER);
         let mut best = whole;
@@ -145,7 +152,8 @@ impl Trajectories {
         leads.sort_unstable();
         let count = points.max(2) - 1;
         let quantile = |i: usize| leads.get(i * leads.len() / count).copied().unwrap_or(i64::MAX);
-        let mut margins: Vec<i64> = (0..count).map(quantile).chain([Confidence::NEVER.margin]).collect();
+        let mut margins: Vec<i64> =
+            (0..count).map(quantile).chain([Confidence::NEVER.margin]).collect();
         if let Some(first) = margins.first_mut() {
             *first = 0;
         }

@@ -35,7 +35,12 @@ impl<N: Number> Compiled<N> {
         Ok(Self { plan, idle: Mutex::default() })
     }
 
-    pub(crate) fn engine(&self, level: Available, pool: Option<Arc<rayon::ThreadPool>>, statistics: bool) -> Engine<N> {
+    pub(crate) fn engine(
+        &self,
+        level: Available,
+        pool: Option<Arc<rayon::ThreadPool>>,
+        statistics: bool,
+    ) -> Engine<N> {
         Engine::new(Arc::clone(&self.plan), level, pool, statistics)
     }
 
@@ -44,7 +49,12 @@ impl<N: Number> Compiled<N> {
     }
 
     /// Runs a batch whose shape has been checked, in parallel over its samples.
-    pub(crate) fn run(&self, level: Available, input: &Input<'_>, record: Record) -> Result<Evaluation> {
+    pub(crate) fn run(
+        &self,
+        level: Available,
+        input: &Input<'_>,
+        record: Record,
+    ) -> Result<Evaluation> {
         let (batch, classes) = (input.batch(), self.plan.classes());
         let clock = Clock { steps: self.plan.time_steps, frames: input.varies() };
         let mut sums = vec![N::Sum::default(); batch * classes];
@@ -76,8 +86,9 @@ impl<N: Number> Compiled<N> {
             Record::Logits => Vec::new(),
             Record::Sites => self.join(&traces, clock)?,
         };
-        let sums = Array2::from_shape_vec((batch, classes), sums)
-            .map_err(|error| Error::Interpreter { interpreter: crate::NAME, message: error.to_string() })?;
+        let sums = Array2::from_shape_vec((batch, classes), sums).map_err(|error| {
+            Error::Interpreter { interpreter: crate::NAME, message: error.to_string() }
+        })?;
         Ok(Evaluation { logits: N::logits(sums, clock.steps), sites })
     }
 
@@ -94,7 +105,8 @@ impl<N: Number> Compiled<N> {
     }
 }
 
-/// An engine on loan to a thread of a batch; it goes back when this is dropped. It works alone, as the batch is what runs in parallel.
+/// An engine on loan to a thread of a batch; it goes back when this is dropped. It works alone, as
+/// the batch is what runs in parallel.
 struct Lent<'c, N: Number> {
     compiled: &'c Compiled<N>,
     level: Available,

@@ -1,4 +1,5 @@
-//! A convolution or linear layer as a dense integer product, for inputs of which so many are active that going through events costs more.
+//! A convolution or linear layer as a dense integer product, for inputs of which so many are active
+//! that going through events costs more.
 
 use crate::deploy::aligned::Aligned;
 use crate::deploy::arena::product;
@@ -9,7 +10,8 @@ use std::ops::Range;
 
 /// Largest level: products of two levels below it with two weights of 8 bits fit in 16 bits.
 const MAX_LEVEL: f64 = 128.0;
-/// How products are made: so many inputs at once, for each lane; and the image columns that are worked on together, for 16, 32 and 64 lanes.
+/// How products are made: so many inputs at once, for each lane; and the image columns that are
+/// worked on together, for 16, 32 and 64 lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Products {
     /// Two, in 16 bits.
@@ -48,7 +50,8 @@ pub(crate) struct Dense {
     pub(crate) pixels: usize,
     pub(crate) channels: usize,
     pub(crate) products: Products,
-    /// Groups of inputs, [`Products::inputs`] each; the last is filled up with inputs that are always zero.
+    /// Groups of inputs, [`Products::inputs`] each; the last is filled up with inputs that are
+    /// always zero.
     pub(crate) groups: usize,
     /// Horizontal taps, and how far apart outputs and taps read.
     pub(crate) taps: usize,
@@ -66,7 +69,8 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    /// `None` where levels are negative or too large for it, or `rows` is never slower. `least` overrules the model of costs.
+    /// `None` where levels are negative or too large for it, or `rows` is never slower. `least`
+    /// overrules the model of costs.
     pub(crate) fn pack(
         source: &Source<'_, i8>,
         rows: &Rows<i8>,
@@ -93,7 +97,8 @@ impl Dense {
                 }
             }
         }
-        let padded = (columns.next_multiple_of(pixels) - 1) * stride + (kernel_x - 1) * dilation + 1;
+        let padded =
+            (columns.next_multiple_of(pixels) - 1) * stride + (kernel_x - 1) * dilation + 1;
         let mut dense = Self {
             lanes,
             blocks,
@@ -107,7 +112,9 @@ impl Dense {
             limits: Vec::new(),
             padding,
             padded: padded.max(source.input[2] + padding),
-            multipliers: (0..blocks * lanes).map(|lane| source.multiplier.get(lane).copied().unwrap_or(0)).collect(),
+            multipliers: (0..blocks * lanes)
+                .map(|lane| source.multiplier.get(lane).copied().unwrap_or(0))
+                .collect(),
             weights,
             least: 0,
         };
@@ -121,7 +128,11 @@ impl Dense {
     }
 
     /// How many pairs 16-bit sums of each block can take.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a level of at most 128")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a level of at most 128"
+    )]
     fn prove(&mut self, level: f64) {
         let level = level as i64;
         let size = self.weights.len() / self.blocks;
@@ -129,17 +140,25 @@ impl Dense {
             let mut sums = vec![0_i64; self.lanes];
             for pair in block.chunks_exact(2 * self.lanes) {
                 for (sum, weights) in sums.iter_mut().zip(pair.chunks_exact(2)) {
-                    *sum += weights.iter().map(|w| i64::from(w.unsigned_abs()) * level).sum::<i64>();
+                    *sum +=
+                        weights.iter().map(|w| i64::from(w.unsigned_abs()) * level).sum::<i64>();
                 }
             }
-            let largest = block.iter().map(|w| i64::from(w.unsigned_abs())).max().unwrap_or(0).max(1);
+            let largest =
+                block.iter().map(|w| i64::from(w.unsigned_abs())).max().unwrap_or(0).max(1);
             let proved = sums.iter().all(|sum| *sum <= I16_MAX);
-            self.limits.push(if proved { usize::MAX } else { (I16_MAX / (2 * largest * level)) as usize });
+            self.limits.push(if proved {
+                usize::MAX
+            } else {
+                (I16_MAX / (2 * largest * level)) as usize
+            });
         }
     }
 
-    /// Active inputs of a thousand at which both forms take as long, by their instructions and what `layer-chart` showed on AVX2 when it was fitted:
-    /// with 16, 32, 64, 128, 256 and 512 channels they broke even at 72, 63, 70, 92, 75 and 82 of 100. With VNNI it was not measured: the same count of instructions.
+    /// Active inputs of a thousand at which both forms take as long, by their instructions and what
+    /// `layer-chart` showed on AVX2 when it was fitted: with 16, 32, 64, 128, 256 and 512 channels
+    /// they broke even at 72, 63, 70, 92, 75 and 82 of 100. With VNNI it was not measured: the same
+    /// count of instructions.
     fn break_even(&self, rows: &Rows<i8>) -> usize {
         /// Finding the input of a pixel at a tap.
         const TAP: usize = 10;
@@ -152,7 +171,8 @@ impl Dense {
         };
         let group = vectors * self.pixels * each + vectors + self.pixels;
         let dense = self.taps * self.blocks * (self.groups * group / self.pixels + TAP);
-        // Levels must be spread out first, and instructions wait for each other more than among events: six tenths.
+        // Levels must be spread out first, and instructions wait for each other more than among
+        // events: six tenths.
         1600 * dense / rows.max(1)
     }
 
@@ -188,16 +208,27 @@ impl Dense {
     }
 
     /// Whether these rows of outputs read enough events, less those that sorting by steps spares.
-    pub(crate) fn pays<W>(&self, rows: &Rows<W>, outputs: Range<usize>, events: EventsView<'_>, steps: usize) -> bool {
+    pub(crate) fn pays<W>(
+        &self,
+        rows: &Rows<W>,
+        outputs: Range<usize>,
+        events: EventsView<'_>,
+        steps: usize,
+    ) -> bool {
         let read = rows.vertical.read(outputs.clone());
         let values = read.len() * steps * events.extent.width();
-        let active: usize = read.clone().flat_map(|row| (0..steps).map(move |step| events.at(row, step).count())).sum();
+        let active: usize = read
+            .clone()
+            .flat_map(|row| (0..steps).map(move |step| events.at(row, step).count()))
+            .sum();
         let shares = outputs.into_iter().all(|row| rows.shares(row, events, steps));
-        let spared: usize = if shares { read.filter_map(|row| events.spared(row)).sum() } else { 0 };
+        let spared: usize =
+            if shares { read.filter_map(|row| events.spared(row)).sum() } else { 0 };
         (active - spared) * 1000 >= values * self.least && active > 0
     }
 
-    /// Spreads the levels that rows of outputs read out, `[input row][step][column][channel]`; says which input row is the first.
+    /// Spreads the levels that rows of outputs read out, `[input row][step][column][channel]`; says
+    /// which input row is the first.
     pub(crate) fn spread<W>(
         &self,
         rows: &Rows<W>,
@@ -215,7 +246,8 @@ impl Dense {
                 levels.fill(0);
                 let line = events.at(row, step);
                 for column in 0..events.extent.columns {
-                    // Entries are `column · channels + channel`, and channels are filled up to whole groups here.
+                    // Entries are `column · channels + channel`, and channels are filled up to
+                    // whole groups here.
                     let shift = ((column + self.padding) * self.groups * self.products.inputs())
                         .wrapping_sub(column * channels);
                     for (entry, level) in line.levels(column..column + 1) {

@@ -38,7 +38,9 @@ impl<N: Number> Memories<N> {
     /// Back to rest, in the same memory.
     pub(crate) fn clear(&mut self) {
         for (memory, rest) in self.nodes.iter_mut().zip(&self.rest) {
-            memory.chunks_exact_mut(rest.len().max(1)).for_each(|position| position.copy_from_slice(rest));
+            memory
+                .chunks_exact_mut(rest.len().max(1))
+                .for_each(|position| position.copy_from_slice(rest));
         }
         self.sums.fill(N::Sum::default());
     }
@@ -98,15 +100,20 @@ impl<N: Number> Engine<N> {
     ) -> Self {
         let threads = pool.as_ref().map_or(1, |pool| pool.current_num_threads());
         let (arena, sums) = (Arena::new(&plan, threads), vec![N::Sum::default(); plan.classes()]);
-        let node = |node: &NodePlan<N>| NodeStatistics { node: node.name.clone(), ..NodeStatistics::default() };
-        let statistics = if statistics { plan.nodes.iter().map(node).collect() } else { Vec::new() };
+        let node = |node: &NodePlan<N>| NodeStatistics {
+            node: node.name.clone(),
+            ..NodeStatistics::default()
+        };
+        let statistics =
+            if statistics { plan.nodes.iter().map(node).collect() } else { Vec::new() };
         Self { plan, arena, level, pool, sums, statistics }
     }
 
     /// What a network remembers that has seen nothing.
     pub(crate) fn rest(&self) -> Memories<N> {
         let nodes = &self.plan.nodes;
-        let memory = |node: &NodePlan<N>| node.rest().repeat(node.extent.rows * node.extent.columns);
+        let memory =
+            |node: &NodePlan<N>| node.rest().repeat(node.extent.rows * node.extent.columns);
         Memories {
             nodes: nodes.iter().map(memory).collect(),
             rest: nodes.iter().map(|node| node.rest().to_vec()).collect(),
@@ -124,9 +131,18 @@ impl<N: Number> Engine<N> {
     }
 
     /// One macro-step of memories that are of this network; their sums become the engine's.
-    pub(crate) fn advance(&mut self, memories: &mut Memories<N>, pixels: &[u8], clock: Clock) -> Result<()> {
+    pub(crate) fn advance(
+        &mut self,
+        memories: &mut Memories<N>,
+        pixels: &[u8],
+        clock: Clock,
+    ) -> Result<()> {
         self.evaluate(pixels, clock, Some(&mut memories.nodes), None)?;
-        memories.sums.iter_mut().zip(&self.sums).for_each(|(sum, &more)| *sum = N::join(*sum, more));
+        memories
+            .sums
+            .iter_mut()
+            .zip(&self.sums)
+            .for_each(|(sum, &more)| *sum = N::join(*sum, more));
         self.sums.copy_from_slice(&memories.sums);
         Ok(())
     }
@@ -146,7 +162,8 @@ impl<N: Number> Engine<N> {
         self.arena.bytes() + size_of_val(self.sums.as_slice())
     }
 
-    /// Runs all stages over all macro-steps; memories are kept where they are given, else neurons start at rest.
+    /// Runs all stages over all macro-steps; memories are kept where they are given, else neurons
+    /// start at rest.
     pub(crate) fn evaluate(
         &mut self,
         pixels: &[u8],
@@ -213,8 +230,12 @@ impl<N: Number> Run<'_, N> {
                     let mut currents = std::mem::take(&mut self.arena.currents[slot]);
                     let extent = self.extent(index);
                     let size = extent.rows * extent.steps * extent.width();
-                    let filled =
-                        self.fill((index, node, step), Output::Currents(&mut currents[..size]), memory, pixels);
+                    let filled = self.fill(
+                        (index, node, step),
+                        Output::Currents(&mut currents[..size]),
+                        memory,
+                        pixels,
+                    );
                     self.arena.currents[slot] = currents;
                     filled?;
                 }
@@ -241,7 +262,8 @@ impl<N: Number> Run<'_, N> {
         if matches!(place, Place::Events(_)) {
             let events = self.arena.events(index);
             let lines = (0..extent.rows).flat_map(|y| (0..extent.steps).map(move |step| (y, step)));
-            statistics.active += lines.map(|(y, step)| events.at(y, step).count() as u64).sum::<u64>();
+            statistics.active +=
+                lines.map(|(y, step)| events.at(y, step).count() as u64).sum::<u64>();
             statistics.values += (extent.rows * extent.steps * extent.width()) as u64;
         }
     }
@@ -261,31 +283,58 @@ impl<N: Number> Run<'_, N> {
         match (step, output) {
             (Step::Stage(stage), output) => {
                 let current_steps = self.clock.of(stage.varies);
-                let task = Task { stage, arena: self.arena, level: self.level, extent, current_steps };
-                let memory = memory.filter(|_| stage.neurons.as_ref().is_some_and(Neurons::is_stateful));
+                let task =
+                    Task { stage, arena: self.arena, level: self.level, extent, current_steps };
+                let memory =
+                    memory.filter(|_| stage.neurons.as_ref().is_some_and(Neurons::is_stateful));
                 task.run((0..extent.rows, output, memory))?;
             }
-            (Step::Pixels { mean }, Output::Events(events)) => self.enter(pixels, mean, events, extent),
+            (Step::Pixels { mean }, Output::Events(events)) => {
+                self.enter(pixels, mean, events, extent)
+            }
             (Step::Pool(pool), Output::Events(events)) => {
                 let mut dense = std::mem::take(&mut self.arena.dense);
-                rearrange::pool_events(pool, self.arena.events(node.inputs[0]), events, extent.steps, &mut dense);
+                rearrange::pool_events(
+                    pool,
+                    self.arena.events(node.inputs[0]),
+                    events,
+                    extent.steps,
+                    &mut dense,
+                );
                 self.arena.dense = dense;
             }
             (Step::Pool(pool), Output::Currents(currents)) => {
-                rearrange::pool_currents(pool, self.arena.currents(node.inputs[0]), currents, extent.steps);
+                rearrange::pool_currents(
+                    pool,
+                    self.arena.currents(node.inputs[0]),
+                    currents,
+                    extent.steps,
+                );
             }
             (Step::Flatten, Output::Events(events)) => {
                 rearrange::flatten_events(self.arena.events(node.inputs[0]), events, extent.steps);
             }
             (Step::Flatten, Output::Currents(currents)) => {
-                rearrange::flatten_currents(self.arena.currents(node.inputs[0]), currents, extent.steps);
+                rearrange::flatten_currents(
+                    self.arena.currents(node.inputs[0]),
+                    currents,
+                    extent.steps,
+                );
             }
             (Step::Concat { starts }, Output::Events(events)) => {
-                let inputs = node.inputs.iter().map(|&input| self.arena.events(input)).zip(starts.iter().copied());
+                let inputs = node
+                    .inputs
+                    .iter()
+                    .map(|&input| self.arena.events(input))
+                    .zip(starts.iter().copied());
                 rearrange::concat_events(&inputs, events, (extent, extent.steps));
             }
             (Step::Concat { starts }, Output::Currents(currents)) => {
-                let inputs = node.inputs.iter().map(|&input| self.arena.currents(input)).zip(starts.iter().copied());
+                let inputs = node
+                    .inputs
+                    .iter()
+                    .map(|&input| self.arena.currents(input))
+                    .zip(starts.iter().copied());
                 rearrange::concat_currents(&inputs, currents, (extent, extent.steps));
             }
             (Step::Pixels { .. }, Output::Currents(_)) | (Step::Head, _) => {}
@@ -300,8 +349,12 @@ impl<N: Number> Run<'_, N> {
         for step in 0..extent.steps {
             let frame = &pixels[step * channels * positions..][..channels * positions];
             for y in 0..extent.rows {
-                for (channel, (&mean, plane)) in mean.iter().zip(frame.chunks_exact(positions)).enumerate() {
-                    for (x, &pixel) in plane[y * extent.columns..][..extent.columns].iter().enumerate() {
+                for (channel, (&mean, plane)) in
+                    mean.iter().zip(frame.chunks_exact(positions)).enumerate()
+                {
+                    for (x, &pixel) in
+                        plane[y * extent.columns..][..extent.columns].iter().enumerate()
+                    {
                         levels[x * channels + channel] = i32::from(pixel) - i32::from(mean);
                         flags[x * channels + channel] = u8::from(pixel != mean);
                     }

@@ -1,4 +1,5 @@
-//! Events of a node, for all its macro-steps: of each image row and step the active channels in order of position.
+//! Events of a node, for all its macro-steps: of each image row and step the active channels in
+//! order of position.
 
 use crate::deploy::arena::product;
 use crate::deploy::patterns::{self, LISTS, Lists, Members, STEPS};
@@ -14,11 +15,13 @@ pub(crate) struct Extent {
     pub(crate) steps: usize,
     /// Whether levels differ from one.
     pub(crate) payloads: bool,
-    /// Entries that a position must be spared at a group of steps by sorting them ([`patterns`]); `usize::MAX` where nobody reads them sorted.
+    /// Entries that a position must be spared at a group of steps by sorting them ([`patterns`]);
+    /// `usize::MAX` where nobody reads them sorted.
     pub(crate) least_spared: usize,
 }
 
-/// Entries between lines whose length is a multiple of 2 KiB: all would begin in the same sets of a cache, which would then hold few of them.
+/// Entries between lines whose length is a multiple of 2 KiB: all would begin in the same sets of a
+/// cache, which would then hold few of them.
 const APART: usize = 29 * 16;
 
 impl Extent {
@@ -101,18 +104,26 @@ impl Events {
         let lines = |extent: &Extent| extent.rows.saturating_mul(extent.steps);
         let offsets = largest(&|extent| lines(extent).saturating_mul(extent.columns + 1));
         let entries = largest(&|extent| lines(extent).saturating_mul(extent.stride()));
-        let payloads =
-            largest(&|extent| if extent.payloads { lines(extent).saturating_mul(extent.stride()) } else { 0 });
-        let sorted_offsets = largest(&|extent| product(&[extent.rows, extent.groups(), extent.sorted_offsets()]));
-        let sorted_entries = largest(&|extent| product(&[extent.rows, extent.groups(), extent.sorted_stride()]));
-        let spared = largest(&|extent| product(&[extent.rows, extent.groups(), size_of::<Option<u32>>()]));
+        let payloads = largest(&|extent| {
+            if extent.payloads { lines(extent).saturating_mul(extent.stride()) } else { 0 }
+        });
+        let sorted_offsets =
+            largest(&|extent| product(&[extent.rows, extent.groups(), extent.sorted_offsets()]));
+        let sorted_entries =
+            largest(&|extent| product(&[extent.rows, extent.groups(), extent.sorted_stride()]));
+        let spared =
+            largest(&|extent| product(&[extent.rows, extent.groups(), size_of::<Option<u32>>()]));
         let words = [offsets, entries, payloads, sorted_offsets, sorted_entries].into_iter();
         words.fold(0, usize::saturating_add).saturating_mul(4).saturating_add(spared)
     }
 
     pub(crate) fn bytes(&self) -> usize {
         let Sorted { offsets, entries, spared } = &self.sorted;
-        4 * (self.offsets.len() + self.entries.len() + self.payloads.len() + offsets.len() + entries.len())
+        4 * (self.offsets.len()
+            + self.entries.len()
+            + self.payloads.len()
+            + offsets.len()
+            + entries.len())
             + size_of_val(spared.as_slice())
     }
 
@@ -127,10 +138,16 @@ impl Events {
         EventsMut {
             offsets: &mut self.offsets[..lines * (extent.columns + 1)],
             entries: &mut self.entries[..lines * extent.stride()],
-            payloads: if extent.payloads { &mut self.payloads[..lines * extent.stride()] } else { &mut [] },
+            payloads: if extent.payloads {
+                &mut self.payloads[..lines * extent.stride()]
+            } else {
+                &mut []
+            },
             sorted: SortedMut {
-                offsets: &mut self.sorted.offsets[..extent.rows * extent.groups() * extent.sorted_offsets()],
-                entries: &mut self.sorted.entries[..extent.rows * extent.groups() * extent.sorted_stride()],
+                offsets: &mut self.sorted.offsets
+                    [..extent.rows * extent.groups() * extent.sorted_offsets()],
+                entries: &mut self.sorted.entries
+                    [..extent.rows * extent.groups() * extent.sorted_stride()],
                 spared: &mut self.sorted.spared[..extent.rows * extent.groups()],
             },
             extent,
@@ -225,8 +242,10 @@ impl<'e> EventsView<'e> {
         let (extent, columns) = (&self.extent, self.extent.columns);
         let index = row * extent.groups() + group;
         Line {
-            offsets: &self.sorted.offsets[index * extent.sorted_offsets() + list * (columns + 1)..][..=columns],
-            entries: &self.sorted.entries[index * extent.sorted_stride()..][..patterns::most_entries(extent.width())],
+            offsets: &self.sorted.offsets[index * extent.sorted_offsets() + list * (columns + 1)..]
+                [..=columns],
+            entries: &self.sorted.entries[index * extent.sorted_stride()..]
+                [..patterns::most_entries(extent.width())],
             payloads: &[],
         }
     }
@@ -237,7 +256,10 @@ impl<'e> EventsView<'e> {
         if groups == 0 {
             return None;
         }
-        self.sorted.spared[row * groups..][..groups].iter().map(|spared| spared.map(|spared| spared as usize)).sum()
+        self.sorted.spared[row * groups..][..groups]
+            .iter()
+            .map(|spared| spared.map(|spared| spared as usize))
+            .sum()
     }
 }
 
@@ -246,7 +268,10 @@ impl<'e> Line<'e> {
     #[inline(always)]
     pub(crate) fn run(&self, begin: u32, end: u32) -> (&'e [u32], &'e [i32]) {
         let range = self.range(begin as usize..end as usize);
-        (&self.entries[range.clone()], if self.payloads.is_empty() { &[] } else { &self.payloads[range] })
+        (
+            &self.entries[range.clone()],
+            if self.payloads.is_empty() { &[] } else { &self.payloads[range] },
+        )
     }
 
     /// The entries of consecutive positions.
@@ -268,7 +293,8 @@ impl<'e> Line<'e> {
 
     /// The entries of consecutive positions, with their levels.
     pub(crate) fn levels(&self, positions: Range<usize>) -> impl Iterator<Item = (usize, i32)> {
-        self.range(positions).map(|i| (self.entries[i] as usize, self.payloads.get(i).copied().unwrap_or(1)))
+        self.range(positions)
+            .map(|i| (self.entries[i] as usize, self.payloads.get(i).copied().unwrap_or(1)))
     }
 }
 
@@ -323,7 +349,8 @@ impl EventsMut<'_> {
         )
     }
 
-    /// Takes what the neurons of a row emitted at a step, flags of what is not zero and its levels. `seen` is kept from step to step.
+    /// Takes what the neurons of a row emitted at a step, flags of what is not zero and its levels.
+    /// `seen` is kept from step to step.
     pub(crate) fn take(
         &mut self,
         level: Available,
@@ -348,7 +375,9 @@ impl EventsMut<'_> {
             return;
         }
         let flags = &mut flags[..extent.width()];
-        for (row, step) in (0..extent.rows).flat_map(|row| (0..extent.steps).map(move |step| (row, step))) {
+        for (row, step) in
+            (0..extent.rows).flat_map(|row| (0..extent.steps).map(move |step| (row, step)))
+        {
             let line = row * extent.steps + step;
             let count = self.offsets[line * (extent.columns + 1) + extent.columns] as usize;
             flags.fill(0);
@@ -359,8 +388,15 @@ impl EventsMut<'_> {
         }
     }
 
-    /// Notes the flags of a row at a step; behind the last step of a group its events are sorted where that spares enough, and else put in a line a step.
-    fn note(&mut self, level: Available, (row, step): (usize, usize), flags: &[u8], seen: &mut [u8]) {
+    /// Notes the flags of a row at a step; behind the last step of a group its events are sorted
+    /// where that spares enough, and else put in a line a step.
+    fn note(
+        &mut self,
+        level: Available,
+        (row, step): (usize, usize),
+        flags: &[u8],
+        seen: &mut [u8],
+    ) {
         let extent = self.extent;
         let (group, index) = (step / STEPS, step % STEPS);
         let seen = &mut seen[..extent.width()];
@@ -400,7 +436,11 @@ impl EventsMut<'_> {
         LineMut {
             offsets,
             entries: &mut self.entries[begin..][..width],
-            payloads: if self.extent.payloads { &mut self.payloads[begin..][..width] } else { &mut [] },
+            payloads: if self.extent.payloads {
+                &mut self.payloads[begin..][..width]
+            } else {
+                &mut []
+            },
             filled: 0,
             length: 0,
         }
@@ -431,7 +471,8 @@ impl<'e> LineMut<'e> {
         self.length
     }
 
-    /// The same line as a value of its own, whose counts a loop keeps in registers; [`LineMut::resume`] takes them back.
+    /// The same line as a value of its own, whose counts a loop keeps in registers;
+    /// [`LineMut::resume`] takes them back.
     #[inline(always)]
     pub(crate) fn lend(&mut self) -> LineMut<'_> {
         LineMut {
@@ -503,7 +544,10 @@ impl LineMut<'_> {
                 .zip(offsets)
                 .for_each(|(slot, &offset)| *slot = entry(base).wrapping_add(u32::from(offset)));
         } else {
-            let slots = self.entries[self.length..].iter_mut().zip(offsets).take(bits.count_ones() as usize);
+            let slots = self.entries[self.length..]
+                .iter_mut()
+                .zip(offsets)
+                .take(bits.count_ones() as usize);
             slots.for_each(|(slot, &offset)| *slot = entry(base).wrapping_add(u32::from(offset)));
         }
         self.length = self.length.wrapping_add(bits.count_ones() as usize);

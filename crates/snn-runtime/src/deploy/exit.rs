@@ -5,14 +5,17 @@ use super::session::Session;
 use crate::arithmetic::Scores;
 use snn_ir::Result;
 
-/// When a run ends early: after macro-step t if `Σ_{τ≤t} J[τ]` of the first class exceeds that of the second by at least `margin · t`.
+/// When a run ends early: after macro-step t if `Σ_{τ≤t} J[τ]` of the first class exceeds that of
+/// the second by at least `margin · t`.
 ///
-/// Sums are integers, so every machine ends at the same step. The margin is in units of the summed logits and a macro-step; [`Trajectories`](super::Trajectories) finds one on
-/// held-out images, since no margin is right for every network. [`Session::run`] never ends early.
+/// Sums are integers, so every machine ends at the same step. The margin is in units of the summed
+/// logits and a macro-step; [`Trajectories`](super::Trajectories) finds one on held-out images,
+/// since no margin is right for every network. [`Session::run`] never ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confidence {
-    /// The mean lead of the first class. A network of one class has no second, and never ends early.
+    /// The mean lead of the first class. A network of one class has no second, and never ends
+    /// early.
     pub margin: i64,
 }
 
@@ -36,8 +39,9 @@ pub struct Exit<'s> {
 }
 
 impl Session {
-    /// Runs one image until the network is sure, at most T macro-steps. A macro-step then runs through all layers before the next one begins; [`Session::run`] is faster where
-    /// nothing ends early. With several threads they share each macro-step.
+    /// Runs one image until the network is sure, at most T macro-steps. A macro-step then runs
+    /// through all layers before the next one begins; [`Session::run`] is faster where nothing ends
+    /// early. With several threads they share each macro-step.
     ///
     /// # Errors
     /// There are not as many pixels as the model takes, or the model is not on the grid.
@@ -46,8 +50,13 @@ impl Session {
         Ok(Exit { scores: self.scores(), steps })
     }
 
-    /// Shows an image macro-step by macro-step until `done` says so, which is told how many have run and the sums so far; the number that ran.
-    pub(super) fn step_by_step(&mut self, pixels: &[u8], mut done: impl FnMut(usize, &[i64]) -> bool) -> Result<usize> {
+    /// Shows an image macro-step by macro-step until `done` says so, which is told how many have
+    /// run and the sums so far; the number that ran.
+    pub(super) fn step_by_step(
+        &mut self,
+        pixels: &[u8],
+        mut done: impl FnMut(usize, &[i64]) -> bool,
+    ) -> Result<usize> {
         self.expect(pixels.len(), 1)?;
         self.integer_scores()?;
         let mut state = self.until.take().unwrap_or_else(|| self.rest());

@@ -1,4 +1,5 @@
-//! Convolutions of several groups, depth-wise ones among them: each event adds to the outputs of its own group.
+//! Convolutions of several groups, depth-wise ones among them: each event adds to the outputs of
+//! its own group.
 
 use crate::axis::{Grid2, Taps};
 use crate::deploy::events::EventsView;
@@ -15,8 +16,16 @@ pub(crate) struct Grouped<N> {
 }
 
 impl<N: Number> Grouped<N> {
-    /// `weight` is `[output][input of its group][tap]`; no multipliers are ones. On the grid a product of weight and multiplier is at most a current, and so below 2³¹, if its input can be active at all.
-    pub(crate) fn pack(conv: &Conv, weight: &[N], multiplier: &[i32], input: [usize; 3], output: [usize; 3]) -> Self {
+    /// `weight` is `[output][input of its group][tap]`; no multipliers are ones. On the grid a
+    /// product of weight and multiplier is at most a current, and so below 2³¹, if its input can be
+    /// active at all.
+    pub(crate) fn pack(
+        conv: &Conv,
+        weight: &[N],
+        multiplier: &[i32],
+        input: [usize; 3],
+        output: [usize; 3],
+    ) -> Self {
         let (kernel, stride, padding, dilation) = conv.as_2d();
         let shape = WeightShape {
             groups: conv.groups,
@@ -26,8 +35,13 @@ impl<N: Number> Grouped<N> {
         };
         let each = weight.len() / conv.channels;
         let of = |index: usize| multiplier.get(index / each).map_or(N::ONE, |&m| N::of(m));
-        let products: Vec<N> = weight.iter().enumerate().map(|(index, w)| w.times(of(index))).collect();
-        let grid = Grid2::new((kernel, stride, padding, dilation), [input[1], input[2]], [output[1], output[2]]);
+        let products: Vec<N> =
+            weight.iter().enumerate().map(|(index, w)| w.times(of(index))).collect();
+        let grid = Grid2::new(
+            (kernel, stride, padding, dilation),
+            [input[1], input[2]],
+            [output[1], output[2]],
+        );
         Self { grid, shape, weights: layout::rows(&products, shape) }
     }
 
@@ -36,7 +50,13 @@ impl<N: Number> Grouped<N> {
     }
 
     /// Adds the events of one step to the currents of an image row.
-    pub(crate) fn deliver(&self, events: EventsView<'_>, row: Taps, step: usize, currents: &mut [N]) {
+    pub(crate) fn deliver(
+        &self,
+        events: EventsView<'_>,
+        row: Taps,
+        step: usize,
+        currents: &mut [N],
+    ) {
         let WeightShape { groups, outputs, inputs, .. } = self.shape;
         let (channels_in, width) = (groups * inputs, groups * outputs);
         let columns = &self.grid.columns;
@@ -48,7 +68,8 @@ impl<N: Number> Grouped<N> {
                     let position = taps.input + x * columns.dilation;
                     for (entry, level) in line.levels(position..position + 1) {
                         let channel = entry - position * channels_in;
-                        let weights = &self.weights[(tap * channels_in + channel) * outputs..][..outputs];
+                        let weights =
+                            &self.weights[(tap * channels_in + channel) * outputs..][..outputs];
                         let sums = &mut currents[channel / inputs * outputs..][..outputs];
                         for (sum, &weight) in sums.iter_mut().zip(weights) {
                             *sum = sum.plus(weight.times(N::of(level)));

@@ -1,7 +1,8 @@
 //! Inputs that are not pixels: real values, and events of a camera.
 //!
-//! On the grid an input is an integer: eq. 1 takes bytes, and the proof is about them. Other inputs are made bytes by a rule that is said, never silently: a network on the
-//! grid has no other values, and its file no deviation that normalised values could be undone with.
+//! On the grid an input is an integer: eq. 1 takes bytes, and the proof is about them. Other inputs
+//! are made bytes by a rule that is said, never silently: a network on the grid has no other
+//! values, and its file no deviation that normalised values could be undone with.
 
 use super::session::{Session, State};
 use crate::arithmetic::Scores;
@@ -11,7 +12,8 @@ use std::num::NonZeroU64;
 /// What real values stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scale {
-    /// 0 to 1, as pictures of floating-point libraries: pixel `⌊255·x + ½⌋`. A picture that was made from bytes comes back exactly.
+    /// 0 to 1, as pictures of floating-point libraries: pixel `⌊255·x + ½⌋`. A picture that was
+    /// made from bytes comes back exactly.
     Unit,
     /// 0 to 255: pixel `⌊x + ½⌋`.
     Pixel,
@@ -29,16 +31,21 @@ impl Scale {
     /// Rounds values to pixels, in exact arithmetic.
     ///
     /// # Errors
-    /// [`Error::Input`] if the lengths differ; [`Error::InputValue`] for the first value that is NaN, below 0 or above [`Scale::max`]: it has no pixel, and most often the
-    /// picture was normalised, which a model does itself.
+    /// [`Error::Input`] if the lengths differ; [`Error::InputValue`] for the first value that is
+    /// NaN, below 0 or above [`Scale::max`]: it has no pixel, and most often the picture was
+    /// normalised, which a model does itself.
     pub fn quantise(self, values: &[f32], pixels: &mut [u8]) -> Result<()> {
         if values.len() != pixels.len() {
-            return Err(Error::Input { expected: format!("{} values", pixels.len()), found: vec![values.len()] });
+            return Err(Error::Input {
+                expected: format!("{} values", pixels.len()),
+                found: vec![values.len()],
+            });
         }
         let (max, factor) = (self.max(), 255.0 / f64::from(self.max()));
         for (index, (value, pixel)) in values.iter().zip(pixels).enumerate() {
             if !(0.0..=max).contains(value) {
-                let expected = format!("0 to {max} (not normalised: the model subtracts its mean itself)");
+                let expected =
+                    format!("0 to {max} (not normalised: the model subtracts its mean itself)");
                 return Err(Error::InputValue { index, expected, found: value.to_string() });
             }
             *pixel = round(factor * f64::from(*value));
@@ -47,7 +54,8 @@ impl Scale {
     }
 }
 
-/// The nearest byte to a value from 0 to 255, the higher of two; the product that it is asked of has at most 32 bits, and so is exact.
+/// The nearest byte to a value from 0 to 255, the higher of two; the product that it is asked of
+/// has at most 32 bits, and so is exact.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
 fn round(value: f64) -> u8 {
     (value + 0.5) as u8
@@ -66,10 +74,12 @@ pub struct Event {
     pub polarity: bool,
 }
 
-/// Counts events: `pixels[p, y, x]` is the number of events with polarity p (0: OFF, 1: ON) at (x, y), at most 255, for a network whose input is `[2, H, W]`.
+/// Counts events: `pixels[p, y, x]` is the number of events with polarity p (0: OFF, 1: ON) at (x,
+/// y), at most 255, for a network whose input is `[2, H, W]`.
 ///
 /// # Errors
-/// [`Error::Input`] if `shape` is not `[2, H, W]` or `pixels` is not of that size; [`Error::InputValue`] for the first event outside the sensor.
+/// [`Error::Input`] if `shape` is not `[2, H, W]` or `pixels` is not of that size;
+/// [`Error::InputValue`] for the first event outside the sensor.
 pub fn count_events(events: &[Event], shape: &[usize], pixels: &mut [u8]) -> Result<()> {
     let &[2, height, width] = shape else {
         let expected = "a model with an input of [2, height, width] (OFF, ON) for events".into();
@@ -91,8 +101,9 @@ pub fn count_events(events: &[Event], shape: &[usize], pixels: &mut [u8]) -> Res
     Ok(())
 }
 
-/// Cuts events into windows of equal duration, from the time of the first on; empty ones count. An event that comes late, after one of a later window, is in the window
-/// in which it comes: nothing is lost. For windows of equal numbers of events take `chunks`.
+/// Cuts events into windows of equal duration, from the time of the first on; empty ones count. An
+/// event that comes late, after one of a later window, is in the window in which it comes: nothing
+/// is lost. For windows of equal numbers of events take `chunks`.
 ///
 /// ```
 /// use snn_runtime::deploy::{Event, windows};
@@ -131,13 +142,19 @@ impl Session {
     ///
     /// # Errors
     /// As [`Scale::quantise`] and [`Session::push`]; the state is then as it was.
-    pub fn push_real(&mut self, state: &mut State, values: &[f32], scale: Scale) -> Result<Scores<'_>> {
+    pub fn push_real(
+        &mut self,
+        state: &mut State,
+        values: &[f32],
+        scale: Scale,
+    ) -> Result<Scores<'_>> {
         let fill = |pixels: &mut [u8], _: &[usize]| scale.quantise(values, pixels);
         self.with_frames(1, fill, |session, pixels| session.push(state, pixels).map(drop))?;
         Ok(self.scores())
     }
 
-    /// Runs one recording, cut into as many slices as the model has macro-steps: the events of a slice are counted ([`count_events`]) and are the frame of one macro-step.
+    /// Runs one recording, cut into as many slices as the model has macro-steps: the events of a
+    /// slice are counted ([`count_events`]) and are the frame of one macro-step.
     ///
     /// ```no_run
     /// # use snn_runtime::deploy::{Deploy, Event, Options, windows};
@@ -155,17 +172,24 @@ impl Session {
     pub fn run_events(&mut self, slices: &[&[Event]]) -> Result<Scores<'_>> {
         let steps = self.time_steps();
         if slices.len() != steps {
-            return Err(Error::Input { expected: format!("{steps} slices of events"), found: vec![slices.len()] });
+            return Err(Error::Input {
+                expected: format!("{steps} slices of events"),
+                found: vec![slices.len()],
+            });
         }
         let fill = |pixels: &mut [u8], shape: &[usize]| {
             let frames = pixels.chunks_exact_mut(shape.iter().product::<usize>().max(1));
-            slices.iter().zip(frames).try_for_each(|(events, frame)| count_events(events, shape, frame))
+            slices
+                .iter()
+                .zip(frames)
+                .try_for_each(|(events, frame)| count_events(events, shape, frame))
         };
         self.with_frames(steps, fill, |session, frames| session.run_frames(frames).map(drop))?;
         Ok(self.scores())
     }
 
-    /// One macro-step of a stream of events: those since the last push, however the caller cut them, are counted ([`count_events`]) and are its frame.
+    /// One macro-step of a stream of events: those since the last push, however the caller cut
+    /// them, are counted ([`count_events`]) and are its frame.
     ///
     /// # Errors
     /// As [`count_events`] and [`Session::push`]; the state is then as it was.

@@ -1,8 +1,12 @@
-//! Deployment: a converted model compiled into stages that run with the instructions of this machine.
+//! Deployment: a converted model compiled into stages that run with the instructions of this
+//! machine.
 //!
-//! Layers are run one after another, each over all macro-steps, so that weights are read once a tile of image rows, and not once a macro-step, and a sample's state is two layers' events. A stage adds up its synapses, fires
-//! and sends in one pass over the output, tile by tile of image rows. On the grid the bits are those of [`snn_ir::naive`], as everything there is an integer. Off it sums are of
-//! f32, in an order of their own: levels agree with the other interpreters but where a membrane is within rounding of its threshold, and are the same bits with every
+//! Layers are run one after another, each over all macro-steps, so that weights are read once a
+//! tile of image rows, and not once a macro-step, and a sample's state is two layers' events. A
+//! stage adds up its synapses, fires and sends in one pass over the output, tile by tile of image
+//! rows. On the grid the bits are those of [`snn_ir::naive`], as everything there is an integer.
+//! Off it sums are of f32, in an order of their own: levels agree with the other interpreters but
+//! where a membrane is within rounding of its threshold, and are the same bits with every
 //! instruction set and number of threads.
 
 mod aligned;
@@ -39,22 +43,28 @@ use snn_ir::model::Form;
 use snn_ir::{Error, Evaluate, Evaluation, Input, Model, Record, Result};
 use std::sync::Arc;
 
-/// The most bytes that a session may take, its threads included; a limit for files from strangers. Its buffers hold all macro-steps, of which a file may ask for many.
+/// The most bytes that a session may take, its threads included; a limit for files from strangers.
+/// Its buffers hold all macro-steps, of which a file may ask for many.
 pub const MAX_BUFFER_BYTES: usize = 1 << 32;
 
-/// How convolutions and linear layers are computed. On the grid the bits are the same; off it each way has an order of sums of its own.
+/// How convolutions and linear layers are computed. On the grid the bits are the same; off it each
+/// way has an order of sums of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kernels {
-    /// Through events as [`Kernels::Events`], and as a dense integer product where so many inputs are active that a model of costs takes that for faster; decided for every tile of
-    /// image rows from the events that are there.
+    /// Through events as [`Kernels::Events`], and as a dense integer product where so many inputs
+    /// are active that a model of costs takes that for faster; decided for every tile of image rows
+    /// from the events that are there.
     #[default]
     Auto,
-    /// Through events, always: work follows the spikes. In layers of 64 outputs or more, where many inputs are active at all of four macro-steps, or at every second one, events are
-    /// sorted by the steps at which they occur, and the weights of such an input are added once for them; where few are, each step is added up by itself.
+    /// Through events, always: work follows the spikes. In layers of 64 outputs or more, where many
+    /// inputs are active at all of four macro-steps, or at every second one, events are sorted by
+    /// the steps at which they occur, and the weights of such an input are added once for them;
+    /// where few are, each step is added up by itself.
     Events,
     /// Through events that are sorted by their steps, wherever all levels are one.
     Patterns,
-    /// As a dense integer product wherever levels allow it (none negative, none above 128). Off the grid there is none: events then.
+    /// As a dense integer product wherever levels allow it (none negative, none above 128). Off the
+    /// grid there is none: events then.
     Dense,
 }
 
@@ -63,7 +73,8 @@ pub enum Kernels {
 pub struct Options {
     /// Instruction set; `None` for the best that the machine has.
     pub level: Option<Level>,
-    /// Threads that work on one sample in a session; 1 is best for many samples, which [`Deployment::run`] spreads over threads instead.
+    /// Threads that work on one sample in a session; 1 is best for many samples, which
+    /// [`Deployment::run`] spreads over threads instead.
     pub threads: usize,
     /// How convolutions and linear layers are computed.
     pub kernels: Kernels,
@@ -122,13 +133,18 @@ impl Deployment {
     /// Validates and compiles a model: on the grid in integers, off it in f32.
     ///
     /// # Errors
-    /// The model is not valid, not converted, larger than [`crate::MAX_TOTAL_VALUES`] or with its macro-steps than [`MAX_BUFFER_BYTES`]; a site emits values that are no levels, or is a user's own; the machine lacks the level,
-    /// or cannot make the threads.
+    /// The model is not valid, not converted, larger than [`crate::MAX_TOTAL_VALUES`] or with its
+    /// macro-steps than [`MAX_BUFFER_BYTES`]; a site emits values that are no levels, or is a
+    /// user's own; the machine lacks the level, or cannot make the threads.
     pub fn new(model: &Model, options: &Options) -> Result<Self> {
         let failed = |message| Error::Interpreter { interpreter: crate::NAME, message };
         let level = options.level.unwrap_or_else(Level::best);
-        let level = Available::new(level)
-            .ok_or_else(|| failed(format!("this machine does not have the instructions of level {}", level.label())))?;
+        let level = Available::new(level).ok_or_else(|| {
+            failed(format!(
+                "this machine does not have the instructions of level {}",
+                level.label()
+            ))
+        })?;
         let model = match model.form {
             Form::Grid { .. } => Numbers::Grid(Compiled::new(model, options, level)?),
             Form::Events => Numbers::Real(Compiled::new(model, options, level)?),
@@ -136,7 +152,8 @@ impl Deployment {
                 return Err(Error::Refused {
                     node: "model".into(),
                     reason: format!(
-                        "a deployment runs converted models, found form `{}`; convert it, or use Runtime",
+                        "a deployment runs converted models, found form `{}`; convert it, or use \
+                         Runtime",
                         model.form.label()
                     ),
                 });

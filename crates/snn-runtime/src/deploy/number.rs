@@ -1,4 +1,5 @@
-//! What stages need of the numbers that they add up: i32 with weights of 8 bits on the grid, f32 with weights of f32 off it.
+//! What stages need of the numbers that they add up: i32 with weights of 8 bits on the grid, f32
+//! with weights of f32 off it.
 
 use crate::arithmetic::Arithmetic;
 use crate::deploy::dense::{Dense, Products};
@@ -24,7 +25,8 @@ pub(crate) trait Number: Arithmetic {
     /// A weight as it is packed.
     fn packed(self) -> Self::Weight;
     fn rows(source: &Source<'_, Self::Weight>) -> Rows<Self::Weight>;
-    /// The same synapse as a dense product of integers, if it has one; `least` as in [`Dense::pack`].
+    /// The same synapse as a dense product of integers, if it has one; `least` as in
+    /// [`Dense::pack`].
     fn dense(
         source: &Source<'_, Self::Weight>,
         rows: &Rows<Self::Weight>,
@@ -61,7 +63,12 @@ impl Number for i32 {
         Rows::integers(source)
     }
 
-    fn dense(source: &Source<'_, i8>, rows: &Rows<i8>, products: Products, least: Option<usize>) -> Option<Dense> {
+    fn dense(
+        source: &Source<'_, i8>,
+        rows: &Rows<i8>,
+        products: Products,
+        least: Option<usize>,
+    ) -> Option<Dense> {
         Dense::pack(source, rows, products, least)
     }
 
@@ -83,7 +90,10 @@ impl Number for f32 {
     type Kernel = RealKernel;
 
     #[inline(always)]
-    #[expect(clippy::cast_precision_loss, reason = "levels are below 2²⁴, or rounded as f32 rounds")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "levels are below 2²⁴, or rounded as f32 rounds"
+    )]
     fn of(integer: i32) -> Self {
         integer as Self
     }

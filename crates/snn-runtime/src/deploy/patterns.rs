@@ -1,8 +1,11 @@
-//! Events of a few macro-steps sorted by the steps at which they occur, so that the weights of an input that is active at all of them, or at every second one, are added once.
+//! Events of a few macro-steps sorted by the steps at which they occur, so that the weights of an
+//! input that is active at all of them, or at every second one, are added once.
 //!
-//! Steps 0 to 3 are the leaves of a tree: the root stands for all of them, its children for steps 0 and 2 and for steps 1 and 3 (many neurons fire at every second step). An
-//! input is in the lists of the fewest nodes that make up the steps at which it is active. The sum of a step is then that of the lists from the root to its leaf, and sums
-//! of a node are begun from those of its parent: no list needs a sum of its own.
+//! Steps 0 to 3 are the leaves of a tree: the root stands for all of them, its children for steps 0
+//! and 2 and for steps 1 and 3 (many neurons fire at every second step). An input is in the lists
+//! of the fewest nodes that make up the steps at which it is active. The sum of a step is then that
+//! of the lists from the root to its leaf, and sums of a node are begun from those of its parent:
+//! no list needs a sum of its own.
 
 use crate::deploy::arena::product;
 use crate::deploy::events::LineMut;
@@ -14,7 +17,8 @@ pub(crate) const STEPS: usize = 4;
 pub(crate) const LISTS: usize = 7;
 /// Outputs from which sorting pays: of a layer with fewer a row costs too little.
 pub(crate) const LEAST_OUTPUTS: usize = 64;
-/// Rows that an output must be spared at a group of steps, by `layer-chart` on AVX2: each list begins and ends where no processor foresees it.
+/// Rows that an output must be spared at a group of steps, by `layer-chart` on AVX2: each list
+/// begins and ends where no processor foresees it.
 pub(crate) const LEAST_SPARED: usize = 96;
 
 /// A half of the tree: its list, and two steps with theirs.
@@ -108,7 +112,8 @@ pub(crate) fn sparing_groups(steps: usize) -> usize {
     steps / STEPS + usize::from(steps % STEPS > 1)
 }
 
-/// The most entries that the lists of a row of so many inputs have at a group of steps: each is in two at most.
+/// The most entries that the lists of a row of so many inputs have at a group of steps: each is in
+/// two at most.
 pub(crate) fn most_entries(inputs: usize) -> usize {
     product(&[2, inputs])
 }
@@ -123,9 +128,16 @@ pub(crate) struct Lists<'s> {
 }
 
 impl Lists<'_> {
-    /// Fills them from the steps, of so many, at which each value of the row is active, if that spares `least` entries; says how many. Where it does not they
-    /// are left as they were, and `seen` may have more steps than there are.
-    pub(crate) fn sort(self, level: Available, seen: &mut [u8], steps: usize, least: usize) -> Option<u32> {
+    /// Fills them from the steps, of so many, at which each value of the row is active, if that
+    /// spares `least` entries; says how many. Where it does not they are left as they were, and
+    /// `seen` may have more steps than there are.
+    pub(crate) fn sort(
+        self,
+        level: Available,
+        seen: &mut [u8],
+        steps: usize,
+        least: usize,
+    ) -> Option<u32> {
         let Self { offsets, entries, channels } = self;
         // Steps that do not exist count as active; lists that are of them alone are left empty.
         let absent = ALL & !((1_u8 << steps.min(STEPS)) - 1);
@@ -163,7 +175,8 @@ fn mark_flags(flags: &[u8], step: usize, seen: &mut [u8]) {
 }
 
 compiled! {
-    /// Adds the absent steps to those at which an input is active, and counts by how much entries will be fewer than events.
+    /// Adds the absent steps to those at which an input is active, and counts by how much entries
+    /// will be fewer than events.
     fn complete(seen: &mut [u8], absent: u8, spared: &mut u32) = complete_row;
 }
 
@@ -213,14 +226,26 @@ mod tests {
     #[test]
     fn every_event_is_found_under_its_steps() {
         let mut random = ChaCha8Rng::seed_from_u64(0);
-        for (steps, channels) in (2..=9).flat_map(|steps| [7, 32, 45].map(|channels| (steps, channels))) {
-            let extent =
-                Extent { rows: ROWS, columns: COLUMNS, channels, steps, payloads: false, least_spared: channels / 4 };
+        for (steps, channels) in
+            (2..=9).flat_map(|steps| [7, 32, 45].map(|channels| (steps, channels)))
+        {
+            let extent = Extent {
+                rows: ROWS,
+                columns: COLUMNS,
+                channels,
+                steps,
+                payloads: false,
+                least_spared: channels / 4,
+            };
             // Rows that are never, now and then and almost always active.
             let flags: Vec<Vec<Vec<u8>>> = [0.0, 0.2, 0.9]
                 .map(|share| {
                     (0..steps)
-                        .map(|_| (0..extent.width()).map(|_| u8::from(random.random_bool(share))).collect())
+                        .map(|_| {
+                            (0..extent.width())
+                                .map(|_| u8::from(random.random_bool(share)))
+                                .collect()
+                        })
                         .collect()
                 })
                 .into();
@@ -242,7 +267,8 @@ mod tests {
                 let view = events.view(extent);
                 assert_eq!(view.spared(0), None);
                 let spared = view.spared(2).expect("much is active at several steps");
-                let count = |group| (0..LISTS).map(|list| view.list(2, group, list).count()).sum::<usize>();
+                let count =
+                    |group| (0..LISTS).map(|list| view.list(2, group, list).count()).sum::<usize>();
                 let entries: usize = (0..groups(steps)).map(count).sum();
                 let active: usize = flags[2].iter().flatten().map(|&flag| usize::from(flag)).sum();
                 assert_eq!(spared, active - entries, "{steps} steps");

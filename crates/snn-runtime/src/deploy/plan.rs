@@ -1,4 +1,5 @@
-//! A model compiled for deployment: stages, each of which fills one buffer, in the order in which they run.
+//! A model compiled for deployment: stages, each of which fills one buffer, in the order in which
+//! they run.
 
 use crate::axis::Grid2;
 use crate::deploy::Kernels;
@@ -17,8 +18,9 @@ use snn_ir::resolve::Resolved;
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{Error, Result, Site, Spike};
 
-/// Least and most bytes of currents that one tile of image rows holds between synapses and neurons. They should stay in the first two caches; but weights that do not
-/// stay there come back for every tile, which should then be worth it.
+/// Least and most bytes of currents that one tile of image rows holds between synapses and neurons.
+/// They should stay in the first two caches; but weights that do not stay there come back for every
+/// tile, which should then be worth it.
 const TILE_BYTES: [usize; 2] = [64 << 10, 256 << 10];
 
 /// What a synapse adds to the currents of a stage.
@@ -96,7 +98,8 @@ impl<N: Number> NodePlan<N> {
         self.extent.rows * self.extent.width()
     }
 
-    /// What the neurons of one position remember at rest; empty where there are none, or they remember nothing.
+    /// What the neurons of one position remember at rest; empty where there are none, or they
+    /// remember nothing.
     pub(crate) fn rest(&self) -> &[N] {
         match &self.step {
             Some(Step::Stage(stage)) => stage.neurons.as_ref().map_or(&[], Neurons::rest),
@@ -142,8 +145,11 @@ impl<N: Number> Plan<N> {
             kernels,
             products: Products::of(level),
         };
-        let nodes = (0..resolved.nodes.len()).map(|index| compiler.node(index)).collect::<Result<Vec<_>>>()?;
-        let mut plan = Self { nodes, time_steps: model.time_steps, events: Vec::new(), currents: Vec::new() };
+        let nodes = (0..resolved.nodes.len())
+            .map(|index| compiler.node(index))
+            .collect::<Result<Vec<_>>>()?;
+        let mut plan =
+            Self { nodes, time_steps: model.time_steps, events: Vec::new(), currents: Vec::new() };
         plan.settle_payloads();
         plan.settle_sorting();
         plan.place();
@@ -161,7 +167,9 @@ impl<N: Number> Plan<N> {
     /// Nodes whose buffers a node reads when it runs.
     pub(crate) fn reads(&self, index: usize) -> Vec<usize> {
         match &self.nodes[index].step {
-            Some(Step::Stage(stage)) => stage.incoming.iter().map(|incoming| incoming.node).collect(),
+            Some(Step::Stage(stage)) => {
+                stage.incoming.iter().map(|incoming| incoming.node).collect()
+            }
             Some(_) => self.nodes[index].inputs.clone(),
             None => Vec::new(),
         }
@@ -229,7 +237,9 @@ impl<N: Number> Plan<N> {
                 }
                 Place::Current(_) | Place::Fused => {}
             }
-            for done in (0..=index).filter(|&done| last[done] == index && self.nodes[done].step.is_some()) {
+            for done in
+                (0..=index).filter(|&done| last[done] == index && self.nodes[done].step.is_some())
+            {
                 match self.nodes[done].place {
                     Place::Events(slot) => free_events.push(slot),
                     Place::Current(slot) => free_currents.push(slot),
@@ -240,7 +250,8 @@ impl<N: Number> Plan<N> {
     }
 }
 
-/// The currents that have one reader, which adds them to others or fires on them, at as many macro-steps.
+/// The currents that have one reader, which adds them to others or fires on them, at as many
+/// macro-steps.
 fn fused(model: &Model, resolved: &Resolved, streams: &Streams) -> Vec<bool> {
     let nodes = &model.graph.nodes;
     let mut readers = vec![Vec::new(); nodes.len()];
@@ -249,7 +260,8 @@ fn fused(model: &Model, resolved: &Resolved, streams: &Streams) -> Vec<bool> {
     }
     (0..nodes.len())
         .map(|index| {
-            let adds = matches!(nodes[index].op, Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::Add);
+            let adds =
+                matches!(nodes[index].op, Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::Add);
             let [reader] = readers[index][..] else { return false };
             adds && streams.kinds[index] == Kind::Current
                 && match nodes[reader].op {
@@ -279,22 +291,27 @@ impl Compiler<'_> {
             Op::Pool { pool, window } => {
                 let (kernel, stride, padding) = window.as_2d();
                 let [channels, height, width] = input(0);
-                let grid = Grid2::new((kernel, stride, padding, [1, 1]), [height, width], [rows, columns]);
+                let grid =
+                    Grid2::new((kernel, stride, padding, [1, 1]), [height, width], [rows, columns]);
                 Some(Step::Pool(Pool { pooling: self.pooling(index, *pool)?, channels, grid }))
             }
             Op::GlobalPool { pool } => {
                 let [channels, height, width] = input(0);
-                let grid = Grid2::new(([height, width], [1, 1], [0, 0], [1, 1]), [height, width], [1, 1]);
+                let grid =
+                    Grid2::new(([height, width], [1, 1], [0, 0], [1, 1]), [height, width], [1, 1]);
                 Some(Step::Pool(Pool { pooling: self.pooling(index, *pool)?, channels, grid }))
             }
             Op::Flatten => Some(Step::Flatten),
             Op::Concat => {
                 let channels = (0..info.inputs.len()).map(|i| input(i)[0]);
-                let starts = channels.scan(0, |next, channels| Some(std::mem::replace(next, *next + channels)));
+                let starts = channels
+                    .scan(0, |next, channels| Some(std::mem::replace(next, *next + channels)));
                 Some(Step::Concat { starts: starts.collect() })
             }
             Op::TimeMean => Some(Step::Head),
-            Op::BatchNorm { .. } => return self.refuse(index, "batch norm does not exist after conversion"),
+            Op::BatchNorm { .. } => {
+                return self.refuse(index, "batch norm does not exist after conversion");
+            }
         };
         let payloads = match &node.op {
             Op::Activation { site, .. } => !is_unit(site),
@@ -326,7 +343,10 @@ impl Compiler<'_> {
     }
 
     fn refuse<V>(&self, index: usize, reason: &str) -> Result<V> {
-        Err(Error::Refused { node: self.model.graph.nodes[index].name.clone(), reason: reason.into() })
+        Err(Error::Refused {
+            node: self.model.graph.nodes[index].name.clone(),
+            reason: reason.into(),
+        })
     }
 
     fn pooling(&self, index: usize, pool: PoolKind) -> Result<Pooling> {
@@ -341,11 +361,17 @@ impl Compiler<'_> {
         let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
         let [channels, rows, columns] = self.chw(index);
         let bias = vec![N::default(); channels * columns];
-        let mut stage = Stage { incoming: Vec::new(), bias, neurons: None, varies: info.varies, tile: 1 };
+        let mut stage =
+            Stage { incoming: Vec::new(), bias, neurons: None, varies: info.varies, tile: 1 };
         if let Op::Activation { site, .. } = &node.op {
             let current = info.inputs[0];
             let bound = self.streams.bounds[current].iter().copied().fold(0.0, f64::max);
-            let source = SiteSource { model: self.model, node: &node.name, channels, neurons: &self.neurons };
+            let source = SiteSource {
+                model: self.model,
+                node: &node.name,
+                channels,
+                neurons: &self.neurons,
+            };
             stage.neurons = Some(Neurons::compile(&source, site, bound)?);
             stage.varies = self.resolved.nodes[current].varies;
             self.collect(current, !self.fused[current], &mut stage)?;
@@ -371,12 +397,18 @@ impl Compiler<'_> {
                 return Ok(());
             }
             Op::Add => {
-                return info.inputs.iter().try_for_each(|&input| self.collect(input, !self.fused[input], stage));
+                return info
+                    .inputs
+                    .iter()
+                    .try_for_each(|&input| self.collect(input, !self.fused[input], stage));
             }
-            Op::Scale => Synapse::Scale(N::part(self.model, &node.name, "weight")?.repeat(self.chw(index)[2])),
+            Op::Scale => Synapse::Scale(
+                N::part(self.model, &node.name, "weight")?.repeat(self.chw(index)[2]),
+            ),
             Op::Conv(conv) => self.synapse(index, conv)?,
             Op::Linear { features, bias } => {
-                let conv = Conv { bias: *bias, padding: vec![0; 2], ..Conv::square(*features, 1, 1) };
+                let conv =
+                    Conv { bias: *bias, padding: vec![0; 2], ..Conv::square(*features, 1, 1) };
                 self.synapse(index, &conv)?
             }
             _ => return self.refuse(index, "yields no current"),
@@ -403,8 +435,16 @@ impl Compiler<'_> {
         let unit = self.is_unit(from);
         let bounds = &self.streams.bounds[from];
         let signed = self.is_signed(from);
-        let source =
-            rows::Source { conv, weight: &weight, multiplier: &multiplier, input, output, bounds, unit, signed };
+        let source = rows::Source {
+            conv,
+            weight: &weight,
+            multiplier: &multiplier,
+            input,
+            output,
+            bounds,
+            unit,
+            signed,
+        };
         let mut rows = N::rows(&source);
         match self.kernels {
             Kernels::Auto | Kernels::Events => {}

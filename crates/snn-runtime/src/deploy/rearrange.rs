@@ -1,4 +1,5 @@
-//! Pooling, flattening and concatenation of events and of currents (eqs. 5 and 6), one image row of outputs at a time.
+//! Pooling, flattening and concatenation of events and of currents (eqs. 5 and 6), one image row of
+//! outputs at a time.
 
 use crate::deploy::events::{EventsMut, EventsView, Extent};
 use crate::deploy::number::Number;
@@ -43,7 +44,11 @@ pub(crate) fn pool_events(
                     }
                 });
                 for (channel, (&level, &seen)) in levels.iter().zip(&*seen).enumerate() {
-                    let level = if pool.pooling == Pooling::Max && seen < inside { level.max(0) } else { level };
+                    let level = if pool.pooling == Pooling::Max && seen < inside {
+                        level.max(0)
+                    } else {
+                        level
+                    };
                     if level != 0 {
                         line.push(x * channels + channel, level);
                     }
@@ -110,16 +115,24 @@ impl<'c, N> Currents<'c, N> {
 }
 
 /// Pools currents.
-pub(crate) fn pool_currents<N: Number>(pool: &Pool, input: Currents<'_, N>, output: &mut [N], steps: usize) {
+pub(crate) fn pool_currents<N: Number>(
+    pool: &Pool,
+    input: Currents<'_, N>,
+    output: &mut [N],
+    steps: usize,
+) {
     let (channels, inputs) = (pool.channels, pool.grid.columns.inputs);
     let mut lines = output.chunks_exact_mut(pool.grid.columns.taps.len() * channels);
     for &row in &pool.grid.rows.taps {
         for step in 0..steps {
             let Some(line) = lines.next() else { return };
-            for (&column, pooled) in pool.grid.columns.taps.iter().zip(line.chunks_exact_mut(channels)) {
+            for (&column, pooled) in
+                pool.grid.columns.taps.iter().zip(line.chunks_exact_mut(channels))
+            {
                 let mut first = true;
                 pool.grid.for_each_tap(row, column, |_, position| {
-                    let values = &input.line(position / inputs, step)[position % inputs * channels..][..channels];
+                    let values = &input.line(position / inputs, step)
+                        [position % inputs * channels..][..channels];
                     for (pooled, &value) in pooled.iter_mut().zip(values) {
                         *pooled = match pool.pooling {
                             _ if first => value,
@@ -157,7 +170,9 @@ pub(crate) fn concat_currents<'c, N: Number>(
     output: &mut [N],
     (extent, steps): (Extent, usize),
 ) {
-    for (line, joined) in output.chunks_exact_mut(extent.width()).take(extent.rows * steps).enumerate() {
+    for (line, joined) in
+        output.chunks_exact_mut(extent.width()).take(extent.rows * steps).enumerate()
+    {
         for (x, joined) in joined.chunks_exact_mut(extent.channels).enumerate() {
             for (input, start) in inputs.clone() {
                 let channels = input.extent.channels;

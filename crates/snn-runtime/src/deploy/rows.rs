@@ -1,4 +1,5 @@
-//! Weights of a convolution or linear layer packed for events: an active input finds the weights of many outputs side by side.
+//! Weights of a convolution or linear layer packed for events: an active input finds the weights of
+//! many outputs side by side.
 
 use crate::axis::{Axis, AxisWindow, Taps};
 use crate::deploy::aligned::Aligned;
@@ -25,12 +26,14 @@ pub(crate) enum Width {
     Real,
 }
 
-/// Products that a 16-bit sum must be able to take before it is widened; below it 32-bit sums are faster.
+/// Products that a 16-bit sum must be able to take before it is widened; below it 32-bit sums are
+/// faster.
 const LEAST_PRODUCTS: usize = 16;
 pub(crate) const I16_MAX: i64 = i16::MAX as i64;
 /// Bytes of weights that are worked through at a time, and what a row of so many costs, in eighths.
 const BLOCK_COSTS: [(usize, usize); 3] = [(KEPT_BYTES, 8), (320 << 10, 10), (usize::MAX, 13)];
-/// Bytes of weights that stay in the second-level cache beside events and currents: a block of more is worked through a few vertical taps at a time.
+/// Bytes of weights that stay in the second-level cache beside events and currents: a block of more
+/// is worked through a few vertical taps at a time.
 const KEPT_BYTES: usize = 192 << 10;
 /// Vertical taps that one kernel takes.
 pub(crate) const MAX_TAPS: usize = 16;
@@ -42,14 +45,16 @@ const ENTRY_COST: usize = 2;
 
 /// Packed weights `[block][vertical tap][horizontal tap][input][lane]`.
 ///
-/// Lanes are the output channels of `pixels` neighbouring outputs, one after another: where output channels are few, one row serves several pixels (the kernel is then as
-/// wide as all their windows together, with zeros where a tap is not in a pixel's window).
+/// Lanes are the output channels of `pixels` neighbouring outputs, one after another: where output
+/// channels are few, one row serves several pixels (the kernel is then as wide as all their windows
+/// together, with zeros where a tap is not in a pixel's window).
 #[derive(Debug)]
 pub(crate) struct Rows<W> {
     pub(crate) lanes: usize,
     pub(crate) blocks: usize,
     pub(crate) width: Width,
-    /// How many rows may be added to a 16-bit sum of each block before it is widened; 0 for a block without weights.
+    /// How many rows may be added to a 16-bit sum of each block before it is widened; 0 for a block
+    /// without weights.
     pub(crate) limits: Vec<usize>,
     /// Currents of an image row at a macro-step, and of one group of pixels in it.
     pub(crate) width_out: usize,
@@ -57,7 +62,8 @@ pub(crate) struct Rows<W> {
     /// Runs of horizontal taps of each group along an image row, `segments` a group.
     pub(crate) spans: Vec<Span>,
     pub(crate) segments: usize,
-    /// Rows that an output must be spared at a group of steps where events are sorted by them; `usize::MAX` where they never are.
+    /// Rows that an output must be spared at a group of steps where events are sorted by them;
+    /// `usize::MAX` where they never are.
     pub(crate) least_spared: usize,
     /// Vertical dilation.
     pub(crate) dilation: usize,
@@ -74,7 +80,8 @@ pub(crate) struct Rows<W> {
     weights: Aligned<W>,
 }
 
-/// Consecutive horizontal taps of a group that lie inside the image: their positions, and what is added to an entry to find its weights.
+/// Consecutive horizontal taps of a group that lie inside the image: their positions, and what is
+/// added to an entry to find its weights.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(crate) begin: u32,
@@ -126,16 +133,24 @@ impl<W: Copy + Default> Rows<W> {
             for input in 0..inputs {
                 for y in 0..kernel_y {
                     for x in 0..kernel_x {
-                        let row = (block * kernel_y + y) * row_length + (pixel * stride_x + x) * inputs + input;
-                        weights[row * lanes + lane] =
-                            source.weight[((output * inputs + input) * kernel_y + y) * kernel_x + x];
+                        let row = (block * kernel_y + y) * row_length
+                            + (pixel * stride_x + x) * inputs
+                            + input;
+                        weights[row * lanes + lane] = source.weight
+                            [((output * inputs + input) * kernel_y + y) * kernel_x + x];
                     }
                 }
             }
         }
-        let window = AxisWindow { kernel: kernel_y, stride: stride_y, padding: padding_y, dilation: dilation_y };
+        let window = AxisWindow {
+            kernel: kernel_y,
+            stride: stride_y,
+            padding: padding_y,
+            dilation: dilation_y,
+        };
         let scaled = source.multiplier.iter().any(|m| *m != 1);
-        let lane = |lane| if lane < pixels * channels { source.multiplier[lane % channels] } else { 0 };
+        let lane =
+            |lane| if lane < pixels * channels { source.multiplier[lane % channels] } else { 0 };
         // Without dilation all taps are one run, else each is one.
         let (segments, length) = if dilation_x == 1 { (1, taps) } else { (taps, 1) };
         Self {
@@ -147,7 +162,11 @@ impl<W: Copy + Default> Rows<W> {
             group_width: pixels * channels,
             spans: spans(source, pixels * stride_x, columns.div_ceil(pixels), (segments, length)),
             segments,
-            least_spared: if channels < patterns::LEAST_OUTPUTS { usize::MAX } else { patterns::LEAST_SPARED },
+            least_spared: if channels < patterns::LEAST_OUTPUTS {
+                usize::MAX
+            } else {
+                patterns::LEAST_SPARED
+            },
             dilation: dilation_y,
             row_length,
             vertical: Axis::new(window, height, rows),
@@ -161,7 +180,8 @@ impl<W: Copy + Default> Rows<W> {
 }
 
 impl<W> Rows<W> {
-    /// Whether events of so many macro-steps are read sorted by steps where that pays: levels are one.
+    /// Whether events of so many macro-steps are read sorted by steps where that pays: levels are
+    /// one.
     pub(crate) fn may_sort(&self, steps: usize) -> bool {
         matches!(self.width, Width::Unit | Width::Pairs | Width::RealUnit)
             && steps > 1
@@ -181,9 +201,12 @@ impl<W> Rows<W> {
             return false;
         }
         let Taps { count, input, .. } = self.vertical.taps[row];
-        let spared: Option<usize> = (0..count).map(|tap| events.spared(input + tap * self.dilation)).sum();
+        let spared: Option<usize> =
+            (0..count).map(|tap| events.spared(input + tap * self.dilation)).sum();
         let positions = events.extent.columns * patterns::sparing_groups(steps);
-        spared.is_some_and(|spared| spared * self.taps() >= self.least_spared.saturating_mul(positions))
+        spared.is_some_and(|spared| {
+            spared * self.taps() >= self.least_spared.saturating_mul(positions)
+        })
     }
 
     /// Horizontal taps.
@@ -208,7 +231,9 @@ impl<W> Rows<W> {
         let (kernel, count) = (self.vertical.kernel, self.taps_at_once);
         let taps = (0..kernel).step_by(count).map(move |first| first..kernel.min(first + count));
         let blocks = (0..self.blocks).filter(|&block| self.limits[block] > 0);
-        taps.flat_map(move |taps| blocks.clone().map(move |block| Slab { taps: taps.clone(), block }))
+        taps.flat_map(move |taps| {
+            blocks.clone().map(move |block| Slab { taps: taps.clone(), block })
+        })
     }
 
     /// Its weights.
@@ -220,7 +245,11 @@ impl<W> Rows<W> {
     /// Multipliers of a block, one a lane; empty if all are one.
     #[inline(always)]
     pub(crate) fn multipliers(&self, block: usize) -> &[i32] {
-        if self.multipliers.is_empty() { &[] } else { &self.multipliers[block * self.lanes..][..self.lanes] }
+        if self.multipliers.is_empty() {
+            &[]
+        } else {
+            &self.multipliers[block * self.lanes..][..self.lanes]
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -260,7 +289,8 @@ impl Rows<i8> {
         rows
     }
 
-    /// Chooses the width of the sums, and proves from the weights how many rows 16 bits can take: as many as the largest products of a lane, of one sign, fit.
+    /// Chooses the width of the sums, and proves from the weights how many rows 16 bits can take:
+    /// as many as the largest products of a lane, of one sign, fit.
     #[expect(clippy::cast_possible_truncation, reason = "bounds on the grid are below 2³¹")]
     fn prove(&mut self, source: &Source<'_, i8>) {
         let block_rows = self.weights.len() / self.lanes / self.blocks;
@@ -271,7 +301,8 @@ impl Rows<i8> {
             for lane in 0..self.lanes {
                 signs.iter_mut().for_each(Vec::clear);
                 for (row, weights) in block.chunks_exact(self.lanes).enumerate() {
-                    let product = i64::from(weights[lane]) * source.bounds[row % self.inputs] as i64;
+                    let product =
+                        i64::from(weights[lane]) * source.bounds[row % self.inputs] as i64;
                     // Levels of both signs can turn every product.
                     signs[usize::from(product < 0 && !source.signed)].push(product.abs());
                 }
@@ -297,7 +328,10 @@ impl Rows<i8> {
         }
         self.width = if least >= LEAST_PRODUCTS { Width::Narrow } else { Width::Wide };
         if self.width == Width::Wide {
-            self.limits.iter_mut().filter(|limit| **limit > 0 || least == 0).for_each(|limit| *limit = usize::MAX);
+            self.limits
+                .iter_mut()
+                .filter(|limit| **limit > 0 || least == 0)
+                .for_each(|limit| *limit = usize::MAX);
         }
     }
 
@@ -319,7 +353,8 @@ impl Rows<f32> {
     pub(crate) fn reals(source: &Source<'_, f32>) -> Self {
         let mut rows = Self::pack(source, if source.unit { Width::RealUnit } else { Width::Real });
         let has_weights = |block: usize| rows.block(block).iter().any(|weight| *weight != 0.0);
-        rows.limits = (0..rows.blocks).map(|block| if has_weights(block) { usize::MAX } else { 0 }).collect();
+        rows.limits =
+            (0..rows.blocks).map(|block| if has_weights(block) { usize::MAX } else { 0 }).collect();
         rows
     }
 }
@@ -342,7 +377,12 @@ fn fitting(products: &mut [i64]) -> usize {
 
 /// The runs of taps of each group, `step` inputs apart, clipped to the image.
 #[expect(clippy::cast_possible_truncation, reason = "a row has at most 2²⁶ positions")]
-fn spans<W>(source: &Source<'_, W>, step: usize, groups: usize, (segments, length): (usize, usize)) -> Vec<Span> {
+fn spans<W>(
+    source: &Source<'_, W>,
+    step: usize,
+    groups: usize,
+    (segments, length): (usize, usize),
+) -> Vec<Span> {
     let ([_, _], [_, _], [_, padding], [_, dilation]) = source.conv.as_2d();
     let [inputs, _, columns] = source.input;
     let clip = |position: usize| position.saturating_sub(padding).min(columns) as u32;
@@ -363,7 +403,12 @@ fn taps_at_once(bytes: usize, kernel: usize) -> usize {
 }
 
 /// Pixels that share a row and lanes of a block, such that a spike costs least.
-fn tiling<W>(source: &Source<'_, W>, kernel: usize, stride: usize, dilation: usize) -> (usize, usize) {
+fn tiling<W>(
+    source: &Source<'_, W>,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+) -> (usize, usize) {
     let [channels, _, columns] = source.output;
     let widest = MAX_LANES.min(MAX_ROW_BYTES / size_of::<W>());
     let mut best = (usize::MAX, (1, widest));
@@ -374,10 +419,12 @@ fn tiling<W>(source: &Source<'_, W>, kernel: usize, stride: usize, dilation: usi
         let taps = kernel + (pixels - 1) * stride;
         for lanes in [16, 32, 64, 128].into_iter().filter(|lanes| *lanes <= widest) {
             let blocks = (pixels * channels).div_ceil(lanes);
-            let (kernel_y, tap_bytes) = (source.conv.as_2d().0[0], source.input[0] * taps * lanes * size_of::<W>());
+            let (kernel_y, tap_bytes) =
+                (source.conv.as_2d().0[0], source.input[0] * taps * lanes * size_of::<W>());
             let bytes = taps_at_once(tap_bytes, kernel_y) * tap_bytes;
             let additions = blocks * (ENTRY_COST + lanes * size_of::<W>() / 16);
-            let memory = BLOCK_COSTS.iter().find(|(most, _)| bytes <= *most).map_or(1, |(_, cost)| *cost);
+            let memory =
+                BLOCK_COSTS.iter().find(|(most, _)| bytes <= *most).map_or(1, |(_, cost)| *cost);
             // In sixteenths, since pixels divide it.
             let cost = 16 * taps * additions * memory / pixels;
             if cost < best.0 {

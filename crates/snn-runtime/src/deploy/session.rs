@@ -43,7 +43,8 @@ impl From<Engine<f32>> for Session {
     }
 }
 
-/// What a network remembers between the frames of a stream: membranes, synaptic currents, adaptations and the sums of the head. A value: it can be kept, copied and gone back to.
+/// What a network remembers between the frames of a stream: membranes, synaptic currents,
+/// adaptations and the sums of the head. A value: it can be kept, copied and gone back to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
     memories: Remembered,
@@ -89,7 +90,8 @@ impl State {
 }
 
 impl Session {
-    /// Runs one image, shown at every macro-step, and returns the sums of the head. `pixels` are in C, H, W order.
+    /// Runs one image, shown at every macro-step, and returns the sums of the head. `pixels` are in
+    /// C, H, W order.
     ///
     /// # Errors
     /// There are not as many pixels as the model takes.
@@ -121,7 +123,8 @@ impl Session {
         State { memories, steps: 0 }
     }
 
-    /// One macro-step of a stream, of any length: on the grid membranes saturate (eq. 13), so it is defined for ever. Returns the sums so far.
+    /// One macro-step of a stream, of any length: on the grid membranes saturate (eq. 13), so it is
+    /// defined for ever. Returns the sums so far.
     ///
     /// # Errors
     /// There are not as many pixels as the model takes, or the state is another network's.
@@ -130,12 +133,16 @@ impl Session {
         let fits = match (&self.engine, &state.memories) {
             (Numbers::Grid(engine), Remembered::Grid(memories)) => engine.remembers(memories),
             (Numbers::Real(engine), Remembered::Real(memories)) => engine.remembers(memories),
-            (Numbers::Grid(_), Remembered::Real(_)) | (Numbers::Real(_), Remembered::Grid(_)) => false,
+            (Numbers::Grid(_), Remembered::Real(_)) | (Numbers::Real(_), Remembered::Grid(_)) => {
+                false
+            }
         };
         if !fits {
             return Err(Error::Interpreter {
                 interpreter: crate::NAME,
-                message: "the state belongs to another network; take the state of this one with `rest`".into(),
+                message:
+                    "the state belongs to another network; take the state of this one with `rest`"
+                        .into(),
             });
         }
         self.advance(state, frame, Clock { steps: 1, frames: true })?;
@@ -145,15 +152,21 @@ impl Session {
     /// One macro-step of a state that fits; its sums become the session's.
     pub(super) fn advance(&mut self, state: &mut State, pixels: &[u8], clock: Clock) -> Result<()> {
         match (&mut self.engine, &mut state.memories) {
-            (Numbers::Grid(engine), Remembered::Grid(memories)) => engine.advance(memories, pixels, clock)?,
-            (Numbers::Real(engine), Remembered::Real(memories)) => engine.advance(memories, pixels, clock)?,
+            (Numbers::Grid(engine), Remembered::Grid(memories)) => {
+                engine.advance(memories, pixels, clock)?
+            }
+            (Numbers::Real(engine), Remembered::Real(memories)) => {
+                engine.advance(memories, pixels, clock)?
+            }
             (Numbers::Grid(_), Remembered::Real(_)) | (Numbers::Real(_), Remembered::Grid(_)) => {}
         }
         state.steps += 1;
         Ok(())
     }
 
-    /// What each node did, in graph order; empty unless [`Options::statistics`](super::Options::statistics) is set. A node that another one computes on the way has run never.
+    /// What each node did, in graph order; empty unless
+    /// [`Options::statistics`](super::Options::statistics) is set. A node that another one computes
+    /// on the way has run never.
     pub fn statistics(&self) -> &[NodeStatistics] {
         with_engine!(&self.engine, engine => &engine.statistics)
     }
@@ -161,12 +174,16 @@ impl Session {
     /// Sets statistics to zero.
     pub fn reset_statistics(&mut self) {
         for node in with_engine!(&mut self.engine, engine => &mut engine.statistics) {
-            *node = NodeStatistics { node: std::mem::take(&mut node.node), ..NodeStatistics::default() };
+            *node = NodeStatistics {
+                node: std::mem::take(&mut node.node),
+                ..NodeStatistics::default()
+            };
         }
     }
 
-    /// Memory of the buffers: all of it from the start, but for frames that inputs other than pixels are put into, and the state of [`Session::run_until`], which come with
-    /// their first use. Weights belong to the deployment, see [`Summary`](super::Summary).
+    /// Memory of the buffers: all of it from the start, but for frames that inputs other than
+    /// pixels are put into, and the state of [`Session::run_until`], which come with their first
+    /// use. Weights belong to the deployment, see [`Summary`](super::Summary).
     pub fn bytes(&self) -> usize {
         let engine = with_engine!(&self.engine, engine => engine.bytes());
         engine + self.frames.len() + self.until.as_ref().map_or(0, State::bytes)
@@ -186,7 +203,8 @@ impl Session {
         with_engine!(&self.engine, engine => engine.expect(found, frames))
     }
 
-    /// The sums of the last run or push; zeros before the first, and not to be used after one that failed.
+    /// The sums of the last run or push; zeros before the first, and not to be used after one that
+    /// failed.
     pub fn scores(&self) -> Scores<'_> {
         match &self.engine {
             Numbers::Grid(engine) => i32::scores(&engine.sums),
@@ -204,7 +222,8 @@ impl Session {
             Numbers::Real(_) => Err(Error::Refused {
                 node: "model".into(),
                 reason:
-                    "runs end early by integer sums, which are the same on every machine; convert the model to the grid"
+                    "runs end early by integer sums, which are the same on every machine; convert \
+                     the model to the grid"
                         .into(),
             }),
         }

@@ -1,4 +1,5 @@
-//! Sites of a deployment: run a row at a time where they have a kernel for that, else as the counting interpreter runs them.
+//! Sites of a deployment: run a row at a time where they have a kernel for that, else as the
+//! counting interpreter runs them.
 
 use crate::arithmetic::Arithmetic;
 use crate::deploy::number::Number;
@@ -27,13 +28,21 @@ pub(crate) enum Neurons<N: Number> {
 
 /// Sites whose neurons are run a row at a time.
 pub(crate) trait Kernel<N>: Sized + std::fmt::Debug + Send + Sync {
-    /// The kernel of a site, if it has one and the arithmetic was proved to fit. `bound` is the largest absolute current.
+    /// The kernel of a site, if it has one and the arithmetic was proved to fit. `bound` is the
+    /// largest absolute current.
     ///
     /// # Errors
     /// A part of the site is missing, or is not within the range of the numbers.
     fn compile(source: &SiteSource<'_>, site: &Site, bound: f64) -> Result<Option<Self>>;
-    /// One macro-step of an image row: flags of what is not zero, and its levels where they may differ from one.
-    fn step(&self, level: Available, currents: &[N], memory: &mut [N], emitted: (&mut [u8], &mut [i32]));
+    /// One macro-step of an image row: flags of what is not zero, and its levels where they may
+    /// differ from one.
+    fn step(
+        &self,
+        level: Available,
+        currents: &[N],
+        memory: &mut [N],
+        emitted: (&mut [u8], &mut [i32]),
+    );
     fn description(&self) -> &'static str;
 }
 
@@ -52,7 +61,8 @@ impl<N: Number> Neurons<N> {
         let channels = source.channels;
         if site.levels().is_none() {
             return source.refuse(
-                "it emits values that are no levels, which events do not carry; run the model in Runtime, or train the site as QuantRelu",
+                "it emits values that are no levels, which events do not carry; run the model in \
+                 Runtime, or train the site as QuantRelu",
             );
         }
         let general = N::Site::compile(source, site)?;
@@ -78,7 +88,8 @@ impl<N: Number> Neurons<N> {
         !self.rest().is_empty()
     }
 
-    /// One macro-step of an image row: flags of what is not zero, and its levels where they may differ from one.
+    /// One macro-step of an image row: flags of what is not zero, and its levels where they may
+    /// differ from one.
     pub(crate) fn step(
         &self,
         level: Available,
@@ -92,7 +103,8 @@ impl<N: Number> Neurons<N> {
             Self::Rows { kernel, .. } => kernel.step(level, currents, memory, (flags, levels)),
             Self::General { site, channels, rest } => {
                 let values = &mut emitted.values[..currents.len()];
-                let positions = currents.chunks_exact(*channels).zip(values.chunks_exact_mut(*channels));
+                let positions =
+                    currents.chunks_exact(*channels).zip(values.chunks_exact_mut(*channels));
                 for (position, (currents, values)) in positions.enumerate() {
                     let memory = &mut memory[position * rest.len()..][..rest.len()];
                     site.step(currents, memory, &mut [], values)?;
@@ -143,7 +155,13 @@ impl Kernel<i32> for GridKernel {
         })
     }
 
-    fn step(&self, level: Available, currents: &[i32], memory: &mut [i32], (flags, levels): (&mut [u8], &mut [i32])) {
+    fn step(
+        &self,
+        level: Available,
+        currents: &[i32],
+        memory: &mut [i32],
+        (flags, levels): (&mut [u8], &mut [i32]),
+    ) {
         match self {
             Self::Binary(binary) => neurons::fire(level, binary, currents, memory, flags),
             Self::Levels { thresholds, channels } => {
@@ -160,7 +178,8 @@ impl Kernel<i32> for GridKernel {
     }
 }
 
-/// Whether 32 bits hold every step of `⌊u·k/2^m⌋ + J·2^f`, and the neuron has one membrane and spikes of one.
+/// Whether 32 bits hold every step of `⌊u·k/2^m⌋ + J·2^f`, and the neuron has one membrane and
+/// spikes of one.
 fn is_plain(lif: &GridLif, bound: f64) -> bool {
     let limit = f64::from(i32::MAX);
     let membrane = MEMBRANE_LIMIT as f64;
@@ -170,7 +189,8 @@ fn is_plain(lif: &GridLif, bound: f64) -> bool {
         && lif.adaptation == GridAdaptation::None
         && current < limit
         && membrane * f64::from(lif.leak_multiplier) <= limit
-        && membrane * f64::from(lif.leak_multiplier) / f64::from(1_u32 << lif.leak_shift) + current < limit
+        && membrane * f64::from(lif.leak_multiplier) / f64::from(1_u32 << lif.leak_shift) + current
+            < limit
 }
 
 /// Sites off the grid with a kernel of their own.
@@ -180,14 +200,27 @@ pub(crate) struct RealKernel(RealBinary);
 impl Kernel<f32> for RealKernel {
     fn compile(source: &SiteSource<'_>, site: &Site, _bound: f64) -> Result<Option<Self>> {
         let Site::Lif(lif) = site else { return Ok(None) };
-        let Lif { spike: Spike::Binary, synapse: Synapse::Instant, adaptation: Adaptation::None, .. } = lif else {
+        let Lif {
+            spike: Spike::Binary,
+            synapse: Synapse::Instant,
+            adaptation: Adaptation::None,
+            ..
+        } = lif
+        else {
             return Ok(None);
         };
-        let RealNeurons { factor, rest, reset, thresholds, .. } = RealNeurons::compile(source, lif)?;
+        let RealNeurons { factor, rest, reset, thresholds, .. } =
+            RealNeurons::compile(source, lif)?;
         Ok(Some(Self(RealBinary { factor, rest, reset, thresholds })))
     }
 
-    fn step(&self, level: Available, currents: &[f32], memory: &mut [f32], (flags, _): (&mut [u8], &mut [i32])) {
+    fn step(
+        &self,
+        level: Available,
+        currents: &[f32],
+        memory: &mut [f32],
+        (flags, _): (&mut [u8], &mut [i32]),
+    ) {
         neurons::fire_reals(level, &self.0, currents, memory, flags);
     }
 

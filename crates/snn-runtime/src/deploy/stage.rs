@@ -1,4 +1,5 @@
-//! Running a stage: synapses, their sum and the neurons that read it, tile by tile, so that currents and membranes stay in cache.
+//! Running a stage: synapses, their sum and the neurons that read it, tile by tile, so that
+//! currents and membranes stay in cache.
 
 use crate::deploy::arena::{Arena, Scratch};
 use crate::deploy::dense::Dense;
@@ -65,7 +66,11 @@ impl<N: Number> Task<'_, N> {
         }
     }
 
-    fn split<'o>(&self, (rows, output, memory): Part<'o, N>, count: usize) -> (Part<'o, N>, Part<'o, N>) {
+    fn split<'o>(
+        &self,
+        (rows, output, memory): Part<'o, N>,
+        count: usize,
+    ) -> (Part<'o, N>, Part<'o, N>) {
         let middle = rows.start + count;
         let (first, later) = match output {
             Output::Events(events) => {
@@ -73,7 +78,8 @@ impl<N: Number> Task<'_, N> {
                 (Output::Events(first), Output::Events(later))
             }
             Output::Currents(currents) => {
-                let (first, later) = currents.split_at_mut(count * self.extent.steps * self.extent.width());
+                let (first, later) =
+                    currents.split_at_mut(count * self.extent.steps * self.extent.width());
                 (Output::Currents(first), Output::Currents(later))
             }
         };
@@ -120,7 +126,12 @@ impl<N: Number> Task<'_, N> {
             for step in 0..self.extent.steps {
                 let currents = &currents[if steps == 1 { 0 } else { step * width }..][..width];
                 neurons.step(self.level, currents, memory, emitted)?;
-                events.take(self.level, (y, step), (&emitted.flags[..width], &emitted.levels[..width]), seen);
+                events.take(
+                    self.level,
+                    (y, step),
+                    (&emitted.flags[..width], &emitted.levels[..width]),
+                    seen,
+                );
             }
         }
         Ok(())
@@ -192,7 +203,8 @@ impl<N: Number> Task<'_, N> {
         room: &mut Room<'_>,
     ) {
         let (width, steps) = (self.extent.width(), self.current_steps);
-        if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps)) {
+        if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps))
+        {
             begin_with(base.take(), currents);
             if let Some(currents) = N::integers(currents) {
                 return self.multiply((synapse, dense), rows, events, currents, room.levels);
@@ -202,11 +214,14 @@ impl<N: Number> Task<'_, N> {
             // A block without weights is skipped, and would leave its lanes as they were.
             begin_with(base.take(), currents);
         }
-        // Rows are read in no order that a processor foresees: they are asked for while the slab before them is worked through.
+        // Rows are read in no order that a processor foresees: they are asked for while the slab
+        // before them is worked through.
         let asks = rows.start == 0 || synapse.bytes() > STILL_CACHED_BYTES;
         let mut slabs = synapse.slabs().peekable();
         let mut gathered = None;
-        let weights = |slab: Option<&Slab>| slab.filter(|_| asks).map_or(&[][..], |slab| synapse.rows_of(slab));
+        let weights = |slab: Option<&Slab>| {
+            slab.filter(|_| asks).map_or(&[][..], |slab| synapse.rows_of(slab))
+        };
         prefetch(weights(slabs.peek()));
         while let Some(Slab { taps, block }) = slabs.next() {
             if gathered.replace(taps.start) != Some(taps.start) {
@@ -275,7 +290,8 @@ impl<N: Number> Task<'_, N> {
 fn scale<N: Number>(weights: &[N], lines: &Lines<'_>, currents: &mut [N]) {
     for line in lines.iter() {
         for i in line.all() {
-            let (at, level) = (line.entries[i] as usize, line.payloads.get(i).copied().unwrap_or(1));
+            let (at, level) =
+                (line.entries[i] as usize, line.payloads.get(i).copied().unwrap_or(1));
             currents[at] = currents[at].plus(weights[at].times(N::of(level)));
         }
     }

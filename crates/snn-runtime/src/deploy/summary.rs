@@ -34,7 +34,11 @@ impl Summary {
             let form = match node.step.as_ref()? {
                 Step::Stage(stage) => stage_form(
                     stage,
-                    &stage.incoming.iter().map(|i| plan.nodes[i.node].name.as_str()).collect::<Vec<_>>(),
+                    &stage
+                        .incoming
+                        .iter()
+                        .map(|i| plan.nodes[i.node].name.as_str())
+                        .collect::<Vec<_>>(),
                     plan.time_steps,
                 ),
                 Step::Pixels { .. } => "pixels less their mean".into(),
@@ -42,7 +46,9 @@ impl Summary {
                 Step::Head => "sums over macro-steps".into(),
             };
             let weight_bytes = match node.step.as_ref()? {
-                Step::Stage(stage) => stage.incoming.iter().map(|incoming| bytes(&incoming.synapse)).sum(),
+                Step::Stage(stage) => {
+                    stage.incoming.iter().map(|incoming| bytes(&incoming.synapse)).sum()
+                }
                 _ => 0,
             };
             Some(NodeSummary { node: node.name.clone(), op: node.label, form, weight_bytes })
@@ -60,7 +66,9 @@ fn stage_form<N: Number>(stage: &Stage<N>, sources: &[&str], steps: usize) -> St
         .map(|(incoming, source)| {
             let form = match &incoming.synapse {
                 Synapse::Rows(rows, None) => rows.description(steps),
-                Synapse::Rows(rows, Some(dense)) => format!("{}; {}", rows.description(steps), dense.description()),
+                Synapse::Rows(rows, Some(dense)) => {
+                    format!("{}; {}", rows.description(steps), dense.description())
+                }
                 Synapse::Grouped(_) => "events, in groups".into(),
                 Synapse::Scale(_) => "events, one to one".into(),
                 Synapse::Current => "a stored current".into(),
@@ -76,7 +84,9 @@ fn stage_form<N: Number>(stage: &Stage<N>, sources: &[&str], steps: usize) -> St
 
 fn bytes<N: Number>(synapse: &Synapse<N>) -> usize {
     match synapse {
-        Synapse::Rows(rows, dense) => rows.bytes() + dense.as_ref().map_or(0, |dense| dense.bytes()),
+        Synapse::Rows(rows, dense) => {
+            rows.bytes() + dense.as_ref().map_or(0, |dense| dense.bytes())
+        }
         Synapse::Grouped(grouped) => grouped.bytes(),
         Synapse::Scale(weights) => size_of_val(weights.as_slice()),
         Synapse::Current => 0,

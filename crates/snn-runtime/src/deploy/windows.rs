@@ -1,4 +1,5 @@
-//! Events as a synapse reads them: for each row of outputs one list, in which the window of every output is one run.
+//! Events as a synapse reads them: for each row of outputs one list, in which the window of every
+//! output is one run.
 
 use crate::axis::Taps;
 use crate::deploy::arena::product;
@@ -8,21 +9,25 @@ use crate::deploy::rows::{MAX_TAPS, Rows};
 use crate::simd::compiled;
 use std::ops::Range;
 
-/// Entries that are copied at once. Runs are mostly shorter, so that copying whole blocks saves the branches; what is too much is overwritten by the next run.
+/// Entries that are copied at once. Runs are mostly shorter, so that copying whole blocks saves the
+/// branches; what is too much is overwritten by the next run.
 const BLOCK: usize = 16;
 
-/// The events of the image rows under each row of outputs, merged by column: entries are weight rows less the place of the window. They are in lists, one a macro-step, or
-/// [`LISTS`] a group of steps ([`patterns`]).
+/// The events of the image rows under each row of outputs, merged by column: entries are weight
+/// rows less the place of the window. They are in lists, one a macro-step, or [`LISTS`] a group of
+/// steps ([`patterns`]).
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
-    /// Of each row of outputs and list, where the entries of each column begin; one more at the end.
+    /// Of each row of outputs and list, where the entries of each column begin; one more at the
+    /// end.
     offsets: Vec<u32>,
     entries: Vec<u32>,
     /// Levels; empty where all are one.
     payloads: Vec<i32>,
     columns: usize,
     lists: usize,
-    /// Of each row of outputs, whether its lists are [`LISTS`] a group of steps, and not one a step.
+    /// Of each row of outputs, whether its lists are [`LISTS`] a group of steps, and not one a
+    /// step.
     sorted: Vec<bool>,
 }
 
@@ -32,7 +37,12 @@ fn lists<W>(synapse: &Rows<W>, steps: usize) -> usize {
 }
 
 /// Room that the windows of `rows` rows of outputs need: offsets, entries.
-pub(crate) fn room<W>(synapse: &Rows<W>, rows: usize, steps: usize, columns: usize) -> (usize, usize) {
+pub(crate) fn room<W>(
+    synapse: &Rows<W>,
+    rows: usize,
+    steps: usize,
+    columns: usize,
+) -> (usize, usize) {
     let taps = synapse.vertical.kernel.min(synapse.vertical.inputs);
     (
         product(&[rows, lists(synapse, steps), columns + 1]),
@@ -76,13 +86,16 @@ impl Windows {
         for (y, row) in rows.enumerate() {
             let sorted = synapse.shares(row, events, steps);
             self.sorted[y] = sorted;
-            let Taps { first, count, input } = synapse.vertical.taps[row].within(taps, synapse.dilation);
+            let Taps { first, count, input } =
+                synapse.vertical.taps[row].within(taps, synapse.dilation);
             let mut lines = [(0, Line::default()); MAX_TAPS * PATH];
             for list in 0..if sorted { patterns::groups(steps) * LISTS } else { steps } {
                 let mut free = lines.iter_mut();
                 for tap in 0..count {
-                    let (base, input) = ((first + tap) * synapse.row_length, input + tap * synapse.dilation);
-                    let mut put = |line| free.next().into_iter().for_each(|free| *free = (base as u32, line));
+                    let (base, input) =
+                        ((first + tap) * synapse.row_length, input + tap * synapse.dilation);
+                    let mut put =
+                        |line| free.next().into_iter().for_each(|free| *free = (base as u32, line));
                     if sorted {
                         put(events.list(input, list / LISTS, list % LISTS));
                     } else {
@@ -91,14 +104,17 @@ impl Windows {
                 }
                 let left = free.len();
                 let lines = &lines[..lines.len() - left];
-                let offsets = &mut self.offsets[(y * self.lists + list) * (self.columns + 1)..][..=self.columns];
-                let payloads = if events.extent.payloads { self.payloads.as_mut_slice() } else { &mut [] };
+                let offsets = &mut self.offsets[(y * self.lists + list) * (self.columns + 1)..]
+                    [..=self.columns];
+                let payloads =
+                    if events.extent.payloads { self.payloads.as_mut_slice() } else { &mut [] };
                 merge(level, lines, &mut filled, offsets, &mut self.entries, payloads);
             }
         }
     }
 
-    /// Whether the lists of a row of outputs, counted from the first that was gathered, are [`LISTS`] a group of steps.
+    /// Whether the lists of a row of outputs, counted from the first that was gathered, are
+    /// [`LISTS`] a group of steps.
     #[inline(always)]
     pub(crate) fn is_sorted(&self, row: usize) -> bool {
         self.sorted[row]
@@ -107,7 +123,8 @@ impl Windows {
     /// One row of outputs, counted from the first that was gathered: one of its lists.
     #[inline(always)]
     pub(crate) fn line(&self, row: usize, list: usize) -> Line<'_> {
-        let offsets = &self.offsets[(row * self.lists + list) * (self.columns + 1)..][..=self.columns];
+        let offsets =
+            &self.offsets[(row * self.lists + list) * (self.columns + 1)..][..=self.columns];
         Line { offsets, entries: &self.entries, payloads: &self.payloads }
     }
 }
@@ -134,9 +151,13 @@ fn merge_lines(
             let run = line.range(column..column.wrapping_add(1));
             let length = run.len();
             if !payloads.is_empty() {
-                copy(&line.payloads[run.start..], length, &mut payloads[total..], |payload| payload);
+                copy(&line.payloads[run.start..], length, &mut payloads[total..], |payload| {
+                    payload
+                });
             }
-            copy(&line.entries[run.start..], length, &mut entries[total..], |entry| entry.wrapping_add(base));
+            copy(&line.entries[run.start..], length, &mut entries[total..], |entry| {
+                entry.wrapping_add(base)
+            });
             total = total.wrapping_add(length);
         }
     }

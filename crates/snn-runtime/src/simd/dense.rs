@@ -9,7 +9,8 @@ use crate::simd::{Available, compiled};
 #[cfg(target_arch = "x86_64")]
 use crate::{deploy, simd::Level};
 
-/// Adds what one block makes of the input rows under a row of outputs, `apart` bytes from one another, to its currents, `[x][channel]`.
+/// Adds what one block makes of the input rows under a row of outputs, `apart` bytes from one
+/// another, to its currents, `[x][channel]`.
 pub(crate) fn multiply(level: Available, place: Place<'_>, currents: &mut [i32]) {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -17,9 +18,11 @@ pub(crate) fn multiply(level: Available, place: Place<'_>, currents: &mut [i32])
         by_fours(place, currents);
     }
     #[cfg(target_arch = "x86_64")]
-    if place.dense.products == deploy::dense::Products::Quads && level.level() == Level::Avx512Vnni {
+    if place.dense.products == deploy::dense::Products::Quads && level.level() == Level::Avx512Vnni
+    {
         #[expect(unsafe_code, reason = "a function compiled for an instruction set is called")]
-        // SAFETY: `Available` is only made for a level whose instruction sets were detected on this machine.
+        // SAFETY: `Available` is only made for a level whose instruction sets were detected on this
+        // machine.
         return unsafe { vnni(place, currents) };
     }
     multiply_pairs(level, place, currents);
@@ -73,13 +76,20 @@ fn by_lanes<V: Products<2, 32>>(place: Place<'_>, currents: &mut [i32]) {
 }
 
 #[inline(always)]
-fn row<const VECTORS: usize, const PIXELS: usize, const GROUP: usize, const BYTES: usize, V: Products<GROUP, BYTES>>(
+fn row<
+    const VECTORS: usize,
+    const PIXELS: usize,
+    const GROUP: usize,
+    const BYTES: usize,
+    V: Products<GROUP, BYTES>,
+>(
     Place { dense, block, taps, lines: (lines, apart) }: Place<'_>,
     currents: &mut [i32],
 ) {
     let (vectors, _) = dense.block(block).as_chunks::<BYTES>();
     let (weights, _) = vectors.as_chunks::<VECTORS>();
-    let (multipliers, limit, groups) = (dense.multipliers(block), dense.limits[block], dense.groups);
+    let (multipliers, limit, groups) =
+        (dense.multipliers(block), dense.limits[block], dense.groups);
     let first_lane = block.wrapping_mul(dense.lanes);
     let lanes = dense.lanes.min(dense.channels.wrapping_sub(first_lane));
     for (group, outputs) in currents.chunks_mut(PIXELS.wrapping_mul(dense.channels)).enumerate() {
@@ -94,7 +104,8 @@ fn row<const VECTORS: usize, const PIXELS: usize, const GROUP: usize, const BYTE
                     .wrapping_mul(groups)..][..groups];
                 let mut inputs = [[].as_slice(); PIXELS];
                 for (pixel, inputs) in inputs.iter_mut().enumerate() {
-                    let column = group.wrapping_mul(PIXELS).wrapping_add(pixel).wrapping_mul(dense.stride);
+                    let column =
+                        group.wrapping_mul(PIXELS).wrapping_add(pixel).wrapping_mul(dense.stride);
                     let column = column.wrapping_add(tap.wrapping_mul(dense.dilation));
                     *inputs = &line.as_chunks::<GROUP>().0[column.wrapping_mul(groups)..][..groups];
                 }
@@ -120,12 +131,23 @@ fn row<const VECTORS: usize, const PIXELS: usize, const GROUP: usize, const BYTE
                 }
             }
         }
-        flush::<VECTORS, PIXELS, GROUP, BYTES, V>(&mut sums, multipliers, outputs, (first_lane, lanes, dense.channels));
+        flush::<VECTORS, PIXELS, GROUP, BYTES, V>(
+            &mut sums,
+            multipliers,
+            outputs,
+            (first_lane, lanes, dense.channels),
+        );
     }
 }
 
 #[inline(always)]
-fn add<const VECTORS: usize, const PIXELS: usize, const GROUP: usize, const BYTES: usize, V: Products<GROUP, BYTES>>(
+fn add<
+    const VECTORS: usize,
+    const PIXELS: usize,
+    const GROUP: usize,
+    const BYTES: usize,
+    V: Products<GROUP, BYTES>,
+>(
     weights: &[[[i8; BYTES]; VECTORS]],
     inputs: [&[[u8; GROUP]]; PIXELS],
     sums: &mut [[V::Sums; VECTORS]; PIXELS],

@@ -36,7 +36,13 @@ fn members_with_avx2(seen: &[u8], members: Members, channels: usize, line: &mut 
 
 #[inline(always)]
 fn push_members<V: Flags>(seen: &[u8], members: Members, channels: usize, line: &mut LineMut<'_>) {
-    push(seen, channels, line, |word| V::members(word, members), |seen| u8::from(members.has(seen)));
+    push(
+        seen,
+        channels,
+        line,
+        |word| V::members(word, members),
+        |seen| u8::from(members.has(seen)),
+    );
 }
 
 /// Fills a line from values, one a channel, that are made bits 32 or eight at a time.
@@ -56,7 +62,9 @@ fn push(
             filling.push_word(bits(word), base);
             base = base.wrapping_add(FLAGS);
         }
-        for_each_byte(rest, &flag, |bits, channel| filling.push_bits(bits, base.wrapping_add(channel)));
+        for_each_byte(rest, &flag, |bits, channel| {
+            filling.push_bits(bits, base.wrapping_add(channel))
+        });
         base = base.wrapping_add(rest.len());
         filling.end_position();
     }

@@ -1,8 +1,10 @@
 //! Instruction sets and the inner loops that are compiled for each of them.
 //!
-//! A kernel is written once, in safe Rust over arrays of constant size, and compiled three times: as it is (the scalar twin), with AVX2 and with AVX-512. `unsafe` is left
-//! for two things: the instructions that compilers do not find by themselves (`x86.rs`), and the call of a function that was compiled for more than a machine may
-//! have ([`compiled`]). The scalar level runs neither.
+//! A kernel is written once, in safe Rust over arrays of constant size, and compiled three times:
+//! as it is (the scalar twin), with AVX2 and with AVX-512. `unsafe` is left for two things: the
+//! instructions that compilers do not find by themselves (`x86.rs`), and the call of a function
+//! that was compiled for more than a machine may have ([`compiled`]). The scalar level runs
+//! neither.
 
 pub(crate) mod dense;
 pub(crate) mod emit;
@@ -44,7 +46,9 @@ impl Level {
                     && is_x86_feature_detected!("avx512vl")
             }
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => Self::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
+            Self::Avx512Vnni => {
+                Self::Avx512.is_available() && is_x86_feature_detected!("avx512vnni")
+            }
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 | Self::Avx512Vnni => false,
         }
@@ -73,7 +77,9 @@ impl Level {
 
 #[cfg(target_arch = "x86_64")]
 fn has_avx2() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("popcnt")
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("popcnt")
 }
 
 /// A level that this machine was seen to have.
@@ -112,7 +118,8 @@ macro_rules! compiled {
             #[expect(unsafe_code, reason = "a function compiled for an instruction set is called")]
             match level.level() {
                 crate::simd::Level::Scalar => $scalar($($argument),*),
-                // SAFETY: `Available` is only made for a level whose instruction sets were detected on this machine.
+                // SAFETY: `Available` is only made for a level whose instruction sets were detected
+                // on this machine.
                 crate::simd::Level::Avx2 => unsafe { avx2($($argument),*) },
                 // SAFETY: as above.
                 crate::simd::Level::Avx512 | crate::simd::Level::Avx512Vnni => unsafe { avx512($($argument),*) },

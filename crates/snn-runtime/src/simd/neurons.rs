@@ -27,7 +27,9 @@ fn fire_row(neurons: &Binary, currents: &[i32], membranes: &mut [i32], flags: &m
         // A leak by a power of two, the usual one, needs no product.
         fire_leaking(neurons, currents, membranes, flags, |membrane| membrane >> shift);
     } else {
-        fire_leaking(neurons, currents, membranes, flags, |membrane| membrane.wrapping_mul(multiplier) >> shift);
+        fire_leaking(neurons, currents, membranes, flags, |membrane| {
+            membrane.wrapping_mul(multiplier) >> shift
+        });
     }
 }
 
@@ -41,7 +43,9 @@ fn fire_leaking(
 ) {
     match neurons.reset {
         GridReset::Hard => fire_with(neurons, currents, membranes, flags, (leak, |_, _| 0)),
-        GridReset::Soft => fire_with(neurons, currents, membranes, flags, (leak, |u, threshold| u - threshold)),
+        GridReset::Soft => {
+            fire_with(neurons, currents, membranes, flags, (leak, |u, threshold| u - threshold))
+        }
         GridReset::None => fire_with(neurons, currents, membranes, flags, (leak, |u, _| u)),
     }
 }
@@ -71,17 +75,25 @@ fn fire_with(
 }
 
 compiled! {
-    /// QuantRelu of an image row: levels `#{ d : J ≥ θ_d }`, thresholds `[level][channel]`, and the flags of those that are not zero.
+    /// QuantRelu of an image row: levels `#{ d : J ≥ θ_d }`, thresholds `[level][channel]`, and the
+    /// flags of those that are not zero.
     fn quantise(thresholds: &[i32], channels: usize, currents: &[i32], levels: &mut [i32], flags: &mut [u8]) = quantise_row;
 }
 
 #[inline(always)]
-fn quantise_row(thresholds: &[i32], channels: usize, currents: &[i32], levels: &mut [i32], flags: &mut [u8]) {
+fn quantise_row(
+    thresholds: &[i32],
+    channels: usize,
+    currents: &[i32],
+    levels: &mut [i32],
+    flags: &mut [u8],
+) {
     let rows = currents.chunks_exact(channels).zip(levels.chunks_exact_mut(channels));
     for ((currents, levels), flags) in rows.zip(flags.chunks_exact_mut(channels)) {
         levels.fill(0);
         for thresholds in thresholds.chunks_exact(channels) {
-            for ((&current, &threshold), level) in currents.iter().zip(thresholds).zip(&mut *levels) {
+            for ((&current, &threshold), level) in currents.iter().zip(thresholds).zip(&mut *levels)
+            {
                 *level += i32::from(current >= threshold);
             }
         }
@@ -107,8 +119,12 @@ compiled! {
 #[inline(always)]
 fn fire_real_row(neurons: &RealBinary, currents: &[f32], membranes: &mut [f32], flags: &mut [u8]) {
     match neurons.reset {
-        Reset::Hard { .. } => fire_reals_with(neurons, currents, membranes, flags, |_, _| neurons.rest),
-        Reset::Soft => fire_reals_with(neurons, currents, membranes, flags, |u, threshold| u - threshold),
+        Reset::Hard { .. } => {
+            fire_reals_with(neurons, currents, membranes, flags, |_, _| neurons.rest)
+        }
+        Reset::Soft => {
+            fire_reals_with(neurons, currents, membranes, flags, |u, threshold| u - threshold)
+        }
         Reset::None => fire_reals_with(neurons, currents, membranes, flags, |u, _| u),
     }
 }

@@ -28,13 +28,16 @@ pub(crate) struct Place<'p, N: Number> {
 }
 
 compiled! {
-    /// Adds what one block of a synapse makes of a row of windows to the currents of that row, `[step][x][channel]`.
+    /// Adds what one block of a synapse makes of a row of windows to the currents of that row,
+    /// `[step][x][channel]`.
     fn deliver(place: Place<'_, i32>, currents: &mut [i32]) = by_lanes::<Portable>, with_avx2, with_avx512;
 }
 
-/// Rows at the beginning of a list that are asked for while the list before it is added up: it ends where no processor foresees it, and the next begins with nothing at hand.
+/// Rows at the beginning of a list that are asked for while the list before it is added up: it ends
+/// where no processor foresees it, and the next begins with nothing at hand.
 const AHEAD: usize = 8;
-/// A block of more bytes has left the first-level cache when a row of it is read again, and a part of it the second.
+/// A block of more bytes has left the first-level cache when a row of it is read again, and a part
+/// of it the second.
 const FAR_BYTES: usize = 200 << 10;
 
 #[cfg(target_arch = "x86_64")]
@@ -93,11 +96,16 @@ fn shared_by_lanes<V: Vectors<16> + Pairs<32>>(place: Place<'_, i32>, currents: 
 }
 
 #[inline(always)]
-fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(place: Place<'_, i32>, currents: &mut [i32]) {
+fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(
+    place: Place<'_, i32>,
+    currents: &mut [i32],
+) {
     match place.rows.width {
         Width::Unit | Width::Pairs => groups::<LANES, VECTORS, Units<V>>(place, currents),
         Width::Narrow => groups::<LANES, VECTORS, Narrow<V>>(place, currents),
-        Width::Wide | Width::RealUnit | Width::Real => groups::<LANES, VECTORS, Wide>(place, currents),
+        Width::Wide | Width::RealUnit | Width::Real => {
+            groups::<LANES, VECTORS, Wide>(place, currents)
+        }
     }
 }
 
@@ -133,7 +141,10 @@ fn reals_with_avx512(place: Place<'_, f32>, currents: &mut [f32]) {
 }
 
 #[inline(always)]
-fn reals<const LANES: usize, const VECTORS: usize, V: Floats<LANES>>(place: Place<'_, f32>, currents: &mut [f32]) {
+fn reals<const LANES: usize, const VECTORS: usize, V: Floats<LANES>>(
+    place: Place<'_, f32>,
+    currents: &mut [f32],
+) {
     match place.rows.width {
         Width::RealUnit if place.windows.is_sorted(place.row) => {
             shared::<LANES, VECTORS, RealUnits<V>>(place, currents);
@@ -303,7 +314,8 @@ impl<const LANES: usize> Adding<LANES> for Wide {
     }
 }
 
-/// All groups of outputs along a row, all steps of each: the weights of a block stay in cache meanwhile.
+/// All groups of outputs along a row, all steps of each: the weights of a block stay in cache
+/// meanwhile.
 #[inline(always)]
 fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     Place { rows, block, windows, row, base, ahead }: Place<'_, A::Current>,
@@ -332,7 +344,8 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
             let outputs = &mut currents[outputs];
             begin = begin.wrapping_add(rows.group_width);
             for span in spans {
-                // Entries are `position · channels + channel`, so consecutive taps of a row are one run with one base.
+                // Entries are `position · channels + channel`, so consecutive taps of a row are one
+                // run with one base.
                 let (entries, payloads) = line.run(span.begin, span.end);
                 if entries.len() <= room {
                     room = room.wrapping_sub(entries.len());
@@ -340,20 +353,34 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
                     continue;
                 }
                 for (i, entries) in entries.chunks(limit).enumerate() {
-                    flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, base.take(), outputs);
-                    let payloads = if A::PAYLOADS { &payloads[i * limit..][..entries.len()] } else { &[] };
+                    flush::<LANES, VECTORS, A>(
+                        &mut sums,
+                        limit.wrapping_sub(room),
+                        multipliers,
+                        base.take(),
+                        outputs,
+                    );
+                    let payloads =
+                        if A::PAYLOADS { &payloads[i * limit..][..entries.len()] } else { &[] };
                     add::<LANES, VECTORS, A>(weights, span.base, entries, payloads, &mut sums);
                     room = limit.wrapping_sub(entries.len());
                 }
             }
             if room < limit || base.is_some() {
-                flush::<LANES, VECTORS, A>(&mut sums, limit.wrapping_sub(room), multipliers, base, outputs);
+                flush::<LANES, VECTORS, A>(
+                    &mut sums,
+                    limit.wrapping_sub(room),
+                    multipliers,
+                    base,
+                    outputs,
+                );
             }
         }
     }
 }
 
-/// The same of windows that are sorted by steps: sums of a step are begun from those of the steps that it shares rows with.
+/// The same of windows that are sorted by steps: sums of a step are begun from those of the steps
+/// that it shares rows with.
 #[inline(always)]
 fn shared<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     Place { rows, block, windows, row, base, ahead }: Place<'_, A::Current>,
@@ -390,7 +417,8 @@ fn shared<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
                 prefetch(ahead.next().unwrap_or_default());
                 add_list::<LANES, VECTORS, A>(weights, spans, &lists, ROOT, &mut trunk);
             }
-            // Kept in memory: registers are for the sums that are added to, of which they would take some.
+            // Kept in memory: registers are for the sums that are added to, of which they would
+            // take some.
             let trunk = black_box(trunk);
             for half in HALVES {
                 let mut branch = trunk;
@@ -402,14 +430,23 @@ fn shared<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
                 }
                 let branch = black_box(branch);
                 for leaf in half.leaves {
-                    let Some(currents) = currents.chunks_exact_mut(rows.width_out).nth(leaf.step) else { continue };
+                    let Some(currents) = currents.chunks_exact_mut(rows.width_out).nth(leaf.step)
+                    else {
+                        continue;
+                    };
                     let outputs = &mut currents[outputs.clone()];
                     let count = count.wrapping_add(counts[leaf.list]);
                     if fits && count <= limit {
                         let mut sums = branch;
                         add_list::<LANES, VECTORS, A>(weights, spans, &lists, leaf.list, &mut sums);
                         if count > 0 || base.is_some() {
-                            flush::<LANES, VECTORS, A>(&mut sums, count, multipliers, base, outputs);
+                            flush::<LANES, VECTORS, A>(
+                                &mut sums,
+                                count,
+                                multipliers,
+                                base,
+                                outputs,
+                            );
                         }
                         continue;
                     }
@@ -418,8 +455,20 @@ fn shared<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
                     for list in [ROOT, half.list, leaf.list] {
                         for span in spans {
                             for entries in lists[list].run(span.begin, span.end).0.chunks(limit) {
-                                add::<LANES, VECTORS, A>(weights, span.base, entries, &[], &mut sums);
-                                flush::<LANES, VECTORS, A>(&mut sums, entries.len(), multipliers, base.take(), outputs);
+                                add::<LANES, VECTORS, A>(
+                                    weights,
+                                    span.base,
+                                    entries,
+                                    &[],
+                                    &mut sums,
+                                );
+                                flush::<LANES, VECTORS, A>(
+                                    &mut sums,
+                                    entries.len(),
+                                    multipliers,
+                                    base.take(),
+                                    outputs,
+                                );
                             }
                         }
                     }
@@ -481,7 +530,8 @@ fn add<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     }
 }
 
-/// Adds the sums of so many rows, times the multipliers of their outputs, to the base where there is one, else to the currents, and begins anew.
+/// Adds the sums of so many rows, times the multipliers of their outputs, to the base where there
+/// is one, else to the currents, and begins anew.
 #[inline(always)]
 fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
     sums: &mut [A::Sums; VECTORS],
@@ -498,7 +548,10 @@ fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
         if let Some(currents) = whole.get_mut(vector) {
             let mut lanes = A::lanes(*sums, rows);
             if let Some(multiplier) = multiplier {
-                lanes.iter_mut().zip(multiplier).for_each(|(sum, &m)| *sum = sum.times(A::Current::of(m)));
+                lanes
+                    .iter_mut()
+                    .zip(multiplier)
+                    .for_each(|(sum, &m)| *sum = sum.times(A::Current::of(m)));
             }
             let before = *bases.get(vector).unwrap_or(currents);
             for ((current, sum), before) in currents.iter_mut().zip(lanes).zip(before) {
@@ -508,7 +561,8 @@ fn flush<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
             // Lanes without an output of their own fill the last vector up.
             for (lane, (current, sum)) in rest.iter_mut().zip(A::lanes(*sums, rows)).enumerate() {
                 let m = multiplier.map_or(1, |multiplier| multiplier[lane]);
-                *current = last_base.get(lane).unwrap_or(current).plus(sum.times(A::Current::of(m)));
+                *current =
+                    last_base.get(lane).unwrap_or(current).plus(sum.times(A::Current::of(m)));
             }
         }
         *sums = A::zero();

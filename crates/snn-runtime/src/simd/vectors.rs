@@ -1,5 +1,6 @@
-//! Vectors of sums, for each instruction set. Those of 16 bits are exact whatever the set: every one is proved to stay within them. Those of f32 are added in the same order by
-//! every set, and so are the same bits.
+//! Vectors of sums, for each instruction set. Those of 16 bits are exact whatever the set: every
+//! one is proved to stay within them. Those of f32 are added in the same order by every set, and so
+//! are the same bits.
 
 use crate::deploy::patterns::Members;
 use crate::simd::emit::bits_of;
@@ -15,10 +16,13 @@ pub(crate) trait Vectors<const LANES: usize> {
     fn lanes(sums: Self::Sums) -> [i16; LANES];
 }
 
-/// 16-bit sums of rows of paired weights: two weights a 16-bit word, so that no instruction has to widen them.
+/// 16-bit sums of rows of paired weights: two weights a 16-bit word, so that no instruction has to
+/// widen them.
 ///
-/// Of 32 lanes, lane `i < 16` is the low byte of word `i`, kept as `w + 128`, and lane `16 + i` the high byte. With `R` the words of a row as integers,
-/// `H = Σ ⌊R/2⁸⌋` are the sums of the high lanes, and those of the low lanes are `Σ R − 2⁸·H − 128·rows`. Both are exact modulo 2¹⁶, and so exact.
+/// Of 32 lanes, lane `i < 16` is the low byte of word `i`, kept as `w + 128`, and lane `16 + i` the
+/// high byte. With `R` the words of a row as integers, `H = Σ ⌊R/2⁸⌋` are the sums of the high
+/// lanes, and those of the low lanes are `Σ R − 2⁸·H − 128·rows`. Both are exact modulo 2¹⁶, and so
+/// exact.
 pub(crate) trait Pairs<const LANES: usize> {
     type Sums: Copy;
     fn zero() -> Self::Sums;
@@ -28,11 +32,13 @@ pub(crate) trait Pairs<const LANES: usize> {
     fn lanes(sums: Self::Sums, rows: usize) -> [i16; LANES];
 }
 
-/// Sixteen sums of products of a group of levels with groups of weights; `BYTES` are those of sixteen lanes.
+/// Sixteen sums of products of a group of levels with groups of weights; `BYTES` are those of
+/// sixteen lanes.
 pub(crate) trait Products<const GROUP: usize, const BYTES: usize> {
     type Sums: Copy;
     fn zero() -> Self::Sums;
-    /// Sums plus `w₀·x₀ + w₁·x₁ + …`, the weights of each lane side by side; levels are at most 128.
+    /// Sums plus `w₀·x₀ + w₁·x₁ + …`, the weights of each lane side by side; levels are at most
+    /// 128.
     fn add(sums: Self::Sums, weights: &[i8; BYTES], levels: [u8; GROUP]) -> Self::Sums;
     fn lanes(sums: Self::Sums) -> [i32; 16];
 }
@@ -88,7 +94,10 @@ impl Flags for Portable {
     #[inline(always)]
     fn bits(flags: &[u8; FLAGS]) -> u32 {
         let mut bytes = [0; FLAGS / 8];
-        bytes.iter_mut().zip(flags.as_chunks::<8>().0).for_each(|(byte, eight)| *byte = bits_of(*eight));
+        bytes
+            .iter_mut()
+            .zip(flags.as_chunks::<8>().0)
+            .for_each(|(byte, eight)| *byte = bits_of(*eight));
         u32::from_le_bytes(bytes)
     }
 
@@ -112,8 +121,9 @@ impl Products<2, 32> for Portable {
     fn add(mut sums: Self::Sums, weights: &[i8; 32], levels: [u8; 2]) -> Self::Sums {
         let [first, second] = levels.map(i16::from);
         for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<2>().0) {
-            let products =
-                i16::from(weights[0]).wrapping_mul(first).wrapping_add(i16::from(weights[1]).wrapping_mul(second));
+            let products = i16::from(weights[0])
+                .wrapping_mul(first)
+                .wrapping_add(i16::from(weights[1]).wrapping_mul(second));
             *sum = sum.wrapping_add(products);
         }
         sums
@@ -274,7 +284,8 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..100 {
             let flags: [u8; FLAGS] = std::array::from_fn(|_| random.random_range(0..=1));
-            let expected = flags.iter().rev().fold(0_u32, |bits, flag| bits << 1 | u32::from(*flag));
+            let expected =
+                flags.iter().rev().fold(0_u32, |bits, flag| bits << 1 | u32::from(*flag));
             assert_eq!(<Portable as Flags>::bits(&flags), expected);
             #[cfg(target_arch = "x86_64")]
             if crate::Level::Avx2.is_available() {
@@ -288,7 +299,8 @@ mod tests {
         case: usize,
         random: &mut ChaCha8Rng,
     ) -> ([i8; BYTES], [u8; GROUP]) {
-        let (weights, levels) = (weights(random), std::array::from_fn(|_| random.random_range(0..=128)));
+        let (weights, levels) =
+            (weights(random), std::array::from_fn(|_| random.random_range(0..=128)));
         match case {
             0 => ([127; BYTES], [128; GROUP]),
             1 => ([-127; BYTES], [128; GROUP]),

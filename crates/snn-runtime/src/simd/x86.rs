@@ -2,15 +2,18 @@
 #![expect(unsafe_code, reason = "instructions of the machine")]
 
 use crate::deploy::patterns::Members;
-use crate::simd::vectors::{FLAGS, Flags, Floats, PAIRED, Pairs, Products, Vectors, excess, widened};
+use crate::simd::vectors::{
+    FLAGS, Flags, Floats, PAIRED, Pairs, Products, Vectors, excess, widened,
+};
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16, _mm256_add_ps,
-    _mm256_and_si256, _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi16, _mm256_maddubs_epi16,
-    _mm256_movemask_epi8, _mm256_mul_ps, _mm256_mullo_epi16, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps,
-    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16,
-    _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_dpbusd_epi32, _mm512_mul_ps, _mm512_mullo_epi16, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16,
-    _mm512_sub_epi16,
+    __m128i, __m256, __m256i, __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16,
+    _mm256_add_ps, _mm256_and_si256, _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi16,
+    _mm256_maddubs_epi16, _mm256_movemask_epi8, _mm256_mul_ps, _mm256_mullo_epi16,
+    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256,
+    _mm256_slli_epi16, _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps,
+    _mm512_cvtepi8_epi16, _mm512_dpbusd_epi32, _mm512_mul_ps, _mm512_mullo_epi16,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
 };
 use std::mem::transmute;
 
@@ -43,7 +46,9 @@ impl Vectors<16> for Avx2 {
     #[inline(always)]
     fn add(sums: __m256i, weights: &[i8; 16]) -> __m256i {
         // SAFETY: as above; bytes of integers are a vector of them.
-        unsafe { _mm256_add_epi16(sums, _mm256_cvtepi8_epi16(transmute::<[i8; 16], __m128i>(*weights))) }
+        unsafe {
+            _mm256_add_epi16(sums, _mm256_cvtepi8_epi16(transmute::<[i8; 16], __m128i>(*weights)))
+        }
     }
 
     #[inline(always)]
@@ -79,7 +84,10 @@ impl Flags for Avx2 {
         unsafe {
             let seen = transmute::<[u8; FLAGS], __m256i>(*seen);
             let each = |steps: u8| _mm256_set1_epi8(steps.cast_signed());
-            let active = _mm256_cmpeq_epi8(_mm256_and_si256(seen, each(members.steps)), each(members.active));
+            let active = _mm256_cmpeq_epi8(
+                _mm256_and_si256(seen, each(members.steps)),
+                each(members.active),
+            );
             let excepted = _mm256_cmpeq_epi8(seen, each(members.except));
             _mm256_movemask_epi8(_mm256_andnot_si256(excepted, active)).cast_unsigned()
         }
@@ -137,7 +145,8 @@ impl Products<2, 32> for Avx2 {
 
     #[inline(always)]
     fn add(sums: __m256i, weights: &[i8; 32], levels: [u8; 2]) -> __m256i {
-        // SAFETY: as above; bytes of integers are a vector of them. Two products of at most 128·127 do not saturate.
+        // SAFETY: as above; bytes of integers are a vector of them. Two products of at most 128·127
+        // do not saturate.
         unsafe {
             let weights = transmute::<[i8; 32], __m256i>(*weights);
             let levels = _mm256_set1_epi16(i16::from_le_bytes(levels));
@@ -164,7 +173,8 @@ impl Products<4, 64> for Avx512 {
 
     #[inline(always)]
     fn add(sums: __m512i, weights: &[i8; 64], levels: [u8; 4]) -> __m512i {
-        // SAFETY: as above, and VNNI where products are in fours; bytes of integers are a vector of them.
+        // SAFETY: as above, and VNNI where products are in fours; bytes of integers are a vector of
+        // them.
         unsafe {
             let weights = transmute::<[i8; 64], __m512i>(*weights);
             _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(i32::from_le_bytes(levels)), weights)
@@ -287,7 +297,9 @@ impl Vectors<32> for Avx512 {
     #[inline(always)]
     fn add(sums: __m512i, weights: &[i8; 32]) -> __m512i {
         // SAFETY: as above; bytes of integers are a vector of them.
-        unsafe { _mm512_add_epi16(sums, _mm512_cvtepi8_epi16(transmute::<[i8; 32], __m256i>(*weights))) }
+        unsafe {
+            _mm512_add_epi16(sums, _mm512_cvtepi8_epi16(transmute::<[i8; 32], __m256i>(*weights)))
+        }
     }
 
     #[inline(always)]

@@ -57,7 +57,11 @@ impl Draw {
         };
         let resolved = model.graph.resolve().expect("a valid graph");
         for spec in weight_specs(&model.graph, &resolved, form).expect("a converted graph") {
-            let tensor = self.weight(spec.name.rsplit('.').next().unwrap_or_default(), &spec.shape, spec.dtypes[0]);
+            let tensor = self.weight(
+                spec.name.rsplit('.').next().unwrap_or_default(),
+                &spec.shape,
+                spec.dtypes[0],
+            );
             model.weights.insert(spec.name, tensor);
         }
         model
@@ -67,9 +71,12 @@ impl Draw {
         let random = &mut self.random;
         let shape = IxDyn(shape);
         match (dtype, part) {
-            ("i8", _) => Tensor::I8(ArrayD::from_shape_simple_fn(shape, || random.random_range(-3..=3))),
+            ("i8", _) => {
+                Tensor::I8(ArrayD::from_shape_simple_fn(shape, || random.random_range(-3..=3)))
+            }
             ("i32", "thresholds") => {
-                let mut thresholds = ArrayD::from_shape_simple_fn(shape, || random.random_range(-3..=12));
+                let mut thresholds =
+                    ArrayD::from_shape_simple_fn(shape, || random.random_range(-3..=12));
                 for mut column in thresholds.lanes_mut(ndarray::Axis(0)) {
                     let mut sorted = column.to_vec();
                     sorted.sort_unstable();
@@ -77,17 +84,29 @@ impl Draw {
                 }
                 Tensor::I32(thresholds)
             }
-            ("i32", "threshold") => Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(1..=8))),
-            ("i32", "adaptation") => Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(0..=40))),
-            ("i32", "multiplier") => Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(1..=3))),
-            ("i32", _) => Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(-4..=4))),
-            (_, "step" | "threshold") => {
-                Tensor::F64(ArrayD::from_shape_simple_fn(shape, || [0.5, 1.0, 2.0][random.random_range(0..3)]))
+            ("i32", "threshold") => {
+                Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(1..=8)))
             }
+            ("i32", "adaptation") => {
+                Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(0..=40)))
+            }
+            ("i32", "multiplier") => {
+                Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(1..=3)))
+            }
+            ("i32", _) => {
+                Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(-4..=4)))
+            }
+            (_, "step" | "threshold") => Tensor::F64(ArrayD::from_shape_simple_fn(shape, || {
+                [0.5, 1.0, 2.0][random.random_range(0..3)]
+            })),
             (_, _) if self.numbers == Numbers::Coarse => {
-                Tensor::F64(ArrayD::from_shape_simple_fn(shape, || f64::from(random.random_range(-2..=2_i8))))
+                Tensor::F64(ArrayD::from_shape_simple_fn(shape, || {
+                    f64::from(random.random_range(-2..=2_i8))
+                }))
             }
-            _ => Tensor::F64(ArrayD::from_shape_simple_fn(shape, || f64::from(random.random_range(-4..=4_i8)) / 4.0)),
+            _ => Tensor::F64(ArrayD::from_shape_simple_fn(shape, || {
+                f64::from(random.random_range(-4..=4_i8)) / 4.0
+            })),
         }
     }
 }

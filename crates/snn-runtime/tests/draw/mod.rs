@@ -1,4 +1,5 @@
-//! Random converted models, drawn directly in the form `grid` or `events`: small numbers, so that neurons meet their thresholds exactly, often.
+//! Random converted models, drawn directly in the form `grid` or `events`: small numbers, so that
+//! neurons meet their thresholds exactly, often.
 #![allow(dead_code, reason = "each test file uses a part of this module")]
 
 mod finish;
@@ -10,8 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use snn_ir::Model;
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
 use snn_ir::site::{
-    Adaptation, Code, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, QuantRelu, Reset, Share, Site, Spike,
-    Synapse, Threshold,
+    Adaptation, Code, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, QuantRelu, Reset,
+    Share, Site, Spike, Synapse, Threshold,
 };
 use snn_ir::streams::Kind;
 
@@ -39,8 +40,12 @@ pub(crate) struct Draw {
 
 /// A model of about `size` operations.
 pub(crate) fn model(seed: u64, size: usize, numbers: Numbers) -> Model {
-    let mut draw =
-        Draw { random: ChaCha8Rng::seed_from_u64(seed), numbers, graph: Graph::default(), nodes: Vec::new() };
+    let mut draw = Draw {
+        random: ChaCha8Rng::seed_from_u64(seed),
+        numbers,
+        graph: Graph::default(),
+        nodes: Vec::new(),
+    };
     let channels = draw.upto(3);
     let shape = match draw.random.random_range(0..8) {
         0 => vec![channels * 4],
@@ -64,7 +69,11 @@ pub(crate) fn pixels(model: &Model, leading: &[usize], seed: u64) -> ArrayD<u8> 
         shape.extend(image);
     }
     ArrayD::from_shape_simple_fn(IxDyn(&shape), || {
-        if random.random_bool(0.05) { random.random() } else { random.random_range(MEAN - 3..=MEAN + 3) }
+        if random.random_bool(0.05) {
+            random.random()
+        } else {
+            random.random_range(MEAN - 3..=MEAN + 3)
+        }
     })
 }
 
@@ -107,7 +116,8 @@ impl Draw {
 
     /// A random node of one of these kinds, late ones more often.
     fn any(&mut self, kinds: &[Kind]) -> Option<String> {
-        let names: Vec<String> = self.nodes.iter().filter(|n| kinds.contains(&n.2)).map(|n| n.0.clone()).collect();
+        let names: Vec<String> =
+            self.nodes.iter().filter(|n| kinds.contains(&n.2)).map(|n| n.0.clone()).collect();
         let late = names.len().saturating_sub(3);
         let from = if self.chance(0.7) { &names[late..] } else { &names };
         from.choose(&mut self.random).cloned()
@@ -132,7 +142,9 @@ impl Draw {
                 }
             }
             6 | 7 => {
-                if let Some(source) = self.any(&[Kind::Events, Kind::Events, Kind::Current, Kind::Pixels]) {
+                if let Some(source) =
+                    self.any(&[Kind::Events, Kind::Events, Kind::Current, Kind::Pixels])
+                {
                     self.pool(&source);
                 }
             }
@@ -154,7 +166,12 @@ impl Draw {
         let bias = self.chance(0.5);
         if shape.len() == 1 {
             let features = self.upto(9);
-            return self.node(Op::Linear { features, bias }, &[source], vec![features], Kind::Current);
+            return self.node(
+                Op::Linear { features, bias },
+                &[source],
+                vec![features],
+                Kind::Current,
+            );
         }
         let rank = shape.len() - 1;
         let divisors: Vec<usize> = (1..=shape[0]).filter(|g| shape[0].is_multiple_of(*g)).collect();
@@ -172,7 +189,8 @@ impl Draw {
         for axis in 0..rank {
             let (size, padding) = (shape[axis + 1], self.choose(&[0, 1, 1, 2]));
             let kernel = self.upto(3.min(size + 2 * padding));
-            let dilation = if (kernel - 1) * 2 < size + 2 * padding { self.choose(&[1, 1, 2]) } else { 1 };
+            let dilation =
+                if (kernel - 1) * 2 < size + 2 * padding { self.choose(&[1, 1, 2]) } else { 1 };
             let stride = self.choose(&[1, 1, 2, 3]);
             outputs.push((size + 2 * padding - (kernel - 1) * dilation - 1) / stride + 1);
             conv.kernel.push(kernel);
@@ -202,7 +220,8 @@ impl Draw {
         }
         let (leak_multiplier, leak_shift) = self.fraction();
         let reset = self.choose(&[GridReset::Hard, GridReset::Soft, GridReset::None]);
-        let mut lif = GridLif::new(leak_multiplier, leak_shift, self.choose(&[0, 1, 3, 8, 16]), reset);
+        let mut lif =
+            GridLif::new(leak_multiplier, leak_shift, self.choose(&[0, 1, 3, 8, 16]), reset);
         lif.spike = self.spike();
         if self.chance(0.3) {
             let (multiplier, shift) = self.fraction();
@@ -248,7 +267,8 @@ impl Draw {
             2 if self.numbers == Numbers::Dyadic => (Site::Relu, Code::Graded),
             _ => {
                 let spike = self.spike();
-                let potential = if spike == Spike::Binary { self.choose(&[0.0, 0.0, -0.5, 0.25]) } else { 0.0 };
+                let potential =
+                    if spike == Spike::Binary { self.choose(&[0.0, 0.0, -0.5, 0.25]) } else { 0.0 };
                 let mut lif = Lif {
                     leak: Leak::Factor { factor: self.choose(&[1.0, 0.5, 0.75, 0.0]) },
                     threshold: self.choose(&[0.5, 1.0, 2.0]).into(),
@@ -264,7 +284,8 @@ impl Draw {
                     lif.synapse = Synapse::Current { alpha: self.choose(&[0.5, 0.75, 1.0]) };
                 }
                 if self.chance(0.3) && !matches!(spike, Spike::Integer { .. }) {
-                    let (decay, strength) = (self.choose(&[0.5, 0.75, 1.0]), self.choose(&[0.0, 0.25, 1.0]));
+                    let (decay, strength) =
+                        (self.choose(&[0.5, 0.75, 1.0]), self.choose(&[0.0, 0.25, 1.0]));
                     lif.adaptation = Adaptation::Threshold { decay, strength };
                 }
                 let code = self.code_of(spike);
@@ -280,7 +301,8 @@ impl Draw {
             self.node(Op::GlobalPool { pool }, &[source], vec![shape[0]], kind);
             return;
         }
-        let (mut window, mut outputs) = (Window { kernel: vec![], stride: vec![], padding: vec![] }, vec![shape[0]]);
+        let (mut window, mut outputs) =
+            (Window { kernel: vec![], stride: vec![], padding: vec![] }, vec![shape[0]]);
         for &size in &shape[1..] {
             let kernel = self.upto(3.min(size));
             let padding = self.random.random_range(0..=kernel / 2);
@@ -325,11 +347,13 @@ impl Draw {
         let Some(first) = self.any(&[Kind::Current]) else { return };
         let (shape, _) = self.of(&first);
         // A scale of events of the same shape is the identity shortcut.
-        let shortcut = self.nodes.iter().find(|n| n.2 == Kind::Events && n.1 == shape).map(|n| n.0.clone());
+        let shortcut =
+            self.nodes.iter().find(|n| n.2 == Kind::Events && n.1 == shape).map(|n| n.0.clone());
         if let Some(source) = shortcut {
             self.node(Op::Scale, &[&source], shape.clone(), Kind::Current);
         }
-        let fitting: Vec<_> = self.nodes.iter().filter(|n| n.2 == Kind::Current && n.1 == shape).cloned().collect();
+        let fitting: Vec<_> =
+            self.nodes.iter().filter(|n| n.2 == Kind::Current && n.1 == shape).cloned().collect();
         let second = self.choose(&fitting).0;
         let third = self.choose(&fitting).0;
         let all = [first.as_str(), &second, &third];

@@ -26,20 +26,26 @@ impl Options {
         let mut options = Self::default();
         let mut arguments = arguments.iter();
         while let Some(flag) = arguments.next() {
-            let mut value = |what: &str| arguments.next().with_context(|| format!("{} wants {what}", flag.display()));
+            let mut value = |what: &str| {
+                arguments.next().with_context(|| format!("{} wants {what}", flag.display()))
+            };
             match flag.to_str() {
                 Some("--json") => options.json = true,
                 Some("--quick") => options.quick = true,
-                Some("--work") => options.work = Some(work(&value("R18 or R20")?.to_string_lossy())?),
+                Some("--work") => {
+                    options.work = Some(work(&value("R18 or R20")?.to_string_lossy())?)
+                }
                 Some("--data") => options.data = Some(value("a folder")?.into()),
                 Some("--run") => {
                     let value = value("WORK=FOLDER")?.to_string_lossy();
-                    let (name, folder) =
-                        value.split_once('=').with_context(|| format!("--run wants WORK=FOLDER, found `{value}`"))?;
+                    let (name, folder) = value
+                        .split_once('=')
+                        .with_context(|| format!("--run wants WORK=FOLDER, found `{value}`"))?;
                     options.runs.push((work(name)?, folder.into()));
                 }
                 _ => bail!(
-                    "`bench-peers infer` takes --json, --quick, --work R18|R20, --data DIR and --run WORK=DIR, found `{}`",
+                    "`bench-peers infer` takes --json, --quick, --work R18|R20, --data DIR and \
+                     --run WORK=DIR, found `{}`",
                     flag.display()
                 ),
             }
@@ -64,24 +70,40 @@ impl Options {
 
     /// The folder with CIFAR-100's files: in `--data`, else in `$SNN_DATA`, else in `datasets`.
     pub(super) fn images(&self, root: &Path) -> Result<PathBuf> {
-        let named = self.data.clone().or_else(|| env::var_os("SNN_DATA").filter(|v| !v.is_empty()).map(PathBuf::from));
+        let named = self
+            .data
+            .clone()
+            .or_else(|| env::var_os("SNN_DATA").filter(|v| !v.is_empty()).map(PathBuf::from));
         let data = named.unwrap_or_else(|| root.join("datasets"));
-        let folder = [data.join("cifar-100-binary"), data.clone()].into_iter().find(|f| f.join("test.bin").is_file());
+        let folder = [data.join("cifar-100-binary"), data.clone()]
+            .into_iter()
+            .find(|f| f.join("test.bin").is_file());
         let folder = folder.with_context(|| {
             format!(
-                "no CIFAR-100 in {}: expected cifar-100-binary/test.bin there; unpack the binary version of https://www.cs.toronto.edu/~kriz/cifar.html in it, \
+                "no CIFAR-100 in {}: expected cifar-100-binary/test.bin there; unpack the binary \
+                 version of https://www.cs.toronto.edu/~kriz/cifar.html in it, \
                  or name its folder with --data DIR or SNN_DATA",
                 data.display()
             )
         })?;
-        let missing = ["train.bin", "fine_label_names.txt"].into_iter().find(|file| !folder.join(file).is_file());
-        ensure!(missing.is_none(), "{}: there is no {}", folder.display(), missing.unwrap_or_default());
+        let missing = ["train.bin", "fine_label_names.txt"]
+            .into_iter()
+            .find(|file| !folder.join(file).is_file());
+        ensure!(
+            missing.is_none(),
+            "{}: there is no {}",
+            folder.display(),
+            missing.unwrap_or_default()
+        );
         std::path::absolute(&folder).with_context(|| format!("{} is not a path", folder.display()))
     }
 }
 
 fn work(name: &str) -> Result<Work> {
-    WORKS.into_iter().find(|work| work.name == name).with_context(|| format!("no work `{name}`: R18 or R20"))
+    WORKS
+        .into_iter()
+        .find(|work| work.name == name)
+        .with_context(|| format!("no work `{name}`: R18 or R20"))
 }
 
 #[cfg(test)]

@@ -24,11 +24,15 @@ impl Ratios {
         let ours = measured.row(Program::Deployed).context("our deployment was not measured")?;
         // The least gain is over the best.
         let least = |wanted: &dyn Fn(Program) -> bool| {
-            let gains = measured.rows.iter().filter(|row| wanted(row.program)).map(|row| gain(ours, row));
+            let gains =
+                measured.rows.iter().filter(|row| wanted(row.program)).map(|row| gain(ours, row));
             gains.fold(f64::INFINITY, f64::min)
         };
         let dense = ["f32", "bf16", "int8"].map(|precision| {
-            (precision, least(&|program| matches!(program, Program::Dense(_, found) if found == precision)))
+            (
+                precision,
+                least(&|program| matches!(program, Program::Dense(_, found) if found == precision)),
+            )
         });
         let ratios = Self {
             default: least(&|program| program == Program::SpikingJelly("default")),
@@ -36,14 +40,14 @@ impl Ratios {
             interpreter: least(&|program| program == Program::Interpreter),
             dense: dense.into_iter().filter(|(_, gain)| gain.is_finite()).collect(),
         };
-        let complete = [ratios.default, ratios.best, ratios.interpreter].iter().all(|ratio| ratio.is_finite());
+        let complete =
+            [ratios.default, ratios.best, ratios.interpreter].iter().all(|ratio| ratio.is_finite());
         ensure!(complete, "{}: a side was not measured", measured.work.name);
         Ok(ratios)
     }
 
     fn json(&self) -> Value {
-        let mut ratios =
-            json!({ "vs_default": self.default, "vs_best": self.best, "vs_interpreter": self.interpreter });
+        let mut ratios = json!({ "vs_default": self.default, "vs_best": self.best, "vs_interpreter": self.interpreter });
         for (precision, gain) in &self.dense {
             ratios[format!("vs_dense_{precision}")] = json!(gain);
         }
@@ -56,7 +60,9 @@ impl Ratios {
             format!("{:.2} times its best setting here", self.best),
             format!("{:.2} times our libtorch interpreter", self.interpreter),
         ];
-        let dense = |(precision, gain): &(_, f64)| format!("{gain:.2} times the faster dense twin in {precision}");
+        let dense = |(precision, gain): &(_, f64)| {
+            format!("{gain:.2} times the faster dense twin in {precision}")
+        };
         words.extend(self.dense.iter().map(dense));
         words.join(", ")
     }
@@ -107,30 +113,45 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
     let mut lines = vec![
         "# Inference beside SpikingJelly and dense networks\n".to_owned(),
         format!(
-            "Trained networks, every site LIF (leak 1/2, threshold 1, hard reset), no regulariser of activity, on test images of CIFAR-100; {THREADS} threads. The same weights are \
+            "Trained networks, every site LIF (leak 1/2, threshold 1, hard reset), no regulariser \
+             of activity, on test images of CIFAR-100; {THREADS} threads. The same weights are \
              in all sides; ours, deployed, has them on the int8 grid, and \
-             multiplies densely where so much is active that a model of costs takes that for faster; *events only* never does, and *in f32* the weights are not on the grid. Images a second in batches of {}, and milliseconds of one image alone, each the median of the turns; sides \
-             take turns, and all are given the same images. *Same class*: share of {} images to which a side gives the class of the trained network (ours, libtorch). *Rate*: mean \
-             of the sites' share of active neurons and macro-steps. The twins are dense, with batch norm folded: every site a ReLU or a QuantRelu of four levels, one macro-step; they \
-             have the spiking network's weights, so their time means something and their classes do not. In f32 and bf16 they run in torch (channels last, compiled), in int8 in ONNX Runtime, which \
+             multiplies densely where so much is active that a model of costs takes that for \
+             faster; *events only* never does, and *in f32* the weights are not on the grid. \
+             Images a second in batches of {}, and milliseconds of one image alone, each the \
+             median of the turns; sides \
+             take turns, and all are given the same images. *Same class*: share of {} images to \
+             which a side gives the class of the trained network (ours, libtorch). *Rate*: mean \
+             of the sites' share of active neurons and macro-steps. The twins are dense, with \
+             batch norm folded: every site a ReLU or a QuantRelu of four levels, one macro-step; \
+             they \
+             have the spiking network's weights, so their time means something and their classes \
+             do not. In f32 and bf16 they run in torch (channels last, compiled), in int8 in ONNX \
+             Runtime, which \
              takes either ReLU into the rounding before it.\n",
             pace.batch, pace.images
         ),
     ];
     for one in measured {
         let accuracy = one.trained["test_accuracy"].as_f64();
-        let accuracy = accuracy
-            .map_or_else(String::new, |share| format!(", trained to {:.2} % of the test images", 100.0 * share));
+        let accuracy = accuracy.map_or_else(String::new, |share| {
+            format!(", trained to {:.2} % of the test images", 100.0 * share)
+        });
         lines.push(format!("## {}\n", one.work.name));
-        let steps = one.trained["time_steps"].as_u64().map_or_else(String::new, |steps| format!(", T = {steps}"));
+        let steps = one.trained["time_steps"]
+            .as_u64()
+            .map_or_else(String::new, |steps| format!(", T = {steps}"));
         lines.push(format!("{}{steps}{accuracy} ({}).\n", one.work.network, one.source));
-        lines.push("| side | images/s | turns | one image, ms | turns | same class | rate |".to_owned());
+        lines.push(
+            "| side | images/s | turns | one image, ms | turns | same class | rate |".to_owned(),
+        );
         lines.push("|---|--:|---|--:|---|--:|--:|".to_owned());
         lines.extend(one.rows.iter().map(|row| line(one, row)));
         for (what, ratios) in [("Batches", throughput(one)), ("One image", latency(one))] {
             lines.extend(ratios.ok().map(|ratios| {
                 format!(
-                    "\n{what}: ours, deployed, is {} (medians over {} rounds of the ratio within each).",
+                    "\n{what}: ours, deployed, is {} (medians over {} rounds of the ratio within \
+                     each).",
                     ratios.words(),
                     pace.rounds
                 )
@@ -139,7 +160,10 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
         lines.push(String::new());
     }
     if machine["bf16"] != "yes" {
-        lines.push("This processor has no bf16 instructions: sides in bf16 were not measured.\n".to_owned());
+        lines.push(
+            "This processor has no bf16 instructions: sides in bf16 were not measured.\n"
+                .to_owned(),
+        );
     }
     let runs = measured.iter().filter(|one| one.source != one.work.config_path());
     let runs: Vec<String> = runs.map(|one| format!(" --run {}=RUN", one.work.name)).collect();
@@ -148,7 +172,8 @@ pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
 }
 
 fn line(measured: &Measured, row: &Row) -> String {
-    let joined = |values: &[f64]| values.iter().map(|value| decimals(*value)).collect::<Vec<_>>().join(", ");
+    let joined =
+        |values: &[f64]| values.iter().map(|value| decimals(*value)).collect::<Vec<_>>().join(", ");
     // A twin's classes are those of another network.
     let same = match row.program {
         Program::Dense(..) => "–".to_owned(),
@@ -231,11 +256,20 @@ mod tests {
     #[test]
     fn the_table_has_a_line_for_each_side_and_says_what_was_left_out() {
         let text = table(&[measured(WORKS[0], sides())], &json!({ "bf16": "no" }), FULL);
-        assert!(text.contains("| ours, deployed | 100 | 100, 100 | 10.0 | 10.0, 10.0 | 100.0 % | 0.200 |"), "{text}");
-        assert!(text.contains("| ReLU twin, T = 1, int8 | 200 | 200, 200 | 5.00 | 5.00, 5.00 | – |"), "{text}");
         assert!(
-            text.contains(", T = 4, trained to 12.50 % of the test images (configs/peers/resnet18.toml).")
-                && text.contains("no bf16 instructions"),
+            text.contains(
+                "| ours, deployed | 100 | 100, 100 | 10.0 | 10.0, 10.0 | 100.0 % | 0.200 |"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("| ReLU twin, T = 1, int8 | 200 | 200, 200 | 5.00 | 5.00, 5.00 | – |"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                ", T = 4, trained to 12.50 % of the test images (configs/peers/resnet18.toml)."
+            ) && text.contains("no bf16 instructions"),
             "{text}"
         );
     }

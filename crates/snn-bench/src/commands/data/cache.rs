@@ -75,7 +75,11 @@ fn clear(place: &CacheFolder, json: bool) -> Result<Outcome> {
         return Ok(Outcome::Holds);
     }
     let Cleared { folder, removed, freed_bytes, kept } = &cleared;
-    output::line(format_args!("{}: {removed} removed, {} bytes freed", folder.display(), count(*freed_bytes as f64)))?;
+    output::line(format_args!(
+        "{}: {removed} removed, {} bytes freed",
+        folder.display(),
+        count(*freed_bytes as f64)
+    ))?;
     if *kept > 0 {
         output::line(format_args!("{kept} kept: being built"))?;
     }

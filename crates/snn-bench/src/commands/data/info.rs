@@ -31,7 +31,10 @@ fn lines(content: &Content) -> Vec<(String, String)> {
             line("size", format!("{}x{}", picture.width, picture.height)),
             line("colour", picture.colour.clone()),
             line("orientation", orientation(picture.orientation).to_owned()),
-            line("decodes", picture.damage.as_ref().map_or("yes".into(), |damage| format!("no: {damage}"))),
+            line(
+                "decodes",
+                picture.damage.as_ref().map_or("yes".into(), |damage| format!("no: {damage}")),
+            ),
         ],
         Content::Npz { arrays } => {
             let array = |array: &snn_data::events::NpzArray| {
@@ -44,7 +47,10 @@ fn lines(content: &Content) -> Vec<(String, String)> {
             vec![line("kind", "IDX of unsigned bytes".into()), line("shape", format!("{shape:?}"))]
         }
         Content::Cifar { dataset, records } => {
-            vec![line("kind", format!("{dataset}, binary version")), line("records", records.to_string())]
+            vec![
+                line("kind", format!("{dataset}, binary version")),
+                line("records", records.to_string()),
+            ]
         }
         Content::Pickle { entries } => {
             let kind = line("kind", "pickled dictionary".into());

@@ -42,7 +42,8 @@ pub(super) fn run(root: &Path, json: bool) -> Result<Outcome> {
         details(set)?;
     }
     output::line(
-        "\nSamples are train + test. `data check NAME` compares with the official files; datasets/README.md says which files belong where.\n\
+        "\nSamples are train + test. `data check NAME` compares with the official files; \
+         datasets/README.md says which files belong where.\n\
          Pictures of your own: `data show FOLDER` of one folder a class.",
     )?;
     Ok(Outcome::Holds)

@@ -63,7 +63,9 @@ impl Samples {
         let set = match what.parse::<SetName>() {
             Ok(set) => set,
             Err(_) if path.exists() => return Self::open_path(path, choice),
-            Err(error) => return Err(error).with_context(|| format!("{what}: no such file or folder")),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{what}: no such file or folder"));
+            }
         };
         if choice.split_file.is_some() && !matches!(set, SetName::Recordings(_)) {
             bail!("--split-file: only sets of recordings have split files, {set} has not");
@@ -87,15 +89,18 @@ impl Samples {
                 let (title, indices) = match (choice.split_file, choice.split) {
                     (Some(file), _) => {
                         let chosen = SplitFile::read(file)?.apply(&set)?;
-                        let indices = if split == Split::Train { chosen.train } else { chosen.test };
+                        let indices =
+                            if split == Split::Train { chosen.train } else { chosen.test };
                         (format!("{title} by {}", file.display()), indices)
                     }
                     (None, Some(split)) => {
-                        let of_split = (0..set.len()).filter(|&index| set.official(index) == Some(split));
+                        let of_split =
+                            (0..set.len()).filter(|&index| set.official(index) == Some(split));
                         let indices: Vec<_> = of_split.collect();
                         if indices.is_empty() {
                             bail!(
-                                "{name}: no recording in `{part}`; a set without an official split takes --split-file"
+                                "{name}: no recording in `{part}`; a set without an official split \
+                                 takes --split-file"
                             );
                         }
                         (title, indices)
@@ -110,13 +115,17 @@ impl Samples {
     fn open_path(path: &Path, choice: &Choice<'_>) -> Result<Self> {
         if choice.split.is_some() || choice.split_file.is_some() {
             bail!(
-                "{}: files and folders have no splits; --split and --split-file are for sets by name",
+                "{}: files and folders have no splits; --split and --split-file are for sets by \
+                 name",
                 path.display()
             );
         }
         let files = if path.is_dir() { files_of(path)? } else { vec![(path.to_owned(), None)] };
-        let fill =
-            if files.iter().all(|(path, _)| has_ending(path, &RECORDINGS)) { vec![] } else { IMAGENET_MEAN_U8.into() };
+        let fill = if files.iter().all(|(path, _)| has_ending(path, &RECORDINGS)) {
+            vec![]
+        } else {
+            IMAGENET_MEAN_U8.into()
+        };
         let title = path.display().to_string();
         Ok(Self { title, fill, source: Source::Files(files), options: choice.options })
     }
@@ -139,32 +148,55 @@ impl Samples {
                 let label = images.labels().get(index).with_context(range)?;
                 let pixels = images.pixels().index_axis(ndarray::Axis(0), index).to_owned();
                 let class = classes.get(usize::from(*label)).cloned();
-                Ok(Sample { index, name: format!("{index}"), class, content: Content::Image(pixels) })
+                Ok(Sample {
+                    index,
+                    name: format!("{index}"),
+                    class,
+                    content: Content::Image(pixels),
+                })
             }
             Source::Pictures(pictures) => {
                 let path = pictures.path(index).with_context(range)?;
                 let picture = pictures.read(index, DecodeOptions { exif: Exif::Apply })?;
                 let class = pictures.classes().get(usize::from(pictures.labels()[index])).cloned();
-                Ok(Sample { index, name: file_name(&path), class, content: Content::Image(picture.planes()) })
+                Ok(Sample {
+                    index,
+                    name: file_name(&path),
+                    class,
+                    content: Content::Image(picture.planes()),
+                })
             }
             Source::Recordings(set, indices) => {
                 let index = *indices.get(index).with_context(range)?;
-                let class = set.label(index).and_then(|label| set.classes().get(usize::from(label)).cloned());
+                let class = set
+                    .label(index)
+                    .and_then(|label| set.classes().get(usize::from(label)).cloned());
                 let name = set.sample_name(index).unwrap_or_default().to_owned();
                 let events = set.read(index).with_context(|| name.clone())?;
                 Ok(Sample { index, name, class, content: Content::Recording(events) })
             }
             Source::Files(files) => {
                 let (path, class) = files.get(index).with_context(range)?;
-                Ok(Sample { index, name: file_name(path), class: class.clone(), content: self.read_file(path)? })
+                Ok(Sample {
+                    index,
+                    name: file_name(path),
+                    class: class.clone(),
+                    content: self.read_file(path)?,
+                })
             }
         }
     }
 
     fn read_file(&self, path: &Path) -> Result<Content> {
         let mut head = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::Read::take(fs_err::File::open(path)?, 8), &mut head)?;
-        if head.starts_with(b"\xFF\xD8") || head.starts_with(b"\x89PNG") || has_ending(path, &PICTURES) {
+        std::io::Read::read_to_end(
+            &mut std::io::Read::take(fs_err::File::open(path)?, 8),
+            &mut head,
+        )?;
+        if head.starts_with(b"\xFF\xD8")
+            || head.starts_with(b"\x89PNG")
+            || has_ending(path, &PICTURES)
+        {
             return Ok(Content::Image(decode(path, DecodeOptions { exif: Exif::Apply })?.planes()));
         }
         Ok(Content::Recording(EventReader::open(path, self.options)?.read_all()?))
@@ -214,7 +246,8 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
 }
 
 fn has_ending(path: &Path, endings: &[&str]) -> bool {
-    path.extension().is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
+    path.extension()
+        .is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
 }
 
 fn file_name(path: &Path) -> String {

@@ -68,7 +68,8 @@ pub(crate) fn run(arguments: &Show, json: bool) -> Result<Outcome> {
     let (mut blocks, mut images, mut shown) = (Vec::new(), Vec::new(), Vec::new());
     for index in chosen(arguments, samples.len())? {
         let Sample { index, name, class, content } = samples.read(index)?;
-        let caption = class.as_ref().map_or_else(|| name.clone(), |class| format!("{class} {name}"));
+        let caption =
+            class.as_ref().map_or_else(|| name.clone(), |class| format!("{class} {name}"));
         let (tiles, events) = match content {
             Content::Image(image) => {
                 images.push(Shot { index, caption, image });
@@ -141,7 +142,11 @@ fn title(arguments: &Show, samples: &Samples, shown: &[ShownSample]) -> Vec<Stri
     if !arguments.augment.is_empty() {
         let names: Vec<_> = arguments.augment.iter().map(|name| name.as_str()).collect();
         let views = arguments.views;
-        lines.push(format!("as stored, then {views} views by seed {}: {}", arguments.seed, names.join(", ")));
+        lines.push(format!(
+            "as stored, then {views} views by seed {}: {}",
+            arguments.seed,
+            names.join(", ")
+        ));
     }
     lines
 }
@@ -199,17 +204,20 @@ struct Shot {
 fn image_blocks(arguments: &Show, fill: &[u8], shots: &[Shot]) -> Result<Vec<Block>> {
     let side = arguments.tile.into();
     let drawn = |image: &Array3<u8>| tile(&picture_of(image)?, side);
-    let as_stored = |shot: &Shot| Ok(Block { caption: shot.caption.clone(), tiles: vec![drawn(&shot.image)?] });
+    let as_stored =
+        |shot: &Shot| Ok(Block { caption: shot.caption.clone(), tiles: vec![drawn(&shot.image)?] });
     let mut blocks: Vec<Block> = shots.iter().map(as_stored).collect::<Result<_>>()?;
     for epoch in 0..views(arguments) {
-        for (block, view) in blocks.iter_mut().zip(epoch_of(arguments, epoch as u64, fill, shots)?) {
+        for (block, view) in blocks.iter_mut().zip(epoch_of(arguments, epoch as u64, fill, shots)?)
+        {
             block.tiles.push(drawn(&view)?);
         }
     }
     Ok(blocks)
 }
 
-/// What an epoch of training sees of the images, which are a batch: a function of seed, epoch and index.
+/// What an epoch of training sees of the images, which are a batch: a function of seed, epoch and
+/// index.
 fn epoch_of(arguments: &Show, epoch: u64, fill: &[u8], shots: &[Shot]) -> Result<Vec<Array3<u8>>> {
     let stream = |shot: &Shot| SampleRng::for_sample(arguments.seed, epoch, shot.index);
     let mut streams: Vec<_> = shots.iter().map(stream).collect();
@@ -220,14 +228,17 @@ fn epoch_of(arguments: &Show, epoch: u64, fill: &[u8], shots: &[Shot]) -> Result
             AugmentName::Cutmix => Mix { cutmix: CUTMIX_ALPHA, ..Mix::default() },
             _ => {
                 for ((shot, image), rng) in shots.iter().zip(&mut images).zip(&mut streams) {
-                    *image = augmented(name, std::mem::take(image), fill, rng)
-                        .with_context(|| format!("sample {}, --augment {}", shot.index, name.as_str()))?;
+                    *image =
+                        augmented(name, std::mem::take(image), fill, rng).with_context(|| {
+                            format!("sample {}, --augment {}", shot.index, name.as_str())
+                        })?;
                 }
                 continue;
             }
         };
         let mut rng = SampleRng::for_batch(arguments.seed, epoch, 0);
-        images = mixed(mix, &images, &mut rng).with_context(|| format!("--augment {}", name.as_str()))?;
+        images = mixed(mix, &images, &mut rng)
+            .with_context(|| format!("--augment {}", name.as_str()))?;
     }
     Ok(images)
 }
@@ -236,17 +247,26 @@ fn epoch_of(arguments: &Show, epoch: u64, fill: &[u8], shots: &[Shot]) -> Result
 fn mixed(mix: Mix, images: &[Array3<u8>], rng: &mut SampleRng) -> Result<Vec<Array3<u8>>> {
     if let Some(pair) = images.windows(2).find(|pair| pair[0].dim() != pair[1].dim()) {
         let (first, second) = (pair[0].dim(), pair[1].dim());
-        bail!("images must have one size, found {first:?} and {second:?}; random-resized-crop before it makes them so");
+        bail!(
+            "images must have one size, found {first:?} and {second:?}; random-resized-crop before \
+             it makes them so"
+        );
     }
     let views: Vec<_> = images.iter().map(|image| image.view()).collect();
     let count = images.len();
     let labels = (0..).take(count).collect();
-    let mut batch = Batch { images: stack(Axis(0), &views)?, labels, indices: (0..count).collect() };
+    let mut batch =
+        Batch { images: stack(Axis(0), &views)?, labels, indices: (0..count).collect() };
     mix.apply(&mut batch, rng)?;
     Ok(batch.images.outer_iter().map(|image| image.to_owned()).collect())
 }
 
-fn augmented(name: AugmentName, mut image: Array3<u8>, mean: &[u8], rng: &mut SampleRng) -> Result<Array3<u8>> {
+fn augmented(
+    name: AugmentName,
+    mut image: Array3<u8>,
+    mean: &[u8],
+    rng: &mut SampleRng,
+) -> Result<Array3<u8>> {
     let (channels, height, width) = image.dim();
     let fill = match mean {
         mean if mean.len() == channels => mean.to_vec(),
@@ -258,18 +278,28 @@ fn augmented(name: AugmentName, mut image: Array3<u8>, mean: &[u8], rng: &mut Sa
         AugmentName::RandomResizedCrop => {
             let size = if side < CROP_SIDE { side } else { CROP_SIDE };
             let crop = RandomResizedCrop { size, ..RandomResizedCrop::default() };
-            return Ok(crop.apply(&picture_of(&image)?, rng)?.planes().slice_move(ndarray::s![..channels, .., ..]));
+            return Ok(crop.apply(&picture_of(&image)?, rng)?.planes().slice_move(ndarray::s![
+                ..channels,
+                ..,
+                ..
+            ]));
         }
-        AugmentName::Crop => {
-            Box::new(Augment { crop_padding: (side / PADDING_SHARE).max(1), fill, ..Augment::default() })
-        }
+        AugmentName::Crop => Box::new(Augment {
+            crop_padding: (side / PADDING_SHARE).max(1),
+            fill,
+            ..Augment::default()
+        }),
         AugmentName::Flip => Box::new(Augment { flip: Flip::Horizontal, ..Augment::default() }),
-        AugmentName::Cutout => Box::new(Augment { cutout: (side / CUTOUT_SHARE).max(1), fill, ..Augment::default() }),
+        AugmentName::Cutout => {
+            Box::new(Augment { cutout: (side / CUTOUT_SHARE).max(1), fill, ..Augment::default() })
+        }
         AugmentName::Erasing => Box::new(RandomErasing::standard(&fill)),
         AugmentName::AutoAugmentCifar => Box::new(policy(Policy::AutoAugmentCifar)),
         AugmentName::AutoAugmentImagenet => Box::new(policy(Policy::AutoAugmentImageNet)),
         AugmentName::AutoAugmentSvhn => Box::new(policy(Policy::AutoAugmentSvhn)),
-        AugmentName::RandAugment => Box::new(policy(Policy::RandAugment { operations: 2, magnitude: 9 })),
+        AugmentName::RandAugment => {
+            Box::new(policy(Policy::RandAugment { operations: 2, magnitude: 9 }))
+        }
         AugmentName::TrivialAugment => Box::new(policy(Policy::TrivialAugment)),
         other => bail!("`{}` is for recordings, and these are images", other.as_str()),
     };
@@ -316,7 +346,8 @@ fn frames(arguments: &Show, events: &Events, side: usize) -> Result<Vec<Picture>
     frames.outer_iter().map(frame).collect()
 }
 
-/// The size of frames where the sensor is larger than a tile; counts add up, so that single events are still seen.
+/// The size of frames where the sensor is larger than a tile; counts add up, so that single events
+/// are still seen.
 fn fitting(sensor: SensorSize, side: usize) -> Result<Option<SensorSize>> {
     let longer = usize::from(sensor.width.max(sensor.height));
     if longer <= side {
