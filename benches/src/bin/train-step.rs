@@ -15,7 +15,7 @@ use snn_benches::turns::{answer, median, turn};
 use snn_core::tch::{Device, Kind, Tensor, set_num_threads};
 use snn_core::{Memory, Mode, Network, Pixels, Precision, Training, autograd};
 use snn_ir::models::ResNet;
-use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing};
+use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing, Signature};
 use snn_train::{OptimiserConfig, Sgd};
 use std::time::Duration;
 
@@ -61,14 +61,8 @@ fn serve(before: u64, mut step: impl FnMut(Duration) -> Result<Vec<f64>>) -> Res
 fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> Result<()> {
     let weights = graph.initial_weights(1)?;
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
-    let model = Model {
-        form: Form::Trained,
-        graph,
-        weights,
-        time_steps,
-        preprocessing,
-        classes: Vec::new(),
-    };
+    let model =
+        Model::new(Signature::new(Form::Trained, graph, time_steps, preprocessing), weights);
     let network = Network::new(&model, Device::Cpu, Kind::Float)?.with_training(training)?;
     let mut optimiser =
         OptimiserConfig::Sgd(Sgd::default()).init(network.parameters(), network.graph())?;

@@ -37,12 +37,12 @@ impl Libtorch {
     ///
     /// ```
     /// use snn_core::Libtorch;
-    /// use snn_ir::{Evaluate, Form, Input, Model, Preprocessing, Record, models::SmallNet};
+    /// use snn_ir::{Evaluate, Form, Input, Model, Preprocessing, Record, Signature, models::SmallNet};
     ///
     /// let graph = SmallNet { width: 4, ..SmallNet::default() }.build();
     /// let weights = graph.initial_weights(1)?;
     /// let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
-    /// let model = Model { form: Form::Trained, graph, weights, time_steps: 2, preprocessing, classes: Vec::new() };
+    /// let model = Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights);
     /// let images = ndarray::ArrayD::<u8>::zeros(vec![1, 3, 16, 16]);
     /// let result = Libtorch::new(&model, tch::Device::Cpu)?.evaluate(&Input::Static(images.view()), Record::Sites)?;
     /// assert_eq!(result.sites.len(), 5);
@@ -57,7 +57,7 @@ impl Libtorch {
     /// # Errors
     /// As [`Libtorch::new`], or a name is not in the registry; the message names node and name.
     pub fn with_registry(model: &Model, device: Device, registry: &Registry) -> Result<Self> {
-        let engine = match model.form {
+        let engine = match model.form() {
             Form::Grid { .. } => {
                 Engine::Grid(Box::new(Grid::new(model, device, WeightsAre::Fixed)?))
             }

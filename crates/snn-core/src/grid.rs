@@ -75,11 +75,11 @@ pub(crate) struct Substitute {
 impl Grid {
     /// Takes a model to a device.
     pub(crate) fn new(model: &Model, device: Device, weights: WeightsAre) -> Result<Self> {
-        if !matches!(model.form, Form::Grid { .. }) {
+        if !matches!(model.form(), Form::Grid { .. }) {
             return Err(Error::Argument {
                 what: "form",
                 expected: "grid".into(),
-                found: model.form.label().into(),
+                found: model.form().label().into(),
             });
         }
         let resolved = model.validate()?;
@@ -102,11 +102,11 @@ impl Grid {
                 .map(|i| narrow(largest_sum(model, &resolved, &streams, i)))
                 .collect(),
         };
-        let mean: Vec<f64> = model.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
+        let mean: Vec<f64> = model.preprocessing().mean.iter().map(|&m| f64::from(m)).collect();
         let mut grid = Self {
-            graph: model.graph.clone(),
+            graph: model.graph().clone(),
             resolved,
-            time_steps: model.time_steps,
+            time_steps: model.time_steps(),
             device,
             mean: Tensor::f_from_slice(&mean)?.f_to(device)?,
             constants: Vec::new(),
@@ -132,7 +132,7 @@ impl Grid {
     fn load(&self, model: &Model, index: usize) -> Result<Constants> {
         let node = &self.graph.nodes[index];
         let part = |part: &str, kind| {
-            let values = snn_ir::weights::get(&model.weights, &format!("{}.{part}", node.name))?;
+            let values = snn_ir::weights::get(model.weights(), &format!("{}.{part}", node.name))?;
             weight(values, kind, self.device)
         };
         // In a shape that broadcasts over what the node reads or yields.
@@ -309,7 +309,7 @@ impl Grid {
 fn largest_sum(model: &Model, resolved: &Resolved, streams: &Streams, index: usize) -> f64 {
     let Some(&read) = resolved.nodes[index].inputs.first() else { return 0.0 };
     let inputs = resolved.nodes[read].shape[0];
-    let fan_in = match &model.graph.nodes[index].op {
+    let fan_in = match &model.graph().nodes[index].op {
         Op::Conv(conv) => inputs / conv.groups * conv.kernel.iter().product::<usize>(),
         _ => inputs,
     };

@@ -70,29 +70,36 @@ impl Network {
             let expected = "Float or Double".into();
             return Err(Error::Argument { what: "kind", expected, found: format!("{kind:?}") });
         }
-        if matches!(model.form, Form::Grid { .. }) {
+        if matches!(model.form(), Form::Grid { .. }) {
             let expected = "trained or events (the grid has an evaluator of its own)".into();
             return Err(Error::Argument {
                 what: "form",
                 expected,
-                found: model.form.label().into(),
+                found: model.form().label().into(),
             });
         }
         let resolved = model.validate()?;
-        registry.check(&model.graph)?;
+        registry.check(model.graph())?;
         let mut parameters = Vec::new();
-        for WeightSpec { name, learned, .. } in weight_specs(&model.graph, &resolved, model.form)? {
-            let tensor = weight(snn_ir::weights::get(&model.weights, &name)?, kind, device)?;
+        for WeightSpec { name, learned, .. } in
+            weight_specs(model.graph(), &resolved, model.form())?
+        {
+            let tensor = weight(snn_ir::weights::get(model.weights(), &name)?, kind, device)?;
             parameters.push(Parameter {
                 name,
                 tensor: tensor.f_set_requires_grad(learned)?,
                 learned,
             });
         }
-        let graph = (model.form, model.graph.clone(), resolved);
-        let interpreter =
-            Interpreter::new(graph, model.time_steps, (device, kind), parameters, registry.clone());
-        Ok(Self { preprocessing: model.preprocessing.clone(), interpreter })
+        let graph = (model.form(), model.graph().clone(), resolved);
+        let interpreter = Interpreter::new(
+            graph,
+            model.time_steps(),
+            (device, kind),
+            parameters,
+            registry.clone(),
+        );
+        Ok(Self { preprocessing: model.preprocessing().clone(), interpreter })
     }
 
     /// The same network, which trains otherwise.
@@ -168,11 +175,11 @@ impl Network {
     ///
     /// ```
     /// # use snn_core::{Mode, Monitor, Network, Pixels, tch::{Device, Kind}};
-    /// # use snn_ir::{Form, Input, Model, Preprocessing, models::SmallNet};
+    /// # use snn_ir::{Form, Input, Model, Preprocessing, Signature, models::SmallNet};
     /// # let graph = SmallNet { width: 4, ..SmallNet::default() }.build();
     /// # let weights = graph.initial_weights(1)?;
     /// # let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
-    /// # let model = Model { form: Form::Trained, graph, weights, time_steps: 2, preprocessing, classes: Vec::new() };
+    /// # let model = Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights);
     /// # let images = ndarray::ArrayD::<u8>::from_elem(vec![8, 3, 16, 16], 200);
     /// # let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu)?;
     /// let network = Network::new(&model, Device::Cpu, Kind::Float)?;

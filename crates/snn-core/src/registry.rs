@@ -8,7 +8,7 @@
 //! use snn_ir::models::SmallNet;
 //! use snn_ir::naive::Naive;
 //! use snn_ir::site::{Custom, LearnedParam};
-//! use snn_ir::{Evaluate, Form, Input, Model, Neuron, NeuronKind, Neurons, Op, Preprocessing, Record, Site, Surrogate};
+//! use snn_ir::{Evaluate, Form, Input, Model, Signature, Neuron, NeuronKind, Neurons, Op, Preprocessing, Record, Site, Surrogate};
 //! use std::collections::BTreeMap;
 //!
 //! /// Forgets by a constant amount: `u[t] = max(u[t−1] − loss, 0) + I[t]`, a spike at `u ≥ θ`, reset to 0; θ is learned.
@@ -71,7 +71,7 @@
 //! }
 //! let weights = graph.initial_weights(1)?;
 //! let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
-//! let model = Model { form: Form::Trained, graph, weights, time_steps: 3, preprocessing, classes: Vec::new() };
+//! let model = Model::new(Signature::new(Form::Trained, graph, 3, preprocessing), weights);
 //! let images = ndarray::ArrayD::<u8>::from_shape_fn(vec![4, 3, 16, 16], |at| (at[0] * 91 + at[2] * 37 + at[3] * 53) as u8);
 //! let input = Input::Static(images.view());
 //!

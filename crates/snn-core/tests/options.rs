@@ -5,7 +5,8 @@ use snn_core::tch::{Device, Kind, Tensor, no_grad};
 use snn_core::{Memory, Mode, Monitor, Network, Pixels, Precision, Training};
 use snn_ir::models::ResNet;
 use snn_ir::{
-    Form, Graph, Input, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Site, Spike, Synapse,
+    Form, Graph, Input, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Signature, Site, Spike,
+    Synapse,
 };
 
 /// A residual network with every kind of site.
@@ -44,14 +45,8 @@ fn network(kind: Kind, time_steps: usize) -> Network {
     let graph = graph();
     let weights = graph.initial_weights(3).unwrap();
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
-    let model = Model {
-        form: Form::Trained,
-        graph,
-        weights,
-        time_steps,
-        preprocessing,
-        classes: Vec::new(),
-    };
+    let model =
+        Model::new(Signature::new(Form::Trained, graph, time_steps, preprocessing), weights);
     Network::new(&model, Device::Cpu, kind).unwrap()
 }
 

@@ -2,8 +2,8 @@
 //! can make the file again.
 
 use crate::error::{Error, Result};
-use crate::graph::Graph;
-use crate::graph::Op;
+use crate::graph::{Graph, Op};
+use crate::model::Form;
 use crate::site::{Code, Site, Spike};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -115,6 +115,27 @@ impl GridOptions {
 }
 
 impl ConversionOptions {
+    /// Checks the options of a model of this form.
+    ///
+    /// # Errors
+    /// The model is not converted, has options of the grid and is not on it or the other way round,
+    /// or a number of bits is out of range.
+    pub(crate) fn check(&self, form: Form) -> Result<()> {
+        let fits = match form {
+            Form::Trained => false,
+            Form::Events => self.grid.is_none(),
+            Form::Grid { .. } => self.grid.is_some(),
+        };
+        if !fits {
+            return Err(Error::Graph(format!(
+                "the options of a conversion {} settings of a grid do not fit the form {}",
+                if self.grid.is_some() { "with" } else { "without" },
+                form.label()
+            )));
+        }
+        self.grid.map_or(Ok(()), |grid| grid.check())
+    }
+
     /// The options that a converted graph shows, as far as it does.
     pub fn of_graph(graph: &Graph, on_grid: bool) -> Self {
         let grid = on_grid.then(|| GridOptions::of_graph(graph));

@@ -50,7 +50,7 @@ pub fn train(
     set_threads(config.threads);
     let network =
         Network::new(&template, options.device, Kind::Float)?.with_training(config.training())?;
-    let mut trainee = OffGrid { network, template };
+    let mut trainee = OffGrid { network, signature: template.into_parts().0 };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     let teacher =
         teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;

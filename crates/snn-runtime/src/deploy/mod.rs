@@ -145,7 +145,7 @@ impl Deployment {
                 level.label()
             ))
         })?;
-        let model = match model.form {
+        let model = match model.form() {
             Form::Grid { .. } => Numbers::Grid(Compiled::new(model, options, level)?),
             Form::Events => Numbers::Real(Compiled::new(model, options, level)?),
             Form::Trained => {
@@ -154,7 +154,7 @@ impl Deployment {
                     reason: format!(
                         "a deployment runs converted models, found form `{}`; convert it, or use \
                          Runtime",
-                        model.form.label()
+                        model.form().label()
                     ),
                 });
             }
