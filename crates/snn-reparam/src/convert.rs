@@ -131,6 +131,5 @@ fn keep_the_rest(draft: &Draft, plan: &mut Plan) {
     plan.entries.extend(rest.entries);
     let order: HashMap<&str, usize> =
         draft.graph.nodes.iter().enumerate().map(|(i, node)| (node.name.as_str(), i)).collect();
-    plan.entries
-        .sort_by_key(|entry| order.get(entry.node.as_str()).copied().unwrap_or(usize::MAX));
+    plan.entries.sort_by_key(|entry| order.get(entry.node.as_str()).copied().unwrap_or(usize::MAX));
 }

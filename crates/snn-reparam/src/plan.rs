@@ -194,9 +194,7 @@ pub enum Refusal {
         input: String,
     },
     /// The layer before a batch norm has other readers.
-    #[error(
-        "`{layer}` before it has {readers} readers; folding would change what the others read"
-    )]
+    #[error("`{layer}` before it has {readers} readers; folding would change what the others read")]
     NormBesideReaders {
         /// The layer.
         layer: String,
@@ -438,10 +436,9 @@ impl fmt::Display for Action {
             Action::IntegerPixels => {
                 f.write_str("integers p − mean; 1/std merged into the weights that follow")
             }
-            Action::StepMerged { levels } => write!(
-                f,
-                "emits levels 0 to {levels}; step merged into the weights that follow"
-            ),
+            Action::StepMerged { levels } => {
+                write!(f, "emits levels 0 to {levels}; step merged into the weights that follow")
+            }
             Action::SynapseAdded { stream } => {
                 write!(f, "one-to-one synapse for `{stream}`; its weight is the merged step")
             }

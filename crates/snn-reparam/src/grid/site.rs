@@ -177,8 +177,7 @@ impl SiteToGrid<'_> {
         }
         let wanted = &edges.base / self.unit;
         let threshold = wanted.mapv(|t| if edges.whole { t.round() } else { ceil(t) }.max(1.0));
-        let threshold_error =
-            if edges.whole { relative_error(&threshold, &wanted) } else { 0.0 };
+        let threshold_error = if edges.whole { relative_error(&threshold, &wanted) } else { 0.0 };
         let top = edges.highest * threshold.iter().copied().fold(0.0, f64::max);
         if let Some(reason) = out_of_reach(top, guard_bits) {
             plan.refuse(name, self.node.op.label(), reason);
@@ -223,8 +222,7 @@ fn fraction(factor: f64, bits: u8) -> Fraction {
         clippy::cast_sign_loss,
         reason = "a leak is in [0, 1], so k is in 0 to 2^16"
     )]
-    let (mut multiplier, mut shift) =
-        ((factor * f64::from(1_u32 << bits)).round() as u32, bits);
+    let (mut multiplier, mut shift) = ((factor * f64::from(1_u32 << bits)).round() as u32, bits);
     while shift > 0 && multiplier.is_multiple_of(2) {
         (multiplier, shift) = (multiplier / 2, shift - 1);
     }

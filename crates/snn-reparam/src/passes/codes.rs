@@ -4,8 +4,7 @@ use crate::error::Result;
 use crate::graph_edit::Draft;
 use crate::plan::{Action, Plan, Refusal};
 use snn_ir::{
-    Code, CodeChoice, Graph, Leak, Lif, Neurons, Op, Site, Spike, naive::logistic,
-    neurons::unknown,
+    Code, CodeChoice, Graph, Leak, Lif, Neurons, Op, Site, Spike, naive::logistic, neurons::unknown,
 };
 
 /// Refuses a code for a node that does not exist, or for one that has no choice: a mistake.
@@ -37,11 +36,8 @@ pub(crate) fn sites(
     for index in sites {
         let name = draft.graph.nodes[index].name.clone();
         let label = draft.graph.nodes[index].op.label();
-        let learned = if draft.has(&name, "leak") {
-            Some(draft.real(&name, "leak")?[[0]])
-        } else {
-            None
-        };
+        let learned =
+            if draft.has(&name, "leak") { Some(draft.real(&name, "leak")?[[0]]) } else { None };
         let Op::Activation { site, code } = &mut draft.graph.nodes[index].op else { continue };
         if let (Site::Lif(Lif { leak: leak @ Leak::Learned { .. }, .. }), Some(learned)) =
             (&mut *site, learned)

@@ -42,9 +42,9 @@ pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
             Op::Pool { pool, .. } | Op::GlobalPool { pool } => {
                 let window = match &node.op {
                     Op::Pool { window, .. } => window.size(),
-                    _ => resolved.nodes[resolved.nodes[index].inputs[0]].shape[1..]
-                        .iter()
-                        .product(),
+                    _ => {
+                        resolved.nodes[resolved.nodes[index].inputs[0]].shape[1..].iter().product()
+                    }
                 };
                 let mut factor = input();
                 let action = match pool {

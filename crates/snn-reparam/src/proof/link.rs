@@ -107,7 +107,12 @@ fn signature(expected: &Model, file: &Model) -> Vec<String> {
         let (expected, found) = (expected.graph().nodes.len(), file.graph().nodes.len());
         causes.push(match first {
             Some((a, b)) if a.name == b.name => {
-                format!("node `{}` of the graph differs: expected {}, found {}", a.name, op(&a.op), op(&b.op))
+                format!(
+                    "node `{}` of the graph differs: expected {}, found {}",
+                    a.name,
+                    op(&a.op),
+                    op(&b.op)
+                )
             }
             Some((a, b)) => {
                 format!("the graphs differ: expected node `{}`, found `{}`", a.name, b.name)
@@ -122,7 +127,10 @@ fn signature(expected: &Model, file: &Model) -> Vec<String> {
     };
     let (a, b) = (expected.preprocessing(), file.preprocessing());
     demand(a.mean == b.mean, "the means of the input differ");
-    demand(same_form.then_some(a.std == b.std) != Some(false), "the deviations of the input differ");
+    demand(
+        same_form.then_some(a.std == b.std) != Some(false),
+        "the deviations of the input differ",
+    );
     demand(expected.classes() == file.classes(), "the names of the classes differ");
     causes
 }

@@ -237,11 +237,14 @@ impl Proof {
             // The file has a site that the run has not, or a code that a site of the run cannot
             // have: it is another network's.
             Err(Error::Refused(plan)) => {
-                return Ok(Self::refuted(demands, vec![format!(
-                    "the file is not the conversion of the run: with its codes the run cannot be \
+                return Ok(Self::refuted(
+                    demands,
+                    vec![format!(
+                        "the file is not the conversion of the run: with its codes the run cannot be \
                      converted\n{}",
-                    plan.refusals()
-                )]));
+                        plan.refusals()
+                    )],
+                ));
             }
             Err(error) => return Err(error),
         };

@@ -162,11 +162,7 @@ impl Report {
         };
         Self {
             verdict,
-            strictness: if findings.on_grid {
-                Strictness::Bitwise
-            } else {
-                Strictness::ZeroFlips
-            },
+            strictness: if findings.on_grid { Strictness::Bitwise } else { Strictness::ZeroFlips },
             samples,
             test_samples: findings.test_samples,
             flips: comparisons
@@ -245,7 +241,10 @@ fn grouped(comparisons: &[Comparison]) -> Vec<String> {
 }
 
 /// Sites that were silent in a comparison of all images.
-fn silence<'c>(comparisons: impl Iterator<Item = &'c Comparison>, samples: usize) -> Option<String> {
+fn silence<'c>(
+    comparisons: impl Iterator<Item = &'c Comparison>,
+    samples: usize,
+) -> Option<String> {
     let mut silent: Vec<&str> = Vec::new();
     for site in comparisons.flat_map(Comparison::silent_sites) {
         if !silent.contains(&site) {

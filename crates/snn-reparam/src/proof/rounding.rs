@@ -9,10 +9,10 @@
 use crate::error::{Error, Result};
 use ndarray::{ArrayD, Axis};
 use serde::{Deserialize, Serialize};
-use snn_ir::site::{Adaptation, GridSynapse, GridAdaptation};
+use snn_ir::site::{Adaptation, GridAdaptation, GridSynapse};
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{
-    Form, GridLif, GridOptions, Leak, Lif, Model, Op, Resolved, Reset, Site, Spike, Synapse,
+    Form, GridLif, GridOptions, Leak, Lif, Model, Op, Reset, Resolved, Site, Spike, Synapse,
     Threshold, weights,
 };
 
@@ -203,12 +203,16 @@ impl Check<'_> {
                     lif.reset == Reset::Soft || matches!(lif.spike, Spike::Integer { .. });
                 for (c, n) in whole.iter().enumerate() {
                     let threshold = thresholds[c] - lif.rest();
-                    self.narrow(input, c, match (nearest, *n <= 1.0) {
-                        (false, _) => Interval::ceiling(*n, threshold),
-                        (true, false) => Interval::nearest(*n, 1.0, threshold),
-                        // The least threshold there is.
-                        (true, true) => Interval { low: threshold / 1.5, ..ANY },
-                    });
+                    self.narrow(
+                        input,
+                        c,
+                        match (nearest, *n <= 1.0) {
+                            (false, _) => Interval::ceiling(*n, threshold),
+                            (true, false) => Interval::nearest(*n, 1.0, threshold),
+                            // The least threshold there is.
+                            (true, true) => Interval { low: threshold / 1.5, ..ANY },
+                        },
+                    );
                 }
                 self.lif(lif, index, input)?;
             }
@@ -352,10 +356,8 @@ fn decays(lif: &Lif, grid: &GridLif) -> Vec<(&'static str, f64, u32, u8)> {
     {
         decays.push(("decay of the synaptic current", alpha, multiplier, shift));
     }
-    if let (
-        Adaptation::Threshold { decay, .. },
-        GridAdaptation::Threshold { multiplier, shift },
-    ) = (lif.adaptation, grid.adaptation)
+    if let (Adaptation::Threshold { decay, .. }, GridAdaptation::Threshold { multiplier, shift }) =
+        (lif.adaptation, grid.adaptation)
     {
         decays.push(("decay of the adaptation", decay, multiplier, shift));
     }

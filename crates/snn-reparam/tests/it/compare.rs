@@ -70,7 +70,10 @@ fn flips_and_ties_are_counted_site_by_site() {
         "{failures:?}"
     );
     assert_eq!(comparison.pair(), "reference against candidate");
-    assert!(compared(Strictness::Agreement, &[pair()]).differences().is_empty(), "measured, not demanded");
+    assert!(
+        compared(Strictness::Agreement, &[pair()]).differences().is_empty(),
+        "measured, not demanded"
+    );
     assert_eq!(compared(Strictness::Bitwise, &[pair()]).differences().len(), 1);
 }
 
@@ -330,7 +333,9 @@ fn a_verdict_says_of_how_many_images_classes_and_weights() {
         "holds: bitwise; 4 of 1000 images; 75.0 % keep their class (1 changed); 3 of 50 weights \
          differ from the run's conversion"
     );
-    assert!(of(Tuning::None, None, false).verdict_line().starts_with("holds: zero flips; 4 images"));
+    assert!(
+        of(Tuning::None, None, false).verdict_line().starts_with("holds: zero flips; 4 images")
+    );
     // A fine-tuned model never holds bitwise, and not at all on a few images of many.
     for many in [None, Some(1000), Some(5)] {
         let few = of(Tuning::Weights, many, true);

@@ -55,7 +55,7 @@ fn of_convolutions_with_and_without_bias() {
         assert_eq!(values(&events.model, "c1.weight"), expected);
         assert!(events.model.graph().node("n1").is_none());
         assert!(events.model.weights().keys().all(|name| !name.starts_with("n1.")));
-        let merged = network::lines(&events.plan, Effect::Merged);
+        let merged = crate::network::lines(&events.plan, Effect::Merged);
         assert_eq!(merged, ["n1: folded into `c1`"]);
     }
 }

@@ -1,8 +1,8 @@
 //! The grid: units, multipliers, thresholds, leaks, what the plan says of them, and what is
 //! refused.
 
-use ndarray::ArrayD;
 use crate::network::lines;
+use ndarray::ArrayD;
 use snn_ir::random::Numbers;
 use snn_ir::site::{GridAdaptation, GridReset, GridSynapse};
 use snn_ir::{

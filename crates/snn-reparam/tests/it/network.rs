@@ -8,7 +8,7 @@ use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Op, PoolKind,
     Preprocessing, QuantRelu, Record, Share, Signature, Site, SiteOutput, Tensor, Weights, Window,
 };
-use snn_reparam::{Effect, Conversion, Error, GridOptions, Plan, convert, to_grid};
+use snn_reparam::{Conversion, Effect, Error, GridOptions, Plan, convert, to_grid};
 
 pub(crate) fn act(site: Site) -> Op {
     Op::Activation { site, code: None }
@@ -118,8 +118,8 @@ pub(crate) fn exact(model: &Model) -> Conversion {
         last = Some(events);
     }
     let events = last.unwrap();
-    let grid =
-        to_grid(&events.model, GridOptions::default()).unwrap_or_else(|e| panic!("{e}\n{}", events.plan));
+    let grid = to_grid(&events.model, GridOptions::default())
+        .unwrap_or_else(|e| panic!("{e}\n{}", events.plan));
     let after = evaluate(&grid.model);
     let (mut equal, mut total) = (0, 0);
     for trace in &before.sites {

@@ -466,19 +466,21 @@ fn a_fine_tuned_file_holds_on_many_images_only_and_says_what_changed() {
     let (trained, file) = lively();
     let swapped = {
         let mut file = file.clone();
-        let name = ["fc.weight", "fc#1.weight"].into_iter().find(|n| file.weights().contains_key(*n));
+        let name =
+            ["fc.weight", "fc#1.weight"].into_iter().find(|n| file.weights().contains_key(*n));
         let Some(Tensor::I8(weight)) = file.weights_mut().get_mut(name.unwrap()) else {
             panic!("8-bit weights")
         };
-        let (a, b) =
-            (weight.index_axis(ndarray::Axis(0), 0).to_owned(), weight.index_axis(ndarray::Axis(0), 1).to_owned());
+        let (a, b) = (
+            weight.index_axis(ndarray::Axis(0), 0).to_owned(),
+            weight.index_axis(ndarray::Axis(0), 1).to_owned(),
+        );
         weight.index_axis_mut(ndarray::Axis(0), 0).assign(&b);
         weight.index_axis_mut(ndarray::Axis(0), 1).assign(&a);
         file
     };
     let tuned = |file: &Model, test_samples, max_drop| {
-        let demands =
-            Demands { tuning: Tuning::Weights, test_samples, max_drop, ..demands() };
+        let demands = Demands { tuning: Tuning::Weights, test_samples, max_drop, ..demands() };
         proved(&trained, file, Mistaken::Nobody, demands)
     };
     // 16 images of 10,000 show nothing, whatever the file.

@@ -109,7 +109,9 @@ fn codes_for_sites_that_do_not_exist_are_refused() {
     let mut codes = CodeChoice::from(Code::Unary);
     codes.sites.insert("act".into(), Code::Graded);
     codes.sites.insert("nowhere".into(), Code::Graded);
-    let Err(Error::Refused(plan)) = convert(&model, &codes.into()) else { panic!("expected a refusal") };
+    let Err(Error::Refused(plan)) = convert(&model, &codes.into()) else {
+        panic!("expected a refusal")
+    };
     assert_eq!(plan.entries.iter().filter(|e| e.action.effect() == Effect::Refused).count(), 2);
 }
 
@@ -240,7 +242,8 @@ fn guard_bits_that_put_a_threshold_out_of_reach_are_refused() {
         network(|graph, conv| graph.push("act", act(Site::Lif(Lif::default())), &[conv]));
     model.weights_mut().insert("conv.weight".into(), ArrayD::<f32>::zeros(vec![3, 2, 3, 3]).into());
     let events = convert(&model, &Code::Unary.into()).unwrap();
-    let grid = |guard_bits| to_grid(&events.model, GridOptions { guard_bits, ..GridOptions::default() });
+    let grid =
+        |guard_bits| to_grid(&events.model, GridOptions { guard_bits, ..GridOptions::default() });
     assert!(grid(14).is_ok());
     for guard_bits in [15, 16] {
         let error = grid(guard_bits).unwrap_err().to_string();
