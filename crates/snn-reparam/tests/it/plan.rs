@@ -68,8 +68,9 @@ fn one_refusal_is_listed_once() {
         graph.push("b", quant(4), &["c1"]);
         graph.push("sum", Op::Add, &["a", "b"]);
         graph.push("max", Op::GlobalPool { pool: PoolKind::Max }, &["sum"]);
-        graph.push("fc", linear(3), &["sum"]);
-        graph.push("all", Op::Concat, &["max", "fc"]);
+        graph.push("c2", conv(3, 3), &["sum"]);
+        graph.push("all", Op::GlobalPool { pool: PoolKind::Max }, &["c2"]);
+        graph.push("both", Op::Concat, &["max", "all"]);
     });
     let Err(snn_reparam::Error::Refused(plan)) = convert(&model, &Code::Unary.into()) else {
         panic!("expected a refusal")

@@ -15,7 +15,7 @@ fn pair(seed: u64, options: GridOptions) -> Option<(Model, Model)> {
 
 #[test]
 fn every_conversion_is_within_half_a_step() {
-    let mut layers = 0;
+    let mut errors = Vec::new();
     for seed in 0..300 {
         let options = match seed % 3 {
             0 => GridOptions::default(),
@@ -27,11 +27,14 @@ fn every_conversion_is_within_half_a_step() {
         assert_eq!(causes, Vec::<String>::new(), "seed {seed}");
         for layer in &found {
             assert!((0.0..=0.500_001).contains(&layer.largest_error), "seed {seed}: {layer:?}");
-            assert!((0.0..0.2).contains(&layer.relative_error), "seed {seed}: {layer:?}");
+            // A layer whose weights are far below everything else they meet is rounded to zeros.
+            assert!((0.0..=1.0).contains(&layer.relative_error), "seed {seed}: {layer:?}");
+            errors.push(layer.relative_error);
         }
-        layers += found.len();
     }
-    assert!(layers > 600, "{layers}");
+    assert!(errors.len() > 600, "{}", errors.len());
+    errors.sort_by(f64::total_cmp);
+    assert!(errors[errors.len() / 2] < 0.01, "half of the layers lose below 1 %");
 }
 
 /// A weight by two steps, a bias, a threshold or a multiplier by enough to see, a leak by one bit:
