@@ -136,7 +136,7 @@ def main():
     shown = max(range(len(levels)), key=lambda c: wanted(values[c]))
     plane = lambda k: [[[int(v > k) for v in row] for row in channel] for channel in levels]
     planes = [plane(k) for k in range(LEVELS)]
-    # The theorem of docs/book/src/exactness.md: currents of planes add up to the current of the levels.
+    # "Integrate, then fire" of docs/book/src/exactness.md: currents of planes add up exactly.
     currents = convolve(levels, "layer1.0.conv1", weights)
     bare = {**weights, "layer1.0.conv1.bias": [0] * 16}
     by_planes = [convolve(plane, "layer1.0.conv1", bare) for plane in planes]
@@ -160,7 +160,8 @@ def main():
     drawn = "".join(f'<path fill="{colour(i, j)}" d="M{j} {i}h1v1h-1z"/>'
                     for i in range(SIDE) for j in range(SIDE))
     out.append(f'<defs><g id="image" shape-rendering="crispEdges">{drawn}</g></defs>\n')
-    for top, title in ((40, "Trains as a hybrid: ReLU and spiking neurons"), (230, "Runs as spikes only")):
+    titles = "Trains as a hybrid: ReLU and spiking neurons", "Runs as spikes only"
+    for top, title in zip((40, 230), titles):
         out.append(text(20, top - 14, title, 16, "start", "bold"))
         out.append(f'<use href="#image" transform="translate(20 {top}) scale(4)"/>\n')
         out.append(text(84, top + 146, "pixels"))
