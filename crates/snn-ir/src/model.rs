@@ -25,7 +25,7 @@ pub struct Model {
     weights: Weights,
 }
 
-/// Everything of a model but its weights: what goes in, what comes out and what is computed between.
+/// Everything of a model but its weights: what goes in, what comes out and what is computed.
 ///
 /// New fields may be added; [`Signature::new`] fills them with what a model without them means.
 #[derive(Debug, Clone, PartialEq)]

@@ -16,13 +16,13 @@ use crate::optimiser::Optimiser;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
 use crate::trainee::{OffGrid, Steps, Trainee};
-use snn_core::Network;
-use snn_data::{Dataset, SampleRng};
+use snn_core::{Network, NetworkOptions};
+use snn_data::Dataset;
 use snn_hybrid::Placement;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tch::{Device, Kind};
+use tch::Device;
 
 /// Images in a batch of evaluation: large enough to be fast, small enough for any memory.
 const EVALUATION_BATCH: usize = 256;
@@ -48,8 +48,10 @@ pub fn train(
     let batches = Batches::new(config, &data)?;
     let teacher = Teacher::find(config, &data, folder, options)?;
     set_threads(config.threads);
-    let network =
-        Network::new(&template, options.device, Kind::Float)?.with_training(config.training())?;
+    let network = Network::with_options(
+        &template,
+        &NetworkOptions { training: config.training(), ..NetworkOptions::new(options.device) },
+    )?;
     let mut trainee = OffGrid { network, signature: template.into_parts().0 };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     let teacher =
@@ -132,14 +134,17 @@ pub(crate) fn fit(
             }
             steps_left = steps_left.map(|left| left - 1);
 
-            let mut batch = batch?;
-            let mut rng = SampleRng::for_batch(config.seed, position.epoch as u64, position.step);
-            let mixture = config.mix().apply(&mut batch, &mut rng)?;
-            let dominant = labels_to_device(mixture.dominant(&batch.labels), trainee.device())?;
+            let batch = batch?;
+            let dominant = labels_to_device(batch.targets.dominant(), trainee.device())?;
             let (pixels, labels) = to_device(&batch, trainee.device())?;
-            let mixed =
-                (mixture.share < 1.0).then(|| labels_to_device(&mixture.others, trainee.device()));
-            let mixed = mixed.transpose()?.map(|others| (others, mixture.share));
+            let mixture = batch.targets.mixture.as_ref().filter(|mixture| mixture.share < 1.0);
+            let mixed = mixture.map(|mixture| {
+                Ok::<_, Error>((
+                    labels_to_device(&mixture.others, trainee.device())?,
+                    mixture.share,
+                ))
+            });
+            let mixed = mixed.transpose()?;
             let targets = Targets { labels, mixed, smoothing: config.label_smoothing };
 
             let scores = trainee.forward(&pixels)?;
@@ -164,7 +169,7 @@ pub(crate) fn fit(
             trainee.project()?;
             average.update(trainee.parameters(), first + position.step)?;
 
-            let (images, correct) = (batch.labels.len(), count_correct(&scores.logits, &dominant)?);
+            let (images, correct) = (batch.len(), count_correct(&scores.logits, &dominant)?);
             position.step += 1;
             position.loss += value * images as f64;
             position.correct += correct;
@@ -198,6 +203,7 @@ pub(crate) fn fit(
         // it is measured and written.
         average.swap(trainee.parameters())?;
         if position.epoch + 1 == config.epochs && reestimated > 0 {
+            let loader = loader.clone().without_mixing();
             let batches = loader.epoch(config.epochs as u64)?.take(reestimated);
             let device = trainee.device();
             trainee.reestimate(&mut batches.map(|batch| Ok(to_device(&batch?, device)?.0)))?;
