@@ -16,7 +16,7 @@ use snn_core::tch::{Device, Kind, Tensor, set_num_threads};
 use snn_core::{Memory, Mode, Network, Pixels, Precision, Training, autograd};
 use snn_ir::models::ResNet;
 use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing};
-use snn_train::{OptimiserConfig, Sgd};
+use snn_train::{OptimiserConfig, SgdConfig};
 use std::time::Duration;
 
 const SIDE: usize = 32;
@@ -71,7 +71,7 @@ fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> R
     };
     let network = Network::new(&model, Device::Cpu, Kind::Float)?.with_training(training)?;
     let mut optimiser =
-        OptimiserConfig::Sgd(Sgd::default()).init(network.parameters(), network.graph())?;
+        OptimiserConfig::Sgd(SgdConfig::default()).init(network.parameters(), network.graph())?;
     let random = &mut ChaCha8Rng::seed_from_u64(1);
     let images = ArrayD::from_shape_simple_fn(vec![batch, 3, SIDE, SIDE], || random.random::<u8>());
     let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..10_u8))).collect();

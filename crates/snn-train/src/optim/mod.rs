@@ -1,8 +1,15 @@
-//! Optimisers with a state that can be saved. They are ours because the state of tch's cannot be.
+//! Optimisers with a state that can be saved (that of tch's optimisers cannot), and the learning
+//! rate over a run.
 
-use crate::adamw::AdamW;
+pub mod adamw;
+pub(crate) mod ema;
+pub mod schedule;
+pub mod sgd;
+pub(crate) mod warm_up;
+
 use crate::error::{Error, Result};
-use crate::sgd::Sgd;
+use crate::optim::adamw::AdamWConfig;
+use crate::optim::sgd::SgdConfig;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use snn_core::{Parameter, convert};
@@ -14,38 +21,40 @@ const CLIP_EPS: f64 = 1e-6;
 /// Name of the number of steps in a saved state.
 const STEPS: &str = "steps";
 
-/// Which optimiser, and its settings; a table without `kind` is that of [`Sgd`].
+/// Which optimiser, and its settings; a table without `kind` is that of [`SgdConfig`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum OptimiserConfig {
     /// Stochastic gradient descent with momentum.
-    Sgd(Sgd),
+    Sgd(SgdConfig),
     /// Adam with decoupled weight decay.
-    AdamW(AdamW),
+    AdamW(AdamWConfig),
 }
 
 impl Default for OptimiserConfig {
     fn default() -> Self {
-        Self::Sgd(Sgd::default())
+        Self::Sgd(SgdConfig::default())
     }
 }
+
+/// The kinds of [`OptimiserConfig`], as serde's errors list them.
+const KINDS: &[&str] = &["sgd", "adamw"];
 
 impl<'de> Deserialize<'de> for OptimiserConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = toml::Table::deserialize(deserializer)?;
-        let kind = table.remove("kind");
-        let table = toml::Value::Table(table);
-        match kind.as_ref().map(toml::Value::as_str) {
-            None | Some(Some("sgd")) => Sgd::deserialize(table).map(Self::Sgd),
-            Some(Some("adamw")) => AdamW::deserialize(table).map(Self::AdamW),
-            Some(_) => {
-                let found = kind.map(|kind| kind.to_string()).unwrap_or_default();
-                let message =
-                    format!("unknown variant {found} of `kind`, expected `sgd` or `adamw`");
-                return Err(D::Error::custom(message));
-            }
+        let kind = match table.remove("kind") {
+            None => "sgd".to_string(),
+            Some(kind) => String::deserialize(kind).map_err(plain)?,
+        };
+        // Once more as the fields of a settings table, with the errors of this deserialiser: they
+        // carry the names that were expected.
+        let fields = MapDeserializer::new(table.into_iter());
+        match kind.as_str() {
+            "sgd" => SgdConfig::deserialize(fields).map(Self::Sgd),
+            "adamw" => AdamWConfig::deserialize(fields).map(Self::AdamW),
+            other => Err(D::Error::unknown_variant(other, KINDS)),
         }
-        .map_err(|error| D::Error::custom(error.message()))
     }
 }
 
