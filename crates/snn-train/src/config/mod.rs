@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod distillation;
+pub(crate) mod kind;
 pub(crate) mod overrides;
 pub(crate) mod unknown;
 

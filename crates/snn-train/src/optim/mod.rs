@@ -7,11 +7,11 @@ pub mod schedule;
 pub mod sgd;
 pub(crate) mod warm_up;
 
+use crate::config::kind::DefaultKind;
 use crate::error::{Error, Result};
 use crate::optim::adamw::AdamWConfig;
 use crate::optim::sgd::SgdConfig;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use snn_core::{Parameter, convert};
 use snn_ir::{Graph, Op, Weights};
 use tch::{Kind, Tensor};
@@ -22,8 +22,8 @@ const CLIP_EPS: f64 = 1e-6;
 const STEPS: &str = "steps";
 
 /// Which optimiser, and its settings; a table without `kind` is that of [`SgdConfig`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self", tag = "kind", rename_all = "lowercase")]
 pub enum OptimiserConfig {
     /// Stochastic gradient descent with momentum.
     Sgd(SgdConfig),
@@ -37,24 +37,15 @@ impl Default for OptimiserConfig {
     }
 }
 
-/// The kinds of [`OptimiserConfig`], as serde's errors list them.
-const KINDS: &[&str] = &["sgd", "adamw"];
+impl Serialize for OptimiserConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
 
 impl<'de> Deserialize<'de> for OptimiserConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut table = toml::Table::deserialize(deserializer)?;
-        let kind = match table.remove("kind") {
-            None => "sgd".to_string(),
-            Some(kind) => String::deserialize(kind).map_err(plain)?,
-        };
-        // Once more as the fields of a settings table, with the errors of this deserialiser: they
-        // carry the names that were expected.
-        let fields = MapDeserializer::new(table.into_iter());
-        match kind.as_str() {
-            "sgd" => SgdConfig::deserialize(fields).map(Self::Sgd),
-            "adamw" => AdamWConfig::deserialize(fields).map(Self::AdamW),
-            other => Err(D::Error::unknown_variant(other, KINDS)),
-        }
+        Self::deserialize(DefaultKind { deserializer, kind: "sgd" })
     }
 }
 
