@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Weight of the teacher (the baseline of Tian 2020, section 4).
-pub const DEFAULT_DISTILLATION_WEIGHT: f64 = 0.9;
+pub(crate) const DEFAULT_DISTILLATION_WEIGHT: f64 = 0.9;
 /// Temperature (the baseline of Tian 2020, section 4).
-pub const DEFAULT_TEMPERATURE: f64 = 4.0;
+pub(crate) const DEFAULT_TEMPERATURE: f64 = 4.0;
 
 /// Learning from a teacher (Hinton 2015): the loss is `(1 − w)·L + w·τ²·KL(teacher ‖ student)`, see
 /// [`loss::distillation`](crate::loss::distillation()).

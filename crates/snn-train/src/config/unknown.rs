@@ -20,7 +20,13 @@ pub(crate) fn read(text: &str) -> Result<RunConfig> {
         Value::Table(expanded.clone()).try_into()
     };
     let config: RunConfig = read.map_err(|error| {
-        Error::Toml(format!("{}{}", error.to_string().trim_end(), hint(&expanded)))
+        let text = error.to_string();
+        // Without lines the key stands last, after the name that was meant.
+        let text = match text.trim_end().split_once("\nin ") {
+            Some((message, key)) => format!("{key}: {message}"),
+            None => text.trim_end().to_string(),
+        };
+        Error::Toml(format!("{text}{}", hint(&expanded)))
     })?;
     // serde ignores the keys of a variant without fields (`{ kind = "constant", warm_up = 1 }`):
     // what a config does not write out again is no key of it.
