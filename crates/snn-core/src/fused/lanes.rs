@@ -1,7 +1,7 @@
 //! Blocks of neurons, and the vector instructions that they are computed with.
 
-use super::real::Real;
 use crate::autograd::parallel;
+use crate::neuron::real::Real;
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
 

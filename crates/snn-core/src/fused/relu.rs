@@ -1,16 +1,16 @@
 //! ReLU and the quantised ReLU (eqs. 9 and 10).
 
+use super::block_neuron::{BlockNeuron, Kept};
 use super::lanes::{Channels, Isa, LANES, Lanes, Sums};
 use super::memory::numbers;
-use super::neuron::{Kept, Neuron};
-use super::real::Real;
 use super::site;
 use super::store::{Bf16, Store};
 use super::terms::{Term, kind};
 use crate::error::{Error, Result};
+use crate::neuron::real::Real;
 use tch::{Kind, Tensor};
 
-/// [`crate::quant_relu::quant_relu`] with channels along axis 1, in one pass, for the sum of
+/// [`crate::neuron::quant_relu::quant_relu`] with channels along axis 1, in one pass, for the sum of
 /// `terms`. `None` for values that are not f32, f64 or bf16 on the CPU.
 ///
 /// # Shapes
@@ -28,7 +28,7 @@ pub fn quant_relu(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<Optio
     }
 }
 
-/// [`crate::quant_relu::relu`] in one pass, for the sum of `terms`. `None` and shapes as in
+/// [`crate::neuron::quant_relu::relu`] in one pass, for the sum of `terms`. `None` and shapes as in
 /// [`quant_relu`].
 ///
 /// # Errors
@@ -95,7 +95,7 @@ impl<F: Real> QuantRelu<F> {
     }
 }
 
-impl<F: Real> Neuron<F> for QuantRelu<F> {
+impl<F: Real> BlockNeuron<F> for QuantRelu<F> {
     fn rest(&self) -> F {
         F::ZERO
     }
@@ -155,7 +155,7 @@ impl<F: Real> Neuron<F> for QuantRelu<F> {
 #[derive(Debug)]
 struct Relu;
 
-impl<F: Real> Neuron<F> for Relu {
+impl<F: Real> BlockNeuron<F> for Relu {
     fn rest(&self) -> F {
         F::ZERO
     }
