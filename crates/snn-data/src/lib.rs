@@ -28,7 +28,6 @@ mod source;
 mod statistics;
 mod tar;
 mod text;
-mod vectorised;
 pub mod vision;
 
 pub use augment::{Augment, Flip, Transform, crop, cut_out, flip_horizontal};

@@ -23,7 +23,6 @@
 
 #[expect(unsafe_code, reason = "threads write apart from each other")]
 mod bits;
-#[expect(unsafe_code, reason = "code for vector instructions that the machine was asked about")]
 mod lanes;
 mod lif;
 #[expect(unsafe_code, reason = "the values of a tensor as slices")]
