@@ -2,7 +2,7 @@
 //! fused form, beside a copy of as much memory.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use snn_core::fused::{self, BatchNorm, Moments, Term};
+use snn_core::fused::{self, BatchNorm, BatchStatistics, Term};
 use snn_core::tch::{Device, Kind, Tensor};
 use snn_core::{autograd, keep_memory, lif, quant_relu};
 use snn_ir::Lif;
@@ -133,8 +133,10 @@ fn residual(criterion: &mut Criterion) {
             .collect();
         group.bench_function(BenchmarkId::new("fused", site), |bencher| {
             bencher.iter(|| {
-                let moments = Moments::of(black_box(&x)).expect("moments").expect("of floats");
-                let norm = BatchNorm { weight: &weight, bias: &bias, eps: 1e-5, moments: &moments };
+                let statistics =
+                    BatchStatistics::of(black_box(&x)).expect("statistics").expect("of floats");
+                let norm =
+                    BatchNorm { weight: &weight, bias: &bias, eps: 1e-5, statistics: &statistics };
                 let terms = [
                     Term { data: &x, steps: 4, norm: Some(norm) },
                     Term { data: &shortcut, steps: 4, norm: None },

@@ -13,7 +13,9 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 use snn_benches::turns::{answer, median, turn};
 use snn_core::tch::{Device, Kind, Tensor, set_num_threads};
-use snn_core::{Memory, Mode, Network, Pixels, Precision, Training, autograd};
+use snn_core::{
+    Checkpointing, Mode, Network, NetworkOptions, Pixels, Precision, TrainingOptions, autograd,
+};
 use snn_ir::models::ResNet;
 use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing};
 use snn_train::{OptimiserConfig, Sgd};
@@ -36,10 +38,18 @@ fn main() -> Result<()> {
     snn_core::keep_memory();
     let graph = ResNet { classes: 10, ..ResNet::default() }.build();
     match what.as_str() {
-        "lif" => train(graph, Training { precision, memory: Memory::Keep }, time_steps, batch),
-        "recompute" => {
-            train(graph, Training { precision, memory: Memory::Recompute }, time_steps, batch)
-        }
+        "lif" => train(
+            graph,
+            TrainingOptions { precision, checkpointing: Checkpointing::Off },
+            time_steps,
+            batch,
+        ),
+        "recompute" => train(
+            graph,
+            TrainingOptions { precision, checkpointing: Checkpointing::Blocks },
+            time_steps,
+            batch,
+        ),
         "convolutions" => convolutions(&graph, precision, time_steps, batch),
         other => bail!("no work `{other}`: lif, recompute or convolutions"),
     }
@@ -58,7 +68,7 @@ fn serve(before: u64, mut step: impl FnMut(Duration) -> Result<Vec<f64>>) -> Res
     })
 }
 
-fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> Result<()> {
+fn train(graph: Graph, training: TrainingOptions, time_steps: usize, batch: usize) -> Result<()> {
     let weights = graph.initial_weights(1)?;
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
     let model = Model {
@@ -69,7 +79,8 @@ fn train(graph: Graph, training: Training, time_steps: usize, batch: usize) -> R
         preprocessing,
         classes: Vec::new(),
     };
-    let network = Network::new(&model, Device::Cpu, Kind::Float)?.with_training(training)?;
+    let options = NetworkOptions { training, ..NetworkOptions::new(Device::Cpu) };
+    let network = Network::with_options(&model, &options)?;
     let mut optimiser =
         OptimiserConfig::Sgd(Sgd::default()).init(network.parameters(), network.graph())?;
     let random = &mut ChaCha8Rng::seed_from_u64(1);

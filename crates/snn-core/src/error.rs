@@ -1,10 +1,12 @@
-//! What can go wrong on tensors. Nothing in this crate panics: every call into libtorch is one that
-//! reports its error.
+//! Errors of this crate. Nothing in it panics: every call into libtorch reports its error.
+
+/// Name of this interpreter in reports and messages.
+pub(crate) const NAME: &str = "libtorch";
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong; each variant names the place, what was expected and what was found.
+/// Errors on tensors; each variant names the place, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -17,29 +19,28 @@ pub enum Error {
     /// A tensor has the wrong shape.
     #[error("{what}: expected shape {expected}, found {found:?}")]
     Shape {
-        /// Which tensor.
+        /// The tensor.
         what: &'static str,
-        /// What it must be.
+        /// The shape that it must have.
         expected: String,
-        /// What it is.
+        /// The shape that it has.
         found: Vec<i64>,
     },
     /// An argument is outside its range.
     #[error("{what} must be {expected}, found {found}")]
     Argument {
-        /// Which argument.
+        /// The argument.
         what: &'static str,
-        /// What it must be.
+        /// The values that it may have.
         expected: String,
-        /// What it is.
+        /// The value that it has.
         found: String,
     },
     /// libtorch's single-precision convolution of integers is not exact on this machine.
     #[error(
         "self-test of layer `{layer}`: libtorch gave {found} where integers give {expected} (batch \
-         {batch}); \
-         its convolution is not exact on this machine, so nothing it says about the grid can be \
-         trusted"
+         {batch}); its convolution is not exact on this machine, so its results on the grid cannot \
+         be trusted"
     )]
     SelfTest {
         /// The layer whose shape was tested.
@@ -48,7 +49,7 @@ pub enum Error {
         batch: usize,
         /// The exact sum.
         expected: i64,
-        /// What libtorch returned.
+        /// The sum that libtorch returned.
         found: f64,
     },
 }
@@ -65,10 +66,7 @@ impl From<Error> for snn_ir::Error {
     fn from(error: Error) -> Self {
         match error {
             Error::Model(error) => error,
-            other => snn_ir::Error::Interpreter {
-                interpreter: crate::evaluator::NAME,
-                message: other.to_string(),
-            },
+            other => snn_ir::Error::Interpreter { interpreter: NAME, message: other.to_string() },
         }
     }
 }

@@ -1,22 +1,19 @@
 //! The libtorch interpreter behind the trait that all interpreters share.
 
-use crate::convert::{Pixels, array};
-use crate::error::{Error, Result};
-use crate::grid::{Grid, WeightsAre};
-use crate::network::{Mode, Network};
-use crate::record::Record as Listener;
-use crate::registry::Registry;
+use crate::error::{Error, NAME, Result};
+use crate::grid::{GridInterpreter, WeightUse};
+use crate::network::Network;
+use crate::observe::observer::Observer;
+use crate::options::{Mode, NetworkOptions};
+use crate::tensor::{Pixels, array};
 use ndarray::{Array2, Ix2};
 use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record, SiteTrace};
 use tch::{Device, Kind};
 
-/// Name as used in reports.
-pub(crate) const NAME: &str = "libtorch";
-
 /// Runs a model of any form with libtorch.
 ///
-/// Off the grid it computes in double precision unless asked otherwise; on the grid in exact
-/// integers (held in floats that are proved large enough).
+/// A model on the grid is computed in exact integers (held in floats that are proved large enough),
+/// any other in double precision unless [`NetworkOptions::kind`] says otherwise.
 #[derive(Debug)]
 pub struct Libtorch {
     engine: Engine,
@@ -26,14 +23,15 @@ pub struct Libtorch {
 #[derive(Debug)]
 enum Engine {
     Real(Box<Network>),
-    Grid(Box<Grid>),
+    Grid(Box<GridInterpreter>),
 }
 
 impl Libtorch {
-    /// Takes a model to a device; double precision off the grid.
+    /// Loads a model onto a device, in double precision off the grid.
     ///
     /// # Errors
-    /// The model is invalid or libtorch cannot allocate.
+    /// The model is invalid, names a custom neuron (see [`Libtorch::with_options`]), or libtorch
+    /// cannot allocate.
     ///
     /// ```
     /// use snn_core::Libtorch;
@@ -42,59 +40,51 @@ impl Libtorch {
     /// let graph = SmallNet { width: 4, ..SmallNet::default() }.build();
     /// let weights = graph.initial_weights(1)?;
     /// let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
-    /// let model = Model { form: Form::Trained, graph, weights, time_steps: 2, preprocessing, classes: Vec::new() };
+    /// let (form, time_steps, classes) = (Form::Trained, 2, Vec::new());
+    /// let model = Model { form, graph, weights, time_steps, preprocessing, classes };
     /// let images = ndarray::ArrayD::<u8>::zeros(vec![1, 3, 16, 16]);
-    /// let result = Libtorch::new(&model, tch::Device::Cpu)?.evaluate(&Input::Static(images.view()), Record::Sites)?;
+    /// let result = Libtorch::new(&model, tch::Device::Cpu)?
+    ///     .evaluate(&Input::Static(images.view()), Record::Sites)?;
     /// assert_eq!(result.sites.len(), 5);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(model: &Model, device: Device) -> Result<Self> {
-        Self::with_registry(model, device, &Registry::default())
+        let kind = Kind::Double;
+        Self::with_options(model, &NetworkOptions { kind, ..NetworkOptions::new(device) })
     }
 
-    /// As [`Libtorch::new`], of a model that may have neurons of a user's own.
+    /// Loads a model with options: device, kind of the parameters, custom neurons. Options of
+    /// training do nothing here, and on the grid nothing but the device counts.
     ///
     /// # Errors
-    /// As [`Libtorch::new`], or a name is not in the registry; the message names node and name.
-    pub fn with_registry(model: &Model, device: Device, registry: &Registry) -> Result<Self> {
+    /// The model is invalid, a custom neuron is not in the registry (the message names node and
+    /// neuron), the kind is neither `Float` nor `Double`, or libtorch cannot allocate.
+    pub fn with_options(model: &Model, options: &NetworkOptions) -> Result<Self> {
+        let device = options.device;
         let engine = match model.form {
             Form::Grid { .. } => {
-                Engine::Grid(Box::new(Grid::new(model, device, WeightsAre::Fixed)?))
+                Engine::Grid(Box::new(GridInterpreter::new(model, device, WeightUse::Inference)?))
             }
-            Form::Trained | Form::Events => Engine::Real(Box::new(Network::with_registry(
-                model,
-                device,
-                Kind::Double,
-                registry,
-            )?)),
+            Form::Trained | Form::Events => {
+                Engine::Real(Box::new(Network::with_options(model, options)?))
+            }
         };
         Ok(Self { engine, device })
-    }
-
-    /// Takes a model off the grid to a device in single precision, as it was trained.
-    ///
-    /// # Errors
-    /// The model is invalid or on the grid, or libtorch cannot allocate.
-    pub fn single_precision(model: &Model, device: Device) -> Result<Self> {
-        Ok(Self {
-            engine: Engine::Real(Box::new(Network::new(model, device, Kind::Float)?)),
-            device,
-        })
     }
 
     fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
         let pixels = Pixels::new(input, self.device)?;
         let mut sites: Vec<SiteTrace> = Vec::new();
-        let listener: Option<&mut dyn Listener> = match record {
+        let observer: Option<&mut dyn Observer> = match record {
             Record::Logits => None,
             Record::Sites => Some(&mut sites),
         };
         let logits = match &self.engine {
             Engine::Real(network) => Logits::Real(two_axes(array(
-                &network.run(&pixels, Mode::Evaluate, listener)?.logits,
+                &network.run(&pixels, Mode::Evaluate, observer)?.logits,
             )?)?),
             Engine::Grid(grid) => {
-                Logits::Integer(two_axes(array(&grid.evaluate(&pixels, listener)?)?)?)
+                Logits::Integer(two_axes(array(&grid.evaluate(&pixels, observer)?)?)?)
             }
         };
         Ok(Evaluation { logits, sites })

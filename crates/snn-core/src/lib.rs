@@ -1,51 +1,34 @@
 #![doc = include_str!("../README.md")]
 
-mod allocator;
 pub mod autograd;
-pub mod convert;
-pub mod error;
-pub mod evaluator;
-pub mod finetune;
-mod fire;
+mod error;
+mod evaluator;
 pub mod fused;
 mod grid;
-mod grid_site;
-mod grid_unit;
-mod interpreter;
-pub mod lif;
-pub mod monitor;
-pub mod network;
-pub mod parameter;
-pub mod quant_relu;
-mod real_site;
-mod recompute;
-mod record;
-mod reestimate;
-pub mod registry;
-mod self_test;
-mod stateless;
-mod straight_through;
-pub mod surrogate;
-mod ties;
-pub mod training;
-mod walk;
+mod network;
+mod neuron;
+mod observe;
+mod options;
+mod tensor;
 
-pub use allocator::keep_memory;
-pub use convert::Pixels;
 pub use error::{Error, Result};
 pub use evaluator::Libtorch;
-pub use finetune::{GridForward, GridNetwork};
-pub use lif::{LifParameters, LifState};
-pub use monitor::{Monitor, SiteMonitor, Warning};
-pub use network::{Forward, Mode, Network};
-pub use parameter::Parameter;
-pub use record::FiringRate;
-pub use registry::{Registry, SurrogateDerivative, TensorNeuron, TensorParameters};
-pub use self_test::self_test;
-pub use surrogate::Slope;
+pub use grid::finetune::{GridForward, GridNetwork};
+pub use grid::self_test::self_test;
+pub use network::parameters::{LEAST_STEP, LEAST_THRESHOLD, Parameter};
+pub use network::{Forward, Network};
+pub use neuron::lif::{LifParameters, LifState};
+pub use neuron::registry::{Registry, SurrogateDerivative, TensorNeuron, TensorParameters};
+pub use neuron::surrogate::SurrogateGradient;
+pub use neuron::{lif, quant_relu, surrogate};
+pub use observe::monitor::{Monitor, SATURATED, SiteMonitor, Warning};
+pub use observe::observer::FiringRate;
+pub use options::{
+    BATCH_NORM_MOMENTUM, Checkpointing, Mode, NetworkOptions, Precision, TrainingOptions,
+};
 /// The version of tch whose tensors this crate takes and returns.
 pub use tch;
-pub use training::{Memory, Precision, Training};
+pub use tensor::{Pixels, arrays, keep_memory};
 
 /// The samples of the book that show this crate.
 #[cfg(doctest)]

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::trainee::Trainee;
 use serde::{Deserialize, Serialize};
-use snn_core::{FiringRate, Pixels, convert};
+use snn_core::{FiringRate, Pixels, arrays};
 use snn_data::{Batch, Images};
 use snn_ir::{Evaluate, Input, Record};
 use tch::{Device, Tensor};
@@ -96,7 +96,7 @@ pub(crate) fn to_device(batch: &Batch, device: Device) -> Result<(Pixels, Tensor
 
 /// Labels as a tensor `[B]`.
 pub(crate) fn labels_to_device(labels: &[i64], device: Device) -> Result<Tensor> {
-    Ok(convert::tensor(&ndarray::ArrayView1::from(labels).into_dyn(), device)?)
+    Ok(arrays::tensor(&ndarray::ArrayView1::from(labels).into_dyn(), device)?)
 }
 
 /// Number of samples whose largest score is their label's.

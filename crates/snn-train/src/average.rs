@@ -1,7 +1,7 @@
 //! A moving average of weights.
 
 use crate::error::{Error, Result};
-use snn_core::{Parameter, convert};
+use snn_core::{Parameter, arrays};
 use snn_ir::Weights;
 use tch::{Kind, Tensor};
 
@@ -58,8 +58,8 @@ impl Average {
     pub(crate) fn state(&self) -> Result<Weights> {
         let copy = |(name, tensor): &(String, Tensor)| {
             let values = match tensor.f_kind()? {
-                Kind::Double => convert::array::<f64>(tensor)?.into(),
-                _ => convert::array::<f32>(tensor)?.into(),
+                Kind::Double => arrays::array::<f64>(tensor)?.into(),
+                _ => arrays::array::<f32>(tensor)?.into(),
             };
             Ok((name.clone(), values))
         };
@@ -69,7 +69,7 @@ impl Average {
     /// Puts back what [`state`](Self::state) returned.
     pub(crate) fn restore(&mut self, state: &Weights) -> Result<()> {
         for (name, tensor) in &mut self.tensors {
-            let value = convert::weight(
+            let value = arrays::weight(
                 snn_ir::weights::get(state, name)?,
                 tensor.f_kind()?,
                 tensor.device(),

@@ -8,7 +8,7 @@ use crate::overrides;
 use crate::schedule::Schedule;
 use crate::warm_up::WarmUp;
 use serde::{Deserialize, Serialize};
-use snn_core::{Memory, Precision, Training};
+use snn_core::{Checkpointing, Precision, TrainingOptions};
 use snn_data::{Augment, DatasetName, Flip, MAX_ALPHA, Mix};
 use snn_hybrid::{Policy, Replacement};
 use snn_ir::models::{ResNet, SmallNet};
@@ -74,7 +74,7 @@ pub struct RunConfig {
     pub precision: Precision,
     /// What training keeps for the backward pass.
     #[serde(default)]
-    pub memory: Memory,
+    pub memory: Checkpointing,
     /// The images.
     pub data: DataConfig,
     /// The network.
@@ -323,9 +323,9 @@ impl RunConfig {
         self.optimiser.learning_rate() * self.warm_up.factor(&self.schedule, step, total)
     }
 
-    /// How training passes compute.
-    pub(crate) fn training(&self) -> Training {
-        Training { precision: self.precision, memory: self.memory }
+    /// Execution of training passes.
+    pub(crate) fn training(&self) -> TrainingOptions {
+        TrainingOptions { precision: self.precision, checkpointing: self.memory }
     }
 
     /// The changes made to a training image.

@@ -13,7 +13,7 @@ use crate::sgd::Sgd;
 use crate::train::{Job, fit, set_threads};
 use crate::trainee::OnGrid;
 use crate::warm_up::WarmUp;
-use snn_core::GridNetwork;
+use snn_core::{GridNetwork, Registry, SurrogateGradient};
 use snn_data::Dataset;
 use snn_hybrid::{Decision, PlacedSite, Placement};
 use snn_ir::Model;
@@ -77,7 +77,11 @@ pub fn finetune(
     let teacher = Teacher::find(config, &data, folder, options)?;
     let placement = placement(config, model)?;
     set_threads(config.threads);
-    let network = GridNetwork::with_surrogate(model, options.device, &config.neuron.surrogate)?;
+    let network = GridNetwork::with_surrogate(
+        model,
+        options.device,
+        SurrogateGradient::new(&config.neuron.surrogate, &Registry::default())?,
+    )?;
     let mut trainee = OnGrid { network, graph: model.graph.clone(), device: options.device };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     folder.keep_base(model)?;

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::sgd::Sgd;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use snn_core::{Parameter, convert};
+use snn_core::{Parameter, arrays};
 use snn_ir::{Graph, Op, Weights};
 use tch::{Kind, Tensor};
 
@@ -213,8 +213,8 @@ impl Optimiser {
         for slot in &self.slots {
             for (moment, tensor) in self.config.moments().iter().zip(&slot.moments) {
                 let values = match tensor.f_kind()? {
-                    Kind::Double => convert::array::<f64>(tensor)?.into(),
-                    _ => convert::array::<f32>(tensor)?.into(),
+                    Kind::Double => arrays::array::<f64>(tensor)?.into(),
+                    _ => arrays::array::<f32>(tensor)?.into(),
                 };
                 state.insert(format!("{moment}/{}", slot.name), values);
             }
@@ -234,7 +234,7 @@ impl Optimiser {
         for slot in &self.slots {
             for (moment, tensor) in self.config.moments().iter().zip(&slot.moments) {
                 let name = format!("{moment}/{}", slot.name);
-                let value = convert::weight(
+                let value = arrays::weight(
                     snn_ir::weights::get(state, &name)?,
                     tensor.f_kind()?,
                     tensor.device(),

@@ -16,13 +16,13 @@ use crate::optimiser::Optimiser;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
 use crate::trainee::{OffGrid, Steps, Trainee};
-use snn_core::Network;
+use snn_core::{Network, NetworkOptions};
 use snn_data::{Dataset, SampleRng};
 use snn_hybrid::Placement;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tch::{Device, Kind};
+use tch::Device;
 
 /// Images in a batch of evaluation: large enough to be fast, small enough for any memory.
 const EVALUATION_BATCH: usize = 256;
@@ -48,8 +48,10 @@ pub fn train(
     let batches = Batches::new(config, &data)?;
     let teacher = Teacher::find(config, &data, folder, options)?;
     set_threads(config.threads);
-    let network =
-        Network::new(&template, options.device, Kind::Float)?.with_training(config.training())?;
+    let network = Network::with_options(
+        &template,
+        &NetworkOptions { training: config.training(), ..NetworkOptions::new(options.device) },
+    )?;
     let mut trainee = OffGrid { network, template };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     let teacher =

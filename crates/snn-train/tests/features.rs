@@ -190,7 +190,9 @@ fn the_average_follows_its_formula_and_is_what_is_evaluated() {
     // The reported accuracy is that of the model in the folder.
     let result = RunFolder::open(&folder).unwrap().result().unwrap().unwrap();
     let test = snn_data::Dataset::open("shapes10", None).unwrap().test;
-    let mut interpreter = snn_core::Libtorch::single_precision(&model, tch::Device::Cpu).unwrap();
+    let mut interpreter =
+        snn_core::Libtorch::with_options(&model, &snn_core::NetworkOptions::new(tch::Device::Cpu))
+            .unwrap();
     let accuracy = snn_train::evaluate_accuracy(&mut interpreter, &test, 256).unwrap();
     assert!((accuracy.share() - result.test_accuracy).abs() < 1e-12, "{accuracy:?} {result:?}");
 }

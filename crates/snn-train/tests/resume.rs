@@ -263,7 +263,9 @@ fn the_files_say_what_was_done() {
     // same accuracy.
     let model = snn_ir::Model::load(folder.model_path()).unwrap();
     let test = snn_data::Dataset::open("shapes10", None).unwrap().test;
-    let mut interpreter = snn_core::Libtorch::single_precision(&model, tch::Device::Cpu).unwrap();
+    let mut interpreter =
+        snn_core::Libtorch::with_options(&model, &snn_core::NetworkOptions::new(tch::Device::Cpu))
+            .unwrap();
     let accuracy = snn_train::evaluate_accuracy(&mut interpreter, &test, 256).unwrap();
     assert!((accuracy.share() - result.test_accuracy).abs() < 1e-12, "{accuracy:?} {result:?}");
 }

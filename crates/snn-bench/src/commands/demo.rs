@@ -14,7 +14,7 @@ use crate::table::{Table, count};
 use anyhow::{Context, Result, ensure};
 use ndarray::Axis;
 use serde::Serialize;
-use snn_core::Libtorch;
+use snn_core::{Libtorch, NetworkOptions};
 use snn_data::{Dataset, Images};
 use snn_ir::{Code, Evaluate, Input, Model, Op, Record};
 use snn_reparam::GridOptions;
@@ -160,7 +160,7 @@ fn micro_steps(model: &Model) -> u32 {
 fn dense_speed(trained: &Model, images: &Images) -> Result<f64> {
     const BATCH: usize = 64;
     ensure!(images.len() >= BATCH, "the demo's test set is smaller than a batch");
-    let mut libtorch = Libtorch::single_precision(trained, Device::Cpu)?;
+    let mut libtorch = Libtorch::with_options(trained, &NetworkOptions::new(Device::Cpu))?;
     let pixels = images.pixels();
     let batch = |begin: usize| {
         Input::Static(pixels.slice_axis(Axis(0), (begin..begin + BATCH).into()).into_dyn())

@@ -2,10 +2,10 @@
 
 use super::lanes::{BLOCKS, LANES, block_of};
 use super::memory::{Parts, channels_last, empty, values};
-use super::real::Real;
 use super::store::{Bf16, Store};
 use crate::autograd::parallel;
 use crate::error::{Error, Result};
+use crate::neuron::real::Real;
 use snn_simd::{Available, Kernel};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! Blocks of neurons, which kernels compute side by side.
 
-use super::real::Real;
 use crate::autograd::parallel;
+use crate::neuron::real::Real;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 

@@ -1,22 +1,22 @@
 //! LIF neurons (eq. 8).
 
+use super::block_neuron::{BlockNeuron, Kept};
 use super::lanes::{Channels, LANES, Lanes, Sums};
 use super::memory::numbers;
-use super::neuron::{Kept, Neuron};
-use super::real::Real;
 use super::site;
-use super::slope::Slope;
 use super::store::{Bf16, Store};
 use super::terms::{Term, kind};
 use crate::error::{Error, Result};
-use crate::lif::LifParameters;
+use crate::neuron::derivative::Derivative;
+use crate::neuron::lif::LifParameters;
+use crate::neuron::real::Real;
 use snn_ir::site::ResetGradient;
 use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
 use snn_simd::Available;
 use tch::{Kind, Tensor};
 
 /// Levels of a LIF neuron over all macro-steps, from rest, for the sum of `terms`:
-/// [`crate::lif::sequence`] in one pass. `None` for a neuron without a fused form: one with a
+/// [`crate::neuron::lif::sequence`] in one pass. `None` for a neuron without a fused form: one with a
 /// synaptic current, adaptation or a surrogate of a user's own, or values that are not f32, f64 or
 /// bf16 on the CPU.
 ///
@@ -43,7 +43,7 @@ pub fn lif(
 pub(crate) fn has_form(lif: &Lif) -> bool {
     lif.synapse == Synapse::Instant
         && lif.adaptation == Adaptation::None
-        && Slope::<f32>::new(&lif.surrogate).is_some()
+        && Derivative::<f32>::new(&lif.surrogate).is_some()
 }
 
 fn fused<S: Store>(
@@ -56,7 +56,7 @@ fn fused<S: Store>(
     let threshold =
         parameters.threshold.filter(|_| matches!(lif.threshold, Threshold::Learned { .. }));
     let channels = terms[0].data.size()[1];
-    let Some(numbers) = Numbers::<S::Real>::new(lif, leak, threshold, channels)? else {
+    let Some(numbers) = LifConstants::<S::Real>::new(lif, leak, threshold, channels)? else {
         return Ok(None);
     };
     site::run::<S, _>(
@@ -72,14 +72,14 @@ fn fused<S: Store>(
 
 /// A neuron's numbers in the precision of the kernels.
 #[derive(Debug, Clone)]
-struct Numbers<F> {
+struct LifConstants<F> {
     leak: F,
     rest: F,
     theta: Channels<F>,
     spike: Spike,
     reset: Reset,
     flowing: bool,
-    slope: Slope<F>,
+    surrogate: Derivative<F>,
     learned_leak: bool,
     learned_threshold: bool,
 }
@@ -88,7 +88,7 @@ struct Numbers<F> {
 const BY_LEAK: usize = 0;
 const BY_THRESHOLD: usize = 1;
 
-impl<F: Real> Numbers<F> {
+impl<F: Real> LifConstants<F> {
     /// `None` for a neuron without a fused form.
     fn new(
         lif: &Lif,
@@ -96,8 +96,8 @@ impl<F: Real> Numbers<F> {
         threshold: Option<&Tensor>,
         channels: i64,
     ) -> Result<Option<Self>> {
-        let (Synapse::Instant, Adaptation::None, Some(slope)) =
-            (lif.synapse, lif.adaptation, Slope::new(&lif.surrogate))
+        let (Synapse::Instant, Adaptation::None, Some(surrogate)) =
+            (lif.synapse, lif.adaptation, Derivative::new(&lif.surrogate))
         else {
             return Ok(None);
         };
@@ -131,7 +131,7 @@ impl<F: Real> Numbers<F> {
             spike: lif.spike,
             reset: lif.reset,
             flowing: lif.reset_gradient == ResetGradient::Flowing,
-            slope,
+            surrogate,
             learned_leak: leak.is_some(),
             learned_threshold: threshold.is_some(),
         }))
@@ -200,7 +200,7 @@ struct Place<'p, F> {
     emitted: &'p mut Lanes<F>,
 }
 
-impl<F: Real> Neuron<F> for Numbers<F> {
+impl<F: Real> BlockNeuron<F> for LifConstants<F> {
     #[inline(always)]
     fn rest(&self) -> F {
         self.rest
@@ -265,7 +265,7 @@ impl<F: Real> Neuron<F> for Numbers<F> {
     }
 }
 
-impl<F: Real> Numbers<F> {
+impl<F: Real> LifConstants<F> {
     /// Takes the gradient for what the leak makes of `u⁺` to `u`, and with a flowing reset to the
     /// level and the threshold.
     #[inline(always)]
@@ -349,7 +349,7 @@ impl<F: Real> Numbers<F> {
         match self.spike {
             Spike::Binary => step(&self.rise(theta, F::ONE, u), &[F::ONE; LANES]),
             // Two steps of ½ each.
-            Spike::Ternary if self.slope.is_straight_through() => {
+            Spike::Ternary if self.surrogate.is_straight_through() => {
                 step(&[F::ONE; LANES], &[F::ZERO; LANES])
             }
             Spike::Ternary => {
@@ -357,7 +357,7 @@ impl<F: Real> Numbers<F> {
                 // Of −u at the same threshold.
                 step(&self.rise(theta, F::ONE, &u.map(|u| -u)), &[-F::ONE; LANES]);
             }
-            Spike::Integer { levels } if self.slope.is_straight_through() => {
+            Spike::Integer { levels } if self.surrogate.is_straight_through() => {
                 let top = F::of(f64::from(levels));
                 let mut ratio = [F::ZERO; LANES];
                 let mut rise = ratio;
@@ -386,17 +386,17 @@ impl<F: Real> Numbers<F> {
         for i in 0..LANES {
             x[i] = x[i] - theta[i] * place;
         }
-        self.slope.apply(&mut x);
+        self.surrogate.block(&mut x);
         x
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::moments::Moments;
+    use super::super::batch_statistics::BatchStatistics;
     use super::super::terms::BatchNorm;
     use super::*;
-    use crate::convert::int;
+    use crate::tensor::int;
     use snn_ir::{Share, Surrogate};
     use tch::Device;
 
@@ -419,12 +419,12 @@ mod tests {
         let rows = shape[0] * int(steps);
         let (x, residual) = (leaf(numbers(rows, 37)), leaf(numbers(shape[0] * 3, 41)));
         let parameters = [leaf(numbers(1, 7).view([-1])), leaf(numbers(1, 11).view([-1]))];
-        let moments = Moments::of(&x).unwrap().unwrap();
+        let statistics = BatchStatistics::of(&x).unwrap().unwrap();
         let norm = BatchNorm {
             weight: &parameters[0],
             bias: &parameters[1],
             eps: 1e-5,
-            moments: &moments,
+            statistics: &statistics,
         };
         let mut terms = vec![Term { data: &x, steps, norm: Some(norm) }];
         if several {
@@ -432,7 +432,7 @@ mod tests {
         }
         let one = leaf(Tensor::from_slice(&[0.9_f64]).to_kind(S::KIND));
         let neuron =
-            Numbers::<S::Real>::new(lif, Some(&one), Some(&one), shape[1]).unwrap().unwrap();
+            LifConstants::<S::Real>::new(lif, Some(&one), Some(&one), shape[1]).unwrap().unwrap();
         let levels =
             site::run::<S, _>(instructions, "test", neuron, &[Some(&one), Some(&one)], &terms, 3)
                 .unwrap();
@@ -447,17 +447,8 @@ mod tests {
     }
 
     fn every_instruction_set_gives_the_same_bits<S: Store>() {
-        let surrogates = [
-            Surrogate::Atan { alpha: 2.0 },
-            Surrogate::Rectangle { width: 1.0 },
-            Surrogate::Triangle { width: 1.0 },
-            Surrogate::Sigmoid { alpha: 4.0 },
-            Surrogate::FastSigmoid { slope: 25.0 },
-            Surrogate::Gaussian { sigma: 0.5 },
-            Surrogate::LogTailedRelu { alpha: 0.1 },
-            Surrogate::StraightThrough,
-        ];
-        for surrogate in surrogates {
+        let sloped = Surrogate::LogTailedRelu { alpha: 0.1 };
+        for surrogate in Surrogate::ALL.into_iter().chain([sloped]) {
             for spike in [Spike::Binary, Spike::Ternary, Spike::Integer { levels: 4 }] {
                 for reset in [Reset::Hard { potential: 0.0 }, Reset::Soft, Reset::None] {
                     for (shape, steps, several) in [

@@ -1,8 +1,8 @@
 //! The values of tensors as slices, in one order for all that take part: channels last.
 
-use super::real::Real;
 use super::store::Store;
 use crate::error::{Error, Result};
+use crate::neuron::real::Real;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::slice;

@@ -1,12 +1,12 @@
 //! Activation sites, with the sum and the batch norms before them, in one forward and one backward
 //! pass over memory, on the CPU.
 //!
-//! The plain forms ([`crate::lif`], [`crate::quant_relu`]) are made of tensor operations, each of
+//! The plain forms ([`crate::neuron::lif`], [`crate::neuron::quant_relu`]) are made of tensor operations, each of
 //! which reads and writes all neurons. Here a block of neurons goes through all macro-steps while
 //! it is in the first-level cache. The forward pass keeps nothing but what it reads ([`Term`]): the
 //! backward pass computes membranes and levels again from it, block by block in cache. The
 //! arithmetic is that of the plain forms, operation by operation, so that levels are equal;
-//! gradients differ by rounding. A batch norm needs a pass for its [`Moments`] before, and one for
+//! gradients differ by rounding. A batch norm needs a pass for its [`BatchStatistics`] before, and one for
 //! its gradient after.
 //!
 //! Values stand in memory as f32, f64 or bf16; from bf16, kernels compute in f32. Blocks are summed
@@ -21,25 +21,23 @@
     reason = "a kernel is compiled once for each set of vector instructions, by inlining"
 )]
 
+mod batch_statistics;
 #[expect(unsafe_code, reason = "threads write apart from each other")]
 mod bits;
+mod block_neuron;
 mod lanes;
 mod lif;
 #[expect(unsafe_code, reason = "the values of a tensor as slices")]
 mod memory;
-mod moments;
-mod neuron;
-mod real;
 mod relu;
 #[expect(unsafe_code, reason = "threads write apart from each other")]
 mod site;
-mod slope;
 mod store;
 mod terms;
 
+pub use batch_statistics::BatchStatistics;
 pub(crate) use bits::Bits;
 pub(crate) use lif::has_form;
 pub use lif::lif;
-pub use moments::Moments;
 pub use relu::{quant_relu, relu};
 pub use terms::{BatchNorm, Term};

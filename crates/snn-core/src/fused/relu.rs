@@ -1,17 +1,17 @@
 //! ReLU and the quantised ReLU (eqs. 9 and 10).
 
+use super::block_neuron::{BlockNeuron, Kept};
 use super::lanes::{Channels, LANES, Lanes, Sums};
 use super::memory::numbers;
-use super::neuron::{Kept, Neuron};
-use super::real::Real;
 use super::site;
 use super::store::{Bf16, Store};
 use super::terms::{Term, kind};
 use crate::error::{Error, Result};
+use crate::neuron::real::Real;
 use snn_simd::Available;
 use tch::{Kind, Tensor};
 
-/// [`crate::quant_relu::quant_relu`] with channels along axis 1, in one pass, for the sum of
+/// [`crate::neuron::quant_relu::quant_relu`] with channels along axis 1, in one pass, for the sum of
 /// `terms`. `None` for values that are not f32, f64 or bf16 on the CPU.
 ///
 /// # Shapes
@@ -29,7 +29,7 @@ pub fn quant_relu(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<Optio
     }
 }
 
-/// [`crate::quant_relu::relu`] in one pass, for the sum of `terms`. `None` and shapes as in
+/// [`crate::neuron::quant_relu::relu`] in one pass, for the sum of `terms`. `None` and shapes as in
 /// [`quant_relu`].
 ///
 /// # Errors
@@ -99,7 +99,7 @@ impl<F: Real> QuantRelu<F> {
     }
 }
 
-impl<F: Real> Neuron<F> for QuantRelu<F> {
+impl<F: Real> BlockNeuron<F> for QuantRelu<F> {
     fn rest(&self) -> F {
         F::ZERO
     }
@@ -159,7 +159,7 @@ impl<F: Real> Neuron<F> for QuantRelu<F> {
 #[derive(Debug)]
 struct Relu;
 
-impl<F: Real> Neuron<F> for Relu {
+impl<F: Real> BlockNeuron<F> for Relu {
     fn rest(&self) -> F {
         F::ZERO
     }

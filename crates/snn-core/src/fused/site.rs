@@ -1,14 +1,14 @@
 //! A site over all macro-steps: forward, backward, and through the batch norms before it.
 
+use super::block_neuron::{BlockNeuron, Kept};
 use super::lanes::{BLOCKS, Channels, LANES, Lanes, Sums, block_of, sum_in_groups};
 use super::memory::{Parts, channels_last, empty, values};
-use super::neuron::{Kept, Neuron};
-use super::real::Real;
 use super::store::Store;
-use super::terms::{Norm, Source, Term, at, current};
+use super::terms::{LoadedTerm, Norm, Term, at, current};
 use crate::autograd::{self, parallel};
-use crate::convert::int;
 use crate::error::{Error, Result};
+use crate::neuron::real::Real;
+use crate::tensor::int;
 use snn_simd::{Available, Kernel};
 use std::ops::Range;
 use tch::Tensor;
@@ -33,7 +33,7 @@ impl Shape {
 ///
 /// # Errors
 /// Shapes differ, or libtorch cannot allocate.
-pub(super) fn run<S: Store, N: Neuron<S::Real>>(
+pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
     instructions: Available,
     name: &str,
     neuron: N,
@@ -58,7 +58,13 @@ pub(super) fn run<S: Store, N: Neuron<S::Real>>(
     let read = sources::<S>(&data, &steps, &norms)?;
     let written = Parts::new(&mut out)?;
     parallel(blocks, BLOCKS, |blocks| {
-        instructions.run(Forward { neuron: &neuron, terms: &read, shape, out: &written, blocks });
+        instructions.run(ForwardKernel {
+            neuron: &neuron,
+            terms: &read,
+            shape,
+            out: &written,
+            blocks,
+        });
     });
 
     let mut inputs: Vec<&Tensor> = terms.iter().map(|term| term.data).collect();
@@ -133,7 +139,7 @@ fn sources<'s, S: Store>(
     data: &'s [Tensor],
     steps: &[usize],
     norms: &'s [Option<Norm<S::Real>>],
-) -> Result<Vec<Source<'s, S>>> {
+) -> Result<Vec<LoadedTerm<'s, S>>> {
     if data.len() != steps.len() {
         return Err(Error::Torch(format!(
             "{} saved tensors for {} terms",
@@ -142,20 +148,20 @@ fn sources<'s, S: Store>(
         )));
     }
     let source = |((data, &steps), norm): ((&'s Tensor, &usize), &'s Option<Norm<S::Real>>)| {
-        Ok(Source { data: values(data)?, steps, norm: norm.as_ref() })
+        Ok(LoadedTerm { data: values(data)?, steps, norm: norm.as_ref() })
     };
     data.iter().zip(steps).zip(norms).map(source).collect()
 }
 
-struct Forward<'k, N, S: Store> {
+struct ForwardKernel<'k, N, S: Store> {
     neuron: &'k N,
-    terms: &'k [Source<'k, S>],
+    terms: &'k [LoadedTerm<'k, S>],
     shape: Shape,
     out: &'k Parts<'k, S>,
     blocks: Range<usize>,
 }
 
-impl<S: Store, N: Neuron<S::Real>> Kernel for Forward<'_, N, S> {
+impl<S: Store, N: BlockNeuron<S::Real>> Kernel for ForwardKernel<'_, N, S> {
     type Output = ();
 
     #[inline(always)]
@@ -186,16 +192,16 @@ struct Summed {
 }
 
 /// Gradients for the terms' data, and those for parameters.
-fn gradients<S: Store, N: Neuron<S::Real>>(
+fn gradients<S: Store, N: BlockNeuron<S::Real>>(
     instructions: Available,
     neuron: &N,
-    terms: &[Source<'_, S>],
+    terms: &[LoadedTerm<'_, S>],
     data: &[Tensor],
     shape: Shape,
     by_emitted: &Tensor,
 ) -> Result<(Vec<Tensor>, Summed)> {
     // The gradient for the sum of the terms, and its sum over time for those that do not vary.
-    let varies = |term: &Source<'_, S>| term.steps == shape.time_steps;
+    let varies = |term: &LoadedTerm<'_, S>| term.steps == shape.time_steps;
     let like = |wanted: bool| {
         let term = terms.iter().position(|term| varies(term) == wanted);
         term.map(|term| empty(&data[term].size(), &data[term])).transpose()
@@ -210,7 +216,7 @@ fn gradients<S: Store, N: Neuron<S::Real>>(
         let by_emitted = values(by_emitted)?;
         sum_in_groups(shape.blocks(), &counts, |blocks, sums| {
             let (by_sum, by_static) = (by_sum.as_ref(), by_static.as_ref());
-            instructions.run(Backward {
+            instructions.run(BackwardKernel {
                 neuron,
                 terms,
                 first_norm: parameters,
@@ -223,8 +229,8 @@ fn gradients<S: Store, N: Neuron<S::Real>>(
             });
         })
     };
-    let mut moments = sums.split_off(parameters).into_iter();
-    let mut moments = std::iter::from_fn(|| Some([moments.next()?, moments.next()?]));
+    let mut norm_sums = sums.split_off(parameters).into_iter();
+    let mut norm_sums = std::iter::from_fn(|| Some([norm_sums.next()?, norm_sums.next()?]));
 
     let (mut results, mut norms) = (Vec::new(), Vec::new());
     for (position, (term, data)) in terms.iter().zip(data).enumerate() {
@@ -236,7 +242,7 @@ fn gradients<S: Store, N: Neuron<S::Real>>(
             continue;
         };
         let [by_bias, by_distance] =
-            moments.next().ok_or_else(|| Error::Torch("a batch norm without sums".into()))?;
+            norm_sums.next().ok_or_else(|| Error::Torch("a batch norm without sums".into()))?;
         // The last reader of a gradient writes over it, unless a term takes it as it is.
         let others = || terms.iter().enumerate().filter(|(_, other)| varies(other) == varies(term));
         let shared = others().any(|(other, source)| other > position || source.norm.is_none());
@@ -261,9 +267,9 @@ fn gradients<S: Store, N: Neuron<S::Real>>(
     Ok((results, Summed { parameters: sums, norms }))
 }
 
-struct Backward<'k, N, S: Store> {
+struct BackwardKernel<'k, N, S: Store> {
     neuron: &'k N,
-    terms: &'k [Source<'k, S>],
+    terms: &'k [LoadedTerm<'k, S>],
     /// Position of the first sum for a norm.
     first_norm: usize,
     shape: Shape,
@@ -276,7 +282,7 @@ struct Backward<'k, N, S: Store> {
     sums: &'k mut Sums,
 }
 
-impl<S: Store, N: Neuron<S::Real>> Kernel for Backward<'_, N, S> {
+impl<S: Store, N: BlockNeuron<S::Real>> Kernel for BackwardKernel<'_, N, S> {
     type Output = ();
 
     #[inline(always)]
@@ -289,7 +295,7 @@ impl<S: Store, N: Neuron<S::Real>> Kernel for Backward<'_, N, S> {
         let mut room = [zero; 2];
         let normed = terms.iter().filter_map(|term| Some((term, term.norm?)));
         // For each norm: the gradient, and the gradient times the distance from the mean.
-        let mut moments = vec![[zero; 2]; normed.clone().count()];
+        let mut norm_sums = vec![[zero; 2]; normed.clone().count()];
         for block in blocks {
             let block = block_of(block, neurons);
             let channel = block.start % channels;
@@ -299,7 +305,7 @@ impl<S: Store, N: Neuron<S::Real>> Kernel for Backward<'_, N, S> {
                 neuron.step(channel, current, &mut state, kept, emitted);
             }
             let (mut by_current, mut over_time) = (zero, zero);
-            moments.fill([zero; 2]);
+            norm_sums.fill([zero; 2]);
             for t in (0..time_steps).rev() {
                 let mut upstream =
                     *S::load(&by_emitted[at(&block, t, time_steps, neurons)], &mut room[0]);
@@ -310,10 +316,10 @@ impl<S: Store, N: Neuron<S::Real>> Kernel for Backward<'_, N, S> {
                     S::store(&by_current, unsafe {
                         by_sum.part(at(&block, t, time_steps, neurons))
                     });
-                    for ((term, norm), moments) in normed.clone().zip(&mut moments) {
+                    for ((term, norm), norm_sums) in normed.clone().zip(&mut norm_sums) {
                         if term.steps == time_steps {
                             let x = term.load(&block, t, neurons, &mut room[0]);
-                            add_moments(moments, &by_current, x, norm.mean.at(channel));
+                            add_norm_sums(norm_sums, &by_current, x, norm.mean.at(channel));
                         }
                     }
                 }
@@ -326,14 +332,14 @@ impl<S: Store, N: Neuron<S::Real>> Kernel for Backward<'_, N, S> {
             if let Some(by_static) = by_static {
                 // SAFETY: as above.
                 S::store(&over_time, unsafe { by_static.part(block.clone()) });
-                for ((term, norm), moments) in normed.clone().zip(&mut moments) {
+                for ((term, norm), norm_sums) in normed.clone().zip(&mut norm_sums) {
                     if term.steps != time_steps {
                         let x = term.load(&block, 0, neurons, &mut room[0]);
-                        add_moments(moments, &over_time, x, norm.mean.at(channel));
+                        add_norm_sums(norm_sums, &over_time, x, norm.mean.at(channel));
                     }
                 }
             }
-            for (position, [gradient, distance]) in moments.iter().enumerate() {
+            for (position, [gradient, distance]) in norm_sums.iter().enumerate() {
                 sums.add(first_norm + 2 * position, channel, gradient);
                 sums.add(first_norm + 2 * position + 1, channel, distance);
             }
@@ -342,13 +348,13 @@ impl<S: Store, N: Neuron<S::Real>> Kernel for Backward<'_, N, S> {
 }
 
 #[inline(always)]
-fn add_moments<F: Real>(
-    moments: &mut [Lanes<F>; 2],
+fn add_norm_sums<F: Real>(
+    norm_sums: &mut [Lanes<F>; 2],
     gradient: &Lanes<F>,
     x: &Lanes<F>,
     mean: &Lanes<F>,
 ) {
-    let [sum, distance] = moments;
+    let [sum, distance] = norm_sums;
     for i in 0..LANES {
         sum[i] = sum[i] + gradient[i];
         distance[i] = distance[i] + gradient[i] * (x[i] - mean[i]);

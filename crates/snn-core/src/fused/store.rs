@@ -1,7 +1,7 @@
 //! How values stand in memory: in the precision that kernels compute with, or as bf16.
 
 use super::lanes::{LANES, Lanes};
-use super::real::Real;
+use crate::neuron::real::Real;
 use tch::Kind;
 
 /// A type of the values of a tensor.

@@ -1,12 +1,12 @@
 //! What a site reads: a sum of terms, some of them behind a batch norm.
 
+use super::batch_statistics::BatchStatistics;
 use super::lanes::{Channels, LANES, Lanes};
 use super::memory::doubles;
-use super::moments::Moments;
-use super::real::Real;
 use super::store::Store;
-use crate::convert::int;
 use crate::error::{Error, Result};
+use crate::neuron::real::Real;
+use crate::tensor::int;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -21,7 +21,7 @@ pub struct Term<'t> {
     pub norm: Option<BatchNorm<'t>>,
 }
 
-/// `y = γ·(x − μ)/√(σ² + ε) + β` with the moments of the batch itself (eq. 4): gradients flow
+/// `y = γ·(x − μ)/√(σ² + ε) + β` with the statistics of the batch itself (eq. 4): gradients flow
 /// through them.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNorm<'t> {
@@ -32,7 +32,7 @@ pub struct BatchNorm<'t> {
     /// ε.
     pub eps: f64,
     /// μ and σ² of the term's data.
-    pub moments: &'t Moments,
+    pub statistics: &'t BatchStatistics,
 }
 
 impl BatchNorm<'_> {
@@ -51,14 +51,14 @@ impl BatchNorm<'_> {
         let summand = bias
             .iter()
             .zip(&factor)
-            .zip(&self.moments.mean)
+            .zip(&self.statistics.mean)
             .map(|((bias, factor), mean)| bias - factor * mean);
         let summand = summand.collect();
         Ok([factor, summand])
     }
 
     fn inverse_deviations(&self) -> impl Iterator<Item = f64> {
-        self.moments.variance.iter().map(|variance| 1.0 / (variance + self.eps).sqrt())
+        self.statistics.variance.iter().map(|variance| 1.0 / (variance + self.eps).sqrt())
     }
 }
 
@@ -100,10 +100,10 @@ impl<F: Real> Norm<F> {
                 });
             }
         }
-        if norm.moments.mean.len() != channels || norm.moments.variance.len() != channels {
-            let found = vec![int(norm.moments.mean.len()), int(norm.moments.variance.len())];
+        if norm.statistics.mean.len() != channels || norm.statistics.variance.len() != channels {
+            let found = vec![int(norm.statistics.mean.len()), int(norm.statistics.variance.len())];
             return Err(Error::Shape {
-                what: "moments",
+                what: "statistics",
                 expected: format!("{channels} channels"),
                 found,
             });
@@ -115,23 +115,23 @@ impl<F: Real> Norm<F> {
         Ok(Self {
             factor: round(&factors),
             summand: round(&summands),
-            mean: round(&norm.moments.mean),
+            mean: round(&norm.statistics.mean),
             inverse_deviations: norm.inverse_deviations().collect(),
             factors,
-            count: norm.moments.count,
+            count: norm.statistics.count,
         })
     }
 }
 
 /// A term's values.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Source<'s, S: Store> {
+pub(super) struct LoadedTerm<'s, S: Store> {
     pub(super) data: &'s [S],
     pub(super) steps: usize,
     pub(super) norm: Option<&'s Norm<S::Real>>,
 }
 
-impl<S: Store> Source<'_, S> {
+impl<S: Store> LoadedTerm<'_, S> {
     /// The values of a block in macro-step `t`, before the norm.
     #[inline(always)]
     pub(super) fn load<'r>(
@@ -155,7 +155,7 @@ pub(super) fn at(block: &Range<usize>, t: usize, steps: usize, neurons: usize) -
 /// The sum of the terms in a block, from left to right.
 #[inline(always)]
 pub(super) fn current<'r, S: Store>(
-    terms: &'r [Source<'_, S>],
+    terms: &'r [LoadedTerm<'_, S>],
     block: &Range<usize>,
     channel: usize,
     t: usize,
@@ -163,7 +163,7 @@ pub(super) fn current<'r, S: Store>(
     room: &'r mut [Lanes<S::Real>; 2],
 ) -> &'r Lanes<S::Real> {
     let [sum, room] = room;
-    if let [Source { norm: None, .. }] = terms {
+    if let [LoadedTerm { norm: None, .. }] = terms {
         return terms[0].load(block, t, neurons, sum);
     }
     for (position, term) in terms.iter().enumerate() {

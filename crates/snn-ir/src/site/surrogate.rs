@@ -119,6 +119,20 @@ impl Default for Surrogate {
 }
 
 impl Surrogate {
+    /// Every built-in surrogate with its default parameters, for tests and lists.
+    pub const ALL: [Surrogate; 10] = [
+        Surrogate::Atan { alpha: ATAN_ALPHA },
+        Surrogate::Rectangle { width: RECTANGLE_WIDTH },
+        Surrogate::Triangle { width: TRIANGLE_WIDTH },
+        Surrogate::Sigmoid { alpha: SIGMOID_ALPHA },
+        Surrogate::FastSigmoid { slope: FAST_SIGMOID_SLOPE },
+        Surrogate::PiecewiseQuadratic { alpha: PIECEWISE_QUADRATIC_ALPHA },
+        Surrogate::Gaussian { sigma: GAUSSIAN_SIGMA },
+        Surrogate::LogTailedRelu { alpha: LOG_TAILED_RELU_ALPHA },
+        Surrogate::SuperSpike { alpha: SUPER_SPIKE_ALPHA },
+        Surrogate::StraightThrough,
+    ];
+
     /// Its first parameter that is outside its range, with that range.
     pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
         let (value, least) = match self {

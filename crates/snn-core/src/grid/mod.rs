@@ -1,0 +1,327 @@
+//! The forward pass on the grid (eqs. 12 and 13).
+//!
+//! Only convolutions, linear layers and sums over windows may run in single precision, on the CPU
+//! and only where every partial sum is proved to stay below 2²⁴; all else runs in double precision,
+//! where 2⁵³ is out of reach. So every value is an exact integer whatever the order of summation.
+
+use crate::tensor::{Pixels, weight};
+pub(crate) mod finetune;
+mod scale;
+pub(crate) mod self_test;
+mod site;
+
+use crate::error::{Error, Result};
+use crate::grid::site::{WIDE, grid_lif, grid_quant_relu};
+use crate::network::schedule::{Value, every_node, walk};
+use crate::network::stateless::{
+    convolve, merged_pixels, per_channel, refused, split_time, stateless,
+};
+use crate::neuron::registry::Registry;
+use crate::neuron::surrogate::SurrogateGradient;
+use crate::observe::observer::{Emission, Observer};
+use snn_ir::model::GRID_WEIGHT_MAX;
+use snn_ir::site::GridAdaptation;
+use snn_ir::streams::{F32_EXACT, Kind as StreamKind, Streams};
+use snn_ir::{Form, Graph, Model, Op, Resolved, Site, Surrogate};
+use tch::{Device, Kind, Tensor};
+
+/// A model on the grid, as tensors of integers.
+#[derive(Debug)]
+pub(crate) struct GridInterpreter {
+    pub(crate) graph: Graph,
+    pub(crate) resolved: Resolved,
+    pub(crate) time_steps: usize,
+    pub(crate) device: Device,
+    mean: Tensor,
+    constants: Vec<Constants>,
+    /// Kind of what each node yields.
+    kinds: Vec<Kind>,
+    /// Kind in which each node sums.
+    sums: Vec<Kind>,
+    surrogate: SurrogateGradient,
+}
+
+/// The integers of one node.
+#[derive(Debug)]
+enum Constants {
+    None,
+    /// Of a convolution or linear layer; the multiplier is absent if it is 1 everywhere.
+    Synapse {
+        weight: Tensor,
+        bias: Option<Tensor>,
+        multiplier: Option<Tensor>,
+    },
+    Scale(Tensor),
+    /// Of a LIF site; with what a spike adds to it, if it adapts.
+    Threshold(Tensor, Option<Tensor>),
+    Thresholds(Vec<Tensor>),
+}
+
+/// The narrowest kind in which a device sums integers below 2²⁴ exactly. A GPU's single precision
+/// may be fewer bits inside (TF32), or a transform (Winograd): which of them it is depends on
+/// settings and sizes.
+pub(crate) fn narrow_kind(device: Device) -> Kind {
+    if device == Device::Cpu { Kind::Float } else { WIDE }
+}
+
+/// Use of the loaded weights: integers already (inference), or rounded to integers in each forward
+/// pass (fine-tuning).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WeightUse {
+    /// The weights are fixed integers; bounds of sums follow from them.
+    Inference,
+    /// The weights change, within ±127; bounds of sums hold for any such weights.
+    FineTuning,
+}
+
+/// Weight and bias that stand in for a node's own, in fine-tuning: integers with a gradient.
+pub(crate) struct Substitute {
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Option<Tensor>,
+}
+
+impl GridInterpreter {
+    /// Takes a model to a device.
+    pub(crate) fn new(model: &Model, device: Device, weights: WeightUse) -> Result<Self> {
+        if !matches!(model.form, Form::Grid { .. }) {
+            return Err(Error::Argument {
+                what: "form",
+                expected: "grid".into(),
+                found: model.form.label().into(),
+            });
+        }
+        let resolved = model.validate()?;
+        let streams = Streams::of(model, &resolved)?;
+        let narrow = |bound: f64| if bound < F32_EXACT { narrow_kind(device) } else { WIDE };
+        let kinds: Vec<Kind> = streams
+            .kinds
+            .iter()
+            .zip(&streams.bounds)
+            .map(|(kind, bounds)| match kind {
+                StreamKind::Current => WIDE,
+                StreamKind::Pixels | StreamKind::Events => {
+                    narrow(bounds.iter().copied().fold(0.0, f64::max))
+                }
+            })
+            .collect();
+        let sums: Vec<Kind> = match weights {
+            WeightUse::Inference => streams.sums.iter().map(|&sum| narrow(sum)).collect(),
+            WeightUse::FineTuning => (0..kinds.len())
+                .map(|i| narrow(largest_sum(model, &resolved, &streams, i)))
+                .collect(),
+        };
+        let mean: Vec<f64> = model.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
+        let mut grid = Self {
+            graph: model.graph.clone(),
+            resolved,
+            time_steps: model.time_steps,
+            device,
+            mean: Tensor::f_from_slice(&mean)?.f_to(device)?,
+            constants: Vec::new(),
+            kinds,
+            sums,
+            surrogate: SurrogateGradient::new(&Surrogate::default(), &Registry::default())?,
+        };
+        grid.constants = (0..grid.graph.nodes.len())
+            .map(|index| grid.load(model, index))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(grid)
+    }
+
+    pub(crate) fn set_surrogate(&mut self, surrogate: SurrogateGradient) {
+        self.surrogate = surrogate;
+    }
+
+    /// Kind in which a synapse sums.
+    pub(crate) fn sum_kind(&self, index: usize) -> Kind {
+        self.sums[index]
+    }
+
+    fn load(&self, model: &Model, index: usize) -> Result<Constants> {
+        let node = &self.graph.nodes[index];
+        let part = |part: &str, kind| {
+            let values = snn_ir::weights::get(&model.weights, &format!("{}.{part}", node.name))?;
+            weight(values, kind, self.device)
+        };
+        // In a shape that broadcasts over what the node reads or yields.
+        let channels = |values: &Tensor| -> Result<Tensor> {
+            let spatial = self.resolved.nodes[index].shape.len() > 1;
+            Ok(values.f_view(if spatial { &[1, -1, 1, 1][..] } else { &[1, -1][..] })?)
+        };
+        Ok(match &node.op {
+            Op::Conv(_) | Op::Linear { .. } => {
+                let has_bias = match &node.op {
+                    Op::Conv(conv) => conv.bias,
+                    Op::Linear { bias, .. } => *bias,
+                    _ => false,
+                };
+                let multiplier = part("multiplier", WIDE)?;
+                let unit = multiplier.f_eq(1.0)?.f_all()?.f_int64_value(&[])? != 0;
+                Constants::Synapse {
+                    weight: part("weight", self.sums[index])?,
+                    bias: if has_bias { Some(channels(&part("bias", WIDE)?)?) } else { None },
+                    multiplier: if unit { None } else { Some(channels(&multiplier)?) },
+                }
+            }
+            Op::Scale => Constants::Scale(channels(&part("weight", WIDE)?)?),
+            Op::Activation { site: Site::GridLif(lif), .. } => {
+                let jump = match lif.adaptation {
+                    GridAdaptation::Threshold { .. } => Some(channels(&part("adaptation", WIDE)?)?),
+                    GridAdaptation::None => None,
+                };
+                Constants::Threshold(channels(&part("threshold", WIDE)?)?, jump)
+            }
+            Op::Activation { site: Site::GridQuantRelu { .. }, .. } => {
+                let levels = part("thresholds", WIDE)?.f_unbind(0)?;
+                Constants::Thresholds(levels.iter().map(channels).collect::<Result<_>>()?)
+            }
+            Op::Activation { .. }
+            | Op::Input { .. }
+            | Op::BatchNorm { .. }
+            | Op::Pool { .. }
+            | Op::GlobalPool { .. }
+            | Op::Flatten
+            | Op::Add
+            | Op::Concat
+            | Op::TimeMean => Constants::None,
+        })
+    }
+
+    /// `Σ_t J[t]` of the head, `[B, classes]`, without gradient.
+    pub(crate) fn evaluate(
+        &self,
+        pixels: &Pixels,
+        observer: Option<&mut dyn Observer>,
+    ) -> Result<Tensor> {
+        tch::no_grad(|| self.run(pixels, observer, &|_| None))
+    }
+
+    /// `Σ_t J[t]` of the head, `[B, classes]`, with `substitutes` in place of the weights of the
+    /// nodes it knows.
+    pub(crate) fn run<'s>(
+        &self,
+        pixels: &Pixels,
+        mut observer: Option<&mut dyn Observer>,
+        substitutes: &dyn Fn(usize) -> Option<&'s Substitute>,
+    ) -> Result<Tensor> {
+        let input = self.input(pixels)?;
+        let scores = walk(&self.graph, &every_node(&self.resolved), input, |step, inputs| {
+            let index = step.node;
+            let node = &self.graph.nodes[index];
+            let x = &inputs[0];
+            match (&node.op, &self.constants[index]) {
+                (
+                    Op::Conv(_) | Op::Linear { .. },
+                    Constants::Synapse { weight, bias, multiplier },
+                ) => {
+                    let (weight, bias) = match substitutes(index) {
+                        Some(substitute) => (&substitute.weight, substitute.bias.as_ref()),
+                        None => (weight, bias.as_ref()),
+                    };
+                    let events = x.data.f_to_kind(self.sums[index])?;
+                    let sum = match &node.op {
+                        Op::Conv(conv) => convolve(&events, weight, None, conv)?,
+                        _ => events.f_linear::<&Tensor>(weight, None)?,
+                    };
+                    let mut current = sum.f_to_kind(WIDE)?;
+                    if let Some(multiplier) = multiplier {
+                        current = current.f_mul(multiplier)?;
+                    }
+                    if let Some(bias) = bias {
+                        current = current.f_add(bias)?;
+                    }
+                    Ok(x.with(current))
+                }
+                (Op::Scale, Constants::Scale(scale)) => {
+                    Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?))
+                }
+                (
+                    Op::Activation { site: Site::GridLif(lif), .. },
+                    Constants::Threshold(threshold, jump),
+                ) => {
+                    let kind = self.kinds[index];
+                    let value = grid_lif(
+                        *lif,
+                        threshold,
+                        jump.as_ref(),
+                        x,
+                        self.time_steps,
+                        &self.surrogate,
+                        kind,
+                    )?;
+                    self.note(index, &value, &mut observer)?;
+                    Ok(value)
+                }
+                (
+                    Op::Activation { site: Site::GridQuantRelu { .. }, .. },
+                    Constants::Thresholds(thresholds),
+                ) => {
+                    let value = grid_quant_relu(thresholds, x, self.kinds[index])?;
+                    self.note(index, &value, &mut observer)?;
+                    Ok(value)
+                }
+                (
+                    Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat,
+                    _,
+                ) => {
+                    let kind = self.kinds[index];
+                    let same =
+                        inputs.iter().map(|value| Ok(value.with(value.data.f_to_kind(kind)?)));
+                    stateless(node, &same.collect::<Result<Vec<_>>>()?)
+                }
+                _ => Err(refused(node, "does not exist on the grid")),
+            }
+        })?;
+        let steps = scores.steps;
+        let sum =
+            split_time(&scores.data, steps)?.f_sum_dim_intlist([0_i64].as_slice(), false, WIDE)?;
+        Ok(if steps == self.time_steps { sum } else { sum.f_mul_scalar(self.time_steps as f64)? })
+    }
+
+    fn note(
+        &self,
+        index: usize,
+        value: &Value,
+        observer: &mut Option<&mut dyn Observer>,
+    ) -> Result<()> {
+        let info = &self.resolved.nodes[index];
+        match observer {
+            Some(observer) => observer.site(Emission {
+                site: &info.name,
+                output: &value.data,
+                values: false,
+                membranes: None,
+                steps: value.steps,
+                shape: &info.shape,
+                ties: 0,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Eq. 1 with deviation 1.
+    fn input(&self, pixels: &Pixels) -> Result<Value> {
+        let shape = &self.resolved.nodes[0].shape;
+        pixels.check(shape, self.time_steps)?;
+        let merged =
+            merged_pixels(pixels.tensor(), shape)?.f_to(self.device)?.f_to_kind(self.kinds[0])?;
+        let mean = per_channel(&self.mean.f_to_kind(self.kinds[0])?, &merged)?;
+        Ok(Value {
+            data: merged.f_sub(&mean)?,
+            steps: if pixels.varies() { self.time_steps } else { 1 },
+        })
+    }
+}
+
+/// Bound of `|Σ n·x|` of a synapse for any weights within ±127.
+fn largest_sum(model: &Model, resolved: &Resolved, streams: &Streams, index: usize) -> f64 {
+    let Some(&read) = resolved.nodes[index].inputs.first() else { return 0.0 };
+    let inputs = resolved.nodes[read].shape[0];
+    let fan_in = match &model.graph.nodes[index].op {
+        Op::Conv(conv) => inputs / conv.groups * conv.kernel.iter().product::<usize>(),
+        _ => inputs,
+    };
+    fan_in as f64
+        * f64::from(GRID_WEIGHT_MAX)
+        * streams.bounds[read].iter().copied().fold(0.0, f64::max)
+}

@@ -1,0 +1,216 @@
+//! Proof on this machine that libtorch's sums of integers are exact in the precision that the grid
+//! takes there: some back ends (Winograd, reduced precision) are not.
+
+use crate::error::{Error, Result};
+use crate::grid::narrow_kind;
+use crate::network::stateless::{convolve, merged_pixels};
+use crate::tensor::tensor;
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use snn_ir::resolve::chw;
+use snn_ir::streams::{F32_EXACT, Streams};
+use snn_ir::{Conv, Form, Model, Op};
+use tch::{Device, Tensor};
+
+/// Batch sizes tried: back ends choose their algorithm by size.
+const BATCHES: [usize; 3] = [1, 3, 32];
+/// Positions of an output that are compared, for every channel.
+const POSITIONS: usize = 24;
+
+/// Convolves random integers, as large as the bounds of the grid allow, in every distinct
+/// convolution and linear shape of a model, and compares libtorch with sums in i64. Layers whose
+/// sums are wider than single precision need no test.
+///
+/// # Errors
+/// The first layer for which one value differs; or the model is invalid or not on the grid, or
+/// libtorch fails.
+pub fn self_test(model: &Model, device: Device) -> Result<()> {
+    let resolved = model.validate()?;
+    if !matches!(model.form, Form::Grid { .. }) {
+        return Err(Error::Argument {
+            what: "form",
+            expected: "grid".into(),
+            found: model.form.label().into(),
+        });
+    }
+    let streams = Streams::of(model, &resolved)?;
+    let mut random = Random(0x5EED);
+    let mut seen: Vec<(Conv, Vec<usize>, i64)> = Vec::new();
+    for (index, (node, info)) in model.graph.nodes.iter().zip(&resolved.nodes).enumerate() {
+        let conv = match &node.op {
+            Op::Conv(conv) => Conv { bias: false, ..conv.clone() },
+            Op::Linear { features, .. } => Conv::square(*features, 1, 1),
+            _ => continue,
+        };
+        let reads = info.inputs[0];
+        let input = resolved.nodes[reads].shape.clone();
+        let bound = streams.bounds[reads].iter().copied().fold(1.0, f64::max);
+        let fan_in = input[0] / conv.groups * conv.kernel.iter().product::<usize>();
+        let largest_weight = ((F32_EXACT - 1.0) / (bound * fan_in as f64)).floor().min(127.0);
+        if streams.sums[index] >= F32_EXACT || largest_weight < 1.0 {
+            continue;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "whole numbers below 2^24, since their product is"
+        )]
+        let (bound, largest_weight) = (bound as i64, largest_weight as i64);
+        let key = (conv, input, bound);
+        if seen.contains(&key) {
+            continue;
+        }
+        let layer = TestedLayer {
+            name: &node.name,
+            conv: &key.0,
+            input: &key.1,
+            linear: matches!(node.op, Op::Linear { .. }),
+        };
+        for batch in BATCHES {
+            layer.compare(batch, bound, largest_weight, &mut random, device)?;
+        }
+        seen.push(key);
+    }
+    Ok(())
+}
+
+struct TestedLayer<'l> {
+    name: &'l str,
+    conv: &'l Conv,
+    input: &'l [usize],
+    linear: bool,
+}
+
+impl TestedLayer<'_> {
+    fn compare(
+        &self,
+        batch: usize,
+        bound: i64,
+        largest: i64,
+        random: &mut Random,
+        device: Device,
+    ) -> Result<()> {
+        let mut input_shape = vec![batch];
+        input_shape.extend(chw(self.input));
+        let (kernel, ..) = self.conv.as_2d();
+        let weight_shape =
+            [self.conv.channels, input_shape[1] / self.conv.groups, kernel[0], kernel[1]];
+        let x = random.array(&input_shape, bound);
+        let w = random.array(&weight_shape, largest);
+        let y = self.libtorch(&x, &w, device)?;
+        let sizes: Vec<usize> =
+            y.size().into_iter().map(|n| usize::try_from(n).unwrap_or_default()).collect();
+        for _ in 0..POSITIONS {
+            // The corners are where padding matters.
+            let place = |random: &mut Random, size: usize| match random.below(4) {
+                0 => 0,
+                1 => size - 1,
+                _ => random.below(size),
+            };
+            let (sample, row, column) =
+                (place(random, batch), place(random, sizes[2]), place(random, sizes[3]));
+            let found: Vec<f64> = Vec::try_from(
+                y.f_select(0, index(sample))?
+                    .f_select(1, index(row))?
+                    .f_select(1, index(column))?
+                    .f_contiguous()?,
+            )?;
+            for (channel, found) in found.into_iter().enumerate() {
+                let expected = self.exact(&x.view(), &w.view(), sample, channel, [row, column]);
+                #[expect(clippy::float_cmp, reason = "the whole point is that they are equal")]
+                if found != expected as f64 {
+                    return Err(Error::SelfTest {
+                        layer: self.name.to_string(),
+                        batch,
+                        expected,
+                        found,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As the evaluator does it, then to double precision and the host.
+    fn libtorch(&self, x: &ArrayD<f32>, w: &ArrayD<f32>, device: Device) -> Result<Tensor> {
+        let kind = narrow_kind(device);
+        let (x, w) = (
+            tensor(&x.view(), device)?.f_to_kind(kind)?,
+            tensor(&w.view(), device)?.f_to_kind(kind)?,
+        );
+        let y = tch::no_grad(|| {
+            if self.linear {
+                let y = x.f_flatten(1, -1)?.f_linear::<&Tensor>(&w.f_flatten(1, -1)?, None)?;
+                return Ok::<_, Error>(y.f_unsqueeze(2)?.f_unsqueeze(3)?);
+            }
+            let shape: Vec<usize> =
+                x.size()[1..].iter().map(|&n| usize::try_from(n).unwrap_or_default()).collect();
+            convolve(&merged_pixels(&x, &shape)?, &w, None, self.conv)
+        })?;
+        Ok(y.f_to_kind(crate::grid::site::WIDE)?.f_to(Device::Cpu)?)
+    }
+
+    /// Eq. 2 at one place, in i64.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the values were drawn as integers below 2^24"
+    )]
+    fn exact(
+        &self,
+        x: &ArrayViewD<'_, f32>,
+        w: &ArrayViewD<'_, f32>,
+        sample: usize,
+        channel: usize,
+        at: [usize; 2],
+    ) -> i64 {
+        let (kernel, stride, padding, dilation) = self.conv.as_2d();
+        let (inputs, height, width) = (w.shape()[1], x.shape()[2], x.shape()[3]);
+        let first = channel / (self.conv.channels / self.conv.groups) * inputs;
+        let mut sum = 0;
+        for c in 0..inputs {
+            for a in 0..kernel[0] {
+                for b in 0..kernel[1] {
+                    let row = (at[0] * stride[0] + a * dilation[0])
+                        .checked_sub(padding[0])
+                        .filter(|r| *r < height);
+                    let column = (at[1] * stride[1] + b * dilation[1])
+                        .checked_sub(padding[1])
+                        .filter(|k| *k < width);
+                    if let (Some(row), Some(column)) = (row, column) {
+                        sum += w[[channel, c, a, b]] as i64
+                            * x[[sample, first + c, row, column]] as i64;
+                    }
+                }
+            }
+        }
+        sum
+    }
+}
+
+fn index(position: usize) -> i64 {
+    crate::tensor::int(position)
+}
+
+/// A small generator (xorshift64*); the test needs no seedable one of better quality.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit.max(1) as u64).unwrap_or_default()
+    }
+
+    /// Integers of `−bound..=bound`, the ends more often than others.
+    fn array(&mut self, shape: &[usize], bound: i64) -> ArrayD<f32> {
+        let span = usize::try_from(2 * bound + 1).unwrap_or(1);
+        ArrayD::from_shape_simple_fn(IxDyn(shape), || match self.below(4) {
+            0 => bound as f32,
+            1 => -bound as f32,
+            _ => (i64::try_from(self.below(span)).unwrap_or_default() - bound) as f32,
+        })
+    }
+}

@@ -1,0 +1,306 @@
+//! The nodes of a graph on tensors, off the grid.
+
+use crate::error::{Error, Result};
+use crate::fused::{BatchNorm, BatchStatistics, Term};
+use crate::network::parameters::Parameter;
+use crate::network::schedule::{Read, Step, Value, every_node, fused_sites, walk};
+use crate::network::site::{SiteContext, real_site};
+use crate::network::stateless::{convolve, per_channel, refused, stateless};
+use crate::neuron::registry::Registry;
+use crate::observe::observer::Observer;
+use crate::options::{BATCH_NORM_MOMENTUM, Mode};
+use crate::options::{TrainingOptions, multiplies_bf16};
+use crate::tensor::int;
+use snn_ir::{Form, Graph, Op, Resolved};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tch::{Device, Kind, Tensor};
+
+/// A graph with its weights.
+#[derive(Debug)]
+pub(crate) struct Interpreter {
+    pub(crate) form: Form,
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) resolved: Arc<Resolved>,
+    pub(crate) time_steps: usize,
+    pub(crate) device: Device,
+    /// Of the parameters.
+    pub(crate) kind: Kind,
+    pub(crate) parameters: Vec<Parameter>,
+    index: Arc<HashMap<String, usize>>,
+    registry: Registry,
+    pub(crate) training: TrainingOptions,
+    every_node: Arc<[Step]>,
+    fused_sites: Arc<[Step]>,
+}
+
+/// What a pass over nodes is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pass {
+    pub(crate) mode: Mode,
+    /// Whether it computes recomputed what an earlier pass computed: running statistics stay.
+    pub(crate) recomputed: bool,
+}
+
+/// What an interpreter is made of.
+pub(crate) struct Setup {
+    pub(crate) form: Form,
+    pub(crate) graph: Graph,
+    pub(crate) resolved: Resolved,
+    pub(crate) time_steps: usize,
+    pub(crate) device: Device,
+    pub(crate) kind: Kind,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) registry: Registry,
+    pub(crate) training: TrainingOptions,
+}
+
+impl Interpreter {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let parameters = setup.parameters;
+        let index =
+            parameters.iter().enumerate().map(|(position, p)| (p.name.clone(), position)).collect();
+        Self {
+            form: setup.form,
+            time_steps: setup.time_steps,
+            device: setup.device,
+            kind: setup.kind,
+            parameters,
+            index: Arc::new(index),
+            registry: setup.registry,
+            training: setup.training,
+            every_node: every_node(&setup.resolved).into(),
+            fused_sites: fused_sites(&setup.graph, &setup.resolved).into(),
+            graph: Arc::new(setup.graph),
+            resolved: Arc::new(setup.resolved),
+        }
+    }
+
+    /// The same one, with the same tensors: for another thread, since tensors are not shared
+    /// between threads by reference.
+    pub(crate) fn share(&self) -> Self {
+        let share = |p: &Parameter| Parameter {
+            name: p.name.clone(),
+            tensor: p.tensor.shallow_clone(),
+            learned: p.learned,
+        };
+        Self {
+            form: self.form,
+            graph: Arc::clone(&self.graph),
+            resolved: Arc::clone(&self.resolved),
+            time_steps: self.time_steps,
+            device: self.device,
+            kind: self.kind,
+            parameters: self.parameters.iter().map(share).collect(),
+            index: Arc::clone(&self.index),
+            registry: self.registry.clone(),
+            training: self.training,
+            every_node: Arc::clone(&self.every_node),
+            fused_sites: Arc::clone(&self.fused_sites),
+        }
+    }
+
+    /// The kind of activations.
+    pub(crate) fn activations(&self, mode: Mode) -> Kind {
+        if mode == Mode::Train && self.kind == Kind::Float {
+            self.training.precision.kind()
+        } else {
+            self.kind
+        }
+    }
+
+    /// What the head reads.
+    pub(crate) fn run(
+        &self,
+        input: Value,
+        mode: Mode,
+        mut observer: Option<&mut dyn Observer>,
+    ) -> Result<Value> {
+        let pass = Pass { mode, recomputed: false };
+        let requested = observer.as_ref().map(|observer| observer.requested()).unwrap_or_default();
+        let steps = self.steps(mode, requested.ties || requested.membranes);
+        walk(&self.graph, steps, input, |step, inputs| self.node(step, inputs, pass, &mut observer))
+    }
+
+    /// The nodes to compute; `plain` by the operations of libtorch, each by itself.
+    pub(crate) fn steps(&self, mode: Mode, plain: bool) -> &[Step] {
+        if mode == Mode::Train && self.device == Device::Cpu && !plain {
+            &self.fused_sites
+        } else {
+            &self.every_node
+        }
+    }
+
+    /// What a node yields.
+    pub(crate) fn node(
+        &self,
+        step: &Step,
+        inputs: &[Value],
+        pass: Pass,
+        observer: &mut Option<&mut dyn Observer>,
+    ) -> Result<Value> {
+        let (node, info) = (&self.graph.nodes[step.node], &self.resolved.nodes[step.node]);
+        let x = &inputs[0];
+        let kind = self.activations(pass.mode);
+        match &node.op {
+            Op::Conv(conv) => {
+                let bias = if conv.bias { Some(self.part(&node.name, "bias")?) } else { None };
+                let weight = self.part(&node.name, "weight")?;
+                let data = self.multiply(&x.data, weight, bias, kind, |x, weight, bias| {
+                    convolve(x, weight, bias, conv)
+                })?;
+                Ok(x.with(data))
+            }
+            Op::Linear { bias, .. } => {
+                let bias = if *bias { Some(self.part(&node.name, "bias")?) } else { None };
+                let weight = self.part(&node.name, "weight")?;
+                let linear = |x: &Tensor, weight: &Tensor, bias: Option<&Tensor>| {
+                    Ok(x.f_linear(weight, bias)?)
+                };
+                Ok(x.with(self.multiply(&x.data, weight, bias, kind, linear)?))
+            }
+            Op::Scale => {
+                let scale = per_channel(self.part(&node.name, "weight")?, &x.data)?;
+                Ok(x.with(x.data.f_mul(&scale)?.f_to_kind(kind)?))
+            }
+            Op::BatchNorm { eps } => Ok(x.with(self.batch_norm(&node.name, &x.data, pass, *eps)?)),
+            Op::Activation { site, code } => {
+                let context = SiteContext {
+                    info,
+                    coded: code.is_some(),
+                    time_steps: self.time_steps,
+                    parameter: &|part| self.part(&node.name, part),
+                    registry: &self.registry,
+                };
+                let statistics = step
+                    .reads
+                    .iter()
+                    .zip(inputs)
+                    .map(|(read, value)| self.statistics(read, value, pass));
+                let statistics = statistics.collect::<Result<Vec<_>>>()?;
+                let terms = step.reads.iter().zip(inputs).zip(&statistics);
+                let terms = terms.map(|((read, value), statistics)| {
+                    let norm = read
+                        .norm
+                        .zip(statistics.as_ref())
+                        .map(|(norm, statistics)| self.norm(norm, statistics));
+                    Ok(Term { data: &value.data, steps: value.steps, norm: norm.transpose()? })
+                });
+                let value =
+                    real_site(site, &context, &terms.collect::<Result<Vec<_>>>()?, observer)?;
+                let value = value.ok_or_else(|| refused(node, "is a site of the grid"))?;
+                Ok(value.with(value.data.f_to_kind(kind)?))
+            }
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat => {
+                stateless(node, inputs)
+            }
+            Op::Input { .. } | Op::TimeMean => {
+                Err(refused(node, "can only stand at an end of the graph"))
+            }
+        }
+    }
+
+    /// A convolution or linear layer with a weight rounded to the kind of the activations.
+    fn multiply(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        kind: Kind,
+        multiply: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        if kind == self.kind {
+            return multiply(x, weight, bias);
+        }
+        let round = |tensor: &Tensor| tensor.f_to_kind(kind);
+        let (weight, bias) = (round(weight)?, bias.map(round).transpose()?);
+        if self.device != Device::Cpu || multiplies_bf16() {
+            return multiply(x, &weight, bias.as_ref());
+        }
+        let widen = |tensor: &Tensor| tensor.f_to_kind(self.kind);
+        let bias = bias.as_ref().map(widen).transpose()?;
+        Ok(multiply(&widen(x)?, &widen(&weight)?, bias.as_ref())?.f_to_kind(kind)?)
+    }
+
+    /// The statistics of what a site reads through a batch norm, which take the running ones a step
+    /// on.
+    fn statistics(
+        &self,
+        read: &Read,
+        value: &Value,
+        pass: Pass,
+    ) -> Result<Option<BatchStatistics>> {
+        let Some(norm) = read.norm else { return Ok(None) };
+        enough_for_statistics(&value.data)?;
+        let statistics = BatchStatistics::of(&value.data)?
+            .ok_or_else(|| Error::Torch("statistics of other than floats".into()))?;
+        if pass.recomputed {
+            return Ok(Some(statistics));
+        }
+        let node = &self.graph.nodes[norm].name;
+        let unbiased = statistics.count as f64 / (statistics.count as f64 - 1.0);
+        let variance: Vec<f64> =
+            statistics.variance.iter().map(|variance| variance * unbiased).collect();
+        for (part, batch) in [("running_mean", &statistics.mean), ("running_var", &variance)] {
+            let running = self.part(node, part)?;
+            let batch = Tensor::f_from_slice(batch)?.f_to_kind(running.f_kind()?)?;
+            let _same_tensor =
+                tch::no_grad(|| running.shallow_clone().f_lerp_(&batch, BATCH_NORM_MOMENTUM))?;
+        }
+        Ok(Some(statistics))
+    }
+
+    fn norm<'n>(&'n self, index: usize, statistics: &'n BatchStatistics) -> Result<BatchNorm<'n>> {
+        let node = &self.graph.nodes[index];
+        let Op::BatchNorm { eps } = node.op else { return Err(refused(node, "is no batch norm")) };
+        Ok(BatchNorm {
+            weight: self.part(&node.name, "weight")?,
+            bias: self.part(&node.name, "bias")?,
+            eps,
+            statistics,
+        })
+    }
+
+    /// Eq. 4.
+    fn batch_norm(&self, node: &str, x: &Tensor, pass: Pass, eps: f64) -> Result<Tensor> {
+        let part = |part| self.part(node, part).map(Some);
+        let train = pass.mode == Mode::Train;
+        if train {
+            enough_for_statistics(x)?;
+        }
+        let (mean, variance) = (part("running_mean")?, part("running_var")?);
+        let (mean, variance) = if pass.recomputed { (None, None) } else { (mean, variance) };
+        let (scale, shift) = (part("weight")?, part("bias")?);
+        Ok(x.f_batch_norm(scale, shift, mean, variance, train, BATCH_NORM_MOMENTUM, eps, true)?)
+    }
+
+    /// The parameters of what a step computes that have gradients.
+    pub(crate) fn learned(&self, step: &Step) -> impl Iterator<Item = &Tensor> {
+        let nodes =
+            std::iter::once(step.node).chain(step.reads.iter().filter_map(|read| read.norm));
+        let names = nodes.map(|node| self.graph.nodes[node].name.as_str()).collect::<Vec<_>>();
+        let of = move |p: &&Parameter| matches!(p.name.rsplit_once('.'), Some((node, _)) if names.contains(&node));
+        self.parameters.iter().filter(|p| p.learned).filter(of).map(|p| &p.tensor)
+    }
+
+    fn part(&self, node: &str, part: &str) -> Result<&Tensor> {
+        let name = format!("{node}.{part}");
+        match self.index.get(&name) {
+            Some(&position) => Ok(&self.parameters[position].tensor),
+            None => Err(snn_ir::Error::MissingWeight {
+                name,
+                expected: format!("form {}", self.form.label()),
+            }
+            .into()),
+        }
+    }
+}
+
+fn enough_for_statistics(x: &Tensor) -> Result<()> {
+    let size = x.size();
+    if int(x.numel()) >= 2 * size[1] {
+        return Ok(());
+    }
+    let expected = "two values or more of each channel, for the statistics of a batch".into();
+    Err(Error::Shape { what: "input of batch norm", expected, found: size })
+}

@@ -1,0 +1,236 @@
+//! A model as tensors: parameters, and the forward pass for training and evaluation off the grid.
+
+mod batch_norm;
+mod checkpointing;
+mod interpreter;
+pub(crate) mod parameters;
+pub(crate) mod schedule;
+pub(crate) mod site;
+pub(crate) mod stateless;
+
+use crate::error::{Error, Result};
+use crate::observe::monitor::{Monitor, Monitoring, SiteMonitor};
+use crate::observe::observer::{FiringRate, Observer};
+use crate::options::{Checkpointing, Mode, NetworkOptions, Precision};
+use crate::tensor::{Pixels, weight};
+use interpreter::{Interpreter, Setup};
+use parameters::Parameter;
+use schedule::Value;
+use snn_ir::model::{WeightSpec, weight_specs};
+use snn_ir::{Form, Graph, Model, Preprocessing};
+use stateless::{merged_pixels, per_channel, split_time};
+use tch::{Device, Kind, Tensor};
+
+/// A network in the form `trained` or `events` on a device.
+#[derive(Debug)]
+pub struct Network {
+    preprocessing: Preprocessing,
+    interpreter: Interpreter,
+}
+
+/// The result of a forward pass.
+#[derive(Debug)]
+pub struct Forward {
+    /// Class scores, the mean over macro-steps (eq. 7): `[B, classes]`.
+    pub logits: Tensor,
+    /// Class scores of every macro-step: `[T, B, classes]`, or `[1, B, classes]` if they do not
+    /// vary.
+    pub step_logits: Tensor,
+}
+
+impl Network {
+    /// Loads a model onto a device with parameters of a kind (`Float` or `Double`).
+    ///
+    /// # Errors
+    /// The model is invalid or on the grid, names a custom neuron or surrogate (see
+    /// [`Network::with_options`]), the kind is another one, or libtorch cannot allocate.
+    pub fn new(model: &Model, device: Device, kind: Kind) -> Result<Self> {
+        Self::with_options(model, &NetworkOptions { kind, ..NetworkOptions::new(device) })
+    }
+
+    /// Loads a model with options: device and kind of the parameters, execution of training, custom
+    /// neurons and surrogates.
+    ///
+    /// # Errors
+    /// The model is invalid or on the grid, a custom neuron or surrogate is not in the registry
+    /// (the message names node and neuron), the kind is neither `Float` nor `Double`, activations
+    /// are to be in bf16 and the parameters are not `Float`, or libtorch cannot allocate.
+    pub fn with_options(model: &Model, options: &NetworkOptions) -> Result<Self> {
+        let NetworkOptions { device, kind, training, ref registry } = *options;
+        if !matches!(kind, Kind::Float | Kind::Double) {
+            let expected = "Float or Double".into();
+            return Err(Error::Argument { what: "kind", expected, found: format!("{kind:?}") });
+        }
+        if training.precision != Precision::F32 && kind != Kind::Float {
+            let expected = "f32, or the parameters of kind Float".into();
+            let found = format!("{kind:?}");
+            return Err(Error::Argument { what: "precision", expected, found });
+        }
+        if matches!(model.form, Form::Grid { .. }) {
+            let expected = "trained or events (Libtorch and GridNetwork take the grid)".into();
+            let found = model.form.label().into();
+            return Err(Error::Argument { what: "form", expected, found });
+        }
+        let resolved = model.validate()?;
+        registry.check(&model.graph)?;
+        let mut parameters = Vec::new();
+        for WeightSpec { name, learned, .. } in weight_specs(&model.graph, &resolved, model.form)? {
+            let tensor = weight(snn_ir::weights::get(&model.weights, &name)?, kind, device)?;
+            parameters.push(Parameter {
+                name,
+                tensor: tensor.f_set_requires_grad(learned)?,
+                learned,
+            });
+        }
+        let interpreter = Interpreter::new(Setup {
+            form: model.form,
+            graph: model.graph.clone(),
+            resolved,
+            time_steps: model.time_steps,
+            device,
+            kind,
+            parameters,
+            registry: registry.clone(),
+            training,
+        });
+        Ok(Self { preprocessing: model.preprocessing.clone(), interpreter })
+    }
+
+    /// The parameters in the order of the nodes.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.interpreter.parameters
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.interpreter.graph
+    }
+
+    /// Macro-steps T.
+    pub fn time_steps(&self) -> usize {
+        self.interpreter.time_steps
+    }
+
+    /// The device that holds the tensors.
+    pub fn device(&self) -> Device {
+        self.interpreter.device
+    }
+
+    /// The kind of the parameters.
+    pub fn kind(&self) -> Kind {
+        self.interpreter.kind
+    }
+
+    /// Class scores of a batch.
+    ///
+    /// # Errors
+    /// The pixels do not fit the model, a batch is too small for batch statistics, or libtorch
+    /// fails.
+    pub fn forward(&self, pixels: &Pixels, mode: Mode) -> Result<Forward> {
+        self.run(pixels, mode, None)
+    }
+
+    /// [`Network::forward`] with the firing rate of every site in the order of the graph.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn forward_with_rates(
+        &self,
+        pixels: &Pixels,
+        mode: Mode,
+    ) -> Result<(Forward, Vec<FiringRate>)> {
+        let mut rates = Vec::new();
+        let forward = self.run(pixels, mode, Some(&mut rates))?;
+        Ok((forward, rates))
+    }
+
+    /// [`Network::forward`] with the values that `monitor` requests of every site in the order of
+    /// the graph.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    ///
+    /// ```
+    /// # use snn_core::{Mode, Monitor, Network, Pixels, tch::{Device, Kind}};
+    /// # use snn_ir::{Form, Input, Model, Preprocessing, models::SmallNet};
+    /// # let graph = SmallNet { width: 4, ..SmallNet::default() }.build();
+    /// # let weights = graph.initial_weights(1)?;
+    /// # let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
+    /// # let (form, time_steps, classes) = (Form::Trained, 2, Vec::new());
+    /// # let model = Model { form, graph, weights, time_steps, preprocessing, classes };
+    /// # let images = ndarray::ArrayD::<u8>::from_elem(vec![8, 3, 16, 16], 200);
+    /// # let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu)?;
+    /// let network = Network::new(&model, Device::Cpu, Kind::Float)?;
+    /// let monitor = Monitor { membranes: true, gradients: true, ..Monitor::default() };
+    /// let (forward, sites) = network.forward_monitored(&pixels, Mode::Train, monitor)?;
+    /// forward.logits.f_square()?.f_sum(Kind::Float)?.f_backward()?;
+    /// for site in &sites {
+    ///     let norm = site.gradient_norm()?;
+    ///     assert!(norm.is_some() && site.membranes.is_some());
+    ///     println!("{}: {} {:?}", site.site, site.firing_rate, site.warning);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forward_monitored(
+        &self,
+        pixels: &Pixels,
+        mode: Mode,
+        monitor: Monitor,
+    ) -> Result<(Forward, Vec<SiteMonitor>)> {
+        let mut monitoring = Monitoring { monitor, sites: Vec::new() };
+        let forward = self.run(pixels, mode, Some(&mut monitoring))?;
+        Ok((forward, monitoring.sites))
+    }
+
+    /// The forward pass; `observer` is told of every site.
+    pub(crate) fn run(
+        &self,
+        pixels: &Pixels,
+        mode: Mode,
+        observer: Option<&mut dyn Observer>,
+    ) -> Result<Forward> {
+        match mode {
+            Mode::Train => self.interpret(pixels, mode, observer),
+            Mode::Evaluate => tch::no_grad(|| self.interpret(pixels, mode, observer)),
+        }
+    }
+
+    fn interpret(
+        &self,
+        pixels: &Pixels,
+        mode: Mode,
+        observer: Option<&mut dyn Observer>,
+    ) -> Result<Forward> {
+        let input = self.input(pixels, mode)?;
+        let checkpointed =
+            mode == Mode::Train && self.interpreter.training.checkpointing == Checkpointing::Blocks;
+        let scores = match observer {
+            None if checkpointed => checkpointing::run(&self.interpreter, input)?,
+            observer => self.interpreter.run(input, mode, observer)?,
+        };
+        let scores = scores.with(scores.data.f_to_kind(self.kind())?);
+        let step_logits = split_time(&scores.data, scores.steps)?;
+        let logits = match scores.steps {
+            1 => scores.data,
+            _ => step_logits.f_mean_dim([0_i64].as_slice(), false, None::<Kind>)?,
+        };
+        Ok(Forward { logits, step_logits })
+    }
+
+    /// Eq. 1.
+    fn input(&self, pixels: &Pixels, mode: Mode) -> Result<Value> {
+        let shape = &self.interpreter.resolved.nodes[0].shape;
+        pixels.check(shape, self.time_steps())?;
+        let merged =
+            merged_pixels(pixels.tensor(), shape)?.f_to(self.device())?.f_to_kind(self.kind())?;
+        let mean: Vec<f64> = self.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
+        let constant = |values: &[f64]| -> Result<Tensor> {
+            let values =
+                Tensor::f_from_slice(values)?.f_to_kind(self.kind())?.f_to(self.device())?;
+            per_channel(&values, &merged)
+        };
+        let data = merged.f_sub(&constant(&mean)?)?.f_div_(&constant(&self.preprocessing.std)?)?;
+        let data = data.f_to_kind(self.interpreter.activations(mode))?;
+        Ok(Value { data, steps: if pixels.varies() { self.time_steps() } else { 1 } })
+    }
+}

@@ -1,0 +1,102 @@
+//! The weights of a network on a device: out, in, and back into their range.
+
+use crate::error::{Error, Result};
+use crate::network::Network;
+use crate::tensor::{array, weight};
+use snn_ir::{Op, Site, Threshold, Weights};
+use tch::{Kind, Tensor};
+
+/// Smallest quantisation step that [`Network::project`] leaves.
+pub const LEAST_STEP: f64 = 1e-6;
+
+/// Distance to the reset potential, and to 0, that [`Network::project`] leaves a learned threshold.
+pub const LEAST_THRESHOLD: f64 = 1e-3;
+
+/// One named tensor of a network.
+#[derive(Debug)]
+pub struct Parameter {
+    /// `<node>.<part>`.
+    pub name: String,
+    /// The tensor, which the network shares: a change in place changes the network. Requires a
+    /// gradient if it is learned.
+    pub tensor: Tensor,
+    /// Whether training changes it by gradient (running statistics are not).
+    pub learned: bool,
+}
+
+impl Network {
+    /// A copy of all weights, running statistics included: f32 or, in double precision, f64.
+    ///
+    /// # Errors
+    /// libtorch cannot copy.
+    pub fn weights(&self) -> Result<Weights> {
+        self.parameters()
+            .iter()
+            .map(|parameter| {
+                let values = match self.kind() {
+                    Kind::Double => snn_ir::Tensor::F64(array(&parameter.tensor)?),
+                    _ => snn_ir::Tensor::F32(array(&parameter.tensor)?),
+                };
+                Ok((parameter.name.clone(), values))
+            })
+            .collect()
+    }
+
+    /// Overwrites all weights in place.
+    ///
+    /// # Errors
+    /// A weight is missing or has another shape; nothing has been changed then.
+    pub fn load(&mut self, weights: &Weights) -> Result<()> {
+        let mut values = Vec::with_capacity(self.parameters().len());
+        for parameter in self.parameters() {
+            let value = weight(
+                snn_ir::weights::get(weights, &parameter.name)?,
+                self.kind(),
+                self.device(),
+            )?;
+            if value.size() != parameter.tensor.size() {
+                let expected =
+                    format!("{:?} of weight `{}`", parameter.tensor.size(), parameter.name);
+                return Err(Error::Shape { what: "weights", expected, found: value.size() });
+            }
+            values.push(value);
+        }
+        tch::no_grad(|| {
+            for (parameter, value) in self.parameters().iter().zip(&values) {
+                parameter.tensor.shallow_clone().f_copy_(value)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Moves parameters that an optimiser took out of their range back into it: quantisation steps
+    /// to at least [`LEAST_STEP`], learned thresholds to [`LEAST_THRESHOLD`] above the reset
+    /// potential and 0. Call it after every step of the optimiser.
+    ///
+    /// # Errors
+    /// libtorch fails.
+    pub fn project(&mut self) -> Result<()> {
+        tch::no_grad(|| {
+            for parameter in self
+                .parameters()
+                .iter()
+                .filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "step"))))
+            {
+                let _same_tensor = parameter.tensor.shallow_clone().f_clamp_min_(LEAST_STEP)?;
+            }
+            for node in &self.graph().nodes {
+                let Op::Activation { site: Site::Lif(lif), .. } = &node.op else { continue };
+                if let Threshold::Learned { .. } = lif.threshold {
+                    let name = format!("{}.threshold", node.name);
+                    let least = lif.rest().max(0.0) + LEAST_THRESHOLD;
+                    for parameter in
+                        self.parameters().iter().filter(|parameter| parameter.name == name)
+                    {
+                        let _same_tensor = parameter.tensor.shallow_clone().f_clamp_min_(least)?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}

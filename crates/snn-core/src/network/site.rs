@@ -1,0 +1,259 @@
+//! Sites off the grid (eqs. 8 to 11), for all macro-steps at once.
+
+use crate::error::{Error, Result};
+use crate::fused::{self, Term};
+use crate::network::schedule::Value;
+use crate::network::stateless::per_channel;
+use crate::neuron::lif::{self, LifParameters};
+use crate::neuron::near_threshold;
+use crate::neuron::quant_relu::{quant_levels, quant_relu, relu};
+use crate::neuron::registry::{Registry, TensorParameters};
+use crate::neuron::threshold_fn::Theta;
+use crate::observe::observer::{Emission, Observer, Requested};
+use crate::tensor::int;
+use snn_ir::site::Custom;
+use snn_ir::{Leak, Lif, QuantRelu, ResolvedNode, Site, Threshold};
+use tch::{Kind, Tensor};
+
+/// Channels stand after the merged axis of time and samples.
+const CHANNEL_AXIS: usize = 1;
+
+/// Finds a weight of a node.
+pub(crate) type FindParameter<'p, 'f> = &'f dyn Fn(&str) -> Result<&'p Tensor>;
+
+/// What a site needs besides its input.
+pub(crate) struct SiteContext<'p, 'f> {
+    pub(crate) info: &'f ResolvedNode,
+    pub(crate) coded: bool,
+    pub(crate) time_steps: usize,
+    pub(crate) parameter: FindParameter<'p, 'f>,
+    pub(crate) registry: &'f Registry,
+}
+
+/// What a site did: what it emits, and what a listener hears of it.
+struct Outcome {
+    data: Tensor,
+    /// Levels, where they are not what it emits.
+    levels: Option<Tensor>,
+    values: bool,
+    membranes: Option<Tensor>,
+    steps: usize,
+    ties: u64,
+}
+
+impl Outcome {
+    fn plain(data: Tensor, steps: usize) -> Self {
+        Self { data, levels: None, values: false, membranes: None, steps, ties: 0 }
+    }
+}
+
+/// What a site emits; `None` for a site that exists on the grid only.
+pub(crate) fn real_site(
+    site: &Site,
+    context: &SiteContext<'_, '_>,
+    terms: &[Term<'_>],
+    observer: &mut Option<&mut dyn Observer>,
+) -> Result<Option<Value>> {
+    let requested = observer.as_ref().map(|observer| observer.requested()).unwrap_or_default();
+    let outcome = match site {
+        Site::Lif(neuron) => lif_site(neuron, context, terms, requested)?,
+        Site::Relu => relu_site(terms)?,
+        Site::QuantRelu(q) => quant_site(q, context, terms, requested)?,
+        Site::Custom(custom) => custom_site(custom, context, &only(terms)?, requested)?,
+        Site::GridLif(_) | Site::GridQuantRelu { .. } => return Ok(None),
+    };
+    let Outcome { mut data, levels, values, membranes, steps, ties } = outcome;
+    if let Some(observer) = observer {
+        let output = levels.as_ref().unwrap_or(&data);
+        let info = context.info;
+        observer.site(Emission {
+            site: &info.name,
+            output,
+            values,
+            membranes,
+            steps,
+            shape: &info.shape,
+            ties,
+        })?;
+        data = observer.passed_on(data)?;
+    }
+    Ok(Some(Value { data, steps }))
+}
+
+/// The one term of a site that is not fused with what stands before it, which computes at least in
+/// single precision.
+fn only(terms: &[Term<'_>]) -> Result<Value> {
+    let [Term { data, steps, norm: None }] = *terms else {
+        return Err(Error::Torch(
+            "a site without a fused form reads a sum or through a norm".into(),
+        ));
+    };
+    let kind = match data.f_kind()? {
+        Kind::Double => Kind::Double,
+        _ => Kind::Float,
+    };
+    Ok(Value { data: data.f_to_kind(kind)?, steps })
+}
+
+fn relu_site(terms: &[Term<'_>]) -> Result<Outcome> {
+    let steps = terms.iter().map(|term| term.steps).max().unwrap_or(1);
+    let data = match fused::relu(terms)? {
+        Some(data) => data,
+        None => relu(&only(terms)?.data)?,
+    };
+    Ok(Outcome { values: true, ..Outcome::plain(data, steps) })
+}
+
+fn lif_site(
+    neuron: &Lif,
+    context: &SiteContext<'_, '_>,
+    terms: &[Term<'_>],
+    requested: Requested,
+) -> Result<Outcome> {
+    let leak = match neuron.leak {
+        Leak::Learned { .. } if !context.coded => Some((context.parameter)("leak")?),
+        Leak::Learned { .. } | Leak::Factor { .. } => None,
+    };
+    let threshold = match neuron.threshold {
+        Threshold::Learned { .. } => Some((context.parameter)("threshold")?),
+        Threshold::Fixed(_) => None,
+    };
+    if !requested.ties && !requested.membranes {
+        let parameters = LifParameters { leak, threshold, registry: None };
+        if let Some(levels) = fused::lif(neuron, parameters, terms, context.time_steps)? {
+            return Ok(Outcome::plain(levels, context.time_steps));
+        }
+    }
+    let x = only(terms)?;
+    let threshold = threshold.map(|threshold| per_channel(threshold, &x.data)).transpose()?;
+    let parameters =
+        LifParameters { leak, threshold: threshold.as_ref(), registry: Some(context.registry) };
+    let slices = over_time(&x.data, x.steps)?;
+    let (mut ties, mut membranes) = (0, Vec::new());
+    let mut watch = |u: &Tensor, theta: &Theta| {
+        if requested.ties {
+            ties += near_threshold::of_spikes(u, theta, neuron.spike)?;
+        }
+        if requested.membranes {
+            membranes.push(u.f_detach()?);
+        }
+        Ok(())
+    };
+    let watch: Option<lif::Watch<'_>> =
+        if requested.ties || requested.membranes { Some(&mut watch) } else { None };
+    let currents = lif::cycle(&slices, context.time_steps);
+    let (levels, _) = lif::run(neuron, parameters, currents, None, false, watch)?;
+    let membranes = if requested.membranes { Some(merge(membranes)?) } else { None };
+    Ok(Outcome { membranes, ties, ..Outcome::plain(merge(levels)?, context.time_steps) })
+}
+
+fn quant_site(
+    q: &QuantRelu,
+    context: &SiteContext<'_, '_>,
+    terms: &[Term<'_>],
+    requested: Requested,
+) -> Result<Outcome> {
+    let step = (context.parameter)("step")?;
+    if context.coded || requested.ties {
+        let x = only(terms)?;
+        let ties = if requested.ties {
+            near_threshold::of_levels(&x.data, &per_channel(step, &x.data)?, q.levels)?
+        } else {
+            0
+        };
+        let levels = quant_levels(&x.data, step, q.levels, CHANNEL_AXIS)?;
+        if context.coded {
+            return Ok(Outcome { ties, ..Outcome::plain(levels, x.steps) });
+        }
+        let values = quant_relu(&x.data, step, q.levels, CHANNEL_AXIS)?;
+        return Ok(Outcome { levels: Some(levels), ties, ..Outcome::plain(values, x.steps) });
+    }
+    let steps = terms.iter().map(|term| term.steps).max().unwrap_or(1);
+    let values = match fused::quant_relu(step, q.levels, terms)? {
+        Some(values) => values,
+        None => quant_relu(&only(terms)?.data, step, q.levels, CHANNEL_AXIS)?,
+    };
+    // o = s·q rounded once, so o/s is q but for rounding.
+    let levels = if requested.levels {
+        Some(tch::no_grad(|| {
+            values.f_div(&per_channel(step, &values)?)?.f_round_().map_err(Error::from)
+        })?)
+    } else {
+        None
+    };
+    Ok(Outcome { levels, ..Outcome::plain(values, steps) })
+}
+
+fn custom_site(
+    custom: &Custom,
+    context: &SiteContext<'_, '_>,
+    x: &Value,
+    requested: Requested,
+) -> Result<Outcome> {
+    let node = &context.info.name;
+    let refuse =
+        |reason: String| Error::Model(snn_ir::Error::Refused { node: node.clone(), reason });
+    let neuron = context
+        .registry
+        .neuron(&custom.name)
+        .ok_or_else(|| refuse(snn_ir::neurons::unknown(&custom.name, std::iter::empty())))?;
+    let learned = custom
+        .learned
+        .keys()
+        .map(|part| Ok((part.as_str(), per_channel((context.parameter)(part)?, &x.data)?)))
+        .collect::<Result<_>>()?;
+    let parameters = TensorParameters { neuron: &custom.name, numbers: &custom.params, learned };
+    let (least, most) = custom.spike.range();
+    let slices = over_time(&x.data, x.steps)?;
+    let (mut state, mut all, mut membranes) = (None, Vec::new(), Vec::new());
+    for current in lif::cycle(&slices, context.time_steps) {
+        let stepped = neuron.step(&parameters, current, state);
+        let (levels, next) =
+            stepped.map_err(|error| refuse(format!("neuron `{}`: {error}", custom.name)))?;
+        if levels.size() != current.size() {
+            let found = levels.size();
+            let expected = current.size();
+            return Err(refuse(format!(
+                "neuron `{}` gave shape {found:?} for a current of {expected:?}",
+                custom.name
+            )));
+        }
+        if requested.ties {
+            let inside =
+                levels.f_ge(f64::from(least))?.f_logical_and(&levels.f_le(f64::from(most))?)?;
+            if inside.f_all()?.f_int64_value(&[])? == 0 {
+                let expected = format!("levels of {least} to {most}, as the graph says");
+                return Err(refuse(format!(
+                    "neuron `{}` must emit {expected}; it emitted others",
+                    custom.name
+                )));
+            }
+        }
+        if let (true, Some(membrane)) = (requested.membranes, next.first()) {
+            membranes.push(membrane.f_detach()?);
+        }
+        all.push(levels);
+        state = Some(next);
+    }
+    let membranes = if membranes.len() == all.len() { Some(merge(membranes)?) } else { None };
+    Ok(Outcome { membranes, ..Outcome::plain(merge(all)?, context.time_steps) })
+}
+
+/// One tensor for each macro-step, or one for all of them; views.
+pub(crate) fn over_time(x: &Tensor, steps: usize) -> Result<Vec<Tensor>> {
+    match steps {
+        1 => Ok(vec![x.shallow_clone()]),
+        steps => Ok(x.f_chunk(int(steps), 0)?),
+    }
+}
+
+/// Macro-steps `[B, …]` as one `[T·B, …]`.
+pub(crate) fn merge(mut steps: Vec<Tensor>) -> Result<Tensor> {
+    match (steps.len(), steps.pop()) {
+        (1, Some(only)) => Ok(only),
+        (_, last) => {
+            steps.extend(last);
+            Ok(Tensor::f_cat(&steps, 0)?)
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Operations without state (eqs. 2 to 6), on all macro-steps at once.
+
+use crate::error::{Error, Result};
+use crate::network::schedule::Value;
+use crate::tensor::{int, ints};
+use snn_ir::{Conv, Node, Op, PoolKind};
+use tch::Tensor;
+
+/// Pixels `[…, C, H, W]`, `[…, C, L]` or `[…, F]` as `[N, C, H, W]`, channels last in memory, or
+/// `[N, F]`; still `u8`.
+pub(crate) fn merged_pixels(pixels: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    if let [features] = *shape {
+        return Ok(pixels.f_reshape([-1, int(features)])?);
+    }
+    let [channels, height, width] = ints(snn_ir::resolve::chw(shape));
+    let images = pixels.f_reshape([-1, channels, height, width])?;
+    Ok(images.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+}
+
+/// One value for each channel in a shape that broadcasts over `[N, C, H, W]` or `[N, C]`.
+pub(crate) fn per_channel(values: &Tensor, like: &Tensor) -> Result<Tensor> {
+    let mut shape = vec![1_i64; like.dim()];
+    shape[1] = -1;
+    Ok(values.f_view(shape.as_slice())?)
+}
+
+/// Eq. 2 over one or two axes; the weight has the shape of the model file.
+pub(crate) fn convolve(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    conv: &Conv,
+) -> Result<Tensor> {
+    let (_, stride, padding, dilation) = conv.as_2d();
+    let row;
+    let weight = if weight.dim() == 3 {
+        row = weight.f_unsqueeze(2)?;
+        &row
+    } else {
+        weight
+    };
+    let (x, stride) = if weight.size()[2..] == [1, 1] && padding == [0, 0] {
+        (subsample(x, stride)?, [1, 1])
+    } else {
+        (x.shallow_clone(), stride)
+    };
+    Ok(unambiguous(&x)?.f_conv2d(
+        weight,
+        bias,
+        ints(stride),
+        ints(padding),
+        ints(dilation),
+        int(conv.groups),
+    )?)
+}
+
+/// The positions that a convolution of kernel 1 reads. Left to itself, the oneDNN of libtorch 2.11
+/// copies them to a buffer that is too small where channels are few, in the gradient for the
+/// weights (CPU, channels last): it writes past the end, and the program crashes later or its
+/// gradients are wrong (oneDNN issue 6035).
+fn subsample(x: &Tensor, stride: [usize; 2]) -> Result<Tensor> {
+    if stride == [1, 1] {
+        return Ok(x.shallow_clone());
+    }
+    let [height, width] = ints(stride);
+    let read = x.f_slice(2, None, None, height)?.f_slice(3, None, None, width)?;
+    Ok(read.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+}
+
+/// Images of one channel with the strides of channels first. Their memory is the same either way,
+/// but where the strides say channels last, libtorch 2.11 returns wrong sums in single precision on
+/// the CPU for strides that differ between the axes (kernel 3, stride 1 by 2, outputs of width 1).
+fn unambiguous(x: &Tensor) -> Result<Tensor> {
+    if x.dim() != 4 || x.size()[1] != 1 {
+        return Ok(x.shallow_clone());
+    }
+    Ok(x.f_reshape([-1])?.f_reshape(x.size())?)
+}
+
+/// A node that has neither weights nor state (eqs. 5 and 6).
+pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
+    let Some(first) = inputs.first() else {
+        return Err(refused(node, "has no inputs"));
+    };
+    let x = &first.data;
+    match &node.op {
+        Op::Pool { pool, window } => {
+            let (kernel, stride, padding) = window.as_2d();
+            let (kernel, stride, padding) = (ints(kernel), ints(stride), ints(padding));
+            let average = |divisor| {
+                x.f_avg_pool2d(kernel, stride, padding, false, true, Some(divisor))
+                    .map_err(Error::from)
+            };
+            Ok(first.with(match pool {
+                PoolKind::Max => x.f_max_pool2d(kernel, stride, padding, [1, 1], false)?,
+                PoolKind::Average => average(int(window.size()))?,
+                PoolKind::Sum => average(1)?,
+            }))
+        }
+        Op::GlobalPool { pool } => {
+            if x.dim() == 2 {
+                return Ok(first.with(x.shallow_clone()));
+            }
+            let (height, width) = (x.size()[2], x.size()[3]);
+            // Not a mean over axes: its gradient is no longer channels last, and all layers before
+            // it become slower.
+            let sum = |divisor| {
+                x.f_avg_pool2d([height, width], [1, 1], [0, 0], false, true, Some(divisor))?
+                    .f_flatten(1, -1)
+            };
+            Ok(first.with(match pool {
+                PoolKind::Max => x.f_amax([2, 3], false)?,
+                PoolKind::Average => sum(height * width)?,
+                PoolKind::Sum => sum(1)?,
+            }))
+        }
+        Op::Flatten => Ok(first.with(x.f_flatten(1, -1)?)),
+        Op::Add => add(inputs),
+        Op::Concat => {
+            let steps = inputs.iter().map(|value| value.steps).max().unwrap_or(1);
+            let spread =
+                inputs.iter().map(|value| over_time(value, steps)).collect::<Result<Vec<_>>>()?;
+            Ok(Value { data: Tensor::f_cat(&spread, 1)?, steps })
+        }
+        Op::Input { .. }
+        | Op::Conv(_)
+        | Op::Linear { .. }
+        | Op::Scale
+        | Op::BatchNorm { .. }
+        | Op::Activation { .. }
+        | Op::TimeMean => Err(refused(node, "has weights or state")),
+    }
+}
+
+/// A node that an interpreter cannot compute; a model that was validated has none.
+pub(crate) fn refused(node: &Node, reason: &str) -> Error {
+    Error::Model(snn_ir::Error::Refused { node: node.name.clone(), reason: reason.into() })
+}
+
+/// Sums values from left to right; those that do not vary over time are broadcast over it.
+fn add(inputs: &[Value]) -> Result<Value> {
+    let steps = inputs.iter().map(|value| value.steps).max().unwrap_or(1);
+    let mut terms = inputs.iter();
+    let first = terms.next().map(|first| (first.data.shallow_clone(), first.steps));
+    let (mut sum, mut sum_steps) = first.ok_or_else(|| Error::Torch("a sum of nothing".into()))?;
+    for term in terms {
+        (sum, sum_steps) = if term.steps == sum_steps {
+            (sum.f_add(&term.data)?, sum_steps)
+        } else {
+            (
+                split_time(&sum, sum_steps)?
+                    .f_add(&split_time(&term.data, term.steps)?)?
+                    .f_flatten(0, 1)?,
+                steps,
+            )
+        };
+    }
+    Ok(Value { data: sum, steps: sum_steps })
+}
+
+/// `[steps·B, …]` as `[steps, B, …]`; no copy.
+pub(crate) fn split_time(data: &Tensor, steps: usize) -> Result<Tensor> {
+    let mut shape = data.size();
+    let batch = shape[0] / int(steps);
+    shape[0] = batch;
+    shape.insert(0, int(steps));
+    Ok(data.f_view(shape.as_slice())?)
+}
+
+/// The data of all macro-steps, repeated where it does not vary.
+fn over_time(value: &Value, steps: usize) -> Result<Tensor> {
+    if value.steps == steps {
+        return Ok(value.data.shallow_clone());
+    }
+    let mut repeats = vec![1; value.data.dim()];
+    repeats[0] = int(steps);
+    Ok(value.data.f_repeat(repeats)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Kind;
+
+    /// Integers below `modulus`, less `shift`.
+    fn numbers(count: i64, factor: i64, modulus: i64, shift: i64) -> Tensor {
+        let values: Vec<f64> = (0..count).map(|i| (i * factor % modulus - shift) as f64).collect();
+        Tensor::from_slice(&values)
+    }
+
+    #[test]
+    fn one_channel_in_channels_last_memory_convolves_as_in_double_precision() {
+        for (kernel, stride, height, width) in
+            [(3, [1, 2], 5, 3), (3, [1, 2], 2, 4), (3, [2, 1], 3, 5), (1, [2, 2], 4, 4)]
+        {
+            let conv = Conv { stride: stride.to_vec(), ..Conv::square(2, kernel, 1) };
+            let conv = Conv { padding: vec![kernel / 2, 0], ..conv };
+            let (positions, size) = (int(height * width), [2, int(height), int(width), 1]);
+            let x = numbers(2 * positions, 7, 11, 0).f_reshape(size).unwrap();
+            let weight = numbers(int(2 * kernel * kernel), 13, 19, 9)
+                .f_reshape([2, 1, int(kernel), int(kernel)])
+                .unwrap();
+            let run = |kind| {
+                let x = x.f_to_kind(kind).unwrap().f_permute([0, 3, 1, 2]).unwrap();
+                assert_eq!(x.stride()[1], 1, "the strides of channels last");
+                let y = convolve(&x, &weight.f_to_kind(kind).unwrap(), None, &conv).unwrap();
+                Vec::<f64>::try_from(y.f_to_kind(Kind::Double).unwrap().f_reshape([-1]).unwrap())
+                    .unwrap()
+            };
+            assert_eq!(run(Kind::Float), run(Kind::Double), "kernel {kernel}, stride {stride:?}");
+        }
+    }
+    #[test]
+    fn a_strided_kernel_of_one_with_few_channels_has_the_gradients_of_double_precision() {
+        for (batch, channels, filters, size, stride) in [
+            (32, 4, 8, 32, [2, 2]),
+            (6, 2, 2, 9, [3, 3]),
+            (5, 3, 4, 8, [2, 1]),
+            (4, 6, 5, 7, [1, 2]),
+        ] {
+            let conv = Conv { stride: stride.to_vec(), ..Conv::square(filters, 1, 1) };
+            let (batch, channels, filters, size) =
+                (int(batch), int(channels), int(filters), int(size));
+            let x = numbers(batch * size * size * channels, 7, 11, 5)
+                .f_reshape([batch, size, size, channels])
+                .unwrap();
+            let weight = numbers(filters * channels, 13, 19, 9)
+                .f_reshape([filters, channels, 1, 1])
+                .unwrap();
+            let run = |kind| {
+                let leaf = |x: &Tensor| {
+                    x.f_to_kind(kind).unwrap().copy().f_set_requires_grad(true).unwrap()
+                };
+                let (x, weight) = (leaf(&x), leaf(&weight));
+                let y =
+                    convolve(&x.f_permute([0, 3, 1, 2]).unwrap(), &weight, None, &conv).unwrap();
+                let cotangent = numbers(int(y.numel()), 3, 5, 2)
+                    .f_reshape(y.size())
+                    .unwrap()
+                    .f_to_kind(kind)
+                    .unwrap();
+                y.f_mul(&cotangent).unwrap().f_sum(kind).unwrap().f_backward().unwrap();
+                [y.detach(), x.grad(), weight.grad()]
+                    .map(|t| Vec::<f64>::try_from(t.reshape([-1]).to_kind(Kind::Double)).unwrap())
+            };
+            assert_eq!(
+                run(Kind::Float),
+                run(Kind::Double),
+                "{channels} channels, stride {stride:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a forward pass tells about its sites.
+
+use crate::error::Result;
+use crate::tensor::{array, int};
+use snn_ir::{SiteOutput, SiteTrace};
+use tch::{Kind, Tensor};
+
+/// What one site emitted for a batch.
+pub(crate) struct Emission<'e> {
+    /// Name of its node.
+    pub(crate) site: &'e str,
+    /// Spikes or levels, values where the site has none, or, unless levels were asked for, values
+    /// of a QuantRelu: `[steps·B, …]`.
+    pub(crate) output: &'e Tensor,
+    /// Whether the site has values instead of levels.
+    pub(crate) values: bool,
+    /// Membranes before the reset, `[steps·B, …]`, if they were asked for and the site has one.
+    pub(crate) membranes: Option<Tensor>,
+    /// T, or 1 in the time-invariant prefix.
+    pub(crate) steps: usize,
+    /// Shape of one sample.
+    pub(crate) shape: &'e [usize],
+    /// Near misses of a threshold.
+    pub(crate) ties: u64,
+}
+
+/// What a listener requested to hear of beyond outputs; all of it costs passes over memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Requested {
+    /// Near misses, and that levels lie in their range.
+    pub(crate) ties: bool,
+    /// Levels of a QuantRelu, not values.
+    pub(crate) levels: bool,
+    /// Membranes.
+    pub(crate) membranes: bool,
+}
+
+/// A listener of a forward pass.
+pub(crate) trait Observer {
+    /// What it requested to hear of.
+    fn requested(&self) -> Requested;
+    /// Takes note of one site.
+    fn site(&mut self, emission: Emission<'_>) -> Result<()>;
+    /// What the rest of the network reads of the site noted last: its output, or an equal tensor
+    /// whose gradient is kept.
+    fn passed_on(&mut self, output: Tensor) -> Result<Tensor> {
+        Ok(output)
+    }
+}
+
+/// Share of the values of a site that are not zero.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FiringRate {
+    /// Name of the site.
+    pub site: String,
+    /// Between 0 and 1.
+    pub rate: f64,
+}
+
+/// Share of values that are not zero.
+pub(crate) fn active(output: &Tensor) -> Result<f64> {
+    let active = output.f_count_nonzero(None)?.f_int64_value(&[])?;
+    Ok(active as f64 / output.numel().max(1) as f64)
+}
+
+impl Observer for Vec<FiringRate> {
+    fn requested(&self) -> Requested {
+        Requested::default()
+    }
+
+    fn site(&mut self, emission: Emission<'_>) -> Result<()> {
+        self.push(FiringRate { site: emission.site.to_string(), rate: active(emission.output)? });
+        Ok(())
+    }
+}
+
+impl Observer for Vec<SiteTrace> {
+    fn requested(&self) -> Requested {
+        Requested { ties: true, levels: true, membranes: false }
+    }
+
+    fn site(&mut self, emission: Emission<'_>) -> Result<()> {
+        let shape = shape(&emission);
+        let output = emission.output.f_detach()?;
+        // Convert before the change of layout: levels are a quarter of the size.
+        let output = if emission.values {
+            SiteOutput::Values(array(&output.f_to_kind(Kind::Double)?.f_reshape(shape)?)?)
+        } else {
+            SiteOutput::Levels(array(&output.f_to_kind(Kind::Int16)?.f_reshape(shape)?)?)
+        };
+        self.push(SiteTrace { site: emission.site.to_string(), output, ties: emission.ties });
+        Ok(())
+    }
+}
+
+/// `[steps, B, …]`.
+pub(crate) fn shape(emission: &Emission<'_>) -> Vec<i64> {
+    let mut shape = vec![int(emission.steps), -1];
+    shape.extend(emission.shape.iter().map(|&n| int(n)));
+    shape
+}

@@ -1,0 +1,15 @@
+//! The tests of this crate, one program: each links libtorch.
+
+mod autograd;
+mod common;
+mod finetune;
+mod fused;
+mod golden;
+mod grid;
+mod interpreter;
+mod kinds;
+mod neurons;
+mod options;
+mod parity;
+mod registry;
+mod training;

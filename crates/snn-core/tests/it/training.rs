@@ -1,0 +1,255 @@
+//! The network in training: batch statistics, gradients of every parameter, weights in and out.
+
+use crate::common::{Random, trained};
+use ndarray::{Array1, ArrayD, Axis};
+use snn_core::tch::{Device, Kind, Tensor};
+use snn_core::{Mode, Network, Pixels};
+use snn_ir::models::{ResNet, SmallNet};
+use snn_ir::naive::Naive;
+use snn_ir::{
+    Conv, Evaluate, Graph, Input, Leak, Lif, Model, Op, PoolKind, Preprocessing, QuantRelu, Record,
+    Share, Site,
+};
+
+fn pixels(images: &ArrayD<u8>) -> Pixels {
+    Pixels::new(&Input::Static(images.view()), Device::Cpu).unwrap()
+}
+
+#[test]
+fn running_statistics_follow_the_formula() {
+    // A norm straight after the input, then one that varies over time.
+    let mut graph = Graph::default();
+    graph.push("image", Op::Input { shape: vec![2, 3, 3] }, &[]);
+    graph.push("bn", Op::BatchNorm { eps: 1e-5 }, &["image"]);
+    graph.push("act", Op::Activation { site: Site::Lif(Lif::default()), code: None }, &["bn"]);
+    graph.push("bn2", Op::BatchNorm { eps: 1e-5 }, &["act"]);
+    graph.push("pool", Op::GlobalPool { pool: PoolKind::Average }, &["bn2"]);
+    graph.push("head", Op::TimeMean, &["pool"]);
+    let mut random = Random::new(7);
+    let weights = random.weights(&graph);
+    let model = Model {
+        preprocessing: Preprocessing::new(vec![100, 120], vec![50.0, 80.0]),
+        ..trained(graph, weights, 3)
+    };
+    let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+    let images = random.images(&[4, 2, 3, 3]);
+    let forward = network.forward(&pixels(&images), Mode::Train).unwrap();
+    assert_eq!(forward.step_logits.size(), [3, 4, 2]);
+    let after = network.weights().unwrap();
+    let read = |weights: &snn_ir::Weights, part: &str| -> ArrayD<f64> { weights[part].to_f64() };
+    for channel in 0..2 {
+        let (mean, std) = ([100.0, 120.0][channel], [50.0, 80.0][channel]);
+        let x: Array1<f64> = images
+            .index_axis(Axis(1), channel)
+            .iter()
+            .map(|&p| (f64::from(p) - mean) / std)
+            .collect();
+        let average = x.mean().unwrap();
+        let unbiased = x.mapv(|x| (x - average).powi(2)).sum() / (x.len() as f64 - 1.0);
+        let expect = |part: &str, batch: f64| {
+            let expected = 0.9 * read(&model.weights, part)[[channel]] + 0.1 * batch;
+            let found = read(&after, part)[[channel]];
+            assert!((found - expected).abs() < 1e-12, "{part}: {found}, expected {expected}");
+        };
+        expect("bn.running_mean", average);
+        expect("bn.running_var", unbiased);
+        // Spikes have the mean r and over T·B·H·W = 108 values the unbiased variance r(1 −
+        // r)·108/107.
+        let before = read(&model.weights, "bn2.running_mean")[[channel]];
+        let rate = (read(&after, "bn2.running_mean")[[channel]] - 0.9 * before) / 0.1;
+        assert!((rate * 108.0 - (rate * 108.0).round()).abs() < 1e-9 && rate > 0.0);
+        expect("bn2.running_var", rate * (1.0 - rate) * 108.0 / 107.0);
+    }
+    let forward = network.forward(&pixels(&images), Mode::Evaluate).unwrap();
+    assert!(!forward.logits.requires_grad());
+    assert_eq!(network.weights().unwrap(), after, "evaluation changes nothing");
+}
+
+#[test]
+fn every_learned_parameter_gets_a_gradient_and_steps_lower_the_loss() {
+    let mut random = Random::new(8);
+    let mut graph =
+        ResNet { width: 4, blocks: vec![1, 1], input: [3, 8, 8], ..ResNet::default() }.build();
+    let sites = [
+        Site::QuantRelu(QuantRelu { share: Share::Channel, ..QuantRelu::default() }),
+        Site::Lif(Lif { leak: Leak::Learned { initial: 0.5 }, ..Lif::default() }),
+        Site::Relu,
+        Site::Lif(Lif::default()),
+        Site::QuantRelu(QuantRelu::default()),
+    ];
+    let mut next = sites.iter();
+    for node in &mut graph.nodes {
+        if let Op::Activation { site, .. } = &mut node.op {
+            *site = next.next().unwrap().clone();
+        }
+    }
+    let weights = random.weights(&graph);
+    let model = trained(graph, weights, 2);
+    let mut network = Network::new(&model, Device::Cpu, Kind::Float).unwrap();
+    let images = random.images(&[8, 3, 8, 8]);
+    let labels = Tensor::from_slice(&[0_i64, 1, 2, 3, 4, 5, 6, 7]);
+    let loss = |network: &Network| {
+        network
+            .forward(&pixels(&images), Mode::Train)
+            .unwrap()
+            .logits
+            .cross_entropy_for_logits(&labels)
+    };
+    let first = loss(&network).double_value(&[]);
+    for _ in 0..60 {
+        loss(&network).backward();
+        for parameter in network.parameters() {
+            assert_eq!(parameter.tensor.requires_grad(), parameter.learned, "{}", parameter.name);
+            if parameter.learned {
+                let mut gradient = parameter.tensor.grad();
+                let size = gradient.abs().sum(Kind::Double).double_value(&[]);
+                assert!(size > 0.0 && size.is_finite(), "{}", parameter.name);
+                let mut tensor = parameter.tensor.shallow_clone();
+                let _same = tch::no_grad(|| tensor.f_sub_(&(&gradient * 0.1))).unwrap();
+                let _same = gradient.zero_();
+            }
+        }
+        network.project().unwrap();
+    }
+    let last = loss(&network).double_value(&[]);
+    assert!(last < 0.85 * first, "loss {first}, after 60 steps {last}");
+}
+
+#[test]
+fn weights_go_out_and_in() {
+    let mut random = Random::new(9);
+    let graph = SmallNet { width: 4, ..SmallNet::default() }.build();
+    let weights = random.weights(&graph);
+    let other = random.weights(&graph);
+    let model = trained(graph, weights.clone(), 1);
+    let mut network = Network::new(&model, Device::Cpu, Kind::Float).unwrap();
+    assert_eq!(network.weights().unwrap(), weights);
+    let alias = network.parameters()[0].tensor.shallow_clone();
+    network.load(&other).unwrap();
+    assert_eq!(network.weights().unwrap(), other);
+    assert!(alias.equal(&network.parameters()[0].tensor), "loading happens in place");
+    let mut broken = other.clone();
+    broken.insert("fc.bias".into(), Array1::<f32>::zeros(3).into());
+    let error = network.load(&broken).unwrap_err().to_string();
+    assert!(error.contains("fc.bias"), "{error}");
+    broken.remove("fc.bias");
+    assert!(network.load(&broken).unwrap_err().to_string().contains("missing"));
+    assert_eq!(network.weights().unwrap(), other);
+}
+
+#[test]
+fn rates_are_shares_of_active_values() {
+    let mut random = Random::new(10);
+    let graph = SmallNet { width: 4, input: [3, 8, 8], ..SmallNet::default() }.build();
+    let weights = random.weights(&graph);
+    let model = trained(graph, weights, 2);
+    let images = random.images(&[3, 3, 8, 8]);
+    let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+    let (forward, rates) = network.forward_with_rates(&pixels(&images), Mode::Evaluate).unwrap();
+    assert!(
+        forward.logits.equal(&network.forward(&pixels(&images), Mode::Evaluate).unwrap().logits)
+    );
+    let naive =
+        Naive::new(&model).unwrap().evaluate(&Input::Static(images.view()), Record::Sites).unwrap();
+    assert_eq!(rates.len(), naive.sites.len());
+    for (rate, trace) in rates.iter().zip(&naive.sites) {
+        assert_eq!(rate.site, trace.site);
+        assert!(
+            (rate.rate - trace.output.active() as f64 / trace.output.len() as f64).abs() < 1e-12
+        );
+    }
+}
+
+#[test]
+fn one_axis_concatenation_and_windows_work_too() {
+    let mut graph = Graph::default();
+    graph.push("signal", Op::Input { shape: vec![2, 20] }, &[]);
+    let conv = |channels, kernel: usize, stride, groups| Conv {
+        channels,
+        kernel: vec![kernel],
+        stride: vec![stride],
+        padding: vec![kernel / 2],
+        dilation: vec![1],
+        groups,
+        bias: true,
+    };
+    let site = |site| Op::Activation { site, code: None };
+    let window = |kernel, stride, padding| snn_ir::Window {
+        kernel: vec![kernel],
+        stride: vec![stride],
+        padding: vec![padding],
+    };
+    graph.push("conv", Op::Conv(conv(4, 5, 1, 2)), &["signal"]);
+    graph.push("quant", site(Site::QuantRelu(QuantRelu::default())), &["conv"]);
+    graph.push("lif", site(Site::Lif(Lif::default())), &["conv"]);
+    graph.push("both", Op::Concat, &["quant", "lif"]);
+    graph.push("sum", Op::Pool { pool: PoolKind::Sum, window: window(3, 2, 1) }, &["both"]);
+    graph.push("mean", Op::Pool { pool: PoolKind::Average, window: window(3, 2, 1) }, &["both"]);
+    graph.push("max", Op::Pool { pool: PoolKind::Max, window: window(3, 2, 1) }, &["both"]);
+    graph.push("add", Op::Add, &["sum", "mean", "max"]);
+    graph.push("scale", Op::Scale, &["add"]);
+    graph.push("flat", Op::Flatten, &["scale"]);
+    graph.push("hidden", Op::Linear { features: 6, bias: false }, &["flat"]);
+    graph.push("bn", Op::BatchNorm { eps: 1e-5 }, &["hidden"]);
+    graph.push("act", site(Site::Lif(Lif::default())), &["bn"]);
+    graph.push("still", Op::Flatten, &["quant"]);
+    graph.push("other", Op::Linear { features: 6, bias: false }, &["still"]);
+    graph.push("join", Op::Add, &["other", "act"]);
+    graph.push("head", Op::TimeMean, &["join"]);
+    let mut random = Random::new(11);
+    let weights = random.weights(&graph);
+    let model = Model {
+        preprocessing: Preprocessing::new(vec![100, 120], vec![50.0, 80.0]),
+        ..trained(graph, weights, 3)
+    };
+    let signals = random.images(&[4, 2, 20]);
+    let input = Input::Static(signals.view());
+    let theirs = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
+    let ours = snn_core::Libtorch::new(&model, Device::Cpu)
+        .unwrap()
+        .evaluate(&input, Record::Sites)
+        .unwrap();
+    crate::common::assert_same(&ours, &theirs, "one axis", false);
+}
+
+/// The mean over batches of each batch's own statistics, which a step of the running ones tells as
+/// well.
+#[test]
+fn reestimated_statistics_are_the_mean_of_those_of_the_batches() {
+    let mut random = Random::new(21);
+    let graph = SmallNet { width: 3, input: [3, 8, 8], ..SmallNet::default() }.build();
+    let weights = random.weights(&graph);
+    let model = trained(graph, weights, 2);
+    let batches: Vec<ArrayD<u8>> = (0..3).map(|_| random.images(&[4, 3, 8, 8])).collect();
+
+    let mut expected = snn_ir::Weights::new();
+    for batch in &batches {
+        let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+        network.forward(&pixels(batch), Mode::Train).unwrap();
+        for (name, after) in network.weights().unwrap() {
+            if name.contains("running_") {
+                let own = (after.to_f64() - 0.9 * &model.weights[&name].to_f64()) / 0.1 / 3.0;
+                let sum =
+                    expected.get(&name).map_or_else(|| own.clone(), |sum| sum.to_f64() + &own);
+                expected.insert(name, snn_ir::Tensor::F64(sum));
+            }
+        }
+    }
+    let mut network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+    let before = network.weights().unwrap();
+    let none: [snn_core::Result<Pixels>; 0] = [];
+    assert_eq!(network.reestimate_batch_norm(none).unwrap(), 0);
+    assert_eq!(network.weights().unwrap(), before);
+    let given = batches.iter().map(|batch| snn_core::Result::Ok(pixels(batch)));
+    assert_eq!(network.reestimate_batch_norm(given).unwrap(), 3);
+    assert!(expected.len() > 4, "{}", expected.len());
+    for (name, after) in network.weights().unwrap() {
+        let wanted = expected.get(&name).unwrap_or(&before[&name]).to_f64();
+        for (found, wanted) in after.to_f64().iter().zip(&wanted) {
+            assert!(
+                (found - wanted).abs() <= 1e-10 * wanted.abs().max(1.0),
+                "{name}: {found}, expected {wanted}"
+            );
+        }
+    }
+}
