@@ -1,11 +1,9 @@
-//! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`).
+//! Replays every file of the fuzz corpora on every run (`fuzz/README.md`).
 
 #[path = "../../../fuzz/checks/config.rs"]
 mod config;
-#[path = "../../../fuzz/checks/replay.rs"]
-mod replay;
 
-use replay::replay;
+use snn_test_support::corpus::replay;
 
 #[test]
 fn config_corpus() {
