@@ -232,11 +232,6 @@ impl Model {
         (&mut self.signature, &mut self.weights)
     }
 
-    /// Signature and weights, to change both at once.
-    pub fn parts_mut(&mut self) -> (&mut Signature, &mut Weights) {
-        (&mut self.signature, &mut self.weights)
-    }
-
     /// Signature and weights, apart.
     pub fn into_parts(self) -> (Signature, Weights) {
         (self.signature, self.weights)
