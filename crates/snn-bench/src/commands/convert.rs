@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 use snn_ir::{Code, Form, Model};
 use snn_reparam::{
-    Action, CodeChoice, Conversion, ConversionOptions, ConvertOptions, Error, GridOptions, Plan, to_grid,
+    Action, CodeChoice, Conversion, ConversionOptions, ConvertOptions, Error, GridOptions, Plan,
+    to_grid,
 };
 use std::path::Path;
 
@@ -54,7 +55,9 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
             leak_bits: arguments.leak_bits.unwrap_or(usual.leak_bits),
         }),
         GridName::None if arguments.guard_bits.is_some() || arguments.leak_bits.is_some() => {
-            bail!("--guard-bits and --leak-bits are settings of the grid; there is none with --grid none")
+            bail!(
+                "--guard-bits and --leak-bits are settings of the grid; there is none with --grid none"
+            )
         }
         GridName::None => None,
     };

@@ -86,8 +86,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     let mut conversions = Vec::new();
     for code in [Code::Unary, Code::BitPlane, Code::Graded] {
         output::tell(format_args!("{}: convert, verify, run", code.label()));
-        let options =
-            ConversionOptions { codes: code.into(), grid: Some(GridOptions::default()) };
+        let options = ConversionOptions { codes: code.into(), grid: Some(GridOptions::default()) };
         let model = convert(&trained, &options)?.model;
         let path = folder.join(format!("{}-int8.safetensors", code.label()));
         files::save(&model, &path)?;

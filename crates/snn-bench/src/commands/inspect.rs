@@ -34,12 +34,16 @@ pub(crate) fn run(arguments: &Inspect, json: bool) -> Result<Outcome> {
              synapse to its accumulator's unit.",
         )?;
         if let Some(deployment) = &description.deployment {
-            output::line("\nDeployed on this machine, one line for each node that has a buffer:\n")?;
+            output::line(
+                "\nDeployed on this machine, one line for each node that has a buffer:\n",
+            )?;
             output::print(deployment)?;
         }
     } else {
         output::print(description.overview())?;
-        output::line("\n--nodes draws the graph and lists every node; --svg FILE draws a picture.")?;
+        output::line(
+            "\n--nodes draws the graph and lists every node; --svg FILE draws a picture.",
+        )?;
     }
     if let Some(result) = result {
         output::line(format_args!("\n{}", serde_json::to_string_pretty(&result)?))?;
