@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// here. Results go to stdout, progress to stderr. Exit codes: 0 holds, 1 a check failed, 2 usage,
 /// input or I/O, 130 training stopped by Ctrl-C.
 #[derive(Debug, Parser)]
-#[command(name = "snn-bench", version)]
+#[command(name = "snn", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

@@ -1,4 +1,4 @@
-//! `snn-bench`: train, convert, verify and run spiking networks from the command line. Glue only;
+//! `snn`: train, convert, verify and run spiking networks from the command line. Glue only;
 //! everything it does is a library call.
 
 mod advice;

@@ -1,6 +1,6 @@
 //! The two streams: results on stdout, progress and errors on stderr.
 //!
-//! The macros of the standard library panic where a stream is closed (`snn-bench | head -1`); here
+//! The macros of the standard library panic where a stream is closed (`snn | head -1`); here
 //! a result that cannot be written is an error, and progress that nobody reads is dropped.
 
 use anyhow::{Context, Result};

@@ -11,23 +11,22 @@ use serde::{Deserialize, Serialize};
 const MEASURED: &str = include_str!("../measured.toml");
 
 const INTRODUCTION: &str = "\
-snn-bench trains spiking networks in which some neurons are ReLUs, converts them without loss into \
-networks whose whole
-inference is event-driven, proves it, and runs them on events.
+snn trains spiking networks in which some neurons are ReLUs, converts them without loss into
+networks whose whole inference is event-driven, proves it, and runs them on events.
 
-  snn-bench demo                                   the whole way in three minutes, no data needed
-  snn-bench data list                              which data sets are there (also check, info, cache, show)
-  snn-bench policy show CONFIG                     which sites a config makes ReLU
-  snn-bench train --config FILE --out RUN          a config into a run folder
-  snn-bench convert RUN --code unary --out FILE    a run into an event-driven model (also bitplane, graded)
-  snn-bench finetune RUN FILE --out RUN            win back what the grid's rounding lost
-  snn-bench verify RUN FILE                        prove that nothing was lost
-  snn-bench infer FILE --dataset NAME              run it on events, count every operation
-  snn-bench inspect FILE                           draw what is in a model
-  snn-bench completions SHELL, snn-bench man       for the shell
+  snn demo                                   the whole way in three minutes, no data needed
+  snn data list                              which data sets are there (also check, info, cache, show)
+  snn policy show CONFIG                     which sites a config makes ReLU
+  snn train --config FILE --out RUN          a config into a run folder
+  snn convert RUN --code unary --out FILE    a run into an event-driven model (also bitplane, graded)
+  snn finetune RUN FILE --out RUN            win back what the grid's rounding lost
+  snn verify RUN FILE                        prove that nothing was lost
+  snn infer FILE --dataset NAME              run it on events, count every operation
+  snn inspect FILE                           draw what is in a model
+  snn completions SHELL, snn man             for the shell
 
-`snn-bench help COMMAND` says more. Published figures are marked as published; the paper's own networks, T and recipes are
-not public, so none of its rows has been reproduced yet.
+`snn help COMMAND` says more. Published figures are marked as published; the paper's own networks,
+T and recipes are not public, so none of its rows has been reproduced yet.
 ";
 
 /// A row of the paper (J. Computer R&D 2025, doi 10.7544/issn1000-1239.202550722, abstract).

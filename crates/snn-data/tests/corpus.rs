@@ -10,10 +10,8 @@ mod events;
 mod files;
 #[path = "../../../fuzz/checks/idx.rs"]
 mod idx;
-#[path = "../../../fuzz/checks/replay.rs"]
-mod replay;
 
-use replay::{mutate, replay};
+use snn_test_support::corpus::{mutate, replay};
 
 #[test]
 fn cifar_corpus() {

@@ -2,7 +2,6 @@
 //! asks for too much, packed so that they unpack without end, with names that lead elsewhere, with
 //! bytes that are no text. Each is one error of one line that names the file and the place in it,
 //! and none takes more memory than is said here.
-#![expect(unsafe_code, reason = "a global allocator that counts is unsafe to write")]
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
@@ -13,56 +12,15 @@ use snn_data::info::FileInfo;
 use snn_data::recordings::{Recordings, RecordingsName, SplitFile};
 use snn_data::vision::Pictures;
 use snn_data::{CIFAR10, CifarForm, CifarLayout, Pickle, Result, Split, read_idx};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use snn_test_support::CountingAllocator;
+use snn_test_support::allocator::peak_of;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use zip::write::SimpleFileOptions;
 
-/// The system's allocator; knows what the present thread holds and held at most.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    HELD.set(HELD.get().wrapping_add(bytes));
-    PEAK.set(PEAK.get().max(HELD.get()));
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; the counts are thread-locals without
-// a destructor, which do not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size.cast_signed() - layout.size().cast_signed());
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const MIB: usize = 1 << 20;
 
@@ -146,10 +104,7 @@ fn attempt(name: &str, bytes: &[u8], read: Reader) -> (Result<(), String>, usize
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, bytes).unwrap();
-    let before = HELD.get();
-    PEAK.set(before);
-    let result = read(&path);
-    let peak = (PEAK.get() - before).unsigned_abs();
+    let (result, peak) = peak_of(|| read(&path));
     let result = result.map_err(|error| {
         let message = error.to_string();
         let place = ["byte ", "line ", "record "].into_iter().any(|place| message.contains(place));

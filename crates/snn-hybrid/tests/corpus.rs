@@ -2,10 +2,8 @@
 
 #[path = "../../../fuzz/checks/config.rs"]
 mod config;
-#[path = "../../../fuzz/checks/replay.rs"]
-mod replay;
 
-use replay::replay;
+use snn_test_support::corpus::replay;
 
 #[test]
 fn config_corpus() {

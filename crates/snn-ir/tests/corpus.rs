@@ -2,10 +2,8 @@
 
 #[path = "../../../fuzz/checks/model.rs"]
 mod model;
-#[path = "../../../fuzz/checks/replay.rs"]
-mod replay;
 
-use replay::replay;
+use snn_test_support::corpus::replay;
 
 #[test]
 fn model_corpus() {

@@ -1,72 +1,22 @@
 //! Files from strangers: whatever they hold, loading ends soon, takes memory in proportion to the
 //! file, and either gives a valid model or one error that names the file.
-#![expect(unsafe_code, reason = "a global allocator that counts is unsafe to write")]
 
 mod tiny;
 
 use serde_json::{Value, json};
 use snn_ir::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES};
 use snn_ir::{Graph, Model, Op, PoolKind, Window};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use snn_test_support::CountingAllocator;
+use snn_test_support::allocator::peak_of;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tiny::{chain, events_model, grid_model, real, trained_model};
 
-/// The system's allocator; knows what the present thread holds and held at most.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    HELD.set(HELD.get().wrapping_add(bytes));
-    PEAK.set(PEAK.get().max(HELD.get()));
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; the counts are thread-locals without
-// a destructor, which do not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size.cast_signed() - layout.size().cast_signed());
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const MIB: usize = 1 << 20;
-
-/// What `work` gives, and the most bytes it held at once.
-fn peak_of<R>(work: impl FnOnce() -> R) -> (R, usize) {
-    let before = HELD.get();
-    PEAK.set(before);
-    let result = work();
-    (result, (PEAK.get() - before).unsigned_abs())
-}
 
 /// A folder with one file in it.
 fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {

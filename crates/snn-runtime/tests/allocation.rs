@@ -1,5 +1,4 @@
 //! A warm session allocates nothing, whatever the image.
-#![expect(unsafe_code, reason = "a global allocator that counts is unsafe to write")]
 
 mod draw;
 
@@ -7,45 +6,20 @@ use draw::{Numbers, model, pixels};
 use ndarray::Axis;
 use snn_runtime::deploy::{Confidence, Deployment, Options, Scale};
 use snn_runtime::{Precision, Runtime};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-/// The system's allocator; counts what the present thread asks for.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    static LIVE: Cell<usize> = const { Cell::new(0) };
-}
+use snn_test_support::CountingAllocator;
+use snn_test_support::allocator::{thread_allocations, thread_held};
 
 /// What a session takes beside the buffers that it counts: places of nodes, handles of locks.
 const BESIDE: usize = 4096;
 
-// SAFETY: every call goes to the system's allocator unchanged; the count is a thread-local without
-// a destructor, which does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|n| n.set(n.get() + 1));
-        LIVE.with(|n| n.set(n.get().wrapping_add(layout.size())));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.with(|n| n.set(n.get().wrapping_sub(layout.size())));
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn a_session_does_not_allocate() {
-    let before = ALLOCATIONS.get();
+    let before = thread_allocations();
     drop(vec![0_u8; 10]);
-    assert!(ALLOCATIONS.get() > before, "the count works");
+    assert!(thread_allocations() > before, "the count works");
     for seed in 0..100 {
         for (numbers, precision) in [
             (Numbers::Integer, Precision::Grid),
@@ -58,10 +32,10 @@ fn a_session_does_not_allocate() {
             let frames = pixels(&model, &[model.time_steps], seed);
             let mut session = runtime.session();
             for image in images.axis_iter(Axis(0)) {
-                let before = ALLOCATIONS.get();
+                let before = thread_allocations();
                 session.image(image.view()).unwrap();
                 session.frames(frames.view()).unwrap();
-                assert_eq!(ALLOCATIONS.get() - before, 0, "seed {seed}, {precision:?}");
+                assert_eq!(thread_allocations() - before, 0, "seed {seed}, {precision:?}");
             }
         }
     }
@@ -80,11 +54,11 @@ fn a_deployed_session_does_not_allocate() {
         let mut state = session.rest();
         for image in images.axis_iter(Axis(0)) {
             let image = image.as_slice().unwrap();
-            let before = ALLOCATIONS.get();
+            let before = thread_allocations();
             session.run(image).unwrap();
             session.run_frames(frames).unwrap();
             session.push(&mut state, image).unwrap();
-            assert_eq!(ALLOCATIONS.get() - before, 0, "seed {seed}, {numbers:?}");
+            assert_eq!(thread_allocations() - before, 0, "seed {seed}, {numbers:?}");
         }
     }
 }
@@ -98,9 +72,9 @@ fn a_deployed_session_says_what_it_takes() {
         for threads in [1, 3] {
             let deployment =
                 Deployment::new(&model, &Options { threads, ..Options::default() }).unwrap();
-            let before = LIVE.get();
+            let before = thread_held();
             let mut session = deployment.session();
-            let (taken, said) = (LIVE.get() - before, session.bytes());
+            let (taken, said) = ((thread_held() - before).unsigned_abs(), session.bytes());
             assert!(
                 said <= taken && taken <= said + BESIDE,
                 "seed {seed}: takes {taken}, says {said}"
@@ -108,12 +82,13 @@ fn a_deployed_session_says_what_it_takes() {
             // What comes with the first use of other inputs and of early exits is counted, too.
             let image = pixels(&model, &[], seed);
             let real: Vec<f32> = image.iter().map(|&pixel| f32::from(pixel)).collect();
-            let before = LIVE.get();
+            let before = thread_held();
             session.run_real(&real, Scale::Pixel).unwrap();
             if numbers == Numbers::Integer {
                 session.run_until(image.as_slice().unwrap(), Confidence::NEVER).unwrap();
             }
-            let (more, said_more) = (LIVE.get() - before, session.bytes() - said);
+            let (more, said_more) =
+                ((thread_held() - before).unsigned_abs(), session.bytes() - said);
             assert!(
                 said_more <= more && more <= said_more + BESIDE,
                 "seed {seed}: takes {more}, says {said_more}"

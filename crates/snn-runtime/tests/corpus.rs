@@ -1,12 +1,10 @@
 //! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`),
 //! and damaged forms of them.
 
-#[path = "../../../fuzz/checks/replay.rs"]
-mod replay;
 #[path = "../../../fuzz/checks/runtime.rs"]
 mod runtime;
 
-use replay::{mutate, replay};
+use snn_test_support::corpus::{mutate, replay};
 
 #[test]
 fn runtime_corpus() {

@@ -1,6 +1,5 @@
 //! Warm deployments ask for no memory, whatever the number of threads. One test, since it counts
 //! for the whole process.
-#![expect(unsafe_code, reason = "a global allocator that counts is unsafe to write")]
 
 mod draw;
 
@@ -8,41 +7,11 @@ use draw::{Numbers, model, pixels};
 use ndarray::{Axis, Slice};
 use snn_ir::{Input, Record};
 use snn_runtime::deploy::{Confidence, Deployment, Options, Scale};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// The system's allocator; counts what the process asks for.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged; counting does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use snn_test_support::CountingAllocator;
+use snn_test_support::allocator::{process_allocations, process_held};
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn allocations() -> usize {
-    ALLOCATIONS.load(Ordering::Relaxed)
-}
-
-fn live() -> usize {
-    LIVE.load(Ordering::Relaxed)
-}
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// A queue of rayon's asks for a block of memory once for this many pieces of work that come from
 /// outside its pool: a session of several threads hands in one a run.
@@ -76,16 +45,16 @@ fn no_sample_asks_for_memory() {
             };
             // Warm up: queues, and buffers that come with their first use.
             round(&mut session);
-            let (said, before) = (session.bytes(), live());
+            let (said, before) = (session.bytes(), process_held());
             // A round has four runs and at most T macro-steps of one more. Threads of a pool warm
             // up when they first find work, which may be late, and those of the test itself: one
             // attempt must be clean.
             let queued =
                 if threads == 1 { 0 } else { ROUNDS * (4 + model.time_steps) / QUEUE_BLOCK + 1 };
             let mut attempt = || {
-                let asked = allocations();
+                let asked = process_allocations();
                 (0..ROUNDS).for_each(|_| round(&mut session));
-                allocations() - asked
+                process_allocations() - asked
             };
             let least = (0..20).map(|_| attempt()).find(|&asked| asked <= queued);
             assert!(
@@ -94,9 +63,9 @@ fn no_sample_asks_for_memory() {
             );
             assert_eq!(session.bytes(), said);
             assert!(
-                live() <= before + POOL,
+                process_held() <= before + POOL,
                 "seed {seed}, {threads} threads: {before} bytes became {}",
-                live()
+                process_held()
             );
             drop(session);
         }
@@ -104,12 +73,12 @@ fn no_sample_asks_for_memory() {
         // A batch asks for its results, however many samples it has: not once a sample.
         let deployment = Deployment::new(&model, &Options::default()).unwrap();
         let batch = |count: usize| {
-            let asked = allocations();
+            let asked = process_allocations();
             let images = images.slice_axis(Axis(0), Slice::from(0..count));
             let found = pool
                 .install(|| deployment.run(&Input::Static(images.view()), Record::Logits))
                 .unwrap();
-            let asked = allocations() - asked;
+            let asked = process_allocations() - asked;
             drop(found);
             asked
         };

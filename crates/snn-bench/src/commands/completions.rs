@@ -15,7 +15,7 @@ struct Script {
 
 pub(crate) fn run(arguments: &Completions, json: bool) -> Result<Outcome> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "snn-bench", &mut script);
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "snn", &mut script);
     let script = String::from_utf8(script)?;
     if json {
         print_json(&Script { shell: arguments.shell.to_string(), script })?;

@@ -19,7 +19,7 @@ struct Page {
 
 pub(crate) fn run(arguments: &Man, json: bool) -> Result<Outcome> {
     let mut root = Cli::command().disable_help_subcommand(true);
-    // Names of subcommands become `snn-bench-train`.
+    // Names of subcommands become `snn-train`.
     root.build();
     let mut pages = Vec::new();
     collect(&root, &mut pages)?;

@@ -139,7 +139,7 @@ fn models_of_the_wrong_form() {
     );
     let message = error(snn().arg("infer").arg(&trained).args(["--dataset", "shapes10"]).assert());
     assert!(
-        message.contains("model.safetensors: ") && message.contains("`snn-bench convert`"),
+        message.contains("model.safetensors: ") && message.contains("`snn convert`"),
         "{message}"
     );
     error(

@@ -31,7 +31,7 @@ neuron = { surrogate = { kind = "rectangle", width = 1.0 } }
 /// other, so each gets one thread: where threads of libtorch outnumber cores they wait for each
 /// other most of the time.
 fn snn() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_snn-bench"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_snn"));
     command.env("OMP_NUM_THREADS", "1");
     command.env_remove("SNN_DATA").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
     command

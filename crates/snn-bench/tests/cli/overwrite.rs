@@ -56,14 +56,14 @@ fn inspect_svg() {
 #[test]
 fn man() {
     let folder = folder("overwrite-man");
-    refuses(&folder.join("snn-bench-train.1"), &|| {
+    refuses(&folder.join("snn-train.1"), &|| {
         let mut command = snn();
         command.args(["man", "--out"]).arg(&folder);
         command
     });
     // Refused means that no other page was written either.
     let other = crate::folder("overwrite-man-none");
-    std::fs::write(other.join("snn-bench-verify.1"), MARK).unwrap();
+    std::fs::write(other.join("snn-verify.1"), MARK).unwrap();
     snn().args(["man", "--out"]).arg(&other).assert().code(2);
     assert_eq!(std::fs::read_dir(&other).unwrap().count(), 1);
 }

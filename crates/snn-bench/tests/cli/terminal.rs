@@ -22,7 +22,7 @@ const COMMANDS: [&str; 11] = [
 fn without_arguments_it_says_what_it_does() {
     let text = stdout(&run::<&str>([]).success());
     for command in COMMANDS {
-        assert!(text.contains(&format!("snn-bench {command}")), "{command}: {text}");
+        assert!(text.contains(&format!("snn {command}")), "{command}: {text}");
     }
     let tables = json(&run(["--json"]).success());
     has(&tables, &["published", "measured"]);
@@ -41,31 +41,26 @@ fn every_command_has_help() {
     for command in COMMANDS {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
         let own = stdout(&run([command, "--help"]).success());
-        assert!(
-            own.contains(&format!("Usage: snn-bench {command}")) && own.contains("--json"),
-            "{own}"
-        );
+        assert!(own.contains(&format!("Usage: snn {command}")) && own.contains("--json"), "{own}");
     }
-    assert!(stdout(&run(["--version"]).success()).starts_with("snn-bench 0."));
+    assert!(stdout(&run(["--version"]).success()).starts_with("snn 0."));
 }
 
 #[test]
 fn manual_pages_cover_every_command() {
     let page = stdout(&run(["man"]).success());
-    assert!(page.contains(".TH snn-bench 1") && page.contains("snn\\-bench\\-train(1)"), "{page}");
+    assert!(page.contains(".TH snn 1") && page.contains("snn\\-train(1)"), "{page}");
     let folder = crate::folder("man");
     let pages = json(&snn().args(["man", "--json", "--out"]).arg(&folder).assert().success());
     let names: Vec<&str> =
         pages.as_array().unwrap().iter().map(|page| page["name"].as_str().unwrap()).collect();
-    for name in COMMANDS.map(|command| format!("snn-bench-{command}.1")) {
+    for name in COMMANDS.map(|command| format!("snn-{command}.1")) {
         assert!(
             names.contains(&name.as_str()) && folder.join(&name).is_file(),
             "{name} of {names:?}"
         );
     }
-    assert!(
-        names.contains(&"snn-bench-policy-show.1") && names.contains(&"snn-bench-data-check.1")
-    );
+    assert!(names.contains(&"snn-policy-show.1") && names.contains(&"snn-data-check.1"));
 }
 
 #[test]
@@ -114,7 +109,7 @@ fn closed() -> Stdio {
 }
 
 fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_snn-bench"))
+    Command::new(env!("CARGO_BIN_EXE_snn"))
 }
 
 #[test]
