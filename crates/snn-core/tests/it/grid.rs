@@ -68,7 +68,7 @@ fn random_models_agree_in_all_three_forms() {
 #[test]
 fn the_self_test_passes_here() {
     for seed in 0..3 {
-        snn_core::self_test(&grid_model(seed, 2), Device::Cpu).unwrap();
+        self_test(&grid_model(seed, 2), Device::Cpu).unwrap();
     }
 }
 
