@@ -62,7 +62,7 @@ impl Network<'_> {
         })
     }
 
-    /// Those that read an addition, and the stem.
+    /// Sites that read an addition, and the stem.
     fn residual_stream(&self, policy: &Policy) -> Result<Vec<bool>> {
         let reads_add = |site: &SiteInfo| matches!(self.graph.nodes[self.input(site)].op, Op::Add);
         let after_add: Vec<bool> = self.sites.iter().map(reads_add).collect();
@@ -72,7 +72,7 @@ impl Network<'_> {
         Ok(zip(&after_add, &self.stem(), |after_add, stem| after_add || stem))
     }
 
-    /// Those with no site upstream.
+    /// Sites with no site upstream.
     fn stem(&self) -> Vec<bool> {
         // Whether each node is a site or has one above it.
         let mut seen: Vec<bool> = Vec::with_capacity(self.resolved.nodes.len());
@@ -82,7 +82,7 @@ impl Network<'_> {
         self.sites.iter().map(|site| !seen[self.input(site)]).collect()
     }
 
-    /// Those with no site downstream.
+    /// Sites with no site downstream.
     fn head(&self) -> Vec<bool> {
         // Whether each node has a site below it.
         let mut above = vec![false; self.resolved.nodes.len()];
@@ -96,7 +96,7 @@ impl Network<'_> {
         self.sites.iter().map(|site| !above[site.index]).collect()
     }
 
-    /// Those whose path begins with one of the stages'; every stage must have some.
+    /// Sites whose path begins with one of the stages; every stage must have some.
     fn stages(&self, stages: &[String]) -> Result<Vec<bool>> {
         let mut any = vec![false; self.sites.len()];
         if stages.is_empty() {
@@ -128,7 +128,7 @@ impl Network<'_> {
         Ok(any)
     }
 
-    /// Those whose name one of the globs matches; every glob must match some.
+    /// Sites whose name matches one of the globs; every glob must match some.
     fn matched(&self, globs: &[String]) -> Result<Vec<bool>> {
         let mut any = vec![false; self.sites.len()];
         for glob in globs {

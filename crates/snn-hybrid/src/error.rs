@@ -1,4 +1,4 @@
-//! What can be wrong with a policy.
+//! Errors of policies.
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -12,7 +12,7 @@ pub enum Error {
     Glob {
         /// The glob.
         glob: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// A glob chooses nothing: a spelling mistake, most likely.
@@ -78,7 +78,7 @@ pub enum Error {
     Converted {
         /// The site.
         site: String,
-        /// What it is.
+        /// The kind of the site.
         kind: &'static str,
     },
     /// The graph is invalid, before or after the change (a step that is not positive, for example).

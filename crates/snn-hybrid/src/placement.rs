@@ -1,10 +1,10 @@
-//! What a policy did, site by site.
+//! The result of a policy, site by site.
 
 use crate::Policy;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a policy did to a graph; `Display` prints a table.
+/// The result of a policy on a graph; `Display` prints a table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
@@ -14,7 +14,7 @@ pub struct Placement {
     pub sites: Vec<PlacedSite>,
 }
 
-/// What a policy did to one site.
+/// The result of a policy at one site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlacedSite {
@@ -28,21 +28,21 @@ pub struct PlacedSite {
     pub before: String,
     /// Kind after.
     pub after: String,
-    /// Whether it is a spiking (LIF) site now.
+    /// `true` if the site is spiking (LIF) now.
     pub spiking: bool,
-    /// What was done.
+    /// The decision for this site.
     pub decision: Decision,
 }
 
-/// What was done to a site.
+/// The decision for a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// It was a LIF site, was chosen, and is a `ReLU` now.
+    /// A LIF site that was chosen and is a `ReLU` now.
     Changed,
-    /// It was not chosen.
+    /// A site that was not chosen.
     Kept,
-    /// It was chosen but was no LIF site already.
+    /// A chosen site that was not LIF before.
     KeptAsReplaced,
 }
 

@@ -7,8 +7,8 @@ use std::fmt;
 
 /// Which LIF sites of a network become `ReLU`.
 ///
-/// As data it is a name (`"outer"`) or a table (`{ kind = "sites", include = ["layer1.*"] }`); it
-/// is always written as a table.
+/// As data a policy is a name (`"outer"`) or a table
+/// (`{ kind = "sites", include = ["layer1.*"] }`); it is always written as a table.
 ///
 /// ```
 /// use snn_hybrid::Policy;

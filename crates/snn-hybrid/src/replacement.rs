@@ -1,10 +1,10 @@
-//! What a chosen site becomes.
+//! The site that a chosen site becomes.
 
 use crate::named::{self, Kind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use snn_ir::{QuantRelu, Site};
 
-/// What a chosen site becomes. As data it is a name (`"relu"`) or a table
+/// The site that a chosen site becomes. As data it is a name (`"relu"`) or a table
 /// (`{ kind = "quant_relu", levels = 4 }`).
 ///
 /// Only [`QuantRelu`] can go on the integer grid, so it is the default.

@@ -1,4 +1,4 @@
-//! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`).
+//! Replays every file of the fuzz corpora on every run (`fuzz/README.md`).
 
 #[path = "../../../fuzz/checks/config.rs"]
 mod config;

@@ -6,8 +6,8 @@
 
 use super::slicing::Slices;
 use crate::events::{Events, SensorSize};
-use crate::vectorised::{Kernel, run};
 use crate::{Error, Result};
+use snn_simd::{Kernel, run_with_avx2};
 use std::ops::Range;
 
 /// Events whose places are found before they are counted: finding vectorises, counting does not.
@@ -32,19 +32,18 @@ impl Count for u8 {
     }
 }
 
-/// Counts the events of all slices into `frames`, `[T, 2, H, W]` of zeros.
+/// Counts the events of all slices into `frames`, T of `[2, H, W]`, of zeros.
 pub(super) fn count<C: Count>(
     events: &Events,
     slices: &Slices,
     size: SensorSize,
-    frames: &mut [C],
+    frames: &mut [&mut [C]],
 ) -> Result<()> {
     let places = Places::new(events.size(), size);
-    let frame = 2 * size.pixels();
     match slices {
         Slices::Ranges(ranges) => {
-            for (range, frame) in ranges.iter().zip(frames.chunks_exact_mut(frame)) {
-                run(CountRange { events, range: range.clone(), places: &places, frame })?;
+            for (range, frame) in ranges.iter().zip(frames) {
+                run_with_avx2(CountRange { events, range: range.clone(), places: &places, frame })?;
             }
         }
         Slices::Times { count, first, duration } => {
@@ -55,7 +54,7 @@ pub(super) fn count<C: Count>(
                     let slice = usize::try_from(t.abs_diff(*first) / duration)
                         .unwrap_or(usize::MAX)
                         .min(count - 1);
-                    add(&mut frames[slice * frame..], &[place])?;
+                    add(frames[slice], &[place])?;
                 }
             }
         }
