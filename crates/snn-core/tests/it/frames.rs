@@ -5,7 +5,7 @@
 //! two, small enough that no sum is rounded. So the static path, which computes what stands before
 //! the first spiking site once (eq. 14), must give the bits of the frames.
 
-use crate::common::{Random, trained};
+use crate::common::Random;
 use ndarray::{ArrayD, Axis};
 use snn_core::tch::{Device, Kind, Tensor};
 use snn_core::{
@@ -14,8 +14,8 @@ use snn_core::{
 };
 use snn_ir::site::Custom;
 use snn_ir::{
-    Conv, Graph, Input, Lif, Model, Op, PoolKind, Preprocessing, QuantRelu, Share, Site, Surrogate,
-    Synapse, Threshold,
+    Conv, Form, Graph, Input, Lif, Model, Op, PoolKind, Preprocessing, QuantRelu, Share, Signature,
+    Site, Surrogate, Synapse, Threshold,
 };
 use std::collections::BTreeMap;
 
@@ -114,14 +114,15 @@ fn case(site: &Site, random: &mut Random) -> Case {
         *tensor = snn_ir::Tensor::F32(values);
     }
     let preprocessing = Preprocessing::new(vec![128; channels], vec![64.0; channels]);
-    let model = Model { preprocessing, ..trained(graph, weights, time_steps) };
+    let form = Form::Trained;
+    let model = Model::new(Signature::new(form, graph, time_steps, preprocessing), weights);
     Case { model, batch: 1 + random.below(4) }
 }
 
 impl Case {
     /// Pixels that preprocessing makes multiples of 1/2 out of.
     fn image(&self, leading: &[usize], random: &mut Random) -> ArrayD<u8> {
-        let Op::Input { shape } = &self.model.graph.nodes[0].op else { panic!("no input") };
+        let Op::Input { shape } = &self.model.graph().nodes[0].op else { panic!("no input") };
         let shape: Vec<usize> = leading.iter().chain(shape).copied().collect();
         random.array(&shape, |random| u8::try_from(32 * random.int(0, 7)).unwrap())
     }
@@ -129,14 +130,14 @@ impl Case {
     /// One image a sample, and frames that repeat it.
     fn both(&self, random: &mut Random) -> [Pixels; 2] {
         let image = self.image(&[self.batch], random);
-        let views = vec![image.view(); self.model.time_steps];
+        let views = vec![image.view(); self.model.time_steps()];
         let frames = ndarray::stack(Axis(0), &views).unwrap();
         [Input::Static(image.view()), Input::Frames(frames.view())]
             .map(|input| Pixels::new(&input, Device::Cpu).unwrap())
     }
 
     fn varying(&self, random: &mut Random) -> Pixels {
-        let frames = self.image(&[self.model.time_steps, self.batch], random);
+        let frames = self.image(&[self.model.time_steps(), self.batch], random);
         Pixels::new(&Input::Frames(frames.view()), Device::Cpu).unwrap()
     }
 

@@ -8,7 +8,7 @@ use snn_ir::random::{Numbers, pixels, trained};
 use snn_ir::streams::{F32_EXACT, Streams};
 use snn_ir::{
     Code, Conv, Evaluate, Form, Graph, Input, Logits, Model, Op, PoolKind, Preprocessing, Record,
-    Site, Tensor, Weights, naive::Naive,
+    Signature, Site, Tensor, Weights, naive::Naive,
 };
 use snn_reparam::{GridOptions, convert, to_grid};
 
@@ -16,7 +16,7 @@ use snn_reparam::{GridOptions, convert, to_grid};
 fn compare(model: &Model, input: &Input<'_>, what: &str) {
     let theirs = Naive::new(model).unwrap().evaluate(input, Record::Sites).unwrap();
     let ours = Libtorch::new(model, Device::Cpu).unwrap().evaluate(input, Record::Sites).unwrap();
-    if matches!(model.form, Form::Grid { .. }) {
+    if matches!(model.form(), Form::Grid { .. }) {
         assert!(matches!(ours.logits, Logits::Integer(_)));
         assert!(ours == theirs, "{what}: the evaluators differ on the grid");
     } else {
@@ -33,7 +33,7 @@ fn a_grid_by_hand_is_equal_in_every_bit() {
         let images = random.images(&[3, 2, 8, 8]);
         let input = Input::Static(images.view());
         compare(&model, &input, &format!("static, seed {seed}"));
-        let frames = random.images(&[model.time_steps, 2, 2, 8, 8]);
+        let frames = random.images(&[model.time_steps(), 2, 2, 8, 8]);
         compare(&model, &Input::Frames(frames.view()), &format!("frames, seed {seed}"));
         let result =
             Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
@@ -99,7 +99,7 @@ fn sparse_rows() -> Model {
     ]);
     let form = Form::Grid { logit_unit: 0.001 };
     let preprocessing = Preprocessing::new(vec![100], vec![1.0]);
-    Model { form, graph, weights, time_steps: 1, preprocessing, classes: Vec::new() }
+    Model::new(Signature::new(form, graph, 1, preprocessing), weights)
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn the_self_test_covers_layers_that_only_sparse_weights_keep_in_single_precision
     let model = sparse_rows();
     let resolved = model.validate().unwrap();
     let streams = Streams::of(&model, &resolved).unwrap();
-    let fc = model.graph.nodes.iter().position(|node| node.name == "fc").unwrap();
+    let fc = model.graph().nodes.iter().position(|node| node.name == "fc").unwrap();
     let largest = streams.bounds[fc - 1].iter().copied().fold(0.0, f64::max);
     assert!(largest * 1_100.0 >= F32_EXACT && streams.sums[fc] < F32_EXACT, "{largest}");
     assert_eq!(self_test(&model, Device::Cpu).unwrap(), 2, "both layers");
