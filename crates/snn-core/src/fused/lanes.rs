@@ -29,7 +29,7 @@ impl<F: Copy> Channels<F> {
         self.count
     }
 
-    /// Those of a block whose first neuron is of `channel`.
+    /// The lanes of a block whose first neuron is of `channel`.
     #[inline(always)]
     pub(super) fn at(&self, channel: usize) -> &Lanes<F> {
         lanes(&self.values[if self.count == 1 { 0 } else { channel }..])
@@ -125,7 +125,7 @@ pub(super) fn sum_in_groups(
     total
 }
 
-/// What is compiled for each kind of vector instructions. `run` and all it calls must be
+/// A function that is compiled for each kind of vector instructions. `run` and all it calls must be
 /// `#[inline(always)]`: a function of its own is compiled for the baseline.
 pub(super) trait Kernel {
     type Output;
@@ -135,7 +135,7 @@ pub(super) trait Kernel {
 /// Vector instructions of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Isa {
-    /// What every machine of its kind has.
+    /// Instructions that every machine of its kind has.
     Baseline,
     #[cfg(target_arch = "x86_64")]
     Avx2,
