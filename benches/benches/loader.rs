@@ -27,7 +27,7 @@ fn loader(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("epoch", format!("{threads} threads")), |bencher| {
             bencher.iter(|| {
                 let batches = loader.epoch(0).expect("an epoch");
-                batches.map(|batch| batch.expect("a batch").labels.len()).sum::<usize>()
+                batches.map(|batch| batch.expect("a batch").len()).sum::<usize>()
             });
         });
     }

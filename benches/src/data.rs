@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use ndarray::{Array3, Array4};
 use snn_data::{
-    Augment, Images, SampleRng, Source, Transform,
+    Augment, AugmentPolicy, Images, SampleMut, SampleRng, Source, Transform,
     events::{EventReader, ReadOptions},
     frames::{Framing, Slicing},
     image::{DecodeOptions, RandomResizedCrop, decode},
-    policy::{Policy, PolicyAugment},
 };
 
 /// Images of CIFAR's size.
@@ -92,12 +91,11 @@ pub fn images() -> Result<Images> {
     Ok(Images::new(pixels, vec![0; IMAGES], 1)?)
 }
 
-/// Loads images and augments them: `AutoAugment`, crop, flip, cutout.
+/// Loads images and augments them: crop, flip, `AutoAugment`, cutout.
 #[derive(Debug)]
 pub struct Augmentation {
     images: Images,
-    policy: PolicyAugment,
-    standard: Augment,
+    augment: Augment,
 }
 
 impl Augmentation {
@@ -106,12 +104,9 @@ impl Augmentation {
     /// # Errors
     /// As [`images`].
     pub fn new() -> Result<Self> {
-        let policy = PolicyAugment { policy: Policy::AutoAugmentCifar, fill: MEAN.to_vec() };
-        Ok(Self {
-            images: images()?,
-            policy,
-            standard: Augment { cutout: 16, ..Augment::standard(&MEAN) },
-        })
+        let policy = Some(AugmentPolicy::AutoAugmentCifar);
+        let augment = Augment { policy, cutout: 16, ..Augment::standard(&MEAN) };
+        Ok(Self { images: images()?, augment })
     }
 
     /// Makes image `index` in an epoch.
@@ -120,10 +115,10 @@ impl Augmentation {
     /// What a transform reports.
     pub fn make(&self, index: usize, image: &mut Array3<u8>) -> Result<()> {
         let mut rng = SampleRng::for_sample(0, 0, index);
-        self.images.load(index, image.view_mut(), &mut rng)?;
-        let unwell = |error: Box<dyn std::error::Error + Send + Sync>| anyhow::anyhow!("{error}");
-        self.policy.apply(image.view_mut(), &mut rng).map_err(unwell)?;
-        self.standard.apply(image.view_mut(), &mut rng).map_err(unwell).context("augmentation")
+        let mut sample = SampleMut::from_image(image.view_mut());
+        self.images.load(index, &mut sample, &mut rng)?;
+        let changed = self.augment.apply(&mut sample, &mut rng);
+        changed.map_err(|error| anyhow::anyhow!("{error}")).context("augmentation")
     }
 }
 
@@ -133,7 +128,8 @@ impl Augmentation {
 /// What the source reports.
 pub fn fill(source: &dyn Source, batch: &mut Array4<u8>) -> Result<()> {
     for (index, image) in batch.outer_iter_mut().enumerate() {
-        source.load(index, image, &mut SampleRng::for_sample(0, 0, index))?;
+        let mut sample = SampleMut::from_image(image);
+        source.load(index, &mut sample, &mut SampleRng::for_sample(0, 0, index))?;
     }
     Ok(())
 }

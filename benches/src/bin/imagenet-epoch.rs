@@ -23,7 +23,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use snn_benches::{data, measured::footer};
 use snn_data::{
-    Flip, LoaderConfig, Split,
+    Augment, Flip, LoaderConfig, Split,
     image::{DecodeOptions, RandomResizedCrop},
     vision::{OnDamage, PictureSource, Pictures, View},
 };
@@ -132,16 +132,17 @@ fn measure(root: &Path, threads: usize) -> Result<Measured> {
     let before = resident()?;
     let started = Instant::now();
     let pictures = Arc::new(Pictures::imagenet(root, Split::Train)?);
-    let view = View::Train { crop: RandomResizedCrop::default(), flip: Flip::Horizontal };
+    let view = View::Train(RandomResizedCrop::default());
     let source = PictureSource::new(pictures, view, DecodeOptions::default(), OnDamage::Fail)?;
-    let loader = LoaderConfig { batch_size: BATCH, threads, ..LoaderConfig::default() }
+    let augment = Augment { flip: Flip::Horizontal, ..Augment::default() };
+    let loader = LoaderConfig { batch_size: BATCH, threads, augment, ..LoaderConfig::default() }
         .init_source(Arc::new(source), None)?;
     let opened = started.elapsed().as_secs_f64();
     let start = resident()?;
     let epoch_started = Instant::now();
     let (mut images, mut first_batch, mut parts) = (0, None, Vec::new());
     for batch in loader.epoch(0)? {
-        images += batch?.labels.len();
+        images += batch?.len();
         first_batch.get_or_insert_with(|| started.elapsed().as_secs_f64());
         if images * PARTS >= (parts.len() + 1) * loader.len() {
             parts.push(resident()?);

@@ -188,7 +188,7 @@ pub enum Error {
         found: String,
     },
     /// An index points past the last image.
-    #[error("image index: expected below {count}, found {index}")]
+    #[error("sample index: expected below {count}, found {index}")]
     IndexOutOfRange {
         /// The index.
         index: usize,
@@ -209,13 +209,21 @@ pub enum Error {
         /// Number of batches in an epoch.
         batches: usize,
     },
-    /// A transform refused an image.
-    #[error("batch {batch}, image {index}: {source}")]
+    /// A transform refused a sample.
+    #[error("batch {batch}, sample {index}: {source}")]
     Transform {
         /// The batch.
         batch: usize,
-        /// Index of the image.
+        /// Index of the sample.
         index: usize,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A batch transform refused a batch.
+    #[error("batch {batch}: {source}")]
+    BatchTransform {
+        /// The batch.
+        batch: usize,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -1,7 +1,7 @@
 //! Labelled images in memory, cheap to share between threads.
 
 use crate::statistics::ChannelStatistics;
-use crate::{Batch, Error, Result};
+use crate::{Batch, Error, Result, Samples, Targets};
 use ndarray::{ArcArray, Array4, ArrayView4, Ix4};
 use std::sync::Arc;
 
@@ -123,7 +123,8 @@ impl Images {
                 expected: format!("bytes for {shape:?}"),
                 found: error.to_string(),
             })?;
-        Ok(Batch { images, labels, indices: indices.to_vec() })
+        let samples = Samples::Static(images);
+        Ok(Batch { samples, targets: Targets::new(labels), indices: indices.to_vec() })
     }
 
     /// The images of `indices` as a set of their own (labels as they were).
@@ -131,9 +132,12 @@ impl Images {
     /// # Errors
     /// [`Error::IndexOutOfRange`] for an index that is not below [`len`](Self::len).
     pub fn select(&self, indices: &[usize]) -> Result<Self> {
-        let batch = self.batch(indices)?;
+        let Samples::Static(images) = self.batch(indices)?.samples else {
+            let expected = "static images".into();
+            return Err(Error::InvalidImages { expected, found: "frames".into() });
+        };
         let labels = indices.iter().filter_map(|&index| self.labels.get(index).copied()).collect();
-        Self::new(batch.images, labels, self.classes)
+        Self::new(images, labels, self.classes)
     }
 
     /// Mean and standard deviation of every channel, exact up to the last division.

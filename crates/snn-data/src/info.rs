@@ -79,7 +79,7 @@ pub enum Content {
         /// Samples.
         samples: u64,
         /// `[channels, height, width]` of each.
-        shape: [u32; 3],
+        shape: Vec<usize>,
     },
 }
 
@@ -140,7 +140,7 @@ fn content(path: &Path, bytes: u64, head: &[u8], options: ReadOptions) -> Result
         return Ok(Content::Cache {
             title: header.title().into(),
             samples: header.count(),
-            shape: header.shape(),
+            shape: header.shape().sizes(),
         });
     }
     if head.starts_with(b"\x1F\x8B") {

@@ -7,22 +7,18 @@ mod check;
 mod cifar;
 mod dataset;
 mod enclosed;
-mod epoch;
 mod error;
 pub mod event_augment;
 pub mod events;
 pub mod frames;
-mod holdout;
 mod idx;
 pub mod image;
 mod images;
 pub mod info;
 mod loader;
-mod mix;
 mod name;
-pub mod policy;
 pub mod recordings;
-mod rng;
+mod sample;
 pub mod shapes;
 mod source;
 mod statistics;
@@ -31,7 +27,10 @@ mod text;
 mod vectorised;
 pub mod vision;
 
-pub use augment::{Augment, Flip, Transform, crop, cut_out, flip_horizontal};
+pub use augment::{
+    Augment, AugmentPolicy, Border, Flip, RandomErasing, Transform, auto_augment, crop,
+    crop_reflected, cut_out, flip_horizontal,
+};
 pub use catalog::{Listing, Part, Presence, SetName, list};
 pub use check::{FileReport, FileStatus, OfficialFile, Report, check};
 pub use cifar::{CIFAR10, CIFAR100, CifarFiles, CifarForm, CifarLayout, CifarStored, Pickle};
@@ -39,16 +38,16 @@ pub use dataset::{
     CIFAR10_MEAN_U8, CIFAR10_STD, CIFAR100_MEAN_U8, CIFAR100_STD, Dataset, FASHION_MNIST_MEAN_U8,
     FASHION_MNIST_STD, MNIST_MEAN_U8, MNIST_STD, ROOT_VARIABLE, default_root,
 };
-pub use epoch::Epoch;
 pub use error::{Error, Result};
-pub use holdout::{HoldOut, split_holdout};
 pub use idx::{FASHION_MNIST, IdxLayout, MNIST, read_idx};
 pub use images::{Images, Split};
-pub use loader::{Batch, LastBatch, Loader, LoaderConfig, Order};
-pub use mix::{MAX_ALPHA, Mix, Mixture};
+pub use loader::{
+    Batch, BatchTransform, Epoch, EventMix, GAUSSIANS, HoldOut, LastBatch, Loader, LoaderConfig,
+    MAX_ALPHA, Mix, Mixture, Order, SampleRng, Samples, Targets, split_holdout,
+};
 pub use name::DatasetName;
-pub use rng::SampleRng;
-pub use source::Source;
+pub use sample::{SampleMut, SampleShape};
+pub use source::{Source, Subset};
 pub use statistics::ChannelStatistics;
 
 /// The samples of the book that show this crate.

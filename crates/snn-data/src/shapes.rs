@@ -9,7 +9,7 @@
 use std::f64::consts::FRAC_1_SQRT_2;
 
 use crate::images::{Images, Split};
-use crate::rng::{Purpose, SampleRng};
+use crate::loader::{Purpose, SampleRng};
 use crate::{Error, Result};
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};

@@ -1,13 +1,12 @@
 //! Caches: the same samples, built once, by whoever is there, whatever happens to whom.
 
-use ndarray::ArrayViewMut3;
 use snn_data::cache::{Cache, Cached, Fingerprint, read_header};
 use snn_data::event_augment::EventAugment;
 use snn_data::frames::{Framing, Slicing};
 use snn_data::image::{CentreCrop, DecodeOptions, Exif, RandomResizedCrop};
 use snn_data::recordings::{RecordingSource, Recordings, RecordingsName};
 use snn_data::vision::{OnDamage, PictureSource, Pictures, View};
-use snn_data::{Error, Flip, LoaderConfig, Result, SampleRng, Source};
+use snn_data::{Error, LoaderConfig, Result, SampleMut, SampleRng, SampleShape, Samples, Source};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,22 +32,17 @@ impl Source for Made {
         self.count
     }
 
-    fn image_shape(&self) -> [usize; 3] {
-        [4, 100, 100]
+    fn shape(&self) -> SampleShape {
+        SampleShape::Static([4, 100, 100])
     }
 
-    fn load(
-        &self,
-        index: usize,
-        mut image: ArrayViewMut3<'_, u8>,
-        _: &mut SampleRng,
-    ) -> Result<u16> {
+    fn load(&self, index: usize, sample: &mut SampleMut<'_>, _: &mut SampleRng) -> Result<u16> {
         std::thread::sleep(Duration::from_millis(self.slow));
         if self.fails_at == Some(index) {
             return Err(Error::IndexOutOfRange { index, count: 0 });
         }
         self.loads.fetch_add(1, Ordering::Relaxed);
-        image.iter_mut().enumerate().for_each(|(at, value)| *value = byte(index, at));
+        sample.image()?.iter_mut().enumerate().for_each(|(at, value)| *value = byte(index, at));
         Ok(u16::try_from(index % 7).unwrap())
     }
 }
@@ -172,7 +166,19 @@ fn recordings_have_a_key_of_all_that_their_frames_depend_on() {
     // It is what a cache takes.
     let one = source(&[0], Slicing::Number { slices: 4 }, None, Vec::new());
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(open(&folder).get(&one.fingerprint().unwrap(), &one, 10).unwrap().len(), 1);
+    let cached = open(&folder).get(&one.fingerprint().unwrap(), &one, 10).unwrap();
+    assert_eq!((cached.len(), cached.shape()), (1, SampleShape::Frames([4, 2, 34, 34])));
+    // Frames come out of it as they went in.
+    let load = |source: &dyn Source| {
+        let mut bytes = vec![0; source.shape().bytes()];
+        let mut sample = SampleMut::from_bytes(source.shape(), &mut bytes).unwrap();
+        source.load(0, &mut sample, &mut SampleRng::for_sample(0, 0, 0)).unwrap();
+        bytes
+    };
+    assert_eq!(load(&cached), load(&one));
+    let loader = LoaderConfig::evaluation(1).init_source(std::sync::Arc::new(cached), None);
+    let batch = loader.unwrap().epoch(0).unwrap().next().unwrap().unwrap();
+    assert!(matches!(&batch.samples, Samples::Frames(frames) if frames.dim() == (4, 1, 2, 34, 34)));
     std::fs::remove_file(file("00001.bin")).unwrap();
     assert!(one.fingerprint().unwrap_err().to_string().contains("00001.bin"));
 }
@@ -213,7 +219,7 @@ fn pictures_have_a_key_of_all_that_their_samples_depend_on() {
     std::fs::create_dir(root.path().join("ants")).unwrap();
     keys.push(usual());
     all_differ(&keys);
-    let view = View::Train { crop: RandomResizedCrop::default(), flip: Flip::None };
+    let view = View::Train(RandomResizedCrop::default());
     let random = source(view, Exif::default(), OnDamage::Fail);
     assert!(random.fingerprint().unwrap_err().to_string().contains("view"));
 }

@@ -1,15 +1,13 @@
 //! Augmentation of recordings: against tonic with its draws given
 //! (`fixtures/golden/make_event_augment.py`), by its properties, and from files to batches.
 
-use ndarray::Array4;
+use ndarray::{Array4, Array5, Axis};
 use serde_json::Value;
-use snn_data::event_augment::{
-    EventAugment, EventMix, EventOperation, Nda, drop_events, jitter_times,
-};
+use snn_data::event_augment::{EventAugment, EventOperation, Nda, drop_events, jitter_times};
 use snn_data::events::{Event, Events, SensorSize};
 use snn_data::frames::{Framing, Slicing};
 use snn_data::recordings::{RecordingSource, Recordings, RecordingsName};
-use snn_data::{Batch, LoaderConfig, SampleRng};
+use snn_data::{Batch, EventMix, LoaderConfig, SampleRng, Samples, Targets};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -205,30 +203,33 @@ fn augmentation_is_a_function_of_seed_epoch_and_index_and_keeps_events_on_the_se
 
 #[test]
 fn event_mix_takes_each_place_from_one_of_two() {
-    let images =
-        Array4::from_shape_fn((6, 8, 12, 10), |(image, ..)| u8::try_from(image + 1).unwrap());
-    let batch = Batch { images, labels: (0..6).collect(), indices: (0..6).collect() };
+    let frames = Array5::from_shape_fn((4, 6, 2, 12, 10), |(_, sample, ..)| {
+        u8::try_from(sample + 1).unwrap()
+    });
+    let batch = Batch {
+        samples: Samples::Frames(frames),
+        targets: Targets::new((0..6).collect()),
+        indices: (0..6).collect(),
+    };
     let mix = EventMix { chance: 1.0 };
     let mut shares = Vec::new();
     for step in 0..20 {
         let mut mixed = batch.clone();
-        let mixture = mix.apply(&mut mixed, &mut SampleRng::for_batch(1, 0, step)).unwrap();
-        for (image, (&own, &other)) in
-            mixed.images.outer_iter().zip(mixed.labels.iter().zip(&mixture.others))
-        {
+        mix.apply(&mut mixed, &mut SampleRng::for_batch(1, 0, step)).unwrap();
+        let mixture = mixed.targets.mixture.clone().unwrap();
+        let samples = mixed.samples.frames();
+        let labels = mixed.targets.labels.iter().zip(&mixture.others);
+        for (image, (&own, &other)) in samples.axis_iter(Axis(1)).zip(labels) {
             let stays = image.iter().filter(|&&value| i64::from(value) == own + 1).count();
             assert!(image.iter().all(|&value| [own + 1, other + 1].contains(&i64::from(value))));
             if own != other {
                 assert!((stays as f64 / image.len() as f64 - mixture.share).abs() < 1e-9);
             }
             // Both polarities of a time are from the same recording.
-            assert_eq!(
-                image.index_axis(ndarray::Axis(0), 2),
-                image.index_axis(ndarray::Axis(0), 3)
-            );
+            assert_eq!(image.index_axis(Axis(1), 0), image.index_axis(Axis(1), 1));
         }
         let mut again = batch.clone();
-        assert_eq!(mix.apply(&mut again, &mut SampleRng::for_batch(1, 0, step)).unwrap(), mixture);
+        mix.apply(&mut again, &mut SampleRng::for_batch(1, 0, step)).unwrap();
         assert_eq!(again, mixed);
         shares.push(mixture.share);
     }
@@ -237,10 +238,9 @@ fn event_mix_takes_each_place_from_one_of_two() {
         "{shares:?}"
     );
     let mut rest = batch.clone();
-    let mixture =
-        EventMix { chance: 0.0 }.apply(&mut rest, &mut SampleRng::for_batch(1, 0, 0)).unwrap();
-    assert!(rest == batch && (mixture.share - 1.0).abs() < 1e-12);
-    let mut odd = Batch { images: Array4::zeros((6, 3, 4, 4)), ..batch };
+    EventMix { chance: 0.0 }.apply(&mut rest, &mut SampleRng::for_batch(1, 0, 0)).unwrap();
+    assert!(rest == batch && rest.targets.mixture.is_none());
+    let mut odd = Batch { samples: Samples::Static(Array4::zeros((6, 2, 4, 4))), ..batch };
     assert!(
         mix.apply(&mut odd, &mut SampleRng::for_batch(1, 0, 0))
             .unwrap_err()
@@ -275,15 +275,18 @@ fn recordings_are_loaded_augmented_and_framed_by_any_number_of_threads() {
         let loader = config.init_source(Arc::new(source), None).unwrap();
         loader.epoch(epoch).unwrap().collect::<Result<Vec<Batch>, _>>().unwrap()
     };
-    let plain = set.images(&indices, &framing).unwrap();
     for batch in epoch(&[], 2, 0) {
-        assert_eq!(plain.batch(&batch.indices).unwrap(), batch);
-        assert!(batch.labels.iter().all(|label| [0, 7].contains(label)));
+        for (at, &index) in batch.indices.iter().enumerate() {
+            let frames = framing.frames(&set.read(index).unwrap()).unwrap();
+            let expected = frames.mapv(|count| u8::try_from(count).unwrap_or(u8::MAX));
+            assert_eq!(batch.samples.frames().index_axis(Axis(1), at), expected);
+        }
+        assert!(batch.targets.labels.iter().all(|label| [0, 7].contains(label)));
     }
     let first = epoch(&augment, 0, 0);
-    assert_eq!(first.iter().map(|batch| batch.labels.len()).sum::<usize>(), 18);
+    assert_eq!(first.iter().map(Batch::len).sum::<usize>(), 18);
     assert_eq!(first, epoch(&augment, 3, 0));
-    assert_ne!(first[0].images, plain.batch(&first[0].indices).unwrap().images);
+    assert_ne!(first[0].samples, epoch(&[], 2, 0)[0].samples);
     assert_ne!(first, epoch(&augment, 0, 1));
     // A damaged recording is named.
     let damaged = root.path().join("n-mnist/Train/7/00004.bin");

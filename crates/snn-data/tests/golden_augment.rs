@@ -5,8 +5,9 @@ use ndarray::Array3;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use snn_data::image::{DecodeOptions, Picture, Window, decode};
-use snn_data::policy::{Operation, Policy, PolicyAugment, RandomErasing};
-use snn_data::{SampleRng, Transform};
+use snn_data::{
+    Augment, AugmentPolicy, RandomErasing, SampleMut, SampleRng, Transform, auto_augment::Operation,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -87,7 +88,7 @@ fn name_and_strength(operation: Operation) -> (String, f64) {
 
 /// The strengths that a policy draws are those of torchvision's tables (up to a last bit of f32),
 /// and all of them come up.
-fn draws_agree(policy: Policy, space: &Value, all: bool) {
+fn draws_agree(policy: AugmentPolicy, space: &Value, all: bool) {
     let mut seen: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for index in 0..60_000 {
         for drawn in policy.draw([32, 48], &mut SampleRng::for_sample(0, 0, index)) {
@@ -121,11 +122,19 @@ fn draws_agree(policy: Policy, space: &Value, all: bool) {
 #[test]
 fn strengths_are_those_of_torchvision() {
     let spaces = &fixture()["spaces"];
-    draws_agree(Policy::TrivialAugment, &spaces["trivial"], true);
+    draws_agree(AugmentPolicy::TrivialAugment, &spaces["trivial"], true);
     for magnitude in [0, 9, 30] {
-        draws_agree(Policy::RandAugment { operations: 2, magnitude }, &spaces["rand"], false);
+        draws_agree(
+            AugmentPolicy::RandAugment { operations: 2, magnitude },
+            &spaces["rand"],
+            false,
+        );
     }
-    for policy in [Policy::AutoAugmentCifar, Policy::AutoAugmentImageNet, Policy::AutoAugmentSvhn] {
+    for policy in [
+        AugmentPolicy::AutoAugmentCifar,
+        AugmentPolicy::AutoAugmentImageNet,
+        AugmentPolicy::AutoAugmentSvhn,
+    ] {
         draws_agree(policy, &spaces["auto"], false);
     }
 }
@@ -133,9 +142,9 @@ fn strengths_are_those_of_torchvision() {
 #[test]
 fn learned_policies_apply_their_operations_as_often_as_they_say() {
     for (policy, name) in [
-        (Policy::AutoAugmentCifar, "cifar10"),
-        (Policy::AutoAugmentImageNet, "imagenet"),
-        (Policy::AutoAugmentSvhn, "svhn"),
+        (AugmentPolicy::AutoAugmentCifar, "cifar10"),
+        (AugmentPolicy::AutoAugmentImageNet, "imagenet"),
+        (AugmentPolicy::AutoAugmentSvhn, "svhn"),
     ] {
         let mut expected: BTreeMap<String, f64> = BTreeMap::new();
         let fixture = fixture();
@@ -165,11 +174,17 @@ fn learned_policies_apply_their_operations_as_often_as_they_say() {
 
 #[test]
 fn transforms_are_functions_of_the_stream_and_check_their_settings() {
-    let augment = PolicyAugment { policy: Policy::TrivialAugment, fill: vec![1, 2, 3] };
-    let erasing = RandomErasing { chance: 1.0, ..RandomErasing::standard(&[0, 0, 0]) };
+    let augment = Augment {
+        policy: Some(AugmentPolicy::TrivialAugment),
+        fill: vec![1, 2, 3],
+        ..Augment::default()
+    };
+    let always = RandomErasing { chance: 1.0, ..RandomErasing::default() };
+    let erasing = Augment { erasing: Some(always), fill: vec![0, 0, 0], ..Augment::default() };
     let apply = |transform: &dyn Transform, index| {
         let mut planes = picture().planes();
-        transform.apply(planes.view_mut(), &mut SampleRng::for_sample(5, 0, index)).unwrap();
+        let mut sample = SampleMut::from_image(planes.view_mut());
+        transform.apply(&mut sample, &mut SampleRng::for_sample(5, 0, index)).unwrap();
         planes
     };
     for transform in [&augment as &dyn Transform, &erasing] {
@@ -185,19 +200,24 @@ fn transforms_are_functions_of_the_stream_and_check_their_settings() {
     let mut planes = picture().planes();
     let mut refused = |transform: &dyn Transform, part: &str| {
         let error = transform
-            .apply(planes.view_mut(), &mut SampleRng::for_sample(0, 0, 0))
+            .apply(
+                &mut SampleMut::from_image(planes.view_mut()),
+                &mut SampleRng::for_sample(0, 0, 0),
+            )
             .unwrap_err()
             .to_string();
         assert!(error.contains(part), "{error}");
     };
-    let rand = |operations, magnitude| PolicyAugment {
-        policy: Policy::RandAugment { operations, magnitude },
+    let rand = |operations, magnitude| Augment {
+        policy: Some(AugmentPolicy::RandAugment { operations, magnitude }),
         fill: vec![0; 3],
+        ..Augment::default()
     };
     refused(&rand(2, 31), "magnitude: expected at most 30, found 31");
     refused(&rand(17, 1), "operations");
-    refused(&PolicyAugment { fill: vec![0], ..rand(1, 1) }, "fill: expected 3 values");
-    refused(&RandomErasing { chance: 1.5, ..erasing.clone() }, "chance");
-    refused(&RandomErasing { scale: [0.5, 0.2], ..erasing.clone() }, "scale");
-    refused(&RandomErasing { fill: vec![], ..erasing }, "fill");
+    refused(&Augment { fill: vec![0], ..rand(1, 1) }, "fill: expected 3 values");
+    let with = |erasing| Augment { erasing: Some(erasing), ..Augment::standard(&[0; 3]) };
+    refused(&with(RandomErasing { chance: 1.5, ..always }), "chance");
+    refused(&with(RandomErasing { scale: [0.5, 0.2], ..always }), "scale");
+    refused(&Augment { fill: vec![], ..erasing }, "fill");
 }

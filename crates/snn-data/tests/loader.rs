@@ -1,9 +1,9 @@
 //! Batches are a function of (seed, epoch, index): whatever the threads, the start and the speed.
 
-use ndarray::{Array4, ArrayViewMut3};
+use ndarray::Array4;
 use snn_data::{
-    Augment, Batch, Error, Flip, Images, LastBatch, LoaderConfig, Order, SampleRng, Transform,
-    split_holdout,
+    Augment, Batch, BatchTransform, Error, Images, LastBatch, LoaderConfig, Order, SampleMut,
+    SampleRng, SampleShape, Samples, Source, Subset, Transform, split_holdout,
 };
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
@@ -20,8 +20,7 @@ fn images() -> Images {
 }
 
 fn config(threads: usize) -> LoaderConfig {
-    let augment =
-        Augment { crop_padding: 2, flip: Flip::Horizontal, cutout: 3, fill: vec![1, 2, 3] };
+    let augment = Augment { cutout: 3, crop_padding: 2, ..Augment::standard(&[1, 2, 3]) };
     LoaderConfig {
         batch_size: 8,
         seed: 42,
@@ -41,7 +40,7 @@ fn collect(config: LoaderConfig, epoch: u64, first_batch: usize) -> Vec<Batch> {
 fn batches_do_not_depend_on_the_number_of_threads() {
     let inline = collect(config(0), 3, 0);
     assert_eq!(inline.len(), 7);
-    assert_eq!(inline[6].labels.len(), 53 - 6 * 8);
+    assert_eq!(inline[6].len(), 53 - 6 * 8);
     for threads in [1, 3, 16] {
         assert_eq!(collect(config(threads), 3, 0), inline, "{threads} threads");
     }
@@ -90,7 +89,7 @@ fn augmentation_depends_on_the_sample_and_the_epoch_not_on_its_batch() {
     let find = |batches: Vec<Batch>| {
         batches.into_iter().find_map(|batch| {
             let place = batch.indices.iter().position(|&index| index == 17)?;
-            Some(batch.images.index_axis(ndarray::Axis(0), place).to_owned())
+            Some(batch.samples.frames().index_axis(ndarray::Axis(1), place).to_owned())
         })
     };
     assert_eq!(find(collect(config(0), 2, 0)), find(collect(other_sizes.clone(), 2, 0)));
@@ -102,7 +101,7 @@ fn the_last_batch_can_be_dropped_and_a_part_selected() {
     let dropping = LoaderConfig { last_batch: LastBatch::Drop, ..config(1) };
     let batches = collect(dropping.clone(), 0, 0);
     assert_eq!(batches.len(), 6);
-    assert!(batches.iter().all(|batch| batch.labels.len() == 8));
+    assert!(batches.iter().all(|batch| batch.len() == 8));
 
     let parts = split_holdout(COUNT, 13, 9).unwrap();
     let loader = dropping.clone().init(&images(), Some(parts.train.clone())).unwrap();
@@ -113,7 +112,7 @@ fn the_last_batch_can_be_dropped_and_a_part_selected() {
     let error = LoaderConfig { batch_size: 54, ..dropping }.init(&images(), None).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "batch_size: expected at least one batch an epoch, found 53 of 54 images a batch"
+        "batch_size: expected at least one batch an epoch, found 53 of 54 samples a batch"
     );
 }
 
@@ -145,10 +144,10 @@ struct Failing {
 impl Transform for Failing {
     fn apply(
         &self,
-        image: ArrayViewMut3<'_, u8>,
+        sample: &mut SampleMut<'_>,
         _: &mut SampleRng,
     ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-        if Some(image[[0, 0, 0]]) == self.at {
+        if Some(sample.view()[[0, 0, 0, 0]]) == self.at {
             assert!(!self.panics, "the transform broke");
             return Err("the transform refuses".into());
         }
@@ -160,7 +159,7 @@ impl Transform for Failing {
 fn errors_and_panics_of_workers_come_out_of_the_iterator() {
     let sequential = |threads| LoaderConfig { order: Order::Sequential, ..config(threads) };
     for (panics, expected) in [
-        (false, "batch 2, image 20: the transform refuses"),
+        (false, "batch 2, sample 20: the transform refuses"),
         (true, "batch 2, sample 20: the loader panicked: the transform broke"),
     ] {
         for threads in [0, 1, 3] {
@@ -187,7 +186,7 @@ fn settings_are_checked_and_are_plain_data() {
         assert!(matches!(wrong.init(&images(), None).unwrap_err(), Error::InvalidConfig { .. }));
     }
     let error = config(0).init(&images(), Some(vec![0, 53])).unwrap_err();
-    assert_eq!(error.to_string(), "image index: expected below 53, found 53");
+    assert_eq!(error.to_string(), "sample index: expected below 53, found 53");
     assert!(config(0).init(&images(), Some(Vec::new())).is_err(), "no image, no batch");
     // A batch larger than the set is the whole set, and allocates no more.
     assert_eq!(collect(LoaderConfig { batch_size: usize::MAX, ..config(1) }, 0, 0).len(), 1);
@@ -218,20 +217,97 @@ fn ranks_share_an_epoch_and_each_can_start_in_the_middle() {
     assert!(loader.with_shard(0, 54).is_err(), "nothing for some");
 }
 
-#[test]
-fn batches_fill_memory_of_the_caller() {
-    let expected = collect(config(0), 0, 0);
-    let loader = config(2).init(&images(), None).unwrap();
-    let (mut epoch, mut memory, mut batches) =
-        (loader.epoch(0).unwrap(), vec![0; 8 * 3 * 8 * 8 + 5], 0);
-    while let Some(batch) = epoch.next_into(&mut memory) {
-        let batch = batch.unwrap();
-        let pixels = expected[batches].images.as_slice().unwrap();
-        assert_eq!((&memory[..pixels.len()], &batch.labels), (pixels, &expected[batches].labels));
-        assert_eq!(batch.images.dim(), (0, 3, 8, 8));
-        batches += 1;
+/// A source of frames: step t of sample i is full of 10·i + t.
+#[derive(Debug)]
+struct Ramps;
+
+impl Source for Ramps {
+    fn len(&self) -> usize {
+        20
     }
-    assert_eq!(batches, expected.len());
-    let error = loader.epoch(0).unwrap().next_into(&mut [0; 9]).unwrap().unwrap_err().to_string();
-    assert_eq!(error, "images: expected memory for 1536 bytes, found 9 bytes");
+
+    fn shape(&self) -> SampleShape {
+        SampleShape::Frames([3, 2, 4, 5])
+    }
+
+    fn load(
+        &self,
+        index: usize,
+        sample: &mut SampleMut<'_>,
+        _: &mut SampleRng,
+    ) -> snn_data::Result<u16> {
+        for (time, mut frame) in sample.frames().outer_iter_mut().enumerate() {
+            frame.fill(u8::try_from(10 * index + time).unwrap());
+        }
+        Ok(u16::try_from(index % 4).unwrap())
+    }
+}
+
+#[test]
+fn frames_are_batched_with_time_first() {
+    let loader = LoaderConfig { batch_size: 6, threads: 2, ..LoaderConfig::default() }
+        .init_source(Arc::new(Ramps), None)
+        .unwrap();
+    for batch in loader.epoch(0).unwrap() {
+        let batch = batch.unwrap();
+        let Samples::Frames(frames) = &batch.samples else { panic!("frames") };
+        assert!(frames.is_standard_layout());
+        assert_eq!(batch.samples.bytes().len(), batch.len() * 3 * 2 * 4 * 5);
+        for ((time, at, ..), &value) in frames.indexed_iter() {
+            assert_eq!(usize::from(value), 10 * batch.indices[at] + time);
+        }
+    }
+}
+
+/// Puts the number of each batch and a random number in front of its images as frames.
+#[derive(Debug)]
+struct TwoSteps;
+
+impl BatchTransform for TwoSteps {
+    fn apply(
+        &self,
+        batch: &mut Batch,
+        rng: &mut SampleRng,
+    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        let images = batch.samples.images().ok_or("expected static images")?;
+        let noise = images.mapv(|_| u8::try_from(rng.below(256)).unwrap());
+        let frames = ndarray::stack(ndarray::Axis(0), &[images.view(), noise.view()])?;
+        batch.samples = Samples::Frames(frames);
+        Ok(())
+    }
+}
+
+#[test]
+fn work_on_batches_is_done_in_the_threads_and_is_a_function_of_the_batch() {
+    let collect = |threads, first| {
+        let loader = config(threads).init(&images(), None).unwrap();
+        let loader = loader.with_batch_transform(Arc::new(TwoSteps));
+        loader.epoch_from(1, first).unwrap().collect::<Result<Vec<Batch>, _>>().unwrap()
+    };
+    let inline = collect(0, 0);
+    assert_eq!(inline[0].samples.shape(), SampleShape::Frames([2, 3, 8, 8]));
+    assert_eq!(collect(3, 0), inline);
+    assert_eq!(collect(2, 4), inline[4..]);
+    let loader = config(1).init_source(Arc::new(Ramps), None);
+    assert!(loader.is_err(), "three fill values do not fit two channels");
+    let frames = LoaderConfig { augment: Augment::default(), ..config(1) };
+    let loader = frames.init_source(Arc::new(Ramps), None).unwrap();
+    let loader = loader.with_batch_transform(Arc::new(TwoSteps));
+    let error = loader.epoch(0).unwrap().next().unwrap().unwrap_err().to_string();
+    assert_eq!(error, "batch 0: expected static images");
+}
+
+#[test]
+fn a_subset_has_the_batches_of_a_loader_over_its_indices() {
+    let indices = split_holdout(COUNT, 13, 9).unwrap().train;
+    let subset = Subset::new(Arc::new(images()), indices.clone()).unwrap();
+    let whole = config(2).init(&images(), Some(indices.clone())).unwrap();
+    let part = config(2).init_source(Arc::new(subset), None).unwrap();
+    for (whole, part) in whole.epoch(2).unwrap().zip(part.epoch(2).unwrap()) {
+        let (whole, part) = (whole.unwrap(), part.unwrap());
+        assert_eq!((&whole.samples, &whole.targets), (&part.samples, &part.targets));
+        assert_eq!(whole.indices, part.indices.iter().map(|&at| indices[at]).collect::<Vec<_>>());
+    }
+    let error = Subset::new(Arc::new(images()), vec![COUNT]).unwrap_err().to_string();
+    assert_eq!(error, "sample index: expected below 53, found 53");
 }

@@ -1,24 +1,25 @@
 //! Mixup and cutmix against naive twins, their distribution, and what they depend on.
 
 use ndarray::Array4;
-use snn_data::{Batch, Mix, Mixture, SampleRng};
+use snn_data::{Batch, LoaderConfig, Mix, Mixture, SampleRng, Samples, Targets};
 
-const MIXUP: Mix = Mix { mixup: 1.0, cutmix: 0.0 };
-const CUTMIX: Mix = Mix { mixup: 0.0, cutmix: 1.0 };
+const MIXUP: Mix = Mix { mixup: 1.0, ..Mix::NONE };
+const CUTMIX: Mix = Mix { cutmix: 1.0, ..Mix::NONE };
 
 /// Image i is full of 10·i, and its label is i.
 fn batch(count: usize) -> Batch {
     let images = Array4::from_shape_fn((count, 2, 6, 8), |(i, ..)| u8::try_from(10 * i).unwrap());
     Batch {
-        images,
-        labels: (0..i64::try_from(count).unwrap()).collect(),
+        samples: Samples::Static(images),
+        targets: Targets::new((0..i64::try_from(count).unwrap()).collect()),
         indices: (0..count).collect(),
     }
 }
 
 fn mixed(mix: Mix, epoch: u64, step: usize) -> (Batch, Mixture) {
     let mut batch = batch(8);
-    let mixture = mix.apply(&mut batch, &mut SampleRng::for_batch(3, epoch, step)).unwrap();
+    mix.apply(&mut batch, &mut SampleRng::for_batch(3, epoch, step)).unwrap();
+    let mixture = batch.targets.mixture.clone().unwrap();
     (batch, mixture)
 }
 
@@ -26,7 +27,7 @@ fn mixed(mix: Mix, epoch: u64, step: usize) -> (Batch, Mixture) {
 fn mixup_is_the_rounded_mean_of_two_images() {
     for step in 0..200 {
         let (batch, Mixture { share, others }) = mixed(MIXUP, 0, step);
-        for (i, image) in batch.images.outer_iter().enumerate() {
+        for (i, image) in batch.samples.images().unwrap().outer_iter().enumerate() {
             let expected = share * 10.0 * i as f64 + (1.0 - share) * 10.0 * others[i] as f64;
             assert!(
                 image.iter().all(|&pixel| (f64::from(pixel) - expected).abs() <= 0.5 + 1e-9),
@@ -41,7 +42,7 @@ fn cutmix_replaces_a_box_of_the_area_it_says() {
     let mut shares = Vec::new();
     for step in 0..500 {
         let (batch, Mixture { share, others }) = mixed(CUTMIX, 0, step);
-        for (i, image) in batch.images.outer_iter().enumerate() {
+        for (i, image) in batch.samples.images().unwrap().outer_iter().enumerate() {
             let own = u8::try_from(10 * i).unwrap();
             let other = u8::try_from(10 * others[i]).unwrap();
             assert!(image.iter().all(|&pixel| pixel == own || pixel == other));
@@ -73,7 +74,7 @@ fn cutmix_replaces_a_box_of_the_area_it_says() {
 #[test]
 fn shares_have_the_moments_of_their_distribution() {
     for alpha in [0.1, 0.2, 0.5, 1.0, 2.0] {
-        let mix = Mix { mixup: alpha, cutmix: 0.0 };
+        let mix = Mix { mixup: alpha, ..Mix::NONE };
         let shares: Vec<f64> = (0..20_000).map(|step| mixed_share(mix, step)).collect();
         let mean = shares.iter().sum::<f64>() / 20_000.0;
         let variance = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / 20_000.0;
@@ -87,9 +88,10 @@ fn shares_have_the_moments_of_their_distribution() {
 }
 
 fn mixed_share(mix: Mix, step: usize) -> f64 {
-    let mut batch =
-        Batch { images: Array4::zeros((2, 1, 1, 1)), labels: vec![0, 1], indices: vec![0, 1] };
-    mix.apply(&mut batch, &mut SampleRng::for_batch(0, 0, step)).unwrap().share
+    let samples = Samples::Static(Array4::zeros((2, 1, 1, 1)));
+    let mut batch = Batch { samples, targets: Targets::new(vec![0, 1]), indices: vec![0, 1] };
+    mix.apply(&mut batch, &mut SampleRng::for_batch(0, 0, step)).unwrap();
+    batch.targets.mixture.unwrap().share
 }
 
 #[test]
@@ -101,25 +103,77 @@ fn a_mixture_is_a_function_of_seed_epoch_and_step() {
     }
     // With both on, each is used for about half of the batches; only cutmix keeps every pixel
     // value.
-    let both = Mix { mixup: 1.0, cutmix: 1.0 };
+    let both = Mix { cutmix: 1.0, ..MIXUP };
     let cut = (0..1_000)
-        .filter(|&step| mixed(both, 0, step).0.images.iter().all(|pixel| pixel % 10 == 0))
+        .filter(|&step| mixed(both, 0, step).0.samples.bytes().iter().all(|pixel| pixel % 10 == 0))
         .count();
     assert!((420..620).contains(&cut), "{cut}");
 }
 
 #[test]
 fn the_default_mixes_nothing_and_settings_are_checked() {
-    let (unmixed, mixture) = mixed(Mix::default(), 0, 0);
+    let mut unmixed = batch(8);
+    Mix::default().apply(&mut unmixed, &mut SampleRng::for_batch(3, 0, 0)).unwrap();
     assert_eq!(unmixed, batch(8));
-    assert_eq!((mixture.share, &mixture.others), (1.0, &batch(8).labels));
+    assert_eq!(unmixed.targets.mixture, None);
     for alpha in [-0.1, 2.5, f64::NAN, f64::INFINITY] {
-        let error = Mix { mixup: 0.0, cutmix: alpha }.validate().unwrap_err().to_string();
+        let error = Mix { cutmix: alpha, ..Mix::NONE }.validate().unwrap_err().to_string();
         assert!(error.starts_with("cutmix: expected 0 to 2, found"), "{error}");
     }
-    let mixture = Mixture { share: 0.4, others: vec![1] };
-    assert_eq!(
-        (mixture.dominant(&[7]), Mixture { share: 0.5, ..mixture.clone() }.dominant(&[7])),
-        (&[1][..], &[7][..])
-    );
+    let error = Mix { event_mix: 0.5, ..MIXUP }.validate().unwrap_err().to_string();
+    assert_eq!(error, "event_mix: expected 0 where mixup or cutmix is on, found 0.5");
+    let dominant = |share| {
+        let mixture = Some(Mixture { share, others: vec![1] });
+        Targets { mixture, ..Targets::new(vec![7]) }.dominant()[0]
+    };
+    assert_eq!((dominant(0.4), dominant(0.5)), (1, 7));
+}
+
+/// The loader's threads mix as a caller would with the stream of the batch, until the epoch that is
+/// set; frames are mixed in all steps as images are.
+#[test]
+fn loaders_mix_with_the_stream_of_the_batch_up_to_an_epoch() {
+    let images = snn_data::Images::new(
+        Array4::from_shape_fn((40, 2, 6, 8), |(i, ..)| u8::try_from(i).unwrap()),
+        vec![3; 40],
+        4,
+    )
+    .unwrap();
+    let mix = Mix { mixup: 0.5, cutmix: 1.0, epochs: Some(2), ..Mix::NONE };
+    for threads in [0, 2] {
+        let config = LoaderConfig { batch_size: 8, seed: 3, threads, ..LoaderConfig::default() };
+        let plain = config.clone().init(&images, None).unwrap();
+        let mixing = LoaderConfig { mix, ..config }.init(&images, None).unwrap();
+        for epoch in 0..3 {
+            let batches = mixing.epoch(epoch).unwrap().zip(plain.epoch(epoch).unwrap());
+            for (number, (mixed, plain)) in batches.enumerate() {
+                let mut expected = plain.unwrap();
+                if epoch < 2 {
+                    mix.apply(&mut expected, &mut SampleRng::for_batch(3, epoch, number)).unwrap();
+                    assert!(expected.targets.mixture.is_some());
+                }
+                assert_eq!(mixed.unwrap(), expected);
+            }
+        }
+        let unmixed = mixing.without_mixing().epoch(0).unwrap().next().unwrap().unwrap();
+        assert_eq!(unmixed.targets.mixture, None);
+    }
+}
+
+#[test]
+fn frames_are_mixed_in_every_step_as_images_are() {
+    for mix in [MIXUP, CUTMIX] {
+        for step in 0..20 {
+            let (image, mixture) = mixed(mix, 0, step);
+            let images = batch(8).samples.images().unwrap().clone();
+            let views = [images.view(), images.view(), images.view()];
+            let frames = Samples::Frames(ndarray::stack(ndarray::Axis(0), &views).unwrap());
+            let mut framed = Batch { samples: frames, ..batch(8) };
+            mix.apply(&mut framed, &mut SampleRng::for_batch(3, 0, step)).unwrap();
+            assert_eq!(framed.targets.mixture, Some(mixture));
+            for frame in framed.samples.frames().outer_iter() {
+                assert_eq!(frame, image.samples.images().unwrap());
+            }
+        }
+    }
 }

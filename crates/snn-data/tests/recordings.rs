@@ -1,11 +1,12 @@
 //! Data sets of recordings and their splits, on small folders of the true form.
 
-use snn_data::Error;
 use snn_data::frames::{Framing, Slicing};
-use snn_data::recordings::{Recordings, RecordingsName, SplitFile, SplitRule};
+use snn_data::recordings::{RecordingSource, Recordings, RecordingsName, SplitFile, SplitRule};
+use snn_data::{Batch, Error, LoaderConfig, SampleShape};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 
@@ -60,6 +61,13 @@ fn cifar10_dvs() -> TempDir {
     root
 }
 
+/// The frames of some recordings in one batch.
+fn framed(set: Recordings, indices: &[usize], framing: Framing) -> snn_data::Result<Batch> {
+    let source = RecordingSource::new(set.into(), indices.to_vec(), framing, Vec::new())?;
+    let loader = LoaderConfig::evaluation(indices.len()).init_source(Arc::new(source), None)?;
+    loader.epoch(0)?.next().unwrap()
+}
+
 #[test]
 fn cifar10_dvs_is_read_from_folders_and_archives() {
     let root = cifar10_dvs();
@@ -77,12 +85,13 @@ fn cifar10_dvs_is_read_from_folders_and_archives() {
     assert_eq!(set.sample_name(22), Some("automobile/cifar10_automobile_10.aedat"));
     let framing =
         Framing { slicing: Slicing::Number { slices: 4 }, size: Some("32x32".parse().unwrap()) };
-    let images = set.images(&[0, 119, 13], &framing).unwrap();
-    assert_eq!((images.pixels().dim(), images.labels()), ((3, 8, 32, 32), [0, 9, 1].as_slice()));
-    assert_eq!(images.pixels().iter().map(|&pixel| u32::from(pixel)).sum::<u32>(), 60);
+    let batch = framed(set.clone(), &[0, 119, 13], framing).unwrap();
+    assert_eq!(batch.samples.shape(), SampleShape::Frames([4, 2, 32, 32]));
+    assert_eq!(batch.targets.labels, [0, 9, 1]);
+    assert_eq!(batch.samples.bytes().iter().map(|&count| u32::from(count)).sum::<u32>(), 60);
     let open = Framing { slicing: Slicing::Duration { micros: 10 }, size: None };
     assert!(matches!(
-        set.images(&[0], &open).unwrap_err(),
+        framed(set, &[0], open).unwrap_err(),
         Error::InvalidConfig { field: "slicing", .. }
     ));
 }
@@ -94,7 +103,7 @@ fn a_damaged_recording_is_named_with_its_place() {
     fs::write(&path, &aedat2(3, 4)[..40]).unwrap();
     let set = Recordings::open(RecordingsName::Cifar10Dvs, root.path()).unwrap();
     let framing = Framing { slicing: Slicing::Time { slices: 2 }, size: None };
-    let message = set.images(&[0, 27], &framing).unwrap_err().to_string();
+    let message = framed(set, &[0, 27], framing).unwrap_err().to_string();
     for part in ["sample 27", "bird/cifar10_bird_3.aedat", "byte 38"] {
         assert!(message.contains(part), "{message}");
     }

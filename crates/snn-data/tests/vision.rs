@@ -1,9 +1,10 @@
 //! Sets of picture files in every layout, damaged files, and loading them.
 
-use ndarray::ArrayViewMut3;
 use snn_data::image::{CentreCrop, DecodeOptions, Filter, RandomResizedCrop};
 use snn_data::vision::{OnDamage, PictureSource, Pictures, PicturesName, View};
-use snn_data::{Batch, Error, Flip, LoaderConfig, Order, SampleRng, Split, Transform};
+use snn_data::{
+    Augment, Batch, Error, Flip, LoaderConfig, Order, SampleMut, SampleRng, Split, Transform,
+};
 use std::error::Error as StdError;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -260,14 +261,13 @@ fn source(root: &TempDir, view: View, on_damage: OnDamage) -> Arc<PictureSource>
 }
 
 fn view() -> View {
-    View::Train {
-        crop: RandomResizedCrop { size: 20, ..RandomResizedCrop::default() },
-        flip: Flip::Horizontal,
-    }
+    View::Train(RandomResizedCrop { size: 20, ..RandomResizedCrop::default() })
 }
 
 fn batches(source: &Arc<PictureSource>, threads: usize) -> Result<Vec<Batch>, Error> {
-    let config = LoaderConfig { batch_size: 5, seed: 3, threads, ..LoaderConfig::default() };
+    let augment = Augment { flip: Flip::Horizontal, ..Augment::default() };
+    let config =
+        LoaderConfig { batch_size: 5, seed: 3, threads, augment, ..LoaderConfig::default() };
     config.init_source(Arc::<PictureSource>::clone(source), None).unwrap().epoch(1)?.collect()
 }
 
@@ -276,7 +276,7 @@ fn batches_of_files_do_not_depend_on_the_number_of_threads() {
     let root = folders("train");
     let source = source(&root, view(), OnDamage::Fail);
     let inline = batches(&source, 0).unwrap();
-    assert_eq!(inline[0].images.dim(), (5, 3, 20, 20));
+    assert_eq!(inline[0].samples.view().shape(), [5, 3, 20, 20]);
     for threads in [1, 4] {
         assert_eq!(batches(&source, threads).unwrap(), inline);
     }
@@ -295,7 +295,7 @@ fn damaged_files_end_the_epoch_or_are_skipped_and_named() {
     }
     let skipping = source(&root, view(), OnDamage::Skip);
     let labels: Vec<_> =
-        batches(&skipping, 2).unwrap().into_iter().flat_map(|batch| batch.labels).collect();
+        batches(&skipping, 2).unwrap().into_iter().flat_map(|batch| batch.targets.labels).collect();
     assert_eq!(labels.len(), 12);
     assert_eq!(skipping.damaged().keys().collect::<Vec<_>>(), [&5]);
     // Where nothing can be read, skipping ends as well.
@@ -314,7 +314,7 @@ struct Broken;
 impl Transform for Broken {
     fn apply(
         &self,
-        _: ArrayViewMut3<'_, u8>,
+        _: &mut SampleMut<'_>,
         _: &mut SampleRng,
     ) -> Result<(), Box<dyn StdError + Send + Sync>> {
         panic!("the transform broke")
@@ -356,7 +356,7 @@ fn evaluation_takes_the_middle() {
     let whole = pictures.read(3, DecodeOptions::default()).unwrap().planes();
     // 61x47 stays as it is, and the middle begins at column 15, row 8.
     assert_eq!(
-        batch.unwrap().images.slice(ndarray::s![3, .., .., ..]),
+        batch.unwrap().samples.images().unwrap().slice(ndarray::s![3, .., .., ..]),
         whole.slice(ndarray::s![.., 8..39, 15..46])
     );
     assert!(

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::trainee::Trainee;
 use serde::{Deserialize, Serialize};
 use snn_core::{FiringRate, Pixels, arrays};
-use snn_data::{Batch, Images};
+use snn_data::{Batch, Images, Samples};
 use snn_ir::{Evaluate, Input, Record};
 use tch::{Device, Tensor};
 
@@ -50,11 +50,11 @@ pub fn evaluate_accuracy(
     let mut correct = 0;
     for batch in batches(images, batch) {
         let batch = batch?;
-        let input = Input::Static(batch.images.view().into_dyn());
+        let input = input(&batch);
         let classes = evaluator.evaluate(&input, Record::Logits)?.logits.argmax();
         correct += classes
             .iter()
-            .zip(&batch.labels)
+            .zip(&batch.targets.labels)
             .filter(|(class, label)| i64::try_from(**class) == Ok(**label))
             .count();
     }
@@ -74,7 +74,7 @@ pub(crate) fn validate(
         let (pixels, labels) = to_device(&batch, network.device())?;
         let (logits, rates) = network.evaluate(&pixels)?;
         correct += count_correct(&logits, &labels)?;
-        let weight = batch.labels.len() as f64 / images.len() as f64;
+        let weight = batch.len() as f64 / images.len() as f64;
         if sums.is_empty() {
             sums = rates
                 .iter()
@@ -90,8 +90,16 @@ pub(crate) fn validate(
 
 /// Pixels and labels as tensors.
 pub(crate) fn to_device(batch: &Batch, device: Device) -> Result<(Pixels, Tensor)> {
-    let pixels = Pixels::new(&Input::Static(batch.images.view().into_dyn()), device)?;
-    Ok((pixels, labels_to_device(&batch.labels, device)?))
+    let pixels = Pixels::new(&input(batch), device)?;
+    Ok((pixels, labels_to_device(&batch.targets.labels, device)?))
+}
+
+/// The samples of a batch as the input of a network.
+fn input(batch: &Batch) -> Input<'_> {
+    match &batch.samples {
+        Samples::Static(images) => Input::Static(images.view().into_dyn()),
+        Samples::Frames(frames) => Input::Frames(frames.view().into_dyn()),
+    }
 }
 
 /// Labels as a tensor `[B]`.

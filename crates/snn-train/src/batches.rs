@@ -45,6 +45,7 @@ impl Batches {
             last_batch: LastBatch::Drop,
             threads: config.data.loader_threads,
             augment: config.augment(&data.channel_mean_u8),
+            mix: config.mix(),
             ..LoaderConfig::default()
         }
         .init(&data.train, Some(training))?;

@@ -331,12 +331,12 @@ impl RunConfig {
     /// The changes made to a training image.
     pub(crate) fn augment(&self, mean: &[u8]) -> Augment {
         let DataConfig { crop_padding, flip, cutout, .. } = self.data;
-        Augment { crop_padding, flip, cutout, fill: mean.to_vec() }
+        Augment { crop_padding, flip, cutout, fill: mean.to_vec(), ..Augment::default() }
     }
 
     /// How the images of a batch are mixed.
     pub(crate) fn mix(&self) -> Mix {
-        Mix { mixup: self.data.mixup, cutmix: self.data.cutmix }
+        Mix { mixup: self.data.mixup, cutmix: self.data.cutmix, ..Mix::NONE }
     }
 }
 

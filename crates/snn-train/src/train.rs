@@ -17,7 +17,7 @@ use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
 use crate::trainee::{OffGrid, Steps, Trainee};
 use snn_core::{Network, NetworkOptions};
-use snn_data::{Dataset, SampleRng};
+use snn_data::Dataset;
 use snn_hybrid::Placement;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -134,14 +134,17 @@ pub(crate) fn fit(
             }
             steps_left = steps_left.map(|left| left - 1);
 
-            let mut batch = batch?;
-            let mut rng = SampleRng::for_batch(config.seed, position.epoch as u64, position.step);
-            let mixture = config.mix().apply(&mut batch, &mut rng)?;
-            let dominant = labels_to_device(mixture.dominant(&batch.labels), trainee.device())?;
+            let batch = batch?;
+            let dominant = labels_to_device(batch.targets.dominant(), trainee.device())?;
             let (pixels, labels) = to_device(&batch, trainee.device())?;
-            let mixed =
-                (mixture.share < 1.0).then(|| labels_to_device(&mixture.others, trainee.device()));
-            let mixed = mixed.transpose()?.map(|others| (others, mixture.share));
+            let mixture = batch.targets.mixture.as_ref().filter(|mixture| mixture.share < 1.0);
+            let mixed = mixture.map(|mixture| {
+                Ok::<_, Error>((
+                    labels_to_device(&mixture.others, trainee.device())?,
+                    mixture.share,
+                ))
+            });
+            let mixed = mixed.transpose()?;
             let targets = Targets { labels, mixed, smoothing: config.label_smoothing };
 
             let scores = trainee.forward(&pixels)?;
@@ -166,7 +169,7 @@ pub(crate) fn fit(
             trainee.project()?;
             average.update(trainee.parameters(), first + position.step)?;
 
-            let (images, correct) = (batch.labels.len(), count_correct(&scores.logits, &dominant)?);
+            let (images, correct) = (batch.len(), count_correct(&scores.logits, &dominant)?);
             position.step += 1;
             position.loss += value * images as f64;
             position.correct += correct;
@@ -200,6 +203,7 @@ pub(crate) fn fit(
         // it is measured and written.
         average.swap(trainee.parameters())?;
         if position.epoch + 1 == config.epochs && reestimated > 0 {
+            let loader = loader.clone().without_mixing();
             let batches = loader.epoch(config.epochs as u64)?.take(reestimated);
             let device = trainee.device();
             trainee.reestimate(&mut batches.map(|batch| Ok(to_device(&batch?, device)?.0)))?;

@@ -2,9 +2,8 @@
 //! written.
 
 use super::layout::Header;
-use crate::{Error, Result, SampleRng, Source};
+use crate::{Error, Result, SampleMut, SampleRng, Source};
 use fs_err as fs;
-use ndarray::ArrayViewMut3;
 use rayon::prelude::*;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
@@ -34,7 +33,7 @@ pub(super) fn build(
     let bytes = header.file_bytes().ok_or_else(|| Error::InvalidConfig {
         field: "cache",
         expected: "at least one sample, and less than 16 TiB".into(),
-        found: format!("{} of {:?}", header.count, header.shape),
+        found: format!("{} of {}", header.count, header.shape()),
     })?;
     let open = |path: &Path| {
         fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
@@ -75,16 +74,14 @@ fn pieces(header: &Header) -> Vec<Range<u64>> {
 /// Makes labels and samples of a piece.
 fn make(source: &dyn Source, header: &Header, range: Range<u64>) -> Result<(Vec<u8>, Vec<u8>)> {
     let sample = usize::try_from(header.sample_bytes()).unwrap_or(usize::MAX);
-    let shape = header.shape.map(|side| side as usize);
+    let shape = header.shape();
     let count = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     let mut labels = Vec::with_capacity(2 * count);
     let mut samples = vec![0; sample * count];
     for (index, bytes) in range.zip(samples.chunks_exact_mut(sample)) {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        let image = ArrayViewMut3::from_shape(shape, bytes).map_err(|error| {
-            Error::InvalidImages { expected: format!("{shape:?}"), found: error.to_string() }
-        })?;
-        let label = source.load(index, image, &mut SampleRng::for_sample(0, 0, index))?;
+        let mut sample = SampleMut::from_bytes(shape, bytes)?;
+        let label = source.load(index, &mut sample, &mut SampleRng::for_sample(0, 0, index))?;
         if u32::from(label) >= header.classes {
             let expected = format!("labels below {}", header.classes);
             return Err(Error::InvalidImages {

@@ -3,13 +3,18 @@
 //!
 //! The header: `SNNCACHE`, the version, channels, height, width, classes (32 bits each), samples
 //! (64 bits), the length of the title (32 bits) and the title; numbers have the least significant
-//! byte first.
+//! byte first. Version 1 holds static images; version 2 holds frames, and its header ends with the
+//! number of time steps (the last 32 bits).
 
-use crate::{Error, Result};
+use crate::{Error, Result, SampleShape};
 use std::path::Path;
 
-/// Changes whenever a file of the old format must not be read.
+/// Version of a cache of static images; changes whenever a file of the old format must not be read.
 pub(super) const VERSION: u32 = 1;
+/// Version of a cache of frames.
+const FRAMES_VERSION: u32 = 2;
+/// Where the number of time steps is in the header of version 2.
+const STEPS_AT: usize = HEADER - 4;
 const MAGIC: &[u8; 8] = b"SNNCACHE";
 /// Bytes of the header.
 pub(super) const HEADER: usize = 4096;
@@ -23,7 +28,10 @@ const MAX_BYTES: u64 = 1 << 44;
 /// What a cache holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    pub(super) shape: [u32; 3],
+    /// `[C, H, W]` of the image or of each frame.
+    pub(super) image: [u32; 3],
+    /// Time steps of frames; `None` for static images.
+    pub(super) steps: Option<u32>,
     pub(super) classes: u32,
     pub(super) count: u64,
     pub(super) title: String,
@@ -40,14 +48,18 @@ impl Header {
         self.count
     }
 
-    /// `[channels, height, width]` of every sample.
-    pub fn shape(&self) -> [u32; 3] {
-        self.shape
+    /// Shape of every sample.
+    pub fn shape(&self) -> SampleShape {
+        let [channels, height, width] = self.image.map(|side| side as usize);
+        match self.steps {
+            None => SampleShape::Static([channels, height, width]),
+            Some(steps) => SampleShape::Frames([steps as usize, channels, height, width]),
+        }
     }
 
     /// Bytes of a sample.
     pub(super) fn sample_bytes(&self) -> u64 {
-        self.shape.iter().map(|&side| u64::from(side)).product()
+        self.shape().bytes() as u64
     }
 
     /// Where the labels begin.
@@ -60,8 +72,8 @@ impl Header {
 
     /// Bytes of the whole file; `None` beyond all bounds.
     pub(super) fn file_bytes(&self) -> Option<u64> {
-        let side = |at: usize| u64::from(self.shape[at]);
-        let sample = side(0).checked_mul(side(1))?.checked_mul(side(2))?;
+        let mut sides = self.image.into_iter().chain(self.steps).map(u64::from);
+        let sample = sides.try_fold(1_u64, u64::checked_mul)?;
         let labels = self.count.checked_mul(2).filter(|&bytes| bytes < MAX_BYTES)?;
         let whole = sample.checked_mul(self.count)?.checked_add(labels)?.checked_add(2 * PAGE)?;
         (whole < MAX_BYTES && sample > 0 && self.count > 0)
@@ -71,15 +83,18 @@ impl Header {
     /// The header as it stands in the file.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        for number in [VERSION, self.shape[0], self.shape[1], self.shape[2], self.classes] {
+        let version = if self.steps.is_some() { FRAMES_VERSION } else { VERSION };
+        let [channels, height, width] = self.image;
+        for number in [version, channels, height, width, self.classes] {
             bytes.extend(number.to_le_bytes());
         }
         bytes.extend(self.count.to_le_bytes());
-        let most = HEADER - FIXED;
+        let most = STEPS_AT - FIXED;
         let title = &self.title.as_bytes()[..self.title.floor_char_boundary(most)];
         bytes.extend(u32::try_from(title.len()).unwrap_or(0).to_le_bytes());
         bytes.extend(title);
-        bytes.resize(HEADER, 0);
+        bytes.resize(STEPS_AT, 0);
+        bytes.extend(self.steps.unwrap_or(0).to_le_bytes());
         bytes
     }
 }
@@ -110,8 +125,10 @@ pub fn read_header(bytes: &[u8], length: u64, path: &Path) -> Result<Header> {
     }
     let number =
         |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    if number(8) != VERSION {
-        return wrong(8, "version", VERSION.to_string(), number(8).to_string());
+    let version = number(8);
+    if version != VERSION && version != FRAMES_VERSION {
+        let expected = format!("{VERSION} or {FRAMES_VERSION}");
+        return wrong(8, "version", expected, version.to_string());
     }
     let title = 40..40 + number(36) as usize;
     let Some(title) = bytes.get(title).and_then(|title| std::str::from_utf8(title).ok()) else {
@@ -124,7 +141,8 @@ pub fn read_header(bytes: &[u8], length: u64, path: &Path) -> Result<Header> {
     };
     let count = u64::from(number(28)) | u64::from(number(32)) << 32;
     let header = Header {
-        shape: [12, 16, 20].map(number),
+        image: [12, 16, 20].map(number),
+        steps: (version == FRAMES_VERSION).then(|| number(STEPS_AT)),
         classes: number(24),
         count,
         title: title.to_owned(),

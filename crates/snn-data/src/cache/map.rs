@@ -2,11 +2,9 @@
 #![expect(unsafe_code, reason = "mapping a file is unsafe, since another program may change it")]
 
 use super::layout::{HEADER, Header, read_header};
-use crate::source::copy;
-use crate::{Error, Result, SampleRng, Source};
+use crate::{Error, Result, SampleMut, SampleRng, SampleShape, Source};
 use fs_err as fs;
 use memmap2::Mmap;
-use ndarray::{ArrayView3, ArrayViewMut3};
 use std::path::Path;
 
 /// The samples of a cache, as a [`Source`]: processes that map one file share its memory.
@@ -70,23 +68,13 @@ impl Source for Cached {
         usize::try_from(self.header.count).unwrap_or(usize::MAX)
     }
 
-    fn image_shape(&self) -> [usize; 3] {
-        self.header.shape.map(|side| side as usize)
+    fn shape(&self) -> SampleShape {
+        self.header.shape()
     }
 
-    fn load(
-        &self,
-        index: usize,
-        mut image: ArrayViewMut3<'_, u8>,
-        _: &mut SampleRng,
-    ) -> Result<u16> {
+    fn load(&self, index: usize, sample: &mut SampleMut<'_>, _: &mut SampleRng) -> Result<u16> {
         let range = || Error::IndexOutOfRange { index, count: self.len() };
-        let sample = self.sample(index).ok_or_else(range)?;
-        match image.as_slice_mut() {
-            Some(image) if image.len() == sample.len() => copy(sample, image),
-            _ => image
-                .assign(&ArrayView3::from_shape(self.image_shape(), sample).map_err(|_| range())?),
-        }
+        sample.copy_from(self.sample(index).ok_or_else(range)?)?;
         Ok(self.label(index))
     }
 }

@@ -201,9 +201,11 @@ fn header(fingerprint: &Fingerprint, source: &dyn Source, classes: usize) -> Res
             found: number.to_string(),
         })
     };
-    let [channels, height, width] = source.image_shape();
+    let shape = source.shape();
+    let [channels, height, width] = shape.image();
     Ok(Header {
-        shape: [fits(channels)?, fits(height)?, fits(width)?],
+        image: [fits(channels)?, fits(height)?, fits(width)?],
+        steps: shape.time_steps().map(fits).transpose()?,
         classes: fits(classes)?,
         count: source.len() as u64,
         title: fingerprint.title().to_owned(),

@@ -1,11 +1,8 @@
-//! Augmentation of recordings: geometry, dropped events, times that shake, NDA; and `EventMix` on
-//! batches of frames.
+//! Augmentation of recordings: geometry, dropped events, timestamp jitter, NDA.
 
-mod mix;
 mod nda;
 mod operation;
 
-pub use mix::{EventMix, GAUSSIANS};
 pub use nda::Nda;
 pub use operation::{EventOperation, drop_events, jitter_times};
 
@@ -111,7 +108,7 @@ impl EventAugment {
         }
     }
 
-    /// Draws the parameters and changes the events; their order stays, but for times that shake.
+    /// Draws the parameters and changes the events; their order stays, but for timestamp jitter.
     ///
     /// # Errors
     /// As [`validate`](Self::validate).

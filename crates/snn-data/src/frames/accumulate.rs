@@ -32,18 +32,17 @@ impl Count for u8 {
     }
 }
 
-/// Counts the events of all slices into `frames`, `[T, 2, H, W]` of zeros.
+/// Counts the events of all slices into `frames`, T of `[2, H, W]`, of zeros.
 pub(super) fn count<C: Count>(
     events: &Events,
     slices: &Slices,
     size: SensorSize,
-    frames: &mut [C],
+    frames: &mut [&mut [C]],
 ) -> Result<()> {
     let places = Places::new(events.size(), size);
-    let frame = 2 * size.pixels();
     match slices {
         Slices::Ranges(ranges) => {
-            for (range, frame) in ranges.iter().zip(frames.chunks_exact_mut(frame)) {
+            for (range, frame) in ranges.iter().zip(frames) {
                 run(CountRange { events, range: range.clone(), places: &places, frame })?;
             }
         }
@@ -55,7 +54,7 @@ pub(super) fn count<C: Count>(
                     let slice = usize::try_from(t.abs_diff(*first) / duration)
                         .unwrap_or(usize::MAX)
                         .min(count - 1);
-                    add(&mut frames[slice * frame..], &[place])?;
+                    add(frames[slice], &[place])?;
                 }
             }
         }

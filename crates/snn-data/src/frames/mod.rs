@@ -9,8 +9,8 @@ pub use slicing::Slicing;
 pub use surface::TimeSurface;
 
 use crate::events::{EventReader, Events, SensorSize};
-use crate::{Error, Result};
-use ndarray::{Array3, Array4, ArrayViewMut3};
+use crate::{Error, Result, SampleMut, SampleShape};
+use ndarray::Array4;
 use serde::{Deserialize, Serialize};
 use stream::Trace;
 
@@ -55,7 +55,9 @@ impl Framing {
         let size = target(self.size, events.size())?;
         let slices = self.slicing.slices(events)?;
         let mut frames = zeros(slices.count(), size, 0_u16)?;
-        accumulate::count(events, &slices, size, frames.as_slice_mut().unwrap_or_default())?;
+        let values = frames.as_slice_mut().unwrap_or_default();
+        let mut each: Vec<_> = values.chunks_exact_mut(2 * size.pixels()).collect();
+        accumulate::count(events, &slices, size, &mut each)?;
         Ok(frames)
     }
 
@@ -89,34 +91,29 @@ impl Framing {
         }
     }
 
-    /// Counts the events of a recording into the pixels of an image of zeros, `[T · 2, H, W]`: time
-    /// and polarity are channels, and counts above 255 are 255.
+    /// Counts the events of a recording into a sample of zeros, frames `[T, 2, H, W]`; counts above
+    /// 255 are 255.
     ///
     /// # Errors
-    /// As [`frames`](Self::frames), [`Error::InvalidImages`] if the image has another shape.
-    pub fn pixels(&self, events: &Events, mut image: ArrayViewMut3<'_, u8>) -> Result<()> {
+    /// As [`frames`](Self::frames), [`Error::InvalidImages`] if the sample has another shape.
+    pub fn write(&self, events: &Events, sample: &mut SampleMut<'_>) -> Result<()> {
         let size = target(self.size, events.size())?;
         let slices = self.slicing.slices(events)?;
-        let shape =
-            (slices.count().saturating_mul(2), usize::from(size.height), usize::from(size.width));
-        let found = format!("{:?}", image.dim());
-        match image.as_slice_mut().filter(|_| found == format!("{shape:?}")) {
-            Some(pixels) => accumulate::count(events, &slices, size, pixels),
-            None => Err(Error::InvalidImages {
-                expected: format!("a contiguous image of {shape:?}"),
-                found,
-            }),
+        let [height, width] = [size.height, size.width].map(usize::from);
+        let (expected, found) =
+            (SampleShape::Frames([slices.count(), 2, height, width]), sample.shape());
+        let other = || Error::InvalidImages {
+            expected: format!("contiguous {expected}"),
+            found: found.to_string(),
+        };
+        if expected != found {
+            return Err(other());
         }
+        let mut frames = sample.frames();
+        let each = frames.outer_iter_mut().map(ndarray::ArrayViewMut::into_slice);
+        let mut each = each.collect::<Option<Vec<_>>>().ok_or_else(other)?;
+        accumulate::count(events, &slices, size, &mut each)
     }
-}
-
-/// Frames as pixels of an image set, `[T · 2, H, W]`: time and polarity become channels, and counts
-/// above 255 become 255.
-pub fn to_pixels(frames: &Array4<u16>) -> Array3<u8> {
-    let (count, polarities, height, width) = frames.dim();
-    let pixels = frames.iter().map(|&count| u8::try_from(count).unwrap_or(u8::MAX)).collect();
-    // As many values as the frames have; the alternative cannot occur.
-    Array3::from_shape_vec((count * polarities, height, width), pixels).unwrap_or_default()
 }
 
 /// The size of frames, checked.

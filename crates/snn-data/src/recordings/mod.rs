@@ -11,11 +11,8 @@ pub use source::RecordingSource;
 pub use split::{RecordingSplit, SplitFile, SplitRule};
 
 use crate::events::{Events, ReadOptions, SensorSize};
-use crate::frames::{Framing, Slicing};
-use crate::{Error, Images, Result};
-use ndarray::{Array4, ArrayViewMut3};
+use crate::{Error, Result};
 use place::Place;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -230,47 +227,6 @@ impl Recordings {
             RecordingsName::Cifar10Dvs => events.transposed(),
             RecordingsName::NMnist | RecordingsName::Dvs128Gesture => events,
         })
-    }
-
-    /// Frames of the recordings `indices` as images `[N, T · 2, H, W]`: channel 2i + p is slice i,
-    /// polarity p; counts above 255 become 255. Works on all cores.
-    ///
-    /// # Errors
-    /// [`Error::InvalidConfig`] if the number of slices would differ between recordings;
-    /// [`Error::Sample`] naming the recording that cannot be read or framed.
-    pub fn images(&self, indices: &[usize], framing: &Framing) -> Result<Images> {
-        let (Slicing::Time { slices } | Slicing::Number { slices }) = framing.slicing else {
-            let expected =
-                "a fixed number of slices (`time` or `number`), so that all images have one shape"
-                    .into();
-            return Err(Error::InvalidConfig {
-                field: "slicing",
-                expected,
-                found: format!("{:?}", framing.slicing),
-            });
-        };
-        framing.slicing.validate()?;
-        let size = framing.size.unwrap_or(self.name.size());
-        let shape = (indices.len(), 2 * slices, usize::from(size.height), usize::from(size.width));
-        let bytes = 2 * slices.saturating_mul(size.pixels());
-        let mut pixels = vec![0; indices.len().saturating_mul(bytes)];
-        pixels.par_chunks_mut(bytes.max(1)).zip(indices).try_for_each(|(image, &index)| {
-            let image =
-                ArrayViewMut3::from_shape((shape.1, shape.2, shape.3), image).map_err(|error| {
-                    Error::InvalidImages {
-                        expected: format!("{shape:?}"),
-                        found: error.to_string(),
-                    }
-                })?;
-            let framed = self.read(index).and_then(|events| framing.pixels(&events, image));
-            framed.map_err(|source| self.blame(index, source))?;
-            Ok::<(), Error>(())
-        })?;
-        let labels = indices.iter().filter_map(|&index| self.label(index)).collect();
-        let pixels = Array4::from_shape_vec(shape, pixels).map_err(|error| {
-            Error::InvalidImages { expected: format!("{shape:?}"), found: error.to_string() }
-        })?;
-        Images::new(pixels, labels, self.classes.len())
     }
 
     fn blame(&self, index: usize, source: Error) -> Error {

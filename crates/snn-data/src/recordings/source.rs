@@ -5,20 +5,19 @@ use crate::cache::Fingerprint;
 use crate::event_augment::EventAugment;
 use crate::events::Events;
 use crate::frames::{Framing, Slicing};
-use crate::{Error, Result, SampleRng, Source};
-use ndarray::ArrayViewMut3;
+use crate::{Error, Result, SampleMut, SampleRng, SampleShape, Source};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Frames of recordings as a [`Source`] for a [`Loader`](crate::Loader): images `[T · 2, H, W]`,
-/// channel 2i + p being slice i and polarity p, counts above 255 being 255.
+/// Frames of recordings as a [`Source`] for a [`Loader`](crate::Loader): `[T, 2, H, W]`, a slice a
+/// time step and a channel a polarity (0: OFF, 1: ON), counts above 255 being 255.
 #[derive(Debug, Clone)]
 pub struct RecordingSource {
     set: Arc<Recordings>,
     indices: Vec<usize>,
     framing: Framing,
     augment: Vec<EventAugment>,
-    shape: [usize; 3],
+    shape: [usize; 4],
 }
 
 impl RecordingSource {
@@ -36,7 +35,7 @@ impl RecordingSource {
     ) -> Result<Self> {
         let (Slicing::Time { slices } | Slicing::Number { slices }) = framing.slicing else {
             let expected =
-                "a fixed number of slices (`time` or `number`), so that all images have one shape"
+                "a fixed number of slices (`time` or `number`), so that all samples have one shape"
                     .into();
             return Err(Error::InvalidConfig {
                 field: "slicing",
@@ -51,7 +50,7 @@ impl RecordingSource {
             return Err(Error::IndexOutOfRange { index, count });
         }
         let size = framing.size.unwrap_or(set.name().size());
-        let shape = [2 * slices, usize::from(size.height), usize::from(size.width)];
+        let shape = [slices, 2, usize::from(size.height), usize::from(size.width)];
         Ok(Self { set, indices, framing, augment, shape })
     }
 
@@ -98,15 +97,15 @@ impl Source for RecordingSource {
         self.indices.len()
     }
 
-    fn image_shape(&self) -> [usize; 3] {
-        self.shape
+    fn shape(&self) -> SampleShape {
+        SampleShape::Frames(self.shape)
     }
 
     fn sample_name(&self, index: usize) -> Option<String> {
         self.set.sample_name(*self.indices.get(index)?).map(str::to_owned)
     }
 
-    fn load(&self, index: usize, image: ArrayViewMut3<'_, u8>, rng: &mut SampleRng) -> Result<u16> {
+    fn load(&self, index: usize, sample: &mut SampleMut<'_>, rng: &mut SampleRng) -> Result<u16> {
         let &at = self
             .indices
             .get(index)
@@ -117,11 +116,11 @@ impl Source for RecordingSource {
                 .augment
                 .iter()
                 .try_fold(events, |events: Events, step| step.apply(events, rng))?;
-            // Nothing is left where every event was dropped: frames of zeros, which the image is.
+            // Nothing is left where every event was dropped: frames of zeros, which the sample is.
             if augmented.is_empty() && !was_empty {
                 Ok(())
             } else {
-                self.framing.pixels(&augmented, image)
+                self.framing.write(&augmented, sample)
             }
         });
         framed.map_err(|source| self.set.blame(at, source))?;

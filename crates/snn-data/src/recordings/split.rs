@@ -2,7 +2,7 @@
 //! result can say which it used.
 
 use super::{Recordings, RecordingsName};
-use crate::rng::{Purpose, SampleRng};
+use crate::loader::{Purpose, SampleRng};
 use crate::{Error, Result, Split, text};
 use std::collections::HashMap;
 use std::fmt;

@@ -3,8 +3,7 @@
 use super::{Pictures, Place};
 use crate::cache::Fingerprint;
 use crate::image::{CentreCrop, DecodeOptions, RandomResizedCrop};
-use crate::{Error, Flip, Result, SampleRng, Source, flip_horizontal};
-use ndarray::ArrayViewMut3;
+use crate::{Error, Result, SampleMut, SampleRng, SampleShape, Source};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,13 +15,8 @@ const MAX_SKIPPED: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum View {
-    /// A random part, mirrored or not.
-    Train {
-        /// Which part.
-        crop: RandomResizedCrop,
-        /// Whether to mirror.
-        flip: Flip,
-    },
+    /// A random part; mirroring is the loader's ([`Augment::flip`](crate::Augment::flip)).
+    Train(RandomResizedCrop),
     /// The middle.
     Evaluation(CentreCrop),
 }
@@ -60,7 +54,7 @@ impl PictureSource {
         on_damage: OnDamage,
     ) -> Result<Self> {
         let size = match view {
-            View::Train { crop, .. } => {
+            View::Train(crop) => {
                 crop.validate()?;
                 crop.size
             }
@@ -83,7 +77,7 @@ impl PictureSource {
     /// [`Error::InvalidConfig`] for a random part ([`View::Train`]), as a cache is for what is the
     /// same in every epoch; [`Error::Io`] if a file is gone.
     pub fn fingerprint(&self) -> Result<Fingerprint> {
-        if let View::Train { .. } = self.view {
+        if let View::Train(_) = self.view {
             let expected = "the middle: a cache is for what is the same in every epoch".into();
             return Err(Error::InvalidConfig {
                 field: "view",
@@ -93,10 +87,10 @@ impl PictureSource {
         }
         let pictures = &self.pictures;
         let title = format!(
-            "{} pictures of {} as {:?}",
+            "{} pictures of {} as {}",
             pictures.len(),
             pictures.root.display(),
-            self.image_shape()
+            self.shape()
         );
         let mut print = Fingerprint::new(&title)
             .setting("view", &self.view)?
@@ -124,22 +118,13 @@ impl PictureSource {
     fn try_load(
         &self,
         index: usize,
-        image: &mut ArrayViewMut3<'_, u8>,
+        sample: &mut SampleMut<'_>,
         rng: &mut SampleRng,
     ) -> Result<()> {
+        let image = &mut sample.image()?;
         let picture = self.pictures.read(index, self.decode)?;
         match self.view {
-            View::Train { crop, flip } => {
-                crop.apply(&picture, rng)?.write_planes(image);
-                match flip {
-                    Flip::None => {}
-                    Flip::Horizontal => {
-                        if rng.below(2) == 1 {
-                            flip_horizontal(image.view_mut());
-                        }
-                    }
-                }
-            }
+            View::Train(crop) => crop.apply(&picture, rng)?.write_planes(image),
             View::Evaluation(crop) => crop.apply(&picture)?.write_planes(image),
         }
         Ok(())
@@ -151,29 +136,24 @@ impl Source for PictureSource {
         self.pictures.len()
     }
 
-    fn image_shape(&self) -> [usize; 3] {
+    fn shape(&self) -> SampleShape {
         let size = match self.view {
-            View::Train { crop, .. } => crop.size,
+            View::Train(crop) => crop.size,
             View::Evaluation(crop) => crop.size,
         };
-        [3, size, size]
+        SampleShape::Static([3, size, size])
     }
 
     fn sample_name(&self, index: usize) -> Option<String> {
         self.pictures.path(index).map(|path| path.display().to_string())
     }
 
-    fn load(
-        &self,
-        index: usize,
-        mut image: ArrayViewMut3<'_, u8>,
-        rng: &mut SampleRng,
-    ) -> Result<u16> {
+    fn load(&self, index: usize, sample: &mut SampleMut<'_>, rng: &mut SampleRng) -> Result<u16> {
         let count = self.len();
         let mut tried = 0;
         loop {
             let at = (index + tried) % count.max(1);
-            let Err(source) = self.try_load(at, &mut image, rng) else {
+            let Err(source) = self.try_load(at, sample, rng) else {
                 return Ok(self.pictures.labels()[at]);
             };
             let name =

@@ -12,8 +12,10 @@ use snn_data::event_augment::{EventAugment, Nda};
 use snn_data::events::{Events, SensorSize};
 use snn_data::frames::{Framing, Slicing};
 use snn_data::image::{Picture, RandomResizedCrop};
-use snn_data::policy::{Policy, PolicyAugment, RandomErasing};
-use snn_data::{Augment, Batch, Flip, Mix, SampleRng, Split, Transform};
+use snn_data::{
+    Augment, AugmentPolicy, Batch, Flip, Mix, RandomErasing, SampleMut, SampleRng, Split, Targets,
+    Transform as _,
+};
 use std::path::Path;
 
 /// Colours of ON and OFF, which people who see no red can tell apart as well.
@@ -255,10 +257,11 @@ fn mixed(mix: Mix, images: &[Array3<u8>], rng: &mut SampleRng) -> Result<Vec<Arr
     let views: Vec<_> = images.iter().map(|image| image.view()).collect();
     let count = images.len();
     let labels = (0..).take(count).collect();
-    let mut batch =
-        Batch { images: stack(Axis(0), &views)?, labels, indices: (0..count).collect() };
+    let samples = snn_data::Samples::Static(stack(Axis(0), &views)?);
+    let mut batch = Batch { samples, targets: Targets::new(labels), indices: (0..count).collect() };
     mix.apply(&mut batch, rng)?;
-    Ok(batch.images.outer_iter().map(|image| image.to_owned()).collect())
+    let images = batch.samples.images().into_iter().flat_map(|images| images.outer_iter());
+    Ok(images.map(|image| image.to_owned()).collect())
 }
 
 fn augmented(
@@ -273,8 +276,8 @@ fn augmented(
         _ => vec![128; channels],
     };
     let side = height.min(width);
-    let policy = |policy: Policy| PolicyAugment { policy, fill: fill.clone() };
-    let transform: Box<dyn Transform> = match name {
+    let policy = |policy| Augment { policy: Some(policy), ..Augment::default() };
+    let mut augment = match name {
         AugmentName::RandomResizedCrop => {
             let size = if side < CROP_SIDE { side } else { CROP_SIDE };
             let crop = RandomResizedCrop { size, ..RandomResizedCrop::default() };
@@ -284,26 +287,28 @@ fn augmented(
                 ..
             ]));
         }
-        AugmentName::Crop => Box::new(Augment {
-            crop_padding: (side / PADDING_SHARE).max(1),
-            fill,
-            ..Augment::default()
-        }),
-        AugmentName::Flip => Box::new(Augment { flip: Flip::Horizontal, ..Augment::default() }),
+        AugmentName::Crop => {
+            Augment { crop_padding: (side / PADDING_SHARE).max(1), ..Augment::default() }
+        }
+        AugmentName::Flip => Augment { flip: Flip::Horizontal, ..Augment::default() },
         AugmentName::Cutout => {
-            Box::new(Augment { cutout: (side / CUTOUT_SHARE).max(1), fill, ..Augment::default() })
+            Augment { cutout: (side / CUTOUT_SHARE).max(1), ..Augment::default() }
         }
-        AugmentName::Erasing => Box::new(RandomErasing::standard(&fill)),
-        AugmentName::AutoAugmentCifar => Box::new(policy(Policy::AutoAugmentCifar)),
-        AugmentName::AutoAugmentImagenet => Box::new(policy(Policy::AutoAugmentImageNet)),
-        AugmentName::AutoAugmentSvhn => Box::new(policy(Policy::AutoAugmentSvhn)),
+        AugmentName::Erasing => {
+            Augment { erasing: Some(RandomErasing::default()), ..Augment::default() }
+        }
+        AugmentName::AutoAugmentCifar => policy(AugmentPolicy::AutoAugmentCifar),
+        AugmentName::AutoAugmentImagenet => policy(AugmentPolicy::AutoAugmentImageNet),
+        AugmentName::AutoAugmentSvhn => policy(AugmentPolicy::AutoAugmentSvhn),
         AugmentName::RandAugment => {
-            Box::new(policy(Policy::RandAugment { operations: 2, magnitude: 9 }))
+            policy(AugmentPolicy::RandAugment { operations: 2, magnitude: 9 })
         }
-        AugmentName::TrivialAugment => Box::new(policy(Policy::TrivialAugment)),
+        AugmentName::TrivialAugment => policy(AugmentPolicy::TrivialAugment),
         other => bail!("`{}` is for recordings, and these are images", other.as_str()),
     };
-    transform.apply(image.view_mut(), rng).map_err(|error| anyhow::anyhow!(error))?;
+    augment.fill = fill;
+    let mut sample = SampleMut::from_image(image.view_mut());
+    augment.apply(&mut sample, rng).map_err(|error| anyhow::anyhow!(error))?;
     Ok(image)
 }
 

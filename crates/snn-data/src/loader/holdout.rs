@@ -1,6 +1,6 @@
 //! Holding out training images for validation.
 
-use crate::rng::{Purpose, SampleRng};
+use super::rng::{Purpose, SampleRng};
 use crate::{Error, Result};
 
 /// Two disjoint, sorted lists of indices that together are `0..n`.

@@ -20,6 +20,10 @@ pub(crate) enum Purpose {
     Mix = 6,
     /// The split of one class of recordings.
     RecordingSplit = 7,
+    /// The work on one batch after mixing.
+    BatchTransform = 8,
+    /// Whether a sample is mirrored in even or in odd epochs.
+    Flip = 9,
 }
 
 /// A `ChaCha8` stream keyed by (seed, purpose, two numbers), as handed to a
@@ -28,7 +32,12 @@ pub(crate) enum Purpose {
 /// Ranges are derived here and not by `rand`, whose algorithms may change between versions: the
 /// same key gives the same numbers for ever, on every machine.
 #[derive(Debug, Clone)]
-pub struct SampleRng(ChaCha8Rng);
+pub struct SampleRng {
+    stream: ChaCha8Rng,
+    seed: u64,
+    epoch: u64,
+    number: u64,
+}
 
 impl SampleRng {
     pub(crate) fn new(seed: u64, purpose: Purpose, first: u64, second: u64) -> Self {
@@ -36,7 +45,7 @@ impl SampleRng {
         for (slot, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, first, second]) {
             slot.copy_from_slice(&word.to_le_bytes());
         }
-        Self(ChaCha8Rng::from_seed(key))
+        Self { stream: ChaCha8Rng::from_seed(key), seed, epoch: first, number: second }
     }
 
     /// The stream that augments sample `index` in epoch `epoch`: a function of these three numbers
@@ -58,13 +67,30 @@ impl SampleRng {
         Self::new(seed, Purpose::Mix, epoch, batch as u64)
     }
 
+    /// The stream of a [`BatchTransform`](crate::BatchTransform) for batch `batch` of epoch `epoch`:
+    /// a function of these three numbers.
+    pub fn for_batch_transform(seed: u64, epoch: u64, batch: usize) -> Self {
+        Self::new(seed, Purpose::BatchTransform, epoch, batch as u64)
+    }
+
+    /// The epoch that the stream is for.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// A fair coin that is the same in every epoch: a function of the seed and the number of the
+    /// sample. It takes nothing from the stream.
+    pub fn coin_of_sample(&self) -> bool {
+        Self::new(self.seed, Purpose::Flip, 0, self.number).below(2) == 1
+    }
+
     /// A uniform integer in `0..bound`, without bias (rejection); 0 when `bound` is 0 or 1.
     pub fn below(&mut self, bound: u32) -> u32 {
         // Lemire 2019: the high half of draw · bound, redrawn in the few cases that would favour
         // some values.
         let reject_below = if bound == 0 { 0 } else { bound.wrapping_neg() % bound };
         loop {
-            let product = u64::from(self.0.next_u32()) * u64::from(bound);
+            let product = u64::from(self.stream.next_u32()) * u64::from(bound);
             let [high, low] = halves(product);
             if low >= reject_below {
                 return high;
@@ -74,7 +100,7 @@ impl SampleRng {
 
     /// A uniform number in `[low, high)`, of 32 random bits.
     pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * (f64::from(self.0.next_u32()) / 4_294_967_296.0)
+        low + (high - low) * (f64::from(self.stream.next_u32()) / 4_294_967_296.0)
     }
 
     /// Puts `items` into a uniformly random order (Fisher–Yates).

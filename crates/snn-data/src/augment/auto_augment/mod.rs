@@ -2,17 +2,14 @@
 //! Pillow does it.
 
 mod affine;
-mod erase;
 mod learned;
 mod operation;
 mod tone;
 
-pub use erase::RandomErasing;
 pub use operation::Operation;
 
-use crate::{Error, Result, SampleRng, Transform};
+use crate::{Error, Result, SampleRng};
 use learned::{CIFAR10, IMAGENET, SVHN};
-use ndarray::ArrayViewMut3;
 use serde::{Deserialize, Serialize};
 
 /// Strengths that RandAugment and TrivialAugment choose from.
@@ -22,10 +19,11 @@ const BINS: usize = 31;
 /// torchvision 0.26.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Policy {
+pub enum AugmentPolicy {
     /// AutoAugment's policy for CIFAR-10 (Cubuk et al. 2019), also used for CIFAR-100.
     AutoAugmentCifar,
     /// AutoAugment's policy for ImageNet.
+    #[serde(rename = "auto-augment-imagenet")]
     AutoAugmentImageNet,
     /// AutoAugment's policy for SVHN.
     AutoAugmentSvhn,
@@ -40,17 +38,7 @@ pub enum Policy {
     TrivialAugment,
 }
 
-/// A policy as a transform of images `[1 or 3, H, W]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyAugment {
-    /// The policy.
-    pub policy: Policy,
-    /// What moves in from outside, one value a channel.
-    pub fill: Vec<u8>,
-}
-
-impl Policy {
+impl AugmentPolicy {
     /// Checks the numbers.
     ///
     /// # Errors
@@ -103,20 +91,5 @@ impl Policy {
             .filter(|((step, chance), _)| *chance <= step.chance)
             .map(|((step, _), negative)| range.operation(step.kind, step.magnitude, negative))
             .collect()
-    }
-}
-
-impl Transform for PolicyAugment {
-    fn apply(
-        &self,
-        mut image: ArrayViewMut3<'_, u8>,
-        rng: &mut SampleRng,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        self.policy.validate()?;
-        let (_, height, width) = image.dim();
-        for operation in self.policy.draw([height, width], rng) {
-            operation.apply(&mut image, &self.fill)?;
-        }
-        Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! `EventMix`: parts of two recordings in one, divided by a random surface in time and space.
 
-use crate::{Batch, Error, Mixture, Result, SampleRng};
-use ndarray::{Array3, Axis};
+use super::batch::{Batch, Mixture};
+use super::mix::Partners;
+use super::rng::SampleRng;
+use crate::{Error, Result, SampleShape};
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 /// Gaussians of a mask at most.
@@ -28,57 +31,62 @@ pub struct EventMix {
 }
 
 impl EventMix {
-    /// Mixes a batch of frames `[B, T · 2, H, W]` in place, each with that at its place in a random
-    /// permutation.
+    /// Checks the chance, and that samples are frames of two polarities.
+    pub(super) fn check(self, shape: SampleShape) -> Result<()> {
+        if !(0.0..=1.0).contains(&self.chance) {
+            let expected = "0 to 1".into();
+            let found = self.chance.to_string();
+            return Err(Error::InvalidConfig { field: "chance", expected, found });
+        }
+        match shape {
+            SampleShape::Frames([_, 2, ..]) => Ok(()),
+            SampleShape::Frames(_) | SampleShape::Static(_) => Err(Error::InvalidImages {
+                expected: "frames [T, 2, H, W] of two polarities, which `EventMix` mixes".into(),
+                found: shape.to_string(),
+            }),
+        }
+    }
+
+    /// Mixes a batch of frames `[T, B, 2, H, W]` in place, each sample with that at its place in a
+    /// random permutation; the other labels are written to its targets.
     ///
     /// Give [`SampleRng::for_batch`]: then the result is a function of (seed, epoch, batch).
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if the chance is not 0 to 1; [`Error::InvalidImages`] if the
-    /// channels are not pairs of polarities.
-    pub fn apply(&self, batch: &mut Batch, rng: &mut SampleRng) -> Result<Mixture> {
-        if !(0.0..=1.0).contains(&self.chance) {
-            let expected = "0 to 1".into();
-            return Err(Error::InvalidConfig {
-                field: "chance",
-                expected,
-                found: self.chance.to_string(),
-            });
-        }
-        let (_, channels, height, width) = batch.images.dim();
-        if channels % 2 != 0 || batch.images.is_empty() {
-            let expected = "frames [B, T · 2, H, W] of two polarities".into();
-            return Err(Error::InvalidImages {
-                expected,
-                found: format!("{:?}", batch.images.dim()),
-            });
-        }
+    /// [`Error::InvalidConfig`] if the chance is not 0 to 1; [`Error::InvalidImages`] if the samples
+    /// are not frames of two polarities.
+    pub fn apply(&self, batch: &mut Batch, rng: &mut SampleRng) -> Result<()> {
+        let shape = batch.samples.shape();
+        self.check(shape)?;
         if rng.uniform(0.0, 1.0) >= self.chance {
-            return Ok(Mixture { share: 1.0, others: batch.labels.clone() });
+            return Ok(());
         }
-        let mut partners: Vec<usize> = (0..batch.labels.len()).collect();
-        rng.shuffle(&mut partners);
-        let others =
-            partners.iter().filter_map(|&partner| batch.labels.get(partner).copied()).collect();
-        let second = batch.images.select(Axis(0), &partners);
+        let Partners { samples, others } = Partners::draw(batch, rng);
         let share = rng.uniform(0.0, 1.0);
-        let mask = mask([channels / 2, height, width], share, rng);
-        for (mut image, second) in batch.images.outer_iter_mut().zip(second.outer_iter()) {
-            for ((channel, mut plane), second) in
-                image.outer_iter_mut().enumerate().zip(second.outer_iter())
-            {
-                let mask = mask.index_axis(Axis(0), channel / 2);
-                ndarray::Zip::from(&mut plane).and(&second).and(&mask).for_each(
-                    |own, &other, &stays| {
-                        if !stays {
-                            *own = other;
-                        }
-                    },
-                );
+        let [steps, _, height, width] = shape.frames();
+        let mask = mask([steps, height, width], share, rng);
+        let second = samples.frames();
+        let mut first = batch.samples.frames_mut();
+        for ((mut first, second), mask) in
+            first.outer_iter_mut().zip(second.outer_iter()).zip(mask.outer_iter())
+        {
+            // [B, 2, H, W] with the mask of this time step.
+            for (mut first, second) in first.outer_iter_mut().zip(second.outer_iter()) {
+                for (mut own, other) in first.outer_iter_mut().zip(second.outer_iter()) {
+                    ndarray::Zip::from(&mut own).and(&other).and(&mask).for_each(
+                        |own, &other, &stays| {
+                            if !stays {
+                                *own = other;
+                            }
+                        },
+                    );
+                }
             }
         }
         let stays = mask.iter().filter(|&&stays| stays).count();
-        Ok(Mixture { share: stays as f64 / mask.len() as f64, others })
+        let share = stays as f64 / mask.len().max(1) as f64;
+        batch.targets.mixture = Some(Mixture { share, others });
+        Ok(())
     }
 }
 
@@ -112,9 +120,18 @@ fn mask(shape: [usize; 3], share: f64, rng: &mut SampleRng) -> Array3<bool> {
     });
     let mut sorted: Vec<f64> = density.iter().copied().collect();
     sorted.sort_by(f64::total_cmp);
-    let kept = super::rounded(share * sorted.len() as f64);
+    let kept = rounded(share * sorted.len() as f64);
     match kept.checked_sub(1).and_then(|last| sorted.get(last)) {
         Some(&most) => density.mapv(|value| value <= most),
         None => Array3::from_elem(shape, false),
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a number is at most the number"
+)]
+fn rounded(value: f64) -> usize {
+    (value + 0.5) as usize
 }

@@ -1,120 +1,36 @@
 //! Batches in a reproducible order, made by any number of threads.
 
+mod batch;
+mod config;
+mod epoch;
+mod event_mix;
+mod holdout;
+mod mix;
+mod plan;
+mod rng;
+
+pub use batch::{Batch, BatchTransform, Mixture, Samples, Targets};
+pub use config::{LastBatch, LoaderConfig, Order};
+pub use epoch::Epoch;
+pub use event_mix::{EventMix, GAUSSIANS};
+pub use holdout::{HoldOut, split_holdout};
+pub use mix::{MAX_ALPHA, Mix};
+pub(crate) use rng::Purpose;
+pub use rng::SampleRng;
+
 use crate::augment::{Augment, Transform};
-use crate::epoch::{Epoch, Plan};
 use crate::images::Images;
-use crate::rng::{Purpose, SampleRng};
 use crate::{Error, Result, Source};
-use ndarray::Array4;
-use serde::{Deserialize, Serialize};
+use plan::Plan;
 use std::sync::Arc;
 
-/// More loader threads than this are a typing error.
-const MAX_THREADS: usize = 1024;
-/// More batches in advance than this are a typing error.
-const MAX_PREFETCH: usize = 1 << 16;
-
-/// Some images with their labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
-    /// Pixels, `[B, C, H, W]`.
-    pub images: Array4<u8>,
-    /// Labels, `[B]`.
-    pub labels: Vec<i64>,
-    /// Index of each image in its set, `[B]`.
-    pub indices: Vec<usize>,
-}
-
-/// The order of the samples in an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Order {
-    /// A permutation that is a function of (seed, epoch).
-    #[default]
-    Shuffled,
-    /// As given, every epoch.
-    Sequential,
-}
-
-/// What becomes of the last batch if it is not full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LastBatch {
-    /// It is delivered, smaller.
-    #[default]
-    Keep,
-    /// It is left out.
-    Drop,
-}
-
-/// Settings of a [`Loader`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LoaderConfig {
-    /// Images in a batch.
-    pub batch_size: usize,
-    /// Seed of order and augmentation.
-    pub seed: u64,
-    /// Order of the samples.
-    pub order: Order,
-    /// What becomes of a last batch that is not full.
-    pub last_batch: LastBatch,
-    /// Worker threads; 0 makes each batch when it is asked for. The batches do not depend on it.
-    pub threads: usize,
-    /// Batches made in advance, over all threads (at least one a thread).
-    pub prefetch: usize,
-    /// Random changes to each image; see [`Loader::with_transform`] for others.
-    pub augment: Augment,
-}
-
-impl Default for LoaderConfig {
-    /// Batches of 128, shuffled with seed 0, the last one kept, one thread, four batches in
-    /// advance, no augmentation.
-    fn default() -> Self {
-        Self {
-            batch_size: 128,
-            seed: 0,
-            order: Order::default(),
-            last_batch: LastBatch::default(),
-            threads: 1,
-            prefetch: 4,
-            augment: Augment::default(),
-        }
-    }
-}
-
 impl LoaderConfig {
-    /// Settings for evaluation: in order, no augmentation, nothing left out.
-    pub fn evaluation(batch_size: usize) -> Self {
-        Self { batch_size, order: Order::Sequential, ..Self::default() }
-    }
-
-    /// Checks the settings that do not depend on the images.
-    ///
-    /// # Errors
-    /// [`Error::InvalidConfig`] naming the field.
-    pub fn validate(&self) -> Result<()> {
-        let range = |field, least: usize, most: usize, found: usize| {
-            if (least..=most).contains(&found) {
-                return Ok(());
-            }
-            Err(Error::InvalidConfig {
-                field,
-                expected: format!("{least} to {most}"),
-                found: found.to_string(),
-            })
-        };
-        range("batch_size", 1, usize::MAX, self.batch_size)?;
-        range("threads", 0, MAX_THREADS, self.threads)?;
-        range("prefetch", 0, MAX_PREFETCH, self.prefetch)
-    }
-
     /// A loader over all images of a set, or over those in `indices` (as
     /// [`split_holdout`](crate::split_holdout) gives).
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] if a setting is out of range, does not fit the images, or leaves no
-    /// batch; [`Error::IndexOutOfRange`] for an index past the last image.
+    /// batch; [`Error::IndexOutOfRange`] for an index past the last sample.
     pub fn init(self, images: &Images, indices: Option<Vec<usize>>) -> Result<Loader> {
         self.init_source(Arc::new(images.clone()), indices)
     }
@@ -128,8 +44,7 @@ impl LoaderConfig {
         source: Arc<dyn Source>,
         indices: Option<Vec<usize>>,
     ) -> Result<Loader> {
-        self.validate()?;
-        self.augment.validate(source.image_shape()[0])?;
+        self.validate_for(source.shape())?;
         let count = source.len();
         let indices = indices.unwrap_or_else(|| (0..count).collect());
         if let Some(&index) = indices.iter().find(|&&index| index >= count) {
@@ -140,14 +55,20 @@ impl LoaderConfig {
         } else {
             Some(Arc::new(self.augment.clone()))
         };
-        let loader =
-            Loader { config: self, source, indices: indices.into(), transform, shard: (0, 1) };
+        let loader = Loader {
+            config: self,
+            source,
+            indices: indices.into(),
+            transform,
+            batch_transform: None,
+            shard: Shard { rank: 0, ranks: 1 },
+        };
         if loader.batches_per_epoch() == 0 {
             return Err(Error::InvalidConfig {
                 field: "batch_size",
                 expected: "at least one batch an epoch".into(),
                 found: format!(
-                    "{} of {} images a batch",
+                    "{} of {} samples a batch",
                     loader.indices.len(),
                     loader.config.batch_size
                 ),
@@ -159,7 +80,7 @@ impl LoaderConfig {
 
 /// Makes the batches of every epoch.
 ///
-/// Batch k of epoch e is a function of (images, settings, e, k) and of nothing else: not of the
+/// Batch k of epoch e is a function of (samples, settings, e, k) and of nothing else: not of the
 /// number of threads, not of the batches before it, not of when it is asked for.
 #[derive(Debug, Clone)]
 pub struct Loader {
@@ -167,8 +88,15 @@ pub struct Loader {
     source: Arc<dyn Source>,
     indices: Arc<[usize]>,
     transform: Option<Arc<dyn Transform>>,
-    /// Rank, and number of ranks.
-    shard: (usize, usize),
+    batch_transform: Option<Arc<dyn BatchTransform>>,
+    shard: Shard,
+}
+
+/// The share of one of several processes that train together.
+#[derive(Debug, Clone, Copy)]
+struct Shard {
+    rank: usize,
+    ranks: usize,
 }
 
 impl Loader {
@@ -183,7 +111,7 @@ impl Loader {
             let expected = format!("below the number of ranks, {ranks}");
             return Err(Error::InvalidConfig { field: "rank", expected, found: rank.to_string() });
         }
-        self.shard = (rank, ranks);
+        self.shard = Shard { rank, ranks };
         if self.batches_per_epoch() == 0 {
             let expected = "at least one batch an epoch for every rank".into();
             return Err(Error::InvalidConfig {
@@ -202,17 +130,31 @@ impl Loader {
         self
     }
 
+    /// The same loader with work on whole batches, which its threads do after mixing.
+    #[must_use]
+    pub fn with_batch_transform(mut self, transform: Arc<dyn BatchTransform>) -> Self {
+        self.batch_transform = Some(transform);
+        self
+    }
+
+    /// The same loader without mixing.
+    #[must_use]
+    pub fn without_mixing(mut self) -> Self {
+        self.config.mix = Mix::default();
+        self
+    }
+
     /// The settings.
     pub fn config(&self) -> &LoaderConfig {
         &self.config
     }
 
-    /// Number of images of an epoch.
+    /// Number of samples of an epoch.
     pub fn len(&self) -> usize {
-        self.indices.len() / self.shard.1
+        self.indices.len() / self.shard.ranks
     }
 
-    /// Whether there is no image (never, once built).
+    /// Whether there is no sample (never, once built).
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
@@ -225,7 +167,7 @@ impl Loader {
         }
     }
 
-    /// Image indices in the order of an epoch.
+    /// Sample indices in the order of an epoch.
     pub fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order = self.indices.to_vec();
         match self.config.order {
@@ -234,7 +176,7 @@ impl Loader {
                 SampleRng::new(self.config.seed, Purpose::Order, epoch, 0).shuffle(&mut order);
             }
         }
-        let (rank, ranks) = self.shard;
+        let Shard { rank, ranks } = self.shard;
         if ranks > 1 {
             order = order.into_iter().skip(rank).step_by(ranks).take(self.len()).collect();
         }
@@ -267,6 +209,8 @@ impl Loader {
             seed: self.config.seed,
             epoch,
             transform: self.transform.clone(),
+            mix: self.config.mix,
+            batch_transform: self.batch_transform.clone(),
         };
         Epoch::start(plan, first_batch..batches, &self.config)
     }

@@ -1,0 +1,72 @@
+//! Making one batch.
+
+use super::batch::{Batch, BatchTransform, Samples, Targets};
+use super::mix::Mix;
+use super::rng::SampleRng;
+use crate::{Error, Result, Source, Transform};
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// All that a batch is a function of.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) order: Vec<usize>,
+    pub(super) batch_size: usize,
+    pub(super) seed: u64,
+    pub(super) epoch: u64,
+    pub(super) transform: Option<Arc<dyn Transform>>,
+    pub(super) mix: Mix,
+    pub(super) batch_transform: Option<Arc<dyn BatchTransform>>,
+}
+
+impl Plan {
+    /// Makes one batch; a panic becomes an error that names the sample.
+    pub(super) fn make(&self, batch: usize) -> Result<Batch> {
+        let at = Cell::new(None);
+        catch_unwind(AssertUnwindSafe(|| self.make_unguarded(batch, &at))).unwrap_or_else(|panic| {
+            let index = at.get();
+            let name = index.and_then(|index| self.source.sample_name(index));
+            Err(Error::Panicked { batch, index, name, message: message_of(panic.as_ref()) })
+        })
+    }
+
+    fn make_unguarded(&self, number: usize, at: &Cell<Option<usize>>) -> Result<Batch> {
+        let start = number.saturating_mul(self.batch_size).min(self.order.len());
+        let end = start.saturating_add(self.batch_size).min(self.order.len());
+        let indices = self.order[start..end].to_vec();
+        let mut samples = Samples::zeros(self.source.shape(), indices.len());
+        let mut labels = Vec::with_capacity(indices.len());
+        for (mut sample, &index) in samples.each_mut().zip(&indices) {
+            at.set(Some(index));
+            let key = self.source.random_key(index);
+            let mut rng = SampleRng::for_sample(self.seed, self.epoch, key);
+            labels.push(i64::from(self.source.load(index, &mut sample, &mut rng)?));
+            if let Some(transform) = &self.transform {
+                let changed = transform.apply(&mut sample, &mut rng);
+                changed.map_err(|source| Error::Transform { batch: number, index, source })?;
+            }
+        }
+        at.set(None);
+        let mut batch = Batch { samples, targets: Targets::new(labels), indices };
+        self.mix.apply(&mut batch, &mut SampleRng::for_batch(self.seed, self.epoch, number))?;
+        if let Some(transform) = &self.batch_transform {
+            let mut rng = SampleRng::for_batch_transform(self.seed, self.epoch, number);
+            let changed = transform.apply(&mut batch, &mut rng);
+            changed.map_err(|source| Error::BatchTransform { batch: number, source })?;
+        }
+        Ok(batch)
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    if let Some(message) = panic.downcast_ref::<&str>() {
+        (*message).to_owned()
+    } else if let Some(message) = panic.downcast_ref::<String>() {
+        message.clone()
+    } else {
+        "no message".to_owned()
+    }
+}
