@@ -1,9 +1,9 @@
-//! Blocks of neurons, and the vector instructions that they are computed with.
+//! Blocks of neurons, which kernels compute side by side.
 
 use crate::autograd::parallel;
 use crate::neuron::real::Real;
 use std::ops::Range;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Neurons of a block: with some macro-steps of them a first-level cache still has room.
 pub(super) const LANES: usize = 128;
@@ -124,6 +124,7 @@ pub(super) fn sum_in_groups(
     }
     total
 }
+<<<<<<< HEAD
 
 /// A function that is compiled for each kind of vector instructions. `run` and all it calls must be
 /// `#[inline(always)]`: a function of its own is compiled for the baseline.
@@ -191,3 +192,5 @@ impl Isa {
         kernel.run()
     }
 }
+=======
+>>>>>>> main
