@@ -161,7 +161,7 @@ impl TestedLayer<'_> {
         Ok(())
     }
 
-    /// As the evaluator does it, then to double precision and the host.
+    /// The convolution as the evaluator computes it, converted to double precision on the host.
     fn libtorch(&self, x: &ArrayD<f32>, w: &ArrayD<f32>, device: Device) -> Result<Tensor> {
         let kind = narrow_kind(device);
         let (x, w) = (
