@@ -9,7 +9,7 @@ use snn_ir::graph::Op;
 use snn_ir::naive::Naive;
 use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record};
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options};
-use snn_runtime::{Level, Precision, Runtime, Scores};
+use snn_runtime::{InstructionSet, Precision, Runtime, Scores};
 
 /// Networks that would take longer than a fuzzer waits are not run.
 const MAX_WORK: usize = 1 << 18;
@@ -25,8 +25,8 @@ pub(crate) fn check(data: &[u8]) {
 fn run(file: &[u8]) {
     let Ok(model) = Model::from_bytes(file) else { return };
     let Some(shape) = affordable(&model) else { return };
-    let runtime = Runtime::new(&model, Precision::of(model.form));
-    if model.form == Form::Trained {
+    let runtime = Runtime::new(&model, Precision::of(model.form()));
+    if model.form() == Form::Trained {
         assert!(runtime.is_err(), "a trained model runs as events");
         assert!(
             Deployment::new(&model, &Options::default()).is_err(),
@@ -49,7 +49,7 @@ fn run(file: &[u8]) {
         .and_then(|mut naive| naive.evaluate(&input, Record::Sites))
         .expect("as above");
     // Off the grid sums may be rounded in another order, or be infinite.
-    if let Form::Grid { .. } = model.form {
+    if let Form::Grid { .. } = model.form() {
         assert_eq!(found, expected);
         deploy(&model, &input, &expected);
     } else {
@@ -61,11 +61,11 @@ fn run(file: &[u8]) {
 /// The same levels with no instructions beyond the machine's least and with its best.
 fn deploy_reals(model: &Model, input: &Input<'_>) {
     let sites = |level| {
-        let options = Options { level: Some(level), ..Options::default() };
+        let options = Options { instruction_set: Some(level), ..Options::default() };
         let found = Deployment::new(model, &options)?.run(input, Record::Sites)?;
         Ok::<_, snn_ir::Error>(found.sites)
     };
-    match (sites(Level::Scalar), sites(Level::best())) {
+    match (sites(InstructionSet::Scalar), sites(InstructionSet::best())) {
         (Ok(scalar), Ok(best)) => assert_eq!(scalar, best),
         // Sites without levels, and weights beyond f32.
         (Err(scalar), Err(best)) => assert_eq!(scalar.to_string(), best.to_string()),
@@ -79,12 +79,14 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
     let Logits::Integer(sums) = &expected.logits else {
         panic!("a model on the grid has sums that are no integers")
     };
-    let ways = [Level::Scalar, Level::best()].into_iter().flat_map(|level| {
+    let ways = [InstructionSet::Scalar, InstructionSet::best()].into_iter().flat_map(|level| {
         [Kernels::Auto, Kernels::Dense, Kernels::Patterns].map(|kernels| (level, kernels))
     });
     for (level, kernels) in ways {
-        let deployment =
-            Deployment::new(model, &Options { level: Some(level), kernels, ..Options::default() });
+        let deployment = Deployment::new(
+            model,
+            &Options { instruction_set: Some(level), kernels, ..Options::default() },
+        );
         let deployment = deployment.expect("what is valid and on the grid is deployed");
         let found = deployment.run(input, Record::Sites).expect("the input fits");
         assert!(found == *expected, "{level:?}");
@@ -100,11 +102,11 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
             let exit = session.run_until(&image, Confidence::NEVER).expect("as above");
             assert_eq!(
                 (exit.scores, exit.steps),
-                (Scores::Integer(&sums), model.time_steps),
+                (Scores::Integer(&sums), model.time_steps()),
                 "{level:?}"
             );
             let mut state = session.rest();
-            for _ in 0..model.time_steps {
+            for _ in 0..model.time_steps() {
                 session.push(&mut state, &image).expect("as above");
             }
             assert_eq!(state.scores(), Scores::Integer(&sums), "{level:?}");
@@ -116,7 +118,7 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
 fn affordable(model: &Model) -> Option<Vec<usize>> {
     let resolved = model.validate().expect("what loads is valid");
     let mut work = 0_usize;
-    for (node, info) in model.graph.nodes.iter().zip(&resolved.nodes) {
+    for (node, info) in model.graph().nodes.iter().zip(&resolved.nodes) {
         let outputs: usize = info.shape.iter().product();
         let each = match &node.op {
             Op::Conv(conv) => conv
@@ -132,6 +134,6 @@ fn affordable(model: &Model) -> Option<Vec<usize>> {
         work = work.saturating_add(outputs.saturating_mul(each));
     }
     // A unary code has up to 255 micro-steps.
-    (work.saturating_mul(model.time_steps).saturating_mul(16) <= MAX_WORK)
+    (work.saturating_mul(model.time_steps()).saturating_mul(16) <= MAX_WORK)
         .then(|| resolved.nodes[0].shape.clone())
 }

@@ -11,6 +11,7 @@
 
 mod bench_peers;
 mod cache;
+mod checks;
 mod layout;
 mod libtorch;
 mod own;
@@ -33,6 +34,9 @@ usage: cargo xtask COMMAND
   setup [--force]   put libtorch in the cache and link it at .libtorch; --force builds the cache anew
   demo [ARGS]       setup, then `cargo run -p snn-bench -- demo ARGS`
   test [ARGS]       setup, then `cargo test --workspace ARGS`
+  check [widths] [paths] [circles]
+                    lines of more than 100 columns; paths that prose names and that are not there;
+                    circles of more than two files of a crate
   bench-peers train [--json]
                     training steps beside SpikingJelly, in turn; writes docs/results/peers/train.{json,md}
   bench-peers infer [--json] [--quick] [--work R18|R20] [--data DIR] [--run WORK=DIR]
@@ -84,12 +88,34 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("setup"), [flag]) if flag == "--force" => setup(Reuse::Never),
         (Some("demo"), rest) => cargo(&["run", "-p", "snn-bench", "--", "demo"], rest),
         (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
+        (Some("check"), what) => check(what),
         (Some("bench-peers"), [what, rest @ ..]) => what
             .to_str()
             .and_then(|what| bench_peers::run(what, rest))
             .unwrap_or_else(|| Ok(wrong_usage())),
         _ => Ok(wrong_usage()),
     }
+}
+
+/// Checks of the tree: those that are named, or all.
+fn check(names: &[OsString]) -> Result<ExitCode> {
+    let root = workspace_root()?;
+    let known = ["widths", "paths", "circles"];
+    let names: Vec<&str> = if names.is_empty() {
+        known.to_vec()
+    } else {
+        names.iter().filter_map(|name| name.to_str()).collect()
+    };
+    let mut sound = true;
+    for name in names {
+        sound &= match name {
+            "widths" => checks::widths::run(&root)?,
+            "paths" => checks::paths::run(&root)?,
+            "circles" => checks::circles::run(&root, &checks::circles::crates(&root)?)?,
+            _ => return Ok(wrong_usage()),
+        };
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CHILD_FAILED) })
 }
 
 fn wrong_usage() -> ExitCode {

@@ -14,7 +14,6 @@ mod sample;
 mod sets;
 mod source;
 mod statistics;
-mod vectorised;
 
 pub use augment::{
     Augment, AugmentPolicy, Border, Flip, RandomErasing, Transform, auto_augment, crop,

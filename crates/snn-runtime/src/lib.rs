@@ -30,13 +30,13 @@ pub use counts::{Counts, NodeCounts, Tally};
 pub use deploy::{Deploy, Deployment, Options};
 pub use program::MAX_TOTAL_VALUES;
 pub use runtime::{Precision, Runtime, Session};
-pub use simd::Level;
+pub use snn_simd::InstructionSet;
 
 /// The array library of this crate's signatures.
 pub use ndarray;
 /// What a user of the runtime needs of the graph crate.
 pub use snn_ir::{
-    self, Error, Evaluate, Evaluation, Input, Logits, Model, Neurons, Record, Result,
+    self, Error, Evaluate, Evaluation, Input, Logits, Model, Neurons, Record, Result, Signature,
 };
 
 /// Name of this interpreter in reports.

@@ -1,0 +1,153 @@
+//! Losses, and the teacher of distillation.
+
+pub(crate) mod teacher;
+
+use crate::config::check::check;
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+use snn_core::Forward;
+use tch::{Kind, Reduction, Tensor};
+
+/// `PyTorch`'s mark for "no label is left out".
+const NO_IGNORED_LABEL: i64 = -100;
+/// Weight of the regulariser (Deng 2022, section 5.1, static images).
+pub const DEFAULT_REGULARISER: f64 = 0.05;
+/// What the regulariser pulls scores to: the threshold (Deng 2022, section 4.2).
+pub const DEFAULT_REGULARISER_TARGET: f64 = 1.0;
+
+/// Which loss, label smoothing apart.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LossConfig {
+    /// Cross entropy of the mean over macro-steps of the class scores.
+    #[default]
+    CrossEntropy,
+    /// Temporal efficient training (Deng 2022, eqs. 10 to 12): `(1 − λ)·L + λ·M`, where L is the
+    /// mean over macro-steps of the cross entropy of each one's class scores, and M the mean square
+    /// of their distance from φ. A network whose scores do not vary over time has one macro-step of
+    /// them.
+    Tet {
+        /// λ, 0 to 1.
+        #[serde(default = "default_regulariser")]
+        regulariser: f64,
+        /// φ.
+        #[serde(default = "default_regulariser_target")]
+        regulariser_target: f64,
+    },
+}
+
+fn default_regulariser() -> f64 {
+    DEFAULT_REGULARISER
+}
+fn default_regulariser_target() -> f64 {
+    DEFAULT_REGULARISER_TARGET
+}
+
+/// What a batch should be classified as.
+#[derive(Debug)]
+pub struct Targets {
+    /// The labels, `[B]`, i64.
+    pub labels: Tensor,
+    /// The other label of each image of a mixed batch, and the share of `labels`; `None` for a
+    /// batch that is not mixed.
+    pub mixed: Option<(Tensor, f64)>,
+    /// Share of the target that goes evenly to all classes.
+    pub smoothing: f64,
+}
+
+impl Targets {
+    /// Cross entropy of `logits` `[B, K]`; of a mixed batch the mean over both labels, weighted by
+    /// their shares (Zhang 2018).
+    fn cross_entropy(&self, logits: &Tensor) -> Result<Tensor> {
+        let own = cross_entropy(logits, &self.labels, self.smoothing)?;
+        let Some((others, share)) = &self.mixed else { return Ok(own) };
+        let other = cross_entropy(logits, others, self.smoothing)?;
+        Ok(own.f_mul_scalar(*share)?.f_add(&other.f_mul_scalar(1.0 - share)?)?)
+    }
+}
+
+impl LossConfig {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// The key that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        match *self {
+            Self::CrossEntropy => Ok(()),
+            Self::Tet { regulariser, regulariser_target } => {
+                check(
+                    "loss.regulariser",
+                    (0.0..=1.0).contains(&regulariser),
+                    "0 to 1",
+                    regulariser,
+                )?;
+                let finite = regulariser_target.is_finite();
+                check("loss.regulariser_target", finite, "a finite number", regulariser_target)
+            }
+        }
+    }
+
+    /// The loss of a forward pass, a scalar.
+    ///
+    /// # Errors
+    /// The shapes do not fit.
+    pub fn of(&self, scores: &Forward, targets: &Targets) -> Result<Tensor> {
+        match *self {
+            Self::CrossEntropy => targets.cross_entropy(&scores.logits),
+            Self::Tet { regulariser, regulariser_target } => {
+                let steps = scores.step_logits.f_unbind(0)?;
+                let losses = steps
+                    .iter()
+                    .map(|logits| targets.cross_entropy(logits))
+                    .collect::<Result<Vec<_>>>()?;
+                let loss = Tensor::f_stack(&losses, 0)?.f_mean(None::<Kind>)?;
+                let distance = scores
+                    .step_logits
+                    .f_sub_scalar(regulariser_target)?
+                    .f_square()?
+                    .f_mean(None::<Kind>)?;
+                Ok(loss
+                    .f_mul_scalar(1.0 - regulariser)?
+                    .f_add(&distance.f_mul_scalar(regulariser)?)?)
+            }
+        }
+    }
+}
+
+/// Cross entropy of class scores with smoothed targets, the mean over the batch: with K classes the
+/// target is `1 − ε + ε/K` for the label and `ε/K` for every other class (Szegedy 2016, section 7).
+///
+/// # Shapes
+/// `logits` is `[B, K]`, `labels` is `[B]`, i64; the result is a scalar.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor> {
+    Ok(logits.f_cross_entropy_loss(
+        labels,
+        None::<&Tensor>,
+        Reduction::Mean,
+        NO_IGNORED_LABEL,
+        smoothing,
+    )?)
+}
+
+/// Cross entropy between softened class probabilities of a teacher and of its student, less the
+/// teacher's entropy, times τ² (Hinton 2015, section 2):
+/// `τ² · KL(softmax(teacher/τ) ‖ softmax(student/τ))`, the mean over the batch.
+///
+/// # Shapes
+/// Both are `[B, K]`; the result is a scalar.
+///
+/// # Errors
+/// The shapes do not fit.
+pub fn distillation(student: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor> {
+    let log_soft =
+        |logits: &Tensor| logits.f_div_scalar(temperature)?.f_log_softmax(-1, None::<Kind>);
+    let (student, teacher) =
+        (log_soft(student)?, log_soft(&teacher.f_to_kind(student.f_kind()?)?)?);
+    let gap = teacher.f_exp()?.f_mul(&teacher.f_sub(&student)?)?;
+    let mean =
+        gap.f_sum_dim_intlist([-1_i64].as_slice(), false, None::<Kind>)?.f_mean(None::<Kind>)?;
+    Ok(mean.f_mul_scalar(temperature * temperature)?)
+}

@@ -1,0 +1,95 @@
+//! Stochastic gradient descent with momentum.
+
+use crate::config::check::check;
+use crate::error::Result;
+use crate::optim::{Optimiser, OptimiserConfig, Slot};
+use serde::{Deserialize, Serialize};
+use snn_core::Parameter;
+use snn_ir::Graph;
+use tch::Tensor;
+
+/// Peak learning rate for batches of 128 (He 2016, section 4.2).
+pub const DEFAULT_LEARNING_RATE: f64 = 0.1;
+/// Momentum (He 2016, section 4.2).
+pub const DEFAULT_MOMENTUM: f64 = 0.9;
+/// Weight decay of CIFAR recipes (Zagoruyko & Komodakis 2016).
+pub const DEFAULT_WEIGHT_DECAY: f64 = 5e-4;
+
+/// Stochastic gradient descent with momentum, in `PyTorch`'s form: `d = g + w·p`, `b ← m·b + d`,
+/// then `p ← p − r·(d + m·b)` with Nesterov's momentum and `p ← p − r·b` without.
+///
+/// Weight decay `w` acts on the weights of convolutions and linear layers only: not on batch norm,
+/// biases, steps or leaks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SgdConfig {
+    /// Learning rate r, the largest of the schedule.
+    pub learning_rate: f64,
+    /// Momentum m, 0 to below 1.
+    pub momentum: f64,
+    /// Whether the momentum is Nesterov's.
+    pub nesterov: bool,
+    /// Weight decay w.
+    pub weight_decay: f64,
+}
+
+impl Default for SgdConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: DEFAULT_LEARNING_RATE,
+            momentum: DEFAULT_MOMENTUM,
+            nesterov: true, // Zagoruyko & Komodakis 2016
+            weight_decay: DEFAULT_WEIGHT_DECAY,
+        }
+    }
+}
+
+impl SgdConfig {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// The key that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let (rate, decay) = (self.learning_rate, self.weight_decay);
+        check("optimiser.learning_rate", rate.is_finite() && rate > 0.0, "positive", rate)?;
+        check(
+            "optimiser.momentum",
+            (0.0..1.0).contains(&self.momentum),
+            "0 to below 1",
+            self.momentum,
+        )?;
+        check("optimiser.weight_decay", decay.is_finite() && decay >= 0.0, "at least 0", decay)
+    }
+
+    /// An optimiser of the learned parameters, its momentum at zero.
+    ///
+    /// # Errors
+    /// libtorch cannot allocate.
+    pub fn init(&self, parameters: &[Parameter], graph: &Graph) -> Result<Optimiser> {
+        OptimiserConfig::Sgd(*self).init(parameters, graph)
+    }
+
+    /// One step of one parameter.
+    pub(crate) fn update(
+        &self,
+        slot: &mut Slot,
+        gradient: &Tensor,
+        learning_rate: f64,
+    ) -> Result<()> {
+        let Self { momentum, nesterov, weight_decay, .. } = *self;
+        let [buffer] = slot.moments.as_mut_slice() else { return Ok(()) };
+        let direction = if slot.synapse && weight_decay > 0.0 {
+            gradient.f_add(&slot.tensor.f_mul_scalar(weight_decay)?)?
+        } else {
+            gradient.f_mul_scalar(1.0)?
+        };
+        let _ = buffer.f_mul_scalar_(momentum)?.f_add_(&direction)?;
+        let step = if nesterov {
+            direction.f_add(&buffer.f_mul_scalar(momentum)?)?
+        } else {
+            buffer.f_mul_scalar(1.0)?
+        };
+        let _ = slot.tensor.f_add_(&step.f_mul_scalar(-learning_rate * slot.size.powi(2))?)?;
+        Ok(())
+    }
+}

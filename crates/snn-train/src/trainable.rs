@@ -1,0 +1,157 @@
+//! What the loop trains: a network off the grid, or one that is fine-tuned on it.
+
+use crate::error::Result;
+use snn_core::{FiringRate, Forward, GridNetwork, Mode, Network, Parameter, Pixels};
+use snn_ir::{Graph, Model, Signature, Weights};
+use tch::{Device, Tensor};
+
+/// How long the steps of an optimiser are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// As the learning rate says.
+    Absolute,
+    /// Relative to the size of each layer's weights
+    /// ([`Optimiser::scale_rates_by_size`](crate::Optimiser::scale_rates_by_size)).
+    BySize,
+}
+
+/// A network that the loop can train.
+pub(crate) trait Trainable {
+    /// Where its tensors are.
+    fn device(&self) -> Device;
+    /// The graph that its parameters belong to.
+    fn graph(&self) -> &Graph;
+    /// Its parameters.
+    fn parameters(&self) -> &[Parameter];
+    /// How long its steps are.
+    fn steps(&self) -> Steps;
+    /// Class scores with gradients; on the grid those of all macro-steps are not told apart.
+    fn forward(&self, pixels: &Pixels) -> Result<Forward>;
+    /// Class scores without gradients, and the firing rate of each site.
+    fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)>;
+    /// Brings parameters back into their range after a step.
+    fn project(&mut self) -> Result<()>;
+    /// Measures the running statistics of batch norm again over these batches.
+    fn reestimate(&mut self, batches: &mut dyn Iterator<Item = Result<Pixels>>) -> Result<()>;
+    /// All weights that a checkpoint must hold.
+    fn weights(&self) -> Result<Weights>;
+    /// Overwrites all weights.
+    fn load(&mut self, weights: &Weights) -> Result<()>;
+    /// The model as it stands.
+    fn model(&self) -> Result<Model>;
+}
+
+/// A network off the grid with what makes a model of it.
+#[derive(Debug)]
+pub(crate) struct OffGrid {
+    pub(crate) network: Network,
+    /// The model without its weights, which the network holds.
+    pub(crate) signature: Signature,
+}
+
+impl Trainable for OffGrid {
+    fn device(&self) -> Device {
+        self.network.device()
+    }
+
+    fn graph(&self) -> &Graph {
+        self.network.graph()
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        self.network.parameters()
+    }
+
+    fn steps(&self) -> Steps {
+        Steps::Absolute
+    }
+
+    fn forward(&self, pixels: &Pixels) -> Result<Forward> {
+        Ok(self.network.forward(pixels, Mode::Train)?)
+    }
+
+    fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
+        let (forward, rates) = self.network.forward_with_rates(pixels, Mode::Evaluate)?;
+        Ok((forward.logits, rates))
+    }
+
+    fn project(&mut self) -> Result<()> {
+        Ok(self.network.project()?)
+    }
+
+    fn reestimate(&mut self, batches: &mut dyn Iterator<Item = Result<Pixels>>) -> Result<()> {
+        self.network.reestimate_batch_norm(batches).map(|_| ())
+    }
+
+    fn weights(&self) -> Result<Weights> {
+        Ok(self.network.weights()?)
+    }
+
+    fn load(&mut self, weights: &Weights) -> Result<()> {
+        Ok(self.network.load(weights)?)
+    }
+
+    fn model(&self) -> Result<Model> {
+        Ok(Model::new(self.signature.clone(), self.network.weights()?))
+    }
+}
+
+/// A network on the grid with the graph and device it was made for.
+#[derive(Debug)]
+pub(crate) struct OnGrid {
+    pub(crate) network: GridNetwork,
+    pub(crate) graph: Graph,
+    pub(crate) device: Device,
+}
+
+impl Trainable for OnGrid {
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        self.network.parameters()
+    }
+
+    /// Pixels, levels and sums are not of size 1.
+    fn steps(&self) -> Steps {
+        Steps::BySize
+    }
+
+    fn forward(&self, pixels: &Pixels) -> Result<Forward> {
+        let logits = self.network.forward(pixels, Mode::Train)?.logits;
+        let step_logits = logits.f_unsqueeze(0)?;
+        Ok(Forward { logits, step_logits })
+    }
+
+    /// The grid's forward pass does not tell firing rates; the event runtime counts them.
+    fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
+        Ok((self.network.forward(pixels, Mode::Evaluate)?.logits, Vec::new()))
+    }
+
+    fn project(&mut self) -> Result<()> {
+        Ok(self.network.project()?)
+    }
+
+    /// Batch norm is folded into the weights; [`finetune`](crate::finetune()) refuses a config that
+    /// asks for this.
+    fn reestimate(&mut self, _: &mut dyn Iterator<Item = Result<Pixels>>) -> Result<()> {
+        Ok(())
+    }
+
+    fn weights(&self) -> Result<Weights> {
+        Ok(self.network.shadows()?)
+    }
+
+    fn load(&mut self, weights: &Weights) -> Result<()> {
+        Ok(self.network.load(weights)?)
+    }
+
+    fn model(&self) -> Result<Model> {
+        Ok(self.network.model()?)
+    }
+}

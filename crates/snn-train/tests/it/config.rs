@@ -1,0 +1,272 @@
+//! Configs: defaults, errors that name the key, overrides.
+
+use snn_data::{DatasetName, Flip};
+use snn_hybrid::{Policy, Replacement};
+use snn_ir::{Lif, Surrogate};
+use snn_train::{
+    AdamWConfig, BatchNormReestimationConfig, DistillationConfig, LossConfig, NetworkConfig,
+    OptimiserConfig, RunConfig, ScheduleConfig, SgdConfig, WarmUpConfig,
+};
+use std::collections::BTreeMap;
+
+const LEAST: &str = "epochs = 2\n[data]\ndataset = 'shapes10'\n";
+
+fn set(sets: &[&str]) -> Result<RunConfig, String> {
+    let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+    RunConfig::with_overrides(LEAST, &sets).map_err(|e| e.to_string())
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let config = RunConfig::from_toml(LEAST).unwrap();
+    assert_eq!((config.seed, config.epochs, config.batch, config.time_steps), (0, 2, 128, 2));
+    assert_eq!((config.data.dataset, config.data.held_out), (DatasetName::Shapes10, 5_000));
+    assert_eq!((config.data.crop_padding, config.data.flip), (4, Flip::Horizontal));
+    assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![3, 3, 3] });
+    assert_eq!(
+        (config.neuron, config.policy, config.replacement),
+        (Lif::default(), Policy::None, Replacement::default())
+    );
+    assert_eq!(
+        (config.optimiser, config.schedule),
+        (OptimiserConfig::Sgd(SgdConfig::default()), ScheduleConfig::default())
+    );
+    // What is off unless it is asked for.
+    assert_eq!((config.warm_up, config.loss), (WarmUpConfig::Steps(0), LossConfig::CrossEntropy));
+    assert_eq!((config.gradient_clip, config.weight_average), (0.0, 0.0));
+    assert_eq!(config.data.limit, 0);
+    assert_eq!((config.data.cutout, config.data.mixup, config.data.cutmix), (0, 0.0, 0.0));
+    assert_eq!(config.batch_norm_reestimation, BatchNormReestimationConfig { batches: 0 });
+    assert!(!config.distillation.is_on());
+    assert_eq!((config.distillation.weight, config.distillation.temperature), (0.9, 4.0));
+}
+
+/// A config from before there were kinds of optimisers.
+#[test]
+fn an_optimiser_without_a_kind_is_sgd() {
+    let text = format!("optimiser = {{ learning_rate = 0.3, momentum = 0.8 }}\n{LEAST}");
+    let config = RunConfig::from_toml(&text).unwrap();
+    let expected = SgdConfig { learning_rate: 0.3, momentum: 0.8, ..SgdConfig::default() };
+    assert_eq!(config.optimiser, OptimiserConfig::Sgd(expected));
+    assert!(config.to_toml().unwrap().contains("kind = \"sgd\""), "{}", config.to_toml().unwrap());
+}
+
+#[test]
+fn everything_can_be_asked_for() {
+    let config = set(&[
+        "optimiser=adamw",
+        "optimiser.learning_rate=0.002",
+        "optimiser.beta2=0.99",
+        "warm_up={ fraction = 0.1 }",
+        "gradient_clip=1",
+        "weight_average=0.999",
+        "loss={ kind = 'tet', regulariser = 0.01 }",
+        "data.cutout=8",
+        "data.mixup=0.2",
+        "data.cutmix=1",
+        "batch_norm_reestimation.batches=50",
+        "distillation.teacher=runs/relu",
+        "distillation.weight=0.5",
+    ])
+    .unwrap();
+    let adamw = AdamWConfig { learning_rate: 0.002, beta2: 0.99, ..AdamWConfig::default() };
+    assert_eq!(
+        (config.optimiser, config.warm_up),
+        (OptimiserConfig::AdamW(adamw), WarmUpConfig::Fraction(0.1))
+    );
+    assert_eq!(config.loss, LossConfig::Tet { regulariser: 0.01, regulariser_target: 1.0 });
+    let teacher = "runs/relu".into();
+    assert_eq!(
+        config.distillation,
+        DistillationConfig { teacher, weight: 0.5, ..DistillationConfig::default() }
+    );
+    assert_eq!(RunConfig::from_toml(&config.to_toml().unwrap()).unwrap(), config);
+    assert_eq!(set(&["warm_up.steps=500"]).unwrap().warm_up, WarmUpConfig::Steps(500));
+}
+
+#[test]
+fn resolved_configs_read_back_the_same() {
+    let mut configs = vec![
+        RunConfig::from_toml(LEAST).unwrap(),
+        set(&[
+            "policy={ kind = 'sites', include = ['stem.*'] }",
+            "replacement=relu",
+            "schedule=cosine",
+            "network=small",
+        ])
+        .unwrap(),
+    ];
+    for path in shipped() {
+        configs.push(RunConfig::load(&path, &[]).unwrap());
+    }
+    for config in configs {
+        let text = config.to_toml().unwrap();
+        assert_eq!(RunConfig::from_toml(&text).unwrap(), config, "{text}");
+    }
+}
+
+fn shipped() -> Vec<std::path::PathBuf> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let mut found = Vec::new();
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "toml") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.len() >= 8, "{found:?}");
+    found
+}
+
+/// One TOML a table row is plain; this keeps the rows of one table, which is of one network, from
+/// drifting apart.
+#[test]
+fn rows_of_a_table_differ_in_what_the_table_is_about() {
+    let mut tables = BTreeMap::<String, Vec<RunConfig>>::new();
+    for path in shipped().into_iter().filter(|path| path.to_string_lossy().contains("cifar")) {
+        let config = RunConfig::load(&path, &[]).unwrap();
+        let (policy, time_steps) = (Policy::None, 0);
+        let dataset = DatasetName::Cifar100;
+        let network =
+            path.file_stem().unwrap().to_string_lossy().split('-').next().unwrap().to_owned();
+        tables.entry(network).or_default().push(RunConfig {
+            policy,
+            time_steps,
+            data: snn_train::DataConfig { dataset, ..config.data.clone() },
+            ..config
+        });
+    }
+    assert_eq!(tables.keys().collect::<Vec<_>>(), ["resnet18", "resnet20"]);
+    for rows in tables.values() {
+        assert!(rows.len() > 1 && rows.iter().all(|row| *row == rows[0]));
+    }
+}
+
+#[test]
+fn errors_name_the_key() {
+    let more =
+        |text: &str| RunConfig::from_toml(&format!("{text}\n{LEAST}")).unwrap_err().to_string();
+    for (text, message) in [
+        ("batches = 3", "unknown field `batches`"),
+        ("batch = 'many'", "batch = 'many'"),
+        ("batch = 0", "`batch` must be at least 1, found 0"),
+        ("label_smoothing = 1.5", "`label_smoothing` must be 0 to below 1"),
+        ("optimiser = { momentum = 1.0 }", "`optimiser.momentum`"),
+        ("optimiser = { rate = 1.0 }", "unknown field `rate`"),
+        ("schedule = { kind = 'cosine', peak_fraction = 0.3 }", "unknown field `peak_fraction`"),
+        ("schedule = { kind = 'cosine', warm_up = 1.0 }", "`schedule.warm_up`"),
+        ("schedule = { kind = 'step' }", "unknown variant `step`"),
+        ("optimiser = { kind = 'lion' }", "expected `sgd` or `adamw`"),
+        ("optimiser = { kind = 'adamw', momentum = 0.9 }", "unknown field `momentum`"),
+        (
+            "optimiser = { kind = 'adamw', beta1 = 1.0 }",
+            "`optimiser.beta1` must be 0 to below 1, found 1",
+        ),
+        ("optimiser = { kind = 'adamw', beta2 = -1.0 }", "`optimiser.beta2`"),
+        ("optimiser = { kind = 'adamw', eps = 0.0 }", "`optimiser.eps` must be positive"),
+        ("optimiser = { kind = 'adamw', learning_rate = 0.0 }", "`optimiser.learning_rate`"),
+        ("optimiser = { kind = 'adamw', weight_decay = nan }", "`optimiser.weight_decay`"),
+        ("warm_up = { fraction = 1.0 }", "`warm_up.fraction` must be 0 to below 1"),
+        ("warm_up = { epochs = 1 }", "unknown variant `epochs`"),
+        (
+            "warm_up = { steps = 5 }\nschedule = { kind = 'cosine', warm_up = 0.1 }",
+            "`schedule.warm_up` must be 0",
+        ),
+        ("gradient_clip = -1.0", "`gradient_clip` must be at least 0"),
+        ("gradient_clip = inf", "`gradient_clip`"),
+        ("weight_average = 1.0", "`weight_average` must be 0 to below 1"),
+        ("loss = { kind = 'hinge' }", "unknown variant `hinge`"),
+        ("loss = { kind = 'tet', regulariser = 1.5 }", "`loss.regulariser` must be 0 to 1"),
+        ("loss = { kind = 'tet', regulariser_target = inf }", "`loss.regulariser_target`"),
+        ("distillation = { weight = 2.0 }", "`distillation.weight` must be 0 to 1"),
+        ("distillation = { temperature = 0.0 }", "`distillation.temperature` must be positive"),
+        ("distillation = { techer = 'x' }", "unknown field `techer`"),
+        ("batch_norm_reestimation = { batch = 3 }", "unknown field `batch`"),
+        ("batch_norm_reestimation = { batches = -1 }", "batches = -1"),
+        ("network = { kind = 'vgg' }", "unknown variant `vgg`"),
+        ("policy = 'outre'", "unknown variant `outre`"),
+        ("neuron = { leek = 1 }", "unknown field `leek`"),
+        ("epochs = ", "TOML parse error"),
+    ] {
+        let error = more(text);
+        assert!(error.contains(message), "{text}: {error}");
+    }
+    for (set, message) in [
+        ("data.mixup=2.5", "`data.mixup` must be 0 to 2"),
+        ("data.cutmix=-0.5", "`data.cutmix` must be 0 to 2"),
+        ("data.cutout=-1", "invalid value: integer `-1`"),
+        ("data.limit=-1", "invalid value: integer `-1`"),
+        ("data.limt=5", "did you mean `data.limit`?"),
+    ] {
+        let error = self::set(&[set]).unwrap_err();
+        assert!(error.contains(message), "{set}: {error}");
+    }
+    let error = RunConfig::from_toml("[data]\ndataset = 'shapes10'").unwrap_err().to_string();
+    assert!(error.contains("missing field `epochs`"), "{error}");
+    let error = RunConfig::load(std::path::Path::new("no/such.toml"), &[]).unwrap_err().to_string();
+    assert!(error.contains("no/such.toml"), "{error}");
+}
+
+#[test]
+fn overrides_set_values_of_the_right_type() {
+    let config = set(&[
+        "seed = 7",
+        "optimiser.learning_rate=1",
+        "optimiser.nesterov=false",
+        "data.dataset=cifar-100",
+        "data.flip='none'",
+        "network.blocks=[1, 1]",
+        "neuron.surrogate={ kind = 'rectangle', width = 1.0 }",
+        "neuron.threshold=0.5",
+        "policy=outer",
+        "schedule=constant",
+    ])
+    .unwrap();
+    assert_eq!(
+        (config.seed, config.policy, config.schedule),
+        (7, Policy::Outer, ScheduleConfig::Constant)
+    );
+    assert_eq!(
+        config.optimiser,
+        OptimiserConfig::Sgd(SgdConfig {
+            learning_rate: 1.0,
+            nesterov: false,
+            ..SgdConfig::default()
+        })
+    );
+    assert_eq!((config.data.dataset, config.data.flip), (DatasetName::Cifar100, Flip::None));
+    assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![1, 1] });
+    assert_eq!(config.neuron.surrogate, Surrogate::Rectangle { width: 1.0 });
+    // A kind, then a key that only that kind has.
+    let small = NetworkConfig::Small { width: 8 };
+    assert_eq!(set(&["network=small", "network.width=8"]).unwrap().network, small);
+    assert_eq!(
+        set(&["network={ kind = 'small', width = 8 }"]).unwrap().network,
+        NetworkConfig::Small { width: 8 }
+    );
+}
+
+#[test]
+fn overrides_refuse_the_rest() {
+    for (text, message) in [
+        ("batch", "expected `key.path=value`"),
+        ("bach=3", "there is no key `bach`; did you mean `batch`?"),
+        ("optimiser.momentun=0.5", "did you mean `optimiser.momentum`?"),
+        ("data.flp=none", "did you mean `data.flip`?"),
+        ("batch=many", "`batch` takes a value of type integer, found `many`"),
+        ("batch=1.5", "type integer"),
+        ("optimiser.nesterov=1", "type boolean"),
+        ("data=shapes10", "type table"),
+        ("data.dataset=cifar10", "cifar-10"),
+        ("batch=0", "`batch` must be at least 1"),
+        ("policy=outre", "unknown variant `outre`"),
+    ] {
+        let error = set(&[text]).unwrap_err();
+        assert!(error.contains(message), "{text}: {error}");
+    }
+}
