@@ -4,7 +4,7 @@
 use ndarray::Array3;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use snn_data::image::{DecodeOptions, Picture, Window, decode};
+use snn_data::pictures::{DecodeOptions, Picture, Window, decode};
 use snn_data::{
     Augment, AugmentPolicy, RandomErasing, SampleMut, SampleRng, Transform, auto_augment::Operation,
 };

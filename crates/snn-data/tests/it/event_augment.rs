@@ -3,11 +3,11 @@
 
 use ndarray::{Array4, Array5, Axis};
 use serde_json::Value;
-use snn_data::event_augment::{EventAugment, EventOperation, Nda, drop_events, jitter_times};
-use snn_data::events::{Event, Events, SensorSize};
-use snn_data::frames::{Framing, Slicing};
-use snn_data::recordings::{RecordingSource, Recordings, RecordingsName};
-use snn_data::{Batch, EventMix, LoaderConfig, SampleRng, Samples, Targets};
+use snn_data::recordings::augment::{EventAugment, EventOperation, Nda, drop_events, jitter_times};
+use snn_data::recordings::events::{Event, Events, SensorSize};
+use snn_data::recordings::frames::{Framing, Slicing};
+use snn_data::recordings::{RecordingSource, Recordings};
+use snn_data::{Batch, DatasetName, EventMix, LoaderConfig, SampleRng, Samples, Targets};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -263,7 +263,7 @@ fn recordings_are_loaded_augmented_and_framed_by_any_number_of_threads() {
                 .unwrap();
         }
     }
-    let set = Arc::new(Recordings::open(RecordingsName::NMnist, root.path()).unwrap());
+    let set = Arc::new(Recordings::open(DatasetName::NMnist, root.path()).unwrap());
     let framing = Framing { slicing: Slicing::Time { slices: 4 }, size: None };
     let indices: Vec<usize> = (0..18).collect();
     let augment =

@@ -1,7 +1,7 @@
 //! Decoding and resizing against PIL (`fixtures/golden/make_images.py`).
 
 use snn_data::SampleRng;
-use snn_data::image::{
+use snn_data::pictures::{
     DecodeOptions, Exif, Filter, Picture, RandomResizedCrop, Window, decode, decode_with, resize,
     resize_window,
 };

@@ -1,8 +1,8 @@
 //! Data sets of recordings and their splits, on small folders of the true form.
 
-use snn_data::frames::{Framing, Slicing};
-use snn_data::recordings::{RecordingSource, Recordings, RecordingsName, SplitFile, SplitRule};
-use snn_data::{Batch, Error, LoaderConfig, SampleShape};
+use snn_data::recordings::frames::{Framing, Slicing};
+use snn_data::recordings::{RecordingSource, Recordings, SplitFile, SplitRule};
+use snn_data::{Batch, DatasetName, Error, LoaderConfig, SampleShape};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -71,7 +71,7 @@ fn framed(set: Recordings, indices: &[usize], framing: Framing) -> snn_data::Res
 #[test]
 fn cifar10_dvs_is_read_from_folders_and_archives() {
     let root = cifar10_dvs();
-    let set = Recordings::open(RecordingsName::Cifar10Dvs, root.path()).unwrap();
+    let set = Recordings::open(DatasetName::Cifar10Dvs, root.path()).unwrap();
     assert_eq!((set.len(), set.classes().len()), (120, 10));
     for (index, number) in [(2, 2_u16), (11, 11), (22, 10)] {
         let events = set.read(index).unwrap();
@@ -101,7 +101,7 @@ fn a_damaged_recording_is_named_with_its_place() {
     let root = cifar10_dvs();
     let path = root.path().join("CIFAR10DVS/bird/cifar10_bird_3.aedat");
     fs::write(&path, &aedat2(3, 4)[..40]).unwrap();
-    let set = Recordings::open(RecordingsName::Cifar10Dvs, root.path()).unwrap();
+    let set = Recordings::open(DatasetName::Cifar10Dvs, root.path()).unwrap();
     let framing = Framing { slicing: Slicing::Time { slices: 2 }, size: None };
     let message = framed(set, &[0, 27], framing).unwrap_err().to_string();
     for part in ["sample 27", "bird/cifar10_bird_3.aedat", "byte 38"] {
@@ -110,22 +110,20 @@ fn a_damaged_recording_is_named_with_its_place() {
     // An archive that leads out of its folder, and one that is none.
     let folder = root.path().join("CIFAR10DVS");
     zip(&folder.join("cat.zip"), &[("../../cat/x.aedat".into(), vec![])]);
-    let message =
-        Recordings::open(RecordingsName::Cifar10Dvs, root.path()).unwrap_err().to_string();
+    let message = Recordings::open(DatasetName::Cifar10Dvs, root.path()).unwrap_err().to_string();
     assert!(message.contains("cat.zip") && message.contains("inside"), "{message}");
     fs::write(folder.join("cat.zip"), [b'P'; 100]).unwrap();
-    let message =
-        Recordings::open(RecordingsName::Cifar10Dvs, root.path()).unwrap_err().to_string();
+    let message = Recordings::open(DatasetName::Cifar10Dvs, root.path()).unwrap_err().to_string();
     assert!(message.contains("cat.zip") && message.contains("a zip archive"), "{message}");
-    let message = Recordings::open(RecordingsName::NMnist, root.path()).unwrap_err().to_string();
+    let message = Recordings::open(DatasetName::NMnist, root.path()).unwrap_err().to_string();
     assert!(message.contains("n-mnist: no recording"), "{message}");
 }
 
 #[test]
 fn splits_choose_the_recordings_they_say() {
     let root = cifar10_dvs();
-    let set = Recordings::open(RecordingsName::Cifar10Dvs, root.path()).unwrap();
-    let apply = |rule| SplitFile { dataset: RecordingsName::Cifar10Dvs, rule }.apply(&set).unwrap();
+    let set = Recordings::open(DatasetName::Cifar10Dvs, root.path()).unwrap();
+    let apply = |rule| SplitFile { dataset: DatasetName::Cifar10Dvs, rule }.apply(&set).unwrap();
     let first = apply(SplitRule::FirstPerClass { test: 2 });
     assert_eq!(first.test[..4], [0, 1, 12, 13]);
     assert_eq!((first.train.len(), first.test.len()), (100, 20));
@@ -149,7 +147,7 @@ fn splits_choose_the_recordings_they_say() {
         SplitRule::Files(vec![]),
         SplitRule::Random { of: 13, seed: 0 },
     ] {
-        let split = SplitFile { dataset: RecordingsName::Cifar10Dvs, rule };
+        let split = SplitFile { dataset: DatasetName::Cifar10Dvs, rule };
         assert!(
             matches!(split.apply(&set).unwrap_err(), Error::InvalidConfig { field: "split", .. }),
             "{split:?}"
@@ -158,7 +156,7 @@ fn splits_choose_the_recordings_they_say() {
             assert_eq!(split.to_string().parse::<SplitFile>().unwrap(), split);
         }
     }
-    let other = SplitFile { dataset: RecordingsName::NMnist, rule: SplitRule::Official };
+    let other = SplitFile { dataset: DatasetName::NMnist, rule: SplitRule::Official };
     assert!(other.apply(&set).unwrap_err().to_string().contains("expected a split of cifar10-dvs"));
 }
 
@@ -202,10 +200,9 @@ fn n_mnist_has_its_official_split() {
     let test: Vec<_> =
         (0..10_u8).map(|digit| (format!("Test/{digit}/00001.bin"), event(digit))).collect();
     zip(&root.path().join("Test.zip"), &test);
-    let set = Recordings::open(RecordingsName::NMnist, root.path()).unwrap();
-    let split = SplitFile { dataset: RecordingsName::NMnist, rule: SplitRule::Official }
-        .apply(&set)
-        .unwrap();
+    let set = Recordings::open(DatasetName::NMnist, root.path()).unwrap();
+    let split =
+        SplitFile { dataset: DatasetName::NMnist, rule: SplitRule::Official }.apply(&set).unwrap();
     assert_eq!((split.train.len(), split.test.len()), (20, 10));
     for &index in &split.test {
         assert_eq!(Some(set.read(index).unwrap().x()[0]), set.label(index));
@@ -228,7 +225,7 @@ fn gestures_are_parts_of_recordings() {
     write("trials_to_train.txt", "user01_led.aedat\n");
     write("trials_to_test.txt", "\n");
     write("user01_led_labels.csv", "class,startTime_usec,endTime_usec\n11,100,300\n2,300,900\n");
-    let set = Recordings::open(RecordingsName::Dvs128Gesture, root.path()).unwrap();
+    let set = Recordings::open(DatasetName::Dvs128Gesture, root.path()).unwrap();
     assert_eq!((set.len(), set.label(0), set.label(1)), (2, Some(1), Some(10)));
     assert_eq!(set.read(1).unwrap().x(), [1, 2]);
     assert_eq!(set.read(0).unwrap().len(), 6);
@@ -239,7 +236,7 @@ fn gestures_are_parts_of_recordings() {
     ] {
         write(name, text);
         let message =
-            Recordings::open(RecordingsName::Dvs128Gesture, root.path()).unwrap_err().to_string();
+            Recordings::open(DatasetName::Dvs128Gesture, root.path()).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
         write("user01_led_labels.csv", "class\n");
     }

@@ -1,9 +1,10 @@
 //! Sets of picture files in every layout, damaged files, and loading them.
 
-use snn_data::image::{CentreCrop, DecodeOptions, Filter, RandomResizedCrop};
-use snn_data::vision::{OnDamage, PictureSource, Pictures, PicturesName, View};
+use snn_data::pictures::{CentreCrop, DecodeOptions, Filter, RandomResizedCrop};
+use snn_data::pictures::{OnDamage, PictureSource, Pictures, View};
 use snn_data::{
-    Augment, Batch, Error, Flip, LoaderConfig, Order, SampleMut, SampleRng, Split, Transform,
+    Augment, Batch, DatasetName, Error, Flip, LoaderConfig, Order, SampleMut, SampleRng, Split,
+    Transform,
 };
 use std::error::Error as StdError;
 use std::fs;
@@ -202,7 +203,7 @@ fn tiny_imagenet_and_imagenette_are_read() {
             }
         }
     }
-    let open = |split| Pictures::open(PicturesName::Imagenette, imagenette.path(), split).unwrap();
+    let open = |split| Pictures::open(DatasetName::Imagenette, imagenette.path(), split).unwrap();
     same(&open(Split::Train), &plain);
     assert_eq!((open(Split::Test).len(), open(Split::Test).classes()), (6, plain.classes()));
     write(tiny.path().join("val/images/new.JPEG"), b"x");

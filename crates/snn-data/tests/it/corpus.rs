@@ -1,14 +1,14 @@
 //! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`).
 
-#[path = "../../../fuzz/checks/archives.rs"]
+#[path = "../../../../fuzz/checks/archives.rs"]
 mod archives;
-#[path = "../../../fuzz/checks/cifar.rs"]
+#[path = "../../../../fuzz/checks/cifar.rs"]
 mod cifar;
-#[path = "../../../fuzz/checks/events.rs"]
+#[path = "../../../../fuzz/checks/events.rs"]
 mod events;
-#[path = "../../../fuzz/checks/files.rs"]
+#[path = "../../../../fuzz/checks/files.rs"]
 mod files;
-#[path = "../../../fuzz/checks/idx.rs"]
+#[path = "../../../../fuzz/checks/idx.rs"]
 mod idx;
 
 use snn_test_support::corpus::{mutate, replay};

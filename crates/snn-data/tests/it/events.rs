@@ -1,7 +1,9 @@
 //! Recordings that are damaged, hostile or unusual, in every format.
 
 use snn_data::Result;
-use snn_data::events::{Chip, Event, EventFormat, EventReader, Events, ReadOptions, SensorSize};
+use snn_data::recordings::events::{
+    Chip, Event, EventFormat, EventReader, Events, ReadOptions, SensorSize,
+};
 use std::io::Cursor;
 use std::path::Path;
 

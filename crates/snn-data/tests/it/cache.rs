@@ -1,12 +1,14 @@
 //! Caches: the same samples, built once, by whoever is there, whatever happens to whom.
 
 use snn_data::cache::{Cache, Cached, Fingerprint, read_header};
-use snn_data::event_augment::EventAugment;
-use snn_data::frames::{Framing, Slicing};
-use snn_data::image::{CentreCrop, DecodeOptions, Exif, RandomResizedCrop};
-use snn_data::recordings::{RecordingSource, Recordings, RecordingsName};
-use snn_data::vision::{OnDamage, PictureSource, Pictures, View};
-use snn_data::{Error, LoaderConfig, Result, SampleMut, SampleRng, SampleShape, Samples, Source};
+use snn_data::pictures::{CentreCrop, DecodeOptions, Exif, RandomResizedCrop};
+use snn_data::pictures::{OnDamage, PictureSource, Pictures, View};
+use snn_data::recordings::augment::EventAugment;
+use snn_data::recordings::frames::{Framing, Slicing};
+use snn_data::recordings::{RecordingSource, Recordings};
+use snn_data::{
+    DatasetName, Error, LoaderConfig, Result, SampleMut, SampleRng, SampleShape, Samples, Source,
+};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -126,7 +128,7 @@ fn recordings_have_a_key_of_all_that_their_frames_depend_on() {
         std::fs::copy(golden("events/n-mnist.bin"), file(name)).unwrap();
     }
     let source = |indices: &[usize], slicing, size, augment| {
-        let set = Recordings::open(RecordingsName::NMnist, root.path()).unwrap();
+        let set = Recordings::open(DatasetName::NMnist, root.path()).unwrap();
         RecordingSource::new(set.into(), indices.to_vec(), Framing { slicing, size }, augment)
             .unwrap()
     };
@@ -134,7 +136,7 @@ fn recordings_have_a_key_of_all_that_their_frames_depend_on() {
         source(indices, slicing, size, Vec::new()).fingerprint().unwrap().key()
     };
     let usual = || key(&[0, 1], Slicing::Number { slices: 4 }, None);
-    let size = snn_data::events::SensorSize { width: 17, height: 17 };
+    let size = snn_data::recordings::events::SensorSize { width: 17, height: 17 };
     let mut keys = vec![
         usual(),
         key(&[0, 1], Slicing::Number { slices: 5 }, None),
@@ -310,7 +312,7 @@ fn of_two_processes_that_build_one_cache_one_is_killed() {
     let print = Fingerprint::new("shared");
     let start = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "child"]).env("SNN_CACHE_CHILD", folder.path());
+        command.args(["--exact", "cache::child"]).env("SNN_CACHE_CHILD", folder.path());
         command.stdout(std::process::Stdio::null()).spawn().unwrap()
     };
     let mut killed = start();

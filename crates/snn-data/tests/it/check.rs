@@ -1,6 +1,7 @@
 //! The check of a data root against the compiled-in manifest.
 
-use snn_data::{CIFAR10, DatasetName, FileStatus, check};
+use snn_data::inventory::{FileStatus, check};
+use snn_data::{CIFAR10, DatasetName};
 use std::fs::{self, File};
 
 const NAMES: &str = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
@@ -18,7 +19,7 @@ fn every_state_of_a_file_is_told_apart() {
     fs::write(folder.join("data_batch_2.bin"), "short").unwrap();
     fs::create_dir(folder.join("data_batch_3.bin")).unwrap();
 
-    let report = check(root.path(), Some(DatasetName::Cifar10.into())).unwrap();
+    let report = check(root.path(), Some(DatasetName::Cifar10)).unwrap();
     assert!(!report.is_ok());
     let status =
         |name: &str| &report.files.iter().find(|file| file.path.ends_with(name)).unwrap().status;
@@ -41,7 +42,7 @@ fn every_state_of_a_file_is_told_apart() {
         "{text}"
     );
     // Same folder, named directly.
-    let direct = check(&folder, Some(DatasetName::Cifar10.into())).unwrap();
+    let direct = check(&folder, Some(DatasetName::Cifar10)).unwrap();
     assert_eq!(direct.files, report.files);
 }
 
@@ -51,7 +52,7 @@ fn an_empty_root_misses_everything_and_a_computed_set_nothing() {
     let all = check(root.path(), None).unwrap();
     assert_eq!(all.files.len(), 19);
     assert!(all.files.iter().all(|file| file.status == FileStatus::Missing));
-    let computed = check(root.path(), Some(DatasetName::Shapes10.into())).unwrap();
+    let computed = check(root.path(), Some(DatasetName::Shapes10)).unwrap();
     assert!(computed.is_ok() && computed.files.is_empty());
 }
 
@@ -66,7 +67,7 @@ fn an_unpacked_file_stands_for_its_archive() {
         of("t10k-labels-idx1-ubyte", 10_008);
         of("t10k-labels-idx1-ubyte.gz", 7);
         of("train-labels-idx1-ubyte.gz", 7);
-        let report = check(root.path(), Some(name.into())).unwrap();
+        let report = check(root.path(), Some(name)).unwrap();
         let status = |file: &str| {
             &report.files.iter().find(|found| found.path.ends_with(file)).unwrap().status
         };
@@ -94,5 +95,5 @@ fn a_report_is_plain_data() {
         text.contains("dataset = \"cifar-100\"") && text.contains("status = \"missing\""),
         "{text}"
     );
-    assert_eq!(toml::from_str::<snn_data::Report>(&text).unwrap(), report);
+    assert_eq!(toml::from_str::<snn_data::inventory::Report>(&text).unwrap(), report);
 }

@@ -4,8 +4,8 @@
 use ndarray::{Array3, Axis};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use snn_data::events::{EventReader, Events, ReadOptions, SensorSize, read_npz_frames};
-use snn_data::frames::{Framing, Slicing, TimeSurface};
+use snn_data::recordings::events::{EventReader, Events, ReadOptions, SensorSize, read_npz_frames};
+use snn_data::recordings::frames::{Framing, Slicing, TimeSurface};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -158,7 +158,9 @@ fn frames_while_reading_are_frames_of_all_events() {
         assert!(error.contains("at most 3 "), "{error}");
         // Memory that was used before.
         let mut again = Events::new(SensorSize { width: 1, height: 1 });
-        again.push(snn_data::events::Event { t: 9, x: 0, y: 0, polarity: true }).unwrap();
+        again
+            .push(snn_data::recordings::events::Event { t: 9, x: 0, y: 0, polarity: true })
+            .unwrap();
         EventReader::open(&path, options).unwrap().read_into(&mut again).unwrap();
         assert_eq!(again, events);
     }

@@ -1,6 +1,7 @@
 //! The real CIFAR files, if `SNN_DATA` names a data root that has them.
 
-use snn_data::{Dataset, DatasetName, ROOT_VARIABLE, check};
+use snn_data::inventory::check;
+use snn_data::{Dataset, DatasetName, ROOT_VARIABLE};
 use std::path::PathBuf;
 
 #[expect(clippy::print_stderr, reason = "a skipped test says why")]
