@@ -40,7 +40,7 @@ pub struct Conversion {
 
 /// Turns a trained hybrid into a network of events, in f64: the same function in real arithmetic,
 /// spike for spike. In f64 a decision that lies exactly on its threshold can fall the other way,
-/// since sums are rounded in another order (`docs/semantics.md`, section 10).
+/// since sums are rounded in another order (`docs/semantics.md`, section 1).
 ///
 /// # Errors
 /// The model is not in the trained form, is not valid, or has something that cannot be converted,
