@@ -16,8 +16,8 @@ use snn_simd::Available;
 use tch::{Kind, Tensor};
 
 /// Levels of a LIF neuron over all macro-steps, from rest, for the sum of `terms`:
-/// [`crate::neuron::lif::sequence`] in one pass. `None` for a neuron without a fused form: one with a
-/// synaptic current, adaptation or a surrogate of a user's own, or values that are not f32, f64 or
+/// [`crate::lif::sequence`] in one pass. `None` for a neuron without a fused form: one with a
+/// synaptic current, adaptation or a custom surrogate, or values that are not f32, f64 or
 /// bf16 on the CPU.
 ///
 /// # Shapes
