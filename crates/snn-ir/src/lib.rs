@@ -8,12 +8,13 @@ pub mod file;
 pub mod graph;
 pub mod init;
 pub mod model;
-pub mod models;
+pub mod networks;
+#[doc(hidden)]
+pub use networks as models;
 pub mod naive;
 mod naive_site;
 pub mod neurons;
 pub mod random;
-pub mod resolve;
 pub mod site;
 pub mod streams;
 mod strict;
@@ -22,7 +23,9 @@ pub mod weights;
 pub use encode::Encoder;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
-pub use graph::{Conv, Graph, Node, Op, PoolKind, Window};
+pub use graph::{
+    BATCH_NORM_EPS, Conv, Geometry, Graph, GraphBuilder, Node, Op, PoolKind, Role, Window, resolve,
+};
 pub use model::{Form, Model, Preprocessing, Signature};
 pub use neurons::{Neuron, NeuronKind, Neurons};
 pub use resolve::{Resolved, ResolvedNode, SiteInfo};
