@@ -42,6 +42,8 @@ mod book {
     mod own_neuron {}
     #[doc = include_str!("../../../docs/book/src/encoders.md")]
     mod encoders {}
+    #[doc = include_str!("../../../docs/book/src/networks.md")]
+    mod networks {}
     #[doc = include_str!("../../../docs/book/src/files.md")]
     mod files {}
 }

@@ -1,9 +1,9 @@
 //! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter
 //! checks a graph again.
 
+use super::{Conv, Graph, Node, Op, Window};
 use crate::check_site::check_site;
 use crate::error::{Error, Result};
-use super::{Conv, Graph, Node, Op, Window};
 use crate::site::Site;
 use std::collections::HashMap;
 
