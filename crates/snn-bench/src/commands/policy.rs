@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Policy, json: bool) -> Result<Outcome> {
     let Policy::Show { config: path, sets } = arguments;
     let config = RunConfig::load(path, sets)?;
     let (shape, classes) = images(config.data.dataset);
-    let spiking = config.network.build(shape, classes, &config.neuron);
+    let spiking = config.network.build(shape, classes, &config.neuron)?;
     let (_, placement) = snn_hybrid::apply(&spiking, &config.policy, &config.replacement)?;
     if json {
         print_json(&Shown {
