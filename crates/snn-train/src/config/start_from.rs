@@ -101,7 +101,7 @@ impl StartFromConfig {
         };
         let (own_classes, other_classes) = (classes(model)?, classes(&source)?);
         if let Some(name) = source
-            .weights
+            .weights()
             .keys()
             .find(|name| !model.weights().contains_key(*name) && !of_changed(name))
         {
