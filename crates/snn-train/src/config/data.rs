@@ -4,10 +4,10 @@ use crate::config::check::check;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use snn_data::{
-    Augment, AugmentPolicy, Border, Dataset, DatasetName, Flip, Mix, RandomErasing, SampleShape,
-    Source, Subset, split_holdout,
+    Augment, AugmentPolicy, Border, CacheConfig, DatasetName, Flip, FrameConfig, Mix,
+    PictureConfig, RandomErasing, SampleShape, Source, SourceConfig, Subset, split_holdout,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Training images held out for validation: a tenth of CIFAR's, as He 2016 (section 4.2) held out.
@@ -21,6 +21,22 @@ pub(crate) const DEFAULT_CROP_PADDING: usize = 4;
 pub struct DataConfig {
     /// Which data set.
     pub dataset: DatasetName,
+    /// Its folder, or the folder that holds it; empty for the data root. Folders of one's own need
+    /// it. A relative path starts from the data root.
+    #[serde(default)]
+    pub path: PathBuf,
+    /// A split file of a set of recordings; empty for the usual split.
+    #[serde(default)]
+    pub split: PathBuf,
+    /// How pictures become images.
+    #[serde(default)]
+    pub pictures: PictureConfig,
+    /// How recordings become frames, one a time step.
+    #[serde(default)]
+    pub frames: FrameConfig,
+    /// Where samples that are the same in every epoch are cached; absent for nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheConfig>,
     /// Training images held out for validation.
     #[serde(default = "held_out")]
     pub held_out: usize,
@@ -158,10 +174,9 @@ impl DataConfig {
     /// # Errors
     /// The files cannot be read, more samples are held out than there are, or a limit is larger
     /// than what it limits.
-    pub fn open(&self, root: Option<&Path>, seed: u64, time_steps: usize) -> Result<RunData> {
-        let data = Dataset::open_named(self.dataset, root)?;
-        let train: Arc<dyn Source> = Arc::new(data.train);
-        let test: Arc<dyn Source> = Arc::new(data.test);
+    pub fn open(&self, root: Option<&Path>, seed: u64) -> Result<RunData> {
+        let data = snn_data::open(&self.source(), root)?;
+        let (train, test) = (&data.train, &data.test);
         let parts = split_holdout(train.len(), self.held_out, seed)?;
         let limits = [
             ("`data.limit`", self.limit, parts.train, "training images that are not held out"),
@@ -187,18 +202,32 @@ impl DataConfig {
             shape: train.shape(),
             validation: match validation.is_empty() {
                 true => None,
-                false => Some(part(&train, validation)?),
+                false => Some(part(&data.train_plain, validation)?),
             },
-            train: part(&train, training?)?,
-            test: part(&test, testing?)?,
+            train: part(train, training?)?,
+            test: part(test, testing?)?,
             classes: data.classes,
             mean: data.channel_mean_u8,
             std: data.channel_std,
         })
     }
 
+    /// What is opened.
+    pub fn source(&self) -> SourceConfig {
+        let given = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
+        SourceConfig {
+            path: given(&self.path),
+            split: given(&self.split),
+            pictures: self.pictures,
+            frames: self.frames.clone(),
+            cache: self.cache.clone(),
+            ..SourceConfig::new(self.dataset)
+        }
+    }
+
     /// Checks the ranges.
     pub(crate) fn validate(&self) -> Result<()> {
+        self.source().validate()?;
         let (range, expected) = (0.0..=snn_data::MAX_ALPHA, "0 to 2");
         check("data.mixup", range.contains(&self.mixup), expected, self.mixup)?;
         check("data.cutmix", range.contains(&self.cutmix), expected, self.cutmix)?;

@@ -229,7 +229,24 @@ impl RunConfig {
     /// # Errors
     /// As [`DataConfig::open`].
     pub fn open_data(&self, root: Option<&Path>) -> Result<RunData> {
-        self.data.open(root, self.seed, self.time_steps)
+        self.data.open(root, self.seed)
+    }
+
+    /// Shape of the network's input, and its number of classes. The data is opened only where its
+    /// name does not say them.
+    ///
+    /// # Errors
+    /// As [`DataConfig::open`].
+    pub fn input(&self, root: Option<&Path>) -> Result<([usize; 3], usize)> {
+        let classes = self.data.dataset.spec().classes;
+        let (shape, classes) = match self.data.source().shape() {
+            Some(shape) if classes > 0 => (shape, classes),
+            _ => {
+                let data = self.open_data(root)?;
+                (data.shape, data.classes.len())
+            }
+        };
+        Ok((self.encoded(shape).image(), classes))
     }
 
     /// The samples of a source as the network of the run sees them: encoded into frames, if the run
