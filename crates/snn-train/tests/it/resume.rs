@@ -20,6 +20,7 @@ network = { kind = 'small', width = 3 }
 [data]
 dataset = 'shapes10'
 held_out = 7832 # of 8,000: leaves 168, ten batches of 16
+validation_limit = 100
 crop_padding = 1
 [neuron]
 leak = { kind = 'learned', initial = 0.5 }
