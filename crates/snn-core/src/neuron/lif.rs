@@ -200,7 +200,7 @@ impl Factor {
     }
 }
 
-/// A LIF neuron with its constants at hand.
+/// A LIF neuron with its constants.
 struct PreparedLif<'l> {
     lif: &'l Lif,
     factor: Factor,

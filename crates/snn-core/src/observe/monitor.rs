@@ -47,7 +47,7 @@ pub enum Warning {
 
 impl SiteMonitor {
     /// Euclidean norm of the gradient of a loss with respect to what the site emitted, once a
-    /// backward pass has run; `None` if gradients were not asked for or none reached the site.
+    /// backward pass has run; `None` if gradients were not requested or none reached the site.
     ///
     /// # Errors
     /// libtorch fails.

@@ -9,12 +9,12 @@ use tch::{Kind, Tensor};
 pub(crate) struct Emission<'e> {
     /// Name of its node.
     pub(crate) site: &'e str,
-    /// Spikes or levels, values where the site has none, or, unless levels were asked for, values
+    /// Spikes or levels, values where the site has none, or, unless levels were requested, values
     /// of a QuantRelu: `[steps·B, …]`.
     pub(crate) output: &'e Tensor,
     /// `true` if the site emits values instead of levels.
     pub(crate) values: bool,
-    /// Membranes before the reset, `[steps·B, …]`, if they were asked for and the site has one.
+    /// Membranes before the reset, `[steps·B, …]`, if they were requested and the site has one.
     pub(crate) membranes: Option<Tensor>,
     /// T, or 1 in the time-invariant prefix.
     pub(crate) steps: usize,
