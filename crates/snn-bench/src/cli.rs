@@ -1,8 +1,8 @@
 //! The command line as data.
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use snn_data::events::{Chip, ReadOptions, SensorSize};
-use snn_data::{DatasetName, SetName};
+use snn_data::DatasetName;
+use snn_data::recordings::events::{Chip, ReadOptions, SensorSize};
 use snn_train::{Options, Start};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -76,7 +76,7 @@ pub(crate) enum Data {
     /// samples.
     Check {
         /// Only this data set.
-        dataset: Option<SetName>,
+        dataset: Option<DatasetName>,
         #[command(flatten)]
         data: DataRoot,
     },
