@@ -81,7 +81,7 @@ pub struct Augment {
     pub crop_padding: usize,
     /// Pixels that a shift brings in.
     pub crop_border: Border,
-    /// `true` to mirror.
+    /// Random mirroring.
     pub flip: Flip,
     /// Side in pixels of the square that is blanked, 0 for none. Its centre is any pixel of the
     /// image with equal chance, so that a part of it may lie outside (`DeVries` & Taylor 2017).

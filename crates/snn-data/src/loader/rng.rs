@@ -22,7 +22,7 @@ pub(crate) enum Purpose {
     RecordingSplit = 7,
     /// The work on one batch after mixing.
     BatchTransform = 8,
-    /// `true` if a sample is mirrored in even or in odd epochs.
+    /// Parity of the epochs in which a sample is mirrored.
     Flip = 9,
 }
 
