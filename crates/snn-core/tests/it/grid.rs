@@ -57,7 +57,7 @@ fn random_models_agree_in_all_three_forms() {
             compare(&trained, &input, &what("trained"));
             let Ok(events) = convert(&trained, &Code::Unary.into()) else { continue };
             compare(&events.model, &input, &what("events"));
-            let Ok(grid) = to_grid(&events, GridOptions::default()) else { continue };
+            let Ok(grid) = to_grid(&events.model, GridOptions::default()) else { continue };
             compare(&grid.model, &input, &what("grid"));
             on_grid += 1;
         }

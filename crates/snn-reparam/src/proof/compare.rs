@@ -1,29 +1,32 @@
-//! Proof that nothing was lost: two interpreters of two forms, compared decision by decision.
-//!
-//! Three levels, and every report says which one it shows:
-//!
-//! * *bitwise*, on the grid: logits and levels are the same integers;
-//! * *zero flips*, off the grid in f64: every spike and level of the trained network equals the
-//!   converted one's; ties are counted;
-//! * *agreement*, in f32: how many decisions flip, how far logits move, how often the class
-//!   changes.
+//! Two interpreters compared, decision by decision.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use snn_ir::{Evaluate, Evaluation, Input, Logits, Model, Op, Record, SiteOutput};
-use std::cmp::Ordering;
+use snn_ir::{Evaluation, Logits, SiteOutput};
 use std::collections::HashMap;
+use std::fmt;
 
-/// What is demanded of a comparison.
+/// What is demanded of a comparison; every report says which it shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// Identical integers.
+pub enum Strictness {
+    /// Identical integers: logits and levels on the grid.
     Bitwise,
-    /// Identical decisions; real-valued logits within rounding.
+    /// Identical decisions (spikes and levels); real-valued logits within rounding.
     ZeroFlips,
-    /// Measured, with no demand on decisions.
+    /// Measured, with no demand on decisions: how many flip, how far logits move, how often the
+    /// class changes.
     Agreement,
+}
+
+impl fmt::Display for Strictness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Strictness::Bitwise => "bitwise",
+            Strictness::ZeroFlips => "zero flips",
+            Strictness::Agreement => "agreement",
+        })
+    }
 }
 
 /// Real logits of one network in two forms may differ by rounding, at most by this part of the
@@ -34,7 +37,8 @@ pub const LOGIT_TOLERANCE: f64 = 1e-6;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// What is demanded.
-    pub level: Level,
+    #[serde(rename = "level")]
+    pub strictness: Strictness,
     /// Interpreter and form on one side.
     pub reference: String,
     /// Interpreter and form on the other.
@@ -75,9 +79,13 @@ pub struct SiteComparison {
 
 impl Comparison {
     /// An empty comparison.
-    pub fn new(level: Level, reference: impl Into<String>, candidate: impl Into<String>) -> Self {
+    pub fn new(
+        strictness: Strictness,
+        reference: impl Into<String>,
+        candidate: impl Into<String>,
+    ) -> Self {
         Self {
-            level,
+            strictness,
             reference: reference.into(),
             candidate: candidate.into(),
             samples: 0,
@@ -213,53 +221,47 @@ impl Comparison {
         self.sites.iter().filter(|site| site.active > 0).count()
     }
 
-    /// Why the demanded level does not hold, one reason each; empty if it holds.
-    pub fn failures(&self) -> Vec<String> {
-        let mut failures = self.differences();
-        failures.extend(self.silences());
-        failures
+    /// The interpreters of this comparison, for messages.
+    pub fn pair(&self) -> String {
+        format!("{} against {}", self.reference, self.candidate)
     }
 
     /// Sites that were silent on every sample: a silent network is trivially equal.
-    fn silences(&self) -> Vec<String> {
-        let pair = format!("{} against {}", self.reference, self.candidate);
-        let silent = self.sites.iter().filter(|site| site.active == 0);
-        silent
-            .map(|site| {
-                format!(
-                    "{pair}: site `{}` was silent on every sample, so that nothing was shown \
-                         for it",
-                    site.site
-                )
-            })
-            .collect()
+    pub fn silent_sites(&self) -> impl Iterator<Item = &str> {
+        self.sites.iter().filter(|site| site.active == 0).map(|site| site.site.as_str())
     }
 
-    /// What differs more than the level allows.
-    fn differences(&self) -> Vec<String> {
-        let mut failures = Vec::new();
-        let pair = format!("{} against {}", self.reference, self.candidate);
+    /// What differs more than the demand allows, one cause each; empty if nothing does.
+    pub fn differences(&self) -> Vec<String> {
+        let mut causes = Vec::new();
         if self.samples == 0 {
-            failures.push(format!("{pair}: no samples were compared"));
+            causes.push("no samples were compared".into());
         }
-        if self.level != Level::Agreement && self.flips > 0 {
-            let first =
-                self.sites.iter().find(|site| site.flips > 0).map_or("", |site| site.site.as_str());
-            failures.push(format!(
-                "{pair}: {} of {} decisions differ, first at site `{first}`",
-                self.flips, self.decisions
+        if self.strictness != Strictness::Agreement
+            && let Some(first) = self.sites.iter().find(|site| site.flips > 0)
+        {
+            let ties = match (self.strictness, first.ties) {
+                (Strictness::ZeroFlips, ties @ 1..) => format!(
+                    ", where {ties} decisions were ties: equal to a threshold but for the rounding \
+                     of f64 sums, which real arithmetic decides and f64 does not"
+                ),
+                _ => String::new(),
+            };
+            causes.push(format!(
+                "{} of {} decisions differ, first at site `{}`{ties}",
+                self.flips, self.decisions, first.site
             ));
         }
-        if self.level == Level::Bitwise && self.unequal_logits > 0 {
-            failures.push(format!("{pair}: {} logits differ", self.unequal_logits));
+        if self.strictness == Strictness::Bitwise && self.unequal_logits > 0 {
+            causes.push(format!("{} logits differ", self.unequal_logits));
         }
         if let Some(difference) =
             self.logit_difference.filter(|difference| *difference > LOGIT_TOLERANCE)
-            && self.level == Level::ZeroFlips
+            && self.strictness == Strictness::ZeroFlips
         {
-            failures.push(format!("{pair}: logits differ by {difference:.1e} of the largest"));
+            causes.push(format!("logits differ by {difference:.1e} of the largest"));
         }
-        failures
+        causes
     }
 }
 
@@ -275,149 +277,4 @@ fn flips(reference: &SiteOutput, candidate: &SiteOutput) -> Option<u64> {
         }
         _ => None,
     }
-}
-
-/// The verdict on a converted model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// The level shown for the converted model itself: bitwise on the grid, zero flips off it.
-    pub level: Level,
-    /// Samples that every comparison but the naive evaluator's ran on.
-    pub samples: usize,
-    /// Decisions that differ where none may: over all comparisons but those at the level of
-    /// agreement.
-    pub flips: u64,
-    /// Number of sites.
-    pub sites: usize,
-    /// Sites that emitted anything in every comparison.
-    pub active_sites: usize,
-    /// Accuracy of the trained network, in percent.
-    pub accuracy_reference: f64,
-    /// Accuracy of the converted network, in percent.
-    pub accuracy_converted: f64,
-    /// The most accuracy that the grid may cost, in points.
-    pub max_drop: f64,
-    /// The comparisons.
-    pub comparisons: Vec<Comparison>,
-    /// Why it does not hold; empty if it does.
-    pub failures: Vec<String>,
-}
-
-impl Report {
-    /// Sums up comparisons; `other_failures` are those found outside them (a file that is not the
-    /// conversion of the run, a failed self-test).
-    pub fn new(
-        level: Level,
-        (accuracy_reference, accuracy_converted): (f64, f64),
-        max_drop: f64,
-        comparisons: Vec<Comparison>,
-        other_failures: Vec<String>,
-    ) -> Self {
-        let mut failures = other_failures;
-        let samples = comparisons.iter().map(|c| c.samples).max().unwrap_or(0);
-        failures.extend(comparisons.iter().flat_map(Comparison::differences));
-        // Every site must be exercised where all samples ran, not in the naive evaluator's few.
-        failures.extend(
-            comparisons.iter().filter(|c| c.samples == samples).flat_map(Comparison::silences),
-        );
-        let drop = accuracy_reference - accuracy_converted;
-        if comparisons.is_empty() {
-            failures.push("nothing was compared".into());
-        }
-        // Not a number fails, too, on either side.
-        if drop.partial_cmp(&max_drop).is_none_or(Ordering::is_gt) {
-            failures.push(format!("accuracy fell by {drop:.2} points, allowed are {max_drop}"));
-        }
-        Self {
-            level,
-            samples,
-            flips: comparisons
-                .iter()
-                .filter(|c| c.level != Level::Agreement)
-                .map(|c| c.flips)
-                .sum(),
-            sites: comparisons.iter().map(|c| c.sites.len()).max().unwrap_or(0),
-            active_sites: comparisons
-                .iter()
-                // Where only logits were compared no site was seen.
-                .filter(|c| c.samples == samples && !c.sites.is_empty())
-                .map(Comparison::active_sites)
-                .min()
-                .unwrap_or(0),
-            accuracy_reference,
-            accuracy_converted,
-            max_drop,
-            comparisons,
-            failures,
-        }
-    }
-
-    /// Whether everything demanded holds.
-    pub fn holds(&self) -> bool {
-        self.failures.is_empty()
-    }
-}
-
-/// Runs two interpreters on one batch and adds what they return; gives back both results.
-///
-/// # Errors
-/// An interpreter failed, or their results cannot be compared.
-pub fn compare(
-    comparison: &mut Comparison,
-    reference: &mut dyn Evaluate,
-    candidate: &mut dyn Evaluate,
-    input: &Input<'_>,
-) -> Result<(Evaluation, Evaluation)> {
-    let reference = reference.evaluate(input, Record::Sites)?;
-    let candidate = candidate.evaluate(input, Record::Sites)?;
-    comparison.add(&reference, &candidate)?;
-    Ok((reference, candidate))
-}
-
-/// Whether fine-tuning may have changed the weights of a model on the grid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tuning {
-    /// The file must be exactly what conversion makes of the run.
-    None,
-    /// Convolution and linear weights and biases may differ; graph, thresholds, multipliers and
-    /// units may not.
-    Weights,
-}
-
-/// Shows that `file` is what conversion makes of the run: the link between the trained network and
-/// a file that is only compared with itself otherwise.
-pub fn same_conversion(expected: &Model, file: &Model, tuning: Tuning) -> Vec<String> {
-    let mut failures = Vec::new();
-    let mut demand = |holds: bool, what: &str| {
-        if !holds {
-            failures.push(format!("the file is not the conversion of the run: {what} differ"));
-        }
-    };
-    demand(expected.form() == file.form(), "the forms (or the units of the logits)");
-    demand(expected.graph() == file.graph(), "the graphs");
-    demand(expected.time_steps() == file.time_steps(), "the macro-steps");
-    demand(expected.preprocessing() == file.preprocessing(), "the preprocessings");
-    demand(expected.classes() == file.classes(), "the names of the classes");
-    demand(expected.weights().keys().eq(file.weights().keys()), "the names of the weights");
-    for (name, tensor) in expected.weights() {
-        let Some(other) = file.weights().get(name) else { continue };
-        let may_differ = tuning == Tuning::Weights && is_tunable(expected, name);
-        let same = if may_differ {
-            other.dtype() == tensor.dtype() && other.shape() == tensor.shape()
-        } else {
-            other == tensor
-        };
-        if !same {
-            demand(false, &format!("the values of `{name}`"));
-            break;
-        }
-    }
-    failures
-}
-
-/// Whether training changes this weight: weights and biases of convolutions and linear layers, not
-/// those of one-to-one synapses.
-fn is_tunable(model: &Model, name: &str) -> bool {
-    let Some((node, "weight" | "bias")) = name.rsplit_once('.') else { return false };
-    matches!(model.graph().node(node).map(|node| &node.op), Some(Op::Conv(_) | Op::Linear { .. }))
 }

@@ -7,7 +7,7 @@ use snn_ir::{
     Code, Conv, Custom, Evaluate, Form, Graph, Input, Lif, Model, Neuron, NeuronKind, Neurons, Op,
     PoolKind, Preprocessing, Record, Signature, Site, Spike, Window,
 };
-use snn_reparam::{Action, CodeChoice, Error, GridOptions, convert, convert_with_neurons, to_grid};
+use snn_reparam::{CodeChoice, ConvertOptions, Effect, Error, GridOptions, convert, to_grid};
 use std::collections::BTreeMap;
 
 fn act(site: Site) -> Op {
@@ -38,8 +38,8 @@ fn refused(model: &Model, code: Code) -> Vec<String> {
         Err(Error::Refused(plan)) => plan
             .entries
             .iter()
-            .filter(|e| e.action == Action::Refused)
-            .map(|e| format!("{}: {}", e.node, e.detail))
+            .filter(|e| e.action.effect() == Effect::Refused)
+            .map(|e| format!("{}: {}", e.node, e.action))
             .collect(),
         other => panic!("expected a refusal, found {other:?}"),
     }
@@ -54,7 +54,7 @@ fn a_plain_relu_has_no_finite_spike_code_and_no_place_on_the_grid() {
         "{reasons:?}"
     );
     let graded = convert(&model, &Code::Graded.into()).unwrap();
-    let error = to_grid(&graded, GridOptions::default()).unwrap_err().to_string();
+    let error = to_grid(&graded.model, GridOptions::default()).unwrap_err().to_string();
     assert!(error.contains("act (relu)") && error.contains("quant_relu"), "{error}");
 }
 
@@ -109,8 +109,10 @@ fn codes_for_sites_that_do_not_exist_are_refused() {
     let mut codes = CodeChoice::from(Code::Unary);
     codes.sites.insert("act".into(), Code::Graded);
     codes.sites.insert("nowhere".into(), Code::Graded);
-    let Err(Error::Refused(plan)) = convert(&model, &codes) else { panic!("expected a refusal") };
-    assert_eq!(plan.entries.iter().filter(|e| e.action == Action::Refused).count(), 2);
+    let Err(Error::Refused(plan)) = convert(&model, &codes.into()) else {
+        panic!("expected a refusal")
+    };
+    assert_eq!(plan.entries.iter().filter(|e| e.action.effect() == Effect::Refused).count(), 2);
 }
 
 #[test]
@@ -143,7 +145,7 @@ fn levels_have_three_codes_and_spikes_one() {
     ));
     let codes =
         CodeChoice { default: Code::Unary, sites: BTreeMap::from([("act".into(), Code::Ternary)]) };
-    let error = convert(&model, &codes).unwrap_err().to_string();
+    let error = convert(&model, &codes.into()).unwrap_err().to_string();
     assert!(error.contains("act") && error.contains("one code each"), "{error}");
 }
 
@@ -177,7 +179,8 @@ fn a_neuron_of_a_users_own_converts_where_it_is_known_and_never_onto_the_grid() 
         "{reasons:?}"
     );
     let neurons = Neurons::default().with("sign", Sign);
-    let events = convert_with_neurons(&model, &Code::Unary.into(), &neurons).unwrap();
+    let options = ConvertOptions { neurons: neurons.clone(), ..Code::Unary.into() };
+    let events = convert(&model, &options).unwrap();
     let pixels = snn_ir::random::pixels(&model, 2, 1);
     let sites = |model| {
         let mut naive = Naive::with_neurons(model, &neurons).unwrap();
@@ -185,8 +188,8 @@ fn a_neuron_of_a_users_own_converts_where_it_is_known_and_never_onto_the_grid() 
     };
     assert_eq!(sites(&model), sites(&events.model));
     assert!(sites(&model)[0].output.active() > 0);
-    let error = to_grid(&events, GridOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("act (custom)") && error.contains("no twin"), "{error}");
+    let error = to_grid(&events.model, GridOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("act (custom)") && error.contains("no integer counterpart"), "{error}");
 }
 
 #[test]
@@ -197,9 +200,9 @@ fn a_converted_model_is_not_converted_again() {
         convert(&events.model, &Code::Unary.into()),
         Err(Error::Form { expected: "trained", .. })
     ));
-    let grid = to_grid(&events, GridOptions::default()).unwrap();
+    let grid = to_grid(&events.model, GridOptions::default()).unwrap();
     assert!(matches!(
-        to_grid(&grid, GridOptions::default()),
+        to_grid(&grid.model, GridOptions::default()),
         Err(Error::Form { expected: "events", .. })
     ));
 }
@@ -239,7 +242,8 @@ fn guard_bits_that_put_a_threshold_out_of_reach_are_refused() {
         network(|graph, conv| graph.push("act", act(Site::Lif(Lif::default())), &[conv]));
     model.weights_mut().insert("conv.weight".into(), ArrayD::<f32>::zeros(vec![3, 2, 3, 3]).into());
     let events = convert(&model, &Code::Unary.into()).unwrap();
-    let grid = |guard_bits| to_grid(&events, GridOptions { guard_bits, ..GridOptions::default() });
+    let grid =
+        |guard_bits| to_grid(&events.model, GridOptions { guard_bits, ..GridOptions::default() });
     assert!(grid(14).is_ok());
     for guard_bits in [15, 16] {
         let error = grid(guard_bits).unwrap_err().to_string();

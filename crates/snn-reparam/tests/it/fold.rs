@@ -1,10 +1,8 @@
 //! Batch norm into the layer before it, for every sign of κ, with and without a bias.
 
-mod network;
-
-use network::{conv, exact, lif, linear, network, quant, values};
+use crate::network::{conv, exact, lif, linear, network, quant, values};
 use snn_ir::{Code, Conv, Model, Op, Tensor};
-use snn_reparam::{Action, convert};
+use snn_reparam::{Effect, convert};
 
 const EPS: f64 = 0.25;
 
@@ -57,7 +55,7 @@ fn of_convolutions_with_and_without_bias() {
         assert_eq!(values(&events.model, "c1.weight"), expected);
         assert!(events.model.graph().node("n1").is_none());
         assert!(events.model.weights().keys().all(|name| !name.starts_with("n1.")));
-        let merged = network::lines(&events.plan, Action::Merged);
+        let merged = crate::network::lines(&events.plan, Effect::Merged);
         assert_eq!(merged, ["n1: folded into `c1`"]);
     }
 }

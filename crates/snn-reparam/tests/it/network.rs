@@ -8,7 +8,7 @@ use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Op, PoolKind,
     Preprocessing, QuantRelu, Record, Share, Signature, Site, SiteOutput, Tensor, Weights, Window,
 };
-use snn_reparam::{Action, Conversion, Error, GridOptions, Plan, convert, to_grid};
+use snn_reparam::{Conversion, Effect, Error, GridOptions, Plan, convert, to_grid};
 
 pub(crate) fn act(site: Site) -> Op {
     Op::Activation { site, code: None }
@@ -118,8 +118,8 @@ pub(crate) fn exact(model: &Model) -> Conversion {
         last = Some(events);
     }
     let events = last.unwrap();
-    let grid =
-        to_grid(&events, GridOptions::default()).unwrap_or_else(|e| panic!("{e}\n{}", events.plan));
+    let grid = to_grid(&events.model, GridOptions::default())
+        .unwrap_or_else(|e| panic!("{e}\n{}", events.plan));
     let after = evaluate(&grid.model);
     let (mut equal, mut total) = (0, 0);
     for trace in &before.sites {
@@ -143,14 +143,14 @@ pub(crate) fn exact(model: &Model) -> Conversion {
 /// The refusals of a model's conversion as `node: reason`.
 pub(crate) fn refused(model: &Model) -> Vec<String> {
     match convert(model, &Code::Unary.into()) {
-        Err(Error::Refused(plan)) => lines(&plan, Action::Refused),
+        Err(Error::Refused(plan)) => lines(&plan, Effect::Refused),
         other => panic!("expected a refusal, found {other:?}"),
     }
 }
 
-pub(crate) fn lines(plan: &Plan, action: Action) -> Vec<String> {
-    let entries = plan.entries.iter().filter(|entry| entry.action == action);
-    entries.map(|entry| format!("{}: {}", entry.node, entry.detail)).collect()
+pub(crate) fn lines(plan: &Plan, effect: Effect) -> Vec<String> {
+    let entries = plan.entries.iter().filter(|entry| entry.action.effect() == effect);
+    entries.map(|entry| format!("{}: {}", entry.node, entry.action)).collect()
 }
 
 pub(crate) fn values(model: &Model, name: &str) -> Vec<f64> {

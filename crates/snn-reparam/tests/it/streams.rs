@@ -1,8 +1,8 @@
 //! Streams in every unusual place: each either converts to the same function or is refused by name.
 
-mod network;
-
-use network::{act, conv, evaluate, exact, lif, linear, network, pool, quant, refused, values};
+use crate::network::{
+    act, conv, evaluate, exact, lif, linear, network, pool, quant, refused, values,
+};
 use snn_ir::{Code, Conv, Leak, Lif, Op, PoolKind, Reset, Site};
 use snn_reparam::convert;
 use std::time::{Duration, Instant};

@@ -1,38 +1,22 @@
 //! The last pass: every quantity an integer, by the rules of `ARCHITECTURE.md` ("The grid") and the
 //! equations 12 and 13.
 
-use crate::convert::Conversion;
+mod integers;
+mod site;
+mod units;
+
+use crate::convert::{Conversion, stop_if_refused};
 use crate::error::{Error, Result};
-use crate::fold::channels;
-use crate::grid_site::{Edges, SiteToGrid, refuse_without_twin};
+use crate::graph_edit::per_channel;
 use crate::plan::{Action, Plan};
-use crate::units::Channels;
-use ndarray::{Array1, ArrayD, Axis};
-use serde::{Deserialize, Serialize};
+use integers::set_integers;
+use ndarray::{Array1, Axis};
+use site::{Edges, SiteToGrid, refuse_without_counterpart};
 use snn_ir::streams::{F32_EXACT, Streams};
-use snn_ir::{Error as IrError, Form, Model, Op, Resolved, Tensor, weights};
-
-/// Settings of the grid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GridOptions {
-    /// Fractional bits of membranes, 0 to 16.
-    pub guard_bits: u8,
-    /// Largest shift m of the leak k/2^m, 0 to 16.
-    pub leak_bits: u8,
-}
-
-/// Guard bits: the leak ½ is exact for 9 macro-steps, and a leaky membrane loses less than 1/256 of
-/// a unit a step otherwise.
-pub const DEFAULT_GUARD_BITS: u8 = 8;
-/// Bits of the leak: its error, below 2⁻¹³, is far below that of 8-bit weights.
-pub const DEFAULT_LEAK_BITS: u8 = 12;
-
-impl Default for GridOptions {
-    fn default() -> Self {
-        Self { guard_bits: DEFAULT_GUARD_BITS, leak_bits: DEFAULT_LEAK_BITS }
-    }
-}
+use snn_ir::{
+    CodeChoice, ConversionOptions, Form, GridOptions, Model, Op, Resolved, Tensor, Weights, weights,
+};
+use units::Channels;
 
 /// Largest weight on the grid, as a number.
 const WEIGHT_MAX: f64 = snn_ir::model::GRID_WEIGHT_MAX as f64;
@@ -43,55 +27,49 @@ const FINEST: f64 = 65_536.0;
 /// that rounding a stream's multiplier up costs at most 1/8 of a bit-step.
 const REFINEMENT: f64 = 8.0;
 
-/// Puts a converted network on the integer grid.
+/// Puts a converted network on the integer grid, one that was read from a file as well as one that
+/// was just made. The plan has the steps of the grid alone: [`Plan::then`] joins it to that of the
+/// conversion.
 ///
 /// # Errors
 /// The model is not in the form `events`; it has an unquantised ReLU or a neuron of a user's own; a
 /// threshold is out of reach; an accumulator could leave 32 bits.
-pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> {
-    let source = &events.model;
-    if source.form() != Form::Events {
-        return Err(Error::Form { expected: "events", found: source.form().label() });
+pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
+    if events.form() != Form::Events {
+        return Err(Error::Form { expected: "events", found: events.form().label() });
     }
-    if options.guard_bits > 16 || options.leak_bits > 16 {
-        let found =
-            format!("guard_bits {} and leak_bits {}", options.guard_bits, options.leak_bits);
-        return Err(IrError::Attribute {
-            node: "grid".into(),
-            field: "options",
-            expected: "at most 16",
-            found,
-        }
-        .into());
-    }
-    let resolved = source.validate()?;
-    let mut plan = events.plan.clone();
-    refuse_without_twin(source, &mut plan)?;
-    let streams = Streams::of(source, &resolved)?;
-    let mut classes = Channels::of(source, &resolved, &streams);
-    let units = units(source, &resolved, &streams, &mut classes)?;
-    let mut model = source.clone();
-    model.weights_mut().clear();
-    for (index, node) in source.graph().nodes.iter().enumerate() {
+    options.check()?;
+    let resolved = events.validate()?;
+    let mut plan = Plan::default();
+    refuse_without_counterpart(events, &mut plan);
+    stop_if_refused(&plan)?;
+    let streams = Streams::of(events, &resolved)?;
+    let mut classes = Channels::of(events, &resolved, &streams);
+    let units = units(events, &resolved, &streams, &mut classes)?;
+    let (mut signature, mut rounded) = (events.signature().clone(), Weights::new());
+    for (index, node) in events.graph().nodes.iter().enumerate() {
         let count = resolved.nodes[index].shape[0];
         let of = |classes: &mut Channels, node: usize| -> Array1<f64> {
             (0..count).map(|c| units[classes.class(node, c)]).collect()
         };
         match &node.op {
             Op::Conv(_) | Op::Linear { .. } => {
-                synapse(source, &mut model, &node.name, &of(&mut classes, index), &mut plan)?;
+                let action = synapse(events, &mut rounded, &node.name, &of(&mut classes, index))?;
+                plan.note(&node.name, node.op.label(), action);
             }
             Op::Scale => {
-                let weight = channels(source, &node.name, "weight")?;
-                let rounded = (&weight / &of(&mut classes, index)).mapv(f64::round);
-                set_integers(&mut model, &node.name, "weight", &rounded.into_dyn())?;
+                let weight = per_channel(events, &node.name, "weight")?;
+                let nearest = (&weight / &of(&mut classes, index)).mapv(f64::round);
+                set_integers(&mut rounded, &node.name, "weight", &nearest.into_dyn())?;
             }
             Op::Activation { site, .. } => {
                 let unit = of(&mut classes, resolved.nodes[index].inputs[0]);
-                let site_to_grid = SiteToGrid { source, name: &node.name, unit: &unit, options };
-                let grid_site = site_to_grid.convert(site, &mut model, &mut plan)?;
-                if let Op::Activation { site, .. } = &mut model.graph_mut().nodes[index].op {
-                    *site = grid_site;
+                let to_grid = SiteToGrid { source: events, node, unit: &unit, options };
+                let on_grid = to_grid.convert(site, &mut rounded, &mut plan)?;
+                if let (Some(on_grid), Op::Activation { site, .. }) =
+                    (on_grid, &mut signature.graph.nodes[index].op)
+                {
+                    *site = on_grid;
                 }
             }
             Op::Input { .. }
@@ -104,9 +82,16 @@ pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> 
             | Op::TimeMean => {}
         }
     }
+    stop_if_refused(&plan)?;
     let head = resolved.nodes.len() - 1;
-    model.signature_mut().form =
-        Form::Grid { logit_unit: units[classes.class(resolved.nodes[head].inputs[0], 0)] };
+    let logit_unit = units[classes.class(resolved.nodes[head].inputs[0], 0)];
+    signature.form = Form::Grid { logit_unit };
+    let codes = match &signature.conversion {
+        Some(conversion) => conversion.codes.clone(),
+        None => CodeChoice::of_graph(&signature.graph),
+    };
+    signature.conversion = Some(ConversionOptions { codes, grid: Some(options) });
+    let model = Model::new(signature, rounded);
     let resolved = model.validate()?;
     note_bounds(&model, &resolved, &mut plan)?;
     Ok(Conversion { model, plan })
@@ -197,11 +182,10 @@ fn unit(demand: &Demand) -> f64 {
 /// Eq. 12: `w ≈ n·M·unit` and `b ≈ b_int·unit`.
 fn synapse(
     source: &Model,
-    model: &mut Model,
+    integers: &mut Weights,
     name: &str,
     unit: &Array1<f64>,
-    plan: &mut Plan,
-) -> Result<()> {
+) -> Result<Action> {
     let weight = weights::real(source.weights(), name, "weight")?;
     let mut multiplier = Array1::<f64>::ones(unit.len());
     let mut rounded = weight.clone();
@@ -218,52 +202,20 @@ fn synapse(
             n
         });
     }
-    plan.note(
-        name,
-        "grid",
-        Action::Converted,
-        format!(
-            "8-bit weights, multipliers up to {}, rounding up to {:.2} % of a channel's largest \
-             weight",
-            max(&multiplier),
-            100.0 * error
-        ),
-    );
     #[expect(clippy::cast_possible_truncation, reason = "clamped to ±127 above")]
     let bytes = rounded.mapv(|n| n as i8);
-    model.weights_mut().insert(format!("{name}.weight"), Tensor::I8(bytes));
-    set_integers(model, name, "multiplier", &multiplier.into_dyn())?;
+    integers.insert(format!("{name}.weight"), Tensor::I8(bytes));
+    let largest = max(&multiplier);
+    set_integers(integers, name, "multiplier", &multiplier.into_dyn())?;
     if let Some(bias) = source.weights().get(&format!("{name}.bias")) {
         let scaled = bias.to_f64() / unit.clone().into_dyn();
-        set_integers(model, name, "bias", &scaled.mapv(f64::round))?;
+        set_integers(integers, name, "bias", &scaled.mapv(f64::round))?;
     }
-    Ok(())
+    Ok(Action::Rounded { multiplier: largest, error })
 }
 
 fn max(values: &Array1<f64>) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
-}
-
-/// Stores whole numbers as integers.
-pub(crate) fn set_integers(
-    model: &mut Model,
-    node: &str,
-    part: &str,
-    values: &ArrayD<f64>,
-) -> Result<()> {
-    let name = format!("{node}.{part}");
-    if let Some(value) = values.iter().find(|v| v.abs() >= f64::from(i32::MAX)) {
-        return Err(IrError::Weight {
-            name,
-            expected: "integers below 2^31".into(),
-            found: value.to_string(),
-        }
-        .into());
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
-    let integers = values.mapv(|v| v as i32);
-    model.weights_mut().insert(name, Tensor::I32(integers));
-    Ok(())
 }
 
 /// Writes into the plan how large sums can grow, and where libtorch needs f64 to be exact.
@@ -272,13 +224,14 @@ fn note_bounds(model: &Model, resolved: &Resolved, plan: &mut Plan) -> Result<()
     for (index, node) in model.graph().nodes.iter().enumerate() {
         let sum = streams.sums[index];
         if sum > 0.0 && !matches!(node.op, Op::Scale) {
-            let width = if sum < F32_EXACT { "f32" } else { "f64" };
-            plan.note(
-                &node.name,
-                "grid",
-                Action::Kept,
-                format!("|Σ n·x| < 2^{:.0}, exact in {width}", sum.log2().ceil()),
-            );
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "sums are whole numbers from 1 to 2^31"
+            )]
+            let bits = sum.log2().ceil() as u32;
+            let action = Action::SumBelow { bits, single_precision: sum < F32_EXACT };
+            plan.note(&node.name, node.op.label(), action);
         }
     }
     Ok(())

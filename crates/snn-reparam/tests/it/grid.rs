@@ -1,22 +1,20 @@
 //! The grid: units, multipliers, thresholds, leaks, what the plan says of them, and what is
 //! refused.
 
-mod network;
-
+use crate::network::lines;
 use ndarray::ArrayD;
-use network::lines;
 use snn_ir::random::Numbers;
 use snn_ir::site::{GridAdaptation, GridReset, GridSynapse};
 use snn_ir::{
     Adaptation, Code, Form, Graph, GridLif, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Reset,
     Share, Signature, Site, Spike, Synapse, Tensor, Threshold,
 };
-use snn_reparam::{Action, Conversion, Error, GridOptions, Plan, convert, to_grid};
+use snn_reparam::{Effect, Error, GridOptions, convert, to_grid};
 use std::collections::BTreeMap;
 
 /// Several chains `image [inputs] → linear`, added, then a site, a linear layer and the head: the
 /// form `events`.
-fn events(streams: &[(&[f64], f64)], site: Site) -> Conversion {
+fn events(streams: &[(&[f64], f64)], site: Site) -> Model {
     let inputs = streams[0].0.len();
     let mut graph = Graph::default();
     let mut weights = BTreeMap::new();
@@ -57,10 +55,10 @@ fn events(streams: &[(&[f64], f64)], site: Site) -> Conversion {
     let preprocessing = Preprocessing::new(vec![128; inputs], vec![1.0; inputs]);
     let model = Model::new(Signature::new(Form::Events, graph, 4, preprocessing), weights);
     model.validate().unwrap();
-    Conversion { model, plan: Plan::default() }
+    model
 }
 
-fn grid(events: &Conversion) -> Model {
+fn grid(events: &Model) -> Model {
     to_grid(events, GridOptions::default()).unwrap().model
 }
 
@@ -229,7 +227,7 @@ fn the_plan_says_whether_the_floor_is_exact() {
         let options = GridOptions { guard_bits, ..GridOptions::default() };
         let plan =
             to_grid(&events(&[(&[1.0], 0.0)], lif(1.0, HARD, factor)), options).unwrap().plan;
-        lines(&plan, Action::Converted)
+        lines(&plan, Effect::Converted)
             .into_iter()
             .find(|line| line.starts_with("site: leak"))
             .unwrap()
@@ -269,7 +267,7 @@ fn site_of(model: &Model) -> GridLif {
 
 fn line_of(site: &Site, options: GridOptions) -> String {
     let plan = to_grid(&events(&[(&[127.0 / 64.0], 0.0)], site.clone()), options).unwrap().plan;
-    lines(&plan, Action::Converted).into_iter().find(|line| line.starts_with("site: leak")).unwrap()
+    lines(&plan, Effect::Converted).into_iter().find(|line| line.starts_with("site: leak")).unwrap()
 }
 
 #[test]
@@ -399,7 +397,7 @@ fn the_plan_says_how_large_sums_grow() {
         let conversion =
             to_grid(&events(&[(&vec![1.0; inputs], 0.0)], quant(3, 1.0)), GridOptions::default())
                 .unwrap();
-        lines(&conversion.plan, Action::Kept)
+        lines(&conversion.plan, Effect::Kept)
             .into_iter()
             .find(|line| line.starts_with("in0: |Σ"))
             .unwrap()
@@ -452,8 +450,7 @@ fn currents_that_need_more_than_32_bits_are_refused_by_name() {
 #[test]
 fn only_events_go_on_the_grid() {
     let trained = snn_ir::random::trained(1, Numbers::Real);
-    let conversion = Conversion { model: trained, plan: Plan::default() };
-    let error = to_grid(&conversion, GridOptions::default());
+    let error = to_grid(&trained, GridOptions::default());
     assert!(matches!(error, Err(Error::Form { expected: "events", found: "trained" })));
 }
 
@@ -466,7 +463,7 @@ fn weights_of_random_models_are_rounded_to_the_nearest() {
     for seed in 0..200 {
         let trained = snn_ir::random::trained(seed, Numbers::Real);
         let events = convert(&trained, &Code::Unary.into()).unwrap();
-        let grid = grid(&events);
+        let grid = grid(&events.model);
         for (name, tensor) in grid.weights() {
             if let Tensor::I8(values) = tensor {
                 assert!(values.iter().all(|n| n.unsigned_abs() <= 127), "{name}");
@@ -515,7 +512,7 @@ fn conversion_is_deterministic() {
             let events =
                 convert(&snn_ir::random::trained(seed, Numbers::Real), &Code::BitPlane.into())
                     .unwrap();
-            let grid = to_grid(&events, GridOptions::default()).unwrap();
+            let grid = to_grid(&events.model, GridOptions::default()).unwrap();
             (events.model.to_bytes().unwrap(), grid.model.to_bytes().unwrap(), grid.plan)
         };
         let (a, b) = (bytes(), bytes());
