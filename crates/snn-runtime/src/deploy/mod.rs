@@ -20,7 +20,7 @@ mod exit;
 mod grouped;
 mod input;
 pub(crate) mod number;
-pub(crate) mod patterns;
+pub(crate) mod step_tree;
 mod plan;
 mod rearrange;
 pub(crate) mod rows;

@@ -1,7 +1,7 @@
 //! One sample after another through a deployment.
 
 use crate::arithmetic::{Arithmetic as _, Scores};
-use crate::deploy::engine::{Clock, Engine, Memories, NodeStatistics};
+use crate::deploy::run::engine::{Clock, Engine, NetworkState, NodeStatistics};
 use snn_ir::{Error, Result};
 
 /// Everything that one sample after another needs, allocated once.
@@ -53,8 +53,8 @@ pub struct State {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Remembered {
-    Grid(Memories<i32>),
-    Real(Memories<f32>),
+    Grid(NetworkState<i32>),
+    Real(NetworkState<f32>),
 }
 
 impl State {
