@@ -1,16 +1,16 @@
 //! Numbers that a model computes in: i32 for the form `grid`, f64 (counting) or f32 (deployment)
 //! for the form `events`.
 
+use crate::scores::Sums;
+use ndarray::Array2;
 use snn_ir::model::Model;
 use snn_ir::{Error, Logits, Result, weights};
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Sub};
 
-use ndarray::Array2;
-
-/// A number type that currents are summed in. On the grid every sum and product is below 2³¹, proved when the model
-/// is validated (eq. 12), so `plus` and `times` may wrap: they never do, and without a check the
-/// compiler vectorises them.
+/// A number type that currents are summed in. In i32 every sum and product is below 2³¹, proved
+/// when the model is validated (eq. 12), so `plus` and `times` may wrap: they never do, and without
+/// a check the compiler vectorises them.
 pub(crate) trait Arithmetic:
     Copy + Default + PartialOrd + Debug + Send + Sync + 'static
 {
@@ -32,16 +32,7 @@ pub(crate) trait Arithmetic:
     /// Class scores from the head's sums (eq. 7).
     fn logits(sums: Array2<Self::Sum>, time_steps: usize) -> Logits;
     /// The head's sums as the user sees them.
-    fn scores(sums: &[Self::Sum]) -> Scores<'_>;
-}
-
-/// Sums of the head over macro-steps for one sample, without a copy.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Scores<'s> {
-    /// On the grid, `Σ_t J[t]` (eq. 13).
-    Integer(&'s [i64]),
-    /// Off the grid, `Σ_t x[t]` (eq. 7 before the division by T).
-    Real(&'s [f64]),
+    fn sums(sums: &[Self::Sum]) -> Sums<'_>;
 }
 
 impl Arithmetic for i32 {
@@ -91,8 +82,8 @@ impl Arithmetic for i32 {
         Logits::Integer(sums)
     }
 
-    fn scores(sums: &[i64]) -> Scores<'_> {
-        Scores::Integer(sums)
+    fn sums(sums: &[i64]) -> Sums<'_> {
+        Sums::Integer(sums)
     }
 }
 
@@ -113,7 +104,7 @@ pub(crate) trait Real:
     fn max(self, other: Self) -> Self;
     fn clamp(self, low: Self, high: Self) -> Self;
 
-    /// The weight in this precision.
+    /// A weight rounded to this number type.
     fn rounded(value: f64, node: &str, part: &str) -> Result<Self> {
         let rounded = Self::nearest(value);
         if rounded.is_finite() {
@@ -121,7 +112,7 @@ pub(crate) trait Real:
         }
         Err(Error::Weight {
             name: format!("{node}.{part}"),
-            expected: "values within the range of the precision".into(),
+            expected: "values within the range of 32-bit floats".into(),
             found: value.to_string(),
         })
     }
@@ -172,8 +163,8 @@ macro_rules! real {
                 Logits::Real(sums / time_steps as f64)
             }
 
-            fn scores(sums: &[f64]) -> Scores<'_> {
-                Scores::Real(sums)
+            fn sums(sums: &[f64]) -> Sums<'_> {
+                Sums::Real(sums)
             }
         }
 
@@ -210,7 +201,7 @@ macro_rules! real {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "rounding to the nearest f32 is what this precision means"
+    reason = "rounding to the nearest f32 is what this type means"
 )]
 fn nearest_f32(value: f64) -> f32 {
     value as f32

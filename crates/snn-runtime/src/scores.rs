@@ -1,6 +1,7 @@
 //! Results of one sample: sums, logits, probabilities and the best classes.
 
-use snn_ir::Form;
+use ndarray::Array2;
+use snn_ir::{Form, Logits};
 use snn_ir::model::Model;
 use std::fmt;
 
@@ -61,6 +62,22 @@ impl Head {
         };
         Self { logit_unit, classes: model.classes.clone() }
     }
+
+    /// Logits of a batch of whole runs, `[B, classes]`; of integers with T macro-steps.
+    pub(crate) fn logits(&self, logits: Logits, time_steps: usize) -> Array2<f64> {
+        match logits {
+            Logits::Integer(sums) => {
+                let scale = self.scale(time_steps as u64);
+                sums.mapv(|sum| scale * sum as f64)
+            }
+            Logits::Real(logits) => logits,
+        }
+    }
+
+    /// What one unit of integer sums over some macro-steps is worth.
+    fn scale(&self, steps: u64) -> f64 {
+        self.logit_unit.unwrap_or(1.0) / steps.max(1) as f64
+    }
 }
 
 /// Result of one sample: the sums of the head over the macro-steps that ran, and what follows from
@@ -107,12 +124,9 @@ impl<'s> Scores<'s> {
     /// # Panics
     /// There is no such class, as with an index into a slice.
     pub fn logit(&self, class: usize) -> f64 {
-        let steps = self.steps.max(1) as f64;
         match self.sums {
-            Sums::Integer(sums) => {
-                self.head.logit_unit.unwrap_or(1.0) / steps * sums[class] as f64
-            }
-            Sums::Real(sums) => sums[class] / steps,
+            Sums::Integer(sums) => self.head.scale(self.steps) * sums[class] as f64,
+            Sums::Real(sums) => sums[class] / self.steps.max(1) as f64,
         }
     }
 

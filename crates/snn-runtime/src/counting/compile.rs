@@ -1,13 +1,14 @@
-//! A model compiled for one precision: every node with what it needs at hand, in the order in which
-//! it runs.
+//! Compiles a converted model to a [`Program`] of one number type.
 
 use crate::arithmetic::Arithmetic;
 use crate::geometry::Window2d;
 use crate::counting::counts::Tally;
 use crate::packing::WeightShape;
+use crate::counting::program::{NodeKernel, NodeProgram, Program};
 use crate::counting::weights::SynapseWeights;
 use crate::pool::{Pool, Pooling};
-use crate::neuron::{NeuronState, SiteKernel, SiteSource};
+use crate::limits::check_size;
+use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
 use crate::counting::stream::{Formation, MAX_MICRO_STEPS, Segment, Stream};
 use crate::counting::synapse::Synapse;
 use snn_ir::graph::{Conv, Node, Op, PoolKind};
@@ -16,70 +17,7 @@ use snn_ir::resolve::Resolved;
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{Code, Error, Neurons, Result, Spike};
 
-/// The most values that all nodes of a model may have together, where one of fewer than eight
-/// channels counts as having eight (accumulators have); a limit for files from strangers. A state
-/// of that size takes a few gigabytes; networks for images of 224 × 224 pixels need half of it.
-pub const MAX_TOTAL_VALUES: usize = 1 << 26;
-/// The channels that a node counts as having at least.
-const LEAST_CHANNELS: usize = 8;
-
-/// What a node runs. Pooling, flatten and concat take events or currents, by what the node yields.
-#[derive(Debug)]
-pub(crate) enum NodeKernel<A: Arithmetic> {
-    Input { mean: Vec<u8> },
-    Synapse(Synapse<A>),
-    Site(A::Site),
-    Pool(Pool),
-    Flatten,
-    Concat { starts: Vec<usize> },
-    Add,
-    Head,
-}
-
-/// One node of a program.
-#[derive(Debug)]
-pub(crate) struct NodeProgram<A: Arithmetic> {
-    pub(crate) name: String,
-    pub(crate) label: &'static str,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) channels: usize,
-    pub(crate) positions: usize,
-    /// Whether it is computed at every macro-step for a static image (eq. 14).
-    pub(crate) varies: bool,
-    pub(crate) inputs: Vec<usize>,
-    pub(crate) kernel: NodeKernel<A>,
-    /// What it sends; `None` for a current.
-    pub(crate) stream: Option<Stream>,
-    /// What it counts each time it runs, whatever the data.
-    pub(crate) fixed: Tally,
-    /// What the neurons of one position remember at rest; nothing of a node that is no site.
-    pub(crate) rest: NeuronState<A>,
-    /// Whether a trace of it holds real values in place of levels.
-    pub(crate) traces_values: bool,
-}
-
-impl<A: Arithmetic> NodeProgram<A> {
-    pub(crate) fn size(&self) -> usize {
-        self.channels * self.positions
-    }
-
-    pub(crate) fn is_site(&self) -> bool {
-        matches!(self.kernel, NodeKernel::Site(_))
-    }
-}
-
-/// A compiled model.
-#[derive(Debug)]
-pub(crate) struct Program<A: Arithmetic> {
-    pub(crate) nodes: Vec<NodeProgram<A>>,
-    pub(crate) time_steps: usize,
-    /// Accumulators that the widest synapse needs.
-    pub(crate) accumulators: usize,
-    /// Channels of the widest node.
-    pub(crate) row: usize,
-}
-
-impl<A: Arithmetic> Program<A> {
+impl<A: SiteNumber> Program<A> {
     /// Validates and compiles a converted model.
     pub(crate) fn compile(model: &Model, neurons: &Neurons) -> Result<Self> {
         let resolved = model.validate()?;
@@ -97,14 +35,6 @@ impl<A: Arithmetic> Program<A> {
             program.nodes.push(compiled);
         }
         Ok(program)
-    }
-
-    pub(crate) fn classes(&self) -> usize {
-        self.nodes.last().map_or(0, |head| head.channels)
-    }
-
-    pub(crate) fn sites(&self) -> impl Iterator<Item = &NodeProgram<A>> {
-        self.nodes.iter().filter(|node| node.is_site())
     }
 
     fn node(
@@ -284,28 +214,8 @@ impl<A: Arithmetic> Program<A> {
     }
 }
 
-/// Refuses what would not fit into memory, before anything is allocated.
-pub(crate) fn check_size(resolved: &Resolved) -> Result<()> {
-    let mut total = 0_usize;
-    for info in &resolved.nodes {
-        let [channels, height, width] = info.chw();
-        total = total.saturating_add(channels.max(LEAST_CHANNELS).saturating_mul(height * width));
-        if total > MAX_TOTAL_VALUES {
-            return Err(Error::Shape {
-                node: info.name.clone(),
-                expected: format!(
-                    "at most {MAX_TOTAL_VALUES} values in all nodes up to this one (fewer than \
-                     {LEAST_CHANNELS} channels count as {LEAST_CHANNELS})"
-                ),
-                found: info.shape.clone(),
-            });
-        }
-    }
-    Ok(())
-}
-
 /// What a node counts at every macro-step, whatever the data.
-fn fixed<A: Arithmetic>(node: &NodeProgram<A>, source: &Node) -> Tally {
+fn fixed<A: SiteNumber>(node: &NodeProgram<A>, source: &Node) -> Tally {
     let values = node.size() as u64;
     let mut tally = Tally::default();
     match (&node.kernel, &source.op) {

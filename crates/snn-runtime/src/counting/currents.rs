@@ -1,11 +1,11 @@
 //! Operations that join or rearrange currents (eqs. 5 and 6), channels last.
 
-use crate::arithmetic::Arithmetic;
+use crate::neuron::SiteNumber;
 use crate::counting::program::{NodeKernel, NodeProgram, Program};
-use crate::counting::interpreter::{Buffer, current_of};
+use crate::counting::state::{Buffer, current_of};
 
 /// Runs a node that reads currents and yields one.
-pub(crate) fn join<A: Arithmetic>(
+pub(crate) fn join<A: SiteNumber>(
     kernel: &NodeKernel<A>,
     program: &Program<A>,
     node: &NodeProgram<A>,

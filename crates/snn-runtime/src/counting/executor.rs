@@ -1,11 +1,12 @@
-//! One precision at work: a program, the states that wait to be used again, and the counts.
+//! A compiled program of one number type with its idle states and its counts.
 
-use crate::arithmetic::Arithmetic;
+use crate::batch::{contiguous, logits};
 use crate::counting::counts::{Counts, NodeCounts, Tally};
-use crate::counting::program::Program;
-use crate::counting::logits;
-use crate::counting::interpreter::{Sample, RunState};
+use crate::counting::program::{NAME, Program};
+use crate::counting::state::{RunState, Sample};
 use crate::counting::trace::{self, Trace};
+use crate::idle::{Idle, Lent};
+use crate::neuron::SiteNumber;
 use ndarray::Axis;
 use rayon::prelude::*;
 use snn_ir::model::Model;
@@ -14,9 +15,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A program with its states and counts.
 #[derive(Debug)]
-pub(crate) struct Executor<A: Arithmetic> {
+pub(crate) struct Executor<A: SiteNumber> {
     program: Program<A>,
-    idle: Mutex<Vec<RunState<A>>>,
+    idle: Idle<RunState<A>>,
     totals: Mutex<Totals>,
 }
 
@@ -27,18 +28,18 @@ struct Totals {
     tallies: Vec<Tally>,
 }
 
-/// No state is left half-changed by a panic elsewhere: counts are added and states pushed whole.
+/// No panic leaves the counts half-changed: they are added whole.
 fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<A: Arithmetic> Executor<A> {
+impl<A: SiteNumber> Executor<A> {
     pub(crate) fn new(model: &Model, neurons: &Neurons) -> Result<Self> {
         let program = Program::compile(model, neurons)?;
         let tallies = vec![Tally::default(); program.nodes.len()];
         Ok(Self {
             program,
-            idle: Mutex::default(),
+            idle: Idle::default(),
             totals: Mutex::new(Totals { samples: 0, tallies }),
         })
     }
@@ -49,9 +50,7 @@ impl<A: Arithmetic> Executor<A> {
 
     /// A worker with a state that was used before, or a new one.
     pub(crate) fn worker(&self) -> Worker<'_, A> {
-        let idle = lock(&self.idle).pop();
-        let state = idle.unwrap_or_else(|| RunState::new(&self.program));
-        Worker { engine: self, state: Some(state) }
+        Worker { executor: self, state: self.idle.lend(|| RunState::new(&self.program)) }
     }
 
     /// Runs a batch whose shape has been checked, in parallel over samples.
@@ -70,11 +69,13 @@ impl<A: Arithmetic> Executor<A> {
         sums.par_chunks_mut(classes).zip(&mut samples).enumerate().try_for_each_init(
             || self.worker(),
             |worker, (index, (sums, traces))| {
-                let sample = match input {
-                    Input::Static(images) => Sample::Static(images.index_axis(Axis(0), index)),
-                    Input::Frames(frames) => Sample::Frames(frames.index_axis(Axis(1), index)),
+                let view = match input {
+                    Input::Static(images) => images.index_axis(Axis(0), index),
+                    Input::Frames(frames) => frames.index_axis(Axis(1), index),
                 };
-                sums.copy_from_slice(worker.run(&sample, traces)?);
+                let pixels = contiguous(&view);
+                let sample = Sample { pixels: &pixels, frames: input.varies() };
+                sums.copy_from_slice(worker.run(sample, traces)?);
                 Ok::<(), snn_ir::Error>(())
             },
         )?;
@@ -87,7 +88,12 @@ impl<A: Arithmetic> Executor<A> {
                     .collect::<Result<_>>()?
             }
         };
-        Ok(Evaluation { logits: logits::<A>(sums, classes, steps)?, sites })
+        Ok(Evaluation { logits: logits::<A>(sums, classes, steps, NAME)?, sites })
+    }
+
+    /// Macro-steps T.
+    pub(crate) fn time_steps(&self) -> usize {
+        self.program.time_steps
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -113,36 +119,32 @@ impl<A: Arithmetic> Executor<A> {
     }
 }
 
-/// A state on loan; it goes back, and its counts into the totals, when this is dropped.
+/// A state on loan; what it counted reaches the totals when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Worker<'e, A: Arithmetic> {
-    engine: &'e Executor<A>,
-    /// Taken by `drop` only.
-    state: Option<RunState<A>>,
+pub(crate) struct Worker<'e, A: SiteNumber> {
+    executor: &'e Executor<A>,
+    state: Lent<'e, RunState<A>>,
 }
 
-impl<A: Arithmetic> Worker<'_, A> {
+impl<A: SiteNumber> Worker<'_, A> {
     /// Runs one sample whose shape has been checked and returns the sums of the head.
-    pub(crate) fn run(&mut self, sample: &Sample<'_>, traces: &mut [Trace]) -> Result<&[A::Sum]> {
-        match &mut self.state {
-            Some(state) => {
-                state.run(&self.engine.program, sample, traces)?;
-                Ok(&state.sums)
-            }
-            None => Ok(&[]),
-        }
+    pub(crate) fn run(&mut self, sample: Sample<'_>, traces: &mut [Trace]) -> Result<&[A::Sum]> {
+        self.state.run(&self.executor.program, sample, traces)?;
+        Ok(&self.state.sums)
+    }
+
+    /// The sums of the last run.
+    pub(crate) fn sums(&self) -> &[A::Sum] {
+        &self.state.sums
     }
 }
 
-impl<A: Arithmetic> Drop for Worker<'_, A> {
+impl<A: SiteNumber> Drop for Worker<'_, A> {
     fn drop(&mut self) {
-        let Some(mut state) = self.state.take() else { return };
-        let mut totals = lock(&self.engine.totals);
-        totals.samples += std::mem::take(&mut state.samples);
-        for (total, tally) in totals.tallies.iter_mut().zip(&mut state.tallies) {
+        let mut totals = lock(&self.executor.totals);
+        totals.samples += std::mem::take(&mut self.state.samples);
+        for (total, tally) in totals.tallies.iter_mut().zip(&mut self.state.tallies) {
             *total += std::mem::take(tally);
         }
-        drop(totals);
-        lock(&self.engine.idle).push(state);
     }
 }

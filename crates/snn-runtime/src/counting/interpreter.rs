@@ -1,87 +1,17 @@
-//! Running one sample: all buffers are made once, so that a warm run allocates nothing.
+//! Runs one sample through a compiled program.
 
 use crate::arithmetic::Arithmetic;
-use crate::counting::counts::Tally;
 use crate::counting::currents;
 use crate::counting::event_list::EventList;
-use crate::counting::spike_planes;
-use crate::pool::Pooling;
 use crate::counting::program::{NodeKernel, NodeProgram, Program};
-use crate::neuron::{NeuronState, SiteKernel};
-use crate::counting::stream::Formation;
+use crate::counting::spike_planes;
+use crate::counting::state::{Buffer, RunState, Sample, current_of, levels_of};
 use crate::counting::trace::Trace;
-use ndarray::{ArrayViewD, Axis};
+use crate::neuron::{NeuronState, SiteKernel, SiteNumber};
+use crate::pool::Pooling;
 use snn_ir::Result;
 
-/// What a node holds for its readers, channels last.
-#[derive(Debug)]
-pub(crate) enum Buffer<A> {
-    /// Levels or pixels, and the plane of the present micro-step where it is another list.
-    Events { levels: EventList<A>, plane: Option<EventList<A>> },
-    /// A current.
-    Current(Vec<A>),
-}
-
-/// Room that nodes share.
-#[derive(Debug)]
-pub(crate) struct Scratch<A> {
-    pub(crate) accumulators: Vec<A>,
-    pub(crate) row: Vec<A>,
-    pub(crate) seen: Vec<u32>,
-    /// Pixels in C, H, W order.
-    pub(crate) pixels: Vec<u8>,
-}
-
-/// The pixels of one sample.
-#[derive(Debug, Clone)]
-pub(crate) enum Sample<'p> {
-    /// `[…shape]`.
-    Static(ArrayViewD<'p, u8>),
-    /// `[T, …shape]`.
-    Frames(ArrayViewD<'p, u8>),
-}
-
-/// Everything that changes while a program runs.
-#[derive(Debug)]
-pub(crate) struct RunState<A: Arithmetic> {
-    buffers: Vec<Buffer<A>>,
-    /// What the neurons of each node remember.
-    memories: Vec<NeuronState<A>>,
-    scratch: Scratch<A>,
-    /// `Σ_t` of the head's input.
-    pub(crate) sums: Vec<A::Sum>,
-    pub(crate) tallies: Vec<Tally>,
-    pub(crate) samples: u64,
-}
-
-impl<A: Arithmetic> RunState<A> {
-    pub(crate) fn new(program: &Program<A>) -> Self {
-        let buffer = |node: &NodeProgram<A>| {
-            let list = || EventList::new(node.positions, node.channels);
-            match &node.stream {
-                Some(stream) => Buffer::Events {
-                    levels: list(),
-                    plane: (stream.formation != Formation::Whole).then(list),
-                },
-                None if matches!(node.kernel, NodeKernel::Head) => Buffer::Current(Vec::new()),
-                None => Buffer::Current(vec![A::default(); node.size()]),
-            }
-        };
-        Self {
-            buffers: program.nodes.iter().map(buffer).collect(),
-            memories: program.nodes.iter().map(|node| node.rest.repeated(node.positions)).collect(),
-            scratch: Scratch {
-                accumulators: vec![A::default(); program.accumulators],
-                row: vec![A::default(); program.row],
-                seen: vec![0; program.row],
-                pixels: vec![0; program.nodes.first().map_or(0, NodeProgram::size)],
-            },
-            sums: vec![A::Sum::default(); program.classes()],
-            tallies: vec![Tally::default(); program.nodes.len()],
-            samples: 0,
-        }
-    }
-
+impl<A: SiteNumber> RunState<A> {
     /// Runs one sample whose shape has been checked. `traces` has an entry for each site, or none.
     ///
     /// # Errors
@@ -89,20 +19,19 @@ impl<A: Arithmetic> RunState<A> {
     pub(crate) fn run(
         &mut self,
         program: &Program<A>,
-        sample: &Sample<'_>,
+        sample: Sample<'_>,
         traces: &mut [Trace],
     ) -> Result<()> {
         self.sums.fill(A::Sum::default());
         for (node, memory) in program.nodes.iter().zip(&mut self.memories) {
             memory.reset(&node.rest);
         }
-        let frames = matches!(sample, Sample::Frames(_));
         for t in 0..program.time_steps {
             let mut traces = traces.iter_mut();
             for (index, node) in program.nodes.iter().enumerate() {
                 let trace = if node.is_site() { traces.next() } else { None };
                 // Eq. 14; the head adds what it reads at every macro-step.
-                if t > 0 && !frames && !node.varies && !matches!(node.kernel, NodeKernel::Head) {
+                if t > 0 && !sample.frames && !node.varies && !matches!(node.kernel, NodeKernel::Head) {
                     continue;
                 }
                 self.step(program, index, (sample, t))?;
@@ -120,7 +49,7 @@ impl<A: Arithmetic> RunState<A> {
         &mut self,
         program: &Program<A>,
         index: usize,
-        (sample, t): (&Sample<'_>, usize),
+        (sample, t): (Sample<'_>, usize),
     ) -> Result<()> {
         let node = &program.nodes[index];
         let tally = &mut self.tallies[index];
@@ -130,8 +59,7 @@ impl<A: Arithmetic> RunState<A> {
         let scratch = &mut self.scratch;
         match (&node.kernel, output) {
             (NodeKernel::Input { mean }, Buffer::Events { levels, .. }) => {
-                load(sample, t, &mut scratch.pixels);
-                enter(&scratch.pixels, mean, levels);
+                enter(sample.frame(t, node.size()), mean, levels);
             }
             (NodeKernel::Synapse(synapse), Buffer::Current(current)) => {
                 synapse.run(&program.nodes, before, current, scratch, tally);
@@ -156,10 +84,10 @@ impl<A: Arithmetic> RunState<A> {
                 }
             }
             (NodeKernel::Flatten, Buffer::Events { levels, .. }) => {
-                planes::flatten(levels_of(before, node.inputs[0]), levels);
+                spike_planes::flatten(levels_of(before, node.inputs[0]), levels);
             }
             (NodeKernel::Concat { starts }, Buffer::Events { levels, .. }) => {
-                planes::concat(
+                spike_planes::concat(
                     &node.inputs.iter().map(|&i| levels_of(before, i)).zip(starts),
                     levels,
                 );
@@ -175,33 +103,6 @@ impl<A: Arithmetic> RunState<A> {
             (NodeKernel::Synapse(_) | NodeKernel::Add | NodeKernel::Head, Buffer::Events { .. }) => {}
         }
         Ok(())
-    }
-}
-
-fn levels_of<A>(buffers: &[Buffer<A>], index: usize) -> Option<&EventList<A>> {
-    match &buffers[index] {
-        Buffer::Events { levels, .. } => Some(levels),
-        Buffer::Current(_) => None,
-    }
-}
-
-/// The current that a node holds; empty for one that holds events.
-pub(crate) fn current_of<A>(buffers: &[Buffer<A>], index: usize) -> &[A] {
-    match &buffers[index] {
-        Buffer::Current(current) => current,
-        Buffer::Events { .. } => &[],
-    }
-}
-
-/// Copies the pixels of macro-step `t`, in C, H, W order whatever the strides of the view.
-fn load(sample: &Sample<'_>, t: usize, pixels: &mut [u8]) {
-    let copy = |view: ArrayViewD<'_, u8>, pixels: &mut [u8]| match view.as_slice() {
-        Some(slice) => pixels.copy_from_slice(slice),
-        None => pixels.iter_mut().zip(view).for_each(|(to, from)| *to = *from),
-    };
-    match sample {
-        Sample::Static(image) => copy(image.view(), pixels),
-        Sample::Frames(frames) => copy(frames.index_axis(Axis(0), t), pixels),
     }
 }
 
@@ -223,7 +124,7 @@ fn enter<A: Arithmetic>(pixels: &[u8], mean: &[u8], list: &mut EventList<A>) {
 
 /// One macro-step of a site: eq. 8 to 13 for every neuron, then the list of levels that are not
 /// zero.
-fn emit<A: Arithmetic>(
+fn emit<A: SiteNumber>(
     node: &NodeProgram<A>,
     site: &A::Site,
     current: &[A],
@@ -243,7 +144,7 @@ fn emit<A: Arithmetic>(
 }
 
 /// Plane entries that a site sends, by its code (eq. 15).
-fn events<A: Arithmetic>(node: &NodeProgram<A>, levels: &EventList<A>) -> u64 {
+fn events<A: SiteNumber>(node: &NodeProgram<A>, levels: &EventList<A>) -> u64 {
     let (channels, values) = levels.entries();
     match node.stream.as_ref().map(|stream| &stream.segments[0]) {
         Some(segment) if segment.micro_steps() > 1 => {

@@ -1,125 +1,79 @@
-//! The runtime as users hold it: one type for every precision.
+//! The counting interpreter: runs a converted model on events, and counts every operation.
+//!
+//! It is the plain twin of the [`Deployment`](crate::Deployment): slower, made to be read and to
+//! measure. It takes custom neurons and real-valued sites, which a deployment does not.
 
-use crate::arithmetic::{Arithmetic, Scores};
-use crate::counting::counts::Counts;
-use crate::counting::executor::{Executor, Worker};
-use crate::counting::interpreter::Sample;
-use ndarray::{Array2, ArrayView, Axis, Dimension};
+mod compile;
+mod counts;
+mod currents;
+mod event_list;
+mod executor;
+mod interpreter;
+mod program;
+mod spike_planes;
+mod state;
+mod stream;
+mod synapse;
+mod trace;
+mod weights;
+
+pub use counts::{Counts, NodeCounts, Tally};
+
+use crate::arithmetic::Arithmetic as _;
+use crate::by_form::{ByForm, by_form};
+use crate::limits::not_converted;
+use crate::pixels::{Pixels, checked};
+use crate::scores::{Head, Prediction, Scores};
+use executor::{Executor, Worker};
+use ndarray::{Array2, ArrayView, ArrayViewD, Axis, Dimension};
 use snn_ir::model::{Form, Model};
-use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Neurons, Record, Result, Weights};
+use snn_ir::{Evaluate, Evaluation, Input, Neurons, Record, Result};
+use state::Sample;
 
-/// Numbers in which a runtime computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// i32, for models on the grid: every bit as `docs/semantics.md` says.
-    Grid,
-    /// f32, for models in the form `events`.
-    F32,
-    /// f64, for models in the form `events`: decides as the trained network does in f64.
-    F64,
-}
-
-impl Precision {
-    /// The precision in which a form is exact: the grid in integers, anything else in f64.
-    pub fn of(form: Form) -> Self {
-        match form {
-            Form::Grid { .. } => Precision::Grid,
-            Form::Events | Form::Trained => Precision::F64,
-        }
-    }
-}
-
-/// The event-driven interpreter of one converted model. It may be shared between threads.
+/// The counting interpreter of one converted model. It may be shared between threads.
+///
+/// A model of form `grid` runs in integers, bit for bit as `docs/semantics.md` says; one of form
+/// `events` in f64, in which it decides as the trained network does in f64.
 #[derive(Debug)]
-pub struct Runtime {
-    /// The model without its weights, which the engine holds in its own layout.
-    model: Model,
+pub struct Counting {
+    executor: ByForm<Executor<i32>, Executor<f64>>,
     shape: Vec<usize>,
-    precision: Precision,
-    engine: Engines,
+    head: Head,
 }
 
-/// An engine of one precision.
-#[derive(Debug)]
-enum Engines {
-    Grid(Executor<i32>),
-    F32(Executor<f32>),
-    F64(Executor<f64>),
-}
-
-/// Runs `$body` with `$engine` bound to the engine of whichever precision.
-macro_rules! with {
-    ($engines:expr, $engine:ident => $body:expr) => {
-        match $engines {
-            Engines::Grid($engine) => $body,
-            Engines::F32($engine) => $body,
-            Engines::F64($engine) => $body,
-        }
-    };
-}
-
-impl Runtime {
+impl Counting {
     /// Validates a model and compiles it.
     ///
     /// # Errors
     /// The model is not valid, is in the form `trained`, is larger than
-    /// [`crate::MAX_TOTAL_VALUES`], needs more than 2¹⁶ micro-steps in a macro-step, has a neuron
-    /// of a user's own (see [`Runtime::with_neurons`]), or its form and the precision do not fit.
-    pub fn new(model: &Model, precision: Precision) -> Result<Self> {
-        Self::with_neurons(model, precision, &Neurons::default())
+    /// [`MAX_TOTAL_VALUES`](crate::MAX_TOTAL_VALUES), needs more than 2¹⁶ micro-steps in a
+    /// macro-step, or has a custom neuron (see [`Counting::with_neurons`]).
+    pub fn new(model: &Model) -> Result<Self> {
+        Self::with_neurons(model, &Neurons::default())
     }
 
-    /// Validates and compiles a model that may have neurons of a user's own. They compute in f64 in
-    /// every precision; runs fail where one emits a level that the graph does not announce.
+    /// Validates and compiles a model that may have custom neurons. They compute in f64; runs fail
+    /// where one emits a level that the graph does not announce.
     ///
     /// # Errors
-    /// As [`Runtime::new`]; or a neuron is unknown or refuses its parameters: the message names
+    /// As [`Counting::new`]; or a neuron is unknown or refuses its parameters: the message names
     /// node and neuron.
-    pub fn with_neurons(model: &Model, precision: Precision, neurons: &Neurons) -> Result<Self> {
-        let engine = match (precision, model.form) {
-            (_, Form::Trained) => {
-                return Err(Error::Refused {
-                    node: "model".into(),
-                    reason:
-                        "form `trained` is not event-driven; convert it first (snn-reparam), to \
-                         form `events` or `grid`"
-                            .into(),
-                });
-            }
-            (Precision::Grid, Form::Grid { .. }) => Engines::Grid(Executor::new(model, neurons)?),
-            (Precision::F32, Form::Events) => Engines::F32(Executor::new(model, neurons)?),
-            (Precision::F64, Form::Events) => Engines::F64(Executor::new(model, neurons)?),
-            (Precision::Grid, Form::Events)
-            | (Precision::F32 | Precision::F64, Form::Grid { .. }) => {
-                return Err(Error::Refused {
-                    node: "model".into(),
-                    reason: format!(
-                        "form `{}` does not run in precision {precision:?}; use {:?}",
-                        model.form.label(),
-                        Precision::of(model.form)
-                    ),
-                });
-            }
+    pub fn with_neurons(model: &Model, neurons: &Neurons) -> Result<Self> {
+        let executor = match model.form {
+            Form::Grid { .. } => ByForm::Grid(Executor::new(model, neurons)?),
+            Form::Events => ByForm::Real(Executor::new(model, neurons)?),
+            Form::Trained => return Err(not_converted(model)),
         };
-        let shape = with!(&engine, engine => engine.input_shape().to_vec());
-        let model = Model {
-            form: model.form,
-            graph: model.graph.clone(),
-            weights: Weights::new(),
-            time_steps: model.time_steps,
-            preprocessing: model.preprocessing.clone(),
-            classes: model.classes.clone(),
-        };
-        Ok(Self { model, shape, precision, engine })
+        let shape = by_form!(&executor, executor => executor.input_shape().to_vec());
+        Ok(Self { executor, shape, head: Head::of(model) })
     }
 
-    /// Reads a model file and compiles it in the precision in which its form is exact.
+    /// Reads a model file and compiles it.
     ///
     /// # Errors
-    /// As [`Model::load`] and [`Runtime::new`].
+    /// As [`Model::load`] and [`Counting::new`].
     pub fn load(path: impl AsRef<std::path::Path>) -> Result<Self> {
-        let model = Model::load(path)?;
-        Self::new(&model, Precision::of(model.form))
+        Self::new(&Model::load(path)?)
     }
 
     /// Shape of one sample.
@@ -129,88 +83,88 @@ impl Runtime {
 
     /// Macro-steps T.
     pub fn time_steps(&self) -> usize {
-        self.model.time_steps
-    }
-
-    /// The precision it computes in.
-    pub fn precision(&self) -> Precision {
-        self.precision
+        by_form!(&self.executor, executor => executor.time_steps())
     }
 
     /// Names of the classes, in the order of the logits; may be empty.
     pub fn classes(&self) -> &[String] {
-        &self.model.classes
+        &self.head.classes
     }
 
-    /// Logits of a batch, `[B, classes]`. Samples run in parallel on rayon's current pool.
-    ///
-    /// # Shapes
-    /// `[B, …shape]`, raw pixels.
+    /// The class of one image with its name and probability: the largest logit, the first of
+    /// equals.
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn logits<D: Dimension>(&self, images: ArrayView<'_, u8, D>) -> Result<Array2<f64>> {
-        self.run(&Input::Static(images.into_dyn()), Record::Logits)?.logits.to_real(&self.model)
+    pub fn classify<P: Pixels + ?Sized>(&self, image: &P) -> Result<Prediction> {
+        Ok(self.session().run(image)?.prediction())
     }
 
-    /// The class of one image: the position of its largest logit, the first of equals.
-    ///
-    /// # Shapes
-    /// The model's input shape, raw pixels.
+    /// Logits of one image, one a class.
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn classify<D: Dimension>(&self, image: ArrayView<'_, u8, D>) -> Result<usize> {
-        Ok(self
-            .classify_batch(image.into_dyn().insert_axis(Axis(0)))?
-            .first()
-            .copied()
-            .unwrap_or_default())
+    pub fn logits<P: Pixels + ?Sized>(&self, image: &P) -> Result<Vec<f64>> {
+        Ok(self.session().run(image)?.logits())
     }
 
-    /// The class of each image of a batch `[B, …shape]`.
+    /// The class of each image of a batch `[B, …shape]`, in parallel over samples.
     ///
     /// # Errors
     /// The shape does not fit the model.
     pub fn classify_batch<D: Dimension>(&self, images: ArrayView<'_, u8, D>) -> Result<Vec<usize>> {
-        Ok(self.run(&Input::Static(images.into_dyn()), Record::Logits)?.logits.argmax())
+        Ok(self.run_images(images.into_dyn())?.logits.argmax())
     }
 
-    /// As [`Evaluate::evaluate`], on a shared runtime.
+    /// Logits of a batch `[B, …shape]`, `[B, classes]`. Samples run in parallel on rayon's current
+    /// pool.
+    ///
+    /// # Errors
+    /// The shape does not fit the model.
+    pub fn logits_batch<D: Dimension>(&self, images: ArrayView<'_, u8, D>) -> Result<Array2<f64>> {
+        let evaluation = self.run_images(images.into_dyn())?;
+        Ok(self.head.logits(evaluation.logits, self.time_steps()))
+    }
+
+    fn run_images(&self, images: ArrayViewD<'_, u8>) -> Result<Evaluation> {
+        self.run(&Input::Static(images), Record::Logits)
+    }
+
+    /// Runs a batch and records its sites where asked to: [`Evaluate::evaluate`] of a shared
+    /// interpreter.
     ///
     /// # Errors
     /// The shape does not fit the model.
     pub fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
-        input.check(&self.shape, self.model.time_steps)?;
-        with!(&self.engine, engine => engine.run(input, record))
+        input.check(&self.shape, self.time_steps())?;
+        by_form!(&self.executor, executor => executor.run(input, record))
     }
 
-    /// Operations since the runtime was made or its counts were reset, of all runs that have
+    /// Operations since the interpreter was made or its counts were reset, of all runs that have
     /// returned and all sessions that have been dropped.
     pub fn counts(&self) -> Counts {
-        with!(&self.engine, engine => engine.counts())
+        by_form!(&self.executor, executor => executor.counts())
     }
 
     /// Sets the counts to zero.
     pub fn reset_counts(&self) {
-        with!(&self.engine, engine => engine.reset_counts());
+        by_form!(&self.executor, executor => executor.reset_counts());
     }
 
-    /// A session for one sample after another on the calling thread, without any allocation once it
-    /// is made.
-    pub fn session(&self) -> Session<'_> {
-        let worker = match &self.engine {
-            Engines::Grid(engine) => Workers::Grid(engine.worker()),
-            Engines::F32(engine) => Workers::F32(engine.worker()),
-            Engines::F64(engine) => Workers::F64(engine.worker()),
+    /// A session for one sample after another on the calling thread, without any allocation once
+    /// it is made.
+    pub fn session(&self) -> CountingSession<'_> {
+        let worker = match &self.executor {
+            ByForm::Grid(executor) => ByForm::Grid(executor.worker()),
+            ByForm::Real(executor) => ByForm::Real(executor.worker()),
         };
-        Session { runtime: self, worker }
+        CountingSession { counting: self, worker, ran: false }
     }
 }
 
-impl Evaluate for Runtime {
+impl Evaluate for Counting {
     fn name(&self) -> &'static str {
-        crate::NAME
+        program::NAME
     }
 
     fn evaluate(&mut self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
@@ -218,82 +172,49 @@ impl Evaluate for Runtime {
     }
 }
 
-/// The buffers of one thread that runs samples of a [`Runtime`]. What it counts reaches the runtime
-/// when it is dropped.
+/// The buffers of one thread that runs samples with a [`Counting`]. What it counts reaches the
+/// interpreter when it is dropped.
 #[derive(Debug)]
-pub struct Session<'r> {
-    runtime: &'r Runtime,
-    worker: Workers<'r>,
+pub struct CountingSession<'r> {
+    counting: &'r Counting,
+    worker: ByForm<Worker<'r, i32>, Worker<'r, f64>>,
+    /// Whether the last run succeeded.
+    ran: bool,
 }
 
-/// A worker of one precision.
-#[derive(Debug)]
-enum Workers<'r> {
-    Grid(Worker<'r, i32>),
-    F32(Worker<'r, f32>),
-    F64(Worker<'r, f64>),
-}
-
-impl Session<'_> {
-    /// Runs one image, shown at every macro-step, and returns the sums of the head.
+impl CountingSession<'_> {
+    /// Runs one image, shown at every macro-step.
     ///
     /// # Errors
-    /// The shape is not the model's.
-    pub fn image<D: Dimension>(&mut self, image: ArrayView<'_, u8, D>) -> Result<Scores<'_>> {
-        let shape = &self.runtime.shape;
-        if image.shape() != shape.as_slice() {
-            return Err(Error::Input {
-                expected: format!("{shape:?}"),
-                found: image.shape().to_vec(),
-            });
-        }
-        self.sample(&Sample::Static(image.into_dyn()))
+    /// The shape does not fit the model.
+    pub fn run<P: Pixels + ?Sized>(&mut self, image: &P) -> Result<Scores<'_>> {
+        let pixels = checked(image, None, &self.counting.shape)?;
+        self.sample(Sample { pixels: &pixels, frames: false })
     }
 
     /// Runs one sample of a frame for each macro-step, `[T, …shape]`.
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn frames<D: Dimension>(&mut self, frames: ArrayView<'_, u8, D>) -> Result<Scores<'_>> {
-        let (shape, found) = (&self.runtime.shape, frames.shape());
-        if found.first() != Some(&self.runtime.time_steps()) || found[1..] != **shape {
-            let expected = format!("[{}, {shape:?}]", self.runtime.time_steps());
-            return Err(Error::Input { expected, found: found.to_vec() });
-        }
-        self.sample(&Sample::Frames(frames.into_dyn()))
+    pub fn run_frames<P: Pixels + ?Sized>(&mut self, frames: &P) -> Result<Scores<'_>> {
+        let pixels = checked(frames, Some(self.counting.time_steps()), &self.counting.shape)?;
+        self.sample(Sample { pixels: &pixels, frames: true })
     }
 
-    fn sample(&mut self, sample: &Sample<'_>) -> Result<Scores<'_>> {
-        Ok(match &mut self.worker {
-            Workers::Grid(worker) => i32::scores(worker.run(sample, &mut [])?),
-            Workers::F32(worker) => f32::scores(worker.run(sample, &mut [])?),
-            Workers::F64(worker) => f64::scores(worker.run(sample, &mut [])?),
-        })
+    fn sample(&mut self, sample: Sample<'_>) -> Result<Scores<'_>> {
+        self.ran = false;
+        by_form!(&mut self.worker, worker => worker.run(sample, &mut []).map(drop))?;
+        self.ran = true;
+        Ok(self.scores())
     }
-}
 
-impl Scores<'_> {
-    /// Position of the largest score, the first of equals.
-    pub fn argmax(&self) -> usize {
-        fn first_largest<V: PartialOrd>(values: &[V]) -> usize {
-            (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
-        }
-        match self {
-            Scores::Integer(sums) => first_largest(sums),
-            Scores::Real(sums) => first_largest(sums),
-        }
+    /// Scores of the last run; over no macro-steps before the first, and after one that failed.
+    pub fn scores(&self) -> Scores<'_> {
+        let sums = match &self.worker {
+            ByForm::Grid(worker) => i32::sums(worker.sums()),
+            ByForm::Real(worker) => f64::sums(worker.sums()),
+        };
+        let steps = if self.ran { self.counting.time_steps() as u64 } else { 0 };
+        Scores { sums, steps, head: &self.counting.head }
     }
-}
-
-/// Class scores of a whole batch; kept here so that [`Logits`] is built in one place.
-pub(crate) fn logits<A: Arithmetic>(
-    sums: Vec<A::Sum>,
-    classes: usize,
-    time_steps: usize,
-) -> Result<Logits> {
-    let batch = sums.len() / classes.max(1);
-    let sums = Array2::from_shape_vec((batch, classes), sums).map_err(|error| {
-        Error::Interpreter { interpreter: crate::NAME, message: error.to_string() }
-    })?;
-    Ok(A::logits(sums, time_steps))
 }

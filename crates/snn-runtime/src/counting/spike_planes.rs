@@ -2,9 +2,10 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::counting::event_list::EventList;
+use crate::neuron::SiteNumber;
 use crate::pool::Pool;
 use crate::counting::program::{NodeKernel, NodeProgram};
-use crate::counting::interpreter::{Buffer, Scratch};
+use crate::counting::state::{Buffer, Scratch};
 use crate::counting::stream::{Formation, Moment, Segment, Stream};
 
 /// The plane that a node sends at a moment, once formed; `None` if it sends nothing then.
@@ -24,7 +25,7 @@ pub(crate) fn sent<'b, A: Arithmetic>(
 
 /// Forms the plane of node `index` from its levels or from the planes of its inputs, which have
 /// been formed.
-pub(crate) fn form<A: Arithmetic>(
+pub(crate) fn form<A: SiteNumber>(
     nodes: &[NodeProgram<A>],
     buffers: &mut [Buffer<A>],
     index: usize,

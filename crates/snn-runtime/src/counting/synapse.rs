@@ -1,11 +1,11 @@
 //! A synapse: planes in, a current out (eqs. 12 and 16).
 
-use crate::arithmetic::Arithmetic;
+use crate::neuron::SiteNumber;
 use crate::counting::counts::Tally;
 use crate::counting::weights::{SynapseWeights, Start};
 use crate::counting::spike_planes;
 use crate::counting::program::NodeProgram;
-use crate::counting::interpreter::{Buffer, Scratch};
+use crate::counting::state::{Buffer, Scratch};
 use crate::counting::stream::{Class, Moment, Pass};
 
 /// A convolution, linear layer or scale, ready to run.
@@ -28,7 +28,7 @@ pub(crate) struct Synapse<A> {
     pub(crate) bias: Option<Vec<A>>,
 }
 
-impl<A: Arithmetic> Synapse<A> {
+impl<A: SiteNumber> Synapse<A> {
     /// One macro-step: `J = M·A + b` into `current`, channels last.
     pub(crate) fn run(
         &self,
@@ -48,11 +48,11 @@ impl<A: Arithmetic> Synapse<A> {
             for remaining in (0..pass.micro_steps).rev() {
                 let at = Moment { class: pass.class, remaining };
                 for &node in &self.chain {
-                    planes::form(nodes, before, node, at, scratch);
+                    spike_planes::form(nodes, before, node, at, scratch);
                 }
                 let stream = nodes[self.source].stream.as_ref();
                 let plane =
-                    stream.and_then(|stream| planes::sent(stream, &before[self.source], at));
+                    stream.and_then(|stream| spike_planes::sent(stream, &before[self.source], at));
                 let Some(plane) = plane else { continue };
                 self.count(plane, *pass, tally);
                 if start == Start::Keep && pass.class == Class::Horner {

@@ -1,10 +1,11 @@
 //! What sites did, for [`snn_ir::Record::Sites`].
 
-use crate::arithmetic::Arithmetic;
+use crate::neuron::SiteNumber;
 use crate::counting::event_list::EventList;
 use crate::counting::program::NodeProgram;
-use ndarray::{ArrayD, IxDyn};
-use snn_ir::{Error, Result, SiteOutput, SiteTrace};
+use crate::batch::time_first;
+use crate::counting::program::NAME;
+use snn_ir::{Result, SiteOutput, SiteTrace};
 
 /// Output of one site for one sample, `[T or 1, C, positions]`.
 #[derive(Debug)]
@@ -15,13 +16,13 @@ pub(crate) enum Trace {
 
 impl Trace {
     /// All zero, for `steps` macro-steps.
-    pub(crate) fn new<A: Arithmetic>(node: &NodeProgram<A>, steps: usize) -> Self {
+    pub(crate) fn new<A: SiteNumber>(node: &NodeProgram<A>, steps: usize) -> Self {
         let size = steps * node.size();
         if node.traces_values { Self::Values(vec![0.0; size]) } else { Self::Levels(vec![0; size]) }
     }
 
     /// Writes macro-step `t`.
-    pub(crate) fn record<A: Arithmetic>(
+    pub(crate) fn record<A: SiteNumber>(
         &mut self,
         levels: &EventList<A>,
         node: &NodeProgram<A>,
@@ -43,7 +44,7 @@ impl Trace {
 }
 
 /// Joins the samples of site `site`, a column of `samples`, to `[T or 1, B, …shape]`.
-pub(crate) fn join<A: Arithmetic>(
+pub(crate) fn join<A: SiteNumber>(
     node: &NodeProgram<A>,
     samples: &[Vec<Trace>],
     site: usize,
@@ -54,25 +55,10 @@ pub(crate) fn join<A: Arithmetic>(
     shape.extend(&node.shape);
     let output = if node.traces_values {
         let values = traces.map(|t| if let Trace::Values(v) = t { v.as_slice() } else { &[] });
-        SiteOutput::Values(time_first(&values, &shape, node.size())?)
+        SiteOutput::Values(time_first(&values, &shape, node.size(), NAME)?)
     } else {
         let levels = traces.map(|t| if let Trace::Levels(v) = t { v.as_slice() } else { &[] });
-        SiteOutput::Levels(time_first(&levels, &shape, node.size())?)
+        SiteOutput::Levels(time_first(&levels, &shape, node.size(), NAME)?)
     };
     Ok(SiteTrace { site: node.name.clone(), output, ties: 0 })
-}
-
-pub(crate) fn time_first<'t, V: Copy + 't>(
-    samples: &(impl Iterator<Item = &'t [V]> + Clone),
-    shape: &[usize],
-    size: usize,
-) -> Result<ArrayD<V>> {
-    let mut values = Vec::with_capacity(shape.iter().product());
-    for t in 0..shape[0] {
-        samples.clone().for_each(|sample| values.extend_from_slice(&sample[t * size..][..size]));
-    }
-    ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| Error::Interpreter {
-        interpreter: crate::NAME,
-        message: error.to_string(),
-    })
 }

@@ -2,6 +2,7 @@
 //! with weights of f32 off it.
 
 use crate::arithmetic::Arithmetic;
+use crate::neuron::SiteNumber;
 use crate::deploy::plan::dense::{Dense, ProductForm};
 use crate::deploy::plan::weights::{PackedWeights, Source};
 use crate::deploy::plan::neurons::{GridKernel, RowKernel, RealKernel};
@@ -12,7 +13,7 @@ use snn_ir::model::Model;
 use std::fmt::Debug;
 
 /// Numbers of a deployment.
-pub(crate) trait Number: Arithmetic {
+pub(crate) trait Number: SiteNumber {
     /// A packed weight.
     type Weight: Copy + Default + PartialEq + Debug + Send + Sync;
     /// Sites that are run a row at a time.

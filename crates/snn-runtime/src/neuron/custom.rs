@@ -1,4 +1,4 @@
-//! A user's own neurons. They compute in f64, whatever the precision of the runtime.
+//! Custom neurons, which a registry defines. They compute in f64.
 
 use crate::arithmetic::Real;
 use crate::neuron::SiteSource;

@@ -1,7 +1,7 @@
-//! Activation sites on the grid (eq. 13).
+//! Integer activation sites, of form `grid` (eq. 13).
 
 use crate::arithmetic::Arithmetic;
-use crate::neuron::{NeuronState, SiteKernel, SiteSource};
+use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
 use snn_ir::site::{GridAdaptation, GridReset, GridSynapse};
 use snn_ir::{GridLif, Result, Site, Spike};
 
@@ -21,6 +21,10 @@ pub(crate) struct GridNeurons {
     jumps: Vec<i32>,
 }
 
+impl SiteNumber for i32 {
+    type Site = GridSite;
+}
+
 impl SiteKernel<i32> for GridSite {
     fn compile(source: &SiteSource<'_>, site: &Site) -> Result<Self> {
         let part = |part| i32::part(source.model, source.node, part);
@@ -35,7 +39,10 @@ impl SiteKernel<i32> for GridSite {
             })),
             Site::GridQuantRelu { .. } => Ok(Self::QuantRelu { thresholds: part("thresholds")? }),
             Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => {
-                source.refuse("a site of the reals stands on the grid")
+                source.refuse(
+                    "a floating-point neuron in a model of form `grid`, whose neurons are \
+                     integers; convert the trained network to the grid again",
+                )
             }
         }
     }

@@ -1,5 +1,10 @@
-//! Activation sites: what every precision offers, and what neurons remember.
+//! Activation sites of both number types, and the state of their neurons.
 
+pub(crate) mod custom;
+pub(crate) mod grid;
+pub(crate) mod real;
+
+use crate::arithmetic::Arithmetic;
 use snn_ir::model::Model;
 use snn_ir::{Error, Neurons, Result, Site};
 
@@ -18,6 +23,12 @@ impl SiteSource<'_> {
     pub(crate) fn refuse<V>(&self, reason: impl Into<String>) -> Result<V> {
         Err(Error::Refused { node: self.node.into(), reason: reason.into() })
     }
+}
+
+/// A number type in which sites compute.
+pub(crate) trait SiteNumber: Arithmetic {
+    /// Sites of this number type.
+    type Site: SiteKernel<Self>;
 }
 
 /// A site ready to run on rows of channels.

@@ -1,9 +1,9 @@
-//! Activation sites off the grid (eqs. 8 to 11), in the order of operations of `docs/semantics.md`:
+//! Floating-point activation sites, of form `events` (eqs. 8 to 11), in the order of operations of `docs/semantics.md`:
 //! multiply, then add, never fused.
 
-use crate::neuron::custom::CustomNeurons;
 use crate::arithmetic::Real;
-use crate::neuron::{NeuronState, SiteKernel, SiteSource};
+use crate::neuron::custom::CustomNeurons;
+use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
 use snn_ir::site::{Adaptation, Leak, Reset};
 use snn_ir::{Lif, Result, Site, Spike, Synapse, Threshold};
 
@@ -37,6 +37,14 @@ struct RealAdaptation<A> {
     strength: A,
 }
 
+impl SiteNumber for f32 {
+    type Site = RealSite<f32>;
+}
+
+impl SiteNumber for f64 {
+    type Site = RealSite<f64>;
+}
+
 impl<A: Real> SiteKernel<A> for RealSite<A> {
     fn compile(source: &SiteSource<'_>, site: &Site) -> Result<Self> {
         match site {
@@ -48,7 +56,10 @@ impl<A: Real> SiteKernel<A> for RealSite<A> {
             }),
             Site::Custom(custom) => Ok(Self::Custom(CustomNeurons::compile(source, custom)?)),
             Site::GridLif(_) | Site::GridQuantRelu { .. } => {
-                source.refuse("a site of the grid stands off it")
+                source.refuse(
+                    "an integer neuron in a model of form `events`, whose neurons are \
+                     floating-point; convert the trained network again",
+                )
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Events of a node, for all its macro-steps: of each image row and step the active channels in
 //! order of position.
 
+pub(crate) mod step_tree;
+pub(crate) mod windows;
+
 use crate::deploy::size::product;
 use crate::deploy::events::step_tree::{self, LISTS, Lists, Members, STEPS};
 use crate::deploy::kernels::emit;

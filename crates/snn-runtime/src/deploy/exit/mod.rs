@@ -1,15 +1,18 @@
-//! Runs that end as soon as the network is sure.
+//! Early exit: a run stops after the first macro-step at which the confidence rule holds.
 
-use super::engine::Clock;
-use super::session::Session;
-use crate::arithmetic::Scores;
+pub(crate) mod trajectories;
+
+use crate::deploy::run::engine::Clock;
+use crate::deploy::session::Session;
+use crate::pixels::{Pixels, checked};
+use crate::scores::Scores;
 use snn_ir::Result;
 
 /// When a run ends early: after macro-step t if `Σ_{τ≤t} J[τ]` of the first class exceeds that of
 /// the second by at least `margin · t`.
 ///
 /// Sums are integers, so every machine ends at the same step. The margin is in units of the summed
-/// logits and a macro-step; [`Trajectories`](super::Trajectories) finds one on held-out images,
+/// logits and a macro-step; [`Trajectories`](crate::deploy::Trajectories) finds one on held-out images,
 /// since no margin is right for every network. [`Session::run`] never ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,8 +48,13 @@ impl Session {
     ///
     /// # Errors
     /// There are not as many pixels as the model takes, or the model is not on the grid.
-    pub fn run_until(&mut self, pixels: &[u8], confidence: Confidence) -> Result<Exit<'_>> {
-        let steps = self.step_by_step(pixels, |steps, sums| confidence.holds(lead(sums), steps))?;
+    pub fn run_until<P: Pixels + ?Sized>(
+        &mut self,
+        image: &P,
+        confidence: Confidence,
+    ) -> Result<Exit<'_>> {
+        let pixels = checked(image, None, self.input().0)?;
+        let steps = self.step_by_step(&pixels, |steps, sums| confidence.holds(lead(sums), steps))?;
         Ok(Exit { scores: self.scores(), steps })
     }
 
@@ -57,8 +65,7 @@ impl Session {
         pixels: &[u8],
         mut done: impl FnMut(usize, &[i64]) -> bool,
     ) -> Result<usize> {
-        self.expect(pixels.len(), 1)?;
-        self.integer_scores()?;
+        self.integer_sums()?;
         let mut state = self.until.take().unwrap_or_else(|| self.rest());
         state.clear();
         let clock = Clock { steps: 1, frames: false };
@@ -68,7 +75,7 @@ impl Session {
                 break Err(error);
             }
             ran += 1;
-            match self.integer_scores() {
+            match self.integer_sums() {
                 Ok(sums) if ran == time_steps || done(ran, sums) => break Ok(ran),
                 Ok(_) => {}
                 Err(error) => break Err(error),

@@ -1,27 +1,29 @@
-//! What early exits would cost and save: images run once, every rule is then read off.
+//! Calibrates early exit: records the scores of every macro-step once, then evaluates any threshold
+//! on the record.
 
-use super::exit::{Confidence, lead};
-use super::session::Session;
+use super::{Confidence, lead};
+use crate::deploy::session::Session;
+use crate::scores::Sums;
 use snn_ir::{Error, Result};
 use std::time::{Duration, Instant};
 
-/// What a network thought of one image after one macro-step.
+/// Prediction for one image after one macro-step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Glimpse {
+struct StepPrediction {
     lead: Option<i64>,
     correct: bool,
     /// Since the image came.
     elapsed: Duration,
 }
 
-/// What a network thought of labelled images, macro-step by macro-step.
+/// Predictions for labelled images, macro-step by macro-step.
 ///
 /// ```no_run
-/// # use snn_runtime::deploy::{Deploy, Options, Trajectories};
-/// # use snn_runtime::Model;
+/// # use snn_runtime::Deployment;
+/// # use snn_runtime::deploy::Trajectories;
 /// # let (held_out, labels): (Vec<u8>, Vec<usize>) = (vec![], vec![]);
 /// # let image = vec![0_u8];
-/// let mut session = Model::load("model.safetensors")?.session(&Options::default())?;
+/// let mut session = Deployment::load("model.safetensors")?.session();
 /// let trajectories = Trajectories::record(&mut session, &held_out, &labels)?;
 /// let point = trajectories.calibrate(0.005); // at most half a percent of the images more are wrong
 /// let exit = session.run_until(&image, point.confidence)?;
@@ -32,7 +34,7 @@ struct Glimpse {
 pub struct Trajectories {
     time_steps: usize,
     /// `[image][macro-step]`.
-    glimpses: Vec<Glimpse>,
+    predictions: Vec<StepPrediction>,
     whole: Duration,
 }
 
@@ -60,7 +62,7 @@ impl Trajectories {
     /// There is no image, pixels and labels are not of as many images, a label is no class, or the
     /// model is not on the grid.
     pub fn record(session: &mut Session, pixels: &[u8], labels: &[usize]) -> Result<Self> {
-        let (size, classes) = (session.input().1, session.integer_scores()?.len());
+        let (size, classes) = (session.input().1, session.integer_sums()?.len());
         if labels.is_empty() || pixels.len() != labels.len() * size {
             let expected =
                 format!("{} labels (at least 1) and {size} pixels for each", labels.len());
@@ -73,7 +75,7 @@ impl Trajectories {
             return Err(Error::InputValue { index, expected, found: label.to_string() });
         }
         let time_steps = session.time_steps();
-        let mut glimpses = Vec::with_capacity(labels.len() * time_steps);
+        let mut predictions = Vec::with_capacity(labels.len() * time_steps);
         let mut whole = Duration::ZERO;
         for (pixels, &label) in pixels.chunks_exact(size).zip(labels) {
             let started = Instant::now();
@@ -81,22 +83,22 @@ impl Trajectories {
             whole += started.elapsed();
             let started = Instant::now();
             let mut note = |sums: &[i64]| {
-                let correct = crate::Scores::Integer(sums).argmax() == label;
-                glimpses.push(Glimpse { lead: lead(sums), correct, elapsed: started.elapsed() });
+                let correct = Sums::Integer(sums).argmax() == label;
+                predictions.push(StepPrediction { lead: lead(sums), correct, elapsed: started.elapsed() });
             };
             session.step_by_step(pixels, |_, sums| {
                 note(sums);
                 false
             })?;
             // The last macro-step is nobody's to judge.
-            note(session.integer_scores()?);
+            note(session.integer_sums()?);
         }
-        Ok(Self { time_steps, glimpses, whole })
+        Ok(Self { time_steps, predictions, whole })
     }
 
     /// Number of images.
     pub fn images(&self) -> usize {
-        self.glimpses.len() / self.time_steps
+        self.predictions.len() / self.time_steps
     }
 
     /// Mean time of an image with [`Session::run`], which runs all macro-steps layer by layer.
@@ -107,7 +109,7 @@ impl Trajectories {
     /// What a rule does to these images.
     pub fn at(&self, confidence: Confidence) -> CurvePoint {
         let (mut correct, mut steps, mut nanoseconds) = (0_u64, 0_u64, 0_u128);
-        for image in self.glimpses.chunks_exact(self.time_steps) {
+        for image in self.predictions.chunks_exact(self.time_steps) {
             let sure = (0..self.time_steps).find(|&t| confidence.holds(image[t].lead, t + 1));
             let last = sure.unwrap_or(self.time_steps - 1);
             correct += u64::from(image[last].correct);
@@ -147,8 +149,8 @@ impl Trajectories {
 
     fn candidates(&self, points: usize) -> Vec<Confidence> {
         let steps = (1..=self.time_steps).cycle();
-        let mean = |(glimpse, t): (&Glimpse, usize)| Some(glimpse.lead? / i64::try_from(t).ok()?);
-        let mut leads: Vec<i64> = self.glimpses.iter().zip(steps).filter_map(mean).collect();
+        let mean = |(prediction, t): (&StepPrediction, usize)| Some(prediction.lead? / i64::try_from(t).ok()?);
+        let mut leads: Vec<i64> = self.predictions.iter().zip(steps).filter_map(mean).collect();
         leads.sort_unstable();
         let count = points.max(2) - 1;
         let quantile = |i: usize| leads.get(i * leads.len() / count).copied().unwrap_or(i64::MAX);

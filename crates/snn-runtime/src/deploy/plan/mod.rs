@@ -1,14 +1,20 @@
 //! A model compiled for deployment: stages, each of which fills one buffer, in the order in which
 //! they run.
 
+pub(crate) mod dense;
+pub(crate) mod grouped;
+pub(crate) mod neurons;
+pub(crate) mod weights;
+
 use crate::geometry::Window2d;
-use crate::deploy::Kernels;
+use crate::deploy::options::Kernels;
 use crate::deploy::plan::dense::{Dense, Products};
 use crate::deploy::events::Extent;
 use crate::deploy::plan::grouped::Grouped;
 use crate::deploy::number::Number;
 use crate::deploy::plan::weights::{self, PackedWeights};
 use crate::deploy::plan::neurons::StageNeurons;
+use crate::limits::check_size;
 use crate::pool::{Pool, Pooling};
 use snn_simd::InstructionSet;
 use crate::neuron::SiteSource;
@@ -133,7 +139,7 @@ impl<N: Number> Plan<N> {
     /// Compiles a converted model, of the form whose numbers these are.
     pub(crate) fn compile(model: &Model, kernels: Kernels, instruction_set: InstructionSet) -> Result<Self> {
         let resolved = model.validate()?;
-        crate::limits::check_size(&resolved)?;
+        check_size(&resolved)?;
         let streams = Streams::of(model, &resolved)?;
         let fused = fused(model, &resolved, &streams);
         let compiler = Compiler {

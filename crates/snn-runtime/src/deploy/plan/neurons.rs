@@ -59,18 +59,21 @@ impl<N: Number> StageNeurons<N> {
     /// `bound` is the largest absolute current.
     pub(crate) fn compile(source: &SiteSource<'_>, site: &Site, bound: f64) -> Result<Self> {
         let channels = source.channels;
+        if let Site::Custom(custom) = site {
+            return source.refuse(format!(
+                "neuron `{}` is a custom one, which a deployment does not run; run the model in \
+                 snn_runtime::Counting::with_neurons with the registry that defines it",
+                custom.name
+            ));
+        }
         if site.levels().is_none() {
             return source.refuse(
-                "it emits values that are no levels, which events do not carry; run the model in \
-                 Runtime, or train the site as QuantRelu",
+                "its outputs are real numbers, but a deployment transmits integers only; run the \
+                 model in snn_runtime::Counting, or train the site as a spiking neuron or QuantRelu",
             );
         }
         let general = N::Site::compile(source, site)?;
-        let memory = general.rest();
-        if !memory.own.is_empty() {
-            return source.refuse("neurons of a user's own run in Runtime");
-        }
-        let rest = memory.values;
+        let rest = general.rest().values;
         Ok(match N::RowKernel::compile(source, site, bound)? {
             Some(kernel) => Self::PackedWeights { kernel, rest },
             None => Self::General { site: general, channels, rest },

@@ -1,22 +1,25 @@
-//! A model compiled to one kind of numbers, and batches of samples through it.
+//! A model compiled for one number type, and batches of samples through it.
 
 use crate::deploy::run::arena::Arena;
 use crate::deploy::run::engine::{Clock, Engine, Observer};
 use crate::deploy::events::{EventsView, Extent};
 use crate::deploy::number::Number;
 use crate::deploy::plan::{NodePlan, Plan};
-use crate::deploy::{MAX_BUFFER_BYTES, Options};
-use ndarray::{Array2, ArrayD, ArrayViewD, Axis};
+use crate::deploy::NAME;
+use crate::deploy::options::{MAX_BUFFER_BYTES, Options};
+use crate::batch::{contiguous, logits, time_first};
+use crate::idle::Idle;
+use ndarray::{ArrayD, Axis};
 use rayon::prelude::*;
 use snn_ir::{Error, Evaluation, Input, Model, Record, Result, SiteOutput, SiteTrace};
 use snn_simd::Available;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A plan with the engines that wait for the next batch.
 #[derive(Debug)]
 pub(crate) struct Compiled<N: Number> {
     pub(crate) plan: Arc<Plan<N>>,
-    idle: Mutex<Vec<Engine<N>>>,
+    idle: Idle<Engine<N>>,
 }
 
 impl<N: Number> Compiled<N> {
@@ -27,12 +30,14 @@ impl<N: Number> Compiled<N> {
             return Err(Error::Refused {
                 node: "model".into(),
                 reason: format!(
-                    "a session would take {bytes} bytes for {} macro-steps and {} threads, expected at most {MAX_BUFFER_BYTES}; fewer macro-steps can be streamed for ever",
+                    "a session would take {bytes} bytes for {} macro-steps and {} threads, expected at \
+                     most {MAX_BUFFER_BYTES}; deploy the model with fewer macro-steps and push \
+                     frames, which has no limit",
                     plan.time_steps, options.threads
                 ),
             });
         }
-        Ok(Self { plan, idle: Mutex::default() })
+        Ok(Self { plan, idle: Idle::default() })
     }
 
     pub(crate) fn engine(
@@ -60,13 +65,12 @@ impl<N: Number> Compiled<N> {
         let mut sums = vec![N::Sum::default(); batch * classes];
         let mut traces: Vec<Vec<Vec<i16>>> = vec![Vec::new(); batch];
         sums.par_chunks_mut(classes).zip(&mut traces).enumerate().try_for_each_init(
-            || Lent { compiled: self, instructions, engine: None },
-            |lent, (index, (sums, traces))| {
+            || self.idle.lend(|| self.engine(instructions, None, false)),
+            |engine, (index, (sums, traces))| {
                 let view = match input {
                     Input::Static(images) => images.index_axis(Axis(0), index),
                     Input::Frames(frames) => frames.index_axis(Axis(1), index),
                 };
-                let engine = lent.engine();
                 let mut observe = |node: usize, events: EventsView<'_>| {
                     traces.push(dense(&self.plan.nodes[node], events));
                 };
@@ -74,10 +78,7 @@ impl<N: Number> Compiled<N> {
                     Record::Logits => None,
                     Record::Sites => Some(&mut observe),
                 };
-                match view.as_slice() {
-                    Some(pixels) => engine.evaluate(pixels, clock, None, observer)?,
-                    None => engine.evaluate(&contiguous(&view), clock, None, observer)?,
-                }
+                engine.evaluate(&contiguous(&view), clock, None, observer)?;
                 sums.copy_from_slice(&engine.sums);
                 Ok::<(), Error>(())
             },
@@ -86,10 +87,7 @@ impl<N: Number> Compiled<N> {
             Record::Logits => Vec::new(),
             Record::Sites => self.join(&traces, clock)?,
         };
-        let sums = Array2::from_shape_vec((batch, classes), sums).map_err(|error| {
-            Error::Interpreter { interpreter: crate::NAME, message: error.to_string() }
-        })?;
-        Ok(Evaluation { logits: N::logits(sums, clock.steps), sites })
+        Ok(Evaluation { logits: logits::<N>(sums, classes, clock.steps, NAME)?, sites })
     }
 
     /// Traces of samples, time first.
@@ -98,41 +96,11 @@ impl<N: Number> Compiled<N> {
             let mut shape = vec![clock.of(node.varies), samples.len()];
             shape.extend(&node.shape);
             let traces = samples.iter().filter_map(|traces| traces.get(site).map(Vec::as_slice));
-            let levels: ArrayD<i16> = crate::counting::trace::time_first(&traces, &shape, node.size())?;
+            let levels: ArrayD<i16> = time_first(&traces, &shape, node.size(), NAME)?;
             Ok(SiteTrace { site: node.name.clone(), output: SiteOutput::Levels(levels), ties: 0 })
         };
         self.plan.sites().enumerate().map(join).collect()
     }
-}
-
-/// An engine on loan to a thread of a batch; it goes back when this is dropped. It works alone, as
-/// the batch is what runs in parallel.
-struct Lent<'c, N: Number> {
-    compiled: &'c Compiled<N>,
-    instructions: Available,
-    engine: Option<Engine<N>>,
-}
-
-impl<N: Number> Lent<'_, N> {
-    fn engine(&mut self) -> &mut Engine<N> {
-        let Self { compiled, instructions, engine } = self;
-        engine.get_or_insert_with(|| {
-            let idle = compiled.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            idle.unwrap_or_else(|| compiled.engine(*instructions, None, false))
-        })
-    }
-}
-
-impl<N: Number> Drop for Lent<'_, N> {
-    fn drop(&mut self) {
-        if let Some(engine) = self.engine.take() {
-            self.compiled.idle.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
-        }
-    }
-}
-
-fn contiguous(view: &ArrayViewD<'_, u8>) -> Vec<u8> {
-    view.iter().copied().collect()
 }
 
 /// Levels of one site, `[step][channel][position]`.

@@ -123,7 +123,7 @@ impl<N: Number> Engine<N> {
     }
 
     /// Whether memories are of this network.
-    pub(crate) fn remembers(&self, memories: &NetworkState<N>) -> bool {
+    pub(crate) fn owns(&self, network: &NetworkState<N>) -> bool {
         let nodes = &self.plan.nodes;
         let size = |node: &NodePlan<N>| node.rest().len() * node.extent.rows * node.extent.columns;
         memories.sums.len() == self.sums.len()
@@ -146,16 +146,6 @@ impl<N: Number> Engine<N> {
             .for_each(|(sum, &more)| *sum = N::join(*sum, more));
         self.sums.copy_from_slice(&memories.sums);
         Ok(())
-    }
-
-    /// Whether there are as many pixels as so many frames take.
-    pub(crate) fn expect(&self, found: usize, frames: usize) -> Result<()> {
-        let input = &self.plan.nodes[0];
-        if found == frames * input.size() {
-            return Ok(());
-        }
-        let expected = format!("{} pixels ({frames} × {:?})", frames * input.size(), input.shape);
-        Err(Error::Input { expected, found: vec![found] })
     }
 
     /// Memory of the buffers.
