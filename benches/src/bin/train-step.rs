@@ -17,8 +17,8 @@ use snn_core::{
     Checkpointing, Mode, Network, NetworkOptions, Pixels, Precision, TrainingOptions, autograd,
 };
 use snn_ir::models::ResNet;
-use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing};
-use snn_train::{OptimiserConfig, Sgd};
+use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing, Signature};
+use snn_train::{OptimiserConfig, SgdConfig};
 use std::time::Duration;
 
 const SIDE: usize = 32;
@@ -71,18 +71,12 @@ fn serve(before: u64, mut step: impl FnMut(Duration) -> Result<Vec<f64>>) -> Res
 fn train(graph: Graph, training: TrainingOptions, time_steps: usize, batch: usize) -> Result<()> {
     let weights = graph.initial_weights(1)?;
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
-    let model = Model {
-        form: Form::Trained,
-        graph,
-        weights,
-        time_steps,
-        preprocessing,
-        classes: Vec::new(),
-    };
+    let model =
+        Model::new(Signature::new(Form::Trained, graph, time_steps, preprocessing), weights);
     let options = NetworkOptions { training, ..NetworkOptions::new(Device::Cpu) };
     let network = Network::with_options(&model, &options)?;
     let mut optimiser =
-        OptimiserConfig::Sgd(Sgd::default()).init(network.parameters(), network.graph())?;
+        OptimiserConfig::Sgd(SgdConfig::default()).init(network.parameters(), network.graph())?;
     let random = &mut ChaCha8Rng::seed_from_u64(1);
     let images = ArrayD::from_shape_simple_fn(vec![batch, 3, SIDE, SIDE], || random.random::<u8>());
     let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..10_u8))).collect();

@@ -66,7 +66,7 @@ impl Arithmetic for i32 {
     }
 
     fn part(model: &Model, node: &str, part: &str) -> Result<Vec<Self>> {
-        weights::integer(&model.weights, node, part)?
+        weights::integer(model.weights(), node, part)?
             .iter()
             .map(|&v| {
                 i32::try_from(v).map_err(|_| Error::Weight {
@@ -153,7 +153,7 @@ macro_rules! real {
             }
 
             fn part(model: &Model, node: &str, part: &str) -> Result<Vec<Self>> {
-                weights::real(&model.weights, node, part)?
+                weights::real(model.weights(), node, part)?
                     .iter()
                     .map(|&v| <$real as Real>::rounded(v, node, part))
                     .collect()
@@ -197,7 +197,6 @@ macro_rules! real {
         }
     };
 }
-
 
 #[expect(
     clippy::cast_possible_truncation,

@@ -38,7 +38,7 @@ pub(crate) fn not_converted(model: &Model) -> Error {
         reason: format!(
             "form `{}` is a network as it was trained, which does not run on events; convert it \
              with `snn convert` or snn_reparam::convert, and load the result",
-            model.form.label()
+            model.form().label()
         ),
     }
 }

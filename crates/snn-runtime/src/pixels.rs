@@ -62,7 +62,7 @@ pub(crate) fn checked<'p, P: Pixels + ?Sized>(
     let wanted = count.iter().chain(shape);
     let fits = match found {
         Some(found) => wanted.clone().eq(found),
-        None => bytes.len() == wanted.clone().product(),
+        None => bytes.len() == wanted.clone().product::<usize>(),
     };
     if fits {
         return Ok(bytes);

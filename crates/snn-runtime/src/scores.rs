@@ -1,8 +1,8 @@
 //! Results of one sample: sums, logits, probabilities and the best classes.
 
 use ndarray::Array2;
-use snn_ir::{Form, Logits};
 use snn_ir::model::Model;
+use snn_ir::{Form, Logits};
 use std::fmt;
 
 /// Sums of the head over macro-steps for one sample, without a copy.
@@ -56,11 +56,11 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn of(model: &Model) -> Self {
-        let logit_unit = match model.form {
+        let logit_unit = match model.form() {
             Form::Grid { logit_unit } => Some(logit_unit),
             Form::Events | Form::Trained => None,
         };
-        Self { logit_unit, classes: model.classes.clone() }
+        Self { logit_unit, classes: model.classes().to_vec() }
     }
 
     /// Logits of a batch of whole runs, `[B, classes]`; of integers with T macro-steps.

@@ -57,7 +57,7 @@ struct Engines {
 
 impl Engines {
     fn new(model: &Model, counts: bool) -> Result<Self> {
-        let (on_grid, precision) = match model.form {
+        let (on_grid, precision) = match model.form() {
             Form::Grid { .. } => (true, Precision::Grid),
             Form::Trained | Form::Events => (false, Precision::F64),
         };
@@ -109,7 +109,7 @@ const BATCH: usize = 64;
 
 pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     let model = Model::load(&arguments.model)?;
-    if model.form == Form::Trained {
+    if model.form() == Form::Trained {
         bail!(
             "{}: expected a converted model, found a trained one; convert it first with `snn convert`",
             arguments.model.display()
@@ -160,7 +160,7 @@ pub(crate) fn infer(model: &Model, images: &Images, counts: bool) -> Result<Infe
     }
     progress.finish();
     let timed = if images.len() <= BATCH { images.len() } else { images.len() - BATCH };
-    let figures = if matches!(model.form, Form::Grid { .. }) { INT8 } else { FP32 };
+    let figures = if matches!(model.form(), Form::Grid { .. }) { INT8 } else { FP32 };
     let counted = engines.counts().map(|counts| {
         let total = counts.total();
         let all = figures.microjoules(total.multiplications as f64, total.additions as f64);
@@ -192,8 +192,8 @@ fn classify(model: &Model, path: &Path, counts: bool, json: bool) -> Result<Outc
     let mut engines = Engines::new(model, counts)?;
     let (logits, _) = engines.run(&Input::Static(image.view()))?;
     let class = logits.argmax()[0];
-    let name = model.classes.get(class);
-    let logits: Vec<f64> = logits.to_real(model)?.iter().copied().collect();
+    let name = model.classes().get(class);
+    let logits: Vec<f64> = logits.to_real(model.signature())?.iter().copied().collect();
     if json {
         print_json(&Classified { image: path, class, name, logits, counts: engines.counts() })?;
     } else {

@@ -25,17 +25,17 @@ const POSITIONS: usize = 24;
 /// libtorch fails.
 pub fn self_test(model: &Model, device: Device) -> Result<()> {
     let resolved = model.validate()?;
-    if !matches!(model.form, Form::Grid { .. }) {
+    if !matches!(model.form(), Form::Grid { .. }) {
         return Err(Error::Argument {
             what: "form",
             expected: "grid".into(),
-            found: model.form.label().into(),
+            found: model.form().label().into(),
         });
     }
     let streams = Streams::of(model, &resolved)?;
     let mut random = Random(0x5EED);
     let mut seen: Vec<(Conv, Vec<usize>, i64)> = Vec::new();
-    for (index, (node, info)) in model.graph.nodes.iter().zip(&resolved.nodes).enumerate() {
+    for (index, (node, info)) in model.graph().nodes.iter().zip(&resolved.nodes).enumerate() {
         let conv = match &node.op {
             Op::Conv(conv) => Conv { bias: false, ..conv.clone() },
             Op::Linear { features, .. } => Conv::square(*features, 1, 1),

@@ -11,7 +11,7 @@ use snn_reparam::{GridOptions, convert, to_grid};
 fn compare(model: &Model, input: &Input<'_>, what: &str) {
     let theirs = Naive::new(model).unwrap().evaluate(input, Record::Sites).unwrap();
     let ours = Libtorch::new(model, Device::Cpu).unwrap().evaluate(input, Record::Sites).unwrap();
-    if matches!(model.form, Form::Grid { .. }) {
+    if matches!(model.form(), Form::Grid { .. }) {
         assert!(matches!(ours.logits, Logits::Integer(_)));
         assert!(ours == theirs, "{what}: the evaluators differ on the grid");
     } else {
@@ -28,7 +28,7 @@ fn a_grid_by_hand_is_equal_in_every_bit() {
         let images = random.images(&[3, 2, 8, 8]);
         let input = Input::Static(images.view());
         compare(&model, &input, &format!("static, seed {seed}"));
-        let frames = random.images(&[model.time_steps, 2, 2, 8, 8]);
+        let frames = random.images(&[model.time_steps(), 2, 2, 8, 8]);
         compare(&model, &Input::Frames(frames.view()), &format!("frames, seed {seed}"));
         let result =
             Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();

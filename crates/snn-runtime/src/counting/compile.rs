@@ -1,16 +1,15 @@
 //! Compiles a converted model to a [`Program`] of one number type.
 
-use crate::arithmetic::Arithmetic;
-use crate::geometry::Window2d;
 use crate::counting::counts::Tally;
-use crate::packing::WeightShape;
 use crate::counting::program::{NodeKernel, NodeProgram, Program};
-use crate::counting::weights::SynapseWeights;
-use crate::pool::{Pool, Pooling};
-use crate::limits::check_size;
-use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
 use crate::counting::stream::{Formation, MAX_MICRO_STEPS, Segment, Stream};
 use crate::counting::synapse::Synapse;
+use crate::counting::weights::SynapseWeights;
+use crate::geometry::Window2d;
+use crate::limits::check_size;
+use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
+use crate::packing::WeightShape;
+use crate::pool::{Pool, Pooling};
 use snn_ir::graph::{Conv, Node, Op, PoolKind};
 use snn_ir::model::{Form, Model};
 use snn_ir::resolve::Resolved;
@@ -24,8 +23,8 @@ impl<A: SiteNumber> Program<A> {
         check_size(&resolved)?;
         let kinds = Streams::of(model, &resolved)?.kinds;
         let mut program =
-            Self { nodes: Vec::new(), time_steps: model.time_steps, accumulators: 0, row: 0 };
-        for (index, node) in model.graph.nodes.iter().enumerate() {
+            Self { nodes: Vec::new(), time_steps: model.time_steps(), accumulators: 0, row: 0 };
+        for (index, node) in model.graph().nodes.iter().enumerate() {
             let compiled = program.node((model, neurons), node, &resolved, index, &kinds)?;
             if let NodeKernel::Synapse(synapse) = &compiled.kernel {
                 program.accumulators =
@@ -68,7 +67,7 @@ impl<A: SiteNumber> Program<A> {
             Ok(NodeKernel::Pool(Pool { pooling, channels, grid }))
         };
         let kernel = match &node.op {
-            Op::Input { .. } => NodeKernel::Input { mean: model.preprocessing.mean.clone() },
+            Op::Input { .. } => NodeKernel::Input { mean: model.preprocessing().mean.clone() },
             Op::Conv(conv) => {
                 self.synapse(model, node, Some(conv), info.inputs[0], [height, width], image(0))?
             }
@@ -102,7 +101,8 @@ impl<A: SiteNumber> Program<A> {
                 });
             }
         };
-        let rest = if let NodeKernel::Site(site) = &kernel { site.rest() } else { NeuronState::default() };
+        let rest =
+            if let NodeKernel::Site(site) = &kernel { site.rest() } else { NeuronState::default() };
         let mut compiled = NodeProgram {
             name: node.name.clone(),
             label: node.op.label(),
@@ -139,7 +139,9 @@ impl<A: SiteNumber> Program<A> {
                 Pooling::Sum => input(0)?.sum_pooled(pool.grid.largest_window()),
                 Pooling::Max => input(0)?.max_pooled(),
             },
-            (NodeKernel::Flatten, _) => input(0)?.flattened(self.nodes[compiled.inputs[0]].positions),
+            (NodeKernel::Flatten, _) => {
+                input(0)?.flattened(self.nodes[compiled.inputs[0]].positions)
+            }
             (NodeKernel::Concat { .. }, _) => {
                 let streams = (0..compiled.inputs.len()).map(input).collect::<Result<Vec<_>>>()?;
                 Stream::concatenated(&streams)
@@ -169,7 +171,7 @@ impl<A: SiteNumber> Program<A> {
     ) -> Result<NodeKernel<A>> {
         let part = |part| A::part(model, &node.name, part);
         let weight = part("weight")?;
-        let on_grid = matches!(model.form, Form::Grid { .. });
+        let on_grid = matches!(model.form(), Form::Grid { .. });
         let (weights, channels) = match conv {
             None => (SynapseWeights::Scale { weights: weight }, inputs),
             Some(conv) => {

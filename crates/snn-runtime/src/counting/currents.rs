@@ -1,8 +1,8 @@
 //! Operations that join or rearrange currents (eqs. 5 and 6), channels last.
 
-use crate::neuron::SiteNumber;
 use crate::counting::program::{NodeKernel, NodeProgram, Program};
 use crate::counting::state::{Buffer, current_of};
+use crate::neuron::SiteNumber;
 
 /// Runs a node that reads currents and yields one.
 pub(crate) fn join<A: SiteNumber>(
@@ -42,6 +42,9 @@ pub(crate) fn join<A: SiteNumber>(
                 }
             }
         }
-        NodeKernel::Input { .. } | NodeKernel::Synapse(_) | NodeKernel::Site(_) | NodeKernel::Head => {}
+        NodeKernel::Input { .. }
+        | NodeKernel::Synapse(_)
+        | NodeKernel::Site(_)
+        | NodeKernel::Head => {}
     }
 }

@@ -31,7 +31,11 @@ impl<A: SiteNumber> RunState<A> {
             for (index, node) in program.nodes.iter().enumerate() {
                 let trace = if node.is_site() { traces.next() } else { None };
                 // Eq. 14; the head adds what it reads at every macro-step.
-                if t > 0 && !sample.frames && !node.varies && !matches!(node.kernel, NodeKernel::Head) {
+                if t > 0
+                    && !sample.frames
+                    && !node.varies
+                    && !matches!(node.kernel, NodeKernel::Head)
+                {
                     continue;
                 }
                 self.step(program, index, (sample, t))?;
@@ -100,7 +104,10 @@ impl<A: SiteNumber> RunState<A> {
             (kernel, Buffer::Current(current)) => {
                 currents::join(kernel, program, node, before, current)
             }
-            (NodeKernel::Synapse(_) | NodeKernel::Add | NodeKernel::Head, Buffer::Events { .. }) => {}
+            (
+                NodeKernel::Synapse(_) | NodeKernel::Add | NodeKernel::Head,
+                Buffer::Events { .. },
+            ) => {}
         }
         Ok(())
     }

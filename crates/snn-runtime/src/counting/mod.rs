@@ -25,7 +25,7 @@ use crate::limits::not_converted;
 use crate::pixels::{Pixels, checked};
 use crate::scores::{Head, Prediction, Scores};
 use executor::{Executor, Worker};
-use ndarray::{Array2, ArrayView, ArrayViewD, Axis, Dimension};
+use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
 use snn_ir::model::{Form, Model};
 use snn_ir::{Evaluate, Evaluation, Input, Neurons, Record, Result};
 use state::Sample;
@@ -59,7 +59,7 @@ impl Counting {
     /// As [`Counting::new`]; or a neuron is unknown or refuses its parameters: the message names
     /// node and neuron.
     pub fn with_neurons(model: &Model, neurons: &Neurons) -> Result<Self> {
-        let executor = match model.form {
+        let executor = match model.form() {
             Form::Grid { .. } => ByForm::Grid(Executor::new(model, neurons)?),
             Form::Events => ByForm::Real(Executor::new(model, neurons)?),
             Form::Trained => return Err(not_converted(model)),

@@ -2,11 +2,11 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::counting::event_list::EventList;
-use crate::neuron::SiteNumber;
-use crate::pool::Pool;
 use crate::counting::program::{NodeKernel, NodeProgram};
 use crate::counting::state::{Buffer, Scratch};
 use crate::counting::stream::{Formation, Moment, Segment, Stream};
+use crate::neuron::SiteNumber;
+use crate::pool::Pool;
 
 /// The plane that a node sends at a moment, once formed; `None` if it sends nothing then.
 pub(crate) fn sent<'b, A: Arithmetic>(
@@ -64,7 +64,12 @@ fn clear<A: Arithmetic>(plane: &mut EventList<A>) {
     }
 }
 
-fn filter<A: Arithmetic>(levels: &EventList<A>, segments: &[Segment], at: Moment, plane: &mut EventList<A>) {
+fn filter<A: Arithmetic>(
+    levels: &EventList<A>,
+    segments: &[Segment],
+    at: Moment,
+    plane: &mut EventList<A>,
+) {
     if let [segment] = segments {
         // One code. It is asked at moments of other classes too, where a concatenation joins it
         // with streams of other codes.

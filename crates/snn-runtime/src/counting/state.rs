@@ -1,6 +1,5 @@
 //! The buffers of one sample, allocated once, so that a warm run allocates nothing.
 
-use crate::arithmetic::Arithmetic;
 use crate::counting::counts::Tally;
 use crate::counting::event_list::EventList;
 use crate::counting::program::{NodeKernel, NodeProgram, Program};
@@ -66,9 +65,9 @@ impl<A: SiteNumber> RunState<A> {
             }
         };
         Self {
-            pub(crate) buffers: program.nodes.iter().map(buffer).collect(),
-            pub(crate) memories: program.nodes.iter().map(|node| node.rest.repeated(node.positions)).collect(),
-            pub(crate) scratch: Scratch {
+            buffers: program.nodes.iter().map(buffer).collect(),
+            memories: program.nodes.iter().map(|node| node.rest.repeated(node.positions)).collect(),
+            scratch: Scratch {
                 accumulators: vec![A::default(); program.accumulators],
                 row: vec![A::default(); program.row],
                 seen: vec![0; program.row],

@@ -1,12 +1,12 @@
 //! A synapse: planes in, a current out (eqs. 12 and 16).
 
-use crate::neuron::SiteNumber;
 use crate::counting::counts::Tally;
-use crate::counting::weights::{SynapseWeights, Start};
-use crate::counting::spike_planes;
 use crate::counting::program::NodeProgram;
+use crate::counting::spike_planes;
 use crate::counting::state::{Buffer, Scratch};
 use crate::counting::stream::{Class, Moment, Pass};
+use crate::counting::weights::{Start, SynapseWeights};
+use crate::neuron::SiteNumber;
 
 /// A convolution, linear layer or scale, ready to run.
 #[derive(Debug)]
@@ -68,7 +68,12 @@ impl<A: SiteNumber> Synapse<A> {
         scratch.accumulators = accumulators;
     }
 
-    fn count(&self, plane: &crate::counting::event_list::EventList<A>, pass: Pass, tally: &mut Tally) {
+    fn count(
+        &self,
+        plane: &crate::counting::event_list::EventList<A>,
+        pass: Pass,
+        tally: &mut Tally,
+    ) {
         match pass.class {
             Class::Graded => tally.multiplications += plane.weighted_entries(&self.fan_out),
             Class::Horner | Class::Counted | Class::Subtracted if pass.weighted => {

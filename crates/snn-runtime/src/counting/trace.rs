@@ -1,10 +1,10 @@
 //! What sites did, for [`snn_ir::Record::Sites`].
 
-use crate::neuron::SiteNumber;
-use crate::counting::event_list::EventList;
-use crate::counting::program::NodeProgram;
 use crate::batch::time_first;
+use crate::counting::event_list::EventList;
 use crate::counting::program::NAME;
+use crate::counting::program::NodeProgram;
+use crate::neuron::SiteNumber;
 use snn_ir::{Result, SiteOutput, SiteTrace};
 
 /// Output of one site for one sample, `[T or 1, C, positions]`.

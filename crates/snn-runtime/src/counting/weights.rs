@@ -1,9 +1,9 @@
 //! The inner loops: weights of active inputs added into accumulators (eq. 16).
 
 use crate::arithmetic::Arithmetic;
+use crate::counting::event_list::EventList;
 use crate::geometry::Window2d;
 use crate::packing::{self, WeightShape};
-use crate::counting::event_list::EventList;
 
 /// What an accumulator does before a plane is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,14 @@ pub(crate) enum Start {
 pub(crate) enum SynapseWeights<A> {
     /// A convolution of one group: blocks of lanes, each output position gathers its active inputs
     /// with its sums in registers.
-    Blocks { grid: Window2d, lanes: usize, blocks: usize, inputs: usize, taps: usize, weights: Vec<A> },
+    Blocks {
+        grid: Window2d,
+        lanes: usize,
+        blocks: usize,
+        inputs: usize,
+        taps: usize,
+        weights: Vec<A>,
+    },
     /// A convolution of several groups: rows of one group's outputs.
     Rows { grid: Window2d, shape: WeightShape, weights: Vec<A> },
     /// One to one (eq. 3).
@@ -31,7 +38,7 @@ pub(crate) enum SynapseWeights<A> {
 impl<A: Arithmetic> SynapseWeights<A> {
     pub(crate) fn convolution(weight: &[A], shape: WeightShape, grid: Window2d) -> Self {
         if shape.groups > 1 {
-            return SynapseWeights::Rows { grid, shape, weights: layout::rows(weight, shape) };
+            return SynapseWeights::Rows { grid, shape, weights: packing::rows(weight, shape) };
         }
         let lanes = if shape.outputs <= 8 {
             8
@@ -46,7 +53,7 @@ impl<A: Arithmetic> SynapseWeights<A> {
             blocks: shape.outputs.div_ceil(lanes),
             inputs: shape.inputs,
             taps: shape.taps,
-            weights: layout::blocks(weight, shape, lanes),
+            weights: packing::blocks(weight, shape, lanes),
         }
     }
 
@@ -90,8 +97,12 @@ impl<A: Arithmetic> SynapseWeights<A> {
             (SynapseWeights::Blocks { lanes: 16, .. }, true) => {
                 self.gather::<16, true>(plane, accumulators, start)
             }
-            (SynapseWeights::Blocks { .. }, false) => self.gather::<32, false>(plane, accumulators, start),
-            (SynapseWeights::Blocks { .. }, true) => self.gather::<32, true>(plane, accumulators, start),
+            (SynapseWeights::Blocks { .. }, false) => {
+                self.gather::<32, false>(plane, accumulators, start)
+            }
+            (SynapseWeights::Blocks { .. }, true) => {
+                self.gather::<32, true>(plane, accumulators, start)
+            }
             (SynapseWeights::Rows { grid, shape, weights }, _) => {
                 rows(grid, *shape, weights, plane, accumulators, start)
             }
@@ -105,7 +116,9 @@ impl<A: Arithmetic> SynapseWeights<A> {
         accumulators: &mut [A],
         start: Start,
     ) {
-        let SynapseWeights::Blocks { grid, blocks, inputs, taps, weights, .. } = self else { return };
+        let SynapseWeights::Blocks { grid, blocks, inputs, taps, weights, .. } = self else {
+            return;
+        };
         let (all_rows, _) = weights.as_chunks::<LANES>();
         let (accumulators, _) = accumulators.as_chunks_mut::<LANES>();
         for (block, block_rows) in all_rows.chunks_exact(taps * inputs).enumerate() {

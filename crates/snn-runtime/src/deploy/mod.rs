@@ -91,7 +91,7 @@ impl Deployment {
             failed(format!("instruction set {wanted} is not available here, the best is {best}"))
         })?;
         let head = Arc::new(Head::of(model));
-        let model = match model.form {
+        let model = match model.form() {
             Form::Grid { .. } => ByForm::Grid(Compiled::new(model, options, instructions)?),
             Form::Events => ByForm::Real(Compiled::new(model, options, instructions)?),
             Form::Trained => return Err(not_converted(model)),

@@ -2,14 +2,14 @@
 //! with weights of f32 off it.
 
 use crate::arithmetic::Arithmetic;
-use crate::neuron::SiteNumber;
-use crate::deploy::plan::dense::{Dense, ProductForm};
-use crate::deploy::plan::weights::{PackedWeights, Source};
-use crate::deploy::plan::neurons::{GridKernel, RowKernel, RealKernel};
-use snn_simd::Available;
 use crate::deploy::kernels::weights::{self, RowTask};
+use crate::deploy::plan::dense::{Dense, ProductForm};
+use crate::deploy::plan::neurons::{GridKernel, RealKernel, RowKernel};
+use crate::deploy::plan::weights::{PackedWeights, WeightSource};
+use crate::neuron::SiteNumber;
 use snn_ir::Result;
 use snn_ir::model::Model;
+use snn_simd::Available;
 use std::fmt::Debug;
 
 /// Numbers of a deployment.
@@ -111,7 +111,12 @@ impl Number for f32 {
         PackedWeights::reals(source)
     }
 
-    fn dense(_: &WeightSource<'_, f32>, _: &PackedWeights<f32>, _: ProductForm, _: Option<usize>) -> Option<Dense> {
+    fn dense(
+        _: &WeightSource<'_, f32>,
+        _: &PackedWeights<f32>,
+        _: ProductForm,
+        _: Option<usize>,
+    ) -> Option<Dense> {
         None
     }
 

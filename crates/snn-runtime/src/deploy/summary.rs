@@ -1,9 +1,9 @@
 //! What a plan does with each node, as data and as text.
 
 use crate::deploy::number::Number;
-use crate::deploy::plan::{Plan, Stage, Operation, Connection};
-use snn_simd::InstructionSet;
+use crate::deploy::plan::{Connection, Operation, Plan, Stage};
 use serde::Serialize;
+use snn_simd::InstructionSet;
 use std::fmt;
 
 /// The plan of a deployment.
@@ -42,7 +42,9 @@ impl Summary {
                     plan.time_steps,
                 ),
                 Operation::Pixels { .. } => "pixels less their mean".into(),
-                Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. } => "rearranges".into(),
+                Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. } => {
+                    "rearranges".into()
+                }
                 Operation::Head => "sums over macro-steps".into(),
             };
             let weight_bytes = match node.step.as_ref()? {

@@ -55,12 +55,10 @@ impl<A: Real> SiteKernel<A> for RealSite<A> {
                 steps: A::part(source.model, source.node, "step")?,
             }),
             Site::Custom(custom) => Ok(Self::Custom(CustomNeurons::compile(source, custom)?)),
-            Site::GridLif(_) | Site::GridQuantRelu { .. } => {
-                source.refuse(
-                    "an integer neuron in a model of form `events`, whose neurons are \
+            Site::GridLif(_) | Site::GridQuantRelu { .. } => source.refuse(
+                "an integer neuron in a model of form `events`, whose neurons are \
                      floating-point; convert the trained network again",
-                )
-            }
+            ),
         }
     }
 

@@ -4,9 +4,9 @@
 pub(crate) mod step_tree;
 pub(crate) mod windows;
 
-use crate::deploy::size::product;
-use crate::deploy::events::step_tree::{self, LISTS, Lists, Members, STEPS};
+use crate::deploy::events::step_tree::{LISTS, Lists, Members, STEPS};
 use crate::deploy::kernels::emit;
+use crate::deploy::size::product;
 use snn_simd::Available;
 use std::ops::Range;
 

@@ -7,9 +7,9 @@
 //! of the lists from the root to its leaf, and sums of a node are begun from those of its parent:
 //! no list needs a sum of its own.
 
-use crate::deploy::size::product;
 use crate::deploy::events::LineMut;
 use crate::deploy::kernels::emit;
+use crate::deploy::size::product;
 use snn_simd::{Available, compiled};
 
 /// Macro-steps that are looked at together: a group.
@@ -204,9 +204,9 @@ fn complete_row(seen: &mut [u8], absent: u8, saved: &mut u32) {
 mod tests {
     use super::*;
     use crate::deploy::events::{Events, Extent};
-    use snn_simd::Available;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+    use snn_simd::Available;
 
     const ROWS: usize = 3;
     const COLUMNS: usize = 4;

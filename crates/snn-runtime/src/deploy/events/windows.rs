@@ -1,11 +1,11 @@
 //! Events as a synapse reads them: for each row of outputs one list, in which the window of every
 //! output is one run.
 
-use crate::geometry::Taps;
-use crate::deploy::size::product;
-use crate::deploy::events::{EventsView, Line, PATH};
 use crate::deploy::events::step_tree::{self, LISTS};
+use crate::deploy::events::{EventsView, Line, PATH};
 use crate::deploy::plan::weights::{MAX_TAPS, PackedWeights};
+use crate::deploy::size::product;
+use crate::geometry::Taps;
 use snn_simd::{Available, compiled};
 use std::ops::Range;
 

@@ -54,7 +54,8 @@ impl Session {
         confidence: Confidence,
     ) -> Result<Exit<'_>> {
         let pixels = checked(image, None, self.input().0)?;
-        let steps = self.step_by_step(&pixels, |steps, sums| confidence.holds(lead(sums), steps))?;
+        let steps =
+            self.step_by_step(&pixels, |steps, sums| confidence.holds(lead(sums), steps))?;
         Ok(Exit { scores: self.scores(), steps })
     }
 

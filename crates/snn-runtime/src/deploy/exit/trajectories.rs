@@ -84,7 +84,11 @@ impl Trajectories {
             let started = Instant::now();
             let mut note = |sums: &[i64]| {
                 let correct = Sums::Integer(sums).argmax() == label;
-                predictions.push(StepPrediction { lead: lead(sums), correct, elapsed: started.elapsed() });
+                predictions.push(StepPrediction {
+                    lead: lead(sums),
+                    correct,
+                    elapsed: started.elapsed(),
+                });
             };
             session.step_by_step(pixels, |_, sums| {
                 note(sums);
@@ -149,7 +153,9 @@ impl Trajectories {
 
     fn candidates(&self, points: usize) -> Vec<Confidence> {
         let steps = (1..=self.time_steps).cycle();
-        let mean = |(prediction, t): (&StepPrediction, usize)| Some(prediction.lead? / i64::try_from(t).ok()?);
+        let mean = |(prediction, t): (&StepPrediction, usize)| {
+            Some(prediction.lead? / i64::try_from(t).ok()?)
+        };
         let mut leads: Vec<i64> = self.predictions.iter().zip(steps).filter_map(mean).collect();
         leads.sort_unstable();
         let count = points.max(2) - 1;

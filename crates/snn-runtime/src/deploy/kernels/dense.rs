@@ -1,14 +1,13 @@
 //! Dense integer products, one image row of outputs at a time.
 
-use crate::geometry::Taps;
-use crate::deploy::plan::dense::Dense;
 #[cfg(target_arch = "x86_64")]
 use crate::deploy::kernels::vectors::{Avx2, Avx512};
 use crate::deploy::kernels::vectors::{Portable, Products};
-use snn_simd::{Available, compiled};
+use crate::deploy::plan::dense::{Dense, ProductForm};
+use crate::geometry::Taps;
 #[cfg(target_arch = "x86_64")]
-use crate::deploy;
 use snn_simd::InstructionSet;
+use snn_simd::{Available, compiled};
 
 /// Adds what one block makes of the input rows under a row of outputs, `apart` bytes from one
 /// another, to its currents, `[x][channel]`.
@@ -19,7 +18,8 @@ pub(crate) fn multiply(instructions: Available, place: DenseTask<'_>, currents: 
         by_fours(place, currents);
     }
     #[cfg(target_arch = "x86_64")]
-    if place.dense.products == ProductForm::Quads && instructions.set() == InstructionSet::Avx512Vnni
+    if place.dense.products == ProductForm::Quads
+        && instructions.set() == InstructionSet::Avx512Vnni
     {
         #[expect(unsafe_code, reason = "a function compiled for an instruction set is called")]
         // SAFETY: `Available` is only made for an instruction set that was detected on this

@@ -2,10 +2,10 @@
 
 use crate::deploy::events::LineMut;
 use crate::deploy::events::step_tree::Members;
-use snn_simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::deploy::kernels::vectors::Avx2;
 use crate::deploy::kernels::vectors::{FLAGS, Flags, Portable};
+use snn_simd::compiled;
 
 compiled! {
     /// Fills a line from flags, one a channel, that are 0 or 1.

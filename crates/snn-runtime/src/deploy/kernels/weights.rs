@@ -2,14 +2,14 @@
 
 use crate::arithmetic::Arithmetic as _;
 use crate::deploy::events::Line;
-use crate::deploy::number::Number;
 use crate::deploy::events::step_tree::{HALVES, LISTS, ROOT, STEPS};
-use crate::deploy::plan::weights::{PackedWeights, Span, Width};
 use crate::deploy::events::windows::Windows;
-use snn_simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::deploy::kernels::vectors::{Avx2, Avx512};
 use crate::deploy::kernels::vectors::{Floats, Pairs, Portable, Vectors, prefetch, widened};
+use crate::deploy::number::Number;
+use crate::deploy::plan::weights::{PackedWeights, Span, Width};
+use snn_simd::compiled;
 use std::hint::black_box;
 use std::marker::PhantomData;
 

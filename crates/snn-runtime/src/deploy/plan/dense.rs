@@ -2,9 +2,9 @@
 //! that going through events costs more.
 
 use crate::deploy::aligned::Aligned;
-use crate::deploy::size::product;
 use crate::deploy::events::EventsView;
-use crate::deploy::plan::weights::{I16_MAX, PackedWeights, Source};
+use crate::deploy::plan::weights::{I16_MAX, PackedWeights, WeightSource};
+use crate::deploy::size::product;
 use snn_simd::InstructionSet;
 use std::ops::Range;
 
@@ -222,8 +222,7 @@ impl Dense {
             .flat_map(|row| (0..steps).map(move |step| events.at(row, step).count()))
             .sum();
         let shares = outputs.into_iter().all(|row| rows.shares(row, events, steps));
-        let saved: usize =
-            if shares { read.filter_map(|row| events.saved(row)).sum() } else { 0 };
+        let saved: usize = if shares { read.filter_map(|row| events.saved(row)).sum() } else { 0 };
         (active - saved) * 1000 >= values * self.least && active > 0
     }
 

@@ -1,9 +1,9 @@
 //! Convolutions of several groups, depth-wise ones among them: each event adds to the outputs of
 //! its own group.
 
-use crate::geometry::{Window2d, Taps};
 use crate::deploy::events::EventsView;
 use crate::deploy::number::Number;
+use crate::geometry::{Taps, Window2d};
 use crate::packing::{self, WeightShape};
 use snn_ir::graph::Conv;
 
@@ -42,7 +42,7 @@ impl<N: Number> Grouped<N> {
             [input[1], input[2]],
             [output[1], output[2]],
         );
-        Self { grid, shape, weights: layout::rows(&products, shape) }
+        Self { grid, shape, weights: packing::rows(&products, shape) }
     }
 
     pub(crate) fn bytes(&self) -> usize {

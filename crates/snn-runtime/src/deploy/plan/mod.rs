@@ -6,23 +6,23 @@ pub(crate) mod grouped;
 pub(crate) mod neurons;
 pub(crate) mod weights;
 
-use crate::geometry::Window2d;
-use crate::deploy::options::Kernels;
-use crate::deploy::plan::dense::{Dense, Products};
 use crate::deploy::events::Extent;
-use crate::deploy::plan::grouped::Grouped;
 use crate::deploy::number::Number;
-use crate::deploy::plan::weights::{self, PackedWeights};
+use crate::deploy::options::Kernels;
+use crate::deploy::plan::dense::{Dense, ProductForm};
+use crate::deploy::plan::grouped::Grouped;
 use crate::deploy::plan::neurons::StageNeurons;
+use crate::deploy::plan::weights::PackedWeights;
+use crate::geometry::Window2d;
 use crate::limits::check_size;
-use crate::pool::{Pool, Pooling};
-use snn_simd::InstructionSet;
 use crate::neuron::SiteSource;
+use crate::pool::{Pool, Pooling};
 use snn_ir::graph::{Conv, Op, PoolKind};
 use snn_ir::model::Model;
 use snn_ir::resolve::Resolved;
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{Error, Result, Site, Spike};
+use snn_simd::InstructionSet;
 
 /// Least and most bytes of currents that one tile of image rows holds between synapses and neurons.
 /// They should stay in the first two caches; but weights that do not stay there come back for every
@@ -45,7 +45,7 @@ pub(crate) enum Connection<N: Number> {
 #[derive(Debug)]
 pub(crate) struct Incoming<N: Number> {
     pub(crate) node: usize,
-    pub(crate) synapse: Connection<N>,
+    pub(crate) connection: Connection<N>,
 }
 
 /// Synapses, their sum and the site that reads it, in one pass over the output.
@@ -132,12 +132,16 @@ struct Compiler<'m> {
     fused: Vec<bool>,
     neurons: snn_ir::Neurons,
     kernels: Kernels,
-    products: Products,
+    products: ProductForm,
 }
 
 impl<N: Number> Plan<N> {
     /// Compiles a converted model, of the form whose numbers these are.
-    pub(crate) fn compile(model: &Model, kernels: Kernels, instruction_set: InstructionSet) -> Result<Self> {
+    pub(crate) fn compile(
+        model: &Model,
+        kernels: Kernels,
+        instruction_set: InstructionSet,
+    ) -> Result<Self> {
         let resolved = model.validate()?;
         check_size(&resolved)?;
         let streams = Streams::of(model, &resolved)?;
@@ -149,13 +153,17 @@ impl<N: Number> Plan<N> {
             fused,
             neurons: snn_ir::Neurons::default(),
             kernels,
-            products: Products::of(instruction_set),
+            products: ProductForm::of(instruction_set),
         };
         let nodes = (0..resolved.nodes.len())
             .map(|index| compiler.node(index))
             .collect::<Result<Vec<_>>>()?;
-        let mut plan =
-            Self { nodes, time_steps: model.time_steps, events: Vec::new(), currents: Vec::new() };
+        let mut plan = Self {
+            nodes,
+            time_steps: model.time_steps(),
+            events: Vec::new(),
+            currents: Vec::new(),
+        };
         plan.settle_payloads();
         plan.settle_sorting();
         plan.place();
@@ -189,7 +197,9 @@ impl<N: Number> Plan<N> {
             let payloads = match &node.step {
                 Some(Operation::Pool(pool)) => pool.pooling == Pooling::Sum || inherited,
                 Some(Operation::Flatten | Operation::Concat { .. }) => inherited,
-                Some(Operation::Pixels { .. } | Operation::Stage(_) | Operation::Head) | None => continue,
+                Some(Operation::Pixels { .. } | Operation::Stage(_) | Operation::Head) | None => {
+                    continue;
+                }
             };
             self.nodes[index].extent.payloads = payloads;
         }
@@ -259,7 +269,7 @@ impl<N: Number> Plan<N> {
 /// The currents that have one reader, which adds them to others or fires on them, at as many
 /// macro-steps.
 fn fused(model: &Model, resolved: &Resolved, streams: &Streams) -> Vec<bool> {
-    let nodes = &model.graph.nodes;
+    let nodes = &model.graph().nodes;
     let mut readers = vec![Vec::new(); nodes.len()];
     for (index, info) in resolved.nodes.iter().enumerate() {
         info.inputs.iter().for_each(|&input| readers[input].push(index));
@@ -285,26 +295,34 @@ impl Compiler<'_> {
     }
 
     fn node<N: Number>(&self, index: usize) -> Result<NodePlan<N>> {
-        let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
+        let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
         let [channels, rows, columns] = self.chw(index);
         let input = |i: usize| self.chw(info.inputs[i]);
         let step = match &node.op {
             _ if self.fused[index] => None,
-            Op::Input { .. } => Some(Operation::Pixels { mean: self.model.preprocessing.mean.clone() }),
+            Op::Input { .. } => {
+                Some(Operation::Pixels { mean: self.model.preprocessing().mean.clone() })
+            }
             Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::Add | Op::Activation { .. } => {
                 Some(Operation::Stage(self.stage(index)?))
             }
             Op::Pool { pool, window } => {
                 let (kernel, stride, padding) = window.as_2d();
                 let [channels, height, width] = input(0);
-                let grid =
-                    Window2d::new((kernel, stride, padding, [1, 1]), [height, width], [rows, columns]);
+                let grid = Window2d::new(
+                    (kernel, stride, padding, [1, 1]),
+                    [height, width],
+                    [rows, columns],
+                );
                 Some(Operation::Pool(Pool { pooling: self.pooling(index, *pool)?, channels, grid }))
             }
             Op::GlobalPool { pool } => {
                 let [channels, height, width] = input(0);
-                let grid =
-                    Window2d::new(([height, width], [1, 1], [0, 0], [1, 1]), [height, width], [1, 1]);
+                let grid = Window2d::new(
+                    ([height, width], [1, 1], [0, 0], [1, 1]),
+                    [height, width],
+                    [1, 1],
+                );
                 Some(Operation::Pool(Pool { pooling: self.pooling(index, *pool)?, channels, grid }))
             }
             Op::Flatten => Some(Operation::Flatten),
@@ -337,7 +355,7 @@ impl Compiler<'_> {
                 rows,
                 columns,
                 channels,
-                steps: self.model.time_steps,
+                steps: self.model.time_steps(),
                 payloads,
                 min_saved: usize::MAX,
             },
@@ -350,7 +368,7 @@ impl Compiler<'_> {
 
     fn refuse<V>(&self, index: usize, reason: &str) -> Result<V> {
         Err(Error::Refused {
-            node: self.model.graph.nodes[index].name.clone(),
+            node: self.model.graph().nodes[index].name.clone(),
             reason: reason.into(),
         })
     }
@@ -364,7 +382,7 @@ impl Compiler<'_> {
     }
 
     fn stage<N: Number>(&self, index: usize) -> Result<Stage<N>> {
-        let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
+        let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
         let [channels, rows, columns] = self.chw(index);
         let bias = vec![N::default(); channels * columns];
         let mut stage =
@@ -384,7 +402,7 @@ impl Compiler<'_> {
         } else {
             self.collect(index, false, &mut stage)?;
         }
-        let line = 4 * channels * columns * self.model.time_steps;
+        let line = 4 * channels * columns * self.model.time_steps();
         let weights = stage.incoming.iter().map(|incoming| match &incoming.connection {
             Connection::Packed(rows, _) => rows.bytes(),
             Connection::Grouped(_) | Connection::Scale(_) | Connection::Current => 0,
@@ -396,10 +414,10 @@ impl Compiler<'_> {
 
     /// Adds what makes up the current of a node to a stage; `stored` if it is in a buffer.
     fn collect<N: Number>(&self, index: usize, stored: bool, stage: &mut Stage<N>) -> Result<()> {
-        let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
-        let synapse = match &node.op {
+        let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
+        let connection = match &node.op {
             _ if stored => {
-                stage.incoming.push(Incoming { node: index, synapse: Connection::Current });
+                stage.incoming.push(Incoming { node: index, connection: Connection::Current });
                 return Ok(());
             }
             Op::Add => {
@@ -424,24 +442,30 @@ impl Compiler<'_> {
             // On the grid a sum of currents is below 2³¹ at the end; on the way there it may wrap.
             stage.bias.iter_mut().zip(bias.iter().cycle()).for_each(|(sum, b)| *sum = sum.plus(*b));
         }
-        stage.incoming.push(Incoming { node: info.inputs[0], synapse });
+        stage.incoming.push(Incoming { node: info.inputs[0], connection });
         Ok(())
     }
 
     fn synapse<N: Number>(&self, index: usize, conv: &Conv) -> Result<Connection<N>> {
-        let name = &self.model.graph.nodes[index].name;
+        let name = &self.model.graph().nodes[index].name;
         let from = self.resolved.nodes[index].inputs[0];
         let weight = N::part(self.model, name, "weight")?;
         let multiplier = N::multipliers(self.model, name)?;
         let (input, output) = (self.chw(from), self.chw(index));
-        if conv.groups > 1 || conv.as_2d().0[0] > rows::MAX_TAPS {
-            return Ok(Connection::Grouped(Grouped::pack(conv, &weight, &multiplier, input, output)));
+        if conv.groups > 1 || conv.as_2d().0[0] > weights::MAX_TAPS {
+            return Ok(Connection::Grouped(Grouped::pack(
+                conv,
+                &weight,
+                &multiplier,
+                input,
+                output,
+            )));
         }
         let weight: Vec<_> = weight.into_iter().map(N::packed).collect();
         let unit = self.is_unit(from);
         let bounds = &self.streams.bounds[from];
         let signed = self.is_signed(from);
-        let source = rows::Source {
+        let source = weights::WeightSource {
             conv,
             weight: &weight,
             multiplier: &multiplier,
@@ -468,7 +492,7 @@ impl Compiler<'_> {
     /// Whether levels of an event stream may be negative.
     fn is_signed(&self, index: usize) -> bool {
         let inputs = &self.resolved.nodes[index].inputs;
-        match &self.model.graph.nodes[index].op {
+        match &self.model.graph().nodes[index].op {
             Op::Activation { site, .. } => site.spike() == Some(Spike::Ternary),
             Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat => {
                 inputs.iter().any(|&input| self.is_signed(input))
@@ -480,7 +504,7 @@ impl Compiler<'_> {
     /// Whether all levels of an event stream are one.
     fn is_unit(&self, index: usize) -> bool {
         let inputs = &self.resolved.nodes[index].inputs;
-        match &self.model.graph.nodes[index].op {
+        match &self.model.graph().nodes[index].op {
             Op::Activation { site, .. } => is_unit(site),
             Op::Pool { pool: PoolKind::Max, .. }
             | Op::GlobalPool { pool: PoolKind::Max }

@@ -2,14 +2,14 @@
 //! counting interpreter runs them.
 
 use crate::arithmetic::Arithmetic;
+use crate::deploy::kernels::neurons::{self, Binary, RealBinary};
 use crate::deploy::number::Number;
 use crate::neuron::real::RealNeurons;
-use snn_simd::Available;
-use crate::deploy::kernels::neurons::{self, Binary, RealBinary};
 use crate::neuron::{SiteKernel, SiteSource};
 use snn_ir::naive::MEMBRANE_LIMIT;
 use snn_ir::site::{Adaptation, GridAdaptation, GridLif, GridSynapse};
 use snn_ir::{Lif, Result, Site, Spike, Synapse};
+use snn_simd::Available;
 
 /// A site ready to run on image rows.
 #[derive(Debug)]
@@ -103,7 +103,9 @@ impl<N: Number> StageNeurons<N> {
         let flags = &mut emitted.flags[..currents.len()];
         let levels = &mut emitted.levels[..currents.len()];
         match self {
-            Self::PackedWeights { kernel, .. } => kernel.step(instructions, currents, memory, (flags, levels)),
+            Self::PackedWeights { kernel, .. } => {
+                kernel.step(instructions, currents, memory, (flags, levels))
+            }
             Self::General { site, channels, rest } => {
                 let values = &mut emitted.values[..currents.len()];
                 let positions =

@@ -1,11 +1,11 @@
 //! Weights of a convolution or linear layer packed for events: an active input finds the weights of
 //! many outputs side by side.
 
-use crate::geometry::{Axis, AxisWindow, Taps};
 use crate::deploy::aligned::Aligned;
 use crate::deploy::events::EventsView;
 use crate::deploy::events::step_tree;
 use crate::deploy::kernels::vectors;
+use crate::geometry::{Axis, AxisWindow, Taps};
 use snn_ir::graph::Conv;
 use std::ops::Range;
 
@@ -204,9 +204,7 @@ impl<W> PackedWeights<W> {
         let saved: Option<usize> =
             (0..count).map(|tap| events.saved(input + tap * self.dilation)).sum();
         let positions = events.extent.columns * step_tree::saving_groups(steps);
-        saved.is_some_and(|saved| {
-            saved * self.taps() >= self.min_saved.saturating_mul(positions)
-        })
+        saved.is_some_and(|saved| saved * self.taps() >= self.min_saved.saturating_mul(positions))
     }
 
     /// Horizontal taps.

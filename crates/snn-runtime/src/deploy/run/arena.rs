@@ -1,12 +1,12 @@
 //! All memory of a session, sized once.
 
+use crate::deploy::events::windows::{self, Windows};
 use crate::deploy::events::{Events, EventsView, Extent};
 use crate::deploy::number::Number;
-use crate::deploy::size::product;
-use crate::deploy::plan::{Location, Plan, Operation, Connection};
-use crate::deploy::run::rearrange::{Currents, DenseRow};
 use crate::deploy::plan::neurons::Emitted;
-use crate::deploy::events::windows::{self, Windows};
+use crate::deploy::plan::{Connection, Location, Operation, Plan};
+use crate::deploy::run::rearrange::{Currents, DenseRow};
+use crate::deploy::size::product;
 use std::sync::{Mutex, PoisonError};
 
 /// Where the values of a node are, with their size in the present run.

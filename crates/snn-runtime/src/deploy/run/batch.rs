@@ -1,13 +1,13 @@
 //! A model compiled for one number type, and batches of samples through it.
 
-use crate::deploy::run::arena::Arena;
-use crate::deploy::run::engine::{Clock, Engine, Observer};
+use crate::batch::{contiguous, logits, time_first};
+use crate::deploy::NAME;
 use crate::deploy::events::{EventsView, Extent};
 use crate::deploy::number::Number;
-use crate::deploy::plan::{NodePlan, Plan};
-use crate::deploy::NAME;
 use crate::deploy::options::{MAX_BUFFER_BYTES, Options};
-use crate::batch::{contiguous, logits, time_first};
+use crate::deploy::plan::{NodePlan, Plan};
+use crate::deploy::run::arena::Arena;
+use crate::deploy::run::engine::{Clock, Engine, Observer};
 use crate::idle::Idle;
 use ndarray::{ArrayD, Axis};
 use rayon::prelude::*;

@@ -1,15 +1,15 @@
 //! The buffers of one sample and what runs it through them, in one kind of numbers.
 
-use crate::deploy::run::arena::Arena;
 use crate::deploy::events::{EventsMut, EventsView, Extent};
-use crate::deploy::number::Number;
-use crate::deploy::plan::{NodePlan, Location, Plan, Operation};
-use crate::deploy::run::rearrange;
-use crate::deploy::plan::neurons::StageNeurons;
-use crate::deploy::run::stage::{Output, Task};
 use crate::deploy::kernels::emit;
+use crate::deploy::number::Number;
+use crate::deploy::plan::neurons::StageNeurons;
+use crate::deploy::plan::{Location, NodePlan, Operation, Plan};
+use crate::deploy::run::arena::Arena;
+use crate::deploy::run::rearrange;
+use crate::deploy::run::stage::{Output, Task};
+use snn_ir::Result;
 use snn_simd::Available;
-use snn_ir::{Error, Result};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -126,9 +126,9 @@ impl<N: Number> Engine<N> {
     pub(crate) fn owns(&self, network: &NetworkState<N>) -> bool {
         let nodes = &self.plan.nodes;
         let size = |node: &NodePlan<N>| node.rest().len() * node.extent.rows * node.extent.columns;
-        memories.sums.len() == self.sums.len()
-            && memories.nodes.len() == nodes.len()
-            && memories.nodes.iter().zip(nodes).all(|(memory, node)| memory.len() == size(node))
+        network.sums.len() == self.sums.len()
+            && network.nodes.len() == nodes.len()
+            && network.nodes.iter().zip(nodes).all(|(memory, node)| memory.len() == size(node))
     }
 
     /// One macro-step of memories that are of this network; their sums become the engine's.
@@ -206,17 +206,26 @@ impl<N: Number> Run<'_, N> {
                         memory,
                         pixels,
                     );
-                    if matches!(step, Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. }) {
+                    if matches!(
+                        step,
+                        Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. }
+                    ) {
                         // A stage sorts its events as it sends them.
                         self.arena.with_scratch(|scratch| {
                             let mut whole = events.whole(self.extent(index));
-                            whole.sort(self.instructions, &mut scratch.emitted.flags, &mut scratch.seen);
+                            whole.sort(
+                                self.instructions,
+                                &mut scratch.emitted.flags,
+                                &mut scratch.seen,
+                            );
                         });
                     }
                     self.arena.events[slot] = events;
                     filled?;
                 }
-                Location::Current(_) if matches!(step, Operation::Head) => self.head(node.inputs[0]),
+                Location::Current(_) if matches!(step, Operation::Head) => {
+                    self.head(node.inputs[0])
+                }
                 Location::Current(slot) => {
                     let mut currents = std::mem::take(&mut self.arena.currents[slot]);
                     let extent = self.extent(index);
@@ -274,10 +283,15 @@ impl<N: Number> Run<'_, N> {
         match (step, output) {
             (Operation::Stage(stage), output) => {
                 let current_steps = self.clock.of(stage.varies);
-                let task =
-                    Task { stage, arena: self.arena, instructions: self.instructions, extent, current_steps };
-                let memory =
-                    memory.filter(|_| stage.neurons.as_ref().is_some_and(StageNeurons::is_stateful));
+                let task = Task {
+                    stage,
+                    arena: self.arena,
+                    instructions: self.instructions,
+                    extent,
+                    current_steps,
+                };
+                let memory = memory
+                    .filter(|_| stage.neurons.as_ref().is_some_and(StageNeurons::is_stateful));
                 task.run((0..extent.rows, output, memory))?;
             }
             (Operation::Pixels { mean }, Output::Events(events)) => {

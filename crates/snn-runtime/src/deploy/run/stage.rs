@@ -1,18 +1,18 @@
 //! Running a stage: synapses, their sum and the neurons that read it, tile by tile, so that
 //! currents and membranes stay in cache.
 
-use crate::deploy::run::arena::{Arena, Scratch};
-use crate::deploy::plan::dense::Dense;
-use crate::deploy::events::{EventsMut, EventsView, Extent, Lines};
-use crate::deploy::number::Number;
-use crate::deploy::plan::{Incoming, Stage, Connection};
-use crate::deploy::plan::weights::{PackedWeights, Slab};
 use crate::deploy::events::windows::Windows;
-use snn_simd::Available;
+use crate::deploy::events::{EventsMut, EventsView, Extent, Lines};
 use crate::deploy::kernels::dense::{self, multiply};
-use crate::deploy::kernels::weights::RowTask;
 use crate::deploy::kernels::vectors::prefetch;
+use crate::deploy::kernels::weights::RowTask;
+use crate::deploy::number::Number;
+use crate::deploy::plan::dense::Dense;
+use crate::deploy::plan::weights::{PackedWeights, Slab};
+use crate::deploy::plan::{Connection, Incoming, Stage};
+use crate::deploy::run::arena::{Arena, Scratch};
 use snn_ir::Result;
+use snn_simd::Available;
 use std::ops::Range;
 
 /// Weights of so many bytes are still in the second-level cache when the next tile needs them.
@@ -225,7 +225,12 @@ impl<N: Number> Task<'_, N> {
         prefetch(weights(slabs.peek()));
         while let Some(Slab { taps, block }) = slabs.next() {
             if gathered.replace(taps.start) != Some(taps.start) {
-                room.windows.gather(self.instructions, synapse, events, (rows.clone(), &taps, steps));
+                room.windows.gather(
+                    self.instructions,
+                    synapse,
+                    events,
+                    (rows.clone(), &taps, steps),
+                );
             }
             let next = weights(slabs.peek());
             let mut portions = next.chunks(next.len().div_ceil(rows.len()).max(1));
@@ -233,7 +238,8 @@ impl<N: Number> Task<'_, N> {
             let base = base.filter(|_| taps.start == 0);
             for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
                 let ahead = portions.next().unwrap_or_default();
-                let place = RowTask { rows: synapse, block, windows: room.windows, row, base, ahead };
+                let place =
+                    RowTask { weights: synapse, block, windows: room.windows, row, base, ahead };
                 N::deliver(self.instructions, place, line);
             }
         }
@@ -279,7 +285,11 @@ impl<N: Number> Task<'_, N> {
                 for (step, currents) in currents.chunks_exact_mut(width).enumerate() {
                     let lines = &levels[((taps.input - first) * steps + step) * line..];
                     let lines = (lines, rows.dilation * steps * line);
-                    multiply(self.instructions, dense::DenseTask { dense, block, taps, lines }, currents);
+                    multiply(
+                        self.instructions,
+                        dense::DenseTask { dense, block, taps, lines },
+                        currents,
+                    );
                 }
             }
         }

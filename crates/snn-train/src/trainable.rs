@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use snn_core::{FiringRate, Forward, GridNetwork, Mode, Network, Parameter, Pixels};
-use snn_ir::{Graph, Model, Weights};
+use snn_ir::{Graph, Model, Signature, Weights};
 use tch::{Device, Tensor};
 
 /// How long the steps of an optimiser are.
@@ -16,7 +16,7 @@ pub(crate) enum Steps {
 }
 
 /// A network that the loop can train.
-pub(crate) trait Trainee {
+pub(crate) trait Trainable {
     /// Where its tensors are.
     fn device(&self) -> Device;
     /// The graph that its parameters belong to.
@@ -45,11 +45,11 @@ pub(crate) trait Trainee {
 #[derive(Debug)]
 pub(crate) struct OffGrid {
     pub(crate) network: Network,
-    /// The model it was made from, whose weights are out of date.
-    pub(crate) template: Model,
+    /// The model without its weights, which the network holds.
+    pub(crate) signature: Signature,
 }
 
-impl Trainee for OffGrid {
+impl Trainable for OffGrid {
     fn device(&self) -> Device {
         self.network.device()
     }
@@ -92,7 +92,7 @@ impl Trainee for OffGrid {
     }
 
     fn model(&self) -> Result<Model> {
-        Ok(Model { weights: self.network.weights()?, ..self.template.clone() })
+        Ok(Model::new(self.signature.clone(), self.network.weights()?))
     }
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct OnGrid {
     pub(crate) device: Device,
 }
 
-impl Trainee for OnGrid {
+impl Trainable for OnGrid {
     fn device(&self) -> Device {
         self.device
     }
