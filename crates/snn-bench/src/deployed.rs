@@ -4,7 +4,6 @@ use anyhow::Result;
 use ndarray::{Array2, ArrayViewD, Axis};
 use snn_ir::{Evaluate, Evaluation, Input, Logits, Model, Record};
 use snn_runtime::InstructionSet;
-use snn_runtime::Scores;
 use snn_runtime::deploy::{Deployment, Options, Session};
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -96,8 +95,8 @@ fn one_by_one(session: &mut Session, input: &Input<'_>) -> snn_ir::Result<Evalua
                 session.run_frames(&bytes(frames.index_axis(Axis(1), index)))?
             }
         };
-        if let Scores::Integer(scores) = scores {
-            sums.extend(scores);
+        if let Some(integers) = scores.integers() {
+            sums.extend(integers);
         }
     }
     let failed =

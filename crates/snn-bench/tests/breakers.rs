@@ -14,7 +14,7 @@ use snn_ir::{Record, Site, SiteOutput, Tensor, Window};
 use snn_reparam::proof::{Batch, Demands, Grid, Interpreters, Proof};
 use snn_reparam::verify::{Tuning, same_conversion};
 use snn_reparam::{GridOptions, convert, to_grid};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 use tch::Device;
 
 const LEVELS: u8 = 3;
@@ -108,12 +108,12 @@ fn prove(off_grid: &mut dyn Evaluate, on_grid: &mut dyn Evaluate) -> Vec<String>
     proof.finish().failures
 }
 
-fn off_grid(model: &Model) -> Runtime {
-    Runtime::new(model, Precision::F64).unwrap()
+fn off_grid(model: &Model) -> Counting {
+    Counting::new(model).unwrap()
 }
 
-fn on_grid(model: &Model) -> Runtime {
-    Runtime::new(model, Precision::Grid).unwrap()
+fn on_grid(model: &Model) -> Counting {
+    Counting::new(model).unwrap()
 }
 
 /// The same fault in a model off the grid and in its twin on the grid is found in the spikes of

@@ -2,7 +2,7 @@
  *
  * Ownership: what a function hands out through `out` belongs to the caller until the `_free` of its type, which takes NULL, too.
  * A session does not need its model any more, nor a state its session: they may be freed in any order. No pointer of the caller's is
- * kept after a call. Texts that are returned belong to the library: those of a model live as long as the model.
+ * kept after a call. Texts that are returned belong to the library: those of a model live as long as the model, names of classes as long as the model or a session of it.
  *
  * Threads: a model may be used by several threads at once. A session, and a state, is used by one thread at a time; it need not always
  * be the same.
@@ -50,8 +50,8 @@ typedef struct SnnState SnnState;
 typedef struct SnnOptions {
     /* Threads that work on one sample of a session, for latency; 0 is 1. For many samples see snn_model_run_batch. */
     uint32_t threads;
-    /* Instructions: 0 for the best that the machine has, 1 scalar, 2 AVX2, 3 AVX-512, 4 AVX-512 with VNNI. All give the same results. */
-    int32_t level;
+    /* Instruction set: 0 for the best that is available, 1 scalar, 2 AVX2, 3 AVX-512, 4 AVX-512 with VNNI. All give the same results. */
+    int32_t instruction_set;
 } SnnOptions;
 
 /* One event of a camera. */
@@ -64,6 +64,16 @@ typedef struct SnnEvent {
     /* 0 for OFF (darker), anything else for ON. */
     uint8_t polarity;
 } SnnEvent;
+
+/* A class with its probability. */
+typedef struct SnnPrediction {
+    /* Position of the class among the sums and logits. */
+    size_t class_index;
+    /* Name of the class; NULL if it has none. */
+    const char *name;
+    /* Softmax of the logits. */
+    double probability;
+} SnnPrediction;
 
 /* What real values stand for: 0 to 1, as pictures of floating-point libraries, or 0 to 255. */
 #define SNN_SCALE_UNIT 0
@@ -98,11 +108,14 @@ size_t snn_model_classes(const SnnModel *model);
 /* The name of a class; NULL if it has none, or there is no such class. */
 const char *snn_model_class_name(const SnnModel *model, size_t class_index);
 
-/* The instructions in use: "scalar", "avx2", "avx512" or "avx512vnni"; NULL if model is NULL. */
-const char *snn_model_level(const SnnModel *model);
+/* The instruction set in use: "scalar", "avx2", "avx512" or "avx512vnni"; NULL if model is NULL. */
+const char *snn_model_instruction_set(const SnnModel *model);
 
 /* What is done with each layer, in lines of text; NULL if model is NULL. */
 const char *snn_model_summary(const SnnModel *model);
+
+/* Runs one image; `best` receives its best class: the largest sum, the first of equals. For many images take a session. */
+snn_status snn_model_classify(const SnnModel *model, const uint8_t *pixels, size_t length, SnnPrediction *best);
 
 /* Runs `count` images, `length` bytes in all, in parallel on as many threads as the machine has cores (or as RAYON_NUM_THREADS says).
  * `sums` and `logits` have room for `values` = count x classes; one of them may be NULL. */
@@ -150,6 +163,12 @@ snn_status snn_session_sums(const SnnSession *session, int64_t *sums, size_t len
 
 /* The same as logits: the mean over the macro-steps that ran. */
 snn_status snn_session_logits(const SnnSession *session, double *logits, size_t length);
+
+/* Softmax of the logits of the last run or push; `length` is the number of classes. */
+snn_status snn_session_probabilities(const SnnSession *session, double *probabilities, size_t length);
+
+/* The `count` best classes of the last run or push, the best first; of equal sums the first class first. At most as many as there are. */
+snn_status snn_session_best(const SnnSession *session, SnnPrediction *best, size_t count);
 
 /* The state of a network that has seen nothing. */
 snn_status snn_state_new(const SnnSession *session, SnnState **out);

@@ -53,7 +53,7 @@ impl<S: Data<Elem = u8>, D: Dimension> Pixels for ArrayBase<S, D> {
 ///
 /// # Errors
 /// [`Error::Input`]: the shape, or the number of bytes, is another one.
-pub(crate) fn checked<'p, P: Pixels + ?Sized>(
+pub(crate) fn checked<'p, P: Pixels>(
     pixels: &'p P,
     count: Option<usize>,
     shape: &[usize],

@@ -17,7 +17,7 @@ use snn_ir::{Form, Model, Op, Site, naive::Naive, site::Spike};
 use snn_reparam::proof::{Batch, Demands, Deployed, Grid, Interpreters, Proof};
 use snn_reparam::verify::{Level, Report, Tuning, same_conversion};
 use snn_reparam::{CodeChoice, GridOptions};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 use std::path::Path;
 use tch::Device;
 
@@ -121,7 +121,7 @@ pub(crate) fn prove(
     let off_grid = if on_grid { &events.model } else { file };
 
     let mut libtorch = Libtorch::new(trained, settings.device)?;
-    let mut runtime = Runtime::new(off_grid, Precision::F64)?;
+    let mut runtime = Counting::new(off_grid)?;
     let mut naive = Naive::new(file)?;
     let mut grid = None;
     let mut deployed = Vec::new();
@@ -129,7 +129,7 @@ pub(crate) fn prove(
         if let Err(error) = snn_core::self_test(file, settings.device) {
             failures.push(format!("libtorch is not exact here: {error}"));
         }
-        grid = Some((Libtorch::new(file, settings.device)?, Runtime::new(file, Precision::Grid)?));
+        grid = Some((Libtorch::new(file, settings.device)?, Counting::new(file)?));
         deployed = ways(file, &settings.ways)?;
     }
     let deployments = deployed.iter_mut().map(|way| Deployed {

@@ -91,6 +91,10 @@ impl<A: SiteNumber> Executor<A> {
         Ok(Evaluation { logits: logits::<A>(sums, classes, steps, NAME)?, sites })
     }
 
+    pub(crate) fn classes(&self) -> usize {
+        self.program.classes()
+    }
+
     /// Macro-steps T.
     pub(crate) fn time_steps(&self) -> usize {
         self.program.time_steps

@@ -27,7 +27,7 @@ use crate::scores::{Head, Prediction, Scores};
 use executor::{Executor, Worker};
 use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
 use snn_ir::model::{Form, Model};
-use snn_ir::{Evaluate, Evaluation, Input, Neurons, Record, Result};
+use snn_ir::{Evaluate, Evaluation, Input, Logits, Neurons, Record, Result};
 use state::Sample;
 
 /// The counting interpreter of one converted model. It may be shared between threads.
@@ -86,6 +86,11 @@ impl Counting {
         by_form!(&self.executor, executor => executor.time_steps())
     }
 
+    /// Number of classes.
+    pub fn class_count(&self) -> usize {
+        by_form!(&self.executor, executor => executor.classes())
+    }
+
     /// Names of the classes, in the order of the logits; may be empty.
     pub fn classes(&self) -> &[String] {
         &self.head.classes
@@ -96,7 +101,7 @@ impl Counting {
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn classify<P: Pixels + ?Sized>(&self, image: &P) -> Result<Prediction> {
+    pub fn classify<P: Pixels>(&self, image: P) -> Result<Prediction> {
         Ok(self.session().run(image)?.prediction())
     }
 
@@ -104,7 +109,7 @@ impl Counting {
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn logits<P: Pixels + ?Sized>(&self, image: &P) -> Result<Vec<f64>> {
+    pub fn logits<P: Pixels>(&self, image: P) -> Result<Vec<f64>> {
         Ok(self.session().run(image)?.logits())
     }
 
@@ -122,8 +127,12 @@ impl Counting {
     /// # Errors
     /// The shape does not fit the model.
     pub fn logits_batch<D: Dimension>(&self, images: ArrayView<'_, u8, D>) -> Result<Array2<f64>> {
-        let evaluation = self.run_images(images.into_dyn())?;
-        Ok(self.head.logits(evaluation.logits, self.time_steps()))
+        Ok(self.to_logits(self.run_images(images.into_dyn())?.logits))
+    }
+
+    /// Logits in floating point of a batch that [`Counting::run`] returned.
+    pub fn to_logits(&self, logits: Logits) -> Array2<f64> {
+        self.head.logits(logits, self.time_steps())
     }
 
     fn run_images(&self, images: ArrayViewD<'_, u8>) -> Result<Evaluation> {
@@ -187,8 +196,8 @@ impl CountingSession<'_> {
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn run<P: Pixels + ?Sized>(&mut self, image: &P) -> Result<Scores<'_>> {
-        let pixels = checked(image, None, &self.counting.shape)?;
+    pub fn run<P: Pixels>(&mut self, image: P) -> Result<Scores<'_>> {
+        let pixels = checked(&image, None, &self.counting.shape)?;
         self.sample(Sample { pixels: &pixels, frames: false })
     }
 
@@ -196,8 +205,8 @@ impl CountingSession<'_> {
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn run_frames<P: Pixels + ?Sized>(&mut self, frames: &P) -> Result<Scores<'_>> {
-        let pixels = checked(frames, Some(self.counting.time_steps()), &self.counting.shape)?;
+    pub fn run_frames<P: Pixels>(&mut self, frames: P) -> Result<Scores<'_>> {
+        let pixels = checked(&frames, Some(self.counting.time_steps()), &self.counting.shape)?;
         self.sample(Sample { pixels: &pixels, frames: true })
     }
 

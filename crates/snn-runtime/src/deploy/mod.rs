@@ -38,7 +38,7 @@ use crate::scores::{Head, Prediction};
 use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
 use run::batch::Compiled;
 use snn_ir::model::Form;
-use snn_ir::{Error, Evaluate, Evaluation, Input, Model, Record, Result};
+use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result};
 use snn_simd::{Available, InstructionSet};
 use std::sync::Arc;
 
@@ -129,7 +129,7 @@ impl Deployment {
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn classify<P: Pixels + ?Sized>(&self, image: &P) -> Result<Prediction> {
+    pub fn classify<P: Pixels>(&self, image: P) -> Result<Prediction> {
         Ok(self.idle.lend(|| self.session()).run(image)?.prediction())
     }
 
@@ -137,7 +137,7 @@ impl Deployment {
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn logits<P: Pixels + ?Sized>(&self, image: &P) -> Result<Vec<f64>> {
+    pub fn logits<P: Pixels>(&self, image: P) -> Result<Vec<f64>> {
         Ok(self.idle.lend(|| self.session()).run(image)?.logits())
     }
 
@@ -155,8 +155,12 @@ impl Deployment {
     /// # Errors
     /// The shape does not fit the model.
     pub fn logits_batch<D: Dimension>(&self, images: ArrayView<'_, u8, D>) -> Result<Array2<f64>> {
-        let evaluation = self.run_images(images.into_dyn())?;
-        Ok(self.head.logits(evaluation.logits, self.time_steps()))
+        Ok(self.to_logits(self.run_images(images.into_dyn())?.logits))
+    }
+
+    /// Logits in floating point of a batch that [`Deployment::run`] returned.
+    pub fn to_logits(&self, logits: Logits) -> Array2<f64> {
+        self.head.logits(logits, self.time_steps())
     }
 
     fn run_images(&self, images: ArrayViewD<'_, u8>) -> Result<Evaluation> {
@@ -166,6 +170,11 @@ impl Deployment {
     /// Names of the classes, in the order of the logits; may be empty.
     pub fn classes(&self) -> &[String] {
         &self.head.classes
+    }
+
+    /// Number of classes.
+    pub fn class_count(&self) -> usize {
+        by_form!(&self.model, compiled => compiled.plan.classes())
     }
 
     /// Shape of one sample.

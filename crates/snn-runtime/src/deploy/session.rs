@@ -67,8 +67,8 @@ impl Session {
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn run<P: Pixels + ?Sized>(&mut self, image: &P) -> Result<Scores<'_>> {
-        let pixels = checked(image, None, self.input().0)?;
+    pub fn run<P: Pixels>(&mut self, image: P) -> Result<Scores<'_>> {
+        let pixels = checked(&image, None, self.input().0)?;
         self.evaluate(&pixels, false)
     }
 
@@ -76,8 +76,8 @@ impl Session {
     ///
     /// # Errors
     /// The shape does not fit the model.
-    pub fn run_frames<P: Pixels + ?Sized>(&mut self, frames: &P) -> Result<Scores<'_>> {
-        let pixels = checked(frames, Some(self.time_steps()), self.input().0)?;
+    pub fn run_frames<P: Pixels>(&mut self, frames: P) -> Result<Scores<'_>> {
+        let pixels = checked(&frames, Some(self.time_steps()), self.input().0)?;
         self.evaluate(&pixels, true)
     }
 
@@ -103,8 +103,8 @@ impl Session {
     ///
     /// # Errors
     /// The shape does not fit the model, or the state is another network's.
-    pub fn push<P: Pixels + ?Sized>(&mut self, state: &mut State, frame: &P) -> Result<Scores<'_>> {
-        let frame = checked(frame, None, self.input().0)?;
+    pub fn push<P: Pixels>(&mut self, state: &mut State, frame: P) -> Result<Scores<'_>> {
+        let frame = checked(&frame, None, self.input().0)?;
         let fits = match (&self.engine, &state.network) {
             (ByForm::Grid(engine), ByForm::Grid(network)) => engine.owns(network),
             (ByForm::Real(engine), ByForm::Real(network)) => engine.owns(network),

@@ -48,12 +48,8 @@ impl Session {
     ///
     /// # Errors
     /// There are not as many pixels as the model takes, or the model is not on the grid.
-    pub fn run_until<P: Pixels + ?Sized>(
-        &mut self,
-        image: &P,
-        confidence: Confidence,
-    ) -> Result<Exit<'_>> {
-        let pixels = checked(image, None, self.input().0)?;
+    pub fn run_until<P: Pixels>(&mut self, image: P, confidence: Confidence) -> Result<Exit<'_>> {
+        let pixels = checked(&image, None, self.input().0)?;
         let steps =
             self.step_by_step(&pixels, |steps, sums| confidence.holds(lead(sums), steps))?;
         Ok(Exit { scores: self.scores(), steps })

@@ -7,7 +7,7 @@ use snn_ir::naive::Naive;
 use snn_ir::site::{Code, GridAdaptation, GridLif, GridReset, GridSynapse, Site, Spike};
 use snn_ir::weights::Weights;
 use snn_ir::{Evaluate, Input, Logits, Record, SiteOutput};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 
 /// One neuron on the grid that receives `current` at every macro-step; its spikes. An adaptation
 /// has the jump 4.
@@ -38,8 +38,7 @@ fn spikes(lif: GridLif, current: i32, threshold: i32, time_steps: usize) -> Vec<
     let model = Model::new(Signature::new(form, graph, time_steps, preprocessing), weights);
     let image = Array2::<u8>::zeros((1, 1)).into_dyn();
     let input = Input::Static(image.view());
-    let found =
-        Runtime::new(&model, Precision::Grid).unwrap().evaluate(&input, Record::Sites).unwrap();
+    let found = Counting::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
     assert_eq!(found, Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap());
     let SiteOutput::Levels(levels) = &found.sites[0].output else { panic!("levels") };
     let spikes: Vec<i16> = levels.iter().copied().collect();
@@ -128,7 +127,7 @@ fn every_tap_and_channel_has_its_own_weight() {
         // One pixel in the centre of channel 1: the outputs are the kernel, reversed.
         let mut image = ArrayD::<u8>::zeros(IxDyn(&[1, 2, 3, 3]));
         image[[0, 1, 1, 1]] = 1;
-        let logits = Runtime::new(&model, Precision::Grid).unwrap().logits(image.view()).unwrap();
+        let logits = Counting::new(&model).unwrap().logits_batch(image.view()).unwrap();
         let expected = |(o, a, b)| f64::from(weight[[o, 1, 2 - a, 2 - b]]);
         for (at, found) in ndarray::indices((channels, 3, 3)).into_iter().zip(&logits) {
             assert_eq!(found.to_bits(), expected(at).to_bits(), "{channels} channels at {at:?}");

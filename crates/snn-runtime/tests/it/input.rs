@@ -1,8 +1,6 @@
 //! What a runtime takes, and what it refuses with an error.
 
-mod draw;
-
-use draw::{Numbers, model, pixels};
+use crate::draw::{Numbers, model, pixels};
 use ndarray::{ArrayD, Axis, IxDyn};
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
 use snn_ir::model::{Form, Model, Preprocessing, Signature};
@@ -11,7 +9,7 @@ use snn_ir::naive::Naive;
 use snn_ir::site::{Code, QuantRelu, Share, Site};
 use snn_ir::weights::Weights;
 use snn_ir::{Error, Evaluate, Input, Logits, Record};
-use snn_runtime::{Precision, Runtime, Scores};
+use snn_runtime::{Counting, Deployment, Options, Sums};
 
 #[test]
 fn a_trained_model_is_refused_with_the_way_out() {
@@ -19,29 +17,13 @@ fn a_trained_model_is_refused_with_the_way_out() {
     let weights = graph.initial_weights(0).unwrap();
     let preprocessing = Preprocessing::new(vec![0; 3], vec![1.0; 3]);
     let model = Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights);
-    for precision in [Precision::Grid, Precision::F32, Precision::F64] {
-        let error = Runtime::new(&model, precision).unwrap_err();
-        assert!(error.to_string().contains("convert it first"), "{error}");
-    }
-}
-
-#[test]
-fn a_precision_must_fit_the_form() {
-    for (numbers, wrong) in [
-        (Numbers::Integer, vec![Precision::F32, Precision::F64]),
-        (Numbers::Dyadic, vec![Precision::Grid]),
-    ] {
-        let model = model(1, 4, numbers);
-        assert_eq!(
-            Runtime::new(&model, Precision::of(model.form())).unwrap().precision(),
-            Precision::of(model.form())
-        );
-        for precision in wrong {
-            assert!(
-                matches!(Runtime::new(&model, precision), Err(Error::Refused { .. })),
-                "{precision:?}"
-            );
-        }
+    let errors = [
+        Counting::new(&model).unwrap_err(),
+        Deployment::new(&model, &Options::default()).unwrap_err(),
+    ];
+    for error in errors.map(|error| error.to_string()) {
+        assert!(error.contains("snn convert") && error.contains("snn_reparam::convert"), "{error}");
+        assert!(!error.contains("Counting") && !error.contains("Deployment"), "a circle: {error}");
     }
 }
 
@@ -50,7 +32,7 @@ fn a_damaged_model_is_refused() {
     let mut model = model(1, 4, Numbers::Integer);
     let name = model.weights().keys().next().unwrap().clone();
     model.weights_mut().remove(&name);
-    assert!(matches!(Runtime::new(&model, Precision::Grid), Err(Error::MissingWeight { .. })));
+    assert!(matches!(Counting::new(&model), Err(Error::MissingWeight { .. })));
 }
 
 /// `image → body → head` in the form `events`, one channel, every weight 1.
@@ -89,7 +71,7 @@ fn a_model_too_large_for_memory_is_refused_before_anything_is_allocated() {
             graph.push("pool", Op::GlobalPool { pool: PoolKind::Sum }, &["conv"]);
         });
         model.validate().unwrap();
-        let error = Runtime::new(&model, Precision::F64).unwrap_err().to_string();
+        let error = Counting::new(&model).unwrap_err().to_string();
         assert!(
             error.contains(node) && error.contains(&snn_runtime::MAX_TOTAL_VALUES.to_string()),
             "{error}"
@@ -113,8 +95,7 @@ fn pooled(code: Code, size: usize, window: usize, padding: usize) -> Model {
 
 #[test]
 fn too_many_micro_steps_are_refused_with_the_way_out() {
-    let error =
-        Runtime::new(&pooled(Code::Unary, 600, 258, 0), Precision::F64).unwrap_err().to_string();
+    let error = Counting::new(&pooled(Code::Unary, 600, 258, 0)).unwrap_err().to_string();
     assert!(
         error.contains("max") && error.contains("65790") && error.contains("another code"),
         "{error}"
@@ -122,14 +103,14 @@ fn too_many_micro_steps_are_refused_with_the_way_out() {
     let image = ArrayD::from_elem(IxDyn(&[1, 1, 600]), 254);
     for (code, window) in [(Code::Unary, 257), (Code::BitPlane, 258), (Code::Graded, 300)] {
         let model = pooled(code, 600, window, 0);
-        let logits = Runtime::new(&model, Precision::F64).unwrap().logits(image.view()).unwrap();
+        let logits = Counting::new(&model).unwrap().logits_batch(image.view()).unwrap();
         assert_eq!(logits, ndarray::arr2(&[[254.0 * window as f64; 2]]), "{code:?}");
     }
     // Of a window as wide as 2²⁷ a single position lies inside the image.
     let model = pooled(Code::Unary, 1, 1 << 27, 1 << 26);
-    let runtime = Runtime::new(&model, Precision::F64).unwrap();
+    let runtime = Counting::new(&model).unwrap();
     assert_eq!(
-        runtime.logits(ArrayD::from_elem(IxDyn(&[1, 1, 1]), 7).view()).unwrap(),
+        runtime.logits_batch(ArrayD::from_elem(IxDyn(&[1, 1, 1]), 7).view()).unwrap(),
         ndarray::arr2(&[[7.0; 2]])
     );
 }
@@ -137,7 +118,7 @@ fn too_many_micro_steps_are_refused_with_the_way_out() {
 #[test]
 fn wrong_shapes_are_errors() {
     let model = model(1, 4, Numbers::Integer);
-    let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+    let runtime = Counting::new(&model).unwrap();
     let shape = runtime.input_shape().to_vec();
     let other = ArrayD::<u8>::zeros(IxDyn(&[1, 1, 1, 1, 7]));
     let none = ndarray::arr0(0_u8);
@@ -145,13 +126,13 @@ fn wrong_shapes_are_errors() {
     assert!(matches!(runtime.classify(other.view()), Err(Error::Input { .. })));
     assert!(matches!(runtime.classify(none.view()), Err(Error::Input { .. })));
     let mut session = runtime.session();
-    assert!(matches!(session.image(other.view()), Err(Error::Input { .. })));
-    assert!(matches!(session.image(none.view()), Err(Error::Input { .. })));
-    assert!(matches!(session.frames(none.view()), Err(Error::Input { .. })));
+    assert!(matches!(session.run(other.view()), Err(Error::Input { .. })));
+    assert!(matches!(session.run(none.view()), Err(Error::Input { .. })));
+    assert!(matches!(session.run_frames(none.view()), Err(Error::Input { .. })));
     let mut frames = vec![model.time_steps() + 1];
     frames.extend(&shape);
     let frames = ArrayD::<u8>::zeros(frames);
-    assert!(matches!(session.frames(frames.view()), Err(Error::Input { .. })));
+    assert!(matches!(session.run_frames(frames.view()), Err(Error::Input { .. })));
     let frames = frames.insert_axis(Axis(1));
     assert!(matches!(
         runtime.run(&Input::Frames(frames.view()), Record::Logits),
@@ -164,7 +145,7 @@ fn an_empty_batch_gives_empty_results() {
     for seed in 0..5 {
         let model = model(seed, 4, Numbers::Integer);
         let images = pixels(&model, &[0], 0);
-        let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+        let runtime = Counting::new(&model).unwrap();
         let result = runtime.run(&Input::Static(images.view()), Record::Sites).unwrap();
         let expected = Naive::new(&model)
             .unwrap()
@@ -178,10 +159,10 @@ fn an_empty_batch_gives_empty_results() {
 fn views_of_any_strides_are_read_in_logical_order() {
     let model = model(7, 6, Numbers::Integer);
     let images = pixels(&model, &[3], 1);
-    let runtime = Runtime::new(&model, Precision::Grid).unwrap();
-    let expected = runtime.logits(images.view()).unwrap();
+    let runtime = Counting::new(&model).unwrap();
+    let expected = runtime.logits_batch(images.view()).unwrap();
     let transposed = images.t().as_standard_layout().into_owned();
-    assert_eq!(runtime.logits(transposed.t()).unwrap(), expected);
+    assert_eq!(runtime.logits_batch(transposed.t()).unwrap(), expected);
 }
 
 #[test]
@@ -190,14 +171,15 @@ fn equal_frames_are_a_static_image() {
         let model = model(seed, 6, Numbers::Integer);
         let image = pixels(&model, &[1], seed);
         let frames = image.broadcast([&[model.time_steps()], image.shape()].concat()).unwrap();
-        let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+        let runtime = Counting::new(&model).unwrap();
         let expected = runtime.run(&Input::Static(image.view()), Record::Logits).unwrap().logits;
         assert_eq!(
             runtime.run(&Input::Frames(frames.view()), Record::Logits).unwrap().logits,
             expected
         );
         let mut session = runtime.session();
-        let Scores::Integer(sums) = session.frames(frames.index_axis(Axis(1), 0)).unwrap() else {
+        let Sums::Integer(sums) = session.run_frames(frames.index_axis(Axis(1), 0)).unwrap().sums()
+        else {
             panic!("grid")
         };
         assert_eq!(Logits::Integer(ndarray::arr2(&[[0_i64; 0]; 1])).argmax(), [0]);
@@ -205,7 +187,7 @@ fn equal_frames_are_a_static_image() {
     }
 }
 
-/// The real payloads of a ReLU, in f32 and in f64, on numbers that f32 holds exactly.
+/// The real payloads of a ReLU.
 #[test]
 fn relu_payloads_are_graded_events() {
     let mut graph = Graph::default();
@@ -226,14 +208,10 @@ fn relu_payloads_are_graded_events() {
             .with_classes(vec!["first".into(), "second".into()]),
         weights,
     );
-    for precision in [Precision::F32, Precision::F64] {
-        let runtime = Runtime::new(&model, precision).unwrap();
-        let logits = runtime.logits(ndarray::arr2(&[[102_u8, 103, 100]]).view()).unwrap();
-        assert_eq!(logits, ndarray::arr2(&[[3.75, -1.875]]));
-        assert_eq!(runtime.counts().node("fc").unwrap().tally.multiplications, 2);
-        assert_eq!(
-            runtime.classes()[runtime.classify(ndarray::arr1(&[102_u8, 103, 100]).view()).unwrap()],
-            "first"
-        );
-    }
+    let runtime = Counting::new(&model).unwrap();
+    let logits = runtime.logits(&[102_u8, 103, 100]).unwrap();
+    assert_eq!(logits, [3.75, -1.875]);
+    assert_eq!(runtime.counts().node("fc").unwrap().tally.multiplications, 2);
+    let best = runtime.classify(ndarray::arr1(&[102_u8, 103, 100])).unwrap();
+    assert_eq!(best.name.as_deref(), Some("first"));
 }

@@ -1,12 +1,10 @@
 //! The runtime against the naive evaluator: equal bits, whatever the graph and the codes.
 
-mod draw;
-
-use draw::{Numbers, model, pixels, recoded};
+use crate::draw::{Numbers, model, pixels, recoded};
 use proptest::prelude::*;
 use snn_ir::naive::Naive;
 use snn_ir::{Code, Evaluate, Evaluation, Input, Model, Record};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 
 /// At least this many models of each kind; `SNN_CASES` raises it.
 const CASES: u32 = 256;
@@ -25,7 +23,7 @@ fn agree(found: &Evaluation, expected: &Evaluation, what: &str) {
     assert_eq!(found.logits, expected.logits, "{what}");
 }
 
-fn check(model: &Model, precision: Precision, seed: u64) {
+fn check(model: &Model, seed: u64) {
     let (batch, steps) = (2, model.time_steps());
     let (images, frames) = (pixels(model, &[batch], seed), pixels(model, &[steps, batch], seed));
     for input in [Input::Static(images.view()), Input::Frames(frames.view())] {
@@ -36,8 +34,8 @@ fn check(model: &Model, precision: Precision, seed: u64) {
                 .map(|code| (code.label(), recoded(model, code))),
         );
         for (code, model) in codes {
-            let what = format!("{precision:?}, {code}, frames {}", input.varies());
-            let mut runtime = Runtime::new(&model, precision).unwrap();
+            let what = format!("{code}, frames {}", input.varies());
+            let mut runtime = Counting::new(&model).unwrap();
             agree(&runtime.evaluate(&input, Record::Sites).unwrap(), &expected, &what);
             let again = runtime.evaluate(&input, Record::Logits).unwrap();
             assert_eq!(again.logits, expected.logits, "{what}: a second time");
@@ -51,17 +49,17 @@ proptest! {
 
     #[test]
     fn grid_models_give_the_same_bits(seed in any::<u64>(), size in 0_usize..14) {
-        check(&model(seed, size, Numbers::Integer), Precision::Grid, seed);
+        check(&model(seed, size, Numbers::Integer), seed);
     }
 
     #[test]
-    fn events_models_give_the_same_bits_in_f64(seed in any::<u64>(), size in 0_usize..10) {
-        check(&model(seed, size, Numbers::Dyadic), Precision::F64, seed);
+    fn events_models_give_the_same_bits(seed in any::<u64>(), size in 0_usize..10) {
+        check(&model(seed, size, Numbers::Dyadic), seed);
     }
 
     #[test]
-    fn events_models_give_the_same_bits_in_f32(seed in any::<u64>(), size in 0_usize..8) {
-        check(&model(seed, size, Numbers::Coarse), Precision::F32, seed);
+    fn events_models_of_coarse_numbers_give_the_same_bits(seed in any::<u64>(), size in 0_usize..8) {
+        check(&model(seed, size, Numbers::Coarse), seed);
     }
 }
 

@@ -1,9 +1,7 @@
 //! Deployments against the naive evaluator: equal bits with every instruction set and number of
 //! threads, whatever the graph and the codes; off the grid where sums are exact in f32.
 
-mod draw;
-
-use draw::{Numbers, model, pixels, recoded};
+use crate::draw::{Numbers, model, pixels, recoded};
 use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -17,7 +15,7 @@ use snn_ir::{
     Record, Reset, Share, Signature, Site, Threshold, Weights,
 };
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options, Trajectories};
-use snn_runtime::{InstructionSet, Scores};
+use snn_runtime::{InstructionSet, Scores, Sums};
 
 /// At least this many models of each kind; `SNN_CASES` raises it.
 const CASES: u32 = 256;
@@ -33,10 +31,10 @@ fn options() -> impl Iterator<Item = Options> {
     let ways = [
         (1, Kernels::Auto),
         (1, Kernels::Dense),
-        (1, Kernels::Patterns),
+        (1, Kernels::StepTree),
         (3, Kernels::Events),
         (3, Kernels::Dense),
-        (3, Kernels::Patterns),
+        (3, Kernels::StepTree),
     ];
     levels.flat_map(move |level| {
         ways.map(|(threads, kernels)| Options {
@@ -57,9 +55,9 @@ fn sums(logits: &Logits, sample: usize, steps: usize) -> Vec<f64> {
 }
 
 fn as_reals(scores: Scores<'_>) -> Vec<f64> {
-    match scores {
-        Scores::Integer(sums) => sums.iter().map(|&sum| sum as f64).collect(),
-        Scores::Real(sums) => sums.to_vec(),
+    match scores.sums() {
+        Sums::Integer(sums) => sums.iter().map(|&sum| sum as f64).collect(),
+        Sums::Real(sums) => sums.to_vec(),
     }
 }
 
@@ -358,7 +356,7 @@ proptest! {
         seed in any::<u64>(),
         size in 0_usize..8,
         grid in any::<bool>(),
-        kernels in prop::sample::select(vec![Kernels::Auto, Kernels::Patterns]),
+        kernels in prop::sample::select(vec![Kernels::Auto, Kernels::StepTree]),
     ) {
         let model = model(seed, size, if grid { Numbers::Integer } else { Numbers::Coarse });
         let frames = pixels(&model, &[model.time_steps()], seed);

@@ -1,9 +1,7 @@
 //! Streams of any length: frame by frame through a deployment, and all at once through the naive
 //! evaluator.
 
-mod draw;
-
-use draw::{Numbers, model, pixels};
+use crate::draw::{Numbers, model, pixels};
 use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
 use snn_ir::graph::{Graph, Op};
 use snn_ir::naive::{MEMBRANE_LIMIT, Naive};
@@ -11,8 +9,8 @@ use snn_ir::site::{GridLif, GridReset};
 use snn_ir::{
     Code, Evaluate, Form, Input, Logits, Model, Preprocessing, Record, Signature, Site, Weights,
 };
-use snn_runtime::deploy::{Deploy, Kernels, Options};
-use snn_runtime::{InstructionSet, Scores};
+use snn_runtime::deploy::{Deployment, Kernels, Options};
+use snn_runtime::{InstructionSet, Sums};
 
 /// The sums of all frames, `[T, …shape]`, by the naive evaluator.
 fn naive(model: &Model, frames: &ArrayD<u8>) -> Vec<i64> {
@@ -32,12 +30,12 @@ fn check(model: &Model, frames: &ArrayD<u8>, expected: &[i64]) {
         let kernels = if threads == 1 { Kernels::Auto } else { Kernels::Dense };
         let options =
             Options { instruction_set: Some(level), threads, kernels, ..Options::default() };
-        let mut session = model.session(&options).unwrap();
+        let mut session = Deployment::new(&model, &options).unwrap().session();
         let mut state = session.rest();
         for frame in frames.axis_iter(Axis(0)) {
             session.push(&mut state, frame.as_slice().unwrap()).unwrap();
         }
-        assert_eq!(state.scores(), Scores::Integer(expected), "{options:?}");
+        assert_eq!(state.scores().sums(), Sums::Integer(expected), "{options:?}");
         assert_eq!(state.steps(), frames.shape()[0] as u64);
     }
 }

@@ -1,12 +1,11 @@
 //! Identities between what sites emitted and what synapses counted.
 
-mod draw;
-
-use draw::{Numbers, model, pixels, recoded};
+use crate::draw::{Numbers, model, pixels, recoded};
 use snn_ir::graph::{Conv, Op};
 use snn_ir::site::Code;
 use snn_ir::{Input, Record, SiteOutput};
-use snn_runtime::{Precision, Runtime, Tally};
+use snn_runtime::Counting;
+use snn_runtime::counting::Tally;
 use std::collections::HashMap;
 
 /// Fan-out of position `(i, j)` of channel `c` by the definition of eq. 2, without any of the
@@ -36,7 +35,7 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
         let drawn = model(seed, 8, Numbers::Integer);
         for code in [Code::Unary, Code::BitPlane, Code::Graded] {
             let model = recoded(&drawn, code);
-            let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+            let runtime = Counting::new(&model).unwrap();
             let images = pixels(&model, &[3], seed);
             let sites = runtime.run(&Input::Static(images.view()), Record::Sites).unwrap().sites;
             let (counts, resolved) = (runtime.counts(), model.graph().resolve().unwrap());

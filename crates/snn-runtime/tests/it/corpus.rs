@@ -1,7 +1,7 @@
 //! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`),
 //! and damaged forms of them.
 
-#[path = "../../../fuzz/checks/runtime.rs"]
+#[path = "../../../../fuzz/checks/runtime.rs"]
 mod runtime;
 
 use snn_test_support::corpus::{mutate, replay};

@@ -1,16 +1,14 @@
 //! Networks on encoded frames: the runtime and the naive evaluator agree on every bit, and the
 //! frames make a difference.
 
-mod draw;
-
-use draw::{Numbers, model};
+use crate::draw::{Numbers, model};
 use ndarray::{ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::graph::Op;
 use snn_ir::naive::Naive;
 use snn_ir::{Encoder, Evaluate, Input, Model, Preprocessing, Record};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 
 /// Images a batch.
 const BATCH: usize = 3;
@@ -37,9 +35,7 @@ fn batch(encoder: Encoder, model: &Model, seed: u64) -> Option<ArrayD<u8>> {
 fn agree(of: impl Fn(usize) -> Encoder) {
     let (mut models, mut active, mut changes) = (0, 0, 0);
     for seed in 0..200 {
-        for (numbers, precision) in
-            [(Numbers::Integer, Precision::Grid), (Numbers::Dyadic, Precision::F64)]
-        {
+        for numbers in [Numbers::Integer, Numbers::Dyadic] {
             let mut model = model(seed, 6, numbers);
             let encoder = of(model.time_steps());
             let Some(pixels) = batch(encoder, &model, seed) else { continue };
@@ -57,13 +53,12 @@ fn agree(of: impl Fn(usize) -> Encoder) {
             let frames = Input::Frames(frames.view());
             let Ok(mut naive) = Naive::new(&model) else { continue };
             let expected = naive.evaluate(&frames, Record::Sites).unwrap();
-            let found =
-                Runtime::new(&model, precision).unwrap().evaluate(&frames, Record::Sites).unwrap();
-            assert_eq!(found.logits, expected.logits, "{encoder:?}, seed {seed}, {precision:?}");
+            let found = Counting::new(&model).unwrap().evaluate(&frames, Record::Sites).unwrap();
+            assert_eq!(found.logits, expected.logits, "{encoder:?}, seed {seed}");
             for (found, expected) in found.sites.iter().zip(&expected.sites) {
                 assert_eq!(
                     found.output, expected.output,
-                    "{encoder:?}, seed {seed}, {precision:?}, site {}",
+                    "{encoder:?}, seed {seed}, site {}",
                     found.site
                 );
             }
@@ -117,7 +112,7 @@ fn direct_frames_are_the_static_image() {
         let images = batch(Encoder::Direct, &model, seed).unwrap();
         let images = Input::Static(images.view());
         let frames = Encoder::Direct.encode(&images, model.time_steps(), 0).unwrap();
-        let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+        let runtime = Counting::new(&model).unwrap();
         let of = |input: &Input<'_>| runtime.run(input, Record::Logits).unwrap().logits;
         assert_eq!(of(&Input::Frames(frames.view())), of(&images));
     }

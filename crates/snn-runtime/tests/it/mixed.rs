@@ -5,9 +5,7 @@
     reason = "numbers of tests are small"
 )]
 
-mod draw;
-
-use draw::pixels;
+use crate::draw::pixels;
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
 use snn_ir::model::{Form, Model, Preprocessing, Signature};
@@ -15,7 +13,7 @@ use snn_ir::naive::Naive;
 use snn_ir::site::{Code, GridLif, GridReset, Site, Spike};
 use snn_ir::weights::{Tensor, Weights};
 use snn_ir::{Evaluate, Input, Record};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 
 const CODES: [Code; 3] = [Code::Unary, Code::BitPlane, Code::Graded];
 
@@ -135,10 +133,7 @@ fn a_synapse_may_read_channels_of_different_codes() {
             let images = pixels(&model, &[4], index as u64);
             let input = Input::Static(images.view());
             let expected = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
-            let found = Runtime::new(&model, Precision::Grid)
-                .unwrap()
-                .evaluate(&input, Record::Sites)
-                .unwrap();
+            let found = Counting::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
             assert_eq!(found, expected, "{what}: {codes:?}");
             assert!(
                 expected.sites.iter().all(|trace| trace.output.active() > 0),

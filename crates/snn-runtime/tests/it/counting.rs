@@ -10,7 +10,8 @@ use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
 use snn_ir::model::{Form, Model, Preprocessing, Signature};
 use snn_ir::site::{Code, GridLif, GridReset, Site, Spike};
 use snn_ir::weights::{Tensor, Weights};
-use snn_runtime::{Counts, Precision, Runtime, Tally};
+use snn_runtime::Counting;
+use snn_runtime::counting::{Counts, Tally};
 
 /// A grid model built node by node, with weights that are all `weight`, multipliers 1 and biases 0
 /// unless replaced.
@@ -83,8 +84,8 @@ impl Net {
 
 /// Runs one image and returns the sums of the head and the counts.
 fn run(model: &Model, image: &ArrayD<u8>) -> (Vec<f64>, Counts) {
-    let runtime = Runtime::new(model, Precision::Grid).unwrap();
-    let logits = runtime.logits(image.view().insert_axis(Axis(0))).unwrap();
+    let runtime = Counting::new(model).unwrap();
+    let logits = runtime.logits_batch(image.view().insert_axis(Axis(0))).unwrap();
     (logits.iter().map(|l| l * model.time_steps() as f64).collect(), runtime.counts())
 }
 
@@ -401,7 +402,7 @@ fn an_integer_neuron_counts_as_levels_do() {
 fn counts_add_up_over_samples_reset_and_serialise() {
     let model = padded(Code::BitPlane).model(1, 1);
     let image = ArrayD::from_elem(IxDyn(&[1, 4, 4]), 3);
-    let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+    let runtime = Counting::new(&model).unwrap();
     runtime.classify(image.view()).unwrap();
     let once = runtime.counts();
     runtime.classify_batch(ndarray::stack![Axis(0), image, image].view()).unwrap();
@@ -413,7 +414,7 @@ fn counts_add_up_over_samples_reset_and_serialise() {
     runtime.reset_counts();
     assert_eq!((runtime.counts().samples, runtime.counts().total()), (0, Tally::default()));
     let mut session = runtime.session();
-    session.image(image.view()).unwrap();
+    session.run(image.view()).unwrap();
     drop(session);
     assert_eq!(runtime.counts(), once);
 }

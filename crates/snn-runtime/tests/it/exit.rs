@@ -1,14 +1,12 @@
 //! Runs that end early: the sums of a network with that many macro-steps, rules read off
 //! trajectories, calibration.
 
-mod draw;
-
-use draw::{Numbers, model, pixels};
+use crate::draw::{Numbers, model, pixels};
 use ndarray::Axis;
 use snn_ir::naive::Naive;
 use snn_ir::{Evaluate, Input, Logits, Model, Record};
-use snn_runtime::Scores;
-use snn_runtime::deploy::{Confidence, Deploy, Deployment, Options, Trajectories};
+use snn_runtime::Sums;
+use snn_runtime::deploy::{Confidence, Deployment, Options, Trajectories};
 
 /// What the naive evaluator sums up for an image with this many macro-steps.
 fn naive(model: &Model, image: &ndarray::ArrayD<u8>, steps: usize) -> Vec<i64> {
@@ -38,7 +36,7 @@ fn a_run_ends_at_the_first_macro_step_that_is_sure_with_the_sums_so_far() {
         let margins = leads.iter().zip(1_i64..).filter_map(|(lead, t)| Some((*lead)? / t));
         for threads in [1, 2] {
             let options = Options { threads, ..Options::default() };
-            let mut session = model.session(&options).unwrap();
+            let mut session = Deployment::new(&model, &options).unwrap().session();
             for margin in margins.clone().chain([0, 1, i64::MAX]) {
                 let expected = (1..4)
                     .find(|&t| {
@@ -50,14 +48,17 @@ fn a_run_ends_at_the_first_macro_step_that_is_sure_with_the_sums_so_far() {
                     session.run_until(image.as_slice().unwrap(), Confidence { margin }).unwrap();
                 assert_eq!(exit.steps, expected, "seed {seed}, margin {margin}");
                 assert_eq!(
-                    exit.scores,
-                    Scores::Integer(&sums[expected - 1]),
+                    exit.scores.sums(),
+                    Sums::Integer(&sums[expected - 1]),
                     "seed {seed}, margin {margin}"
                 );
                 if expected < 4 { early += 1 } else { late += 1 }
             }
             // Nothing is left behind: a whole run follows with the sums of all macro-steps.
-            assert_eq!(session.run(image.as_slice().unwrap()).unwrap(), Scores::Integer(&sums[3]));
+            assert_eq!(
+                session.run(image.as_slice().unwrap()).unwrap().sums(),
+                Sums::Integer(&sums[3])
+            );
         }
     }
     assert!(early > 100 && late > 100, "{early} ended early, {late} did not");
@@ -72,10 +73,7 @@ fn trajectories_say_what_runs_do() {
         let images = pixels(&model, &[12], seed);
         let images = images.as_slice().unwrap();
         let size = images.len() / 12;
-        let classes = session.run(&images[..size]).map(|scores| match scores {
-            Scores::Integer(sums) => sums.len(),
-            Scores::Real(_) => panic!("integers"),
-        });
+        let classes = session.run(&images[..size]).map(|scores| scores.len());
         let classes = classes.unwrap();
         let labels: Vec<usize> = (0..12).map(|image| image % classes).collect();
         let trajectories = Trajectories::record(&mut session, images, &labels).unwrap();
@@ -117,7 +115,7 @@ fn trajectories_say_what_runs_do() {
 #[test]
 fn images_and_labels_must_fit() {
     let model = model(3, 6, Numbers::Integer);
-    let mut session = model.session(&Options::default()).unwrap();
+    let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
     let images = pixels(&model, &[2], 0);
     let images = images.as_slice().unwrap();
     for (pixels, labels, what) in [

@@ -1,14 +1,13 @@
 //! The functions as C calls them: the results of the Rust interface, and a code for everything that
 //! is wrong.
-#![expect(unsafe_code, reason = "the interface of C is called")]
 
-use snn::*;
+use crate::*;
 use snn_runtime::deploy::{Deployment, Event, Options, Session};
 use snn_runtime::ndarray::{Array1, Array2};
 use snn_runtime::snn_ir::graph::{Graph, Op};
 use snn_runtime::snn_ir::site::{GridLif, GridReset};
 use snn_runtime::snn_ir::{Code, Form, Lif, Preprocessing, Site, Weights};
-use snn_runtime::{InstructionSet, Model, Scores, Signature};
+use snn_runtime::{InstructionSet, Model, Scores, Signature, Sums};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
 
@@ -92,7 +91,7 @@ impl Handles {
     fn new() -> Self {
         let bytes = model().to_bytes().unwrap();
         let mut handles = Self { model: null_mut(), session: null_mut(), state: null_mut() };
-        let options = SnnOptions { threads: 2, level: 0 };
+        let options = SnnOptions { threads: 2, instruction_set: 0 };
         // SAFETY: all pointers are good.
         unsafe {
             assert_eq!(
@@ -139,7 +138,7 @@ fn rust() -> Session {
 }
 
 fn integers(scores: Scores<'_>) -> Vec<i64> {
-    let Scores::Integer(sums) = scores else { panic!("integers") };
+    let Sums::Integer(sums) = scores.sums() else { panic!("integers") };
     sums.to_vec()
 }
 
@@ -162,7 +161,7 @@ fn a_model_says_what_it_is() {
         );
         assert_eq!(text(snn_model_class_name(handles.model, 1)), "right");
         assert!(snn_model_class_name(handles.model, 3).is_null());
-        assert_eq!(text(snn_model_level(handles.model)), InstructionSet::best().label());
+        assert_eq!(text(snn_model_instruction_set(handles.model)), InstructionSet::best().label());
         assert!(text(snn_model_summary(handles.model)).contains("act ("));
         assert!(snn_session_bytes(handles.session) > 0);
     }
@@ -181,7 +180,7 @@ fn every_way_to_run_gives_the_results_of_rust() {
             assert_eq!(handles.sums(), expected);
             let (mut class, mut logits) = (99, [0.0; CLASSES]);
             assert_eq!(snn_session_class(handles.session, &raw mut class), Status::Ok);
-            assert_eq!(class, Scores::Integer(&expected).argmax());
+            assert_eq!(class, Sums::Integer(&expected).argmax());
             assert_eq!(
                 snn_session_logits(handles.session, logits.as_mut_ptr(), CLASSES),
                 Status::Ok
@@ -423,7 +422,7 @@ fn null_is_refused_everywhere() {
         assert_eq!(snn_model_input_shape(null(), null_mut(), 0), 0);
         assert_eq!(snn_model_input_shape(handles.model, null_mut(), 2), 0);
         assert!(snn_model_class_name(null(), 0).is_null());
-        assert!(snn_model_level(null()).is_null() && snn_model_summary(null()).is_null());
+        assert!(snn_model_instruction_set(null()).is_null() && snn_model_summary(null()).is_null());
         snn_model_free(null_mut());
         snn_session_free(null_mut());
         snn_state_free(null_mut());
@@ -462,9 +461,9 @@ fn wrong_sizes_and_values_are_refused_and_leave_no_result() {
         let mut model = null_mut();
         let bytes = self::model().to_bytes().unwrap();
         for (options, status) in [
-            (SnnOptions { threads: 0, level: 1 }, Status::Ok),
-            (SnnOptions { threads: 1, level: 5 }, Status::Value),
-            (SnnOptions { threads: 1, level: -1 }, Status::Value),
+            (SnnOptions { threads: 0, instruction_set: 1 }, Status::Ok),
+            (SnnOptions { threads: 1, instruction_set: 5 }, Status::Value),
+            (SnnOptions { threads: 1, instruction_set: -1 }, Status::Value),
         ] {
             assert_eq!(
                 snn_model_from_bytes(

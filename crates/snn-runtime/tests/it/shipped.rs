@@ -4,7 +4,7 @@ use ndarray::{ArrayD, IxDyn};
 use snn_ir::naive::Naive;
 use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
 use snn_runtime::deploy::{Deployment, Options};
-use snn_runtime::{InstructionSet, Precision, Runtime};
+use snn_runtime::{Counting, InstructionSet};
 use std::path::Path;
 
 /// A picture that any program can make.
@@ -31,8 +31,7 @@ fn the_shipped_network_gives_the_bits_it_was_shipped_with() {
     );
     let picture = picture();
     let input = Input::Static(picture.view());
-    let events =
-        Runtime::new(&model, Precision::Grid).unwrap().evaluate(&input, Record::Sites).unwrap();
+    let events = Counting::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
     let naive = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
     assert!(events == naive, "the event runtime and the naive evaluator differ");
     for level in InstructionSet::available() {

@@ -1,14 +1,12 @@
 //! Real values and events become pixels by a rule that is said, and are refused where there is
 //! none.
 
-mod draw;
-
-use draw::{Numbers, model, pixels};
+use crate::draw::{Numbers, model, pixels};
 use proptest::prelude::*;
 use snn_ir::graph::{Graph, Op};
 use snn_ir::{Code, Form, Model, Preprocessing, Signature, Site, Weights};
-use snn_runtime::Scores;
-use snn_runtime::deploy::{Deploy, Deployment, Event, Options, Scale, count_events, windows};
+use snn_runtime::Sums;
+use snn_runtime::deploy::{Deployment, Event, Options, Scale, count_events, windows};
 
 const PLANES: [usize; 3] = [2, 3, 4];
 
@@ -76,7 +74,7 @@ proptest! {
         let image = pixels(&model, &[], seed);
         let image = image.as_slice().unwrap();
         let values: Vec<f32> = image.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
-        let mut session = model.session(&Options::default()).unwrap();
+        let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
         let expected = format!("{:?}", session.run(image).unwrap());
         prop_assert_eq!(format!("{:?}", session.run_real(&values, Scale::Unit).unwrap()), expected);
         let (mut pushed, mut real) = (session.rest(), session.rest());
@@ -108,15 +106,15 @@ proptest! {
                 frame[usize::from(event.polarity) * 12 + usize::from(event.y) * 4 + usize::from(event.x)] += 1;
             }
         }
-        let mut session = model.session(&Options::default()).unwrap();
-        let Scores::Integer(expected) = session.run_frames(&frames).unwrap() else { panic!("integers") };
+        let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
+        let Sums::Integer(expected) = session.run_frames(&frames).unwrap().sums() else { panic!("integers") };
         let expected = expected.to_vec();
-        prop_assert_eq!(session.run_events(&slices).unwrap(), Scores::Integer(&expected));
+        prop_assert_eq!(session.run_events(&slices).unwrap().sums(), Sums::Integer(&expected));
         let mut state = session.rest();
         for slice in &slices {
             session.push_events(&mut state, slice).unwrap();
         }
-        prop_assert_eq!(state.scores(), Scores::Integer(&expected));
+        prop_assert_eq!(state.scores().sums(), Sums::Integer(&expected));
         state.clear();
         prop_assert_eq!(state, session.rest());
     }
@@ -134,7 +132,7 @@ fn counts_saturate() {
 #[test]
 fn values_that_have_no_pixel_are_refused_by_place() {
     let model = counter(2);
-    let mut session = model.session(&Options::default()).unwrap();
+    let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
     let mut state = session.rest();
     for (scale, value) in [
         (Scale::Unit, f32::NAN),
@@ -164,7 +162,7 @@ fn values_that_have_no_pixel_are_refused_by_place() {
 
 #[test]
 fn events_off_the_sensor_and_networks_without_polarities_are_refused() {
-    let mut session = counter(2).session(&Options::default()).unwrap();
+    let mut session = Deployment::new(&counter(2), &Options::default()).unwrap().session();
     let mut state = session.rest();
     let inside = Event { t: 0, x: 3, y: 2, polarity: false };
     for (event, what) in [(Event { x: 4, ..inside }, "x 4"), (Event { y: 3, ..inside }, "y 3")] {
@@ -178,7 +176,7 @@ fn events_off_the_sensor_and_networks_without_polarities_are_refused() {
         let Op::Input { shape } = &model.graph().nodes[0].op else { return false };
         shape.len() != 3 || shape[0] != 2
     });
-    let mut session = flat.unwrap().session(&Options::default()).unwrap();
+    let mut session = Deployment::new(&flat.unwrap(), &Options::default()).unwrap().session();
     let mut state = session.rest();
     let error = session.push_events(&mut state, &[inside]).unwrap_err().to_string();
     assert!(error.contains("[2, height, width]"), "{error}");

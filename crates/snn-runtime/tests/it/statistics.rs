@@ -1,12 +1,10 @@
 //! What sessions say about their layers is what the naive evaluator saw.
 
-mod draw;
-
-use draw::{Numbers, model, pixels};
+use crate::draw::{Numbers, model, pixels};
 use ndarray::Axis;
 use snn_ir::naive::Naive;
 use snn_ir::{Evaluate, Input, Record};
-use snn_runtime::deploy::{Deploy, Options};
+use snn_runtime::deploy::{Deployment, Options};
 
 #[test]
 fn densities_are_those_of_the_naive_evaluator() {
@@ -20,7 +18,7 @@ fn densities_are_those_of_the_naive_evaluator() {
             .unwrap();
         for threads in [1, 2] {
             let options = Options { statistics: true, threads, ..Options::default() };
-            let mut session = model.session(&options).unwrap();
+            let mut session = Deployment::new(&model, &options).unwrap().session();
             for image in images.axis_iter(Axis(0)) {
                 session.run(image.as_slice().unwrap()).unwrap();
             }
@@ -52,7 +50,7 @@ fn densities_are_those_of_the_naive_evaluator() {
 #[test]
 fn nothing_is_measured_unless_asked_for() {
     let model = model(1, 6, Numbers::Integer);
-    let mut session = model.session(&Options::default()).unwrap();
+    let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
     session.run(pixels(&model, &[], 0).as_slice().unwrap()).unwrap();
     assert!(session.statistics().is_empty());
 }

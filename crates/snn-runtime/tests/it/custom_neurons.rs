@@ -7,7 +7,7 @@ use snn_ir::naive::Naive;
 use snn_ir::site::{Code, LearnedParam, Share, Site, Spike};
 use snn_ir::weights::Weights;
 use snn_ir::{Custom, Evaluate, Input, Neuron, NeuronKind, Neurons, Record};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 use std::collections::BTreeMap;
 
 /// Sums currents and, when the sum is `threshold` away from 0, emits it in whole thresholds, at
@@ -105,14 +105,10 @@ fn they_decide_as_in_the_naive_evaluator_in_every_code_and_precision() {
         let expected =
             Naive::with_neurons(&model, &neurons).unwrap().evaluate(&input, Record::Sites).unwrap();
         assert!(expected.sites[0].output.active() > 0);
-        for precision in [Precision::F32, Precision::F64] {
-            let runtime = Runtime::with_neurons(&model, precision, &neurons).unwrap();
+        {
+            let runtime = Counting::with_neurons(&model, &neurons).unwrap();
             for _ in 0..2 {
-                assert_eq!(
-                    runtime.run(&input, Record::Sites).unwrap(),
-                    expected,
-                    "{code:?}, {precision:?}"
-                );
+                assert_eq!(runtime.run(&input, Record::Sites).unwrap(), expected, "{code:?}");
             }
         }
     }
@@ -121,7 +117,7 @@ fn they_decide_as_in_the_naive_evaluator_in_every_code_and_precision() {
 #[test]
 fn an_unknown_neuron_is_refused_by_name() {
     let model = model(Spike::Binary, Code::Binary, (0.0, 1.0));
-    let error = Runtime::new(&model, Precision::F64).unwrap_err().to_string();
+    let error = Counting::new(&model).unwrap_err().to_string();
     assert!(error.contains("own") && error.contains("no neuron `residue`"), "{error}");
 }
 
@@ -133,20 +129,16 @@ fn a_level_that_the_graph_does_not_announce_is_an_error_of_the_run() {
         (Spike::Binary, Code::Binary, (-1.0, 1.0), "levels of 0 to 1"),
         (Spike::Ternary, Code::Ternary, (-2.0, 2.0), "levels of -1 to 1"),
     ] {
-        let runtime =
-            Runtime::with_neurons(&model(spike, code, range), Precision::F64, &neurons).unwrap();
-        let error = runtime.logits(images.view()).unwrap_err().to_string();
+        let runtime = Counting::with_neurons(&model(spike, code, range), &neurons).unwrap();
+        let error = runtime.logits_batch(images.view()).unwrap_err().to_string();
         assert!(error.contains("own") && error.contains(found), "{error}");
-        let error = runtime
-            .session()
-            .image(images.index_axis(ndarray::Axis(0), 0))
-            .unwrap_err()
-            .to_string();
+        let error =
+            runtime.session().run(images.index_axis(ndarray::Axis(0), 0)).unwrap_err().to_string();
         assert!(error.contains(found), "{error}");
         // The runtime is as good as new afterwards.
         let silent = ArrayD::from_elem(IxDyn(&[1, 2, 3]), 128);
         assert_eq!(
-            runtime.logits(silent.view()).unwrap(),
+            runtime.logits_batch(silent.view()).unwrap(),
             Array1::<f64>::zeros(2).insert_axis(ndarray::Axis(0))
         );
     }
