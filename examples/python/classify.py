@@ -8,6 +8,8 @@ import sys
 from snn import Model
 
 model = Model(sys.argv[1])
-pixels = open(sys.argv[2], "rb").read() if sys.argv[2:] else bytes(i % 256 for i in range(model.input_size))
+pixels = bytes(i % 256 for i in range(model.input_size))
+if sys.argv[2:]:
+    pixels = open(sys.argv[2], "rb").read()
 for best in model.run(pixels).best(5):
     print(f"{100 * best.probability:5.1f} % {best.name}")

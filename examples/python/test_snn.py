@@ -22,7 +22,8 @@ for _ in range(model.time_steps):
     streamed = session.push(pixels)
 assert streamed == scores == session.run_frames(pixels * model.time_steps)
 
-for wrong in [lambda: Model("absent"), lambda: model.run(b"123"), lambda: model.run(memoryview(pixels).cast("f"))]:
+floats = memoryview(pixels).cast("f")
+for wrong in [lambda: Model("absent"), lambda: model.run(b"123"), lambda: model.run(floats)]:
     try:
         wrong()
     except SnnError as error:

@@ -27,11 +27,13 @@ fn declared(header: &str) -> Functions {
         rest = &rest[start + rest[start..].find("*/").expect("comments end") + 2..];
     }
     code.push_str(rest);
-    let lines =
-        code.lines().map(str::trim).filter(|line| line.contains("snn_") && line.ends_with(");"));
-    lines
-        .map(|line| {
-            let (head, parameters) = line.trim_end_matches(");").split_once('(').unwrap();
+    let lines = code.lines().filter(|line| !line.starts_with('#'));
+    let code = lines.collect::<Vec<_>>().join(" ").replace("extern \"C\" {", "");
+    let functions = code.split(';').filter(|part| part.contains("snn_") && part.ends_with(')'));
+    functions
+        .map(|function| {
+            let function = function.trim().trim_end_matches(')');
+            let (head, parameters) = function.split_once('(').unwrap();
             let at = head.find("snn_").unwrap();
             // The status type begins like a function.
             let at = if head.starts_with("snn_status ") { "snn_status ".len() } else { at };

@@ -46,8 +46,8 @@ pub(crate) fn model(sites: &str) -> Result<Model> {
             Op::Activation { .. } => site.clone(),
             Op::Add => {
                 for input in &mut inputs {
-                    if matches!(graph.node(input), Some(node) if matches!(node.op, Op::Activation { .. }))
-                    {
+                    let is_site = |node: &Node| matches!(node.op, Op::Activation { .. });
+                    if graph.node(input).is_some_and(is_site) {
                         *input = graph.push(format!("{}.shortcut", node.name), Op::Scale, &[input]);
                     }
                 }

@@ -1,5 +1,5 @@
-//! Floating-point activation sites, of form `events` (eqs. 8 to 11), in the order of operations of `docs/semantics.md`:
-//! multiply, then add, never fused.
+//! Floating-point activation sites, of form `events` (eqs. 8 to 11), in the order of operations of
+//! `docs/semantics.md`: multiply, then add, never fused.
 
 use crate::arithmetic::Real;
 use crate::neuron::custom::CustomNeurons;

@@ -58,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn events_models_of_coarse_numbers_give_the_same_bits(seed in any::<u64>(), size in 0_usize..8) {
+    fn coarse_events_models_give_the_same_bits(seed in any::<u64>(), size in 0_usize..8) {
         check(&model(seed, size, Numbers::Coarse), seed);
     }
 }

@@ -276,28 +276,47 @@ fn shapes() -> impl Strategy<Value = (Conv, [usize; 3])> {
     )
 }
 
+/// Frames of one sample in which `percent` of the pixels are not zero.
+fn active_frames(model: &Model, percent: u32, most: u8, random: &mut ChaCha8Rng) -> ArrayD<u8> {
+    let Op::Input { shape } = &model.graph().nodes[0].op else { panic!("an input") };
+    let shape = [&[model.time_steps(), 1], shape.as_slice()].concat();
+    ArrayD::from_shape_simple_fn(IxDyn(&shape), || {
+        if random.random_ratio(percent, 100) { random.random_range(1..=most) } else { 0 }
+    })
+}
+
 proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn layers_give_the_same_bits_at_every_density((conv, shape) in shapes(), percent in 0..=100_u32, levels in 0..4_usize, code in 0..3_usize, seed in any::<u64>()) {
+    fn layers_give_the_same_bits_at_every_density(
+        (conv, shape) in shapes(),
+        percent in 0..=100_u32,
+        levels in 0..4_usize,
+        code in 0..3_usize,
+        seed in any::<u64>(),
+    ) {
         let levels = [1, 1, 4, 200][levels];
-        let model = layer(conv, shape, (levels, [Code::Unary, Code::BitPlane, Code::Graded][code]), seed);
+        let code = [Code::Unary, Code::BitPlane, Code::Graded][code];
+        let model = layer(conv, shape, (levels, code), seed);
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps(), 1], shape.as_slice()].concat()), || {
-            if random.random_ratio(percent, 100) { random.random_range(1..=levels) } else { 0 }
-        });
+        let frames = active_frames(&model, percent, levels, &mut random);
         check_frames(&model, &frames, &format!("{percent} % active"));
     }
 
     #[test]
-    fn layers_off_the_grid_give_the_same_levels_at_every_density((conv, shape) in shapes(), percent in 0..=100_u32, levels in 0..3_usize, code in 0..3_usize, seed in any::<u64>()) {
+    fn layers_off_the_grid_give_the_same_levels_at_every_density(
+        (conv, shape) in shapes(),
+        percent in 0..=100_u32,
+        levels in 0..3_usize,
+        code in 0..3_usize,
+        seed in any::<u64>(),
+    ) {
         let levels = [1, 4, 50][levels];
-        let model = layer(conv, shape, (levels, [Code::Unary, Code::BitPlane, Code::Graded][code]), seed);
+        let code = [Code::Unary, Code::BitPlane, Code::Graded][code];
+        let model = layer(conv, shape, (levels, code), seed);
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps(), 1], shape.as_slice()].concat()), || {
-            if random.random_ratio(percent, 100) { random.random_range(1..=levels) } else { 0 }
-        });
+        let frames = active_frames(&model, percent, levels, &mut random);
         check_frames(&off_grid(model), &frames, &format!("{percent} % active"));
     }
 
@@ -309,16 +328,17 @@ proptest! {
     /// Where sums are rounded, instruction sets and threads still give the same bits.
     #[test]
     fn sums_in_f32_are_the_same_bits_everywhere(
-        (conv, shape) in shapes(), levels in prop::sample::select(vec![1_u8, 4]), percent in 0..=100_u32, seed in any::<u64>()
+        (conv, shape) in shapes(),
+        levels in prop::sample::select(vec![1_u8, 4]),
+        percent in 0..=100_u32,
+        seed in any::<u64>(),
     ) {
         let mut model = off_grid(layer(conv, shape, (levels, Code::Graded), seed));
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let weight = real(model.weights(), "conv", "weight").unwrap();
         let weight = weight.mapv(|weight| weight * random.random_range(0.5..1.5));
         model.weights_mut().insert("conv.weight".into(), weight.into());
-        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps(), 1], shape.as_slice()].concat()), || {
-            if random.random_ratio(percent, 100) { random.random_range(1..=levels) } else { 0 }
-        });
+        let frames = active_frames(&model, percent, levels, &mut random);
         // Without neurons the head sums currents as they are.
         let mut bare = model.clone();
         bare.graph_mut().nodes.retain(|node| !["layer", "scores"].contains(&node.name.as_str()));
@@ -335,7 +355,8 @@ proptest! {
             let found: Vec<_> = options()
                 .map(|options| {
                     let deployment = Deployment::new(&model, &options).unwrap();
-                    (options.kernels, deployment.run(&Input::Frames(frames.view()), Record::Sites).unwrap())
+                    let input = Input::Frames(frames.view());
+                    (options.kernels, deployment.run(&input, Record::Sites).unwrap())
                 })
                 .collect();
             // Each way to compute has an order of sums of its own.
@@ -361,7 +382,8 @@ proptest! {
         let model = model(seed, size, if grid { Numbers::Integer } else { Numbers::Coarse });
         let frames = pixels(&model, &[model.time_steps()], seed);
         let frames = frames.as_slice().unwrap();
-        let deployment = Deployment::new(&model, &Options { kernels, ..Options::default() }).unwrap();
+        let options = Options { kernels, ..Options::default() };
+        let deployment = Deployment::new(&model, &options).unwrap();
         let mut session = deployment.session();
         let expected = session.run_frames(frames).unwrap().argmax();
         let sums = as_reals(session.run_frames(frames).unwrap());

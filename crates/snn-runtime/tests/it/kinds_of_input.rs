@@ -92,7 +92,8 @@ proptest! {
             for (window, slice) in slices.iter().enumerate() {
                 let end = first.t + i64::try_from((window as u64 + 1) * micros).unwrap();
                 prop_assert!(slice.iter().all(|event| event.t < end));
-                prop_assert!(slice.first().is_none_or(|event| window == 0 || event.t >= end - i64::try_from(micros).unwrap()));
+                let begin = end - i64::try_from(micros).unwrap();
+                prop_assert!(slice.first().is_none_or(|event| window == 0 || event.t >= begin));
             }
         }
         // A run over all slices, a stream of them, and frames counted by hand.
@@ -103,12 +104,12 @@ proptest! {
         let mut frames = vec![0_u8; 24 * slices.len()];
         for (frame, slice) in frames.chunks_mut(24).zip(&slices) {
             for event in *slice {
-                frame[usize::from(event.polarity) * 12 + usize::from(event.y) * 4 + usize::from(event.x)] += 1;
+                let row = usize::from(event.polarity) * 3 + usize::from(event.y);
+                frame[row * 4 + usize::from(event.x)] += 1;
             }
         }
         let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
-        let Sums::Integer(expected) = session.run_frames(&frames).unwrap().sums() else { panic!("integers") };
-        let expected = expected.to_vec();
+        let expected = session.run_frames(&frames).unwrap().integers().unwrap().to_vec();
         prop_assert_eq!(session.run_events(&slices).unwrap().sums(), Sums::Integer(&expected));
         let mut state = session.rest();
         for slice in &slices {

@@ -19,8 +19,8 @@ pub(crate) struct Extent {
     pub(crate) steps: usize,
     /// Whether levels differ from one.
     pub(crate) payloads: bool,
-    /// Entries that a position must be saved at a group of steps by sorting them ([`step_tree`]);
-    /// `usize::MAX` where nobody reads them sorted.
+    /// Minimum number of accumulations that the step tree must save for one position in one group
+    /// of time steps; `usize::MAX` where no reader uses the tree.
     pub(crate) min_saved: usize,
 }
 
@@ -83,7 +83,7 @@ struct Sorted {
     /// Of each list, where the entries of each position begin; one more at the end.
     offsets: Vec<u32>,
     entries: Vec<u32>,
-    /// How many entries that spares.
+    /// How many entries the tree saves.
     saved: Vec<Option<u32>>,
 }
 
@@ -254,7 +254,7 @@ impl<'e> EventsView<'e> {
         }
     }
 
-    /// How many entries sorting spares in an image row; `None` where it is not sorted.
+    /// How many entries the step tree saves in an image row; `None` where it is not used.
     pub(crate) fn saved(&self, row: usize) -> Option<usize> {
         let groups = self.extent.groups();
         if groups == 0 {
@@ -393,7 +393,7 @@ impl EventsMut<'_> {
     }
 
     /// Notes the flags of a row at a step; behind the last step of a group its events are sorted
-    /// where that spares enough, and else put in a line a step.
+    /// where that saves enough, and else put in a line a step.
     fn note(
         &mut self,
         instructions: Available,
@@ -416,7 +416,7 @@ impl EventsMut<'_> {
             channels: extent.channels,
         };
         let least = match (index, group) {
-            // A lone step, which spares nothing, goes with the group before it.
+            // A lone step, which saves nothing, goes with the group before it.
             (0, 1..) if self.sorted.saved[place - 1].is_some() => 0,
             (0, 1..) => usize::MAX,
             _ => extent.min_saved.saturating_mul(extent.columns),

@@ -1,5 +1,5 @@
-//! Events of a few macro-steps sorted by the steps at which they occur, so that the weights of an
-//! input that is active at all of them, or at every second one, are added once.
+//! The step tree: events of a few macro-steps sorted by the steps at which they occur, so that the
+//! weights of an input that is active at all of them, or at every second one, are added once.
 //!
 //! Steps 0 to 3 are the leaves of a tree: the root stands for all of them, its children for steps 0
 //! and 2 and for steps 1 and 3 (many neurons fire at every second step). An input is in the lists
@@ -18,8 +18,8 @@ pub(crate) const STEPS: usize = 4;
 pub(crate) const LISTS: usize = 7;
 /// Outputs from which sorting pays: of a layer with fewer a row costs too little.
 pub(crate) const LEAST_OUTPUTS: usize = 64;
-/// PackedWeights that an output must be saved at a group of steps, by `layer-chart` on AVX2: each list
-/// begins and ends where no processor foresees it.
+/// Minimum saving, in weight rows an output and group of steps, for sharing to pay: each extra list
+/// costs a mispredicted branch. Measured with `layer-chart` on AVX2.
 pub(crate) const MIN_ROWS_SAVED: usize = 96;
 
 /// A half of the tree: its list, and two steps with theirs.
@@ -129,9 +129,9 @@ pub(crate) struct Lists<'s> {
 }
 
 impl Lists<'_> {
-    /// Fills them from the steps, of so many, at which each value of the row is active, if that
-    /// spares `least` entries; says how many. Where it does not they are left as they were, and
-    /// `seen` may have more steps than there are.
+    /// Fills the lists from the steps, of so many, at which each value of the row is active, if
+    /// that saves `least` entries; returns how many. Where it does not, the lists are left as they
+    /// were, and `seen` may have more steps than there are.
     pub(crate) fn sort(
         self,
         instructions: Available,
@@ -238,7 +238,7 @@ mod tests {
                 payloads: false,
                 min_saved: channels / 4,
             };
-            // PackedWeights that are never, now and then and almost always active.
+            // Rows that are never, now and then and almost always active.
             let flags: Vec<Vec<Vec<u8>>> = [0.0, 0.2, 0.9]
                 .map(|share| {
                     (0..steps)

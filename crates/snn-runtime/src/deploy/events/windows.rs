@@ -84,7 +84,7 @@ impl Windows {
         (self.columns, self.lists) = (events.extent.columns, lists(synapse, steps));
         let mut filled = 0;
         for (y, row) in rows.enumerate() {
-            let sorted = synapse.shares(row, events, steps);
+            let sorted = synapse.uses_step_tree(row, events, steps);
             self.sorted[y] = sorted;
             let Taps { first, count, input } =
                 synapse.vertical.taps[row].within(taps, synapse.dilation);
@@ -131,7 +131,13 @@ impl Windows {
 
 compiled! {
     /// Merges lines column by column behind the `filled` entries that are there.
-    pub(crate) fn merge(lines: InputLines<'_, '_>, filled: &mut usize, offsets: &mut [u32], entries: &mut [u32], payloads: &mut [i32]) = merge_lines;
+    pub(crate) fn merge(
+        lines: InputLines<'_, '_>,
+        filled: &mut usize,
+        offsets: &mut [u32],
+        entries: &mut [u32],
+        payloads: &mut [i32],
+    ) = merge_lines;
 }
 
 #[inline(always)]

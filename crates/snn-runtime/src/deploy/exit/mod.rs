@@ -12,8 +12,8 @@ use snn_ir::Result;
 /// the second by at least `margin · t`.
 ///
 /// Sums are integers, so every machine ends at the same step. The margin is in units of the summed
-/// logits and a macro-step; [`Trajectories`](crate::deploy::Trajectories) finds one on held-out images,
-/// since no margin is right for every network. [`Session::run`] never ends early.
+/// logits and a macro-step; [`Trajectories`](crate::deploy::Trajectories) finds one on
+/// held-out images, since no margin is right for every network. [`Session::run`] never ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confidence {

@@ -25,7 +25,7 @@ struct StepPrediction {
 /// # let image = vec![0_u8];
 /// let mut session = Deployment::load("model.safetensors")?.session();
 /// let trajectories = Trajectories::record(&mut session, &held_out, &labels)?;
-/// let point = trajectories.calibrate(0.005); // at most half a percent of the images more are wrong
+/// let point = trajectories.calibrate(0.005); // at most 0.5 % of the images more are wrong
 /// let exit = session.run_until(&image, point.confidence)?;
 /// println!("class {} after {} macro-steps", exit.scores.argmax(), exit.steps);
 /// # Ok::<(), snn_runtime::Error>(())

@@ -31,7 +31,8 @@ pub(crate) fn multiply(instructions: Available, place: DenseTask<'_>, currents: 
 
 compiled! {
     /// The same in pairs of inputs.
-    pub(crate) fn multiply_pairs(place: DenseTask<'_>, currents: &mut [i32]) = by_lanes::<Portable>, with_avx2, with_avx2;
+    pub(crate) fn multiply_pairs(place: DenseTask<'_>, currents: &mut [i32]) =
+        by_lanes::<Portable>, with_avx2, with_avx2;
 }
 
 /// A block of a product, with the input rows under a row of outputs at one step.

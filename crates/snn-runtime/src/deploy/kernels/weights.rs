@@ -30,11 +30,12 @@ pub(crate) struct RowTask<'p, N: Number> {
 compiled! {
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row,
     /// `[step][x][channel]`.
-    pub(crate) fn deliver(place: RowTask<'_, i32>, currents: &mut [i32]) = by_lanes::<Portable>, with_avx2, with_avx512;
+    pub(crate) fn deliver(place: RowTask<'_, i32>, currents: &mut [i32]) =
+        by_lanes::<Portable>, with_avx2, with_avx512;
 }
 
-/// PackedWeights at the beginning of a list that are asked for while the list before it is added up: it ends
-/// where no processor foresees it, and the next begins with nothing at hand.
+/// Weight rows at the beginning of a list that are prefetched while the list before it is added up:
+/// its end is a mispredicted branch, and the next list would begin with nothing in cache.
 const AHEAD: usize = 8;
 /// A block of more bytes has left the first-level cache when a row of it is read again, and a part
 /// of it the second.
@@ -111,7 +112,8 @@ fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(
 
 compiled! {
     /// The same of weights of f32.
-    pub(crate) fn deliver_reals(place: RowTask<'_, f32>, currents: &mut [f32]) = reals_by_lanes::<Portable>, reals_with_avx2, reals_with_avx512;
+    pub(crate) fn deliver_reals(place: RowTask<'_, f32>, currents: &mut [f32]) =
+        reals_by_lanes::<Portable>, reals_with_avx2, reals_with_avx512;
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -69,7 +69,7 @@ impl<N: Number> StageNeurons<N> {
         if site.levels().is_none() {
             return source.refuse(
                 "its outputs are real numbers, but a deployment transmits integers only; run the \
-                 model in snn_runtime::Counting, or train the site as a spiking neuron or QuantRelu",
+                 model in snn_runtime::Counting, or train the site as LIF or QuantRelu",
             );
         }
         let general = N::Site::compile(source, site)?;

@@ -62,8 +62,8 @@ pub(crate) struct PackedWeights<W> {
     /// Runs of horizontal taps of each group along an image row, `segments` a group.
     pub(crate) spans: Vec<Span>,
     pub(crate) segments: usize,
-    /// PackedWeights that an output must be saved at a group of steps where events are sorted by them;
-    /// `usize::MAX` where they never are.
+    /// Minimum number of weight rows that the step tree must save for an output in one group of
+    /// steps; `usize::MAX` where events are never sorted into it.
     pub(crate) min_saved: usize,
     /// Vertical dilation.
     pub(crate) dilation: usize,
@@ -116,7 +116,7 @@ pub(crate) struct WeightSource<'m, W> {
 }
 
 impl<W: Copy + Default> PackedWeights<W> {
-    /// PackedWeights whose sums are not limited yet.
+    /// Packs weights whose sums are not limited yet.
     fn pack(source: &WeightSource<'_, W>, width: Width) -> Self {
         let ([kernel_y, kernel_x], [stride_y, stride_x], [padding_y, _], [dilation_y, dilation_x]) =
             source.conv.as_2d();
@@ -188,15 +188,16 @@ impl<W> PackedWeights<W> {
             && self.min_saved < usize::MAX
     }
 
-    /// Entries that an input position must be saved at a group of steps so that outputs are.
+    /// Minimum number of entries that the step tree must save for an input position in one group
+    /// of steps, so that it pays for the outputs.
     pub(crate) fn min_saved_by_position(&self) -> usize {
         let least = self.min_saved / (self.vertical.kernel * self.taps()).max(1);
-        // Where sorting is not forced, what spares nothing is not worth it.
+        // Where sorting is not forced, what saves nothing is not worth it.
         least.max(usize::from(self.min_saved > 0))
     }
 
-    /// Whether a row of outputs reads its events sorted by steps.
-    pub(crate) fn shares(&self, row: usize, events: EventsView<'_>, steps: usize) -> bool {
+    /// Whether a row of outputs reads its events through the step tree.
+    pub(crate) fn uses_step_tree(&self, row: usize, events: EventsView<'_>, steps: usize) -> bool {
         if !self.may_sort(steps) {
             return false;
         }

@@ -26,7 +26,7 @@ pub(crate) enum Output<'o, N> {
     Currents(&'o mut [N]),
 }
 
-/// TileScratch for the inputs of a tile.
+/// Scratch memory for the inputs of a tile.
 #[derive(Debug)]
 struct TileScratch<'s> {
     windows: &'s mut Windows,
@@ -214,8 +214,8 @@ impl<N: Number> Task<'_, N> {
             // A block without weights is skipped, and would leave its lanes as they were.
             begin_with(base.take(), currents);
         }
-        // PackedWeights are read in no order that a processor foresees: they are asked for while the slab
-        // before them is worked through.
+        // The next weight tile is prefetched explicitly, because spike-driven row access defeats
+        // the hardware prefetcher.
         let asks = rows.start == 0 || synapse.bytes() > STILL_CACHED_BYTES;
         let mut slabs = synapse.slabs().peekable();
         let mut gathered = None;
