@@ -8,8 +8,8 @@ use snn_benches::data::{
 };
 use snn_data::Source;
 use snn_data::cache::{Cache, Fingerprint};
-use snn_data::events::{EventReader, Events, ReadOptions};
-use snn_data::image::{DecodeOptions, decode};
+use snn_data::pictures::{DecodeOptions, decode};
+use snn_data::recordings::events::{EventReader, Events, ReadOptions};
 use std::hint::black_box;
 
 fn events(criterion: &mut Criterion) {

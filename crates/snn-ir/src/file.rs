@@ -1,6 +1,7 @@
 //! One file holds everything needed to run: a `.safetensors` file whose metadata carries the graph
 //! as JSON. Any safetensors client can open it.
 
+use crate::conversion::ConversionOptions;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
@@ -43,6 +44,9 @@ struct Header<'a> {
     preprocessing: Cow<'a, Preprocessing>,
     classes: Cow<'a, [String]>,
     graph: Cow<'a, Graph>,
+    /// Absent in files that were written before options were stored, and in trained models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    conversion: Option<Cow<'a, ConversionOptions>>,
 }
 
 impl Model {
@@ -91,6 +95,7 @@ impl Model {
             preprocessing: Cow::Borrowed(self.preprocessing()),
             classes: Cow::Borrowed(self.classes()),
             graph: Cow::Borrowed(self.graph()),
+            conversion: self.conversion().map(Cow::Borrowed),
         };
         let json = serde_json::to_string(&header).map_err(|e| Error::Graph(e.to_string()))?;
         let raw: Vec<(&str, Dtype, &[usize], Vec<u8>)> =
@@ -191,11 +196,11 @@ fn read(mut source: impl Read, length: u64) -> Result<Model> {
             weights.insert(name, tensor);
         }
     }
-    let model = Model::new(
-        Signature::new(header.form, graph, header.time_steps, header.preprocessing.into_owned())
-            .with_classes(header.classes.into_owned()),
-        weights,
-    );
+    let preprocessing = header.preprocessing.into_owned();
+    let mut signature = Signature::new(header.form, graph, header.time_steps, preprocessing)
+        .with_classes(header.classes.into_owned());
+    signature.conversion = header.conversion.map(Cow::into_owned);
+    let model = Model::new(signature, weights);
     model.validate()?;
     Ok(model)
 }

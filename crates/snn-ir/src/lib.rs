@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod check_site;
+pub mod conversion;
 pub mod encode;
 pub mod error;
 pub mod evaluate;
@@ -19,6 +20,7 @@ pub mod streams;
 mod strict;
 pub mod weights;
 
+pub use conversion::{CodeChoice, ConversionOptions, GridOptions};
 pub use encode::Encoder;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};

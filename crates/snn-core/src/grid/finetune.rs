@@ -56,7 +56,7 @@ struct TunedLayer {
     bias_unit: Tensor,
 }
 
-/// What a forward pass on the grid returns.
+/// Result of a forward pass on the grid.
 #[derive(Debug)]
 pub struct GridForward {
     /// `unit · Σ_t J[t] / T` in double precision, with gradient in training: `[B, classes]`.

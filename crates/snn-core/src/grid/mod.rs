@@ -45,14 +45,14 @@ pub(crate) struct GridInterpreter {
 #[derive(Debug)]
 enum Constants {
     None,
-    /// Of a convolution or linear layer; the multiplier is absent if it is 1 everywhere.
+    /// A convolution or linear layer; the multiplier is absent if it is 1 everywhere.
     Synapse {
         weight: Tensor,
         bias: Option<Tensor>,
         multiplier: Option<Tensor>,
     },
     Scale(Tensor),
-    /// Of a LIF site; with what a spike adds to it, if it adapts.
+    /// Threshold of a LIF site, and what a spike adds to it if it adapts.
     Threshold(Tensor, Option<Tensor>),
     Thresholds(Vec<Tensor>),
 }

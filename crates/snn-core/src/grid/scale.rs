@@ -1,4 +1,4 @@
-//! What one unit of an accumulator is worth, in thresholds or steps of the site that reads it.
+//! Value of one accumulator unit, in thresholds or steps of the site that reads it.
 
 use crate::error::Result;
 use ndarray::Axis;

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snn_ir::graph::{Graph, Op, PoolKind};
+use snn_ir::graph::{Graph, Node, Op, PoolKind};
 use snn_ir::model::{Form, Model, Preprocessing, Signature, weight_specs};
 use snn_ir::models::ResNet;
 use snn_ir::site::{Code, GridLif, GridReset, Site};

@@ -256,7 +256,8 @@ fn a_teacher_that_does_not_fit_is_refused_before_anything_is_written() {
     let path = at("grid").join("model.safetensors");
     let events =
         snn_reparam::convert(&Model::load(&path).unwrap(), &snn_ir::Code::Unary.into()).unwrap();
-    let grid = snn_reparam::to_grid(&events, snn_reparam::GridOptions::default()).unwrap().model;
+    let grid =
+        snn_reparam::to_grid(&events.model, snn_reparam::GridOptions::default()).unwrap().model;
     grid.save(&path).unwrap();
     assert!(refused("grid").contains("expected a model off the grid"), "{}", refused("grid"));
 }

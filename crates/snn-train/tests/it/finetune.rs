@@ -44,7 +44,8 @@ fn grid_model(folder: &Path, seed: u64) -> Model {
     let config = RunConfig::with_overrides(CONFIG, &[format!("seed={seed}")]).unwrap();
     train(&config, folder, &Options::default(), &mut |_| {}).unwrap();
     let trained = Model::load(folder.join("model.safetensors")).unwrap();
-    to_grid(&convert(&trained, &Code::Unary.into()).unwrap(), GridOptions::default()).unwrap().model
+    let events = convert(&trained, &Code::Unary.into()).unwrap().model;
+    to_grid(&events, GridOptions::default()).unwrap().model
 }
 
 #[test]

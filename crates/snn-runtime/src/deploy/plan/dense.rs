@@ -221,7 +221,7 @@ impl Dense {
             .clone()
             .flat_map(|row| (0..steps).map(move |step| events.at(row, step).count()))
             .sum();
-        let shares = outputs.into_iter().all(|row| rows.shares(row, events, steps));
+        let shares = outputs.into_iter().all(|row| rows.uses_step_tree(row, events, steps));
         let saved: usize = if shares { read.filter_map(|row| events.saved(row)).sum() } else { 0 };
         (active - saved) * 1000 >= values * self.least && active > 0
     }
