@@ -432,7 +432,7 @@ fn what_a_deployment_off_the_grid_cannot_do_is_said() {
     }
     relu.weights_mut().remove("act.step");
     let found = Deployment::new(&relu, &Options::default()).unwrap_err().to_string();
-    assert!(found.contains("`act`") && found.contains("no levels"), "{found}");
+    assert!(found.contains("`act`") && found.contains("real numbers"), "{found}");
     relu.signature_mut().form = Form::Trained;
     let found = Deployment::new(&relu, &Options::default()).unwrap_err().to_string();
     assert!(found.contains("found form `trained`"), "{found}");
