@@ -11,7 +11,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The most macro-steps a model may have; a limit for files from strangers.
+/// The most macro-steps a model may have; a limit for untrusted files.
 pub const MAX_TIME_STEPS: usize = 1 << 16;
 /// Largest weight on the grid; symmetric, so that `−n` exists for every `n`.
 pub const GRID_WEIGHT_MAX: i8 = 127;

@@ -1,29 +1,8 @@
-//! The graph: nodes in topological order, each with a path name, an operation and its inputs.
+//! Operations and their attributes.
 
 use crate::site::{Code, Site};
 use crate::strict::no_fields;
 use serde::{Deserialize, Serialize};
-
-/// A network as data. Nodes stand in topological order; the first is the input, the last the head.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub struct Graph {
-    /// The nodes.
-    pub nodes: Vec<Node>,
-}
-
-/// One operation of a graph.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Node {
-    /// Path name, unique (`layer2.0.conv1`); weights are `<name>.<part>`.
-    pub name: String,
-    /// What it computes.
-    pub op: Op,
-    /// Names of the nodes it reads.
-    #[serde(default)]
-    pub inputs: Vec<String>,
-}
 
 /// The operations, a closed set: a new one makes every interpreter fail to compile until it handles
 /// it. Equations in `docs/semantics.md`.
@@ -41,7 +20,8 @@ pub enum Op {
     Linear {
         /// Number of outputs.
         features: usize,
-        /// Whether it has a bias.
+        /// Whether it has a bias; absent in a file: no.
+        #[serde(default)]
         bias: bool,
     },
     /// One-to-one synapse `y_c = w_c · x_c` (eq. 3); conversion makes it from identity shortcuts.
@@ -49,7 +29,8 @@ pub enum Op {
     Scale,
     /// Batch normalisation (eq. 4).
     BatchNorm {
-        /// Added to the variance.
+        /// Added to the variance; absent in a file: [`BATCH_NORM_EPS`].
+        #[serde(default = "default_eps")]
         eps: f64,
     },
     /// Pooling over a window (eq. 5).
@@ -114,9 +95,17 @@ impl Op {
     }
 }
 
-/// Attributes of a convolution; lists have one entry for each spatial axis (1 or 2).
+/// ε of batch norm (PyTorch's default, which all surveyed recipes keep).
+pub const BATCH_NORM_EPS: f64 = 1e-5;
+
+fn default_eps() -> f64 {
+    BATCH_NORM_EPS
+}
+
+/// Attributes of a convolution; lists have one entry for each spatial axis (1 or 2). In a file all
+/// but `channels` and `kernel` may be absent: stride 1, padding 0, dilation 1, one group, no bias.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "ConvInFile")]
 pub struct Conv {
     /// Output channels.
     pub channels: usize,
@@ -134,6 +123,40 @@ pub struct Conv {
     pub bias: bool,
 }
 
+/// A convolution as a file may say it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConvInFile {
+    channels: usize,
+    kernel: Vec<usize>,
+    stride: Option<Vec<usize>>,
+    padding: Option<Vec<usize>>,
+    dilation: Option<Vec<usize>>,
+    #[serde(default = "one")]
+    groups: usize,
+    #[serde(default)]
+    bias: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl From<ConvInFile> for Conv {
+    fn from(file: ConvInFile) -> Self {
+        let rank = file.kernel.len();
+        Self {
+            channels: file.channels,
+            stride: file.stride.unwrap_or_else(|| vec![1; rank]),
+            padding: file.padding.unwrap_or_else(|| vec![0; rank]),
+            dilation: file.dilation.unwrap_or_else(|| vec![1; rank]),
+            kernel: file.kernel,
+            groups: file.groups,
+            bias: file.bias,
+        }
+    }
+}
+
 impl Conv {
     /// A square two-dimensional convolution with "same" padding `kernel/2`, without bias, groups or
     /// dilation.
@@ -149,14 +172,52 @@ impl Conv {
         }
     }
 
-    /// Kernel, stride, padding and dilation as `[vertical, horizontal]`; one axis is a row.
-    pub fn as_2d(&self) -> ([usize; 2], [usize; 2], [usize; 2], [usize; 2]) {
-        (
-            pair(&self.kernel, 1),
-            pair(&self.stride, 1),
-            pair(&self.padding, 0),
-            pair(&self.dilation, 1),
-        )
+    /// A convolution over one axis, otherwise as [`Conv::square`].
+    pub fn line(channels: usize, kernel: usize, stride: usize) -> Self {
+        Self {
+            channels,
+            kernel: vec![kernel],
+            stride: vec![stride],
+            padding: vec![kernel / 2],
+            dilation: vec![1],
+            groups: 1,
+            bias: false,
+        }
+    }
+
+    /// A linear layer as the convolution that it is: 1×1, over an image of one pixel (eq. 2).
+    pub fn from_linear(features: usize, bias: bool) -> Self {
+        Self { bias, padding: vec![0; 2], ..Self::square(features, 1, 1) }
+    }
+
+    /// Geometry over two axes; that of one axis is a row.
+    pub fn as_2d(&self) -> Geometry {
+        Geometry {
+            kernel: pair(&self.kernel, 1),
+            stride: pair(&self.stride, 1),
+            padding: pair(&self.padding, 0),
+            dilation: pair(&self.dilation, 1),
+        }
+    }
+}
+
+/// Geometry of a sliding window over two axes, each `[vertical, horizontal]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Size.
+    pub kernel: [usize; 2],
+    /// Stride.
+    pub stride: [usize; 2],
+    /// Zero padding on both sides.
+    pub padding: [usize; 2],
+    /// Dilation; 1 for poolings.
+    pub dilation: [usize; 2],
+}
+
+impl Geometry {
+    /// The one window of a global pooling over an image of this height and width.
+    pub fn whole(image: [usize; 2]) -> Self {
+        Self { kernel: image, stride: [1; 2], padding: [0; 2], dilation: [1; 2] }
     }
 }
 
@@ -172,9 +233,10 @@ pub enum PoolKind {
     Max,
 }
 
-/// Window of a pooling; lists have one entry for each spatial axis (1 or 2).
+/// Window of a pooling; lists have one entry for each spatial axis (1 or 2). In a file the stride
+/// may be absent, which is then the kernel, and the padding, which is then 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "WindowInFile")]
 pub struct Window {
     /// Size.
     pub kernel: Vec<usize>,
@@ -184,15 +246,40 @@ pub struct Window {
     pub padding: Vec<usize>,
 }
 
+/// A window as a file may say it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WindowInFile {
+    kernel: Vec<usize>,
+    stride: Option<Vec<usize>>,
+    padding: Option<Vec<usize>>,
+}
+
+impl From<WindowInFile> for Window {
+    fn from(file: WindowInFile) -> Self {
+        let rank = file.kernel.len();
+        Self {
+            stride: file.stride.unwrap_or_else(|| file.kernel.clone()),
+            padding: file.padding.unwrap_or_else(|| vec![0; rank]),
+            kernel: file.kernel,
+        }
+    }
+}
+
 impl Window {
     /// A square window whose stride is its size.
     pub fn square(size: usize) -> Self {
         Self { kernel: vec![size; 2], stride: vec![size; 2], padding: vec![0; 2] }
     }
 
-    /// Kernel, stride and padding as `[vertical, horizontal]`; one axis is a row.
-    pub fn as_2d(&self) -> ([usize; 2], [usize; 2], [usize; 2]) {
-        (pair(&self.kernel, 1), pair(&self.stride, 1), pair(&self.padding, 0))
+    /// Geometry over two axes; that of one axis is a row.
+    pub fn as_2d(&self) -> Geometry {
+        Geometry {
+            kernel: pair(&self.kernel, 1),
+            stride: pair(&self.stride, 1),
+            padding: pair(&self.padding, 0),
+            dilation: [1, 1],
+        }
     }
 
     /// Number of positions in the window.
@@ -207,33 +294,5 @@ fn pair(axes: &[usize], unit: usize) -> [usize; 2] {
         [vertical, horizontal] => [*vertical, *horizontal],
         [horizontal] => [unit, *horizontal],
         _ => [unit, unit],
-    }
-}
-
-impl Graph {
-    /// The node of this name.
-    pub fn node(&self, name: &str) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.name == name)
-    }
-
-    /// The node of this name, to change.
-    pub fn node_mut(&mut self, name: &str) -> Option<&mut Node> {
-        self.nodes.iter_mut().find(|node| node.name == name)
-    }
-
-    /// Names of the nodes that read `name`.
-    pub fn readers(&self, name: &str) -> impl Iterator<Item = &Node> {
-        self.nodes.iter().filter(move |node| node.inputs.iter().any(|input| input == name))
-    }
-
-    /// Appends a node and returns its name; the way builders write a network.
-    pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[&str]) -> String {
-        let name = name.into();
-        self.nodes.push(Node {
-            name: name.clone(),
-            op,
-            inputs: inputs.iter().map(ToString::to_string).collect(),
-        });
-        name
     }
 }

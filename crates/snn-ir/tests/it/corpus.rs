@@ -1,6 +1,6 @@
 //! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`).
 
-#[path = "../../../fuzz/checks/model.rs"]
+#[path = "../../../../fuzz/checks/model.rs"]
 mod model;
 
 use snn_test_support::corpus::replay;

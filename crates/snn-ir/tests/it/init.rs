@@ -1,11 +1,9 @@
 //! Initial weights: their laws, and that a seed is all they depend on.
 
-mod tiny;
-
+use crate::tiny::{chain, site};
 use snn_ir::models::{ResNet, SmallNet};
 use snn_ir::naive::logistic;
 use snn_ir::{Conv, Leak, Lif, Op, QuantRelu, Share, Site, Tensor, Weights};
-use tiny::{chain, site};
 
 fn values(weights: &Weights, name: &str) -> Vec<f64> {
     weights[name].to_f64().iter().copied().collect()
@@ -140,6 +138,6 @@ fn every_initial_model_is_valid() {
         .validate()
         .unwrap();
     }
-    let error = tiny::grid_model().graph().initial_weights(0).unwrap_err().to_string();
+    let error = crate::tiny::grid_model().graph().initial_weights(0).unwrap_err().to_string();
     assert!(error.contains("code after conversion"), "{error}");
 }

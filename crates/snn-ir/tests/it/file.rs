@@ -1,8 +1,7 @@
 //! The file: what is written comes back, and nothing that a stranger sends can do more than fail by
 //! name.
 
-mod tiny;
-
+use crate::tiny::{byte, chain, events_model, grid_model, int, real, trained_model};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use snn_ir::file::VERSION;
@@ -11,7 +10,6 @@ use std::collections::HashMap;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tiny::{byte, chain, events_model, grid_model, int, real, trained_model};
 
 /// The JSON beside the weights of a model file.
 fn header(model: &Model) -> Value {
@@ -548,7 +546,7 @@ fn accumulators_that_could_overflow_are_refused() {
     let graph = chain(&[70_000], vec![("fc", Op::Linear { features: 1, bias: false })]);
     let weights =
         [("fc.weight", byte(&[1, 70_000], &vec![127; 70_000])), ("fc.multiplier", int(&[1], &[1]))];
-    let error = tiny::grid(graph, 1, weights).validate().unwrap_err().to_string();
+    let error = crate::tiny::grid(graph, 1, weights).validate().unwrap_err().to_string();
     assert!(
         error.contains("node `fc`") && error.contains("sum of weights times inputs"),
         "{error}"
@@ -571,7 +569,7 @@ fn accumulators_that_could_overflow_are_refused() {
             ("b.weight", weight()),
             ("b.multiplier", multiplier()),
         ];
-        tiny::grid(graph.clone(), 1, weights).validate()
+        crate::tiny::grid(graph.clone(), 1, weights).validate()
     };
     assert!(of(33_000).is_ok());
     let error = of(66_000).unwrap_err().to_string();
@@ -586,7 +584,7 @@ fn ten_thousand_nodes_load_fast_and_a_hundred_and_ten_thousand_do_not_load() {
         let mut nodes: Vec<(&str, Op)> =
             names.iter().map(|name| (name.as_str(), Op::Flatten)).collect();
         nodes.insert(0, ("conv", Op::Conv(snn_ir::Conv::square(2, 1, 1))));
-        tiny::model(
+        crate::tiny::model(
             snn_ir::Form::Events,
             chain(&[1, 2, 2], nodes),
             1,
@@ -613,7 +611,7 @@ fn large_images_in_many_nodes_do_not_fill_the_memory() {
     let mut nodes: Vec<(&str, Op)> =
         names.iter().map(|name| (name.as_str(), Op::Flatten)).collect();
     nodes.insert(0, ("conv", Op::Conv(snn_ir::Conv::square(1, 1, 1))));
-    let model = tiny::model(
+    let model = crate::tiny::model(
         snn_ir::Form::Events,
         chain(&[1, 4096, 4000], nodes),
         1,

@@ -1,17 +1,17 @@
 //! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter
 //! checks a graph again.
 
+use super::{Conv, Graph, Node, Op, Window};
 use crate::check_site::check_site;
 use crate::error::{Error, Result};
-use crate::graph::{Conv, Graph, Node, Op, Window};
 use crate::site::Site;
 use std::collections::HashMap;
 
-/// The most nodes a graph may have; a limit for files from strangers.
+/// The most nodes a graph may have; a limit for untrusted files.
 pub const MAX_NODES: usize = 100_000;
-/// The most values one sample may have at one node; a limit for files from strangers.
+/// The most values one sample may have at one node; a limit for untrusted files.
 pub const MAX_VALUES: usize = 1 << 28;
-/// The most weights one convolution or linear layer may have; a limit for files from strangers.
+/// The most weights one convolution or linear layer may have; a limit for untrusted files.
 pub const MAX_WEIGHTS: usize = 1 << 28;
 /// The most channels all nodes may have together, counted once for each input that is read. What is
 /// kept and computed for each channel (bounds, units) is then small, however many nodes flatten a
@@ -95,54 +95,11 @@ impl Graph {
     /// Every node for itself; whether the graph as a whole is complete is [`Graph::check_ends`]'s
     /// to say.
     fn resolve_nodes(&self) -> Result<Vec<ResolvedNode>> {
-        let mut index: HashMap<&str, usize> = HashMap::with_capacity(self.nodes.len());
-        let mut nodes: Vec<ResolvedNode> = Vec::with_capacity(self.nodes.len());
-        let mut channels = 0_usize;
-        for (position, node) in self.nodes.iter().enumerate() {
-            if node.name.is_empty() {
-                return Err(Error::Graph(format!("node {position} has an empty name")));
-            }
-            let inputs = node
-                .inputs
-                .iter()
-                .map(|input| {
-                    index.get(input.as_str()).copied().ok_or_else(|| Error::UnknownInput {
-                        node: node.name.clone(),
-                        input: input.clone(),
-                    })
-                })
-                .collect::<Result<Vec<_>>>()?;
-            check_arity(node)?;
-            check_attributes(node)?;
-            let shapes: Vec<&[usize]> = inputs.iter().map(|&i| nodes[i].shape.as_slice()).collect();
-            let shape = output_shape(node, &shapes)?;
-            let values = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
-            if shape.is_empty() || values.is_none_or(|v| v == 0 || v > MAX_VALUES) {
-                return Err(Error::Shape {
-                    node: node.name.clone(),
-                    expected: format!("an output of 1 to {MAX_VALUES} values"),
-                    found: shape,
-                });
-            }
-            channels = channels.saturating_add(shape[0].saturating_mul(inputs.len().max(1)));
-            if channels > MAX_CHANNELS {
-                return Err(Error::Shape {
-                    node: node.name.clone(),
-                    expected: format!(
-                        "at most {MAX_CHANNELS} channels in all nodes up to this one, counted for \
-                         each input"
-                    ),
-                    found: shape,
-                });
-            }
-            let stateful = matches!(&node.op, Op::Activation { site, .. } if site.is_stateful());
-            let varies = stateful || inputs.iter().any(|&i| nodes[i].varies);
-            if index.insert(&node.name, position).is_some() {
-                return Err(Error::DuplicateName { node: node.name.clone() });
-            }
-            nodes.push(ResolvedNode { name: node.name.clone(), inputs, shape, varies });
+        let mut resolver = Resolver::default();
+        for node in &self.nodes {
+            resolver.add(node)?;
         }
-        Ok(nodes)
+        Ok(resolver.nodes)
     }
 
     /// Shape of every node of a graph that may still lack its end; what a builder needs while it
@@ -203,6 +160,71 @@ impl Graph {
                 _ => None,
             })
             .collect())
+    }
+}
+
+/// Checks nodes one after another.
+#[derive(Debug, Default)]
+pub(super) struct Resolver {
+    index: HashMap<String, usize>,
+    nodes: Vec<ResolvedNode>,
+    channels: usize,
+}
+
+impl Resolver {
+    /// The shape of a node that was added.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.index.get(name).map(|&position| self.nodes[position].shape.as_slice())
+    }
+
+    /// Checks a node for itself and against those before it.
+    pub(super) fn add(&mut self, node: &Node) -> Result<()> {
+        let position = self.nodes.len();
+        if node.name.is_empty() {
+            return Err(Error::Graph(format!("node {position} has an empty name")));
+        }
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|input| {
+                self.index.get(input).copied().ok_or_else(|| Error::UnknownInput {
+                    node: node.name.clone(),
+                    input: input.clone(),
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        check_arity(node)?;
+        check_attributes(node)?;
+        let nodes = &self.nodes;
+        let shapes: Vec<&[usize]> = inputs.iter().map(|&i| nodes[i].shape.as_slice()).collect();
+        let shape = output_shape(node, &shapes)?;
+        let values = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
+        if shape.is_empty() || values.is_none_or(|v| v == 0 || v > MAX_VALUES) {
+            return Err(Error::Shape {
+                node: node.name.clone(),
+                expected: format!("an output of 1 to {MAX_VALUES} values"),
+                found: shape,
+            });
+        }
+        let more = shape[0].saturating_mul(inputs.len().max(1));
+        self.channels = self.channels.saturating_add(more);
+        if self.channels > MAX_CHANNELS {
+            return Err(Error::Shape {
+                node: node.name.clone(),
+                expected: format!(
+                    "at most {MAX_CHANNELS} channels in all nodes up to this one, counted for \
+                     each input"
+                ),
+                found: shape,
+            });
+        }
+        let stateful = matches!(&node.op, Op::Activation { site, .. } if site.is_stateful());
+        let varies = stateful || inputs.iter().any(|&i| nodes[i].varies);
+        if self.index.insert(node.name.clone(), position).is_some() {
+            return Err(Error::DuplicateName { node: node.name.clone() });
+        }
+        self.nodes.push(ResolvedNode { name: node.name.clone(), inputs, shape, varies });
+        Ok(())
     }
 }
 

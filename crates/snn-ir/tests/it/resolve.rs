@@ -1,8 +1,7 @@
 //! Shapes, names and attributes of graphs: what is inferred, what is refused, and that no number
 //! can make it panic.
 
-mod tiny;
-
+use crate::tiny::{chain, site};
 use snn_ir::model::weight_specs;
 use snn_ir::models::{ResNet, SmallNet};
 use snn_ir::site::{DEFAULT_LEAK, DEFAULT_THRESHOLD};
@@ -11,7 +10,6 @@ use snn_ir::{
     resolve::chw,
 };
 use std::panic::catch_unwind;
-use tiny::{chain, site};
 
 /// Shape of one operation's output.
 fn shape(input: &[usize], op: Op) -> Vec<usize> {
@@ -288,9 +286,11 @@ fn the_small_network() {
 /// Graphs are data: JSON and back, with unknown fields refused.
 #[test]
 fn graphs_survive_json() {
-    for graph in
-        [ResNet::default().build(), SmallNet::default().build(), tiny::grid_model().graph().clone()]
-    {
+    for graph in [
+        ResNet::default().build(),
+        SmallNet::default().build(),
+        crate::tiny::grid_model().graph().clone(),
+    ] {
         let json = serde_json::to_string(&graph).unwrap();
         assert_eq!(serde_json::from_str::<Graph>(&json).unwrap(), graph);
     }

@@ -1,7 +1,6 @@
 //! ResNets for CIFAR.
 
-use super::{basic_block, conv_bn, lif};
-use crate::graph::{Conv, Graph, Op, PoolKind};
+use crate::graph::{Conv, Graph, GraphBuilder, PoolKind};
 use crate::site::Lif;
 use serde::{Deserialize, Serialize};
 
@@ -36,32 +35,19 @@ impl Default for ResNet {
 }
 
 impl ResNet {
-    /// The graph.
+    /// The graph; what does not fit in it is said when it is resolved.
     pub fn build(&self) -> Graph {
-        let mut graph = Graph::default();
-        let image = graph.push("image", Op::Input { shape: self.input.to_vec() }, &[]);
-        let norm =
-            conv_bn(&mut graph, "stem.conv", "stem.bn", Conv::square(self.width, 3, 1), &image);
-        let mut stream = lif(&mut graph, "stem.act", &self.neuron, &norm);
+        let mut net = GraphBuilder::new(self.input);
+        net.neuron(&self.neuron).conv_site("stem", Conv::square(self.width, 3, 1));
         let mut channels = self.width;
         for (stage, &blocks) in self.blocks.iter().enumerate() {
             for block in 0..blocks {
-                let (inputs, halve) = (channels, stage > 0 && block == 0);
-                channels = if halve { channels * 2 } else { channels };
-                let name = format!("layer{}.{block}", stage + 1);
-                stream = basic_block(
-                    &mut graph,
-                    &name,
-                    (inputs, channels, if halve { 2 } else { 1 }),
-                    &self.neuron,
-                    &stream,
-                );
+                let halve = stage > 0 && block == 0;
+                channels = if halve { channels.saturating_mul(2) } else { channels };
+                let stride = if halve { 2 } else { 1 };
+                net.basic_block(&format!("layer{}.{block}", stage + 1), channels, stride);
             }
         }
-        let pooled = graph.push("pool", Op::GlobalPool { pool: PoolKind::Average }, &[&stream]);
-        let scores =
-            graph.push("fc", Op::Linear { features: self.classes, bias: true }, &[&pooled]);
-        graph.push("head", Op::TimeMean, &[&scores]);
-        graph
+        net.global_pool("pool", PoolKind::Average).linear("fc", self.classes).finish()
     }
 }

@@ -1,8 +1,9 @@
 //! The naive evaluator against values computed by hand and against other formulations of the same
 //! equations.
 
-mod tiny;
-
+use crate::tiny::{
+    byte, chain, coded, grid, int, levels, logits, real, run, run_frames, site, sums, trained,
+};
 use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng};
 use snn_ir::naive::{MEMBRANE_LIMIT, Naive, logistic};
@@ -11,9 +12,6 @@ use snn_ir::site::GridReset;
 use snn_ir::{
     Code, Conv, Evaluate, Graph, GridLif, Input, Leak, Lif, Logits, Model, Op, PoolKind, QuantRelu,
     Record, Reset, Share, Site, SiteOutput, Tensor, Window,
-};
-use tiny::{
-    byte, chain, coded, grid, int, levels, logits, real, run, run_frames, site, sums, trained,
 };
 
 /// The values of one operation on pixels minus 128, flattened.
@@ -278,7 +276,7 @@ fn the_head_on_the_grid_is_an_integer_sum() {
         [38.0, -4.5],
         "unit ½, T = 4"
     );
-    assert!(tiny::events_model().logits(integers).is_err());
+    assert!(crate::tiny::events_model().logits(integers).is_err());
 }
 
 #[test]
@@ -419,7 +417,7 @@ fn quant_relu_rounds_ties_up_and_clips() {
                 ("level.step", real(&[1], &[0.5])),
                 ("out.weight", real(&[1], &[10.0])),
             ];
-            let mut model = tiny::model(form, graph, 1, weights);
+            let mut model = crate::tiny::model(form, graph, 1, weights);
             model.signature_mut().preprocessing.mean = vec![128];
             let result = run(&model, &[pixel]);
             assert_eq!(levels(&result, "level"), [level], "{pixel}");
@@ -682,7 +680,7 @@ fn samples_of_a_batch_do_not_mix() {
 
 #[test]
 fn inputs_of_the_wrong_shape_are_refused() {
-    let model = tiny::events_model();
+    let model = crate::tiny::events_model();
     let mut naive = Naive::new(&model).unwrap();
     let mut refused = |shape: &[usize], frames: bool| {
         let pixels = ArrayD::<u8>::zeros(shape);

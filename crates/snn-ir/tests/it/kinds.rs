@@ -1,8 +1,7 @@
 //! Every kind of LIF site by hand, on the grid against exact reals, as data, and neurons of a
 //! user's own.
 
-mod tiny;
-
+use crate::tiny::{byte, chain, coded, grid, int, levels, real, run_frames, site, trained};
 use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use snn_ir::naive::Naive;
@@ -12,7 +11,6 @@ use snn_ir::{
     NeuronKind, Neurons, Op, Record, Reset, Share, Site, Spike, Surrogate, Synapse, Threshold,
 };
 use std::collections::BTreeMap;
-use tiny::{byte, chain, coded, grid, int, levels, real, run_frames, site, trained};
 
 // === Eq. 8 ===
 
@@ -385,7 +383,7 @@ fn codes_carry_what_a_site_emits() {
             );
             let weights =
                 [("in.weight", real(&[1, 1], &[1.0])), ("out.weight", real(&[1, 1], &[1.0]))];
-            let result = tiny::model(snn_ir::Form::Events, graph, 2, weights).validate();
+            let result = crate::tiny::model(snn_ir::Form::Events, graph, 2, weights).validate();
             assert_eq!(result.is_ok(), fits.contains(&code), "{spike:?} as {code:?}: {result:?}");
         }
     }
