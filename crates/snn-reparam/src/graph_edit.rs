@@ -1,4 +1,4 @@
-//! What all passes need to rewrite a network: names, weights, readers, kinds of streams.
+//! Helpers with which passes rewrite a network: names, weights, readers, kinds of streams.
 
 use crate::error::Result;
 use ndarray::{Array1, ArrayD, Ix1};
@@ -35,7 +35,7 @@ impl Draft {
         self.weights.insert(format!("{node}.{part}"), Tensor::F64(values));
     }
 
-    /// Whether a node has such a weight.
+    /// `true` if a node has such a weight.
     pub(crate) fn has(&self, node: &str, part: &str) -> bool {
         self.weights.contains_key(&format!("{node}.{part}"))
     }
@@ -81,7 +81,7 @@ pub(crate) fn per_channel(model: &Model, node: &str, part: &str) -> Result<Array
     })
 }
 
-/// Kinds of what the nodes yield, by name. A sum of events counts as events before conversion has
+/// Kind of every node's output, by name. A sum of events counts as events before conversion has
 /// separated its streams.
 pub(crate) fn kinds(graph: &Graph) -> HashMap<&str, Kind> {
     graph.nodes.iter().map(|node| node.name.as_str()).zip(graph.kinds()).collect()
