@@ -4,7 +4,7 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
-use snn_runtime::Level;
+use snn_runtime::InstructionSet;
 
 /// A block of Markdown that says how `command` measured what stands above it.
 ///
@@ -22,7 +22,7 @@ pub fn footer(command: &str) -> Result<String> {
          when it ended: {}\ndate      {}\n```",
         said("git", &["rev-parse", "--short", "HEAD"])?,
         if changed { " with local changes" } else { "" },
-        Level::best().label(),
+        InstructionSet::best().label(),
         available_parallelism().map_or(1, usize::from),
         std::fs::read_to_string("/proc/loadavg")
             .unwrap_or_default()

@@ -9,7 +9,7 @@ use snn_ir::graph::Op;
 use snn_ir::naive::Naive;
 use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record};
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options};
-use snn_runtime::{Level, Precision, Runtime, Scores};
+use snn_runtime::{InstructionSet, Precision, Runtime, Scores};
 
 /// Networks that would take longer than a fuzzer waits are not run.
 const MAX_WORK: usize = 1 << 18;
@@ -61,11 +61,11 @@ fn run(file: &[u8]) {
 /// The same levels with no instructions beyond the machine's least and with its best.
 fn deploy_reals(model: &Model, input: &Input<'_>) {
     let sites = |level| {
-        let options = Options { level: Some(level), ..Options::default() };
+        let options = Options { instruction_set: Some(level), ..Options::default() };
         let found = Deployment::new(model, &options)?.run(input, Record::Sites)?;
         Ok::<_, snn_ir::Error>(found.sites)
     };
-    match (sites(Level::Scalar), sites(Level::best())) {
+    match (sites(InstructionSet::Scalar), sites(InstructionSet::best())) {
         (Ok(scalar), Ok(best)) => assert_eq!(scalar, best),
         // Sites without levels, and weights beyond f32.
         (Err(scalar), Err(best)) => assert_eq!(scalar.to_string(), best.to_string()),
@@ -79,12 +79,14 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
     let Logits::Integer(sums) = &expected.logits else {
         panic!("a model on the grid has sums that are no integers")
     };
-    let ways = [Level::Scalar, Level::best()].into_iter().flat_map(|level| {
+    let ways = [InstructionSet::Scalar, InstructionSet::best()].into_iter().flat_map(|level| {
         [Kernels::Auto, Kernels::Dense, Kernels::Patterns].map(|kernels| (level, kernels))
     });
     for (level, kernels) in ways {
-        let deployment =
-            Deployment::new(model, &Options { level: Some(level), kernels, ..Options::default() });
+        let deployment = Deployment::new(
+            model,
+            &Options { instruction_set: Some(level), kernels, ..Options::default() },
+        );
         let deployment = deployment.expect("what is valid and on the grid is deployed");
         let found = deployment.run(input, Record::Sites).expect("the input fits");
         assert!(found == *expected, "{level:?}");

@@ -18,7 +18,7 @@ use snn_core::{
 };
 use snn_ir::models::ResNet;
 use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing};
-use snn_train::{OptimiserConfig, Sgd};
+use snn_train::{OptimiserConfig, SgdConfig};
 use std::time::Duration;
 
 const SIDE: usize = 32;
@@ -82,7 +82,7 @@ fn train(graph: Graph, training: TrainingOptions, time_steps: usize, batch: usiz
     let options = NetworkOptions { training, ..NetworkOptions::new(Device::Cpu) };
     let network = Network::with_options(&model, &options)?;
     let mut optimiser =
-        OptimiserConfig::Sgd(Sgd::default()).init(network.parameters(), network.graph())?;
+        OptimiserConfig::Sgd(SgdConfig::default()).init(network.parameters(), network.graph())?;
     let random = &mut ChaCha8Rng::seed_from_u64(1);
     let images = ArrayD::from_shape_simple_fn(vec![batch, 3, SIDE, SIDE], || random.random::<u8>());
     let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..10_u8))).collect();

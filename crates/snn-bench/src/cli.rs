@@ -383,7 +383,7 @@ pub(crate) enum KernelName {
     Avx512vnni,
 }
 
-impl From<KernelName> for snn_runtime::Level {
+impl From<KernelName> for snn_runtime::InstructionSet {
     fn from(name: KernelName) -> Self {
         match name {
             KernelName::Scalar => Self::Scalar,

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use ndarray::{Array2, ArrayViewD, Axis};
 use snn_ir::{Evaluate, Evaluation, Input, Logits, Model, Record};
-use snn_runtime::Level;
+use snn_runtime::InstructionSet;
 use snn_runtime::Scores;
 use snn_runtime::deploy::{Deployment, Options, Session};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::thread::available_parallelism;
 /// What a deployment is tried with.
 #[derive(Debug, Clone)]
 pub(crate) struct Ways {
-    pub(crate) levels: Vec<Level>,
+    pub(crate) levels: Vec<InstructionSet>,
     pub(crate) threads: Vec<usize>,
 }
 
@@ -21,7 +21,7 @@ impl Default for Ways {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
-            levels: Level::available().collect(),
+            levels: InstructionSet::available().collect(),
             threads: if cores > 1 { vec![1, cores] } else { vec![1] },
         }
     }
@@ -45,7 +45,7 @@ enum Runner {
 pub(crate) fn ways(model: &Model, ways: &Ways) -> Result<Vec<Way>> {
     let mut all = Vec::new();
     for &level in &ways.levels {
-        let options = Options { level: Some(level), ..Options::default() };
+        let options = Options { instruction_set: Some(level), ..Options::default() };
         let deployment = Arc::new(Deployment::new(model, &options)?);
         let name = |how: &str| format!("deployment ({}, {how})", level.label());
         for &threads in &ways.threads {

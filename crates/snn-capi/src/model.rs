@@ -5,7 +5,7 @@ use crate::border::{self, Fault, Result, Status, guard, guard_value};
 use snn_runtime::deploy::{Deployment, Options};
 use snn_runtime::ndarray::ArrayViewD;
 use snn_runtime::snn_ir::Form;
-use snn_runtime::{Input, Level, Logits, Model, Record};
+use snn_runtime::{Input, InstructionSet, Logits, Model, Record};
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
 
@@ -40,12 +40,12 @@ pub(crate) struct About {
 impl SnnModel {
     fn new(model: Model, options: Option<&SnnOptions>) -> Result<Self> {
         let SnnOptions { threads, level } = options.copied().unwrap_or_default();
-        let level = match level {
+        let instruction_set = match level {
             0 => None,
-            1 => Some(Level::Scalar),
-            2 => Some(Level::Avx2),
-            3 => Some(Level::Avx512),
-            4 => Some(Level::Avx512Vnni),
+            1 => Some(InstructionSet::Scalar),
+            2 => Some(InstructionSet::Avx2),
+            3 => Some(InstructionSet::Avx512),
+            4 => Some(InstructionSet::Avx512Vnni),
             _ => {
                 return Err(Fault::new(
                     Status::Value,
@@ -63,12 +63,12 @@ impl SnnModel {
         }
         let threads = usize::try_from(threads.max(1)).unwrap_or(usize::MAX);
         let deployment =
-            Deployment::new(&model, &Options { level, threads, ..Options::default() })?;
+            Deployment::new(&model, &Options { instruction_set, threads, ..Options::default() })?;
         let classes = model.validate()?.nodes.last().map_or(0, |head| head.shape.iter().product());
         let text = |text: &str| CString::new(text.replace('\0', "␀")).unwrap_or_default();
         Ok(Self {
             names: model.classes.iter().map(|name| text(name)).collect(),
-            level: text(deployment.level().label()),
+            level: text(deployment.instruction_set().label()),
             summary: text(&deployment.summary().to_string()),
             about: Arc::new(About {
                 model: Model { weights: snn_runtime::snn_ir::Weights::new(), ..model },

@@ -8,7 +8,7 @@ use snn_runtime::ndarray::{Array1, Array2};
 use snn_runtime::snn_ir::graph::{Graph, Op};
 use snn_runtime::snn_ir::site::{GridLif, GridReset};
 use snn_runtime::snn_ir::{Code, Form, Lif, Preprocessing, Site, Weights};
-use snn_runtime::{Level, Model, Scores};
+use snn_runtime::{InstructionSet, Model, Scores};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
 
@@ -159,7 +159,7 @@ fn a_model_says_what_it_is() {
         );
         assert_eq!(text(snn_model_class_name(handles.model, 1)), "right");
         assert!(snn_model_class_name(handles.model, 3).is_null());
-        assert_eq!(text(snn_model_level(handles.model)), Level::best().label());
+        assert_eq!(text(snn_model_level(handles.model)), InstructionSet::best().label());
         assert!(text(snn_model_summary(handles.model)).contains("act ("));
         assert!(snn_session_bytes(handles.session) > 0);
     }

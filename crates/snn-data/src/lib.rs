@@ -24,7 +24,6 @@ mod source;
 mod statistics;
 mod tar;
 mod text;
-mod vectorised;
 pub mod vision;
 
 pub use augment::{

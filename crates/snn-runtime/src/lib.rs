@@ -30,7 +30,7 @@ pub use counts::{Counts, NodeCounts, Tally};
 pub use deploy::{Deploy, Deployment, Options};
 pub use program::MAX_TOTAL_VALUES;
 pub use runtime::{Precision, Runtime, Session};
-pub use simd::Level;
+pub use snn_simd::InstructionSet;
 
 /// The array library of this crate's signatures.
 pub use ndarray;

@@ -17,7 +17,7 @@ use snn_ir::{
     Record, Reset, Share, Site, Threshold, Weights,
 };
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options, Trajectories};
-use snn_runtime::{Level, Scores};
+use snn_runtime::{InstructionSet, Scores};
 
 /// At least this many models of each kind; `SNN_CASES` raises it.
 const CASES: u32 = 256;
@@ -29,7 +29,7 @@ fn config() -> ProptestConfig {
 
 /// Every instruction set of this machine, by one thread and by three, in every form.
 fn options() -> impl Iterator<Item = Options> {
-    let levels = Level::available();
+    let levels = InstructionSet::available();
     let ways = [
         (1, Kernels::Auto),
         (1, Kernels::Dense),
@@ -40,7 +40,7 @@ fn options() -> impl Iterator<Item = Options> {
     ];
     levels.flat_map(move |level| {
         ways.map(|(threads, kernels)| Options {
-            level: Some(level),
+            instruction_set: Some(level),
             threads,
             kernels,
             ..Options::default()

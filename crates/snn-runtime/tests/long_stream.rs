@@ -10,7 +10,7 @@ use snn_ir::naive::{MEMBRANE_LIMIT, Naive};
 use snn_ir::site::{GridLif, GridReset};
 use snn_ir::{Code, Evaluate, Form, Input, Logits, Model, Preprocessing, Record, Site, Weights};
 use snn_runtime::deploy::{Deploy, Kernels, Options};
-use snn_runtime::{Level, Scores};
+use snn_runtime::{InstructionSet, Scores};
 
 /// The sums of all frames, `[T, …shape]`, by the naive evaluator.
 fn naive(model: &Model, frames: &ArrayD<u8>) -> Vec<i64> {
@@ -25,10 +25,11 @@ fn naive(model: &Model, frames: &ArrayD<u8>) -> Vec<i64> {
 /// The sums of the frames pushed one after another, with every instruction set and by several
 /// threads.
 fn check(model: &Model, frames: &ArrayD<u8>, expected: &[i64]) {
-    let options = Level::available();
+    let options = InstructionSet::available();
     for (level, threads) in options.flat_map(|level| [(level, 1), (level, 2)]) {
         let kernels = if threads == 1 { Kernels::Auto } else { Kernels::Dense };
-        let options = Options { level: Some(level), threads, kernels, ..Options::default() };
+        let options =
+            Options { instruction_set: Some(level), threads, kernels, ..Options::default() };
         let mut session = model.session(&options).unwrap();
         let mut state = session.rest();
         for frame in frames.axis_iter(Axis(0)) {

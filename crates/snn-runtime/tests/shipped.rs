@@ -4,7 +4,7 @@ use ndarray::{ArrayD, IxDyn};
 use snn_ir::naive::Naive;
 use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
 use snn_runtime::deploy::{Deployment, Options};
-use snn_runtime::{Level, Precision, Runtime};
+use snn_runtime::{InstructionSet, Precision, Runtime};
 use std::path::Path;
 
 /// A picture that any program can make.
@@ -35,8 +35,8 @@ fn the_shipped_network_gives_the_bits_it_was_shipped_with() {
         Runtime::new(&model, Precision::Grid).unwrap().evaluate(&input, Record::Sites).unwrap();
     let naive = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
     assert!(events == naive, "the event runtime and the naive evaluator differ");
-    for level in Level::available() {
-        let options = Options { level: Some(level), ..Options::default() };
+    for level in InstructionSet::available() {
+        let options = Options { instruction_set: Some(level), ..Options::default() };
         let deployed =
             Deployment::new(&model, &options).unwrap().run(&input, Record::Sites).unwrap();
         assert!(

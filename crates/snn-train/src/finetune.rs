@@ -1,18 +1,19 @@
 //! Training on the grid, to win back what rounding lost.
 
 use crate::batches::Batches;
-use crate::config::{BatchNormReestimation, RunConfig, check};
-use crate::distillation::Teacher;
+use crate::config::check::check;
+use crate::config::{BatchNormReestimationConfig, RunConfig};
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
-use crate::optimiser::OptimiserConfig;
+use crate::loss::teacher::Teacher;
+use crate::optim::OptimiserConfig;
+use crate::optim::schedule::ScheduleConfig;
+use crate::optim::sgd::SgdConfig;
+use crate::optim::warm_up::WarmUpConfig;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
-use crate::schedule::Schedule;
-use crate::sgd::Sgd;
 use crate::train::{Job, fit, set_threads};
-use crate::trainee::OnGrid;
-use crate::warm_up::WarmUp;
+use crate::trainable::OnGrid;
 use snn_core::{GridNetwork, Registry, SurrogateGradient};
 use snn_data::Dataset;
 use snn_hybrid::{Decision, PlacedSite, Placement};
@@ -20,7 +21,7 @@ use snn_ir::Model;
 use std::path::Path;
 
 /// Peak learning rate of fine-tuning: a twentieth of
-/// [`DEFAULT_LEARNING_RATE`](crate::sgd::DEFAULT_LEARNING_RATE). Shadows have batch norm folded
+/// [`DEFAULT_LEARNING_RATE`](crate::optim::sgd::DEFAULT_LEARNING_RATE). Shadows have batch norm folded
 /// into them, so the rate must be that of a network near its end.
 pub const DEFAULT_FINETUNE_RATE: f64 = 0.005;
 
@@ -35,16 +36,16 @@ impl RunConfig {
     pub fn for_finetuning(&self, epochs: usize, learning_rate: f64) -> Self {
         let sgd = match self.optimiser {
             OptimiserConfig::Sgd(sgd) => sgd,
-            OptimiserConfig::AdamW(_) => Sgd::default(),
+            OptimiserConfig::AdamW(_) => SgdConfig::default(),
         };
         Self {
             epochs,
-            optimiser: OptimiserConfig::Sgd(Sgd { learning_rate, weight_decay: 0.0, ..sgd }),
-            schedule: Schedule::Cosine { warm_up: 0.0 },
-            warm_up: WarmUp::default(),
+            optimiser: OptimiserConfig::Sgd(SgdConfig { learning_rate, weight_decay: 0.0, ..sgd }),
+            schedule: ScheduleConfig::Cosine { warm_up: 0.0 },
+            warm_up: WarmUpConfig::default(),
             gradient_clip: 0.0,
             loss: LossConfig::CrossEntropy,
-            batch_norm_reestimation: BatchNormReestimation::default(),
+            batch_norm_reestimation: BatchNormReestimationConfig::default(),
             ..self.clone()
         }
     }
@@ -82,14 +83,14 @@ pub fn finetune(
         options.device,
         SurrogateGradient::new(&config.neuron.surrogate, &Registry::default())?,
     )?;
-    let mut trainee = OnGrid { network, graph: model.graph.clone(), device: options.device };
+    let mut network = OnGrid { network, graph: model.graph.clone(), device: options.device };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     folder.keep_base(model)?;
     let teacher =
         teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;
     let (data, batches, placement, teacher) = (&data, &batches, &placement, teacher.as_ref());
     let job = Job { config, data, batches, placement, teacher, folder: &folder, options };
-    fit(&mut trainee, &job, progress)
+    fit(&mut network, &job, progress)
 }
 
 fn check_model(config: &RunConfig, model: &Model, data: &Dataset) -> Result<()> {

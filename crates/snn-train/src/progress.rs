@@ -1,7 +1,7 @@
 //! What a caller tells a run, and what a run tells its caller.
 
-use crate::metrics::{EpochMetrics, RunResult};
 use crate::run::Start;
+use crate::run::metrics::{EpochMetrics, RunResult};
 use snn_hybrid::Placement;
 use std::path::PathBuf;
 use std::sync::Arc;

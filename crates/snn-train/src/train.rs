@@ -1,21 +1,21 @@
 //! The training loop.
 
-use crate::accuracy::{count_correct, labels_to_device, to_device, validate};
-use crate::average::Average;
 use crate::batches::Batches;
-use crate::checkpoint::{Checkpoint, Position};
-use crate::clock::Clock;
 use crate::config::RunConfig;
-use crate::distillation::Teacher;
 use crate::error::{Error, Result};
-use crate::events::EventFile;
+use crate::evaluate::{count_correct, labels_to_device, to_device, validate};
 use crate::loss::Targets;
-use crate::metrics::{EpochMetrics, RunInfo, RunResult, peak_memory_bytes};
+use crate::loss::teacher::Teacher;
 use crate::model::initial_model;
-use crate::optimiser::Optimiser;
+use crate::optim::Optimiser;
+use crate::optim::ema::Ema;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
-use crate::trainee::{OffGrid, Steps, Trainee};
+use crate::run::checkpoint::{Checkpoint, Position};
+use crate::run::clock::Clock;
+use crate::run::metrics::{EpochMetrics, RunInfo, RunResult, peak_memory_bytes};
+use crate::run::tensorboard::EventFile;
+use crate::trainable::{OffGrid, Steps, Trainable};
 use snn_core::{Network, NetworkOptions};
 use snn_data::Dataset;
 use snn_hybrid::Placement;
@@ -52,13 +52,13 @@ pub fn train(
         &template,
         &NetworkOptions { training: config.training(), ..NetworkOptions::new(options.device) },
     )?;
-    let mut trainee = OffGrid { network, template };
+    let mut network = OffGrid { network, template };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     let teacher =
         teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;
     let (data, batches, placement, teacher) = (&data, &batches, &placement, teacher.as_ref());
     let job = Job { config, data, batches, placement, teacher, folder: &folder, options };
-    fit(&mut trainee, &job, progress)
+    fit(&mut network, &job, progress)
 }
 
 /// What the loop needs beside the network.
@@ -83,7 +83,7 @@ impl Job<'_> {
 /// The loop, from top to bottom.
 #[expect(clippy::too_many_lines, reason = "a training loop is read in one piece")]
 pub(crate) fn fit(
-    trainee: &mut dyn Trainee,
+    network: &mut dyn Trainable,
     job: &Job<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome> {
@@ -92,15 +92,15 @@ pub(crate) fn fit(
     let (steps, reestimated) = (*steps, config.batch_norm_reestimation.batches);
 
     // State: from the checkpoint, if there is one.
-    let mut optimiser = config.optimiser.init(trainee.parameters(), trainee.graph())?;
-    if trainee.steps() == Steps::BySize {
+    let mut optimiser = config.optimiser.init(network.parameters(), network.graph())?;
+    if network.steps() == Steps::BySize {
         optimiser.scale_rates_by_size()?; // of the weights it starts with, whatever the checkpoint holds
     }
-    let mut average = Average::new(config.weight_average, trainee.parameters())?;
+    let mut average = Ema::new(config.weight_average, network.parameters())?;
     let checkpoint = folder.checkpoint()?;
     let mut position = match &checkpoint {
         Some(checkpoint) => restore(
-            trainee,
+            network,
             &mut optimiser,
             &mut average,
             checkpoint,
@@ -112,13 +112,13 @@ pub(crate) fn fit(
     let mut events = folder.events(position.events)?;
     if checkpoint.is_none() {
         folder.write_info(&info(config, job.options.device))?;
-        save(trainee, &optimiser, &average, &mut events, &mut position, folder)?;
+        save(network, &optimiser, &average, &mut events, &mut position, folder)?;
     }
     drop(checkpoint);
     let mut clock = Clock::new();
     progress(Progress::Begun {
         placement: job.placement,
-        parameters: parameter_count(trainee),
+        parameters: parameter_count(network),
         epochs: config.epochs,
         steps,
         epoch: position.epoch.min(config.epochs - 1) + 1,
@@ -135,19 +135,19 @@ pub(crate) fn fit(
             steps_left = steps_left.map(|left| left - 1);
 
             let batch = batch?;
-            let dominant = labels_to_device(batch.targets.dominant(), trainee.device())?;
-            let (pixels, labels) = to_device(&batch, trainee.device())?;
+            let dominant = labels_to_device(batch.targets.dominant(), network.device())?;
+            let (pixels, labels) = to_device(&batch, network.device())?;
             let mixture = batch.targets.mixture.as_ref().filter(|mixture| mixture.share < 1.0);
             let mixed = mixture.map(|mixture| {
                 Ok::<_, Error>((
-                    labels_to_device(&mixture.others, trainee.device())?,
+                    labels_to_device(&mixture.others, network.device())?,
                     mixture.share,
                 ))
             });
             let mixed = mixed.transpose()?;
             let targets = Targets { labels, mixed, smoothing: config.label_smoothing };
 
-            let scores = trainee.forward(&pixels)?;
+            let scores = network.forward(&pixels)?;
             let mut loss = config.loss.of(&scores, &targets)?;
             if let Some(teacher) = job.teacher {
                 loss = teacher.correct(&loss, &scores.logits, &pixels)?;
@@ -166,8 +166,8 @@ pub(crate) fn fit(
             }
             let learning_rate = config.learning_rate(first + position.step, config.epochs * steps);
             optimiser.step(learning_rate)?;
-            trainee.project()?;
-            average.update(trainee.parameters(), first + position.step)?;
+            network.project()?;
+            average.update(network.parameters(), first + position.step)?;
 
             let (images, correct) = (batch.len(), count_correct(&scores.logits, &dominant)?);
             position.step += 1;
@@ -191,7 +191,7 @@ pub(crate) fn fit(
                 && step.is_multiple_of(config.checkpoint_every)
                 && step < steps;
             if interrupted || due {
-                save(trainee, &optimiser, &average, &mut events, &mut position, folder)?;
+                save(network, &optimiser, &average, &mut events, &mut position, folder)?;
                 clock.other(&mut position);
             }
             if interrupted {
@@ -201,14 +201,14 @@ pub(crate) fn fit(
 
         // End of an epoch: averaged weights, if there are any, stand in for the network's own while
         // it is measured and written.
-        average.swap(trainee.parameters())?;
+        average.swap(network.parameters())?;
         if position.epoch + 1 == config.epochs && reestimated > 0 {
             let loader = loader.clone().without_mixing();
             let batches = loader.epoch(config.epochs as u64)?.take(reestimated);
-            let device = trainee.device();
-            trainee.reestimate(&mut batches.map(|batch| Ok(to_device(&batch?, device)?.0)))?;
+            let device = network.device();
+            network.reestimate(&mut batches.map(|batch| Ok(to_device(&batch?, device)?.0)))?;
         }
-        let (validation, rates) = validate(trainee, held_out, EVALUATION_BATCH)?;
+        let (validation, rates) = validate(network, held_out, EVALUATION_BATCH)?;
         let metrics = EpochMetrics {
             epoch: position.epoch + 1,
             learning_rate: config.learning_rate(first + steps - 1, config.epochs * steps),
@@ -222,19 +222,19 @@ pub(crate) fn fit(
         };
         // Nothing is written of weights that make no model. A kill between these writes repeats
         // them: the checkpoint, which ends the epoch, comes last.
-        let model = trainee.model().map_err(|error| error.of_epoch(position.epoch + 1))?;
+        let model = network.model().map_err(|error| error.of_epoch(position.epoch + 1))?;
         folder.write_metrics(&metrics)?;
         folder.write_figures(&job.sites())?;
         folder.write_model(&model)?;
         events.epoch(first + steps, &metrics)?;
-        average.swap(trainee.parameters())?;
+        average.swap(network.parameters())?;
         clock.other(&mut position);
         position = Position {
             epoch: position.epoch + 1,
             seconds: position.seconds,
             ..Position::default()
         };
-        save(trainee, &optimiser, &average, &mut events, &mut position, folder)?;
+        save(network, &optimiser, &average, &mut events, &mut position, folder)?;
         progress(Progress::Epoch(&metrics));
     }
 
@@ -242,8 +242,8 @@ pub(crate) fn fit(
         return Ok(Outcome::Finished(result));
     }
     progress(Progress::Testing);
-    average.swap(trainee.parameters())?;
-    let (test, _) = validate(trainee, &data.test, EVALUATION_BATCH)?;
+    average.swap(network.parameters())?;
+    let (test, _) = validate(network, &data.test, EVALUATION_BATCH)?;
     clock.other(&mut position);
     let result = RunResult {
         dataset: data.name.to_string(),
@@ -260,29 +260,29 @@ pub(crate) fn fit(
         policy: config.policy.clone(),
         relu_share: job.placement.relu_share(),
         time_steps: config.time_steps,
-        parameters: parameter_count(trainee),
+        parameters: parameter_count(network),
     };
     folder.write_result(&result)?;
     Ok(Outcome::Finished(result))
 }
 
 fn save(
-    trainee: &dyn Trainee,
+    network: &dyn Trainable,
     optimiser: &Optimiser,
-    average: &Average,
+    average: &Ema,
     events: &mut EventFile,
     position: &mut Position,
     folder: &RunFolder,
 ) -> Result<()> {
     position.events = events.sync()?;
-    let (weights, average, optimiser) = (trainee.weights()?, average.state()?, optimiser.state()?);
+    let (weights, average, optimiser) = (network.weights()?, average.state()?, optimiser.state()?);
     Checkpoint { weights, average, optimiser, position: *position }.save(&folder.checkpoint_path())
 }
 
 fn restore(
-    trainee: &mut dyn Trainee,
+    network: &mut dyn Trainable,
     optimiser: &mut Optimiser,
-    average: &mut Average,
+    average: &mut Ema,
     checkpoint: &Checkpoint,
     folder: &RunFolder,
     (epochs, steps): (usize, usize),
@@ -294,7 +294,7 @@ fn restore(
             "epoch {epoch}, step {step} of a run of {epochs} epochs of {steps} steps"
         )));
     }
-    trainee.load(&checkpoint.weights).map_err(|e| damaged(e.to_string()))?;
+    network.load(&checkpoint.weights).map_err(|e| damaged(e.to_string()))?;
     average.restore(&checkpoint.average).map_err(|e| damaged(e.to_string()))?;
     optimiser.restore(&checkpoint.optimiser).map_err(|e| damaged(e.to_string()))?;
     Ok(checkpoint.position)
@@ -312,8 +312,8 @@ fn info(config: &RunConfig, device: Device) -> RunInfo {
     }
 }
 
-fn parameter_count(trainee: &dyn Trainee) -> usize {
-    trainee
+fn parameter_count(network: &dyn Trainable) -> usize {
+    network
         .parameters()
         .iter()
         .filter(|parameter| parameter.learned)

@@ -69,7 +69,7 @@ impl Engines {
 
     fn name(&self) -> String {
         match &self.deployment {
-            Some(deployment) => format!("deployed, {}", deployment.level().label()),
+            Some(deployment) => format!("deployed, {}", deployment.instruction_set().label()),
             None => "events, f64".into(),
         }
     }

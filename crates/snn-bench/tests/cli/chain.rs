@@ -2,7 +2,7 @@
 
 use crate::{folder, has, json, shared, snn, stderr, stdout};
 use snn_ir::{Model, Tensor};
-use snn_runtime::Level;
+use snn_runtime::InstructionSet;
 use std::path::Path;
 
 fn verify(model: &Path, options: &[&str]) -> assert_cmd::assert::Assert {
@@ -103,7 +103,7 @@ fn verify_holds() {
     let agreement = |c: &&serde_json::Value| c["level"] == "agreement";
     assert!(comparisons.iter().find(agreement).unwrap()["logit_difference"].is_null(), "{report}");
     // Every instruction set of this machine, on one thread at least.
-    for level in Level::available() {
+    for level in InstructionSet::available() {
         let name = format!("deployment ({}, 1 thread)", level.label());
         let found =
             comparisons.iter().find(|c| c["candidate"] == name.as_str()).expect("a deployment");
@@ -133,7 +133,7 @@ fn verify_takes_the_instructions_and_threads_that_are_named() {
         ["1 thread", "3 threads over samples", "3 threads over pixels"]
             .map(|how| format!("deployment (scalar, {how})"))
     );
-    let missing = Level::ALL.into_iter().find(|level| !level.is_available());
+    let missing = InstructionSet::ALL.into_iter().find(|level| !level.is_available());
     if let Some(level) = missing {
         let error = stderr(&verify(&shared().model, &["--kernel", level.label()]).code(2));
         assert!(error.contains("does not have the instructions of level"), "{error}");
@@ -226,7 +226,8 @@ fn inspect_draws_the_graph() {
     assert!(node("block1.conv1").contains("6×16×16") && node("block1.conv1").contains("M = "));
     let (_, plan) = drawn.split_once("instructions: ").expect("how it is deployed");
     assert!(
-        plan.starts_with(Level::best().label()) && plan.contains("block1.act1 (grid_lif): "),
+        plan.starts_with(InstructionSet::best().label())
+            && plan.contains("block1.act1 (grid_lif): "),
         "{plan}"
     );
 

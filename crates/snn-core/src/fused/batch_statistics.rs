@@ -1,10 +1,11 @@
 //! Batch statistics: mean and variance of each channel.
 
-use super::lanes::{Isa, Kernel, LANES, Sums, block_of, sum_in_groups};
+use super::lanes::{LANES, Sums, block_of, sum_in_groups};
 use super::memory::{channels_last, values};
 use super::store::{Bf16, Store};
 use crate::error::Result;
 use crate::neuron::real::Real;
+use snn_simd::{Available, Kernel};
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -42,9 +43,9 @@ fn statistics<S: Store>(x: &Tensor) -> Result<BatchStatistics> {
     let channels = usize::try_from(x.size()[1]).unwrap_or_default();
     let x = tch::no_grad(|| channels_last(&x.f_detach()?))?;
     let x = values::<S>(&x)?;
-    let isa = Isa::best();
+    let instructions = Available::best();
     let sums = sum_in_groups(x.len().div_ceil(LANES), &[channels, channels], |blocks, sums| {
-        isa.run(Summing { x, channels, blocks, sums });
+        instructions.run(Summing { x, channels, blocks, sums });
     });
     let count = x.len() / channels.max(1);
     let mean: Vec<f64> = sums[0].iter().map(|sum| sum / count as f64).collect();

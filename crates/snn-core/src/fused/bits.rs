@@ -1,11 +1,12 @@
 //! Spikes as bits: what is kept of them until they are needed again.
 
-use super::lanes::{BLOCKS, Isa, Kernel, LANES, block_of};
+use super::lanes::{BLOCKS, LANES, block_of};
 use super::memory::{Parts, channels_last, empty, values};
 use super::store::{Bf16, Store};
 use crate::autograd::parallel;
 use crate::error::{Error, Result};
 use crate::neuron::real::Real;
+use snn_simd::{Available, Kernel};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::{Device, Kind, Tensor};
@@ -57,7 +58,7 @@ fn pack<S: Store>(x: &Tensor) -> Result<Option<Vec<u128>>> {
     let count = words.len();
     let parts = Parts::over(&mut words);
     parallel(count, BLOCKS, |blocks| {
-        Isa::best().run(Pack { x, words: &parts, other: &other, blocks });
+        Available::best().run(Pack { x, words: &parts, other: &other, blocks });
     });
     Ok((!other.into_inner()).then_some(words))
 }
@@ -103,7 +104,7 @@ fn unpack<S: Store>(words: &[u128], out: &mut Tensor) -> Result<()> {
     let len = out.numel();
     let parts = Parts::<S>::new(out)?;
     parallel(words.len(), BLOCKS, |blocks| {
-        Isa::best().run(Unpack { words, parts: &parts, len, blocks });
+        Available::best().run(Unpack { words, parts: &parts, len, blocks });
     });
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! Blocks of neurons, and the vector instructions that they are computed with.
+//! Blocks of neurons, which kernels compute side by side.
 
 use crate::autograd::parallel;
 use crate::neuron::real::Real;
 use std::ops::Range;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Neurons of a block: with some macro-steps of them a first-level cache still has room.
 pub(super) const LANES: usize = 128;
@@ -123,71 +123,4 @@ pub(super) fn sum_in_groups(
         }
     }
     total
-}
-
-/// What is compiled for each kind of vector instructions. `run` and all it calls must be
-/// `#[inline(always)]`: a function of its own is compiled for the baseline.
-pub(super) trait Kernel {
-    type Output;
-    fn run(self) -> Self::Output;
-}
-
-/// Vector instructions of this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Isa {
-    /// What every machine of its kind has.
-    Baseline,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl Isa {
-    /// The widest first.
-    pub(super) fn available() -> Vec<Isa> {
-        let mut available = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
-                available.push(Isa::Avx512);
-            }
-            if is_x86_feature_detected!("avx2") {
-                available.push(Isa::Avx2);
-            }
-        }
-        available.push(Isa::Baseline);
-        available
-    }
-
-    pub(super) fn best() -> Isa {
-        static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| Isa::available()[0])
-    }
-
-    /// Runs a kernel compiled for these instructions, which must be [`available`](Isa::available).
-    /// Fused multiply-add is left out: it rounds once where the plain form rounds twice, and spikes
-    /// would differ.
-    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx512f,avx512vl")]
-            fn avx512<K: Kernel>(kernel: K) -> K::Output {
-                kernel.run()
-            }
-            #[target_feature(enable = "avx2")]
-            fn avx2<K: Kernel>(kernel: K) -> K::Output {
-                kernel.run()
-            }
-            match self {
-                // SAFETY: `available` lists only what the machine has.
-                Isa::Avx512 => unsafe { avx512(kernel) },
-                // SAFETY: as above.
-                Isa::Avx2 => unsafe { avx2(kernel) },
-                Isa::Baseline => kernel.run(),
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        kernel.run()
-    }
 }

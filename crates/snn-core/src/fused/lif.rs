@@ -1,7 +1,7 @@
 //! LIF neurons (eq. 8).
 
 use super::block_neuron::{BlockNeuron, Kept};
-use super::lanes::{Channels, Isa, LANES, Lanes, Sums};
+use super::lanes::{Channels, LANES, Lanes, Sums};
 use super::memory::numbers;
 use super::site;
 use super::store::{Bf16, Store};
@@ -12,6 +12,7 @@ use crate::neuron::lif::LifParameters;
 use crate::neuron::real::Real;
 use snn_ir::site::ResetGradient;
 use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
+use snn_simd::Available;
 use tch::{Kind, Tensor};
 
 /// Levels of a LIF neuron over all macro-steps, from rest, for the sum of `terms`:
@@ -58,8 +59,15 @@ fn fused<S: Store>(
     let Some(numbers) = LifConstants::<S::Real>::new(lif, leak, threshold, channels)? else {
         return Ok(None);
     };
-    site::run::<S, _>(Isa::best(), "fused LIF", numbers, &[leak, threshold], terms, time_steps)
-        .map(Some)
+    site::run::<S, _>(
+        Available::best(),
+        "fused LIF",
+        numbers,
+        &[leak, threshold],
+        terms,
+        time_steps,
+    )
+    .map(Some)
 }
 
 /// A neuron's numbers in the precision of the kernels.
@@ -394,7 +402,7 @@ mod tests {
 
     /// Levels, and all gradients, of a site that reads a normed term, and a plain one if `several`.
     fn run<S: Store>(
-        isa: Isa,
+        instructions: Available,
         lif: &Lif,
         shape: [i64; 2],
         steps: usize,
@@ -426,7 +434,8 @@ mod tests {
         let neuron =
             LifConstants::<S::Real>::new(lif, Some(&one), Some(&one), shape[1]).unwrap().unwrap();
         let levels =
-            site::run::<S, _>(isa, "test", neuron, &[Some(&one), Some(&one)], &terms, 3).unwrap();
+            site::run::<S, _>(instructions, "test", neuron, &[Some(&one), Some(&one)], &terms, 3)
+                .unwrap();
         (&levels * numbers(shape[0] * 3, 53)).sum(Kind::Double).backward();
         let [weight, bias] = parameters;
         let mut found = vec![levels.detach(), x.grad(), one.grad(), weight.grad(), bias.grad()];
@@ -458,11 +467,14 @@ mod tests {
                             surrogate: surrogate.clone(),
                             ..Lif::default()
                         };
-                        let baseline = run::<S>(Isa::Baseline, &lif, shape, steps, several);
-                        for isa in Isa::available() {
-                            let found = run::<S>(isa, &lif, shape, steps, several);
+                        let baseline = run::<S>(Available::SCALAR, &lif, shape, steps, several);
+                        for instructions in Available::each() {
+                            let found = run::<S>(instructions, &lif, shape, steps, several);
                             for (found, baseline) in found.iter().zip(&baseline) {
-                                assert!(found.equal(baseline), "{isa:?}: {lif:?}, {shape:?}");
+                                assert!(
+                                    found.equal(baseline),
+                                    "{instructions:?}: {lif:?}, {shape:?}"
+                                );
                             }
                         }
                     }

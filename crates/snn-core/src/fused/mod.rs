@@ -25,7 +25,6 @@ mod batch_statistics;
 #[expect(unsafe_code, reason = "threads write apart from each other")]
 mod bits;
 mod block_neuron;
-#[expect(unsafe_code, reason = "code for vector instructions that the machine was asked about")]
 mod lanes;
 mod lif;
 #[expect(unsafe_code, reason = "the values of a tensor as slices")]

@@ -1,13 +1,14 @@
 //! ReLU and the quantised ReLU (eqs. 9 and 10).
 
 use super::block_neuron::{BlockNeuron, Kept};
-use super::lanes::{Channels, Isa, LANES, Lanes, Sums};
+use super::lanes::{Channels, LANES, Lanes, Sums};
 use super::memory::numbers;
 use super::site;
 use super::store::{Bf16, Store};
 use super::terms::{Term, kind};
 use crate::error::{Error, Result};
 use crate::neuron::real::Real;
+use snn_simd::Available;
 use tch::{Kind, Tensor};
 
 /// [`crate::neuron::quant_relu::quant_relu`] with channels along axis 1, in one pass, for the sum of
@@ -37,13 +38,16 @@ pub fn relu(terms: &[Term<'_>]) -> Result<Option<Tensor>> {
     let time_steps = most_steps(terms);
     match kind(terms)? {
         Some(Kind::Float) => {
-            site::run::<f32, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some)
+            site::run::<f32, _>(Available::best(), "fused ReLU", Relu, &[], terms, time_steps)
+                .map(Some)
         }
         Some(Kind::Double) => {
-            site::run::<f64, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some)
+            site::run::<f64, _>(Available::best(), "fused ReLU", Relu, &[], terms, time_steps)
+                .map(Some)
         }
         Some(Kind::BFloat16) => {
-            site::run::<Bf16, _>(Isa::best(), "fused ReLU", Relu, &[], terms, time_steps).map(Some)
+            site::run::<Bf16, _>(Available::best(), "fused ReLU", Relu, &[], terms, time_steps)
+                .map(Some)
         }
         _ => Ok(None),
     }
@@ -70,7 +74,7 @@ fn quantised<S: Store>(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<
         learned: step.requires_grad(),
     };
     site::run::<S, _>(
-        Isa::best(),
+        Available::best(),
         "fused QuantRelu",
         neuron,
         &[Some(step)],

@@ -1,7 +1,7 @@
 //! A site over all macro-steps: forward, backward, and through the batch norms before it.
 
 use super::block_neuron::{BlockNeuron, Kept};
-use super::lanes::{BLOCKS, Channels, Isa, Kernel, LANES, Lanes, Sums, block_of, sum_in_groups};
+use super::lanes::{BLOCKS, Channels, LANES, Lanes, Sums, block_of, sum_in_groups};
 use super::memory::{Parts, channels_last, empty, values};
 use super::store::Store;
 use super::terms::{LoadedTerm, Norm, Term, at, current};
@@ -9,6 +9,7 @@ use crate::autograd::{self, parallel};
 use crate::error::{Error, Result};
 use crate::neuron::real::Real;
 use crate::tensor::int;
+use snn_simd::{Available, Kernel};
 use std::ops::Range;
 use tch::Tensor;
 
@@ -27,13 +28,13 @@ impl Shape {
     }
 }
 
-/// What `neuron` emits in `time_steps` macro-steps for the sum of `terms`, computed with `isa`,
+/// What `neuron` emits in `time_steps` macro-steps for the sum of `terms`, computed with `instructions`,
 /// with gradients for them, for their batch norms and for the neuron's parameters.
 ///
 /// # Errors
 /// Shapes differ, or libtorch cannot allocate.
 pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
-    isa: Isa,
+    instructions: Available,
     name: &str,
     neuron: N,
     parameters: &[Option<&Tensor>],
@@ -57,7 +58,13 @@ pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
     let read = sources::<S>(&data, &steps, &norms)?;
     let written = Parts::new(&mut out)?;
     parallel(blocks, BLOCKS, |blocks| {
-        isa.run(ForwardKernel { neuron: &neuron, terms: &read, shape, out: &written, blocks });
+        instructions.run(ForwardKernel {
+            neuron: &neuron,
+            terms: &read,
+            shape,
+            out: &written,
+            blocks,
+        });
     });
 
     let mut inputs: Vec<&Tensor> = terms.iter().map(|term| term.data).collect();
@@ -80,7 +87,7 @@ pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
         let gradient = channels_last(gradient)?;
         let sources = sources::<S>(&backward.saved, &steps, &norms)?;
         let (by_terms, sums) =
-            gradients(isa, &neuron, &sources, &backward.saved, shape, &gradient)?;
+            gradients(instructions, &neuron, &sources, &backward.saved, shape, &gradient)?;
         let mut results: Vec<Option<Tensor>> = by_terms.into_iter().map(Some).collect();
         let mut kinds = kinds.iter();
         let mut vector = |values: &[f64], shape: &[i64]| -> Result<Option<Tensor>> {
@@ -186,7 +193,7 @@ struct Summed {
 
 /// Gradients for the terms' data, and those for parameters.
 fn gradients<S: Store, N: BlockNeuron<S::Real>>(
-    isa: Isa,
+    instructions: Available,
     neuron: &N,
     terms: &[LoadedTerm<'_, S>],
     data: &[Tensor],
@@ -209,7 +216,7 @@ fn gradients<S: Store, N: BlockNeuron<S::Real>>(
         let by_emitted = values(by_emitted)?;
         sum_in_groups(shape.blocks(), &counts, |blocks, sums| {
             let (by_sum, by_static) = (by_sum.as_ref(), by_static.as_ref());
-            isa.run(BackwardKernel {
+            instructions.run(BackwardKernel {
                 neuron,
                 terms,
                 first_norm: parameters,
@@ -241,7 +248,14 @@ fn gradients<S: Store, N: BlockNeuron<S::Real>>(
         let shared = others().any(|(other, source)| other > position || source.norm.is_none());
         let mut out = if shared { empty(&data.size(), data)? } else { gradient.shallow_clone() };
         let from = if shared { Some(values::<S>(gradient)?) } else { None };
-        through_norm(isa, norm, term.data, from, &Parts::new(&mut out)?, [&by_bias, &by_distance]);
+        through_norm(
+            instructions,
+            norm,
+            term.data,
+            from,
+            &Parts::new(&mut out)?,
+            [&by_bias, &by_distance],
+        );
         results.push(out);
         let by_weight = by_distance
             .iter()
@@ -351,7 +365,7 @@ fn add_norm_sums<F: Real>(
 /// `a·(dy − Σdy/N) − (x − μ)·a·Σ(dy·(x − μ))/(N·(σ² + ε))`, from that for its output: in `from`, or
 /// in `out` itself.
 fn through_norm<S: Store>(
-    isa: Isa,
+    instructions: Available,
     norm: &Norm<S::Real>,
     x: &[S],
     from: Option<&[S]>,
@@ -366,7 +380,7 @@ fn through_norm<S: Store>(
         slope.map(|(sum, inverse)| round(sum * inverse * inverse / count)).collect();
     let (mean, slope) = (Channels::new(&mean), Channels::new(&slope));
     parallel(x.len().div_ceil(LANES), BLOCKS, |blocks| {
-        isa.run(ThroughNorm { norm, x, from, out, mean: &mean, slope: &slope, blocks });
+        instructions.run(ThroughNorm { norm, x, from, out, mean: &mean, slope: &slope, blocks });
     });
 }
 

@@ -9,7 +9,7 @@
 )]
 
 use super::Events;
-use crate::vectorised::{Kernel, run};
+use snn_simd::{Kernel, run_with_avx2};
 
 /// Records of a block.
 const BLOCK: usize = 512;
@@ -42,7 +42,7 @@ pub(super) fn decode<const N: usize, L: Layout<N>>(
     events: &mut Events,
     tell: impl FnMut(&mut [i64]),
 ) -> Result<u64, usize> {
-    run(Decode { layout, records, events, tell })
+    run_with_avx2(Decode { layout, records, events, tell })
 }
 
 struct Decode<'d, const N: usize, L, F> {
@@ -106,7 +106,7 @@ mod tests {
     use super::{BLOCK, Decode, Layout, decode};
     use crate::SampleRng;
     use crate::events::{Event, Events, SensorSize};
-    use crate::vectorised::Kernel as _;
+    use snn_simd::Kernel as _;
 
     const SIZE: SensorSize = SensorSize { width: 100, height: 90 };
 

@@ -6,8 +6,8 @@
 
 use super::slicing::Slices;
 use crate::events::{Events, SensorSize};
-use crate::vectorised::{Kernel, run};
 use crate::{Error, Result};
+use snn_simd::{Kernel, run_with_avx2};
 use std::ops::Range;
 
 /// Events whose places are found before they are counted: finding vectorises, counting does not.
@@ -43,7 +43,7 @@ pub(super) fn count<C: Count>(
     match slices {
         Slices::Ranges(ranges) => {
             for (range, frame) in ranges.iter().zip(frames) {
-                run(CountRange { events, range: range.clone(), places: &places, frame })?;
+                run_with_avx2(CountRange { events, range: range.clone(), places: &places, frame })?;
             }
         }
         Slices::Times { count, first, duration } => {

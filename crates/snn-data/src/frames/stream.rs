@@ -8,7 +8,7 @@ use super::accumulate::{BLOCK, Count, Places, add};
 use super::{Framing, target};
 use crate::Result;
 use crate::events::{EventReader, Events};
-use crate::vectorised::{Kernel, run};
+use snn_simd::{Kernel, run_with_avx2};
 use std::ops::Range;
 
 /// The place in a frame of every event of a recording: all that slices of so many events need, a
@@ -27,7 +27,7 @@ impl Trace {
             Self { places: Vec::with_capacity(reader.expected_events()), frame: 2 * size.pixels() };
         let mut piece = Events::new(reader.size());
         while reader.read_chunk(&mut piece)? {
-            run(Append { places: &places, events: &piece, into: &mut trace.places });
+            run_with_avx2(Append { places: &places, events: &piece, into: &mut trace.places });
             piece.clear();
             reader.check_count(trace.places.len())?;
         }

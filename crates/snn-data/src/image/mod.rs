@@ -15,9 +15,9 @@ pub use geometry::{CentreCrop, RandomResizedCrop, Window};
 pub use info::{PictureInfo, picture_info};
 pub use resize::{Filter, resize, resize_window};
 
-use crate::vectorised::{Kernel, run};
 use crate::{Error, Result};
 use ndarray::{Array3, ArrayViewMut3};
+use snn_simd::{Kernel, run_with_avx2};
 
 /// A colour picture in memory: rows from the top, pixels from the left, red, green and blue of each
 /// pixel together.
@@ -79,7 +79,10 @@ impl Picture {
             Some(all) if all.len() == 3 * area && area == self.width * self.height => {
                 let (red, rest) = all.split_at_mut(area);
                 let (green, blue) = rest.split_at_mut(area);
-                run(Split { pixels: self.pixels.as_chunks().0, planes: [red, green, blue] });
+                run_with_avx2(Split {
+                    pixels: self.pixels.as_chunks().0,
+                    planes: [red, green, blue],
+                });
             }
             _ => {
                 for (y, pixels) in rows.enumerate().take(planes.dim().1) {

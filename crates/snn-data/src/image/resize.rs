@@ -8,9 +8,9 @@
 )]
 
 use super::{Picture, Window};
-use crate::vectorised::{Kernel, run};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use snn_simd::{Kernel, run_with_avx2};
 
 /// Bits of the weights: a byte and a sign are left for the sum.
 const PRECISION: u32 = 32 - 8 - 2;
@@ -88,7 +88,7 @@ pub fn resize_window(
         let rows: Vec<&[u8]> = rows.collect();
         let mut cells = Vec::new();
         for (rows, to) in rows.chunks(ROWS).zip(out.chunks_mut(3 * width * ROWS)) {
-            run(Along { taps: &taps, rows, cells: &mut cells, to });
+            run_with_avx2(Along { taps: &taps, rows, cells: &mut cells, to });
         }
         out
     };
@@ -97,7 +97,7 @@ pub fn resize_window(
     } else {
         let taps = Taps::new(window.height, height, filter);
         let mut out = vec![0; 3 * width * height];
-        run(Across { taps: &taps, from: &narrowed, row: 3 * width, to: &mut out });
+        run_with_avx2(Across { taps: &taps, from: &narrowed, row: 3 * width, to: &mut out });
         out
     };
     Picture::new(width, height, pixels)

@@ -30,7 +30,10 @@ fn main() -> Result<()> {
         session.run(image.as_slice().unwrap_or_default())?;
     }
     let rate = images as f64 / started.elapsed().as_secs_f64();
-    println!("{sites}, deployed, {}, one thread: {rate:.0} images/s", deployment.level().label());
+    println!(
+        "{sites}, deployed, {}, one thread: {rate:.0} images/s",
+        deployment.instruction_set().label()
+    );
     println!("{} KiB a session", session.bytes() / 1024);
     println!("{}", deployment.summary());
     let mut session = runtime.session();

@@ -6,10 +6,10 @@ use crate::deploy::events::{EventsView, Extent};
 use crate::deploy::number::Number;
 use crate::deploy::plan::{NodePlan, Plan};
 use crate::deploy::{MAX_BUFFER_BYTES, Options};
-use crate::simd::Available;
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis};
 use rayon::prelude::*;
 use snn_ir::{Error, Evaluation, Input, Model, Record, Result, SiteOutput, SiteTrace};
+use snn_simd::Available;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A plan with the engines that wait for the next batch.
@@ -20,8 +20,8 @@ pub(crate) struct Compiled<N: Number> {
 }
 
 impl<N: Number> Compiled<N> {
-    pub(crate) fn new(model: &Model, options: &Options, level: Available) -> Result<Self> {
-        let plan = Arc::new(Plan::compile(model, options.kernels, level.level())?);
+    pub(crate) fn new(model: &Model, options: &Options, instructions: Available) -> Result<Self> {
+        let plan = Arc::new(Plan::compile(model, options.kernels, instructions.set())?);
         let bytes = Arena::buffer_bytes(&plan, options.threads);
         if bytes > MAX_BUFFER_BYTES {
             return Err(Error::Refused {
@@ -37,11 +37,11 @@ impl<N: Number> Compiled<N> {
 
     pub(crate) fn engine(
         &self,
-        level: Available,
+        instructions: Available,
         pool: Option<Arc<rayon::ThreadPool>>,
         statistics: bool,
     ) -> Engine<N> {
-        Engine::new(Arc::clone(&self.plan), level, pool, statistics)
+        Engine::new(Arc::clone(&self.plan), instructions, pool, statistics)
     }
 
     pub(crate) fn input_shape(&self) -> &[usize] {
@@ -51,7 +51,7 @@ impl<N: Number> Compiled<N> {
     /// Runs a batch whose shape has been checked, in parallel over its samples.
     pub(crate) fn run(
         &self,
-        level: Available,
+        instructions: Available,
         input: &Input<'_>,
         record: Record,
     ) -> Result<Evaluation> {
@@ -60,7 +60,7 @@ impl<N: Number> Compiled<N> {
         let mut sums = vec![N::Sum::default(); batch * classes];
         let mut traces: Vec<Vec<Vec<i16>>> = vec![Vec::new(); batch];
         sums.par_chunks_mut(classes).zip(&mut traces).enumerate().try_for_each_init(
-            || Lent { compiled: self, level, engine: None },
+            || Lent { compiled: self, instructions, engine: None },
             |lent, (index, (sums, traces))| {
                 let view = match input {
                     Input::Static(images) => images.index_axis(Axis(0), index),
@@ -109,16 +109,16 @@ impl<N: Number> Compiled<N> {
 /// the batch is what runs in parallel.
 struct Lent<'c, N: Number> {
     compiled: &'c Compiled<N>,
-    level: Available,
+    instructions: Available,
     engine: Option<Engine<N>>,
 }
 
 impl<N: Number> Lent<'_, N> {
     fn engine(&mut self) -> &mut Engine<N> {
-        let Self { compiled, level, engine } = self;
+        let Self { compiled, instructions, engine } = self;
         engine.get_or_insert_with(|| {
             let idle = compiled.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            idle.unwrap_or_else(|| compiled.engine(*level, None, false))
+            idle.unwrap_or_else(|| compiled.engine(*instructions, None, false))
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::deploy::aligned::Aligned;
 use crate::deploy::arena::product;
 use crate::deploy::events::EventsView;
 use crate::deploy::rows::{I16_MAX, Rows, Source};
-use crate::simd::Level;
+use snn_simd::InstructionSet;
 use std::ops::Range;
 
 /// Largest level: products of two levels below it with two weights of 8 bits fit in 16 bits.
@@ -22,8 +22,8 @@ pub(crate) enum Products {
 
 impl Products {
     /// The form of an instruction set.
-    pub(crate) fn of(level: Level) -> Self {
-        if level == Level::Avx512Vnni { Self::Quads } else { Self::Pairs }
+    pub(crate) fn of(instruction_set: InstructionSet) -> Self {
+        if instruction_set == InstructionSet::Avx512Vnni { Self::Quads } else { Self::Pairs }
     }
 
     fn inputs(self) -> usize {

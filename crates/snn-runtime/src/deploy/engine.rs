@@ -7,8 +7,9 @@ use crate::deploy::plan::{NodePlan, Place, Plan, Step};
 use crate::deploy::rearrange;
 use crate::deploy::site::Neurons;
 use crate::deploy::stage::{Output, Task};
-use crate::simd::{Available, emit};
+use crate::simd::emit;
 use snn_ir::{Error, Result};
+use snn_simd::Available;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use std::time::Instant;
 pub(crate) struct Engine<N: Number> {
     pub(crate) plan: Arc<Plan<N>>,
     arena: Arena<N>,
-    level: Available,
+    instructions: Available,
     pool: Option<Arc<rayon::ThreadPool>>,
     pub(crate) sums: Vec<N::Sum>,
     /// By node; empty unless asked for.
@@ -94,7 +95,7 @@ pub(crate) type Observer<'o> = &'o mut dyn FnMut(usize, EventsView<'_>);
 impl<N: Number> Engine<N> {
     pub(crate) fn new(
         plan: Arc<Plan<N>>,
-        level: Available,
+        instructions: Available,
         pool: Option<Arc<rayon::ThreadPool>>,
         statistics: bool,
     ) -> Self {
@@ -106,7 +107,7 @@ impl<N: Number> Engine<N> {
         };
         let statistics =
             if statistics { plan.nodes.iter().map(node).collect() } else { Vec::new() };
-        Self { plan, arena, level, pool, sums, statistics }
+        Self { plan, arena, instructions, pool, sums, statistics }
     }
 
     /// What a network remembers that has seen nothing.
@@ -171,8 +172,8 @@ impl<N: Number> Engine<N> {
         memories: Option<&mut Vec<Vec<N>>>,
         observer: Option<Observer<'_>>,
     ) -> Result<()> {
-        let Self { plan, arena, level, pool, sums, statistics } = self;
-        let mut run = Run { plan, arena, level: *level, sums, clock, statistics };
+        let Self { plan, arena, instructions, pool, sums, statistics } = self;
+        let mut run = Run { plan, arena, instructions: *instructions, sums, clock, statistics };
         match pool {
             // Observers are not sent to other threads; what is observed is not timed.
             Some(pool) if observer.is_none() => pool.install(|| run.all(pixels, memories, None)),
@@ -184,7 +185,7 @@ impl<N: Number> Engine<N> {
 struct Run<'r, N: Number> {
     plan: &'r Plan<N>,
     arena: &'r mut Arena<N>,
-    level: Available,
+    instructions: Available,
     sums: &'r mut [N::Sum],
     clock: Clock,
     statistics: &'r mut [NodeStatistics],
@@ -219,7 +220,11 @@ impl<N: Number> Run<'_, N> {
                         // A stage sorts its events as it sends them.
                         self.arena.with_scratch(|scratch| {
                             let mut whole = events.whole(self.extent(index));
-                            whole.sort(self.level, &mut scratch.emitted.flags, &mut scratch.seen);
+                            whole.sort(
+                                self.instructions,
+                                &mut scratch.emitted.flags,
+                                &mut scratch.seen,
+                            );
                         });
                     }
                     self.arena.events[slot] = events;
@@ -283,8 +288,13 @@ impl<N: Number> Run<'_, N> {
         match (step, output) {
             (Step::Stage(stage), output) => {
                 let current_steps = self.clock.of(stage.varies);
-                let task =
-                    Task { stage, arena: self.arena, level: self.level, extent, current_steps };
+                let task = Task {
+                    stage,
+                    arena: self.arena,
+                    instructions: self.instructions,
+                    extent,
+                    current_steps,
+                };
                 let memory =
                     memory.filter(|_| stage.neurons.as_ref().is_some_and(Neurons::is_stateful));
                 task.run((0..extent.rows, output, memory))?;
@@ -359,7 +369,7 @@ impl<N: Number> Run<'_, N> {
                         flags[x * channels + channel] = u8::from(pixel != mean);
                     }
                 }
-                emit::levels(self.level, levels, flags, channels, &mut events.line(y, step));
+                emit::levels(self.instructions, levels, flags, channels, &mut events.line(y, step));
             }
         }
     }

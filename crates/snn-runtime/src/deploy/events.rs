@@ -3,7 +3,8 @@
 
 use crate::deploy::arena::product;
 use crate::deploy::patterns::{self, LISTS, Lists, Members, STEPS};
-use crate::simd::{Available, emit};
+use crate::simd::emit;
+use snn_simd::Available;
 use std::ops::Range;
 
 /// Size of an event buffer.
@@ -353,23 +354,23 @@ impl EventsMut<'_> {
     /// `seen` is kept from step to step.
     pub(crate) fn take(
         &mut self,
-        level: Available,
+        instructions: Available,
         (row, step): (usize, usize),
         (flags, levels): (&[u8], &[i32]),
         seen: &mut [u8],
     ) {
         let Extent { channels, payloads, .. } = self.extent;
         if self.extent.is_sorted() {
-            self.note(level, (row, step), flags, seen);
+            self.note(instructions, (row, step), flags, seen);
         } else if payloads {
-            emit::levels(level, levels, flags, channels, &mut self.line(row, step));
+            emit::levels(instructions, levels, flags, channels, &mut self.line(row, step));
         } else {
-            emit::spikes(level, flags, channels, &mut self.line(row, step));
+            emit::spikes(instructions, flags, channels, &mut self.line(row, step));
         }
     }
 
     /// Sorts the events of all rows, which are in a line a step.
-    pub(crate) fn sort(&mut self, level: Available, flags: &mut [u8], seen: &mut [u8]) {
+    pub(crate) fn sort(&mut self, instructions: Available, flags: &mut [u8], seen: &mut [u8]) {
         let extent = self.extent;
         if !extent.is_sorted() {
             return;
@@ -384,7 +385,7 @@ impl EventsMut<'_> {
             for &entry in &self.entries[line * extent.stride()..][..count] {
                 flags[entry as usize] = 1;
             }
-            self.note(level, (row, step), flags, seen);
+            self.note(instructions, (row, step), flags, seen);
         }
     }
 
@@ -392,7 +393,7 @@ impl EventsMut<'_> {
     /// where that spares enough, and else put in a line a step.
     fn note(
         &mut self,
-        level: Available,
+        instructions: Available,
         (row, step): (usize, usize),
         flags: &[u8],
         seen: &mut [u8],
@@ -400,7 +401,7 @@ impl EventsMut<'_> {
         let extent = self.extent;
         let (group, index) = (step / STEPS, step % STEPS);
         let seen = &mut seen[..extent.width()];
-        patterns::mark(level, flags, index, seen);
+        patterns::mark(instructions, flags, index, seen);
         if index + 1 < STEPS && step + 1 < extent.steps {
             return;
         }
@@ -417,12 +418,18 @@ impl EventsMut<'_> {
             (0, 1..) => usize::MAX,
             _ => extent.least_spared.saturating_mul(extent.columns),
         };
-        let spared = lists.sort(level, seen, index + 1, least);
+        let spared = lists.sort(instructions, seen, index + 1, least);
         self.sorted.spared[place] = spared;
         if spared.is_none() {
             for index in 0..=index {
                 let mut line = self.line(row, group * STEPS + index);
-                emit::members(level, seen, Members::of_step(index), extent.channels, &mut line);
+                emit::members(
+                    instructions,
+                    seen,
+                    Members::of_step(index),
+                    extent.channels,
+                    &mut line,
+                );
             }
         }
     }

@@ -37,10 +37,10 @@ pub use input::{Event, Scale, count_events, windows};
 pub use session::{Session, State};
 pub use summary::{NodeSummary, Summary};
 
-use crate::simd::{Available, Level};
 use compiled::Compiled;
 use snn_ir::model::Form;
 use snn_ir::{Error, Evaluate, Evaluation, Input, Model, Record, Result};
+use snn_simd::{Available, InstructionSet};
 use std::sync::Arc;
 
 /// The most bytes that a session may take, its threads included; a limit for files from strangers.
@@ -72,7 +72,7 @@ pub enum Kernels {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Instruction set; `None` for the best that the machine has.
-    pub level: Option<Level>,
+    pub instruction_set: Option<InstructionSet>,
     /// Threads that work on one sample in a session; 1 is best for many samples, which
     /// [`Deployment::run`] spreads over threads instead.
     pub threads: usize,
@@ -84,7 +84,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { level: None, threads: 1, kernels: Kernels::Auto, statistics: false }
+        Self { instruction_set: None, threads: 1, kernels: Kernels::Auto, statistics: false }
     }
 }
 
@@ -107,7 +107,7 @@ impl Deploy for Model {
 #[derive(Debug)]
 pub struct Deployment {
     model: Numbers,
-    level: Available,
+    instructions: Available,
     pool: Option<Arc<rayon::ThreadPool>>,
     statistics: bool,
 }
@@ -138,16 +138,17 @@ impl Deployment {
     /// user's own; the machine lacks the level, or cannot make the threads.
     pub fn new(model: &Model, options: &Options) -> Result<Self> {
         let failed = |message| Error::Interpreter { interpreter: crate::NAME, message };
-        let level = options.level.unwrap_or_else(Level::best);
-        let level = Available::new(level).ok_or_else(|| {
+        snn_simd::check_limit().map_err(|error| failed(error.to_string()))?;
+        let wanted = options.instruction_set.unwrap_or_else(InstructionSet::best);
+        let instructions = Available::new(wanted).ok_or_else(|| {
             failed(format!(
-                "this machine does not have the instructions of level {}",
-                level.label()
+                "instruction set {wanted} is not available; the best here is {}",
+                InstructionSet::best()
             ))
         })?;
         let model = match model.form {
-            Form::Grid { .. } => Numbers::Grid(Compiled::new(model, options, level)?),
-            Form::Events => Numbers::Real(Compiled::new(model, options, level)?),
+            Form::Grid { .. } => Numbers::Grid(Compiled::new(model, options, instructions)?),
+            Form::Events => Numbers::Real(Compiled::new(model, options, instructions)?),
             Form::Trained => {
                 return Err(Error::Refused {
                     node: "model".into(),
@@ -167,12 +168,12 @@ impl Deployment {
                 Some(Arc::new(pool.map_err(|error| failed(error.to_string()))?))
             }
         };
-        Ok(Self { model, level, pool, statistics: options.statistics })
+        Ok(Self { model, instructions, pool, statistics: options.statistics })
     }
 
     /// A session, with buffers of its own.
     pub fn session(&self) -> Session {
-        with_compiled!(self, compiled => compiled.engine(self.level, self.pool.clone(), self.statistics).into())
+        with_compiled!(self, compiled => compiled.engine(self.instructions, self.pool.clone(), self.statistics).into())
     }
 
     /// Shape of one sample.
@@ -186,13 +187,13 @@ impl Deployment {
     }
 
     /// The instruction set in use.
-    pub fn level(&self) -> Level {
-        self.level.level()
+    pub fn instruction_set(&self) -> InstructionSet {
+        self.instructions.set()
     }
 
     /// What the plan does with each node.
     pub fn summary(&self) -> Summary {
-        with_compiled!(self, compiled => Summary::of(&compiled.plan, self.level()))
+        with_compiled!(self, compiled => Summary::of(&compiled.plan, self.instruction_set()))
     }
 
     /// Runs a batch, in parallel over its samples on rayon's current pool.
@@ -201,7 +202,7 @@ impl Deployment {
     /// The shape does not fit the model.
     pub fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
         input.check(self.input_shape(), self.time_steps())?;
-        with_compiled!(self, compiled => compiled.run(self.level, input, record))
+        with_compiled!(self, compiled => compiled.run(self.instructions, input, record))
     }
 }
 

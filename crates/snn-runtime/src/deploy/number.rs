@@ -5,10 +5,10 @@ use crate::arithmetic::Arithmetic;
 use crate::deploy::dense::{Dense, Products};
 use crate::deploy::rows::{Rows, Source};
 use crate::deploy::site::{GridKernel, Kernel, RealKernel};
-use crate::simd::Available;
 use crate::simd::rows::{self, Place};
 use snn_ir::Result;
 use snn_ir::model::Model;
+use snn_simd::Available;
 use std::fmt::Debug;
 
 /// Numbers of a deployment.
@@ -36,7 +36,7 @@ pub(crate) trait Number: Arithmetic {
     /// Currents for a dense product.
     fn integers(currents: &mut [Self]) -> Option<&mut [i32]>;
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row.
-    fn deliver(level: Available, place: Place<'_, Self>, currents: &mut [Self]);
+    fn deliver(instructions: Available, place: Place<'_, Self>, currents: &mut [Self]);
     /// Sums of the head over more macro-steps.
     fn join(sum: Self::Sum, more: Self::Sum) -> Self::Sum;
 }
@@ -76,8 +76,8 @@ impl Number for i32 {
         Some(currents)
     }
 
-    fn deliver(level: Available, place: Place<'_, Self>, currents: &mut [Self]) {
-        rows::deliver(level, place, currents);
+    fn deliver(instructions: Available, place: Place<'_, Self>, currents: &mut [Self]) {
+        rows::deliver(instructions, place, currents);
     }
 
     fn join(sum: i64, more: i64) -> i64 {
@@ -118,8 +118,8 @@ impl Number for f32 {
         None
     }
 
-    fn deliver(level: Available, place: Place<'_, Self>, currents: &mut [Self]) {
-        rows::deliver_reals(level, place, currents);
+    fn deliver(instructions: Available, place: Place<'_, Self>, currents: &mut [Self]) {
+        rows::deliver_reals(instructions, place, currents);
     }
 
     fn join(sum: f64, more: f64) -> f64 {

@@ -9,7 +9,8 @@
 
 use crate::deploy::arena::product;
 use crate::deploy::events::LineMut;
-use crate::simd::{Available, compiled, emit};
+use crate::simd::emit;
+use snn_simd::{Available, compiled};
 
 /// Macro-steps that are looked at together: a group.
 pub(crate) const STEPS: usize = 4;
@@ -133,7 +134,7 @@ impl Lists<'_> {
     /// `seen` may have more steps than there are.
     pub(crate) fn sort(
         self,
-        level: Available,
+        instructions: Available,
         seen: &mut [u8],
         steps: usize,
         least: usize,
@@ -142,7 +143,7 @@ impl Lists<'_> {
         // Steps that do not exist count as active; lists that are of them alone are left empty.
         let absent = ALL & !((1_u8 << steps.min(STEPS)) - 1);
         let mut spared = 0;
-        complete(level, seen, absent, &mut spared);
+        complete(instructions, seen, absent, &mut spared);
         if (spared as usize) < least {
             return None;
         }
@@ -154,7 +155,7 @@ impl Lists<'_> {
                 (0..columns).for_each(|_| line.end_position());
                 continue;
             }
-            emit::members(level, seen, *members, channels, &mut line);
+            emit::members(instructions, seen, *members, channels, &mut line);
             filled = line.length();
         }
         Some(spared)
@@ -163,7 +164,7 @@ impl Lists<'_> {
 
 compiled! {
     /// Notes that inputs are active at a step of a group.
-    fn mark(flags: &[u8], step: usize, seen: &mut [u8]) = mark_flags;
+    pub(crate) fn mark(flags: &[u8], step: usize, seen: &mut [u8]) = mark_flags;
 }
 
 #[inline(always)]
@@ -177,7 +178,7 @@ fn mark_flags(flags: &[u8], step: usize, seen: &mut [u8]) {
 compiled! {
     /// Adds the absent steps to those at which an input is active, and counts by how much entries
     /// will be fewer than events.
-    fn complete(seen: &mut [u8], absent: u8, spared: &mut u32) = complete_row;
+    pub(crate) fn complete(seen: &mut [u8], absent: u8, spared: &mut u32) = complete_row;
 }
 
 #[inline(always)]
@@ -203,9 +204,9 @@ fn complete_row(seen: &mut [u8], absent: u8, spared: &mut u32) {
 mod tests {
     use super::*;
     use crate::deploy::events::{Events, Extent};
-    use crate::simd::Level;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+    use snn_simd::Available;
 
     const ROWS: usize = 3;
     const COLUMNS: usize = 4;
@@ -249,14 +250,14 @@ mod tests {
                         .collect()
                 })
                 .into();
-            for level in Level::available().filter_map(Available::new) {
+            for instructions in Available::each() {
                 let mut events = Events::default();
                 events.reserve(extent);
                 let mut whole = events.whole(extent);
                 let mut seen = vec![0; extent.width()];
                 for (row, flags) in flags.iter().enumerate() {
                     for (step, flags) in flags.iter().enumerate() {
-                        whole.take(level, (row, step), (flags, &[]), &mut seen);
+                        whole.take(instructions, (row, step), (flags, &[]), &mut seen);
                     }
                 }
                 for (row, flags) in flags.iter().enumerate() {

@@ -10,13 +10,13 @@ use crate::deploy::number::Number;
 use crate::deploy::rows::{self, Rows};
 use crate::deploy::site::Neurons;
 use crate::pool::{Pool, Pooling};
-use crate::simd::Level;
 use crate::site::SiteSource;
 use snn_ir::graph::{Conv, Op, PoolKind};
 use snn_ir::model::Model;
 use snn_ir::resolve::Resolved;
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{Error, Result, Site, Spike};
+use snn_simd::InstructionSet;
 
 /// Least and most bytes of currents that one tile of image rows holds between synapses and neurons.
 /// They should stay in the first two caches; but weights that do not stay there come back for every
@@ -131,7 +131,11 @@ struct Compiler<'m> {
 
 impl<N: Number> Plan<N> {
     /// Compiles a converted model, of the form whose numbers these are.
-    pub(crate) fn compile(model: &Model, kernels: Kernels, level: Level) -> Result<Self> {
+    pub(crate) fn compile(
+        model: &Model,
+        kernels: Kernels,
+        instruction_set: InstructionSet,
+    ) -> Result<Self> {
         let resolved = model.validate()?;
         crate::program::check_size(&resolved)?;
         let streams = Streams::of(model, &resolved)?;
@@ -143,7 +147,7 @@ impl<N: Number> Plan<N> {
             fused,
             neurons: snn_ir::Neurons::default(),
             kernels,
-            products: Products::of(level),
+            products: Products::of(instruction_set),
         };
         let nodes = (0..resolved.nodes.len())
             .map(|index| compiler.node(index))

@@ -4,12 +4,12 @@
 use crate::arithmetic::Arithmetic;
 use crate::deploy::number::Number;
 use crate::real_site::RealNeurons;
-use crate::simd::Available;
 use crate::simd::neurons::{self, Binary, RealBinary};
 use crate::site::{SiteKernel, SiteSource};
 use snn_ir::naive::MEMBRANE_LIMIT;
 use snn_ir::site::{Adaptation, GridAdaptation, GridLif, GridSynapse};
 use snn_ir::{Lif, Result, Site, Spike, Synapse};
+use snn_simd::Available;
 
 /// A site ready to run on image rows.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) trait Kernel<N>: Sized + std::fmt::Debug + Send + Sync {
     /// differ from one.
     fn step(
         &self,
-        level: Available,
+        instructions: Available,
         currents: &[N],
         memory: &mut [N],
         emitted: (&mut [u8], &mut [i32]),
@@ -92,7 +92,7 @@ impl<N: Number> Neurons<N> {
     /// differ from one.
     pub(crate) fn step(
         &self,
-        level: Available,
+        instructions: Available,
         currents: &[N],
         memory: &mut [N],
         emitted: &mut Emitted<N>,
@@ -100,7 +100,9 @@ impl<N: Number> Neurons<N> {
         let flags = &mut emitted.flags[..currents.len()];
         let levels = &mut emitted.levels[..currents.len()];
         match self {
-            Self::Rows { kernel, .. } => kernel.step(level, currents, memory, (flags, levels)),
+            Self::Rows { kernel, .. } => {
+                kernel.step(instructions, currents, memory, (flags, levels))
+            }
             Self::General { site, channels, rest } => {
                 let values = &mut emitted.values[..currents.len()];
                 let positions =
@@ -157,15 +159,15 @@ impl Kernel<i32> for GridKernel {
 
     fn step(
         &self,
-        level: Available,
+        instructions: Available,
         currents: &[i32],
         memory: &mut [i32],
         (flags, levels): (&mut [u8], &mut [i32]),
     ) {
         match self {
-            Self::Binary(binary) => neurons::fire(level, binary, currents, memory, flags),
+            Self::Binary(binary) => neurons::fire(instructions, binary, currents, memory, flags),
             Self::Levels { thresholds, channels } => {
-                neurons::quantise(level, thresholds, *channels, currents, levels, flags);
+                neurons::quantise(instructions, thresholds, *channels, currents, levels, flags);
             }
         }
     }
@@ -216,12 +218,12 @@ impl Kernel<f32> for RealKernel {
 
     fn step(
         &self,
-        level: Available,
+        instructions: Available,
         currents: &[f32],
         memory: &mut [f32],
         (flags, _): (&mut [u8], &mut [i32]),
     ) {
-        neurons::fire_reals(level, &self.0, currents, memory, flags);
+        neurons::fire_reals(instructions, &self.0, currents, memory, flags);
     }
 
     fn description(&self) -> &'static str {

@@ -8,11 +8,11 @@ use crate::deploy::number::Number;
 use crate::deploy::plan::{Incoming, Stage, Synapse};
 use crate::deploy::rows::{Rows, Slab};
 use crate::deploy::windows::Windows;
-use crate::simd::Available;
 use crate::simd::dense::{self, multiply};
 use crate::simd::rows::Place;
 use crate::simd::vectors::prefetch;
 use snn_ir::Result;
+use snn_simd::Available;
 use std::ops::Range;
 
 /// Weights of so many bytes are still in the second-level cache when the next tile needs them.
@@ -38,7 +38,7 @@ struct Room<'s> {
 pub(crate) struct Task<'a, N: Number> {
     pub(crate) stage: &'a Stage<N>,
     pub(crate) arena: &'a Arena<N>,
-    pub(crate) level: Available,
+    pub(crate) instructions: Available,
     /// Of the output, with the macro-steps of this run.
     pub(crate) extent: Extent,
     /// Macro-steps of its currents: one where they do not vary.
@@ -125,9 +125,9 @@ impl<N: Number> Task<'_, N> {
             };
             for step in 0..self.extent.steps {
                 let currents = &currents[if steps == 1 { 0 } else { step * width }..][..width];
-                neurons.step(self.level, currents, memory, emitted)?;
+                neurons.step(self.instructions, currents, memory, emitted)?;
                 events.take(
-                    self.level,
+                    self.instructions,
                     (y, step),
                     (&emitted.flags[..width], &emitted.levels[..width]),
                     seen,
@@ -225,7 +225,12 @@ impl<N: Number> Task<'_, N> {
         prefetch(weights(slabs.peek()));
         while let Some(Slab { taps, block }) = slabs.next() {
             if gathered.replace(taps.start) != Some(taps.start) {
-                room.windows.gather(self.level, synapse, events, (rows.clone(), &taps, steps));
+                room.windows.gather(
+                    self.instructions,
+                    synapse,
+                    events,
+                    (rows.clone(), &taps, steps),
+                );
             }
             let next = weights(slabs.peek());
             let mut portions = next.chunks(next.len().div_ceil(rows.len()).max(1));
@@ -234,7 +239,7 @@ impl<N: Number> Task<'_, N> {
             for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
                 let ahead = portions.next().unwrap_or_default();
                 let place = Place { rows: synapse, block, windows: room.windows, row, base, ahead };
-                N::deliver(self.level, place, line);
+                N::deliver(self.instructions, place, line);
             }
         }
     }
@@ -279,7 +284,11 @@ impl<N: Number> Task<'_, N> {
                 for (step, currents) in currents.chunks_exact_mut(width).enumerate() {
                     let lines = &levels[((taps.input - first) * steps + step) * line..];
                     let lines = (lines, rows.dilation * steps * line);
-                    multiply(self.level, dense::Place { dense, block, taps, lines }, currents);
+                    multiply(
+                        self.instructions,
+                        dense::Place { dense, block, taps, lines },
+                        currents,
+                    );
                 }
             }
         }

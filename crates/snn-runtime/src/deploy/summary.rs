@@ -2,15 +2,15 @@
 
 use crate::deploy::number::Number;
 use crate::deploy::plan::{Plan, Stage, Step, Synapse};
-use crate::simd::Level;
 use serde::Serialize;
+use snn_simd::InstructionSet;
 use std::fmt;
 
 /// The plan of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Instruction set.
-    pub level: &'static str,
+    pub instruction_set: &'static str,
     /// Every node that fills a buffer, in the order in which they run.
     pub nodes: Vec<NodeSummary>,
 }
@@ -29,7 +29,7 @@ pub struct NodeSummary {
 }
 
 impl Summary {
-    pub(crate) fn of<N: Number>(plan: &Plan<N>, level: Level) -> Self {
+    pub(crate) fn of<N: Number>(plan: &Plan<N>, instruction_set: InstructionSet) -> Self {
         let nodes = plan.nodes.iter().filter_map(|node| {
             let form = match node.step.as_ref()? {
                 Step::Stage(stage) => stage_form(
@@ -53,7 +53,7 @@ impl Summary {
             };
             Some(NodeSummary { node: node.name.clone(), op: node.label, form, weight_bytes })
         });
-        Self { level: level.label(), nodes: nodes.collect() }
+        Self { instruction_set: instruction_set.label(), nodes: nodes.collect() }
     }
 }
 
@@ -95,7 +95,7 @@ fn bytes<N: Number>(synapse: &Synapse<N>) -> usize {
 
 impl fmt::Display for Summary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "instructions: {}", self.level)?;
+        writeln!(formatter, "instructions: {}", self.instruction_set)?;
         for node in &self.nodes {
             writeln!(formatter, "{} ({}): {}", node.node, node.op, node.form)?;
         }

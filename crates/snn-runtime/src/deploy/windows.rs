@@ -6,7 +6,7 @@ use crate::deploy::arena::product;
 use crate::deploy::events::{EventsView, Line, PATH};
 use crate::deploy::patterns::{self, LISTS};
 use crate::deploy::rows::{MAX_TAPS, Rows};
-use crate::simd::compiled;
+use snn_simd::{Available, compiled};
 use std::ops::Range;
 
 /// Entries that are copied at once. Runs are mostly shorter, so that copying whole blocks saves the
@@ -76,7 +76,7 @@ impl Windows {
     )]
     pub(crate) fn gather<W>(
         &mut self,
-        level: crate::simd::Available,
+        instructions: Available,
         synapse: &Rows<W>,
         events: EventsView<'_>,
         (rows, taps, steps): (Range<usize>, &Range<usize>, usize),
@@ -108,7 +108,7 @@ impl Windows {
                     [..=self.columns];
                 let payloads =
                     if events.extent.payloads { self.payloads.as_mut_slice() } else { &mut [] };
-                merge(level, lines, &mut filled, offsets, &mut self.entries, payloads);
+                merge(instructions, lines, &mut filled, offsets, &mut self.entries, payloads);
             }
         }
     }
@@ -131,7 +131,7 @@ impl Windows {
 
 compiled! {
     /// Merges lines column by column behind the `filled` entries that are there.
-    fn merge(lines: Sources<'_, '_>, filled: &mut usize, offsets: &mut [u32], entries: &mut [u32], payloads: &mut [i32]) = merge_lines;
+    pub(crate) fn merge(lines: Sources<'_, '_>, filled: &mut usize, offsets: &mut [u32], entries: &mut [u32], payloads: &mut [i32]) = merge_lines;
 }
 
 #[inline(always)]

@@ -1,36 +1,38 @@
 //! Dense integer products, one image row of outputs at a time.
 
 use crate::axis::Taps;
+#[cfg(target_arch = "x86_64")]
+use crate::deploy;
 use crate::deploy::dense::Dense;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::vectors::{Avx2, Avx512};
 use crate::simd::vectors::{Portable, Products};
-use crate::simd::{Available, compiled};
-#[cfg(target_arch = "x86_64")]
-use crate::{deploy, simd::Level};
+use snn_simd::InstructionSet;
+use snn_simd::{Available, compiled};
 
 /// Adds what one block makes of the input rows under a row of outputs, `apart` bytes from one
 /// another, to its currents, `[x][channel]`.
-pub(crate) fn multiply(level: Available, place: Place<'_>, currents: &mut [i32]) {
+pub(crate) fn multiply(instructions: Available, place: Place<'_>, currents: &mut [i32]) {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     fn vnni(place: Place<'_>, currents: &mut [i32]) {
         by_fours(place, currents);
     }
     #[cfg(target_arch = "x86_64")]
-    if place.dense.products == deploy::dense::Products::Quads && level.level() == Level::Avx512Vnni
+    if place.dense.products == deploy::dense::Products::Quads
+        && instructions.set() == InstructionSet::Avx512Vnni
     {
         #[expect(unsafe_code, reason = "a function compiled for an instruction set is called")]
-        // SAFETY: `Available` is only made for a level whose instruction sets were detected on this
+        // SAFETY: `Available` is only made for an instruction set that was detected on this
         // machine.
         return unsafe { vnni(place, currents) };
     }
-    multiply_pairs(level, place, currents);
+    multiply_pairs(instructions, place, currents);
 }
 
 compiled! {
     /// The same in pairs of inputs.
-    fn multiply_pairs(place: Place<'_>, currents: &mut [i32]) = by_lanes::<Portable>, with_avx2, with_avx2;
+    pub(crate) fn multiply_pairs(place: Place<'_>, currents: &mut [i32]) = by_lanes::<Portable>, with_avx2, with_avx2;
 }
 
 /// A block of a product, with the input rows under a row of outputs at one step.

@@ -2,14 +2,14 @@
 
 use crate::deploy::events::LineMut;
 use crate::deploy::patterns::Members;
-use crate::simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::vectors::Avx2;
 use crate::simd::vectors::{FLAGS, Flags, Portable};
+use snn_simd::compiled;
 
 compiled! {
     /// Fills a line from flags, one a channel, that are 0 or 1.
-    fn spikes(flags: &[u8], channels: usize, line: &mut LineMut<'_>) = push_spikes::<Portable>, spikes_with_avx2, spikes_with_avx2;
+    pub(crate) fn spikes(flags: &[u8], channels: usize, line: &mut LineMut<'_>) = push_spikes::<Portable>, spikes_with_avx2, spikes_with_avx2;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -25,7 +25,7 @@ fn push_spikes<V: Flags>(flags: &[u8], channels: usize, line: &mut LineMut<'_>) 
 
 compiled! {
     /// Fills a line from the steps at which each channel is active: those that are in a list.
-    fn members(seen: &[u8], members: Members, channels: usize, line: &mut LineMut<'_>) = push_members::<Portable>, members_with_avx2, members_with_avx2;
+    pub(crate) fn members(seen: &[u8], members: Members, channels: usize, line: &mut LineMut<'_>) = push_members::<Portable>, members_with_avx2, members_with_avx2;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -74,7 +74,7 @@ fn push(
 
 compiled! {
     /// Fills a line from levels, one a channel, and the flags of those that are not zero.
-    fn levels(levels: &[i32], flags: &[u8], channels: usize, line: &mut LineMut<'_>) = push_levels;
+    pub(crate) fn levels(levels: &[i32], flags: &[u8], channels: usize, line: &mut LineMut<'_>) = push_levels;
 }
 
 #[inline(always)]

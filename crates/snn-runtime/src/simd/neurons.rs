@@ -1,8 +1,8 @@
 //! Sites over image rows: on the grid (eq. 13), and plain LIF off it (eq. 8).
 
-use crate::simd::compiled;
 use snn_ir::naive::MEMBRANE_LIMIT;
 use snn_ir::site::{GridReset, Reset};
+use snn_simd::compiled;
 
 /// LIF neurons of binary spikes whose arithmetic was proved to stay within 32 bits.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Binary {
 
 compiled! {
     /// One macro-step of an image row: currents in, flags of 0 and 1 out.
-    fn fire(neurons: &Binary, currents: &[i32], membranes: &mut [i32], flags: &mut [u8]) = fire_row;
+    pub(crate) fn fire(neurons: &Binary, currents: &[i32], membranes: &mut [i32], flags: &mut [u8]) = fire_row;
 }
 
 #[inline(always)]
@@ -77,7 +77,7 @@ fn fire_with(
 compiled! {
     /// QuantRelu of an image row: levels `#{ d : J ≥ θ_d }`, thresholds `[level][channel]`, and the
     /// flags of those that are not zero.
-    fn quantise(thresholds: &[i32], channels: usize, currents: &[i32], levels: &mut [i32], flags: &mut [u8]) = quantise_row;
+    pub(crate) fn quantise(thresholds: &[i32], channels: usize, currents: &[i32], levels: &mut [i32], flags: &mut [u8]) = quantise_row;
 }
 
 #[inline(always)]
@@ -113,7 +113,7 @@ pub(crate) struct RealBinary {
 
 compiled! {
     /// One macro-step of an image row: currents in, flags of 0 and 1 out.
-    fn fire_reals(neurons: &RealBinary, currents: &[f32], membranes: &mut [f32], flags: &mut [u8]) = fire_real_row;
+    pub(crate) fn fire_reals(neurons: &RealBinary, currents: &[f32], membranes: &mut [f32], flags: &mut [u8]) = fire_real_row;
 }
 
 #[inline(always)]

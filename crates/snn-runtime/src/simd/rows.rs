@@ -6,10 +6,10 @@ use crate::deploy::number::Number;
 use crate::deploy::patterns::{HALVES, LISTS, ROOT, STEPS};
 use crate::deploy::rows::{Rows, Span, Width};
 use crate::deploy::windows::Windows;
-use crate::simd::compiled;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::vectors::{Avx2, Avx512};
 use crate::simd::vectors::{Floats, Pairs, Portable, Vectors, prefetch, widened};
+use snn_simd::compiled;
 use std::hint::black_box;
 use std::marker::PhantomData;
 
@@ -30,7 +30,7 @@ pub(crate) struct Place<'p, N: Number> {
 compiled! {
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row,
     /// `[step][x][channel]`.
-    fn deliver(place: Place<'_, i32>, currents: &mut [i32]) = by_lanes::<Portable>, with_avx2, with_avx512;
+    pub(crate) fn deliver(place: Place<'_, i32>, currents: &mut [i32]) = by_lanes::<Portable>, with_avx2, with_avx512;
 }
 
 /// Rows at the beginning of a list that are asked for while the list before it is added up: it ends
@@ -111,7 +111,7 @@ fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(
 
 compiled! {
     /// The same of weights of f32.
-    fn deliver_reals(place: Place<'_, f32>, currents: &mut [f32]) = reals_by_lanes::<Portable>, reals_with_avx2, reals_with_avx512;
+    pub(crate) fn deliver_reals(place: Place<'_, f32>, currents: &mut [f32]) = reals_by_lanes::<Portable>, reals_with_avx2, reals_with_avx512;
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -266,12 +266,12 @@ mod tests {
                 let [plain, portable] = sums::<PAIRED, Portable>(rows);
                 assert_eq!(plain, portable);
                 #[cfg(target_arch = "x86_64")]
-                if crate::Level::Avx2.is_available() {
+                if snn_simd::InstructionSet::Avx2.is_available() {
                     assert_eq!(plain, sums::<PAIRED, Avx2>(rows)[1]);
                 }
             }
             #[cfg(target_arch = "x86_64")]
-            if crate::Level::Avx512.is_available() {
+            if snn_simd::InstructionSet::Avx512.is_available() {
                 let rows: Vec<[i8; 64]> = (0..count).map(|_| weights(&mut random)).collect();
                 let [plain, paired] = sums::<64, Avx512>(&rows);
                 assert_eq!(plain, paired);
@@ -288,7 +288,7 @@ mod tests {
                 flags.iter().rev().fold(0_u32, |bits, flag| bits << 1 | u32::from(*flag));
             assert_eq!(<Portable as Flags>::bits(&flags), expected);
             #[cfg(target_arch = "x86_64")]
-            if crate::Level::Avx2.is_available() {
+            if snn_simd::InstructionSet::Avx2.is_available() {
                 assert_eq!(<Avx2 as Flags>::bits(&flags), expected);
             }
         }
@@ -328,11 +328,11 @@ mod tests {
             let [expected, found] = products::<2, 32, Portable>(&weights, levels);
             assert_eq!(expected, found);
             #[cfg(target_arch = "x86_64")]
-            if crate::Level::Avx2.is_available() {
+            if snn_simd::InstructionSet::Avx2.is_available() {
                 assert_eq!(expected, products::<2, 32, Avx2>(&weights, levels)[1]);
             }
             #[cfg(target_arch = "x86_64")]
-            if crate::Level::Avx512Vnni.is_available() {
+            if snn_simd::InstructionSet::Avx512Vnni.is_available() {
                 let (weights, levels) = drawn::<4, 64>(case, &mut random);
                 let [expected, found] = products::<4, 64, Avx512>(&weights, levels);
                 assert_eq!(expected, found);

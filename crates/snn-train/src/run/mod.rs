@@ -1,13 +1,20 @@
-//! A run is a folder.
+//! The folder of a run: its files, its checkpoint, its lock.
 
-use crate::checkpoint::Checkpoint;
+pub mod chart;
+pub(crate) mod checkpoint;
+pub(crate) mod clock;
+mod figures;
+mod lock;
+pub(crate) mod metrics;
+pub(crate) mod tensorboard;
+
 use crate::config::RunConfig;
+use crate::config::overrides;
 use crate::error::{Error, Result};
-use crate::events::EventFile;
-use crate::figures;
-use crate::lock::{LOCK, RunLock};
-use crate::metrics::{EpochMetrics, RunInfo, RunResult};
-use crate::overrides;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::lock::{LOCK, RunLock};
+use crate::run::metrics::{EpochMetrics, RunInfo, RunResult};
+use crate::run::tensorboard::EventFile;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snn_ir::Model;

@@ -4,8 +4,8 @@ use snn_data::{DatasetName, Flip};
 use snn_hybrid::{Policy, Replacement};
 use snn_ir::{Lif, Surrogate};
 use snn_train::{
-    AdamW, BatchNormReestimation, Distillation, LossConfig, NetworkConfig, OptimiserConfig,
-    RunConfig, Schedule, Sgd, WarmUp,
+    AdamWConfig, BatchNormReestimationConfig, DistillationConfig, LossConfig, NetworkConfig,
+    OptimiserConfig, RunConfig, ScheduleConfig, SgdConfig, WarmUpConfig,
 };
 use std::collections::BTreeMap;
 
@@ -29,14 +29,14 @@ fn defaults_are_the_documented_ones() {
     );
     assert_eq!(
         (config.optimiser, config.schedule),
-        (OptimiserConfig::Sgd(Sgd::default()), Schedule::default())
+        (OptimiserConfig::Sgd(SgdConfig::default()), ScheduleConfig::default())
     );
     // What is off unless it is asked for.
-    assert_eq!((config.warm_up, config.loss), (WarmUp::Steps(0), LossConfig::CrossEntropy));
+    assert_eq!((config.warm_up, config.loss), (WarmUpConfig::Steps(0), LossConfig::CrossEntropy));
     assert_eq!((config.gradient_clip, config.weight_average), (0.0, 0.0));
     assert_eq!(config.data.limit, 0);
     assert_eq!((config.data.cutout, config.data.mixup, config.data.cutmix), (0, 0.0, 0.0));
-    assert_eq!(config.batch_norm_reestimation, BatchNormReestimation { batches: 0 });
+    assert_eq!(config.batch_norm_reestimation, BatchNormReestimationConfig { batches: 0 });
     assert!(!config.distillation.is_on());
     assert_eq!((config.distillation.weight, config.distillation.temperature), (0.9, 4.0));
 }
@@ -46,7 +46,7 @@ fn defaults_are_the_documented_ones() {
 fn an_optimiser_without_a_kind_is_sgd() {
     let text = format!("optimiser = {{ learning_rate = 0.3, momentum = 0.8 }}\n{LEAST}");
     let config = RunConfig::from_toml(&text).unwrap();
-    let expected = Sgd { learning_rate: 0.3, momentum: 0.8, ..Sgd::default() };
+    let expected = SgdConfig { learning_rate: 0.3, momentum: 0.8, ..SgdConfig::default() };
     assert_eq!(config.optimiser, OptimiserConfig::Sgd(expected));
     assert!(config.to_toml().unwrap().contains("kind = \"sgd\""), "{}", config.to_toml().unwrap());
 }
@@ -69,19 +69,19 @@ fn everything_can_be_asked_for() {
         "distillation.weight=0.5",
     ])
     .unwrap();
-    let adamw = AdamW { learning_rate: 0.002, beta2: 0.99, ..AdamW::default() };
+    let adamw = AdamWConfig { learning_rate: 0.002, beta2: 0.99, ..AdamWConfig::default() };
     assert_eq!(
         (config.optimiser, config.warm_up),
-        (OptimiserConfig::AdamW(adamw), WarmUp::Fraction(0.1))
+        (OptimiserConfig::AdamW(adamw), WarmUpConfig::Fraction(0.1))
     );
     assert_eq!(config.loss, LossConfig::Tet { regulariser: 0.01, regulariser_target: 1.0 });
     let teacher = "runs/relu".into();
     assert_eq!(
         config.distillation,
-        Distillation { teacher, weight: 0.5, ..Distillation::default() }
+        DistillationConfig { teacher, weight: 0.5, ..DistillationConfig::default() }
     );
     assert_eq!(RunConfig::from_toml(&config.to_toml().unwrap()).unwrap(), config);
-    assert_eq!(set(&["warm_up.steps=500"]).unwrap().warm_up, WarmUp::Steps(500));
+    assert_eq!(set(&["warm_up.steps=500"]).unwrap().warm_up, WarmUpConfig::Steps(500));
 }
 
 #[test]
@@ -229,11 +229,15 @@ fn overrides_set_values_of_the_right_type() {
     .unwrap();
     assert_eq!(
         (config.seed, config.policy, config.schedule),
-        (7, Policy::Outer, Schedule::Constant)
+        (7, Policy::Outer, ScheduleConfig::Constant)
     );
     assert_eq!(
         config.optimiser,
-        OptimiserConfig::Sgd(Sgd { learning_rate: 1.0, nesterov: false, ..Sgd::default() })
+        OptimiserConfig::Sgd(SgdConfig {
+            learning_rate: 1.0,
+            nesterov: false,
+            ..SgdConfig::default()
+        })
     );
     assert_eq!((config.data.dataset, config.data.flip), (DatasetName::Cifar100, Flip::None));
     assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![1, 1] });

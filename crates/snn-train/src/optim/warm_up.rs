@@ -1,28 +1,28 @@
 //! A slow start before any schedule.
 
-use crate::config::check;
+use crate::config::check::check;
 use crate::error::Result;
-use crate::schedule::Schedule;
+use crate::optim::schedule::ScheduleConfig;
 use serde::{Deserialize, Serialize};
 
 /// Steps during which the learning rate rises linearly to the schedule's first, before the schedule
 /// begins (Goyal 2017, section 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum WarmUp {
+pub enum WarmUpConfig {
     /// So many; 0 for none. As many as the run has or more make all of it rise.
     Steps(usize),
     /// This share of the run's, 0 to below 1, rounded down.
     Fraction(f64),
 }
 
-impl Default for WarmUp {
+impl Default for WarmUpConfig {
     fn default() -> Self {
         Self::Steps(0)
     }
 }
 
-impl WarmUp {
+impl WarmUpConfig {
     /// Number of steps of a run of `total`.
     #[expect(
         clippy::cast_possible_truncation,
@@ -40,11 +40,11 @@ impl WarmUp {
     /// schedule's first in the n steps of the warm-up, then the schedule over the rest of the run.
     ///
     /// ```
-    /// use snn_train::{Schedule, WarmUp};
-    /// let rate = |step| WarmUp::Steps(4).factor(&Schedule::Constant, step, 100);
+    /// use snn_train::{ScheduleConfig, WarmUpConfig};
+    /// let rate = |step| WarmUpConfig::Steps(4).factor(&ScheduleConfig::Constant, step, 100);
     /// assert_eq!((rate(0), rate(1), rate(3), rate(4)), (0.25, 0.5, 1.0, 1.0));
     /// ```
-    pub fn factor(&self, schedule: &Schedule, step: usize, total: usize) -> f64 {
+    pub fn factor(&self, schedule: &ScheduleConfig, step: usize, total: usize) -> f64 {
         let rising = self.steps(total);
         if step < rising {
             (step + 1) as f64 / rising as f64 * schedule.factor(0, (total - rising).max(1))
@@ -57,7 +57,7 @@ impl WarmUp {
     ///
     /// # Errors
     /// The key that is out of range.
-    pub fn validate(&self, schedule: &Schedule) -> Result<()> {
+    pub fn validate(&self, schedule: &ScheduleConfig) -> Result<()> {
         let none = match *self {
             Self::Steps(steps) => steps == 0,
             Self::Fraction(fraction) => {
@@ -71,13 +71,13 @@ impl WarmUp {
             }
         };
         match *schedule {
-            Schedule::Cosine { warm_up } => check(
+            ScheduleConfig::Cosine { warm_up } => check(
                 "schedule.warm_up",
                 none || warm_up <= 0.0,
                 "0 beside a `warm_up` for every schedule",
                 warm_up,
             ),
-            Schedule::OneCycle { .. } | Schedule::Constant => Ok(()),
+            ScheduleConfig::OneCycle { .. } | ScheduleConfig::Constant => Ok(()),
         }
     }
 }

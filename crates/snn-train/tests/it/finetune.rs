@@ -3,7 +3,8 @@
 use snn_ir::{Code, Form, Model};
 use snn_reparam::{GridOptions, convert, to_grid};
 use snn_train::{
-    Error, OptimiserConfig, Options, Outcome, RunConfig, RunFolder, Sgd, Start, finetune, train,
+    Error, OptimiserConfig, Options, Outcome, RunConfig, RunFolder, SgdConfig, Start, finetune,
+    train,
 };
 use std::path::Path;
 
@@ -158,7 +159,7 @@ fn averages_mixtures_and_a_teacher_resume_exactly_on_the_grid() {
     assert_ne!(Model::load(at("whole").join("model.safetensors")).unwrap(), model);
     let again = config.for_finetuning(3, 0.01);
     assert!(
-        matches!(again.optimiser, OptimiserConfig::Sgd(Sgd { weight_decay: 0.0, .. })),
+        matches!(again.optimiser, OptimiserConfig::Sgd(SgdConfig { weight_decay: 0.0, .. })),
         "the rate is meant for it"
     );
 }

@@ -1,7 +1,7 @@
 //! Accuracy of a network on images.
 
 use crate::error::Result;
-use crate::trainee::Trainee;
+use crate::trainable::Trainable;
 use serde::{Deserialize, Serialize};
 use snn_core::{FiringRate, Pixels, arrays};
 use snn_data::{Batch, Images, Samples};
@@ -63,7 +63,7 @@ pub fn evaluate_accuracy(
 
 /// Accuracy and firing rates of a network in training.
 pub(crate) fn validate(
-    network: &dyn Trainee,
+    network: &dyn Trainable,
     images: &Images,
     batch: usize,
 ) -> Result<(Accuracy, Vec<FiringRate>)> {

@@ -1,10 +1,17 @@
-//! Optimisers with a state that can be saved. They are ours because the state of tch's cannot be.
+//! Optimisers with a state that can be saved (that of tch's optimisers cannot), and the learning
+//! rate over a run.
 
-use crate::adamw::AdamW;
+pub mod adamw;
+pub(crate) mod ema;
+pub mod schedule;
+pub mod sgd;
+pub(crate) mod warm_up;
+
+use crate::config::kind::DefaultKind;
 use crate::error::{Error, Result};
-use crate::sgd::Sgd;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::optim::adamw::AdamWConfig;
+use crate::optim::sgd::SgdConfig;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use snn_core::{Parameter, arrays};
 use snn_ir::{Graph, Op, Weights};
 use tch::{Kind, Tensor};
@@ -14,38 +21,31 @@ const CLIP_EPS: f64 = 1e-6;
 /// Name of the number of steps in a saved state.
 const STEPS: &str = "steps";
 
-/// Which optimiser, and its settings; a table without `kind` is that of [`Sgd`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+/// Which optimiser, and its settings; a table without `kind` is that of [`SgdConfig`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self", tag = "kind", rename_all = "lowercase")]
 pub enum OptimiserConfig {
     /// Stochastic gradient descent with momentum.
-    Sgd(Sgd),
+    Sgd(SgdConfig),
     /// Adam with decoupled weight decay.
-    AdamW(AdamW),
+    AdamW(AdamWConfig),
 }
 
 impl Default for OptimiserConfig {
     fn default() -> Self {
-        Self::Sgd(Sgd::default())
+        Self::Sgd(SgdConfig::default())
+    }
+}
+
+impl Serialize for OptimiserConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for OptimiserConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut table = toml::Table::deserialize(deserializer)?;
-        let kind = table.remove("kind");
-        let table = toml::Value::Table(table);
-        match kind.as_ref().map(toml::Value::as_str) {
-            None | Some(Some("sgd")) => Sgd::deserialize(table).map(Self::Sgd),
-            Some(Some("adamw")) => AdamW::deserialize(table).map(Self::AdamW),
-            Some(_) => {
-                let found = kind.map(|kind| kind.to_string()).unwrap_or_default();
-                let message =
-                    format!("unknown variant {found} of `kind`, expected `sgd` or `adamw`");
-                return Err(D::Error::custom(message));
-            }
-        }
-        .map_err(|error| D::Error::custom(error.message()))
+        Self::deserialize(DefaultKind { deserializer, kind: "sgd" })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The learning rate as a pure function of the step.
 
-use crate::config::check;
+use crate::config::check::check;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
@@ -15,7 +15,7 @@ pub const DEFAULT_FINAL_FACTOR: f64 = 4e-6;
 /// The learning rate over the steps of a run, as a multiple of the optimiser's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Schedule {
+pub enum ScheduleConfig {
     /// A rise and a fall, each half a cosine (Smith & Topin 2018; `PyTorch`'s `OneCycleLR`, cosine
     /// annealing, two phases).
     OneCycle {
@@ -50,9 +50,9 @@ fn default_final_factor() -> f64 {
     DEFAULT_FINAL_FACTOR
 }
 
-impl Default for Schedule {
+impl Default for ScheduleConfig {
     fn default() -> Self {
-        Schedule::OneCycle {
+        ScheduleConfig::OneCycle {
             peak_fraction: DEFAULT_PEAK_FRACTION,
             start_factor: DEFAULT_START_FACTOR,
             final_factor: DEFAULT_FINAL_FACTOR,
@@ -60,19 +60,19 @@ impl Default for Schedule {
     }
 }
 
-impl Schedule {
+impl ScheduleConfig {
     /// The factor at step `step` (from 0) of `total` steps.
     ///
     /// ```
-    /// use snn_train::Schedule;
-    /// let schedule = Schedule::Cosine { warm_up: 0.0 };
+    /// use snn_train::ScheduleConfig;
+    /// let schedule = ScheduleConfig::Cosine { warm_up: 0.0 };
     /// assert_eq!(schedule.factor(0, 10), 1.0);
     /// assert!((schedule.factor(5, 10) - 0.5).abs() < 1e-12);
     /// ```
     pub fn factor(&self, step: usize, total: usize) -> f64 {
         let (step, total) = (step as f64, total as f64);
         match *self {
-            Schedule::OneCycle { peak_fraction, start_factor, final_factor } => {
+            ScheduleConfig::OneCycle { peak_fraction, start_factor, final_factor } => {
                 let (peak, last) = (peak_fraction * total - 1.0, total - 1.0);
                 if step <= peak {
                     anneal(start_factor, 1.0, if peak > 0.0 { step / peak } else { 1.0 })
@@ -80,7 +80,7 @@ impl Schedule {
                     anneal(1.0, final_factor, ((step - peak) / (last - peak)).clamp(0.0, 1.0))
                 }
             }
-            Schedule::Cosine { warm_up } => {
+            ScheduleConfig::Cosine { warm_up } => {
                 let rising = (warm_up * total).floor();
                 if step < rising {
                     (step + 1.0) / rising
@@ -88,7 +88,7 @@ impl Schedule {
                     anneal(1.0, 0.0, (step - rising) / (total - rising))
                 }
             }
-            Schedule::Constant => 1.0,
+            ScheduleConfig::Constant => 1.0,
         }
     }
 
@@ -98,7 +98,7 @@ impl Schedule {
     /// The key that is out of range.
     pub fn validate(&self) -> Result<()> {
         match *self {
-            Schedule::OneCycle { peak_fraction, start_factor, final_factor } => {
+            ScheduleConfig::OneCycle { peak_fraction, start_factor, final_factor } => {
                 let factor = 0.0..=1.0;
                 check(
                     "schedule.peak_fraction",
@@ -119,10 +119,10 @@ impl Schedule {
                     final_factor,
                 )
             }
-            Schedule::Cosine { warm_up } => {
+            ScheduleConfig::Cosine { warm_up } => {
                 check("schedule.warm_up", (0.0..1.0).contains(&warm_up), "0 to below 1", warm_up)
             }
-            Schedule::Constant => Ok(()),
+            ScheduleConfig::Constant => Ok(()),
         }
     }
 }

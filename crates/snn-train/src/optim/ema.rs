@@ -10,12 +10,12 @@ use tch::{Kind, Tensor};
 /// `(1 + n)/(10 + n)`, so that the weights a run starts with are forgotten early (as TensorFlow's
 /// `ExponentialMovingAverage` with `num_updates`).
 #[derive(Debug)]
-pub(crate) struct Average {
+pub(crate) struct Ema {
     decay: f64,
     tensors: Vec<(String, Tensor)>,
 }
 
-impl Average {
+impl Ema {
     /// The average before the first step: the weights. Without decay it holds nothing and does
     /// nothing.
     pub(crate) fn new(decay: f64, parameters: &[Parameter]) -> Result<Self> {

@@ -1,6 +1,6 @@
 //! Where the time of a run goes.
 
-use crate::checkpoint::Position;
+use crate::run::checkpoint::Position;
 use std::time::Instant;
 
 /// Adds the time since it was last asked to a position.

@@ -1,12 +1,18 @@
 //! The settings of a run: plain data, one TOML file.
 
-use crate::distillation::Distillation;
+pub(crate) mod check;
+pub(crate) mod distillation;
+pub(crate) mod kind;
+pub(crate) mod overrides;
+pub(crate) mod unknown;
+
+use self::check::check;
+use self::distillation::DistillationConfig;
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
-use crate::optimiser::OptimiserConfig;
-use crate::overrides;
-use crate::schedule::Schedule;
-use crate::warm_up::WarmUp;
+use crate::optim::OptimiserConfig;
+use crate::optim::schedule::ScheduleConfig;
+use crate::optim::warm_up::WarmUpConfig;
 use serde::{Deserialize, Serialize};
 use snn_core::{Checkpointing, Precision, TrainingOptions};
 use snn_data::{Augment, DatasetName, Flip, MAX_ALPHA, Mix};
@@ -94,26 +100,26 @@ pub struct RunConfig {
     pub optimiser: OptimiserConfig,
     /// The learning rate over time.
     #[serde(default)]
-    pub schedule: Schedule,
+    pub schedule: ScheduleConfig,
     /// Steps before the schedule in which the learning rate rises.
     #[serde(default)]
-    pub warm_up: WarmUp,
+    pub warm_up: WarmUpConfig,
     /// The loss.
     #[serde(default)]
     pub loss: LossConfig,
     /// A teacher to learn from as well.
     #[serde(default)]
-    pub distillation: Distillation,
+    pub distillation: DistillationConfig,
     /// What becomes of the running statistics of batch norm at the end.
     #[serde(default)]
-    pub batch_norm_reestimation: BatchNormReestimation,
+    pub batch_norm_reestimation: BatchNormReestimationConfig,
 }
 
 /// Measuring the running statistics of batch norm again after training, with the final weights
 /// ([`Network::reestimate_batch_norm`](snn_core::Network::reestimate_batch_norm)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct BatchNormReestimation {
+pub struct BatchNormReestimationConfig {
     /// Over so many training batches, those of an epoch after the last, augmented but not mixed; 0
     /// for none.
     pub batches: usize,
@@ -259,7 +265,7 @@ impl RunConfig {
     /// As [`from_toml`](Self::from_toml); a key that does not exist, with the nearest one that
     /// does; a value of another type.
     pub fn with_overrides(text: &str, sets: &[String]) -> Result<Self> {
-        let mut config = crate::unknown::read(text)?;
+        let mut config = unknown::read(text)?;
         if !sets.is_empty() {
             config = overrides::apply(&config, sets)?;
         }
@@ -338,15 +344,4 @@ impl RunConfig {
     pub(crate) fn mix(&self) -> Mix {
         Mix { mixup: self.data.mixup, cutmix: self.data.cutmix, ..Mix::NONE }
     }
-}
-
-/// An error that names the key unless its value fits.
-#[expect(clippy::needless_pass_by_value, reason = "values of numbers and texts made for it")]
-pub(crate) fn check(
-    key: &'static str,
-    fits: bool,
-    expected: &'static str,
-    found: impl ToString,
-) -> Result<()> {
-    if fits { Ok(()) } else { Err(Error::Key { key, expected, found: found.to_string() }) }
 }

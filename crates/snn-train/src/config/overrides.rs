@@ -1,8 +1,8 @@
 //! `--set key.path=value`, and where two configs differ.
 
 use crate::config::RunConfig;
+use crate::config::unknown::{hint, nearest};
 use crate::error::{Error, Result};
-use crate::unknown::hint;
 use toml::{Table, Value};
 
 /// The config with each `key.path=value` set, one after the other, so that a kind can be chosen and
@@ -16,17 +16,15 @@ pub(crate) fn apply(config: &RunConfig, sets: &[String]) -> Result<RunConfig> {
         let (key, text) = (key.trim(), text.trim());
         let Some(slot) = lookup(&mut table, key) else {
             let keys = paths(&table);
-            let nearest = keys.iter().map(|(path, _)| path).min_by_key(|path| distance(key, path));
+            let nearest = nearest(key, keys.iter().map(|(path, _)| path.as_str()));
             return Err(Error::UnknownKey {
                 key: key.into(),
-                nearest: nearest.cloned().unwrap_or_default(),
+                nearest: nearest.unwrap_or_default().into(),
             });
         };
         *slot = value(key, text, slot)?;
-        let text = toml::to_string(&table).map_err(|e| Error::Toml(e.to_string()))?;
-        // Without the lines of the error, which are not those of the file.
-        config = toml::from_str(&text).map_err(|e| {
-            Error::Toml(format!("after `{set}`: {}{}", e.message().trim_end(), hint(e.message())))
+        config = Value::Table(table.clone()).try_into().map_err(|error: toml::de::Error| {
+            Error::Toml(format!("after `{set}`: {}{}", error.message().trim_end(), hint(&table)))
         })?;
     }
     Ok(config)
@@ -103,19 +101,4 @@ fn paths(table: &Table) -> Vec<(String, Value)> {
         }
     }
     paths
-}
-
-/// Levenshtein distance in bytes.
-fn distance(found: &str, known: &str) -> usize {
-    let mut row: Vec<usize> = (0..=known.len()).collect();
-    for (deleted, byte) in found.bytes().enumerate() {
-        let mut diagonal = deleted;
-        row[0] = deleted + 1;
-        for (column, other) in known.bytes().enumerate() {
-            let replaced = diagonal + usize::from(byte != other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[known.len()]
 }

@@ -1,8 +1,8 @@
 //! Stochastic gradient descent with momentum.
 
-use crate::config::check;
+use crate::config::check::check;
 use crate::error::Result;
-use crate::optimiser::{Optimiser, OptimiserConfig, Slot};
+use crate::optim::{Optimiser, OptimiserConfig, Slot};
 use serde::{Deserialize, Serialize};
 use snn_core::Parameter;
 use snn_ir::Graph;
@@ -22,7 +22,7 @@ pub const DEFAULT_WEIGHT_DECAY: f64 = 5e-4;
 /// biases, steps or leaks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Sgd {
+pub struct SgdConfig {
     /// Learning rate r, the largest of the schedule.
     pub learning_rate: f64,
     /// Momentum m, 0 to below 1.
@@ -33,7 +33,7 @@ pub struct Sgd {
     pub weight_decay: f64,
 }
 
-impl Default for Sgd {
+impl Default for SgdConfig {
     fn default() -> Self {
         Self {
             learning_rate: DEFAULT_LEARNING_RATE,
@@ -44,7 +44,7 @@ impl Default for Sgd {
     }
 }
 
-impl Sgd {
+impl SgdConfig {
     /// Checks the ranges.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 //! (2).
 
 use crate::error::Result;
-use crate::metrics::EpochMetrics;
+use crate::run::metrics::EpochMetrics;
 use fs_err::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;

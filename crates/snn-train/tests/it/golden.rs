@@ -1,10 +1,12 @@
-//! Optimiser, schedules and loss against `PyTorch`; `tests/golden/generate.py` makes the values.
+//! Optimiser, schedules and loss against `PyTorch`; `tests/it/golden/generate.py` makes the values.
 
 use serde::Deserialize;
 use snn_core::{Forward, Parameter};
 use snn_ir::{Conv, Graph, Op};
 use snn_train::loss::{Targets, cross_entropy, distillation};
-use snn_train::{AdamW, LossConfig, Optimiser, OptimiserConfig, Schedule, Sgd, WarmUp};
+use snn_train::{
+    AdamWConfig, LossConfig, Optimiser, OptimiserConfig, ScheduleConfig, SgdConfig, WarmUpConfig,
+};
 use tch::{Kind, Tensor};
 
 /// Single precision, a handful of roundings (`PyTorch` fuses multiplication and addition, we do
@@ -159,7 +161,7 @@ fn descend(
 fn sgd_is_that_of_pytorch() {
     for case in golden().sgd {
         let (momentum, nesterov, weight_decay) = (case.momentum, case.nesterov, case.weight_decay);
-        let config = Sgd { learning_rate: 0.1, momentum, nesterov, weight_decay };
+        let config = SgdConfig { learning_rate: 0.1, momentum, nesterov, weight_decay };
         let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
         let mut optimiser = config.init(&parameters, &graph()).unwrap();
         for (found, expected) in descend(config.learning_rate, 0..5, &parameters, &mut optimiser)
@@ -173,7 +175,7 @@ fn sgd_is_that_of_pytorch() {
 
 #[test]
 fn sgd_goes_on_from_a_saved_state_bit_for_bit() {
-    let config = Sgd::default();
+    let config = SgdConfig::default();
     let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
     let mut optimiser = config.init(&parameters, &graph()).unwrap();
     descend(config.learning_rate, 0..3, &parameters, &mut optimiser);
@@ -192,7 +194,7 @@ fn sgd_goes_on_from_a_saved_state_bit_for_bit() {
 
 #[test]
 fn weight_decay_spares_norms_and_what_is_not_learned_stays() {
-    let config = Sgd { weight_decay: 0.5, ..Sgd::default() };
+    let config = SgdConfig { weight_decay: 0.5, ..SgdConfig::default() };
     let still =
         Parameter { name: "norm.running_mean".into(), tensor: tensor(&[2], 3), learned: false };
     let parameters = [
@@ -226,8 +228,8 @@ fn scaled_rates_do_not_depend_on_the_unit_of_the_inputs() {
         (before, flat(&weight.matmul(&input)))
     };
     for config in [
-        OptimiserConfig::Sgd(Sgd { weight_decay: 0.0, ..Sgd::default() }),
-        OptimiserConfig::AdamW(AdamW { weight_decay: 0.0, ..AdamW::default() }),
+        OptimiserConfig::Sgd(SgdConfig { weight_decay: 0.0, ..SgdConfig::default() }),
+        OptimiserConfig::AdamW(AdamWConfig { weight_decay: 0.0, ..AdamWConfig::default() }),
     ] {
         let (reference, scaled) = (outputs(config, 1.0), outputs(config, 64.0));
         assert_close(&scaled.0, &reference.0, SINGLE, "before");
@@ -241,13 +243,13 @@ fn schedules_are_those_of_pytorch() {
     for case in golden().one_cycle {
         let (peak_fraction, start_factor, final_factor) =
             (case.peak_fraction, case.start_factor, case.final_factor);
-        let schedule = Schedule::OneCycle { peak_fraction, start_factor, final_factor };
+        let schedule = ScheduleConfig::OneCycle { peak_fraction, start_factor, final_factor };
         let found: Vec<f64> =
             (0..case.factors.len()).map(|step| schedule.factor(step, case.total)).collect();
         assert_close(&found, &case.factors, DOUBLE, &format!("{schedule:?}"));
     }
     for case in golden().cosine {
-        let schedule = Schedule::Cosine { warm_up: 0.0 };
+        let schedule = ScheduleConfig::Cosine { warm_up: 0.0 };
         let found: Vec<f64> =
             (0..case.total).map(|step| schedule.factor(step, case.total)).collect();
         assert_close(&found, &case.factors, DOUBLE, "cosine");
@@ -256,14 +258,14 @@ fn schedules_are_those_of_pytorch() {
 
 #[test]
 fn schedules_end_where_they_should() {
-    let one_cycle = Schedule::default();
+    let one_cycle = ScheduleConfig::default();
     let factors: Vec<f64> = (0..100).map(|step| one_cycle.factor(step, 100)).collect();
     assert!(
         (factors[0] - 0.04).abs() < 1e-12
             && (factors[29] - 1.0).abs() < 1e-12
             && factors[99] < 1e-5
     );
-    let warm = Schedule::Cosine { warm_up: 0.1 };
+    let warm = ScheduleConfig::Cosine { warm_up: 0.1 };
     assert_close(
         &(0..10).map(|s| warm.factor(s, 100)).collect::<Vec<_>>(),
         &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
@@ -273,9 +275,9 @@ fn schedules_end_where_they_should() {
     for schedule in [
         one_cycle,
         warm,
-        Schedule::Constant,
-        Schedule::OneCycle { peak_fraction: 0.0, start_factor: 0.1, final_factor: 0.1 },
-        Schedule::OneCycle { peak_fraction: 1.0, start_factor: 0.1, final_factor: 0.1 },
+        ScheduleConfig::Constant,
+        ScheduleConfig::OneCycle { peak_fraction: 0.0, start_factor: 0.1, final_factor: 0.1 },
+        ScheduleConfig::OneCycle { peak_fraction: 1.0, start_factor: 0.1, final_factor: 0.1 },
     ] {
         for total in 1..5 {
             for step in 0..total {
@@ -304,7 +306,7 @@ fn the_loss_is_that_of_pytorch() {
 fn adamw_is_that_of_pytorch() {
     for case in golden().adamw {
         let GoldenAdamW { beta1, beta2, eps, weight_decay, values } = case;
-        let config = AdamW { learning_rate: 0.1, beta1, beta2, eps, weight_decay };
+        let config = AdamWConfig { learning_rate: 0.1, beta1, beta2, eps, weight_decay };
         let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
         let mut optimiser = config.init(&parameters, &graph()).unwrap();
         let found = descend(config.learning_rate, 0..5, &parameters, &mut optimiser);
@@ -316,7 +318,7 @@ fn adamw_is_that_of_pytorch() {
 
 #[test]
 fn adamw_goes_on_from_a_saved_state_bit_for_bit() {
-    let config = AdamW::default();
+    let config = AdamWConfig::default();
     let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
     let mut optimiser = config.init(&parameters, &graph()).unwrap();
     descend(1e-3, 0..3, &parameters, &mut optimiser);
@@ -330,7 +332,7 @@ fn adamw_goes_on_from_a_saved_state_bit_for_bit() {
     // The number of steps is a part of the state: without it the bias is corrected anew.
     assert!(
         resumed
-            .restore(&Sgd::default().init(&parameters, &graph()).unwrap().state().unwrap())
+            .restore(&SgdConfig::default().init(&parameters, &graph()).unwrap().state().unwrap())
             .is_err()
     );
     for steps in [f64::NAN, 1.5, -1.0, 1e20] {
@@ -352,7 +354,7 @@ fn clipping_is_that_of_pytorch() {
         for (parameter, gradient) in parameters.iter().zip(&gradients) {
             (&parameter.tensor * gradient).sum(Kind::Float).backward();
         }
-        let mut optimiser = Sgd::default().init(&parameters, &graph()).unwrap();
+        let mut optimiser = SgdConfig::default().init(&parameters, &graph()).unwrap();
         assert_close(
             &[optimiser.clip_gradients(case.limit).unwrap()],
             &[case.norm],
@@ -373,17 +375,22 @@ fn clipping_is_that_of_pytorch() {
 #[test]
 fn a_warm_up_before_a_cosine_is_that_of_pytorch() {
     for GoldenWarmUp { warm_up, total, factors } in golden().warm_up_cosine {
-        let schedule = Schedule::Cosine { warm_up: 0.0 };
-        let found: Vec<f64> =
-            (0..total).map(|step| WarmUp::Steps(warm_up).factor(&schedule, step, total)).collect();
+        let schedule = ScheduleConfig::Cosine { warm_up: 0.0 };
+        let found: Vec<f64> = (0..total)
+            .map(|step| WarmUpConfig::Steps(warm_up).factor(&schedule, step, total))
+            .collect();
         assert_close(&found, &factors, DOUBLE, "warm-up");
     }
 }
 
 #[test]
 fn a_warm_up_rises_to_any_schedule_and_leaves_it_as_it_is() {
-    for schedule in [Schedule::default(), Schedule::Cosine { warm_up: 0.0 }, Schedule::Constant] {
-        let (warm, total) = (WarmUp::Fraction(0.25), 40);
+    for schedule in [
+        ScheduleConfig::default(),
+        ScheduleConfig::Cosine { warm_up: 0.0 },
+        ScheduleConfig::Constant,
+    ] {
+        let (warm, total) = (WarmUpConfig::Fraction(0.25), 40);
         for step in 0..10 {
             let expected = (step + 1) as f64 / 10.0 * schedule.factor(0, 30);
             assert!(
@@ -399,7 +406,7 @@ fn a_warm_up_rises_to_any_schedule_and_leaves_it_as_it_is() {
         }
         // A warm-up as long as the run or longer.
         for step in 0..4 {
-            assert!((0.0..=1.0).contains(&WarmUp::Steps(9).factor(&schedule, step, 4)));
+            assert!((0.0..=1.0).contains(&WarmUpConfig::Steps(9).factor(&schedule, step, 4)));
         }
     }
 }

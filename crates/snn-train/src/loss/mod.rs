@@ -1,6 +1,8 @@
-//! Losses.
+//! Losses, and the teacher of distillation.
 
-use crate::config::check;
+pub(crate) mod teacher;
+
+use crate::config::check::check;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use snn_core::Forward;

@@ -16,7 +16,7 @@ pub(crate) enum Steps {
 }
 
 /// A network that the loop can train.
-pub(crate) trait Trainee {
+pub(crate) trait Trainable {
     /// Where its tensors are.
     fn device(&self) -> Device;
     /// The graph that its parameters belong to.
@@ -49,7 +49,7 @@ pub(crate) struct OffGrid {
     pub(crate) template: Model,
 }
 
-impl Trainee for OffGrid {
+impl Trainable for OffGrid {
     fn device(&self) -> Device {
         self.network.device()
     }
@@ -104,7 +104,7 @@ pub(crate) struct OnGrid {
     pub(crate) device: Device,
 }
 
-impl Trainee for OnGrid {
+impl Trainable for OnGrid {
     fn device(&self) -> Device {
         self.device
     }

@@ -1,7 +1,7 @@
 //! The figures of a run folder.
 
-use crate::chart::{Bars, Lines, Series, bars, panels};
-use crate::metrics::EpochMetrics;
+use crate::run::chart::{Bars, Lines, Series, bars, panels};
+use crate::run::metrics::EpochMetrics;
 
 const TRAIN: &str = "#1f6fb4";
 const VALIDATION: &str = "#d95f02";

@@ -1,8 +1,8 @@
 //! Adam with decoupled weight decay.
 
-use crate::config::check;
+use crate::config::check::check;
 use crate::error::Result;
-use crate::optimiser::{Optimiser, OptimiserConfig, Slot};
+use crate::optim::{Optimiser, OptimiserConfig, Slot};
 use serde::{Deserialize, Serialize};
 use snn_core::Parameter;
 use snn_ir::Graph;
@@ -27,7 +27,7 @@ pub const DEFAULT_WEIGHT_DECAY: f64 = 0.01;
 /// biases, steps or leaks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct AdamW {
+pub struct AdamWConfig {
     /// Learning rate r, the largest of the schedule.
     pub learning_rate: f64,
     /// Decay β₁ of the mean of gradients, 0 to below 1.
@@ -40,7 +40,7 @@ pub struct AdamW {
     pub weight_decay: f64,
 }
 
-impl Default for AdamW {
+impl Default for AdamWConfig {
     fn default() -> Self {
         Self {
             learning_rate: DEFAULT_LEARNING_RATE,
@@ -52,7 +52,7 @@ impl Default for AdamW {
     }
 }
 
-impl AdamW {
+impl AdamWConfig {
     /// Checks the ranges.
     ///
     /// # Errors

@@ -1,0 +1,87 @@
+//! Tables with a `kind` that may be left out.
+
+use serde::de::value::{MapAccessDeserializer, StrDeserializer, StringDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use std::fmt;
+
+/// A table that is read as if it ended with `kind`, where it has none.
+pub(crate) struct DefaultKind<D> {
+    pub(crate) deserializer: D,
+    pub(crate) kind: &'static str,
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for DefaultKind<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.deserializer.deserialize_map(Wrapped { visitor, kind: self.kind })
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
+    }
+}
+
+struct Wrapped<V> {
+    visitor: V,
+    kind: &'static str,
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Wrapped<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.expecting(formatter)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        let map = Completed { map, kind: Some(self.kind), ended: false };
+        MapAccessDeserializer::new(map).deserialize_any(self.visitor)
+    }
+}
+
+/// The entries of a table, then its `kind` unless it was among them.
+struct Completed<A> {
+    map: A,
+    /// What is missing so far.
+    kind: Option<&'static str>,
+    /// Whether the entries of the table itself have all been read.
+    ended: bool,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Completed<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        if self.ended {
+            return Ok(None);
+        }
+        let key = match self.map.next_key::<String>()? {
+            Some(key) if key == "kind" => {
+                self.kind = None;
+                key
+            }
+            Some(key) => key,
+            None => {
+                self.ended = true;
+                if self.kind.is_none() {
+                    return Ok(None);
+                }
+                "kind".to_string()
+            }
+        };
+        seed.deserialize(StringDeserializer::new(key)).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        match self.kind.filter(|_| self.ended) {
+            Some(kind) => seed.deserialize(StrDeserializer::new(kind)),
+            None => self.map.next_value_seed(seed),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Tests of the crate that need no process of their own.
+
+mod book;
+mod config;
+mod features;
+mod finetune;
+mod folder;
+mod golden;
+mod resume;
+mod tensorboard;
+mod unknown;
