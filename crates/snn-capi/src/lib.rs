@@ -5,6 +5,8 @@ mod event;
 mod model;
 mod session;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use border::{Status, snn_last_error, snn_version};
 pub use event::SnnEvent;

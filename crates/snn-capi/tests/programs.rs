@@ -9,9 +9,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// The folder that cargo has put the libraries into: beside this test.
+/// The folder that cargo has put the libraries into: `examples/` beside `deps/`, in which this test
+/// is.
 fn libraries() -> PathBuf {
-    let folder = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
+    let folder = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples");
     for name in [shared_name(), "libsnn.a"] {
         assert!(folder.join(name).is_file(), "{name} is not in {}", folder.display());
     }

@@ -1,6 +1,6 @@
 //! `completions`: a script that completes commands and options.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::cli::{Cli, Completions};
 use crate::output::{self, print_json};
 use anyhow::Result;

@@ -1,6 +1,6 @@
 //! `convert`: a run into an event-driven model file.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::cli::{Convert, GridName};
 use crate::files;
 use crate::output::{self, print_json};

@@ -1,6 +1,6 @@
 //! `demo`: the whole way on an embedded image set, in one table.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::cli::Demo;
 use crate::commands::convert::convert;
 use crate::commands::infer::{Counted, Inference, infer};

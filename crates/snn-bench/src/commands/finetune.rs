@@ -1,6 +1,6 @@
 //! `finetune`: a model on the grid, trained further on it.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::cli::Finetune;
 use crate::commands::train::{report, stop_on_ctrl_c, with_progress};
 use anyhow::Result;

@@ -1,6 +1,6 @@
 //! `man`: manual pages, made from the definition of the command line.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::cli::{Cli, Man};
 use crate::files;
 use crate::output::{self, print_json};

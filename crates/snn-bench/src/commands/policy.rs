@@ -1,6 +1,6 @@
 //! `policy show`: which sites a config makes ReLU.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::cli::Policy;
 use crate::output::{self, print_json};
 use anyhow::Result;

@@ -1,6 +1,6 @@
 //! `train`: a config into a run folder.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::cli::Train;
 use crate::output::{self, print_json};
 use crate::progress::Minutes;

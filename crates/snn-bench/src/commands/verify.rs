@@ -1,6 +1,6 @@
 //! `verify`: the proof, with libtorch, the event runtime and the naive evaluator.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::cli::Verify;
 use crate::commands::convert;
 use crate::deployed::{Ways, ways};

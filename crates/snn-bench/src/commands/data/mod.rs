@@ -7,7 +7,7 @@ mod list;
 mod samples;
 mod show;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::cli::{Data, DataRoot};
 use anyhow::Result;
 use std::path::PathBuf;

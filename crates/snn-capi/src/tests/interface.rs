@@ -2,7 +2,7 @@
 //! is wrong.
 #![expect(unsafe_code, reason = "the interface of C is called")]
 
-use snn::*;
+use crate::*;
 use snn_runtime::deploy::{Deployment, Event, Options, Session};
 use snn_runtime::ndarray::{Array1, Array2};
 use snn_runtime::snn_ir::graph::{Graph, Op};

@@ -1,7 +1,7 @@
 //! `snn.h` declares what the library defines: every function, with the same types and names of
 //! parameters in the same order, and every constant.
 
-use snn::Status;
+use crate::Status;
 use std::collections::BTreeMap;
 use std::path::Path;
 
