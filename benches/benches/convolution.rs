@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::graph::{Conv, Graph, Op, PoolKind};
-use snn_ir::{Code, Form, Model, Preprocessing, Site, Weights};
+use snn_ir::{Code, Form, Model, Preprocessing, Signature, Site, Weights};
 use snn_runtime::{Precision, Runtime};
 
 /// Channels in and out.
@@ -44,14 +44,15 @@ fn model(code: Code) -> Model {
         ArrayD::from_shape_simple_fn(kernel, || random.random_range(-127..=127_i8)).into(),
     );
     weights.insert("conv.multiplier".into(), Array1::<i32>::ones(CHANNELS).into());
-    Model {
-        form: Form::Grid { logit_unit: 1.0 },
-        graph,
+    Model::new(
+        Signature::new(
+            Form::Grid { logit_unit: 1.0 },
+            graph,
+            1,
+            Preprocessing::new(vec![0; CHANNELS], vec![1.0; CHANNELS]),
+        ),
         weights,
-        time_steps: 1,
-        preprocessing: Preprocessing::new(vec![0; CHANNELS], vec![1.0; CHANNELS]),
-        classes: Vec::new(),
-    }
+    )
 }
 
 fn convolution(criterion: &mut Criterion) {

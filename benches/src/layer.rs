@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::graph::{Conv, Graph, Op, PoolKind};
 use snn_ir::site::{GridLif, GridReset};
-use snn_ir::{Code, Form, Model, Preprocessing, Site, Weights};
+use snn_ir::{Code, Form, Model, Preprocessing, Signature, Site, Weights};
 
 /// Channels in and out, with the height and width at which a ResNet has them.
 pub const LAYERS: [(usize, usize); 6] =
@@ -50,14 +50,15 @@ pub fn model(channels: usize, size: usize, time_steps: usize, code: Code) -> Mod
         "layer.threshold".into(),
         Array1::<i32>::from_elem(channels, whole(1.3 * deviation)).into(),
     );
-    Model {
-        form: Form::Grid { logit_unit: 1.0 },
-        graph,
+    Model::new(
+        Signature::new(
+            Form::Grid { logit_unit: 1.0 },
+            graph,
+            time_steps,
+            Preprocessing::new(vec![0; channels], vec![1.0; channels]),
+        ),
         weights,
-        time_steps,
-        preprocessing: Preprocessing::new(vec![0; channels], vec![1.0; channels]),
-        classes: Vec::new(),
-    }
+    )
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a few thousand")]

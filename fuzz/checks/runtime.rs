@@ -25,8 +25,8 @@ pub(crate) fn check(data: &[u8]) {
 fn run(file: &[u8]) {
     let Ok(model) = Model::from_bytes(file) else { return };
     let Some(shape) = affordable(&model) else { return };
-    let runtime = Runtime::new(&model, Precision::of(model.form));
-    if model.form == Form::Trained {
+    let runtime = Runtime::new(&model, Precision::of(model.form()));
+    if model.form() == Form::Trained {
         assert!(runtime.is_err(), "a trained model runs as events");
         assert!(
             Deployment::new(&model, &Options::default()).is_err(),
@@ -49,7 +49,7 @@ fn run(file: &[u8]) {
         .and_then(|mut naive| naive.evaluate(&input, Record::Sites))
         .expect("as above");
     // Off the grid sums may be rounded in another order, or be infinite.
-    if let Form::Grid { .. } = model.form {
+    if let Form::Grid { .. } = model.form() {
         assert_eq!(found, expected);
         deploy(&model, &input, &expected);
     } else {
@@ -102,11 +102,11 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
             let exit = session.run_until(&image, Confidence::NEVER).expect("as above");
             assert_eq!(
                 (exit.scores, exit.steps),
-                (Scores::Integer(&sums), model.time_steps),
+                (Scores::Integer(&sums), model.time_steps()),
                 "{level:?}"
             );
             let mut state = session.rest();
-            for _ in 0..model.time_steps {
+            for _ in 0..model.time_steps() {
                 session.push(&mut state, &image).expect("as above");
             }
             assert_eq!(state.scores(), Scores::Integer(&sums), "{level:?}");
@@ -118,7 +118,7 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
 fn affordable(model: &Model) -> Option<Vec<usize>> {
     let resolved = model.validate().expect("what loads is valid");
     let mut work = 0_usize;
-    for (node, info) in model.graph.nodes.iter().zip(&resolved.nodes) {
+    for (node, info) in model.graph().nodes.iter().zip(&resolved.nodes) {
         let outputs: usize = info.shape.iter().product();
         let each = match &node.op {
             Op::Conv(conv) => conv
@@ -134,6 +134,6 @@ fn affordable(model: &Model) -> Option<Vec<usize>> {
         work = work.saturating_add(outputs.saturating_mul(each));
     }
     // A unary code has up to 255 micro-steps.
-    (work.saturating_mul(model.time_steps).saturating_mul(16) <= MAX_WORK)
+    (work.saturating_mul(model.time_steps()).saturating_mul(16) <= MAX_WORK)
         .then(|| resolved.nodes[0].shape.clone())
 }

@@ -9,7 +9,6 @@
     reason = "a command-line program that reports its progress and prints its results"
 )]
 
-mod bench_peers;
 mod cache;
 mod checks;
 mod layout;
@@ -39,20 +38,12 @@ usage: cargo xtask COMMAND
   check [widths] [paths] [circles]
                     lines of more than 100 columns; paths that prose names and that are not there;
                     circles of more than two files of a crate
-  bench-peers train [--json]
-                    training steps beside SpikingJelly, in turn; writes docs/results/peers/train.{json,md}
-  bench-peers infer [--json] [--quick] [--work R18|R20] [--data DIR] [--run WORK=DIR]
-                    inference of trained networks beside SpikingJelly and dense networks, in turn, on images of
-                    CIFAR-100; writes docs/results/peers/infer.{json,md}. --quick: one brief turn, nothing written;
-                    --run: a trained run, otherwise one in the cache, trained by configs/peers where it is missing
-  bench-peers data [--json]
-                    reading and augmenting beside SpikingJelly, tonic and torchvision; writes docs/results/peers/data.{json,md}
+  bench-peers train|infer|data [ARGS]
+                    benchmarks beside other libraries; without arguments it prints its own usage
   help              this text
 
 environment
   LIBTORCH          use this libtorch instead (a folder with lib/ and include/)
-  SNN_RECORDINGS    a folder with dvs/moving-dark-box.aedat and imagenet-sample/val/, which bench-peers data reads
-  SNN_PEERS_PYTHON  use this Python, which has the peers, instead of a virtual environment in the cache
   SNN_CACHE_DIR     the cache; otherwise $XDG_CACHE_HOME/snn, otherwise ~/.cache/snn
 ";
 
@@ -96,10 +87,7 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
             snn_simd::InstructionSet::available().for_each(|set| println!("{set}"));
             Ok(ExitCode::SUCCESS)
         }
-        (Some("bench-peers"), [what, rest @ ..]) => what
-            .to_str()
-            .and_then(|what| bench_peers::run(what, rest))
-            .unwrap_or_else(|| Ok(wrong_usage())),
+        (Some("bench-peers"), rest) => bench_peers(rest),
         _ => Ok(wrong_usage()),
     }
 }
@@ -154,12 +142,17 @@ fn cargo(arguments: &[&str], rest: &[OsString]) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CHILD_FAILED) })
 }
 
-/// Whether cargo succeeds.
-fn cargo_runs(arguments: &[&str]) -> Result<bool> {
-    let mut child = cargo_command()?;
-    let status =
-        child.args(arguments).status().with_context(|| format!("cannot start {child:?}"))?;
-    Ok(status.success())
+/// Runs the benchmarks of `benches/peers`, which set libtorch up themselves where they need it.
+fn bench_peers(rest: &[OsString]) -> Result<ExitCode> {
+    let mut child = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    child
+        .args(["run", "--quiet", "--package", "snn-bench-peers", "--"])
+        .args(rest)
+        .env("SNN_CACHE_DIR", cache::folder(|name| env::var_os(name))?)
+        .current_dir(workspace_root()?);
+    let status = child.status().with_context(|| format!("cannot start {child:?}"))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.unwrap_or(EXIT_CHILD_FAILED)))
 }
 
 /// Sets libtorch up; cargo in the workspace, with it.

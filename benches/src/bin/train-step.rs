@@ -17,7 +17,7 @@ use snn_core::{
     Checkpointing, Mode, Network, NetworkOptions, Pixels, Precision, TrainingOptions, autograd,
 };
 use snn_ir::models::ResNet;
-use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing};
+use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing, Signature};
 use snn_train::{OptimiserConfig, SgdConfig};
 use std::time::Duration;
 
@@ -71,14 +71,8 @@ fn serve(before: u64, mut step: impl FnMut(Duration) -> Result<Vec<f64>>) -> Res
 fn train(graph: Graph, training: TrainingOptions, time_steps: usize, batch: usize) -> Result<()> {
     let weights = graph.initial_weights(1)?;
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
-    let model = Model {
-        form: Form::Trained,
-        graph,
-        weights,
-        time_steps,
-        preprocessing,
-        classes: Vec::new(),
-    };
+    let model =
+        Model::new(Signature::new(Form::Trained, graph, time_steps, preprocessing), weights);
     let options = NetworkOptions { training, ..NetworkOptions::new(Device::Cpu) };
     let network = Network::with_options(&model, &options)?;
     let mut optimiser =

@@ -27,9 +27,11 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Go the whole way in three minutes, without data: train a small hybrid on an embedded image
     /// set, convert it with all codes, verify each, compare.
-    #[command(after_help = "JSON: `run` (as `train`), `lif_share`, `dense_images_per_second`, `dense_macs`, \
+    #[command(
+        after_help = "JSON: `run` (as `train`), `lif_share`, `dense_images_per_second`, `dense_macs`, \
                         `conversions` (each `code`, `micro_steps`, `firing_rate`, `verification`, \
-                        `inference`), `holds`, `failures`, `seconds`.")]
+                        `inference`), `holds`, `failures`, `seconds`."
+    )]
     Demo(Demo),
     /// Look after data sets.
     #[command(subcommand)]
@@ -37,9 +39,11 @@ pub(crate) enum Command {
     /// Train a hybrid network into a run folder.
     ///
     /// Ctrl-C ends it with a checkpoint, from which --resume continues bit for bit.
-    #[command(after_help = "JSON, the `result.json` of the run: `dataset`, `test_accuracy` (0 to 1), \
+    #[command(
+        after_help = "JSON, the `result.json` of the run: `dataset`, `test_accuracy` (0 to 1), \
                         `test_images`, `validation_accuracy`, `averaged`, `batch_norm_batches`, \
-                        `final_epoch`, `wall_seconds`, `policy`, `relu_share`, `time_steps`, `parameters`.")]
+                        `final_epoch`, `wall_seconds`, `policy`, `relu_share`, `time_steps`, `parameters`."
+    )]
     Train(Train),
     /// Convert a run into an event-driven model file.
     ///
@@ -51,11 +55,13 @@ pub(crate) enum Command {
     Finetune(Finetune),
     /// Prove that a converted model is its trained network: spike for spike off the grid, bit for
     /// bit on it.
-    #[command(after_help = "JSON: `run`, `model`, `holds`, `finetuned`, `level`, `samples`, `flips`, `sites`, \
+    #[command(
+        after_help = "JSON: `run`, `model`, `holds`, `finetuned`, `level`, `samples`, `flips`, `sites`, \
                         `active_sites`, `accuracy_reference`, `accuracy_converted` (percent), `max_drop`, \
                         `failures`, and `comparisons` (each `level`, `reference`, `candidate`, `samples`, \
                         `decisions`, `flips`, `ties`, `unequal_logits`, `logit_difference` (`null` where \
-                        logits are not compared), `class_changes`, `sites`).")]
+                        logits are not compared), `class_changes`, `sites`)."
+    )]
     Verify(Verify),
     /// Run a converted model on events, as fast as this machine can.
     ///
@@ -68,16 +74,20 @@ pub(crate) enum Command {
     /// and its middle is cut out; for a model of one channel it becomes grey. Its five best
     /// classes are printed with their share (the softmax of the logits), the time of one run, and
     /// the events and additions that it took.
-    #[command(after_help = "JSON: `samples`, `accuracy` (percent), `engine`, `images_per_second`, and with \
+    #[command(
+        after_help = "JSON: `samples`, `accuracy` (percent), `engine`, `images_per_second`, and with \
                         --counts `energy_microjoules`, `energy_figures`, `counts`. Of one image: `image`, \
                         `class`, `name`, `best` (each `class`, `name`, `share`), `logits`, `engine`, \
-                        `seconds`, `events`, `additions`, and with --counts `counts`.")]
+                        `seconds`, `events`, `additions`, and with --counts `counts`."
+    )]
     Infer(Infer),
     /// Draw what is in a model file or run folder: its graph with shapes, codes, scales and bounds,
     /// and how a converted model is deployed.
-    #[command(after_help = "JSON: `form`, `time_steps`, `micro_steps`, `parameters`, `neurons`, `lif_neurons`, \
+    #[command(
+        after_help = "JSON: `form`, `time_steps`, `micro_steps`, `parameters`, `neurons`, `lif_neurons`, \
                         `preprocessing`, `classes`, `nodes`, of a converted model that can be deployed \
-                        `deployment`, and of a run `config` and `result`.")]
+                        `deployment`, and of a run `config` and `result`."
+    )]
     Inspect(Inspect),
     /// Look at the policy of a config.
     #[command(subcommand)]
@@ -116,18 +126,22 @@ pub(crate) struct Demo {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Data {
     /// Say what is there of every data set, in which form, and what is missing.
-    #[command(after_help = "JSON: `root`, `sets` (each `dataset`, `presence`: `complete`, `incomplete`, \
+    #[command(
+        after_help = "JSON: `root`, `sets` (each `dataset`, `presence`: `complete`, `incomplete`, \
                         `missing`, `computed`; `form`, `path`, `classes`, `parts` with `expected` and \
-                        `found`, `files` with official sizes and checksums).")]
+                        `found`, `files` with official sizes and checksums)."
+    )]
     List {
         #[command(flatten)]
         data: DataRoot,
     },
     /// Compare the files of the data sets with the official ones: sizes, checksums, numbers of
     /// samples.
-    #[command(after_help = "JSON: `root`, `files` (each `dataset`, `path`, `status`: `ok`, `ok_md5`, \
+    #[command(
+        after_help = "JSON: `root`, `files` (each `dataset`, `path`, `status`: `ok`, `ok_md5`, \
                         `ok_size_only`, `missing`, `wrong_size`, `wrong_checksum`, `unreadable`), `parts` \
-                        (what is counted: `dataset`, `part`, `path`, `expected`, `found`).")]
+                        (what is counted: `dataset`, `part`, `path`, `expected`, `found`)."
+    )]
     Check {
         /// Only this data set.
         dataset: Option<SetName>,
@@ -136,9 +150,11 @@ pub(crate) enum Data {
     },
     /// Say what is in a file: a recording, a picture, NPZ, a file of CIFAR or MNIST, an archive, a
     /// cache.
-    #[command(after_help = "JSON: `path`, `bytes`, `kind`; of a recording `format`, `sensor`, `events`, `on`, \
+    #[command(
+        after_help = "JSON: `path`, `bytes`, `kind`; of a recording `format`, `sensor`, `events`, `on`, \
                         `off`, `span`, `sorted`, `skipped`; of a picture `format`, `width`, `height`, \
-                        `colour`, `orientation`, `damage`.")]
+                        `colour`, `orientation`, `damage`."
+    )]
     Info {
         /// The file.
         file: PathBuf,
@@ -152,8 +168,10 @@ pub(crate) enum Data {
     },
     /// Draw a contact sheet: images as stored and augmented, recordings as frames with ON and OFF
     /// in two colours.
-    #[command(after_help = "JSON: `out`, `width`, `height`, `source`, `available`, `seed`, `augment`, `samples` \
-                        (each `index`, `name`, `class`, `tiles`, `events`).")]
+    #[command(
+        after_help = "JSON: `out`, `width`, `height`, `source`, `available`, `seed`, `augment`, `samples` \
+                        (each `index`, `name`, `class`, `tiles`, `events`)."
+    )]
     Show(Show),
 }
 
@@ -575,9 +593,11 @@ pub(crate) struct Inspect {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
     /// Show which sites a config makes ReLU, before any training and without data files.
-    #[command(after_help = "JSON: `config`, `explanation`, `relu_sites`, `neurons`, `lif_neurons`, `relu_share`, \
+    #[command(
+        after_help = "JSON: `config`, `explanation`, `relu_sites`, `neurons`, `lif_neurons`, `relu_share`, \
                         `policy`, `sites` (each `site`, `shape`, `neurons`, `before`, `after`, `spiking`, \
-                        `decision`).")]
+                        `decision`)."
+    )]
     Show {
         /// The config, a TOML file.
         config: PathBuf,

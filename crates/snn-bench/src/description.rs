@@ -69,35 +69,35 @@ impl<'a> Description<'a> {
     ) -> Result<Self> {
         let resolved = model.validate()?;
         let streams =
-            if model.form == Form::Trained { None } else { Some(Streams::of(model, &resolved)?) };
+            if model.form() == Form::Trained { None } else { Some(Streams::of(model, &resolved)?) };
         let nodes =
             (0..resolved.nodes.len()).map(|index| node(model, &resolved, streams.as_ref(), index));
-        let deployment = match model.form {
+        let deployment = match model.form() {
             Form::Grid { .. } => Some(Deployment::new(model, &Options::default())?),
             // Some sites run off the grid that cannot be deployed.
             Form::Events => Deployment::new(model, &Options::default()).ok(),
             Form::Trained => None,
         };
-        let sites = model.graph.sites()?;
-        let micro_steps = model.graph.nodes.iter().filter_map(|node| match &node.op {
+        let sites = model.graph().sites()?;
+        let micro_steps = model.graph().nodes.iter().filter_map(|node| match &node.op {
             Op::Activation { site, code: Some(code) } => {
                 Some(code.micro_steps(u32::from(site.levels()?)))
             }
             _ => None,
         });
         Ok(Self {
-            form: model.form,
-            time_steps: model.time_steps,
+            form: model.form(),
+            time_steps: model.time_steps(),
             micro_steps: micro_steps.max().unwrap_or(1),
-            parameters: model.weights.values().map(Tensor::len).sum(),
+            parameters: model.weights().values().map(Tensor::len).sum(),
             neurons: sites.iter().map(snn_ir::SiteInfo::neurons).sum(),
             lif_neurons: sites
                 .iter()
                 .filter(|site| site.site.is_stateful())
                 .map(snn_ir::SiteInfo::neurons)
                 .sum(),
-            preprocessing: &model.preprocessing,
-            classes: &model.classes,
+            preprocessing: model.preprocessing(),
+            classes: model.classes(),
             nodes: nodes.collect(),
             deployment: deployment.map(|deployment| deployment.summary()),
             config,
@@ -164,11 +164,11 @@ fn node(
     streams: Option<&Streams>,
     index: usize,
 ) -> NodeDescription {
-    let (node, info) = (&model.graph.nodes[index], &resolved.nodes[index]);
+    let (node, info) = (&model.graph().nodes[index], &resolved.nodes[index]);
     let prefix = format!("{}.", node.name);
     let own = |name: &str| name.strip_prefix(&prefix).is_some_and(|part| !part.contains('.'));
     let bound = streams.map(|streams| streams.bounds[index].iter().copied().fold(0.0, f64::max));
-    let multiplier = match model.weights.get(&format!("{prefix}multiplier")) {
+    let multiplier = match model.weights().get(&format!("{prefix}multiplier")) {
         Some(Tensor::I32(values)) => {
             values.iter().min().zip(values.iter().max()).map(|(min, max)| [*min, *max])
         }
@@ -186,7 +186,7 @@ fn node(
         }),
         code: if let Op::Activation { code, .. } = node.op { code } else { None },
         weights: model
-            .weights
+            .weights()
             .iter()
             .filter(|(name, _)| own(name))
             .map(|(_, tensor)| tensor.len())

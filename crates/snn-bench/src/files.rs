@@ -37,7 +37,7 @@ pub(crate) fn fits(model: &Model, path: &Path, data: &Dataset) -> Result<()> {
     if found != classes {
         bail!("{}: {found} classes, but {name} has {classes}", path.display());
     }
-    if let Some((model, data)) = model.classes.iter().zip(&data.classes).find(|(a, b)| a != b) {
+    if let Some((model, data)) = model.classes().iter().zip(&data.classes).find(|(a, b)| a != b) {
         bail!("{}: has a class `{model}` where {name} has `{data}`", path.display());
     }
     Ok(())

@@ -75,7 +75,7 @@ fn synopsis(command: &Command) -> String {
 fn written(argument: &Arg) -> String {
     let values = argument.get_value_names().unwrap_or_default();
     let values = if argument.get_action().takes_values() { values } else { &[] };
-    let values: Vec<&str> = values.iter().map(|value| value.as_str()).collect();
+    let values: Vec<&str> = values.iter().map(clap::builder::Str::as_str).collect();
     match argument.get_long() {
         Some(long) if values.is_empty() => format!("--{long}"),
         Some(long) => format!("--{long} {}", values.join(" ")),

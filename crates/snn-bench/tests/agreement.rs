@@ -35,8 +35,8 @@ struct Samples {
 impl Samples {
     fn draw(model: &Model, seed: u64) -> Self {
         let frames = seed % 4 == 3;
-        let pixels = pixels(model, if frames { 2 * model.time_steps } else { 2 }, seed);
-        let shape = [&[model.time_steps, 2], &pixels.shape()[1..]].concat();
+        let pixels = pixels(model, if frames { 2 * model.time_steps() } else { 2 }, seed);
+        let shape = [&[model.time_steps(), 2], &pixels.shape()[1..]].concat();
         Self {
             pixels: if frames { pixels.into_shape_with_order(shape).unwrap() } else { pixels },
             frames,

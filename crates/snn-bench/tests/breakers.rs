@@ -8,6 +8,7 @@ use snn_ir::random::pixels;
 use snn_ir::site::QuantRelu;
 use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Model, Op, PoolKind, Preprocessing,
+    Signature,
 };
 use snn_ir::{Record, Site, SiteOutput, Tensor, Window};
 use snn_reparam::proof::{Batch, Demands, Grid, Interpreters, Proof};
@@ -63,7 +64,7 @@ fn trained() -> Model {
     weights
         .insert("conv2.bias".into(), Tensor::from(ndarray::arr1(&[0.3_f32, 0.2, 0.4, -0.2, 0.1])));
     let preprocessing = Preprocessing::new(vec![120, 60], vec![64.0, 64.0]);
-    Model { form: Form::Trained, graph, weights, time_steps: 3, preprocessing, classes: Vec::new() }
+    Model::new(Signature::new(Form::Trained, graph, 3, preprocessing), weights)
 }
 
 fn naive(model: &Model, input: &Input<'_>) -> Evaluation {
@@ -139,7 +140,7 @@ fn events(trained: &Model) -> Model {
 
 /// Changes a weight, whatever its type.
 fn change(model: &mut Model, weight: &str, change: impl FnOnce(&mut ArrayD<f64>)) {
-    let old = &model.weights[weight];
+    let old = &model.weights()[weight];
     let mut values = old.to_f64();
     change(&mut values);
     #[expect(clippy::cast_possible_truncation, reason = "small integers")]
@@ -147,7 +148,7 @@ fn change(model: &mut Model, weight: &str, change: impl FnOnce(&mut ArrayD<f64>)
         Tensor::I32(_) => Tensor::I32(values.mapv(|v| v as i32)),
         _ => Tensor::F64(values),
     };
-    model.weights.insert(weight.into(), new);
+    model.weights_mut().insert(weight.into(), new);
 }
 
 #[test]
@@ -161,10 +162,10 @@ fn the_control_holds() {
 fn a_wrong_fold_of_batch_norm_is_found() {
     let mut wrong = trained();
     wrong
-        .weights
+        .weights_mut()
         .insert("norm.running_mean".into(), Tensor::from(ndarray::arr1(&[0.5_f32, 0.0, 0.0, 0.0])));
     assert_found(|model| {
-        *model = if model.form == Form::Events { events(&wrong) } else { grid(&wrong) };
+        *model = if model.form() == Form::Events { events(&wrong) } else { grid(&wrong) };
     });
 }
 
@@ -178,9 +179,9 @@ fn an_affine_shift_with_zero_padding_is_found() {
     // Pixels without their mean, the mean folded into the bias: right inside the image, wrong where
     // the padding is zero.
     assert_found(|model| {
-        let weight = model.weights["conv1.weight"].to_f64();
-        let multiplier = model.weights.get("conv1.multiplier").map(Tensor::to_f64);
-        let mean = std::mem::replace(&mut model.preprocessing.mean, vec![0, 0]);
+        let weight = model.weights()["conv1.weight"].to_f64();
+        let multiplier = model.weights().get("conv1.multiplier").map(Tensor::to_f64);
+        let mean = std::mem::replace(&mut model.signature_mut().preprocessing.mean, vec![0, 0]);
         change(model, "conv1.bias", |bias| {
             for (o, row) in weight.axis_iter(Axis(0)).enumerate() {
                 let taps = row.axis_iter(Axis(0)).zip(&mean);
@@ -212,12 +213,12 @@ fn rounding_ties_to_even_is_found() {
 /// A converted network after its pooling, which then takes levels as pixels, one frame a
 /// (micro-)step.
 fn rest(mut model: Model, time_steps: usize) -> Model {
-    model.graph.nodes.retain(|node| !["conv1", "a", "pool"].contains(&node.name.as_str()));
-    model.weights.retain(|name, _| !name.starts_with("conv1.") && !name.starts_with("a."));
-    model.graph.nodes[0].op = Op::Input { shape: vec![4, 3, 3] };
-    model.graph.nodes[1].inputs = vec!["image".into()];
-    model.preprocessing = Preprocessing::new(vec![0; 4], vec![1.0; 4]);
-    model.time_steps = time_steps;
+    model.graph_mut().nodes.retain(|node| !["conv1", "a", "pool"].contains(&node.name.as_str()));
+    model.weights_mut().retain(|name, _| !name.starts_with("conv1.") && !name.starts_with("a."));
+    model.graph_mut().nodes[0].op = Op::Input { shape: vec![4, 3, 3] };
+    model.graph_mut().nodes[1].inputs = vec!["image".into()];
+    model.signature_mut().preprocessing = Preprocessing::new(vec![0; 4], vec![1.0; 4]);
+    model.signature_mut().time_steps = time_steps;
     model
 }
 

@@ -4,7 +4,7 @@
 use crate::border::{self, Fault, Result, Status, guard, guard_value};
 use snn_runtime::deploy::{Deployment, Options};
 use snn_runtime::ndarray::ArrayViewD;
-use snn_runtime::snn_ir::Form;
+use snn_runtime::snn_ir::{Form, Signature};
 use snn_runtime::{Input, InstructionSet, Logits, Model, Record};
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub struct SnnModel {
 /// What sessions know of their model.
 #[derive(Debug)]
 pub(crate) struct About {
-    /// Without its weights, which the deployment holds in its own layout.
-    pub(crate) model: Model,
+    /// The model without its weights, which the deployment holds in its own layout.
+    pub(crate) signature: Signature,
     pub(crate) classes: usize,
 }
 
@@ -53,8 +53,8 @@ impl SnnModel {
                 ));
             }
         };
-        if !matches!(model.form, Form::Grid { .. }) {
-            let found = model.form.label();
+        if !matches!(model.form(), Form::Grid { .. }) {
+            let found = model.form().label();
             let message = format!(
                 "expected a model on the grid, as sums are integers here, found form `{found}`; \
                  convert it with a grid"
@@ -67,13 +67,10 @@ impl SnnModel {
         let classes = model.validate()?.nodes.last().map_or(0, |head| head.shape.iter().product());
         let text = |text: &str| CString::new(text.replace('\0', "␀")).unwrap_or_default();
         Ok(Self {
-            names: model.classes.iter().map(|name| text(name)).collect(),
+            names: model.classes().iter().map(|name| text(name)).collect(),
             level: text(deployment.instruction_set().label()),
             summary: text(&deployment.summary().to_string()),
-            about: Arc::new(About {
-                model: Model { weights: snn_runtime::snn_ir::Weights::new(), ..model },
-                classes,
-            }),
+            about: Arc::new(About { signature: model.into_parts().0, classes }),
             deployment,
         })
     }
@@ -90,7 +87,7 @@ impl About {
         sums: &'s [i64],
         steps: u64,
     ) -> Result<impl ExactSizeIterator<Item = f64> + use<'s>> {
-        let scale = self.model.logit_scale(steps)?;
+        let scale = self.signature.logit_scale(steps)?;
         Ok(sums.iter().map(move |&sum| scale * sum as f64))
     }
 }

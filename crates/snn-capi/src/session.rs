@@ -60,7 +60,7 @@ impl SnnSession {
     }
 
     fn time_steps(&self) -> u64 {
-        self.about.model.time_steps as u64
+        self.about.signature.time_steps as u64
     }
 }
 

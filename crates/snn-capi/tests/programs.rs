@@ -31,8 +31,8 @@ fn expected() -> String {
     let scores = session.run(&pixels).unwrap();
     let class = scores.argmax();
     let snn_runtime::Scores::Integer(sums) = scores else { panic!("integers") };
-    let logit = model.logit_scale(model.time_steps as u64).unwrap() * sums[class] as f64;
-    format!("class {class} {}, sum {}, logit {logit:.4}", model.classes[class], sums[class])
+    let logit = model.logit_scale(model.time_steps() as u64).unwrap() * sums[class] as f64;
+    format!("class {class} {}, sum {}, logit {logit:.4}", model.classes()[class], sums[class])
 }
 
 /// Whether a program is here; says so where it is not.

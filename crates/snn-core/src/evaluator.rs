@@ -35,13 +35,13 @@ impl Libtorch {
     ///
     /// ```
     /// use snn_core::Libtorch;
-    /// use snn_ir::{Evaluate, Form, Input, Model, Preprocessing, Record, models::SmallNet};
+    /// use snn_ir::models::SmallNet;
+    /// use snn_ir::{Evaluate, Form, Input, Model, Preprocessing, Record, Signature};
     ///
     /// let graph = SmallNet { width: 4, ..SmallNet::default() }.build();
     /// let weights = graph.initial_weights(1)?;
     /// let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
-    /// let (form, time_steps, classes) = (Form::Trained, 2, Vec::new());
-    /// let model = Model { form, graph, weights, time_steps, preprocessing, classes };
+    /// let model = Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights);
     /// let images = ndarray::ArrayD::<u8>::zeros(vec![1, 3, 16, 16]);
     /// let result = Libtorch::new(&model, tch::Device::Cpu)?
     ///     .evaluate(&Input::Static(images.view()), Record::Sites)?;
@@ -61,7 +61,7 @@ impl Libtorch {
     /// neuron), the kind is neither `Float` nor `Double`, or libtorch cannot allocate.
     pub fn with_options(model: &Model, options: &NetworkOptions) -> Result<Self> {
         let device = options.device;
-        let engine = match model.form {
+        let engine = match model.form() {
             Form::Grid { .. } => {
                 Engine::Grid(Box::new(GridInterpreter::new(model, device, WeightUse::Inference)?))
             }

@@ -1,7 +1,7 @@
 //! The trait every interpreter implements, and what it returns.
 
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::Signature;
 use ndarray::{Array2, ArrayD, ArrayViewD, Axis};
 
 /// An interpreter of a model. All of them take raw pixels, so that no two of them can disagree
@@ -47,7 +47,7 @@ pub struct Evaluation {
 /// Class scores of a batch, `[B, classes]`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Logits {
-    /// On the grid: `Σ_t J[t]`; [`Model::logits`] makes floats of them.
+    /// On the grid: `Σ_t J[t]`; [`Signature::logits`] makes floats of them.
     Integer(Array2<i64>),
     /// Off the grid: the mean over macro-steps.
     Real(Array2<f64>),
@@ -68,9 +68,9 @@ impl Logits {
     ///
     /// # Errors
     /// Integers of a model that is not on the grid.
-    pub fn to_real(&self, model: &Model) -> Result<Array2<f64>> {
+    pub fn to_real(&self, signature: &Signature) -> Result<Array2<f64>> {
         match self {
-            Logits::Integer(sums) => model.logits(sums),
+            Logits::Integer(sums) => signature.logits(sums),
             Logits::Real(real) => Ok(real.clone()),
         }
     }

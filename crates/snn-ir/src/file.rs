@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::model::{Form, Model, Preprocessing, WeightSpec, weight_specs};
+use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 use crate::weights::{Tensor, Weights};
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
@@ -86,15 +86,15 @@ impl Model {
         self.validate()?;
         let header = Header {
             version: VERSION,
-            form: self.form,
-            time_steps: self.time_steps,
-            preprocessing: Cow::Borrowed(&self.preprocessing),
-            classes: Cow::Borrowed(&self.classes),
-            graph: Cow::Borrowed(&self.graph),
+            form: self.form(),
+            time_steps: self.time_steps(),
+            preprocessing: Cow::Borrowed(self.preprocessing()),
+            classes: Cow::Borrowed(self.classes()),
+            graph: Cow::Borrowed(self.graph()),
         };
         let json = serde_json::to_string(&header).map_err(|e| Error::Graph(e.to_string()))?;
         let raw: Vec<(&str, Dtype, &[usize], Vec<u8>)> =
-            self.weights.iter().map(|(name, t)| raw(name, t)).collect();
+            self.weights().iter().map(|(name, t)| raw(name, t)).collect();
         let views = raw
             .iter()
             .map(|(name, dtype, shape, data)| {
@@ -191,14 +191,11 @@ fn read(mut source: impl Read, length: u64) -> Result<Model> {
             weights.insert(name, tensor);
         }
     }
-    let model = Model {
-        form: header.form,
-        graph,
+    let model = Model::new(
+        Signature::new(header.form, graph, header.time_steps, header.preprocessing.into_owned())
+            .with_classes(header.classes.into_owned()),
         weights,
-        time_steps: header.time_steps,
-        preprocessing: header.preprocessing.into_owned(),
-        classes: header.classes.into_owned(),
-    };
+    );
     model.validate()?;
     Ok(model)
 }

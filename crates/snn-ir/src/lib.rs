@@ -23,7 +23,7 @@ pub use encode::Encoder;
 pub use error::{Error, Result};
 pub use evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
 pub use graph::{Conv, Graph, Node, Op, PoolKind, Window};
-pub use model::{Form, Model, Preprocessing};
+pub use model::{Form, Model, Preprocessing, Signature};
 pub use neurons::{Neuron, NeuronKind, Neurons};
 pub use resolve::{Resolved, ResolvedNode, SiteInfo};
 pub use site::{

@@ -15,21 +15,66 @@ pub const MAX_TIME_STEPS: usize = 1 << 16;
 /// Largest weight on the grid; symmetric, so that `−n` exists for every `n`.
 pub const GRID_WEIGHT_MAX: i8 = 127;
 
-/// Everything needed to run a network.
+/// A model: its signature and its weights, which is everything that is needed to run it.
+///
+/// Nothing is checked until [`Model::validate`]; [`Model::load`] validates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
+    signature: Signature,
+    weights: Weights,
+}
+
+/// Everything of a model but its weights: what goes in, what comes out and what is computed.
+///
+/// New fields may be added; [`Signature::new`] fills them with what a model without them means.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Signature {
     /// Which form the graph and weights are in.
     pub form: Form,
     /// The network.
     pub graph: Graph,
-    /// Its weights.
-    pub weights: Weights,
     /// Macro-steps T.
     pub time_steps: usize,
     /// From pixels to the values of the input node.
     pub preprocessing: Preprocessing,
     /// Names of the classes, in the order of the logits; may be empty.
     pub classes: Vec<String>,
+}
+
+impl Signature {
+    /// A signature without names of classes.
+    pub fn new(form: Form, graph: Graph, time_steps: usize, preprocessing: Preprocessing) -> Self {
+        Self { form, graph, time_steps, preprocessing, classes: Vec::new() }
+    }
+
+    /// The same with names of the classes, in the order of the logits.
+    #[must_use]
+    pub fn with_classes(mut self, classes: Vec<String>) -> Self {
+        self.classes = classes;
+        self
+    }
+
+    /// Logits of summed integers, the one place where they are made (eq. 13): `(unit / T) · sum`.
+    ///
+    /// # Errors
+    /// The model is not on the grid.
+    pub fn logits(&self, sums: &Array2<i64>) -> Result<Array2<f64>> {
+        let scale = self.logit_scale(self.time_steps as u64)?;
+        Ok(sums.mapv(|sum| scale * sum as f64))
+    }
+
+    /// Value of one unit of sums over `steps` macro-steps: `unit / steps`. For streams and runs
+    /// that end early; a whole run has T.
+    ///
+    /// # Errors
+    /// The model is not on the grid.
+    pub fn logit_scale(&self, steps: u64) -> Result<f64> {
+        let Form::Grid { logit_unit } = self.form else {
+            return Err(Error::Graph(format!("form {} has no logit unit", self.form.label())));
+        };
+        Ok(logit_unit / steps.max(1) as f64)
+    }
 }
 
 /// The three forms of a model (`docs/semantics.md`, section 2).
@@ -113,6 +158,85 @@ impl WeightSpec {
 }
 
 impl Model {
+    /// A model of this signature with these weights (`<node>.<part>`).
+    pub fn new(signature: Signature, weights: Weights) -> Self {
+        Self { signature, weights }
+    }
+
+    /// Everything but the weights.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Everything but the weights, to change; who changes it validates the model again.
+    pub fn signature_mut(&mut self) -> &mut Signature {
+        &mut self.signature
+    }
+
+    /// The form of graph and weights.
+    pub fn form(&self) -> Form {
+        self.signature.form
+    }
+
+    /// The network.
+    pub fn graph(&self) -> &Graph {
+        &self.signature.graph
+    }
+
+    /// The network, to change; who changes it validates the model again.
+    pub fn graph_mut(&mut self) -> &mut Graph {
+        &mut self.signature.graph
+    }
+
+    /// The weights by name.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The weights, to change; who changes them validates the model again.
+    pub fn weights_mut(&mut self) -> &mut Weights {
+        &mut self.weights
+    }
+
+    /// Macro-steps T.
+    pub fn time_steps(&self) -> usize {
+        self.signature.time_steps
+    }
+
+    /// From pixels to the values of the input node.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.signature.preprocessing
+    }
+
+    /// Names of the classes, in the order of the logits; may be empty.
+    pub fn classes(&self) -> &[String] {
+        &self.signature.classes
+    }
+
+    /// The same model with another number of macro-steps.
+    #[must_use]
+    pub fn with_time_steps(mut self, time_steps: usize) -> Self {
+        self.signature.time_steps = time_steps;
+        self
+    }
+
+    /// The same signature with other weights.
+    #[must_use]
+    pub fn with_weights(mut self, weights: Weights) -> Self {
+        self.weights = weights;
+        self
+    }
+
+    /// Signature and weights, to change both at once.
+    pub fn parts_mut(&mut self) -> (&mut Signature, &mut Weights) {
+        (&mut self.signature, &mut self.weights)
+    }
+
+    /// Signature and weights, apart.
+    pub fn into_parts(self) -> (Signature, Weights) {
+        (self.signature, self.weights)
+    }
+
     /// Checks the graph, every weight's name, type, shape and values, and the preprocessing;
     /// converted forms are type-checked as event networks and, on the grid, proved free of
     /// overflow.
@@ -120,15 +244,15 @@ impl Model {
     /// # Errors
     /// The first thing that does not fit.
     pub fn validate(&self) -> Result<Resolved> {
-        let resolved = self.graph.resolve()?;
-        if !(1..=MAX_TIME_STEPS).contains(&self.time_steps) {
+        let resolved = self.signature.graph.resolve()?;
+        if !(1..=MAX_TIME_STEPS).contains(&self.signature.time_steps) {
             return Err(Error::Graph(format!(
                 "time_steps must be 1 to {MAX_TIME_STEPS}, found {}",
-                self.time_steps
+                self.signature.time_steps
             )));
         }
         let channels = resolved.nodes[0].shape[0];
-        let pre = &self.preprocessing;
+        let pre = &self.signature.preprocessing;
         if pre.mean.len() != channels || pre.std.len() != channels {
             return Err(Error::Graph(format!(
                 "preprocessing must have {channels} means and deviations, found {} and {}",
@@ -140,31 +264,31 @@ impl Model {
             return Err(Error::Graph(format!("preprocessing.std must be positive, found {std}")));
         }
         let classes = resolved.nodes[resolved.nodes.len() - 1].shape[0];
-        if !self.classes.is_empty() && self.classes.len() != classes {
+        if !self.signature.classes.is_empty() && self.signature.classes.len() != classes {
             return Err(Error::Graph(format!(
                 "expected {classes} class names, found {}",
-                self.classes.len()
+                self.signature.classes.len()
             )));
         }
         self.check_weights(&resolved)?;
-        if let Form::Grid { logit_unit } = self.form
+        if let Form::Grid { logit_unit } = self.signature.form
             && !(logit_unit.is_finite() && logit_unit > 0.0)
         {
             return Err(Error::Graph(format!("logit_unit must be positive, found {logit_unit}")));
         }
-        if self.form != Form::Trained {
+        if self.signature.form != Form::Trained {
             crate::streams::Streams::of(self, &resolved)?;
         }
         Ok(resolved)
     }
 
     fn check_weights(&self, resolved: &Resolved) -> Result<()> {
-        let specs = weight_specs(&self.graph, resolved, self.form)?;
+        let specs = weight_specs(&self.signature.graph, resolved, self.signature.form)?;
         for spec in &specs {
             let tensor = self.weights.get(&spec.name).ok_or_else(|| spec.missing())?;
             check_weight(spec, tensor)?;
         }
-        for node in &self.graph.nodes {
+        for node in &self.signature.graph.nodes {
             if let Op::Activation { site: Site::Lif(lif), .. } = &node.op {
                 self.check_learned_threshold(&node.name, lif)?;
             }
@@ -196,25 +320,20 @@ impl Model {
         }
     }
 
-    /// The one place where summed integers become logits (eq. 13): `(unit / T) · sum`.
+    /// Logits of summed integers: [`Signature::logits`].
     ///
     /// # Errors
     /// The model is not on the grid.
     pub fn logits(&self, sums: &Array2<i64>) -> Result<Array2<f64>> {
-        let scale = self.logit_scale(self.time_steps as u64)?;
-        Ok(sums.mapv(|sum| scale * sum as f64))
+        self.signature.logits(sums)
     }
 
-    /// What one unit of sums over `steps` macro-steps is worth: `unit / steps`. For streams and
-    /// runs that end early; a whole run has T.
+    /// Value of one unit of sums over `steps` macro-steps: [`Signature::logit_scale`].
     ///
     /// # Errors
     /// The model is not on the grid.
     pub fn logit_scale(&self, steps: u64) -> Result<f64> {
-        let Form::Grid { logit_unit } = self.form else {
-            return Err(Error::Graph(format!("form {} has no logit unit", self.form.label())));
-        };
-        Ok(logit_unit / steps.max(1) as f64)
+        self.signature.logit_scale(steps)
     }
 }
 

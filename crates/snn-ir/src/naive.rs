@@ -38,8 +38,8 @@ impl<'m> Naive<'m> {
     /// and neuron.
     pub fn with_neurons(model: &'m Model, neurons: &Neurons) -> Result<Self> {
         let naive = Self { model, resolved: model.validate()?, neurons: neurons.clone() };
-        if !matches!(model.form, Form::Grid { .. }) {
-            for node in &model.graph.nodes {
+        if !matches!(model.form(), Form::Grid { .. }) {
+            for node in &model.graph().nodes {
                 NaiveSite::<f64>::new(model, node, neurons)?;
             }
         }
@@ -53,8 +53,8 @@ impl Evaluate for Naive<'_> {
     }
 
     fn evaluate(&mut self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
-        input.check(&self.resolved.nodes[0].shape, self.model.time_steps)?;
-        let (logits, sites) = match self.model.form {
+        input.check(&self.resolved.nodes[0].shape, self.model.time_steps())?;
+        let (logits, sites) = match self.model.form() {
             Form::Grid { .. } => {
                 let (sums, sites) =
                     run::<i64>(self.model, &self.resolved, &self.neurons, input, record)?;
@@ -63,7 +63,7 @@ impl Evaluate for Naive<'_> {
             Form::Trained | Form::Events => {
                 let (sums, sites) =
                     run::<f64>(self.model, &self.resolved, &self.neurons, input, record)?;
-                (Logits::Real(sums / self.model.time_steps as f64), sites)
+                (Logits::Real(sums / self.model.time_steps() as f64), sites)
             }
         };
         Ok(Evaluation { logits, sites })
@@ -94,7 +94,7 @@ impl Number for f64 {
     }
 
     fn part(model: &Model, node: &str, part: &str) -> Result<ArrayD<Self>> {
-        weights::real(&model.weights, node, part)
+        weights::real(model.weights(), node, part)
     }
 
     fn divided(self, by: usize) -> Option<Self> {
@@ -103,7 +103,7 @@ impl Number for f64 {
 
     /// Eq. 4.
     fn batch_norm(model: &Model, node: &str, eps: f64, c: usize, x: Self) -> Result<Self> {
-        let part = |part| Ok::<f64, Error>(weights::real(&model.weights, node, part)?[[c]]);
+        let part = |part| Ok::<f64, Error>(weights::real(model.weights(), node, part)?[[c]]);
         Ok(part("weight")? * (x - part("running_mean")?) / (part("running_var")? + eps).sqrt()
             + part("bias")?)
     }
@@ -136,7 +136,7 @@ impl Number for i64 {
     }
 
     fn part(model: &Model, node: &str, part: &str) -> Result<ArrayD<Self>> {
-        weights::integer(&model.weights, node, part)
+        weights::integer(model.weights(), node, part)
     }
 
     fn divided(self, _by: usize) -> Option<Self> {
@@ -185,13 +185,13 @@ fn run<A: Number>(
     let count = resolved.nodes.len();
     let classes = resolved.nodes[count - 1].shape[0];
     let sites: Vec<Option<NaiveSite<'_, A>>> = model
-        .graph
+        .graph()
         .nodes
         .iter()
         .map(|node| NaiveSite::new(model, node, neurons))
         .collect::<Result<_>>()?;
     let mut sums = Array2::default((input.batch(), classes));
-    let steps = model.time_steps;
+    let steps = model.time_steps();
     let mut recordings: Vec<Recording<A>> = sites
         .iter()
         .map(|site| if site.is_some() { steps } else { 0 })
@@ -211,7 +211,7 @@ fn run<A: Number>(
             .collect();
         for t in 0..steps {
             for index in 0..count {
-                let (node, info) = (&model.graph.nodes[index], &resolved.nodes[index]);
+                let (node, info) = (&model.graph().nodes[index], &resolved.nodes[index]);
                 if t > 0 && !(info.varies || input.varies()) && !matches!(node.op, Op::TimeMean) {
                     continue;
                 }
@@ -234,7 +234,7 @@ fn run<A: Number>(
                 } else if matches!(node.op, Op::Input { .. }) {
                     let frame = input.frame(t);
                     let pixels = frame.index_axis(ndarray::Axis(0), sample);
-                    let pre = &model.preprocessing;
+                    let pre = model.preprocessing();
                     pixels
                         .iter()
                         .enumerate()
@@ -278,9 +278,10 @@ fn traces<A: Number>(
     recordings: Vec<Recording<A>>,
 ) -> Result<Vec<SiteTrace>> {
     let mut traces = Vec::new();
-    for ((node, info), recording) in model.graph.nodes.iter().zip(&resolved.nodes).zip(recordings) {
+    for ((node, info), recording) in model.graph().nodes.iter().zip(&resolved.nodes).zip(recordings)
+    {
         let Op::Activation { site, .. } = &node.op else { continue };
-        let steps = if info.varies || input.varies() { model.time_steps } else { 1 };
+        let steps = if info.varies || input.varies() { model.time_steps() } else { 1 };
         let mut shape = vec![steps, input.batch()];
         shape.extend(&info.shape);
         let output = if matches!(site, Site::Relu) {
@@ -367,7 +368,7 @@ fn convolution<A: Number>(
     let weight = part("weight")?;
     let bias = if conv.bias { Some(part("bias")?) } else { None };
     let multiplier =
-        if matches!(model.form, Form::Grid { .. }) { Some(part("multiplier")?) } else { None };
+        if matches!(model.form(), Form::Grid { .. }) { Some(part("multiplier")?) } else { None };
     let (kernel, stride, padding, dilation) = conv.as_2d();
     let group_inputs = shape[0] / conv.groups;
     let weight: Vec<A> = weight.iter().copied().collect();

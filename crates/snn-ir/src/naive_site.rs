@@ -107,7 +107,7 @@ fn own_neurons(
     let parts = custom
         .learned
         .keys()
-        .map(|part| Ok((part.clone(), crate::weights::real(&model.weights, &node.name, part)?)))
+        .map(|part| Ok((part.clone(), crate::weights::real(model.weights(), &node.name, part)?)))
         .collect::<Result<Vec<_>>>()?;
     let channels = parts.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
     (0..channels)

@@ -2,7 +2,7 @@
 //! function of its seed.
 
 use crate::graph::{Conv, Graph, Op, PoolKind, Window};
-use crate::model::{Form, Model, Preprocessing, weight_specs};
+use crate::model::{Form, Model, Preprocessing, Signature, weight_specs};
 use crate::site::{
     Adaptation, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
 };
@@ -79,7 +79,7 @@ pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
 pub fn pixels(model: &Model, batch: usize, seed: u64) -> ArrayD<u8> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut shape = vec![batch];
-    if let Some(Op::Input { shape: image }) = model.graph.nodes.first().map(|n| &n.op) {
+    if let Some(Op::Input { shape: image }) = model.graph().nodes.first().map(|n| &n.op) {
         shape.extend(image);
     }
     ArrayD::from_shape_simple_fn(IxDyn(&shape), || random.random())
@@ -337,14 +337,10 @@ impl Draw {
             .collect();
         let mean = (0..channels).map(|_| self.random.random_range(90..=160)).collect();
         let time_steps = self.random.random_range(1..=6);
-        Model {
-            form: Form::Trained,
-            graph,
+        Model::new(
+            Signature::new(Form::Trained, graph, time_steps, Preprocessing::new(mean, std)),
             weights,
-            time_steps,
-            preprocessing: Preprocessing::new(mean, std),
-            classes: Vec::new(),
-        }
+        )
     }
 
     /// A value of part `part` of a node.

@@ -43,14 +43,14 @@ impl Streams {
     /// # Errors
     /// A node reads a kind it cannot, or an accumulator on the grid could overflow.
     pub fn of(model: &Model, resolved: &Resolved) -> Result<Self> {
-        let grid = matches!(model.form, Form::Grid { .. });
+        let grid = matches!(model.form(), Form::Grid { .. });
         let count = resolved.nodes.len();
         let mut streams = Streams {
             kinds: Vec::with_capacity(count),
             bounds: Vec::with_capacity(count),
             sums: vec![0.0; count],
         };
-        for (index, (node, info)) in model.graph.nodes.iter().zip(&resolved.nodes).enumerate() {
+        for (index, (node, info)) in model.graph().nodes.iter().zip(&resolved.nodes).enumerate() {
             let refuse =
                 |reason: &str| Error::Refused { node: node.name.clone(), reason: reason.into() };
             let kinds: Vec<Kind> = info.inputs.iter().map(|&i| streams.kinds[i]).collect();
@@ -60,7 +60,7 @@ impl Streams {
             let channels = info.shape[0];
             let (kind, bound) = match &node.op {
                 Op::Input { .. } => {
-                    if model.preprocessing.std.iter().any(|s| s.to_bits() != 1.0_f64.to_bits()) {
+                    if model.preprocessing().std.iter().any(|s| s.to_bits() != 1.0_f64.to_bits()) {
                         return Err(refuse(
                             "deviations must have been merged into the weights (std = 1)",
                         ));
@@ -68,7 +68,7 @@ impl Streams {
                     (
                         Kind::Pixels,
                         model
-                            .preprocessing
+                            .preprocessing()
                             .mean
                             .iter()
                             .map(|m| f64::from(*m.max(&(255 - m))))
@@ -192,7 +192,7 @@ fn synapse_bound(
     input: &[f64],
     grid: bool,
 ) -> Result<(f64, Vec<f64>)> {
-    let weight = crate::weights::real(&model.weights, name, "weight")?.mapv(f64::abs);
+    let weight = crate::weights::real(model.weights(), name, "weight")?.mapv(f64::abs);
     if !grid {
         return Ok((f64::INFINITY, vec![f64::INFINITY; weight.shape()[0]]));
     }
@@ -205,9 +205,9 @@ fn synapse_bound(
         Op::Linear { bias, .. } => (1, *bias),
         _ => (1, false),
     };
-    let multiplier = crate::weights::real(&model.weights, name, "multiplier")?;
+    let multiplier = crate::weights::real(model.weights(), name, "multiplier")?;
     let bias: ArrayD<f64> = if bias {
-        crate::weights::real(&model.weights, name, "bias")?
+        crate::weights::real(model.weights(), name, "bias")?
     } else {
         ArrayD::zeros(multiplier.raw_dim())
     };

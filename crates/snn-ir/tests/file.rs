@@ -60,7 +60,7 @@ fn refusal(bytes: &[u8]) -> String {
 fn refused_json(model: &Model, edit: impl FnOnce(&mut Value), expected: &[&str]) {
     let mut json = header(model);
     edit(&mut json);
-    let message = refusal(&pack(&json, &model.weights));
+    let message = refusal(&pack(&json, model.weights()));
     assert!(
         expected.iter().all(|part| message.contains(part)),
         "{message:?} lacks one of {expected:?}"
@@ -69,7 +69,7 @@ fn refused_json(model: &Model, edit: impl FnOnce(&mut Value), expected: &[&str])
 
 /// What loading says about a change of the weights; it must contain all of `expected`.
 fn refused_weights(model: &Model, edit: impl FnOnce(&mut Weights), expected: &[&str]) {
-    let mut weights = model.weights.clone();
+    let mut weights = model.weights().clone();
     edit(&mut weights);
     let message = refusal(&pack(&header(model), &weights));
     assert!(
@@ -91,7 +91,7 @@ fn all_three_forms_come_back_and_equal_models_give_equal_bytes() {
     for model in [trained_model(), events_model(), grid_model()] {
         model.save(&path).unwrap();
         let back = Model::load(&path).unwrap();
-        assert_eq!(back, model, "{}", model.form.label());
+        assert_eq!(back, model, "{}", model.form().label());
         assert_eq!(back.to_bytes().unwrap(), model.clone().to_bytes().unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), model.to_bytes().unwrap());
     }
@@ -100,7 +100,7 @@ fn all_three_forms_come_back_and_equal_models_give_equal_bytes() {
 #[test]
 fn the_packer_of_these_tests_writes_the_same_files() {
     for model in [trained_model(), events_model(), grid_model()] {
-        assert_eq!(Model::from_bytes(&pack(&header(&model), &model.weights)).unwrap(), model);
+        assert_eq!(Model::from_bytes(&pack(&header(&model), model.weights())).unwrap(), model);
     }
 }
 
@@ -109,18 +109,18 @@ fn every_float_comes_back_bit_for_bit() {
     let mut model = events_model();
     let odd =
         [0.1, -0.0, f64::MIN_POSITIVE, 5e-324, f64::MAX, 1.0 / 3.0, -1e-300, 2.0_f64.powi(-52)];
-    model.weights.insert("fc.weight".into(), real(&[2, 4], &odd));
+    model.weights_mut().insert("fc.weight".into(), real(&[2, 4], &odd));
     let back = Model::from_bytes(&model.to_bytes().unwrap()).unwrap();
     let bits = |model: &Model| {
-        model.weights["fc.weight"].to_f64().iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+        model.weights()["fc.weight"].to_f64().iter().map(|v| v.to_bits()).collect::<Vec<_>>()
     };
     assert_eq!(bits(&back), bits(&model));
 
     let mut model = trained_model();
-    model.preprocessing.std = vec![0.1 + 0.2, f64::MIN_POSITIVE];
+    model.signature_mut().preprocessing.std = vec![0.1 + 0.2, f64::MIN_POSITIVE];
     assert_eq!(
-        Model::from_bytes(&model.to_bytes().unwrap()).unwrap().preprocessing,
-        model.preprocessing
+        Model::from_bytes(&model.to_bytes().unwrap()).unwrap().preprocessing(),
+        model.preprocessing()
     );
 }
 
@@ -183,7 +183,7 @@ fn versions_from_the_future_are_named_before_anything_else_is_read() {
         let mut json = header(&events_model());
         json["version"] = version;
         json["new"] = more;
-        refusal(&pack(&json, &events_model().weights))
+        refusal(&pack(&json, events_model().weights()))
     };
     let message = found(json!(VERSION + 1), json!(1));
     assert!(
@@ -267,7 +267,7 @@ fn weights_that_do_not_fit_are_named() {
         );
     }
     let trained = trained_model();
-    let width = trained.weights["stem.bn.running_var"].len();
+    let width = trained.weights()["stem.bn.running_var"].len();
     refused_weights(
         &trained,
         |w| drop(w.insert("stem.bn.running_var".into(), real(&[width], &vec![-0.1; width]))),
@@ -434,7 +434,7 @@ fn nodes_that_do_not_fit_are_named() {
         let edit = |json: &mut Value| op(json, "conv2")[field] = value.clone();
         let mut json = header(&events);
         edit(&mut json);
-        let message = refusal(&pack(&json, &events.weights));
+        let message = refusal(&pack(&json, events.weights()));
         assert!(message.contains(expected), "{field} {value}: {message}");
         assert!(
             message.contains("conv2") || message.contains("invalid value"),
@@ -595,15 +595,15 @@ fn ten_thousand_nodes_load_fast_and_a_hundred_and_ten_thousand_do_not_load() {
     };
     let bytes = of(10_000).to_bytes().unwrap();
     let begin = Instant::now();
-    assert_eq!(Model::from_bytes(&bytes).unwrap().graph.nodes.len(), 10_003);
+    assert_eq!(Model::from_bytes(&bytes).unwrap().graph().nodes.len(), 10_003);
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 
     let model = of(110_000);
     let json = json!({
         "version": 1, "form": {"kind": "events"}, "time_steps": 1, "preprocessing": {"mean": [0], "std": [1.0]}, "classes": [],
-        "graph": serde_json::to_value(&model.graph).unwrap(),
+        "graph": serde_json::to_value(model.graph()).unwrap(),
     });
-    assert!(refusal(&pack(&json, &model.weights)).contains("at most 100000 nodes, found 110003"));
+    assert!(refusal(&pack(&json, model.weights())).contains("at most 100000 nodes, found 110003"));
 }
 
 /// A thousand nodes that flatten a large image would need gigabytes of bounds.
@@ -641,7 +641,7 @@ fn a_failed_save_leaves_what_was_there() {
 
     // An invalid model is not written.
     let mut invalid = grid_model();
-    invalid.time_steps = 0;
+    invalid.signature_mut().time_steps = 0;
     assert!(invalid.save(&path).unwrap_err().to_string().contains("time_steps"));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     assert_eq!(files_in(folder.path()), ["model.safetensors"]);

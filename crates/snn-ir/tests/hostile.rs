@@ -132,7 +132,7 @@ fn any_changed_byte_is_a_valid_model_or_one_error() {
         assert!(
             loaded > 100 && refused > 100,
             "{}: {loaded} loaded, {refused} refused",
-            model.form.label()
+            model.form().label()
         );
     }
 }
@@ -216,7 +216,7 @@ fn headers_are_bounded() {
     // What cannot be read is not written either.
     let name = "n".repeat(usize::try_from(MAX_HEADER_BYTES).unwrap());
     let mut model = events_model();
-    model.classes[0] = name;
+    model.signature_mut().classes[0] = name;
     let message = model.to_bytes().unwrap_err().to_string();
     assert!(message.contains("bytes of graph"), "{message:.200}");
 }
@@ -428,7 +428,7 @@ fn ten_thousand_synapses_and_sites_load_in_time() {
     }
     graph.push("head", Op::TimeMean, &[&last]);
     let mut model = tiny::model(Form::Events, graph, 2, []);
-    model.weights = weights;
+    *model.weights_mut() = weights;
     let bytes = model.to_bytes().unwrap();
     let begin = Instant::now();
     assert_eq!(Model::from_bytes(&bytes).unwrap(), model);

@@ -132,17 +132,14 @@ fn every_initial_model_is_valid() {
         let weights = graph.initial_weights(0).unwrap();
         let preprocessing = snn_ir::Preprocessing::new(vec![128; 3], vec![64.0; 3]);
         let classes = Vec::new();
-        snn_ir::Model {
-            form: snn_ir::Form::Trained,
-            graph,
+        snn_ir::Model::new(
+            snn_ir::Signature::new(snn_ir::Form::Trained, graph, 1, preprocessing)
+                .with_classes(classes),
             weights,
-            time_steps: 1,
-            preprocessing,
-            classes,
-        }
+        )
         .validate()
         .unwrap();
     }
-    let error = tiny::grid_model().graph.initial_weights(0).unwrap_err().to_string();
+    let error = tiny::grid_model().graph().initial_weights(0).unwrap_err().to_string();
     assert!(error.contains("code after conversion"), "{error}");
 }

@@ -20,8 +20,8 @@ use tiny::{byte, chain, coded, grid, int, levels, real, run_frames, site, traine
 fn spikes(neuron: Lif, pixels: &[u8]) -> (Vec<i16>, u64) {
     let mut model =
         trained(chain(&[1], vec![("neuron", site(Site::Lif(neuron)))]), pixels.len(), []);
-    model.preprocessing.mean = vec![128];
-    model.preprocessing.std = vec![64.0];
+    model.signature_mut().preprocessing.mean = vec![128];
+    model.signature_mut().preprocessing.std = vec![64.0];
     let result = run_frames(&model, pixels);
     (levels(&result, "neuron"), result.sites[0].ties)
 }
@@ -111,7 +111,7 @@ fn learned_thresholds_are_weights_of_layers_or_channels() {
     };
     let found = |share, weight| {
         let mut model = trained(graph(share), 1, [("neuron.threshold", weight)]);
-        model.preprocessing.std = vec![64.0; 2];
+        model.signature_mut().preprocessing.std = vec![64.0; 2];
         levels(&run_frames(&model, &[64, 64]), "neuron")
     };
     assert_eq!(found(Share::Channel, real(&[2], &[1.0, 1.5])), [1, 0]);
@@ -126,7 +126,7 @@ fn learned_thresholds_are_weights_of_layers_or_channels() {
     let mut model = trained(graph(Share::Layer), 1, [("neuron.threshold", real(&[1], &[0.25]))]);
     model.validate().unwrap();
     let Some(Op::Activation { site: Site::Lif(lif), .. }) =
-        model.graph.node_mut("neuron").map(|n| &mut n.op)
+        model.graph_mut().node_mut("neuron").map(|n| &mut n.op)
     else {
         panic!("LIF")
     };
@@ -181,7 +181,7 @@ fn the_grid_is_exact_where_guard_bits_suffice() {
         };
         let mut reals =
             trained(chain(&[1], vec![("site", site(Site::Lif(real_site.clone())))]), steps, []);
-        reals.preprocessing.mean = vec![128];
+        reals.signature_mut().preprocessing.mean = vec![128];
         let expected = levels(&run_frames(&reals, &pixels), "site");
 
         let grid_site = GridLif {
@@ -223,9 +223,9 @@ fn the_grid_is_exact_where_guard_bits_suffice() {
                 ("out.multiplier", int(&[1], &[1])),
             ],
         );
-        model.preprocessing.mean = vec![128];
+        model.signature_mut().preprocessing.mean = vec![128];
         if adapts {
-            model.weights.insert("site.adaptation".into(), int(&[1], &[jump]));
+            model.weights_mut().insert("site.adaptation".into(), int(&[1], &[jump]));
         }
         let found = levels(&run_frames(&model, &pixels), "site");
         assert_eq!(found, expected, "case {case}: {pixels:?} {real_site:?}");
@@ -449,7 +449,7 @@ fn a_neuron_of_a_users_own_runs_by_its_name() {
         custom_levels(&custom_model(1.0, Share::Layer, &[2.0]), &neurons).unwrap(),
         [0, 0, 1, 1, 1, 1]
     );
-    let initial = model.graph.initial_weights(1).unwrap();
+    let initial = model.graph().initial_weights(1).unwrap();
     assert_eq!(initial["own.threshold"].to_f64(), ndarray::arr1(&[3.0, 3.0]).into_dyn());
     let bytes = model.to_bytes().unwrap();
     assert_eq!(Model::from_bytes(&bytes).unwrap(), model);
@@ -466,7 +466,7 @@ fn what_a_registry_lacks_is_named() {
     let neurons = Neurons::default().with("sum", Sum);
     let mut incomplete = model;
     let Some(Op::Activation { site: Site::Custom(custom), .. }) =
-        incomplete.graph.node_mut("own").map(|n| &mut n.op)
+        incomplete.graph_mut().node_mut("own").map(|n| &mut n.op)
     else {
         panic!("custom")
     };

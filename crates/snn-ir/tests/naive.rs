@@ -24,7 +24,7 @@ fn of_op<const N: usize>(
     pixels: &[u8],
 ) -> Vec<f64> {
     let mut model = trained(chain(shape, vec![("op", op), ("flat", Op::Flatten)]), 1, weights);
-    model.preprocessing.mean.fill(128);
+    model.signature_mut().preprocessing.mean.fill(128);
     logits(&run(&model, pixels))
 }
 
@@ -33,8 +33,8 @@ fn of_op<const N: usize>(
 #[test]
 fn pixels_enter_minus_mean_over_deviation() {
     let mut model = trained(chain(&[2, 1, 2], vec![("flat", Op::Flatten)]), 1, []);
-    model.preprocessing.mean = vec![100, 200];
-    model.preprocessing.std = vec![2.0, 4.0];
+    model.signature_mut().preprocessing.mean = vec![100, 200];
+    model.signature_mut().preprocessing.std = vec![2.0, 4.0];
     assert_eq!(logits(&run(&model, &[0, 255, 0, 255])), [-50.0, 77.5, -50.0, 13.75]);
 }
 
@@ -295,8 +295,8 @@ fn the_class_is_the_first_of_the_largest() {
 fn spikes(neuron: Lif, pixels: &[u8]) -> (Vec<i16>, u64) {
     let mut model =
         trained(chain(&[1], vec![("neuron", site(Site::Lif(neuron)))]), pixels.len(), []);
-    model.preprocessing.mean = vec![128];
-    model.preprocessing.std = vec![64.0];
+    model.signature_mut().preprocessing.mean = vec![128];
+    model.signature_mut().preprocessing.std = vec![64.0];
     let result = run_frames(&model, pixels);
     (levels(&result, "neuron"), result.sites[0].ties)
 }
@@ -336,7 +336,7 @@ fn plif_has_the_leak_of_its_weight() {
         let neuron = Lif { leak: Leak::Learned { initial: 0.9 }, ..Lif::default() };
         let graph = chain(&[1], vec![("neuron", site(Site::Lif(neuron)))]);
         let mut model = trained(graph, 6, [("neuron.leak", real(&[1], &[weight]))]);
-        model.preprocessing.std = vec![64.0];
+        model.signature_mut().preprocessing.std = vec![64.0];
         levels(&run_frames(&model, &[40; 6]), "neuron")
     };
     assert_eq!(logistic(0.0).to_bits(), 0.5_f64.to_bits());
@@ -420,7 +420,7 @@ fn quant_relu_rounds_ties_up_and_clips() {
                 ("out.weight", real(&[1], &[10.0])),
             ];
             let mut model = tiny::model(form, graph, 1, weights);
-            model.preprocessing.mean = vec![128];
+            model.signature_mut().preprocessing.mean = vec![128];
             let result = run(&model, &[pixel]);
             assert_eq!(levels(&result, "level"), [level], "{pixel}");
             let value =
@@ -454,11 +454,11 @@ fn grid_site<const N: usize>(
     let graph =
         chain(&[1], vec![("in", synapse.clone()), ("site", coded(op, code)), ("out", synapse)]);
     let mut model = grid(graph, pixels.len(), weights);
-    model.weights.insert("in.weight".into(), byte(&[1, 1], &[1]));
-    model.weights.insert("in.multiplier".into(), int(&[1], &[multiplier]));
-    model.weights.insert("out.weight".into(), byte(&[1, 1], &[2]));
-    model.weights.insert("out.multiplier".into(), int(&[1], &[3]));
-    model.preprocessing.mean = vec![128];
+    model.weights_mut().insert("in.weight".into(), byte(&[1, 1], &[1]));
+    model.weights_mut().insert("in.multiplier".into(), int(&[1], &[multiplier]));
+    model.weights_mut().insert("out.weight".into(), byte(&[1, 1], &[2]));
+    model.weights_mut().insert("out.multiplier".into(), int(&[1], &[3]));
+    model.signature_mut().preprocessing.mean = vec![128];
     let result = run_frames(&model, pixels);
     let found = levels(&result, "site");
     assert_eq!(sums(&result), [found.iter().map(|level| 6 * i64::from(*level)).sum::<i64>()]);
@@ -594,8 +594,8 @@ fn a_convolution_on_the_grid_multiplies_its_sum_and_adds_its_bias_once() {
 // === Eq. 14 ===
 
 fn shapes(model: &Model, frames: bool) -> Vec<Vec<usize>> {
-    let Op::Input { shape } = &model.graph.nodes[0].op else { panic!("no input") };
-    let batch = if frames { vec![model.time_steps, 2] } else { vec![2] };
+    let Op::Input { shape } = &model.graph().nodes[0].op else { panic!("no input") };
+    let batch = if frames { vec![model.time_steps(), 2] } else { vec![2] };
     let pixels = ArrayD::from_shape_fn([batch, shape.clone()].concat(), |i| {
         u8::try_from(i[0] * 50).unwrap()
     });
@@ -639,7 +639,7 @@ fn frames_that_repeat_equal_an_image() {
         let model = snn_ir::random::trained(seed, Numbers::Dyadic);
         let image = snn_ir::random::pixels(&model, 2, seed);
         let frames =
-            ndarray::stack(ndarray::Axis(0), &vec![image.view(); model.time_steps]).unwrap();
+            ndarray::stack(ndarray::Axis(0), &vec![image.view(); model.time_steps()]).unwrap();
         let mut naive = Naive::new(&model).unwrap();
         let a = naive.evaluate(&Input::Static(image.view()), Record::Sites).unwrap();
         let b = naive.evaluate(&Input::Frames(frames.view()), Record::Sites).unwrap();

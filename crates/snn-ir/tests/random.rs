@@ -18,7 +18,7 @@ fn every_random_model_validates_and_runs() {
             let model = trained_with(seed, numbers, sites);
             model
                 .validate()
-                .unwrap_or_else(|e| panic!("seed {seed} {numbers:?}: {e}\n{:#?}", model.graph));
+                .unwrap_or_else(|e| panic!("seed {seed} {numbers:?}: {e}\n{:#?}", model.graph()));
             let pixels = pixels(&model, 1, seed);
             let result = Naive::new(&model)
                 .unwrap()
@@ -40,7 +40,7 @@ fn every_kind_of_site_is_drawn() {
     for seed in 0..200 {
         assert_eq!(trained(seed, Numbers::Real), trained_with(seed, Numbers::Real, Sites::Basic));
         let model = trained_with(seed, Numbers::Real, Sites::All);
-        labels.extend(model.graph.sites().unwrap().iter().map(|info| info.site.label()));
+        labels.extend(model.graph().sites().unwrap().iter().map(|info| info.site.label()));
     }
     let expected = [
         "adaptive_lif",

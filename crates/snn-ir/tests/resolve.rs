@@ -288,7 +288,8 @@ fn the_small_network() {
 /// Graphs are data: JSON and back, with unknown fields refused.
 #[test]
 fn graphs_survive_json() {
-    for graph in [ResNet::default().build(), SmallNet::default().build(), tiny::grid_model().graph]
+    for graph in
+        [ResNet::default().build(), SmallNet::default().build(), tiny::grid_model().graph().clone()]
     {
         let json = serde_json::to_string(&graph).unwrap();
         assert_eq!(serde_json::from_str::<Graph>(&json).unwrap(), graph);

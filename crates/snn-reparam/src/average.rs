@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 
 /// Turns averages of currents into sums.
 pub(crate) fn of_currents(model: &mut Model, plan: &mut Plan) -> Result<()> {
-    let resolved = model.graph.resolve()?;
+    let resolved = model.graph().resolve()?;
     let averages: Vec<(String, &'static str, usize)> = model
-        .graph
+        .graph()
         .nodes
         .iter()
         .zip(&resolved.nodes)
@@ -50,7 +50,7 @@ pub(crate) fn of_currents(model: &mut Model, plan: &mut Plan) -> Result<()> {
 
 /// Makes a pooling a sum.
 pub(crate) fn to_sum(model: &mut Model, name: &str) {
-    if let Some(node) = model.graph.node_mut(name)
+    if let Some(node) = model.graph_mut().node_mut(name)
         && let Op::Pool { pool, .. } | Op::GlobalPool { pool } = &mut node.op
     {
         *pool = PoolKind::Sum;
@@ -70,15 +70,15 @@ fn divide_sources(
         if !visited.insert(name.clone()) {
             continue;
         }
-        let inputs = model.graph.node(&name).map(|node| node.inputs.clone()).unwrap_or_default();
+        let inputs = model.graph().node(&name).map(|node| node.inputs.clone()).unwrap_or_default();
         for input in inputs {
-            if model.graph.readers(&input).count() != 1 {
+            if model.graph().readers(&input).count() != 1 {
                 return Ok(Err(format!(
                     "it averages the current `{input}`, which others read too; average after a \
                      site instead"
                 )));
             }
-            match model.graph.node(&input).map(|node| &node.op) {
+            match model.graph().node(&input).map(|node| &node.op) {
                 Some(Op::Conv(_) | Op::Linear { .. } | Op::Scale) => synapses.push(input),
                 Some(
                     Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat,
@@ -97,8 +97,8 @@ fn divide_sources(
     // Once each, however often an add or a concatenation reads one.
     for synapse in synapses.into_iter().collect::<BTreeSet<_>>() {
         for part in ["weight", "bias"] {
-            if model.weights.contains_key(&format!("{synapse}.{part}")) {
-                let values = weights::real(&model.weights, &synapse, part)? / size;
+            if model.weights().contains_key(&format!("{synapse}.{part}")) {
+                let values = weights::real(model.weights(), &synapse, part)? / size;
                 set_real(model, &synapse, part, values);
             }
         }

@@ -6,7 +6,7 @@ use crate::{average, distribute, fold, merge};
 use serde::{Deserialize, Serialize};
 use snn_ir::{
     Code, Form, Leak, Lif, Model, Neurons, Op, Site, Spike, Tensor, naive::logistic,
-    neurons::unknown, streams::Kind, weights,
+    neurons::unknown, streams::Kind,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -56,12 +56,12 @@ pub fn convert_with_neurons(
     codes: &CodeChoice,
     neurons: &Neurons,
 ) -> Result<Conversion> {
-    if trained.form != Form::Trained {
-        return Err(Error::Form { expected: "trained", found: trained.form.label() });
+    if trained.form() != Form::Trained {
+        return Err(Error::Form { expected: "trained", found: trained.form().label() });
     }
     trained.validate()?;
     let mut model = trained.clone();
-    for tensor in model.weights.values_mut() {
+    for tensor in model.weights_mut().values_mut() {
         *tensor = Tensor::F64(tensor.to_f64());
     }
     let mut plan = Plan::default();
@@ -77,7 +77,7 @@ pub fn convert_with_neurons(
     refuse_synapses_of_currents(&model, &mut plan);
     stop_if_refused(&plan)?;
     keep_the_rest(&model, &mut plan);
-    model.form = Form::Events;
+    model.signature_mut().form = Form::Events;
     model.validate()?;
     Ok(Conversion { model, plan })
 }
@@ -89,7 +89,7 @@ fn stop_if_refused(plan: &Plan) -> Result<()> {
 /// A code for a site that does not exist, or for one that has no choice, is a mistake.
 fn refuse_unknown_sites(model: &Model, codes: &CodeChoice, plan: &mut Plan) {
     for name in codes.sites.keys() {
-        match model.graph.node(name).map(|node| &node.op) {
+        match model.graph().node(name).map(|node| &node.op) {
             Some(Op::Activation { site, .. })
                 if !matches!(site.spike(), Some(Spike::Binary | Spike::Ternary)) => {}
             Some(op) => {
@@ -109,12 +109,13 @@ fn refuse_unknown_sites(model: &Model, codes: &CodeChoice, plan: &mut Plan) {
 
 /// Gives every site its code and every learned leak its value.
 fn sites(model: &mut Model, codes: &CodeChoice, neurons: &Neurons, plan: &mut Plan) -> Result<()> {
-    for node in &mut model.graph.nodes {
+    let (signature, weights) = model.parts_mut();
+    for node in &mut signature.graph.nodes {
         let label = node.op.label();
         let Op::Activation { site, code } = &mut node.op else { continue };
         if let Site::Lif(Lif { leak: leak @ Leak::Learned { .. }, .. }) = site {
-            let learned = weights::real(&model.weights, &node.name, "leak")?;
-            model.weights.remove(&format!("{}.leak", node.name));
+            let learned = snn_ir::weights::real(weights, &node.name, "leak")?;
+            weights.remove(&format!("{}.leak", node.name));
             *leak = Leak::Factor { factor: logistic(learned[[0]]) };
         }
         let wanted = codes.sites.get(&node.name).copied().unwrap_or(codes.default);
@@ -184,7 +185,7 @@ fn coded(
 /// A stream is of one kind: pixels, events and currents do not travel together.
 fn refuse_mixed_concatenations(model: &Model, plan: &mut Plan) {
     let mut kinds: HashMap<&str, Kind> = HashMap::new();
-    for node in &model.graph.nodes {
+    for node in &model.graph().nodes {
         let inputs: Vec<Kind> =
             node.inputs.iter().filter_map(|input| kinds.get(input.as_str()).copied()).collect();
         let uniform = inputs.iter().all(|kind| *kind == inputs[0]);
@@ -212,8 +213,8 @@ fn refuse_mixed_concatenations(model: &Model, plan: &mut Plan) {
 
 /// Real values never enter a convolution.
 fn refuse_synapses_of_currents(model: &Model, plan: &mut Plan) {
-    let events = distribute::events(&model.graph);
-    for node in &model.graph.nodes {
+    let events = distribute::events(model.graph());
+    for node in &model.graph().nodes {
         let is_synapse = matches!(node.op, Op::Conv(_) | Op::Linear { .. } | Op::Scale);
         if is_synapse && !events.contains(node.inputs[0].as_str()) {
             let reason = format!(
@@ -228,7 +229,7 @@ fn refuse_synapses_of_currents(model: &Model, plan: &mut Plan) {
 
 /// Lists every node that no pass spoke of.
 fn keep_the_rest(model: &Model, plan: &mut Plan) {
-    for node in &model.graph.nodes {
+    for node in &model.graph().nodes {
         if plan.entries.iter().any(|entry| entry.node == node.name) {
             continue;
         }
@@ -247,7 +248,7 @@ fn keep_the_rest(model: &Model, plan: &mut Plan) {
         plan.note(&node.name, node.op.label(), Action::Kept, detail);
     }
     let order = |name: &str| {
-        model.graph.nodes.iter().position(|node| node.name == name).unwrap_or(usize::MAX)
+        model.graph().nodes.iter().position(|node| node.name == name).unwrap_or(usize::MAX)
     };
     plan.entries.sort_by_key(|entry| order(&entry.node));
 }

@@ -37,7 +37,7 @@ pub(crate) fn adds(model: &mut Model, plan: &mut Plan) {
 
 /// Whether a node yields events or pixels, before scales are merged.
 pub(crate) fn is_events(model: &Model, name: &str) -> bool {
-    events(&model.graph).contains(name)
+    events(model.graph()).contains(name)
 }
 
 /// Names of all nodes that yield events or pixels; one pass in topological order, since a chain of
@@ -65,15 +65,15 @@ pub(crate) fn yields_events(node: &Node, is_events: impl Fn(&str) -> bool) -> bo
 
 /// The next add of events with a reader that is neither a site, another add nor the head.
 fn next(model: &Model, plan: &mut Plan) -> Option<(Node, Node)> {
-    let events = events(&model.graph);
+    let events = events(model.graph());
     let adds: HashMap<&str, &Node> = model
-        .graph
+        .graph()
         .nodes
         .iter()
         .filter(|node| matches!(node.op, Op::Add) && events.contains(node.name.as_str()))
         .map(|node| (node.name.as_str(), node))
         .collect();
-    for reader in &model.graph.nodes {
+    for reader in &model.graph().nodes {
         let Some(add) = reader.inputs.iter().find_map(|input| adds.get(input.as_str())) else {
             continue;
         };
@@ -113,14 +113,14 @@ fn next(model: &Model, plan: &mut Plan) -> Option<(Node, Node)> {
 /// first.
 fn rewrite(model: &mut Model, add: &Node, reader: &Node) {
     let position = model
-        .graph
+        .graph()
         .nodes
         .iter()
         .position(|node| node.name == reader.name)
-        .unwrap_or(model.graph.nodes.len());
+        .unwrap_or(model.graph().nodes.len());
     let mut copies = Vec::new();
     for (number, input) in add.inputs.iter().enumerate() {
-        let name = crate::name::free(&model.graph, format!("{}#{}", reader.name, number + 1));
+        let name = crate::name::free(model.graph(), format!("{}#{}", reader.name, number + 1));
         let mut op = reader.op.clone();
         match &mut op {
             Op::Conv(conv) if number > 0 => conv.bias = false,
@@ -128,24 +128,24 @@ fn rewrite(model: &mut Model, add: &Node, reader: &Node) {
             _ => {}
         }
         for part in ["weight", "bias"] {
-            if let Some(tensor) = model.weights.get(&format!("{}.{part}", reader.name)).cloned()
+            if let Some(tensor) = model.weights().get(&format!("{}.{part}", reader.name)).cloned()
                 && !(part == "bias" && number > 0)
             {
-                model.weights.insert(format!("{name}.{part}"), tensor);
+                model.weights_mut().insert(format!("{name}.{part}"), tensor);
             }
         }
         copies.push(Node { name, op, inputs: vec![input.clone()] });
     }
     for part in ["weight", "bias"] {
-        model.weights.remove(&format!("{}.{part}", reader.name));
+        model.weights_mut().remove(&format!("{}.{part}", reader.name));
     }
     let inputs = copies.iter().map(|copy| copy.name.clone()).collect();
     let sum = Node { name: reader.name.clone(), op: Op::Add, inputs };
-    model.graph.nodes.splice(position..=position, copies.into_iter().chain([sum]));
+    model.graph_mut().nodes.splice(position..=position, copies.into_iter().chain([sum]));
 }
 
 fn drop_unread(model: &mut Model, name: &str) {
-    if model.graph.readers(name).next().is_none() {
-        model.graph.nodes.retain(|node| node.name != name);
+    if model.graph().readers(name).next().is_none() {
+        model.graph_mut().nodes.retain(|node| node.name != name);
     }
 }

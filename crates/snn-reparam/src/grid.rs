@@ -50,8 +50,8 @@ const REFINEMENT: f64 = 8.0;
 /// threshold is out of reach; an accumulator could leave 32 bits.
 pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> {
     let source = &events.model;
-    if source.form != Form::Events {
-        return Err(Error::Form { expected: "events", found: source.form.label() });
+    if source.form() != Form::Events {
+        return Err(Error::Form { expected: "events", found: source.form().label() });
     }
     if options.guard_bits > 16 || options.leak_bits > 16 {
         let found =
@@ -71,8 +71,8 @@ pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> 
     let mut classes = Channels::of(source, &resolved, &streams);
     let units = units(source, &resolved, &streams, &mut classes)?;
     let mut model = source.clone();
-    model.weights.clear();
-    for (index, node) in source.graph.nodes.iter().enumerate() {
+    model.weights_mut().clear();
+    for (index, node) in source.graph().nodes.iter().enumerate() {
         let count = resolved.nodes[index].shape[0];
         let of = |classes: &mut Channels, node: usize| -> Array1<f64> {
             (0..count).map(|c| units[classes.class(node, c)]).collect()
@@ -90,7 +90,7 @@ pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> 
                 let unit = of(&mut classes, resolved.nodes[index].inputs[0]);
                 let site_to_grid = SiteToGrid { source, name: &node.name, unit: &unit, options };
                 let grid_site = site_to_grid.convert(site, &mut model, &mut plan)?;
-                if let Op::Activation { site, .. } = &mut model.graph.nodes[index].op {
+                if let Op::Activation { site, .. } = &mut model.graph_mut().nodes[index].op {
                     *site = grid_site;
                 }
             }
@@ -105,7 +105,8 @@ pub fn to_grid(events: &Conversion, options: GridOptions) -> Result<Conversion> 
         }
     }
     let head = resolved.nodes.len() - 1;
-    model.form = Form::Grid { logit_unit: units[classes.class(resolved.nodes[head].inputs[0], 0)] };
+    model.signature_mut().form =
+        Form::Grid { logit_unit: units[classes.class(resolved.nodes[head].inputs[0], 0)] };
     let resolved = model.validate()?;
     note_bounds(&model, &resolved, &mut plan)?;
     Ok(Conversion { model, plan })
@@ -136,12 +137,12 @@ fn units(
         Demand { finest: f64::INFINITY, streams: 0, floor: 0.0, divides: None };
         classes.len()
     ];
-    for (index, node) in model.graph.nodes.iter().enumerate() {
+    for (index, node) in model.graph().nodes.iter().enumerate() {
         let info = &resolved.nodes[index];
         match &node.op {
             Op::Conv(_) | Op::Linear { .. } | Op::Scale => {
-                let weight = weights::real(&model.weights, &node.name, "weight")?;
-                let bias = model.weights.get(&format!("{}.bias", node.name)).map(Tensor::to_f64);
+                let weight = weights::real(model.weights(), &node.name, "weight")?;
+                let bias = model.weights().get(&format!("{}.bias", node.name)).map(Tensor::to_f64);
                 // The largest value that comes in: an identity's weight must stay precise when
                 // multiplied by it.
                 let levels = streams.bounds[info.inputs[0]]
@@ -201,7 +202,7 @@ fn synapse(
     unit: &Array1<f64>,
     plan: &mut Plan,
 ) -> Result<()> {
-    let weight = weights::real(&source.weights, name, "weight")?;
+    let weight = weights::real(source.weights(), name, "weight")?;
     let mut multiplier = Array1::<f64>::ones(unit.len());
     let mut rounded = weight.clone();
     let mut error = 0.0_f64;
@@ -230,9 +231,9 @@ fn synapse(
     );
     #[expect(clippy::cast_possible_truncation, reason = "clamped to ±127 above")]
     let bytes = rounded.mapv(|n| n as i8);
-    model.weights.insert(format!("{name}.weight"), Tensor::I8(bytes));
+    model.weights_mut().insert(format!("{name}.weight"), Tensor::I8(bytes));
     set_integers(model, name, "multiplier", &multiplier.into_dyn())?;
-    if let Some(bias) = source.weights.get(&format!("{name}.bias")) {
+    if let Some(bias) = source.weights().get(&format!("{name}.bias")) {
         let scaled = bias.to_f64() / unit.clone().into_dyn();
         set_integers(model, name, "bias", &scaled.mapv(f64::round))?;
     }
@@ -261,14 +262,14 @@ pub(crate) fn set_integers(
     }
     #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
     let integers = values.mapv(|v| v as i32);
-    model.weights.insert(name, Tensor::I32(integers));
+    model.weights_mut().insert(name, Tensor::I32(integers));
     Ok(())
 }
 
 /// Writes into the plan how large sums can grow, and where libtorch needs f64 to be exact.
 fn note_bounds(model: &Model, resolved: &Resolved, plan: &mut Plan) -> Result<()> {
     let streams = Streams::of(model, resolved)?;
-    for (index, node) in model.graph.nodes.iter().enumerate() {
+    for (index, node) in model.graph().nodes.iter().enumerate() {
         let sum = streams.sums[index];
         if sum > 0.0 && !matches!(node.op, Op::Scale) {
             let width = if sum < F32_EXACT { "f32" } else { "f64" };

@@ -13,7 +13,7 @@ use snn_ir::{
 
 /// Refuses the sites that have no twin on the grid, by name.
 pub(crate) fn refuse_without_twin(source: &Model, plan: &mut Plan) -> Result<()> {
-    for node in &source.graph.nodes {
+    for node in &source.graph().nodes {
         let reason = match &node.op {
             Op::Activation { site: Site::Relu, .. } => {
                 "an unquantised ReLU cannot be on the grid; train it as quant_relu, whose levels \
@@ -135,7 +135,7 @@ impl SiteToGrid<'_> {
 
     fn lif(&self, lif: &Lif, edges: &Edges, model: &mut Model, plan: &mut Plan) -> Result<Site> {
         let GridOptions { guard_bits, leak_bits } = self.options;
-        let steps = self.source.time_steps - 1;
+        let steps = self.source.time_steps() - 1;
         let factor = match lif.leak {
             Leak::Factor { factor } | Leak::Learned { initial: factor } => factor,
         };

@@ -18,15 +18,15 @@ use std::collections::{HashMap, HashSet};
 /// Merges all scales.
 pub(crate) fn scales(model: &mut Model, plan: &mut Plan) -> Result<()> {
     insert_identities(model, plan);
-    let resolved = model.graph.resolve()?;
+    let resolved = model.graph().resolve()?;
     let mut factors: HashMap<String, Vec<f64>> = HashMap::new();
-    for (index, node) in model.graph.nodes.clone().iter().enumerate() {
+    for (index, node) in model.graph().nodes.clone().iter().enumerate() {
         let channels = resolved.nodes[index].shape[0];
         let input =
             || node.inputs.first().and_then(|name| factors.get(name)).cloned().unwrap_or_default();
         let factor = match &node.op {
             Op::Input { .. } => {
-                let factor = model.preprocessing.std.iter().map(|std| 1.0 / std).collect();
+                let factor = model.preprocessing().std.iter().map(|std| 1.0 / std).collect();
                 plan.note(
                     &node.name,
                     "input",
@@ -36,7 +36,7 @@ pub(crate) fn scales(model: &mut Model, plan: &mut Plan) -> Result<()> {
                 factor
             }
             Op::Activation { site: Site::QuantRelu(QuantRelu { levels, .. }), .. } => {
-                let steps = weights::real(&model.weights, &node.name, "step")?;
+                let steps = weights::real(model.weights(), &node.name, "step")?;
                 plan.note(
                     &node.name,
                     "quant_relu",
@@ -70,7 +70,7 @@ pub(crate) fn scales(model: &mut Model, plan: &mut Plan) -> Result<()> {
         };
         factors.insert(node.name.clone(), factor);
     }
-    model.preprocessing.std.fill(1.0);
+    model.signature_mut().preprocessing.std.fill(1.0);
     Ok(())
 }
 
@@ -110,11 +110,11 @@ fn absorb(model: &mut Model, resolved: &Resolved, index: usize, factor: &[f64]) 
         return Ok(());
     }
     let name = &resolved.nodes[index].name;
-    let mut weight = weights::real(&model.weights, name, "weight")?;
+    let mut weight = weights::real(model.weights(), name, "weight")?;
     if weight.ndim() == 1 {
         weight.iter_mut().zip(factor).for_each(|(w, f)| *w *= f);
     } else {
-        let groups = match model.graph.nodes[index].op {
+        let groups = match model.graph().nodes[index].op {
             Op::Conv(ref conv) => conv.groups,
             _ => 1,
         };
@@ -135,15 +135,15 @@ fn absorb(model: &mut Model, resolved: &Resolved, index: usize, factor: &[f64]) 
 fn insert_identities(model: &mut Model, plan: &mut Plan) {
     let mut events = HashSet::new();
     let mut position = 0;
-    while position < model.graph.nodes.len() {
-        let node = model.graph.nodes[position].clone();
+    while position < model.graph().nodes.len() {
+        let node = model.graph().nodes[position].clone();
         if matches!(node.op, Op::Add | Op::Activation { .. } | Op::TimeMean) {
             let streams =
                 node.inputs.iter().enumerate().filter(|(_, input)| events.contains(*input));
             for (number, (slot, input)) in streams.collect::<Vec<_>>().into_iter().enumerate() {
                 let number = if number == 0 { String::new() } else { (number + 1).to_string() };
                 let name =
-                    crate::name::free(&model.graph, format!("{}.identity{number}", node.name));
+                    crate::name::free(model.graph(), format!("{}.identity{number}", node.name));
                 let channels = channels(model, input);
                 set_real(model, &name, "weight", ArrayD::from_elem(IxDyn(&[channels]), 1.0));
                 plan.note(
@@ -152,15 +152,15 @@ fn insert_identities(model: &mut Model, plan: &mut Plan) {
                     Action::Added,
                     format!("one-to-one synapse for `{input}`; its weight is the merged step"),
                 );
-                model.graph.nodes.insert(
+                model.graph_mut().nodes.insert(
                     position,
                     Node { name: name.clone(), op: Op::Scale, inputs: vec![input.clone()] },
                 );
                 position += 1;
-                model.graph.nodes[position].inputs[slot] = name;
+                model.graph_mut().nodes[position].inputs[slot] = name;
             }
         }
-        let node = &model.graph.nodes[position];
+        let node = &model.graph().nodes[position];
         if yields_events(node, |input| events.contains(input)) {
             events.insert(node.name.clone());
         }
@@ -169,9 +169,9 @@ fn insert_identities(model: &mut Model, plan: &mut Plan) {
 }
 
 fn channels(model: &Model, name: &str) -> usize {
-    let position = model.graph.nodes.iter().position(|node| node.name == name).unwrap_or(0);
+    let position = model.graph().nodes.iter().position(|node| node.name == name).unwrap_or(0);
     model
-        .graph
+        .graph()
         .shapes()
         .ok()
         .and_then(|shapes| shapes.get(position).map(|shape| shape[0]))

@@ -23,7 +23,7 @@ impl Channels {
             total += node.shape[0];
         }
         let mut channels = Self { offsets, parents: (0..total).collect() };
-        for (index, (node, info)) in model.graph.nodes.iter().zip(&resolved.nodes).enumerate() {
+        for (index, (node, info)) in model.graph().nodes.iter().zip(&resolved.nodes).enumerate() {
             if info.inputs.iter().any(|&input| streams.kinds[input] != Kind::Current) {
                 continue;
             }

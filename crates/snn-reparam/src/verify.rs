@@ -393,14 +393,14 @@ pub fn same_conversion(expected: &Model, file: &Model, tuning: Tuning) -> Vec<St
             failures.push(format!("the file is not the conversion of the run: {what} differ"));
         }
     };
-    demand(expected.form == file.form, "the forms (or the units of the logits)");
-    demand(expected.graph == file.graph, "the graphs");
-    demand(expected.time_steps == file.time_steps, "the macro-steps");
-    demand(expected.preprocessing == file.preprocessing, "the preprocessings");
-    demand(expected.classes == file.classes, "the names of the classes");
-    demand(expected.weights.keys().eq(file.weights.keys()), "the names of the weights");
-    for (name, tensor) in &expected.weights {
-        let Some(other) = file.weights.get(name) else { continue };
+    demand(expected.form() == file.form(), "the forms (or the units of the logits)");
+    demand(expected.graph() == file.graph(), "the graphs");
+    demand(expected.time_steps() == file.time_steps(), "the macro-steps");
+    demand(expected.preprocessing() == file.preprocessing(), "the preprocessings");
+    demand(expected.classes() == file.classes(), "the names of the classes");
+    demand(expected.weights().keys().eq(file.weights().keys()), "the names of the weights");
+    for (name, tensor) in expected.weights() {
+        let Some(other) = file.weights().get(name) else { continue };
         let may_differ = tuning == Tuning::Weights && is_tunable(expected, name);
         let same = if may_differ {
             other.dtype() == tensor.dtype() && other.shape() == tensor.shape()
@@ -419,5 +419,5 @@ pub fn same_conversion(expected: &Model, file: &Model, tuning: Tuning) -> Vec<St
 /// those of one-to-one synapses.
 fn is_tunable(model: &Model, name: &str) -> bool {
     let Some((node, "weight" | "bias")) = name.rsplit_once('.') else { return false };
-    matches!(model.graph.node(node).map(|node| &node.op), Some(Op::Conv(_) | Op::Linear { .. }))
+    matches!(model.graph().node(node).map(|node| &node.op), Some(Op::Conv(_) | Op::Linear { .. }))
 }

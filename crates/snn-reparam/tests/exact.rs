@@ -99,10 +99,13 @@ fn every_kind_of_site_goes_on_the_grid() {
 /// Whether a channel has weights of zero only (κ = 0): its unit is the floor, a part of its
 /// thresholds that is no power of two, so that its bias is rounded.
 fn has_dead_channels(events: &Model) -> bool {
-    let synapses =
-        events.graph.nodes.iter().filter(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }));
+    let synapses = events
+        .graph()
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }));
     synapses
-        .map(|node| events.weights[&format!("{}.weight", node.name)].to_f64())
+        .map(|node| events.weights()[&format!("{}.weight", node.name)].to_f64())
         .any(|weight| weight.outer_iter().any(|row| row.iter().all(|w| *w == 0.0)))
 }
 
@@ -122,7 +125,12 @@ fn goes_on_the_grid(kinds: Sites) {
         let (before, _) = sites(&events.model, &input);
         let (after, _) = sites(&grid.model, &input);
         let is_exact = numbers == Numbers::Dyadic
-            && !events.model.graph.nodes.iter().any(|node| matches!(node.op, Op::Add | Op::Concat))
+            && !events
+                .model
+                .graph()
+                .nodes
+                .iter()
+                .any(|node| matches!(node.op, Op::Add | Op::Concat))
             && !has_dead_channels(&events.model)
             && !grid
                 .plan

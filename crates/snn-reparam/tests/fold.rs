@@ -9,8 +9,8 @@ use snn_reparam::{Action, convert};
 const EPS: f64 = 0.25;
 
 fn set(model: &mut Model, name: &str, new: &[f64]) {
-    let shape = model.weights[name].shape().to_vec();
-    model.weights.insert(
+    let shape = model.weights()[name].shape().to_vec();
+    model.weights_mut().insert(
         name.into(),
         Tensor::F64(ndarray::ArrayD::from_shape_vec(shape, new.to_vec()).unwrap()),
     );
@@ -49,14 +49,14 @@ fn of_convolutions_with_and_without_bias() {
         let events = exact(&model);
         let before = if has_bias { values(&model, "c1.bias") } else { vec![0.0; 3] };
         assert_eq!(values(&events.model, "c1.bias"), bias(&before));
-        let std = &model.preprocessing.std;
+        let std = &model.preprocessing().std;
         let weight = values(&model, "c1.weight");
         // [3, 2, 3, 3]; the deviation of the input is merged as well.
         let expected: Vec<f64> =
             weight.iter().enumerate().map(|(i, w)| KAPPA[i / 18] * w / std[i / 9 % 2]).collect();
         assert_eq!(values(&events.model, "c1.weight"), expected);
-        assert!(events.model.graph.node("n1").is_none());
-        assert!(events.model.weights.keys().all(|name| !name.starts_with("n1.")));
+        assert!(events.model.graph().node("n1").is_none());
+        assert!(events.model.weights().keys().all(|name| !name.starts_with("n1.")));
         let merged = network::lines(&events.plan, Action::Merged);
         assert_eq!(merged, ["n1: folded into `c1`"]);
     }

@@ -9,7 +9,7 @@ use snn_ir::random::Numbers;
 use snn_ir::site::{GridAdaptation, GridReset, GridSynapse};
 use snn_ir::{
     Adaptation, Code, Form, Graph, GridLif, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Reset,
-    Share, Site, Spike, Synapse, Tensor, Threshold,
+    Share, Signature, Site, Spike, Synapse, Tensor, Threshold,
 };
 use snn_reparam::{Action, Conversion, Error, GridOptions, Plan, convert, to_grid};
 use std::collections::BTreeMap;
@@ -55,14 +55,7 @@ fn events(streams: &[(&[f64], f64)], site: Site) -> Conversion {
     set("out.weight", &[1, 1], &[1.0]);
     graph.push("head", Op::TimeMean, &["out"]);
     let preprocessing = Preprocessing::new(vec![128; inputs], vec![1.0; inputs]);
-    let model = Model {
-        form: Form::Events,
-        graph,
-        weights,
-        time_steps: 4,
-        preprocessing,
-        classes: Vec::new(),
-    };
+    let model = Model::new(Signature::new(Form::Events, graph, 4, preprocessing), weights);
     model.validate().unwrap();
     Conversion { model, plan: Plan::default() }
 }
@@ -72,7 +65,7 @@ fn grid(events: &Conversion) -> Model {
 }
 
 fn ints(model: &Model, name: &str) -> Vec<i64> {
-    model.weights[name].to_i64(name).unwrap().iter().copied().collect()
+    model.weights()[name].to_i64(name).unwrap().iter().copied().collect()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "whole numbers far below 2^53")]
@@ -208,7 +201,7 @@ fn integer_thresholds_decide_as_the_real_ones() {
 fn leak(factor: f64, leak_bits: u8) -> (u32, u8) {
     let options = GridOptions { leak_bits, ..GridOptions::default() };
     let model = to_grid(&events(&[(&[1.0], 0.0)], lif(1.0, HARD, factor)), options).unwrap().model;
-    let Op::Activation { site: Site::GridLif(lif), .. } = model.graph.node("site").unwrap().op
+    let Op::Activation { site: Site::GridLif(lif), .. } = model.graph().node("site").unwrap().op
     else {
         panic!("LIF")
     };
@@ -256,7 +249,7 @@ fn soft_and_hard_resets_stay_what_they_are() {
     for (reset, expected) in [(Reset::Soft, GridReset::Soft), (HARD, GridReset::Hard)] {
         let model = grid(&events(&[(&[1.0], 0.0)], lif(1.0, reset, 0.5)));
         let Op::Activation { site: Site::GridLif(lif), code } =
-            &model.graph.node("site").unwrap().op
+            &model.graph().node("site").unwrap().op
         else {
             panic!("LIF")
         };
@@ -268,7 +261,7 @@ fn soft_and_hard_resets_stay_what_they_are() {
 // === Kinds of LIF ===
 
 fn site_of(model: &Model) -> GridLif {
-    match model.graph.node("site").unwrap().op {
+    match model.graph().node("site").unwrap().op {
         Op::Activation { site: Site::GridLif(lif), .. } => lif,
         _ => panic!("LIF"),
     }
@@ -474,24 +467,24 @@ fn weights_of_random_models_are_rounded_to_the_nearest() {
         let trained = snn_ir::random::trained(seed, Numbers::Real);
         let events = convert(&trained, &Code::Unary.into()).unwrap();
         let grid = grid(&events);
-        for (name, tensor) in &grid.weights {
+        for (name, tensor) in grid.weights() {
             if let Tensor::I8(values) = tensor {
                 assert!(values.iter().all(|n| n.unsigned_abs() <= 127), "{name}");
             }
         }
-        let Form::Grid { logit_unit } = grid.form else { panic!("on the grid") };
+        let Form::Grid { logit_unit } = grid.form() else { panic!("on the grid") };
         let readers = |name: &str| {
-            grid.graph
+            grid.graph()
                 .nodes
                 .iter()
                 .any(|node| matches!(node.op, Op::TimeMean) && node.inputs[0] == name)
         };
-        if !readers("fc") || !grid.weights.contains_key("fc.weight") {
+        if !readers("fc") || !grid.weights().contains_key("fc.weight") {
             continue; // moved behind an add
         }
         let (real, multiplier) =
-            (events.model.weights["fc.weight"].to_f64(), ints(&grid, "fc.multiplier"));
-        let rounded = grid.weights["fc.weight"].to_f64();
+            (events.model.weights()["fc.weight"].to_f64(), ints(&grid, "fc.multiplier"));
+        let rounded = grid.weights()["fc.weight"].to_f64();
         for (o, (row, n)) in real.outer_iter().zip(rounded.outer_iter()).enumerate() {
             let step = multiplier[o] as f64 * logit_unit;
             let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
@@ -507,7 +500,7 @@ fn weights_of_random_models_are_rounded_to_the_nearest() {
                 );
             }
         }
-        let bias = events.model.weights["fc.bias"].to_f64();
+        let bias = events.model.weights()["fc.bias"].to_f64();
         for (b, n) in bias.iter().zip(ints(&grid, "fc.bias")) {
             assert!((n as f64 * logit_unit - b).abs() <= 0.5 * logit_unit * (1.0 + 1e-6));
         }

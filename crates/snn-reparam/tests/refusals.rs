@@ -5,7 +5,7 @@ use snn_ir::naive::Naive;
 use snn_ir::site::QuantRelu;
 use snn_ir::{
     Code, Conv, Custom, Evaluate, Form, Graph, Input, Lif, Model, Neuron, NeuronKind, Neurons, Op,
-    PoolKind, Preprocessing, Record, Site, Spike, Window,
+    PoolKind, Preprocessing, Record, Signature, Site, Spike, Window,
 };
 use snn_reparam::{Action, CodeChoice, Error, GridOptions, convert, convert_with_neurons, to_grid};
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ fn act(site: Site) -> Op {
 fn model(graph: Graph) -> Model {
     let weights = graph.initial_weights(1).unwrap();
     let preprocessing = Preprocessing::new(vec![128; 2], vec![64.0; 2]);
-    Model { form: Form::Trained, graph, weights, time_steps: 2, preprocessing, classes: Vec::new() }
+    Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights)
 }
 
 /// `image → conv → (body) → global average → linear → head`; the body gets the name of the
@@ -120,7 +120,7 @@ fn levels_have_three_codes_and_spikes_one() {
     for code in [Code::Unary, Code::BitPlane, Code::Graded] {
         let events = convert(&model, &code.into()).unwrap().model;
         assert!(
-            matches!(events.graph.node("act").unwrap().op, Op::Activation { code: Some(found), .. } if found == code)
+            matches!(events.graph().node("act").unwrap().op, Op::Activation { code: Some(found), .. } if found == code)
         );
     }
     for code in [Code::Binary, Code::Ternary] {
@@ -138,7 +138,7 @@ fn levels_have_three_codes_and_spikes_one() {
     let model = network(|graph, conv| graph.push("act", act(ternary), &[conv]));
     let events = convert(&model, &Code::Unary.into()).unwrap().model;
     assert!(matches!(
-        events.graph.node("act").unwrap().op,
+        events.graph().node("act").unwrap().op,
         Op::Activation { code: Some(Code::Ternary), .. }
     ));
     let codes =
@@ -215,7 +215,7 @@ fn the_plan_speaks_of_every_node() {
         graph.push("b", act(Site::Lif(Lif::default())), &[&sum])
     });
     let events = convert(&model, &Code::BitPlane.into()).unwrap();
-    for node in events.model.graph.nodes.iter().chain(&model.graph.nodes) {
+    for node in events.model.graph().nodes.iter().chain(&model.graph().nodes) {
         assert!(
             events.plan.entries.iter().any(|entry| entry.node == node.name),
             "{} is missing:\n{}",
@@ -223,7 +223,7 @@ fn the_plan_speaks_of_every_node() {
             events.plan
         );
     }
-    let identity = events.model.weights["sum.identity.weight"].to_f64();
+    let identity = events.model.weights()["sum.identity.weight"].to_f64();
     assert_eq!(
         identity,
         ArrayD::from_elem(vec![3], f64::from(0.8_f32)),
@@ -237,7 +237,7 @@ fn guard_bits_that_put_a_threshold_out_of_reach_are_refused() {
     // units.
     let mut model =
         network(|graph, conv| graph.push("act", act(Site::Lif(Lif::default())), &[conv]));
-    model.weights.insert("conv.weight".into(), ArrayD::<f32>::zeros(vec![3, 2, 3, 3]).into());
+    model.weights_mut().insert("conv.weight".into(), ArrayD::<f32>::zeros(vec![3, 2, 3, 3]).into());
     let events = convert(&model, &Code::Unary.into()).unwrap();
     let grid = |guard_bits| to_grid(&events, GridOptions { guard_bits, ..GridOptions::default() });
     assert!(grid(14).is_ok());
@@ -257,6 +257,7 @@ fn names_that_conversion_gives_do_not_collide_with_those_of_the_network() {
         graph.push("act", site(Site::QuantRelu(QuantRelu::default())), &[&sum])
     });
     let converted = convert(&model, &Code::Unary.into()).unwrap();
-    let names: Vec<_> = converted.model.graph.nodes.iter().map(|node| node.name.as_str()).collect();
+    let names: Vec<_> =
+        converted.model.graph().nodes.iter().map(|node| node.name.as_str()).collect();
     assert!(names.contains(&"sum.identity") && names.contains(&"sum.identity'"), "{names:?}");
 }

@@ -26,9 +26,9 @@ fn a_sum_of_events_is_read_by_one_convolution_each_and_the_bias_enters_once() {
     });
     let events = exact(&model);
     assert_eq!(values(&events.model, "c3#1.bias"), values(&model, "c3.bias"));
-    assert!(!events.model.weights.contains_key("c3#2.bias"));
-    assert!(events.model.graph.node("sum").is_none(), "nothing reads it any more");
-    assert!(matches!(events.model.graph.node("c3").unwrap().op, Op::Add));
+    assert!(!events.model.weights().contains_key("c3#2.bias"));
+    assert!(events.model.graph().node("sum").is_none(), "nothing reads it any more");
+    assert!(matches!(events.model.graph().node("c3").unwrap().op, Op::Add));
 }
 
 #[test]
@@ -44,7 +44,8 @@ fn an_add_of_three_streams() {
     });
     let events = exact(&model);
     assert!(
-        ["fc#1.bias", "fc#2.bias", "fc#3.bias"].map(|name| events.model.weights.contains_key(name))
+        ["fc#1.bias", "fc#2.bias", "fc#3.bias"]
+            .map(|name| events.model.weights().contains_key(name))
             == [true, false, false]
     );
 }
@@ -134,7 +135,7 @@ fn an_average_with_padding_of_currents_with_a_bias() {
         graph.push("fc", linear(3), &["flat"]);
     }));
     assert!(matches!(
-        events.model.graph.node("average").unwrap().op,
+        events.model.graph().node("average").unwrap().op,
         Op::Pool { pool: PoolKind::Sum, .. }
     ));
 }
@@ -287,7 +288,7 @@ fn sums_and_maxima_of_pixels() {
             graph.push("flat", Op::Flatten, &["a"]);
             graph.push("fc", linear(3), &["flat"]);
         }));
-        assert_eq!(events.model.preprocessing.std, [1.0; 2]);
+        assert_eq!(events.model.preprocessing().std, [1.0; 2]);
     }
 }
 
@@ -343,7 +344,9 @@ fn one_to_one_synapses_in_trained_graphs() {
         graph.push("fc", linear(3), &["flat"]);
     });
     for (name, weights) in [("s1.weight", [0.5, -2.0]), ("s2.weight", [1.5, 0.25])] {
-        model.weights.insert(name.into(), snn_ir::Tensor::F64(ndarray::arr1(&weights).into_dyn()));
+        model
+            .weights_mut()
+            .insert(name.into(), snn_ir::Tensor::F64(ndarray::arr1(&weights).into_dyn()));
     }
     exact(&model);
     let model = network(|graph| {
@@ -425,17 +428,19 @@ fn every_plif_gets_its_own_leak() {
         graph.push("fc", linear(3), &["flat"]);
     });
     for (name, weight) in [("a.leak", 0.75), ("b.leak", -1.5)] {
-        model.weights.insert(name.into(), snn_ir::Tensor::F64(ndarray::arr1(&[weight]).into_dyn()));
+        model
+            .weights_mut()
+            .insert(name.into(), snn_ir::Tensor::F64(ndarray::arr1(&[weight]).into_dyn()));
     }
     let events = exact(&model);
     for (name, weight) in [("a", 0.75_f64), ("b", -1.5)] {
         let Op::Activation { site: Site::Lif(lif), .. } =
-            &events.model.graph.node(name).unwrap().op
+            &events.model.graph().node(name).unwrap().op
         else {
             panic!("a LIF site")
         };
         assert_eq!(lif.leak, Leak::Factor { factor: 1.0 / (1.0 + (-weight).exp()) });
-        assert!(!events.model.weights.contains_key(&format!("{name}.leak")));
+        assert!(!events.model.weights().contains_key(&format!("{name}.leak")));
     }
 }
 

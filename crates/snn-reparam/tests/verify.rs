@@ -287,13 +287,13 @@ fn grid_model() -> Model {
         to_grid(&convert(&trained, &Code::Unary.into()).unwrap(), GridOptions::default())
             .unwrap()
             .model;
-    grid.classes = vec!["circle".into(), "square".into()];
+    grid.signature_mut().classes = vec!["circle".into(), "square".into()];
     grid
 }
 
 /// Changes the first value of a weight by one.
 fn nudge(model: &mut Model, name: &str) {
-    let tensor = model.weights.get_mut(name).unwrap();
+    let tensor = model.weights_mut().get_mut(name).unwrap();
     match tensor {
         Tensor::I8(values) => *values.iter_mut().next().unwrap() -= 1,
         Tensor::I32(values) => *values.iter_mut().next().unwrap() += 1,
@@ -310,21 +310,23 @@ fn a_file_is_the_conversion_of_its_run() {
     assert!(same_conversion(&expected, &expected.clone(), Tuning::None).is_empty());
     assert!(same_conversion(&expected, &expected.clone(), Tuning::Weights).is_empty());
     let edits: [(&str, Edit); 9] = [
-        ("the forms (or the units of the logits)", |model| model.form = Form::Events),
         ("the forms (or the units of the logits)", |model| {
-            model.form = Form::Grid { logit_unit: 1.0 }
+            model.signature_mut().form = Form::Events
         }),
-        ("the graphs", |model| model.graph.nodes[1].name.push('x')),
-        ("the macro-steps", |model| model.time_steps += 1),
-        ("the preprocessings", |model| model.preprocessing.mean[0] += 1),
-        ("the names of the classes", |model| model.classes.swap(0, 1)),
-        ("the names of the weights", |model| drop(model.weights.remove("fc.bias"))),
+        ("the forms (or the units of the logits)", |model| {
+            model.signature_mut().form = Form::Grid { logit_unit: 1.0 }
+        }),
+        ("the graphs", |model| model.graph_mut().nodes[1].name.push('x')),
+        ("the macro-steps", |model| model.signature_mut().time_steps += 1),
+        ("the preprocessings", |model| model.signature_mut().preprocessing.mean[0] += 1),
+        ("the names of the classes", |model| model.signature_mut().classes.swap(0, 1)),
+        ("the names of the weights", |model| drop(model.weights_mut().remove("fc.bias"))),
         ("the names of the weights", |model| {
-            let more = model.weights["fc.bias"].clone();
-            model.weights.insert("more.bias".into(), more);
+            let more = model.weights()["fc.bias"].clone();
+            model.weights_mut().insert("more.bias".into(), more);
         }),
         ("`fc.bias`", |model| {
-            model.weights.insert("fc.bias".into(), Tensor::I32(ArrayD::zeros(vec![3])));
+            model.weights_mut().insert("fc.bias".into(), Tensor::I32(ArrayD::zeros(vec![3])));
         }),
     ];
     for (what, edit) in edits {
@@ -346,7 +348,7 @@ fn a_file_is_the_conversion_of_its_run() {
 #[test]
 fn tuning_may_change_weights_and_biases_of_layers_and_nothing_else() {
     let expected = grid_model();
-    for name in expected.weights.keys() {
+    for name in expected.weights().keys() {
         let mut file = expected.clone();
         nudge(&mut file, name);
         let failures = same_conversion(&expected, &file, Tuning::None);
@@ -364,7 +366,7 @@ fn tuning_may_change_weights_and_biases_of_layers_and_nothing_else() {
     }
     // What was checked: multipliers, thresholds and the one-to-one synapse.
     for name in ["c1.multiplier", "a.thresholds", "b.threshold", "sum.identity.weight"] {
-        assert!(expected.weights.contains_key(name), "{name}");
+        assert!(expected.weights().contains_key(name), "{name}");
     }
 }
 

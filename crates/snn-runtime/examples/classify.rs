@@ -20,7 +20,7 @@ fn main() -> Result<()> {
     };
     let mut session = deployment.session();
     let class = session.run(&pixels)?.argmax();
-    println!("class {class} {}", model.classes.get(class).map_or("", String::as_str));
+    println!("class {class} {}", model.classes().get(class).map_or("", String::as_str));
     for node in session.statistics() {
         if let Some(density) = node.density() {
             println!(

@@ -42,8 +42,11 @@ fn main() -> Result<()> {
     let mut state = session.rest();
     // What the made-up frames of a model of pictures show: the mean of each channel, which is zero
     // and costs nothing.
-    let grey =
-        model.preprocessing.mean.iter().flat_map(|&mean| std::iter::repeat_n(mean, height * width));
+    let grey = model
+        .preprocessing()
+        .mean
+        .iter()
+        .flat_map(|&mean| std::iter::repeat_n(mean, height * width));
     let (grey, mut frame) = (grey.collect::<Vec<u8>>(), vec![0; channels * height * width]);
     for (window, events) in windows(&events, micros).enumerate() {
         let scores = if channels == 2 {
@@ -62,7 +65,7 @@ fn main() -> Result<()> {
             session.push(&mut state, &frame)?
         };
         let class = scores.argmax();
-        let name = model.classes.get(class).map_or("", String::as_str);
+        let name = model.classes().get(class).map_or("", String::as_str);
         println!("window {window:3}: {:4} events, class {class} {name}", events.len());
     }
     println!("{} KiB of state, {} KiB of buffers", state.bytes() / 1024, session.bytes() / 1024);

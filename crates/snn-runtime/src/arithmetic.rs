@@ -79,7 +79,7 @@ impl Arithmetic for i32 {
     }
 
     fn part(model: &Model, node: &str, part: &str) -> Result<Vec<Self>> {
-        weights::integer(&model.weights, node, part)?
+        weights::integer(model.weights(), node, part)?
             .iter()
             .map(|&v| {
                 i32::try_from(v).map_err(|_| Error::Weight {
@@ -136,7 +136,7 @@ macro_rules! real {
             }
 
             fn part(model: &Model, node: &str, part: &str) -> Result<Vec<Self>> {
-                weights::real(&model.weights, node, part)?
+                weights::real(model.weights(), node, part)?
                     .iter()
                     .map(|&v| <$real as crate::real::Real>::rounded(v, node, part))
                     .collect()

@@ -36,7 +36,7 @@ pub use snn_simd::InstructionSet;
 pub use ndarray;
 /// What a user of the runtime needs of the graph crate.
 pub use snn_ir::{
-    self, Error, Evaluate, Evaluation, Input, Logits, Model, Neurons, Record, Result,
+    self, Error, Evaluate, Evaluation, Input, Logits, Model, Neurons, Record, Result, Signature,
 };
 
 /// Name of this interpreter in reports.

@@ -25,7 +25,7 @@ impl OwnNeurons {
         let parts = custom
             .learned
             .keys()
-            .map(|part| Ok((part, weights::real(&source.model.weights, source.node, part)?)))
+            .map(|part| Ok((part, weights::real(source.model.weights(), source.node, part)?)))
             .collect::<Result<Vec<_>>>()?;
         let count = parts.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
         let member = |channel: usize| {

@@ -86,8 +86,8 @@ impl<A: Arithmetic> Program<A> {
         check_size(&resolved)?;
         let kinds = Streams::of(model, &resolved)?.kinds;
         let mut program =
-            Self { nodes: Vec::new(), time_steps: model.time_steps, accumulators: 0, row: 0 };
-        for (index, node) in model.graph.nodes.iter().enumerate() {
+            Self { nodes: Vec::new(), time_steps: model.time_steps(), accumulators: 0, row: 0 };
+        for (index, node) in model.graph().nodes.iter().enumerate() {
             let compiled = program.node((model, neurons), node, &resolved, index, &kinds)?;
             if let Kernel::Synapse(synapse) = &compiled.kernel {
                 program.accumulators =
@@ -138,7 +138,7 @@ impl<A: Arithmetic> Program<A> {
             Ok(Kernel::Pool(Pool { pooling, channels, grid }))
         };
         let kernel = match &node.op {
-            Op::Input { .. } => Kernel::Input { mean: model.preprocessing.mean.clone() },
+            Op::Input { .. } => Kernel::Input { mean: model.preprocessing().mean.clone() },
             Op::Conv(conv) => {
                 self.synapse(model, node, Some(conv), info.inputs[0], [height, width], image(0))?
             }
@@ -239,7 +239,7 @@ impl<A: Arithmetic> Program<A> {
     ) -> Result<Kernel<A>> {
         let part = |part| A::part(model, &node.name, part);
         let weight = part("weight")?;
-        let on_grid = matches!(model.form, Form::Grid { .. });
+        let on_grid = matches!(model.form(), Form::Grid { .. });
         let (links, channels) = match conv {
             None => (Links::Scale { weights: weight }, inputs),
             Some(conv) => {

@@ -5,8 +5,8 @@ use crate::counts::Counts;
 use crate::engine::{Engine, Worker};
 use crate::session::Sample;
 use ndarray::{Array2, ArrayView, Axis, Dimension};
-use snn_ir::model::{Form, Model};
-use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Neurons, Record, Result, Weights};
+use snn_ir::model::{Form, Model, Signature};
+use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Neurons, Record, Result};
 
 /// Numbers in which a runtime computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +33,7 @@ impl Precision {
 #[derive(Debug)]
 pub struct Runtime {
     /// The model without its weights, which the engine holds in its own layout.
-    model: Model,
+    signature: Signature,
     shape: Vec<usize>,
     precision: Precision,
     engine: Engines,
@@ -76,7 +76,7 @@ impl Runtime {
     /// As [`Runtime::new`]; or a neuron is unknown or refuses its parameters: the message names
     /// node and neuron.
     pub fn with_neurons(model: &Model, precision: Precision, neurons: &Neurons) -> Result<Self> {
-        let engine = match (precision, model.form) {
+        let engine = match (precision, model.form()) {
             (_, Form::Trained) => {
                 return Err(Error::Refused {
                     node: "model".into(),
@@ -95,22 +95,14 @@ impl Runtime {
                     node: "model".into(),
                     reason: format!(
                         "form `{}` does not run in precision {precision:?}; use {:?}",
-                        model.form.label(),
-                        Precision::of(model.form)
+                        model.form().label(),
+                        Precision::of(model.form())
                     ),
                 });
             }
         };
         let shape = with!(&engine, engine => engine.input_shape().to_vec());
-        let model = Model {
-            form: model.form,
-            graph: model.graph.clone(),
-            weights: Weights::new(),
-            time_steps: model.time_steps,
-            preprocessing: model.preprocessing.clone(),
-            classes: model.classes.clone(),
-        };
-        Ok(Self { model, shape, precision, engine })
+        Ok(Self { signature: model.signature().clone(), shape, precision, engine })
     }
 
     /// Reads a model file and compiles it in the precision in which its form is exact.
@@ -119,7 +111,7 @@ impl Runtime {
     /// As [`Model::load`] and [`Runtime::new`].
     pub fn load(path: impl AsRef<std::path::Path>) -> Result<Self> {
         let model = Model::load(path)?;
-        Self::new(&model, Precision::of(model.form))
+        Self::new(&model, Precision::of(model.form()))
     }
 
     /// Shape of one sample.
@@ -129,7 +121,7 @@ impl Runtime {
 
     /// Macro-steps T.
     pub fn time_steps(&self) -> usize {
-        self.model.time_steps
+        self.signature.time_steps
     }
 
     /// The precision it computes in.
@@ -139,7 +131,7 @@ impl Runtime {
 
     /// Names of the classes, in the order of the logits; may be empty.
     pub fn classes(&self) -> &[String] {
-        &self.model.classes
+        &self.signature.classes
     }
 
     /// Logits of a batch, `[B, classes]`. Samples run in parallel on rayon's current pool.
@@ -150,7 +142,7 @@ impl Runtime {
     /// # Errors
     /// The shape does not fit the model.
     pub fn logits<D: Dimension>(&self, images: ArrayView<'_, u8, D>) -> Result<Array2<f64>> {
-        self.run(&Input::Static(images.into_dyn()), Record::Logits)?.logits.to_real(&self.model)
+        self.run(&Input::Static(images.into_dyn()), Record::Logits)?.logits.to_real(&self.signature)
     }
 
     /// The class of one image: the position of its largest logit, the first of equals.
@@ -181,7 +173,7 @@ impl Runtime {
     /// # Errors
     /// The shape does not fit the model.
     pub fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
-        input.check(&self.shape, self.model.time_steps)?;
+        input.check(&self.shape, self.signature.time_steps)?;
         with!(&self.engine, engine => engine.run(input, record))
     }
 

@@ -26,7 +26,7 @@ fn agree(found: &Evaluation, expected: &Evaluation, what: &str) {
 }
 
 fn check(model: &Model, precision: Precision, seed: u64) {
-    let (batch, steps) = (2, model.time_steps);
+    let (batch, steps) = (2, model.time_steps());
     let (images, frames) = (pixels(model, &[batch], seed), pixels(model, &[steps, batch], seed));
     for input in [Input::Static(images.view()), Input::Frames(frames.view())] {
         let expected = Naive::new(model).unwrap().evaluate(&input, Record::Sites).unwrap();

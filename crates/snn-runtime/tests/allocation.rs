@@ -29,7 +29,7 @@ fn a_session_does_not_allocate() {
             let model = model(seed, 10, numbers);
             let runtime = Runtime::new(&model, precision).unwrap();
             let images = pixels(&model, &[4], seed);
-            let frames = pixels(&model, &[model.time_steps], seed);
+            let frames = pixels(&model, &[model.time_steps()], seed);
             let mut session = runtime.session();
             for image in images.axis_iter(Axis(0)) {
                 let before = thread_allocations();
@@ -49,7 +49,7 @@ fn a_deployed_session_does_not_allocate() {
         let model = model(seed, 10, numbers);
         let mut session = Deployment::new(&model, &Options::default()).unwrap().session();
         let images = pixels(&model, &[4], seed);
-        let frames = pixels(&model, &[model.time_steps], seed);
+        let frames = pixels(&model, &[model.time_steps()], seed);
         let frames = frames.as_slice().unwrap();
         let mut state = session.rest();
         for image in images.axis_iter(Axis(0)) {

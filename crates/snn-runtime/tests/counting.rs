@@ -7,7 +7,7 @@
 
 use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
-use snn_ir::model::{Form, Model, Preprocessing};
+use snn_ir::model::{Form, Model, Preprocessing, Signature};
 use snn_ir::site::{Code, GridLif, GridReset, Site, Spike};
 use snn_ir::weights::{Tensor, Weights};
 use snn_runtime::{Counts, Precision, Runtime, Tally};
@@ -69,14 +69,15 @@ impl Net {
     fn model(self, channels: usize, time_steps: usize) -> Model {
         let Self { mut graph, weights, last } = self;
         graph.push("head", Op::TimeMean, &[&last]);
-        Model {
-            form: Form::Grid { logit_unit: 1.0 },
-            graph,
+        Model::new(
+            Signature::new(
+                Form::Grid { logit_unit: 1.0 },
+                graph,
+                time_steps,
+                Preprocessing::new(vec![0; channels], vec![1.0; channels]),
+            ),
             weights,
-            time_steps,
-            preprocessing: Preprocessing::new(vec![0; channels], vec![1.0; channels]),
-            classes: Vec::new(),
-        }
+        )
     }
 }
 
@@ -84,7 +85,7 @@ impl Net {
 fn run(model: &Model, image: &ArrayD<u8>) -> (Vec<f64>, Counts) {
     let runtime = Runtime::new(model, Precision::Grid).unwrap();
     let logits = runtime.logits(image.view().insert_axis(Axis(0))).unwrap();
-    (logits.iter().map(|l| l * model.time_steps as f64).collect(), runtime.counts())
+    (logits.iter().map(|l| l * model.time_steps() as f64).collect(), runtime.counts())
 }
 
 /// A 1×1 identity stem and site, so that levels are the pixels; a 3×3 convolution to 5 channels
@@ -301,7 +302,7 @@ fn a_ternary_spike_of_either_sign_is_one_event_and_one_addition_a_weight() {
         .conv("conv", Conv::square(5, 3, 1), 1, 1)
         .push("pool", Op::GlobalPool { pool: PoolKind::Sum })
         .model(1, 2);
-    model.preprocessing.mean = vec![100];
+    model.signature_mut().preprocessing.mean = vec![100];
     // +1 in a corner, −1 inside, and a current that is too weak.
     let (sums, counts) =
         run(&model, &image(&[([0, 0, 0], 102), ([0, 1, 1], 97), ([0, 2, 2], 101)]));
@@ -328,7 +329,7 @@ fn ternary_spikes_that_cancel_in_a_window_cost_both() {
         .push("flat", Op::Flatten)
         .linear("fc", 4, 3)
         .model(1, 1);
-    model.preprocessing.mean = vec![100];
+    model.signature_mut().preprocessing.mean = vec![100];
     let (sums, counts) =
         run(&model, &image(&[([0, 0, 0], 102), ([0, 0, 1], 98), ([0, 3, 3], 103)]));
     assert_eq!(sums, vec![2.0 * 1.0 + 1.0; 3]);
@@ -342,7 +343,7 @@ fn ternary_spikes_that_cancel_in_a_window_cost_both() {
         .push("flat", Op::Flatten)
         .linear("fc", 1, 3)
         .model(1, 1);
-    model.preprocessing.mean = vec![100];
+    model.signature_mut().preprocessing.mean = vec![100];
     let corners = [[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 2], [0, 2, 0], [0, 2, 2]];
     // Sums 3, 1, 1, 1, then −3, −1, −1, −1, then −3, 0, −1, −1.
     for (pixels, largest) in [
@@ -376,7 +377,7 @@ fn an_integer_neuron_counts_as_levels_do() {
             .conv("conv", Conv::square(5, 3, 1), 1, 1)
             .push("pool", Op::GlobalPool { pool: PoolKind::Sum })
             .model(1, 2);
-        model.preprocessing.mean = vec![100];
+        model.signature_mut().preprocessing.mean = vec![100];
         let (sums, counts) = run(&model, &image(&[([0, 1, 1], 105)]));
         assert_eq!(sums, vec![45.0; 5], "{code:?}");
         let expected = Tally {

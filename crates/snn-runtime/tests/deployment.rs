@@ -14,7 +14,7 @@ use snn_ir::site::{GridLif, GridReset};
 use snn_ir::weights::{integer, real};
 use snn_ir::{
     Code, Evaluate, Evaluation, Form, Input, Leak, Lif, Logits, Model, Preprocessing, QuantRelu,
-    Record, Reset, Share, Site, Threshold, Weights,
+    Record, Reset, Share, Signature, Site, Threshold, Weights,
 };
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options, Trajectories};
 use snn_runtime::{InstructionSet, Scores};
@@ -74,7 +74,7 @@ fn agree(found: &Evaluation, expected: &Evaluation, what: &str) {
 }
 
 fn check(model: &Model, seed: u64) {
-    let (batch, steps) = (2, model.time_steps);
+    let (batch, steps) = (2, model.time_steps());
     let (images, frames) = (pixels(model, &[batch], seed), pixels(model, &[steps, batch], seed));
     for input in [Input::Static(images.view()), Input::Frames(frames.view())] {
         let expected = Naive::new(model).unwrap().evaluate(&input, Record::Sites).unwrap();
@@ -157,14 +157,15 @@ fn layer(
     let threshold = || random.random_range(1..=4000_i32);
     weights
         .insert("layer.threshold".into(), Array1::from_shape_simple_fn(channels, threshold).into());
-    Model {
-        form: Form::Grid { logit_unit: 1.0 },
-        graph,
+    Model::new(
+        Signature::new(
+            Form::Grid { logit_unit: 1.0 },
+            graph,
+            random.random_range(1..=6),
+            Preprocessing::new(vec![0; inputs], vec![1.0; inputs]),
+        ),
         weights,
-        time_steps: random.random_range(1..=6),
-        preprocessing: Preprocessing::new(vec![0; inputs], vec![1.0; inputs]),
-        classes: Vec::new(),
-    }
+    )
 }
 
 /// Frames `[T, 1, …]`, as a batch and in a session on its threads.
@@ -182,7 +183,7 @@ fn check_frames(model: &Model, frames: &ArrayD<u8>, what: &str) {
         let found = session.run_frames(frames.as_slice().unwrap()).unwrap();
         assert_eq!(
             as_reals(found),
-            sums(&expected.logits, 0, model.time_steps),
+            sums(&expected.logits, 0, model.time_steps()),
             "{options:?}, {what}"
         );
     }
@@ -194,13 +195,13 @@ fn off_grid(mut model: Model) -> Model {
     for (node, part) in
         [("stem", "weight"), ("scores", "weight"), ("conv", "weight"), ("layer", "threshold")]
     {
-        let weight = integer(&model.weights, node, part).unwrap().mapv(|weight| weight as f64);
-        model.weights.insert(format!("{node}.{part}"), weight.into());
+        let weight = integer(model.weights(), node, part).unwrap().mapv(|weight| weight as f64);
+        model.weights_mut().insert(format!("{node}.{part}"), weight.into());
     }
-    model.weights.remove("conv.multiplier");
-    model.weights.remove("act.thresholds");
-    model.weights.insert("act.step".into(), Array1::<f64>::ones(1).into());
-    for node in &mut model.graph.nodes {
+    model.weights_mut().remove("conv.multiplier");
+    model.weights_mut().remove("act.thresholds");
+    model.weights_mut().insert("act.step".into(), Array1::<f64>::ones(1).into());
+    for node in &mut model.graph_mut().nodes {
         let Op::Activation { site, .. } = &mut node.op else { continue };
         *site = match site {
             Site::GridQuantRelu { levels } => {
@@ -214,7 +215,7 @@ fn off_grid(mut model: Model) -> Model {
             }),
         };
     }
-    model.form = Form::Events;
+    model.signature_mut().form = Form::Events;
     model
 }
 
@@ -230,14 +231,14 @@ fn wide_layers_give_the_same_bits_however_their_steps_overlap() {
         let stride = 1 + case % 2;
         let conv = Conv::square(outputs, 3, stride);
         let mut model = layer(conv, shape, (1, Code::Graded), 0);
-        model.time_steps = 6;
+        model.signature_mut().time_steps = 6;
         let sign = |at: &IxDyn| match at[0] {
             128.. if outputs == 256 => 0,
             output if (output + at[1] / 50).is_multiple_of(3) => -127,
             _ => 127_i8,
         };
         let weight = ArrayD::from_shape_fn(IxDyn(&[outputs, shape[0], 3, 3]), |at| sign(&at));
-        model.weights.insert("conv.weight".into(), weight.into());
+        model.weights_mut().insert("conv.weight".into(), weight.into());
         let real = off_grid(model.clone());
         for (percent, overlap) in [(30, 50), (60, 100), (60, 40), (100, 50), (100, 100)] {
             let mut random = ChaCha8Rng::seed_from_u64(percent.into());
@@ -285,7 +286,7 @@ proptest! {
         let levels = [1, 1, 4, 200][levels];
         let model = layer(conv, shape, (levels, [Code::Unary, Code::BitPlane, Code::Graded][code]), seed);
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps, 1], shape.as_slice()].concat()), || {
+        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps(), 1], shape.as_slice()].concat()), || {
             if random.random_ratio(percent, 100) { random.random_range(1..=levels) } else { 0 }
         });
         check_frames(&model, &frames, &format!("{percent} % active"));
@@ -296,7 +297,7 @@ proptest! {
         let levels = [1, 4, 50][levels];
         let model = layer(conv, shape, (levels, [Code::Unary, Code::BitPlane, Code::Graded][code]), seed);
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps, 1], shape.as_slice()].concat()), || {
+        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps(), 1], shape.as_slice()].concat()), || {
             if random.random_ratio(percent, 100) { random.random_range(1..=levels) } else { 0 }
         });
         check_frames(&off_grid(model), &frames, &format!("{percent} % active"));
@@ -314,24 +315,24 @@ proptest! {
     ) {
         let mut model = off_grid(layer(conv, shape, (levels, Code::Graded), seed));
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let weight = real(&model.weights, "conv", "weight").unwrap();
+        let weight = real(model.weights(), "conv", "weight").unwrap();
         let weight = weight.mapv(|weight| weight * random.random_range(0.5..1.5));
-        model.weights.insert("conv.weight".into(), weight.into());
-        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps, 1], shape.as_slice()].concat()), || {
+        model.weights_mut().insert("conv.weight".into(), weight.into());
+        let frames = ArrayD::from_shape_simple_fn(IxDyn(&[&[model.time_steps(), 1], shape.as_slice()].concat()), || {
             if random.random_ratio(percent, 100) { random.random_range(1..=levels) } else { 0 }
         });
         // Without neurons the head sums currents as they are.
         let mut bare = model.clone();
-        bare.graph.nodes.retain(|node| !["layer", "scores"].contains(&node.name.as_str()));
-        for node in &mut bare.graph.nodes {
+        bare.graph_mut().nodes.retain(|node| !["layer", "scores"].contains(&node.name.as_str()));
+        for node in &mut bare.graph_mut().nodes {
             match node.name.as_str() {
                 "pool" => node.inputs = vec!["conv".into()],
                 "mean" => node.inputs = vec!["pool".into()],
                 _ => {}
             }
         }
-        bare.weights.remove("layer.threshold");
-        bare.weights.remove("scores.weight");
+        bare.weights_mut().remove("layer.threshold");
+        bare.weights_mut().remove("scores.weight");
         for model in [model, bare] {
             let found: Vec<_> = options()
                 .map(|options| {
@@ -360,7 +361,7 @@ proptest! {
         kernels in prop::sample::select(vec![Kernels::Auto, Kernels::Patterns]),
     ) {
         let model = model(seed, size, if grid { Numbers::Integer } else { Numbers::Coarse });
-        let frames = pixels(&model, &[model.time_steps], seed);
+        let frames = pixels(&model, &[model.time_steps()], seed);
         let frames = frames.as_slice().unwrap();
         let deployment = Deployment::new(&model, &Options { kernels, ..Options::default() }).unwrap();
         let mut session = deployment.session();
@@ -368,18 +369,18 @@ proptest! {
         let sums = as_reals(session.run_frames(frames).unwrap());
         let mut state = session.rest();
         let mut half = None;
-        for (step, frame) in frames.chunks(frames.len() / model.time_steps).enumerate() {
-            if step == model.time_steps / 2 {
+        for (step, frame) in frames.chunks(frames.len() / model.time_steps()).enumerate() {
+            if step == model.time_steps() / 2 {
                 half = Some(state.clone());
             }
             session.push(&mut state, frame).unwrap();
         }
         assert_eq!(as_reals(state.scores()), sums);
         assert_eq!(state.scores().argmax(), expected);
-        assert_eq!(state.steps(), model.time_steps as u64);
+        assert_eq!(state.steps(), model.time_steps() as u64);
         // A state is a value: going back to one and on from there changes nothing.
         let mut state = half.unwrap();
-        for frame in frames.chunks(frames.len() / model.time_steps).skip(model.time_steps / 2) {
+        for frame in frames.chunks(frames.len() / model.time_steps()).skip(model.time_steps() / 2) {
             session.push(&mut state, frame).unwrap();
         }
         assert_eq!(as_reals(state.scores()), sums);
@@ -404,15 +405,15 @@ fn what_a_deployment_off_the_grid_cannot_do_is_said() {
     assert!(found.contains("the state belongs to another network"), "{found}");
     // Values that are no levels.
     let mut relu = model.clone();
-    for node in &mut relu.graph.nodes {
+    for node in &mut relu.graph_mut().nodes {
         if node.name == "act" {
             node.op = Op::Activation { site: Site::Relu, code: Some(Code::Graded) };
         }
     }
-    relu.weights.remove("act.step");
+    relu.weights_mut().remove("act.step");
     let found = Deployment::new(&relu, &Options::default()).unwrap_err().to_string();
     assert!(found.contains("`act`") && found.contains("no levels"), "{found}");
-    relu.form = Form::Trained;
+    relu.signature_mut().form = Form::Trained;
     let found = Deployment::new(&relu, &Options::default()).unwrap_err().to_string();
     assert!(found.contains("found form `trained`"), "{found}");
 }

@@ -18,7 +18,7 @@ const BATCH: usize = 3;
 /// A random batch for an encoder whose frames have the shape of the model's input: one image a
 /// sample, or frames for delta. `None` where the channels of the input cannot be ON and OFF.
 fn batch(encoder: Encoder, model: &Model, seed: u64) -> Option<ArrayD<u8>> {
-    let Some(Op::Input { shape }) = model.graph.nodes.first().map(|node| &node.op) else {
+    let Some(Op::Input { shape }) = model.graph().nodes.first().map(|node| &node.op) else {
         return None;
     };
     let mut image = shape.clone();
@@ -28,7 +28,7 @@ fn batch(encoder: Encoder, model: &Model, seed: u64) -> Option<ArrayD<u8>> {
             return None;
         }
         image[0] /= 2;
-        leading.insert(0, model.time_steps);
+        leading.insert(0, model.time_steps());
     }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     Some(ArrayD::from_shape_simple_fn(IxDyn(&[leading, image].concat()), || random.random()))
@@ -41,18 +41,19 @@ fn agree(of: impl Fn(usize) -> Encoder) {
             [(Numbers::Integer, Precision::Grid), (Numbers::Dyadic, Precision::F64)]
         {
             let mut model = model(seed, 6, numbers);
-            let encoder = of(model.time_steps);
+            let encoder = of(model.time_steps());
             let Some(pixels) = batch(encoder, &model, seed) else { continue };
             // A converted model has its deviations in the weights, so 1 here; its weights are
             // random anyway.
-            let channels = model.preprocessing.mean.len();
-            model.preprocessing = Preprocessing::new(vec![0; channels], vec![1.0; channels]);
+            let channels = model.preprocessing().mean.len();
+            model.signature_mut().preprocessing =
+                Preprocessing::new(vec![0; channels], vec![1.0; channels]);
             let input = if let Encoder::Delta { .. } = encoder {
                 Input::Frames(pixels.view())
             } else {
                 Input::Static(pixels.view())
             };
-            let frames = encoder.encode(&input, model.time_steps, seed).unwrap();
+            let frames = encoder.encode(&input, model.time_steps(), seed).unwrap();
             let frames = Input::Frames(frames.view());
             let Ok(mut naive) = Naive::new(&model) else { continue };
             let expected = naive.evaluate(&frames, Record::Sites).unwrap();
@@ -115,7 +116,7 @@ fn direct_frames_are_the_static_image() {
         let model = model(seed, 6, Numbers::Integer);
         let images = batch(Encoder::Direct, &model, seed).unwrap();
         let images = Input::Static(images.view());
-        let frames = Encoder::Direct.encode(&images, model.time_steps, 0).unwrap();
+        let frames = Encoder::Direct.encode(&images, model.time_steps(), 0).unwrap();
         let runtime = Runtime::new(&model, Precision::Grid).unwrap();
         let of = |input: &Input<'_>| runtime.run(input, Record::Logits).unwrap().logits;
         assert_eq!(of(&Input::Frames(frames.view())), of(&images));

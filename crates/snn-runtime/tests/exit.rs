@@ -12,7 +12,7 @@ use snn_runtime::deploy::{Confidence, Deploy, Deployment, Options, Trajectories}
 
 /// What the naive evaluator sums up for an image with this many macro-steps.
 fn naive(model: &Model, image: &ndarray::ArrayD<u8>, steps: usize) -> Vec<i64> {
-    let model = Model { time_steps: steps, ..model.clone() };
+    let model = model.clone().with_time_steps(steps);
     let image = image.view().insert_axis(Axis(0));
     let found =
         Naive::new(&model).unwrap().evaluate(&Input::Static(image), Record::Logits).unwrap();
@@ -31,7 +31,7 @@ fn lead(sums: &[i64]) -> Option<i64> {
 fn a_run_ends_at_the_first_macro_step_that_is_sure_with_the_sums_so_far() {
     let (mut early, mut late) = (0, 0);
     for seed in 0..150 {
-        let model = Model { time_steps: 4, ..model(seed, 8, Numbers::Integer) };
+        let model = model(seed, 8, Numbers::Integer).with_time_steps(4);
         let image = pixels(&model, &[], seed);
         let sums: Vec<Vec<i64>> = (1..=4).map(|steps| naive(&model, &image, steps)).collect();
         let leads: Vec<Option<i64>> = sums.iter().map(|sums| lead(sums)).collect();
@@ -66,7 +66,7 @@ fn a_run_ends_at_the_first_macro_step_that_is_sure_with_the_sums_so_far() {
 #[test]
 fn trajectories_say_what_runs_do() {
     for seed in 0..40 {
-        let model = Model { time_steps: 3, ..model(seed, 8, Numbers::Integer) };
+        let model = model(seed, 8, Numbers::Integer).with_time_steps(3);
         let deployment = Deployment::new(&model, &Options::default()).unwrap();
         let mut session = deployment.session();
         let images = pixels(&model, &[12], seed);

@@ -39,10 +39,10 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
             let runtime = Runtime::new(&model, Precision::Grid).unwrap();
             let images = pixels(&model, &[3], seed);
             let sites = runtime.run(&Input::Static(images.view()), Record::Sites).unwrap().sites;
-            let (counts, resolved) = (runtime.counts(), model.graph.resolve().unwrap());
+            let (counts, resolved) = (runtime.counts(), model.graph().resolve().unwrap());
             let traces: HashMap<_, _> =
                 sites.iter().map(|trace| (trace.site.as_str(), &trace.output)).collect();
-            for (node, info) in model.graph.nodes.iter().zip(&resolved.nodes) {
+            for (node, info) in model.graph().nodes.iter().zip(&resolved.nodes) {
                 let conv = match &node.op {
                     Op::Conv(conv) => conv.clone(),
                     Op::Linear { features, .. } => Conv {
@@ -54,7 +54,7 @@ fn identities_between_levels_and_counts_hold_in_random_models() {
                     },
                     _ => continue,
                 };
-                let source = &model.graph.nodes[info.inputs[0]];
+                let source = &model.graph().nodes[info.inputs[0]];
                 let (Op::Activation { code: Some(code), .. }, Some(SiteOutput::Levels(levels))) =
                     (&source.op, traces.get(source.name.as_str()))
                 else {

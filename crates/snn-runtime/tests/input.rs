@@ -5,7 +5,7 @@ mod draw;
 use draw::{Numbers, model, pixels};
 use ndarray::{ArrayD, Axis, IxDyn};
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
-use snn_ir::model::{Form, Model, Preprocessing};
+use snn_ir::model::{Form, Model, Preprocessing, Signature};
 use snn_ir::models::SmallNet;
 use snn_ir::naive::Naive;
 use snn_ir::site::{Code, QuantRelu, Share, Site};
@@ -16,14 +16,9 @@ use snn_runtime::{Precision, Runtime, Scores};
 #[test]
 fn a_trained_model_is_refused_with_the_way_out() {
     let graph = SmallNet::default().build();
-    let model = Model {
-        form: Form::Trained,
-        weights: graph.initial_weights(0).unwrap(),
-        graph,
-        time_steps: 2,
-        preprocessing: Preprocessing::new(vec![0; 3], vec![1.0; 3]),
-        classes: Vec::new(),
-    };
+    let weights = graph.initial_weights(0).unwrap();
+    let preprocessing = Preprocessing::new(vec![0; 3], vec![1.0; 3]);
+    let model = Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights);
     for precision in [Precision::Grid, Precision::F32, Precision::F64] {
         let error = Runtime::new(&model, precision).unwrap_err();
         assert!(error.to_string().contains("convert it first"), "{error}");
@@ -38,8 +33,8 @@ fn a_precision_must_fit_the_form() {
     ] {
         let model = model(1, 4, numbers);
         assert_eq!(
-            Runtime::new(&model, Precision::of(model.form)).unwrap().precision(),
-            Precision::of(model.form)
+            Runtime::new(&model, Precision::of(model.form())).unwrap().precision(),
+            Precision::of(model.form())
         );
         for precision in wrong {
             assert!(
@@ -53,8 +48,8 @@ fn a_precision_must_fit_the_form() {
 #[test]
 fn a_damaged_model_is_refused() {
     let mut model = model(1, 4, Numbers::Integer);
-    let name = model.weights.keys().next().unwrap().clone();
-    model.weights.remove(&name);
+    let name = model.weights().keys().next().unwrap().clone();
+    model.weights_mut().remove(&name);
     assert!(matches!(Runtime::new(&model, Precision::Grid), Err(Error::MissingWeight { .. })));
 }
 
@@ -72,7 +67,7 @@ fn events(shape: &[usize], body: impl FnOnce(&mut Graph)) -> Model {
         .map(|spec| (spec.name, ArrayD::<f64>::ones(spec.shape).into()))
         .collect();
     let preprocessing = Preprocessing::new(vec![0], vec![1.0]);
-    Model { form: Form::Events, graph, weights, time_steps: 1, preprocessing, classes: Vec::new() }
+    Model::new(Signature::new(Form::Events, graph, 1, preprocessing), weights)
 }
 
 fn row(size: usize) -> Vec<usize> {
@@ -153,7 +148,7 @@ fn wrong_shapes_are_errors() {
     assert!(matches!(session.image(other.view()), Err(Error::Input { .. })));
     assert!(matches!(session.image(none.view()), Err(Error::Input { .. })));
     assert!(matches!(session.frames(none.view()), Err(Error::Input { .. })));
-    let mut frames = vec![model.time_steps + 1];
+    let mut frames = vec![model.time_steps() + 1];
     frames.extend(&shape);
     let frames = ArrayD::<u8>::zeros(frames);
     assert!(matches!(session.frames(frames.view()), Err(Error::Input { .. })));
@@ -194,7 +189,7 @@ fn equal_frames_are_a_static_image() {
     for seed in 0..20 {
         let model = model(seed, 6, Numbers::Integer);
         let image = pixels(&model, &[1], seed);
-        let frames = image.broadcast([&[model.time_steps], image.shape()].concat()).unwrap();
+        let frames = image.broadcast([&[model.time_steps()], image.shape()].concat()).unwrap();
         let runtime = Runtime::new(&model, Precision::Grid).unwrap();
         let expected = runtime.run(&Input::Static(image.view()), Record::Logits).unwrap().logits;
         assert_eq!(
@@ -226,14 +221,11 @@ fn relu_payloads_are_graded_events() {
     );
     weights.insert("stem.bias".into(), ndarray::arr1(&[0.125, 1.0]).into());
     weights.insert("fc.weight".into(), ndarray::arr2(&[[2.0, 1.0], [-1.0, 0.5]]).into());
-    let model = Model {
-        form: Form::Events,
-        graph,
+    let model = Model::new(
+        Signature::new(Form::Events, graph, 1, Preprocessing::new(vec![100; 3], vec![1.0; 3]))
+            .with_classes(vec!["first".into(), "second".into()]),
         weights,
-        time_steps: 1,
-        preprocessing: Preprocessing::new(vec![100; 3], vec![1.0; 3]),
-        classes: vec!["first".into(), "second".into()],
-    };
+    );
     for precision in [Precision::F32, Precision::F64] {
         let runtime = Runtime::new(&model, precision).unwrap();
         let logits = runtime.logits(ndarray::arr2(&[[102_u8, 103, 100]]).view()).unwrap();

@@ -6,7 +6,7 @@ mod draw;
 use draw::{Numbers, model, pixels};
 use proptest::prelude::*;
 use snn_ir::graph::{Graph, Op};
-use snn_ir::{Code, Form, Model, Preprocessing, Site, Weights};
+use snn_ir::{Code, Form, Model, Preprocessing, Signature, Site, Weights};
 use snn_runtime::Scores;
 use snn_runtime::deploy::{Deploy, Deployment, Event, Options, Scale, count_events, windows};
 
@@ -34,14 +34,10 @@ fn counter(time_steps: usize) -> Model {
     weights.insert("out.weight".into(), weight.into());
     weights.insert("out.multiplier".into(), ndarray::Array1::<i32>::ones(2).into());
     let preprocessing = Preprocessing::new(vec![0; 2], vec![1.0; 2]);
-    Model {
-        form: Form::Grid { logit_unit: 1.0 },
-        graph,
+    Model::new(
+        Signature::new(Form::Grid { logit_unit: 1.0 }, graph, time_steps, preprocessing),
         weights,
-        time_steps,
-        preprocessing,
-        classes: Vec::new(),
-    }
+    )
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -179,7 +175,7 @@ fn events_off_the_sensor_and_networks_without_polarities_are_refused() {
     let error = session.run_events(&[&[inside]]).unwrap_err().to_string();
     assert!(error.contains("2 slices of events"), "{error}");
     let flat = (0..1_000).map(|seed| model(seed, 3, Numbers::Integer)).find(|model| {
-        let Op::Input { shape } = &model.graph.nodes[0].op else { return false };
+        let Op::Input { shape } = &model.graph().nodes[0].op else { return false };
         shape.len() != 3 || shape[0] != 2
     });
     let mut session = flat.unwrap().session(&Options::default()).unwrap();
@@ -192,13 +188,15 @@ fn events_off_the_sensor_and_networks_without_polarities_are_refused() {
 fn a_model_whose_macro_steps_no_memory_holds_is_refused_before_any_is_asked_for() {
     let model = |steps| {
         let mut model = counter(steps);
-        model.graph.nodes[0].op = Op::Input { shape: vec![2, 1 << 10, 1 << 11] };
+        model.graph_mut().nodes[0].op = Op::Input { shape: vec![2, 1 << 10, 1 << 11] };
         // The flat image has one class a pixel, each with its own weight.
-        model.graph.nodes[2].op = Op::Scale;
-        model.graph.nodes.retain(|node| !matches!(node.name.as_str(), "act" | "out"));
-        model.graph.nodes[3].inputs = vec!["fc".into()];
-        model.weights = Weights::new();
-        model.weights.insert("fc.weight".into(), ndarray::Array1::<i32>::ones(1 << 22).into());
+        model.graph_mut().nodes[2].op = Op::Scale;
+        model.graph_mut().nodes.retain(|node| !matches!(node.name.as_str(), "act" | "out"));
+        model.graph_mut().nodes[3].inputs = vec!["fc".into()];
+        *model.weights_mut() = Weights::new();
+        model
+            .weights_mut()
+            .insert("fc.weight".into(), ndarray::Array1::<i32>::ones(1 << 22).into());
         model
     };
     Deployment::new(&model(2), &Options::default()).unwrap();

@@ -8,13 +8,15 @@ use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
 use snn_ir::graph::{Graph, Op};
 use snn_ir::naive::{MEMBRANE_LIMIT, Naive};
 use snn_ir::site::{GridLif, GridReset};
-use snn_ir::{Code, Evaluate, Form, Input, Logits, Model, Preprocessing, Record, Site, Weights};
+use snn_ir::{
+    Code, Evaluate, Form, Input, Logits, Model, Preprocessing, Record, Signature, Site, Weights,
+};
 use snn_runtime::deploy::{Deploy, Kernels, Options};
 use snn_runtime::{InstructionSet, Scores};
 
 /// The sums of all frames, `[T, …shape]`, by the naive evaluator.
 fn naive(model: &Model, frames: &ArrayD<u8>) -> Vec<i64> {
-    let model = Model { time_steps: frames.shape()[0], ..model.clone() };
+    let model = model.clone().with_time_steps(frames.shape()[0]);
     let frames = frames.view().insert_axis(Axis(1));
     let found =
         Naive::new(&model).unwrap().evaluate(&Input::Frames(frames), Record::Logits).unwrap();
@@ -45,7 +47,7 @@ fn long_streams_give_what_the_naive_evaluator_gives() {
     let mut active = 0;
     for seed in 0..24 {
         // The macro-steps of the model say nothing about streams.
-        let model = Model { time_steps: 1, ..model(seed, 5, Numbers::Integer) };
+        let model = model(seed, 5, Numbers::Integer).with_time_steps(1);
         let frames = pixels(&model, &[700], seed);
         let expected = naive(&model, &frames);
         active += usize::from(expected.iter().any(|&sum| sum != 0));
@@ -70,14 +72,7 @@ fn integrator(guard_bits: u8, threshold: i32) -> Model {
     weights.insert("out.weight".into(), Array2::from_elem((1, 1), 1_i8).into());
     weights.insert("out.multiplier".into(), Array1::<i32>::ones(1).into());
     let preprocessing = Preprocessing::new(vec![128], vec![1.0]);
-    Model {
-        form: Form::Grid { logit_unit: 1.0 },
-        graph,
-        weights,
-        time_steps: 1,
-        preprocessing,
-        classes: Vec::new(),
-    }
+    Model::new(Signature::new(Form::Grid { logit_unit: 1.0 }, graph, 1, preprocessing), weights)
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn no_sample_asks_for_memory() {
     for seed in 0..40 {
         let model = model(seed, 10, Numbers::Integer);
         let images = pixels(&model, &[48], seed);
-        let frames = pixels(&model, &[model.time_steps], seed);
+        let frames = pixels(&model, &[model.time_steps()], seed);
         let frames = frames.as_slice().unwrap();
         for threads in [1, 2, 3] {
             let deployment =
@@ -50,7 +50,7 @@ fn no_sample_asks_for_memory() {
             // up when they first find work, which may be late, and those of the test itself: one
             // attempt must be clean.
             let queued =
-                if threads == 1 { 0 } else { ROUNDS * (4 + model.time_steps) / QUEUE_BLOCK + 1 };
+                if threads == 1 { 0 } else { ROUNDS * (4 + model.time_steps()) / QUEUE_BLOCK + 1 };
             let mut attempt = || {
                 let asked = process_allocations();
                 (0..ROUNDS).for_each(|_| round(&mut session));

@@ -10,7 +10,7 @@ mod draw;
 use draw::pixels;
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
-use snn_ir::model::{Form, Model, Preprocessing};
+use snn_ir::model::{Form, Model, Preprocessing, Signature};
 use snn_ir::naive::Naive;
 use snn_ir::site::{Code, GridLif, GridReset, Site, Spike};
 use snn_ir::weights::{Tensor, Weights};
@@ -65,14 +65,15 @@ fn mixed(sites: [(Code, u8); 3], join: impl Fn(&mut Graph, [&str; 5]) -> String)
     weights
         .insert("fc.weight".into(), Tensor::I8(integers(&[3, features], -5, 11).mapv(|v| v as i8)));
     weights.insert("fc.multiplier".into(), Array1::from_elem(3, 3_i32).into());
-    Model {
-        form: Form::Grid { logit_unit: 1.0 },
-        graph,
+    Model::new(
+        Signature::new(
+            Form::Grid { logit_unit: 1.0 },
+            graph,
+            3,
+            Preprocessing::new(vec![128], vec![1.0]),
+        ),
         weights,
-        time_steps: 3,
-        preprocessing: Preprocessing::new(vec![128], vec![1.0]),
-        classes: Vec::new(),
-    }
+    )
 }
 
 #[test]

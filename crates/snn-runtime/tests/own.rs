@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Array3, ArrayD, IxDyn};
 use snn_ir::graph::{Graph, Op};
-use snn_ir::model::{Form, Model, Preprocessing};
+use snn_ir::model::{Form, Model, Preprocessing, Signature};
 use snn_ir::naive::Naive;
 use snn_ir::site::{Code, LearnedParam, Share, Site, Spike};
 use snn_ir::weights::Weights;
@@ -76,14 +76,10 @@ fn model(spike: Spike, code: Code, (least, most): (f64, f64)) -> Model {
         "fc.weight".into(),
         Array2::from_shape_fn((2, 6), |(o, i)| o as f64 * 0.5 + i as f64).into(),
     );
-    Model {
-        form: Form::Events,
-        graph,
+    Model::new(
+        Signature::new(Form::Events, graph, 4, Preprocessing::new(vec![128; 2], vec![1.0; 2])),
         weights,
-        time_steps: 4,
-        preprocessing: Preprocessing::new(vec![128; 2], vec![1.0; 2]),
-        classes: Vec::new(),
-    }
+    )
 }
 
 fn images() -> ArrayD<u8> {

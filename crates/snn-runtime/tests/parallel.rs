@@ -27,7 +27,7 @@ fn batch_size_and_threads_change_nothing() {
         let (whole, counts) = run(1);
         assert_eq!((whole.clone(), counts.clone()), run(2), "seed {seed}");
         let runtime = Runtime::new(&model, precision).unwrap();
-        let logits = whole.logits.to_real(&model).unwrap();
+        let logits = whole.logits.to_real(model.signature()).unwrap();
         for (start, end) in [(0, 1), (1, 4), (4, 9)] {
             let part = images.slice_axis(Axis(0), Slice::from(start..end));
             let part = runtime.logits(part).unwrap();

@@ -24,9 +24,9 @@ fn the_shipped_network_gives_the_bits_it_was_shipped_with() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fixtures/resnet20-cifar100-int8.safetensors");
     let model = Model::load(&file).unwrap();
-    assert!(matches!(model.form, Form::Grid { .. }));
+    assert!(matches!(model.form(), Form::Grid { .. }));
     assert_eq!(
-        (model.time_steps, model.classes.len(), model.classes[99].as_str()),
+        (model.time_steps(), model.classes().len(), model.classes()[99].as_str()),
         (2, 100, "worm")
     );
     let picture = picture();

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Array4, ArrayD, IxDyn};
 use snn_ir::graph::{Conv, Graph, Op};
-use snn_ir::model::{Form, Model, Preprocessing};
+use snn_ir::model::{Form, Model, Preprocessing, Signature};
 use snn_ir::naive::Naive;
 use snn_ir::site::{Code, GridAdaptation, GridLif, GridReset, GridSynapse, Site, Spike};
 use snn_ir::weights::Weights;
@@ -35,7 +35,7 @@ fn spikes(lif: GridLif, current: i32, threshold: i32, time_steps: usize) -> Vec<
     }
     let preprocessing = Preprocessing::new(vec![0], vec![1.0]);
     let form = Form::Grid { logit_unit: 1.0 };
-    let model = Model { form, graph, weights, time_steps, preprocessing, classes: Vec::new() };
+    let model = Model::new(Signature::new(form, graph, time_steps, preprocessing), weights);
     let image = Array2::<u8>::zeros((1, 1)).into_dyn();
     let input = Input::Static(image.view());
     let found =
@@ -116,14 +116,15 @@ fn every_tap_and_channel_has_its_own_weight() {
         let mut weights = Weights::new();
         weights.insert("conv.weight".into(), weight.clone().into());
         weights.insert("conv.multiplier".into(), Array1::<i32>::ones(channels).into());
-        let model = Model {
-            form: Form::Grid { logit_unit: 1.0 },
-            graph,
+        let model = Model::new(
+            Signature::new(
+                Form::Grid { logit_unit: 1.0 },
+                graph,
+                1,
+                Preprocessing::new(vec![0; 2], vec![1.0; 2]),
+            ),
             weights,
-            time_steps: 1,
-            preprocessing: Preprocessing::new(vec![0; 2], vec![1.0; 2]),
-            classes: Vec::new(),
-        };
+        );
         // One pixel in the centre of channel 1: the outputs are the kernel, reversed.
         let mut image = ArrayD::<u8>::zeros(IxDyn(&[1, 2, 3, 3]));
         image[[0, 1, 1, 1]] = 1;

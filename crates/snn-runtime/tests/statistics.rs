@@ -24,7 +24,7 @@ fn densities_are_those_of_the_naive_evaluator() {
             for image in images.axis_iter(Axis(0)) {
                 session.run(image.as_slice().unwrap()).unwrap();
             }
-            assert_eq!(session.statistics().len(), model.graph.nodes.len());
+            assert_eq!(session.statistics().len(), model.graph().nodes.len());
             for trace in &expected.sites {
                 let found =
                     session.statistics().iter().find(|node| node.node == trace.site).unwrap();
@@ -40,7 +40,7 @@ fn densities_are_those_of_the_naive_evaluator() {
                 sites += 1;
             }
             session.reset_statistics();
-            assert!(session.statistics().iter().zip(&model.graph.nodes).all(|(found, node)| {
+            assert!(session.statistics().iter().zip(&model.graph().nodes).all(|(found, node)| {
                 found.node == node.name
                     && (found.runs, found.nanoseconds, found.values) == (0, 0, 0)
             }));

@@ -28,13 +28,13 @@ impl Accuracy {
 ///
 /// ```
 /// use snn_data::{Split, shapes::Shapes10};
-/// use snn_ir::{Form, Model, Preprocessing, models::SmallNet, naive::Naive};
+/// use snn_ir::{Form, Model, Signature, Preprocessing, models::SmallNet, naive::Naive};
 ///
 /// let images = Shapes10 { test: 4, ..Shapes10::default() }.images(Split::Test)?;
 /// let graph = SmallNet { width: 2, ..SmallNet::default() }.build();
 /// let weights = graph.initial_weights(0)?;
 /// let preprocessing = Preprocessing::new(vec![113; 3], vec![69.0; 3]);
-/// let model = Model { form: Form::Trained, graph, weights, time_steps: 1, preprocessing, classes: Vec::new() };
+/// let model = Model::new(Signature::new(Form::Trained, graph, 1, preprocessing), weights);
 /// let accuracy = snn_train::evaluate_accuracy(&mut Naive::new(&model)?, &images, 2)?;
 /// assert_eq!(accuracy.images, 4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

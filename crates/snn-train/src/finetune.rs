@@ -83,7 +83,7 @@ pub fn finetune(
         options.device,
         SurrogateGradient::new(&config.neuron.surrogate, &Registry::default())?,
     )?;
-    let mut network = OnGrid { network, graph: model.graph.clone(), device: options.device };
+    let mut network = OnGrid { network, graph: model.graph().clone(), device: options.device };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     folder.keep_base(model)?;
     let teacher =
@@ -109,7 +109,7 @@ fn check_model(config: &RunConfig, model: &Model, data: &Dataset) -> Result<()> 
         format!("{:?}", shapes.1),
         format!("{:?}", [data.classes.len()]),
     )?;
-    let (steps, found) = (model.time_steps.to_string(), config.time_steps.to_string());
+    let (steps, found) = (model.time_steps().to_string(), config.time_steps.to_string());
     compare("time_steps of the config", steps, found)?;
     let (loss, batches) = (config.loss, config.batch_norm_reestimation.batches);
     let fits = loss == LossConfig::CrossEntropy;
@@ -122,12 +122,12 @@ fn check_model(config: &RunConfig, model: &Model, data: &Dataset) -> Result<()> 
     let expected = "0 on the grid, which has no batch norm";
     check("batch_norm_reestimation.batches", batches == 0, expected, batches.to_string())?;
     let found = format!("{:?}", data.channel_mean_u8);
-    compare("mean pixel of the data", format!("{:?}", model.preprocessing.mean), found)
+    compare("mean pixel of the data", format!("{:?}", model.preprocessing().mean), found)
 }
 
 /// The sites of the model as they are.
 fn placement(config: &RunConfig, model: &Model) -> Result<Placement> {
-    let sites = model.graph.sites()?;
+    let sites = model.graph().sites()?;
     let sites = sites.into_iter().map(|info| PlacedSite {
         neurons: info.neurons(),
         before: info.site.label().to_string(),

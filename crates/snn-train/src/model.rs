@@ -4,7 +4,7 @@ use crate::config::RunConfig;
 use crate::error::Result;
 use snn_data::Dataset;
 use snn_hybrid::Placement;
-use snn_ir::{Form, Model, Preprocessing};
+use snn_ir::{Form, Model, Preprocessing, Signature};
 
 /// The model of a config before training: its network for these images, the policy applied, weights
 /// drawn from the seed.
@@ -15,13 +15,9 @@ pub fn initial_model(config: &RunConfig, data: &Dataset) -> Result<(Model, Place
     let spiking =
         config.network.build(data.train.image_shape(), data.classes.len(), &config.neuron);
     let (graph, placement) = snn_hybrid::apply(&spiking, &config.policy, &config.replacement)?;
-    let model = Model {
-        form: Form::Trained,
-        weights: graph.initial_weights(config.seed)?,
-        graph,
-        time_steps: config.time_steps,
-        preprocessing: Preprocessing::new(data.channel_mean_u8.clone(), data.channel_std.clone()),
-        classes: data.classes.clone(),
-    };
-    Ok((model, placement))
+    let weights = graph.initial_weights(config.seed)?;
+    let preprocessing = Preprocessing::new(data.channel_mean_u8.clone(), data.channel_std.clone());
+    let signature = Signature::new(Form::Trained, graph, config.time_steps, preprocessing)
+        .with_classes(data.classes.clone());
+    Ok((Model::new(signature, weights), placement))
 }

@@ -52,7 +52,7 @@ pub fn train(
         &template,
         &NetworkOptions { training: config.training(), ..NetworkOptions::new(options.device) },
     )?;
-    let mut network = OffGrid { network, template };
+    let mut network = OffGrid { network, signature: template.into_parts().0 };
     let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
     let teacher =
         teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use snn_core::{FiringRate, Forward, GridNetwork, Mode, Network, Parameter, Pixels};
-use snn_ir::{Graph, Model, Weights};
+use snn_ir::{Graph, Model, Signature, Weights};
 use tch::{Device, Tensor};
 
 /// How long the steps of an optimiser are.
@@ -45,8 +45,8 @@ pub(crate) trait Trainable {
 #[derive(Debug)]
 pub(crate) struct OffGrid {
     pub(crate) network: Network,
-    /// The model it was made from, whose weights are out of date.
-    pub(crate) template: Model,
+    /// The model without its weights, which the network holds.
+    pub(crate) signature: Signature,
 }
 
 impl Trainable for OffGrid {
@@ -92,7 +92,7 @@ impl Trainable for OffGrid {
     }
 
     fn model(&self) -> Result<Model> {
-        Ok(Model { weights: self.network.weights()?, ..self.template.clone() })
+        Ok(Model::new(self.signature.clone(), self.network.weights()?))
     }
 }
 

@@ -58,7 +58,9 @@ fn read(path: &Path, shape: &[usize]) -> Result<ArrayD<u8>, Box<dyn Error>> {
     let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let size: usize = shape.iter().product();
     match bytes.len().checked_sub(size) {
-        Some(labels @ 0..=MOST_LABELS) => Ok(ArrayD::from_shape_vec(IxDyn(shape), bytes[labels..].to_vec())?),
+        Some(labels @ 0..=MOST_LABELS) => {
+            Ok(ArrayD::from_shape_vec(IxDyn(shape), bytes[labels..].to_vec())?)
+        }
         _ => Err(format!(
             "{}: expected {size} bytes ({shape:?}), with up to {MOST_LABELS} labels before them, \
              found {}",

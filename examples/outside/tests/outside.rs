@@ -4,7 +4,7 @@ use outside::classify;
 use snn_runtime::Model;
 use snn_runtime::ndarray::{Array1, Array2};
 use snn_runtime::snn_ir::graph::{Conv, Graph, Op, PoolKind};
-use snn_runtime::snn_ir::{Code, Form, Preprocessing, Site, Weights};
+use snn_runtime::snn_ir::{Code, Form, Preprocessing, Signature, Site, Weights};
 use std::path::{Path, PathBuf};
 
 /// A colour detector on the grid: one channel each, summed over the image.
@@ -29,14 +29,10 @@ fn write_model(folder: &Path) -> PathBuf {
     );
     weights.insert("fc.weight".into(), Array2::<i8>::eye(3).into());
     weights.insert("fc.multiplier".into(), Array1::<i32>::ones(3).into());
-    let model = Model {
-        form: Form::Grid { logit_unit: 0.5 },
-        graph,
-        weights,
-        time_steps: 1,
-        preprocessing: Preprocessing::new(vec![125, 123, 114], vec![1.0; 3]),
-        classes: ["red", "green", "blue"].map(String::from).to_vec(),
-    };
+    let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![1.0; 3]);
+    let signature = Signature::new(Form::Grid { logit_unit: 0.5 }, graph, 1, preprocessing)
+        .with_classes(["red", "green", "blue"].map(String::from).to_vec());
+    let model = Model::new(signature, weights);
     let path = folder.join("colours.safetensors");
     model.save(&path).unwrap();
     path

@@ -1,8 +1,8 @@
 //! `convert`: a run into an event-driven model file.
 
-use crate::outcome::Outcome;
 use crate::cli::{Convert, GridName};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -35,8 +35,8 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     files::refuse_existing(&arguments.out, arguments.force)?;
     files::refuse_source(&arguments.out, &arguments.run)?;
     let trained = files::trained(&arguments.run)?;
-    if trained.model.form != Form::Trained {
-        let form = trained.model.form.label();
+    if trained.model.form() != Form::Trained {
+        let form = trained.model.form().label();
         bail!(
             "{}: expected a trained model, found one that is converted already (form {form})",
             arguments.run.display()
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     };
     files::save(&conversion.model, &arguments.out)?;
     let bytes = fs_err::metadata(&arguments.out)?.len();
-    let form = conversion.model.form.label();
+    let form = conversion.model.form().label();
     if json {
         print_json(&Converted { out: &arguments.out, form, bytes, plan: &conversion.plan })?;
     } else {

@@ -1,6 +1,5 @@
 //! `demo`: the whole way on an embedded image set, in one table.
 
-use crate::outcome::Outcome;
 use crate::cli::Demo;
 use crate::commands::convert::convert;
 use crate::commands::infer::{Counted, Inference, infer};
@@ -9,6 +8,7 @@ use crate::commands::verify::{Settings, prove};
 use crate::deployed::Ways;
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};
 use anyhow::{Context, Result, ensure};
@@ -64,7 +64,10 @@ pub(crate) fn run(arguments: &Demo, json: bool) -> Result<Outcome> {
         print(&demonstration)?;
         match &arguments.out {
             Some(folder) => {
-                output::line(format_args!("\nThe run and its models are in {}.", folder.display()))?
+                output::line(format_args!(
+                    "\nThe run and its models are in {}.",
+                    folder.display()
+                ))?;
             }
             None => output::line(
                 "\nThe run was thrown away; --out DIR keeps it. Next: train on real images, see \
@@ -146,7 +149,7 @@ fn failures(conversions: &[Row], lif_share: f64) -> Vec<String> {
 
 /// Micro-steps of one macro-step: the longest code of any site.
 fn micro_steps(model: &Model) -> u32 {
-    let steps = model.graph.nodes.iter().filter_map(|node| match &node.op {
+    let steps = model.graph().nodes.iter().filter_map(|node| match &node.op {
         Op::Activation { site, code: Some(code) } => {
             Some(code.micro_steps(site.levels().map_or(1, u32::from)))
         }
@@ -177,14 +180,16 @@ fn dense_speed(trained: &Model, images: &Images) -> Result<f64> {
 /// Multiply-accumulates of one dense inference: every synapse at every macro-step, the
 /// time-invariant prefix once.
 fn dense_macs(model: &Model) -> Result<u64> {
-    let resolved = model.graph.resolve()?;
+    let resolved = model.graph().resolve()?;
     let mut macs = 0;
-    for (node, info) in model.graph.nodes.iter().zip(&resolved.nodes) {
+    for (node, info) in model.graph().nodes.iter().zip(&resolved.nodes) {
         if matches!(node.op, Op::Conv(_) | Op::Linear { .. }) {
             let [_, height, width] = info.chw();
-            let weights =
-                model.weights.get(&format!("{}.weight", node.name)).map_or(0, snn_ir::Tensor::len);
-            let steps = if info.varies { model.time_steps } else { 1 };
+            let weights = model
+                .weights()
+                .get(&format!("{}.weight", node.name))
+                .map_or(0, snn_ir::Tensor::len);
+            let steps = if info.varies { model.time_steps() } else { 1 };
             macs += weights * height * width * steps;
         }
     }

@@ -81,7 +81,9 @@ fn filled(page: &str) -> Result<(String, usize)> {
         };
         let block = reference::block(name)
             .with_context(|| format!("nothing that is generated is called `{name}`"))?;
-        text += &format!("{before}{BEGIN}{name} -->\n\n{block}\n{END}");
+        for part in [before, BEGIN, name, " -->\n\n", &block, "\n", END] {
+            text.push_str(part);
+        }
         rest = after;
         parts += 1;
     }

@@ -1,10 +1,10 @@
 //! `verify`: the proof, with libtorch, the event runtime and the naive evaluator.
 
-use crate::outcome::Outcome;
 use crate::cli::Verify;
 use crate::commands::convert;
 use crate::deployed::{Ways, ways};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::Table;
@@ -109,7 +109,7 @@ pub(crate) fn prove(
 ) -> Result<Report> {
     let codes = codes(trained, file)?;
     let events = snn_reparam::convert(trained, &codes)?;
-    let on_grid = matches!(file.form, Form::Grid { .. });
+    let on_grid = matches!(file.form(), Form::Grid { .. });
     let expected = if on_grid {
         convert::convert(trained, &codes, Some(grid_options(file)))?
     } else {
@@ -171,16 +171,16 @@ pub(crate) fn prove(
 /// file that is not its conversion differs in the graph then, which is a failed proof and no error.
 fn codes(trained: &Model, file: &Model) -> Result<CodeChoice> {
     ensure!(
-        file.form != Form::Trained,
+        file.form() != Form::Trained,
         "the second model is in the trained form; convert it first"
     );
-    let has_choice = |name: &str| match trained.graph.node(name).map(|node| &node.op) {
+    let has_choice = |name: &str| match trained.graph().node(name).map(|node| &node.op) {
         Some(Op::Activation { site, .. }) => {
             matches!(site.spike(), None | Some(Spike::Integer { .. }))
         }
         _ => false,
     };
-    let sites = file.graph.nodes.iter().filter_map(|node| match &node.op {
+    let sites = file.graph().nodes.iter().filter_map(|node| match &node.op {
         Op::Activation { code: Some(code), .. } if has_choice(&node.name) => {
             Some((node.name.clone(), *code))
         }
@@ -191,7 +191,7 @@ fn codes(trained: &Model, file: &Model) -> Result<CodeChoice> {
 
 /// The options that a model on the grid was made with, as far as they show in it.
 fn grid_options(file: &Model) -> GridOptions {
-    let guard_bits = file.graph.nodes.iter().find_map(|node| match &node.op {
+    let guard_bits = file.graph().nodes.iter().find_map(|node| match &node.op {
         Op::Activation { site: Site::GridLif(lif), .. } => Some(lif.guard_bits),
         _ => None,
     });

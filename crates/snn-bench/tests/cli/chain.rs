@@ -143,7 +143,7 @@ fn verify_takes_the_instructions_and_threads_that_are_named() {
 #[test]
 fn verify_fails_when_one_weight_differs() {
     let mut model = Model::load(&shared().model).unwrap();
-    let Some(Tensor::I8(weight)) = model.weights.get_mut("block1.conv1.weight") else {
+    let Some(Tensor::I8(weight)) = model.weights_mut().get_mut("block1.conv1.weight") else {
         panic!("8-bit weights")
     };
     let first = weight.first_mut().unwrap();
@@ -301,10 +301,10 @@ fn inspect_writes_a_self_contained_svg() {
     assert!(stderr(&inspected).contains("wrote ") && stdout(&inspected).contains("form grid"));
     let svg = std::fs::read_to_string(&file).unwrap();
     let model = Model::load(&shared().model).unwrap();
-    let wires: usize = model.graph.nodes.iter().map(|node| node.inputs.len()).sum();
+    let wires: usize = model.graph().nodes.iter().map(|node| node.inputs.len()).sum();
     assert!(svg.starts_with("<svg xmlns=") && svg.trim_end().ends_with("</svg>"));
     assert_eq!(svg.matches("marker-end=").count(), wires);
-    for node in &model.graph.nodes {
+    for node in &model.graph().nodes {
         assert!(svg.contains(&format!("<title>{}</title>", node.name)), "{}", node.name);
     }
     assert!(!svg.contains("href") && !svg.contains("<script"));

@@ -8,7 +8,7 @@ use snn_runtime::ndarray::{Array1, Array2};
 use snn_runtime::snn_ir::graph::{Graph, Op};
 use snn_runtime::snn_ir::site::{GridLif, GridReset};
 use snn_runtime::snn_ir::{Code, Form, Lif, Preprocessing, Site, Weights};
-use snn_runtime::{InstructionSet, Model, Scores};
+use snn_runtime::{InstructionSet, Model, Scores, Signature};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
 
@@ -19,8 +19,9 @@ const STEPS: usize = 3;
 /// A network of events, `[2, 3, 4]` to three classes, whose neurons remember.
 /// A model whose sums are no integers.
 fn off_grid() -> Model {
-    let Model { mut graph, mut weights, preprocessing, classes, time_steps, .. } = model();
-    for node in &mut graph.nodes {
+    let (mut signature, mut weights) = model().into_parts();
+    signature.form = Form::Events;
+    for node in &mut signature.graph.nodes {
         if let Op::Activation { site, .. } = &mut node.op {
             *site = Site::Lif(Lif::default());
         }
@@ -31,7 +32,7 @@ fn off_grid() -> Model {
             .insert(format!("{node}.weight"), Array2::from_elem((outputs, inputs), 0.125).into());
     }
     weights.remove("act.threshold");
-    Model { form: Form::Events, graph, weights, time_steps, preprocessing, classes }
+    Model::new(signature, weights)
 }
 
 fn model() -> Model {
@@ -54,14 +55,16 @@ fn model() -> Model {
         Array2::from_shape_fn((CLASSES, 5), |(o, i)| byte(o, i)).into(),
     );
     weights.insert("out.multiplier".into(), Array1::<i32>::ones(CLASSES).into());
-    Model {
-        form: Form::Grid { logit_unit: 0.25 },
-        graph,
+    Model::new(
+        Signature::new(
+            Form::Grid { logit_unit: 0.25 },
+            graph,
+            STEPS,
+            Preprocessing::new(vec![0, 1], vec![1.0; 2]),
+        )
+        .with_classes(["left", "right", "none"].map(String::from).to_vec()),
         weights,
-        time_steps: STEPS,
-        preprocessing: Preprocessing::new(vec![0, 1], vec![1.0; 2]),
-        classes: ["left", "right", "none"].map(String::from).to_vec(),
-    }
+    )
 }
 
 fn image(seed: usize) -> Vec<u8> {
@@ -501,14 +504,14 @@ fn wrong_sizes_and_values_are_refused_and_leave_no_result() {
         let path = CString::new(path.to_str().unwrap()).unwrap();
         assert_eq!(snn_model_load(path.as_ptr(), null(), &raw mut model), Status::Ok);
         // The state of another network.
-        let mut other = Model { time_steps: 2, ..self::model() };
-        other.graph.nodes[2].op = Op::Linear { features: 4, bias: false };
-        let mut small = other.weights.clone();
+        let mut other = self::model().with_time_steps(2);
+        other.graph_mut().nodes[2].op = Op::Linear { features: 4, bias: false };
+        let mut small = other.weights().clone();
         small.insert("fc.weight".into(), Array2::<i8>::ones((4, SIZE)).into());
         small.insert("fc.multiplier".into(), Array1::<i32>::ones(4).into());
         small.insert("act.threshold".into(), Array1::<i32>::ones(4).into());
         small.insert("out.weight".into(), Array2::<i8>::ones((CLASSES, 4)).into());
-        other.weights = small;
+        *other.weights_mut() = small;
         let bytes = other.to_bytes().unwrap();
         let (mut foreign, mut foreign_session, mut foreign_state) =
             (null_mut(), null_mut(), null_mut());

@@ -11,10 +11,10 @@ pub(crate) use ffi::parallel;
 use crate::error::Result;
 use tch::Tensor;
 
-/// What a backward pass gets.
+/// Input of a backward pass.
 #[derive(Debug)]
 pub struct Backward {
-    /// What the forward pass saved, in its order, without gradient.
+    /// Tensors that the forward pass saved, in its order, without gradient.
     pub saved: Vec<Tensor>,
     /// Gradient of the loss for each output; `None` where nothing reached it.
     pub gradients: Vec<Option<Tensor>>,

@@ -14,15 +14,15 @@ use tch::{Device, Kind, Tensor};
 /// Zeros and ones of a tensor, a bit each.
 #[derive(Debug)]
 pub(crate) struct Bits {
-    /// Of a block of neurons, the first in the lowest bit.
+    /// One word for each block of neurons, the first neuron in the lowest bit.
     words: Vec<u128>,
     size: Vec<i64>,
     kind: Kind,
 }
 
 impl Bits {
-    /// Of a tensor on the CPU, in f32, f64 or bf16, whose values are all 0 or 1; `None` if they are
-    /// not.
+    /// Packs a tensor on the CPU, in f32, f64 or bf16, whose values are all 0 or 1; `None` if they
+    /// are not.
     pub(crate) fn pack(x: &Tensor) -> Result<Option<Self>> {
         if x.device() != Device::Cpu || x.dim() < 2 {
             return Ok(None);

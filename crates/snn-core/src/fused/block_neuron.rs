@@ -1,4 +1,4 @@
-//! What the kernels ask of a neuron.
+//! The interface between kernels and neurons.
 
 use super::lanes::{Lanes, Sums};
 use crate::neuron::real::Real;
@@ -39,7 +39,7 @@ pub(super) trait BlockNeuron<F: Real>: Send + Sync + 'static {
     fn gradients(&self, sums: &[Vec<f64>]) -> Vec<Vec<f64>>;
 }
 
-/// What [`BlockNeuron::step`] wrote in one macro-step.
+/// Values that [`BlockNeuron::step`] wrote in one macro-step.
 #[derive(Debug, Clone)]
 pub(super) struct Kept<F> {
     pub(super) kept: Lanes<F>,

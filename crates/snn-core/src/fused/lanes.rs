@@ -29,7 +29,7 @@ impl<F: Copy> Channels<F> {
         self.count
     }
 
-    /// Those of a block whose first neuron is of `channel`.
+    /// The lanes of a block whose first neuron is of `channel`.
     #[inline(always)]
     pub(super) fn at(&self, channel: usize) -> &Lanes<F> {
         lanes(&self.values[if self.count == 1 { 0 } else { channel }..])

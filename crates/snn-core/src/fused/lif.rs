@@ -39,7 +39,7 @@ pub fn lif(
     }
 }
 
-/// Whether [`lif`] has a form for a neuron.
+/// `true` if [`lif`] has a form for a neuron.
 pub(crate) fn has_form(lif: &Lif) -> bool {
     lif.synapse == Synapse::Instant
         && lif.adaptation == Adaptation::None

@@ -87,7 +87,7 @@ fn quantised<S: Store>(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<
 struct QuantRelu<F> {
     steps: Channels<F>,
     top: F,
-    /// Of the gradient for the step.
+    /// Scale of the gradient for the step.
     scale: f64,
     learned: bool,
 }

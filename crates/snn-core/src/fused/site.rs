@@ -17,7 +17,7 @@ use tch::Tensor;
 #[derive(Debug, Clone, Copy)]
 struct Shape {
     channels: usize,
-    /// Of one macro-step.
+    /// Number of neurons of one macro-step.
     neurons: usize,
     time_steps: usize,
 }
@@ -28,8 +28,8 @@ impl Shape {
     }
 }
 
-/// What `neuron` emits in `time_steps` macro-steps for the sum of `terms`, computed with `instructions`,
-/// with gradients for them, for their batch norms and for the neuron's parameters.
+/// The output of `neuron` in `time_steps` macro-steps for the sum of `terms`, computed with
+/// `instructions`, with gradients for them, for their batch norms and for the neuron's parameters.
 ///
 /// # Errors
 /// Shapes differ, or libtorch cannot allocate.
@@ -276,7 +276,7 @@ struct BackwardKernel<'k, N, S: Store> {
     by_emitted: &'k [S],
     /// For the sum of the terms.
     by_sum: Option<&'k Parts<'k, S>>,
-    /// Its sum over time.
+    /// The gradient's sum over time.
     by_static: Option<&'k Parts<'k, S>>,
     blocks: Range<usize>,
     sums: &'k mut Sums,

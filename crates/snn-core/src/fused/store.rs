@@ -6,7 +6,7 @@ use tch::Kind;
 
 /// A type of the values of a tensor.
 pub(super) trait Store: Copy + Send + Sync + 'static {
-    /// What kernels compute with.
+    /// The number type that kernels compute with.
     type Real: Real;
     const KIND: Kind;
 

@@ -1,4 +1,4 @@
-//! What a site reads: a sum of terms, some of them behind a batch norm.
+//! The input of a site: a sum of terms, some of them behind a batch norm.
 
 use super::batch_statistics::BatchStatistics;
 use super::lanes::{Channels, LANES, Lanes};
@@ -62,8 +62,7 @@ impl BatchNorm<'_> {
     }
 }
 
-/// What kernels would have to be made for: the kind of all terms, if they are alike, have channels
-/// and are on the CPU.
+/// The number type of all terms, if it is the same and they have channels and are on the CPU.
 pub(super) fn kind(terms: &[Term<'_>]) -> Result<Option<Kind>> {
     let Some(first) = terms.first() else { return Ok(None) };
     let kind = first.data.f_kind()?;
@@ -81,7 +80,7 @@ pub(super) struct Norm<F> {
     pub(super) factor: Channels<F>,
     summand: Channels<F>,
     pub(super) mean: Channels<F>,
-    /// Those, and `1/√(σ² + ε)`, in double precision.
+    /// Factors, and `1/√(σ² + ε)`, in double precision.
     pub(super) factors: Vec<f64>,
     pub(super) inverse_deviations: Vec<f64>,
     pub(super) count: usize,

@@ -56,7 +56,7 @@ struct TunedLayer {
     bias_unit: Tensor,
 }
 
-/// What a forward pass on the grid returns.
+/// Result of a forward pass on the grid.
 #[derive(Debug)]
 pub struct GridForward {
     /// `unit · Σ_t J[t] / T` in double precision, with gradient in training: `[B, classes]`.
@@ -87,11 +87,11 @@ impl GridNetwork {
     ) -> Result<Self> {
         let mut grid = GridInterpreter::new(model, device, WeightUse::FineTuning)?;
         grid.set_surrogate(surrogate);
-        let Form::Grid { logit_unit } = model.form else {
+        let Form::Grid { logit_unit } = model.form() else {
             return Err(Error::Argument {
                 what: "form",
                 expected: "grid".into(),
-                found: model.form.label().into(),
+                found: model.form().label().into(),
             });
         };
         let units = units(model, &grid.resolved)?;
@@ -103,7 +103,7 @@ impl GridNetwork {
             layers: Vec::new(),
         };
         for (index, unit) in units.iter().enumerate() {
-            if matches!(model.graph.nodes[index].op, Op::Conv(_) | Op::Linear { .. }) {
+            if matches!(model.graph().nodes[index].op, Op::Conv(_) | Op::Linear { .. }) {
                 network.add_layer(index, unit)?;
             }
         }
@@ -111,11 +111,11 @@ impl GridNetwork {
     }
 
     fn add_layer(&mut self, index: usize, unit: &[f64]) -> Result<()> {
-        let node = &self.model.graph.nodes[index];
+        let node = &self.model.graph().nodes[index];
         let device = self.grid.device;
         let load = |part: &str| -> Result<Tensor> {
             let values =
-                snn_ir::weights::get(&self.model.weights, &format!("{}.{part}", node.name))?;
+                snn_ir::weights::get(self.model.weights(), &format!("{}.{part}", node.name))?;
             weight(values, Kind::Double, device)
         };
         let has_bias = match &node.op {
@@ -229,12 +229,12 @@ impl GridNetwork {
         for layer in &self.layers {
             let integers: ArrayD<i8> = self.integers(layer.weight, &layer.weight_unit)?;
             model
-                .weights
+                .weights_mut()
                 .insert(self.parameters[layer.weight].name.clone(), snn_ir::Tensor::I8(integers));
             if let Some(bias) = layer.bias {
                 let integers: ArrayD<i32> = self.integers(bias, &layer.bias_unit)?;
                 model
-                    .weights
+                    .weights_mut()
                     .insert(self.parameters[bias].name.clone(), snn_ir::Tensor::I32(integers));
             }
         }

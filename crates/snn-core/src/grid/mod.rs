@@ -45,14 +45,14 @@ pub(crate) struct GridInterpreter {
 #[derive(Debug)]
 enum Constants {
     None,
-    /// Of a convolution or linear layer; the multiplier is absent if it is 1 everywhere.
+    /// A convolution or linear layer; the multiplier is absent if it is 1 everywhere.
     Synapse {
         weight: Tensor,
         bias: Option<Tensor>,
         multiplier: Option<Tensor>,
     },
     Scale(Tensor),
-    /// Of a LIF site; with what a spike adds to it, if it adapts.
+    /// Threshold of a LIF site, and what a spike adds to it if it adapts.
     Threshold(Tensor, Option<Tensor>),
     Thresholds(Vec<Tensor>),
 }
@@ -83,11 +83,11 @@ pub(crate) struct Substitute {
 impl GridInterpreter {
     /// Takes a model to a device.
     pub(crate) fn new(model: &Model, device: Device, weights: WeightUse) -> Result<Self> {
-        if !matches!(model.form, Form::Grid { .. }) {
+        if !matches!(model.form(), Form::Grid { .. }) {
             return Err(Error::Argument {
                 what: "form",
                 expected: "grid".into(),
-                found: model.form.label().into(),
+                found: model.form().label().into(),
             });
         }
         let resolved = model.validate()?;
@@ -110,11 +110,11 @@ impl GridInterpreter {
                 .map(|i| narrow(largest_sum(model, &resolved, &streams, i)))
                 .collect(),
         };
-        let mean: Vec<f64> = model.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
+        let mean: Vec<f64> = model.preprocessing().mean.iter().map(|&m| f64::from(m)).collect();
         let mut grid = Self {
-            graph: model.graph.clone(),
+            graph: model.graph().clone(),
             resolved,
-            time_steps: model.time_steps,
+            time_steps: model.time_steps(),
             device,
             mean: Tensor::f_from_slice(&mean)?.f_to(device)?,
             constants: Vec::new(),
@@ -140,7 +140,7 @@ impl GridInterpreter {
     fn load(&self, model: &Model, index: usize) -> Result<Constants> {
         let node = &self.graph.nodes[index];
         let part = |part: &str, kind| {
-            let values = snn_ir::weights::get(&model.weights, &format!("{}.{part}", node.name))?;
+            let values = snn_ir::weights::get(model.weights(), &format!("{}.{part}", node.name))?;
             weight(values, kind, self.device)
         };
         // In a shape that broadcasts over what the node reads or yields.
@@ -317,7 +317,7 @@ impl GridInterpreter {
 fn largest_sum(model: &Model, resolved: &Resolved, streams: &Streams, index: usize) -> f64 {
     let Some(&read) = resolved.nodes[index].inputs.first() else { return 0.0 };
     let inputs = resolved.nodes[read].shape[0];
-    let fan_in = match &model.graph.nodes[index].op {
+    let fan_in = match &model.graph().nodes[index].op {
         Op::Conv(conv) => inputs / conv.groups * conv.kernel.iter().product::<usize>(),
         _ => inputs,
     };

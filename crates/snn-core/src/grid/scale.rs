@@ -1,4 +1,4 @@
-//! What one unit of an accumulator is worth, in thresholds or steps of the site that reads it.
+//! Value of one accumulator unit, in thresholds or steps of the site that reads it.
 
 use crate::error::Result;
 use ndarray::Axis;
@@ -7,14 +7,14 @@ use snn_ir::{Form, Model, Op, Resolved, Site};
 /// For each node that yields a current, the value of its unit for each channel; 1 for others.
 pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>> {
     let mut units: Vec<Option<Vec<f64>>> = vec![None; resolved.nodes.len()];
-    for (index, (node, info)) in model.graph.nodes.iter().zip(&resolved.nodes).enumerate().rev() {
+    for (index, (node, info)) in model.graph().nodes.iter().zip(&resolved.nodes).enumerate().rev() {
         let own = units[index].clone().unwrap_or_else(|| vec![1.0; info.shape[0]]);
         let mut channel = 0;
         for &read in &info.inputs {
             let count = resolved.nodes[read].shape[0];
             let of_input = match &node.op {
                 Op::Activation { site, .. } => site_unit(model, &node.name, site)?,
-                Op::TimeMean => match model.form {
+                Op::TimeMean => match model.form() {
                     Form::Grid { logit_unit } => vec![logit_unit; count],
                     Form::Trained | Form::Events => vec![1.0; count],
                 },
@@ -42,12 +42,12 @@ pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>>
 /// One over the threshold, or over the mean spacing of the thresholds.
 fn site_unit(model: &Model, node: &str, site: &Site) -> Result<Vec<f64>> {
     Ok(match site {
-        Site::GridLif(_) => snn_ir::weights::real(&model.weights, node, "threshold")?
+        Site::GridLif(_) => snn_ir::weights::real(model.weights(), node, "threshold")?
             .iter()
             .map(|t| 1.0 / t)
             .collect(),
         Site::GridQuantRelu { levels } => {
-            snn_ir::weights::real(&model.weights, node, "thresholds")?
+            snn_ir::weights::real(model.weights(), node, "thresholds")?
                 .axis_iter(Axis(1))
                 .map(|column| {
                     let (first, last) = (column[[0]], column[[column.len() - 1]]);

@@ -1,11 +1,12 @@
-//! Proof on this machine that libtorch's sums of integers are exact in the precision that the grid
-//! takes there: some back ends (Winograd, reduced precision) are not.
+//! Self-test of libtorch on this machine: sums of integers must be exact in the precision that the
+//! grid uses. Some back ends (Winograd, reduced precision) are not exact.
 
 use crate::error::{Error, Result};
 use crate::grid::narrow_kind;
 use crate::network::stateless::{convolve, merged_pixels};
 use crate::tensor::tensor;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use snn_ir::model::GRID_WEIGHT_MAX;
 use snn_ir::resolve::chw;
 use snn_ir::streams::{F32_EXACT, Streams};
 use snn_ir::{Conv, Form, Model, Op};
@@ -13,63 +14,95 @@ use tch::{Device, Tensor};
 
 /// Batch sizes tried: back ends choose their algorithm by size.
 const BATCHES: [usize; 3] = [1, 3, 32];
+/// Largest weights of sparse rows, one for each batch size: few large weights, or many small ones.
+const SPARSE_WEIGHTS: [f64; 3] = [1.0, 11.0, 127.0];
 /// Positions of an output that are compared, for every channel.
 const POSITIONS: usize = 24;
 
+/// Largest sum of magnitudes that single precision holds exactly.
+const LARGEST_SUM: f64 = F32_EXACT - 1.0;
+
 /// Convolves random integers, as large as the bounds of the grid allow, in every distinct
-/// convolution and linear shape of a model, and compares libtorch with sums in i64. Layers whose
-/// sums are wider than single precision need no test.
+/// convolution and linear shape of a model that is summed in single precision, and compares libtorch
+/// with sums in i64. Returns the number of shapes compared.
+///
+/// Where the largest inputs under all weights of a row would leave single precision (the model's
+/// own weights do not, because most of them are 0), the random rows are sparse too.
 ///
 /// # Errors
 /// The first layer for which one value differs; or the model is invalid or not on the grid, or
 /// libtorch fails.
-pub fn self_test(model: &Model, device: Device) -> Result<()> {
+pub fn self_test(model: &Model, device: Device) -> Result<usize> {
     let resolved = model.validate()?;
-    if !matches!(model.form, Form::Grid { .. }) {
+    if !matches!(model.form(), Form::Grid { .. }) {
         return Err(Error::Argument {
             what: "form",
             expected: "grid".into(),
-            found: model.form.label().into(),
+            found: model.form().label().into(),
         });
     }
     let streams = Streams::of(model, &resolved)?;
     let mut random = Random(0x5EED);
-    let mut seen: Vec<(Conv, Vec<usize>, i64)> = Vec::new();
-    for (index, (node, info)) in model.graph.nodes.iter().zip(&resolved.nodes).enumerate() {
+    let mut seen: Vec<(Conv, Vec<usize>, u64)> = Vec::new();
+    for (index, (node, info)) in model.graph().nodes.iter().zip(&resolved.nodes).enumerate() {
         let conv = match &node.op {
             Op::Conv(conv) => Conv { bias: false, ..conv.clone() },
             Op::Linear { features, .. } => Conv::square(*features, 1, 1),
             _ => continue,
         };
-        let reads = info.inputs[0];
-        let input = resolved.nodes[reads].shape.clone();
-        let bound = streams.bounds[reads].iter().copied().fold(1.0, f64::max);
-        let fan_in = input[0] / conv.groups * conv.kernel.iter().product::<usize>();
-        let largest_weight = ((F32_EXACT - 1.0) / (bound * fan_in as f64)).floor().min(127.0);
-        if streams.sums[index] >= F32_EXACT || largest_weight < 1.0 {
+        // Wider sums are taken in double precision.
+        if streams.sums[index] >= F32_EXACT {
             continue;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "whole numbers below 2^24, since their product is"
-        )]
-        let (bound, largest_weight) = (bound as i64, largest_weight as i64);
-        let key = (conv, input, bound);
+        let reads = info.inputs[0];
+        let input = resolved.nodes[reads].shape.clone();
+        let bound = streams.bounds[reads].iter().copied().fold(1.0, f64::max).min(LARGEST_SUM);
+        let key = (conv, input, bound.to_bits());
         if seen.contains(&key) {
             continue;
         }
+        let fan_in = key.1[0] / key.0.groups * key.0.kernel.iter().product::<usize>();
         let layer = TestedLayer {
             name: &node.name,
             conv: &key.0,
             input: &key.1,
             linear: matches!(node.op, Op::Linear { .. }),
         };
-        for batch in BATCHES {
-            layer.compare(batch, bound, largest_weight, &mut random, device)?;
+        for (batch, weight) in BATCHES.into_iter().zip(SPARSE_WEIGHTS) {
+            let values = Magnitudes::new(bound, fan_in, weight);
+            layer.compare(batch, &values, &mut random, device)?;
         }
         seen.push(key);
     }
-    Ok(())
+    Ok(seen.len())
+}
+
+/// Limits of the random integers of one comparison: no row sums to more than [`LARGEST_SUM`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Magnitudes {
+    input: i64,
+    weight: i64,
+    /// Weights of an output that are not 0.
+    taps: usize,
+}
+
+impl Magnitudes {
+    /// Dense rows with weights as large as they may be; where even weights of 1 are too large for
+    /// dense rows, sparse ones with weights up to `sparse_weight`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole positive numbers below 2^24"
+    )]
+    fn new(bound: f64, fan_in: usize, sparse_weight: f64) -> Self {
+        let dense = (LARGEST_SUM / (bound * fan_in as f64)).floor().min(GRID_WEIGHT_MAX.into());
+        if dense >= 1.0 {
+            return Self { input: bound as i64, weight: dense as i64, taps: fan_in };
+        }
+        let weight = (LARGEST_SUM / bound).floor().min(sparse_weight);
+        let taps = (LARGEST_SUM / (bound * weight)).floor();
+        Self { input: bound as i64, weight: weight as i64, taps: (taps as usize).min(fan_in) }
+    }
 }
 
 struct TestedLayer<'l> {
@@ -83,8 +116,7 @@ impl TestedLayer<'_> {
     fn compare(
         &self,
         batch: usize,
-        bound: i64,
-        largest: i64,
+        values: &Magnitudes,
         random: &mut Random,
         device: Device,
     ) -> Result<()> {
@@ -93,8 +125,8 @@ impl TestedLayer<'_> {
         let (kernel, ..) = self.conv.as_2d();
         let weight_shape =
             [self.conv.channels, input_shape[1] / self.conv.groups, kernel[0], kernel[1]];
-        let x = random.array(&input_shape, bound);
-        let w = random.array(&weight_shape, largest);
+        let x = random.array(&input_shape, values.input);
+        let w = random.rows(weight_shape, values);
         let y = self.libtorch(&x, &w, device)?;
         let sizes: Vec<usize> =
             y.size().into_iter().map(|n| usize::try_from(n).unwrap_or_default()).collect();
@@ -129,7 +161,7 @@ impl TestedLayer<'_> {
         Ok(())
     }
 
-    /// As the evaluator does it, then to double precision and the host.
+    /// The convolution as the evaluator computes it, converted to double precision on the host.
     fn libtorch(&self, x: &ArrayD<f32>, w: &ArrayD<f32>, device: Device) -> Result<Tensor> {
         let kind = narrow_kind(device);
         let (x, w) = (
@@ -204,6 +236,24 @@ impl Random {
         usize::try_from(self.next() % limit.max(1) as u64).unwrap_or_default()
     }
 
+    /// Weights of which at most `taps` of each output are not 0.
+    fn rows(&mut self, shape: [usize; 4], values: &Magnitudes) -> ArrayD<f32> {
+        let mut weights = self.array(&shape, values.weight);
+        let row = shape[1..].iter().product::<usize>();
+        for mut weights in weights.outer_iter_mut() {
+            // The first of a random order keep their values.
+            let mut order: Vec<usize> = (0..row).collect();
+            for place in 0..values.taps.min(row) {
+                let other = place + self.below(row - place);
+                order.swap(place, other);
+            }
+            let mut kept = vec![false; row];
+            order.iter().take(values.taps).for_each(|&place| kept[place] = true);
+            weights.iter_mut().zip(kept).filter(|(_, kept)| !kept).for_each(|(w, _)| *w = 0.0);
+        }
+        weights
+    }
+
     /// Integers of `−bound..=bound`, the ends more often than others.
     fn array(&mut self, shape: &[usize], bound: i64) -> ArrayD<f32> {
         let span = usize::try_from(2 * bound + 1).unwrap_or(1);
@@ -212,5 +262,30 @@ impl Random {
             1 => -bound as f32,
             _ => (i64::try_from(self.below(span)).unwrap_or_default() - bound) as f32,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_row_can_sum_to_more_than_single_precision_holds() {
+        for bound in [1.0, 255.0, 16_320.0, 4_000_000.0, LARGEST_SUM] {
+            for fan_in in [1, 27, 1_100, 4_608] {
+                for weight in SPARSE_WEIGHTS {
+                    let values = Magnitudes::new(bound, fan_in, weight);
+                    let Magnitudes { input, weight, taps } = values;
+                    assert!(weight >= 1 && taps >= 1 && taps <= fan_in, "{values:?}");
+                    let sum = input as f64 * weight as f64 * taps as f64;
+                    assert!(sum <= LARGEST_SUM, "{values:?}");
+                    let drawn = Random(7).rows([3, fan_in, 1, 1], &values);
+                    for row in drawn.outer_iter() {
+                        assert!(row.iter().filter(|w| **w != 0.0).count() <= taps);
+                        assert!(row.iter().all(|w| w.abs() <= weight as f32));
+                    }
+                }
+            }
+        }
     }
 }

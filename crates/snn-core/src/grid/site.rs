@@ -48,7 +48,7 @@ pub(crate) fn grid_lif(
     Ok(Value { data: merge(levels)?, steps: time_steps })
 }
 
-/// What one neuron remembers: integers, absent at rest.
+/// State of the neurons: integers, absent at rest.
 #[derive(Default)]
 struct Integers {
     membrane: Option<Tensor>,

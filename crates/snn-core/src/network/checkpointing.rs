@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 const FIRST: Pass = Pass { mode: Mode::Train, recomputed: false };
 const AGAIN: Pass = Pass { mode: Mode::Train, recomputed: true };
 
-/// What the head reads.
+/// Returns what the head reads.
 pub(crate) fn run(interpreter: &Interpreter, input: Value) -> Result<Value> {
     let steps = interpreter.steps(Mode::Train, false);
     let mut value = input;

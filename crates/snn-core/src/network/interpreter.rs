@@ -24,7 +24,7 @@ pub(crate) struct Interpreter {
     pub(crate) resolved: Arc<Resolved>,
     pub(crate) time_steps: usize,
     pub(crate) device: Device,
-    /// Of the parameters.
+    /// Number type of the parameters.
     pub(crate) kind: Kind,
     pub(crate) parameters: Vec<Parameter>,
     index: Arc<HashMap<String, usize>>,
@@ -34,15 +34,15 @@ pub(crate) struct Interpreter {
     fused_sites: Arc<[Step]>,
 }
 
-/// What a pass over nodes is for.
+/// Purpose of a pass over nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pass {
     pub(crate) mode: Mode,
-    /// Whether it computes recomputed what an earlier pass computed: running statistics stay.
+    /// `true` for a pass that repeats an earlier one (checkpointing): running statistics stay.
     pub(crate) recomputed: bool,
 }
 
-/// What an interpreter is made of.
+/// Parts of an interpreter.
 pub(crate) struct Setup {
     pub(crate) form: Form,
     pub(crate) graph: Graph,
@@ -109,7 +109,7 @@ impl Interpreter {
         }
     }
 
-    /// What the head reads.
+    /// Returns what the head reads.
     pub(crate) fn run(
         &self,
         input: Value,
@@ -131,7 +131,7 @@ impl Interpreter {
         }
     }
 
-    /// What a node yields.
+    /// Output of a node.
     pub(crate) fn node(
         &self,
         step: &Step,

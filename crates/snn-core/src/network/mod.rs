@@ -66,16 +66,18 @@ impl Network {
             let found = format!("{kind:?}");
             return Err(Error::Argument { what: "precision", expected, found });
         }
-        if matches!(model.form, Form::Grid { .. }) {
+        if matches!(model.form(), Form::Grid { .. }) {
             let expected = "trained or events (Libtorch and GridNetwork take the grid)".into();
-            let found = model.form.label().into();
+            let found = model.form().label().into();
             return Err(Error::Argument { what: "form", expected, found });
         }
         let resolved = model.validate()?;
-        registry.check(&model.graph)?;
+        registry.check(model.graph())?;
         let mut parameters = Vec::new();
-        for WeightSpec { name, learned, .. } in weight_specs(&model.graph, &resolved, model.form)? {
-            let tensor = weight(snn_ir::weights::get(&model.weights, &name)?, kind, device)?;
+        for WeightSpec { name, learned, .. } in
+            weight_specs(model.graph(), &resolved, model.form())?
+        {
+            let tensor = weight(snn_ir::weights::get(model.weights(), &name)?, kind, device)?;
             parameters.push(Parameter {
                 name,
                 tensor: tensor.f_set_requires_grad(learned)?,
@@ -83,17 +85,17 @@ impl Network {
             });
         }
         let interpreter = Interpreter::new(Setup {
-            form: model.form,
-            graph: model.graph.clone(),
+            form: model.form(),
+            graph: model.graph().clone(),
             resolved,
-            time_steps: model.time_steps,
+            time_steps: model.time_steps(),
             device,
             kind,
             parameters,
             registry: registry.clone(),
             training,
         });
-        Ok(Self { preprocessing: model.preprocessing.clone(), interpreter })
+        Ok(Self { preprocessing: model.preprocessing().clone(), interpreter })
     }
 
     /// The parameters in the order of the nodes.
@@ -152,12 +154,11 @@ impl Network {
     ///
     /// ```
     /// # use snn_core::{Mode, Monitor, Network, Pixels, tch::{Device, Kind}};
-    /// # use snn_ir::{Form, Input, Model, Preprocessing, models::SmallNet};
+    /// # use snn_ir::{Form, Input, Model, Preprocessing, Signature, models::SmallNet};
     /// # let graph = SmallNet { width: 4, ..SmallNet::default() }.build();
     /// # let weights = graph.initial_weights(1)?;
     /// # let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
-    /// # let (form, time_steps, classes) = (Form::Trained, 2, Vec::new());
-    /// # let model = Model { form, graph, weights, time_steps, preprocessing, classes };
+    /// # let model = Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights);
     /// # let images = ndarray::ArrayD::<u8>::from_elem(vec![8, 3, 16, 16], 200);
     /// # let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu)?;
     /// let network = Network::new(&model, Device::Cpu, Kind::Float)?;

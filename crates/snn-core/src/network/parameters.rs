@@ -20,7 +20,7 @@ pub struct Parameter {
     /// The tensor, which the network shares: a change in place changes the network. Requires a
     /// gradient if it is learned.
     pub tensor: Tensor,
-    /// Whether training changes it by gradient (running statistics are not).
+    /// `true` if training changes the parameter by gradient (not so for running statistics).
     pub learned: bool,
 }
 

@@ -5,7 +5,7 @@ use crate::fused;
 use snn_ir::{Graph, Op, Resolved, Site};
 use tch::Tensor;
 
-/// What a node yields for a batch.
+/// Output of a node for a batch.
 #[derive(Debug)]
 pub(crate) struct Value {
     /// `[steps·B, C, H, W]`, channels last in memory, or `[steps·B, F]`.
@@ -33,7 +33,7 @@ pub(crate) struct Step {
     pub(crate) reads: Vec<Read>,
 }
 
-/// What a node reads.
+/// Input of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) node: usize,

@@ -21,7 +21,7 @@ const CHANNEL_AXIS: usize = 1;
 /// Finds a weight of a node.
 pub(crate) type FindParameter<'p, 'f> = &'f dyn Fn(&str) -> Result<&'p Tensor>;
 
-/// What a site needs besides its input.
+/// Context of a site besides its input.
 pub(crate) struct SiteContext<'p, 'f> {
     pub(crate) info: &'f ResolvedNode,
     pub(crate) coded: bool,
@@ -30,7 +30,7 @@ pub(crate) struct SiteContext<'p, 'f> {
     pub(crate) registry: &'f Registry,
 }
 
-/// What a site did: what it emits, and what a listener hears of it.
+/// Result of a site: its output, and what observers are told.
 struct Outcome {
     data: Tensor,
     /// Levels, where they are not what it emits.
@@ -47,7 +47,7 @@ impl Outcome {
     }
 }
 
-/// What a site emits; `None` for a site that exists on the grid only.
+/// Output of a site; `None` for a site that exists on the grid only.
 pub(crate) fn real_site(
     site: &Site,
     context: &SiteContext<'_, '_>,

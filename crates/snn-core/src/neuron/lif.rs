@@ -8,8 +8,8 @@ use snn_ir::site::ResetGradient;
 use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
 use tch::Tensor;
 
-/// What a LIF neuron carries from one macro-step to the next. A value: passed in, returned, absent
-/// at rest.
+/// State that a LIF neuron carries from one macro-step to the next. A value: passed in, returned,
+/// absent at rest.
 #[derive(Debug)]
 pub struct LifState {
     /// Membrane after the reset, `u⁺[t]`, of the shape of a current.
@@ -20,7 +20,7 @@ pub struct LifState {
     pub adaptation: Option<Tensor>,
 }
 
-/// What a LIF neuron learns, and where its surrogate is looked up.
+/// Learned values of a LIF neuron, and the registry of its surrogate.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct LifParameters<'p> {
     /// The `a` of PLIF, `λ = 1/(1 + e^(−a))`, shape `[1]`; a fixed leak ignores it, and without it

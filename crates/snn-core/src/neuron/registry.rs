@@ -12,7 +12,7 @@
 //! use snn_ir::naive::Naive;
 //! use snn_ir::site::{Custom, LearnedParam};
 //! use snn_ir::{Evaluate, Form, Input, Model, Neuron, NeuronKind, Neurons, Op};
-//! use snn_ir::{Preprocessing, Record, Site, Surrogate};
+//! use snn_ir::{Preprocessing, Record, Signature, Site, Surrogate};
 //! use std::collections::BTreeMap;
 //!
 //! /// Leaks a constant amount: `u[t] = max(u[t−1] − loss, 0) + I[t]`, a spike at `u ≥ θ`, reset
@@ -83,8 +83,7 @@
 //! }
 //! let weights = graph.initial_weights(1)?;
 //! let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
-//! let (form, time_steps, classes) = (Form::Trained, 3, Vec::new());
-//! let model = Model { form, graph, weights, time_steps, preprocessing, classes };
+//! let model = Model::new(Signature::new(Form::Trained, graph, 3, preprocessing), weights);
 //! let images = ndarray::ArrayD::<u8>::from_shape_fn(vec![4, 3, 16, 16], |at| {
 //!     (at[0] * 91 + at[2] * 37 + at[3] * 53) as u8
 //! });

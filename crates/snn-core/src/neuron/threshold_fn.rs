@@ -21,8 +21,8 @@ impl Theta {
         matches!(self, Theta::Tensor(theta) if theta.requires_grad())
     }
 
-    /// As a tensor without gradient on the device of `like`. (A scalar would be divided by as a
-    /// product with its reciprocal on some devices.)
+    /// The value as a tensor without gradient on the device of `like`. (A scalar would be divided
+    /// by as a product with its reciprocal on some devices.)
     pub(crate) fn constant(&self, like: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Theta::Fixed(theta) => {

@@ -7,25 +7,25 @@ use tch::Tensor;
 /// Above this share of active values a site tells its readers next to nothing.
 pub const SATURATED: f64 = 0.95;
 
-/// What to keep of every site besides its firing rate.
+/// Values to keep of every site besides its firing rate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Monitor {
     /// Spikes and levels (of an unquantised ReLU its values).
     pub levels: bool,
     /// Membranes before the reset.
     pub membranes: bool,
-    /// What [`SiteMonitor::gradient_norm`] needs; in [`crate::Mode::Train`] only.
+    /// Outputs with gradients, for [`SiteMonitor::gradient_norm`]; in [`crate::Mode::Train`] only.
     pub gradients: bool,
 }
 
-/// What was kept of one site.
+/// Recorded values of one site.
 #[derive(Debug)]
 pub struct SiteMonitor {
     /// Name of its node.
     pub site: String,
     /// Share of its values that are not zero, 0 to 1.
     pub firing_rate: f64,
-    /// What is suspicious about that.
+    /// Set if the firing rate is suspicious.
     pub warning: Option<Warning>,
     /// Spikes and levels, or values of an unquantised ReLU, without gradient: `[T, B, …]`,
     /// `[1, B, …]` in the time-invariant prefix.
@@ -36,10 +36,10 @@ pub struct SiteMonitor {
     probe: Option<Tensor>,
 }
 
-/// What is suspicious about a site.
+/// A suspicious firing rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Warning {
-    /// It never fired: nothing passes, and its surrogate gradient is small.
+    /// The site never fired: nothing passes, and its surrogate gradient is small.
     Silent,
     /// More than [`SATURATED`] of its values were not zero.
     Saturated,

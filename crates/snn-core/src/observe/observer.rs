@@ -1,18 +1,18 @@
-//! What a forward pass tells about its sites.
+//! Observers of activation sites during a forward pass.
 
 use crate::error::Result;
 use crate::tensor::{array, int};
 use snn_ir::{SiteOutput, SiteTrace};
 use tch::{Kind, Tensor};
 
-/// What one site emitted for a batch.
+/// Output of one site for a batch.
 pub(crate) struct Emission<'e> {
     /// Name of its node.
     pub(crate) site: &'e str,
     /// Spikes or levels, values where the site has none, or, unless levels were asked for, values
     /// of a QuantRelu: `[steps·B, …]`.
     pub(crate) output: &'e Tensor,
-    /// Whether the site has values instead of levels.
+    /// `true` if the site emits values instead of levels.
     pub(crate) values: bool,
     /// Membranes before the reset, `[steps·B, …]`, if they were asked for and the site has one.
     pub(crate) membranes: Option<Tensor>,
@@ -24,7 +24,7 @@ pub(crate) struct Emission<'e> {
     pub(crate) ties: u64,
 }
 
-/// What a listener requested to hear of beyond outputs; all of it costs passes over memory.
+/// Values that an observer requests beyond outputs; each costs passes over memory.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Requested {
     /// Near misses, and that levels lie in their range.
@@ -37,12 +37,12 @@ pub(crate) struct Requested {
 
 /// A listener of a forward pass.
 pub(crate) trait Observer {
-    /// What it requested to hear of.
+    /// The values that the observer requests.
     fn requested(&self) -> Requested;
     /// Takes note of one site.
     fn site(&mut self, emission: Emission<'_>) -> Result<()>;
-    /// What the rest of the network reads of the site noted last: its output, or an equal tensor
-    /// whose gradient is kept.
+    /// The tensor that the rest of the network reads of the last site: its output, or an equal
+    /// tensor whose gradient is kept.
     fn passed_on(&mut self, output: Tensor) -> Result<Tensor> {
         Ok(output)
     }

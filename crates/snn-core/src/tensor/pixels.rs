@@ -34,7 +34,7 @@ impl Pixels {
         }
     }
 
-    /// Whether every macro-step has a frame of its own.
+    /// `true` if every macro-step has its own frame.
     pub fn varies(&self) -> bool {
         matches!(self, Pixels::Frames(_))
     }

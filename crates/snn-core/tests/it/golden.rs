@@ -8,7 +8,8 @@ use snn_core::tch::{Device, Kind, Reduction, Tensor};
 use snn_core::{LifParameters, Mode, Network, Pixels, lif, surrogate};
 use snn_ir::site::ResetGradient;
 use snn_ir::{
-    Conv, Form, Graph, Input, Lif, Model, Op, Preprocessing, Share, Site, Surrogate, Weights,
+    Conv, Form, Graph, Input, Lif, Model, Op, Preprocessing, Share, Signature, Site, Surrogate,
+    Weights,
 };
 
 /// Both precisions and what rounding may do in each, relative to the larger of 1 and the value.
@@ -305,14 +306,8 @@ fn block(fixture: &BlockFixture, case: &BlockCase, spiking: bool, kind: Kind) ->
         .collect();
     let preprocessing = Preprocessing::new(fixture.mean.clone(), fixture.std.clone());
     let time_steps = fixture.time_steps;
-    let model = Model {
-        form: Form::Trained,
-        graph,
-        weights,
-        time_steps,
-        preprocessing,
-        classes: Vec::new(),
-    };
+    let model =
+        Model::new(Signature::new(Form::Trained, graph, time_steps, preprocessing), weights);
     Network::new(&model, Device::Cpu, kind).unwrap()
 }
 

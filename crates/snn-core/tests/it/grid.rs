@@ -2,16 +2,21 @@
 //! evaluator.
 
 use crate::common::{Random, assert_same, grid_model};
-use snn_core::{Libtorch, tch::Device};
+use ndarray::ArrayD;
+use snn_core::{Libtorch, self_test, tch::Device};
 use snn_ir::random::{Numbers, pixels, trained};
-use snn_ir::{Code, Evaluate, Form, Input, Logits, Model, Record, naive::Naive};
+use snn_ir::streams::{F32_EXACT, Streams};
+use snn_ir::{
+    Code, Conv, Evaluate, Form, Graph, Input, Logits, Model, Op, PoolKind, Preprocessing, Record,
+    Signature, Site, Tensor, Weights, naive::Naive,
+};
 use snn_reparam::{GridOptions, convert, to_grid};
 
 /// Equal in every bit on the grid; off it equal in every spike and close in value.
 fn compare(model: &Model, input: &Input<'_>, what: &str) {
     let theirs = Naive::new(model).unwrap().evaluate(input, Record::Sites).unwrap();
     let ours = Libtorch::new(model, Device::Cpu).unwrap().evaluate(input, Record::Sites).unwrap();
-    if matches!(model.form, Form::Grid { .. }) {
+    if matches!(model.form(), Form::Grid { .. }) {
         assert!(matches!(ours.logits, Logits::Integer(_)));
         assert!(ours == theirs, "{what}: the evaluators differ on the grid");
     } else {
@@ -28,7 +33,7 @@ fn a_grid_by_hand_is_equal_in_every_bit() {
         let images = random.images(&[3, 2, 8, 8]);
         let input = Input::Static(images.view());
         compare(&model, &input, &format!("static, seed {seed}"));
-        let frames = random.images(&[model.time_steps, 2, 2, 8, 8]);
+        let frames = random.images(&[model.time_steps(), 2, 2, 8, 8]);
         compare(&model, &Input::Frames(frames.view()), &format!("frames, seed {seed}"));
         let result =
             Libtorch::new(&model, Device::Cpu).unwrap().evaluate(&input, Record::Sites).unwrap();
@@ -63,6 +68,49 @@ fn random_models_agree_in_all_three_forms() {
 #[test]
 fn the_self_test_passes_here() {
     for seed in 0..3 {
-        snn_core::self_test(&grid_model(seed, 2), Device::Cpu).unwrap();
+        self_test(&grid_model(seed, 2), Device::Cpu).unwrap();
     }
+}
+
+/// A hidden layer of 1,100 levels up to 255, summed over 64 positions: the largest inputs under
+/// dense weights leave single precision, and the rows of `fc` have three weights each.
+fn sparse_rows() -> Model {
+    let mut graph = Graph::default();
+    let site = Site::GridQuantRelu { levels: 255 };
+    graph.push("image", Op::Input { shape: vec![1, 8, 8] }, &[]);
+    graph.push("conv", Op::Conv(Conv::square(1_100, 1, 1)), &["image"]);
+    graph.push("act", Op::Activation { site, code: Some(Code::Graded) }, &["conv"]);
+    graph.push("sum", Op::GlobalPool { pool: PoolKind::Sum }, &["act"]);
+    graph.push("fc", Op::Linear { features: 2, bias: false }, &["sum"]);
+    graph.push("head", Op::TimeMean, &["fc"]);
+    let integers = |shape: &[usize], value: &dyn Fn(&[usize]) -> i32| {
+        ArrayD::from_shape_fn(shape, |at| value(ndarray::Dimension::slice(&at)))
+    };
+    let small = |values: ArrayD<i32>| Tensor::I8(values.mapv(|v| i8::try_from(v).unwrap()));
+    let weights = Weights::from([
+        ("conv.weight".into(), small(integers(&[1_100, 1, 1, 1], &|at| at[0] as i32 % 5 - 2))),
+        ("conv.multiplier".into(), Tensor::I32(integers(&[1_100], &|_| 1))),
+        ("act.thresholds".into(), Tensor::I32(integers(&[255, 1_100], &|at| at[0] as i32 + 1))),
+        (
+            "fc.weight".into(),
+            small(integers(&[2, 1_100], &|at| if at[1] % 400 == 7 { 120 } else { 0 })),
+        ),
+        ("fc.multiplier".into(), Tensor::I32(integers(&[2], &|_| 1))),
+    ]);
+    let form = Form::Grid { logit_unit: 0.001 };
+    let preprocessing = Preprocessing::new(vec![100], vec![1.0]);
+    Model::new(Signature::new(form, graph, 1, preprocessing), weights)
+}
+
+#[test]
+fn the_self_test_covers_layers_that_only_sparse_weights_keep_in_single_precision() {
+    let model = sparse_rows();
+    let resolved = model.validate().unwrap();
+    let streams = Streams::of(&model, &resolved).unwrap();
+    let fc = model.graph().nodes.iter().position(|node| node.name == "fc").unwrap();
+    let largest = streams.bounds[fc - 1].iter().copied().fold(0.0, f64::max);
+    assert!(largest * 1_100.0 >= F32_EXACT && streams.sums[fc] < F32_EXACT, "{largest}");
+    assert_eq!(self_test(&model, Device::Cpu).unwrap(), 2, "both layers");
+    let pixels = ArrayD::from_shape_fn(vec![3, 1, 8, 8], |at| (at[0] * 90 + at[3] * 9) as u8);
+    compare(&model, &Input::Static(pixels.view()), "sparse rows");
 }

@@ -281,7 +281,7 @@ fn grids_of_every_kind_are_equal_in_every_bit() {
     for seed in 0..40 {
         let mut model = grid_model(seed, 5);
         let mut adaptive = Vec::new();
-        for node in &mut model.graph.nodes {
+        for node in &mut model.graph_mut().nodes {
             let Op::Activation { site: Site::GridLif(lif), code } = &mut node.op else { continue };
             lif.spike = [Spike::Binary, Spike::Ternary, Spike::Integer { levels: 5 }]
                 [usize::try_from(random.int(0, 2)).unwrap()];
@@ -301,10 +301,10 @@ fn grids_of_every_kind_are_equal_in_every_bit() {
             }
         }
         for name in adaptive {
-            let channels = model.weights[&format!("{name}.threshold")].shape().to_vec();
+            let channels = model.weights()[&format!("{name}.threshold")].shape().to_vec();
             let jumps =
                 random.array(&channels, |random| i32::try_from(random.int(0, 9000)).unwrap());
-            model.weights.insert(format!("{name}.adaptation"), snn_ir::Tensor::I32(jumps));
+            model.weights_mut().insert(format!("{name}.adaptation"), snn_ir::Tensor::I32(jumps));
         }
         let images = random.images(&[2, 2, 8, 8]);
         let input = Input::Static(images.view());
@@ -378,7 +378,7 @@ fn learned_thresholds_train_and_stay_in_range() {
         );
     }
     let weights = network.weights().unwrap();
-    snn_ir::Model { weights, ..model }.validate().unwrap();
+    model.with_weights(weights).validate().unwrap();
 }
 
 #[test]
@@ -411,7 +411,7 @@ fn monitors_tell_what_the_naive_evaluator_sees() {
             (rate == 0.0).then_some(Warning::Silent)
         };
         assert_eq!(site.warning, expected);
-        let stateful = matches!(&model.graph.node(&site.site).unwrap().op, Op::Activation { site, .. } if site.is_stateful());
+        let stateful = matches!(&model.graph().node(&site.site).unwrap().op, Op::Activation { site, .. } if site.is_stateful());
         assert_eq!(
             site.membranes.as_ref().map(Tensor::size),
             stateful.then(|| site.levels.as_ref().unwrap().size())
@@ -437,14 +437,8 @@ fn gradient_norms_are_those_of_the_outputs() {
     graph.push("head", Op::TimeMean, &["fc"]);
     let weights = graph.initial_weights(5).unwrap();
     let preprocessing = snn_ir::Preprocessing::new(vec![128; 4], vec![64.0; 4]);
-    let model = snn_ir::Model {
-        form: Form::Trained,
-        graph,
-        weights,
-        time_steps: 2,
-        preprocessing,
-        classes: Vec::new(),
-    };
+    let model =
+        snn_ir::Model::new(snn_ir::Signature::new(Form::Trained, graph, 2, preprocessing), weights);
     let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
     let pixels = ndarray::ArrayD::<u8>::from_elem(vec![3, 4], 200);
     let pixels = Pixels::new(&Input::Static(pixels.view()), Device::Cpu).unwrap();

@@ -3,6 +3,7 @@
 mod autograd;
 mod common;
 mod finetune;
+mod frames;
 mod fused;
 mod golden;
 mod grid;

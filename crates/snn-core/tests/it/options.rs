@@ -8,7 +8,8 @@ use snn_core::{
 };
 use snn_ir::models::ResNet;
 use snn_ir::{
-    Form, Graph, Input, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Site, Spike, Synapse,
+    Form, Graph, Input, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Signature, Site, Spike,
+    Synapse,
 };
 
 /// A residual network with every kind of site.
@@ -51,14 +52,8 @@ fn network_with(kind: Kind, time_steps: usize, training: TrainingOptions) -> Res
     let graph = graph();
     let weights = graph.initial_weights(3).unwrap();
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
-    let model = Model {
-        form: Form::Trained,
-        graph,
-        weights,
-        time_steps,
-        preprocessing,
-        classes: Vec::new(),
-    };
+    let model =
+        Model::new(Signature::new(Form::Trained, graph, time_steps, preprocessing), weights);
     let options = NetworkOptions { kind, training, ..NetworkOptions::new(Device::Cpu) };
     Network::with_options(&model, &options)
 }

@@ -7,8 +7,8 @@ use snn_core::{Mode, Network, Pixels};
 use snn_ir::models::{ResNet, SmallNet};
 use snn_ir::naive::Naive;
 use snn_ir::{
-    Conv, Evaluate, Graph, Input, Leak, Lif, Model, Op, PoolKind, Preprocessing, QuantRelu, Record,
-    Share, Site,
+    Conv, Evaluate, Graph, Input, Leak, Lif, Op, PoolKind, Preprocessing, QuantRelu, Record, Share,
+    Site,
 };
 
 fn pixels(images: &ArrayD<u8>) -> Pixels {
@@ -27,10 +27,8 @@ fn running_statistics_follow_the_formula() {
     graph.push("head", Op::TimeMean, &["pool"]);
     let mut random = Random::new(7);
     let weights = random.weights(&graph);
-    let model = Model {
-        preprocessing: Preprocessing::new(vec![100, 120], vec![50.0, 80.0]),
-        ..trained(graph, weights, 3)
-    };
+    let mut model = trained(graph, weights, 3);
+    model.signature_mut().preprocessing = Preprocessing::new(vec![100, 120], vec![50.0, 80.0]);
     let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
     let images = random.images(&[4, 2, 3, 3]);
     let forward = network.forward(&pixels(&images), Mode::Train).unwrap();
@@ -47,7 +45,7 @@ fn running_statistics_follow_the_formula() {
         let average = x.mean().unwrap();
         let unbiased = x.mapv(|x| (x - average).powi(2)).sum() / (x.len() as f64 - 1.0);
         let expect = |part: &str, batch: f64| {
-            let expected = 0.9 * read(&model.weights, part)[[channel]] + 0.1 * batch;
+            let expected = 0.9 * read(model.weights(), part)[[channel]] + 0.1 * batch;
             let found = read(&after, part)[[channel]];
             assert!((found - expected).abs() < 1e-12, "{part}: {found}, expected {expected}");
         };
@@ -55,7 +53,7 @@ fn running_statistics_follow_the_formula() {
         expect("bn.running_var", unbiased);
         // Spikes have the mean r and over T·B·H·W = 108 values the unbiased variance r(1 −
         // r)·108/107.
-        let before = read(&model.weights, "bn2.running_mean")[[channel]];
+        let before = read(model.weights(), "bn2.running_mean")[[channel]];
         let rate = (read(&after, "bn2.running_mean")[[channel]] - 0.9 * before) / 0.1;
         assert!((rate * 108.0 - (rate * 108.0).round()).abs() < 1e-9 && rate > 0.0);
         expect("bn2.running_var", rate * (1.0 - rate) * 108.0 / 107.0);
@@ -198,10 +196,8 @@ fn one_axis_concatenation_and_windows_work_too() {
     graph.push("head", Op::TimeMean, &["join"]);
     let mut random = Random::new(11);
     let weights = random.weights(&graph);
-    let model = Model {
-        preprocessing: Preprocessing::new(vec![100, 120], vec![50.0, 80.0]),
-        ..trained(graph, weights, 3)
-    };
+    let mut model = trained(graph, weights, 3);
+    model.signature_mut().preprocessing = Preprocessing::new(vec![100, 120], vec![50.0, 80.0]);
     let signals = random.images(&[4, 2, 20]);
     let input = Input::Static(signals.view());
     let theirs = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();
@@ -228,7 +224,7 @@ fn reestimated_statistics_are_the_mean_of_those_of_the_batches() {
         network.forward(&pixels(batch), Mode::Train).unwrap();
         for (name, after) in network.weights().unwrap() {
             if name.contains("running_") {
-                let own = (after.to_f64() - 0.9 * &model.weights[&name].to_f64()) / 0.1 / 3.0;
+                let own = (after.to_f64() - 0.9 * &model.weights()[&name].to_f64()) / 0.1 / 3.0;
                 let sum =
                     expected.get(&name).map_or_else(|| own.clone(), |sum| sum.to_f64() + &own);
                 expected.insert(name, snn_ir::Tensor::F64(sum));

@@ -6,7 +6,7 @@ use snn_ir::naive::Naive;
 use snn_ir::site::GridReset;
 use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, GridLif, Input, Lif, Logits, Model, Op,
-    Preprocessing, QuantRelu, Record, Site, SiteOutput, Tensor, Weights,
+    Preprocessing, QuantRelu, Record, Signature, Site, SiteOutput, Tensor, Weights,
 };
 
 /// `image → nodes in a chain → head`.
@@ -53,7 +53,7 @@ pub(crate) fn model<const N: usize>(
     let preprocessing = Preprocessing::new(vec![0; shape[0]], vec![1.0; shape[0]]);
     let weights =
         weights.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect::<Weights>();
-    Model { form, graph, weights, time_steps, preprocessing, classes: Vec::new() }
+    Model::new(Signature::new(form, graph, time_steps, preprocessing), weights)
 }
 
 pub(crate) fn trained<const N: usize>(
@@ -74,7 +74,7 @@ pub(crate) fn grid<const N: usize>(
 
 /// One image, shown at every macro-step.
 pub(crate) fn run(model: &Model, pixels: &[u8]) -> Evaluation {
-    let Op::Input { shape } = &model.graph.nodes[0].op else { panic!("no input") };
+    let Op::Input { shape } = &model.graph().nodes[0].op else { panic!("no input") };
     let shape = [&[1], shape.as_slice()].concat();
     let pixels = ArrayD::from_shape_vec(IxDyn(&shape), pixels.to_vec()).unwrap();
     Naive::new(model).unwrap().evaluate(&Input::Static(pixels.view()), Record::Sites).unwrap()
@@ -82,8 +82,8 @@ pub(crate) fn run(model: &Model, pixels: &[u8]) -> Evaluation {
 
 /// One sample with a frame for each macro-step.
 pub(crate) fn run_frames(model: &Model, pixels: &[u8]) -> Evaluation {
-    let Op::Input { shape } = &model.graph.nodes[0].op else { panic!("no input") };
-    let shape = [&[model.time_steps, 1], shape.as_slice()].concat();
+    let Op::Input { shape } = &model.graph().nodes[0].op else { panic!("no input") };
+    let shape = [&[model.time_steps(), 1], shape.as_slice()].concat();
     let pixels = ArrayD::from_shape_vec(IxDyn(&shape), pixels.to_vec()).unwrap();
     Naive::new(model).unwrap().evaluate(&Input::Frames(pixels.view()), Record::Sites).unwrap()
 }
@@ -140,8 +140,8 @@ pub(crate) fn events_model() -> Model {
         ("fc.bias", real(&[2], &[0.25, 0.0])),
     ];
     let mut model = model(Form::Events, graph, 3, weights);
-    model.preprocessing.mean = vec![120];
-    model.classes = vec!["circle".into(), "square".into()];
+    model.signature_mut().preprocessing.mean = vec![120];
+    model.signature_mut().classes = vec!["circle".into(), "square".into()];
     model
 }
 
@@ -173,8 +173,8 @@ pub(crate) fn grid_model() -> Model {
         ("fc.multiplier", int(&[2], &[1, 1])),
     ];
     let mut model = grid(graph, 3, weights);
-    model.preprocessing.mean = vec![120];
-    model.classes = vec!["circle".into(), "square".into()];
+    model.signature_mut().preprocessing.mean = vec![120];
+    model.signature_mut().classes = vec!["circle".into(), "square".into()];
     model
 }
 
@@ -186,5 +186,8 @@ pub(crate) fn trained_model() -> Model {
     let weights = graph.initial_weights(7).unwrap();
     let preprocessing = Preprocessing::new(vec![120, 130], vec![60.0, 70.5]);
     let classes = ["a", "b", "ç"].map(String::from).to_vec();
-    Model { form: Form::Trained, graph, weights, time_steps: 4, preprocessing, classes }
+    Model::new(
+        Signature::new(Form::Trained, graph, 4, preprocessing).with_classes(classes),
+        weights,
+    )
 }

@@ -6,7 +6,7 @@ use snn_ir::model::weight_specs;
 use snn_ir::naive::Naive;
 use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Op, PoolKind,
-    Preprocessing, QuantRelu, Record, Share, Site, SiteOutput, Tensor, Weights, Window,
+    Preprocessing, QuantRelu, Record, Share, Signature, Site, SiteOutput, Tensor, Weights, Window,
 };
 use snn_reparam::{Action, Conversion, Error, GridOptions, Plan, convert, to_grid};
 
@@ -75,7 +75,7 @@ pub(crate) fn network(body: impl FnOnce(&mut Graph)) -> Model {
         weights.insert(spec.name, Tensor::F64(values));
     }
     let preprocessing = Preprocessing::new(vec![100, 130], vec![32.0, 64.0]);
-    Model { form: Form::Trained, graph, weights, time_steps: 3, preprocessing, classes: Vec::new() }
+    Model::new(Signature::new(Form::Trained, graph, 3, preprocessing), weights)
 }
 
 /// What the naive evaluator returns for eight images.
@@ -85,7 +85,7 @@ pub(crate) fn evaluate(model: &Model) -> Evaluation {
 }
 
 pub(crate) fn real(model: &Model, logits: &Logits) -> Vec<f64> {
-    logits.to_real(model).unwrap().into_raw_vec_and_offset().0
+    logits.to_real(model.signature()).unwrap().into_raw_vec_and_offset().0
 }
 
 fn levels(output: &SiteOutput) -> &ArrayD<i16> {
@@ -155,7 +155,7 @@ pub(crate) fn lines(plan: &Plan, action: Action) -> Vec<String> {
 
 pub(crate) fn values(model: &Model, name: &str) -> Vec<f64> {
     model
-        .weights
+        .weights()
         .get(name)
         .unwrap_or_else(|| panic!("no weight {name}"))
         .to_f64()

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::graph::{Graph, Op, PoolKind};
-use snn_ir::model::{Form, Model, Preprocessing, weight_specs};
+use snn_ir::model::{Form, Model, Preprocessing, Signature, weight_specs};
 use snn_ir::models::ResNet;
 use snn_ir::site::{Code, GridLif, GridReset, Site};
 use snn_ir::weights::{Tensor, Weights};
@@ -59,14 +59,15 @@ pub(crate) fn model(sites: &str) -> Result<Model> {
         graph.push(node.name, op, &inputs);
     }
     let weights = weights(&graph, sites == "lif")?;
-    Ok(Model {
-        form: Form::Grid { logit_unit: 1.0 },
-        graph,
+    Ok(Model::new(
+        Signature::new(
+            Form::Grid { logit_unit: 1.0 },
+            graph,
+            time_steps,
+            Preprocessing::new(vec![128; 3], vec![1.0; 3]),
+        ),
         weights,
-        time_steps,
-        preprocessing: Preprocessing::new(vec![128; 3], vec![1.0; 3]),
-        classes: Vec::new(),
-    })
+    ))
 }
 
 /// Random weights, and thresholds at the deviations that currents then have.

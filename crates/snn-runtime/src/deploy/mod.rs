@@ -146,7 +146,7 @@ impl Deployment {
                 InstructionSet::best()
             ))
         })?;
-        let model = match model.form {
+        let model = match model.form() {
             Form::Grid { .. } => Numbers::Grid(Compiled::new(model, options, instructions)?),
             Form::Events => Numbers::Real(Compiled::new(model, options, instructions)?),
             Form::Trained => {
@@ -155,7 +155,7 @@ impl Deployment {
                     reason: format!(
                         "a deployment runs converted models, found form `{}`; convert it, or use \
                          Runtime",
-                        model.form.label()
+                        model.form().label()
                     ),
                 });
             }

@@ -152,8 +152,12 @@ impl<N: Number> Plan<N> {
         let nodes = (0..resolved.nodes.len())
             .map(|index| compiler.node(index))
             .collect::<Result<Vec<_>>>()?;
-        let mut plan =
-            Self { nodes, time_steps: model.time_steps, events: Vec::new(), currents: Vec::new() };
+        let mut plan = Self {
+            nodes,
+            time_steps: model.time_steps(),
+            events: Vec::new(),
+            currents: Vec::new(),
+        };
         plan.settle_payloads();
         plan.settle_sorting();
         plan.place();
@@ -257,7 +261,7 @@ impl<N: Number> Plan<N> {
 /// The currents that have one reader, which adds them to others or fires on them, at as many
 /// macro-steps.
 fn fused(model: &Model, resolved: &Resolved, streams: &Streams) -> Vec<bool> {
-    let nodes = &model.graph.nodes;
+    let nodes = &model.graph().nodes;
     let mut readers = vec![Vec::new(); nodes.len()];
     for (index, info) in resolved.nodes.iter().enumerate() {
         info.inputs.iter().for_each(|&input| readers[input].push(index));
@@ -283,12 +287,14 @@ impl Compiler<'_> {
     }
 
     fn node<N: Number>(&self, index: usize) -> Result<NodePlan<N>> {
-        let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
+        let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
         let [channels, rows, columns] = self.chw(index);
         let input = |i: usize| self.chw(info.inputs[i]);
         let step = match &node.op {
             _ if self.fused[index] => None,
-            Op::Input { .. } => Some(Step::Pixels { mean: self.model.preprocessing.mean.clone() }),
+            Op::Input { .. } => {
+                Some(Step::Pixels { mean: self.model.preprocessing().mean.clone() })
+            }
             Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::Add | Op::Activation { .. } => {
                 Some(Step::Stage(self.stage(index)?))
             }
@@ -335,7 +341,7 @@ impl Compiler<'_> {
                 rows,
                 columns,
                 channels,
-                steps: self.model.time_steps,
+                steps: self.model.time_steps(),
                 payloads,
                 least_spared: usize::MAX,
             },
@@ -348,7 +354,7 @@ impl Compiler<'_> {
 
     fn refuse<V>(&self, index: usize, reason: &str) -> Result<V> {
         Err(Error::Refused {
-            node: self.model.graph.nodes[index].name.clone(),
+            node: self.model.graph().nodes[index].name.clone(),
             reason: reason.into(),
         })
     }
@@ -362,7 +368,7 @@ impl Compiler<'_> {
     }
 
     fn stage<N: Number>(&self, index: usize) -> Result<Stage<N>> {
-        let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
+        let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
         let [channels, rows, columns] = self.chw(index);
         let bias = vec![N::default(); channels * columns];
         let mut stage =
@@ -382,7 +388,7 @@ impl Compiler<'_> {
         } else {
             self.collect(index, false, &mut stage)?;
         }
-        let line = 4 * channels * columns * self.model.time_steps;
+        let line = 4 * channels * columns * self.model.time_steps();
         let weights = stage.incoming.iter().map(|incoming| match &incoming.synapse {
             Synapse::Rows(rows, _) => rows.bytes(),
             Synapse::Grouped(_) | Synapse::Scale(_) | Synapse::Current => 0,
@@ -394,7 +400,7 @@ impl Compiler<'_> {
 
     /// Adds what makes up the current of a node to a stage; `stored` if it is in a buffer.
     fn collect<N: Number>(&self, index: usize, stored: bool, stage: &mut Stage<N>) -> Result<()> {
-        let (node, info) = (&self.model.graph.nodes[index], &self.resolved.nodes[index]);
+        let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
         let synapse = match &node.op {
             _ if stored => {
                 stage.incoming.push(Incoming { node: index, synapse: Synapse::Current });
@@ -427,7 +433,7 @@ impl Compiler<'_> {
     }
 
     fn synapse<N: Number>(&self, index: usize, conv: &Conv) -> Result<Synapse<N>> {
-        let name = &self.model.graph.nodes[index].name;
+        let name = &self.model.graph().nodes[index].name;
         let from = self.resolved.nodes[index].inputs[0];
         let weight = N::part(self.model, name, "weight")?;
         let multiplier = N::multipliers(self.model, name)?;
@@ -466,7 +472,7 @@ impl Compiler<'_> {
     /// Whether levels of an event stream may be negative.
     fn is_signed(&self, index: usize) -> bool {
         let inputs = &self.resolved.nodes[index].inputs;
-        match &self.model.graph.nodes[index].op {
+        match &self.model.graph().nodes[index].op {
             Op::Activation { site, .. } => site.spike() == Some(Spike::Ternary),
             Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat => {
                 inputs.iter().any(|&input| self.is_signed(input))
@@ -478,7 +484,7 @@ impl Compiler<'_> {
     /// Whether all levels of an event stream are one.
     fn is_unit(&self, index: usize) -> bool {
         let inputs = &self.resolved.nodes[index].inputs;
-        match &self.model.graph.nodes[index].op {
+        match &self.model.graph().nodes[index].op {
             Op::Activation { site, .. } => is_unit(site),
             Op::Pool { pool: PoolKind::Max, .. }
             | Op::GlobalPool { pool: PoolKind::Max }

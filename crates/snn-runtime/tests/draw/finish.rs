@@ -4,7 +4,7 @@ use super::{Draw, MEAN, Numbers};
 use ndarray::{ArrayD, IxDyn};
 use rand::RngExt;
 use snn_ir::graph::Op;
-use snn_ir::model::{Form, Model, Preprocessing, weight_specs};
+use snn_ir::model::{Form, Model, Preprocessing, Signature, weight_specs};
 use snn_ir::streams::Kind;
 use snn_ir::weights::{Tensor, Weights};
 
@@ -47,22 +47,23 @@ impl Draw {
             Numbers::Dyadic | Numbers::Coarse => Form::Events,
         };
         let most = if self.numbers == Numbers::Coarse { 3 } else { 6 };
-        let mut model = Model {
-            form,
-            graph: std::mem::take(&mut self.graph),
-            weights: Weights::new(),
-            time_steps: self.upto(most),
-            preprocessing: Preprocessing::new(vec![MEAN; channels], vec![1.0; channels]),
-            classes: Vec::new(),
-        };
-        let resolved = model.graph.resolve().expect("a valid graph");
-        for spec in weight_specs(&model.graph, &resolved, form).expect("a converted graph") {
+        let mut model = Model::new(
+            Signature::new(
+                form,
+                std::mem::take(&mut self.graph),
+                self.upto(most),
+                Preprocessing::new(vec![MEAN; channels], vec![1.0; channels]),
+            ),
+            Weights::new(),
+        );
+        let resolved = model.graph().resolve().expect("a valid graph");
+        for spec in weight_specs(model.graph(), &resolved, form).expect("a converted graph") {
             let tensor = self.weight(
                 spec.name.rsplit('.').next().unwrap_or_default(),
                 &spec.shape,
                 spec.dtypes[0],
             );
-            model.weights.insert(spec.name, tensor);
+            model.weights_mut().insert(spec.name, tensor);
         }
         model
     }

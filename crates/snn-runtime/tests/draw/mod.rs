@@ -65,7 +65,7 @@ pub(crate) fn model(seed: u64, size: usize, numbers: Numbers) -> Model {
 pub(crate) fn pixels(model: &Model, leading: &[usize], seed: u64) -> ArrayD<u8> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut shape = leading.to_vec();
-    if let Some(Op::Input { shape: image }) = model.graph.nodes.first().map(|n| &n.op) {
+    if let Some(Op::Input { shape: image }) = model.graph().nodes.first().map(|n| &n.op) {
         shape.extend(image);
     }
     ArrayD::from_shape_simple_fn(IxDyn(&shape), || {
@@ -80,7 +80,7 @@ pub(crate) fn pixels(model: &Model, leading: &[usize], seed: u64) -> ArrayD<u8> 
 /// The model with every site that has a choice sending by `code`.
 pub(crate) fn recoded(model: &Model, code: Code) -> Model {
     let mut model = model.clone();
-    for node in &mut model.graph.nodes {
+    for node in &mut model.graph_mut().nodes {
         if let Op::Activation { site, code: Some(old) } = &mut node.op
             && site.spike().is_some_and(|spike| code.carries(spike))
         {

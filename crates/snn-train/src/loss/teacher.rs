@@ -58,7 +58,7 @@ impl Teacher {
             ));
         }
         let model = Model::load(run.model_path())?;
-        if matches!(model.form, Form::Grid { .. }) {
+        if matches!(model.form(), Form::Grid { .. }) {
             return Err(misfit("a model off the grid".into(), "one on the grid".into()));
         }
         let resolved = model.validate()?;
@@ -66,10 +66,10 @@ impl Teacher {
         if images != found.as_slice() {
             return Err(misfit(format!("images {images:?}"), format!("images {found:?}")));
         }
-        if model.classes != data.classes {
+        if model.classes() != data.classes {
             return Err(misfit(
                 format!("classes {:?}", data.classes),
-                format!("classes {:?}", model.classes),
+                format!("classes {:?}", model.classes()),
             ));
         }
         Ok(Some(model))

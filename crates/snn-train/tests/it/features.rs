@@ -179,7 +179,7 @@ fn the_average_follows_its_formula_and_is_what_is_evaluated() {
     }
     go(&config, &folder, Start::Resume, None).unwrap();
     let model = Model::load(folder.join("model.safetensors")).unwrap();
-    let written = model.weights["stem.conv.weight"].to_f64();
+    let written = model.weights()["stem.conv.weight"].to_f64();
     let same = |name: &str| {
         checkpointed(&folder, name)
             .iter()
@@ -203,7 +203,7 @@ fn reestimation_changes_running_statistics_alone() {
     let at = |name: &str| parent.path().join(name);
     finish(&config(&[]), &at("without"));
     finish(&config(&["batch_norm_reestimation.batches=10"]), &at("with"));
-    let load = |name: &str| Model::load(at(name).join("model.safetensors")).unwrap().weights;
+    let load = |name: &str| Model::load(at(name).join("model.safetensors")).unwrap().into_parts().1;
     let (without, with) = (load("without"), load("with"));
     for (name, weight) in &without {
         let statistic = name.ends_with(".running_mean") || name.ends_with(".running_var");
@@ -238,7 +238,7 @@ fn a_teacher_that_does_not_fit_is_refused_before_anything_is_written() {
     finish(&config(&[]), &at("other"));
     let path = at("other").join("model.safetensors");
     let mut model = Model::load(&path).unwrap();
-    model.classes.swap(0, 1);
+    model.signature_mut().classes.swap(0, 1);
     model.save(&path).unwrap();
     assert!(refused("other").contains("expected classes ["), "{}", refused("other"));
 

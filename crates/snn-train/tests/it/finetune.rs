@@ -68,7 +68,7 @@ fn fine_tuning_resumes_exactly_and_stays_on_the_grid() {
     }
 
     let tuned = Model::load(at("whole").join("model.safetensors")).unwrap();
-    assert!(matches!(tuned.form, Form::Grid { .. }));
+    assert!(matches!(tuned.form(), Form::Grid { .. }));
     assert_ne!(tuned, model);
     // The interpreter of the grid gives the accuracy that was reported.
     let test = snn_data::Dataset::open("shapes10", None).unwrap().test;

@@ -23,7 +23,7 @@ struct Classified<'a> {
     class: usize,
     name: Option<&'a String>,
     /// The most probable classes.
-    best: Vec<Class<'a>>,
+    best: Vec<Ranked<'a>>,
     logits: Vec<f64>,
     engine: String,
     seconds: f64,
@@ -34,7 +34,7 @@ struct Classified<'a> {
 }
 
 #[derive(Serialize)]
-struct Class<'a> {
+struct Ranked<'a> {
     class: usize,
     name: Option<&'a String>,
     /// Softmax of the logits, 0 to 1.
@@ -43,7 +43,7 @@ struct Class<'a> {
 
 /// Classifies one image. Operations are counted by a second run, which is not timed.
 pub(crate) fn classify(model: &Model, path: &Path, counts: bool, json: bool) -> Result<Outcome> {
-    let Some(Op::Input { shape }) = model.graph.nodes.first().map(|node| &node.op) else {
+    let Some(Op::Input { shape }) = model.graph().nodes.first().map(|node| &node.op) else {
         bail!("the model has no input");
     };
     let mut batch = vec![1];
@@ -58,13 +58,13 @@ pub(crate) fn classify(model: &Model, path: &Path, counts: bool, json: bool) -> 
     counting.run(&input)?;
     let counted = counting.counts().context("operations were counted")?;
     let class = logits.argmax()[0];
-    let logits: Vec<f64> = logits.to_real(model)?.iter().copied().collect();
+    let logits: Vec<f64> = logits.to_real(model.signature())?.iter().copied().collect();
     let total = counted.total();
     let classified = Classified {
         image: path,
         class,
-        name: model.classes.get(class),
-        best: best(&logits, &model.classes),
+        name: model.classes().get(class),
+        best: best(&logits, model.classes()),
         logits,
         engine: timed.name(),
         seconds,
@@ -81,13 +81,13 @@ pub(crate) fn classify(model: &Model, path: &Path, counts: bool, json: bool) -> 
 }
 
 /// The most probable classes; the first of equals.
-fn best<'a>(logits: &[f64], names: &'a [String]) -> Vec<Class<'a>> {
+fn best<'a>(logits: &[f64], names: &'a [String]) -> Vec<Ranked<'a>> {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-    let mut classes: Vec<Class<'a>> = logits
+    let mut classes: Vec<Ranked<'a>> = logits
         .iter()
         .enumerate()
-        .map(|(class, logit)| Class {
+        .map(|(class, logit)| Ranked {
             class,
             name: names.get(class),
             share: (logit - largest).exp() / sum,
@@ -103,7 +103,7 @@ fn print(classified: &Classified<'_>) -> Result<()> {
         super::print_counts(counts)?;
     }
     let mut table = Table::new(2, ["class", "name", "share"]);
-    for Class { class, name, share } in &classified.best {
+    for Ranked { class, name, share } in &classified.best {
         table.row([
             class.to_string(),
             name.map_or(String::new(), String::clone),
@@ -134,7 +134,7 @@ fn read(path: &Path, shape: &[usize]) -> Result<Vec<u8>> {
         return Ok(if channels == 3 {
             picture.planes().into_iter().collect()
         } else {
-            picture.pixels().as_chunks().0.iter().map(luma).collect()
+            picture.pixels().as_chunks().0.iter().copied().map(luma).collect()
         });
     }
     let expected: usize = shape.iter().product();
@@ -179,7 +179,7 @@ fn fit(picture: &Picture, width: usize, height: usize) -> snn_data::Result<Pictu
 }
 
 /// Brightness of a colour (ITU-R BT.601, in 16-bit integers as Pillow has it).
-fn luma(&[red, green, blue]: &[u8; 3]) -> u8 {
+fn luma([red, green, blue]: [u8; 3]) -> u8 {
     let [red, green, blue] = [red, green, blue].map(u32::from);
     let sum = 19_595 * red + 38_470 * green + 7_471 * blue + 0x8000;
     u8::try_from(sum >> 16).unwrap_or(u8::MAX)
@@ -226,8 +226,6 @@ mod tests {
 
     #[test]
     fn white_is_white_and_green_is_brighter_than_blue() {
-        assert_eq!([[255; 3], [0; 3], [0, 255, 0], [0, 0, 255]].map(|c| luma(&c)), [
-            255, 0, 150, 29
-        ]);
+        assert_eq!([[255; 3], [0; 3], [0, 255, 0], [0, 0, 255]].map(luma), [255, 0, 150, 29]);
     }
 }

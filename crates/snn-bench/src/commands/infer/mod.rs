@@ -3,10 +3,10 @@
 
 mod image;
 
-use crate::outcome::Outcome;
 use crate::cli::Infer;
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::{Table, count};
@@ -48,7 +48,7 @@ struct Engines {
 
 impl Engines {
     fn new(model: &Model, counts: bool) -> Result<Self> {
-        let (on_grid, precision) = match model.form {
+        let (on_grid, precision) = match model.form() {
             Form::Grid { .. } => (true, Precision::Grid),
             Form::Trained | Form::Events => (false, Precision::F64),
         };
@@ -100,7 +100,7 @@ const BATCH: usize = 64;
 
 pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     let model = Model::load(&arguments.model)?;
-    if model.form == Form::Trained {
+    if model.form() == Form::Trained {
         bail!(
             "{}: expected a converted model, found a trained one; convert it first with `snn convert`",
             arguments.model.display()
@@ -151,7 +151,7 @@ pub(crate) fn infer(model: &Model, images: &Images, counts: bool) -> Result<Infe
     }
     progress.finish();
     let timed = if images.len() <= BATCH { images.len() } else { images.len() - BATCH };
-    let figures = if matches!(model.form, Form::Grid { .. }) { INT8 } else { FP32 };
+    let figures = if matches!(model.form(), Form::Grid { .. }) { INT8 } else { FP32 };
     let counted = engines.counts().map(|counts| {
         let total = counts.total();
         let all = figures.microjoules(total.multiplications as f64, total.additions as f64);

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 use snn_ir::site::{GridLif, GridReset};
 use snn_ir::{
     Code, Conv, Evaluation, Form, Graph, Logits, Model, Op, PoolKind, Preprocessing, Resolved,
-    Site, SiteOutput, Tensor, Weights, Window,
+    Signature, Site, SiteOutput, Tensor, Weights, Window,
 };
 
 /// A small generator, so that tests need no seedable one of a crate's.
@@ -78,7 +78,7 @@ impl Random {
 /// A model in the trained form.
 pub fn trained(graph: Graph, weights: Weights, time_steps: usize) -> Model {
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
-    Model { form: Form::Trained, graph, weights, time_steps, preprocessing, classes: Vec::new() }
+    Model::new(Signature::new(Form::Trained, graph, time_steps, preprocessing), weights)
 }
 
 /// All levels equal, all values and logits close; every site active unless `quiet`.
@@ -202,5 +202,5 @@ pub fn grid_model(seed: u64, time_steps: usize) -> Model {
         weights.insert(spec.name, tensor);
     }
     let preprocessing = Preprocessing::new(vec![120, 99], vec![1.0, 1.0]);
-    Model { form, graph, weights, time_steps, preprocessing, classes: Vec::new() }
+    Model::new(Signature::new(form, graph, time_steps, preprocessing), weights)
 }

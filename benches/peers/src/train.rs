@@ -10,8 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{finish, footer, machine, median, paired, side::Side};
-use crate::{cargo_command, cargo_runs, workspace_root};
+use crate::{finish, footer, machine, median, paired, project, side::Side};
 
 const BATCH: usize = 64;
 const THREADS: usize = 2;
@@ -124,18 +123,18 @@ impl Row {
 
 /// Runs the benchmark, writes `docs/results/peers/train.{json,md}`, and prints the table or, with
 /// `--json`, the JSON.
-pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
+pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let json = match arguments {
         [] => false,
         [flag] if flag == "--json" => true,
         other => bail!("`bench-peers train` takes --json and nothing else, found {other:?}"),
     };
-    let root = workspace_root()?;
+    let root = project::root()?;
     let python = machine::python(&root)?;
     // Built before anything is measured.
     let build =
         ["build", "--quiet", "--release", "--package", "snn-benches", "--bin", "train-step"];
-    ensure!(cargo_runs(&build)?, "`cargo {}` did not work", build.join(" "));
+    project::cargo(&build)?;
     let machine = machine::describe(&root, &python, &["torch", "spikingjelly"])?;
     let has_bf16 = machine["bf16"] == "yes";
     let mut rows: Vec<Row> = Vec::new();
@@ -181,7 +180,7 @@ fn take_turn(side: &mut Side, row: &mut Row) -> Result<()> {
 
 fn command(root: &Path, python: &Path, program: Program, time_steps: usize) -> Result<Command> {
     let ours = |arguments: &[&str]| -> Result<Command> {
-        let mut command = cargo_command()?;
+        let mut command = project::cargo_command()?;
         command.args([
             "run",
             "--quiet",

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// A program in waiting. It answers every line with a line of JSON.
 #[derive(Debug)]
-pub(super) struct Side {
+pub(crate) struct Side {
     name: String,
     child: Child,
     requests: Option<ChildStdin>,
@@ -20,7 +20,7 @@ pub(super) struct Side {
 
 impl Side {
     /// Starts a program; returns it with what it says once it is ready.
-    pub(super) fn start(name: &str, command: &mut Command) -> Result<(Self, Value)> {
+    pub(crate) fn start(name: &str, command: &mut Command) -> Result<(Self, Value)> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let requests = child.stdin.take();
@@ -32,7 +32,7 @@ impl Side {
     }
 
     /// What it answers to a request.
-    pub(super) fn ask(&mut self, request: &str) -> Result<Value> {
+    pub(crate) fn ask(&mut self, request: &str) -> Result<Value> {
         let requests = self.requests.as_mut().context("a program without input")?;
         writeln!(requests, "{request}")
             .and_then(|()| requests.flush())

@@ -1,27 +1,70 @@
-//! `cargo xtask bench-peers`: the same work of this project and of its peers in turn, on one
-//! machine, as one table.
+//! Benchmarks beside other libraries (`cargo xtask bench-peers`): the same work of this project and
+//! of its peers in turn, on one machine, as one table.
+//!
+//! Exit codes: 0 it worked, 2 wrong usage or a failure.
+
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a command-line program that reports its progress and prints its results"
+)]
 
 mod data;
 mod infer;
 mod machine;
+mod project;
 mod side;
 mod train;
 
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
 use anyhow::Result;
 use fs_err as fs;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// Runs one comparison by its name; `None` where there is no such comparison.
-pub(crate) fn run(what: &str, arguments: &[OsString]) -> Option<Result<ExitCode>> {
-    match what {
-        "data" => Some(data::run(arguments)),
-        "infer" => Some(infer::run(arguments)),
-        "train" => Some(train::run(arguments)),
-        _ => None,
-    }
+const USAGE: &str = "\
+usage: cargo xtask bench-peers COMPARISON
+
+  train [--json]    training steps beside SpikingJelly, in turn; writes
+                    docs/results/peers/train.{json,md}
+  infer [--json] [--quick] [--work R18|R20] [--data DIR] [--run WORK=DIR]
+                    inference of trained networks beside SpikingJelly and dense networks, in
+                    turn, on images of CIFAR-100; writes docs/results/peers/infer.{json,md}.
+                    --quick: one brief turn, nothing written; --run: a trained run, otherwise
+                    one in the cache, trained by configs/peers where it is missing
+  data [--json]     reading and augmenting beside SpikingJelly, tonic and torchvision; writes
+                    docs/results/peers/data.{json,md}
+
+environment
+  SNN_RECORDINGS    a folder with dvs/moving-dark-box.aedat and imagenet-sample/val/, which
+                    data reads
+  SNN_PEERS_PYTHON  use this Python, which has the peers, instead of a virtual environment in
+                    the cache
+";
+
+const EXIT_FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    let (comparison, rest) = match arguments.split_first() {
+        Some((comparison, rest)) => (comparison.to_str(), rest),
+        None => (None, arguments.as_slice()),
+    };
+    let result = match comparison {
+        Some("data") => data::run(rest),
+        Some("infer") => infer::run(rest),
+        Some("train") => train::run(rest),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    result.unwrap_or_else(|error| {
+        let lines: Vec<String> = error.chain().map(ToString::to_string).collect();
+        eprintln!("error: {}", lines.join("\n  because: "));
+        ExitCode::from(EXIT_FAILED)
+    })
 }
 
 /// Writes `docs/results/peers/NAME.{json,md}`, and prints the table or the JSON.

@@ -12,17 +12,17 @@ use super::{WORKS, Work};
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Options {
-    pub(super) json: bool,
+pub(crate) struct Options {
+    pub(crate) json: bool,
     /// One brief turn a side.
-    pub(super) quick: bool,
+    pub(crate) quick: bool,
     work: Option<Work>,
     data: Option<PathBuf>,
     runs: Vec<(Work, PathBuf)>,
 }
 
 impl Options {
-    pub(super) fn parse(arguments: &[OsString]) -> Result<Self> {
+    pub(crate) fn parse(arguments: &[OsString]) -> Result<Self> {
         let mut options = Self::default();
         let mut arguments = arguments.iter();
         while let Some(flag) = arguments.next() {
@@ -54,22 +54,22 @@ impl Options {
     }
 
     /// The works to measure.
-    pub(super) fn works(&self) -> Vec<Work> {
+    pub(crate) fn works(&self) -> Vec<Work> {
         self.work.map_or_else(|| WORKS.to_vec(), |work| vec![work])
     }
 
     /// The run that was named for a work.
-    pub(super) fn run(&self, work: Work) -> Option<PathBuf> {
+    pub(crate) fn run(&self, work: Work) -> Option<PathBuf> {
         self.runs.iter().rev().find(|(named, _)| *named == work).map(|(_, run)| run.clone())
     }
 
     /// Whether not all is measured at full length, so that no table comes of it.
-    pub(super) fn is_part(&self) -> bool {
+    pub(crate) fn is_part(&self) -> bool {
         self.quick || self.work.is_some()
     }
 
     /// The folder with CIFAR-100's files: in `--data`, else in `$SNN_DATA`, else in `datasets`.
-    pub(super) fn images(&self, root: &Path) -> Result<PathBuf> {
+    pub(crate) fn images(&self, root: &Path) -> Result<PathBuf> {
         let named = self
             .data
             .clone()

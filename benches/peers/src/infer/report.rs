@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{Measured, Pace, Program, Row, THREADS};
-use crate::bench_peers::{footer, paired};
+use crate::{footer, paired};
 
 /// Ratios of our deployment to others.
 struct Ratios {
@@ -77,7 +77,7 @@ fn latency(measured: &Measured) -> Result<Ratios> {
 }
 
 /// `ratios` and `latency_ratios` are those of the first work.
-pub(super) fn json(measured: &[Measured], machine: &Value, pace: Pace) -> Result<Value> {
+pub(crate) fn json(measured: &[Measured], machine: &Value, pace: Pace) -> Result<Value> {
     let main = measured.first().context("nothing was measured")?;
     let works = measured.iter().map(|one| {
         let rows: Vec<Value> = one
@@ -109,7 +109,7 @@ pub(super) fn json(measured: &[Measured], machine: &Value, pace: Pace) -> Result
     }))
 }
 
-pub(super) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> String {
+pub(crate) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> String {
     let mut lines = vec![
         "# Inference beside SpikingJelly and dense networks\n".to_owned(),
         format!(

@@ -11,8 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{finish, machine};
-use crate::workspace_root;
+use crate::{finish, machine, project};
 
 /// Turns of each side.
 const ROUNDS: usize = 3;
@@ -87,14 +86,14 @@ struct Turns {
 
 /// Runs the benchmark, writes `docs/results/peers/data.{json,md}`, and prints the table or, with
 /// `--json`, the JSON.
-pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
+pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let json = match arguments {
         [] => false,
         [flag] if flag == "--json" => true,
         other => bail!("`bench-peers data` takes --json and nothing else, found {other:?}"),
     };
     let recordings = recordings()?;
-    let root = workspace_root()?;
+    let root = project::root()?;
     let python = machine::python(&root)?;
     // Built before anything is measured, and without libtorch.
     let arguments = [

@@ -10,11 +10,10 @@ use anyhow::{Context, Result, ensure};
 use fs_err as fs;
 use serde_json::{Value, json};
 
-use super::digest;
-use crate::cache;
+use crate::{digest, project};
 
 /// What the figures depend on; `packages` are those of Python whose versions count.
-pub(super) fn describe(root: &Path, python: &Path, packages: &[&str]) -> Result<Value> {
+pub(crate) fn describe(root: &Path, python: &Path, packages: &[&str]) -> Result<Value> {
     let cpu = fs::read_to_string("/proc/cpuinfo")?;
     let field = |name: &str| {
         let line = cpu.lines().find(|line| line.starts_with(name));
@@ -48,17 +47,16 @@ pub(super) fn describe(root: &Path, python: &Path, packages: &[&str]) -> Result<
 
 /// The Python of a virtual environment with the peers: `SNN_PEERS_PYTHON`, or one in the cache,
 /// which is made where it is missing.
-pub(super) fn python(root: &Path) -> Result<PathBuf> {
+pub(crate) fn python(root: &Path) -> Result<PathBuf> {
     if let Some(own) = env::var_os("SNN_PEERS_PYTHON").filter(|own| !own.is_empty()) {
         return Ok(own.into());
     }
     let requirements = root.join("benches/peers/requirements.txt");
     let name = digest(&requirements)?;
-    let cache = cache::folder(|name| env::var_os(name))?;
-    fs::create_dir_all(&cache)?;
+    let cache = project::cache()?;
     let folder = cache.join(format!("peers-{name}"));
     let lock = cache.join(format!("peers-{name}.lock"));
-    let _lock = cache::Lock::acquire(&lock, || {
+    let _lock = project::lock(&lock, || {
         eprintln!("waiting for another process that makes {}", folder.display())
     })?;
     let (python, complete) = (folder.join("bin/python"), folder.join("complete"));

@@ -15,8 +15,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use self::options::Options;
-use super::{digest, finish, machine, median, print, side::Side};
-use crate::{cache, cargo_command, cargo_runs, workspace_root};
+use crate::{digest, finish, machine, median, print, project, side::Side};
 
 const THREADS: usize = 2;
 const FULL: Pace =
@@ -221,15 +220,15 @@ fn share(found: &[u64], expected: &[u64]) -> f64 {
 
 /// Runs the benchmark, writes `docs/results/peers/infer.{json,md}` unless only a part was measured,
 /// and prints the table or, with `--json`, the JSON.
-pub(super) fn run(arguments: &[OsString]) -> Result<ExitCode> {
+pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let options = Options::parse(arguments)?;
-    let root = workspace_root()?;
+    let root = project::root()?;
     let data = options.images(&root)?;
     let python = machine::python(&root)?;
     // Built before anything is measured.
     let build =
         ["build", "--quiet", "--release", "--package", "snn-benches", "--bin", "infer-side"];
-    ensure!(cargo_runs(&build)?, "`cargo {}` did not work", build.join(" "));
+    project::cargo(&build)?;
     let works = options.works();
     let runs = works
         .iter()
@@ -318,7 +317,7 @@ fn command(
         command
     };
     let ours = |side: &str| -> Result<Command> {
-        let mut command = cargo_command()?;
+        let mut command = project::cargo_command()?;
         command.args([
             "run",
             "--quiet",
@@ -363,17 +362,16 @@ fn trained(root: &Path, options: &Options, work: Work, data: &Path) -> Result<Pa
             .with_context(|| format!("{} is not a path", run.display()));
     }
     let config = root.join(work.config_path());
-    let cache = cache::folder(|name| std::env::var_os(name))?;
-    fs::create_dir_all(&cache)?;
+    let cache = project::cache()?;
     let name = format!("peers-{}-{}", work.config, digest(&config)?);
     let folder = cache.join(&name);
     let waiting = || eprintln!("waiting for another process that trains {}", folder.display());
-    let _lock = cache::Lock::acquire(&cache.join(format!("{name}.lock")), waiting)?;
+    let _lock = project::lock(&cache.join(format!("{name}.lock")), waiting)?;
     if folder.join("result.json").is_file() {
         return Ok(folder);
     }
     eprintln!("{}: training the network once, in {}", work.name, folder.display());
-    let mut command = cargo_command()?;
+    let mut command = project::cargo_command()?;
     command
         .args(["run", "--quiet", "--package", "snn-bench", "--", "train", "--config"])
         .arg(&config);
@@ -395,7 +393,7 @@ mod tests {
     use super::*;
 
     /// A side of a speed that gives these classes.
-    pub(super) fn row(program: Program, speed: f64, classes: &[u64]) -> Row {
+    pub(crate) fn row(program: Program, speed: f64, classes: &[u64]) -> Row {
         let (name, program) = *SIDES.iter().find(|(_, found)| *found == program).expect("a side");
         let ready = json!({ "classes": classes, "labels": [1, 2, 3, 4], "rates": [0.1, 0.3] });
         Row {
@@ -407,7 +405,7 @@ mod tests {
         }
     }
 
-    pub(super) fn measured(work: Work, rows: Vec<Row>) -> Measured {
+    pub(crate) fn measured(work: Work, rows: Vec<Row>) -> Measured {
         Measured {
             work,
             source: work.config_path(),
