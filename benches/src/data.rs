@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 use ndarray::{Array3, Array4};
 use snn_data::{
     Augment, AugmentPolicy, Images, SampleMut, SampleRng, Source, Transform,
-    events::{EventReader, ReadOptions},
-    frames::{Framing, Slicing},
-    image::{DecodeOptions, RandomResizedCrop, decode},
+    pictures::{DecodeOptions, RandomResizedCrop, decode},
+    recordings::events::{EventReader, ReadOptions},
+    recordings::frames::{Framing, Slicing},
 };
 
 /// Images of CIFAR's size.

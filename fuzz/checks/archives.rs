@@ -2,9 +2,9 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use snn_data::events::ReadOptions;
-use snn_data::info::FileInfo;
-use snn_data::vision::Pictures;
+use snn_data::inventory::FileInfo;
+use snn_data::pictures::Pictures;
+use snn_data::recordings::events::ReadOptions;
 use snn_data::{CIFAR10, CIFAR100, CifarForm, CifarLayout, CifarStored, Pickle, Split};
 use std::cell::OnceCell;
 use std::io::Write as _;

@@ -1,6 +1,6 @@
 //! Recordings of event cameras, in every format.
 
-use snn_data::events::{EventFormat, EventReader, Events, ReadOptions};
+use snn_data::recordings::events::{EventFormat, EventReader, Events, ReadOptions};
 use std::io::Cursor;
 use std::path::Path;
 

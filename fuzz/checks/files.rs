@@ -2,11 +2,11 @@
 //! archives of pictures and of recordings, headers of caches, pictures.
 
 use snn_data::cache::read_header;
-use snn_data::events::read_npz_frames;
-use snn_data::image::{DecodeOptions, Exif, decode_with};
-use snn_data::recordings::{Recordings, RecordingsName, SplitFile};
-use snn_data::vision::Pictures;
-use snn_data::{Error, Split};
+use snn_data::pictures::Pictures;
+use snn_data::pictures::{DecodeOptions, Exif, decode_with};
+use snn_data::recordings::events::read_npz_frames;
+use snn_data::recordings::{Recordings, SplitFile};
+use snn_data::{DatasetName, Error, Split};
 use std::cell::OnceCell;
 use std::path::Path;
 use tempfile::TempDir;
@@ -64,7 +64,7 @@ pub(crate) fn check(data: &[u8]) {
             gestures(&path.with_file_name(""), "");
         }),
         b'r' => with_file("bird.zip", content, |path| {
-            match Recordings::open(RecordingsName::Cifar10Dvs, &path.with_file_name("")) {
+            match Recordings::open(DatasetName::Cifar10Dvs, &path.with_file_name("")) {
                 Ok(set) => {
                     for index in 0..set.len() {
                         if let Err(error) = set.read(index) {
@@ -102,7 +102,7 @@ pub(crate) fn check(data: &[u8]) {
 
 /// The lists of DVS128 Gesture; an error names a file, of which one is `name`.
 fn gestures(root: &Path, name: &str) {
-    match Recordings::open(RecordingsName::Dvs128Gesture, root) {
+    match Recordings::open(DatasetName::Dvs128Gesture, root) {
         Ok(set) => assert!((0..set.len()).all(|index| {
             set.label(index).is_some_and(|label| usize::from(label) < set.classes().len())
         })),

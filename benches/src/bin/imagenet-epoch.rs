@@ -24,8 +24,7 @@ use anyhow::{Context, Result, bail, ensure};
 use snn_benches::{data, measured::footer};
 use snn_data::{
     Augment, Flip, LoaderConfig, Split,
-    image::{DecodeOptions, RandomResizedCrop},
-    vision::{OnDamage, PictureSource, Pictures, View},
+    pictures::{DecodeOptions, OnDamage, PictureSource, Pictures, RandomResizedCrop, View},
 };
 
 const CLASSES: usize = 1_000;

@@ -10,15 +10,25 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     // Names and settings
-    /// No data set has this name.
-    #[error("no data set is called `{found}`; known: {known}; did you mean `{nearest}`?")]
-    UnknownDataset {
+    /// Nothing of a kind has this name.
+    #[error("no {what} is called `{found}`; known: {known}; did you mean `{nearest}`?")]
+    UnknownName {
+        /// What was named: a data set, a format, ….
+        what: &'static str,
         /// The name that was asked for.
         found: String,
         /// All names, separated by commas.
         known: String,
         /// The known name with the fewest edits.
         nearest: &'static str,
+    },
+    /// The data set needs a part of the crate that was not compiled.
+    #[error("{dataset}: this build of snn-data lacks the cargo feature `{feature}`")]
+    NotCompiled {
+        /// The data set.
+        dataset: &'static str,
+        /// The feature.
+        feature: &'static str,
     },
     /// A setting is outside its range.
     #[error("{field}: expected {expected}, found {found}")]

@@ -2,50 +2,37 @@
 
 mod augment;
 pub mod cache;
-mod catalog;
-mod check;
-mod cifar;
-mod dataset;
-mod enclosed;
 mod error;
-pub mod event_augment;
-pub mod events;
-pub mod frames;
-mod idx;
-pub mod image;
+mod files;
 mod images;
-pub mod info;
+pub mod inventory;
 mod loader;
-mod name;
+mod names;
+pub mod pictures;
 pub mod recordings;
 mod sample;
-pub mod shapes;
+mod sets;
 mod source;
 mod statistics;
-mod tar;
-mod text;
-pub mod vision;
 
 pub use augment::{
     Augment, AugmentPolicy, Border, Flip, RandomErasing, Transform, auto_augment, crop,
     crop_reflected, cut_out, flip_horizontal,
 };
-pub use catalog::{Listing, Part, Presence, SetName, list};
-pub use check::{FileReport, FileStatus, OfficialFile, Report, check};
-pub use cifar::{CIFAR10, CIFAR100, CifarFiles, CifarForm, CifarLayout, CifarStored, Pickle};
-pub use dataset::{
-    CIFAR10_MEAN_U8, CIFAR10_STD, CIFAR100_MEAN_U8, CIFAR100_STD, Dataset, FASHION_MNIST_MEAN_U8,
-    FASHION_MNIST_STD, MNIST_MEAN_U8, MNIST_STD, ROOT_VARIABLE, default_root,
-};
 pub use error::{Error, Result};
-pub use idx::{FASHION_MNIST, IdxLayout, MNIST, read_idx};
 pub use images::{Images, Split};
 pub use loader::{
     Batch, BatchTransform, Epoch, EventMix, GAUSSIANS, HoldOut, LastBatch, Loader, LoaderConfig,
     MAX_ALPHA, Mix, Mixture, Order, SampleRng, Samples, Targets, split_holdout,
 };
-pub use name::DatasetName;
 pub use sample::{SampleMut, SampleShape};
+pub use sets::cifar::{CIFAR10, CIFAR100, CifarFiles, CifarForm, CifarLayout, CifarStored, Pickle};
+pub use sets::idx::{FASHION_MNIST, IdxLayout, MNIST, read_idx};
+pub use sets::{
+    CacheConfig, Dataset, DatasetName, DatasetSpec, DefaultSplit, Form, FrameConfig, PictureConfig,
+    PictureLayout, ROOT_VARIABLE, RecordingFiles, RecordingLayout, SliceBy, SourceConfig, Sources,
+    default_root, open, shapes,
+};
 pub use source::{Source, Subset};
 pub use statistics::ChannelStatistics;
 

@@ -6,12 +6,12 @@
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use snn_data::cache::read_header;
-use snn_data::events::{Events, ReadOptions, read_npz_frames};
-use snn_data::image::{DecodeOptions, decode};
-use snn_data::info::FileInfo;
-use snn_data::recordings::{Recordings, RecordingsName, SplitFile};
-use snn_data::vision::Pictures;
-use snn_data::{CIFAR10, CifarForm, CifarLayout, Pickle, Result, Split, read_idx};
+use snn_data::inventory::FileInfo;
+use snn_data::pictures::Pictures;
+use snn_data::pictures::{DecodeOptions, decode};
+use snn_data::recordings::events::{Events, ReadOptions, read_npz_frames};
+use snn_data::recordings::{Recordings, SplitFile};
+use snn_data::{CIFAR10, CifarForm, CifarLayout, DatasetName, Pickle, Result, Split, read_idx};
 use snn_test_support::CountingAllocator;
 use snn_test_support::allocator::peak_of;
 use std::fs;
@@ -86,13 +86,13 @@ fn imagenet_tar(path: &Path) -> Result<()> {
 }
 
 /// All recordings of the set in whose folder the file lies.
-fn recordings(name: RecordingsName, path: &Path) -> Result<()> {
+fn recordings(name: DatasetName, path: &Path) -> Result<()> {
     let set = Recordings::open(name, path.parent().unwrap())?;
     (0..set.len()).try_for_each(|index| set.read(index).map(drop))
 }
 
 fn dvs_zip(path: &Path) -> Result<()> {
-    recordings(RecordingsName::Cifar10Dvs, path)
+    recordings(DatasetName::Cifar10Dvs, path)
 }
 
 fn info(path: &Path) -> Result<()> {
@@ -535,7 +535,7 @@ fn gestures(path: &Path) -> Result<()> {
     if !list.exists() {
         fs::write(list, "class,start,end\n1,0,9\n").unwrap();
     }
-    recordings(RecordingsName::Dvs128Gesture, path)
+    recordings(DatasetName::Dvs128Gesture, path)
 }
 
 /// The list of the gestures of one recording.

@@ -8,7 +8,7 @@ use embedded_graphics::mono_font::iso_8859_1::FONT_6X12;
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor as _};
 use embedded_graphics::prelude::{DrawTarget, OriginDimensions, Point, Size};
 use embedded_graphics::text::{Baseline, Text};
-use snn_data::image::{Filter, Picture, resize};
+use snn_data::pictures::{Filter, Picture, resize};
 
 const MARGIN: usize = 8;
 const LETTER: usize = 6;
@@ -185,10 +185,10 @@ mod tests {
         assert_eq!([count([255, 0, 0]), count([0, 0, 255])], [600, 600]);
         assert!(count([0; 3]) > 50, "no letters");
         let bytes = png(&sheet).unwrap();
-        let back = snn_data::image::decode_with(
+        let back = snn_data::pictures::decode_with(
             &bytes,
             "sheet".as_ref(),
-            snn_data::image::DecodeOptions::default(),
+            snn_data::pictures::DecodeOptions::default(),
         )
         .unwrap();
         assert_eq!(back, sheet);

@@ -4,7 +4,7 @@ use crate::{folder, has, json, snn, stderr, stdout};
 use assert_cmd::assert::Assert;
 use serde_json::Value;
 use snn_data::cache::{Cache, Fingerprint};
-use snn_data::image::{DecodeOptions, Picture, decode};
+use snn_data::pictures::{DecodeOptions, Picture, decode};
 use snn_data::{Dataset, Split, shapes::Shapes10};
 use std::fs;
 use std::path::{Path, PathBuf};

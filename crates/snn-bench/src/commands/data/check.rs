@@ -3,11 +3,11 @@
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::Result;
-use snn_data::SetName;
+use snn_data::DatasetName;
 use std::path::Path;
 
-pub(super) fn run(root: &Path, dataset: Option<SetName>, json: bool) -> Result<Outcome> {
-    let report = snn_data::check(root, dataset)?;
+pub(super) fn run(root: &Path, dataset: Option<DatasetName>, json: bool) -> Result<Outcome> {
+    let report = snn_data::inventory::check(root, dataset)?;
     if json {
         print_json(&report)?;
     } else {

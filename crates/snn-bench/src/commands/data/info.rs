@@ -3,8 +3,8 @@
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::Result;
-use snn_data::events::ReadOptions;
-use snn_data::info::{Content, FileInfo, RecordingInfo};
+use snn_data::inventory::{Content, FileInfo, RecordingInfo};
+use snn_data::recordings::events::ReadOptions;
 use std::path::Path;
 
 pub(super) fn run(path: &Path, options: ReadOptions, json: bool) -> Result<Outcome> {
@@ -37,7 +37,7 @@ fn lines(content: &Content) -> Vec<(String, String)> {
             ),
         ],
         Content::Npz { arrays } => {
-            let array = |array: &snn_data::events::NpzArray| {
+            let array = |array: &snn_data::recordings::events::NpzArray| {
                 line("array", format!("{} {:?} of {}", array.name, array.shape, array.element))
             };
             let kind = line("kind", format!("NPZ of {} arrays", arrays.len()));

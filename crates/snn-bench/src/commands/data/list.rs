@@ -5,7 +5,7 @@ use crate::output::{self, print_json};
 use crate::table::Table;
 use anyhow::Result;
 use serde::Serialize;
-use snn_data::{Listing, Presence};
+use snn_data::inventory::{Listing, Part, Presence, list};
 use std::path::Path;
 
 #[derive(Serialize)]
@@ -15,7 +15,7 @@ struct Listed<'a> {
 }
 
 pub(super) fn run(root: &Path, json: bool) -> Result<Outcome> {
-    let sets = snn_data::list(root)?;
+    let sets = list(root)?;
     if json {
         print_json(&Listed { root, sets })?;
         return Ok(Outcome::Holds);
@@ -23,7 +23,7 @@ pub(super) fn run(root: &Path, json: bool) -> Result<Outcome> {
     output::line(format_args!("data root: {}\n", root.display()))?;
     let mut table = Table::new(4, ["set", "is", "form", "where", "classes", "samples", "of"]);
     for set in &sets {
-        let samples = |number: &dyn Fn(&snn_data::Part) -> usize| {
+        let samples = |number: &dyn Fn(&Part) -> usize| {
             let numbers: Vec<_> = set.parts.iter().map(|part| number(part).to_string()).collect();
             numbers.join(" + ")
         };

@@ -2,18 +2,16 @@
 
 use anyhow::{Context as _, Result, bail};
 use ndarray::Array3;
-use snn_data::events::{EventReader, Events, ReadOptions};
-use snn_data::image::{DecodeOptions, Exif, decode};
+use snn_data::pictures::Pictures;
+use snn_data::pictures::{DecodeOptions, Exif, decode};
+use snn_data::recordings::events::{EventReader, Events, ReadOptions};
 use snn_data::recordings::{Recordings, SplitFile};
-use snn_data::vision::Pictures;
-use snn_data::{Dataset, Images, SetName, Split};
+use snn_data::{Dataset, DatasetName, Form, Images, Split};
 use std::path::{Path, PathBuf};
 
 /// Endings of pictures and of recordings, in small letters.
 const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
 const RECORDINGS: [&str; 6] = ["aedat", "aedat4", "bin", "dat", "npz", "raw"];
-/// Integer means of ImageNet, for what shifts bring in.
-const IMAGENET_MEAN_U8: [u8; 3] = [124, 116, 104];
 
 /// A sample with what is said of it.
 pub(super) struct Sample {
@@ -60,31 +58,33 @@ impl Samples {
     /// Opens a set, a file or a folder; a name is taken for a set before it is for a file.
     pub(super) fn open(what: &str, root: &Path, choice: &Choice<'_>) -> Result<Self> {
         let path = Path::new(what);
-        let set = match what.parse::<SetName>() {
+        let set = match what.parse::<DatasetName>() {
             Ok(set) => set,
             Err(_) if path.exists() => return Self::open_path(path, choice),
             Err(error) => {
                 return Err(error).with_context(|| format!("{what}: no such file or folder"));
             }
         };
-        if choice.split_file.is_some() && !matches!(set, SetName::Recordings(_)) {
+        if choice.split_file.is_some() && !matches!(set.spec().form, Form::Recordings(_)) {
             bail!("--split-file: only sets of recordings have split files, {set} has not");
         }
         let split = choice.split.unwrap_or(Split::Train);
         let part = if split == Split::Train { "train" } else { "test" };
         let title = format!("{set}, {part}");
         let new = |title, fill, source| Ok(Self { title, fill, source, options: choice.options });
-        match set {
-            SetName::Images(name) => {
-                let data = Dataset::open_named(name, Some(root))?;
+        let fill = set.spec().channel_mean_u8.to_vec();
+        match set.spec().form {
+            Form::Cifar(_) | Form::Idx(_) | Form::Shapes => {
+                let data = Dataset::open_named(set, Some(root))?;
                 let images = if split == Split::Train { data.train } else { data.test };
-                new(title, data.channel_mean_u8, Source::Images(images, data.classes))
+                new(title, fill, Source::Images(images, data.classes))
             }
-            SetName::Pictures(name) => {
-                let pictures = Pictures::open(name, root, split)?;
-                new(title, IMAGENET_MEAN_U8.to_vec(), Source::Pictures(pictures))
+            Form::Pictures(_) => {
+                let pictures = Pictures::open(set, root, split)?;
+                new(title, fill, Source::Pictures(pictures))
             }
-            SetName::Recordings(name) => {
+            Form::Recordings(_) => {
+                let name = set;
                 let set = Recordings::open(name, root)?;
                 let (title, indices) = match (choice.split_file, choice.split) {
                     (Some(file), _) => {
@@ -124,7 +124,7 @@ impl Samples {
         let fill = if files.iter().all(|(path, _)| has_ending(path, &RECORDINGS)) {
             vec![]
         } else {
-            IMAGENET_MEAN_U8.into()
+            DatasetName::ImageNet.spec().channel_mean_u8.to_vec()
         };
         let title = path.display().to_string();
         Ok(Self { title, fill, source: Source::Files(files), options: choice.options })

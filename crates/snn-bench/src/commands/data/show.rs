@@ -8,10 +8,10 @@ use crate::{Outcome, files};
 use anyhow::{Context as _, Result, bail};
 use ndarray::{Array3, Array4, Axis, stack};
 use serde::Serialize;
-use snn_data::event_augment::{EventAugment, Nda};
-use snn_data::events::{Events, SensorSize};
-use snn_data::frames::{Framing, Slicing};
-use snn_data::image::{Picture, RandomResizedCrop};
+use snn_data::pictures::{Picture, RandomResizedCrop};
+use snn_data::recordings::augment::{EventAugment, Nda};
+use snn_data::recordings::events::{Events, SensorSize};
+use snn_data::recordings::frames::{Framing, Slicing};
 use snn_data::{
     Augment, AugmentPolicy, Batch, Flip, Mix, RandomErasing, SampleMut, SampleRng, Split, Targets,
     Transform as _,

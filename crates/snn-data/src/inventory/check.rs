@@ -1,0 +1,326 @@
+//! Checking the files of a data root against the official ones.
+
+use super::list::{Part, parts};
+use crate::Result;
+use crate::sets::cifar::CifarForm;
+use crate::sets::{DatasetName, Form};
+use fs_err as fs;
+use md5::Md5;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::{self, Write as _};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// The official files: compiled in, and published with the crate (`datasets/manifest.toml` of the
+/// repository links here).
+const MANIFEST: &str = include_str!("../../manifest.toml");
+/// Bytes read at a time, whatever a file's size.
+const CHUNK_BYTES: usize = 1 << 16;
+/// Form of sets whose archives are read in place, in part or together with folders.
+const ARCHIVES: &str = "archives";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    file: Vec<ManifestFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ManifestFile {
+    dataset: DatasetName,
+    /// Files of one form belong together; of several forms one is enough.
+    form: String,
+    name: String,
+    bytes: Option<u64>,
+    sha256: Option<String>,
+    md5: Option<String>,
+    /// What may stand in its place.
+    unpacked: Option<Unpacked>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unpacked {
+    name: String,
+    bytes: u64,
+    sha256: Option<String>,
+}
+
+/// An official file: what is known of it, and whether it is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfficialFile {
+    /// The form of the set that it belongs to.
+    pub form: String,
+    /// Its name.
+    pub name: String,
+    /// Its official size in bytes, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Its official SHA-256, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Its official MD5, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
+    /// Where it was looked for.
+    pub path: PathBuf,
+    /// The size that was found; `None` if it is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_bytes: Option<u64>,
+}
+
+impl OfficialFile {
+    /// Whether it is there, with the official size where that is known.
+    pub fn has_size(&self) -> bool {
+        self.found_bytes.is_some_and(|found| self.bytes.is_none_or(|bytes| bytes == found))
+    }
+}
+
+/// What was found in the place of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum FileStatus {
+    /// Size and SHA-256 are the official ones.
+    Ok,
+    /// The size is the official one; no official checksum is known.
+    OkSizeOnly,
+    /// The MD5 is the official one.
+    OkMd5,
+    /// There is no such file.
+    Missing,
+    /// The size is another (the checksum is not computed then).
+    WrongSize {
+        /// Official size in bytes.
+        expected: u64,
+        /// Size found in bytes.
+        found: u64,
+    },
+    /// The content is another.
+    WrongChecksum {
+        /// Official SHA-256, or MD5 where only that is known.
+        expected: String,
+        /// The one found.
+        found: String,
+    },
+    /// The file cannot be read.
+    Unreadable {
+        /// What the operating system says.
+        message: String,
+    },
+}
+
+/// One file of a [`Report`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileReport {
+    /// The data set it belongs to.
+    pub dataset: DatasetName,
+    /// Where it was looked for.
+    pub path: PathBuf,
+    /// What was found.
+    #[serde(flatten)]
+    pub status: FileStatus,
+}
+
+/// What [`check`] found; `Display` prints one line a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The data root.
+    pub root: PathBuf,
+    /// Files with official sizes or checksums, in the order of the manifest: those of each form
+    /// that is there, or of the first one if none is.
+    pub files: Vec<FileReport>,
+    /// Splits of sets of many files, which are counted.
+    pub parts: Vec<Part>,
+}
+
+impl Report {
+    /// Whether every file and every number is as it should be.
+    pub fn is_ok(&self) -> bool {
+        let ok = |file: &FileReport| {
+            matches!(file.status, FileStatus::Ok | FileStatus::OkMd5 | FileStatus::OkSizeOnly)
+        };
+        self.files.iter().all(ok) && self.parts.iter().all(Part::is_ok)
+    }
+}
+
+/// Compares what is under `root` with the official files: of one data set, or of all. Every form of
+/// a set that is there is checked; recordings and pictures in folders have no official checksums
+/// and are counted.
+///
+/// Files are read in pieces, so memory stays small. What is wrong with a file is in the report, not
+/// an error.
+///
+/// # Errors
+/// [`Error::Manifest`](crate::Error::Manifest) if the compiled-in list is damaged.
+pub fn check(root: &Path, dataset: Option<DatasetName>) -> Result<Report> {
+    let mut report = Report { root: root.to_owned(), files: Vec::new(), parts: Vec::new() };
+    for set in DatasetName::published().filter(|&set| dataset.is_none_or(|wanted| wanted == set)) {
+        let files = official(root, set)?;
+        let counted = match set.spec().form {
+            Form::Cifar(layout) => layout.place(root, CifarForm::Pictures).is_some(),
+            Form::Idx(_) | Form::Shapes => false,
+            Form::Recordings(_) | Form::Pictures(_) => true,
+        };
+        if counted {
+            report.parts.extend(parts(root, set));
+        }
+        let first = files.first().map(|file| file.form.clone()).unwrap_or_default();
+        let none = !files.iter().any(|file| is_there(root, set, &file.form, &files));
+        let wanted = |file: &&OfficialFile| match file.form.as_str() {
+            // Archives that are read together with folders need not all be there: the splits say
+            // what is missing.
+            ARCHIVES => file.found_bytes.is_some(),
+            form if none => !counted && form == first,
+            form => is_there(root, set, form, &files),
+        };
+        for file in files.iter().filter(wanted) {
+            let status = status_of(file)
+                .unwrap_or_else(|error| FileStatus::Unreadable { message: error.to_string() });
+            report.files.push(FileReport { dataset: set, path: file.path.clone(), status });
+        }
+    }
+    Ok(report)
+}
+
+/// The official files of a set, of all its forms.
+pub(crate) fn official(root: &Path, set: DatasetName) -> Result<Vec<OfficialFile>> {
+    let manifest: Manifest = toml::from_str(MANIFEST)?;
+    let files = manifest.file.into_iter().filter(|file| file.dataset == set);
+    Ok(files
+        .map(|file| {
+            let folder = folder_of(root, set, &file.form);
+            let ManifestFile { form, name, bytes, sha256, md5, unpacked, .. } = file;
+            // The readers prefer the unpacked file, so it is the one to check.
+            let (name, bytes, sha256, md5) =
+                match unpacked.filter(|unpacked| folder.join(&unpacked.name).is_file()) {
+                    Some(unpacked) => (unpacked.name, Some(unpacked.bytes), unpacked.sha256, None),
+                    None => (name, bytes, sha256, md5),
+                };
+            let path = folder.join(&name);
+            let found_bytes =
+                fs::metadata(&path).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
+            OfficialFile { form, name, bytes, sha256, md5, path, found_bytes }
+        })
+        .collect())
+}
+
+/// The form that is read of a set, and where it is; `None` if it has no forms, or none is there.
+pub(crate) fn form_of(root: &Path, set: DatasetName) -> Option<(String, PathBuf)> {
+    match set.spec().form {
+        Form::Cifar(layout) => {
+            let place = |form: CifarForm| Some((form.to_string(), layout.place(root, form)?));
+            CifarForm::ALL.into_iter().find_map(place)
+        }
+        Form::Idx(layout) => layout.locate(root).ok().map(|folder| ("idx".to_owned(), folder)),
+        Form::Shapes | Form::Pictures(_) | Form::Recordings(_) => None,
+    }
+}
+
+/// Whether something of a form is there.
+fn is_there(root: &Path, set: DatasetName, form: &str, files: &[OfficialFile]) -> bool {
+    let located = match set.spec().form {
+        Form::Cifar(layout) => form.parse().ok().and_then(|form| layout.place(root, form)),
+        Form::Idx(_) | Form::Shapes | Form::Pictures(_) | Form::Recordings(_) => None,
+    };
+    located.is_some() || files.iter().any(|file| file.form == form && file.path.exists())
+}
+
+/// The folder of the files of a form, or where it should be.
+fn folder_of(root: &Path, set: DatasetName, form: &str) -> PathBuf {
+    let spec = set.spec();
+    match spec.form {
+        Form::Cifar(layout) => {
+            let (form, folder) = match form {
+                "binary" => (CifarForm::Binary, layout.binary.folder),
+                "python" => (CifarForm::Python, layout.python.folder),
+                _ => return root.to_owned(),
+            };
+            layout.place(root, form).unwrap_or_else(|| root.join(folder))
+        }
+        Form::Idx(layout) => layout.locate(root).unwrap_or_else(|_| root.join(layout.dataset)),
+        Form::Shapes => root.to_owned(),
+        Form::Recordings(_) | Form::Pictures(_) => spec.folder(root),
+    }
+}
+
+fn status_of(official: &OfficialFile) -> std::io::Result<FileStatus> {
+    let path = &official.path;
+    if !path.exists() {
+        return Ok(FileStatus::Missing);
+    }
+    if !path.is_file() {
+        return Ok(FileStatus::Unreadable { message: "not a file".into() });
+    }
+    let file = fs::File::open(path)?;
+    let found = file.metadata()?.len();
+    if let Some(expected) = official.bytes.filter(|&bytes| bytes != found) {
+        return Ok(FileStatus::WrongSize { expected, found });
+    }
+    let (expected, found, ok) = match (&official.sha256, &official.md5) {
+        (Some(expected), _) => (expected.clone(), sum_of::<Sha256>(file)?, FileStatus::Ok),
+        (None, Some(expected)) => (expected.clone(), sum_of::<Md5>(file)?, FileStatus::OkMd5),
+        (None, None) => return Ok(FileStatus::OkSizeOnly),
+    };
+    Ok(if found == expected { ok } else { FileStatus::WrongChecksum { expected, found } })
+}
+
+fn sum_of<D: Digest>(mut file: fs::File) -> std::io::Result<String> {
+    let mut hash = D::new();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = file.read(&mut chunk)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&chunk[..read]);
+    }
+    let mut text = String::with_capacity(64);
+    for byte in hash.finalize() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
+
+impl fmt::Display for FileStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok => write!(formatter, "ok"),
+            Self::OkMd5 => write!(formatter, "ok (MD5)"),
+            Self::OkSizeOnly => write!(formatter, "ok (size only: no official checksum is known)"),
+            Self::Missing => write!(formatter, "missing"),
+            Self::WrongSize { expected, found } => {
+                write!(formatter, "wrong size: expected {expected} bytes, found {found}")
+            }
+            Self::WrongChecksum { expected, found } => {
+                write!(formatter, "wrong checksum: expected {expected}, found {found}")
+            }
+            Self::Unreadable { message } => write!(formatter, "unreadable: {message}"),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for file in &self.files {
+            writeln!(formatter, "{:<14}  {}  {}", file.dataset, file.path.display(), file.status)?;
+        }
+        for part in &self.parts {
+            let Part { dataset, part, path, expected, found, message } = part;
+            let verdict = if found == expected { "ok" } else { "wrong number" };
+            write!(
+                formatter,
+                "{dataset:<14}  {}  {verdict}: {found} of {expected} in `{part}`",
+                path.display()
+            )?;
+            let reason = message.as_ref().map_or(String::new(), |message| format!(" ({message})"));
+            writeln!(formatter, "{reason}")?;
+        }
+        if self.files.is_empty() && self.parts.is_empty() {
+            writeln!(formatter, "no files needed")?;
+        }
+        Ok(())
+    }
+}

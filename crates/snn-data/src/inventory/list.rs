@@ -1,0 +1,222 @@
+//! What is there of each data set.
+
+use super::check::{self, OfficialFile};
+use crate::names::names;
+use crate::pictures::Pictures;
+use crate::recordings::Recordings;
+use crate::sets::cifar::{self, CifarForm};
+use crate::sets::{DatasetName, Form};
+use crate::{Result, Split};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+names! {
+    /// How much of a set is there.
+    pub enum Presence("presence") {
+        /// All of it, by number or size of the files.
+        Complete = "complete",
+        /// Some of it, or more than there should be.
+        Incomplete = "incomplete",
+        /// Nothing.
+        Missing = "missing",
+        /// It needs no files.
+        Computed = "computed",
+    }
+}
+
+/// The samples of one split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its set.
+    pub dataset: DatasetName,
+    /// `train`, `test`, or `all` of a set without a split.
+    pub part: String,
+    /// Where they were looked for.
+    pub path: PathBuf,
+    /// How many were published.
+    pub expected: usize,
+    /// How many are there.
+    pub found: usize,
+    /// Why they cannot be counted, or what is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Part {
+    /// Whether as many are there as were published.
+    pub fn is_ok(&self) -> bool {
+        self.found == self.expected
+    }
+}
+
+/// What is there of a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// The set.
+    pub dataset: DatasetName,
+    /// How much of it is there.
+    pub presence: Presence,
+    /// In which form, if it comes in several: `binary`, `python-archive`, ….
+    pub form: Option<String>,
+    /// Where; `None` if nothing is there.
+    pub path: Option<PathBuf>,
+    /// Number of classes.
+    pub classes: usize,
+    /// Its splits.
+    pub parts: Vec<Part>,
+    /// The official files of this form (of all forms, if nothing is there), with what is known of
+    /// them and whether they are there.
+    pub files: Vec<OfficialFile>,
+}
+
+/// What is there of every set under a data root. Files are counted and their sizes compared;
+/// nothing is read to its end (that is [`check`](crate::check)).
+///
+/// # Errors
+/// [`Error::Manifest`] if the compiled-in list of files is damaged.
+pub fn list(root: &Path) -> Result<Vec<Listing>> {
+    DatasetName::published().map(|set| listing(root, set)).collect()
+}
+
+fn listing(root: &Path, set: DatasetName) -> Result<Listing> {
+    let files = check::official(root, set)?;
+    let there = check::form_of(root, set);
+    let spec = set.spec();
+    let parts = match &there {
+        Some((form, path)) if form != CifarForm::Pictures.as_str() => {
+            image_parts(set, path, form, &files)
+        }
+        _ => parts(root, set),
+    };
+    let found: usize = parts.iter().map(|part| part.found).sum();
+    let presence = if matches!(spec.form, Form::Shapes) {
+        Presence::Computed
+    } else if parts.iter().all(Part::is_ok) {
+        Presence::Complete
+    } else if found == 0 && there.is_none() {
+        Presence::Missing
+    } else {
+        Presence::Incomplete
+    };
+    let path = match (presence, &there) {
+        (_, Some((_, path))) => Some(path.clone()),
+        (Presence::Complete | Presence::Incomplete, None) => {
+            parts.first().map(|part| part.path.clone())
+        }
+        (Presence::Missing | Presence::Computed, None) => None,
+    };
+    let form = there.map(|(form, _)| form);
+    let of_form = |file: &OfficialFile| form.as_ref().is_none_or(|form| *form == file.form);
+    let files = files.into_iter().filter(of_form).collect();
+    Ok(Listing { dataset: set, presence, form, path, classes: spec.classes, parts, files })
+}
+
+/// The splits of a set whose samples are counted: recordings, picture files, CIFAR as pictures.
+pub(crate) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
+    let spec = set.spec();
+    let part = |split: Option<Split>, path: PathBuf, found: usize, message: Option<String>| Part {
+        dataset: set,
+        part: match split {
+            Some(Split::Train) => "train",
+            Some(Split::Test) => "test",
+            None => "all",
+        }
+        .to_owned(),
+        path,
+        expected: spec.published(split.unwrap_or(Split::Train)),
+        found,
+        message,
+    };
+    let counted = |split: Split, path: PathBuf, found: Result<usize>| match found {
+        Ok(found) => part(Some(split), path, found, None),
+        Err(error) => part(Some(split), path, 0, Some(error.to_string())),
+    };
+    let splits = [Split::Train, Split::Test];
+    match spec.form {
+        Form::Shapes => Vec::new(),
+        Form::Idx(_) => splits.map(|split| part(Some(split), root.to_owned(), 0, None)).to_vec(),
+        Form::Cifar(layout) => splits
+            .map(|split| match layout.place(root, CifarForm::Pictures) {
+                Some(folder) => {
+                    let found = cifar::pictures_found(&folder, split);
+                    counted(split, folder, found)
+                }
+                None => part(Some(split), root.to_owned(), 0, None),
+            })
+            .to_vec(),
+        Form::Recordings(_) => {
+            let opened = Recordings::open(set, root);
+            let splits: &[Option<Split>] = if spec.test == 0 { &[None] } else { &splits.map(Some) };
+            let of_split = |&split: &Option<Split>| match &opened {
+                Ok(set) => {
+                    let found =
+                        (0..set.len()).filter(|&index| set.official(index) == split).count();
+                    part(split, set.folder().to_owned(), found, None)
+                }
+                Err(error) => part(split, root.to_owned(), 0, Some(error.to_string())),
+            };
+            splits.iter().map(of_split).collect()
+        }
+        Form::Pictures(_) => splits
+            .map(|split| {
+                let folder = spec.folder(root);
+                let found = Pictures::open(set, root, split);
+                match found {
+                    // A root with `train` and `val` may be any set of pictures; only ImageNet's is
+                    // often a part of it.
+                    Ok(pictures)
+                        if set != DatasetName::ImageNet
+                            && folder == root
+                            && pictures.classes().len() != spec.classes =>
+                    {
+                        part(Some(split), folder, 0, None)
+                    }
+                    found => counted(split, folder, found.map(|pictures| pictures.len())),
+                }
+            })
+            .to_vec(),
+    }
+}
+
+/// The splits of a set of images, by the sizes of its files.
+fn image_parts(set: DatasetName, path: &Path, form: &str, files: &[OfficialFile]) -> Vec<Part> {
+    let layout = match set.spec().form {
+        Form::Cifar(layout) => Some(layout),
+        _ => None,
+    };
+    let part = |split: Split| {
+        let of_split = |file: &&OfficialFile| match form {
+            "binary-archive" | "python-archive" => true,
+            "idx" => {
+                file.name.contains("images")
+                    && (file.name.starts_with("train") == (split == Split::Train))
+            }
+            _ => layout.is_some_and(|layout| {
+                let stored = if form == "python" { layout.python } else { layout.binary };
+                let files = match split {
+                    Split::Train => stored.train_files,
+                    Split::Test => stored.test_files,
+                };
+                files.contains(&file.name.as_str())
+            }),
+        };
+        let files: Vec<_> =
+            files.iter().filter(|file| file.form == form).filter(of_split).collect();
+        let expected = set.spec().published(split);
+        let there = files.iter().filter(|file| file.has_size()).count();
+        let other = |file: &&&OfficialFile| file.form.ends_with("archive") && !file.has_size();
+        let message = files
+            .iter()
+            .find(other)
+            .map(|file| format!("`{}` is not the official file", file.name));
+        Part {
+            dataset: set,
+            part: if split == Split::Train { "train" } else { "test" }.into(),
+            path: path.to_owned(),
+            expected,
+            found: expected * there / files.len().max(1),
+            message,
+        }
+    };
+    [part(Split::Train), part(Split::Test)].into()
+}

@@ -1,0 +1,192 @@
+//! Sets of picture files: class folders, ImageNet in each of its forms, Tiny-ImageNet, Imagenette.
+
+mod devkit;
+mod files;
+mod imagenet;
+mod list;
+mod mat;
+mod source;
+
+pub(crate) use files::is_picture;
+pub use source::{OnDamage, PictureSource, View};
+
+use crate::pictures::{DecodeOptions, Picture, decode, decode_with};
+use crate::sets::{DatasetName, Form, PictureLayout};
+use crate::{Error, Result, Split};
+use fs_err as fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Where the bytes of a picture are; there are more than a million of these.
+#[derive(Debug, Clone)]
+enum Place {
+    /// A file below the root, folders separated by `/`.
+    File(Box<str>),
+    /// Bytes of an archive.
+    Tar { archive: u32, start: u64, length: u32, name: Box<str> },
+}
+
+/// Labelled picture files, decoded when asked for.
+///
+/// ```no_run
+/// use snn_data::pictures::Pictures;
+/// let train = Pictures::imagenet("/data/imagenet".as_ref(), snn_data::Split::Train)?;
+/// let picture = train.read(0, Default::default())?;
+/// # Ok::<(), snn_data::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pictures {
+    root: PathBuf,
+    archives: Vec<PathBuf>,
+    classes: Vec<String>,
+    places: Vec<Place>,
+    labels: Vec<u16>,
+}
+
+impl Pictures {
+    /// A folder with one folder a class (Imagenette's `train` and `val`, and any set of one's own):
+    /// classes are the folders in the order of their names, pictures the files `.jpg`, `.jpeg` and
+    /// `.png` in them in the order of theirs, as torchvision's `ImageFolder` has them.
+    ///
+    /// # Errors
+    /// [`Error::Field`] naming the folder if there is no class or no picture; [`Error::Io`].
+    pub fn folder(root: &Path) -> Result<Self> {
+        files::class_folders(root, "")
+    }
+
+    /// ImageNet (ILSVRC 2012), one split, in the form that is there:
+    ///
+    /// - `train/nXXXXXXXX/*.JPEG`, or `ILSVRC2012_img_train.tar`, the archive of archives, read in
+    ///   place;
+    /// - `val/nXXXXXXXX/*.JPEG`, or `val/*.JPEG` or `ILSVRC2012_img_val.tar` with a list of labels
+    ///   beside it: lines `NAME nXXXXXXXX` in `val.txt`, `val_labels.txt` or Kaggle's
+    ///   `LOC_val_solution.csv`; or with the development kit, `ILSVRC2012_devkit_t12.tar.gz` (read
+    ///   in place), its folder, or `ILSVRC2012_validation_ground_truth.txt` and `meta.mat` of it.
+    ///
+    /// # Errors
+    /// [`Error::Field`] saying what was looked for; [`Error::Parse`] for damaged archives;
+    /// [`Error::Io`].
+    pub fn imagenet(root: &Path, split: Split) -> Result<Self> {
+        imagenet::open(root, split)
+    }
+
+    /// Tiny-ImageNet: `train/nXXXXXXXX/images/*.JPEG`, and `val/images/*.JPEG` with
+    /// `val_annotations.txt`.
+    ///
+    /// # Errors
+    /// As [`imagenet`](Self::imagenet).
+    pub fn tiny_imagenet(root: &Path, split: Split) -> Result<Self> {
+        match split {
+            Split::Train => files::class_folders(&root.join("train"), "images"),
+            Split::Test => {
+                let folder = root.join("val");
+                let classes = files::class_names(&root.join("train"))?;
+                let labels = list::read(&folder.join("val_annotations.txt"), &classes)?;
+                files::flat(&folder.join("images"), classes, &labels)
+            }
+        }
+    }
+
+    /// Opens one split of a set by its name, under a data root or in its folder itself.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for a set of another kind; as [`Pictures::imagenet`],
+    /// [`Pictures::tiny_imagenet`] and [`Pictures::folder`].
+    pub fn open(name: DatasetName, root: &Path, split: Split) -> Result<Self> {
+        let spec = name.spec();
+        let folder = spec.folder(root);
+        match spec.form {
+            Form::Pictures(PictureLayout::ImageNet) => Self::imagenet(&folder, split),
+            Form::Pictures(PictureLayout::TinyImageNet) => Self::tiny_imagenet(&folder, split),
+            Form::Pictures(PictureLayout::TrainVal) => {
+                let parts: &[&str] = match split {
+                    Split::Train => &["train"],
+                    Split::Test => &["val", "test"],
+                };
+                let found = parts.iter().map(|part| folder.join(part)).find(|part| part.is_dir());
+                let found = found.ok_or_else(|| Error::Field {
+                    path: folder,
+                    field: "pictures",
+                    expected: format!("a folder `{}`", parts.join("` or `")),
+                    found: "none".into(),
+                })?;
+                Self::folder(&found)
+            }
+            Form::Cifar(_) | Form::Idx(_) | Form::Shapes | Form::Recordings(_) => {
+                Err(Error::InvalidConfig {
+                    field: "dataset",
+                    expected: "a set of pictures".into(),
+                    found: format!("`{name}`"),
+                })
+            }
+        }
+    }
+
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is none (never, once opened).
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Class names, by label.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The labels, `[N]`.
+    pub fn labels(&self) -> &[u16] {
+        &self.labels
+    }
+
+    /// The file of a picture, or archive and name in it; `None` past the end.
+    pub fn path(&self, index: usize) -> Option<PathBuf> {
+        Some(match self.places.get(index)? {
+            Place::File(name) => self.root.join(name.as_ref()),
+            Place::Tar { archive, name, .. } => {
+                self.archives.get(*archive as usize)?.join(name.as_ref())
+            }
+        })
+    }
+
+    /// Reads and decodes a picture.
+    ///
+    /// # Errors
+    /// [`Error::IndexOutOfRange`]; [`Error::Picture`] naming the file; [`Error::Io`].
+    pub fn read(&self, index: usize, options: DecodeOptions) -> Result<Picture> {
+        let path = self.path(index).ok_or(Error::IndexOutOfRange { index, count: self.len() })?;
+        match &self.places[index] {
+            Place::File(_) => decode(&path, options),
+            Place::Tar { archive, start, length, .. } => {
+                let mut file = fs::File::open(&self.archives[*archive as usize])?;
+                file.seek(SeekFrom::Start(*start))?;
+                let mut bytes = vec![0; *length as usize];
+                file.read_exact(&mut bytes)?;
+                decode_with(&bytes, &path, options)
+            }
+        }
+    }
+
+    /// Checks that there is something, and that labels fit.
+    fn checked(self) -> Result<Self> {
+        let field = if self.classes.is_empty() || self.classes.len() > usize::from(u16::MAX) {
+            Some(("classes", "one folder a class, at most 65,535", self.classes.len()))
+        } else if self.places.is_empty() {
+            Some(("pictures", "files .jpg, .jpeg or .png in the folders of the classes", 0))
+        } else {
+            None
+        };
+        match field {
+            None => Ok(self),
+            Some((field, expected, found)) => Err(Error::Field {
+                path: self.root,
+                field,
+                expected: expected.into(),
+                found: found.to_string(),
+            }),
+        }
+    }
+}

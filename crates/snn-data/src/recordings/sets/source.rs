@@ -1,0 +1,129 @@
+//! Recordings as samples of a loader: read, augmented and framed when they are asked for.
+
+use super::Recordings;
+use crate::cache::Fingerprint;
+use crate::recordings::augment::EventAugment;
+use crate::recordings::events::Events;
+use crate::recordings::frames::{Framing, Slicing};
+use crate::{Error, Result, SampleMut, SampleRng, SampleShape, Source};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Frames of recordings as a [`Source`] for a [`Loader`](crate::Loader): `[T, 2, H, W]`, a slice a
+/// time step and a channel a polarity (0: OFF, 1: ON), counts above 255 being 255.
+#[derive(Debug, Clone)]
+pub struct RecordingSource {
+    set: Arc<Recordings>,
+    indices: Vec<usize>,
+    framing: Framing,
+    augment: Vec<EventAugment>,
+    shape: [usize; 4],
+}
+
+impl RecordingSource {
+    /// The recordings `indices` of a set (as a split gives them); `augment` is applied to the
+    /// events, in order.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if a setting is out of range or the number of slices would differ
+    /// between recordings; [`Error::IndexOutOfRange`].
+    pub fn new(
+        set: Arc<Recordings>,
+        indices: Vec<usize>,
+        framing: Framing,
+        augment: Vec<EventAugment>,
+    ) -> Result<Self> {
+        let (Slicing::Time { slices } | Slicing::Number { slices }) = framing.slicing else {
+            let expected =
+                "a fixed number of slices (`time` or `number`), so that all samples have one shape"
+                    .into();
+            return Err(Error::InvalidConfig {
+                field: "slicing",
+                expected,
+                found: format!("{:?}", framing.slicing),
+            });
+        };
+        framing.slicing.validate()?;
+        augment.iter().try_for_each(EventAugment::validate)?;
+        let count = set.len();
+        if let Some(&index) = indices.iter().find(|&&index| index >= count) {
+            return Err(Error::IndexOutOfRange { index, count });
+        }
+        let size = framing.size.unwrap_or(set.size());
+        let shape = [slices, 2, usize::from(size.height), usize::from(size.width)];
+        Ok(Self { set, indices, framing, augment, shape })
+    }
+
+    /// What the frames depend on, for a [`Cache`](crate::cache::Cache): files, recordings in their
+    /// order with their labels, and framing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if events are augmented, as a cache is for what is the same in
+    /// every epoch; [`Error::Io`] if a file is gone.
+    pub fn fingerprint(&self) -> Result<Fingerprint> {
+        if !self.augment.is_empty() {
+            let expected = "none: a cache is for what is the same in every epoch".into();
+            return Err(Error::InvalidConfig {
+                field: "augment",
+                expected,
+                found: format!("{:?}", self.augment),
+            });
+        }
+        let title = format!(
+            "{}, {} recordings as frames {:?}",
+            self.set.name(),
+            self.indices.len(),
+            self.shape
+        );
+        let mut print = Fingerprint::new(&title).setting("framing", &self.framing)?;
+        let samples: Vec<_> =
+            self.indices.iter().filter_map(|&index| self.set.samples.get(index)).collect();
+        for sample in &samples {
+            let of = sample.place.file().display();
+            print = print.text(&format!(
+                "{} {} {of} {}",
+                sample.label,
+                sample.name,
+                sample.place.part()
+            ));
+        }
+        let files: BTreeSet<_> = samples.iter().map(|sample| sample.place.file()).collect();
+        files.into_iter().try_fold(print, Fingerprint::file)
+    }
+}
+
+impl Source for RecordingSource {
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn shape(&self) -> SampleShape {
+        SampleShape::Frames(self.shape)
+    }
+
+    fn sample_name(&self, index: usize) -> Option<String> {
+        self.set.sample_name(*self.indices.get(index)?).map(str::to_owned)
+    }
+
+    fn load(&self, index: usize, sample: &mut SampleMut<'_>, rng: &mut SampleRng) -> Result<u16> {
+        let &at = self
+            .indices
+            .get(index)
+            .ok_or(Error::IndexOutOfRange { index, count: self.indices.len() })?;
+        let framed = self.set.read(at).and_then(|events| {
+            let was_empty = events.is_empty();
+            let augmented = self
+                .augment
+                .iter()
+                .try_fold(events, |events: Events, step| step.apply(events, rng))?;
+            // Nothing is left where every event was dropped: frames of zeros, which the sample is.
+            if augmented.is_empty() && !was_empty {
+                Ok(())
+            } else {
+                self.framing.write(&augmented, sample)
+            }
+        });
+        framed.map_err(|source| self.set.blame(at, source))?;
+        self.set.label(at).ok_or(Error::IndexOutOfRange { index: at, count: self.set.len() })
+    }
+}

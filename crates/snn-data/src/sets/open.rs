@@ -1,0 +1,406 @@
+//! One call that opens any data set as sources.
+
+use super::spec::{DatasetName, Form};
+use super::{Dataset, default_root};
+use crate::cache::{Cache, Fingerprint};
+use crate::pictures::{
+    CentreCrop, DecodeOptions, Exif, Filter, OnDamage, PictureSource, Pictures, RandomResizedCrop,
+    View,
+};
+use crate::recordings::augment::EventAugment;
+use crate::recordings::events::{ReadOptions, SensorSize};
+use crate::recordings::frames::{Framing, Slicing};
+use crate::recordings::{RecordingSource, Recordings, SplitFile};
+use crate::{Error, Result, SampleShape, Source, Split};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Which data is opened, and how its files become samples.
+///
+/// ```
+/// use snn_data::{SourceConfig, open};
+/// let config: SourceConfig = toml::from_str("dataset = 'shapes10'").unwrap();
+/// let data = open(&config, None)?;
+/// assert_eq!((data.train.len(), data.test.len(), data.classes.len()), (8_000, 2_000, 10));
+///
+/// let config: SourceConfig = toml::from_str(
+///     "dataset = 'n-mnist'\nframes = { slices = 10, by = 'time', size = '17x17' }",
+/// )
+/// .unwrap();
+/// assert!(open(&config, Some("/nowhere".as_ref())).is_err());
+/// # Ok::<(), snn_data::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// The data set.
+    pub dataset: DatasetName,
+    /// Its folder, or the folder that holds it; the data root if absent. Folders of one's own
+    /// (`picture-folder`, `recording-folder`) need it. Relative paths start at the data root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// A split file of a set of recordings ([`SplitFile`]). If absent, the official split; without
+    /// one the last 100 of each class of CIFAR10-DVS, and one of ten of each class of other sets,
+    /// chosen with seed 0, are for testing. Relative paths start at the current folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<PathBuf>,
+    /// How pictures become images.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pictures: PictureConfig,
+    /// How recordings become frames.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub frames: FrameConfig,
+    /// Keeps samples that are the same in every epoch in a file that processes share: pictures for
+    /// evaluation, and recordings that are not augmented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheConfig>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// How pictures become images of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PictureConfig {
+    /// Side of the images in pixels; 0 for the usual one of the set (224, Tiny-ImageNet 64).
+    pub size: usize,
+    /// The shorter side before the middle is cut out for evaluation; 0 for 8/7 of `size`, as 256 is
+    /// of 224, and for `size` where pictures are that small.
+    pub resize: usize,
+    /// Least and greatest share of a picture's area in a random crop for training.
+    pub scale: [f64; 2],
+    /// Least and greatest width / height of a random crop.
+    pub ratio: [f64; 2],
+    /// The filter of resizing.
+    pub filter: Filter,
+    /// Whether pictures are turned as their EXIF data say.
+    pub exif: Exif,
+    /// What happens where a file cannot be decoded.
+    pub on_damage: OnDamage,
+}
+
+impl Default for PictureConfig {
+    /// torchvision's crops: 0.08 to 1 of the area, ratios of ¾ to 4/3, bilinear.
+    fn default() -> Self {
+        let RandomResizedCrop { scale, ratio, filter, .. } = RandomResizedCrop::default();
+        let (exif, on_damage) = (Exif::default(), OnDamage::default());
+        Self { size: 0, resize: 0, scale, ratio, filter, exif, on_damage }
+    }
+}
+
+/// By what a recording is cut into slices, one a time step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SliceBy {
+    /// Slices of equally many events ([`Slicing::Number`]).
+    #[default]
+    Number,
+    /// Slices of equal duration ([`Slicing::Time`]).
+    Time,
+}
+
+/// How recordings become frames `[T, 2, H, W]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FrameConfig {
+    /// T: slices of a recording, one a time step.
+    pub slices: usize,
+    /// What slices have equally much of.
+    pub by: SliceBy,
+    /// Size of the frames, `WIDTHxHEIGHT`, at most that of the sensor, which is the default.
+    #[serde(with = "size", skip_serializing_if = "Option::is_none")]
+    pub size: Option<SensorSize>,
+    /// The sensor, `WIDTHxHEIGHT`, of files that do not say it.
+    #[serde(with = "size", skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<SensorSize>,
+    /// Random changes of the events of training recordings, in order.
+    pub augment: Vec<EventAugment>,
+}
+
+impl Default for FrameConfig {
+    /// Ten slices of equally many events, as large as the sensor, no augmentation.
+    fn default() -> Self {
+        let by = SliceBy::default();
+        Self { slices: 10, by, size: None, sensor: None, augment: Vec::new() }
+    }
+}
+
+impl FrameConfig {
+    fn framing(&self) -> Framing {
+        let slices = self.slices;
+        let slicing = match self.by {
+            SliceBy::Number => Slicing::Number { slices },
+            SliceBy::Time => Slicing::Time { slices },
+        };
+        Framing { slicing, size: self.size }
+    }
+}
+
+/// Sizes as text.
+mod size {
+    use super::SensorSize;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+    pub(super) fn serialize<S: Serializer>(
+        size: &Option<SensorSize>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match size {
+            Some(size) => to.collect_str(size),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<SensorSize>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
+    }
+}
+
+/// Where samples are cached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheConfig {
+    /// The folder; relative paths start at the data root.
+    pub folder: PathBuf,
+    /// GiB that all caches of the folder take together at most.
+    pub max_gib: u64,
+}
+
+impl Default for CacheConfig {
+    /// `cache` in the data root, 64 GiB.
+    fn default() -> Self {
+        Self { folder: "cache".into(), max_gib: 64 }
+    }
+}
+
+/// A data set as sources, with what a network needs to know of it.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Its name.
+    pub name: DatasetName,
+    /// Samples to train on, with the random changes that are made before they have their size.
+    pub train: Arc<dyn Source>,
+    /// The same samples as evaluation sees them.
+    pub train_plain: Arc<dyn Source>,
+    /// Samples to report accuracy on.
+    pub test: Arc<dyn Source>,
+    /// Class names, by label.
+    pub classes: Vec<String>,
+    /// Integer mean of the training samples per channel, in pixel units.
+    pub channel_mean_u8: Vec<u8>,
+    /// Standard deviation of the training samples per channel, in pixel units.
+    pub channel_std: Vec<f64>,
+}
+
+impl Sources {
+    /// Shape of every sample.
+    pub fn shape(&self) -> SampleShape {
+        self.train.shape()
+    }
+}
+
+impl From<Dataset> for Sources {
+    fn from(data: Dataset) -> Self {
+        let train: Arc<dyn Source> = Arc::new(data.train);
+        Self {
+            name: data.name,
+            train_plain: Arc::clone(&train),
+            train,
+            test: Arc::new(data.test),
+            classes: data.classes,
+            channel_mean_u8: data.channel_mean_u8,
+            channel_std: data.channel_std,
+        }
+    }
+}
+
+impl SourceConfig {
+    /// The default settings of a data set.
+    pub fn new(dataset: DatasetName) -> Self {
+        Self {
+            dataset,
+            path: None,
+            split: None,
+            pictures: PictureConfig::default(),
+            frames: FrameConfig::default(),
+            cache: None,
+        }
+    }
+
+    /// Shape of every sample, without opening the data; `None` where the files say it.
+    pub fn shape(&self) -> Option<SampleShape> {
+        let spec = self.dataset.spec();
+        let [channels, height, width] = spec.image;
+        match spec.form {
+            Form::Cifar(_) | Form::Idx(_) | Form::Shapes => Some(SampleShape::Static(spec.image)),
+            Form::Pictures(_) => {
+                let size = self.picture_size();
+                Some(SampleShape::Static([channels, size, size]))
+            }
+            Form::Recordings(_) => {
+                let published = (spec.train > 0).then_some([height, width]);
+                let given = self.frames.size.or(self.frames.sensor);
+                let given = given.map(|size| [size.height, size.width].map(usize::from));
+                let [height, width] = given.or(published)?;
+                Some(SampleShape::Frames([self.frames.slices, channels, height, width]))
+            }
+        }
+    }
+
+    fn picture_size(&self) -> usize {
+        match self.pictures.size {
+            0 => self.dataset.spec().image[1],
+            size => size,
+        }
+    }
+
+    /// Checks the settings that do not depend on files.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] naming the field, also for a setting that the data set has no use
+    /// for.
+    pub fn validate(&self) -> Result<()> {
+        let spec = self.dataset.spec();
+        let (pictures, recordings) =
+            (matches!(spec.form, Form::Pictures(_)), matches!(spec.form, Form::Recordings(_)));
+        let unused = [
+            ("pictures", !is_default(&self.pictures), pictures, "sets of pictures"),
+            ("frames", !is_default(&self.frames), recordings, "sets of recordings"),
+            ("split", self.split.is_some(), recordings, "sets of recordings"),
+            ("cache", self.cache.is_some(), pictures || recordings, "pictures and recordings"),
+        ];
+        for (field, given, used, what) in unused {
+            if given && !used {
+                let expected = format!("none: it is for {what}");
+                let found = format!("a setting for `{}`", self.dataset);
+                return Err(Error::InvalidConfig { field, expected, found });
+            }
+        }
+        if spec.train == 0 && self.path.is_none() {
+            return Err(Error::InvalidConfig {
+                field: "path",
+                expected: format!("the folder of the `{}`", self.dataset),
+                found: "none".into(),
+            });
+        }
+        self.frames.framing().slicing.validate()?;
+        self.frames.augment.iter().try_for_each(EventAugment::validate)
+    }
+}
+
+/// Opens a data set as sources. `root` is the data root, [`default_root`] if absent.
+///
+/// # Errors
+/// [`Error::InvalidConfig`] naming the setting; what the readers of the set report, naming files.
+pub fn open(config: &SourceConfig, root: Option<&Path>) -> Result<Sources> {
+    config.validate()?;
+    let root = root.map_or_else(default_root, Path::to_owned);
+    let folder = config.path.as_ref().map_or_else(|| root.clone(), |path| root.join(path));
+    match config.dataset.spec().form {
+        Form::Cifar(_) | Form::Idx(_) | Form::Shapes => {
+            Ok(Dataset::open_named(config.dataset, Some(&folder))?.into())
+        }
+        Form::Pictures(_) => open_pictures(config, &folder, &root),
+        Form::Recordings(_) => open_recordings(config, &folder, &root),
+    }
+}
+
+fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<Sources> {
+    let PictureConfig { resize, scale, ratio, filter, exif, on_damage, .. } = config.pictures;
+    let (spec, size) = (config.dataset.spec(), config.picture_size());
+    let resize = match resize {
+        0 if size >= 128 => size * 8 / 7,
+        0 => size,
+        resize => resize,
+    };
+    let train = Arc::new(Pictures::open(config.dataset, folder, Split::Train)?);
+    let test = Arc::new(Pictures::open(config.dataset, folder, Split::Test)?);
+    let classes = train.classes().to_vec();
+    // Labels are places in the list of classes, so both lists must be the same.
+    if test.classes() != classes {
+        let other = test.classes().iter().find(|class| !classes.contains(class));
+        let missing = classes.iter().find(|class| !test.classes().contains(class));
+        return Err(Error::Field {
+            path: folder.to_owned(),
+            field: "classes of the test split",
+            expected: format!("the {} of the training split", classes.len()),
+            found: match (other, missing) {
+                (Some(other), _) => format!("`{other}` as well"),
+                (None, Some(missing)) => format!("none called `{missing}`"),
+                (None, None) => "another order".into(),
+            },
+        });
+    }
+    let view = |pictures: &Arc<Pictures>, view| {
+        PictureSource::new(Arc::clone(pictures), view, DecodeOptions { exif }, on_damage)
+    };
+    let random = View::Train(RandomResizedCrop { size, scale, ratio, filter });
+    let middle = View::Evaluation(CentreCrop { resize, size, filter });
+    let plain = |pictures: &Arc<Pictures>| {
+        let source = view(pictures, middle)?;
+        cached(config, root, source, PictureSource::fingerprint, classes.len())
+    };
+    Ok(Sources {
+        name: config.dataset,
+        train: Arc::new(view(&train, random)?),
+        train_plain: Arc::new(view(&train, middle)?),
+        test: plain(&test)?,
+        channel_mean_u8: spec.channel_mean_u8.to_vec(),
+        channel_std: spec.channel_std.to_vec(),
+        classes,
+    })
+}
+
+fn open_recordings(config: &SourceConfig, folder: &Path, root: &Path) -> Result<Sources> {
+    let (spec, frames) = (config.dataset.spec(), &config.frames);
+    let options = ReadOptions { size: frames.sensor, ..ReadOptions::default() };
+    let set = Arc::new(Recordings::open_with(config.dataset, folder, options)?);
+    let split = match &config.split {
+        Some(path) => SplitFile::read(path)?,
+        None => SplitFile { dataset: config.dataset, rule: set.default_split() },
+    };
+    let parts = split.apply(&set)?;
+    let source = |indices: &[usize], augment: &[EventAugment]| {
+        let (set, indices) = (Arc::clone(&set), indices.to_vec());
+        RecordingSource::new(set, indices, frames.framing(), augment.to_vec())
+    };
+    let plain = |indices: &[usize]| {
+        let source = source(indices, &[])?;
+        cached(config, root, source, RecordingSource::fingerprint, set.classes().len())
+    };
+    let train_plain = plain(&parts.train)?;
+    let train: Arc<dyn Source> = if frames.augment.is_empty() {
+        Arc::clone(&train_plain)
+    } else {
+        Arc::new(source(&parts.train, &frames.augment)?)
+    };
+    Ok(Sources {
+        name: config.dataset,
+        train,
+        train_plain,
+        test: plain(&parts.test)?,
+        classes: set.classes().to_vec(),
+        channel_mean_u8: spec.channel_mean_u8.to_vec(),
+        channel_std: spec.channel_std.to_vec(),
+    })
+}
+
+/// The samples of a source, from their cache if the config wants one.
+fn cached<S: Source + 'static>(
+    config: &SourceConfig,
+    root: &Path,
+    source: S,
+    fingerprint: fn(&S) -> Result<Fingerprint>,
+    classes: usize,
+) -> Result<Arc<dyn Source>> {
+    let Some(cache) = &config.cache else { return Ok(Arc::new(source)) };
+    let folder = Cache::open(&root.join(&cache.folder), cache.max_gib.saturating_mul(1 << 30))?;
+    Ok(Arc::new(folder.get(&fingerprint(&source)?, &source, classes)?))
+}
