@@ -7,7 +7,7 @@ use crate::table::{Table, count};
 use anyhow::{Context, Result, bail};
 use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
-use snn_data::image::{
+use snn_data::pictures::{
     CentreCrop, DecodeOptions, Exif, Filter, Picture, Window, decode_with, resize,
 };
 use snn_ir::{Input, Model, Op};
