@@ -11,7 +11,7 @@ use snn_data::pictures::{
     CentreCrop, DecodeOptions, Exif, Filter, Picture, Window, decode_with, resize,
 };
 use snn_ir::{Input, Model, Op};
-use snn_runtime::Counts;
+use snn_runtime::counting::Counts;
 use std::path::Path;
 
 /// Classes that are printed, the most probable first.
