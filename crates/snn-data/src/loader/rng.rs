@@ -19,6 +19,7 @@ pub(crate) enum Purpose {
     /// The mixing of one batch.
     Mix = 6,
     /// The split of one class of recordings.
+    #[cfg(feature = "recordings")]
     RecordingSplit = 7,
     /// The work on one batch after mixing.
     BatchTransform = 8,
