@@ -14,7 +14,7 @@ use snn_core::tch::{Device, Kind, set_num_threads};
 use snn_core::{Mode, Network, Pixels};
 use snn_data::{Dataset, DatasetName};
 use snn_ir::{Code, Input, Model, Record};
-use snn_reparam::{CodeChoice, GridOptions};
+use snn_reparam::GridOptions;
 use snn_runtime::deploy::{Deployment, Kernels, Options, Session};
 use std::path::Path;
 
@@ -39,13 +39,17 @@ fn main() -> Result<()> {
     let images = pixels.view().into_dyn();
     match side.as_str() {
         "deployed" | "events" | "f32" => {
-            let events = snn_reparam::convert(&trained, &CodeChoice::from(Code::Unary))?;
+            let events = snn_reparam::convert(&trained, &Code::Unary.into())?;
             let (model, kernels) = match side.as_str() {
                 "f32" => (events.model, Kernels::Auto),
-                "events" => {
-                    (snn_reparam::to_grid(&events, GridOptions::default())?.model, Kernels::Events)
-                }
-                _ => (snn_reparam::to_grid(&events, GridOptions::default())?.model, Kernels::Auto),
+                "events" => (
+                    snn_reparam::to_grid(&events.model, GridOptions::default())?.model,
+                    Kernels::Events,
+                ),
+                _ => (
+                    snn_reparam::to_grid(&events.model, GridOptions::default())?.model,
+                    Kernels::Auto,
+                ),
             };
             serve(&mut Deployed::new(&model, kernels, threads)?, &images, test.labels(), batch)
         }

@@ -154,7 +154,7 @@ fn convolution(
             .f_to_kind(kind)?
             .f_permute([0, 3, 1, 2])?)
     };
-    let (kernel, stride, padding, _) = conv.as_2d();
+    let snn_ir::Geometry { kernel, stride, padding, .. } = conv.as_2d();
     let pair =
         |values: [usize; 2]| -> Result<[i64; 2]> { Ok([size(values[0])?, size(values[1])?]) };
     let (kernel, stride, padding) = (pair(kernel)?, pair(stride)?, pair(padding)?);

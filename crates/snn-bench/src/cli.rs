@@ -407,9 +407,15 @@ pub(crate) struct Convert {
     /// Another code for one site, as `stem.act=graded`.
     #[arg(long = "site-code", value_name = "SITE=CODE", value_parser = parse_site_code)]
     pub(crate) site_codes: Vec<(String, CodeName)>,
-    /// Fractional bits of membranes on the grid.
-    #[arg(long, default_value_t = snn_reparam::DEFAULT_GUARD_BITS)]
-    pub(crate) guard_bits: u8,
+    /// Fractional bits of membranes on the grid, 0 to 16 [default: 8].
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(..=16))]
+    pub(crate) guard_bits: Option<u8>,
+    /// Bits that leaks are rounded to on the grid, 0 to 16 [default: 12].
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(..=16))]
+    pub(crate) leak_bits: Option<u8>,
+    /// List what becomes of every node, not only a summary.
+    #[arg(long)]
+    pub(crate) plan: bool,
     /// The model file to write.
     #[arg(long)]
     pub(crate) out: PathBuf,
@@ -459,9 +465,13 @@ pub(crate) struct Verify {
     /// Test images on which the naive evaluator runs as well.
     #[arg(long, default_value = "20", value_name = "N")]
     pub(crate) naive_samples: NonZeroUsize,
-    /// The model was fine-tuned: its weights may differ from the run's conversion, nothing else.
+    /// The model was fine-tuned: its weights may differ from the run's conversion, nothing else. It
+    /// holds on 1,000 images at least (or all there are), since accuracy alone speaks for it.
     #[arg(long)]
     pub(crate) finetuned: bool,
+    /// List every comparison and what rounding did to every layer.
+    #[arg(long)]
+    pub(crate) long: bool,
     /// Instruction sets that the deployment is proved with [default: all that this machine has].
     #[arg(long = "kernel", value_enum, value_delimiter = ',', value_name = "LEVEL")]
     pub(crate) kernels: Vec<KernelName>,
@@ -502,6 +512,9 @@ pub(crate) struct Infer {
 pub(crate) struct Inspect {
     /// A model file or run folder.
     pub(crate) path: PathBuf,
+    /// Draw the graph and list every node, not only a summary.
+    #[arg(long)]
+    pub(crate) nodes: bool,
     /// Draw the graph into this file, as SVG.
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,

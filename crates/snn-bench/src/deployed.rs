@@ -1,18 +1,24 @@
-//! A deployment as the proof runs it: with every instruction set, on one thread and on several.
+//! The interpreters of a proof: libtorch, the event runtime, and deployments with every instruction
+//! set, thread, kernel and way of feeding them.
 
-use anyhow::Result;
 use ndarray::{Array2, ArrayViewD, Axis};
-use snn_ir::{Evaluate, Evaluation, Input, Logits, Model, Record};
-use snn_runtime::InstructionSet;
-use snn_runtime::Scores;
-use snn_runtime::deploy::{Deployment, Options, Session};
+use snn_core::Libtorch;
+use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record};
+use snn_reparam::proof::{Engine, EngineError, Engines, Way};
+use snn_runtime::deploy::{Deployment, Kernels, Options, Session};
+use snn_runtime::{InstructionSet, Precision, Runtime, Scores};
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use tch::Device;
 
-/// What a deployment is tried with.
+/// Images on which ways run that differ from the usual ones in one setting only: forced kernels and
+/// streams of frames.
+const SAMPLE: usize = 100;
+
+/// Settings that deployments are tried with.
 #[derive(Debug, Clone)]
 pub(crate) struct Ways {
-    pub(crate) levels: Vec<InstructionSet>,
+    pub(crate) instruction_sets: Vec<InstructionSet>,
     pub(crate) threads: Vec<usize>,
 }
 
@@ -21,17 +27,111 @@ impl Default for Ways {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
-            levels: InstructionSet::available().collect(),
+            instruction_sets: InstructionSet::available().collect(),
             threads: if cores > 1 { vec![1, cores] } else { vec![1] },
         }
     }
 }
 
-/// One way to run a deployment.
-pub(crate) struct Way {
-    pub(crate) name: String,
-    pub(crate) record: Record,
+/// The interpreters of this program.
+pub(crate) struct ProgramEngines {
+    /// Where libtorch computes.
+    pub(crate) device: Device,
+    pub(crate) ways: Ways,
+}
+
+impl Engines for ProgramEngines {
+    fn dense(&self, model: &Model) -> Result<Engine, EngineError> {
+        Ok(Box::new(Libtorch::new(model, self.device)?))
+    }
+
+    fn events(&self, model: &Model) -> Result<Engine, EngineError> {
+        let precision = match model.form() {
+            Form::Grid { .. } => Precision::Grid,
+            Form::Trained | Form::Events => Precision::F64,
+        };
+        Ok(Box::new(Runtime::new(model, precision)?))
+    }
+
+    fn ways(&self, model: &Model) -> Result<Vec<Way>, EngineError> {
+        let mut all = Vec::new();
+        for &set in &self.ways.instruction_sets {
+            all.extend(over_threads(model, set, &self.ways.threads)?);
+            all.extend(forced_kernels(model, set)?);
+            all.push(stream(model, set)?);
+        }
+        Ok(all)
+    }
+
+    fn self_test(&self, model: &Model) -> Result<(), EngineError> {
+        snn_core::self_test(model, self.device)?;
+        Ok(())
+    }
+}
+
+/// Deployments on so many threads each, over samples and over the pixels of one sample.
+fn over_threads(
+    model: &Model,
+    set: InstructionSet,
+    threads: &[usize],
+) -> Result<Vec<Way>, EngineError> {
+    let options = Options { instruction_set: Some(set), ..Options::default() };
+    let deployment = Arc::new(Deployment::new(model, &options)?);
+    let mut all = Vec::new();
+    for &threads in threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let how = match threads {
+            1 => "1 thread".to_string(),
+            _ => format!("{threads} threads over samples"),
+        };
+        let runner = Runner::Samples(Arc::clone(&deployment), pool);
+        all.push(way(set, &how, Record::Sites, None, runner));
+        if threads > 1 {
+            let options = Options { threads, ..options.clone() };
+            let session = Deployment::new(model, &options)?.session();
+            let how = format!("{threads} threads over pixels");
+            all.push(way(set, &how, Record::Logits, None, Runner::Pixels(Box::new(session))));
+        }
+    }
+    Ok(all)
+}
+
+/// Deployments whose kernels are not chosen by the plan but forced.
+fn forced_kernels(model: &Model, set: InstructionSet) -> Result<Vec<Way>, EngineError> {
+    let kernels = [
+        (Kernels::Events, "events forced"),
+        (Kernels::Patterns, "patterns forced"),
+        (Kernels::Dense, "dense forced"),
+    ];
+    kernels
+        .into_iter()
+        .map(|(kernels, how)| {
+            let options = Options { instruction_set: Some(set), kernels, ..Options::default() };
+            let deployment = Arc::new(Deployment::new(model, &options)?);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+            let runner = Runner::Samples(deployment, pool);
+            Ok(way(set, how, Record::Sites, Some(SAMPLE), runner))
+        })
+        .collect()
+}
+
+/// A deployment that is fed one frame after another and keeps its state between them.
+fn stream(model: &Model, set: InstructionSet) -> Result<Way, EngineError> {
+    let options = Options { instruction_set: Some(set), ..Options::default() };
+    let session = Deployment::new(model, &options)?.session();
+    let runner = Runner::Stream(Box::new(session), model.time_steps());
+    Ok(way(set, "streamed frame by frame", Record::Logits, Some(SAMPLE), runner))
+}
+
+fn way(
+    set: InstructionSet,
+    how: &str,
+    record: Record,
+    samples: Option<usize>,
     runner: Runner,
+) -> Way {
+    let name = format!("deployment ({}, {how})", set.label());
+    Way { name, record, samples, engine: Box::new(runner) }
 }
 
 enum Runner {
@@ -39,66 +139,67 @@ enum Runner {
     Samples(Arc<Deployment>, rayon::ThreadPool),
     /// Threads share out the pixels of one sample; logits can be seen.
     Pixels(Box<Session>),
+    /// Frames are pushed one by one, so many a sample; logits can be seen.
+    Stream(Box<Session>, usize),
 }
 
-/// Every way to run a model on the grid.
-pub(crate) fn ways(model: &Model, ways: &Ways) -> Result<Vec<Way>> {
-    let mut all = Vec::new();
-    for &level in &ways.levels {
-        let options = Options { instruction_set: Some(level), ..Options::default() };
-        let deployment = Arc::new(Deployment::new(model, &options)?);
-        let name = |how: &str| format!("deployment ({}, {how})", level.label());
-        for &threads in &ways.threads {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-            let how = if threads == 1 {
-                "1 thread".to_string()
-            } else {
-                format!("{threads} threads over samples")
-            };
-            let runner = Runner::Samples(Arc::clone(&deployment), pool);
-            all.push(Way { name: name(&how), record: Record::Sites, runner });
-            if threads > 1 {
-                let session =
-                    Deployment::new(model, &Options { threads, ..options.clone() })?.session();
-                let name = name(&format!("{threads} threads over pixels"));
-                all.push(Way {
-                    name,
-                    record: Record::Logits,
-                    runner: Runner::Pixels(Box::new(session)),
-                });
-            }
-        }
-    }
-    Ok(all)
-}
-
-impl Evaluate for Way {
+impl Evaluate for Runner {
     fn name(&self) -> &'static str {
         "deployment"
     }
 
     fn evaluate(&mut self, input: &Input<'_>, record: Record) -> snn_ir::Result<Evaluation> {
-        match &mut self.runner {
+        match self {
             Runner::Samples(deployment, pool) => pool.install(|| deployment.run(input, record)),
-            Runner::Pixels(session) => one_by_one(session, input),
+            Runner::Pixels(session) => one_by_one(input, |index, sums| {
+                let pixels = sample(input, index);
+                let scores = match input {
+                    Input::Static(_) => session.run(&pixels)?,
+                    Input::Frames(_) => session.run_frames(&pixels)?,
+                };
+                sums.extend(integers(&scores));
+                Ok(())
+            }),
+            Runner::Stream(session, time_steps) => one_by_one(input, |index, sums| {
+                let mut state = session.rest();
+                for t in 0..*time_steps {
+                    let frame = bytes(input.frame(t).index_axis(Axis(0), index).into_dyn());
+                    session.push(&mut state, &frame)?;
+                }
+                sums.extend(integers(&state.scores()));
+                Ok(())
+            }),
         }
     }
 }
 
+fn bytes(view: ArrayViewD<'_, u8>) -> Vec<u8> {
+    view.iter().copied().collect()
+}
+
+/// The pixels of one sample, time first where there is one.
+fn sample(input: &Input<'_>, index: usize) -> Vec<u8> {
+    match input {
+        Input::Static(images) => bytes(images.index_axis(Axis(0), index)),
+        Input::Frames(frames) => bytes(frames.index_axis(Axis(1), index)),
+    }
+}
+
+fn integers(scores: &Scores<'_>) -> Vec<i64> {
+    match scores {
+        Scores::Integer(sums) => sums.to_vec(),
+        Scores::Real(_) => Vec::new(),
+    }
+}
+
 /// Logits of each sample, run alone.
-fn one_by_one(session: &mut Session, input: &Input<'_>) -> snn_ir::Result<Evaluation> {
-    let bytes = |view: ArrayViewD<'_, u8>| view.iter().copied().collect::<Vec<u8>>();
+fn one_by_one(
+    input: &Input<'_>,
+    mut run: impl FnMut(usize, &mut Vec<i64>) -> snn_ir::Result<()>,
+) -> snn_ir::Result<Evaluation> {
     let mut sums: Vec<i64> = Vec::new();
     for index in 0..input.batch() {
-        let scores = match input {
-            Input::Static(images) => session.run(&bytes(images.index_axis(Axis(0), index)))?,
-            Input::Frames(frames) => {
-                session.run_frames(&bytes(frames.index_axis(Axis(1), index)))?
-            }
-        };
-        if let Scores::Integer(scores) = scores {
-            sums.extend(scores);
-        }
+        run(index, &mut sums)?;
     }
     let failed =
         |message: String| snn_ir::Error::Interpreter { interpreter: "deployment", message };

@@ -7,7 +7,8 @@ use serde::Serialize;
 use snn_ir::site::{Adaptation, Spike, Synapse};
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{
-    Code, Form, Leak, Lif, Model, Op, Preprocessing, Reset, Resolved, Site, Tensor, Threshold,
+    Code, ConversionOptions, Form, GridOptions, Leak, Lif, Model, Op, Preprocessing, Reset,
+    Resolved, Site, Tensor, Threshold,
 };
 use snn_runtime::deploy::{Deployment, Options, Summary};
 use snn_train::{RunConfig, RunResult};
@@ -22,6 +23,9 @@ pub(crate) struct Description<'a> {
     pub(crate) lif_neurons: usize,
     pub(crate) preprocessing: &'a Preprocessing,
     pub(crate) classes: &'a [String],
+    /// Options of the conversion, where the file stores them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) conversion: Option<&'a ConversionOptions>,
     pub(crate) nodes: Vec<NodeDescription>,
     /// Of a model on the grid: how this machine runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,6 +102,7 @@ impl<'a> Description<'a> {
                 .sum(),
             preprocessing: model.preprocessing(),
             classes: model.classes(),
+            conversion: model.conversion(),
             nodes: nodes.collect(),
             deployment: deployment.map(|deployment| deployment.summary()),
             config,
@@ -122,6 +127,43 @@ impl<'a> Description<'a> {
             100.0 * self.lif_neurons as f64 / self.neurons.max(1) as f64,
             self.nodes.last().and_then(|node| node.shape.first()).copied().unwrap_or(0),
         )
+    }
+
+    /// Lines about operations, the range of scales and bounds, options and the deployment.
+    pub(crate) fn overview(&self) -> String {
+        let mut lines = Vec::new();
+        let mut ops: Vec<(&str, usize)> = Vec::new();
+        for node in &self.nodes {
+            match ops.iter_mut().find(|(op, _)| *op == node.op) {
+                Some((_, count)) => *count += 1,
+                None => ops.push((node.op, 1)),
+            }
+        }
+        let ops: Vec<String> = ops.iter().map(|(op, count)| format!("{count} {op}")).collect();
+        lines.push(format!("{}: {}", counted(self.nodes.len(), "node"), ops.join(", ")));
+        if let Some(ConversionOptions { codes, grid }) = self.conversion {
+            let mut line = format!("converted with the code {}", codes.default.label());
+            line.extend(
+                codes.sites.iter().map(|(site, code)| format!(", {site}={}", code.label())),
+            );
+            if let Some(GridOptions { guard_bits, leak_bits }) = grid {
+                line += &format!(", {guard_bits} guard bits, {leak_bits} bits of leaks");
+            }
+            lines.push(line);
+        }
+        let bounded = self.nodes.iter().filter_map(|node| Some((node.bound?, &node.name)));
+        if let Some((bound, name)) = bounded.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            lines.push(format!("largest bound of a value |x| ≤ {bound}, at `{name}`"));
+        }
+        if let Some(deployment) = &self.deployment {
+            let bytes: usize = deployment.nodes.iter().map(|node| node.weight_bytes).sum();
+            lines.push(format!(
+                "deployed here with the instructions: {}, {:.1} MB of packed weights",
+                deployment.instruction_set,
+                bytes as f64 / 1e6
+            ));
+        }
+        lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
     /// The columns of [`shown`](Self::shown).

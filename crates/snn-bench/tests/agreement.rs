@@ -79,7 +79,7 @@ fn three_interpreters_give_the_same_bits_on_the_grid_in_every_code() {
         let samples = Samples::draw(&trained, seed);
         for code in CODES {
             let events = convert(&trained, &code.into()).unwrap();
-            let grid = to_grid(&events, GridOptions::default()).unwrap().model;
+            let grid = to_grid(&events.model, GridOptions::default()).unwrap().model;
             let naive = run(&mut Naive::new(&grid).unwrap(), &samples);
             let libtorch = run(&mut Libtorch::new(&grid, Device::Cpu).unwrap(), &samples);
             let runtime = run(&mut Runtime::new(&grid, Precision::Grid).unwrap(), &samples);

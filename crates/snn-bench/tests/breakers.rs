@@ -11,10 +11,10 @@ use snn_ir::{
     Signature,
 };
 use snn_ir::{Record, Site, SiteOutput, Tensor, Window};
-use snn_reparam::proof::{Batch, Demands, Grid, Interpreters, Proof};
-use snn_reparam::verify::{Tuning, same_conversion};
+use snn_reparam::proof::{Batch, Demands, Engine, EngineError, Engines, Proof, Tuning, difference};
 use snn_reparam::{GridOptions, convert, to_grid};
 use snn_runtime::{Precision, Runtime};
+use std::cell::RefCell;
 use tch::Device;
 
 const LEVELS: u8 = 3;
@@ -72,7 +72,7 @@ fn naive(model: &Model, input: &Input<'_>) -> Evaluation {
 }
 
 fn grid(trained: &Model) -> Model {
-    to_grid(&convert(trained, &Code::Unary.into()).unwrap(), GridOptions::default()).unwrap().model
+    to_grid(&events(trained), GridOptions::default()).unwrap().model
 }
 
 /// An interpreter that answers the one batch it is asked for.
@@ -88,23 +88,38 @@ impl Evaluate for Answer {
     }
 }
 
-/// Everything that `verify` compares, with these two in the place of the event runtime off the grid
-/// and on it; returns why the proof fails.
-fn prove(off_grid: &mut dyn Evaluate, on_grid: &mut dyn Evaluate) -> Vec<String> {
+/// The engines of `verify` with these two in the place of the event runtime off the grid and on it.
+struct Swapped {
+    off_grid: RefCell<Option<Engine>>,
+    on_grid: RefCell<Option<Engine>>,
+}
+
+impl Engines for Swapped {
+    fn dense(&self, model: &Model) -> Result<Engine, EngineError> {
+        Ok(Box::new(Libtorch::new(model, Device::Cpu)?))
+    }
+
+    fn events(&self, model: &Model) -> Result<Engine, EngineError> {
+        let cell = if model.form() == Form::Events { &self.off_grid } else { &self.on_grid };
+        Ok(cell.take().expect("asked for once"))
+    }
+}
+
+/// Everything that `verify` compares, with these two as event runtimes; returns why the proof
+/// fails.
+fn prove(off_grid: impl Evaluate + 'static, on_grid: impl Evaluate + 'static) -> Vec<String> {
     let (trained, file) = (trained(), grid(&trained()));
     let pixels = pixels(&trained, SAMPLES, 1);
     let classes = naive(&trained, &Input::Static(pixels.view())).logits.argmax();
     let labels: Vec<i64> = classes.into_iter().map(|class| i64::try_from(class).unwrap()).collect();
-    let mut dense = Libtorch::new(&file, Device::Cpu).unwrap();
-    let mut interpreters = Interpreters {
-        trained: &mut Libtorch::new(&trained, Device::Cpu).unwrap(),
-        events: off_grid,
-        naive: &mut Naive::new(&file).unwrap(),
-        grid: Some(Grid { dense: &mut dense, events: on_grid, deployments: Vec::new() }),
+    let engines = Swapped {
+        off_grid: RefCell::new(Some(Box::new(off_grid))),
+        on_grid: RefCell::new(Some(Box::new(on_grid))),
     };
-    let demands = Demands { max_drop: 100.0, naive_samples: SAMPLES, failures: Vec::new() };
-    let mut proof = Proof::new(&interpreters, demands);
-    proof.add(&mut interpreters, &Batch { pixels: pixels.view(), labels: &labels }).unwrap();
+    let demands =
+        Demands { max_drop: 100.0, naive_samples: SAMPLES, frame_samples: 0, ..Demands::default() };
+    let mut proof = Proof::new(&trained, &file, &engines, demands).unwrap();
+    proof.add(&Batch { input: Input::Static(pixels.view()), labels: &labels }).unwrap();
     proof.finish().failures
 }
 
@@ -123,15 +138,15 @@ fn assert_found(fault: impl Fn(&mut Model)) {
     let mut wrong = right.clone();
     fault(&mut wrong.0);
     fault(&mut wrong.1);
-    let failures = prove(&mut off_grid(&wrong.0), &mut on_grid(&right.1));
+    let failures = prove(off_grid(&wrong.0), on_grid(&right.1));
     assert!(failures.iter().any(|f| f.contains("trained") && f.contains("differ")), "{failures:?}");
-    let failures = prove(&mut off_grid(&right.0), &mut on_grid(&wrong.1));
+    let failures = prove(off_grid(&right.0), on_grid(&wrong.1));
     assert!(
         failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("differ")),
         "{failures:?}"
     );
-    assert!(!same_conversion(&right.0, &wrong.0, Tuning::None).is_empty());
-    assert!(!same_conversion(&right.1, &wrong.1, Tuning::None).is_empty());
+    assert!(!difference(&right.0, &wrong.0, Tuning::None).is_none());
+    assert!(!difference(&right.1, &wrong.1, Tuning::None).is_none());
 }
 
 fn events(trained: &Model) -> Model {
@@ -154,8 +169,8 @@ fn change(model: &mut Model, weight: &str, change: impl FnOnce(&mut ArrayD<f64>)
 #[test]
 fn the_control_holds() {
     let (events, grid) = (events(&trained()), grid(&trained()));
-    assert_eq!(prove(&mut off_grid(&events), &mut on_grid(&grid)), Vec::<String>::new());
-    assert_eq!(same_conversion(&grid, &grid, Tuning::None), Vec::<String>::new());
+    assert_eq!(prove(off_grid(&events), on_grid(&grid)), Vec::<String>::new());
+    assert!(difference(&grid, &grid, Tuning::None).is_none());
 }
 
 #[test]
@@ -203,7 +218,7 @@ fn rounding_ties_to_even_is_found() {
             row += if level % 2 == 0 { 1.0 } else { 0.0 };
         }
     });
-    let failures = prove(&mut off_grid(&events), &mut on_grid(&even));
+    let failures = prove(off_grid(&events), on_grid(&even));
     assert!(
         failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("decisions differ")),
         "{failures:?}"
@@ -246,12 +261,12 @@ fn assert_fault_found(fault: impl Fn(&Model, &ArrayD<u8>, &Evaluation) -> Evalua
         let (levels, whole) = levels(model);
         Answer(fault(model, &levels, &whole))
     };
-    let failures = prove(&mut faulty(&events), &mut on_grid(&grid));
+    let failures = prove(faulty(&events), on_grid(&grid));
     assert!(
         failures.iter().any(|f| f.contains("trained") && f.contains("decisions differ")),
         "{failures:?}"
     );
-    let failures = prove(&mut off_grid(&events), &mut faulty(&grid));
+    let failures = prove(off_grid(&events), faulty(&grid));
     assert!(
         failures.iter().any(|f| f.contains("libtorch (grid)") && f.contains("decisions differ")),
         "{failures:?}"

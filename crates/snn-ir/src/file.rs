@@ -1,6 +1,7 @@
 //! One file holds everything needed to run: a `.safetensors` file whose metadata carries the graph
 //! as JSON. Any safetensors client can open it.
 
+use crate::conversion::ConversionOptions;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
@@ -16,10 +17,10 @@ use std::path::Path;
 
 /// Version of the format. A reader takes this version and every earlier one.
 pub const VERSION: u32 = 1;
-/// The largest header (graph and list of weights) a file may have, in bytes; a limit for files from
-/// strangers. JSON takes up to fifty times its size while it is read.
+/// The largest header (graph and list of weights) a file may have, in bytes; a limit for
+/// untrusted files. JSON takes up to fifty times its size while it is read.
 pub const MAX_HEADER_BYTES: u64 = 1 << 24;
-/// The most bytes all weights of a file may have together; a limit for files from strangers, as a
+/// The most bytes all weights of a file may have together; a limit for untrusted files, as a
 /// sparse file of terabytes costs its sender nothing.
 pub const MAX_WEIGHT_BYTES: u64 = 1 << 34;
 /// The one key of the safetensors metadata that this format uses.
@@ -43,6 +44,9 @@ struct Header<'a> {
     preprocessing: Cow<'a, Preprocessing>,
     classes: Cow<'a, [String]>,
     graph: Cow<'a, Graph>,
+    /// Absent in files that were written before options were stored, and in trained models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    conversion: Option<Cow<'a, ConversionOptions>>,
 }
 
 impl Model {
@@ -56,18 +60,8 @@ impl Model {
     /// message names the file.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let named =
-            |reason: &str| Error::File { path: path.to_path_buf(), reason: printable(reason) };
-        // Before it is opened: to open a pipe waits for its writer, and a device has no end.
-        let information = fs_err::metadata(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => named("no such file"),
-            _ => Error::Io(error),
-        })?;
-        if !information.is_file() {
-            return Err(named("not a plain file"));
-        }
-        let file = fs_err::File::open(path)?;
-        read(file, information.len()).map_err(|error| named(&error.to_string()))
+        let (file, length) = open(path)?;
+        read(file, length).map_err(|error| named(path, &error.to_string()))
     }
 
     /// Reads and validates a model from the bytes of a file.
@@ -91,6 +85,7 @@ impl Model {
             preprocessing: Cow::Borrowed(self.preprocessing()),
             classes: Cow::Borrowed(self.classes()),
             graph: Cow::Borrowed(self.graph()),
+            conversion: self.conversion().map(Cow::Borrowed),
         };
         let json = serde_json::to_string(&header).map_err(|e| Error::Graph(e.to_string()))?;
         let raw: Vec<(&str, Dtype, &[usize], Vec<u8>)> =
@@ -148,8 +143,68 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// An error of this file.
+fn named(path: &Path, reason: &str) -> Error {
+    Error::File { path: path.to_path_buf(), reason: printable(reason) }
+}
+
+/// Opens a plain file and says how long it is.
+fn open(path: &Path) -> Result<(fs_err::File, u64)> {
+    // Before it is opened: to open a pipe waits for its writer, and a device has no end.
+    let information = fs_err::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => named(path, "no such file"),
+        _ => Error::Io(error),
+    })?;
+    if !information.is_file() {
+        return Err(named(path, "not a plain file"));
+    }
+    Ok((fs_err::File::open(path)?, information.len()))
+}
+
+/// All bytes of a plain file of at most `limit` bytes.
+pub(crate) fn read_plain(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let (file, length) = open(path)?;
+    if length > limit {
+        return Err(named(path, &format!("expected at most {limit} bytes, found {length}")));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl Signature {
+    /// Reads the signature of a model file and not its weights; the graph is checked, and that the
+    /// list of weights fits it.
+    ///
+    /// # Errors
+    /// As [`Model::load`], but for the values of weights.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let (mut file, length) = open(path)?;
+        begin(&mut file, length)
+            .map(|(signature, _)| signature)
+            .map_err(|error| named(path, &error.to_string()))
+    }
+}
+
 /// Reads a file of `length` bytes.
 fn read(mut source: impl Read, length: u64) -> Result<Model> {
+    let (signature, list) = begin(&mut source, length)?;
+    let mut weights = Weights::new();
+    // Weights follow each other without a gap, or the list would not have been read.
+    for name in list.offset_keys() {
+        if let Some(info) = list.info(&name) {
+            let tensor = tensor(&name, info, &mut source)?;
+            weights.insert(name, tensor);
+        }
+    }
+    let model = Model::new(signature, weights);
+    model.validate()?;
+    Ok(model)
+}
+
+/// Reads what stands before the weights: the signature, and the list of weights, which fits it.
+fn begin(source: &mut impl Read, length: u64) -> Result<(Signature, Metadata)> {
     let foreign = |reason: String| Error::Bytes(format!("not a safetensors file: {reason}"));
     let mut size = [0; 8];
     if length < LENGTH_BYTES {
@@ -164,7 +219,7 @@ fn read(mut source: impl Read, length: u64) -> Result<Model> {
         )));
     }
     let list: Metadata =
-        serde_json::from_slice(&bytes(&mut source, size)?).map_err(|e| foreign(e.to_string()))?;
+        serde_json::from_slice(&bytes(source, size)?).map_err(|e| foreign(e.to_string()))?;
     let found = after - size;
     let claimed = list.data_len() as u64;
     if found < claimed {
@@ -183,21 +238,11 @@ fn read(mut source: impl Read, length: u64) -> Result<Model> {
     let header = header(&list)?;
     let graph = header.graph.into_owned();
     check_list(&graph, header.form, &list)?;
-    let mut weights = Weights::new();
-    // Weights follow each other without a gap, or the list would not have been read.
-    for name in list.offset_keys() {
-        if let Some(info) = list.info(&name) {
-            let tensor = tensor(&name, info, &mut source)?;
-            weights.insert(name, tensor);
-        }
-    }
-    let model = Model::new(
-        Signature::new(header.form, graph, header.time_steps, header.preprocessing.into_owned())
-            .with_classes(header.classes.into_owned()),
-        weights,
-    );
-    model.validate()?;
-    Ok(model)
+    let preprocessing = header.preprocessing.into_owned();
+    let mut signature = Signature::new(header.form, graph, header.time_steps, preprocessing)
+        .with_classes(header.classes.into_owned());
+    signature.conversion = header.conversion.map(Cow::into_owned);
+    Ok((signature, list))
 }
 
 /// What the metadata of a file says of the model.

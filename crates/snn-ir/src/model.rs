@@ -1,5 +1,6 @@
 //! A model: graph, weights and what is needed to run them.
 
+use crate::conversion::ConversionOptions;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op};
 use crate::resolve::{Resolved, ResolvedNode};
@@ -10,7 +11,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The most macro-steps a model may have; a limit for files from strangers.
+/// The most macro-steps a model may have; a limit for untrusted files.
 pub const MAX_TIME_STEPS: usize = 1 << 16;
 /// Largest weight on the grid; symmetric, so that `−n` exists for every `n`.
 pub const GRID_WEIGHT_MAX: i8 = 127;
@@ -40,12 +41,15 @@ pub struct Signature {
     pub preprocessing: Preprocessing,
     /// Names of the classes, in the order of the logits; may be empty.
     pub classes: Vec<String>,
+    /// Options that the model was converted with; none of a trained model, and of files that were
+    /// written before options were stored.
+    pub conversion: Option<ConversionOptions>,
 }
 
 impl Signature {
     /// A signature without names of classes.
     pub fn new(form: Form, graph: Graph, time_steps: usize, preprocessing: Preprocessing) -> Self {
-        Self { form, graph, time_steps, preprocessing, classes: Vec::new() }
+        Self { form, graph, time_steps, preprocessing, classes: Vec::new(), conversion: None }
     }
 
     /// The same with names of the classes, in the order of the logits.
@@ -213,6 +217,11 @@ impl Model {
         &self.signature.classes
     }
 
+    /// Options that the model was converted with, where they are known.
+    pub fn conversion(&self) -> Option<&ConversionOptions> {
+        self.signature.conversion.as_ref()
+    }
+
     /// The same model with another number of macro-steps.
     #[must_use]
     pub fn with_time_steps(mut self, time_steps: usize) -> Self {
@@ -271,6 +280,9 @@ impl Model {
             )));
         }
         self.check_weights(&resolved)?;
+        if let Some(options) = &self.signature.conversion {
+            options.check(self.signature.form)?;
+        }
         if let Form::Grid { logit_unit } = self.signature.form
             && !(logit_unit.is_finite() && logit_unit > 0.0)
         {

@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
-use crate::graph::{Conv, Node, Op, PoolKind};
+use crate::graph::{Conv, Geometry, Node, Op, PoolKind};
 use crate::model::{Form, Model};
 use crate::naive_site::{Emitted, Memory, NaiveSite};
 use crate::neurons::Neurons;
@@ -306,7 +306,7 @@ fn stateless<A: Number>(
     Ok(match &node.op {
         Op::Conv(conv) => convolution(model, node, conv, x, shape, output)?,
         Op::Linear { features, bias } => {
-            let conv = Conv { bias: *bias, ..Conv::square(*features, 1, 1) };
+            let conv = Conv::from_linear(*features, *bias);
             convolution(model, node, &conv, x, shape, output)?
         }
         Op::Scale => {
@@ -328,7 +328,7 @@ fn stateless<A: Number>(
         Op::GlobalPool { pool } => {
             let [_, h, w] = shape;
             (0..channels)
-                .map(|c| pooled(node, *pool, x, shape, c, [0, 0], ([h, w], [1, 1], [0, 0]), h * w))
+                .map(|c| pooled(node, *pool, x, shape, c, [0, 0], Geometry::whole([h, w]), h * w))
                 .collect::<Result<_>>()?
         }
         Op::Flatten => x.to_vec(),
@@ -369,7 +369,7 @@ fn convolution<A: Number>(
     let bias = if conv.bias { Some(part("bias")?) } else { None };
     let multiplier =
         if matches!(model.form(), Form::Grid { .. }) { Some(part("multiplier")?) } else { None };
-    let (kernel, stride, padding, dilation) = conv.as_2d();
+    let Geometry { kernel, stride, padding, dilation } = conv.as_2d();
     let group_inputs = shape[0] / conv.groups;
     let weight: Vec<A> = weight.iter().copied().collect();
     let mut y = Vec::with_capacity(output.iter().product());
@@ -407,9 +407,10 @@ fn pooled<A: Number>(
     shape: [usize; 3],
     c: usize,
     at: [usize; 2],
-    (kernel, stride, padding): ([usize; 2], [usize; 2], [usize; 2]),
+    geometry: Geometry,
     size: usize,
 ) -> Result<A> {
+    let Geometry { kernel, stride, padding, .. } = geometry;
     let mut inside = Vec::new();
     for a in 0..kernel[0] {
         for b in 0..kernel[1] {

@@ -24,6 +24,9 @@ pub enum Error {
     /// A graph, weight or interpreter error.
     #[error(transparent)]
     Ir(#[from] snn_ir::Error),
+    /// An interpreter of a proof cannot be made.
+    #[error(transparent)]
+    Engine(crate::proof::EngineError),
     /// Two interpreters disagree about what there is to compare.
     #[error("verification: {0}")]
     Comparison(String),

@@ -1,23 +1,20 @@
 #![doc = include_str!("../README.md")]
 
-mod average;
 mod convert;
-mod distribute;
 mod error;
-mod fold;
+mod graph_edit;
 mod grid;
-mod grid_site;
-mod merge;
-mod name;
+mod passes;
 mod plan;
 pub mod proof;
-mod units;
-pub mod verify;
 
-pub use convert::{CodeChoice, Conversion, convert, convert_with_neurons};
+pub use convert::{Conversion, ConvertOptions, convert};
 pub use error::{Error, Result};
-pub use grid::{DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions, to_grid};
-pub use plan::{Action, Entry, Plan};
+pub use grid::to_grid;
+pub use plan::{Action, Effect, Entry, Fraction, Plan, Refusal};
+pub use snn_ir::conversion::{
+    CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,
+};
 
 /// The samples of the book that show this crate.
 #[cfg(doctest)]

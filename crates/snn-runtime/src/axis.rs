@@ -1,5 +1,6 @@
 //! Geometry along one axis: which taps of a window fall inside the image.
 
+use snn_ir::Geometry;
 use std::ops::Range;
 
 /// Window along one axis.
@@ -112,7 +113,7 @@ pub(crate) struct Grid2 {
 
 impl Grid2 {
     pub(crate) fn new(
-        (kernel, stride, padding, dilation): ([usize; 2], [usize; 2], [usize; 2], [usize; 2]),
+        Geometry { kernel, stride, padding, dilation }: Geometry,
         inputs: [usize; 2],
         outputs: [usize; 2],
     ) -> Self {

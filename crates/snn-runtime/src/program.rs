@@ -121,7 +121,7 @@ impl<A: Arithmetic> Program<A> {
             let [channels, height, width] = resolved.nodes[info.inputs[i]].chw();
             (channels, [height, width])
         };
-        let pool = |pool: PoolKind, geometry: ([usize; 2], [usize; 2], [usize; 2]), outputs| {
+        let pool = |pool: PoolKind, geometry: snn_ir::Geometry, outputs| {
             let pooling = match pool {
                 PoolKind::Sum => Pooling::Sum,
                 PoolKind::Max => Pooling::Max,
@@ -133,8 +133,7 @@ impl<A: Arithmetic> Program<A> {
                 }
             };
             let (channels, inputs) = image(0);
-            let (kernel, stride, padding) = geometry;
-            let grid = Grid2::new((kernel, stride, padding, [1, 1]), inputs, outputs);
+            let grid = Grid2::new(geometry, inputs, outputs);
             Ok(Kernel::Pool(Pool { pooling, channels, grid }))
         };
         let kernel = match &node.op {
@@ -143,8 +142,7 @@ impl<A: Arithmetic> Program<A> {
                 self.synapse(model, node, Some(conv), info.inputs[0], [height, width], image(0))?
             }
             Op::Linear { features, bias } => {
-                let conv =
-                    Conv { bias: *bias, padding: vec![0; 2], ..Conv::square(*features, 1, 1) };
+                let conv = Conv::from_linear(*features, *bias);
                 self.synapse(model, node, Some(&conv), info.inputs[0], [1, 1], image(0))?
             }
             Op::Scale => {
@@ -155,7 +153,9 @@ impl<A: Arithmetic> Program<A> {
                 site,
             )?),
             Op::Pool { pool: kind, window } => pool(*kind, window.as_2d(), [height, width])?,
-            Op::GlobalPool { pool: kind } => pool(*kind, (image(0).1, [1, 1], [0, 0]), [1, 1])?,
+            Op::GlobalPool { pool: kind } => {
+                pool(*kind, snn_ir::Geometry::whole(image(0).1), [1, 1])?
+            }
             Op::Flatten => Kernel::Flatten,
             Op::Concat => {
                 let channels = (0..info.inputs.len()).map(|i| image(i).0);
@@ -243,14 +243,13 @@ impl<A: Arithmetic> Program<A> {
         let (links, channels) = match conv {
             None => (Links::Scale { weights: weight }, inputs),
             Some(conv) => {
-                let (kernel, stride, padding, dilation) = conv.as_2d();
                 let shape = WeightShape {
                     groups: conv.groups,
                     outputs: conv.channels / conv.groups,
                     inputs: inputs / conv.groups,
-                    taps: kernel[0] * kernel[1],
+                    taps: conv.kernel.iter().product(),
                 };
-                let grid = Grid2::new((kernel, stride, padding, dilation), image, outputs);
+                let grid = Grid2::new(conv.as_2d(), image, outputs);
                 (Links::convolution(&weight, shape, grid), conv.channels)
             }
         };

@@ -7,7 +7,10 @@ use crate::output::{self, print_json};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use snn_ir::{Code, Form, Model};
-use snn_reparam::{CodeChoice, Conversion, Error, GridOptions, Plan};
+use snn_reparam::{
+    Action, CodeChoice, Conversion, ConversionOptions, ConvertOptions, Error, GridOptions, Plan,
+    to_grid,
+};
 use std::path::Path;
 
 #[derive(Serialize)]
@@ -18,17 +21,16 @@ struct Converted<'a> {
     plan: &'a Plan,
 }
 
-/// Converts with the options of the command line.
+/// Converts with the options of the command line; the plan has both steps.
 pub(crate) fn convert(
     trained: &Model,
-    codes: &CodeChoice,
-    grid: Option<GridOptions>,
+    options: &ConversionOptions,
 ) -> snn_reparam::Result<Conversion> {
-    let events = snn_reparam::convert(trained, codes)?;
-    match grid {
-        Some(options) => snn_reparam::to_grid(&events, options),
-        None => Ok(events),
-    }
+    let codes = ConvertOptions::from(options.codes.clone());
+    let events = snn_reparam::convert(trained, &codes)?;
+    let Some(grid) = options.grid else { return Ok(events) };
+    let on_grid = to_grid(&events.model, grid)?;
+    Ok(Conversion { model: on_grid.model, plan: events.plan.then(on_grid.plan) })
 }
 
 pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
@@ -46,13 +48,21 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     codes
         .sites
         .extend(arguments.site_codes.iter().map(|(site, code)| (site.clone(), Code::from(*code))));
+    let usual = GridOptions::default();
     let grid = match arguments.grid {
-        GridName::Int8 => {
-            Some(GridOptions { guard_bits: arguments.guard_bits, ..GridOptions::default() })
+        GridName::Int8 => Some(GridOptions {
+            guard_bits: arguments.guard_bits.unwrap_or(usual.guard_bits),
+            leak_bits: arguments.leak_bits.unwrap_or(usual.leak_bits),
+        }),
+        GridName::None if arguments.guard_bits.is_some() || arguments.leak_bits.is_some() => {
+            bail!(
+                "--guard-bits and --leak-bits are settings of the grid; there is none with --grid none"
+            )
         }
         GridName::None => None,
     };
-    let conversion = match convert(&trained.model, &codes, grid) {
+    let options = ConversionOptions { codes, grid };
+    let conversion = match convert(&trained.model, &options) {
         Ok(conversion) => conversion,
         Err(Error::Refused(plan)) => {
             output::tell(&plan);
@@ -66,11 +76,40 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     if json {
         print_json(&Converted { out: &arguments.out, form, bytes, plan: &conversion.plan })?;
     } else {
-        output::print(&conversion.plan)?;
+        if arguments.plan {
+            output::print(&conversion.plan)?;
+            output::line("")?;
+        }
+        output::print(conversion.plan.summary())?;
+        output::line(format_args!("\n{}", losses(&conversion.plan, options.grid.is_some())))?;
         output::line(format_args!(
-            "\nwrote {} (form {form}, {bytes} bytes)",
+            "wrote {} (form {form}, {bytes} bytes)",
             arguments.out.display()
         ))?;
     }
     Ok(Outcome::Holds)
+}
+
+/// What the two steps of a conversion lose.
+fn losses(plan: &Plan, on_grid: bool) -> String {
+    let nothing = "Conversion to events loses nothing: every spike and level is that of the trained \
+                   network, in real arithmetic.";
+    if !on_grid {
+        return nothing.into();
+    }
+    let worst = plan
+        .entries
+        .iter()
+        .filter_map(|entry| match entry.action {
+            Action::Rounded { error, .. } => Some((error, &entry.node)),
+            _ => None,
+        })
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let rounding = worst.map_or(String::new(), |(error, node)| {
+        format!(" (by up to {:.2} % of a channel's largest weight, in `{node}`)", 100.0 * error)
+    });
+    format!(
+        "{nothing}\nRounding to integers is a second step{rounding}; `snn verify` measures what it \
+         changes."
+    )
 }

@@ -5,8 +5,8 @@ use crate::cli::Demo;
 use crate::commands::convert::convert;
 use crate::commands::infer::{Counted, Inference, infer};
 use crate::commands::train::train;
-use crate::commands::verify::{Settings, prove};
-use crate::deployed::Ways;
+use crate::commands::verify::{Shown, prove};
+use crate::deployed::{ProgramEngines, Ways};
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
 use crate::output::{self, print_json};
@@ -17,8 +17,8 @@ use serde::Serialize;
 use snn_core::{Libtorch, NetworkOptions};
 use snn_data::{Dataset, Images};
 use snn_ir::{Code, Evaluate, Input, Model, Op, Record};
-use snn_reparam::GridOptions;
-use snn_reparam::verify::{Report, Tuning};
+use snn_reparam::proof::{Demands, Report};
+use snn_reparam::{ConversionOptions, GridOptions};
 use snn_train::{Options, RunConfig, RunResult, Start};
 use std::path::Path;
 use std::time::Instant;
@@ -81,23 +81,19 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     let run = train(&config, folder, &Options { start, ..Options::default() })?;
     let trained = files::trained(folder)?.model;
     let images = Dataset::open_named(config.data.dataset, None)?.test;
-    let settings = Settings {
-        max_drop: 1.0,
-        naive_samples: 5,
-        tuning: Tuning::None,
-        batch: 50,
-        device: Device::Cpu,
-        ways: Ways::default(),
-    };
+    let demands = Demands { naive_samples: 5, frame_samples: 5, ..Demands::default() };
+    let engines = ProgramEngines { device: Device::Cpu, ways: Ways::default() };
     let mut conversions = Vec::new();
     for code in [Code::Unary, Code::BitPlane, Code::Graded] {
         output::tell(format_args!("{}: convert, verify, run", code.label()));
-        let model = convert(&trained, &code.into(), Some(GridOptions::default()))?.model;
+        let options = ConversionOptions { codes: code.into(), grid: Some(GridOptions::default()) };
+        let model = convert(&trained, &options)?.model;
         let path = folder.join(format!("{}-int8.safetensors", code.label()));
         files::save(&model, &path)?;
         // What was written is what is verified.
         let model = Model::load(&path)?;
-        let verification = prove(&trained, &model, &images, &settings)?;
+        let shown = Shown { images: images.clone(), limit: None, batch: 50 };
+        let verification = prove(&trained, &model, shown, &engines, demands.clone())?;
         let inference = infer(&model, &images, true)?;
         let counted = inference.counted.as_ref().context("operations were counted")?;
         let total = counted.counts.total();

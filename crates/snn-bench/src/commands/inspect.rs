@@ -25,15 +25,25 @@ pub(crate) fn run(arguments: &Inspect, json: bool) -> Result<Outcome> {
         print_json(&description)?;
         return Ok(Outcome::Holds);
     }
-    output::line(format_args!("{}\n", description.summary()))?;
-    output::print(drawing::text(&description.shown(), &Description::FACTS))?;
-    output::line(
-        "once: the same at all macro-steps, computed once. M: multiplier from the sum of a synapse \
-         to its accumulator's unit.",
-    )?;
-    if let Some(deployment) = &description.deployment {
-        output::line("\nDeployed on this machine, one line for each node that has a buffer:\n")?;
-        output::print(deployment)?;
+    output::line(description.summary())?;
+    if arguments.nodes {
+        output::line("")?;
+        output::print(drawing::text(&description.shown(), &Description::FACTS))?;
+        output::line(
+            "once: the same at all macro-steps, computed once. M: multiplier from the sum of a \
+             synapse to its accumulator's unit.",
+        )?;
+        if let Some(deployment) = &description.deployment {
+            output::line(
+                "\nDeployed on this machine, one line for each node that has a buffer:\n",
+            )?;
+            output::print(deployment)?;
+        }
+    } else {
+        output::print(description.overview())?;
+        output::line(
+            "\n--nodes draws the graph and lists every node; --svg FILE draws a picture.",
+        )?;
     }
     if let Some(result) = result {
         output::line(format_args!("\n{}", serde_json::to_string_pretty(&result)?))?;

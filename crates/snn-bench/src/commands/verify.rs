@@ -1,25 +1,19 @@
-//! `verify`: the proof, with libtorch, the event runtime and the naive evaluator.
+//! `verify`: the proof, with libtorch, the event runtime, deployments and the naive evaluator.
 
 use crate::Outcome;
 use crate::cli::Verify;
-use crate::commands::convert;
-use crate::deployed::{Ways, ways};
+use crate::deployed::{ProgramEngines, Ways};
 use crate::files;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::Table;
-use anyhow::{Result, bail, ensure};
-use ndarray::Axis;
+use anyhow::{Result, bail};
 use serde::Serialize;
-use snn_core::Libtorch;
-use snn_data::{Dataset, Images};
-use snn_ir::{Form, Model, Op, Site, naive::Naive, site::Spike};
-use snn_reparam::proof::{Batch, Demands, Deployed, Grid, Interpreters, Proof};
-use snn_reparam::verify::{Level, Report, Tuning, same_conversion};
-use snn_reparam::{CodeChoice, GridOptions};
-use snn_runtime::{Precision, Runtime};
+use snn_data::{Dataset, Images, LoaderConfig, Samples, Source, Subset};
+use snn_ir::{Input, Model};
+use snn_reparam::proof::{Batch, Demands, Noise, Proof, Report, Tuning};
 use std::path::Path;
-use tch::Device;
+use std::sync::Arc;
 
 #[derive(Serialize)]
 struct Verified<'a> {
@@ -29,17 +23,6 @@ struct Verified<'a> {
     finetuned: bool,
     #[serde(flatten)]
     report: &'a Report,
-}
-
-/// How a proof is run.
-pub(crate) struct Settings {
-    pub(crate) max_drop: f64,
-    pub(crate) naive_samples: usize,
-    pub(crate) tuning: Tuning,
-    pub(crate) batch: usize,
-    pub(crate) device: Device,
-    /// What deployments are tried with.
-    pub(crate) ways: Ways,
 }
 
 pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
@@ -53,21 +36,18 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
         }
     };
     let data = Dataset::open_named(dataset, arguments.data.data.as_deref())?;
+    // Whether the file fits is a question of the proof, which names the cause.
     files::fits(&trained.model, &arguments.run, &data)?;
-    files::fits(&model, &arguments.model, &data)?;
-    let mut images = data.test;
-    if let Some(limit) = arguments.limit {
-        images = images.select(&(0..limit.get().min(images.len())).collect::<Vec<_>>())?;
-    }
-    let settings = Settings {
+    let demands = Demands {
         max_drop: arguments.max_drop,
-        naive_samples: arguments.naive_samples.get(),
         tuning: if arguments.finetuned { Tuning::Weights } else { Tuning::None },
-        batch: arguments.batch.into(),
-        device: arguments.device,
-        ways: asked(arguments),
+        naive_samples: arguments.naive_samples.get(),
+        ..Demands::default()
     };
-    let report = prove(&trained.model, &model, &images, &settings)?;
+    let engines = ProgramEngines { device: arguments.device, ways: asked(arguments) };
+    let limit = arguments.limit.map(std::num::NonZeroUsize::get);
+    let shown = Shown { images: data.test, limit, batch: arguments.batch.into() };
+    let report = prove(&trained.model, &model, shown, &engines, demands)?;
     if json {
         print_json(&Verified {
             run: &arguments.run,
@@ -77,14 +57,7 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
             report: &report,
         })?;
     } else {
-        print(&report)?;
-        if arguments.finetuned {
-            output::line(
-                "The weights of the file may differ from those of the run (--finetuned): what \
-                 holds is that the file is the same in all\n\
-                 interpreters, and that the run's own conversion loses nothing off the grid.",
-            )?;
-        }
+        print(&report, arguments.long)?;
     }
     Ok(if report.holds() { Outcome::Holds } else { Outcome::Failed })
 }
@@ -95,115 +68,74 @@ fn asked(arguments: &Verify) -> Ways {
     let named: Vec<_> = arguments.kernels.iter().map(|kernel| (*kernel).into()).collect();
     let threads: Vec<_> = arguments.threads.iter().map(|threads| threads.get()).collect();
     Ways {
-        levels: if named.is_empty() { usual.levels } else { named },
+        instruction_sets: if named.is_empty() { usual.instruction_sets } else { named },
         threads: if threads.is_empty() { usual.threads } else { threads },
     }
 }
 
-/// Runs the proof of one converted model over images.
+/// The test images that a proof sees.
+pub(crate) struct Shown {
+    pub(crate) images: Images,
+    /// Only the first so many.
+    pub(crate) limit: Option<usize>,
+    /// Images in a batch.
+    pub(crate) batch: usize,
+}
+
+/// Runs the proof of one converted model over images, with a bar of its progress.
 pub(crate) fn prove(
     trained: &Model,
     file: &Model,
-    images: &Images,
-    settings: &Settings,
+    shown: Shown,
+    engines: &ProgramEngines,
+    demands: Demands,
 ) -> Result<Report> {
-    let codes = codes(trained, file)?;
-    let events = snn_reparam::convert(trained, &codes)?;
-    let on_grid = matches!(file.form(), Form::Grid { .. });
-    let expected = if on_grid {
-        convert::convert(trained, &codes, Some(grid_options(file)))?
-    } else {
-        events.clone()
-    };
-    let mut failures = same_conversion(&expected.model, file, settings.tuning);
-    // Off the grid the file itself is compared with the trained network, so that a wrong one shows
-    // in its spikes as well.
-    let off_grid = if on_grid { &events.model } else { file };
-
-    let mut libtorch = Libtorch::new(trained, settings.device)?;
-    let mut runtime = Runtime::new(off_grid, Precision::F64)?;
-    let mut naive = Naive::new(file)?;
-    let mut grid = None;
-    let mut deployed = Vec::new();
-    if on_grid {
-        if let Err(error) = snn_core::self_test(file, settings.device) {
-            failures.push(format!("libtorch is not exact here: {error}"));
-        }
-        grid = Some((Libtorch::new(file, settings.device)?, Runtime::new(file, Precision::Grid)?));
-        deployed = ways(file, &settings.ways)?;
+    let source: Arc<dyn Source> = Arc::new(shown.images);
+    let demands = Demands { test_samples: Some(source.len()), ..demands };
+    let mut proof = Proof::new(trained, file, engines, demands)?;
+    if !proof.is_running() {
+        return Ok(proof.finish());
     }
-    let deployments = deployed.iter_mut().map(|way| Deployed {
-        name: way.name.clone(),
-        record: way.record,
-        evaluate: way,
-    });
-    let mut interpreters = Interpreters {
-        trained: &mut libtorch,
-        events: &mut runtime,
-        naive: &mut naive,
-        grid: grid.as_mut().map(|(dense, events)| Grid {
-            dense,
-            events,
-            deployments: deployments.collect(),
-        }),
-    };
-    let demands =
-        Demands { max_drop: settings.max_drop, naive_samples: settings.naive_samples, failures };
-    let mut proof = Proof::new(&interpreters, demands);
-    let mut progress = Progress::new("verified", images.len(), "images");
-    let pixels = images.pixels();
-    for begin in (0..images.len()).step_by(settings.batch) {
-        let end = (begin + settings.batch).min(images.len());
-        let labels: Vec<i64> =
-            images.labels()[begin..end].iter().map(|label| i64::from(*label)).collect();
-        let batch = Batch {
-            pixels: pixels.slice_axis(Axis(0), (begin..end).into()).into_dyn(),
-            labels: &labels,
+    let count = shown.limit.unwrap_or(usize::MAX).min(source.len());
+    let part = Arc::new(Subset::new(source, (0..count).collect())?);
+    let loader = LoaderConfig::evaluation(shown.batch).init_source(part, None)?;
+    let mut progress = Progress::new("verified", count, "images");
+    for batch in loader.epoch(0)? {
+        let batch = batch?;
+        let input = match &batch.samples {
+            Samples::Static(images) => Input::Static(images.view().into_dyn()),
+            Samples::Frames(frames) => Input::Frames(frames.view().into_dyn()),
         };
-        proof.add(&mut interpreters, &batch)?;
-        progress.add(end - begin);
+        proof.add(&Batch { input, labels: &batch.targets.labels })?;
+        progress.add(batch.len());
     }
     progress.finish();
     Ok(proof.finish())
 }
 
-/// The codes that a converted model has, for the sites of the run that can have more than one: a
-/// file that is not its conversion differs in the graph then, which is a failed proof and no error.
-fn codes(trained: &Model, file: &Model) -> Result<CodeChoice> {
-    ensure!(
-        file.form() != Form::Trained,
-        "the second model is in the trained form; convert it first"
-    );
-    let has_choice = |name: &str| match trained.graph().node(name).map(|node| &node.op) {
-        Some(Op::Activation { site, .. }) => {
-            matches!(site.spike(), None | Some(Spike::Integer { .. }))
-        }
-        _ => false,
-    };
-    let sites = file.graph().nodes.iter().filter_map(|node| match &node.op {
-        Op::Activation { code: Some(code), .. } if has_choice(&node.name) => {
-            Some((node.name.clone(), *code))
-        }
-        _ => None,
-    });
-    Ok(CodeChoice { default: snn_ir::Code::Graded, sites: sites.collect() })
+fn print(report: &Report, long: bool) -> Result<()> {
+    if report.samples > 0 {
+        print_comparisons(report, long)?;
+        print_effect(report)?;
+    }
+    if long && !report.rounding.is_empty() {
+        print_layers(report)?;
+    }
+    for note in &report.notes {
+        output::line(format_args!("note: {note}"))?;
+    }
+    for failure in &report.failures {
+        output::line(format_args!("FAILED: {failure}"))?;
+    }
+    output::line(report.verdict_line())
 }
 
-/// The options that a model on the grid was made with, as far as they show in it.
-fn grid_options(file: &Model) -> GridOptions {
-    let guard_bits = file.graph().nodes.iter().find_map(|node| match &node.op {
-        Op::Activation { site: Site::GridLif(lif), .. } => Some(lif.guard_bits),
-        _ => None,
-    });
-    let default = GridOptions::default();
-    GridOptions { guard_bits: guard_bits.unwrap_or(default.guard_bits), ..default }
-}
-
-fn print(report: &Report) -> Result<()> {
+/// The comparisons in a table; those that found the same share a row unless all are asked for.
+fn print_comparisons(report: &Report, long: bool) -> Result<()> {
     let mut table = Table::new(
         3,
         [
-            "level",
+            "demand",
             "reference",
             "candidate",
             "images",
@@ -214,9 +146,10 @@ fn print(report: &Report) -> Result<()> {
             "max |Δlogit|/max |logit|",
         ],
     );
+    let mut rows: Vec<([String; 9], usize)> = Vec::new();
     for c in &report.comparisons {
-        table.row([
-            level(c.level).to_string(),
+        let row = [
+            c.strictness.to_string(),
             c.reference.clone(),
             c.candidate.clone(),
             c.samples.to_string(),
@@ -225,9 +158,24 @@ fn print(report: &Report) -> Result<()> {
             c.ties.to_string(),
             c.class_changes.to_string(),
             c.logit_difference.map_or("–".to_string(), |difference| format!("{difference:.1e}")),
-        ]);
+        ];
+        let alike = |known: &[String; 9]| known[..2] == row[..2] && known[3..] == row[3..];
+        match rows.iter_mut().find(|(known, _)| !long && alike(known)) {
+            Some((_, more)) => *more += 1,
+            None => rows.push((row, 0)),
+        }
     }
-    output::print(&table)?;
+    for (mut row, more) in rows {
+        if more > 0 {
+            row[2] += &format!(" and {more} more");
+        }
+        table.row(row);
+    }
+    output::print(&table)
+}
+
+/// What the file does to accuracy and classes, and what its weights lost.
+fn print_effect(report: &Report) -> Result<()> {
     output::line(format_args!(
         "\n{} of {} sites active on {} images",
         report.active_sites, report.sites, report.samples
@@ -239,19 +187,42 @@ fn print(report: &Report) -> Result<()> {
         report.accuracy_converted - report.accuracy_reference,
         report.max_drop
     ))?;
-    for failure in &report.failures {
-        output::line(format_args!("FAILED: {failure}"))?;
+    output::line(format_args!(
+        "{:.1} % of {} images keep the class of the trained network",
+        report.kept_classes(),
+        report.samples
+    ))?;
+    if let Some(Noise { samples, class_changes }) = report.noise {
+        let kept = 100.0 * (samples - class_changes) as f64 / samples as f64;
+        output::line(format_args!(
+            "for comparison: with every pixel changed by 1 of 255, {kept:.1} % of {samples} images \
+             keep their class in the trained network"
+        ))?;
     }
-    if report.holds() {
-        output::line(format_args!("holds: {}", level(report.level)))?;
+    let worst = report.rounding.iter().max_by(|a, b| a.largest_error.total_cmp(&b.largest_error));
+    if let Some(worst) = worst {
+        let weights: usize = report.rounding.iter().map(|layer| layer.weights).sum();
+        output::line(format_args!(
+            "every one of {weights} weights is within half a step of its real value (largest {:.3} \
+             steps, `{}`)",
+            worst.largest_error, worst.node
+        ))?;
     }
     Ok(())
 }
 
-fn level(level: Level) -> &'static str {
-    match level {
-        Level::Bitwise => "bitwise",
-        Level::ZeroFlips => "zero flips",
-        Level::Agreement => "agreement",
+/// What rounding did, layer by layer.
+fn print_layers(report: &Report) -> Result<()> {
+    let header = ["layer", "weights", "largest error in steps", "RMS error of RMS weight"];
+    let mut table = Table::new(1, header);
+    for layer in &report.rounding {
+        table.row([
+            layer.node.clone(),
+            layer.weights.to_string(),
+            format!("{:.3}", layer.largest_error),
+            format!("{:.2} %", 100.0 * layer.relative_error),
+        ]);
     }
+    output::line("")?;
+    output::print(&table)
 }

@@ -51,7 +51,18 @@ fn train_tells_its_progress_on_stderr_and_its_result_on_stdout() {
 
 #[test]
 fn convert_prints_its_plan() {
-    let out = stdout(&shared().converted);
+    let summary = stdout(&shared().converted);
+    assert!(summary.contains("batch norms folded") && summary.contains("wrote "), "{summary}");
+    assert!(
+        summary.contains("loses nothing") && summary.contains("Rounding to integers is a second"),
+        "{summary}"
+    );
+    assert!(!summary.contains("stem.bn"), "the plan was not asked for: {summary}");
+    let listed = folder("plan").join("model.safetensors");
+    let options = ["--code", "unary", "--plan", "--out"];
+    let out = stdout(
+        &snn().arg("convert").arg(&shared().run).args(options).arg(&listed).assert().success(),
+    );
     assert!(out.contains("stem.bn") && out.contains("merged") && out.contains("wrote "), "{out}");
     let of =
         |node: &str| out.lines().find(|line| line.split_whitespace().next() == Some(node)).unwrap();
@@ -102,20 +113,84 @@ fn verify_holds() {
     // Where only classes and spikes are compared there is no difference of logits to print.
     let agreement = |c: &&serde_json::Value| c["level"] == "agreement";
     assert!(comparisons.iter().find(agreement).unwrap()["logit_difference"].is_null(), "{report}");
-    // Every instruction set of this machine, on one thread at least.
-    for level in InstructionSet::available() {
-        let name = format!("deployment ({}, 1 thread)", level.label());
-        let found =
-            comparisons.iter().find(|c| c["candidate"] == name.as_str()).expect("a deployment");
-        assert_eq!((&found["level"], &found["samples"]), (&"bitwise".into(), &100.into()));
-        assert!(found["decisions"].as_u64() > Some(0));
+    // Every instruction set of this machine, on one thread, with forced kernels, as a stream.
+    for set in InstructionSet::available() {
+        for how in ["1 thread", "events forced", "patterns forced", "dense forced"] {
+            let name = format!("deployment ({}, {how})", set.label());
+            let found =
+                comparisons.iter().find(|c| c["candidate"] == name.as_str()).expect("a deployment");
+            assert_eq!((&found["level"], &found["samples"]), (&"bitwise".into(), &100.into()));
+            assert!(found["decisions"].as_u64() > Some(0));
+        }
+        let name = format!("deployment ({}, streamed frame by frame), varying frames", set.label());
+        let found = comparisons.iter().find(|c| c["candidate"] == name.as_str()).expect("frames");
+        assert_eq!((&found["level"], &found["samples"]), (&"bitwise".into(), &20.into()));
     }
+    assert_eq!((&report["samples"], &report["test_samples"]), (&100.into(), &2000.into()));
+    assert_eq!((&report["verdict"], &report["changed_weights"]), (&"bitwise".into(), &0.into()));
+    assert!(report["weights"].as_u64() > Some(0) && report["class_changes"].is_u64(), "{report}");
+    assert_eq!(report["noise"]["samples"], 100);
+    let layers = report["rounding"].as_array().unwrap();
+    assert!(
+        layers.len() > 3 && layers.iter().all(|l| l["largest_error"].as_f64() <= Some(0.5000001)),
+        "{layers:?}"
+    );
     let out = stdout(&holds);
     assert!(
         out.lines().any(|line| line.starts_with("agreement") && line.trim_end().ends_with('–')),
         "{out}"
     );
     assert!(!out.contains('−'), "one minus sign: {out}");
+    let verdict = out.lines().last().unwrap();
+    assert!(
+        verdict.starts_with("holds: bitwise; 100 of 2000 images; ")
+            && verdict.contains(" % keep their class (")
+            && verdict.contains("; 0 of "),
+        "{verdict}"
+    );
+    // Ways that found the same share a row; all of them on request.
+    let long = stdout(&verify(&shared().model, &["--long"]).success());
+    assert!(long.lines().count() > out.lines().count() && out.contains(" more"), "{out}");
+    assert!(long.contains("dense forced") && long.contains("largest error in steps"), "{long}");
+}
+
+/// Options that are not the usual ones are stored in the file, where the proof finds them.
+#[test]
+fn verify_holds_with_other_bits() {
+    let file = folder("bits").join("model.safetensors");
+    let options = ["--code", "graded", "--guard-bits", "3", "--leak-bits", "5", "--json", "--out"];
+    let converted = snn().arg("convert").arg(&shared().run).args(options).arg(&file).assert();
+    json(&converted.success());
+    let few = ["--kernel", "scalar", "--threads", "1"];
+    assert!(stdout(&verify(&file, &few).success()).contains("holds: bitwise"));
+    let inspected = stdout(&snn().arg("inspect").arg(&file).assert().success());
+    assert!(inspected.contains("code graded, 3 guard bits, 5 bits of leaks"), "{inspected}");
+    let out = folder("bits-off").join("no");
+    let options = ["--code", "graded", "--grid", "none", "--leak-bits", "5", "--out"];
+    let refused = snn().arg("convert").arg(&shared().run).args(options).arg(out).assert();
+    let error = stderr(&refused.code(2));
+    assert!(error.contains("--leak-bits"), "{error}");
+}
+
+/// A file of other macro-steps, classes or preprocessing has one cause and runs nothing.
+#[test]
+fn verify_compares_before_it_runs() {
+    type Edit = fn(&mut snn_ir::Signature);
+    let edits: [(&str, Edit); 3] = [
+        ("expected T = 2, found T = 3", |s| s.time_steps += 1),
+        ("the names of the classes differ", |s| s.classes.swap(0, 1)),
+        ("the means of the input differ", |s| s.preprocessing.mean[0] += 1),
+    ];
+    for (cause, edit) in edits {
+        let mut model = Model::load(&shared().model).unwrap();
+        edit(model.signature_mut());
+        let file = folder("signature").join("model.safetensors");
+        model.save(&file).unwrap();
+        let out = stdout(&verify(&file, &[]).code(1));
+        let failed: Vec<_> = out.lines().filter(|line| line.starts_with("FAILED")).collect();
+        assert!(failed.len() == 1 && failed[0].contains(cause), "{out}");
+        assert!(out.ends_with("does not hold; nothing was run\n"), "{out}");
+    }
 }
 
 #[test]
@@ -128,11 +203,18 @@ fn verify_takes_the_instructions_and_threads_that_are_named() {
     };
     let found: Vec<String> =
         report["comparisons"].as_array().unwrap().iter().filter_map(of).collect();
-    assert_eq!(
-        found,
-        ["1 thread", "3 threads over samples", "3 threads over pixels"]
-            .map(|how| format!("deployment (scalar, {how})"))
-    );
+    let ways = [
+        "1 thread",
+        "3 threads over samples",
+        "3 threads over pixels",
+        "events forced",
+        "patterns forced",
+        "dense forced",
+        "streamed frame by frame",
+    ]
+    .map(|how| format!("deployment (scalar, {how})"));
+    let frames = ways.clone().map(|way| way + ", varying frames");
+    assert_eq!(found, [ways, frames].concat());
     let missing = InstructionSet::ALL.into_iter().find(|level| !level.is_available());
     if let Some(level) = missing {
         let error = stderr(&verify(&shared().model, &["--kernel", level.label()]).code(2));
@@ -158,8 +240,14 @@ fn verify_fails_when_one_weight_differs() {
     );
     let report = json(&verify(&tampered, &["--json"]).code(1));
     assert_eq!(report["holds"], false);
-    // As the fine-tuning of a model it would pass: there weights may differ.
-    verify(&tampered, &["--finetuned"]).success();
+    // As a fine-tuned model it may have other weights, but on a few images nothing is shown for it.
+    let out = stdout(&verify(&tampered, &["--finetuned"]).code(1));
+    assert!(
+        out.contains("unproven; 100 of 2000 images")
+            && out.contains("; 1 of ")
+            && !out.contains("bitwise;"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -212,7 +300,10 @@ fn infer_counts_and_classifies() {
 
 #[test]
 fn inspect_draws_the_graph() {
-    let drawn = stdout(&snn().arg("inspect").arg(&shared().model).assert().success());
+    let summary = stdout(&snn().arg("inspect").arg(&shared().model).assert().success());
+    assert!(summary.lines().count() < 9 && summary.contains("nodes: 1 input"), "{summary}");
+    assert!(summary.contains("converted with the code unary, 8 guard bits"), "{summary}");
+    let drawn = stdout(&snn().args(["inspect", "--nodes"]).arg(&shared().model).assert().success());
     for line in ["form grid, T = 2 macro-steps of 3 micro-steps", "├─╮", "├─╯"] {
         assert!(drawn.contains(line), "no `{line}` in\n{drawn}");
     }
@@ -286,6 +377,19 @@ fn finetune_makes_a_run_that_verifies_as_one() {
         told.contains("epoch 1: loss") && !told.contains("firing rate"),
         "the grid records none: {told}"
     );
-    verify(&out.join("model.safetensors"), &["--finetuned"]).success();
-    verify(&out.join("model.safetensors"), &[]).code(1);
+    let few = ["--kernel", "scalar", "--threads", "1", "--max-drop", "100"];
+    let proof = |options: &[&str]| {
+        let mut command = snn();
+        command.arg("verify").arg(&shared().run).arg(out.join("model.safetensors"));
+        command.args(few).args(options).assert()
+    };
+    let verdict = stdout(&proof(&["--finetuned", "--limit", "1000"]).success());
+    let verdict = verdict.lines().last().unwrap();
+    assert!(
+        verdict.starts_with("holds: fine-tuned, the same bits in every interpreter; 1000 of 2000"),
+        "{verdict}"
+    );
+    assert!(!verdict.contains("; 0 of "), "weights changed: {verdict}");
+    proof(&["--finetuned", "--limit", "100"]).code(1);
+    proof(&["--limit", "100"]).code(1);
 }

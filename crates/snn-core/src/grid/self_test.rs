@@ -23,8 +23,8 @@ const POSITIONS: usize = 24;
 const LARGEST_SUM: f64 = F32_EXACT - 1.0;
 
 /// Convolves random integers, as large as the bounds of the grid allow, in every distinct
-/// convolution and linear shape of a model that is summed in single precision, and compares libtorch
-/// with sums in i64. Returns the number of shapes compared.
+/// convolution and linear shape of a model that is summed in single precision, and compares
+/// libtorch with sums in i64. Returns the number of shapes compared.
 ///
 /// Where the largest inputs under all weights of a row would leave single precision (the model's
 /// own weights do not, because most of them are 0), the random rows are sparse too.
@@ -47,7 +47,7 @@ pub fn self_test(model: &Model, device: Device) -> Result<usize> {
     for (index, (node, info)) in model.graph().nodes.iter().zip(&resolved.nodes).enumerate() {
         let conv = match &node.op {
             Op::Conv(conv) => Conv { bias: false, ..conv.clone() },
-            Op::Linear { features, .. } => Conv::square(*features, 1, 1),
+            Op::Linear { features, .. } => Conv::from_linear(*features, false),
             _ => continue,
         };
         // Wider sums are taken in double precision.
@@ -122,7 +122,7 @@ impl TestedLayer<'_> {
     ) -> Result<()> {
         let mut input_shape = vec![batch];
         input_shape.extend(chw(self.input));
-        let (kernel, ..) = self.conv.as_2d();
+        let snn_ir::Geometry { kernel, .. } = self.conv.as_2d();
         let weight_shape =
             [self.conv.channels, input_shape[1] / self.conv.groups, kernel[0], kernel[1]];
         let x = random.array(&input_shape, values.input);
@@ -193,7 +193,7 @@ impl TestedLayer<'_> {
         channel: usize,
         at: [usize; 2],
     ) -> i64 {
-        let (kernel, stride, padding, dilation) = self.conv.as_2d();
+        let snn_ir::Geometry { kernel, stride, padding, dilation } = self.conv.as_2d();
         let (inputs, height, width) = (w.shape()[1], x.shape()[2], x.shape()[3]);
         let first = channel / (self.conv.channels / self.conv.groups) * inputs;
         let mut sum = 0;

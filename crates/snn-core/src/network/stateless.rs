@@ -31,7 +31,7 @@ pub(crate) fn convolve(
     bias: Option<&Tensor>,
     conv: &Conv,
 ) -> Result<Tensor> {
-    let (_, stride, padding, dilation) = conv.as_2d();
+    let snn_ir::Geometry { stride, padding, dilation, .. } = conv.as_2d();
     let row;
     let weight = if weight.dim() == 3 {
         row = weight.f_unsqueeze(2)?;
@@ -85,7 +85,7 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
     let x = &first.data;
     match &node.op {
         Op::Pool { pool, window } => {
-            let (kernel, stride, padding) = window.as_2d();
+            let snn_ir::Geometry { kernel, stride, padding, .. } = window.as_2d();
             let (kernel, stride, padding) = (ints(kernel), ints(stride), ints(padding));
             let average = |divisor| {
                 x.f_avg_pool2d(kernel, stride, padding, false, true, Some(divisor))

@@ -77,7 +77,12 @@ impl Dense {
         products: Products,
         least: Option<usize>,
     ) -> Option<Self> {
-        let ([kernel_y, kernel_x], [_, stride], [_, padding], [_, dilation]) = source.conv.as_2d();
+        let snn_ir::Geometry {
+            kernel: [kernel_y, kernel_x],
+            stride: [_, stride],
+            padding: [_, padding],
+            dilation: [_, dilation],
+        } = source.conv.as_2d();
         let [inputs, ..] = source.input;
         let [channels, _, columns] = source.output;
         let level = source.bounds.iter().fold(1.0_f64, |a, b| a.max(*b));

@@ -26,22 +26,18 @@ impl<N: Number> Grouped<N> {
         input: [usize; 3],
         output: [usize; 3],
     ) -> Self {
-        let (kernel, stride, padding, dilation) = conv.as_2d();
+        let geometry = conv.as_2d();
         let shape = WeightShape {
             groups: conv.groups,
             outputs: conv.channels / conv.groups,
             inputs: input[0] / conv.groups,
-            taps: kernel[0] * kernel[1],
+            taps: geometry.kernel[0] * geometry.kernel[1],
         };
         let each = weight.len() / conv.channels;
         let of = |index: usize| multiplier.get(index / each).map_or(N::ONE, |&m| N::of(m));
         let products: Vec<N> =
             weight.iter().enumerate().map(|(index, w)| w.times(of(index))).collect();
-        let grid = Grid2::new(
-            (kernel, stride, padding, dilation),
-            [input[1], input[2]],
-            [output[1], output[2]],
-        );
+        let grid = Grid2::new(geometry, [input[1], input[2]], [output[1], output[2]]);
         Self { grid, shape, weights: layout::rows(&products, shape) }
     }
 

@@ -299,16 +299,14 @@ impl Compiler<'_> {
                 Some(Step::Stage(self.stage(index)?))
             }
             Op::Pool { pool, window } => {
-                let (kernel, stride, padding) = window.as_2d();
                 let [channels, height, width] = input(0);
-                let grid =
-                    Grid2::new((kernel, stride, padding, [1, 1]), [height, width], [rows, columns]);
+                let grid = Grid2::new(window.as_2d(), [height, width], [rows, columns]);
                 Some(Step::Pool(Pool { pooling: self.pooling(index, *pool)?, channels, grid }))
             }
             Op::GlobalPool { pool } => {
                 let [channels, height, width] = input(0);
                 let grid =
-                    Grid2::new(([height, width], [1, 1], [0, 0], [1, 1]), [height, width], [1, 1]);
+                    Grid2::new(snn_ir::Geometry::whole([height, width]), [height, width], [1, 1]);
                 Some(Step::Pool(Pool { pooling: self.pooling(index, *pool)?, channels, grid }))
             }
             Op::Flatten => Some(Step::Flatten),
@@ -417,8 +415,7 @@ impl Compiler<'_> {
             ),
             Op::Conv(conv) => self.synapse(index, conv)?,
             Op::Linear { features, bias } => {
-                let conv =
-                    Conv { bias: *bias, padding: vec![0; 2], ..Conv::square(*features, 1, 1) };
+                let conv = Conv::from_linear(*features, *bias);
                 self.synapse(index, &conv)?
             }
             _ => return self.refuse(index, "yields no current"),
@@ -438,7 +435,7 @@ impl Compiler<'_> {
         let weight = N::part(self.model, name, "weight")?;
         let multiplier = N::multipliers(self.model, name)?;
         let (input, output) = (self.chw(from), self.chw(index));
-        if conv.groups > 1 || conv.as_2d().0[0] > rows::MAX_TAPS {
+        if conv.groups > 1 || conv.as_2d().kernel[0] > rows::MAX_TAPS {
             return Ok(Synapse::Grouped(Grouped::pack(conv, &weight, &multiplier, input, output)));
         }
         let weight: Vec<_> = weight.into_iter().map(N::packed).collect();

@@ -118,8 +118,12 @@ pub(crate) struct Source<'m, W> {
 impl<W: Copy + Default> Rows<W> {
     /// Rows whose sums are not limited yet.
     fn pack(source: &Source<'_, W>, width: Width) -> Self {
-        let ([kernel_y, kernel_x], [stride_y, stride_x], [padding_y, _], [dilation_y, dilation_x]) =
-            source.conv.as_2d();
+        let snn_ir::Geometry {
+            kernel: [kernel_y, kernel_x],
+            stride: [stride_y, stride_x],
+            padding: [padding_y, _],
+            dilation: [dilation_y, dilation_x],
+        } = source.conv.as_2d();
         let [inputs, height, _] = source.input;
         let [channels, rows, columns] = source.output;
         let (pixels, lanes) = tiling(source, kernel_x, stride_x, dilation_x);
@@ -383,7 +387,8 @@ fn spans<W>(
     groups: usize,
     (segments, length): (usize, usize),
 ) -> Vec<Span> {
-    let ([_, _], [_, _], [_, padding], [_, dilation]) = source.conv.as_2d();
+    let snn_ir::Geometry { padding: [_, padding], dilation: [_, dilation], .. } =
+        source.conv.as_2d();
     let [inputs, _, columns] = source.input;
     let clip = |position: usize| position.saturating_sub(padding).min(columns) as u32;
     let span = |group: usize, segment: usize| {
@@ -420,7 +425,7 @@ fn tiling<W>(
         for lanes in [16, 32, 64, 128].into_iter().filter(|lanes| *lanes <= widest) {
             let blocks = (pixels * channels).div_ceil(lanes);
             let (kernel_y, tap_bytes) =
-                (source.conv.as_2d().0[0], source.input[0] * taps * lanes * size_of::<W>());
+                (source.conv.as_2d().kernel[0], source.input[0] * taps * lanes * size_of::<W>());
             let bytes = taps_at_once(tap_bytes, kernel_y) * tap_bytes;
             let additions = blocks * (ENTRY_COST + lanes * size_of::<W>() / 16);
             let memory =

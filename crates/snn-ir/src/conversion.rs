@@ -1,0 +1,144 @@
+//! Options of a conversion, which a converted file stores, so that whoever has the trained network
+//! can make the file again.
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Op};
+use crate::model::Form;
+use crate::site::{Code, Site, Spike};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything that decides how a trained network is converted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConversionOptions {
+    /// Codes of the sites.
+    pub codes: CodeChoice,
+    /// Settings of the grid; none for a network off it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<GridOptions>,
+}
+
+/// Which code each site of levels gets (QuantRelu, integer LIF, a user's own of levels) and each
+/// ReLU; binary and ternary spikes have one code each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CodeChoice {
+    /// Code of every such site that is not named.
+    pub default: Code,
+    /// Exceptions by site name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sites: BTreeMap<String, Code>,
+}
+
+impl From<Code> for CodeChoice {
+    fn from(default: Code) -> Self {
+        Self { default, sites: BTreeMap::new() }
+    }
+}
+
+impl CodeChoice {
+    /// The code chosen for a site.
+    pub fn of(&self, site: &str) -> Code {
+        self.sites.get(site).copied().unwrap_or(self.default)
+    }
+
+    /// The choice that a converted graph shows: each site of levels by name.
+    pub fn of_graph(graph: &Graph) -> Self {
+        let coded = graph.nodes.iter().filter_map(|node| match &node.op {
+            Op::Activation { site, code: Some(code) }
+                if !matches!(site.spike(), Some(Spike::Binary | Spike::Ternary)) =>
+            {
+                Some((node.name.clone(), *code))
+            }
+            _ => None,
+        });
+        Self { default: Code::Graded, sites: coded.collect() }
+    }
+}
+
+/// Settings of the grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GridOptions {
+    /// Fractional bits of membranes, 0 to [`MAX_GRID_BITS`].
+    pub guard_bits: u8,
+    /// Largest shift m of the leak k/2^m, 0 to [`MAX_GRID_BITS`].
+    pub leak_bits: u8,
+}
+
+/// Guard bits: the leak ½ is exact for 9 macro-steps, and a leaky membrane loses less than 1/256 of
+/// a unit a step otherwise.
+pub const DEFAULT_GUARD_BITS: u8 = 8;
+/// Bits of the leak: its error, below 2⁻¹³, is far below that of 8-bit weights.
+pub const DEFAULT_LEAK_BITS: u8 = 12;
+/// The most guard bits, and the most bits of a leak.
+pub const MAX_GRID_BITS: u8 = 16;
+
+impl Default for GridOptions {
+    fn default() -> Self {
+        Self { guard_bits: DEFAULT_GUARD_BITS, leak_bits: DEFAULT_LEAK_BITS }
+    }
+}
+
+impl GridOptions {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// A number of bits is above [`MAX_GRID_BITS`].
+    pub fn check(&self) -> Result<()> {
+        let Self { guard_bits, leak_bits } = *self;
+        if guard_bits.max(leak_bits) <= MAX_GRID_BITS {
+            return Ok(());
+        }
+        Err(Error::Attribute {
+            node: "grid".into(),
+            field: "options",
+            expected: "at most 16",
+            found: format!("guard_bits {guard_bits} and leak_bits {leak_bits}"),
+        })
+    }
+
+    /// The options that a graph on the grid shows, as far as it does: the guard bits of its LIF
+    /// sites, and at least as many bits of leaks as they have; of a file that does not store its
+    /// options.
+    pub fn of_graph(graph: &Graph) -> Self {
+        let mut options = Self::default();
+        for node in &graph.nodes {
+            if let Op::Activation { site: Site::GridLif(lif), .. } = &node.op {
+                options.guard_bits = lif.guard_bits;
+                options.leak_bits = options.leak_bits.max(lif.leak_shift);
+            }
+        }
+        options
+    }
+}
+
+impl ConversionOptions {
+    /// Checks the options of a model of this form.
+    ///
+    /// # Errors
+    /// The model is not converted, has options of the grid and is not on it or the other way round,
+    /// or a number of bits is out of range.
+    pub(crate) fn check(&self, form: Form) -> Result<()> {
+        let fits = match form {
+            Form::Trained => false,
+            Form::Events => self.grid.is_none(),
+            Form::Grid { .. } => self.grid.is_some(),
+        };
+        if !fits {
+            return Err(Error::Graph(format!(
+                "the options of a conversion {} settings of a grid do not fit the form {}",
+                if self.grid.is_some() { "with" } else { "without" },
+                form.label()
+            )));
+        }
+        self.grid.map_or(Ok(()), |grid| grid.check())
+    }
+
+    /// The options that a converted graph shows, as far as it does.
+    pub fn of_graph(graph: &Graph, on_grid: bool) -> Self {
+        let grid = on_grid.then(|| GridOptions::of_graph(graph));
+        Self { codes: CodeChoice::of_graph(graph), grid }
+    }
+}

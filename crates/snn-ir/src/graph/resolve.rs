@@ -1,0 +1,442 @@
+//! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter
+//! checks a graph again.
+
+use super::{Conv, Graph, Node, Op, Window};
+use crate::check_site::check_site;
+use crate::error::{Error, Result};
+use crate::site::Site;
+use std::collections::HashMap;
+
+/// The most nodes a graph may have; a limit for untrusted files.
+pub const MAX_NODES: usize = 100_000;
+/// The most values one sample may have at one node; a limit for untrusted files.
+pub const MAX_VALUES: usize = 1 << 28;
+/// The most weights one convolution or linear layer may have; a limit for untrusted files.
+pub const MAX_WEIGHTS: usize = 1 << 28;
+/// The most channels all nodes may have together, counted once for each input that is read. What is
+/// kept and computed for each channel (bounds, units) is then small, however many nodes flatten a
+/// large image and however often one is added to itself.
+pub const MAX_CHANNELS: usize = 1 << 24;
+
+/// A graph whose names, shapes and attributes have been checked.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// One entry for each node, in the same order.
+    pub nodes: Vec<ResolvedNode>,
+}
+
+/// What is known of a node once its graph has been checked.
+#[derive(Debug, Clone)]
+pub struct ResolvedNode {
+    /// Its name.
+    pub name: String,
+    /// Positions of its inputs.
+    pub inputs: Vec<usize>,
+    /// Shape of its output for one sample.
+    pub shape: Vec<usize>,
+    /// Whether its output differs between macro-steps for a static image (eq. 14).
+    pub varies: bool,
+}
+
+impl ResolvedNode {
+    /// Output shape as `[C, H, W]`.
+    pub fn chw(&self) -> [usize; 3] {
+        chw(&self.shape)
+    }
+}
+
+/// A shape as `[C, H, W]`: `[C, L]` is one row, `[F]` one pixel.
+pub fn chw(shape: &[usize]) -> [usize; 3] {
+    match shape {
+        [c, h, w] => [*c, *h, *w],
+        [c, l] => [*c, 1, *l],
+        [f] => [*f, 1, 1],
+        _ => [shape.iter().product(), 1, 1],
+    }
+}
+
+/// An activation site of a graph.
+#[derive(Debug, Clone)]
+pub struct SiteInfo {
+    /// Position of its node.
+    pub index: usize,
+    /// Name of its node.
+    pub name: String,
+    /// Output shape for one sample.
+    pub shape: Vec<usize>,
+    /// What it computes.
+    pub site: Site,
+}
+
+impl SiteInfo {
+    /// Number of neurons.
+    pub fn neurons(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+impl Graph {
+    /// Checks names, order, arity, attributes and shapes.
+    ///
+    /// # Errors
+    /// The first node that does not fit, with what was expected and found.
+    pub fn resolve(&self) -> Result<Resolved> {
+        if self.nodes.len() > MAX_NODES {
+            return Err(Error::Graph(format!(
+                "expected at most {MAX_NODES} nodes, found {}",
+                self.nodes.len()
+            )));
+        }
+        let nodes = self.resolve_nodes()?;
+        self.check_ends(&nodes)?;
+        Ok(Resolved { nodes })
+    }
+
+    /// Every node for itself; whether the graph as a whole is complete is [`Graph::check_ends`]'s
+    /// to say.
+    fn resolve_nodes(&self) -> Result<Vec<ResolvedNode>> {
+        let mut resolver = Resolver::default();
+        for node in &self.nodes {
+            resolver.add(node)?;
+        }
+        Ok(resolver.nodes)
+    }
+
+    /// Shape of every node of a graph that may still lack its end; what a builder needs while it
+    /// builds.
+    ///
+    /// # Errors
+    /// As [`Graph::resolve`], without the demand for a head and for readers.
+    pub fn shapes(&self) -> Result<Vec<Vec<usize>>> {
+        Ok(self.resolve_nodes()?.into_iter().map(|node| node.shape).collect())
+    }
+
+    /// One input, first; one head, last; nothing else without a reader.
+    fn check_ends(&self, nodes: &[ResolvedNode]) -> Result<()> {
+        let is_input = |node: &Node| matches!(node.op, Op::Input { .. });
+        let is_head = |node: &Node| matches!(node.op, Op::TimeMean);
+        let (Some(first), Some(last)) = (self.nodes.first(), self.nodes.last()) else {
+            return Err(Error::Graph("it has no nodes".into()));
+        };
+        if !is_input(first) || self.nodes.iter().filter(|n| is_input(n)).count() != 1 {
+            return Err(Error::Graph("expected exactly one input, as the first node".into()));
+        }
+        if !is_head(last) || self.nodes.iter().filter(|n| is_head(n)).count() != 1 {
+            return Err(Error::Graph("expected exactly one time_mean, as the last node".into()));
+        }
+        let mut read = vec![false; nodes.len()];
+        for node in nodes {
+            for &input in &node.inputs {
+                read[input] = true;
+            }
+        }
+        match read.iter().take(nodes.len() - 1).position(|r| !r) {
+            Some(unread) => Err(Error::Graph(format!(
+                "the output of node `{}` is read by nothing",
+                nodes[unread].name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The activation sites in order, with shapes.
+    ///
+    /// # Errors
+    /// The graph is invalid.
+    pub fn sites(&self) -> Result<Vec<SiteInfo>> {
+        let resolved = self.resolve()?;
+        Ok(self
+            .nodes
+            .iter()
+            .zip(resolved.nodes)
+            .enumerate()
+            .filter_map(|(index, (node, resolved))| match &node.op {
+                Op::Activation { site, .. } => Some(SiteInfo {
+                    index,
+                    name: node.name.clone(),
+                    shape: resolved.shape,
+                    site: site.clone(),
+                }),
+                _ => None,
+            })
+            .collect())
+    }
+}
+
+/// Checks nodes one after another.
+#[derive(Debug, Default)]
+pub(super) struct Resolver {
+    index: HashMap<String, usize>,
+    nodes: Vec<ResolvedNode>,
+    channels: usize,
+}
+
+impl Resolver {
+    /// The shape of a node that was added.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.index.get(name).map(|&position| self.nodes[position].shape.as_slice())
+    }
+
+    /// Checks a node for itself and against those before it.
+    pub(super) fn add(&mut self, node: &Node) -> Result<()> {
+        let position = self.nodes.len();
+        if node.name.is_empty() {
+            return Err(Error::Graph(format!("node {position} has an empty name")));
+        }
+        let inputs = node
+            .inputs
+            .iter()
+            .map(|input| {
+                self.index.get(input).copied().ok_or_else(|| Error::UnknownInput {
+                    node: node.name.clone(),
+                    input: input.clone(),
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        check_arity(node)?;
+        check_attributes(node)?;
+        let nodes = &self.nodes;
+        let shapes: Vec<&[usize]> = inputs.iter().map(|&i| nodes[i].shape.as_slice()).collect();
+        let shape = output_shape(node, &shapes)?;
+        let values = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
+        if shape.is_empty() || values.is_none_or(|v| v == 0 || v > MAX_VALUES) {
+            return Err(Error::Shape {
+                node: node.name.clone(),
+                expected: format!("an output of 1 to {MAX_VALUES} values"),
+                found: shape,
+            });
+        }
+        let more = shape[0].saturating_mul(inputs.len().max(1));
+        self.channels = self.channels.saturating_add(more);
+        if self.channels > MAX_CHANNELS {
+            return Err(Error::Shape {
+                node: node.name.clone(),
+                expected: format!(
+                    "at most {MAX_CHANNELS} channels in all nodes up to this one, counted for \
+                     each input"
+                ),
+                found: shape,
+            });
+        }
+        let stateful = matches!(&node.op, Op::Activation { site, .. } if site.is_stateful());
+        let varies = stateful || inputs.iter().any(|&i| nodes[i].varies);
+        if self.index.insert(node.name.clone(), position).is_some() {
+            return Err(Error::DuplicateName { node: node.name.clone() });
+        }
+        self.nodes.push(ResolvedNode { name: node.name.clone(), inputs, shape, varies });
+        Ok(())
+    }
+}
+
+fn check_arity(node: &Node) -> Result<()> {
+    let (expected, fits): (&'static str, fn(usize) -> bool) = match node.op {
+        Op::Input { .. } => ("no", |n| n == 0),
+        Op::Add | Op::Concat => ("two or more", |n| n >= 2),
+        Op::Conv(_)
+        | Op::Linear { .. }
+        | Op::Scale
+        | Op::BatchNorm { .. }
+        | Op::Pool { .. }
+        | Op::GlobalPool { .. }
+        | Op::Flatten
+        | Op::Activation { .. }
+        | Op::TimeMean => ("one", |n| n == 1),
+    };
+    if fits(node.inputs.len()) {
+        return Ok(());
+    }
+    Err(Error::Arity {
+        node: node.name.clone(),
+        op: node.op.label(),
+        expected,
+        found: node.inputs.len(),
+    })
+}
+
+fn check_attributes(node: &Node) -> Result<()> {
+    let fail = |field, expected, found: String| {
+        Err(Error::Attribute { node: node.name.clone(), field, expected, found })
+    };
+    match &node.op {
+        Op::Conv(conv) => {
+            let rank = conv.kernel.len();
+            if !(1..=2).contains(&rank) {
+                return fail("kernel", "of one or two axes", format!("{:?}", conv.kernel));
+            }
+            for (field, axes, least) in [
+                ("kernel", &conv.kernel, 1),
+                ("stride", &conv.stride, 1),
+                ("padding", &conv.padding, 0),
+                ("dilation", &conv.dilation, 1),
+            ] {
+                if axes.len() != rank || axes.iter().any(|&n| n < least || n > MAX_VALUES) {
+                    return fail(
+                        field,
+                        "a list as long as the kernel, of positive sizes",
+                        format!("{axes:?}"),
+                    );
+                }
+            }
+            if conv.channels == 0 || conv.groups == 0 || !conv.channels.is_multiple_of(conv.groups)
+            {
+                return fail(
+                    "groups",
+                    "a divisor of the channels",
+                    format!("{} of {}", conv.groups, conv.channels),
+                );
+            }
+        }
+        Op::Pool { window, .. } => {
+            let rank = window.kernel.len();
+            if !(1..=2).contains(&rank)
+                || window.stride.len() != rank
+                || window.padding.len() != rank
+            {
+                return fail("window", "lists of one or two axes", format!("{window:?}"));
+            }
+            let bad = (0..rank).any(|i| {
+                window.kernel[i] == 0
+                    || window.kernel[i] > MAX_VALUES
+                    || window.stride[i] == 0
+                    || window.stride[i] > MAX_VALUES
+                    || window.padding[i] > window.kernel[i] / 2
+            });
+            if bad {
+                return fail(
+                    "window",
+                    "positive, with padding of at most half the kernel",
+                    format!("{window:?}"),
+                );
+            }
+            if window.size() > MAX_VALUES {
+                return fail("window", "of at most 2^28 positions", format!("{window:?}"));
+            }
+        }
+        Op::BatchNorm { eps } if !(eps.is_finite() && *eps > 0.0) => {
+            return fail("eps", "positive", eps.to_string());
+        }
+        Op::Activation { site, .. } => {
+            if let Some((field, expected, found)) = check_site(site) {
+                return fail(field, expected, found);
+            }
+        }
+        Op::Input { .. }
+        | Op::Linear { .. }
+        | Op::Scale
+        | Op::BatchNorm { .. }
+        | Op::GlobalPool { .. }
+        | Op::Flatten
+        | Op::Add
+        | Op::Concat
+        | Op::TimeMean => {}
+    }
+    Ok(())
+}
+
+fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
+    let misfit = |expected: String, found: &[usize]| Error::Shape {
+        node: node.name.clone(),
+        expected,
+        found: found.to_vec(),
+    };
+    match &node.op {
+        Op::Input { shape } => {
+            if (1..=3).contains(&shape.len()) {
+                Ok(shape.clone())
+            } else {
+                Err(misfit("a shape [C, H, W], [C, L] or [F]".into(), shape))
+            }
+        }
+        Op::Conv(conv) => {
+            conv_shape(conv, inputs[0]).map_err(|expected| misfit(expected, inputs[0]))
+        }
+        Op::Linear { features, .. } => match inputs[0] {
+            [inputs] if *features > 0 => {
+                check_weight_count(&[*features, *inputs])
+                    .map_err(|expected| misfit(expected, &[*features, *inputs]))?;
+                Ok(vec![*features])
+            }
+            other => Err(misfit("[F] (flatten first)".into(), other)),
+        },
+        Op::Pool { window, .. } => {
+            pool_shape(window, inputs[0]).map_err(|expected| misfit(expected, inputs[0]))
+        }
+        Op::GlobalPool { .. } => Ok(vec![inputs[0][0]]),
+        Op::Flatten => Ok(vec![inputs[0].iter().product()]),
+        Op::Scale | Op::BatchNorm { .. } | Op::Activation { .. } => Ok(inputs[0].to_vec()),
+        Op::Add => match inputs.iter().find(|shape| **shape != inputs[0]) {
+            Some(other) => Err(misfit(format!("equal shapes {:?}", inputs[0]), other)),
+            None => Ok(inputs[0].to_vec()),
+        },
+        Op::Concat => {
+            if let Some(other) = inputs.iter().find(|shape| shape[1..] != inputs[0][1..]) {
+                Err(misfit(format!("shapes [C, {:?}]", &inputs[0][1..]), other))
+            } else {
+                let mut shape = inputs[0].to_vec();
+                shape[0] = inputs.iter().fold(0_usize, |sum, s| sum.saturating_add(s[0]));
+                Ok(shape)
+            }
+        }
+        Op::TimeMean => match inputs[0] {
+            [_] => Ok(inputs[0].to_vec()),
+            other => Err(misfit("[classes]".into(), other)),
+        },
+    }
+}
+
+fn conv_shape(conv: &Conv, input: &[usize]) -> std::result::Result<Vec<usize>, String> {
+    let rank = conv.kernel.len();
+    if input.len() != rank + 1 {
+        return Err(format!("[C] and {rank} spatial axes"));
+    }
+    if !input[0].is_multiple_of(conv.groups) {
+        return Err(format!("channels that {} groups divide", conv.groups));
+    }
+    check_weight_count(
+        &[&[conv.channels, input[0] / conv.groups], conv.kernel.as_slice()].concat(),
+    )?;
+    let mut shape = vec![conv.channels];
+    for axis in 0..rank {
+        let extent = (conv.kernel[axis] - 1).saturating_mul(conv.dilation[axis]).saturating_add(1);
+        shape.push(windows(input[axis + 1], extent, conv.stride[axis], conv.padding[axis])?);
+    }
+    Ok(shape)
+}
+
+fn check_weight_count(shape: &[usize]) -> std::result::Result<(), String> {
+    match shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n)) {
+        Some(count) if count <= MAX_WEIGHTS => Ok(()),
+        _ => Err(format!("at most {MAX_WEIGHTS} weights, not {shape:?}")),
+    }
+}
+
+fn pool_shape(window: &Window, input: &[usize]) -> std::result::Result<Vec<usize>, String> {
+    let rank = window.kernel.len();
+    if input.len() != rank + 1 {
+        return Err(format!("[C] and {rank} spatial axes"));
+    }
+    let mut shape = vec![input[0]];
+    for axis in 0..rank {
+        shape.push(windows(
+            input[axis + 1],
+            window.kernel[axis],
+            window.stride[axis],
+            window.padding[axis],
+        )?);
+    }
+    Ok(shape)
+}
+
+/// Number of positions of a window along an axis (eq. 5).
+fn windows(
+    size: usize,
+    extent: usize,
+    stride: usize,
+    padding: usize,
+) -> std::result::Result<usize, String> {
+    let padded = size + 2 * padding;
+    if padded < extent {
+        return Err(format!("an axis of at least {extent} with padding {padding}"));
+    }
+    Ok((padded - extent) / stride + 1)
+}

@@ -1,0 +1,80 @@
+//! Role of an operation and kind of the stream that it yields: the one place where both are said.
+
+use super::{Graph, Op};
+use crate::streams::Kind;
+
+/// What an operation is to the network around it, for checks, passes, kernels and drawings that
+/// treat all operations of one role alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The image.
+    Source,
+    /// Weights that turn pixels or events into a current: convolution, linear, scale.
+    Synapse,
+    /// Batch normalisation of a current.
+    Norm,
+    /// An activation site.
+    Site,
+    /// Pooling, over a window or the whole image.
+    Pool,
+    /// Another shape of the same values: flatten.
+    Shape,
+    /// Several streams made one: add, concat.
+    Join,
+    /// The class scores.
+    Head,
+}
+
+impl Op {
+    /// Role of this operation.
+    pub fn role(&self) -> Role {
+        match self {
+            Op::Input { .. } => Role::Source,
+            Op::Conv(_) | Op::Linear { .. } | Op::Scale => Role::Synapse,
+            Op::BatchNorm { .. } => Role::Norm,
+            Op::Activation { .. } => Role::Site,
+            Op::Pool { .. } | Op::GlobalPool { .. } => Role::Pool,
+            Op::Flatten => Role::Shape,
+            Op::Add | Op::Concat => Role::Join,
+            Op::TimeMean => Role::Head,
+        }
+    }
+
+    /// Kind of the stream that this operation yields from streams of these kinds
+    /// (`docs/semantics.md`, section 7), in any form: a join of streams that are not currents
+    /// yields events (pixels if all of them are), any other join a current. Whether the operation
+    /// may read these kinds is for the form to say.
+    pub fn yields(&self, inputs: impl IntoIterator<Item = Kind>) -> Kind {
+        match self.role() {
+            Role::Source => Kind::Pixels,
+            Role::Site => Kind::Events,
+            Role::Synapse | Role::Norm | Role::Head => Kind::Current,
+            Role::Pool | Role::Shape | Role::Join => inputs
+                .into_iter()
+                .reduce(|a, b| match (a, b) {
+                    (Kind::Current, _) | (_, Kind::Current) => Kind::Current,
+                    (Kind::Pixels, Kind::Pixels) => Kind::Pixels,
+                    (Kind::Events | Kind::Pixels, Kind::Events | Kind::Pixels) => Kind::Events,
+                })
+                .unwrap_or(Kind::Current),
+        }
+    }
+}
+
+impl Graph {
+    /// Kind of the stream that each node yields, in the order of the nodes, in any form; see
+    /// [`Op::yields`]. A name that no earlier node has counts as a current.
+    pub fn kinds(&self) -> Vec<Kind> {
+        let mut positions = std::collections::HashMap::with_capacity(self.nodes.len());
+        let mut kinds: Vec<Kind> = Vec::with_capacity(self.nodes.len());
+        for (position, node) in self.nodes.iter().enumerate() {
+            let inputs = node.inputs.iter().map(|name| {
+                positions.get(name.as_str()).map_or(Kind::Current, |&input: &usize| kinds[input])
+            });
+            let kind = node.op.yields(inputs);
+            kinds.push(kind);
+            positions.insert(node.name.as_str(), position);
+        }
+        kinds
+    }
+}

@@ -1,0 +1,160 @@
+//! Graph files: what may be left out, what is said of mistakes, and that a graph survives both
+//! notations.
+
+use serde_json::{Value, json};
+use snn_ir::networks::{ResNet, SmallNet};
+use snn_ir::{Conv, Graph, GraphBuilder, Op, PoolKind, Signature, Window};
+use std::path::PathBuf;
+
+fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn graphs_survive_json_and_toml_files_and_model_files() {
+    for graph in [ResNet::default().build(), SmallNet::default().build()] {
+        let (_folder, path) = file("net.json", &serde_json::to_string(&graph).unwrap());
+        assert_eq!(Graph::load(path).unwrap(), graph);
+        let (_folder, path) = file("net.toml", &toml::to_string(&graph).unwrap());
+        assert_eq!(Graph::load(path).unwrap(), graph);
+    }
+    let model = crate::tiny::grid_model();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.safetensors");
+    model.save(&path).unwrap();
+    assert_eq!(&Graph::load(&path).unwrap(), model.graph());
+    assert_eq!(&Signature::load(&path).unwrap(), model.signature());
+}
+
+/// The file of the book: every attribute is written; without those that have a default it is the
+/// same graph.
+#[test]
+fn attributes_that_have_a_default_may_be_absent() {
+    let text = include_str!("../../../../examples/networks/every-operation.toml");
+    let graph = Graph::from_toml(text).unwrap();
+    let short = text.lines().filter(|line| {
+        !["stride = [1, 1]", "padding = [0, 0]", "dilation = [1, 1]", "groups = 1", "bias = false"]
+            .iter()
+            .any(|default| line.starts_with(default))
+    });
+    let short: String = short.map(|line| format!("{line}\n")).collect();
+    assert!(short.len() + 100 < text.len());
+    let short = short
+        .replace("batch_norm\", eps = 1e-5", "batch_norm\"")
+        .replace(", stride = [2, 2], padding = [0, 0] }", " }")
+        .replace(", stride = [4, 4], padding = [0, 0] }", " }");
+    assert_eq!(Graph::from_toml(&short).unwrap(), graph);
+}
+
+#[test]
+fn defaults_of_one_axis_and_the_node_before() {
+    let graph = Graph::from_json(
+        r#"{"nodes": [
+            {"name": "x", "op": {"op": "input", "shape": [2, 12]}},
+            {"name": "c", "op": {"op": "conv", "channels": 3, "kernel": [3]}},
+            {"name": "a", "op": {"op": "activation", "site": {"kind": "lif"}}},
+            {"name": "p", "op": {"op": "pool", "pool": "max", "window": {"kernel": [2]}}},
+            {"name": "f", "op": {"op": "flatten"}},
+            {"name": "fc", "op": {"op": "linear", "features": 2}},
+            {"name": "head", "op": {"op": "time_mean"}}
+        ]}"#,
+    );
+    let mut net = GraphBuilder::new([2, 12]);
+    net.conv("c", Conv { padding: vec![0], ..Conv::line(3, 3, 1) }).site("a");
+    net.pool("p", PoolKind::Max, 2).flatten("f").op("fc", Op::Linear { features: 2, bias: false });
+    let mut expected = net.build().unwrap();
+    expected.nodes[0].name = "x".into();
+    expected.nodes[1].inputs = vec!["x".into()];
+    assert_eq!(graph.unwrap(), expected);
+}
+
+/// A written graph has every attribute, so that earlier readers take it.
+#[test]
+fn what_is_written_leaves_nothing_out() {
+    let mut net = GraphBuilder::new([2, 6, 6]);
+    net.conv_site("c", Conv::square(3, 3, 1)).pool("p", PoolKind::Max, 2).flatten("f");
+    let graph = net.linear("fc", 2).build().unwrap();
+    let json = serde_json::to_value(&graph).unwrap();
+    let conv = json!({"op": "conv", "channels": 3, "kernel": [3, 3], "stride": [1, 1],
+        "padding": [1, 1], "dilation": [1, 1], "groups": 1, "bias": false});
+    assert_eq!(json["nodes"][1]["op"], conv);
+    assert_eq!(json["nodes"][2]["op"], json!({"op": "batch_norm", "eps": 1e-5}));
+    let window = serde_json::to_value(Window::square(2)).unwrap();
+    assert_eq!(window, json!({"kernel": [2, 2], "stride": [2, 2], "padding": [0, 0]}));
+    assert_eq!(json["nodes"][6]["op"], json!({"op": "linear", "features": 2, "bias": true}));
+}
+
+fn fault(change: impl FnOnce(&mut Value)) -> String {
+    let mut json = serde_json::to_value(SmallNet::default().build()).unwrap();
+    change(&mut json);
+    let (_folder, path) = file("net.json", &json.to_string());
+    let error = Graph::load(&path).unwrap_err().to_string();
+    assert!(error.starts_with(&path.display().to_string()), "{error}");
+    error
+}
+
+#[test]
+fn mistakes_are_named_with_file_and_node() {
+    let cases: [(&[&str], fn(&mut Value)); 8] = [
+        (&["node `stem.conv`", "unknown field `strid`", "expected one of"], |json| {
+            json["nodes"][1]["op"]["strid"] = json!([1, 1]);
+        }),
+        (&["node `stem.conv`", "unknown variant `conv2d`", "`conv`"], |json| {
+            json["nodes"][1]["op"]["op"] = json!("conv2d");
+        }),
+        (&["node `stem.conv`", "missing field `kernel`"], |json| {
+            json["nodes"][1]["op"].as_object_mut().unwrap().remove("kernel");
+        }),
+        (&["node `stem.act`", "unknown variant `spiking`", "`lif`"], |json| {
+            json["nodes"][3]["op"]["site"]["kind"] = json!("spiking");
+        }),
+        (&["node 2 (without a name)", "missing field `name`"], |json| {
+            json["nodes"][2].as_object_mut().unwrap().remove("name");
+        }),
+        (&["node `stem.bn`", "input `stem.con` is not a node before it"], |json| {
+            json["nodes"][2]["inputs"] = json!(["stem.con"]);
+        }),
+        (&["node `stem.conv`", "stride must be"], |json| {
+            json["nodes"][1]["op"]["stride"] = json!([1]);
+        }),
+        (&["unknown field `node`, expected `nodes`"], |json| {
+            *json = json!({"node": []});
+        }),
+    ];
+    for (parts, change) in cases {
+        let error = fault(change);
+        for part in parts {
+            assert!(error.contains(part), "{error}: expected {part}");
+        }
+    }
+}
+
+#[test]
+fn files_that_are_no_graphs_are_refused_by_name() {
+    let (_folder, path) = file("net.yaml", "");
+    let error = Graph::load(path).unwrap_err().to_string();
+    assert!(
+        error.contains("net.yaml") && error.contains(".json, .toml or .safetensors"),
+        "{error}"
+    );
+    let (_folder, path) = file("net.toml", "nodes = 3 4");
+    let error = Graph::load(path).unwrap_err().to_string();
+    assert!(error.contains("net.toml") && error.contains("line 1"), "{error}");
+    let (folder, path) = file("net.json", "\u{0}");
+    std::fs::write(&path, [0xFF, 0xFE]).unwrap();
+    let error = Graph::load(&path).unwrap_err().to_string();
+    assert!(error.contains("UTF-8"), "{error}");
+    let error = Graph::load(folder.path().join("none.json")).unwrap_err().to_string();
+    assert!(error.contains("none.json") && error.contains("no such file"), "{error}");
+    std::fs::File::create(&path).unwrap().set_len(1 << 25).unwrap();
+    let error = Graph::load(&path).unwrap_err().to_string();
+    assert!(error.contains("expected at most 16777216 bytes"), "{error}");
+    let deep = "[".repeat(1 << 20);
+    std::fs::write(&path, &deep).unwrap();
+    assert!(Graph::load(&path).is_err());
+    let (_folder, path) = file("deep.toml", &format!("nodes = {deep}"));
+    assert!(Graph::load(path).is_err());
+}

@@ -1,0 +1,13 @@
+//! Tests of snn-ir through its public interface, as one program.
+
+mod build;
+mod corpus;
+mod encode;
+mod file;
+mod graph_file;
+mod init;
+mod kinds;
+mod naive;
+mod random;
+mod resolve;
+mod tiny;

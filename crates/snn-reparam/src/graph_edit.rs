@@ -1,0 +1,114 @@
+//! What all passes need to rewrite a network: names, weights, readers, kinds of streams.
+
+use crate::error::Result;
+use ndarray::{Array1, ArrayD, Ix1};
+use snn_ir::streams::Kind;
+use snn_ir::{Graph, Model, Node, Op, Tensor, Weights, weights};
+use std::collections::HashMap;
+
+/// A network while passes rewrite it.
+pub(crate) struct Draft {
+    pub(crate) graph: Graph,
+    pub(crate) weights: Weights,
+    /// Deviation of each channel of the input.
+    pub(crate) std: Vec<f64>,
+}
+
+impl Draft {
+    /// A trained model with its weights in f64.
+    pub(crate) fn of(model: &Model) -> Self {
+        let weights = model.weights().iter();
+        Self {
+            graph: model.graph().clone(),
+            weights: weights.map(|(name, t)| (name.clone(), Tensor::F64(t.to_f64()))).collect(),
+            std: model.preprocessing().std.clone(),
+        }
+    }
+
+    /// A weight in f64.
+    pub(crate) fn real(&self, node: &str, part: &str) -> Result<ArrayD<f64>> {
+        Ok(weights::real(&self.weights, node, part)?)
+    }
+
+    /// Replaces a weight.
+    pub(crate) fn set_real(&mut self, node: &str, part: &str, values: ArrayD<f64>) {
+        self.weights.insert(format!("{node}.{part}"), Tensor::F64(values));
+    }
+
+    /// Whether a node has such a weight.
+    pub(crate) fn has(&self, node: &str, part: &str) -> bool {
+        self.weights.contains_key(&format!("{node}.{part}"))
+    }
+
+    /// Takes a node out; its readers read `instead`.
+    pub(crate) fn remove(&mut self, name: &str, instead: &str) {
+        self.graph.nodes.retain(|node| node.name != name);
+        for input in self.graph.nodes.iter_mut().flat_map(|node| &mut node.inputs) {
+            if input == name {
+                instead.clone_into(input);
+            }
+        }
+    }
+
+    /// `wanted`, or that with as many primes as it takes to be the name of no node.
+    pub(crate) fn free_name(&self, wanted: String) -> String {
+        let mut name = wanted;
+        while self.graph.node(&name).is_some() {
+            name.push('\'');
+        }
+        name
+    }
+
+    /// Channels of every node.
+    pub(crate) fn channel_counts(&self) -> Result<HashMap<String, usize>> {
+        let resolved = self.graph.resolve()?;
+        let counts = self.graph.nodes.iter().zip(&resolved.nodes);
+        Ok(counts.map(|(node, info)| (node.name.clone(), info.shape[0])).collect())
+    }
+}
+
+/// A weight of one value for each channel.
+pub(crate) fn per_channel(model: &Model, node: &str, part: &str) -> Result<Array1<f64>> {
+    let values = weights::real(model.weights(), node, part)?;
+    let shape = values.shape().to_vec();
+    values.into_dimensionality::<Ix1>().map_err(|_| {
+        snn_ir::Error::Weight {
+            name: format!("{node}.{part}"),
+            expected: "one axis".into(),
+            found: format!("{shape:?}"),
+        }
+        .into()
+    })
+}
+
+/// What every node of a network yields, before adds of events have been moved.
+pub(crate) fn kinds(graph: &Graph) -> HashMap<&str, Kind> {
+    let mut kinds = HashMap::new();
+    for node in &graph.nodes {
+        let kind = kind(node, |input| kinds.get(input).copied());
+        kinds.insert(node.name.as_str(), kind);
+    }
+    kinds
+}
+
+/// What a node yields, given what its inputs do: one pass in topological order, since a chain of
+/// adds has more paths than nodes. A sum of events counts as events here; conversion separates its
+/// streams.
+pub(crate) fn kind(node: &Node, of_input: impl Fn(&str) -> Option<Kind>) -> Kind {
+    match node.op {
+        Op::Input { .. } => Kind::Pixels,
+        Op::Activation { .. } => Kind::Events,
+        Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::BatchNorm { .. } | Op::TimeMean => {
+            Kind::Current
+        }
+        Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat | Op::Add => {
+            let mut inputs = node.inputs.iter().filter_map(|input| of_input(input));
+            let first = inputs.next().unwrap_or(Kind::Current);
+            inputs.fold(first, |so_far, kind| match (so_far, kind) {
+                (Kind::Current, _) | (_, Kind::Current) => Kind::Current,
+                (a, b) if a == b => a,
+                _ => Kind::Events,
+            })
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Whole numbers as weights of integers.
+
+use crate::error::Result;
+use ndarray::ArrayD;
+use snn_ir::{Error as IrError, Tensor, Weights};
+
+/// Stores whole numbers as integers of 32 bits.
+pub(crate) fn set_integers(
+    weights: &mut Weights,
+    node: &str,
+    part: &str,
+    values: &ArrayD<f64>,
+) -> Result<()> {
+    let name = format!("{node}.{part}");
+    if let Some(value) = values.iter().find(|v| v.abs() >= f64::from(i32::MAX)) {
+        return Err(IrError::Weight {
+            name,
+            expected: "integers below 2^31".into(),
+            found: value.to_string(),
+        }
+        .into());
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
+    let integers = values.mapv(|v| v as i32);
+    weights.insert(name, Tensor::I32(integers));
+    Ok(())
+}
+
+/// Rounds up, but takes a quotient that is a whole number but for rounding as that number.
+pub(crate) fn ceil(quotient: f64) -> f64 {
+    let nearest = quotient.round();
+    if (quotient - nearest).abs() <= 1e-9 * nearest.abs().max(1.0) {
+        nearest
+    } else {
+        quotient.ceil()
+    }
+}

@@ -1,0 +1,7 @@
+//! The passes of the conversion off the grid, in the order in which they run.
+
+pub(crate) mod codes;
+pub(crate) mod distribute;
+pub(crate) mod fold;
+pub(crate) mod merge;
+pub(crate) mod sum_pool;

@@ -1,0 +1,129 @@
+//! Batch norm into the layer before it, for every sign of κ, with and without a bias.
+
+use crate::network::{conv, exact, lif, linear, network, quant, values};
+use snn_ir::{Code, Conv, Model, Op, Tensor};
+use snn_reparam::{Effect, convert};
+
+const EPS: f64 = 0.25;
+
+fn set(model: &mut Model, name: &str, new: &[f64]) {
+    let shape = model.weights()[name].shape().to_vec();
+    model.weights_mut().insert(
+        name.into(),
+        Tensor::F64(ndarray::ArrayD::from_shape_vec(shape, new.to_vec()).unwrap()),
+    );
+}
+
+/// A norm with κ = 1, −2, 0: √(¾ + ¼) = 1 and √(0 + ¼) = ½.
+fn norm(model: &mut Model, name: &str) {
+    set(model, &format!("{name}.weight"), &[1.0, -1.0, 0.0]);
+    set(model, &format!("{name}.running_var"), &[0.75, 0.0, 0.75]);
+    set(model, &format!("{name}.running_mean"), &[0.5, -0.25, 3.0]);
+    set(model, &format!("{name}.bias"), &[0.125, 1.0, 1.5]);
+}
+
+const KAPPA: [f64; 3] = [1.0, -2.0, 0.0];
+
+/// `b̂ = β + κ·(b − μ)`.
+fn bias(b: &[f64]) -> Vec<f64> {
+    vec![0.125 + (b[0] - 0.5), 1.0 - 2.0 * (b[1] + 0.25), 1.5]
+}
+
+#[test]
+fn of_convolutions_with_and_without_bias() {
+    for has_bias in [false, true] {
+        let mut model = network(|graph| {
+            graph.push(
+                "c1",
+                Op::Conv(Conv { bias: has_bias, ..Conv::square(3, 3, 1) }),
+                &["image"],
+            );
+            graph.push("n1", Op::BatchNorm { eps: EPS }, &["c1"]);
+            graph.push("a", quant(7), &["n1"]);
+            graph.push("flat", Op::Flatten, &["a"]);
+            graph.push("fc", linear(3), &["flat"]);
+        });
+        norm(&mut model, "n1");
+        let events = exact(&model);
+        let before = if has_bias { values(&model, "c1.bias") } else { vec![0.0; 3] };
+        assert_eq!(values(&events.model, "c1.bias"), bias(&before));
+        let std = &model.preprocessing().std;
+        let weight = values(&model, "c1.weight");
+        // [3, 2, 3, 3]; the deviation of the input is merged as well.
+        let expected: Vec<f64> =
+            weight.iter().enumerate().map(|(i, w)| KAPPA[i / 18] * w / std[i / 9 % 2]).collect();
+        assert_eq!(values(&events.model, "c1.weight"), expected);
+        assert!(events.model.graph().node("n1").is_none());
+        assert!(events.model.weights().keys().all(|name| !name.starts_with("n1.")));
+        let merged = crate::network::lines(&events.plan, Effect::Merged);
+        assert_eq!(merged, ["n1: folded into `c1`"]);
+    }
+}
+
+#[test]
+fn of_linear_layers_and_of_groups() {
+    for has_bias in [false, true] {
+        let mut model = network(|graph| {
+            graph.push("flat", Op::Flatten, &["image"]);
+            graph.push("fc1", Op::Linear { features: 3, bias: has_bias }, &["flat"]);
+            graph.push("n1", Op::BatchNorm { eps: EPS }, &["fc1"]);
+            graph.push("a", lif(), &["n1"]);
+            graph.push("fc2", linear(3), &["a"]);
+            graph.push("n2", Op::BatchNorm { eps: EPS }, &["fc2"]);
+        });
+        norm(&mut model, "n1");
+        norm(&mut model, "n2");
+        let events = exact(&model);
+        let before = if has_bias { values(&model, "fc1.bias") } else { vec![0.0; 3] };
+        assert_eq!(values(&events.model, "fc1.bias"), bias(&before));
+        assert_eq!(values(&events.model, "fc2.bias"), bias(&values(&model, "fc2.bias")));
+    }
+    let mut model = network(|graph| {
+        graph.push("c1", conv(3, 3), &["image"]);
+        graph.push("a", quant(4), &["c1"]);
+        graph.push("c2", Op::Conv(Conv { groups: 3, ..Conv::square(3, 3, 1) }), &["a"]);
+        graph.push("n2", Op::BatchNorm { eps: EPS }, &["c2"]);
+        graph.push("b", quant(4), &["n2"]);
+        graph.push("flat", Op::Flatten, &["b"]);
+        graph.push("fc", linear(3), &["flat"]);
+    });
+    norm(&mut model, "n2");
+    exact(&model);
+}
+
+#[test]
+fn two_norms_in_a_row_fold_one_after_the_other() {
+    let mut model = network(|graph| {
+        graph.push("c1", conv(3, 3), &["image"]);
+        graph.push("n1", Op::BatchNorm { eps: EPS }, &["c1"]);
+        graph.push("n2", Op::BatchNorm { eps: EPS }, &["n1"]);
+        graph.push("a", quant(7), &["n2"]);
+        graph.push("flat", Op::Flatten, &["a"]);
+        graph.push("fc", linear(3), &["flat"]);
+    });
+    norm(&mut model, "n1");
+    norm(&mut model, "n2");
+    let events = exact(&model);
+    assert_eq!(values(&events.model, "c1.bias"), bias(&bias(&values(&model, "c1.bias"))));
+}
+
+/// A norm of a convolution that reads a sum of events: folded first, then split, with the bias
+/// once.
+#[test]
+fn a_norm_before_distribution() {
+    let mut model = network(|graph| {
+        graph.push("c1", conv(3, 3), &["image"]);
+        graph.push("a", quant(4), &["c1"]);
+        graph.push("b", lif(), &["c1"]);
+        graph.push("sum", Op::Add, &["a", "b"]);
+        graph.push("c2", conv(3, 3), &["sum"]);
+        graph.push("n2", Op::BatchNorm { eps: EPS }, &["c2"]);
+        graph.push("c", lif(), &["n2"]);
+        graph.push("flat", Op::Flatten, &["c"]);
+        graph.push("fc", linear(3), &["flat"]);
+    });
+    norm(&mut model, "n2");
+    let events = exact(&model);
+    assert_eq!(values(&events.model, "c2#1.bias"), bias(&values(&model, "c2.bias")));
+    assert!(convert(&events.model, &Code::Unary.into()).is_err());
+}

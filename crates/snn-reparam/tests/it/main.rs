@@ -1,0 +1,12 @@
+//! Tests of the conversion, the grid and the proof.
+
+mod compare;
+mod exact;
+mod fold;
+mod grid;
+mod network;
+mod plan;
+mod proof;
+mod refusals;
+mod rounding;
+mod streams;
