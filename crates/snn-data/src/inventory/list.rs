@@ -1,6 +1,6 @@
-//! What is there of each data set.
+//! Presence of each data set.
 
-use super::check::{self, OfficialFile};
+use super::official::{OfficialFile, form_of, official};
 use crate::names::names;
 #[cfg(feature = "pictures")]
 use crate::pictures::Pictures;
@@ -21,7 +21,7 @@ names! {
         Incomplete = "incomplete",
         /// Nothing.
         Missing = "missing",
-        /// It needs no files.
+        /// The set needs no files.
         Computed = "computed",
     }
 }
@@ -45,13 +45,13 @@ pub struct Part {
 }
 
 impl Part {
-    /// Whether as many are there as were published.
+    /// `true` if as many are there as were published.
     pub fn is_ok(&self) -> bool {
         self.found == self.expected
     }
 }
 
-/// What is there of a set.
+/// Presence of a set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The set.
@@ -71,8 +71,8 @@ pub struct Listing {
     pub files: Vec<OfficialFile>,
 }
 
-/// What is there of every set under a data root. Files are counted and their sizes compared;
-/// nothing is read to its end (that is [`check`](crate::check)).
+/// Presence of every set under a data root. Files are counted and their sizes compared; nothing is
+/// read to its end (that is [`check`](crate::check)).
 ///
 /// # Errors
 /// [`Error::Manifest`] if the compiled-in list of files is damaged.
@@ -81,8 +81,8 @@ pub fn list(root: &Path) -> Result<Vec<Listing>> {
 }
 
 fn listing(root: &Path, set: DatasetName) -> Result<Listing> {
-    let files = check::official(root, set)?;
-    let there = check::form_of(root, set);
+    let files = official(root, set)?;
+    let there = form_of(root, set);
     let spec = set.spec();
     let parts = match &there {
         Some((form, path)) if form != CifarForm::Pictures.as_str() => {
@@ -114,7 +114,7 @@ fn listing(root: &Path, set: DatasetName) -> Result<Listing> {
 }
 
 /// The splits of a set whose samples are counted: recordings, picture files, CIFAR as pictures.
-pub(crate) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
+pub(super) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
     let spec = set.spec();
     let part = |split: Option<Split>, path: PathBuf, found: usize, message: Option<String>| Part {
         dataset: set,
