@@ -79,7 +79,7 @@ fn wide(name: &str, text: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// Whether a line is a link and little else, which no line break makes shorter.
+/// `true` if a line is a link and little else, which no line break makes shorter.
 fn linked(prose: &str) -> bool {
     let longest = prose.split_whitespace().max_by_key(|word| word.chars().count());
     longest.is_some_and(|word| {

@@ -3,7 +3,7 @@
 use super::{Graph, Op};
 use crate::streams::Kind;
 
-/// What an operation is to the network around it, for checks, passes, kernels and drawings that
+/// Role of an operation in the network around it, for checks, passes, kernels and drawings that
 /// treat all operations of one role alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
