@@ -15,6 +15,7 @@ mod layout;
 mod libtorch;
 mod own;
 mod pip;
+mod pytorch;
 mod wheel;
 
 use std::{
@@ -30,7 +31,7 @@ use libtorch::{Libtorch, Reuse};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup [--force]   put libtorch in the cache and link it at .libtorch; --force builds the cache anew
+  setup [--force]   put libtorch in the cache and link it at .libtorch; --force makes it anew
   demo [ARGS]       setup, then `cargo run -p snn-bench -- demo ARGS`
   test [ARGS]       setup, then `cargo test --workspace ARGS`
   docs [--check]    setup, then writes the generated parts of the documentation, or checks them
@@ -44,6 +45,8 @@ usage: cargo xtask COMMAND
 
 environment
   LIBTORCH          use this libtorch instead (a folder with lib/ and include/)
+  LIBTORCH_USE_PYTORCH
+                    use that of the PyTorch in your Python (the active virtual environment's)
   SNN_CACHE_DIR     the cache; otherwise $XDG_CACHE_HOME/snn, otherwise ~/.cache/snn
 ";
 
@@ -165,7 +168,7 @@ fn cargo_command() -> Result<Command> {
     match libtorch {
         // `.cargo/config.toml` has put LIBTORCH into our environment and will do so again: the
         // child then sees what it would see without us, so that torch-sys is not built twice.
-        Libtorch::Linked(_) => child.env_remove("LIBTORCH"),
+        Libtorch::Linked(_) => child.env_remove("LIBTORCH").env_remove(pytorch::VARIABLE),
         Libtorch::Own(folder) => {
             child.env("LD_LIBRARY_PATH", library_path(&folder)?).env("LIBTORCH", folder)
         }
