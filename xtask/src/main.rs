@@ -32,7 +32,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   setup [--force]   put libtorch in the cache and link it at .libtorch; --force makes it anew
-  demo [ARGS]       setup, then `cargo run -p snn-bench -- demo ARGS`
+  demo [ARGS]       setup, then `snn demo ARGS`, built without what reads files of data
   test [ARGS]       setup, then `cargo test --workspace ARGS`
   docs [--check]    setup, then writes the generated parts of the documentation, or checks them
   instruction-sets  the instruction sets of this machine that SNN_INSTRUCTION_SET can name
@@ -82,7 +82,10 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         }
         (Some("setup"), []) => setup(Reuse::IfSound),
         (Some("setup"), [flag]) if flag == "--force" => setup(Reuse::Never),
-        (Some("demo"), rest) => cargo(&["run", "-p", "snn-bench", "--", "demo"], rest),
+        // Without the readers of pictures and recordings, which the demo has no use for.
+        (Some("demo"), rest) => {
+            cargo(&["run", "-p", "snn-bench", "--no-default-features", "--", "demo"], rest)
+        }
         (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
         (Some("docs"), rest) => cargo(&["run", "-p", "snn-bench", "--", "docs"], rest),
         (Some("check"), what) => check(what),
