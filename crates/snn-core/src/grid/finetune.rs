@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::grid::scale::units;
 use crate::grid::{GridInterpreter, Substitute, WeightUse};
-use crate::network::parameters::Parameter;
+use crate::network::parameter::Parameter;
 use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::options::Mode;

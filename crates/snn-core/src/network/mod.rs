@@ -3,10 +3,11 @@
 mod batch_norm;
 mod checkpointing;
 mod interpreter;
-pub(crate) mod parameters;
+pub(crate) mod parameter;
 pub(crate) mod schedule;
 pub(crate) mod site;
 pub(crate) mod stateless;
+mod weights;
 
 use crate::error::{Error, Result};
 use crate::observe::monitor::{Monitor, Monitoring, SiteMonitor};
@@ -14,7 +15,7 @@ use crate::observe::observer::{FiringRate, Observer};
 use crate::options::{Checkpointing, Mode, NetworkOptions, Precision};
 use crate::tensor::{Pixels, weight};
 use interpreter::{Interpreter, Setup};
-use parameters::Parameter;
+use parameter::Parameter;
 use schedule::Value;
 use snn_ir::model::{WeightSpec, weight_specs};
 use snn_ir::{Form, Graph, Model, Preprocessing};
