@@ -2,7 +2,7 @@
 
 use super::{Graph, Node, Op};
 use crate::error::{Error, Result};
-use crate::file::{MAX_HEADER_BYTES, read_plain};
+use crate::model::file::{MAX_HEADER_BYTES, read_plain};
 use crate::model::Signature;
 use serde::Deserialize;
 use serde_json::Value;
