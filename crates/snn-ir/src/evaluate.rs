@@ -64,6 +64,11 @@ impl Logits {
         }
     }
 
+    /// Number of samples whose largest score is that of their label.
+    pub fn correct(&self, labels: &[i64]) -> usize {
+        correct(&self.argmax(), labels)
+    }
+
     /// As floats.
     ///
     /// # Errors
@@ -74,6 +79,12 @@ impl Logits {
             Logits::Real(real) => Ok(real.clone()),
         }
     }
+}
+
+/// Number of samples whose class is their label: the one place where correct classes are counted.
+pub fn correct(classes: &[usize], labels: &[i64]) -> usize {
+    let is_label = |(class, label): &(&usize, &i64)| i64::try_from(**class) == Ok(**label);
+    classes.iter().zip(labels).filter(is_label).count()
 }
 
 fn first_largest<'v, V: PartialOrd + 'v>(values: impl Iterator<Item = &'v V>) -> usize {

@@ -88,6 +88,32 @@ pub enum Error {
         /// Its value in the given config.
         given: String,
     },
+    /// The run was started with another recipe, model or data.
+    #[error("{}: the run has `{key}` = {run}, what is to resume it has {given}; a run is resumed \
+             as it was started", path.display())]
+    RunDiffers {
+        /// The folder.
+        path: PathBuf,
+        /// What differs, as `trainer.json` has it.
+        key: String,
+        /// Its value in the run.
+        run: String,
+        /// Its value now.
+        given: String,
+    },
+    /// The run was not started from a config.
+    #[error("{}: the run has no config.toml: a program started it with a trainer of its own, and \
+             resumes it", path.display())]
+    NoConfig {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The run was started from a config.
+    #[error("{}: the run was started from its config.toml; resume it with that", path.display())]
+    HasConfig {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another process trains in the folder.
     #[error("{}: another process is training in it", path.display())]
     Locked {
@@ -133,6 +159,36 @@ pub enum Error {
         /// What it must be.
         expected: String,
         /// What it is.
+        found: String,
+    },
+    /// The weights to start from do not fit the network.
+    #[error("`start_from` {}: expected {expected}, found {found}", path.display())]
+    StartFrom {
+        /// The run or file.
+        path: PathBuf,
+        /// What it must have.
+        expected: String,
+        /// What it has.
+        found: String,
+    },
+    /// The graph of a file does not fit the data.
+    #[error("`network.path` {}: expected {expected}, found {found}", path.display())]
+    NetworkFile {
+        /// The file.
+        path: PathBuf,
+        /// What it must have.
+        expected: String,
+        /// What it has.
+        found: String,
+    },
+    /// The samples of a source do not fit the model.
+    #[error("{part} samples: expected {expected}, which the model reads, found {found}")]
+    Samples {
+        /// Training, validation or test.
+        part: &'static str,
+        /// What the model reads.
+        expected: String,
+        /// What the source has.
         found: String,
     },
     /// The data does not fit the config or the model.

@@ -1,127 +1,101 @@
-//! Accuracy of a network on images.
+//! Accuracy of a network on the samples of a source.
 
 use crate::error::Result;
-use crate::trainable::Trainable;
 use serde::{Deserialize, Serialize};
-use snn_core::{FiringRate, Pixels, arrays};
-use snn_data::{Batch, Images, Samples};
+use snn_data::{Batch, Epoch, LoaderConfig, Samples, Source};
 use snn_ir::{Evaluate, Input, Record};
-use tch::{Device, Tensor};
+use std::sync::Arc;
 
-/// Number of images classified right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Samples in a batch of evaluation: large enough to be fast, small enough for any memory.
+pub const EVALUATION_BATCH: usize = 256;
+
+/// Number of samples classified correctly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// Right ones.
+    /// Those classified correctly.
     pub correct: usize,
     /// All of them.
     pub images: usize,
 }
 
 impl Accuracy {
-    /// Right ones of all, 0 to 1; 0 if there is no image.
+    /// Share that was classified correctly, 0 to 1; 0 if there is no sample.
     pub fn share(self) -> f64 {
         if self.images == 0 { 0.0 } else { self.correct as f64 / self.images as f64 }
     }
+
+    /// Counts the classes that a batch was given against its labels.
+    pub fn add(&mut self, classes: &[usize], labels: &[i64]) {
+        self.correct += snn_ir::evaluate::correct(classes, labels);
+        self.images += labels.len();
+    }
 }
 
-/// Accuracy of any interpreter on images, in batches of `batch`.
+/// The batches of a source for evaluation: every sample once, in order, nothing augmented, made by a
+/// thread of their own, so that the source need not fit in memory.
+///
+/// # Errors
+/// The source is empty, the batch is, or no thread can be started.
+pub fn evaluation_batches(source: &Arc<dyn Source>, batch: usize) -> Result<Epoch> {
+    let loader = LoaderConfig::evaluation(batch).init_source(Arc::clone(source), None)?;
+    Ok(loader.epoch(0)?)
+}
+
+/// The samples of a batch as interpreters read them.
+pub fn input(samples: &Samples) -> Input<'_> {
+    match samples {
+        Samples::Static(_) => Input::Static(samples.view()),
+        Samples::Frames(_) => Input::Frames(samples.view()),
+    }
+}
+
+/// Accuracy of any interpreter on all samples of a source, in batches of `batch`.
 ///
 /// ```
-/// use snn_data::{Split, shapes::Shapes10};
-/// use snn_ir::{Form, Model, Signature, Preprocessing, models::SmallNet, naive::Naive};
+/// use snn_data::{Source, Split, shapes::Shapes10};
+/// use snn_ir::{Form, Model, Preprocessing, Signature, models::SmallNet, naive::Naive};
+/// use std::sync::Arc;
 ///
 /// let images = Shapes10 { test: 4, ..Shapes10::default() }.images(Split::Test)?;
+/// let source: Arc<dyn Source> = Arc::new(images);
 /// let graph = SmallNet { width: 2, ..SmallNet::default() }.build();
 /// let weights = graph.initial_weights(0)?;
 /// let preprocessing = Preprocessing::new(vec![113; 3], vec![69.0; 3]);
 /// let model = Model::new(Signature::new(Form::Trained, graph, 1, preprocessing), weights);
-/// let accuracy = snn_train::evaluate_accuracy(&mut Naive::new(&model)?, &images, 2)?;
+/// let accuracy = snn_train::evaluate(&source, &mut Naive::new(&model)?, 2)?;
 /// assert_eq!(accuracy.images, 4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// The images do not fit the model, or the interpreter fails.
-pub fn evaluate_accuracy(
+/// A sample cannot be read or does not fit the model, or the interpreter fails.
+pub fn evaluate(
+    source: &Arc<dyn Source>,
     evaluator: &mut dyn Evaluate,
-    images: &Images,
     batch: usize,
 ) -> Result<Accuracy> {
-    let mut correct = 0;
-    for batch in batches(images, batch) {
-        let batch = batch?;
-        let input = input(&batch);
-        let classes = evaluator.evaluate(&input, Record::Logits)?.logits.argmax();
-        correct += classes
-            .iter()
-            .zip(&batch.targets.labels)
-            .filter(|(class, label)| i64::try_from(**class) == Ok(**label))
-            .count();
-    }
-    Ok(Accuracy { correct, images: images.len() })
-}
-
-/// Accuracy and firing rates of a network in training.
-pub(crate) fn validate(
-    network: &dyn Trainable,
-    images: &Images,
-    batch: usize,
-) -> Result<(Accuracy, Vec<FiringRate>)> {
-    let mut correct = 0;
-    let mut sums: Vec<FiringRate> = Vec::new();
-    for batch in batches(images, batch) {
-        let batch = batch?;
-        let (pixels, labels) = to_device(&batch, network.device())?;
-        let (logits, rates) = network.evaluate(&pixels)?;
-        correct += count_correct(&logits, &labels)?;
-        let weight = batch.len() as f64 / images.len() as f64;
-        if sums.is_empty() {
-            sums = rates
-                .iter()
-                .map(|rate| FiringRate { site: rate.site.clone(), rate: 0.0 })
-                .collect();
-        }
-        for (sum, rate) in sums.iter_mut().zip(&rates) {
-            sum.rate += weight * rate.rate;
-        }
-    }
-    Ok((Accuracy { correct, images: images.len() }, sums))
-}
-
-/// Pixels and labels as tensors.
-pub(crate) fn to_device(batch: &Batch, device: Device) -> Result<(Pixels, Tensor)> {
-    let pixels = Pixels::new(&input(batch), device)?;
-    Ok((pixels, labels_to_device(&batch.targets.labels, device)?))
-}
-
-/// The samples of a batch as the input of a network.
-fn input(batch: &Batch) -> Input<'_> {
-    match &batch.samples {
-        Samples::Static(images) => Input::Static(images.view().into_dyn()),
-        Samples::Frames(frames) => Input::Frames(frames.view().into_dyn()),
-    }
-}
-
-/// Labels as a tensor `[B]`.
-pub(crate) fn labels_to_device(labels: &[i64], device: Device) -> Result<Tensor> {
-    Ok(arrays::tensor(&ndarray::ArrayView1::from(labels).into_dyn(), device)?)
-}
-
-/// Number of samples whose largest score is their label's.
-pub(crate) fn count_correct(logits: &Tensor, labels: &Tensor) -> Result<usize> {
-    let hits = logits
-        .f_argmax(-1, false)?
-        .f_eq_tensor(labels)?
-        .f_count_nonzero(None)?
-        .f_int64_value(&[])?;
-    Ok(usize::try_from(hits).unwrap_or(0))
-}
-
-fn batches(images: &Images, batch: usize) -> impl Iterator<Item = snn_data::Result<Batch>> + '_ {
-    let indices: Vec<usize> = (0..images.len()).collect();
-    let batch = batch.max(1);
-    (0..images.len().div_ceil(batch)).map(move |number| {
-        let start = number * batch;
-        images.batch(&indices[start..images.len().min(start + batch)])
+    evaluate_with(source, batch, &mut |batch| {
+        let evaluation = evaluator.evaluate(&input(&batch.samples), Record::Logits)?;
+        Ok(evaluation.logits.argmax())
     })
+}
+
+/// Accuracy of anything that gives each sample of a batch a class.
+///
+/// # Errors
+/// A sample cannot be read, or `classify` fails.
+pub fn evaluate_with(
+    source: &Arc<dyn Source>,
+    batch: usize,
+    classify: &mut dyn FnMut(&Batch) -> Result<Vec<usize>>,
+) -> Result<Accuracy> {
+    let mut accuracy = Accuracy::default();
+    if source.is_empty() {
+        return Ok(accuracy);
+    }
+    for batch in evaluation_batches(source, batch)? {
+        let batch = batch?;
+        accuracy.add(&classify(&batch)?, &batch.targets.labels);
+    }
+    Ok(accuracy)
 }

@@ -1,23 +1,16 @@
 //! Training on the grid, to win back what rounding lost.
 
-use crate::batches::Batches;
-use crate::config::check::check;
+use crate::config::data::RunData;
 use crate::config::{BatchNormReestimationConfig, RunConfig};
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
-use crate::loss::teacher::Teacher;
 use crate::optim::OptimiserConfig;
 use crate::optim::schedule::ScheduleConfig;
 use crate::optim::sgd::SgdConfig;
 use crate::optim::warm_up::WarmUpConfig;
 use crate::progress::{Options, Outcome, Progress};
-use crate::run::RunFolder;
-use crate::train::{Job, fit, set_threads};
-use crate::trainable::OnGrid;
-use snn_core::{GridNetwork, Registry, SurrogateGradient};
-use snn_data::Dataset;
-use snn_hybrid::{Decision, PlacedSite, Placement};
-use snn_ir::Model;
+use crate::trainer::Trainer;
+use snn_ir::{Form, Model};
 use std::path::Path;
 
 /// Peak learning rate of fine-tuning: a twentieth of
@@ -72,70 +65,30 @@ pub fn finetune(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome> {
     config.validate()?;
-    let data = Dataset::open_named(config.data.dataset, options.data_root.as_deref())?;
+    let data = config.open_data(options.data_root.as_deref())?;
     check_model(config, model, &data)?;
-    let batches = Batches::new(config, &data)?;
-    let teacher = Teacher::find(config, &data, folder, options)?;
-    let placement = placement(config, model)?;
-    set_threads(config.threads);
-    let network = GridNetwork::with_surrogate(
-        model,
-        options.device,
-        SurrogateGradient::new(&config.neuron.surrogate, &Registry::default())?,
-    )?;
-    let mut network = OnGrid { network, graph: model.graph().clone(), device: options.device };
-    let (folder, _lock) = RunFolder::begin(folder, config, options.start)?;
-    folder.keep_base(model)?;
-    let teacher =
-        teacher.map(|model| Teacher::keep(&model, config, &folder, options)).transpose()?;
-    let (data, batches, placement, teacher) = (&data, &batches, &placement, teacher.as_ref());
-    let job = Job { config, data, batches, placement, teacher, folder: &folder, options };
-    fit(&mut network, &job, progress)
+    let trainer = Trainer::of_data(config, &data, model.clone(), folder, options)?;
+    trainer.with_policy(config.policy.clone())?.fit(folder, options, progress)
 }
 
-fn check_model(config: &RunConfig, model: &Model, data: &Dataset) -> Result<()> {
-    let resolved = model.validate()?;
+/// Checks what a trainer of any model does not: that the model belongs to config and data.
+fn check_model(config: &RunConfig, model: &Model, data: &RunData) -> Result<()> {
     let compare = |what: &'static str, expected: String, found: String| {
         if expected == found { Ok(()) } else { Err(Error::Mismatch { what, expected, found }) }
     };
-    let shapes = (&resolved.nodes[0].shape, &resolved.nodes[resolved.nodes.len() - 1].shape);
+    let grid = matches!(model.form(), Form::Grid { .. });
     compare(
-        "images",
-        format!("shape {:?}", shapes.0),
-        format!("shape {:?}", data.train.image_shape()),
+        "form of the model",
+        "grid".into(),
+        if grid { "grid" } else { model.form().label() }.into(),
     )?;
-    compare(
-        "classes of the data",
-        format!("{:?}", shapes.1),
-        format!("{:?}", [data.classes.len()]),
-    )?;
+    let resolved = model.validate()?;
+    let head = resolved.nodes.last().map(|head| head.shape.clone()).unwrap_or_default();
+    let (expected, found) = (format!("{head:?}"), format!("{:?}", [data.classes.len()]));
+    compare("classes of the data", expected, found)?;
     let (steps, found) = (model.time_steps().to_string(), config.time_steps.to_string());
     compare("time_steps of the config", steps, found)?;
-    let (loss, batches) = (config.loss, config.batch_norm_reestimation.batches);
-    let fits = loss == LossConfig::CrossEntropy;
-    check(
-        "loss",
-        fits,
-        "cross_entropy on the grid, which tells the sum over macro-steps alone",
-        format!("{loss:?}"),
-    )?;
-    let expected = "0 on the grid, which has no batch norm";
-    check("batch_norm_reestimation.batches", batches == 0, expected, batches.to_string())?;
-    let found = format!("{:?}", data.channel_mean_u8);
-    compare("mean pixel of the data", format!("{:?}", model.preprocessing().mean), found)
-}
-
-/// The sites of the model as they are.
-fn placement(config: &RunConfig, model: &Model) -> Result<Placement> {
-    let sites = model.graph().sites()?;
-    let sites = sites.into_iter().map(|info| PlacedSite {
-        neurons: info.neurons(),
-        before: info.site.label().to_string(),
-        after: info.site.label().to_string(),
-        spiking: info.site.is_stateful(),
-        decision: Decision::Kept,
-        site: info.name,
-        shape: info.shape,
-    });
-    Ok(Placement { policy: config.policy.clone(), sites: sites.collect() })
+    let mean = config.preprocessing(data).mean;
+    let (expected, found) = (format!("{:?}", model.preprocessing().mean), format!("{mean:?}"));
+    compare("mean pixel of the data", expected, found)
 }

@@ -1,32 +1,41 @@
 #![doc = include_str!("../README.md")]
 
-mod batches;
 pub mod config;
+mod encode;
 mod error;
 mod evaluate;
 mod finetune;
 pub mod loss;
-mod model;
 pub mod optim;
 mod progress;
+mod recipe;
 mod run;
 mod train;
 mod trainable;
+mod trainer;
+mod training;
 
+pub use config::data::{AutoAugmentConfig, DataConfig, RunData};
 pub use config::distillation::DistillationConfig;
-pub use config::{BatchNormReestimationConfig, DataConfig, NetworkConfig, RunConfig};
+pub use config::network::NetworkConfig;
+pub use config::start_from::StartFromConfig;
+pub use config::{BatchNormReestimationConfig, RunConfig};
+pub use encode::Encoded;
 pub use error::{Error, Result};
-pub use evaluate::{Accuracy, evaluate_accuracy};
+pub use evaluate::{
+    Accuracy, EVALUATION_BATCH, evaluate, evaluate_with, evaluation_batches, input,
+};
 pub use finetune::{DEFAULT_FINETUNE_RATE, finetune};
 pub use loss::LossConfig;
-pub use model::initial_model;
 pub use optim::adamw::AdamWConfig;
 pub use optim::schedule::ScheduleConfig;
 pub use optim::sgd::SgdConfig;
 pub use optim::warm_up::WarmUpConfig;
 pub use optim::{Optimiser, OptimiserConfig};
 pub use progress::{Options, Outcome, Progress};
+pub use recipe::Recipe;
 pub use run::chart;
 pub use run::metrics::{EpochMetrics, RunInfo, RunResult};
 pub use run::{RunFolder, Start};
-pub use train::train;
+pub use train::{initial_model, train};
+pub use trainer::Trainer;

@@ -44,6 +44,8 @@ pub enum Progress<'a> {
     Begun {
         /// Which sites are what.
         placement: &'a Placement,
+        /// How the model differs from the one whose weights it starts from (`start_from`).
+        differences: &'a [String],
         /// Number of learned values.
         parameters: usize,
         /// Epochs in all.

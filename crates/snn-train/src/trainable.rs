@@ -1,18 +1,18 @@
-//! What the loop trains: a network off the grid, or one that is fine-tuned on it.
+//! The networks that the loop trains: off the grid, or fine-tuned on it.
 
 use crate::error::Result;
 use snn_core::{FiringRate, Forward, GridNetwork, Mode, Network, Parameter, Pixels};
 use snn_ir::{Graph, Model, Signature, Weights};
 use tch::{Device, Tensor};
 
-/// How long the steps of an optimiser are.
+/// Learning rates of the layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Steps {
-    /// As the learning rate says.
+pub(crate) enum StepSize {
+    /// The same for all.
     Absolute,
     /// Relative to the size of each layer's weights
     /// ([`Optimiser::scale_rates_by_size`](crate::Optimiser::scale_rates_by_size)).
-    BySize,
+    Relative,
 }
 
 /// A network that the loop can train.
@@ -23,8 +23,10 @@ pub(crate) trait Trainable {
     fn graph(&self) -> &Graph;
     /// Its parameters.
     fn parameters(&self) -> &[Parameter];
-    /// How long its steps are.
-    fn steps(&self) -> Steps;
+    /// Learning rates of its layers.
+    fn step_size(&self) -> StepSize;
+    /// Time steps T.
+    fn time_steps(&self) -> usize;
     /// Class scores with gradients; on the grid those of all macro-steps are not told apart.
     fn forward(&self, pixels: &Pixels) -> Result<Forward>;
     /// Class scores without gradients, and the firing rate of each site.
@@ -62,8 +64,12 @@ impl Trainable for OffGrid {
         self.network.parameters()
     }
 
-    fn steps(&self) -> Steps {
-        Steps::Absolute
+    fn step_size(&self) -> StepSize {
+        StepSize::Absolute
+    }
+
+    fn time_steps(&self) -> usize {
+        self.signature.time_steps
     }
 
     fn forward(&self, pixels: &Pixels) -> Result<Forward> {
@@ -101,6 +107,7 @@ impl Trainable for OffGrid {
 pub(crate) struct OnGrid {
     pub(crate) network: GridNetwork,
     pub(crate) graph: Graph,
+    pub(crate) time_steps: usize,
     pub(crate) device: Device,
 }
 
@@ -118,8 +125,12 @@ impl Trainable for OnGrid {
     }
 
     /// Pixels, levels and sums are not of size 1.
-    fn steps(&self) -> Steps {
-        Steps::BySize
+    fn step_size(&self) -> StepSize {
+        StepSize::Relative
+    }
+
+    fn time_steps(&self) -> usize {
+        self.time_steps
     }
 
     fn forward(&self, pixels: &Pixels) -> Result<Forward> {

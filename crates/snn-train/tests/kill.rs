@@ -30,6 +30,8 @@ policy = 'outer'
 [data]
 dataset = 'shapes10'
 held_out = 7520 # of 8,000: leaves 480, thirty batches of 16
+validation_limit = 100
+test_limit = 100
 crop_padding = 1
 mixup = 0.2
 ";

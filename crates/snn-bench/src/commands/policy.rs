@@ -24,8 +24,8 @@ struct Shown<'a> {
 pub(crate) fn run(arguments: &Policy, json: bool) -> Result<Outcome> {
     let Policy::Show { config: path, sets } = arguments;
     let config = RunConfig::load(path, sets)?;
-    let spec = config.data.dataset.spec();
-    let spiking = config.network.build(spec.image, spec.classes, &config.neuron);
+    let (shape, classes) = config.input(None)?;
+    let spiking = config.network.build(shape, classes, &config.neuron)?;
     let (_, placement) = snn_hybrid::apply(&spiking, &config.policy, &config.replacement)?;
     if json {
         print_json(&Shown {

@@ -44,6 +44,13 @@ pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Ou
             result.time_steps,
             result.wall_seconds,
         ))?;
+        if result.is_at_chance() {
+            output::line(format_args!(
+                "This is chance level: always naming the most frequent class gives {:.2} %. The \
+                 network has learned nothing that the test shows.",
+                100.0 * result.chance,
+            ))?;
+        }
     }
     Ok(Outcome::Holds)
 }
@@ -73,9 +80,12 @@ pub(crate) fn with_progress(
     }
     let mut minutes = Minutes::new(Instant::now());
     let mut show = |progress: Progress<'_>| match progress {
-        Progress::Begun { placement, parameters, epochs, steps, epoch, step } => {
+        Progress::Begun { placement, differences, parameters, epochs, steps, epoch, step } => {
             bar.suspend(|| {
                 output::tell(placement);
+                for difference in differences {
+                    output::tell(format_args!("start_from: {difference}"));
+                }
                 let device = match device {
                     Device::Cpu => "the CPU".to_string(),
                     other => format!("{other:?}"),

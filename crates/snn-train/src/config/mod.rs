@@ -1,31 +1,34 @@
 //! The settings of a run: plain data, one TOML file.
 
 pub(crate) mod check;
+pub(crate) mod data;
 pub(crate) mod distillation;
 pub(crate) mod kind;
+pub(crate) mod network;
 pub(crate) mod overrides;
+pub(crate) mod start_from;
 pub(crate) mod unknown;
 
 use self::check::check;
+use self::data::{DataConfig, RunData};
 use self::distillation::DistillationConfig;
+use self::network::NetworkConfig;
+use self::start_from::StartFromConfig;
+use crate::encode::{encode, encoded_shape};
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
 use crate::optim::OptimiserConfig;
 use crate::optim::schedule::ScheduleConfig;
 use crate::optim::warm_up::WarmUpConfig;
+use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
-use snn_core::{Checkpointing, Precision, TrainingOptions};
-use snn_data::{Augment, DatasetName, Flip, MAX_ALPHA, Mix};
+use snn_core::{Checkpointing, Precision};
+use snn_data::{SampleShape, Source};
 use snn_hybrid::{Policy, Replacement};
-use snn_ir::models::{ResNet, SmallNet};
-use snn_ir::{Graph, Lif};
+use snn_ir::{Encoder, Lif, Preprocessing};
 use std::path::Path;
+use std::sync::Arc;
 
-/// Images held out of the training set for validation: a tenth of CIFAR's, as He 2016 (section 4.2)
-/// held out.
-pub const DEFAULT_HELD_OUT: usize = 5_000;
-/// Crop padding in pixels (He 2016, section 4.2).
-pub const DEFAULT_CROP_PADDING: usize = 4;
 /// Images in a batch (He 2016, section 4.2).
 pub const DEFAULT_BATCH: usize = 128;
 /// Macro-steps; the number of the placement trial that the project starts from.
@@ -86,6 +89,12 @@ pub struct RunConfig {
     /// The network.
     #[serde(default)]
     pub network: NetworkConfig,
+    /// Weights to start from, instead of those that the seed draws.
+    #[serde(default)]
+    pub start_from: StartFromConfig,
+    /// Encoding of the images into spikes over time; `direct` shows the image at every time step.
+    #[serde(default = "defaults::encoder")]
+    pub encoder: Encoder,
     /// Every site before the policy changes some.
     #[serde(default)]
     pub neuron: Lif,
@@ -125,82 +134,7 @@ pub struct BatchNormReestimationConfig {
     pub batches: usize,
 }
 
-/// The images and how they are changed at random.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// Which data set.
-    pub dataset: DatasetName,
-    /// Training images held out for validation.
-    #[serde(default = "defaults::held_out")]
-    pub held_out: usize,
-    /// Trains on the first so many of the images that are not held out; 0 for all.
-    #[serde(default)]
-    pub limit: usize,
-    /// Random shift in pixels; what moves in has the integer mean pixel.
-    #[serde(default = "defaults::crop_padding")]
-    pub crop_padding: usize,
-    /// Whether images are mirrored at random.
-    #[serde(default = "defaults::flip")]
-    pub flip: Flip,
-    /// Side of a square that is blanked at random in pixels ([`Augment::cutout`]); 0 for none.
-    #[serde(default)]
-    pub cutout: usize,
-    /// α of mixup ([`Mix::mixup`]); 0 for none.
-    #[serde(default)]
-    pub mixup: f64,
-    /// α of cutmix ([`Mix::cutmix`]); 0 for none. With both, each batch is mixed in one way or the
-    /// other.
-    #[serde(default)]
-    pub cutmix: f64,
-    /// Threads that prepare batches; the batches do not depend on it.
-    #[serde(default = "defaults::loader_threads")]
-    pub loader_threads: usize,
-}
-
-/// The network; its input shape and classes are those of the data, its neuron is `neuron`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum NetworkConfig {
-    /// [`ResNet`]; the defaults are `ResNet`-20.
-    Resnet {
-        /// Channels of the first stage.
-        #[serde(default = "defaults::resnet_width")]
-        width: usize,
-        /// Basic blocks of each stage.
-        #[serde(default = "defaults::resnet_blocks")]
-        blocks: Vec<usize>,
-    },
-    /// [`SmallNet`].
-    Small {
-        /// Channels of the stem.
-        #[serde(default = "defaults::small_width")]
-        width: usize,
-    },
-}
-
-impl Default for NetworkConfig {
-    fn default() -> Self {
-        Self::Resnet { width: defaults::resnet_width(), blocks: defaults::resnet_blocks() }
-    }
-}
-
-impl NetworkConfig {
-    /// The graph for images of this shape, all of its sites spiking.
-    pub fn build(&self, input: [usize; 3], classes: usize, neuron: &Lif) -> Graph {
-        let neuron = neuron.clone();
-        match self {
-            Self::Resnet { width, blocks } => {
-                ResNet { input, classes, width: *width, blocks: blocks.clone(), neuron }.build()
-            }
-            Self::Small { width } => SmallNet { input, classes, width: *width, neuron }.build(),
-        }
-    }
-}
-
 mod defaults {
-    use super::{Flip, ResNet, SmallNet};
-
     pub(super) fn batch() -> usize {
         super::DEFAULT_BATCH
     }
@@ -213,26 +147,8 @@ mod defaults {
     pub(super) fn checkpoint_every() -> usize {
         super::DEFAULT_CHECKPOINT_EVERY
     }
-    pub(super) fn held_out() -> usize {
-        super::DEFAULT_HELD_OUT
-    }
-    pub(super) fn crop_padding() -> usize {
-        super::DEFAULT_CROP_PADDING
-    }
-    pub(super) fn flip() -> Flip {
-        Flip::Horizontal // He 2016, section 4.2
-    }
-    pub(super) fn loader_threads() -> usize {
-        1
-    }
-    pub(super) fn resnet_width() -> usize {
-        ResNet::default().width
-    }
-    pub(super) fn resnet_blocks() -> Vec<usize> {
-        ResNet::default().blocks
-    }
-    pub(super) fn small_width() -> usize {
-        SmallNet::default().width
+    pub(super) fn encoder() -> snn_ir::Encoder {
+        snn_ir::Encoder::Direct
     }
 }
 
@@ -299,49 +215,92 @@ impl RunConfig {
     /// # Errors
     /// The first key out of range.
     pub fn validate(&self) -> Result<()> {
-        check("seed", i64::try_from(self.seed).is_ok(), "below 2⁶³", self.seed)?;
-        check("epochs", self.epochs > 0, "at least 1", self.epochs)?;
-        check("batch", self.batch > 0, "at least 1", self.batch)?;
         check("time_steps", self.time_steps > 0, "at least 1", self.time_steps)?;
-        let smoothing = self.label_smoothing;
-        check("label_smoothing", (0.0..1.0).contains(&smoothing), "0 to below 1", smoothing)?;
-        let clip = self.gradient_clip;
-        check("gradient_clip", clip.is_finite() && clip >= 0.0, "at least 0", clip)?;
-        check(
-            "weight_average",
-            (0.0..1.0).contains(&self.weight_average),
-            "0 to below 1",
-            self.weight_average,
-        )?;
-        check("threads", i32::try_from(self.threads).is_ok(), "a number of threads", self.threads)?;
-        let (range, expected) = (0.0..=MAX_ALPHA, "0 to 2");
-        check("data.mixup", range.contains(&self.data.mixup), expected, self.data.mixup)?;
-        check("data.cutmix", range.contains(&self.data.cutmix), expected, self.data.cutmix)?;
-        self.optimiser.validate()?;
-        self.schedule.validate()?;
-        self.warm_up.validate(&self.schedule)?;
-        self.loss.validate()?;
-        self.distillation.validate()
+        self.recipe(&[]).validate()?;
+        self.data.validate()?;
+        if self.encoder != Encoder::Direct {
+            self.encoder.validate(self.time_steps)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the data of the run, split and limited.
+    ///
+    /// # Errors
+    /// As [`DataConfig::open`].
+    pub fn open_data(&self, root: Option<&Path>) -> Result<RunData> {
+        self.data.open(root, self.seed)
+    }
+
+    /// Shape of the network's input, and its number of classes. The data is opened only where its
+    /// name does not say them.
+    ///
+    /// # Errors
+    /// As [`DataConfig::open`].
+    pub fn input(&self, root: Option<&Path>) -> Result<([usize; 3], usize)> {
+        let classes = self.data.dataset.spec().classes;
+        let (shape, classes) = match self.data.source().shape() {
+            Some(shape) if classes > 0 => (shape, classes),
+            _ => {
+                let data = self.open_data(root)?;
+                (data.shape, data.classes.len())
+            }
+        };
+        Ok((self.encoded(shape).image(), classes))
+    }
+
+    /// The samples of a source as the network of the run sees them: encoded into frames, if the run
+    /// has an encoder. For evaluation; training encodes after augmentation.
+    ///
+    /// # Errors
+    /// The encoder does not fit the samples.
+    pub fn encode(&self, source: &Arc<dyn Source>) -> Result<Arc<dyn Source>> {
+        encode(source, &self.encoder, self.time_steps)
+    }
+
+    /// Shape of the samples that the network sees of a source.
+    pub(crate) fn encoded(&self, shape: SampleShape) -> SampleShape {
+        encoded_shape(shape, &self.encoder, self.time_steps)
+    }
+
+    /// Preprocessing of a network that reads these data.
+    pub(crate) fn preprocessing(&self, data: &RunData) -> Preprocessing {
+        let channels = self.encoded(data.shape).channels();
+        let encoded = self.encoder.preprocessing(channels);
+        encoded.unwrap_or_else(|| Preprocessing::new(data.mean.clone(), data.std.clone()))
+    }
+
+    /// How the run trains, for samples of this mean per channel, which moves in where a crop or a
+    /// cutout leaves nothing.
+    pub fn recipe(&self, mean: &[u8]) -> Recipe {
+        Recipe {
+            seed: self.seed,
+            epochs: self.epochs,
+            batch: self.batch,
+            label_smoothing: self.label_smoothing,
+            gradient_clip: self.gradient_clip,
+            weight_average: self.weight_average,
+            checkpoint_every: self.checkpoint_every,
+            threads: self.threads,
+            precision: self.precision,
+            memory: self.memory,
+            optimiser: self.optimiser,
+            schedule: self.schedule,
+            warm_up: self.warm_up,
+            loss: self.loss,
+            distillation_weight: self.distillation.weight,
+            distillation_temperature: self.distillation.temperature,
+            batch_norm_reestimation: self.batch_norm_reestimation,
+            augment: self.data.augment(mean),
+            mix: self.data.mix(),
+            loader_threads: self.data.loader_threads,
+            encoder: self.encoder,
+            grid_surrogate: self.neuron.surrogate.clone(),
+        }
     }
 
     /// The learning rate at step `step` (from 0) of the run's `total`.
     pub fn learning_rate(&self, step: usize, total: usize) -> f64 {
         self.optimiser.learning_rate() * self.warm_up.factor(&self.schedule, step, total)
-    }
-
-    /// Execution of training passes.
-    pub(crate) fn training(&self) -> TrainingOptions {
-        TrainingOptions { precision: self.precision, checkpointing: self.memory }
-    }
-
-    /// The changes made to a training image.
-    pub(crate) fn augment(&self, mean: &[u8]) -> Augment {
-        let DataConfig { crop_padding, flip, cutout, .. } = self.data;
-        Augment { crop_padding, flip, cutout, fill: mean.to_vec(), ..Augment::default() }
-    }
-
-    /// How the images of a batch are mixed.
-    pub(crate) fn mix(&self) -> Mix {
-        Mix { mixup: self.data.mixup, cutmix: self.data.cutmix, ..Mix::NONE }
     }
 }

@@ -72,17 +72,27 @@ fn value(key: &str, text: &str, old: &Value) -> Result<Value> {
         // Not TOML: a string without its quotes.
         (Value::String(_), None) => Ok(Value::String(text.into())),
         (Value::Float(_), Some(Value::Integer(integer))) => Ok(Value::Float(integer as f64)),
-        (Value::Table(table), None) if table.contains_key("kind") => Ok(kind(text.into())),
-        (Value::Table(table), Some(Value::String(string))) if table.contains_key("kind") => {
-            Ok(kind(string))
+        (Value::Table(table), None) => {
+            main_key(key, table).map(|main| short(main, text.into())).ok_or_else(fail)
+        }
+        (Value::Table(table), Some(Value::String(string))) => {
+            main_key(key, table).map(|main| short(main, string)).ok_or_else(fail)
         }
         (old, Some(new)) if old.same_type(&new) => Ok(new),
         _ => Err(fail()),
     }
 }
 
-fn kind(name: String) -> Value {
-    Value::Table(Table::from_iter([("kind".to_string(), Value::String(name))]))
+/// The key that a table may be written by alone, with defaults for the others.
+fn main_key(key: &str, table: &Table) -> Option<&'static str> {
+    match key {
+        "start_from" => Some("path"),
+        _ => table.contains_key("kind").then_some("kind"),
+    }
+}
+
+fn short(key: &str, text: String) -> Value {
+    Value::Table(Table::from_iter([(key.to_string(), Value::String(text))]))
 }
 
 /// Every key with its path; tables are walked into, not listed.

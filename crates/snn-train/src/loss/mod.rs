@@ -5,8 +5,8 @@ pub(crate) mod teacher;
 use crate::config::check::check;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
-use snn_core::Forward;
-use tch::{Kind, Reduction, Tensor};
+use snn_core::{Forward, arrays};
+use tch::{Device, Kind, Reduction, Tensor};
 
 /// `PyTorch`'s mark for "no label is left out".
 const NO_IGNORED_LABEL: i64 = -100;
@@ -56,6 +56,21 @@ pub struct Targets {
 }
 
 impl Targets {
+    /// The targets of a batch of a loader, on a device.
+    ///
+    /// # Errors
+    /// libtorch cannot allocate.
+    pub fn of(targets: &snn_data::Targets, smoothing: f64, device: Device) -> Result<Self> {
+        let tensor =
+            |labels: &[i64]| arrays::tensor(&ndarray::ArrayView1::from(labels).into_dyn(), device);
+        let mixture = targets.mixture.as_ref().filter(|mixture| mixture.share < 1.0);
+        let mixed = match mixture {
+            Some(mixture) => Some((tensor(&mixture.others)?, mixture.share)),
+            None => None,
+        };
+        Ok(Self { labels: tensor(&targets.labels)?, mixed, smoothing })
+    }
+
     /// Cross entropy of `logits` `[B, K]`; of a mixed batch the mean over both labels, weighted by
     /// their shares (Zhang 2018).
     fn cross_entropy(&self, logits: &Tensor) -> Result<Tensor> {

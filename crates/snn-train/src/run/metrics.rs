@@ -45,6 +45,9 @@ pub struct RunInfo {
     pub threads: usize,
     /// When it was started, in seconds since 1970.
     pub started_unix_seconds: u64,
+    /// How the model differs from the one whose weights it started from (`start_from`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
 }
 
 /// `result.json`: what a finished run reached.
@@ -58,6 +61,10 @@ pub struct RunResult {
     pub test_accuracy: f64,
     /// Number of test images.
     pub test_images: usize,
+    /// Accuracy on the test images of always naming their most frequent class, 0 to 1; 0 in results
+    /// from before this was recorded.
+    #[serde(default)]
+    pub chance: f64,
     /// Accuracy on the held-out images after the last epoch; absent if none are held out.
     pub validation_accuracy: Option<f64>,
     /// Whether both are those of averaged weights (`weight_average`).
@@ -79,6 +86,18 @@ pub struct RunResult {
     pub time_steps: usize,
     /// Number of learned values.
     pub parameters: usize,
+}
+
+/// Standard deviations above chance up to which an accuracy is called chance.
+const CHANCE_DEVIATIONS: f64 = 3.0;
+
+impl RunResult {
+    /// Whether the test accuracy is no better than chance: at most three standard deviations of the
+    /// number of images (binomial) above always naming the most frequent class.
+    pub fn is_at_chance(&self) -> bool {
+        let deviation = (self.chance * (1.0 - self.chance) / self.test_images.max(1) as f64).sqrt();
+        self.test_images > 0 && self.test_accuracy <= self.chance + CHANCE_DEVIATIONS * deviation
+    }
 }
 
 /// Largest resident memory of this process so far, in bytes.

@@ -4,6 +4,7 @@ pub mod chart;
 pub(crate) mod checkpoint;
 pub(crate) mod clock;
 mod figures;
+pub(crate) mod identity;
 mod lock;
 pub(crate) mod metrics;
 pub(crate) mod tensorboard;
@@ -12,6 +13,7 @@ use crate::config::RunConfig;
 use crate::config::overrides;
 use crate::error::{Error, Result};
 use crate::run::checkpoint::Checkpoint;
+use crate::run::identity::Identity;
 use crate::run::lock::{LOCK, RunLock};
 use crate::run::metrics::{EpochMetrics, RunInfo, RunResult};
 use crate::run::tensorboard::EventFile;
@@ -29,13 +31,15 @@ const MODEL: &str = "model.safetensors";
 const RESULT: &str = "result.json";
 const BASE: &str = "base.safetensors";
 const TEACHER: &str = "teacher.safetensors";
+const TRAINER: &str = "trainer.json";
 /// `TensorBoard` reads files with `tfevents` in their name.
 const EVENTS: &str = "events.out.tfevents.snn";
 const CURVES: &str = "curves.svg";
 const RATES: &str = "firing_rates.svg";
-/// Everything a run writes; the config last, so that a half-removed run is still known as one.
-const FILES: [&str; 11] =
-    [RESULT, BASE, TEACHER, RATES, CURVES, EVENTS, MODEL, CHECKPOINT, METRICS, INFO, CONFIG];
+/// Everything a run writes; last what a run is known by, so that a half-removed one still is.
+const FILES: [&str; 12] = [
+    RESULT, BASE, TEACHER, RATES, CURVES, EVENTS, MODEL, CHECKPOINT, METRICS, INFO, TRAINER, CONFIG,
+];
 /// How the names of files begin that are being written (`write_atomically`).
 const PARTIAL: &str = ".partial-";
 
@@ -51,10 +55,11 @@ pub enum Start {
     Resume,
 }
 
-/// The folder of a run: `config.toml`, `run.json`, `metrics.jsonl`, `checkpoint.safetensors`,
-/// `model.safetensors`, the event file of `TensorBoard`, `curves.svg`, `firing_rates.svg`, once it
-/// has finished `result.json`, for fine-tuning `base.safetensors`, the model it started from, and
-/// for distillation `teacher.safetensors`. Each file but that of events is written whole or not at
+/// The folder of a run: `config.toml` (of a run that has one), `trainer.json` (what it was started
+/// with), `run.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors`, the event file
+/// of `TensorBoard`, `curves.svg`, `firing_rates.svg`, once it has finished `result.json`, for
+/// fine-tuning and `start_from` `base.safetensors`, the model it started from, and for distillation
+/// `teacher.safetensors`. Each file but that of events is written whole or not at
 /// all; that one is cut back to the checkpoint on a resume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
@@ -68,7 +73,8 @@ impl RunFolder {
     /// There is none.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        if path.join(CONFIG).is_file() { Ok(Self { path }) } else { Err(Error::NoRun { path }) }
+        let is_run = [CONFIG, TRAINER].iter().any(|file| path.join(file).is_file());
+        if is_run { Ok(Self { path }) } else { Err(Error::NoRun { path }) }
     }
 
     /// The folder.
@@ -81,11 +87,19 @@ impl RunFolder {
         self.path.join(MODEL)
     }
 
+    /// Whether the run was started from a config; one that a program started by itself was not.
+    pub fn has_config(&self) -> bool {
+        self.path.join(CONFIG).is_file()
+    }
+
     /// The config.
     ///
     /// # Errors
-    /// The file is gone or damaged.
+    /// The run has none, or the file is damaged.
     pub fn config(&self) -> Result<RunConfig> {
+        if !self.has_config() {
+            return Err(Error::NoConfig { path: self.path.clone() });
+        }
         RunConfig::load(&self.path.join(CONFIG), &[])
     }
 
@@ -121,12 +135,22 @@ impl RunFolder {
 
     /// Makes the folder of a new run, or finds that of the run to resume and checks that it has the
     /// same config. No other process can do so while the lock lives.
-    pub(crate) fn begin(path: &Path, config: &RunConfig, start: Start) -> Result<(Self, RunLock)> {
+    pub(crate) fn begin(
+        path: &Path,
+        config: Option<&RunConfig>,
+        identity: &Identity,
+        start: Start,
+    ) -> Result<(Self, RunLock)> {
         let folder = Self { path: path.to_path_buf() };
         if start == Start::Resume {
-            let run = Self::open(path)?.config()?;
-            if let Some((key, run, given)) = overrides::difference(&run, config)? {
+            let run = Self::open(path)?;
+            if let Some(config) = config
+                && let Some((key, run, given)) = overrides::difference(&run.config()?, config)?
+            {
                 return Err(Error::ConfigDiffers { path: folder.path, key, run, given });
+            }
+            if config.is_none() && run.has_config() {
+                return Err(Error::HasConfig { path: folder.path });
             }
             let lock = RunLock::take(path)?;
             folder.remove(|name| name.starts_with(PARTIAL))?;
@@ -134,7 +158,8 @@ impl RunFolder {
         }
         let in_use = || Err(Error::FolderInUse { path: path.to_path_buf() });
         let is_ours = |name: &str| name == LOCK || name.starts_with(PARTIAL);
-        let used = |folder: &Self| folder.path.join(CONFIG).exists();
+        let used =
+            |folder: &Self| [CONFIG, TRAINER].iter().any(|file| folder.path.join(file).exists());
         if !used(&folder) && path.exists() && folder.names()?.iter().any(|name| !is_ours(name)) {
             return Err(Error::ForeignFolder { path: folder.path });
         }
@@ -151,7 +176,10 @@ impl RunFolder {
         for file in FILES {
             folder.remove(|name| name == file)?;
         }
-        write_atomically(&path.join(CONFIG), config.to_toml()?.as_bytes())?;
+        if let Some(config) = config {
+            write_atomically(&path.join(CONFIG), config.to_toml()?.as_bytes())?;
+        }
+        write_json(&path.join(TRAINER), identity)?;
         Ok((folder, lock))
     }
 
@@ -216,10 +244,26 @@ impl RunFolder {
             return Ok(());
         }
         Err(Error::Mismatch {
-            what: "model to fine-tune",
+            what: "model to start from",
             expected: format!("the one the run was started from, {}", path.display()),
             found: "another one".into(),
         })
+    }
+
+    /// The model that the run was started from, if it has been kept.
+    pub(crate) fn base(&self) -> Result<Option<Model>> {
+        let path = self.path.join(BASE);
+        if path.is_file() { Ok(Some(Model::load(path)?)) } else { Ok(None) }
+    }
+
+    /// Checks that the run was started with the same recipe, model and sources; a run from before
+    /// that was kept is given it now.
+    pub(crate) fn check_identity(&self, given: &Identity) -> Result<()> {
+        let path = self.path.join(TRAINER);
+        if !path.is_file() {
+            return write_json(&path, given);
+        }
+        read_json::<Identity>(&path)?.check(&self.path, given)
     }
 
     pub(crate) fn write_info(&self, info: &RunInfo) -> Result<()> {

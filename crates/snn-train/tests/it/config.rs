@@ -1,11 +1,11 @@
 //! Configs: defaults, errors that name the key, overrides.
 
-use snn_data::{DatasetName, Flip};
+use snn_data::{Border, DatasetName, Flip};
 use snn_hybrid::{Policy, Replacement};
-use snn_ir::{Lif, Surrogate};
+use snn_ir::{Encoder, Lif, Surrogate};
 use snn_train::{
-    AdamWConfig, BatchNormReestimationConfig, DistillationConfig, LossConfig, NetworkConfig,
-    OptimiserConfig, RunConfig, ScheduleConfig, SgdConfig, WarmUpConfig,
+    AdamWConfig, AutoAugmentConfig, BatchNormReestimationConfig, DistillationConfig, LossConfig,
+    NetworkConfig, OptimiserConfig, RunConfig, ScheduleConfig, SgdConfig, WarmUpConfig,
 };
 use std::collections::BTreeMap;
 
@@ -34,7 +34,15 @@ fn defaults_are_the_documented_ones() {
     // What is off unless it is asked for.
     assert_eq!((config.warm_up, config.loss), (WarmUpConfig::Steps(0), LossConfig::CrossEntropy));
     assert_eq!((config.gradient_clip, config.weight_average), (0.0, 0.0));
-    assert_eq!(config.data.limit, 0);
+    assert_eq!(
+        (config.data.limit, config.data.validation_limit, config.data.test_limit),
+        (0, 0, 0)
+    );
+    assert_eq!((config.data.crop_border, config.data.mix_epochs), (Border::Fill, 0));
+    assert_eq!(config.data.auto_augment, AutoAugmentConfig::None);
+    assert_eq!((config.data.erasing, config.data.event_mix), (0.0, 0.0));
+    assert_eq!(config.encoder, Encoder::Direct);
+    assert!(!config.start_from.is_on() && !config.start_from.new_classes);
     assert_eq!((config.data.cutout, config.data.mixup, config.data.cutmix), (0, 0.0, 0.0));
     assert_eq!(config.batch_norm_reestimation, BatchNormReestimationConfig { batches: 0 });
     assert!(!config.distillation.is_on());
@@ -64,6 +72,17 @@ fn everything_can_be_asked_for() {
         "data.cutout=8",
         "data.mixup=0.2",
         "data.cutmix=1",
+        "data.mix_epochs=60",
+        "data.crop_border=reflect",
+        "data.flip=alternating",
+        "data.auto_augment=rand-augment",
+        "data.auto_augment.magnitude=7",
+        "data.erasing=0.25",
+        "data.validation_limit=100",
+        "data.test_limit=200",
+        "encoder={ kind = 'poisson', seed = 1, rate = 0.5 }",
+        "start_from=runs/before",
+        "network={ kind = 'file', path = 'net.json' }",
         "batch_norm_reestimation.batches=50",
         "distillation.teacher=runs/relu",
         "distillation.weight=0.5",
@@ -75,6 +94,10 @@ fn everything_can_be_asked_for() {
         (OptimiserConfig::AdamW(adamw), WarmUpConfig::Fraction(0.1))
     );
     assert_eq!(config.loss, LossConfig::Tet { regulariser: 0.01, regulariser_target: 1.0 });
+    let rand_augment = AutoAugmentConfig::RandAugment { operations: 2, magnitude: 7 };
+    assert_eq!(config.data.auto_augment, rand_augment);
+    assert_eq!(config.encoder, Encoder::Poisson { seed: 1, rate: 0.5 });
+    assert_eq!(config.start_from.path, std::path::Path::new("runs/before"));
     let teacher = "runs/relu".into();
     assert_eq!(
         config.distillation,
@@ -121,6 +144,26 @@ fn shipped() -> Vec<std::path::PathBuf> {
     }
     assert!(found.len() >= 8, "{found:?}");
     found
+}
+
+#[test]
+fn a_kind_may_stand_by_its_name() {
+    let text = "schedule = 'cosine'\nloss = 'tet'\noptimiser = 'adamw'\nnetwork = 'small'\n\
+                encoder = 'latency'\nneuron.surrogate = 'triangle'\nstart_from = 'runs/x'\n";
+    let config = RunConfig::from_toml(&format!(
+        "{text}epochs = 2\ndata = {{ dataset = 'shapes10', auto_augment = 'trivial-augment' }}"
+    ))
+    .unwrap();
+    assert_eq!(config.schedule, ScheduleConfig::Cosine { warm_up: 0.0 });
+    assert_eq!(config.optimiser, OptimiserConfig::AdamW(AdamWConfig::default()));
+    assert_eq!(config.network, NetworkConfig::Small { width: 16 });
+    assert_eq!(
+        (config.encoder, config.loss.clone()),
+        (Encoder::Latency, set(&["loss=tet"]).unwrap().loss)
+    );
+    assert_eq!(config.data.auto_augment, AutoAugmentConfig::TrivialAugment);
+    assert!(matches!(config.neuron.surrogate, Surrogate::Triangle { .. }));
+    assert_eq!(config.start_from.path, std::path::Path::new("runs/x"));
 }
 
 /// One TOML a table row is plain; this keeps the rows of one table, which is of one network, from
@@ -189,6 +232,13 @@ fn errors_name_the_key() {
         ("batch_norm_reestimation = { batch = 3 }", "unknown field `batch`"),
         ("batch_norm_reestimation = { batches = -1 }", "batches = -1"),
         ("network = { kind = 'vgg' }", "unknown variant `vgg`"),
+        ("network = { kind = 'file' }", "missing field `path`"),
+        ("network = 'file'", "missing field `path`"),
+        ("network = 'fille'", "did you mean `file`?"),
+        ("encoder = 'posson'", "did you mean `poisson`?"),
+        ("encoder = { kind = 'poisson', seed = 0, rate = 1.5 }", "rate"),
+        ("encoder = { kind = 'phase', bits = 3 }", "multiple of the period of 3 phases"),
+        ("start_from = { path = 'x', new_clases = true }", "did you mean `new_classes`?"),
         ("policy = 'outre'", "unknown variant `outre`"),
         ("neuron = { leek = 1 }", "unknown field `leek`"),
         ("epochs = ", "TOML parse error"),
@@ -202,6 +252,15 @@ fn errors_name_the_key() {
         ("data.cutout=-1", "invalid value: integer `-1`"),
         ("data.limit=-1", "invalid value: integer `-1`"),
         ("data.limt=5", "did you mean `data.limit`?"),
+        ("data.erasing=1.5", "`data.erasing` must be 0 to 1"),
+        ("data.event_mix=-1", "`data.event_mix` must be 0 to 1"),
+        ("data.auto_augment=trivial", "did you mean `trivial-augment`?"),
+        (
+            "data.auto_augment={ kind = 'rand-augment', magnitude = 31 }",
+            "`data.auto_augment.magnitude` must be at most 30, found 31",
+        ),
+        ("data.flip=alternatin", "did you mean `alternating`?"),
+        ("data.mix_epochs=-1", "invalid value: integer `-1`"),
     ] {
         let error = self::set(&[set]).unwrap_err();
         assert!(error.contains(message), "{set}: {error}");

@@ -1,9 +1,11 @@
 //! What a run can be asked for beside the plain recipe, and that all of it resumes bit for bit.
 
 use safetensors::SafeTensors;
+use snn_data::Source;
 use snn_ir::Model;
 use snn_train::{Error, Options, Outcome, Progress, RunConfig, RunFolder, Start, train};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Two epochs of ten steps, nothing extra.
@@ -19,6 +21,7 @@ network = { kind = 'small', width = 3 }
 [data]
 dataset = 'shapes10'
 held_out = 7832 # of 8,000: leaves 168, ten batches of 16
+validation_limit = 100
 crop_padding = 1
 [neuron]
 leak = { kind = 'learned', initial = 0.5 }
@@ -189,11 +192,11 @@ fn the_average_follows_its_formula_and_is_what_is_evaluated() {
     assert!(same("average/stem.conv.weight") && !same("weight/stem.conv.weight"));
     // The reported accuracy is that of the model in the folder.
     let result = RunFolder::open(&folder).unwrap().result().unwrap().unwrap();
-    let test = snn_data::Dataset::open("shapes10", None).unwrap().test;
+    let test: Arc<dyn Source> = Arc::new(snn_data::Dataset::open("shapes10", None).unwrap().test);
     let mut interpreter =
         snn_core::Libtorch::with_options(&model, &snn_core::NetworkOptions::new(tch::Device::Cpu))
             .unwrap();
-    let accuracy = snn_train::evaluate_accuracy(&mut interpreter, &test, 256).unwrap();
+    let accuracy = snn_train::evaluate(&test, &mut interpreter, 256).unwrap();
     assert!((accuracy.share() - result.test_accuracy).abs() < 1e-12, "{accuracy:?} {result:?}");
 }
 

@@ -1,5 +1,6 @@
 //! Fine-tuning on the grid: it learns, its model is on the grid, and a resume is exact.
 
+use snn_data::Source;
 use snn_ir::{Code, Form, Model};
 use snn_reparam::{GridOptions, convert, to_grid};
 use snn_train::{
@@ -7,6 +8,7 @@ use snn_train::{
     train,
 };
 use std::path::Path;
+use std::sync::Arc;
 
 const CONFIG: &str = "
 epochs = 2
@@ -72,10 +74,10 @@ fn fine_tuning_resumes_exactly_and_stays_on_the_grid() {
     assert!(matches!(tuned.form(), Form::Grid { .. }));
     assert_ne!(tuned, model);
     // The interpreter of the grid gives the accuracy that was reported.
-    let test = snn_data::Dataset::open("shapes10", None).unwrap().test;
+    let test: Arc<dyn Source> = Arc::new(snn_data::Dataset::open("shapes10", None).unwrap().test);
     let measure = |model: &Model| {
         let mut interpreter = snn_core::Libtorch::new(model, tch::Device::Cpu).unwrap();
-        snn_train::evaluate_accuracy(&mut interpreter, &test, 256).unwrap()
+        snn_train::evaluate(&test, &mut interpreter, 256).unwrap()
     };
     let accuracy = measure(&tuned);
     assert!((accuracy.share() - result.test_accuracy).abs() < 1e-12, "{accuracy:?} {result:?}");
@@ -95,9 +97,9 @@ fn fine_tuning_learns() {
     let folder = parent.path().join("tuned");
     let outcome = finetune(&config, &model, &folder, &Options::default(), &mut |_| {}).unwrap();
     let Outcome::Finished(result) = outcome else { panic!("not finished") };
-    let test = snn_data::Dataset::open("shapes10", None).unwrap().test;
+    let test: Arc<dyn Source> = Arc::new(snn_data::Dataset::open("shapes10", None).unwrap().test);
     let mut interpreter = snn_core::Libtorch::new(&model, tch::Device::Cpu).unwrap();
-    let before = snn_train::evaluate_accuracy(&mut interpreter, &test, 256).unwrap().share();
+    let before = snn_train::evaluate(&test, &mut interpreter, 256).unwrap().share();
     assert!(result.test_accuracy > before + 0.1, "{before} before, {} after", result.test_accuracy);
 }
 

@@ -6,6 +6,8 @@ mod features;
 mod finetune;
 mod folder;
 mod golden;
+mod keys;
 mod resume;
 mod tensorboard;
+mod trainer;
 mod unknown;

@@ -1,9 +1,11 @@
 //! A run that was stopped and resumed ends as one that was not, bit for bit.
 
+use snn_data::Source;
 use snn_train::{
     EpochMetrics, Error, Options, Outcome, Progress, RunConfig, RunFolder, Start, train,
 };
 use std::path::Path;
+use std::sync::Arc;
 
 /// Two epochs of ten steps of a network with every kind of site and weight.
 const CONFIG: &str = "
@@ -18,6 +20,7 @@ network = { kind = 'small', width = 3 }
 [data]
 dataset = 'shapes10'
 held_out = 7832 # of 8,000: leaves 168, ten batches of 16
+validation_limit = 100
 crop_padding = 1
 [neuron]
 leak = { kind = 'learned', initial = 0.5 }
@@ -262,10 +265,10 @@ fn the_files_say_what_was_done() {
     // The model in the folder is the one that was measured: an interpreter of its own gives the
     // same accuracy.
     let model = snn_ir::Model::load(folder.model_path()).unwrap();
-    let test = snn_data::Dataset::open("shapes10", None).unwrap().test;
+    let test: Arc<dyn Source> = Arc::new(snn_data::Dataset::open("shapes10", None).unwrap().test);
     let mut interpreter =
         snn_core::Libtorch::with_options(&model, &snn_core::NetworkOptions::new(tch::Device::Cpu))
             .unwrap();
-    let accuracy = snn_train::evaluate_accuracy(&mut interpreter, &test, 256).unwrap();
+    let accuracy = snn_train::evaluate(&test, &mut interpreter, 256).unwrap();
     assert!((accuracy.share() - result.test_accuracy).abs() < 1e-12, "{accuracy:?} {result:?}");
 }

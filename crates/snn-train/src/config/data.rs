@@ -1,0 +1,272 @@
+//! The data of a run.
+
+use crate::config::check::check;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use snn_data::{
+    Augment, AugmentPolicy, Border, CacheConfig, DatasetName, Flip, FrameConfig, Mix,
+    PictureConfig, RandomErasing, SampleShape, Source, SourceConfig, Subset, split_holdout,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Training images held out for validation: a tenth of CIFAR's, as He 2016 (section 4.2) held out.
+pub(crate) const DEFAULT_HELD_OUT: usize = 5_000;
+/// Crop padding in pixels (He 2016, section 4.2).
+pub(crate) const DEFAULT_CROP_PADDING: usize = 4;
+
+/// The images and how they are changed at random.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Which data set.
+    pub dataset: DatasetName,
+    /// Its folder, or the folder that holds it; empty for the data root. Folders of one's own need
+    /// it. A relative path starts from the data root.
+    #[serde(default)]
+    pub path: PathBuf,
+    /// A split file of a set of recordings; empty for the usual split.
+    #[serde(default)]
+    pub split: PathBuf,
+    /// How pictures become images.
+    #[serde(default)]
+    pub pictures: PictureConfig,
+    /// How recordings become frames, one a time step.
+    #[serde(default)]
+    pub frames: FrameConfig,
+    /// Where samples that are the same in every epoch are cached; absent for nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheConfig>,
+    /// Training images held out for validation.
+    #[serde(default = "held_out")]
+    pub held_out: usize,
+    /// Trains on the first so many of the images that are not held out; 0 for all.
+    #[serde(default)]
+    pub limit: usize,
+    /// Validates on the first so many of the images that are held out; 0 for all.
+    #[serde(default)]
+    pub validation_limit: usize,
+    /// Tests on the first so many of the test images; 0 for all.
+    #[serde(default)]
+    pub test_limit: usize,
+    /// Random shift in pixels; what moves in has the integer mean pixel.
+    #[serde(default = "crop_padding")]
+    pub crop_padding: usize,
+    /// What a shift brings in: the mean pixel (`fill`) or the mirror image (`reflect`).
+    #[serde(default)]
+    pub crop_border: Border,
+    /// Whether images are mirrored at random.
+    #[serde(default = "flip")]
+    pub flip: Flip,
+    /// Random changes of colours and geometry.
+    #[serde(default)]
+    pub auto_augment: AutoAugmentConfig,
+    /// Side of a square that is blanked at random in pixels ([`Augment::cutout`]); 0 for none.
+    #[serde(default)]
+    pub cutout: usize,
+    /// Chance that a random rectangle of an image is blanked ([`RandomErasing`]); 0 for none.
+    #[serde(default)]
+    pub erasing: f64,
+    /// α of mixup ([`Mix::mixup`]); 0 for none.
+    #[serde(default)]
+    pub mixup: f64,
+    /// α of cutmix ([`Mix::cutmix`]); 0 for none. With both, each batch is mixed in one way or the
+    /// other.
+    #[serde(default)]
+    pub cutmix: f64,
+    /// Chance that a batch of frames of recordings is mixed ([`Mix::event_mix`]); 0 for none.
+    #[serde(default)]
+    pub event_mix: f64,
+    /// Epochs in which batches are mixed, from the first on; 0 for all.
+    #[serde(default)]
+    pub mix_epochs: usize,
+    /// Threads that prepare batches; the batches do not depend on it.
+    #[serde(default = "loader_threads")]
+    pub loader_threads: usize,
+}
+
+/// Random changes of the colours and the geometry of images (`data.auto_augment`): a name, or a table
+/// with its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AutoAugmentConfig {
+    /// None.
+    #[default]
+    None,
+    /// AutoAugment's policy for CIFAR-10 (Cubuk et al. 2019), also used for CIFAR-100.
+    AutoAugmentCifar,
+    /// AutoAugment's policy for ImageNet.
+    #[serde(rename = "auto-augment-imagenet")]
+    AutoAugmentImageNet,
+    /// AutoAugment's policy for SVHN.
+    AutoAugmentSvhn,
+    /// RandAugment (Cubuk et al. 2020).
+    RandAugment {
+        /// Operations for each image, at most 16.
+        #[serde(default = "rand_augment_operations")]
+        operations: usize,
+        /// Strength, 0 to 30.
+        #[serde(default = "rand_augment_magnitude")]
+        magnitude: usize,
+    },
+    /// TrivialAugment (Müller & Hutter 2021), the wide ranges.
+    TrivialAugment,
+}
+
+impl AutoAugmentConfig {
+    fn policy(self) -> Option<AugmentPolicy> {
+        Some(match self {
+            Self::None => return None,
+            Self::AutoAugmentCifar => AugmentPolicy::AutoAugmentCifar,
+            Self::AutoAugmentImageNet => AugmentPolicy::AutoAugmentImageNet,
+            Self::AutoAugmentSvhn => AugmentPolicy::AutoAugmentSvhn,
+            Self::RandAugment { operations, magnitude } => {
+                AugmentPolicy::RandAugment { operations, magnitude }
+            }
+            Self::TrivialAugment => AugmentPolicy::TrivialAugment,
+        })
+    }
+}
+
+fn rand_augment_operations() -> usize {
+    2 // torchvision's default
+}
+fn rand_augment_magnitude() -> usize {
+    9 // torchvision's default
+}
+fn held_out() -> usize {
+    DEFAULT_HELD_OUT
+}
+fn crop_padding() -> usize {
+    DEFAULT_CROP_PADDING
+}
+fn flip() -> Flip {
+    Flip::Horizontal // He 2016, section 4.2
+}
+fn loader_threads() -> usize {
+    1
+}
+
+/// The samples of a run, and what a network must know of them.
+#[derive(Debug, Clone)]
+pub struct RunData {
+    /// Name of the data set.
+    pub name: String,
+    /// Training samples.
+    pub train: Arc<dyn Source>,
+    /// Training samples held out; `None` if none are.
+    pub validation: Option<Arc<dyn Source>>,
+    /// Test samples.
+    pub test: Arc<dyn Source>,
+    /// Shape of every sample.
+    pub shape: SampleShape,
+    /// Class names, by label.
+    pub classes: Vec<String>,
+    /// Integer mean of the training samples per channel, in pixel units.
+    pub mean: Vec<u8>,
+    /// Their standard deviation per channel, in pixel units.
+    pub std: Vec<f64>,
+}
+
+impl DataConfig {
+    /// Opens the data, splits it by `seed` and applies the limits.
+    ///
+    /// # Errors
+    /// The files cannot be read, more samples are held out than there are, or a limit is larger
+    /// than what it limits.
+    pub fn open(&self, root: Option<&Path>, seed: u64) -> Result<RunData> {
+        let data = snn_data::open(&self.source(), root)?;
+        let (train, test) = (&data.train, &data.test);
+        let parts = split_holdout(train.len(), self.held_out, seed)?;
+        let limits = [
+            ("`data.limit`", self.limit, parts.train, "training images that are not held out"),
+            ("`data.validation_limit`", self.validation_limit, parts.validation, "images held out"),
+            ("`data.test_limit`", self.test_limit, (0..test.len()).collect(), "test images"),
+        ];
+        let [training, validation, testing] = limits.map(|(what, limit, mut indices, of)| {
+            if limit > indices.len() {
+                let expected = format!("at most the {} {of}", indices.len());
+                return Err(Error::Mismatch { what, expected, found: limit.to_string() });
+            }
+            if limit > 0 {
+                indices.truncate(limit);
+            }
+            Ok(indices)
+        });
+        let part = |source: &Arc<dyn Source>, indices: Vec<usize>| -> Result<Arc<dyn Source>> {
+            Ok(Arc::new(Subset::new(Arc::clone(source), indices)?))
+        };
+        let validation = validation?;
+        Ok(RunData {
+            name: data.name.to_string(),
+            shape: train.shape(),
+            validation: match validation.is_empty() {
+                true => None,
+                false => Some(part(&data.train_plain, validation)?),
+            },
+            train: part(train, training?)?,
+            test: part(test, testing?)?,
+            classes: data.classes,
+            mean: data.channel_mean_u8,
+            std: data.channel_std,
+        })
+    }
+
+    /// What is opened.
+    pub fn source(&self) -> SourceConfig {
+        let given = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
+        SourceConfig {
+            path: given(&self.path),
+            split: given(&self.split),
+            pictures: self.pictures,
+            frames: self.frames.clone(),
+            cache: self.cache.clone(),
+            ..SourceConfig::new(self.dataset)
+        }
+    }
+
+    /// Checks the ranges.
+    pub(crate) fn validate(&self) -> Result<()> {
+        self.source().validate()?;
+        let (range, expected) = (0.0..=snn_data::MAX_ALPHA, "0 to 2");
+        check("data.mixup", range.contains(&self.mixup), expected, self.mixup)?;
+        check("data.cutmix", range.contains(&self.cutmix), expected, self.cutmix)?;
+        let unit = 0.0..=1.0;
+        check("data.erasing", unit.contains(&self.erasing), "0 to 1", self.erasing)?;
+        let mixed = self.mixup > 0.0 || self.cutmix > 0.0;
+        check("data.event_mix", unit.contains(&self.event_mix), "0 to 1", self.event_mix)?;
+        check(
+            "data.event_mix",
+            !(mixed && self.event_mix > 0.0),
+            "0 beside mixup and cutmix",
+            self.event_mix,
+        )?;
+        if let AutoAugmentConfig::RandAugment { operations, magnitude } = self.auto_augment {
+            check("data.auto_augment.operations", operations <= 16, "at most 16", operations)?;
+            check("data.auto_augment.magnitude", magnitude <= 30, "at most 30", magnitude)?;
+        }
+        Ok(())
+    }
+
+    /// The changes made to a training image; what moves in from outside has the mean pixel.
+    pub(crate) fn augment(&self, mean: &[u8]) -> Augment {
+        let Self { crop_padding, crop_border, flip, cutout, erasing, .. } = *self;
+        let erasing = RandomErasing { chance: erasing, ..RandomErasing::default() };
+        Augment {
+            crop_padding,
+            crop_border,
+            flip,
+            cutout,
+            fill: mean.to_vec(),
+            policy: self.auto_augment.policy(),
+            erasing: Some(erasing).filter(|erasing| erasing.chance > 0.0),
+        }
+    }
+
+    /// How the images of a batch are mixed.
+    pub(crate) fn mix(&self) -> Mix {
+        let Self { mixup, cutmix, event_mix, .. } = *self;
+        let epochs = Some(self.mix_epochs as u64).filter(|epochs| *epochs > 0);
+        Mix { mixup, cutmix, event_mix, epochs }
+    }
+}

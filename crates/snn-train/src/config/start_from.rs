@@ -1,0 +1,143 @@
+//! Starting a run from the weights of another.
+
+use crate::config::kind::PathOrTable;
+use crate::error::{Error, Result};
+use crate::run::RunFolder;
+use serde::{Deserialize, Deserializer, Serialize};
+use snn_ir::{Form, Model};
+use std::path::PathBuf;
+
+/// The weights that a run starts with: a path, or a table with the path and what may differ.
+///
+/// The weights of a trained model are taken by name. Kinds of sites may differ (a ReLU site may
+/// have become a LIF site): parts that only the new kind has begin as usual, and each difference is
+/// told and kept in `run.json`. Anything else that is missing, left over or of another shape is
+/// refused by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct StartFromConfig {
+    /// A run folder or a model file; empty for none.
+    pub path: PathBuf,
+    /// Whether the weights that depend on the number of classes may begin anew.
+    pub new_classes: bool,
+}
+
+impl<'de> Deserialize<'de> for StartFromConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        #[derive(Default)]
+        struct Table {
+            path: PathBuf,
+            new_classes: bool,
+        }
+        let Table { path, new_classes } = Table::deserialize(PathOrTable(deserializer))?;
+        Ok(Self { path, new_classes })
+    }
+}
+
+impl StartFromConfig {
+    /// Whether a run starts from other weights than those its seed draws.
+    pub fn is_on(&self) -> bool {
+        !self.path.as_os_str().is_empty()
+    }
+
+    /// Gives a fresh model the weights of the run or file, and returns how the two differ.
+    ///
+    /// # Errors
+    /// There is no trained model, or it does not fit.
+    pub(crate) fn load_into(&self, model: &mut Model) -> Result<Vec<String>> {
+        let refuse = |expected: String, found: String| Error::StartFrom {
+            path: self.path.clone(),
+            expected,
+            found,
+        };
+        let file = match self.path.is_dir() {
+            true => RunFolder::open(&self.path)?.model_path(),
+            false => self.path.clone(),
+        };
+        let source = Model::load(&file).map_err(|e| {
+            refuse(
+                "a model, or the folder of a run that has finished an epoch".into(),
+                e.to_string(),
+            )
+        })?;
+        if source.form() != Form::Trained {
+            let found = format!("one of form {}", source.form().label());
+            return Err(refuse("a trained model, whose weights are its own".into(), found));
+        }
+        let mut differences = Vec::new();
+        let mut note = |what: &str, source: String, own: String| {
+            if source != own {
+                differences.push(format!("{what}: {source} there, {own} here"));
+            }
+        };
+        note("time steps", source.time_steps().to_string(), model.time_steps().to_string());
+        note(
+            "preprocessing",
+            format!("{:?}", source.preprocessing()),
+            format!("{:?}", model.preprocessing()),
+        );
+        note("classes", format!("{:?}", source.classes()), format!("{:?}", model.classes()));
+        let site = |model: &Model, node: &str| -> Result<Option<String>> {
+            let sites = model.graph().sites()?;
+            Ok(sites
+                .into_iter()
+                .find(|site| site.name == node)
+                .map(|info| format!("{:?}", info.site)))
+        };
+        let mut changed = std::collections::BTreeSet::new();
+        for info in model.graph().sites()? {
+            let own = format!("{:?}", info.site);
+            if let Some(other) = site(&source, &info.name)?.filter(|other| *other != own) {
+                note(&format!("site `{}`", info.name), other, own);
+                changed.insert(info.name);
+            }
+        }
+        let of_changed =
+            |weight: &str| weight.rsplit_once('.').is_some_and(|(node, _)| changed.contains(node));
+        let classes = |model: &Model| -> Result<usize> {
+            let nodes = model.graph().resolve()?.nodes;
+            Ok(nodes.last().and_then(|head| head.shape.first().copied()).unwrap_or(0))
+        };
+        let (own_classes, other_classes) = (classes(model)?, classes(&source)?);
+        if let Some(name) = source
+            .weights()
+            .keys()
+            .find(|name| !model.weights().contains_key(*name) && !of_changed(name))
+        {
+            let expected = "weights that all have a place in the network".into();
+            return Err(refuse(expected, format!("`{name}`, which has none")));
+        }
+        for (name, own) in model.weights_mut() {
+            let Some(other) = source.weights().get(name) else {
+                if of_changed(name) {
+                    differences.push(format!("weight `{name}`: begins as usual"));
+                    continue;
+                }
+                return Err(refuse(format!("weight `{name}`"), "none of this name".into()));
+            };
+            if own.shape() == other.shape() && own.dtype() == other.dtype() {
+                own.clone_from(other);
+                continue;
+            }
+            let (here, there) = (own.shape().to_vec(), other.shape().to_vec());
+            let of_classes = own_classes != other_classes
+                && here.first() == Some(&own_classes)
+                && there.first() == Some(&other_classes)
+                && here.get(1..) == there.get(1..);
+            let told = format!("weight `{name}`: {there:?} there, {here:?} here");
+            if of_classes && self.new_classes || of_changed(name) {
+                differences.push(format!("{told}: begins anew"));
+            } else if of_classes {
+                let expected = format!(
+                    "{own_classes} classes (`start_from = {{ path = …, new_classes = true }}` \
+                     begins these weights anew)"
+                );
+                return Err(refuse(expected, told));
+            } else {
+                return Err(refuse(format!("{here:?} for weight `{name}`"), format!("{there:?}")));
+            }
+        }
+        Ok(differences)
+    }
+}

@@ -1,0 +1,145 @@
+//! How a network is trained: everything but the network and the data.
+
+use crate::config::BatchNormReestimationConfig;
+use crate::config::check::check;
+use crate::error::Result;
+use crate::loss::LossConfig;
+use crate::optim::OptimiserConfig;
+use crate::optim::schedule::ScheduleConfig;
+use crate::optim::warm_up::WarmUpConfig;
+use serde::{Deserialize, Serialize};
+use snn_core::{Checkpointing, Precision, TrainingOptions};
+use snn_data::{Augment, MAX_ALPHA, Mix};
+use snn_ir::{Encoder, Surrogate};
+
+/// How a [`Trainer`](crate::Trainer) trains: epochs, batches, optimiser, loss, augmentation. A
+/// [`RunConfig`](crate::RunConfig) is one, with the network and the data
+/// ([`RunConfig::recipe`](crate::RunConfig::recipe)); the fields are its keys of the same names.
+///
+/// ```
+/// use snn_train::{OptimiserConfig, Recipe, SgdConfig};
+/// let sgd = SgdConfig { learning_rate: 0.05, ..SgdConfig::default() };
+/// let recipe = Recipe { epochs: 10, optimiser: OptimiserConfig::Sgd(sgd), ..Recipe::default() };
+/// assert_eq!(recipe.learning_rate(0, 100), 0.05 * 0.04, "one cycle begins low");
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// Seed of the order of the samples, their augmentation and mixing.
+    pub seed: u64,
+    /// Passes over the training samples; the schedule spans all of them.
+    pub epochs: usize,
+    /// Samples in a step. A last batch that is not full is left out.
+    pub batch: usize,
+    /// Share of the target that goes evenly to all classes, 0 to below 1.
+    pub label_smoothing: f64,
+    /// Largest norm of all gradients of a step together; 0 for any.
+    pub gradient_clip: f64,
+    /// Decay of the exponential moving average of the weights, which evaluation and the final model
+    /// then use, 0 to below 1; 0 for none.
+    pub weight_average: f64,
+    /// Steps between checkpoints inside an epoch; 0 for one at the end of each epoch only.
+    pub checkpoint_every: usize,
+    /// Threads of libtorch, which decide the order of its sums; 0 for as many as it chooses.
+    pub threads: usize,
+    /// Precision of activations in training.
+    pub precision: Precision,
+    /// Activation checkpointing in training.
+    pub memory: Checkpointing,
+    /// The optimiser.
+    pub optimiser: OptimiserConfig,
+    /// The learning rate over time.
+    pub schedule: ScheduleConfig,
+    /// Steps before the schedule in which the learning rate rises.
+    pub warm_up: WarmUpConfig,
+    /// The loss.
+    pub loss: LossConfig,
+    /// Weight w of the teacher, if the trainer has one, 0 to 1.
+    pub distillation_weight: f64,
+    /// Temperature τ of distillation.
+    pub distillation_temperature: f64,
+    /// Measuring the statistics of batch norm again after the last epoch.
+    pub batch_norm_reestimation: BatchNormReestimationConfig,
+    /// Random changes to each training sample.
+    pub augment: Augment,
+    /// How the samples of a batch are mixed, and in which epochs.
+    pub mix: Mix,
+    /// Threads that prepare batches; the batches do not depend on it.
+    pub loader_threads: usize,
+    /// Encoding of the samples into spikes over time, in the loader's threads.
+    pub encoder: Encoder,
+    /// Surrogate gradient of LIF sites when a model is fine-tuned on the grid; off the grid each
+    /// site has its own.
+    pub grid_surrogate: Surrogate,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        use crate::config::{
+            DEFAULT_BATCH, DEFAULT_CHECKPOINT_EVERY, DEFAULT_LABEL_SMOOTHING, distillation,
+        };
+        Self {
+            seed: 0,
+            epochs: 1,
+            batch: DEFAULT_BATCH,
+            label_smoothing: DEFAULT_LABEL_SMOOTHING,
+            gradient_clip: 0.0,
+            weight_average: 0.0,
+            checkpoint_every: DEFAULT_CHECKPOINT_EVERY,
+            threads: 0,
+            precision: Precision::default(),
+            memory: Checkpointing::default(),
+            optimiser: OptimiserConfig::default(),
+            schedule: ScheduleConfig::default(),
+            warm_up: WarmUpConfig::default(),
+            loss: LossConfig::default(),
+            distillation_weight: distillation::DEFAULT_DISTILLATION_WEIGHT,
+            distillation_temperature: distillation::DEFAULT_TEMPERATURE,
+            batch_norm_reestimation: BatchNormReestimationConfig::default(),
+            augment: Augment::default(),
+            mix: Mix::default(),
+            loader_threads: 1,
+            encoder: Encoder::Direct,
+            grid_surrogate: Surrogate::default(),
+        }
+    }
+}
+
+impl Recipe {
+    /// Checks the ranges that do not depend on data or network.
+    ///
+    /// # Errors
+    /// The first field out of range.
+    pub fn validate(&self) -> Result<()> {
+        check("seed", i64::try_from(self.seed).is_ok(), "below 2⁶³", self.seed)?;
+        check("epochs", self.epochs > 0, "at least 1", self.epochs)?;
+        check("batch", self.batch > 0, "at least 1", self.batch)?;
+        let smoothing = self.label_smoothing;
+        check("label_smoothing", (0.0..1.0).contains(&smoothing), "0 to below 1", smoothing)?;
+        let clip = self.gradient_clip;
+        check("gradient_clip", clip.is_finite() && clip >= 0.0, "at least 0", clip)?;
+        let average = self.weight_average;
+        check("weight_average", (0.0..1.0).contains(&average), "0 to below 1", average)?;
+        check("threads", i32::try_from(self.threads).is_ok(), "a number of threads", self.threads)?;
+        let (range, expected) = (0.0..=MAX_ALPHA, "0 to 2");
+        check("data.mixup", range.contains(&self.mix.mixup), expected, self.mix.mixup)?;
+        check("data.cutmix", range.contains(&self.mix.cutmix), expected, self.mix.cutmix)?;
+        let (weight, tau) = (self.distillation_weight, self.distillation_temperature);
+        check("distillation.weight", (0.0..=1.0).contains(&weight), "0 to 1", weight)?;
+        check("distillation.temperature", tau.is_finite() && tau > 0.0, "positive", tau)?;
+        self.optimiser.validate()?;
+        self.schedule.validate()?;
+        self.warm_up.validate(&self.schedule)?;
+        self.loss.validate()
+    }
+
+    /// The learning rate at step `step` (from 0) of the run's `total`.
+    pub fn learning_rate(&self, step: usize, total: usize) -> f64 {
+        self.optimiser.learning_rate() * self.warm_up.factor(&self.schedule, step, total)
+    }
+
+    /// How training passes compute.
+    pub(crate) fn training(&self) -> TrainingOptions {
+        TrainingOptions { precision: self.precision, checkpointing: self.memory }
+    }
+}

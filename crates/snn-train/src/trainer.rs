@@ -1,0 +1,364 @@
+//! The trainer: any network, any source of samples.
+
+use crate::config::RunConfig;
+use crate::config::check::check;
+use crate::encode::{BatchEncoder, encode, encoded_shape};
+use crate::error::{Error, Result};
+use crate::loss::LossConfig;
+use crate::loss::teacher::Teacher;
+use crate::progress::{Options, Outcome, Progress};
+use crate::recipe::Recipe;
+use crate::run::RunFolder;
+use crate::run::identity::Identity;
+use crate::trainable::{OffGrid, OnGrid, Trainable};
+use crate::training::{Job, fit};
+use snn_core::{GridNetwork, Network, NetworkOptions, Registry, SurrogateGradient};
+use snn_data::{LastBatch, Loader, LoaderConfig, SampleShape, Source};
+use snn_hybrid::{Decision, PlacedSite, Placement, Policy};
+use snn_ir::{Encoder, Form, Model};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Trains a network on a source of samples, with checkpoints, exact resume, metrics and figures in
+/// a run folder.
+///
+/// The network is a model: off the grid it is trained, on the grid it is fine-tuned in integers.
+/// The sources are images or frames ([`Source`]); with an encoder in the recipe, images become
+/// frames in the loader's threads.
+///
+/// ```
+/// use snn_data::{Source, Split, shapes::Shapes10};
+/// use snn_ir::{Form, Model, Preprocessing, Signature, models::SmallNet};
+/// use snn_train::{Options, Outcome, Recipe, Trainer};
+/// use std::sync::Arc;
+///
+/// let shapes = Shapes10 { train: 64, test: 32, ..Shapes10::default() };
+/// let train: Arc<dyn Source> = Arc::new(shapes.images(Split::Train)?);
+/// let graph = SmallNet { width: 2, ..SmallNet::default() }.build();
+/// let weights = graph.initial_weights(0)?;
+/// let preprocessing = Preprocessing::new(vec![113; 3], vec![69.0; 3]);
+/// let model = Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights);
+/// let recipe = Recipe { epochs: 1, batch: 16, ..Recipe::default() };
+/// let trainer = Trainer::new(model, train, recipe).with_test(Arc::new(shapes.images(Split::Test)?));
+/// let folder = tempfile::tempdir()?;
+/// let outcome = trainer.fit(&folder.path().join("run"), &Options::default(), &mut |_| {})?;
+/// assert!(matches!(outcome, Outcome::Finished(result) if result.test_images == 32));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Trainer {
+    pub(crate) model: Model,
+    pub(crate) train: Arc<dyn Source>,
+    pub(crate) validation: Option<Arc<dyn Source>>,
+    pub(crate) test: Option<Arc<dyn Source>>,
+    pub(crate) teacher: Option<Model>,
+    pub(crate) registry: Registry,
+    pub(crate) recipe: Recipe,
+    /// The config that it was made from, which the run folder keeps.
+    pub(crate) config: Option<RunConfig>,
+    /// Name of the data in the result.
+    pub(crate) data: String,
+    /// Which sites a policy changed; `None` for the sites as they are.
+    pub(crate) placement: Option<Placement>,
+    /// How the model that training starts from differs from the one it has its weights of.
+    pub(crate) differences: Vec<String>,
+    /// Whether the run folder keeps the model that training starts with.
+    pub(crate) keeps_base: bool,
+}
+
+impl Trainer {
+    /// A trainer of a model on the samples of `train`.
+    ///
+    /// The samples must have the input shape of the model (with an encoder: their frames must), as
+    /// many frames as the model has time steps if they are frames, and labels below its number of
+    /// classes; [`fit`](Self::fit) checks all that.
+    pub fn new(model: Model, train: Arc<dyn Source>, recipe: Recipe) -> Self {
+        let keeps_base = matches!(model.form(), Form::Grid { .. });
+        Self {
+            model,
+            train,
+            validation: None,
+            test: None,
+            teacher: None,
+            registry: Registry::default(),
+            recipe,
+            config: None,
+            data: "data of a program's own".into(),
+            placement: None,
+            differences: Vec::new(),
+            keeps_base,
+        }
+    }
+
+    /// Evaluates the samples of `source` after every epoch.
+    #[must_use]
+    pub fn with_validation(self, source: Arc<dyn Source>) -> Self {
+        Self { validation: Some(source), ..self }
+    }
+
+    /// Evaluates the samples of `source` once, after the last epoch. Without one the result says 0
+    /// test images.
+    #[must_use]
+    pub fn with_test(self, source: Arc<dyn Source>) -> Self {
+        Self { test: Some(source), ..self }
+    }
+
+    /// Learns from the class scores of a teacher as well (Hinton 2015), a model off the grid with
+    /// the same classes that reads the same samples.
+    #[must_use]
+    pub fn with_teacher(self, teacher: Model) -> Self {
+        Self { teacher: Some(teacher), ..self }
+    }
+
+    /// Knows neurons and surrogate gradients of a user's own.
+    #[must_use]
+    pub fn with_registry(self, registry: Registry) -> Self {
+        Self { registry, ..self }
+    }
+
+    /// Names the data in the result of the run.
+    #[must_use]
+    pub fn with_data_name(self, name: impl Into<String>) -> Self {
+        Self { data: name.into(), ..self }
+    }
+
+    /// Says in the result and the figures that this policy placed the sites of the model.
+    pub(crate) fn with_policy(self, policy: Policy) -> Result<Self> {
+        let placement = Placement { policy, ..sites_as_they_are(&self.model)? };
+        Ok(Self { placement: Some(placement), ..self })
+    }
+
+    /// The model that training starts with.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Trains in the folder `folder`, from the start or, with
+    /// [`Start::Resume`](crate::Start::Resume), from the last checkpoint.
+    ///
+    /// The same model, sources, recipe, device, threads and build give the same weights bit for bit,
+    /// however often the run was stopped and resumed. A run is resumed with what it was started
+    /// with; the first thing that differs is named. Validation samples are evaluated after every
+    /// epoch, test samples once after the last; nothing is selected by either.
+    ///
+    /// # Errors
+    /// Model, sources and recipe do not fit each other, the folder is in use or damaged, files
+    /// cannot be read or written, or the loss is no number.
+    pub fn fit(
+        &self,
+        folder: &Path,
+        options: &Options,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Outcome> {
+        self.recipe.validate()?;
+        let classes = self.check_model()?;
+        let loader = self.loader()?;
+        let steps = loader.batches_per_epoch();
+        let reestimated = self.recipe.batch_norm_reestimation.batches;
+        if reestimated > steps {
+            return Err(Error::Mismatch {
+                what: "`batch_norm_reestimation.batches`",
+                expected: format!("at most the {steps} steps of an epoch"),
+                found: reestimated.to_string(),
+            });
+        }
+        let (validation, test) = (self.evaluated(&self.validation)?, self.evaluated(&self.test)?);
+        self.check_teacher()?;
+        set_threads(self.recipe.threads);
+        let mut network = self.network(options)?;
+        let identity = self.identity()?;
+        let (folder, _lock) =
+            RunFolder::begin(folder, self.config.as_ref(), &identity, options.start)?;
+        if self.keeps_base {
+            folder.keep_base(&self.model)?;
+        }
+        folder.check_identity(&identity)?;
+        let teacher = match &self.teacher {
+            Some(model) => {
+                folder.keep_teacher(model)?;
+                Some(Teacher::new(model, &self.recipe, &self.registry, options.device)?)
+            }
+            None => None,
+        };
+        let placement = match &self.placement {
+            Some(placement) => placement.clone(),
+            None => sites_as_they_are(&self.model)?,
+        };
+        let job = Job {
+            recipe: &self.recipe,
+            loader: &loader,
+            steps,
+            classes,
+            validation: validation.as_ref(),
+            test: test.as_ref(),
+            data: &self.data,
+            placement: &placement,
+            differences: &self.differences,
+            teacher: teacher.as_ref(),
+            folder: &folder,
+            options,
+        };
+        fit(network.as_mut(), &job, progress)
+    }
+
+    /// The network on the device.
+    fn network(&self, options: &Options) -> Result<Box<dyn Trainable>> {
+        let model = &self.model;
+        if matches!(model.form(), Form::Grid { .. }) {
+            let surrogate = SurrogateGradient::new(&self.recipe.grid_surrogate, &self.registry)?;
+            let network = GridNetwork::with_surrogate(model, options.device, surrogate)?;
+            return Ok(Box::new(OnGrid {
+                network,
+                graph: model.graph().clone(),
+                time_steps: model.time_steps(),
+                device: options.device,
+            }));
+        }
+        let registry = self.registry.clone();
+        let training = self.recipe.training();
+        let settings = NetworkOptions { training, registry, ..NetworkOptions::new(options.device) };
+        let network = Network::with_options(model, &settings)?;
+        Ok(Box::new(OffGrid { network, signature: model.signature().clone() }))
+    }
+
+    /// The training batches; what is random in them is a function of (seed, epoch, place), so that
+    /// nothing of it must be kept for a resume.
+    fn loader(&self) -> Result<Loader> {
+        let recipe = &self.recipe;
+        let loader = LoaderConfig {
+            batch_size: recipe.batch,
+            seed: recipe.seed,
+            last_batch: LastBatch::Drop,
+            threads: recipe.loader_threads,
+            augment: recipe.augment.clone(),
+            mix: recipe.mix,
+            ..LoaderConfig::default()
+        }
+        .init_source(Arc::clone(&self.train), None)?;
+        if recipe.encoder == Encoder::Direct {
+            return Ok(loader);
+        }
+        let (encoder, time_steps) = (recipe.encoder, self.model.time_steps());
+        Ok(loader.with_batch_transform(Arc::new(BatchEncoder { encoder, time_steps })))
+    }
+
+    /// A source of evaluation as the network sees it.
+    fn evaluated(&self, source: &Option<Arc<dyn Source>>) -> Result<Option<Arc<dyn Source>>> {
+        let Some(source) = source.as_ref().filter(|source| !source.is_empty()) else {
+            return Ok(None);
+        };
+        encode(source, &self.recipe.encoder, self.model.time_steps()).map(Some)
+    }
+
+    /// Checks model and sources against each other and returns the number of classes.
+    fn check_model(&self) -> Result<usize> {
+        let (model, recipe) = (&self.model, &self.recipe);
+        let resolved = model.validate()?;
+        let shape = |node: usize| resolved.nodes.get(node).map(|node| node.shape.clone());
+        let (input, head) = (shape(0), shape(resolved.nodes.len().saturating_sub(1)));
+        let input = input.unwrap_or_default();
+        let classes = head.and_then(|shape| shape.first().copied()).unwrap_or(0);
+        if recipe.encoder != Encoder::Direct {
+            recipe.encoder.validate(model.time_steps())?;
+        }
+        let sources = [
+            ("training", Some(&self.train)),
+            ("validation", self.validation.as_ref()),
+            ("test", self.test.as_ref()),
+        ];
+        for (part, source) in sources.into_iter().filter_map(|(part, source)| Some((part, source?)))
+        {
+            let found = encoded_shape(source.shape(), &recipe.encoder, model.time_steps());
+            let expected = match found {
+                SampleShape::Static(_) => format!("images {input:?}"),
+                SampleShape::Frames(_) => {
+                    format!("frames {:?}", [&[model.time_steps()], input.as_slice()].concat())
+                }
+            };
+            let fits = found.image() == input.as_slice()
+                && found.time_steps().is_none_or(|steps| steps == model.time_steps());
+            if !fits {
+                return Err(Error::Samples { part, expected, found: found.to_string() });
+            }
+        }
+        if matches!(model.form(), Form::Grid { .. }) {
+            self.check_grid()?;
+        }
+        Ok(classes)
+    }
+
+    /// On the grid a loss of single time steps and statistics of batch norm do not exist.
+    fn check_grid(&self) -> Result<()> {
+        let (loss, batches) = (self.recipe.loss, self.recipe.batch_norm_reestimation.batches);
+        check(
+            "loss",
+            loss == LossConfig::CrossEntropy,
+            "cross_entropy on the grid, which tells the sum over time steps alone",
+            format!("{loss:?}"),
+        )?;
+        let expected = "0 on the grid, which has no batch norm";
+        check("batch_norm_reestimation.batches", batches == 0, expected, batches)
+    }
+
+    /// A teacher reads what the network reads, and knows the same classes.
+    fn check_teacher(&self) -> Result<()> {
+        let Some(teacher) = &self.teacher else { return Ok(()) };
+        let refuse = |expected: String, found: String| {
+            Err(Error::Mismatch { what: "teacher", expected, found })
+        };
+        if matches!(teacher.form(), Form::Grid { .. }) {
+            return refuse("a model off the grid".into(), "one on the grid".into());
+        }
+        let (own, other) = (self.model.validate()?, teacher.validate()?);
+        let shapes = |resolved: &snn_ir::Resolved| {
+            let shape = |index: usize| resolved.nodes.get(index).map(|node| node.shape.clone());
+            (shape(0), shape(resolved.nodes.len().saturating_sub(1)))
+        };
+        if shapes(&own) != shapes(&other) {
+            let show = |(input, head)| format!("input and classes {input:?}, {head:?}");
+            return refuse(show(shapes(&own)), show(shapes(&other)));
+        }
+        let shape =
+            encoded_shape(self.train.shape(), &self.recipe.encoder, self.model.time_steps());
+        if shape.time_steps().is_some_and(|steps| steps != teacher.time_steps()) {
+            let steps = |model: &Model| format!("{} time steps", model.time_steps());
+            return refuse(steps(&self.model), steps(teacher));
+        }
+        Ok(())
+    }
+
+    fn identity(&self) -> Result<Identity> {
+        let sources = [
+            ("train", Some(&self.train)),
+            ("validation", self.validation.as_ref()),
+            ("test", self.test.as_ref()),
+        ];
+        let sources = sources.into_iter().filter_map(|(part, source)| Some((part, &**source?)));
+        Identity::new(&self.recipe, &self.model, self.teacher.as_ref(), sources)
+    }
+}
+
+/// The sites of a model without a policy's changes.
+fn sites_as_they_are(model: &Model) -> Result<Placement> {
+    let sites = model.graph().sites()?.into_iter().map(|info| PlacedSite {
+        neurons: info.neurons(),
+        before: info.site.label().to_string(),
+        after: info.site.label().to_string(),
+        spiking: info.site.is_stateful(),
+        decision: Decision::Kept,
+        site: info.name,
+        shape: info.shape,
+    });
+    Ok(Placement { policy: Policy::None, sites: sites.collect() })
+}
+
+fn set_threads(threads: usize) {
+    if let (1.., Ok(threads)) = (threads, i32::try_from(threads)) {
+        tch::set_num_threads(threads);
+    }
+}

@@ -1,0 +1,340 @@
+//! The training loop.
+
+use crate::error::{Error, Result};
+use crate::evaluate::{Accuracy, EVALUATION_BATCH, evaluate_with, input};
+use crate::loss::Targets;
+use crate::loss::teacher::Teacher;
+use crate::optim::Optimiser;
+use crate::optim::ema::Ema;
+use crate::progress::{Options, Outcome, Progress};
+use crate::recipe::Recipe;
+use crate::run::RunFolder;
+use crate::run::checkpoint::{Checkpoint, Position};
+use crate::run::clock::Clock;
+use crate::run::metrics::{EpochMetrics, RunInfo, RunResult, peak_memory_bytes};
+use crate::run::tensorboard::EventFile;
+use crate::trainable::{StepSize, Trainable};
+use snn_core::{FiringRate, Pixels, arrays};
+use snn_data::{Batch, Loader, Source};
+use snn_hybrid::Placement;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tch::Tensor;
+
+/// What the loop needs beside the network.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) recipe: &'a Recipe,
+    /// Makes the training batches.
+    pub(crate) loader: &'a Loader,
+    /// Steps of an epoch.
+    pub(crate) steps: usize,
+    pub(crate) classes: usize,
+    pub(crate) validation: Option<&'a Arc<dyn Source>>,
+    pub(crate) test: Option<&'a Arc<dyn Source>>,
+    /// Name of the data.
+    pub(crate) data: &'a str,
+    pub(crate) placement: &'a Placement,
+    /// How the model differs from the one that its weights are of.
+    pub(crate) differences: &'a [String],
+    pub(crate) teacher: Option<&'a Teacher>,
+    pub(crate) folder: &'a RunFolder,
+    pub(crate) options: &'a Options,
+}
+
+impl Job<'_> {
+    /// Every site in order, with whether it spikes.
+    fn sites(&self) -> Vec<(&str, bool)> {
+        self.placement.sites.iter().map(|site| (site.site.as_str(), site.spiking)).collect()
+    }
+
+    /// Checks the labels of a batch, which a source of a user's own may give wrongly.
+    fn check_labels(&self, batch: &Batch) -> Result<()> {
+        let known = |label: i64| usize::try_from(label).is_ok_and(|label| label < self.classes);
+        match batch.targets.labels.iter().find(|label| !known(**label)) {
+            None => Ok(()),
+            Some(label) => Err(Error::Mismatch {
+                what: "label of a training sample",
+                expected: format!("below {}, the number of classes of the model", self.classes),
+                found: label.to_string(),
+            }),
+        }
+    }
+}
+
+/// The loop, from top to bottom.
+#[expect(clippy::too_many_lines, reason = "a training loop is read in one piece")]
+pub(crate) fn fit(
+    network: &mut dyn Trainable,
+    job: &Job<'_>,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Outcome> {
+    let Job { recipe, folder, steps, .. } = *job;
+    let reestimated = recipe.batch_norm_reestimation.batches;
+
+    // State: from the checkpoint, if there is one.
+    let mut optimiser = recipe.optimiser.init(network.parameters(), network.graph())?;
+    if network.step_size() == StepSize::Relative {
+        optimiser.scale_rates_by_size()?; // of the weights it starts with, whatever the checkpoint holds
+    }
+    let mut average = Ema::new(recipe.weight_average, network.parameters())?;
+    let checkpoint = folder.checkpoint()?;
+    let mut position = match &checkpoint {
+        Some(checkpoint) => restore(
+            network,
+            &mut optimiser,
+            &mut average,
+            checkpoint,
+            folder,
+            (recipe.epochs, steps),
+        )?,
+        None => Position::default(),
+    };
+    let mut events = folder.events(position.events)?;
+    if checkpoint.is_none() {
+        folder.write_info(&info(job))?;
+        save(network, &optimiser, &average, &mut events, &mut position, folder)?;
+    }
+    drop(checkpoint);
+    let mut clock = Clock::new();
+    progress(Progress::Begun {
+        placement: job.placement,
+        differences: job.differences,
+        parameters: parameter_count(network),
+        epochs: recipe.epochs,
+        steps,
+        epoch: position.epoch.min(recipe.epochs - 1) + 1,
+        step: position.step,
+    });
+
+    let mut steps_left = job.options.step_limit;
+    while position.epoch < recipe.epochs {
+        let first = position.epoch * steps;
+        for batch in job.loader.epoch_from(position.epoch as u64, position.step)? {
+            if steps_left == Some(0) {
+                return Ok(Outcome::Stopped { steps: first + position.step });
+            }
+            steps_left = steps_left.map(|left| left - 1);
+
+            let batch = batch?;
+            job.check_labels(&batch)?;
+            let device = network.device();
+            let pixels = Pixels::new(&input(&batch.samples), device)?;
+            let targets = Targets::of(&batch.targets, recipe.label_smoothing, device)?;
+
+            let scores = network.forward(&pixels)?;
+            let mut loss = recipe.loss.of(&scores, &targets)?;
+            if let Some(teacher) = job.teacher {
+                loss = teacher.correct(&loss, &scores.logits, &pixels)?;
+            }
+            let value = loss.f_double_value(&[])?;
+            let diverged =
+                |loss: f64| Error::Diverged { epoch: position.epoch, step: position.step, loss };
+            if !value.is_finite() {
+                return Err(diverged(value));
+            }
+            loss.f_backward()?;
+            if recipe.gradient_clip > 0.0
+                && !optimiser.clip_gradients(recipe.gradient_clip)?.is_finite()
+            {
+                return Err(diverged(f64::INFINITY));
+            }
+            let learning_rate = recipe.learning_rate(first + position.step, recipe.epochs * steps);
+            optimiser.step(learning_rate)?;
+            network.project()?;
+            average.update(network.parameters(), first + position.step)?;
+
+            let mut batch_accuracy = Accuracy::default();
+            batch_accuracy.add(&classes(&scores.logits)?, batch.targets.dominant());
+            let Accuracy { correct, images } = batch_accuracy;
+            position.step += 1;
+            position.loss += value * images as f64;
+            position.correct += correct;
+            position.images += images;
+            clock.training(&mut position);
+            let images_per_second = position.images as f64 / position.epoch_seconds;
+            let scalars = [
+                ("train/loss", value),
+                ("train/accuracy", batch_accuracy.share()),
+                ("train/learning_rate", learning_rate),
+                ("train/images_per_second", images_per_second),
+            ];
+            events.scalars(first + position.step, scalars)?;
+            let (epoch, step) = (position.epoch + 1, position.step);
+            progress(Progress::Step { epoch, step, loss: value, learning_rate, images_per_second });
+            let interrupted = job.options.stop.load(Ordering::Relaxed);
+            let due = recipe.checkpoint_every > 0
+                && step.is_multiple_of(recipe.checkpoint_every)
+                && step < steps;
+            if interrupted || due {
+                save(network, &optimiser, &average, &mut events, &mut position, folder)?;
+                clock.other(&mut position);
+            }
+            if interrupted {
+                return Ok(Outcome::Interrupted { steps: first + step });
+            }
+        }
+
+        // End of an epoch: averaged weights, if there are any, stand in for the network's own while
+        // it is measured and written.
+        average.swap(network.parameters())?;
+        if position.epoch + 1 == recipe.epochs && reestimated > 0 {
+            let unmixed = job.loader.clone().without_mixing();
+            let batches = unmixed.epoch(recipe.epochs as u64)?.take(reestimated);
+            let device = network.device();
+            network.reestimate(
+                &mut batches.map(|batch| Ok(Pixels::new(&input(&batch?.samples), device)?)),
+            )?;
+        }
+        let (validation, rates) = measure(network, job.validation, &mut |_| {})?;
+        let metrics = EpochMetrics {
+            epoch: position.epoch + 1,
+            learning_rate: recipe.learning_rate(first + steps - 1, recipe.epochs * steps),
+            train_loss: position.loss / position.images as f64,
+            train_accuracy: position.correct as f64 / position.images as f64,
+            validation_accuracy: (validation.images > 0).then(|| validation.share()),
+            firing_rates: rates.into_iter().map(|rate| (rate.site, rate.rate)).collect(),
+            averaged: average.is_on(),
+            images_per_second: position.images as f64 / position.epoch_seconds,
+            peak_memory_bytes: peak_memory_bytes(),
+        };
+        // Nothing is written of weights that make no model. A kill between these writes repeats
+        // them: the checkpoint, which ends the epoch, comes last.
+        let model = network.model().map_err(|error| error.of_epoch(position.epoch + 1))?;
+        folder.write_metrics(&metrics)?;
+        folder.write_figures(&job.sites())?;
+        folder.write_model(&model)?;
+        events.epoch(first + steps, &metrics)?;
+        average.swap(network.parameters())?;
+        clock.other(&mut position);
+        position = Position {
+            epoch: position.epoch + 1,
+            seconds: position.seconds,
+            ..Position::default()
+        };
+        save(network, &optimiser, &average, &mut events, &mut position, folder)?;
+        progress(Progress::Epoch(&metrics));
+    }
+
+    if let Some(result) = folder.result()? {
+        return Ok(Outcome::Finished(result));
+    }
+    progress(Progress::Testing);
+    average.swap(network.parameters())?;
+    let mut labels = BTreeMap::<i64, usize>::new();
+    let (test, _) =
+        measure(network, job.test, &mut |label| *labels.entry(label).or_default() += 1)?;
+    let most_frequent = labels.values().copied().max().unwrap_or(0);
+    clock.other(&mut position);
+    let result = RunResult {
+        dataset: job.data.to_string(),
+        test_accuracy: test.share(),
+        test_images: test.images,
+        chance: Accuracy { correct: most_frequent, images: test.images }.share(),
+        validation_accuracy: folder
+            .metrics()?
+            .last()
+            .and_then(|metrics| metrics.validation_accuracy),
+        averaged: average.is_on(),
+        batch_norm_batches: reestimated,
+        final_epoch: recipe.epochs,
+        wall_seconds: position.seconds,
+        policy: job.placement.policy.clone(),
+        relu_share: job.placement.relu_share(),
+        time_steps: network.time_steps(),
+        parameters: parameter_count(network),
+    };
+    folder.write_result(&result)?;
+    Ok(Outcome::Finished(result))
+}
+
+fn save(
+    network: &dyn Trainable,
+    optimiser: &Optimiser,
+    average: &Ema,
+    events: &mut EventFile,
+    position: &mut Position,
+    folder: &RunFolder,
+) -> Result<()> {
+    position.events = events.sync()?;
+    let (weights, average, optimiser) = (network.weights()?, average.state()?, optimiser.state()?);
+    Checkpoint { weights, average, optimiser, position: *position }.save(&folder.checkpoint_path())
+}
+
+fn restore(
+    network: &mut dyn Trainable,
+    optimiser: &mut Optimiser,
+    average: &mut Ema,
+    checkpoint: &Checkpoint,
+    folder: &RunFolder,
+    (epochs, steps): (usize, usize),
+) -> Result<Position> {
+    let damaged = |reason: String| Error::Damaged { path: folder.checkpoint_path(), reason };
+    let Position { epoch, step, .. } = checkpoint.position;
+    if epoch > epochs || step > steps || (epoch == epochs && step > 0) {
+        return Err(damaged(format!(
+            "epoch {epoch}, step {step} of a run of {epochs} epochs of {steps} steps"
+        )));
+    }
+    network.load(&checkpoint.weights).map_err(|e| damaged(e.to_string()))?;
+    average.restore(&checkpoint.average).map_err(|e| damaged(e.to_string()))?;
+    optimiser.restore(&checkpoint.optimiser).map_err(|e| damaged(e.to_string()))?;
+    Ok(checkpoint.position)
+}
+
+fn info(job: &Job<'_>) -> RunInfo {
+    RunInfo {
+        seed: job.recipe.seed,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        device: format!("{:?}", job.options.device),
+        threads: usize::try_from(tch::get_num_threads()).unwrap_or(0),
+        started_unix_seconds: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+        differences: job.differences.to_vec(),
+    }
+}
+
+fn parameter_count(network: &dyn Trainable) -> usize {
+    network
+        .parameters()
+        .iter()
+        .filter(|parameter| parameter.learned)
+        .map(|parameter| parameter.tensor.numel())
+        .sum()
+}
+
+/// Accuracy and firing rates of the network on the samples of a source, whose labels `see` sees;
+/// nothing without one.
+fn measure(
+    network: &dyn Trainable,
+    source: Option<&Arc<dyn Source>>,
+    see: &mut dyn FnMut(i64),
+) -> Result<(Accuracy, Vec<FiringRate>)> {
+    let mut sums: Vec<FiringRate> = Vec::new();
+    let Some(source) = source else { return Ok((Accuracy::default(), sums)) };
+    let samples = source.len() as f64;
+    let accuracy = evaluate_with(source, EVALUATION_BATCH, &mut |batch| {
+        let pixels = Pixels::new(&input(&batch.samples), network.device())?;
+        let (logits, rates) = network.evaluate(&pixels)?;
+        batch.targets.labels.iter().for_each(|label| see(*label));
+        let weight = batch.len() as f64 / samples;
+        if sums.is_empty() {
+            let zero = |rate: &FiringRate| FiringRate { site: rate.site.clone(), rate: 0.0 };
+            sums = rates.iter().map(zero).collect();
+        }
+        for (sum, rate) in sums.iter_mut().zip(&rates) {
+            sum.rate += weight * rate.rate;
+        }
+        classes(&logits)
+    })?;
+    Ok((accuracy, sums))
+}
+
+/// The class of each sample: that of its largest score.
+fn classes(logits: &Tensor) -> Result<Vec<usize>> {
+    let classes = arrays::array::<i64>(&logits.f_argmax(-1, false)?)?;
+    Ok(classes.iter().map(|&class| usize::try_from(class).unwrap_or(usize::MAX)).collect())
+}

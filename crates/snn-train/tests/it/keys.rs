@@ -1,0 +1,281 @@
+//! Keys of a config that choose the network, the weights to start from, the encoder, augmentation
+//! and limits: each has an effect and resumes bit for bit.
+
+use snn_ir::Model;
+use snn_train::{Error, Options, Outcome, Progress, RunConfig, RunFolder, RunResult, Start, train};
+use std::path::Path;
+
+/// Two epochs of ten steps, nothing extra.
+const PLAIN: &str = "
+seed = 3
+epochs = 2
+batch = 16
+time_steps = 2
+checkpoint_every = 4
+threads = 1
+policy = { kind = 'sites', include = ['stem.act', 'block2.act2'] }
+network = { kind = 'small', width = 3 }
+[data]
+dataset = 'shapes10'
+held_out = 7832 # of 8,000: leaves 168, ten batches of 16
+validation_limit = 100
+test_limit = 100
+crop_padding = 1
+";
+
+fn config(sets: &[&str]) -> RunConfig {
+    let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+    RunConfig::with_overrides(PLAIN, &sets).unwrap()
+}
+
+fn go(
+    config: &RunConfig,
+    folder: &Path,
+    start: Start,
+    step_limit: Option<usize>,
+) -> Result<Outcome, Error> {
+    let options = Options { start, step_limit, ..Options::default() };
+    train(config, folder, &options, &mut |_| {})
+}
+
+fn finish(config: &RunConfig, folder: &Path) -> RunResult {
+    match go(config, folder, Start::New, None).unwrap() {
+        Outcome::Finished(result) => result,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(config: &RunConfig, folder: &Path) -> String {
+    let error = go(config, folder, Start::New, None).unwrap_err().to_string();
+    assert!(!folder.exists(), "a refused run leaves no folder: {error}");
+    error
+}
+
+fn bytes(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("model.safetensors")).unwrap()
+}
+
+#[test]
+fn each_key_has_an_effect_and_resumes_bit_for_bit() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    finish(&config(&[]), &at("plain"));
+    let mut models = vec![(vec!["nothing"], bytes(&at("plain")))];
+    for (number, sets) in [
+        vec!["data.crop_border=reflect"],
+        vec!["data.flip=none"],
+        vec!["data.flip=alternating"],
+        vec!["data.auto_augment=auto-augment-cifar"],
+        vec!["data.auto_augment=auto-augment-imagenet"],
+        vec!["data.auto_augment=auto-augment-svhn"],
+        vec!["data.auto_augment=trivial-augment"],
+        vec!["data.auto_augment=rand-augment"],
+        vec!["data.auto_augment={ kind = 'rand-augment', operations = 1, magnitude = 20 }"],
+        vec!["data.erasing=0.5"],
+        vec!["data.mixup=0.4"],
+        vec!["data.mixup=0.4", "data.mix_epochs=1"],
+        vec!["encoder=latency"],
+        vec!["encoder={ kind = 'poisson', seed = 1, rate = 1.0 }"],
+        vec!["encoder={ kind = 'phase', bits = 2 }"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let config = config(&sets);
+        let (whole, stopped) = (at(&format!("whole{number}")), at(&format!("stopped{number}")));
+        finish(&config, &whole);
+        go(&config, &stopped, Start::New, Some(13)).unwrap();
+        go(&config, &stopped, Start::Resume, None).unwrap();
+        assert_eq!(bytes(&stopped), bytes(&whole), "{sets:?}");
+        models.push((sets, bytes(&whole)));
+    }
+    for (number, (sets, model)) in models.iter().enumerate() {
+        let same = models[..number].iter().find(|(_, other)| other == model);
+        assert!(same.is_none(), "{sets:?} changes nothing beside {same:?}");
+    }
+}
+
+/// As if every epoch were mixed, but from the second on.
+#[test]
+fn an_epoch_after_which_mixing_stops_is_as_the_epochs_say() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let mixed = ["data.mixup=0.4", "data.cutmix=1"];
+    let loss = |name: &str, sets: &[&str]| {
+        finish(&config(&[&mixed, sets].concat()), &at(name));
+        RunFolder::open(at(name)).unwrap().metrics().unwrap().into_iter().map(|m| m.train_loss)
+    };
+    let all: Vec<f64> = loss("all", &[]).collect();
+    let two: Vec<f64> = loss("two", &["data.mix_epochs=2"]).collect();
+    let one: Vec<f64> = loss("one", &["data.mix_epochs=1"]).collect();
+    assert_eq!(all, two, "both epochs are mixed");
+    assert_eq!(all[0], one[0]);
+    assert_ne!(all[1], one[1]);
+}
+
+#[test]
+fn limits_of_validation_and_test_leave_the_training_as_it_is() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let few = finish(&config(&["data.test_limit=7", "data.validation_limit=5"]), &at("few"));
+    let more = finish(&config(&["data.test_limit=0", "data.validation_limit=300"]), &at("more"));
+    assert_eq!((few.test_images, more.test_images), (7, 2_000));
+    assert_eq!(bytes(&at("few")), bytes(&at("more")));
+    assert!(
+        few.validation_accuracy
+            .is_some_and(|share| (share * 5.0 - (share * 5.0).round()).abs() < 1e-9)
+    );
+    assert_eq!(
+        refused(&config(&["data.test_limit=2001"]), &at("none")),
+        "`data.test_limit`: expected at most the 2000 test images, found 2001"
+    );
+    assert_eq!(
+        refused(&config(&["data.validation_limit=7833"]), &at("none")),
+        "`data.validation_limit`: expected at most the 7832 images held out, found 7833"
+    );
+}
+
+#[test]
+fn a_result_at_chance_level_is_known_as_that() {
+    let parent = tempfile::tempdir().unwrap();
+    let sets = ["data.test_limit=0", "optimiser.learning_rate=1e-12", "schedule=constant"];
+    let result = finish(&config(&sets), &parent.path().join("run"));
+    assert!((result.chance - 0.1).abs() < 1e-9, "shapes10 has 200 test images a class");
+    assert!(result.is_at_chance(), "{result:?}");
+    assert!(!RunResult { test_accuracy: 0.2, ..result.clone() }.is_at_chance());
+    // Three standard deviations of 2,000 images are two points.
+    assert!(RunResult { test_accuracy: 0.119, ..result }.is_at_chance());
+}
+
+/// A graph that conversion, policies and the trainer know nothing of.
+const GRAPH: &str = r#"{ "nodes": [
+    { "name": "image", "op": { "op": "input", "shape": [3, 16, 16] } },
+    { "name": "conv1", "op": { "op": "conv", "channels": 4, "kernel": [3, 3], "stride": [2, 2],
+      "padding": [1, 1], "dilation": [1, 1], "groups": 1, "bias": true }, "inputs": ["image"] },
+    { "name": "act1", "op": { "op": "activation", "site": { "kind": "lif" } }, "inputs": ["conv1"] },
+    { "name": "flat", "op": { "op": "flatten" }, "inputs": ["act1"] },
+    { "name": "fc", "op": { "op": "linear", "features": 10, "bias": true }, "inputs": ["flat"] },
+    { "name": "head", "op": { "op": "time_mean" }, "inputs": ["fc"] }
+] }"#;
+
+#[test]
+fn a_network_is_read_from_json_toml_or_a_model() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let json = serde_json::from_str::<serde_json::Value>(GRAPH).unwrap();
+    std::fs::write(at("net.json"), GRAPH).unwrap();
+    std::fs::write(at("net.toml"), toml::to_string(&json).unwrap()).unwrap();
+    let from = |file: &str, sets: &[&str]| {
+        let network = format!("network={{ kind = 'file', path = '{}' }}", at(file).display());
+        config(&[&["policy=none", &network], sets].concat())
+    };
+    finish(&from("net.json", &[]), &at("json"));
+    finish(&from("net.toml", &[]), &at("toml"));
+    std::fs::copy(at("json").join("model.safetensors"), at("net.safetensors")).unwrap();
+    finish(&from("net.safetensors", &[]), &at("model"));
+    assert_eq!(bytes(&at("json")), bytes(&at("toml")));
+    assert_eq!(bytes(&at("json")), bytes(&at("model")));
+    let model = Model::load(at("json").join("model.safetensors")).unwrap();
+    assert_eq!(model.graph().nodes.len(), 6);
+    go(&from("net.json", &[]), &at("stopped"), Start::New, Some(7)).unwrap();
+    // The file may not change under a run.
+    std::fs::write(at("net.json"), GRAPH.replace("\"channels\": 4", "\"channels\": 5")).unwrap();
+    let error = go(&from("net.json", &[]), &at("stopped"), Start::Resume, None).unwrap_err();
+    assert!(error.to_string().contains("`model.graph.nodes.conv1.op.channels` = 4"), "{error}");
+    std::fs::write(at("net.json"), GRAPH).unwrap();
+    go(&from("net.json", &[]), &at("stopped"), Start::Resume, None).unwrap();
+    assert_eq!(bytes(&at("stopped")), bytes(&at("json")));
+    // A policy applies to its sites.
+    let relu = finish(&from("net.json", &["policy=all"]), &at("relu"));
+    assert!((relu.relu_share - 1.0).abs() < 1e-12);
+
+    std::fs::write(at("wrong.json"), GRAPH.replace("[3, 16, 16]", "[3, 8, 8]")).unwrap();
+    let error = refused(&from("wrong.json", &[]), &at("none"));
+    assert!(error.contains("expected input [3, 16, 16] and 10 classes"), "{error}");
+    std::fs::write(at("typo.json"), GRAPH.replace("\"inputs\"", "\"input\"")).unwrap();
+    let error = refused(&from("typo.json", &[]), &at("none"));
+    assert!(error.contains("typo.json") && error.contains("input"), "{error}");
+    let error = refused(&from("net.yaml", &[]), &at("none"));
+    assert!(error.contains("net.yaml"), "{error}");
+}
+
+#[test]
+fn a_run_starts_from_the_weights_of_another_and_lists_the_differences() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    finish(&config(&["policy=all"]), &at("relu"));
+    let from = format!("start_from={}", at("relu").display());
+    let hybrid =
+        config(&[&from, "time_steps=3", "neuron.leak={ kind = 'learned', initial = 0.5 }"]);
+    let mut told = Vec::new();
+    train(&hybrid, &at("whole"), &Options::default(), &mut |progress| {
+        if let Progress::Begun { differences, .. } = progress {
+            told = differences.to_vec();
+        }
+    })
+    .unwrap();
+    let text = told.join("\n");
+    assert!(text.contains("time steps: 2 there, 3 here"), "{text}");
+    assert!(text.contains("site `block1.act1`") && !text.contains("site `stem.act`"), "{text}");
+    assert!(text.contains("leak`: begins as usual"), "{text}");
+    let run = RunFolder::open(at("whole")).unwrap();
+    assert_eq!(run.info().unwrap().differences, told);
+    // Training began with those weights: the model that is kept has them.
+    let load = |path: &str| Model::load(at(path)).unwrap();
+    let (base, relu) = (load("whole/base.safetensors"), load("relu/model.safetensors"));
+    assert_eq!(base.weights()["stem.conv.weight"], relu.weights()["stem.conv.weight"]);
+    finish(&config(&["time_steps=3"]), &at("fresh"));
+    assert_ne!(bytes(&at("fresh")), bytes(&at("whole")));
+    // A resumed run needs the other one no more.
+    go(&hybrid, &at("stopped"), Start::New, Some(9)).unwrap();
+    std::fs::rename(at("relu"), at("moved")).unwrap();
+    go(&hybrid, &at("stopped"), Start::Resume, None).unwrap();
+    assert_eq!(bytes(&at("stopped")), bytes(&at("whole")));
+
+    // Anything else that does not fit is refused by name.
+    let error = refused(&hybrid, &at("none"));
+    assert!(error.contains("`start_from`") && error.contains("relu"), "{error}");
+    let from = format!("start_from={}", at("moved/model.safetensors").display());
+    let error = refused(&config(&[&from, "network={ kind = 'small', width = 4 }"]), &at("none"));
+    assert!(error.contains("for weight `block1."), "{error}");
+    let error = refused(
+        &config(&[&from, "network={ kind = 'resnet', width = 3, blocks = [1] }"]),
+        &at("none"),
+    );
+    assert!(error.contains("which has none") || error.contains("none of this name"), "{error}");
+}
+
+#[test]
+fn a_classifier_of_other_classes_begins_anew_where_that_is_asked_for() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    // The same network with four classes.
+    let mut other = GRAPH.replace("\"features\": 10", "\"features\": 4");
+    std::fs::write(at("ten.json"), GRAPH).unwrap();
+    let ten = format!("network={{ kind = 'file', path = '{}' }}", at("ten.json").display());
+    let plain = config(&["policy=none", &ten]);
+    finish(&plain, &at("ten"));
+    other = other.replace('\n', " ");
+    let graph: snn_ir::Graph = serde_json::from_str(&other).unwrap();
+    let model = Model::load(at("ten").join("model.safetensors")).unwrap();
+    let (mut signature, _) = model.into_parts();
+    signature.classes = ["a", "b", "c", "d"].map(str::to_string).to_vec();
+    signature.graph = graph;
+    let weights = signature.graph.initial_weights(9).unwrap();
+    let four = Model::new(signature, weights);
+    four.save(at("four.safetensors")).unwrap();
+
+    let path = at("four.safetensors").display().to_string();
+    let error =
+        refused(&config(&["policy=none", &ten, &format!("start_from={path}")]), &at("none"));
+    assert!(error.contains("new_classes = true") && error.contains("`fc."), "{error}");
+    let anew = format!("start_from={{ path = '{path}', new_classes = true }}");
+    finish(&config(&["policy=none", &ten, &anew]), &at("run"));
+    let base = Model::load(at("run").join("base.safetensors")).unwrap();
+    assert_eq!(base.weights()["conv1.weight"], four.weights()["conv1.weight"]);
+    let told = RunFolder::open(at("run")).unwrap().info().unwrap().differences.join("\n");
+    assert!(
+        told.contains("weight `fc.weight`: [4, 256] there, [10, 256] here: begins anew"),
+        "{told}"
+    );
+}
