@@ -33,7 +33,7 @@ pub(crate) fn trained(path: &Path) -> Result<Trained> {
 /// names where the model has names.
 pub(crate) fn fits(model: &Model, path: &Path, data: &Dataset) -> Result<()> {
     let (name, classes) = (data.name, data.classes.len());
-    let found = model.validate()?.nodes.last().map_or(0, |head| head.shape[0]);
+    let found = model.validate()?.classes();
     if found != classes {
         bail!("{}: {found} classes, but {name} has {classes}", path.display());
     }

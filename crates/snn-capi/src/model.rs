@@ -64,7 +64,7 @@ impl SnnModel {
         let threads = usize::try_from(threads.max(1)).unwrap_or(usize::MAX);
         let deployment =
             Deployment::new(&model, &Options { instruction_set, threads, ..Options::default() })?;
-        let classes = model.validate()?.nodes.last().map_or(0, |head| head.shape.iter().product());
+        let classes = model.validate()?.classes();
         let text = |text: &str| CString::new(text.replace('\0', "␀")).unwrap_or_default();
         Ok(Self {
             names: model.classes().iter().map(|name| text(name)).collect(),

@@ -23,9 +23,7 @@ pub mod testing;
 
 pub use encode::Encoder;
 pub use error::{Error, Result};
-pub use evaluate::{
-    Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace, TIE,
-};
+pub use evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace, TIE};
 pub use graph::resolve::{
     MAX_CHANNELS, MAX_NODES, MAX_VALUES, MAX_WEIGHTS, Resolved, ResolvedNode, SiteInfo, chw,
 };
@@ -43,7 +41,7 @@ pub use oracle::Naive;
 pub use site::parts::{GRID_WEIGHT_MAX, Initial, PartSpec, Range};
 pub use site::{
     Adaptation, Code, Custom, DEFAULT_LEAK, DEFAULT_LEVELS, DEFAULT_STEP, DEFAULT_THRESHOLD,
-    GridAdaptation, GridLif, GridReset, GridSynapse, LearnedParam, Leak, Lif, MEMBRANE_LIMIT,
+    GridAdaptation, GridLif, GridReset, GridSynapse, Leak, LearnedParam, Lif, MEMBRANE_LIMIT,
     QuantRelu, Reset, ResetGradient, Share, Site, Spike, Surrogate, Synapse, Threshold, logistic,
 };
 pub use streams::{F32_EXACT, Kind as StreamKind, Streams};

@@ -56,7 +56,8 @@ impl Streams {
             let channels = info.shape[0];
             let (kind, bound) = match &node.op {
                 Op::Input { .. } => {
-                    if signature.preprocessing.std.iter().any(|s| s.to_bits() != 1.0_f64.to_bits()) {
+                    if signature.preprocessing.std.iter().any(|s| s.to_bits() != 1.0_f64.to_bits())
+                    {
                         return Err(refuse(
                             "deviations must have been merged into the weights (std = 1)",
                         ));
@@ -202,11 +203,8 @@ fn synapse_bound(
         _ => (1, false),
     };
     let multiplier = real(weights, name, "multiplier")?;
-    let bias: ArrayD<f64> = if bias {
-        real(weights, name, "bias")?
-    } else {
-        ArrayD::zeros(multiplier.raw_dim())
-    };
+    let bias: ArrayD<f64> =
+        if bias { real(weights, name, "bias")? } else { ArrayD::zeros(multiplier.raw_dim()) };
     let outputs = weight.shape()[0];
     let mut largest = 0.0_f64;
     let mut bound = Vec::with_capacity(outputs);

@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     let (pixels, labels) = (std::fs::read(pixels)?, std::fs::read(labels)?);
     let labels: Vec<usize> = labels.into_iter().map(usize::from).collect();
     let mut session = model.session(&Options { threads, ..Options::default() })?;
-    let size = model.validate()?.nodes[0].shape.iter().product::<usize>();
+    let size = model.validate()?.input_shape().iter().product::<usize>();
     if labels.len() < 2 || pixels.len() != labels.len() * size {
         let expected = format!("at least 2 labels and {size} pixels for each");
         return Err(wrong(&format!(

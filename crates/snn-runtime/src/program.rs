@@ -13,7 +13,7 @@ use crate::synapse::Synapse;
 use snn_ir::graph::{Conv, Node, Op, PoolKind};
 use snn_ir::model::{Form, Model};
 use snn_ir::resolve::Resolved;
-use snn_ir::streams::{Kind, Streams};
+use snn_ir::streams::Kind;
 use snn_ir::{Code, Error, Neurons, Result, Spike};
 
 /// The most values that all nodes of a model may have together, where one of fewer than eight
@@ -82,13 +82,13 @@ pub(crate) struct Program<A: Arithmetic> {
 impl<A: Arithmetic> Program<A> {
     /// Validates and compiles a converted model.
     pub(crate) fn compile(model: &Model, neurons: &Neurons) -> Result<Self> {
-        let resolved = model.validate()?;
-        check_size(&resolved)?;
-        let kinds = Streams::of(model, &resolved)?.kinds;
+        let checked = model.validate()?;
+        let (resolved, kinds) = (checked.resolved(), &checked.streams()?.kinds);
+        check_size(resolved)?;
         let mut program =
             Self { nodes: Vec::new(), time_steps: model.time_steps(), accumulators: 0, row: 0 };
         for (index, node) in model.graph().nodes.iter().enumerate() {
-            let compiled = program.node((model, neurons), node, &resolved, index, &kinds)?;
+            let compiled = program.node((model, neurons), node, resolved, index, kinds)?;
             if let Kernel::Synapse(synapse) = &compiled.kernel {
                 program.accumulators =
                     program.accumulators.max(synapse.links.width() * compiled.positions);

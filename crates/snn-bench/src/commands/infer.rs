@@ -176,7 +176,7 @@ pub(crate) fn infer(model: &Model, images: &Images, counts: bool) -> Result<Infe
 }
 
 fn classify(model: &Model, path: &Path, counts: bool, json: bool) -> Result<Outcome> {
-    let shape = model.validate()?.nodes[0].shape.clone();
+    let shape = model.validate()?.input_shape().to_vec();
     let bytes = fs_err::read(path)?;
     let expected: usize = shape.iter().product();
     if bytes.len() != expected {

@@ -125,9 +125,9 @@ impl Op {
             Op::Scale => {
                 Ok(vec![PartSpec::learned("weight", vector, form, Initial::Constant(1.0))])
             }
-            Op::BatchNorm { .. } if form != Form::Trained => Err(
-                "batch norm does not exist after conversion; it is folded into the convolution",
-            ),
+            Op::BatchNorm { .. } if form != Form::Trained => {
+                Err("batch norm does not exist after conversion; it is folded into the convolution")
+            }
             Op::BatchNorm { .. } => Ok(vec![
                 PartSpec::learned("weight", vector.clone(), form, Initial::Constant(1.0)),
                 PartSpec::learned("bias", vector.clone(), form, Initial::Constant(0.0)),

@@ -1,11 +1,11 @@
 //! One file holds everything needed to run: a `.safetensors` file whose metadata carries the graph
 //! as JSON. Any safetensors client can open it.
 
-use crate::model::conversion::ConversionOptions;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
+use crate::model::conversion::ConversionOptions;
 use crate::model::weights::{Tensor, Weights};
+use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensorError};

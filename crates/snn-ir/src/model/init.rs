@@ -1,8 +1,8 @@
 //! Initial weights: explicit laws, one seed, the same on every device.
 
-use crate::error::Result;
 use super::weights::{Tensor, Weights};
 use super::{Form, WeightSpec, weight_specs};
+use crate::error::Result;
 use crate::graph::Graph;
 use crate::site::parts::Initial;
 use ndarray::{ArrayD, IxDyn};

@@ -9,6 +9,8 @@ mod signature;
 mod specs;
 pub mod weights;
 
+#[doc(hidden)]
+pub use crate::site::parts::GRID_WEIGHT_MAX;
 pub use checked::{Checked, MAX_TIME_STEPS};
 pub use form::Form;
 pub use signature::{Preprocessing, Signature};

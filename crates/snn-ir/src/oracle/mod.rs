@@ -6,14 +6,14 @@ mod site;
 
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
-use crate::graph::{Conv, Geometry, Node, Op, PoolKind};
-use crate::model::{Form, Model};
-use site::{Emitted, Memory, NaiveSite};
-use crate::neurons::Neurons;
 use crate::graph::resolve::Resolved;
-use crate::site::Site;
+use crate::graph::{Conv, Geometry, Node, Op, PoolKind};
 use crate::model::weights;
+use crate::model::{Form, Model};
+use crate::neurons::Neurons;
+use crate::site::Site;
 use ndarray::{Array2, ArrayD, IxDyn};
+use site::{Emitted, Memory, NaiveSite};
 use std::ops::{Add, Mul};
 
 /// The naive evaluator of a model in any form.

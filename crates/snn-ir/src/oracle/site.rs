@@ -1,16 +1,16 @@
 //! Sites of the naive evaluator (eqs. 8 to 13), one neuron at a time.
 
+use super::Number;
 use crate::error::{Error, Result};
 use crate::evaluate::TIE;
 use crate::graph::{Node, Op};
 use crate::model::Model;
-use super::Number;
 use crate::neurons::{Neuron, Neurons};
-use crate::site::{
-    Adaptation, Custom, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, Reset, Site,
-    Spike, Synapse, Threshold, logistic, MEMBRANE_LIMIT,
-};
 use crate::site::parts::PartSpec;
+use crate::site::{
+    Adaptation, Custom, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, MEMBRANE_LIMIT,
+    Reset, Site, Spike, Synapse, Threshold, logistic,
+};
 use ndarray::ArrayD;
 use std::collections::BTreeMap;
 
@@ -55,10 +55,9 @@ impl<'m, A: Number> NaiveSite<'m, A> {
         neurons: &Neurons,
     ) -> Result<Option<Self>> {
         let Op::Activation { site, code } = &node.op else { return Ok(None) };
-        let parts = site.parts(channels, model.form()).map_err(|reason| Error::Refused {
-            node: node.name.clone(),
-            reason: reason.into(),
-        })?;
+        let parts = site
+            .parts(channels, model.form())
+            .map_err(|reason| Error::Refused { node: node.name.clone(), reason: reason.into() })?;
         let weights = parts
             .into_iter()
             .map(|PartSpec { part, .. }| {
@@ -101,7 +100,9 @@ fn own_neurons(
     let parts = custom
         .learned
         .keys()
-        .map(|part| Ok((part.clone(), crate::model::weights::real(model.weights(), &node.name, part)?)))
+        .map(|part| {
+            Ok((part.clone(), crate::model::weights::real(model.weights(), &node.name, part)?))
+        })
         .collect::<Result<Vec<_>>>()?;
     let channels = parts.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
     (0..channels)

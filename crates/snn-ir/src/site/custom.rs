@@ -57,7 +57,11 @@ impl Custom {
             return Some(("learned", "of names without a dot", format!("`{part}`")));
         }
         if let Some(part) = self.learned.keys().find(|part| self.params.contains_key(*part)) {
-            return Some(("learned", "of names that are not among the constants", format!("`{part}`")));
+            return Some((
+                "learned",
+                "of names that are not among the constants",
+                format!("`{part}`"),
+            ));
         }
         let constants = self.params.iter().map(|(name, value)| (name, *value));
         let learned = self.learned.iter().map(|(name, learned)| (name, learned.initial));

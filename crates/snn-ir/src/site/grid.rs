@@ -47,9 +47,8 @@ impl GridLif {
 
     /// The weights over `channels` channels.
     pub(super) fn parts(&self, channels: usize, form: Form) -> Vec<PartSpec> {
-        let part = |name, least| {
-            PartSpec::new(name, vec![channels], form).within(Range::AtLeast(least))
-        };
+        let part =
+            |name, least| PartSpec::new(name, vec![channels], form).within(Range::AtLeast(least));
         let mut parts = vec![part("threshold", 1.0)];
         if let GridAdaptation::Threshold { .. } = self.adaptation {
             parts.push(part("adaptation", 0.0));

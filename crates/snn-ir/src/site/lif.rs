@@ -136,7 +136,11 @@ impl Lif {
         // Both are defined symmetrically, or in multiples of the threshold, from 0.
         if self.spike != Spike::Binary {
             if matches!(self.reset, Reset::Hard { potential } if potential != 0.0) {
-                return Some(("reset.potential", "0 for ternary and integer spikes", rest.to_string()));
+                return Some((
+                    "reset.potential",
+                    "0 for ternary and integer spikes",
+                    rest.to_string(),
+                ));
             }
             if self.threshold.initial() <= 0.0 {
                 return Some((
@@ -156,7 +160,11 @@ impl Lif {
                 return Some(("adaptation.decay", "in [0, 1]", decay.to_string()));
             }
             if !(strength.is_finite() && strength >= 0.0) {
-                return Some(("adaptation.strength", "finite and at least 0", strength.to_string()));
+                return Some((
+                    "adaptation.strength",
+                    "finite and at least 0",
+                    strength.to_string(),
+                ));
             }
             if matches!(self.spike, Spike::Integer { .. }) {
                 return Some(("adaptation", NO_ADAPTATION, format!("{:?}", self.adaptation)));

@@ -60,7 +60,8 @@ impl Range {
                 .axis_windows(Axis(0), 2)
                 .into_iter()
                 .any(|rows| {
-                    let (before, after) = (rows.index_axis(Axis(0), 0), rows.index_axis(Axis(0), 1));
+                    let (before, after) =
+                        (rows.index_axis(Axis(0), 0), rows.index_axis(Axis(0), 1));
                     before.iter().zip(after).any(|(a, b)| a > b)
                 })
                 .then(|| {
@@ -138,7 +139,12 @@ impl PartSpec {
     }
 
     /// The weights of a convolution or linear layer, of shape `[outputs, inputs, …kernel]`.
-    pub(crate) fn synapse(shape: Vec<usize>, bias: bool, form: Form, initial: Initial) -> Vec<Self> {
+    pub(crate) fn synapse(
+        shape: Vec<usize>,
+        bias: bool,
+        form: Form,
+        initial: Initial,
+    ) -> Vec<Self> {
         let outputs = shape[0];
         let fan_in: f64 = shape[1..].iter().map(|&size| size as f64).product();
         let on_grid = matches!(form, Form::Grid { .. });

@@ -2,12 +2,12 @@
 //! function of its seed.
 
 use crate::graph::{Conv, Graph, Op, PoolKind, Window};
+use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 use crate::site::parts::{Initial, PartSpec, Range};
 use crate::site::{
     Adaptation, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
 };
-use crate::model::weights::{Tensor, Weights};
 use ndarray::{ArrayD, IxDyn};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -364,7 +364,11 @@ impl Draw {
                 self.choose(&[usual, usual, usual, -usual, 1e-8, -1e-8, 0.0])
             }
             (Op::BatchNorm { eps }, _) if spec.range != Range::Finite => {
-                if dyadic { 1.0 - eps } else { self.random.random_range(0.2..3.0) }
+                if dyadic {
+                    1.0 - eps
+                } else {
+                    self.random.random_range(0.2..3.0)
+                }
             }
             _ if dyadic && spec.decays => eighth(&mut self.random) * 0.5,
             _ if dyadic => eighth(&mut self.random),
