@@ -1,6 +1,7 @@
 //! Warm deployments ask for no memory, whatever the number of threads. One test, since it counts
 //! for the whole process.
 
+#[path = "it/draw/mod.rs"]
 mod draw;
 
 use draw::{Numbers, model, pixels};

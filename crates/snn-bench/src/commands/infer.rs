@@ -13,7 +13,8 @@ use ndarray::{ArrayD, Axis, IxDyn};
 use serde::Serialize;
 use snn_data::{Dataset, Images};
 use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
-use snn_runtime::{Counts, Deployment, Options, Precision, Runtime};
+use snn_runtime::counting::Counts;
+use snn_runtime::{Counting, Deployment, Options};
 use std::path::Path;
 use std::time::Instant;
 
@@ -52,18 +53,15 @@ struct Classified<'a> {
 /// or counts are asked for.
 struct Engines {
     deployment: Option<Deployment>,
-    runtime: Option<Runtime>,
+    runtime: Option<Counting>,
 }
 
 impl Engines {
     fn new(model: &Model, counts: bool) -> Result<Self> {
-        let (on_grid, precision) = match model.form() {
-            Form::Grid { .. } => (true, Precision::Grid),
-            Form::Trained | Form::Events => (false, Precision::F64),
-        };
+        let on_grid = matches!(model.form(), Form::Grid { .. });
         let deployment =
             on_grid.then(|| Deployment::new(model, &Options::default())).transpose()?;
-        let runtime = (counts || !on_grid).then(|| Runtime::new(model, precision)).transpose()?;
+        let runtime = (counts || !on_grid).then(|| Counting::new(model)).transpose()?;
         Ok(Self { deployment, runtime })
     }
 
@@ -100,7 +98,7 @@ impl Engines {
     }
 
     fn counts(&self) -> Option<Counts> {
-        self.runtime.as_ref().map(Runtime::counts)
+        self.runtime.as_ref().map(Counting::counts)
     }
 }
 

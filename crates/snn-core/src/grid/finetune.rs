@@ -33,7 +33,7 @@ use tch::{Device, Kind, Tensor};
 /// synapses, units, leaks and guard bits are frozen.
 ///
 /// Gradients: rounding, the floor of leaks and saturation pass them on; a LIF site has those of its
-/// twin off the grid with `u/θ` for `u` and 1 for `θ`, a reset is a constant; a level of a
+/// counterpart off the grid with `u/θ` for `u` and 1 for `θ`, a reset is a constant; a level of a
 /// QuantRelu has the slope of the line through its thresholds, half a spacing beyond them at most.
 #[derive(Debug)]
 pub struct GridNetwork {

@@ -74,7 +74,7 @@ pub(crate) enum WeightUse {
     FineTuning,
 }
 
-/// Weight and bias that stand in for a node's own, in fine-tuning: integers with a gradient.
+/// Weight and bias that replace a node's integers in fine-tuning: integers with a gradient.
 pub(crate) struct Substitute {
     pub(crate) weight: Tensor,
     pub(crate) bias: Option<Tensor>,

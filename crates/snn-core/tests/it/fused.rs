@@ -303,12 +303,8 @@ fn sums_and_batch_norms_before_a_site_are_those_of_libtorch() {
         let case = case(20_000 + seed);
         let mut random = Random::new(seed);
         let sum = Sum::new(&case, &mut random);
-        kinds.insert(
-            sum.terms
-                .iter()
-                .map(|(_, norm, steps)| (norm.is_some(), *steps == 1))
-                .collect::<Vec<_>>(),
-        );
+        let terms = sum.terms.iter().map(|(_, norm, steps)| (norm.is_some(), *steps == 1));
+        kinds.insert(terms.collect::<Vec<_>>());
         let threshold = no_grad(|| case.threshold.to_kind(Kind::Double));
         let lif = |kind: Kind, currents: &Tensor| {
             let mut broad = vec![1; case.shape.len()];

@@ -33,6 +33,8 @@ pub enum Range {
     Finite,
     /// Values of at least this one.
     AtLeast(f64),
+    /// Values above 0.
+    Positive,
     /// Values above this one.
     Above(f64),
     /// Integers of −127 to 127.
@@ -50,7 +52,7 @@ impl Range {
         match self {
             Range::Finite => None,
             Range::AtLeast(least) => below(&|v| v >= least, format!("values of at least {least}")),
-            Range::Above(0.0) => below(&|v| v > 0.0, "positive values".into()),
+            Range::Positive => below(&|v| v > 0.0, "positive values".into()),
             Range::Above(least) => below(&|v| v > least, format!("values above {least}")),
             Range::GridWeight => {
                 let most = f64::from(GRID_WEIGHT_MAX);

@@ -34,7 +34,7 @@ impl QuantRelu {
     pub(super) fn parts(&self, channels: usize, form: Form) -> Vec<PartSpec> {
         let initial = Initial::Constant(self.step);
         let step = PartSpec::learned("step", self.share.shape(channels), form, initial);
-        vec![step.within(Range::Above(0.0))]
+        vec![step.within(Range::Positive)]
     }
 
     /// The first attribute that is outside its range.

@@ -5,7 +5,7 @@
 //! values, and its file no deviation that normalised values could be undone with.
 
 use super::session::{Session, State};
-use crate::arithmetic::Scores;
+use crate::scores::Scores;
 use snn_ir::{Error, Result};
 use std::num::NonZeroU64;
 
@@ -157,11 +157,10 @@ impl Session {
     /// slice are counted ([`count_events`]) and are the frame of one macro-step.
     ///
     /// ```no_run
-    /// # use snn_runtime::deploy::{Deploy, Event, Options, windows};
-    /// # use snn_runtime::Model;
+    /// # use snn_runtime::Deployment;
+    /// # use snn_runtime::deploy::{Event, windows};
     /// # let events: Vec<Event> = vec![];
-    /// # let model = Model::load("gesture.safetensors")?;
-    /// let mut session = model.session(&Options::default())?;
+    /// let mut session = Deployment::load("gesture.safetensors")?.session();
     /// let slices: Vec<&[Event]> = windows(&events, 20_000.try_into()?).collect();
     /// let class = session.run_events(&slices)?.argmax();
     /// # Ok::<(), Box<dyn std::error::Error>>(())

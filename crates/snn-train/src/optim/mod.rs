@@ -82,7 +82,7 @@ impl OptimiserConfig {
                 let zeros = |_| tensor.f_detach()?.f_zeros_like();
                 let moments =
                     self.moments().iter().map(zeros).collect::<Result<_, tch::TchError>>()?;
-                let synapse = is_synapse(graph, &parameter.name);
+                let synapse = is_synapse(graph, parameter);
                 Ok(Slot { name: parameter.name.clone(), synapse, size: 1.0, tensor, moments })
             })
             .collect::<Result<_>>()?;
@@ -98,12 +98,12 @@ impl OptimiserConfig {
     }
 }
 
-/// Whether the name is that of the weight of a convolution or linear layer.
-fn is_synapse(graph: &Graph, weight: &str) -> bool {
-    weight
-        .strip_suffix(".weight")
-        .and_then(|node| graph.node(node))
-        .is_some_and(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }))
+/// The weight of a convolution or linear layer.
+fn is_synapse(graph: &Graph, parameter: &Parameter) -> bool {
+    parameter.part() == "weight"
+        && graph
+            .node(parameter.node())
+            .is_some_and(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }))
 }
 
 /// An optimiser with its state.
