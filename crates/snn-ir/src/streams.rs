@@ -14,12 +14,12 @@ use ndarray::{ArrayD, Axis};
 /// Kinds and bounds of every edge of a converted model.
 #[derive(Debug, Clone)]
 pub struct Streams {
-    /// What each node yields.
+    /// Kind of each node's output.
     pub kinds: Vec<Kind>,
     /// Largest absolute value that each node yields, for each channel; `f64::INFINITY` where there
     /// is no bound (real payloads, real currents).
     pub bounds: Vec<Vec<f64>>,
-    /// Of convolutions and linear layers: the largest absolute value of `Σ n·x` before multiplier
+    /// For convolutions and linear layers: the largest absolute value of `Σ n·x` before multiplier
     /// and bias.
     pub sums: Vec<f64>,
 }

@@ -35,7 +35,7 @@ pub trait Transform: fmt::Debug + Send + Sync {
     ) -> Result<(), Box<dyn StdError + Send + Sync>>;
 }
 
-/// Whether images are mirrored.
+/// `true` if images are mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flip {
@@ -49,7 +49,7 @@ pub enum Flip {
     Alternating,
 }
 
-/// What lies outside an image.
+/// Pixels outside an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Border {
@@ -79,9 +79,9 @@ pub struct Augment {
     /// The image is shifted by −padding to +padding pixels in each direction, which is what
     /// cropping a padded image does.
     pub crop_padding: usize,
-    /// What a shift brings in.
+    /// Pixels that a shift brings in.
     pub crop_border: Border,
-    /// Whether to mirror.
+    /// Random mirroring.
     pub flip: Flip,
     /// Side in pixels of the square that is blanked, 0 for none. Its centre is any pixel of the
     /// image with equal chance, so that a part of it may lie outside (`DeVries` & Taylor 2017).
@@ -202,7 +202,7 @@ impl Transform for Augment {
 }
 
 impl Flip {
-    /// Whether a sample is mirrored.
+    /// `true` if a sample is mirrored.
     fn draw(self, rng: &mut SampleRng) -> bool {
         match self {
             Self::None => false,

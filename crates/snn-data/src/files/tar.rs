@@ -21,7 +21,7 @@ pub(crate) struct Entry {
     pub(crate) length: u64,
 }
 
-/// What a header announces; folders and other things are no files.
+/// Header of an entry; folders and other things are no files.
 struct Header {
     entry: Entry,
     file: bool,

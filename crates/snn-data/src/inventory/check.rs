@@ -36,7 +36,7 @@ struct ManifestFile {
     bytes: Option<u64>,
     sha256: Option<String>,
     md5: Option<String>,
-    /// What may stand in its place.
+    /// The unpacked form that may replace the file.
     unpacked: Option<Unpacked>,
 }
 
@@ -72,13 +72,13 @@ pub struct OfficialFile {
 }
 
 impl OfficialFile {
-    /// Whether it is there, with the official size where that is known.
+    /// `true` if it is there, with the official size where that is known.
     pub fn has_size(&self) -> bool {
         self.found_bytes.is_some_and(|found| self.bytes.is_none_or(|bytes| bytes == found))
     }
 }
 
-/// What was found in the place of one file.
+/// State of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum FileStatus {
@@ -106,7 +106,7 @@ pub enum FileStatus {
     },
     /// The file cannot be read.
     Unreadable {
-        /// What the operating system says.
+        /// Message of the operating system.
         message: String,
     },
 }
@@ -118,12 +118,12 @@ pub struct FileReport {
     pub dataset: DatasetName,
     /// Where it was looked for.
     pub path: PathBuf,
-    /// What was found.
+    /// The value found.
     #[serde(flatten)]
     pub status: FileStatus,
 }
 
-/// What [`check`] found; `Display` prints one line a file.
+/// Result of [`check`]; `Display` prints one line a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The data root.
@@ -136,7 +136,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every file and every number is as it should be.
+    /// `true` if every file and every number is as it should be.
     pub fn is_ok(&self) -> bool {
         let ok = |file: &FileReport| {
             matches!(file.status, FileStatus::Ok | FileStatus::OkMd5 | FileStatus::OkSizeOnly)
@@ -218,7 +218,7 @@ pub(crate) fn form_of(root: &Path, set: DatasetName) -> Option<(String, PathBuf)
     }
 }
 
-/// Whether something of a form is there.
+/// `true` if something of a form is there.
 fn is_there(root: &Path, set: DatasetName, form: &str, files: &[OfficialFile]) -> bool {
     let located = match set.spec().form {
         Form::Cifar(layout) => form.parse().ok().and_then(|form| layout.place(root, form)),

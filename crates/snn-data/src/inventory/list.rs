@@ -1,4 +1,4 @@
-//! What is there of each data set.
+//! Presence of each data set.
 
 use super::check::{self, OfficialFile};
 use crate::names::names;
@@ -19,7 +19,7 @@ names! {
         Incomplete = "incomplete",
         /// Nothing.
         Missing = "missing",
-        /// It needs no files.
+        /// The set needs no files.
         Computed = "computed",
     }
 }
@@ -43,13 +43,13 @@ pub struct Part {
 }
 
 impl Part {
-    /// Whether as many are there as were published.
+    /// `true` if as many are there as were published.
     pub fn is_ok(&self) -> bool {
         self.found == self.expected
     }
 }
 
-/// What is there of a set.
+/// Presence of a set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The set.
@@ -69,8 +69,8 @@ pub struct Listing {
     pub files: Vec<OfficialFile>,
 }
 
-/// What is there of every set under a data root. Files are counted and their sizes compared;
-/// nothing is read to its end (that is [`check`](crate::check)).
+/// Presence of every set under a data root. Files are counted and their sizes compared; nothing is
+/// read to its end (that is [`check`](crate::check)).
 ///
 /// # Errors
 /// [`Error::Manifest`] if the compiled-in list of files is damaged.

@@ -1,4 +1,4 @@
-//! What is there of every data set, whether it is whole, and what is in a file.
+//! Presence and soundness of every data set, and contents of files.
 
 mod check;
 mod info;

@@ -3,7 +3,7 @@
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream of random numbers is for: streams of different purposes never coincide.
+/// Purpose of a stream of random numbers: streams of different purposes never coincide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The order of the samples in an epoch.
@@ -22,7 +22,7 @@ pub(crate) enum Purpose {
     RecordingSplit = 7,
     /// The work on one batch after mixing.
     BatchTransform = 8,
-    /// Whether a sample is mirrored in even or in odd epochs.
+    /// Parity of the epochs in which a sample is mirrored.
     Flip = 9,
 }
 

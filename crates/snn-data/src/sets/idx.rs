@@ -8,7 +8,7 @@ use ndarray::Array4;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// What an IDX file of unsigned bytes begins with, before its number of axes.
+/// First bytes of an IDX file of unsigned bytes, before its number of axes.
 const MAGIC: [u8; 3] = [0, 0, 8];
 /// Suffix of the official, compressed files.
 const GZIP: &str = ".gz";

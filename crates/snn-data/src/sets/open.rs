@@ -76,9 +76,9 @@ pub struct PictureConfig {
     pub ratio: [f64; 2],
     /// The filter of resizing.
     pub filter: Filter,
-    /// Whether pictures are turned as their EXIF data say.
+    /// `true` if pictures are turned as their EXIF data say.
     pub exif: Exif,
-    /// What happens where a file cannot be decoded.
+    /// Treatment of files that cannot be decoded.
     pub on_damage: OnDamage,
 }
 
@@ -108,7 +108,7 @@ pub enum SliceBy {
 pub struct FrameConfig {
     /// T: slices of a recording, one a time step.
     pub slices: usize,
-    /// What slices have equally much of.
+    /// The quantity that is equal in all slices.
     pub by: SliceBy,
     /// Size of the frames, `WIDTHxHEIGHT`, at most that of the sensor, which is the default.
     #[serde(with = "size", skip_serializing_if = "Option::is_none")]

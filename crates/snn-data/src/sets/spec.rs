@@ -57,7 +57,7 @@ names! {
     }
 }
 
-/// What is known of a data set without opening it.
+/// Facts of a data set that are known without opening it.
 #[derive(Debug)]
 pub struct DatasetSpec {
     /// Its name.
@@ -113,7 +113,7 @@ pub enum PictureLayout {
 pub struct RecordingLayout {
     /// Where the recordings are.
     pub files: RecordingFiles,
-    /// Whether rows and columns of the sensor change places to turn pictures upright, as in
+    /// `true` if rows and columns of the sensor change places to turn pictures upright, as in
     /// `SpikingJelly`.
     pub transposed: bool,
     /// The split where none is named.
@@ -333,7 +333,7 @@ const fn recordings(name: DatasetName, height: usize, width: usize) -> DatasetSp
 }
 
 impl DatasetName {
-    /// What is known of the data set.
+    /// Facts of the data set.
     pub fn spec(self) -> &'static DatasetSpec {
         &SPECS[self as usize]
     }
@@ -359,7 +359,7 @@ impl DatasetSpec {
         folders.find(|folder| folder.is_dir()).unwrap_or_else(|| root.to_owned())
     }
 
-    /// Whether all of it is images in memory ([`Dataset`](crate::Dataset) opens it).
+    /// `true` if all of it is images in memory ([`Dataset`](crate::Dataset) opens it).
     pub fn in_memory(&self) -> bool {
         matches!(self.form, Form::Cifar(_) | Form::Idx(_) | Form::Shapes)
     }

@@ -173,7 +173,7 @@ fn augmentation_is_a_function_of_seed_epoch_and_index_and_keeps_events_on_the_se
         half.apply(events.clone(), &mut SampleRng::for_sample(0, 0, 0)).unwrap().len(),
         1500
     );
-    // Times shake by the deviation that was asked for.
+    // Timestamps jitter by the requested deviation.
     let shaken = EventAugment::JitterTimes { micros: 30.0 };
     let far = Events::from_columns(
         SIZE,

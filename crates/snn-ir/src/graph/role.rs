@@ -13,7 +13,7 @@ pub enum Kind {
     Current,
 }
 
-/// What an operation is to the network around it, for checks, passes, kernels and drawings that
+/// Role of an operation in the network around it, for checks, passes, kernels and drawings that
 /// treat all operations of one role alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {

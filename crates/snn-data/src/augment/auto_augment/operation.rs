@@ -4,7 +4,7 @@ use super::{affine, tone};
 use crate::{Error, Result, SampleRng};
 use ndarray::ArrayViewMut3;
 
-/// What can be done to an image; strengths as in torchvision's `_apply_op`.
+/// Operations on an image; strengths as in torchvision's `_apply_op`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Operation {
     /// Nothing.
@@ -59,7 +59,7 @@ pub(super) enum Kind {
     Invert,
 }
 
-/// Those that `RandAugment` and `TrivialAugment` draw from.
+/// Operations that `RandAugment` and `TrivialAugment` draw from.
 const RANDOM: [Kind; 14] = [
     Kind::Identity,
     Kind::ShearX,

@@ -64,7 +64,7 @@ fn picture_names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether a name ends like one of a picture; hidden files are none.
+/// `true` if a name ends like one of a picture; hidden files are none.
 pub(crate) fn is_picture(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
     !name.starts_with('.')

@@ -21,7 +21,7 @@ pub enum View {
     Evaluation(CentreCrop),
 }
 
-/// What happens where a file cannot be decoded.
+/// Treatment of files that cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDamage {
@@ -70,8 +70,9 @@ impl PictureSource {
         Ok(Self { pictures, view, decode, on_damage, damaged: Mutex::default() })
     }
 
-    /// What the samples depend on, for a [`Cache`](crate::cache::Cache): files in their order with
-    /// their labels, the part of each, how they are decoded, and what becomes of damaged ones.
+    /// Fingerprint of all that the samples depend on, for a [`Cache`](crate::cache::Cache): files
+    /// in their order with their labels, the part of each, how they are decoded, and what becomes
+    /// of damaged ones.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] for a random part ([`View::Train`]), as a cache is for what is the

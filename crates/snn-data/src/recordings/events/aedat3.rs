@@ -1,5 +1,5 @@
 //! AEDAT 3.1 (DVS128 Gesture), after the description of the format by iniVation. **Not tried on a
-//! real file**: none was at hand.
+//! real file**: none was available.
 //!
 //! Text lines up to `#!END-HEADER`, then packets: a header of 28 bytes (type, source, size of an
 //! event, offset of its time, overflows of the clock, capacity, events, valid events; least
@@ -32,7 +32,7 @@ pub(super) struct Decoder {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Packet {
-    /// Whether these are polarity events; others are skipped.
+    /// `true` if these are polarity events; others are skipped.
     polarity: bool,
     bytes: u64,
     events: u64,

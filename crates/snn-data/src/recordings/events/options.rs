@@ -1,4 +1,4 @@
-//! What a recording does not say itself.
+//! Facts that a recording does not contain.
 
 use crate::names::names;
 use crate::{Error, Result};
@@ -23,7 +23,7 @@ pub struct SensorSize {
 }
 
 impl SensorSize {
-    /// Whether a pixel lies on the sensor.
+    /// `true` if a pixel lies on the sensor.
     #[expect(
         clippy::needless_bitwise_bool,
         reason = "whole blocks of events are asked at once: without branches"

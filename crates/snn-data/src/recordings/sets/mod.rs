@@ -27,7 +27,7 @@ struct Sample {
     official: Option<Split>,
 }
 
-/// The recordings of a set: where each one is, read when asked for.
+/// The recordings of a set: where each one is; they are read on request.
 #[derive(Debug, Clone)]
 pub struct Recordings {
     name: DatasetName,
@@ -140,7 +140,7 @@ impl Recordings {
         self.samples.len()
     }
 
-    /// Whether there is none (never, once opened).
+    /// `true` if there is none (never, once opened).
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }

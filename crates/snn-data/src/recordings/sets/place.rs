@@ -35,7 +35,7 @@ pub(super) enum Place {
     },
 }
 
-/// What an archive says of the bytes of an entry.
+/// Size and checksum of an entry according to its archive.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unpacked {
     length: u64,

@@ -1,4 +1,4 @@
-//! Recordings as samples of a loader: read, augmented and framed when they are asked for.
+//! Recordings as samples of a loader: read, augmented and framed on request.
 
 use super::Recordings;
 use crate::cache::Fingerprint;
@@ -54,8 +54,8 @@ impl RecordingSource {
         Ok(Self { set, indices, framing, augment, shape })
     }
 
-    /// What the frames depend on, for a [`Cache`](crate::cache::Cache): files, recordings in their
-    /// order with their labels, and framing.
+    /// Fingerprint of all that the frames depend on, for a [`Cache`](crate::cache::Cache): files,
+    /// recordings in their order with their labels, and framing.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] if events are augmented, as a cache is for what is the same in

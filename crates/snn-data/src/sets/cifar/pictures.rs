@@ -17,7 +17,7 @@ struct Class {
     folder: PathBuf,
 }
 
-/// Whether a folder is such a set of this layout, known by its first class.
+/// `true` if a folder is such a set of this layout, known by its first class.
 pub(super) fn is_root(layout: &CifarLayout, root: &Path) -> bool {
     let train = root.join("train");
     split_folder(root, Split::Test).is_some()
