@@ -11,7 +11,7 @@ use crate::options::Mode;
 use crate::tensor::with_values;
 use crate::tensor::{Pixels, array, int, weight};
 use ndarray::ArrayD;
-use snn_ir::model::GRID_WEIGHT_MAX;
+use snn_ir::GRID_WEIGHT_MAX;
 use snn_ir::{Form, Model, Op, Surrogate};
 use tch::{Device, Kind, Tensor};
 
