@@ -9,6 +9,7 @@
 use crate::error::{Error, Result};
 use ndarray::{ArrayD, Axis};
 use serde::{Deserialize, Serialize};
+use snn_ir::graph::Role;
 use snn_ir::site::{Adaptation, GridAdaptation, GridSynapse};
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{
@@ -95,8 +96,8 @@ pub fn check_rounding(
     if events.form() != Form::Events {
         return Err(Error::Form { expected: "events", found: events.form().label() });
     }
-    let resolved = events.validate()?;
-    let streams = Streams::of(events, &resolved)?;
+    let checked = events.validate()?;
+    let (resolved, streams) = (checked.resolved(), checked.streams()?);
     let mut check = Check {
         events,
         grid,
@@ -295,8 +296,7 @@ impl Check<'_> {
     fn report_empty(&mut self, streams: &Streams) {
         for index in 0..self.scales.len() {
             let op = &self.events.graph().nodes[index].op;
-            let is_synapse = matches!(op, Op::Conv(_) | Op::Linear { .. } | Op::Scale);
-            if !is_synapse || streams.kinds[index] != Kind::Current {
+            if op.role() != Role::Synapse || streams.kinds[index] != Kind::Current {
                 continue;
             }
             let empty = |interval: &Interval| interval.is_empty();
