@@ -89,7 +89,7 @@ impl<A: SiteNumber> Synapse<A> {
         let rows = accumulators.chunks_exact(width).zip(current.chunks_exact_mut(self.channels));
         match (&self.multiplier, &self.bias) {
             (None, None) => {
-                rows.for_each(|(sums, row)| row.copy_from_slice(&sums[..self.channels]))
+                rows.for_each(|(sums, row)| row.copy_from_slice(&sums[..self.channels]));
             }
             (None, Some(bias)) => {
                 for (sums, row) in rows {
