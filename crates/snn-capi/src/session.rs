@@ -17,9 +17,9 @@ pub struct SnnSession {
     about: Arc<About>,
     /// Events in our own form.
     events: Vec<Event>,
-    /// Whether the last run succeeded.
+    /// `true` if the last run succeeded.
     ran: bool,
-    /// Whether a run has begun and did not return: a panic left its buffers in any state.
+    /// `true` if a run has begun and did not return: a panic left its buffers in any state.
     broken: bool,
 }
 

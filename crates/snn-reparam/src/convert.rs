@@ -34,7 +34,7 @@ impl From<Code> for ConvertOptions {
 pub struct Conversion {
     /// The model, form `events` or `grid`.
     pub model: Model,
-    /// What became of every node.
+    /// The plan: one or more entries for each node.
     pub plan: Plan,
 }
 

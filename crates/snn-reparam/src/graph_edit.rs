@@ -1,4 +1,4 @@
-//! What all passes need to rewrite a network: names, weights, readers, kinds of streams.
+//! Helpers with which passes rewrite a network: names, weights, readers, kinds of streams.
 
 use crate::error::Result;
 use ndarray::{Array1, ArrayD, Ix1};
@@ -35,7 +35,7 @@ impl Draft {
         self.weights.insert(format!("{node}.{part}"), Tensor::F64(values));
     }
 
-    /// Whether a node has such a weight.
+    /// `true` if a node has such a weight.
     pub(crate) fn has(&self, node: &str, part: &str) -> bool {
         self.weights.contains_key(&format!("{node}.{part}"))
     }
@@ -81,7 +81,7 @@ pub(crate) fn per_channel(model: &Model, node: &str, part: &str) -> Result<Array
     })
 }
 
-/// What every node of a network yields, before adds of events have been moved.
+/// Kind of every node's output, before adds of events have been moved.
 pub(crate) fn kinds(graph: &Graph) -> HashMap<&str, Kind> {
     let mut kinds = HashMap::new();
     for node in &graph.nodes {
@@ -91,9 +91,9 @@ pub(crate) fn kinds(graph: &Graph) -> HashMap<&str, Kind> {
     kinds
 }
 
-/// What a node yields, given what its inputs do: one pass in topological order, since a chain of
-/// adds has more paths than nodes. A sum of events counts as events here; conversion separates its
-/// streams.
+/// Kind of a node's output, given those of its inputs: one pass in topological order, since a chain
+/// of adds has more paths than nodes. A sum of events counts as events here; conversion separates
+/// its streams.
 pub(crate) fn kind(node: &Node, of_input: impl Fn(&str) -> Option<Kind>) -> Kind {
     match node.op {
         Op::Input { .. } => Kind::Pixels,

@@ -1,4 +1,4 @@
-//! What ending runs early costs and saves, on labelled images:
+//! Cost and saving of early exit, on labelled images:
 //!
 //! `cargo run --release -p snn-runtime --example early_exit -- MODEL PIXELS LABELS [LOSS
 //! [THREADS]]`

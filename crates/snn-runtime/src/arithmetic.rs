@@ -14,7 +14,7 @@ use std::ops::{Add, Div, Mul, Sub};
 pub(crate) trait Arithmetic:
     Copy + Default + PartialOrd + Debug + Send + Sync + 'static
 {
-    /// What the head sums in.
+    /// Accumulator type of the head.
     type Sum: Copy + Default + PartialOrd + Debug + Send + Sync;
     /// A plane entry.
     const ONE: Self;

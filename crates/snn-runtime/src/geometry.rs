@@ -22,7 +22,7 @@ pub(crate) struct Taps {
 }
 
 impl Taps {
-    /// Those of them that are in a range, where taps read positions `dilation` apart.
+    /// The positions inside a range, where taps read positions `dilation` apart.
     #[inline(always)]
     pub(crate) fn within(self, taps: &Range<usize>, dilation: usize) -> Self {
         let first = self.first.max(taps.start);

@@ -24,7 +24,7 @@ pub use snn_simd::InstructionSet;
 
 /// The array library of this crate's signatures.
 pub use ndarray;
-/// What a user of the runtime needs of the graph crate.
+/// Types of the graph crate that users of the runtime need.
 pub use snn_ir::{
     self, Error, Evaluate, Evaluation, Input, Logits, Model, Neurons, Record, Result, Signature,
 };

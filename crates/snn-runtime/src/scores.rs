@@ -8,9 +8,9 @@ use std::fmt;
 /// Sums of the head over macro-steps for one sample, without a copy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sums<'s> {
-    /// Of a model of form `grid`, `Σ_t J[t]` (eq. 13): the same integers on every machine.
+    /// Sums of a model of form `grid`, `Σ_t J[t]` (eq. 13): the same integers on every machine.
     Integer(&'s [i64]),
-    /// Of a model of form `events`, `Σ_t x[t]` (eq. 7 before the division by T).
+    /// Sums of a model of form `events`, `Σ_t x[t]` (eq. 7 before the division by T).
     Real(&'s [f64]),
 }
 
@@ -46,10 +46,10 @@ impl Sums<'_> {
     }
 }
 
-/// What sums of the head mean: the logit of a unit, and the names of the classes.
+/// Meaning of the head's sums: the logit of a unit, and the names of the classes.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Head {
-    /// Of a model of form `grid`.
+    /// Value of one unit, of a model of form `grid`.
     logit_unit: Option<f64>,
     pub(crate) classes: Vec<String>,
 }
@@ -74,7 +74,7 @@ impl Head {
         }
     }
 
-    /// What one unit of integer sums over some macro-steps is worth.
+    /// Value of one unit of integer sums over some macro-steps.
     fn scale(&self, steps: u64) -> f64 {
         self.logit_unit.unwrap_or(1.0) / steps.max(1) as f64
     }

@@ -10,7 +10,7 @@ use snn_runtime::deploy::{Confidence, Deployment, Options, Scale};
 use snn_test_support::CountingAllocator;
 use snn_test_support::allocator::{thread_allocations, thread_held};
 
-/// What a session takes beside the buffers that it counts: places of nodes, handles of locks.
+/// Memory of a session beside the buffers that it counts: places of nodes, handles of locks.
 const BESIDE: usize = 4096;
 
 #[global_allocator]

@@ -11,8 +11,8 @@ use snn_runtime::Counting;
 
 /// Inferences.
 const COUNT: u32 = 1_000_000;
-/// What may come to reside meanwhile for reasons that are not the session's, such as code that is
-/// run for the first time.
+/// Memory that may become resident meanwhile for reasons that are not the session's, such as code
+/// that is run for the first time.
 const SLACK_KIB: u64 = 256;
 
 /// Resident memory of this process.

@@ -1,6 +1,5 @@
 //! `demo`: the whole way on an embedded image set, in one table.
 
-use crate::Outcome;
 use crate::cli::Demo;
 use crate::commands::convert::convert;
 use crate::commands::infer::{Counted, Inference, infer};
@@ -9,6 +8,7 @@ use crate::commands::verify::{Shown, prove};
 use crate::deployed::{ProgramEngines, Ways};
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};
 use anyhow::{Context, Result, ensure};
@@ -64,7 +64,10 @@ pub(crate) fn run(arguments: &Demo, json: bool) -> Result<Outcome> {
         print(&demonstration)?;
         match &arguments.out {
             Some(folder) => {
-                output::line(format_args!("\nThe run and its models are in {}.", folder.display()))?
+                output::line(format_args!(
+                    "\nThe run and its models are in {}.",
+                    folder.display()
+                ))?;
             }
             None => output::line(
                 "\nThe run was thrown away; --out DIR keeps it. Next: train on real images, see \

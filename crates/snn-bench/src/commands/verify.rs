@@ -1,9 +1,9 @@
 //! `verify`: the proof, with libtorch, the event runtime, deployments and the naive evaluator.
 
-use crate::Outcome;
 use crate::cli::Verify;
 use crate::deployed::{ProgramEngines, Ways};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::Table;

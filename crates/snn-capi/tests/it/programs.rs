@@ -47,7 +47,7 @@ fn expected(count: usize) -> Vec<String> {
         .collect()
 }
 
-/// Whether a program is here; says so where it is not.
+/// `true` if a program is here; says so where it is not.
 #[expect(clippy::print_stderr, reason = "a test that cannot run says why")]
 fn is_here(program: &str) -> bool {
     let found =

@@ -19,7 +19,7 @@ use snn_ir::{
 /// Room for the rounding of f64 quotients, relative.
 const SLACK: f64 = 1e-6;
 
-/// What rounding did to the weights of one layer.
+/// Rounding errors of the weights of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerRounding {
     /// The convolution or linear layer.
@@ -312,7 +312,7 @@ impl Check<'_> {
         }
     }
 
-    /// What rounding did to each layer.
+    /// Rounding errors of each layer.
     fn layers(&self) -> Result<Vec<LayerRounding>> {
         let mut layers = Vec::new();
         for (index, node) in self.events.graph().nodes.iter().enumerate() {

@@ -134,7 +134,7 @@ struct Naives(Mistaken);
 /// An interpreter that makes one mistake: in one sample's level of one site, or in one logit.
 struct Wrong {
     right: Engine,
-    /// Whether frames are what it gets wrong.
+    /// `true` if frames are what it gets wrong.
     frames: bool,
     calls: usize,
 }

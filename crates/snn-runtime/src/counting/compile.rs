@@ -220,7 +220,7 @@ impl<A: SiteNumber> Program<A> {
     }
 }
 
-/// What a node counts at every macro-step, whatever the data.
+/// Operations of a node at every macro-step that do not depend on the data.
 fn fixed<A: SiteNumber>(node: &NodeProgram<A>, source: &Node) -> Tally {
     let values = node.size() as u64;
     let mut tally = Tally::default();

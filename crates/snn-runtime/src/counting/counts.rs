@@ -1,4 +1,4 @@
-//! What a runtime did, node by node (`docs/semantics.md`, section 8).
+//! Operation counts, node by node (`docs/semantics.md`, section 8).
 
 use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
@@ -56,7 +56,7 @@ pub struct NodeCounts {
     pub op: String,
     /// Neurons of a site; 0 for anything else.
     pub neurons: u64,
-    /// What it did.
+    /// The node's counts.
     #[serde(flatten)]
     pub tally: Tally,
 }

@@ -1,7 +1,8 @@
 //! The counting interpreter: runs a converted model on events, and counts every operation.
 //!
-//! It is the plain twin of the [`Deployment`](crate::Deployment): slower, made to be read and to
-//! measure. It takes custom neurons and real-valued sites, which a deployment does not.
+//! This engine is the plain counterpart of the [`Deployment`](crate::Deployment): slower, made to
+//! be read and to measure. It takes custom neurons and real-valued sites, which a deployment does
+//! not.
 
 mod compile;
 mod counts;
@@ -187,7 +188,7 @@ impl Evaluate for Counting {
 pub struct CountingSession<'r> {
     counting: &'r Counting,
     worker: ByForm<Worker<'r, i32>, Worker<'r, f64>>,
-    /// Whether the last run succeeded.
+    /// `true` if the last run succeeded.
     ran: bool,
 }
 

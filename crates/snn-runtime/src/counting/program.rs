@@ -9,7 +9,7 @@ use crate::pool::Pool;
 /// Name of the counting interpreter in reports and errors.
 pub(crate) const NAME: &str = "counting";
 
-/// What a node runs. Pooling, flatten and concat take events or currents, by what the node yields.
+/// Kernel of a node. Pooling, flatten and concat take events or currents, by what the node yields.
 #[derive(Debug)]
 pub(crate) enum NodeKernel<A: SiteNumber> {
     Input { mean: Vec<u8> },
@@ -30,17 +30,17 @@ pub(crate) struct NodeProgram<A: SiteNumber> {
     pub(crate) shape: Vec<usize>,
     pub(crate) channels: usize,
     pub(crate) positions: usize,
-    /// Whether it is computed at every macro-step for a static image (eq. 14).
+    /// `true` if it is computed at every macro-step for a static image (eq. 14).
     pub(crate) varies: bool,
     pub(crate) inputs: Vec<usize>,
     pub(crate) kernel: NodeKernel<A>,
-    /// What it sends; `None` for a current.
+    /// The stream that the node sends; `None` for a current.
     pub(crate) stream: Option<Stream>,
-    /// What it counts each time it runs, whatever the data.
+    /// Operations of each run that do not depend on the data.
     pub(crate) fixed: Tally,
-    /// What the neurons of one position remember at rest; nothing of a node that is no site.
+    /// State at rest of one position; nothing of a node that is no site.
     pub(crate) rest: NeuronState<A>,
-    /// Whether a trace of it holds real values in place of levels.
+    /// `true` if a trace of it holds real values in place of levels.
     pub(crate) traces_values: bool,
 }
 

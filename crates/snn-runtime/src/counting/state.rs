@@ -6,7 +6,7 @@ use crate::counting::program::{NodeKernel, NodeProgram, Program};
 use crate::counting::stream::Formation;
 use crate::neuron::{NeuronState, SiteNumber};
 
-/// What a node holds for its readers, channels last.
+/// Buffer of a node for its readers, channels last.
 #[derive(Debug)]
 pub(crate) enum Buffer<A> {
     /// Levels or pixels, and the plane of the present micro-step where it is another list.
@@ -27,7 +27,7 @@ pub(crate) struct Scratch<A> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample<'p> {
     pub(crate) pixels: &'p [u8],
-    /// Whether there is a frame for each macro-step, one after another.
+    /// `true` if there is a frame for each macro-step, one after another.
     pub(crate) frames: bool,
 }
 
@@ -42,7 +42,7 @@ impl<'p> Sample<'p> {
 #[derive(Debug)]
 pub(crate) struct RunState<A: SiteNumber> {
     pub(crate) buffers: Vec<Buffer<A>>,
-    /// What the neurons of each node remember.
+    /// State of each node's neurons.
     pub(crate) memories: Vec<NeuronState<A>>,
     pub(crate) scratch: Scratch<A>,
     /// `Σ_t` of the head's input.

@@ -1,11 +1,10 @@
-//! What an event edge carries: channels in segments of one code each, and how its planes come about
+//! Contents of an event edge: channels in segments of one code each, and how its planes come about
 //! (eqs. 15 to 17).
 
 use crate::arithmetic::Arithmetic;
 use snn_ir::Code;
 
-/// The most micro-steps that planes formed anew behind pools may need; a limit for files from
-/// strangers.
+/// The most micro-steps that planes formed anew behind pools may need; a limit for untrusted files.
 pub(crate) const MAX_MICRO_STEPS: u32 = 1 << 16;
 /// The most bit-planes of a level: levels are i32.
 const MAX_BIT_PLANES: u32 = 31;
@@ -46,7 +45,7 @@ pub(crate) struct Segment {
     pub(crate) levels: u32,
     /// The largest absolute value: D, times the windows of sum pools on the way.
     pub(crate) bound: u32,
-    /// Whether a plane entry may be above one.
+    /// `true` if a plane entry may be above one.
     pub(crate) counts: bool,
 }
 
@@ -84,7 +83,7 @@ impl Segment {
         }
     }
 
-    /// Whether its planes are few enough to be sent.
+    /// `true` if its planes are few enough to be sent.
     pub(crate) fn is_short(&self) -> bool {
         match self.code {
             Code::Unary => self.levels <= MAX_MICRO_STEPS,
@@ -152,21 +151,21 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Of a node whose planes are formed from its own levels.
+    /// Stream of a node whose planes are formed from its own levels.
     pub(crate) fn of_levels(segments: Vec<Segment>) -> Self {
         let sends_levels = |s: &Segment| matches!(s.code, Code::Binary | Code::Graded);
         let whole = segments.iter().all(|s| sends_levels(s) && s.code == segments[0].code);
         Self { segments, formation: if whole { Formation::Whole } else { Formation::Filter } }
     }
 
-    /// Of a max pool: planes are formed anew from the largest levels.
+    /// Stream of a max pool: planes are formed anew from the largest levels.
     pub(crate) fn max_pooled(&self) -> Self {
         Self::of_levels(
             self.segments.iter().map(|s| Segment::new(s.end, s.code, s.bound, s.counts)).collect(),
         )
     }
 
-    /// Of a sum pool over windows of `size` positions: planes are pooled.
+    /// Stream of a sum pool over windows of `size` positions: planes are pooled.
     pub(crate) fn sum_pooled(&self, size: usize) -> Self {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         let segments: Vec<Segment> = self
@@ -183,14 +182,14 @@ impl Stream {
         }
     }
 
-    /// Of a flatten over `positions` positions.
+    /// Stream of a flatten over `positions` positions.
     pub(crate) fn flattened(&self, positions: usize) -> Self {
         let segments =
             self.segments.iter().map(|s| Segment { end: s.end * positions, ..*s }).collect();
         Self { segments, formation: self.formation }
     }
 
-    /// Of a concatenation.
+    /// Stream of a concatenation.
     pub(crate) fn concatenated(streams: &[&Stream]) -> Self {
         let mut segments = Vec::new();
         let mut start = 0;
@@ -225,6 +224,6 @@ impl Stream {
 pub(crate) struct Pass {
     pub(crate) class: Class,
     pub(crate) micro_steps: u32,
-    /// Whether entries carry a sign, count or payload: are not all one.
+    /// `true` if entries carry a sign, count or payload: are not all one.
     pub(crate) weighted: bool,
 }

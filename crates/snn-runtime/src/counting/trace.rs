@@ -1,4 +1,4 @@
-//! What sites did, for [`snn_ir::Record::Sites`].
+//! Traces of sites, for [`snn_ir::Record::Sites`].
 
 use crate::batch::time_first;
 use crate::counting::event_list::EventList;

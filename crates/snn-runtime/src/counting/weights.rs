@@ -5,7 +5,7 @@ use crate::counting::event_list::EventList;
 use crate::geometry::Window2d;
 use crate::packing::{self, WeightShape};
 
-/// What an accumulator does before a plane is added.
+/// Action of an accumulator before a plane is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     /// `A ← S·e`: the first plane of a macro-step.

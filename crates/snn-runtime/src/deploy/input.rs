@@ -9,7 +9,7 @@ use crate::scores::Scores;
 use snn_ir::{Error, Result};
 use std::num::NonZeroU64;
 
-/// What real values stand for.
+/// Scale of real-valued input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scale {
     /// 0 to 1, as pictures of floating-point libraries: pixel `⌊255·x + ½⌋`. A picture that was
@@ -70,7 +70,7 @@ pub struct Event {
     pub x: u16,
     /// Row, from the top.
     pub y: u16,
-    /// Whether it became brighter (ON).
+    /// `true` if it became brighter (ON).
     pub polarity: bool,
 }
 

@@ -192,7 +192,7 @@ impl Deployment {
         self.instructions.set()
     }
 
-    /// What the plan does with each node.
+    /// Summary of the plan for each node.
     pub fn summary(&self) -> Summary {
         by_form!(&self.model, compiled => Summary::of(&compiled.plan, self.instruction_set()))
     }

@@ -1,5 +1,5 @@
-//! What stages need of the numbers that they add up: i32 with weights of 8 bits on the grid, f32
-//! with weights of f32 off it.
+//! The accumulator type of stages: i32 with weights of 8 bits on the grid, f32 with weights of f32
+//! off it.
 
 use crate::arithmetic::Arithmetic;
 use crate::deploy::kernels::weights::{self, RowTask};

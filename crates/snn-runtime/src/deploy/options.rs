@@ -37,7 +37,7 @@ pub struct Options {
     pub threads: usize,
     /// How convolutions and linear layers are computed.
     pub kernels: Kernels,
-    /// Whether sessions measure what each node does.
+    /// `true` if sessions measure what each node does.
     pub statistics: bool,
 }
 

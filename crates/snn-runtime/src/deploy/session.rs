@@ -139,7 +139,7 @@ impl Session {
         Ok(())
     }
 
-    /// What each node did, in graph order; empty unless
+    /// Statistics of each node, in graph order; empty unless
     /// [`Options::statistics`](super::Options::statistics) is set. A node that another one computes
     /// on the way has run never.
     pub fn statistics(&self) -> &[NodeStatistics] {

@@ -1,4 +1,4 @@
-//! What a plan does with each node, as data and as text.
+//! Summary of a plan for each node, as data and as text.
 
 use crate::deploy::number::Number;
 use crate::deploy::plan::{Connection, Operation, Plan, Stage};
@@ -15,7 +15,7 @@ pub struct Summary {
     pub nodes: Vec<NodeSummary>,
 }
 
-/// What one node does.
+/// Summary of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeSummary {
     /// Its name.

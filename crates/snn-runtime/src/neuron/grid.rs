@@ -153,7 +153,7 @@ impl GridNeurons {
         }
     }
 
-    /// What membranes emit at these effective thresholds.
+    /// Levels that membranes emit at these effective thresholds.
     fn fire(&self, membranes: &[i32], edges: impl Iterator<Item = i64>, emitted: &mut [i32]) {
         let neurons = membranes.iter().map(|&u| i64::from(u)).zip(edges).zip(emitted);
         match self.lif.spike {

@@ -35,7 +35,7 @@ pub(crate) trait SiteNumber: Arithmetic {
 pub(crate) trait SiteKernel<A>: Sized + std::fmt::Debug + Send + Sync {
     /// Reads what the site needs from the model.
     fn compile(source: &SiteSource<'_>, site: &Site) -> Result<Self>;
-    /// What the neurons of one position remember at rest.
+    /// State at rest of one position.
     fn rest(&self) -> NeuronState<A>;
     /// One macro-step of one position: all channels of `currents`, with what they remember (laid
     /// out as [`SiteKernel::rest`] does), to what is emitted.
@@ -51,18 +51,18 @@ pub(crate) trait SiteKernel<A>: Sized + std::fmt::Debug + Send + Sync {
     ) -> Result<()>;
 }
 
-/// What neurons remember from one macro-step to the next, position by position.
+/// State of neurons between macro-steps, position by position.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NeuronState<A> {
-    /// Of LIF neurons: rows of membranes, then of synaptic currents and of adaptations where the
-    /// site has them.
+    /// State of LIF neurons: rows of membranes, then of synaptic currents and of adaptations where
+    /// the site has them.
     pub(crate) values: Vec<A>,
     /// States of a user's own neurons.
     pub(crate) own: Vec<f64>,
 }
 
 impl<A: Copy> NeuronState<A> {
-    /// That of one position, for `positions` of them.
+    /// The memory of one position, repeated for `positions` positions.
     pub(crate) fn repeated(&self, positions: usize) -> Self {
         Self { values: self.values.repeat(positions), own: self.own.repeat(positions) }
     }

@@ -200,7 +200,7 @@ impl<A: Real> RealNeurons<A> {
         }
     }
 
-    /// What membranes emit at these effective thresholds.
+    /// Levels that membranes emit at these effective thresholds.
     fn fire(&self, membranes: &[A], edges: impl Iterator<Item = A>, emitted: &mut [A]) {
         let (zero, neurons) = (A::default(), membranes.iter().zip(edges).zip(emitted));
         let one = |fires: bool| if fires { A::ONE } else { zero };

@@ -1,5 +1,5 @@
-//! What fuzzing found worth keeping: every file of these corpora, on every run (`fuzz/README.md`),
-//! and damaged forms of them.
+//! Replays every file of the fuzz corpora on every run (`fuzz/README.md`), and damaged forms of
+//! them.
 
 #[path = "../../../../fuzz/checks/runtime.rs"]
 mod runtime;

@@ -8,7 +8,7 @@ use snn_ir::{Evaluate, Input, Logits, Model, Record};
 use snn_runtime::Sums;
 use snn_runtime::deploy::{Confidence, Deployment, Options, Trajectories};
 
-/// What the naive evaluator sums up for an image with this many macro-steps.
+/// Sums of the naive evaluator for an image with this many macro-steps.
 fn naive(model: &Model, image: &ndarray::ArrayD<u8>, steps: usize) -> Vec<i64> {
     let model = model.clone().with_time_steps(steps);
     let image = image.view().insert_axis(Axis(0));

@@ -1,4 +1,4 @@
-//! What a runtime takes, and what it refuses with an error.
+//! Inputs that the engines take, and those that they refuse with an error.
 
 use crate::draw::{Numbers, model, pixels};
 use ndarray::{ArrayD, Axis, IxDyn};

@@ -25,7 +25,7 @@ fn integers(shape: &[usize], low: i32, span: i32) -> ArrayD<i32> {
     })
 }
 
-/// What lies between the sites and the linear layer.
+/// Nodes between the sites and the linear layer.
 type Join = Box<dyn Fn(&mut Graph, [&str; 5]) -> String>;
 
 /// Five sites read one stem: three of the given codes and levels, one binary and one ternary LIF.

@@ -1,4 +1,4 @@
-//! What sessions say about their layers is what the naive evaluator saw.
+//! Statistics of sessions agree with the naive evaluator.
 
 use crate::draw::{Numbers, model, pixels};
 use ndarray::Axis;

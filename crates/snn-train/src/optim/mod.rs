@@ -89,7 +89,7 @@ impl OptimiserConfig {
         Ok(Optimiser { config: *self, slots, steps: 0 })
     }
 
-    /// What is kept of each parameter.
+    /// Names of the state tensors of each parameter.
     fn moments(&self) -> &'static [&'static str] {
         match self {
             Self::Sgd(_) => &["momentum"],
@@ -119,7 +119,7 @@ pub struct Optimiser {
 #[derive(Debug)]
 pub(crate) struct Slot {
     name: String,
-    /// Whether it is the weight of a convolution or linear layer: the only ones that decay.
+    /// `true` if it is the weight of a convolution or linear layer: the only ones that decay.
     pub(crate) synapse: bool,
     /// Its size, in that of initial weights that read values of about 1.
     pub(crate) size: f64,

@@ -17,7 +17,7 @@ pub(crate) struct Extent {
     pub(crate) columns: usize,
     pub(crate) channels: usize,
     pub(crate) steps: usize,
-    /// Whether levels differ from one.
+    /// `true` if levels differ from one.
     pub(crate) payloads: bool,
     /// Minimum number of accumulations that the step tree must save for one position in one group
     /// of time steps; `usize::MAX` where no reader uses the tree.
@@ -39,7 +39,7 @@ impl Extent {
         apart(self.width())
     }
 
-    /// Whether events are sorted by steps at all.
+    /// `true` if events are sorted by steps at all.
     fn is_sorted(&self) -> bool {
         self.min_saved < usize::MAX && self.steps > 1 && !self.payloads
     }
@@ -68,7 +68,7 @@ fn apart(width: usize) -> usize {
 /// Room for events; `[row][step]` outermost, so that image rows can be filled by different threads.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    /// Of each line, where the entries of each position begin; one more at the end.
+    /// Begin of each position's entries, for each line; one more at the end.
     offsets: Vec<u32>,
     /// `column · channels + channel`.
     entries: Vec<u32>,
@@ -80,7 +80,7 @@ pub(crate) struct Events {
 /// The same events sorted by steps, of each row and group of steps.
 #[derive(Debug, Default)]
 struct Sorted {
-    /// Of each list, where the entries of each position begin; one more at the end.
+    /// Begin of each position's entries, for each list; one more at the end.
     offsets: Vec<u32>,
     entries: Vec<u32>,
     /// How many entries the tree saves.
@@ -102,7 +102,7 @@ impl Events {
         grow(&mut self.sorted.saved, groups);
     }
 
-    /// What a buffer takes that was reserved for these extents; saturates.
+    /// Bytes of a buffer that was reserved for these extents; saturates.
     pub(crate) fn bytes_of(extents: &[Extent]) -> usize {
         let largest = |size: &dyn Fn(&Extent) -> usize| extents.iter().map(size).max().unwrap_or(0);
         let lines = |extent: &Extent| extent.rows.saturating_mul(extent.steps);
@@ -227,7 +227,7 @@ impl<'e> EventsView<'e> {
         Lines { lines, count: PATH }
     }
 
-    /// What does not vary over time has one step, which stands for all.
+    /// A time-invariant node has one step, which stands for all.
     #[inline(always)]
     fn line(&self, row: usize, step: usize) -> Line<'e> {
         let Extent { columns, steps, payloads, .. } = self.extent;
@@ -268,7 +268,7 @@ impl<'e> EventsView<'e> {
 }
 
 impl<'e> Line<'e> {
-    /// Entries and levels of consecutive positions; no levels where all are one.
+    /// Entries and levels of consecutive positions; levels are absent where all are one.
     #[inline(always)]
     pub(crate) fn run(&self, begin: u32, end: u32) -> (&'e [u32], &'e [i32]) {
         let range = self.range(begin as usize..end as usize);
@@ -564,7 +564,7 @@ impl LineMut<'_> {
     }
 }
 
-/// Of every byte, the positions of its bits.
+/// Positions of the set bits of every byte.
 const OFFSETS: [[u8; 8]; 256] = {
     let mut table = [[0; 8]; 256];
     let mut byte = 0_u8;

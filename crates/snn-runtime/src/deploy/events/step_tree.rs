@@ -44,7 +44,7 @@ pub(crate) const HALVES: [Half; 2] = [
     Half { list: 4, leaves: [Leaf { step: 1, list: 5 }, Leaf { step: 3, list: 6 }] },
 ];
 
-/// Of every step, the lists from the root to its leaf: together the events of that step.
+/// For every step, the lists from the root to its leaf: together the events of that step.
 pub(crate) const PATHS: [[usize; 3]; STEPS] = {
     let mut paths = [[ROOT; 3]; STEPS];
     let mut i = 0;
@@ -67,7 +67,7 @@ const NONE: u8 = u8::MAX;
 /// Which inputs are in a list, by the steps at which they are active.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Members {
-    /// Of these steps, at exactly those in `active`.
+    /// Steps of the group; members are active at exactly those in `active`.
     pub(crate) steps: u8,
     pub(crate) active: u8,
     /// And not at these: they are the parent's.
@@ -75,19 +75,19 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Those that are active at a step, whatever they are at others.
+    /// Sets that are active at a step, whatever they are at others.
     pub(crate) fn of_step(step: usize) -> Self {
         Self { steps: 1 << step, active: 1 << step, except: NONE }
     }
 
-    /// Whether an input of these steps is.
+    /// `true` if an input of these steps is.
     #[inline(always)]
     pub(crate) fn has(self, steps: u8) -> bool {
         steps & self.steps == self.active && steps != self.except
     }
 }
 
-/// Of every list.
+/// Members of every list.
 const MEMBERS: [Members; LISTS] = {
     let mut members = [Members { steps: ALL, active: ALL, except: NONE }; LISTS];
     let mut i = 0;
@@ -108,7 +108,7 @@ pub(crate) fn groups(steps: usize) -> usize {
     steps.div_ceil(STEPS)
 }
 
-/// Those of them in which something can be saved: not a lone step.
+/// Groups in which something can be saved: not a lone step.
 pub(crate) fn saving_groups(steps: usize) -> usize {
     steps / STEPS + usize::from(steps % STEPS > 1)
 }
@@ -211,7 +211,7 @@ mod tests {
     const ROWS: usize = 3;
     const COLUMNS: usize = 4;
 
-    /// What the events of a row at a step are, by value.
+    /// The events of a row at a step, by value.
     fn read(events: &Events, extent: Extent, row: usize, step: usize) -> Vec<u8> {
         let mut flags = vec![0; extent.width()];
         let lines = events.view(extent).at(row, step);

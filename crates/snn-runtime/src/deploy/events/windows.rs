@@ -18,15 +18,14 @@ const BLOCK: usize = 16;
 /// steps ([`step_tree`]).
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
-    /// Of each row of outputs and list, where the entries of each column begin; one more at the
-    /// end.
+    /// Begin of each column's entries, for each output row and list; one more at the end.
     offsets: Vec<u32>,
     entries: Vec<u32>,
     /// Levels; empty where all are one.
     payloads: Vec<i32>,
     columns: usize,
     lists: usize,
-    /// Of each row of outputs, whether its lists are [`LISTS`] a group of steps, and not one a
+    /// For each output row, `true` if it has [`LISTS`] lists a group of steps instead of one a
     /// step.
     sorted: Vec<bool>,
 }
@@ -113,7 +112,7 @@ impl Windows {
         }
     }
 
-    /// Whether the lists of a row of outputs, counted from the first that was gathered, are
+    /// `true` if the lists of a row of outputs, counted from the first that was gathered, are
     /// [`LISTS`] a group of steps.
     #[inline(always)]
     pub(crate) fn is_sorted(&self, row: usize) -> bool {

@@ -26,13 +26,13 @@ impl Confidence {
     /// Never sure: all macro-steps run.
     pub const NEVER: Self = Self { margin: i64::MAX };
 
-    /// Whether a lead after `steps` macro-steps is enough.
+    /// `true` if a lead after `steps` macro-steps is enough.
     pub fn holds(self, lead: Option<i64>, steps: usize) -> bool {
         lead.is_some_and(|lead| i128::from(lead) >= i128::from(self.margin) * steps as i128)
     }
 }
 
-/// What a run that may end early found.
+/// Result of a run that may end early.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exit<'s> {
     /// Sums of the head over the macro-steps that ran: those of the same network with that T.

@@ -38,7 +38,7 @@ pub struct Trajectories {
     whole: Duration,
 }
 
-/// What a rule does to a set of images.
+/// Effect of an exit rule on a set of images.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct CurvePoint {
     /// The rule.
@@ -110,7 +110,7 @@ impl Trajectories {
         self.whole.as_nanos() as f64 / self.images() as f64
     }
 
-    /// What a rule does to these images.
+    /// Effect of an exit rule on these images.
     pub fn at(&self, confidence: Confidence) -> CurvePoint {
         let (mut correct, mut steps, mut nanoseconds) = (0_u64, 0_u64, 0_u128);
         for image in self.predictions.chunks_exact(self.time_steps) {

@@ -59,9 +59,9 @@ pub(crate) const FLAGS: usize = 32;
 
 /// Bytes as bits, the first the lowest.
 pub(crate) trait Flags {
-    /// Of flags of 0 and 1.
+    /// Packs flags of 0 and 1 into bits.
     fn bits(flags: &[u8; FLAGS]) -> u32;
-    /// Of sets of steps: whether they are in a list.
+    /// Membership of sets of steps: whether they are in a list.
     fn members(seen: &[u8; FLAGS], members: Members) -> u32;
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct RowTask<'p, N: Number> {
     pub(crate) windows: &'p Windows,
     /// Counted from the first row that was gathered.
     pub(crate) row: usize,
-    /// What the sums are added to, `[x][channel]`, instead of the currents that are there.
+    /// First values of the sums, `[x][channel]`, in place of the currents that are there.
     pub(crate) base: Option<&'p [N]>,
     /// Weights to ask for meanwhile.
     pub(crate) ahead: &'p [N::Weight],
@@ -167,7 +167,7 @@ trait Adding<const LANES: usize> {
     fn lanes(sums: Self::Sums, rows: usize) -> [Self::Current; LANES];
 }
 
-/// What it adds up.
+/// The weight type that is accumulated.
 type Weight<A, const LANES: usize> = <<A as Adding<LANES>>::Current as Number>::Weight;
 
 /// Spikes: 16-bit sums of paired weights.

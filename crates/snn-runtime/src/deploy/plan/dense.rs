@@ -212,7 +212,8 @@ impl Dense {
         product(&[rows.vertical.most_read(outputs), steps, self.line()])
     }
 
-    /// Whether these rows of outputs read enough events, less those that sorting by steps spares.
+    /// `true` if these rows of outputs read enough events, less the additions that sharing over
+    /// steps saves.
     pub(crate) fn pays<W>(
         &self,
         rows: &PackedWeights<W>,

@@ -29,7 +29,7 @@ use snn_simd::InstructionSet;
 /// tile, which should then be worth it.
 const TILE_BYTES: [usize; 2] = [64 << 10, 256 << 10];
 
-/// What a synapse adds to the currents of a stage.
+/// Synapse that adds to the currents of a stage.
 #[derive(Debug)]
 pub(crate) enum Connection<N: Number> {
     /// Through events, or as a dense product where more inputs are active than that pays for.
@@ -56,13 +56,13 @@ pub(crate) struct Stage<N: Number> {
     pub(crate) bias: Vec<N>,
     /// `None` where the currents themselves are the result.
     pub(crate) neurons: Option<StageNeurons<N>>,
-    /// Whether its currents vary over time for a static image (eq. 14).
+    /// `true` if its currents vary over time for a static image (eq. 14).
     pub(crate) varies: bool,
     /// Image rows that are worked on together.
     pub(crate) tile: usize,
 }
 
-/// What fills a buffer.
+/// A step of a plan, which fills a buffer.
 #[derive(Debug)]
 pub(crate) enum Operation<N: Number> {
     Pixels { mean: Vec<u8> },
@@ -104,8 +104,7 @@ impl<N: Number> NodePlan<N> {
         self.extent.rows * self.extent.width()
     }
 
-    /// What the neurons of one position remember at rest; empty where there are none, or they
-    /// remember nothing.
+    /// State at rest of one position; empty where there are none, or they remember nothing.
     pub(crate) fn rest(&self) -> &[N] {
         match &self.step {
             Some(Operation::Stage(stage)) => stage.neurons.as_ref().map_or(&[], StageNeurons::rest),
@@ -189,7 +188,8 @@ impl<N: Number> Plan<N> {
         }
     }
 
-    /// What rearranges events has levels where one of its inputs has; sum pools have them always.
+    /// A node that rearranges events has levels where one of its inputs has; sum pools have them
+    /// always.
     fn settle_payloads(&mut self) {
         for index in 0..self.nodes.len() {
             let node = &self.nodes[index];
@@ -483,7 +483,7 @@ impl Compiler<'_> {
         Ok(Connection::Packed(Box::new(rows), dense.map(Box::new)))
     }
 
-    /// Whether levels of an event stream may be negative.
+    /// `true` if levels of an event stream may be negative.
     fn is_signed(&self, index: usize) -> bool {
         let inputs = &self.resolved.nodes[index].inputs;
         match &self.model.graph().nodes[index].op {
@@ -495,7 +495,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Whether all levels of an event stream are one.
+    /// `true` if all levels of an event stream are one.
     fn is_unit(&self, index: usize) -> bool {
         let inputs = &self.resolved.nodes[index].inputs;
         match &self.model.graph().nodes[index].op {

@@ -80,7 +80,7 @@ impl<N: Number> StageNeurons<N> {
         })
     }
 
-    /// What the neurons of one position remember at rest.
+    /// State at rest of one position.
     pub(crate) fn rest(&self) -> &[N] {
         match self {
             Self::PackedWeights { rest, .. } | Self::General { rest, .. } => rest,
@@ -183,7 +183,7 @@ impl RowKernel<i32> for GridKernel {
     }
 }
 
-/// Whether 32 bits hold every step of `⌊u·k/2^m⌋ + J·2^f`, and the neuron has one membrane and
+/// `true` if 32 bits hold every step of `⌊u·k/2^m⌋ + J·2^f`, and the neuron has one membrane and
 /// spikes of one.
 fn is_plain(lif: &GridLif, bound: f64) -> bool {
     let limit = f64::from(i32::MAX);

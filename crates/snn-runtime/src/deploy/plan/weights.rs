@@ -9,7 +9,7 @@ use crate::geometry::{Axis, AxisWindow, Taps};
 use snn_ir::graph::Conv;
 use std::ops::Range;
 
-/// What weights are added up in while a window is.
+/// Accumulator width within one window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Width {
     /// 16, all levels are one.
@@ -30,10 +30,10 @@ pub(crate) enum Width {
 /// faster.
 const LEAST_PRODUCTS: usize = 16;
 pub(crate) const I16_MAX: i64 = i16::MAX as i64;
-/// Bytes of weights that are worked through at a time, and what a row of so many costs, in eighths.
+/// Bytes of weights that are processed at a time, and what a row of so many costs, in eighths.
 const BLOCK_COSTS: [(usize, usize); 3] = [(KEPT_BYTES, 8), (320 << 10, 10), (usize::MAX, 13)];
 /// Bytes of weights that stay in the second-level cache beside events and currents: a block of more
-/// is worked through a few vertical taps at a time.
+/// is processed in tiles of a few vertical taps.
 const KEPT_BYTES: usize = 192 << 10;
 /// Vertical taps that one kernel takes.
 pub(crate) const MAX_TAPS: usize = 16;
@@ -71,7 +71,7 @@ pub(crate) struct PackedWeights<W> {
     pub(crate) row_length: usize,
     /// Vertical taps of every output row.
     pub(crate) vertical: Axis,
-    /// How many of them a block is worked through at a time.
+    /// Number of vertical taps in one weight tile of a block.
     pub(crate) taps_at_once: usize,
     pixels: usize,
     inputs: usize,
@@ -109,9 +109,9 @@ pub(crate) struct WeightSource<'m, W> {
     pub(crate) output: [usize; 3],
     /// Largest absolute level of each input channel.
     pub(crate) bounds: &'m [f64],
-    /// Whether all levels are one.
+    /// `true` if all levels are one.
     pub(crate) unit: bool,
-    /// Whether levels may be negative.
+    /// `true` if levels may be negative.
     pub(crate) signed: bool,
 }
 
@@ -184,7 +184,7 @@ impl<W: Copy + Default> PackedWeights<W> {
 }
 
 impl<W> PackedWeights<W> {
-    /// Whether events of so many macro-steps are read sorted by steps where that pays: levels are
+    /// `true` if events of so many macro-steps are read sorted by steps where that pays: levels are
     /// one.
     pub(crate) fn may_sort(&self, steps: usize) -> bool {
         matches!(self.width, Width::Unit | Width::Pairs | Width::RealUnit)
@@ -200,7 +200,7 @@ impl<W> PackedWeights<W> {
         least.max(usize::from(self.min_saved > 0))
     }
 
-    /// Whether a row of outputs reads its events through the step tree.
+    /// `true` if a row of outputs reads its events through the step tree.
     pub(crate) fn uses_step_tree(&self, row: usize, events: EventsView<'_>, steps: usize) -> bool {
         if !self.may_sort(steps) {
             return false;
@@ -229,7 +229,7 @@ impl<W> PackedWeights<W> {
         &self.weights[block * size..][..size]
     }
 
-    /// What is worked through one after another: of each few taps all blocks that have weights.
+    /// Weight tiles, processed one after another: of each few taps all blocks that have weights.
     pub(crate) fn slabs(&self) -> impl Iterator<Item = Slab> {
         let (kernel, count) = (self.vertical.kernel, self.taps_at_once);
         let taps = (0..kernel).step_by(count).map(move |first| first..kernel.min(first + count));
@@ -401,7 +401,7 @@ fn spans<W>(
     (0..groups).flat_map(|group| (0..segments).map(move |segment| span(group, segment))).collect()
 }
 
-/// How many vertical taps, of so many bytes each, a block is worked through at a time.
+/// Number of vertical taps, of so many bytes each, in one weight tile of a block.
 fn taps_at_once(bytes: usize, kernel: usize) -> usize {
     (KEPT_BYTES / bytes.max(1)).clamp(1, kernel)
 }

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 /// Where the values of a node are, with their size in the present run.
 type Located = (Location, Extent);
 
-/// Buffers that nodes take turns to use, and room for the work of each thread.
+/// Buffers that nodes share one after another, and working memory of each thread.
 #[derive(Debug)]
 pub(crate) struct Arena<N> {
     pub(crate) events: Vec<Events>,
@@ -25,7 +25,7 @@ pub(crate) struct Arena<N> {
     threads: Vec<Mutex<Scratch<N>>>,
 }
 
-/// What one thread works in.
+/// Working memory of one thread.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch<N> {
     pub(crate) currents: Vec<N>,
@@ -34,7 +34,7 @@ pub(crate) struct Scratch<N> {
     /// Levels of the inputs of a tile, for dense products.
     pub(crate) levels: Vec<u8>,
     pub(crate) emitted: Emitted<N>,
-    /// Of every value of a row, the steps of a group at which it was active so far.
+    /// For every value of a row, the steps of a group at which it was active so far.
     pub(crate) seen: Vec<u8>,
 }
 

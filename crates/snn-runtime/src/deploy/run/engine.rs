@@ -21,16 +21,16 @@ pub(crate) struct Engine<N: Number> {
     instructions: Available,
     pool: Option<Arc<rayon::ThreadPool>>,
     pub(crate) sums: Vec<N::Sum>,
-    /// By node; empty unless asked for.
+    /// By node; empty unless requested.
     pub(crate) statistics: Vec<NodeStatistics>,
 }
 
-/// What the network of an engine remembers between the frames of a stream.
+/// State of an engine's network between the frames of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NetworkState<N: Number> {
     /// By node; empty for one without memory.
     nodes: Vec<Vec<N>>,
-    /// What the neurons of one position of each node remember at rest.
+    /// State at rest of one position of each node.
     rest: Vec<Vec<N>>,
     pub(crate) sums: Vec<N::Sum>,
 }
@@ -52,7 +52,7 @@ impl<N: Number> NetworkState<N> {
     }
 }
 
-/// What one node did since statistics were last reset.
+/// Statistics of one node since they were last reset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct NodeStatistics {
     /// Its name.
@@ -79,7 +79,7 @@ impl NodeStatistics {
 pub(crate) struct Clock {
     /// Macro-steps.
     pub(crate) steps: usize,
-    /// Whether each has a frame.
+    /// `true` if each has a frame.
     pub(crate) frames: bool,
 }
 
@@ -89,7 +89,7 @@ impl Clock {
     }
 }
 
-/// What sites of a run emitted is shown to this, node by node.
+/// Callback for the output of each site of a run.
 pub(crate) type Observer<'o> = &'o mut dyn FnMut(usize, EventsView<'_>);
 
 impl<N: Number> Engine<N> {
@@ -110,7 +110,7 @@ impl<N: Number> Engine<N> {
         Self { plan, arena, instructions, pool, sums, statistics }
     }
 
-    /// What a network remembers that has seen nothing.
+    /// State at rest.
     pub(crate) fn rest(&self) -> NetworkState<N> {
         let nodes = &self.plan.nodes;
         let memory =
@@ -122,7 +122,7 @@ impl<N: Number> Engine<N> {
         }
     }
 
-    /// Whether memories are of this network.
+    /// `true` if memories are of this network.
     pub(crate) fn owns(&self, network: &NetworkState<N>) -> bool {
         let nodes = &self.plan.nodes;
         let size = |node: &NodePlan<N>| node.rest().len() * node.extent.rows * node.extent.columns;

@@ -33,13 +33,13 @@ struct TileScratch<'s> {
     levels: &'s mut [u8],
 }
 
-/// What a tile of a stage is run with.
+/// Inputs of one tile of a stage.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Task<'a, N: Number> {
     pub(crate) stage: &'a Stage<N>,
     pub(crate) arena: &'a Arena<N>,
     pub(crate) instructions: Available,
-    /// Of the output, with the macro-steps of this run.
+    /// Extent of the output, with the macro-steps of this run.
     pub(crate) extent: Extent,
     /// Macro-steps of its currents: one where they do not vary.
     pub(crate) current_steps: usize,

@@ -9,7 +9,7 @@ use snn_ir::streams::Kind;
 use snn_ir::weights::{Tensor, Weights};
 
 impl Draw {
-    /// What nothing reads yet goes to the classes.
+    /// Connects nodes without a reader to the classes.
     pub(super) fn finish(mut self) -> Model {
         let channels = self.nodes[0].1[0];
         let classes = self.random.random_range(2..=5);

@@ -16,7 +16,7 @@ use snn_ir::site::{
 };
 use snn_ir::streams::Kind;
 
-/// What numbers a model has.
+/// Numbers of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Numbers {
     /// The grid.

@@ -1,21 +1,22 @@
 //! `infer`: a converted model on events, deployed where it is on the grid, with counts and energy
 //! where they are asked for. Needs no libtorch call.
 
-use crate::Outcome;
+mod image;
+
 use crate::cli::Infer;
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::{Table, count};
 use anyhow::{Result, bail, ensure};
-use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray::Axis;
 use serde::Serialize;
 use snn_data::{Dataset, Images};
 use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
 use snn_runtime::counting::Counts;
 use snn_runtime::{Counting, Deployment, Options};
-use std::path::Path;
 use std::time::Instant;
 
 /// What an inference found and cost.
@@ -37,16 +38,6 @@ pub(crate) struct Counted {
     pub(crate) energy_microjoules: f64,
     pub(crate) energy_figures: Figures,
     pub(crate) counts: Counts,
-}
-
-#[derive(Serialize)]
-struct Classified<'a> {
-    image: &'a Path,
-    class: usize,
-    name: Option<&'a String>,
-    logits: Vec<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    counts: Option<Counts>,
 }
 
 /// Who runs a model: a deployment if it is on the grid, and the runtime that counts if it is not,
@@ -114,7 +105,7 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
         );
     }
     if let Some(image) = &arguments.image {
-        return classify(&model, image, arguments.counts, json);
+        return image::classify(&model, image, arguments.counts, json);
     }
     let Some(dataset) = arguments.dataset else { bail!("give --dataset or --image") };
     let data = Dataset::open_named(dataset, arguments.data.data.as_deref())?;
@@ -171,33 +162,6 @@ pub(crate) fn infer(model: &Model, images: &Images, counts: bool) -> Result<Infe
         images_per_second: timed as f64 / busy,
         counted,
     })
-}
-
-fn classify(model: &Model, path: &Path, counts: bool, json: bool) -> Result<Outcome> {
-    let shape = model.validate()?.nodes[0].shape.clone();
-    let bytes = fs_err::read(path)?;
-    let expected: usize = shape.iter().product();
-    if bytes.len() != expected {
-        bail!(
-            "{}: expected {expected} bytes (shape {shape:?}, one byte a value), found {}",
-            path.display(),
-            bytes.len()
-        );
-    }
-    let mut batch = vec![1];
-    batch.extend(&shape);
-    let image = ArrayD::from_shape_vec(IxDyn(&batch), bytes)?;
-    let mut engines = Engines::new(model, counts)?;
-    let (logits, _) = engines.run(&Input::Static(image.view()))?;
-    let class = logits.argmax()[0];
-    let name = model.classes().get(class);
-    let logits: Vec<f64> = logits.to_real(model.signature())?.iter().copied().collect();
-    if json {
-        print_json(&Classified { image: path, class, name, logits, counts: engines.counts() })?;
-    } else {
-        output::line(format_args!("{class} {}", name.map_or("", String::as_str)))?;
-    }
-    Ok(Outcome::Holds)
 }
 
 fn print(inference: &Inference) -> Result<()> {

@@ -1,8 +1,9 @@
 //! Without arguments: what the tool does, and the paper's tables beside what has been measured
 //! here.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
+use crate::reference;
 use crate::table::Table;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -13,18 +14,9 @@ const MEASURED: &str = include_str!("../measured.toml");
 const INTRODUCTION: &str = "\
 snn trains spiking networks in which some neurons are ReLUs, converts them without loss into
 networks whose whole inference is event-driven, proves it, and runs them on events.
+";
 
-  snn demo                                   the whole way in three minutes, no data needed
-  snn data list                              which data sets are there (also check, info, cache, show)
-  snn policy show CONFIG                     which sites a config makes ReLU
-  snn train --config FILE --out RUN          a config into a run folder
-  snn convert RUN --code unary --out FILE    a run into an event-driven model (also bitplane, graded)
-  snn finetune RUN FILE --out RUN            win back what the grid's rounding lost
-  snn verify RUN FILE                        prove that nothing was lost
-  snn infer FILE --dataset NAME              run it on events, count every operation
-  snn inspect FILE                           draw what is in a model
-  snn completions SHELL, snn man             for the shell
-
+const NOTE: &str = "\
 `snn help COMMAND` says more. Published figures are marked as published; the paper's own networks,
 T and recipes are not public, so none of its rows has been reproduced yet.
 ";
@@ -107,7 +99,7 @@ pub(crate) fn show(json: bool) -> Result<Outcome> {
         print_json(&Tables { published: PUBLISHED, measured: &measured.rows })?;
         return Ok(Outcome::Holds);
     }
-    output::line(INTRODUCTION)?;
+    output::line(format_args!("{INTRODUCTION}\n{}\n{NOTE}", reference::overview()))?;
     let mut table = Table::new(2, ["data set", "method", "published", "measured here"]);
     for row in PUBLISHED {
         let best = measured
