@@ -1,9 +1,8 @@
 //! Compiles a converted model to a [`Program`] of one number type.
 
 use crate::counting::counts::Tally;
-use crate::counting::program::{NodeKernel, NodeProgram, Program};
+use crate::counting::program::{NodeKernel, NodeProgram, Program, Synapse};
 use crate::counting::stream::{Formation, MAX_MICRO_STEPS, Segment, Stream};
-use crate::counting::synapse::Synapse;
 use crate::counting::weights::SynapseWeights;
 use crate::geometry::Window2d;
 use crate::limits::check_size;
