@@ -12,7 +12,7 @@ use crate::pool::{Pool, Pooling};
 use snn_ir::graph::{Conv, Node, Op, PoolKind};
 use snn_ir::model::{Form, Model};
 use snn_ir::resolve::Resolved;
-use snn_ir::streams::{Kind, Streams};
+use snn_ir::streams::Kind;
 use snn_ir::{Code, Error, Neurons, Result, Spike};
 
 /// A model with what its validation found.
@@ -27,10 +27,10 @@ struct Source<'m> {
 impl<A: SiteNumber> Program<A> {
     /// Validates and compiles a converted model.
     pub(crate) fn compile(model: &Model, neurons: &Neurons) -> Result<Self> {
-        let resolved = model.validate()?;
-        check_size(&resolved)?;
-        let kinds = Streams::of(model, &resolved)?.kinds;
-        let source = Source { model, neurons, resolved: &resolved, kinds: &kinds };
+        let checked = model.validate()?;
+        let (resolved, kinds) = (checked.resolved(), checked.streams()?.kinds.as_slice());
+        check_size(resolved)?;
+        let source = Source { model, neurons, resolved, kinds };
         let mut program =
             Self { nodes: Vec::new(), time_steps: model.time_steps(), accumulators: 0, row: 0 };
         for index in 0..model.graph().nodes.len() {
