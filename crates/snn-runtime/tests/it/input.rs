@@ -46,7 +46,7 @@ fn events(shape: &[usize], body: impl FnOnce(&mut Graph)) -> Model {
     let weights = snn_ir::model::weight_specs(&graph, &resolved, Form::Events).unwrap();
     let weights = weights
         .into_iter()
-        .map(|spec| (spec.name, ArrayD::<f64>::ones(spec.shape).into()))
+        .map(|spec| (spec.name, ArrayD::<f64>::ones(spec.part.shape).into()))
         .collect();
     let preprocessing = Preprocessing::new(vec![0], vec![1.0]);
     Model::new(Signature::new(Form::Events, graph, 1, preprocessing), weights)
@@ -206,7 +206,7 @@ fn relu_payloads_are_graded_events() {
         weights,
     );
     let runtime = Counting::new(&model).unwrap();
-    let logits = runtime.logits(&[102_u8, 103, 100]).unwrap();
+    let logits = runtime.logits([102_u8, 103, 100]).unwrap();
     assert_eq!(logits, [3.75, -1.875]);
     assert_eq!(runtime.counts().node("fc").unwrap().tally.multiplications, 2);
     let best = runtime.classify(ndarray::arr1(&[102_u8, 103, 100])).unwrap();
