@@ -13,8 +13,9 @@ use std::fmt;
 /// ```
 /// use snn_hybrid::Policy;
 /// assert_eq!(serde_json::from_str::<Policy>(r#""outer""#)?, Policy::Outer);
-/// let policy: Policy = serde_json::from_str(r#"{ "kind": "difference", "policy": "outer", "without": "stem" }"#)?;
-/// assert_eq!(policy, Policy::Difference { policy: Policy::Outer.into(), without: Policy::Stem.into() });
+/// let text = r#"{ "kind": "difference", "policy": "outer", "without": "stem" }"#;
+/// let (policy, without) = (Policy::Outer.into(), Policy::Stem.into());
+/// assert_eq!(serde_json::from_str::<Policy>(text)?, Policy::Difference { policy, without });
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

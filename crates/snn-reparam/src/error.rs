@@ -26,7 +26,7 @@ pub enum Error {
     Ir(#[from] snn_ir::Error),
     /// An interpreter of a proof cannot be made.
     #[error(transparent)]
-    Engine(crate::proof::EngineError),
+    Engine(Box<dyn std::error::Error + Send + Sync>),
     /// Two interpreters disagree about what there is to compare.
     #[error("verification: {0}")]
     Comparison(String),

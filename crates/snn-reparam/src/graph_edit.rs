@@ -3,7 +3,7 @@
 use crate::error::Result;
 use ndarray::{Array1, ArrayD, Ix1};
 use snn_ir::streams::Kind;
-use snn_ir::{Graph, Model, Node, Op, Tensor, Weights, weights};
+use snn_ir::{Graph, Model, Tensor, Weights, weights};
 use std::collections::HashMap;
 
 /// A network while passes rewrite it.
@@ -81,34 +81,8 @@ pub(crate) fn per_channel(model: &Model, node: &str, part: &str) -> Result<Array
     })
 }
 
-/// Kind of every node's output, before adds of events have been moved.
+/// Kind of every node's output, by name. A sum of events counts as events before conversion has
+/// separated its streams.
 pub(crate) fn kinds(graph: &Graph) -> HashMap<&str, Kind> {
-    let mut kinds = HashMap::new();
-    for node in &graph.nodes {
-        let kind = kind(node, |input| kinds.get(input).copied());
-        kinds.insert(node.name.as_str(), kind);
-    }
-    kinds
-}
-
-/// Kind of a node's output, given those of its inputs: one pass in topological order, since a chain
-/// of adds has more paths than nodes. A sum of events counts as events here; conversion separates
-/// its streams.
-pub(crate) fn kind(node: &Node, of_input: impl Fn(&str) -> Option<Kind>) -> Kind {
-    match node.op {
-        Op::Input { .. } => Kind::Pixels,
-        Op::Activation { .. } => Kind::Events,
-        Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::BatchNorm { .. } | Op::TimeMean => {
-            Kind::Current
-        }
-        Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat | Op::Add => {
-            let mut inputs = node.inputs.iter().filter_map(|input| of_input(input));
-            let first = inputs.next().unwrap_or(Kind::Current);
-            inputs.fold(first, |so_far, kind| match (so_far, kind) {
-                (Kind::Current, _) | (_, Kind::Current) => Kind::Current,
-                (a, b) if a == b => a,
-                _ => Kind::Events,
-            })
-        }
-    }
+    graph.nodes.iter().map(|node| node.name.as_str()).zip(graph.kinds()).collect()
 }

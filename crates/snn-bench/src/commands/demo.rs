@@ -21,6 +21,7 @@ use snn_reparam::proof::{Demands, Report};
 use snn_reparam::{ConversionOptions, GridOptions};
 use snn_train::{Options, RunConfig, RunResult, Start};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 use tch::Device;
 
@@ -95,7 +96,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
         files::save(&model, &path)?;
         // What was written is what is verified.
         let model = Model::load(&path)?;
-        let shown = Shown { images: images.clone(), limit: None, batch: 50 };
+        let shown = Shown { source: Arc::new(images.clone()), limit: None, batch: 50 };
         let verification = prove(&trained, &model, shown, &engines, demands.clone())?;
         let inference = infer(&model, &images, true)?;
         let counted = inference.counted.as_ref().context("operations were counted")?;

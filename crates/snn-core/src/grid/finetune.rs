@@ -113,16 +113,12 @@ impl GridNetwork {
     fn add_layer(&mut self, index: usize, unit: &[f64]) -> Result<()> {
         let node = &self.model.graph().nodes[index];
         let device = self.grid.device;
+        let weights = self.model.weights();
+        let name = |part: &str| format!("{}.{part}", node.name);
         let load = |part: &str| -> Result<Tensor> {
-            let values =
-                snn_ir::weights::get(self.model.weights(), &format!("{}.{part}", node.name))?;
-            weight(values, Kind::Double, device)
+            weight(snn_ir::weights::get(weights, &name(part))?, Kind::Double, device)
         };
-        let has_bias = match &node.op {
-            Op::Conv(conv) => conv.bias,
-            Op::Linear { bias, .. } => *bias,
-            _ => false,
-        };
+        let has_bias = weights.contains_key(&name("bias"));
         let integers = load("weight")?;
         let mut broadcast = vec![1_i64; integers.dim()];
         broadcast[0] = int(unit.len());

@@ -191,12 +191,8 @@ impl Interpreter {
                 let value = value.ok_or_else(|| refused(node, "is a site of the grid"))?;
                 Ok(value.with(value.data.f_to_kind(kind)?))
             }
-            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat => {
-                stateless(node, inputs)
-            }
-            Op::Input { .. } | Op::TimeMean => {
-                Err(refused(node, "can only stand at an end of the graph"))
-            }
+            op if op.role().is_stateless() => stateless(node, inputs),
+            _ => Err(refused(node, "can only stand at an end of the graph")),
         }
     }
 

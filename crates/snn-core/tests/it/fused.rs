@@ -11,18 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A neuron of any kind that has a fused form.
 fn neuron(random: &mut Random) -> Lif {
-    let surrogates = [
-        Surrogate::Atan { alpha: 2.0 },
+    let others = [
         Surrogate::Rectangle { width: 1.25 },
         Surrogate::Triangle { width: 0.75 },
-        Surrogate::Sigmoid { alpha: 4.0 },
         Surrogate::FastSigmoid { slope: 5.0 },
         Surrogate::PiecewiseQuadratic { alpha: 1.5 },
-        Surrogate::Gaussian { sigma: 0.5 },
         Surrogate::LogTailedRelu { alpha: 0.125 },
         Surrogate::SuperSpike { alpha: 2.0 },
-        Surrogate::StraightThrough,
     ];
+    let surrogates: Vec<Surrogate> = Surrogate::ALL.into_iter().chain(others).collect();
     let spike = match random.below(3) {
         0 => Spike::Binary,
         1 => Spike::Ternary,

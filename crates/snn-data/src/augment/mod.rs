@@ -44,8 +44,9 @@ pub enum Flip {
     None,
     /// Left becomes right in half of the cases.
     Horizontal,
-    /// Left becomes right in every other epoch, for half of the samples in the even ones and for the
-    /// other half in the odd ones (Jordan 2024, *94% on CIFAR-10 in 3.29 seconds on a single GPU*).
+    /// Left becomes right in every other epoch, for half of the samples in the even ones and for
+    /// the other half in the odd ones (Jordan 2024, *94% on CIFAR-10 in 3.29 seconds on a single
+    /// GPU*).
     Alternating,
 }
 
@@ -112,7 +113,8 @@ impl Augment {
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] if `fill` does not have one value a channel (none is enough where
-    /// nothing is filled), the padding or the cutout is absurd, or a setting does not fit the shape.
+    /// nothing is filled), the padding or the cutout is absurd, or a setting does not fit the
+    /// shape.
     pub fn validate(&self, shape: SampleShape) -> Result<()> {
         let invalid = |field, expected: String, found: String| Error::InvalidConfig {
             field,

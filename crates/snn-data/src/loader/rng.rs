@@ -19,6 +19,7 @@ pub(crate) enum Purpose {
     /// The mixing of one batch.
     Mix = 6,
     /// The split of one class of recordings.
+    #[cfg(feature = "recordings")]
     RecordingSplit = 7,
     /// The work on one batch after mixing.
     BatchTransform = 8,
@@ -67,8 +68,8 @@ impl SampleRng {
         Self::new(seed, Purpose::Mix, epoch, batch as u64)
     }
 
-    /// The stream of a [`BatchTransform`](crate::BatchTransform) for batch `batch` of epoch `epoch`:
-    /// a function of these three numbers.
+    /// The stream of a [`BatchTransform`](crate::BatchTransform) for batch `batch` of epoch
+    /// `epoch`: a function of these three numbers.
     pub fn for_batch_transform(seed: u64, epoch: u64, batch: usize) -> Self {
         Self::new(seed, Purpose::BatchTransform, epoch, batch as u64)
     }

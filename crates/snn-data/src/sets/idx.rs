@@ -211,6 +211,7 @@ pub fn read_idx(mut reader: impl Read, path: &Path, expected: &[usize]) -> Resul
 }
 
 /// The sizes that the beginning of an IDX file of unsigned bytes announces; `None` if it is none.
+#[cfg(all(feature = "pictures", feature = "recordings", feature = "cache"))]
 pub(crate) fn shape(head: &[u8]) -> Option<Vec<u32>> {
     let (magic, sizes) = head.split_first_chunk::<4>()?;
     let axes = usize::from(magic[3]);

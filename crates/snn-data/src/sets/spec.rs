@@ -26,8 +26,8 @@ names! {
         Mnist = "mnist",
         /// Fashion-MNIST (Xiao et al. 2017): 60,000 + 10,000 images of 1×28×28, ten classes.
         FashionMnist = "fashion-mnist",
-        /// The computed set [`shapes`](crate::shapes): 8,000 + 2,000 images of 3×16×16, ten classes,
-        /// no file.
+        /// The computed set [`shapes`](crate::shapes): 8,000 + 2,000 images of 3×16×16, ten
+        /// classes, no file.
         Shapes10 = "shapes10",
         /// CIFAR10-DVS (Li et al. 2017): 10,000 recordings of a DVS128, ten classes; no official
         /// split.
@@ -74,8 +74,9 @@ pub struct DatasetSpec {
     pub test: usize,
     /// `[C, H, W]` of an image, of a frame, or of the usual crop of a picture.
     pub image: [usize; 3],
-    /// Integer mean of the training samples per channel, in pixel units: subtracted from the pixels,
-    /// and the fill of crops. Frames of events are counts, from which nothing is subtracted.
+    /// Integer mean of the training samples per channel, in pixel units: subtracted from the
+    /// pixels, and the fill of crops. Frames of events are counts, from which nothing is
+    /// subtracted.
     pub channel_mean_u8: &'static [u8],
     /// Standard deviation of the training samples per channel, in pixel units (0 to 255), over all
     /// pixels of a channel.

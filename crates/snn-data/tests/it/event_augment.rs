@@ -312,11 +312,11 @@ fn nda_has_the_strengths_of_its_authors() {
             for operation in nda.draw([48, 48], &mut SampleRng::for_sample(0, 0, index)) {
                 match operation {
                     EventOperation::Roll { right, down } => {
-                        rolled = rolled.max(right.abs()).max(down.abs())
+                        rolled = rolled.max(right.abs()).max(down.abs());
                     }
                     EventOperation::Rotate { degrees } => rotated = rotated.max(degrees.abs()),
                     EventOperation::Shear { factor } => {
-                        sheared = sheared.max(factor.atan().to_degrees().abs())
+                        sheared = sheared.max(factor.atan().to_degrees().abs());
                     }
                     _ => {}
                 }

@@ -25,6 +25,13 @@ pub enum Role {
     Head,
 }
 
+impl Role {
+    /// `true` for operations that have neither weights nor state.
+    pub fn is_stateless(self) -> bool {
+        matches!(self, Role::Pool | Role::Shape | Role::Join)
+    }
+}
+
 impl Op {
     /// Role of this operation.
     pub fn role(&self) -> Role {

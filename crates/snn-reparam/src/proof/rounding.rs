@@ -9,6 +9,7 @@
 use crate::error::{Error, Result};
 use ndarray::{ArrayD, Axis};
 use serde::{Deserialize, Serialize};
+use snn_ir::graph::Role;
 use snn_ir::site::{Adaptation, GridAdaptation, GridSynapse};
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{
@@ -295,8 +296,7 @@ impl Check<'_> {
     fn report_empty(&mut self, streams: &Streams) {
         for index in 0..self.scales.len() {
             let op = &self.events.graph().nodes[index].op;
-            let is_synapse = matches!(op, Op::Conv(_) | Op::Linear { .. } | Op::Scale);
-            if !is_synapse || streams.kinds[index] != Kind::Current {
+            if op.role() != Role::Synapse || streams.kinds[index] != Kind::Current {
                 continue;
             }
             let empty = |interval: &Interval| interval.is_empty();

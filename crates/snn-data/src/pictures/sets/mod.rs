@@ -7,7 +7,6 @@ mod list;
 mod mat;
 mod source;
 
-pub(crate) use files::is_picture;
 pub use source::{OnDamage, PictureSource, View};
 
 use crate::pictures::{DecodeOptions, Picture, decode, decode_with};

@@ -1,6 +1,9 @@
 //! Pictures as samples of one size.
 
-use super::{Pictures, Place};
+use super::Pictures;
+#[cfg(feature = "cache")]
+use super::Place;
+#[cfg(feature = "cache")]
 use crate::cache::Fingerprint;
 use crate::pictures::{CentreCrop, DecodeOptions, RandomResizedCrop};
 use crate::{Error, Result, SampleMut, SampleRng, SampleShape, Source};
@@ -77,6 +80,7 @@ impl PictureSource {
     /// # Errors
     /// [`Error::InvalidConfig`] for a random part ([`View::Train`]), as a cache is for what is the
     /// same in every epoch; [`Error::Io`] if a file is gone.
+    #[cfg(feature = "cache")]
     pub fn fingerprint(&self) -> Result<Fingerprint> {
         if let View::Train(_) = self.view {
             let expected = "the middle: a cache is for what is the same in every epoch".into();

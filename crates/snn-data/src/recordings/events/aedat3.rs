@@ -89,7 +89,9 @@ impl Decoder {
         let overflows = self.packet.overflows << 31;
         // Not valid is what the camera's filters marked so.
         match decode(&layout, records, events, |times| {
-            times.iter_mut().for_each(|time| *time |= overflows)
+            for time in times.iter_mut() {
+                *time |= overflows;
+            }
         }) {
             Ok(skipped) => self.skipped += skipped,
             Err(wrong) => {

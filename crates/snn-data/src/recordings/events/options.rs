@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Events that [`EventReader::read_all`](crate::recordings::events::EventReader::read_all) takes into memory at
-/// most, unless told otherwise: 1.7 GB.
+/// Events that [`EventReader::read_all`](crate::recordings::events::EventReader::read_all) takes
+/// into memory at most, unless told otherwise: 1.7 GB.
 pub(super) const MAX_EVENTS: usize = 1 << 27;
 /// Width or height above this is a damaged header; the largest addresses of all formats have 15
 /// bits.

@@ -77,6 +77,7 @@ impl Place {
     }
 
     /// Which part of the file it is; nothing if all of it.
+    #[cfg(feature = "cache")]
     pub(super) fn part(&self) -> String {
         match self {
             Self::File(_) => String::new(),

@@ -1,11 +1,13 @@
 //! Recordings as samples of a loader: read, augmented and framed on request.
 
 use super::Recordings;
+#[cfg(feature = "cache")]
 use crate::cache::Fingerprint;
 use crate::recordings::augment::EventAugment;
 use crate::recordings::events::Events;
 use crate::recordings::frames::{Framing, Slicing};
 use crate::{Error, Result, SampleMut, SampleRng, SampleShape, Source};
+#[cfg(feature = "cache")]
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -60,6 +62,7 @@ impl RecordingSource {
     /// # Errors
     /// [`Error::InvalidConfig`] if events are augmented, as a cache is for what is the same in
     /// every epoch; [`Error::Io`] if a file is gone.
+    #[cfg(feature = "cache")]
     pub fn fingerprint(&self) -> Result<Fingerprint> {
         if !self.augment.is_empty() {
             let expected = "none: a cache is for what is the same in every epoch".into();

@@ -1,6 +1,7 @@
 //! Behaviour of the policies on the networks of this project.
 
-use snn_hybrid::{Decision, Error, Placement, Policy, Replacement, apply};
+use crate::data::{Config, policy, read};
+use snn_hybrid::{Decision, Error, Placement, Policy, Replacement, Spread, apply};
 use snn_ir::models::{ResNet, SmallNet};
 use snn_ir::{Code, Conv, Graph, Lif, Op, PoolKind, QuantRelu, Site};
 
@@ -168,4 +169,81 @@ policy sites stem.act, block2.act2: 2 of 5 sites are ReLU; 37.5 % of 16384 neuro
     assert_eq!(strip(&placement.to_string()), strip(expected));
     let json = serde_json::to_string(&placement).unwrap();
     assert_eq!(serde_json::from_str::<Placement>(&json).unwrap(), placement);
+}
+
+// === As data ===
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+/// One policy of each kind with the text that makes it.
+fn every_kind() -> Vec<(&'static str, Policy)> {
+    let spread = Spread::Random { seed: 3 };
+    vec![
+        ("'none'", Policy::None),
+        ("'all'", Policy::All),
+        ("'inner'", Policy::Inner),
+        ("'outer'", Policy::Outer),
+        ("'alternate'", Policy::Alternate),
+        ("'stem'", Policy::Stem),
+        ("{ kind = 'head' }", Policy::Head),
+        ("{ kind = 'first_k', k = 4 }", Policy::FirstK { k: 4 }),
+        ("{ kind = 'last_k', k = 1 }", Policy::LastK { k: 1 }),
+        (
+            "{ kind = 'stage', stages = ['layer1', 'stem'] }",
+            Policy::Stage { stages: names(&["layer1", "stem"]) },
+        ),
+        (
+            "{ kind = 'sites', include = ['a.*'] }",
+            Policy::Sites { include: names(&["a.*"]), exclude: vec![] },
+        ),
+        (
+            "{ kind = 'sites', include = ['*'], exclude = ['b'] }",
+            Policy::Sites { include: names(&["*"]), exclude: names(&["b"]) },
+        ),
+        ("{ kind = 'ratio', share = 1 }", Policy::Ratio { share: 1.0, spread: Spread::Uniform }),
+        (
+            "{ kind = 'ratio', share = 0.3, spread = 'early' }",
+            Policy::Ratio { share: 0.3, spread: Spread::Early },
+        ),
+        (
+            "{ kind = 'ratio', share = 0.3, spread = 'late' }",
+            Policy::Ratio { share: 0.3, spread: Spread::Late },
+        ),
+        (
+            "{ kind = 'ratio', share = 0.3, spread = { kind = 'random', seed = 3 } }",
+            Policy::Ratio { share: 0.3, spread },
+        ),
+        (
+            "{ kind = 'union', policies = ['stem', { kind = 'last_k', k = 2 }] }",
+            Policy::Union { policies: vec![Policy::Stem, Policy::LastK { k: 2 }] },
+        ),
+        (
+            "{ kind = 'intersection', policies = ['outer'] }",
+            Policy::Intersection { policies: vec![Policy::Outer] },
+        ),
+        (
+            "{ kind = 'difference', policy = 'outer', without = \
+             { kind = 'union', policies = ['stem', 'head'] } }",
+            Policy::Difference {
+                policy: Policy::Outer.into(),
+                without: Policy::Union { policies: vec![Policy::Stem, Policy::Head] }.into(),
+            },
+        ),
+    ]
+}
+
+#[test]
+fn every_kind_is_read_written_named_and_explained() {
+    for (text, expected) in every_kind() {
+        let config = Config { policy: policy(text), replacement: Replacement::Relu };
+        assert_eq!(config.policy, expected, "{text}");
+        assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config, "{text}");
+        let json = serde_json::to_value(&expected).unwrap();
+        assert_eq!(json["kind"], expected.label());
+        assert_eq!(serde_json::from_value::<Policy>(json).unwrap(), expected);
+        assert!(text.contains(expected.label()) && !expected.explanation().is_empty());
+        assert!(expected.to_string().starts_with(expected.label()));
+    }
 }
