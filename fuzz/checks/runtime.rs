@@ -116,7 +116,7 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
 
 /// The shape of the input of a model that runs in no time.
 fn affordable(model: &Model) -> Option<Vec<usize>> {
-    let resolved = model.validate().expect("what loads is valid");
+    let resolved = model.validate().expect("what loads is valid").resolved();
     let mut work = 0_usize;
     for (node, info) in model.graph().nodes.iter().zip(&resolved.nodes) {
         let outputs: usize = info.shape.iter().product();

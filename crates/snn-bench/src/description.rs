@@ -71,11 +71,9 @@ impl<'a> Description<'a> {
         config: Option<&'a RunConfig>,
         result: Option<&'a RunResult>,
     ) -> Result<Self> {
-        let resolved = model.validate()?;
-        let streams =
-            if model.form() == Form::Trained { None } else { Some(Streams::of(model, &resolved)?) };
-        let nodes =
-            (0..resolved.nodes.len()).map(|index| node(model, &resolved, streams.as_ref(), index));
+        let checked = model.validate()?;
+        let (resolved, streams) = (checked.resolved(), checked.streams().ok());
+        let nodes = (0..resolved.nodes.len()).map(|index| node(model, resolved, streams, index));
         let deployment = match model.form() {
             Form::Grid { .. } => Some(Deployment::new(model, &Options::default())?),
             // Some sites run off the grid that cannot be deployed.

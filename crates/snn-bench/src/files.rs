@@ -77,7 +77,7 @@ pub(crate) fn fits_classes(
     name: &str,
     classes: &[String],
 ) -> Result<()> {
-    let found = model.validate()?.nodes.last().map_or(0, |head| head.shape[0]);
+    let found = model.validate()?.classes();
     if found != classes.len() {
         bail!("{}: {found} classes, but {name} has {}", path.display(), classes.len());
     }

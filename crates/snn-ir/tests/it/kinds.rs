@@ -383,7 +383,8 @@ fn codes_carry_what_a_site_emits() {
             );
             let weights =
                 [("in.weight", real(&[1, 1], &[1.0])), ("out.weight", real(&[1, 1], &[1.0]))];
-            let result = crate::tiny::model(snn_ir::Form::Events, graph, 2, weights).validate();
+            let model = crate::tiny::model(snn_ir::Form::Events, graph, 2, weights);
+            let result = model.validate();
             assert_eq!(result.is_ok(), fits.contains(&code), "{spike:?} as {code:?}: {result:?}");
         }
     }

@@ -96,8 +96,8 @@ pub fn check_rounding(
     if events.form() != Form::Events {
         return Err(Error::Form { expected: "events", found: events.form().label() });
     }
-    let resolved = events.validate()?;
-    let streams = Streams::of(events, &resolved)?;
+    let checked = events.validate()?;
+    let (resolved, streams) = (checked.resolved(), checked.streams()?);
     let mut check = Check {
         events,
         grid,

@@ -64,7 +64,7 @@ pub(crate) fn network(body: impl FnOnce(&mut Graph)) -> Model {
     let mut count = 0;
     for spec in weight_specs(&graph, &resolved, Form::Trained).unwrap() {
         let part = spec.name.rsplit_once('.').unwrap().1;
-        let values = ArrayD::from_shape_simple_fn(IxDyn(&spec.shape), || {
+        let values = ArrayD::from_shape_simple_fn(IxDyn(&spec.part.shape), || {
             count += 1;
             match part {
                 "step" => [0.25, 0.5, 1.0, 2.0][count % 4],

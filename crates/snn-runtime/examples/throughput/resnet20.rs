@@ -85,10 +85,10 @@ fn weights(graph: &Graph, lif: bool) -> Result<Weights> {
             specs.iter().filter(|s| s.name.rsplit_once('.').is_some_and(|(n, _)| n == node.name))
         {
             let part = spec.name.rsplit('.').next().unwrap_or_default();
-            let channels = *spec.shape.last().unwrap_or(&1);
+            let channels = *spec.part.shape.last().unwrap_or(&1);
             let tensor = match part {
-                "weight" if spec.dtypes[0] == "i8" => {
-                    let mut array = ArrayD::from_shape_simple_fn(IxDyn(&spec.shape), || {
+                "weight" if spec.part.dtypes[0] == "i8" => {
+                    let mut array = ArrayD::from_shape_simple_fn(IxDyn(&spec.part.shape), || {
                         random.random_range(-60..=60_i8)
                     });
                     // Weights of an output sum to about zero, or the mean of positive inputs would
@@ -99,7 +99,8 @@ fn weights(graph: &Graph, lif: bool) -> Result<Weights> {
                         let mean = i8::try_from(integer(mean)).unwrap_or_default();
                         row.mapv_inplace(|w| w.saturating_sub(mean).max(-127));
                     }
-                    yields = input * (60.0 * 60.0 / 3.0) * (array.len() / spec.shape[0]) as f64;
+                    yields =
+                        input * (60.0 * 60.0 / 3.0) * (array.len() / spec.part.shape[0]) as f64;
                     Tensor::from(array)
                 }
                 "weight" => {

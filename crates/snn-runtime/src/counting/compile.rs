@@ -13,19 +13,19 @@ use crate::pool::{Pool, Pooling};
 use snn_ir::graph::{Conv, Node, Op, PoolKind};
 use snn_ir::model::{Form, Model};
 use snn_ir::resolve::Resolved;
-use snn_ir::streams::{Kind, Streams};
+use snn_ir::streams::Kind;
 use snn_ir::{Code, Error, Neurons, Result, Spike};
 
 impl<A: SiteNumber> Program<A> {
     /// Validates and compiles a converted model.
     pub(crate) fn compile(model: &Model, neurons: &Neurons) -> Result<Self> {
-        let resolved = model.validate()?;
-        check_size(&resolved)?;
-        let kinds = Streams::of(model, &resolved)?.kinds;
+        let checked = model.validate()?;
+        let (resolved, kinds) = (checked.resolved(), &checked.streams()?.kinds);
+        check_size(resolved)?;
         let mut program =
             Self { nodes: Vec::new(), time_steps: model.time_steps(), accumulators: 0, row: 0 };
         for (index, node) in model.graph().nodes.iter().enumerate() {
-            let compiled = program.node((model, neurons), node, &resolved, index, &kinds)?;
+            let compiled = program.node((model, neurons), node, resolved, index, kinds)?;
             if let NodeKernel::Synapse(synapse) = &compiled.kernel {
                 program.accumulators =
                     program.accumulators.max(synapse.weights.width() * compiled.positions);

@@ -46,7 +46,7 @@ fn events(shape: &[usize], body: impl FnOnce(&mut Graph)) -> Model {
     let weights = snn_ir::model::weight_specs(&graph, &resolved, Form::Events).unwrap();
     let weights = weights
         .into_iter()
-        .map(|spec| (spec.name, ArrayD::<f64>::ones(spec.shape).into()))
+        .map(|spec| (spec.name, ArrayD::<f64>::ones(spec.part.shape).into()))
         .collect();
     let preprocessing = Preprocessing::new(vec![0], vec![1.0]);
     Model::new(Signature::new(Form::Events, graph, 1, preprocessing), weights)

@@ -186,7 +186,7 @@ pub fn grid_model(seed: u64, time_steps: usize) -> Model {
             _ => (-4000, 9000),
         };
         let mut values =
-            random.array(&spec.shape, |random| i32::try_from(random.int(low, high)).unwrap());
+            random.array(&spec.part.shape, |random| i32::try_from(random.int(low, high)).unwrap());
         if part == "thresholds" {
             for mut levels in values.lanes_mut(ndarray::Axis(0)) {
                 let mut sorted = levels.to_vec();

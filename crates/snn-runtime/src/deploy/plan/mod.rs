@@ -141,14 +141,14 @@ impl<N: Number> Plan<N> {
         kernels: Kernels,
         instruction_set: InstructionSet,
     ) -> Result<Self> {
-        let resolved = model.validate()?;
-        check_size(&resolved)?;
-        let streams = Streams::of(model, &resolved)?;
-        let fused = fused(model, &resolved, &streams);
+        let checked = model.validate()?;
+        let (resolved, streams) = (checked.resolved(), checked.streams()?);
+        check_size(resolved)?;
+        let fused = fused(model, resolved, streams);
         let compiler = Compiler {
             model,
-            resolved: &resolved,
-            streams: &streams,
+            resolved,
+            streams,
             fused,
             neurons: snn_ir::Neurons::default(),
             kernels,

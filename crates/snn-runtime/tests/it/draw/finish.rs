@@ -60,8 +60,8 @@ impl Draw {
         for spec in weight_specs(model.graph(), &resolved, form).expect("a converted graph") {
             let tensor = self.weight(
                 spec.name.rsplit('.').next().unwrap_or_default(),
-                &spec.shape,
-                spec.dtypes[0],
+                &spec.part.shape,
+                spec.part.dtypes[0],
             );
             model.weights_mut().insert(spec.name, tensor);
         }

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op};
-use crate::model::Form;
+use crate::model::form::Form;
 use crate::site::{Code, Site, Spike};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
