@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayD, ArrayViewD, Axis};
 /// about preprocessing.
 pub trait Evaluate {
     /// Name as used in reports.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Runs a batch.
     ///
