@@ -321,7 +321,7 @@ fn a_state_can_be_gone_back_to() {
             assert_eq!(
                 snn_session_push(handles.session, state, image(seed).as_ptr(), SIZE),
                 Status::Ok
-            )
+            );
         };
         push(handles.state, 1);
         assert_eq!(snn_state_copy(handles.state, &raw mut copy), Status::Ok);

@@ -158,11 +158,11 @@ impl GridNeurons {
         let neurons = membranes.iter().map(|&u| i64::from(u)).zip(edges).zip(emitted);
         match self.lif.spike {
             Spike::Binary => {
-                neurons.for_each(|((u, edge), emitted)| *emitted = i32::from(u >= edge))
+                neurons.for_each(|((u, edge), emitted)| *emitted = i32::from(u >= edge));
             }
             Spike::Ternary => {
                 neurons.for_each(|((u, edge), emitted)| {
-                    *emitted = i32::from(u >= edge) - i32::from(u <= -edge)
+                    *emitted = i32::from(u >= edge) - i32::from(u <= -edge);
                 });
             }
             Spike::Integer { levels } => neurons.for_each(|((u, edge), emitted)| {

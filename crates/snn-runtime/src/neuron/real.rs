@@ -208,7 +208,7 @@ impl<A: Real> RealNeurons<A> {
             Spike::Binary => neurons.for_each(|((&u, edge), emitted)| *emitted = one(u >= edge)),
             Spike::Ternary => {
                 neurons.for_each(|((&u, edge), emitted)| {
-                    *emitted = one(u >= edge) - one(u <= zero - edge)
+                    *emitted = one(u >= edge) - one(u <= zero - edge);
                 });
             }
             Spike::Integer { levels } => {

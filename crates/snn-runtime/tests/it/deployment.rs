@@ -244,7 +244,7 @@ fn wide_layers_give_the_same_bits_however_their_steps_overlap() {
             for mut steps in frames.lanes_mut(Axis(0)) {
                 let active = random.random_ratio(percent, 100);
                 steps.iter_mut().for_each(|pixel| {
-                    *pixel = u8::from(active && random.random_ratio(overlap, 100))
+                    *pixel = u8::from(active && random.random_ratio(overlap, 100));
                 });
             }
             let what = format!("{outputs} outputs, {percent} % active at {overlap} % of the steps");

@@ -206,7 +206,7 @@ fn relu_payloads_are_graded_events() {
         weights,
     );
     let runtime = Counting::new(&model).unwrap();
-    let logits = runtime.logits(&[102_u8, 103, 100]).unwrap();
+    let logits = runtime.logits([102_u8, 103, 100]).unwrap();
     assert_eq!(logits, [3.75, -1.875]);
     assert_eq!(runtime.counts().node("fc").unwrap().tally.multiplications, 2);
     let best = runtime.classify(ndarray::arr1(&[102_u8, 103, 100])).unwrap();

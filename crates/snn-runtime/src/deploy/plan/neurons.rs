@@ -104,7 +104,7 @@ impl<N: Number> StageNeurons<N> {
         let levels = &mut emitted.levels[..currents.len()];
         match self {
             Self::PackedWeights { kernel, .. } => {
-                kernel.step(instructions, currents, memory, (flags, levels))
+                kernel.step(instructions, currents, memory, (flags, levels));
             }
             Self::General { site, channels, rest } => {
                 let values = &mut emitted.values[..currents.len()];
