@@ -203,6 +203,7 @@ mod tests {
         for expected in [
             "snn train --config CONFIG --out OUT",
             "snn infer MODEL --dataset NAME",
+            #[cfg(feature = "data")]
             "snn data show SET|FILE|FOLDER --out FILE",
             "snn man",
         ] {

@@ -1,10 +1,12 @@
 //! Drawings: of a graph in text and as SVG, of the same lanes; contact sheets as PNG.
 
 mod lanes;
+#[cfg(feature = "data")]
 mod sheet;
 mod svg;
 mod text;
 
+#[cfg(feature = "data")]
 pub(crate) use sheet::{Block, png, sheet, tile};
 pub(crate) use svg::svg;
 pub(crate) use text::text;

@@ -1,6 +1,6 @@
 //! `data cache`: the caches of a folder.
 
-use crate::cli::{CacheCommand, CacheFolder};
+use crate::cli::data::{CacheCommand, CacheFolder};
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};

@@ -1,7 +1,7 @@
 //! `data show`: a contact sheet for people to look at.
 
 use super::samples::{Choice, Content, Sample, Samples};
-use crate::cli::{AugmentName, Show, SlicingName};
+use crate::cli::data::{AugmentName, Show, SlicingName};
 use crate::drawing::{Block, png, sheet, tile};
 use crate::output::{self, print_json};
 use crate::{Outcome, files};
