@@ -4,12 +4,12 @@ use crate::drawing::{Role, Shown};
 use crate::table::counted;
 use anyhow::Result;
 use serde::Serialize;
-use snn_ir::site::{Adaptation, Spike, Synapse};
-use snn_ir::streams::{Kind, Streams};
+use snn_ir::{Adaptation, Spike, Synapse};
 use snn_ir::{
     Code, ConversionOptions, Form, GridOptions, Leak, Lif, Model, Op, Preprocessing, Reset,
     Resolved, Site, Tensor, Threshold,
 };
+use snn_ir::{StreamKind as Kind, Streams};
 use snn_runtime::deploy::{Deployment, Options, Summary};
 use snn_train::{RunConfig, RunResult};
 

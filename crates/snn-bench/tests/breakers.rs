@@ -3,9 +3,9 @@
 
 use ndarray::{ArrayD, Axis, IxDyn, Slice, concatenate};
 use snn_core::Libtorch;
-use snn_ir::naive::Naive;
-use snn_ir::random::pixels;
-use snn_ir::site::QuantRelu;
+use snn_ir::Naive;
+use snn_ir::QuantRelu;
+use snn_ir::testing::pixels;
 use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Model, Op, PoolKind, Preprocessing,
     Signature,

@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Docs, json: bool) -> Result<Outcome> {
         written.parts += parts;
         if new != old {
             if !arguments.check {
-                snn_ir::file::write_atomically(&path, new.as_bytes())?;
+                snn_ir::write_atomically(&path, new.as_bytes())?;
             }
             written.changed.push(path);
         }
