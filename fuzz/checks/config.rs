@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use snn_hybrid::{Policy, Replacement, apply};
-use snn_ir::models::SmallNet;
+use snn_ir::networks::SmallNet;
 use snn_ir::{Encoder, Lif};
 
 /// The tables of a run config that are read here, by their names there.
@@ -33,7 +33,7 @@ pub(crate) fn check(data: &[u8]) {
     let net = SmallNet { input: [1, 4, 4], classes: 2, width: 2, neuron: tables.neuron };
     match apply(&net.build(), &tables.policy, &tables.replacement) {
         Ok((graph, placement)) => {
-            assert_eq!(graph.sites().expect("a hybrid is valid").len(), placement.sites.len())
+            assert_eq!(graph.sites().expect("a hybrid is valid").len(), placement.sites.len());
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }

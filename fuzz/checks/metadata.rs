@@ -1,7 +1,7 @@
 //! Model files from their metadata alone.
 
 use safetensors::{Dtype, tensor::TensorView};
-use snn_ir::model::weight_specs;
+use snn_ir::weight_specs;
 use snn_ir::{Form, Graph};
 use std::collections::HashMap;
 

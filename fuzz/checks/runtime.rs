@@ -5,8 +5,8 @@
 mod metadata;
 
 use ndarray::{ArrayD, IxDyn};
-use snn_ir::graph::Op;
-use snn_ir::naive::Naive;
+use snn_ir::Naive;
+use snn_ir::Op;
 use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record};
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options};
 use snn_runtime::{Counting, InstructionSet, Sums};

@@ -113,7 +113,7 @@ pub(crate) fn write(path: &Path, text: &[u8], force: bool) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs_err::create_dir_all(folder)?;
     }
-    Ok(snn_ir::file::write_atomically(path, text)?)
+    Ok(snn_ir::write_atomically(path, text)?)
 }
 
 /// Writes a model, making its folder.

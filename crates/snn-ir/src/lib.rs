@@ -1,36 +1,33 @@
 #![doc = include_str!("../README.md")]
 
 pub mod encode;
-#[doc(hidden)]
-pub mod error;
-#[doc(hidden)]
-pub mod evaluate;
-#[doc(hidden)]
-pub mod graph;
-#[doc(hidden)]
-pub mod model;
+mod error;
+mod evaluate;
+mod graph;
+mod model;
 pub mod networks;
-#[doc(hidden)]
-pub mod neurons;
+mod neurons;
 mod oracle;
-#[doc(hidden)]
-pub mod site;
-#[doc(hidden)]
-pub mod streams;
+mod site;
+mod streams;
 mod strict;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use encode::Encoder;
 pub use error::{Error, Result};
-pub use evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace, TIE};
+pub use evaluate::{
+    Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace, TIE, count_correct,
+};
 pub use graph::resolve::{
     MAX_CHANNELS, MAX_NODES, MAX_VALUES, MAX_WEIGHTS, Resolved, ResolvedNode, SiteInfo, chw,
 };
 pub use graph::{
     BATCH_NORM_EPS, Conv, Geometry, Graph, GraphBuilder, Node, Op, PoolKind, Role, Window,
 };
-pub use model::conversion::{CodeChoice, ConversionOptions, GridOptions};
+pub use model::conversion::{
+    CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,
+};
 pub use model::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES, VERSION, write_atomically};
 pub use model::weights::{self, Tensor, Weights};
 pub use model::{
@@ -45,22 +42,6 @@ pub use site::{
     QuantRelu, Reset, ResetGradient, Share, Site, Spike, Surrogate, Synapse, Threshold, logistic,
 };
 pub use streams::{F32_EXACT, Kind as StreamKind, Streams};
-
-// Earlier paths.
-#[doc(hidden)]
-pub use graph::resolve;
-#[doc(hidden)]
-pub use model::{conversion, file};
-#[doc(hidden)]
-pub use networks as models;
-#[doc(hidden)]
-pub mod naive {
-    pub use crate::oracle::Naive;
-    pub use crate::site::{MEMBRANE_LIMIT, logistic};
-}
-#[cfg(any(test, feature = "testing"))]
-#[doc(hidden)]
-pub use testing as random;
 
 /// The samples of the book that show this crate.
 #[cfg(doctest)]

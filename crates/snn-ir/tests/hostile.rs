@@ -5,8 +5,8 @@
 mod tiny;
 
 use serde_json::{Value, json};
-use snn_ir::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES};
 use snn_ir::{Graph, Model, Op, PoolKind, Window};
+use snn_ir::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES};
 use snn_test_support::CountingAllocator;
 use snn_test_support::allocator::peak_of;
 use std::fmt::Write as _;

@@ -1,7 +1,7 @@
 //! Results of one sample: sums, logits, probabilities and the best classes.
 
 use ndarray::Array2;
-use snn_ir::model::Model;
+use snn_ir::Model;
 use snn_ir::{Form, Logits};
 use std::fmt;
 

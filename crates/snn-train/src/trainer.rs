@@ -28,7 +28,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// use snn_data::{Source, Split, shapes::Shapes10};
-/// use snn_ir::{Form, Model, Preprocessing, Signature, models::SmallNet};
+/// use snn_ir::{Form, Model, Preprocessing, Signature, networks::SmallNet};
 /// use snn_train::{Options, Outcome, Recipe, Trainer};
 /// use std::sync::Arc;
 ///

@@ -4,9 +4,9 @@
 use crate::*;
 use snn_runtime::deploy::{Deployment, Event, Options, Session};
 use snn_runtime::ndarray::{Array1, Array2};
-use snn_runtime::snn_ir::graph::{Graph, Op};
-use snn_runtime::snn_ir::site::{GridLif, GridReset};
 use snn_runtime::snn_ir::{Code, Form, Lif, Preprocessing, Site, Weights};
+use snn_runtime::snn_ir::{Graph, Op};
+use snn_runtime::snn_ir::{GridLif, GridReset};
 use snn_runtime::{InstructionSet, Model, Scores, Signature, Sums};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};

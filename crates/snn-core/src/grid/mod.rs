@@ -20,7 +20,7 @@ use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::observe::observer::{Emission, Observer};
 use snn_ir::GRID_WEIGHT_MAX;
-use snn_ir::streams::{F32_EXACT, Kind as StreamKind, Streams};
+use snn_ir::{F32_EXACT, StreamKind, Streams};
 use snn_ir::{Form, Graph, Model, Op, Resolved, Role, Site, Surrogate};
 use tch::{Device, Kind, Tensor};
 

@@ -6,9 +6,9 @@ use crate::grid::narrow_kind;
 use crate::network::stateless::{convolve, merged_pixels};
 use crate::tensor::tensor;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use snn_ir::F32_EXACT;
 use snn_ir::GRID_WEIGHT_MAX;
-use snn_ir::resolve::chw;
-use snn_ir::streams::F32_EXACT;
+use snn_ir::chw;
 use snn_ir::{Conv, Form, Model, Op};
 use tch::{Device, Tensor};
 

@@ -154,7 +154,7 @@ impl Network {
     ///
     /// ```
     /// # use snn_core::{Mode, Monitor, Network, Pixels, tch::{Device, Kind}};
-    /// # use snn_ir::{Form, Input, Model, Preprocessing, Signature, models::SmallNet};
+    /// # use snn_ir::{Form, Input, Model, Preprocessing, Signature, networks::SmallNet};
     /// # let graph = SmallNet { width: 4, ..SmallNet::default() }.build();
     /// # let weights = graph.initial_weights(1)?;
     /// # let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);

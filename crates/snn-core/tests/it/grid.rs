@@ -4,11 +4,11 @@
 use crate::common::{Random, assert_same, grid_model};
 use ndarray::ArrayD;
 use snn_core::{Libtorch, self_test, tch::Device};
-use snn_ir::random::{Numbers, pixels, trained};
-use snn_ir::streams::F32_EXACT;
+use snn_ir::F32_EXACT;
+use snn_ir::testing::{Numbers, pixels, trained};
 use snn_ir::{
-    Code, Conv, Evaluate, Form, Graph, Input, Logits, Model, Op, PoolKind, Preprocessing, Record,
-    Signature, Site, Tensor, Weights, naive::Naive,
+    Code, Conv, Evaluate, Form, Graph, Input, Logits, Model, Naive, Op, PoolKind, Preprocessing,
+    Record, Signature, Site, Tensor, Weights,
 };
 use snn_reparam::{GridOptions, convert, to_grid};
 

@@ -3,7 +3,7 @@
 mod build;
 mod file;
 mod op;
-pub mod resolve;
+pub(crate) mod resolve;
 mod role;
 
 pub use build::GraphBuilder;

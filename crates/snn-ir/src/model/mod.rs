@@ -1,16 +1,14 @@
 //! A model: graph, weights and what is needed to run them.
 
 mod checked;
-pub mod conversion;
-pub mod file;
-pub mod form;
+pub(crate) mod conversion;
+pub(crate) mod file;
+pub(crate) mod form;
 mod init;
 mod signature;
 mod specs;
 pub mod weights;
 
-#[doc(hidden)]
-pub use crate::site::parts::GRID_WEIGHT_MAX;
 pub use checked::{Checked, MAX_TIME_STEPS};
 pub use form::Form;
 pub use signature::{Preprocessing, Signature};

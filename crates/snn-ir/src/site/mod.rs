@@ -4,7 +4,7 @@ mod code;
 mod custom;
 mod grid;
 mod lif;
-pub mod parts;
+pub(crate) mod parts;
 mod quant_relu;
 mod surrogate;
 mod threshold;

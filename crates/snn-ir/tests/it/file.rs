@@ -4,7 +4,7 @@
 use crate::tiny::{byte, chain, events_model, grid_model, int, real, trained_model};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
-use snn_ir::file::VERSION;
+use snn_ir::VERSION;
 use snn_ir::{Graph, Model, Op, Tensor, Weights};
 use std::collections::HashMap;
 use std::panic::catch_unwind;

@@ -4,12 +4,12 @@
 use crate::tiny::{byte, chain, coded, grid, int, levels, real, run_frames, site, trained};
 use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng, seq::IndexedRandom};
-use snn_ir::naive::Naive;
-use snn_ir::site::{GridAdaptation, GridReset, GridSynapse, LearnedParam};
+use snn_ir::Naive;
 use snn_ir::{
     Adaptation, Code, Custom, Evaluate, Graph, GridLif, Input, Leak, Lif, Model, Neuron,
     NeuronKind, Neurons, Op, Record, Reset, Share, Site, Spike, Surrogate, Synapse, Threshold,
 };
+use snn_ir::{GridAdaptation, GridReset, GridSynapse, LearnedParam};
 use std::collections::BTreeMap;
 
 // === Eq. 8 ===

@@ -2,13 +2,13 @@
 //! can make it panic.
 
 use crate::tiny::{chain, site};
-use snn_ir::model::weight_specs;
-use snn_ir::models::{ResNet, SmallNet};
-use snn_ir::site::{DEFAULT_LEAK, DEFAULT_THRESHOLD};
+use snn_ir::networks::{ResNet, SmallNet};
+use snn_ir::weight_specs;
 use snn_ir::{
     Code, Conv, Form, Graph, Leak, Lif, Op, PoolKind, QuantRelu, Reset, Site, Threshold, Window,
-    resolve::chw,
+    chw,
 };
+use snn_ir::{DEFAULT_LEAK, DEFAULT_THRESHOLD};
 use std::panic::catch_unwind;
 
 /// Shape of one operation's output.

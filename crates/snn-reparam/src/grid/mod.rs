@@ -12,10 +12,10 @@ use crate::plan::{Action, Plan};
 use integers::set_integers;
 use ndarray::{Array1, Axis};
 use site::{Edges, SiteToGrid, refuse_without_counterpart};
-use snn_ir::streams::{F32_EXACT, Streams};
 use snn_ir::{
     CodeChoice, ConversionOptions, Form, GridOptions, Model, Op, Resolved, Tensor, Weights, weights,
 };
+use snn_ir::{F32_EXACT, Streams};
 use units::Channels;
 
 /// Largest weight on the grid, as a number.

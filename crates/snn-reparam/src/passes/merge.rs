@@ -11,7 +11,7 @@ use crate::graph_edit::Draft;
 use crate::passes::sum_pool::to_sum;
 use crate::plan::{Action, Plan};
 use ndarray::{ArrayD, Axis, IxDyn};
-use snn_ir::streams::Kind;
+use snn_ir::StreamKind as Kind;
 use snn_ir::{Node, Op, PoolKind, QuantRelu, Site};
 use std::collections::HashMap;
 
@@ -46,7 +46,9 @@ pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
                 let mut factor = input();
                 let action = match pool {
                     PoolKind::Average if kinds[index] != Kind::Current => {
-                        factor.iter_mut().for_each(|f| *f /= window as f64);
+                        for f in &mut factor {
+                            *f /= window as f64;
+                        }
                         to_sum(&mut draft.graph, &node.name);
                         Action::SumOfEvents { window }
                     }

@@ -9,13 +9,13 @@
 use crate::error::{Error, Result};
 use ndarray::{ArrayD, Axis};
 use serde::{Deserialize, Serialize};
-use snn_ir::graph::Role;
-use snn_ir::site::{Adaptation, GridAdaptation, GridSynapse};
-use snn_ir::streams::{Kind, Streams};
+use snn_ir::Role;
+use snn_ir::{Adaptation, GridAdaptation, GridSynapse};
 use snn_ir::{
     Form, GridLif, GridOptions, Leak, Lif, Model, Op, Reset, Resolved, Site, Spike, Synapse,
     Threshold, weights,
 };
+use snn_ir::{StreamKind as Kind, Streams};
 
 /// Room for the rounding of f64 quotients, relative.
 const SLACK: f64 = 1e-6;

@@ -3,12 +3,12 @@
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snn_ir::graph::{Graph, Node, Op, PoolKind};
-use snn_ir::model::{Form, Model, Preprocessing, Signature, weight_specs};
-use snn_ir::models::ResNet;
-use snn_ir::site::{Code, GridLif, GridReset, Site};
-use snn_ir::weights::{Tensor, Weights};
+use snn_ir::networks::ResNet;
+use snn_ir::{Code, GridLif, GridReset, Site};
 use snn_ir::{Error, Result};
+use snn_ir::{Form, Model, Preprocessing, Signature, weight_specs};
+use snn_ir::{Graph, Node, Op, PoolKind};
+use snn_ir::{Tensor, Weights};
 use std::collections::HashMap;
 
 /// D of the QuantRelu sites, and T where sites are LIF.
@@ -17,7 +17,7 @@ const LEVELS: u8 = 4;
 /// the others follow at half a deviation.
 const FIRST: f64 = 1.04;
 
-/// The ResNet of `snn_ir::models`, rewritten by hand as conversion would, with random weights.
+/// The ResNet of `snn_ir::networks`, rewritten by hand as conversion would, with random weights.
 pub(crate) fn model(sites: &str) -> Result<Model> {
     let site =
         |code| Op::Activation { site: Site::GridQuantRelu { levels: LEVELS }, code: Some(code) };

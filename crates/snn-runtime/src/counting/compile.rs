@@ -9,11 +9,11 @@ use crate::limits::check_size;
 use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
 use crate::packing::WeightShape;
 use crate::pool::{Pool, Pooling};
-use snn_ir::graph::{Conv, Node, Op, PoolKind};
-use snn_ir::model::{Form, Model};
-use snn_ir::resolve::Resolved;
-use snn_ir::streams::Kind;
+use snn_ir::Resolved;
+use snn_ir::StreamKind as Kind;
 use snn_ir::{Code, Error, Neurons, Result, Spike};
+use snn_ir::{Conv, Node, Op, PoolKind};
+use snn_ir::{Form, Model};
 
 /// A model with what its validation found.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
-use snn_ir::site::{GridAdaptation, GridReset, GridSynapse};
+use snn_ir::{GridAdaptation, GridReset, GridSynapse};
 use snn_ir::{GridLif, Result, Site, Spike};
 
 /// A site on the grid.
@@ -80,7 +80,7 @@ impl SiteKernel<i32> for GridSite {
 /// `sat` of eq. 13.
 #[expect(clippy::cast_possible_truncation, reason = "within ±2³⁰")]
 fn saturated(value: i64) -> i32 {
-    value.clamp(-snn_ir::naive::MEMBRANE_LIMIT, snn_ir::naive::MEMBRANE_LIMIT) as i32
+    value.clamp(-snn_ir::MEMBRANE_LIMIT, snn_ir::MEMBRANE_LIMIT) as i32
 }
 
 /// `⌊value·k/2^m⌋`.

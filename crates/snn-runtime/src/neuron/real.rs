@@ -4,7 +4,7 @@
 use crate::arithmetic::Real;
 use crate::neuron::custom::CustomNeurons;
 use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
-use snn_ir::site::{Adaptation, Leak, Reset};
+use snn_ir::{Adaptation, Leak, Reset};
 use snn_ir::{Lif, Result, Site, Spike, Synapse, Threshold};
 
 /// A site off the grid.

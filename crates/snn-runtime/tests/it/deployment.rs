@@ -6,14 +6,14 @@ use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snn_ir::graph::{Conv, Graph, Op, PoolKind};
-use snn_ir::naive::Naive;
-use snn_ir::site::{GridLif, GridReset};
+use snn_ir::Naive;
 use snn_ir::weights::{integer, real};
 use snn_ir::{
     Code, Evaluate, Evaluation, Form, Input, Leak, Lif, Logits, Model, Preprocessing, QuantRelu,
     Record, Reset, Share, Signature, Site, Threshold, Weights,
 };
+use snn_ir::{Conv, Graph, Op, PoolKind};
+use snn_ir::{GridLif, GridReset};
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options, Trajectories};
 use snn_runtime::{InstructionSet, Scores, Sums};
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use snn_ir::models::{ResNet, SmallNet};
+use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{Graph, Lif, Model};
 use std::path::{Path, PathBuf};
 

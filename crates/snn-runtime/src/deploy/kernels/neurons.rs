@@ -1,7 +1,7 @@
 //! Sites over image rows: on the grid (eq. 13), and plain LIF off it (eq. 8).
 
-use snn_ir::naive::MEMBRANE_LIMIT;
-use snn_ir::site::{GridReset, Reset};
+use snn_ir::MEMBRANE_LIMIT;
+use snn_ir::{GridReset, Reset};
 use snn_simd::compiled;
 
 /// LIF neurons of binary spikes whose arithmetic was proved to stay within 32 bits.

@@ -17,11 +17,11 @@ use crate::geometry::Window2d;
 use crate::limits::check_size;
 use crate::neuron::SiteSource;
 use crate::pool::{Pool, Pooling};
-use snn_ir::graph::{Conv, Op, PoolKind};
-use snn_ir::model::Model;
-use snn_ir::resolve::Resolved;
-use snn_ir::streams::{Kind, Streams};
+use snn_ir::Model;
+use snn_ir::Resolved;
+use snn_ir::{Conv, Op, PoolKind};
 use snn_ir::{Error, Result, Site, Spike};
+use snn_ir::{StreamKind as Kind, Streams};
 use snn_simd::InstructionSet;
 
 /// Least and most bytes of currents that one tile of image rows holds between synapses and neurons.
