@@ -1,4 +1,4 @@
-//! What can be said of a model: the data behind `inspect`.
+//! Description of a model: the data behind `inspect`.
 
 use crate::drawing::{Role, Shown};
 use crate::table::counted;
@@ -27,7 +27,7 @@ pub(crate) struct Description<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) conversion: Option<&'a ConversionOptions>,
     pub(crate) nodes: Vec<NodeDescription>,
-    /// Of a model on the grid: how this machine runs it.
+    /// For a model on the grid: how this machine runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deployment: Option<Summary>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +42,7 @@ pub(crate) struct NodeDescription {
     pub(crate) op: &'static str,
     pub(crate) inputs: Vec<String>,
     pub(crate) shape: Vec<usize>,
-    /// Of a converted model: pixels, events or current.
+    /// For a converted model: pixels, events or current.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) carries: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ pub(crate) struct NodeDescription {
     /// On the grid: the largest absolute value, proved from the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bound: Option<f64>,
-    /// Whether it differs between macro-steps (eq. 14).
+    /// `true` if it differs between macro-steps (eq. 14).
     pub(crate) varies: bool,
     pub(crate) detail: String,
     #[serde(skip)]
@@ -301,7 +301,7 @@ fn detail(op: &Op, varies: bool) -> String {
     parts.join(", ")
 }
 
-/// What is not said by the name of the kind.
+/// Attributes that the name of the kind does not imply.
 fn lif_attributes(lif: &Lif, parts: &mut Vec<String>) {
     let threshold = match lif.threshold {
         Threshold::Fixed(value) => format!("θ = {value}"),

@@ -77,7 +77,7 @@ pub(crate) struct CacheFolder {
     pub(crate) data: DataRoot,
 }
 
-/// What a recording does not say itself.
+/// Facts that a recording does not contain.
 #[derive(Debug, Args)]
 pub(crate) struct Recording {
     /// Sensor of an AEDAT 2.0 recording, instead of what it says: dvs128, davis240, davis346 or

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const BEGIN: &str = "<!-- generated: ";
 const END: &str = "<!-- end -->";
 
-/// What became of the files with generated parts.
+/// Result for the files with generated parts.
 #[derive(Serialize)]
 struct Written {
     /// Files that were not as the definitions are.

@@ -18,7 +18,7 @@ struct Cleared {
     folder: PathBuf,
     removed: usize,
     freed_bytes: u64,
-    /// Those that are being built.
+    /// Caches that are being built.
     kept: usize,
 }
 
