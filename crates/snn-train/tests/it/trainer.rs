@@ -153,7 +153,7 @@ fn frames_are_fine_tuned_on_the_grid() {
     finish(&trainer(), &at("trained"));
     let trained = Model::load(at("trained").join("model.safetensors")).unwrap();
     let events = convert(&trained, &Code::Unary.into()).unwrap();
-    let grid = to_grid(&events, GridOptions::default()).unwrap().model;
+    let grid = to_grid(&events.model, GridOptions::default()).unwrap().model;
     let recipe = Recipe {
         epochs: 1,
         optimiser: snn_train::OptimiserConfig::Sgd(snn_train::SgdConfig {
