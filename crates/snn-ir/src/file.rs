@@ -140,6 +140,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(named)?;
     }
     file.persist(path).map_err(|e| named(e.error))?;
+    // The new name is in the folder, which a power cut loses unless it is on the disk as well.
+    #[cfg(unix)]
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(named)?;
     Ok(())
 }
 

@@ -152,7 +152,8 @@ const GRAPH: &str = r#"{ "nodes": [
     { "name": "image", "op": { "op": "input", "shape": [3, 16, 16] } },
     { "name": "conv1", "op": { "op": "conv", "channels": 4, "kernel": [3, 3], "stride": [2, 2],
       "padding": [1, 1], "dilation": [1, 1], "groups": 1, "bias": true }, "inputs": ["image"] },
-    { "name": "act1", "op": { "op": "activation", "site": { "kind": "lif" } }, "inputs": ["conv1"] },
+    { "name": "act1", "op": { "op": "activation", "site": { "kind": "lif" } },
+      "inputs": ["conv1"] },
     { "name": "flat", "op": { "op": "flatten" }, "inputs": ["act1"] },
     { "name": "fc", "op": { "op": "linear", "features": 10, "bias": true }, "inputs": ["flat"] },
     { "name": "head", "op": { "op": "time_mean" }, "inputs": ["fc"] }
