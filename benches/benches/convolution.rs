@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::graph::{Conv, Graph, Op, PoolKind};
 use snn_ir::{Code, Form, Model, Preprocessing, Signature, Site, Weights};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 
 /// Channels in and out.
 const CHANNELS: usize = 32;
@@ -60,7 +60,7 @@ fn convolution(criterion: &mut Criterion) {
     for (name, code) in
         [("unary", Code::Unary), ("bitplane", Code::BitPlane), ("graded", Code::Graded)]
     {
-        let runtime = Runtime::new(&model(code), Precision::Grid).expect("a valid model");
+        let runtime = Counting::new(&model(code)).expect("a valid model");
         for active in [1_u32, 5, 15, 50] {
             let mut random = ChaCha8Rng::seed_from_u64(1);
             let image = ArrayD::from_shape_simple_fn(IxDyn(&[CHANNELS, SIZE, SIZE]), || {
@@ -68,7 +68,7 @@ fn convolution(criterion: &mut Criterion) {
             });
             runtime.reset_counts();
             let mut session = runtime.session();
-            session.image(image.view()).expect("an image of the right shape");
+            session.run(image.view()).expect("an image of the right shape");
             drop(session);
             // What one image costs: additions, or multiplications where payloads are graded.
             let tally = runtime
@@ -79,7 +79,7 @@ fn convolution(criterion: &mut Criterion) {
             let mut session = runtime.session();
             group.bench_function(BenchmarkId::new(name, format!("{active} % active")), |bencher| {
                 bencher.iter(|| {
-                    session.image(image.view()).map(|scores| scores.argmax()).expect("as before")
+                    session.run(image.view()).map(|scores| scores.argmax()).expect("as before")
                 });
             });
         }

@@ -19,7 +19,7 @@ fn events(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(events.len() as u64));
     group.sample_size(20);
     group.bench_function("aedat2", |bencher| {
-        bencher.iter(|| Events::read(&path, ReadOptions::default()))
+        bencher.iter(|| Events::read(&path, ReadOptions::default()));
     });
     let mut kept = events.clone();
     group.bench_function("aedat2, memory kept", |bencher| {
@@ -29,7 +29,7 @@ fn events(criterion: &mut Criterion) {
         });
     });
     group.bench_function("frames", |bencher| {
-        bencher.iter(|| FRAMING.frames(&events).expect("frames"))
+        bencher.iter(|| FRAMING.frames(&events).expect("frames"));
     });
     group
         .bench_function("aedat2+frames", |bencher| bencher.iter(|| frames(&path).expect("frames")));
@@ -94,7 +94,7 @@ fn cache(criterion: &mut Criterion) {
     let copy: Vec<u8> = images.pixels().iter().copied().collect();
     group.bench_function("copy", |bencher| {
         bencher.iter(|| {
-            batch.as_slice_mut().expect("a whole batch").copy_from_slice(black_box(&copy))
+            batch.as_slice_mut().expect("a whole batch").copy_from_slice(black_box(&copy));
         });
     });
     group.finish();

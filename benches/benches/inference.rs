@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use ndarray::{ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 
 fn inference(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("resnet20");
@@ -16,13 +16,13 @@ fn inference(criterion: &mut Criterion) {
     let image = ArrayD::from_shape_simple_fn(IxDyn(&[1, 3, 32, 32]), || random.random::<u8>());
     for code in ["unary", "bitplane", "graded", "lif"] {
         let model = resnet20::model(code).expect("a valid model");
-        let runtime = Runtime::new(&model, Precision::Grid).expect("a valid model");
+        let runtime = Counting::new(&model).expect("a valid model");
         let mut session = runtime.session();
         group.bench_function(BenchmarkId::new("events", code), |bencher| {
             let image = image.index_axis(ndarray::Axis(0), 0);
             bencher.iter(|| {
                 session
-                    .image(image.view())
+                    .run(image.view())
                     .map(|scores| scores.argmax())
                     .expect("an image of the right shape")
             });

@@ -1,6 +1,7 @@
-"""The work of `benches/src/data.rs` in SpikingJelly, tonic and torchvision with PIL, on one thread, as one line of JSON.
+"""The work of `benches/src/data.rs` in SpikingJelly, tonic and torchvision with PIL, on one thread,
+as one line of JSON.
 
-    python data_peers.py FOLDER SECONDS        (FOLDER: dvs/moving-dark-box.aedat, imagenet-sample/val/)
+python data_peers.py FOLDER SECONDS        (FOLDER: dvs/moving-dark-box.aedat, imagenet-sample/val/)
 """
 
 import importlib.metadata
@@ -46,32 +47,52 @@ def main():
     path = folder / "dvs/moving-dark-box.aedat"
 
     def spikingjelly(_):
-        return utils.integrate_events_by_fixed_frames_number(cifar10_dvs._load_origin_data(path), "number", 10, 128, 128)
+        return utils.integrate_events_by_fixed_frames_number(
+            cifar10_dvs._load_origin_data(path), "number", 10, 128, 128
+        )
 
     def tonic_frames(_):
         # tonic.io.read_dvs_128 of 1.7.0 does not run; these are its steps.
         version, start, _ = tonic.io.read_aedat_header_from_file(str(path))
         raw = tonic.io.get_aer_events_from_file(str(path), version, start)
         address = raw["address"]
-        events = tonic.io.make_structured_array(address >> 8 & 127, address >> 1 & 127, raw["timeStamp"], address & 1)
+        events = tonic.io.make_structured_array(
+            address >> 8 & 127, address >> 1 & 127, raw["timeStamp"], address & 1
+        )
         return to_frame_numpy(events, (128, 128, 2), n_event_bins=10)
 
     files = sorted(folder.glob("imagenet-sample/val/*/*"))
     torch.manual_seed(0)
     crop = transforms.Compose([transforms.RandomResizedCrop(224), transforms.PILToTensor()])
-    augment = transforms.Compose([
-        transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10, fill=MEAN),
-        transforms.RandomCrop(32, 4, fill=MEAN), transforms.RandomHorizontalFlip(), transforms.PILToTensor(), cutout,
-    ])
-    images = [Image.fromarray(np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)) for i in range(512)]
+    augment = transforms.Compose(
+        [
+            transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10, fill=MEAN),
+            transforms.RandomCrop(32, 4, fill=MEAN),
+            transforms.RandomHorizontalFlip(),
+            transforms.PILToTensor(),
+            cutout,
+        ]
+    )
+    images = [
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8))
+        for i in range(512)
+    ]
     packages = ("spikingjelly", "tonic", "torchvision", "pillow", "numpy")
-    print(json.dumps({
-        "spikingjelly_recordings": per_second(spikingjelly, seconds),
-        "tonic_recordings": per_second(tonic_frames, seconds),
-        "crops": per_second(lambda i: crop(Image.open(files[i % len(files)]).convert("RGB")), seconds),
-        "augmented": per_second(lambda i: augment(images[i % len(images)]), seconds),
-        "versions": ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages),
-    }))
+    print(
+        json.dumps(
+            {
+                "spikingjelly_recordings": per_second(spikingjelly, seconds),
+                "tonic_recordings": per_second(tonic_frames, seconds),
+                "crops": per_second(
+                    lambda i: crop(Image.open(files[i % len(files)]).convert("RGB")), seconds
+                ),
+                "augmented": per_second(lambda i: augment(images[i % len(images)]), seconds),
+                "versions": ", ".join(
+                    f"{package} {importlib.metadata.version(package)}" for package in packages
+                ),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""One side of `cargo xtask bench-peers infer`: the dense twin of the trained network, one macro-step, every site a ReLU or a quantised ReLU.
+"""One side of `cargo xtask bench-peers infer`: the dense twin of the trained network, one
+macro-step, every site a ReLU or a quantised ReLU.
 
 usage: infer_dense.py RELU PRECISION MODEL DATA IMAGES BATCH THREADS
 
-RELU is relu or quant_relu (four levels); PRECISION is f32 or bf16 (torch, channels last, batch norm folded, compiled) or int8 (ONNX Runtime, static quantisation, one scale a channel).
-The twin has the trained weights of the spiking network, so its time means something and its classes do not.
+RELU is relu or quant_relu (four levels); PRECISION is f32 or bf16 (torch, channels last, batch norm
+folded, compiled) or int8 (ONNX Runtime, static quantisation, one scale a channel).
+The twin has the trained weights of the spiking network, so its time means something and its classes
+do not.
 """
 
 import logging
@@ -54,7 +57,9 @@ def fold(network):
         if not isinstance(block.shortcut, nn.Identity):
             pairs.append((block.shortcut, "conv", "bn"))
     for owner, convolution, norm in pairs:
-        setattr(owner, convolution, fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm)))
+        setattr(
+            owner, convolution, fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm))
+        )
         setattr(owner, norm, nn.Identity())
 
 
@@ -73,9 +78,19 @@ def onnx_graph(network, relu):
         return name
 
     def convolution(module, name, x):
-        weight, bias = (constant(f"{name}.{key}", getattr(module, key).detach().numpy()) for key in ("weight", "bias"))
+        weight, bias = (
+            constant(f"{name}.{key}", getattr(module, key).detach().numpy())
+            for key in ("weight", "bias")
+        )
         padding = [*module.padding, *module.padding]
-        return node("Conv", name, [x, weight, bias], kernel_shape=module.kernel_size, strides=module.stride, pads=padding)
+        return node(
+            "Conv",
+            name,
+            [x, weight, bias],
+            kernel_shape=module.kernel_size,
+            strides=module.stride,
+            pads=padding,
+        )
 
     ends = [constant("lowest", np.float32(0)), constant("highest", np.float32(LEVELS * STEP))]
 
@@ -89,13 +104,22 @@ def onnx_graph(network, relu):
             y = activation(f"{name}.act1", convolution(block.conv1, f"{name}.conv1", x))
             y = convolution(block.conv2, f"{name}.conv2", y)
             same = isinstance(block.shortcut, nn.Identity)
-            x = node("Add", f"{name}.add", [y, x if same else convolution(block.shortcut.conv, f"{name}.shortcut", x)])
+            x = node(
+                "Add",
+                f"{name}.add",
+                [y, x if same else convolution(block.shortcut.conv, f"{name}.shortcut", x)],
+            )
             x = activation(f"{name}.act2", x)
     x = node("Flatten", "flatten", [node("GlobalAveragePool", "pool", [x])])
-    weight, bias = (constant(f"fc.{key}", getattr(network.fc, key).detach().numpy()) for key in ("weight", "bias"))
+    weight, bias = (
+        constant(f"fc.{key}", getattr(network.fc, key).detach().numpy())
+        for key in ("weight", "bias")
+    )
     node("Gemm", "scores", [x, weight, bias], transB=1)
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 32, 32])
-    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", network.fc.out_features])
+    scores = helper.make_tensor_value_info(
+        "scores", TensorProto.FLOAT, ["batch", network.fc.out_features]
+    )
     constants = [c for c in constants if relu == "quant_relu" or c.name not in ends]
     graph = helper.make_graph(nodes, "twin", [images], [scores], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
@@ -104,10 +128,16 @@ def onnx_graph(network, relu):
 
 
 def int8(network, relu, images, threads):
-    """A classifier in ONNX Runtime: unsigned activations and signed weights of 8 bits, calibrated on some of the images."""
+    """A classifier in ONNX Runtime: unsigned activations and signed weights of 8 bits, calibrated
+    on some of the images."""
     import onnx
     import onnxruntime
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
     logging.getLogger().setLevel(logging.ERROR)  # It advises to fold what is folded.
 
@@ -119,16 +149,26 @@ def int8(network, relu, images, threads):
             return next(self.parts, None)
 
     with tempfile.TemporaryDirectory() as folder:
-        dense, quantised = (str(pathlib.Path(folder) / name) for name in ("dense.onnx", "int8.onnx"))
+        dense, quantised = (
+            str(pathlib.Path(folder) / name) for name in ("dense.onnx", "int8.onnx")
+        )
         onnx.save(onnx_graph(network, relu), dense)
-        # Without instructions for it, sums of two products of 8 bits saturate: weights of 7 bits keep them exact.
+        # Without instructions for it, sums of two products of 8 bits saturate: weights of 7 bits
+        # keep them exact.
         quantize_static(
-            dense, quantised, Images(), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
+            dense,
+            quantised,
+            Images(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        session = onnxruntime.InferenceSession(quantised, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            quantised, options, providers=["CPUExecutionProvider"]
+        )
     return lambda x: session.run(None, {"images": x})[0].argmax(1)
 
 

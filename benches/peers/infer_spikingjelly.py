@@ -2,8 +2,10 @@
 
 usage: infer_spikingjelly.py SETTING MODEL DATA IMAGES BATCH THREADS
 
-SETTING joins any of channels_last, bf16 and compile with "+", or is `default`: how the library's users write it, single precision, channels first.
-MODEL is the trained file, DATA the folder of CIFAR-100. Images are shown at every step; the class is that of the mean of the scores over time.
+SETTING joins any of channels_last, bf16 and compile with "+", or is `default`: how the library's
+users write it, single precision, channels first.
+MODEL is the trained file, DATA the folder of CIFAR-100. Images are shown at every step; the class
+is that of the mean of the scores over time.
 """
 
 import sys
@@ -22,7 +24,12 @@ class Spiking:
 
     def activation(self):
         return neuron.LIFNode(
-            tau=2.0, decay_input=False, v_threshold=1.0, v_reset=0.0, detach_reset=True, surrogate_function=surrogate.ATan(alpha=2.0)
+            tau=2.0,
+            decay_input=False,
+            v_threshold=1.0,
+            v_reset=0.0,
+            detach_reset=True,
+            surrogate_function=surrogate.ATan(alpha=2.0),
         )
 
     def pool(self):
@@ -39,7 +46,11 @@ def firing_rates(network, forward, images):
     """Share of active neurons of each site, in the order in which they run."""
     rates = []
     note = lambda _module, _input, output: rates.append((output != 0).float().mean().item())
-    hooks = [module.register_forward_hook(note) for module in network.modules() if isinstance(module, neuron.LIFNode)]
+    hooks = [
+        module.register_forward_hook(note)
+        for module in network.modules()
+        if isinstance(module, neuron.LIFNode)
+    ]
     forward(images)
     for hook in hooks:
         hook.remove()
@@ -65,7 +76,13 @@ def main():
 
     def run(forward, x):
         # Flattening and a view keep the layout of the images.
-        frames = x.unsqueeze(0).expand(steps, -1, -1, -1, -1).flatten(0, 1).contiguous(memory_format=layout).view(steps, *x.shape)
+        frames = (
+            x.unsqueeze(0)
+            .expand(steps, -1, -1, -1, -1)
+            .flatten(0, 1)
+            .contiguous(memory_format=layout)
+            .view(steps, *x.shape)
+        )
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled="bf16" in options):
             scores = forward(frames).mean(0)
         functional.reset_net(network)

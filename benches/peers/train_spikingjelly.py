@@ -2,9 +2,12 @@
 
 usage: train_spikingjelly.py SETTING T BATCH THREADS
 
-SETTING joins any of channels_last, bf16 and compile with "+", or is `default`: how the library's users write it, single precision, channels first.
-ResNet-20 for 32x32 images (16-32-64 channels, shortcuts of a 1x1 convolution with batch norm), LIF with leak 1/2, threshold 1, hard reset without
-gradient, arctangent surrogate with alpha 2, images shown at every step, mean of the scores over time, SGD with momentum. It answers `step SECONDS` with
+SETTING joins any of channels_last, bf16 and compile with "+", or is `default`: how the library's
+users write it, single precision, channels first.
+ResNet-20 for 32x32 images (16-32-64 channels, shortcuts of a 1x1 convolution with batch norm), LIF
+with leak 1/2, threshold 1, hard reset without
+gradient, arctangent surrogate with alpha 2, images shown at every step, mean of the scores over
+time, SGD with momentum. It answers `step SECONDS` with
 the seconds of each step of a turn, and the peak of the memory that it has taken.
 """
 
@@ -20,11 +23,21 @@ WARM_UP = 2
 
 
 def lif():
-    return neuron.LIFNode(tau=2.0, decay_input=False, v_threshold=1.0, v_reset=0.0, detach_reset=True, surrogate_function=surrogate.ATan(alpha=2.0))
+    return neuron.LIFNode(
+        tau=2.0,
+        decay_input=False,
+        v_threshold=1.0,
+        v_reset=0.0,
+        detach_reset=True,
+        surrogate_function=surrogate.ATan(alpha=2.0),
+    )
 
 
 def convolution(inputs, outputs, kernel, stride):
-    return nn.Sequential(layer.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), layer.BatchNorm2d(outputs))
+    return nn.Sequential(
+        layer.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        layer.BatchNorm2d(outputs),
+    )
 
 
 class Block(nn.Module):
@@ -32,7 +45,11 @@ class Block(nn.Module):
         super().__init__()
         self.first, self.first_lif = convolution(inputs, outputs, 3, stride), lif()
         self.second, self.second_lif = convolution(outputs, outputs, 3, 1), lif()
-        self.shortcut = nn.Identity() if stride == 1 and inputs == outputs else convolution(inputs, outputs, 1, stride)
+        self.shortcut = (
+            nn.Identity()
+            if stride == 1 and inputs == outputs
+            else convolution(inputs, outputs, 1, stride)
+        )
 
     def forward(self, x):
         return self.second_lif(self.second(self.first_lif(self.first(x))) + self.shortcut(x))
@@ -46,7 +63,14 @@ class ResNet20(nn.Module):
             for block in range(3):
                 blocks.append(Block(inputs, outputs, 2 if outputs > 16 and block == 0 else 1))
                 inputs = outputs
-        self.body = nn.Sequential(convolution(3, 16, 3, 1), lif(), *blocks, layer.AdaptiveAvgPool2d(1), layer.Flatten(), layer.Linear(64, classes))
+        self.body = nn.Sequential(
+            convolution(3, 16, 3, 1),
+            lif(),
+            *blocks,
+            layer.AdaptiveAvgPool2d(1),
+            layer.Flatten(),
+            layer.Linear(64, classes),
+        )
 
     def forward(self, x):
         return self.body(x).mean(0)
@@ -70,7 +94,9 @@ def main():
     layout = torch.channels_last if "channels_last" in options else torch.contiguous_format
     network = network.to(memory_format=layout)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
-    images, labels = torch.randn(batch, 3, 32, 32).contiguous(memory_format=layout), torch.randint(0, 10, (batch,))
+    images, labels = torch.randn(batch, 3, 32, 32).contiguous(memory_format=layout), torch.randint(
+        0, 10, (batch,)
+    )
     forward = torch.compile(network) if "compile" in options else network
     with open("/proc/self/clear_refs", "w") as refs:
         refs.write("5")
@@ -99,7 +125,10 @@ def main():
             begun = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - begun)
-        print(json.dumps({"seconds": seconds, "peak_mib": (memory("VmHWM") - before) / 2**20}), flush=True)
+        print(
+            json.dumps({"seconds": seconds, "peak_mib": (memory("VmHWM") - before) / 2**20}),
+            flush=True,
+        )
 
 
 main()

@@ -19,7 +19,7 @@ pub struct Bare {
     /// Rows of an output.
     each: usize,
     weights: Vec<i8>,
-    /// Of the weights, which begin at a cache line as a deployment's do.
+    /// Begin of the weights, at a cache line as a deployment's.
     begin: usize,
     rows: Vec<u32>,
     sums: Vec<i16>,

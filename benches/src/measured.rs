@@ -1,4 +1,4 @@
-//! What stands under a result: the command, the commit, the machine, the day.
+//! Footer of a result: the command, the commit, the machine, the day.
 
 use std::process::Command;
 use std::thread::available_parallelism;
@@ -33,7 +33,7 @@ pub fn footer(command: &str) -> Result<String> {
     ))
 }
 
-/// What a program prints.
+/// Output of a program.
 fn said(program: &str, arguments: &[&str]) -> Result<String> {
     let output =
         Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();

@@ -1,92 +1,48 @@
-/* Classifies one image with a model on the grid, as a whole, as a stream and in a batch:
+/* Classifies one image:
  *     classify MODEL [PIXELS]
  * PIXELS is a file of one byte a value in C, H, W order; without it a picture is made up. */
 #include <snn.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static void check(snn_status status, const char *what) {
-    if (status != SNN_OK) {
-        fprintf(stderr, "%s: %s\n", what, snn_last_error());
-        exit(1);
+/* The bytes of a file, or a made-up picture where there is none. */
+static unsigned char *image(const char *path, size_t size) {
+    unsigned char *pixels = malloc(size);
+    size_t i;
+    for (i = 0; pixels != NULL && i < size; i++) {
+        pixels[i] = (unsigned char)i;
     }
-}
-
-static void *allocate(size_t size) {
-    void *memory = malloc(size);
-    if (memory == NULL) {
-        fprintf(stderr, "out of memory\n");
-        exit(1);
+    if (pixels != NULL && path != NULL) {
+        FILE *file = fopen(path, "rb");
+        if (file == NULL || fread(pixels, 1, size, file) != size) {
+            fprintf(stderr, "%s: expected %lu bytes\n", path, (unsigned long)size);
+            exit(1);
+        }
+        fclose(file);
     }
-    return memory;
-}
-
-static void print_class(const SnnModel *model, const SnnSession *session, const char *what) {
-    size_t classes = snn_model_classes(model), class_index = 0;
-    int64_t *sums = allocate(classes * sizeof *sums);
-    double *logits = allocate(classes * sizeof *logits);
-    const char *name;
-    check(snn_session_class(session, &class_index), "class");
-    check(snn_session_sums(session, sums, classes), "sums");
-    check(snn_session_logits(session, logits, classes), "logits");
-    name = snn_model_class_name(model, class_index);
-    printf("%s: class %lu %s, sum %lld, logit %.4f\n", what, (unsigned long)class_index, name == NULL ? "" : name,
-           (long long)sums[class_index], logits[class_index]);
-    free(sums);
-    free(logits);
+    return pixels;
 }
 
 int main(int argc, char **argv) {
     SnnModel *model = NULL;
-    SnnSession *session = NULL;
-    SnnState *state = NULL;
-    size_t size, steps, classes, i;
+    SnnPrediction best;
     unsigned char *pixels;
-    double *logits;
 
     if (argc < 2 || argc > 3) {
         fprintf(stderr, "usage: classify MODEL [PIXELS]\n");
         return 2;
     }
-    check(snn_model_load(argv[1], NULL, &model), "load");
-    size = snn_model_input_size(model);
-    steps = snn_model_time_steps(model);
-    classes = snn_model_classes(model);
-    printf("snn %s, %s\n", snn_version(), snn_model_level(model));
-
-    pixels = allocate(2 * size);
-    for (i = 0; i < 2 * size; i++) {
-        pixels[i] = (unsigned char)i;
+    if (snn_model_load(argv[1], NULL, &model) != SNN_OK) {
+        fprintf(stderr, "load: %s\n", snn_last_error());
+        return 1;
     }
-    if (argc == 3) {
-        FILE *file = fopen(argv[2], "rb");
-        if (file == NULL || fread(pixels, 1, size, file) != size) {
-            fprintf(stderr, "%s: expected %lu bytes\n", argv[2], (unsigned long)size);
-            return 1;
-        }
-        fclose(file);
+    pixels = image(argv[2], snn_model_input_size(model));
+    if (snn_model_classify(model, pixels, snn_model_input_size(model), &best) != SNN_OK) {
+        fprintf(stderr, "classify: %s\n", snn_last_error());
+        return 1;
     }
-
-    check(snn_session_new(model, &session), "session");
-    check(snn_session_run(session, pixels, size), "run");
-    print_class(model, session, "image");
-
-    /* The same image as a stream, frame by frame: after T frames the results are the same. */
-    check(snn_state_new(session, &state), "state");
-    for (i = 0; i < steps; i++) {
-        check(snn_session_push(session, state, pixels, size), "push");
-    }
-    print_class(model, session, "stream");
-
-    /* Two images at once. */
-    logits = allocate(2 * classes * sizeof *logits);
-    check(snn_model_run_batch(model, pixels, 2 * size, 2, NULL, logits, 2 * classes), "batch");
-    printf("batch: logits of class 0: %.4f %.4f\n", logits[0], logits[classes]);
-
-    free(logits);
+    printf("%5.1f %% %s\n", 100 * best.probability, best.name == NULL ? "?" : best.name);
     free(pixels);
-    snn_state_free(state);
-    snn_session_free(session);
     snn_model_free(model);
     return 0;
 }

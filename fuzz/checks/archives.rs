@@ -38,7 +38,7 @@ pub(crate) fn check(data: &[u8]) {
             std::fs::write(root.join("val/ILSVRC2012_val_00000001.JPEG"), "").expect("a file");
             match Pictures::imagenet(root, Split::Test) {
                 Ok(pictures) => {
-                    assert!(usize::from(pictures.labels()[0]) < pictures.classes().len())
+                    assert!(usize::from(pictures.labels()[0]) < pictures.classes().len());
                 }
                 Err(error) => assert!(error.to_string().starts_with('`'), "{error}"),
             }

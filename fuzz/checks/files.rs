@@ -26,7 +26,10 @@ pub(crate) fn check(data: &[u8]) {
         }),
         b's' => with_file("split.txt", content, |path| match SplitFile::read(path) {
             Ok(split) => {
-                assert_eq!(split.to_string().parse::<SplitFile>().expect("what was written"), split)
+                assert_eq!(
+                    split.to_string().parse::<SplitFile>().expect("what was written"),
+                    split
+                );
             }
             Err(error) => assert!(error.to_string().contains("split.txt"), "{error}"),
         }),
@@ -84,7 +87,7 @@ pub(crate) fn check(data: &[u8]) {
             match Pictures::imagenet(root, Split::Train) {
                 Ok(pictures) => assert_eq!(pictures.len(), pictures.labels().len()),
                 Err(error) => {
-                    assert!(error.to_string().contains("ILSVRC2012_img_train.tar"), "{error}")
+                    assert!(error.to_string().contains("ILSVRC2012_img_train.tar"), "{error}");
                 }
             }
         }),
@@ -93,7 +96,7 @@ pub(crate) fn check(data: &[u8]) {
         }
         _ => match decode_with(content, Path::new("file"), DecodeOptions { exif: Exif::Apply }) {
             Ok(picture) => {
-                assert_eq!(picture.pixels().len(), 3 * picture.width() * picture.height())
+                assert_eq!(picture.pixels().len(), 3 * picture.width() * picture.height());
             }
             Err(error) => assert!(error.to_string().starts_with("`file`: "), "{error}"),
         },

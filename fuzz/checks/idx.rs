@@ -4,7 +4,7 @@ use flate2::read::MultiGzDecoder;
 use snn_data::read_idx;
 use std::path::Path;
 
-/// Sizes that are asked for, by the first byte.
+/// Requested sizes, by the first byte.
 const SIZES: [&[usize]; 4] = [&[3], &[2, 2, 3], &[], &[0, 7]];
 
 /// The first byte chooses the expected sizes; the rest is a file.

@@ -9,7 +9,7 @@ use snn_ir::graph::Op;
 use snn_ir::naive::Naive;
 use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record};
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options};
-use snn_runtime::{InstructionSet, Precision, Runtime, Scores};
+use snn_runtime::{Counting, InstructionSet, Sums};
 
 /// Networks that would take longer than a fuzzer waits are not run.
 const MAX_WORK: usize = 1 << 18;
@@ -25,7 +25,7 @@ pub(crate) fn check(data: &[u8]) {
 fn run(file: &[u8]) {
     let Ok(model) = Model::from_bytes(file) else { return };
     let Some(shape) = affordable(&model) else { return };
-    let runtime = Runtime::new(&model, Precision::of(model.form()));
+    let runtime = Counting::new(&model);
     if model.form() == Form::Trained {
         assert!(runtime.is_err(), "a trained model runs as events");
         assert!(
@@ -80,7 +80,7 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
         panic!("a model on the grid has sums that are no integers")
     };
     let ways = [InstructionSet::Scalar, InstructionSet::best()].into_iter().flat_map(|level| {
-        [Kernels::Auto, Kernels::Dense, Kernels::Patterns].map(|kernels| (level, kernels))
+        [Kernels::Auto, Kernels::Dense, Kernels::StepTree].map(|kernels| (level, kernels))
     });
     for (level, kernels) in ways {
         let deployment = Deployment::new(
@@ -95,21 +95,21 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
             let (image, sums): (Vec<u8>, Vec<i64>) =
                 (image.iter().copied().collect(), sums.to_vec());
             assert_eq!(
-                session.run(&image).expect("the image fits"),
-                Scores::Integer(&sums),
+                session.run(&image).expect("the image fits").sums(),
+                Sums::Integer(&sums),
                 "{level:?}"
             );
             let exit = session.run_until(&image, Confidence::NEVER).expect("as above");
             assert_eq!(
-                (exit.scores, exit.steps),
-                (Scores::Integer(&sums), model.time_steps()),
+                (exit.scores.sums(), exit.steps),
+                (Sums::Integer(&sums), model.time_steps()),
                 "{level:?}"
             );
             let mut state = session.rest();
             for _ in 0..model.time_steps() {
                 session.push(&mut state, &image).expect("as above");
             }
-            assert_eq!(state.scores(), Scores::Integer(&sums), "{level:?}");
+            assert_eq!(state.scores().sums(), Sums::Integer(&sums), "{level:?}");
         }
     }
 }

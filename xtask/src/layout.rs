@@ -20,7 +20,7 @@ pub(crate) enum Damage {
     Absent,
     /// The list of files is not there, or not whole.
     NoManifest,
-    /// It was made from other wheels, or by another version of this program.
+    /// The folder was made from other wheels, or by another version of this program.
     OtherVersion { found: String },
     /// A file is not there.
     Missing(PathBuf),

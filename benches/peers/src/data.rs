@@ -182,14 +182,17 @@ fn report(turns: &Turns, machine: &Value) -> Result<Value> {
         let beside = if work.peer_key == "copied_bytes" { one } else { &turns.peers };
         let peer = median(beside, work.peer_key)? / work.scale;
         let ratio = ours.first().context("ours was not measured")? / peer;
-        Ok(
-            json!({ "work": work.name, "unit": work.unit, "ours": ours, "peer": work.peer, "peer_speed": peer, "ratio": ratio }),
-        )
+        Ok(json!({
+            "work": work.name, "unit": work.unit, "ours": ours,
+            "peer": work.peer, "peer_speed": peer, "ratio": ratio,
+        }))
     };
     let versions = turns.peers.first().map_or(&Value::Null, |turn| &turn["versions"]);
     Ok(json!({
-        "profile": "release", "threads": THREADS, "rows": WORKS.iter().map(row).collect::<Result<Vec<Value>>>()?,
-        "turns": { "ours": turns.ours, "peers": turns.peers }, "peers": versions, "machine": machine,
+        "profile": "release", "threads": THREADS,
+        "rows": WORKS.iter().map(row).collect::<Result<Vec<Value>>>()?,
+        "turns": { "ours": turns.ours, "peers": turns.peers },
+        "peers": versions, "machine": machine,
     }))
 }
 
@@ -241,8 +244,16 @@ mod tests {
 
     #[test]
     fn ratios_are_of_one_thread_and_medians_of_turns() -> Result<()> {
-        let ours = |speed: f64| json!({ "recordings": speed, "crops": 30.0, "augmented": 9.0, "cache_bytes": 1.0, "copied_bytes": 4.0 });
-        let peers = json!({ "spikingjelly_recordings": 2.0, "tonic_recordings": 1.0, "crops": 20.0, "augmented": 3.0 });
+        let ours = |speed: f64| {
+            json!({
+                "recordings": speed, "crops": 30.0, "augmented": 9.0,
+                "cache_bytes": 1.0, "copied_bytes": 4.0,
+            })
+        };
+        let peers = json!({
+            "spikingjelly_recordings": 2.0, "tonic_recordings": 1.0,
+            "crops": 20.0, "augmented": 3.0,
+        });
         let turns = Turns {
             ours: vec![vec![ours(10.0), ours(90.0), ours(20.0)], vec![ours(40.0)]],
             peers: vec![peers],

@@ -191,7 +191,8 @@ impl Measured {
             let agreement = self.agreement(row);
             ensure!(
                 agreement >= LEAST_AGREEMENT,
-                "{}, {}: {:.1} % of {} images have the class that the trained network gives, expected {:.0} % at least; the networks differ",
+                "{}, {}: {:.1} % of {} images have the class that the trained network gives, \
+                 expected {:.0} % at least; the networks differ",
                 self.work.name,
                 row.name,
                 100.0 * agreement,

@@ -57,7 +57,7 @@ pub(crate) fn python(root: &Path) -> Result<PathBuf> {
     let folder = cache.join(format!("peers-{name}"));
     let lock = cache.join(format!("peers-{name}.lock"));
     let _lock = project::lock(&lock, || {
-        eprintln!("waiting for another process that makes {}", folder.display())
+        eprintln!("waiting for another process that makes {}", folder.display());
     })?;
     let (python, complete) = (folder.join("bin/python"), folder.join("complete"));
     if complete.exists() {

@@ -227,7 +227,8 @@ fn report(rows: &[Row], machine: &Value) -> Result<Value> {
         .iter()
         .map(|row| {
             json!({
-                "name": row.entry.name, "time_steps": row.time_steps, "images_per_second": row.speed(),
+                "name": row.entry.name, "time_steps": row.time_steps,
+                "images_per_second": row.speed(),
                 "turns": row.images_per_second, "peak_mib": row.peak_mib,
             })
         })

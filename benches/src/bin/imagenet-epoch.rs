@@ -33,7 +33,7 @@ const BATCH: usize = 64;
 /// Memory is read so often in an epoch, and when it begins.
 const PARTS: usize = 10;
 
-/// What an epoch was like.
+/// Measurements of an epoch.
 #[derive(Debug)]
 struct Measured {
     /// Seconds until the set was open and its loader ready, and until the first batch was there.

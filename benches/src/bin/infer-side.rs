@@ -73,7 +73,7 @@ trait Classify {
     fn batch(&mut self, images: ArrayViewD<'_, u8>) -> Result<Vec<usize>>;
     /// Class of one image, `[1, …]`.
     fn single(&mut self, image: ArrayViewD<'_, u8>) -> Result<usize>;
-    /// What else is to be said of it: the share of active neurons of each site among it.
+    /// Further facts of the side: the share of active neurons of each site among them.
     fn describe(&mut self, images: ArrayViewD<'_, u8>) -> Result<Value>;
 }
 

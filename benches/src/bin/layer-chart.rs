@@ -27,16 +27,16 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 const STEPS: [usize; 4] = [1, 2, 4, 8];
-/// Of the charts where something else is on the axis.
+/// Case of the charts that have something else on the axis.
 const USUAL: Case = Case { channels: 128, size: 16, steps: 4, threads: 1 };
 /// Lines of the chart over the share of active inputs, and of the others.
 const WIDTHS: [usize; 4] = [16, 64, 128, 512];
 const SHARES: [u32; 4] = [5, 15, 50, 100];
 const COLOURS: [&str; 4] = ["#1f6fb4", "#1b8a6b", "#d95f02", "#7a4fa3"];
 const LEAST: usize = 5;
-/// Of each form at a share of active inputs.
+/// Rounds of each form at a share of active inputs.
 const TURNS: u32 = 5;
-/// Of the comparison with a bare loop.
+/// Active inputs in the comparison with a bare loop, in percent.
 const BARE_PERCENT: u32 = 10;
 
 /// A layer and how it runs.
@@ -117,7 +117,7 @@ fn measure(case: Case, budget: Duration) -> Result<Row> {
     let (mut deployed, mut events, mut dense) = (Vec::new(), Vec::new(), Vec::new());
     for percent in DENSITIES {
         let frames = frames(steps * channels * size * size, percent, 1);
-        // In turns, so that a machine that changes its speed changes it for all.
+        // Measured alternately, so that a machine that changes its speed changes it for all.
         let mut turns = forms.each_ref().map(|_| Vec::new());
         for _ in 0..TURNS {
             for (form, turns) in forms.iter_mut().zip(&mut turns) {
@@ -154,7 +154,7 @@ struct BesideBare {
     share: f64,
 }
 
-/// Both in turns, so that a machine that changes its speed changes it for both.
+/// Both alternately, so that a machine that changes its speed changes it for both.
 fn beside_bare(layer: (usize, usize), budget: Duration) -> Result<BesideBare> {
     const ROUNDS: u32 = 9;
     let (channels, size) = layer;

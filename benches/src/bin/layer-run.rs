@@ -25,7 +25,7 @@ fn main() -> Result<()> {
         [] => Kernels::Auto,
         [form] if form == "auto" => Kernels::Auto,
         [form] if form == "events" => Kernels::Events,
-        [form] if form == "patterns" => Kernels::Patterns,
+        [form] if form == "patterns" => Kernels::StepTree,
         [form] if form == "dense" => Kernels::Dense,
         [form] if form == "bare" => {
             let mut bare = Bare::new(channels, size, steps, percent)?;

@@ -25,34 +25,92 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The whole way in three minutes: train a small hybrid on an embedded image set, convert it
-    /// with all codes, verify each, compare.
+    /// Go the whole way in three minutes, without data: train a small hybrid on an embedded image
+    /// set, convert it with all codes, verify each, compare.
+    #[command(
+        after_help = "JSON: `run` (as `train`), `lif_share`, `dense_images_per_second`, `dense_macs`, \
+                        `conversions` (each `code`, `micro_steps`, `firing_rate`, `verification`, \
+                        `inference`), `holds`, `failures`, `seconds`."
+    )]
     Demo(Demo),
     /// Look after data sets.
     #[command(subcommand)]
     Data(Data),
     /// Train a hybrid network into a run folder.
+    ///
+    /// Ctrl-C ends it with a checkpoint, from which --resume continues bit for bit.
+    #[command(
+        after_help = "JSON, the `result.json` of the run: `dataset`, `test_accuracy` (0 to 1), \
+                        `test_images`, `validation_accuracy`, `averaged`, `batch_norm_batches`, \
+                        `final_epoch`, `wall_seconds`, `policy`, `relu_share`, `time_steps`, `parameters`."
+    )]
     Train(Train),
     /// Convert a run into an event-driven model file.
+    ///
+    /// Prints the plan. What cannot be converted ends with 2 and a list.
+    #[command(after_help = "JSON: `out`, `form`, `bytes`, `plan`.")]
     Convert(Convert),
     /// Fine-tune a model on the grid, to win back what rounding lost.
+    #[command(after_help = "JSON: as `train`.")]
     Finetune(Finetune),
     /// Prove that a converted model is its trained network: spike for spike off the grid, bit for
     /// bit on it.
+    #[command(
+        after_help = "JSON: `run`, `model`, `holds`, `finetuned`, `level`, `samples`, `flips`, `sites`, \
+                        `active_sites`, `accuracy_reference`, `accuracy_converted` (percent), `max_drop`, \
+                        `failures`, and `comparisons` (each `level`, `reference`, `candidate`, `samples`, \
+                        `decisions`, `flips`, `ties`, `unequal_logits`, `logit_difference` (`null` where \
+                        logits are not compared), `class_changes`, `sites`)."
+    )]
     Verify(Verify),
-    /// Run a converted model on events, as fast as this machine can, and count what it does where
-    /// asked to.
+    /// Run a converted model on events, as fast as this machine can.
+    ///
+    /// A model on the grid is deployed: it runs with the best instructions of this machine. With
+    /// --counts the interpreter that counts every operation runs as well, untimed, and its logits
+    /// must be the same; a model off the grid is run by that interpreter alone.
+    ///
+    /// An image is a PNG or JPEG file or raw bytes. A picture is turned upright as its camera
+    /// noted, resized to cover the model's input (for 224×224 pixels, to a shorter side of 256),
+    /// and its middle is cut out; for a model of one channel it becomes grey. Its five best
+    /// classes are printed with their share (the softmax of the logits), the time of one run, and
+    /// the events and additions that it took.
+    #[command(
+        after_help = "JSON: `samples`, `accuracy` (percent), `engine`, `images_per_second`, and with \
+                        --counts `energy_microjoules`, `energy_figures`, `counts`. Of one image: `image`, \
+                        `class`, `name`, `best` (each `class`, `name`, `share`), `logits`, `engine`, \
+                        `seconds`, `events`, `additions`, and with --counts `counts`."
+    )]
     Infer(Infer),
-    /// Draw what is in a model file or run folder: its graph with shapes, codes, units and bounds,
+    /// Draw what is in a model file or run folder: its graph with shapes, codes, scales and bounds,
     /// and how a converted model is deployed.
+    #[command(
+        after_help = "JSON: `form`, `time_steps`, `micro_steps`, `parameters`, `neurons`, `lif_neurons`, \
+                        `preprocessing`, `classes`, `nodes`, of a converted model that can be deployed \
+                        `deployment`, and of a run `config` and `result`."
+    )]
     Inspect(Inspect),
     /// Look at the policy of a config.
     #[command(subcommand)]
     Policy(Policy),
     /// Print a script that completes commands and options in a shell.
+    #[command(after_help = "JSON: `shell`, `script`.")]
     Completions(Completions),
     /// Print the manual page, or write one for each command.
+    #[command(after_help = "JSON: a list of `name`, `file`, `text`.")]
     Man(Man),
+    /// Write the generated parts of the documentation, or check them; `cargo xtask docs` calls it.
+    #[command(hide = true)]
+    Docs(Docs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Docs {
+    /// The root of the repository.
+    #[arg(long, default_value = ".")]
+    pub(crate) root: PathBuf,
+    /// Write nothing; fail where something is not up to date.
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Debug, Args)]
@@ -61,19 +119,29 @@ pub(crate) struct Demo {
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
     /// Replace an existing run in that folder.
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     pub(crate) force: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Data {
     /// Say what is there of every data set, in which form, and what is missing.
+    #[command(
+        after_help = "JSON: `root`, `sets` (each `dataset`, `presence`: `complete`, `incomplete`, \
+                        `missing`, `computed`; `form`, `path`, `classes`, `parts` with `expected` and \
+                        `found`, `files` with official sizes and checksums)."
+    )]
     List {
         #[command(flatten)]
         data: DataRoot,
     },
     /// Compare the files of the data sets with the official ones: sizes, checksums, numbers of
     /// samples.
+    #[command(
+        after_help = "JSON: `root`, `files` (each `dataset`, `path`, `status`: `ok`, `ok_md5`, \
+                        `ok_size_only`, `missing`, `wrong_size`, `wrong_checksum`, `unreadable`), `parts` \
+                        (what is counted: `dataset`, `part`, `path`, `expected`, `found`)."
+    )]
     Check {
         /// Only this data set.
         dataset: Option<DatasetName>,
@@ -82,6 +150,11 @@ pub(crate) enum Data {
     },
     /// Say what is in a file: a recording, a picture, NPZ, a file of CIFAR or MNIST, an archive, a
     /// cache.
+    #[command(
+        after_help = "JSON: `path`, `bytes`, `kind`; of a recording `format`, `sensor`, `events`, `on`, \
+                        `off`, `span`, `sorted`, `skipped`; of a picture `format`, `width`, `height`, \
+                        `colour`, `orientation`, `damage`."
+    )]
     Info {
         /// The file.
         file: PathBuf,
@@ -95,14 +168,20 @@ pub(crate) enum Data {
     },
     /// Draw a contact sheet: images as stored and augmented, recordings as frames with ON and OFF
     /// in two colours.
+    #[command(
+        after_help = "JSON: `out`, `width`, `height`, `source`, `available`, `seed`, `augment`, `samples` \
+                        (each `index`, `name`, `class`, `tiles`, `events`)."
+    )]
     Show(Show),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
     /// List the caches, the one that was not used for longest first.
+    #[command(after_help = "JSON: `folder`, `caches` (each `key`, `title`, `bytes`, `complete`).")]
     List(CacheFolder),
     /// Remove all caches but those that are being built.
+    #[command(after_help = "JSON: `folder`, `removed`, `freed_bytes`, `kept`.")]
     Clear(CacheFolder),
 }
 
@@ -494,16 +573,17 @@ pub(crate) struct Infer {
     #[command(flatten)]
     pub(crate) data: DataRoot,
     /// The data set whose test images to classify.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     pub(crate) dataset: Option<DatasetName>,
-    /// One image instead: raw bytes, channel by channel.
-    #[arg(long)]
+    /// One image instead: a PNG or JPEG file, resized and cropped to the model's input, or raw
+    /// bytes, channel by channel.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "limit"])]
     pub(crate) image: Option<PathBuf>,
     /// Only the first N test images.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
-    /// Count every operation as well, and the energy that they stand for. Of a model off the grid
-    /// they always are.
+    /// Count every operation as well, and the energy that they stand for; node by node. Of a model
+    /// off the grid they always are.
     #[arg(long)]
     pub(crate) counts: bool,
 }
@@ -526,6 +606,11 @@ pub(crate) struct Inspect {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
     /// Show which sites a config makes ReLU, before any training and without data files.
+    #[command(
+        after_help = "JSON: `config`, `explanation`, `relu_sites`, `neurons`, `lif_neurons`, `relu_share`, \
+                        `policy`, `sites` (each `site`, `shape`, `neurons`, `before`, `after`, `spiking`, \
+                        `decision`)."
+    )]
     Show {
         /// The config, a TOML file.
         config: PathBuf,

@@ -3,10 +3,10 @@
 
 use ndarray::{Array2, ArrayViewD, Axis};
 use snn_core::Libtorch;
-use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record};
+use snn_ir::{Evaluate, Evaluation, Input, Logits, Model, Record};
 use snn_reparam::proof::{Engine, EngineError, Engines, Way};
 use snn_runtime::deploy::{Deployment, Kernels, Options, Session};
-use snn_runtime::{InstructionSet, Precision, Runtime, Scores};
+use snn_runtime::{Counting, InstructionSet, Scores};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use tch::Device;
@@ -46,11 +46,7 @@ impl Engines for ProgramEngines {
     }
 
     fn events(&self, model: &Model) -> Result<Engine, EngineError> {
-        let precision = match model.form() {
-            Form::Grid { .. } => Precision::Grid,
-            Form::Trained | Form::Events => Precision::F64,
-        };
-        Ok(Box::new(Runtime::new(model, precision)?))
+        Ok(Box::new(Counting::new(model)?))
     }
 
     fn ways(&self, model: &Model) -> Result<Vec<Way>, EngineError> {
@@ -100,7 +96,7 @@ fn over_threads(
 fn forced_kernels(model: &Model, set: InstructionSet) -> Result<Vec<Way>, EngineError> {
     let kernels = [
         (Kernels::Events, "events forced"),
-        (Kernels::Patterns, "patterns forced"),
+        (Kernels::StepTree, "patterns forced"),
         (Kernels::Dense, "dense forced"),
     ];
     kernels
@@ -186,10 +182,7 @@ fn sample(input: &Input<'_>, index: usize) -> Vec<u8> {
 }
 
 fn integers(scores: &Scores<'_>) -> Vec<i64> {
-    match scores {
-        Scores::Integer(sums) => sums.to_vec(),
-        Scores::Real(_) => Vec::new(),
-    }
+    scores.integers().unwrap_or_default().to_vec()
 }
 
 /// Logits of each sample, run alone.

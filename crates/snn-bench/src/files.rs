@@ -1,10 +1,11 @@
 //! Paths given on the command line: runs, models, files to write.
 
 use anyhow::{Context, Result, bail};
-use snn_data::Dataset;
+use snn_data::{Dataset, DatasetName, Source, SourceConfig};
 use snn_ir::Model;
 use snn_train::{RunConfig, RunFolder};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A trained network with the config of its run, if it came from one.
 pub(crate) struct Trained {
@@ -29,15 +30,58 @@ pub(crate) fn trained(path: &Path) -> Result<Trained> {
     Ok(Trained { model: Model::load(path)?, config: None })
 }
 
+/// The samples that a network is tried on.
+pub(crate) struct TestSamples {
+    /// Name of the data set.
+    pub(crate) name: String,
+    /// Its test part: images, or frames.
+    pub(crate) source: Arc<dyn Source>,
+    /// Names of its classes.
+    pub(crate) classes: Vec<String>,
+}
+
+/// The whole test part of the run's data set, or of the one that is named, encoded as the run
+/// encodes its samples.
+pub(crate) fn test_samples(
+    trained: &Trained,
+    path: &Path,
+    dataset: Option<DatasetName>,
+    root: Option<&Path>,
+) -> Result<TestSamples> {
+    let source = match (dataset, &trained.config) {
+        (Some(name), Some(config)) if config.data.dataset == name => config.data.source(),
+        (Some(name), _) => SourceConfig::new(name),
+        (None, Some(config)) => config.data.source(),
+        (None, None) => {
+            bail!("{} is a file and names no data set; give --dataset", path.display())
+        }
+    };
+    let data = snn_data::open(&source, root)?;
+    let source = match &trained.config {
+        Some(config) => config.encode(&data.test)?,
+        None => data.test,
+    };
+    Ok(TestSamples { name: data.name.to_string(), source, classes: data.classes })
+}
+
 /// Makes sure that a model and a data set are meant for each other: as many classes, of the same
 /// names where the model has names.
 pub(crate) fn fits(model: &Model, path: &Path, data: &Dataset) -> Result<()> {
-    let (name, classes) = (data.name, data.classes.len());
+    fits_classes(model, path, data.name.as_str(), &data.classes)
+}
+
+/// As [`fits`], of the classes of any source.
+pub(crate) fn fits_classes(
+    model: &Model,
+    path: &Path,
+    name: &str,
+    classes: &[String],
+) -> Result<()> {
     let found = model.validate()?.nodes.last().map_or(0, |head| head.shape[0]);
-    if found != classes {
-        bail!("{}: {found} classes, but {name} has {classes}", path.display());
+    if found != classes.len() {
+        bail!("{}: {found} classes, but {name} has {}", path.display(), classes.len());
     }
-    if let Some((model, data)) = model.classes().iter().zip(&data.classes).find(|(a, b)| a != b) {
+    if let Some((model, data)) = model.classes().iter().zip(classes).find(|(a, b)| a != b) {
         bail!("{}: has a class `{model}` where {name} has `{data}`", path.display());
     }
     Ok(())

@@ -10,24 +10,18 @@ mod device;
 mod drawing;
 mod energy;
 mod files;
+mod outcome;
 mod output;
+mod overview;
 mod progress;
+mod reference;
 mod table;
-mod tables;
 
 use advice::advice;
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::Cli;
+use outcome::Outcome;
 use std::process::ExitCode;
-
-/// What a command found out; errors of usage, input or I/O travel as `Err`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    /// It holds.
-    Holds,
-    /// A check failed.
-    Failed,
-}
 
 fn main() -> ExitCode {
     // Without it glibc maps and unmaps every large tensor; speed only, so a refusal changes
@@ -35,7 +29,7 @@ fn main() -> ExitCode {
     snn_core::keep_memory();
     // clap itself ends with 2 on a usage error.
     let cli = Cli::parse();
-    match run(&cli) {
+    match commands::run(&cli) {
         Ok(Outcome::Holds) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::from(1),
         Err(error) => {
@@ -59,21 +53,4 @@ fn message(error: &anyhow::Error) -> String {
         }
     }
     message
-}
-
-fn run(cli: &Cli) -> anyhow::Result<Outcome> {
-    match &cli.command {
-        None => tables::show(cli.json),
-        Some(Command::Demo(arguments)) => commands::demo::run(arguments, cli.json),
-        Some(Command::Data(arguments)) => commands::data::run(arguments, cli.json),
-        Some(Command::Train(arguments)) => commands::train::run(arguments, cli.json),
-        Some(Command::Convert(arguments)) => commands::convert::run(arguments, cli.json),
-        Some(Command::Finetune(arguments)) => commands::finetune::run(arguments, cli.json),
-        Some(Command::Verify(arguments)) => commands::verify::run(arguments, cli.json),
-        Some(Command::Infer(arguments)) => commands::infer::run(arguments, cli.json),
-        Some(Command::Inspect(arguments)) => commands::inspect::run(arguments, cli.json),
-        Some(Command::Policy(arguments)) => commands::policy::run(arguments, cli.json),
-        Some(Command::Completions(arguments)) => commands::completions::run(arguments, cli.json),
-        Some(Command::Man(arguments)) => commands::man::run(arguments, cli.json),
-    }
 }

@@ -8,7 +8,7 @@ use snn_ir::naive::Naive;
 use snn_ir::random::{Numbers, Sites, pixels, trained_with};
 use snn_ir::{Code, Evaluate, Evaluation, Input, Logits, Model, Record, SiteOutput};
 use snn_reparam::{GridOptions, convert, to_grid};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 use tch::Device;
 
 const CODES: [Code; 3] = [Code::Unary, Code::BitPlane, Code::Graded];
@@ -82,7 +82,7 @@ fn three_interpreters_give_the_same_bits_on_the_grid_in_every_code() {
             let grid = to_grid(&events.model, GridOptions::default()).unwrap().model;
             let naive = run(&mut Naive::new(&grid).unwrap(), &samples);
             let libtorch = run(&mut Libtorch::new(&grid, Device::Cpu).unwrap(), &samples);
-            let runtime = run(&mut Runtime::new(&grid, Precision::Grid).unwrap(), &samples);
+            let runtime = run(&mut Counting::new(&grid).unwrap(), &samples);
             assert_same(seed, &format!("{code:?}, libtorch against naive"), &libtorch, &naive);
             assert_same(seed, &format!("{code:?}, events against naive"), &runtime, &naive);
             active += naive.sites.iter().map(|s| s.output.active()).sum::<u64>();
@@ -104,7 +104,7 @@ fn off_the_grid_every_spike_is_the_trained_networks() {
         ties += reference.sites.iter().map(|s| s.ties).sum::<u64>();
         for code in CODES {
             let events = convert(&trained, &code.into()).unwrap().model;
-            let runtime = run(&mut Runtime::new(&events, Precision::F64).unwrap(), &samples);
+            let runtime = run(&mut Counting::new(&events).unwrap(), &samples);
             assert_same(seed, &format!("{code:?}, trained against events"), &reference, &runtime);
             assert!(runtime.sites.iter().all(|s| matches!(s.output, SiteOutput::Levels(_))));
         }

@@ -13,7 +13,7 @@ use snn_ir::{
 use snn_ir::{Record, Site, SiteOutput, Tensor, Window};
 use snn_reparam::proof::{Batch, Demands, Engine, EngineError, Engines, Proof, Tuning, difference};
 use snn_reparam::{GridOptions, convert, to_grid};
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 use std::cell::RefCell;
 use tch::Device;
 
@@ -123,12 +123,12 @@ fn prove(off_grid: impl Evaluate + 'static, on_grid: impl Evaluate + 'static) ->
     proof.finish().failures
 }
 
-fn off_grid(model: &Model) -> Runtime {
-    Runtime::new(model, Precision::F64).unwrap()
+fn off_grid(model: &Model) -> Counting {
+    Counting::new(model).unwrap()
 }
 
-fn on_grid(model: &Model) -> Runtime {
-    Runtime::new(model, Precision::Grid).unwrap()
+fn on_grid(model: &Model) -> Counting {
+    Counting::new(model).unwrap()
 }
 
 /// The same fault in a model off the grid and in its twin on the grid is found in the spikes of

@@ -1,4 +1,4 @@
-//! What stands between C and Rust: pointers become references only after they were checked, errors
+//! The border between C and Rust: pointers become references only after they were checked, errors
 //! become codes, and no panic passes.
 #![expect(unsafe_code, reason = "pointers come from C")]
 
@@ -8,12 +8,12 @@ use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What a function returns.
+/// Return value of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 #[must_use]
 pub enum Status {
-    /// It did what it says.
+    /// The call succeeded.
     Ok = 0,
     /// A pointer is null, or not aligned for what it points to.
     Pointer = 1,

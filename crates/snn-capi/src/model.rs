@@ -4,8 +4,8 @@
 use crate::border::{self, Fault, Result, Status, guard, guard_value};
 use snn_runtime::deploy::{Deployment, Options};
 use snn_runtime::ndarray::ArrayViewD;
-use snn_runtime::snn_ir::{Form, Signature};
-use snn_runtime::{Input, InstructionSet, Logits, Model, Record};
+use snn_runtime::snn_ir::Form;
+use snn_runtime::{Input, InstructionSet, Logits, Model, Prediction, Record};
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
 
@@ -15,8 +15,9 @@ use std::sync::Arc;
 pub struct SnnOptions {
     /// Threads that work on one sample of a session; 0 is 1.
     pub threads: u32,
-    /// Instructions: 0 for the best that the machine has, 1 scalar, 2 AVX2, 3 AVX-512.
-    pub level: i32,
+    /// Instruction set: 0 for the best that is available, 1 scalar, 2 AVX2, 3 AVX-512, 4 AVX-512
+    /// with VNNI.
+    pub instruction_set: i32,
 }
 
 /// A deployed model. It may be used by several threads at once.
@@ -24,32 +25,53 @@ pub struct SnnOptions {
 pub struct SnnModel {
     pub(crate) deployment: Deployment,
     pub(crate) about: Arc<About>,
-    names: Vec<CString>,
-    level: CString,
+    instruction_set: CString,
     summary: CString,
 }
 
-/// What sessions know of their model.
+/// A class with its probability, as `snn.h` declares it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub struct SnnPrediction {
+    /// Position of the class among the logits.
+    pub class_index: usize,
+    /// Name of the class; null if it has none.
+    pub name: *const c_char,
+    /// Softmax of the logits.
+    pub probability: f64,
+}
+
+/// Facts of a model that its sessions need.
 #[derive(Debug)]
 pub(crate) struct About {
-    /// The model without its weights, which the deployment holds in its own layout.
-    pub(crate) signature: Signature,
+    names: Vec<CString>,
     pub(crate) classes: usize,
+}
+
+impl About {
+    pub(crate) fn name(&self, class: usize) -> *const c_char {
+        self.names.get(class).map_or(std::ptr::null(), |name| name.as_ptr())
+    }
+
+    pub(crate) fn prediction(&self, found: &Prediction) -> SnnPrediction {
+        let Prediction { class, probability, .. } = *found;
+        SnnPrediction { class_index: class, name: self.name(class), probability }
+    }
 }
 
 impl SnnModel {
     fn new(model: Model, options: Option<&SnnOptions>) -> Result<Self> {
-        let SnnOptions { threads, level } = options.copied().unwrap_or_default();
-        let instruction_set = match level {
+        let SnnOptions { threads, instruction_set } = options.copied().unwrap_or_default();
+        let instruction_set = match instruction_set {
             0 => None,
             1 => Some(InstructionSet::Scalar),
             2 => Some(InstructionSet::Avx2),
             3 => Some(InstructionSet::Avx512),
             4 => Some(InstructionSet::Avx512Vnni),
-            _ => {
+            found => {
                 return Err(Fault::new(
                     Status::Value,
-                    format!("options: level must be 0 to 4, found {level}"),
+                    format!("options: instruction_set must be 0 to 4, found {found}"),
                 ));
             }
         };
@@ -64,31 +86,21 @@ impl SnnModel {
         let threads = usize::try_from(threads.max(1)).unwrap_or(usize::MAX);
         let deployment =
             Deployment::new(&model, &Options { instruction_set, threads, ..Options::default() })?;
-        let classes = model.validate()?.nodes.last().map_or(0, |head| head.shape.iter().product());
         let text = |text: &str| CString::new(text.replace('\0', "␀")).unwrap_or_default();
+        let about = About {
+            names: deployment.classes().iter().map(|name| text(name)).collect(),
+            classes: deployment.class_count(),
+        };
         Ok(Self {
-            names: model.classes().iter().map(|name| text(name)).collect(),
-            level: text(deployment.instruction_set().label()),
+            instruction_set: text(deployment.instruction_set().label()),
             summary: text(&deployment.summary().to_string()),
-            about: Arc::new(About { signature: model.into_parts().0, classes }),
+            about: Arc::new(about),
             deployment,
         })
     }
 
     pub(crate) fn input_size(&self) -> usize {
         self.deployment.input_shape().iter().product()
-    }
-}
-
-impl About {
-    /// Logits of sums over some macro-steps.
-    pub(crate) fn logits<'s>(
-        &self,
-        sums: &'s [i64],
-        steps: u64,
-    ) -> Result<impl ExactSizeIterator<Item = f64> + use<'s>> {
-        let scale = self.signature.logit_scale(steps)?;
-        Ok(sums.iter().map(move |&sum| scale * sum as f64))
     }
 }
 
@@ -227,11 +239,8 @@ pub unsafe extern "C" fn snn_model_class_name(
     model: *const SnnModel,
     class_index: usize,
 ) -> *const c_char {
-    let none = std::ptr::null();
     // SAFETY: the caller's promise.
-    unsafe {
-        ask(model, none, |model| model.names.get(class_index).map_or(none, |name| name.as_ptr()))
-    }
+    unsafe { ask(model, std::ptr::null(), |model| model.about.name(class_index)) }
 }
 
 /// See `snn.h`.
@@ -239,9 +248,9 @@ pub unsafe extern "C" fn snn_model_class_name(
 /// # Safety
 /// As `snn.h` says of its pointers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn snn_model_level(model: *const SnnModel) -> *const c_char {
+pub unsafe extern "C" fn snn_model_instruction_set(model: *const SnnModel) -> *const c_char {
     // SAFETY: the caller's promise.
-    unsafe { ask(model, std::ptr::null(), |model| model.level.as_ptr()) }
+    unsafe { ask(model, std::ptr::null(), |model| model.instruction_set.as_ptr()) }
 }
 
 /// See `snn.h`.
@@ -288,21 +297,39 @@ pub unsafe extern "C" fn snn_model_run_batch(
         let shape = [&[count], model.deployment.input_shape()].concat();
         let images = ArrayViewD::from_shape(shape, pixels)
             .map_err(|error| Fault::new(Status::Size, format!("pixels: {error}")))?;
-        let found = model.deployment.run(&Input::Static(images), Record::Logits)?;
-        let Logits::Integer(found) = found.logits else {
-            return Err(Fault::new(
-                Status::Model,
-                "a deployment returned sums that are no integers",
-            ));
-        };
-        let found = found.into_raw_vec_and_offset().0;
+        let found = model.deployment.run(&Input::Static(images), Record::Logits)?.logits;
         if !logits.is_null() {
-            let steps = model.deployment.time_steps() as u64;
-            border::fill(logits, values, "logits", model.about.logits(&found, steps)?)?;
+            let found = model.deployment.to_logits(found.clone());
+            let found = found.into_raw_vec_and_offset().0;
+            border::fill(logits, values, "logits", found.into_iter())?;
         }
         if !sums.is_null() {
-            border::fill(sums, values, "sums", found.iter().copied())?;
+            let Logits::Integer(found) = found else {
+                let message = "a deployment returned sums that are no integers";
+                return Err(Fault::new(Status::Model, message));
+            };
+            border::fill(sums, values, "sums", found.into_raw_vec_and_offset().0.into_iter())?;
         }
         Ok(())
+    })
+}
+
+/// See `snn.h`.
+///
+/// # Safety
+/// As `snn.h` says of its pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn snn_model_classify(
+    model: *const SnnModel,
+    pixels: *const u8,
+    length: usize,
+    best: *mut SnnPrediction,
+) -> Status {
+    // SAFETY: the caller's promise, for every pointer.
+    guard(|| unsafe {
+        let (model, pixels) =
+            (border::reference(model, "model")?, border::slice(pixels, length, "pixels")?);
+        let found = model.deployment.classify(pixels)?;
+        border::put(best, "best", model.about.prediction(&found))
     })
 }

@@ -3,7 +3,7 @@
 
 use crate::border::{self, Fault, Result, Status, guard, guard_value};
 use crate::event::SnnEvent;
-use crate::model::{About, SnnModel};
+use crate::model::{About, SnnModel, SnnPrediction};
 use crate::state::SnnState;
 use snn_runtime::Scores;
 use snn_runtime::deploy::{Confidence, Event, Scale, Session, State};
@@ -17,9 +17,9 @@ pub struct SnnSession {
     about: Arc<About>,
     /// Events in our own form.
     events: Vec<Event>,
-    /// Macro-steps that the sums are over; 0 where there are none.
-    steps: u64,
-    /// Whether a run has begun and did not return: a panic left its buffers in any state.
+    /// `true` if the last run succeeded.
+    ran: bool,
+    /// `true` if a run has begun and did not return: a panic left its buffers in any state.
     broken: bool,
 }
 
@@ -28,10 +28,10 @@ impl SnnSession {
         self.session.rest()
     }
 
-    /// Runs something that returns how many macro-steps its sums are over.
+    /// Runs something, whose results are then those of the session.
     fn run(
         &mut self,
-        work: impl FnOnce(&mut Session, &mut Vec<Event>) -> Result<u64>,
+        work: impl FnOnce(&mut Session, &mut Vec<Event>) -> snn_runtime::Result<()>,
     ) -> Result<()> {
         if self.broken {
             return Err(Fault::new(
@@ -39,28 +39,19 @@ impl SnnSession {
                 "the session met a fault of the library before; make another one",
             ));
         }
-        self.steps = 0;
+        self.ran = false;
         self.broken = true;
-        let ran = work(&mut self.session, &mut self.events);
+        let result = work(&mut self.session, &mut self.events);
         self.broken = false;
-        self.steps = ran?;
-        Ok(())
+        self.ran = result.is_ok();
+        Ok(result?)
     }
 
-    fn sums(&self) -> Result<&[i64]> {
-        match self.session.scores() {
-            _ if self.steps == 0 => {
-                Err(Fault::new(Status::Order, "no result: nothing has run, or the last run failed"))
-            }
-            Scores::Integer(sums) => Ok(sums),
-            Scores::Real(_) => {
-                Err(Fault::new(Status::Model, "a deployment returned sums that are no integers"))
-            }
+    fn scores(&self) -> Result<Scores<'_>> {
+        if self.ran {
+            return Ok(self.session.scores());
         }
-    }
-
-    fn time_steps(&self) -> u64 {
-        self.about.signature.time_steps as u64
+        Err(Fault::new(Status::Order, "no result: nothing has run, or the last run failed"))
     }
 }
 
@@ -86,7 +77,7 @@ pub unsafe extern "C" fn snn_session_new(
         border::hand_out(out, || {
             let model = border::reference(model, "model")?;
             let (session, about) = (model.deployment.session(), Arc::clone(&model.about));
-            Ok(SnnSession { session, about, events: Vec::new(), steps: 0, broken: false })
+            Ok(SnnSession { session, about, events: Vec::new(), ran: false, broken: false })
         })
     })
 }
@@ -128,8 +119,7 @@ pub unsafe extern "C" fn snn_session_run(
     guard(|| unsafe {
         let (session, pixels) =
             (border::exclusive(session, "session")?, border::slice(pixels, length, "pixels")?);
-        let steps = session.time_steps();
-        session.run(|session, _| Ok(session.run(pixels).map(|_| steps)?))
+        session.run(|session, _| session.run(pixels).map(drop))
     })
 }
 
@@ -147,8 +137,7 @@ pub unsafe extern "C" fn snn_session_run_frames(
     guard(|| unsafe {
         let (session, pixels) =
             (border::exclusive(session, "session")?, border::slice(pixels, length, "pixels")?);
-        let steps = session.time_steps();
-        session.run(|session, _| Ok(session.run_frames(pixels).map(|_| steps)?))
+        session.run(|session, _| session.run_frames(pixels).map(drop))
     })
 }
 
@@ -167,8 +156,8 @@ pub unsafe extern "C" fn snn_session_run_real(
     guard(|| unsafe {
         let (session, values) =
             (border::exclusive(session, "session")?, border::slice(values, length, "values")?);
-        let (steps, scale) = (session.time_steps(), self::scale(scale)?);
-        session.run(|session, _| Ok(session.run_real(values, scale).map(|_| steps)?))
+        let scale = self::scale(scale)?;
+        session.run(|session, _| session.run_real(values, scale).map(drop))
     })
 }
 
@@ -197,13 +186,12 @@ pub unsafe extern "C" fn snn_session_run_events(
                 format!("ends must rise to the number of events, {count}; found {ends:?}");
             return Err(Fault::new(Status::Value, expected));
         }
-        let steps = session.time_steps();
         session.run(|session, own| {
             own.clear();
             own.extend(events.iter().map(Event::from));
             let cut: Vec<&[Event]> =
                 starts.zip(ends).map(|(start, &end)| &own[start..end]).collect();
-            Ok(session.run_events(&cut).map(|_| steps)?)
+            session.run_events(&cut).map(drop)
         })
     })
 }
@@ -227,7 +215,7 @@ pub unsafe extern "C" fn snn_session_run_until(
         let mut ran = 0;
         session.run(|session, _| {
             ran = session.run_until(pixels, Confidence { margin })?.steps;
-            Ok(ran as u64)
+            Ok(())
         })?;
         if steps.is_null() { Ok(()) } else { border::put(steps, "steps", ran) }
     })
@@ -249,10 +237,7 @@ pub unsafe extern "C" fn snn_session_push(
         let (session, state) =
             (border::exclusive(session, "session")?, border::exclusive(state, "state")?);
         let pixels = border::slice(pixels, length, "pixels")?;
-        session.run(|session, _| {
-            session.push(&mut state.0, pixels)?;
-            Ok(state.0.steps())
-        })
+        session.run(|session, _| session.push(&mut state.0, pixels).map(drop))
     })
 }
 
@@ -273,10 +258,7 @@ pub unsafe extern "C" fn snn_session_push_real(
         let (session, state) =
             (border::exclusive(session, "session")?, border::exclusive(state, "state")?);
         let (values, scale) = (border::slice(values, length, "values")?, self::scale(scale)?);
-        session.run(|session, _| {
-            session.push_real(&mut state.0, values, scale)?;
-            Ok(state.0.steps())
-        })
+        session.run(|session, _| session.push_real(&mut state.0, values, scale).map(drop))
     })
 }
 
@@ -299,8 +281,7 @@ pub unsafe extern "C" fn snn_session_push_events(
         session.run(|session, own| {
             own.clear();
             own.extend(events.iter().map(Event::from));
-            session.push_events(&mut state.0, own)?;
-            Ok(state.0.steps())
+            session.push_events(&mut state.0, own).map(drop)
         })
     })
 }
@@ -316,8 +297,8 @@ pub unsafe extern "C" fn snn_session_class(
 ) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
-        let sums = border::reference(session, "session")?.sums()?;
-        border::put(class_index, "class_index", Scores::Integer(sums).argmax())
+        let class = border::reference(session, "session")?.scores()?.argmax();
+        border::put(class_index, "class_index", class)
     })
 }
 
@@ -333,8 +314,8 @@ pub unsafe extern "C" fn snn_session_sums(
 ) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
-        let own = border::reference(session, "session")?.sums()?;
-        border::fill(sums, length, "sums", own.iter().copied())
+        let scores = border::reference(session, "session")?.scores()?;
+        border::fill(sums, length, "sums", scores.integers().unwrap_or_default().iter().copied())
     })
 }
 
@@ -350,8 +331,42 @@ pub unsafe extern "C" fn snn_session_logits(
 ) -> Status {
     // SAFETY: the caller's promise, for every pointer.
     guard(|| unsafe {
+        let scores = border::reference(session, "session")?.scores()?;
+        border::fill(logits, length, "logits", (0..scores.len()).map(|class| scores.logit(class)))
+    })
+}
+
+/// See `snn.h`.
+///
+/// # Safety
+/// As `snn.h` says of its pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn snn_session_probabilities(
+    session: *const SnnSession,
+    probabilities: *mut f64,
+    length: usize,
+) -> Status {
+    // SAFETY: the caller's promise, for every pointer.
+    guard(|| unsafe {
+        let own = border::reference(session, "session")?.scores()?.probabilities();
+        border::fill(probabilities, length, "probabilities", own.into_iter())
+    })
+}
+
+/// See `snn.h`.
+///
+/// # Safety
+/// As `snn.h` says of its pointers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn snn_session_best(
+    session: *const SnnSession,
+    best: *mut SnnPrediction,
+    count: usize,
+) -> Status {
+    // SAFETY: the caller's promise, for every pointer.
+    guard(|| unsafe {
         let session = border::reference(session, "session")?;
-        let own = session.about.logits(session.sums()?, session.steps)?;
-        border::fill(logits, length, "logits", own)
+        let found = session.scores()?.best(count);
+        border::fill(best, count, "best", found.iter().map(|one| session.about.prediction(one)))
     })
 }

@@ -1,11 +1,11 @@
-//! What streams remember: values that belong to the caller, several of them to one session.
+//! State of streams: values that belong to the caller, several of them to one session.
 #![expect(unsafe_code, reason = "pointers come from C")]
 
 use crate::border::{self, Status, guard, guard_value};
 use crate::session::SnnSession;
 use snn_runtime::deploy::State;
 
-/// What a network remembers between the frames of one stream.
+/// State of a network between the frames of one stream.
 #[derive(Debug)]
 pub struct SnnState(pub(crate) State);
 

@@ -1,4 +1,4 @@
-//! What can go wrong, each naming what was expected and what was found.
+//! Errors; each names what was expected and what was found.
 
 use std::path::PathBuf;
 
@@ -13,9 +13,9 @@ pub enum Error {
     /// Nothing of a kind has this name.
     #[error("no {what} is called `{found}`; known: {known}; did you mean `{nearest}`?")]
     UnknownName {
-        /// What was named: a data set, a format, ….
+        /// The kind of thing that was named: a data set, a format, ….
         what: &'static str,
-        /// The name that was asked for.
+        /// The requested name.
         found: String,
         /// All names, separated by commas.
         known: String,
@@ -35,9 +35,9 @@ pub enum Error {
     InvalidConfig {
         /// The setting.
         field: &'static str,
-        /// What it must be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
 
@@ -85,9 +85,9 @@ pub enum Error {
         path: PathBuf,
         /// Which part of it.
         field: &'static str,
-        /// What it must be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
     /// A place in a file is not what the format says.
@@ -99,9 +99,9 @@ pub enum Error {
         offset: u64,
         /// Which part of the format.
         field: &'static str,
-        /// What it must be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
     /// A record has a label that is not a class.
@@ -125,7 +125,7 @@ pub enum Error {
         path: PathBuf,
         /// Number of classes.
         expected: usize,
-        /// What is there instead.
+        /// The value found instead.
         found: String,
     },
     /// The operating system refused; the message names the file.
@@ -139,9 +139,9 @@ pub enum Error {
     /// Columns do not make a recording, or an event does not lie on the sensor.
     #[error("events: expected {expected}, found {found}")]
     InvalidEvents {
-        /// What was expected.
+        /// The expected value.
         expected: String,
-        /// What was found.
+        /// The value found.
         found: String,
     },
 
@@ -164,9 +164,9 @@ pub enum Error {
         path: PathBuf,
         /// Number of the line, from 1; 0 for the file as a whole.
         line: usize,
-        /// What it must be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
     /// A sample of a set cannot be read.
@@ -186,15 +186,15 @@ pub enum Error {
     Picture {
         /// The file.
         path: PathBuf,
-        /// What was expected and what was found.
+        /// Expected and found values.
         message: String,
     },
     /// Pixels and labels do not make a set of images.
     #[error("images: expected {expected}, found {found}")]
     InvalidImages {
-        /// What was expected.
+        /// The expected value.
         expected: String,
-        /// What was found.
+        /// The value found.
         found: String,
     },
     /// An index points past the last image.

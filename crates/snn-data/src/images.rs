@@ -83,7 +83,7 @@ impl Images {
         self.labels.len()
     }
 
-    /// Whether there is no image.
+    /// `true` if there is no image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod augment;
+#[cfg(feature = "cache")]
 pub mod cache;
 mod error;
 mod files;
@@ -8,7 +9,9 @@ mod images;
 pub mod inventory;
 mod loader;
 mod names;
+#[cfg(feature = "pictures")]
 pub mod pictures;
+#[cfg(feature = "recordings")]
 pub mod recordings;
 mod sample;
 mod sets;
@@ -26,13 +29,18 @@ pub use loader::{
     MAX_ALPHA, Mix, Mixture, Order, SampleRng, Samples, Targets, split_holdout,
 };
 pub use sample::{SampleMut, SampleShape};
+#[cfg(feature = "cache")]
+pub use sets::CacheConfig;
+#[cfg(feature = "pictures")]
+pub use sets::PictureConfig;
 pub use sets::cifar::{CIFAR10, CIFAR100, CifarFiles, CifarForm, CifarLayout, CifarStored, Pickle};
 pub use sets::idx::{FASHION_MNIST, IdxLayout, MNIST, read_idx};
 pub use sets::{
-    CacheConfig, Dataset, DatasetName, DatasetSpec, DefaultSplit, Form, FrameConfig, PictureConfig,
-    PictureLayout, ROOT_VARIABLE, RecordingFiles, RecordingLayout, SliceBy, SourceConfig, Sources,
-    default_root, open, shapes,
+    Dataset, DatasetName, DatasetSpec, DefaultSplit, Form, PictureLayout, ROOT_VARIABLE,
+    RecordingFiles, RecordingLayout, SourceConfig, Sources, default_root, open, shapes,
 };
+#[cfg(feature = "recordings")]
+pub use sets::{FrameConfig, SliceBy};
 pub use source::{Source, Subset};
 pub use statistics::ChannelStatistics;
 

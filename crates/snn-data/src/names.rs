@@ -15,7 +15,8 @@ pub(crate) fn unknown(what: &'static str, found: &str, known: &[&'static str]) -
     }
 }
 
-/// Defines an enum with `ALL`, `as_str`, `Display`, `FromStr`, `Serialize` and `Deserialize` by name.
+/// Defines an enum with `ALL`, `as_str`, `Display`, `FromStr`, `Serialize` and `Deserialize` by
+/// name.
 macro_rules! names {
     (
         $(#[$meta:meta])*

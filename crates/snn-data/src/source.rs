@@ -7,9 +7,9 @@ use std::sync::Arc;
 /// Labelled samples of one shape that a [`Loader`](crate::Loader) can ask for by index, from any
 /// thread: static images `[C, H, W]` or frames `[T, C, H, W]`.
 ///
-/// What a sample is may depend on `rng`, whose numbers are a function of (seed, epoch, index), and
-/// on nothing else that changes: then batches do not depend on the number of threads, and an epoch
-/// can start in the middle.
+/// A sample may depend on `rng`, whose numbers are a function of (seed, epoch, index), and on
+/// nothing else that changes: then batches do not depend on the number of threads, and an epoch can
+/// start in the middle.
 ///
 /// ```
 /// use snn_data::{Result, SampleMut, SampleRng, SampleShape, Source};
@@ -42,7 +42,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// Number of samples.
     fn len(&self) -> usize;
 
-    /// Whether there is none.
+    /// `true` if there is none.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }

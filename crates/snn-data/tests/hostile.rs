@@ -1,7 +1,7 @@
-//! Files from strangers, of every format: cut, empty, with another beginning, with a header that
-//! asks for too much, packed so that they unpack without end, with names that lead elsewhere, with
-//! bytes that are no text. Each is one error of one line that names the file and the place in it,
-//! and none takes more memory than is said here.
+//! Untrusted files, of every format: cut, empty, with another beginning, with a header that asks
+//! for too much, packed so that they unpack without end, with names that lead elsewhere, with bytes
+//! that are no text. Each is one error of one line that names the file and the place in it, and
+//! none takes more memory than is said here.
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};

@@ -16,7 +16,10 @@ pub enum Error {
         reason: String,
     },
     /// A glob chooses nothing: a spelling mistake, most likely.
-    #[error("policy: glob `{glob}` matches no site; did you mean `{nearest}`? The sites are: {}", sites.join(", "))]
+    #[error(
+        "policy: glob `{glob}` matches no site; did you mean `{nearest}`? The sites are: {}",
+        sites.join(", ")
+    )]
     NoMatch {
         /// The glob.
         glob: String,
@@ -26,7 +29,10 @@ pub enum Error {
         sites: Vec<String>,
     },
     /// A stage has no site: a spelling mistake, most likely.
-    #[error("policy: stage `{stage}` has no site; did you mean `{nearest}`? The stages are: {}", stages.join(", "))]
+    #[error(
+        "policy: stage `{stage}` has no site; did you mean `{nearest}`? The stages are: {}",
+        stages.join(", ")
+    )]
     NoStage {
         /// The stage.
         stage: String,

@@ -13,8 +13,9 @@ use std::fmt;
 /// ```
 /// use snn_hybrid::Policy;
 /// assert_eq!(serde_json::from_str::<Policy>(r#""outer""#)?, Policy::Outer);
-/// let policy: Policy = serde_json::from_str(r#"{ "kind": "difference", "policy": "outer", "without": "stem" }"#)?;
-/// assert_eq!(policy, Policy::Difference { policy: Policy::Outer.into(), without: Policy::Stem.into() });
+/// let text = r#"{ "kind": "difference", "policy": "outer", "without": "stem" }"#;
+/// let (policy, without) = (Policy::Outer.into(), Policy::Stem.into());
+/// assert_eq!(serde_json::from_str::<Policy>(text)?, Policy::Difference { policy, without });
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -89,12 +90,21 @@ pub enum Policy {
     },
 }
 
-/// Name and keys of each kind, written once: a variant without a line does not compile.
+/// Name, keys and chosen sites of each kind, written once: a variant without a line does not
+/// compile.
 macro_rules! kinds {
-    ($($variant:pat => $name:literal $keys:expr,)*) => {
+    ($($variant:pat => $name:literal $keys:expr, $chooses:literal;)*) => {
         const KINDS: &[Kind] = &[$(($name, &$keys)),*];
 
         impl Policy {
+            /// Every kind of policy: its name, its keys, and which sites become `ReLU`, as the
+            /// tables of the documentation have them.
+            pub fn kinds() -> impl Iterator<Item = (&'static str, &'static [&'static str], &'static str)>
+            {
+                let chooses = [$($chooses),*];
+                KINDS.iter().zip(chooses).map(|(&(name, keys), chooses)| (name, keys, chooses))
+            }
+
             /// Name as used in configs and reports.
             pub fn label(&self) -> &'static str {
                 match self {
@@ -107,20 +117,35 @@ macro_rules! kinds {
 
 kinds! {
     Policy::None => "none" [],
+        "none: the spiking network";
     Policy::All => "all" [],
+        "all: the artificial network";
     Policy::Inner => "inner" [],
+        "all that are not `outer`: those inside the residual blocks";
     Policy::Outer => "outer" [],
+        "those that read a residual addition, and the stem";
     Policy::Alternate => "alternate" [],
+        "the first, third, fifth … in graph order";
     Policy::Stem => "stem" [],
+        "those with no site upstream";
     Policy::Head => "head" [],
+        "those with no site downstream: the last before the classifier";
     Policy::FirstK { .. } => "first_k" ["k"],
+        "the first `k` in graph order";
     Policy::LastK { .. } => "last_k" ["k"],
+        "the last `k` in graph order";
     Policy::Stage { .. } => "stage" ["stages"],
+        "those whose path begins with one of `stages` (`layer1`, `layer1.0`)";
     Policy::Sites { .. } => "sites" ["include", "exclude"],
+        "names that match a glob of `include` and none of `exclude`";
     Policy::Ratio { .. } => "ratio" ["share", "spread"],
+        "a `share` of the sites, placed by `spread`: `uniform`, `random`, `early` or `late`";
     Policy::Union { .. } => "union" ["policies"],
+        "chosen by at least one of `policies`";
     Policy::Intersection { .. } => "intersection" ["policies"],
+        "chosen by all of `policies`";
     Policy::Difference { .. } => "difference" ["policy", "without"],
+        "chosen by `policy` and not by `without`";
 }
 
 impl Serialize for Policy {

@@ -21,8 +21,8 @@ pub enum Spread {
         #[serde(default)]
         seed: u64,
     },
-    /// Denser towards the input: the density falls linearly, to zero at the last site. A site that
-    /// is taken passes its turn on to the next.
+    /// Denser towards the input: the density falls linearly, to zero at the last site. If a site is
+    /// already chosen, the next free one is taken.
     Early,
     /// The mirror image of `early`: denser towards the output.
     Late,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 /// Result of this crate and of every interpreter.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can be wrong with a graph, its weights, its file or its input. Each variant names the
-/// place, what was expected and what was found.
+/// Errors of a graph, its weights, its file or its input. Each variant names the place, what was
+/// expected and what was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -48,9 +48,9 @@ pub enum Error {
     Shape {
         /// The node.
         node: String,
-        /// What its operation needs.
+        /// Requirement of the operation.
         expected: String,
-        /// What its input has.
+        /// Shape of the input.
         found: Vec<usize>,
     },
     /// An attribute is outside its range.
@@ -90,7 +90,7 @@ pub enum Error {
         name: String,
         /// Type, shape or range.
         expected: String,
-        /// What it has.
+        /// The value found.
         found: String,
     },
     /// A weight belongs to no node.
@@ -104,9 +104,9 @@ pub enum Error {
     /// The batch given to an interpreter does not fit the model.
     #[error("input: expected {expected}, found shape {found:?}")]
     Input {
-        /// What the model takes.
+        /// Input that the model takes.
         expected: String,
-        /// What was given.
+        /// The value given.
         found: Vec<usize>,
     },
     /// A value of an input is outside its range.
@@ -116,7 +116,7 @@ pub enum Error {
         index: usize,
         /// Its range.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
 
@@ -142,7 +142,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// The operating system refused; the message names the path.

@@ -35,7 +35,7 @@ pub enum Record {
     Sites,
 }
 
-/// What an interpreter returns.
+/// Result of an interpreter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     /// Class scores.
@@ -97,13 +97,13 @@ fn first_largest<'v, V: PartialOrd + 'v>(values: impl Iterator<Item = &'v V>) ->
     best.map_or(0, |(index, _)| index)
 }
 
-/// What one site did, `[T, B, …shape]`; `[1, B, …shape]` for a site of the time-invariant prefix
+/// Output of one site, `[T, B, …shape]`; `[1, B, …shape]` for a site of the time-invariant prefix
 /// (eq. 14).
 #[derive(Debug, Clone, PartialEq)]
 pub struct SiteTrace {
     /// Name of its node.
     pub site: String,
-    /// What it emitted.
+    /// The site's output.
     pub output: SiteOutput,
     /// Decisions that came within [`TIE`] of a threshold, relative to it. Counted off the grid
     /// only, by interpreters that report it.
@@ -140,7 +140,7 @@ impl SiteOutput {
         }
     }
 
-    /// Whether there are none.
+    /// `true` if there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -155,7 +155,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Whether every macro-step has a frame of its own.
+    /// `true` if every macro-step has a frame of its own.
     pub fn varies(&self) -> bool {
         matches!(self, Input::Frames(_))
     }

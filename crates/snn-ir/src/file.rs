@@ -248,7 +248,7 @@ fn begin(source: &mut impl Read, length: u64) -> Result<(Signature, Metadata)> {
     Ok((signature, list))
 }
 
-/// What the metadata of a file says of the model.
+/// Parses the metadata of a file.
 fn header(list: &Metadata) -> Result<Header<'static>> {
     let fail = |reason: String| Error::Graph(reason);
     let json = list.metadata().as_ref().and_then(|m| m.get(METADATA_KEY)).ok_or_else(|| {

@@ -135,7 +135,7 @@ pub struct WeightSpec {
     pub shape: Vec<usize>,
     /// Element types that are allowed.
     pub dtypes: &'static [&'static str],
-    /// Whether training changes it by gradient (running statistics are not).
+    /// `true` if training changes it by gradient (running statistics are not).
     pub learned: bool,
 }
 

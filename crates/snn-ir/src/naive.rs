@@ -168,7 +168,7 @@ fn shaped<V>(values: Vec<V>, shape: &[usize]) -> Result<ArrayD<V>> {
     ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|e| Error::Graph(e.to_string()))
 }
 
-/// What a site did so far, in `[T, B, …]` order of samples within time.
+/// Output of a site so far, in `[T, B, …]` order of samples within time.
 struct Recording<A> {
     levels: Vec<Vec<i16>>,
     values: Vec<Vec<A>>,

@@ -13,18 +13,18 @@ use crate::site::{
 use ndarray::ArrayD;
 use std::collections::BTreeMap;
 
-/// A site with its weights at hand.
+/// A site with its weights.
 pub(crate) struct NaiveSite<'m, A> {
     node: &'m str,
     site: &'m Site,
     coded: bool,
     /// By part.
     weights: BTreeMap<&'m str, ArrayD<A>>,
-    /// Of a user's own neuron: one for each channel, or one for all.
+    /// For a user's own neuron: one for each channel, or one for all.
     neurons: Vec<Box<dyn Neuron>>,
 }
 
-/// What one neuron remembers.
+/// State of one neuron.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory<A> {
     /// `u⁺`; at rest until the first macro-step.
@@ -37,7 +37,7 @@ pub(crate) struct Memory<A> {
     own: Option<Vec<f64>>,
 }
 
-/// What one neuron emits in one macro-step.
+/// Output of one neuron in one macro-step.
 #[derive(Debug)]
 pub(crate) struct Emitted<A> {
     pub(crate) level: i16,

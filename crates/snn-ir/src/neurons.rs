@@ -56,7 +56,7 @@ pub trait NeuronKind: fmt::Debug + Send + Sync {
     ) -> std::result::Result<Box<dyn Neuron>, String>;
 }
 
-/// One neuron with its constants at hand; its state is the caller's.
+/// One neuron with its constants; the caller holds its state.
 pub trait Neuron: fmt::Debug + Send + Sync {
     /// The state at rest; its first value, where there is one, is shown as the membrane.
     fn rest(&self) -> Vec<f64>;
@@ -83,7 +83,7 @@ impl Neurons {
         self.0.keys().map(String::as_str)
     }
 
-    /// Whether a name is known.
+    /// `true` if a name is known.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
@@ -109,7 +109,7 @@ impl Neurons {
     }
 }
 
-/// What to say where a registry lacks a name.
+/// Message for a name that a registry lacks.
 pub fn unknown<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
     let known: Vec<&str> = known.collect();
     let known = if known.is_empty() {

@@ -12,7 +12,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What kind of numbers a random model has.
+/// Kind of numbers in a random model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbers {
     /// Any real weights; batch-norm factors κ include 0, ±1e-8 and negative ones.

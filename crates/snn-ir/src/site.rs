@@ -21,8 +21,8 @@ pub use threshold::Threshold;
 use crate::strict::no_fields;
 use serde::{Deserialize, Serialize};
 
-/// What an activation site computes. A policy changes this and nothing else; conversion to the grid
-/// replaces it by its integer twin.
+/// Function that an activation site computes. A policy changes this and nothing else; conversion to
+/// the grid replaces it by its integer twin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Site {
@@ -72,8 +72,8 @@ impl Site {
         }
     }
 
-    /// Whether the site carries state from one macro-step to the next; a user's own neuron is taken
-    /// to do so.
+    /// `true` if the site carries state from one macro-step to the next; a user's own neuron is
+    /// taken to do so.
     pub fn is_stateful(&self) -> bool {
         match self {
             Site::Lif(_) | Site::GridLif(_) | Site::Custom(_) => true,

@@ -8,7 +8,7 @@ use crate::resolve::Resolved;
 use crate::site::{Code, Spike};
 use ndarray::{ArrayD, Axis};
 
-/// What an edge of a converted graph carries (`docs/semantics.md`, section 7).
+/// Kind of values on an edge of a converted graph (`docs/semantics.md`, section 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The input.
@@ -22,12 +22,12 @@ pub enum Kind {
 /// Kinds and bounds of every edge of a converted model.
 #[derive(Debug, Clone)]
 pub struct Streams {
-    /// What each node yields.
+    /// Kind of each node's output.
     pub kinds: Vec<Kind>,
     /// Largest absolute value that each node yields, for each channel; `f64::INFINITY` where there
     /// is no bound (real payloads, real currents).
     pub bounds: Vec<Vec<f64>>,
-    /// Of convolutions and linear layers: the largest absolute value of `Σ n·x` before multiplier
+    /// For convolutions and linear layers: the largest absolute value of `Σ n·x` before multiplier
     /// and bias.
     pub sums: Vec<f64>,
 }

@@ -36,7 +36,7 @@ impl Tensor {
         self.shape().iter().product()
     }
 
-    /// Whether it has no values.
+    /// `true` if it has no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -51,7 +51,7 @@ impl Tensor {
         }
     }
 
-    /// Whether the elements are integers.
+    /// `true` if the elements are integers.
     pub fn is_integer(&self) -> bool {
         matches!(self, Tensor::I8(_) | Tensor::I32(_))
     }

@@ -1,5 +1,5 @@
-//! Files from strangers: whatever they hold, loading ends soon, takes memory in proportion to the
-//! file, and either gives a valid model or one error that names the file.
+//! Untrusted files: whatever they hold, loading ends soon, takes memory in proportion to the file,
+//! and either gives a valid model or one error that names the file.
 
 #[path = "it/tiny/mod.rs"]
 mod tiny;

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::graph_edit::{Draft, kinds};
 use crate::passes::{codes, distribute, fold, merge, sum_pool};
 use crate::plan::{Action, Plan, Refusal};
+use snn_ir::graph::Role;
 use snn_ir::streams::Kind;
 use snn_ir::{Code, CodeChoice, ConversionOptions, Form, Model, Neurons, Op};
 use std::collections::{HashMap, HashSet};
@@ -34,13 +35,13 @@ impl From<Code> for ConvertOptions {
 pub struct Conversion {
     /// The model, form `events` or `grid`.
     pub model: Model,
-    /// What became of every node.
+    /// The plan: one or more entries for each node.
     pub plan: Plan,
 }
 
 /// Turns a trained hybrid into a network of events, in f64: the same function in real arithmetic,
 /// spike for spike. In f64 a decision that lies exactly on its threshold can fall the other way,
-/// since sums are rounded in another order (`docs/semantics.md`, section 10).
+/// since sums are rounded in another order (`docs/semantics.md`, section 1).
 ///
 /// # Errors
 /// The model is not in the trained form, is not valid, or has something that cannot be converted,
@@ -94,8 +95,7 @@ fn refuse_mixed_concatenations(draft: &Draft, plan: &mut Plan) {
 fn refuse_synapses_of_currents(draft: &Draft, plan: &mut Plan) {
     let kinds = kinds(&draft.graph);
     for node in &draft.graph.nodes {
-        let is_synapse = matches!(node.op, Op::Conv(_) | Op::Linear { .. } | Op::Scale);
-        if is_synapse && kinds[node.inputs[0].as_str()] == Kind::Current {
+        if node.op.role() == Role::Synapse && kinds[node.inputs[0].as_str()] == Kind::Current {
             let reason = Refusal::ReadsCurrent { input: node.inputs[0].clone() };
             plan.refuse(&node.name, node.op.label(), reason);
         }

@@ -1,4 +1,4 @@
-//! What can go wrong in a conversion.
+//! Errors of a conversion.
 
 use crate::plan::Plan;
 
@@ -16,9 +16,9 @@ pub enum Error {
     /// The model has the wrong form for this step.
     #[error("expected a model in the form {expected}, found {found}")]
     Form {
-        /// What the step takes.
+        /// Form that the step takes.
         expected: &'static str,
-        /// What it got.
+        /// The value found.
         found: &'static str,
     },
     /// A graph, weight or interpreter error.
@@ -26,7 +26,7 @@ pub enum Error {
     Ir(#[from] snn_ir::Error),
     /// An interpreter of a proof cannot be made.
     #[error(transparent)]
-    Engine(crate::proof::EngineError),
+    Engine(Box<dyn std::error::Error + Send + Sync>),
     /// Two interpreters disagree about what there is to compare.
     #[error("verification: {0}")]
     Comparison(String),

@@ -1,9 +1,9 @@
-//! What all passes need to rewrite a network: names, weights, readers, kinds of streams.
+//! Helpers with which passes rewrite a network: names, weights, readers, kinds of streams.
 
 use crate::error::Result;
 use ndarray::{Array1, ArrayD, Ix1};
 use snn_ir::streams::Kind;
-use snn_ir::{Graph, Model, Node, Op, Tensor, Weights, weights};
+use snn_ir::{Graph, Model, Tensor, Weights, weights};
 use std::collections::HashMap;
 
 /// A network while passes rewrite it.
@@ -35,7 +35,7 @@ impl Draft {
         self.weights.insert(format!("{node}.{part}"), Tensor::F64(values));
     }
 
-    /// Whether a node has such a weight.
+    /// `true` if a node has such a weight.
     pub(crate) fn has(&self, node: &str, part: &str) -> bool {
         self.weights.contains_key(&format!("{node}.{part}"))
     }
@@ -81,34 +81,8 @@ pub(crate) fn per_channel(model: &Model, node: &str, part: &str) -> Result<Array
     })
 }
 
-/// What every node of a network yields, before adds of events have been moved.
+/// Kind of every node's output, by name. A sum of events counts as events before conversion has
+/// separated its streams.
 pub(crate) fn kinds(graph: &Graph) -> HashMap<&str, Kind> {
-    let mut kinds = HashMap::new();
-    for node in &graph.nodes {
-        let kind = kind(node, |input| kinds.get(input).copied());
-        kinds.insert(node.name.as_str(), kind);
-    }
-    kinds
-}
-
-/// What a node yields, given what its inputs do: one pass in topological order, since a chain of
-/// adds has more paths than nodes. A sum of events counts as events here; conversion separates its
-/// streams.
-pub(crate) fn kind(node: &Node, of_input: impl Fn(&str) -> Option<Kind>) -> Kind {
-    match node.op {
-        Op::Input { .. } => Kind::Pixels,
-        Op::Activation { .. } => Kind::Events,
-        Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::BatchNorm { .. } | Op::TimeMean => {
-            Kind::Current
-        }
-        Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat | Op::Add => {
-            let mut inputs = node.inputs.iter().filter_map(|input| of_input(input));
-            let first = inputs.next().unwrap_or(Kind::Current);
-            inputs.fold(first, |so_far, kind| match (so_far, kind) {
-                (Kind::Current, _) | (_, Kind::Current) => Kind::Current,
-                (a, b) if a == b => a,
-                _ => Kind::Events,
-            })
-        }
-    }
+    graph.nodes.iter().map(|node| node.name.as_str()).zip(graph.kinds()).collect()
 }

@@ -19,6 +19,8 @@ pub use snn_ir::conversion::{
 /// The samples of the book that show this crate.
 #[cfg(doctest)]
 mod book {
+    #[doc = include_str!("../../../docs/book/src/coming-from.md")]
+    mod coming_from {}
     #[doc = include_str!("../../../docs/book/src/conversion.md")]
     mod conversion {}
     #[doc = include_str!("../../../docs/book/src/lossless.md")]

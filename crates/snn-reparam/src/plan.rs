@@ -11,7 +11,7 @@ pub struct Plan {
     pub entries: Vec<Entry>,
 }
 
-/// What one pass does to one node.
+/// Action of one pass on one node.
 ///
 /// As JSON an entry has the text of its action beside it: `node`, `op`, `action` (the effect),
 /// `detail` (the text) and `what` (the data that the text is made of, which alone is read back).
@@ -22,7 +22,7 @@ pub struct Entry {
     pub node: String,
     /// Operation of the node; `?` where no node has the name.
     pub op: String,
-    /// What the pass does.
+    /// Action of the pass.
     pub action: Action,
 }
 
@@ -48,7 +48,7 @@ impl From<Written> for Entry {
     }
 }
 
-/// What a pass can do to a node; its text is the [`Display`](fmt::Display) form.
+/// Action of a pass on a node; its text is the [`Display`](fmt::Display) form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
@@ -99,7 +99,7 @@ pub enum Action {
     MaxOfLevels,
     /// Weights of a layer carry the scales before it.
     CarriesScales {
-        /// Whether they also carry the norm after it.
+        /// `true` if they also carry the norm after it.
         norm: bool,
     },
     /// An add joins currents.
@@ -134,14 +134,14 @@ pub enum Action {
         threshold_error: f64,
         /// Fractional bits of the membrane.
         guard_bits: u8,
-        /// Whether the floor of the leak never rounds in T macro-steps.
+        /// `true` if the floor of the leak never rounds in T macro-steps.
         floor_exact: bool,
     },
     /// Sums of a layer are bounded: `|Σ n·x|` stays below a power of two.
     SumBelow {
         /// The exponent.
         bits: u32,
-        /// Whether every such sum is an f32 exactly.
+        /// `true` if every such sum is an f32 exactly.
         single_precision: bool,
     },
     /// The node has no exact event form, or none on the grid; the conversion fails.
@@ -190,7 +190,7 @@ pub enum Refusal {
          before them"
     )]
     NormWithoutLayer {
-        /// What it reads.
+        /// The input of the node.
         input: String,
     },
     /// The layer before a batch norm has other readers.
@@ -243,7 +243,7 @@ pub enum Refusal {
          shortcut) before it"
     )]
     ReadsCurrent {
-        /// What it reads.
+        /// The input of the node.
         input: String,
     },
     /// A code was chosen for a site that has but one.
@@ -313,7 +313,7 @@ fn way_out(most: Option<u8>) -> String {
     )
 }
 
-/// What becomes of a node, in one word.
+/// Effect on a node, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
@@ -368,7 +368,7 @@ impl Action {
         }
     }
 
-    /// Whether the action changes what a network computes in real arithmetic: only rounding does.
+    /// `true` if the action changes what a network computes in real arithmetic: only rounding does.
     pub fn is_rounding(&self) -> bool {
         match self {
             Action::Rounded { error, .. } => *error > EXACT,
@@ -537,7 +537,7 @@ impl Plan {
         self.entries.iter().filter(|entry| entry.refusal().is_some())
     }
 
-    /// Whether anything was refused.
+    /// `true` if anything was refused.
     pub fn is_refused(&self) -> bool {
         self.refused().next().is_some()
     }
@@ -548,8 +548,8 @@ impl Plan {
         self.refused().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// What was done, counted: one line for each kind of action, in the order in which they were
-    /// first taken.
+    /// Counts of actions: one line for each kind of action, in the order in which they were first
+    /// taken.
     pub fn summary(&self) -> String {
         let mut lines: Vec<(String, usize)> = Vec::new();
         for heading in self.entries.iter().filter_map(|entry| entry.action.heading()) {

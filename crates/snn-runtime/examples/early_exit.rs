@@ -1,4 +1,4 @@
-//! What ending runs early costs and saves, on labelled images:
+//! Cost and saving of early exit, on labelled images:
 //!
 //! `cargo run --release -p snn-runtime --example early_exit -- MODEL PIXELS LABELS [LOSS
 //! [THREADS]]`
@@ -9,7 +9,7 @@
 //! layers for each macro-step; the last line is a plain run.
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
 
-use snn_runtime::deploy::{CurvePoint, Deploy, Options, Trajectories};
+use snn_runtime::deploy::{CurvePoint, Deployment, Options, Trajectories};
 use snn_runtime::{Error, Model, Result};
 
 /// Points of the curve.
@@ -25,8 +25,9 @@ fn main() -> Result<()> {
     let model = Model::load(model)?;
     let (pixels, labels) = (std::fs::read(pixels)?, std::fs::read(labels)?);
     let labels: Vec<usize> = labels.into_iter().map(usize::from).collect();
-    let mut session = model.session(&Options { threads, ..Options::default() })?;
-    let size = model.validate()?.nodes[0].shape.iter().product::<usize>();
+    let deployment = Deployment::new(&model, &Options { threads, ..Options::default() })?;
+    let mut session = deployment.session();
+    let size: usize = deployment.input_shape().iter().product();
     if labels.len() < 2 || pixels.len() != labels.len() * size {
         let expected = format!("at least 2 labels and {size} pixels for each");
         return Err(wrong(&format!(

@@ -1,24 +1,21 @@
-//! What differs between the grid (i32) and the reals (f32, f64).
+//! Numbers that a model computes in: i32 for the form `grid`, f64 (counting) or f32 (deployment)
+//! for the form `events`.
 
-use crate::grid_site::GridSite;
-use crate::real_site::RealSite;
-use crate::site::SiteKernel;
+use crate::scores::Sums;
+use ndarray::Array2;
 use snn_ir::model::Model;
 use snn_ir::{Error, Logits, Result, weights};
 use std::fmt::Debug;
+use std::ops::{Add, Div, Mul, Sub};
 
-use ndarray::Array2;
-
-/// Numbers of one precision. On the grid every sum and product is below 2³¹, proved when the model
-/// is validated (eq. 12), so `plus` and `times` may wrap: they never do, and without a check the
-/// compiler vectorises them.
+/// A number type that currents are summed in. In i32 every sum and product is below 2³¹, proved
+/// when the model is validated (eq. 12), so `plus` and `times` may wrap: they never do, and without
+/// a check the compiler vectorises them.
 pub(crate) trait Arithmetic:
     Copy + Default + PartialOrd + Debug + Send + Sync + 'static
 {
-    /// What the head sums in.
+    /// Accumulator type of the head.
     type Sum: Copy + Default + PartialOrd + Debug + Send + Sync;
-    /// Sites of this precision.
-    type Site: SiteKernel<Self>;
     /// A plane entry.
     const ONE: Self;
 
@@ -35,21 +32,11 @@ pub(crate) trait Arithmetic:
     /// Class scores from the head's sums (eq. 7).
     fn logits(sums: Array2<Self::Sum>, time_steps: usize) -> Logits;
     /// The head's sums as the user sees them.
-    fn scores(sums: &[Self::Sum]) -> Scores<'_>;
-}
-
-/// Sums of the head over macro-steps for one sample, without a copy.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Scores<'s> {
-    /// On the grid, `Σ_t J[t]` (eq. 13).
-    Integer(&'s [i64]),
-    /// Off the grid, `Σ_t x[t]` (eq. 7 before the division by T).
-    Real(&'s [f64]),
+    fn sums(sums: &[Self::Sum]) -> Sums<'_>;
 }
 
 impl Arithmetic for i32 {
     type Sum = i64;
-    type Site = GridSite;
     const ONE: Self = 1;
 
     #[inline(always)]
@@ -95,17 +82,47 @@ impl Arithmetic for i32 {
         Logits::Integer(sums)
     }
 
-    fn scores(sums: &[i64]) -> Scores<'_> {
-        Scores::Integer(sums)
+    fn sums(sums: &[i64]) -> Sums<'_> {
+        Sums::Integer(sums)
     }
 }
 
-/// Both float precisions differ in nothing but their type.
+/// A float type, for models of the form `events`.
+pub(crate) trait Real:
+    Arithmetic
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + From<i16>
+{
+    const HALF: Self;
+    fn nearest(value: f64) -> Self;
+    fn is_finite(self) -> bool;
+    fn floor(self) -> Self;
+    fn abs(self) -> Self;
+    fn max(self, other: Self) -> Self;
+    fn clamp(self, low: Self, high: Self) -> Self;
+
+    /// A weight rounded to this number type.
+    fn rounded(value: f64, node: &str, part: &str) -> Result<Self> {
+        let rounded = Self::nearest(value);
+        if rounded.is_finite() {
+            return Ok(rounded);
+        }
+        Err(Error::Weight {
+            name: format!("{node}.{part}"),
+            expected: "values within the range of 32-bit floats".into(),
+            found: value.to_string(),
+        })
+    }
+}
+
+/// Both float types differ in their name and in how an f64 is rounded to them.
 macro_rules! real {
-    ($real:ty) => {
+    ($real:ty, $nearest:expr) => {
         impl Arithmetic for $real {
             type Sum = f64;
-            type Site = RealSite<$real>;
             const ONE: Self = 1.0;
 
             #[inline(always)]
@@ -138,7 +155,7 @@ macro_rules! real {
             fn part(model: &Model, node: &str, part: &str) -> Result<Vec<Self>> {
                 weights::real(model.weights(), node, part)?
                     .iter()
-                    .map(|&v| <$real as crate::real::Real>::rounded(v, node, part))
+                    .map(|&v| <$real as Real>::rounded(v, node, part))
                     .collect()
             }
 
@@ -146,12 +163,48 @@ macro_rules! real {
                 Logits::Real(sums / time_steps as f64)
             }
 
-            fn scores(sums: &[f64]) -> Scores<'_> {
-                Scores::Real(sums)
+            fn sums(sums: &[f64]) -> Sums<'_> {
+                Sums::Real(sums)
+            }
+        }
+
+        impl Real for $real {
+            const HALF: Self = 0.5;
+
+            fn nearest(value: f64) -> Self {
+                $nearest(value)
+            }
+
+            fn is_finite(self) -> bool {
+                <$real>::is_finite(self)
+            }
+
+            fn floor(self) -> Self {
+                <$real>::floor(self)
+            }
+
+            fn abs(self) -> Self {
+                <$real>::abs(self)
+            }
+
+            fn max(self, other: Self) -> Self {
+                <$real>::max(self, other)
+            }
+
+            fn clamp(self, low: Self, high: Self) -> Self {
+                <$real>::clamp(self, low, high)
             }
         }
     };
 }
 
-real!(f32);
-real!(f64);
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding to the nearest f32 is what this type means"
+)]
+fn nearest_f32(value: f64) -> f32 {
+    value as f32
+}
+
+real!(f32, nearest_f32);
+real!(f64, std::convert::identity);

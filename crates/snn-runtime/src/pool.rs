@@ -1,7 +1,7 @@
 //! Pooling (eq. 5): geometry, and pooling of currents.
 
 use crate::arithmetic::Arithmetic;
-use crate::axis::Grid2;
+use crate::geometry::Window2d;
 
 /// Sum or max; averages do not exist after conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) enum Pooling {
 pub(crate) struct Pool {
     pub(crate) pooling: Pooling,
     pub(crate) channels: usize,
-    pub(crate) grid: Grid2,
+    pub(crate) grid: Window2d,
 }
 
 impl Pool {

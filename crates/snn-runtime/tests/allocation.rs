@@ -1,15 +1,16 @@
 //! A warm session allocates nothing, whatever the image.
 
+#[path = "it/draw/mod.rs"]
 mod draw;
 
 use draw::{Numbers, model, pixels};
 use ndarray::Axis;
+use snn_runtime::Counting;
 use snn_runtime::deploy::{Confidence, Deployment, Options, Scale};
-use snn_runtime::{Precision, Runtime};
 use snn_test_support::CountingAllocator;
 use snn_test_support::allocator::{thread_allocations, thread_held};
 
-/// What a session takes beside the buffers that it counts: places of nodes, handles of locks.
+/// Memory of a session beside the buffers that it counts: places of nodes, handles of locks.
 const BESIDE: usize = 4096;
 
 #[global_allocator]
@@ -21,21 +22,17 @@ fn a_session_does_not_allocate() {
     drop(vec![0_u8; 10]);
     assert!(thread_allocations() > before, "the count works");
     for seed in 0..100 {
-        for (numbers, precision) in [
-            (Numbers::Integer, Precision::Grid),
-            (Numbers::Dyadic, Precision::F64),
-            (Numbers::Coarse, Precision::F32),
-        ] {
+        for numbers in [Numbers::Integer, Numbers::Dyadic, Numbers::Coarse] {
             let model = model(seed, 10, numbers);
-            let runtime = Runtime::new(&model, precision).unwrap();
+            let runtime = Counting::new(&model).unwrap();
             let images = pixels(&model, &[4], seed);
             let frames = pixels(&model, &[model.time_steps()], seed);
             let mut session = runtime.session();
             for image in images.axis_iter(Axis(0)) {
                 let before = thread_allocations();
-                session.image(image.view()).unwrap();
-                session.frames(frames.view()).unwrap();
-                assert_eq!(thread_allocations() - before, 0, "seed {seed}, {precision:?}");
+                session.run(image.view()).unwrap();
+                session.run_frames(frames.view()).unwrap();
+                assert_eq!(thread_allocations() - before, 0, "seed {seed}");
             }
         }
     }

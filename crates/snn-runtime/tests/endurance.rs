@@ -2,16 +2,17 @@
 //! snn-runtime --test endurance -- --ignored --nocapture`.
 #![cfg(target_os = "linux")]
 
+#[path = "it/draw/mod.rs"]
 mod draw;
 
 use draw::{Numbers, model, pixels};
 use ndarray::Axis;
-use snn_runtime::{Precision, Runtime};
+use snn_runtime::Counting;
 
 /// Inferences.
 const COUNT: u32 = 1_000_000;
-/// What may come to reside meanwhile for reasons that are not the session's, such as code that is
-/// run for the first time.
+/// Memory that may become resident meanwhile for reasons that are not the session's, such as code
+/// that is run for the first time.
 const SLACK_KIB: u64 = 256;
 
 /// Resident memory of this process.
@@ -26,13 +27,13 @@ fn resident_kib() -> u64 {
 #[expect(clippy::print_stderr, reason = "the figure is of interest where the test passes, too")]
 fn a_million_inferences_hold_no_more_memory_than_a_thousand() {
     let model = model(11, 6, Numbers::Integer);
-    let runtime = Runtime::new(&model, Precision::Grid).unwrap();
+    let runtime = Counting::new(&model).unwrap();
     let images = pixels(&model, &[64], 0);
     let mut session = runtime.session();
     let mut run = |count: u32| {
         let mut classes = 0_usize;
         for image in images.axis_iter(Axis(0)).cycle().take(count as usize) {
-            classes += session.image(image).unwrap().argmax();
+            classes += session.run(&image).unwrap().argmax();
         }
         classes
     };

@@ -1,6 +1,7 @@
 //! Warm deployments ask for no memory, whatever the number of threads. One test, since it counts
 //! for the whole process.
 
+#[path = "it/draw/mod.rs"]
 mod draw;
 
 use draw::{Numbers, model, pixels};
@@ -18,7 +19,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 const QUEUE_BLOCK: usize = 63;
 /// Runs of each kind in an attempt.
 const ROUNDS: usize = 20;
-/// What a pool of threads may take once for its queues.
+/// Memory that a pool of threads may take once for its queues.
 const POOL: usize = 64 << 10;
 
 #[test]

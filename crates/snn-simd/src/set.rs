@@ -21,7 +21,7 @@ impl InstructionSet {
     /// All instruction sets, the slowest first.
     pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
 
-    /// Whether the processor has these instructions, whatever `SNN_INSTRUCTION_SET` says.
+    /// `true` if the processor has these instructions, whatever `SNN_INSTRUCTION_SET` says.
     pub(crate) fn is_detected(self) -> bool {
         match self {
             Self::Scalar => true,
@@ -48,7 +48,7 @@ impl InstructionSet {
         }
     }
 
-    /// Whether this process may use the instruction set: the processor has it, and
+    /// `true` if this process may use the instruction set: the processor has it, and
     /// `SNN_INSTRUCTION_SET` does not name a slower one.
     pub fn is_available(self) -> bool {
         self.is_detected() && self <= limit::limit()

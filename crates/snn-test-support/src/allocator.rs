@@ -96,8 +96,8 @@ pub fn thread_allocations() -> usize {
     ALLOCATIONS.get()
 }
 
-/// Bytes that the present thread has asked for and not given back; negative where it frees what
-/// another one allocated.
+/// Bytes that the current thread has allocated and not freed; negative where it frees what another
+/// one allocated.
 #[must_use]
 pub fn thread_held() -> isize {
     HELD.get()
@@ -109,7 +109,7 @@ pub fn process_allocations() -> usize {
     PROCESS_ALLOCATIONS.load(Ordering::Relaxed)
 }
 
-/// Bytes that the process has asked for and not given back.
+/// Bytes that the process has allocated and not freed.
 #[must_use]
 pub fn process_held() -> usize {
     PROCESS_HELD.load(Ordering::Relaxed)

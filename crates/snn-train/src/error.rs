@@ -1,4 +1,4 @@
-//! What can go wrong in a run.
+//! Errors of a run.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub enum Error {
     /// An override is not `key.path=value`.
     #[error("override `{set}`: expected `key.path=value`")]
     Override {
-        /// What was given.
+        /// The value given.
         set: String,
     },
     /// An override names a key that does not exist.
@@ -52,7 +52,7 @@ pub enum Error {
         key: String,
         /// The type of its value.
         expected: &'static str,
-        /// What was given.
+        /// The value given.
         found: String,
     },
 
@@ -94,7 +94,7 @@ pub enum Error {
     RunDiffers {
         /// The folder.
         path: PathBuf,
-        /// What differs, as `trainer.json` has it.
+        /// The entry of `trainer.json` that differs.
         key: String,
         /// Its value in the run.
         run: String,
@@ -125,7 +125,7 @@ pub enum Error {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
@@ -156,9 +156,9 @@ pub enum Error {
     Teacher {
         /// Its folder.
         path: PathBuf,
-        /// What it must be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
     /// The weights to start from do not fit the network.
@@ -166,9 +166,9 @@ pub enum Error {
     StartFrom {
         /// The run or file.
         path: PathBuf,
-        /// What it must have.
+        /// The expected value.
         expected: String,
-        /// What it has.
+        /// The value found.
         found: String,
     },
     /// The graph of a file does not fit the data.
@@ -176,9 +176,9 @@ pub enum Error {
     NetworkFile {
         /// The file.
         path: PathBuf,
-        /// What it must have.
+        /// The expected value.
         expected: String,
-        /// What it has.
+        /// The value found.
         found: String,
     },
     /// The samples of a source do not fit the model.
@@ -186,19 +186,19 @@ pub enum Error {
     Samples {
         /// Training, validation or test.
         part: &'static str,
-        /// What the model reads.
+        /// Input of the model.
         expected: String,
-        /// What the source has.
+        /// Samples of the source.
         found: String,
     },
     /// The data does not fit the config or the model.
     #[error("{what}: expected {expected}, found {found}")]
     Mismatch {
-        /// What does not fit.
+        /// The part that does not fit.
         what: &'static str,
-        /// What it must be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
 

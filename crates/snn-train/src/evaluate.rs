@@ -12,7 +12,7 @@ pub const EVALUATION_BATCH: usize = 256;
 /// Number of samples classified correctly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// Those classified correctly.
+    /// Samples classified correctly.
     pub correct: usize,
     /// All of them.
     pub images: usize,

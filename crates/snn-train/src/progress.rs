@@ -1,4 +1,4 @@
-//! What a caller tells a run, and what a run tells its caller.
+//! Options that a caller gives to a run, and progress that the run reports.
 
 use crate::run::Start;
 use crate::run::metrics::{EpochMetrics, RunResult};
@@ -36,11 +36,11 @@ impl Default for Options {
     }
 }
 
-/// What a run tells while it goes on.
+/// Progress of a run.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Progress<'a> {
-    /// It begins or goes on.
+    /// The run begins or continues.
     Begun {
         /// Which sites are what.
         placement: &'a Placement,

@@ -63,7 +63,7 @@ pub struct Trainer {
     pub(crate) placement: Option<Placement>,
     /// How the model that training starts from differs from the one it has its weights of.
     pub(crate) differences: Vec<String>,
-    /// Whether the run folder keeps the model that training starts with.
+    /// `true` if the run folder keeps the model that training starts with.
     pub(crate) keeps_base: bool,
 }
 

@@ -23,7 +23,7 @@ use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tch::Tensor;
 
-/// What the loop needs beside the network.
+/// Inputs of the loop beside the network.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) recipe: &'a Recipe,

@@ -10,7 +10,10 @@ const SHIPPED: &str =
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let model = arguments.next().unwrap_or_else(|| SHIPPED.into());
-    match outside::classify(&model, arguments.next().as_deref()) {
+    let image = arguments.next();
+    let texts = outside::classify(&model, image.as_deref())
+        .and_then(|class| Ok(class + &outside::count(&model, image.as_deref())?));
+    match texts {
         Ok(text) => {
             print!("{text}");
             ExitCode::SUCCESS

@@ -125,13 +125,11 @@ impl Modules {
         if let Some((_, target)) = named {
             return self.defining(&[target, &rest[1..]].concat(), depth + 1);
         }
-        let globs = module.exports.iter().filter(|(export, _)| export == "*");
-        let through = globs
-            .filter_map(|(_, target)| {
-                let defining = self.defining(&[target, rest].concat(), depth + 1)?;
-                self.0[defining].items.contains(name).then_some(defining)
-            })
-            .next();
+        let mut globs = module.exports.iter().filter(|(export, _)| export == "*");
+        let through = globs.find_map(|(_, target)| {
+            let defining = self.defining(&[target, rest].concat(), depth + 1)?;
+            self.0[defining].items.contains(name).then_some(defining)
+        });
         through.or(Some(found))
     }
 
@@ -254,7 +252,6 @@ fn absolute(here: &[String], path: &[String]) -> Option<Vec<String>> {
     let (mut base, mut rest) = match path.first().map(String::as_str)? {
         "crate" => (Vec::new(), &path[1..]),
         "self" => (here.to_vec(), &path[1..]),
-        "super" => (here.to_vec(), path),
         _ => (here.to_vec(), path),
     };
     while rest.first().is_some_and(|part| part == "super") {
@@ -300,7 +297,7 @@ fn tree(
                     .get(at + 1)
                     .is_some_and(|next| is_name(next) || *next == "{" || *next == "*") =>
             {
-                at += 1
+                at += 1;
             }
             _ => break,
         }

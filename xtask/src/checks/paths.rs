@@ -65,7 +65,7 @@ fn missing(tracked: &[String], text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Whether a path ends with whole parts of another one.
+/// `true` if a path ends with whole parts of another one.
 fn ends_with(path: &str, end: &str) -> bool {
     Path::new(path).ends_with(end)
 }

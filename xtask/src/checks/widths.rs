@@ -34,7 +34,7 @@ pub(crate) fn run(root: &Path) -> Result<bool> {
     for name in super::tracked(root)? {
         let looked_at = ENDS.iter().any(|end| name.ends_with(end)) || ALSO.contains(&&*name);
         // Prose of results is looked at, their configs are not.
-        let spared = NOT.iter().any(|not| name.starts_with(not)) && !name.ends_with(".md");
+        let spared = NOT.iter().any(|not| name.starts_with(not)) && !is(&name, "md");
         let path = root.join(&name);
         if !looked_at || spared || !path.exists() {
             continue;
@@ -47,19 +47,24 @@ pub(crate) fn run(root: &Path) -> Result<bool> {
     Ok(sound)
 }
 
+/// Whether a file has this end.
+fn is(name: &str, end: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == end)
+}
+
 /// Numbers and columns of the lines that are too wide.
 fn wide(name: &str, text: &str) -> Vec<(usize, usize)> {
     let lines = || (1..).zip(text.lines()).map(|(n, line)| (n, line, line.chars().count()));
     if lines().all(|(.., columns)| columns <= COLUMNS) {
         return Vec::new();
     }
-    let rust = name.ends_with(".rs");
+    let rust = is(name, "rs");
     let raw = if rust { lines_of_raw_texts(text) } else { Vec::new() };
     let mut fenced = false;
     let mut found = Vec::new();
     for (number, line, columns) in lines() {
         let (prose, markdown) = match line.trim_start() {
-            line if name.ends_with(".md") => (line, true),
+            line if is(name, "md") => (line, true),
             line if rust && line.starts_with("//") => {
                 (line.trim_start_matches(['/', '!']).trim_start(), true)
             }
@@ -79,7 +84,7 @@ fn wide(name: &str, text: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// Whether a line is a link and little else, which no line break makes shorter.
+/// `true` if a line is a link and little else, which no line break makes shorter.
 fn linked(prose: &str) -> bool {
     let longest = prose.split_whitespace().max_by_key(|word| word.chars().count());
     longest.is_some_and(|word| {

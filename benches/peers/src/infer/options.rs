@@ -33,7 +33,7 @@ impl Options {
                 Some("--json") => options.json = true,
                 Some("--quick") => options.quick = true,
                 Some("--work") => {
-                    options.work = Some(work(&value("R18 or R20")?.to_string_lossy())?)
+                    options.work = Some(work(&value("R18 or R20")?.to_string_lossy())?);
                 }
                 Some("--data") => options.data = Some(value("a folder")?.into()),
                 Some("--run") => {

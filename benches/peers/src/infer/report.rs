@@ -47,7 +47,9 @@ impl Ratios {
     }
 
     fn json(&self) -> Value {
-        let mut ratios = json!({ "vs_default": self.default, "vs_best": self.best, "vs_interpreter": self.interpreter });
+        let mut ratios = json!({
+            "vs_default": self.default, "vs_best": self.best, "vs_interpreter": self.interpreter,
+        });
         for (precision, gain) in &self.dense {
             ratios[format!("vs_dense_{precision}")] = json!(gain);
         }
@@ -85,21 +87,25 @@ pub(crate) fn json(measured: &[Measured], machine: &Value, pace: Pace) -> Result
             .iter()
             .map(|row| {
                 json!({
-                    "name": row.name, "images_per_second": row.speed(), "turns": row.images_per_second,
+                    "name": row.name, "images_per_second": row.speed(),
+                    "turns": row.images_per_second,
                     "milliseconds": row.latency(), "milliseconds_turns": row.milliseconds,
                     "agreement": one.agreement(row), "accuracy": one.accuracy(row),
-                    "firing_rate": row.firing_rate(), "firing_rates": row.ready["rates"], "plan": row.ready["plan"],
+                    "firing_rate": row.firing_rate(), "firing_rates": row.ready["rates"],
+                    "plan": row.ready["plan"],
                 })
             })
             .collect();
         Ok(json!({
             "name": one.work.name, "network": one.work.network, "source": one.source,
-            "trained": one.trained, "ratios": throughput(one)?.json(), "latency_ratios": latency(one)?.json(), "rows": rows,
+            "trained": one.trained, "ratios": throughput(one)?.json(),
+            "latency_ratios": latency(one)?.json(), "rows": rows,
         }))
     });
     Ok(json!({
         "work": {
-            "main": main.work.name, "images": pace.images, "batch": pace.batch, "threads": THREADS, "rounds": pace.rounds,
+            "main": main.work.name, "images": pace.images, "batch": pace.batch,
+            "threads": THREADS, "rounds": pace.rounds,
             "turn_seconds": { "batch": pace.batch_seconds, "single": pace.single_seconds },
         },
         "ratios": throughput(main)?.json(),
@@ -228,7 +234,8 @@ mod tests {
         let works = [measured(WORKS[0], sides()), measured(WORKS[1], slow)];
         let report = json(&works, &json!({}), FULL)?;
         let expected = json!({
-            "vs_default": 10.0, "vs_best": 4.0, "vs_interpreter": 2.0, "vs_dense_f32": 2.5, "vs_dense_int8": 0.5,
+            "vs_default": 10.0, "vs_best": 4.0, "vs_interpreter": 2.0, "vs_dense_f32": 2.5,
+            "vs_dense_int8": 0.5,
         });
         assert_eq!(report["ratios"], expected);
         assert_eq!(report["latency_ratios"], expected);

@@ -1,7 +1,7 @@
 //! `completions`: a script that completes commands and options.
 
-use crate::Outcome;
 use crate::cli::{Cli, Completions};
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::Result;
 use clap::CommandFactory as _;

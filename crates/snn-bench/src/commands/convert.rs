@@ -1,8 +1,8 @@
 //! `convert`: a run into an event-driven model file.
 
-use crate::Outcome;
 use crate::cli::{Convert, GridName};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::{Result, bail};
 use serde::Serialize;

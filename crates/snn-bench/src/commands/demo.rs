@@ -1,6 +1,5 @@
 //! `demo`: the whole way on an embedded image set, in one table.
 
-use crate::Outcome;
 use crate::cli::Demo;
 use crate::commands::convert::convert;
 use crate::commands::infer::{Counted, Inference, infer};
@@ -9,6 +8,7 @@ use crate::commands::verify::{Shown, prove};
 use crate::deployed::{ProgramEngines, Ways};
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};
 use anyhow::{Context, Result, ensure};
@@ -21,6 +21,7 @@ use snn_reparam::proof::{Demands, Report};
 use snn_reparam::{ConversionOptions, GridOptions};
 use snn_train::{Options, RunConfig, RunResult, Start};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 use tch::Device;
 
@@ -64,7 +65,10 @@ pub(crate) fn run(arguments: &Demo, json: bool) -> Result<Outcome> {
         print(&demonstration)?;
         match &arguments.out {
             Some(folder) => {
-                output::line(format_args!("\nThe run and its models are in {}.", folder.display()))?
+                output::line(format_args!(
+                    "\nThe run and its models are in {}.",
+                    folder.display()
+                ))?;
             }
             None => output::line(
                 "\nThe run was thrown away; --out DIR keeps it. Next: train on real images, see \
@@ -92,7 +96,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
         files::save(&model, &path)?;
         // What was written is what is verified.
         let model = Model::load(&path)?;
-        let shown = Shown { images: images.clone(), limit: None, batch: 50 };
+        let shown = Shown { source: Arc::new(images.clone()), limit: None, batch: 50 };
         let verification = prove(&trained, &model, shown, &engines, demands.clone())?;
         let inference = infer(&model, &images, true)?;
         let counted = inference.counted.as_ref().context("operations were counted")?;

@@ -1,8 +1,8 @@
 //! `finetune`: a model on the grid, trained further on it.
 
-use crate::Outcome;
 use crate::cli::Finetune;
 use crate::commands::train::{report, stop_on_ctrl_c, with_progress};
+use crate::outcome::Outcome;
 use anyhow::Result;
 use snn_ir::Model;
 use snn_train::{Options, RunFolder};

@@ -1,8 +1,8 @@
 //! `man`: manual pages, made from the definition of the command line.
 
-use crate::Outcome;
 use crate::cli::{Cli, Man};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::Result;
 use clap::{Command, CommandFactory as _};

@@ -1,9 +1,10 @@
-//! One file a command.
+//! One file a command, and which file a command line calls.
 
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod data;
 pub(crate) mod demo;
+mod docs;
 pub(crate) mod finetune;
 pub(crate) mod infer;
 pub(crate) mod inspect;
@@ -11,3 +12,27 @@ pub(crate) mod man;
 pub(crate) mod policy;
 pub(crate) mod train;
 pub(crate) mod verify;
+
+use crate::cli::{Cli, Command};
+use crate::outcome::Outcome;
+use crate::overview;
+use anyhow::Result;
+
+/// Runs the command that was given, or prints the overview.
+pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
+    match &cli.command {
+        None => overview::show(cli.json),
+        Some(Command::Demo(arguments)) => demo::run(arguments, cli.json),
+        Some(Command::Data(arguments)) => data::run(arguments, cli.json),
+        Some(Command::Train(arguments)) => train::run(arguments, cli.json),
+        Some(Command::Convert(arguments)) => convert::run(arguments, cli.json),
+        Some(Command::Finetune(arguments)) => finetune::run(arguments, cli.json),
+        Some(Command::Verify(arguments)) => verify::run(arguments, cli.json),
+        Some(Command::Infer(arguments)) => infer::run(arguments, cli.json),
+        Some(Command::Inspect(arguments)) => inspect::run(arguments, cli.json),
+        Some(Command::Policy(arguments)) => policy::run(arguments, cli.json),
+        Some(Command::Completions(arguments)) => completions::run(arguments, cli.json),
+        Some(Command::Man(arguments)) => man::run(arguments, cli.json),
+        Some(Command::Docs(arguments)) => docs::run(arguments, cli.json),
+    }
+}

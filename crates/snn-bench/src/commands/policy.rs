@@ -1,7 +1,7 @@
 //! `policy show`: which sites a config makes ReLU.
 
-use crate::Outcome;
 use crate::cli::Policy;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::Result;
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! `train`: a config into a run folder.
 
-use crate::Outcome;
 use crate::cli::Train;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Minutes;
 use crate::table::counted;

@@ -1,17 +1,18 @@
 //! `verify`: the proof, with libtorch, the event runtime, deployments and the naive evaluator.
 
-use crate::Outcome;
 use crate::cli::Verify;
 use crate::deployed::{ProgramEngines, Ways};
 use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::Table;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::Serialize;
-use snn_data::{Dataset, Images, LoaderConfig, Samples, Source, Subset};
-use snn_ir::{Input, Model};
+use snn_data::{Source, Subset};
+use snn_ir::Model;
 use snn_reparam::proof::{Batch, Demands, Noise, Proof, Report, Tuning};
+use snn_train::{evaluation_batches, input};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,16 +29,10 @@ struct Verified<'a> {
 pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     let trained = files::trained(&arguments.run)?;
     let model = Model::load(&arguments.model)?;
-    let dataset = match (arguments.dataset, &trained.config) {
-        (Some(name), _) => name,
-        (None, Some(config)) => config.data.dataset,
-        (None, None) => {
-            bail!("{} is a file and names no data set; give --dataset", arguments.run.display())
-        }
-    };
-    let data = Dataset::open_named(dataset, arguments.data.data.as_deref())?;
+    let root = arguments.data.data.as_deref();
+    let samples = files::test_samples(&trained, &arguments.run, arguments.dataset, root)?;
     // Whether the file fits is a question of the proof, which names the cause.
-    files::fits(&trained.model, &arguments.run, &data)?;
+    files::fits_classes(&trained.model, &arguments.run, &samples.name, &samples.classes)?;
     let demands = Demands {
         max_drop: arguments.max_drop,
         tuning: if arguments.finetuned { Tuning::Weights } else { Tuning::None },
@@ -46,7 +41,7 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     };
     let engines = ProgramEngines { device: arguments.device, ways: asked(arguments) };
     let limit = arguments.limit.map(std::num::NonZeroUsize::get);
-    let shown = Shown { images: data.test, limit, batch: arguments.batch.into() };
+    let shown = Shown { source: samples.source, limit, batch: arguments.batch.into() };
     let report = prove(&trained.model, &model, shown, &engines, demands)?;
     if json {
         print_json(&Verified {
@@ -73,12 +68,12 @@ fn asked(arguments: &Verify) -> Ways {
     }
 }
 
-/// The test images that a proof sees.
+/// The test samples that a proof sees.
 pub(crate) struct Shown {
-    pub(crate) images: Images,
+    pub(crate) source: Arc<dyn Source>,
     /// Only the first so many.
     pub(crate) limit: Option<usize>,
-    /// Images in a batch.
+    /// Samples in a batch.
     pub(crate) batch: usize,
 }
 
@@ -90,23 +85,18 @@ pub(crate) fn prove(
     engines: &ProgramEngines,
     demands: Demands,
 ) -> Result<Report> {
-    let source: Arc<dyn Source> = Arc::new(shown.images);
-    let demands = Demands { test_samples: Some(source.len()), ..demands };
+    let demands = Demands { test_samples: Some(shown.source.len()), ..demands };
     let mut proof = Proof::new(trained, file, engines, demands)?;
     if !proof.is_running() {
         return Ok(proof.finish());
     }
-    let count = shown.limit.unwrap_or(usize::MAX).min(source.len());
-    let part = Arc::new(Subset::new(source, (0..count).collect())?);
-    let loader = LoaderConfig::evaluation(shown.batch).init_source(part, None)?;
+    let count = shown.limit.unwrap_or(usize::MAX).min(shown.source.len());
+    let part: Arc<dyn Source> = Arc::new(Subset::new(shown.source, (0..count).collect())?);
     let mut progress = Progress::new("verified", count, "images");
-    for batch in loader.epoch(0)? {
+    for batch in evaluation_batches(&part, shown.batch)? {
         let batch = batch?;
-        let input = match &batch.samples {
-            Samples::Static(images) => Input::Static(images.view().into_dyn()),
-            Samples::Frames(frames) => Input::Frames(frames.view().into_dyn()),
-        };
-        proof.add(&Batch { input, labels: &batch.targets.labels })?;
+        let labels = &batch.targets.labels;
+        proof.add(&Batch { input: input(&batch.samples), labels })?;
         progress.add(batch.len());
     }
     progress.finish();

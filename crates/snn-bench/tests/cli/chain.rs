@@ -284,7 +284,12 @@ fn infer_counts_and_classifies() {
     let image = folder("image").join("image.bin");
     std::fs::write(&image, vec![90_u8; 3 * 16 * 16]).unwrap();
     let classified = json(&infer().arg("--json").arg("--image").arg(&image).assert().success());
-    has(&classified, &["image", "class", "name", "logits"]);
+    has(
+        &classified,
+        &["image", "class", "name", "best", "logits", "engine", "seconds", "events", "additions"],
+    );
+    assert_eq!(classified["best"].as_array().unwrap().len(), 5);
+    assert_eq!(classified["best"][0]["class"], classified["class"]);
     assert!(classified["counts"].is_null(), "{classified}");
     let counted =
         json(&infer().args(["--json", "--counts", "--image"]).arg(&image).assert().success());
@@ -293,9 +298,46 @@ fn infer_counts_and_classifies() {
         (&classified["logits"], &1.into())
     );
     assert_eq!(classified["logits"].as_array().unwrap().len(), 10);
+    let text = stdout(&infer().arg("--image").arg(&image).assert().success());
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("class  name") && lines.len() == 11, "{text}");
+    for (line, begin) in lines[8..].iter().zip(["time       ", "events     ", "additions  "]) {
+        assert!(line.starts_with(begin), "{text}");
+    }
+    let text = stdout(&infer().args(["--counts", "--image"]).arg(&image).assert().success());
+    assert!(text.contains("Operations for one image") && text.contains("share"), "{text}");
     std::fs::write(&image, [0; 7]).unwrap();
     let error = stderr(&infer().arg("--image").arg(&image).assert().code(2));
-    assert!(error.contains("expected 768 bytes") && error.contains("found 7"), "{error}");
+    assert!(error.contains("or 768 bytes") && error.contains("found 7"), "{error}");
+}
+
+#[test]
+fn infer_takes_pictures() {
+    let classified = |image: &Path| {
+        let mut command = snn();
+        command.arg("infer").arg(&shared().model).args(["--json", "--image"]).arg(image);
+        json(&command.assert().success())
+    };
+    // An image of the set as PNG is the same as its raw bytes.
+    let test = snn_data::Dataset::open("shapes10", None).unwrap().test;
+    let planes = test.image(3).unwrap();
+    let folder = folder("pictures");
+    let (raw, png) = (folder.join("image.bin"), folder.join("image.png"));
+    std::fs::write(&raw, planes).unwrap();
+    let pixels: Vec<u8> =
+        (0..16 * 16).flat_map(|at| [0, 1, 2].map(|channel| planes[channel * 256 + at])).collect();
+    let mut encoder = png::Encoder::new(std::fs::File::create(&png).unwrap(), 16, 16);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    assert_eq!(classified(&png)["logits"], classified(&raw)["logits"]);
+    // One of another size is resized.
+    let photo = snn_test_support::golden::path("images/420.JPEG");
+    assert_eq!(classified(&photo)["logits"].as_array().unwrap().len(), 10);
+    let cut = folder.join("cut.jpg");
+    std::fs::write(&cut, &std::fs::read(&photo).unwrap()[..200]).unwrap();
+    let mut command = snn();
+    command.arg("infer").arg(&shared().model).arg("--image").arg(&cut);
+    assert!(stderr(&command.assert().code(2)).contains("cut.jpg: "));
 }
 
 #[test]

@@ -64,6 +64,24 @@ fn manual_pages_cover_every_command() {
 }
 
 #[test]
+fn generated_pages_are_what_the_definitions_say() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    run(["docs", "--check", "--root", root]).success();
+    // The control: a page that is not.
+    let folder = crate::folder("docs");
+    std::fs::create_dir_all(folder.join("crates/a")).unwrap();
+    std::fs::create_dir_all(folder.join("docs/book/src")).unwrap();
+    let page = folder.join("crates/a/README.md");
+    std::fs::write(&page, "<!-- generated: policies --><!-- end -->\n").unwrap();
+    let docs = |check: &[&str]| {
+        snn().args(["docs", "--root"]).arg(&folder).args(check).assert().get_output().status.code()
+    };
+    assert_eq!(docs(&["--check"]), Some(1));
+    assert_eq!((docs(&[]), docs(&["--check"])), (Some(0), Some(0)));
+    assert!(std::fs::read_to_string(&page).unwrap().contains("| `outer` |"));
+}
+
+#[test]
 fn completions_know_commands_and_options() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = stdout(&run(["completions", shell]).success());

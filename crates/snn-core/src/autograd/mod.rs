@@ -1,4 +1,4 @@
-//! Functions with a backward pass of their own, for anyone who uses tch.
+//! Custom autograd functions for tch: a forward pass with a backward pass written by hand.
 //!
 //! libtorch offers Rust no such thing: this is a node of its autograd graph (`node.cpp`) whose
 //! backward pass is a closure.

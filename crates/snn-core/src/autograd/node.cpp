@@ -30,7 +30,8 @@ char *message(const char *text) { return strdup(text); }
 // and writes as many that we own; it returns null, or a message.
 struct Closure {
     void *data;
-    char *(*call)(void *data, Tensor **saved, size_t saved_count, Tensor **gradients, size_t gradient_count, Tensor **out, size_t out_count);
+    char *(*call)(void *data, Tensor **saved, size_t saved_count, Tensor **gradients,
+                  size_t gradient_count, Tensor **out, size_t out_count);
     void (*drop)(void *data);
 };
 
@@ -50,7 +51,8 @@ struct ClosureNode : ag::Node {
     ag::variable_list apply(ag::variable_list &&gradients) override {
         std::lock_guard<std::mutex> lock(mutex_);
         if (!closure.data) {
-            throw std::runtime_error(label + ": a second backward pass through values that the first one released; keep the graph in the first");
+            throw std::runtime_error(label + ": a second backward pass through values that the "
+                                             "first one released; keep the graph in the first");
         }
         // Unpacking refuses what was changed in place since.
         std::vector<Tensor> values;
@@ -68,7 +70,8 @@ struct ClosureNode : ag::Node {
             for (auto &gradient : gradients) {
                 given.push_back(gradient.defined() ? new Tensor(std::move(gradient)) : nullptr);
             }
-            char *error = closure.call(closure.data, owned.data(), owned.size(), given.data(), given.size(), out.data(), out.size());
+            char *error = closure.call(closure.data, owned.data(), owned.size(), given.data(),
+                                       given.size(), out.data(), out.size());
             for (size_t i = 0; i < out.size(); ++i) {
                 std::unique_ptr<Tensor> result(out[i]);
                 if (result && should_compute_output(i)) {
@@ -83,7 +86,8 @@ struct ClosureNode : ag::Node {
         }
         // The closure computes without a graph: a gradient of its gradient would silently be zero.
         if (twice) {
-            std::shared_ptr<ag::Error> refuse(new ag::Error(label + ": its gradient has no gradient (double backward)"), ag::deleteNode);
+            std::string message = label + ": its gradient has no gradient (double backward)";
+            std::shared_ptr<ag::Error> refuse(new ag::Error(std::move(message)), ag::deleteNode);
             for (auto &result : results) {
                 if (result.defined()) {
                     result = result.variable_data();
@@ -112,7 +116,8 @@ struct ClosureNode : ag::Node {
 extern "C" {
 
 // Makes `outputs` depend on `inputs`. Takes the closure in every case. Returns null, or a message.
-char *snn_autograd_record(const char *label, Tensor *const *inputs, size_t input_count, Tensor *const *outputs, size_t output_count, Tensor *const *saved,
+char *snn_autograd_record(const char *label, Tensor *const *inputs, size_t input_count,
+                          Tensor *const *outputs, size_t output_count, Tensor *const *saved,
                           size_t saved_count, Closure closure) {
     try {
         std::shared_ptr<ClosureNode> node(new ClosureNode(label, closure), ag::deleteNode);
@@ -124,8 +129,11 @@ char *snn_autograd_record(const char *label, Tensor *const *inputs, size_t input
             return nullptr;
         }
         for (size_t i = 0; i < output_count; ++i) {
-            if (outputs[i]->is_view() || outputs[i]->requires_grad() || !at::isFloatingType(outputs[i]->scalar_type())) {
-                throw std::runtime_error("output " + std::to_string(i) + " must be a fresh floating-point tensor, neither a view nor part of a graph");
+            if (outputs[i]->is_view() || outputs[i]->requires_grad() ||
+                !at::isFloatingType(outputs[i]->scalar_type())) {
+                throw std::runtime_error("output " + std::to_string(i) +
+                                         " must be a fresh floating-point tensor, neither a view "
+                                         "nor part of a graph");
             }
         }
         node->set_next_edges(ag::collect_next_edges(at::ArrayRef<Tensor>(sources)));
@@ -146,7 +154,8 @@ char *snn_autograd_record(const char *label, Tensor *const *inputs, size_t input
 }
 
 // `run(data, first, last)` over ranges that cover 0 to `count`, in libtorch's threads.
-void snn_parallel(int64_t count, int64_t grain, void (*run)(const void *data, int64_t first, int64_t last), const void *data) {
+void snn_parallel(int64_t count, int64_t grain,
+                  void (*run)(const void *data, int64_t first, int64_t last), const void *data) {
     at::parallel_for(0, count, grain, [&](int64_t first, int64_t last) { run(data, first, last); });
 }
 

@@ -21,8 +21,8 @@ pub struct BatchStatistics {
 }
 
 impl BatchStatistics {
-    /// The statistics of `x`, `[N, C, H, W]` or `[N, F]`. `None` for values that are not f32, f64 or bf16 on
-    /// the CPU.
+    /// The statistics of `x`, `[N, C, H, W]` or `[N, F]`. `None` for values that are not f32, f64
+    /// or bf16 on the CPU.
     ///
     /// # Errors
     /// libtorch cannot allocate.

@@ -8,7 +8,7 @@ pub(super) trait BlockNeuron<F: Real>: Send + Sync + 'static {
     /// The state before the first macro-step.
     fn rest(&self) -> F;
 
-    /// One macro-step: takes the state on, writes what `back` wants to know again, and what the
+    /// One macro-step: takes the state on, writes what `back` needs, and what the
     /// neuron emits.
     fn step(
         &self,

@@ -75,7 +75,7 @@ impl Sums {
         }
     }
 
-    /// The sums, each of as many values as was asked for.
+    /// The sums, each of its number of values.
     fn fold(self) -> Vec<Vec<f64>> {
         let fold = |(sums, count): (Vec<f64>, usize)| {
             let mut folded = vec![0.0; count];

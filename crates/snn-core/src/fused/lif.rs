@@ -16,8 +16,8 @@ use snn_simd::Available;
 use tch::{Kind, Tensor};
 
 /// Levels of a LIF neuron over all macro-steps, from rest, for the sum of `terms`:
-/// [`crate::neuron::lif::sequence`] in one pass. `None` for a neuron without a fused form: one with a
-/// synaptic current, adaptation or a surrogate of a user's own, or values that are not f32, f64 or
+/// [`crate::lif::sequence`] in one pass. `None` for a neuron without a fused form: one with a
+/// synaptic current, adaptation or a custom surrogate, or values that are not f32, f64 or
 /// bf16 on the CPU.
 ///
 /// # Shapes
@@ -143,7 +143,7 @@ impl<F: Real> LifConstants<F> {
         let rest = self.rest;
         match self.reset {
             Reset::Hard { .. } => {
-                self.step_with(place, fire, |u, o, _| (u - rest).only_if(o == F::ZERO))
+                self.step_with(place, fire, |u, o, _| (u - rest).only_if(o == F::ZERO));
             }
             Reset::Soft => self.step_with(place, fire, |u, o, theta| u - theta * o - rest),
             Reset::None => self.step_with(place, fire, |u, _, _| u - rest),
@@ -219,7 +219,7 @@ impl<F: Real> BlockNeuron<F> for LifConstants<F> {
         match self.spike {
             Spike::Binary => self.firing(place, |u, theta| F::indicator(u >= theta)),
             Spike::Ternary => {
-                self.firing(place, |u, theta| F::indicator(u >= theta) - F::indicator(u <= -theta))
+                self.firing(place, |u, theta| F::indicator(u >= theta) - F::indicator(u <= -theta));
             }
             Spike::Integer { levels } => {
                 let top = F::of(f64::from(levels));
@@ -350,7 +350,7 @@ impl<F: Real> LifConstants<F> {
             Spike::Binary => step(&self.rise(theta, F::ONE, u), &[F::ONE; LANES]),
             // Two steps of ½ each.
             Spike::Ternary if self.surrogate.is_straight_through() => {
-                step(&[F::ONE; LANES], &[F::ZERO; LANES])
+                step(&[F::ONE; LANES], &[F::ZERO; LANES]);
             }
             Spike::Ternary => {
                 step(&self.rise(theta, F::ONE, u), &[F::ONE; LANES]);

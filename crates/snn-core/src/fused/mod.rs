@@ -1,13 +1,13 @@
 //! Activation sites, with the sum and the batch norms before them, in one forward and one backward
 //! pass over memory, on the CPU.
 //!
-//! The plain forms ([`crate::neuron::lif`], [`crate::neuron::quant_relu`]) are made of tensor operations, each of
+//! The plain forms ([`crate::lif`], [`crate::quant_relu`]) are made of tensor operations, each of
 //! which reads and writes all neurons. Here a block of neurons goes through all macro-steps while
 //! it is in the first-level cache. The forward pass keeps nothing but what it reads ([`Term`]): the
 //! backward pass computes membranes and levels again from it, block by block in cache. The
 //! arithmetic is that of the plain forms, operation by operation, so that levels are equal;
-//! gradients differ by rounding. A batch norm needs a pass for its [`BatchStatistics`] before, and one for
-//! its gradient after.
+//! gradients differ by rounding. A batch norm needs a pass for its [`BatchStatistics`] before, and
+//! one for its gradient after.
 //!
 //! Values stand in memory as f32, f64 or bf16; from bf16, kernels compute in f32. Blocks are summed
 //! in an order that does not depend on the number of threads: a gradient is the same on any of

@@ -11,7 +11,7 @@ use crate::neuron::real::Real;
 use snn_simd::Available;
 use tch::{Kind, Tensor};
 
-/// [`crate::neuron::quant_relu::quant_relu`] with channels along axis 1, in one pass, for the sum of
+/// [`crate::quant_relu::quant_relu`] with channels along axis 1, in one pass, for the sum of
 /// `terms`. `None` for values that are not f32, f64 or bf16 on the CPU.
 ///
 /// # Shapes
@@ -29,7 +29,7 @@ pub fn quant_relu(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<Optio
     }
 }
 
-/// [`crate::neuron::quant_relu::relu`] in one pass, for the sum of `terms`. `None` and shapes as in
+/// [`crate::quant_relu::relu`] in one pass, for the sum of `terms`. `None` and shapes as in
 /// [`quant_relu`].
 ///
 /// # Errors

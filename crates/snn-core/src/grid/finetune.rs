@@ -33,7 +33,7 @@ use tch::{Device, Kind, Tensor};
 /// synapses, units, leaks and guard bits are frozen.
 ///
 /// Gradients: rounding, the floor of leaks and saturation pass them on; a LIF site has those of its
-/// twin off the grid with `u/θ` for `u` and 1 for `θ`, a reset is a constant; a level of a
+/// counterpart off the grid with `u/θ` for `u` and 1 for `θ`, a reset is a constant; a level of a
 /// QuantRelu has the slope of the line through its thresholds, half a spacing beyond them at most.
 #[derive(Debug)]
 pub struct GridNetwork {
@@ -113,16 +113,12 @@ impl GridNetwork {
     fn add_layer(&mut self, index: usize, unit: &[f64]) -> Result<()> {
         let node = &self.model.graph().nodes[index];
         let device = self.grid.device;
+        let weights = self.model.weights();
+        let name = |part: &str| format!("{}.{part}", node.name);
         let load = |part: &str| -> Result<Tensor> {
-            let values =
-                snn_ir::weights::get(self.model.weights(), &format!("{}.{part}", node.name))?;
-            weight(values, Kind::Double, device)
+            weight(snn_ir::weights::get(weights, &name(part))?, Kind::Double, device)
         };
-        let has_bias = match &node.op {
-            Op::Conv(conv) => conv.bias,
-            Op::Linear { bias, .. } => *bias,
-            _ => false,
-        };
+        let has_bias = weights.contains_key(&name("bias"));
         let integers = load("weight")?;
         let mut broadcast = vec![1_i64; integers.dim()];
         broadcast[0] = int(unit.len());

@@ -20,9 +20,8 @@ use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::observe::observer::{Emission, Observer};
 use snn_ir::model::GRID_WEIGHT_MAX;
-use snn_ir::site::GridAdaptation;
 use snn_ir::streams::{F32_EXACT, Kind as StreamKind, Streams};
-use snn_ir::{Form, Graph, Model, Op, Resolved, Site, Surrogate};
+use snn_ir::{Form, Graph, Model, Op, Resolved, Role, Site, Surrogate};
 use tch::{Device, Kind, Tensor};
 
 /// A model on the grid, as tensors of integers.
@@ -74,7 +73,7 @@ pub(crate) enum WeightUse {
     FineTuning,
 }
 
-/// Weight and bias that stand in for a node's own, in fine-tuning: integers with a gradient.
+/// Weight and bias that replace a node's integers in fine-tuning: integers with a gradient.
 pub(crate) struct Substitute {
     pub(crate) weight: Tensor,
     pub(crate) bias: Option<Tensor>,
@@ -139,6 +138,11 @@ impl GridInterpreter {
 
     fn load(&self, model: &Model, index: usize) -> Result<Constants> {
         let node = &self.graph.nodes[index];
+        // A part that the node may lack.
+        let optional = |part: &str, kind| {
+            let values = model.weights().get(&format!("{}.{part}", node.name));
+            values.map(|values| weight(values, kind, self.device)).transpose()
+        };
         let part = |part: &str, kind| {
             let values = snn_ir::weights::get(model.weights(), &format!("{}.{part}", node.name))?;
             weight(values, kind, self.device)
@@ -148,42 +152,27 @@ impl GridInterpreter {
             let spatial = self.resolved.nodes[index].shape.len() > 1;
             Ok(values.f_view(if spatial { &[1, -1, 1, 1][..] } else { &[1, -1][..] })?)
         };
-        Ok(match &node.op {
-            Op::Conv(_) | Op::Linear { .. } => {
-                let has_bias = match &node.op {
-                    Op::Conv(conv) => conv.bias,
-                    Op::Linear { bias, .. } => *bias,
-                    _ => false,
-                };
+        let each_channel = |values: Option<Tensor>| values.as_ref().map(channels).transpose();
+        Ok(match (node.op.role(), &node.op) {
+            (Role::Synapse, Op::Scale) => Constants::Scale(channels(&part("weight", WIDE)?)?),
+            (Role::Synapse, _) => {
                 let multiplier = part("multiplier", WIDE)?;
                 let unit = multiplier.f_eq(1.0)?.f_all()?.f_int64_value(&[])? != 0;
                 Constants::Synapse {
                     weight: part("weight", self.sums[index])?,
-                    bias: if has_bias { Some(channels(&part("bias", WIDE)?)?) } else { None },
-                    multiplier: if unit { None } else { Some(channels(&multiplier)?) },
+                    bias: each_channel(optional("bias", WIDE)?)?,
+                    multiplier: each_channel((!unit).then_some(multiplier))?,
                 }
             }
-            Op::Scale => Constants::Scale(channels(&part("weight", WIDE)?)?),
-            Op::Activation { site: Site::GridLif(lif), .. } => {
-                let jump = match lif.adaptation {
-                    GridAdaptation::Threshold { .. } => Some(channels(&part("adaptation", WIDE)?)?),
-                    GridAdaptation::None => None,
-                };
-                Constants::Threshold(channels(&part("threshold", WIDE)?)?, jump)
-            }
-            Op::Activation { site: Site::GridQuantRelu { .. }, .. } => {
+            (_, Op::Activation { site: Site::GridLif(_), .. }) => Constants::Threshold(
+                channels(&part("threshold", WIDE)?)?,
+                each_channel(optional("adaptation", WIDE)?)?,
+            ),
+            (_, Op::Activation { site: Site::GridQuantRelu { .. }, .. }) => {
                 let levels = part("thresholds", WIDE)?.f_unbind(0)?;
                 Constants::Thresholds(levels.iter().map(channels).collect::<Result<_>>()?)
             }
-            Op::Activation { .. }
-            | Op::Input { .. }
-            | Op::BatchNorm { .. }
-            | Op::Pool { .. }
-            | Op::GlobalPool { .. }
-            | Op::Flatten
-            | Op::Add
-            | Op::Concat
-            | Op::TimeMean => Constants::None,
+            _ => Constants::None,
         })
     }
 
@@ -260,10 +249,7 @@ impl GridInterpreter {
                     self.note(index, &value, &mut observer)?;
                     Ok(value)
                 }
-                (
-                    Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat,
-                    _,
-                ) => {
+                (op, _) if op.role().is_stateless() => {
                     let kind = self.kinds[index];
                     let same =
                         inputs.iter().map(|value| Ok(value.with(value.data.f_to_kind(kind)?)));

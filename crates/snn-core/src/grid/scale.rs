@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use ndarray::Axis;
-use snn_ir::{Form, Model, Op, Resolved, Site};
+use snn_ir::{Form, Model, Node, Op, Resolved, Role, Site};
 
 /// For each node that yields a current, the value of its unit for each channel; 1 for others.
 pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>> {
@@ -12,21 +12,20 @@ pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>>
         let mut channel = 0;
         for &read in &info.inputs {
             let count = resolved.nodes[read].shape[0];
-            let of_input = match &node.op {
-                Op::Activation { site, .. } => site_unit(model, &node.name, site)?,
-                Op::TimeMean => match model.form() {
+            let of_input = match node.op.role() {
+                Role::Site => site_unit(model, node)?,
+                Role::Head => match model.form() {
                     Form::Grid { logit_unit } => vec![logit_unit; count],
                     Form::Trained | Form::Events => vec![1.0; count],
                 },
-                Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } => own.clone(),
-                Op::Flatten => own.iter().step_by(own.len() / count).copied().collect(),
-                Op::Concat => own[channel..channel + count].to_vec(),
+                Role::Pool => own.clone(),
+                Role::Shape => own.iter().step_by(own.len() / count).copied().collect(),
+                Role::Join if matches!(node.op, Op::Concat) => {
+                    own[channel..channel + count].to_vec()
+                }
+                Role::Join => own.clone(),
                 // These read events.
-                Op::Input { .. }
-                | Op::Conv(_)
-                | Op::Linear { .. }
-                | Op::Scale
-                | Op::BatchNorm { .. } => continue,
+                Role::Source | Role::Synapse | Role::Norm => continue,
             };
             channel += count;
             units[read].get_or_insert(of_input);
@@ -40,7 +39,9 @@ pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>>
 }
 
 /// One over the threshold, or over the mean spacing of the thresholds.
-fn site_unit(model: &Model, node: &str, site: &Site) -> Result<Vec<f64>> {
+fn site_unit(model: &Model, node: &Node) -> Result<Vec<f64>> {
+    let Op::Activation { site, .. } = &node.op else { return Ok(Vec::new()) };
+    let node = &node.name;
     Ok(match site {
         Site::GridLif(_) => snn_ir::weights::real(model.weights(), node, "threshold")?
             .iter()

@@ -23,8 +23,8 @@ const POSITIONS: usize = 24;
 const LARGEST_SUM: f64 = F32_EXACT - 1.0;
 
 /// Convolves random integers, as large as the bounds of the grid allow, in every distinct
-/// convolution and linear shape of a model that is summed in single precision, and compares libtorch
-/// with sums in i64. Returns the number of shapes compared.
+/// convolution and linear shape of a model that is summed in single precision, and compares
+/// libtorch with sums in i64. Returns the number of shapes compared.
 ///
 /// Where the largest inputs under all weights of a row would leave single precision (the model's
 /// own weights do not, because most of them are 0), the random rows are sparse too.

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::network::Network;
 use crate::options::{BATCH_NORM_MOMENTUM, Mode};
 use crate::tensor::Pixels;
+use snn_ir::Op;
 use tch::Tensor;
 
 impl Network {
@@ -21,12 +22,13 @@ impl Network {
         &mut self,
         batches: impl IntoIterator<Item = Result<Pixels, E>>,
     ) -> Result<usize, E> {
+        let norm = |node: &str| {
+            self.graph().node(node).is_some_and(|node| matches!(node.op, Op::BatchNorm { .. }))
+        };
         let mut statistics: Vec<Tensor> = self
             .parameters()
             .iter()
-            .filter(|p| {
-                matches!(p.name.rsplit_once('.'), Some((_, "running_mean" | "running_var")))
-            })
+            .filter(|p| !p.learned && norm(p.node()))
             .map(|p| p.tensor.shallow_clone())
             .collect();
         let mut sums = Vec::with_capacity(statistics.len());

@@ -191,12 +191,8 @@ impl Interpreter {
                 let value = value.ok_or_else(|| refused(node, "is a site of the grid"))?;
                 Ok(value.with(value.data.f_to_kind(kind)?))
             }
-            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Add | Op::Concat => {
-                stateless(node, inputs)
-            }
-            Op::Input { .. } | Op::TimeMean => {
-                Err(refused(node, "can only stand at an end of the graph"))
-            }
+            op if op.role().is_stateless() => stateless(node, inputs),
+            _ => Err(refused(node, "can only stand at an end of the graph")),
         }
     }
 
@@ -279,8 +275,8 @@ impl Interpreter {
         let nodes =
             std::iter::once(step.node).chain(step.reads.iter().filter_map(|read| read.norm));
         let names = nodes.map(|node| self.graph.nodes[node].name.as_str()).collect::<Vec<_>>();
-        let of = move |p: &&Parameter| matches!(p.name.rsplit_once('.'), Some((node, _)) if names.contains(&node));
-        self.parameters.iter().filter(|p| p.learned).filter(of).map(|p| &p.tensor)
+        let read = move |p: &&Parameter| p.learned && names.contains(&p.node());
+        self.parameters.iter().filter(read).map(|p| &p.tensor)
     }
 
     fn part(&self, node: &str, part: &str) -> Result<&Tensor> {

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::tensor::{array, weight};
-use snn_ir::{Op, Site, Threshold, Weights};
+use snn_ir::{Op, Site, Weights};
 use tch::{Kind, Tensor};
 
 /// Smallest quantisation step that [`Network::project`] leaves.
@@ -22,6 +22,29 @@ pub struct Parameter {
     pub tensor: Tensor,
     /// `true` if training changes the parameter by gradient (not so for running statistics).
     pub learned: bool,
+}
+
+impl Parameter {
+    /// The name of its node.
+    pub fn node(&self) -> &str {
+        self.name.rsplit_once('.').map_or("", |(node, _)| node)
+    }
+
+    /// The name of this part of the node's weights: `weight`, `bias`, `running_mean`, `step`, …
+    pub fn part(&self) -> &str {
+        self.name.rsplit_once('.').map_or(self.name.as_str(), |(_, part)| part)
+    }
+}
+
+/// The least value that [`Network::project`] leaves a part of a node; `None` where it has no bound.
+fn least(op: &Op, part: &str) -> Option<f64> {
+    match (op, part) {
+        (Op::Activation { site: Site::QuantRelu(_), .. }, "step") => Some(LEAST_STEP),
+        (Op::Activation { site: Site::Lif(lif), .. }, "threshold") => {
+            Some(lif.rest().max(0.0) + LEAST_THRESHOLD)
+        }
+        _ => None,
+    }
 }
 
 impl Network {
@@ -77,23 +100,10 @@ impl Network {
     /// libtorch fails.
     pub fn project(&mut self) -> Result<()> {
         tch::no_grad(|| {
-            for parameter in self
-                .parameters()
-                .iter()
-                .filter(|p| matches!(p.name.rsplit_once('.'), Some((_, "step"))))
-            {
-                let _same_tensor = parameter.tensor.shallow_clone().f_clamp_min_(LEAST_STEP)?;
-            }
-            for node in &self.graph().nodes {
-                let Op::Activation { site: Site::Lif(lif), .. } = &node.op else { continue };
-                if let Threshold::Learned { .. } = lif.threshold {
-                    let name = format!("{}.threshold", node.name);
-                    let least = lif.rest().max(0.0) + LEAST_THRESHOLD;
-                    for parameter in
-                        self.parameters().iter().filter(|parameter| parameter.name == name)
-                    {
-                        let _same_tensor = parameter.tensor.shallow_clone().f_clamp_min_(least)?;
-                    }
+            for parameter in self.parameters().iter().filter(|parameter| parameter.learned) {
+                let node = self.graph().node(parameter.node());
+                if let Some(least) = node.and_then(|node| least(&node.op, parameter.part())) {
+                    let _same_tensor = parameter.tensor.shallow_clone().f_clamp_min_(least)?;
                 }
             }
             Ok(())

@@ -81,7 +81,7 @@ impl<F: Real> Derivative<F> {
             }),
             Self::Rectangle { half, height } => each(x, |x| height.only_if(x.abs() < half)),
             Self::Triangle { width, area } => {
-                each(x, |x| (width - x.abs()).at_least(F::ZERO) / area)
+                each(x, |x| (width - x.abs()).at_least(F::ZERO) / area);
             }
             Self::Sigmoid { alpha } => each(x, |x| {
                 let e = (-(alpha * x).abs()).exp_of_negative();
@@ -93,7 +93,7 @@ impl<F: Real> Derivative<F> {
                 height / (base * base)
             }),
             Self::Gaussian { factor, height } => {
-                each(x, |x| (-(x * x * factor)).exp_of_negative() * height)
+                each(x, |x| (-(x * x * factor)).exp_of_negative() * height);
             }
             Self::LogTailedRelu { alpha } => each(x, |x| {
                 let above = F::ONE / x.at_least(F::ONE);

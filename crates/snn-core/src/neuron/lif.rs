@@ -29,7 +29,7 @@ pub struct LifParameters<'p> {
     /// A learned threshold, in a shape that broadcasts over a current; a fixed one ignores it, and
     /// without it a learned one has its initial value.
     pub threshold: Option<&'p Tensor>,
-    /// Surrogates of a user's own.
+    /// Custom surrogates.
     pub registry: Option<&'p Registry>,
 }
 
@@ -200,7 +200,7 @@ impl Factor {
     }
 }
 
-/// A LIF neuron with its constants at hand.
+/// A LIF neuron with its constants.
 struct PreparedLif<'l> {
     lif: &'l Lif,
     factor: Factor,

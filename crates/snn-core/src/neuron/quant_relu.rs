@@ -1,4 +1,4 @@
-//! ReLU, and its quantised twin with a learned step, on tensors (eqs. 9 and 10).
+//! ReLU, and the quantised ReLU with a learned step, on tensors (eqs. 9 and 10).
 
 use crate::error::{Error, Result};
 use crate::tensor::int;

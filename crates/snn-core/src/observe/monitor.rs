@@ -23,7 +23,7 @@ pub struct Monitor {
 pub struct SiteMonitor {
     /// Name of its node.
     pub site: String,
-    /// Share of its values that are not zero, 0 to 1.
+    /// Its firing rate, as in [`FiringRate`](crate::FiringRate).
     pub firing_rate: f64,
     /// Set if the firing rate is suspicious.
     pub warning: Option<Warning>,
@@ -47,7 +47,7 @@ pub enum Warning {
 
 impl SiteMonitor {
     /// Euclidean norm of the gradient of a loss with respect to what the site emitted, once a
-    /// backward pass has run; `None` if gradients were not asked for or none reached the site.
+    /// backward pass has run; `None` if gradients were not requested or none reached the site.
     ///
     /// # Errors
     /// libtorch fails.
@@ -61,7 +61,7 @@ impl SiteMonitor {
     }
 }
 
-/// The sites heard of so far.
+/// The sites observed so far.
 pub(crate) struct Monitoring {
     pub(crate) monitor: Monitor,
     pub(crate) sites: Vec<SiteMonitor>,

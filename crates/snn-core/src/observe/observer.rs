@@ -9,12 +9,12 @@ use tch::{Kind, Tensor};
 pub(crate) struct Emission<'e> {
     /// Name of its node.
     pub(crate) site: &'e str,
-    /// Spikes or levels, values where the site has none, or, unless levels were asked for, values
+    /// Spikes or levels, values where the site has none, or, unless levels were requested, values
     /// of a QuantRelu: `[steps·B, …]`.
     pub(crate) output: &'e Tensor,
     /// `true` if the site emits values instead of levels.
     pub(crate) values: bool,
-    /// Membranes before the reset, `[steps·B, …]`, if they were asked for and the site has one.
+    /// Membranes before the reset, `[steps·B, …]`, if they were requested and the site has one.
     pub(crate) membranes: Option<Tensor>,
     /// T, or 1 in the time-invariant prefix.
     pub(crate) steps: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Requested {
     pub(crate) membranes: bool,
 }
 
-/// A listener of a forward pass.
+/// An observer of a forward pass.
 pub(crate) trait Observer {
     /// The values that the observer requests.
     fn requested(&self) -> Requested;
@@ -48,12 +48,15 @@ pub(crate) trait Observer {
     }
 }
 
-/// Share of the values of a site that are not zero.
+/// The firing rate of a site: events per neuron update, the mean over neurons and macro-steps.
+///
+/// A network in training has no codes yet, so a value that is not zero counts as one event, as the
+/// graded code sends it; for binary and ternary spikes that is the rate after conversion too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FiringRate {
     /// Name of the site.
     pub site: String,
-    /// Between 0 and 1.
+    /// The rate, between 0 and 1.
     pub rate: f64,
 }
 

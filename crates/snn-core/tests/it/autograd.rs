@@ -1,4 +1,4 @@
-//! Functions with a backward pass of their own, through libtorch's engine.
+//! Custom autograd functions, through libtorch's engine.
 
 use snn_core::tch::{Kind, Tensor, no_grad};
 use snn_core::{Error, Result, autograd};

@@ -1,9 +1,9 @@
 //! Frames `[T, B, …]` train in every mode: fused and plain forms, bf16, activation checkpointing,
 //! custom neurons and surrogates. Frames that all show one image are that image.
 //!
-//! The networks of these tests compute exactly: pixels, weights and leaks are multiples of powers of
-//! two, small enough that no sum is rounded. So the static path, which computes what stands before
-//! the first spiking site once (eq. 14), must give the bits of the frames.
+//! The networks of these tests compute exactly: pixels, weights and leaks are multiples of powers
+//! of two, small enough that no sum is rounded. So the static path, which computes what stands
+//! before the first spiking site once (eq. 14), must give the bits of the frames.
 
 use crate::common::Random;
 use ndarray::{ArrayD, Axis};

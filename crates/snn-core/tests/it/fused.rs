@@ -11,18 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A neuron of any kind that has a fused form.
 fn neuron(random: &mut Random) -> Lif {
-    let surrogates = [
-        Surrogate::Atan { alpha: 2.0 },
+    let others = [
         Surrogate::Rectangle { width: 1.25 },
         Surrogate::Triangle { width: 0.75 },
-        Surrogate::Sigmoid { alpha: 4.0 },
         Surrogate::FastSigmoid { slope: 5.0 },
         Surrogate::PiecewiseQuadratic { alpha: 1.5 },
-        Surrogate::Gaussian { sigma: 0.5 },
         Surrogate::LogTailedRelu { alpha: 0.125 },
         Surrogate::SuperSpike { alpha: 2.0 },
-        Surrogate::StraightThrough,
     ];
+    let surrogates: Vec<Surrogate> = Surrogate::ALL.into_iter().chain(others).collect();
     let spike = match random.below(3) {
         0 => Spike::Binary,
         1 => Spike::Ternary,
@@ -303,12 +300,8 @@ fn sums_and_batch_norms_before_a_site_are_those_of_libtorch() {
         let case = case(20_000 + seed);
         let mut random = Random::new(seed);
         let sum = Sum::new(&case, &mut random);
-        kinds.insert(
-            sum.terms
-                .iter()
-                .map(|(_, norm, steps)| (norm.is_some(), *steps == 1))
-                .collect::<Vec<_>>(),
-        );
+        let terms = sum.terms.iter().map(|(_, norm, steps)| (norm.is_some(), *steps == 1));
+        kinds.insert(terms.collect::<Vec<_>>());
         let threshold = no_grad(|| case.threshold.to_kind(Kind::Double));
         let lif = |kind: Kind, currents: &Tensor| {
             let mut broad = vec![1; case.shape.len()];

@@ -273,7 +273,7 @@ impl Parameters {
     }
 }
 
-/// Convolution, batch norm and, if asked for, the neuron; its values are the class scores.
+/// Convolution, batch norm and, if requested, the neuron; its values are the class scores.
 fn block(fixture: &BlockFixture, case: &BlockCase, spiking: bool, kind: Kind) -> Network {
     let shape = case
         .pixels

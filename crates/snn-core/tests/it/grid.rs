@@ -88,9 +88,15 @@ fn sparse_rows() -> Model {
     };
     let small = |values: ArrayD<i32>| Tensor::I8(values.mapv(|v| i8::try_from(v).unwrap()));
     let weights = Weights::from([
-        ("conv.weight".into(), small(integers(&[1_100, 1, 1, 1], &|at| at[0] as i32 % 5 - 2))),
+        (
+            "conv.weight".into(),
+            small(integers(&[1_100, 1, 1, 1], &|at| i32::try_from(at[0] % 5).unwrap() - 2)),
+        ),
         ("conv.multiplier".into(), Tensor::I32(integers(&[1_100], &|_| 1))),
-        ("act.thresholds".into(), Tensor::I32(integers(&[255, 1_100], &|at| at[0] as i32 + 1))),
+        (
+            "act.thresholds".into(),
+            Tensor::I32(integers(&[255, 1_100], &|at| i32::try_from(at[0]).unwrap() + 1)),
+        ),
         (
             "fc.weight".into(),
             small(integers(&[2, 1_100], &|at| if at[1] % 400 == 7 { 120 } else { 0 })),
@@ -111,6 +117,7 @@ fn the_self_test_covers_layers_that_only_sparse_weights_keep_in_single_precision
     let largest = streams.bounds[fc - 1].iter().copied().fold(0.0, f64::max);
     assert!(largest * 1_100.0 >= F32_EXACT && streams.sums[fc] < F32_EXACT, "{largest}");
     assert_eq!(self_test(&model, Device::Cpu).unwrap(), 2, "both layers");
-    let pixels = ArrayD::from_shape_fn(vec![3, 1, 8, 8], |at| (at[0] * 90 + at[3] * 9) as u8);
+    let pixels =
+        ArrayD::from_shape_fn(vec![3, 1, 8, 8], |at| u8::try_from(at[0] * 90 + at[3] * 9).unwrap());
     compare(&model, &Input::Static(pixels.view()), "sparse rows");
 }

@@ -411,7 +411,8 @@ fn monitors_tell_what_the_naive_evaluator_sees() {
             (rate == 0.0).then_some(Warning::Silent)
         };
         assert_eq!(site.warning, expected);
-        let stateful = matches!(&model.graph().node(&site.site).unwrap().op, Op::Activation { site, .. } if site.is_stateful());
+        let node = model.graph().node(&site.site).unwrap();
+        let stateful = matches!(&node.op, Op::Activation { site, .. } if site.is_stateful());
         assert_eq!(
             site.membranes.as_ref().map(Tensor::size),
             stateful.then(|| site.levels.as_ref().unwrap().size())

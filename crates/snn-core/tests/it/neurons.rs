@@ -29,20 +29,17 @@ fn close(found: &[f64], expected: &[f64]) {
     );
 }
 
-const SURROGATES: [Surrogate; 12] = [
-    Surrogate::Atan { alpha: 2.0 },
-    Surrogate::Atan { alpha: 3.5 },
-    Surrogate::Rectangle { width: 1.5 },
-    Surrogate::Triangle { width: 0.8 },
-    Surrogate::Sigmoid { alpha: 4.0 },
-    Surrogate::FastSigmoid { slope: 25.0 },
-    Surrogate::PiecewiseQuadratic { alpha: 1.25 },
-    Surrogate::Gaussian { sigma: 0.5 },
-    Surrogate::LogTailedRelu { alpha: 0.1 },
-    Surrogate::LogTailedRelu { alpha: 0.0 },
-    Surrogate::SuperSpike { alpha: 1.5 },
-    Surrogate::StraightThrough,
-];
+/// Every built-in surrogate, and some with other parameters.
+fn surrogates() -> impl Iterator<Item = Surrogate> {
+    Surrogate::ALL.into_iter().chain([
+        Surrogate::Atan { alpha: 3.5 },
+        Surrogate::Rectangle { width: 1.5 },
+        Surrogate::Triangle { width: 0.8 },
+        Surrogate::PiecewiseQuadratic { alpha: 1.25 },
+        Surrogate::LogTailedRelu { alpha: 0.1 },
+        Surrogate::SuperSpike { alpha: 1.5 },
+    ])
+}
 
 fn closed_form(surrogate: &Surrogate, x: f64) -> f64 {
     match *surrogate {
@@ -68,7 +65,7 @@ fn closed_form(surrogate: &Surrogate, x: f64) -> f64 {
 #[test]
 fn spikes_are_exactly_zero_or_one() {
     let x = [-1e30, -1.0, -1e-300, -0.0, 0.0, 1e-300, 0.3, 1e30, f64::INFINITY, f64::NEG_INFINITY];
-    for surrogate in SURROGATES {
+    for surrogate in surrogates() {
         for kind in [Kind::Float, Kind::Double] {
             let x = Tensor::from_slice(&x).to_kind(kind).set_requires_grad(true);
             let spikes = surrogate::spike(&x, &surrogate).unwrap();
@@ -86,7 +83,7 @@ fn surrogate_gradients_are_the_closed_forms() {
     // ±0.75 and ±0.8 are the edges of the rectangle and the triangle.
     let x = [-3.0, -0.8, -0.75, -0.2, 0.0, 0.1, 0.74, 0.75, 0.8, 5.0];
     let weights: Vec<f64> = (0..x.len()).map(|i| 1.0 + i as f64).collect();
-    for surrogate in SURROGATES {
+    for surrogate in surrogates() {
         let leaf = leaf(&x);
         let found = gradient(&surrogate::spike(&leaf, &surrogate).unwrap(), &weights, &leaf);
         let expected: Vec<f64> =
@@ -146,7 +143,7 @@ fn lif_gradients_through_time() {
     {
         for reset_gradient in [ResetGradient::Detached, ResetGradient::Flowing] {
             for factor in [0.0, 0.5, 1.0] {
-                for surrogate in SURROGATES {
+                for surrogate in surrogates() {
                     let leak = Leak::Factor { factor };
                     let neuron = Lif {
                         leak,

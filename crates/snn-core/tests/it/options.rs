@@ -104,7 +104,7 @@ fn relative(found: &Tensor, expected: &Tensor) -> f64 {
 fn fused_sites_train_as_the_operations_of_libtorch_do() {
     for time_steps in [1, 3] {
         let (fused, plain) = (network(Kind::Double, time_steps), network(Kind::Double, time_steps));
-        // Whoever wants membranes gets them from tensor operations, node by node.
+        // Membranes come from tensor operations, node by node.
         let [fused, plain] = [
             pass(&fused, None),
             pass(&plain, Some(Monitor { membranes: true, ..Monitor::default() })),

@@ -1,4 +1,4 @@
-//! Neurons and surrogates of a user's own: what is refused, and that the gradient is theirs.
+//! Custom neurons and surrogates: what is refused, and that the gradient is theirs.
 
 use crate::common::{Random, trained};
 use snn_core::tch::{Device, Kind, Tensor};

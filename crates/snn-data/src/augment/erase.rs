@@ -3,6 +3,7 @@
 use crate::{Error, Result, SampleRng};
 use ndarray::{ArrayViewMut4, s};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Rectangles are drawn this often before the image is left as it is (torchvision).
 const ATTEMPTS: usize = 10;
@@ -48,12 +49,7 @@ impl RandomErasing {
     }
 
     /// Blanks a rectangle of `[T, C, H, W]` with `fill`, the same in all frames.
-    pub(super) fn apply(
-        &self,
-        mut frames: ArrayViewMut4<'_, u8>,
-        fill: &[u8],
-        rng: &mut SampleRng,
-    ) {
+    pub(super) fn apply(&self, frames: ArrayViewMut4<'_, u8>, fill: &[u8], rng: &mut SampleRng) {
         let (_, _, height, width) = frames.dim();
         if rng.uniform(0.0, 1.0) >= self.chance {
             return;
@@ -68,13 +64,18 @@ impl RandomErasing {
             if h < height && w < width {
                 let top = draw(rng, height - h + 1);
                 let left = draw(rng, width - w + 1);
-                for mut image in frames.outer_iter_mut() {
-                    for (mut plane, &fill) in image.outer_iter_mut().zip(fill) {
-                        plane.slice_mut(s![top..top + h, left..left + w]).fill(fill);
-                    }
-                }
-                break;
+                blank(frames, [top..top + h, left..left + w], fill);
+                return;
             }
+        }
+    }
+}
+
+/// Fills rows and columns of all frames.
+fn blank(mut frames: ArrayViewMut4<'_, u8>, [rows, columns]: [Range<usize>; 2], fill: &[u8]) {
+    for mut image in frames.outer_iter_mut() {
+        for (mut plane, &fill) in image.outer_iter_mut().zip(fill) {
+            plane.slice_mut(s![rows.clone(), columns.clone()]).fill(fill);
         }
     }
 }

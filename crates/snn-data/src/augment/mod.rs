@@ -35,7 +35,7 @@ pub trait Transform: fmt::Debug + Send + Sync {
     ) -> Result<(), Box<dyn StdError + Send + Sync>>;
 }
 
-/// Whether images are mirrored.
+/// `true` if images are mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flip {
@@ -44,12 +44,13 @@ pub enum Flip {
     None,
     /// Left becomes right in half of the cases.
     Horizontal,
-    /// Left becomes right in every other epoch, for half of the samples in the even ones and for the
-    /// other half in the odd ones (Jordan 2024, *94% on CIFAR-10 in 3.29 seconds on a single GPU*).
+    /// Left becomes right in every other epoch, for half of the samples in the even ones and for
+    /// the other half in the odd ones (Jordan 2024, *94% on CIFAR-10 in 3.29 seconds on a single
+    /// GPU*).
     Alternating,
 }
 
-/// What lies outside an image.
+/// Pixels outside an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Border {
@@ -79,9 +80,9 @@ pub struct Augment {
     /// The image is shifted by −padding to +padding pixels in each direction, which is what
     /// cropping a padded image does.
     pub crop_padding: usize,
-    /// What a shift brings in.
+    /// Pixels that a shift brings in.
     pub crop_border: Border,
-    /// Whether to mirror.
+    /// Random mirroring.
     pub flip: Flip,
     /// Side in pixels of the square that is blanked, 0 for none. Its centre is any pixel of the
     /// image with equal chance, so that a part of it may lie outside (`DeVries` & Taylor 2017).
@@ -112,7 +113,8 @@ impl Augment {
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] if `fill` does not have one value a channel (none is enough where
-    /// nothing is filled), the padding or the cutout is absurd, or a setting does not fit the shape.
+    /// nothing is filled), the padding or the cutout is absurd, or a setting does not fit the
+    /// shape.
     pub fn validate(&self, shape: SampleShape) -> Result<()> {
         let invalid = |field, expected: String, found: String| Error::InvalidConfig {
             field,
@@ -202,7 +204,7 @@ impl Transform for Augment {
 }
 
 impl Flip {
-    /// Whether a sample is mirrored.
+    /// `true` if a sample is mirrored.
     fn draw(self, rng: &mut SampleRng) -> bool {
         match self {
             Self::None => false,

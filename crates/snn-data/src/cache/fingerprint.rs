@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// What the samples of a cache depend on: files, settings, and the version of the format.
+/// Hash of all that the samples of a cache depend on: files, settings, and the version of the
+/// format.
 ///
 /// Files count with path, size and time of change; their content is not read. The first lines stay
 /// readable in [`Cache::list`](super::Cache::list).

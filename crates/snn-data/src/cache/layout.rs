@@ -1,5 +1,5 @@
-//! What a cache file looks like: a header of 4,096 bytes, the labels (16 bits each), room up to the
-//! next 4,096 bytes, the samples.
+//! Layout of a cache file: a header of 4,096 bytes, the labels (16 bits each), room up to the next
+//! 4,096 bytes, the samples.
 //!
 //! The header: `SNNCACHE`, the version, channels, height, width, classes (32 bits each), samples
 //! (64 bits), the length of the title (32 bits) and the title; numbers have the least significant
@@ -25,7 +25,7 @@ const FIXED: usize = 40;
 /// Most bytes of a cache: 16 TiB.
 const MAX_BYTES: u64 = 1 << 44;
 
-/// What a cache holds.
+/// Header of a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// `[C, H, W]` of the image or of each frame.
@@ -38,7 +38,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// What the cache holds, for people.
+    /// Title of the cache, for people.
     pub fn title(&self) -> &str {
         &self.title
     }

@@ -42,7 +42,7 @@ impl Cached {
         self.header.classes as usize
     }
 
-    /// What it holds, for people.
+    /// Title for people.
     pub fn title(&self) -> &str {
         &self.header.title
     }

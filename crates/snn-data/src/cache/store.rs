@@ -27,11 +27,11 @@ pub struct Cache {
 pub struct CacheEntry {
     /// Its name: the hash of all that its samples depend on.
     pub key: String,
-    /// What it holds, for people; empty if the header cannot be read.
+    /// Title for people; empty if the header cannot be read.
     pub title: String,
     /// Bytes on disk.
     pub bytes: u64,
-    /// Whether it is whole; others are left from a process that ended early, or are being built.
+    /// `true` if it is whole; others are left from a process that ended early, or are being built.
     pub complete: bool,
     /// When it was last opened or written.
     #[serde(skip)]

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-/// Whether a name stays in the folder that it is for: no `..`, no beginning at the root.
+/// `true` if a name stays in the folder that it is for: no `..`, no beginning at the root.
 pub(crate) fn is_enclosed(name: &str) -> bool {
     Path::new(name)
         .components()

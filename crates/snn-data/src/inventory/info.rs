@@ -1,4 +1,4 @@
-//! What is in a file: one look at any file of a known format.
+//! Contents of a file: one look at any file of a known format.
 
 use crate::Pickle;
 use crate::files::tar;
@@ -23,14 +23,14 @@ const MAX_PICTURE: u64 = 1 << 28;
 /// Bytes of a record of CIFAR without its labels.
 const CIFAR_IMAGE: u64 = 3072;
 
-/// What is in a file.
+/// Contents of a file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FileInfo {
     /// The file.
     pub path: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
-    /// What is in it.
+    /// Contents.
     #[serde(flatten)]
     pub content: Content,
 }
@@ -76,7 +76,7 @@ pub enum Content {
     },
     /// A cache of samples.
     Cache {
-        /// What it holds, for people.
+        /// Title for people.
         title: String,
         /// Samples.
         samples: u64,
@@ -85,7 +85,7 @@ pub enum Content {
     },
 }
 
-/// What is in a recording.
+/// Contents of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RecordingInfo {
     /// The format.
@@ -94,13 +94,13 @@ pub struct RecordingInfo {
     pub sensor: SensorSize,
     /// Events.
     pub events: u64,
-    /// Those that became brighter.
+    /// Events of pixels that became brighter.
     pub on: u64,
-    /// Those that became darker.
+    /// Events of pixels that became darker.
     pub off: u64,
     /// First and last time in µs; `None` without events.
     pub span: Option<(i64, i64)>,
-    /// Whether no event is earlier than the one before it.
+    /// `true` if no event is earlier than the one before it.
     pub sorted: bool,
     /// Records that are no events and were left out.
     pub skipped: u64,
@@ -187,7 +187,7 @@ fn cifar(path: &Path, bytes: u64) -> Option<Content> {
     None
 }
 
-/// What is in a gzip: an IDX file, or a tar archive.
+/// Contents of a gzip: an IDX file, or a tar archive.
 fn packed(path: &Path) -> Result<Content> {
     let open = || {
         Ok::<_, Error>(MultiGzDecoder::new(BufReader::with_capacity(

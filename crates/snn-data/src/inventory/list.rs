@@ -1,8 +1,10 @@
-//! What is there of each data set.
+//! Presence of each data set.
 
-use super::check::{self, OfficialFile};
+use super::official::{OfficialFile, form_of, official};
 use crate::names::names;
+#[cfg(feature = "pictures")]
 use crate::pictures::Pictures;
+#[cfg(feature = "recordings")]
 use crate::recordings::Recordings;
 use crate::sets::cifar::{self, CifarForm};
 use crate::sets::{DatasetName, Form};
@@ -19,7 +21,7 @@ names! {
         Incomplete = "incomplete",
         /// Nothing.
         Missing = "missing",
-        /// It needs no files.
+        /// The set needs no files.
         Computed = "computed",
     }
 }
@@ -43,13 +45,13 @@ pub struct Part {
 }
 
 impl Part {
-    /// Whether as many are there as were published.
+    /// `true` if as many are there as were published.
     pub fn is_ok(&self) -> bool {
         self.found == self.expected
     }
 }
 
-/// What is there of a set.
+/// Presence of a set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The set.
@@ -69,8 +71,8 @@ pub struct Listing {
     pub files: Vec<OfficialFile>,
 }
 
-/// What is there of every set under a data root. Files are counted and their sizes compared;
-/// nothing is read to its end (that is [`check`](crate::check)).
+/// Presence of every set under a data root. Files are counted and their sizes compared; nothing is
+/// read to its end (that is [`check`](crate::check)).
 ///
 /// # Errors
 /// [`Error::Manifest`] if the compiled-in list of files is damaged.
@@ -79,8 +81,8 @@ pub fn list(root: &Path) -> Result<Vec<Listing>> {
 }
 
 fn listing(root: &Path, set: DatasetName) -> Result<Listing> {
-    let files = check::official(root, set)?;
-    let there = check::form_of(root, set);
+    let files = official(root, set)?;
+    let there = form_of(root, set);
     let spec = set.spec();
     let parts = match &there {
         Some((form, path)) if form != CifarForm::Pictures.as_str() => {
@@ -112,7 +114,7 @@ fn listing(root: &Path, set: DatasetName) -> Result<Listing> {
 }
 
 /// The splits of a set whose samples are counted: recordings, picture files, CIFAR as pictures.
-pub(crate) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
+pub(super) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
     let spec = set.spec();
     let part = |split: Option<Split>, path: PathBuf, found: usize, message: Option<String>| Part {
         dataset: set,
@@ -132,6 +134,11 @@ pub(crate) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
         Err(error) => part(Some(split), path, 0, Some(error.to_string())),
     };
     let splits = [Split::Train, Split::Test];
+    #[cfg(not(all(feature = "recordings", feature = "pictures")))]
+    let not_compiled = |feature: &'static str| {
+        let error = || crate::Error::NotCompiled { dataset: set.as_str(), feature };
+        splits.map(|split| counted(split, root.to_owned(), Err(error()))).to_vec()
+    };
     match spec.form {
         Form::Shapes => Vec::new(),
         Form::Idx(_) => splits.map(|split| part(Some(split), root.to_owned(), 0, None)).to_vec(),
@@ -144,6 +151,7 @@ pub(crate) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
                 None => part(Some(split), root.to_owned(), 0, None),
             })
             .to_vec(),
+        #[cfg(feature = "recordings")]
         Form::Recordings(_) => {
             let opened = Recordings::open(set, root);
             let splits: &[Option<Split>] = if spec.test == 0 { &[None] } else { &splits.map(Some) };
@@ -157,6 +165,7 @@ pub(crate) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
             };
             splits.iter().map(of_split).collect()
         }
+        #[cfg(feature = "pictures")]
         Form::Pictures(_) => splits
             .map(|split| {
                 let folder = spec.folder(root);
@@ -175,6 +184,10 @@ pub(crate) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
                 }
             })
             .to_vec(),
+        #[cfg(not(feature = "recordings"))]
+        Form::Recordings(_) => not_compiled("recordings"),
+        #[cfg(not(feature = "pictures"))]
+        Form::Pictures(_) => not_compiled("pictures"),
     }
 }
 

@@ -1,9 +1,13 @@
-//! What is there of every data set, whether it is whole, and what is in a file.
+//! Presence and soundness of every data set, and contents of files.
 
 mod check;
+#[cfg(all(feature = "pictures", feature = "recordings", feature = "cache"))]
 mod info;
 mod list;
+mod official;
 
-pub use check::{FileReport, FileStatus, OfficialFile, Report, check};
+pub use check::{FileReport, FileStatus, Report, check};
+#[cfg(all(feature = "pictures", feature = "recordings", feature = "cache"))]
 pub use info::{Content, FileInfo, RecordingInfo};
 pub use list::{Listing, Part, Presence, list};
+pub use official::OfficialFile;

@@ -34,7 +34,7 @@ impl Samples {
         }
     }
 
-    /// Whether there is none.
+    /// `true` if there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -106,12 +106,12 @@ impl Samples {
     }
 }
 
-/// What the samples of a batch should be recognised as.
+/// Targets of the samples of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Targets {
     /// Label of each sample, `[B]`.
     pub labels: Vec<i64>,
-    /// What was mixed into each sample; `None` in a batch as it is.
+    /// Samples that were mixed into each sample; `None` in a batch as it is.
     pub mixture: Option<Mixture>,
 }
 
@@ -156,7 +156,7 @@ impl Batch {
         self.indices.len()
     }
 
-    /// Whether there is no sample.
+    /// `true` if there is no sample.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }

@@ -19,14 +19,14 @@ pub enum Order {
     Sequential,
 }
 
-/// What becomes of the last batch if it is not full.
+/// Treatment of the last batch if it is not full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LastBatch {
-    /// It is delivered, smaller.
+    /// The last batch is delivered, smaller.
     #[default]
     Keep,
-    /// It is left out.
+    /// The last batch is left out.
     Drop,
 }
 
@@ -40,9 +40,10 @@ pub struct LoaderConfig {
     pub seed: u64,
     /// Order of the samples.
     pub order: Order,
-    /// What becomes of a last batch that is not full.
+    /// Treatment of a last batch that is not full.
     pub last_batch: LastBatch,
-    /// Worker threads; 0 makes each batch when it is asked for. The batches do not depend on it.
+    /// Worker threads; 0 makes each batch on request, on the caller's thread. The batches do not
+    /// depend on it.
     pub threads: usize,
     /// Batches made in advance, over all threads (at least one a thread).
     pub prefetch: usize,

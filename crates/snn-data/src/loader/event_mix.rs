@@ -53,8 +53,8 @@ impl EventMix {
     /// Give [`SampleRng::for_batch`]: then the result is a function of (seed, epoch, batch).
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if the chance is not 0 to 1; [`Error::InvalidImages`] if the samples
-    /// are not frames of two polarities.
+    /// [`Error::InvalidConfig`] if the chance is not 0 to 1; [`Error::InvalidImages`] if the
+    /// samples are not frames of two polarities.
     pub fn apply(&self, batch: &mut Batch, rng: &mut SampleRng) -> Result<()> {
         let shape = batch.samples.shape();
         self.check(shape)?;

@@ -28,8 +28,8 @@ pub struct Mix {
     /// share `1 − λ` of its area, replaces that of the first, λ from Beta(α, α); 0 for none. What
     /// lies outside the image is cut off, and λ corrected.
     pub cutmix: f64,
-    /// Chance that a batch of frames of recordings is mixed by [`EventMix`]; 0 for none. It does not
-    /// go together with mixup and cutmix.
+    /// Chance that a batch of frames of recordings is mixed by [`EventMix`]; 0 for none. It does
+    /// not go together with mixup and cutmix.
     pub event_mix: f64,
     /// Mixes in the first so many epochs only; in all if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,8 +43,8 @@ impl Mix {
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if an α is not 0 to [`MAX_ALPHA`], the chance of `EventMix` is not 0
-    /// to 1, or both ways of mixing are on.
+    /// [`Error::InvalidConfig`] if an α is not 0 to [`MAX_ALPHA`], the chance of `EventMix` is not
+    /// 0 to 1, or both ways of mixing are on.
     pub fn validate(&self) -> Result<()> {
         let both = self.event_mix > 0.0 && (self.mixup > 0.0 || self.cutmix > 0.0);
         for (field, value, most) in [
@@ -78,8 +78,8 @@ impl Mix {
     /// [`epochs`](Self::epochs) has an effect.
     ///
     /// # Errors
-    /// As [`validate`](Self::validate); [`Error::InvalidImages`] if `EventMix` is on and the samples
-    /// are not frames of two polarities.
+    /// As [`validate`](Self::validate); [`Error::InvalidImages`] if `EventMix` is on and the
+    /// samples are not frames of two polarities.
     pub fn apply(&self, batch: &mut Batch, rng: &mut SampleRng) -> Result<()> {
         self.validate()?;
         let (mixup, cutmix) = (self.mixup > 0.0, self.cutmix > 0.0);

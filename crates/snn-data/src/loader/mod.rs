@@ -35,7 +35,7 @@ impl LoaderConfig {
         self.init_source(Arc::new(images.clone()), indices)
     }
 
-    /// A loader over samples that are made when they are asked for: picture files, a cache.
+    /// A loader over samples that are made on request: picture files, a cache.
     ///
     /// # Errors
     /// As [`init`](Self::init).
@@ -81,7 +81,7 @@ impl LoaderConfig {
 /// Makes the batches of every epoch.
 ///
 /// Batch k of epoch e is a function of (samples, settings, e, k) and of nothing else: not of the
-/// number of threads, not of the batches before it, not of when it is asked for.
+/// number of threads, not of the batches before it, not of when it is requested.
 #[derive(Debug, Clone)]
 pub struct Loader {
     config: LoaderConfig,
@@ -154,7 +154,7 @@ impl Loader {
         self.indices.len() / self.shard.ranks
     }
 
-    /// Whether there is no sample (never, once built).
+    /// `true` if there is no sample (never, once built).
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }

@@ -3,7 +3,7 @@
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream of random numbers is for: streams of different purposes never coincide.
+/// Purpose of a stream of random numbers: streams of different purposes never coincide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The order of the samples in an epoch.
@@ -19,10 +19,11 @@ pub(crate) enum Purpose {
     /// The mixing of one batch.
     Mix = 6,
     /// The split of one class of recordings.
+    #[cfg(feature = "recordings")]
     RecordingSplit = 7,
     /// The work on one batch after mixing.
     BatchTransform = 8,
-    /// Whether a sample is mirrored in even or in odd epochs.
+    /// Parity of the epochs in which a sample is mirrored.
     Flip = 9,
 }
 
@@ -67,8 +68,8 @@ impl SampleRng {
         Self::new(seed, Purpose::Mix, epoch, batch as u64)
     }
 
-    /// The stream of a [`BatchTransform`](crate::BatchTransform) for batch `batch` of epoch `epoch`:
-    /// a function of these three numbers.
+    /// The stream of a [`BatchTransform`](crate::BatchTransform) for batch `batch` of epoch
+    /// `epoch`: a function of these three numbers.
     pub fn for_batch_transform(seed: u64, epoch: u64, batch: usize) -> Self {
         Self::new(seed, Purpose::BatchTransform, epoch, batch as u64)
     }

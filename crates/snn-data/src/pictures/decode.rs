@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 1 << 28;
 /// Pixels of a picture at most: 400 MB.
 const MAX_PIXELS: usize = 1 << 27;
 
-/// What becomes of the orientation that a camera noted.
+/// Treatment of the orientation that a camera recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exif {
@@ -135,7 +135,7 @@ fn rgb_of([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     })
 }
 
-/// Whether the end marker comes after the first scan; some programs write a few bytes behind it,
+/// `true` if the end marker comes after the first scan; some programs write a few bytes behind it,
 /// and a thumbnail before it has one of its own.
 fn ends(bytes: &[u8]) -> bool {
     let mut at = 2;

@@ -1,4 +1,4 @@
-//! What a picture file says of itself, and whether it can be decoded.
+//! Facts about a picture file, and whether it can be decoded.
 
 use super::decode::{DecodeOptions, Exif, decode_with};
 use super::exif;
@@ -10,7 +10,7 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_jpeg::JpegDecoder;
 
-/// What is in a picture file.
+/// Contents of a picture file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PictureInfo {
     /// `JPEG` or `PNG`, whatever its name says.

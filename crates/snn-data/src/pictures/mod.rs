@@ -15,7 +15,6 @@ pub use decode::{DecodeOptions, Exif, decode, decode_with};
 pub use geometry::{CentreCrop, RandomResizedCrop, Window};
 pub use info::{PictureInfo, picture_info};
 pub use resize::{Filter, resize, resize_window};
-pub(crate) use sets::is_picture;
 pub use sets::{OnDamage, PictureSource, Pictures, View};
 
 use crate::{Error, Result};

@@ -14,7 +14,7 @@ use snn_simd::{Kernel, run_with_avx2};
 
 /// Bits of the weights: a byte and a sign are left for the sum.
 const PRECISION: u32 = 32 - 8 - 2;
-/// What a sum begins with, so that cutting its fraction rounds.
+/// First value of a sum, with which truncation rounds.
 const HALF: i32 = 1 << (PRECISION - 1);
 
 /// How much of a neighbour an output pixel takes.
@@ -59,7 +59,7 @@ pub fn resize(picture: &Picture, width: usize, height: usize, filter: Filter) ->
     resize_window(picture, all, width, height, filter)
 }
 
-/// What lies inside a window in another size, as cropping and then resizing gives it.
+/// A window of the image in another size, as cropping and then resizing gives it.
 ///
 /// # Errors
 /// [`Error::InvalidConfig`] if the window does not lie inside the picture, or for a side of zero or
@@ -105,7 +105,7 @@ pub fn resize_window(
 
 /// The weights of every output pixel of one axis.
 struct Taps {
-    /// Of each output pixel: the first input pixel it takes from, and how many.
+    /// For each output pixel: the first input pixel it takes from, and how many.
     starts: Vec<(usize, usize)>,
     /// `stride` weights an output pixel, the unused ones 0.
     weights: Vec<i32>,

@@ -8,7 +8,7 @@ use ndarray::Array4;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// What an IDX file of unsigned bytes begins with, before its number of axes.
+/// First bytes of an IDX file of unsigned bytes, before its number of axes.
 const MAGIC: [u8; 3] = [0, 0, 8];
 /// Suffix of the official, compressed files.
 const GZIP: &str = ".gz";
@@ -211,6 +211,7 @@ pub fn read_idx(mut reader: impl Read, path: &Path, expected: &[usize]) -> Resul
 }
 
 /// The sizes that the beginning of an IDX file of unsigned bytes announces; `None` if it is none.
+#[cfg(all(feature = "pictures", feature = "recordings", feature = "cache"))]
 pub(crate) fn shape(head: &[u8]) -> Option<Vec<u32>> {
     let (magic, sizes) = head.split_first_chunk::<4>()?;
     let axes = usize::from(magic[3]);

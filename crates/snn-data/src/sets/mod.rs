@@ -8,7 +8,13 @@ pub mod shapes;
 mod spec;
 
 pub use dataset::{Dataset, ROOT_VARIABLE, default_root};
-pub use open::{CacheConfig, FrameConfig, PictureConfig, SliceBy, SourceConfig, Sources, open};
+#[cfg(feature = "cache")]
+pub use open::CacheConfig;
+#[cfg(feature = "pictures")]
+pub use open::PictureConfig;
+#[cfg(feature = "recordings")]
+pub use open::{FrameConfig, SliceBy};
+pub use open::{SourceConfig, Sources, open};
 pub use spec::{
     DatasetName, DatasetSpec, DefaultSplit, Form, PictureLayout, RecordingFiles, RecordingLayout,
 };

@@ -2,16 +2,21 @@
 
 use super::spec::{DatasetName, Form};
 use super::{Dataset, default_root};
+#[cfg(all(feature = "cache", any(feature = "pictures", feature = "recordings")))]
 use crate::cache::{Cache, Fingerprint};
+#[cfg(feature = "pictures")]
 use crate::pictures::{
     CentreCrop, DecodeOptions, Exif, Filter, OnDamage, PictureSource, Pictures, RandomResizedCrop,
     View,
 };
-use crate::recordings::augment::EventAugment;
-use crate::recordings::events::{ReadOptions, SensorSize};
-use crate::recordings::frames::{Framing, Slicing};
-use crate::recordings::{RecordingSource, Recordings, SplitFile};
-use crate::{Error, Result, SampleShape, Source, Split};
+#[cfg(feature = "recordings")]
+use crate::recordings::{
+    RecordingSource, Recordings, SplitFile,
+    augment::EventAugment,
+    events::{ReadOptions, SensorSize},
+    frames::{Framing, Slicing},
+};
+use crate::{Error, Result, SampleShape, Source};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,24 +48,30 @@ pub struct SourceConfig {
     /// A split file of a set of recordings ([`SplitFile`]). If absent, the official split; without
     /// one the last 100 of each class of CIFAR10-DVS, and one of ten of each class of other sets,
     /// chosen with seed 0, are for testing. Relative paths start at the current folder.
+    #[cfg(feature = "recordings")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<PathBuf>,
     /// How pictures become images.
+    #[cfg(feature = "pictures")]
     #[serde(default, skip_serializing_if = "is_default")]
     pub pictures: PictureConfig,
     /// How recordings become frames.
+    #[cfg(feature = "recordings")]
     #[serde(default, skip_serializing_if = "is_default")]
     pub frames: FrameConfig,
     /// Keeps samples that are the same in every epoch in a file that processes share: pictures for
     /// evaluation, and recordings that are not augmented.
+    #[cfg(feature = "cache")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheConfig>,
 }
 
+#[cfg(any(feature = "pictures", feature = "recordings"))]
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+#[cfg(feature = "pictures")]
 /// How pictures become images of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -76,12 +87,13 @@ pub struct PictureConfig {
     pub ratio: [f64; 2],
     /// The filter of resizing.
     pub filter: Filter,
-    /// Whether pictures are turned as their EXIF data say.
+    /// `true` if pictures are turned as their EXIF data say.
     pub exif: Exif,
-    /// What happens where a file cannot be decoded.
+    /// Treatment of files that cannot be decoded.
     pub on_damage: OnDamage,
 }
 
+#[cfg(feature = "pictures")]
 impl Default for PictureConfig {
     /// torchvision's crops: 0.08 to 1 of the area, ratios of ¾ to 4/3, bilinear.
     fn default() -> Self {
@@ -91,6 +103,7 @@ impl Default for PictureConfig {
     }
 }
 
+#[cfg(feature = "recordings")]
 /// By what a recording is cut into slices, one a time step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -102,13 +115,14 @@ pub enum SliceBy {
     Time,
 }
 
+#[cfg(feature = "recordings")]
 /// How recordings become frames `[T, 2, H, W]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FrameConfig {
     /// T: slices of a recording, one a time step.
     pub slices: usize,
-    /// What slices have equally much of.
+    /// The quantity that is equal in all slices.
     pub by: SliceBy,
     /// Size of the frames, `WIDTHxHEIGHT`, at most that of the sensor, which is the default.
     #[serde(with = "size", skip_serializing_if = "Option::is_none")]
@@ -120,6 +134,7 @@ pub struct FrameConfig {
     pub augment: Vec<EventAugment>,
 }
 
+#[cfg(feature = "recordings")]
 impl Default for FrameConfig {
     /// Ten slices of equally many events, as large as the sensor, no augmentation.
     fn default() -> Self {
@@ -128,6 +143,7 @@ impl Default for FrameConfig {
     }
 }
 
+#[cfg(feature = "recordings")]
 impl FrameConfig {
     fn framing(&self) -> Framing {
         let slices = self.slices;
@@ -139,12 +155,17 @@ impl FrameConfig {
     }
 }
 
+#[cfg(feature = "recordings")]
 /// Sizes as text.
 mod size {
     use super::SensorSize;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature that serde asks for"
+    )]
     pub(super) fn serialize<S: Serializer>(
         size: &Option<SensorSize>,
         to: S,
@@ -163,6 +184,7 @@ mod size {
     }
 }
 
+#[cfg(feature = "cache")]
 /// Where samples are cached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -173,6 +195,7 @@ pub struct CacheConfig {
     pub max_gib: u64,
 }
 
+#[cfg(feature = "cache")]
 impl Default for CacheConfig {
     /// `cache` in the data root, 64 GiB.
     fn default() -> Self {
@@ -227,9 +250,13 @@ impl SourceConfig {
         Self {
             dataset,
             path: None,
+            #[cfg(feature = "recordings")]
             split: None,
+            #[cfg(feature = "pictures")]
             pictures: PictureConfig::default(),
+            #[cfg(feature = "recordings")]
             frames: FrameConfig::default(),
+            #[cfg(feature = "cache")]
             cache: None,
         }
     }
@@ -237,28 +264,39 @@ impl SourceConfig {
     /// Shape of every sample, without opening the data; `None` where the files say it.
     pub fn shape(&self) -> Option<SampleShape> {
         let spec = self.dataset.spec();
-        let [channels, height, width] = spec.image;
         match spec.form {
             Form::Cifar(_) | Form::Idx(_) | Form::Shapes => Some(SampleShape::Static(spec.image)),
+            #[cfg(feature = "pictures")]
             Form::Pictures(_) => {
                 let size = self.picture_size();
-                Some(SampleShape::Static([channels, size, size]))
+                Some(SampleShape::Static([spec.image[0], size, size]))
             }
-            Form::Recordings(_) => {
-                let published = (spec.train > 0).then_some([height, width]);
-                let given = self.frames.size.or(self.frames.sensor);
-                let given = given.map(|size| [size.height, size.width].map(usize::from));
-                let [height, width] = given.or(published)?;
-                Some(SampleShape::Frames([self.frames.slices, channels, height, width]))
-            }
+            #[cfg(not(feature = "pictures"))]
+            Form::Pictures(_) => None,
+            #[cfg(feature = "recordings")]
+            Form::Recordings(_) => self.frame_shape(),
+            #[cfg(not(feature = "recordings"))]
+            Form::Recordings(_) => None,
         }
     }
 
+    #[cfg(feature = "pictures")]
     fn picture_size(&self) -> usize {
         match self.pictures.size {
             0 => self.dataset.spec().image[1],
             size => size,
         }
+    }
+
+    #[cfg(feature = "recordings")]
+    fn frame_shape(&self) -> Option<SampleShape> {
+        let spec = self.dataset.spec();
+        let [channels, height, width] = spec.image;
+        let published = (spec.train > 0).then_some([height, width]);
+        let given = self.frames.size.or(self.frames.sensor);
+        let given = given.map(|size| [size.height, size.width].map(usize::from));
+        let [height, width] = given.or(published)?;
+        Some(SampleShape::Frames([self.frames.slices, channels, height, width]))
     }
 
     /// Checks the settings that do not depend on files.
@@ -268,20 +306,16 @@ impl SourceConfig {
     /// for.
     pub fn validate(&self) -> Result<()> {
         let spec = self.dataset.spec();
-        let (pictures, recordings) =
-            (matches!(spec.form, Form::Pictures(_)), matches!(spec.form, Form::Recordings(_)));
-        let unused = [
-            ("pictures", !is_default(&self.pictures), pictures, "sets of pictures"),
-            ("frames", !is_default(&self.frames), recordings, "sets of recordings"),
-            ("split", self.split.is_some(), recordings, "sets of recordings"),
-            ("cache", self.cache.is_some(), pictures || recordings, "pictures and recordings"),
-        ];
-        for (field, given, used, what) in unused {
-            if given && !used {
-                let expected = format!("none: it is for {what}");
-                let found = format!("a setting for `{}`", self.dataset);
-                return Err(Error::InvalidConfig { field, expected, found });
-            }
+        #[cfg(feature = "pictures")]
+        self.unused("pictures", !is_default(&self.pictures), &["pictures"])?;
+        #[cfg(feature = "cache")]
+        self.unused("cache", self.cache.is_some(), &["pictures", "recordings"])?;
+        #[cfg(feature = "recordings")]
+        {
+            self.unused("frames", !is_default(&self.frames), &["recordings"])?;
+            self.unused("split", self.split.is_some(), &["recordings"])?;
+            self.frames.framing().slicing.validate()?;
+            self.frames.augment.iter().try_for_each(EventAugment::validate)?;
         }
         if spec.train == 0 && self.path.is_none() {
             return Err(Error::InvalidConfig {
@@ -290,8 +324,23 @@ impl SourceConfig {
                 found: "none".into(),
             });
         }
-        self.frames.framing().slicing.validate()?;
-        self.frames.augment.iter().try_for_each(EventAugment::validate)
+        Ok(())
+    }
+
+    /// Refuses a setting that is for sets of other kinds.
+    #[cfg(any(feature = "pictures", feature = "recordings", feature = "cache"))]
+    fn unused(&self, field: &'static str, given: bool, kinds: &[&str]) -> Result<()> {
+        let kind = match self.dataset.spec().form {
+            Form::Cifar(_) | Form::Idx(_) | Form::Shapes => "images",
+            Form::Pictures(_) => "pictures",
+            Form::Recordings(_) => "recordings",
+        };
+        if !given || kinds.contains(&kind) {
+            return Ok(());
+        }
+        let expected = format!("none: it is for sets of {}", kinds.join(" and "));
+        let found = format!("a setting for `{}`", self.dataset);
+        Err(Error::InvalidConfig { field, expected, found })
     }
 }
 
@@ -307,11 +356,19 @@ pub fn open(config: &SourceConfig, root: Option<&Path>) -> Result<Sources> {
         Form::Cifar(_) | Form::Idx(_) | Form::Shapes => {
             Ok(Dataset::open_named(config.dataset, Some(&folder))?.into())
         }
+        #[cfg(feature = "pictures")]
         Form::Pictures(_) => open_pictures(config, &folder, &root),
+        #[cfg(not(feature = "pictures"))]
+        Form::Pictures(_) => not_compiled(config, "pictures"),
+        #[cfg(feature = "recordings")]
         Form::Recordings(_) => open_recordings(config, &folder, &root),
+        #[cfg(not(feature = "recordings"))]
+        Form::Recordings(_) => not_compiled(config, "recordings"),
     }
 }
 
+#[cfg(feature = "pictures")]
+#[cfg_attr(not(feature = "cache"), expect(unused_variables, reason = "for caches alone"))]
 fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<Sources> {
     let PictureConfig { resize, scale, ratio, filter, exif, on_damage, .. } = config.pictures;
     let (spec, size) = (config.dataset.spec(), config.picture_size());
@@ -320,8 +377,8 @@ fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<So
         0 => size,
         resize => resize,
     };
-    let train = Arc::new(Pictures::open(config.dataset, folder, Split::Train)?);
-    let test = Arc::new(Pictures::open(config.dataset, folder, Split::Test)?);
+    let train = Arc::new(Pictures::open(config.dataset, folder, crate::Split::Train)?);
+    let test = Arc::new(Pictures::open(config.dataset, folder, crate::Split::Test)?);
     let classes = train.classes().to_vec();
     // Labels are places in the list of classes, so both lists must be the same.
     if test.classes() != classes {
@@ -343,9 +400,12 @@ fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<So
     };
     let random = View::Train(RandomResizedCrop { size, scale, ratio, filter });
     let middle = View::Evaluation(CentreCrop { resize, size, filter });
-    let plain = |pictures: &Arc<Pictures>| {
+    let plain = |pictures: &Arc<Pictures>| -> Result<Arc<dyn Source>> {
         let source = view(pictures, middle)?;
-        cached(config, root, source, PictureSource::fingerprint, classes.len())
+        #[cfg(feature = "cache")]
+        return cached(config, root, source, PictureSource::fingerprint, classes.len());
+        #[cfg(not(feature = "cache"))]
+        Ok(Arc::new(source))
     };
     Ok(Sources {
         name: config.dataset,
@@ -358,6 +418,8 @@ fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<So
     })
 }
 
+#[cfg(feature = "recordings")]
+#[cfg_attr(not(feature = "cache"), expect(unused_variables, reason = "for caches alone"))]
 fn open_recordings(config: &SourceConfig, folder: &Path, root: &Path) -> Result<Sources> {
     let (spec, frames) = (config.dataset.spec(), &config.frames);
     let options = ReadOptions { size: frames.sensor, ..ReadOptions::default() };
@@ -371,9 +433,12 @@ fn open_recordings(config: &SourceConfig, folder: &Path, root: &Path) -> Result<
         let (set, indices) = (Arc::clone(&set), indices.to_vec());
         RecordingSource::new(set, indices, frames.framing(), augment.to_vec())
     };
-    let plain = |indices: &[usize]| {
+    let plain = |indices: &[usize]| -> Result<Arc<dyn Source>> {
         let source = source(indices, &[])?;
-        cached(config, root, source, RecordingSource::fingerprint, set.classes().len())
+        #[cfg(feature = "cache")]
+        return cached(config, root, source, RecordingSource::fingerprint, set.classes().len());
+        #[cfg(not(feature = "cache"))]
+        Ok(Arc::new(source))
     };
     let train_plain = plain(&parts.train)?;
     let train: Arc<dyn Source> = if frames.augment.is_empty() {
@@ -392,7 +457,13 @@ fn open_recordings(config: &SourceConfig, folder: &Path, root: &Path) -> Result<
     })
 }
 
+#[cfg(not(all(feature = "pictures", feature = "recordings")))]
+fn not_compiled(config: &SourceConfig, feature: &'static str) -> Result<Sources> {
+    Err(Error::NotCompiled { dataset: config.dataset.as_str(), feature })
+}
+
 /// The samples of a source, from their cache if the config wants one.
+#[cfg(all(feature = "cache", any(feature = "pictures", feature = "recordings")))]
 fn cached<S: Source + 'static>(
     config: &SourceConfig,
     root: &Path,

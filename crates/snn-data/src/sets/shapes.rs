@@ -178,7 +178,7 @@ fn coverage(class: usize, pose: &Pose, column: usize, row: usize) -> usize {
     covered
 }
 
-/// Whether the figure of class `class` contains the point `(u, v)`.
+/// `true` if the figure of class `class` contains the point `(u, v)`.
 fn contains(class: usize, u: f64, v: f64) -> bool {
     let radius_squared = u * u + v * v;
     let reach = u.abs().max(v.abs());
@@ -200,7 +200,7 @@ fn cross(u: f64, v: f64) -> bool {
     u.abs().max(v.abs()) <= 1.0 && u.abs().min(v.abs()) <= 0.28
 }
 
-/// Whether `position` (in `[-1, 1]`) lies in an even band, with `bands_per_unit` bands a unit of
+/// `true` if `position` (in `[-1, 1]`) lies in an even band, with `bands_per_unit` bands a unit of
 /// length.
 fn is_even_band(position: f64, bands_per_unit: f64) -> bool {
     let band = ((position + 1.0) * bands_per_unit).floor();

@@ -26,8 +26,8 @@ names! {
         Mnist = "mnist",
         /// Fashion-MNIST (Xiao et al. 2017): 60,000 + 10,000 images of 1×28×28, ten classes.
         FashionMnist = "fashion-mnist",
-        /// The computed set [`shapes`](crate::shapes): 8,000 + 2,000 images of 3×16×16, ten classes,
-        /// no file.
+        /// The computed set [`shapes`](crate::shapes): 8,000 + 2,000 images of 3×16×16, ten
+        /// classes, no file.
         Shapes10 = "shapes10",
         /// CIFAR10-DVS (Li et al. 2017): 10,000 recordings of a DVS128, ten classes; no official
         /// split.
@@ -57,7 +57,7 @@ names! {
     }
 }
 
-/// What is known of a data set without opening it.
+/// Facts of a data set that are known without opening it.
 #[derive(Debug)]
 pub struct DatasetSpec {
     /// Its name.
@@ -74,8 +74,9 @@ pub struct DatasetSpec {
     pub test: usize,
     /// `[C, H, W]` of an image, of a frame, or of the usual crop of a picture.
     pub image: [usize; 3],
-    /// Integer mean of the training samples per channel, in pixel units: subtracted from the pixels,
-    /// and the fill of crops. Frames of events are counts, from which nothing is subtracted.
+    /// Integer mean of the training samples per channel, in pixel units: subtracted from the
+    /// pixels, and the fill of crops. Frames of events are counts, from which nothing is
+    /// subtracted.
     pub channel_mean_u8: &'static [u8],
     /// Standard deviation of the training samples per channel, in pixel units (0 to 255), over all
     /// pixels of a channel.
@@ -113,7 +114,7 @@ pub enum PictureLayout {
 pub struct RecordingLayout {
     /// Where the recordings are.
     pub files: RecordingFiles,
-    /// Whether rows and columns of the sensor change places to turn pictures upright, as in
+    /// `true` if rows and columns of the sensor change places to turn pictures upright, as in
     /// `SpikingJelly`.
     pub transposed: bool,
     /// The split where none is named.
@@ -333,7 +334,7 @@ const fn recordings(name: DatasetName, height: usize, width: usize) -> DatasetSp
 }
 
 impl DatasetName {
-    /// What is known of the data set.
+    /// Facts of the data set.
     pub fn spec(self) -> &'static DatasetSpec {
         &SPECS[self as usize]
     }
@@ -359,7 +360,7 @@ impl DatasetSpec {
         folders.find(|folder| folder.is_dir()).unwrap_or_else(|| root.to_owned())
     }
 
-    /// Whether all of it is images in memory ([`Dataset`](crate::Dataset) opens it).
+    /// `true` if all of it is images in memory ([`Dataset`](crate::Dataset) opens it).
     pub fn in_memory(&self) -> bool {
         matches!(self.form, Form::Cifar(_) | Form::Idx(_) | Form::Shapes)
     }

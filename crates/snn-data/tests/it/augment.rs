@@ -37,7 +37,12 @@ fn signed(value: usize) -> isize {
 
 proptest! {
     #[test]
-    fn crop_is_its_naive_twin(image in image(), down in -12_isize..=12, right in -12_isize..=12, fill in any::<[u8; 4]>()) {
+    fn crop_is_its_naive_twin(
+        image in image(),
+        down in -12_isize..=12,
+        right in -12_isize..=12,
+        fill in any::<[u8; 4]>(),
+    ) {
         let naive = Array3::from_shape_fn(image.dim(), |(channel, y, x)| {
             pixel(&image, channel, signed(y) + down, signed(x) + right, &fill)
         });
@@ -47,7 +52,8 @@ proptest! {
     #[test]
     fn flip_is_its_naive_twin_and_undoes_itself(image in image()) {
         let width = image.dim().2;
-        let naive = Array3::from_shape_fn(image.dim(), |(channel, y, x)| image[[channel, y, width - 1 - x]]);
+        let naive =
+            Array3::from_shape_fn(image.dim(), |(channel, y, x)| image[[channel, y, width - 1 - x]]);
         let mut flipped = image.clone();
         flip_horizontal(flipped.view_mut());
         prop_assert_eq!(&flipped, &naive);
@@ -56,7 +62,13 @@ proptest! {
     }
 
     #[test]
-    fn cut_out_is_its_naive_twin(image in image(), y in 0_usize..9, x in 0_usize..9, side in 0_usize..20, fill in any::<[u8; 4]>()) {
+    fn cut_out_is_its_naive_twin(
+        image in image(),
+        y in 0_usize..9,
+        x in 0_usize..9,
+        side in 0_usize..20,
+        fill in any::<[u8; 4]>(),
+    ) {
         let (_, height, width) = image.dim();
         let (y, x) = (y % height, x % width);
         let inside = |place: usize, centre: usize| {
@@ -64,7 +76,8 @@ proptest! {
             (first..first + signed(side)).contains(&signed(place))
         };
         let naive = Array3::from_shape_fn(image.dim(), |(channel, row, column)| {
-            if inside(row, y) && inside(column, x) { fill[channel] } else { image[[channel, row, column]] }
+            let cut = inside(row, y) && inside(column, x);
+            if cut { fill[channel] } else { image[[channel, row, column]] }
         });
         let mut cut = image;
         cut_out(cut.view_mut(), [y, x], side, &fill);
@@ -72,7 +85,11 @@ proptest! {
     }
 
     #[test]
-    fn augment_is_a_crop_then_perhaps_a_flip(image in image(), padding in 0_usize..5, sample in 0_usize..1000) {
+    fn augment_is_a_crop_then_perhaps_a_flip(
+        image in image(),
+        padding in 0_usize..5,
+        sample in 0_usize..1000,
+    ) {
         let channels = image.dim().0;
         let augment = Augment { crop_padding: padding, flip: Flip::Horizontal, fill: vec![9; channels], ..Augment::default() };
         let mut changed = image.clone();

@@ -173,7 +173,7 @@ fn augmentation_is_a_function_of_seed_epoch_and_index_and_keeps_events_on_the_se
         half.apply(events.clone(), &mut SampleRng::for_sample(0, 0, 0)).unwrap().len(),
         1500
     );
-    // Times shake by the deviation that was asked for.
+    // Timestamps jitter by the requested deviation.
     let shaken = EventAugment::JitterTimes { micros: 30.0 };
     let far = Events::from_columns(
         SIZE,
@@ -312,11 +312,11 @@ fn nda_has_the_strengths_of_its_authors() {
             for operation in nda.draw([48, 48], &mut SampleRng::for_sample(0, 0, index)) {
                 match operation {
                     EventOperation::Roll { right, down } => {
-                        rolled = rolled.max(right.abs()).max(down.abs())
+                        rolled = rolled.max(right.abs()).max(down.abs());
                     }
                     EventOperation::Rotate { degrees } => rotated = rotated.max(degrees.abs()),
                     EventOperation::Shear { factor } => {
-                        sheared = sheared.max(factor.atan().to_degrees().abs())
+                        sheared = sheared.max(factor.atan().to_degrees().abs());
                     }
                     _ => {}
                 }

@@ -15,7 +15,7 @@ fn root() -> Option<PathBuf> {
 
 fn opens(name: DatasetName, first_labels: [u16; 5]) {
     let Some(root) = root() else { return };
-    let report = check(&root, Some(name.into())).unwrap();
+    let report = check(&root, Some(name)).unwrap();
     assert!(report.is_ok(), "{report}");
     let data = Dataset::open_named(name, Some(&root)).unwrap();
     assert_eq!(data.train.pixels().dim(), (50_000, 3, 32, 32));

@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What decides every draw beside the pixel.
+/// Parameters of every draw beside the pixel.
 #[derive(Clone, Copy)]
 pub(super) struct Law {
     pub(super) seed: u64,

@@ -56,7 +56,7 @@ const HEAD: &str = "head";
 /// # Ok::<(), snn_ir::Error>(())
 /// ```
 ///
-/// What does not fit is said with its node:
+/// Errors name the node that does not fit:
 ///
 /// ```
 /// use snn_ir::{Conv, GraphBuilder};

@@ -26,7 +26,7 @@ pub struct Graph {
 pub struct Node {
     /// Path name, unique (`layer2.0.conv1`); weights are `<name>.<part>`.
     pub name: String,
-    /// What it computes.
+    /// The operation.
     pub op: Op,
     /// Names of the nodes it reads.
     #[serde(default)]

@@ -20,7 +20,7 @@ pub enum Op {
     Linear {
         /// Number of outputs.
         features: usize,
-        /// Whether it has a bias; absent in a file: no.
+        /// `true` if it has a bias; absent in a file: no.
         #[serde(default)]
         bias: bool,
     },
@@ -56,7 +56,7 @@ pub enum Op {
     Concat,
     /// An activation site (eqs. 8 to 13).
     Activation {
-        /// What it computes.
+        /// The operation.
         site: Site,
         /// How it sends its level, once converted (eq. 15).
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,7 +119,7 @@ pub struct Conv {
     pub dilation: Vec<usize>,
     /// Groups; divides the channels on both sides.
     pub groups: usize,
-    /// Whether it has a bias.
+    /// `true` if it has a bias.
     pub bias: bool,
 }
 
@@ -221,7 +221,7 @@ impl Geometry {
     }
 }
 
-/// What a pooling computes over its window.
+/// Function that a pooling computes over its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PoolKind {

@@ -25,7 +25,7 @@ pub struct Resolved {
     pub nodes: Vec<ResolvedNode>,
 }
 
-/// What is known of a node once its graph has been checked.
+/// A node of a checked graph, with its shape.
 #[derive(Debug, Clone)]
 pub struct ResolvedNode {
     /// Its name.
@@ -34,7 +34,7 @@ pub struct ResolvedNode {
     pub inputs: Vec<usize>,
     /// Shape of its output for one sample.
     pub shape: Vec<usize>,
-    /// Whether its output differs between macro-steps for a static image (eq. 14).
+    /// `true` if its output differs between macro-steps for a static image (eq. 14).
     pub varies: bool,
 }
 
@@ -64,7 +64,7 @@ pub struct SiteInfo {
     pub name: String,
     /// Output shape for one sample.
     pub shape: Vec<usize>,
-    /// What it computes.
+    /// The operation.
     pub site: Site,
 }
 

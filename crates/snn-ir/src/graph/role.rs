@@ -3,7 +3,7 @@
 use super::{Graph, Op};
 use crate::streams::Kind;
 
-/// What an operation is to the network around it, for checks, passes, kernels and drawings that
+/// Role of an operation in the network around it, for checks, passes, kernels and drawings that
 /// treat all operations of one role alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -23,6 +23,13 @@ pub enum Role {
     Join,
     /// The class scores.
     Head,
+}
+
+impl Role {
+    /// `true` for operations that have neither weights nor state.
+    pub fn is_stateless(self) -> bool {
+        matches!(self, Role::Pool | Role::Shape | Role::Join)
+    }
 }
 
 impl Op {

@@ -41,7 +41,7 @@ impl Code {
         }
     }
 
-    /// Whether a site that emits `spike` can be sent in this code (eq. 15).
+    /// `true` if a site that emits `spike` can be sent in this code (eq. 15).
     pub fn carries(self, spike: Spike) -> bool {
         match (spike, self) {
             (Spike::Binary, Code::Binary)

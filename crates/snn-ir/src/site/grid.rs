@@ -20,11 +20,11 @@ pub struct GridLif {
     /// Which levels it emits.
     #[serde(default, skip_serializing_if = "is_default")]
     pub spike: Spike,
-    /// What its input goes through before the membrane.
+    /// Synapse between the input and the membrane.
     #[serde(default, skip_serializing_if = "is_default")]
     pub synapse: GridSynapse,
-    /// What its spikes do to its threshold; the jump is the weight `<node>.adaptation`, i32 `[C]`,
-    /// in units of the membrane.
+    /// Effect of spikes on the threshold; the jump is the weight `<node>.adaptation`, i32 `[C]`, in
+    /// units of the membrane.
     #[serde(default, skip_serializing_if = "is_default")]
     pub adaptation: GridAdaptation,
 }

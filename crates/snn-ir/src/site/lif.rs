@@ -13,18 +13,18 @@ pub struct Lif {
     pub leak: Leak,
     /// Firing threshold θ; the neuron fires at `u ≥ θ`.
     pub threshold: Threshold,
-    /// What a spike does to the membrane.
+    /// Effect of a spike on the membrane.
     pub reset: Reset,
     /// Which levels it emits.
     #[serde(skip_serializing_if = "is_default")]
     pub spike: Spike,
-    /// What its input goes through before the membrane.
+    /// Synapse between the input and the membrane.
     #[serde(skip_serializing_if = "is_default")]
     pub synapse: Synapse,
-    /// What its spikes do to its threshold.
+    /// Effect of spikes on the threshold.
     #[serde(skip_serializing_if = "is_default")]
     pub adaptation: Adaptation,
-    /// Whether the gradient flows through the reset.
+    /// Gradient flow through the reset.
     pub reset_gradient: ResetGradient,
     /// Derivative used in place of the step function's.
     pub surrogate: Surrogate,
@@ -93,7 +93,7 @@ pub enum Leak {
     },
 }
 
-/// What a spike does to the membrane.
+/// Effect of a spike on the membrane.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reset {
@@ -157,7 +157,7 @@ impl Spike {
     }
 }
 
-/// What the input of a LIF neuron goes through before the membrane.
+/// Synapse between the input of a LIF neuron and its membrane.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Synapse {
@@ -172,7 +172,7 @@ pub enum Synapse {
     },
 }
 
-/// What the spikes of a LIF neuron do to its threshold.
+/// Effect of a LIF neuron's spikes on its threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Adaptation {
@@ -190,7 +190,7 @@ pub enum Adaptation {
     },
 }
 
-/// Whether the gradient flows through the reset.
+/// Gradient flow through the reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResetGradient {

@@ -97,7 +97,7 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
     Ok(Conversion { model, plan })
 }
 
-/// What is known of one class of accumulator channels.
+/// Requirements of one class of accumulator channels.
 #[derive(Clone, Copy)]
 struct Demand {
     /// Finest natural unit max|w|/127 of the streams that come in.

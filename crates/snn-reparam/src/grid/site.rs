@@ -33,15 +33,15 @@ pub(crate) struct Edges {
     pub(crate) base: Array1<f64>,
     /// The highest edge in multiples of the base: D − ½ for levels.
     pub(crate) highest: f64,
-    /// Whether the base must be a whole number of units: a soft reset subtracts it, integer spikes
-    /// count multiples of it.
+    /// `true` if the base must be a whole number of units: a soft reset subtracts it, integer
+    /// spikes count multiples of it.
     pub(crate) whole: bool,
     /// β of an adaptation.
     pub(crate) strength: f64,
 }
 
 impl Edges {
-    /// Those of a site of `count` channels; none of one that has no threshold.
+    /// Edges of a site of `count` channels; none of one that has no threshold.
     pub(crate) fn of(model: &Model, node: &str, site: &Site, count: usize) -> Result<Option<Self>> {
         let each = |part: &str| -> Result<Array1<f64>> {
             let values = per_channel(model, node, part)?;

@@ -18,7 +18,7 @@ pub(crate) fn refuse_unknown_sites(graph: &Graph, codes: &CodeChoice, plan: &mut
     }
 }
 
-/// Whether a site can have more than one code.
+/// `true` if a site can have more than one code.
 pub(crate) fn has_choice(site: &Site) -> bool {
     !matches!(site.spike(), Some(Spike::Binary | Spike::Ternary))
 }

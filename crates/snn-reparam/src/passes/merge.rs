@@ -7,7 +7,7 @@
 //! shortcut), a one-to-one synapse with weight `r_c` is put.
 
 use crate::error::Result;
-use crate::graph_edit::{Draft, kind, kinds};
+use crate::graph_edit::Draft;
 use crate::passes::sum_pool::to_sum;
 use crate::plan::{Action, Plan};
 use ndarray::{ArrayD, Axis, IxDyn};
@@ -19,10 +19,7 @@ use std::collections::HashMap;
 pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
     insert_identities(draft, plan)?;
     let resolved = draft.graph.resolve()?;
-    let of_events: Vec<bool> = {
-        let kinds = kinds(&draft.graph);
-        draft.graph.nodes.iter().map(|node| kinds[node.name.as_str()] != Kind::Current).collect()
-    };
+    let kinds = draft.graph.kinds();
     let mut factors: HashMap<String, Vec<f64>> = HashMap::new();
     for (index, node) in draft.graph.nodes.clone().iter().enumerate() {
         let channels = resolved.nodes[index].shape[0];
@@ -48,7 +45,7 @@ pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
                 };
                 let mut factor = input();
                 let action = match pool {
-                    PoolKind::Average if of_events[index] => {
+                    PoolKind::Average if kinds[index] != Kind::Current => {
                         factor.iter_mut().for_each(|f| *f /= window as f64);
                         to_sum(&mut draft.graph, &node.name);
                         Action::SumOfEvents { window }
@@ -134,7 +131,7 @@ fn insert_identities(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
             }
         }
         let node = &draft.graph.nodes[position];
-        let kind = kind(node, |input| kinds.get(input).copied());
+        let kind = node.op.yields(node.inputs.iter().map(|input| kinds[input]));
         kinds.insert(node.name.clone(), kind);
         position += 1;
     }

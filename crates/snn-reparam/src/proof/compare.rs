@@ -6,7 +6,7 @@ use snn_ir::{Evaluation, Logits, SiteOutput};
 use std::collections::HashMap;
 use std::fmt;
 
-/// What is demanded of a comparison; every report says which it shows.
+/// Strictness of a comparison; every report says which it shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strictness {
@@ -33,10 +33,10 @@ impl fmt::Display for Strictness {
 /// largest.
 pub const LOGIT_TOLERANCE: f64 = 1e-6;
 
-/// What the comparison of two interpreters found.
+/// Result of comparing two interpreters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// What is demanded.
+    /// Required strictness.
     #[serde(rename = "level")]
     pub strictness: Strictness,
     /// Interpreter and form on one side.
@@ -58,11 +58,11 @@ pub struct Comparison {
     pub logit_difference: Option<f64>,
     /// Samples whose class differs.
     pub class_changes: usize,
-    /// What happened at each site.
+    /// Comparison at each site.
     pub sites: Vec<SiteComparison>,
 }
 
-/// What the comparison found at one site.
+/// Result of a comparison at one site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteComparison {
     /// The site.
@@ -231,7 +231,7 @@ impl Comparison {
         self.sites.iter().filter(|site| site.active == 0).map(|site| site.site.as_str())
     }
 
-    /// What differs more than the demand allows, one cause each; empty if nothing does.
+    /// Differences that the strictness forbids, one cause each; empty if nothing does.
     pub fn differences(&self) -> Vec<String> {
         let mut causes = Vec::new();
         if self.samples == 0 {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use snn_ir::{ConversionOptions, Form, Model, Op, Tensor};
 
-/// Whether fine-tuning may have changed the weights of a model on the grid.
+/// `true` if fine-tuning may have changed the weights of a model on the grid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tuning {
@@ -18,10 +18,10 @@ pub enum Tuning {
 /// How a file differs from what conversion makes of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// What differs in the graph, the form, the macro-steps, the preprocessing or the classes: with
+    /// Differences in the graph, the form, the macro-steps, the preprocessing or the classes: with
     /// such a difference there is nothing to compare spike by spike.
     pub signature: Vec<String>,
-    /// What differs in the weights and may not.
+    /// Forbidden differences in the weights.
     pub weights: Vec<String>,
     /// Single values of weights and biases that differ, whether they may or not.
     pub changed: u64,
@@ -30,7 +30,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Whether the file is the conversion of the run.
+    /// `true` if the file is the conversion of the run.
     pub fn is_none(&self) -> bool {
         self.signature.is_empty() && self.weights.is_empty()
     }
@@ -79,7 +79,7 @@ pub fn difference(expected: &Model, file: &Model, tuning: Tuning) -> Difference 
     found
 }
 
-/// What differs in everything but the weights.
+/// Differences in everything but the weights.
 fn signature(expected: &Model, file: &Model) -> Vec<String> {
     let mut causes = Vec::new();
     let mut demand = |same: bool, cause: String| {
@@ -160,8 +160,8 @@ fn changed_values(a: &Tensor, b: &Tensor) -> u64 {
     }
 }
 
-/// Whether training changes this weight: weights and biases of convolutions and linear layers, not
-/// those of one-to-one synapses.
+/// `true` if training changes this weight: weights and biases of convolutions and linear layers,
+/// not those of one-to-one synapses.
 fn is_tunable(model: &Model, name: &str) -> bool {
     let Some((node, "weight" | "bias")) = name.rsplit_once('.') else { return false };
     matches!(model.graph().node(node).map(|node| &node.op), Some(Op::Conv(_) | Op::Linear { .. }))

@@ -74,7 +74,7 @@ pub trait Engines {
         Ok(Vec::new())
     }
 
-    /// Whether the dense interpreter is exact on this machine, for a network on the grid.
+    /// `true` if the dense interpreter is exact on this machine, for a network on the grid.
     ///
     /// # Errors
     /// It is not; the error says where.
@@ -88,7 +88,7 @@ pub trait Engines {
     }
 }
 
-/// What goes wrong in an interpreter.
+/// Error of an interpreter.
 pub type EngineError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One way to run a network on the grid: instructions, threads, kernels, streaming.
@@ -96,7 +96,7 @@ pub type EngineError = Box<dyn std::error::Error + Send + Sync>;
 pub struct Way {
     /// How it runs, for reports.
     pub name: String,
-    /// What it can record: with [`Record::Logits`] only logits are compared.
+    /// Record that the interpreter supports: with [`Record::Logits`] only logits are compared.
     pub record: Record,
     /// The first images that it runs on; `None` for all.
     pub samples: Option<usize>,
@@ -104,12 +104,12 @@ pub struct Way {
     pub engine: Engine,
 }
 
-/// What is demanded, and how much of it is tried on a sample of the images.
+/// Demands of a proof, and how much of it is tried on a sample of the images.
 #[derive(Debug, Clone)]
 pub struct Demands {
     /// The most accuracy that conversion may cost, in points.
     pub max_drop: f64,
-    /// Whether fine-tuning may have changed the weights of the file.
+    /// `true` if fine-tuning may have changed the weights of the file.
     pub tuning: Tuning,
     /// Number of images of the whole test set, where it is known.
     pub test_samples: Option<usize>,
@@ -320,7 +320,7 @@ impl Proof {
         }
     }
 
-    /// Whether there is anything to run: false where the file is so different from the conversion
+    /// `true` if there is anything to run: false where the file is so different from the conversion
     /// of the run that spikes cannot be compared.
     pub fn is_running(&self) -> bool {
         self.running.is_some()
@@ -488,7 +488,7 @@ impl Running {
     }
 }
 
-/// What an interpreter did for the first samples of a batch.
+/// Result of an interpreter for the first samples of a batch.
 fn first_of(evaluation: &Evaluation, count: usize) -> Evaluation {
     let logits = match &evaluation.logits {
         Logits::Integer(a) => Logits::Integer(a.slice(ndarray::s![..count, ..]).to_owned()),

@@ -11,7 +11,7 @@ use std::fmt;
 /// weights are checked by accuracy alone, which few images do not show.
 pub const LEAST_FINETUNED_IMAGES: usize = 1000;
 
-/// What a proof has shown.
+/// Verdict of a proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -40,8 +40,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What invisible noise does to the classes of the trained network, as a measure for what rounding
-/// does.
+/// Effect of invisible noise on the classes of the trained network, as a yardstick for rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noise {
     /// Images in which every pixel was changed by one of 255.
@@ -50,12 +49,12 @@ pub struct Noise {
     pub class_changes: usize,
 }
 
-/// What was found, before it is judged.
+/// Findings, before they are judged.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
-    /// Whether the file is on the grid.
+    /// `true` if the file is on the grid.
     pub on_grid: bool,
-    /// Whether fine-tuning may have changed its weights.
+    /// `true` if fine-tuning may have changed its weights.
     pub tuning: Tuning,
     /// Number of images of the whole test set, where it is known.
     pub test_samples: Option<usize>,
@@ -67,29 +66,29 @@ pub struct Findings {
     pub max_drop: f64,
     /// Images that the trained network and the file classify differently.
     pub class_changes: usize,
-    /// What one step of a pixel changes.
+    /// Effect of one step of a pixel.
     pub noise: Option<Noise>,
     /// Values of weights and biases that differ from the run's conversion.
     pub changed_weights: u64,
     /// Values of all weights and biases.
     pub weights: u64,
-    /// What rounding did to the weights of each layer.
+    /// Rounding errors of the weights of each layer.
     pub rounding: Vec<LayerRounding>,
     /// The comparisons.
     pub comparisons: Vec<Comparison>,
-    /// What was found wrong outside the comparisons: a file that is not the conversion of the run,
-    /// integers that no scale explains, a failed self-test.
+    /// Failures outside the comparisons: a file that is not the conversion of the run, integers
+    /// that no scale explains, a failed self-test.
     pub failures: Vec<String>,
-    /// What should be known beside the verdict.
+    /// Notes beside the verdict.
     pub notes: Vec<String>,
 }
 
 /// The judgement of a proof with everything that it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// What was shown.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What is demanded of the converted model itself: bitwise on the grid, zero flips off it.
+    /// Strictness for the converted model itself: bitwise on the grid, zero flips off it.
     #[serde(rename = "level")]
     pub strictness: Strictness,
     /// Images that all comparisons ran on, but those of a sample.
@@ -110,19 +109,19 @@ pub struct Report {
     pub max_drop: f64,
     /// Images that the trained network and the file classify differently.
     pub class_changes: usize,
-    /// What one step of a pixel changes.
+    /// Effect of one step of a pixel.
     pub noise: Option<Noise>,
     /// Values of weights and biases that differ from the run's conversion.
     pub changed_weights: u64,
     /// Values of all weights and biases.
     pub weights: u64,
-    /// What rounding did to the weights of each layer.
+    /// Rounding errors of the weights of each layer.
     pub rounding: Vec<LayerRounding>,
     /// The comparisons.
     pub comparisons: Vec<Comparison>,
     /// Why it does not hold, one cause each; empty if it does.
     pub failures: Vec<String>,
-    /// What should be known beside the verdict.
+    /// Notes beside the verdict.
     pub notes: Vec<String>,
 }
 
@@ -191,7 +190,7 @@ impl Report {
         }
     }
 
-    /// Whether everything demanded holds.
+    /// `true` if everything demanded holds.
     pub fn holds(&self) -> bool {
         matches!(self.verdict, Verdict::Bitwise | Verdict::ZeroFlips | Verdict::FineTuned)
     }
@@ -219,7 +218,7 @@ impl Report {
     }
 }
 
-/// What differs, one cause each: pairs that fail alike share a line.
+/// Differences, one cause each: pairs that fail alike share a line.
 fn grouped(comparisons: &[Comparison]) -> Vec<String> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for comparison in comparisons {

@@ -9,6 +9,7 @@
 use crate::error::{Error, Result};
 use ndarray::{ArrayD, Axis};
 use serde::{Deserialize, Serialize};
+use snn_ir::graph::Role;
 use snn_ir::site::{Adaptation, GridAdaptation, GridSynapse};
 use snn_ir::streams::{Kind, Streams};
 use snn_ir::{
@@ -19,7 +20,7 @@ use snn_ir::{
 /// Room for the rounding of f64 quotients, relative.
 const SLACK: f64 = 1e-6;
 
-/// What rounding did to the weights of one layer.
+/// Rounding errors of the weights of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerRounding {
     /// The convolution or linear layer.
@@ -295,8 +296,7 @@ impl Check<'_> {
     fn report_empty(&mut self, streams: &Streams) {
         for index in 0..self.scales.len() {
             let op = &self.events.graph().nodes[index].op;
-            let is_synapse = matches!(op, Op::Conv(_) | Op::Linear { .. } | Op::Scale);
-            if !is_synapse || streams.kinds[index] != Kind::Current {
+            if op.role() != Role::Synapse || streams.kinds[index] != Kind::Current {
                 continue;
             }
             let empty = |interval: &Interval| interval.is_empty();
@@ -312,7 +312,7 @@ impl Check<'_> {
         }
     }
 
-    /// What rounding did to each layer.
+    /// Rounding errors of each layer.
     fn layers(&self) -> Result<Vec<LayerRounding>> {
         let mut layers = Vec::new();
         for (index, node) in self.events.graph().nodes.iter().enumerate() {

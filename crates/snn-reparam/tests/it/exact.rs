@@ -96,7 +96,7 @@ fn every_kind_of_site_goes_on_the_grid() {
     goes_on_the_grid(Sites::All);
 }
 
-/// Whether a channel has weights of zero only (κ = 0): its unit is the floor, a part of its
+/// `true` if a channel has weights of zero only (κ = 0): its unit is the floor, a part of its
 /// thresholds that is no power of two, so that its bias is rounded.
 fn has_dead_channels(events: &Model) -> bool {
     let synapses = events
@@ -109,8 +109,8 @@ fn has_dead_channels(events: &Model) -> bool {
         .any(|weight| weight.outer_iter().any(|row| row.iter().all(|w| *w == 0.0)))
 }
 
-/// Whether a site on the grid loses something: a jump or threshold that is no whole number, a leak
-/// whose floor rounds.
+/// `true` if a site on the grid loses something: a jump or threshold that is no whole number, a
+/// leak whose floor rounds.
 fn loses(action: &Action) -> bool {
     match action {
         Action::IntegerNeuron { jump_error, threshold_error, floor_exact, .. } => {

@@ -134,7 +134,7 @@ struct Naives(Mistaken);
 /// An interpreter that makes one mistake: in one sample's level of one site, or in one logit.
 struct Wrong {
     right: Engine,
-    /// Whether frames are what it gets wrong.
+    /// `true` if frames are what it gets wrong.
     frames: bool,
     calls: usize,
 }
@@ -400,7 +400,7 @@ fn options_of_older_files_are_read_off_their_graphs() {
     assert_eq!((report.verdict, report.failures), (Verdict::Bitwise, Vec::new()));
 }
 
-/// `docs/semantics.md`, section 10: IF neurons that are all on, their mean over 7×7, a weight of 1,
+/// `docs/semantics.md`, section 1: IF neurons that are all on, their mean over 7×7, a weight of 1,
 /// a neuron with the threshold 1. The mean is the threshold exactly; in f64, 49 times 1/49 is less.
 fn tie() -> Model {
     let neuron = |threshold: f64| {

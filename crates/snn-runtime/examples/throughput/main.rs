@@ -9,8 +9,8 @@ use ndarray::{ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::Result;
+use snn_runtime::Counting;
 use snn_runtime::deploy::{Deployment, Options};
-use snn_runtime::{Precision, Runtime};
 use std::time::Instant;
 
 fn main() -> Result<()> {
@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let sites = arguments.next().unwrap_or_else(|| "unary".into());
     let images: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(200);
     let model = resnet20::model(&sites)?;
-    let runtime = Runtime::new(&model, Precision::Grid)?;
+    let runtime = Counting::new(&model)?;
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let batch = ArrayD::from_shape_simple_fn(IxDyn(&[images, 3, 32, 32]), || random.random::<u8>());
 
@@ -39,7 +39,7 @@ fn main() -> Result<()> {
     let mut session = runtime.session();
     let started = Instant::now();
     for image in batch.outer_iter() {
-        session.image(image)?;
+        session.run(&image)?;
     }
     drop(session);
     println!(
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
         images as f64 / started.elapsed().as_secs_f64()
     );
     let started = Instant::now();
-    runtime.logits(batch.view())?;
+    runtime.logits_batch(batch.view())?;
     let threads = rayon::current_num_threads();
     println!(
         "{sites}, {threads} threads: {:.0} images/s",
@@ -57,7 +57,7 @@ fn main() -> Result<()> {
     let counts = runtime.counts();
     let (total, samples) = (counts.total(), counts.samples as f64);
     let rates: Vec<f64> =
-        counts.nodes.iter().filter_map(snn_runtime::NodeCounts::firing_rate).collect();
+        counts.nodes.iter().filter_map(snn_runtime::counting::NodeCounts::firing_rate).collect();
     println!(
         "a sample: {:.2} M additions, {:.2} M multiplications, {:.0} k events; {:.3} events a \
          neuron and macro-step",

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snn_ir::graph::{Graph, Op, PoolKind};
+use snn_ir::graph::{Graph, Node, Op, PoolKind};
 use snn_ir::model::{Form, Model, Preprocessing, Signature, weight_specs};
 use snn_ir::models::ResNet;
 use snn_ir::site::{Code, GridLif, GridReset, Site};
@@ -46,8 +46,8 @@ pub(crate) fn model(sites: &str) -> Result<Model> {
             Op::Activation { .. } => site.clone(),
             Op::Add => {
                 for input in &mut inputs {
-                    if matches!(graph.node(input), Some(node) if matches!(node.op, Op::Activation { .. }))
-                    {
+                    let is_site = |node: &Node| matches!(node.op, Op::Activation { .. });
+                    if graph.node(input).is_some_and(is_site) {
                         *input = graph.push(format!("{}.shortcut", node.name), Op::Scale, &[input]);
                     }
                 }

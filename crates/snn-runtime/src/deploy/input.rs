@@ -5,11 +5,11 @@
 //! values, and its file no deviation that normalised values could be undone with.
 
 use super::session::{Session, State};
-use crate::arithmetic::Scores;
+use crate::scores::Scores;
 use snn_ir::{Error, Result};
 use std::num::NonZeroU64;
 
-/// What real values stand for.
+/// Scale of real-valued input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scale {
     /// 0 to 1, as pictures of floating-point libraries: pixel `⌊255·x + ½⌋`. A picture that was
@@ -70,7 +70,7 @@ pub struct Event {
     pub x: u16,
     /// Row, from the top.
     pub y: u16,
-    /// Whether it became brighter (ON).
+    /// `true` if it became brighter (ON).
     pub polarity: bool,
 }
 
@@ -157,11 +157,10 @@ impl Session {
     /// slice are counted ([`count_events`]) and are the frame of one macro-step.
     ///
     /// ```no_run
-    /// # use snn_runtime::deploy::{Deploy, Event, Options, windows};
-    /// # use snn_runtime::Model;
+    /// # use snn_runtime::Deployment;
+    /// # use snn_runtime::deploy::{Event, windows};
     /// # let events: Vec<Event> = vec![];
-    /// # let model = Model::load("gesture.safetensors")?;
-    /// let mut session = model.session(&Options::default())?;
+    /// let mut session = Deployment::load("gesture.safetensors")?.session();
     /// let slices: Vec<&[Event]> = windows(&events, 20_000.try_into()?).collect();
     /// let class = session.run_events(&slices)?.argmax();
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -1,164 +1,100 @@
-//! Deployment: a converted model compiled into stages that run with the instructions of this
+//! The fast engine: a converted model compiled into stages that run with the instructions of this
 //! machine.
 //!
-//! Layers are run one after another, each over all macro-steps, so that weights are read once a
-//! tile of image rows, and not once a macro-step, and a sample's state is two layers' events. A
-//! stage adds up its synapses, fires and sends in one pass over the output, tile by tile of image
-//! rows. On the grid the bits are those of [`snn_ir::naive`], as everything there is an integer.
-//! Off it sums are of f32, in an order of their own: levels agree with the other interpreters but
-//! where a membrane is within rounding of its threshold, and are the same bits with every
-//! instruction set and number of threads.
+//! Layers run one after another, each over all macro-steps, so that weights are read once a tile of
+//! image rows, and not once a macro-step, and a sample's state is two layers' events. A stage adds
+//! up its synapses, fires and sends in one pass over the output, tile by tile of image rows. A
+//! model of form `grid` gives the bits of [`snn_ir::naive`], as everything there is an integer. One
+//! of form `events` is summed in f32, in an order of its own: levels agree with the other
+//! interpreters but where a membrane is within rounding of its threshold, and are the same bits
+//! with every instruction set and number of threads.
 
 mod aligned;
-mod arena;
-mod calibrate;
-mod compiled;
-pub(crate) mod dense;
-mod engine;
-pub(crate) mod events;
+mod events;
 mod exit;
-mod grouped;
 mod input;
-pub(crate) mod number;
-pub(crate) mod patterns;
+mod kernels;
+mod number;
+mod options;
 mod plan;
-mod rearrange;
-pub(crate) mod rows;
+mod run;
 mod session;
-pub(crate) mod site;
-mod stage;
+mod size;
 mod summary;
-pub(crate) mod windows;
 
-pub use calibrate::{CurvePoint, Trajectories};
-pub use engine::NodeStatistics;
+pub use exit::trajectories::{CurvePoint, Trajectories};
 pub use exit::{Confidence, Exit};
 pub use input::{Event, Scale, count_events, windows};
+pub use options::{Kernels, MAX_BUFFER_BYTES, Options};
+pub use run::engine::NodeStatistics;
 pub use session::{Session, State};
 pub use summary::{NodeSummary, Summary};
 
-use compiled::Compiled;
+use crate::by_form::{ByForm, by_form};
+use crate::idle::Idle;
+use crate::limits::not_converted;
+use crate::pixels::Pixels;
+use crate::scores::{Head, Prediction};
+use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
+use run::batch::Compiled;
 use snn_ir::model::Form;
-use snn_ir::{Error, Evaluate, Evaluation, Input, Model, Record, Result};
+use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result};
 use snn_simd::{Available, InstructionSet};
 use std::sync::Arc;
 
-/// The most bytes that a session may take, its threads included; a limit for files from strangers.
-/// Its buffers hold all macro-steps, of which a file may ask for many.
-pub const MAX_BUFFER_BYTES: usize = 1 << 32;
-
-/// How convolutions and linear layers are computed. On the grid the bits are the same; off it each
-/// way has an order of sums of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kernels {
-    /// Through events as [`Kernels::Events`], and as a dense integer product where so many inputs
-    /// are active that a model of costs takes that for faster; decided for every tile of image rows
-    /// from the events that are there.
-    #[default]
-    Auto,
-    /// Through events, always: work follows the spikes. In layers of 64 outputs or more, where many
-    /// inputs are active at all of four macro-steps, or at every second one, events are sorted by
-    /// the steps at which they occur, and the weights of such an input are added once for them;
-    /// where few are, each step is added up by itself.
-    Events,
-    /// Through events that are sorted by their steps, wherever all levels are one.
-    Patterns,
-    /// As a dense integer product wherever levels allow it (none negative, none above 128). Off the
-    /// grid there is none: events then.
-    Dense,
-}
-
-/// How a model is deployed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Instruction set; `None` for the best that the machine has.
-    pub instruction_set: Option<InstructionSet>,
-    /// Threads that work on one sample in a session; 1 is best for many samples, which
-    /// [`Deployment::run`] spreads over threads instead.
-    pub threads: usize,
-    /// How convolutions and linear layers are computed.
-    pub kernels: Kernels,
-    /// Whether sessions measure what each node does.
-    pub statistics: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { instruction_set: None, threads: 1, kernels: Kernels::Auto, statistics: false }
-    }
-}
-
-/// Gives [`Model`] the method `session`.
-pub trait Deploy {
-    /// A session of this model.
-    ///
-    /// # Errors
-    /// As [`Deployment::new`].
-    fn session(&self, options: &Options) -> Result<Session>;
-}
-
-impl Deploy for Model {
-    fn session(&self, options: &Options) -> Result<Session> {
-        Ok(Deployment::new(self, options)?.session())
-    }
-}
+/// Name of the deployment in errors.
+pub(crate) const NAME: &str = "deployment";
 
 /// A converted model, compiled for this machine. It may be shared between threads.
+///
+/// ```no_run
+/// # let image = vec![0_u8];
+/// let best = snn_runtime::Deployment::load("model.safetensors")?.classify(&image)?;
+/// println!("{best}"); // apple (93.1 %)
+/// # Ok::<(), snn_runtime::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Deployment {
-    model: Numbers,
+    model: ByForm<Compiled<i32>, Compiled<f32>>,
     instructions: Available,
     pool: Option<Arc<rayon::ThreadPool>>,
     statistics: bool,
-}
-
-/// A model compiled to one kind of numbers or the other.
-#[derive(Debug)]
-enum Numbers {
-    Grid(Compiled<i32>),
-    Real(Compiled<f32>),
-}
-
-/// The same work with a compiled model, whatever its numbers.
-macro_rules! with_compiled {
-    ($deployment:expr, $compiled:ident => $work:expr) => {
-        match &$deployment.model {
-            Numbers::Grid($compiled) => $work,
-            Numbers::Real($compiled) => $work,
-        }
-    };
+    head: Arc<Head>,
+    /// Sessions that classify one sample.
+    idle: Idle<Session>,
 }
 
 impl Deployment {
-    /// Validates and compiles a model: on the grid in integers, off it in f32.
+    /// Reads a model file and compiles it for the best instruction set that is available and one
+    /// thread.
     ///
     /// # Errors
-    /// The model is not valid, not converted, larger than [`crate::MAX_TOTAL_VALUES`] or with its
-    /// macro-steps than [`MAX_BUFFER_BYTES`]; a site emits values that are no levels, or is a
-    /// user's own; the machine lacks the level, or cannot make the threads.
+    /// As [`Model::load`] and [`Deployment::new`].
+    pub fn load(path: impl AsRef<std::path::Path>) -> Result<Self> {
+        Self::new(&Model::load(path)?, &Options::default())
+    }
+
+    /// Validates and compiles a model: of form `grid` in integers, of form `events` in f32.
+    ///
+    /// # Errors
+    /// The model is not valid, not converted, larger than
+    /// [`MAX_TOTAL_VALUES`](crate::MAX_TOTAL_VALUES) or with its macro-steps than
+    /// [`MAX_BUFFER_BYTES`]; the outputs of a site are real numbers, or it is a custom neuron; the
+    /// instruction set is not available, `SNN_INSTRUCTION_SET` names none, or the machine cannot
+    /// make the threads.
     pub fn new(model: &Model, options: &Options) -> Result<Self> {
-        let failed = |message| Error::Interpreter { interpreter: crate::NAME, message };
+        let failed = |message| Error::Interpreter { interpreter: NAME, message };
         snn_simd::check_limit().map_err(|error| failed(error.to_string()))?;
         let wanted = options.instruction_set.unwrap_or_else(InstructionSet::best);
         let instructions = Available::new(wanted).ok_or_else(|| {
-            failed(format!(
-                "instruction set {wanted} is not available; the best here is {}",
-                InstructionSet::best()
-            ))
+            let best = InstructionSet::best();
+            failed(format!("instruction set {wanted} is not available here, the best is {best}"))
         })?;
+        let head = Arc::new(Head::of(model));
         let model = match model.form() {
-            Form::Grid { .. } => Numbers::Grid(Compiled::new(model, options, instructions)?),
-            Form::Events => Numbers::Real(Compiled::new(model, options, instructions)?),
-            Form::Trained => {
-                return Err(Error::Refused {
-                    node: "model".into(),
-                    reason: format!(
-                        "a deployment runs converted models, found form `{}`; convert it, or use \
-                         Runtime",
-                        model.form().label()
-                    ),
-                });
-            }
+            Form::Grid { .. } => ByForm::Grid(Compiled::new(model, options, instructions)?),
+            Form::Events => ByForm::Real(Compiled::new(model, options, instructions)?),
+            Form::Trained => return Err(not_converted(model)),
         };
         let pool = match options.threads {
             0 => return Err(failed("threads must be at least 1, found 0".into())),
@@ -168,22 +104,87 @@ impl Deployment {
                 Some(Arc::new(pool.map_err(|error| failed(error.to_string()))?))
             }
         };
-        Ok(Self { model, instructions, pool, statistics: options.statistics })
+        let (statistics, idle) = (options.statistics, Idle::default());
+        Ok(Self { model, instructions, pool, statistics, head, idle })
     }
 
     /// A session, with buffers of its own.
     pub fn session(&self) -> Session {
-        with_compiled!(self, compiled => compiled.engine(self.instructions, self.pool.clone(), self.statistics).into())
+        let (pool, head) = (self.pool.clone(), Arc::clone(&self.head));
+        let engine = match &self.model {
+            ByForm::Grid(compiled) => {
+                ByForm::Grid(compiled.engine(self.instructions, pool, self.statistics))
+            }
+            ByForm::Real(compiled) => {
+                ByForm::Real(compiled.engine(self.instructions, pool, self.statistics))
+            }
+        };
+        Session::new(engine, head)
+    }
+
+    /// The class of one image with its name and probability: the largest logit, the first of
+    /// equals. Buffers are kept for the next call; for many images one after another take a
+    /// [`session`](Self::session), which gives all scores, and for a batch
+    /// [`classify_batch`](Self::classify_batch).
+    ///
+    /// # Errors
+    /// The shape does not fit the model.
+    pub fn classify<P: Pixels>(&self, image: P) -> Result<Prediction> {
+        Ok(self.idle.lend(|| self.session()).run(image)?.prediction())
+    }
+
+    /// Logits of one image, one a class.
+    ///
+    /// # Errors
+    /// The shape does not fit the model.
+    pub fn logits<P: Pixels>(&self, image: P) -> Result<Vec<f64>> {
+        Ok(self.idle.lend(|| self.session()).run(image)?.logits())
+    }
+
+    /// The class of each image of a batch `[B, …shape]`, in parallel over samples on rayon's
+    /// current pool.
+    ///
+    /// # Errors
+    /// The shape does not fit the model.
+    pub fn classify_batch<D: Dimension>(&self, images: ArrayView<'_, u8, D>) -> Result<Vec<usize>> {
+        Ok(self.run_images(images.into_dyn())?.logits.argmax())
+    }
+
+    /// Logits of a batch `[B, …shape]`, `[B, classes]`, in parallel over samples.
+    ///
+    /// # Errors
+    /// The shape does not fit the model.
+    pub fn logits_batch<D: Dimension>(&self, images: ArrayView<'_, u8, D>) -> Result<Array2<f64>> {
+        Ok(self.to_logits(self.run_images(images.into_dyn())?.logits))
+    }
+
+    /// Logits in floating point of a batch that [`Deployment::run`] returned.
+    pub fn to_logits(&self, logits: Logits) -> Array2<f64> {
+        self.head.logits(logits, self.time_steps())
+    }
+
+    fn run_images(&self, images: ArrayViewD<'_, u8>) -> Result<Evaluation> {
+        self.run(&Input::Static(images), Record::Logits)
+    }
+
+    /// Names of the classes, in the order of the logits; may be empty.
+    pub fn classes(&self) -> &[String] {
+        &self.head.classes
+    }
+
+    /// Number of classes.
+    pub fn class_count(&self) -> usize {
+        by_form!(&self.model, compiled => compiled.plan.classes())
     }
 
     /// Shape of one sample.
     pub fn input_shape(&self) -> &[usize] {
-        with_compiled!(self, compiled => compiled.input_shape())
+        by_form!(&self.model, compiled => compiled.input_shape())
     }
 
     /// Macro-steps T.
     pub fn time_steps(&self) -> usize {
-        with_compiled!(self, compiled => compiled.plan.time_steps)
+        by_form!(&self.model, compiled => compiled.plan.time_steps)
     }
 
     /// The instruction set in use.
@@ -191,24 +192,30 @@ impl Deployment {
         self.instructions.set()
     }
 
-    /// What the plan does with each node.
+    /// Summary of the plan for each node.
     pub fn summary(&self) -> Summary {
-        with_compiled!(self, compiled => Summary::of(&compiled.plan, self.instruction_set()))
+        by_form!(&self.model, compiled => Summary::of(&compiled.plan, self.instruction_set()))
     }
 
-    /// Runs a batch, in parallel over its samples on rayon's current pool.
+    /// Runs a batch, in parallel over its samples on rayon's current pool, and records its sites
+    /// where asked to.
     ///
     /// # Errors
     /// The shape does not fit the model.
     pub fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
         input.check(self.input_shape(), self.time_steps())?;
-        with_compiled!(self, compiled => compiled.run(self.instructions, input, record))
+        by_form!(&self.model, compiled => compiled.run(self.instructions, input, record))
     }
 }
 
 impl Evaluate for Deployment {
     fn name(&self) -> &'static str {
-        crate::NAME
+        match self.instruction_set() {
+            InstructionSet::Scalar => "deployment scalar",
+            InstructionSet::Avx2 => "deployment avx2",
+            InstructionSet::Avx512 => "deployment avx512",
+            InstructionSet::Avx512Vnni => "deployment avx512vnni",
+        }
     }
 
     fn evaluate(&mut self, input: &Input<'_>, record: Record) -> Result<Evaluation> {

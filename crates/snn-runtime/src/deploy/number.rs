@@ -1,22 +1,23 @@
-//! What stages need of the numbers that they add up: i32 with weights of 8 bits on the grid, f32
-//! with weights of f32 off it.
+//! The accumulator type of stages: i32 with weights of 8 bits on the grid, f32 with weights of f32
+//! off it.
 
 use crate::arithmetic::Arithmetic;
-use crate::deploy::dense::{Dense, Products};
-use crate::deploy::rows::{Rows, Source};
-use crate::deploy::site::{GridKernel, Kernel, RealKernel};
-use crate::simd::rows::{self, Place};
+use crate::deploy::kernels::weights::{self, RowTask};
+use crate::deploy::plan::dense::{Dense, ProductForm};
+use crate::deploy::plan::neurons::{GridKernel, RealKernel, RowKernel};
+use crate::deploy::plan::weights::{PackedWeights, WeightSource};
+use crate::neuron::SiteNumber;
 use snn_ir::Result;
 use snn_ir::model::Model;
 use snn_simd::Available;
 use std::fmt::Debug;
 
 /// Numbers of a deployment.
-pub(crate) trait Number: Arithmetic {
+pub(crate) trait Number: SiteNumber {
     /// A packed weight.
     type Weight: Copy + Default + PartialEq + Debug + Send + Sync;
     /// Sites that are run a row at a time.
-    type Kernel: Kernel<Self>;
+    type RowKernel: RowKernel<Self>;
 
     /// A level or a multiplier.
     fn of(integer: i32) -> Self;
@@ -24,26 +25,26 @@ pub(crate) trait Number: Arithmetic {
     fn multipliers(model: &Model, node: &str) -> Result<Vec<i32>>;
     /// A weight as it is packed.
     fn packed(self) -> Self::Weight;
-    fn rows(source: &Source<'_, Self::Weight>) -> Rows<Self::Weight>;
+    fn rows(source: &WeightSource<'_, Self::Weight>) -> PackedWeights<Self::Weight>;
     /// The same synapse as a dense product of integers, if it has one; `least` as in
     /// [`Dense::pack`].
     fn dense(
-        source: &Source<'_, Self::Weight>,
-        rows: &Rows<Self::Weight>,
-        products: Products,
+        source: &WeightSource<'_, Self::Weight>,
+        rows: &PackedWeights<Self::Weight>,
+        products: ProductForm,
         least: Option<usize>,
     ) -> Option<Dense>;
     /// Currents for a dense product.
     fn integers(currents: &mut [Self]) -> Option<&mut [i32]>;
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row.
-    fn deliver(instructions: Available, place: Place<'_, Self>, currents: &mut [Self]);
+    fn deliver(instructions: Available, place: RowTask<'_, Self>, currents: &mut [Self]);
     /// Sums of the head over more macro-steps.
     fn join(sum: Self::Sum, more: Self::Sum) -> Self::Sum;
 }
 
 impl Number for i32 {
     type Weight = i8;
-    type Kernel = GridKernel;
+    type RowKernel = GridKernel;
 
     #[inline(always)]
     fn of(integer: i32) -> Self {
@@ -59,14 +60,14 @@ impl Number for i32 {
         i8::try_from(self).unwrap_or_default()
     }
 
-    fn rows(source: &Source<'_, i8>) -> Rows<i8> {
-        Rows::integers(source)
+    fn rows(source: &WeightSource<'_, i8>) -> PackedWeights<i8> {
+        PackedWeights::integers(source)
     }
 
     fn dense(
-        source: &Source<'_, i8>,
-        rows: &Rows<i8>,
-        products: Products,
+        source: &WeightSource<'_, i8>,
+        rows: &PackedWeights<i8>,
+        products: ProductForm,
         least: Option<usize>,
     ) -> Option<Dense> {
         Dense::pack(source, rows, products, least)
@@ -76,8 +77,8 @@ impl Number for i32 {
         Some(currents)
     }
 
-    fn deliver(instructions: Available, place: Place<'_, Self>, currents: &mut [Self]) {
-        rows::deliver(instructions, place, currents);
+    fn deliver(instructions: Available, place: RowTask<'_, Self>, currents: &mut [Self]) {
+        weights::deliver(instructions, place, currents);
     }
 
     fn join(sum: i64, more: i64) -> i64 {
@@ -87,7 +88,7 @@ impl Number for i32 {
 
 impl Number for f32 {
     type Weight = f32;
-    type Kernel = RealKernel;
+    type RowKernel = RealKernel;
 
     #[inline(always)]
     #[expect(
@@ -106,11 +107,16 @@ impl Number for f32 {
         self
     }
 
-    fn rows(source: &Source<'_, f32>) -> Rows<f32> {
-        Rows::reals(source)
+    fn rows(source: &WeightSource<'_, f32>) -> PackedWeights<f32> {
+        PackedWeights::reals(source)
     }
 
-    fn dense(_: &Source<'_, f32>, _: &Rows<f32>, _: Products, _: Option<usize>) -> Option<Dense> {
+    fn dense(
+        _: &WeightSource<'_, f32>,
+        _: &PackedWeights<f32>,
+        _: ProductForm,
+        _: Option<usize>,
+    ) -> Option<Dense> {
         None
     }
 
@@ -118,8 +124,8 @@ impl Number for f32 {
         None
     }
 
-    fn deliver(instructions: Available, place: Place<'_, Self>, currents: &mut [Self]) {
-        rows::deliver_reals(instructions, place, currents);
+    fn deliver(instructions: Available, place: RowTask<'_, Self>, currents: &mut [Self]) {
+        weights::deliver_reals(instructions, place, currents);
     }
 
     fn join(sum: f64, more: f64) -> f64 {

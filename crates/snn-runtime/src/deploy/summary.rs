@@ -1,7 +1,7 @@
-//! What a plan does with each node, as data and as text.
+//! Summary of a plan for each node, as data and as text.
 
 use crate::deploy::number::Number;
-use crate::deploy::plan::{Plan, Stage, Step, Synapse};
+use crate::deploy::plan::{Connection, Operation, Plan, Stage};
 use serde::Serialize;
 use snn_simd::InstructionSet;
 use std::fmt;
@@ -15,7 +15,7 @@ pub struct Summary {
     pub nodes: Vec<NodeSummary>,
 }
 
-/// What one node does.
+/// Summary of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeSummary {
     /// Its name.
@@ -32,7 +32,7 @@ impl Summary {
     pub(crate) fn of<N: Number>(plan: &Plan<N>, instruction_set: InstructionSet) -> Self {
         let nodes = plan.nodes.iter().filter_map(|node| {
             let form = match node.step.as_ref()? {
-                Step::Stage(stage) => stage_form(
+                Operation::Stage(stage) => stage_form(
                     stage,
                     &stage
                         .incoming
@@ -41,13 +41,15 @@ impl Summary {
                         .collect::<Vec<_>>(),
                     plan.time_steps,
                 ),
-                Step::Pixels { .. } => "pixels less their mean".into(),
-                Step::Pool(_) | Step::Flatten | Step::Concat { .. } => "rearranges".into(),
-                Step::Head => "sums over macro-steps".into(),
+                Operation::Pixels { .. } => "pixels less their mean".into(),
+                Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. } => {
+                    "rearranges".into()
+                }
+                Operation::Head => "sums over macro-steps".into(),
             };
             let weight_bytes = match node.step.as_ref()? {
-                Step::Stage(stage) => {
-                    stage.incoming.iter().map(|incoming| bytes(&incoming.synapse)).sum()
+                Operation::Stage(stage) => {
+                    stage.incoming.iter().map(|incoming| bytes(&incoming.connection)).sum()
                 }
                 _ => 0,
             };
@@ -64,14 +66,14 @@ fn stage_form<N: Number>(stage: &Stage<N>, sources: &[&str], steps: usize) -> St
         .iter()
         .zip(sources)
         .map(|(incoming, source)| {
-            let form = match &incoming.synapse {
-                Synapse::Rows(rows, None) => rows.description(steps),
-                Synapse::Rows(rows, Some(dense)) => {
+            let form = match &incoming.connection {
+                Connection::Packed(rows, None) => rows.description(steps),
+                Connection::Packed(rows, Some(dense)) => {
                     format!("{}; {}", rows.description(steps), dense.description())
                 }
-                Synapse::Grouped(_) => "events, in groups".into(),
-                Synapse::Scale(_) => "events, one to one".into(),
-                Synapse::Current => "a stored current".into(),
+                Connection::Grouped(_) => "events, in groups".into(),
+                Connection::Scale(_) => "events, one to one".into(),
+                Connection::Current => "a stored current".into(),
             };
             format!("{source}: {form}")
         })
@@ -82,14 +84,14 @@ fn stage_form<N: Number>(stage: &Stage<N>, sources: &[&str], steps: usize) -> St
     parts.join("; ")
 }
 
-fn bytes<N: Number>(synapse: &Synapse<N>) -> usize {
+fn bytes<N: Number>(synapse: &Connection<N>) -> usize {
     match synapse {
-        Synapse::Rows(rows, dense) => {
+        Connection::Packed(rows, dense) => {
             rows.bytes() + dense.as_ref().map_or(0, |dense| dense.bytes())
         }
-        Synapse::Grouped(grouped) => grouped.bytes(),
-        Synapse::Scale(weights) => size_of_val(weights.as_slice()),
-        Synapse::Current => 0,
+        Connection::Grouped(grouped) => grouped.bytes(),
+        Connection::Scale(weights) => size_of_val(weights.as_slice()),
+        Connection::Current => 0,
     }
 }
 

@@ -52,10 +52,10 @@ pub struct DataConfig {
     /// Random shift in pixels; what moves in has the integer mean pixel.
     #[serde(default = "crop_padding")]
     pub crop_padding: usize,
-    /// What a shift brings in: the mean pixel (`fill`) or the mirror image (`reflect`).
+    /// Pixels that a shift brings in: the mean pixel (`fill`) or the mirror image (`reflect`).
     #[serde(default)]
     pub crop_border: Border,
-    /// Whether images are mirrored at random.
+    /// Random mirroring of images.
     #[serde(default = "flip")]
     pub flip: Flip,
     /// Random changes of colours and geometry.
@@ -212,7 +212,7 @@ impl DataConfig {
         })
     }
 
-    /// What is opened.
+    /// The data to open.
     pub fn source(&self) -> SourceConfig {
         let given = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
         SourceConfig {

@@ -38,7 +38,7 @@ impl Default for DistillationConfig {
 }
 
 impl DistillationConfig {
-    /// Whether there is a teacher.
+    /// `true` if there is a teacher.
     pub fn is_on(&self) -> bool {
         !self.teacher.as_os_str().is_empty()
     }

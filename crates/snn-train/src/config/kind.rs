@@ -47,9 +47,9 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrapped<V> {
 /// The entries of a table, then its `kind` unless it was among them.
 struct Completed<A> {
     map: A,
-    /// What is missing so far.
+    /// The kind that has no table yet.
     kind: Option<&'static str>,
-    /// Whether the entries of the table itself have all been read.
+    /// `true` if the entries of the table itself have all been read.
     ended: bool,
 }
 

@@ -81,7 +81,7 @@ pub struct RunConfig {
     /// Precision of activations in training.
     #[serde(default)]
     pub precision: Precision,
-    /// What training keeps for the backward pass.
+    /// Activations that training keeps for the backward pass.
     #[serde(default)]
     pub memory: Checkpointing,
     /// The images.
@@ -101,7 +101,7 @@ pub struct RunConfig {
     /// Which sites train as `ReLU`: a name or a table.
     #[serde(default)]
     pub policy: Policy,
-    /// What those sites become.
+    /// The site that replaces those sites.
     #[serde(default)]
     pub replacement: Replacement,
     /// The optimiser.
@@ -119,7 +119,7 @@ pub struct RunConfig {
     /// A teacher to learn from as well.
     #[serde(default)]
     pub distillation: DistillationConfig,
-    /// What becomes of the running statistics of batch norm at the end.
+    /// Treatment of batch norm's running statistics at the end.
     #[serde(default)]
     pub batch_norm_reestimation: BatchNormReestimationConfig,
 }

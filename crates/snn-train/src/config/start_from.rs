@@ -17,7 +17,7 @@ use std::path::PathBuf;
 pub struct StartFromConfig {
     /// A run folder or a model file; empty for none.
     pub path: PathBuf,
-    /// Whether the weights that depend on the number of classes may begin anew.
+    /// `true` if the weights that depend on the number of classes may begin anew.
     pub new_classes: bool,
 }
 
@@ -36,7 +36,7 @@ impl<'de> Deserialize<'de> for StartFromConfig {
 }
 
 impl StartFromConfig {
-    /// Whether a run starts from other weights than those its seed draws.
+    /// `true` if a run starts from other weights than those its seed draws.
     pub fn is_on(&self) -> bool {
         !self.path.as_os_str().is_empty()
     }

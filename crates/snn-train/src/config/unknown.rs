@@ -43,8 +43,8 @@ pub(crate) fn nearest<'a>(
     known.into_iter().min_by_key(|known| strsim::levenshtein(found, known))
 }
 
-/// What the writer of a config probably meant, to stand after the message of an error; empty if
-/// that is not known, or said already.
+/// Hint at what the writer of a config probably meant, to stand after the message of an error;
+/// empty if that is not known, or said already.
 pub(crate) fn hint(config: &Table) -> String {
     match RunConfig::deserialize(Hinted(Value::Table(config.clone()))) {
         Err(Hint { message, nearest: Some(nearest) }) if !message.contains("did you mean") => {

@@ -12,7 +12,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 const NO_IGNORED_LABEL: i64 = -100;
 /// Weight of the regulariser (Deng 2022, section 5.1, static images).
 pub const DEFAULT_REGULARISER: f64 = 0.05;
-/// What the regulariser pulls scores to: the threshold (Deng 2022, section 4.2).
+/// Target of the regulariser: the threshold (Deng 2022, section 4.2).
 pub const DEFAULT_REGULARISER_TARGET: f64 = 1.0;
 
 /// Which loss, label smoothing apart.
@@ -43,7 +43,7 @@ fn default_regulariser_target() -> f64 {
     DEFAULT_REGULARISER_TARGET
 }
 
-/// What a batch should be classified as.
+/// Targets of a batch.
 #[derive(Debug)]
 pub struct Targets {
     /// The labels, `[B]`, i64.

@@ -14,7 +14,7 @@ pub const DEFAULT_LEARNING_RATE: f64 = 1e-3;
 pub const DEFAULT_BETA1: f64 = 0.9;
 /// Decay of the mean of their squares (Kingma & Ba 2015, algorithm 1).
 pub const DEFAULT_BETA2: f64 = 0.999;
-/// What keeps the quotient finite (Kingma & Ba 2015, algorithm 1).
+/// ε, which keeps the quotient finite (Kingma & Ba 2015, algorithm 1).
 pub const DEFAULT_EPS: f64 = 1e-8;
 /// Weight decay (`PyTorch`'s default).
 pub const DEFAULT_WEIGHT_DECAY: f64 = 0.01;

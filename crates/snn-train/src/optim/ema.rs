@@ -25,7 +25,7 @@ impl Ema {
         Ok(Self { decay, tensors: tensors.collect::<Result<_>>()? })
     }
 
-    /// Whether there is one.
+    /// `true` if there is one.
     pub(crate) fn is_on(&self) -> bool {
         self.decay > 0.0
     }

@@ -82,14 +82,14 @@ impl OptimiserConfig {
                 let zeros = |_| tensor.f_detach()?.f_zeros_like();
                 let moments =
                     self.moments().iter().map(zeros).collect::<Result<_, tch::TchError>>()?;
-                let synapse = is_synapse(graph, &parameter.name);
+                let synapse = is_synapse(graph, parameter);
                 Ok(Slot { name: parameter.name.clone(), synapse, size: 1.0, tensor, moments })
             })
             .collect::<Result<_>>()?;
         Ok(Optimiser { config: *self, slots, steps: 0 })
     }
 
-    /// What is kept of each parameter.
+    /// Names of the state tensors of each parameter.
     fn moments(&self) -> &'static [&'static str] {
         match self {
             Self::Sgd(_) => &["momentum"],
@@ -98,12 +98,12 @@ impl OptimiserConfig {
     }
 }
 
-/// Whether the name is that of the weight of a convolution or linear layer.
-fn is_synapse(graph: &Graph, weight: &str) -> bool {
-    weight
-        .strip_suffix(".weight")
-        .and_then(|node| graph.node(node))
-        .is_some_and(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }))
+/// The weight of a convolution or linear layer.
+fn is_synapse(graph: &Graph, parameter: &Parameter) -> bool {
+    parameter.part() == "weight"
+        && graph
+            .node(parameter.node())
+            .is_some_and(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }))
 }
 
 /// An optimiser with its state.
@@ -119,7 +119,7 @@ pub struct Optimiser {
 #[derive(Debug)]
 pub(crate) struct Slot {
     name: String,
-    /// Whether it is the weight of a convolution or linear layer: the only ones that decay.
+    /// `true` if it is the weight of a convolution or linear layer: the only ones that decay.
     pub(crate) synapse: bool,
     /// Its size, in that of initial weights that read values of about 1.
     pub(crate) size: f64,

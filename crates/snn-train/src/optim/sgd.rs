@@ -27,7 +27,7 @@ pub struct SgdConfig {
     pub learning_rate: f64,
     /// Momentum m, 0 to below 1.
     pub momentum: f64,
-    /// Whether the momentum is Nesterov's.
+    /// `true` if the momentum is Nesterov's.
     pub nesterov: bool,
     /// Weight decay w.
     pub weight_decay: f64,

@@ -33,7 +33,7 @@ pub struct Bars {
     pub title: String,
     /// Name, colour and share (0 to 1) of each, from top to bottom.
     pub rows: Vec<(String, &'static str, f64)>,
-    /// What the colours mean.
+    /// Legend of the colours.
     pub legend: Vec<(&'static str, &'static str)>,
 }
 

@@ -1,4 +1,4 @@
-//! What a run was started with, so that it is resumed with the same.
+//! The start of a run, so that it is resumed with the same.
 
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;

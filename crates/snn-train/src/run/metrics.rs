@@ -1,4 +1,4 @@
-//! What is measured in a run.
+//! Metrics of a run.
 
 use serde::{Deserialize, Serialize};
 use snn_hybrid::Policy;
@@ -21,8 +21,8 @@ pub struct EpochMetrics {
     /// Share of each site's outputs that are not zero, on the held-out images; empty if none are
     /// held out.
     pub firing_rates: BTreeMap<String, f64>,
-    /// Whether validation accuracy, firing rates and the model of this epoch are those of averaged
-    /// weights (`weight_average`).
+    /// `true` if validation accuracy, firing rates and the model of this epoch are those of
+    /// averaged weights (`weight_average`).
     #[serde(default)]
     pub averaged: bool,
     /// Training images a second, evaluation not counted.
@@ -67,7 +67,7 @@ pub struct RunResult {
     pub chance: f64,
     /// Accuracy on the held-out images after the last epoch; absent if none are held out.
     pub validation_accuracy: Option<f64>,
-    /// Whether both are those of averaged weights (`weight_average`).
+    /// `true` if both are those of averaged weights (`weight_average`).
     #[serde(default)]
     pub averaged: bool,
     /// Training batches over which the running statistics of batch norm were measured again after
@@ -92,8 +92,8 @@ pub struct RunResult {
 const CHANCE_DEVIATIONS: f64 = 3.0;
 
 impl RunResult {
-    /// Whether the test accuracy is no better than chance: at most three standard deviations of the
-    /// number of images (binomial) above always naming the most frequent class.
+    /// `true` if the test accuracy is no better than chance: at most three standard deviations of
+    /// the number of images (binomial) above always naming the most frequent class.
     pub fn is_at_chance(&self) -> bool {
         let deviation = (self.chance * (1.0 - self.chance) / self.test_images.max(1) as f64).sqrt();
         self.test_images > 0 && self.test_accuracy <= self.chance + CHANCE_DEVIATIONS * deviation

@@ -87,7 +87,7 @@ impl RunFolder {
         self.path.join(MODEL)
     }
 
-    /// Whether the run was started from a config; one that a program started by itself was not.
+    /// `true` if the run was started from a config; one that a program started by itself was not.
     pub fn has_config(&self) -> bool {
         self.path.join(CONFIG).is_file()
     }
@@ -124,7 +124,7 @@ impl RunFolder {
         text.lines().map(|line| parse(&path, line)).collect()
     }
 
-    /// What it reached; `None` if it has not finished.
+    /// Result of the run; `None` if it has not finished.
     ///
     /// # Errors
     /// The file is damaged.

@@ -13,7 +13,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a reader expects of the first event.
+/// Version that readers expect in the first event.
 const FILE_VERSION: &[u8] = b"brain.Event:2";
 /// Bytes of a record beside its event.
 const FRAME: usize = 16;

@@ -31,7 +31,7 @@ fn defaults_are_the_documented_ones() {
         (config.optimiser, config.schedule),
         (OptimiserConfig::Sgd(SgdConfig::default()), ScheduleConfig::default())
     );
-    // What is off unless it is asked for.
+    // Options that are off by default.
     assert_eq!((config.warm_up, config.loss), (WarmUpConfig::Steps(0), LossConfig::CrossEntropy));
     assert_eq!((config.gradient_clip, config.weight_average), (0.0, 0.0));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What a run can be asked for beside the plain recipe, and that all of it resumes bit for bit.
+//! Options of a run beside the plain recipe; all of them resume bit for bit.
 
 use safetensors::SafeTensors;
 use snn_data::Source;

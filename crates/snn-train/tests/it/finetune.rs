@@ -135,7 +135,7 @@ fn what_does_not_fit_is_refused() {
     assert!(RunFolder::open(&folder).is_err(), "a refused run leaves no folder");
 }
 
-/// All that a run can be asked for and that makes sense on the grid.
+/// All options of a run that make sense on the grid.
 #[test]
 fn averages_mixtures_and_a_teacher_resume_exactly_on_the_grid() {
     let parent = tempfile::tempdir().unwrap();

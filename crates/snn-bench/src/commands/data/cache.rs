@@ -1,7 +1,7 @@
 //! `data cache`: the caches of a folder.
 
-use crate::Outcome;
 use crate::cli::{CacheCommand, CacheFolder};
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};
 use anyhow::{Result, bail};

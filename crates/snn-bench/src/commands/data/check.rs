@@ -1,6 +1,6 @@
 //! `data check`: whether files are the official ones.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::Result;
 use snn_data::DatasetName;

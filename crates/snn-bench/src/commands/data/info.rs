@@ -1,6 +1,6 @@
 //! `data info`: what is in one file.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::Result;
 use snn_data::inventory::{Content, FileInfo, RecordingInfo};

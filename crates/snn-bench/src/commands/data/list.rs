@@ -1,6 +1,6 @@
 //! `data list`: what is there of every data set.
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::Table;
 use anyhow::Result;

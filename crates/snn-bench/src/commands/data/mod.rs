@@ -7,8 +7,8 @@ mod list;
 mod samples;
 mod show;
 
-use crate::Outcome;
 use crate::cli::{Data, DataRoot};
+use crate::outcome::Outcome;
 use anyhow::Result;
 use std::path::PathBuf;
 

@@ -89,7 +89,7 @@ pub fn assert_same(ours: &Evaluation, theirs: &Evaluation, what: &str, quiet: bo
         assert_eq!(a.ties, b.ties, "{what}: ties of {}", a.site);
         match (&a.output, &b.output) {
             (SiteOutput::Levels(x), SiteOutput::Levels(y)) => {
-                assert!(x == y, "{what}: levels of {} differ", a.site)
+                assert!(x == y, "{what}: levels of {} differ", a.site);
             }
             (SiteOutput::Values(x), SiteOutput::Values(y)) => {
                 assert_eq!(x.shape(), y.shape(), "{what}: {}", a.site);

@@ -4,7 +4,7 @@ use super::{affine, tone};
 use crate::{Error, Result, SampleRng};
 use ndarray::ArrayViewMut3;
 
-/// What can be done to an image; strengths as in torchvision's `_apply_op`.
+/// Operations on an image; strengths as in torchvision's `_apply_op`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Operation {
     /// Nothing.
@@ -59,7 +59,7 @@ pub(super) enum Kind {
     Invert,
 }
 
-/// Those that `RandAugment` and `TrivialAugment` draw from.
+/// Operations that `RandAugment` and `TrivialAugment` draw from.
 const RANDOM: [Kind; 14] = [
     Kind::Identity,
     Kind::ShearX,
@@ -185,16 +185,16 @@ impl Operation {
             Self::ShearX(strength) => affine::shear([strength, 0.0], pixels, size, fill),
             Self::ShearY(strength) => affine::shear([0.0, strength], pixels, size, fill),
             Self::TranslateX(strength) => {
-                affine::translate([strength.trunc(), 0.0], pixels, size, fill)
+                affine::translate([strength.trunc(), 0.0], pixels, size, fill);
             }
             Self::TranslateY(strength) => {
-                affine::translate([0.0, strength.trunc()], pixels, size, fill)
+                affine::translate([0.0, strength.trunc()], pixels, size, fill);
             }
             Self::Rotate(degrees) => affine::rotate(degrees, pixels, size, fill),
             Self::Brightness(strength) => tone::brightness(pixels, single(1.0 + strength)),
             Self::Color(strength) => tone::colour(pixels, height * width, single(1.0 + strength)),
             Self::Contrast(strength) => {
-                tone::contrast(pixels, height * width, single(1.0 + strength))
+                tone::contrast(pixels, height * width, single(1.0 + strength));
             }
             Self::Sharpness(strength) => tone::sharpness(pixels, size, single(1.0 + strength)),
             Self::Posterize(bits) => tone::posterize(pixels, bits),

@@ -19,7 +19,7 @@ const MAX_BYTES: u64 = 1 << 24;
 /// The kit unpacked: a few megabytes.
 const MAX_UNPACKED: u64 = 1 << 28;
 
-/// What the kit says of the validation pictures.
+/// Labels of the validation pictures.
 #[derive(Debug)]
 pub(super) struct Truth {
     /// The classes (synsets, `nXXXXXXXX`), in the order of their names.

@@ -1,13 +1,11 @@
 //! Pictures that are files of their own.
 
 use super::{Pictures, Place};
+use crate::files::is_picture;
 use crate::{Error, Result};
 use fs_err as fs;
 use std::collections::HashMap;
 use std::path::Path;
-
-/// Endings of picture files, in small letters; what is inside decides how they are read.
-const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
 
 /// The folders of a folder, in the order of their names.
 pub(super) fn class_names(root: &Path) -> Result<Vec<String>> {
@@ -62,14 +60,6 @@ fn picture_names(folder: &Path) -> Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
-}
-
-/// Whether a name ends like one of a picture; hidden files are none.
-pub(crate) fn is_picture(name: &str) -> bool {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
-    !name.starts_with('.')
-        && ending
-            .is_some_and(|ending| ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)))
 }
 
 /// A name as text, which every name of a known set is.

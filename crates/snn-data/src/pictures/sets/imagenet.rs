@@ -3,7 +3,7 @@
 use super::devkit::Truth;
 use super::{Pictures, Place, files, list};
 use crate::files::tar::{Entry, entries};
-use crate::files::text;
+use crate::files::{is_picture, text};
 use crate::{Error, Result, Split};
 use fs_err as fs;
 use std::collections::HashMap;
@@ -110,7 +110,7 @@ fn train_tar(path: PathBuf) -> Result<Pictures> {
     for (label, archive) in archives.into_iter().enumerate() {
         let mut pictures =
             entries(&path, &mut file, archive.start, archive.start + archive.length)?;
-        pictures.retain(|entry| files::is_picture(&entry.name));
+        pictures.retain(|entry| is_picture(&entry.name));
         pictures.sort_by(|a, b| a.name.cmp(&b.name));
         for picture in pictures {
             places.push(place(&path, picture)?);
@@ -126,7 +126,7 @@ fn val_tar(root: &Path) -> Result<Pictures> {
     let mut file = fs::File::open(&path)?;
     let length = file.metadata()?.len();
     let mut pictures = entries(&path, &mut file, 0, length)?;
-    pictures.retain(|entry| files::is_picture(&entry.name));
+    pictures.retain(|entry| is_picture(&entry.name));
     pictures.sort_by(|a, b| a.name.cmp(&b.name));
     let (mut places, mut labels) = (Vec::new(), Vec::new());
     for picture in pictures {

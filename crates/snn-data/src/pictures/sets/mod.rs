@@ -7,7 +7,6 @@ mod list;
 mod mat;
 mod source;
 
-pub(crate) use files::is_picture;
 pub use source::{OnDamage, PictureSource, View};
 
 use crate::pictures::{DecodeOptions, Picture, decode, decode_with};
@@ -26,7 +25,7 @@ enum Place {
     Tar { archive: u32, start: u64, length: u32, name: Box<str> },
 }
 
-/// Labelled picture files, decoded when asked for.
+/// Labelled picture files, decoded on request.
 ///
 /// ```no_run
 /// use snn_data::pictures::Pictures;
@@ -127,7 +126,7 @@ impl Pictures {
         self.places.len()
     }
 
-    /// Whether there is none (never, once opened).
+    /// `true` if there is none (never, once opened).
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }

@@ -1,6 +1,9 @@
 //! Pictures as samples of one size.
 
-use super::{Pictures, Place};
+use super::Pictures;
+#[cfg(feature = "cache")]
+use super::Place;
+#[cfg(feature = "cache")]
 use crate::cache::Fingerprint;
 use crate::pictures::{CentreCrop, DecodeOptions, RandomResizedCrop};
 use crate::{Error, Result, SampleMut, SampleRng, SampleShape, Source};
@@ -21,7 +24,7 @@ pub enum View {
     Evaluation(CentreCrop),
 }
 
-/// What happens where a file cannot be decoded.
+/// Treatment of files that cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDamage {
@@ -70,12 +73,14 @@ impl PictureSource {
         Ok(Self { pictures, view, decode, on_damage, damaged: Mutex::default() })
     }
 
-    /// What the samples depend on, for a [`Cache`](crate::cache::Cache): files in their order with
-    /// their labels, the part of each, how they are decoded, and what becomes of damaged ones.
+    /// Fingerprint of all that the samples depend on, for a [`Cache`](crate::cache::Cache): files
+    /// in their order with their labels, the part of each, how they are decoded, and what becomes
+    /// of damaged ones.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] for a random part ([`View::Train`]), as a cache is for what is the
     /// same in every epoch; [`Error::Io`] if a file is gone.
+    #[cfg(feature = "cache")]
     pub fn fingerprint(&self) -> Result<Fingerprint> {
         if let View::Train(_) = self.view {
             let expected = "the middle: a cache is for what is the same in every epoch".into();

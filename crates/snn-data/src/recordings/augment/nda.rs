@@ -5,8 +5,8 @@ use crate::recordings::events::Events;
 use crate::{Error, Result, SampleRng};
 use serde::{Deserialize, Serialize};
 
-/// Of the three strengths: most pixels of rolling, most degrees of rotation and of shearing, side
-/// of the box that is cut out.
+/// For each of the three strengths: most pixels of rolling, most degrees of rotation and of
+/// shearing, side of the box that is cut out.
 ///
 /// The authors' code has the first two of rolling, rotation and shearing, for N-Caltech101 and for
 /// CIFAR10-DVS; the third goes on in equal steps. It has no cutout in use: its sides are ours.

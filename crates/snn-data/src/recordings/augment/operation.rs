@@ -2,7 +2,7 @@
 
 use crate::recordings::events::{Event, Events};
 
-/// What can be done to the places of events, or by them.
+/// Operations on the positions of events, or that depend on them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum EventOperation {
     /// `x' = width − 1 − x`.

@@ -23,7 +23,7 @@ const DAVIS_SAMPLE: u32 = 0x8000_0000;
 /// DAVIS: a pulse at the external input.
 const DAVIS_EXTERNAL: u32 = 0x0000_0400;
 
-/// What the header said, and where the clock is.
+/// State of the decoder: facts of the header, and the clock.
 #[derive(Debug)]
 pub(super) struct Decoder {
     chip: Chip,

@@ -1,5 +1,5 @@
 //! AEDAT 3.1 (DVS128 Gesture), after the description of the format by iniVation. **Not tried on a
-//! real file**: none was at hand.
+//! real file**: none was available.
 //!
 //! Text lines up to `#!END-HEADER`, then packets: a header of 28 bytes (type, source, size of an
 //! event, offset of its time, overflows of the clock, capacity, events, valid events; least
@@ -32,7 +32,7 @@ pub(super) struct Decoder {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Packet {
-    /// Whether these are polarity events; others are skipped.
+    /// `true` if these are polarity events; others are skipped.
     polarity: bool,
     bytes: u64,
     events: u64,
@@ -89,7 +89,9 @@ impl Decoder {
         let overflows = self.packet.overflows << 31;
         // Not valid is what the camera's filters marked so.
         match decode(&layout, records, events, |times| {
-            times.iter_mut().for_each(|time| *time |= overflows)
+            for time in times.iter_mut() {
+                *time |= overflows;
+            }
         }) {
             Ok(skipped) => self.skipped += skipped,
             Err(wrong) => {

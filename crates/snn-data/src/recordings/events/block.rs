@@ -14,15 +14,15 @@ use snn_simd::{Kernel, run_with_avx2};
 /// Records of a block.
 const BLOCK: usize = 512;
 
-/// What the bits of a record of `N` bytes mean.
+/// Layout of a record of `N` bytes.
 pub(super) trait Layout<const N: usize> {
     /// The bits that tell everything but the time, and the camera's clock.
     fn split(&self, record: [u8; N]) -> (u32, i64);
 
-    /// Whether this is no change of light and is left out.
+    /// `true` if this is no change of light and is left out.
     fn special(&self, bits: u32) -> bool;
 
-    /// Whether no event of this sensor is like this.
+    /// `true` if no event of this sensor is like this.
     fn wrong(&self, bits: u32) -> bool;
 
     fn x(&self, bits: u32) -> u16;

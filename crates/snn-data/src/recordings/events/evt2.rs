@@ -34,7 +34,7 @@ impl Decoder {
             let word = u32::from_le_bytes(word);
             match (word >> 28, self.high) {
                 (TIME_HIGH, _) => {
-                    self.high = Some(self.clock.time(i64::from(word & 0x0FFF_FFFF) << 6))
+                    self.high = Some(self.clock.time(i64::from(word & 0x0FFF_FFFF) << 6));
                 }
                 (kind @ (CD_OFF | CD_ON), Some(high)) => {
                     let (x, y) = (eleven_bits(word >> 11), eleven_bits(word));

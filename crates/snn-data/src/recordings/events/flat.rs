@@ -66,7 +66,7 @@ impl<'b> Table<'b> {
         self.buffer.0.get(start..start.checked_add(self.buffer.u32(at)?.checked_mul(size)?)?)
     }
 
-    /// Whether the table has a field.
+    /// `true` if the table has a field.
     pub(super) fn has(self, index: usize) -> bool {
         self.field(index).is_some()
     }

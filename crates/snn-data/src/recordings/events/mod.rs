@@ -33,7 +33,7 @@ pub struct Event {
     pub x: u16,
     /// Row, from the top.
     pub y: u16,
-    /// Whether it became brighter (ON).
+    /// `true` if it became brighter (ON).
     pub polarity: bool,
 }
 
@@ -134,7 +134,7 @@ impl Events {
         self.t.len()
     }
 
-    /// Whether there is none.
+    /// `true` if there is none.
     pub fn is_empty(&self) -> bool {
         self.t.is_empty()
     }
@@ -154,7 +154,7 @@ impl Events {
         &self.y
     }
 
-    /// Whether each event is ON (brighter).
+    /// `true` if each event is ON (brighter).
     pub fn polarity(&self) -> &[bool] {
         &self.polarity
     }
@@ -173,7 +173,7 @@ impl Events {
         Some(self.t.iter().fold((first, first), |(low, high), &t| (low.min(t), high.max(t))))
     }
 
-    /// Whether no event is earlier than the one before it.
+    /// `true` if no event is earlier than the one before it.
     pub fn is_sorted(&self) -> bool {
         self.t.is_sorted()
     }

@@ -11,7 +11,7 @@ use crate::Result;
 const SIZE: SensorSize = SensorSize { width: 34, height: 34 };
 /// The row of events that count overflows.
 const OVERFLOW_ROW: u8 = 240;
-/// What an overflow adds, in µs.
+/// Time that an overflow adds, in µs.
 const OVERFLOW: i64 = 1 << 13;
 /// The bits of the time of an event.
 const TIME: i64 = (1 << 23) - 1;

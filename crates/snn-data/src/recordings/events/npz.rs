@@ -13,7 +13,7 @@ use std::path::Path;
 const MAX_ARCHIVE: usize = 1 << 31;
 /// Headers of NumPy are a hundred bytes; more than this is damage.
 const MAX_HEADER: usize = 1 << 16;
-/// What places and counts are.
+/// Expected values of positions and counts.
 const PLACES: &str = "whole numbers from 0 to 65535";
 /// Arrays that are listed of an archive.
 const MAX_ARRAYS: usize = 1 << 10;
@@ -230,7 +230,7 @@ impl<'s> Archive<'s> {
     }
 }
 
-/// What the text of an NPY header says.
+/// Facts of an NPY header.
 struct Header {
     kind: String,
     fortran: bool,

@@ -1,4 +1,4 @@
-//! What a recording does not say itself.
+//! Facts that a recording does not contain.
 
 use crate::names::names;
 use crate::{Error, Result};
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Events that [`EventReader::read_all`](crate::recordings::events::EventReader::read_all) takes into memory at
-/// most, unless told otherwise: 1.7 GB.
+/// Events that [`EventReader::read_all`](crate::recordings::events::EventReader::read_all) takes
+/// into memory at most, unless told otherwise: 1.7 GB.
 pub(super) const MAX_EVENTS: usize = 1 << 27;
 /// Width or height above this is a damaged header; the largest addresses of all formats have 15
 /// bits.
@@ -23,7 +23,7 @@ pub struct SensorSize {
 }
 
 impl SensorSize {
-    /// Whether a pixel lies on the sensor.
+    /// `true` if a pixel lies on the sensor.
     #[expect(
         clippy::needless_bitwise_bool,
         reason = "whole blocks of events are asked at once: without branches"

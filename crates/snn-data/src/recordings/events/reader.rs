@@ -33,7 +33,7 @@ pub struct EventReader {
     bytes: Option<u64>,
 }
 
-/// What each format needs to remember between pieces.
+/// State of each format's decoder between pieces.
 #[derive(Debug)]
 enum Decoder {
     Aedat2(aedat2::Decoder),

@@ -14,7 +14,7 @@ pub(crate) struct Source {
     reader: Box<dyn Read + Send>,
     path: PathBuf,
     buffer: Vec<u8>,
-    /// The bytes at hand are `buffer[start..end]`; what lies behind them was read before and is
+    /// The buffered bytes are `buffer[start..end]`; what lies behind them was read before and is
     /// room.
     start: usize,
     end: usize,
@@ -44,9 +44,9 @@ impl Source {
         self.offset
     }
 
-    /// The bytes at hand: at least `least` of them, or all that are left.
+    /// The buffered bytes: at least `least` of them, or all that are left.
     ///
-    /// Memory grows with what was read, not with what was asked for: a damaged length costs no more
+    /// Memory grows with what was read, not with what was requested: a damaged length costs no more
     /// than the file has.
     pub(crate) fn fill(&mut self, least: usize) -> Result<&[u8]> {
         while !self.ended && self.end - self.start < least {
@@ -76,7 +76,7 @@ impl Source {
         }
     }
 
-    /// Moves on by `count` bytes of those at hand.
+    /// Consumes `count` of the buffered bytes.
     pub(crate) fn consume(&mut self, count: usize) {
         debug_assert!(self.start + count <= self.end, "only what is at hand can be consumed");
         self.start += count;
@@ -98,7 +98,7 @@ impl Source {
         Ok(&self.buffer[start..start + count])
     }
 
-    /// All whole records of `N` bytes at hand, at least one; `None` at the end. They stay at hand
+    /// All whole buffered records of `N` bytes, at least one; `None` at the end. They stay buffered
     /// until they are consumed.
     pub(crate) fn records<const N: usize>(
         &mut self,

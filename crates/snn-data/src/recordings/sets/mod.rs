@@ -27,7 +27,7 @@ struct Sample {
     official: Option<Split>,
 }
 
-/// The recordings of a set: where each one is, read when asked for.
+/// The recordings of a set: where each one is; they are read on request.
 #[derive(Debug, Clone)]
 pub struct Recordings {
     name: DatasetName,
@@ -47,8 +47,8 @@ impl Recordings {
     ///   with a list `labels.txt` of lines `NUMBER DIGIT`, which have no official split.
     /// - DVS128 Gesture: `userNN_LIGHT.aedat` with `_labels.csv`, and `trials_to_train.txt` and
     ///   `_test.txt`.
-    /// - N-Caltech101 and folders of one's own: `CLASS/*`, or `train/CLASS/*` and `test/CLASS/*`, in
-    ///   any format of [`EventFormat`](crate::recordings::events::EventFormat).
+    /// - N-Caltech101 and folders of one's own: `CLASS/*`, or `train/CLASS/*` and `test/CLASS/*`,
+    ///   in any format of [`EventFormat`](crate::recordings::events::EventFormat).
     ///
     /// Recordings come by class, then in the order of the numbers in their names.
     ///
@@ -140,7 +140,7 @@ impl Recordings {
         self.samples.len()
     }
 
-    /// Whether there is none (never, once opened).
+    /// `true` if there is none (never, once opened).
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }

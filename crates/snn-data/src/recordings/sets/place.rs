@@ -35,7 +35,7 @@ pub(super) enum Place {
     },
 }
 
-/// What an archive says of the bytes of an entry.
+/// Size and checksum of an entry according to its archive.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unpacked {
     length: u64,
@@ -77,6 +77,7 @@ impl Place {
     }
 
     /// Which part of the file it is; nothing if all of it.
+    #[cfg(feature = "cache")]
     pub(super) fn part(&self) -> String {
         match self {
             Self::File(_) => String::new(),

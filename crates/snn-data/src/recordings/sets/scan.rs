@@ -123,7 +123,7 @@ fn class_folders(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What is in a folder; nothing if it is not there.
+/// Files of a folder; none if the folder does not exist.
 fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());

@@ -1,11 +1,13 @@
-//! Recordings as samples of a loader: read, augmented and framed when they are asked for.
+//! Recordings as samples of a loader: read, augmented and framed on request.
 
 use super::Recordings;
+#[cfg(feature = "cache")]
 use crate::cache::Fingerprint;
 use crate::recordings::augment::EventAugment;
 use crate::recordings::events::Events;
 use crate::recordings::frames::{Framing, Slicing};
 use crate::{Error, Result, SampleMut, SampleRng, SampleShape, Source};
+#[cfg(feature = "cache")]
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -54,12 +56,13 @@ impl RecordingSource {
         Ok(Self { set, indices, framing, augment, shape })
     }
 
-    /// What the frames depend on, for a [`Cache`](crate::cache::Cache): files, recordings in their
-    /// order with their labels, and framing.
+    /// Fingerprint of all that the frames depend on, for a [`Cache`](crate::cache::Cache): files,
+    /// recordings in their order with their labels, and framing.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] if events are augmented, as a cache is for what is the same in
     /// every epoch; [`Error::Io`] if a file is gone.
+    #[cfg(feature = "cache")]
     pub fn fingerprint(&self) -> Result<Fingerprint> {
         if !self.augment.is_empty() {
             let expected = "none: a cache is for what is the same in every epoch".into();

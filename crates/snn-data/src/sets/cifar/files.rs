@@ -39,7 +39,7 @@ pub struct CifarFiles {
     path: PathBuf,
 }
 
-/// What is done with a file: its index among those that are wanted, its path, length and bytes.
+/// Callback for a file: its index among those that are wanted, its path, length and bytes.
 type Visit<'v> = dyn FnMut(usize, &Path, u64, &mut dyn Read) -> Result<()> + 'v;
 
 /// Images of one split, filled file by file in any order.

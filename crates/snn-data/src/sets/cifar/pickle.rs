@@ -441,7 +441,7 @@ impl<'p> Machine<'p> {
         let dictionary = self.top()?;
         match &mut self.values[dictionary] {
             Value::Dictionary(items) if rest.is_empty() => {
-                items.extend(pairs.iter().map(|&[key, value]| (key, value)))
+                items.extend(pairs.iter().map(|&[key, value]| (key, value)));
             }
             _ => {
                 return Err(self.wrong(

@@ -1,14 +1,12 @@
 //! CIFAR as folders of pictures, as it is often passed on: `train` and `test` (or `val`), in them
 //! one folder a class, or one a coarse class with one a class.
 
-use super::{CifarLayout, IMAGE_BYTES};
+use super::CifarLayout;
+use crate::files::is_picture;
 use crate::images::{Images, Split};
-use crate::pictures::is_picture;
-use crate::pictures::{DecodeOptions, decode};
 use crate::{Error, Result};
 use fs_err as fs;
 use ndarray::Array4;
-use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
 /// A class, and where its pictures are.
@@ -17,7 +15,7 @@ struct Class {
     folder: PathBuf,
 }
 
-/// Whether a folder is such a set of this layout, known by its first class.
+/// `true` if a folder is such a set of this layout, known by its first class.
 pub(super) fn is_root(layout: &CifarLayout, root: &Path) -> bool {
     let train = root.join("train");
     split_folder(root, Split::Test).is_some()
@@ -57,8 +55,21 @@ pub(super) fn read(
         });
     }
     let mut pixels = Array4::zeros((pictures.len(), 3, 32, 32));
-    let planes = pixels.as_slice_mut().unwrap_or_default();
-    planes.par_chunks_mut(IMAGE_BYTES).zip(&pictures).try_for_each(|(planes, (path, _))| {
+    decode_all(pixels.as_slice_mut().unwrap_or_default(), &pictures)?;
+    let labels = pictures.into_iter().map(|(_, label)| label).collect();
+    Ok((
+        Images::new(pixels, labels, layout.classes())?,
+        classes.into_iter().map(|class| class.name).collect(),
+    ))
+}
+
+/// Decodes pictures into planes, on all cores.
+#[cfg(feature = "pictures")]
+fn decode_all(planes: &mut [u8], pictures: &[(PathBuf, u16)]) -> Result<()> {
+    use super::IMAGE_BYTES;
+    use crate::pictures::{DecodeOptions, decode};
+    use rayon::prelude::*;
+    planes.par_chunks_mut(IMAGE_BYTES).zip(pictures).try_for_each(|(planes, (path, _))| {
         let picture = decode(path, DecodeOptions::default())?;
         let size = (picture.width(), picture.height());
         if size != (32, 32) {
@@ -70,13 +81,13 @@ pub(super) fn read(
                 planes[channel * 1024 + at] = value;
             }
         }
-        Ok::<(), Error>(())
-    })?;
-    let labels = pictures.into_iter().map(|(_, label)| label).collect();
-    Ok((
-        Images::new(pixels, labels, layout.classes())?,
-        classes.into_iter().map(|class| class.name).collect(),
-    ))
+        Ok(())
+    })
+}
+
+#[cfg(not(feature = "pictures"))]
+fn decode_all(_: &mut [u8], _: &[(PathBuf, u16)]) -> Result<()> {
+    Err(Error::NotCompiled { dataset: "CIFAR as pictures", feature: "pictures" })
 }
 
 /// How many pictures of a split there are, without reading one.

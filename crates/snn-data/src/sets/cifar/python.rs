@@ -6,8 +6,8 @@ use crate::{Error, Result};
 use std::io::Read;
 use std::path::Path;
 
-/// What a pickle holds beside pixels: labels, names of pictures, bytes of the format; the official
-/// files have less than 50 a record.
+/// Bytes of a pickle beside its pixels: labels, names of pictures, bytes of the format; the
+/// official files have less than 50 a record.
 const MAX_RECORD_REST: usize = 1 << 9;
 /// The same of a whole file, for files of few records.
 const MAX_REST: usize = 1 << 20;

@@ -1,0 +1,76 @@
+//! The data of a compiled model: every node with what it needs, in the order in which they run.
+
+use crate::counting::counts::Tally;
+use crate::counting::stream::Stream;
+use crate::counting::synapse::Synapse;
+use crate::neuron::{NeuronState, SiteNumber};
+use crate::pool::Pool;
+
+/// Name of the counting interpreter in reports and errors.
+pub(crate) const NAME: &str = "counting";
+
+/// Kernel of a node. Pooling, flatten and concat take events or currents, by what the node yields.
+#[derive(Debug)]
+pub(crate) enum NodeKernel<A: SiteNumber> {
+    Input { mean: Vec<u8> },
+    Synapse(Synapse<A>),
+    Site(A::Site),
+    Pool(Pool),
+    Flatten,
+    Concat { starts: Vec<usize> },
+    Add,
+    Head,
+}
+
+/// One node of a program.
+#[derive(Debug)]
+pub(crate) struct NodeProgram<A: SiteNumber> {
+    pub(crate) name: String,
+    pub(crate) label: &'static str,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) channels: usize,
+    pub(crate) positions: usize,
+    /// `true` if it is computed at every macro-step for a static image (eq. 14).
+    pub(crate) varies: bool,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) kernel: NodeKernel<A>,
+    /// The stream that the node sends; `None` for a current.
+    pub(crate) stream: Option<Stream>,
+    /// Operations of each run that do not depend on the data.
+    pub(crate) fixed: Tally,
+    /// State at rest of one position; nothing of a node that is no site.
+    pub(crate) rest: NeuronState<A>,
+    /// `true` if a trace of it holds real values in place of levels.
+    pub(crate) traces_values: bool,
+}
+
+impl<A: SiteNumber> NodeProgram<A> {
+    pub(crate) fn size(&self) -> usize {
+        self.channels * self.positions
+    }
+
+    pub(crate) fn is_site(&self) -> bool {
+        matches!(self.kernel, NodeKernel::Site(_))
+    }
+}
+
+/// A compiled model.
+#[derive(Debug)]
+pub(crate) struct Program<A: SiteNumber> {
+    pub(crate) nodes: Vec<NodeProgram<A>>,
+    pub(crate) time_steps: usize,
+    /// Accumulators that the widest synapse needs.
+    pub(crate) accumulators: usize,
+    /// Channels of the widest node.
+    pub(crate) row: usize,
+}
+
+impl<A: SiteNumber> Program<A> {
+    pub(crate) fn classes(&self) -> usize {
+        self.nodes.last().map_or(0, |head| head.channels)
+    }
+
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &NodeProgram<A>> {
+        self.nodes.iter().filter(|node| node.is_site())
+    }
+}

@@ -1,0 +1,48 @@
+//! How a model is deployed.
+
+use snn_simd::InstructionSet;
+
+/// The most bytes that a session may take, its threads included; a limit for untrusted files. Its
+/// buffers hold all macro-steps, of which a file may ask for many.
+pub const MAX_BUFFER_BYTES: usize = 1 << 32;
+
+/// How convolutions and linear layers are computed. On the grid the bits are the same; off it each
+/// way has an order of sums of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kernels {
+    /// Through events as [`Kernels::Events`], and as a dense integer product where so many inputs
+    /// are active that a model of costs takes that for faster; decided for every tile of image rows
+    /// from the events that are there.
+    #[default]
+    Auto,
+    /// Through events, always: work follows the spikes. In layers of 64 outputs or more, where many
+    /// inputs are active at all of four macro-steps, or at every second one, events are sorted into
+    /// a tree of the steps at which they occur, and the weights of such an input are added once for
+    /// them; where few are, each step is added up by itself.
+    Events,
+    /// Through events that are sorted into the tree of steps, wherever all levels are one.
+    StepTree,
+    /// As a dense integer product wherever levels allow it (none negative, none above 128). Off the
+    /// grid there is none: events then.
+    Dense,
+}
+
+/// How a model is deployed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Instruction set; `None` for the best that the machine has.
+    pub instruction_set: Option<InstructionSet>,
+    /// Threads that work on one sample in a session; 1 is best for many samples, which
+    /// [`Deployment::run`](crate::Deployment::run) spreads over threads instead.
+    pub threads: usize,
+    /// How convolutions and linear layers are computed.
+    pub kernels: Kernels,
+    /// `true` if sessions measure what each node does.
+    pub statistics: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { instruction_set: None, threads: 1, kernels: Kernels::Auto, statistics: false }
+    }
+}

@@ -1,0 +1,514 @@
+//! A model compiled for deployment: stages, each of which fills one buffer, in the order in which
+//! they run.
+
+pub(crate) mod dense;
+pub(crate) mod grouped;
+pub(crate) mod neurons;
+pub(crate) mod weights;
+
+use crate::deploy::events::Extent;
+use crate::deploy::number::Number;
+use crate::deploy::options::Kernels;
+use crate::deploy::plan::dense::{Dense, ProductForm};
+use crate::deploy::plan::grouped::Grouped;
+use crate::deploy::plan::neurons::StageNeurons;
+use crate::deploy::plan::weights::PackedWeights;
+use crate::geometry::Window2d;
+use crate::limits::check_size;
+use crate::neuron::SiteSource;
+use crate::pool::{Pool, Pooling};
+use snn_ir::graph::{Conv, Op, PoolKind};
+use snn_ir::model::Model;
+use snn_ir::resolve::Resolved;
+use snn_ir::streams::{Kind, Streams};
+use snn_ir::{Error, Result, Site, Spike};
+use snn_simd::InstructionSet;
+
+/// Least and most bytes of currents that one tile of image rows holds between synapses and neurons.
+/// They should stay in the first two caches; but weights that do not stay there come back for every
+/// tile, which should then be worth it.
+const TILE_BYTES: [usize; 2] = [64 << 10, 256 << 10];
+
+/// Synapse that adds to the currents of a stage.
+#[derive(Debug)]
+pub(crate) enum Connection<N: Number> {
+    /// Through events, or as a dense product where more inputs are active than that pays for.
+    Packed(Box<PackedWeights<N::Weight>>, Option<Box<Dense>>),
+    Grouped(Grouped<N>),
+    /// One weight a channel (eq. 3), for every value of an image row.
+    Scale(Vec<N>),
+    /// Currents that another stage left in a buffer.
+    Current,
+}
+
+/// A synapse with the node that it reads.
+#[derive(Debug)]
+pub(crate) struct Incoming<N: Number> {
+    pub(crate) node: usize,
+    pub(crate) connection: Connection<N>,
+}
+
+/// Synapses, their sum and the site that reads it, in one pass over the output.
+#[derive(Debug)]
+pub(crate) struct Stage<N: Number> {
+    pub(crate) incoming: Vec<Incoming<N>>,
+    /// Sum of the biases, for every value of an image row; zeros where there are none.
+    pub(crate) bias: Vec<N>,
+    /// `None` where the currents themselves are the result.
+    pub(crate) neurons: Option<StageNeurons<N>>,
+    /// `true` if its currents vary over time for a static image (eq. 14).
+    pub(crate) varies: bool,
+    /// Image rows that are worked on together.
+    pub(crate) tile: usize,
+}
+
+/// A step of a plan, which fills a buffer.
+#[derive(Debug)]
+pub(crate) enum Operation<N: Number> {
+    Pixels { mean: Vec<u8> },
+    Stage(Stage<N>),
+    Pool(Pool),
+    Flatten,
+    Concat { starts: Vec<usize> },
+    Head,
+}
+
+/// Where the values of a node are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// In an event buffer.
+    Events(usize),
+    /// In a buffer of currents.
+    Current(usize),
+    /// Nowhere: the stage of a later node computes it on the way.
+    Fused,
+}
+
+/// A node of the plan.
+#[derive(Debug)]
+pub(crate) struct NodePlan<N: Number> {
+    pub(crate) name: String,
+    pub(crate) label: &'static str,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) inputs: Vec<usize>,
+    /// For all macro-steps.
+    pub(crate) extent: Extent,
+    pub(crate) varies: bool,
+    pub(crate) is_site: bool,
+    pub(crate) place: Location,
+    pub(crate) step: Option<Operation<N>>,
+}
+
+impl<N: Number> NodePlan<N> {
+    pub(crate) fn size(&self) -> usize {
+        self.extent.rows * self.extent.width()
+    }
+
+    /// State at rest of one position; empty where there are none, or they remember nothing.
+    pub(crate) fn rest(&self) -> &[N] {
+        match &self.step {
+            Some(Operation::Stage(stage)) => stage.neurons.as_ref().map_or(&[], StageNeurons::rest),
+            _ => &[],
+        }
+    }
+}
+
+/// A compiled model.
+#[derive(Debug)]
+pub(crate) struct Plan<N: Number> {
+    pub(crate) nodes: Vec<NodePlan<N>>,
+    pub(crate) time_steps: usize,
+    /// The largest extents that share each event buffer.
+    pub(crate) events: Vec<Vec<Extent>>,
+    /// Size of each buffer of currents.
+    pub(crate) currents: Vec<usize>,
+}
+
+struct Compiler<'m> {
+    model: &'m Model,
+    resolved: &'m Resolved,
+    streams: &'m Streams,
+    fused: Vec<bool>,
+    neurons: snn_ir::Neurons,
+    kernels: Kernels,
+    products: ProductForm,
+}
+
+impl<N: Number> Plan<N> {
+    /// Compiles a converted model, of the form whose numbers these are.
+    pub(crate) fn compile(
+        model: &Model,
+        kernels: Kernels,
+        instruction_set: InstructionSet,
+    ) -> Result<Self> {
+        let resolved = model.validate()?;
+        check_size(&resolved)?;
+        let streams = Streams::of(model, &resolved)?;
+        let fused = fused(model, &resolved, &streams);
+        let compiler = Compiler {
+            model,
+            resolved: &resolved,
+            streams: &streams,
+            fused,
+            neurons: snn_ir::Neurons::default(),
+            kernels,
+            products: ProductForm::of(instruction_set),
+        };
+        let nodes = (0..resolved.nodes.len())
+            .map(|index| compiler.node(index))
+            .collect::<Result<Vec<_>>>()?;
+        let mut plan = Self {
+            nodes,
+            time_steps: model.time_steps(),
+            events: Vec::new(),
+            currents: Vec::new(),
+        };
+        plan.settle_payloads();
+        plan.settle_sorting();
+        plan.place();
+        Ok(plan)
+    }
+
+    pub(crate) fn classes(&self) -> usize {
+        self.nodes.last().map_or(0, |head| head.extent.channels)
+    }
+
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &NodePlan<N>> {
+        self.nodes.iter().filter(|node| node.is_site)
+    }
+
+    /// Nodes whose buffers a node reads when it runs.
+    pub(crate) fn reads(&self, index: usize) -> Vec<usize> {
+        match &self.nodes[index].step {
+            Some(Operation::Stage(stage)) => {
+                stage.incoming.iter().map(|incoming| incoming.node).collect()
+            }
+            Some(_) => self.nodes[index].inputs.clone(),
+            None => Vec::new(),
+        }
+    }
+
+    /// A node that rearranges events has levels where one of its inputs has; sum pools have them
+    /// always.
+    fn settle_payloads(&mut self) {
+        for index in 0..self.nodes.len() {
+            let node = &self.nodes[index];
+            let inherited = node.inputs.iter().any(|&input| self.nodes[input].extent.payloads);
+            let payloads = match &node.step {
+                Some(Operation::Pool(pool)) => pool.pooling == Pooling::Sum || inherited,
+                Some(Operation::Flatten | Operation::Concat { .. }) => inherited,
+                Some(Operation::Pixels { .. } | Operation::Stage(_) | Operation::Head) | None => {
+                    continue;
+                }
+            };
+            self.nodes[index].extent.payloads = payloads;
+        }
+    }
+
+    /// Events are sorted by steps where a synapse reads them sorted.
+    fn settle_sorting(&mut self) {
+        for index in 0..self.nodes.len() {
+            let Some(Operation::Stage(stage)) = &self.nodes[index].step else { continue };
+            let least = |incoming: &Incoming<N>| match &incoming.connection {
+                Connection::Packed(rows, _) if rows.may_sort(self.time_steps) => {
+                    Some((incoming.node, rows.min_saved_by_position()))
+                }
+                _ => None,
+            };
+            for (read, least) in stage.incoming.iter().filter_map(least).collect::<Vec<_>>() {
+                let extent = &mut self.nodes[read].extent;
+                extent.min_saved = extent.min_saved.min(least);
+            }
+        }
+    }
+
+    /// Gives every buffer to the next node that needs one as soon as its last reader has run.
+    fn place(&mut self) {
+        let mut last = vec![0; self.nodes.len()];
+        for index in 0..self.nodes.len() {
+            last[index] = last[index].max(index);
+            self.reads(index).into_iter().for_each(|read| last[read] = index);
+        }
+        let (mut free_events, mut free_currents) = (Vec::new(), Vec::new());
+        for index in 0..self.nodes.len() {
+            let node = &mut self.nodes[index];
+            if node.step.is_none() {
+                continue;
+            }
+            match &mut node.place {
+                Location::Events(slot) => {
+                    *slot = free_events.pop().unwrap_or_else(|| {
+                        self.events.push(Vec::new());
+                        self.events.len() - 1
+                    });
+                    self.events[*slot].push(node.extent);
+                }
+                Location::Current(slot) if !matches!(node.step, Some(Operation::Head)) => {
+                    *slot = free_currents.pop().unwrap_or_else(|| {
+                        self.currents.push(0);
+                        self.currents.len() - 1
+                    });
+                    let size = node.extent.rows * node.extent.width() * node.extent.steps;
+                    self.currents[*slot] = self.currents[*slot].max(size);
+                }
+                Location::Current(_) | Location::Fused => {}
+            }
+            for done in
+                (0..=index).filter(|&done| last[done] == index && self.nodes[done].step.is_some())
+            {
+                match self.nodes[done].place {
+                    Location::Events(slot) => free_events.push(slot),
+                    Location::Current(slot) => free_currents.push(slot),
+                    Location::Fused => {}
+                }
+            }
+        }
+    }
+}
+
+/// The currents that have one reader, which adds them to others or fires on them, at as many
+/// macro-steps.
+fn fused(model: &Model, resolved: &Resolved, streams: &Streams) -> Vec<bool> {
+    let nodes = &model.graph().nodes;
+    let mut readers = vec![Vec::new(); nodes.len()];
+    for (index, info) in resolved.nodes.iter().enumerate() {
+        info.inputs.iter().for_each(|&input| readers[input].push(index));
+    }
+    (0..nodes.len())
+        .map(|index| {
+            let adds =
+                matches!(nodes[index].op, Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::Add);
+            let [reader] = readers[index][..] else { return false };
+            adds && streams.kinds[index] == Kind::Current
+                && match nodes[reader].op {
+                    Op::Activation { .. } => true,
+                    Op::Add => resolved.nodes[reader].varies == resolved.nodes[index].varies,
+                    _ => false,
+                }
+        })
+        .collect()
+}
+
+impl Compiler<'_> {
+    fn chw(&self, index: usize) -> [usize; 3] {
+        self.resolved.nodes[index].chw()
+    }
+
+    fn node<N: Number>(&self, index: usize) -> Result<NodePlan<N>> {
+        let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
+        let [channels, rows, columns] = self.chw(index);
+        let input = |i: usize| self.chw(info.inputs[i]);
+        let step = match &node.op {
+            _ if self.fused[index] => None,
+            Op::Input { .. } => {
+                Some(Operation::Pixels { mean: self.model.preprocessing().mean.clone() })
+            }
+            Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::Add | Op::Activation { .. } => {
+                Some(Operation::Stage(self.stage(index)?))
+            }
+            Op::Pool { pool, window } => {
+                let [channels, height, width] = input(0);
+                let grid = Window2d::new(window.as_2d(), [height, width], [rows, columns]);
+                Some(Operation::Pool(Pool { pooling: self.pooling(index, *pool)?, channels, grid }))
+            }
+            Op::GlobalPool { pool } => {
+                let [channels, height, width] = input(0);
+                let grid = Window2d::new(
+                    snn_ir::Geometry::whole([height, width]),
+                    [height, width],
+                    [1, 1],
+                );
+                Some(Operation::Pool(Pool { pooling: self.pooling(index, *pool)?, channels, grid }))
+            }
+            Op::Flatten => Some(Operation::Flatten),
+            Op::Concat => {
+                let channels = (0..info.inputs.len()).map(|i| input(i)[0]);
+                let starts = channels
+                    .scan(0, |next, channels| Some(std::mem::replace(next, *next + channels)));
+                Some(Operation::Concat { starts: starts.collect() })
+            }
+            Op::TimeMean => Some(Operation::Head),
+            Op::BatchNorm { .. } => {
+                return self.refuse(index, "batch norm does not exist after conversion");
+            }
+        };
+        let payloads = match &node.op {
+            Op::Activation { site, .. } => !is_unit(site),
+            _ => true,
+        };
+        let place = match (&step, self.streams.kinds[index]) {
+            (None, _) => Location::Fused,
+            (Some(_), Kind::Current) => Location::Current(0),
+            (Some(_), Kind::Events | Kind::Pixels) => Location::Events(0),
+        };
+        Ok(NodePlan {
+            name: node.name.clone(),
+            label: node.op.label(),
+            shape: info.shape.clone(),
+            inputs: info.inputs.clone(),
+            extent: Extent {
+                rows,
+                columns,
+                channels,
+                steps: self.model.time_steps(),
+                payloads,
+                min_saved: usize::MAX,
+            },
+            varies: info.varies,
+            is_site: matches!(node.op, Op::Activation { .. }),
+            place,
+            step,
+        })
+    }
+
+    fn refuse<V>(&self, index: usize, reason: &str) -> Result<V> {
+        Err(Error::Refused {
+            node: self.model.graph().nodes[index].name.clone(),
+            reason: reason.into(),
+        })
+    }
+
+    fn pooling(&self, index: usize, pool: PoolKind) -> Result<Pooling> {
+        match pool {
+            PoolKind::Sum => Ok(Pooling::Sum),
+            PoolKind::Max => Ok(Pooling::Max),
+            PoolKind::Average => self.refuse(index, "averages do not exist after conversion"),
+        }
+    }
+
+    fn stage<N: Number>(&self, index: usize) -> Result<Stage<N>> {
+        let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
+        let [channels, rows, columns] = self.chw(index);
+        let bias = vec![N::default(); channels * columns];
+        let mut stage =
+            Stage { incoming: Vec::new(), bias, neurons: None, varies: info.varies, tile: 1 };
+        if let Op::Activation { site, .. } = &node.op {
+            let current = info.inputs[0];
+            let bound = self.streams.bounds[current].iter().copied().fold(0.0, f64::max);
+            let source = SiteSource {
+                model: self.model,
+                node: &node.name,
+                channels,
+                neurons: &self.neurons,
+            };
+            stage.neurons = Some(StageNeurons::compile(&source, site, bound)?);
+            stage.varies = self.resolved.nodes[current].varies;
+            self.collect(current, !self.fused[current], &mut stage)?;
+        } else {
+            self.collect(index, false, &mut stage)?;
+        }
+        let line = 4 * channels * columns * self.model.time_steps();
+        let weights = stage.incoming.iter().map(|incoming| match &incoming.connection {
+            Connection::Packed(rows, _) => rows.bytes(),
+            Connection::Grouped(_) | Connection::Scale(_) | Connection::Current => 0,
+        });
+        let bytes = weights.max().unwrap_or(0).clamp(TILE_BYTES[0], TILE_BYTES[1]);
+        stage.tile = (bytes / line.max(1)).clamp(1, rows);
+        Ok(stage)
+    }
+
+    /// Adds what makes up the current of a node to a stage; `stored` if it is in a buffer.
+    fn collect<N: Number>(&self, index: usize, stored: bool, stage: &mut Stage<N>) -> Result<()> {
+        let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
+        let connection = match &node.op {
+            _ if stored => {
+                stage.incoming.push(Incoming { node: index, connection: Connection::Current });
+                return Ok(());
+            }
+            Op::Add => {
+                return info
+                    .inputs
+                    .iter()
+                    .try_for_each(|&input| self.collect(input, !self.fused[input], stage));
+            }
+            Op::Scale => Connection::Scale(
+                N::part(self.model, &node.name, "weight")?.repeat(self.chw(index)[2]),
+            ),
+            Op::Conv(conv) => self.synapse(index, conv)?,
+            Op::Linear { features, bias } => {
+                let conv = Conv::from_linear(*features, *bias);
+                self.synapse(index, &conv)?
+            }
+            _ => return self.refuse(index, "yields no current"),
+        };
+        if let Op::Conv(Conv { bias: true, .. }) | Op::Linear { bias: true, .. } = node.op {
+            let bias = N::part(self.model, &node.name, "bias")?;
+            // On the grid a sum of currents is below 2³¹ at the end; on the way there it may wrap.
+            stage.bias.iter_mut().zip(bias.iter().cycle()).for_each(|(sum, b)| *sum = sum.plus(*b));
+        }
+        stage.incoming.push(Incoming { node: info.inputs[0], connection });
+        Ok(())
+    }
+
+    fn synapse<N: Number>(&self, index: usize, conv: &Conv) -> Result<Connection<N>> {
+        let name = &self.model.graph().nodes[index].name;
+        let from = self.resolved.nodes[index].inputs[0];
+        let weight = N::part(self.model, name, "weight")?;
+        let multiplier = N::multipliers(self.model, name)?;
+        let (input, output) = (self.chw(from), self.chw(index));
+        if conv.groups > 1 || conv.as_2d().kernel[0] > weights::MAX_TAPS {
+            return Ok(Connection::Grouped(Grouped::pack(
+                conv,
+                &weight,
+                &multiplier,
+                input,
+                output,
+            )));
+        }
+        let weight: Vec<_> = weight.into_iter().map(N::packed).collect();
+        let unit = self.is_unit(from);
+        let bounds = &self.streams.bounds[from];
+        let signed = self.is_signed(from);
+        let source = weights::WeightSource {
+            conv,
+            weight: &weight,
+            multiplier: &multiplier,
+            input,
+            output,
+            bounds,
+            unit,
+            signed,
+        };
+        let mut rows = N::rows(&source);
+        match self.kernels {
+            Kernels::Auto | Kernels::Events => {}
+            Kernels::StepTree => rows.min_saved = 0,
+            Kernels::Dense => rows.min_saved = usize::MAX,
+        }
+        let dense = match self.kernels {
+            Kernels::Events | Kernels::StepTree => None,
+            Kernels::Auto => N::dense(&source, &rows, self.products, None),
+            Kernels::Dense => N::dense(&source, &rows, self.products, Some(0)),
+        };
+        Ok(Connection::Packed(Box::new(rows), dense.map(Box::new)))
+    }
+
+    /// `true` if levels of an event stream may be negative.
+    fn is_signed(&self, index: usize) -> bool {
+        let inputs = &self.resolved.nodes[index].inputs;
+        match &self.model.graph().nodes[index].op {
+            Op::Activation { site, .. } => site.spike() == Some(Spike::Ternary),
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat => {
+                inputs.iter().any(|&input| self.is_signed(input))
+            }
+            _ => true,
+        }
+    }
+
+    /// `true` if all levels of an event stream are one.
+    fn is_unit(&self, index: usize) -> bool {
+        let inputs = &self.resolved.nodes[index].inputs;
+        match &self.model.graph().nodes[index].op {
+            Op::Activation { site, .. } => is_unit(site),
+            Op::Pool { pool: PoolKind::Max, .. }
+            | Op::GlobalPool { pool: PoolKind::Max }
+            | Op::Flatten
+            | Op::Concat => inputs.iter().all(|&input| self.is_unit(input)),
+            _ => false,
+        }
+    }
+}
+
+fn is_unit(site: &Site) -> bool {
+    site.levels() == Some(1) && site.spike() != Some(Spike::Ternary)
+}

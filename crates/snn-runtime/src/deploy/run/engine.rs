@@ -1,0 +1,382 @@
+//! The buffers of one sample and what runs it through them, in one kind of numbers.
+
+use crate::deploy::events::{EventsMut, EventsView, Extent};
+use crate::deploy::kernels::emit;
+use crate::deploy::number::Number;
+use crate::deploy::plan::neurons::StageNeurons;
+use crate::deploy::plan::{Location, NodePlan, Operation, Plan};
+use crate::deploy::run::arena::Arena;
+use crate::deploy::run::rearrange;
+use crate::deploy::run::stage::{Output, Task};
+use snn_ir::Result;
+use snn_simd::Available;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Everything that one sample after another needs, allocated once.
+#[derive(Debug)]
+pub(crate) struct Engine<N: Number> {
+    pub(crate) plan: Arc<Plan<N>>,
+    arena: Arena<N>,
+    instructions: Available,
+    pool: Option<Arc<rayon::ThreadPool>>,
+    pub(crate) sums: Vec<N::Sum>,
+    /// By node; empty unless requested.
+    pub(crate) statistics: Vec<NodeStatistics>,
+}
+
+/// State of an engine's network between the frames of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NetworkState<N: Number> {
+    /// By node; empty for one without memory.
+    nodes: Vec<Vec<N>>,
+    /// State at rest of one position of each node.
+    rest: Vec<Vec<N>>,
+    pub(crate) sums: Vec<N::Sum>,
+}
+
+impl<N: Number> NetworkState<N> {
+    /// Back to rest, in the same memory.
+    pub(crate) fn clear(&mut self) {
+        for (memory, rest) in self.nodes.iter_mut().zip(&self.rest) {
+            memory
+                .chunks_exact_mut(rest.len().max(1))
+                .for_each(|position| position.copy_from_slice(rest));
+        }
+        self.sums.fill(N::Sum::default());
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let numbers = self.nodes.iter().chain(&self.rest).map(Vec::len).sum::<usize>();
+        numbers * size_of::<N>() + size_of_val(self.sums.as_slice())
+    }
+}
+
+/// Statistics of one node since they were last reset.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct NodeStatistics {
+    /// Its name.
+    pub node: String,
+    /// Time that it took, with the synapses that it sums up itself.
+    pub nanoseconds: u64,
+    /// Times it ran.
+    pub runs: u64,
+    /// Values that were not zero, of a node that sends events.
+    pub active: u64,
+    /// Values that could have been.
+    pub values: u64,
+}
+
+impl NodeStatistics {
+    /// Share of the values that were not zero; `None` for a node that sends no events.
+    pub fn density(&self) -> Option<f64> {
+        (self.values > 0).then(|| self.active as f64 / self.values as f64)
+    }
+}
+
+/// How the pixels of a run are laid out over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Clock {
+    /// Macro-steps.
+    pub(crate) steps: usize,
+    /// `true` if each has a frame.
+    pub(crate) frames: bool,
+}
+
+impl Clock {
+    pub(crate) fn of(self, varies: bool) -> usize {
+        if varies || self.frames { self.steps } else { 1 }
+    }
+}
+
+/// Callback for the output of each site of a run.
+pub(crate) type Observer<'o> = &'o mut dyn FnMut(usize, EventsView<'_>);
+
+impl<N: Number> Engine<N> {
+    pub(crate) fn new(
+        plan: Arc<Plan<N>>,
+        instructions: Available,
+        pool: Option<Arc<rayon::ThreadPool>>,
+        statistics: bool,
+    ) -> Self {
+        let threads = pool.as_ref().map_or(1, |pool| pool.current_num_threads());
+        let (arena, sums) = (Arena::new(&plan, threads), vec![N::Sum::default(); plan.classes()]);
+        let node = |node: &NodePlan<N>| NodeStatistics {
+            node: node.name.clone(),
+            ..NodeStatistics::default()
+        };
+        let statistics =
+            if statistics { plan.nodes.iter().map(node).collect() } else { Vec::new() };
+        Self { plan, arena, instructions, pool, sums, statistics }
+    }
+
+    /// State at rest.
+    pub(crate) fn rest(&self) -> NetworkState<N> {
+        let nodes = &self.plan.nodes;
+        let memory =
+            |node: &NodePlan<N>| node.rest().repeat(node.extent.rows * node.extent.columns);
+        NetworkState {
+            nodes: nodes.iter().map(memory).collect(),
+            rest: nodes.iter().map(|node| node.rest().to_vec()).collect(),
+            sums: vec![N::Sum::default(); self.sums.len()],
+        }
+    }
+
+    /// `true` if memories are of this network.
+    pub(crate) fn owns(&self, network: &NetworkState<N>) -> bool {
+        let nodes = &self.plan.nodes;
+        let size = |node: &NodePlan<N>| node.rest().len() * node.extent.rows * node.extent.columns;
+        network.sums.len() == self.sums.len()
+            && network.nodes.len() == nodes.len()
+            && network.nodes.iter().zip(nodes).all(|(memory, node)| memory.len() == size(node))
+    }
+
+    /// One macro-step of memories that are of this network; their sums become the engine's.
+    pub(crate) fn advance(
+        &mut self,
+        memories: &mut NetworkState<N>,
+        pixels: &[u8],
+        clock: Clock,
+    ) -> Result<()> {
+        self.evaluate(pixels, clock, Some(&mut memories.nodes), None)?;
+        memories
+            .sums
+            .iter_mut()
+            .zip(&self.sums)
+            .for_each(|(sum, &more)| *sum = N::join(*sum, more));
+        self.sums.copy_from_slice(&memories.sums);
+        Ok(())
+    }
+
+    /// Memory of the buffers.
+    pub(crate) fn bytes(&self) -> usize {
+        self.arena.bytes() + size_of_val(self.sums.as_slice())
+    }
+
+    /// Runs all stages over all macro-steps; memories are kept where they are given, else neurons
+    /// start at rest.
+    pub(crate) fn evaluate(
+        &mut self,
+        pixels: &[u8],
+        clock: Clock,
+        memories: Option<&mut Vec<Vec<N>>>,
+        observer: Option<Observer<'_>>,
+    ) -> Result<()> {
+        let Self { plan, arena, instructions, pool, sums, statistics } = self;
+        let mut run = Run { plan, arena, instructions: *instructions, sums, clock, statistics };
+        match pool {
+            // Observers are not sent to other threads; what is observed is not timed.
+            Some(pool) if observer.is_none() => pool.install(|| run.all(pixels, memories, None)),
+            _ => run.all(pixels, memories, observer),
+        }
+    }
+}
+
+struct Run<'r, N: Number> {
+    plan: &'r Plan<N>,
+    arena: &'r mut Arena<N>,
+    instructions: Available,
+    sums: &'r mut [N::Sum],
+    clock: Clock,
+    statistics: &'r mut [NodeStatistics],
+}
+
+impl<N: Number> Run<'_, N> {
+    fn all(
+        &mut self,
+        pixels: &[u8],
+        mut memories: Option<&mut Vec<Vec<N>>>,
+        mut observer: Option<Observer<'_>>,
+    ) -> Result<()> {
+        self.sums.fill(N::Sum::default());
+        for (node, located) in self.plan.nodes.iter().zip(&mut self.arena.located) {
+            located.1.steps = self.clock.of(node.varies);
+        }
+        for (index, node) in self.plan.nodes.iter().enumerate() {
+            let Some(step) = &node.step else { continue };
+            let started = (!self.statistics.is_empty()).then(Instant::now);
+            let memory = memories.as_mut().map(|memories| memories[index].as_mut_slice());
+            match node.place {
+                Location::Events(slot) => {
+                    // The buffer leaves the arena while it is filled; taking it does not allocate.
+                    let mut events = std::mem::take(&mut self.arena.events[slot]);
+                    let filled = self.fill(
+                        (index, node, step),
+                        Output::Events(events.whole(self.extent(index))),
+                        memory,
+                        pixels,
+                    );
+                    if matches!(
+                        step,
+                        Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. }
+                    ) {
+                        // A stage sorts its events as it sends them.
+                        self.arena.with_scratch(|scratch| {
+                            let mut whole = events.whole(self.extent(index));
+                            whole.sort(
+                                self.instructions,
+                                &mut scratch.emitted.flags,
+                                &mut scratch.seen,
+                            );
+                        });
+                    }
+                    self.arena.events[slot] = events;
+                    filled?;
+                }
+                Location::Current(_) if matches!(step, Operation::Head) => {
+                    self.head(node.inputs[0])
+                }
+                Location::Current(slot) => {
+                    let mut currents = std::mem::take(&mut self.arena.currents[slot]);
+                    let extent = self.extent(index);
+                    let size = extent.rows * extent.steps * extent.width();
+                    let filled = self.fill(
+                        (index, node, step),
+                        Output::Currents(&mut currents[..size]),
+                        memory,
+                        pixels,
+                    );
+                    self.arena.currents[slot] = currents;
+                    filled?;
+                }
+                Location::Fused => {}
+            }
+            if let Some(started) = started {
+                self.note(index, started);
+            }
+            if node.is_site
+                && let Some(observer) = &mut observer
+            {
+                observer(index, self.arena.events(index));
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, index: usize, started: Instant) {
+        let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let (place, extent) = self.arena.located[index];
+        let statistics = &mut self.statistics[index];
+        statistics.nanoseconds += nanoseconds;
+        statistics.runs += 1;
+        if matches!(place, Location::Events(_)) {
+            let events = self.arena.events(index);
+            let lines = (0..extent.rows).flat_map(|y| (0..extent.steps).map(move |step| (y, step)));
+            statistics.active +=
+                lines.map(|(y, step)| events.at(y, step).count() as u64).sum::<u64>();
+            statistics.values += (extent.rows * extent.steps * extent.width()) as u64;
+        }
+    }
+
+    fn extent(&self, index: usize) -> Extent {
+        self.arena.located[index].1
+    }
+
+    fn fill(
+        &mut self,
+        (index, node, step): (usize, &NodePlan<N>, &Operation<N>),
+        output: Output<'_, N>,
+        memory: Option<&mut [N]>,
+        pixels: &[u8],
+    ) -> Result<()> {
+        let extent = self.extent(index);
+        match (step, output) {
+            (Operation::Stage(stage), output) => {
+                let current_steps = self.clock.of(stage.varies);
+                let task = Task {
+                    stage,
+                    arena: self.arena,
+                    instructions: self.instructions,
+                    extent,
+                    current_steps,
+                };
+                let memory = memory
+                    .filter(|_| stage.neurons.as_ref().is_some_and(StageNeurons::is_stateful));
+                task.run((0..extent.rows, output, memory))?;
+            }
+            (Operation::Pixels { mean }, Output::Events(events)) => {
+                self.enter(pixels, mean, events, extent)
+            }
+            (Operation::Pool(pool), Output::Events(events)) => {
+                let mut dense = std::mem::take(&mut self.arena.dense);
+                rearrange::pool_events(
+                    pool,
+                    self.arena.events(node.inputs[0]),
+                    events,
+                    extent.steps,
+                    &mut dense,
+                );
+                self.arena.dense = dense;
+            }
+            (Operation::Pool(pool), Output::Currents(currents)) => {
+                rearrange::pool_currents(
+                    pool,
+                    self.arena.currents(node.inputs[0]),
+                    currents,
+                    extent.steps,
+                );
+            }
+            (Operation::Flatten, Output::Events(events)) => {
+                rearrange::flatten_events(self.arena.events(node.inputs[0]), events, extent.steps);
+            }
+            (Operation::Flatten, Output::Currents(currents)) => {
+                rearrange::flatten_currents(
+                    self.arena.currents(node.inputs[0]),
+                    currents,
+                    extent.steps,
+                );
+            }
+            (Operation::Concat { starts }, Output::Events(events)) => {
+                let inputs = node
+                    .inputs
+                    .iter()
+                    .map(|&input| self.arena.events(input))
+                    .zip(starts.iter().copied());
+                rearrange::concat_events(&inputs, events, (extent, extent.steps));
+            }
+            (Operation::Concat { starts }, Output::Currents(currents)) => {
+                let inputs = node
+                    .inputs
+                    .iter()
+                    .map(|&input| self.arena.currents(input))
+                    .zip(starts.iter().copied());
+                rearrange::concat_currents(&inputs, currents, (extent, extent.steps));
+            }
+            (Operation::Pixels { .. }, Output::Currents(_)) | (Operation::Head, _) => {}
+        }
+        Ok(())
+    }
+
+    /// Eq. 1; pixels equal to the mean are zero and not sent.
+    fn enter(&mut self, pixels: &[u8], mean: &[u8], mut events: EventsMut<'_>, extent: Extent) {
+        let (channels, positions) = (extent.channels, extent.rows * extent.columns);
+        let (levels, flags) = (&mut self.arena.pixels, &mut self.arena.flags);
+        for step in 0..extent.steps {
+            let frame = &pixels[step * channels * positions..][..channels * positions];
+            for y in 0..extent.rows {
+                for (channel, (&mean, plane)) in
+                    mean.iter().zip(frame.chunks_exact(positions)).enumerate()
+                {
+                    for (x, &pixel) in
+                        plane[y * extent.columns..][..extent.columns].iter().enumerate()
+                    {
+                        levels[x * channels + channel] = i32::from(pixel) - i32::from(mean);
+                        flags[x * channels + channel] = u8::from(pixel != mean);
+                    }
+                }
+                emit::levels(self.instructions, levels, flags, channels, &mut events.line(y, step));
+            }
+        }
+    }
+
+    /// Eq. 7, before the division by T.
+    fn head(&mut self, input: usize) {
+        let currents = self.arena.currents(input);
+        let steps = self.clock.steps;
+        for step in 0..steps {
+            for (sum, &value) in self.sums.iter_mut().zip(currents.line(0, step)) {
+                *sum = value.add_to(*sum);
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Running a stage: synapses, their sum and the neurons that read it, tile by tile, so that
+//! currents and membranes stay in cache.
+
+use crate::deploy::events::windows::Windows;
+use crate::deploy::events::{EventsMut, EventsView, Extent, Lines};
+use crate::deploy::kernels::dense::{self, multiply};
+use crate::deploy::kernels::vectors::prefetch;
+use crate::deploy::kernels::weights::RowTask;
+use crate::deploy::number::Number;
+use crate::deploy::plan::dense::Dense;
+use crate::deploy::plan::weights::{PackedWeights, Slab};
+use crate::deploy::plan::{Connection, Incoming, Stage};
+use crate::deploy::run::arena::{Arena, Scratch};
+use snn_ir::Result;
+use snn_simd::Available;
+use std::ops::Range;
+
+/// Weights of so many bytes are still in the second-level cache when the next tile needs them.
+const STILL_CACHED_BYTES: usize = 256 << 10;
+
+/// Where a stage puts what it computes, for consecutive image rows.
+#[derive(Debug)]
+pub(crate) enum Output<'o, N> {
+    Events(EventsMut<'o>),
+    /// `[row][step][x][channel]`.
+    Currents(&'o mut [N]),
+}
+
+/// Scratch memory for the inputs of a tile.
+#[derive(Debug)]
+struct TileScratch<'s> {
+    windows: &'s mut Windows,
+    levels: &'s mut [u8],
+}
+
+/// Inputs of one tile of a stage.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Task<'a, N: Number> {
+    pub(crate) stage: &'a Stage<N>,
+    pub(crate) arena: &'a Arena<N>,
+    pub(crate) instructions: Available,
+    /// Extent of the output, with the macro-steps of this run.
+    pub(crate) extent: Extent,
+    /// Macro-steps of its currents: one where they do not vary.
+    pub(crate) current_steps: usize,
+}
+
+/// PackedWeights of an output with what its neurons remember; `None` where they start at rest.
+pub(crate) type Part<'o, N> = (Range<usize>, Output<'o, N>, Option<&'o mut [N]>);
+
+impl<N: Number> Task<'_, N> {
+    /// Runs rows on the threads of the present pool, or on this one if a tile is all there is.
+    pub(crate) fn run(&self, (rows, output, memory): Part<'_, N>) -> Result<()> {
+        let tile = self.stage.tile.min(self.extent.rows.div_ceil(self.arena.threads()));
+        if rows.len() <= tile {
+            return self.arena.with_scratch(|scratch| self.tile((rows, output, memory), scratch));
+        }
+        let half = rows.len().div_ceil(tile) / 2 * tile;
+        let (first, later) = self.split((rows, output, memory), half);
+        if self.arena.is_parallel() {
+            let (first, later) = rayon::join(|| self.run(first), || self.run(later));
+            first.and(later)
+        } else {
+            self.run(first)?;
+            self.run(later)
+        }
+    }
+
+    fn split<'o>(
+        &self,
+        (rows, output, memory): Part<'o, N>,
+        count: usize,
+    ) -> (Part<'o, N>, Part<'o, N>) {
+        let middle = rows.start + count;
+        let (first, later) = match output {
+            Output::Events(events) => {
+                let (first, later) = events.split(count);
+                (Output::Events(first), Output::Events(later))
+            }
+            Output::Currents(currents) => {
+                let (first, later) =
+                    currents.split_at_mut(count * self.extent.steps * self.extent.width());
+                (Output::Currents(first), Output::Currents(later))
+            }
+        };
+        let (remembered, later_remembered) = match memory {
+            Some(memory) => {
+                let (first, later) = memory.split_at_mut(count * self.remembered());
+                (Some(first), Some(later))
+            }
+            None => (None, None),
+        };
+        ((rows.start..middle, first, remembered), (middle..rows.end, later, later_remembered))
+    }
+
+    /// Numbers that the neurons of an image row remember.
+    fn remembered(&self) -> usize {
+        self.extent.columns * self.stage.neurons.as_ref().map_or(0, |neurons| neurons.rest().len())
+    }
+
+    fn tile(&self, (rows, output, memory): Part<'_, N>, scratch: &mut Scratch<N>) -> Result<()> {
+        let (width, steps) = (self.extent.width(), self.current_steps);
+        let size = steps * width;
+        let Scratch { currents, memory: rest, windows, levels, emitted, seen } = scratch;
+        let room = &mut TileScratch { windows, levels };
+        let mut events = match output {
+            Output::Currents(currents) => {
+                self.integrate(rows, currents, room);
+                return Ok(());
+            }
+            Output::Events(events) => events,
+        };
+        let Some(neurons) = &self.stage.neurons else { return Ok(()) };
+        let currents = &mut currents[..rows.len() * size];
+        self.integrate(rows, currents, room);
+        let remembered = self.remembered();
+        let mut memory = memory.map(|memory| memory.chunks_exact_mut(remembered.max(1)));
+        for (y, currents) in currents.chunks_exact(size).enumerate() {
+            let memory = if let Some(memory) = memory.as_mut().and_then(Iterator::next) {
+                memory
+            } else {
+                let memory = &mut rest[..remembered];
+                repeat(neurons.rest(), memory);
+                memory
+            };
+            for step in 0..self.extent.steps {
+                let currents = &currents[if steps == 1 { 0 } else { step * width }..][..width];
+                neurons.step(self.instructions, currents, memory, emitted)?;
+                events.take(
+                    self.instructions,
+                    (y, step),
+                    (&emitted.flags[..width], &emitted.levels[..width]),
+                    seen,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// `J = Σ M·A + b` of image rows.
+    fn integrate(&self, rows: Range<usize>, currents: &mut [N], room: &mut TileScratch<'_>) {
+        let mut bias = Some(self.stage.bias.as_slice());
+        for incoming in &self.stage.incoming {
+            self.receive(incoming, rows.clone(), bias.take(), currents, room);
+        }
+    }
+
+    /// Adds what one input makes to the currents, or to a base, `[x][channel]`, where there is one.
+    fn receive(
+        &self,
+        incoming: &Incoming<N>,
+        rows: Range<usize>,
+        base: Option<&[N]>,
+        currents: &mut [N],
+        room: &mut TileScratch<'_>,
+    ) {
+        let (width, steps) = (self.extent.width(), self.current_steps);
+        match &incoming.connection {
+            Connection::Packed(synapse, dense) => {
+                let events = self.arena.events(incoming.node);
+                self.convolve((synapse, dense.as_deref()), rows, events, base, currents, room);
+            }
+            Connection::Grouped(grouped) => {
+                begin_with(base, currents);
+                let events = self.arena.events(incoming.node);
+                for (y, line) in rows.zip(currents.chunks_exact_mut(steps * width)) {
+                    for (step, line) in line.chunks_exact_mut(width).enumerate() {
+                        grouped.deliver(events, grouped.grid.rows.taps[y], step, line);
+                    }
+                }
+            }
+            Connection::Scale(weights) => {
+                begin_with(base, currents);
+                let events = self.arena.events(incoming.node);
+                for (y, line) in rows.zip(currents.chunks_exact_mut(steps * width)) {
+                    for (step, line) in line.chunks_exact_mut(width).enumerate() {
+                        scale(weights, &events.at(y, step), line);
+                    }
+                }
+            }
+            Connection::Current => {
+                begin_with(base, currents);
+                let stored = self.arena.currents(incoming.node);
+                for (y, line) in rows.zip(currents.chunks_exact_mut(steps * width)) {
+                    for (step, line) in line.chunks_exact_mut(width).enumerate() {
+                        line.iter_mut()
+                            .zip(stored.line(y, step))
+                            .for_each(|(current, &value)| *current = current.plus(value));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A convolution or linear layer, through events or as a dense product, whichever takes less.
+    fn convolve(
+        &self,
+        (synapse, dense): (&PackedWeights<N::Weight>, Option<&Dense>),
+        rows: Range<usize>,
+        events: EventsView<'_>,
+        mut base: Option<&[N]>,
+        currents: &mut [N],
+        room: &mut TileScratch<'_>,
+    ) {
+        let (width, steps) = (self.extent.width(), self.current_steps);
+        if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps))
+        {
+            begin_with(base.take(), currents);
+            if let Some(currents) = N::integers(currents) {
+                return self.multiply((synapse, dense), rows, events, currents, room.levels);
+            }
+        }
+        if synapse.limits.contains(&0) {
+            // A block without weights is skipped, and would leave its lanes as they were.
+            begin_with(base.take(), currents);
+        }
+        // The next weight tile is prefetched explicitly, because spike-driven row access defeats
+        // the hardware prefetcher.
+        let asks = rows.start == 0 || synapse.bytes() > STILL_CACHED_BYTES;
+        let mut slabs = synapse.slabs().peekable();
+        let mut gathered = None;
+        let weights = |slab: Option<&Slab>| {
+            slab.filter(|_| asks).map_or(&[][..], |slab| synapse.rows_of(slab))
+        };
+        prefetch(weights(slabs.peek()));
+        while let Some(Slab { taps, block }) = slabs.next() {
+            if gathered.replace(taps.start) != Some(taps.start) {
+                room.windows.gather(
+                    self.instructions,
+                    synapse,
+                    events,
+                    (rows.clone(), &taps, steps),
+                );
+            }
+            let next = weights(slabs.peek());
+            let mut portions = next.chunks(next.len().div_ceil(rows.len()).max(1));
+            // Taps behind the first add to what is there.
+            let base = base.filter(|_| taps.start == 0);
+            for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
+                let ahead = portions.next().unwrap_or_default();
+                let place =
+                    RowTask { weights: synapse, block, windows: room.windows, row, base, ahead };
+                N::deliver(self.instructions, place, line);
+            }
+        }
+    }
+}
+
+/// Fills values with a pattern, in ever longer copies.
+fn repeat<N: Copy>(pattern: &[N], values: &mut [N]) {
+    let mut filled = pattern.len().min(values.len());
+    values[..filled].copy_from_slice(&pattern[..filled]);
+    while filled > 0 && filled < values.len() {
+        let count = filled.min(values.len() - filled);
+        values.copy_within(..count, filled);
+        filled += count;
+    }
+}
+
+/// Sets the currents at every macro-step to a base, where there is one.
+fn begin_with<N: Number>(base: Option<&[N]>, currents: &mut [N]) {
+    if let Some(base) = base {
+        currents.chunks_exact_mut(base.len().max(1)).for_each(|row| row.copy_from_slice(base));
+    }
+}
+
+impl<N: Number> Task<'_, N> {
+    /// A synapse as a dense product.
+    fn multiply(
+        &self,
+        (rows, dense): (&PackedWeights<N::Weight>, &Dense),
+        outputs: Range<usize>,
+        events: EventsView<'_>,
+        currents: &mut [i32],
+        levels: &mut [u8],
+    ) {
+        let (width, steps, line) = (self.extent.width(), self.current_steps, dense.line());
+        let first = dense.spread(rows, outputs.clone(), events, (steps, levels));
+        for block in 0..dense.blocks {
+            for (row, currents) in outputs.clone().zip(currents.chunks_exact_mut(steps * width)) {
+                let taps = rows.vertical.taps[row];
+                if taps.count == 0 {
+                    continue;
+                }
+                for (step, currents) in currents.chunks_exact_mut(width).enumerate() {
+                    let lines = &levels[((taps.input - first) * steps + step) * line..];
+                    let lines = (lines, rows.dilation * steps * line);
+                    multiply(
+                        self.instructions,
+                        dense::DenseTask { dense, block, taps, lines },
+                        currents,
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Adds one-to-one synapses (eq. 3) of an image row.
+fn scale<N: Number>(weights: &[N], lines: &Lines<'_>, currents: &mut [N]) {
+    for line in lines.iter() {
+        for i in line.all() {
+            let (at, level) =
+                (line.entries[i] as usize, line.payloads.get(i).copied().unwrap_or(1));
+            currents[at] = currents[at].plus(weights[at].times(N::of(level)));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Buffers that wait to be used again.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
+
+/// A pool of values that are expensive to make.
+#[derive(Debug)]
+pub(crate) struct Idle<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Idle<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Idle<T> {
+    /// Lends a value that was used before, or a new one.
+    pub(crate) fn lend(&self, make: impl FnOnce() -> T) -> Lent<'_, T> {
+        // No panic leaves the list half-changed: values are pushed and popped whole.
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Lent { pool: self, value: Some(idle.unwrap_or_else(make)) }
+    }
+}
+
+/// A value on loan; it goes back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lent<'p, T> {
+    pool: &'p Idle<T>,
+    /// Taken by `drop` only.
+    value: Option<T>,
+}
+
+impl<T> Deref for Lent<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("a value until it is dropped")
+    }
+}
+
+impl<T> DerefMut for Lent<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("a value until it is dropped")
+    }
+}
+
+impl<T> Drop for Lent<'_, T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.value.take() {
+            self.pool.0.lock().unwrap_or_else(PoisonError::into_inner).push(value);
+        }
+    }
+}

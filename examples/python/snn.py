@@ -1,0 +1,174 @@
+"""Spiking networks in Python: the C interface `libsnn`, through the standard library alone.
+
+    from snn import Model
+    print(Model("model.safetensors").classify(pixels))
+
+The library is named by the variable SNN_LIBRARY, or found where the linker looks for `snn`; build
+it with `cargo build --release -p snn-capi`. Pixels are bytes in C, H, W order, or any contiguous
+array of bytes such as a NumPy array of uint8; they are not normalised.
+"""
+
+import ctypes
+import ctypes.util
+import os
+from ctypes import POINTER, byref, c_char_p, c_double, c_int32, c_int64, c_size_t, c_void_p
+from typing import NamedTuple, Optional
+
+
+class SnnError(Exception):
+    """A call that failed, with the library's own words."""
+
+
+class Prediction(NamedTuple):
+    """A class with its name, if it has one, and its probability (softmax of the logits)."""
+
+    class_index: int
+    name: Optional[str]
+    probability: float
+
+
+class _Prediction(ctypes.Structure):
+    _fields_ = [("class_index", c_size_t), ("name", c_char_p), ("probability", c_double)]
+
+    def python(self):
+        name = None if self.name is None else self.name.decode()
+        return Prediction(self.class_index, name, self.probability)
+
+
+class Scores(NamedTuple):
+    """Results of one run. `sums` are integers, equal on every machine."""
+
+    sums: list
+    logits: list
+    probabilities: list
+    predictions: list
+
+    def best(self, count=5):
+        """The best classes, the best first."""
+        return self.predictions[:count]
+
+
+def _load():
+    path = os.environ.get("SNN_LIBRARY") or ctypes.util.find_library("snn")
+    if path is None:
+        raise SnnError("libsnn was not found: name its file in the variable SNN_LIBRARY")
+    snn, size, handle = ctypes.CDLL(path), c_size_t, c_void_p
+    # Without these types ctypes would cut pointers to 32 bits.
+    for name, result, *arguments in [
+        ("last_error", c_char_p),
+        ("model_load", None, c_char_p, handle, POINTER(handle)),
+        ("model_free", None, handle),
+        ("model_input_size", size, handle),
+        ("model_time_steps", size, handle),
+        ("model_classes", size, handle),
+        ("model_class_name", c_char_p, handle, size),
+        ("model_classify", None, handle, c_char_p, size, POINTER(_Prediction)),
+        ("session_new", None, handle, POINTER(handle)),
+        ("session_free", None, handle),
+        ("session_run", None, handle, c_char_p, size),
+        ("session_run_frames", None, handle, c_char_p, size),
+        ("session_push", None, handle, handle, c_char_p, size),
+        ("session_sums", None, handle, POINTER(c_int64), size),
+        ("session_logits", None, handle, POINTER(c_double), size),
+        ("session_probabilities", None, handle, POINTER(c_double), size),
+        ("session_best", None, handle, POINTER(_Prediction), size),
+        ("state_new", None, handle, POINTER(handle)),
+        ("state_free", None, handle),
+    ]:
+        function = getattr(snn, "snn_" + name)
+        function.argtypes, function.restype = arguments, result
+        if result is None and not name.endswith("_free"):
+
+            def check(status, _function, found):
+                if status != 0:
+                    raise SnnError(snn.snn_last_error().decode())
+                return found
+
+            function.restype, function.errcheck = c_int32, check
+    return snn
+
+
+def _bytes(pixels):
+    view = memoryview(pixels)
+    if view.format != "B":
+        raise SnnError(f"pixels must be bytes of 0 to 255, found values of format {view.format!r}")
+    return view.tobytes()
+
+
+class Model:
+    """A converted model, compiled for this machine."""
+
+    def __init__(self, path):
+        self._snn, self._handle = _load(), c_void_p()
+        self._snn.snn_model_load(os.fsencode(path), None, byref(self._handle))
+        count = self._snn.snn_model_classes(self._handle)
+        names = [self._snn.snn_model_class_name(self._handle, i) for i in range(count)]
+        self.classes = [None if name is None else name.decode() for name in names]
+        self.input_size = self._snn.snn_model_input_size(self._handle)
+        self.time_steps = self._snn.snn_model_time_steps(self._handle)
+
+    def __del__(self):
+        if getattr(self, "_handle", None):
+            self._snn.snn_model_free(self._handle)
+
+    def classify(self, pixels):
+        """The best class of one image."""
+        pixels, best = _bytes(pixels), _Prediction()
+        self._snn.snn_model_classify(self._handle, pixels, len(pixels), byref(best))
+        return best.python()
+
+    def session(self):
+        """Buffers for one sample after another, on one thread at a time."""
+        return Session(self)
+
+    def run(self, pixels):
+        """All scores of one image."""
+        return self.session().run(pixels)
+
+
+class Session:
+    """The buffers with which one thread at a time runs samples."""
+
+    def __init__(self, model):
+        self.model, self._snn, self._handle = model, model._snn, c_void_p()
+        self._snn.snn_session_new(model._handle, byref(self._handle))
+        self._state = None
+
+    def __del__(self):
+        if getattr(self, "_state", None):
+            self._snn.snn_state_free(self._state)
+        if getattr(self, "_handle", None):
+            self._snn.snn_session_free(self._handle)
+
+    def run(self, pixels):
+        """Runs one image, shown at every macro-step."""
+        pixels = _bytes(pixels)
+        self._snn.snn_session_run(self._handle, pixels, len(pixels))
+        return self._scores()
+
+    def run_frames(self, frames):
+        """Runs one sample with a frame for each macro-step."""
+        frames = _bytes(frames)
+        self._snn.snn_session_run_frames(self._handle, frames, len(frames))
+        return self._scores()
+
+    def push(self, frame):
+        """One macro-step of a stream, of any length; the scores are those so far."""
+        frame = _bytes(frame)
+        if self._state is None:
+            state = c_void_p()
+            self._snn.snn_state_new(self._handle, byref(state))
+            self._state = state
+        self._snn.snn_session_push(self._handle, self._state, frame, len(frame))
+        return self._scores()
+
+    def _scores(self):
+        count = len(self.model.classes)
+        sums, best = (c_int64 * count)(), (_Prediction * count)()
+        logits, probabilities = (c_double * count)(), (c_double * count)()
+        self._snn.snn_session_sums(self._handle, sums, count)
+        self._snn.snn_session_logits(self._handle, logits, count)
+        self._snn.snn_session_probabilities(self._handle, probabilities, count)
+        self._snn.snn_session_best(self._handle, best, count)
+        predictions = [one.python() for one in best]
+        return Scores(list(sums), list(logits), list(probabilities), predictions)
