@@ -5,8 +5,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snn_ir::graph::{Conv, Graph, Op, PoolKind};
 use snn_ir::{Code, Form, Model, Preprocessing, Signature, Site, Weights};
+use snn_ir::{Conv, Graph, Op, PoolKind};
 use snn_runtime::Counting;
 
 /// Channels in and out.

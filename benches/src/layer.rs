@@ -3,9 +3,9 @@
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snn_ir::graph::{Conv, Graph, Op, PoolKind};
-use snn_ir::site::{GridLif, GridReset};
 use snn_ir::{Code, Form, Model, Preprocessing, Signature, Site, Weights};
+use snn_ir::{Conv, Graph, Op, PoolKind};
+use snn_ir::{GridLif, GridReset};
 
 /// Channels in and out, with the height and width at which a ResNet has them.
 pub const LAYERS: [(usize, usize); 6] =

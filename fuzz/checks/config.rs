@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use snn_hybrid::{Policy, Replacement, apply};
-use snn_ir::models::SmallNet;
+use snn_ir::networks::SmallNet;
 use snn_ir::{Encoder, Lif};
 
 /// The tables of a run config that are read here, by their names there.

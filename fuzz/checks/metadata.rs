@@ -1,7 +1,7 @@
 //! Model files from their metadata alone.
 
 use safetensors::{Dtype, tensor::TensorView};
-use snn_ir::model::weight_specs;
+use snn_ir::weight_specs;
 use snn_ir::{Form, Graph};
 use std::collections::HashMap;
 
@@ -16,14 +16,14 @@ pub(crate) fn packed(metadata: &[u8]) -> Option<Vec<u8>> {
     let graph: Graph = serde_json::from_value(json.get("graph")?.clone()).ok()?;
     let form: Form = serde_json::from_value(json.get("form")?.clone()).ok()?;
     let specs = weight_specs(&graph, &graph.resolve().ok()?, form).ok()?;
-    let sizes: Vec<usize> = specs.iter().map(|spec| spec.shape.iter().product()).collect();
+    let sizes: Vec<usize> = specs.iter().map(|spec| spec.part.shape.iter().product()).collect();
     if sizes.iter().fold(0_usize, |sum, &size| sum.saturating_add(size)) > MAX_VALUES {
         return None;
     }
     let ones: Vec<(Dtype, Vec<u8>)> = specs
         .iter()
         .zip(sizes)
-        .map(|(spec, size)| match spec.dtypes[0] {
+        .map(|(spec, size)| match spec.part.dtypes[0] {
             "f32" => (Dtype::F32, 1.0_f32.to_le_bytes().repeat(size)),
             "f64" => (Dtype::F64, 1.0_f64.to_le_bytes().repeat(size)),
             "i8" => (Dtype::I8, vec![1; size]),
@@ -34,7 +34,7 @@ pub(crate) fn packed(metadata: &[u8]) -> Option<Vec<u8>> {
         .iter()
         .zip(&ones)
         .map(|(spec, (dtype, bytes))| {
-            Some((&spec.name, TensorView::new(*dtype, spec.shape.clone(), bytes).ok()?))
+            Some((&spec.name, TensorView::new(*dtype, spec.part.shape.clone(), bytes).ok()?))
         })
         .collect::<Option<_>>()?;
     safetensors::serialize(views, Some(HashMap::from([("snn".to_string(), text.to_string())]))).ok()

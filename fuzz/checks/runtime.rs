@@ -5,8 +5,8 @@
 mod metadata;
 
 use ndarray::{ArrayD, IxDyn};
-use snn_ir::graph::Op;
-use snn_ir::naive::Naive;
+use snn_ir::Naive;
+use snn_ir::Op;
 use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record};
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options};
 use snn_runtime::{Counting, InstructionSet, Sums};
@@ -116,7 +116,7 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
 
 /// The shape of the input of a model that runs in no time.
 fn affordable(model: &Model) -> Option<Vec<usize>> {
-    let resolved = model.validate().expect("what loads is valid");
+    let resolved = model.validate().expect("what loads is valid").resolved();
     let mut work = 0_usize;
     for (node, info) in model.graph().nodes.iter().zip(&resolved.nodes) {
         let outputs: usize = info.shape.iter().product();

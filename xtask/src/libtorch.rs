@@ -16,7 +16,7 @@ use crate::{
     cache::{self, Lock},
     described,
     layout::{self, Damage},
-    own, pip,
+    own, pip, pytorch,
     wheel::{LINKS, TORCH_VERSION, WHEELS, Wheel},
 };
 
@@ -54,13 +54,14 @@ pub(crate) enum Reuse {
 ///
 /// Says what was tried, what failed and what can be done by hand.
 pub(crate) fn ensure(root: &Path, reuse: Reuse) -> Result<Libtorch> {
-    ensure!(
-        env::var_os("LIBTORCH_USE_PYTORCH").is_none(),
-        "LIBTORCH_USE_PYTORCH makes torch-sys take another libtorch than programs would find when \
-         they start: unset it, \
-         and set LIBTORCH to the folder of that PyTorch (site-packages/torch)"
-    );
     let link = root.join(LINK);
+    if env::var_os(pytorch::VARIABLE).is_some() {
+        // Through the link, so that builds and programs agree on it, now and without the variable.
+        let python = pytorch::python(env::var_os("VIRTUAL_ENV").as_deref());
+        let folder = pytorch::folder(&python)?;
+        point(&link, &folder)?;
+        return Ok(Libtorch::Linked(folder));
+    }
     if let Some(folder) = own::folder(env::var_os("LIBTORCH").as_deref(), &link)? {
         own::check(&folder)?;
         return Ok(Libtorch::Own(folder));

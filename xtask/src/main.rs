@@ -15,6 +15,7 @@ mod layout;
 mod libtorch;
 mod own;
 mod pip;
+mod pytorch;
 mod wheel;
 
 use std::{
@@ -30,8 +31,8 @@ use libtorch::{Libtorch, Reuse};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  setup [--force]   put libtorch in the cache and link it at .libtorch; --force builds the cache anew
-  demo [ARGS]       setup, then `cargo run -p snn-bench -- demo ARGS`
+  setup [--force]   put libtorch in the cache and link it at .libtorch; --force makes it anew
+  demo [ARGS]       setup, then `snn demo ARGS`, built without what reads files of data
   test [ARGS]       setup, then `cargo test --workspace ARGS`
   docs [--check]    setup, then writes the generated parts of the documentation, or checks them
   instruction-sets  the instruction sets of this machine that SNN_INSTRUCTION_SET can name
@@ -44,6 +45,8 @@ usage: cargo xtask COMMAND
 
 environment
   LIBTORCH          use this libtorch instead (a folder with lib/ and include/)
+  LIBTORCH_USE_PYTORCH
+                    use that of the PyTorch in your Python (the active virtual environment's)
   SNN_CACHE_DIR     the cache; otherwise $XDG_CACHE_HOME/snn, otherwise ~/.cache/snn
 ";
 
@@ -79,7 +82,10 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         }
         (Some("setup"), []) => setup(Reuse::IfSound),
         (Some("setup"), [flag]) if flag == "--force" => setup(Reuse::Never),
-        (Some("demo"), rest) => cargo(&["run", "-p", "snn-bench", "--", "demo"], rest),
+        // Without the readers of pictures and recordings, which the demo has no use for.
+        (Some("demo"), rest) => {
+            cargo(&["run", "-p", "snn-bench", "--no-default-features", "--", "demo"], rest)
+        }
         (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
         (Some("docs"), rest) => cargo(&["run", "-p", "snn-bench", "--", "docs"], rest),
         (Some("check"), what) => check(what),
@@ -165,7 +171,7 @@ fn cargo_command() -> Result<Command> {
     match libtorch {
         // `.cargo/config.toml` has put LIBTORCH into our environment and will do so again: the
         // child then sees what it would see without us, so that torch-sys is not built twice.
-        Libtorch::Linked(_) => child.env_remove("LIBTORCH"),
+        Libtorch::Linked(_) => child.env_remove("LIBTORCH").env_remove(pytorch::VARIABLE),
         Libtorch::Own(folder) => {
             child.env("LD_LIBRARY_PATH", library_path(&folder)?).env("LIBTORCH", folder)
         }

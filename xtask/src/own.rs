@@ -38,7 +38,8 @@ pub(crate) fn check(folder: &Path) -> Result<()> {
     })
 }
 
-fn look(folder: &Path) -> Result<()> {
+/// Whether a folder holds a libtorch of the right version.
+pub(crate) fn look(folder: &Path) -> Result<()> {
     for file in ["lib/libtorch_cpu.so", "include/torch/csrc/api/include/torch/torch.h"] {
         ensure!(folder.join(file).exists(), "it has no {file}");
     }
@@ -67,29 +68,31 @@ fn defined<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
+/// A folder that looks like a libtorch of this version.
+#[cfg(test)]
+pub(crate) fn torch_for_tests(version: [u8; 3]) -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    let include = folder.path().join("include/torch");
+    fs::create_dir_all(folder.path().join("lib"))?;
+    fs::create_dir_all(include.join("csrc/api/include/torch"))?;
+    fs::create_dir_all(include.join("headeronly"))?;
+    fs::write(folder.path().join("lib/libtorch_cpu.so"), "")?;
+    fs::write(include.join("csrc/api/include/torch/torch.h"), "")?;
+    let [major, minor, patch] = version;
+    fs::write(
+        include.join("headeronly/version.h"),
+        format!(
+            "#pragma once\n#define TORCH_VERSION_MAJOR {major}\n#define TORCH_VERSION_MINOR \
+             {minor}\n\
+             #define TORCH_VERSION_PATCH {patch}\n"
+        ),
+    )?;
+    Ok(folder)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn torch(version: [u8; 3]) -> Result<tempfile::TempDir> {
-        let folder = tempfile::tempdir()?;
-        let include = folder.path().join("include/torch");
-        fs::create_dir_all(folder.path().join("lib"))?;
-        fs::create_dir_all(include.join("csrc/api/include/torch"))?;
-        fs::create_dir_all(include.join("headeronly"))?;
-        fs::write(folder.path().join("lib/libtorch_cpu.so"), "")?;
-        fs::write(include.join("csrc/api/include/torch/torch.h"), "")?;
-        let [major, minor, patch] = version;
-        fs::write(
-            include.join("headeronly/version.h"),
-            format!(
-                "#pragma once\n#define TORCH_VERSION_MAJOR {major}\n#define TORCH_VERSION_MINOR \
-                 {minor}\n\
-                 #define TORCH_VERSION_PATCH {patch}\n"
-            ),
-        )?;
-        Ok(folder)
-    }
+    use super::{torch_for_tests as torch, *};
 
     #[test]
     fn what_cargo_sets_is_not_the_users_own() -> Result<()> {

@@ -16,7 +16,7 @@ use snn_core::tch::{Device, Kind, Tensor, set_num_threads};
 use snn_core::{
     Checkpointing, Mode, Network, NetworkOptions, Pixels, Precision, TrainingOptions, autograd,
 };
-use snn_ir::models::ResNet;
+use snn_ir::networks::ResNet;
 use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing, Signature};
 use snn_train::{OptimiserConfig, SgdConfig};
 use std::time::Duration;

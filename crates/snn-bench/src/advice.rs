@@ -1,8 +1,8 @@
-//! What to do about an error, where that is an option of the command line: libraries know none.
+//! Advice on errors that an option of the command line helps with: libraries know none.
 
 use crate::cli::Command;
 
-/// What to write after the message of an error; empty if there is nothing to add.
+/// Text to write after the message of an error; empty if there is nothing to add.
 pub(crate) fn advice(command: Option<&Command>, error: &anyhow::Error) -> &'static str {
     let run = error.chain().find_map(|cause| cause.downcast_ref::<snn_train::Error>());
     // An error of a run shows that of its data as its own.

@@ -1,15 +1,15 @@
-//! What can be said of a model: the data behind `inspect`.
+//! Description of a model: the data behind `inspect`.
 
 use crate::drawing::{Role, Shown};
 use crate::table::counted;
 use anyhow::Result;
 use serde::Serialize;
-use snn_ir::site::{Adaptation, Spike, Synapse};
-use snn_ir::streams::{Kind, Streams};
+use snn_ir::{Adaptation, Spike, Synapse};
 use snn_ir::{
     Code, ConversionOptions, Form, GridOptions, Leak, Lif, Model, Op, Preprocessing, Reset,
     Resolved, Site, Tensor, Threshold,
 };
+use snn_ir::{StreamKind as Kind, Streams};
 use snn_runtime::deploy::{Deployment, Options, Summary};
 use snn_train::{RunConfig, RunResult};
 
@@ -27,7 +27,7 @@ pub(crate) struct Description<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) conversion: Option<&'a ConversionOptions>,
     pub(crate) nodes: Vec<NodeDescription>,
-    /// Of a model on the grid: how this machine runs it.
+    /// For a model on the grid: how this machine runs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deployment: Option<Summary>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +42,7 @@ pub(crate) struct NodeDescription {
     pub(crate) op: &'static str,
     pub(crate) inputs: Vec<String>,
     pub(crate) shape: Vec<usize>,
-    /// Of a converted model: pixels, events or current.
+    /// For a converted model: pixels, events or current.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) carries: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ pub(crate) struct NodeDescription {
     /// On the grid: the largest absolute value, proved from the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bound: Option<f64>,
-    /// Whether it differs between macro-steps (eq. 14).
+    /// `true` if it differs between macro-steps (eq. 14).
     pub(crate) varies: bool,
     pub(crate) detail: String,
     #[serde(skip)]
@@ -71,11 +71,9 @@ impl<'a> Description<'a> {
         config: Option<&'a RunConfig>,
         result: Option<&'a RunResult>,
     ) -> Result<Self> {
-        let resolved = model.validate()?;
-        let streams =
-            if model.form() == Form::Trained { None } else { Some(Streams::of(model, &resolved)?) };
-        let nodes =
-            (0..resolved.nodes.len()).map(|index| node(model, &resolved, streams.as_ref(), index));
+        let checked = model.validate()?;
+        let (resolved, streams) = (checked.resolved(), checked.streams().ok());
+        let nodes = (0..resolved.nodes.len()).map(|index| node(model, resolved, streams, index));
         let deployment = match model.form() {
             Form::Grid { .. } => Some(Deployment::new(model, &Options::default())?),
             // Some sites run off the grid that cannot be deployed.
@@ -303,7 +301,7 @@ fn detail(op: &Op, varies: bool) -> String {
     parts.join(", ")
 }
 
-/// What is not said by the name of the kind.
+/// Attributes that the name of the kind does not imply.
 fn lif_attributes(lif: &Lif, parts: &mut Vec<String>) {
     let threshold = match lif.threshold {
         Threshold::Fixed(value) => format!("θ = {value}"),

@@ -77,7 +77,7 @@ pub(crate) fn fits_classes(
     name: &str,
     classes: &[String],
 ) -> Result<()> {
-    let found = model.validate()?.nodes.last().map_or(0, |head| head.shape[0]);
+    let found = model.validate()?.classes();
     if found != classes.len() {
         bail!("{}: {found} classes, but {name} has {}", path.display(), classes.len());
     }
@@ -113,7 +113,7 @@ pub(crate) fn write(path: &Path, text: &[u8], force: bool) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs_err::create_dir_all(folder)?;
     }
-    Ok(snn_ir::file::write_atomically(path, text)?)
+    Ok(snn_ir::write_atomically(path, text)?)
 }
 
 /// Writes a model, making its folder.

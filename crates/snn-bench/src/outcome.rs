@@ -1,9 +1,9 @@
 //! How a command ended.
 
-/// What a command found out; errors of usage, input or I/O travel as `Err`.
+/// Outcome of a command; errors of usage, input or I/O travel as `Err`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It holds.
+    /// The check holds.
     Holds,
     /// A check failed.
     Failed,

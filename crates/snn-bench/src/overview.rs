@@ -8,7 +8,7 @@ use crate::table::Table;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// What was measured, by hand from run folders; see the file.
+/// Measured results, by hand from run folders; see the file.
 const MEASURED: &str = include_str!("../measured.toml");
 
 const INTRODUCTION: &str = "\
@@ -78,7 +78,7 @@ struct Row {
     trained: f64,
     /// Converted, on the int8 grid, in percent; absent if it was not converted.
     grid: Option<f64>,
-    /// What makes the row.
+    /// Command that makes the row.
     command: String,
     /// On what it was measured.
     machine: String,

@@ -19,7 +19,8 @@ impl Minutes {
         Self { last: now }
     }
 
-    /// Whether a minute has passed since the last line; the next is then due a minute after `now`.
+    /// `true` if a minute has passed since the last line; the next is then due a minute after
+    /// `now`.
     pub(crate) fn due(&mut self, now: Instant) -> bool {
         let due = now.duration_since(self.last) >= EVERY;
         if due {

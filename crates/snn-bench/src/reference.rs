@@ -83,7 +83,7 @@ fn written(argument: &Arg) -> String {
     }
 }
 
-/// What a command does, up to the first full stop or colon.
+/// Description of a command, up to the first full stop or colon.
 fn first_sentence(command: &Command) -> String {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let end = about.find(['.', ':', ';']).unwrap_or(about.len());
@@ -203,6 +203,7 @@ mod tests {
         for expected in [
             "snn train --config CONFIG --out OUT",
             "snn infer MODEL --dataset NAME",
+            #[cfg(feature = "data")]
             "snn data show SET|FILE|FOLDER --out FILE",
             "snn man",
         ] {

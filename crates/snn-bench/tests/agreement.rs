@@ -4,8 +4,8 @@
 
 use ndarray::ArrayD;
 use snn_core::Libtorch;
-use snn_ir::naive::Naive;
-use snn_ir::random::{Numbers, Sites, pixels, trained_with};
+use snn_ir::Naive;
+use snn_ir::testing::{Numbers, Sites, pixels, trained_with};
 use snn_ir::{Code, Evaluate, Evaluation, Input, Logits, Model, Record, SiteOutput};
 use snn_reparam::{GridOptions, convert, to_grid};
 use snn_runtime::Counting;

@@ -3,9 +3,9 @@
 
 use ndarray::{ArrayD, Axis, IxDyn, Slice, concatenate};
 use snn_core::Libtorch;
-use snn_ir::naive::Naive;
-use snn_ir::random::pixels;
-use snn_ir::site::QuantRelu;
+use snn_ir::Naive;
+use snn_ir::QuantRelu;
+use snn_ir::testing::pixels;
 use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Model, Op, PoolKind, Preprocessing,
     Signature,
@@ -75,7 +75,7 @@ fn grid(trained: &Model) -> Model {
     to_grid(&events(trained), GridOptions::default()).unwrap().model
 }
 
-/// An interpreter that answers the one batch it is asked for.
+/// An interpreter that answers one batch.
 struct Answer(Evaluation);
 
 impl Evaluate for Answer {
@@ -273,7 +273,7 @@ fn assert_fault_found(fault: impl Fn(&Model, &ArrayD<u8>, &Evaluation) -> Evalua
     );
 }
 
-/// What the network does if `rest` gets these frames in place of the pooled levels.
+/// Result of the network if `rest` gets these frames in place of the pooled levels.
 fn with_rest(whole: &Evaluation, rest: Evaluation) -> Evaluation {
     let sites = whole.sites.iter().take(1).cloned().chain(rest.sites).collect();
     Evaluation { logits: rest.logits, sites }

@@ -60,7 +60,7 @@ impl About {
 }
 
 impl SnnModel {
-    fn new(model: Model, options: Option<&SnnOptions>) -> Result<Self> {
+    fn new(model: &Model, options: Option<&SnnOptions>) -> Result<Self> {
         let SnnOptions { threads, instruction_set } = options.copied().unwrap_or_default();
         let instruction_set = match instruction_set {
             0 => None,
@@ -85,7 +85,7 @@ impl SnnModel {
         }
         let threads = usize::try_from(threads.max(1)).unwrap_or(usize::MAX);
         let deployment =
-            Deployment::new(&model, &Options { instruction_set, threads, ..Options::default() })?;
+            Deployment::new(model, &Options { instruction_set, threads, ..Options::default() })?;
         let text = |text: &str| CString::new(text.replace('\0', "␀")).unwrap_or_default();
         let about = About {
             names: deployment.classes().iter().map(|name| text(name)).collect(),
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn snn_model_load(
     guard(|| unsafe {
         border::hand_out(out, || {
             let (path, options) = (border::string(path, "path")?, optional(options)?);
-            SnnModel::new(Model::load(path)?, options)
+            SnnModel::new(&Model::load(path)?, options)
         })
     })
 }
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn snn_model_from_bytes(
     guard(|| unsafe {
         border::hand_out(out, || {
             let (bytes, options) = (border::slice(bytes, length, "bytes")?, optional(options)?);
-            SnnModel::new(Model::from_bytes(bytes)?, options)
+            SnnModel::new(&Model::from_bytes(bytes)?, options)
         })
     })
 }

@@ -35,7 +35,7 @@ impl Libtorch {
     ///
     /// ```
     /// use snn_core::Libtorch;
-    /// use snn_ir::models::SmallNet;
+    /// use snn_ir::networks::SmallNet;
     /// use snn_ir::{Evaluate, Form, Input, Model, Preprocessing, Record, Signature};
     ///
     /// let graph = SmallNet { width: 4, ..SmallNet::default() }.build();

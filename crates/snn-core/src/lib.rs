@@ -15,7 +15,7 @@ pub use error::{Error, Result};
 pub use evaluator::Libtorch;
 pub use grid::finetune::{GridForward, GridNetwork};
 pub use grid::self_test::self_test;
-pub use network::parameters::{LEAST_STEP, LEAST_THRESHOLD, Parameter};
+pub use network::parameter::{LEAST_STEP, LEAST_THRESHOLD, Parameter};
 pub use network::{Forward, Network};
 pub use neuron::lif::{LifParameters, LifState};
 pub use neuron::registry::{Registry, SurrogateDerivative, TensorNeuron, TensorParameters};

@@ -105,7 +105,10 @@ pub enum Error {
         found: String,
     },
     /// A record has a label that is not a class.
-    #[error("`{}`: record {record}: expected a {kind} below {classes}, found {label}", path.display())]
+    #[error(
+        "`{}`: record {record}: expected a {kind} below {classes}, found {label}",
+        path.display()
+    )]
     LabelOutOfRange {
         /// The file.
         path: PathBuf,

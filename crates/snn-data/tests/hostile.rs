@@ -231,8 +231,10 @@ fn cifar_tar() -> Vec<u8> {
 /// A pickle of two records.
 fn batch() -> Vec<u8> {
     let mut bytes = b"\x80\x02}(U\x06labelsq\x01]q\x02(K\x01K\x02eU\x04dataq\x03".to_vec();
-    bytes.extend(b"cnumpy.core.multiarray\n_reconstruct\nq\x04cnumpy\nndarray\nq\x05K\x00\x85q\x06U\x01bq\x07\x87q\x08Rq\x09(K\x01K\x02M\x00\x0c\x86q\x0a");
-    bytes.extend(b"cnumpy\ndtype\nq\x0bU\x02u1q\x0cK\x00K\x01\x87q\x0dRq\x0e(K\x03U\x01|q\x0fNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x10b\x89T");
+    bytes.extend(b"cnumpy.core.multiarray\n_reconstruct\nq\x04cnumpy\nndarray\nq\x05K\x00\x85");
+    bytes.extend(b"q\x06U\x01bq\x07\x87q\x08Rq\x09(K\x01K\x02M\x00\x0c\x86q\x0a");
+    bytes.extend(b"cnumpy\ndtype\nq\x0bU\x02u1q\x0cK\x00K\x01\x87q\x0dRq\x0e(K\x03U\x01|q\x0f");
+    bytes.extend(b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x10b\x89T");
     bytes.extend(6144_u32.to_le_bytes());
     bytes.extend([5; 6144]);
     bytes.extend(b"q\x11tq\x12bu.");

@@ -7,8 +7,8 @@ use ndarray::{Array2, ArrayD, ArrayViewD, Axis};
 /// An interpreter of a model. All of them take raw pixels, so that no two of them can disagree
 /// about preprocessing.
 pub trait Evaluate {
-    /// Name as used in reports.
-    fn name(&self) -> &'static str;
+    /// Name of this instance as used in reports.
+    fn name(&self) -> &str;
 
     /// Runs a batch.
     ///
@@ -66,7 +66,7 @@ impl Logits {
 
     /// Number of samples whose largest score is that of their label.
     pub fn correct(&self, labels: &[i64]) -> usize {
-        correct(&self.argmax(), labels)
+        count_correct(&self.argmax(), labels)
     }
 
     /// As floats.
@@ -82,7 +82,7 @@ impl Logits {
 }
 
 /// Number of samples whose class is their label: the one place where correct classes are counted.
-pub fn correct(classes: &[usize], labels: &[i64]) -> usize {
+pub fn count_correct(classes: &[usize], labels: &[i64]) -> usize {
     let is_label = |(class, label): &(&usize, &i64)| i64::try_from(**class) == Ok(**label);
     classes.iter().zip(labels).filter(is_label).count()
 }

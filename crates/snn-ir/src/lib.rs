@@ -1,41 +1,47 @@
 #![doc = include_str!("../README.md")]
 
-mod check_site;
-pub mod conversion;
 pub mod encode;
-pub mod error;
-pub mod evaluate;
-pub mod file;
-pub mod graph;
-pub mod init;
-pub mod model;
+mod error;
+mod evaluate;
+mod graph;
+mod model;
 pub mod networks;
-#[doc(hidden)]
-pub use networks as models;
-pub mod naive;
-mod naive_site;
-pub mod neurons;
-pub mod random;
-pub mod site;
-pub mod streams;
+mod neurons;
+mod oracle;
+mod site;
+mod streams;
 mod strict;
-pub mod weights;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
-pub use conversion::{CodeChoice, ConversionOptions, GridOptions};
 pub use encode::Encoder;
 pub use error::{Error, Result};
-pub use evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
+pub use evaluate::{
+    Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace, TIE, count_correct,
+};
+pub use graph::resolve::{
+    MAX_CHANNELS, MAX_NODES, MAX_VALUES, MAX_WEIGHTS, Resolved, ResolvedNode, SiteInfo, chw,
+};
 pub use graph::{
-    BATCH_NORM_EPS, Conv, Geometry, Graph, GraphBuilder, Node, Op, PoolKind, Role, Window, resolve,
+    BATCH_NORM_EPS, Conv, Geometry, Graph, GraphBuilder, Node, Op, PoolKind, Role, Window,
 };
-pub use model::{Form, Model, Preprocessing, Signature};
-pub use neurons::{Neuron, NeuronKind, Neurons};
-pub use resolve::{Resolved, ResolvedNode, SiteInfo};
+pub use model::conversion::{
+    CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,
+};
+pub use model::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES, VERSION, write_atomically};
+pub use model::weights::{self, Tensor, Weights};
+pub use model::{
+    Checked, Form, MAX_TIME_STEPS, Model, Preprocessing, Signature, WeightSpec, weight_specs,
+};
+pub use neurons::{Neuron, NeuronKind, Neurons, unknown as unknown_neuron};
+pub use oracle::Naive;
+pub use site::parts::{GRID_WEIGHT_MAX, Initial, PartSpec, Range};
 pub use site::{
-    Adaptation, Code, Custom, GridLif, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Surrogate,
-    Synapse, Threshold,
+    Adaptation, Code, Custom, DEFAULT_LEAK, DEFAULT_LEVELS, DEFAULT_STEP, DEFAULT_THRESHOLD,
+    GridAdaptation, GridLif, GridReset, GridSynapse, Leak, LearnedParam, Lif, MEMBRANE_LIMIT,
+    QuantRelu, Reset, ResetGradient, Share, Site, Spike, Surrogate, Synapse, Threshold, logistic,
 };
-pub use weights::{Tensor, Weights};
+pub use streams::{F32_EXACT, Kind as StreamKind, Streams};
 
 /// The samples of the book that show this crate.
 #[cfg(doctest)]

@@ -2,22 +2,14 @@
 //! overflow.
 
 use crate::error::{Error, Result};
+pub use crate::graph::Kind;
+
+use crate::graph::resolve::Resolved;
 use crate::graph::{Op, PoolKind};
-use crate::model::{Form, Model};
-use crate::resolve::Resolved;
+use crate::model::weights::{Weights, real};
+use crate::model::{Form, Signature};
 use crate::site::{Code, Spike};
 use ndarray::{ArrayD, Axis};
-
-/// Kind of values on an edge of a converted graph (`docs/semantics.md`, section 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The input.
-    Pixels,
-    /// Levels of sites, perhaps pooled, flattened or concatenated.
-    Events,
-    /// Sums of synapses.
-    Current,
-}
 
 /// Kinds and bounds of every edge of a converted model.
 #[derive(Debug, Clone)]
@@ -42,15 +34,19 @@ impl Streams {
     ///
     /// # Errors
     /// A node reads a kind it cannot, or an accumulator on the grid could overflow.
-    pub fn of(model: &Model, resolved: &Resolved) -> Result<Self> {
-        let grid = matches!(model.form(), Form::Grid { .. });
+    pub(crate) fn of(
+        signature: &Signature,
+        weights: &Weights,
+        resolved: &Resolved,
+    ) -> Result<Self> {
+        let grid = matches!(signature.form, Form::Grid { .. });
         let count = resolved.nodes.len();
         let mut streams = Streams {
             kinds: Vec::with_capacity(count),
             bounds: Vec::with_capacity(count),
             sums: vec![0.0; count],
         };
-        for (index, (node, info)) in model.graph().nodes.iter().zip(&resolved.nodes).enumerate() {
+        for (index, (node, info)) in signature.graph.nodes.iter().zip(&resolved.nodes).enumerate() {
             let refuse =
                 |reason: &str| Error::Refused { node: node.name.clone(), reason: reason.into() };
             let kinds: Vec<Kind> = info.inputs.iter().map(|&i| streams.kinds[i]).collect();
@@ -60,15 +56,16 @@ impl Streams {
             let channels = info.shape[0];
             let (kind, bound) = match &node.op {
                 Op::Input { .. } => {
-                    if model.preprocessing().std.iter().any(|s| s.to_bits() != 1.0_f64.to_bits()) {
+                    if signature.preprocessing.std.iter().any(|s| s.to_bits() != 1.0_f64.to_bits())
+                    {
                         return Err(refuse(
                             "deviations must have been merged into the weights (std = 1)",
                         ));
                     }
                     (
                         Kind::Pixels,
-                        model
-                            .preprocessing()
+                        signature
+                            .preprocessing
                             .mean
                             .iter()
                             .map(|m| f64::from(*m.max(&(255 - m))))
@@ -82,7 +79,7 @@ impl Streams {
                         ));
                     }
                     let (sum, bound) =
-                        synapse_bound(model, node.name.as_str(), &node.op, inputs[0], grid)?;
+                        synapse_bound(weights, &node.name, &node.op, inputs[0], grid)?;
                     streams.sums[index] = sum;
                     if grid && sum >= I32_LIMIT {
                         return Err(refuse("the sum of weights times inputs could leave 32 bits"));
@@ -186,13 +183,13 @@ fn pooled(
 /// Bound of `Σ n·x` over all outputs, and of the current for each channel. Exact in f64: on the
 /// grid all terms are integers below 2⁵³.
 fn synapse_bound(
-    model: &Model,
+    weights: &Weights,
     name: &str,
     op: &Op,
     input: &[f64],
     grid: bool,
 ) -> Result<(f64, Vec<f64>)> {
-    let weight = crate::weights::real(model.weights(), name, "weight")?.mapv(f64::abs);
+    let weight = real(weights, name, "weight")?.mapv(f64::abs);
     if !grid {
         return Ok((f64::INFINITY, vec![f64::INFINITY; weight.shape()[0]]));
     }
@@ -205,12 +202,9 @@ fn synapse_bound(
         Op::Linear { bias, .. } => (1, *bias),
         _ => (1, false),
     };
-    let multiplier = crate::weights::real(model.weights(), name, "multiplier")?;
-    let bias: ArrayD<f64> = if bias {
-        crate::weights::real(model.weights(), name, "bias")?
-    } else {
-        ArrayD::zeros(multiplier.raw_dim())
-    };
+    let multiplier = real(weights, name, "multiplier")?;
+    let bias: ArrayD<f64> =
+        if bias { real(weights, name, "bias")? } else { ArrayD::zeros(multiplier.raw_dim()) };
     let outputs = weight.shape()[0];
     let mut largest = 0.0_f64;
     let mut bound = Vec::with_capacity(outputs);

@@ -5,8 +5,8 @@
 mod tiny;
 
 use serde_json::{Value, json};
-use snn_ir::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES};
 use snn_ir::{Graph, Model, Op, PoolKind, Window};
+use snn_ir::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES};
 use snn_test_support::CountingAllocator;
 use snn_test_support::allocator::peak_of;
 use std::fmt::Write as _;
@@ -33,11 +33,15 @@ fn load(path: &Path, limit: usize) -> Result<Model, String> {
     let (result, peak) = peak_of(|| Model::load(path));
     assert!(peak <= limit, "{peak} bytes held, expected at most {limit}: {result:.200?}");
     let name = path.file_name().unwrap().to_str().unwrap();
-    result.inspect(|model| drop(model.validate().unwrap())).map_err(|error| {
-        let message = error.to_string();
-        assert!(message.contains(name) && !message.contains('\n'), "{message}");
-        message
-    })
+    result
+        .inspect(|model| {
+            model.validate().unwrap();
+        })
+        .map_err(|error| {
+            let message = error.to_string();
+            assert!(message.contains(name) && !message.contains('\n'), "{message}");
+            message
+        })
 }
 
 /// What loading these bytes says, in at most `limit` bytes of memory and a time that a person
@@ -80,8 +84,11 @@ const ON_DISK: usize = 97;
 fn try_bytes(bytes: &[u8], path: &Path, on_disk: bool) -> Result<Model, String> {
     let (result, peak) = peak_of(|| Model::from_bytes(bytes));
     assert!(peak <= MIB, "{peak} bytes held: {result:.200?}");
-    let result =
-        result.inspect(|model| drop(model.validate().unwrap())).map_err(|error| error.to_string());
+    let result = result
+        .inspect(|model| {
+            model.validate().unwrap();
+        })
+        .map_err(|error| error.to_string());
     if on_disk {
         std::fs::write(path, bytes).unwrap();
         match (load(path, MIB), &result) {

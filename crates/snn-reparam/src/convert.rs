@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::graph_edit::{Draft, kinds};
 use crate::passes::{codes, distribute, fold, merge, sum_pool};
 use crate::plan::{Action, Plan, Refusal};
-use snn_ir::graph::Role;
-use snn_ir::streams::Kind;
+use snn_ir::Role;
+use snn_ir::StreamKind as Kind;
 use snn_ir::{Code, CodeChoice, ConversionOptions, Form, Model, Neurons, Op};
 use std::collections::{HashMap, HashSet};
 

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use ndarray::{Array1, ArrayD, Ix1};
-use snn_ir::streams::Kind;
+use snn_ir::StreamKind as Kind;
 use snn_ir::{Graph, Model, Tensor, Weights, weights};
 use std::collections::HashMap;
 

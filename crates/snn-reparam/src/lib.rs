@@ -12,7 +12,7 @@ pub use convert::{Conversion, ConvertOptions, convert};
 pub use error::{Error, Result};
 pub use grid::to_grid;
 pub use plan::{Action, Effect, Entry, Fraction, Plan, Refusal};
-pub use snn_ir::conversion::{
+pub use snn_ir::{
     CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,
 };
 

@@ -3,7 +3,7 @@
 
 use crate::scores::Sums;
 use ndarray::Array2;
-use snn_ir::model::Model;
+use snn_ir::Model;
 use snn_ir::{Error, Logits, Result, weights};
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Sub};

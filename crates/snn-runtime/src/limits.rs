@@ -1,7 +1,7 @@
 //! Limits for untrusted files, and the forms that do not run.
 
-use snn_ir::model::Model;
-use snn_ir::resolve::Resolved;
+use snn_ir::Model;
+use snn_ir::Resolved;
 use snn_ir::{Error, Result};
 
 /// The most values that all nodes of a model may have together, where a node of fewer than eight

@@ -1,7 +1,7 @@
 //! Results of one sample: sums, logits, probabilities and the best classes.
 
 use ndarray::Array2;
-use snn_ir::model::Model;
+use snn_ir::Model;
 use snn_ir::{Form, Logits};
 use std::fmt;
 
@@ -141,9 +141,13 @@ impl<'s> Scores<'s> {
         let mut values = self.logits();
         // Less the largest, so that no exponential overflows.
         let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        values.iter_mut().for_each(|value| *value = (*value - largest).exp());
+        for value in &mut values {
+            *value = (*value - largest).exp();
+        }
         let sum: f64 = values.iter().sum();
-        values.iter_mut().for_each(|value| *value /= sum);
+        for value in &mut values {
+            *value /= sum;
+        }
         values
     }
 

@@ -16,7 +16,7 @@ struct Sum<'v>(&'v [u32]);
 impl Kernel for Sum<'_> {
     type Output = u32;
 
-    #[inline(always)]
+    #[inline]
     fn run(self) -> u32 {
         self.0.iter().sum()
     }

@@ -26,7 +26,7 @@ impl Accuracy {
 
     /// Counts the classes that a batch was given against its labels.
     pub fn add(&mut self, classes: &[usize], labels: &[i64]) {
-        self.correct += snn_ir::evaluate::correct(classes, labels);
+        self.correct += snn_ir::count_correct(classes, labels);
         self.images += labels.len();
     }
 }
@@ -53,7 +53,7 @@ pub fn input(samples: &Samples) -> Input<'_> {
 ///
 /// ```
 /// use snn_data::{Source, Split, shapes::Shapes10};
-/// use snn_ir::{Form, Model, Preprocessing, Signature, models::SmallNet, naive::Naive};
+/// use snn_ir::{Form, Model, Preprocessing, Signature, networks::SmallNet, Naive};
 /// use std::sync::Arc;
 ///
 /// let images = Shapes10 { test: 4, ..Shapes10::default() }.images(Split::Test)?;

@@ -82,9 +82,8 @@ fn check_model(config: &RunConfig, model: &Model, data: &RunData) -> Result<()> 
         "grid".into(),
         if grid { "grid" } else { model.form().label() }.into(),
     )?;
-    let resolved = model.validate()?;
-    let head = resolved.nodes.last().map(|head| head.shape.clone()).unwrap_or_default();
-    let (expected, found) = (format!("{head:?}"), format!("{:?}", [data.classes.len()]));
+    let expected = format!("{:?}", [model.validate()?.classes()]);
+    let found = format!("{:?}", [data.classes.len()]);
     compare("classes of the data", expected, found)?;
     let (steps, found) = (model.time_steps().to_string(), config.time_steps.to_string());
     compare("time_steps of the config", steps, found)?;

@@ -28,7 +28,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// use snn_data::{Source, Split, shapes::Shapes10};
-/// use snn_ir::{Form, Model, Preprocessing, Signature, models::SmallNet};
+/// use snn_ir::{Form, Model, Preprocessing, Signature, networks::SmallNet};
 /// use snn_train::{Options, Outcome, Recipe, Trainer};
 /// use std::sync::Arc;
 ///
@@ -259,11 +259,8 @@ impl Trainer {
     /// Checks model and sources against each other and returns the number of classes.
     fn check_model(&self) -> Result<usize> {
         let (model, recipe) = (&self.model, &self.recipe);
-        let resolved = model.validate()?;
-        let shape = |node: usize| resolved.nodes.get(node).map(|node| node.shape.clone());
-        let (input, head) = (shape(0), shape(resolved.nodes.len().saturating_sub(1)));
-        let input = input.unwrap_or_default();
-        let classes = head.and_then(|shape| shape.first().copied()).unwrap_or(0);
+        let checked = model.validate()?;
+        let (input, classes) = (checked.input_shape().to_vec(), checked.classes());
         if recipe.encoder != Encoder::Direct {
             recipe.encoder.validate(model.time_steps())?;
         }
@@ -316,13 +313,11 @@ impl Trainer {
             return refuse("a model off the grid".into(), "one on the grid".into());
         }
         let (own, other) = (self.model.validate()?, teacher.validate()?);
-        let shapes = |resolved: &snn_ir::Resolved| {
-            let shape = |index: usize| resolved.nodes.get(index).map(|node| node.shape.clone());
-            (shape(0), shape(resolved.nodes.len().saturating_sub(1)))
+        let shapes = |model: &snn_ir::Checked| {
+            format!("input and classes {:?}, {:?}", model.input_shape(), model.classes())
         };
-        if shapes(&own) != shapes(&other) {
-            let show = |(input, head)| format!("input and classes {input:?}, {head:?}");
-            return refuse(show(shapes(&own)), show(shapes(&other)));
+        if shapes(own) != shapes(other) {
+            return refuse(shapes(own), shapes(other));
         }
         let shape =
             encoded_shape(self.train.shape(), &self.recipe.encoder, self.model.time_steps());

@@ -3,7 +3,7 @@
 use outside::{classify, count};
 use snn_runtime::Model;
 use snn_runtime::ndarray::{Array1, Array2};
-use snn_runtime::snn_ir::graph::{Conv, Graph, Op, PoolKind};
+use snn_runtime::snn_ir::{Conv, Graph, Op, PoolKind};
 use snn_runtime::snn_ir::{Code, Form, Preprocessing, Signature, Site, Weights};
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@
 use snn_core::tch::{Device, Kind, Tensor};
 use snn_core::{Libtorch, NetworkOptions, Registry, TensorNeuron, TensorParameters, surrogate};
 use snn_data::{Result as DataResult, SampleMut, SampleRng, SampleShape, Source};
-use snn_ir::{site::Custom, *};
+use snn_ir::{Custom, *};
 use snn_reparam::{ConvertOptions, convert, proof::Comparison, proof::Strictness};
 use snn_train::{Options, Outcome, Recipe, Start, Trainer, evaluate, evaluation_batches, input};
 use std::{collections::BTreeMap, error::Error, path::PathBuf, sync::Arc};

@@ -47,7 +47,7 @@ pub(crate) fn run(root: &Path) -> Result<bool> {
     Ok(sound)
 }
 
-/// Whether a file has this end.
+/// `true` if a file has this end.
 fn is(name: &str, end: &str) -> bool {
     Path::new(name).extension().is_some_and(|found| found == end)
 }

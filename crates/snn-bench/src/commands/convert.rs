@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-/// What the two steps of a conversion lose.
+/// Losses of the two steps of a conversion.
 fn losses(plan: &Plan, on_grid: bool) -> String {
     let nothing = "Conversion to events loses nothing: every spike and level is that of the trained \
                    network, in real arithmetic.";

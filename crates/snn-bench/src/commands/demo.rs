@@ -27,7 +27,7 @@ use tch::Device;
 
 /// The run of the demo.
 const CONFIG: &str = include_str!("../../../../configs/demo.toml");
-/// What the demo promises, in percent.
+/// Least accuracy of the demo, in percent.
 const LEAST_ACCURACY: f64 = 95.0;
 /// And of the neurons.
 const LEAST_LIF_SHARE: f64 = 0.5;
@@ -123,7 +123,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     })
 }
 
-/// What the demo promises and does not hold.
+/// The demo's promises that do not hold.
 fn failures(conversions: &[Row], lif_share: f64) -> Vec<String> {
     let mut failures = Vec::new();
     for row in conversions {

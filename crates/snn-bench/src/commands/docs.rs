@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const BEGIN: &str = "<!-- generated: ";
 const END: &str = "<!-- end -->";
 
-/// What became of the files with generated parts.
+/// Result for the files with generated parts.
 #[derive(Serialize)]
 struct Written {
     /// Files that were not as the definitions are.
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Docs, json: bool) -> Result<Outcome> {
         written.parts += parts;
         if new != old {
             if !arguments.check {
-                snn_ir::file::write_atomically(&path, new.as_bytes())?;
+                snn_ir::write_atomically(&path, new.as_bytes())?;
             }
             written.changed.push(path);
         }

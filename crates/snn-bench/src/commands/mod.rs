@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod convert;
+#[cfg(feature = "data")]
 pub(crate) mod data;
 pub(crate) mod demo;
 mod docs;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
     match &cli.command {
         None => overview::show(cli.json),
         Some(Command::Demo(arguments)) => demo::run(arguments, cli.json),
+        #[cfg(feature = "data")]
         Some(Command::Data(arguments)) => data::run(arguments, cli.json),
         Some(Command::Train(arguments)) => train::run(arguments, cli.json),
         Some(Command::Convert(arguments)) => convert::run(arguments, cli.json),

@@ -164,7 +164,7 @@ fn print_comparisons(report: &Report, long: bool) -> Result<()> {
     output::print(&table)
 }
 
-/// What the file does to accuracy and classes, and what its weights lost.
+/// Prints the file's effect on accuracy and classes, and the rounding of its weights.
 fn print_effect(report: &Report) -> Result<()> {
     output::line(format_args!(
         "\n{} of {} sites active on {} images",
@@ -201,7 +201,7 @@ fn print_effect(report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// What rounding did, layer by layer.
+/// Prints rounding errors layer by layer.
 fn print_layers(report: &Report) -> Result<()> {
     let header = ["layer", "weights", "largest error in steps", "RMS error of RMS weight"];
     let mut table = Table::new(1, header);

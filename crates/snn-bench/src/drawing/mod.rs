@@ -1,17 +1,19 @@
 //! Drawings: of a graph in text and as SVG, of the same lanes; contact sheets as PNG.
 
 mod lanes;
+#[cfg(feature = "data")]
 mod sheet;
 mod svg;
 mod text;
 
+#[cfg(feature = "data")]
 pub(crate) use sheet::{Block, png, sheet, tile};
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 
 use lanes::Lanes;
 
-/// What a drawing shows of a node.
+/// A node as a drawing shows it.
 pub(crate) struct Shown {
     /// Positions of the nodes it reads, all before it.
     pub(crate) inputs: Vec<usize>,
@@ -21,7 +23,7 @@ pub(crate) struct Shown {
     pub(crate) facts: Vec<String>,
 }
 
-/// What a node is, as far as a drawing tells nodes apart.
+/// The kinds of nodes that a drawing tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The image or the class scores.

@@ -1,4 +1,4 @@
-//! What is wrong is said in one line on stderr, with exit code 2, and nothing on stdout.
+//! Errors are one line on stderr, with exit code 2, and nothing on stdout.
 
 use crate::{folder, json, run, shared, snn, stderr, stdout};
 use assert_cmd::assert::Assert;

@@ -73,7 +73,7 @@ fn folder(name: &str) -> PathBuf {
     path
 }
 
-/// What all tests share and none changes.
+/// Data that all tests share and none changes.
 struct Shared {
     config: PathBuf,
     run: PathBuf,

@@ -4,9 +4,9 @@
 use crate::*;
 use snn_runtime::deploy::{Deployment, Event, Options, Session};
 use snn_runtime::ndarray::{Array1, Array2};
-use snn_runtime::snn_ir::graph::{Graph, Op};
-use snn_runtime::snn_ir::site::{GridLif, GridReset};
 use snn_runtime::snn_ir::{Code, Form, Lif, Preprocessing, Site, Weights};
+use snn_runtime::snn_ir::{Graph, Op};
+use snn_runtime::snn_ir::{GridLif, GridReset};
 use snn_runtime::{InstructionSet, Model, Scores, Signature, Sums};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
@@ -321,7 +321,7 @@ fn a_state_can_be_gone_back_to() {
             assert_eq!(
                 snn_session_push(handles.session, state, image(seed).as_ptr(), SIZE),
                 Status::Ok
-            )
+            );
         };
         push(handles.state, 1);
         assert_eq!(snn_state_copy(handles.state, &raw mut copy), Status::Ok);

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::neuron::derivative::Derivative;
 use crate::neuron::lif::LifParameters;
 use crate::neuron::real::Real;
-use snn_ir::site::ResetGradient;
+use snn_ir::ResetGradient;
 use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
 use snn_simd::Available;
 use tch::{Kind, Tensor};
@@ -110,7 +110,7 @@ impl<F: Real> LifConstants<F> {
             (_, Some(a)) if a.requires_grad() => {
                 tch::no_grad(|| a.f_sigmoid())?.f_double_value(&[0])?
             }
-            (_, Some(a)) => snn_ir::naive::logistic(a.f_double_value(&[0])?),
+            (_, Some(a)) => snn_ir::logistic(a.f_double_value(&[0])?),
         };
         let theta = match (lif.threshold, threshold) {
             (Threshold::Fixed(theta) | Threshold::Learned { initial: theta, .. }, None) => {

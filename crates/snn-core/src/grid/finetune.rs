@@ -4,14 +4,14 @@
 use crate::error::{Error, Result};
 use crate::grid::scale::units;
 use crate::grid::{GridInterpreter, Substitute, WeightUse};
-use crate::network::parameters::Parameter;
+use crate::network::parameter::Parameter;
 use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::options::Mode;
 use crate::tensor::with_values;
 use crate::tensor::{Pixels, array, int, weight};
 use ndarray::ArrayD;
-use snn_ir::model::GRID_WEIGHT_MAX;
+use snn_ir::GRID_WEIGHT_MAX;
 use snn_ir::{Form, Model, Op, Surrogate};
 use tch::{Device, Kind, Tensor};
 

@@ -19,8 +19,8 @@ use crate::network::stateless::{
 use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::observe::observer::{Emission, Observer};
-use snn_ir::model::GRID_WEIGHT_MAX;
-use snn_ir::streams::{F32_EXACT, Kind as StreamKind, Streams};
+use snn_ir::GRID_WEIGHT_MAX;
+use snn_ir::{F32_EXACT, StreamKind, Streams};
 use snn_ir::{Form, Graph, Model, Op, Resolved, Role, Site, Surrogate};
 use tch::{Device, Kind, Tensor};
 
@@ -89,8 +89,8 @@ impl GridInterpreter {
                 found: model.form().label().into(),
             });
         }
-        let resolved = model.validate()?;
-        let streams = Streams::of(model, &resolved)?;
+        let checked = model.validate()?;
+        let (resolved, streams) = (checked.resolved(), checked.streams()?);
         let narrow = |bound: f64| if bound < F32_EXACT { narrow_kind(device) } else { WIDE };
         let kinds: Vec<Kind> = streams
             .kinds
@@ -105,14 +105,14 @@ impl GridInterpreter {
             .collect();
         let sums: Vec<Kind> = match weights {
             WeightUse::Inference => streams.sums.iter().map(|&sum| narrow(sum)).collect(),
-            WeightUse::FineTuning => (0..kinds.len())
-                .map(|i| narrow(largest_sum(model, &resolved, &streams, i)))
-                .collect(),
+            WeightUse::FineTuning => {
+                (0..kinds.len()).map(|i| narrow(largest_sum(model, resolved, streams, i))).collect()
+            }
         };
         let mean: Vec<f64> = model.preprocessing().mean.iter().map(|&m| f64::from(m)).collect();
         let mut grid = Self {
             graph: model.graph().clone(),
-            resolved,
+            resolved: resolved.clone(),
             time_steps: model.time_steps(),
             device,
             mean: Tensor::f_from_slice(&mean)?.f_to(device)?,

@@ -6,9 +6,9 @@ use crate::grid::narrow_kind;
 use crate::network::stateless::{convolve, merged_pixels};
 use crate::tensor::tensor;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
-use snn_ir::model::GRID_WEIGHT_MAX;
-use snn_ir::resolve::chw;
-use snn_ir::streams::{F32_EXACT, Streams};
+use snn_ir::F32_EXACT;
+use snn_ir::GRID_WEIGHT_MAX;
+use snn_ir::chw;
 use snn_ir::{Conv, Form, Model, Op};
 use tch::{Device, Tensor};
 
@@ -33,7 +33,7 @@ const LARGEST_SUM: f64 = F32_EXACT - 1.0;
 /// The first layer for which one value differs; or the model is invalid or not on the grid, or
 /// libtorch fails.
 pub fn self_test(model: &Model, device: Device) -> Result<usize> {
-    let resolved = model.validate()?;
+    let checked = model.validate()?;
     if !matches!(model.form(), Form::Grid { .. }) {
         return Err(Error::Argument {
             what: "form",
@@ -41,7 +41,7 @@ pub fn self_test(model: &Model, device: Device) -> Result<usize> {
             found: model.form().label().into(),
         });
     }
-    let streams = Streams::of(model, &resolved)?;
+    let (resolved, streams) = (checked.resolved(), checked.streams()?);
     let mut random = Random(0x5EED);
     let mut seen: Vec<(Conv, Vec<usize>, u64)> = Vec::new();
     for (index, (node, info)) in model.graph().nodes.iter().zip(&resolved.nodes).enumerate() {

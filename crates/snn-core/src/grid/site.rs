@@ -7,9 +7,9 @@ use crate::network::site::{merge, over_time};
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::neuron::threshold_fn::{Theta, fire};
 use crate::tensor::with_values;
+use snn_ir::MEMBRANE_LIMIT;
 use snn_ir::Spike;
-use snn_ir::naive::MEMBRANE_LIMIT;
-use snn_ir::site::{GridAdaptation, GridLif, GridReset, GridSynapse};
+use snn_ir::{GridAdaptation, GridLif, GridReset, GridSynapse};
 use tch::{Kind, Tensor};
 
 /// Kind that holds membranes and currents: every integer below 2⁵³ is exact in it.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fused::{BatchNorm, BatchStatistics, Term};
-use crate::network::parameters::Parameter;
+use crate::network::parameter::Parameter;
 use crate::network::schedule::{Read, Step, Value, every_node, fused_sites, walk};
 use crate::network::site::{SiteContext, real_site};
 use crate::network::stateless::{convolve, per_channel, refused, stateless};

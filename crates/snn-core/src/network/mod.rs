@@ -3,10 +3,11 @@
 mod batch_norm;
 mod checkpointing;
 mod interpreter;
-pub(crate) mod parameters;
+pub(crate) mod parameter;
 pub(crate) mod schedule;
 pub(crate) mod site;
 pub(crate) mod stateless;
+mod weights;
 
 use crate::error::{Error, Result};
 use crate::observe::monitor::{Monitor, Monitoring, SiteMonitor};
@@ -14,10 +15,9 @@ use crate::observe::observer::{FiringRate, Observer};
 use crate::options::{Checkpointing, Mode, NetworkOptions, Precision};
 use crate::tensor::{Pixels, weight};
 use interpreter::{Interpreter, Setup};
-use parameters::Parameter;
+use parameter::Parameter;
 use schedule::Value;
-use snn_ir::model::{WeightSpec, weight_specs};
-use snn_ir::{Form, Graph, Model, Preprocessing};
+use snn_ir::{Form, Graph, Model, PartSpec, Preprocessing, WeightSpec, weight_specs};
 use stateless::{merged_pixels, per_channel, split_time};
 use tch::{Device, Kind, Tensor};
 
@@ -71,11 +71,11 @@ impl Network {
             let found = model.form().label().into();
             return Err(Error::Argument { what: "form", expected, found });
         }
-        let resolved = model.validate()?;
+        let resolved = model.validate()?.resolved();
         registry.check(model.graph())?;
         let mut parameters = Vec::new();
-        for WeightSpec { name, learned, .. } in
-            weight_specs(model.graph(), &resolved, model.form())?
+        for WeightSpec { name, part: PartSpec { learned, .. }, .. } in
+            weight_specs(model.graph(), resolved, model.form())?
         {
             let tensor = weight(snn_ir::weights::get(model.weights(), &name)?, kind, device)?;
             parameters.push(Parameter {
@@ -87,7 +87,7 @@ impl Network {
         let interpreter = Interpreter::new(Setup {
             form: model.form(),
             graph: model.graph().clone(),
-            resolved,
+            resolved: resolved.clone(),
             time_steps: model.time_steps(),
             device,
             kind,
@@ -154,7 +154,7 @@ impl Network {
     ///
     /// ```
     /// # use snn_core::{Mode, Monitor, Network, Pixels, tch::{Device, Kind}};
-    /// # use snn_ir::{Form, Input, Model, Preprocessing, Signature, models::SmallNet};
+    /// # use snn_ir::{Form, Input, Model, Preprocessing, Signature, networks::SmallNet};
     /// # let graph = SmallNet { width: 4, ..SmallNet::default() }.build();
     /// # let weights = graph.initial_weights(1)?;
     /// # let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);

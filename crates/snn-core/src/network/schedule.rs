@@ -149,7 +149,7 @@ pub(crate) fn walk_part(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use snn_ir::models::ResNet;
+    use snn_ir::networks::ResNet;
 
     #[test]
     fn sites_take_in_the_norms_and_the_sum_before_them() {

@@ -11,7 +11,7 @@ use crate::neuron::registry::{Registry, TensorParameters};
 use crate::neuron::threshold_fn::Theta;
 use crate::observe::observer::{Emission, Observer, Requested};
 use crate::tensor::int;
-use snn_ir::site::Custom;
+use snn_ir::Custom;
 use snn_ir::{Leak, Lif, QuantRelu, ResolvedNode, Site, Threshold};
 use tch::{Kind, Tensor};
 
@@ -196,7 +196,7 @@ fn custom_site(
     let neuron = context
         .registry
         .neuron(&custom.name)
-        .ok_or_else(|| refuse(snn_ir::neurons::unknown(&custom.name, std::iter::empty())))?;
+        .ok_or_else(|| refuse(snn_ir::unknown_neuron(&custom.name, std::iter::empty())))?;
     let learned = custom
         .learned
         .keys()

@@ -12,7 +12,7 @@ pub(crate) fn merged_pixels(pixels: &Tensor, shape: &[usize]) -> Result<Tensor> 
     if let [features] = *shape {
         return Ok(pixels.f_reshape([-1, int(features)])?);
     }
-    let [channels, height, width] = ints(snn_ir::resolve::chw(shape));
+    let [channels, height, width] = ints(snn_ir::chw(shape));
     let images = pixels.f_reshape([-1, channels, height, width])?;
     Ok(images.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::neuron::threshold_fn::{Theta, fire};
-use snn_ir::site::ResetGradient;
+use snn_ir::ResetGradient;
 use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
 use tch::Tensor;
 
@@ -181,7 +181,7 @@ impl Factor {
                 if a.requires_grad() {
                     Ok(Factor::Learned(a.f_sigmoid()?.f_view(&[] as &[i64])?))
                 } else {
-                    Ok(Factor::Fixed(snn_ir::naive::logistic(a.f_double_value(&[0])?)))
+                    Ok(Factor::Fixed(snn_ir::logistic(a.f_double_value(&[0])?)))
                 }
             }
         }

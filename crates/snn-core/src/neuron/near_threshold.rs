@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::neuron::threshold_fn::Theta;
 use snn_ir::Spike;
-use snn_ir::evaluate::TIE;
+use snn_ir::TIE;
 use tch::{Kind, Tensor};
 
 /// Membranes near the threshold of a LIF site.

@@ -8,9 +8,9 @@
 //!     Libtorch, Mode, Network, NetworkOptions, Pixels, Registry, Result, TensorNeuron,
 //!     TensorParameters, surrogate,
 //! };
-//! use snn_ir::models::SmallNet;
-//! use snn_ir::naive::Naive;
-//! use snn_ir::site::{Custom, LearnedParam};
+//! use snn_ir::networks::SmallNet;
+//! use snn_ir::Naive;
+//! use snn_ir::{Custom, LearnedParam};
 //! use snn_ir::{Evaluate, Form, Input, Model, Neuron, NeuronKind, Neurons, Op};
 //! use snn_ir::{Preprocessing, Record, Signature, Site, Surrogate};
 //! use std::collections::BTreeMap;
@@ -112,7 +112,7 @@
 //! ```
 
 use crate::error::{Error, Result};
-use snn_ir::neurons::unknown;
+use snn_ir::unknown_neuron;
 use snn_ir::{Graph, Op, Site, Surrogate};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -240,7 +240,7 @@ impl Registry {
                 Op::Activation { site: Site::Custom(custom), .. }
                     if self.neuron(&custom.name).is_none() =>
                 {
-                    return Err(refuse(unknown(
+                    return Err(refuse(unknown_neuron(
                         &custom.name,
                         self.neurons.keys().map(String::as_str),
                     )));

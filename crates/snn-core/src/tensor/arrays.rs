@@ -54,7 +54,7 @@ pub fn weight(weight: &snn_ir::Tensor, kind: Kind, device: Device) -> Result<Ten
 }
 
 /// A size as libtorch counts it. Sizes of models are far below the limit
-/// (`snn_ir::resolve::MAX_VALUES`).
+/// (`snn_ir::MAX_VALUES`).
 pub(crate) fn int(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }

@@ -3,8 +3,8 @@
 use crate::common::{Random, grid_model};
 use snn_core::tch::{Device, Kind, Tensor, no_grad};
 use snn_core::{GridNetwork, Libtorch, Mode, Pixels, arrays};
-use snn_ir::random::{Numbers, pixels, trained};
-use snn_ir::{Code, Evaluate, Input, Logits, Model, Record, naive::Naive};
+use snn_ir::testing::{Numbers, pixels, trained};
+use snn_ir::{Code, Evaluate, Input, Logits, Model, Naive, Record};
 use snn_reparam::{GridOptions, convert as to_events, to_grid};
 
 fn sums(evaluator: &mut dyn Evaluate, input: &Input<'_>) -> ndarray::Array2<i64> {

@@ -12,7 +12,7 @@ use snn_core::{
     Checkpointing, Mode, Monitor, Network, NetworkOptions, Pixels, Precision, Registry, Result,
     SurrogateDerivative, TensorNeuron, TensorParameters, TrainingOptions, surrogate,
 };
-use snn_ir::site::Custom;
+use snn_ir::Custom;
 use snn_ir::{
     Conv, Form, Graph, Input, Lif, Model, Op, PoolKind, Preprocessing, QuantRelu, Share, Signature,
     Site, Surrogate, Synapse, Threshold,
@@ -58,7 +58,7 @@ fn registry() -> Registry {
 /// The kinds of the site after the first spiking one.
 fn sites() -> Vec<(&'static str, Site)> {
     let lorentz = Surrogate::Custom { name: "lorentz".into(), params: BTreeMap::new() };
-    let theta = snn_ir::site::LearnedParam { initial: 1.0, share: Share::default() };
+    let theta = snn_ir::LearnedParam { initial: 1.0, share: Share::default() };
     let custom = Custom {
         learned: BTreeMap::from([("theta".to_string(), theta)]),
         ..Custom::new("integrate")

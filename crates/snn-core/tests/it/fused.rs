@@ -5,7 +5,7 @@ use snn_core::fused::{self, BatchNorm, BatchStatistics, Term};
 use snn_core::lif::{self, LifParameters};
 use snn_core::quant_relu;
 use snn_core::tch::{Device, Kind, Tensor, no_grad, set_num_threads};
-use snn_ir::site::ResetGradient;
+use snn_ir::ResetGradient;
 use snn_ir::{Leak, Lif, Reset, Share, Spike, Surrogate, Threshold};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use snn_core::quant_relu::{quant_levels, quant_relu};
 use snn_core::tch::{Device, Kind, Reduction, Tensor};
 use snn_core::{LifParameters, Mode, Network, Pixels, lif, surrogate};
-use snn_ir::site::ResetGradient;
+use snn_ir::ResetGradient;
 use snn_ir::{
     Conv, Form, Graph, Input, Lif, Model, Op, Preprocessing, Share, Signature, Site, Surrogate,
     Weights,

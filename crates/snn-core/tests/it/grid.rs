@@ -4,11 +4,11 @@
 use crate::common::{Random, assert_same, grid_model};
 use ndarray::ArrayD;
 use snn_core::{Libtorch, self_test, tch::Device};
-use snn_ir::random::{Numbers, pixels, trained};
-use snn_ir::streams::{F32_EXACT, Streams};
+use snn_ir::F32_EXACT;
+use snn_ir::testing::{Numbers, pixels, trained};
 use snn_ir::{
-    Code, Conv, Evaluate, Form, Graph, Input, Logits, Model, Op, PoolKind, Preprocessing, Record,
-    Signature, Site, Tensor, Weights, naive::Naive,
+    Code, Conv, Evaluate, Form, Graph, Input, Logits, Model, Naive, Op, PoolKind, Preprocessing,
+    Record, Signature, Site, Tensor, Weights,
 };
 use snn_reparam::{GridOptions, convert, to_grid};
 
@@ -111,8 +111,7 @@ fn sparse_rows() -> Model {
 #[test]
 fn the_self_test_covers_layers_that_only_sparse_weights_keep_in_single_precision() {
     let model = sparse_rows();
-    let resolved = model.validate().unwrap();
-    let streams = Streams::of(&model, &resolved).unwrap();
+    let streams = model.validate().unwrap().streams().unwrap();
     let fc = model.graph().nodes.iter().position(|node| node.name == "fc").unwrap();
     let largest = streams.bounds[fc - 1].iter().copied().fold(0.0, f64::max);
     assert!(largest * 1_100.0 >= F32_EXACT && streams.sums[fc] < F32_EXACT, "{largest}");

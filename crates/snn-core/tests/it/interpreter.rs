@@ -2,11 +2,10 @@
 
 use crate::common::{Random, assert_same, trained};
 use snn_core::{Libtorch, tch::Device};
-use snn_ir::models::{ResNet, SmallNet};
-use snn_ir::site::ResetGradient;
+use snn_ir::ResetGradient;
+use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{
-    Evaluate, Graph, Input, Leak, Lif, Model, Op, QuantRelu, Record, Reset, Share, Site,
-    naive::Naive,
+    Evaluate, Graph, Input, Leak, Lif, Model, Naive, Op, QuantRelu, Record, Reset, Share, Site,
 };
 
 fn compare(model: &Model, input: &Input<'_>, what: &str) {

@@ -4,13 +4,13 @@
 use crate::common::{Random, assert_same, grid_model};
 use snn_core::tch::{Device, Kind, Tensor, no_grad};
 use snn_core::{Libtorch, LifParameters, Mode, Monitor, Network, Pixels, Warning, lif, surrogate};
-use snn_ir::naive::Naive;
-use snn_ir::random::{Numbers, Sites, pixels, trained_with};
-use snn_ir::site::{GridAdaptation, GridReset, GridSynapse, ResetGradient};
+use snn_ir::Naive;
+use snn_ir::testing::{Numbers, Sites, pixels, trained_with};
 use snn_ir::{
     Adaptation, Code, Evaluate, Form, Input, Leak, Lif, Op, Record, Reset, Share, Site, Spike,
     Surrogate, Synapse, Threshold,
 };
+use snn_ir::{GridAdaptation, GridReset, GridSynapse, ResetGradient};
 
 const STEPS: usize = 6;
 /// One derivative for each current and one for the threshold.
@@ -343,7 +343,7 @@ fn grids_of_every_kind_are_equal_in_every_bit() {
 #[test]
 fn learned_thresholds_train_and_stay_in_range() {
     let mut graph =
-        snn_ir::models::SmallNet { width: 4, input: [3, 8, 8], ..Default::default() }.build();
+        snn_ir::networks::SmallNet { width: 4, input: [3, 8, 8], ..Default::default() }.build();
     for node in &mut graph.nodes {
         if let Op::Activation { site: Site::Lif(lif), .. } = &mut node.op {
             lif.threshold = Threshold::Learned { initial: 0.8, share: Share::Channel };

@@ -3,7 +3,7 @@
 use snn_core::quant_relu::quant_relu;
 use snn_core::tch::{Kind, Tensor};
 use snn_core::{LifParameters, lif, surrogate};
-use snn_ir::site::ResetGradient;
+use snn_ir::ResetGradient;
 use snn_ir::{Leak, Lif, Reset, Surrogate};
 use std::f64::consts::FRAC_PI_2;
 

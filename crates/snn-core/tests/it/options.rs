@@ -6,7 +6,7 @@ use snn_core::{
     Checkpointing, Mode, Monitor, Network, NetworkOptions, Pixels, Precision, Result,
     TrainingOptions,
 };
-use snn_ir::models::ResNet;
+use snn_ir::networks::ResNet;
 use snn_ir::{
     Form, Graph, Input, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Signature, Site, Spike,
     Synapse,

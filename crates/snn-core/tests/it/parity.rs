@@ -6,7 +6,7 @@ use crate::common::golden::{Grid, compare, fixture, text, values};
 use serde::Deserialize;
 use snn_core::tch::{Kind, Tensor, no_grad};
 use snn_core::{LifParameters, lif};
-use snn_ir::site::ResetGradient;
+use snn_ir::ResetGradient;
 use snn_ir::{Leak, Lif, Spike, Surrogate, Threshold};
 use std::collections::BTreeMap;
 

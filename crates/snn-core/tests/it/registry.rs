@@ -6,8 +6,8 @@ use snn_core::{
     Libtorch, LifParameters, Mode, Monitor, Network, NetworkOptions, Pixels, Registry, Result,
     SurrogateDerivative, SurrogateGradient, TensorNeuron, TensorParameters, lif,
 };
-use snn_ir::models::SmallNet;
-use snn_ir::site::Custom;
+use snn_ir::Custom;
+use snn_ir::networks::SmallNet;
 use snn_ir::{Evaluate, Input, Lif, Model, Op, Record, Site, Surrogate};
 use std::collections::BTreeMap;
 

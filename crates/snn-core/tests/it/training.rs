@@ -4,8 +4,8 @@ use crate::common::{Random, trained};
 use ndarray::{Array1, ArrayD, Axis};
 use snn_core::tch::{Device, Kind, Tensor};
 use snn_core::{Mode, Network, Pixels};
-use snn_ir::models::{ResNet, SmallNet};
-use snn_ir::naive::Naive;
+use snn_ir::Naive;
+use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{
     Conv, Evaluate, Graph, Input, Leak, Lif, Op, PoolKind, Preprocessing, QuantRelu, Record, Share,
     Site,

@@ -8,7 +8,7 @@ pub(crate) mod text;
 /// Endings of picture files, in small letters; what is inside decides how they are read.
 const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
 
-/// Whether a name ends like one of a picture; hidden files are none.
+/// `true` if a name ends like one of a picture; hidden files are none.
 pub(crate) fn is_picture(name: &str) -> bool {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
     !name.starts_with('.')

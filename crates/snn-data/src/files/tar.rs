@@ -240,7 +240,7 @@ impl Header {
         }))
     }
 
-    /// Whether it says more of the next header.
+    /// `true` if it says more of the next header.
     fn is_extension(&self) -> bool {
         self.kind.is_gnu_longname()
             || self.kind.is_gnu_longlink()

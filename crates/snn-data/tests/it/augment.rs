@@ -53,7 +53,7 @@ proptest! {
     fn flip_is_its_naive_twin_and_undoes_itself(image in image()) {
         let width = image.dim().2;
         let naive =
-            Array3::from_shape_fn(image.dim(), |(channel, y, x)| image[[channel, y, width - 1 - x]]);
+            Array3::from_shape_fn(image.dim(), |(c, y, x)| image[[c, y, width - 1 - x]]);
         let mut flipped = image.clone();
         flip_horizontal(flipped.view_mut());
         prop_assert_eq!(&flipped, &naive);
@@ -91,11 +91,14 @@ proptest! {
         sample in 0_usize..1000,
     ) {
         let channels = image.dim().0;
-        let augment = Augment { crop_padding: padding, flip: Flip::Horizontal, fill: vec![9; channels], ..Augment::default() };
+        let fill = vec![9; channels];
+        let augment =
+            Augment { crop_padding: padding, flip: Flip::Horizontal, fill, ..Augment::default() };
         let mut changed = image.clone();
         apply(&augment, changed.view_mut(), SampleRng::for_sample(3, 1, sample));
         let range = -signed(padding)..=signed(padding);
-        let found = range.clone().flat_map(|down| range.clone().map(move |right| [down, right])).any(|shift| {
+        let shifts = range.clone().flat_map(|down| range.clone().map(move |right| [down, right]));
+        let found = shifts.clone().any(|shift| {
             let mut expected = crop(&image.view(), shift, &augment.fill);
             let plain = expected == changed;
             flip_horizontal(expected.view_mut());

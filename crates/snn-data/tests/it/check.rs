@@ -31,9 +31,10 @@ fn every_state_of_a_file_is_told_apart() {
         &FileStatus::WrongSize { expected: 30_730_000, found: 5 }
     );
     assert_eq!(status("data_batch_5.bin"), &FileStatus::Missing);
-    assert!(
-        matches!(status("data_batch_1.bin"), FileStatus::WrongChecksum { expected, .. } if expected.starts_with("cee91656"))
-    );
+    assert!(matches!(
+        status("data_batch_1.bin"),
+        FileStatus::WrongChecksum { expected, .. } if expected.starts_with("cee91656")
+    ));
     assert!(matches!(status("data_batch_3.bin"), FileStatus::Unreadable { .. }));
 
     let text = report.to_string();
@@ -78,9 +79,10 @@ fn an_unpacked_file_stands_for_its_archive() {
         assert_eq!(status("train-images-idx3-ubyte.gz"), &FileStatus::Missing);
         let plain = status("t10k-labels-idx1-ubyte");
         if unpacked {
-            assert!(
-                matches!(plain, FileStatus::WrongChecksum { expected, .. } if expected.starts_with("ff7bcfd4"))
-            );
+            assert!(matches!(
+                plain,
+                FileStatus::WrongChecksum { expected, .. } if expected.starts_with("ff7bcfd4")
+            ));
         } else {
             assert_eq!(plain, &FileStatus::OkSizeOnly);
         }

@@ -175,8 +175,10 @@ fn flat(identifier: [u8; 4], fields: &[u16], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-const XML: &str = r#"<dv version="2.0"><node name="outInfo"><node name="1"><attr key="typeIdentifier" type="string">EVTS</attr>
-<node name="info"><attr key="sizeX" type="int">16</attr><attr key="sizeY" type="int">8</attr></node></node></node></dv>"#;
+const XML: &str = r#"<dv version="2.0"><node name="outInfo"><node name="1">
+<attr key="typeIdentifier" type="string">EVTS</attr>
+<node name="info"><attr key="sizeX" type="int">16</attr>
+<attr key="sizeY" type="int">8</attr></node></node></node></dv>"#;
 
 fn sized(bytes: &[u8]) -> Vec<u8> {
     [&i32::try_from(bytes.len()).unwrap().to_le_bytes(), bytes].concat()

@@ -5,8 +5,13 @@ use snn_data::split_holdout;
 
 proptest! {
     #[test]
-    fn parts_are_sorted_disjoint_and_complete(n in 1_usize..500, share in 0.0_f64..1.0, seed in any::<u64>()) {
-        let held_out = (0..n).take_while(|&count| (count as f64) < share * n as f64).count().min(n - 1);
+    fn parts_are_sorted_disjoint_and_complete(
+        n in 1_usize..500,
+        share in 0.0_f64..1.0,
+        seed in any::<u64>(),
+    ) {
+        let below = |&count: &usize| (count as f64) < share * n as f64;
+        let held_out = (0..n).take_while(below).count().min(n - 1);
         let parts = split_holdout(n, held_out, seed).unwrap();
         prop_assert_eq!(parts.validation.len(), held_out);
         prop_assert!(parts.train.is_sorted() && parts.validation.is_sorted());

@@ -81,7 +81,10 @@ fn folders_have_one_of_two_names() {
     fs::create_dir(root.path().join("fashion-mnist")).unwrap();
     let error = Dataset::open("fashion-mnist", Some(root.path())).unwrap_err();
     assert!(
-        matches!(&error, Error::MissingFile { path, .. } if path.ends_with("train-labels-idx1-ubyte")),
+        matches!(
+            &error,
+            Error::MissingFile { path, .. } if path.ends_with("train-labels-idx1-ubyte")
+        ),
         "{error}"
     );
 }

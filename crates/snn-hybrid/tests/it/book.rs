@@ -3,7 +3,7 @@
 
 use snn_hybrid::{Policy, Replacement, apply};
 use snn_ir::Lif;
-use snn_ir::models::SmallNet;
+use snn_ir::networks::SmallNet;
 use std::path::Path;
 
 fn repository(file: &str) -> String {

@@ -2,7 +2,7 @@
 
 use snn_hybrid::{Error, Policy, Replacement, Spread, apply};
 use snn_ir::Graph;
-use snn_ir::models::{ResNet, SmallNet};
+use snn_ir::networks::{ResNet, SmallNet};
 
 fn chosen(graph: &Graph, policy: &Policy) -> Vec<bool> {
     let (_, placement) = apply(graph, policy, &Replacement::default()).unwrap();

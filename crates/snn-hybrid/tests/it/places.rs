@@ -1,7 +1,7 @@
 //! Policies that choose by place: counts from either end, stages, stem and head.
 
 use snn_hybrid::{Error, Policy, Replacement, apply};
-use snn_ir::models::{ResNet, SmallNet};
+use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{Conv, Graph, Lif, Op, PoolKind, Site, Window};
 
 /// Names of the sites that a policy makes `ReLU`.

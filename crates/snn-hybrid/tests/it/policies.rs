@@ -2,7 +2,7 @@
 
 use crate::data::{Config, policy, read};
 use snn_hybrid::{Decision, Error, Placement, Policy, Replacement, Spread, apply};
-use snn_ir::models::{ResNet, SmallNet};
+use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{Code, Conv, Graph, Lif, Op, PoolKind, QuantRelu, Site};
 
 fn place(graph: &Graph, policy: &Policy) -> (Graph, Placement) {

@@ -1,7 +1,7 @@
 //! Shares of the sites and how they are spread.
 
 use snn_hybrid::{Policy, Replacement, Spread, apply};
-use snn_ir::models::{ResNet, SmallNet};
+use snn_ir::networks::{ResNet, SmallNet};
 
 const SPREADS: [Spread; 5] = [
     Spread::Uniform,

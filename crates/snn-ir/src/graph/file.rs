@@ -2,8 +2,8 @@
 
 use super::{Graph, Node, Op};
 use crate::error::{Error, Result};
-use crate::file::{MAX_HEADER_BYTES, read_plain};
 use crate::model::Signature;
+use crate::model::file::{MAX_HEADER_BYTES, read_plain};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;

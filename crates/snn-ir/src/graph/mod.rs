@@ -3,12 +3,12 @@
 mod build;
 mod file;
 mod op;
-pub mod resolve;
+pub(crate) mod resolve;
 mod role;
 
 pub use build::GraphBuilder;
 pub use op::{BATCH_NORM_EPS, Conv, Geometry, Op, PoolKind, Window};
-pub use role::Role;
+pub use role::{Kind, Role};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,7 @@
 //! Operations and their attributes.
 
+use crate::model::form::Form;
+use crate::site::parts::{Initial, PartSpec, Range};
 use crate::site::{Code, Site};
 use crate::strict::no_fields;
 use serde::{Deserialize, Serialize};
@@ -91,6 +93,58 @@ impl Op {
             Op::Concat => "concat",
             Op::Activation { site, .. } => site.label(),
             Op::TimeMean => "time_mean",
+        }
+    }
+
+    /// The weights of a node of `channels` channels that reads `inputs` channels, in a form.
+    ///
+    /// # Errors
+    /// The operation does not exist in the form; the message says why.
+    pub fn parts(
+        &self,
+        inputs: usize,
+        channels: usize,
+        form: Form,
+    ) -> Result<Vec<PartSpec>, &'static str> {
+        let vector = vec![channels];
+        match self {
+            Op::Conv(conv) => {
+                let groups = conv.groups.max(1);
+                let mut shape = vec![conv.channels, inputs / groups];
+                shape.extend(&conv.kernel);
+                // He 2015, fan-out, as ResNet does.
+                let taps: f64 = conv.kernel.iter().map(|&size| size as f64).product();
+                let fan_out = taps * (conv.channels / groups) as f64;
+                let initial = Initial::Normal { deviation: (2.0 / fan_out).sqrt() };
+                Ok(PartSpec::synapse(shape, conv.bias, form, initial))
+            }
+            Op::Linear { features, bias } => {
+                let initial = Initial::Uniform { bound: 1.0 / (inputs as f64).sqrt() };
+                Ok(PartSpec::synapse(vec![*features, inputs], *bias, form, initial))
+            }
+            Op::Scale => {
+                Ok(vec![PartSpec::learned("weight", vector, form, Initial::Constant(1.0))])
+            }
+            Op::BatchNorm { .. } if form != Form::Trained => {
+                Err("batch norm does not exist after conversion; it is folded into the convolution")
+            }
+            Op::BatchNorm { .. } => Ok(vec![
+                PartSpec::learned("weight", vector.clone(), form, Initial::Constant(1.0)),
+                PartSpec::learned("bias", vector.clone(), form, Initial::Constant(0.0)),
+                PartSpec::measured("running_mean", vector.clone(), form, 0.0),
+                PartSpec::measured("running_var", vector, form, 1.0).within(Range::AtLeast(0.0)),
+            ]),
+            Op::Activation { code, .. } if code.is_some() == (form == Form::Trained) => {
+                Err("a site has a code after conversion and only then")
+            }
+            Op::Activation { site, .. } => site.parts(channels, form),
+            Op::Input { .. }
+            | Op::Pool { .. }
+            | Op::GlobalPool { .. }
+            | Op::Flatten
+            | Op::Add
+            | Op::Concat
+            | Op::TimeMean => Ok(Vec::new()),
         }
     }
 }

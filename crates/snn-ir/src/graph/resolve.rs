@@ -2,7 +2,6 @@
 //! checks a graph again.
 
 use super::{Conv, Graph, Node, Op, Window};
-use crate::check_site::check_site;
 use crate::error::{Error, Result};
 use crate::site::Site;
 use std::collections::HashMap;
@@ -316,7 +315,7 @@ fn check_attributes(node: &Node) -> Result<()> {
             return fail("eps", "positive", eps.to_string());
         }
         Op::Activation { site, .. } => {
-            if let Some((field, expected, found)) = check_site(site) {
+            if let Some((field, expected, found)) = site.fault() {
                 return fail(field, expected, found);
             }
         }

@@ -1,7 +1,17 @@
 //! Role of an operation and kind of the stream that it yields: the one place where both are said.
 
 use super::{Graph, Op};
-use crate::streams::Kind;
+
+/// Kind of a stream: what an edge of a graph carries (`docs/semantics.md`, section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The input.
+    Pixels,
+    /// Levels of sites, perhaps pooled, flattened or concatenated.
+    Events,
+    /// Sums of synapses.
+    Current,
+}
 
 /// Role of an operation in the network around it, for checks, passes, kernels and drawings that
 /// treat all operations of one role alike.

@@ -1,6 +1,8 @@
 //! A user's own neuron as data.
 
+use super::parts::{Fault, Initial, PartSpec};
 use super::{Share, Spike};
+use crate::model::form::Form;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -32,6 +34,38 @@ impl Custom {
             learned: BTreeMap::new(),
             spike: Spike::Binary,
         }
+    }
+
+    /// The weights over `channels` channels.
+    pub(super) fn parts(&self, channels: usize, form: Form) -> Vec<PartSpec> {
+        let part = |(name, learned): (&String, &LearnedParam)| {
+            let initial = Initial::Constant(learned.initial);
+            PartSpec::learned(name, learned.share.shape(channels), form, initial)
+        };
+        self.learned.iter().map(part).collect()
+    }
+
+    /// The first attribute that is outside its range.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let finite = |(name, value): (&String, f64)| {
+            (!value.is_finite()).then(|| ("params", "finite", format!("{name} = {value}")))
+        };
+        if self.name.is_empty() {
+            return Some(("name", "a name", "nothing".into()));
+        }
+        if let Some(part) = self.learned.keys().find(|part| part.is_empty() || part.contains('.')) {
+            return Some(("learned", "of names without a dot", format!("`{part}`")));
+        }
+        if let Some(part) = self.learned.keys().find(|part| self.params.contains_key(*part)) {
+            return Some((
+                "learned",
+                "of names that are not among the constants",
+                format!("`{part}`"),
+            ));
+        }
+        let constants = self.params.iter().map(|(name, value)| (name, *value));
+        let learned = self.learned.iter().map(|(name, learned)| (name, learned.initial));
+        constants.chain(learned).find_map(finite).or_else(|| self.spike.fault())
     }
 }
 

@@ -1,7 +1,9 @@
 //! LIF on the grid (eq. 13).
 
 use super::Spike;
-use super::lif::is_default;
+use super::lif::{NO_ADAPTATION, is_default};
+use super::parts::{Fault, PartSpec, Range};
+use crate::model::form::Form;
 use crate::strict::no_fields;
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +44,47 @@ impl GridLif {
             adaptation: GridAdaptation::default(),
         }
     }
+
+    /// The weights over `channels` channels.
+    pub(super) fn parts(&self, channels: usize, form: Form) -> Vec<PartSpec> {
+        let part =
+            |name, least| PartSpec::new(name, vec![channels], form).within(Range::AtLeast(least));
+        let mut parts = vec![part("threshold", 1.0)];
+        if let GridAdaptation::Threshold { .. } = self.adaptation {
+            parts.push(part("adaptation", 0.0));
+        }
+        parts
+    }
+
+    /// The first attribute that is outside its range.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        const RANGE: &str = "k/2^m with m ≤ 16 and k ≤ 2^m";
+        let fits = |multiplier: u32, shift: u8| shift <= 16 && multiplier <= 1 << shift;
+        if !fits(self.leak_multiplier, self.leak_shift) {
+            return Some(("leak", RANGE, format!("{self:?}")));
+        }
+        if self.guard_bits > 16 {
+            return Some(("guard_bits", "at most 16", self.guard_bits.to_string()));
+        }
+        if let GridSynapse::Current { multiplier, shift } = self.synapse
+            && !fits(multiplier, shift)
+        {
+            return Some(("synapse", RANGE, format!("{:?}", self.synapse)));
+        }
+        if let GridAdaptation::Threshold { multiplier, shift } = self.adaptation {
+            if !fits(multiplier, shift) {
+                return Some(("adaptation", RANGE, format!("{:?}", self.adaptation)));
+            }
+            if matches!(self.spike, Spike::Integer { .. }) {
+                return Some(("adaptation", NO_ADAPTATION, format!("{:?}", self.adaptation)));
+            }
+        }
+        self.spike.fault()
+    }
 }
+
+/// Limit of the membrane on the grid: it saturates at ±2³⁰ (eq. 13).
+pub const MEMBRANE_LIMIT: i64 = 1 << 30;
 
 /// Reset on the grid; a hard reset goes to 0, since other potentials have been moved into the
 /// threshold.

@@ -1,6 +1,8 @@
 //! The leaky integrate-and-fire neuron and its attributes (eq. 8).
 
+use super::parts::{Fault, Initial, PartSpec, Range, positive};
 use super::{Surrogate, Threshold};
+use crate::model::form::Form;
 use crate::strict::no_fields;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,106 @@ impl Lif {
             Reset::Soft | Reset::None => 0.0,
         }
     }
+
+    /// The weights over `channels` channels.
+    pub(super) fn parts(&self, channels: usize, form: Form) -> Result<Vec<PartSpec>, &'static str> {
+        let mut parts = Vec::new();
+        if let Leak::Learned { initial } = self.leak {
+            if form != Form::Trained {
+                return Err("a learned leak becomes a fixed one in conversion");
+            }
+            let initial = Initial::Constant((initial / (1.0 - initial)).ln());
+            parts.push(PartSpec::learned("leak", vec![1], form, initial));
+        }
+        if let Threshold::Learned { initial, share } = self.threshold {
+            let part = Initial::Constant(initial);
+            // A threshold below the reset potential would fire for ever.
+            let range = Range::Above(self.rest().max(0.0));
+            let part = PartSpec::learned("threshold", share.shape(channels), form, part);
+            parts.push(part.within(range));
+        }
+        Ok(parts)
+    }
+
+    /// The first attribute that is outside its range.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        match self.leak {
+            Leak::Factor { factor } if !(0.0..=1.0).contains(&factor) => {
+                return Some(("leak.factor", "in [0, 1]", factor.to_string()));
+            }
+            Leak::Learned { initial } if !(initial > 0.0 && initial < 1.0) => {
+                return Some(("leak.initial", "in (0, 1)", initial.to_string()));
+            }
+            Leak::Factor { .. } | Leak::Learned { .. } => {}
+        }
+        let rest = self.rest();
+        if !rest.is_finite() {
+            return Some(("reset.potential", "finite", rest.to_string()));
+        }
+        match self.threshold {
+            Threshold::Fixed(threshold) if !(threshold.is_finite() && threshold > rest) => {
+                return Some((
+                    "threshold",
+                    "finite and above the reset potential",
+                    threshold.to_string(),
+                ));
+            }
+            Threshold::Learned { initial, .. } if !(positive(initial) && initial > rest) => {
+                return Some((
+                    "threshold.initial",
+                    "positive and above the reset potential",
+                    initial.to_string(),
+                ));
+            }
+            Threshold::Fixed(_) | Threshold::Learned { .. } => {}
+        }
+        if let Some(fault) = self.spike.fault() {
+            return Some(fault);
+        }
+        // Both are defined symmetrically, or in multiples of the threshold, from 0.
+        if self.spike != Spike::Binary {
+            if matches!(self.reset, Reset::Hard { potential } if potential != 0.0) {
+                return Some((
+                    "reset.potential",
+                    "0 for ternary and integer spikes",
+                    rest.to_string(),
+                ));
+            }
+            if self.threshold.initial() <= 0.0 {
+                return Some((
+                    "threshold",
+                    "positive for ternary and integer spikes",
+                    self.threshold.initial().to_string(),
+                ));
+            }
+        }
+        if let Synapse::Current { alpha } = self.synapse
+            && !(0.0..=1.0).contains(&alpha)
+        {
+            return Some(("synapse.alpha", "in [0, 1]", alpha.to_string()));
+        }
+        if let Adaptation::Threshold { decay, strength } = self.adaptation {
+            if !(0.0..=1.0).contains(&decay) {
+                return Some(("adaptation.decay", "in [0, 1]", decay.to_string()));
+            }
+            if !(strength.is_finite() && strength >= 0.0) {
+                return Some((
+                    "adaptation.strength",
+                    "finite and at least 0",
+                    strength.to_string(),
+                ));
+            }
+            if matches!(self.spike, Spike::Integer { .. }) {
+                return Some(("adaptation", NO_ADAPTATION, format!("{:?}", self.adaptation)));
+            }
+        }
+        self.surrogate.fault().map(|(expected, found)| ("surrogate", expected, found))
+    }
+}
+
+/// `1/(1 + e^(−a))`, the leak factor of PLIF (eq. 8).
+pub fn logistic(a: f64) -> f64 {
+    1.0 / (1.0 + (-a).exp())
 }
 
 /// Leak of a LIF neuron.
@@ -128,7 +230,16 @@ pub enum Spike {
     },
 }
 
+/// Why integer spikes do not adapt.
+pub(super) const NO_ADAPTATION: &str =
+    "none for integer spikes, whose levels are multiples of one threshold";
+
 impl Spike {
+    /// The first attribute that is outside its range.
+    pub(super) fn fault(self) -> Option<Fault> {
+        (self == Spike::Integer { levels: 0 }).then(|| ("spike.levels", "1 to 255", "0".into()))
+    }
+
     /// The largest absolute level.
     pub fn levels(self) -> u8 {
         match self {

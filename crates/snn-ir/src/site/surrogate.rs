@@ -77,23 +77,23 @@ pub enum Surrogate {
 }
 
 /// Sharpness of `ATan` used by its authors (Fang 2021).
-pub const ATAN_ALPHA: f64 = 2.0;
+pub(crate) const ATAN_ALPHA: f64 = 2.0;
 /// Width a = 1 of the rectangle (Wu 2018, section 4).
-pub const RECTANGLE_WIDTH: f64 = 1.0;
+pub(crate) const RECTANGLE_WIDTH: f64 = 1.0;
 /// γ = 1 of the triangle in TET (Deng 2022).
-pub const TRIANGLE_WIDTH: f64 = 1.0;
+pub(crate) const TRIANGLE_WIDTH: f64 = 1.0;
 /// Default of SpikingJelly's `Sigmoid`.
-pub const SIGMOID_ALPHA: f64 = 4.0;
+pub(crate) const SIGMOID_ALPHA: f64 = 4.0;
 /// Default of snnTorch's `fast_sigmoid`.
-pub const FAST_SIGMOID_SLOPE: f64 = 25.0;
+pub(crate) const FAST_SIGMOID_SLOPE: f64 = 25.0;
 /// Default of SpikingJelly's `PiecewiseQuadratic`.
-pub const PIECEWISE_QUADRATIC_ALPHA: f64 = 1.0;
+pub(crate) const PIECEWISE_QUADRATIC_ALPHA: f64 = 1.0;
 /// Deviation used by Yin 2021.
-pub const GAUSSIAN_SIGMA: f64 = 0.5;
+pub(crate) const GAUSSIAN_SIGMA: f64 = 0.5;
 /// Default of SpikingJelly's `LogTailedReLU`.
-pub const LOG_TAILED_RELU_ALPHA: f64 = 0.0;
+pub(crate) const LOG_TAILED_RELU_ALPHA: f64 = 0.0;
 /// Default of SpikingJelly's `SuperSpike`.
-pub const SUPER_SPIKE_ALPHA: f64 = 1.0;
+pub(crate) const SUPER_SPIKE_ALPHA: f64 = 1.0;
 
 /// Serde takes defaults from functions.
 macro_rules! defaults {

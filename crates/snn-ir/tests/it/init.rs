@@ -1,8 +1,8 @@
 //! Initial weights: their laws, and that a seed is all they depend on.
 
 use crate::tiny::{chain, site};
-use snn_ir::models::{ResNet, SmallNet};
-use snn_ir::naive::logistic;
+use snn_ir::logistic;
+use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{Conv, Leak, Lif, Op, QuantRelu, Share, Site, Tensor, Weights};
 
 fn values(weights: &Weights, name: &str) -> Vec<f64> {

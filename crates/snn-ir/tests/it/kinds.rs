@@ -4,12 +4,12 @@
 use crate::tiny::{byte, chain, coded, grid, int, levels, real, run_frames, site, trained};
 use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng, seq::IndexedRandom};
-use snn_ir::naive::Naive;
-use snn_ir::site::{GridAdaptation, GridReset, GridSynapse, LearnedParam};
+use snn_ir::Naive;
 use snn_ir::{
     Adaptation, Code, Custom, Evaluate, Graph, GridLif, Input, Leak, Lif, Model, Neuron,
     NeuronKind, Neurons, Op, Record, Reset, Share, Site, Spike, Surrogate, Synapse, Threshold,
 };
+use snn_ir::{GridAdaptation, GridReset, GridSynapse, LearnedParam};
 use std::collections::BTreeMap;
 
 // === Eq. 8 ===
@@ -383,7 +383,8 @@ fn codes_carry_what_a_site_emits() {
             );
             let weights =
                 [("in.weight", real(&[1, 1], &[1.0])), ("out.weight", real(&[1, 1], &[1.0]))];
-            let result = crate::tiny::model(snn_ir::Form::Events, graph, 2, weights).validate();
+            let model = crate::tiny::model(snn_ir::Form::Events, graph, 2, weights);
+            let result = model.validate();
             assert_eq!(result.is_ok(), fits.contains(&code), "{spike:?} as {code:?}: {result:?}");
         }
     }

@@ -6,13 +6,13 @@ use crate::tiny::{
 };
 use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng};
-use snn_ir::naive::{MEMBRANE_LIMIT, Naive, logistic};
-use snn_ir::random::Numbers;
-use snn_ir::site::GridReset;
+use snn_ir::GridReset;
+use snn_ir::testing::Numbers;
 use snn_ir::{
     Code, Conv, Evaluate, Graph, GridLif, Input, Leak, Lif, Logits, Model, Op, PoolKind, QuantRelu,
     Record, Reset, Share, Site, SiteOutput, Tensor, Window,
 };
+use snn_ir::{MEMBRANE_LIMIT, Naive, logistic};
 
 /// The values of one operation on pixels minus 128, flattened.
 fn of_op<const N: usize>(
@@ -634,8 +634,8 @@ fn what_does_not_vary_is_traced_once() {
 #[test]
 fn frames_that_repeat_equal_an_image() {
     for seed in 0..60 {
-        let model = snn_ir::random::trained(seed, Numbers::Dyadic);
-        let image = snn_ir::random::pixels(&model, 2, seed);
+        let model = snn_ir::testing::trained(seed, Numbers::Dyadic);
+        let image = snn_ir::testing::pixels(&model, 2, seed);
         let frames =
             ndarray::stack(ndarray::Axis(0), &vec![image.view(); model.time_steps()]).unwrap();
         let mut naive = Naive::new(&model).unwrap();
@@ -654,8 +654,8 @@ fn frames_that_repeat_equal_an_image() {
 #[test]
 fn samples_of_a_batch_do_not_mix() {
     for seed in 0..60 {
-        let model = snn_ir::random::trained(seed, Numbers::Real);
-        let images = snn_ir::random::pixels(&model, 3, seed);
+        let model = snn_ir::testing::trained(seed, Numbers::Real);
+        let images = snn_ir::testing::pixels(&model, 3, seed);
         let mut naive = Naive::new(&model).unwrap();
         let all = naive.evaluate(&Input::Static(images.view()), Record::Sites).unwrap();
         for sample in 0..3 {

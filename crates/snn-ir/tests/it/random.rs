@@ -1,7 +1,7 @@
 //! Random models are valid, and the naive evaluator runs every one of them.
 
-use snn_ir::naive::Naive;
-use snn_ir::random::{Numbers, Sites, pixels, trained, trained_with};
+use snn_ir::Naive;
+use snn_ir::testing::{Numbers, Sites, pixels, trained, trained_with};
 use snn_ir::{Evaluate, Input, Record};
 
 #[test]

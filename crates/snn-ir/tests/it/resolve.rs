@@ -2,13 +2,13 @@
 //! can make it panic.
 
 use crate::tiny::{chain, site};
-use snn_ir::model::weight_specs;
-use snn_ir::models::{ResNet, SmallNet};
-use snn_ir::site::{DEFAULT_LEAK, DEFAULT_THRESHOLD};
+use snn_ir::networks::{ResNet, SmallNet};
+use snn_ir::weight_specs;
 use snn_ir::{
     Code, Conv, Form, Graph, Leak, Lif, Op, PoolKind, QuantRelu, Reset, Site, Threshold, Window,
-    resolve::chw,
+    chw,
 };
+use snn_ir::{DEFAULT_LEAK, DEFAULT_THRESHOLD};
 use std::panic::catch_unwind;
 
 /// Shape of one operation's output.
@@ -188,7 +188,8 @@ fn no_number_overflows() {
             if let Ok(resolved) = graph.resolve() {
                 for spec in weight_specs(&graph, &resolved, Form::Trained).unwrap() {
                     assert!(
-                        spec.shape
+                        spec.part
+                            .shape
                             .iter()
                             .try_fold(1_usize, |product, n| product.checked_mul(*n))
                             .is_some()
@@ -237,8 +238,8 @@ fn resnet_20_is_what_its_paper_says() {
     let specs = weight_specs(&graph, &resolved, Form::Trained).unwrap();
     let count: usize = specs
         .iter()
-        .filter(|spec| spec.learned)
-        .map(|spec| spec.shape.iter().product::<usize>())
+        .filter(|spec| spec.part.learned)
+        .map(|spec| spec.part.shape.iter().product::<usize>())
         .sum();
     // 0.27 M (He 2016, table 6), and the two 1×1 shortcuts.
     assert_eq!(count, 272_474);

@@ -12,14 +12,14 @@ use crate::plan::{Action, Plan};
 use integers::set_integers;
 use ndarray::{Array1, Axis};
 use site::{Edges, SiteToGrid, refuse_without_counterpart};
-use snn_ir::streams::{F32_EXACT, Streams};
 use snn_ir::{
     CodeChoice, ConversionOptions, Form, GridOptions, Model, Op, Resolved, Tensor, Weights, weights,
 };
+use snn_ir::{F32_EXACT, Streams};
 use units::Channels;
 
 /// Largest weight on the grid, as a number.
-const WEIGHT_MAX: f64 = snn_ir::model::GRID_WEIGHT_MAX as f64;
+const WEIGHT_MAX: f64 = snn_ir::GRID_WEIGHT_MAX as f64;
 /// No threshold, bias or identity weight is finer than this part of itself: near-dead channels
 /// would need integers up to 2³¹, and κ = 0 would divide by zero.
 const FINEST: f64 = 65_536.0;
@@ -39,13 +39,13 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
         return Err(Error::Form { expected: "events", found: events.form().label() });
     }
     options.check()?;
-    let resolved = events.validate()?;
+    let checked = events.validate()?;
+    let (resolved, streams) = (checked.resolved(), checked.streams()?);
     let mut plan = Plan::default();
     refuse_without_counterpart(events, &mut plan);
     stop_if_refused(&plan)?;
-    let streams = Streams::of(events, &resolved)?;
-    let mut classes = Channels::of(events, &resolved, &streams);
-    let units = units(events, &resolved, &streams, &mut classes)?;
+    let mut classes = Channels::of(events, resolved, streams);
+    let units = units(events, resolved, streams, &mut classes)?;
     let (mut signature, mut rounded) = (events.signature().clone(), Weights::new());
     for (index, node) in events.graph().nodes.iter().enumerate() {
         let count = resolved.nodes[index].shape[0];
@@ -92,8 +92,7 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
     };
     signature.conversion = Some(ConversionOptions { codes, grid: Some(options) });
     let model = Model::new(signature, rounded);
-    let resolved = model.validate()?;
-    note_bounds(&model, &resolved, &mut plan)?;
+    note_bounds(&model, &mut plan)?;
     Ok(Conversion { model, plan })
 }
 
@@ -219,8 +218,8 @@ fn max(values: &Array1<f64>) -> f64 {
 }
 
 /// Writes into the plan how large sums can grow, and where libtorch needs f64 to be exact.
-fn note_bounds(model: &Model, resolved: &Resolved, plan: &mut Plan) -> Result<()> {
-    let streams = Streams::of(model, resolved)?;
+fn note_bounds(model: &Model, plan: &mut Plan) -> Result<()> {
+    let streams = model.validate()?.streams()?;
     for (index, node) in model.graph().nodes.iter().enumerate() {
         let sum = streams.sums[index];
         if sum > 0.0 && !matches!(node.op, Op::Scale) {

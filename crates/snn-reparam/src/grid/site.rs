@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::graph_edit::per_channel;
 use crate::plan::{Action, Fraction, Plan, Refusal};
 use ndarray::{Array1, ArrayD};
-use snn_ir::naive::MEMBRANE_LIMIT;
-use snn_ir::site::{Adaptation, GridAdaptation, GridReset, GridSynapse};
+use snn_ir::MEMBRANE_LIMIT;
+use snn_ir::{Adaptation, GridAdaptation, GridReset, GridSynapse};
 use snn_ir::{
     Error as IrError, GridLif, GridOptions, Leak, Lif, Model, Node, Op, Reset, Site, Spike,
     Synapse, Threshold, Weights,

@@ -4,7 +4,7 @@
 //! The channels of all current nodes are joined where values are added, pooled, flattened,
 //! concatenated or read out together; each class of joined channels gets one unit.
 
-use snn_ir::{Model, Op, Resolved, streams::Kind, streams::Streams};
+use snn_ir::{Model, Op, Resolved, StreamKind as Kind, Streams};
 
 /// Union-find over the channels of all nodes; those of event nodes stay alone and are never asked
 /// for.

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::graph_edit::Draft;
 use crate::plan::{Action, Plan, Refusal};
 use snn_ir::{
-    Code, CodeChoice, Graph, Leak, Lif, Neurons, Op, Site, Spike, naive::logistic, neurons::unknown,
+    Code, CodeChoice, Graph, Leak, Lif, Neurons, Op, Site, Spike, logistic, unknown_neuron,
 };
 
 /// Refuses a code for a node that does not exist, or for one that has no choice: a mistake.
@@ -64,7 +64,7 @@ fn coded(
 ) -> std::result::Result<(Code, Action), Refusal> {
     match site {
         Site::Custom(custom) if !neurons.contains(&custom.name) => {
-            let message = unknown(&custom.name, neurons.names());
+            let message = unknown_neuron(&custom.name, neurons.names());
             return Err(Refusal::UnknownNeuron { message });
         }
         Site::GridLif(_) | Site::GridQuantRelu { .. } => return Err(Refusal::GridSite),

@@ -4,7 +4,7 @@
 
 use crate::graph_edit::{Draft, kinds};
 use crate::plan::{Action, Plan, Refusal};
-use snn_ir::streams::Kind;
+use snn_ir::StreamKind as Kind;
 use snn_ir::{Node, Op, PoolKind};
 use std::collections::HashMap;
 

@@ -11,7 +11,7 @@ use crate::graph_edit::Draft;
 use crate::passes::sum_pool::to_sum;
 use crate::plan::{Action, Plan};
 use ndarray::{ArrayD, Axis, IxDyn};
-use snn_ir::streams::Kind;
+use snn_ir::StreamKind as Kind;
 use snn_ir::{Node, Op, PoolKind, QuantRelu, Site};
 use std::collections::HashMap;
 

@@ -5,7 +5,7 @@
 use crate::error::Result;
 use crate::graph_edit::{Draft, kinds};
 use crate::plan::{Action, Plan, Refusal};
-use snn_ir::streams::Kind;
+use snn_ir::StreamKind as Kind;
 use snn_ir::{Graph, Op, PoolKind};
 use std::collections::{BTreeSet, HashSet};
 

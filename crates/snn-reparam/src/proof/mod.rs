@@ -20,7 +20,7 @@ pub use rounding::{LayerRounding, check_rounding};
 use crate::convert::{ConvertOptions, convert};
 use crate::error::{Error, Result};
 use crate::grid::to_grid;
-use snn_ir::naive::Naive;
+use snn_ir::Naive;
 use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Neurons, Record, SiteOutput};
 use stimulus::{first, noisy, time_varying};
 

@@ -9,13 +9,13 @@
 use crate::error::{Error, Result};
 use ndarray::{ArrayD, Axis};
 use serde::{Deserialize, Serialize};
-use snn_ir::graph::Role;
-use snn_ir::site::{Adaptation, GridAdaptation, GridSynapse};
-use snn_ir::streams::{Kind, Streams};
+use snn_ir::Role;
+use snn_ir::{Adaptation, GridAdaptation, GridSynapse};
 use snn_ir::{
     Form, GridLif, GridOptions, Leak, Lif, Model, Op, Reset, Resolved, Site, Spike, Synapse,
     Threshold, weights,
 };
+use snn_ir::{StreamKind as Kind, Streams};
 
 /// Room for the rounding of f64 quotients, relative.
 const SLACK: f64 = 1e-6;
@@ -96,8 +96,8 @@ pub fn check_rounding(
     if events.form() != Form::Events {
         return Err(Error::Form { expected: "events", found: events.form().label() });
     }
-    let resolved = events.validate()?;
-    let streams = Streams::of(events, &resolved)?;
+    let checked = events.validate()?;
+    let (resolved, streams) = (checked.resolved(), checked.streams()?);
     let mut check = Check {
         events,
         grid,

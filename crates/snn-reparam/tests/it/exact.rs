@@ -1,8 +1,8 @@
 //! Conversion keeps every spike: trained against events against grid, on the naive evaluator, with
 //! exact numbers.
 
-use snn_ir::naive::Naive;
-use snn_ir::random::{Numbers, Sites, pixels, trained_with};
+use snn_ir::Naive;
+use snn_ir::testing::{Numbers, Sites, pixels, trained_with};
 use snn_ir::{Code, Evaluate, Input, Logits, Model, Op, Record, SiteOutput, SiteTrace};
 use snn_reparam::{Action, GridOptions, convert, to_grid};
 use std::collections::BTreeMap;

@@ -3,12 +3,12 @@
 
 use crate::network::lines;
 use ndarray::ArrayD;
-use snn_ir::random::Numbers;
-use snn_ir::site::{GridAdaptation, GridReset, GridSynapse};
+use snn_ir::testing::Numbers;
 use snn_ir::{
     Adaptation, Code, Form, Graph, GridLif, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Reset,
     Share, Signature, Site, Spike, Synapse, Tensor, Threshold,
 };
+use snn_ir::{GridAdaptation, GridReset, GridSynapse};
 use snn_reparam::{Effect, Error, GridOptions, convert, to_grid};
 use std::collections::BTreeMap;
 
@@ -449,7 +449,7 @@ fn currents_that_need_more_than_32_bits_are_refused_by_name() {
 
 #[test]
 fn only_events_go_on_the_grid() {
-    let trained = snn_ir::random::trained(1, Numbers::Real);
+    let trained = snn_ir::testing::trained(1, Numbers::Real);
     let error = to_grid(&trained, GridOptions::default());
     assert!(matches!(error, Err(Error::Form { expected: "events", found: "trained" })));
 }
@@ -461,7 +461,7 @@ fn only_events_go_on_the_grid() {
 #[test]
 fn weights_of_random_models_are_rounded_to_the_nearest() {
     for seed in 0..200 {
-        let trained = snn_ir::random::trained(seed, Numbers::Real);
+        let trained = snn_ir::testing::trained(seed, Numbers::Real);
         let events = convert(&trained, &Code::Unary.into()).unwrap();
         let grid = grid(&events.model);
         for (name, tensor) in grid.weights() {
@@ -510,7 +510,7 @@ fn conversion_is_deterministic() {
     for seed in 0..30 {
         let bytes = || {
             let events =
-                convert(&snn_ir::random::trained(seed, Numbers::Real), &Code::BitPlane.into())
+                convert(&snn_ir::testing::trained(seed, Numbers::Real), &Code::BitPlane.into())
                     .unwrap();
             let grid = to_grid(&events.model, GridOptions::default()).unwrap();
             (events.model.to_bytes().unwrap(), grid.model.to_bytes().unwrap(), grid.plan)

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "every test file uses another part")]
 
 use ndarray::{ArrayD, IxDyn};
-use snn_ir::model::weight_specs;
-use snn_ir::naive::Naive;
+use snn_ir::Naive;
+use snn_ir::weight_specs;
 use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Op, PoolKind,
     Preprocessing, QuantRelu, Record, Share, Signature, Site, SiteOutput, Tensor, Weights, Window,
@@ -64,7 +64,7 @@ pub(crate) fn network(body: impl FnOnce(&mut Graph)) -> Model {
     let mut count = 0;
     for spec in weight_specs(&graph, &resolved, Form::Trained).unwrap() {
         let part = spec.name.rsplit_once('.').unwrap().1;
-        let values = ArrayD::from_shape_simple_fn(IxDyn(&spec.shape), || {
+        let values = ArrayD::from_shape_simple_fn(IxDyn(&spec.part.shape), || {
             count += 1;
             match part {
                 "step" => [0.25, 0.5, 1.0, 2.0][count % 4],
@@ -80,7 +80,7 @@ pub(crate) fn network(body: impl FnOnce(&mut Graph)) -> Model {
 
 /// What the naive evaluator returns for eight images.
 pub(crate) fn evaluate(model: &Model) -> Evaluation {
-    let pixels = snn_ir::random::pixels(model, 8, 1);
+    let pixels = snn_ir::testing::pixels(model, 8, 1);
     Naive::new(model).unwrap().evaluate(&Input::Static(pixels.view()), Record::Sites).unwrap()
 }
 

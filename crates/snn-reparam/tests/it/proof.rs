@@ -2,10 +2,10 @@
 
 use crate::network::{self, act, linear, network, quant};
 use ndarray::{ArrayD, Axis};
-use snn_ir::random::{Numbers, pixels, trained};
+use snn_ir::testing::{Numbers, pixels, trained};
 use snn_ir::{
-    Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Neurons, Op,
-    PoolKind, Record, Reset, Site, SiteOutput, Tensor, naive::Naive,
+    Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Naive, Neurons, Op,
+    PoolKind, Record, Reset, Site, SiteOutput, Tensor,
 };
 use snn_reparam::proof::{
     Batch, Demands, Difference, Engine, EngineError, Engines, Proof, Report, Strictness, Tuning,

@@ -1,8 +1,8 @@
 //! What has no exact event form is refused by name, all of it at once.
 
 use ndarray::ArrayD;
-use snn_ir::naive::Naive;
-use snn_ir::site::QuantRelu;
+use snn_ir::Naive;
+use snn_ir::QuantRelu;
 use snn_ir::{
     Code, Conv, Custom, Evaluate, Form, Graph, Input, Lif, Model, Neuron, NeuronKind, Neurons, Op,
     PoolKind, Preprocessing, Record, Signature, Site, Spike, Window,
@@ -181,7 +181,7 @@ fn a_neuron_of_a_users_own_converts_where_it_is_known_and_never_onto_the_grid() 
     let neurons = Neurons::default().with("sign", Sign);
     let options = ConvertOptions { neurons: neurons.clone(), ..Code::Unary.into() };
     let events = convert(&model, &options).unwrap();
-    let pixels = snn_ir::random::pixels(&model, 2, 1);
+    let pixels = snn_ir::testing::pixels(&model, 2, 1);
     let sites = |model| {
         let mut naive = Naive::with_neurons(model, &neurons).unwrap();
         naive.evaluate(&Input::Static(pixels.view()), Record::Sites).unwrap().sites

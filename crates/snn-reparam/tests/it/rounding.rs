@@ -1,6 +1,6 @@
 //! The independent bound on rounding: it holds for what conversion makes and finds every nudge.
 
-use snn_ir::random::{Numbers, Sites, trained_with};
+use snn_ir::testing::{Numbers, Sites, trained_with};
 use snn_ir::{Code, Form, Model, Tensor};
 use snn_reparam::proof::check_rounding;
 use snn_reparam::{GridOptions, convert, to_grid};

@@ -3,12 +3,12 @@
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snn_ir::graph::{Graph, Node, Op, PoolKind};
-use snn_ir::model::{Form, Model, Preprocessing, Signature, weight_specs};
-use snn_ir::models::ResNet;
-use snn_ir::site::{Code, GridLif, GridReset, Site};
-use snn_ir::weights::{Tensor, Weights};
+use snn_ir::networks::ResNet;
+use snn_ir::{Code, GridLif, GridReset, Site};
 use snn_ir::{Error, Result};
+use snn_ir::{Form, Model, Preprocessing, Signature, weight_specs};
+use snn_ir::{Graph, Node, Op, PoolKind};
+use snn_ir::{Tensor, Weights};
 use std::collections::HashMap;
 
 /// D of the QuantRelu sites, and T where sites are LIF.
@@ -17,7 +17,7 @@ const LEVELS: u8 = 4;
 /// the others follow at half a deviation.
 const FIRST: f64 = 1.04;
 
-/// The ResNet of `snn_ir::models`, rewritten by hand as conversion would, with random weights.
+/// The ResNet of `snn_ir::networks`, rewritten by hand as conversion would, with random weights.
 pub(crate) fn model(sites: &str) -> Result<Model> {
     let site =
         |code| Op::Activation { site: Site::GridQuantRelu { levels: LEVELS }, code: Some(code) };
@@ -85,10 +85,10 @@ fn weights(graph: &Graph, lif: bool) -> Result<Weights> {
             specs.iter().filter(|s| s.name.rsplit_once('.').is_some_and(|(n, _)| n == node.name))
         {
             let part = spec.name.rsplit('.').next().unwrap_or_default();
-            let channels = *spec.shape.last().unwrap_or(&1);
+            let channels = *spec.part.shape.last().unwrap_or(&1);
             let tensor = match part {
-                "weight" if spec.dtypes[0] == "i8" => {
-                    let mut array = ArrayD::from_shape_simple_fn(IxDyn(&spec.shape), || {
+                "weight" if spec.part.dtypes[0] == "i8" => {
+                    let mut array = ArrayD::from_shape_simple_fn(IxDyn(&spec.part.shape), || {
                         random.random_range(-60..=60_i8)
                     });
                     // Weights of an output sum to about zero, or the mean of positive inputs would
@@ -99,7 +99,8 @@ fn weights(graph: &Graph, lif: bool) -> Result<Weights> {
                         let mean = i8::try_from(integer(mean)).unwrap_or_default();
                         row.mapv_inplace(|w| w.saturating_sub(mean).max(-127));
                     }
-                    yields = input * (60.0 * 60.0 / 3.0) * (array.len() / spec.shape[0]) as f64;
+                    yields =
+                        input * (60.0 * 60.0 / 3.0) * (array.len() / spec.part.shape[0]) as f64;
                     Tensor::from(array)
                 }
                 "weight" => {

@@ -1,31 +1,40 @@
 //! Compiles a converted model to a [`Program`] of one number type.
 
 use crate::counting::counts::Tally;
-use crate::counting::program::{NodeKernel, NodeProgram, Program};
+use crate::counting::program::{NodeKernel, NodeProgram, Program, Synapse};
 use crate::counting::stream::{Formation, MAX_MICRO_STEPS, Segment, Stream};
-use crate::counting::synapse::Synapse;
 use crate::counting::weights::SynapseWeights;
 use crate::geometry::Window2d;
 use crate::limits::check_size;
 use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
 use crate::packing::WeightShape;
 use crate::pool::{Pool, Pooling};
-use snn_ir::graph::{Conv, Node, Op, PoolKind};
-use snn_ir::model::{Form, Model};
-use snn_ir::resolve::Resolved;
-use snn_ir::streams::{Kind, Streams};
+use snn_ir::Resolved;
+use snn_ir::StreamKind as Kind;
 use snn_ir::{Code, Error, Neurons, Result, Spike};
+use snn_ir::{Conv, Node, Op, PoolKind};
+use snn_ir::{Form, Model};
+
+/// A model with what its validation found.
+#[derive(Clone, Copy)]
+struct Source<'m> {
+    model: &'m Model,
+    neurons: &'m Neurons,
+    resolved: &'m Resolved,
+    kinds: &'m [Kind],
+}
 
 impl<A: SiteNumber> Program<A> {
     /// Validates and compiles a converted model.
     pub(crate) fn compile(model: &Model, neurons: &Neurons) -> Result<Self> {
-        let resolved = model.validate()?;
-        check_size(&resolved)?;
-        let kinds = Streams::of(model, &resolved)?.kinds;
+        let checked = model.validate()?;
+        let (resolved, kinds) = (checked.resolved(), checked.streams()?.kinds.as_slice());
+        check_size(resolved)?;
+        let source = Source { model, neurons, resolved, kinds };
         let mut program =
             Self { nodes: Vec::new(), time_steps: model.time_steps(), accumulators: 0, row: 0 };
-        for (index, node) in model.graph().nodes.iter().enumerate() {
-            let compiled = program.node((model, neurons), node, &resolved, index, &kinds)?;
+        for index in 0..model.graph().nodes.len() {
+            let compiled = program.node(&source, index)?;
             if let NodeKernel::Synapse(synapse) = &compiled.kernel {
                 program.accumulators =
                     program.accumulators.max(synapse.weights.width() * compiled.positions);
@@ -36,14 +45,9 @@ impl<A: SiteNumber> Program<A> {
         Ok(program)
     }
 
-    fn node(
-        &self,
-        (model, neurons): (&Model, &Neurons),
-        node: &Node,
-        resolved: &Resolved,
-        index: usize,
-        kinds: &[Kind],
-    ) -> Result<NodeProgram<A>> {
+    fn node(&self, source: &Source<'_>, index: usize) -> Result<NodeProgram<A>> {
+        let Source { model, neurons, resolved, kinds } = *source;
+        let node = &model.graph().nodes[index];
         let info = &resolved.nodes[index];
         let [channels, height, width] = info.chw();
         let image = |i: usize| {

@@ -9,7 +9,7 @@ use crate::idle::{Idle, Lent};
 use crate::neuron::SiteNumber;
 use ndarray::Axis;
 use rayon::prelude::*;
-use snn_ir::model::Model;
+use snn_ir::Model;
 use snn_ir::{Evaluation, Input, Neurons, Record, Result};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

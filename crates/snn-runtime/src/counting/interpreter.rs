@@ -102,7 +102,7 @@ impl<A: SiteNumber> RunState<A> {
                 }
             }
             (kernel, Buffer::Current(current)) => {
-                currents::join(kernel, program, node, before, current)
+                currents::join(kernel, program, node, before, current);
             }
             (
                 NodeKernel::Synapse(_) | NodeKernel::Add | NodeKernel::Head,

@@ -27,8 +27,8 @@ use crate::pixels::{Pixels, checked};
 use crate::scores::{Head, Prediction, Scores};
 use executor::{Executor, Worker};
 use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
-use snn_ir::model::{Form, Model};
 use snn_ir::{Evaluate, Evaluation, Input, Logits, Neurons, Record, Result};
+use snn_ir::{Form, Model};
 use state::Sample;
 
 /// The counting interpreter of one converted model. It may be shared between threads.

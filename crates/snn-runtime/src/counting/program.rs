@@ -1,8 +1,8 @@
 //! The data of a compiled model: every node with what it needs, in the order in which they run.
 
 use crate::counting::counts::Tally;
-use crate::counting::stream::Stream;
-use crate::counting::synapse::Synapse;
+use crate::counting::stream::{Pass, Stream};
+use crate::counting::weights::SynapseWeights;
 use crate::neuron::{NeuronState, SiteNumber};
 use crate::pool::Pool;
 
@@ -20,6 +20,26 @@ pub(crate) enum NodeKernel<A: SiteNumber> {
     Concat { starts: Vec<usize> },
     Add,
     Head,
+}
+
+/// A convolution, linear layer or scale, ready to run.
+#[derive(Debug)]
+pub(crate) struct Synapse<A> {
+    pub(crate) weights: SynapseWeights<A>,
+    /// Output channels.
+    pub(crate) channels: usize,
+    /// Node whose events or pixels it reads.
+    pub(crate) source: usize,
+    /// Nodes whose planes are formed at each micro-step, in order; the source is the last, unless
+    /// its levels are its plane.
+    pub(crate) chain: Vec<usize>,
+    /// Its planes at each macro-step.
+    pub(crate) passes: Vec<Pass>,
+    /// Real fan-out of a channel at each input position.
+    pub(crate) fan_out: Vec<u64>,
+    /// M of eq. 12; the grid only, and not for a scale.
+    pub(crate) multiplier: Option<Vec<A>>,
+    pub(crate) bias: Option<Vec<A>>,
 }
 
 /// One node of a program.

@@ -51,7 +51,7 @@ pub(crate) fn form<A: SiteNumber>(
         },
         (NodeKernel::Flatten, _) => flatten(input(0), plane),
         (NodeKernel::Concat { starts }, _) => {
-            concat(&(0..node.inputs.len()).map(input).zip(starts), plane)
+            concat(&(0..node.inputs.len()).map(input).zip(starts), plane);
         }
         _ => clear(plane),
     }

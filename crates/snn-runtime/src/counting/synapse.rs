@@ -1,32 +1,12 @@
 //! A synapse: planes in, a current out (eqs. 12 and 16).
 
 use crate::counting::counts::Tally;
-use crate::counting::program::NodeProgram;
+use crate::counting::program::{NodeProgram, Synapse};
 use crate::counting::spike_planes;
 use crate::counting::state::{Buffer, Scratch};
 use crate::counting::stream::{Class, Moment, Pass};
-use crate::counting::weights::{Start, SynapseWeights};
+use crate::counting::weights::Start;
 use crate::neuron::SiteNumber;
-
-/// A convolution, linear layer or scale, ready to run.
-#[derive(Debug)]
-pub(crate) struct Synapse<A> {
-    pub(crate) weights: SynapseWeights<A>,
-    /// Output channels.
-    pub(crate) channels: usize,
-    /// Node whose events or pixels it reads.
-    pub(crate) source: usize,
-    /// Nodes whose planes are formed at each micro-step, in order; the source is the last, unless
-    /// its levels are its plane.
-    pub(crate) chain: Vec<usize>,
-    /// Its planes at each macro-step.
-    pub(crate) passes: Vec<Pass>,
-    /// Real fan-out of a channel at each input position.
-    pub(crate) fan_out: Vec<u64>,
-    /// M of eq. 12; the grid only, and not for a scale.
-    pub(crate) multiplier: Option<Vec<A>>,
-    pub(crate) bias: Option<Vec<A>>,
-}
 
 impl<A: SiteNumber> Synapse<A> {
     /// One macro-step: `J = M·A + b` into `current`, channels last.
@@ -89,7 +69,7 @@ impl<A: SiteNumber> Synapse<A> {
         let rows = accumulators.chunks_exact(width).zip(current.chunks_exact_mut(self.channels));
         match (&self.multiplier, &self.bias) {
             (None, None) => {
-                rows.for_each(|(sums, row)| row.copy_from_slice(&sums[..self.channels]))
+                rows.for_each(|(sums, row)| row.copy_from_slice(&sums[..self.channels]));
             }
             (None, Some(bias)) => {
                 for (sums, row) in rows {

@@ -34,7 +34,7 @@ impl Trace {
                 let at = t * node.size() + channel as usize * node.positions + position;
                 match self {
                     Self::Levels(levels) => {
-                        levels[at] = i16::try_from(value.level()).unwrap_or(i16::MAX)
+                        levels[at] = i16::try_from(value.level()).unwrap_or(i16::MAX);
                     }
                     Self::Values(values) => values[at] = value.to_real(),
                 }

@@ -86,25 +86,25 @@ impl<A: Arithmetic> SynapseWeights<A> {
     ) {
         match (self, weighted) {
             (SynapseWeights::Blocks { lanes: 8, .. }, false) => {
-                self.gather::<8, false>(plane, accumulators, start)
+                self.gather::<8, false>(plane, accumulators, start);
             }
             (SynapseWeights::Blocks { lanes: 8, .. }, true) => {
-                self.gather::<8, true>(plane, accumulators, start)
+                self.gather::<8, true>(plane, accumulators, start);
             }
             (SynapseWeights::Blocks { lanes: 16, .. }, false) => {
-                self.gather::<16, false>(plane, accumulators, start)
+                self.gather::<16, false>(plane, accumulators, start);
             }
             (SynapseWeights::Blocks { lanes: 16, .. }, true) => {
-                self.gather::<16, true>(plane, accumulators, start)
+                self.gather::<16, true>(plane, accumulators, start);
             }
             (SynapseWeights::Blocks { .. }, false) => {
-                self.gather::<32, false>(plane, accumulators, start)
+                self.gather::<32, false>(plane, accumulators, start);
             }
             (SynapseWeights::Blocks { .. }, true) => {
-                self.gather::<32, true>(plane, accumulators, start)
+                self.gather::<32, true>(plane, accumulators, start);
             }
             (SynapseWeights::Rows { grid, shape, weights }, _) => {
-                rows(grid, *shape, weights, plane, accumulators, start)
+                rows(grid, *shape, weights, plane, accumulators, start);
             }
             (SynapseWeights::Scale { weights }, _) => scale(weights, plane, accumulators, start),
         }

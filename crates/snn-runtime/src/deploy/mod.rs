@@ -4,7 +4,7 @@
 //! Layers run one after another, each over all macro-steps, so that weights are read once a tile of
 //! image rows, and not once a macro-step, and a sample's state is two layers' events. A stage adds
 //! up its synapses, fires and sends in one pass over the output, tile by tile of image rows. A
-//! model of form `grid` gives the bits of [`snn_ir::naive`], as everything there is an integer. One
+//! model of form `grid` gives the bits of [`snn_ir::Naive`], as everything there is an integer. One
 //! of form `events` is summed in f32, in an order of its own: levels agree with the other
 //! interpreters but where a membrane is within rounding of its threshold, and are the same bits
 //! with every instruction set and number of threads.
@@ -37,7 +37,7 @@ use crate::pixels::Pixels;
 use crate::scores::{Head, Prediction};
 use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
 use run::batch::Compiled;
-use snn_ir::model::Form;
+use snn_ir::Form;
 use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result};
 use snn_simd::{Available, InstructionSet};
 use std::sync::Arc;

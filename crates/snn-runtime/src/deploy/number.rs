@@ -7,8 +7,8 @@ use crate::deploy::plan::dense::{Dense, ProductForm};
 use crate::deploy::plan::neurons::{GridKernel, RealKernel, RowKernel};
 use crate::deploy::plan::weights::{PackedWeights, WeightSource};
 use crate::neuron::SiteNumber;
+use snn_ir::Model;
 use snn_ir::Result;
-use snn_ir::model::Model;
 use snn_simd::Available;
 use std::fmt::Debug;
 

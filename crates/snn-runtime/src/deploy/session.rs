@@ -127,10 +127,10 @@ impl Session {
         self.steps = 0;
         match (&mut self.engine, &mut state.network) {
             (ByForm::Grid(engine), ByForm::Grid(network)) => {
-                engine.advance(network, pixels, clock)?
+                engine.advance(network, pixels, clock)?;
             }
             (ByForm::Real(engine), ByForm::Real(network)) => {
-                engine.advance(network, pixels, clock)?
+                engine.advance(network, pixels, clock)?;
             }
             (ByForm::Grid(_), ByForm::Real(_)) | (ByForm::Real(_), ByForm::Grid(_)) => {}
         }

@@ -2,7 +2,7 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
-use snn_ir::site::{GridAdaptation, GridReset, GridSynapse};
+use snn_ir::{GridAdaptation, GridReset, GridSynapse};
 use snn_ir::{GridLif, Result, Site, Spike};
 
 /// A site on the grid.
@@ -80,7 +80,7 @@ impl SiteKernel<i32> for GridSite {
 /// `sat` of eq. 13.
 #[expect(clippy::cast_possible_truncation, reason = "within ±2³⁰")]
 fn saturated(value: i64) -> i32 {
-    value.clamp(-snn_ir::naive::MEMBRANE_LIMIT, snn_ir::naive::MEMBRANE_LIMIT) as i32
+    value.clamp(-snn_ir::MEMBRANE_LIMIT, snn_ir::MEMBRANE_LIMIT) as i32
 }
 
 /// `⌊value·k/2^m⌋`.
@@ -158,11 +158,11 @@ impl GridNeurons {
         let neurons = membranes.iter().map(|&u| i64::from(u)).zip(edges).zip(emitted);
         match self.lif.spike {
             Spike::Binary => {
-                neurons.for_each(|((u, edge), emitted)| *emitted = i32::from(u >= edge))
+                neurons.for_each(|((u, edge), emitted)| *emitted = i32::from(u >= edge));
             }
             Spike::Ternary => {
                 neurons.for_each(|((u, edge), emitted)| {
-                    *emitted = i32::from(u >= edge) - i32::from(u <= -edge)
+                    *emitted = i32::from(u >= edge) - i32::from(u <= -edge);
                 });
             }
             Spike::Integer { levels } => neurons.for_each(|((u, edge), emitted)| {

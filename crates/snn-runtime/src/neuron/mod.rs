@@ -5,7 +5,7 @@ pub(crate) mod grid;
 pub(crate) mod real;
 
 use crate::arithmetic::Arithmetic;
-use snn_ir::model::Model;
+use snn_ir::Model;
 use snn_ir::{Error, Neurons, Result, Site};
 
 /// Where a site stands.

@@ -4,7 +4,7 @@
 use crate::arithmetic::Real;
 use crate::neuron::custom::CustomNeurons;
 use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
-use snn_ir::site::{Adaptation, Leak, Reset};
+use snn_ir::{Adaptation, Leak, Reset};
 use snn_ir::{Lif, Result, Site, Spike, Synapse, Threshold};
 
 /// A site off the grid.
@@ -208,7 +208,7 @@ impl<A: Real> RealNeurons<A> {
             Spike::Binary => neurons.for_each(|((&u, edge), emitted)| *emitted = one(u >= edge)),
             Spike::Ternary => {
                 neurons.for_each(|((&u, edge), emitted)| {
-                    *emitted = one(u >= edge) - one(u <= zero - edge)
+                    *emitted = one(u >= edge) - one(u <= zero - edge);
                 });
             }
             Spike::Integer { levels } => {

@@ -2,7 +2,7 @@
 
 use crate::draw::{Numbers, model, pixels, recoded};
 use proptest::prelude::*;
-use snn_ir::naive::Naive;
+use snn_ir::Naive;
 use snn_ir::{Code, Evaluate, Evaluation, Input, Model, Record};
 use snn_runtime::Counting;
 

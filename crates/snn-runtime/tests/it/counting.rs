@@ -6,10 +6,10 @@
 )]
 
 use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
-use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
-use snn_ir::model::{Form, Model, Preprocessing, Signature};
-use snn_ir::site::{Code, GridLif, GridReset, Site, Spike};
-use snn_ir::weights::{Tensor, Weights};
+use snn_ir::{Code, GridLif, GridReset, Site, Spike};
+use snn_ir::{Conv, Graph, Op, PoolKind, Window};
+use snn_ir::{Form, Model, Preprocessing, Signature};
+use snn_ir::{Tensor, Weights};
 use snn_runtime::Counting;
 use snn_runtime::counting::{Counts, Tally};
 
@@ -293,8 +293,8 @@ const FORGETFUL: GridLif = GridLif {
     guard_bits: 0,
     reset: GridReset::Hard,
     spike: Spike::Binary,
-    synapse: snn_ir::site::GridSynapse::Instant,
-    adaptation: snn_ir::site::GridAdaptation::None,
+    synapse: snn_ir::GridSynapse::Instant,
+    adaptation: snn_ir::GridAdaptation::None,
 };
 
 #[test]

@@ -1,12 +1,12 @@
 //! A user's own neurons in the runtime: the naive evaluator's decisions, and errors that name them.
 
 use ndarray::{Array1, Array2, Array3, ArrayD, IxDyn};
-use snn_ir::graph::{Graph, Op};
-use snn_ir::model::{Form, Model, Preprocessing, Signature};
-use snn_ir::naive::Naive;
-use snn_ir::site::{Code, LearnedParam, Share, Site, Spike};
-use snn_ir::weights::Weights;
+use snn_ir::Naive;
+use snn_ir::Weights;
+use snn_ir::{Code, LearnedParam, Share, Site, Spike};
 use snn_ir::{Custom, Evaluate, Input, Neuron, NeuronKind, Neurons, Record};
+use snn_ir::{Form, Model, Preprocessing, Signature};
+use snn_ir::{Graph, Op};
 use snn_runtime::Counting;
 use std::collections::BTreeMap;
 

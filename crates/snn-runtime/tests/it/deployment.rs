@@ -6,14 +6,14 @@ use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snn_ir::graph::{Conv, Graph, Op, PoolKind};
-use snn_ir::naive::Naive;
-use snn_ir::site::{GridLif, GridReset};
+use snn_ir::Naive;
 use snn_ir::weights::{integer, real};
 use snn_ir::{
     Code, Evaluate, Evaluation, Form, Input, Leak, Lif, Logits, Model, Preprocessing, QuantRelu,
     Record, Reset, Share, Signature, Site, Threshold, Weights,
 };
+use snn_ir::{Conv, Graph, Op, PoolKind};
+use snn_ir::{GridLif, GridReset};
 use snn_runtime::deploy::{Confidence, Deployment, Kernels, Options, Trajectories};
 use snn_runtime::{InstructionSet, Scores, Sums};
 
@@ -244,7 +244,7 @@ fn wide_layers_give_the_same_bits_however_their_steps_overlap() {
             for mut steps in frames.lanes_mut(Axis(0)) {
                 let active = random.random_ratio(percent, 100);
                 steps.iter_mut().for_each(|pixel| {
-                    *pixel = u8::from(active && random.random_ratio(overlap, 100))
+                    *pixel = u8::from(active && random.random_ratio(overlap, 100));
                 });
             }
             let what = format!("{outputs} outputs, {percent} % active at {overlap} % of the steps");

@@ -5,8 +5,8 @@ use crate::draw::{Numbers, model};
 use ndarray::{ArrayD, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use snn_ir::graph::Op;
-use snn_ir::naive::Naive;
+use snn_ir::Naive;
+use snn_ir::Op;
 use snn_ir::{Encoder, Evaluate, Input, Model, Preprocessing, Record};
 use snn_runtime::Counting;
 

@@ -3,7 +3,7 @@
 
 use crate::draw::{Numbers, model, pixels};
 use ndarray::Axis;
-use snn_ir::naive::Naive;
+use snn_ir::Naive;
 use snn_ir::{Evaluate, Input, Logits, Model, Record};
 use snn_runtime::Sums;
 use snn_runtime::deploy::{Confidence, Deployment, Options, Trajectories};

@@ -1,8 +1,8 @@
 //! Identities between what sites emitted and what synapses counted.
 
 use crate::draw::{Numbers, model, pixels, recoded};
-use snn_ir::graph::{Conv, Op};
-use snn_ir::site::Code;
+use snn_ir::Code;
+use snn_ir::{Conv, Op};
 use snn_ir::{Input, Record, SiteOutput};
 use snn_runtime::Counting;
 use snn_runtime::counting::Tally;

@@ -2,13 +2,13 @@
 
 use crate::draw::{Numbers, model, pixels};
 use ndarray::{ArrayD, Axis, IxDyn};
-use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
-use snn_ir::model::{Form, Model, Preprocessing, Signature};
-use snn_ir::models::SmallNet;
-use snn_ir::naive::Naive;
-use snn_ir::site::{Code, QuantRelu, Share, Site};
-use snn_ir::weights::Weights;
+use snn_ir::Naive;
+use snn_ir::Weights;
+use snn_ir::networks::SmallNet;
+use snn_ir::{Code, QuantRelu, Share, Site};
+use snn_ir::{Conv, Graph, Op, PoolKind, Window};
 use snn_ir::{Error, Evaluate, Input, Logits, Record};
+use snn_ir::{Form, Model, Preprocessing, Signature};
 use snn_runtime::{Counting, Deployment, Options};
 
 #[test]
@@ -43,10 +43,10 @@ fn events(shape: &[usize], body: impl FnOnce(&mut Graph)) -> Model {
     let last = graph.nodes[graph.nodes.len() - 1].name.clone();
     graph.push("head", Op::TimeMean, &[&last]);
     let resolved = graph.resolve().unwrap();
-    let weights = snn_ir::model::weight_specs(&graph, &resolved, Form::Events).unwrap();
+    let weights = snn_ir::weight_specs(&graph, &resolved, Form::Events).unwrap();
     let weights = weights
         .into_iter()
-        .map(|spec| (spec.name, ArrayD::<f64>::ones(spec.shape).into()))
+        .map(|spec| (spec.name, ArrayD::<f64>::ones(spec.part.shape).into()))
         .collect();
     let preprocessing = Preprocessing::new(vec![0], vec![1.0]);
     Model::new(Signature::new(Form::Events, graph, 1, preprocessing), weights)
@@ -206,7 +206,7 @@ fn relu_payloads_are_graded_events() {
         weights,
     );
     let runtime = Counting::new(&model).unwrap();
-    let logits = runtime.logits(&[102_u8, 103, 100]).unwrap();
+    let logits = runtime.logits([102_u8, 103, 100]).unwrap();
     assert_eq!(logits, [3.75, -1.875]);
     assert_eq!(runtime.counts().node("fc").unwrap().tally.multiplications, 2);
     let best = runtime.classify(ndarray::arr1(&[102_u8, 103, 100])).unwrap();

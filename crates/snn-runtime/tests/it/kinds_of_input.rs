@@ -3,8 +3,8 @@
 
 use crate::draw::{Numbers, model, pixels};
 use proptest::prelude::*;
-use snn_ir::graph::{Graph, Op};
 use snn_ir::{Code, Form, Model, Preprocessing, Signature, Site, Weights};
+use snn_ir::{Graph, Op};
 use snn_runtime::Sums;
 use snn_runtime::deploy::{Deployment, Event, Options, Scale, count_events, windows};
 
@@ -16,7 +16,7 @@ fn counter(time_steps: usize) -> Model {
     graph.push("image", Op::Input { shape: PLANES.to_vec() }, &[]);
     graph.push("flat", Op::Flatten, &["image"]);
     graph.push("fc", Op::Linear { features: 3, bias: false }, &["flat"]);
-    let site = Site::GridLif(snn_ir::site::GridLif::new(1, 1, 0, snn_ir::site::GridReset::Soft));
+    let site = Site::GridLif(snn_ir::GridLif::new(1, 1, 0, snn_ir::GridReset::Soft));
     graph.push("act", Op::Activation { site, code: Some(Code::Binary) }, &["fc"]);
     graph.push("out", Op::Linear { features: 2, bias: false }, &["act"]);
     graph.push("head", Op::TimeMean, &["out"]);

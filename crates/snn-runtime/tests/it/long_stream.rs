@@ -3,12 +3,12 @@
 
 use crate::draw::{Numbers, model, pixels};
 use ndarray::{Array1, Array2, ArrayD, Axis, IxDyn};
-use snn_ir::graph::{Graph, Op};
-use snn_ir::naive::{MEMBRANE_LIMIT, Naive};
-use snn_ir::site::{GridLif, GridReset};
 use snn_ir::{
     Code, Evaluate, Form, Input, Logits, Model, Preprocessing, Record, Signature, Site, Weights,
 };
+use snn_ir::{Graph, Op};
+use snn_ir::{GridLif, GridReset};
+use snn_ir::{MEMBRANE_LIMIT, Naive};
 use snn_runtime::deploy::{Deployment, Kernels, Options};
 use snn_runtime::{InstructionSet, Sums};
 

@@ -8,6 +8,7 @@ mod deployment;
 mod draw;
 mod encoders;
 mod exit;
+mod front;
 mod identities;
 mod input;
 mod kinds_of_input;

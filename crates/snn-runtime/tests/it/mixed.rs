@@ -7,12 +7,12 @@
 
 use crate::draw::pixels;
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
-use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
-use snn_ir::model::{Form, Model, Preprocessing, Signature};
-use snn_ir::naive::Naive;
-use snn_ir::site::{Code, GridLif, GridReset, Site, Spike};
-use snn_ir::weights::{Tensor, Weights};
+use snn_ir::Naive;
+use snn_ir::{Code, GridLif, GridReset, Site, Spike};
+use snn_ir::{Conv, Graph, Op, PoolKind, Window};
 use snn_ir::{Evaluate, Input, Record};
+use snn_ir::{Form, Model, Preprocessing, Signature};
+use snn_ir::{Tensor, Weights};
 use snn_runtime::Counting;
 
 const CODES: [Code; 3] = [Code::Unary, Code::BitPlane, Code::Graded];

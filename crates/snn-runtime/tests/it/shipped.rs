@@ -1,7 +1,7 @@
 //! The shipped network must load, and give the same bits, in every later version.
 
 use ndarray::{ArrayD, IxDyn};
-use snn_ir::naive::Naive;
+use snn_ir::Naive;
 use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
 use snn_runtime::deploy::{Deployment, Options};
 use snn_runtime::{Counting, InstructionSet};

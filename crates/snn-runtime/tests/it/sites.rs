@@ -1,12 +1,12 @@
 //! Corners of sites on the grid, and of the weights' layouts.
 
 use ndarray::{Array1, Array2, Array4, ArrayD, IxDyn};
-use snn_ir::graph::{Conv, Graph, Op};
-use snn_ir::model::{Form, Model, Preprocessing, Signature};
-use snn_ir::naive::Naive;
-use snn_ir::site::{Code, GridAdaptation, GridLif, GridReset, GridSynapse, Site, Spike};
-use snn_ir::weights::Weights;
+use snn_ir::Naive;
+use snn_ir::Weights;
+use snn_ir::{Code, GridAdaptation, GridLif, GridReset, GridSynapse, Site, Spike};
+use snn_ir::{Conv, Graph, Op};
 use snn_ir::{Evaluate, Input, Logits, Record, SiteOutput};
+use snn_ir::{Form, Model, Preprocessing, Signature};
 use snn_runtime::Counting;
 
 /// One neuron on the grid that receives `current` at every macro-step; its spikes. An adaptation

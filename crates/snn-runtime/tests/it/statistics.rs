@@ -2,7 +2,7 @@
 
 use crate::draw::{Numbers, model, pixels};
 use ndarray::Axis;
-use snn_ir::naive::Naive;
+use snn_ir::Naive;
 use snn_ir::{Evaluate, Input, Record};
 use snn_runtime::deploy::{Deployment, Options};
 

@@ -4,9 +4,11 @@ use crate::config::check::check;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use snn_data::{
-    Augment, AugmentPolicy, Border, CacheConfig, DatasetName, Flip, FrameConfig, Mix,
-    PictureConfig, RandomErasing, SampleShape, Source, SourceConfig, Subset, split_holdout,
+    Augment, AugmentPolicy, Border, DatasetName, Flip, Mix, RandomErasing, SampleShape, Source,
+    SourceConfig, Subset, split_holdout,
 };
+#[cfg(feature = "data")]
+use snn_data::{CacheConfig, FrameConfig, PictureConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,15 +28,19 @@ pub struct DataConfig {
     #[serde(default)]
     pub path: PathBuf,
     /// A split file of a set of recordings; empty for the usual split.
+    #[cfg(feature = "data")]
     #[serde(default)]
     pub split: PathBuf,
     /// How pictures become images.
+    #[cfg(feature = "data")]
     #[serde(default)]
     pub pictures: PictureConfig,
     /// How recordings become frames, one a time step.
+    #[cfg(feature = "data")]
     #[serde(default)]
     pub frames: FrameConfig,
     /// Where samples that are the same in every epoch are cached; absent for nowhere.
+    #[cfg(feature = "data")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheConfig>,
     /// Training images held out for validation.
@@ -217,9 +223,13 @@ impl DataConfig {
         let given = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
         SourceConfig {
             path: given(&self.path),
+            #[cfg(feature = "data")]
             split: given(&self.split),
+            #[cfg(feature = "data")]
             pictures: self.pictures,
+            #[cfg(feature = "data")]
             frames: self.frames.clone(),
+            #[cfg(feature = "data")]
             cache: self.cache.clone(),
             ..SourceConfig::new(self.dataset)
         }

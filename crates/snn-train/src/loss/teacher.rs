@@ -49,10 +49,9 @@ pub(crate) fn find(
     if matches!(model.form(), Form::Grid { .. }) {
         return Err(misfit("a model off the grid".into(), "one on the grid".into()));
     }
-    let resolved = model.validate()?;
+    let found = model.validate()?.input_shape();
     let images = config.encoded(data.shape).image();
-    let found = resolved.nodes.first().map(|input| input.shape.clone()).unwrap_or_default();
-    if images != found.as_slice() {
+    if images != found {
         return Err(misfit(format!("images {images:?}"), format!("images {found:?}")));
     }
     if model.classes() != data.classes {

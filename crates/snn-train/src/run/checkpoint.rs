@@ -5,7 +5,7 @@ use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
-use snn_ir::file::write_atomically;
+use snn_ir::write_atomically;
 use snn_ir::{Tensor, Weights};
 use std::collections::HashMap;
 use std::path::Path;

@@ -20,7 +20,7 @@ use crate::run::tensorboard::EventFile;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snn_ir::Model;
-use snn_ir::file::write_atomically;
+use snn_ir::write_atomically;
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "config.toml";

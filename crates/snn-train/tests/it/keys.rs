@@ -240,7 +240,7 @@ fn a_run_starts_from_the_weights_of_another_and_lists_the_differences() {
     let error = refused(&config(&[&from, "network={ kind = 'small', width = 4 }"]), &at("none"));
     assert!(error.contains("for weight `block1."), "{error}");
     let error = refused(
-        &config(&[&from, "network={ kind = 'resnet', width = 3, blocks = [1] }"]),
+        &config(&[&from, "policy=none", "network={ kind = 'resnet', width = 3, blocks = [1] }"]),
         &at("none"),
     );
     assert!(error.contains("which has none") || error.contains("none of this name"), "{error}");

@@ -4,7 +4,7 @@ use snn_core::tch::{Device, Tensor};
 use snn_core::{Libtorch, NetworkOptions, Registry, SurrogateDerivative, TensorNeuron};
 use snn_core::{TensorParameters, surrogate};
 use snn_data::{Result as DataResult, SampleMut, SampleRng, SampleShape, Source};
-use snn_ir::site::Custom;
+use snn_ir::Custom;
 use snn_ir::{
     Code, Conv, Encoder, Form, Graph, Lif, Model, Op, PoolKind, Preprocessing, Signature, Site,
     Surrogate,

@@ -1,6 +1,6 @@
 //! `data cache`: the caches of a folder.
 
-use crate::cli::{CacheCommand, CacheFolder};
+use crate::cli::data::{CacheCommand, CacheFolder};
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};
@@ -18,7 +18,7 @@ struct Cleared {
     folder: PathBuf,
     removed: usize,
     freed_bytes: u64,
-    /// Those that are being built.
+    /// Caches that are being built.
     kept: usize,
 }
 

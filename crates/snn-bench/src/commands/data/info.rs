@@ -90,7 +90,7 @@ fn recording_lines(recording: &RecordingInfo) -> Vec<(String, String)> {
     lines.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
-/// What EXIF's numbers mean.
+/// Meaning of EXIF's orientation numbers.
 fn orientation(number: u8) -> &'static str {
     match number {
         2 => "2: mirrored",

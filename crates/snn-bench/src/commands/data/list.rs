@@ -49,7 +49,7 @@ pub(super) fn run(root: &Path, json: bool) -> Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-/// What is missing of a set.
+/// Prints what is missing of a set.
 fn details(set: &Listing) -> Result<()> {
     output::line(format_args!("\n{}:", set.dataset))?;
     for file in set.files.iter().filter(|file| !file.has_size()) {

@@ -7,7 +7,8 @@ mod list;
 mod samples;
 mod show;
 
-use crate::cli::{Data, DataRoot};
+use crate::cli::DataRoot;
+use crate::cli::data::Data;
 use crate::outcome::Outcome;
 use anyhow::Result;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What `data show` takes samples from: a set by its name, a file, or a folder.
+//! Sources of the samples of `data show`: a set by its name, a file, or a folder.
 
 use anyhow::{Context as _, Result, bail};
 use ndarray::Array3;
@@ -32,7 +32,7 @@ pub(super) enum Content {
 pub(super) struct Samples {
     /// For the title.
     pub(super) title: String,
-    /// What shifts bring in, one value a channel; empty of recordings.
+    /// Values that shifts bring in, one a channel; empty of recordings.
     pub(super) fill: Vec<u8>,
     source: Source,
     options: ReadOptions,

@@ -1,7 +1,7 @@
 //! `data show`: a contact sheet for people to look at.
 
 use super::samples::{Choice, Content, Sample, Samples};
-use crate::cli::{AugmentName, Show, SlicingName};
+use crate::cli::data::{AugmentName, Show, SlicingName};
 use crate::drawing::{Block, png, sheet, tile};
 use crate::output::{self, print_json};
 use crate::{Outcome, files};
@@ -111,7 +111,7 @@ pub(crate) fn run(arguments: &Show, json: bool) -> Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-/// The samples to show: those asked for, or as many as the limit says, at random by the seed.
+/// The samples to show: those requested, or as many as the limit says, at random by the seed.
 fn chosen(arguments: &Show, count: usize) -> Result<Vec<usize>> {
     if let Some(index) = arguments.index.iter().find(|&&index| index >= count) {
         bail!("--index {index}: there are {count} samples");
@@ -178,7 +178,7 @@ fn recording(arguments: &Show, index: usize, caption: &str, events: &Events) -> 
     Ok(blocks)
 }
 
-/// What a name means for recordings.
+/// The operation on recordings of this name.
 fn event_augment(name: AugmentName, sensor: SensorSize) -> Result<EventAugment> {
     Ok(match name {
         AugmentName::Flip => EventAugment::FlipColumns,
@@ -218,7 +218,7 @@ fn image_blocks(arguments: &Show, fill: &[u8], shots: &[Shot]) -> Result<Vec<Blo
     Ok(blocks)
 }
 
-/// What an epoch of training sees of the images, which are a batch: a function of seed, epoch and
+/// The images as an epoch of training sees them; they are a batch: a function of seed, epoch and
 /// index.
 fn epoch_of(arguments: &Show, epoch: u64, fill: &[u8], shots: &[Shot]) -> Result<Vec<Array3<u8>>> {
     let stream = |shot: &Shot| SampleRng::for_sample(arguments.seed, epoch, shot.index);

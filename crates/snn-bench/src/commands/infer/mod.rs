@@ -1,5 +1,5 @@
 //! `infer`: a converted model on events, deployed where it is on the grid, with counts and energy
-//! where they are asked for. Needs no libtorch call.
+//! where they are requested. Needs no libtorch call.
 
 mod image;
 
@@ -19,20 +19,20 @@ use snn_runtime::counting::Counts;
 use snn_runtime::{Counting, Deployment, Options};
 use std::time::Instant;
 
-/// What an inference found and cost.
+/// Result and cost of an inference.
 #[derive(Serialize)]
 pub(crate) struct Inference {
     pub(crate) samples: usize,
     /// In percent.
     pub(crate) accuracy: Option<f64>,
-    /// What was timed.
+    /// The engine that was timed.
     pub(crate) engine: String,
     pub(crate) images_per_second: f64,
     #[serde(flatten)]
     pub(crate) counted: Option<Counted>,
 }
 
-/// What was counted.
+/// Counted operations.
 #[derive(Serialize)]
 pub(crate) struct Counted {
     pub(crate) energy_microjoules: f64,
@@ -41,7 +41,7 @@ pub(crate) struct Counted {
 }
 
 /// Who runs a model: a deployment if it is on the grid, and the runtime that counts if it is not,
-/// or counts are asked for.
+/// or counts are requested.
 struct Engines {
     deployment: Option<Deployment>,
     runtime: Option<Counting>,
@@ -123,8 +123,7 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-/// Classifies images on events; operations are counted if that is asked for, or the model is not on
-/// the grid.
+/// Classifies images on events; operations are counted on request, or the model is not on the grid.
 pub(crate) fn infer(model: &Model, images: &Images, counts: bool) -> Result<Inference> {
     let mut engines = Engines::new(model, counts)?;
     let pixels = images.pixels();

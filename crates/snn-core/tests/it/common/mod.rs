@@ -4,11 +4,11 @@
 pub mod golden;
 
 use ndarray::{ArrayD, IxDyn};
-use snn_ir::site::{GridLif, GridReset};
 use snn_ir::{
     Code, Conv, Evaluation, Form, Graph, Logits, Model, Op, PoolKind, Preprocessing, Resolved,
     Signature, Site, SiteOutput, Tensor, Weights, Window,
 };
+use snn_ir::{GridLif, GridReset};
 
 /// A small generator, so that tests need no seedable one of a crate's.
 pub struct Random(u64);
@@ -175,7 +175,7 @@ pub fn grid_model(seed: u64, time_steps: usize) -> Model {
     let form = Form::Grid { logit_unit: 0.001 };
     let resolved: Resolved = graph.resolve().unwrap();
     let mut weights = Weights::new();
-    for spec in snn_ir::model::weight_specs(&graph, &resolved, form).unwrap() {
+    for spec in snn_ir::weight_specs(&graph, &resolved, form).unwrap() {
         let (node, part) = spec.name.rsplit_once('.').unwrap();
         let (low, high) = match (node, part) {
             ("short", "weight") => (-200, 200),
@@ -186,7 +186,7 @@ pub fn grid_model(seed: u64, time_steps: usize) -> Model {
             _ => (-4000, 9000),
         };
         let mut values =
-            random.array(&spec.shape, |random| i32::try_from(random.int(low, high)).unwrap());
+            random.array(&spec.part.shape, |random| i32::try_from(random.int(low, high)).unwrap());
         if part == "thresholds" {
             for mut levels in values.lanes_mut(ndarray::Axis(0)) {
                 let mut sorted = levels.to_vec();

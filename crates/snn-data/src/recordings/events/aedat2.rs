@@ -171,7 +171,8 @@ fn chip_of_addresses(source: &mut Source) -> Result<Chip> {
     }
     Err(source.error(
         "header",
-        "a line `# AEChip:`, since addresses have more than the 16 bits of a DVS128; name the sensor",
+        "a line `# AEChip:`, since addresses have more than the 16 bits of a DVS128; name the \
+         sensor",
         "none",
     ))
 }

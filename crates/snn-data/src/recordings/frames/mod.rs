@@ -67,7 +67,8 @@ impl Framing {
     /// ```
     /// use snn_data::recordings::events::{EventReader, ReadOptions};
     /// use snn_data::recordings::frames::{Framing, Slicing};
-    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden/events/dvs128.aedat");
+    /// # let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden/events");
+    /// # let path = format!("{golden}/dvs128.aedat");
     /// let framing = Framing { slicing: Slicing::Number { slices: 10 }, size: None };
     /// let frames = framing.read(&mut EventReader::open(path.as_ref(), ReadOptions::default())?)?;
     /// assert_eq!(frames.dim(), (10, 2, 128, 128));

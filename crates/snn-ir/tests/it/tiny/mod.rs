@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "every test file uses another part")]
 
 use ndarray::{ArrayD, IxDyn};
-use snn_ir::naive::Naive;
-use snn_ir::site::GridReset;
+use snn_ir::GridReset;
+use snn_ir::Naive;
 use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, GridLif, Input, Lif, Logits, Model, Op,
     Preprocessing, QuantRelu, Record, Signature, Site, SiteOutput, Tensor, Weights,
@@ -181,7 +181,7 @@ pub(crate) fn grid_model() -> Model {
 /// A model of the trained form, by its builder.
 pub(crate) fn trained_model() -> Model {
     let graph =
-        snn_ir::models::SmallNet { input: [2, 4, 4], classes: 3, width: 2, ..Default::default() }
+        snn_ir::networks::SmallNet { input: [2, 4, 4], classes: 3, width: 2, ..Default::default() }
             .build();
     let weights = graph.initial_weights(7).unwrap();
     let preprocessing = Preprocessing::new(vec![120, 130], vec![60.0, 70.5]);

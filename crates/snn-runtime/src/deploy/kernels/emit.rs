@@ -65,7 +65,7 @@ fn push(
             base = base.wrapping_add(FLAGS);
         }
         for_each_byte(rest, &flag, |bits, channel| {
-            filling.push_bits(bits, base.wrapping_add(channel))
+            filling.push_bits(bits, base.wrapping_add(channel));
         });
         base = base.wrapping_add(rest.len());
         filling.end_position();

@@ -1,7 +1,7 @@
 //! Sites over image rows: on the grid (eq. 13), and plain LIF off it (eq. 8).
 
-use snn_ir::naive::MEMBRANE_LIMIT;
-use snn_ir::site::{GridReset, Reset};
+use snn_ir::MEMBRANE_LIMIT;
+use snn_ir::{GridReset, Reset};
 use snn_simd::compiled;
 
 /// LIF neurons of binary spikes whose arithmetic was proved to stay within 32 bits.
@@ -49,7 +49,7 @@ fn fire_leaking(
     match neurons.reset {
         GridReset::Hard => fire_with(neurons, currents, membranes, flags, (leak, |_, _| 0)),
         GridReset::Soft => {
-            fire_with(neurons, currents, membranes, flags, (leak, |u, threshold| u - threshold))
+            fire_with(neurons, currents, membranes, flags, (leak, |u, threshold| u - threshold));
         }
         GridReset::None => fire_with(neurons, currents, membranes, flags, (leak, |u, _| u)),
     }
@@ -136,10 +136,10 @@ compiled! {
 fn fire_real_row(neurons: &RealBinary, currents: &[f32], membranes: &mut [f32], flags: &mut [u8]) {
     match neurons.reset {
         Reset::Hard { .. } => {
-            fire_reals_with(neurons, currents, membranes, flags, |_, _| neurons.rest)
+            fire_reals_with(neurons, currents, membranes, flags, |_, _| neurons.rest);
         }
         Reset::Soft => {
-            fire_reals_with(neurons, currents, membranes, flags, |u, threshold| u - threshold)
+            fire_reals_with(neurons, currents, membranes, flags, |u, threshold| u - threshold);
         }
         Reset::None => fire_reals_with(neurons, currents, membranes, flags, |u, _| u),
     }

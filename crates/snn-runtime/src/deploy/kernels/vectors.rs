@@ -19,7 +19,7 @@ pub(crate) trait Vectors<const LANES: usize> {
 /// 16-bit sums of rows of paired weights: two weights a 16-bit word, so that no instruction has to
 /// widen them.
 ///
-/// Of 32 lanes, lane `i < 16` is the low byte of word `i`, kept as `w + 128`, and lane `16 + i` the
+/// In 32 lanes, lane `i < 16` is the low byte of word `i`, kept as `w + 128`, and lane `16 + i` the
 /// high byte. With `R` the words of a row as integers, `H = Σ ⌊R/2⁸⌋` are the sums of the high
 /// lanes, and those of the low lanes are `Σ R − 2⁸·H − 128·rows`. Both are exact modulo 2¹⁶, and so
 /// exact.

@@ -105,7 +105,7 @@ fn by_width<const LANES: usize, const VECTORS: usize, V: Vectors<LANES>>(
         Width::Unit | Width::Pairs => groups::<LANES, VECTORS, Units<V>>(place, currents),
         Width::Narrow => groups::<LANES, VECTORS, Narrow<V>>(place, currents),
         Width::Wide | Width::RealUnit | Width::Real => {
-            groups::<LANES, VECTORS, Wide>(place, currents)
+            groups::<LANES, VECTORS, Wide>(place, currents);
         }
     }
 }

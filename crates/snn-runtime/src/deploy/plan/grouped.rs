@@ -5,7 +5,7 @@ use crate::deploy::events::EventsView;
 use crate::deploy::number::Number;
 use crate::geometry::{Taps, Window2d};
 use crate::packing::{self, WeightShape};
-use snn_ir::graph::Conv;
+use snn_ir::Conv;
 
 /// Weights `[tap][input][output of its group]`, times the multiplier of the output.
 #[derive(Debug)]

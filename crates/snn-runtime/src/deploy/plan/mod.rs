@@ -17,11 +17,11 @@ use crate::geometry::Window2d;
 use crate::limits::check_size;
 use crate::neuron::SiteSource;
 use crate::pool::{Pool, Pooling};
-use snn_ir::graph::{Conv, Op, PoolKind};
-use snn_ir::model::Model;
-use snn_ir::resolve::Resolved;
-use snn_ir::streams::{Kind, Streams};
+use snn_ir::Model;
+use snn_ir::Resolved;
+use snn_ir::{Conv, Op, PoolKind};
 use snn_ir::{Error, Result, Site, Spike};
+use snn_ir::{StreamKind as Kind, Streams};
 use snn_simd::InstructionSet;
 
 /// Least and most bytes of currents that one tile of image rows holds between synapses and neurons.
@@ -141,14 +141,14 @@ impl<N: Number> Plan<N> {
         kernels: Kernels,
         instruction_set: InstructionSet,
     ) -> Result<Self> {
-        let resolved = model.validate()?;
-        check_size(&resolved)?;
-        let streams = Streams::of(model, &resolved)?;
-        let fused = fused(model, &resolved, &streams);
+        let checked = model.validate()?;
+        let (resolved, streams) = (checked.resolved(), checked.streams()?);
+        check_size(resolved)?;
+        let fused = fused(model, resolved, streams);
         let compiler = Compiler {
             model,
-            resolved: &resolved,
-            streams: &streams,
+            resolved,
+            streams,
             fused,
             neurons: snn_ir::Neurons::default(),
             kernels,

@@ -6,8 +6,8 @@ use crate::deploy::kernels::neurons::{self, Binary, RealBinary};
 use crate::deploy::number::Number;
 use crate::neuron::real::RealNeurons;
 use crate::neuron::{SiteKernel, SiteSource};
-use snn_ir::naive::MEMBRANE_LIMIT;
-use snn_ir::site::{Adaptation, GridAdaptation, GridLif, GridSynapse};
+use snn_ir::MEMBRANE_LIMIT;
+use snn_ir::{Adaptation, GridAdaptation, GridLif, GridSynapse};
 use snn_ir::{Lif, Result, Site, Spike, Synapse};
 use snn_simd::Available;
 
@@ -104,7 +104,7 @@ impl<N: Number> StageNeurons<N> {
         let levels = &mut emitted.levels[..currents.len()];
         match self {
             Self::PackedWeights { kernel, .. } => {
-                kernel.step(instructions, currents, memory, (flags, levels))
+                kernel.step(instructions, currents, memory, (flags, levels));
             }
             Self::General { site, channels, rest } => {
                 let values = &mut emitted.values[..currents.len()];

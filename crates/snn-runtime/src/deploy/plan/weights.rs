@@ -6,7 +6,7 @@ use crate::deploy::events::EventsView;
 use crate::deploy::events::step_tree;
 use crate::deploy::kernels::vectors;
 use crate::geometry::{Axis, AxisWindow, Taps};
-use snn_ir::graph::Conv;
+use snn_ir::Conv;
 use std::ops::Range;
 
 /// Accumulator width within one window.

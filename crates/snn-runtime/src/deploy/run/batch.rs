@@ -31,8 +31,8 @@ impl<N: Number> Compiled<N> {
                 node: "model".into(),
                 reason: format!(
                     "a session would take {bytes} bytes for {} macro-steps and {} threads, \
-                     expected at most {MAX_BUFFER_BYTES}; deploy the model with fewer macro-steps and push \
-                     frames, which has no limit",
+                     expected at most {MAX_BUFFER_BYTES}; deploy the model with fewer macro-steps \
+                     and push frames, which has no limit",
                     plan.time_steps, options.threads
                 ),
             });

@@ -7,7 +7,7 @@ use crate::deploy::plan::neurons::StageNeurons;
 use crate::deploy::plan::{Location, NodePlan, Operation, Plan};
 use crate::deploy::run::arena::Arena;
 use crate::deploy::run::rearrange;
-use crate::deploy::run::stage::{Output, Task};
+use crate::deploy::run::stage::{Output, Part, Task};
 use snn_ir::Result;
 use snn_simd::Available;
 use std::sync::Arc;
@@ -224,7 +224,7 @@ impl<N: Number> Run<'_, N> {
                     filled?;
                 }
                 Location::Current(_) if matches!(step, Operation::Head) => {
-                    self.head(node.inputs[0])
+                    self.head(node.inputs[0]);
                 }
                 Location::Current(slot) => {
                     let mut currents = std::mem::take(&mut self.arena.currents[slot]);
@@ -292,10 +292,10 @@ impl<N: Number> Run<'_, N> {
                 };
                 let memory = memory
                     .filter(|_| stage.neurons.as_ref().is_some_and(StageNeurons::is_stateful));
-                task.run((0..extent.rows, output, memory))?;
+                task.run(Part { rows: 0..extent.rows, output, memory })?;
             }
             (Operation::Pixels { mean }, Output::Events(events)) => {
-                self.enter(pixels, mean, events, extent)
+                self.enter(pixels, mean, events, extent);
             }
             (Operation::Pool(pool), Output::Events(events)) => {
                 let mut dense = std::mem::take(&mut self.arena.dense);

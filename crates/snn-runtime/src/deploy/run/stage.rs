@@ -45,18 +45,24 @@ pub(crate) struct Task<'a, N: Number> {
     pub(crate) current_steps: usize,
 }
 
-/// PackedWeights of an output with what its neurons remember; `None` where they start at rest.
-pub(crate) type Part<'o, N> = (Range<usize>, Output<'o, N>, Option<&'o mut [N]>);
+/// Image rows of an output to compute.
+#[derive(Debug)]
+pub(crate) struct Part<'o, N> {
+    pub(crate) rows: Range<usize>,
+    pub(crate) output: Output<'o, N>,
+    /// State of their neurons; `None` where they start at rest.
+    pub(crate) memory: Option<&'o mut [N]>,
+}
 
 impl<N: Number> Task<'_, N> {
     /// Runs rows on the threads of the present pool, or on this one if a tile is all there is.
-    pub(crate) fn run(&self, (rows, output, memory): Part<'_, N>) -> Result<()> {
+    pub(crate) fn run(&self, part: Part<'_, N>) -> Result<()> {
         let tile = self.stage.tile.min(self.extent.rows.div_ceil(self.arena.threads()));
-        if rows.len() <= tile {
-            return self.arena.with_scratch(|scratch| self.tile((rows, output, memory), scratch));
+        if part.rows.len() <= tile {
+            return self.arena.with_scratch(|scratch| self.tile(part, scratch));
         }
-        let half = rows.len().div_ceil(tile) / 2 * tile;
-        let (first, later) = self.split((rows, output, memory), half);
+        let half = part.rows.len().div_ceil(tile) / 2 * tile;
+        let (first, later) = self.split(part, half);
         if self.arena.is_parallel() {
             let (first, later) = rayon::join(|| self.run(first), || self.run(later));
             first.and(later)
@@ -66,11 +72,8 @@ impl<N: Number> Task<'_, N> {
         }
     }
 
-    fn split<'o>(
-        &self,
-        (rows, output, memory): Part<'o, N>,
-        count: usize,
-    ) -> (Part<'o, N>, Part<'o, N>) {
+    fn split<'o>(&self, part: Part<'o, N>, count: usize) -> (Part<'o, N>, Part<'o, N>) {
+        let Part { rows, output, memory } = part;
         let middle = rows.start + count;
         let (first, later) = match output {
             Output::Events(events) => {
@@ -90,7 +93,10 @@ impl<N: Number> Task<'_, N> {
             }
             None => (None, None),
         };
-        ((rows.start..middle, first, remembered), (middle..rows.end, later, later_remembered))
+        (
+            Part { rows: rows.start..middle, output: first, memory: remembered },
+            Part { rows: middle..rows.end, output: later, memory: later_remembered },
+        )
     }
 
     /// Numbers that the neurons of an image row remember.
@@ -98,7 +104,8 @@ impl<N: Number> Task<'_, N> {
         self.extent.columns * self.stage.neurons.as_ref().map_or(0, |neurons| neurons.rest().len())
     }
 
-    fn tile(&self, (rows, output, memory): Part<'_, N>, scratch: &mut Scratch<N>) -> Result<()> {
+    fn tile(&self, part: Part<'_, N>, scratch: &mut Scratch<N>) -> Result<()> {
+        let Part { rows, output, memory } = part;
         let (width, steps) = (self.extent.width(), self.current_steps);
         let size = steps * width;
         let Scratch { currents, memory: rest, windows, levels, emitted, seen } = scratch;

@@ -3,10 +3,10 @@
 use super::{Draw, MEAN, Numbers};
 use ndarray::{ArrayD, IxDyn};
 use rand::RngExt;
-use snn_ir::graph::Op;
-use snn_ir::model::{Form, Model, Preprocessing, Signature, weight_specs};
-use snn_ir::streams::Kind;
-use snn_ir::weights::{Tensor, Weights};
+use snn_ir::Op;
+use snn_ir::StreamKind as Kind;
+use snn_ir::{Form, Model, Preprocessing, Signature, weight_specs};
+use snn_ir::{Tensor, Weights};
 
 impl Draw {
     /// Connects nodes without a reader to the classes.
@@ -60,8 +60,8 @@ impl Draw {
         for spec in weight_specs(model.graph(), &resolved, form).expect("a converted graph") {
             let tensor = self.weight(
                 spec.name.rsplit('.').next().unwrap_or_default(),
-                &spec.shape,
-                spec.dtypes[0],
+                &spec.part.shape,
+                spec.part.dtypes[0],
             );
             model.weights_mut().insert(spec.name, tensor);
         }

@@ -9,12 +9,12 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use snn_ir::Model;
-use snn_ir::graph::{Conv, Graph, Op, PoolKind, Window};
-use snn_ir::site::{
+use snn_ir::StreamKind as Kind;
+use snn_ir::{
     Adaptation, Code, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, QuantRelu, Reset,
     Share, Site, Spike, Synapse, Threshold,
 };
-use snn_ir::streams::Kind;
+use snn_ir::{Conv, Graph, Op, PoolKind, Window};
 
 /// Numbers of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

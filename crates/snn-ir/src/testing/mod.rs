@@ -2,11 +2,12 @@
 //! function of its seed.
 
 use crate::graph::{Conv, Graph, Op, PoolKind, Window};
-use crate::model::{Form, Model, Preprocessing, Signature, weight_specs};
+use crate::model::weights::{Tensor, Weights};
+use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
+use crate::site::parts::{Initial, PartSpec, Range};
 use crate::site::{
     Adaptation, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
 };
-use crate::weights::{Tensor, Weights};
 use ndarray::{ArrayD, IxDyn};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -316,18 +317,17 @@ impl Draw {
         if let Ok(resolved) = graph.resolve()
             && let Ok(specs) = weight_specs(&graph, &resolved, Form::Trained)
         {
-            for spec in specs {
-                let (node, part) = spec.name.rsplit_once('.').unwrap_or((&spec.name, ""));
-                let op = graph.node(node).map(|n| &n.op);
+            for WeightSpec { name, node, part: spec } in specs {
+                let op = &graph.nodes[node].op;
                 let size = spec.shape.iter().product();
-                let mut values: Vec<f64> = (0..size).map(|_| self.value(op, part)).collect();
-                if self.numbers == Numbers::Dyadic && part == "weight" && spec.shape.len() > 1 {
+                let mut values: Vec<f64> = (0..size).map(|_| self.value(op, &spec)).collect();
+                if self.numbers == Numbers::Dyadic && spec.decays {
                     // One full-scale weight in each row makes the unit of the grid a power of two.
                     let row = size / spec.shape[0];
                     values.iter_mut().step_by(row).for_each(|v| *v = 127.0 / 128.0);
                 }
                 if let Ok(array) = ArrayD::from_shape_vec(IxDyn(&spec.shape), values) {
-                    weights.insert(spec.name.clone(), Tensor::F64(array));
+                    weights.insert(name, Tensor::F64(array));
                 }
             }
         }
@@ -343,35 +343,35 @@ impl Draw {
         )
     }
 
-    /// A value of part `part` of a node.
-    fn value(&mut self, op: Option<&Op>, part: &str) -> f64 {
+    /// A value of a weight of an operation.
+    fn value(&mut self, op: &Op, spec: &PartSpec) -> f64 {
         let dyadic = self.numbers == Numbers::Dyadic;
         let eighth = |random: &mut ChaCha8Rng| f64::from(random.random_range(-8_i32..=8)) / 8.0;
-        match (op, part) {
-            (Some(Op::BatchNorm { .. }), "weight") if dyadic => {
-                self.choose(&[1.0, 0.5, -1.0, -0.5, 0.0])
+        match (op, spec.initial) {
+            (Op::Activation { site, .. }, Some(Initial::Constant(initial))) => {
+                match (spec.range, site) {
+                    (Range::Finite, _) => initial,
+                    _ if dyadic => initial,
+                    (_, Site::QuantRelu(_)) => initial * self.random.random_range(0.5..1.5),
+                    _ => initial * self.random.random_range(0.7..1.5),
+                }
             }
-            (Some(Op::BatchNorm { .. }), "weight") => {
+            (Op::BatchNorm { .. }, Some(Initial::Constant(1.0))) if spec.learned => {
+                if dyadic {
+                    return self.choose(&[1.0, 0.5, -1.0, -0.5, 0.0]);
+                }
                 let usual = self.random.random_range(0.3..1.5);
                 self.choose(&[usual, usual, usual, -usual, 1e-8, -1e-8, 0.0])
             }
-            (Some(Op::BatchNorm { eps }), "running_var") if dyadic => 1.0 - eps,
-            (Some(Op::BatchNorm { .. }), "running_var") => self.random.random_range(0.2..3.0),
-            (Some(Op::Activation { site: Site::QuantRelu(q), .. }), "step") if dyadic => q.step,
-            (Some(Op::Activation { site: Site::QuantRelu(q), .. }), "step") => {
-                q.step * self.random.random_range(0.5..1.5)
-            }
-            (Some(Op::Activation { site: Site::Lif(lif), .. }), "leak") => match lif.leak {
-                Leak::Factor { factor } | Leak::Learned { initial: factor } => {
-                    (factor / (1.0 - factor)).ln()
+            (Op::BatchNorm { eps }, _) if spec.range != Range::Finite => {
+                if dyadic {
+                    1.0 - eps
+                } else {
+                    self.random.random_range(0.2..3.0)
                 }
-            },
-            (Some(Op::Activation { site: Site::Lif(lif), .. }), "threshold") => {
-                lif.threshold.initial()
-                    * if dyadic { 1.0 } else { self.random.random_range(0.7..1.5) }
             }
-            (_, "weight") if dyadic => eighth(&mut self.random) * 0.5,
-            (_, _) if dyadic => eighth(&mut self.random),
+            _ if dyadic && spec.decays => eighth(&mut self.random) * 0.5,
+            _ if dyadic => eighth(&mut self.random),
             _ => self.random.random_range(-0.8..0.8),
         }
     }

@@ -2,39 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::network::Network;
+use crate::network::parameter::{LEAST_STEP, LEAST_THRESHOLD};
 use crate::tensor::{array, weight};
 use snn_ir::{Op, Site, Weights};
-use tch::{Kind, Tensor};
-
-/// Smallest quantisation step that [`Network::project`] leaves.
-pub const LEAST_STEP: f64 = 1e-6;
-
-/// Distance to the reset potential, and to 0, that [`Network::project`] leaves a learned threshold.
-pub const LEAST_THRESHOLD: f64 = 1e-3;
-
-/// One named tensor of a network.
-#[derive(Debug)]
-pub struct Parameter {
-    /// `<node>.<part>`.
-    pub name: String,
-    /// The tensor, which the network shares: a change in place changes the network. Requires a
-    /// gradient if it is learned.
-    pub tensor: Tensor,
-    /// `true` if training changes the parameter by gradient (not so for running statistics).
-    pub learned: bool,
-}
-
-impl Parameter {
-    /// The name of its node.
-    pub fn node(&self) -> &str {
-        self.name.rsplit_once('.').map_or("", |(node, _)| node)
-    }
-
-    /// The name of this part of the node's weights: `weight`, `bias`, `running_mean`, `step`, …
-    pub fn part(&self) -> &str {
-        self.name.rsplit_once('.').map_or(self.name.as_str(), |(_, part)| part)
-    }
-}
+use tch::Kind;
 
 /// The least value that [`Network::project`] leaves a part of a node; `None` where it has no bound.
 fn least(op: &Op, part: &str) -> Option<f64> {

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op};
-use crate::model::Form;
+use crate::model::form::Form;
 use crate::site::{Code, Site, Spike};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ pub const DEFAULT_GUARD_BITS: u8 = 8;
 /// Bits of the leak: its error, below 2⁻¹³, is far below that of 8-bit weights.
 pub const DEFAULT_LEAK_BITS: u8 = 12;
 /// The most guard bits, and the most bits of a leak.
-pub const MAX_GRID_BITS: u8 = 16;
+pub(crate) const MAX_GRID_BITS: u8 = 16;
 
 impl Default for GridOptions {
     fn default() -> Self {

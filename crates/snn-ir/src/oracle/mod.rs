@@ -2,23 +2,25 @@
 //! `f64` (off it). Slow, obviously right, and the third opinion beside libtorch and the event
 //! runtime. It evaluates what a code *means* (eq. 15, right column), not its micro-steps.
 
+mod site;
+
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
+use crate::graph::resolve::Resolved;
 use crate::graph::{Conv, Geometry, Node, Op, PoolKind};
+use crate::model::weights;
 use crate::model::{Form, Model};
-use crate::naive_site::{Emitted, Memory, NaiveSite};
 use crate::neurons::Neurons;
-use crate::resolve::Resolved;
 use crate::site::Site;
-use crate::weights;
 use ndarray::{Array2, ArrayD, IxDyn};
+use site::{Emitted, Memory, NaiveSite};
 use std::ops::{Add, Mul};
 
 /// The naive evaluator of a model in any form.
 #[derive(Debug)]
 pub struct Naive<'m> {
     model: &'m Model,
-    resolved: Resolved,
+    resolved: &'m Resolved,
     neurons: Neurons,
 }
 
@@ -37,13 +39,13 @@ impl<'m> Naive<'m> {
     /// It is not valid, or a neuron is unknown or refuses its parameters; the message names node
     /// and neuron.
     pub fn with_neurons(model: &'m Model, neurons: &Neurons) -> Result<Self> {
-        let naive = Self { model, resolved: model.validate()?, neurons: neurons.clone() };
+        let resolved = model.validate()?.resolved();
         if !matches!(model.form(), Form::Grid { .. }) {
-            for node in &model.graph().nodes {
-                NaiveSite::<f64>::new(model, node, neurons)?;
+            for (node, info) in model.graph().nodes.iter().zip(&resolved.nodes) {
+                NaiveSite::<f64>::new(model, node, info.shape[0], neurons)?;
             }
         }
-        Ok(naive)
+        Ok(Self { model, resolved, neurons: neurons.clone() })
     }
 }
 
@@ -57,12 +59,12 @@ impl Evaluate for Naive<'_> {
         let (logits, sites) = match self.model.form() {
             Form::Grid { .. } => {
                 let (sums, sites) =
-                    run::<i64>(self.model, &self.resolved, &self.neurons, input, record)?;
+                    run::<i64>(self.model, self.resolved, &self.neurons, input, record)?;
                 (Logits::Integer(sums), sites)
             }
             Form::Trained | Form::Events => {
                 let (sums, sites) =
-                    run::<f64>(self.model, &self.resolved, &self.neurons, input, record)?;
+                    run::<f64>(self.model, self.resolved, &self.neurons, input, record)?;
                 (Logits::Real(sums / self.model.time_steps() as f64), sites)
             }
         };
@@ -122,14 +124,6 @@ impl Number for f64 {
     }
 }
 
-/// `1/(1 + e^(−a))`, the leak factor of PLIF (eq. 8).
-pub fn logistic(a: f64) -> f64 {
-    1.0 / (1.0 + (-a).exp())
-}
-
-/// Membranes on the grid saturate at ±2³⁰ (eq. 13).
-pub const MEMBRANE_LIMIT: i64 = 1 << 30;
-
 impl Number for i64 {
     fn pixel(pixel: u8, mean: u8, _std: f64) -> Self {
         i64::from(pixel) - i64::from(mean)
@@ -188,7 +182,8 @@ fn run<A: Number>(
         .graph()
         .nodes
         .iter()
-        .map(|node| NaiveSite::new(model, node, neurons))
+        .zip(&resolved.nodes)
+        .map(|(node, info)| NaiveSite::new(model, node, info.shape[0], neurons))
         .collect::<Result<_>>()?;
     let mut sums = Array2::default((input.batch(), classes));
     let steps = model.time_steps();

@@ -4,21 +4,25 @@ mod code;
 mod custom;
 mod grid;
 mod lif;
+pub(crate) mod parts;
 mod quant_relu;
 mod surrogate;
 mod threshold;
 
 pub use code::Code;
 pub use custom::{Custom, LearnedParam};
-pub use grid::{GridAdaptation, GridLif, GridReset, GridSynapse};
+pub use grid::{GridAdaptation, GridLif, GridReset, GridSynapse, MEMBRANE_LIMIT};
 pub use lif::{
     Adaptation, DEFAULT_LEAK, DEFAULT_THRESHOLD, Leak, Lif, Reset, ResetGradient, Spike, Synapse,
+    logistic,
 };
 pub use quant_relu::{DEFAULT_LEVELS, DEFAULT_STEP, QuantRelu};
 pub use surrogate::*;
 pub use threshold::Threshold;
 
+use crate::model::form::Form;
 use crate::strict::no_fields;
+use parts::{Fault, PartSpec, Range};
 use serde::{Deserialize, Serialize};
 
 /// Function that an activation site computes. A policy changes this and nothing else; conversion to
@@ -97,6 +101,45 @@ impl Site {
     /// The largest absolute level the site emits; `None` for real values.
     pub fn levels(&self) -> Option<u8> {
         self.spike().map(Spike::levels)
+    }
+}
+
+impl Site {
+    /// The weights of a site over `channels` channels in a form.
+    ///
+    /// # Errors
+    /// The site does not exist in the form; the message says why.
+    pub fn parts(&self, channels: usize, form: Form) -> Result<Vec<PartSpec>, &'static str> {
+        let on_grid = matches!(form, Form::Grid { .. });
+        match self {
+            Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) if on_grid => {
+                Err("a site on the grid must be grid_lif or grid_quant_relu")
+            }
+            Site::GridLif(_) | Site::GridQuantRelu { .. } if !on_grid => {
+                Err("grid sites exist on the grid only")
+            }
+            Site::Lif(lif) => lif.parts(channels, form),
+            Site::Relu => Ok(Vec::new()),
+            Site::QuantRelu(relu) => Ok(relu.parts(channels, form)),
+            Site::Custom(custom) => Ok(custom.parts(channels, form)),
+            Site::GridLif(lif) => Ok(lif.parts(channels, form)),
+            Site::GridQuantRelu { levels } => {
+                let shape = vec![usize::from(*levels), channels];
+                Ok(vec![PartSpec::new("thresholds", shape, form).within(Range::Ascending)])
+            }
+        }
+    }
+
+    /// The first attribute that is outside its range: attribute, range, value.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        match self {
+            Site::Lif(lif) => lif.fault(),
+            Site::QuantRelu(relu) => relu.fault(),
+            Site::Custom(custom) => custom.fault(),
+            Site::GridLif(lif) => lif.fault(),
+            Site::GridQuantRelu { levels: 0 } => Some(("levels", "1 to 255", "0".into())),
+            Site::Relu | Site::GridQuantRelu { .. } => None,
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! Sites of the naive evaluator (eqs. 8 to 13), one neuron at a time.
 
+use super::Number;
 use crate::error::{Error, Result};
 use crate::evaluate::TIE;
 use crate::graph::{Node, Op};
 use crate::model::Model;
-use crate::naive::{MEMBRANE_LIMIT, Number, logistic};
 use crate::neurons::{Neuron, Neurons};
+use crate::site::parts::PartSpec;
 use crate::site::{
-    Adaptation, Custom, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, Reset, Site,
-    Spike, Synapse, Threshold,
+    Adaptation, Custom, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, MEMBRANE_LIMIT,
+    Reset, Site, Spike, Synapse, Threshold, logistic,
 };
 use ndarray::ArrayD;
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ pub(crate) struct NaiveSite<'m, A> {
     site: &'m Site,
     coded: bool,
     /// By part.
-    weights: BTreeMap<&'m str, ArrayD<A>>,
+    weights: BTreeMap<String, ArrayD<A>>,
     /// For a user's own neuron: one for each channel, or one for all.
     neurons: Vec<Box<dyn Neuron>>,
 }
@@ -47,30 +48,22 @@ pub(crate) struct Emitted<A> {
 
 impl<'m, A: Number> NaiveSite<'m, A> {
     /// The site of a node; `None` if it has none.
-    pub(crate) fn new(model: &'m Model, node: &'m Node, neurons: &Neurons) -> Result<Option<Self>> {
+    pub(crate) fn new(
+        model: &'m Model,
+        node: &'m Node,
+        channels: usize,
+        neurons: &Neurons,
+    ) -> Result<Option<Self>> {
         let Op::Activation { site, code } = &node.op else { return Ok(None) };
-        let parts: Vec<&str> = match site {
-            Site::Lif(lif) => {
-                let leak = matches!(lif.leak, Leak::Learned { .. }).then_some("leak");
-                leak.into_iter()
-                    .chain(
-                        matches!(lif.threshold, Threshold::Learned { .. }).then_some("threshold"),
-                    )
-                    .collect()
-            }
-            Site::Relu => Vec::new(),
-            Site::QuantRelu(_) => vec!["step"],
-            Site::Custom(custom) => custom.learned.keys().map(String::as_str).collect(),
-            Site::GridLif(lif) => {
-                let adaptation = matches!(lif.adaptation, GridAdaptation::Threshold { .. })
-                    .then_some("adaptation");
-                ["threshold"].into_iter().chain(adaptation).collect()
-            }
-            Site::GridQuantRelu { .. } => vec!["thresholds"],
-        };
+        let parts = site
+            .parts(channels, model.form())
+            .map_err(|reason| Error::Refused { node: node.name.clone(), reason: reason.into() })?;
         let weights = parts
             .into_iter()
-            .map(|part| Ok((part, A::part(model, &node.name, part)?)))
+            .map(|PartSpec { part, .. }| {
+                let values = A::part(model, &node.name, &part)?;
+                Ok((part, values))
+            })
             .collect::<Result<BTreeMap<_, _>>>()?;
         let neurons = match site {
             Site::Custom(custom) => own_neurons(model, node, custom, neurons)?,
@@ -107,7 +100,9 @@ fn own_neurons(
     let parts = custom
         .learned
         .keys()
-        .map(|part| Ok((part.clone(), crate::weights::real(model.weights(), &node.name, part)?)))
+        .map(|part| {
+            Ok((part.clone(), crate::model::weights::real(model.weights(), &node.name, part)?))
+        })
         .collect::<Result<Vec<_>>>()?;
     let channels = parts.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
     (0..channels)

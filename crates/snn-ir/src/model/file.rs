@@ -1,11 +1,11 @@
 //! One file holds everything needed to run: a `.safetensors` file whose metadata carries the graph
 //! as JSON. Any safetensors client can open it.
 
-use crate::conversion::ConversionOptions;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::model::conversion::ConversionOptions;
+use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
-use crate::weights::{Tensor, Weights};
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensorError};
@@ -120,7 +120,8 @@ impl Model {
     }
 }
 
-/// Writes to a temporary file in the same folder, flushes it to the disk, and renames it.
+/// Writes to a temporary file in the same folder, flushes it to the disk, renames it and flushes the
+/// folder: after a power cut there is the old file or the new one.
 ///
 /// # Errors
 /// The folder or file cannot be written; the message names the path.
@@ -140,9 +141,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(named)?;
     }
     file.persist(path).map_err(|e| named(e.error))?;
-    // The new name is in the folder, which a power cut loses unless it is on the disk as well.
+    // The rename itself must reach the disk too, or a power cut brings the old file back.
     #[cfg(unix)]
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(named)?;
+    fs_err::File::open(folder)?.sync_all().map_err(named)?;
     Ok(())
 }
 

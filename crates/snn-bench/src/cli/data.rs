@@ -1,0 +1,249 @@
+//! Arguments of `data`.
+
+use super::DataRoot;
+use clap::{Args, Subcommand, ValueEnum};
+use snn_data::DatasetName;
+use snn_data::recordings::events::{Chip, ReadOptions, SensorSize};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// Say what is there of every data set, in which form, and what is missing.
+    #[command(
+        after_help = "JSON: `root`, `sets` (each `dataset`, `presence`: `complete`, `incomplete`, \
+                        `missing`, `computed`; `form`, `path`, `classes`, `parts` with `expected` and \
+                        `found`, `files` with official sizes and checksums)."
+    )]
+    List {
+        #[command(flatten)]
+        data: DataRoot,
+    },
+    /// Compare the files of the data sets with the official ones: sizes, checksums, numbers of
+    /// samples.
+    #[command(
+        after_help = "JSON: `root`, `files` (each `dataset`, `path`, `status`: `ok`, `ok_md5`, \
+                        `ok_size_only`, `missing`, `wrong_size`, `wrong_checksum`, `unreadable`), `parts` \
+                        (what is counted: `dataset`, `part`, `path`, `expected`, `found`)."
+    )]
+    Check {
+        /// Only this data set.
+        dataset: Option<DatasetName>,
+        #[command(flatten)]
+        data: DataRoot,
+    },
+    /// Say what is in a file: a recording, a picture, NPZ, a file of CIFAR or MNIST, an archive, a
+    /// cache.
+    #[command(
+        after_help = "JSON: `path`, `bytes`, `kind`; of a recording `format`, `sensor`, `events`, `on`, \
+                        `off`, `span`, `sorted`, `skipped`; of a picture `format`, `width`, `height`, \
+                        `colour`, `orientation`, `damage`."
+    )]
+    Info {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        recording: Recording,
+    },
+    /// Look after caches of samples.
+    Cache {
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+    /// Draw a contact sheet: images as stored and augmented, recordings as frames with ON and OFF
+    /// in two colours.
+    #[command(
+        after_help = "JSON: `out`, `width`, `height`, `source`, `available`, `seed`, `augment`, `samples` \
+                        (each `index`, `name`, `class`, `tiles`, `events`)."
+    )]
+    Show(Show),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// List the caches, the one that was not used for longest first.
+    #[command(after_help = "JSON: `folder`, `caches` (each `key`, `title`, `bytes`, `complete`).")]
+    List(CacheFolder),
+    /// Remove all caches but those that are being built.
+    #[command(after_help = "JSON: `folder`, `removed`, `freed_bytes`, `kept`.")]
+    Clear(CacheFolder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheFolder {
+    /// The folder of caches [default: `cache` in the data root].
+    pub(crate) folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+}
+
+/// Facts that a recording does not contain.
+#[derive(Debug, Args)]
+pub(crate) struct Recording {
+    /// Sensor of an AEDAT 2.0 recording, instead of what it says: dvs128, davis240, davis346 or
+    /// davis640.
+    #[arg(long)]
+    sensor: Option<Chip>,
+    /// Size of the sensor of Prophesee and NPZ files, instead of what they say.
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    size: Option<SensorSize>,
+}
+
+impl Recording {
+    /// The same for the reader.
+    pub(crate) fn options(&self) -> ReadOptions {
+        ReadOptions { chip: self.sensor, size: self.size, ..ReadOptions::default() }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// A data set by its name, a picture, a recording, or a folder of them (its folders are the
+    /// classes then).
+    #[arg(value_name = "SET|FILE|FOLDER")]
+    pub(crate) what: String,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// The PNG file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Replace an existing file.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Samples to show, chosen at random by the seed.
+    #[arg(long, default_value = "20", value_name = "N")]
+    pub(crate) limit: NonZeroUsize,
+    /// Show this sample; may be given more than once.
+    #[arg(long, value_name = "I", conflicts_with = "limit")]
+    pub(crate) index: Vec<usize>,
+    /// Which part of a set [default: train; of recordings all].
+    #[arg(long, value_enum)]
+    pub(crate) split: Option<SplitName>,
+    /// The split of a set of recordings, a file as in datasets/splits.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) split_file: Option<PathBuf>,
+    /// Chooses the samples, and what augmentation draws.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Augment images or recordings, in this order; separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) augment: Vec<AugmentName>,
+    /// Augmented views of each sample, beside the sample as stored.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64), requires = "augment")]
+    pub(crate) views: u16,
+    /// Frames of each recording.
+    #[arg(long, default_value = "8", value_name = "N")]
+    pub(crate) frames: NonZeroUsize,
+    /// How a recording is cut into frames.
+    #[arg(long, value_enum, default_value = "time")]
+    pub(crate) slicing: SlicingName,
+    /// Largest side of a picture on the sheet, in pixels.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(8..=1024))]
+    pub(crate) tile: u16,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+}
+
+/// Parts of a data set as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    /// To train on.
+    Train,
+    /// To report accuracy on; `val` of picture sets.
+    Test,
+}
+
+impl From<SplitName> for snn_data::Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Train => Self::Train,
+            SplitName::Test => Self::Test,
+        }
+    }
+}
+
+/// How recordings are cut, as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SlicingName {
+    /// Frames of equal duration.
+    Time,
+    /// Frames of equal numbers of events.
+    Number,
+}
+
+/// Augmentations as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AugmentName {
+    /// A random part, resized (224 pixels of picture files).
+    RandomResizedCrop,
+    /// A random shift by up to an eighth of the side.
+    Crop,
+    /// Left becomes right in half of the cases; of recordings too.
+    Flip,
+    /// Blanks a square of half the side.
+    Cutout,
+    /// Blanks a random rectangle in half of the cases.
+    Erasing,
+    /// AutoAugment's policy for CIFAR.
+    AutoAugmentCifar,
+    /// AutoAugment's policy for ImageNet.
+    AutoAugmentImagenet,
+    /// AutoAugment's policy for SVHN.
+    AutoAugmentSvhn,
+    /// RandAugment: two operations of strength 9.
+    RandAugment,
+    /// TrivialAugment.
+    TrivialAugment,
+    /// Each image blended with another one on the sheet.
+    Mixup,
+    /// A box of each image replaced by that of another one on the sheet.
+    Cutmix,
+    /// Recordings: top becomes bottom in half of the cases.
+    FlipRows,
+    /// Recordings: a shift by up to an eighth of the sensor, what leaves it comes back on the other
+    /// side.
+    Roll,
+    /// Recordings: a turn by up to 15 degrees.
+    Rotate,
+    /// Recordings: a shear by up to 0.2.
+    Shear,
+    /// Recordings: up to half of the events are left out.
+    DropEvents,
+    /// Recordings: the events of up to half of the time are left out.
+    DropTime,
+    /// Recordings: the events of a box of up to half of width and height are left out.
+    DropArea,
+    /// Recordings: times move by a millisecond, normally distributed.
+    JitterTimes,
+    /// Recordings: neuromorphic data augmentation, strength 1.
+    Nda,
+}
+
+impl AugmentName {
+    /// Its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::RandomResizedCrop => "random-resized-crop",
+            Self::Crop => "crop",
+            Self::Flip => "flip",
+            Self::Cutout => "cutout",
+            Self::Erasing => "erasing",
+            Self::AutoAugmentCifar => "auto-augment-cifar",
+            Self::AutoAugmentImagenet => "auto-augment-imagenet",
+            Self::AutoAugmentSvhn => "auto-augment-svhn",
+            Self::RandAugment => "rand-augment",
+            Self::TrivialAugment => "trivial-augment",
+            Self::Mixup => "mixup",
+            Self::Cutmix => "cutmix",
+            Self::FlipRows => "flip-rows",
+            Self::Roll => "roll",
+            Self::Rotate => "rotate",
+            Self::Shear => "shear",
+            Self::DropEvents => "drop-events",
+            Self::DropTime => "drop-time",
+            Self::DropArea => "drop-area",
+            Self::JitterTimes => "jitter-times",
+            Self::Nda => "nda",
+        }
+    }
+}

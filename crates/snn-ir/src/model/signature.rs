@@ -1,0 +1,81 @@
+//! A model without its weights.
+
+use super::conversion::ConversionOptions;
+use super::form::Form;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+/// Everything of a model but its weights: what goes in, what comes out and what is computed.
+///
+/// New fields may be added; [`Signature::new`] fills them with what a model without them means.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Signature {
+    /// Which form the graph and weights are in.
+    pub form: Form,
+    /// The network.
+    pub graph: Graph,
+    /// Macro-steps T.
+    pub time_steps: usize,
+    /// From pixels to the values of the input node.
+    pub preprocessing: Preprocessing,
+    /// Names of the classes, in the order of the logits; may be empty.
+    pub classes: Vec<String>,
+    /// Options that the model was converted with; none of a trained model, and of files that were
+    /// written before options were stored.
+    pub conversion: Option<ConversionOptions>,
+}
+
+impl Signature {
+    /// A signature without names of classes.
+    pub fn new(form: Form, graph: Graph, time_steps: usize, preprocessing: Preprocessing) -> Self {
+        Self { form, graph, time_steps, preprocessing, classes: Vec::new(), conversion: None }
+    }
+
+    /// The same with names of the classes, in the order of the logits.
+    #[must_use]
+    pub fn with_classes(mut self, classes: Vec<String>) -> Self {
+        self.classes = classes;
+        self
+    }
+
+    /// Logits of summed integers, the one place where they are made (eq. 13): `(unit / T) · sum`.
+    ///
+    /// # Errors
+    /// The model is not on the grid.
+    pub fn logits(&self, sums: &Array2<i64>) -> Result<Array2<f64>> {
+        let scale = self.logit_scale(self.time_steps as u64)?;
+        Ok(sums.mapv(|sum| scale * sum as f64))
+    }
+
+    /// Value of one unit of sums over `steps` macro-steps: `unit / steps`. For streams and runs
+    /// that end early; a whole run has T.
+    ///
+    /// # Errors
+    /// The model is not on the grid.
+    pub fn logit_scale(&self, steps: u64) -> Result<f64> {
+        let Form::Grid { logit_unit } = self.form else {
+            return Err(Error::Graph(format!("form {} has no logit unit", self.form.label())));
+        };
+        Ok(logit_unit / steps.max(1) as f64)
+    }
+}
+
+/// From pixels to the input node (eq. 1): `x = (p − mean_c)/std_c`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocessing {
+    /// Integer mean of each channel, 0 to 255.
+    pub mean: Vec<u8>,
+    /// Deviation of each channel in pixel units, all 1 once converted.
+    pub std: Vec<f64>,
+}
+
+impl Preprocessing {
+    /// Means with deviations.
+    pub fn new(mean: Vec<u8>, std: Vec<f64>) -> Self {
+        Self { mean, std }
+    }
+}
