@@ -33,7 +33,7 @@ pub(crate) fn check(data: &[u8]) {
     let net = SmallNet { input: [1, 4, 4], classes: 2, width: 2, neuron: tables.neuron };
     match apply(&net.build(), &tables.policy, &tables.replacement) {
         Ok((graph, placement)) => {
-            assert_eq!(graph.sites().expect("a hybrid is valid").len(), placement.sites.len())
+            assert_eq!(graph.sites().expect("a hybrid is valid").len(), placement.sites.len());
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }

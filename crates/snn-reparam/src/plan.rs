@@ -559,7 +559,8 @@ impl Plan {
             }
         }
         let width = lines.iter().map(|(_, count)| count.to_string().len()).max().unwrap_or(0);
-        lines.iter().map(|(line, count)| format!("{count:>width$}  {line}\n")).collect()
+        let line = |(line, count): &(String, usize)| format!("{count:>width$}  {line}\n");
+        lines.iter().map(line).collect::<Vec<_>>().concat()
     }
 }
 

@@ -63,7 +63,7 @@ fn defaults_are_the_defaults() {
 fn attributes_in_the_table_of_neurons_are_read() {
     let page = page("neurons");
     let section =
-        page.split("## Asking for a neuron").nth(1).unwrap().split("\n## ").next().unwrap();
+        page.split("## Configuring a neuron").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with('|'));
     let snippets = rows
         .flat_map(|row| row.split('`').skip(1).step_by(2))

@@ -49,7 +49,7 @@ impl Channels {
                 }
                 // All logits share one unit.
                 Op::TimeMean => {
-                    (0..count).for_each(|c| channels.join((index, 0), (info.inputs[0], c)))
+                    (0..count).for_each(|c| channels.join((index, 0), (info.inputs[0], c)));
                 }
                 Op::Input { .. }
                 | Op::Conv(_)

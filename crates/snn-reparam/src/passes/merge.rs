@@ -46,7 +46,9 @@ pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
                 let mut factor = input();
                 let action = match pool {
                     PoolKind::Average if kinds[index] != Kind::Current => {
-                        factor.iter_mut().for_each(|f| *f /= window as f64);
+                        for f in &mut factor {
+                            *f /= window as f64;
+                        }
                         to_sum(&mut draft.graph, &node.name);
                         Action::SumOfEvents { window }
                     }

@@ -203,18 +203,17 @@ impl Report {
     /// The verdict in one line: what holds, on how many images of how many, how many keep their
     /// class, how many weights differ.
     pub fn verdict_line(&self) -> String {
-        let mut line = self.verdict.to_string();
+        let verdict = self.verdict;
         if self.samples == 0 {
-            return line + "; nothing was run";
+            return format!("{verdict}; nothing was run");
         }
-        line += &match self.test_samples {
-            Some(all) => format!("; {} of {all} images", self.samples),
-            None => format!("; {} images", self.samples),
-        };
-        let changed = self.class_changes;
-        line += &format!("; {:.1} % keep their class ({changed} changed)", self.kept_classes());
+        let of = self.test_samples.map_or_else(String::new, |all| format!(" of {all}"));
+        let (samples, kept, changed) = (self.samples, self.kept_classes(), self.class_changes);
         let (differ, weights) = (self.changed_weights, self.weights);
-        line + &format!("; {differ} of {weights} weights differ from the run's conversion")
+        format!(
+            "{verdict}; {samples}{of} images; {kept:.1} % keep their class ({changed} changed); \
+             {differ} of {weights} weights differ from the run's conversion"
+        )
     }
 }
 

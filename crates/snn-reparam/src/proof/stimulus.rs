@@ -12,7 +12,7 @@ pub(super) fn first<'v>(input: &'v Input<'_>, count: usize) -> Input<'v> {
     }
 }
 
-/// SplitMix64: a generator of 64 bits whose state is a counter (Steele 2014).
+/// `SplitMix64`: a generator of 64 bits whose state is a counter (Steele 2014).
 struct Random(u64);
 
 impl Random {
