@@ -31,8 +31,8 @@ impl Accuracy {
     }
 }
 
-/// The batches of a source for evaluation: every sample once, in order, nothing augmented, made by a
-/// thread of their own, so that the source need not fit in memory.
+/// The batches of a source for evaluation: every sample once, in order, nothing augmented, made by
+/// a thread of their own, so that the source need not fit in memory.
 ///
 /// # Errors
 /// The source is empty, the batch is, or no thread can be started.

@@ -14,8 +14,8 @@ use snn_ir::{Form, Model};
 use std::path::Path;
 
 /// Peak learning rate of fine-tuning: a twentieth of
-/// [`DEFAULT_LEARNING_RATE`](crate::optim::sgd::DEFAULT_LEARNING_RATE). Shadows have batch norm folded
-/// into them, so the rate must be that of a network near its end.
+/// [`DEFAULT_LEARNING_RATE`](crate::optim::sgd::DEFAULT_LEARNING_RATE). Shadows have batch norm
+/// folded into them, so the rate must be that of a network near its end.
 pub const DEFAULT_FINETUNE_RATE: f64 = 0.005;
 
 impl RunConfig {

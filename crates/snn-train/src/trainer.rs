@@ -39,7 +39,8 @@ use std::sync::Arc;
 /// let preprocessing = Preprocessing::new(vec![113; 3], vec![69.0; 3]);
 /// let model = Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights);
 /// let recipe = Recipe { epochs: 1, batch: 16, ..Recipe::default() };
-/// let trainer = Trainer::new(model, train, recipe).with_test(Arc::new(shapes.images(Split::Test)?));
+/// let test = Arc::new(shapes.images(Split::Test)?);
+/// let trainer = Trainer::new(model, train, recipe).with_test(test);
 /// let folder = tempfile::tempdir()?;
 /// let outcome = trainer.fit(&folder.path().join("run"), &Options::default(), &mut |_| {})?;
 /// assert!(matches!(outcome, Outcome::Finished(result) if result.test_images == 32));
@@ -141,10 +142,10 @@ impl Trainer {
     /// Trains in the folder `folder`, from the start or, with
     /// [`Start::Resume`](crate::Start::Resume), from the last checkpoint.
     ///
-    /// The same model, sources, recipe, device, threads and build give the same weights bit for bit,
-    /// however often the run was stopped and resumed. A run is resumed with what it was started
-    /// with; the first thing that differs is named. Validation samples are evaluated after every
-    /// epoch, test samples once after the last; nothing is selected by either.
+    /// The same model, sources, recipe, device, threads and build give the same weights bit for
+    /// bit, however often the run was stopped and resumed. A run is resumed with what it was
+    /// started with; the first thing that differs is named. Validation samples are evaluated after
+    /// every epoch, test samples once after the last; nothing is selected by either.
     ///
     /// # Errors
     /// Model, sources and recipe do not fit each other, the folder is in use or damaged, files

@@ -77,7 +77,8 @@ pub(crate) fn fit(
     // State: from the checkpoint, if there is one.
     let mut optimiser = recipe.optimiser.init(network.parameters(), network.graph())?;
     if network.step_size() == StepSize::Relative {
-        optimiser.scale_rates_by_size()?; // of the weights it starts with, whatever the checkpoint holds
+        // Sizes of the weights it starts with, whatever the checkpoint holds.
+        optimiser.scale_rates_by_size()?;
     }
     let mut average = Ema::new(recipe.weight_average, network.parameters())?;
     let checkpoint = folder.checkpoint()?;

@@ -353,9 +353,9 @@ fn printable(message: &str) -> String {
             return text + "…";
         }
         if character.is_control() {
-            text.extend(character.escape_default())
+            text.extend(character.escape_default());
         } else {
-            text.push(character)
+            text.push(character);
         }
     }
     text

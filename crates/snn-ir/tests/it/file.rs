@@ -675,7 +675,7 @@ fn a_save_into_a_read_only_folder_leaves_what_was_there() {
     events_model().save(&path).unwrap();
     let before = std::fs::read(&path).unwrap();
     let mode = |mode| {
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap()
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
     };
     mode(0o555);
     let writable = std::fs::write(folder.path().join("probe"), "").is_ok();

@@ -91,8 +91,8 @@ pub struct DataConfig {
     pub loader_threads: usize,
 }
 
-/// Random changes of the colours and the geometry of images (`data.auto_augment`): a name, or a table
-/// with its settings.
+/// Random changes of the colours and the geometry of images (`data.auto_augment`): a name, or a
+/// table with its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AutoAugmentConfig {

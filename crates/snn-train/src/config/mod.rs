@@ -170,9 +170,11 @@ impl RunConfig {
     /// ```
     /// use snn_train::RunConfig;
     /// let text = "epochs = 3\n[data]\ndataset = 'shapes10'";
-    /// let config = RunConfig::with_overrides(text, &["optimiser.learning_rate=0.2".into(), "policy=outer".into()])?;
+    /// let sets = ["optimiser.learning_rate=0.2", "policy=outer"].map(String::from);
+    /// let config = RunConfig::with_overrides(text, &sets)?;
     /// assert_eq!(config.optimiser.learning_rate(), 0.2);
-    /// let error = RunConfig::with_overrides(text, &["optimiser.learning_rat=0.2".into()]).unwrap_err();
+    /// let wrong = ["optimiser.learning_rat=0.2".to_string()];
+    /// let error = RunConfig::with_overrides(text, &wrong).unwrap_err();
     /// assert!(error.to_string().contains("did you mean `optimiser.learning_rate`?"));
     /// # Ok::<(), snn_train::Error>(())
     /// ```

@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use snn_ir::networks::{ResNet, SmallNet};
-use snn_ir::{Graph, Lif, Model};
-use std::path::{Path, PathBuf};
+use snn_ir::{Graph, Lif};
+use std::path::PathBuf;
 
 /// The network; its input shape and classes are those of the data, its neuron is `neuron`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ impl NetworkConfig {
             }
             Self::Small { width } => SmallNet { input, classes, width: *width, neuron }.build(),
             Self::File { path } => {
-                let graph = load(path)?;
+                let graph = Graph::load(path)?;
                 let nodes = graph.resolve()?.nodes;
                 let shape = |index: usize| nodes.get(index).map(|node| node.shape.clone());
                 let found = (shape(0), shape(nodes.len().saturating_sub(1)));
@@ -80,21 +80,5 @@ impl NetworkConfig {
             }
         };
         Ok(graph)
-    }
-}
-
-/// Reads a graph from a JSON, TOML or model file.
-fn load(path: &Path) -> Result<Graph> {
-    let refuse = |found: String| Error::NetworkFile {
-        path: path.to_path_buf(),
-        expected: "a graph as JSON (`.json`) or TOML (`.toml`), or a model (`.safetensors`)".into(),
-        found,
-    };
-    let text = || fs_err::read_to_string(path);
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => serde_json::from_str(&text()?).map_err(|error| refuse(error.to_string())),
-        Some("toml") => toml::from_str(&text()?).map_err(|error| refuse(error.to_string())),
-        Some("safetensors") => Ok(Model::load(path)?.graph().clone()),
-        _ => Err(refuse("another kind of file".into())),
     }
 }

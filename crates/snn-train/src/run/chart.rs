@@ -103,7 +103,8 @@ pub fn bars(chart: &Bars) -> String {
         let length = x(100.0 * share) - left;
         let _ = write!(
             svg,
-            "<rect x='{left:.1}' y='{:.1}' width='{length:.1}' height='18' rx='2' fill='{colour}'/>",
+            "<rect x='{left:.1}' y='{:.1}' width='{length:.1}' height='18' rx='2' \
+             fill='{colour}'/>",
             y + 4.0
         );
         let value = format!("{:.1} %", 100.0 * share);

@@ -56,11 +56,11 @@ pub enum Start {
 }
 
 /// The folder of a run: `config.toml` (of a run that has one), `trainer.json` (what it was started
-/// with), `run.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors`, the event file
-/// of `TensorBoard`, `curves.svg`, `firing_rates.svg`, once it has finished `result.json`, for
+/// with), `run.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors`, the event
+/// file of `TensorBoard`, `curves.svg`, `firing_rates.svg`, once it has finished `result.json`, for
 /// fine-tuning and `start_from` `base.safetensors`, the model it started from, and for distillation
-/// `teacher.safetensors`. Each file but that of events is written whole or not at
-/// all; that one is cut back to the checkpoint on a resume.
+/// `teacher.safetensors`. Each file but that of events is written whole or not at all; that one is
+/// cut back to the checkpoint on a resume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,

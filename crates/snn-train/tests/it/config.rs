@@ -254,7 +254,7 @@ fn errors_name_the_key() {
         ("data.limt=5", "did you mean `data.limit`?"),
         ("data.erasing=1.5", "`data.erasing` must be 0 to 1"),
         ("data.event_mix=-1", "`data.event_mix` must be 0 to 1"),
-        ("data.auto_augment=trivial", "did you mean `trivial-augment`?"),
+        ("data.auto_augment=trivial-augmnt", "did you mean `trivial-augment`?"),
         (
             "data.auto_augment={ kind = 'rand-augment', magnitude = 31 }",
             "`data.auto_augment.magnitude` must be at most 30, found 31",

@@ -173,7 +173,8 @@ fn the_average_follows_its_formula_and_is_what_is_evaluated() {
         if step == 0 {
             average.clone_from(&weights);
         } else {
-            let decay = 0.95_f32.min(step as f32 / (9.0 + step as f32)); // (1 + n)/(10 + n) at step n = step − 1
+            // (1 + n)/(10 + n) at step n = step − 1
+            let decay = 0.95_f32.min(step as f32 / (9.0 + step as f32));
             average.iter_mut().zip(&weights).for_each(|(a, w)| *a = decay * *a + (1.0 - decay) * w);
         }
         let found = checkpointed(&folder, "average/stem.conv.weight");

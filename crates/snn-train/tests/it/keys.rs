@@ -152,7 +152,8 @@ const GRAPH: &str = r#"{ "nodes": [
     { "name": "image", "op": { "op": "input", "shape": [3, 16, 16] } },
     { "name": "conv1", "op": { "op": "conv", "channels": 4, "kernel": [3, 3], "stride": [2, 2],
       "padding": [1, 1], "dilation": [1, 1], "groups": 1, "bias": true }, "inputs": ["image"] },
-    { "name": "act1", "op": { "op": "activation", "site": { "kind": "lif" } }, "inputs": ["conv1"] },
+    { "name": "act1", "op": { "op": "activation", "site": { "kind": "lif" } },
+      "inputs": ["conv1"] },
     { "name": "flat", "op": { "op": "flatten" }, "inputs": ["act1"] },
     { "name": "fc", "op": { "op": "linear", "features": 10, "bias": true }, "inputs": ["flat"] },
     { "name": "head", "op": { "op": "time_mean" }, "inputs": ["fc"] }
@@ -239,7 +240,7 @@ fn a_run_starts_from_the_weights_of_another_and_lists_the_differences() {
     let error = refused(&config(&[&from, "network={ kind = 'small', width = 4 }"]), &at("none"));
     assert!(error.contains("for weight `block1."), "{error}");
     let error = refused(
-        &config(&[&from, "network={ kind = 'resnet', width = 3, blocks = [1] }"]),
+        &config(&[&from, "policy=none", "network={ kind = 'resnet', width = 3, blocks = [1] }"]),
         &at("none"),
     );
     assert!(error.contains("which has none") || error.contains("none of this name"), "{error}");

@@ -231,8 +231,8 @@ fn samples_that_do_not_fit_are_refused_before_anything_is_written() {
     let error = go(&five, &folder, Start::New, None).unwrap_err().to_string();
     assert_eq!(
         error,
-        "training samples: expected frames [5, 1, 8, 8], which the model reads, found frames [4, 1, \
-         8, 8]"
+        "training samples: expected frames [5, 1, 8, 8], which the model reads, found frames \
+         [4, 1, 8, 8]"
     );
     let mut small = lif();
     small.node_mut("image").unwrap().op = Op::Input { shape: vec![1, 6, 6] };

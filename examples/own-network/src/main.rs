@@ -1,0 +1,93 @@
+//! `own-network FOLDER [STEPS]`: a network, a data source and a neuron of one's own, trained in a
+//! folder (or for so many steps; the next call goes on there), converted, verified, deployed.
+
+use snn_core::tch::{Device, Kind, Tensor};
+use snn_core::{Libtorch, NetworkOptions, Registry, TensorNeuron, TensorParameters, surrogate};
+use snn_data::{Result as DataResult, SampleMut, SampleRng, SampleShape, Source};
+use snn_ir::{Custom, *};
+use snn_reparam::{ConvertOptions, convert, proof::Comparison, proof::Strictness};
+use snn_train::{Options, Outcome, Recipe, Start, Trainer, evaluate, evaluation_batches, input};
+use std::{collections::BTreeMap, error::Error, path::PathBuf, sync::Arc};
+
+/// A neuron that sums its currents, fires at 1 and begins again at 0.
+#[derive(Debug)]
+struct Sum;
+type Step = snn_core::Result<(Tensor, Vec<Tensor>)>;
+
+/// How it trains: on tensors, with a surrogate gradient.
+impl TensorNeuron for Sum {
+    fn step(&self, _: &TensorParameters<'_>, x: &Tensor, state: Option<Vec<Tensor>>) -> Step {
+        let sum = state.map_or(Ok(x.shallow_clone()), |state| state[0].f_add(x))?;
+        let spikes = surrogate::spike(&sum.f_sub_scalar(1.0)?, &Surrogate::default())?;
+        Ok((spikes.shallow_clone(), vec![sum.f_masked_fill(&spikes.f_detach()?.f_ne(0.0)?, 0.0)?]))
+    }
+}
+
+/// How it runs on events: one neuron, one time step.
+impl Neuron for Sum {
+    fn rest(&self) -> Vec<f64> {
+        vec![0.0]
+    }
+    fn step(&self, state: &mut [f64], current: f64) -> i16 {
+        state[0] += current;
+        let fires = state[0] - 1.0 >= 0.0;
+        state[0] = if fires { 0.0 } else { state[0] };
+        i16::from(fires)
+    }
+}
+
+impl NeuronKind for Sum {
+    fn neuron(&self, _: &BTreeMap<String, f64>) -> Result<Box<dyn Neuron>, String> {
+        Ok(Box::new(Sum))
+    }
+}
+
+/// Images of a bar in one of three colours, whose height is the class.
+#[derive(Debug)]
+struct Bars(usize);
+impl Source for Bars {
+    fn len(&self) -> usize {
+        self.0
+    }
+    fn shape(&self) -> SampleShape {
+        SampleShape::Static([3, 16, 16])
+    }
+    fn load(&self, i: usize, sample: &mut SampleMut<'_>, _: &mut SampleRng) -> DataResult<u16> {
+        let (label, colour, mut image) = (i % 10, i / 10 % 3, sample.image()?);
+        (0..80).for_each(|pixel| image[[colour, label + pixel / 16, pixel % 16]] = 255);
+        Ok(label as u16)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = PathBuf::from(std::env::args().nth(1).ok_or("which folder?")?);
+    let step_limit = std::env::args().nth(2).map(|steps| steps.parse()).transpose()?;
+    let start = if folder.exists() { Start::Resume } else { Start::New };
+    let mut net = GraphBuilder::new([3, 16, 16]);
+    net.conv_site("conv1", Conv::square(8, 3, 1)).pool("pool", PoolKind::Average, 2);
+    net.conv_norm("conv2", Conv::square(16, 3, 2)).site_of("sum", Site::Custom(Custom::new("sum")));
+    let graph = net.flatten("flat").linear("fc", 10).build()?;
+    let (init, pixels) = (graph.initial_weights(1)?, Preprocessing::new(vec![0; 3], vec![99.0; 3]));
+    let model = Model::new(Signature::new(Form::Trained, graph, 4, pixels), init);
+    let registry = Registry::default().with_neuron("sum", Sum);
+    let recipe = Recipe { epochs: 6, batch: 20, threads: 1, ..Recipe::default() };
+    let test: Arc<dyn Source> = Arc::new(Bars(60));
+    let trainer = Trainer::new(model, Arc::new(Bars(600)), recipe).with_registry(registry.clone());
+    let options = Options { start, step_limit, ..Options::default() };
+    let outcome = trainer.with_test(test.clone()).fit(&folder, &options, &mut |_| {})?;
+    let Outcome::Finished(_) = outcome else { return Ok(println!("stopped")) };
+    let trained = Model::load(folder.join("model.safetensors"))?;
+    let own = Neurons::default().with("sum", Sum);
+    let codes = ConvertOptions { codes: Code::Unary.into(), neurons: own.clone() };
+    let mut runs = snn_runtime::Counting::with_neurons(&convert(&trained, &codes)?.model, &own)?;
+    let f64 = NetworkOptions { kind: Kind::Double, registry, ..NetworkOptions::new(Device::Cpu) };
+    let mut dense = Libtorch::with_options(&trained, &f64)?;
+    let mut proof = Comparison::new(Strictness::ZeroFlips, "trained", "events");
+    for batch in evaluation_batches(&test, 20)? {
+        let samples = batch?.samples;
+        let run = |engine: &mut dyn Evaluate| engine.evaluate(&input(&samples), Record::Sites);
+        proof.add(&run(&mut dense)?, &run(&mut runs)?)?;
+    }
+    let right = 100.0 * evaluate(&test, &mut runs, 20)?.share();
+    Ok(println!("{} of {} spikes differ; {right:.0} % right", proof.flips, proof.decisions))
+}
