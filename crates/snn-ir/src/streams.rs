@@ -7,8 +7,8 @@ pub use crate::graph::Kind;
 use crate::graph::resolve::Resolved;
 use crate::graph::{Op, PoolKind};
 use crate::model::weights::{Weights, real};
-use crate::model::{Form, Signature};
-use crate::site::{Code, Spike};
+use crate::model::{Form, Preprocessing, Signature};
+use crate::site::{Code, Site, Spike};
 use ndarray::{ArrayD, Axis};
 
 /// Kinds and bounds of every edge of a converted model.
@@ -54,24 +54,8 @@ impl Streams {
                 info.inputs.iter().map(|&i| streams.bounds[i].as_slice()).collect();
             let uniform = kinds.iter().all(|k| *k == kinds[0]);
             let channels = info.shape[0];
-            let (kind, bound) = match &node.op {
-                Op::Input { .. } => {
-                    if signature.preprocessing.std.iter().any(|s| s.to_bits() != 1.0_f64.to_bits())
-                    {
-                        return Err(refuse(
-                            "deviations must have been merged into the weights (std = 1)",
-                        ));
-                    }
-                    (
-                        Kind::Pixels,
-                        signature
-                            .preprocessing
-                            .mean
-                            .iter()
-                            .map(|m| f64::from(*m.max(&(255 - m))))
-                            .collect(),
-                    )
-                }
+            let bound = match &node.op {
+                Op::Input { .. } => pixel_bound(&signature.preprocessing).map_err(refuse)?,
                 Op::Conv(_) | Op::Linear { .. } | Op::Scale => {
                     if kinds[0] == Kind::Current {
                         return Err(refuse(
@@ -84,32 +68,14 @@ impl Streams {
                     if grid && sum >= I32_LIMIT {
                         return Err(refuse("the sum of weights times inputs could leave 32 bits"));
                     }
-                    (Kind::Current, bound)
+                    bound
                 }
                 Op::Activation { site, code } => {
                     if kinds[0] != Kind::Current {
                         return Err(refuse("a site reads a current; put a synapse before it"));
                     }
-                    let (fits, expected) = match (site.spike(), *code) {
-                        (None, code) => (
-                            code == Some(Code::Graded),
-                            "an unquantised ReLU can only be sent graded",
-                        ),
-                        (Some(spike), code) => (
-                            code.is_some_and(|code| code.carries(spike)),
-                            match spike {
-                                Spike::Binary => "a site of binary spikes has the code binary",
-                                Spike::Ternary => "a site of ternary spikes has the code ternary",
-                                Spike::Integer { .. } => {
-                                    "a site of levels has the code unary, bit_plane or graded"
-                                }
-                            },
-                        ),
-                    };
-                    if !fits {
-                        return Err(refuse(expected));
-                    }
-                    (Kind::Events, vec![site.levels().map_or(f64::INFINITY, f64::from); channels])
+                    check_code(site, *code).map_err(refuse)?;
+                    vec![site.levels().map_or(f64::INFINITY, f64::from); channels]
                 }
                 Op::Add => {
                     if !uniform || kinds[0] != Kind::Current {
@@ -117,45 +83,34 @@ impl Streams {
                             "an add joins currents; give each event stream its own synapse",
                         ));
                     }
-                    let bound: Vec<f64> =
-                        (0..channels).map(|c| inputs.iter().map(|b| b[c]).sum()).collect();
-                    (Kind::Current, bound)
+                    (0..channels).map(|c| inputs.iter().map(|b| b[c]).sum()).collect()
                 }
                 Op::Pool { pool, window } => {
-                    (kinds[0], pooled(*pool, window.size(), inputs[0]).map_err(refuse)?)
+                    pooled(*pool, window.size(), inputs[0]).map_err(refuse)?
                 }
                 Op::GlobalPool { pool } => {
                     let size: usize = resolved.nodes[info.inputs[0]].shape[1..].iter().product();
-                    (kinds[0], pooled(*pool, size, inputs[0]).map_err(refuse)?)
+                    pooled(*pool, size, inputs[0]).map_err(refuse)?
                 }
                 Op::Flatten => {
-                    let per_channel = channels / inputs[0].len();
-                    (
-                        kinds[0],
-                        inputs[0]
-                            .iter()
-                            .flat_map(|b| std::iter::repeat_n(*b, per_channel))
-                            .collect(),
-                    )
+                    let each = channels / inputs[0].len();
+                    inputs[0].iter().flat_map(|b| std::iter::repeat_n(*b, each)).collect()
                 }
-                Op::Concat => {
-                    if !uniform {
-                        return Err(refuse("a concatenation joins streams of one kind"));
-                    }
-                    (kinds[0], inputs.concat())
+                Op::Concat if !uniform => {
+                    return Err(refuse("a concatenation joins streams of one kind"));
                 }
-                Op::TimeMean => {
-                    if kinds[0] != Kind::Current {
-                        return Err(refuse(
-                            "the head reads a current (the last layer must be a synapse)",
-                        ));
-                    }
-                    (Kind::Current, inputs[0].to_vec())
+                Op::Concat => inputs.concat(),
+                Op::TimeMean if kinds[0] != Kind::Current => {
+                    return Err(refuse(
+                        "the head reads a current (the last layer must be a synapse)",
+                    ));
                 }
+                Op::TimeMean => inputs[0].to_vec(),
                 Op::BatchNorm { .. } => {
                     return Err(refuse("batch norm does not exist after conversion"));
                 }
             };
+            let kind = node.op.yields(kinds);
             if grid && bound.iter().any(|b| *b >= I32_LIMIT) {
                 return Err(refuse("its value could leave 32 bits"));
             }
@@ -164,6 +119,30 @@ impl Streams {
         }
         Ok(streams)
     }
+}
+
+/// Largest absolute value of each channel of the input.
+fn pixel_bound(preprocessing: &Preprocessing) -> std::result::Result<Vec<f64>, &'static str> {
+    if preprocessing.std.iter().any(|s| s.to_bits() != 1.0_f64.to_bits()) {
+        return Err("deviations must have been merged into the weights (std = 1)");
+    }
+    Ok(preprocessing.mean.iter().map(|m| f64::from(*m.max(&(255 - m)))).collect())
+}
+
+/// Checks that a site can be sent in its code (eq. 15).
+fn check_code(site: &Site, code: Option<Code>) -> std::result::Result<(), &'static str> {
+    let (fits, expected) = match site.spike() {
+        None => (code == Some(Code::Graded), "an unquantised ReLU can only be sent graded"),
+        Some(spike) => (
+            code.is_some_and(|code| code.carries(spike)),
+            match spike {
+                Spike::Binary => "a site of binary spikes has the code binary",
+                Spike::Ternary => "a site of ternary spikes has the code ternary",
+                Spike::Integer { .. } => "a site of levels has the code unary, bit_plane or graded",
+            },
+        ),
+    };
+    if fits { Ok(()) } else { Err(expected) }
 }
 
 fn pooled(

@@ -120,8 +120,8 @@ impl Model {
     }
 }
 
-/// Writes to a temporary file in the same folder, flushes it to the disk, renames it and flushes the
-/// folder: after a power cut there is the old file or the new one.
+/// Writes to a temporary file in the same folder, flushes it to the disk, renames it and flushes
+/// the folder: after a power cut there is the old file or the new one.
 ///
 /// # Errors
 /// The folder or file cannot be written; the message names the path.
@@ -353,9 +353,9 @@ fn printable(message: &str) -> String {
             return text + "…";
         }
         if character.is_control() {
-            text.extend(character.escape_default())
+            text.extend(character.escape_default());
         } else {
-            text.push(character)
+            text.push(character);
         }
     }
     text

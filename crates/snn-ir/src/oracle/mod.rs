@@ -316,7 +316,7 @@ fn stateless<A: Number>(
         Op::Pool { pool, window } => {
             let mut y = Vec::with_capacity(channels * height * width);
             for_each(output, |c, i, j| {
-                y.push(pooled(node, *pool, x, shape, c, [i, j], window.as_2d(), window.size()))
+                y.push(pooled(node, *pool, x, shape, c, [i, j], window.as_2d(), window.size()));
             });
             y.into_iter().collect::<Result<_>>()?
         }

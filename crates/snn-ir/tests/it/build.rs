@@ -116,6 +116,9 @@ fn shortcuts_fit_their_branch() {
     assert_eq!(graph.unwrap().sites().unwrap()[1].shape, [8, 10]);
 }
 
+/// Calls of a builder that do not fit.
+type Build = fn(&mut GraphBuilder);
+
 fn refusal(build: impl FnOnce(&mut GraphBuilder)) -> String {
     let mut net = GraphBuilder::new([3, 8, 8]);
     build(&mut net);
@@ -124,7 +127,7 @@ fn refusal(build: impl FnOnce(&mut GraphBuilder)) -> String {
 
 #[test]
 fn nonsense_is_said_with_the_name_of_its_node() {
-    let cases: [(&str, fn(&mut GraphBuilder)); 8] = [
+    let cases: [(&str, Build); 8] = [
         ("node `c`: groups must be a divisor of the channels, found 1 of 0", |net| {
             net.conv("c", Conv::square(0, 3, 1)).flatten("f").linear("fc", 2);
         }),

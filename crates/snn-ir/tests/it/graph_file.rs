@@ -83,6 +83,9 @@ fn what_is_written_leaves_nothing_out() {
     assert_eq!(json["nodes"][6]["op"], json!({"op": "linear", "features": 2, "bias": true}));
 }
 
+/// A mistake in the JSON of a graph.
+type Mistake = fn(&mut Value);
+
 fn fault(change: impl FnOnce(&mut Value)) -> String {
     let mut json = serde_json::to_value(SmallNet::default().build()).unwrap();
     change(&mut json);
@@ -94,7 +97,7 @@ fn fault(change: impl FnOnce(&mut Value)) -> String {
 
 #[test]
 fn mistakes_are_named_with_file_and_node() {
-    let cases: [(&[&str], fn(&mut Value)); 8] = [
+    let cases: [(&[&str], Mistake); 8] = [
         (&["node `stem.conv`", "unknown field `strid`", "expected one of"], |json| {
             json["nodes"][1]["op"]["strid"] = json!([1, 1]);
         }),

@@ -56,7 +56,7 @@ fn integer_spikes_are_rounded_multiples_of_the_threshold() {
     let integer = |reset| {
         integrating(|n| {
             (n.spike, n.reset, n.threshold) =
-                (Spike::Integer { levels: 3 }, reset, Threshold::Fixed(0.5))
+                (Spike::Integer { levels: 3 }, reset, Threshold::Fixed(0.5));
         })
     };
     // I = 127/64, 0, 0. Soft: u/θ = 3.97 (3 at most), then 0.97, then −0.03.
