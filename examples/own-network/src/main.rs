@@ -7,7 +7,7 @@ use snn_data::{Result as DataResult, SampleMut, SampleRng, SampleShape, Source};
 use snn_ir::{Custom, *};
 use snn_reparam::{ConvertOptions, convert, proof::Comparison, proof::Strictness};
 use snn_train::{Options, Outcome, Recipe, Start, Trainer, evaluate, evaluation_batches, input};
-use std::{collections::BTreeMap, error::Error, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, error::Error, path::PathBuf, result::Result, sync::Arc};
 
 /// A neuron that sums its currents, fires at 1 and begins again at 0.
 #[derive(Debug)]

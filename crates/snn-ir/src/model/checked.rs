@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 /// The most macro-steps a model may have; a limit for untrusted files.
 pub const MAX_TIME_STEPS: usize = 1 << 16;
 
-/// A checked model's shapes and streams. [`Model::validate`](crate::Model::validate) alone makes it, once until the model
-/// is changed, so whoever holds one need not check anything again.
+/// A checked model's shapes and streams. [`Model::validate`](crate::Model::validate) alone makes
+/// it, once until the model is changed, so whoever holds one need not check anything again.
 #[derive(Debug, Clone)]
 pub struct Checked {
     resolved: Resolved,

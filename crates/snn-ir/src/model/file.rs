@@ -120,8 +120,8 @@ impl Model {
     }
 }
 
-/// Writes to a temporary file in the same folder, flushes it to the disk, renames it and flushes the
-/// folder: after a power cut there is the old file or the new one.
+/// Writes to a temporary file in the same folder, flushes it to the disk, renames it and flushes
+/// the folder: after a power cut there is the old file or the new one.
 ///
 /// # Errors
 /// The folder or file cannot be written; the message names the path.

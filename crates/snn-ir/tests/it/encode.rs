@@ -33,19 +33,28 @@ proptest! {
     /// Frames do not depend on the batch, the number of macro-steps after them, or the memory
     /// layout of the images.
     #[test]
-    fn a_frame_is_a_function_of_sample_and_time(images in images(), seed in any::<u64>(), first in any::<u64>()) {
+    fn a_frame_is_a_function_of_sample_and_time(
+        images in images(),
+        seed in any::<u64>(),
+        first in any::<u64>(),
+    ) {
         for encoder in all(seed) {
-            let of = |images: ArrayD<u8>, first: u64| encoder.encode(&Input::Static(images.view()), 8, first).unwrap();
+            let of = |images: ArrayD<u8>, first: u64| {
+                encoder.encode(&Input::Static(images.view()), 8, first).unwrap()
+            };
             let whole = of(images.clone().into_dyn(), first);
             for (index, image) in images.axis_iter(Axis(0)).enumerate() {
-                let alone = of(image.insert_axis(Axis(0)).to_owned().into_dyn(), first.wrapping_add(index as u64));
+                let image = image.insert_axis(Axis(0)).to_owned().into_dyn();
+                let alone = of(image, first.wrapping_add(index as u64));
                 prop_assert_eq!(alone.index_axis(Axis(1), 0), whole.index_axis(Axis(1), index));
             }
             let transposed = images.t().as_standard_layout().into_owned();
-            let again = encoder.encode(&Input::Static(transposed.t().into_dyn()), 8, first).unwrap();
+            let again = Input::Static(transposed.t().into_dyn());
+            let again = encoder.encode(&again, 8, first).unwrap();
             prop_assert_eq!(&again, &whole);
             if encoder != Encoder::Latency {
-                let longer = encoder.encode(&Input::Static(images.view().into_dyn()), 12, first).unwrap();
+                let longer = Input::Static(images.view().into_dyn());
+                let longer = encoder.encode(&longer, 12, first).unwrap();
                 prop_assert_eq!(longer.slice(s![..8, .., ..]).into_dyn(), whole.view());
             }
         }
@@ -81,12 +90,15 @@ proptest! {
         for ((sample, position), &pixel) in images.indexed_iter() {
             let train = frames.slice(s![.., sample, position]);
             for period in 0..periods {
-                let part = train.slice(s![period * usize::from(bits)..(period + 1) * usize::from(bits)]);
-                prop_assert_eq!(part.iter().map(|&value| u32::from(value)).sum::<u32>(), u32::from(pixel & kept));
+                let length = usize::from(bits);
+                let part = train.slice(s![period * length..(period + 1) * length]);
+                let sum: u32 = part.iter().map(|&value| u32::from(value)).sum();
+                prop_assert_eq!(sum, u32::from(pixel & kept));
                 // Through eq. 1 a spike of phase k weighs 2^−k.
                 let std = Encoder::Phase { bits }.preprocessing(1).unwrap().std[0];
                 for (k, &value) in (1_i32..).zip(part) {
-                    prop_assert!(value == 0 || (f64::from(value) / std).to_bits() == 2.0_f64.powi(-k).to_bits());
+                    let exact = (f64::from(value) / std).to_bits() == 2.0_f64.powi(-k).to_bits();
+                    prop_assert!(value == 0 || exact);
                 }
             }
         }
@@ -101,17 +113,25 @@ proptest! {
         prop_assert_eq!(spikes.shape(), [steps, 1, 2 * pixels]);
         for t in 0..steps {
             for position in 0..pixels {
-                let change = if t == 0 { 0 } else { i32::from(images[[t, position]]) - i32::from(images[[t - 1, position]]) };
+                let pixel = |t: usize| i32::from(images[[t, position]]);
+                let change = if t == 0 { 0 } else { pixel(t) - pixel(t - 1) };
                 let (on, off) = (spikes[[t, 0, position]], spikes[[t, 0, pixels + position]]);
-                prop_assert_eq!((on, off), (u8::from(change >= i32::from(threshold)), u8::from(-change >= i32::from(threshold))));
+                let threshold = i32::from(threshold);
+                let expected = (u8::from(change >= threshold), u8::from(-change >= threshold));
+                prop_assert_eq!((on, off), expected);
             }
         }
     }
 
     #[test]
-    fn delta_of_what_does_not_change_is_silent(images in images(), threshold in 1_u8..=255, steps in 1_usize..6) {
+    fn delta_of_what_does_not_change_is_silent(
+        images in images(),
+        threshold in 1_u8..=255,
+        steps in 1_usize..6,
+    ) {
         let frames = images.broadcast((steps, images.nrows(), images.ncols())).unwrap();
-        let spikes = Encoder::Delta { threshold }.encode(&Input::Frames(frames.into_dyn()), steps, 0).unwrap();
+        let frames = Input::Frames(frames.into_dyn());
+        let spikes = Encoder::Delta { threshold }.encode(&frames, steps, 0).unwrap();
         prop_assert!(spikes.iter().all(|&value| value == 0));
     }
 }

@@ -598,7 +598,8 @@ fn ten_thousand_nodes_load_fast_and_a_hundred_and_ten_thousand_do_not_load() {
 
     let model = of(110_000);
     let json = json!({
-        "version": 1, "form": {"kind": "events"}, "time_steps": 1, "preprocessing": {"mean": [0], "std": [1.0]}, "classes": [],
+        "version": 1, "form": {"kind": "events"}, "time_steps": 1,
+        "preprocessing": {"mean": [0], "std": [1.0]}, "classes": [],
         "graph": serde_json::to_value(model.graph()).unwrap(),
     });
     assert!(refusal(&pack(&json, model.weights())).contains("at most 100000 nodes, found 110003"));
