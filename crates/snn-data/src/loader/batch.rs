@@ -162,6 +162,27 @@ impl Batch {
     }
 }
 
+/// The samples that those of a batch are mixed with, and their labels.
+pub(super) struct Partners {
+    pub(super) samples: Samples,
+    pub(super) others: Vec<i64>,
+}
+
+impl Partners {
+    /// Draws a permutation of a batch.
+    pub(super) fn draw(batch: &Batch, rng: &mut SampleRng) -> Self {
+        let labels = &batch.targets.labels;
+        let mut partners: Vec<usize> = (0..labels.len()).collect();
+        rng.shuffle(&mut partners);
+        let others = partners.iter().filter_map(|&at| labels.get(at).copied()).collect();
+        let samples = match &batch.samples {
+            Samples::Static(images) => Samples::Static(images.select(Axis(0), &partners)),
+            Samples::Frames(frames) => Samples::Frames(frames.select(Axis(1), &partners)),
+        };
+        Self { samples, others }
+    }
+}
+
 /// Work on whole batches in the loader's threads, after mixing: encoding images into frames, for
 /// example ([`Loader::with_batch_transform`](crate::Loader::with_batch_transform)).
 pub trait BatchTransform: fmt::Debug + Send + Sync {

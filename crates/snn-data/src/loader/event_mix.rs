@@ -1,7 +1,6 @@
 //! `EventMix`: parts of two recordings in one, divided by a random surface in time and space.
 
-use super::batch::{Batch, Mixture};
-use super::mix::Partners;
+use super::batch::{Batch, Mixture, Partners};
 use super::rng::SampleRng;
 use crate::{Error, Result, SampleShape};
 use ndarray::Array3;

@@ -1,11 +1,11 @@
 //! Mixup, cutmix and `EventMix`: each sample of a batch is combined with another one of it, and so
 //! are their labels.
 
-use super::batch::{Batch, Mixture, Samples};
+use super::batch::{Batch, Mixture, Partners, Samples};
 use super::event_mix::EventMix;
 use super::rng::SampleRng;
 use crate::{Error, Result, SampleShape};
-use ndarray::{Axis, Zip, s};
+use ndarray::{Zip, s};
 use serde::{Deserialize, Serialize};
 
 /// Largest α: draws by Jöhnk's method become slow beyond it, and no recipe goes there.
@@ -103,27 +103,6 @@ impl Mix {
         };
         batch.targets.mixture = Some(Mixture { share, others });
         Ok(())
-    }
-}
-
-/// The samples that those of a batch are mixed with, and their labels.
-pub(super) struct Partners {
-    pub(super) samples: Samples,
-    pub(super) others: Vec<i64>,
-}
-
-impl Partners {
-    /// Draws a permutation of a batch.
-    pub(super) fn draw(batch: &Batch, rng: &mut SampleRng) -> Self {
-        let labels = &batch.targets.labels;
-        let mut partners: Vec<usize> = (0..labels.len()).collect();
-        rng.shuffle(&mut partners);
-        let others = partners.iter().filter_map(|&at| labels.get(at).copied()).collect();
-        let samples = match &batch.samples {
-            Samples::Static(images) => Samples::Static(images.select(Axis(0), &partners)),
-            Samples::Frames(frames) => Samples::Frames(frames.select(Axis(1), &partners)),
-        };
-        Self { samples, others }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pictures that are files of their own.
 
-use super::{Pictures, Place};
+use super::set::{Pictures, Place};
 use crate::files::is_picture;
 use crate::{Error, Result};
 use fs_err as fs;

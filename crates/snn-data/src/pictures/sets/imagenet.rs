@@ -1,7 +1,8 @@
 //! The forms in which ImageNet is stored.
 
 use super::devkit::Truth;
-use super::{Pictures, Place, files, list};
+use super::set::{Pictures, Place};
+use super::{files, list};
 use crate::files::tar::{Entry, entries};
 use crate::files::{is_picture, text};
 use crate::{Error, Result, Split};

@@ -5,42 +5,19 @@ mod files;
 mod imagenet;
 mod list;
 mod mat;
+mod set;
 mod source;
 
+pub use set::Pictures;
 pub use source::{OnDamage, PictureSource, View};
 
 use crate::pictures::{DecodeOptions, Picture, decode, decode_with};
 use crate::sets::{DatasetName, Form, PictureLayout};
 use crate::{Error, Result, Split};
 use fs_err as fs;
+use set::Place;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-
-/// Where the bytes of a picture are; there are more than a million of these.
-#[derive(Debug, Clone)]
-enum Place {
-    /// A file below the root, folders separated by `/`.
-    File(Box<str>),
-    /// Bytes of an archive.
-    Tar { archive: u32, start: u64, length: u32, name: Box<str> },
-}
-
-/// Labelled picture files, decoded on request.
-///
-/// ```no_run
-/// use snn_data::pictures::Pictures;
-/// let train = Pictures::imagenet("/data/imagenet".as_ref(), snn_data::Split::Train)?;
-/// let picture = train.read(0, Default::default())?;
-/// # Ok::<(), snn_data::Error>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct Pictures {
-    root: PathBuf,
-    archives: Vec<PathBuf>,
-    classes: Vec<String>,
-    places: Vec<Place>,
-    labels: Vec<u16>,
-}
 
 impl Pictures {
     /// A folder with one folder a class (Imagenette's `train` and `val`, and any set of one's own):
@@ -166,26 +143,6 @@ impl Pictures {
                 file.read_exact(&mut bytes)?;
                 decode_with(&bytes, &path, options)
             }
-        }
-    }
-
-    /// Checks that there is something, and that labels fit.
-    fn checked(self) -> Result<Self> {
-        let field = if self.classes.is_empty() || self.classes.len() > usize::from(u16::MAX) {
-            Some(("classes", "one folder a class, at most 65,535", self.classes.len()))
-        } else if self.places.is_empty() {
-            Some(("pictures", "files .jpg, .jpeg or .png in the folders of the classes", 0))
-        } else {
-            None
-        };
-        match field {
-            None => Ok(self),
-            Some((field, expected, found)) => Err(Error::Field {
-                path: self.root,
-                field,
-                expected: expected.into(),
-                found: found.to_string(),
-            }),
         }
     }
 }

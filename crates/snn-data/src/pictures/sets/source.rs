@@ -1,8 +1,8 @@
 //! Pictures as samples of one size.
 
-use super::Pictures;
+use super::set::Pictures;
 #[cfg(feature = "cache")]
-use super::Place;
+use super::set::Place;
 #[cfg(feature = "cache")]
 use crate::cache::Fingerprint;
 use crate::pictures::{CentreCrop, DecodeOptions, RandomResizedCrop};

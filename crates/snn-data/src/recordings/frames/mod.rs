@@ -12,10 +12,8 @@ use crate::recordings::events::{EventReader, Events, SensorSize};
 use crate::{Error, Result, SampleMut, SampleShape};
 use ndarray::Array4;
 use serde::{Deserialize, Serialize};
+use slicing::MAX_VALUES;
 use stream::Trace;
-
-/// More values than this are a mistake in the settings or in the times of a recording: 1 GiB.
-const MAX_VALUES: usize = 1 << 29;
 
 /// Counts events per slice, polarity and pixel.
 ///
@@ -82,7 +80,7 @@ impl Framing {
         match self.slicing {
             Slicing::Number { .. } | Slicing::Count { .. } => {
                 let size = target(self.size, reader.size())?;
-                let trace = Trace::read(self, reader)?;
+                let trace = Trace::read(size, reader)?;
                 let ranges = self.slicing.ranges(trace.len())?.unwrap_or_default();
                 let mut frames = zeros(ranges.len(), size, 0_u16)?;
                 trace.count(&ranges, frames.as_slice_mut().unwrap_or_default())?;

@@ -5,6 +5,9 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
+/// More values than this are a mistake in the settings or in the times of a recording: 1 GiB.
+pub(super) const MAX_VALUES: usize = 1 << 29;
+
 /// How a recording is cut into slices; no event is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -110,7 +113,7 @@ impl Slicing {
             | Self::Count { events: count } => (count, (span / count as u64).max(1)),
         };
         // Above this the frames are refused anyway, and a range each would be too much as well.
-        if count > super::MAX_VALUES {
+        if count > MAX_VALUES {
             return Ok(Slices::Times { count, first, duration });
         }
         Ok(by_time(events, first, duration, count))

@@ -5,9 +5,8 @@
 )]
 
 use super::accumulate::{BLOCK, Count, Places, add};
-use super::{Framing, target};
 use crate::Result;
-use crate::recordings::events::{EventReader, Events};
+use crate::recordings::events::{EventReader, Events, SensorSize};
 use snn_simd::{Kernel, run_with_avx2};
 use std::ops::Range;
 
@@ -20,8 +19,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    pub(super) fn read(framing: &Framing, reader: &mut EventReader) -> Result<Self> {
-        let size = target(framing.size, reader.size())?;
+    pub(super) fn read(size: SensorSize, reader: &mut EventReader) -> Result<Self> {
         let places = Places::new(reader.size(), size);
         let mut trace =
             Self { places: Vec::with_capacity(reader.expected_events()), frame: 2 * size.pixels() };

@@ -1,7 +1,7 @@
 //! DVS128 Gesture: long recordings, and a list for each of when which gesture was made.
 
-use super::Sample;
 use super::place::Place;
+use super::sample::Sample;
 use crate::files::enclosed::is_enclosed;
 use crate::files::text;
 use crate::{Error, Result, Split};

@@ -3,6 +3,7 @@
 mod gesture;
 mod natural;
 mod place;
+mod sample;
 mod scan;
 mod source;
 mod split;
@@ -13,19 +14,8 @@ pub use split::{RecordingSplit, SplitFile, SplitRule};
 use crate::recordings::events::{EventReader, Events, ReadOptions, SensorSize};
 use crate::sets::{DatasetName, DefaultSplit, Form, RecordingFiles, RecordingLayout};
 use crate::{Error, Result, Split};
-use place::Place;
+use sample::Sample;
 use std::path::{Path, PathBuf};
-
-/// One recording of a set.
-#[derive(Debug, Clone)]
-struct Sample {
-    place: Place,
-    /// Name in the set, with `/` between folders: what a split file lists.
-    name: String,
-    label: u16,
-    /// Which part the publishers put it in, if they did.
-    official: Option<Split>,
-}
 
 /// The recordings of a set: where each one is; they are read on request.
 #[derive(Debug, Clone)]

@@ -1,7 +1,8 @@
 //! Recordings in one folder or zip archive a class.
 
+use super::natural;
 use super::place::{Place, entries};
-use super::{Sample, natural};
+use super::sample::Sample;
 use crate::files::text;
 use crate::{Error, Result, Split};
 use fs_err as fs;
