@@ -75,8 +75,7 @@ fn train(graph: Graph, training: TrainingOptions, time_steps: usize, batch: usiz
         Model::new(Signature::new(Form::Trained, graph, time_steps, preprocessing), weights);
     let options = NetworkOptions { training, ..NetworkOptions::new(Device::Cpu) };
     let network = Network::with_options(&model, &options)?;
-    let mut optimiser =
-        OptimiserConfig::Sgd(SgdConfig::default()).init(network.parameters(), network.graph())?;
+    let mut optimiser = OptimiserConfig::Sgd(SgdConfig::default()).init(network.parameters())?;
     let random = &mut ChaCha8Rng::seed_from_u64(1);
     let images = ArrayD::from_shape_simple_fn(vec![batch, 3, SIDE, SIDE], || random.random::<u8>());
     let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..10_u8))).collect();

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use snn_core::{FiringRate, Forward, GridNetwork, Mode, Network, Parameter, Pixels};
-use snn_ir::{Graph, Model, Signature, Weights};
+use snn_ir::{Model, Signature, Weights};
 use tch::{Device, Tensor};
 
 /// Learning rates of the layers.
@@ -19,8 +19,6 @@ pub(crate) enum StepSize {
 pub(crate) trait Trainable {
     /// Where its tensors are.
     fn device(&self) -> Device;
-    /// The graph that its parameters belong to.
-    fn graph(&self) -> &Graph;
     /// Its parameters.
     fn parameters(&self) -> &[Parameter];
     /// Learning rates of its layers.
@@ -54,10 +52,6 @@ pub(crate) struct OffGrid {
 impl Trainable for OffGrid {
     fn device(&self) -> Device {
         self.network.device()
-    }
-
-    fn graph(&self) -> &Graph {
-        self.network.graph()
     }
 
     fn parameters(&self) -> &[Parameter] {
@@ -102,11 +96,10 @@ impl Trainable for OffGrid {
     }
 }
 
-/// A network on the grid with the graph and device it was made for.
+/// A network on the grid with the device it was made for.
 #[derive(Debug)]
 pub(crate) struct OnGrid {
     pub(crate) network: GridNetwork,
-    pub(crate) graph: Graph,
     pub(crate) time_steps: usize,
     pub(crate) device: Device,
 }
@@ -114,10 +107,6 @@ pub(crate) struct OnGrid {
 impl Trainable for OnGrid {
     fn device(&self) -> Device {
         self.device
-    }
-
-    fn graph(&self) -> &Graph {
-        &self.graph
     }
 
     fn parameters(&self) -> &[Parameter] {

@@ -215,7 +215,6 @@ impl Trainer {
             let network = GridNetwork::with_surrogate(model, options.device, surrogate)?;
             return Ok(Box::new(OnGrid {
                 network,
-                graph: model.graph().clone(),
                 time_steps: model.time_steps(),
                 device: options.device,
             }));

@@ -75,7 +75,7 @@ pub(crate) fn fit(
     let reestimated = recipe.batch_norm_reestimation.batches;
 
     // State: from the checkpoint, if there is one.
-    let mut optimiser = recipe.optimiser.init(network.parameters(), network.graph())?;
+    let mut optimiser = recipe.optimiser.init(network.parameters())?;
     if network.step_size() == StepSize::Relative {
         // Sizes of the weights it starts with, whatever the checkpoint holds.
         optimiser.scale_rates_by_size()?;

@@ -12,7 +12,7 @@ use crate::tensor::with_values;
 use crate::tensor::{Pixels, array, int, weight};
 use ndarray::ArrayD;
 use snn_ir::GRID_WEIGHT_MAX;
-use snn_ir::{Form, Model, Op, Surrogate};
+use snn_ir::{Form, Model, Op, Range, Surrogate};
 use tch::{Device, Kind, Tensor};
 
 /// A model on the grid whose weights learn.
@@ -138,6 +138,8 @@ impl GridNetwork {
                 name,
                 tensor: shadow.f_set_requires_grad(true)?,
                 learned: true,
+                range: Range::Finite,
+                decays: part == "weight",
             });
         }
         let bias = has_bias.then_some(first + 1);

@@ -83,6 +83,8 @@ impl Interpreter {
             name: p.name.clone(),
             tensor: p.tensor.shallow_clone(),
             learned: p.learned,
+            range: p.range,
+            decays: p.decays,
         };
         Self {
             form: self.form,

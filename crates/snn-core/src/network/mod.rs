@@ -74,7 +74,7 @@ impl Network {
         let resolved = model.validate()?.resolved();
         registry.check(model.graph())?;
         let mut parameters = Vec::new();
-        for WeightSpec { name, part: PartSpec { learned, .. }, .. } in
+        for WeightSpec { name, part: PartSpec { learned, range, decays, .. }, .. } in
             weight_specs(model.graph(), resolved, model.form())?
         {
             let tensor = weight(snn_ir::weights::get(model.weights(), &name)?, kind, device)?;
@@ -82,6 +82,8 @@ impl Network {
                 name,
                 tensor: tensor.f_set_requires_grad(learned)?,
                 learned,
+                range,
+                decays,
             });
         }
         let interpreter = Interpreter::new(Setup {

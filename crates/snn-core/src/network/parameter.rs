@@ -1,5 +1,6 @@
 //! One named tensor of a network, and the bounds of learned ones.
 
+use snn_ir::Range;
 use tch::Tensor;
 
 /// Smallest quantisation step that [`Network::project`](crate::Network::project) leaves.
@@ -19,9 +20,24 @@ pub struct Parameter {
     pub tensor: Tensor,
     /// `true` if training changes the parameter by gradient (not so for running statistics).
     pub learned: bool,
+    /// The values that the parameter may have, as its node says
+    /// ([`PartSpec`](snn_ir::PartSpec)).
+    pub range: Range,
+    /// `true` if weight decay applies: to weights of convolutions and linear layers alone.
+    pub decays: bool,
 }
 
 impl Parameter {
+    /// The least value that [`Network::project`](crate::Network::project) leaves it; `None` where
+    /// it has no bound.
+    pub(crate) fn least(&self) -> Option<f64> {
+        match self.range {
+            Range::Positive => Some(LEAST_STEP),
+            Range::Above(least) => Some(least + LEAST_THRESHOLD),
+            Range::Finite | Range::AtLeast(_) | Range::GridWeight | Range::Ascending => None,
+        }
+    }
+
     /// The name of its node.
     pub fn node(&self) -> &str {
         self.name.rsplit_once('.').map_or("", |(node, _)| node)

@@ -2,21 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::network::Network;
-use crate::network::parameter::{LEAST_STEP, LEAST_THRESHOLD};
 use crate::tensor::{array, weight};
-use snn_ir::{Op, Site, Weights};
+use snn_ir::Weights;
 use tch::Kind;
-
-/// The least value that [`Network::project`] leaves a part of a node; `None` where it has no bound.
-fn least(op: &Op, part: &str) -> Option<f64> {
-    match (op, part) {
-        (Op::Activation { site: Site::QuantRelu(_), .. }, "step") => Some(LEAST_STEP),
-        (Op::Activation { site: Site::Lif(lif), .. }, "threshold") => {
-            Some(lif.rest().max(0.0) + LEAST_THRESHOLD)
-        }
-        _ => None,
-    }
-}
 
 impl Network {
     /// A copy of all weights, running statistics included: f32 or, in double precision, f64.
@@ -64,7 +52,7 @@ impl Network {
     }
 
     /// Moves parameters that an optimiser took out of their range back into it: quantisation steps
-    /// to at least [`LEAST_STEP`], learned thresholds to [`LEAST_THRESHOLD`] above the reset
+    /// to at least [`LEAST_STEP`](crate::LEAST_STEP), learned thresholds to [`LEAST_THRESHOLD`](crate::LEAST_THRESHOLD) above the reset
     /// potential and 0. Call it after every step of the optimiser.
     ///
     /// # Errors
@@ -72,8 +60,7 @@ impl Network {
     pub fn project(&mut self) -> Result<()> {
         tch::no_grad(|| {
             for parameter in self.parameters().iter().filter(|parameter| parameter.learned) {
-                let node = self.graph().node(parameter.node());
-                if let Some(least) = node.and_then(|node| least(&node.op, parameter.part())) {
+                if let Some(least) = parameter.least() {
                     let _same_tensor = parameter.tensor.shallow_clone().f_clamp_min_(least)?;
                 }
             }

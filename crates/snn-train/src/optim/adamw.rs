@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::optim::{Optimiser, OptimiserConfig, Slot};
 use serde::{Deserialize, Serialize};
 use snn_core::Parameter;
-use snn_ir::Graph;
 use tch::Tensor;
 
 /// Peak learning rate (Kingma & Ba 2015, algorithm 1).
@@ -70,8 +69,8 @@ impl AdamWConfig {
     ///
     /// # Errors
     /// libtorch cannot allocate.
-    pub fn init(&self, parameters: &[Parameter], graph: &Graph) -> Result<Optimiser> {
-        OptimiserConfig::AdamW(*self).init(parameters, graph)
+    pub fn init(&self, parameters: &[Parameter]) -> Result<Optimiser> {
+        OptimiserConfig::AdamW(*self).init(parameters)
     }
 
     /// One step of one parameter, the step of that number.

@@ -13,7 +13,7 @@ use crate::optim::adamw::AdamWConfig;
 use crate::optim::sgd::SgdConfig;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use snn_core::{Parameter, arrays};
-use snn_ir::{Graph, Op, Weights};
+use snn_ir::Weights;
 use tch::{Kind, Tensor};
 
 /// Added to the norm before it divides (`PyTorch`'s `clip_grad_norm_`).
@@ -73,7 +73,7 @@ impl OptimiserConfig {
     ///
     /// # Errors
     /// libtorch cannot allocate.
-    pub fn init(&self, parameters: &[Parameter], graph: &Graph) -> Result<Optimiser> {
+    pub fn init(&self, parameters: &[Parameter]) -> Result<Optimiser> {
         let slots = parameters
             .iter()
             .filter(|parameter| parameter.learned)
@@ -82,7 +82,7 @@ impl OptimiserConfig {
                 let zeros = |_| tensor.f_detach()?.f_zeros_like();
                 let moments =
                     self.moments().iter().map(zeros).collect::<Result<_, tch::TchError>>()?;
-                let synapse = is_synapse(graph, parameter);
+                let synapse = parameter.decays;
                 Ok(Slot { name: parameter.name.clone(), synapse, size: 1.0, tensor, moments })
             })
             .collect::<Result<_>>()?;
@@ -96,14 +96,6 @@ impl OptimiserConfig {
             Self::AdamW(_) => &["first_moment", "second_moment"],
         }
     }
-}
-
-/// The weight of a convolution or linear layer.
-fn is_synapse(graph: &Graph, parameter: &Parameter) -> bool {
-    parameter.part() == "weight"
-        && graph
-            .node(parameter.node())
-            .is_some_and(|node| matches!(node.op, Op::Conv(_) | Op::Linear { .. }))
 }
 
 /// An optimiser with its state.

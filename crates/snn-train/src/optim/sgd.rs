@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::optim::{Optimiser, OptimiserConfig, Slot};
 use serde::{Deserialize, Serialize};
 use snn_core::Parameter;
-use snn_ir::Graph;
 use tch::Tensor;
 
 /// Peak learning rate for batches of 128 (He 2016, section 4.2).
@@ -65,8 +64,8 @@ impl SgdConfig {
     ///
     /// # Errors
     /// libtorch cannot allocate.
-    pub fn init(&self, parameters: &[Parameter], graph: &Graph) -> Result<Optimiser> {
-        OptimiserConfig::Sgd(*self).init(parameters, graph)
+    pub fn init(&self, parameters: &[Parameter]) -> Result<Optimiser> {
+        OptimiserConfig::Sgd(*self).init(parameters)
     }
 
     /// One step of one parameter.

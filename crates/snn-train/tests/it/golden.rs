@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 use snn_core::{Forward, Parameter};
-use snn_ir::{Conv, Graph, Op};
 use snn_train::loss::{Targets, cross_entropy, distillation};
 use snn_train::{
     AdamWConfig, LossConfig, Optimiser, OptimiserConfig, ScheduleConfig, SgdConfig, WarmUpConfig,
@@ -124,19 +123,13 @@ fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     }
 }
 
-/// A graph with one convolution, `conv`, and its norm, `norm`.
-fn graph() -> Graph {
-    let mut graph = Graph::default();
-    graph.push("conv", Op::Conv(Conv::square(1, 3, 1)), &[]);
-    graph.push("norm", Op::BatchNorm { eps: 1e-5 }, &["conv"]);
-    graph
-}
-
 fn parameter(name: &str, tensor: &Tensor) -> Parameter {
     Parameter {
         name: name.to_string(),
         tensor: tensor.detach().set_requires_grad(true),
         learned: true,
+        range: snn_ir::Range::Finite,
+        decays: name == "conv.weight",
     }
 }
 
@@ -163,7 +156,7 @@ fn sgd_is_that_of_pytorch() {
         let (momentum, nesterov, weight_decay) = (case.momentum, case.nesterov, case.weight_decay);
         let config = SgdConfig { learning_rate: 0.1, momentum, nesterov, weight_decay };
         let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
-        let mut optimiser = config.init(&parameters, &graph()).unwrap();
+        let mut optimiser = config.init(&parameters).unwrap();
         for (found, expected) in descend(config.learning_rate, 0..5, &parameters, &mut optimiser)
             .iter()
             .zip(&case.values)
@@ -177,33 +170,38 @@ fn sgd_is_that_of_pytorch() {
 fn sgd_goes_on_from_a_saved_state_bit_for_bit() {
     let config = SgdConfig::default();
     let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
-    let mut optimiser = config.init(&parameters, &graph()).unwrap();
+    let mut optimiser = config.init(&parameters).unwrap();
     descend(config.learning_rate, 0..3, &parameters, &mut optimiser);
     let (saved, state) = (parameters[0].tensor.detach().copy(), optimiser.state().unwrap());
     let expected = descend(config.learning_rate, 3..6, &parameters, &mut optimiser);
 
     let resumed = [parameter("conv.weight", &saved)];
-    let mut optimiser = config.init(&resumed, &graph()).unwrap();
+    let mut optimiser = config.init(&resumed).unwrap();
     optimiser.restore(&state).unwrap();
     assert_eq!(descend(config.learning_rate, 3..6, &resumed, &mut optimiser), expected);
 
     let other = [parameter("conv.weight", &tensor(&[3, 3], 0))];
-    let error = config.init(&other, &graph()).unwrap().restore(&state).unwrap_err();
+    let error = config.init(&other).unwrap().restore(&state).unwrap_err();
     assert!(error.to_string().contains("conv.weight"), "{error}");
 }
 
 #[test]
 fn weight_decay_spares_norms_and_what_is_not_learned_stays() {
     let config = SgdConfig { weight_decay: 0.5, ..SgdConfig::default() };
-    let still =
-        Parameter { name: "norm.running_mean".into(), tensor: tensor(&[2], 3), learned: false };
+    let still = Parameter {
+        name: "norm.running_mean".into(),
+        tensor: tensor(&[2], 3),
+        learned: false,
+        range: snn_ir::Range::Finite,
+        decays: false,
+    };
     let parameters = [
         parameter("conv.weight", &tensor(&[2], 1)),
         parameter("norm.weight", &tensor(&[2], 2)),
         still,
     ];
     let before: Vec<Vec<f64>> = parameters.iter().map(|p| flat(&p.tensor)).collect();
-    let mut optimiser = config.init(&parameters, &graph()).unwrap();
+    let mut optimiser = config.init(&parameters).unwrap();
     ((&parameters[0].tensor + &parameters[1].tensor) * 0.0).sum(Kind::Float).backward();
     optimiser.step(0.1).unwrap();
     assert_ne!(flat(&parameters[0].tensor), before[0]);
@@ -217,7 +215,7 @@ fn scaled_rates_do_not_depend_on_the_unit_of_the_inputs() {
     let outputs = |config: OptimiserConfig, unit: f64| {
         let parameters = [parameter("conv.weight", &(tensor(&[2, 3], 5) / unit))];
         let input = tensor(&[3], 7) * unit;
-        let mut optimiser = config.init(&parameters, &graph()).unwrap();
+        let mut optimiser = config.init(&parameters).unwrap();
         optimiser.scale_rates_by_size().unwrap();
         let weight = &parameters[0].tensor;
         let before = flat(&weight.matmul(&input));
@@ -308,7 +306,7 @@ fn adamw_is_that_of_pytorch() {
         let GoldenAdamW { beta1, beta2, eps, weight_decay, values } = case;
         let config = AdamWConfig { learning_rate: 0.1, beta1, beta2, eps, weight_decay };
         let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
-        let mut optimiser = config.init(&parameters, &graph()).unwrap();
+        let mut optimiser = config.init(&parameters).unwrap();
         let found = descend(config.learning_rate, 0..5, &parameters, &mut optimiser);
         for (found, expected) in found.iter().zip(&values) {
             assert_close(found, expected, SINGLE, &format!("{config:?}"));
@@ -320,20 +318,18 @@ fn adamw_is_that_of_pytorch() {
 fn adamw_goes_on_from_a_saved_state_bit_for_bit() {
     let config = AdamWConfig::default();
     let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
-    let mut optimiser = config.init(&parameters, &graph()).unwrap();
+    let mut optimiser = config.init(&parameters).unwrap();
     descend(1e-3, 0..3, &parameters, &mut optimiser);
     let (state, saved) = (optimiser.state().unwrap(), parameters[0].tensor.copy());
     let expected = descend(1e-3, 3..6, &parameters, &mut optimiser);
 
     let parameters = [parameter("conv.weight", &saved)];
-    let mut resumed = config.init(&parameters, &graph()).unwrap();
+    let mut resumed = config.init(&parameters).unwrap();
     resumed.restore(&state).unwrap();
     assert_eq!(descend(1e-3, 3..6, &parameters, &mut resumed), expected);
     // The number of steps is a part of the state: without it the bias is corrected anew.
     assert!(
-        resumed
-            .restore(&SgdConfig::default().init(&parameters, &graph()).unwrap().state().unwrap())
-            .is_err()
+        resumed.restore(&SgdConfig::default().init(&parameters).unwrap().state().unwrap()).is_err()
     );
     for steps in [f64::NAN, 1.5, -1.0, 1e20] {
         let mut damaged = state.clone();
@@ -354,7 +350,7 @@ fn clipping_is_that_of_pytorch() {
         for (parameter, gradient) in parameters.iter().zip(&gradients) {
             (&parameter.tensor * gradient).sum(Kind::Float).backward();
         }
-        let mut optimiser = SgdConfig::default().init(&parameters, &graph()).unwrap();
+        let mut optimiser = SgdConfig::default().init(&parameters).unwrap();
         assert_close(
             &[optimiser.clip_gradients(case.limit).unwrap()],
             &[case.norm],
