@@ -99,8 +99,8 @@ macro_rules! kinds {
         impl Policy {
             /// Every kind of policy: its name, its keys, and which sites become `ReLU`, as the
             /// tables of the documentation have them.
-            pub fn kinds() -> impl Iterator<Item = (&'static str, &'static [&'static str], &'static str)>
-            {
+            pub fn kinds()
+            -> impl Iterator<Item = (&'static str, &'static [&'static str], &'static str)> {
                 let chooses = [$($chooses),*];
                 KINDS.iter().zip(chooses).map(|(&(name, keys), chooses)| (name, keys, chooses))
             }

@@ -12,7 +12,8 @@ pub(crate) enum Data {
     /// Say what is there of every data set, in which form, and what is missing.
     #[command(
         after_help = "JSON: `root`, `sets` (each `dataset`, `presence`: `complete`, `incomplete`, \
-                        `missing`, `computed`; `form`, `path`, `classes`, `parts` with `expected` and \
+                        `missing`, `computed`; `form`, `path`, `classes`, `parts` with `expected` \
+                        and \
                         `found`, `files` with official sizes and checksums)."
     )]
     List {
@@ -23,7 +24,8 @@ pub(crate) enum Data {
     /// samples.
     #[command(
         after_help = "JSON: `root`, `files` (each `dataset`, `path`, `status`: `ok`, `ok_md5`, \
-                        `ok_size_only`, `missing`, `wrong_size`, `wrong_checksum`, `unreadable`), `parts` \
+                        `ok_size_only`, `missing`, `wrong_size`, `wrong_checksum`, `unreadable`), \
+                        `parts` \
                         (what is counted: `dataset`, `part`, `path`, `expected`, `found`)."
     )]
     Check {
@@ -35,8 +37,10 @@ pub(crate) enum Data {
     /// Say what is in a file: a recording, a picture, NPZ, a file of CIFAR or MNIST, an archive, a
     /// cache.
     #[command(
-        after_help = "JSON: `path`, `bytes`, `kind`; of a recording `format`, `sensor`, `events`, `on`, \
-                        `off`, `span`, `sorted`, `skipped`; of a picture `format`, `width`, `height`, \
+        after_help = "JSON: `path`, `bytes`, `kind`; of a recording `format`, `sensor`, `events`, \
+                      `on`, \
+                        `off`, `span`, `sorted`, `skipped`; of a picture `format`, `width`, \
+                        `height`, \
                         `colour`, `orientation`, `damage`."
     )]
     Info {
@@ -53,7 +57,8 @@ pub(crate) enum Data {
     /// Draw a contact sheet: images as stored and augmented, recordings as frames with ON and OFF
     /// in two colours.
     #[command(
-        after_help = "JSON: `out`, `width`, `height`, `source`, `available`, `seed`, `augment`, `samples` \
+        after_help = "JSON: `out`, `width`, `height`, `source`, `available`, `seed`, `augment`, \
+                      `samples` \
                         (each `index`, `name`, `class`, `tiles`, `events`)."
     )]
     Show(Show),

@@ -29,11 +29,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Go the whole way in three minutes, without data: train a small hybrid on an embedded image
     /// set, convert it with all codes, verify each, compare.
-    #[command(
-        after_help = "JSON: `run` (as `train`), `lif_share`, `dense_images_per_second`, `dense_macs`, \
+    #[command(after_help = "JSON: `run` (as `train`), `lif_share`, `dense_images_per_second`, \
+                      `dense_macs`, \
                         `conversions` (each `code`, `micro_steps`, `firing_rate`, `verification`, \
-                        `inference`), `holds`, `failures`, `seconds`."
-    )]
+                        `inference`), `holds`, `failures`, `seconds`.")]
     Demo(Demo),
     /// Look after data sets.
     #[cfg(feature = "data")]
@@ -45,7 +44,8 @@ pub(crate) enum Command {
     #[command(
         after_help = "JSON, the `result.json` of the run: `dataset`, `test_accuracy` (0 to 1), \
                         `test_images`, `validation_accuracy`, `averaged`, `batch_norm_batches`, \
-                        `final_epoch`, `wall_seconds`, `policy`, `relu_share`, `time_steps`, `parameters`."
+                        `final_epoch`, `wall_seconds`, `policy`, `relu_share`, `time_steps`, \
+                        `parameters`."
     )]
     Train(Train),
     /// Convert a run into an event-driven model file.
@@ -59,10 +59,14 @@ pub(crate) enum Command {
     /// Prove that a converted model is its trained network: spike for spike off the grid, bit for
     /// bit on it.
     #[command(
-        after_help = "JSON: `run`, `model`, `holds`, `finetuned`, `level`, `samples`, `flips`, `sites`, \
-                        `active_sites`, `accuracy_reference`, `accuracy_converted` (percent), `max_drop`, \
-                        `failures`, and `comparisons` (each `level`, `reference`, `candidate`, `samples`, \
-                        `decisions`, `flips`, `ties`, `unequal_logits`, `logit_difference` (`null` where \
+        after_help = "JSON: `run`, `model`, `holds`, `finetuned`, `level`, `samples`, `flips`, \
+                      `sites`, \
+                        `active_sites`, `accuracy_reference`, `accuracy_converted` (percent), \
+                        `max_drop`, \
+                        `failures`, and `comparisons` (each `level`, `reference`, `candidate`, \
+                        `samples`, \
+                        `decisions`, `flips`, `ties`, `unequal_logits`, `logit_difference` (`null` \
+                        where \
                         logits are not compared), `class_changes`, `sites`)."
     )]
     Verify(Verify),
@@ -78,19 +82,22 @@ pub(crate) enum Command {
     /// classes are printed with their share (the softmax of the logits), the time of one run, and
     /// the events and additions that it took.
     #[command(
-        after_help = "JSON: `samples`, `accuracy` (percent), `engine`, `images_per_second`, and with \
-                        --counts `energy_microjoules`, `energy_figures`, `counts`. Of one image: `image`, \
-                        `class`, `name`, `best` (each `class`, `name`, `share`), `logits`, `engine`, \
+        after_help = "JSON: `samples`, `accuracy` (percent), `engine`, `images_per_second`, and \
+                      with \
+                        --counts `energy_microjoules`, `energy_figures`, `counts`. Of one image: \
+                        `image`, \
+                        `class`, `name`, `best` (each `class`, `name`, `share`), `logits`, \
+                        `engine`, \
                         `seconds`, `events`, `additions`, and with --counts `counts`."
     )]
     Infer(Infer),
     /// Draw what is in a model file or run folder: its graph with shapes, codes, scales and bounds,
     /// and how a converted model is deployed.
-    #[command(
-        after_help = "JSON: `form`, `time_steps`, `micro_steps`, `parameters`, `neurons`, `lif_neurons`, \
-                        `preprocessing`, `classes`, `nodes`, of a converted model that can be deployed \
-                        `deployment`, and of a run `config` and `result`."
-    )]
+    #[command(after_help = "JSON: `form`, `time_steps`, `micro_steps`, `parameters`, `neurons`, \
+                      `lif_neurons`, \
+                        `preprocessing`, `classes`, `nodes`, of a converted model that can be \
+                        deployed \
+                        `deployment`, and of a run `config` and `result`.")]
     Inspect(Inspect),
     /// Look at the policy of a config.
     #[command(subcommand)]
@@ -369,8 +376,10 @@ pub(crate) struct Inspect {
 pub(crate) enum Policy {
     /// Show which sites a config makes ReLU, before any training and without data files.
     #[command(
-        after_help = "JSON: `config`, `explanation`, `relu_sites`, `neurons`, `lif_neurons`, `relu_share`, \
-                        `policy`, `sites` (each `site`, `shape`, `neurons`, `before`, `after`, `spiking`, \
+        after_help = "JSON: `config`, `explanation`, `relu_sites`, `neurons`, `lif_neurons`, \
+                      `relu_share`, \
+                        `policy`, `sites` (each `site`, `shape`, `neurons`, `before`, `after`, \
+                        `spiking`, \
                         `decision`)."
     )]
     Show {

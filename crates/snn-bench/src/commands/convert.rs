@@ -56,7 +56,8 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
         }),
         GridName::None if arguments.guard_bits.is_some() || arguments.leak_bits.is_some() => {
             bail!(
-                "--guard-bits and --leak-bits are settings of the grid; there is none with --grid none"
+                "--guard-bits and --leak-bits are settings of the grid; there is none with --grid \
+                 none"
             )
         }
         GridName::None => None,
@@ -92,7 +93,8 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
 
 /// Losses of the two steps of a conversion.
 fn losses(plan: &Plan, on_grid: bool) -> String {
-    let nothing = "Conversion to events loses nothing: every spike and level is that of the trained \
+    let nothing = "Conversion to events loses nothing: every spike and level is that of the \
+                   trained \
                    network, in real arithmetic.";
     if !on_grid {
         return nothing.into();

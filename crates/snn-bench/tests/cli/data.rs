@@ -225,9 +225,12 @@ fn a_sheet_of_images_shows_what_is_stored() {
         .iter()
         .map(|seed| {
             let augment =
-                "crop,flip,auto-augment-cifar,cutout,erasing,rand-augment,trivial-augment,random-resized-crop";
-            let arguments =
-                ["shapes10", "--limit", "3", "--views", "2", "--seed", seed, "--augment", augment, "--force"];
+                "crop,flip,auto-augment-cifar,cutout,erasing,rand-augment,trivial-augment,\
+                 random-resized-crop";
+            let arguments = [
+                "shapes10", "--limit", "3", "--views", "2", "--seed", seed, "--augment", augment,
+                "--force",
+            ];
             let text = stdout(&show(&arguments, &out).success());
             assert!(text.contains("3 samples of shapes10, train"), "{text}");
             fs::read(&out).unwrap()

@@ -52,8 +52,9 @@ impl Network {
     }
 
     /// Moves parameters that an optimiser took out of their range back into it: quantisation steps
-    /// to at least [`LEAST_STEP`](crate::LEAST_STEP), learned thresholds to [`LEAST_THRESHOLD`](crate::LEAST_THRESHOLD) above the reset
-    /// potential and 0. Call it after every step of the optimiser.
+    /// to at least [`LEAST_STEP`](crate::LEAST_STEP), learned thresholds to
+    /// [`LEAST_THRESHOLD`](crate::LEAST_THRESHOLD) above the reset potential and 0. Call it after
+    /// every step of the optimiser.
     ///
     /// # Errors
     /// libtorch fails.

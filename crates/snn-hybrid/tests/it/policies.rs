@@ -162,7 +162,8 @@ block1.act1  16×16×16    4096  lif     lif         kept
 block1.act2  16×16×16    4096  lif     lif         kept
 block2.act1  32×8×8      2048  lif     lif         kept
 block2.act2  32×8×8      2048  lif     quant_relu  changed
-policy sites stem.act, block2.act2: 2 of 5 sites are ReLU; 37.5 % of 16384 neurons ReLU, 62.5 % LIF";
+policy sites stem.act, block2.act2: 2 of 5 sites are ReLU; \
+37.5 % of 16384 neurons ReLU, 62.5 % LIF";
     let strip = |text: &str| {
         text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
     };

@@ -20,7 +20,8 @@ const HEAD: &str = "head";
 /// use snn_ir::{Conv, GraphBuilder, PoolKind};
 ///
 /// let mut net = GraphBuilder::new([3, 32, 32]);
-/// for (stage, (width, layers)) in [(64, 2), (128, 2), (256, 3), (512, 3)].into_iter().enumerate() {
+/// let stages = [(64, 2), (128, 2), (256, 3), (512, 3)];
+/// for (stage, (width, layers)) in stages.into_iter().enumerate() {
 ///     for layer in 0..layers {
 ///         net.conv_site(&format!("stage{stage}.{layer}"), Conv::square(width, 3, 1));
 ///     }

@@ -100,7 +100,8 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     let model = Model::load(&arguments.model)?;
     if model.form() == Form::Trained {
         bail!(
-            "{}: expected a converted model, found a trained one; convert it first with `snn convert`",
+            "{}: expected a converted model, found a trained one; convert it first with `snn \
+             convert`",
             arguments.model.display()
         );
     }
