@@ -1,9 +1,10 @@
 //! Paths given on the command line: runs, models, files to write.
 
 use anyhow::{Context, Result, bail};
-use snn_data::{Dataset, DatasetName, Source, SourceConfig};
+use snn_data::{DatasetName, Source, SourceConfig, Subset};
 use snn_ir::Model;
 use snn_train::{RunConfig, RunFolder};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,43 +41,42 @@ pub(crate) struct TestSamples {
     pub(crate) classes: Vec<String>,
 }
 
-/// The whole test part of the run's data set, or of the one that is named, encoded as the run
-/// encodes its samples.
+/// The whole test part of the data set of the run with this config, or of the one that is named,
+/// encoded as the run encodes its samples; `None` where neither is given.
 pub(crate) fn test_samples(
-    trained: &Trained,
-    path: &Path,
+    config: Option<&RunConfig>,
     dataset: Option<DatasetName>,
     root: Option<&Path>,
-) -> Result<TestSamples> {
-    let source = match (dataset, &trained.config) {
+) -> Result<Option<TestSamples>> {
+    let source = match (dataset, config) {
         (Some(name), Some(config)) if config.data.dataset == name => config.data.source(),
         (Some(name), _) => SourceConfig::new(name),
         (None, Some(config)) => config.data.source(),
-        (None, None) => {
-            bail!("{} is a file and names no data set; give --dataset", path.display())
-        }
+        (None, None) => return Ok(None),
     };
     let data = snn_data::open(&source, root)?;
-    let source = match &trained.config {
+    let source = match config {
         Some(config) => config.encode(&data.test)?,
         None => data.test,
     };
-    Ok(TestSamples { name: data.name.to_string(), source, classes: data.classes })
+    Ok(Some(TestSamples { name: data.name.to_string(), source, classes: data.classes }))
+}
+
+/// The first `limit` samples of a source, all if there is no limit.
+pub(crate) fn limited(
+    source: Arc<dyn Source>,
+    limit: Option<NonZeroUsize>,
+) -> Result<Arc<dyn Source>> {
+    match limit.map(NonZeroUsize::get).filter(|limit| *limit < source.len()) {
+        Some(limit) => Ok(Arc::new(Subset::new(source, (0..limit).collect())?)),
+        None => Ok(source),
+    }
 }
 
 /// Makes sure that a model and a data set are meant for each other: as many classes, of the same
 /// names where the model has names.
-pub(crate) fn fits(model: &Model, path: &Path, data: &Dataset) -> Result<()> {
-    fits_classes(model, path, data.name.as_str(), &data.classes)
-}
-
-/// As [`fits`], of the classes of any source.
-pub(crate) fn fits_classes(
-    model: &Model,
-    path: &Path,
-    name: &str,
-    classes: &[String],
-) -> Result<()> {
+pub(crate) fn fits(model: &Model, path: &Path, samples: &TestSamples) -> Result<()> {
+    let TestSamples { name, classes, .. } = samples;
     let found = model.validate()?.classes();
     if found != classes.len() {
         bail!("{}: {found} classes, but {name} has {}", path.display(), classes.len());

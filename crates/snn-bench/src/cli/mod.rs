@@ -335,7 +335,9 @@ pub(crate) struct Verify {
 }
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("input").args(["dataset", "image"]).required(true)))]
+#[command(group(
+    ArgGroup::new("input").args(["dataset", "run", "image"]).required(true).multiple(true)
+))]
 pub(crate) struct Infer {
     /// The converted model.
     pub(crate) model: PathBuf,
@@ -344,9 +346,12 @@ pub(crate) struct Infer {
     /// The data set whose test images to classify.
     #[arg(long, value_name = "NAME")]
     pub(crate) dataset: Option<DatasetName>,
+    /// The run that the model is from: its data set, framed and encoded as it was trained.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
     /// One image instead: a PNG or JPEG file, resized and cropped to the model's input, or raw
     /// bytes, channel by channel.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "limit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "run", "data", "limit"])]
     pub(crate) image: Option<PathBuf>,
     /// Only the first N test images.
     #[arg(long, value_name = "N")]

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use ndarray::Axis;
 use serde::Serialize;
 use snn_core::{Libtorch, NetworkOptions};
-use snn_data::{Dataset, Images};
+use snn_data::{Dataset, Images, Source};
 use snn_ir::{Code, Evaluate, Input, Model, Op, Record};
 use snn_reparam::proof::{Demands, Report};
 use snn_reparam::{ConversionOptions, GridOptions};
@@ -85,6 +85,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     let run = train(&config, folder, &Options { start, ..Options::default() })?;
     let trained = files::trained(folder)?.model;
     let images = Dataset::open_named(config.data.dataset, None)?.test;
+    let samples: Arc<dyn Source> = Arc::new(images.clone());
     let demands = Demands { naive_samples: 5, frame_samples: 5, ..Demands::default() };
     let engines = ProgramEngines { device: Device::Cpu, ways: Ways::default() };
     let mut conversions = Vec::new();
@@ -96,9 +97,9 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
         files::save(&model, &path)?;
         // What was written is what is verified.
         let model = Model::load(&path)?;
-        let shown = Shown { source: Arc::new(images.clone()), limit: None, batch: 50 };
+        let shown = Shown { source: Arc::clone(&samples), limit: None, batch: 50 };
         let verification = prove(&trained, &model, shown, &engines, demands.clone())?;
-        let inference = infer(&model, &images, true)?;
+        let inference = infer(&model, &samples, true)?;
         let counted = inference.counted.as_ref().context("operations were counted")?;
         let total = counted.counts.total();
         conversions.push(Row {

@@ -7,12 +7,13 @@ use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::Table;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
-use snn_data::{Source, Subset};
+use snn_data::Source;
 use snn_ir::Model;
 use snn_reparam::proof::{Batch, Demands, Noise, Proof, Report, Tuning};
 use snn_train::{evaluation_batches, input};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,9 +31,12 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     let trained = files::trained(&arguments.run)?;
     let model = Model::load(&arguments.model)?;
     let root = arguments.data.data.as_deref();
-    let samples = files::test_samples(&trained, &arguments.run, arguments.dataset, root)?;
+    let samples = files::test_samples(trained.config.as_ref(), arguments.dataset, root)?;
+    let samples = samples.with_context(|| {
+        format!("{} is a file and names no data set; give --dataset", arguments.run.display())
+    })?;
     // Whether the file fits is a question of the proof, which names the cause.
-    files::fits_classes(&trained.model, &arguments.run, &samples.name, &samples.classes)?;
+    files::fits(&trained.model, &arguments.run, &samples)?;
     let demands = Demands {
         max_drop: arguments.max_drop,
         tuning: if arguments.finetuned { Tuning::Weights } else { Tuning::None },
@@ -40,8 +44,8 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
         ..Demands::default()
     };
     let engines = ProgramEngines { device: arguments.device, ways: asked(arguments) };
-    let limit = arguments.limit.map(std::num::NonZeroUsize::get);
-    let shown = Shown { source: samples.source, limit, batch: arguments.batch.into() };
+    let shown =
+        Shown { source: samples.source, limit: arguments.limit, batch: arguments.batch.into() };
     let report = prove(&trained.model, &model, shown, &engines, demands)?;
     if json {
         print_json(&Verified {
@@ -72,7 +76,7 @@ fn asked(arguments: &Verify) -> Ways {
 pub(crate) struct Shown {
     pub(crate) source: Arc<dyn Source>,
     /// Only the first so many.
-    pub(crate) limit: Option<usize>,
+    pub(crate) limit: Option<NonZeroUsize>,
     /// Samples in a batch.
     pub(crate) batch: usize,
 }
@@ -90,9 +94,8 @@ pub(crate) fn prove(
     if !proof.is_running() {
         return Ok(proof.finish());
     }
-    let count = shown.limit.unwrap_or(usize::MAX).min(shown.source.len());
-    let part: Arc<dyn Source> = Arc::new(Subset::new(shown.source, (0..count).collect())?);
-    let mut progress = Progress::new("verified", count, "images");
+    let part = files::limited(shown.source, shown.limit)?;
+    let mut progress = Progress::new("verified", part.len(), "images");
     for batch in evaluation_batches(&part, shown.batch)? {
         let batch = batch?;
         let labels = &batch.targets.labels;

@@ -11,12 +11,13 @@ use crate::output::{self, print_json};
 use crate::progress::Progress;
 use crate::table::{Table, count};
 use anyhow::{Result, bail, ensure};
-use ndarray::Axis;
 use serde::Serialize;
-use snn_data::{Dataset, Images};
+use snn_data::Source;
 use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
 use snn_runtime::counting::Counts;
 use snn_runtime::{Counting, Deployment, Options};
+use snn_train::{Accuracy, RunFolder, evaluation_batches, input};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Result and cost of an inference.
@@ -108,14 +109,14 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     if let Some(image) = &arguments.image {
         return image::classify(&model, image, arguments.counts, json);
     }
-    let Some(dataset) = arguments.dataset else { bail!("give --dataset or --image") };
-    let data = Dataset::open_named(dataset, arguments.data.data.as_deref())?;
-    files::fits(&model, &arguments.model, &data)?;
-    let mut images = data.test;
-    if let Some(limit) = arguments.limit {
-        images = images.select(&(0..limit.get().min(images.len())).collect::<Vec<_>>())?;
-    }
-    let inference = infer(&model, &images, arguments.counts)?;
+    let config = arguments.run.as_ref().map(|run| RunFolder::open(run)?.config()).transpose()?;
+    let root = arguments.data.data.as_deref();
+    let Some(samples) = files::test_samples(config.as_ref(), arguments.dataset, root)? else {
+        bail!("give --dataset, --run or --image");
+    };
+    files::fits(&model, &arguments.model, &samples)?;
+    let samples = files::limited(samples.source, arguments.limit)?;
+    let inference = infer(&model, &samples, arguments.counts)?;
     if json {
         print_json(&inference)?;
     } else {
@@ -124,42 +125,36 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-/// Classifies images on events; operations are counted on request, or the model is not on the grid.
-pub(crate) fn infer(model: &Model, images: &Images, counts: bool) -> Result<Inference> {
+/// Classifies samples on events; operations are counted on request, or where the model is not on the
+/// grid.
+pub(crate) fn infer(model: &Model, samples: &Arc<dyn Source>, counts: bool) -> Result<Inference> {
     let mut engines = Engines::new(model, counts)?;
-    let pixels = images.pixels();
-    let mut progress = Progress::new("inferred", images.len(), "images");
-    let mut correct = 0;
-    let mut busy = 0.0;
+    let mut progress = Progress::new("inferred", samples.len(), "images");
+    let mut accuracy = Accuracy::default();
+    let (mut timed, mut seconds) = (0, 0.0);
     // The first batch warms buffers up and is not timed, unless it is all there is.
-    for (number, begin) in (0..images.len()).step_by(BATCH).enumerate() {
-        let end = (begin + BATCH).min(images.len());
-        let part = pixels.slice_axis(Axis(0), (begin..end).into()).into_dyn();
-        let (logits, seconds) = engines.run(&Input::Static(part))?;
-        if number > 0 || images.len() <= BATCH {
-            busy += seconds;
+    for (number, batch) in evaluation_batches(samples, BATCH)?.enumerate() {
+        let batch = batch?;
+        let (logits, took) = engines.run(&input(&batch.samples))?;
+        if number > 0 || samples.len() <= BATCH {
+            timed += batch.len();
+            seconds += took;
         }
-        let classes = logits.argmax();
-        correct += classes
-            .iter()
-            .zip(&images.labels()[begin..end])
-            .filter(|(c, l)| **c == usize::from(**l))
-            .count();
-        progress.add(end - begin);
+        accuracy.add(&logits.argmax(), &batch.targets.labels);
+        progress.add(batch.len());
     }
     progress.finish();
-    let timed = if images.len() <= BATCH { images.len() } else { images.len() - BATCH };
     let figures = if matches!(model.form(), Form::Grid { .. }) { INT8 } else { FP32 };
     let counted = engines.counts().map(|counts| {
         let total = counts.total();
         let all = figures.microjoules(total.multiplications as f64, total.additions as f64);
-        Counted { energy_microjoules: all / images.len() as f64, energy_figures: figures, counts }
+        Counted { energy_microjoules: all / samples.len() as f64, energy_figures: figures, counts }
     });
     Ok(Inference {
-        samples: images.len(),
-        accuracy: Some(100.0 * correct as f64 / images.len() as f64),
+        samples: samples.len(),
+        accuracy: Some(100.0 * accuracy.share()),
         engine: engines.name(),
-        images_per_second: timed as f64 / busy,
+        images_per_second: timed as f64 / seconds,
         counted,
     })
 }
