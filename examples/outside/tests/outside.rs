@@ -3,8 +3,8 @@
 use outside::{classify, count};
 use snn_runtime::Model;
 use snn_runtime::ndarray::{Array1, Array2};
-use snn_runtime::snn_ir::{Conv, Graph, Op, PoolKind};
 use snn_runtime::snn_ir::{Code, Form, Preprocessing, Signature, Site, Weights};
+use snn_runtime::snn_ir::{Conv, Graph, Op, PoolKind};
 use std::path::{Path, PathBuf};
 
 /// A colour detector on the grid: one channel each, summed over the image.
