@@ -157,7 +157,8 @@ fn unpack(wheels: &Path, tree: &Path) -> Result<u64> {
     for (link, target) in LINKS {
         symlink(target, tree.join(link)).with_context(|| format!("cannot make {link}"))?;
     }
-    fs::write(tree.join("build-version"), TORCH_VERSION)?; // torch-sys compares it with what it was written for
+    // torch-sys compares it with the version that it was written for.
+    fs::write(tree.join("build-version"), TORCH_VERSION)?;
     layout::seal(tree, LAYOUT)?;
     Ok(written)
 }

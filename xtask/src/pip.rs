@@ -41,7 +41,8 @@ fn fetch(requirement: &str, folder: &Path) -> Result<()> {
         .arg("--dest")
         .arg(folder)
         .arg(requirement)
-        .env("TMPDIR", folder) // pip needs the space where the wheel goes anyhow, and we clear it away if pip is killed
+        // pip needs the space where the wheel goes anyhow, and we clear it away if pip is killed.
+        .env("TMPDIR", folder)
         .stdin(Stdio::null())
         .stdout(io::stderr()) // the progress bar
         .stderr(Stdio::piped())
@@ -129,7 +130,8 @@ impl fmt::Display for Failure {
 fn last_error(said: &[String]) -> &str {
     let spoken = || said.iter().rev().map(|line| line.trim());
     spoken()
-        .find(|line| line.starts_with("ERROR") && *line != "ERROR: Exception:") // which heads a traceback
+        // "ERROR: Exception:" heads a traceback.
+        .find(|line| line.starts_with("ERROR") && *line != "ERROR: Exception:")
         .or_else(|| spoken().find(|line| !line.is_empty()))
         .unwrap_or("it said nothing")
 }

@@ -1,4 +1,4 @@
-//! The libtorch of the PyTorch that the user's Python has, where `LIBTORCH_USE_PYTORCH` asks for it.
+//! The libtorch of the PyTorch in the user's Python, which `LIBTORCH_USE_PYTORCH` asks for.
 
 use std::{
     ffi::OsStr,

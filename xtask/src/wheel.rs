@@ -160,7 +160,8 @@ mod tests {
 
     const SMALL: Wheel = Wheel {
         requirement: "small==1",
-        sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", // of "abc", FIPS 180-2
+        // Of "abc", FIPS 180-2.
+        sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         size: 3,
         take: &[("a/include/", "include/"), ("a/lib/x.so", "lib/x.so")],
     };

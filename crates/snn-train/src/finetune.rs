@@ -1,7 +1,8 @@
 //! Training on the grid, to win back what rounding lost.
 
+use crate::config::RunConfig;
+use crate::config::batch_norm::BatchNormReestimationConfig;
 use crate::config::data::RunData;
-use crate::config::{BatchNormReestimationConfig, RunConfig};
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
 use crate::optim::OptimiserConfig;

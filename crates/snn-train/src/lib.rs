@@ -15,11 +15,12 @@ mod trainable;
 mod trainer;
 mod training;
 
+pub use config::RunConfig;
+pub use config::batch_norm::BatchNormReestimationConfig;
 pub use config::data::{AutoAugmentConfig, DataConfig, RunData};
 pub use config::distillation::DistillationConfig;
 pub use config::network::NetworkConfig;
 pub use config::start_from::StartFromConfig;
-pub use config::{BatchNormReestimationConfig, RunConfig};
 pub use encode::Encoded;
 pub use error::{Error, Result};
 pub use evaluate::{

@@ -1,7 +1,8 @@
 //! How a network is trained: everything but the network and the data.
 
-use crate::config::BatchNormReestimationConfig;
+use crate::config::batch_norm::BatchNormReestimationConfig;
 use crate::config::check::check;
+use crate::config::distillation;
 use crate::error::Result;
 use crate::loss::LossConfig;
 use crate::optim::OptimiserConfig;
@@ -11,6 +12,14 @@ use serde::{Deserialize, Serialize};
 use snn_core::{Checkpointing, Precision, TrainingOptions};
 use snn_data::{Augment, MAX_ALPHA, Mix};
 use snn_ir::{Encoder, Surrogate};
+
+/// Images in a batch (He 2016, section 4.2).
+pub const DEFAULT_BATCH: usize = 128;
+/// Label smoothing (Szegedy 2016, section 7).
+pub const DEFAULT_LABEL_SMOOTHING: f64 = 0.1;
+/// Steps between checkpoints: 25,600 images of a default batch, a few minutes of `ResNet`-20 on two
+/// CPU cores.
+pub const DEFAULT_CHECKPOINT_EVERY: usize = 200;
 
 /// How a [`Trainer`](crate::Trainer) trains: epochs, batches, optimiser, loss, augmentation. A
 /// [`RunConfig`](crate::RunConfig) is one, with the network and the data
@@ -75,9 +84,6 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        use crate::config::{
-            DEFAULT_BATCH, DEFAULT_CHECKPOINT_EVERY, DEFAULT_LABEL_SMOOTHING, distillation,
-        };
         Self {
             seed: 0,
             epochs: 1,

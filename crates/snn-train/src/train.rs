@@ -44,7 +44,14 @@ impl Trainer {
                     differences = run.info().map(|info| info.differences).unwrap_or_default();
                     model = run.base()?.unwrap_or(model);
                 }
-                _ => differences = config.start_from.load_into(&mut model)?,
+                _ => {
+                    let start = &config.start_from;
+                    let file = match start.path.is_dir() {
+                        true => RunFolder::open(&start.path)?.model_path(),
+                        false => start.path.clone(),
+                    };
+                    differences = start.load_into(&file, &mut model)?;
+                }
             }
         }
         let trainer = Self::of_data(config, &data, model, folder, options)?;

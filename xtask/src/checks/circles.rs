@@ -391,7 +391,8 @@ mod tests {
             ("lib.rs", "pub mod a; mod b; pub use b::B;"),
             (
                 "a/mod.rs",
-                "mod inner;\npub use inner::Inner;\n// crate::b::B\nconst T: &str = \"crate::b::B\";",
+                "mod inner;\npub use inner::Inner;\n// crate::b::B\n\
+                 const T: &str = \"crate::b::B\";",
             ),
             ("a/inner.rs", "pub struct Inner;\n#[cfg(test)]\nmod tests {\n use crate::B; }"),
             ("b.rs", "use crate::a::Inner; pub struct B(Inner);"),

@@ -134,7 +134,8 @@ pub(crate) struct Show {
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) augment: Vec<AugmentName>,
     /// Augmented views of each sample, beside the sample as stored.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64), requires = "augment")]
+    #[arg(long, default_value_t = 5, requires = "augment")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) views: u16,
     /// Frames of each recording.
     #[arg(long, default_value = "8", value_name = "N")]

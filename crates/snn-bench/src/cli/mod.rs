@@ -140,6 +140,13 @@ pub(crate) struct DataRoot {
     pub(crate) data: Option<PathBuf>,
 }
 
+impl DataRoot {
+    /// The folder that is named, or the default one.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(snn_data::default_root)
+    }
+}
+
 /// Where a training happens and how it begins.
 #[derive(Debug, Args)]
 pub(crate) struct RunTarget {

@@ -3,8 +3,9 @@
 
 use crate::cli::Inspect;
 use crate::description::Description;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
-use crate::{Outcome, drawing, files};
+use crate::{drawing, files};
 use anyhow::Result;
 use snn_train::RunFolder;
 

@@ -240,8 +240,8 @@ impl Proof {
                 return Ok(Self::refuted(
                     demands,
                     vec![format!(
-                        "the file is not the conversion of the run: with its codes the run cannot be \
-                     converted\n{}",
+                        "the file is not the conversion of the run: with its codes the run cannot \
+                         be converted\n{}",
                         plan.refusals()
                     )],
                 ));

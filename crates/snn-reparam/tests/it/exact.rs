@@ -48,9 +48,10 @@ fn events_equal_the_trained_network_exactly() {
         assert!(distance(&logits, &converted) < 1e-13, "seed {seed}: {logits:?} {converted:?}");
         for (name, trace) in &before {
             ties += trace.ties;
-            negative += usize::from(
-                matches!(&trace.output, SiteOutput::Levels(levels) if levels.iter().any(|q| *q < 0)),
-            );
+            negative += usize::from(match &trace.output {
+                SiteOutput::Levels(levels) => levels.iter().any(|q| *q < 0),
+                _ => false,
+            });
             assert!(
                 same(trace, &after[name]),
                 "seed {seed}, {kinds:?}: site {name} differs\n{}",

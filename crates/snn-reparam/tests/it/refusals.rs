@@ -121,9 +121,10 @@ fn levels_have_three_codes_and_spikes_one() {
     let model = network(|graph, conv| graph.push("act", act(integer), &[conv]));
     for code in [Code::Unary, Code::BitPlane, Code::Graded] {
         let events = convert(&model, &code.into()).unwrap().model;
-        assert!(
-            matches!(events.graph().node("act").unwrap().op, Op::Activation { code: Some(found), .. } if found == code)
-        );
+        let Op::Activation { code: found, .. } = events.graph().node("act").unwrap().op else {
+            panic!("an activation")
+        };
+        assert_eq!(found, Some(code));
     }
     for code in [Code::Binary, Code::Ternary] {
         let reasons = refused(&model, code);

@@ -1,5 +1,6 @@
 //! The settings of a run: plain data, one TOML file.
 
+pub(crate) mod batch_norm;
 pub(crate) mod check;
 pub(crate) mod data;
 pub(crate) mod distillation;
@@ -9,6 +10,7 @@ pub(crate) mod overrides;
 pub(crate) mod start_from;
 pub(crate) mod unknown;
 
+use self::batch_norm::BatchNormReestimationConfig;
 use self::check::check;
 use self::data::{DataConfig, RunData};
 use self::distillation::DistillationConfig;
@@ -21,6 +23,7 @@ use crate::optim::OptimiserConfig;
 use crate::optim::schedule::ScheduleConfig;
 use crate::optim::warm_up::WarmUpConfig;
 use crate::recipe::Recipe;
+pub use crate::recipe::{DEFAULT_BATCH, DEFAULT_CHECKPOINT_EVERY, DEFAULT_LABEL_SMOOTHING};
 use serde::{Deserialize, Serialize};
 use snn_core::{Checkpointing, Precision};
 use snn_data::{SampleShape, Source};
@@ -29,15 +32,8 @@ use snn_ir::{Encoder, Lif, Preprocessing};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Images in a batch (He 2016, section 4.2).
-pub const DEFAULT_BATCH: usize = 128;
 /// Macro-steps; the number of the placement trial that the project starts from.
 pub const DEFAULT_TIME_STEPS: usize = 2;
-/// Label smoothing (Szegedy 2016, section 7).
-pub const DEFAULT_LABEL_SMOOTHING: f64 = 0.1;
-/// Steps between checkpoints: 25,600 images of a default batch, a few minutes of `ResNet`-20 on two
-/// CPU cores.
-pub const DEFAULT_CHECKPOINT_EVERY: usize = 200;
 
 /// Everything that decides what a run computes. Unknown keys are errors.
 ///
@@ -124,16 +120,6 @@ pub struct RunConfig {
     pub batch_norm_reestimation: BatchNormReestimationConfig,
 }
 
-/// Measuring the running statistics of batch norm again after training, with the final weights
-/// ([`Network::reestimate_batch_norm`](snn_core::Network::reestimate_batch_norm)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BatchNormReestimationConfig {
-    /// Over so many training batches, those of an epoch after the last, augmented but not mixed; 0
-    /// for none.
-    pub batches: usize,
-}
-
 mod defaults {
     pub(super) fn batch() -> usize {
         super::DEFAULT_BATCH
@@ -183,9 +169,9 @@ impl RunConfig {
     /// As [`from_toml`](Self::from_toml); a key that does not exist, with the nearest one that
     /// does; a value of another type.
     pub fn with_overrides(text: &str, sets: &[String]) -> Result<Self> {
-        let mut config = unknown::read(text)?;
+        let mut config: Self = unknown::read(text, "epochs = 1\n[data]\ndataset = 'shapes10'")?;
         if !sets.is_empty() {
-            config = overrides::apply(&config, sets)?;
+            config = overrides::apply(config, sets)?;
         }
         config.validate()?;
         Ok(config)

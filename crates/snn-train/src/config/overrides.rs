@@ -1,14 +1,14 @@
 //! `--set key.path=value`, and where two configs differ.
 
-use crate::config::RunConfig;
 use crate::config::unknown::{hint, nearest};
 use crate::error::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 /// The config with each `key.path=value` set, one after the other, so that a kind can be chosen and
 /// then its keys set.
-pub(crate) fn apply(config: &RunConfig, sets: &[String]) -> Result<RunConfig> {
-    let mut config = config.clone();
+pub(crate) fn apply<C: DeserializeOwned + Serialize>(mut config: C, sets: &[String]) -> Result<C> {
     for set in sets {
         let mut table = table(&config)?;
         let (key, text) =
@@ -24,7 +24,11 @@ pub(crate) fn apply(config: &RunConfig, sets: &[String]) -> Result<RunConfig> {
         };
         *slot = value(key, text, slot)?;
         config = Value::Table(table.clone()).try_into().map_err(|error: toml::de::Error| {
-            Error::Toml(format!("after `{set}`: {}{}", error.message().trim_end(), hint(&table)))
+            Error::Toml(format!(
+                "after `{set}`: {}{}",
+                error.message().trim_end(),
+                hint::<C>(&table)
+            ))
         })?;
     }
     Ok(config)
@@ -32,9 +36,9 @@ pub(crate) fn apply(config: &RunConfig, sets: &[String]) -> Result<RunConfig> {
 
 /// The first key, in alphabetical order, that has another value in `given` than in `run`:
 /// `(key, in run, in given)`.
-pub(crate) fn difference(
-    run: &RunConfig,
-    given: &RunConfig,
+pub(crate) fn difference<C: Serialize>(
+    run: &C,
+    given: &C,
 ) -> Result<Option<(String, String, String)>> {
     let (run, given) = (paths(&table(run)?), paths(&table(given)?));
     let show = |paths: &[(String, Value)], key: &str| {
@@ -49,7 +53,7 @@ pub(crate) fn difference(
     Ok({ pairs }.find(|(_, run, given)| run != given))
 }
 
-fn table(config: &RunConfig) -> Result<Table> {
+fn table(config: &impl Serialize) -> Result<Table> {
     Table::try_from(config).map_err(|e| Error::Toml(e.to_string()))
 }
 

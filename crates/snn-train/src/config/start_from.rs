@@ -2,10 +2,9 @@
 
 use crate::config::kind::PathOrTable;
 use crate::error::{Error, Result};
-use crate::run::RunFolder;
 use serde::{Deserialize, Deserializer, Serialize};
 use snn_ir::{Form, Model};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The weights that a run starts with: a path, or a table with the path and what may differ.
 ///
@@ -41,21 +40,18 @@ impl StartFromConfig {
         !self.path.as_os_str().is_empty()
     }
 
-    /// Gives a fresh model the weights of the run or file, and returns how the two differ.
+    /// Gives a fresh model the weights of a file, that of the run or the one that the path names,
+    /// and returns how the two differ.
     ///
     /// # Errors
     /// There is no trained model, or it does not fit.
-    pub(crate) fn load_into(&self, model: &mut Model) -> Result<Vec<String>> {
+    pub(crate) fn load_into(&self, file: &Path, model: &mut Model) -> Result<Vec<String>> {
         let refuse = |expected: String, found: String| Error::StartFrom {
             path: self.path.clone(),
             expected,
             found,
         };
-        let file = match self.path.is_dir() {
-            true => RunFolder::open(&self.path)?.model_path(),
-            false => self.path.clone(),
-        };
-        let source = Model::load(&file).map_err(|e| {
+        let source = Model::load(file).map_err(|e| {
             refuse(
                 "a model, or the folder of a run that has finished an epoch".into(),
                 e.to_string(),

@@ -1,32 +1,31 @@
 //! Reading a config: keys and kinds that do not exist are errors which name the one that was meant.
 
-use crate::config::RunConfig;
 use crate::error::{Error, Result};
-use serde::Deserialize;
+use serde::Serialize;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use std::fmt;
 use toml::{Table, Value};
 
-/// Reads a config from TOML.
-pub(crate) fn read(text: &str) -> Result<RunConfig> {
+/// Reads a config from TOML; `least` is a text that sets only what a config must have.
+pub(crate) fn read<C: DeserializeOwned + Serialize>(text: &str, least: &str) -> Result<C> {
     let given: Table =
         toml::from_str(text).map_err(|error| Error::Toml(error.to_string().trim_end().into()))?;
-    let expanded = expand(&given, &known_kinds()?);
+    let expanded = expand(&given, &known_kinds::<C>(least)?);
     // The text where it says the same: its errors have lines.
     let read = if expanded == given {
         toml::from_str(text)
     } else {
         Value::Table(expanded.clone()).try_into()
     };
-    let config: RunConfig = read.map_err(|error| {
+    let config: C = read.map_err(|error| {
         let text = error.to_string();
         // Without lines the key stands last, after the name that was meant.
         let text = match text.trim_end().split_once("\nin ") {
             Some((message, key)) => format!("{key}: {message}"),
             None => text.trim_end().to_string(),
         };
-        Error::Toml(format!("{text}{}", hint(&expanded)))
+        Error::Toml(format!("{text}{}", hint::<C>(&expanded)))
     })?;
     // serde ignores the keys of a variant without fields (`{ kind = "constant", warm_up = 1 }`):
     // what a config does not write out again is no key of it.
@@ -45,8 +44,8 @@ pub(crate) fn nearest<'a>(
 
 /// Hint at what the writer of a config probably meant, to stand after the message of an error;
 /// empty if that is not known, or said already.
-pub(crate) fn hint(config: &Table) -> String {
-    match RunConfig::deserialize(Hinted(Value::Table(config.clone()))) {
+pub(crate) fn hint<C: DeserializeOwned>(config: &Table) -> String {
+    match C::deserialize(Hinted(Value::Table(config.clone()))) {
         Err(Hint { message, nearest: Some(nearest) }) if !message.contains("did you mean") => {
             format!("; did you mean `{nearest}`?")
         }
@@ -55,9 +54,8 @@ pub(crate) fn hint(config: &Table) -> String {
 }
 
 /// The tables of a config that have a `kind`, from the one that has only defaults.
-fn known_kinds() -> Result<Table> {
-    let least = "epochs = 1\n[data]\ndataset = 'shapes10'";
-    let least: RunConfig = toml::from_str(least).map_err(|error| Error::Toml(error.to_string()))?;
+fn known_kinds<C: DeserializeOwned + Serialize>(least: &str) -> Result<Table> {
+    let least: C = toml::from_str(least).map_err(|error| Error::Toml(error.to_string()))?;
     Table::try_from(&least).map_err(|error| Error::Toml(error.to_string()))
 }
 

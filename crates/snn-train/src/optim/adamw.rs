@@ -2,9 +2,8 @@
 
 use crate::config::check::check;
 use crate::error::Result;
-use crate::optim::{Optimiser, OptimiserConfig, Slot};
+use crate::optim::slot::Slot;
 use serde::{Deserialize, Serialize};
-use snn_core::Parameter;
 use tch::Tensor;
 
 /// Peak learning rate (Kingma & Ba 2015, algorithm 1).
@@ -63,14 +62,6 @@ impl AdamWConfig {
         check("optimiser.beta2", (0.0..1.0).contains(&self.beta2), "0 to below 1", self.beta2)?;
         check("optimiser.eps", self.eps.is_finite() && self.eps > 0.0, "positive", self.eps)?;
         check("optimiser.weight_decay", decay.is_finite() && decay >= 0.0, "at least 0", decay)
-    }
-
-    /// An optimiser of the learned parameters that has done no step.
-    ///
-    /// # Errors
-    /// libtorch cannot allocate.
-    pub fn init(&self, parameters: &[Parameter]) -> Result<Optimiser> {
-        OptimiserConfig::AdamW(*self).init(parameters)
     }
 
     /// One step of one parameter, the step of that number.

@@ -5,16 +5,18 @@ pub mod adamw;
 pub(crate) mod ema;
 pub mod schedule;
 pub mod sgd;
+mod slot;
 pub(crate) mod warm_up;
 
 use crate::config::kind::DefaultKind;
 use crate::error::{Error, Result};
 use crate::optim::adamw::AdamWConfig;
 use crate::optim::sgd::SgdConfig;
+use crate::optim::slot::Slot;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use snn_core::{Parameter, arrays};
 use snn_ir::Weights;
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 /// Added to the norm before it divides (`PyTorch`'s `clip_grad_norm_`).
 const CLIP_EPS: f64 = 1e-6;
@@ -34,6 +36,18 @@ pub enum OptimiserConfig {
 impl Default for OptimiserConfig {
     fn default() -> Self {
         Self::Sgd(SgdConfig::default())
+    }
+}
+
+impl From<SgdConfig> for OptimiserConfig {
+    fn from(sgd: SgdConfig) -> Self {
+        Self::Sgd(sgd)
+    }
+}
+
+impl From<AdamWConfig> for OptimiserConfig {
+    fn from(adamw: AdamWConfig) -> Self {
+        Self::AdamW(adamw)
     }
 }
 
@@ -105,19 +119,6 @@ pub struct Optimiser {
     slots: Vec<Slot>,
     /// Steps done.
     steps: u32,
-}
-
-/// One learned parameter, shared with the network, and what is kept of it.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    name: String,
-    /// `true` if it is the weight of a convolution or linear layer: the only ones that decay.
-    pub(crate) synapse: bool,
-    /// Its size, in that of initial weights that read values of about 1.
-    pub(crate) size: f64,
-    pub(crate) tensor: Tensor,
-    /// In the order of their names.
-    pub(crate) moments: Vec<Tensor>,
 }
 
 impl Optimiser {

@@ -2,9 +2,8 @@
 
 use crate::config::check::check;
 use crate::error::Result;
-use crate::optim::{Optimiser, OptimiserConfig, Slot};
+use crate::optim::slot::Slot;
 use serde::{Deserialize, Serialize};
-use snn_core::Parameter;
 use tch::Tensor;
 
 /// Peak learning rate for batches of 128 (He 2016, section 4.2).
@@ -58,14 +57,6 @@ impl SgdConfig {
             self.momentum,
         )?;
         check("optimiser.weight_decay", decay.is_finite() && decay >= 0.0, "at least 0", decay)
-    }
-
-    /// An optimiser of the learned parameters, its momentum at zero.
-    ///
-    /// # Errors
-    /// libtorch cannot allocate.
-    pub fn init(&self, parameters: &[Parameter]) -> Result<Optimiser> {
-        OptimiserConfig::Sgd(*self).init(parameters)
     }
 
     /// One step of one parameter.

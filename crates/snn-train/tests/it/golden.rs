@@ -156,7 +156,7 @@ fn sgd_is_that_of_pytorch() {
         let (momentum, nesterov, weight_decay) = (case.momentum, case.nesterov, case.weight_decay);
         let config = SgdConfig { learning_rate: 0.1, momentum, nesterov, weight_decay };
         let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
-        let mut optimiser = config.init(&parameters).unwrap();
+        let mut optimiser = OptimiserConfig::from(config).init(&parameters).unwrap();
         for (found, expected) in descend(config.learning_rate, 0..5, &parameters, &mut optimiser)
             .iter()
             .zip(&case.values)
@@ -170,18 +170,18 @@ fn sgd_is_that_of_pytorch() {
 fn sgd_goes_on_from_a_saved_state_bit_for_bit() {
     let config = SgdConfig::default();
     let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
-    let mut optimiser = config.init(&parameters).unwrap();
+    let mut optimiser = OptimiserConfig::from(config).init(&parameters).unwrap();
     descend(config.learning_rate, 0..3, &parameters, &mut optimiser);
     let (saved, state) = (parameters[0].tensor.detach().copy(), optimiser.state().unwrap());
     let expected = descend(config.learning_rate, 3..6, &parameters, &mut optimiser);
 
     let resumed = [parameter("conv.weight", &saved)];
-    let mut optimiser = config.init(&resumed).unwrap();
+    let mut optimiser = OptimiserConfig::from(config).init(&resumed).unwrap();
     optimiser.restore(&state).unwrap();
     assert_eq!(descend(config.learning_rate, 3..6, &resumed, &mut optimiser), expected);
 
     let other = [parameter("conv.weight", &tensor(&[3, 3], 0))];
-    let error = config.init(&other).unwrap().restore(&state).unwrap_err();
+    let error = OptimiserConfig::from(config).init(&other).unwrap().restore(&state).unwrap_err();
     assert!(error.to_string().contains("conv.weight"), "{error}");
 }
 
@@ -201,7 +201,7 @@ fn weight_decay_spares_norms_and_what_is_not_learned_stays() {
         still,
     ];
     let before: Vec<Vec<f64>> = parameters.iter().map(|p| flat(&p.tensor)).collect();
-    let mut optimiser = config.init(&parameters).unwrap();
+    let mut optimiser = OptimiserConfig::from(config).init(&parameters).unwrap();
     ((&parameters[0].tensor + &parameters[1].tensor) * 0.0).sum(Kind::Float).backward();
     optimiser.step(0.1).unwrap();
     assert_ne!(flat(&parameters[0].tensor), before[0]);
@@ -215,7 +215,7 @@ fn scaled_rates_do_not_depend_on_the_unit_of_the_inputs() {
     let outputs = |config: OptimiserConfig, unit: f64| {
         let parameters = [parameter("conv.weight", &(tensor(&[2, 3], 5) / unit))];
         let input = tensor(&[3], 7) * unit;
-        let mut optimiser = config.init(&parameters).unwrap();
+        let mut optimiser = OptimiserConfig::from(config).init(&parameters).unwrap();
         optimiser.scale_rates_by_size().unwrap();
         let weight = &parameters[0].tensor;
         let before = flat(&weight.matmul(&input));
@@ -306,7 +306,7 @@ fn adamw_is_that_of_pytorch() {
         let GoldenAdamW { beta1, beta2, eps, weight_decay, values } = case;
         let config = AdamWConfig { learning_rate: 0.1, beta1, beta2, eps, weight_decay };
         let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
-        let mut optimiser = config.init(&parameters).unwrap();
+        let mut optimiser = OptimiserConfig::from(config).init(&parameters).unwrap();
         let found = descend(config.learning_rate, 0..5, &parameters, &mut optimiser);
         for (found, expected) in found.iter().zip(&values) {
             assert_close(found, expected, SINGLE, &format!("{config:?}"));
@@ -318,18 +318,26 @@ fn adamw_is_that_of_pytorch() {
 fn adamw_goes_on_from_a_saved_state_bit_for_bit() {
     let config = AdamWConfig::default();
     let parameters = [parameter("conv.weight", &tensor(&[2, 3], 0))];
-    let mut optimiser = config.init(&parameters).unwrap();
+    let mut optimiser = OptimiserConfig::from(config).init(&parameters).unwrap();
     descend(1e-3, 0..3, &parameters, &mut optimiser);
     let (state, saved) = (optimiser.state().unwrap(), parameters[0].tensor.copy());
     let expected = descend(1e-3, 3..6, &parameters, &mut optimiser);
 
     let parameters = [parameter("conv.weight", &saved)];
-    let mut resumed = config.init(&parameters).unwrap();
+    let mut resumed = OptimiserConfig::from(config).init(&parameters).unwrap();
     resumed.restore(&state).unwrap();
     assert_eq!(descend(1e-3, 3..6, &parameters, &mut resumed), expected);
     // The number of steps is a part of the state: without it the bias is corrected anew.
     assert!(
-        resumed.restore(&SgdConfig::default().init(&parameters).unwrap().state().unwrap()).is_err()
+        resumed
+            .restore(
+                &OptimiserConfig::from(SgdConfig::default())
+                    .init(&parameters)
+                    .unwrap()
+                    .state()
+                    .unwrap()
+            )
+            .is_err()
     );
     for steps in [f64::NAN, 1.5, -1.0, 1e20] {
         let mut damaged = state.clone();
@@ -350,7 +358,7 @@ fn clipping_is_that_of_pytorch() {
         for (parameter, gradient) in parameters.iter().zip(&gradients) {
             (&parameter.tensor * gradient).sum(Kind::Float).backward();
         }
-        let mut optimiser = SgdConfig::default().init(&parameters).unwrap();
+        let mut optimiser = OptimiserConfig::from(SgdConfig::default()).init(&parameters).unwrap();
         assert_close(
             &[optimiser.clip_gradients(case.limit).unwrap()],
             &[case.norm],

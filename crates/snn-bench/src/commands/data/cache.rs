@@ -88,7 +88,7 @@ fn clear(place: &CacheFolder, json: bool) -> Result<Outcome> {
 
 /// The folder, and its caches if it is there: looking makes no folder.
 fn open(place: &CacheFolder) -> Result<(PathBuf, Option<Cache>)> {
-    let folder = place.folder.clone().unwrap_or_else(|| super::root(&place.data).join(FOLDER));
+    let folder = place.folder.clone().unwrap_or_else(|| place.data.folder().join(FOLDER));
     if !folder.exists() {
         return Ok((folder, None));
     }

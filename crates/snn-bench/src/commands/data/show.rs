@@ -3,8 +3,9 @@
 use super::samples::{Choice, Content, Sample, Samples};
 use crate::cli::data::{AugmentName, Show, SlicingName};
 use crate::drawing::{Block, png, sheet, tile};
+use crate::files;
+use crate::outcome::Outcome;
 use crate::output::{self, print_json};
-use crate::{Outcome, files};
 use anyhow::{Context as _, Result, bail};
 use ndarray::{Array3, Array4, Axis, stack};
 use serde::Serialize;
@@ -66,7 +67,7 @@ pub(crate) fn run(arguments: &Show, json: bool) -> Result<Outcome> {
         split_file: arguments.split_file.as_deref(),
         options: arguments.recording.options(),
     };
-    let samples = Samples::open(&arguments.what, &super::root(&arguments.data), &choice)?;
+    let samples = Samples::open(&arguments.what, &arguments.data.folder(), &choice)?;
     let (mut blocks, mut images, mut shown) = (Vec::new(), Vec::new(), Vec::new());
     for index in chosen(arguments, samples.len())? {
         let Sample { index, name, class, content } = samples.read(index)?;

@@ -125,8 +125,8 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     Ok(Outcome::Holds)
 }
 
-/// Classifies samples on events; operations are counted on request, or where the model is not on the
-/// grid.
+/// Classifies samples on events; operations are counted on request, or where the model is not on
+/// the grid.
 pub(crate) fn infer(model: &Model, samples: &Arc<dyn Source>, counts: bool) -> Result<Inference> {
     let mut engines = Engines::new(model, counts)?;
     let mut progress = Progress::new("inferred", samples.len(), "images");
