@@ -18,12 +18,11 @@ pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>>
                     Form::Grid { logit_unit } => vec![logit_unit; count],
                     Form::Trained | Form::Events => vec![1.0; count],
                 },
-                Role::Pool => own.clone(),
                 Role::Shape => own.iter().step_by(own.len() / count).copied().collect(),
                 Role::Join if matches!(node.op, Op::Concat) => {
                     own[channel..channel + count].to_vec()
                 }
-                Role::Join => own.clone(),
+                Role::Pool | Role::Join => own.clone(),
                 // These read events.
                 Role::Source | Role::Synapse | Role::Norm => continue,
             };

@@ -117,8 +117,8 @@ pub fn check_rounding(
             _ => {}
         }
     }
-    check.spread(&resolved, &streams);
-    check.report_empty(&streams);
+    check.spread(resolved, streams);
+    check.report_empty(streams);
     let layers = check.layers()?;
     Ok((layers, check.causes))
 }

@@ -64,7 +64,7 @@ fn bytes_arrays_and_batches_are_the_same_image() {
 #[test]
 fn wrong_images_are_errors_that_say_what_was_expected() {
     let fast = Deployment::load(shipped()).unwrap();
-    let error = fast.classify(&[0_u8; 7]).unwrap_err();
+    let error = fast.classify([0_u8; 7]).unwrap_err();
     assert!(matches!(error, Error::Input { .. }));
     assert!(error.to_string().contains("3072 pixels ([3, 32, 32])"), "{error}");
     // As many pixels in another shape, channels last.

@@ -30,7 +30,7 @@ fn check(model: &Model, frames: &ArrayD<u8>, expected: &[i64]) {
         let kernels = if threads == 1 { Kernels::Auto } else { Kernels::Dense };
         let options =
             Options { instruction_set: Some(level), threads, kernels, ..Options::default() };
-        let mut session = Deployment::new(&model, &options).unwrap().session();
+        let mut session = Deployment::new(model, &options).unwrap().session();
         let mut state = session.rest();
         for frame in frames.axis_iter(Axis(0)) {
             session.push(&mut state, frame.as_slice().unwrap()).unwrap();
