@@ -44,12 +44,12 @@ impl Encoded {
         encoder.validate(time_steps)?;
         let encoded = Self { source, encoder, time_steps };
         // An encoder that reads frames refuses images, and the other way round.
-        encoded.encode(Samples::zeros(encoded.source.shape(), 1), 0)?;
+        encoded.encode(&Samples::zeros(encoded.source.shape(), 1), 0)?;
         Ok(encoded)
     }
 
-    fn encode(&self, samples: Samples, first_sample: u64) -> Result<ArrayD<u8>> {
-        Ok(self.encoder.encode(&crate::evaluate::input(&samples), self.time_steps, first_sample)?)
+    fn encode(&self, samples: &Samples, first_sample: u64) -> Result<ArrayD<u8>> {
+        Ok(self.encoder.encode(&crate::evaluate::input(samples), self.time_steps, first_sample)?)
     }
 }
 

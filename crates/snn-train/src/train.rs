@@ -46,9 +46,10 @@ impl Trainer {
                 }
                 _ => {
                     let start = &config.start_from;
-                    let file = match start.path.is_dir() {
-                        true => RunFolder::open(&start.path)?.model_path(),
-                        false => start.path.clone(),
+                    let file = if start.path.is_dir() {
+                        RunFolder::open(&start.path)?.model_path()
+                    } else {
+                        start.path.clone()
                     };
                     differences = start.load_into(&file, &mut model)?;
                 }

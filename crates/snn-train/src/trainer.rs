@@ -168,7 +168,8 @@ impl Trainer {
                 found: reestimated.to_string(),
             });
         }
-        let (validation, test) = (self.evaluated(&self.validation)?, self.evaluated(&self.test)?);
+        let (validation, test) =
+            (self.evaluated(self.validation.as_ref())?, self.evaluated(self.test.as_ref())?);
         self.check_teacher()?;
         set_threads(self.recipe.threads);
         let mut network = self.network(options)?;
@@ -248,8 +249,8 @@ impl Trainer {
     }
 
     /// A source of evaluation as the network sees it.
-    fn evaluated(&self, source: &Option<Arc<dyn Source>>) -> Result<Option<Arc<dyn Source>>> {
-        let Some(source) = source.as_ref().filter(|source| !source.is_empty()) else {
+    fn evaluated(&self, source: Option<&Arc<dyn Source>>) -> Result<Option<Arc<dyn Source>>> {
+        let Some(source) = source.filter(|source| !source.is_empty()) else {
             return Ok(None);
         };
         encode(source, &self.recipe.encoder, self.model.time_steps()).map(Some)

@@ -50,7 +50,7 @@ fn events_equal_the_trained_network_exactly() {
             ties += trace.ties;
             negative += usize::from(match &trace.output {
                 SiteOutput::Levels(levels) => levels.iter().any(|q| *q < 0),
-                _ => false,
+                SiteOutput::Values(_) => false,
             });
             assert!(
                 same(trace, &after[name]),

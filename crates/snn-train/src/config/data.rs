@@ -206,9 +206,10 @@ impl DataConfig {
         Ok(RunData {
             name: data.name.to_string(),
             shape: train.shape(),
-            validation: match validation.is_empty() {
-                true => None,
-                false => Some(part(&data.train_plain, validation)?),
+            validation: if validation.is_empty() {
+                None
+            } else {
+                Some(part(&data.train_plain, validation)?)
             },
             train: part(train, training?)?,
             test: part(test, testing?)?,

@@ -84,7 +84,7 @@ fn check(given: &Table, known: &Table, path: &str) -> Result<()> {
                 )));
             }
             (Value::Table(given), Some(Value::Table(known))) => {
-                check(given, known, &format!("{path}{key}."))?
+                check(given, known, &format!("{path}{key}."))?;
             }
             _ => {}
         }

@@ -187,7 +187,7 @@ impl Optimiser {
                 match &self.config {
                     OptimiserConfig::Sgd(sgd) => sgd.update(slot, &gradient, learning_rate)?,
                     OptimiserConfig::AdamW(adamw) => {
-                        adamw.update(slot, &gradient, learning_rate, self.steps)?
+                        adamw.update(slot, &gradient, learning_rate, self.steps)?;
                     }
                 }
                 let _same_tensor = gradient.f_zero_()?;
