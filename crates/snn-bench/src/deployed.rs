@@ -169,15 +169,15 @@ impl Evaluate for Runner {
     }
 }
 
-fn bytes(view: ArrayViewD<'_, u8>) -> Vec<u8> {
+fn bytes(view: &ArrayViewD<'_, u8>) -> Vec<u8> {
     view.iter().copied().collect()
 }
 
 /// The pixels of one sample, time first where there is one.
 fn sample(input: &Input<'_>, index: usize) -> Vec<u8> {
     match input {
-        Input::Static(images) => bytes(images.index_axis(Axis(0), index)),
-        Input::Frames(frames) => bytes(frames.index_axis(Axis(1), index)),
+        Input::Static(images) => bytes(&images.index_axis(Axis(0), index)),
+        Input::Frames(frames) => bytes(&frames.index_axis(Axis(1), index)),
     }
 }
 

@@ -145,7 +145,7 @@ impl<'a> Description<'a> {
                 codes.sites.iter().map(|(site, code)| format!(", {site}={}", code.label())),
             );
             if let Some(GridOptions { guard_bits, leak_bits }) = grid {
-                line += &format!(", {guard_bits} guard bits, {leak_bits} bits of leaks");
+                line.extend([format!(", {guard_bits} guard bits, {leak_bits} bits of leaks")]);
             }
             lines.push(line);
         }
@@ -161,7 +161,8 @@ impl<'a> Description<'a> {
                 bytes as f64 / 1e6
             ));
         }
-        lines.iter().map(|line| format!("{line}\n")).collect()
+        lines.push(String::new());
+        lines.join("\n")
     }
 
     /// The columns of [`shown`](Self::shown).

@@ -129,7 +129,7 @@ impl Engines for All {
     }
 
     fn ways(&self, model: &Model) -> Result<Vec<Way>, EngineError> {
-        let engine: Engine = Box::new(Deployment::new(model, &Default::default())?);
+        let engine: Engine = Box::new(Deployment::new(model, &snn_runtime::Options::default())?);
         Ok(vec![Way { name: "deployment".into(), record: Record::Logits, samples: None, engine }])
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     let engines = ProgramEngines { device: arguments.device, ways: asked(arguments) };
     let shown =
         Shown { source: samples.source, limit: arguments.limit, batch: arguments.batch.into() };
-    let report = prove(&trained.model, &model, shown, &engines, demands)?;
+    let report = prove(&trained.model, &model, &shown, &engines, demands)?;
     if json {
         print_json(&Verified {
             run: &arguments.run,
@@ -85,7 +85,7 @@ pub(crate) struct Shown {
 pub(crate) fn prove(
     trained: &Model,
     file: &Model,
-    shown: Shown,
+    shown: &Shown,
     engines: &ProgramEngines,
     demands: Demands,
 ) -> Result<Report> {
@@ -94,7 +94,7 @@ pub(crate) fn prove(
     if !proof.is_running() {
         return Ok(proof.finish());
     }
-    let part = files::limited(shown.source, shown.limit)?;
+    let part = files::limited(Arc::clone(&shown.source), shown.limit)?;
     let mut progress = Progress::new("verified", part.len(), "images");
     for batch in evaluation_batches(&part, shown.batch)? {
         let batch = batch?;
@@ -160,7 +160,7 @@ fn print_comparisons(report: &Report, long: bool) -> Result<()> {
     }
     for (mut row, more) in rows {
         if more > 0 {
-            row[2] += &format!(" and {more} more");
+            row[2].extend([format!(" and {more} more")]);
         }
         table.row(row);
     }

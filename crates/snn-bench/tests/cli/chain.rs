@@ -132,7 +132,7 @@ fn verify_holds() {
     assert_eq!(report["noise"]["samples"], 100);
     let layers = report["rounding"].as_array().unwrap();
     assert!(
-        layers.len() > 3 && layers.iter().all(|l| l["largest_error"].as_f64() <= Some(0.5000001)),
+        layers.len() > 3 && layers.iter().all(|l| l["largest_error"].as_f64() <= Some(0.500_000_1)),
         "{layers:?}"
     );
     let out = stdout(&holds);

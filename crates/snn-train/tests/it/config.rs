@@ -157,10 +157,7 @@ fn a_kind_may_stand_by_its_name() {
     assert_eq!(config.schedule, ScheduleConfig::Cosine { warm_up: 0.0 });
     assert_eq!(config.optimiser, OptimiserConfig::AdamW(AdamWConfig::default()));
     assert_eq!(config.network, NetworkConfig::Small { width: 16 });
-    assert_eq!(
-        (config.encoder, config.loss.clone()),
-        (Encoder::Latency, set(&["loss=tet"]).unwrap().loss)
-    );
+    assert_eq!((config.encoder, config.loss), (Encoder::Latency, set(&["loss=tet"]).unwrap().loss));
     assert_eq!(config.data.auto_augment, AutoAugmentConfig::TrivialAugment);
     assert!(matches!(config.neuron.surrogate, Surrogate::Triangle { .. }));
     assert_eq!(config.start_from.path, std::path::Path::new("runs/x"));

@@ -215,7 +215,7 @@ fn scaled_rates_do_not_depend_on_the_unit_of_the_inputs() {
     let outputs = |config: OptimiserConfig, unit: f64| {
         let parameters = [parameter("conv.weight", &(tensor(&[2, 3], 5) / unit))];
         let input = tensor(&[3], 7) * unit;
-        let mut optimiser = OptimiserConfig::from(config).init(&parameters).unwrap();
+        let mut optimiser = config.init(&parameters).unwrap();
         optimiser.scale_rates_by_size().unwrap();
         let weight = &parameters[0].tensor;
         let before = flat(&weight.matmul(&input));

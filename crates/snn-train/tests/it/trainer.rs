@@ -137,7 +137,7 @@ fn frames_train_and_resume_bit_for_bit() {
     let model = Model::load(at("whole").join("model.safetensors")).unwrap();
     let mut libtorch = Libtorch::with_options(&model, &NetworkOptions::new(Device::Cpu)).unwrap();
     let accuracy = snn_train::evaluate(&bars(96, 300), &mut libtorch, 10).unwrap();
-    assert_eq!(accuracy.share(), result.test_accuracy);
+    assert_eq!(accuracy.share().to_bits(), result.test_accuracy.to_bits());
     let run = RunFolder::open(at("whole")).unwrap();
     assert!(!run.has_config());
     assert!(run.config().unwrap_err().to_string().contains("a program started it"));
@@ -175,7 +175,7 @@ fn frames_are_fine_tuned_on_the_grid() {
     assert!(matches!(tuned.form(), Form::Grid { .. }));
     let mut libtorch = Libtorch::new(&tuned, Device::Cpu).unwrap();
     let accuracy = snn_train::evaluate(&bars(96, 300), &mut libtorch, 32).unwrap();
-    assert_eq!(accuracy.share(), result.test_accuracy);
+    assert_eq!(accuracy.share().to_bits(), result.test_accuracy.to_bits());
 }
 
 #[test]
