@@ -159,7 +159,7 @@ impl Evaluate for Runner {
             Runner::Stream(session, time_steps) => one_by_one(input, |index, sums| {
                 let mut state = session.rest();
                 for t in 0..*time_steps {
-                    let frame = bytes(input.frame(t).index_axis(Axis(0), index).into_dyn());
+                    let frame = bytes(&input.frame(t).index_axis(Axis(0), index).into_dyn());
                     session.push(&mut state, &frame)?;
                 }
                 sums.extend(integers(&state.scores()));
