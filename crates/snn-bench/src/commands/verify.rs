@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     let engines = ProgramEngines { device: arguments.device, ways: asked(arguments) };
     let shown =
         Shown { source: samples.source, limit: arguments.limit, batch: arguments.batch.into() };
-    let report = prove(&trained.model, &model, &shown, &engines, demands)?;
+    let report = prove(&trained.model, &model, &shown, &engines, &demands)?;
     if json {
         print_json(&Verified {
             run: &arguments.run,
@@ -87,9 +87,9 @@ pub(crate) fn prove(
     file: &Model,
     shown: &Shown,
     engines: &ProgramEngines,
-    demands: Demands,
+    demands: &Demands,
 ) -> Result<Report> {
-    let demands = Demands { test_samples: Some(shown.source.len()), ..demands };
+    let demands = Demands { test_samples: Some(shown.source.len()), ..demands.clone() };
     let mut proof = Proof::new(trained, file, engines, demands)?;
     if !proof.is_running() {
         return Ok(proof.finish());
