@@ -26,8 +26,8 @@ pub(crate) fn encoded_shape(
 }
 
 /// A source whose samples are encoded: frames `[T, C, H, W]` that are a function of the encoder,
-/// the sample and its index, the same in every epoch. For evaluation; in training a
-/// [`BatchEncoder`] draws anew in every epoch, after augmentation.
+/// the sample and its index, the same in every epoch. For evaluation; training
+/// encodes each batch anew in every epoch, after augmentation.
 #[derive(Debug)]
 pub struct Encoded {
     source: Arc<dyn Source>,

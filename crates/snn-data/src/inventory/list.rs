@@ -75,7 +75,7 @@ pub struct Listing {
 /// read to its end (that is [`check`](crate::check)).
 ///
 /// # Errors
-/// [`Error::Manifest`] if the compiled-in list of files is damaged.
+/// [`Error::Manifest`](crate::Error::Manifest) if the compiled-in list of files is damaged.
 pub fn list(root: &Path) -> Result<Vec<Listing>> {
     DatasetName::published().map(|set| listing(root, set)).collect()
 }

@@ -61,9 +61,9 @@ impl CodeChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GridOptions {
-    /// Fractional bits of membranes, 0 to [`MAX_GRID_BITS`].
+    /// Fractional bits of membranes, 0 to 16.
     pub guard_bits: u8,
-    /// Largest shift m of the leak k/2^m, 0 to [`MAX_GRID_BITS`].
+    /// Largest shift m of the leak k/2^m, 0 to 16.
     pub leak_bits: u8,
 }
 
@@ -85,7 +85,7 @@ impl GridOptions {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// A number of bits is above [`MAX_GRID_BITS`].
+    /// A number of bits is above 16.
     pub fn check(&self) -> Result<()> {
         let Self { guard_bits, leak_bits } = *self;
         if guard_bits.max(leak_bits) <= MAX_GRID_BITS {
