@@ -72,7 +72,7 @@ pub struct Listing {
 }
 
 /// Presence of every set under a data root. Files are counted and their sizes compared; nothing is
-/// read to its end (that is [`check`](crate::check)).
+/// read to its end (that is [`check`](crate::inventory::check())).
 ///
 /// # Errors
 /// [`Error::Manifest`](crate::Error::Manifest) if the compiled-in list of files is damaged.
