@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use snn_data::{DatasetName, Source, SourceConfig, Subset};
-use snn_ir::Model;
+use snn_ir::{Form, Model};
 use snn_train::{RunConfig, RunFolder};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -29,6 +29,19 @@ pub(crate) fn trained(path: &Path) -> Result<Trained> {
         return Ok(Trained { model: Model::load(model)?, config: Some(run.config()?) });
     }
     Ok(Trained { model: Model::load(path)?, config: None })
+}
+
+/// Reads a converted model.
+pub(crate) fn converted(path: &Path) -> Result<Model> {
+    let model = Model::load(path)?;
+    if model.form() == Form::Trained {
+        bail!(
+            "{}: expected a converted model, found a trained one; convert it first with `snn \
+             convert`",
+            path.display()
+        );
+    }
+    Ok(model)
 }
 
 /// The samples that a network is tried on.

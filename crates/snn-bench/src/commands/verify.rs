@@ -29,7 +29,7 @@ struct Verified<'a> {
 
 pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     let trained = files::trained(&arguments.run)?;
-    let model = Model::load(&arguments.model)?;
+    let model = files::converted(&arguments.model)?;
     let root = arguments.data.data.as_deref();
     let samples = files::test_samples(trained.config.as_ref(), arguments.dataset, root)?;
     let samples = samples.with_context(|| {

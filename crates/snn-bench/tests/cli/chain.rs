@@ -337,7 +337,7 @@ fn infer_takes_pictures() {
     std::fs::write(&cut, &std::fs::read(&photo).unwrap()[..200]).unwrap();
     let mut command = snn();
     command.arg("infer").arg(&shared().model).arg("--image").arg(&cut);
-    assert!(stderr(&command.assert().code(2)).contains("cut.jpg: "));
+    assert!(stderr(&command.assert().code(2)).contains("cut.jpg`: "));
 }
 
 #[test]

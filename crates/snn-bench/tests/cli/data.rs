@@ -38,7 +38,7 @@ fn list_says_what_is_there_of_every_set() {
             .clone()
     };
     let listed = json(&data(&["list", "--json", "--data"], &root).success());
-    assert_eq!(listed["sets"].as_array().unwrap().len(), 11);
+    assert_eq!(listed["sets"].as_array().unwrap().len(), 12);
     has(&of(&listed, "cifar-10"), &["presence", "form", "path", "classes", "parts", "files"]);
     assert_eq!(of(&listed, "cifar-10")["presence"], "missing");
     assert_eq!(of(&listed, "shapes10")["presence"], "computed");

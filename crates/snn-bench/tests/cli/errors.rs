@@ -182,9 +182,12 @@ fn unknown_keys_of_a_config_name_the_nearest() {
         "{message}"
     );
     assert!(!message.contains("line ") && message.lines().count() == 1, "{message}");
+    // A kind without settings may stand by its name alone.
     std::fs::write(&config, format!("schedule = \"cosine\"\n{text}")).unwrap();
+    snn().args(["policy", "show"]).arg(&config).assert().success();
+    std::fs::write(&config, format!("schedule = \"cosin\"\n{text}")).unwrap();
     let message = error(snn().args(["policy", "show"]).arg(&config).assert());
-    assert!(message.contains("write a table, `{ kind = \"cosine\" }`"), "{message}");
+    assert!(message.contains("did you mean `cosine`?"), "{message}");
 }
 
 #[test]

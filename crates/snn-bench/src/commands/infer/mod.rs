@@ -98,14 +98,7 @@ impl Engines {
 const BATCH: usize = 64;
 
 pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
-    let model = Model::load(&arguments.model)?;
-    if model.form() == Form::Trained {
-        bail!(
-            "{}: expected a converted model, found a trained one; convert it first with `snn \
-             convert`",
-            arguments.model.display()
-        );
-    }
+    let model = files::converted(&arguments.model)?;
     if let Some(image) = &arguments.image {
         return image::classify(&model, image, arguments.counts, json);
     }
