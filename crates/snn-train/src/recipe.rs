@@ -29,7 +29,7 @@ pub const DEFAULT_CHECKPOINT_EVERY: usize = 200;
 /// use snn_train::{OptimiserConfig, Recipe, SgdConfig};
 /// let sgd = SgdConfig { learning_rate: 0.05, ..SgdConfig::default() };
 /// let recipe = Recipe { epochs: 10, optimiser: OptimiserConfig::Sgd(sgd), ..Recipe::default() };
-/// assert_eq!(recipe.learning_rate(0, 100), 0.05 * 0.04, "one cycle begins low");
+/// assert!((recipe.learning_rate(0, 100) - 0.05 * 0.04).abs() < 1e-12, "one cycle begins low");
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
