@@ -33,7 +33,7 @@ usage: cargo xtask COMMAND
 
   setup [--force]   put libtorch in the cache and link it at .libtorch; --force makes it anew
   demo [ARGS]       setup, then `snn demo ARGS`, built without what reads files of data
-  test [ARGS]       setup, then `cargo test --workspace ARGS`
+  test [ARGS]       setup, then `cargo test --workspace ARGS`, or of the packages in ARGS
   docs [--check]    setup, then writes the generated parts of the documentation, or checks them
   instruction-sets  the instruction sets of this machine that SNN_INSTRUCTION_SET can name
   check [widths] [paths] [circles]
@@ -86,6 +86,7 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("demo"), rest) => {
             cargo(&["run", "-p", "snn-bench", "--no-default-features", "--", "demo"], rest)
         }
+        (Some("test"), rest) if names_packages(rest) => cargo(&["test"], rest),
         (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
         (Some("docs"), rest) => cargo(&["run", "-p", "snn-bench", "--", "docs"], rest),
         (Some("check"), what) => check(what),
@@ -117,6 +118,13 @@ fn check(names: &[OsString]) -> Result<ExitCode> {
         };
     }
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CHILD_FAILED) })
+}
+
+/// `true` if arguments of cargo say which packages; with `--workspace` it would not look at them.
+fn names_packages(arguments: &[OsString]) -> bool {
+    let ours = arguments.iter().take_while(|argument| *argument != "--");
+    ours.filter_map(|argument| argument.to_str())
+        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
 }
 
 fn wrong_usage() -> ExitCode {
