@@ -75,7 +75,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let trainer = Trainer::new(model, Arc::new(Bars(600)), recipe).with_registry(registry.clone());
     let options = Options { start, step_limit, ..Options::default() };
     let outcome = trainer.with_test(test.clone()).fit(&folder, &options, &mut |_| {})?;
-    let Outcome::Finished(_) = outcome else { return Ok(println!("stopped")) };
+    let Outcome::Finished(_) = outcome else {
+        println!("stopped");
+        return Ok(());
+    };
     let trained = Model::load(folder.join("model.safetensors"))?;
     let own = Neurons::default().with("sum", Sum);
     let codes = ConvertOptions { codes: Code::Unary.into(), neurons: own.clone() };
@@ -89,5 +92,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         proof.add(&run(&mut dense)?, &run(&mut runs)?)?;
     }
     let right = 100.0 * evaluate(&test, &mut runs, 20)?.share();
-    Ok(println!("{} of {} spikes differ; {right:.0} % right", proof.flips, proof.decisions))
+    println!("{} of {} spikes differ; {right:.0} % right", proof.flips, proof.decisions);
+    Ok(())
 }
