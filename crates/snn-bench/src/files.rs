@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A trained network with the config of its run, if it came from one.
+/// A trained network with the config of its run, if it came from one that has a config.
 pub(crate) struct Trained {
     pub(crate) model: Model,
     pub(crate) config: Option<RunConfig>,
@@ -26,7 +26,9 @@ pub(crate) fn trained(path: &Path) -> Result<Trained> {
                 path.display()
             );
         }
-        return Ok(Trained { model: Model::load(model)?, config: Some(run.config()?) });
+        // A program that calls the trainer has a run without a config.
+        let config = run.has_config().then(|| run.config()).transpose()?;
+        return Ok(Trained { model: Model::load(model)?, config });
     }
     Ok(Trained { model: Model::load(path)?, config: None })
 }
@@ -50,6 +52,8 @@ pub(crate) struct TestSamples {
     pub(crate) name: String,
     /// Its test part: images, or frames.
     pub(crate) source: Arc<dyn Source>,
+    /// How many of them the run tests on (`data.test_limit`); `None` for all.
+    pub(crate) limit: Option<NonZeroUsize>,
     /// Names of its classes.
     pub(crate) classes: Vec<String>,
 }
@@ -68,11 +72,14 @@ pub(crate) fn test_samples(
         (None, None) => return Ok(None),
     };
     let data = snn_data::open(&source, root)?;
+    // The limit is of the run's own data.
+    let own = config.filter(|config| config.data.dataset == source.dataset);
+    let limit = own.and_then(|config| NonZeroUsize::new(config.data.test_limit));
     let source = match config {
         Some(config) => config.encode(&data.test)?,
         None => data.test,
     };
-    Ok(Some(TestSamples { name: data.name.to_string(), source, classes: data.classes }))
+    Ok(Some(TestSamples { name: data.name.to_string(), source, limit, classes: data.classes }))
 }
 
 /// The first `limit` samples of a source, all if there is no limit.

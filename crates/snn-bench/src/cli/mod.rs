@@ -76,9 +76,10 @@ pub(crate) enum Command {
     /// --counts the interpreter that counts every operation runs as well, untimed, and its logits
     /// must be the same; a model off the grid is run by that interpreter alone.
     ///
-    /// An image is a PNG or JPEG file or raw bytes. A picture is turned upright as its camera
-    /// noted, resized to cover the model's input (for 224×224 pixels, to a shorter side of 256),
-    /// and its middle is cut out; for a model of one channel it becomes grey. Its five best
+    /// An image is a PNG or JPEG file or raw bytes. With --run a picture is resized and cropped as
+    /// the run's test pictures were. Otherwise it is turned upright as its camera noted, resized to
+    /// cover the model's input (for 224×224 pixels, to a shorter side of 256), and its middle is
+    /// cut out. For a model of one channel it becomes grey. Its five best
     /// classes are printed with their share (the softmax of the logits), the time of one run, and
     /// the events and additions that it took.
     #[command(
@@ -314,7 +315,7 @@ pub(crate) struct Verify {
     /// The most accuracy that conversion may cost, in points.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) max_drop: f64,
-    /// Only the first N test images.
+    /// Only the first N test images [default: the run's `data.test_limit`, else all].
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Test images on which the naive evaluator runs as well.
@@ -353,14 +354,15 @@ pub(crate) struct Infer {
     /// The data set whose test images to classify.
     #[arg(long, value_name = "NAME")]
     pub(crate) dataset: Option<DatasetName>,
-    /// The run that the model is from: its data set, framed and encoded as it was trained.
+    /// The run that the model is from: its data set, framed and encoded as it was trained; with
+    /// --image the size and resizing of its pictures.
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<PathBuf>,
     /// One image instead: a PNG or JPEG file, resized and cropped to the model's input, or raw
     /// bytes, channel by channel.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "run", "data", "limit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "data", "limit"])]
     pub(crate) image: Option<PathBuf>,
-    /// Only the first N test images.
+    /// Only the first N test images [default: the run's `data.test_limit`, else all].
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Count every operation as well, and the energy that they stand for; node by node. Of a model

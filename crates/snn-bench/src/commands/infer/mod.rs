@@ -99,16 +99,16 @@ const BATCH: usize = 64;
 
 pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     let model = files::converted(&arguments.model)?;
-    if let Some(image) = &arguments.image {
-        return image::classify(&model, image, arguments.counts, json);
-    }
     let config = arguments.run.as_ref().map(|run| RunFolder::open(run)?.config()).transpose()?;
+    if let Some(image) = &arguments.image {
+        return image::classify(&model, image, config.as_ref(), arguments.counts, json);
+    }
     let root = arguments.data.data.as_deref();
     let Some(samples) = files::test_samples(config.as_ref(), arguments.dataset, root)? else {
         bail!("give --dataset, --run or --image");
     };
     files::fits(&model, &arguments.model, &samples)?;
-    let samples = files::limited(samples.source, arguments.limit)?;
+    let samples = files::limited(samples.source, arguments.limit.or(samples.limit))?;
     let inference = infer(&model, &samples, arguments.counts)?;
     if json {
         print_json(&inference)?;

@@ -49,6 +49,7 @@ impl Session {
     /// # Errors
     /// There are not as many pixels as the model takes, or the model is not on the grid.
     pub fn run_until<P: Pixels>(&mut self, image: P, confidence: Confidence) -> Result<Exit<'_>> {
+        self.steps = 0;
         let pixels = checked(&image, None, self.input().0)?;
         let steps =
             self.step_by_step(&pixels, |steps, sums| confidence.holds(lead(sums), steps))?;
