@@ -1,6 +1,6 @@
 //! train → convert → verify → infer → inspect → finetune.
 
-use crate::{folder, has, json, shared, snn, stderr, stdout};
+use crate::{Shared, folder, has, json, shared, snn, stderr, stdout};
 use snn_ir::{Model, Tensor};
 use snn_runtime::InstructionSet;
 use std::path::Path;
@@ -509,4 +509,47 @@ fn finetune_makes_a_run_that_verifies_as_one() {
     assert!(!verdict.contains("; 0 of "), "weights changed: {verdict}");
     proof(&["--finetuned", "--limit", "100"]).code(1);
     proof(&["--limit", "100"]).code(1);
+}
+
+/// Every key that a command prints as JSON stands in its help, which the book prints.
+#[test]
+fn every_key_of_the_json_is_in_the_help() {
+    let documented = |commands: &[&str], printed: &serde_json::Value, within: &[&str]| {
+        let help = stdout(&snn().args(commands).arg("--help").assert().success());
+        let (_, json) = help.split_once("JSON").expect("a paragraph on JSON");
+        let of = |value: &serde_json::Value| {
+            let first = value.get(0).unwrap_or(value).clone();
+            first.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let keys = within.iter().flat_map(|key| of(&printed[*key]));
+        for key in of(printed).into_iter().chain(keys) {
+            assert!(json.contains(&format!("`{key}`")), "{commands:?} prints `{key}`");
+        }
+    };
+    let Shared { config, run, model, .. } = shared();
+    let out = folder("keys").join("model.safetensors");
+    let image = folder("keys-image").join("image.bin");
+    std::fs::write(&image, vec![90_u8; 3 * 16 * 16]).unwrap();
+    let result = |arguments: &[&dyn AsRef<std::ffi::OsStr>]| {
+        let mut command = snn();
+        command.args(arguments.iter().map(|argument| argument.as_ref())).arg("--json");
+        json(&command.assert().success())
+    };
+    let train = result(&[&"train", &"--resume", &"--config", config, &"--out", run]);
+    documented(&["train"], &train, &[]);
+    let convert = result(&[&"convert", run, &"--code", &"unary", &"--out", &out]);
+    documented(&["convert"], &convert, &[]);
+    let few: [&str; 8] =
+        ["--limit", "30", "--max-drop", "100", "--kernel", "scalar", "--threads", "1"];
+    let mut verify: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"verify", run, model];
+    verify.extend(few.iter().map(|option| option as &dyn AsRef<std::ffi::OsStr>));
+    documented(&["verify"], &result(&verify), &["noise", "rounding", "comparisons"]);
+    let infer = result(&[&"infer", model, &"--counts", &"--run", run, &"--limit", &"3"]);
+    documented(&["infer"], &infer, &[]);
+    let infer = result(&[&"infer", model, &"--counts", &"--image", &image]);
+    documented(&["infer"], &infer, &["best"]);
+    for path in [run, model] {
+        documented(&["inspect"], &result(&[&"inspect", path]), &[]);
+    }
+    documented(&["policy", "show"], &result(&[&"policy", &"show", config]), &["sites"]);
 }
