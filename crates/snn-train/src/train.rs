@@ -95,6 +95,7 @@ pub fn initial_model(config: &RunConfig, data: &RunData) -> Result<(Model, Place
     let weights = graph.initial_weights(config.seed)?;
     let preprocessing = config.preprocessing(data);
     let signature = Signature::new(Form::Trained, graph, config.time_steps, preprocessing)
+        .with_encoder(config.encoder)
         .with_classes(data.classes.clone());
     Ok((Model::new(signature, weights), placement))
 }

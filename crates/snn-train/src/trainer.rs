@@ -70,10 +70,16 @@ pub struct Trainer {
 impl Trainer {
     /// A trainer of a model on the samples of `train`.
     ///
+    /// The encoder is the recipe's or the model's, whichever has one; the trained model keeps it.
     /// The samples must have the input shape of the model (with an encoder: their frames must), as
     /// many frames as the model has time steps if they are frames, and labels below its number of
     /// classes; [`fit`](Self::fit) checks all that.
-    pub fn new(model: Model, train: Arc<dyn Source>, recipe: Recipe) -> Self {
+    pub fn new(mut model: Model, train: Arc<dyn Source>, mut recipe: Recipe) -> Self {
+        match (model.encoder(), recipe.encoder) {
+            (Encoder::Direct, encoder) => model = model.with_encoder(encoder),
+            (encoder, Encoder::Direct) => recipe.encoder = encoder,
+            _ => {} // of two others the model's must be the recipe's, which `fit` checks
+        }
         let keeps_base = matches!(model.form(), Form::Grid { .. });
         Self {
             model,
@@ -261,8 +267,12 @@ impl Trainer {
         let (model, recipe) = (&self.model, &self.recipe);
         let checked = model.validate()?;
         let (input, classes) = (checked.input_shape().to_vec(), checked.classes());
-        if recipe.encoder != Encoder::Direct {
-            recipe.encoder.validate(model.time_steps())?;
+        if recipe.encoder != model.encoder() {
+            return Err(Error::Mismatch {
+                what: "encoder",
+                expected: format!("{:?}, which the model was trained with", model.encoder()),
+                found: format!("{:?}", recipe.encoder),
+            });
         }
         let sources = [
             ("training", Some(&self.train)),

@@ -5,7 +5,7 @@ use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use snn_data::{SampleMut, SampleRng, SampleShape, Source};
-use snn_ir::Model;
+use snn_ir::{Encoder, Model};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -115,8 +115,10 @@ impl SourceIdentity {
     }
 }
 
+/// The encoder is the recipe's; runs from before files had it have the same checksum.
 fn checksum(model: &Model) -> Result<String> {
-    Ok(format!("{:08x}", crc32c::crc32c(&model.to_bytes()?)))
+    let bytes = model.clone().with_encoder(Encoder::Direct).to_bytes()?;
+    Ok(format!("{:08x}", crc32c::crc32c(&bytes)))
 }
 
 /// Every value with its path, as text; nodes of a graph go by their names.

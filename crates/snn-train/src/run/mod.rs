@@ -236,11 +236,12 @@ impl RunFolder {
     /// Keeps the model that fine-tuning starts from, or checks that it is the one it was started
     /// from.
     pub(crate) fn keep_base(&self, model: &Model) -> Result<()> {
-        let (path, bytes) = (self.path.join(BASE), model.to_bytes()?);
+        let path = self.path.join(BASE);
         if !path.is_file() {
-            return Ok(write_atomically(&path, &bytes)?);
+            return Ok(model.save(&path)?);
         }
-        if fs_err::read(&path)? == bytes {
+        // A file from before the encoder was stored has none.
+        if Model::load(&path)?.with_encoder(model.encoder()) == *model {
             return Ok(());
         }
         Err(Error::Mismatch {
