@@ -75,26 +75,13 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// The run was started with other settings.
-    #[error("{}: the run has `{key}` = {run}, the config to resume it with {given}; a run is \
-             resumed as it was started", path.display())]
-    ConfigDiffers {
-        /// The folder.
-        path: PathBuf,
-        /// The first key that differs.
-        key: String,
-        /// Its value in the run.
-        run: String,
-        /// Its value in the given config.
-        given: String,
-    },
-    /// The run was started with another recipe, model or data.
-    #[error("{}: the run has `{key}` = {run}, what is to resume it has {given}; a run is resumed \
-             as it was started", path.display())]
+    /// The run was started with another config, recipe, model or data.
+    #[error("{}: the run was started with `{key}` = {run}, what is to resume it has {given}; \
+             resume it with what it was started with, or train in another folder", path.display())]
     RunDiffers {
-        /// The folder.
+        /// `config.toml` or `trainer.json` in its folder.
         path: PathBuf,
-        /// The entry of `trainer.json` that differs.
+        /// The first key of the file that differs.
         key: String,
         /// Its value in the run.
         run: String,
@@ -133,9 +120,9 @@ pub enum Error {
     /// The loss is no longer a number.
     #[error("epoch {epoch}, step {step}: the loss is {loss}; lower `optimiser.learning_rate`")]
     Diverged {
-        /// The epoch, from 0.
+        /// The epoch, from 1.
         epoch: usize,
-        /// The step in the epoch, from 0.
+        /// The step in the epoch, from 1.
         step: usize,
         /// The loss.
         loss: f64,
@@ -182,7 +169,7 @@ pub enum Error {
         found: String,
     },
     /// The samples of a source do not fit the model.
-    #[error("{part} samples: expected {expected}, which the model reads, found {found}")]
+    #[error("{part} samples: expected {expected}, found {found}")]
     Samples {
         /// Training, validation or test.
         part: &'static str,
@@ -190,6 +177,33 @@ pub enum Error {
         expected: String,
         /// Samples of the source.
         found: String,
+    },
+    /// A sample of a source cannot be read.
+    #[error("{part} sample {index}{}: {source}", named(name.as_deref()))]
+    Sample {
+        /// Training, validation or test.
+        part: &'static str,
+        /// Its index in the source.
+        index: usize,
+        /// Its name or file, if it has one.
+        name: Option<String>,
+        /// Why.
+        source: Box<snn_data::Error>,
+    },
+    /// A sample has a label that is not a class of the model.
+    #[error(
+        "{part} sample {index}: expected a label below {classes}, the number of classes of \
+             the model, found {label}"
+    )]
+    Label {
+        /// Training, validation, test or evaluated.
+        part: &'static str,
+        /// Its index in the source.
+        index: usize,
+        /// Number of classes.
+        classes: usize,
+        /// Its label.
+        label: i64,
     },
     /// The data does not fit the config or the model.
     #[error("{what}: expected {expected}, found {found}")]
@@ -231,6 +245,10 @@ impl Error {
             other => other,
         }
     }
+}
+
+fn named(name: Option<&str>) -> String {
+    name.map_or(String::new(), |name| format!(", `{name}`"))
 }
 
 impl From<tch::TchError> for Error {

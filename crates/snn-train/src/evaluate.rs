@@ -1,13 +1,18 @@
 //! Accuracy of a network on the samples of a source.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use snn_data::{Batch, Epoch, LoaderConfig, Samples, Source};
-use snn_ir::{Evaluate, Input, Record};
+use snn_ir::{Evaluate, Input, Logits, Record};
 use std::sync::Arc;
 
 /// Samples in a batch of evaluation: large enough to be fast, small enough for any memory.
 pub const EVALUATION_BATCH: usize = 256;
+
+/// Parts of a run that sources have, as errors and `trainer.json` name them.
+pub(crate) const TRAINING: &str = "training";
+pub(crate) const VALIDATION: &str = "validation";
+pub(crate) const TEST: &str = "test";
 
 /// Number of samples classified correctly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,6 +33,16 @@ impl Accuracy {
     pub fn add(&mut self, classes: &[usize], labels: &[i64]) {
         self.correct += snn_ir::count_correct(classes, labels);
         self.images += labels.len();
+    }
+}
+
+/// Checks the labels of a batch, which a source of a user's own may give wrongly.
+pub(crate) fn check_labels(part: &'static str, batch: &Batch, classes: usize) -> Result<()> {
+    let known = |label: i64| usize::try_from(label).is_ok_and(|label| label < classes);
+    let mut labels = batch.indices.iter().zip(&batch.targets.labels);
+    match labels.find(|(_, label)| !known(**label)) {
+        None => Ok(()),
+        Some((&index, &label)) => Err(Error::Label { part, index, classes, label }),
     }
 }
 
@@ -68,15 +83,21 @@ pub fn input(samples: &Samples) -> Input<'_> {
 /// ```
 ///
 /// # Errors
-/// A sample cannot be read or does not fit the model, or the interpreter fails.
+/// A sample cannot be read or does not fit the model, its label is not a class of the model, or the
+/// interpreter fails.
 pub fn evaluate(
     source: &Arc<dyn Source>,
     evaluator: &mut dyn Evaluate,
     batch: usize,
 ) -> Result<Accuracy> {
     evaluate_with(source, batch, &mut |batch| {
-        let evaluation = evaluator.evaluate(&input(&batch.samples), Record::Logits)?;
-        Ok(evaluation.logits.argmax())
+        let logits = evaluator.evaluate(&input(&batch.samples), Record::Logits)?.logits;
+        let classes = match &logits {
+            Logits::Integer(sums) => sums.ncols(),
+            Logits::Real(scores) => scores.ncols(),
+        };
+        check_labels("evaluated", batch, classes)?;
+        Ok(logits.argmax())
     })
 }
 

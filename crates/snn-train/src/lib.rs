@@ -1,19 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+mod checks;
 pub mod config;
 mod encode;
 mod error;
 mod evaluate;
 mod finetune;
+mod from_config;
 pub mod loss;
 pub mod optim;
 mod progress;
 mod recipe;
 mod run;
-mod train;
+mod train_loop;
 mod trainable;
 mod trainer;
-mod training;
 
 pub use config::RunConfig;
 pub use config::batch_norm::BatchNormReestimationConfig;
@@ -27,6 +28,7 @@ pub use evaluate::{
     Accuracy, EVALUATION_BATCH, evaluate, evaluate_with, evaluation_batches, input,
 };
 pub use finetune::{DEFAULT_FINETUNE_RATE, finetune};
+pub use from_config::{initial_model, train};
 pub use loss::LossConfig;
 pub use optim::adamw::AdamWConfig;
 pub use optim::schedule::ScheduleConfig;
@@ -38,5 +40,4 @@ pub use recipe::Recipe;
 pub use run::chart;
 pub use run::metrics::{EpochMetrics, RunInfo, RunResult};
 pub use run::{RunFolder, Start};
-pub use train::{initial_model, train};
 pub use trainer::Trainer;

@@ -1,21 +1,19 @@
 //! The trainer: any network, any source of samples.
 
 use crate::config::RunConfig;
-use crate::config::check::check;
-use crate::encode::{BatchEncoder, encode, encoded_shape};
-use crate::error::{Error, Result};
-use crate::loss::LossConfig;
+use crate::error::Result;
 use crate::loss::teacher::Teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::recipe::Recipe;
-use crate::run::RunFolder;
 use crate::run::identity::Identity;
+use crate::run::metrics::RunInfo;
+use crate::run::{Beginning, RunFolder};
+use crate::train_loop::{Job, fit};
 use crate::trainable::{OffGrid, OnGrid, Trainable};
-use crate::training::{Job, fit};
 use snn_core::{GridNetwork, Network, NetworkOptions, Registry, SurrogateGradient};
-use snn_data::{LastBatch, Loader, LoaderConfig, SampleShape, Source};
+use snn_data::Source;
 use snn_hybrid::{Decision, PlacedSite, Placement, Policy};
-use snn_ir::{Encoder, Form, Model};
+use snn_ir::{Encoder, Form, Graph, Model};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -63,6 +61,8 @@ pub struct Trainer {
     pub(crate) placement: Option<Placement>,
     /// How the model that training starts from differs from the one it has its weights of.
     pub(crate) differences: Vec<String>,
+    /// The graph of the network's file, before the policy; the run folder keeps it.
+    pub(crate) network_file: Option<Graph>,
     /// `true` if the run folder keeps the model that training starts with.
     pub(crate) keeps_base: bool,
 }
@@ -93,6 +93,7 @@ impl Trainer {
             data: "data of a program's own".into(),
             placement: None,
             differences: Vec::new(),
+            network_file: None,
             keeps_base,
         }
     }
@@ -162,48 +163,32 @@ impl Trainer {
         options: &Options,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Outcome> {
-        self.recipe.validate()?;
-        let classes = self.check_model()?;
-        let loader = self.loader()?;
-        let steps = loader.batches_per_epoch();
-        let reestimated = self.recipe.batch_norm_reestimation.batches;
-        if reestimated > steps {
-            return Err(Error::Mismatch {
-                what: "`batch_norm_reestimation.batches`",
-                expected: format!("at most the {steps} steps of an epoch"),
-                found: reestimated.to_string(),
-            });
-        }
-        let (validation, test) =
-            (self.evaluated(self.validation.as_ref())?, self.evaluated(self.test.as_ref())?);
-        self.check_teacher()?;
+        // Everything is checked before anything is written.
+        let samples = self.check()?;
         set_threads(self.recipe.threads);
         let mut network = self.network(options)?;
-        let identity = self.identity()?;
-        let (folder, _lock) =
-            RunFolder::begin(folder, self.config.as_ref(), &identity, options.start)?;
-        if self.keeps_base {
-            folder.keep_base(&self.model)?;
-        }
-        folder.check_identity(&identity)?;
-        let teacher = match &self.teacher {
-            Some(model) => {
-                folder.keep_teacher(model)?;
-                Some(Teacher::new(model, &self.recipe, &self.registry, options.device)?)
-            }
-            None => None,
+        let teacher = self.teacher.as_ref();
+        let identity =
+            Identity::new(&self.recipe, &self.model, samples.classes, teacher, self.sources())?;
+        let teacher = teacher
+            .map(|model| Teacher::new(model, &self.recipe, &self.registry, options.device))
+            .transpose()?;
+        let beginning = Beginning {
+            config: self.config.as_ref(),
+            identity: &identity,
+            info: &RunInfo::now(self.recipe.seed, options.device, self.differences.clone()),
+            network: self.network_file.as_ref(),
+            base: self.keeps_base.then_some(&self.model),
+            teacher: self.teacher.as_ref(),
         };
+        let (folder, _lock) = RunFolder::begin(folder, &beginning, options.start)?;
         let placement = match &self.placement {
             Some(placement) => placement.clone(),
             None => sites_as_they_are(&self.model)?,
         };
         let job = Job {
             recipe: &self.recipe,
-            loader: &loader,
-            steps,
-            classes,
-            validation: validation.as_ref(),
-            test: test.as_ref(),
+            samples: &samples,
             data: &self.data,
             placement: &placement,
             differences: &self.differences,
@@ -231,121 +216,6 @@ impl Trainer {
         let settings = NetworkOptions { training, registry, ..NetworkOptions::new(options.device) };
         let network = Network::with_options(model, &settings)?;
         Ok(Box::new(OffGrid { network, signature: model.signature().clone() }))
-    }
-
-    /// The training batches; what is random in them is a function of (seed, epoch, place), so that
-    /// nothing of it must be kept for a resume.
-    fn loader(&self) -> Result<Loader> {
-        let recipe = &self.recipe;
-        let loader = LoaderConfig {
-            batch_size: recipe.batch,
-            seed: recipe.seed,
-            last_batch: LastBatch::Drop,
-            threads: recipe.loader_threads,
-            augment: recipe.augment.clone(),
-            mix: recipe.mix,
-            ..LoaderConfig::default()
-        }
-        .init_source(Arc::clone(&self.train), None)?;
-        if recipe.encoder == Encoder::Direct {
-            return Ok(loader);
-        }
-        let (encoder, time_steps) = (recipe.encoder, self.model.time_steps());
-        Ok(loader.with_batch_transform(Arc::new(BatchEncoder { encoder, time_steps })))
-    }
-
-    /// A source of evaluation as the network sees it.
-    fn evaluated(&self, source: Option<&Arc<dyn Source>>) -> Result<Option<Arc<dyn Source>>> {
-        let Some(source) = source.filter(|source| !source.is_empty()) else {
-            return Ok(None);
-        };
-        encode(source, &self.recipe.encoder, self.model.time_steps()).map(Some)
-    }
-
-    /// Checks model and sources against each other and returns the number of classes.
-    fn check_model(&self) -> Result<usize> {
-        let (model, recipe) = (&self.model, &self.recipe);
-        let checked = model.validate()?;
-        let (input, classes) = (checked.input_shape().to_vec(), checked.classes());
-        if recipe.encoder != model.encoder() {
-            return Err(Error::Mismatch {
-                what: "encoder",
-                expected: format!("{:?}, which the model was trained with", model.encoder()),
-                found: format!("{:?}", recipe.encoder),
-            });
-        }
-        let sources = [
-            ("training", Some(&self.train)),
-            ("validation", self.validation.as_ref()),
-            ("test", self.test.as_ref()),
-        ];
-        for (part, source) in sources.into_iter().filter_map(|(part, source)| Some((part, source?)))
-        {
-            let found = encoded_shape(source.shape(), &recipe.encoder, model.time_steps());
-            let expected = match found {
-                SampleShape::Static(_) => format!("images {input:?}"),
-                SampleShape::Frames(_) => {
-                    format!("frames {:?}", [&[model.time_steps()], input.as_slice()].concat())
-                }
-            };
-            let fits = found.image() == input.as_slice()
-                && found.time_steps().is_none_or(|steps| steps == model.time_steps());
-            if !fits {
-                return Err(Error::Samples { part, expected, found: found.to_string() });
-            }
-        }
-        if matches!(model.form(), Form::Grid { .. }) {
-            self.check_grid()?;
-        }
-        Ok(classes)
-    }
-
-    /// On the grid a loss of single time steps and statistics of batch norm do not exist.
-    fn check_grid(&self) -> Result<()> {
-        let (loss, batches) = (self.recipe.loss, self.recipe.batch_norm_reestimation.batches);
-        check(
-            "loss",
-            loss == LossConfig::CrossEntropy,
-            "cross_entropy on the grid, which tells the sum over time steps alone",
-            format!("{loss:?}"),
-        )?;
-        let expected = "0 on the grid, which has no batch norm";
-        check("batch_norm_reestimation.batches", batches == 0, expected, batches)
-    }
-
-    /// A teacher reads what the network reads, and knows the same classes.
-    fn check_teacher(&self) -> Result<()> {
-        let Some(teacher) = &self.teacher else { return Ok(()) };
-        let refuse = |expected: String, found: String| {
-            Err(Error::Mismatch { what: "teacher", expected, found })
-        };
-        if matches!(teacher.form(), Form::Grid { .. }) {
-            return refuse("a model off the grid".into(), "one on the grid".into());
-        }
-        let (own, other) = (self.model.validate()?, teacher.validate()?);
-        let shapes = |model: &snn_ir::Checked| {
-            format!("input and classes {:?}, {:?}", model.input_shape(), model.classes())
-        };
-        if shapes(own) != shapes(other) {
-            return refuse(shapes(own), shapes(other));
-        }
-        let shape =
-            encoded_shape(self.train.shape(), &self.recipe.encoder, self.model.time_steps());
-        if shape.time_steps().is_some_and(|steps| steps != teacher.time_steps()) {
-            let steps = |model: &Model| format!("{} time steps", model.time_steps());
-            return refuse(steps(&self.model), steps(teacher));
-        }
-        Ok(())
-    }
-
-    fn identity(&self) -> Result<Identity> {
-        let sources = [
-            ("train", Some(&self.train)),
-            ("validation", self.validation.as_ref()),
-            ("test", self.test.as_ref()),
-        ];
-        let sources = sources.into_iter().filter_map(|(part, source)| Some((part, &**source?)));
-        Identity::new(&self.recipe, &self.model, self.teacher.as_ref(), sources)
     }
 }
 

@@ -13,8 +13,8 @@ use std::time::Instant;
 
 /// Tells the killed process where to train.
 const FOLDER: &str = "SNN_KILL_FOLDER";
-/// Small and with everything that has a state; a checkpoint after every step, so that many kills
-/// fall into the writing of one.
+/// Small and with everything that has a state or a copy in the run folder; a checkpoint after every
+/// step, so that many kills fall into the writing of one.
 const CONFIG: &str = "
 seed = 5
 epochs = 3
@@ -26,6 +26,7 @@ optimiser = { kind = 'adamw' }
 weight_average = 0.9
 batch_norm_reestimation = { batches = 2 }
 network = { kind = 'small', width = 2 }
+encoder = 'latency'
 policy = 'outer'
 [data]
 dataset = 'shapes10'
@@ -34,7 +35,21 @@ validation_limit = 100
 test_limit = 100
 crop_padding = 1
 mixup = 0.2
+loader_threads = 3
 ";
+/// The run beside the others that they start from, learn from, and have their network of.
+const OTHER: &str = "other";
+
+/// The config of the run in a folder.
+fn config(folder: &Path) -> RunConfig {
+    let other = folder.with_file_name(OTHER);
+    let sets = [
+        format!("start_from={}", other.display()),
+        format!("distillation.teacher='{}'", other.display()),
+        format!("network={{ kind = 'file', path = '{}/model.safetensors' }}", other.display()),
+    ];
+    RunConfig::with_overrides(CONFIG, &sets).unwrap()
+}
 
 /// Not a test: the process that is killed.
 #[test]
@@ -43,9 +58,8 @@ fn train_in_a_process_of_its_own() {
     let Some(folder) = std::env::var_os(FOLDER) else { panic!("{FOLDER} says where") };
     let folder = Path::new(&folder);
     let start = if folder.join("config.toml").exists() { Start::Resume } else { Start::New };
-    let config = RunConfig::from_toml(CONFIG).unwrap();
-    let outcome =
-        train(&config, folder, &Options { start, ..Options::default() }, &mut |_| {}).unwrap();
+    let options = Options { start, ..Options::default() };
+    let outcome = train(&config(folder), folder, &options, &mut |_| {}).unwrap();
     assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
 }
 
@@ -60,6 +74,8 @@ fn process(folder: &Path) -> Command {
 /// the end of every run.
 fn kill(kills: u32, seed: u64) {
     let parent = tempfile::tempdir().unwrap();
+    let other = RunConfig::with_overrides(CONFIG, &["epochs=1".into(), "seed=6".into()]).unwrap();
+    train(&other, &parent.path().join(OTHER), &Options::default(), &mut |_| {}).unwrap();
     let whole = parent.path().join("whole");
     let started = Instant::now();
     let output = process(&whole).output().unwrap();

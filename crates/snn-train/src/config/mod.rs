@@ -4,6 +4,8 @@ pub(crate) mod batch_norm;
 pub(crate) mod check;
 pub(crate) mod data;
 pub(crate) mod distillation;
+pub(crate) mod flatten;
+mod graph_difference;
 pub(crate) mod kind;
 pub(crate) mod network;
 pub(crate) mod overrides;

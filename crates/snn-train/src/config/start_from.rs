@@ -1,5 +1,6 @@
 //! Starting a run from the weights of another.
 
+use crate::config::graph_difference::GraphDifference;
 use crate::config::kind::PathOrTable;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,9 +10,11 @@ use std::path::{Path, PathBuf};
 /// The weights that a run starts with: a path, or a table with the path and what may differ.
 ///
 /// The weights of a trained model are taken by name. Kinds of sites may differ (a ReLU site may
-/// have become a LIF site): parts that only the new kind has begin as usual, and each difference is
-/// told and kept in `run.json`. Anything else that is missing, left over or of another shape is
-/// refused by name.
+/// have become a LIF site): parts that only the new kind has begin as usual. Attributes of
+/// operations (a stride, a kind of pooling) and edges may differ too, and each difference is told
+/// and kept in `run.json`. Weights that would mean something else, since they read the outputs of
+/// other weights or in another order, and weights that are missing, left over or of another shape
+/// or type are refused by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct StartFromConfig {
     /// A run folder or a model file; empty for none.
@@ -74,23 +77,12 @@ impl StartFromConfig {
             format!("{:?}", model.preprocessing()),
         );
         note("classes", format!("{:?}", source.classes()), format!("{:?}", model.classes()));
-        let site = |model: &Model, node: &str| -> Result<Option<String>> {
-            let sites = model.graph().sites()?;
-            Ok(sites
-                .into_iter()
-                .find(|site| site.name == node)
-                .map(|info| format!("{:?}", info.site)))
+        let GraphDifference { lines, changed_sites, misfit } =
+            GraphDifference::between(source.graph(), model.graph());
+        differences.extend(lines);
+        let of_changed = |weight: &str| {
+            weight.rsplit_once('.').is_some_and(|(node, _)| changed_sites.contains(node))
         };
-        let mut changed = std::collections::BTreeSet::new();
-        for info in model.graph().sites()? {
-            let own = format!("{:?}", info.site);
-            if let Some(other) = site(&source, &info.name)?.filter(|other| *other != own) {
-                note(&format!("site `{}`", info.name), other, own);
-                changed.insert(info.name);
-            }
-        }
-        let of_changed =
-            |weight: &str| weight.rsplit_once('.').is_some_and(|(node, _)| changed.contains(node));
         let classes = |model: &Model| -> Result<usize> {
             let nodes = model.graph().resolve()?.nodes;
             Ok(nodes.last().and_then(|head| head.shape.first().copied()).unwrap_or(0))
@@ -117,6 +109,10 @@ impl StartFromConfig {
                 continue;
             }
             let (here, there) = (own.shape().to_vec(), other.shape().to_vec());
+            if here == there {
+                let expected = format!("{} for weight `{name}`", own.dtype());
+                return Err(refuse(expected, other.dtype().into()));
+            }
             let of_classes = own_classes != other_classes
                 && here.first() == Some(&own_classes)
                 && there.first() == Some(&other_classes)
@@ -134,6 +130,9 @@ impl StartFromConfig {
                 return Err(refuse(format!("{here:?} for weight `{name}`"), format!("{there:?}")));
             }
         }
-        Ok(differences)
+        match misfit {
+            Some((expected, found)) => Err(refuse(expected, found)),
+            None => Ok(differences),
+        }
     }
 }

@@ -1,15 +1,18 @@
 //! Losses, and the teacher of distillation.
 
+mod cross_entropy;
+mod distillation;
 pub(crate) mod teacher;
+
+pub use cross_entropy::cross_entropy;
+pub use distillation::distillation;
 
 use crate::config::check::check;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use snn_core::{Forward, arrays};
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Kind, Tensor};
 
-/// `PyTorch`'s mark for "no label is left out".
-const NO_IGNORED_LABEL: i64 = -100;
 /// Weight of the regulariser (Deng 2022, section 5.1, static images).
 pub const DEFAULT_REGULARISER: f64 = 0.05;
 /// Target of the regulariser: the threshold (Deng 2022, section 4.2).
@@ -127,42 +130,4 @@ impl LossConfig {
             }
         }
     }
-}
-
-/// Cross entropy of class scores with smoothed targets, the mean over the batch: with K classes the
-/// target is `1 − ε + ε/K` for the label and `ε/K` for every other class (Szegedy 2016, section 7).
-///
-/// # Shapes
-/// `logits` is `[B, K]`, `labels` is `[B]`, i64; the result is a scalar.
-///
-/// # Errors
-/// The shapes do not fit.
-pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Result<Tensor> {
-    Ok(logits.f_cross_entropy_loss(
-        labels,
-        None::<&Tensor>,
-        Reduction::Mean,
-        NO_IGNORED_LABEL,
-        smoothing,
-    )?)
-}
-
-/// Cross entropy between softened class probabilities of a teacher and of its student, less the
-/// teacher's entropy, times τ² (Hinton 2015, section 2):
-/// `τ² · KL(softmax(teacher/τ) ‖ softmax(student/τ))`, the mean over the batch.
-///
-/// # Shapes
-/// Both are `[B, K]`; the result is a scalar.
-///
-/// # Errors
-/// The shapes do not fit.
-pub fn distillation(student: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor> {
-    let log_soft =
-        |logits: &Tensor| logits.f_div_scalar(temperature)?.f_log_softmax(-1, None::<Kind>);
-    let (student, teacher) =
-        (log_soft(student)?, log_soft(&teacher.f_to_kind(student.f_kind()?)?)?);
-    let gap = teacher.f_exp()?.f_mul(&teacher.f_sub(&student)?)?;
-    let mean =
-        gap.f_sum_dim_intlist([-1_i64].as_slice(), false, None::<Kind>)?.f_mean(None::<Kind>)?;
-    Ok(mean.f_mul_scalar(temperature * temperature)?)
 }

@@ -1,31 +1,18 @@
 //! Distillation: a student learns from a teacher's class scores beside the labels.
 
 use crate::config::RunConfig;
-use crate::config::data::RunData;
 use crate::error::{Error, Result};
-use crate::loss::distillation;
-use crate::progress::Options;
+use crate::loss::distillation::distillation;
 use crate::recipe::Recipe;
-use crate::run::{RunFolder, Start};
+use crate::run::RunFolder;
 use snn_core::{Mode, Network, NetworkOptions, Pixels, Registry};
 use snn_ir::{Form, Model};
-use std::path::Path;
 use tch::{Device, Tensor};
 
-/// Finds and checks the model of the teacher of a run in `folder`; `None` if the config has
-/// none. A resumed run goes on with the copy it has kept.
-pub(crate) fn find(
-    config: &RunConfig,
-    data: &RunData,
-    folder: &Path,
-    options: &Options,
-) -> Result<Option<Model>> {
+/// The model of the teacher that a config names; `None` if it names none.
+pub(crate) fn find(config: &RunConfig) -> Result<Option<Model>> {
     if !config.distillation.is_on() {
         return Ok(None);
-    }
-    let copy = RunFolder::teacher_path(folder);
-    if options.start == Start::Resume && copy.is_file() {
-        return Ok(Some(Model::load(copy)?));
     }
     let path = &config.distillation.teacher;
     let misfit =
@@ -34,33 +21,50 @@ pub(crate) fn find(
     let run = RunFolder::open(path).map_err(unreadable)?;
     let dataset = run.config().map_err(unreadable)?.data.dataset;
     if dataset != config.data.dataset {
-        return Err(misfit(
-            format!("a run on {}", config.data.dataset),
-            format!("one on {dataset}"),
-        ));
+        let expected = format!("a run on {}", config.data.dataset);
+        return Err(misfit(expected, format!("one on {dataset}")));
     }
     if !run.model_path().is_file() {
-        return Err(misfit(
-            "a run that has finished an epoch".into(),
-            "no model.safetensors".into(),
-        ));
+        let expected = "a run that has finished an epoch".into();
+        return Err(misfit(expected, "no model.safetensors".into()));
     }
-    let model = Model::load(run.model_path())?;
-    if matches!(model.form(), Form::Grid { .. }) {
-        return Err(misfit("a model off the grid".into(), "one on the grid".into()));
+    Ok(Some(Model::load(run.model_path())?))
+}
+
+/// Checks that a teacher reads what the network reads, in the same way, and knows the same classes;
+/// `frames` is the number of frames of a sample.
+pub(crate) fn check(teacher: &Model, model: &Model, frames: Option<usize>) -> Result<()> {
+    let same = |of: &str, own: String, found: String| {
+        let expected = format!("{of} {own}, those of the network");
+        if own == found {
+            Ok(())
+        } else {
+            Err(Error::Mismatch { what: "teacher", expected, found })
+        }
+    };
+    if matches!(teacher.form(), Form::Grid { .. }) {
+        let (expected, found) = ("a model off the grid".into(), "one on the grid".into());
+        return Err(Error::Mismatch { what: "teacher", expected, found });
     }
-    let found = model.validate()?.input_shape();
-    let images = config.encoded(data.shape).image();
-    if images != found {
-        return Err(misfit(format!("images {images:?}"), format!("images {found:?}")));
+    let (own, other) = (model.validate()?, teacher.validate()?);
+    let text = |sizes: &[usize]| format!("{sizes:?}");
+    same("samples", text(own.input_shape()), text(other.input_shape()))?;
+    same("classes", own.classes().to_string(), other.classes().to_string())?;
+    if !model.classes().is_empty() && !teacher.classes().is_empty() {
+        same("classes", format!("{:?}", model.classes()), format!("{:?}", teacher.classes()))?;
     }
-    if model.classes() != data.classes {
-        return Err(misfit(
-            format!("classes {:?}", data.classes),
-            format!("classes {:?}", model.classes()),
-        ));
+    if frames.is_some() {
+        let steps = |model: &Model| model.time_steps().to_string();
+        same("time steps", steps(model), steps(teacher))?;
     }
-    Ok(Some(model))
+    // Conversion takes deviations into the weights.
+    let means = |model: &Model| format!("{:?}", model.preprocessing().mean);
+    same("mean pixels", means(model), means(teacher))?;
+    if (model.form(), teacher.form()) == (Form::Trained, Form::Trained) {
+        let deviations = |model: &Model| format!("{:?}", model.preprocessing().std);
+        same("deviations of pixels", deviations(model), deviations(teacher))?;
+    }
+    Ok(())
 }
 
 /// The teacher's network, with its share in the loss.

@@ -1,32 +1,45 @@
 //! The start of a run, so that it is resumed with the same.
 
+use crate::config::flatten::flatten;
 use crate::error::{Error, Result};
+use crate::evaluate::check_labels;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use snn_data::{SampleMut, SampleRng, SampleShape, Source};
-use snn_ir::{Encoder, Model};
+use snn_data::{LoaderConfig, SampleShape, Source};
+use snn_ir::{Form, Graph, Model, Preprocessing, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Samples of a source that are read to recognise it.
 const SAMPLES: usize = 16;
 
 /// `trainer.json`: recipe, model and sources that a run was started with.
+///
+/// The values are compared, not the text: a key that a later version adds has the default with
+/// which a run is what it was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Identity {
-    /// The recipe.
-    recipe: Value,
-    /// Form, graph, time steps, preprocessing and classes of the model.
-    model: Value,
-    /// Checksum of the weights that training starts with.
-    weights: String,
-    /// Checksum of the teacher's model.
+    recipe: Recipe,
+    model: ModelIdentity,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    teacher: Option<String>,
+    teacher: Option<ModelIdentity>,
     /// Training, validation and test samples.
     sources: BTreeMap<String, SourceIdentity>,
+}
+
+/// How a model is recognised.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelIdentity {
+    form: Form,
+    graph: Graph,
+    time_steps: usize,
+    preprocessing: Preprocessing,
+    classes: Vec<String>,
+    /// Checksum of the names, shapes and values of its weights.
+    weights: String,
 }
 
 /// How the samples of a source are recognised.
@@ -40,101 +53,115 @@ struct SourceIdentity {
 }
 
 impl Identity {
-    /// The identity of a run.
+    /// The identity of a run of `classes` classes.
+    ///
+    /// # Errors
+    /// One of the samples cannot be read, or its label is not a class.
     pub(crate) fn new<'s>(
         recipe: &Recipe,
         model: &Model,
+        classes: usize,
         teacher: Option<&Model>,
-        sources: impl IntoIterator<Item = (&'s str, &'s dyn Source)>,
+        sources: impl IntoIterator<Item = (&'static str, &'s Arc<dyn Source>)>,
     ) -> Result<Self> {
-        let json = |error: serde_json::Error| {
-            Error::Model(snn_ir::Error::Graph(format!("the settings of the run: {error}")))
-        };
-        let sources = sources
-            .into_iter()
-            .map(|(part, source)| Ok((part.to_string(), SourceIdentity::new(source)?)));
+        let sources = sources.into_iter().map(|(part, source)| {
+            Ok((part.to_string(), SourceIdentity::new(part, source, classes)?))
+        });
         Ok(Self {
-            recipe: serde_json::to_value(recipe).map_err(json)?,
-            model: serde_json::json!({
-                "form": model.form(),
-                "graph": model.graph(),
-                "time_steps": model.time_steps(),
-                "preprocessing": model.preprocessing(),
-                "classes": model.classes(),
-            }),
-            weights: checksum(model)?,
-            teacher: teacher.map(checksum).transpose()?,
+            recipe: recipe.clone(),
+            model: ModelIdentity::new(model),
+            teacher: teacher.map(ModelIdentity::new),
             sources: sources.collect::<Result<_>>()?,
         })
     }
 
-    /// Refuses to go on with another recipe, model or source than this one of `folder`, naming the
-    /// first that differs.
-    pub(crate) fn check(&self, folder: &Path, given: &Self) -> Result<()> {
-        let flat = |identity: &Self| {
-            let mut values = BTreeMap::new();
-            // A value is compared as it is written.
-            let text = serde_json::to_string(identity).unwrap_or_default();
-            flatten("", &serde_json::from_str(&text).unwrap_or_default(), &mut values);
-            values
+    /// Refuses to go on with another recipe, model or source than this one of `file`, naming the
+    /// first that differs. The first weights count only where training begins with them.
+    pub(crate) fn check(&self, file: &Path, given: &Self, with_weights: bool) -> Result<()> {
+        let flat = |identity: &Self| -> Result<BTreeMap<String, String>> {
+            let value = serde_json::to_value(identity)
+                .map_err(|e| Error::Damaged { path: file.to_path_buf(), reason: e.to_string() })?;
+            let mut values = flatten(&value);
+            if !with_weights {
+                values.remove("model.weights");
+            }
+            Ok(values)
         };
-        let (run, given) = (flat(self), flat(given));
+        let (run, given) = (flat(self)?, flat(given)?);
         let differs = |key: &&String| run.get(*key) != given.get(*key);
         // Weights and samples follow from the model and the sources: they come last.
         let follows = |key: &str| key.ends_with("weights") || key.ends_with("checksum");
-        let mut keys: Vec<&String> = run.keys().chain(given.keys()).filter(differs).collect();
-        keys.sort_by_key(|key| (follows(key), (*key).clone()));
-        let Some(key) = keys.first() else { return Ok(()) };
-        let show = |values: &BTreeMap<String, String>| {
-            values.get(*key).cloned().unwrap_or_else(|| "nothing".into())
+        let keys = run.keys().chain(given.keys()).filter(differs);
+        let Some(key) = keys.min_by_key(|key| (follows(key), *key)) else { return Ok(()) };
+        // Where a whole table is on one side only, it is what differs.
+        let lacks = |values: &BTreeMap<String, String>, path: &str| {
+            let of = |key: &str| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+            !values.keys().any(|key| key == path || of(key))
+        };
+        let ends = key.match_indices('.').map(|(end, _)| end).chain([key.len()]);
+        let path = { ends }
+            .filter_map(|end| key.get(..end))
+            .find(|path| lacks(&run, path) || lacks(&given, path))
+            .unwrap_or(key);
+        let show = |values: &BTreeMap<String, String>| match values.get(path) {
+            Some(value) => value.clone(),
+            None if lacks(values, path) => "nothing".into(),
+            None => "one".into(),
         };
         Err(Error::RunDiffers {
-            path: folder.to_path_buf(),
-            key: (*key).clone(),
+            path: file.to_path_buf(),
+            key: path.to_string(),
             run: show(&run),
             given: show(&given),
         })
     }
 }
 
-impl SourceIdentity {
-    fn new(source: &dyn Source) -> Result<Self> {
-        let (samples, shape) = (source.len(), source.shape());
+impl ModelIdentity {
+    fn new(model: &Model) -> Self {
         let mut checksum = 0;
-        let mut bytes = vec![0; shape.bytes()];
-        for number in 0..samples.min(SAMPLES) {
-            let index = number * samples / samples.min(SAMPLES);
-            bytes.fill(0);
-            let mut rng = SampleRng::for_sample(0, 0, source.random_key(index));
-            let label =
-                source.load(index, &mut SampleMut::from_bytes(shape, &mut bytes)?, &mut rng)?;
-            checksum = crc32c::crc32c_append(checksum, &bytes);
-            checksum = crc32c::crc32c_append(checksum, &label.to_le_bytes());
+        let mut add = |bytes: &[u8]| checksum = crc32c::crc32c_append(checksum, bytes);
+        for (name, tensor) in model.weights() {
+            add(format!("{name} {} {:?}", tensor.dtype(), tensor.shape()).as_bytes());
+            match tensor {
+                Tensor::F32(array) => array.iter().for_each(|value| add(&value.to_le_bytes())),
+                Tensor::F64(array) => array.iter().for_each(|value| add(&value.to_le_bytes())),
+                Tensor::I8(array) => array.iter().for_each(|value| add(&value.to_le_bytes())),
+                Tensor::I32(array) => array.iter().for_each(|value| add(&value.to_le_bytes())),
+            }
         }
-        Ok(Self { samples, shape, checksum: format!("{checksum:08x}") })
+        Self {
+            form: model.form(),
+            graph: model.graph().clone(),
+            time_steps: model.time_steps(),
+            preprocessing: model.preprocessing().clone(),
+            classes: model.classes().to_vec(),
+            weights: format!("{checksum:08x}"),
+        }
     }
 }
 
-/// The encoder is the recipe's; runs from before files had it have the same checksum.
-fn checksum(model: &Model) -> Result<String> {
-    let bytes = model.clone().with_encoder(Encoder::Direct).to_bytes()?;
-    Ok(format!("{:08x}", crc32c::crc32c(&bytes)))
-}
-
-/// Every value with its path, as text; nodes of a graph go by their names.
-fn flatten(path: &str, value: &Value, values: &mut BTreeMap<String, String>) {
-    let below = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
-    match value {
-        Value::Object(fields) => {
-            fields.iter().for_each(|(key, value)| flatten(&below(key), value, values));
-        }
-        Value::Array(items) if items.iter().any(Value::is_object) => {
-            for (number, item) in items.iter().enumerate() {
-                let name = item.get("name").and_then(Value::as_str);
-                let key = name.map_or_else(|| number.to_string(), str::to_string);
-                flatten(&below(&key), item, values);
+impl SourceIdentity {
+    /// Reads samples in an order that follows none of the source's own (classes in turn, say), as a
+    /// loader does, which makes errors of panics.
+    fn new(part: &'static str, source: &Arc<dyn Source>, classes: usize) -> Result<Self> {
+        let (samples, shape) = (source.len(), source.shape());
+        let mut checksum = 0;
+        if samples > 0 {
+            let loader = LoaderConfig { batch_size: 1, threads: 0, ..LoaderConfig::default() }
+                .init_source(Arc::clone(source), None)?;
+            for (batch, index) in loader.epoch(0)?.zip(loader.order(0)).take(SAMPLES) {
+                let batch = batch.map_err(|error| {
+                    let name = source.sample_name(index);
+                    Error::Sample { part, index, name, source: Box::new(error) }
+                })?;
+                check_labels(part, &batch, classes)?;
+                checksum = crc32c::crc32c_append(checksum, batch.samples.bytes());
+                for label in &batch.targets.labels {
+                    checksum = crc32c::crc32c_append(checksum, &label.to_le_bytes());
+                }
             }
         }
-        other => drop(values.insert(path.to_string(), other.to_string())),
+        Ok(Self { samples, shape, checksum: format!("{checksum:08x}") })
     }
 }

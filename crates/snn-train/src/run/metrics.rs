@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use snn_hybrid::Policy;
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tch::Device;
 
 /// One line of `metrics.jsonl`: an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +50,22 @@ pub struct RunInfo {
     /// How the model differs from the one whose weights it started from (`start_from`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<String>,
+}
+
+impl RunInfo {
+    /// A run that is started now.
+    pub(crate) fn now(seed: u64, device: Device, differences: Vec<String>) -> Self {
+        Self {
+            seed,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            device: format!("{device:?}"),
+            threads: usize::try_from(tch::get_num_threads()).unwrap_or(0),
+            started_unix_seconds: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+            differences,
+        }
+    }
 }
 
 /// `result.json`: what a finished run reached.

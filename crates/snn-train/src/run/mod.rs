@@ -19,8 +19,7 @@ use crate::run::metrics::{EpochMetrics, RunInfo, RunResult};
 use crate::run::tensorboard::EventFile;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use snn_ir::Model;
-use snn_ir::write_atomically;
+use snn_ir::{Graph, Model, write_atomically};
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "config.toml";
@@ -31,17 +30,35 @@ const MODEL: &str = "model.safetensors";
 const RESULT: &str = "result.json";
 const BASE: &str = "base.safetensors";
 const TEACHER: &str = "teacher.safetensors";
+const NETWORK: &str = "network.json";
 const TRAINER: &str = "trainer.json";
 /// `TensorBoard` reads files with `tfevents` in their name.
 const EVENTS: &str = "events.out.tfevents.snn";
 const CURVES: &str = "curves.svg";
 const RATES: &str = "firing_rates.svg";
-/// Everything a run writes; last what a run is known by, so that a half-removed one still is.
-const FILES: [&str; 12] = [
-    RESULT, BASE, TEACHER, RATES, CURVES, EVENTS, MODEL, CHECKPOINT, METRICS, INFO, TRAINER, CONFIG,
+/// Everything a run writes, in the order in which a run is removed: its progress, then what says
+/// that its beginning is whole, last what it is known by.
+const FILES: [&str; 13] = [
+    CHECKPOINT, RESULT, RATES, CURVES, EVENTS, MODEL, METRICS, TRAINER, NETWORK, BASE, TEACHER,
+    INFO, CONFIG,
 ];
+/// What a run keeps of its beginning, written between `config.toml` and `trainer.json`.
+const BEGINNING: [&str; 4] = [NETWORK, BASE, TEACHER, INFO];
 /// How the names of files begin that are being written (`write_atomically`).
 const PARTIAL: &str = ".partial-";
+
+/// What a run is started with, which its folder keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beginning<'a> {
+    pub(crate) config: Option<&'a RunConfig>,
+    pub(crate) identity: &'a Identity,
+    pub(crate) info: &'a RunInfo,
+    /// The graph of the network's file, before a policy changes it.
+    pub(crate) network: Option<&'a Graph>,
+    /// The model that training starts from, where it is not drawn from the seed.
+    pub(crate) base: Option<&'a Model>,
+    pub(crate) teacher: Option<&'a Model>,
+}
 
 /// How a run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,12 +72,17 @@ pub enum Start {
     Resume,
 }
 
-/// The folder of a run: `config.toml` (of a run that has one), `trainer.json` (what it was started
-/// with), `run.json`, `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors`, the event
-/// file of `TensorBoard`, `curves.svg`, `firing_rates.svg`, once it has finished `result.json`, for
-/// fine-tuning and `start_from` `base.safetensors`, the model it started from, and for distillation
-/// `teacher.safetensors`. Each file but that of events is written whole or not at all; that one is
-/// cut back to the checkpoint on a resume.
+/// The folder of a run: `config.toml` (of a run that has one), `run.json`, `trainer.json` (what it
+/// was started with), `metrics.jsonl`, `checkpoint.safetensors`, `model.safetensors`, the event
+/// file of `TensorBoard`, `curves.svg`, `firing_rates.svg`, and once it has finished `result.json`.
+///
+/// What a run needs of other places is copied before it begins: the graph of a network in a file
+/// (`network.json`), the model that fine-tuning and `start_from` start from (`base.safetensors`),
+/// the teacher of distillation (`teacher.safetensors`). `trainer.json` is written after them, so
+/// that a folder that has it has all of them.
+///
+/// Each file but that of events is written whole or not at all; that one is cut back to the
+/// checkpoint on a resume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
@@ -133,54 +155,121 @@ impl RunFolder {
         if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
-    /// Makes the folder of a new run, or finds that of the run to resume and checks that it has the
-    /// same config. No other process can do so while the lock lives.
+    /// Makes the folder of a new run, or finds that of the run to resume and checks that it was
+    /// started with the same. No other process can do so while the lock lives.
     pub(crate) fn begin(
         path: &Path,
-        config: Option<&RunConfig>,
-        identity: &Identity,
+        beginning: &Beginning<'_>,
         start: Start,
     ) -> Result<(Self, RunLock)> {
         let folder = Self { path: path.to_path_buf() };
-        if start == Start::Resume {
-            let run = Self::open(path)?;
-            if let Some(config) = config
-                && let Some((key, run, given)) = overrides::difference(&run.config()?, config)?
-            {
-                return Err(Error::ConfigDiffers { path: folder.path, key, run, given });
-            }
-            if config.is_none() && run.has_config() {
-                return Err(Error::HasConfig { path: folder.path });
-            }
-            let lock = RunLock::take(path)?;
-            folder.remove(|name| name.starts_with(PARTIAL))?;
-            return Ok((folder, lock));
+        let lock = match start {
+            Start::Resume => folder.take_up(beginning)?,
+            Start::New | Start::Overwrite => folder.make_room(start)?,
+        };
+        folder.remove(|name| name.starts_with(PARTIAL))?;
+        folder.keep(beginning)?;
+        Ok((folder, lock))
+    }
+
+    /// Locks the folder of a run that goes on; nothing is written in one that was started with
+    /// something else.
+    fn take_up(&self, given: &Beginning<'_>) -> Result<RunLock> {
+        let run = Self::open(&self.path)?;
+        if let Some(config) = given.config
+            && let Some((key, run, given)) = overrides::difference(&run.config()?, config)?
+        {
+            let path = self.path.join(CONFIG);
+            return Err(Error::RunDiffers { path, key, run, given });
         }
-        let in_use = || Err(Error::FolderInUse { path: path.to_path_buf() });
-        let is_ours = |name: &str| name == LOCK || name.starts_with(PARTIAL);
-        let used =
-            |folder: &Self| [CONFIG, TRAINER].iter().any(|file| folder.path.join(file).exists());
-        if !used(&folder) && path.exists() && folder.names()?.iter().any(|name| !is_ours(name)) {
-            return Err(Error::ForeignFolder { path: folder.path });
+        if given.config.is_none() && run.has_config() {
+            return Err(Error::HasConfig { path: self.path.clone() });
         }
-        if used(&folder) && start == Start::New {
+        let lock = RunLock::take(&self.path)?;
+        let base = self.path.join(BASE);
+        if let Some(model) = given.base
+            && self.is_begun()
+            && base.is_file()
+            // A file from before models had their encoder has none.
+            && Model::load(&base)?.with_encoder(model.encoder()) != *model
+        {
+            return Err(Error::Mismatch {
+                what: "model to start from",
+                expected: format!("the one the run was started from, {}", base.display()),
+                found: "another one".into(),
+            });
+        }
+        let trainer = self.path.join(TRAINER);
+        if trainer.is_file() {
+            // The weights of the checkpoint have taken the place of those it began with.
+            let trained = self.checkpoint_path().is_file();
+            read_json::<Identity>(&trainer)?.check(&trainer, given.identity, !trained)?;
+        }
+        Ok(lock)
+    }
+
+    /// Makes the folder of a new run, empty but for files that no run writes, and locks it.
+    fn make_room(&self, start: Start) -> Result<RunLock> {
+        let path = &self.path;
+        let used = || [CONFIG, TRAINER].iter().any(|file| path.join(file).exists());
+        let in_use = || Err(Error::FolderInUse { path: path.clone() });
+        if !used() && path.exists() {
+            let names = self.names()?;
+            // Of a run of a program that was killed as it began.
+            let killed = |name: &str| BEGINNING.contains(&name) && path.join(LOCK).exists();
+            let is_ours = |name: &str| name == LOCK || name.starts_with(PARTIAL) || killed(name);
+            if names.iter().any(|name| !is_ours(name)) {
+                return Err(Error::ForeignFolder { path: path.clone() });
+            }
+        }
+        if used() && start == Start::New {
             return in_use();
         }
         fs_err::create_dir_all(path)?;
         let lock = RunLock::take(path)?;
-        if used(&folder) && start == Start::New {
+        if used() && start == Start::New {
             return in_use(); // which began a moment ago
         }
-        // Only what a run writes is removed.
-        folder.remove(|name| name.starts_with(PARTIAL))?;
         for file in FILES {
-            folder.remove(|name| name == file)?;
+            self.remove(|name| name == file)?;
         }
-        if let Some(config) = config {
-            write_atomically(&path.join(CONFIG), config.to_toml()?.as_bytes())?;
+        Ok(lock)
+    }
+
+    /// `true` if the folder has everything that the run was started with: `trainer.json` is written
+    /// last. Older versions, which wrote none, had nothing to keep once there was a checkpoint.
+    fn is_begun(&self) -> bool {
+        [TRAINER, CHECKPOINT].iter().any(|file| self.path.join(file).is_file())
+    }
+
+    /// The folder of a run that goes on with what it was started with.
+    pub(crate) fn begun(path: &Path, start: Start) -> Option<Self> {
+        let folder = Self { path: path.to_path_buf() };
+        (start == Start::Resume && folder.is_begun()).then_some(folder)
+    }
+
+    /// Keeps what the run was started with, unless it is there.
+    fn keep(&self, beginning: &Beginning<'_>) -> Result<()> {
+        let begun = self.is_begun();
+        let lacks = |file: &str| !begun || !self.path.join(file).is_file();
+        if let Some(config) = beginning.config.filter(|_| lacks(CONFIG)) {
+            write_atomically(&self.path.join(CONFIG), config.to_toml()?.as_bytes())?;
         }
-        write_json(&path.join(TRAINER), identity)?;
-        Ok((folder, lock))
+        if let Some(graph) = beginning.network.filter(|_| lacks(NETWORK)) {
+            write_json(&self.path.join(NETWORK), graph)?;
+        }
+        for (file, model) in [(BASE, beginning.base), (TEACHER, beginning.teacher)] {
+            if let Some(model) = model.filter(|_| lacks(file)) {
+                model.save(self.path.join(file))?;
+            }
+        }
+        if lacks(INFO) {
+            write_json(&self.path.join(INFO), beginning.info)?;
+        }
+        if lacks(TRAINER) {
+            write_json(&self.path.join(TRAINER), beginning.identity)?;
+        }
+        Ok(())
     }
 
     /// Names of what is in the folder.
@@ -206,15 +295,24 @@ impl RunFolder {
         self.path.join(CHECKPOINT)
     }
 
-    /// The copy of the teacher of a run in `folder`.
-    pub(crate) fn teacher_path(folder: &Path) -> PathBuf {
-        folder.join(TEACHER)
+    /// The graph of the network's file, if the run was started with one.
+    pub(crate) fn network(&self) -> Option<PathBuf> {
+        Some(self.path.join(NETWORK)).filter(|path| path.is_file())
     }
 
-    /// Keeps the teacher, so that a resumed run has the same, whatever becomes of its own folder.
-    pub(crate) fn keep_teacher(&self, model: &Model) -> Result<()> {
-        let path = Self::teacher_path(&self.path);
-        if path.is_file() { Ok(()) } else { Ok(model.save(path)?) }
+    /// The model that the run was started from, if it was started from one.
+    pub(crate) fn base(&self) -> Result<Option<Model>> {
+        self.kept(BASE)
+    }
+
+    /// The teacher, if the run has one.
+    pub(crate) fn teacher(&self) -> Result<Option<Model>> {
+        self.kept(TEACHER)
+    }
+
+    fn kept(&self, file: &str) -> Result<Option<Model>> {
+        let path = self.path.join(file);
+        if path.is_file() { Ok(Some(Model::load(path)?)) } else { Ok(None) }
     }
 
     /// The event file as of a checkpoint.
@@ -231,44 +329,6 @@ impl RunFolder {
             write_atomically(&self.path.join(RATES), rates.as_bytes())?;
         }
         Ok(())
-    }
-
-    /// Keeps the model that fine-tuning starts from, or checks that it is the one it was started
-    /// from.
-    pub(crate) fn keep_base(&self, model: &Model) -> Result<()> {
-        let path = self.path.join(BASE);
-        if !path.is_file() {
-            return Ok(model.save(&path)?);
-        }
-        // A file from before the encoder was stored has none.
-        if Model::load(&path)?.with_encoder(model.encoder()) == *model {
-            return Ok(());
-        }
-        Err(Error::Mismatch {
-            what: "model to start from",
-            expected: format!("the one the run was started from, {}", path.display()),
-            found: "another one".into(),
-        })
-    }
-
-    /// The model that the run was started from, if it has been kept.
-    pub(crate) fn base(&self) -> Result<Option<Model>> {
-        let path = self.path.join(BASE);
-        if path.is_file() { Ok(Some(Model::load(path)?)) } else { Ok(None) }
-    }
-
-    /// Checks that the run was started with the same recipe, model and sources; a run from before
-    /// that was kept is given it now.
-    pub(crate) fn check_identity(&self, given: &Identity) -> Result<()> {
-        let path = self.path.join(TRAINER);
-        if !path.is_file() {
-            return write_json(&path, given);
-        }
-        read_json::<Identity>(&path)?.check(&self.path, given)
-    }
-
-    pub(crate) fn write_info(&self, info: &RunInfo) -> Result<()> {
-        write_json(&self.path.join(INFO), info)
     }
 
     pub(crate) fn write_model(&self, model: &Model) -> Result<()> {

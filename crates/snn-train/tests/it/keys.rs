@@ -178,14 +178,25 @@ fn a_network_is_read_from_json_toml_or_a_model() {
     assert_eq!(bytes(&at("json")), bytes(&at("model")));
     let model = Model::load(at("json").join("model.safetensors")).unwrap();
     assert_eq!(model.graph().nodes.len(), 6);
-    go(&from("net.json", &[]), &at("stopped"), Start::New, Some(7)).unwrap();
-    // The file may not change under a run.
-    std::fs::write(at("net.json"), GRAPH.replace("\"channels\": 4", "\"channels\": 5")).unwrap();
-    let error = go(&from("net.json", &[]), &at("stopped"), Start::Resume, None).unwrap_err();
-    assert!(error.to_string().contains("`model.graph.nodes.conv1.op.channels` = 4"), "{error}");
-    std::fs::write(at("net.json"), GRAPH).unwrap();
-    go(&from("net.json", &[]), &at("stopped"), Start::Resume, None).unwrap();
-    assert_eq!(bytes(&at("stopped")), bytes(&at("json")));
+    // A run goes on with its own copy: the file may change or go.
+    for (name, change) in [("changed", Some("\"channels\": 5")), ("gone", None)] {
+        go(&from("net.json", &["policy=all"]), &at(name), Start::New, Some(7)).unwrap();
+        match change {
+            Some(other) => {
+                std::fs::write(at("net.json"), GRAPH.replace("\"channels\": 4", other)).unwrap();
+            }
+            None => std::fs::remove_file(at("net.json")).unwrap(),
+        }
+        go(&from("net.json", &["policy=all"]), &at(name), Start::Resume, None).unwrap();
+        std::fs::write(at("net.json"), GRAPH).unwrap();
+    }
+    finish(&from("net.json", &["policy=all"]), &at("copied"));
+    assert_eq!(bytes(&at("changed")), bytes(&at("copied")));
+    assert_eq!(bytes(&at("gone")), bytes(&at("copied")));
+    // The copy is the graph before the policy, which a config can name.
+    let kept = from("copied/network.json", &["policy=none"]);
+    finish(&kept, &at("kept"));
+    assert_eq!(bytes(&at("kept")), bytes(&at("json")));
     // A policy applies to its sites.
     let relu = finish(&from("net.json", &["policy=all"]), &at("relu"));
     assert!((relu.relu_share - 1.0).abs() < 1e-12);
@@ -227,11 +238,7 @@ fn a_run_starts_from_the_weights_of_another_and_lists_the_differences() {
     assert_eq!(base.weights()["stem.conv.weight"], relu.weights()["stem.conv.weight"]);
     finish(&config(&["time_steps=3"]), &at("fresh"));
     assert_ne!(bytes(&at("fresh")), bytes(&at("whole")));
-    // A resumed run needs the other one no more.
-    go(&hybrid, &at("stopped"), Start::New, Some(9)).unwrap();
     std::fs::rename(at("relu"), at("moved")).unwrap();
-    go(&hybrid, &at("stopped"), Start::Resume, None).unwrap();
-    assert_eq!(bytes(&at("stopped")), bytes(&at("whole")));
 
     // Anything else that does not fit is refused by name.
     let error = refused(&hybrid, &at("none"));
@@ -244,6 +251,148 @@ fn a_run_starts_from_the_weights_of_another_and_lists_the_differences() {
         &at("none"),
     );
     assert!(error.contains("which has none") || error.contains("none of this name"), "{error}");
+}
+
+/// A kill between the writes that begin a run, in their order: whatever is there already, the run
+/// resumes to the same bytes, and once all is there it needs nothing of other places.
+#[test]
+fn a_run_that_was_killed_as_it_began_resumes_to_the_same_bytes() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    std::fs::write(at("net.json"), GRAPH).unwrap();
+    let network = format!("network={{ kind = 'file', path = '{}' }}", at("net.json").display());
+    finish(&config(&["policy=all", "seed=9", &network]), &at("relu"));
+    let from = format!("start_from={}", at("relu").display());
+    let teacher = format!("distillation.teacher='{}'", at("relu").display());
+    let config = config(&["policy=none", &network, &from, &teacher]);
+    finish(&config, &at("whole"));
+    let differences = |name: &str| {
+        let differences = RunFolder::open(at(name)).unwrap().info().unwrap().differences;
+        assert_eq!(differences.len(), 1, "{differences:?}");
+        differences
+    };
+
+    let beginning = [
+        "config.toml",
+        "network.json",
+        "base.safetensors",
+        "teacher.safetensors",
+        "run.json",
+        "trainer.json",
+    ];
+    for written in 1..=beginning.len() {
+        let name = format!("run{written}");
+        std::fs::create_dir(at(&name)).unwrap();
+        for file in &beginning[..written] {
+            std::fs::copy(at("whole").join(file), at(&name).join(file)).unwrap();
+        }
+        if written == beginning.len() {
+            std::fs::rename(at("relu"), at("moved")).unwrap();
+            std::fs::remove_file(at("net.json")).unwrap();
+        }
+        let outcome = go(&config, &at(&name), Start::Resume, None).unwrap();
+        assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
+        assert_eq!(bytes(&at(&name)), bytes(&at("whole")), "{:?}", &beginning[..written]);
+        assert_eq!(differences(&name), differences("whole"));
+    }
+}
+
+/// Two convolutions of one shape, whose sum is pooled.
+const WIRED: &str = r#"{ "nodes": [
+    { "name": "image", "op": { "op": "input", "shape": [3, 16, 16] } },
+    { "name": "conv1", "op": { "op": "conv", "channels": 4, "kernel": [3, 3], "stride": [2, 2],
+      "padding": [1, 1], "dilation": [1, 1] } },
+    { "name": "act1", "op": { "op": "activation", "site": { "kind": "lif" } } },
+    { "name": "conv2", "op": { "op": "conv", "channels": 4, "kernel": [3, 3], "padding": [1, 1] } },
+    { "name": "act2", "op": { "op": "activation", "site": { "kind": "lif" } } },
+    { "name": "conv3", "op": { "op": "conv", "channels": 4, "kernel": [3, 3], "padding": [1, 1] },
+      "inputs": ["act2"] },
+    { "name": "sum", "op": { "op": "add" }, "inputs": ["conv3", "conv2"] },
+    { "name": "act3", "op": { "op": "activation", "site": { "kind": "lif" } } },
+    { "name": "pool", "op": { "op": "pool", "pool": "average",
+      "window": { "kernel": [2, 2], "stride": [2, 2] } } },
+    { "name": "flat", "op": { "op": "flatten" } },
+    { "name": "fc", "op": { "op": "linear", "features": 10, "bias": true } },
+    { "name": "head", "op": { "op": "time_mean" } }
+] }"#;
+
+/// Attributes and edges that leave the meaning of the weights are listed, others refused.
+#[test]
+fn differences_of_operations_and_edges_are_listed_or_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let network =
+        |file: &str| format!("network={{ kind = 'file', path = '{}' }}", at(file).display());
+    std::fs::write(at("net.json"), WIRED).unwrap();
+    finish(&config(&["policy=none", &network("net.json")]), &at("run"));
+    let from = format!("start_from={}", at("run").display());
+    let change = |changes: &[(&str, &str)]| {
+        let changed = changes.iter().fold(WIRED.to_string(), |graph, (old, new)| {
+            assert!(graph.contains(old), "{old}");
+            graph.replace(old, new)
+        });
+        std::fs::write(at("other.json"), changed).unwrap();
+        config(&["policy=none", &network("other.json"), &from])
+    };
+    let listed = |name: &str, changes: &[(&str, &str)]| {
+        finish(&change(changes), &at(name));
+        RunFolder::open(at(name)).unwrap().info().unwrap().differences
+    };
+    assert_eq!(
+        listed(
+            "attributes",
+            &[
+                (
+                    r#""padding": [1, 1], "dilation": [1, 1]"#,
+                    r#""padding": [2, 2], "dilation": [2, 2]"#,
+                ),
+                ("average", "max"),
+                (r#"["conv3", "conv2"]"#, r#"["conv2", "conv3"]"#),
+            ],
+        ),
+        [
+            "node `conv1`: dilation [1,1] there, [2,2] here; padding [1,1] there, [2,2] here",
+            "node `sum`: reads conv3, conv2 there, conv2, conv3 here",
+            "node `pool`: pool \"average\" there, \"max\" here",
+        ]
+    );
+    // A node without weights that only one of them has.
+    assert_eq!(
+        listed("names", &[(r#""name": "pool""#, r#""name": "shrink""#)]),
+        [
+            "node `shrink`: only here",
+            "node `flat`: reads pool there, shrink here",
+            "node `pool`: only there",
+        ]
+    );
+
+    // Weights for the features of another layer, and for other places of the image.
+    let rewired = change(&[
+        (r#"["act2"]"#, r#"["act1"]"#),
+        (r#"["conv3", "conv2"]"#, r#"["conv3", "act2"]"#),
+    ]);
+    let error = refused(&rewired, &at("none"));
+    assert!(
+        error.ends_with("expected weights of `conv3` for `conv1`, found those for `conv2`"),
+        "{error}"
+    );
+    let wide = r#""kernel": [1, 4], "stride": [1, 4]"#;
+    let error = refused(&change(&[(r#""kernel": [2, 2], "stride": [2, 2]"#, wide)]), &at("none"));
+    assert!(
+        error.contains("weights of `fc` for [4, 8, 2] flattened") && error.contains("[4, 4, 4]"),
+        "{error}"
+    );
+    // Other types of the same shape.
+    let path = at("double.safetensors");
+    let mut model = Model::load(at("run").join("model.safetensors")).unwrap();
+    for tensor in model.weights_mut().values_mut() {
+        *tensor = tensor.to_f64().into();
+    }
+    model.save(&path).unwrap();
+    let from = format!("start_from={}", path.display());
+    let error = refused(&config(&["policy=none", &network("net.json"), &from]), &at("none"));
+    assert!(error.contains("expected f32 for weight `conv1."), "{error}");
+    assert!(error.ends_with("found f64"), "{error}");
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod finetune;
 mod folder;
 mod golden;
 mod keys;
+mod old_run;
+mod refusals;
 mod resume;
 mod tensorboard;
 mod trainer;

@@ -188,7 +188,8 @@ fn a_run_is_resumed_with_its_own_config() {
     for (set, key) in [
         (
             "optimiser.learning_rate=0.05",
-            "`optimiser.learning_rate` = 0.1, the config to resume it with 0.05",
+            "/run/config.toml: the run was started with `optimiser.learning_rate` = 0.1, what is \
+             to resume it has 0.05",
         ),
         ("epochs=3", "`epochs` = 2"),
         ("policy=outer", "`policy.exclude` = []"),
@@ -233,7 +234,7 @@ fn a_diverging_run_says_so() {
     let config = RunConfig::with_overrides(CONFIG, &sets).unwrap();
     let error =
         train(&config, &parent.path().join("run"), &Options::default(), &mut |_| {}).unwrap_err();
-    assert!(matches!(error, Error::Diverged { .. }), "{error}");
+    assert!(matches!(error, Error::Diverged { epoch: 1, step: 1.., .. }), "{error}");
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Source for Bars {
     }
 }
 
-fn bars(samples: usize, first: usize) -> Arc<dyn Source> {
+pub(crate) fn bars(samples: usize, first: usize) -> Arc<dyn Source> {
     Arc::new(Bars { samples, first })
 }
 
@@ -59,7 +59,7 @@ fn site(site: Site) -> Op {
     Op::Activation { site, code: None }
 }
 
-fn network(second: Site) -> Graph {
+pub(crate) fn network(second: Site) -> Graph {
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![1, 8, 8] }, &[]);
     graph.push("conv1", Op::Conv(Conv::square(6, 3, 1)), &["image"]);
@@ -73,7 +73,7 @@ fn network(second: Site) -> Graph {
     graph
 }
 
-fn model(graph: Graph, time_steps: usize) -> Model {
+pub(crate) fn model(graph: Graph, time_steps: usize) -> Model {
     let preprocessing = Preprocessing::new(vec![0], vec![128.0]);
     let weights = graph.initial_weights(1).unwrap();
     let classes = ["left", "right", "still"].map(str::to_string).to_vec();
@@ -81,17 +81,17 @@ fn model(graph: Graph, time_steps: usize) -> Model {
     Model::new(signature.with_classes(classes), weights)
 }
 
-fn recipe() -> Recipe {
+pub(crate) fn recipe() -> Recipe {
     Recipe { epochs: 2, batch: 16, threads: 1, checkpoint_every: 3, ..Recipe::default() }
 }
 
-fn trainer() -> Trainer {
+pub(crate) fn trainer() -> Trainer {
     Trainer::new(model(network(Site::Lif(Lif::default())), STEPS), bars(240, 0), recipe())
         .with_validation(bars(48, 240))
         .with_test(bars(96, 300))
 }
 
-fn go(
+pub(crate) fn go(
     trainer: &Trainer,
     folder: &Path,
     start: Start,
@@ -101,14 +101,14 @@ fn go(
     trainer.fit(folder, &options, &mut |_| {})
 }
 
-fn finish(trainer: &Trainer, folder: &Path) -> snn_train::RunResult {
+pub(crate) fn finish(trainer: &Trainer, folder: &Path) -> snn_train::RunResult {
     match go(trainer, folder, Start::New, None).unwrap() {
         Outcome::Finished(result) => result,
         other => panic!("{other:?}"),
     }
 }
 
-fn bytes(folder: &Path) -> Vec<u8> {
+pub(crate) fn bytes(folder: &Path) -> Vec<u8> {
     std::fs::read(folder.join("model.safetensors")).unwrap()
 }
 
@@ -178,86 +178,6 @@ fn frames_are_fine_tuned_on_the_grid() {
     assert_eq!(accuracy.share().to_bits(), result.test_accuracy.to_bits());
 }
 
-#[test]
-fn a_resume_with_anything_else_is_refused_by_name() {
-    let parent = tempfile::tempdir().unwrap();
-    let folder = parent.path().join("run");
-    go(&trainer(), &folder, Start::New, Some(4)).unwrap();
-    let before = std::fs::read(folder.join("checkpoint.safetensors")).unwrap();
-    let own = trainer().model().clone();
-    let with = |model: Model, train, recipe| {
-        Trainer::new(model, train, recipe).with_validation(bars(48, 240)).with_test(bars(96, 300))
-    };
-    let mut wider = own.graph().clone();
-    wider.node_mut("fc1").unwrap().op = Op::Linear { features: 24, bias: true };
-    let mut other_weights = own.clone();
-    other_weights =
-        other_weights.clone().with_weights(other_weights.graph().initial_weights(2).unwrap());
-    for (other, expected) in [
-        (
-            with(own.clone(), bars(240, 0), Recipe { batch: 8, ..recipe() }),
-            "`recipe.batch` = 16, what is to resume it has 8",
-        ),
-        (
-            with(model(wider, STEPS), bars(240, 0), recipe()),
-            "`model.graph.nodes.fc1.op.features` = 16",
-        ),
-        (with(other_weights, bars(240, 0), recipe()), "`weights`"),
-        (with(own.clone(), bars(243, 0), recipe()), "`sources.train.samples` = 240"),
-        (with(own.clone(), bars(240, 1), recipe()), "`sources.train.checksum`"),
-        (
-            with(own.clone(), bars(240, 0), recipe()).with_teacher(own.clone()),
-            "`teacher` = nothing",
-        ),
-        (
-            Trainer::new(own.clone(), bars(240, 0), recipe()).with_test(bars(96, 300)),
-            "`sources.validation",
-        ),
-    ] {
-        let error = go(&other, &folder, Start::Resume, None).unwrap_err();
-        assert!(matches!(error, Error::RunDiffers { .. }), "{error}");
-        assert!(error.to_string().contains(expected), "{expected}: {error}");
-        assert_eq!(std::fs::read(folder.join("checkpoint.safetensors")).unwrap(), before);
-    }
-    go(&trainer(), &folder, Start::Resume, None).unwrap();
-}
-
-#[test]
-fn samples_that_do_not_fit_are_refused_before_anything_is_written() {
-    let parent = tempfile::tempdir().unwrap();
-    let folder = parent.path().join("run");
-    let lif = || network(Site::Lif(Lif::default()));
-    let five = Trainer::new(model(lif(), 5), bars(48, 0), recipe());
-    let error = go(&five, &folder, Start::New, None).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "training samples: expected frames [5, 1, 8, 8], which the model reads, found frames \
-         [4, 1, 8, 8]"
-    );
-    let mut small = lif();
-    small.node_mut("image").unwrap().op = Op::Input { shape: vec![1, 6, 6] };
-    let error =
-        go(&Trainer::new(model(small, STEPS), bars(48, 0), recipe()), &folder, Start::New, None)
-            .unwrap_err()
-            .to_string();
-    assert!(error.contains("expected frames [4, 1, 6, 6]"), "{error}");
-    let mut two = lif();
-    two.node_mut("fc2").unwrap().op = Op::Linear { features: 2, bias: true };
-    let weights = two.initial_weights(1).unwrap();
-    let preprocessing = Preprocessing::new(vec![0], vec![128.0]);
-    let two = Model::new(Signature::new(Form::Trained, two, STEPS, preprocessing), weights);
-    let error = go(&Trainer::new(two, bars(48, 0), recipe()), &folder, Start::New, None)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("label of a training sample: expected below 2"), "{error}");
-    let images = Recipe { encoder: Encoder::Latency, ..recipe() };
-    let own = trainer().model().clone();
-    let error = go(&Trainer::new(own, bars(48, 0), images), &folder, Start::Overwrite, None)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("latency"), "frames are not encoded again: {error}");
-}
-
 /// Fires where the sum of all currents is at least `threshold`, and never forgets.
 #[derive(Debug)]
 struct Sum;
@@ -315,7 +235,7 @@ fn neurons_and_surrogates_of_a_users_own_train_through_the_registry() {
 
 /// Still images whose frames an encoder makes.
 #[derive(Debug)]
-struct Squares(usize);
+pub(crate) struct Squares(pub(crate) usize);
 
 impl Source for Squares {
     fn len(&self) -> usize {
@@ -348,7 +268,10 @@ fn encoders_work_in_the_loaders_threads_and_resume_bit_for_bit() {
         Encoder::Latency,
         Encoder::Phase { bits: 2 },
     ] {
-        let model = model(network(Site::Lif(Lif::default())), STEPS);
+        let mut model = model(network(Site::Lif(Lif::default())), STEPS);
+        if let Some(preprocessing) = encoder.preprocessing(1) {
+            model.signature_mut().preprocessing = preprocessing;
+        }
         let trainer = |loader_threads| {
             let recipe = Recipe { encoder, loader_threads, ..recipe() };
             Trainer::new(model.clone(), squares.clone(), recipe).with_test(squares.clone())

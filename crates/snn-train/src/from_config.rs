@@ -2,13 +2,15 @@
 
 use crate::config::RunConfig;
 use crate::config::data::RunData;
+use crate::config::network::NetworkConfig;
+use crate::config::start_from::StartFromConfig;
 use crate::error::Result;
 use crate::loss::teacher;
 use crate::progress::{Options, Outcome, Progress};
-use crate::run::{RunFolder, Start};
+use crate::run::RunFolder;
 use crate::trainer::Trainer;
 use snn_hybrid::Placement;
-use snn_ir::{Form, Model, Signature};
+use snn_ir::{Form, Graph, Model, Signature};
 use std::path::Path;
 
 /// Trains a network as `config` says, in the folder `folder`: a [`Trainer`] made by
@@ -35,30 +37,20 @@ impl Trainer {
     pub fn from_config(config: &RunConfig, folder: &Path, options: &Options) -> Result<Self> {
         config.validate()?;
         let data = config.open_data(options.data_root.as_deref())?;
-        let (mut model, placement) = initial_model(config, &data)?;
-        let mut differences = Vec::new();
-        if config.start_from.is_on() {
-            match RunFolder::open(folder) {
-                // The run goes on with what it was started from, whatever has become of that.
-                Ok(run) if options.start == Start::Resume => {
-                    differences = run.info().map(|info| info.differences).unwrap_or_default();
-                    model = run.base()?.unwrap_or(model);
-                }
-                _ => {
-                    let start = &config.start_from;
-                    let file = if start.path.is_dir() {
-                        RunFolder::open(&start.path)?.model_path()
-                    } else {
-                        start.path.clone()
-                    };
-                    differences = start.load_into(&file, &mut model)?;
-                }
-            }
-        }
+        // A run goes on with what it was started with, whatever has become of that.
+        let begun = RunFolder::begun(folder, options.start);
+        let network = match (&config.network, begun.as_ref().and_then(RunFolder::network)) {
+            (NetworkConfig::File { .. }, Some(path)) => NetworkConfig::File { path },
+            (network, _) => network.clone(),
+        };
+        let spiking = build(config, &network, &data)?;
+        let (model, placement) = place(config, &spiking, &data)?;
+        let (model, differences) = start(config, begun.as_ref(), model)?;
         let trainer = Self::of_data(config, &data, model, folder, options)?;
         Ok(Self {
             placement: Some(placement),
             differences,
+            network_file: matches!(network, NetworkConfig::File { .. }).then_some(spiking),
             keeps_base: config.start_from.is_on(),
             ..trainer
         })
@@ -72,11 +64,16 @@ impl Trainer {
         folder: &Path,
         options: &Options,
     ) -> Result<Self> {
+        let begun = RunFolder::begun(folder, options.start);
+        let teacher = match begun.as_ref().map_or(Ok(None), RunFolder::teacher)? {
+            Some(kept) if config.distillation.is_on() => Some(kept),
+            _ => teacher::find(config)?,
+        };
         let trainer = Self::new(model, data.train.clone(), config.recipe(&data.mean));
         Ok(Self {
             validation: data.validation.clone(),
             test: Some(data.test.clone()),
-            teacher: teacher::find(config, data, folder, options)?,
+            teacher,
             config: Some(config.clone()),
             ..trainer.with_data_name(data.name.clone())
         })
@@ -89,13 +86,43 @@ impl Trainer {
 /// # Errors
 /// The network's file cannot be read, the policy cannot be applied or the graph is invalid.
 pub fn initial_model(config: &RunConfig, data: &RunData) -> Result<(Model, Placement)> {
+    place(config, &build(config, &config.network, data)?, data)
+}
+
+/// The graph of a network for these samples, before the policy.
+fn build(config: &RunConfig, network: &NetworkConfig, data: &RunData) -> Result<Graph> {
     let input = config.encoded(data.shape).image();
-    let spiking = config.network.build(input, data.classes.len(), &config.neuron)?;
-    let (graph, placement) = snn_hybrid::apply(&spiking, &config.policy, &config.replacement)?;
+    network.build(input, data.classes.len(), &config.neuron)
+}
+
+/// The model of a graph and the seed, with the policy applied.
+fn place(config: &RunConfig, spiking: &Graph, data: &RunData) -> Result<(Model, Placement)> {
+    let (graph, placement) = snn_hybrid::apply(spiking, &config.policy, &config.replacement)?;
     let weights = graph.initial_weights(config.seed)?;
     let preprocessing = config.preprocessing(data);
     let signature = Signature::new(Form::Trained, graph, config.time_steps, preprocessing)
         .with_encoder(config.encoder)
         .with_classes(data.classes.clone());
     Ok((Model::new(signature, weights), placement))
+}
+
+/// The model that training starts with, and how it differs from the one whose weights it has: a
+/// fresh one as it is, or with the weights that the config starts from.
+fn start(
+    config: &RunConfig,
+    begun: Option<&RunFolder>,
+    mut model: Model,
+) -> Result<(Model, Vec<String>)> {
+    let StartFromConfig { path, .. } = &config.start_from;
+    if !config.start_from.is_on() {
+        return Ok((model, Vec::new()));
+    }
+    if let Some(run) = begun
+        && let (Some(base), Ok(info)) = (run.base()?, run.info())
+    {
+        return Ok((base, info.differences));
+    }
+    let file = if path.is_dir() { RunFolder::open(path)?.model_path() } else { path.clone() };
+    let differences = config.start_from.load_into(&file, &mut model)?;
+    Ok((model, differences))
 }

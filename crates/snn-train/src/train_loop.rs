@@ -1,7 +1,9 @@
 //! The training loop.
 
 use crate::error::{Error, Result};
-use crate::evaluate::{Accuracy, EVALUATION_BATCH, evaluate_with, input};
+use crate::evaluate::{
+    Accuracy, EVALUATION_BATCH, TEST, TRAINING, VALIDATION, check_labels, evaluate_with, input,
+};
 use crate::loss::Targets;
 use crate::loss::teacher::Teacher;
 use crate::optim::Optimiser;
@@ -11,29 +13,35 @@ use crate::recipe::Recipe;
 use crate::run::RunFolder;
 use crate::run::checkpoint::{Checkpoint, Position};
 use crate::run::clock::Clock;
-use crate::run::metrics::{EpochMetrics, RunInfo, RunResult, peak_memory_bytes};
+use crate::run::metrics::{EpochMetrics, RunResult, peak_memory_bytes};
 use crate::run::tensorboard::EventFile;
 use crate::trainable::{StepSize, Trainable};
 use snn_core::{FiringRate, Pixels, arrays};
-use snn_data::{Batch, Loader, Source};
+use snn_data::{Loader, Source};
 use snn_hybrid::Placement;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tch::Tensor;
+
+/// The samples of a run, which fit its model.
+#[derive(Debug)]
+pub(crate) struct Samples {
+    /// Number of classes.
+    pub(crate) classes: usize,
+    /// Makes the training batches.
+    pub(crate) loader: Loader,
+    /// Validation samples as the network sees them.
+    pub(crate) validation: Option<Arc<dyn Source>>,
+    /// Test samples as the network sees them.
+    pub(crate) test: Option<Arc<dyn Source>>,
+}
 
 /// Inputs of the loop beside the network.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) recipe: &'a Recipe,
-    /// Makes the training batches.
-    pub(crate) loader: &'a Loader,
-    /// Steps of an epoch.
-    pub(crate) steps: usize,
-    pub(crate) classes: usize,
-    pub(crate) validation: Option<&'a Arc<dyn Source>>,
-    pub(crate) test: Option<&'a Arc<dyn Source>>,
+    pub(crate) samples: &'a Samples,
     /// Name of the data.
     pub(crate) data: &'a str,
     pub(crate) placement: &'a Placement,
@@ -49,19 +57,6 @@ impl Job<'_> {
     fn sites(&self) -> Vec<(&str, bool)> {
         self.placement.sites.iter().map(|site| (site.site.as_str(), site.spiking)).collect()
     }
-
-    /// Checks the labels of a batch, which a source of a user's own may give wrongly.
-    fn check_labels(&self, batch: &Batch) -> Result<()> {
-        let known = |label: i64| usize::try_from(label).is_ok_and(|label| label < self.classes);
-        match batch.targets.labels.iter().find(|label| !known(**label)) {
-            None => Ok(()),
-            Some(label) => Err(Error::Mismatch {
-                what: "label of a training sample",
-                expected: format!("below {}, the number of classes of the model", self.classes),
-                found: label.to_string(),
-            }),
-        }
-    }
 }
 
 /// The loop, from top to bottom.
@@ -71,7 +66,9 @@ pub(crate) fn fit(
     job: &Job<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome> {
-    let Job { recipe, folder, steps, .. } = *job;
+    let Job { recipe, folder, samples, .. } = *job;
+    let Samples { loader, .. } = samples;
+    let steps = loader.batches_per_epoch();
     let reestimated = recipe.batch_norm_reestimation.batches;
 
     // State: from the checkpoint, if there is one.
@@ -95,7 +92,6 @@ pub(crate) fn fit(
     };
     let mut events = folder.events(position.events)?;
     if checkpoint.is_none() {
-        folder.write_info(&info(job))?;
         save(network, &optimiser, &average, &mut events, &mut position, folder)?;
     }
     drop(checkpoint);
@@ -113,14 +109,14 @@ pub(crate) fn fit(
     let mut steps_left = job.options.step_limit;
     while position.epoch < recipe.epochs {
         let first = position.epoch * steps;
-        for batch in job.loader.epoch_from(position.epoch as u64, position.step)? {
+        for batch in loader.epoch_from(position.epoch as u64, position.step)? {
             if steps_left == Some(0) {
                 return Ok(Outcome::Stopped { steps: first + position.step });
             }
             steps_left = steps_left.map(|left| left - 1);
 
             let batch = batch?;
-            job.check_labels(&batch)?;
+            check_labels(TRAINING, &batch, samples.classes)?;
             let device = network.device();
             let pixels = Pixels::new(&input(&batch.samples), device)?;
             let targets = Targets::of(&batch.targets, recipe.label_smoothing, device)?;
@@ -131,8 +127,11 @@ pub(crate) fn fit(
                 loss = teacher.correct(&loss, &scores.logits, &pixels)?;
             }
             let value = loss.f_double_value(&[])?;
-            let diverged =
-                |loss: f64| Error::Diverged { epoch: position.epoch, step: position.step, loss };
+            let diverged = |loss: f64| Error::Diverged {
+                epoch: position.epoch + 1,
+                step: position.step + 1,
+                loss,
+            };
             if !value.is_finite() {
                 return Err(diverged(value));
             }
@@ -182,14 +181,14 @@ pub(crate) fn fit(
         // it is measured and written.
         average.swap(network.parameters())?;
         if position.epoch + 1 == recipe.epochs && reestimated > 0 {
-            let unmixed = job.loader.clone().without_mixing();
+            let unmixed = loader.clone().without_mixing();
             let batches = unmixed.epoch(recipe.epochs as u64)?.take(reestimated);
             let device = network.device();
             network.reestimate(
                 &mut batches.map(|batch| Ok(Pixels::new(&input(&batch?.samples), device)?)),
             )?;
         }
-        let (validation, rates) = measure(network, job.validation, &mut |_| {})?;
+        let (validation, rates) = measure(network, samples, VALIDATION, &mut |_| {})?;
         let metrics = EpochMetrics {
             epoch: position.epoch + 1,
             learning_rate: recipe.learning_rate(first + steps - 1, recipe.epochs * steps),
@@ -225,8 +224,8 @@ pub(crate) fn fit(
     progress(Progress::Testing);
     average.swap(network.parameters())?;
     let mut labels = BTreeMap::<i64, usize>::new();
-    let (test, _) =
-        measure(network, job.test, &mut |label| *labels.entry(label).or_default() += 1)?;
+    let mut count = |label| *labels.entry(label).or_default() += 1;
+    let (test, _) = measure(network, samples, TEST, &mut count)?;
     let most_frequent = labels.values().copied().max().unwrap_or(0);
     clock.other(&mut position);
     let result = RunResult {
@@ -285,19 +284,6 @@ fn restore(
     Ok(checkpoint.position)
 }
 
-fn info(job: &Job<'_>) -> RunInfo {
-    RunInfo {
-        seed: job.recipe.seed,
-        version: env!("CARGO_PKG_VERSION").to_string(),
-        device: format!("{:?}", job.options.device),
-        threads: usize::try_from(tch::get_num_threads()).unwrap_or(0),
-        started_unix_seconds: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs()),
-        differences: job.differences.to_vec(),
-    }
-}
-
 fn parameter_count(network: &dyn Trainable) -> usize {
     network
         .parameters()
@@ -307,21 +293,24 @@ fn parameter_count(network: &dyn Trainable) -> usize {
         .sum()
 }
 
-/// Accuracy and firing rates of the network on the samples of a source, whose labels `see` sees;
-/// nothing without one.
+/// Accuracy and firing rates of the network on the validation or test samples, whose labels `see`
+/// sees; nothing without any.
 fn measure(
     network: &dyn Trainable,
-    source: Option<&Arc<dyn Source>>,
+    samples: &Samples,
+    part: &'static str,
     see: &mut dyn FnMut(i64),
 ) -> Result<(Accuracy, Vec<FiringRate>)> {
     let mut sums: Vec<FiringRate> = Vec::new();
+    let source = if part == TEST { &samples.test } else { &samples.validation };
     let Some(source) = source else { return Ok((Accuracy::default(), sums)) };
-    let samples = source.len() as f64;
+    let count = source.len() as f64;
     let accuracy = evaluate_with(source, EVALUATION_BATCH, &mut |batch| {
+        check_labels(part, batch, samples.classes)?;
         let pixels = Pixels::new(&input(&batch.samples), network.device())?;
         let (logits, rates) = network.evaluate(&pixels)?;
         batch.targets.labels.iter().for_each(|label| see(*label));
-        let weight = batch.len() as f64 / samples;
+        let weight = batch.len() as f64 / count;
         if sums.is_empty() {
             let zero = |rate: &FiringRate| FiringRate { site: rate.site.clone(), rate: 0.0 };
             sums = rates.iter().map(zero).collect();
