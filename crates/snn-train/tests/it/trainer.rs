@@ -292,10 +292,9 @@ fn encoders_work_in_the_loaders_threads_and_resume_bit_for_bit() {
         };
         assert_eq!(further(Encoder::Direct).recipe().encoder, encoder);
         let other = Encoder::Poisson { seed: 2, rate: 0.8 };
-        let result = go(&further(other), &name("other"), Start::New, Some(1));
-        match encoder {
-            Encoder::Direct => drop(result.unwrap()),
-            _ => assert!(result.unwrap_err().to_string().contains("which the model was trained")),
+        if encoder != Encoder::Direct {
+            let result = go(&further(other), &name("other"), Start::New, Some(1));
+            assert!(result.unwrap_err().to_string().contains("which the model was trained with"));
         }
         models.push(trained.weights().clone());
     }
