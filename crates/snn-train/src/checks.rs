@@ -55,7 +55,8 @@ impl Trainer {
                 found: reestimated.to_string(),
             });
         }
-        Ok(Samples { classes: checked.classes(), loader, validation, test })
+        let train = Arc::clone(&self.train);
+        Ok(Samples { classes: checked.classes(), train, loader, validation, test })
     }
 
     /// The sources by the part that they have in a run.
