@@ -35,7 +35,7 @@ pub(crate) fn find(config: &RunConfig) -> Result<Option<Model>> {
 /// `frames` is the number of frames of a sample.
 pub(crate) fn check(teacher: &Model, model: &Model, frames: Option<usize>) -> Result<()> {
     let same = |of: &str, own: String, found: String| {
-        let expected = format!("{of} {own}, those of the network");
+        let expected = format!("{of} {own}, as in the network");
         if own == found {
             Ok(())
         } else {
