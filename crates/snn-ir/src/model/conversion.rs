@@ -100,8 +100,8 @@ impl GridOptions {
     }
 
     /// The options that a graph on the grid shows, as far as it does: the guard bits of its LIF
-    /// sites, and at least as many bits of leaks as any of their decays has; of a file that does not
-    /// store its options.
+    /// sites, and at least as many bits of leaks as any of their decays has; of a file that does
+    /// not store its options.
     pub fn of_graph(graph: &Graph) -> Self {
         let mut options = Self::default();
         for node in &graph.nodes {

@@ -70,14 +70,14 @@ fn a_refused_image_leaves_no_scores() {
     let (image, wrong) = (image(0), [0_u8; 7]);
     let (mut fast, mut counting) = (fast.session(), counting.session());
     for frames in [false, true] {
-        assert!(fast.run(&image).unwrap().steps > 0 && counting.run(&image).unwrap().steps > 0);
+        assert!(fast.run(&image).unwrap().steps() > 0 && counting.run(&image).unwrap().steps() > 0);
         let refused = if frames {
             [fast.run_frames(wrong).err(), counting.run_frames(wrong).err()]
         } else {
             [fast.run(wrong).err(), counting.run(wrong).err()]
         };
         assert!(refused.iter().all(Option::is_some));
-        assert_eq!((fast.scores().steps, counting.scores().steps), (0, 0));
+        assert_eq!((fast.scores().steps(), counting.scores().steps()), (0, 0));
     }
     let mut state = fast.rest();
     let scale = Scale::Unit;
@@ -90,9 +90,9 @@ fn a_refused_image_leaves_no_scores() {
         |session, state, _| session.push_events(state, &[]).is_err(),
     ];
     for refused in refusals {
-        assert!(fast.run(&image).unwrap().steps > 0);
+        assert!(fast.run(&image).unwrap().steps() > 0);
         assert!(refused(&mut fast, &mut state, scale));
-        assert_eq!(fast.scores().steps, 0);
+        assert_eq!(fast.scores().steps(), 0);
     }
 }
 
