@@ -97,7 +97,7 @@ pub(crate) enum Command {
     /// and how a converted model is deployed.
     #[command(after_help = "JSON: `form`, `time_steps`, `micro_steps`, `parameters`, `neurons`, \
                       `lif_neurons`, \
-                        `preprocessing`, `classes`, `nodes`, of a converted model `conversion`, \
+                        `preprocessing`, `encoder`, `classes`, `nodes`, of a converted model `conversion`, \
                       of one that can be \
                         deployed \
                         `deployment`, and of a run `config` and `result`.")]
