@@ -36,11 +36,7 @@ pub use model::{
 pub use neurons::{Neuron, NeuronKind, Neurons, unknown as unknown_neuron};
 pub use oracle::Naive;
 pub use site::parts::{GRID_WEIGHT_MAX, Initial, PartSpec, Range};
-pub use site::{
-    Adaptation, Code, Custom, DEFAULT_LEAK, DEFAULT_LEVELS, DEFAULT_STEP, DEFAULT_THRESHOLD,
-    GridAdaptation, GridLif, GridReset, GridSynapse, Leak, LearnedParam, Lif, MEMBRANE_LIMIT,
-    QuantRelu, Reset, ResetGradient, Share, Site, Spike, Surrogate, Synapse, Threshold, logistic,
-};
+pub use site::*;
 pub use streams::{F32_EXACT, Kind as StreamKind, Streams};
 
 /// The samples of the book that show this crate.
