@@ -141,13 +141,13 @@ class Session:
             self._snn.snn_session_free(self._handle)
 
     def run(self, pixels):
-        """Runs one image, shown at every macro-step."""
+        """Runs one image, shown at every macro-step, or encoded if the model has an encoder."""
         pixels = _bytes(pixels)
         self._snn.snn_session_run(self._handle, pixels, len(pixels))
         return self._scores()
 
     def run_frames(self, frames):
-        """Runs one sample with a frame for each macro-step."""
+        """Runs one sample with a frame for each macro-step, encoded if the model has an encoder."""
         frames = _bytes(frames)
         self._snn.snn_session_run_frames(self._handle, frames, len(frames))
         return self._scores()

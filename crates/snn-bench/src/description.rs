@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 use snn_ir::{Adaptation, Spike, Synapse};
 use snn_ir::{
-    Code, ConversionOptions, Form, GridOptions, Leak, Lif, Model, Op, Preprocessing, Reset,
-    Resolved, Site, Tensor, Threshold,
+    Code, ConversionOptions, Encoder, Form, GridOptions, Leak, Lif, Model, Op, Preprocessing,
+    Reset, Resolved, Site, Tensor, Threshold,
 };
 use snn_ir::{StreamKind as Kind, Streams};
 use snn_runtime::deploy::{Deployment, Options, Summary};
@@ -22,6 +22,7 @@ pub(crate) struct Description<'a> {
     pub(crate) neurons: usize,
     pub(crate) lif_neurons: usize,
     pub(crate) preprocessing: &'a Preprocessing,
+    pub(crate) encoder: Encoder,
     pub(crate) classes: &'a [String],
     /// Options of the conversion, where the file stores them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +100,7 @@ impl<'a> Description<'a> {
                 .map(snn_ir::SiteInfo::neurons)
                 .sum(),
             preprocessing: model.preprocessing(),
+            encoder: model.encoder(),
             classes: model.classes(),
             conversion: model.conversion(),
             nodes: nodes.collect(),
@@ -114,9 +116,13 @@ impl<'a> Description<'a> {
             Form::Grid { logit_unit } => format!(", logits in units of {logit_unit:.3e}"),
             Form::Trained | Form::Events => String::new(),
         };
+        let encoder = match self.encoder {
+            Encoder::Direct => String::new(),
+            encoder => format!(", images encoded by `{}`", encoder.label()),
+        };
         format!(
             "form {}, T = {} macro-steps of {}, {} weights, {} neurons ({:.1} % LIF), {} \
-             classes{unit}",
+             classes{encoder}{unit}",
             self.form.label(),
             self.time_steps,
             counted(self.micro_steps as usize, "micro-step"),

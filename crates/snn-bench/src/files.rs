@@ -1,9 +1,9 @@
 //! Paths given on the command line: runs, models, files to write.
 
 use anyhow::{Context, Result, bail};
-use snn_data::{DatasetName, Source, SourceConfig, Subset};
-use snn_ir::{Form, Model};
-use snn_train::{RunConfig, RunFolder};
+use snn_data::{DatasetName, Source, SourceConfig, Sources, Subset};
+use snn_ir::{Encoder, Form, Model};
+use snn_train::{RunConfig, RunFolder, encode};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,17 +46,25 @@ pub(crate) fn converted(path: &Path) -> Result<Model> {
 
 /// The samples that a network is tried on.
 pub(crate) struct TestSamples {
-    /// Name of the data set.
-    pub(crate) name: String,
-    /// Its test part: images, or frames.
+    /// The data set.
+    data: Sources,
+    /// Its test part as the network reads it.
     pub(crate) source: Arc<dyn Source>,
-    /// Names of its classes.
-    pub(crate) classes: Vec<String>,
+}
+
+impl TestSamples {
+    /// At most `limit` of the samples, all if there is no limit.
+    pub(crate) fn limited(&self, limit: Option<NonZeroUsize>) -> Result<Arc<dyn Source>> {
+        let Some(limit) = limit else { return Ok(Arc::clone(&self.source)) };
+        let indices = self.data.limit((0..self.source.len()).collect(), limit.get(), 0);
+        Ok(Arc::new(Subset::new(Arc::clone(&self.source), indices)?))
+    }
 }
 
 /// The whole test part of the data set of the run with this config, or of the one that is named,
-/// encoded as the run encodes its samples; `None` where neither is given.
+/// encoded as the model expects its samples; `None` where neither is given.
 pub(crate) fn test_samples(
+    model: &Model,
     config: Option<&RunConfig>,
     dataset: Option<DatasetName>,
     root: Option<&Path>,
@@ -68,28 +76,19 @@ pub(crate) fn test_samples(
         (None, None) => return Ok(None),
     };
     let data = snn_data::open(&source, root)?;
-    let source = match config {
-        Some(config) => config.encode(&data.test)?,
-        None => data.test,
+    // Files from before models had their encoder are encoded as their run was.
+    let encoder = match (model.encoder(), config) {
+        (Encoder::Direct, Some(config)) => config.encoder,
+        (encoder, _) => encoder,
     };
-    Ok(Some(TestSamples { name: data.name.to_string(), source, classes: data.classes }))
-}
-
-/// The first `limit` samples of a source, all if there is no limit.
-pub(crate) fn limited(
-    source: Arc<dyn Source>,
-    limit: Option<NonZeroUsize>,
-) -> Result<Arc<dyn Source>> {
-    match limit.map(NonZeroUsize::get).filter(|limit| *limit < source.len()) {
-        Some(limit) => Ok(Arc::new(Subset::new(source, (0..limit).collect())?)),
-        None => Ok(source),
-    }
+    let source = encode(&data.test, &encoder, model.time_steps())?;
+    Ok(Some(TestSamples { data, source }))
 }
 
 /// Makes sure that a model and a data set are meant for each other: as many classes, of the same
 /// names where the model has names.
 pub(crate) fn fits(model: &Model, path: &Path, samples: &TestSamples) -> Result<()> {
-    let TestSamples { name, classes, .. } = samples;
+    let Sources { name, classes, .. } = &samples.data;
     let found = model.validate()?.classes();
     if found != classes.len() {
         bail!("{}: {found} classes, but {name} has {}", path.display(), classes.len());

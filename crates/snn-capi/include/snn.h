@@ -147,10 +147,12 @@ void snn_session_free(SnnSession *session);
 /* Memory of its buffers; 0 if session is NULL. */
 size_t snn_session_bytes(const SnnSession *session);
 
-/* Runs one image, shown at every macro-step. */
+/* Runs one image, shown at every macro-step; where the model file has an encoder, the image is
+ * encoded first. */
 snn_status snn_session_run(SnnSession *session, const uint8_t *pixels, size_t length);
 
-/* Runs one sample with a frame for each macro-step, T images one after another. */
+/* Runs one sample with a frame for each macro-step, T images one after another. They are what the
+ * network reads: encoded already, if the model file has an encoder. */
 snn_status snn_session_run_frames(SnnSession *session, const uint8_t *pixels, size_t length);
 
 /* Runs one image of real values, each rounded to the nearest pixel; NaN and values outside the

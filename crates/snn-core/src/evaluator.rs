@@ -7,7 +7,7 @@ use crate::observe::observer::Observer;
 use crate::options::{Mode, NetworkOptions};
 use crate::tensor::{Pixels, array};
 use ndarray::{Array2, Ix2};
-use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Record, SiteTrace};
+use snn_ir::{Encoder, Evaluate, Evaluation, Form, Input, Logits, Model, Record, SiteTrace};
 use tch::{Device, Kind};
 
 /// Runs a model of any form with libtorch.
@@ -18,6 +18,8 @@ use tch::{Device, Kind};
 pub struct Libtorch {
     engine: Engine,
     device: Device,
+    encoder: Encoder,
+    time_steps: usize,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,8 @@ impl Libtorch {
                 Engine::Real(Box::new(Network::with_options(model, options)?))
             }
         };
-        Ok(Self { engine, device })
+        let (encoder, time_steps) = (model.encoder(), model.time_steps());
+        Ok(Self { engine, device, encoder, time_steps })
     }
 
     fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
@@ -101,6 +104,6 @@ impl Evaluate for Libtorch {
     }
 
     fn evaluate(&mut self, input: &Input<'_>, record: Record) -> snn_ir::Result<Evaluation> {
-        Ok(self.run(input, record)?)
+        Ok(self.encoder.with_input(input, self.time_steps, |input| self.run(input, record))?)
     }
 }

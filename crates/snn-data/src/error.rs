@@ -222,12 +222,22 @@ pub enum Error {
         /// Number of batches in an epoch.
         batches: usize,
     },
+    /// A source could not give a sample.
+    #[error("batch {batch}, sample {index}: {source}")]
+    Load {
+        /// The batch.
+        batch: usize,
+        /// Index of the sample in the whole set.
+        index: usize,
+        /// Why.
+        source: Box<Error>,
+    },
     /// A transform refused a sample.
     #[error("batch {batch}, sample {index}: {source}")]
     Transform {
         /// The batch.
         batch: usize,
-        /// Index of the sample.
+        /// Index of the sample in the whole set.
         index: usize,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -245,7 +255,7 @@ pub enum Error {
     Panicked {
         /// The batch.
         batch: usize,
-        /// The sample; `None` before the first one.
+        /// Index of the sample in the whole set; `None` before the first one.
         index: Option<usize>,
         /// Its name or file, if it has one.
         name: Option<String>,

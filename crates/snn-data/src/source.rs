@@ -56,8 +56,8 @@ pub trait Source: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The number by which the random stream of a sample is keyed; another one than its index only
-    /// where a source is a part of another.
+    /// The number by which the random stream of a sample is keyed and errors name it: its index in
+    /// the whole set, another one than `index` only where a source is a part of another.
     fn random_key(&self, index: usize) -> usize {
         index
     }

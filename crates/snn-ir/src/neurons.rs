@@ -56,6 +56,13 @@ pub trait NeuronKind: fmt::Debug + Send + Sync {
     ) -> std::result::Result<Box<dyn Neuron>, String>;
 }
 
+/// A neuron without parameters is its own kind.
+impl<N: Neuron + Clone + 'static> NeuronKind for N {
+    fn neuron(&self, _: &BTreeMap<String, f64>) -> std::result::Result<Box<dyn Neuron>, String> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
 /// One neuron with its constants; the caller holds its state.
 pub trait Neuron: fmt::Debug + Send + Sync {
     /// The state at rest; its first value, where there is one, is shown as the membrane.

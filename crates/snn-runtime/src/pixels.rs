@@ -1,7 +1,7 @@
 //! Samples as callers have them: bytes, or arrays.
 
-use ndarray::{ArrayBase, Data, Dimension};
-use snn_ir::{Error, Result};
+use ndarray::{ArrayBase, ArrayViewD, Data, Dimension};
+use snn_ir::{Encoder, Error, Input, Result};
 use std::borrow::Cow;
 
 /// Pixels of one sample or of a batch: bytes in C, H, W order, or an array of the model's shape.
@@ -75,4 +75,23 @@ pub(crate) fn checked<'p, P: Pixels>(
             found: vec![bytes.len()],
         },
     })
+}
+
+/// The frames that an encoder makes of one image of `shape`; `None` for the image itself.
+///
+/// # Errors
+/// As [`Encoder::encode`].
+pub(crate) fn encoded(
+    encoder: Encoder,
+    pixels: &[u8],
+    shape: &[usize],
+    time_steps: usize,
+) -> Result<Option<Vec<u8>>> {
+    if encoder == Encoder::Direct {
+        return Ok(None);
+    }
+    let wrong = |_| Error::Input { expected: format!("{shape:?}"), found: vec![pixels.len()] };
+    let image = ArrayViewD::from_shape([&[1], shape].concat(), pixels).map_err(wrong)?;
+    let frames = encoder.encode(&Input::Static(image), time_steps, 0)?;
+    Ok(Some(frames.into_raw_vec_and_offset().0))
 }

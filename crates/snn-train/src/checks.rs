@@ -21,8 +21,12 @@ impl Trainer {
         let Self { model, recipe, .. } = self;
         recipe.validate()?;
         let checked = model.validate()?;
-        if recipe.encoder != Encoder::Direct {
-            recipe.encoder.validate(model.time_steps())?;
+        if recipe.encoder != model.encoder() {
+            return Err(Error::Mismatch {
+                what: "encoder",
+                expected: format!("{:?}, which the model was trained with", model.encoder()),
+                found: format!("{:?}", recipe.encoder),
+            });
         }
         let [mut validation, mut test] = [None, None];
         for (part, source) in self.sources() {
@@ -51,7 +55,8 @@ impl Trainer {
                 found: reestimated.to_string(),
             });
         }
-        Ok(Samples { classes: checked.classes(), loader, validation, test })
+        let train = Arc::clone(&self.train);
+        Ok(Samples { classes: checked.classes(), train, loader, validation, test })
     }
 
     /// The sources by the part that they have in a run.

@@ -100,8 +100,12 @@ impl Source for Encoded {
     }
 }
 
-/// A source as a network sees it, for evaluation.
-pub(crate) fn encode(
+/// The samples of a source as a network with this encoder reads them, for evaluation; training
+/// encodes after augmentation.
+///
+/// # Errors
+/// The encoder does not fit the samples.
+pub fn encode(
     source: &Arc<dyn Source>,
     encoder: &Encoder,
     time_steps: usize,

@@ -183,7 +183,7 @@ pub enum Error {
     Sample {
         /// Training, validation or test.
         part: &'static str,
-        /// Its index in the source.
+        /// Its index in the whole set.
         index: usize,
         /// Its name or file, if it has one.
         name: Option<String>,
@@ -198,7 +198,7 @@ pub enum Error {
     Label {
         /// Training, validation, test or evaluated.
         part: &'static str,
-        /// Its index in the source.
+        /// Its index in the whole set.
         index: usize,
         /// Number of classes.
         classes: usize,

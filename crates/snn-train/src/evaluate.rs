@@ -37,12 +37,19 @@ impl Accuracy {
 }
 
 /// Checks the labels of a batch, which a source of a user's own may give wrongly.
-pub(crate) fn check_labels(part: &'static str, batch: &Batch, classes: usize) -> Result<()> {
+pub(crate) fn check_labels(
+    part: &'static str,
+    source: &Arc<dyn Source>,
+    batch: &Batch,
+    classes: usize,
+) -> Result<()> {
     let known = |label: i64| usize::try_from(label).is_ok_and(|label| label < classes);
     let mut labels = batch.indices.iter().zip(&batch.targets.labels);
     match labels.find(|(_, label)| !known(**label)) {
         None => Ok(()),
-        Some((&index, &label)) => Err(Error::Label { part, index, classes, label }),
+        Some((&index, &label)) => {
+            Err(Error::Label { part, index: source.random_key(index), classes, label })
+        }
     }
 }
 
@@ -96,7 +103,7 @@ pub fn evaluate(
             Logits::Integer(sums) => sums.ncols(),
             Logits::Real(scores) => scores.ncols(),
         };
-        check_labels("evaluated", batch, classes)?;
+        check_labels("evaluated", source, batch, classes)?;
         Ok(logits.argmax())
     })
 }

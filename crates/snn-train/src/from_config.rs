@@ -101,6 +101,7 @@ fn place(config: &RunConfig, spiking: &Graph, data: &RunData) -> Result<(Model, 
     let weights = graph.initial_weights(config.seed)?;
     let preprocessing = config.preprocessing(data);
     let signature = Signature::new(Form::Trained, graph, config.time_steps, preprocessing)
+        .with_encoder(config.encoder)
         .with_classes(data.classes.clone());
     Ok((Model::new(signature, weights), placement))
 }

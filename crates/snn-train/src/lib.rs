@@ -22,7 +22,7 @@ pub use config::data::{AutoAugmentConfig, DataConfig, RunData};
 pub use config::distillation::DistillationConfig;
 pub use config::network::NetworkConfig;
 pub use config::start_from::StartFromConfig;
-pub use encode::Encoded;
+pub use encode::{Encoded, encode};
 pub use error::{Error, Result};
 pub use evaluate::{
     Accuracy, EVALUATION_BATCH, evaluate, evaluate_with, evaluation_batches, input,

@@ -1,7 +1,7 @@
 //! How a network is trained: everything but the network and the data.
 
 use crate::config::batch_norm::BatchNormReestimationConfig;
-use crate::config::check::check;
+use crate::config::check::{check, named};
 use crate::config::distillation;
 use crate::error::Result;
 use crate::loss::LossConfig;
@@ -10,7 +10,7 @@ use crate::optim::schedule::ScheduleConfig;
 use crate::optim::warm_up::WarmUpConfig;
 use serde::{Deserialize, Serialize};
 use snn_core::{Checkpointing, Precision, TrainingOptions};
-use snn_data::{Augment, MAX_ALPHA, Mix};
+use snn_data::{Augment, LoaderConfig, Mix};
 use snn_ir::{Encoder, Surrogate};
 
 /// Images in a batch (He 2016, section 4.2).
@@ -127,9 +127,8 @@ impl Recipe {
         let average = self.weight_average;
         check("weight_average", (0.0..1.0).contains(&average), "0 to below 1", average)?;
         check("threads", i32::try_from(self.threads).is_ok(), "a number of threads", self.threads)?;
-        let (range, expected) = (0.0..=MAX_ALPHA, "0 to 2");
-        check("data.mixup", range.contains(&self.mix.mixup), expected, self.mix.mixup)?;
-        check("data.cutmix", range.contains(&self.mix.cutmix), expected, self.mix.cutmix)?;
+        named(self.mix.validate())?;
+        named(LoaderConfig { threads: self.loader_threads, ..LoaderConfig::default() }.validate())?;
         let (weight, tau) = (self.distillation_weight, self.distillation_temperature);
         check("distillation.weight", (0.0..=1.0).contains(&weight), "0 to 1", weight)?;
         check("distillation.temperature", tau.is_finite() && tau > 0.0, "positive", tau)?;

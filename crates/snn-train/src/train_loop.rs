@@ -29,6 +29,8 @@ use tch::Tensor;
 pub(crate) struct Samples {
     /// Number of classes.
     pub(crate) classes: usize,
+    /// Training samples as they are.
+    pub(crate) train: Arc<dyn Source>,
     /// Makes the training batches.
     pub(crate) loader: Loader,
     /// Validation samples as the network sees them.
@@ -116,7 +118,7 @@ pub(crate) fn fit(
             steps_left = steps_left.map(|left| left - 1);
 
             let batch = batch?;
-            check_labels(TRAINING, &batch, samples.classes)?;
+            check_labels(TRAINING, &samples.train, &batch, samples.classes)?;
             let device = network.device();
             let pixels = Pixels::new(&input(&batch.samples), device)?;
             let targets = Targets::of(&batch.targets, recipe.label_smoothing, device)?;
@@ -306,7 +308,7 @@ fn measure(
     let Some(source) = source else { return Ok((Accuracy::default(), sums)) };
     let count = source.len() as f64;
     let accuracy = evaluate_with(source, EVALUATION_BATCH, &mut |batch| {
-        check_labels(part, batch, samples.classes)?;
+        check_labels(part, source, batch, samples.classes)?;
         let pixels = Pixels::new(&input(&batch.samples), network.device())?;
         let (logits, rates) = network.evaluate(&pixels)?;
         batch.targets.labels.iter().for_each(|label| see(*label));

@@ -13,7 +13,7 @@ use crate::trainable::{OffGrid, OnGrid, Trainable};
 use snn_core::{GridNetwork, Network, NetworkOptions, Registry, SurrogateGradient};
 use snn_data::Source;
 use snn_hybrid::{Decision, PlacedSite, Placement, Policy};
-use snn_ir::{Form, Graph, Model};
+use snn_ir::{Encoder, Form, Graph, Model};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -70,10 +70,16 @@ pub struct Trainer {
 impl Trainer {
     /// A trainer of a model on the samples of `train`.
     ///
+    /// The encoder is the recipe's or the model's, whichever has one; the trained model keeps it.
     /// The samples must have the input shape of the model (with an encoder: their frames must), as
     /// many frames as the model has time steps if they are frames, and labels below its number of
     /// classes; [`fit`](Self::fit) checks all that.
-    pub fn new(model: Model, train: Arc<dyn Source>, recipe: Recipe) -> Self {
+    pub fn new(mut model: Model, train: Arc<dyn Source>, mut recipe: Recipe) -> Self {
+        match (model.encoder(), recipe.encoder) {
+            (Encoder::Direct, encoder) => model = model.with_encoder(encoder),
+            (encoder, Encoder::Direct) => recipe.encoder = encoder,
+            _ => {} // of two others the model's must be the recipe's, which `fit` checks
+        }
         let keeps_base = matches!(model.form(), Form::Grid { .. });
         Self {
             model,

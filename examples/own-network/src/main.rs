@@ -4,13 +4,15 @@
 use snn_core::tch::{Device, Kind, Tensor};
 use snn_core::{Libtorch, NetworkOptions, Registry, TensorNeuron, TensorParameters, surrogate};
 use snn_data::{Result as DataResult, SampleMut, SampleRng, SampleShape, Source};
-use snn_ir::{Custom, *};
-use snn_reparam::{ConvertOptions, convert, proof::Comparison, proof::Strictness};
+use snn_ir::{Code, Conv, Custom, Evaluate, Form, GraphBuilder, Leak, Lif, Model, Neuron, Neurons};
+use snn_ir::{GridOptions, Op, PoolKind, Preprocessing, Record, Reset, Signature, Site, Surrogate};
+use snn_reparam::{ConvertOptions, convert, proof::Comparison, proof::Strictness, to_grid};
+use snn_runtime::{Counting, Deployment};
 use snn_train::{Options, Outcome, Recipe, Start, Trainer, evaluate, evaluation_batches, input};
-use std::{collections::BTreeMap, error::Error, path::PathBuf, result::Result, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc};
 
-/// A neuron that sums its currents, fires at 1 and begins again at 0.
-#[derive(Debug)]
+/// A neuron that sums its currents and fires while the sum is at least 1.
+#[derive(Debug, Clone)]
 struct Sum;
 type Step = snn_core::Result<(Tensor, Vec<Tensor>)>;
 
@@ -18,8 +20,7 @@ type Step = snn_core::Result<(Tensor, Vec<Tensor>)>;
 impl TensorNeuron for Sum {
     fn step(&self, _: &TensorParameters<'_>, x: &Tensor, state: Option<Vec<Tensor>>) -> Step {
         let sum = state.map_or(Ok(x.shallow_clone()), |state| state[0].f_add(x))?;
-        let spikes = surrogate::spike(&sum.f_sub_scalar(1.0)?, &Surrogate::default())?;
-        Ok((spikes.shallow_clone(), vec![sum.f_masked_fill(&spikes.f_detach()?.f_ne(0.0)?, 0.0)?]))
+        Ok((surrogate::spike(&sum.f_sub_scalar(1.0)?, &Surrogate::default())?, vec![sum]))
     }
 }
 
@@ -30,15 +31,7 @@ impl Neuron for Sum {
     }
     fn step(&self, state: &mut [f64], current: f64) -> i16 {
         state[0] += current;
-        let fires = state[0] - 1.0 >= 0.0;
-        state[0] = if fires { 0.0 } else { state[0] };
-        i16::from(fires)
-    }
-}
-
-impl NeuronKind for Sum {
-    fn neuron(&self, _: &BTreeMap<String, f64>) -> Result<Box<dyn Neuron>, String> {
-        Ok(Box::new(Sum))
+        i16::from(state[0] - 1.0 >= 0.0)
     }
 }
 
@@ -75,23 +68,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     let trainer = Trainer::new(model, Arc::new(Bars(600)), recipe).with_registry(registry.clone());
     let options = Options { start, step_limit, ..Options::default() };
     let outcome = trainer.with_test(test.clone()).fit(&folder, &options, &mut |_| {})?;
-    let Outcome::Finished(_) = outcome else {
-        println!("stopped");
-        return Ok(());
-    };
-    let trained = Model::load(folder.join("model.safetensors"))?;
+    matches!(outcome, Outcome::Finished(_)).then_some(()).ok_or("stopped; call again to go on")?;
+    let mut trained = Model::load(folder.join("model.safetensors"))?;
+    // Every spike on events, in real numbers, is that of the trained network.
     let own = Neurons::default().with("sum", Sum);
     let codes = ConvertOptions { codes: Code::Unary.into(), neurons: own.clone() };
-    let mut runs = snn_runtime::Counting::with_neurons(&convert(&trained, &codes)?.model, &own)?;
+    let mut events = Counting::with_neurons(&convert(&trained, &codes)?.model, &own)?;
     let f64 = NetworkOptions { kind: Kind::Double, registry, ..NetworkOptions::new(Device::Cpu) };
     let mut dense = Libtorch::with_options(&trained, &f64)?;
     let mut proof = Comparison::new(Strictness::ZeroFlips, "trained", "events");
-    for batch in evaluation_batches(&test, 20)? {
-        let samples = batch?.samples;
-        let run = |engine: &mut dyn Evaluate| engine.evaluate(&input(&samples), Record::Sites);
-        proof.add(&run(&mut dense)?, &run(&mut runs)?)?;
-    }
-    let right = 100.0 * evaluate(&test, &mut runs, 20)?.share();
-    println!("{} of {} spikes differ; {right:.0} % right", proof.flips, proof.decisions);
+    let images = evaluation_batches(&test, test.len())?.next().ok_or("no image")??.samples;
+    let run = |engine: &mut dyn Evaluate| engine.evaluate(&input(&images), Record::Sites);
+    proof.add(&run(&mut dense)?, &run(&mut events)?)?;
+    println!("{} of {} spikes differ", proof.flips, proof.decisions);
+    // The fast engine knows the neurons of the grid; one that neither leaks nor resets is the same.
+    let lif = Lif { leak: Leak::Factor { factor: 1.0 }, reset: Reset::None, ..Lif::default() };
+    let op = Op::Activation { site: Site::Lif(lif), code: None };
+    trained.graph_mut().node_mut("sum").ok_or("no site")?.op = op;
+    let grid = to_grid(&convert(&trained, &codes)?.model, GridOptions::default())?.model;
+    grid.save(folder.join("deployed.safetensors"))?;
+    let mut deployed = Deployment::load(folder.join("deployed.safetensors"))?;
+    let right = 100.0 * evaluate(&test, &mut deployed, 20)?.share();
+    println!("{right:.0} % right, deployed");
     Ok(())
 }

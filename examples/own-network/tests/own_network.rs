@@ -3,10 +3,14 @@
 
 use snn_ir::{Graph, Lif, Model, Op, Site};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
-fn run(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_own-network")).args(arguments).output().unwrap();
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_own-network")).args(arguments).output().unwrap()
+}
+
+fn finished(folder: &str) -> String {
+    let output = run(&[folder]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -15,16 +19,22 @@ fn run(arguments: &[&str]) -> String {
 fn it_trains_resumes_to_the_same_bytes_converts_and_runs_exactly() {
     let parent = tempfile::tempdir().unwrap();
     let at = |name: &str| parent.path().join(name).display().to_string();
-    let whole = run(&[&at("whole")]);
-    assert!(whole.starts_with("0 of "), "{whole}");
-    let right: f64 = whole.split_once("; ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
-    assert!(right >= 90.0, "{whole}");
+    let whole = finished(&at("whole"));
+    let (spikes, accuracy) = whole.split_once('\n').unwrap();
+    assert!(spikes.starts_with("0 of ") && spikes.ends_with(" spikes differ"), "{whole}");
+    let right: f64 = accuracy.split(' ').next().unwrap().parse().unwrap();
+    assert!(right >= 90.0 && accuracy.ends_with("deployed\n"), "{whole}");
     for steps in ["7", "40", "50"] {
-        assert_eq!(run(&[&at("stopped"), steps]), "stopped\n");
+        let stopped = run(&[&at("stopped"), steps]);
+        assert!(!stopped.status.success() && stopped.stdout.is_empty());
+        let error = String::from_utf8_lossy(&stopped.stderr).into_owned();
+        assert!(error.contains("call again to go on"), "{error}");
     }
-    assert_eq!(run(&[&at("stopped")]), whole);
-    let model = |name: &str| std::fs::read(Path::new(&at(name)).join("model.safetensors")).unwrap();
-    assert_eq!(model("stopped"), model("whole"));
+    assert_eq!(finished(&at("stopped")), whole);
+    for file in ["model.safetensors", "deployed.safetensors"] {
+        let bytes = |name: &str| std::fs::read(Path::new(&at(name)).join(file)).unwrap();
+        assert_eq!(bytes("stopped"), bytes("whole"), "{file}");
+    }
 
     // The file has the same network, with a neuron that a config can name.
     let mut graph =

@@ -314,7 +314,8 @@ pub(crate) struct Verify {
     /// The most accuracy that conversion may cost, in points.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) max_drop: f64,
-    /// Only the first N test images.
+    /// Only N test images: the first ones, or a choice that is always the same where the set stands
+    /// class by class (pictures, recordings).
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Test images on which the naive evaluator runs as well.
@@ -360,7 +361,8 @@ pub(crate) struct Infer {
     /// bytes, channel by channel.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "run", "data", "limit"])]
     pub(crate) image: Option<PathBuf>,
-    /// Only the first N test images.
+    /// Only N test images: the first ones, or a choice that is always the same where the set stands
+    /// class by class (pictures, recordings).
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Count every operation as well, and the energy that they stand for; node by node. Of a model
@@ -386,7 +388,8 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
-    /// Show which sites a config makes ReLU, before any training and without data files.
+    /// Show which sites a config makes ReLU, before any training; data is read only where its name
+    /// does not say the size of its samples and the number of classes.
     #[command(
         after_help = "JSON: `config`, `explanation`, `relu_sites`, `neurons`, `lif_neurons`, \
                       `relu_share`, \
@@ -397,6 +400,8 @@ pub(crate) enum Policy {
     Show {
         /// The config, a TOML file.
         config: PathBuf,
+        #[command(flatten)]
+        data: DataRoot,
         /// Set a key of the config, as `policy=outer` or
         /// `'policy={ kind = "ratio", share = 0.25 }'`.
         #[arg(long = "set", value_name = "KEY=VALUE")]

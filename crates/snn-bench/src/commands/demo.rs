@@ -97,7 +97,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
         files::save(&model, &path)?;
         // What was written is what is verified.
         let model = Model::load(&path)?;
-        let shown = Shown { source: Arc::clone(&samples), limit: None, batch: 50 };
+        let shown = Shown { source: Arc::clone(&samples), of: samples.len(), batch: 50 };
         let verification = prove(&trained, &model, &shown, &engines, &demands)?;
         let inference = infer(&model, &samples, true)?;
         let counted = inference.counted.as_ref().context("operations were counted")?;

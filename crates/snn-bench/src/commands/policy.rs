@@ -22,9 +22,9 @@ struct Shown<'a> {
 }
 
 pub(crate) fn run(arguments: &Policy, json: bool) -> Result<Outcome> {
-    let Policy::Show { config: path, sets } = arguments;
+    let Policy::Show { config: path, data, sets } = arguments;
     let config = RunConfig::load(path, sets)?;
-    let (shape, classes) = config.input(None)?;
+    let (shape, classes) = config.input(data.data.as_deref())?;
     let spiking = config.network.build(shape, classes, &config.neuron)?;
     let (_, placement) = snn_hybrid::apply(&spiking, &config.policy, &config.replacement)?;
     if json {

@@ -13,7 +13,6 @@ use snn_data::Source;
 use snn_ir::Model;
 use snn_reparam::proof::{Batch, Demands, Noise, Proof, Report, Tuning};
 use snn_train::{evaluation_batches, input};
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,7 +30,8 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     let trained = files::trained(&arguments.run)?;
     let model = files::converted(&arguments.model)?;
     let root = arguments.data.data.as_deref();
-    let samples = files::test_samples(trained.config.as_ref(), arguments.dataset, root)?;
+    let (config, dataset) = (trained.config.as_ref(), arguments.dataset);
+    let samples = files::test_samples(&trained.model, config, dataset, root)?;
     let samples = samples.with_context(|| {
         format!("{} is a file and names no data set; give --dataset", arguments.run.display())
     })?;
@@ -44,8 +44,8 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
         ..Demands::default()
     };
     let engines = ProgramEngines { device: arguments.device, ways: asked(arguments) };
-    let shown =
-        Shown { source: samples.source, limit: arguments.limit, batch: arguments.batch.into() };
+    let source = samples.limited(arguments.limit)?;
+    let shown = Shown { source, of: samples.source.len(), batch: arguments.batch.into() };
     let report = prove(&trained.model, &model, &shown, &engines, &demands)?;
     if json {
         print_json(&Verified {
@@ -75,8 +75,8 @@ fn asked(arguments: &Verify) -> Ways {
 /// The test samples that a proof sees.
 pub(crate) struct Shown {
     pub(crate) source: Arc<dyn Source>,
-    /// Only the first so many.
-    pub(crate) limit: Option<NonZeroUsize>,
+    /// Of so many.
+    pub(crate) of: usize,
     /// Samples in a batch.
     pub(crate) batch: usize,
 }
@@ -89,14 +89,13 @@ pub(crate) fn prove(
     engines: &ProgramEngines,
     demands: &Demands,
 ) -> Result<Report> {
-    let demands = Demands { test_samples: Some(shown.source.len()), ..demands.clone() };
+    let demands = Demands { test_samples: Some(shown.of), ..demands.clone() };
     let mut proof = Proof::new(trained, file, engines, demands)?;
     if !proof.is_running() {
         return Ok(proof.finish());
     }
-    let part = files::limited(Arc::clone(&shown.source), shown.limit)?;
-    let mut progress = Progress::new("verified", part.len(), "images");
-    for batch in evaluation_batches(&part, shown.batch)? {
+    let mut progress = Progress::new("verified", shown.source.len(), "images");
+    for batch in evaluation_batches(&shown.source, shown.batch)? {
         let batch = batch?;
         let labels = &batch.targets.labels;
         proof.add(&Batch { input: input(&batch.samples), labels })?;

@@ -3,11 +3,11 @@
 
 use crate::*;
 use snn_runtime::deploy::{Deployment, Event, Options, Session};
-use snn_runtime::ndarray::{Array1, Array2};
-use snn_runtime::snn_ir::{Code, Form, Lif, Preprocessing, Site, Weights};
+use snn_runtime::ndarray::{Array1, Array2, ArrayViewD};
+use snn_runtime::snn_ir::{Code, Encoder, Form, Lif, Preprocessing, Site, Weights};
 use snn_runtime::snn_ir::{Graph, Op};
 use snn_runtime::snn_ir::{GridLif, GridReset};
-use snn_runtime::{InstructionSet, Model, Scores, Signature, Sums};
+use snn_runtime::{Input, InstructionSet, Model, Scores, Signature, Sums};
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
 
@@ -264,6 +264,33 @@ fn a_batch_gives_the_results_of_its_images() {
             "no images are no work"
         );
     }
+}
+
+/// A model with an encoder encodes the images that C gives it.
+#[test]
+fn an_image_is_encoded_as_the_file_says() {
+    let model = model().with_encoder(Encoder::Latency);
+    let (bytes, image) = (model.to_bytes().unwrap(), image(3));
+    let view = ArrayViewD::from_shape(vec![1, 2, 3, 4], &image).unwrap();
+    let frames = Encoder::Latency.encode(&Input::Static(view), STEPS, 0).unwrap();
+    let mut session = rust();
+    let expected = integers(session.run_frames(&frames.into_raw_vec_and_offset().0).unwrap());
+    assert_ne!(expected, integers(session.run(&image).unwrap()), "encoding makes a difference");
+    let (mut handle, mut sums) = (null_mut(), vec![0; CLASSES]);
+    let mut best = SnnPrediction { class_index: 9, name: null(), probability: 0.0 };
+    // SAFETY: all pointers are good.
+    unsafe {
+        let made = snn_model_from_bytes(bytes.as_ptr(), bytes.len(), null(), &raw mut handle);
+        assert_eq!(made, Status::Ok, "{}", last());
+        let (pixels, sums) = (image.as_ptr(), sums.as_mut_ptr());
+        let run = snn_model_run_batch(handle, pixels, SIZE, 1, sums, null_mut(), CLASSES);
+        assert_eq!(run, Status::Ok, "{}", last());
+        assert_eq!(snn_model_classify(handle, pixels, SIZE, &raw mut best), Status::Ok);
+        snn_model_free(handle);
+    }
+    assert_eq!(sums, expected);
+    let largest = expected.iter().max().unwrap();
+    assert_eq!(Some(best.class_index), expected.iter().position(|sum| sum == largest));
 }
 
 #[test]

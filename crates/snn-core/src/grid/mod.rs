@@ -20,8 +20,8 @@ use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::observe::observer::{Emission, Observer};
 use snn_ir::GRID_WEIGHT_MAX;
+use snn_ir::{Encoder, Form, Graph, Model, Op, Resolved, Role, Site, Surrogate};
 use snn_ir::{F32_EXACT, StreamKind, Streams};
-use snn_ir::{Form, Graph, Model, Op, Resolved, Role, Site, Surrogate};
 use tch::{Device, Kind, Tensor};
 
 /// A model on the grid, as tensors of integers.
@@ -32,6 +32,7 @@ pub(crate) struct GridInterpreter {
     pub(crate) time_steps: usize,
     pub(crate) device: Device,
     mean: Tensor,
+    encoder: Encoder,
     constants: Vec<Constants>,
     /// Kind of what each node yields.
     kinds: Vec<Kind>,
@@ -116,6 +117,7 @@ impl GridInterpreter {
             time_steps: model.time_steps(),
             device,
             mean: Tensor::f_from_slice(&mean)?.f_to(device)?,
+            encoder: model.encoder(),
             constants: Vec::new(),
             kinds,
             sums,
@@ -288,6 +290,7 @@ impl GridInterpreter {
     /// Eq. 1 with deviation 1.
     fn input(&self, pixels: &Pixels) -> Result<Value> {
         let shape = &self.resolved.nodes[0].shape;
+        pixels.check_encoded(self.encoder)?;
         pixels.check(shape, self.time_steps)?;
         let merged =
             merged_pixels(pixels.tensor(), shape)?.f_to(self.device)?.f_to_kind(self.kinds[0])?;

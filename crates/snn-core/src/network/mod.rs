@@ -17,7 +17,7 @@ use crate::tensor::{Pixels, weight};
 use interpreter::{Interpreter, Setup};
 use parameter::Parameter;
 use schedule::Value;
-use snn_ir::{Form, Graph, Model, PartSpec, Preprocessing, WeightSpec, weight_specs};
+use snn_ir::{Encoder, Form, Graph, Model, PartSpec, Preprocessing, WeightSpec, weight_specs};
 use stateless::{merged_pixels, per_channel, split_time};
 use tch::{Device, Kind, Tensor};
 
@@ -25,6 +25,7 @@ use tch::{Device, Kind, Tensor};
 #[derive(Debug)]
 pub struct Network {
     preprocessing: Preprocessing,
+    encoder: Encoder,
     interpreter: Interpreter,
 }
 
@@ -97,7 +98,8 @@ impl Network {
             registry: registry.clone(),
             training,
         });
-        Ok(Self { preprocessing: model.preprocessing().clone(), interpreter })
+        let (preprocessing, encoder) = (model.preprocessing().clone(), model.encoder());
+        Ok(Self { preprocessing, encoder, interpreter })
     }
 
     /// The parameters in the order of the nodes.
@@ -223,6 +225,7 @@ impl Network {
     /// Eq. 1.
     fn input(&self, pixels: &Pixels, mode: Mode) -> Result<Value> {
         let shape = &self.interpreter.resolved.nodes[0].shape;
+        pixels.check_encoded(self.encoder)?;
         pixels.check(shape, self.time_steps())?;
         let merged =
             merged_pixels(pixels.tensor(), shape)?.f_to(self.device())?.f_to_kind(self.kind())?;

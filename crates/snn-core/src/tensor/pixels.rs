@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::tensor::{int, tensor};
-use snn_ir::Input;
+use snn_ir::{Encoder, Input};
 use tch::{Device, Kind, Tensor};
 
 /// Raw pixels on a device, `u8`.
@@ -37,6 +37,22 @@ impl Pixels {
     /// `true` if every macro-step has its own frame.
     pub fn varies(&self) -> bool {
         matches!(self, Pixels::Frames(_))
+    }
+
+    /// Refuses images where a network reads the frames of an encoder.
+    pub(crate) fn check_encoded(&self, encoder: Encoder) -> Result<()> {
+        if encoder == Encoder::Direct || self.varies() {
+            return Ok(());
+        }
+        Err(Error::Argument {
+            what: "pixels",
+            expected: format!(
+                "`Pixels::Frames`, as the network reads what the encoder `{}` makes of images; \
+                 encode them first (`Encoder::encode`)",
+                encoder.label()
+            ),
+            found: "`Pixels::Static`".into(),
+        })
     }
 
     /// Checks type and shape against a model's input shape and macro-steps.

@@ -1,11 +1,12 @@
 //! The libtorch interpreter off the grid against the naive evaluator.
 
 use crate::common::{Random, assert_same, trained};
-use snn_core::{Libtorch, tch::Device};
+use snn_core::{Libtorch, Mode, Network, Pixels, tch::Device, tch::Kind};
 use snn_ir::ResetGradient;
 use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{
-    Evaluate, Graph, Input, Leak, Lif, Model, Naive, Op, QuantRelu, Record, Reset, Share, Site,
+    Encoder, Evaluate, Graph, Input, Leak, Lif, Model, Naive, Op, QuantRelu, Record, Reset, Share,
+    Site,
 };
 
 fn compare(model: &Model, input: &Input<'_>, what: &str) {
@@ -146,4 +147,31 @@ fn pixels_of_another_shape_are_refused() {
     let frames = random.images(&[3, 2, 3, 8, 8]);
     let error = libtorch.evaluate(&Input::Frames(frames.view()), Record::Logits).unwrap_err();
     assert!(error.to_string().contains("[2, B, [3, 8, 8]]"), "{error}");
+}
+
+/// Libtorch encodes images as the naive evaluator does; a network on tensors takes frames alone.
+#[test]
+fn a_model_with_an_encoder_reads_its_frames() {
+    let mut random = Random::new(31);
+    let graph = SmallNet { width: 4, input: [3, 8, 8], ..SmallNet::default() }.build();
+    let weights = random.weights(&graph);
+    let plain = trained(graph, weights, 4);
+    let images = random.images(&[2, 3, 8, 8]);
+    let input = Input::Static(images.view());
+    let logits = |model: &Model| {
+        let mut torch = Libtorch::new(model, Device::Cpu).unwrap();
+        torch.evaluate(&input, Record::Logits).unwrap().logits
+    };
+    for encoder in [Encoder::Latency, Encoder::Poisson { seed: 1, rate: 0.5 }] {
+        let model = plain.clone().with_encoder(encoder);
+        compare(&model, &input, encoder.label());
+        assert_ne!(logits(&model), logits(&plain), "encoding makes a difference");
+        let network = Network::new(&model, Device::Cpu, Kind::Float).unwrap();
+        let pixels = Pixels::new(&input, Device::Cpu).unwrap();
+        let error = network.forward(&pixels, Mode::Evaluate).unwrap_err().to_string();
+        assert!(error.contains(encoder.label()) && error.contains("Encoder::encode"), "{error}");
+        let frames = encoder.encode(&input, 4, 0).unwrap();
+        let pixels = Pixels::new(&Input::Frames(frames.view()), Device::Cpu).unwrap();
+        network.forward(&pixels, Mode::Evaluate).unwrap();
+    }
 }

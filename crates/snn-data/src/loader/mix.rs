@@ -44,7 +44,7 @@ impl Mix {
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] if an α is not 0 to [`MAX_ALPHA`], the chance of `EventMix` is not
-    /// 0 to 1, or both ways of mixing are on.
+    /// 0 to 1, both ways of mixing are on, or epochs are set and nothing is mixed.
     pub fn validate(&self) -> Result<()> {
         let both = self.event_mix > 0.0 && (self.mixup > 0.0 || self.cutmix > 0.0);
         for (field, value, most) in [
@@ -56,6 +56,11 @@ impl Mix {
                 let expected = format!("0 to {most}");
                 return Err(Error::InvalidConfig { field, expected, found: value.to_string() });
             }
+        }
+        if self.epochs.is_some() && *self == (Self { epochs: self.epochs, ..Self::NONE }) {
+            let expected = "0 where nothing is mixed".into();
+            let found = self.epochs.unwrap_or_default().to_string();
+            return Err(Error::InvalidConfig { field: "epochs", expected, found });
         }
         if both {
             let expected = "0 where mixup or cutmix is on".into();

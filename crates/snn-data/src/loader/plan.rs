@@ -23,30 +23,36 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Makes one batch; a panic becomes an error that names the sample.
+    /// Makes one batch; a panic becomes an error. Errors name a sample by its index in the whole
+    /// set, which is its key, and not by its place in a part that was held out or limited.
     pub(super) fn make(&self, batch: usize) -> Result<Batch> {
         let at = Cell::new(None);
         catch_unwind(AssertUnwindSafe(|| self.make_unguarded(batch, &at))).unwrap_or_else(|panic| {
-            let index = at.get();
-            let name = index.and_then(|index| self.source.sample_name(index));
+            let name = at.get().and_then(|(index, _)| self.source.sample_name(index));
+            let index = at.get().map(|(_, key)| key);
             Err(Error::Panicked { batch, index, name, message: message_of(panic.as_ref()) })
         })
     }
 
-    fn make_unguarded(&self, number: usize, at: &Cell<Option<usize>>) -> Result<Batch> {
+    fn make_unguarded(&self, number: usize, at: &Cell<Option<(usize, usize)>>) -> Result<Batch> {
         let start = number.saturating_mul(self.batch_size).min(self.order.len());
         let end = start.saturating_add(self.batch_size).min(self.order.len());
         let indices = self.order[start..end].to_vec();
         let mut samples = Samples::zeros(self.source.shape(), indices.len());
         let mut labels = Vec::with_capacity(indices.len());
         for (mut sample, &index) in samples.each_mut().zip(&indices) {
-            at.set(Some(index));
             let key = self.source.random_key(index);
+            at.set(Some((index, key)));
             let mut rng = SampleRng::for_sample(self.seed, self.epoch, key);
-            labels.push(i64::from(self.source.load(index, &mut sample, &mut rng)?));
+            let label =
+                self.source.load(index, &mut sample, &mut rng).map_err(|error| match error {
+                    named @ Error::Sample { .. } => named,
+                    source => Error::Load { batch: number, index: key, source: Box::new(source) },
+                })?;
+            labels.push(i64::from(label));
             if let Some(transform) = &self.transform {
                 let changed = transform.apply(&mut sample, &mut rng);
-                changed.map_err(|source| Error::Transform { batch: number, index, source })?;
+                changed.map_err(|source| Error::Transform { batch: number, index: key, source })?;
             }
         }
         at.set(None);

@@ -25,6 +25,8 @@ pub(crate) enum Purpose {
     BatchTransform = 8,
     /// Parity of the epochs in which a sample is mirrored.
     Flip = 9,
+    /// The choice of a limited number of samples.
+    Limit = 10,
 }
 
 /// A `ChaCha8` stream keyed by (seed, purpose, two numbers), as handed to a

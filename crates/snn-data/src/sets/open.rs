@@ -4,6 +4,7 @@ use super::spec::{DatasetName, Form};
 use super::{Dataset, default_root};
 #[cfg(all(feature = "cache", any(feature = "pictures", feature = "recordings")))]
 use crate::cache::{Cache, Fingerprint};
+use crate::loader::Purpose;
 #[cfg(feature = "pictures")]
 use crate::pictures::{
     CentreCrop, DecodeOptions, Exif, Filter, OnDamage, PictureSource, Pictures, RandomResizedCrop,
@@ -16,7 +17,7 @@ use crate::recordings::{
     events::{ReadOptions, SensorSize},
     frames::{Framing, Slicing},
 };
-use crate::{Error, Result, SampleShape, Source};
+use crate::{Error, Result, SampleRng, SampleShape, Source};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -214,6 +215,8 @@ pub struct Sources {
     pub train_plain: Arc<dyn Source>,
     /// Samples to report accuracy on.
     pub test: Arc<dyn Source>,
+    /// `true` if the samples stand class by class, as files of one folder a class do.
+    pub by_class: bool,
     /// Class names, by label.
     pub classes: Vec<String>,
     /// Integer mean of the training samples per channel, in pixel units.
@@ -227,13 +230,30 @@ impl Sources {
     pub fn shape(&self) -> SampleShape {
         self.train.shape()
     }
+
+    /// At most `limit` of the samples `indices` of a split, for short runs and quick checks: the
+    /// first ones where classes are mixed, and a uniform choice by `seed` where samples stand class
+    /// by class. The choice of a lower limit is part of that of a higher one.
+    pub fn limit(&self, mut indices: Vec<usize>, limit: usize, seed: u64) -> Vec<usize> {
+        if limit >= indices.len() {
+            return indices;
+        }
+        if self.by_class {
+            SampleRng::new(seed, Purpose::Limit, 0, 0).shuffle(&mut indices);
+        }
+        indices.truncate(limit);
+        indices.sort_unstable();
+        indices
+    }
 }
 
 impl From<Dataset> for Sources {
     fn from(data: Dataset) -> Self {
+        let by_class = data.train.labels().is_sorted();
         let train: Arc<dyn Source> = Arc::new(data.train);
         Self {
             name: data.name,
+            by_class,
             train_plain: Arc::clone(&train),
             train,
             test: Arc::new(data.test),
@@ -412,6 +432,7 @@ fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<So
         train: Arc::new(view(&train, random)?),
         train_plain: Arc::new(view(&train, middle)?),
         test: plain(&test)?,
+        by_class: true,
         channel_mean_u8: spec.channel_mean_u8.to_vec(),
         channel_std: spec.channel_std.to_vec(),
         classes,
@@ -451,6 +472,7 @@ fn open_recordings(config: &SourceConfig, folder: &Path, root: &Path) -> Result<
         train,
         train_plain,
         test: plain(&parts.test)?,
+        by_class: true,
         classes: set.classes().to_vec(),
         channel_mean_u8: spec.channel_mean_u8.to_vec(),
         channel_std: spec.channel_std.to_vec(),

@@ -311,3 +311,57 @@ fn a_subset_has_the_batches_of_a_loader_over_its_indices() {
     let error = Subset::new(Arc::new(images()), vec![COUNT]).unwrap_err().to_string();
     assert_eq!(error, "sample index: expected below 53, found 53");
 }
+
+/// A source that cannot give one sample.
+#[derive(Debug)]
+struct Hole(usize);
+
+impl Source for Hole {
+    fn len(&self) -> usize {
+        20
+    }
+
+    fn shape(&self) -> SampleShape {
+        SampleShape::Static([1, 1, 1])
+    }
+
+    fn load(
+        &self,
+        index: usize,
+        _: &mut SampleMut<'_>,
+        _: &mut SampleRng,
+    ) -> snn_data::Result<u16> {
+        if index == self.0 {
+            return Err(Error::IndexOutOfRange { index: 1, count: 1 });
+        }
+        Ok(0)
+    }
+}
+
+/// Nobody knows the place that a sample has in a part that was held out.
+#[test]
+fn errors_of_a_part_name_the_sample_by_its_index_in_the_whole_set() {
+    let error = |source: Arc<dyn Source>, transform: Option<Failing>| {
+        let part = Arc::new(Subset::new(source, vec![7, 17, 2]).unwrap());
+        let augment = Augment::default();
+        let loader = LoaderConfig { order: Order::Sequential, augment, ..config(1) };
+        let mut loader = loader.init_source(part, None).unwrap();
+        if let Some(transform) = transform {
+            loader = loader.with_transform(Arc::new(transform));
+        }
+        loader.epoch(0).unwrap().next().unwrap().unwrap_err().to_string()
+    };
+    let failing = |panics| Some(Failing { at: Some(51), panics }); // the first byte of image 17
+    assert_eq!(
+        error(Arc::new(images()), failing(false)),
+        "batch 0, sample 17: the transform refuses"
+    );
+    assert_eq!(
+        error(Arc::new(images()), failing(true)),
+        "batch 0, sample 17: the loader panicked: the transform broke"
+    );
+    assert_eq!(
+        error(Arc::new(Hole(17)), None),
+        "batch 0, sample 17: sample index: expected below 1, found 1"
+    );
+}

@@ -40,8 +40,10 @@ pub enum Encoder {
     /// 2015).
     Poisson {
         /// Key of all randomness.
+        #[serde(default)]
         seed: u64,
         /// Probability of a spike of a pixel of 255 in one macro-step, in (0, 1].
+        #[serde(default = "rate")]
         rate: f64,
     },
     /// One spike, the earlier the brighter (eq. E3; Thorpe et al. 2001).
@@ -50,14 +52,26 @@ pub enum Encoder {
     /// 2018).
     Phase {
         /// Number of phases K of a period, 1 to 8: the K most significant bits.
+        #[serde(default = "bits")]
         bits: u8,
     },
     /// ON and OFF spikes where two successive frames differ by at least a threshold (eq. E5;
     /// Lichtsteiner et al. 2008).
     Delta {
         /// Least difference of pixels that is a spike, at least 1.
+        #[serde(default = "threshold")]
         threshold: u8,
     },
+}
+
+fn rate() -> f64 {
+    1.0 // every pixel of 255 spikes at every macro-step
+}
+fn bits() -> u8 {
+    8 // all bits
+}
+fn threshold() -> u8 {
+    16 // a sixteenth of the range
 }
 
 impl Encoder {
@@ -148,6 +162,29 @@ impl Encoder {
         time_steps: usize,
         first_sample: u64,
     ) -> Result<ArrayD<u8>> {
+        self.frames(input, time_steps, Samples { first: first_sample, step: 1 })
+    }
+
+    /// Runs a network that reads the frames of this encoder: static images are encoded, each as the
+    /// sample of index 0, so that its frames do not depend on the batch; frames are what the
+    /// network reads and stay as they are.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`] and `run`.
+    pub fn with_input<V, E: From<Error>>(
+        &self,
+        input: &Input<'_>,
+        time_steps: usize,
+        run: impl FnOnce(&Input<'_>) -> std::result::Result<V, E>,
+    ) -> std::result::Result<V, E> {
+        if *self == Encoder::Direct || input.varies() {
+            return run(input);
+        }
+        let frames = self.frames(input, time_steps, Samples { first: 0, step: 0 })?;
+        run(&Input::Frames(frames.view()))
+    }
+
+    fn frames(&self, input: &Input<'_>, time_steps: usize, samples: Samples) -> Result<ArrayD<u8>> {
         self.validate(time_steps)?;
         let pixels = input.pixels();
         let wrong = |expected: String| Error::Input { expected, found: pixels.shape().to_vec() };
@@ -158,7 +195,10 @@ impl Encoder {
             },
             (Encoder::Delta { .. }, Input::Static(_)) => {
                 return Err(wrong(
-                    "frames, one a macro-step, as delta encodes what changes between them".into(),
+                    "frames, one a macro-step, as delta encodes what changes between them: encode \
+                     them with `Encoder::encode`, and give a network the result as frames \
+                     (`run_frames`, `Input::Frames`)"
+                        .into(),
                 ));
             }
             (_, Input::Static(images)) => match images.shape() {
@@ -185,12 +225,7 @@ impl Encoder {
             Encoder::Direct => (0..time_steps).for_each(|_| frames.extend_from_slice(pixels)),
             Encoder::Poisson { seed, rate } => {
                 frames.resize(size, 0);
-                poisson::encode(
-                    pixels,
-                    sample,
-                    &mut frames,
-                    poisson::Law { seed, rate, first_sample },
-                );
+                poisson::encode(pixels, sample, &mut frames, poisson::Law { seed, rate, samples });
             }
             Encoder::Latency => frames.extend(latency::frames(pixels, time_steps)),
             Encoder::Phase { bits } => frames.extend(phase::frames(pixels, time_steps, bits)),
@@ -205,4 +240,11 @@ impl Encoder {
     fn refuse(&self, field: &'static str, expected: String, found: String) -> Result<()> {
         Err(Error::Encoder { encoder: self.label(), field, expected, found })
     }
+}
+
+/// Indices of the samples of a batch: `first + step·b`.
+#[derive(Clone, Copy)]
+struct Samples {
+    first: u64,
+    step: u64,
 }

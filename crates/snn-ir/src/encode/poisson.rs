@@ -1,5 +1,6 @@
 //! Eq. E2: rate coding by independent draws.
 
+use super::Samples;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -8,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 pub(super) struct Law {
     pub(super) seed: u64,
     pub(super) rate: f64,
-    pub(super) first_sample: u64,
+    pub(super) samples: Samples,
 }
 
 /// Writes the frames of `pixels`, samples of `sample` pixels each.
@@ -25,7 +26,8 @@ pub(super) fn encode(pixels: &[u8], sample: usize, frames: &mut [u8], law: Law) 
     for (t, frame) in (0_u128..).zip(frames.chunks_exact_mut(pixels.len().max(1))) {
         let images = pixels.chunks_exact(sample.max(1)).zip(frame.chunks_exact_mut(sample.max(1)));
         for (index, (image, spikes)) in (0_u64..).zip(images) {
-            random.set_stream(law.first_sample.wrapping_add(index));
+            let Samples { first, step } = law.samples;
+            random.set_stream(first.wrapping_add(step.wrapping_mul(index)));
             random.set_word_pos(t * sample as u128);
             for (spike, &pixel) in spikes.iter_mut().zip(image) {
                 *spike = u8::from(u64::from(random.next_u32()) < limits[usize::from(pixel)]);

@@ -4,6 +4,7 @@ use super::form::Form;
 use super::signature::Signature;
 use super::specs::weight_specs;
 use super::weights::Weights;
+use crate::encode::Encoder;
 use crate::error::{Error, Result};
 use crate::graph::resolve::{Resolved, ResolvedNode};
 use crate::streams::Streams;
@@ -73,6 +74,13 @@ impl Checked {
         }
         if let Some(std) = pre.std.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
             return Err(Error::Graph(format!("preprocessing.std must be positive, found {std}")));
+        }
+        signature.encoder.validate(signature.time_steps)?;
+        if matches!(signature.encoder, Encoder::Delta { .. }) && !channels.is_multiple_of(2) {
+            return Err(Error::Graph(format!(
+                "encoder delta gives as many OFF channels as ON channels, so the input must have \
+                 an even number of them, found {channels}"
+            )));
         }
         let classes = resolved.nodes[resolved.nodes.len() - 1].shape[0];
         if !signature.classes.is_empty() && signature.classes.len() != classes {

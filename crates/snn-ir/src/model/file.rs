@@ -1,6 +1,7 @@
 //! One file holds everything needed to run: a `.safetensors` file whose metadata carries the graph
 //! as JSON. Any safetensors client can open it.
 
+use crate::encode::Encoder;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::model::conversion::ConversionOptions;
@@ -42,11 +43,22 @@ struct Header<'a> {
     form: Form,
     time_steps: usize,
     preprocessing: Cow<'a, Preprocessing>,
+    /// Absent for `direct`.
+    #[serde(default = "direct", skip_serializing_if = "is_direct")]
+    encoder: Encoder,
     classes: Cow<'a, [String]>,
     graph: Cow<'a, Graph>,
     /// Absent in files that were written before options were stored, and in trained models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     conversion: Option<Cow<'a, ConversionOptions>>,
+}
+
+fn direct() -> Encoder {
+    Encoder::Direct
+}
+
+fn is_direct(encoder: &Encoder) -> bool {
+    *encoder == Encoder::Direct
 }
 
 impl Model {
@@ -83,6 +95,7 @@ impl Model {
             form: self.form(),
             time_steps: self.time_steps(),
             preprocessing: Cow::Borrowed(self.preprocessing()),
+            encoder: self.encoder(),
             classes: Cow::Borrowed(self.classes()),
             graph: Cow::Borrowed(self.graph()),
             conversion: self.conversion().map(Cow::Borrowed),
@@ -244,6 +257,7 @@ fn begin(source: &mut impl Read, length: u64) -> Result<(Signature, Metadata)> {
     check_list(&graph, header.form, &list)?;
     let preprocessing = header.preprocessing.into_owned();
     let mut signature = Signature::new(header.form, graph, header.time_steps, preprocessing)
+        .with_encoder(header.encoder)
         .with_classes(header.classes.into_owned());
     signature.conversion = header.conversion.map(Cow::into_owned);
     Ok((signature, list))

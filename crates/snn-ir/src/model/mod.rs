@@ -14,6 +14,7 @@ pub use form::Form;
 pub use signature::{Preprocessing, Signature};
 pub use specs::{WeightSpec, weight_specs};
 
+use crate::encode::Encoder;
 use crate::error::Result;
 use crate::graph::Graph;
 use conversion::ConversionOptions;
@@ -92,6 +93,11 @@ impl Model {
         &self.signature.preprocessing
     }
 
+    /// How static images become the frames that the input node reads.
+    pub fn encoder(&self) -> Encoder {
+        self.signature.encoder
+    }
+
     /// Names of the classes, in the order of the logits; may be empty.
     pub fn classes(&self) -> &[String] {
         &self.signature.classes
@@ -107,6 +113,14 @@ impl Model {
     pub fn with_time_steps(mut self, time_steps: usize) -> Self {
         self.checked.take();
         self.signature.time_steps = time_steps;
+        self
+    }
+
+    /// The same model for images that this encoder makes frames of.
+    #[must_use]
+    pub fn with_encoder(mut self, encoder: Encoder) -> Self {
+        self.checked.take();
+        self.signature.encoder = encoder;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use super::conversion::ConversionOptions;
 use super::form::Form;
+use crate::encode::Encoder;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use ndarray::Array2;
@@ -21,6 +22,9 @@ pub struct Signature {
     pub time_steps: usize,
     /// From pixels to the values of the input node.
     pub preprocessing: Preprocessing,
+    /// How static images become the frames that the input node reads; [`Encoder::Direct`] for a
+    /// network that is shown the image itself.
+    pub encoder: Encoder,
     /// Names of the classes, in the order of the logits; may be empty.
     pub classes: Vec<String>,
     /// Options that the model was converted with; none of a trained model, and of files that were
@@ -29,9 +33,17 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// A signature without names of classes.
+    /// A signature without names of classes, of a network that is shown the image itself.
     pub fn new(form: Form, graph: Graph, time_steps: usize, preprocessing: Preprocessing) -> Self {
-        Self { form, graph, time_steps, preprocessing, classes: Vec::new(), conversion: None }
+        let (encoder, classes, conversion) = (Encoder::Direct, Vec::new(), None);
+        Self { form, graph, time_steps, preprocessing, encoder, classes, conversion }
+    }
+
+    /// The same for a network that reads the frames of an encoder.
+    #[must_use]
+    pub fn with_encoder(mut self, encoder: Encoder) -> Self {
+        self.encoder = encoder;
+        self
     }
 
     /// The same with names of the classes, in the order of the logits.

@@ -55,20 +55,22 @@ impl Evaluate for Naive<'_> {
     }
 
     fn evaluate(&mut self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
-        input.check(&self.resolved.nodes[0].shape, self.model.time_steps())?;
-        let (logits, sites) = match self.model.form() {
-            Form::Grid { .. } => {
-                let (sums, sites) =
-                    run::<i64>(self.model, self.resolved, &self.neurons, input, record)?;
-                (Logits::Integer(sums), sites)
-            }
-            Form::Trained | Form::Events => {
-                let (sums, sites) =
-                    run::<f64>(self.model, self.resolved, &self.neurons, input, record)?;
-                (Logits::Real(sums / self.model.time_steps() as f64), sites)
-            }
-        };
-        Ok(Evaluation { logits, sites })
+        let (model, resolved, neurons) = (self.model, self.resolved, &self.neurons);
+        let time_steps = model.time_steps();
+        model.encoder().with_input(input, time_steps, |input| {
+            input.check(&resolved.nodes[0].shape, time_steps)?;
+            let (logits, sites) = match model.form() {
+                Form::Grid { .. } => {
+                    let (sums, sites) = run::<i64>(model, resolved, neurons, input, record)?;
+                    (Logits::Integer(sums), sites)
+                }
+                Form::Trained | Form::Events => {
+                    let (sums, sites) = run::<f64>(model, resolved, neurons, input, record)?;
+                    (Logits::Real(sums / time_steps as f64), sites)
+                }
+            };
+            Ok(Evaluation { logits, sites })
+        })
     }
 }
 

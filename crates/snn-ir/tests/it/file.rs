@@ -5,7 +5,7 @@ use crate::tiny::{byte, chain, events_model, grid_model, int, real, trained_mode
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use snn_ir::VERSION;
-use snn_ir::{Graph, Model, Op, Tensor, Weights};
+use snn_ir::{Encoder, Graph, Model, Op, Tensor, Weights};
 use std::collections::HashMap;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -92,6 +92,39 @@ fn all_three_forms_come_back_and_equal_models_give_equal_bytes() {
         assert_eq!(back, model, "{}", model.form().label());
         assert_eq!(back.to_bytes().unwrap(), model.clone().to_bytes().unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), model.to_bytes().unwrap());
+    }
+}
+
+#[test]
+fn the_encoder_is_kept_and_a_file_without_one_is_direct() {
+    for model in [trained_model(), events_model(), grid_model()] {
+        assert_eq!((header(&model).get("encoder"), model.encoder()), (None, Encoder::Direct));
+        for encoder in [
+            Encoder::Poisson { seed: u64::MAX, rate: 0.1 + 0.2 },
+            Encoder::Latency,
+            Encoder::Phase { bits: 1 },
+        ] {
+            let encoded = model.clone().with_encoder(encoder);
+            let back = Model::from_bytes(&encoded.to_bytes().unwrap()).unwrap();
+            assert_eq!((back.encoder(), &back), (encoder, &encoded));
+        }
+    }
+}
+
+#[test]
+fn encoders_that_cannot_be_are_refused() {
+    let model = events_model();
+    for (encoder, expected) in [
+        (json!({"kind": "poisson", "seed": 1, "rate": 1.5}), ["rate", "1.5"]),
+        (json!({"kind": "poisson", "seed": 1, "rate": -0.5}), ["rate", "-0.5"]),
+        (json!({"kind": "phase", "bits": 9}), ["bits", "9"]),
+        (json!({"kind": "phase", "bits": 7}), ["time_steps", "multiple of the period of 7"]),
+        (json!({"kind": "delta", "threshold": 0}), ["threshold", "1 to 255"]),
+        (json!({"kind": "delta", "threshold": 1}), ["delta", "even number of them, found 1"]),
+        (json!({"kind": "posson"}), ["posson", "poisson"]),
+        (json!("latency"), ["latency", "invalid"]),
+    ] {
+        refused_json(&model, |json| json["encoder"] = encoder, &expected);
     }
 }
 

@@ -131,6 +131,7 @@ fn signature(expected: &Model, file: &Model) -> Vec<String> {
         same_form.then_some(a.std == b.std) != Some(false),
         "the deviations of the input differ",
     );
+    demand(expected.encoder() == file.encoder(), "the encoders of the input differ");
     demand(expected.classes() == file.classes(), "the names of the classes differ");
     causes
 }

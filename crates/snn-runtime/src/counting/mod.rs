@@ -23,11 +23,11 @@ pub use counts::{Counts, NodeCounts, Tally};
 use crate::arithmetic::Arithmetic as _;
 use crate::by_form::{ByForm, by_form};
 use crate::limits::not_converted;
-use crate::pixels::{Pixels, checked};
+use crate::pixels::{Pixels, checked, encoded};
 use crate::scores::{Head, Prediction, Scores};
 use executor::{Executor, Worker};
 use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
-use snn_ir::{Evaluate, Evaluation, Input, Logits, Neurons, Record, Result};
+use snn_ir::{Encoder, Evaluate, Evaluation, Input, Logits, Neurons, Record, Result};
 use snn_ir::{Form, Model};
 use state::Sample;
 
@@ -40,6 +40,7 @@ pub struct Counting {
     executor: ByForm<Executor<i32>, Executor<f64>>,
     shape: Vec<usize>,
     head: Head,
+    encoder: Encoder,
 }
 
 impl Counting {
@@ -66,7 +67,7 @@ impl Counting {
             Form::Trained => return Err(not_converted(model)),
         };
         let shape = by_form!(&executor, executor => executor.input_shape().to_vec());
-        Ok(Self { executor, shape, head: Head::of(model) })
+        Ok(Self { executor, shape, head: Head::of(model), encoder: model.encoder() })
     }
 
     /// Reads a model file and compiles it.
@@ -141,13 +142,16 @@ impl Counting {
     }
 
     /// Runs a batch and records its sites where asked to: [`Evaluate::evaluate`] of a shared
-    /// interpreter.
+    /// interpreter. Where the model has an encoder, images become its frames
+    /// ([`Encoder::with_input`]).
     ///
     /// # Errors
-    /// The shape does not fit the model.
+    /// The shape does not fit the model, or its encoder makes no frames of images.
     pub fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
-        input.check(&self.shape, self.time_steps())?;
-        by_form!(&self.executor, executor => executor.run(input, record))
+        self.encoder.with_input(input, self.time_steps(), |input| {
+            input.check(&self.shape, self.time_steps())?;
+            by_form!(&self.executor, executor => executor.run(input, record))
+        })
     }
 
     /// Operations since the interpreter was made or its counts were reset, of all runs that have
@@ -193,16 +197,21 @@ pub struct CountingSession<'r> {
 }
 
 impl CountingSession<'_> {
-    /// Runs one image, shown at every macro-step.
+    /// Runs one image, shown at every macro-step, or made the frames of the model's encoder.
     ///
     /// # Errors
-    /// The shape does not fit the model.
+    /// The shape does not fit the model, or its encoder makes no frames of images.
     pub fn run<P: Pixels>(&mut self, image: P) -> Result<Scores<'_>> {
-        let pixels = checked(&image, None, &self.counting.shape)?;
-        self.sample(Sample { pixels: &pixels, frames: false })
+        let Counting { encoder, shape, .. } = self.counting;
+        let pixels = checked(&image, None, shape)?;
+        match encoded(*encoder, &pixels, shape, self.counting.time_steps())? {
+            None => self.sample(Sample { pixels: &pixels, frames: false }),
+            Some(frames) => self.sample(Sample { pixels: &frames, frames: true }),
+        }
     }
 
-    /// Runs one sample of a frame for each macro-step, `[T, …shape]`.
+    /// Runs one sample of a frame for each macro-step, `[T, …shape]`, as the network reads them:
+    /// encoded already, if the model has an encoder.
     ///
     /// # Errors
     /// The shape does not fit the model.

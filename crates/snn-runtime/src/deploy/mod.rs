@@ -38,7 +38,7 @@ use crate::scores::{Head, Prediction};
 use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
 use run::batch::Compiled;
 use snn_ir::Form;
-use snn_ir::{Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result};
+use snn_ir::{Encoder, Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result};
 use snn_simd::{Available, InstructionSet};
 use std::sync::Arc;
 
@@ -60,6 +60,7 @@ pub struct Deployment {
     pool: Option<Arc<rayon::ThreadPool>>,
     statistics: bool,
     head: Arc<Head>,
+    encoder: Encoder,
     /// Sessions that classify one sample.
     idle: Idle<Session>,
 }
@@ -90,7 +91,7 @@ impl Deployment {
             let best = InstructionSet::best();
             failed(format!("instruction set {wanted} is not available here, the best is {best}"))
         })?;
-        let head = Arc::new(Head::of(model));
+        let (head, encoder) = (Arc::new(Head::of(model)), model.encoder());
         let model = match model.form() {
             Form::Grid { .. } => ByForm::Grid(Compiled::new(model, options, instructions)?),
             Form::Events => ByForm::Real(Compiled::new(model, options, instructions)?),
@@ -105,7 +106,7 @@ impl Deployment {
             }
         };
         let (statistics, idle) = (options.statistics, Idle::default());
-        Ok(Self { model, instructions, pool, statistics, head, idle })
+        Ok(Self { model, instructions, pool, statistics, head, encoder, idle })
     }
 
     /// A session, with buffers of its own.
@@ -119,7 +120,7 @@ impl Deployment {
                 ByForm::Real(compiled.engine(self.instructions, pool, self.statistics))
             }
         };
-        Session::new(engine, head)
+        Session::new(engine, head, self.encoder)
     }
 
     /// The class of one image with its name and probability: the largest logit, the first of
@@ -198,13 +199,16 @@ impl Deployment {
     }
 
     /// Runs a batch, in parallel over its samples on rayon's current pool, and records its sites
-    /// where asked to.
+    /// where asked to. Where the model has an encoder, images become its frames
+    /// ([`Encoder::with_input`]).
     ///
     /// # Errors
-    /// The shape does not fit the model.
+    /// The shape does not fit the model, or its encoder makes no frames of images.
     pub fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
-        input.check(self.input_shape(), self.time_steps())?;
-        by_form!(&self.model, compiled => compiled.run(self.instructions, input, record))
+        self.encoder.with_input(input, self.time_steps(), |input| {
+            input.check(self.input_shape(), self.time_steps())?;
+            by_form!(&self.model, compiled => compiled.run(self.instructions, input, record))
+        })
     }
 }
 

@@ -4,9 +4,9 @@ use crate::arithmetic::Arithmetic as _;
 use crate::by_form::{ByForm, by_form};
 use crate::deploy::NAME;
 use crate::deploy::run::engine::{Clock, Engine, NetworkState, NodeStatistics};
-use crate::pixels::{Pixels, checked};
+use crate::pixels::{Pixels, checked, encoded};
 use crate::scores::{Head, Scores};
-use snn_ir::{Error, Result};
+use snn_ir::{Encoder, Error, Result};
 use std::sync::Arc;
 
 /// Everything that one sample after another needs, allocated once.
@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub struct Session {
     engine: ByForm<Engine<i32>, Engine<f32>>,
     head: Arc<Head>,
+    encoder: Encoder,
     /// Macro-steps that the sums are over; 0 where there are none.
     pub(super) steps: u64,
     /// Frames made from inputs that are not pixels; empty until one comes.
@@ -59,20 +60,33 @@ impl State {
 }
 
 impl Session {
-    pub(super) fn new(engine: ByForm<Engine<i32>, Engine<f32>>, head: Arc<Head>) -> Self {
-        Self { engine, head, steps: 0, frames: Vec::new(), until: None }
+    pub(super) fn new(
+        engine: ByForm<Engine<i32>, Engine<f32>>,
+        head: Arc<Head>,
+        encoder: Encoder,
+    ) -> Self {
+        Self { engine, head, encoder, steps: 0, frames: Vec::new(), until: None }
     }
 
-    /// Runs one image, shown at every macro-step.
+    /// Runs one image, shown at every macro-step, or made the frames of the model's encoder.
     ///
     /// # Errors
-    /// The shape does not fit the model.
+    /// The shape does not fit the model, or its encoder makes no frames of images.
     pub fn run<P: Pixels>(&mut self, image: P) -> Result<Scores<'_>> {
         let pixels = checked(&image, None, self.input().0)?;
-        self.evaluate(&pixels, false)
+        match self.encoded(&pixels)? {
+            None => self.evaluate(&pixels, false),
+            Some(frames) => self.evaluate(&frames, true),
+        }
     }
 
-    /// Runs one sample with a frame for each macro-step, `[T, …shape]`.
+    /// The frames that the model's encoder makes of an image; `None` for the image itself.
+    pub(super) fn encoded(&self, pixels: &[u8]) -> Result<Option<Vec<u8>>> {
+        encoded(self.encoder, pixels, self.input().0, self.time_steps())
+    }
+
+    /// Runs one sample with a frame for each macro-step, `[T, …shape]`, as the network reads them:
+    /// encoded already, if the model has an encoder.
     ///
     /// # Errors
     /// The shape does not fit the model.
@@ -99,7 +113,8 @@ impl Session {
     }
 
     /// One macro-step of a stream, of any length: on the grid membranes saturate (eq. 13), so it is
-    /// defined for ever. Returns the scores so far.
+    /// defined for ever. The frame is what the network reads: encoded already, if the model has an
+    /// encoder. Returns the scores so far.
     ///
     /// # Errors
     /// The shape does not fit the model, or the state is another network's.

@@ -8,7 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use snn_ir::Naive;
 use snn_ir::Op;
 use snn_ir::{Encoder, Evaluate, Input, Model, Preprocessing, Record};
-use snn_runtime::Counting;
+use snn_runtime::deploy::Confidence;
+use snn_runtime::{Counting, Deployment, Options};
 
 /// Images a batch.
 const BATCH: usize = 3;
@@ -115,5 +116,70 @@ fn direct_frames_are_the_static_image() {
         let runtime = Counting::new(&model).unwrap();
         let of = |input: &Input<'_>| runtime.run(input, Record::Logits).unwrap().logits;
         assert_eq!(of(&Input::Frames(frames.view())), of(&images));
+    }
+}
+
+/// An image given to a network that reads encoded frames is encoded, alone or in any batch; frames
+/// stay as they are.
+#[test]
+fn images_become_the_frames_of_the_models_encoder() {
+    let mut differ = 0;
+    for seed in 0..60 {
+        let model = model(seed, 6, Numbers::Integer);
+        let steps = model.time_steps();
+        let bits = (1..=8).rev().find(|&bits| steps.is_multiple_of(usize::from(bits))).unwrap();
+        let encoder = match seed % 3 {
+            0 => Encoder::Poisson { seed, rate: 0.9 },
+            1 => Encoder::Latency,
+            _ => Encoder::Phase { bits },
+        };
+        let model = model.with_encoder(encoder);
+        let images = batch(encoder, &model, seed).unwrap();
+        let shown = Input::Static(images.view());
+        let counting = Counting::new(&model).unwrap();
+        let deployment = Deployment::new(&model, &Options::default()).unwrap();
+        let mut session = deployment.session();
+        let found = counting.run(&shown, Record::Sites).unwrap();
+        assert_eq!(found, deployment.run(&shown, Record::Sites).unwrap(), "seed {seed}");
+        let naive = Naive::new(&model).unwrap().evaluate(&shown, Record::Sites).unwrap();
+        assert_eq!(found.logits, naive.logits, "seed {seed}");
+        for (sample, image) in images.outer_iter().enumerate() {
+            let alone = image.to_owned().insert_axis(ndarray::Axis(0));
+            let frames = encoder.encode(&Input::Static(alone.view()), steps, 0).unwrap();
+            let of = deployment.run(&Input::Frames(frames.view()), Record::Logits).unwrap().logits;
+            let expected = deployment.to_logits(of);
+            let expected: Vec<f64> = expected.row(0).to_vec();
+            let batch = deployment.to_logits(found.logits.clone());
+            assert_eq!(batch.row(sample).to_vec(), expected, "{encoder:?}, seed {seed}");
+            assert_eq!(deployment.logits(&image).unwrap(), expected);
+            assert_eq!(counting.logits(&image).unwrap(), expected);
+            assert_eq!(session.run(&image).unwrap().logits(), expected);
+            let exit = session.run_until(&image, Confidence::NEVER).unwrap();
+            assert_eq!((exit.steps, exit.scores.logits()), (steps, expected.clone()));
+            let sample = frames.index_axis(ndarray::Axis(1), 0);
+            assert_eq!(session.run_frames(&sample).unwrap().logits(), expected);
+            let direct = model.clone().with_encoder(Encoder::Direct);
+            let direct = Deployment::new(&direct, &Options::default()).unwrap();
+            differ += usize::from(direct.logits(&image).unwrap() != expected);
+        }
+    }
+    assert!(differ > 60, "the encoder makes a difference: {differ} of 180");
+}
+
+/// Delta encodes what changes between frames: an image is refused, with what to do.
+#[test]
+fn an_image_is_refused_where_the_encoder_reads_frames() {
+    let model = (0..).map(|seed| model(seed, 6, Numbers::Integer));
+    let model = model.map(|model| model.with_encoder(Encoder::Delta { threshold: 9 }));
+    let model = model.into_iter().find(|model| model.validate().is_ok()).unwrap();
+    let pixels = vec![0; model.validate().unwrap().input_shape().iter().product()];
+    let deployment = Deployment::new(&model, &Options::default()).unwrap();
+    let counting = Counting::new(&model).unwrap();
+    for error in
+        [deployment.classify(&pixels).unwrap_err(), counting.classify(&pixels).unwrap_err()]
+    {
+        let error = error.to_string();
+        assert!(error.contains("frames, one a macro-step, as delta encodes"), "{error}");
+        assert!(error.contains("run_frames"), "{error}");
     }
 }

@@ -12,3 +12,20 @@ pub(crate) fn check(
 ) -> Result<()> {
     if fits { Ok(()) } else { Err(Error::Key { key, expected, found: found.to_string() }) }
 }
+
+/// A setting that `snn-data` refuses, by the key that it has in a config.
+pub(crate) fn named(result: snn_data::Result<()>) -> Result<()> {
+    result.map_err(|error| match error {
+        snn_data::Error::InvalidConfig { field, expected, found } => {
+            let key = match field {
+                "epochs" => "mix_epochs",
+                "threads" => "loader_threads",
+                "magnitude" => "auto_augment.magnitude",
+                "operations" => "auto_augment.operations",
+                field => field,
+            };
+            Error::Toml(format!("`data.{key}` must be {expected}, found {found}"))
+        }
+        other => other.into(),
+    })
+}

@@ -1,11 +1,11 @@
 //! The data of a run.
 
-use crate::config::check::check;
+use crate::config::check::{check, named};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use snn_data::{
-    Augment, AugmentPolicy, Border, DatasetName, Flip, Mix, RandomErasing, SampleShape, Source,
-    SourceConfig, Subset, split_holdout,
+    Augment, AugmentPolicy, Border, DatasetName, Flip, Form, Mix, RandomErasing, SampleShape,
+    Source, SourceConfig, Subset, split_holdout,
 };
 #[cfg(feature = "data")]
 use snn_data::{CacheConfig, FrameConfig, PictureConfig};
@@ -29,15 +29,15 @@ pub struct DataConfig {
     pub path: PathBuf,
     /// A split file of a set of recordings; empty for the usual split.
     #[cfg(feature = "data")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub split: PathBuf,
     /// How pictures become images.
     #[cfg(feature = "data")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pictures: PictureConfig,
     /// How recordings become frames, one a time step.
     #[cfg(feature = "data")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub frames: FrameConfig,
     /// Where samples that are the same in every epoch are cached; absent for nowhere.
     #[cfg(feature = "data")]
@@ -46,13 +46,15 @@ pub struct DataConfig {
     /// Training images held out for validation.
     #[serde(default = "held_out")]
     pub held_out: usize,
-    /// Trains on the first so many of the images that are not held out; 0 for all.
+    /// Trains on so many of the images that are not held out, the first ones or, of sets that stand
+    /// class by class, a choice by the seed ([`Sources::limit`](snn_data::Sources::limit)); 0 for
+    /// all.
     #[serde(default)]
     pub limit: usize,
-    /// Validates on the first so many of the images that are held out; 0 for all.
+    /// Validates on so many of the images that are held out, chosen alike; 0 for all.
     #[serde(default)]
     pub validation_limit: usize,
-    /// Tests on the first so many of the test images; 0 for all.
+    /// Tests on so many of the test images, chosen alike; 0 for all.
     #[serde(default)]
     pub test_limit: usize,
     /// Random shift in pixels; what moves in has the integer mean pixel.
@@ -61,9 +63,9 @@ pub struct DataConfig {
     /// Pixels that a shift brings in: the mean pixel (`fill`) or the mirror image (`reflect`).
     #[serde(default)]
     pub crop_border: Border,
-    /// Random mirroring of images.
-    #[serde(default = "flip")]
-    pub flip: Flip,
+    /// Random mirroring of images; absent for the usual one of the set ([`DataConfig::flip`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flip: Option<Flip>,
     /// Random changes of colours and geometry.
     #[serde(default)]
     pub auto_augment: AutoAugmentConfig,
@@ -146,8 +148,9 @@ fn held_out() -> usize {
 fn crop_padding() -> usize {
     DEFAULT_CROP_PADDING
 }
-fn flip() -> Flip {
-    Flip::Horizontal // He 2016, section 4.2
+#[cfg(feature = "data")]
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 fn loader_threads() -> usize {
     1
@@ -168,9 +171,11 @@ pub struct RunData {
     pub shape: SampleShape,
     /// Class names, by label.
     pub classes: Vec<String>,
-    /// Integer mean of the training samples per channel, in pixel units.
+    /// Integer mean per channel in pixel units, of all training samples as published or computed
+    /// once for the set ([`DatasetSpec`](snn_data::DatasetSpec)), whatever is held out or left out
+    /// by a limit; 0 for frames of events.
     pub mean: Vec<u8>,
-    /// Their standard deviation per channel, in pixel units.
+    /// Standard deviation per channel in pixel units, of the same samples.
     pub std: Vec<f64>,
 }
 
@@ -183,21 +188,28 @@ impl DataConfig {
     pub fn open(&self, root: Option<&Path>, seed: u64) -> Result<RunData> {
         let data = snn_data::open(&self.source(), root)?;
         let (train, test) = (&data.train, &data.test);
+        if self.held_out >= train.len() {
+            return Err(Error::Mismatch {
+                what: "`data.held_out`",
+                expected: format!(
+                    "fewer than the {} training samples; 0 holds out none for validation",
+                    train.len()
+                ),
+                found: self.held_out.to_string(),
+            });
+        }
         let parts = split_holdout(train.len(), self.held_out, seed)?;
         let limits = [
             ("`data.limit`", self.limit, parts.train, "training images that are not held out"),
             ("`data.validation_limit`", self.validation_limit, parts.validation, "images held out"),
             ("`data.test_limit`", self.test_limit, (0..test.len()).collect(), "test images"),
         ];
-        let [training, validation, testing] = limits.map(|(what, limit, mut indices, of)| {
+        let [training, validation, testing] = limits.map(|(what, limit, indices, of)| {
             if limit > indices.len() {
                 let expected = format!("at most the {} {of}", indices.len());
                 return Err(Error::Mismatch { what, expected, found: limit.to_string() });
             }
-            if limit > 0 {
-                indices.truncate(limit);
-            }
-            Ok(indices)
+            Ok(if limit > 0 { data.limit(indices, limit, seed) } else { indices })
         });
         let part = |source: &Arc<dyn Source>, indices: Vec<usize>| -> Result<Arc<dyn Source>> {
             Ok(Arc::new(Subset::new(Arc::clone(source), indices)?))
@@ -238,35 +250,29 @@ impl DataConfig {
 
     /// Checks the ranges.
     pub(crate) fn validate(&self) -> Result<()> {
-        self.source().validate()?;
-        let (range, expected) = (0.0..=snn_data::MAX_ALPHA, "0 to 2");
-        check("data.mixup", range.contains(&self.mixup), expected, self.mixup)?;
-        check("data.cutmix", range.contains(&self.cutmix), expected, self.cutmix)?;
-        let unit = 0.0..=1.0;
-        check("data.erasing", unit.contains(&self.erasing), "0 to 1", self.erasing)?;
-        let mixed = self.mixup > 0.0 || self.cutmix > 0.0;
-        check("data.event_mix", unit.contains(&self.event_mix), "0 to 1", self.event_mix)?;
-        check(
-            "data.event_mix",
-            !(mixed && self.event_mix > 0.0),
-            "0 beside mixup and cutmix",
-            self.event_mix,
-        )?;
-        if let AutoAugmentConfig::RandAugment { operations, magnitude } = self.auto_augment {
-            check("data.auto_augment.operations", operations <= 16, "at most 16", operations)?;
-            check("data.auto_augment.magnitude", magnitude <= 30, "at most 30", magnitude)?;
-        }
-        Ok(())
+        named(self.source().validate())?;
+        let erasing = (0.0..=1.0).contains(&self.erasing);
+        check("data.erasing", erasing, "0 to 1", self.erasing)?;
+        named(self.auto_augment.policy().map_or(Ok(()), AugmentPolicy::validate))
+    }
+
+    /// Random mirroring: as given, or the usual one of the set, which is horizontal for images (He
+    /// 2016, section 4.2) and none for recordings, whose classes may be directions of movement.
+    pub fn flip(&self) -> Flip {
+        self.flip.unwrap_or(match self.dataset.spec().form {
+            Form::Recordings(_) => Flip::None,
+            Form::Cifar(_) | Form::Idx(_) | Form::Shapes | Form::Pictures(_) => Flip::Horizontal,
+        })
     }
 
     /// The changes made to a training image; what moves in from outside has the mean pixel.
     pub(crate) fn augment(&self, mean: &[u8]) -> Augment {
-        let Self { crop_padding, crop_border, flip, cutout, erasing, .. } = *self;
+        let Self { crop_padding, crop_border, cutout, erasing, .. } = *self;
         let erasing = RandomErasing { chance: erasing, ..RandomErasing::default() };
         Augment {
             crop_padding,
             crop_border,
-            flip,
+            flip: self.flip(),
             cutout,
             fill: mean.to_vec(),
             policy: self.auto_augment.policy(),

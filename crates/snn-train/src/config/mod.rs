@@ -18,7 +18,7 @@ use self::data::{DataConfig, RunData};
 use self::distillation::DistillationConfig;
 use self::network::NetworkConfig;
 use self::start_from::StartFromConfig;
-use crate::encode::{encode, encoded_shape};
+use crate::encode::encoded_shape;
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
 use crate::optim::OptimiserConfig;
@@ -28,14 +28,24 @@ use crate::recipe::Recipe;
 pub use crate::recipe::{DEFAULT_BATCH, DEFAULT_CHECKPOINT_EVERY, DEFAULT_LABEL_SMOOTHING};
 use serde::{Deserialize, Serialize};
 use snn_core::{Checkpointing, Precision};
-use snn_data::{SampleShape, Source};
+use snn_data::SampleShape;
 use snn_hybrid::{Policy, Replacement};
 use snn_ir::{Encoder, Lif, Preprocessing};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Macro-steps; the number of the placement trial that the project starts from.
 pub const DEFAULT_TIME_STEPS: usize = 2;
+
+/// The least config that writes out every table which has a kind.
+const ALL_KINDS: &str = "
+epochs = 1
+[data]
+dataset = 'shapes10'
+[neuron]
+spike = { kind = 'ternary' }
+synapse = { kind = 'current', alpha = 0.5 }
+adaptation = { kind = 'threshold', decay = 0.5, strength = 0.5 }
+";
 
 /// Everything that decides what a run computes. Unknown keys are errors.
 ///
@@ -171,11 +181,12 @@ impl RunConfig {
     /// As [`from_toml`](Self::from_toml); a key that does not exist, with the nearest one that
     /// does; a value of another type.
     pub fn with_overrides(text: &str, sets: &[String]) -> Result<Self> {
-        let mut config: Self = unknown::read(text, "epochs = 1\n[data]\ndataset = 'shapes10'")?;
+        let mut config: Self = unknown::read(text, ALL_KINDS)?;
         if !sets.is_empty() {
             config = overrides::apply(config, sets)?;
         }
         config.validate()?;
+        config.data.flip = Some(config.data.flip());
         Ok(config)
     }
 
@@ -192,7 +203,8 @@ impl RunConfig {
         })
     }
 
-    /// The config as TOML, every key written out.
+    /// The config as TOML, every key written out but those of pictures, recordings, caches and kinds
+    /// of neurons that have their defaults.
     ///
     /// # Errors
     /// A number has no TOML form (a seed above 2⁶³).
@@ -208,6 +220,17 @@ impl RunConfig {
         check("time_steps", self.time_steps > 0, "at least 1", self.time_steps)?;
         self.recipe(&[]).validate()?;
         self.data.validate()?;
+        #[cfg(feature = "data")]
+        if let (snn_data::Form::Recordings(_), slices) =
+            (self.data.dataset.spec().form, self.data.frames.slices)
+            && slices != self.time_steps
+        {
+            return Err(Error::Toml(format!(
+                "`data.frames.slices` cuts a recording into {slices} frames, one a time step, but \
+                 `time_steps` is {}: set both to the same number",
+                self.time_steps
+            )));
+        }
         if self.encoder != Encoder::Direct {
             self.encoder.validate(self.time_steps)?;
         }
@@ -237,15 +260,6 @@ impl RunConfig {
             }
         };
         Ok((self.encoded(shape).image(), classes))
-    }
-
-    /// The samples of a source as the network of the run sees them: encoded into frames, if the run
-    /// has an encoder. For evaluation; training encodes after augmentation.
-    ///
-    /// # Errors
-    /// The encoder does not fit the samples.
-    pub fn encode(&self, source: &Arc<dyn Source>) -> Result<Arc<dyn Source>> {
-        encode(source, &self.encoder, self.time_steps)
     }
 
     /// Shape of the samples that the network sees of a source.

@@ -1,37 +1,102 @@
 //! `--set key.path=value`, and where two configs differ.
 
-use crate::config::unknown::{hint, nearest};
+use crate::config::unknown::{Failure, Problem, attempt, is_read, nearest};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 /// The config with each `key.path=value` set, one after the other, so that a kind can be chosen and
-/// then its keys set.
-pub(crate) fn apply<C: DeserializeOwned + Serialize>(mut config: C, sets: &[String]) -> Result<C> {
+/// then its keys set: a kind that lacks a key waits for the rest.
+pub(crate) fn apply<C: DeserializeOwned + Serialize>(config: C, sets: &[String]) -> Result<C> {
+    let mut table = table(&config)?;
+    let mut read = Ok(config);
     for set in sets {
-        let mut table = table(&config)?;
         let (key, text) =
             set.split_once('=').ok_or_else(|| Error::Override { set: set.clone() })?;
-        let (key, text) = (key.trim(), text.trim());
-        let Some(slot) = lookup(&mut table, key) else {
-            let keys = paths(&table);
-            let nearest = nearest(key, keys.iter().map(|(path, _)| path.as_str()));
-            return Err(Error::UnknownKey {
-                key: key.into(),
-                nearest: nearest.unwrap_or_default().into(),
-            });
+        read = match (read, put(&mut table, key.trim(), text.trim())?) {
+            (Err(first), Err(_)) => Err(first),
+            (_, Err(message)) => Err(Error::Toml(format!("after `{set}`: {message}"))),
+            (_, Ok(config)) => {
+                table = self::table(&config)?;
+                Ok(config)
+            }
         };
-        *slot = value(key, text, slot)?;
-        config = Value::Table(table.clone()).try_into().map_err(|error: toml::de::Error| {
-            Error::Toml(format!(
-                "after `{set}`: {}{}",
-                error.message().trim_end(),
-                hint::<C>(&table)
-            ))
-        })?;
     }
-    Ok(config)
+    read
+}
+
+/// Sets one key. Keys that a config does not write out, since they have their defaults, are tried:
+/// their type is known to whoever reads them. The inner error is that a key is missing.
+fn put<C: DeserializeOwned>(
+    table: &mut Table,
+    key: &str,
+    text: &str,
+) -> Result<std::result::Result<C, String>> {
+    let guesses = match lookup(table, key) {
+        Some(old) => vec![value(key, text, old)?],
+        None => guesses(text),
+    };
+    let mut failure: Option<Failure> = None;
+    for value in guesses {
+        let mut changed = table.clone();
+        let inserted = insert(&mut changed, key, value);
+        match inserted.then(|| attempt::<C>(&changed)) {
+            Some(Ok(config)) if is_read::<C>(&changed, &key.split('.').collect::<Vec<_>>()) => {
+                *table = changed;
+                return Ok(Ok(config));
+            }
+            Some(Err(Failure { problem: Problem::MissingField, message, .. })) => {
+                *table = changed;
+                return Ok(Err(message));
+            }
+            Some(Err(other)) if failure.as_ref().is_none_or(|first| first.nearest.is_none()) => {
+                failure = Some(other);
+            }
+            Some(Ok(_) | Err(_)) | None => {}
+        }
+    }
+    let mut known: Vec<String> = paths(table).into_iter().map(|(path, _)| path).collect();
+    if let Some(Failure { problem, nearest: hint, message }) = failure {
+        match problem {
+            Problem::UnknownField(field) if key.split('.').any(|part| part == field) => {
+                known.extend(hint.map(|hint| key.replacen(&field, hint, 1)));
+            }
+            _ => return Err(Error::Toml(format!("after `{key}={text}`: {message}"))),
+        }
+    }
+    let nearest = nearest(key, known.iter().map(String::as_str)).unwrap_or_default().into();
+    Err(Error::UnknownKey { key: key.into(), nearest })
+}
+
+/// The values that a text from the command line may mean: itself, a number, a kind by its name.
+fn guesses(text: &str) -> Vec<Value> {
+    match parsed(text) {
+        Some(Value::Integer(integer)) => {
+            vec![Value::Integer(integer), Value::Float(integer as f64)]
+        }
+        Some(Value::String(text)) => vec![Value::String(text.clone()), short("kind", text)],
+        Some(value) => vec![value],
+        None => vec![Value::String(text.into()), short("kind", text.into())],
+    }
+}
+
+fn parsed(text: &str) -> Option<Value> {
+    toml::from_str::<Table>(&format!("value = {text}")).ok()?.remove("value")
+}
+
+/// Puts a value at a path, with the tables on the way; `false` if something else is in the way.
+fn insert(table: &mut Table, key: &str, value: Value) -> bool {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.into(), value);
+            true
+        }
+        Some((first, rest)) => {
+            let inner = table.entry(first).or_insert_with(|| Value::Table(Table::new()));
+            inner.as_table_mut().is_some_and(|inner| insert(inner, rest, value))
+        }
+    }
 }
 
 /// The first key, in alphabetical order, that has another value in `given` than in `run`:
@@ -57,21 +122,18 @@ fn table(config: &impl Serialize) -> Result<Table> {
     Table::try_from(config).map_err(|e| Error::Toml(e.to_string()))
 }
 
-fn lookup<'t>(table: &'t mut Table, key: &str) -> Option<&'t mut Value> {
+fn lookup<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
     match key.split_once('.') {
-        None => table.get_mut(key),
-        Some((first, rest)) => lookup(table.get_mut(first)?.as_table_mut()?, rest),
+        None => table.get(key),
+        Some((first, rest)) => lookup(table.get(first)?.as_table()?, rest),
     }
 }
 
 /// A value from the command line, of the type of the value it replaces.
 fn value(key: &str, text: &str, old: &Value) -> Result<Value> {
-    let parsed = toml::from_str::<Table>(&format!("value = {text}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"));
     let fail =
         || Error::OverrideType { key: key.into(), expected: old.type_str(), found: text.into() };
-    match (old, parsed) {
+    match (old, parsed(text)) {
         (Value::String(_), Some(Value::String(string))) => Ok(Value::String(string)),
         // Not TOML: a string without its quotes.
         (Value::String(_), None) => Ok(Value::String(text.into())),

@@ -7,11 +7,12 @@ use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor}
 use std::fmt;
 use toml::{Table, Value};
 
-/// Reads a config from TOML; `least` is a text that sets only what a config must have.
-pub(crate) fn read<C: DeserializeOwned + Serialize>(text: &str, least: &str) -> Result<C> {
+/// Reads a config from TOML; `kinds` is the text of a config that writes out every table which has a
+/// `kind`.
+pub(crate) fn read<C: DeserializeOwned + Serialize>(text: &str, kinds: &str) -> Result<C> {
     let given: Table =
         toml::from_str(text).map_err(|error| Error::Toml(error.to_string().trim_end().into()))?;
-    let expanded = expand(&given, &known_kinds::<C>(least)?);
+    let mut expanded = expand(&given, &known_kinds::<C>(kinds)?);
     // The text where it says the same: its errors have lines.
     let read = if expanded == given {
         toml::from_str(text)
@@ -27,11 +28,74 @@ pub(crate) fn read<C: DeserializeOwned + Serialize>(text: &str, least: &str) -> 
         };
         Error::Toml(format!("{text}{}", hint::<C>(&expanded)))
     })?;
-    // serde ignores the keys of a variant without fields (`{ kind = "constant", warm_up = 1 }`):
-    // what a config does not write out again is no key of it.
-    let known = Table::try_from(&config).map_err(|error| Error::Toml(error.to_string()))?;
-    check(&expanded, &known, "")?;
-    Ok(config)
+    let Some(path) = unread::<C>(&mut expanded, &mut Vec::new()) else { return Ok(config) };
+    // A name beside it, of those that the config writes out.
+    let mut known = Table::try_from(&config).map_err(|error| Error::Toml(error.to_string()))?;
+    let (key, tables) = path.split_last().map_or(("", &path[..]), |(key, rest)| (key, rest));
+    for name in tables {
+        known = match known.remove(name) {
+            Some(Value::Table(inner)) => inner,
+            _ => Table::new(),
+        };
+    }
+    let nearest = nearest(key, known.keys().map(String::as_str)).unwrap_or_default();
+    let at = |key: &str| [tables, &[key.to_string()]].concat().join(".");
+    let (key, nearest) = (at(key), at(nearest));
+    Err(Error::Toml(format!("there is no key `{key}`; did you mean `{nearest}`?")))
+}
+
+/// A config that cannot be read.
+pub(crate) struct Failure {
+    pub(crate) problem: Problem,
+    /// The name that was probably meant.
+    pub(crate) nearest: Option<&'static str>,
+    pub(crate) message: String,
+}
+
+/// Reads a config from its table.
+pub(crate) fn attempt<C: DeserializeOwned>(table: &Table) -> std::result::Result<C, Failure> {
+    Value::Table(table.clone()).try_into().map_err(|error: toml::de::Error| {
+        let message = format!("{}{}", error.message().trim_end(), hint::<C>(table));
+        match C::deserialize(Hinted(Value::Table(table.clone()))) {
+            Err(Hint { problem, nearest, .. }) => Failure { problem, nearest, message },
+            Ok(_) => Failure { problem: Problem::Other, nearest: None, message },
+        }
+    })
+}
+
+/// The first key that reading ignores: serde does so with the keys of a variant without fields
+/// (`{ kind = "constant", warm_up = 1 }`).
+fn unread<C: DeserializeOwned>(whole: &mut Table, path: &mut Vec<String>) -> Option<Vec<String>> {
+    let table = path.iter().try_fold(&*whole, |table, name| table.get(name)?.as_table())?;
+    for key in table.keys().cloned().collect::<Vec<_>>() {
+        path.push(key);
+        if !is_read::<C>(whole, path) {
+            return Some(path.clone());
+        }
+        if let Some(found) = unread::<C>(whole, path) {
+            return Some(found);
+        }
+        path.pop();
+    }
+    None
+}
+
+/// `true` if reading a config looks at a key: whose value it then refuses where it is a list of an
+/// empty table, which no key takes.
+pub(crate) fn is_read<C: DeserializeOwned>(whole: &Table, path: &[impl AsRef<str>]) -> bool {
+    let mut changed = whole.clone();
+    let mut names = path.iter().map(AsRef::as_ref).peekable();
+    let mut table = &mut changed;
+    while let Some(name) = names.next() {
+        let Some(value) = table.get_mut(name) else { return false };
+        if names.peek().is_none() {
+            *value = Value::Array(vec![Value::Table(Table::new())]);
+            break;
+        }
+        let Some(inner) = value.as_table_mut() else { return false };
+        table = inner;
+    }
+    Value::Table(changed).try_into::<C>().is_err()
 }
 
 /// The existing name with the fewest edits from `found`.
@@ -44,19 +108,19 @@ pub(crate) fn nearest<'a>(
 
 /// Hint at what the writer of a config probably meant, to stand after the message of an error;
 /// empty if that is not known, or said already.
-pub(crate) fn hint<C: DeserializeOwned>(config: &Table) -> String {
+fn hint<C: DeserializeOwned>(config: &Table) -> String {
     match C::deserialize(Hinted(Value::Table(config.clone()))) {
-        Err(Hint { message, nearest: Some(nearest) }) if !message.contains("did you mean") => {
+        Err(Hint { message, nearest: Some(nearest), .. }) if !message.contains("did you mean") => {
             format!("; did you mean `{nearest}`?")
         }
         _ => String::new(),
     }
 }
 
-/// The tables of a config that have a `kind`, from the one that has only defaults.
-fn known_kinds<C: DeserializeOwned + Serialize>(least: &str) -> Result<Table> {
-    let least: C = toml::from_str(least).map_err(|error| Error::Toml(error.to_string()))?;
-    Table::try_from(&least).map_err(|error| Error::Toml(error.to_string()))
+/// The tables of a config that have a `kind`, from one that writes them all out.
+fn known_kinds<C: DeserializeOwned + Serialize>(kinds: &str) -> Result<Table> {
+    let kinds: C = toml::from_str(kinds).map_err(|error| Error::Toml(error.to_string()))?;
+    Table::try_from(&kinds).map_err(|error| Error::Toml(error.to_string()))
 }
 
 /// The table with each kind that is given by its name alone written as a table.
@@ -74,24 +138,6 @@ fn expand(given: &Table, known: &Table) -> Table {
     expanded.collect()
 }
 
-fn check(given: &Table, known: &Table, path: &str) -> Result<()> {
-    for (key, value) in given {
-        match (value, known.get(key)) {
-            (_, None) => {
-                let nearest = nearest(key, known.keys().map(String::as_str)).unwrap_or_default();
-                return Err(Error::Toml(format!(
-                    "there is no key `{path}{key}`; did you mean `{path}{nearest}`?"
-                )));
-            }
-            (Value::Table(given), Some(Value::Table(known))) => {
-                check(given, known, &format!("{path}{key}."))?;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 /// A value that is read with errors that keep which name was meant: serde hands the names that it
 /// knows to the error, and other errors make text of them.
 struct Hinted(Value);
@@ -101,6 +147,18 @@ struct Hinted(Value);
 struct Hint {
     message: String,
     nearest: Option<&'static str>,
+    problem: Problem,
+}
+
+/// The cause of an error of reading.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// There is no such key.
+    UnknownField(String),
+    /// A key must be there and is not.
+    MissingField,
+    /// A value.
+    Other,
 }
 
 impl fmt::Display for Hint {
@@ -113,17 +171,24 @@ impl std::error::Error for Hint {}
 
 impl de::Error for Hint {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), nearest: None }
+        Self { message: message.to_string(), nearest: None, problem: Problem::Other }
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         let nearest = nearest(field, expected.iter().copied());
-        Self { message: format!("unknown field `{field}`"), nearest }
+        let problem = Problem::UnknownField(field.into());
+        Self { message: format!("unknown field `{field}`"), nearest, problem }
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let nearest = nearest(variant, expected.iter().copied());
-        Self { message: format!("unknown variant `{variant}`"), nearest }
+        let message = format!("unknown variant `{variant}`");
+        Self { message, nearest, problem: Problem::Other }
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        let message = format!("missing field `{field}`");
+        Self { message, nearest: None, problem: Problem::MissingField }
     }
 }
 

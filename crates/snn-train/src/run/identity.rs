@@ -152,10 +152,14 @@ impl SourceIdentity {
                 .init_source(Arc::clone(source), None)?;
             for (batch, index) in loader.epoch(0)?.zip(loader.order(0)).take(SAMPLES) {
                 let batch = batch.map_err(|error| {
-                    let name = source.sample_name(index);
-                    Error::Sample { part, index, name, source: Box::new(error) }
+                    let (name, index) = (source.sample_name(index), source.random_key(index));
+                    let source = match error {
+                        snn_data::Error::Load { source, .. } => source,
+                        other => Box::new(other),
+                    };
+                    Error::Sample { part, index, name, source }
                 })?;
-                check_labels(part, &batch, classes)?;
+                check_labels(part, source, &batch, classes)?;
                 checksum = crc32c::crc32c_append(checksum, batch.samples.bytes());
                 for label in &batch.targets.labels {
                     checksum = crc32c::crc32c_append(checksum, &label.to_le_bytes());

@@ -190,7 +190,8 @@ impl RunFolder {
         if let Some(model) = given.base
             && self.is_begun()
             && base.is_file()
-            && Model::load(&base)? != *model
+            // A file from before models had their encoder has none.
+            && Model::load(&base)?.with_encoder(model.encoder()) != *model
         {
             return Err(Error::Mismatch {
                 what: "model to start from",

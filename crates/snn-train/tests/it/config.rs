@@ -21,7 +21,7 @@ fn defaults_are_the_documented_ones() {
     let config = RunConfig::from_toml(LEAST).unwrap();
     assert_eq!((config.seed, config.epochs, config.batch, config.time_steps), (0, 2, 128, 2));
     assert_eq!((config.data.dataset, config.data.held_out), (DatasetName::Shapes10, 5_000));
-    assert_eq!((config.data.crop_padding, config.data.flip), (4, Flip::Horizontal));
+    assert_eq!((config.data.crop_padding, config.data.flip), (4, Some(Flip::Horizontal)));
     assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![3, 3, 3] });
     assert_eq!(
         (config.neuron, config.policy, config.replacement),
@@ -295,7 +295,7 @@ fn overrides_set_values_of_the_right_type() {
             ..SgdConfig::default()
         })
     );
-    assert_eq!((config.data.dataset, config.data.flip), (DatasetName::Cifar100, Flip::None));
+    assert_eq!((config.data.dataset, config.data.flip), (DatasetName::Cifar100, Some(Flip::None)));
     assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![1, 1] });
     assert_eq!(config.neuron.surrogate, Surrogate::Rectangle { width: 1.0 });
     // A kind, then a key that only that kind has.

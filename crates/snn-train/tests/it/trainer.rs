@@ -283,7 +283,20 @@ fn encoders_work_in_the_loaders_threads_and_resume_bit_for_bit() {
         go(&trainer(1), &name("stopped"), Start::Resume, None).unwrap();
         assert_eq!(bytes(&name("stopped")), bytes(&name("whole")), "{encoder:?}");
         assert_eq!(bytes(&name("threads")), bytes(&name("whole")), "{encoder:?}");
-        models.push(bytes(&name("whole")));
+        let trained = Model::load(name("whole").join("model.safetensors")).unwrap();
+        assert_eq!(trained.encoder(), encoder, "the model keeps it");
+        // Trained further, the model brings its encoder along; another one is refused.
+        let further = |encoder| {
+            let recipe = Recipe { encoder, ..recipe() };
+            Trainer::new(trained.clone(), squares.clone(), recipe)
+        };
+        assert_eq!(further(Encoder::Direct).recipe().encoder, encoder);
+        let other = Encoder::Poisson { seed: 2, rate: 0.8 };
+        if encoder != Encoder::Direct {
+            let result = go(&further(other), &name("other"), Start::New, Some(1));
+            assert!(result.unwrap_err().to_string().contains("which the model was trained with"));
+        }
+        models.push(trained.weights().clone());
     }
     for (number, model) in models.iter().enumerate() {
         assert!(!models[..number].contains(model), "each encoder trains another network");

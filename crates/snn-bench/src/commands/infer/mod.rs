@@ -104,11 +104,12 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     }
     let config = arguments.run.as_ref().map(|run| RunFolder::open(run)?.config()).transpose()?;
     let root = arguments.data.data.as_deref();
-    let Some(samples) = files::test_samples(config.as_ref(), arguments.dataset, root)? else {
+    let (config, dataset) = (config.as_ref(), arguments.dataset);
+    let Some(samples) = files::test_samples(&model, config, dataset, root)? else {
         bail!("give --dataset, --run or --image");
     };
     files::fits(&model, &arguments.model, &samples)?;
-    let samples = files::limited(samples.source, arguments.limit)?;
+    let samples = samples.limited(arguments.limit)?;
     let inference = infer(&model, &samples, arguments.counts)?;
     if json {
         print_json(&inference)?;

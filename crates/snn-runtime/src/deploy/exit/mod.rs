@@ -47,7 +47,8 @@ impl Session {
     /// early. With several threads they share each macro-step.
     ///
     /// # Errors
-    /// There are not as many pixels as the model takes, or the model is not on the grid.
+    /// There are not as many pixels as the model takes, the model is not on the grid, or its
+    /// encoder makes no frames of images.
     pub fn run_until<P: Pixels>(&mut self, image: P, confidence: Confidence) -> Result<Exit<'_>> {
         let pixels = checked(&image, None, self.input().0)?;
         let steps =
@@ -63,12 +64,15 @@ impl Session {
         mut done: impl FnMut(usize, &[i64]) -> bool,
     ) -> Result<usize> {
         self.integer_sums()?;
+        let encoded = self.encoded(pixels)?;
+        let clock = Clock { steps: 1, frames: encoded.is_some() };
+        let mut frames = encoded.iter().flat_map(|frames| frames.chunks_exact(pixels.len().max(1)));
         let mut state = self.until.take().unwrap_or_else(|| self.rest());
         state.clear();
-        let clock = Clock { steps: 1, frames: false };
         let (time_steps, mut ran) = (self.time_steps(), 0);
         let result = loop {
-            if let Err(error) = self.advance(&mut state, pixels, clock) {
+            let frame = frames.next().unwrap_or(pixels);
+            if let Err(error) = self.advance(&mut state, frame, clock) {
                 break Err(error);
             }
             ran += 1;

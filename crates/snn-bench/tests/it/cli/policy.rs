@@ -1,6 +1,6 @@
 //! `policy show`.
 
-use crate::{folder, has, json, snn, stdout};
+use super::{folder, has, json, snn, stdout};
 use std::path::PathBuf;
 
 fn config(name: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! Help, manual pages, completions, colour, and streams that are closed.
 
-use crate::{has, json, run, shared, snn, stderr, stdout};
+use super::{has, json, run, shared, snn, stderr, stdout};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -50,7 +50,7 @@ fn every_command_has_help() {
 fn manual_pages_cover_every_command() {
     let page = stdout(&run(["man"]).success());
     assert!(page.contains(".TH snn 1") && page.contains("snn\\-train(1)"), "{page}");
-    let folder = crate::folder("man");
+    let folder = super::folder("man");
     let pages = json(&snn().args(["man", "--json", "--out"]).arg(&folder).assert().success());
     let names: Vec<&str> =
         pages.as_array().unwrap().iter().map(|page| page["name"].as_str().unwrap()).collect();
@@ -68,7 +68,7 @@ fn generated_pages_are_what_the_definitions_say() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     run(["docs", "--check", "--root", root]).success();
     // The control: a page that is not.
-    let folder = crate::folder("docs");
+    let folder = super::folder("docs");
     std::fs::create_dir_all(folder.join("crates/a")).unwrap();
     std::fs::create_dir_all(folder.join("docs/book/src")).unwrap();
     let page = folder.join("crates/a/README.md");

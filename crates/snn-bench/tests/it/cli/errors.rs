@@ -1,6 +1,6 @@
 //! Errors are one line on stderr, with exit code 2, and nothing on stdout.
 
-use crate::{folder, json, run, shared, snn, stderr, stdout};
+use super::{folder, json, run, shared, snn, stderr, stdout};
 use assert_cmd::assert::Assert;
 
 /// One readable error and no trace of a panic.

@@ -101,7 +101,7 @@ fn train_and_kill(folder: &Path) {
     let checkpoint = folder.join("checkpoint.safetensors");
     let before = std::fs::read(&checkpoint).ok();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "train_in_a_process_of_its_own"])
+        .args(["--ignored", "--exact", "frames::train_in_a_process_of_its_own"])
         .env(FOLDER, folder)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -1,6 +1,6 @@
 //! `data`: what is there, what is in a file, caches, contact sheets.
 
-use crate::{folder, has, json, snn, stderr, stdout};
+use super::{folder, has, json, snn, stderr, stdout};
 use assert_cmd::assert::Assert;
 use serde_json::Value;
 use snn_data::cache::{Cache, Fingerprint};

@@ -1,7 +1,7 @@
 //! train → convert → verify → infer → inspect → finetune.
 
-use crate::{folder, has, json, shared, snn, stderr, stdout};
-use snn_ir::{Model, Tensor};
+use super::{folder, has, json, shared, snn, stderr, stdout};
+use snn_ir::{Encoder, Model, Tensor};
 use snn_runtime::InstructionSet;
 use std::path::Path;
 
@@ -434,4 +434,76 @@ fn finetune_makes_a_run_that_verifies_as_one() {
     assert!(!verdict.contains("; 0 of "), "weights changed: {verdict}");
     proof(&["--finetuned", "--limit", "100"]).code(1);
     proof(&["--limit", "100"]).code(1);
+}
+
+/// A model file has the encoder that it was trained with: neither `--run` nor anything else must
+/// say it again.
+#[test]
+fn a_model_keeps_the_encoder_that_it_was_trained_with() {
+    let folder = folder("encoder");
+    let (run, events) = (folder.join("run"), folder.join("events.safetensors"));
+    let (grid, tuned) = (folder.join("grid.safetensors"), folder.join("tuned"));
+    let mut train = snn();
+    train.arg("train").arg("--config").arg(&shared().config).arg("--out").arg(&run);
+    for set in ["encoder=latency", "time_steps=4", "data.limit=320", "data.test_limit=64"] {
+        train.args(["--set", set]);
+    }
+    train.args(["--set", "data.validation_limit=64"]).assert().success();
+    for (out, options) in [(&events, vec!["--grid", "none"]), (&grid, vec![])] {
+        snn()
+            .arg("convert")
+            .arg(&run)
+            .args(options)
+            .args(["--code", "unary"])
+            .arg("--out")
+            .arg(out)
+            .assert()
+            .success();
+        assert_eq!(Model::load(out).unwrap().encoder(), Encoder::Latency);
+        let infer = |options: &[&std::ffi::OsStr]| {
+            let mut command = snn();
+            command.arg("infer").arg(out).args(["--limit", "100", "--counts", "--json"]);
+            json(&command.args(options).assert().success())
+        };
+        let named = infer(&["--dataset".as_ref(), "shapes10".as_ref()]);
+        let of_run = infer(&["--run".as_ref(), run.as_os_str()]);
+        assert_eq!(named["counts"], of_run["counts"], "the same spikes");
+        assert_eq!(named["accuracy"], of_run["accuracy"]);
+    }
+    // A single image gives the logits of its frames.
+    let image = folder.join("image.bin");
+    let pixels: Vec<u8> = (0..3 * 16 * 16).map(|i| u8::try_from(i * 7 % 256).unwrap()).collect();
+    std::fs::write(&image, &pixels).unwrap();
+    let mut infer = snn();
+    infer.arg("infer").arg(&grid).args(["--json", "--image"]).arg(&image);
+    let found: Vec<f64> =
+        serde_json::from_value(json(&infer.assert().success())["logits"].clone()).unwrap();
+    let shown = ndarray::ArrayViewD::from_shape(vec![1, 3, 16, 16], &pixels).unwrap();
+    let frames = Encoder::Latency.encode(&snn_ir::Input::Static(shown), 4, 0).unwrap();
+    let deployment = snn_runtime::Deployment::load(&grid).unwrap();
+    let frames = frames.into_raw_vec_and_offset().0;
+    assert_eq!(found, deployment.session().run_frames(&frames).unwrap().logits());
+    // A proof that is given the model file alone shows it the same frames.
+    let mut verify = snn();
+    verify.arg("verify").arg(run.join("model.safetensors")).arg(&grid);
+    verify.args(["--dataset", "shapes10", "--limit", "20", "--naive-samples", "1"]);
+    let proof = json(&verify.args(["--max-drop", "100", "--json"]).assert().success());
+    let mut verify = snn();
+    verify.arg("verify").arg(&run).arg(&grid).args(["--limit", "20", "--naive-samples", "1"]);
+    let same = json(&verify.args(["--max-drop", "100", "--json"]).assert().success());
+    assert_eq!(proof["comparisons"], same["comparisons"]);
+    assert!(stdout(&snn().arg("inspect").arg(&grid).assert().success()).contains("`latency`"));
+    let mut finetune = snn();
+    finetune.arg("finetune").arg(&run).arg(&grid).arg("--out").arg(&tuned);
+    finetune.args(["--epochs", "1"]).assert().success();
+    let tuned = Model::load(tuned.join("model.safetensors")).unwrap();
+    assert_eq!(tuned.encoder(), Encoder::Latency);
+    // Another encoder is another model.
+    let other = folder.join("other.safetensors");
+    let model = Model::load(&grid).unwrap().with_encoder(Encoder::Poisson { seed: 1, rate: 1.0 });
+    model.save(&other).unwrap();
+    let mut verify = snn();
+    verify.arg("verify").arg(&run).arg(&other).args(["--limit", "1"]);
+    let text = stdout(&verify.assert().code(1));
+    assert!(text.contains("the encoders of the input differ"), "{text}");
 }

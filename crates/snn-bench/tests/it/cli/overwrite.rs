@@ -1,6 +1,6 @@
 //! No output that exists is replaced without `--force`.
 
-use crate::{folder, shared, snn, stderr};
+use super::{folder, shared, snn, stderr};
 use assert_cmd::Command;
 use std::path::Path;
 
@@ -62,7 +62,7 @@ fn man() {
         command
     });
     // Refused means that no other page was written either.
-    let other = crate::folder("overwrite-man-none");
+    let other = super::folder("overwrite-man-none");
     std::fs::write(other.join("snn-verify.1"), MARK).unwrap();
     snn().args(["man", "--out"]).arg(&other).assert().code(2);
     assert_eq!(std::fs::read_dir(&other).unwrap().count(), 1);
