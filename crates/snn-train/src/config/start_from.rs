@@ -76,6 +76,7 @@ impl StartFromConfig {
             format!("{:?}", source.preprocessing()),
             format!("{:?}", model.preprocessing()),
         );
+        note("encoder", format!("{:?}", source.encoder()), format!("{:?}", model.encoder()));
         note("classes", format!("{:?}", source.classes()), format!("{:?}", model.classes()));
         let GraphDifference { lines, changed_sites, misfit } =
             GraphDifference::between(source.graph(), model.graph());

@@ -35,7 +35,7 @@ pub(crate) fn find(config: &RunConfig) -> Result<Option<Model>> {
 /// `frames` is the number of frames of a sample.
 pub(crate) fn check(teacher: &Model, model: &Model, frames: Option<usize>) -> Result<()> {
     let same = |of: &str, own: String, found: String| {
-        let expected = format!("{of} {own}, those of the network");
+        let expected = format!("{of} {own}, as in the network");
         if own == found {
             Ok(())
         } else {
@@ -57,6 +57,8 @@ pub(crate) fn check(teacher: &Model, model: &Model, frames: Option<usize>) -> Re
         let steps = |model: &Model| model.time_steps().to_string();
         same("time steps", steps(model), steps(teacher))?;
     }
+    let encoders = |model: &Model| format!("{:?}", model.encoder());
+    same("encoder", encoders(model), encoders(teacher))?;
     // Conversion takes deviations into the weights.
     let means = |model: &Model| format!("{:?}", model.preprocessing().mean);
     same("mean pixels", means(model), means(teacher))?;

@@ -6,7 +6,7 @@ use crate::evaluate::check_labels;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
 use snn_data::{LoaderConfig, SampleShape, Source};
-use snn_ir::{Form, Graph, Model, Preprocessing, Tensor};
+use snn_ir::{Encoder, Form, Graph, Model, Preprocessing, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,9 +37,15 @@ struct ModelIdentity {
     graph: Graph,
     time_steps: usize,
     preprocessing: Preprocessing,
+    #[serde(default = "direct")]
+    encoder: Encoder,
     classes: Vec<String>,
     /// Checksum of the names, shapes and values of its weights.
     weights: String,
+}
+
+fn direct() -> Encoder {
+    Encoder::Direct
 }
 
 /// How the samples of a source are recognised.
@@ -135,6 +141,7 @@ impl ModelIdentity {
             graph: model.graph().clone(),
             time_steps: model.time_steps(),
             preprocessing: model.preprocessing().clone(),
+            encoder: model.encoder(),
             classes: model.classes().to_vec(),
             weights: format!("{checksum:08x}"),
         }

@@ -219,6 +219,10 @@ fn a_run_starts_from_the_weights_of_another_and_lists_the_differences() {
     let from = format!("start_from={}", at("relu").display());
     let hybrid =
         config(&[&from, "time_steps=3", "neuron.leak={ kind = 'learned', initial = 0.5 }"]);
+    let encoded = config(&[&from, "encoder=latency"]);
+    go(&encoded, &at("encoded"), Start::New, Some(0)).unwrap();
+    let told = RunFolder::open(at("encoded")).unwrap().info().unwrap().differences.join("\n");
+    assert!(told.contains("encoder: Direct there, Latency here"), "{told}");
     let mut told = Vec::new();
     train(&hybrid, &at("whole"), &Options::default(), &mut |progress| {
         if let Progress::Begun { differences, .. } = progress {

@@ -183,19 +183,20 @@ fn teachers() -> Vec<(Trainer, &'static str)> {
     other_names.signature_mut().classes = ["a", "b", "c"].map(str::to_string).to_vec();
     vec![
         (of(own()).with_teacher(on_grid()), "teacher: expected a model off the grid"),
-        (
-            of(own()).with_teacher(two_classes()),
-            "teacher: expected classes 3, those of the network",
-        ),
+        (of(own()).with_teacher(two_classes()), "teacher: expected classes 3, as in the network"),
         (of(own()).with_teacher(other_names), "teacher: expected classes [\"left\""),
         (of(own()).with_teacher(own().with_time_steps(5)), "teacher: expected time steps 4"),
         (
+            of(own()).with_teacher(own().with_encoder(Encoder::Latency)),
+            "teacher: expected encoder Direct, as in the network, found Latency",
+        ),
+        (
             of(own()).with_teacher(with_preprocessing(3, 128.0)),
-            "teacher: expected mean pixels [0], those of the network, found [3]",
+            "teacher: expected mean pixels [0], as in the network, found [3]",
         ),
         (
             of(own()).with_teacher(with_preprocessing(0, 1.0)),
-            "teacher: expected deviations of pixels [128.0], those of the network, found [1.0]",
+            "teacher: expected deviations of pixels [128.0], as in the network, found [1.0]",
         ),
         (of(own()).with_teacher(custom("theirs")), "theirs"),
     ]
