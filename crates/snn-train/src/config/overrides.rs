@@ -33,13 +33,19 @@ fn put<C: DeserializeOwned>(
     key: &str,
     text: &str,
 ) -> Result<std::result::Result<C, String>> {
+    // A kind by itself, with defaults for its other keys: those of the old kind go.
+    let parent = key.strip_suffix(".kind").filter(|parent| lookup(table, parent).is_some());
+    let key = parent.unwrap_or(key);
     let guesses = match lookup(table, key) {
         Some(old) => vec![value(key, text, old)?],
         None => guesses(text),
     };
     let mut failure: Option<Failure> = None;
-    for value in guesses {
-        let mut changed = table.clone();
+    let (alone, alternative) = (table.clone(), without_alternative(table, key));
+    let bases = [Some(alone), alternative].into_iter().flatten();
+    let tries =
+        bases.flat_map(|base| guesses.iter().map(move |value| (base.clone(), value.clone())));
+    for (mut changed, value) in tries {
         let inserted = insert(&mut changed, key, value);
         match inserted.then(|| attempt::<C>(&changed)) {
             Some(Ok(config)) if is_read::<C>(&changed, &key.split('.').collect::<Vec<_>>()) => {
@@ -67,6 +73,19 @@ fn put<C: DeserializeOwned>(
     }
     let nearest = nearest(key, known.iter().map(String::as_str)).unwrap_or_default().into();
     Err(Error::UnknownKey { key: key.into(), nearest })
+}
+
+/// The table without the only other key beside `key`: of two keys that stand for each other
+/// (`warm_up.steps`, `warm_up.fraction`) the new one replaces the old one.
+fn without_alternative(table: &Table, key: &str) -> Option<Table> {
+    let (parent, last) = key.rsplit_once('.')?;
+    let mut changed = table.clone();
+    let siblings = parent
+        .split('.')
+        .try_fold(&mut changed, |table, name| table.get_mut(name)?.as_table_mut())?;
+    let replaced = siblings.len() == 1 && !siblings.contains_key("kind");
+    (replaced && !siblings.contains_key(last)).then(|| siblings.clear())?;
+    Some(changed)
 }
 
 /// The values that a text from the command line may mean: itself, a number, a kind by its name.

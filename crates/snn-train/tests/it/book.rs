@@ -49,3 +49,33 @@ fn the_block_of_all_keys_has_the_defaults() {
     }
     assert_eq!(shown, keys(&written, ""));
 }
+
+/// Every key of the page with its value, a kind before its other keys.
+fn values(table: &toml::Table, prefix: &str, sets: &mut Vec<String>) {
+    let mut keys: Vec<&String> = table.keys().collect();
+    keys.sort_by_key(|key| key.as_str() != "kind");
+    for key in keys {
+        match &table[key] {
+            toml::Value::Table(inner) => values(inner, &format!("{prefix}{key}."), sets),
+            value => sets.push(format!("{prefix}{key}={value}")),
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_page_can_be_set() {
+    for block in toml_blocks("config.md") {
+        let table: toml::Table = block.parse().unwrap();
+        let config = RunConfig::from_toml(&block).unwrap();
+        let mut sets = Vec::new();
+        values(&table, "", &mut sets);
+        // All of them on top of nothing, and each alone.
+        let least = "epochs = 1\n[data]\ndataset = 'shapes10'";
+        let set = RunConfig::with_overrides(least, &sets);
+        assert_eq!(set.unwrap_or_else(|error| panic!("{error} in {sets:?}")), config);
+        for set in sets.iter().filter(|set| !set.contains(".kind=") && !set.starts_with("policy")) {
+            let again = RunConfig::with_overrides(&block, std::slice::from_ref(set));
+            assert_eq!(again.unwrap_or_else(|error| panic!("{set}: {error}")), config);
+        }
+    }
+}
