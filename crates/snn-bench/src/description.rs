@@ -292,15 +292,7 @@ fn detail(op: &Op, varies: bool) -> String {
                 parts.extend(levels(lif.spike));
             }
         },
-        Op::Input { .. }
-        | Op::Linear { .. }
-        | Op::Scale
-        | Op::BatchNorm { .. }
-        | Op::GlobalPool { .. }
-        | Op::Flatten
-        | Op::Add
-        | Op::Concat
-        | Op::TimeMean => {}
+        _ => {}
     }
     if !varies {
         parts.push("once".into());

@@ -20,7 +20,8 @@ pub use evaluate::{
     Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace, TIE, count_correct,
 };
 pub use graph::resolve::{
-    MAX_CHANNELS, MAX_NODES, MAX_VALUES, MAX_WEIGHTS, Resolved, ResolvedNode, SiteInfo, chw,
+    MAX_CHANNELS, MAX_NODES, MAX_TIME_STEPS, MAX_VALUES, MAX_WEIGHTS, Resolved, ResolvedNode,
+    SiteInfo, chw,
 };
 pub use graph::{
     BATCH_NORM_EPS, Conv, Geometry, Graph, GraphBuilder, Node, Op, PoolKind, Role, Window,
@@ -30,17 +31,11 @@ pub use model::conversion::{
 };
 pub use model::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES, VERSION, write_atomically};
 pub use model::weights::{self, Tensor, Weights};
-pub use model::{
-    Checked, Form, MAX_TIME_STEPS, Model, Preprocessing, Signature, WeightSpec, weight_specs,
-};
+pub use model::{Checked, Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 pub use neurons::{Neuron, NeuronKind, Neurons, unknown as unknown_neuron};
 pub use oracle::Naive;
 pub use site::parts::{GRID_WEIGHT_MAX, Initial, PartSpec, Range};
-pub use site::{
-    Adaptation, Code, Custom, DEFAULT_LEAK, DEFAULT_LEVELS, DEFAULT_STEP, DEFAULT_THRESHOLD,
-    GridAdaptation, GridLif, GridReset, GridSynapse, Leak, LearnedParam, Lif, MEMBRANE_LIMIT,
-    QuantRelu, Reset, ResetGradient, Share, Site, Spike, Surrogate, Synapse, Threshold, logistic,
-};
+pub use site::*;
 pub use streams::{F32_EXACT, Kind as StreamKind, Streams};
 
 /// The samples of the book that show this crate.

@@ -92,14 +92,9 @@ impl Streams {
                     let size: usize = resolved.nodes[info.inputs[0]].shape[1..].iter().product();
                     pooled(*pool, size, inputs[0]).map_err(refuse)?
                 }
-                Op::Flatten => {
-                    let each = channels / inputs[0].len();
-                    inputs[0].iter().flat_map(|b| std::iter::repeat_n(*b, each)).collect()
-                }
                 Op::Concat if !uniform => {
                     return Err(refuse("a concatenation joins streams of one kind"));
                 }
-                Op::Concat => inputs.concat(),
                 Op::TimeMean if kinds[0] != Kind::Current => {
                     return Err(refuse(
                         "the head reads a current (the last layer must be a synapse)",
@@ -108,6 +103,16 @@ impl Streams {
                 Op::TimeMean => inputs[0].to_vec(),
                 Op::BatchNorm { .. } => {
                     return Err(refuse("batch norm does not exist after conversion"));
+                }
+                // Values that are moved and not changed.
+                _ => {
+                    let widths: Vec<usize> = inputs.iter().map(|bound| bound.len()).collect();
+                    let mut bound = vec![0.0; channels];
+                    let passed = node.op.passed_channels(&widths, channels);
+                    for (input, pairs) in inputs.iter().zip(passed) {
+                        pairs.into_iter().for_each(|(own, its)| bound[own] = input[its]);
+                    }
+                    bound
                 }
             };
             let kind = node.op.yields(kinds);

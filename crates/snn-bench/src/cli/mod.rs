@@ -143,6 +143,7 @@ pub(crate) struct DataRoot {
     pub(crate) data: Option<PathBuf>,
 }
 
+#[cfg(feature = "data")]
 impl DataRoot {
     /// The folder that is named, or the default one.
     pub(crate) fn folder(&self) -> PathBuf {

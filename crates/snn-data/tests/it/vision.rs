@@ -3,9 +3,10 @@
 use snn_data::pictures::{CentreCrop, DecodeOptions, Filter, RandomResizedCrop};
 use snn_data::pictures::{OnDamage, PictureSource, Pictures, View};
 use snn_data::{
-    Augment, Batch, DatasetName, Error, Flip, LoaderConfig, Order, SampleMut, SampleRng, Split,
-    Transform,
+    Augment, Batch, DatasetName, Error, Flip, LoaderConfig, Order, SampleMut, SampleRng,
+    SourceConfig, Split, Transform, open,
 };
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -365,4 +366,31 @@ fn evaluation_takes_the_middle() {
             .apply(&pictures.read(0, DecodeOptions::default()).unwrap())
             .is_err()
     );
+}
+
+/// The first samples of folders are of one class; images of mixed classes keep their first ones.
+#[test]
+fn a_limit_leaves_every_class_of_samples_that_stand_class_by_class() {
+    let root = folders("train");
+    for class in CLASSES {
+        for (name, bytes) in pictures(class) {
+            write(root.path().join("val").join(class).join(name), &bytes);
+        }
+    }
+    let config = SourceConfig {
+        path: Some(root.path().to_owned()),
+        ..SourceConfig::new(DatasetName::PictureFolder)
+    };
+    let data = open(&config, None).unwrap();
+    let all: Vec<usize> = (0..data.train.len()).collect();
+    assert!(data.by_class && all.len() == 12);
+    let chosen = |limit, seed| data.limit(all.clone(), limit, seed);
+    let classes: BTreeSet<usize> =
+        (0..20).flat_map(|seed| chosen(3, seed)).map(|i| i / 4).collect();
+    assert_eq!(classes.len(), 3, "the first three are of one class");
+    assert!((0..20).any(|seed| chosen(3, seed) != chosen(3, 0)), "the seed chooses");
+    assert!(chosen(3, 1).iter().all(|index| chosen(7, 1).contains(index)));
+    assert_eq!((chosen(12, 1), chosen(99, 1)), (all.clone(), all.clone()));
+    let shapes = open(&SourceConfig::new(DatasetName::Shapes10), None).unwrap();
+    assert_eq!(shapes.limit(vec![2, 5, 6], 2, 1), [2, 5]);
 }

@@ -1,8 +1,14 @@
 //! Eq. E2: rate coding by independent draws.
 
-use super::Samples;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+/// Indices of the samples of a batch: `first + step·b`.
+#[derive(Clone, Copy)]
+pub(super) struct Samples {
+    pub(super) first: u64,
+    pub(super) step: u64,
+}
 
 /// Parameters of every draw beside the pixel.
 #[derive(Clone, Copy)]

@@ -12,6 +12,8 @@ pub const MAX_NODES: usize = 100_000;
 pub const MAX_VALUES: usize = 1 << 28;
 /// The most weights one convolution or linear layer may have; a limit for untrusted files.
 pub const MAX_WEIGHTS: usize = 1 << 28;
+/// The most macro-steps a model may have; a limit for untrusted files.
+pub const MAX_TIME_STEPS: usize = 1 << 16;
 /// The most channels all nodes may have together, counted once for each input that is read. What is
 /// kept and computed for each channel (bounds, units) is then small, however many nodes flatten a
 /// large image and however often one is added to itself.

@@ -1,4 +1,5 @@
-//! Role of an operation and kind of the stream that it yields: the one place where both are said.
+//! Role of an operation, the channels that it passes on and the kind of the stream that it yields:
+//! the one place where they are said.
 
 use super::{Graph, Op};
 
@@ -55,6 +56,30 @@ impl Op {
             Op::Add | Op::Concat => Role::Join,
             Op::TimeMean => Role::Head,
         }
+    }
+
+    /// Channels that a stateless operation passes on, for each input: pairs of a channel of its
+    /// output and the channel of that input whose values reach it, moved, pooled or added. Empty
+    /// for every other operation. `inputs` and `output` are numbers of channels.
+    pub fn passed_channels(&self, inputs: &[usize], output: usize) -> Vec<Vec<(usize, usize)>> {
+        let mut first = 0;
+        let mut pairs = |width: usize| -> Vec<(usize, usize)> {
+            match self {
+                Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } => {
+                    (0..output).map(|c| (c, c)).collect()
+                }
+                Op::Flatten => {
+                    let each = (output / width.max(1)).max(1);
+                    (0..output).map(|f| (f, f / each)).collect()
+                }
+                Op::Concat => {
+                    first += width;
+                    (0..width).map(|c| (first - width + c, c)).collect()
+                }
+                _ => Vec::new(),
+            }
+        };
+        inputs.iter().map(|&width| pairs(width)).collect()
     }
 
     /// Kind of the stream that this operation yields from streams of these kinds

@@ -6,12 +6,9 @@ use super::specs::weight_specs;
 use super::weights::Weights;
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
-use crate::graph::resolve::{Resolved, ResolvedNode};
+use crate::graph::resolve::{MAX_TIME_STEPS, Resolved, ResolvedNode};
 use crate::streams::Streams;
 use std::collections::BTreeSet;
-
-/// The most macro-steps a model may have; a limit for untrusted files.
-pub const MAX_TIME_STEPS: usize = 1 << 16;
 
 /// A checked model's shapes and streams. [`Model::validate`](crate::Model::validate) alone makes
 /// it, once until the model is changed, so whoever holds one need not check anything again.

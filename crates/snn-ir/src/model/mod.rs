@@ -5,13 +5,15 @@ pub(crate) mod conversion;
 pub(crate) mod file;
 pub(crate) mod form;
 mod init;
+pub(crate) mod preprocessing;
 mod signature;
 mod specs;
 pub mod weights;
 
-pub use checked::{Checked, MAX_TIME_STEPS};
+pub use checked::Checked;
 pub use form::Form;
-pub use signature::{Preprocessing, Signature};
+pub use preprocessing::Preprocessing;
+pub use signature::Signature;
 pub use specs::{WeightSpec, weight_specs};
 
 use crate::encode::Encoder;

@@ -2,11 +2,11 @@
 
 use super::conversion::ConversionOptions;
 use super::form::Form;
+use super::preprocessing::Preprocessing;
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use ndarray::Array2;
-use serde::{Deserialize, Serialize};
 
 /// Everything of a model but its weights: what goes in, what comes out and what is computed.
 ///
@@ -72,22 +72,5 @@ impl Signature {
             return Err(Error::Graph(format!("form {} has no logit unit", self.form.label())));
         };
         Ok(logit_unit / steps.max(1) as f64)
-    }
-}
-
-/// From pixels to the input node (eq. 1): `x = (p − mean_c)/std_c`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preprocessing {
-    /// Integer mean of each channel, 0 to 255.
-    pub mean: Vec<u8>,
-    /// Deviation of each channel in pixel units, all 1 once converted.
-    pub std: Vec<f64>,
-}
-
-impl Preprocessing {
-    /// Means with deviations.
-    pub fn new(mean: Vec<u8>, std: Vec<f64>) -> Self {
-        Self { mean, std }
     }
 }

@@ -72,14 +72,8 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
                     *site = on_grid;
                 }
             }
-            Op::Input { .. }
-            | Op::BatchNorm { .. }
-            | Op::Pool { .. }
-            | Op::GlobalPool { .. }
-            | Op::Flatten
-            | Op::Add
-            | Op::Concat
-            | Op::TimeMean => {}
+            // What has no weights has nothing to round.
+            _ => {}
         }
     }
     stop_if_refused(&plan)?;

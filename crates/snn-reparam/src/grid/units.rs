@@ -4,7 +4,7 @@
 //! The channels of all current nodes are joined where values are added, pooled, flattened,
 //! concatenated or read out together; each class of joined channels gets one unit.
 
-use snn_ir::{Model, Op, Resolved, StreamKind as Kind, Streams};
+use snn_ir::{Model, Resolved, Role, StreamKind as Kind, Streams};
 
 /// Union-find over the channels of all nodes; those of event nodes stay alone and are never asked
 /// for.
@@ -28,35 +28,16 @@ impl Channels {
                 continue;
             }
             let count = info.shape[0];
-            match node.op {
-                Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } => {
-                    for &input in &info.inputs {
-                        (0..count).for_each(|c| channels.join((index, c), (input, c)));
-                    }
+            // All logits share one unit.
+            if node.op.role() == Role::Head {
+                (0..count).for_each(|c| channels.join((index, 0), (info.inputs[0], c)));
+            }
+            let widths: Vec<usize> =
+                info.inputs.iter().map(|&input| resolved.nodes[input].shape[0]).collect();
+            for (&input, pairs) in info.inputs.iter().zip(node.op.passed_channels(&widths, count)) {
+                for (own, its) in pairs {
+                    channels.join((index, own), (input, its));
                 }
-                Op::Flatten => {
-                    let input = info.inputs[0];
-                    let each = count / resolved.nodes[input].shape[0];
-                    (0..count).for_each(|f| channels.join((index, f), (input, f / each)));
-                }
-                Op::Concat => {
-                    let mut first = 0;
-                    for &input in &info.inputs {
-                        let width = resolved.nodes[input].shape[0];
-                        (0..width).for_each(|c| channels.join((index, first + c), (input, c)));
-                        first += width;
-                    }
-                }
-                // All logits share one unit.
-                Op::TimeMean => {
-                    (0..count).for_each(|c| channels.join((index, 0), (info.inputs[0], c)));
-                }
-                Op::Input { .. }
-                | Op::Conv(_)
-                | Op::Linear { .. }
-                | Op::Scale
-                | Op::BatchNorm { .. }
-                | Op::Activation { .. } => {}
             }
         }
         channels

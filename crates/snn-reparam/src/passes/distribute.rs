@@ -5,7 +5,7 @@
 use crate::graph_edit::{Draft, kinds};
 use crate::plan::{Action, Plan, Refusal};
 use snn_ir::StreamKind as Kind;
-use snn_ir::{Node, Op, PoolKind};
+use snn_ir::{Node, Op, PoolKind, Role};
 use std::collections::HashMap;
 
 /// The most copies of readers that separate streams may need: adds of adds of adds double them each
@@ -46,26 +46,23 @@ fn next(draft: &Draft, plan: &mut Plan) -> Option<(Node, Node)> {
         let Some(add) = reader.inputs.iter().find_map(|input| adds.get(input.as_str())) else {
             continue;
         };
-        match reader.op {
-            Op::Conv(_)
-            | Op::Linear { .. }
-            | Op::Scale
-            | Op::Flatten
-            | Op::Pool { pool: PoolKind::Sum | PoolKind::Average, .. }
-            | Op::GlobalPool { pool: PoolKind::Sum | PoolKind::Average } => {
-                return Some(((*add).clone(), reader.clone()));
-            }
-            Op::Pool { pool: PoolKind::Max, .. }
-            | Op::GlobalPool { pool: PoolKind::Max }
-            | Op::Concat => plan.refuse(&reader.name, reader.op.label(), Refusal::NonLinearReader),
-            Op::Add
-            | Op::Activation { .. }
-            | Op::TimeMean
-            | Op::Input { .. }
-            | Op::BatchNorm { .. } => {}
+        let linear = match reader.op.role() {
+            Role::Synapse | Role::Shape => true,
+            Role::Pool => !is_max(&reader.op),
+            Role::Join if matches!(reader.op, Op::Add) => continue,
+            Role::Join => false,
+            Role::Source | Role::Norm | Role::Site | Role::Head => continue,
+        };
+        if linear {
+            return Some(((*add).clone(), reader.clone()));
         }
+        plan.refuse(&reader.name, reader.op.label(), Refusal::NonLinearReader);
     }
     None
+}
+
+fn is_max(op: &Op) -> bool {
+    matches!(op, Op::Pool { pool, .. } | Op::GlobalPool { pool } if *pool == PoolKind::Max)
 }
 
 /// `reader(add(a, b))` becomes `reader = add(reader#1(a), reader#2(b))`; the bias goes with the

@@ -12,7 +12,7 @@ use crate::passes::sum_pool::to_sum;
 use crate::plan::{Action, Plan};
 use ndarray::{ArrayD, Axis, IxDyn};
 use snn_ir::StreamKind as Kind;
-use snn_ir::{Node, Op, PoolKind, QuantRelu, Site};
+use snn_ir::{Node, Op, PoolKind, QuantRelu, Role, Site};
 use std::collections::HashMap;
 
 /// Merges all scales.
@@ -58,26 +58,36 @@ pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
                 plan.note(&node.name, node.op.label(), action);
                 factor
             }
-            Op::Flatten => {
-                let factor = input();
-                let each = channels / factor.len().max(1);
-                factor.iter().flat_map(|f| std::iter::repeat_n(*f, each)).collect()
-            }
-            Op::Concat => node
-                .inputs
-                .iter()
-                .flat_map(|name| factors.get(name).cloned().unwrap_or_default())
-                .collect(),
-            Op::Conv(_) | Op::Linear { .. } | Op::Scale => {
-                absorb(draft, node, &input())?;
-                Vec::new()
-            }
-            Op::Add | Op::BatchNorm { .. } | Op::TimeMean => Vec::new(),
+            Op::Add => Vec::new(),
+            op => match op.role() {
+                Role::Shape | Role::Join => passed(&factors, node, channels),
+                Role::Synapse => {
+                    absorb(draft, node, &input())?;
+                    Vec::new()
+                }
+                Role::Source | Role::Norm | Role::Site | Role::Pool | Role::Head => Vec::new(),
+            },
         };
         factors.insert(node.name.clone(), factor);
     }
     draft.std.fill(1.0);
     Ok(())
+}
+
+/// The factors that a node without weights passes on.
+fn passed(factors: &HashMap<String, Vec<f64>>, node: &Node, channels: usize) -> Vec<f64> {
+    let inputs: Vec<&[f64]> =
+        node.inputs.iter().map(|name| factors.get(name).map_or(&[][..], Vec::as_slice)).collect();
+    let widths: Vec<usize> = inputs.iter().map(|factor| factor.len()).collect();
+    // Currents have no factors, and the current of such a node has none.
+    if widths.contains(&0) {
+        return Vec::new();
+    }
+    let mut factor = vec![1.0; channels];
+    for (input, pairs) in inputs.iter().zip(node.op.passed_channels(&widths, channels)) {
+        pairs.into_iter().for_each(|(own, its)| factor[own] = input[its]);
+    }
+    factor
 }
 
 /// `Ŵ[o,c] = W[o,c]·r_c`, minding groups; a scale is one factor a channel.

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph_edit::{Draft, kinds};
 use crate::plan::{Action, Plan, Refusal};
 use snn_ir::StreamKind as Kind;
-use snn_ir::{Graph, Op, PoolKind};
+use snn_ir::{Graph, Op, PoolKind, Role};
 use std::collections::{BTreeSet, HashSet};
 
 /// Turns averages of currents into sums.
@@ -83,13 +83,13 @@ fn synapses_before(
             if graph.readers(&input).count() != 1 {
                 return Err(Refusal::SharedCurrent { current: input });
             }
-            match graph.node(&input).map(|node| &node.op) {
-                Some(Op::Conv(_) | Op::Linear { .. } | Op::Scale) => {
+            match graph.node(&input).map(|node| node.op.role()) {
+                Some(Role::Synapse) => {
                     synapses.insert(input);
                 }
-                Some(
-                    Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat,
-                ) if currents.contains(&input) => pending.push(input),
+                Some(role) if role.is_stateless() && currents.contains(&input) => {
+                    pending.push(input);
+                }
                 _ => return Err(Refusal::AverageWithEvents { stream: input }),
             }
         }

@@ -266,20 +266,14 @@ impl Check<'_> {
                 }
                 let count = info.shape[0];
                 let op = &self.events.graph().nodes[index].op;
-                let mut first = 0;
-                for &input in &info.inputs {
-                    let width = resolved.nodes[input].shape[0];
-                    let pairs: Vec<(usize, usize)> = match op {
-                        Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } => {
-                            (0..count).map(|c| (c, c)).collect()
-                        }
-                        Op::Flatten => (0..count).map(|c| (c, c / (count / width))).collect(),
-                        Op::Concat => (0..width).map(|c| (first + c, c)).collect(),
-                        // All logits share one scale.
-                        Op::TimeMean => (0..count).flat_map(|c| [(0, c), (c, c)]).collect(),
-                        _ => Vec::new(),
-                    };
-                    first += width;
+                let widths: Vec<usize> =
+                    info.inputs.iter().map(|&input| resolved.nodes[input].shape[0]).collect();
+                let passed = op.passed_channels(&widths, count);
+                for (&input, mut pairs) in info.inputs.iter().zip(passed) {
+                    // All logits share one scale.
+                    if op.role() == Role::Head {
+                        pairs.extend((0..count).flat_map(|c| [(0, c), (c, c)]));
+                    }
                     for (own, its) in pairs {
                         let both = self.scales[index][own].and(self.scales[input][its]);
                         self.scales[index][own] = both;

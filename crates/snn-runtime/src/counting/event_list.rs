@@ -36,6 +36,12 @@ impl<A: Arithmetic> EventList<A> {
         self.filled = 0;
     }
 
+    /// No entries at any position.
+    pub(crate) fn clear(&mut self) {
+        self.begin();
+        (0..self.positions()).for_each(|_| self.end_position());
+    }
+
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a node has at most 2²⁸ values")]
     pub(crate) fn push(&mut self, channel: usize, value: A) {

@@ -1,14 +1,12 @@
 //! Runs one sample through a compiled program.
 
 use crate::arithmetic::Arithmetic;
-use crate::counting::currents;
 use crate::counting::event_list::EventList;
 use crate::counting::program::{NodeKernel, NodeProgram, Program};
-use crate::counting::spike_planes;
+use crate::counting::rearrange;
 use crate::counting::state::{Buffer, RunState, Sample, current_of, levels_of};
 use crate::counting::trace::Trace;
 use crate::neuron::{NeuronState, SiteKernel, SiteNumber};
-use crate::pool::Pooling;
 use snn_ir::Result;
 
 impl<A: SiteNumber> RunState<A> {
@@ -80,34 +78,17 @@ impl<A: SiteNumber> RunState<A> {
                 )?;
                 tally.events += events(node, levels);
             }
-            (NodeKernel::Pool(pool), Buffer::Events { levels, .. }) => {
-                let Some(input) = levels_of(before, node.inputs[0]) else { return Ok(()) };
-                match pool.pooling {
-                    Pooling::Sum => pool.sum_events(input, levels, scratch),
-                    Pooling::Max => pool.max_events(input, levels, scratch),
-                }
-            }
-            (NodeKernel::Flatten, Buffer::Events { levels, .. }) => {
-                spike_planes::flatten(levels_of(before, node.inputs[0]), levels);
-            }
-            (NodeKernel::Concat { starts }, Buffer::Events { levels, .. }) => {
-                spike_planes::concat(
-                    &node.inputs.iter().map(|&i| levels_of(before, i)).zip(starts),
-                    levels,
-                );
-            }
             (NodeKernel::Head, Buffer::Current(_)) => {
                 for (sum, value) in self.sums.iter_mut().zip(current_of(before, node.inputs[0])) {
                     *sum = value.add_to(*sum);
                 }
             }
             (kernel, Buffer::Current(current)) => {
-                currents::join(kernel, program, node, before, current);
+                rearrange::currents(kernel, program, node, before, current);
             }
-            (
-                NodeKernel::Synapse(_) | NodeKernel::Add | NodeKernel::Head,
-                Buffer::Events { .. },
-            ) => {}
+            (_, Buffer::Events { levels, .. }) => {
+                rearrange::events(node, |i| levels_of(before, node.inputs[i]), levels, scratch);
+            }
         }
         Ok(())
     }

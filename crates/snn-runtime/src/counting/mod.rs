@@ -6,11 +6,11 @@
 
 mod compile;
 mod counts;
-mod currents;
 mod event_list;
 mod executor;
 mod interpreter;
 mod program;
+mod rearrange;
 mod spike_planes;
 mod state;
 mod stream;

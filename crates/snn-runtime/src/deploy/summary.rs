@@ -42,10 +42,8 @@ impl Summary {
                     plan.time_steps,
                 ),
                 Operation::Pixels { .. } => "pixels less their mean".into(),
-                Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. } => {
-                    "rearranges".into()
-                }
-                Operation::Head => "sums over macro-steps".into(),
+                step if step.rearranges() => "rearranges".into(),
+                _ => "sums over macro-steps".into(),
             };
             let weight_bytes = match node.step.as_ref()? {
                 Operation::Stage(stage) => {

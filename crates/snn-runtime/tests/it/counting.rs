@@ -287,19 +287,14 @@ fn image(pixels: &[([usize; 3], u8)]) -> ArrayD<u8> {
     image
 }
 
-const FORGETFUL: GridLif = GridLif {
-    leak_multiplier: 0,
-    leak_shift: 0,
-    guard_bits: 0,
-    reset: GridReset::Hard,
-    spike: Spike::Binary,
-    synapse: snn_ir::GridSynapse::Instant,
-    adaptation: snn_ir::GridAdaptation::None,
-};
+/// Neurons without memory.
+fn forgetful() -> GridLif {
+    GridLif::new(0, 0, 0, GridReset::Hard)
+}
 
 #[test]
 fn a_ternary_spike_of_either_sign_is_one_event_and_one_addition_a_weight() {
-    let mut model = ternary(FORGETFUL)
+    let mut model = ternary(forgetful())
         .conv("conv", Conv::square(5, 3, 1), 1, 1)
         .push("pool", Op::GlobalPool { pool: PoolKind::Sum })
         .model(1, 2);
@@ -325,7 +320,7 @@ fn a_ternary_spike_of_either_sign_is_one_event_and_one_addition_a_weight() {
 #[test]
 fn ternary_spikes_that_cancel_in_a_window_cost_both() {
     let window = |pool| Op::Pool { pool, window: Window::square(2) };
-    let mut model = ternary(FORGETFUL)
+    let mut model = ternary(forgetful())
         .push("sum", window(PoolKind::Sum))
         .push("flat", Op::Flatten)
         .linear("fc", 4, 3)
@@ -338,7 +333,7 @@ fn ternary_spikes_that_cancel_in_a_window_cost_both() {
     assert_eq!(counts.node("fc").unwrap().tally, expected);
 
     // The largest of four window sums is sent anew, as counts on the plane of its sign.
-    let mut model = ternary(FORGETFUL)
+    let mut model = ternary(forgetful())
         .push("sum", window(PoolKind::Sum))
         .push("max", window(PoolKind::Max))
         .push("flat", Op::Flatten)

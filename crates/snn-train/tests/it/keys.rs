@@ -433,3 +433,12 @@ fn a_classifier_of_other_classes_begins_anew_where_that_is_asked_for() {
         "{told}"
     );
 }
+
+#[test]
+fn a_set_that_is_too_small_for_what_is_held_out_names_the_key() {
+    let parent = tempfile::tempdir().unwrap();
+    let error = refused(&config(&["data.held_out=8000"]), &parent.path().join("run"));
+    for part in ["`data.held_out`", "fewer than the 8000 training samples", "found 8000"] {
+        assert!(error.contains(part), "{error}");
+    }
+}

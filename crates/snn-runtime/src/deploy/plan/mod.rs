@@ -73,6 +73,16 @@ pub(crate) enum Operation<N: Number> {
     Head,
 }
 
+impl<N: Number> Operation<N> {
+    /// `true` if it pools or moves values and neither weighs nor adds streams.
+    pub(crate) fn rearranges(&self) -> bool {
+        match self {
+            Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. } => true,
+            Operation::Pixels { .. } | Operation::Stage(_) | Operation::Head => false,
+        }
+    }
+}
+
 /// Where the values of a node are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Location {
@@ -196,10 +206,8 @@ impl<N: Number> Plan<N> {
             let inherited = node.inputs.iter().any(|&input| self.nodes[input].extent.payloads);
             let payloads = match &node.step {
                 Some(Operation::Pool(pool)) => pool.pooling == Pooling::Sum || inherited,
-                Some(Operation::Flatten | Operation::Concat { .. }) => inherited,
-                Some(Operation::Pixels { .. } | Operation::Stage(_) | Operation::Head) | None => {
-                    continue;
-                }
+                Some(step) if step.rearranges() => inherited,
+                Some(_) | None => continue,
             };
             self.nodes[index].extent.payloads = payloads;
         }
@@ -488,7 +496,7 @@ impl Compiler<'_> {
         let inputs = &self.resolved.nodes[index].inputs;
         match &self.model.graph().nodes[index].op {
             Op::Activation { site, .. } => site.spike() == Some(Spike::Ternary),
-            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten | Op::Concat => {
+            op if op.role().is_stateless() && !matches!(op, Op::Add) => {
                 inputs.iter().any(|&input| self.is_signed(input))
             }
             _ => true,

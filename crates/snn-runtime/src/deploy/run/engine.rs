@@ -206,10 +206,7 @@ impl<N: Number> Run<'_, N> {
                         memory,
                         pixels,
                     );
-                    if matches!(
-                        step,
-                        Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. }
-                    ) {
+                    if step.rearranges() {
                         // A stage sorts its events as it sends them.
                         self.arena.with_scratch(|scratch| {
                             let mut whole = events.whole(self.extent(index));
