@@ -16,8 +16,9 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::Path;
 
-/// Version of the format. A reader takes this version and every earlier one.
-pub const VERSION: u32 = 1;
+/// Version of the format. A reader takes this version and every earlier one; a writer gives a file
+/// the earliest version that says all of it: 1, or 2 with an encoder or the options of a conversion.
+pub const VERSION: u32 = 2;
 /// The largest header (graph and list of weights) a file may have, in bytes; a limit for
 /// untrusted files. JSON takes up to fifty times its size while it is read.
 pub const MAX_HEADER_BYTES: u64 = 1 << 24;
@@ -91,7 +92,11 @@ impl Model {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         self.validate()?;
         let header = Header {
-            version: VERSION,
+            version: if self.encoder() == Encoder::Direct && self.conversion().is_none() {
+                1
+            } else {
+                VERSION
+            },
             form: self.form(),
             time_steps: self.time_steps(),
             preprocessing: Cow::Borrowed(self.preprocessing()),

@@ -209,6 +209,15 @@ fn foreign_files_are_named_as_such() {
 }
 
 #[test]
+fn a_file_has_the_earliest_version_that_says_all_of_it() {
+    let version = |model: &Model| header(model)["version"].as_u64();
+    let model = events_model();
+    assert_eq!(version(&model), Some(1));
+    let encoded = model.with_encoder(Encoder::Poisson { seed: 0, rate: 1.0 });
+    assert_eq!(version(&encoded), Some(u64::from(VERSION)));
+}
+
+#[test]
 fn versions_from_the_future_are_named_before_anything_else_is_read() {
     let found = |version: Value, more: Value| {
         let mut json = header(&events_model());
