@@ -82,16 +82,10 @@ impl<'a> Description<'a> {
             Form::Trained => None,
         };
         let sites = model.graph().sites()?;
-        let micro_steps = model.graph().nodes.iter().filter_map(|node| match &node.op {
-            Op::Activation { site, code: Some(code) } => {
-                Some(code.micro_steps(u32::from(site.levels()?)))
-            }
-            _ => None,
-        });
         Ok(Self {
             form: model.form(),
             time_steps: model.time_steps(),
-            micro_steps: micro_steps.max().unwrap_or(1),
+            micro_steps: model.graph().micro_steps(),
             parameters: model.weights().values().map(Tensor::len).sum(),
             neurons: sites.iter().map(snn_ir::SiteInfo::neurons).sum(),
             lif_neurons: sites
@@ -248,13 +242,13 @@ fn node(
 }
 
 fn role(op: &Op) -> Role {
-    match op {
-        Op::Input { .. } | Op::TimeMean => Role::End,
-        Op::Conv(_) | Op::Linear { .. } | Op::Scale => Role::Synapse,
-        Op::Activation { site, .. } if site.is_stateful() => Role::Spiking,
-        Op::Activation { .. } => Role::Relu,
-        Op::Add | Op::Concat => Role::Join,
-        Op::BatchNorm { .. } | Op::Pool { .. } | Op::GlobalPool { .. } | Op::Flatten => Role::Other,
+    match (op.role(), op) {
+        (_, Op::Activation { site, .. }) if site.is_stateful() => Role::Spiking,
+        (snn_ir::Role::Site, _) => Role::Relu,
+        (snn_ir::Role::Source | snn_ir::Role::Head, _) => Role::End,
+        (snn_ir::Role::Synapse, _) => Role::Synapse,
+        (snn_ir::Role::Join, _) => Role::Join,
+        (snn_ir::Role::Norm | snn_ir::Role::Pool | snn_ir::Role::Shape, _) => Role::Other,
     }
 }
 

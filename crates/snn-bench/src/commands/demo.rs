@@ -104,7 +104,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
         let total = counted.counts.total();
         conversions.push(Row {
             code: code.label(),
-            micro_steps: micro_steps(&model),
+            micro_steps: model.graph().micro_steps(),
             firing_rate: total.events as f64 / total.neuron_updates as f64,
             verification,
             inference,
@@ -143,17 +143,6 @@ fn failures(conversions: &[Row], lif_share: f64) -> Vec<String> {
         failures.push(format!("{:.1} % of the neurons are LIF, less than half", 100.0 * lif_share));
     }
     failures
-}
-
-/// Micro-steps of one macro-step: the longest code of any site.
-fn micro_steps(model: &Model) -> u32 {
-    let steps = model.graph().nodes.iter().filter_map(|node| match &node.op {
-        Op::Activation { site, code: Some(code) } => {
-            Some(code.micro_steps(site.levels().map_or(1, u32::from)))
-        }
-        _ => None,
-    });
-    steps.max().unwrap_or(1)
 }
 
 /// Images a second of the trained network on libtorch, fp32, one pass over the images after a

@@ -104,6 +104,18 @@ impl Op {
 }
 
 impl Graph {
+    /// Micro-steps of one macro-step: the longest code of any site (eq. 15); 1 where no site has a
+    /// code, or only such without levels.
+    pub fn micro_steps(&self) -> u32 {
+        let steps = self.nodes.iter().filter_map(|node| match &node.op {
+            Op::Activation { site, code: Some(code) } => {
+                Some(code.micro_steps(u32::from(site.levels()?)))
+            }
+            _ => None,
+        });
+        steps.max().unwrap_or(1)
+    }
+
     /// Kind of the stream that each node yields, in the order of the nodes, in any form; see
     /// [`Op::yields`]. A name that no earlier node has counts as a current.
     pub fn kinds(&self) -> Vec<Kind> {

@@ -353,8 +353,8 @@ impl Proof {
         let left = |samples: usize| samples.saturating_sub(seen).min(count);
         let naive = left(self.demands.naive_samples);
         let (trained, converted) = running.compare(images, input, naive)?;
-        self.correct_trained += correct(&trained.logits, batch.labels);
-        self.correct_converted += correct(&converted.logits, batch.labels);
+        self.correct_trained += trained.logits.correct(batch.labels);
+        self.correct_converted += converted.logits.correct(batch.labels);
         let (before, after) = (trained.logits.argmax(), converted.logits.argmax());
         self.findings.class_changes += changed(&before, &after);
         let noise = left(self.demands.noise_samples);
@@ -523,13 +523,4 @@ fn first_of(evaluation: &Evaluation, count: usize) -> Evaluation {
 
 fn changed(before: &[usize], after: &[usize]) -> usize {
     before.iter().zip(after).filter(|(a, b)| a != b).count()
-}
-
-fn correct(logits: &Logits, labels: &[i64]) -> usize {
-    let classes = logits.argmax();
-    classes
-        .iter()
-        .zip(labels)
-        .filter(|(class, label)| i64::try_from(**class).is_ok_and(|class| class == **label))
-        .count()
 }

@@ -107,7 +107,8 @@ fn best<'a>(logits: &[f64], names: &'a [String]) -> Vec<Ranked<'a>> {
             share: (logit - largest).exp() / sum,
         })
         .collect();
-    classes.sort_by(|a, b| b.share.total_cmp(&a.share));
+    // By logits, which differ where shares are rounded to the same number.
+    classes.sort_by(|a, b| logits[b.class].total_cmp(&logits[a.class]));
     classes.truncate(BEST);
     classes
 }
