@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A trained network with the config of its run, if it came from one.
+/// A trained network with the config of its run, if it came from one that has a config.
 pub(crate) struct Trained {
     pub(crate) model: Model,
     pub(crate) config: Option<RunConfig>,
@@ -26,7 +26,9 @@ pub(crate) fn trained(path: &Path) -> Result<Trained> {
                 path.display()
             );
         }
-        return Ok(Trained { model: Model::load(model)?, config: Some(run.config()?) });
+        // A program that calls the trainer has a run without a config.
+        let config = run.has_config().then(|| run.config()).transpose()?;
+        return Ok(Trained { model: Model::load(model)?, config });
     }
     Ok(Trained { model: Model::load(path)?, config: None })
 }
@@ -50,13 +52,17 @@ pub(crate) struct TestSamples {
     data: Sources,
     /// Its test part as the network reads it.
     pub(crate) source: Arc<dyn Source>,
+    /// How many of them the run tests on (`data.test_limit`); `None` for all.
+    limit: Option<NonZeroUsize>,
+    /// Seed by which the run chooses these.
+    seed: u64,
 }
 
 impl TestSamples {
-    /// At most `limit` of the samples, all if there is no limit.
+    /// At most `limit` of the samples; where there is no limit those that the run tests on.
     pub(crate) fn limited(&self, limit: Option<NonZeroUsize>) -> Result<Arc<dyn Source>> {
-        let Some(limit) = limit else { return Ok(Arc::clone(&self.source)) };
-        let indices = self.data.limit((0..self.source.len()).collect(), limit.get(), 0);
+        let Some(limit) = limit.or(self.limit) else { return Ok(Arc::clone(&self.source)) };
+        let indices = self.data.limit((0..self.source.len()).collect(), limit.get(), self.seed);
         Ok(Arc::new(Subset::new(Arc::clone(&self.source), indices)?))
     }
 }
@@ -76,13 +82,17 @@ pub(crate) fn test_samples(
         (None, None) => return Ok(None),
     };
     let data = snn_data::open(&source, root)?;
+    // Limit and seed are of the run's own data.
+    let own = config.filter(|config| config.data.dataset == source.dataset);
+    let limit = own.and_then(|config| NonZeroUsize::new(config.data.test_limit));
+    let seed = own.filter(|_| limit.is_some()).map_or(0, |config| config.seed);
     // Files from before models had their encoder are encoded as their run was.
     let encoder = match (model.encoder(), config) {
         (Encoder::Direct, Some(config)) => config.encoder,
         (encoder, _) => encoder,
     };
     let source = encode(&data.test, &encoder, model.time_steps())?;
-    Ok(Some(TestSamples { data, source }))
+    Ok(Some(TestSamples { data, source, limit, seed }))
 }
 
 /// Makes sure that a model and a data set are meant for each other: as many classes, of the same

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 const MEASURED: &str = include_str!("../measured.toml");
 
 const INTRODUCTION: &str = "\
-snn trains spiking networks in which some neurons are ReLUs, converts them without loss into
-networks whose whole inference is event-driven, proves it, and runs them on events.
+snn trains spiking networks in which some neurons are ReLUs, converts them into networks whose whole
+inference is event-driven, proves it, and runs them on events. Conversion loses nothing in real
+arithmetic; rounding to integers is a second step, whose effect `snn verify` prints.
 ";
 
 const NOTE: &str = "\
@@ -78,6 +79,9 @@ struct Row {
     trained: f64,
     /// Converted, on the int8 grid, in percent; absent if it was not converted.
     grid: Option<f64>,
+    /// `true` if `verify` held for the converted network, on all test images.
+    #[serde(default)]
+    verified: bool,
     /// Command that makes the row.
     command: String,
     /// On what it was measured.
@@ -137,7 +141,10 @@ pub(crate) fn show(json: bool) -> Result<Outcome> {
             row.epochs.to_string(),
             format!("{:.1} %", row.relu_share),
             format!("{:.2} %", row.trained),
-            row.grid.map_or("–".to_string(), |grid| format!("{grid:.2} %")),
+            row.grid.map_or("–".to_string(), |grid| {
+                let verified = if row.verified { "verified" } else { "not verified" };
+                format!("{grid:.2} %, {verified}")
+            }),
         ]);
     }
     output::line(format_args!(

@@ -199,7 +199,7 @@ snn_status snn_session_probabilities(
     const SnnSession *session, double *probabilities, size_t length);
 
 /* The `count` best classes of the last run or push, the best first; of equal sums the first
- * class first. At most as many as there are. */
+ * class first. `count` above the number of classes is SNN_ERROR_SIZE. */
 snn_status snn_session_best(const SnnSession *session, SnnPrediction *best, size_t count);
 
 /* The state of a network that has seen nothing. */

@@ -21,6 +21,23 @@ pub enum Error {
         /// The value found.
         found: &'static str,
     },
+    /// An integer of the grid could leave 32 bits; the error within names the node or weight.
+    #[error("{cause}; {way_out}")]
+    Overflow {
+        /// Node or weight, and what is too large there.
+        cause: snn_ir::Error,
+        /// Advice on what to change.
+        way_out: &'static str,
+    },
+    /// A file off the grid was said to be fine-tuned, which happens on the grid alone.
+    #[error(
+        "expected a fine-tuned model in the form grid, found {found}: fine-tuning makes no other; \
+         prove it as it is (without --finetuned)"
+    )]
+    FineTuned {
+        /// Form of the file.
+        found: &'static str,
+    },
     /// A graph, weight or interpreter error.
     #[error(transparent)]
     Ir(#[from] snn_ir::Error),

@@ -22,7 +22,7 @@ impl<T> Idle<T> {
     }
 }
 
-/// A value on loan; it goes back when this is dropped.
+/// A value on loan; it goes back when this is dropped, unless by a panic.
 #[derive(Debug)]
 pub(crate) struct Lent<'p, T> {
     pool: &'p Idle<T>,
@@ -46,8 +46,29 @@ impl<T> DerefMut for Lent<'_, T> {
 
 impl<T> Drop for Lent<'_, T> {
     fn drop(&mut self) {
-        if let Some(value) = self.value.take() {
+        // A panic in the middle of its use may have left it in any state.
+        if let Some(value) = self.value.take().filter(|_| !std::thread::panicking()) {
             self.pool.0.lock().unwrap_or_else(PoisonError::into_inner).push(value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Idle;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn what_a_panic_interrupted_is_not_lent_again() {
+        let pool = Idle::default();
+        *pool.lend(|| 1) = 2;
+        assert_eq!(*pool.lend(|| 1), 2, "it is used again");
+        let interrupted = catch_unwind(AssertUnwindSafe(|| {
+            let mut lent = pool.lend(|| 1);
+            *lent = 3;
+            panic!("in the middle of a run");
+        }));
+        assert!(interrupted.is_err());
+        assert_eq!(*pool.lend(|| 1), 1, "a new one");
     }
 }

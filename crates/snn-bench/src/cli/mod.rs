@@ -9,8 +9,10 @@ use snn_train::{Options, Start};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// Spiking neural networks by hybrid conversion: train, convert without loss, prove it, run on
-/// events.
+/// Spiking neural networks by hybrid conversion: train, convert, prove it, run on events.
+///
+/// Conversion loses nothing in real arithmetic; rounding to integers is a second step, whose effect
+/// `verify` prints.
 ///
 /// Without a command: what the tool does, and the paper's tables beside what has been measured
 /// here. Results go to stdout, progress to stderr. Exit codes: 0 holds, 1 a check failed, 2 usage,
@@ -45,12 +47,13 @@ pub(crate) enum Command {
         after_help = "JSON, the `result.json` of the run: `dataset`, `test_accuracy` (0 to 1), \
                         `test_images`, `validation_accuracy`, `averaged`, `batch_norm_batches`, \
                         `final_epoch`, `wall_seconds`, `policy`, `relu_share`, `time_steps`, \
-                        `parameters`."
+                        `parameters`, `chance` (0 to 1)."
     )]
     Train(Train),
     /// Convert a run into an event-driven model file.
     ///
-    /// Prints the plan. What cannot be converted ends with 2 and a list.
+    /// Prints a summary, and with --plan what becomes of every node. What cannot be converted ends
+    /// with 2 and a list.
     #[command(after_help = "JSON: `out`, `form`, `bytes`, `plan`.")]
     Convert(Convert),
     /// Fine-tune a model on the grid, to win back what rounding lost.
@@ -58,17 +61,15 @@ pub(crate) enum Command {
     Finetune(Finetune),
     /// Prove that a converted model is its trained network: spike for spike off the grid, bit for
     /// bit on it.
-    #[command(
-        after_help = "JSON: `run`, `model`, `holds`, `finetuned`, `level`, `samples`, `flips`, \
-                      `sites`, \
-                        `active_sites`, `accuracy_reference`, `accuracy_converted` (percent), \
-                        `max_drop`, \
-                        `failures`, and `comparisons` (each `level`, `reference`, `candidate`, \
-                        `samples`, \
-                        `decisions`, `flips`, `ties`, `unequal_logits`, `logit_difference` (`null` \
-                        where \
-                        logits are not compared), `class_changes`, `sites`)."
-    )]
+    #[command(after_help = "JSON: `run`, `model`, `holds`, `finetuned`, `verdict`, `level`, \
+                            `samples`, `test_samples` (`null` where not known), `flips`, `sites`, \
+                            `active_sites`, `accuracy_reference`, `accuracy_converted` (percent), \
+                            `max_drop`, `class_changes`, `noise` (`samples`, `class_changes`), \
+                            `changed_weights`, `weights`, `rounding` (each `node`, `weights`, \
+                            `largest_error`, `relative_error`), `failures`, `notes`, and \
+                            `comparisons` (each `level`, `reference`, `candidate`, `samples`, \
+                            `decisions`, `flips`, `ties`, `unequal_logits`, `logit_difference` \
+                            (`null` where logits are not compared), `class_changes`, `sites`).")]
     Verify(Verify),
     /// Run a converted model on events, as fast as this machine can.
     ///
@@ -76,9 +77,10 @@ pub(crate) enum Command {
     /// --counts the interpreter that counts every operation runs as well, untimed, and its logits
     /// must be the same; a model off the grid is run by that interpreter alone.
     ///
-    /// An image is a PNG or JPEG file or raw bytes. A picture is turned upright as its camera
-    /// noted, resized to cover the model's input (for 224×224 pixels, to a shorter side of 256),
-    /// and its middle is cut out; for a model of one channel it becomes grey. Its five best
+    /// An image is a PNG or JPEG file or raw bytes. With --run a picture is resized and cropped as
+    /// the run's test pictures were. Otherwise it is turned upright as its camera noted, resized to
+    /// cover the model's input (for 224×224 pixels, to a shorter side of 256), and its middle is
+    /// cut out. For a model of one channel it becomes grey. Its five best
     /// classes are printed with their share (the softmax of the logits), the time of one run, and
     /// the events and additions that it took.
     #[command(after_help = "JSON: `samples`, `accuracy` and `chance` (percent), `engine`, \
@@ -91,7 +93,8 @@ pub(crate) enum Command {
     /// and how a converted model is deployed.
     #[command(after_help = "JSON: `form`, `time_steps`, `micro_steps`, `parameters`, `neurons`, \
                       `lif_neurons`, \
-                        `preprocessing`, `classes`, `nodes`, of a converted model that can be \
+                        `preprocessing`, `encoder`, `classes`, `nodes`, of a converted model `conversion`, \
+                      of one that can be \
                         deployed \
                         `deployment`, and of a run `config` and `result`.")]
     Inspect(Inspect),
@@ -265,8 +268,8 @@ pub(crate) struct Convert {
     /// Bits that leaks are rounded to on the grid, 0 to 16 [default: 12].
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(..=16))]
     pub(crate) leak_bits: Option<u8>,
-    /// List what becomes of every node, not only a summary.
-    #[arg(long)]
+    /// List what becomes of every node, not only a summary; JSON has it always.
+    #[arg(long, conflicts_with = "json")]
     pub(crate) plan: bool,
     /// The model file to write.
     #[arg(long)]
@@ -312,7 +315,7 @@ pub(crate) struct Verify {
     #[arg(long, default_value_t = 1.0)]
     pub(crate) max_drop: f64,
     /// Only N test images: the first ones, or a choice that is always the same where the set stands
-    /// class by class (pictures, recordings).
+    /// class by class (pictures, recordings) [default: the run's `data.test_limit`, else all].
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Test images on which the naive evaluator runs as well.
@@ -322,8 +325,8 @@ pub(crate) struct Verify {
     /// holds on 1,000 images at least (or all there are), since accuracy alone speaks for it.
     #[arg(long)]
     pub(crate) finetuned: bool,
-    /// List every comparison and what rounding did to every layer.
-    #[arg(long)]
+    /// List every comparison and what rounding did to every layer; JSON has them always.
+    #[arg(long, conflicts_with = "json")]
     pub(crate) long: bool,
     /// Instruction sets that the deployment is proved with [default: all that this machine has].
     #[arg(long = "kernel", value_enum, value_delimiter = ',', value_name = "LEVEL")]
@@ -351,15 +354,16 @@ pub(crate) struct Infer {
     /// The data set whose test images to classify.
     #[arg(long, value_name = "NAME")]
     pub(crate) dataset: Option<DatasetName>,
-    /// The run that the model is from: its data set, framed and encoded as it was trained.
+    /// The run that the model is from: its data set, framed and encoded as it was trained; with
+    /// --image the size and resizing of its pictures.
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<PathBuf>,
     /// One image instead: a PNG or JPEG file, resized and cropped to the model's input, or raw
     /// bytes, channel by channel.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "run", "data", "limit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dataset", "data", "limit"])]
     pub(crate) image: Option<PathBuf>,
     /// Only N test images: the first ones, or a choice that is always the same where the set stands
-    /// class by class (pictures, recordings).
+    /// class by class (pictures, recordings) [default: the run's `data.test_limit`, else all].
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Count every operation as well, and the energy that they stand for; node by node. Of a model
@@ -372,8 +376,8 @@ pub(crate) struct Infer {
 pub(crate) struct Inspect {
     /// A model file or run folder.
     pub(crate) path: PathBuf,
-    /// Draw the graph and list every node, not only a summary.
-    #[arg(long)]
+    /// Draw the graph and list every node, not only a summary; JSON has them always.
+    #[arg(long, conflicts_with = "json")]
     pub(crate) nodes: bool,
     /// Draw the graph into this file, as SVG.
     #[arg(long, value_name = "FILE")]

@@ -8,8 +8,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 use snn_ir::{Code, Form, Model};
 use snn_reparam::{
-    Action, CodeChoice, Conversion, ConversionOptions, ConvertOptions, Error, GridOptions, Plan,
-    to_grid,
+    Action, CodeChoice, Conversion, ConversionOptions, ConvertOptions, GridOptions, Plan, to_grid,
 };
 use std::path::Path;
 
@@ -63,14 +62,7 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
         GridName::None => None,
     };
     let options = ConversionOptions { codes, grid };
-    let conversion = match convert(&trained.model, &options) {
-        Ok(conversion) => conversion,
-        Err(Error::Refused(plan)) => {
-            output::tell(&plan);
-            bail!("{}", Error::Refused(plan));
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let conversion = convert(&trained.model, &options)?;
     files::save(&conversion.model, &arguments.out)?;
     let bytes = fs_err::metadata(&arguments.out)?.len();
     let form = conversion.model.form().label();

@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     let (config, dataset) = (trained.config.as_ref(), arguments.dataset);
     let samples = files::test_samples(&trained.model, config, dataset, root)?;
     let samples = samples.with_context(|| {
-        format!("{} is a file and names no data set; give --dataset", arguments.run.display())
+        format!("{} has no config that names a data set; give --dataset", arguments.run.display())
     })?;
     // Whether the file fits is a question of the proof, which names the cause.
     files::fits(&trained.model, &arguments.run, &samples)?;
@@ -191,14 +191,8 @@ fn print_effect(report: &Report) -> Result<()> {
              keep their class in the trained network"
         ))?;
     }
-    let worst = report.rounding.iter().max_by(|a, b| a.largest_error.total_cmp(&b.largest_error));
-    if let Some(worst) = worst {
-        let weights: usize = report.rounding.iter().map(|layer| layer.weights).sum();
-        output::line(format_args!(
-            "every one of {weights} weights is within half a step of its real value (largest {:.3} \
-             steps, `{}`)",
-            worst.largest_error, worst.node
-        ))?;
+    if let Some(line) = report.rounding_line() {
+        output::line(line)?;
     }
     Ok(())
 }

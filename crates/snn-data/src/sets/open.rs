@@ -345,6 +345,24 @@ impl SourceConfig {
         }
     }
 
+    /// The middle that is cut out of a picture for evaluation; `None` for sets that are not made of
+    /// pictures.
+    #[cfg(feature = "pictures")]
+    pub fn centre_crop(&self) -> Option<CentreCrop> {
+        matches!(self.dataset.spec().form, Form::Pictures(_)).then(|| self.picture_crop())
+    }
+
+    #[cfg(feature = "pictures")]
+    fn picture_crop(&self) -> CentreCrop {
+        let (size, filter) = (self.picture_size(), self.pictures.filter);
+        let resize = match self.pictures.resize {
+            0 if size >= 128 => size * 8 / 7,
+            0 => size,
+            resize => resize,
+        };
+        CentreCrop { resize, size, filter }
+    }
+
     #[cfg(feature = "recordings")]
     fn frame_shape(&self) -> Option<SampleShape> {
         let spec = self.dataset.spec();
@@ -427,13 +445,8 @@ pub fn open(config: &SourceConfig, root: Option<&Path>) -> Result<Sources> {
 #[cfg(feature = "pictures")]
 #[cfg_attr(not(feature = "cache"), expect(unused_variables, reason = "for caches alone"))]
 fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<Sources> {
-    let PictureConfig { resize, scale, ratio, filter, exif, on_damage, .. } = config.pictures;
+    let PictureConfig { scale, ratio, filter, exif, on_damage, .. } = config.pictures;
     let (spec, size) = (config.dataset.spec(), config.picture_size());
-    let resize = match resize {
-        0 if size >= 128 => size * 8 / 7,
-        0 => size,
-        resize => resize,
-    };
     let train = Arc::new(Pictures::open(config.dataset, folder, crate::Split::Train)?);
     let test = Arc::new(Pictures::open(config.dataset, folder, crate::Split::Test)?);
     let classes = train.classes().to_vec();
@@ -456,7 +469,7 @@ fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<So
         PictureSource::new(Arc::clone(pictures), view, DecodeOptions { exif }, on_damage)
     };
     let random = View::Train(RandomResizedCrop { size, scale, ratio, filter });
-    let middle = View::Evaluation(CentreCrop { resize, size, filter });
+    let middle = View::Evaluation(config.picture_crop());
     let plain = |pictures: &Arc<Pictures>| -> Result<Arc<dyn Source>> {
         let source = view(pictures, middle)?;
         #[cfg(feature = "cache")]

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op};
 use crate::model::form::Form;
-use crate::site::{Code, Site, Spike};
+use crate::site::{Code, GridAdaptation, GridSynapse, Site, Spike};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -100,14 +100,23 @@ impl GridOptions {
     }
 
     /// The options that a graph on the grid shows, as far as it does: the guard bits of its LIF
-    /// sites, and at least as many bits of leaks as they have; of a file that does not store its
-    /// options.
+    /// sites, and at least as many bits of leaks as any of their decays has; of a file that does
+    /// not store its options.
     pub fn of_graph(graph: &Graph) -> Self {
         let mut options = Self::default();
         for node in &graph.nodes {
             if let Op::Activation { site: Site::GridLif(lif), .. } = &node.op {
                 options.guard_bits = lif.guard_bits;
-                options.leak_bits = options.leak_bits.max(lif.leak_shift);
+                let synapse = match lif.synapse {
+                    GridSynapse::Instant => 0,
+                    GridSynapse::Current { shift, .. } => shift,
+                };
+                let adaptation = match lif.adaptation {
+                    GridAdaptation::None => 0,
+                    GridAdaptation::Threshold { shift, .. } => shift,
+                };
+                let shifts = [lif.leak_shift, synapse, adaptation];
+                options.leak_bits = shifts.into_iter().fold(options.leak_bits, u8::max);
             }
         }
         options

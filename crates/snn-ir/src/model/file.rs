@@ -156,8 +156,23 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     file.persist(path).map_err(|e| named(e.error))?;
     // The rename itself must reach the disk too, or a power cut brings the old file back.
     #[cfg(unix)]
-    fs_err::File::open(folder)?.sync_all().map_err(named)?;
+    match fs_err::File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if !cannot_be_synced(&error) => return Err(named(error).into()),
+        _ => {}
+    }
     Ok(())
+}
+
+/// `true` for the errors of folders that no program can sync: of file systems that know no such
+/// thing (`EINVAL`, `ENOTSUP`), and where entries may be made but not listed (`EACCES`). The file
+/// itself is on the disk then.
+#[cfg(unix)]
+fn cannot_be_synced(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
+    )
 }
 
 /// An error of this file.
@@ -387,4 +402,23 @@ fn raw<'t>(name: &'t str, tensor: &'t Tensor) -> (&'t str, Dtype, &'t [usize], V
         Tensor::I32(a) => (Dtype::I32, a.iter().flat_map(|v| v.to_le_bytes()).collect()),
     };
     (name, dtype, tensor.shape(), data)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::cannot_be_synced;
+    use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn only_folders_that_no_program_can_sync_are_excused() {
+        for kind in [ErrorKind::InvalidInput, ErrorKind::Unsupported, ErrorKind::PermissionDenied] {
+            assert!(cannot_be_synced(&Error::from(kind)), "{kind}");
+        }
+        // ENOTSUP is spelled EOPNOTSUPP on Linux: 95; EINVAL is 22 and EACCES 13 everywhere.
+        #[cfg(target_os = "linux")]
+        assert!([13, 22, 95].map(Error::from_raw_os_error).iter().all(cannot_be_synced));
+        for kind in [ErrorKind::StorageFull, ErrorKind::NotFound, ErrorKind::Other] {
+            assert!(!cannot_be_synced(&Error::from(kind)), "{kind}");
+        }
+    }
 }

@@ -479,3 +479,23 @@ fn what_a_registry_lacks_is_named() {
         custom_levels(&custom_model(2.0, Share::Layer, &[2.0]), &neurons).unwrap_err().to_string();
     assert!(error.contains("node `own`") && error.contains("it emitted 2"), "{error}");
 }
+
+/// The bits of leaks of an older file are the most that any decay of any site has.
+#[test]
+fn options_of_a_graph_look_at_every_decay() {
+    let grid = GridLif {
+        synapse: GridSynapse::Current { multiplier: 1, shift: 14 },
+        adaptation: GridAdaptation::Threshold { multiplier: 1, shift: 15 },
+        ..GridLif::new(1, 13, 5, GridReset::Hard)
+    };
+    let leak_bits = |lif: GridLif| {
+        let graph = chain(&[1], vec![("neuron", site(Site::GridLif(lif)))]);
+        let options = snn_ir::GridOptions::of_graph(&graph);
+        assert_eq!(options.guard_bits, 5);
+        options.leak_bits
+    };
+    assert_eq!(leak_bits(grid), 15);
+    assert_eq!(leak_bits(GridLif { adaptation: GridAdaptation::None, ..grid }), 14);
+    assert_eq!(leak_bits(GridLif::new(1, 13, 5, GridReset::Hard)), 13);
+    assert_eq!(leak_bits(GridLif::new(1, 3, 5, GridReset::Hard)), 12);
+}

@@ -1,8 +1,13 @@
 //! Whole numbers as weights of integers.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use ndarray::ArrayD;
 use snn_ir::{Error as IrError, Tensor, Weights};
+
+/// Advice where an integer is too large for its unit, which the smallest channel decides.
+pub(super) const UNEQUAL: &str = "the channels whose currents are added there differ too much in \
+                                  size for one unit: bring their weights, biases and thresholds \
+                                  closer together, or take fewer levels or inputs";
 
 /// Stores whole numbers as integers of 32 bits.
 pub(crate) fn set_integers(
@@ -13,12 +18,17 @@ pub(crate) fn set_integers(
 ) -> Result<()> {
     let name = format!("{node}.{part}");
     if let Some(value) = values.iter().find(|v| v.abs() >= f64::from(i32::MAX)) {
-        return Err(IrError::Weight {
-            name,
-            expected: "integers below 2^31".into(),
-            found: value.to_string(),
-        }
-        .into());
+        let (expected, found) = ("integers below 2^31".into(), value.to_string());
+        return Err(Error::Overflow {
+            cause: IrError::Weight { name, expected, found },
+            // Only the jump of an adaptation is in units of the membrane.
+            way_out: match part {
+                "adaptation" => {
+                    "take fewer guard bits (`convert --guard-bits N`), or a weaker adaptation"
+                }
+                _ => UNEQUAL,
+            },
+        });
     }
     #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
     let integers = values.mapv(|v| v as i32);

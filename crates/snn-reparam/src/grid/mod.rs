@@ -9,13 +9,13 @@ use crate::convert::{Conversion, stop_if_refused};
 use crate::error::{Error, Result};
 use crate::graph_edit::per_channel;
 use crate::plan::{Action, Plan};
-use integers::set_integers;
+use integers::{UNEQUAL, set_integers};
 use ndarray::{Array1, Axis};
 use site::{Edges, SiteToGrid, refuse_without_counterpart};
 use snn_ir::{
     CodeChoice, ConversionOptions, Form, GridOptions, Model, Op, Resolved, Tensor, Weights, weights,
 };
-use snn_ir::{F32_EXACT, Streams};
+use snn_ir::{Error as IrError, F32_EXACT, Streams};
 use units::Channels;
 
 /// Largest weight on the grid, as a number.
@@ -86,7 +86,10 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
     };
     signature.conversion = Some(ConversionOptions { codes, grid: Some(options) });
     let model = Model::new(signature, rounded);
-    note_bounds(&model, &mut plan)?;
+    note_bounds(&model, &mut plan).map_err(|error| match error {
+        Error::Ir(cause @ IrError::Refused { .. }) => Error::Overflow { cause, way_out: UNEQUAL },
+        error => error,
+    })?;
     Ok(Conversion { model, plan })
 }
 

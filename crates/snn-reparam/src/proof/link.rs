@@ -58,8 +58,12 @@ pub fn difference(expected: &Model, file: &Model, tuning: Tuning) -> Difference 
         if is_tunable {
             found.tunable += tensor.len() as u64;
         }
-        let Some(other) = file.weights().get(name) else { continue };
+        let Some(other) = file.weights().get(name) else {
+            found.changed += tensor.len() as u64;
+            continue;
+        };
         if other.dtype() != tensor.dtype() || other.shape() != tensor.shape() {
+            found.changed += tensor.len() as u64;
             wrong.push(format!("`{name}` has another type or shape"));
             continue;
         }

@@ -191,8 +191,8 @@ struct OnGrid {
 /// Runs the whole proof.
 ///
 /// # Errors
-/// The first model is not trained, the second not converted or of a network that cannot be
-/// converted with its options; an interpreter failed; a batch could not be read.
+/// The first model is not trained, the second not converted, or off the grid though it should be
+/// fine-tuned; an interpreter failed; a batch could not be read.
 pub fn prove<'b, E>(
     trained: &Model,
     file: &Model,
@@ -218,8 +218,8 @@ impl Proof {
     /// or classes differ there is nothing to run, and [`is_running`](Self::is_running) is false.
     ///
     /// # Errors
-    /// The first model is not trained, the second not converted; the network cannot be converted
-    /// with the options of the file; an interpreter cannot be made.
+    /// The first model is not trained, the second not converted, or off the grid though it should
+    /// be fine-tuned; an interpreter cannot be made.
     pub fn new(
         trained: &Model,
         file: &Model,
@@ -229,29 +229,38 @@ impl Proof {
         if file.form() == Form::Trained {
             return Err(Error::Form { expected: "events or grid", found: file.form().label() });
         }
+        if demands.tuning == Tuning::Weights && file.form() == Form::Events {
+            return Err(Error::FineTuned { found: file.form().label() });
+        }
         let options = options_of(file);
         let neurons = engines.neurons();
         let codes = ConvertOptions { codes: options.codes.clone(), neurons: neurons.clone() };
-        let events = match convert(trained, &codes) {
-            Ok(events) => events.model,
-            // The file has a site that the run has not, or a code that a site of the run cannot
-            // have: it is another network's.
-            Err(Error::Refused(plan)) => {
+        let on_grid = options.grid.filter(|_| matches!(file.form(), Form::Grid { .. }));
+        let converted = convert(trained, &codes).map(|events| events.model).and_then(|events| {
+            let expected = match on_grid {
+                Some(grid) => to_grid(&events, grid)?.model,
+                None => events.clone(),
+            };
+            Ok((events, expected))
+        });
+        let (events, expected) = match converted {
+            Ok(models) => models,
+            // The file has a site that the run has not, a code that a site of the run cannot have,
+            // or a grid that the run cannot be put on: it is another network's.
+            Err(error @ (Error::Refused(_) | Error::Overflow { .. })) => {
+                let why = match error {
+                    Error::Refused(plan) => plan.refusals().to_string(),
+                    error => error.to_string(),
+                };
                 return Ok(Self::refuted(
                     demands,
                     vec![format!(
-                        "the file is not the conversion of the run: with its codes the run cannot \
-                         be converted\n{}",
-                        plan.refusals()
+                        "the file is not the conversion of the run: with its options the run \
+                         cannot be converted\n{why}"
                     )],
                 ));
             }
             Err(error) => return Err(error),
-        };
-        let on_grid = options.grid.filter(|_| matches!(file.form(), Form::Grid { .. }));
-        let expected = match on_grid {
-            Some(grid) => to_grid(&events, grid)?.model,
-            None => events.clone(),
         };
         let link = difference(&expected, file, demands.tuning);
         let mut findings = Findings {
@@ -380,7 +389,8 @@ impl Proof {
         findings.accuracy_reference = percent(self.correct_trained);
         findings.accuracy_converted = percent(self.correct_converted);
         let images = self.images.or_else(|| running.map(|running| running.comparisons("")));
-        for set in images.into_iter().chain(self.frames) {
+        let made = self.frames.map(|frames| (frames, true));
+        for (set, is_made) in images.map(|images| (images, false)).into_iter().chain(made) {
             let (mut conversion, rounding) = (set.conversion, set.rounding);
             // The first decision that differs in f64 is a tie, and the grid decides as the trained
             // network does, everywhere: it is proved against that network itself.
@@ -402,10 +412,12 @@ impl Proof {
                 ));
                 conversion.strictness = Strictness::Agreement;
             }
-            findings.comparisons.push(conversion);
-            findings.comparisons.extend(set.grid.into_iter().chain(rounding).chain(set.ways));
+            let comparisons =
+                if is_made { &mut findings.made_frames } else { &mut findings.comparisons };
+            comparisons.push(conversion);
+            comparisons.extend(set.grid.into_iter().chain(rounding).chain(set.ways));
             if set.naive.samples > 0 {
-                findings.comparisons.push(set.naive);
+                comparisons.push(set.naive);
             }
         }
         Report::new(findings)

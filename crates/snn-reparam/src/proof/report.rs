@@ -2,7 +2,7 @@
 
 use super::compare::{Comparison, Strictness};
 use super::link::Tuning;
-use super::rounding::LayerRounding;
+use super::rounding::{LayerRounding, SLACK};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -74,8 +74,11 @@ pub struct Findings {
     pub weights: u64,
     /// Rounding errors of the weights of each layer.
     pub rounding: Vec<LayerRounding>,
-    /// The comparisons.
+    /// The comparisons on the images.
     pub comparisons: Vec<Comparison>,
+    /// The comparisons on frames that were made of the images; they show nothing of a site that
+    /// the images leave silent.
+    pub made_frames: Vec<Comparison>,
     /// Failures outside the comparisons: a file that is not the conversion of the run, integers
     /// that no scale explains, a failed self-test.
     pub failures: Vec<String>,
@@ -128,12 +131,21 @@ pub struct Report {
 impl Report {
     /// Judges what was found.
     pub fn new(findings: Findings) -> Self {
-        let Findings { comparisons, mut failures, .. } = findings;
+        let Findings { mut comparisons, made_frames, mut failures, .. } = findings;
         let samples = comparisons.iter().map(|c| c.samples).max().unwrap_or(0);
+        // Every site must be exercised by the images themselves where all of them ran: not in the
+        // naive evaluator's few, nor by frames that were made.
         let all = || comparisons.iter().filter(|c| c.samples == samples);
+        let silent = silence(all(), samples);
+        let active_sites = all()
+            // Where only logits were compared no site was seen.
+            .filter(|c| !c.sites.is_empty())
+            .map(Comparison::active_sites)
+            .min()
+            .unwrap_or(0);
+        comparisons.extend(made_frames);
         failures.extend(grouped(&comparisons));
-        // Every site must be exercised where all samples ran, not in the naive evaluator's few.
-        failures.extend(silence(all(), samples));
+        failures.extend(silent);
         if comparisons.is_empty() && failures.is_empty() {
             failures.push("nothing was compared".into());
         }
@@ -170,12 +182,7 @@ impl Report {
                 .map(|c| c.flips)
                 .sum(),
             sites: comparisons.iter().map(|c| c.sites.len()).max().unwrap_or(0),
-            active_sites: all()
-                // Where only logits were compared no site was seen.
-                .filter(|c| !c.sites.is_empty())
-                .map(Comparison::active_sites)
-                .min()
-                .unwrap_or(0),
+            active_sites,
             accuracy_reference: findings.accuracy_reference,
             accuracy_converted: findings.accuracy_converted,
             max_drop: findings.max_drop,
@@ -214,6 +221,36 @@ impl Report {
             "{verdict}; {samples}{of} images; {kept:.1} % keep their class ({changed} changed); \
              {differ} of {weights} weights differ from the run's conversion"
         )
+    }
+}
+
+impl Report {
+    /// Rounding of the weights in one line, as far as it was shown for the file itself; `None` off
+    /// the grid.
+    pub fn rounding_line(&self) -> Option<String> {
+        let largest =
+            |a: &&LayerRounding, b: &&LayerRounding| a.largest_error.total_cmp(&b.largest_error);
+        let worst = self.rounding.iter().max_by(largest)?;
+        let weights: usize = self.rounding.iter().map(|layer| layer.weights).sum();
+        let (error, node, changed) = (worst.largest_error, &worst.node, self.changed_weights);
+        // The bound is of the run's conversion, and of the file where that is the same.
+        Some(if error.is_nan() || error > 0.5 + SLACK {
+            format!(
+                "rounding moves weights of the run's conversion by more than half a step (the \
+                 largest by {error:.3} steps, in `{node}`)"
+            )
+        } else if changed > 0 {
+            format!(
+                "in the run's conversion every one of {weights} weights is within half a step of \
+                 its real value (largest {error:.3} steps, `{node}`); {changed} values of the file \
+                 are not the conversion's, and nothing bounds them"
+            )
+        } else {
+            format!(
+                "every one of {weights} weights is within half a step of its real value (largest \
+                 {error:.3} steps, `{node}`)"
+            )
+        })
     }
 }
 

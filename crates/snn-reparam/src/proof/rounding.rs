@@ -18,7 +18,7 @@ use snn_ir::{
 use snn_ir::{StreamKind as Kind, Streams};
 
 /// Room for the rounding of f64 quotients, relative.
-const SLACK: f64 = 1e-6;
+pub(super) const SLACK: f64 = 1e-6;
 
 /// Rounding errors of the weights of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,7 +48,8 @@ impl Interval {
     }
 
     fn is_empty(self) -> bool {
-        self.high <= 0.0 || self.low > self.high * (1.0 + SLACK)
+        // No scale is infinite: that is what an integer of the wrong sign would need.
+        self.high <= 0.0 || self.low == f64::INFINITY || self.low > self.high * (1.0 + SLACK)
     }
 
     /// Scales `u` with `|n·step·u − value| ≤ step·u/2`.
@@ -356,4 +357,19 @@ fn decays(lif: &Lif, grid: &GridLif) -> Vec<(&'static str, f64, u32, u8)> {
         decays.push(("decay of the adaptation", decay, multiplier, shift));
     }
     decays
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_scale_explains_an_integer_of_the_wrong_sign() {
+        for (n, value) in [(3.0, -2.0), (-3.0, 2.0), (1.0, -1e-9), (-1.0, 1e9)] {
+            assert!(Interval::nearest(n, 1.0, value).is_empty(), "{n} for {value}");
+        }
+        for (n, value) in [(3.0, 2.0), (-3.0, -2.0), (0.0, -2.0), (0.0, 2.0), (0.0, 0.0)] {
+            assert!(!Interval::nearest(n, 1.0, value).is_empty(), "{n} for {value}");
+        }
+    }
 }

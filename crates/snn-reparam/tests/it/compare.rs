@@ -2,7 +2,9 @@
 
 use ndarray::{Array2, ArrayD, IxDyn};
 use snn_ir::{Evaluation, Logits, SiteOutput, SiteTrace};
-use snn_reparam::proof::{Comparison, Findings, Report, Strictness, Tuning, Verdict};
+use snn_reparam::proof::{
+    Comparison, Findings, LayerRounding, Report, Strictness, Tuning, Verdict,
+};
 
 fn trace(site: &str, shape: &[usize], levels: &[i16], ties: u64) -> SiteTrace {
     let levels = ArrayD::from_shape_vec(IxDyn(shape), levels.to_vec()).unwrap();
@@ -345,6 +347,55 @@ fn a_verdict_says_of_how_many_images_classes_and_weights() {
     let all = of(Tuning::Weights, Some(4), true);
     assert_eq!((all.verdict, all.holds()), (Verdict::FineTuned, true));
     assert!(!all.verdict_line().contains("bitwise"));
+}
+
+/// With a few images the frames that are made of them are as many.
+#[test]
+fn made_frames_say_nothing_of_silence() {
+    let silent = || vec![trace("a", &[1, 4, 1], &[0, 0, 0, 0], 0)];
+    let compared = |sites: fn() -> Vec<SiteTrace>| {
+        let pair = (integer(&[[1, 2, 3]; 4], sites()), integer(&[[1, 2, 3]; 4], sites()));
+        vec![compared(Strictness::Bitwise, &[pair])]
+    };
+    let judged = |comparisons, made_frames| {
+        Report::new(Findings { on_grid: true, comparisons, made_frames, ..Findings::default() })
+    };
+    let holds = judged(compared(four), compared(silent));
+    assert_eq!((holds.verdict, holds.active_sites), (Verdict::Bitwise, 1));
+    assert_eq!(holds.comparisons.len(), 2);
+    let fails = judged(compared(silent), compared(four));
+    assert_eq!((fails.verdict, fails.active_sites), (Verdict::Failed, 0));
+    assert!(fails.failures[0].contains("silent on all 4"), "{:?}", fails.failures);
+}
+
+/// Half a step is said of the file's own weights only where they are the conversion's.
+#[test]
+fn a_rounding_line_says_what_was_shown() {
+    let line = |largest_error, changed_weights| {
+        let layer =
+            LayerRounding { node: "fc".into(), weights: 50, largest_error, relative_error: 0.01 };
+        let findings = Findings { rounding: vec![layer], changed_weights, ..Findings::default() };
+        Report::new(findings).rounding_line().unwrap()
+    };
+    assert_eq!(
+        line(0.5, 0),
+        "every one of 50 weights is within half a step of its real value (largest 0.500 steps, \
+         `fc`)"
+    );
+    let changed = line(0.5, 3);
+    assert!(changed.starts_with("in the run's conversion every one"), "{changed}");
+    assert!(
+        changed.ends_with(
+            "3 values of the file are not the conversion's, and nothing bounds \
+                               them"
+        ),
+        "{changed}"
+    );
+    for error in [0.51, f64::INFINITY, f64::NAN] {
+        let line = line(error, 0);
+        assert!(line.contains("more than half a step") && !line.contains("every"), "{line}");
+    }
+    assert_eq!(Report::new(Findings::default()).rounding_line(), None);
 }
 
 fn four() -> Vec<SiteTrace> {

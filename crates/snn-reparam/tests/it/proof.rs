@@ -15,8 +15,8 @@ use snn_reparam::{CodeChoice, Error, GridOptions, convert, to_grid};
 
 // === The file and the run ===
 
-fn grid_model() -> Model {
-    let trained = network(|graph: &mut Graph| {
+fn run() -> Model {
+    network(|graph: &mut Graph| {
         graph.push("c1", Op::Conv(Conv { bias: true, ..Conv::square(2, 3, 1) }), &["image"]);
         graph.push("a", quant(3), &["c1"]);
         graph.push("c2", Op::Conv(Conv::square(2, 3, 1)), &["a"]);
@@ -24,9 +24,11 @@ fn grid_model() -> Model {
         graph.push("b", network::lif(), &["sum"]);
         graph.push("flat", Op::Flatten, &["b"]);
         graph.push("fc", linear(2), &["flat"]);
-    });
-    let events = convert(&trained, &Code::Unary.into()).unwrap().model;
-    let mut grid = to_grid(&events, GridOptions::default()).unwrap().model;
+    })
+}
+
+fn grid_model() -> Model {
+    let mut grid = on_grid(&run());
     grid.signature_mut().classes = vec!["circle".into(), "square".into()];
     grid
 }
@@ -319,6 +321,44 @@ fn a_self_test_that_fails_is_a_cause() {
 }
 
 // === What an outside check found ===
+
+#[test]
+fn a_file_off_the_grid_cannot_be_fine_tuned() {
+    let (trained, _) = lively();
+    let events = convert(&trained, &Code::Unary.into()).unwrap().model;
+    let demands = Demands { tuning: Tuning::Weights, ..demands() };
+    let error = Proof::new(&trained, &events, &Naives(Mistaken::Nobody), demands).err().unwrap();
+    assert!(matches!(error, Error::FineTuned { found: "events" }), "{error}");
+}
+
+/// A refusal of the grid is a failed proof as one of the conversion is.
+#[test]
+fn a_run_that_cannot_be_put_on_the_grid_of_the_file_fails_with_the_cause() {
+    let (trained, file) = (run(), on_grid(&run()));
+    let failed = |trained: &Model, file: &Model| {
+        let proof = Proof::new(trained, file, &Naives(Mistaken::Nobody), demands()).unwrap();
+        let report = proof.finish();
+        assert_eq!((report.verdict, report.failures.len()), (Verdict::Failed, 1));
+        report.failures[0].clone()
+    };
+    // One stream of the sum is 10¹² times the other.
+    let mut larger = trained.clone();
+    let weight = larger.weights()["c2.weight"].to_f64() * 1e12;
+    larger.weights_mut().insert("c2.weight".into(), weight.mapv(|w| w as f32).into());
+    let cause = failed(&larger, &file);
+    assert!(cause.contains("c2.multiplier") && cause.contains("closer together"), "{cause}");
+    // Thresholds that no membrane reaches with the guard bits of the file.
+    let mut dead = trained;
+    for name in ["c2.weight", "a.step"] {
+        let tiny = dead.weights()[name].to_f64() * 1e-9;
+        dead.weights_mut().insert(name.into(), tiny.mapv(|w| w as f32).into());
+    }
+    let mut file = file;
+    let conversion = file.signature_mut().conversion.as_mut().unwrap();
+    conversion.grid = Some(GridOptions { guard_bits: 16, ..GridOptions::default() });
+    let cause = failed(&dead, &file);
+    assert!(cause.contains("cannot be converted") && cause.contains("use at most 14"), "{cause}");
+}
 
 #[test]
 fn a_proof_without_images_fails() {

@@ -202,6 +202,7 @@ impl CountingSession<'_> {
     /// # Errors
     /// The shape does not fit the model, or its encoder makes no frames of images.
     pub fn run<P: Pixels>(&mut self, image: P) -> Result<Scores<'_>> {
+        self.ran = false;
         let Counting { encoder, shape, .. } = self.counting;
         let pixels = checked(&image, None, shape)?;
         match encoded(*encoder, &pixels, shape, self.counting.time_steps())? {
@@ -216,18 +217,19 @@ impl CountingSession<'_> {
     /// # Errors
     /// The shape does not fit the model.
     pub fn run_frames<P: Pixels>(&mut self, frames: P) -> Result<Scores<'_>> {
+        self.ran = false;
         let pixels = checked(&frames, Some(self.counting.time_steps()), &self.counting.shape)?;
         self.sample(Sample { pixels: &pixels, frames: true })
     }
 
     fn sample(&mut self, sample: Sample<'_>) -> Result<Scores<'_>> {
-        self.ran = false;
         by_form!(&mut self.worker, worker => worker.run(sample, &mut []).map(drop))?;
         self.ran = true;
         Ok(self.scores())
     }
 
-    /// Scores of the last run; over no macro-steps before the first, and after one that failed.
+    /// Scores of the last run; over no macro-steps before the first, and after one that failed or
+    /// was refused.
     pub fn scores(&self) -> Scores<'_> {
         let sums = match &self.worker {
             ByForm::Grid(worker) => i32::sums(worker.sums()),

@@ -169,6 +169,7 @@ impl Session {
     /// # Errors
     /// There are not T slices; as [`count_events`].
     pub fn run_events(&mut self, slices: &[&[Event]]) -> Result<Scores<'_>> {
+        self.steps = 0;
         let steps = self.time_steps();
         if slices.len() != steps {
             return Err(Error::Input {
@@ -209,6 +210,7 @@ impl Session {
         fill: impl FnOnce(&mut [u8], &[usize]) -> Result<()>,
         run: impl FnOnce(&mut Self, &[u8]) -> Result<()>,
     ) -> Result<()> {
+        self.steps = 0;
         let mut frames = std::mem::take(&mut self.frames);
         let (shape, size) = self.input();
         let length = count * size;

@@ -73,6 +73,7 @@ impl Session {
     /// # Errors
     /// The shape does not fit the model, or its encoder makes no frames of images.
     pub fn run<P: Pixels>(&mut self, image: P) -> Result<Scores<'_>> {
+        self.steps = 0;
         let pixels = checked(&image, None, self.input().0)?;
         match self.encoded(&pixels)? {
             None => self.evaluate(&pixels, false),
@@ -91,13 +92,13 @@ impl Session {
     /// # Errors
     /// The shape does not fit the model.
     pub fn run_frames<P: Pixels>(&mut self, frames: P) -> Result<Scores<'_>> {
+        self.steps = 0;
         let pixels = checked(&frames, Some(self.time_steps()), self.input().0)?;
         self.evaluate(&pixels, true)
     }
 
     fn evaluate(&mut self, pixels: &[u8], frames: bool) -> Result<Scores<'_>> {
         let clock = Clock { steps: self.time_steps(), frames };
-        self.steps = 0;
         by_form!(&mut self.engine, engine => engine.evaluate(pixels, clock, None, None))?;
         self.steps = clock.steps as u64;
         Ok(self.scores())
@@ -119,6 +120,7 @@ impl Session {
     /// # Errors
     /// The shape does not fit the model, or the state is another network's.
     pub fn push<P: Pixels>(&mut self, state: &mut State, frame: P) -> Result<Scores<'_>> {
+        self.steps = 0;
         let frame = checked(&frame, None, self.input().0)?;
         let fits = match (&self.engine, &state.network) {
             (ByForm::Grid(engine), ByForm::Grid(network)) => engine.owns(network),
@@ -190,7 +192,7 @@ impl Session {
     }
 
     /// Scores of the last run or push; over no macro-steps before the first, and after one that
-    /// failed.
+    /// failed or was refused.
     pub fn scores(&self) -> Scores<'_> {
         let sums = match &self.engine {
             ByForm::Grid(engine) => i32::sums(&engine.sums),

@@ -2,6 +2,7 @@
 //! the image.
 
 use ndarray::{ArrayD, ArrayView, Axis, IxDyn};
+use snn_runtime::deploy::{Scale, Session, State};
 use snn_runtime::{Counting, Deployment, Error, Model, Options};
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,40 @@ fn bytes_arrays_and_batches_are_the_same_image() {
         session.push(&mut state, array).unwrap();
     }
     assert_eq!(state.scores().logits(), expected);
+}
+
+/// A caller that overlooks an error does not find the scores of the image before.
+#[test]
+fn a_refused_image_leaves_no_scores() {
+    let (fast, counting) =
+        (Deployment::load(shipped()).unwrap(), Counting::load(shipped()).unwrap());
+    let (image, wrong) = (image(0), [0_u8; 7]);
+    let (mut fast, mut counting) = (fast.session(), counting.session());
+    for frames in [false, true] {
+        assert!(fast.run(&image).unwrap().steps() > 0 && counting.run(&image).unwrap().steps() > 0);
+        let refused = if frames {
+            [fast.run_frames(wrong).err(), counting.run_frames(wrong).err()]
+        } else {
+            [fast.run(wrong).err(), counting.run(wrong).err()]
+        };
+        assert!(refused.iter().all(Option::is_some));
+        assert_eq!((fast.scores().steps(), counting.scores().steps()), (0, 0));
+    }
+    let mut state = fast.rest();
+    let scale = Scale::Unit;
+    type Refused = fn(&mut Session, &mut State, Scale) -> bool;
+    let refusals: [Refused; 5] = [
+        |session, state, _| session.push(state, [0_u8; 7]).is_err(),
+        |session, _, scale| session.run_real(&[0.5; 7], scale).is_err(),
+        |session, state, scale| session.push_real(state, &[0.5; 7], scale).is_err(),
+        |session, _, _| session.run_events(&[]).is_err(),
+        |session, state, _| session.push_events(state, &[]).is_err(),
+    ];
+    for refused in refusals {
+        assert!(fast.run(&image).unwrap().steps() > 0);
+        assert!(refused(&mut fast, &mut state, scale));
+        assert_eq!(fast.scores().steps(), 0);
+    }
 }
 
 #[test]

@@ -12,8 +12,10 @@ use ndarray::{ArrayD, IxDyn};
 #[cfg(feature = "data")]
 use picture::decoded;
 use serde::Serialize;
+use snn_data::SourceConfig;
 use snn_ir::{Input, Model, Op};
 use snn_runtime::counting::Counts;
+use snn_train::RunConfig;
 use std::path::Path;
 
 /// Classes that are printed, the most probable first.
@@ -43,14 +45,24 @@ struct Ranked<'a> {
     share: f64,
 }
 
-/// Classifies one image. Operations are counted by a second run, which is not timed.
-pub(crate) fn classify(model: &Model, path: &Path, counts: bool, json: bool) -> Result<Outcome> {
+/// Classifies one image, a picture as those of the run that is given, if one is. Operations are
+/// counted by a second run, which is not timed.
+pub(crate) fn classify(
+    model: &Model,
+    path: &Path,
+    run: Option<&RunConfig>,
+    counts: bool,
+    json: bool,
+) -> Result<Outcome> {
     let Some(Op::Input { shape }) = model.graph().nodes.first().map(|node| &node.op) else {
         bail!("the model has no input");
     };
     let mut batch = vec![1];
     batch.extend(shape);
-    let image = ArrayD::from_shape_vec(IxDyn(&batch), read(path, shape)?)?;
+    let image = ArrayD::from_shape_vec(
+        IxDyn(&batch),
+        read(path, shape, run.map(|run| run.data.source()).as_ref())?,
+    )?;
     let input = Input::Static(image.view());
     let mut timed = Engines::new(model, false)?;
     // Buffers come with the first run.
@@ -120,10 +132,10 @@ fn print(classified: &Classified<'_>) -> Result<()> {
 }
 
 /// The values of an image for an input of this shape: a PNG or JPEG file, or raw bytes.
-fn read(path: &Path, shape: &[usize]) -> Result<Vec<u8>> {
+fn read(path: &Path, shape: &[usize], data: Option<&SourceConfig>) -> Result<Vec<u8>> {
     let bytes = fs_err::read(path)?;
     if bytes.starts_with(b"\xFF\xD8\xFF") || bytes.starts_with(b"\x89PNG\r\n\x1A\n") {
-        return decoded(&bytes, path, shape);
+        return decoded(&bytes, path, shape, data);
     }
     let expected: usize = shape.iter().product();
     if bytes.len() != expected {
@@ -139,7 +151,12 @@ fn read(path: &Path, shape: &[usize]) -> Result<Vec<u8>> {
 
 /// A build without pictures says so.
 #[cfg(not(feature = "data"))]
-fn decoded(_bytes: &[u8], path: &Path, _shape: &[usize]) -> Result<Vec<u8>> {
+fn decoded(
+    _bytes: &[u8],
+    path: &Path,
+    _shape: &[usize],
+    _data: Option<&SourceConfig>,
+) -> Result<Vec<u8>> {
     bail!(
         "{}: this build reads no pictures (feature `data` of snn-bench); give raw bytes",
         path.display()

@@ -109,10 +109,10 @@ const BATCH: usize = 64;
 
 pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     let model = files::converted(&arguments.model)?;
-    if let Some(image) = &arguments.image {
-        return image::classify(&model, image, arguments.counts, json);
-    }
     let config = arguments.run.as_ref().map(|run| RunFolder::open(run)?.config()).transpose()?;
+    if let Some(image) = &arguments.image {
+        return image::classify(&model, image, config.as_ref(), arguments.counts, json);
+    }
     let root = arguments.data.data.as_deref();
     let (config, dataset) = (config.as_ref(), arguments.dataset);
     let Some(samples) = files::test_samples(&model, config, dataset, root)? else {

@@ -1,11 +1,15 @@
 //! train → convert → verify → infer → inspect → finetune.
 
-use super::{folder, has, json, shared, snn, stderr, stdout};
+use super::{Shared, folder, has, json, shared, snn, stderr, stdout};
 use snn_ir::{Encoder, Model, Tensor};
 use snn_runtime::InstructionSet;
 use std::path::Path;
 
 fn verify(model: &Path, options: &[&str]) -> assert_cmd::assert::Assert {
+    verification(model, options).assert()
+}
+
+fn verification(model: &Path, options: &[&str]) -> assert_cmd::Command {
     let mut command = snn();
     command.arg("verify").arg(&shared().run).arg(model).args([
         "--limit",
@@ -14,7 +18,8 @@ fn verify(model: &Path, options: &[&str]) -> assert_cmd::assert::Assert {
         "2",
     ]);
     // What a network that has seen 1,000 images loses by rounding is not what is tested here.
-    command.args(["--max-drop", "100"]).args(options).assert()
+    command.args(["--max-drop", "100"]).args(options);
+    command
 }
 
 #[test]
@@ -194,6 +199,15 @@ fn verify_compares_before_it_runs() {
 }
 
 #[test]
+fn a_file_off_the_grid_is_not_fine_tuned() {
+    let file = folder("tuned-off-grid").join("model.safetensors");
+    let options = ["--code", "unary", "--grid", "none", "--out"];
+    snn().arg("convert").arg(&shared().run).args(options).arg(&file).assert().success();
+    let error = stderr(&verify(&file, &["--finetuned"]).code(2));
+    assert!(error.contains("in the form grid, found events"), "{error}");
+}
+
+#[test]
 fn verify_takes_the_instructions_and_threads_that_are_named() {
     let report = json(
         &verify(&shared().model, &["--kernel", "scalar", "--threads", "1,3", "--json"]).success(),
@@ -215,11 +229,72 @@ fn verify_takes_the_instructions_and_threads_that_are_named() {
     .map(|how| format!("deployment (scalar, {how})"));
     let frames = ways.clone().map(|way| way + ", varying frames");
     assert_eq!(found, [ways, frames].concat());
-    let missing = InstructionSet::ALL.into_iter().find(|level| !level.is_available());
-    if let Some(level) = missing {
-        let error = stderr(&verify(&shared().model, &["--kernel", level.label()]).code(2));
-        assert!(error.contains("does not have the instructions of level"), "{error}");
+}
+
+/// On every machine, since the best set is a limit that the environment may set.
+#[test]
+fn verify_refuses_instructions_that_are_not_available() {
+    let model = &shared().model;
+    for set in InstructionSet::ALL.into_iter().filter(|set| *set != InstructionSet::Scalar) {
+        let mut command = verification(model, &["--kernel", set.label()]);
+        let error = stderr(&command.env("SNN_INSTRUCTION_SET", "scalar").assert().code(2));
+        let expected = format!("instruction set {set} is not available here, the best is scalar");
+        assert!(error.contains(&expected), "{error}");
     }
+}
+
+/// A program of one's own that calls the trainer makes a run that has no config.
+#[test]
+fn a_run_without_a_config_converts_and_verifies() {
+    let run = folder("no-config").join("run");
+    std::fs::create_dir(&run).unwrap();
+    for entry in std::fs::read_dir(&shared().run).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if path.is_file() && name != "config.toml" {
+            std::fs::copy(&path, run.join(name)).unwrap();
+        }
+    }
+    let inspected = stdout(&snn().arg("inspect").arg(&run).assert().success());
+    assert!(inspected.contains("form trained"), "{inspected}");
+    let file = folder("no-config-file").join("model.safetensors");
+    let options = ["--code", "unary", "--out"];
+    snn().arg("convert").arg(&run).args(options).arg(&file).assert().success();
+    let proof = |options: &[&str]| {
+        let few = ["--limit", "30", "--max-drop", "100", "--kernel", "scalar", "--threads", "1"];
+        snn().arg("verify").arg(&run).arg(&file).args(few).args(options).assert()
+    };
+    let error = stderr(&proof(&[]).code(2));
+    assert!(error.contains("no config that names a data set; give --dataset"), "{error}");
+    let verdict = stdout(&proof(&["--dataset", "shapes10"]).success());
+    assert!(verdict.contains("holds: bitwise; 30 of 2000"), "{verdict}");
+}
+
+/// `data.test_limit` of a run limits what is verified and inferred too, unless told otherwise.
+#[test]
+fn verify_and_infer_keep_to_the_test_limit_of_the_run() {
+    let run = folder("test-limit").join("run");
+    std::fs::create_dir(&run).unwrap();
+    for name in ["model.safetensors", "run.json"] {
+        std::fs::copy(shared().run.join(name), run.join(name)).unwrap();
+    }
+    let config = std::fs::read_to_string(&shared().config).unwrap();
+    let limited = config.replace("held_out = 7000", "held_out = 7000, test_limit = 40");
+    std::fs::write(run.join("config.toml"), limited).unwrap();
+    let few = ["--max-drop", "100", "--kernel", "scalar", "--threads", "1"];
+    let verdict = |options: &[&str]| {
+        let mut command = snn();
+        command.arg("verify").arg(&run).arg(&shared().model).args(few).args(options);
+        stdout(&command.assert().success())
+    };
+    assert!(verdict(&[]).contains("holds: bitwise; 40 of 2000 images"));
+    assert!(verdict(&["--limit", "50"]).contains("holds: bitwise; 50 of 2000 images"));
+    let infer = |options: &[&str]| {
+        let mut command = snn();
+        command.arg("infer").arg(&shared().model).arg("--json").args(options);
+        json(&command.arg("--run").arg(&run).assert().success())["samples"].clone()
+    };
+    assert_eq!((infer(&[]), infer(&["--limit", "3"])), (40.into(), 3.into()));
 }
 
 #[test]
@@ -462,6 +537,49 @@ fn finetune_makes_a_run_that_verifies_as_one() {
     assert!(!verdict.contains("; 0 of "), "weights changed: {verdict}");
     proof(&["--finetuned", "--limit", "100"]).code(1);
     proof(&["--limit", "100"]).code(1);
+}
+
+/// Every key that a command prints as JSON stands in its help, which the book prints.
+#[test]
+fn every_key_of_the_json_is_in_the_help() {
+    let documented = |commands: &[&str], printed: &serde_json::Value, within: &[&str]| {
+        let help = stdout(&snn().args(commands).arg("--help").assert().success());
+        let (_, json) = help.split_once("JSON").expect("a paragraph on JSON");
+        let of = |value: &serde_json::Value| {
+            let first = value.get(0).unwrap_or(value).clone();
+            first.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let keys = within.iter().flat_map(|key| of(&printed[*key]));
+        for key in of(printed).into_iter().chain(keys) {
+            assert!(json.contains(&format!("`{key}`")), "{commands:?} prints `{key}`");
+        }
+    };
+    let Shared { config, run, model, .. } = shared();
+    let out = folder("keys").join("model.safetensors");
+    let image = folder("keys-image").join("image.bin");
+    std::fs::write(&image, vec![90_u8; 3 * 16 * 16]).unwrap();
+    let result = |arguments: &[&dyn AsRef<std::ffi::OsStr>]| {
+        let mut command = snn();
+        command.args(arguments.iter().map(|argument| argument.as_ref())).arg("--json");
+        json(&command.assert().success())
+    };
+    let train = result(&[&"train", &"--resume", &"--config", config, &"--out", run]);
+    documented(&["train"], &train, &[]);
+    let convert = result(&[&"convert", run, &"--code", &"unary", &"--out", &out]);
+    documented(&["convert"], &convert, &[]);
+    let few: [&str; 8] =
+        ["--limit", "30", "--max-drop", "100", "--kernel", "scalar", "--threads", "1"];
+    let mut verify: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"verify", run, model];
+    verify.extend(few.iter().map(|option| option as &dyn AsRef<std::ffi::OsStr>));
+    documented(&["verify"], &result(&verify), &["noise", "rounding", "comparisons"]);
+    let infer = result(&[&"infer", model, &"--counts", &"--run", run, &"--limit", &"3"]);
+    documented(&["infer"], &infer, &[]);
+    let infer = result(&[&"infer", model, &"--counts", &"--image", &image]);
+    documented(&["infer"], &infer, &["best"]);
+    for path in [run, model] {
+        documented(&["inspect"], &result(&[&"inspect", path]), &[]);
+    }
+    documented(&["policy", "show"], &result(&[&"policy", &"show", config]), &["sites"]);
 }
 
 /// A model file has the encoder that it was trained with: neither `--run` nor anything else must

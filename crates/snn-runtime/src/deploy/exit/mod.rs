@@ -50,6 +50,7 @@ impl Session {
     /// There are not as many pixels as the model takes, the model is not on the grid, or its
     /// encoder makes no frames of images.
     pub fn run_until<P: Pixels>(&mut self, image: P, confidence: Confidence) -> Result<Exit<'_>> {
+        self.steps = 0;
         let pixels = checked(&image, None, self.input().0)?;
         let steps =
             self.step_by_step(&pixels, |steps, sums| confidence.holds(lead(sums), steps))?;

@@ -1,13 +1,20 @@
 //! PNG and JPEG files as input of a model.
 
 use anyhow::{Result, bail};
+use snn_data::SourceConfig;
 use snn_data::pictures::{
     CentreCrop, DecodeOptions, Exif, Filter, Picture, Window, decode_with, resize,
 };
 use std::path::Path;
 
-/// A picture file as the values of an input of this shape.
-pub(super) fn decoded(bytes: &[u8], path: &Path, shape: &[usize]) -> Result<Vec<u8>> {
+/// A picture file as the values of an input of this shape. Where the data of a run are pictures it
+/// is decoded, resized and cropped as they were.
+pub(super) fn decoded(
+    bytes: &[u8],
+    path: &Path,
+    shape: &[usize],
+    data: Option<&SourceConfig>,
+) -> Result<Vec<u8>> {
     let &[channels @ (1 | 3), height, width] = shape else {
         bail!(
             "{}: a picture has 1 or 3 channels, and the model takes {shape:?}; give its values as \
@@ -15,9 +22,20 @@ pub(super) fn decoded(bytes: &[u8], path: &Path, shape: &[usize]) -> Result<Vec<
             path.display()
         );
     };
-    // Upright, as every viewer shows it.
-    let options = DecodeOptions { exif: Exif::Apply };
-    let picture = fit(&decode_with(bytes, path, options)?, width, height)?;
+    let of_run = data.and_then(|data| Some((data.centre_crop()?, data.pictures.exif)));
+    let picture = match of_run {
+        Some((crop, _)) if [crop.size; 2] != [height, width] => bail!(
+            "the run's pictures are {size}×{size} pixels, and the model takes {height}×{width}: \
+             give the run that the model is from",
+            size = crop.size
+        ),
+        Some((crop, exif)) => crop.apply(&decode_with(bytes, path, DecodeOptions { exif })?)?,
+        // Upright, as every viewer shows it.
+        None => {
+            let options = DecodeOptions { exif: Exif::Apply };
+            fit(&decode_with(bytes, path, options)?, width, height)?
+        }
+    };
     Ok(if channels == 3 {
         picture.planes().into_iter().collect()
     } else {
@@ -78,6 +96,35 @@ mod tests {
         assert_eq!((&wide.pixels()[..3], wide.pixels().len()), (&[3, 0, 7][..], 48));
         let high = fit(&picture(4, 9), 4, 4).unwrap();
         assert_eq!(&high.pixels()[..3], [0, 2, 7]);
+    }
+
+    /// A PNG file whose red is its column and green its row.
+    fn file(width: u8, height: u8) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width.into(), height.into());
+        encoder.set_color(png::ColorType::Rgb);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(picture(width, height).pixels()).unwrap();
+        writer.finish().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn with_a_run_a_picture_is_made_as_those_of_the_run() {
+        let (bytes, path) = (file(200, 100), Path::new("x.png"));
+        let mut data = SourceConfig::new(snn_data::DatasetName::PictureFolder);
+        (data.pictures.size, data.pictures.resize) = (32, 50);
+        let values = |shape: [usize; 3], data| decoded(&bytes, path, &shape, data);
+        let crop = CentreCrop { resize: 50, size: 32, filter: Filter::Bilinear };
+        let expected = crop.apply(&picture(200, 100)).unwrap().planes();
+        let of_run = values([3, 32, 32], Some(&data)).unwrap();
+        assert!(of_run.iter().eq(expected.iter()));
+        assert_ne!(values([3, 32, 32], None).unwrap(), of_run, "without a run all of it is shown");
+        let error = values([3, 24, 24], Some(&data)).unwrap_err().to_string();
+        assert!(error.contains("32×32") && error.contains("24×24"), "{error}");
+        // Sets that are not made of pictures say nothing of them.
+        let cifar = SourceConfig::new(snn_data::DatasetName::Cifar10);
+        assert_eq!(values([3, 32, 32], Some(&cifar)).unwrap(), values([3, 32, 32], None).unwrap());
     }
 
     #[test]
