@@ -2,6 +2,7 @@
 //! everything it does is a library call.
 
 mod advice;
+mod chance;
 mod cli;
 mod commands;
 mod deployed;

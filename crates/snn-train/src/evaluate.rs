@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use snn_data::{Batch, Epoch, LoaderConfig, Samples, Source};
 use snn_ir::{Evaluate, Input, Logits, Record};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Samples in a batch of evaluation: large enough to be fast, small enough for any memory.
@@ -34,6 +35,44 @@ impl Accuracy {
         self.correct += snn_ir::count_correct(classes, labels);
         self.images += labels.len();
     }
+}
+
+/// Counter of labels, for the accuracy of always naming the most frequent class.
+///
+/// ```
+/// let mut chance = snn_train::Chance::default();
+/// chance.add(&[3, 1, 3, 0]);
+/// assert_eq!(chance.share(), 0.5);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Chance {
+    labels: BTreeMap<i64, usize>,
+}
+
+impl Chance {
+    /// Counts the labels of a batch.
+    pub fn add(&mut self, labels: &[i64]) {
+        for &label in labels {
+            *self.labels.entry(label).or_default() += 1;
+        }
+    }
+
+    /// Share of the most frequent label, 0 to 1; 0 if there is none.
+    pub fn share(&self) -> f64 {
+        let correct = self.labels.values().copied().max().unwrap_or(0);
+        Accuracy { correct, images: self.labels.values().sum() }.share()
+    }
+}
+
+/// Standard deviations above chance up to which an accuracy is called chance.
+const CHANCE_DEVIATIONS: f64 = 3.0;
+
+/// `true` if an accuracy (0 to 1) is no better than chance: at most three standard deviations of
+/// the number of images, `√(chance · (1 − chance) / images)` (binomial), above `chance`, the
+/// accuracy of always naming the most frequent class ([`Chance`]); `false` without images.
+pub fn is_at_chance(accuracy: f64, chance: f64, images: usize) -> bool {
+    let deviation = (chance * (1.0 - chance) / images.max(1) as f64).sqrt();
+    images > 0 && accuracy <= chance + CHANCE_DEVIATIONS * deviation
 }
 
 /// Checks the labels of a batch, which a source of a user's own may give wrongly.

@@ -25,7 +25,8 @@ pub use config::start_from::StartFromConfig;
 pub use encode::{Encoded, encode};
 pub use error::{Error, Result};
 pub use evaluate::{
-    Accuracy, EVALUATION_BATCH, evaluate, evaluate_with, evaluation_batches, input,
+    Accuracy, Chance, EVALUATION_BATCH, evaluate, evaluate_with, evaluation_batches, input,
+    is_at_chance,
 };
 pub use finetune::{DEFAULT_FINETUNE_RATE, finetune};
 pub use from_config::{initial_model, train};

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::evaluate::{
-    Accuracy, EVALUATION_BATCH, TEST, TRAINING, VALIDATION, check_labels, evaluate_with, input,
+    Accuracy, Chance, EVALUATION_BATCH, TEST, TRAINING, VALIDATION, check_labels, evaluate_with,
+    input,
 };
 use crate::loss::Targets;
 use crate::loss::teacher::Teacher;
@@ -19,7 +20,6 @@ use crate::trainable::{StepSize, Trainable};
 use snn_core::{FiringRate, Pixels, arrays};
 use snn_data::{Loader, Source};
 use snn_hybrid::Placement;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tch::Tensor;
@@ -225,16 +225,14 @@ pub(crate) fn fit(
     }
     progress(Progress::Testing);
     average.swap(network.parameters())?;
-    let mut labels = BTreeMap::<i64, usize>::new();
-    let mut count = |label| *labels.entry(label).or_default() += 1;
-    let (test, _) = measure(network, samples, TEST, &mut count)?;
-    let most_frequent = labels.values().copied().max().unwrap_or(0);
+    let mut chance = Chance::default();
+    let (test, _) = measure(network, samples, TEST, &mut |labels| chance.add(labels))?;
     clock.other(&mut position);
     let result = RunResult {
         dataset: job.data.to_string(),
         test_accuracy: test.share(),
         test_images: test.images,
-        chance: Accuracy { correct: most_frequent, images: test.images }.share(),
+        chance: chance.share(),
         validation_accuracy: folder
             .metrics()?
             .last()
@@ -301,7 +299,7 @@ fn measure(
     network: &dyn Trainable,
     samples: &Samples,
     part: &'static str,
-    see: &mut dyn FnMut(i64),
+    see: &mut dyn FnMut(&[i64]),
 ) -> Result<(Accuracy, Vec<FiringRate>)> {
     let mut sums: Vec<FiringRate> = Vec::new();
     let source = if part == TEST { &samples.test } else { &samples.validation };
@@ -311,7 +309,7 @@ fn measure(
         check_labels(part, source, batch, samples.classes)?;
         let pixels = Pixels::new(&input(&batch.samples), network.device())?;
         let (logits, rates) = network.evaluate(&pixels)?;
-        batch.targets.labels.iter().for_each(|label| see(*label));
+        see(&batch.targets.labels);
         let weight = batch.len() as f64 / count;
         if sums.is_empty() {
             let zero = |rate: &FiringRate| FiringRate { site: rate.site.clone(), rate: 0.0 };

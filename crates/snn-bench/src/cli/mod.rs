@@ -83,15 +83,11 @@ pub(crate) enum Command {
     /// cut out. For a model of one channel it becomes grey. Its five best
     /// classes are printed with their share (the softmax of the logits), the time of one run, and
     /// the events and additions that it took.
-    #[command(
-        after_help = "JSON: `samples`, `accuracy` (percent), `engine`, `images_per_second`, and \
-                      with \
-                        --counts `energy_microjoules`, `energy_figures`, `counts`. Of one image: \
-                        `image`, \
-                        `class`, `name`, `best` (each `class`, `name`, `share`), `logits`, \
-                        `engine`, \
-                        `seconds`, `events`, `additions`, and with --counts `counts`."
-    )]
+    #[command(after_help = "JSON: `samples`, `accuracy` and `chance` (percent), `engine`, \
+                      `images_per_second`, and with --counts `energy_microjoules`, \
+                      `energy_figures`, `counts`. Of one image: `image`, `class`, `name`, `best` \
+                      (each `class`, `name`, `share`), `logits`, `engine`, `seconds`, `events`, \
+                      `additions`, and with --counts `counts`.")]
     Infer(Infer),
     /// Draw what is in a model file or run folder: its graph with shapes, codes, scales and bounds,
     /// and how a converted model is deployed.

@@ -1,5 +1,6 @@
 //! `demo`: the whole way on an embedded image set, in one table.
 
+use crate::chance;
 use crate::cli::Demo;
 use crate::commands::convert::convert;
 use crate::commands::infer::{Counted, Inference, infer};
@@ -254,6 +255,14 @@ fn print(demonstration: &Demonstration) -> Result<()> {
         100.0 * demonstration.lif_share,
         FP32.mac_pj,
     ))?;
+    if let Some(sentence) = chance::sentence(run.test_accuracy, run.chance, run.test_images) {
+        output::line(format_args!("The trained network: {sentence}"))?;
+    }
+    for row in &demonstration.conversions {
+        if let Some(sentence) = row.inference.at_chance() {
+            output::line(format_args!("{}: {sentence}", row.code))?;
+        }
+    }
     for failure in &demonstration.failures {
         output::line(format_args!("FAILED: {failure}"))?;
     }

@@ -1,5 +1,6 @@
 //! `train`: a config into a run folder.
 
+use crate::chance;
 use crate::cli::Train;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
@@ -44,12 +45,9 @@ pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Ou
             result.time_steps,
             result.wall_seconds,
         ))?;
-        if result.is_at_chance() {
-            output::line(format_args!(
-                "This is chance level: always naming the most frequent class gives {:.2} %. The \
-                 network has learned nothing that the test shows.",
-                100.0 * result.chance,
-            ))?;
+        let images = result.test_images;
+        if let Some(sentence) = chance::sentence(result.test_accuracy, result.chance, images) {
+            output::line(sentence)?;
         }
     }
     Ok(Outcome::Holds)

@@ -59,6 +59,18 @@ impl Fingerprint {
         self
     }
 
+    /// The samples `indices` alone, in this order, of those that it is a hash of.
+    #[must_use]
+    pub fn subset(mut self, indices: &[usize]) -> Self {
+        self.title = format!("{} of {}", indices.len(), self.title);
+        for &index in indices {
+            self.part(&(index as u64).to_le_bytes());
+        }
+        // The number ends the list, so that nothing added later reads as one more of it.
+        self.part(&(indices.len() as u64).to_le_bytes());
+        self
+    }
+
     /// Adds a file.
     ///
     /// # Errors

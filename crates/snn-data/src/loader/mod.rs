@@ -104,6 +104,23 @@ impl Loader {
     /// sample of each epoch's order, the same number for all. What is left over (fewer than `ranks`
     /// samples, others in every epoch of a shuffled order) is left out.
     ///
+    /// ```
+    /// use snn_data::{Dataset, LoaderConfig, Source};
+    /// use std::sync::Arc;
+    ///
+    /// let images: Arc<dyn Source> = Arc::new(Dataset::open("shapes10", None)?.test);
+    /// let all = LoaderConfig::evaluation(500).init_source(images, None)?;
+    /// // Two processes read 1,000 of the 2,000 images each, none of them twice.
+    /// let (first, second) = (all.clone().with_shard(0, 2)?, all.with_shard(1, 2)?);
+    /// assert_eq!((first.batches_per_epoch(), second.batches_per_epoch()), (2, 2));
+    /// let indices = |loader: &snn_data::Loader| -> snn_data::Result<Vec<usize>> {
+    ///     Ok(loader.epoch(0)?.next().expect("a batch")?.indices)
+    /// };
+    /// assert_eq!(indices(&first)?[..3], [0, 2, 4]);
+    /// assert_eq!(indices(&second)?[..3], [1, 3, 5]);
+    /// # Ok::<(), snn_data::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidConfig`] if the rank is not below `ranks`, or nothing is left for a batch.
     pub fn with_shard(mut self, rank: usize, ranks: usize) -> Result<Self> {
@@ -124,6 +141,35 @@ impl Loader {
     }
 
     /// The same loader with another transform in the place of [`LoaderConfig::augment`].
+    ///
+    /// ```
+    /// use snn_data::{Dataset, LoaderConfig, SampleMut, SampleRng, Transform};
+    /// use std::sync::Arc;
+    ///
+    /// /// The negative of an image.
+    /// #[derive(Debug)]
+    /// struct Negative;
+    ///
+    /// impl Transform for Negative {
+    ///     fn apply(
+    ///         &self,
+    ///         sample: &mut SampleMut<'_>,
+    ///         _: &mut SampleRng,
+    ///     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    ///         sample.frames().mapv_inplace(|pixel| u8::MAX - pixel);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let images = Dataset::open("shapes10", None)?.test;
+    /// let first = |loader: &snn_data::Loader| -> snn_data::Result<u8> {
+    ///     Ok(loader.epoch(0)?.next().expect("a batch")?.samples.bytes()[0])
+    /// };
+    /// let plain = LoaderConfig::evaluation(10).init(&images, None)?;
+    /// let negative = plain.clone().with_transform(Arc::new(Negative));
+    /// assert_eq!(first(&negative)?, u8::MAX - first(&plain)?);
+    /// # Ok::<(), snn_data::Error>(())
+    /// ```
     #[must_use]
     pub fn with_transform(mut self, transform: Arc<dyn Transform>) -> Self {
         self.transform = Some(transform);

@@ -2,6 +2,8 @@
 
 pub(crate) mod cifar;
 mod dataset;
+#[cfg(all(feature = "cache", feature = "pictures"))]
+mod held_out;
 pub(crate) mod idx;
 mod open;
 pub mod shapes;

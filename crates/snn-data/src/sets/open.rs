@@ -1,5 +1,7 @@
 //! One call that opens any data set as sources.
 
+#[cfg(all(feature = "cache", feature = "pictures"))]
+use super::held_out::HeldOutCache;
 use super::spec::{DatasetName, Form};
 use super::{Dataset, default_root};
 #[cfg(all(feature = "cache", any(feature = "pictures", feature = "recordings")))]
@@ -17,7 +19,7 @@ use crate::recordings::{
     events::{ReadOptions, SensorSize},
     frames::{Framing, Slicing},
 };
-use crate::{Error, Result, SampleRng, SampleShape, Source};
+use crate::{Error, Result, SampleRng, SampleShape, Source, Subset};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +63,8 @@ pub struct SourceConfig {
     #[serde(default, skip_serializing_if = "is_default")]
     pub frames: FrameConfig,
     /// Keeps samples that are the same in every epoch in a file that processes share: pictures for
-    /// evaluation, and recordings that are not augmented.
+    /// evaluation, those held out too ([`Sources::held_out`]), and recordings that are not
+    /// augmented.
     #[cfg(feature = "cache")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheConfig>,
@@ -204,6 +207,13 @@ impl Default for CacheConfig {
     }
 }
 
+#[cfg(all(feature = "cache", any(feature = "pictures", feature = "recordings")))]
+impl CacheConfig {
+    pub(super) fn open(&self, root: &Path) -> Result<Cache> {
+        Cache::open(&root.join(&self.folder), self.max_gib.saturating_mul(1 << 30))
+    }
+}
+
 /// A data set as sources, with what a network needs to know of it.
 #[derive(Debug, Clone)]
 pub struct Sources {
@@ -223,6 +233,9 @@ pub struct Sources {
     pub channel_mean_u8: Vec<u8>,
     /// Standard deviation of the training samples per channel, in pixel units.
     pub channel_std: Vec<f64>,
+    /// Cache of parts of `train_plain`, where the config wants one and `train_plain` has none.
+    #[cfg(all(feature = "cache", feature = "pictures"))]
+    held_out_cache: Option<HeldOutCache>,
 }
 
 impl Sources {
@@ -245,6 +258,28 @@ impl Sources {
         indices.sort_unstable();
         indices
     }
+
+    /// The training samples `indices` as evaluation sees them, for validation; of pictures decoded
+    /// once into a cache, if [`SourceConfig::cache`] wants one. Each keeps its random stream.
+    ///
+    /// ```
+    /// use snn_data::{SourceConfig, open};
+    /// let data = open(&toml::from_str::<SourceConfig>("dataset = 'shapes10'").unwrap(), None)?;
+    /// let held_out = data.held_out(vec![7, 3])?;
+    /// assert_eq!((held_out.len(), held_out.random_key(0)), (2, 7));
+    /// # Ok::<(), snn_data::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IndexOutOfRange`] for an index past the last sample; what building the cache
+    /// reports ([`Cache::get`](crate::cache::Cache::get)).
+    pub fn held_out(&self, indices: Vec<usize>) -> Result<Arc<dyn Source>> {
+        #[cfg(all(feature = "cache", feature = "pictures"))]
+        if let Some(cache) = &self.held_out_cache {
+            return cache.get(indices);
+        }
+        Ok(Arc::new(Subset::new(Arc::clone(&self.train_plain), indices)?))
+    }
 }
 
 impl From<Dataset> for Sources {
@@ -260,6 +295,8 @@ impl From<Dataset> for Sources {
             classes: data.classes,
             channel_mean_u8: data.channel_mean_u8,
             channel_std: data.channel_std,
+            #[cfg(all(feature = "cache", feature = "pictures"))]
+            held_out_cache: None,
         }
     }
 }
@@ -440,10 +477,13 @@ fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<So
         #[cfg(not(feature = "cache"))]
         Ok(Arc::new(source))
     };
+    let train_plain = Arc::new(view(&train, middle)?);
     Ok(Sources {
         name: config.dataset,
         train: Arc::new(view(&train, random)?),
-        train_plain: Arc::new(view(&train, middle)?),
+        #[cfg(feature = "cache")]
+        held_out_cache: HeldOutCache::of(config, root, &train_plain, classes.len())?,
+        train_plain,
         test: plain(&test)?,
         by_class: true,
         channel_mean_u8: spec.channel_mean_u8.to_vec(),
@@ -489,6 +529,9 @@ fn open_recordings(config: &SourceConfig, folder: &Path, root: &Path) -> Result<
         classes: set.classes().to_vec(),
         channel_mean_u8: spec.channel_mean_u8.to_vec(),
         channel_std: spec.channel_std.to_vec(),
+        // All of `train_plain` has its cache.
+        #[cfg(all(feature = "cache", feature = "pictures"))]
+        held_out_cache: None,
     })
 }
 
@@ -507,6 +550,5 @@ fn cached<S: Source + 'static>(
     classes: usize,
 ) -> Result<Arc<dyn Source>> {
     let Some(cache) = &config.cache else { return Ok(Arc::new(source)) };
-    let folder = Cache::open(&root.join(&cache.folder), cache.max_gib.saturating_mul(1 << 30))?;
-    Ok(Arc::new(folder.get(&fingerprint(&source)?, &source, classes)?))
+    Ok(Arc::new(cache.open(root)?.get(&fingerprint(&source)?, &source, classes)?))
 }

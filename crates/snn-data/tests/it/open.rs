@@ -122,6 +122,45 @@ fn a_folder_of_pictures_has_random_crops_to_train_on_and_the_middle_for_evaluati
     assert!(error.contains("classes of the test split") && error.contains("`pig`"), "{error}");
 }
 
+#[test]
+fn held_out_pictures_are_decoded_once_and_keep_their_names_and_random_streams() {
+    let root = pets(3);
+    let sources = |cache: &str| {
+        let text = "dataset = 'picture-folder'\npath = '.'\npictures = { size = 24 }";
+        open(&config(&format!("{text}\n{cache}")), Some(root.path())).unwrap()
+    };
+    // The pictures differ, so that an exchange of two would show.
+    for (index, name) in ["train/cat/1.jpg", "train/dog/2.jpg"].into_iter().enumerate() {
+        copy(["images/444.JPEG", "images/exif6.JPEG"][index], root.path().join(name));
+    }
+    let (plain, cached) = (sources(""), sources("cache = {}"));
+    let caches = || fs::read_dir(root.path().join("cache")).unwrap().count();
+    let before = caches();
+    let indices = vec![5, 0, 1];
+    let (slow, fast) =
+        (plain.held_out(indices.clone()).unwrap(), cached.held_out(indices.clone()).unwrap());
+    assert!(caches() > before, "it has a cache");
+    assert_eq!(all(&fast), all(&slow));
+    assert_eq!(all(&fast).targets.labels, [1, 0, 0]);
+    let keys = |source: &Arc<dyn Source>| [0, 1, 2].map(|at| source.random_key(at));
+    assert_eq!((keys(&fast), keys(&slow)), ([5, 0, 1], [5, 0, 1]));
+    assert!(fast.sample_name(0).unwrap().contains("dog/2.jpg"), "{:?}", fast.sample_name(0));
+    assert_eq!(fast.sample_name(2), slow.sample_name(2));
+    // The same part is read from its cache, another order or part is another.
+    let found = caches();
+    assert_eq!(all(&cached.held_out(indices).unwrap()), all(&slow));
+    assert_eq!(caches(), found, "used again");
+    for other in [vec![0, 5, 1], vec![5, 0]] {
+        let read = all(&cached.held_out(other.clone()).unwrap());
+        assert_eq!(read, all(&plain.held_out(other).unwrap()));
+    }
+    assert!(caches() > found);
+    for sources in [plain, cached] {
+        let error = sources.held_out(vec![6]).unwrap_err().to_string();
+        assert!(error.contains('6'), "{error}");
+    }
+}
+
 fn recordings(root: &TempDir, text: &str) -> Result<Sources> {
     open(&config(text), Some(root.path()))
 }

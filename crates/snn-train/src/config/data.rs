@@ -218,11 +218,7 @@ impl DataConfig {
         Ok(RunData {
             name: data.name.to_string(),
             shape: train.shape(),
-            validation: if validation.is_empty() {
-                None
-            } else {
-                Some(part(&data.train_plain, validation)?)
-            },
+            validation: if validation.is_empty() { None } else { Some(data.held_out(validation)?) },
             train: part(train, training?)?,
             test: part(test, testing?)?,
             classes: data.classes,

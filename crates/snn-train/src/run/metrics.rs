@@ -1,5 +1,6 @@
 //! Metrics of a run.
 
+use crate::evaluate::is_at_chance;
 use serde::{Deserialize, Serialize};
 use snn_hybrid::Policy;
 use std::collections::BTreeMap;
@@ -106,15 +107,10 @@ pub struct RunResult {
     pub parameters: usize,
 }
 
-/// Standard deviations above chance up to which an accuracy is called chance.
-const CHANCE_DEVIATIONS: f64 = 3.0;
-
 impl RunResult {
-    /// `true` if the test accuracy is no better than chance: at most three standard deviations of
-    /// the number of images (binomial) above always naming the most frequent class.
+    /// `true` if the test accuracy is no better than chance ([`is_at_chance`]).
     pub fn is_at_chance(&self) -> bool {
-        let deviation = (self.chance * (1.0 - self.chance) / self.test_images.max(1) as f64).sqrt();
-        self.test_images > 0 && self.test_accuracy <= self.chance + CHANCE_DEVIATIONS * deviation
+        is_at_chance(self.test_accuracy, self.chance, self.test_images)
     }
 }
 

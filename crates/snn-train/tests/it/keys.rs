@@ -55,43 +55,149 @@ fn bytes(folder: &Path) -> Vec<u8> {
     std::fs::read(folder.join("model.safetensors")).unwrap()
 }
 
-#[test]
-fn each_key_has_an_effect_and_resumes_bit_for_bit() {
+/// Trains with each row of settings on top of `base`, once in one go and once stopped after `stop`
+/// steps and resumed, to the same bytes; the weights of all, and of `base` alone, differ. The
+/// header of the file has the encoder, so that the files of two encoders always do.
+fn all_differ_and_resume(base: &[&str], stop: usize, rows: &[&[&str]]) {
     let parent = tempfile::tempdir().unwrap();
     let at = |name: &str| parent.path().join(name);
-    finish(&config(&[]), &at("plain"));
-    let mut models = vec![(vec!["nothing"], bytes(&at("plain")))];
-    for (number, sets) in [
-        vec!["data.crop_border=reflect"],
-        vec!["data.flip=none"],
-        vec!["data.flip=alternating"],
-        vec!["data.auto_augment=auto-augment-cifar"],
-        vec!["data.auto_augment=auto-augment-imagenet"],
-        vec!["data.auto_augment=auto-augment-svhn"],
-        vec!["data.auto_augment=trivial-augment"],
-        vec!["data.auto_augment=rand-augment"],
-        vec!["data.auto_augment={ kind = 'rand-augment', operations = 1, magnitude = 20 }"],
-        vec!["data.erasing=0.5"],
-        vec!["data.mixup=0.4"],
-        vec!["data.mixup=0.4", "data.mix_epochs=1"],
-        vec!["encoder=latency"],
-        vec!["encoder={ kind = 'poisson', seed = 1, rate = 1.0 }"],
-        vec!["encoder={ kind = 'phase', bits = 2 }"],
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let config = config(&sets);
-        let (whole, stopped) = (at(&format!("whole{number}")), at(&format!("stopped{number}")));
-        finish(&config, &whole);
-        go(&config, &stopped, Start::New, Some(13)).unwrap();
-        go(&config, &stopped, Start::Resume, None).unwrap();
-        assert_eq!(bytes(&stopped), bytes(&whole), "{sets:?}");
-        models.push((sets, bytes(&whole)));
+    let weights =
+        |name: &str| Model::load(at(name).join("model.safetensors")).unwrap().weights().clone();
+    finish(&config(base), &at("plain"));
+    let mut models = vec![(["nothing"].as_slice(), weights("plain"))];
+    for (number, sets) in rows.iter().enumerate() {
+        let config = config(&[base, sets].concat());
+        let (whole, stopped) = (format!("whole{number}"), format!("stopped{number}"));
+        finish(&config, &at(&whole));
+        go(&config, &at(&stopped), Start::New, Some(stop)).unwrap();
+        go(&config, &at(&stopped), Start::Resume, None).unwrap();
+        assert_eq!(bytes(&at(&stopped)), bytes(&at(&whole)), "{sets:?}");
+        models.push((sets, weights(&whole)));
     }
     for (number, (sets, model)) in models.iter().enumerate() {
         let same = models[..number].iter().find(|(_, other)| other == model);
-        assert!(same.is_none(), "{sets:?} changes nothing beside {same:?}");
+        assert!(same.is_none(), "{sets:?} changes nothing beside {:?}", same.map(|(sets, _)| sets));
+    }
+}
+
+#[test]
+fn each_key_has_an_effect_and_resumes_bit_for_bit() {
+    let rows: [&[&str]; 17] = [
+        &["data.crop_border=reflect"],
+        &["data.flip=none"],
+        &["data.flip=alternating"],
+        &["data.auto_augment=auto-augment-cifar"],
+        &["data.auto_augment=auto-augment-imagenet"],
+        &["data.auto_augment=auto-augment-svhn"],
+        &["data.auto_augment=trivial-augment"],
+        &["data.auto_augment=rand-augment"],
+        &["data.auto_augment={ kind = 'rand-augment', operations = 1, magnitude = 20 }"],
+        &["data.erasing=0.5"],
+        &["data.mixup=0.4"],
+        &["data.cutmix=1"],
+        &["data.mixup=0.4", "data.cutmix=1"],
+        &["data.mixup=0.4", "data.mix_epochs=1"],
+        &["encoder=latency"],
+        &["encoder={ kind = 'poisson', seed = 1, rate = 1.0 }"],
+        &["encoder={ kind = 'phase', bits = 2 }"],
+    ];
+    all_differ_and_resume(&[], 13, &rows);
+}
+
+/// 40 recordings of two classes in the layout of N-MNIST: events on the left or on the right.
+fn n_mnist(folder: &Path) -> String {
+    let folder = folder.join("n-mnist");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut labels = String::new();
+    for number in 1..=40_u8 {
+        let side = number % 2;
+        let event = |k: u8| {
+            let x = side * 17 + k.wrapping_mul(number) % 17;
+            let y = k.wrapping_mul(5).wrapping_add(number) % 34;
+            // Rarer and rarer, so that slices of equal duration are not those of equal number.
+            let [high, low] = u16::from(k).pow(2).to_be_bytes();
+            [x, y, (k % 2) << 7, high, low]
+        };
+        let events: Vec<u8> = (0..100).flat_map(event).collect();
+        std::fs::write(folder.join(format!("{number:05}.bin")), events).unwrap();
+        labels += &format!("{number} {side}\n");
+    }
+    std::fs::write(folder.join("labels.txt"), labels).unwrap();
+    format!("data.path='{}'", folder.display())
+}
+
+/// Two epochs of two steps on the frames of recordings: 36 of them are for training.
+const RECORDINGS: [&str; 5] = [
+    "data.dataset=n-mnist",
+    "data.frames.slices=2",
+    "data.held_out=4",
+    "data.validation_limit=0",
+    "data.test_limit=0",
+];
+
+#[test]
+fn each_key_of_recordings_has_an_effect_and_resumes_bit_for_bit() {
+    let data = tempfile::tempdir().unwrap();
+    let path = n_mnist(data.path());
+    let base = [&RECORDINGS[..], &[&path]].concat();
+    let rows: [&[&str]; 5] = [
+        &["data.frames.augment=[{ roll = { pixels = 3 } }]"],
+        &["data.frames.augment=['flip-columns', { drop-events = { share = [0.1, 0.5] } }]"],
+        &["data.event_mix=1"],
+        &["data.event_mix=1", "data.frames.augment=[{ roll = { pixels = 3 } }]"],
+        &["data.frames.by=time"],
+    ];
+    all_differ_and_resume(&base, 3, &rows);
+}
+
+/// A cache gives the samples that it was made of, to training and to validation.
+#[test]
+fn a_cache_changes_no_bit_of_a_run() {
+    let data = tempfile::tempdir().unwrap();
+    let recordings = n_mnist(data.path());
+    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/images");
+    for part in ["train", "val"] {
+        for (class, photo) in [("cat", "420.JPEG"), ("dog", "444.JPEG")] {
+            let folder = data.path().join("pets").join(part).join(class);
+            std::fs::create_dir_all(&folder).unwrap();
+            for number in 0..6 {
+                std::fs::copy(photos.join(photo), folder.join(format!("{number}.jpg"))).unwrap();
+            }
+        }
+    }
+    let pets = format!("data.path='{}'", data.path().join("pets").display());
+    let pictures = [
+        "data.dataset=picture-folder",
+        "data.pictures.size=16",
+        "data.held_out=4",
+        "data.validation_limit=0",
+        "data.test_limit=0",
+        "batch=4",
+        "encoder={ kind = 'poisson', seed = 1, rate = 1.0 }",
+        &pets,
+    ];
+    for (name, base) in
+        [("pictures", &pictures[..]), ("recordings", &[&RECORDINGS[..], &[&recordings]].concat())]
+    {
+        let at = |what: &str| data.path().join(format!("{name}-{what}"));
+        let cache = format!("data.cache={{ folder = '{}' }}", at("cache").display());
+        let plain = finish(&config(base), &at("plain"));
+        let config = config(&[base, &[&cache]].concat());
+        let cached = finish(&config, &at("cached"));
+        assert_eq!(bytes(&at("cached")), bytes(&at("plain")), "{name}");
+        assert_eq!(cached.validation_accuracy, plain.validation_accuracy, "{name}");
+        // The test pictures and those held out, or all recordings for training and those for tests.
+        let files = || {
+            let entries =
+                std::fs::read_dir(at("cache")).unwrap().map(|entry| entry.unwrap().path());
+            entries.filter(|path| path.extension().is_some_and(|end| end == "cache")).count()
+        };
+        assert_eq!(files(), 2, "{name}");
+        // A run that goes on reads the same caches.
+        go(&config, &at("stopped"), Start::New, Some(3)).unwrap();
+        go(&config, &at("stopped"), Start::Resume, None).unwrap();
+        assert_eq!(bytes(&at("stopped")), bytes(&at("plain")), "{name}");
+        assert_eq!(files(), 2, "{name}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod image;
 
+use crate::chance;
 use crate::cli::Infer;
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
@@ -16,7 +17,7 @@ use snn_data::Source;
 use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
 use snn_runtime::counting::Counts;
 use snn_runtime::{Counting, Deployment, Options};
-use snn_train::{Accuracy, RunFolder, evaluation_batches, input};
+use snn_train::{Accuracy, Chance, RunFolder, evaluation_batches, input};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,11 +27,20 @@ pub(crate) struct Inference {
     pub(crate) samples: usize,
     /// In percent.
     pub(crate) accuracy: Option<f64>,
+    /// Accuracy of always naming the most frequent class of these samples, in percent.
+    pub(crate) chance: f64,
     /// The engine that was timed.
     pub(crate) engine: String,
     pub(crate) images_per_second: f64,
     #[serde(flatten)]
     pub(crate) counted: Option<Counted>,
+}
+
+impl Inference {
+    /// Says that the accuracy is no better than chance; `None` where it is better.
+    pub(crate) fn at_chance(&self) -> Option<String> {
+        chance::sentence(self.accuracy? / 100.0, self.chance / 100.0, self.samples)
+    }
 }
 
 /// Counted operations.
@@ -124,7 +134,7 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
 pub(crate) fn infer(model: &Model, samples: &Arc<dyn Source>, counts: bool) -> Result<Inference> {
     let mut engines = Engines::new(model, counts)?;
     let mut progress = Progress::new("inferred", samples.len(), "images");
-    let mut accuracy = Accuracy::default();
+    let (mut accuracy, mut chance) = (Accuracy::default(), Chance::default());
     let (mut timed, mut seconds) = (0, 0.0);
     // The first batch warms buffers up and is not timed, unless it is all there is.
     for (number, batch) in evaluation_batches(samples, BATCH)?.enumerate() {
@@ -135,6 +145,7 @@ pub(crate) fn infer(model: &Model, samples: &Arc<dyn Source>, counts: bool) -> R
             seconds += took;
         }
         accuracy.add(&logits.argmax(), &batch.targets.labels);
+        chance.add(&batch.targets.labels);
         progress.add(batch.len());
     }
     progress.finish();
@@ -147,6 +158,7 @@ pub(crate) fn infer(model: &Model, samples: &Arc<dyn Source>, counts: bool) -> R
     Ok(Inference {
         samples: samples.len(),
         accuracy: Some(100.0 * accuracy.share()),
+        chance: 100.0 * chance.share(),
         engine: engines.name(),
         images_per_second: timed as f64 / seconds,
         counted,
@@ -159,6 +171,9 @@ fn print(inference: &Inference) -> Result<()> {
     }
     if let Some(accuracy) = inference.accuracy {
         output::line(format_args!("accuracy {accuracy:.2} % on {} images", inference.samples))?;
+    }
+    if let Some(sentence) = inference.at_chance() {
+        output::line(sentence)?;
     }
     output::line(format_args!(
         "{:.1} images/s ({})",

@@ -346,6 +346,7 @@ fn infer_counts_and_classifies() {
         &[
             "samples",
             "accuracy",
+            "chance",
             "engine",
             "images_per_second",
             "energy_microjoules",
@@ -384,6 +385,33 @@ fn infer_counts_and_classifies() {
     std::fs::write(&image, [0; 7]).unwrap();
     let error = stderr(&infer().arg("--image").arg(&image).assert().code(2));
     assert!(error.contains("or 768 bytes") && error.contains("found 7"), "{error}");
+}
+
+/// A network that learned nothing is told so by all commands that measure it.
+#[test]
+fn a_result_at_chance_level_is_called_that_after_training_and_on_events() {
+    let folder = folder("chance");
+    let (run, model) = (folder.join("run"), folder.join("model.safetensors"));
+    let mut train = snn();
+    train.arg("train").arg("--config").arg(&shared().config).arg("--out").arg(&run);
+    for set in ["data.limit=64", "optimiser.learning_rate=1e-12", "schedule=constant"] {
+        train.args(["--set", set]);
+    }
+    let sentence = "This is chance level: always naming the most frequent class gives 10.00 %. \
+                    The network has learned nothing that 2000 images can show.\n";
+    let out = stdout(&train.assert().success());
+    assert!(out.ends_with(sentence), "{out}");
+    let mut convert = snn();
+    convert.arg("convert").arg(&run).args(["--code", "graded", "--out"]).arg(&model);
+    convert.assert().success();
+    let infer = |options: &[&str]| {
+        let mut command = snn();
+        command.arg("infer").arg(&model).args(["--dataset", "shapes10"]).args(options);
+        command.assert().success()
+    };
+    let out = stdout(&infer(&[]));
+    assert!(out.contains(sentence), "{out}");
+    assert_eq!(json(&infer(&["--json"]))["chance"], 10.0);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod chain;
 mod data;
 mod errors;
+mod examples;
 mod overwrite;
 mod policy;
 mod terminal;

@@ -13,6 +13,25 @@ use serde::{Deserialize, Serialize};
 /// time of the last event of polarity p at (x, y) before the end of interval i; 0 without one. The
 /// events must be sorted by time.
 ///
+/// ```
+/// use snn_data::recordings::{
+///     events::{Event, Events, SensorSize},
+///     frames::TimeSurface,
+/// };
+/// let mut events = Events::new(SensorSize { width: 2, height: 1 });
+/// events.push(Event { t: 0, x: 0, y: 0, polarity: true })?;
+/// events.push(Event { t: 1_500, x: 1, y: 0, polarity: true })?;
+/// let surface = TimeSurface { micros: 1_000, tau_micros: 1_000.0, size: None };
+/// let surfaces = surface.surfaces(&events)?;
+/// assert_eq!(surfaces.dim(), (2, 2, 1, 2));
+/// // An event that is one τ old is e⁻¹ high, and e⁻² one τ later.
+/// assert!((surfaces[[0, 1, 0, 0]] - (-1.0_f32).exp()).abs() < 1e-6);
+/// assert!((surfaces[[1, 1, 0, 0]] - (-2.0_f32).exp()).abs() < 1e-6);
+/// // The second pixel had not changed yet; ON events say nothing of OFF.
+/// assert_eq!((surfaces[[0, 1, 0, 1]], surfaces[[1, 0, 0, 0]]), (0.0, 0.0));
+/// # Ok::<(), snn_data::Error>(())
+/// ```
+///
 /// # References
 /// Lagorce et al. 2016, *HOTS: a hierarchy of event-based time-surfaces for pattern recognition*,
 /// eq. 2, at fixed times and over the whole sensor as in tonic's `ToTimesurface`.
