@@ -108,7 +108,7 @@ fn each_key_has_an_effect_and_resumes_bit_for_bit() {
 fn n_mnist(folder: &Path) -> String {
     let folder = folder.join("n-mnist");
     std::fs::create_dir_all(&folder).unwrap();
-    let mut labels = String::new();
+    let mut labels = Vec::new();
     for number in 1..=40_u8 {
         let side = number % 2;
         let event = |k: u8| {
@@ -120,9 +120,9 @@ fn n_mnist(folder: &Path) -> String {
         };
         let events: Vec<u8> = (0..100).flat_map(event).collect();
         std::fs::write(folder.join(format!("{number:05}.bin")), events).unwrap();
-        labels += &format!("{number} {side}\n");
+        labels.push(format!("{number} {side}\n"));
     }
-    std::fs::write(folder.join("labels.txt"), labels).unwrap();
+    std::fs::write(folder.join("labels.txt"), labels.concat()).unwrap();
     format!("data.path='{}'", folder.display())
 }
 
