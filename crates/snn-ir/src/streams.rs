@@ -110,7 +110,9 @@ impl Streams {
                     let mut bound = vec![0.0; channels];
                     let passed = node.op.passed_channels(&widths, channels);
                     for (input, pairs) in inputs.iter().zip(passed) {
-                        pairs.into_iter().for_each(|(own, its)| bound[own] = input[its]);
+                        for (own, its) in pairs {
+                            bound[own] = input[its];
+                        }
                     }
                     bound
                 }

@@ -17,7 +17,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 /// Version of the format. A reader takes this version and every earlier one; a writer gives a file
-/// the earliest version that says all of it: 1, or 2 with an encoder or the options of a conversion.
+/// the earliest version that says all of it: 1, or 2 with an encoder or the options of a
+/// conversion.
 pub const VERSION: u32 = 2;
 /// The largest header (graph and list of weights) a file may have, in bytes; a limit for
 /// untrusted files. JSON takes up to fifty times its size while it is read.

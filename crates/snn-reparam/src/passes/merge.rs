@@ -85,7 +85,9 @@ fn passed(factors: &HashMap<String, Vec<f64>>, node: &Node, channels: usize) -> 
     }
     let mut factor = vec![1.0; channels];
     for (input, pairs) in inputs.iter().zip(node.op.passed_channels(&widths, channels)) {
-        pairs.into_iter().for_each(|(own, its)| factor[own] = input[its]);
+        for (own, its) in pairs {
+            factor[own] = input[its];
+        }
     }
     factor
 }

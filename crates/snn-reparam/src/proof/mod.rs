@@ -249,7 +249,7 @@ impl Proof {
             // or a grid that the run cannot be put on: it is another network's.
             Err(error @ (Error::Refused(_) | Error::Overflow { .. })) => {
                 let why = match error {
-                    Error::Refused(plan) => plan.refusals().to_string(),
+                    Error::Refused(plan) => plan.refusals(),
                     error => error.to_string(),
                 };
                 return Ok(Self::refuted(

@@ -332,6 +332,7 @@ fn a_file_off_the_grid_cannot_be_fine_tuned() {
 }
 
 /// A refusal of the grid is a failed proof as one of the conversion is.
+#[expect(clippy::cast_possible_truncation, reason = "weights of a file are f32")]
 #[test]
 fn a_run_that_cannot_be_put_on_the_grid_of_the_file_fails_with_the_cause() {
     let (trained, file) = (run(), on_grid(&run()));

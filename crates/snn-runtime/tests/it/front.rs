@@ -62,6 +62,9 @@ fn bytes_arrays_and_batches_are_the_same_image() {
     assert_eq!(state.scores().logits(), expected);
 }
 
+/// A call that a session must refuse.
+type Refused = fn(&mut Session, &mut State, Scale) -> bool;
+
 /// A caller that overlooks an error does not find the scores of the image before.
 #[test]
 fn a_refused_image_leaves_no_scores() {
@@ -81,7 +84,6 @@ fn a_refused_image_leaves_no_scores() {
     }
     let mut state = fast.rest();
     let scale = Scale::Unit;
-    type Refused = fn(&mut Session, &mut State, Scale) -> bool;
     let refusals: [Refused; 5] = [
         |session, state, _| session.push(state, [0_u8; 7]).is_err(),
         |session, _, scale| session.run_real(&[0.5; 7], scale).is_err(),

@@ -203,8 +203,8 @@ impl RunConfig {
         })
     }
 
-    /// The config as TOML, every key written out but those of pictures, recordings, caches and kinds
-    /// of neurons that have their defaults.
+    /// The config as TOML, every key written out but those of pictures, recordings, caches and
+    /// kinds of neurons that have their defaults.
     ///
     /// # Errors
     /// A number has no TOML form (a seed above 2⁶³).

@@ -7,8 +7,8 @@ use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor}
 use std::fmt;
 use toml::{Table, Value};
 
-/// Reads a config from TOML; `kinds` is the text of a config that writes out every table which has a
-/// `kind`.
+/// Reads a config from TOML; `kinds` is the text of a config that writes out every table which has
+/// a `kind`.
 pub(crate) fn read<C: DeserializeOwned + Serialize>(text: &str, kinds: &str) -> Result<C> {
     let given: Table =
         toml::from_str(text).map_err(|error| Error::Toml(error.to_string().trim_end().into()))?;

@@ -560,7 +560,7 @@ fn every_key_of_the_json_is_in_the_help() {
     std::fs::write(&image, vec![90_u8; 3 * 16 * 16]).unwrap();
     let result = |arguments: &[&dyn AsRef<std::ffi::OsStr>]| {
         let mut command = snn();
-        command.args(arguments.iter().map(|argument| argument.as_ref())).arg("--json");
+        command.args(arguments.iter().map(AsRef::as_ref)).arg("--json");
         json(&command.assert().success())
     };
     let train = result(&[&"train", &"--resume", &"--config", config, &"--out", run]);
