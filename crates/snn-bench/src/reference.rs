@@ -1,21 +1,33 @@
-//! Parts of the documentation that are made from definitions: commands from clap's, policies from
-//! their own.
+//! Parts of the documentation that are made from definitions: commands from clap's, keys of a
+//! config from serde's, policies from their own.
 
 use crate::cli::Cli;
+use anyhow::{Context as _, Result, bail};
 use clap::{Arg, Command, CommandFactory as _};
+use snn_train::RunConfig;
 use std::fmt::Write as _;
 
 /// Arguments that every command has.
 const COMMON: [&str; 3] = ["help", "version", "json"];
 
-/// A part by its name, as Markdown; nothing for an unknown name.
-pub(crate) fn block(name: &str) -> Option<String> {
-    match name {
-        "commands" => Some(table(&program())),
-        "command reference" => Some(reference(&program())),
-        "policies" => Some(policies()),
-        _ => None,
-    }
+/// A part by its name, as Markdown.
+///
+/// # Errors
+/// Nothing that is generated has the name, or the config cannot be written.
+pub(crate) fn block(name: &str) -> Result<String> {
+    Ok(match name {
+        "commands" => table(&program()),
+        "command reference" => reference(&program()),
+        "policies" => policies(),
+        "config" => config().context("the config with its defaults")?,
+        _ => bail!("nothing that is generated is called `{name}`"),
+    })
+}
+
+/// The least config with all its defaults.
+fn config() -> Result<String> {
+    let least = RunConfig::from_toml("epochs = 4\n[data]\ndataset = \"cifar-100\"")?;
+    Ok(format!("```toml\n{}```\n", least.to_toml()?))
 }
 
 /// The commands and what they do, a line each, for a terminal.

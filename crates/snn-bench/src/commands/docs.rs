@@ -79,8 +79,7 @@ fn filled(page: &str) -> Result<(String, usize)> {
         let Some((_, after)) = after.split_once(END) else {
             bail!("the generated part `{name}` has no `{END}`");
         };
-        let block = reference::block(name)
-            .with_context(|| format!("nothing that is generated is called `{name}`"))?;
+        let block = reference::block(name)?;
         for part in [before, BEGIN, name, " -->\n\n", &block, "\n", END] {
             text.push_str(part);
         }

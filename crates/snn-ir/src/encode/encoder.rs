@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Encoder {
     /// The image at every macro-step (eq. E1; Rueckauer et al. 2017). The same as
-    /// [`Input::Static`], which is cheaper.
+    /// [`Input::Static`](crate::Input::Static), which is cheaper.
     Direct,
     /// Independent spikes with a probability in proportion to the pixel (eq. E2; Diehl and Cook
     /// 2015).

@@ -4,10 +4,13 @@ use snn_train::RunConfig;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-fn toml_blocks(page: &str) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src").join(page);
-    let text = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/book/src").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn toml_blocks(name: &str) -> Vec<String> {
+    let text = page(name);
     let block = |text: &str| text.split("```").next().unwrap_or_default().to_string();
     text.split("```toml\n").skip(1).map(block).collect()
 }
@@ -48,6 +51,30 @@ fn the_block_of_all_keys_has_the_defaults() {
         shown.insert("policy.kind".into());
     }
     assert_eq!(shown, keys(&written, ""));
+}
+
+/// A key without a row in the tables of the page has no meaning there.
+#[test]
+fn every_key_is_explained() {
+    let least = RunConfig::from_toml("epochs = 4\n[data]\ndataset = 'cifar-100'").unwrap();
+    let written: toml::Table = least.to_toml().unwrap().parse().unwrap();
+    // Every second piece between fences is a block.
+    let prose: String = page("config.md").split("```").step_by(2).collect();
+    let unexplained = |key: &String| {
+        let last = key.rsplit('.').next().unwrap();
+        // A kind is what its table is called by; those of neurons and policies have own pages.
+        last != "kind"
+            && !["neuron.", "policy.", "replacement."].iter().any(|own| key.starts_with(own))
+            && ![
+                format!("`{last}`"),
+                format!(".{last}`"),
+                format!("`{last} ="),
+                format!(" {last} ="),
+            ]
+            .iter()
+            .any(|found| prose.contains(found))
+    };
+    assert_eq!(keys(&written, "").into_iter().filter(unexplained).collect::<Vec<_>>(), [""; 0]);
 }
 
 /// Every key of the page with its value, a kind before its other keys.
