@@ -52,6 +52,9 @@ pub(crate) struct TestSamples {
     data: Sources,
     /// Its test part as the network reads it.
     pub(crate) source: Arc<dyn Source>,
+    /// How the samples are encoded.
+    encoder: Encoder,
+    time_steps: usize,
     /// How many of them the run tests on (`data.test_limit`); `None` for all.
     limit: Option<NonZeroUsize>,
     /// Seed by which the run chooses these.
@@ -63,7 +66,9 @@ impl TestSamples {
     pub(crate) fn limited(&self, limit: Option<NonZeroUsize>) -> Result<Arc<dyn Source>> {
         let Some(limit) = limit.or(self.limit) else { return Ok(Arc::clone(&self.source)) };
         let indices = self.data.limit((0..self.source.len()).collect(), limit.get(), self.seed);
-        Ok(Arc::new(Subset::new(Arc::clone(&self.source), indices)?))
+        // Chosen, then encoded, as in training: random spikes go by the place among the chosen.
+        let chosen: Arc<dyn Source> = Arc::new(Subset::new(Arc::clone(&self.data.test), indices)?);
+        Ok(encode(&chosen, &self.encoder, self.time_steps)?)
     }
 }
 
@@ -91,8 +96,9 @@ pub(crate) fn test_samples(
         (Encoder::Direct, Some(config)) => config.encoder,
         (encoder, _) => encoder,
     };
-    let source = encode(&data.test, &encoder, model.time_steps())?;
-    Ok(Some(TestSamples { data, source, limit, seed }))
+    let time_steps = model.time_steps();
+    let source = encode(&data.test, &encoder, time_steps)?;
+    Ok(Some(TestSamples { data, source, encoder, time_steps, limit, seed }))
 }
 
 /// Makes sure that a model and a data set are meant for each other: as many classes, of the same

@@ -38,8 +38,7 @@ impl HeldOutCache {
     }
 }
 
-/// Cached pictures that keep the names and the random streams they have in the whole set, so that a
-/// random encoder gives each the spikes that it has without a cache.
+/// Cached pictures that keep the names and the random streams they have in the whole set.
 #[derive(Debug)]
 struct HeldOut {
     pictures: Subset,

@@ -21,6 +21,7 @@ use crate::recordings::{
 };
 use crate::{Error, Result, SampleRng, SampleShape, Source, Subset};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -284,7 +285,7 @@ impl Sources {
 
 impl From<Dataset> for Sources {
     fn from(data: Dataset) -> Self {
-        let by_class = data.train.labels().is_sorted();
+        let by_class = [&data.train, &data.test].iter().any(|part| stands_by_class(part.labels()));
         let train: Arc<dyn Source> = Arc::new(data.train);
         Self {
             name: data.name,
@@ -299,6 +300,13 @@ impl From<Dataset> for Sources {
             held_out_cache: None,
         }
     }
+}
+
+/// `true` if each class stands in one run: labels change less often than there are classes.
+fn stands_by_class(labels: &[u16]) -> bool {
+    let changes = labels.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let classes: BTreeSet<u16> = labels.iter().copied().collect();
+    labels.len() > classes.len() && changes < classes.len()
 }
 
 impl SourceConfig {

@@ -22,6 +22,8 @@ pub(crate) fn named(result: snn_data::Result<()>) -> Result<()> {
                 "threads" => "loader_threads",
                 "magnitude" => "auto_augment.magnitude",
                 "operations" => "auto_augment.operations",
+                "slices" => "frames.slices",
+                "micros" => "frames.augment",
                 field => field,
             };
             Error::Toml(format!("`data.{key}` must be {expected}, found {found}"))

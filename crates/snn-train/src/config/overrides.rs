@@ -34,7 +34,7 @@ fn put<C: DeserializeOwned>(
     text: &str,
 ) -> Result<std::result::Result<C, String>> {
     // A kind by itself, with defaults for its other keys: those of the old kind go.
-    let parent = key.strip_suffix(".kind").filter(|parent| lookup(table, parent).is_some());
+    let parent = key.strip_suffix(".kind").filter(|_| lookup(table, key).is_some());
     let key = parent.unwrap_or(key);
     let guesses = match lookup(table, key) {
         Some(old) => vec![value(key, text, old)?],

@@ -176,11 +176,14 @@ impl RunFolder {
     /// something else.
     fn take_up(&self, given: &Beginning<'_>) -> Result<RunLock> {
         let run = Self::open(&self.path)?;
-        if let Some(config) = given.config
-            && let Some((key, run, given)) = overrides::difference(&run.config()?, config)?
-        {
-            let path = self.path.join(CONFIG);
-            return Err(Error::RunDiffers { path, key, run, given });
+        if let Some(config) = given.config {
+            // The file has what a config that does not say means.
+            let mut config = config.clone();
+            config.data.flip = Some(config.data.flip());
+            if let Some((key, run, given)) = overrides::difference(&run.config()?, &config)? {
+                let path = self.path.join(CONFIG);
+                return Err(Error::RunDiffers { path, key, run, given });
+            }
         }
         if given.config.is_none() && run.has_config() {
             return Err(Error::HasConfig { path: self.path.clone() });
