@@ -1,12 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod custom_neurons;
 pub mod encode;
 mod error;
 mod evaluate;
 mod graph;
 mod model;
 pub mod networks;
-mod neurons;
 mod oracle;
 mod site;
 mod streams;
@@ -14,6 +14,7 @@ mod strict;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use custom_neurons::{Neuron, NeuronKind, Neurons, unknown as unknown_neuron};
 pub use encode::Encoder;
 pub use error::{Error, Result};
 pub use evaluate::{
@@ -32,7 +33,6 @@ pub use model::conversion::{
 pub use model::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES, VERSION, write_atomically};
 pub use model::weights::{self, Tensor, Weights};
 pub use model::{Checked, Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
-pub use neurons::{Neuron, NeuronKind, Neurons, unknown as unknown_neuron};
 pub use oracle::Naive;
 pub use site::parts::{GRID_WEIGHT_MAX, Initial, PartSpec, Range};
 pub use site::*;

@@ -1,6 +1,6 @@
 //! Kernels compiled for several instruction sets, and the proof that a machine has one of them.
 
-use crate::set::InstructionSet;
+use crate::instruction_set::InstructionSet;
 use std::sync::OnceLock;
 
 /// An instruction set that this process may use. The value is the proof on which calls of

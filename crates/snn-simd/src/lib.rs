@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod instruction_set;
 mod kernel;
 mod limit;
-mod set;
 
+pub use instruction_set::{InstructionSet, UnknownInstructionSet};
 pub use kernel::{Available, Kernel, run_with_avx2};
 pub use limit::{LimitError, VARIABLE, check_limit};
-pub use set::{InstructionSet, UnknownInstructionSet};

@@ -1,6 +1,6 @@
 //! The variable of the environment that limits the instruction sets of a process.
 
-use crate::set::{InstructionSet, UnknownInstructionSet};
+use crate::instruction_set::{InstructionSet, UnknownInstructionSet};
 use std::fmt;
 use std::sync::OnceLock;
 

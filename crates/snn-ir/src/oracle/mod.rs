@@ -4,13 +4,13 @@
 
 mod site;
 
+use crate::custom_neurons::Neurons;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
 use crate::graph::resolve::Resolved;
 use crate::graph::{Conv, Geometry, Node, Op, PoolKind};
 use crate::model::weights;
 use crate::model::{Form, Model};
-use crate::neurons::Neurons;
 use crate::site::Site;
 use ndarray::{Array2, ArrayD, IxDyn};
 use site::{Emitted, Memory, NaiveSite};

@@ -1,11 +1,11 @@
 //! Sites of the naive evaluator (eqs. 8 to 13), one neuron at a time.
 
 use super::Number;
+use crate::custom_neurons::{Neuron, Neurons};
 use crate::error::{Error, Result};
 use crate::evaluate::TIE;
 use crate::graph::{Node, Op};
 use crate::model::Model;
-use crate::neurons::{Neuron, Neurons};
 use crate::site::parts::PartSpec;
 use crate::site::{
     Adaptation, Custom, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, MEMBRANE_LIMIT,

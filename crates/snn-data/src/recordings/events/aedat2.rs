@@ -6,7 +6,7 @@
 //! one.
 
 use super::block::{Layout, decode};
-use super::source::Source;
+use super::bytes::ByteSource;
 use super::time::Clock;
 use super::{Chip, Events, ReadOptions, SensorSize, header};
 use crate::Result;
@@ -32,7 +32,10 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn open(source: &mut Source, options: &ReadOptions) -> Result<(Self, SensorSize)> {
+    pub(super) fn open(
+        source: &mut ByteSource,
+        options: &ReadOptions,
+    ) -> Result<(Self, SensorSize)> {
         let lines = header::lines(source, b"#", |line| line == END)?;
         let named = lines.iter().find_map(|line| line.strip_prefix("# AEChip:")).map(str::trim);
         let chip = match (options.chip, named) {
@@ -49,7 +52,11 @@ impl Decoder {
         Ok((Self { chip, clock: Clock::default(), skipped: 0 }, chip.size()))
     }
 
-    pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {
+    pub(super) fn read_chunk(
+        &mut self,
+        source: &mut ByteSource,
+        events: &mut Events,
+    ) -> Result<bool> {
         let Some(records) = source.records::<8>("event")? else { return Ok(false) };
         let tell = |times: &mut [i64]| self.clock.times(times);
         let skipped = match self.chip {
@@ -164,7 +171,7 @@ fn chip_of(name: &str) -> Option<Chip> {
 
 /// Files of CIFAR10-DVS do not name their chip. Addresses of a DVS128 have 16 bits; those of a
 /// DAVIS have 31, and what has no row above the lowest is hardly one.
-fn chip_of_addresses(source: &mut Source) -> Result<Chip> {
+fn chip_of_addresses(source: &mut ByteSource) -> Result<Chip> {
     let (records, _) = source.fill(8)?.as_chunks::<8>();
     if records.iter().all(|record| split(*record).0 & DVS128_UNUSED == 0) {
         return Ok(Chip::Dvs128);

@@ -8,7 +8,7 @@
 //! the upper left corner.
 
 use super::block::{Layout, decode};
-use super::source::Source;
+use super::bytes::ByteSource;
 use super::{Events, ReadOptions, SensorSize, header};
 use crate::Result;
 
@@ -40,7 +40,10 @@ struct Packet {
 }
 
 impl Decoder {
-    pub(super) fn open(source: &mut Source, options: &ReadOptions) -> Result<(Self, SensorSize)> {
+    pub(super) fn open(
+        source: &mut ByteSource,
+        options: &ReadOptions,
+    ) -> Result<(Self, SensorSize)> {
         let lines = header::lines(source, b"#", |line| line == END)?;
         if lines.last().is_none_or(|line| line != END) {
             return Err(source.error("header", format!("a line `{END}`"), "other bytes"));
@@ -49,7 +52,11 @@ impl Decoder {
         Ok((Self { skipped: 0, packet: Packet::default() }, size))
     }
 
-    pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {
+    pub(super) fn read_chunk(
+        &mut self,
+        source: &mut ByteSource,
+        events: &mut Events,
+    ) -> Result<bool> {
         if self.packet.bytes == 0 {
             if source.fill(1)?.is_empty() {
                 return Ok(false);
@@ -75,7 +82,7 @@ impl Decoder {
         Ok(true)
     }
 
-    fn polarity_events(&mut self, source: &mut Source, events: &mut Events) -> Result<()> {
+    fn polarity_events(&mut self, source: &mut ByteSource, events: &mut Events) -> Result<()> {
         let Some(records) = source.records::<8>("event")? else {
             return Err(source.error(
                 "packet",
@@ -140,7 +147,7 @@ impl Layout<8> for Polarity {
     }
 }
 
-fn packet(source: &mut Source) -> Result<Packet> {
+fn packet(source: &mut ByteSource) -> Result<Packet> {
     let header = source.exact(PACKET_HEADER, "packet header")?;
     let word = |at: usize| {
         u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])

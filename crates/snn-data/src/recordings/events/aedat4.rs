@@ -2,8 +2,8 @@
 //! packets, each a FlatBuffers table, packed or not. The first stream of events is read. The origin
 //! is the upper left corner.
 
+use super::bytes::ByteSource;
 use super::flat::Buffer;
-use super::source::Source;
 use super::{Events, ReadOptions, SensorSize};
 use crate::Result;
 use std::io::Read;
@@ -35,7 +35,7 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn open(source: &mut Source, _: &ReadOptions) -> Result<(Self, SensorSize)> {
+    pub(super) fn open(source: &mut ByteSource, _: &ReadOptions) -> Result<(Self, SensorSize)> {
         source.exact(MAGIC.len(), "header")?;
         let length = length(source, "header", MAX_HEADER)?;
         let path = source.path().to_owned();
@@ -75,7 +75,11 @@ impl Decoder {
         Ok((Self { compression, stream, end, skipped: 0, unpacked: Vec::new() }, size))
     }
 
-    pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {
+    pub(super) fn read_chunk(
+        &mut self,
+        source: &mut ByteSource,
+        events: &mut Events,
+    ) -> Result<bool> {
         if self.end.is_some_and(|end| source.offset() >= end) || source.fill(1)?.is_empty() {
             return Ok(false);
         }
@@ -113,7 +117,7 @@ impl Decoder {
 }
 
 /// A length of 32 bits, at most `most`.
-fn length(source: &mut Source, field: &'static str, most: usize) -> Result<usize> {
+fn length(source: &mut ByteSource, field: &'static str, most: usize) -> Result<usize> {
     let length = i32::from_le_bytes(*source.exact(4, field)?.first_chunk().unwrap_or(&[0; 4]));
     match usize::try_from(length) {
         Ok(length) if length <= most => Ok(length),

@@ -3,7 +3,7 @@
 //! of y, polarity.
 
 use super::block::{Layout, decode};
-use super::source::Source;
+use super::bytes::ByteSource;
 use super::time::Clock;
 use super::{Events, ReadOptions, SensorSize, header};
 use crate::Result;
@@ -19,7 +19,10 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn open(source: &mut Source, options: &ReadOptions) -> Result<(Self, SensorSize)> {
+    pub(super) fn open(
+        source: &mut ByteSource,
+        options: &ReadOptions,
+    ) -> Result<(Self, SensorSize)> {
         let lines = header::lines(source, b"% ", |line| line == "% end")?;
         let side = |name: &str| {
             let value = lines.iter().find_map(|line| line.strip_prefix("% ")?.strip_prefix(name));
@@ -44,7 +47,11 @@ impl Decoder {
         Ok((Self { clock: Clock::default() }, size))
     }
 
-    pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {
+    pub(super) fn read_chunk(
+        &mut self,
+        source: &mut ByteSource,
+        events: &mut Events,
+    ) -> Result<bool> {
         let Some(records) = source.records::<8>("event")? else { return Ok(false) };
         let layout = ChangeDetection(events.size);
         if let Err(wrong) = decode(&layout, records, events, |times| self.clock.times(times)) {

@@ -2,8 +2,8 @@
 //! first; the highest four bits are the type. A change-detection event has the lowest six bits of
 //! the time, the other 28 come in words of their own.
 
+use super::bytes::ByteSource;
 use super::header::{self, geometry};
-use super::source::Source;
 use super::time::Clock;
 use super::{Event, Events, ReadOptions, SensorSize};
 use crate::Result;
@@ -21,13 +21,20 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn open(source: &mut Source, options: &ReadOptions) -> Result<(Self, SensorSize)> {
+    pub(super) fn open(
+        source: &mut ByteSource,
+        options: &ReadOptions,
+    ) -> Result<(Self, SensorSize)> {
         let lines = header::lines(source, b"% ", |line| line == "% end")?;
         let size = geometry(&lines, options, source)?;
         Ok((Self { clock: Clock::default(), high: None, skipped: 0 }, size))
     }
 
-    pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {
+    pub(super) fn read_chunk(
+        &mut self,
+        source: &mut ByteSource,
+        events: &mut Events,
+    ) -> Result<bool> {
         let Some(words) = source.records::<4>("word")? else { return Ok(false) };
         let mut wrong = None;
         for (index, &word) in words.iter().enumerate() {

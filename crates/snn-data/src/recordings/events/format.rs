@@ -1,6 +1,6 @@
 //! Which format a file has.
 
-use super::source::Source;
+use super::bytes::ByteSource;
 use super::{aedat2, aedat3, aedat4};
 use crate::Result;
 use crate::names::names;
@@ -31,7 +31,7 @@ names! {
 impl EventFormat {
     /// The format of a file: by its first bytes, and by its extension where they say nothing
     /// (N-MNIST) or not enough (Prophesee).
-    pub(super) fn of(source: &mut Source) -> Result<Self> {
+    pub(super) fn of(source: &mut ByteSource) -> Result<Self> {
         let extension = source
             .path()
             .extension()

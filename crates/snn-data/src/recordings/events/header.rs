@@ -1,6 +1,6 @@
 //! Text before the events: lines that begin with a marker.
 
-use super::source::Source;
+use super::bytes::ByteSource;
 use super::{ReadOptions, SensorSize};
 use crate::Result;
 
@@ -15,7 +15,7 @@ const MAX_HEADER: usize = 1 << 22;
 /// Events may begin with the marker by chance, hence a line must be text: no control characters but
 /// tabs.
 pub(super) fn lines(
-    source: &mut Source,
+    source: &mut ByteSource,
     marker: &[u8],
     last: impl Fn(&str) -> bool,
 ) -> Result<Vec<String>> {
@@ -71,7 +71,7 @@ const PLUGINS: [(&str, u16, u16); 6] = [
 pub(super) fn geometry(
     lines: &[String],
     options: &ReadOptions,
-    source: &Source,
+    source: &ByteSource,
 ) -> Result<SensorSize> {
     let value = |name: &str| {
         lines.iter().find_map(|line| line.strip_prefix("% ")?.strip_prefix(name)).map(str::trim)

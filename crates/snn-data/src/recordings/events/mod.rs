@@ -4,6 +4,7 @@ mod aedat2;
 mod aedat3;
 mod aedat4;
 mod block;
+mod bytes;
 mod dat;
 mod evt2;
 mod evt3;
@@ -14,7 +15,6 @@ mod n_mnist;
 mod npz;
 mod options;
 mod reader;
-mod source;
 mod time;
 
 pub use format::EventFormat;

@@ -3,7 +3,7 @@
 //! camera's clock of 2¹³ µs has overflowed.
 
 use super::block::{Layout, decode};
-use super::source::Source;
+use super::bytes::ByteSource;
 use super::{Events, ReadOptions, SensorSize};
 use crate::Result;
 
@@ -25,7 +25,10 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn open(source: &mut Source, options: &ReadOptions) -> Result<(Self, SensorSize)> {
+    pub(super) fn open(
+        source: &mut ByteSource,
+        options: &ReadOptions,
+    ) -> Result<(Self, SensorSize)> {
         // There is no header to miss: an empty file is one that was not copied.
         if source.fill(1)?.is_empty() {
             return Err(source.error("event", "5 bytes", "an empty file"));
@@ -33,7 +36,11 @@ impl Decoder {
         Ok((Self { overflows: 0, skipped: 0 }, options.size.unwrap_or(SIZE)))
     }
 
-    pub(super) fn read_chunk(&mut self, source: &mut Source, events: &mut Events) -> Result<bool> {
+    pub(super) fn read_chunk(
+        &mut self,
+        source: &mut ByteSource,
+        events: &mut Events,
+    ) -> Result<bool> {
         let Some(records) = source.records::<5>("event")? else { return Ok(false) };
         let layout = FiveBytes(events.size);
         let tell = |times: &mut [i64]| {

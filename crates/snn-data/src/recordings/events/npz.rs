@@ -1,6 +1,6 @@
 //! NPZ files: a zip archive of NumPy arrays.
 
-use super::source::Source;
+use super::bytes::ByteSource;
 use super::{Events, ReadOptions, SensorSize};
 use crate::files::tar;
 use crate::{Error, Result};
@@ -31,12 +31,12 @@ struct Array<V> {
 
 struct Archive<'s> {
     archive: zip::ZipArchive<Cursor<Vec<u8>>>,
-    source: &'s Source,
+    source: &'s ByteSource,
 }
 
 /// Reads the arrays `t`, `x`, `y` and `p` of an archive, of any integer type (`p` also of
 /// booleans).
-pub(super) fn read_events(source: &mut Source, options: &ReadOptions) -> Result<Events> {
+pub(super) fn read_events(source: &mut ByteSource, options: &ReadOptions) -> Result<Events> {
     let mut archive = Archive::open(source)?;
     let most = options.max_events;
     let t = archive.column("t", most, "whole numbers", Some)?;
@@ -58,7 +58,7 @@ pub(super) fn read_events(source: &mut Source, options: &ReadOptions) -> Result<
 /// # Errors
 /// [`Error::Parse`] naming file, array and what is wrong with it; [`Error::Io`].
 pub fn read_npz_frames(path: &Path) -> Result<Array4<u16>> {
-    let mut source = Source::new(Box::new(fs_err::File::open(path)?), path);
+    let mut source = ByteSource::new(Box::new(fs_err::File::open(path)?), path);
     let mut archive = Archive::open(&mut source)?;
     let array = archive.array("frames", MAX_VALUES, PLACES, |value| u16::try_from(value).ok())?;
     let &[frames, channels, height, width] = array.shape.as_slice() else {
@@ -95,7 +95,7 @@ pub struct NpzArray {
 /// # Errors
 /// [`Error::Parse`] naming file and array; [`Error::Io`].
 pub fn npz_arrays(path: &Path) -> Result<Vec<NpzArray>> {
-    let mut source = Source::new(Box::new(fs_err::File::open(path)?), path);
+    let mut source = ByteSource::new(Box::new(fs_err::File::open(path)?), path);
     let mut archive = Archive::open(&mut source)?;
     let mut arrays = Vec::new();
     for index in 0..archive.archive.len().min(MAX_ARRAYS) {
@@ -120,7 +120,7 @@ pub fn npz_arrays(path: &Path) -> Result<Vec<NpzArray>> {
 }
 
 impl<'s> Archive<'s> {
-    fn open(source: &'s mut Source) -> Result<Self> {
+    fn open(source: &'s mut ByteSource) -> Result<Self> {
         let mut bytes = Vec::new();
         loop {
             let piece = source.fill(1)?;

@@ -1,6 +1,6 @@
 //! Reading recordings, whole or in pieces.
 
-use super::source::Source;
+use super::bytes::ByteSource;
 use super::{
     EventFormat, Events, ReadOptions, SensorSize, aedat2, aedat3, aedat4, dat, evt2, evt3, n_mnist,
     npz,
@@ -25,7 +25,7 @@ use std::path::Path;
 /// ```
 #[derive(Debug)]
 pub struct EventReader {
-    source: Source,
+    source: ByteSource,
     decoder: Decoder,
     size: SensorSize,
     max_events: usize,
@@ -69,7 +69,7 @@ impl EventReader {
         format: Option<EventFormat>,
         options: ReadOptions,
     ) -> Result<Self> {
-        let mut source = Source::new(reader, path);
+        let mut source = ByteSource::new(reader, path);
         let format = match format {
             Some(format) => format,
             None => EventFormat::of(&mut source)?,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const CHUNK_BYTES: usize = 1 << 18;
 
 /// A buffered reader that knows its file and offset, for errors that name both.
-pub(crate) struct Source {
+pub(crate) struct ByteSource {
     reader: Box<dyn Read + Send>,
     path: PathBuf,
     buffer: Vec<u8>,
@@ -23,7 +23,7 @@ pub(crate) struct Source {
     ended: bool,
 }
 
-impl Source {
+impl ByteSource {
     pub(crate) fn new(reader: Box<dyn Read + Send>, path: &Path) -> Self {
         Self {
             reader,
@@ -154,10 +154,10 @@ impl Source {
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for ByteSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Source")
+            .debug_struct("ByteSource")
             .field("path", &self.path)
             .field("offset", &self.offset)
             .finish_non_exhaustive()

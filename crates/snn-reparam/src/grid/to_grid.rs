@@ -1,0 +1,230 @@
+//! The last pass: every quantity an integer, by the rules of `ARCHITECTURE.md` ("The grid") and the
+//! equations 12 and 13.
+
+use super::integers::{UNEQUAL, set_integers};
+use super::site::{Edges, SiteToGrid, refuse_without_counterpart};
+use super::units::Channels;
+use crate::convert::{Conversion, stop_if_refused};
+use crate::error::{Error, Result};
+use crate::graph_edit::per_channel;
+use crate::plan::{Action, Plan};
+use ndarray::{Array1, Axis};
+use snn_ir::{
+    CodeChoice, ConversionOptions, Form, GridOptions, Model, Op, Resolved, Tensor, Weights, weights,
+};
+use snn_ir::{Error as IrError, F32_EXACT, Streams};
+
+/// Largest weight on the grid, as a number.
+const WEIGHT_MAX: f64 = snn_ir::GRID_WEIGHT_MAX as f64;
+/// No threshold, bias or identity weight is finer than this part of itself: near-dead channels
+/// would need integers up to 2³¹, and κ = 0 would divide by zero.
+const FINEST: f64 = 65_536.0;
+/// Where several weighted streams meet, the unit is this much finer than the finest stream's, so
+/// that rounding a stream's multiplier up costs at most 1/8 of a bit-step.
+const REFINEMENT: f64 = 8.0;
+
+/// Puts a converted network on the integer grid, one that was read from a file as well as one that
+/// was just made. The plan has the steps of the grid alone: [`Plan::then`] joins it to that of the
+/// conversion.
+///
+/// # Errors
+/// The model is not in the form `events`; it has an unquantised ReLU or a neuron of a user's own; a
+/// threshold is out of reach; an accumulator could leave 32 bits.
+pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
+    if events.form() != Form::Events {
+        return Err(Error::Form { expected: "events", found: events.form().label() });
+    }
+    options.check()?;
+    let checked = events.validate()?;
+    let (resolved, streams) = (checked.resolved(), checked.streams()?);
+    let mut plan = Plan::default();
+    refuse_without_counterpart(events, &mut plan);
+    stop_if_refused(&plan)?;
+    let mut classes = Channels::of(events, resolved, streams);
+    let units = units(events, resolved, streams, &mut classes)?;
+    let (mut signature, mut rounded) = (events.signature().clone(), Weights::new());
+    for (index, node) in events.graph().nodes.iter().enumerate() {
+        let count = resolved.nodes[index].shape[0];
+        let of = |classes: &mut Channels, node: usize| -> Array1<f64> {
+            (0..count).map(|c| units[classes.class(node, c)]).collect()
+        };
+        match &node.op {
+            Op::Conv(_) | Op::Linear { .. } => {
+                let action = synapse(events, &mut rounded, &node.name, &of(&mut classes, index))?;
+                plan.note(&node.name, node.op.label(), action);
+            }
+            Op::Scale => {
+                let weight = per_channel(events, &node.name, "weight")?;
+                let nearest = (&weight / &of(&mut classes, index)).mapv(f64::round);
+                set_integers(&mut rounded, &node.name, "weight", &nearest.into_dyn())?;
+            }
+            Op::Activation { site, .. } => {
+                let unit = of(&mut classes, resolved.nodes[index].inputs[0]);
+                let to_grid = SiteToGrid { source: events, node, unit: &unit, options };
+                let on_grid = to_grid.convert(site, &mut rounded, &mut plan)?;
+                if let (Some(on_grid), Op::Activation { site, .. }) =
+                    (on_grid, &mut signature.graph.nodes[index].op)
+                {
+                    *site = on_grid;
+                }
+            }
+            // What has no weights has nothing to round.
+            _ => {}
+        }
+    }
+    stop_if_refused(&plan)?;
+    let head = resolved.nodes.len() - 1;
+    let logit_unit = units[classes.class(resolved.nodes[head].inputs[0], 0)];
+    signature.form = Form::Grid { logit_unit };
+    let codes = match &signature.conversion {
+        Some(conversion) => conversion.codes.clone(),
+        None => CodeChoice::of_graph(&signature.graph),
+    };
+    signature.conversion = Some(ConversionOptions { codes, grid: Some(options) });
+    let model = Model::new(signature, rounded);
+    note_bounds(&model, &mut plan).map_err(|error| match error {
+        Error::Ir(cause @ IrError::Refused { .. }) => Error::Overflow { cause, way_out: UNEQUAL },
+        error => error,
+    })?;
+    Ok(Conversion { model, plan })
+}
+
+/// Requirements of one class of accumulator channels.
+#[derive(Clone, Copy)]
+struct Demand {
+    /// Finest natural unit max|w|/127 of the streams that come in.
+    finest: f64,
+    /// Streams with weights.
+    streams: usize,
+    /// The unit must be at least this.
+    floor: f64,
+    /// Threshold that must be a whole number of units, so that subtracting or counting it is exact;
+    /// of several sites the first's.
+    divides: Option<f64>,
+}
+
+/// The unit of every class.
+fn units(
+    model: &Model,
+    resolved: &Resolved,
+    streams: &Streams,
+    classes: &mut Channels,
+) -> Result<Vec<f64>> {
+    let mut demands = vec![
+        Demand { finest: f64::INFINITY, streams: 0, floor: 0.0, divides: None };
+        classes.len()
+    ];
+    for (index, node) in model.graph().nodes.iter().enumerate() {
+        let info = &resolved.nodes[index];
+        match &node.op {
+            Op::Conv(_) | Op::Linear { .. } | Op::Scale => {
+                let weight = weights::real(model.weights(), &node.name, "weight")?;
+                let bias = model.weights().get(&format!("{}.bias", node.name)).map(Tensor::to_f64);
+                // The largest value that comes in: an identity's weight must stay precise when
+                // multiplied by it.
+                let levels = streams.bounds[info.inputs[0]]
+                    .iter()
+                    .copied()
+                    .filter(|b| b.is_finite())
+                    .fold(1.0, f64::max);
+                for (c, row) in weight.axis_iter(Axis(0)).enumerate() {
+                    let demand = &mut demands[classes.class(index, c)];
+                    let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
+                    if largest > 0.0 {
+                        demand.finest = demand.finest.min(largest / WEIGHT_MAX);
+                        demand.streams += 1;
+                    }
+                    if matches!(node.op, Op::Scale) {
+                        demand.floor = demand.floor.max(levels * largest / FINEST);
+                    }
+                    let bias = bias.as_ref().map_or(0.0, |b| b[[c]].abs());
+                    demand.floor = demand.floor.max(bias / FINEST);
+                }
+            }
+            Op::Activation { site, .. } => {
+                let Some(edges) = Edges::of(model, &node.name, site, info.shape[0])? else {
+                    continue;
+                };
+                for c in 0..info.shape[0] {
+                    let demand = &mut demands[classes.class(info.inputs[0], c)];
+                    demand.floor = demand.floor.max(edges.top(c) / FINEST);
+                    if edges.whole {
+                        demand.divides = demand.divides.or(Some(edges.base[c]));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(demands.iter().map(unit).collect())
+}
+
+fn unit(demand: &Demand) -> f64 {
+    let natural = if demand.streams > 1 { demand.finest / REFINEMENT } else { demand.finest };
+    let unit = if natural.is_finite() { natural.max(demand.floor) } else { demand.floor };
+    if unit <= 0.0 {
+        return 1.0; // nothing but zeros ever arrives and nothing is compared
+    }
+    match demand.divides {
+        Some(threshold) => threshold / (threshold / unit).floor().max(1.0),
+        None => unit,
+    }
+}
+
+/// Eq. 12: `w ≈ n·M·unit` and `b ≈ b_int·unit`.
+fn synapse(
+    source: &Model,
+    integers: &mut Weights,
+    name: &str,
+    unit: &Array1<f64>,
+) -> Result<Action> {
+    let weight = weights::real(source.weights(), name, "weight")?;
+    let mut multiplier = Array1::<f64>::ones(unit.len());
+    let mut rounded = weight.clone();
+    let mut error = 0.0_f64;
+    for (o, mut row) in rounded.axis_iter_mut(Axis(0)).enumerate() {
+        let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
+        // The margin keeps a row whose natural unit *is* the unit at M = 1 despite rounding of the
+        // division.
+        multiplier[o] = (largest / WEIGHT_MAX / unit[o] - 1e-9).ceil().max(1.0);
+        let scale = multiplier[o] * unit[o];
+        row.mapv_inplace(|w| {
+            let n = (w / scale).round().clamp(-WEIGHT_MAX, WEIGHT_MAX);
+            error = error.max((n * scale - w).abs() / largest.max(f64::MIN_POSITIVE));
+            n
+        });
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to ±127 above")]
+    let bytes = rounded.mapv(|n| n as i8);
+    integers.insert(format!("{name}.weight"), Tensor::I8(bytes));
+    let largest = max(&multiplier);
+    set_integers(integers, name, "multiplier", &multiplier.into_dyn())?;
+    if let Some(bias) = source.weights().get(&format!("{name}.bias")) {
+        let scaled = bias.to_f64() / unit.clone().into_dyn();
+        set_integers(integers, name, "bias", &scaled.mapv(f64::round))?;
+    }
+    Ok(Action::Rounded { multiplier: largest, error })
+}
+
+fn max(values: &Array1<f64>) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
+}
+
+/// Writes into the plan how large sums can grow, and where libtorch needs f64 to be exact.
+fn note_bounds(model: &Model, plan: &mut Plan) -> Result<()> {
+    let streams = model.validate()?.streams()?;
+    for (index, node) in model.graph().nodes.iter().enumerate() {
+        let sum = streams.sums[index];
+        if sum > 0.0 && !matches!(node.op, Op::Scale) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "sums are whole numbers from 1 to 2^31"
+            )]
+            let bits = sum.log2().ceil() as u32;
+            let action = Action::SumBelow { bits, single_precision: sum < F32_EXACT };
+            plan.note(&node.name, node.op.label(), action);
+        }
+    }
+    Ok(())
+}
