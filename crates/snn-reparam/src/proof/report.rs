@@ -163,8 +163,8 @@ impl Report {
             (true, Tuning::Weights, _) if samples < least => {
                 failures.push(format!(
                     "a fine-tuned model is shown on {least} images at least, these are {samples}: \
-                     its weights may be any, and only accuracy speaks for them; choose more (`--limit` of \
-                     `snn verify`)"
+                     its weights may be any, and only accuracy speaks for them; choose more \
+                     (`--limit` of `snn verify`)"
                 ));
                 Verdict::Unproven
             }
