@@ -66,7 +66,7 @@ pub struct Findings {
     pub max_drop: f64,
     /// Images that the trained network and the file classify differently.
     pub class_changes: usize,
-    /// Effect of one step of a pixel.
+    /// Effect of one step of a pixel; `None` for frames, where that is a whole spike.
     pub noise: Option<Noise>,
     /// Values of weights and biases that differ from the run's conversion.
     pub changed_weights: u64,
