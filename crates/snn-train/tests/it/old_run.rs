@@ -49,6 +49,11 @@ fn a_run_that_was_killed_goes_on_to_the_same_bytes() {
     let config = RunFolder::open(fixture("stopped")).unwrap().config().unwrap();
     copy(&fixture("stopped"), &at("resumed"));
     assert!(matches!(go(&config, &at("resumed"), Start::Resume, None), Outcome::Finished(_)));
+    // Stopped once more on the way: the same on every processor.
+    copy(&fixture("stopped"), &at("twice"));
+    let halted = go(&config, &at("twice"), Start::Resume, Some(3));
+    assert!(!matches!(halted, Outcome::Finished(_)));
+    go(&config, &at("twice"), Start::Resume, None);
     go(&config, &at("whole"), Start::New, Some(14));
     let bytes = |folder: &Path, file: &str| std::fs::read(folder.join(file)).unwrap();
     let checkpoint = "checkpoint.safetensors";
@@ -63,6 +68,7 @@ fn a_run_that_was_killed_goes_on_to_the_same_bytes() {
         == weights(&bytes(&fixture("stopped"), checkpoint));
     go(&config, &at("whole"), Start::Resume, None);
     let model = "model.safetensors";
+    assert!(bytes(&at("resumed"), model) == bytes(&at("twice"), model));
     if same_machine {
         assert!(bytes(&at("resumed"), model) == bytes(&at("whole"), model));
     }
