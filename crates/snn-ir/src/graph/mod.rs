@@ -8,7 +8,7 @@ mod role;
 
 pub use build::GraphBuilder;
 pub use op::{BATCH_NORM_EPS, Conv, Geometry, Op, PoolKind, Window};
-pub use role::{Kind, Role};
+pub use role::{Kind, MASKED, Role};
 
 use serde::{Deserialize, Serialize};
 

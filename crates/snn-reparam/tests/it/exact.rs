@@ -110,10 +110,11 @@ fn has_dead_channels(events: &Model) -> bool {
         .any(|weight| weight.outer_iter().any(|row| row.iter().all(|w| *w == 0.0)))
 }
 
-/// `true` if a site on the grid loses something: a jump or threshold that is no whole number, a
-/// leak whose floor rounds.
+/// `true` if something is lost on the grid: a weight, jump or threshold that is no whole number (a
+/// unit that is a part of the highest threshold is no power of two), a leak whose floor rounds.
 fn loses(action: &Action) -> bool {
     match action {
+        Action::Rounded { error, .. } => *error > 1e-9,
         Action::IntegerNeuron { jump_error, threshold_error, floor_exact, .. } => {
             !floor_exact || jump_error.max(*threshold_error) > 1e-9
         }
