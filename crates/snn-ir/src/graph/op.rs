@@ -56,8 +56,8 @@ pub enum Op {
     /// Concatenation of two or more inputs along channels (eq. 6).
     #[serde(deserialize_with = "no_fields")]
     Concat,
-    /// A stream of events where a mask of binary spikes has a spike, and zero elsewhere: `y = m · x`
-    /// of the inputs `m` and `x` in this order (eq. 6b).
+    /// A stream of events where a mask of binary spikes has a spike, and zero elsewhere:
+    /// `y = m · x` of the inputs `m` and `x` in this order (eq. 6b).
     Mask {
         /// `true` for `y = (1 − m) · x`: events pass where the mask has no spike. Absent in a file:
         /// no.

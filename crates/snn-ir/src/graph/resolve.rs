@@ -1,7 +1,7 @@
 //! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter
 //! checks a graph again.
 
-use super::{Conv, Graph, MASKED, Node, Op, PoolKind, Window};
+use super::{Conv, Graph, MASKED, Node, Op, PoolKind, Window, initial};
 use crate::error::{Error, Result};
 use crate::site::{Site, Spike};
 use std::collections::HashMap;
@@ -205,6 +205,9 @@ impl Resolver {
         let emitted = Values::of(&node.op, inputs.iter().map(|&input| self.values[input]));
         if matches!(node.op, Op::Mask { .. }) {
             check_mask(node, self.values[inputs[0]])?;
+        }
+        if node.initial.is_some() || node.frozen {
+            initial::check(node, shapes.first().copied().unwrap_or_default(), inputs == [0])?;
         }
         let values = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
         if shape.is_empty() || values.is_none_or(|v| v == 0 || v > MAX_VALUES) {

@@ -202,14 +202,7 @@ fn shapes_that_share_no_mask_are_refused() {
         assert!(error.starts_with(expected) && error.contains(&format!("{mask:?}")), "{error}");
     }
     let mut graph = chain(&[4], vec![("m", site(Site::Lif(Lif::default())))]);
-    graph.nodes.insert(
-        2,
-        snn_ir::Node {
-            name: "y".into(),
-            op: Op::Mask { inverted: true },
-            inputs: vec!["m".into()],
-        },
-    );
+    graph.nodes.insert(2, snn_ir::Node::new("y", Op::Mask { inverted: true }, vec!["m".into()]));
     let error = graph.resolve().unwrap_err().to_string();
     assert!(error.contains("node `y` (mask): expected two (the mask, then"), "{error}");
 }
@@ -240,9 +233,7 @@ fn a_mask_varies_with_its_inputs() {
         let mut graph = chain(&[4], vec![("x", x), ("m", site(Site::Lif(Lif::default())))]);
         graph.nodes[2].inputs = vec!["image".into()];
         let inputs = vec!["m".into(), "x".into()];
-        graph
-            .nodes
-            .insert(3, snn_ir::Node { name: "y".into(), op: Op::Mask { inverted: false }, inputs });
+        graph.nodes.insert(3, snn_ir::Node::new("y", Op::Mask { inverted: false }, inputs));
         graph.nodes[4].inputs = vec!["y".into()];
         assert_eq!(graph.resolve().unwrap().nodes[3].varies, varies);
     }

@@ -90,12 +90,12 @@ fn rewrite(draft: &mut Draft, add: &Node, reader: &Node) {
         }
         let mut inputs = reader.inputs.clone();
         inputs[reads].clone_from(input);
-        copies.push(Node { name, op, inputs });
+        copies.push(Node::new(name, op, inputs));
     }
     for part in ["weight", "bias"] {
         draft.weights.remove(&format!("{}.{part}", reader.name));
     }
     let inputs = copies.iter().map(|copy| copy.name.clone()).collect();
-    let sum = Node { name: reader.name.clone(), op: Op::Add, inputs };
+    let sum = Node::new(reader.name.clone(), Op::Add, inputs);
     draft.graph.nodes.splice(position..=position, copies.into_iter().chain([sum]));
 }

@@ -3,8 +3,8 @@
 //!
 //! A QuantRelu's step, the divisor of an average and the deviation of the input are per-channel
 //! factors `r_c` of a stream. Poolings, flattening, concatenation and masks pass them on (a mask
-//! those of what it masks); a synapse absorbs them, `Ŵ[o,c] = W[o,c]·r_c`; where a stream enters a sum as it is (an identity
-//! shortcut), a one-to-one synapse with weight `r_c` is put.
+//! those of what it masks); a synapse absorbs them, `Ŵ[o,c] = W[o,c]·r_c`; where a stream enters a
+//! sum as it is (an identity shortcut), a one-to-one synapse with weight `r_c` is put.
 
 use crate::error::Result;
 use crate::graph_edit::Draft;
@@ -136,10 +136,10 @@ fn insert_identities(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
                 draft.set_real(&name, "weight", weight);
                 plan.note(&name, "scale", Action::SynapseAdded { stream: input.clone() });
                 kinds.insert(name.clone(), Kind::Current);
-                draft.graph.nodes.insert(
-                    position,
-                    Node { name: name.clone(), op: Op::Scale, inputs: vec![input.clone()] },
-                );
+                draft
+                    .graph
+                    .nodes
+                    .insert(position, Node::new(name.clone(), Op::Scale, vec![input.clone()]));
                 position += 1;
                 draft.graph.nodes[position].inputs[slot] = name;
             }

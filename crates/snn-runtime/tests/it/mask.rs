@@ -174,28 +174,20 @@ fn a_mask_costs_a_comparison_an_event() {
         // Everything is read: the mask by a synapse of its own, which the head does not see.
         nodes.insert(
             flat,
-            snn_ir::Node {
-                name: "kept".into(),
-                op: Op::GlobalPool { pool: PoolKind::Sum },
-                inputs: vec!["y".into()],
-            },
+            snn_ir::Node::new("kept", Op::GlobalPool { pool: PoolKind::Sum }, vec!["y".into()]),
         );
         nodes.insert(
             flat + 1,
-            snn_ir::Node {
-                name: "kept.fc".into(),
-                op: Op::Linear { features: 3, bias: false },
-                inputs: vec!["kept".into()],
-            },
+            snn_ir::Node::new(
+                "kept.fc",
+                Op::Linear { features: 3, bias: false },
+                vec!["kept".into()],
+            ),
         );
         let fc = nodes.iter().position(|node| node.name == "fc").unwrap();
         nodes.insert(
             fc + 1,
-            snn_ir::Node {
-                name: "scores".into(),
-                op: Op::Add,
-                inputs: vec!["fc".into(), "kept.fc".into()],
-            },
+            snn_ir::Node::new("scores", Op::Add, vec!["fc".into(), "kept.fc".into()]),
         );
         nodes.last_mut().unwrap().inputs = vec!["scores".into()];
         plain.weights_mut().insert("kept.fc.weight".into(), weights(&[3, 4], 6));
@@ -218,7 +210,7 @@ fn pooled_planes_are_masked_too() {
         let y = nodes.iter().position(|node| node.name == "y").unwrap();
         nodes[y].inputs[1] = "pooled".into();
         let op = Op::Pool { pool: PoolKind::Sum, window };
-        nodes.insert(y, snn_ir::Node { name: "pooled".into(), op, inputs: vec!["x".into()] });
+        nodes.insert(y, snn_ir::Node::new("pooled", op, vec!["x".into()]));
         let images = pixels(&model, &[6], 4);
         let input = Input::Static(images.view());
         let expected = Naive::new(&model).unwrap().evaluate(&input, Record::Sites).unwrap();

@@ -99,8 +99,8 @@ pub(crate) fn concat_events<'e>(
     }
 }
 
-/// What a mask lets pass, of each image row and step; `spikes` are those of the mask, and `seen` has
-/// room for a row of them, all 0.
+/// What a mask lets pass, of each image row and step; `spikes` are those of the mask, and `seen`
+/// has room for a row of them, all 0.
 pub(crate) fn mask_events(
     mask: Mask,
     spikes: EventsView<'_>,

@@ -343,8 +343,8 @@ impl Draw {
         self.node(Op::Concat, &names, joined, kind);
     }
 
-    /// Events masked by spikes that there are, or by new ones of all channels, groups or one, at all
-    /// positions or for whole channels.
+    /// Events masked by spikes that there are, or by new ones of all channels, groups or one, at
+    /// all positions or for whole channels.
     fn mask(&mut self) {
         let Some(x) = self.any(&[Kind::Events]) else { return };
         let (shape, kind) = self.of(&x);
