@@ -25,7 +25,8 @@ pub use graph::resolve::{
     SiteInfo, chw,
 };
 pub use graph::{
-    BATCH_NORM_EPS, Conv, Geometry, Graph, GraphBuilder, Node, Op, PoolKind, Role, Window,
+    BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, Graph, GraphBuilder, Node, Norm, Op,
+    PoolKind, Role, Window,
 };
 pub use model::conversion::{
     CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,

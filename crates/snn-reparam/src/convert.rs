@@ -109,7 +109,7 @@ fn keep_the_rest(draft: &Draft, plan: &mut Plan) {
         .entries
         .iter()
         .filter_map(|entry| match &entry.action {
-            Action::FoldedInto { layer } => Some(layer.as_str()),
+            Action::FoldedInto { layer, .. } => Some(layer.as_str()),
             _ => None,
         })
         .collect();

@@ -56,6 +56,10 @@ pub enum Action {
     FoldedInto {
         /// The convolution or linear layer.
         layer: String,
+        /// Max poolings between the two, which commute with the norm because all of its factors κ
+        /// are positive; the norm's input first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        poolings: Vec<String>,
     },
     /// A linear reader of a sum of events is copied to every stream; the add comes behind it.
     MovedBefore {
@@ -187,7 +191,7 @@ pub enum Refusal {
     /// A batch norm reads something else than a layer.
     #[error(
         "its input `{input}` is not a convolution or linear layer; norms fold only into the layer \
-         before them"
+         before them, or through max poolings into the layer before those"
     )]
     NormWithoutLayer {
         /// The input of the node.
@@ -200,6 +204,20 @@ pub enum Refusal {
         layer: String,
         /// Its readers, the norm among them.
         readers: usize,
+    },
+    /// A batch norm after a max pooling has a factor that is not positive.
+    #[error(
+        "it follows the max pooling `{pooling}` and its factor κ = γ/√(σ² + ε) of channel {channel} \
+         is {factor}; only κ > 0 commutes with a maximum: keep the scale γ at 1 (`scale = false`), \
+         or put the norm before the pooling"
+    )]
+    NormAfterMax {
+        /// The max pooling.
+        pooling: String,
+        /// The first channel with such a factor.
+        channel: usize,
+        /// Its factor κ.
+        factor: f64,
     },
     /// A sum has so many streams that separate ones need too many copies of their readers.
     #[error(
@@ -423,7 +441,14 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Action::FoldedInto { layer } => write!(f, "folded into `{layer}`"),
+            Action::FoldedInto { layer, poolings } => {
+                write!(f, "folded into `{layer}`")?;
+                for (number, pooling) in poolings.iter().enumerate() {
+                    let before = if number == 0 { ", through the max pooling" } else { " and" };
+                    write!(f, "{before} `{pooling}`")?;
+                }
+                if poolings.is_empty() { Ok(()) } else { f.write_str(" (every κ > 0)") }
+            }
             Action::MovedBefore { add, streams } => {
                 write!(f, "moved before `{add}`, one for each of its {streams} streams")
             }

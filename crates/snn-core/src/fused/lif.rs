@@ -421,7 +421,7 @@ mod tests {
         let parameters = [leaf(numbers(1, 7).view([-1])), leaf(numbers(1, 11).view([-1]))];
         let statistics = BatchStatistics::of(&x).unwrap().unwrap();
         let norm = BatchNorm {
-            weight: &parameters[0],
+            weight: Some(&parameters[0]),
             bias: &parameters[1],
             eps: 1e-5,
             statistics: &statistics,

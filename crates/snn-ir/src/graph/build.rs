@@ -1,7 +1,7 @@
 //! The way to write a network in Rust.
 
 use super::resolve::Resolver;
-use super::{BATCH_NORM_EPS, Conv, Graph, Node, Op, PoolKind, Window};
+use super::{Conv, Graph, Node, Norm, Op, PoolKind, Window};
 use crate::error::{Error, Result};
 use crate::site::{Lif, Site};
 
@@ -111,7 +111,12 @@ impl GraphBuilder {
 
     /// Batch normalisation `name`.
     pub fn norm(&mut self, name: &str) -> &mut Self {
-        self.op(name, Op::BatchNorm { eps: BATCH_NORM_EPS })
+        self.norm_of(name, Norm::default())
+    }
+
+    /// Batch normalisation `name` with attributes: another ε or momentum, no learned scale.
+    pub fn norm_of(&mut self, name: &str, norm: Norm) -> &mut Self {
+        self.op(name, Op::BatchNorm(norm))
     }
 
     /// An activation site `name` of the neuron that [`GraphBuilder::neuron`] set.

@@ -7,7 +7,7 @@ pub(crate) mod resolve;
 mod role;
 
 pub use build::GraphBuilder;
-pub use op::{BATCH_NORM_EPS, Conv, Geometry, Op, PoolKind, Window};
+pub use op::{BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, Norm, Op, PoolKind, Window};
 pub use role::{Kind, Role};
 
 use serde::{Deserialize, Serialize};

@@ -30,11 +30,7 @@ pub enum Op {
     #[serde(deserialize_with = "no_fields")]
     Scale,
     /// Batch normalisation (eq. 4).
-    BatchNorm {
-        /// Added to the variance; absent in a file: [`BATCH_NORM_EPS`].
-        #[serde(default = "default_eps")]
-        eps: f64,
-    },
+    BatchNorm(Norm),
     /// Pooling over a window (eq. 5).
     Pool {
         /// Sum, average or max.
@@ -128,12 +124,19 @@ impl Op {
             Op::BatchNorm { .. } if form != Form::Trained => {
                 Err("batch norm does not exist after conversion; it is folded into the convolution")
             }
-            Op::BatchNorm { .. } => Ok(vec![
-                PartSpec::learned("weight", vector.clone(), form, Initial::Constant(1.0)),
-                PartSpec::learned("bias", vector.clone(), form, Initial::Constant(0.0)),
-                PartSpec::measured("running_mean", vector.clone(), form, 0.0),
-                PartSpec::measured("running_var", vector, form, 1.0).within(Range::AtLeast(0.0)),
-            ]),
+            Op::BatchNorm(norm) => {
+                let mut parts = vec![
+                    PartSpec::learned("bias", vector.clone(), form, Initial::Constant(0.0)),
+                    PartSpec::measured("running_mean", vector.clone(), form, 0.0),
+                    PartSpec::measured("running_var", vector.clone(), form, 1.0)
+                        .within(Range::AtLeast(0.0)),
+                ];
+                if norm.scale {
+                    let scale = PartSpec::learned("weight", vector, form, Initial::Constant(1.0));
+                    parts.insert(0, scale);
+                }
+                Ok(parts)
+            }
             Op::Activation { code, .. } if code.is_some() == (form == Form::Trained) => {
                 Err("a site has a code after conversion and only then")
             }
@@ -152,8 +155,52 @@ impl Op {
 /// ε of batch norm (PyTorch's default, which all surveyed recipes keep).
 pub const BATCH_NORM_EPS: f64 = 1e-5;
 
-fn default_eps() -> f64 {
-    BATCH_NORM_EPS
+/// Weight of a new batch in the running statistics of batch norm (PyTorch's default, which all
+/// surveyed recipes keep).
+pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
+
+/// Attributes of a batch norm (eq. 4); in a file each may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Norm {
+    /// ε, added to the variance.
+    pub eps: f64,
+    /// `true` if it has a learned scale γ; without one γ is the constant 1, so that every factor
+    /// `κ = 1/√(σ² + ε)` is positive and the norm may stand after a max pooling.
+    #[serde(skip_serializing_if = "is_true")]
+    pub scale: bool,
+    /// Weight of a new batch in the running statistics, in (0, 1].
+    #[serde(skip_serializing_if = "is_usual_momentum")]
+    pub momentum: f64,
+}
+
+impl Default for Norm {
+    fn default() -> Self {
+        Self { eps: BATCH_NORM_EPS, scale: true, momentum: BATCH_NORM_MOMENTUM }
+    }
+}
+
+impl Norm {
+    /// A norm with a learned scale, the usual momentum and another ε.
+    pub fn with_eps(eps: f64) -> Self {
+        Self { eps, ..Self::default() }
+    }
+
+    /// The usual norm without a learned scale: γ is 1.
+    pub fn without_scale() -> Self {
+        Self { scale: false, ..Self::default() }
+    }
+}
+
+// Attributes newer than the first files are written only where they say something.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_usual_momentum(momentum: &f64) -> bool {
+    momentum.to_bits() == BATCH_NORM_MOMENTUM.to_bits()
 }
 
 /// Attributes of a convolution; lists have one entry for each spatial axis (1 or 2). In a file all

@@ -1,7 +1,7 @@
 //! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter
 //! checks a graph again.
 
-use super::{Conv, Graph, Node, Op, Window};
+use super::{Conv, Graph, Node, Norm, Op, Window};
 use crate::error::{Error, Result};
 use crate::site::Site;
 use std::collections::HashMap;
@@ -313,8 +313,13 @@ fn check_attributes(node: &Node) -> Result<()> {
                 return fail("window", "of at most 2^28 positions", format!("{window:?}"));
             }
         }
-        Op::BatchNorm { eps } if !(eps.is_finite() && *eps > 0.0) => {
-            return fail("eps", "positive", eps.to_string());
+        Op::BatchNorm(Norm { eps, momentum, .. }) => {
+            if !(eps.is_finite() && *eps > 0.0) {
+                return fail("eps", "positive", eps.to_string());
+            }
+            if !(*momentum > 0.0 && *momentum <= 1.0) {
+                return fail("momentum", "above 0 and at most 1", momentum.to_string());
+            }
         }
         Op::Activation { site, .. } => {
             if let Some((field, expected, found)) = site.fault() {
@@ -324,7 +329,6 @@ fn check_attributes(node: &Node) -> Result<()> {
         Op::Input { .. }
         | Op::Linear { .. }
         | Op::Scale
-        | Op::BatchNorm { .. }
         | Op::GlobalPool { .. }
         | Op::Flatten
         | Op::Add

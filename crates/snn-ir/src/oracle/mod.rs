@@ -8,7 +8,7 @@ use crate::custom_neurons::Neurons;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
 use crate::graph::resolve::Resolved;
-use crate::graph::{Conv, Geometry, Node, Op, PoolKind};
+use crate::graph::{Conv, Geometry, Node, Norm, Op, PoolKind};
 use crate::model::weights;
 use crate::model::{Form, Model};
 use crate::site::Site;
@@ -81,7 +81,7 @@ pub(crate) trait Number:
     fn pixel(pixel: u8, mean: u8, std: f64) -> Self;
     fn part(model: &Model, node: &str, part: &str) -> Result<ArrayD<Self>>;
     fn divided(self, by: usize) -> Option<Self>;
-    fn batch_norm(model: &Model, node: &str, eps: f64, c: usize, x: Self) -> Result<Self>;
+    fn batch_norm(model: &Model, node: &str, norm: Norm, c: usize, x: Self) -> Result<Self>;
     /// One neuron of channel `c` at one macro-step.
     fn step(
         site: &NaiveSite<'_, Self>,
@@ -106,10 +106,11 @@ impl Number for f64 {
     }
 
     /// Eq. 4.
-    fn batch_norm(model: &Model, node: &str, eps: f64, c: usize, x: Self) -> Result<Self> {
+    fn batch_norm(model: &Model, node: &str, norm: Norm, c: usize, x: Self) -> Result<Self> {
         let part = |part| Ok::<f64, Error>(weights::real(model.weights(), node, part)?[[c]]);
-        Ok(part("weight")? * (x - part("running_mean")?) / (part("running_var")? + eps).sqrt()
-            + part("bias")?)
+        let scale = if norm.scale { part("weight")? } else { 1.0 };
+        let deviation = (part("running_var")? + norm.eps).sqrt();
+        Ok(scale * (x - part("running_mean")?) / deviation + part("bias")?)
     }
 
     fn step(
@@ -139,7 +140,7 @@ impl Number for i64 {
         None
     }
 
-    fn batch_norm(_model: &Model, node: &str, _eps: f64, _c: usize, _x: Self) -> Result<Self> {
+    fn batch_norm(_model: &Model, node: &str, _: Norm, _c: usize, _x: Self) -> Result<Self> {
         Err(Error::Refused {
             node: node.into(),
             reason: "batch norm does not exist on the grid".into(),
@@ -310,10 +311,10 @@ fn stateless<A: Number>(
             let weight = A::part(model, &node.name, "weight")?;
             x.iter().enumerate().map(|(i, &v)| weight[[i / (height * width)]] * v).collect()
         }
-        Op::BatchNorm { eps } => x
+        Op::BatchNorm(norm) => x
             .iter()
             .enumerate()
-            .map(|(i, &v)| A::batch_norm(model, &node.name, *eps, i / (height * width), v))
+            .map(|(i, &v)| A::batch_norm(model, &node.name, *norm, i / (height * width), v))
             .collect::<Result<_>>()?,
         Op::Pool { pool, window } => {
             let mut y = Vec::with_capacity(channels * height * width);

@@ -1,7 +1,7 @@
 //! Random trained models, for testing interpreters and conversions against each other. A model is a
 //! function of its seed.
 
-use crate::graph::{Conv, Graph, Op, PoolKind, Window};
+use crate::graph::{BATCH_NORM_MOMENTUM, Conv, Graph, Node, Norm, Op, PoolKind, Window};
 use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 use crate::site::parts::{Initial, PartSpec, Range};
@@ -86,6 +86,16 @@ pub fn pixels(model: &Model, batch: usize, seed: u64) -> ArrayD<u8> {
     ArrayD::from_shape_simple_fn(IxDyn(&shape), || random.random())
 }
 
+/// `true` for a batch norm that reads a max pooling.
+fn follows_maxima(graph: &Graph, node: &Node) -> bool {
+    let input = node.inputs.first().and_then(|input| graph.node(input));
+    matches!(node.op, Op::BatchNorm(_))
+        && matches!(
+            input.map(|input| &input.op),
+            Some(Op::Pool { pool: PoolKind::Max, .. } | Op::GlobalPool { pool: PoolKind::Max })
+        )
+}
+
 struct Draw {
     random: ChaCha8Rng,
     numbers: Numbers,
@@ -154,12 +164,18 @@ impl Draw {
         }
         let name = self.name("conv");
         let conv = self.graph.push(name, Op::Conv(conv), &[input]);
-        if self.chance(0.75) {
-            let name = self.name("bn");
+        if self.chance(0.75) { self.norm(&conv) } else { conv }
+    }
+
+    fn norm(&mut self, input: &str) -> String {
+        let norm = Norm {
             // With ε = 2⁻¹⁰ and a variance of 1 − 2⁻¹⁰ the root is exactly 1.
-            return self.graph.push(name, Op::BatchNorm { eps: 2.0_f64.powi(-10) }, &[&conv]);
-        }
-        conv
+            eps: 2.0_f64.powi(-10),
+            scale: !self.chance(0.2),
+            momentum: self.choose(&[BATCH_NORM_MOMENTUM, BATCH_NORM_MOMENTUM, 0.4, 1.0]),
+        };
+        let name = self.name("bn");
+        self.graph.push(name, Op::BatchNorm(norm), &[input])
     }
 
     fn site(&mut self, input: &str) -> String {
@@ -230,11 +246,16 @@ impl Draw {
         lif
     }
 
-    /// Convolution, norm, perhaps pooling of the current, site.
+    /// Convolution, norm, perhaps pooling of the current, perhaps a norm after maxima, site.
     fn layer(&mut self, input: &str) -> String {
         let mut current = self.conv(input, None, false);
         if self.chance(0.25) {
             current = self.pool(&current, &[PoolKind::Max, PoolKind::Average]);
+        } else if self.chance(0.2) {
+            for _ in 0..self.random.random_range(1..=2) {
+                current = self.pool(&current, &[PoolKind::Max]);
+            }
+            current = self.norm(&current);
         }
         self.site(&current)
     }
@@ -321,6 +342,10 @@ impl Draw {
                 let op = &graph.nodes[node].op;
                 let size = spec.shape.iter().product();
                 let mut values: Vec<f64> = (0..size).map(|_| self.value(op, &spec)).collect();
+                if spec.part == "weight" && follows_maxima(&graph, &graph.nodes[node]) {
+                    // Only what ascends commutes with a maximum.
+                    values.iter_mut().for_each(|v| *v = if *v == 0.0 { 1.0 } else { v.abs() });
+                }
                 if self.numbers == Numbers::Dyadic && spec.decays {
                     // One full-scale weight in each row makes the unit of the grid a power of two.
                     let row = size / spec.shape[0];
@@ -356,14 +381,14 @@ impl Draw {
                     _ => initial * self.random.random_range(0.7..1.5),
                 }
             }
-            (Op::BatchNorm { .. }, Some(Initial::Constant(1.0))) if spec.learned => {
+            (Op::BatchNorm(_), Some(Initial::Constant(1.0))) if spec.learned => {
                 if dyadic {
                     return self.choose(&[1.0, 0.5, -1.0, -0.5, 0.0]);
                 }
                 let usual = self.random.random_range(0.3..1.5);
                 self.choose(&[usual, usual, usual, -usual, 1e-8, -1e-8, 0.0])
             }
-            (Op::BatchNorm { eps }, _) if spec.range != Range::Finite => {
+            (Op::BatchNorm(Norm { eps, .. }), _) if spec.range != Range::Finite => {
                 if dyadic {
                     1.0 - eps
                 } else {

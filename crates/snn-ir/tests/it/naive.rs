@@ -9,8 +9,8 @@ use rand::{RngExt, SeedableRng};
 use snn_ir::GridReset;
 use snn_ir::testing::Numbers;
 use snn_ir::{
-    Code, Conv, Evaluate, Graph, GridLif, Input, Leak, Lif, Logits, Model, Op, PoolKind, QuantRelu,
-    Record, Reset, Share, Site, SiteOutput, Tensor, Window,
+    Code, Conv, Evaluate, Graph, GridLif, Input, Leak, Lif, Logits, Model, Norm, Op, PoolKind,
+    QuantRelu, Record, Reset, Share, Site, SiteOutput, Tensor, Window,
 };
 use snn_ir::{MEMBRANE_LIMIT, Naive, logistic};
 
@@ -188,8 +188,17 @@ fn a_batch_norm() {
         ("op.running_var", real(&[2], &[3.75, 0.0])),
     ];
     // √(3.75 + 0.25) = 2, √(0 + 0.25) = ½.
-    let found = of_op(&[2, 1, 2], Op::BatchNorm { eps: 0.25 }, weights, &[131, 133, 129, 127]);
+    let found =
+        of_op(&[2, 1, 2], Op::BatchNorm(Norm::with_eps(0.25)), weights, &[131, 133, 129, 127]);
     assert_eq!(found, [-1.0, 1.0, -6.0, 6.0]);
+    let weights = [
+        ("op.bias", real(&[2], &[-1.0, 0.0])),
+        ("op.running_mean", real(&[2], &[3.0, 0.0])),
+        ("op.running_var", real(&[2], &[3.75, 0.0])),
+    ];
+    let norm = Norm { scale: false, ..Norm::with_eps(0.25) };
+    let found = of_op(&[2, 1, 2], Op::BatchNorm(norm), weights, &[131, 133, 129, 127]);
+    assert_eq!(found, [-1.0, 0.0, 2.0, -2.0], "γ is 1 where there is none");
 }
 
 /// `−1 −2 −3 / −4 −5 −6 / −7 −8 −9`: zeros of the padding would win a maximum.

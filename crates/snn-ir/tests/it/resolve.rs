@@ -5,8 +5,8 @@ use crate::tiny::{chain, site};
 use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::weight_specs;
 use snn_ir::{
-    Code, Conv, Form, Graph, Leak, Lif, Op, PoolKind, QuantRelu, Reset, Site, Threshold, Window,
-    chw,
+    Code, Conv, Form, Graph, Leak, Lif, Norm, Op, PoolKind, QuantRelu, Reset, Site, Threshold,
+    Window, chw,
 };
 use snn_ir::{DEFAULT_LEAK, DEFAULT_THRESHOLD};
 use std::panic::catch_unwind;
@@ -107,8 +107,12 @@ fn what_does_not_fit_says_what_was_expected() {
     );
     has(&refusal(&[3, 4, 4], Op::TimeMean), &["[classes]"]);
     has(&refusal(&[3], Op::Add), &["node `op` (add): expected two or more inputs, found 1"]);
-    has(&refusal(&[3], Op::BatchNorm { eps: f64::NAN }), &["eps must be positive"]);
-    has(&refusal(&[3], Op::BatchNorm { eps: 0.0 }), &["eps must be positive"]);
+    has(&refusal(&[3], Op::BatchNorm(Norm::with_eps(f64::NAN))), &["eps must be positive"]);
+    has(&refusal(&[3], Op::BatchNorm(Norm::with_eps(0.0))), &["eps must be positive"]);
+    for momentum in [0.0, -0.1, 1.5, f64::NAN] {
+        let norm = Norm { momentum, ..Norm::default() };
+        has(&refusal(&[3], Op::BatchNorm(norm)), &["momentum must be above 0 and at most 1"]);
+    }
 
     let two = |op: Op, first: &[usize], second: &[usize]| {
         let mut graph = Graph::default();
