@@ -136,6 +136,9 @@ pub enum Action {
         jump_error: f64,
         /// Largest relative rounding error of a threshold that must be whole.
         threshold_error: f64,
+        /// Largest relative rounding error of a first membrane that is not at rest.
+        #[serde(default)]
+        initial_error: f64,
         /// Fractional bits of the membrane.
         guard_bits: u8,
         /// `true` if the floor of the leak never rounds in T macro-steps.
@@ -322,6 +325,19 @@ pub enum Refusal {
         /// The most guard bits with which it could be reached.
         most: Option<u8>,
     },
+    /// A first membrane lies beyond the value at which membranes saturate.
+    #[error(
+        "with {guard_bits} guard bits its first membrane of {membrane} units is beyond 2^30, where \
+         membranes saturate; {}", way_out(*most)
+    )]
+    FirstMembraneOutOfReach {
+        /// Its absolute value in units.
+        membrane: f64,
+        /// Guard bits that were asked for.
+        guard_bits: u8,
+        /// The most guard bits with which it fits.
+        most: Option<u8>,
+    },
 }
 
 fn way_out(most: Option<u8>) -> String {
@@ -396,12 +412,13 @@ impl Action {
                 adaptation,
                 jump_error,
                 threshold_error,
+                initial_error,
                 floor_exact,
                 ..
             } => {
                 let off = |fraction: &Fraction| fraction.error() != 0.0;
                 !floor_exact
-                    || jump_error.max(*threshold_error) > EXACT
+                    || jump_error.max(*threshold_error).max(*initial_error) > EXACT
                     || [Some(*leak), *synapse, *adaptation].iter().flatten().any(off)
             }
             _ => false,
@@ -499,6 +516,7 @@ impl fmt::Display for Action {
                 adaptation,
                 jump_error,
                 threshold_error,
+                initial_error,
                 guard_bits,
                 floor_exact,
             } => {
@@ -508,7 +526,11 @@ impl fmt::Display for Action {
                         write!(f, ", {what} {fraction}")?;
                     }
                 }
-                for (what, error) in [("jump", jump_error), ("threshold", threshold_error)] {
+                for (what, error) in [
+                    ("jump", jump_error),
+                    ("threshold", threshold_error),
+                    ("first membrane", initial_error),
+                ] {
                     if *error > EXACT {
                         write!(f, ", {what} off by up to {:.2} %", 100.0 * error)?;
                     }

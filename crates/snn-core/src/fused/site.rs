@@ -178,7 +178,7 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for ForwardKernel<'_, N, S> {
         for block in blocks {
             let block = block_of(block, neurons);
             let channel = block.start % channels;
-            let mut state = [neuron.rest(); LANES];
+            let mut state = neuron.first(channel);
             for t in 0..time_steps {
                 let current = current(terms, &block, channel, t, neurons, &mut room);
                 neuron.step(channel, current, &mut state, &mut kept, &mut emitted);
@@ -304,7 +304,7 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for BackwardKernel<'_, N, S> {
         for block in blocks {
             let block = block_of(block, neurons);
             let channel = block.start % channels;
-            let mut state = [neuron.rest(); LANES];
+            let mut state = neuron.first(channel);
             for (t, Kept { kept, emitted }) in kept.iter_mut().enumerate() {
                 let current = current(terms, &block, channel, t, neurons, &mut room);
                 neuron.step(channel, current, &mut state, kept, emitted);

@@ -11,7 +11,7 @@ pub(crate) mod self_test;
 mod site;
 
 use crate::error::{Error, Result};
-use crate::grid::site::{WIDE, grid_lif, grid_quant_relu};
+use crate::grid::site::{LifIntegers, WIDE, grid_lif, grid_quant_relu};
 use crate::network::schedule::{Value, every_node, walk};
 use crate::network::stateless::{
     convolve, merged_pixels, per_channel, refused, split_time, stateless,
@@ -52,8 +52,8 @@ enum Constants {
         multiplier: Option<Tensor>,
     },
     Scale(Tensor),
-    /// Threshold of a LIF site, and what a spike adds to it if it adapts.
-    Threshold(Tensor, Option<Tensor>),
+    /// Those of a LIF site.
+    Lif(LifIntegers),
     Thresholds(Vec<Tensor>),
 }
 
@@ -166,10 +166,11 @@ impl GridInterpreter {
                     multiplier: each_channel((!unit).then_some(multiplier))?,
                 }
             }
-            (_, Op::Activation { site: Site::GridLif(_), .. }) => Constants::Threshold(
-                channels(&part("threshold", WIDE)?)?,
-                each_channel(optional("adaptation", WIDE)?)?,
-            ),
+            (_, Op::Activation { site: Site::GridLif(_), .. }) => Constants::Lif(LifIntegers {
+                threshold: channels(&part("threshold", WIDE)?)?,
+                jump: each_channel(optional("adaptation", WIDE)?)?,
+                first: each_channel(optional("initial", WIDE)?)?,
+            }),
             (_, Op::Activation { site: Site::GridQuantRelu { .. }, .. }) => {
                 let levels = part("thresholds", WIDE)?.f_unbind(0)?;
                 Constants::Thresholds(levels.iter().map(channels).collect::<Result<_>>()?)
@@ -226,20 +227,10 @@ impl GridInterpreter {
                 (Op::Scale, Constants::Scale(scale)) => {
                     Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?))
                 }
-                (
-                    Op::Activation { site: Site::GridLif(lif), .. },
-                    Constants::Threshold(threshold, jump),
-                ) => {
+                (Op::Activation { site: Site::GridLif(lif), .. }, Constants::Lif(integers)) => {
                     let kind = self.kinds[index];
-                    let value = grid_lif(
-                        *lif,
-                        threshold,
-                        jump.as_ref(),
-                        x,
-                        self.time_steps,
-                        &self.surrogate,
-                        kind,
-                    )?;
+                    let value =
+                        grid_lif(*lif, integers, x, self.time_steps, &self.surrogate, kind)?;
                     self.note(index, &value, &mut observer)?;
                     Ok(value)
                 }

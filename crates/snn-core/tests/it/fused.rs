@@ -6,7 +6,7 @@ use snn_core::lif::{self, LifParameters};
 use snn_core::quant_relu;
 use snn_core::tch::{Device, Kind, Tensor, no_grad, set_num_threads};
 use snn_ir::ResetGradient;
-use snn_ir::{Leak, Lif, Reset, Share, Spike, Surrogate, Threshold};
+use snn_ir::{FirstMembrane, Leak, Lif, Reset, Share, Spike, Surrogate, Threshold};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A neuron of any kind that has a fused form.
@@ -43,6 +43,11 @@ fn neuron(random: &mut Random) -> Lif {
         spike,
         reset_gradient: [ResetGradient::Detached, ResetGradient::Flowing][random.below(2)],
         surrogate: surrogates[random.below(surrogates.len())].clone(),
+        initial: match random.below(3) {
+            0 => FirstMembrane::Potential(0.3),
+            1 => FirstMembrane::Threshold { share: [0.5, -0.4][random.below(2)] },
+            _ => FirstMembrane::Rest,
+        },
         ..Lif::default()
     }
 }

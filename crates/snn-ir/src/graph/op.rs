@@ -214,7 +214,8 @@ pub struct Conv {
     pub kernel: Vec<usize>,
     /// Stride, each ≥ 1.
     pub stride: Vec<usize>,
-    /// Zero padding on both sides.
+    /// Zero padding: on both sides of each axis; or, twice as many entries, before the first
+    /// position of each axis and then behind the last of each (ONNX's `pads`).
     pub padding: Vec<usize>,
     /// Dilation, each ≥ 1.
     pub dilation: Vec<usize>,
@@ -291,12 +292,25 @@ impl Conv {
         Self { bias, padding: vec![0; 2], ..Self::square(features, 1, 1) }
     }
 
+    /// The same with the padding that TensorFlow calls "same" for an input of this shape, channels
+    /// first: `⌈n/stride⌉` outputs along an axis of n positions, and behind the last position one
+    /// zero more than before the first where their number is odd.
+    #[must_use]
+    pub fn with_same_padding(mut self, input: &[usize]) -> Self {
+        let extents: Vec<usize> =
+            self.kernel.iter().zip(&self.dilation).map(|(k, d)| (k - 1) * d + 1).collect();
+        self.padding = same_padding(input, &extents, &self.stride);
+        self
+    }
+
     /// Geometry over two axes; that of one axis is a row.
     pub fn as_2d(&self) -> Geometry {
+        let (before, after) = sides(&self.padding, self.kernel.len());
         Geometry {
             kernel: pair(&self.kernel, 1),
             stride: pair(&self.stride, 1),
-            padding: pair(&self.padding, 0),
+            padding: pair(before, 0),
+            padding_after: pair(after, 0),
             dilation: pair(&self.dilation, 1),
         }
     }
@@ -309,8 +323,11 @@ pub struct Geometry {
     pub kernel: [usize; 2],
     /// Stride.
     pub stride: [usize; 2],
-    /// Zero padding on both sides.
+    /// Zero padding before the first position; with the number of outputs it says where each
+    /// window stands.
     pub padding: [usize; 2],
+    /// Zero padding behind the last position.
+    pub padding_after: [usize; 2],
     /// Dilation; 1 for poolings.
     pub dilation: [usize; 2],
 }
@@ -318,7 +335,13 @@ pub struct Geometry {
 impl Geometry {
     /// The one window of a global pooling over an image of this height and width.
     pub fn whole(image: [usize; 2]) -> Self {
-        Self { kernel: image, stride: [1; 2], padding: [0; 2], dilation: [1; 2] }
+        let padding = [0; 2];
+        Self { kernel: image, stride: [1; 2], padding, padding_after: padding, dilation: [1; 2] }
+    }
+
+    /// `true` if the padding differs between the sides of an axis.
+    pub fn is_lopsided(&self) -> bool {
+        self.padding != self.padding_after
     }
 }
 
@@ -343,7 +366,8 @@ pub struct Window {
     pub kernel: Vec<usize>,
     /// Stride, each ≥ 1.
     pub stride: Vec<usize>,
-    /// Padding on both sides, at most half the size.
+    /// Padding, at most half the size on any side: of both sides of each axis; or before each axis
+    /// and then behind each, as [`Conv::padding`].
     pub padding: Vec<usize>,
 }
 
@@ -373,12 +397,22 @@ impl Window {
         Self { kernel: vec![size; 2], stride: vec![size; 2], padding: vec![0; 2] }
     }
 
+    /// The same with the padding that TensorFlow calls "same", as [`Conv::with_same_padding`]. An
+    /// average still counts the whole window, where TensorFlow's counts what lies inside.
+    #[must_use]
+    pub fn with_same_padding(mut self, input: &[usize]) -> Self {
+        self.padding = same_padding(input, &self.kernel, &self.stride);
+        self
+    }
+
     /// Geometry over two axes; that of one axis is a row.
     pub fn as_2d(&self) -> Geometry {
+        let (before, after) = sides(&self.padding, self.kernel.len());
         Geometry {
             kernel: pair(&self.kernel, 1),
             stride: pair(&self.stride, 1),
-            padding: pair(&self.padding, 0),
+            padding: pair(before, 0),
+            padding_after: pair(after, 0),
             dilation: [1, 1],
         }
     }
@@ -387,6 +421,24 @@ impl Window {
     pub fn size(&self) -> usize {
         self.kernel.iter().product()
     }
+}
+
+/// Padding before and behind each of `rank` axes, of a list of either length.
+pub(super) fn sides(padding: &[usize], rank: usize) -> (&[usize], &[usize]) {
+    if padding.len() == 2 * rank { padding.split_at(rank) } else { (padding, padding) }
+}
+
+/// "Same" padding of windows of these extents over an input `[C, …]`.
+fn same_padding(input: &[usize], extents: &[usize], strides: &[usize]) -> Vec<usize> {
+    let total = input.iter().skip(1).zip(extents).zip(strides).map(|((&size, extent), &stride)| {
+        let last = (size.div_ceil(stride.max(1)).max(1) - 1) * stride;
+        (last + extent).saturating_sub(size)
+    });
+    let total: Vec<usize> = total.collect();
+    let before: Vec<usize> = total.iter().map(|total| total / 2).collect();
+    let after: Vec<usize> =
+        total.iter().zip(&before).map(|(total, before)| total - before).collect();
+    if before == after { before } else { [before, after].concat() }
 }
 
 /// The last two entries as a pair; a missing vertical entry is `unit`.

@@ -1,6 +1,7 @@
 //! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter
 //! checks a graph again.
 
+use super::op::sides;
 use super::{Conv, Graph, Node, Norm, Op, Window};
 use crate::error::{Error, Result};
 use crate::site::Site;
@@ -254,6 +255,13 @@ fn check_arity(node: &Node) -> Result<()> {
     })
 }
 
+/// Lengths of a convolution's padding.
+const PADDING: &str = "a list as long as the kernel, or twice as long (before each axis, then \
+                       behind each)";
+/// Lengths of the lists of a window.
+const WINDOW: &str = "lists of one or two axes, the padding perhaps twice as long (before each \
+                      axis, then behind each)";
+
 fn check_attributes(node: &Node) -> Result<()> {
     let fail = |field, expected, found: String| {
         Err(Error::Attribute { node: node.name.clone(), field, expected, found })
@@ -270,12 +278,12 @@ fn check_attributes(node: &Node) -> Result<()> {
                 ("padding", &conv.padding, 0),
                 ("dilation", &conv.dilation, 1),
             ] {
-                if axes.len() != rank || axes.iter().any(|&n| n < least || n > MAX_VALUES) {
-                    return fail(
-                        field,
-                        "a list as long as the kernel, of positive sizes",
-                        format!("{axes:?}"),
-                    );
+                let (fits, expected) = match field {
+                    "padding" => (axes.len() == rank || axes.len() == 2 * rank, PADDING),
+                    _ => (axes.len() == rank, "a list as long as the kernel, of positive sizes"),
+                };
+                if !fits || axes.iter().any(|&n| n < least || n > MAX_VALUES) {
+                    return fail(field, expected, format!("{axes:?}"));
                 }
             }
             if conv.channels == 0 || conv.groups == 0 || !conv.channels.is_multiple_of(conv.groups)
@@ -291,16 +299,17 @@ fn check_attributes(node: &Node) -> Result<()> {
             let rank = window.kernel.len();
             if !(1..=2).contains(&rank)
                 || window.stride.len() != rank
-                || window.padding.len() != rank
+                || ![rank, 2 * rank].contains(&window.padding.len())
             {
-                return fail("window", "lists of one or two axes", format!("{window:?}"));
+                return fail("window", WINDOW, format!("{window:?}"));
             }
+            let (before, after) = sides(&window.padding, rank);
             let bad = (0..rank).any(|i| {
                 window.kernel[i] == 0
                     || window.kernel[i] > MAX_VALUES
                     || window.stride[i] == 0
                     || window.stride[i] > MAX_VALUES
-                    || window.padding[i] > window.kernel[i] / 2
+                    || before[i].max(after[i]) > window.kernel[i] / 2
             });
             if bad {
                 return fail(
@@ -401,9 +410,11 @@ fn conv_shape(conv: &Conv, input: &[usize]) -> std::result::Result<Vec<usize>, S
         &[&[conv.channels, input[0] / conv.groups], conv.kernel.as_slice()].concat(),
     )?;
     let mut shape = vec![conv.channels];
+    let (before, after) = sides(&conv.padding, rank);
     for axis in 0..rank {
         let extent = (conv.kernel[axis] - 1).saturating_mul(conv.dilation[axis]).saturating_add(1);
-        shape.push(windows(input[axis + 1], extent, conv.stride[axis], conv.padding[axis])?);
+        let padding = before[axis] + after[axis];
+        shape.push(windows(input[axis + 1], extent, conv.stride[axis], padding)?);
     }
     Ok(shape)
 }
@@ -421,27 +432,24 @@ fn pool_shape(window: &Window, input: &[usize]) -> std::result::Result<Vec<usize
         return Err(format!("[C] and {rank} spatial axes"));
     }
     let mut shape = vec![input[0]];
+    let (before, after) = sides(&window.padding, rank);
     for axis in 0..rank {
-        shape.push(windows(
-            input[axis + 1],
-            window.kernel[axis],
-            window.stride[axis],
-            window.padding[axis],
-        )?);
+        let padding = before[axis] + after[axis];
+        shape.push(windows(input[axis + 1], window.kernel[axis], window.stride[axis], padding)?);
     }
     Ok(shape)
 }
 
-/// Number of positions of a window along an axis (eq. 5).
+/// Number of positions of a window along an axis (eq. 5); `padding` is that of both sides together.
 fn windows(
     size: usize,
     extent: usize,
     stride: usize,
     padding: usize,
 ) -> std::result::Result<usize, String> {
-    let padded = size + 2 * padding;
+    let padded = size + padding;
     if padded < extent {
-        return Err(format!("an axis of at least {extent} with padding {padding}"));
+        return Err(format!("an axis of at least {extent} with its padding of {padding} in all"));
     }
     Ok((padded - extent) / stride + 1)
 }

@@ -367,7 +367,7 @@ fn convolution<A: Number>(
     let bias = if conv.bias { Some(part("bias")?) } else { None };
     let multiplier =
         if matches!(model.form(), Form::Grid { .. }) { Some(part("multiplier")?) } else { None };
-    let Geometry { kernel, stride, padding, dilation } = conv.as_2d();
+    let Geometry { kernel, stride, padding, dilation, .. } = conv.as_2d();
     let group_inputs = shape[0] / conv.groups;
     let weight: Vec<A> = weight.iter().copied().collect();
     let mut y = Vec::with_capacity(output.iter().product());

@@ -6,7 +6,7 @@ use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 use crate::site::parts::{Initial, PartSpec, Range};
 use crate::site::{
-    Adaptation, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
+    Adaptation, FirstMembrane, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
 };
 use ndarray::{ArrayD, IxDyn};
 use rand::seq::IndexedRandom;
@@ -162,9 +162,20 @@ impl Draw {
             conv.padding.push(padding);
             conv.dilation.push(dilation);
         }
+        self.lopsided(&mut conv.padding);
         let name = self.name("conv");
         let conv = self.graph.push(name, Op::Conv(conv), &[input]);
         if self.chance(0.75) { self.norm(&conv) } else { conv }
+    }
+
+    /// Shifts some windows: as much padding in all, but not the same on both sides.
+    fn lopsided(&mut self, padding: &mut Vec<usize>) {
+        if self.chance(0.25) {
+            let before: Vec<usize> =
+                padding.iter().map(|&each| self.random.random_range(0..=2 * each)).collect();
+            let after = padding.iter().zip(&before).map(|(each, before)| 2 * each - before);
+            *padding = before.iter().copied().chain(after).collect();
+        }
     }
 
     fn norm(&mut self, input: &str) -> String {
@@ -235,6 +246,12 @@ impl Draw {
         if self.chance(0.3) {
             lif.synapse = Synapse::Current { alpha: factor(self) };
         }
+        lif.initial = match self.random.random_range(0..6) {
+            0 => FirstMembrane::Potential(self.choose(&[-0.5, 0.25, 0.75])),
+            1 | 2 if dyadic => FirstMembrane::Threshold { share: self.choose(&[0.5, -0.25]) },
+            1 | 2 => FirstMembrane::Threshold { share: self.random.random_range(-1.0..1.0) },
+            _ => FirstMembrane::Rest,
+        };
         if self.chance(0.3) && !matches!(lif.spike, Spike::Integer { .. }) {
             let strength = if dyadic {
                 self.choose(&[0.25, 0.5, 1.0])
@@ -293,11 +310,16 @@ impl Draw {
         let kernel =
             if pool == PoolKind::Average && self.numbers == Numbers::Dyadic { 2 } else { kernel };
         let padding = padding.min(kernel / 2);
-        let window = Window {
+        let mut window = Window {
             kernel: vec![kernel; axes],
             stride: vec![stride; axes],
             padding: vec![padding; axes],
         };
+        if self.chance(0.25) {
+            // At most half the kernel on either side.
+            let most = kernel / 2;
+            window.padding = (0..2 * axes).map(|_| self.random.random_range(0..=most)).collect();
+        }
         let name = self.name("pool");
         self.graph.push(name, Op::Pool { pool, window }, &[input])
     }

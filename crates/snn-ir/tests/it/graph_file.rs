@@ -97,6 +97,19 @@ fn attributes_of_a_norm_are_written_only_where_they_differ() {
     assert!(error.contains("gamma") && error.contains("momentum"), "{error}");
 }
 
+/// Padding of both sides is written as it always was; of each side in twice as many entries.
+#[test]
+fn padding_of_each_side_is_a_longer_list() {
+    let conv = Conv { padding: vec![0, 1, 1, 1], ..Conv::square(2, 3, 2) };
+    let json = serde_json::to_value(&conv).unwrap();
+    assert_eq!(json["padding"], json!([0, 1, 1, 1]));
+    assert_eq!(serde_json::from_value::<Conv>(json).unwrap(), conv);
+    let geometry = conv.as_2d();
+    assert_eq!((geometry.padding, geometry.padding_after), ([0, 1], [1, 1]));
+    let line = Conv { padding: vec![1, 2], ..Conv::line(2, 3, 1) };
+    assert_eq!((line.as_2d().padding, line.as_2d().padding_after), ([0, 1], [0, 2]));
+}
+
 /// Without a learned scale there is no such weight: none to train, and none in a file.
 #[test]
 fn a_norm_without_scale_has_no_weight() {

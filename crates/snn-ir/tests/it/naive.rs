@@ -216,6 +216,65 @@ fn pools_with_padding() {
     assert_eq!(pool(PoolKind::Max, window()), [-1.0, -2.0, -4.0, -5.0]);
 }
 
+/// Padding of one side only: the window of an output stands as far to the left and above as there
+/// is padding before, and sides that are swapped give other values.
+#[test]
+fn padding_of_each_side() {
+    let window = |padding: [usize; 4]| Window {
+        kernel: vec![2, 2],
+        stride: vec![2, 2],
+        padding: padding.to_vec(),
+    };
+    // Above and left; behind.
+    assert_eq!(pool(PoolKind::Sum, window([1, 1, 0, 0])), [-1.0, -5.0, -11.0, -28.0]);
+    assert_eq!(pool(PoolKind::Sum, window([0, 0, 1, 1])), [-12.0, -9.0, -15.0, -9.0]);
+    assert_eq!(pool(PoolKind::Average, window([0, 0, 1, 1])), [-3.0, -2.25, -3.75, -2.25]);
+    assert_eq!(pool(PoolKind::Max, window([0, 0, 1, 1])), [-1.0, -3.0, -7.0, -9.0]);
+    // Above and right.
+    assert_eq!(pool(PoolKind::Sum, window([1, 0, 0, 1])), [-3.0, -3.0, -24.0, -15.0]);
+    // The same entries of both sides are what one entry an axis says.
+    assert_eq!(
+        pool(PoolKind::Sum, window([1, 1, 1, 1])),
+        pool(PoolKind::Sum, Window { padding: vec![1, 1], ..window([0; 4]) })
+    );
+
+    let conv = |padding: Vec<usize>| Conv {
+        kernel: vec![1, 3],
+        padding,
+        stride: vec![1, 1],
+        ..Conv::square(1, 1, 1)
+    };
+    let found = |padding| {
+        let weights = [("op.weight", real(&[1, 1, 1, 3], &[1.0, 10.0, 100.0]))];
+        of_op(&[1, 1, 3], Op::Conv(conv(padding)), weights, &[127, 126, 125])
+    };
+    assert_eq!(found(vec![0, 2, 0, 0]), [-100.0, -210.0, -321.0]);
+    assert_eq!(found(vec![0, 0, 0, 2]), [-321.0, -32.0, -3.0]);
+    assert_eq!(found(vec![0, 1, 0, 1]), found(vec![0, 1]));
+}
+
+/// What TensorFlow's "same" gives: output sizes, and the odd zero behind.
+#[test]
+fn same_padding_is_that_of_tensorflow() {
+    let conv = |kernel, stride, dilation, size: usize| {
+        let conv = Conv { dilation: vec![dilation; 2], ..Conv::square(1, kernel, stride) };
+        let conv = conv.with_same_padding(&[3, size, size]);
+        let mut graph = snn_ir::Graph::default();
+        graph.push("image", Op::Input { shape: vec![3, size, size] }, &[]);
+        graph.push("conv", Op::Conv(conv.clone()), &["image"]);
+        (conv.padding, graph.shapes().unwrap()[1][1])
+    };
+    assert_eq!(conv(3, 1, 1, 8), (vec![1, 1], 8));
+    assert_eq!(conv(3, 2, 1, 8), (vec![0, 0, 1, 1], 4));
+    assert_eq!(conv(3, 2, 1, 7), (vec![1, 1], 4));
+    assert_eq!(conv(2, 1, 1, 5), (vec![0, 0, 1, 1], 5));
+    assert_eq!(conv(7, 2, 1, 224), (vec![2, 2, 3, 3], 112));
+    assert_eq!(conv(3, 2, 2, 8), (vec![1, 1, 2, 2], 4));
+    assert_eq!(conv(1, 2, 1, 8), (vec![0, 0], 4));
+    let window = Window { stride: vec![2, 2], ..Window::square(3) };
+    assert_eq!(window.with_same_padding(&[3, 8, 7]).padding, [0, 1, 1, 1]);
+}
+
 #[test]
 fn pools_with_overlap() {
     let window = || Window { kernel: vec![2, 2], stride: vec![1, 1], padding: vec![0, 0] };

@@ -98,6 +98,18 @@ fn what_does_not_fit_says_what_was_expected() {
         &refusal(&[3, 4, 4], pool(&[2, 2], &[2, 2], &[2, 0])),
         &["window", "at most half the kernel"],
     );
+    has(
+        &refusal(&[3, 4, 4], pool(&[2, 2], &[2, 2], &[0, 0, 0, 2])),
+        &["window", "at most half the kernel"],
+    );
+    has(
+        &refusal(&[3, 4, 4], pool(&[2, 2], &[2, 2], &[0, 0, 1])),
+        &["window", "twice as long (before each axis, then behind each)"],
+    );
+    has(
+        &refusal(&[3, 4, 4], conv(&[3, 3], &[1, 1], &[1, 1, 1], &[1, 1])),
+        &["padding", "twice as long (before each axis, then behind each)", "[1, 1, 1]"],
+    );
     has(&refusal(&[3, 4, 4], pool(&[0, 2], &[1, 1], &[0, 0])), &["window", "positive"]);
     has(&refusal(&[3, 4, 4], pool(&[2, 2], &[0, 1], &[0, 0])), &["window", "positive"]);
     has(&refusal(&[3, 4, 4], pool(&[2, 2], &[1], &[0, 0])), &["window", "one or two axes"]);

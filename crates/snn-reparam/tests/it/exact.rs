@@ -115,9 +115,9 @@ fn has_dead_channels(events: &Model) -> bool {
 fn loses(action: &Action) -> bool {
     match action {
         Action::Rounded { error, .. } => *error > 1e-9,
-        Action::IntegerNeuron { jump_error, threshold_error, floor_exact, .. } => {
-            !floor_exact || jump_error.max(*threshold_error) > 1e-9
-        }
+        Action::IntegerNeuron {
+            jump_error, threshold_error, initial_error, floor_exact, ..
+        } => !floor_exact || jump_error.max(*threshold_error).max(*initial_error) > 1e-9,
         _ => false,
     }
 }

@@ -58,7 +58,7 @@ pub(crate) struct NodeProgram<A: SiteNumber> {
     pub(crate) stream: Option<Stream>,
     /// Operations of each run that do not depend on the data.
     pub(crate) fixed: Tally,
-    /// State at rest of one position; nothing of a node that is no site.
+    /// State of one position before the first macro-step; nothing of a node that is no site.
     pub(crate) rest: NeuronState<A>,
     /// `true` if a trace of it holds real values in place of levels.
     pub(crate) traces_values: bool,

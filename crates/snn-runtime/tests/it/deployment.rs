@@ -256,7 +256,7 @@ fn wide_layers_give_the_same_bits_however_their_steps_overlap() {
 
 /// A convolution of a random shape over a random image, with as many levels as its sites have.
 fn shapes() -> impl Strategy<Value = (Conv, [usize; 3])> {
-    let axis = || (1..=3_usize, 1..=2_usize, 0..=2_usize, 1..=2_usize);
+    let axis = || (1..=3_usize, 1..=2_usize, 0..=2_usize, 1..=2_usize, 0..=2_usize);
     (1..=3_usize, 1..=40_usize, 1..=70_usize, axis(), axis(), 5..=9_usize, 5..=9_usize).prop_map(
         |(groups, inputs, outputs, y, x, height, width)| {
             let groups = if groups == 3 { 4 } else { 1 };
@@ -266,7 +266,7 @@ fn shapes() -> impl Strategy<Value = (Conv, [usize; 3])> {
                 channels: outputs,
                 kernel: vec![y.0, x.0],
                 stride: vec![y.1, x.1],
-                padding: vec![y.2, x.2],
+                padding: vec![y.2, x.2, y.4, x.4],
                 dilation: vec![y.3, x.3],
                 groups,
                 bias: false,

@@ -91,6 +91,9 @@ impl Draw {
             ("i32", "adaptation") => {
                 Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(0..=40)))
             }
+            ("i32", "initial") => {
+                Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(-900..=900)))
+            }
             ("i32", "multiplier") => {
                 Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(1..=3)))
             }
