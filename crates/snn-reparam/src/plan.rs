@@ -110,6 +110,10 @@ pub enum Action {
     JoinsCurrents,
     /// The head is the mean over macro-steps.
     MeanOverTime,
+    /// The head is the last macro-step.
+    LastOverTime,
+    /// The head is the maximum over macro-steps.
+    MaxOverTime,
     /// Nothing changes.
     Kept,
     /// Weights become integers of 8 bits.
@@ -386,6 +390,8 @@ impl Action {
             | Action::CarriesScales { .. }
             | Action::JoinsCurrents
             | Action::MeanOverTime
+            | Action::LastOverTime
+            | Action::MaxOverTime
             | Action::Kept
             | Action::SumBelow { .. } => Effect::Kept,
             Action::MovedBefore { .. }
@@ -449,6 +455,8 @@ impl Action {
             | Action::CarriesScales { .. }
             | Action::JoinsCurrents
             | Action::MeanOverTime
+            | Action::LastOverTime
+            | Action::MaxOverTime
             | Action::Kept
             | Action::SumBelow { .. } => return None,
         })
@@ -502,6 +510,8 @@ impl fmt::Display for Action {
             }
             Action::JoinsCurrents => f.write_str("joins currents"),
             Action::MeanOverTime => f.write_str("the mean over macro-steps"),
+            Action::LastOverTime => f.write_str("the last macro-step"),
+            Action::MaxOverTime => f.write_str("the largest of each class over macro-steps"),
             Action::Kept => Ok(()),
             Action::Rounded { multiplier, error } => write!(
                 f,

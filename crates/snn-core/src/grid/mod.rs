@@ -4,7 +4,7 @@
 //! and only where every partial sum is proved to stay below 2²⁴; all else runs in double precision,
 //! where 2⁵³ is out of reach. So every value is an exact integer whatever the order of summation.
 
-use crate::tensor::{Pixels, weight};
+use crate::tensor::{Pixels, int, weight};
 pub(crate) mod finetune;
 mod scale;
 pub(crate) mod self_test;
@@ -20,7 +20,7 @@ use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::observe::observer::{Emission, Observer};
 use snn_ir::GRID_WEIGHT_MAX;
-use snn_ir::{Encoder, Form, Graph, Model, Op, Resolved, Role, Site, Surrogate};
+use snn_ir::{Encoder, Form, Graph, Model, Op, Readout, Resolved, Role, Site, Surrogate};
 use snn_ir::{F32_EXACT, StreamKind, Streams};
 use tch::{Device, Kind, Tensor};
 
@@ -179,7 +179,7 @@ impl GridInterpreter {
         })
     }
 
-    /// `Σ_t J[t]` of the head, `[B, classes]`, without gradient.
+    /// What the head holds (`Σ_t J[t]` of a mean), `[B, classes]`, without gradient.
     pub(crate) fn evaluate(
         &self,
         pixels: &Pixels,
@@ -188,7 +188,7 @@ impl GridInterpreter {
         tch::no_grad(|| self.run(pixels, observer, &|_| None))
     }
 
-    /// `Σ_t J[t]` of the head, `[B, classes]`, with `substitutes` in place of the weights of the
+    /// What the head holds, `[B, classes]`, with `substitutes` in place of the weights of the
     /// nodes it knows.
     pub(crate) fn run<'s>(
         &self,
@@ -252,9 +252,16 @@ impl GridInterpreter {
             }
         })?;
         let steps = scores.steps;
-        let sum =
-            split_time(&scores.data, steps)?.f_sum_dim_intlist([0_i64].as_slice(), false, WIDE)?;
-        Ok(if steps == self.time_steps { sum } else { sum.f_mul_scalar(self.time_steps as f64)? })
+        let scores = split_time(&scores.data, steps)?;
+        match self.graph.readout() {
+            Readout::Mean => {
+                let sum = scores.f_sum_dim_intlist([0_i64].as_slice(), false, WIDE)?;
+                let repeats = self.time_steps / steps;
+                Ok(if repeats == 1 { sum } else { sum.f_mul_scalar(repeats as f64)? })
+            }
+            Readout::Last => Ok(scores.f_select(0, int(steps - 1))?.f_to_kind(WIDE)?),
+            Readout::Max => Ok(scores.f_max_dim(0, false)?.0.f_to_kind(WIDE)?),
+        }
     }
 
     fn note(

@@ -235,11 +235,8 @@ mod tests {
                 [(PoolKind::Sum, 0.0), (PoolKind::Average, 0.0), (PoolKind::Max, f64::NEG_INFINITY)]
             {
                 let run = |x: &Tensor, padding| {
-                    let node = Node {
-                        name: "pool".into(),
-                        op: Op::Pool { pool, window: window(padding) },
-                        inputs: Vec::new(),
-                    };
+                    let op = Op::Pool { pool, window: window(padding) };
+                    let node = Node::new("pool", op, Vec::new());
                     let value = Value { data: x.shallow_clone(), steps: 1 };
                     stateless(&node, &[value]).unwrap().data
                 };

@@ -7,8 +7,8 @@ use snn_core::{Mode, Network, Pixels};
 use snn_ir::Naive;
 use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{
-    Conv, Evaluate, Graph, Input, Leak, Lif, Norm, Op, PoolKind, Preprocessing, QuantRelu, Record,
-    Share, Site,
+    Conv, Evaluate, Graph, Input, Leak, Lif, Norm, Op, PoolKind, Preprocessing, QuantRelu, Readout,
+    Record, Share, Site,
 };
 
 fn pixels(images: &ArrayD<u8>) -> Pixels {
@@ -206,6 +206,47 @@ fn one_axis_concatenation_and_windows_work_too() {
         .evaluate(&input, Record::Sites)
         .unwrap();
     crate::common::assert_same(&ours, &theirs, "one axis", false);
+}
+
+/// The three heads of one network: their logits, and the macro-steps that their gradients reach.
+#[test]
+fn heads_read_out_the_scores_of_each_step() {
+    let mut random = Random::new(29);
+    let images = random.images(&[3, 2, 3, 3]);
+    for readout in [Readout::Mean, Readout::Last, Readout::Max] {
+        let mut net = snn_ir::GraphBuilder::new([2, 3, 3]);
+        net.flatten("flat").linear("fc1", 9).site("act").linear("fc2", 4).readout(readout);
+        let graph = net.build().unwrap();
+        let mut draw = Random::new(30);
+        let weights = draw.weights(&graph);
+        let model = trained(graph, weights, 5);
+        let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+        let forward = network.forward(&pixels(&images), Mode::Train).unwrap();
+        assert_eq!(forward.step_logits.size(), [5, 3, 4]);
+        let steps = forward.step_logits.detach();
+        let expected = match readout {
+            Readout::Mean => steps.mean_dim([0_i64].as_slice(), false, None::<Kind>),
+            Readout::Last => steps.select(0, 4),
+            Readout::Max => steps.amax([0_i64].as_slice(), false),
+        };
+        assert!(forward.logits.detach().equal(&expected), "{readout:?}");
+        assert!(!expected.equal(&steps.select(0, 0)), "{readout:?}: steps differ");
+        let naive = Naive::new(&model)
+            .unwrap()
+            .evaluate(&Input::Static(images.view()), Record::Logits)
+            .unwrap();
+        let snn_ir::Logits::Real(naive) = naive.logits else { panic!("reals") };
+        for (found, expected) in
+            Vec::<f64>::try_from(forward.logits.detach().view([-1])).unwrap().iter().zip(&naive)
+        {
+            assert!((found - expected).abs() < 1e-12, "{readout:?}");
+        }
+        // The bias of a class gets one unit of gradient from each sample, however it is read out.
+        forward.logits.sum(Kind::Double).backward();
+        let bias = network.parameters().iter().find(|p| p.name == "fc2.bias").unwrap();
+        let gradient = Vec::<f64>::try_from(bias.tensor.grad()).unwrap();
+        assert!(gradient.iter().all(|g| (g - 3.0).abs() < 1e-12), "{readout:?}: {gradient:?}");
+    }
 }
 
 /// A norm's own momentum, fused with the site and by itself, and what its statistics are measured

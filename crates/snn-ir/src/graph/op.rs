@@ -63,6 +63,12 @@ pub enum Op {
     /// The head: the mean over macro-steps of the class scores (eq. 7).
     #[serde(deserialize_with = "no_fields")]
     TimeMean,
+    /// The head: the class scores of the last macro-step (eq. 7).
+    #[serde(deserialize_with = "no_fields")]
+    TimeLast,
+    /// The head: the largest score of each class over macro-steps (eq. 7).
+    #[serde(deserialize_with = "no_fields")]
+    TimeMax,
 }
 
 impl Op {
@@ -89,6 +95,8 @@ impl Op {
             Op::Concat => "concat",
             Op::Activation { site, .. } => site.label(),
             Op::TimeMean => "time_mean",
+            Op::TimeLast => "time_last",
+            Op::TimeMax => "time_max",
         }
     }
 
@@ -147,7 +155,9 @@ impl Op {
             | Op::Flatten
             | Op::Add
             | Op::Concat
-            | Op::TimeMean => Ok(Vec::new()),
+            | Op::TimeMean
+            | Op::TimeLast
+            | Op::TimeMax => Ok(Vec::new()),
         }
     }
 }

@@ -116,7 +116,7 @@ impl Graph {
     /// One input, first; one head, last; nothing else without a reader.
     fn check_ends(&self, nodes: &[ResolvedNode]) -> Result<()> {
         let is_input = |node: &Node| matches!(node.op, Op::Input { .. });
-        let is_head = |node: &Node| matches!(node.op, Op::TimeMean);
+        let is_head = |node: &Node| node.op.readout().is_some();
         let (Some(first), Some(last)) = (self.nodes.first(), self.nodes.last()) else {
             return Err(Error::Graph("it has no nodes".into()));
         };
@@ -124,7 +124,10 @@ impl Graph {
             return Err(Error::Graph("expected exactly one input, as the first node".into()));
         }
         if !is_head(last) || self.nodes.iter().filter(|n| is_head(n)).count() != 1 {
-            return Err(Error::Graph("expected exactly one time_mean, as the last node".into()));
+            return Err(Error::Graph(
+                "expected exactly one head (time_mean, time_last or time_max), as the last node"
+                    .into(),
+            ));
         }
         let mut read = vec![false; nodes.len()];
         for node in nodes {
@@ -245,7 +248,9 @@ fn check_arity(node: &Node) -> Result<()> {
         | Op::GlobalPool { .. }
         | Op::Flatten
         | Op::Activation { .. }
-        | Op::TimeMean => ("one", |n| n == 1),
+        | Op::TimeMean
+        | Op::TimeLast
+        | Op::TimeMax => ("one", |n| n == 1),
     };
     if fits(node.inputs.len()) {
         return Ok(());
@@ -345,7 +350,9 @@ fn check_attributes(node: &Node) -> Result<()> {
         | Op::Flatten
         | Op::Add
         | Op::Concat
-        | Op::TimeMean => {}
+        | Op::TimeMean
+        | Op::TimeLast
+        | Op::TimeMax => {}
     }
     Ok(())
 }
@@ -394,7 +401,7 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
                 Ok(shape)
             }
         }
-        Op::TimeMean => match inputs[0] {
+        Op::TimeMean | Op::TimeLast | Op::TimeMax => match inputs[0] {
             [_] => Ok(inputs[0].to_vec()),
             other => Err(misfit("[classes]".into(), other)),
         },

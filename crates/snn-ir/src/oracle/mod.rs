@@ -66,7 +66,8 @@ impl Evaluate for Naive<'_> {
                 }
                 Form::Trained | Form::Events => {
                     let (sums, sites) = run::<f64>(model, resolved, neurons, input, record)?;
-                    (Logits::Real(sums / time_steps as f64), sites)
+                    let divisor = model.graph().readout().divisor(time_steps as u64);
+                    (Logits::Real(sums / divisor as f64), sites)
                 }
             };
             Ok(Evaluation { logits, sites })
@@ -210,7 +211,8 @@ fn run<A: Number>(
         for t in 0..steps {
             for index in 0..count {
                 let (node, info) = (&model.graph().nodes[index], &resolved.nodes[index]);
-                if t > 0 && !(info.varies || input.varies()) && !matches!(node.op, Op::TimeMean) {
+                let readout = node.op.readout();
+                if t > 0 && !(info.varies || input.varies()) && readout.is_none() {
                     continue;
                 }
                 let [channels, height, width] = info.chw();
@@ -244,10 +246,11 @@ fn run<A: Number>(
                             )
                         })
                         .collect()
-                } else if matches!(node.op, Op::TimeMean) {
+                } else if let Some(readout) = readout {
                     for class in 0..channels {
-                        sums[[sample, class]] =
-                            sums[[sample, class]] + values[info.inputs[0]][class];
+                        let held = &mut sums[[sample, class]];
+                        let score = values[info.inputs[0]][class];
+                        *held = readout.after((t > 0).then_some(*held), score, A::add);
                     }
                     Vec::new()
                 } else {
@@ -334,7 +337,7 @@ fn stateless<A: Number>(
             .map(|i| inputs[1..].iter().fold(x[i], |sum, (other, _)| sum + other[i]))
             .collect(),
         Op::Concat => inputs.iter().flat_map(|(x, _)| x.iter().copied()).collect(),
-        Op::Input { .. } | Op::Activation { .. } | Op::TimeMean => {
+        Op::Input { .. } | Op::Activation { .. } | Op::TimeMean | Op::TimeLast | Op::TimeMax => {
             return Err(Error::Refused {
                 node: node.name.clone(),
                 reason: "is not stateless".into(),

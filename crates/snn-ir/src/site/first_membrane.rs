@@ -59,7 +59,7 @@ impl From<f64> for FirstMembrane {
 
 impl Serialize for FirstMembrane {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut table = match self {
+        let table = match self {
             FirstMembrane::Potential(potential) => return serializer.serialize_f64(*potential),
             FirstMembrane::Rest => {
                 let mut table = serializer.serialize_struct("FirstMembrane", 1)?;

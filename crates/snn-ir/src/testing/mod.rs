@@ -2,7 +2,7 @@
 //! function of its seed.
 
 use crate::graph::{
-    BATCH_NORM_MOMENTUM, Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Window,
+    BATCH_NORM_MOMENTUM, Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Window,
 };
 use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
@@ -74,7 +74,8 @@ pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
         draw.graph.push("flatten", Op::Flatten, &[&stream])
     };
     let scores = draw.graph.push("fc", Op::Linear { features: classes, bias: true }, &[&features]);
-    draw.graph.push("head", Op::TimeMean, &[&scores]);
+    let readout = draw.choose(&[Readout::Mean, Readout::Mean, Readout::Last, Readout::Max]);
+    draw.graph.push("head", readout.op(), &[&scores]);
     say_how_weights_begin(&mut draw.graph, seed);
     draw.finish(channels)
 }

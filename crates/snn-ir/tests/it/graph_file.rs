@@ -110,6 +110,27 @@ fn padding_of_each_side_is_a_longer_list() {
     assert_eq!((line.as_2d().padding, line.as_2d().padding_after), ([0, 1], [0, 2]));
 }
 
+#[test]
+fn heads_and_a_voting_layer() {
+    let mut net = GraphBuilder::new([20]);
+    net.linear("fc", 20).site("act").voting("vote", 10).readout(snn_ir::Readout::Max);
+    let graph = net.build().unwrap();
+    let json = serde_json::to_value(&graph).unwrap();
+    assert_eq!(json["nodes"][4]["op"], json!({"op": "time_max"}));
+    assert_eq!(Graph::from_json(&json.to_string()).unwrap(), graph);
+    assert!(graph.node("vote").unwrap().frozen);
+    let vote = graph.initial_weights(1).unwrap()["vote.weight"].to_f64();
+    assert_eq!((vote[[0, 0]], vote[[0, 1]], vote[[0, 2]], vote[[9, 19]]), (0.5, 0.5, 0.0, 0.5));
+    let two = fault(|json| {
+        let nodes = json["nodes"].as_array_mut().unwrap();
+        let mut other = nodes[nodes.len() - 1].clone();
+        other["name"] = json!("again");
+        other["op"] = json!({"op": "time_last"});
+        nodes.push(other);
+    });
+    assert!(two.contains("exactly one head (time_mean, time_last or time_max)"), "{two}");
+}
+
 /// Without a learned scale there is no such weight: none to train, and none in a file.
 #[test]
 fn a_norm_without_scale_has_no_weight() {

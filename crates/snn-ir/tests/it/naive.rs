@@ -10,7 +10,7 @@ use snn_ir::GridReset;
 use snn_ir::testing::Numbers;
 use snn_ir::{
     Code, Conv, Evaluate, Graph, GridLif, Input, Leak, Lif, Logits, Model, Norm, Op, PoolKind,
-    QuantRelu, Record, Reset, Share, Site, SiteOutput, Tensor, Window,
+    QuantRelu, Readout, Record, Reset, Share, Site, SiteOutput, Tensor, Window,
 };
 use snn_ir::{MEMBRANE_LIMIT, Naive, logistic};
 
@@ -34,6 +34,42 @@ fn pixels_enter_minus_mean_over_deviation() {
     model.signature_mut().preprocessing.mean = vec![100, 200];
     model.signature_mut().preprocessing.std = vec![2.0, 4.0];
     assert_eq!(logits(&run(&model, &[0, 255, 0, 255])), [-50.0, 77.5, -50.0, 13.75]);
+}
+
+// === Eq. 7 ===
+
+/// The three heads over frames, and over an image, whose scores do not vary.
+#[test]
+fn heads_read_the_mean_the_last_and_the_largest_scores() {
+    let model = |readout: Readout, steps| {
+        let mut model = trained(chain(&[2], vec![]), steps, []);
+        let last = model.graph().nodes.len() - 1;
+        model.graph_mut().nodes[last].op = readout.op();
+        model.signature_mut().preprocessing.mean.fill(128);
+        model
+    };
+    let frames = [130, 120, 134, 125, 129, 121];
+    let found = |readout| logits(&run_frames(&model(readout, 3), &frames));
+    assert_eq!(found(Readout::Mean), [3.0, -6.0]);
+    assert_eq!(found(Readout::Last), [1.0, -7.0]);
+    assert_eq!(found(Readout::Max), [6.0, -3.0], "of each class, below 0 too");
+    for readout in [Readout::Mean, Readout::Last, Readout::Max] {
+        assert_eq!(logits(&run(&model(readout, 4), &[131, 126])), [3.0, -2.0]);
+    }
+}
+
+/// On the grid a mean is a sum until `logits` divides it; the others have the unit of a step.
+#[test]
+fn integers_of_heads_have_their_own_scale() {
+    for (readout, expected) in [(Readout::Mean, 0.125), (Readout::Last, 0.5), (Readout::Max, 0.5)] {
+        let mut model = crate::tiny::grid_model().with_time_steps(4);
+        let last = model.graph().nodes.len() - 1;
+        model.graph_mut().nodes[last].op = readout.op();
+        model.signature_mut().form = snn_ir::Form::Grid { logit_unit: 0.5 };
+        assert_eq!(model.logit_scale(4).unwrap().to_bits(), f64::to_bits(expected));
+        let logits = model.logits(&ndarray::arr2(&[[8_i64, -2]])).unwrap();
+        assert_eq!(logits, ndarray::arr2(&[[8.0 * expected, -2.0 * expected]]));
+    }
 }
 
 // === Eq. 2 ===

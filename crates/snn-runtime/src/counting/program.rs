@@ -5,6 +5,7 @@ use crate::counting::stream::{Pass, Stream};
 use crate::counting::weights::SynapseWeights;
 use crate::neuron::{NeuronState, SiteNumber};
 use crate::pool::Pool;
+use snn_ir::Readout;
 
 /// Name of the counting interpreter in reports and errors.
 pub(crate) const NAME: &str = "counting";
@@ -79,6 +80,7 @@ impl<A: SiteNumber> NodeProgram<A> {
 pub(crate) struct Program<A: SiteNumber> {
     pub(crate) nodes: Vec<NodeProgram<A>>,
     pub(crate) time_steps: usize,
+    pub(crate) readout: Readout,
     /// Accumulators that the widest synapse needs.
     pub(crate) accumulators: usize,
     /// Channels of the widest node.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 /// Fan-out of position `(i, j)` of channel `c` by the definition of eq. 2, without any of the
 /// runtime's tables.
 fn fan_out(conv: &Conv, [i, j]: [usize; 2], [height, width]: [usize; 2]) -> u64 {
-    let snn_ir::Geometry { kernel, stride, padding, dilation } = conv.as_2d();
+    let snn_ir::Geometry { kernel, stride, padding, dilation, .. } = conv.as_2d();
     let along = |axis: usize, at: usize, size: usize| {
         let reads = |output: usize, tap: usize| {
             output * stride[axis] + tap * dilation[axis] == at + padding[axis]
