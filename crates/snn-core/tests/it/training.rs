@@ -212,9 +212,9 @@ fn one_axis_concatenation_and_windows_work_too() {
 #[test]
 fn heads_read_out_the_scores_of_each_step() {
     let mut random = Random::new(29);
-    let images = random.images(&[3, 2, 3, 3]);
+    let images = random.images(&[3, 3, 3, 3]);
     for readout in [Readout::Mean, Readout::Last, Readout::Max] {
-        let mut net = snn_ir::GraphBuilder::new([2, 3, 3]);
+        let mut net = snn_ir::GraphBuilder::new([3, 3, 3]);
         net.flatten("flat").linear("fc1", 9).site("act").linear("fc2", 4).readout(readout);
         let graph = net.build().unwrap();
         let mut draw = Random::new(30);
@@ -254,9 +254,9 @@ fn heads_read_out_the_scores_of_each_step() {
 #[test]
 fn running_statistics_move_by_the_momentum_of_their_norm() {
     let mut random = Random::new(23);
-    let images = random.images(&[4, 2, 3, 3]);
+    let images = random.images(&[4, 3, 3, 3]);
     let run = |momentum: f64| {
-        let mut net = snn_ir::GraphBuilder::new([2, 3, 3]);
+        let mut net = snn_ir::GraphBuilder::new([3, 3, 3]);
         let norm = Norm { momentum, scale: false, ..Norm::default() };
         net.norm_of("plain", norm).norm_of("fused", norm).site("act");
         let graph = net.global_pool("pool", PoolKind::Average).build().unwrap();

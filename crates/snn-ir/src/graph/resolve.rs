@@ -459,7 +459,7 @@ fn windows(
 ) -> std::result::Result<usize, String> {
     let padded = size + padding;
     if padded < extent {
-        return Err(format!("an axis of at least {extent} with its padding of {padding} in all"));
+        return Err(format!("an axis of at least {extent} with padding {padding} in all"));
     }
     Ok((padded - extent) / stride + 1)
 }

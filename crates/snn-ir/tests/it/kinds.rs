@@ -116,7 +116,7 @@ fn the_first_membrane_is_where_the_first_step_begins() {
     // −1 + ½·2 = 0; a share of the way from −1 to θ = 1.
     let leaky = |initial| Lif { reset: Reset::Hard { potential: -1.0 }, initial, ..Lif::default() };
     for initial in [FirstMembrane::Potential(1.0), FirstMembrane::Threshold { share: 1.0 }] {
-        assert_eq!(spikes(leaky(initial), &[192, 192]), (vec![1, 0], 2));
+        assert_eq!(spikes(leaky(initial), &[192, 192]), (vec![1, 0], 1));
         assert_eq!(spikes(leaky(initial), &[191, 255]).0, [0, 1]);
     }
     assert_eq!(spikes(leaky(FirstMembrane::Rest), &[192, 255]).0, [0, 1]);
@@ -377,7 +377,7 @@ fn nothing_unknown_stands_beside_a_tag() {
         let error = error.unwrap_or_else(|| panic!("{what} was read")).to_string();
         assert!(error.contains("unknown field `bogus`"), "{what}: {error}");
     };
-    for op in ["scale", "flatten", "add", "concat", "time_mean"] {
+    for op in ["scale", "flatten", "add", "concat", "time_mean", "time_last", "time_max"] {
         let json = format!(r#"{{"op": "{op}", "bogus": 1}}"#);
         refused(serde_json::from_str::<Op>(&json).err(), &json);
         serde_json::from_str::<Op>(&format!(r#"{{"op": "{op}"}}"#)).unwrap();

@@ -158,10 +158,13 @@ fn a_graph_has_one_input_one_head_and_nothing_unread() {
         assert!(error.contains(expected), "{error}");
     };
     refused(|graph| graph.nodes.clear(), "no nodes");
-    refused(|graph| drop(graph.nodes.pop()), "exactly one time_mean, as the last");
+    refused(
+        |graph| drop(graph.nodes.pop()),
+        "exactly one head (time_mean, time_last or time_max), as the last",
+    );
     refused(
         |graph| drop(graph.push("again", Op::TimeMean, &["fc"])),
-        "exactly one time_mean, as the last",
+        "exactly one head (time_mean, time_last or time_max), as the last",
     );
     refused(
         |graph| drop(graph.push("more", Op::Input { shape: vec![1] }, &[])),
