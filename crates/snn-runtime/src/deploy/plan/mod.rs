@@ -20,7 +20,7 @@ use crate::neuron::SiteSource;
 use crate::pool::{Pool, Pooling};
 use snn_ir::Model;
 use snn_ir::Resolved;
-use snn_ir::{Conv, MASKED, Op, PoolKind};
+use snn_ir::{Conv, MASKED, Op, PoolKind, Readout};
 use snn_ir::{Error, Result, Site, Spike};
 use snn_ir::{StreamKind as Kind, Streams};
 use snn_simd::InstructionSet;
@@ -119,7 +119,7 @@ impl<N: Number> NodePlan<N> {
         self.extent.rows * self.extent.width()
     }
 
-    /// State at rest of one position; empty where there are none, or they remember nothing.
+    /// State of one position before the first macro-step; empty where there are none, or they remember nothing.
     pub(crate) fn rest(&self) -> &[N] {
         match &self.step {
             Some(Operation::Stage(stage)) => stage.neurons.as_ref().map_or(&[], StageNeurons::rest),
@@ -133,6 +133,7 @@ impl<N: Number> NodePlan<N> {
 pub(crate) struct Plan<N: Number> {
     pub(crate) nodes: Vec<NodePlan<N>>,
     pub(crate) time_steps: usize,
+    pub(crate) readout: Readout,
     /// The largest extents that share each event buffer.
     pub(crate) events: Vec<Vec<Extent>>,
     /// Size of each buffer of currents.
@@ -175,6 +176,7 @@ impl<N: Number> Plan<N> {
         let mut plan = Self {
             nodes,
             time_steps: model.time_steps(),
+            readout: model.graph().readout(),
             events: Vec::new(),
             currents: Vec::new(),
         };
@@ -344,7 +346,7 @@ impl Compiler<'_> {
                 let shape = |i: usize| self.resolved.nodes[info.inputs[i]].shape.as_slice();
                 Some(Operation::Mask(Mask::new(*inverted, shape(0), shape(MASKED))))
             }
-            Op::TimeMean => Some(Operation::Head),
+            Op::TimeMean | Op::TimeLast | Op::TimeMax => Some(Operation::Head),
             Op::BatchNorm { .. } => {
                 return self.refuse(index, "batch norm does not exist after conversion");
             }
