@@ -20,4 +20,5 @@ mod open;
 mod real_cifar;
 mod recordings;
 mod shapes;
+mod simulate;
 mod vision;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::model::conversion::ConversionOptions;
 use crate::model::weights::{Tensor, Weights};
-use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
+use crate::model::{Form, Framing, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensorError};
@@ -17,9 +17,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 /// Version of the format. A reader takes this version and every earlier one; a writer gives a file
-/// the earliest version that says all of it: 1, or 2 with an encoder or the options of a
-/// conversion.
-pub const VERSION: u32 = 2;
+/// the earliest version that says all of it: 1, 2 with an encoder or the options of a conversion, or
+/// 3 with the framing of recordings.
+pub const VERSION: u32 = 3;
 /// The largest header (graph and list of weights) a file may have, in bytes; a limit for
 /// untrusted files. JSON takes up to fifty times its size while it is read.
 pub const MAX_HEADER_BYTES: u64 = 1 << 24;
@@ -48,6 +48,9 @@ struct Header<'a> {
     /// Absent for `direct`.
     #[serde(default = "direct", skip_serializing_if = "is_direct")]
     encoder: Encoder,
+    /// Absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    framing: Option<Framing>,
     classes: Cow<'a, [String]>,
     graph: Cow<'a, Graph>,
     /// Absent in files that were written before options were stored, and in trained models.
@@ -93,15 +96,16 @@ impl Model {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         self.validate()?;
         let header = Header {
-            version: if self.encoder() == Encoder::Direct && self.conversion().is_none() {
-                1
-            } else {
-                VERSION
+            version: match (self.framing(), self.encoder(), self.conversion()) {
+                (None, Encoder::Direct, None) => 1,
+                (None, _, _) => 2,
+                (Some(_), _, _) => VERSION,
             },
             form: self.form(),
             time_steps: self.time_steps(),
             preprocessing: Cow::Borrowed(self.preprocessing()),
             encoder: self.encoder(),
+            framing: self.framing(),
             classes: Cow::Borrowed(self.classes()),
             graph: Cow::Borrowed(self.graph()),
             conversion: self.conversion().map(Cow::Borrowed),
@@ -279,6 +283,7 @@ fn begin(source: &mut impl Read, length: u64) -> Result<(Signature, Metadata)> {
     let preprocessing = header.preprocessing.into_owned();
     let mut signature = Signature::new(header.form, graph, header.time_steps, preprocessing)
         .with_encoder(header.encoder)
+        .with_framing(header.framing)
         .with_classes(header.classes.into_owned());
     signature.conversion = header.conversion.map(Cow::into_owned);
     Ok((signature, list))

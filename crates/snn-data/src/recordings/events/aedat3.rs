@@ -48,7 +48,8 @@ impl Decoder {
         if lines.last().is_none_or(|line| line != END) {
             return Err(source.error("header", format!("a line `{END}`"), "other bytes"));
         }
-        let size = options.size.or(options.chip.map(super::Chip::size)).unwrap_or(DEFAULT_SIZE);
+        let said = options.size.or(options.chip.map(super::Chip::size));
+        let size = said.or(options.default_size).unwrap_or(DEFAULT_SIZE);
         Ok((Self { skipped: 0, packet: Packet::default() }, size))
     }
 

@@ -36,7 +36,12 @@ impl EventFormat {
             .path()
             .extension()
             .map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-        let head = source.fill(1 << 12)?;
+        // Most formats are told by a few bytes; a pipe may pause after them.
+        let mut head = source.fill(16)?;
+        let unknown = !head.starts_with(b"#!AER-DAT") && !head.starts_with(b"PK\x03\x04");
+        if unknown && extension.as_deref() != Some("bin") {
+            head = source.fill(1 << 12)?;
+        }
         if head.starts_with(aedat4::MAGIC) {
             return Ok(Self::Aedat4);
         }

@@ -17,6 +17,7 @@ mod options;
 mod reader;
 mod time;
 
+pub use aedat2::to_aedat2;
 pub use format::EventFormat;
 pub use npz::{NpzArray, npz_arrays, read_npz_frames};
 pub use options::{Chip, ReadOptions, SensorSize};

@@ -47,7 +47,8 @@ pub(super) fn read_events(source: &mut ByteSource, options: &ReadOptions) -> Res
     // The file does not know its sensor: without a word from outside, the smallest that holds all
     // events.
     let side = |places: &[u16]| places.iter().max().map_or(1, |&most| most.saturating_add(1));
-    let size = options.size.unwrap_or_else(|| SensorSize { width: side(&x), height: side(&y) });
+    let size = options.size.or(options.default_size);
+    let size = size.unwrap_or_else(|| SensorSize { width: side(&x), height: side(&y) });
     Events::from_columns(size, t, [x, y], polarity)
         .map_err(|error| archive.wrong(0, "t, x, y, p", "events".into(), error.to_string()))
 }

@@ -96,12 +96,14 @@ pub struct ReadOptions {
     pub chip: Option<Chip>,
     /// Prophesee and NPZ files: the size of the sensor, instead of what the header says.
     pub size: Option<SensorSize>,
+    /// The size of the sensor of files that do not say it.
+    pub default_size: Option<SensorSize>,
     /// Most events that are taken into memory at once; a recording with more is read in pieces.
     pub max_events: usize,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { chip: None, size: None, max_events: MAX_EVENTS }
+        Self { chip: None, size: None, default_size: None, max_events: MAX_EVENTS }
     }
 }

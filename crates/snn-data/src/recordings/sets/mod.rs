@@ -102,6 +102,21 @@ impl Recordings {
         self.size
     }
 
+    /// The sensor, as pictures stand upright on it.
+    pub fn upright_size(&self) -> SensorSize {
+        let SensorSize { width, height } = self.size;
+        if self.layout.transposed {
+            SensorSize { width: height, height: width }
+        } else {
+            self.size
+        }
+    }
+
+    /// `true` if rows and columns of the files change places to turn pictures upright.
+    pub fn is_transposed(&self) -> bool {
+        self.layout.transposed
+    }
+
     /// The rule by which they are split where none is named: the official one where there is one.
     pub fn default_split(&self) -> SplitRule {
         if self.samples.iter().all(|sample| sample.official.is_some()) {
