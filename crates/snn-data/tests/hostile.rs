@@ -38,7 +38,8 @@ struct Format {
     magic: usize,
 }
 
-const OPTIONS: ReadOptions = ReadOptions { chip: None, size: None, default_size: None, max_events: 1 << 16 };
+const OPTIONS: ReadOptions =
+    ReadOptions { chip: None, size: None, default_size: None, max_events: 1 << 16 };
 /// CIFAR-10 of two records a file.
 const SMALL: CifarLayout = CifarLayout { train_records: 2, test_records: 2, ..CIFAR10 };
 

@@ -155,12 +155,29 @@ impl Simulate {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
+    /// Build the caches that a training reads, before it: the test samples, those that are held out
+    /// and the frames of recordings. The config must have `data.cache`.
+    #[command(after_help = "JSON: `folder`, `built`, `seconds`, `caches` (each `key`, `title`, \
+                        `bytes`, `complete`).")]
+    Build(CacheBuild),
     /// List the caches, the one that was not used for longest first.
     #[command(after_help = "JSON: `folder`, `caches` (each `key`, `title`, `bytes`, `complete`).")]
     List(CacheFolder),
     /// Remove all caches but those that are being built.
     #[command(after_help = "JSON: `folder`, `removed`, `freed_bytes`, `kept`.")]
     Clear(CacheFolder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheBuild {
+    /// The config of the training, a TOML file.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// Set a key of the config, as `'data.cache={ folder = "cache" }'`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
 }
 
 #[derive(Debug, Args)]

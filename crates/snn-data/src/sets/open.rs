@@ -477,17 +477,11 @@ fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<So
     let classes = train.classes().to_vec();
     // Labels are places in the list of classes, so both lists must be the same.
     if test.classes() != classes {
-        let other = test.classes().iter().find(|class| !classes.contains(class));
-        let missing = classes.iter().find(|class| !test.classes().contains(class));
         return Err(Error::Field {
             path: folder.to_owned(),
             field: "classes of the test split",
             expected: format!("the {} of the training split", classes.len()),
-            found: match (other, missing) {
-                (Some(other), _) => format!("`{other}` as well"),
-                (None, Some(missing)) => format!("none called `{missing}`"),
-                (None, None) => "another order".into(),
-            },
+            found: format!("{} others", test.classes().len()),
         });
     }
     let view = |pictures: &Arc<Pictures>, view| {

@@ -22,3 +22,4 @@ mod recordings;
 mod shapes;
 mod simulate;
 mod vision;
+mod windows;

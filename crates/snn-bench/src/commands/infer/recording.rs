@@ -145,7 +145,11 @@ impl<'a> Demand<'a> {
             let file = fs_err::File::open(self.path)?;
             EventReader::new(Box::new(file), self.path, Some(format), options)
         } else {
-            ensure!(!self.path.is_dir(), "{}: expected a file, found a folder", self.path.display());
+            ensure!(
+                !self.path.is_dir(),
+                "{}: expected a file, found a folder",
+                self.path.display()
+            );
             EventReader::open(self.path, options)
         }?;
         let found = reader.size();
@@ -227,8 +231,8 @@ impl<'a> Demand<'a> {
         Ok(length)
     }
 
-    /// The frames of a whole recording: as many as the model has macro-steps, of equally many events
-    /// or of equal duration.
+    /// The frames of a whole recording: as many as the model has macro-steps, of equally many
+    /// events or of equal duration.
     fn frames_of(&self, sensor: SensorSize, whole: Option<Length>) -> Result<FrameStream> {
         let Length { events, span } = whole.unwrap_or_default();
         let slices = self.time_steps;

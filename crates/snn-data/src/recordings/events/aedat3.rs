@@ -53,6 +53,10 @@ impl Decoder {
         Ok((Self { skipped: 0, packet: Packet::default() }, size))
     }
 
+    pub(super) fn is_between_packets(&self) -> bool {
+        self.packet.bytes == 0
+    }
+
     pub(super) fn read_chunk(
         &mut self,
         source: &mut ByteSource,

@@ -36,6 +36,11 @@ impl ByteSource {
         }
     }
 
+    /// The same of a reader that stands at `offset` of its file.
+    pub(crate) fn from_offset(reader: Box<dyn Read + Send>, path: &Path, offset: u64) -> Self {
+        Self { offset, ..Self::new(reader, path) }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

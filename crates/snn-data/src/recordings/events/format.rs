@@ -39,7 +39,8 @@ impl EventFormat {
         // Most formats are told by a few bytes; a pipe may pause after them.
         let mut head = source.fill(16)?;
         let unknown = !head.starts_with(b"#!AER-DAT") && !head.starts_with(b"PK\x03\x04");
-        if unknown && extension.as_deref() != Some("bin") {
+        let five_bytes = matches!(extension.as_deref(), Some("bin" | "bs2"));
+        if unknown && !five_bytes {
             head = source.fill(1 << 12)?;
         }
         if head.starts_with(aedat4::MAGIC) {
@@ -68,13 +69,13 @@ impl EventFormat {
                 )),
             };
         }
-        if extension.as_deref() == Some("bin") {
+        if five_bytes {
             return Ok(Self::NMnist);
         }
         let found =
             head.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x} "));
-        let expected =
-            "the first bytes of AEDAT 2.0, 3.1 or 4, EVT2, EVT3, DAT or NPZ, or the extension .bin";
+        let expected = "the first bytes of AEDAT 2.0, 3.1 or 4, EVT2, EVT3, DAT or NPZ, or the extension .bin \
+             or .bs2";
         Err(source.error(
             "format",
             expected,

@@ -105,7 +105,13 @@ pub(super) fn geometry(
         Some(SensorSize { width, height })
     });
     let named = value("geometry ").and_then(|size| size.parse().ok());
-    let size = options.size.or(named).or(format).or(plugin).or(options.default_size).filter(|size| size.pixels() > 0);
+    let size = options
+        .size
+        .or(named)
+        .or(format)
+        .or(plugin)
+        .or(options.default_size)
+        .filter(|size| size.pixels() > 0);
     size.ok_or_else(|| {
         source.error("header", "`% geometry WIDTHxHEIGHT`; give the size of the sensor", "none")
     })

@@ -33,7 +33,10 @@ impl Decoder {
         if source.fill(1)?.is_empty() {
             return Err(source.error("event", "5 bytes", "an empty file"));
         }
-        Ok((Self { overflows: 0, skipped: 0 }, options.size.or(options.default_size).unwrap_or(SIZE)))
+        Ok((
+            Self { overflows: 0, skipped: 0 },
+            options.size.or(options.default_size).unwrap_or(SIZE),
+        ))
     }
 
     pub(super) fn read_chunk(

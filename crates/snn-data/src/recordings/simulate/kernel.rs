@@ -64,16 +64,19 @@ impl Kernel for Shift<'_> {
     fn run(self) {
         let Self { map, left, top, right, below, frame } = self;
         for (y, out) in frame.chunks_exact_mut(SIDE).enumerate() {
-            let row = |y: usize| {
-                let start = y * map.row + left;
-                &map.levels[start..=start + SIDE]
+            // Slices of a length that is known, so that nothing is asked of a place.
+            let start = (top + y) * map.row + left;
+            let row = |at: usize| map.levels[at..].first_chunk::<SIDE>();
+            let four = (row(start), row(start + 1), row(start + map.row), row(start + map.row + 1));
+            let ((Some(a), Some(b), Some(c), Some(d)), Some(out)) =
+                (four, out.first_chunk_mut::<SIDE>())
+            else {
+                continue;
             };
-            let (upper, lower) = (row(top + y), row(top + y + 1));
-            let neighbours = upper.windows(2).zip(lower.windows(2));
-            for (out, (upper, lower)) in out.iter_mut().zip(neighbours) {
-                let above = upper[0] + right * (upper[1] - upper[0]);
-                let under = lower[0] + right * (lower[1] - lower[0]);
-                *out = above + below * (under - above);
+            for x in 0..SIDE {
+                let above = a[x] + right * (b[x] - a[x]);
+                let under = c[x] + right * (d[x] - c[x]);
+                out[x] = above + below * (under - above);
             }
         }
     }

@@ -198,7 +198,8 @@ mod tests {
             let reach = i32::try_from(path.reach()).unwrap() * 256;
             for pair in steps.windows(2) {
                 assert!(pair[1].time_us > pair[0].time_us);
-                let [x, y] = [0, 1].map(|axis| f64::from(pair[1].shift[axis] - pair[0].shift[axis]));
+                let [x, y] =
+                    [0, 1].map(|axis| f64::from(pair[1].shift[axis] - pair[0].shift[axis]));
                 assert!(x.hypot(y) <= 256.0 * STRIDE + 2.0, "{pair:?}");
                 assert!(pair[0].shift.iter().all(|shift| shift.abs() <= reach));
             }

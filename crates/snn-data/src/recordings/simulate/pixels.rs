@@ -181,33 +181,41 @@ impl Kernel for Advance<'_> {
         let Self { pixels, levels, step } = self;
         // What leaks away from what is remembered, so that levels stay those of the light.
         let leak = single(pixels.leak * f64::from(step));
-        for start in (0..levels.len()).step_by(BLOCK) {
-            let block = start..(start + BLOCK).min(levels.len());
-            let each = levels[block.clone()]
-                .iter()
-                .zip(&pixels.reference[block.clone()])
-                .zip(pixels.on[block.clone()].iter().zip(&pixels.off[block.clone()]));
-            // Written so that a pixel in reset, whose reference is NaN, counts as one that sends.
-            let mut quiet = true;
-            for ((level, reference), (on, off)) in each {
-                let change = level + leak - reference;
-                quiet &= (change < *on) & (change > -off);
-            }
-            if !quiet {
-                for pixel in block.clone() {
+        let whole = levels.len() / BLOCK * BLOCK;
+        for start in (0..whole).step_by(BLOCK) {
+            if !pixels.is_quiet(levels, start, leak) {
+                for pixel in start..start + BLOCK {
                     pixels.advance_one(pixel, levels[pixel] + leak, step);
                 }
             }
-            // The leak moves on: what is remembered falls by what the levels did not rise.
-            for pixel in block {
-                pixels.reference[pixel] -= leak;
-            }
+        }
+        for (pixel, level) in levels.iter().enumerate().skip(whole) {
+            pixels.advance_one(pixel, level + leak, step);
+        }
+        // The leak moves on: what is remembered falls by what the levels did not rise.
+        for reference in &mut pixels.reference {
+            *reference -= leak;
         }
         pixels.levels.copy_from_slice(levels);
     }
 }
 
 impl PixelArray {
+    /// `true` if no pixel of the block that begins at `start` sends an event, or is in reset.
+    #[inline(always)]
+    fn is_quiet(&self, levels: &[f32], start: usize, leak: f32) -> bool {
+        let block = |values: &[f32]| values[start..].first_chunk::<BLOCK>().copied();
+        let all = (block(levels), block(&self.reference), block(&self.on), block(&self.off));
+        let (Some(levels), Some(reference), Some(on), Some(off)) = all else { return false };
+        let mut quiet = true;
+        for at in 0..BLOCK {
+            // Written so that a pixel in reset, whose reference is NaN, counts as one that sends.
+            let change = levels[at] + leak - reference[at];
+            quiet &= (change < on[at]) & (change > -off[at]);
+        }
+        quiet
+    }
+
     /// One step of one pixel: its level goes straight to `to`.
     fn advance_one(&mut self, pixel: usize, to: f32, step: f32) {
         let (from, on, off) = (self.levels[pixel], self.on[pixel], self.off[pixel]);

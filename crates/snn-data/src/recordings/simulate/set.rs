@@ -196,7 +196,12 @@ impl SimulatedSet {
         };
         let path = folder.join(SIMULATED);
         let refused = |expected: &str, found: String| {
-            Err(Error::Field { path: path.clone(), field: "settings", expected: expected.into(), found })
+            Err(Error::Field {
+                path: path.clone(),
+                field: "settings",
+                expected: expected.into(),
+                found,
+            })
         };
         if path.is_file() {
             let found: Result<Mark, _> = serde_json::from_str(&fs::read_to_string(&path)?);
@@ -235,8 +240,7 @@ impl Job<'_> {
         let picture = picture(self.images, self.index)?;
         let events = recorder.record(&picture, high | self.index as u64)?;
         // On the sensor of CIFAR10-DVS pictures lie on their side, and who reads them turns them.
-        let events =
-            if set.dataset == DatasetName::Cifar10 { events.transposed() } else { events };
+        let events = if set.dataset == DatasetName::Cifar10 { events.transposed() } else { events };
         let Simulation { motion, seed, .. } = &set.simulation;
         let comment = format!(
             "simulated, not recorded: picture {} of {} ({part}), motion {}, seed {seed}; \
@@ -261,9 +265,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// An image of three channels, or of the first one in grey.
 fn picture(images: &Images, index: usize) -> Result<Picture> {
     let [channels, height, width] = images.image_shape();
-    let image = images
-        .image(index)
-        .ok_or(Error::IndexOutOfRange { index, count: images.len() })?;
+    let image = images.image(index).ok_or(Error::IndexOutOfRange { index, count: images.len() })?;
     let area = height * width;
     let channel = |colour: usize| if channels == 3 { colour * area } else { 0 };
     let pixels =
