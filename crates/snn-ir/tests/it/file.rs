@@ -5,7 +5,10 @@ use crate::tiny::{byte, chain, events_model, grid_model, int, real, trained_mode
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use snn_ir::VERSION;
-use snn_ir::{Encoder, Graph, InitialWeights, Model, Node, Op, Tensor, Weights};
+use snn_ir::{
+    Encoder, Form, Framing, Graph, GraphBuilder, InitialWeights, Model, Node, Op, Preprocessing,
+    Signature, SliceBy, Tensor, Weights,
+};
 use std::collections::HashMap;
 use std::panic::catch_unwind;
 use std::path::Path;
