@@ -138,7 +138,7 @@ fn the_framing_of_recordings_is_kept_and_must_fit_the_input() {
     let framing = Framing { by: SliceBy::Time, sensor: [5, 8], transposed: false };
     let error = model.with_framing(Some(framing)).validate().unwrap_err().to_string();
     assert!(error.contains("framing") && error.contains("[2, 6, 8]"), "{error}");
-    let error = trained_model().with_framing(Some(framing)).validate().unwrap_err().to_string();
+    let error = events_model().with_framing(Some(framing)).validate().unwrap_err().to_string();
     assert!(error.contains("expected an input of [2, height, width]"), "{error}");
 }
 

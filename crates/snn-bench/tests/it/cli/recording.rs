@@ -93,8 +93,14 @@ fn error(assert: Assert) -> String {
 #[test]
 fn simulated_recordings_train_and_convert_bitwise() {
     let Made { root, run, model, .. } = made();
-    let verified = snn().arg("verify").arg(run).arg(model).arg("--data").arg(root);
-    let verified = verified.args(["--max-drop", "100", "--limit", "8", "--json"]).assert();
+    let verified = snn()
+        .arg("verify")
+        .arg(run)
+        .arg(model)
+        .arg("--data")
+        .arg(root)
+        .args(["--max-drop", "100", "--limit", "8", "--json"])
+        .assert();
     assert_eq!(json(&verified)["level"], "bitwise", "{}", stdout(&verified));
     // The model says how recordings become its frames, and so does its description.
     let inspected = json(&snn().arg("inspect").arg(model).arg("--json").assert().success());
