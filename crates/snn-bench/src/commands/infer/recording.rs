@@ -58,7 +58,9 @@ pub(crate) fn classify(
     if arguments.recording.stream {
         return demand.stream(model, json);
     }
-    let events = demand.upright(demand.open()?.read_all()?);
+    let mut reader = demand.open()?;
+    let events = demand.upright(reader.read_all()?);
+    tell_damage(path, &reader);
     let framing = frames::Framing { slicing: demand.slicing(), size: Some(demand.size) };
     let frames = framing.frames(&events).with_context(|| path.display().to_string())?;
     // As in training: a byte a pixel, and counts above 255 are 255.
@@ -133,28 +135,18 @@ impl<'a> Demand<'a> {
         let upright = SensorSize { width, height };
         let in_file = turned(upright, self.framing.transposed);
         let given = self.arguments.facts.options();
+        let given_size = given.size;
         let options = ReadOptions { default_size: Some(in_file), ..given };
         let reader = if self.path == Path::new(STDIN) {
-            EventReader::new(
-                Box::new(std::io::stdin()),
-                Path::new("stdin"),
-                self.arguments.format,
-                options,
-            )
-        } else if let Some(format) = self.arguments.format {
-            let file = fs_err::File::open(self.path)?;
-            EventReader::new(Box::new(file), self.path, Some(format), options)
+            EventReader::new(Box::new(std::io::stdin()), Path::new("stdin"), None, options)
         } else {
-            ensure!(
-                !self.path.is_dir(),
-                "{}: expected a file, found a folder",
-                self.path.display()
-            );
+            let is_folder = self.path.is_dir();
+            ensure!(!is_folder, "{}: expected a file, found a folder", self.path.display());
             EventReader::open(self.path, options)
         }?;
         let found = reader.size();
         ensure!(
-            found == in_file || given.size.is_some(),
+            found == in_file || given_size.is_some(),
             "{}: a sensor of {found}, and the model was trained on recordings of {in_file}; give \
              --size {found} to run it nevertheless",
             self.path.display()
@@ -207,6 +199,7 @@ impl<'a> Demand<'a> {
             stream.push(&self.upright(events), &mut step)?;
         }
         stream.finish(&mut step)?;
+        tell_damage(self.path, &reader);
         ensure!(
             stream.frames() > 0,
             "{}: expected at least one event, found none",
@@ -311,6 +304,13 @@ fn print(step: &Step<'_>, model: &Model) -> Result<()> {
         step.class,
         logits.collect::<Vec<_>>().join("  ")
     ))
+}
+
+/// Says what `--on-damage skip` left out.
+fn tell_damage(path: &Path, reader: &EventReader) {
+    if !reader.damage().is_none() {
+        output::tell(format_args!("{}: left out {}", path.display(), reader.damage()));
+    }
 }
 
 fn slice_by(name: SlicingName) -> SliceBy {

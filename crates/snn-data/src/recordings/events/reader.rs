@@ -2,8 +2,8 @@
 
 use super::bytes::ByteSource;
 use super::{
-    EventFormat, Events, ReadOptions, SensorSize, aedat2, aedat3, aedat4, dat, evt2, evt3, n_mnist,
-    npz,
+    Damage, EventFormat, Events, ReadOptions, SensorSize, aedat2, aedat3, aedat4, dat, evt2, evt3,
+    evt21, n_mnist, npz,
 };
 use crate::{Error, Result};
 use fs_err as fs;
@@ -42,13 +42,15 @@ enum Decoder {
     NMnist(n_mnist::Decoder),
     Dat(dat::Decoder),
     Evt2(evt2::Decoder),
+    Evt21(evt21::Decoder),
     Evt3(evt3::Decoder),
     /// The arrays of a file are read together: what is not given out yet.
     Npz(Option<Box<Events>>),
 }
 
 impl EventReader {
-    /// Opens a file; the format follows from its first bytes and its extension.
+    /// Opens a file; the format is that of the options, or follows from its first bytes and its
+    /// extension.
     ///
     /// # Errors
     /// [`Error::Parse`] if the format is not known or its header is damaged; [`Error::Io`].
@@ -60,12 +62,14 @@ impl EventReader {
 
     /// Opens a file and goes on at `offset`, one that [`resumes_at`](Self::resumes_at) named.
     pub(crate) fn resume(path: &Path, options: ReadOptions, offset: u64) -> Result<Self> {
+        let on_damage = options.on_damage;
         let mut reader = Self::open(path, options)?;
         // At the beginning there are no events to leave out.
         if offset > reader.offset() {
             let mut file = fs::File::open(path)?;
             file.seek(SeekFrom::Start(offset))?;
             reader.source = ByteSource::from_offset(Box::new(file), path, offset);
+            reader.source.on_damage(on_damage);
         }
         Ok(reader)
     }
@@ -84,8 +88,8 @@ impl EventReader {
         self.source.offset()
     }
 
-    /// Reads from `reader`, as a file of a zip archive; `path` is for messages and its extension.
-    /// `None` finds out the format.
+    /// Reads from `reader`, as a file of a zip archive or a pipe; `path` is for messages and its
+    /// extension. Without a format here and in the options it is found out.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -96,7 +100,8 @@ impl EventReader {
         options: ReadOptions,
     ) -> Result<Self> {
         let mut source = ByteSource::new(reader, path);
-        let format = match format {
+        source.on_damage(options.on_damage);
+        let format = match format.or(options.format) {
             Some(format) => format,
             None => EventFormat::of(&mut source)?,
         };
@@ -115,6 +120,9 @@ impl EventReader {
             }
             EventFormat::Dat => boxed(dat::Decoder::open(&mut source, &options)?, Decoder::Dat),
             EventFormat::Evt2 => boxed(evt2::Decoder::open(&mut source, &options)?, Decoder::Evt2),
+            EventFormat::Evt21 => {
+                boxed(evt21::Decoder::open(&mut source, &options)?, Decoder::Evt21)
+            }
             EventFormat::Evt3 => boxed(evt3::Decoder::open(&mut source, &options)?, Decoder::Evt3),
             EventFormat::Npz => {
                 let events = npz::read_events(&mut source, &options)?;
@@ -139,6 +147,7 @@ impl EventReader {
             Decoder::NMnist(_) => EventFormat::NMnist,
             Decoder::Dat(_) => EventFormat::Dat,
             Decoder::Evt2(_) => EventFormat::Evt2,
+            Decoder::Evt21(_) => EventFormat::Evt21,
             Decoder::Evt3(_) => EventFormat::Evt3,
             Decoder::Npz(_) => EventFormat::Npz,
         }
@@ -154,9 +163,17 @@ impl EventReader {
             Decoder::Aedat4(decoder) => decoder.skipped,
             Decoder::NMnist(decoder) => decoder.skipped,
             Decoder::Evt2(decoder) => decoder.skipped,
+            Decoder::Evt21(decoder) => decoder.skipped,
             Decoder::Evt3(decoder) => decoder.skipped,
             Decoder::Dat(_) | Decoder::Npz(_) => 0,
         }
+    }
+
+    /// Events outside the sensor and records that are cut, which were left out so far as
+    /// [`ReadOptions::on_damage`] asks; none unless it is
+    /// [`OnDamage::Skip`](crate::OnDamage::Skip).
+    pub fn damage(&self) -> &Damage {
+        self.source.damage()
     }
 
     /// Adds the next piece to `events`, whose sensor must be [`size`](Self::size); `false` at the
@@ -181,6 +198,7 @@ impl EventReader {
             Decoder::NMnist(decoder) => decoder.read_chunk(source, events),
             Decoder::Dat(decoder) => decoder.read_chunk(source, events),
             Decoder::Evt2(decoder) => decoder.read_chunk(source, events),
+            Decoder::Evt21(decoder) => decoder.read_chunk(source, events),
             Decoder::Evt3(decoder) => decoder.read_chunk(source, events),
             Decoder::Npz(rest) => match rest.take() {
                 Some(all) => {
@@ -240,6 +258,7 @@ impl EventReader {
             Decoder::Aedat3(_)
             | Decoder::Aedat4(_)
             | Decoder::Evt2(_)
+            | Decoder::Evt21(_)
             | Decoder::Evt3(_)
             | Decoder::Npz(_) => {
                 return 0;

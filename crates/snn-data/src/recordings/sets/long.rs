@@ -1,7 +1,7 @@
 //! A long recording of which parts are samples: read once as a whole, and then each part alone.
 
 use crate::Result;
-use crate::recordings::events::{EventReader, Events, ReadOptions};
+use crate::recordings::events::{Damage, EventReader, Events, ReadOptions};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -30,13 +30,15 @@ impl LongRecording {
         self.parts.get(part).copied().unwrap_or_default()
     }
 
-    /// The events of a part.
-    pub(super) fn read(&self, part: usize, options: ReadOptions) -> Result<Events> {
+    /// The events of a part, and what was damaged and left out as the options ask.
+    pub(super) fn read(&self, part: usize, options: &ReadOptions) -> Result<(Events, Damage)> {
         let (from, until) = self.part(part);
         let bytes = self.bytes(options)?.get(part).cloned().flatten();
         let (mut reader, end) = match bytes {
-            Some(bytes) => (EventReader::resume(&self.path, options, bytes.start)?, bytes.end),
-            None => (EventReader::open(&self.path, options)?, u64::MAX),
+            Some(bytes) => {
+                (EventReader::resume(&self.path, options.clone(), bytes.start)?, bytes.end)
+            }
+            None => (EventReader::open(&self.path, options.clone())?, u64::MAX),
         };
         let (mut piece, mut events) = (Events::new(reader.size()), Events::new(reader.size()));
         while reader.offset() < end && reader.read_chunk(&mut piece)? {
@@ -45,16 +47,16 @@ impl LongRecording {
             }
             piece.clear();
         }
-        Ok(events)
+        Ok((events, reader.damage().clone()))
     }
 
     /// Where the parts are. Who asks first reads the recording; others wait.
-    fn bytes(&self, options: ReadOptions) -> Result<Vec<Option<Range<u64>>>> {
+    fn bytes(&self, options: &ReadOptions) -> Result<Vec<Option<Range<u64>>>> {
         let mut known = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = known.as_ref() {
             return Ok(bytes.clone());
         }
-        let mut reader = EventReader::open(&self.path, options)?;
+        let mut reader = EventReader::open(&self.path, options.clone())?;
         let mut piece = Events::new(reader.size());
         let mut found: Vec<Option<Range<u64>>> = vec![None; self.parts.len()];
         // Where a reader can begin to read what comes next.
