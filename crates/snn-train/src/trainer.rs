@@ -167,6 +167,7 @@ impl Trainer {
         let samples = self.check()?;
         set_threads(self.recipe.threads);
         let mut network = self.network(options)?;
+        self.check_groups(network.as_ref())?;
         let teacher = self.teacher.as_ref();
         let identity =
             Identity::new(&self.recipe, &self.model, samples.classes, teacher, self.sources())?;

@@ -154,7 +154,7 @@ fn a_kind_may_stand_by_its_name() {
         "{text}epochs = 2\ndata = {{ dataset = 'shapes10', auto_augment = 'trivial-augment' }}"
     ))
     .unwrap();
-    assert_eq!(config.schedule, ScheduleConfig::Cosine { warm_up: 0.0 });
+    assert_eq!(config.schedule, ScheduleConfig::Cosine { warm_up: 0.0, final_factor: 0.0 });
     assert_eq!(config.optimiser, OptimiserConfig::AdamW(AdamWConfig::default()));
     assert_eq!(config.network, NetworkConfig::Small { width: 16 });
     assert_eq!((config.encoder, config.loss), (Encoder::Latency, set(&["loss=tet"]).unwrap().loss));
