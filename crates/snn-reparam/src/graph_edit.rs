@@ -18,8 +18,13 @@ impl Draft {
     /// A trained model with its weights in f64.
     pub(crate) fn of(model: &Model) -> Self {
         let weights = model.weights().iter();
+        let mut graph = model.graph().clone();
+        // How weights begin and which learn is of training alone.
+        for node in &mut graph.nodes {
+            (node.initial, node.frozen) = (None, false);
+        }
         Self {
-            graph: model.graph().clone(),
+            graph,
             weights: weights.map(|(name, t)| (name.clone(), Tensor::F64(t.to_f64()))).collect(),
             std: model.preprocessing().std.clone(),
         }

@@ -71,6 +71,11 @@ impl Trainer {
         sources.into_iter().filter_map(|(part, source)| Some((part, source?)))
     }
 
+    /// The training samples as the network sees them in evaluation.
+    pub(crate) fn training_samples(&self) -> Result<Arc<dyn Source>> {
+        self.encoded(TRAINING, &self.train, self.model.validate()?.input_shape())
+    }
+
     /// A source as a network of this input sees it in evaluation.
     fn encoded(
         &self,

@@ -52,6 +52,7 @@ impl Trainer {
             differences,
             network_file: matches!(network, NetworkConfig::File { .. }).then_some(spiking),
             keeps_base: config.start_from.is_on(),
+            computes_weights: !config.start_from.is_on(),
             ..trainer
         })
     }

@@ -15,6 +15,7 @@ mod run;
 mod train_loop;
 mod trainable;
 mod trainer;
+mod whitening;
 
 pub use config::RunConfig;
 pub use config::batch_norm::BatchNormReestimationConfig;

@@ -10,10 +10,12 @@ use crate::run::metrics::RunInfo;
 use crate::run::{Beginning, RunFolder};
 use crate::train_loop::{Job, fit};
 use crate::trainable::{OffGrid, OnGrid, Trainable};
+use crate::whitening;
 use snn_core::{GridNetwork, Network, NetworkOptions, Registry, SurrogateGradient};
 use snn_data::Source;
 use snn_hybrid::{Decision, PlacedSite, Placement, Policy};
 use snn_ir::{Encoder, Form, Graph, Model};
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -65,6 +67,8 @@ pub struct Trainer {
     pub(crate) network_file: Option<Graph>,
     /// `true` if the run folder keeps the model that training starts with.
     pub(crate) keeps_base: bool,
+    /// `true` if first weights that depend on the training samples are computed.
+    pub(crate) computes_weights: bool,
 }
 
 impl Trainer {
@@ -95,6 +99,7 @@ impl Trainer {
             differences: Vec::new(),
             network_file: None,
             keeps_base,
+            computes_weights: false,
         }
     }
 
@@ -122,6 +127,15 @@ impl Trainer {
     #[must_use]
     pub fn with_registry(self, registry: Registry) -> Self {
         Self { registry, ..self }
+    }
+
+    /// Computes the first weights that depend on the training samples
+    /// ([`InitialWeights::Whitening`](snn_ir::InitialWeights::Whitening)) before the first step, in
+    /// place of those of the model: for a model whose weights are fresh. A trainer of a config does
+    /// so by itself.
+    #[must_use]
+    pub fn with_computed_weights(self) -> Self {
+        Self { computes_weights: true, ..self }
     }
 
     /// Names the data in the result of the run.
@@ -166,20 +180,26 @@ impl Trainer {
         // Everything is checked before anything is written.
         let samples = self.check()?;
         set_threads(self.recipe.threads);
-        let mut network = self.network(options)?;
+        let (model, computed_weights) = self.first_model(folder, options)?;
+        let mut network = self.network(&model, options)?;
         self.check_groups(network.as_ref())?;
         let teacher = self.teacher.as_ref();
         let identity =
-            Identity::new(&self.recipe, &self.model, samples.classes, teacher, self.sources())?;
+            Identity::new(&self.recipe, &model, samples.classes, teacher, self.sources())?;
         let teacher = teacher
             .map(|model| Teacher::new(model, &self.recipe, &self.registry, options.device))
             .transpose()?;
         let beginning = Beginning {
             config: self.config.as_ref(),
             identity: &identity,
-            info: &RunInfo::now(self.recipe.seed, options.device, self.differences.clone()),
+            info: &RunInfo::now(
+                self.recipe.seed,
+                options.device,
+                self.differences.clone(),
+                computed_weights,
+            ),
             network: self.network_file.as_ref(),
-            base: self.keeps_base.then_some(&self.model),
+            base: self.keeps_base.then_some(&model),
             teacher: self.teacher.as_ref(),
         };
         let (folder, _lock) = RunFolder::begin(folder, &beginning, options.start)?;
@@ -200,9 +220,26 @@ impl Trainer {
         fit(network.as_mut(), &job, progress)
     }
 
+    /// The model that training starts with, with its weights that depend on the training samples,
+    /// and a line about each of them. Those of a run that goes on are in its checkpoint.
+    fn first_model(
+        &self,
+        folder: &Path,
+        options: &Options,
+    ) -> Result<(Cow<'_, Model>, Vec<String>)> {
+        let goes_on = RunFolder::begun(folder, options.start)
+            .is_some_and(|folder| folder.checkpoint_path().is_file());
+        if !self.computes_weights || goes_on || !whitening::is_needed(&self.model) {
+            return Ok((Cow::Borrowed(&self.model), Vec::new()));
+        }
+        let mut model = self.model.clone();
+        let source = self.training_samples()?;
+        let told = whitening::whiten(&mut model, &source, self.recipe.seed)?;
+        Ok((Cow::Owned(model), told))
+    }
+
     /// The network on the device.
-    fn network(&self, options: &Options) -> Result<Box<dyn Trainable>> {
-        let model = &self.model;
+    fn network(&self, model: &Model, options: &Options) -> Result<Box<dyn Trainable>> {
         if matches!(model.form(), Form::Grid { .. }) {
             let surrogate = SurrogateGradient::new(&self.recipe.grid_surrogate, &self.registry)?;
             let network = GridNetwork::with_surrogate(model, options.device, surrogate)?;

@@ -1,7 +1,7 @@
 //! The way to write a network in Rust.
 
 use super::resolve::Resolver;
-use super::{BATCH_NORM_EPS, Conv, Graph, Node, Op, PoolKind, Window};
+use super::{BATCH_NORM_EPS, Conv, Graph, InitialWeights, Node, Op, PoolKind, Window};
 use crate::error::{Error, Result};
 use crate::site::{Lif, Site};
 
@@ -123,6 +123,26 @@ impl GraphBuilder {
     /// An activation site `name` of another kind.
     pub fn site_of(&mut self, name: &str, site: Site) -> &mut Self {
         self.op(name, Op::Activation { site, code: None })
+    }
+
+    /// First weights of the tip, a convolution or linear layer, in place of the usual ones.
+    pub fn initial(&mut self, initial: InitialWeights) -> &mut Self {
+        self.change(|node| node.initial = Some(initial))
+    }
+
+    /// Freezes the `weight` of the tip, a convolution or linear layer: training leaves it as it
+    /// begins. A bias learns.
+    pub fn frozen(&mut self) -> &mut Self {
+        self.change(|node| node.frozen = true)
+    }
+
+    /// Changes the node of the tip.
+    fn change(&mut self, change: impl FnOnce(&mut Node)) -> &mut Self {
+        let tip = self.tip.clone();
+        if let Some(node) = self.graph.node_mut(&tip) {
+            change(node);
+        }
+        self
     }
 
     /// Convolution `name.conv` and batch norm `name.bn`.
@@ -256,7 +276,7 @@ impl GraphBuilder {
     }
 
     fn push(&mut self, name: String, op: Op, inputs: Vec<String>) {
-        let node = Node { name, op, inputs };
+        let node = Node::new(name, op, inputs);
         if self.fault.is_none() {
             self.fault = self.resolver.add(&node).err();
         }

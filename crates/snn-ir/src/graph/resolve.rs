@@ -1,7 +1,7 @@
 //! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter
 //! checks a graph again.
 
-use super::{Conv, Graph, Node, Op, Window};
+use super::{Conv, Graph, Node, Op, Window, initial};
 use crate::error::{Error, Result};
 use crate::site::Site;
 use std::collections::HashMap;
@@ -199,6 +199,9 @@ impl Resolver {
         let nodes = &self.nodes;
         let shapes: Vec<&[usize]> = inputs.iter().map(|&i| nodes[i].shape.as_slice()).collect();
         let shape = output_shape(node, &shapes)?;
+        if node.initial.is_some() || node.frozen {
+            initial::check(node, shapes.first().copied().unwrap_or_default(), inputs == [0])?;
+        }
         let values = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
         if shape.is_empty() || values.is_none_or(|v| v == 0 || v > MAX_VALUES) {
             return Err(Error::Shape {

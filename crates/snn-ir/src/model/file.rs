@@ -3,7 +3,7 @@
 
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::model::conversion::ConversionOptions;
 use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
@@ -17,9 +17,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 /// Version of the format. A reader takes this version and every earlier one; a writer gives a file
-/// the earliest version that says all of it: 1, or 2 with an encoder or the options of a
-/// conversion.
-pub const VERSION: u32 = 2;
+/// the earliest version that says all of it: 1, 2 with an encoder or the options of a conversion,
+/// or 3 with nodes that say how their weights begin or that they are frozen.
+pub const VERSION: u32 = 3;
 /// The largest header (graph and list of weights) a file may have, in bytes; a limit for
 /// untrusted files. JSON takes up to fifty times its size while it is read.
 pub const MAX_HEADER_BYTES: u64 = 1 << 24;
@@ -93,11 +93,7 @@ impl Model {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         self.validate()?;
         let header = Header {
-            version: if self.encoder() == Encoder::Direct && self.conversion().is_none() {
-                1
-            } else {
-                VERSION
-            },
+            version: self.version(),
             form: self.form(),
             time_steps: self.time_steps(),
             preprocessing: Cow::Borrowed(self.preprocessing()),
@@ -128,6 +124,18 @@ impl Model {
             )));
         }
         Ok(bytes)
+    }
+
+    /// The earliest version that says all of it.
+    fn version(&self) -> u32 {
+        let of_training = |node: &Node| node.initial.is_some() || node.frozen;
+        if self.graph().nodes.iter().any(of_training) {
+            3
+        } else if self.encoder() != Encoder::Direct || self.conversion().is_some() {
+            2
+        } else {
+            1
+        }
     }
 
     /// Writes a model file: all of it under its name, or nothing.

@@ -70,7 +70,6 @@ pub fn weight_specs(graph: &Graph, resolved: &Resolved, form: Form) -> Result<Ve
     for (position, (node, info)) in graph.nodes.iter().zip(&resolved.nodes).enumerate() {
         let inputs = info.inputs.first().map_or(0, |&input| resolved.nodes[input].shape[0]);
         let parts = node
-            .op
             .parts(inputs, info.shape[0], form)
             .map_err(|reason| Error::Refused { node: node.name.clone(), reason: reason.into() })?;
         specs.extend(parts.into_iter().map(|part| WeightSpec {

@@ -20,9 +20,10 @@ pub struct PartSpec {
     pub range: Range,
     /// First value, before training; `None` after conversion, where weights come from training.
     pub initial: Option<Initial>,
-    /// `true` if training changes the weight by gradient (running statistics are not).
+    /// `true` if training changes the weight by gradient: running statistics and frozen weights
+    /// are not learned.
     pub learned: bool,
-    /// `true` if weight decay applies: weights of convolutions and linear layers alone.
+    /// `true` if weight decay applies: weights of convolutions and linear layers that learn.
     pub decays: bool,
 }
 
@@ -91,6 +92,17 @@ pub enum Initial {
         /// Largest absolute value.
         bound: f64,
     },
+    /// The first filters pass one input channel on, filter *i* of a group the *i*-th channel: 1 at
+    /// the centre `kernel/2` (rounded down) of the kernel, else 0. The others follow the uniform
+    /// law.
+    Dirac {
+        /// Largest absolute value of the other filters.
+        bound: f64,
+        /// Groups of the convolution.
+        groups: usize,
+    },
+    /// The mean of as many inputs in a row as there are for each output: `1/votes` on them, else 0.
+    Voting,
 }
 
 const REAL: &[&str] = &["f32", "f64"];

@@ -1,7 +1,7 @@
 //! Random trained models, for testing interpreters and conversions against each other. A model is a
 //! function of its seed.
 
-use crate::graph::{Conv, Graph, Op, PoolKind, Window};
+use crate::graph::{Conv, Graph, InitialWeights, Op, PoolKind, Window};
 use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 use crate::site::parts::{Initial, PartSpec, Range};
@@ -73,7 +73,30 @@ pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     };
     let scores = draw.graph.push("fc", Op::Linear { features: classes, bias: true }, &[&features]);
     draw.graph.push("head", Op::TimeMean, &[&scores]);
+    say_how_weights_begin(&mut draw.graph, seed);
     draw.finish(channels)
+}
+
+/// Says of some convolutions and linear layers how their weights begin, and freezes some: nothing
+/// that an interpreter or a conversion may notice. Drawn apart, so that the rest of a model does not
+/// depend on it.
+fn say_how_weights_begin(graph: &mut Graph, seed: u64) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(1);
+    for node in &mut graph.nodes {
+        if matches!(node.op, Op::Conv(_) | Op::Linear { .. }) {
+            let laws = [
+                InitialWeights::Constant(0.25),
+                InitialWeights::Normal(0.1),
+                InitialWeights::Uniform(0.1),
+                InitialWeights::KaimingUniform,
+                InitialWeights::Dirac,
+            ];
+            node.initial =
+                random.random_bool(0.3).then(|| *laws.choose(&mut random).unwrap_or(&laws[0]));
+            node.frozen = random.random_bool(0.2);
+        }
+    }
 }
 
 /// Random pixels `[B, …shape]` of a model.
@@ -321,7 +344,7 @@ impl Draw {
                 let op = &graph.nodes[node].op;
                 let size = spec.shape.iter().product();
                 let mut values: Vec<f64> = (0..size).map(|_| self.value(op, &spec)).collect();
-                if self.numbers == Numbers::Dyadic && spec.decays {
+                if self.numbers == Numbers::Dyadic && is_synapse(op, &spec) {
                     // One full-scale weight in each row makes the unit of the grid a power of two.
                     let row = size / spec.shape[0];
                     values.iter_mut().step_by(row).for_each(|v| *v = 127.0 / 128.0);
@@ -370,9 +393,14 @@ impl Draw {
                     self.random.random_range(0.2..3.0)
                 }
             }
-            _ if dyadic && spec.decays => eighth(&mut self.random) * 0.5,
+            _ if dyadic && is_synapse(op, spec) => eighth(&mut self.random) * 0.5,
             _ if dyadic => eighth(&mut self.random),
             _ => self.random.random_range(-0.8..0.8),
         }
     }
+}
+
+/// `true` for the weights of convolutions and linear layers, frozen ones too.
+fn is_synapse(op: &Op, spec: &PartSpec) -> bool {
+    matches!(op, Op::Conv(_) | Op::Linear { .. }) && spec.part == "weight"
 }

@@ -5,7 +5,7 @@ use crate::tiny::{byte, chain, events_model, grid_model, int, real, trained_mode
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use snn_ir::VERSION;
-use snn_ir::{Encoder, Graph, Model, Op, Tensor, Weights};
+use snn_ir::{Encoder, Graph, InitialWeights, Model, Node, Op, Tensor, Weights};
 use std::collections::HashMap;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -214,7 +214,22 @@ fn a_file_has_the_earliest_version_that_says_all_of_it() {
     let model = events_model();
     assert_eq!(version(&model), Some(1));
     let encoded = model.with_encoder(Encoder::Poisson { seed: 0, rate: 1.0 });
-    assert_eq!(version(&encoded), Some(u64::from(VERSION)));
+    assert_eq!(version(&encoded), Some(2));
+    for change in [
+        (|node: &mut Node| node.frozen = true) as fn(&mut Node),
+        |node| node.initial = Some(InitialWeights::Dirac),
+        |node| node.initial = Some(InitialWeights::Constant(0.5)),
+    ] {
+        let mut begun = trained_model();
+        assert_eq!(version(&begun), Some(1));
+        let node = header(&begun)["graph"]["nodes"][1].clone();
+        let keys: Vec<&String> = node.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["inputs", "name", "op"], "what is as usual is not written");
+        let is_linear = |node: &&mut Node| matches!(node.op, Op::Linear { .. });
+        change(begun.graph_mut().nodes.iter_mut().find(is_linear).unwrap());
+        assert_eq!(version(&begun), Some(3));
+        assert_eq!(Model::from_bytes(&begun.to_bytes().unwrap()).unwrap(), begun);
+    }
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use crate::tiny::{chain, site};
 use snn_ir::logistic;
 use snn_ir::networks::{ResNet, SmallNet};
-use snn_ir::{Conv, Leak, Lif, Op, QuantRelu, Share, Site, Tensor, Weights};
+use snn_ir::{
+    Conv, GraphBuilder, InitialWeights, Leak, Lif, Op, PoolKind, QuantRelu, Share, Site, Tensor,
+    Weights,
+};
 
 fn values(weights: &Weights, name: &str) -> Vec<f64> {
     weights[name].to_f64().iter().copied().collect()
@@ -140,4 +143,147 @@ fn every_initial_model_is_valid() {
     }
     let error = crate::tiny::grid_model().graph().initial_weights(0).unwrap_err().to_string();
     assert!(error.contains("code after conversion"), "{error}");
+}
+
+/// A convolution and a linear layer that begin as said; the convolution has a bias.
+fn begins(conv: Conv, initial: InitialWeights, linear: InitialWeights) -> snn_ir::Result<Weights> {
+    let mut net = GraphBuilder::new([4, 6, 6]);
+    net.conv("conv", Conv { bias: true, ..conv }).initial(initial).site("act");
+    net.global_pool("pool", PoolKind::Max).linear("fc", 4).initial(linear);
+    net.build()?.initial_weights(5)
+}
+
+#[test]
+fn dirac_filters_pass_their_channel_on_and_the_others_are_kaiming_uniform() {
+    for (conv, groups) in [
+        (Conv::square(6, 3, 1), 1),
+        (Conv::square(3, 3, 1), 1),
+        (Conv::square(8, 2, 1), 1),
+        (Conv { groups: 2, ..Conv::square(6, 3, 1) }, 2),
+    ] {
+        let weights = begins(conv.clone(), InitialWeights::Dirac, InitialWeights::Dirac).unwrap();
+        let weight = weights["conv.weight"].to_f64();
+        let (inputs, each, centre) = (4 / groups, conv.channels / groups, conv.kernel[0] / 2);
+        let bound = 1.0 / ((inputs * conv.kernel[0] * conv.kernel[0]) as f64).sqrt();
+        for ((output, input, row, column), &value) in
+            weight.view().into_dimensionality::<ndarray::Ix4>().unwrap().indexed_iter()
+        {
+            let passes = output % each < inputs;
+            let centred = row == centre && column == centre && input == output % each;
+            match passes {
+                true => assert_eq!(value, if centred { 1.0 } else { 0.0 }, "{conv:?} {output}"),
+                false => assert!(value != 0.0 && value.abs() <= bound, "{conv:?} {value}"),
+            }
+        }
+        assert!(values(&weights, "conv.bias").iter().all(|bias| *bias == 0.0));
+        let identity = weights["fc.weight"].to_f64();
+        let inputs = conv.channels.min(4);
+        assert!((0..inputs).all(|i| identity[[i, i]] == 1.0), "{identity}");
+    }
+}
+
+#[test]
+fn laws_of_a_node_replace_the_usual_ones() {
+    let kaiming = InitialWeights::KaimingUniform;
+    let weights = begins(Conv::square(200, 3, 1), kaiming, InitialWeights::Constant(0.5)).unwrap();
+    let (_, deviation, kurtosis) = moments(&values(&weights, "conv.weight"));
+    assert!((deviation * 36.0_f64.sqrt() * 3.0_f64.sqrt() - 1.0).abs() < 0.05, "{deviation}");
+    assert!((kurtosis - 1.8).abs() < 0.1, "{kurtosis}");
+    assert!(values(&weights, "conv.bias").iter().any(|bias| *bias != 0.0), "a bias as usual");
+    assert!(values(&weights, "fc.weight").iter().all(|weight| *weight == 0.5));
+    let (normal, uniform) = (InitialWeights::Normal(0.02), InitialWeights::Uniform(3.0));
+    let weights = begins(Conv::square(200, 3, 1), normal, uniform).unwrap();
+    let (_, deviation, kurtosis) = moments(&values(&weights, "conv.weight"));
+    assert!((deviation - 0.02).abs() < 0.001 && (kurtosis - 3.0).abs() < 0.3, "{deviation}");
+    let values = values(&weights, "fc.weight");
+    let largest = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    assert!(largest > 2.9 && largest <= 3.0, "{largest}");
+}
+
+#[test]
+fn voting_is_the_mean_of_the_votes_of_each_class() {
+    let weights =
+        begins(Conv::square(12, 3, 1), InitialWeights::Dirac, InitialWeights::Voting).unwrap();
+    let voting = weights["fc.weight"].to_f64();
+    for class in 0..4 {
+        for vote in 0..12 {
+            let expected = if vote / 3 == class { f64::from(1.0_f32 / 3.0) } else { 0.0 };
+            assert_eq!(voting[[class, vote]], expected, "{class} {vote}");
+        }
+    }
+    let error = begins(Conv::square(6, 3, 1), InitialWeights::Dirac, InitialWeights::Voting);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("node `fc`: initial must be voting only of a linear layer"), "{error}");
+    assert!(error.ends_with("found a linear of 4 outputs and 6 inputs"), "{error}");
+}
+
+#[test]
+fn frozen_weights_do_not_learn_and_their_bias_does() {
+    let mut net = GraphBuilder::new([3, 6, 6]);
+    let conv = Conv { bias: true, padding: vec![0; 2], ..Conv::square(24, 2, 1) };
+    net.conv("whiten", conv).initial(InitialWeights::Whitening).frozen().site("act");
+    let graph = net.flatten("flat").linear("fc", 2).build().unwrap();
+    let resolved = graph.resolve().unwrap();
+    let specs = snn_ir::weight_specs(&graph, &resolved, snn_ir::Form::Trained).unwrap();
+    let learned: Vec<(&str, bool, bool)> =
+        specs.iter().map(|s| (s.name.as_str(), s.part.learned, s.part.decays)).collect();
+    let expected = [
+        ("whiten.weight", false, false),
+        ("whiten.bias", true, false),
+        ("fc.weight", true, true),
+        ("fc.bias", true, false),
+    ];
+    assert_eq!(learned, expected);
+    // The form of converted models knows no training.
+    let mut events = graph.clone();
+    for node in &mut events.nodes {
+        if let Op::Activation { code, .. } = &mut node.op {
+            *code = Some(snn_ir::Code::Binary);
+        }
+    }
+    let error = snn_ir::weight_specs(&events, &resolved, snn_ir::Form::Events).unwrap_err();
+    assert!(error.to_string().contains("for training; conversion drops them"), "{error}");
+}
+
+#[test]
+fn what_cannot_begin_so_is_refused_by_name() {
+    let with = |change: &dyn Fn(&mut GraphBuilder)| {
+        let mut net = GraphBuilder::new([3, 6, 6]);
+        change(&mut net);
+        net.global_pool("pool", PoolKind::Max).linear("fc", 2).build().unwrap_err().to_string()
+    };
+    let whitening = InitialWeights::Whitening;
+    for (error, expected) in [
+        (
+            with(&|net| drop(net.conv("c", Conv::square(24, 3, 1)).initial(whitening).site("a"))),
+            "found 24 channels, fan_in 27, 1 groups, dilation [1, 1], reading the input",
+        ),
+        (
+            with(&|net| {
+                net.conv_site("stem", Conv::square(3, 1, 1));
+                net.conv("c", Conv::square(6, 1, 1)).initial(whitening).site("a");
+            }),
+            "reading another node",
+        ),
+        (
+            with(&|net| drop(net.conv("c", Conv::square(4, 1, 1)).site("a").frozen())),
+            "node `a`: frozen must be an attribute of convolutions and linear layers",
+        ),
+        (
+            with(&|net| {
+                let constant = InitialWeights::Constant(f64::NAN);
+                net.conv("c", Conv::square(4, 1, 1)).initial(constant).site("a");
+            }),
+            "node `c`: initial must be a finite constant, found NaN",
+        ),
+        (
+            with(&|net| {
+                let normal = InitialWeights::Normal(0.0);
+                net.conv("c", Conv::square(4, 1, 1)).initial(normal).site("a");
+            }),
+            "node `c`: initial must be a positive size of the law, found 0",
+        ),
+    ] {
+        assert!(error.contains(expected), "{error}");
+    }
 }

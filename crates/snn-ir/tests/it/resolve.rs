@@ -153,8 +153,7 @@ fn a_graph_has_one_input_one_head_and_nothing_unread() {
     );
     refused(
         |graph| {
-            let flat =
-                snn_ir::Node { name: "flat".into(), op: Op::Flatten, inputs: vec!["image".into()] };
+            let flat = snn_ir::Node::new("flat", Op::Flatten, vec!["image".into()]);
             graph.nodes.insert(2, flat);
         },
         "`flat` is read by nothing",

@@ -86,12 +86,12 @@ fn rewrite(draft: &mut Draft, add: &Node, reader: &Node) {
                 draft.weights.insert(format!("{name}.{part}"), tensor);
             }
         }
-        copies.push(Node { name, op, inputs: vec![input.clone()] });
+        copies.push(Node::new(name, op, vec![input.clone()]));
     }
     for part in ["weight", "bias"] {
         draft.weights.remove(&format!("{}.{part}", reader.name));
     }
     let inputs = copies.iter().map(|copy| copy.name.clone()).collect();
-    let sum = Node { name: reader.name.clone(), op: Op::Add, inputs };
+    let sum = Node::new(reader.name.clone(), Op::Add, inputs);
     draft.graph.nodes.splice(position..=position, copies.into_iter().chain([sum]));
 }

@@ -136,10 +136,10 @@ fn insert_identities(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
                 draft.set_real(&name, "weight", weight);
                 plan.note(&name, "scale", Action::SynapseAdded { stream: input.clone() });
                 kinds.insert(name.clone(), Kind::Current);
-                draft.graph.nodes.insert(
-                    position,
-                    Node { name: name.clone(), op: Op::Scale, inputs: vec![input.clone()] },
-                );
+                draft
+                    .graph
+                    .nodes
+                    .insert(position, Node::new(name.clone(), Op::Scale, vec![input.clone()]));
                 position += 1;
                 draft.graph.nodes[position].inputs[slot] = name;
             }

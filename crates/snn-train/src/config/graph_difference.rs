@@ -63,6 +63,10 @@ impl GraphDifference {
         if is_site && !changes.is_empty() {
             self.changed_sites.insert(here.name.clone());
         }
+        if there.frozen != here.frozen {
+            let say = |node: &Node| if node.frozen { "frozen" } else { "learned" };
+            changes.push(format!("{} there, {} here", say(there), say(here)));
+        }
         if there.inputs != here.inputs {
             let (there, here) = (there.inputs.join(", "), here.inputs.join(", "));
             changes.push(format!("reads {there} there, {here} here"));

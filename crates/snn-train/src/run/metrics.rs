@@ -51,11 +51,20 @@ pub struct RunInfo {
     /// How the model differs from the one whose weights it started from (`start_from`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<String>,
+    /// First weights that were computed from the training samples
+    /// ([`InitialWeights::Whitening`](snn_ir::InitialWeights::Whitening)), a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub computed_weights: Vec<String>,
 }
 
 impl RunInfo {
     /// A run that is started now.
-    pub(crate) fn now(seed: u64, device: Device, differences: Vec<String>) -> Self {
+    pub(crate) fn now(
+        seed: u64,
+        device: Device,
+        differences: Vec<String>,
+        computed_weights: Vec<String>,
+    ) -> Self {
         Self {
             seed,
             version: env!("CARGO_PKG_VERSION").to_string(),
@@ -65,6 +74,7 @@ impl RunInfo {
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
             differences,
+            computed_weights,
         }
     }
 }

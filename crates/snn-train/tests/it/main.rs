@@ -13,3 +13,4 @@ mod resume;
 mod tensorboard;
 mod trainer;
 mod unknown;
+mod whitening;
