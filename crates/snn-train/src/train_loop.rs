@@ -86,9 +86,7 @@ pub(crate) fn fit(
     }
     let checkpoint = folder.checkpoint()?;
     let mut position = match &checkpoint {
-        Some(checkpoint) => {
-            state.restore(network, checkpoint, folder, (recipe.epochs, steps))?
-        }
+        Some(checkpoint) => state.restore(network, checkpoint, folder, (recipe.epochs, steps))?,
         None => Position::default(),
     };
     let mut events = folder.events(position.events)?;

@@ -50,14 +50,8 @@ impl Default for Mix {
 
 impl Mix {
     /// No mixing: the default.
-    pub const NONE: Self = Self {
-        mixup: 0.0,
-        cutmix: 0.0,
-        chance: 1.0,
-        switch: EVEN,
-        event_mix: 0.0,
-        epochs: None,
-    };
+    pub const NONE: Self =
+        Self { mixup: 0.0, cutmix: 0.0, chance: 1.0, switch: EVEN, event_mix: 0.0, epochs: None };
 
     /// Checks the settings.
     ///

@@ -50,9 +50,8 @@ pub fn right_steps(steps: &Tensor, labels: &Tensor) -> Result<Tensor> {
     tch::no_grad(|| {
         let right = steps.f_argmax(-1, false)?.f_eq_tensor(&labels.f_unsqueeze(0)?)?;
         let right = right.f_to_kind(steps.f_kind()?)?.f_unsqueeze(-1)?;
-        let sum = |tensor: &Tensor| {
-            tensor.f_sum_dim_intlist([0_i64].as_slice(), false, None::<Kind>)
-        };
+        let sum =
+            |tensor: &Tensor| tensor.f_sum_dim_intlist([0_i64].as_slice(), false, None::<Kind>);
         let count = sum(&right)?.f_clamp_min(1.0)?;
         Ok(sum(&steps.f_detach()?.f_mul(&right)?)?.f_div(&count)?)
     })

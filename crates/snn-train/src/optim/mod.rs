@@ -164,9 +164,7 @@ impl OptimiserConfig {
             Self::AdamW(adamw) => Rule::AdamW(adamw),
             Self::Muon(muon) if hidden => Rule::Muon(muon),
             Self::Muon(MuonConfig { others: OthersConfig::Sgd(sgd), .. }) => Rule::Sgd(sgd),
-            Self::Muon(MuonConfig { others: OthersConfig::AdamW(adamw), .. }) => {
-                Rule::AdamW(adamw)
-            }
+            Self::Muon(MuonConfig { others: OthersConfig::AdamW(adamw), .. }) => Rule::AdamW(adamw),
         }
     }
 }

@@ -14,8 +14,7 @@ pub(crate) struct Named {
 impl Named {
     /// Copies of these parameters.
     pub(crate) fn copies(parameters: &[Parameter]) -> Result<Self> {
-        let copy =
-            |p: &Parameter| Ok((p.name.clone(), p.tensor.f_detach()?.f_mul_scalar(1.0)?));
+        let copy = |p: &Parameter| Ok((p.name.clone(), p.tensor.f_detach()?.f_mul_scalar(1.0)?));
         Ok(Self { tensors: parameters.iter().map(copy).collect::<Result<_>>()? })
     }
 
