@@ -280,7 +280,7 @@ impl Values {
             | Op::GlobalPool { pool: PoolKind::Max }
             | Op::Flatten
             | Op::Concat => inputs.find(|values| *values != Self::Binary).unwrap_or(Self::Binary),
-            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Add => {
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::ChannelSum { .. } | Op::Add => {
                 inputs.find(|values| *values == Self::Current).unwrap_or(Self::Sums)
             }
             Op::Mask { .. } => inputs.nth(MASKED).unwrap_or(Self::Current),
@@ -328,6 +328,7 @@ fn check_arity(node: &Node) -> Result<()> {
         | Op::BatchNorm { .. }
         | Op::Pool { .. }
         | Op::GlobalPool { .. }
+        | Op::ChannelSum { .. }
         | Op::Flatten
         | Op::Activation { .. }
         | Op::TimeMean
@@ -432,6 +433,7 @@ fn check_attributes(node: &Node) -> Result<()> {
         | Op::Flatten
         | Op::Add
         | Op::Concat
+        | Op::ChannelSum { .. }
         | Op::Mask { .. }
         | Op::TimeMean
         | Op::TimeLast
@@ -483,6 +485,14 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
                 shape[0] = inputs.iter().fold(0_usize, |sum, s| sum.saturating_add(s[0]));
                 Ok(shape)
             }
+        }
+        Op::ChannelSum { groups } => {
+            if *groups == 0 || !inputs[0][0].is_multiple_of(*groups) {
+                return Err(misfit(format!("channels that {groups} groups divide"), inputs[0]));
+            }
+            let mut shape = inputs[0].to_vec();
+            shape[0] = *groups;
+            Ok(shape)
         }
         Op::Mask { .. } => {
             mask_shape(inputs[0], inputs[MASKED]).map_err(|expected| misfit(expected, inputs[0]))

@@ -108,6 +108,12 @@ impl<A: SiteNumber> Program<A> {
             }
             Op::Add => NodeKernel::Add,
             Op::TimeMean | Op::TimeLast | Op::TimeMax => NodeKernel::Head,
+            Op::ChannelSum { .. } => {
+                return Err(Error::Refused {
+                    node: node.name.clone(),
+                    reason: "channel sums do not exist after conversion".into(),
+                });
+            }
             Op::BatchNorm { .. } => {
                 return Err(Error::Refused {
                     node: node.name.clone(),

@@ -347,6 +347,9 @@ impl Compiler<'_> {
                 Some(Operation::Mask(Mask::new(*inverted, shape(0), shape(MASKED))))
             }
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Some(Operation::Head),
+            Op::ChannelSum { .. } => {
+                return self.refuse(index, "channel sums do not exist after conversion");
+            }
             Op::BatchNorm { .. } => {
                 return self.refuse(index, "batch norm does not exist after conversion");
             }
