@@ -16,7 +16,7 @@ use crate::trainer::{Trainer, set_threads};
 use snn_core::NetworkOptions;
 use snn_data::Loader;
 use snn_hybrid::Placement;
-use snn_ir::{Form, Graph, Model, Signature};
+use snn_ir::{Encoder, Form, Graph, Model, Signature};
 use std::path::Path;
 
 /// Trains a network as `config` says, in the folder `folder`: a [`Trainer`] made by
@@ -121,6 +121,8 @@ fn place(config: &RunConfig, spiking: &Graph, data: &RunData) -> Result<(Model, 
     let preprocessing = config.preprocessing(data);
     let signature = Signature::new(Form::Trained, graph, config.time_steps, preprocessing)
         .with_encoder(config.encoder)
+        // An encoder makes other frames of them.
+        .with_framing(data.framing.filter(|_| config.encoder == Encoder::Direct))
         .with_classes(data.classes.clone());
     Ok((Model::new(signature, weights), placement))
 }
