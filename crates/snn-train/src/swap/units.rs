@@ -82,7 +82,11 @@ struct Pass<'m> {
 impl Pass<'_> {
     fn node(&mut self, node: usize, fits: &BTreeMap<String, SpikingFit>, holder: Option<usize>) {
         let name = self.graph.nodes[node].name.clone();
-        let unit = self.joined(node);
+        let unit = match (&self.graph.nodes[node].op, self.inputs[node].as_slice()) {
+            // A mask is spikes, whatever they are worth: it lets its other input pass.
+            (Op::Mask { .. }, [_, passed]) => self.units[*passed],
+            _ => self.joined(node),
+        };
         self.units[node] = match &self.graph.nodes[node].op {
             Op::Input { .. } => 1.0,
             Op::Conv(_) | Op::Linear { .. } | Op::Scale => {

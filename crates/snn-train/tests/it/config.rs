@@ -437,12 +437,10 @@ fn overrides_refuse_the_rest() {
 fn every_shipped_config_builds_its_network() {
     use snn_core::Parameter;
     use snn_core::tch::{Device, Kind, Tensor};
-    let mut sets = std::collections::BTreeSet::new();
     for path in shipped() {
         let config = RunConfig::load(&path, &[]).unwrap();
         let (input, classes) = config.input(None).unwrap();
         let twin = config.twin_config().unwrap();
-        let staged = twin.is_some();
         for config in [Some(config.clone()), twin].into_iter().flatten() {
             let graph = config.network.build(input, classes, &config.neuron);
             let graph = graph.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -467,10 +465,5 @@ fn every_shipped_config_builds_its_network() {
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             optimiser.begin_epoch(0, 1).unwrap();
         }
-        if staged {
-            sets.insert(config.data.dataset.to_string());
-        }
     }
-    let judged = ["cifar-10", "cifar-100", "cifar10-dvs", "imagenet"];
-    assert_eq!(sets.into_iter().collect::<Vec<_>>(), judged);
 }
