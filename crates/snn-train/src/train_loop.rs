@@ -17,7 +17,7 @@ use crate::run::clock::Clock;
 use crate::run::metrics::{EpochMetrics, RunResult, peak_memory_bytes};
 use crate::run::tensorboard::EventFile;
 use crate::trainable::{StepSize, Trainable};
-use snn_core::{FiringRate, Pixels, arrays};
+use snn_core::{FiringRate, MaskKey, Pixels, arrays};
 use snn_data::{Loader, Source};
 use snn_hybrid::Placement;
 use std::sync::Arc;
@@ -123,6 +123,8 @@ pub(crate) fn fit(
             let pixels = Pixels::new(&input(&batch.samples), device)?;
             let targets = Targets::of(&batch.targets, recipe.label_smoothing, device)?;
 
+            let step = (first + position.step) as u64;
+            network.begin(MaskKey { seed: recipe.seed, step });
             let scores = network.forward(&pixels)?;
             let mut loss = recipe.loss.of(&scores, &targets)?;
             if let Some(teacher) = job.teacher {

@@ -62,7 +62,7 @@ impl Role {
             Role::Spiking => "LIF",
             Role::Relu => "ReLU",
             Role::Join => "add, concat",
-            Role::Other => "norm, pool, flatten",
+            Role::Other => "norm, pool, flatten, dropout",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fused::{BatchNorm, BatchStatistics, Term};
+use crate::network::dropout::{self, MaskKey};
 use crate::network::parameter::Parameter;
 use crate::network::schedule::{Read, Step, Value, every_node, fused_sites, walk};
 use crate::network::site::{SiteContext, real_site};
@@ -29,6 +30,8 @@ pub(crate) struct Interpreter {
     index: Arc<HashMap<String, usize>>,
     registry: Registry,
     pub(crate) training: TrainingOptions,
+    /// What the masks of training passes are drawn from.
+    pub(crate) masks: Option<MaskKey>,
     every_node: Arc<[Step]>,
     fused_sites: Arc<[Step]>,
 }
@@ -68,6 +71,7 @@ impl Interpreter {
             index: Arc::new(index),
             registry: setup.registry,
             training: setup.training,
+            masks: None,
             every_node: every_node(&setup.resolved).into(),
             fused_sites: fused_sites(&setup.graph, &setup.resolved).into(),
             graph: Arc::new(setup.graph),
@@ -96,6 +100,7 @@ impl Interpreter {
             index: Arc::clone(&self.index),
             registry: self.registry.clone(),
             training: self.training,
+            masks: self.masks,
             every_node: Arc::clone(&self.every_node),
             fused_sites: Arc::clone(&self.fused_sites),
         }
@@ -191,6 +196,15 @@ impl Interpreter {
                     real_site(site, &context, &terms.collect::<Result<Vec<_>>>()?, observer)?;
                 let value = value.ok_or_else(|| refused(node, "is a site of the grid"))?;
                 Ok(value.with(value.data.f_to_kind(kind)?))
+            }
+            Op::Dropout { .. } | Op::DropPath { .. } if pass.mode == Mode::Evaluate => {
+                Ok(x.with(x.data.shallow_clone()))
+            }
+            Op::Dropout { rate } => {
+                dropout::drop(x, *rate, dropout::Unit::Value, &node.name, self.masks)
+            }
+            Op::DropPath { rate } => {
+                dropout::drop(x, *rate, dropout::Unit::Sample, &node.name, self.masks)
             }
             op if op.role().is_stateless() => stateless(node, inputs),
             _ => Err(refused(node, "can only stand at an end of the graph")),

@@ -32,6 +32,8 @@ pub enum Role {
     Shape,
     /// Several streams made one: add, concat.
     Join,
+    /// Values dropped in training, nothing else: dropout, drop-path.
+    Dropout,
     /// The class scores.
     Head,
 }
@@ -102,6 +104,7 @@ impl Op {
             Op::Pool { .. } | Op::GlobalPool { .. } => Role::Pool,
             Op::Flatten => Role::Shape,
             Op::Add | Op::Concat => Role::Join,
+            Op::Dropout { .. } | Op::DropPath { .. } => Role::Dropout,
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Role::Head,
         }
     }
@@ -149,7 +152,7 @@ impl Op {
             Role::Source => Kind::Pixels,
             Role::Site => Kind::Events,
             Role::Synapse | Role::Norm | Role::Head => Kind::Current,
-            Role::Pool | Role::Shape | Role::Join => inputs
+            Role::Pool | Role::Shape | Role::Join | Role::Dropout => inputs
                 .into_iter()
                 .reduce(|a, b| match (a, b) {
                     (Kind::Current, _) | (_, Kind::Current) => Kind::Current,
