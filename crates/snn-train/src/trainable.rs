@@ -1,7 +1,7 @@
 //! The networks that the loop trains: off the grid, or fine-tuned on it.
 
 use crate::error::Result;
-use snn_core::{FiringRate, Forward, GridNetwork, MaskKey, Mode, Network, Parameter, Pixels};
+use snn_core::{DropoutKey, FiringRate, Forward, GridNetwork, Mode, Network, Parameter, Pixels};
 use snn_ir::{Model, Signature, Weights};
 use tch::{Device, Tensor};
 
@@ -26,7 +26,7 @@ pub(crate) trait Trainable {
     /// Time steps T.
     fn time_steps(&self) -> usize;
     /// Says which step the next training pass is of, for what is random in it.
-    fn begin(&mut self, key: MaskKey);
+    fn begin(&mut self, key: DropoutKey);
     /// Class scores with gradients; on the grid those of all macro-steps are not told apart.
     fn forward(&self, pixels: &Pixels) -> Result<Forward>;
     /// Class scores without gradients, and the firing rate of each site.
@@ -68,8 +68,8 @@ impl Trainable for OffGrid {
         self.signature.time_steps
     }
 
-    fn begin(&mut self, key: MaskKey) {
-        self.network.set_mask_key(key);
+    fn begin(&mut self, key: DropoutKey) {
+        self.network.set_dropout_key(key);
     }
 
     fn forward(&self, pixels: &Pixels) -> Result<Forward> {
@@ -129,7 +129,7 @@ impl Trainable for OnGrid {
     }
 
     /// Dropout does not exist on the grid.
-    fn begin(&mut self, _: MaskKey) {}
+    fn begin(&mut self, _: DropoutKey) {}
 
     fn forward(&self, pixels: &Pixels) -> Result<Forward> {
         let logits = self.network.forward(pixels, Mode::Train)?.logits;

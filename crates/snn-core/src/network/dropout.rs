@@ -9,7 +9,7 @@ use tch::Tensor;
 /// the place in the batch, so that a pass that is computed again (activation checkpointing, an exact
 /// resume) has the same masks, and no state of a generator is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MaskKey {
+pub struct DropoutKey {
     /// Seed of the run.
     pub seed: u64,
     /// Optimisation step.
@@ -32,12 +32,12 @@ pub(crate) fn drop(
     rate: f64,
     unit: Unit,
     node: &str,
-    key: Option<MaskKey>,
+    key: Option<DropoutKey>,
 ) -> Result<Value> {
     let key = key.ok_or_else(|| Error::Argument {
         what: "masks",
         expected: format!(
-            "a key for dropout node `{node}`: call Network::set_mask_key with the seed and the \
+            "a key for dropout node `{node}`: call Network::set_dropout_key with the seed and the \
              step before a training pass"
         ),
         found: "none".into(),
@@ -54,7 +54,7 @@ pub(crate) fn drop(
 }
 
 /// Flags of the values of one macro-step `[B, C, H, W]` or `[B, F]` that stay.
-fn mask(size: &[i64], rate: f64, unit: Unit, node: &str, key: MaskKey) -> Result<Tensor> {
+fn mask(size: &[i64], rate: f64, unit: Unit, node: &str, key: DropoutKey) -> Result<Tensor> {
     let shape: Vec<i64> = match unit {
         Unit::Value => size.to_vec(),
         Unit::Sample => {
@@ -73,7 +73,7 @@ fn mask(size: &[i64], rate: f64, unit: Unit, node: &str, key: MaskKey) -> Result
 }
 
 /// 1 for what stays, with probability `1 − rate` each.
-fn kept(count: usize, rate: f64, node: &str, key: MaskKey) -> Vec<u8> {
+fn kept(count: usize, rate: f64, node: &str, key: DropoutKey) -> Vec<u8> {
     // FNV-1a, so that a mask does not depend on the nodes before.
     let name = node.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn masks_are_of_their_rate_and_of_their_key_alone() {
-        let key = MaskKey { seed: 3, step: 7 };
+        let key = DropoutKey { seed: 3, step: 7 };
         let count = 100_000;
         for rate in [0.1, 0.5, 0.9] {
             let flags = kept(count, rate, "drop", key);
@@ -128,9 +128,9 @@ mod tests {
             assert_eq!(flags[..100], kept(100, rate, "drop", key));
             for (node, other) in [
                 ("other", key),
-                ("drop", MaskKey { seed: 4, ..key }),
-                ("drop", MaskKey { step: 8, ..key }),
-                ("drop", MaskKey { seed: 7, step: 3 }),
+                ("drop", DropoutKey { seed: 4, ..key }),
+                ("drop", DropoutKey { step: 8, ..key }),
+                ("drop", DropoutKey { seed: 7, step: 3 }),
             ] {
                 let flags_of_other = kept(count, rate, node, other);
                 let equal = flags.iter().zip(&flags_of_other).filter(|(a, b)| a == b).count();

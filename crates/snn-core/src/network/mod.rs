@@ -15,7 +15,7 @@ use crate::observe::monitor::{Monitor, Monitoring, SiteMonitor};
 use crate::observe::observer::{FiringRate, Observer};
 use crate::options::{Checkpointing, Mode, NetworkOptions, Precision};
 use crate::tensor::{Pixels, int, weight};
-pub use dropout::MaskKey;
+pub use dropout::DropoutKey;
 use interpreter::{Interpreter, Setup};
 use parameter::Parameter;
 use schedule::Value;
@@ -61,7 +61,7 @@ impl Network {
     /// (the message names node and neuron), the kind is neither `Float` nor `Double`, activations
     /// are to be in bf16 and the parameters are not `Float`, or libtorch cannot allocate.
     pub fn with_options(model: &Model, options: &NetworkOptions) -> Result<Self> {
-        let NetworkOptions { device, kind, training, ref registry } = *options;
+        let NetworkOptions { device, kind, training, fast_evaluation, ref registry } = *options;
         if !matches!(kind, Kind::Float | Kind::Double) {
             let expected = "Float or Double".into();
             return Err(Error::Argument { what: "kind", expected, found: format!("{kind:?}") });
@@ -101,6 +101,7 @@ impl Network {
             parameters,
             registry: registry.clone(),
             training,
+            fast_evaluation,
         });
         let (preprocessing, encoder) = (model.preprocessing().clone(), model.encoder());
         Ok(Self { preprocessing, encoder, interpreter })
@@ -133,15 +134,15 @@ impl Network {
 
     /// What the masks of dropout and drop-path are drawn from in the training passes from here on.
     /// Give each optimisation step its own; a network without dropout needs none.
-    pub fn set_mask_key(&mut self, key: MaskKey) {
-        self.interpreter.masks = Some(key);
+    pub fn set_dropout_key(&mut self, key: DropoutKey) {
+        self.interpreter.dropout_key = Some(key);
     }
 
     /// Class scores of a batch.
     ///
     /// # Errors
     /// The pixels do not fit the model, a batch is too small for batch statistics, the graph has
-    /// dropout and a training pass no key of its masks ([`Network::set_mask_key`]), or libtorch
+    /// dropout and a training pass no key of its masks ([`Network::set_dropout_key`]), or libtorch
     /// fails.
     pub fn forward(&self, pixels: &Pixels, mode: Mode) -> Result<Forward> {
         self.run(pixels, mode, None)

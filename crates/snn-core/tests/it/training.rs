@@ -4,7 +4,7 @@ use crate::common::{Random, trained};
 use ndarray::{Array1, ArrayD, Axis};
 use snn_core::tch::{Device, Kind, Tensor};
 use snn_core::{
-    Checkpointing, MaskKey, Mode, Network, NetworkOptions, Pixels, Precision, TrainingOptions,
+    Checkpointing, DropoutKey, Mode, Network, NetworkOptions, Pixels, Precision, TrainingOptions,
 };
 use snn_ir::Naive;
 use snn_ir::networks::{ResNet, SmallNet};
@@ -211,7 +211,7 @@ fn one_axis_concatenation_and_windows_work_too() {
 }
 
 /// `[B, C, H, W]` pixels through one dropout, and what comes out at every macro-step.
-fn dropped(op: Op, kind: Kind, key: Option<MaskKey>, mode: Mode) -> snn_core::Result<Tensor> {
+fn dropped(op: Op, kind: Kind, key: Option<DropoutKey>, mode: Mode) -> snn_core::Result<Tensor> {
     let mut net = snn_ir::GraphBuilder::new([3, 3, 3]);
     net.op("spikes", Op::Activation { site: Site::Lif(Lif::default()), code: None });
     let graph = net.op("drop", op).flatten("flat").build().unwrap();
@@ -219,7 +219,7 @@ fn dropped(op: Op, kind: Kind, key: Option<MaskKey>, mode: Mode) -> snn_core::Re
     model.signature_mut().preprocessing = Preprocessing::new(vec![0; 3], vec![50.0; 3]);
     let mut network = Network::new(&model, Device::Cpu, kind)?;
     if let Some(key) = key {
-        network.set_mask_key(key);
+        network.set_dropout_key(key);
     }
     let images = ArrayD::<u8>::from_elem(vec![64, 3, 3, 3], 255);
     Ok(network.forward(&pixels(&images), mode)?.step_logits)
@@ -229,7 +229,7 @@ fn dropped(op: Op, kind: Kind, key: Option<MaskKey>, mode: Mode) -> snn_core::Re
 /// of a sample together.
 #[test]
 fn dropout_has_one_mask_for_all_steps_of_a_sample() {
-    let key = Some(MaskKey { seed: 1, step: 2 });
+    let key = Some(DropoutKey { seed: 1, step: 2 });
     for kind in [Kind::Float, Kind::Double] {
         for (op, per_sample) in
             [(Op::Dropout { rate: 0.25 }, false), (Op::DropPath { rate: 0.25 }, true)]
@@ -247,7 +247,7 @@ fn dropout_has_one_mask_for_all_steps_of_a_sample() {
             let together =
                 rows.amax([1_i64].as_slice(), false).equal(&rows.amin([1_i64].as_slice(), false));
             assert_eq!(together, per_sample);
-            let other = Some(MaskKey { seed: 1, step: 3 });
+            let other = Some(DropoutKey { seed: 1, step: 3 });
             let again = |key| dropped(op.clone(), kind, key, Mode::Train).unwrap();
             assert!(again(key).equal(&again(key)) && !again(key).equal(&again(other)));
         }
@@ -258,7 +258,7 @@ fn dropout_has_one_mask_for_all_steps_of_a_sample() {
     assert!(all.equal(&plain));
     let error = dropped(Op::DropPath { rate: 0.5 }, Kind::Float, None, Mode::Train).unwrap_err();
     let error = error.to_string();
-    assert!(error.contains("node `drop`") && error.contains("set_mask_key"), "{error}");
+    assert!(error.contains("node `drop`") && error.contains("set_dropout_key"), "{error}");
 }
 
 /// The backward pass of a checkpointed network computes the masks again: the same ones, even if
@@ -279,9 +279,9 @@ fn recomputed_passes_have_the_masks_of_their_step() {
             let training = TrainingOptions { precision, checkpointing };
             let options = NetworkOptions { training, ..NetworkOptions::new(Device::Cpu) };
             let mut network = Network::with_options(&model, &options).unwrap();
-            network.set_mask_key(MaskKey { seed: 9, step: 4 });
+            network.set_dropout_key(DropoutKey { seed: 9, step: 4 });
             let logits = network.forward(&pixels(&images), Mode::Train).unwrap().logits;
-            network.set_mask_key(MaskKey { seed: 9, step: 5 });
+            network.set_dropout_key(DropoutKey { seed: 9, step: 5 });
             (&logits * &logits).sum(Kind::Float).backward();
             let learned = network.parameters().iter().filter(|p| p.learned);
             let gradients: Vec<Tensor> = learned.map(|p| p.tensor.grad()).collect();
