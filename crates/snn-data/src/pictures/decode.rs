@@ -41,8 +41,8 @@ pub struct DecodeOptions {
 /// told apart by the first bytes.
 ///
 /// # Errors
-/// [`Error::Picture`] naming the file and the place in it if it is neither, truncated, or damaged so
-/// that its data do not decode to the end; [`Error::Io`].
+/// [`Error::Picture`] naming the file and the place in it if it is neither, truncated, or damaged
+/// so that its data do not decode to the end; [`Error::Io`].
 pub fn decode(path: &Path, options: DecodeOptions) -> Result<Picture> {
     let length = fs::metadata(path)?.len();
     if length > MAX_BYTES {

@@ -2,9 +2,9 @@
 //!
 //! Decoders show what they can of a damaged file: blocks of wrong colours, or grey from the damage
 //! on. Here the Huffman codes of every scan are read without making pixels of them (ITU T.81,
-//! annexes F and G): a scan is whole if its codes are valid, each block has at most 64 coefficients,
-//! its mean brightness is one that 8 bits can have, and the data end where the last block does.
-//! Bytes between segments that belong to none, which some programs write, are left out.
+//! annexes F and G): a scan is whole if its codes are valid, each block has at most 64
+//! coefficients, its mean brightness is one that 8 bits can have, and the data end where the last
+//! block does. Bytes between segments that belong to none, which some programs write, are left out.
 
 use std::borrow::Cow;
 
@@ -554,11 +554,11 @@ fn coefficients(ac: &Huffman, bits: &mut Bits<'_>) -> Result<(), &'static str> {
 
 /// A table of codes (T.81, annex C).
 struct Huffman {
-    /// Value and length of the codes that the next [`LOOK_UP`] bits begin with; length 0 if they are
-    /// longer.
+    /// Value and length of the codes that the next [`LOOK_UP`] bits begin with; length 0 if they
+    /// are longer.
     short: Vec<(u8, u8)>,
-    /// By length: the first code that is too large, in the highest of 16 bits, and what leads from a
-    /// code to its value.
+    /// By length: the first code that is too large, in the highest of 16 bits, and what leads from
+    /// a code to its value.
     ends: [u32; 17],
     offsets: [i32; 17],
     values: Vec<u8>,
