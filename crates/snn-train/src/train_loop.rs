@@ -6,20 +6,22 @@ use crate::evaluate::{
     input,
 };
 use crate::loss::Targets;
-use crate::loss::teacher::Teacher;
+use crate::loss::teacher::{Teacher, distilled};
 use crate::optim::Optimiser;
 use crate::optim::ema::Ema;
+use crate::optim::lookahead::Lookahead;
 use crate::progress::{Options, Outcome, Progress};
 use crate::recipe::Recipe;
 use crate::run::RunFolder;
 use crate::run::checkpoint::{Checkpoint, Position};
 use crate::run::clock::Clock;
-use crate::run::metrics::{EpochMetrics, RunResult, peak_memory_bytes};
+use crate::run::metrics::{EpochMetrics, RunResult, TwinResult, peak_memory_bytes};
 use crate::run::tensorboard::EventFile;
 use crate::trainable::{StepSize, Trainable};
 use snn_core::{FiringRate, Pixels, arrays};
 use snn_data::{Loader, Source};
 use snn_hybrid::Placement;
+use snn_ir::Model;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tch::Tensor;
@@ -49,6 +51,10 @@ pub(crate) struct Job<'a> {
     pub(crate) placement: &'a Placement,
     /// How the model differs from the one that its weights are of.
     pub(crate) differences: &'a [String],
+    /// The model that the run began with.
+    pub(crate) model: &'a Model,
+    /// What the twin of a staged run reached.
+    pub(crate) twin: Option<&'a TwinResult>,
     pub(crate) teacher: Option<&'a Teacher>,
     pub(crate) folder: &'a RunFolder,
     pub(crate) options: &'a Options,
@@ -74,34 +80,31 @@ pub(crate) fn fit(
     let reestimated = recipe.batch_norm_reestimation.batches;
 
     // State: from the checkpoint, if there is one.
-    let mut optimiser = recipe.optimiser.init(network.parameters())?;
+    let mut state = State {
+        optimiser: recipe.optimiser.init_groups(network.parameters(), &recipe.groups)?,
+        lookahead: recipe.lookahead.init(network.parameters())?,
+        average: Ema::new(recipe.weight_average, network.parameters())?,
+    };
     if network.step_size() == StepSize::Relative {
         // Sizes of the weights it starts with, whatever the checkpoint holds.
-        optimiser.scale_rates_by_size()?;
+        state.optimiser.scale_rates_by_size()?;
     }
-    let mut average = Ema::new(recipe.weight_average, network.parameters())?;
     let checkpoint = folder.checkpoint()?;
     let mut position = match &checkpoint {
-        Some(checkpoint) => restore(
-            network,
-            &mut optimiser,
-            &mut average,
-            checkpoint,
-            folder,
-            (recipe.epochs, steps),
-        )?,
+        Some(checkpoint) => state.restore(network, checkpoint, folder, (recipe.epochs, steps))?,
         None => Position::default(),
     };
     let mut events = folder.events(position.events)?;
     if checkpoint.is_none() {
-        save(network, &optimiser, &average, &mut events, &mut position, folder)?;
+        state.save(network, &mut events, &mut position, folder)?;
     }
     drop(checkpoint);
     let mut clock = Clock::new();
     progress(Progress::Begun {
         placement: job.placement,
         differences: job.differences,
-        parameters: parameter_count(network),
+        model: job.model,
+        parameters: state.optimiser.parameter_count(),
         epochs: recipe.epochs,
         steps,
         epoch: position.epoch.min(recipe.epochs - 1) + 1,
@@ -109,8 +112,10 @@ pub(crate) fn fit(
     });
 
     let mut steps_left = job.options.step_limit;
+    let total = recipe.epochs * steps;
     while position.epoch < recipe.epochs {
         let first = position.epoch * steps;
+        state.optimiser.begin_epoch(position.epoch, steps)?;
         for batch in loader.epoch_from(position.epoch as u64, position.step)? {
             if steps_left == Some(0) {
                 return Ok(Outcome::Stopped { steps: first + position.step });
@@ -124,10 +129,8 @@ pub(crate) fn fit(
             let targets = Targets::of(&batch.targets, recipe.label_smoothing, device)?;
 
             let scores = network.forward(&pixels)?;
-            let mut loss = recipe.loss.of(&scores, &targets)?;
-            if let Some(teacher) = job.teacher {
-                loss = teacher.correct(&loss, &scores.logits, &pixels)?;
-            }
+            let loss = recipe.loss.of(&scores, &targets)?;
+            let loss = distilled(recipe, job.teacher, loss, &scores, &targets, &pixels)?;
             let value = loss.f_double_value(&[])?;
             let diverged = |loss: f64| Error::Diverged {
                 epoch: position.epoch + 1,
@@ -139,13 +142,17 @@ pub(crate) fn fit(
             }
             loss.f_backward()?;
             if recipe.gradient_clip > 0.0
-                && !optimiser.clip_gradients(recipe.gradient_clip)?.is_finite()
+                && !state.optimiser.clip_gradients(recipe.gradient_clip)?.is_finite()
             {
                 return Err(diverged(f64::INFINITY));
             }
-            let learning_rate = recipe.learning_rate(first + position.step, recipe.epochs * steps);
-            optimiser.step(learning_rate)?;
+            let learning_rate = recipe.learning_rate(first + position.step, total);
+            state.optimiser.step(learning_rate)?;
             network.project()?;
+            let State { optimiser, lookahead, average } = &mut state;
+            let done = first + position.step + 1;
+            let is_frozen = |name: &str| optimiser.is_frozen(name);
+            lookahead.update(network.parameters(), (done, total), &is_frozen)?;
             average.update(network.parameters(), first + position.step)?;
 
             let mut batch_accuracy = Accuracy::default();
@@ -171,7 +178,7 @@ pub(crate) fn fit(
                 && step.is_multiple_of(recipe.checkpoint_every)
                 && step < steps;
             if interrupted || due {
-                save(network, &optimiser, &average, &mut events, &mut position, folder)?;
+                state.save(network, &mut events, &mut position, folder)?;
                 clock.other(&mut position);
             }
             if interrupted {
@@ -181,7 +188,7 @@ pub(crate) fn fit(
 
         // End of an epoch: averaged weights, if there are any, stand in for the network's own while
         // it is measured and written.
-        average.swap(network.parameters())?;
+        state.average.swap(network.parameters())?;
         if position.epoch + 1 == recipe.epochs && reestimated > 0 {
             let unmixed = loader.clone().without_mixing();
             let batches = unmixed.epoch(recipe.epochs as u64)?.take(reestimated);
@@ -190,15 +197,35 @@ pub(crate) fn fit(
                 &mut batches.map(|batch| Ok(Pixels::new(&input(&batch?.samples), device)?)),
             )?;
         }
-        let (validation, rates) = measure(network, samples, VALIDATION, &mut |_| {})?;
+        let mut measured = measure(network, samples, VALIDATION, &mut |_| {})?;
+        let validation = measured.accuracy;
+        let rates = std::mem::take(&mut measured.rates);
+        let (mut silent_sites, mut constant_scores) = (Vec::new(), false);
+        if position.epoch == 0 {
+            let silent = |rates: &[FiringRate]| -> Vec<String> {
+                let silent = rates.iter().filter(|rate| rate.rate <= 0.0);
+                silent.map(|rate| rate.site.clone()).collect()
+            };
+            if validation.images > 0 {
+                silent_sites = silent(&rates);
+            } else if let Some(batch) = loader.clone().without_mixing().epoch(0)?.next() {
+                let pixels = Pixels::new(&input(&batch?.samples), network.device())?;
+                let (logits, rates) = network.evaluate(&pixels)?;
+                silent_sites = silent(&rates);
+                measured.see(&logits)?;
+            }
+            constant_scores = measured.is_constant();
+        }
         let metrics = EpochMetrics {
             epoch: position.epoch + 1,
-            learning_rate: recipe.learning_rate(first + steps - 1, recipe.epochs * steps),
+            learning_rate: recipe.learning_rate(first + steps - 1, total),
             train_loss: position.loss / position.images as f64,
             train_accuracy: position.correct as f64 / position.images as f64,
             validation_accuracy: (validation.images > 0).then(|| validation.share()),
             firing_rates: rates.into_iter().map(|rate| (rate.site, rate.rate)).collect(),
-            averaged: average.is_on(),
+            silent_sites,
+            constant_scores,
+            averaged: state.average.is_on(),
             images_per_second: position.images as f64 / position.epoch_seconds,
             peak_memory_bytes: peak_memory_bytes(),
         };
@@ -209,14 +236,14 @@ pub(crate) fn fit(
         folder.write_figures(&job.sites())?;
         folder.write_model(&model)?;
         events.epoch(first + steps, &metrics)?;
-        average.swap(network.parameters())?;
+        state.average.swap(network.parameters())?;
         clock.other(&mut position);
         position = Position {
             epoch: position.epoch + 1,
             seconds: position.seconds,
             ..Position::default()
         };
-        save(network, &optimiser, &average, &mut events, &mut position, folder)?;
+        state.save(network, &mut events, &mut position, folder)?;
         progress(Progress::Epoch(&metrics));
     }
 
@@ -224,9 +251,10 @@ pub(crate) fn fit(
         return Ok(Outcome::Finished(result));
     }
     progress(Progress::Testing);
-    average.swap(network.parameters())?;
+    state.average.swap(network.parameters())?;
     let mut chance = Chance::default();
-    let (test, _) = measure(network, samples, TEST, &mut |labels| chance.add(labels))?;
+    let Measured { accuracy: test, .. } =
+        measure(network, samples, TEST, &mut |labels| chance.add(labels))?;
     clock.other(&mut position);
     let result = RunResult {
         dataset: job.data.to_string(),
@@ -237,60 +265,101 @@ pub(crate) fn fit(
             .metrics()?
             .last()
             .and_then(|metrics| metrics.validation_accuracy),
-        averaged: average.is_on(),
+        averaged: state.average.is_on(),
         batch_norm_batches: reestimated,
         final_epoch: recipe.epochs,
         wall_seconds: position.seconds,
         policy: job.placement.policy.clone(),
         relu_share: job.placement.relu_share(),
         time_steps: network.time_steps(),
-        parameters: parameter_count(network),
+        parameters: state.optimiser.parameter_count(),
+        twin: job.twin.cloned(),
     };
     folder.write_result(&result)?;
     Ok(Outcome::Finished(result))
 }
 
-fn save(
-    network: &dyn Trainable,
-    optimiser: &Optimiser,
-    average: &Ema,
-    events: &mut EventFile,
-    position: &mut Position,
-    folder: &RunFolder,
-) -> Result<()> {
-    position.events = events.sync()?;
-    let (weights, average, optimiser) = (network.weights()?, average.state()?, optimiser.state()?);
-    Checkpoint { weights, average, optimiser, position: *position }.save(&folder.checkpoint_path())
+/// Everything that a checkpoint holds beside weights and position.
+struct State {
+    optimiser: Optimiser,
+    lookahead: Lookahead,
+    average: Ema,
 }
 
-fn restore(
-    network: &mut dyn Trainable,
-    optimiser: &mut Optimiser,
-    average: &mut Ema,
-    checkpoint: &Checkpoint,
-    folder: &RunFolder,
-    (epochs, steps): (usize, usize),
-) -> Result<Position> {
-    let damaged = |reason: String| Error::Damaged { path: folder.checkpoint_path(), reason };
-    let Position { epoch, step, .. } = checkpoint.position;
-    if epoch > epochs || step > steps || (epoch == epochs && step > 0) {
-        return Err(damaged(format!(
-            "epoch {epoch}, step {step} of a run of {epochs} epochs of {steps} steps"
-        )));
+impl State {
+    fn save(
+        &self,
+        network: &dyn Trainable,
+        events: &mut EventFile,
+        position: &mut Position,
+        folder: &RunFolder,
+    ) -> Result<()> {
+        position.events = events.sync()?;
+        let checkpoint = Checkpoint {
+            weights: network.weights()?,
+            average: self.average.state()?,
+            slow: self.lookahead.state()?,
+            optimiser: self.optimiser.state()?,
+            position: *position,
+        };
+        checkpoint.save(&folder.checkpoint_path())
     }
-    network.load(&checkpoint.weights).map_err(|e| damaged(e.to_string()))?;
-    average.restore(&checkpoint.average).map_err(|e| damaged(e.to_string()))?;
-    optimiser.restore(&checkpoint.optimiser).map_err(|e| damaged(e.to_string()))?;
-    Ok(checkpoint.position)
+
+    fn restore(
+        &mut self,
+        network: &mut dyn Trainable,
+        checkpoint: &Checkpoint,
+        folder: &RunFolder,
+        (epochs, steps): (usize, usize),
+    ) -> Result<Position> {
+        let damaged = |reason: String| Error::Damaged { path: folder.checkpoint_path(), reason };
+        let Position { epoch, step, .. } = checkpoint.position;
+        if epoch > epochs || step > steps || (epoch == epochs && step > 0) {
+            return Err(damaged(format!(
+                "epoch {epoch}, step {step} of a run of {epochs} epochs of {steps} steps"
+            )));
+        }
+        network.load(&checkpoint.weights).map_err(|e| damaged(e.to_string()))?;
+        self.average.restore(&checkpoint.average).map_err(|e| damaged(e.to_string()))?;
+        self.lookahead.restore(&checkpoint.slow).map_err(|e| damaged(e.to_string()))?;
+        self.optimiser.restore(&checkpoint.optimiser).map_err(|e| damaged(e.to_string()))?;
+        Ok(checkpoint.position)
+    }
 }
 
-fn parameter_count(network: &dyn Trainable) -> usize {
-    network
-        .parameters()
-        .iter()
-        .filter(|parameter| parameter.learned)
-        .map(|parameter| parameter.tensor.numel())
-        .sum()
+/// What a network did on samples.
+#[derive(Debug, Default)]
+struct Measured {
+    accuracy: Accuracy,
+    rates: Vec<FiringRate>,
+    /// Class scores of the first sample.
+    first: Option<Tensor>,
+    /// `true` once another sample had others.
+    varies: bool,
+    /// Samples whose scores were seen.
+    seen: usize,
+}
+
+impl Measured {
+    /// Compares the class scores of a batch, `[B, K]`, with those of the first sample.
+    fn see(&mut self, logits: &Tensor) -> Result<()> {
+        let samples = usize::try_from(logits.size().first().copied().unwrap_or(0)).unwrap_or(0);
+        self.seen += samples;
+        if self.varies || samples == 0 {
+            return Ok(());
+        }
+        let first = match &self.first {
+            Some(first) => first,
+            None => self.first.insert(logits.f_narrow(0, 0, 1)?),
+        };
+        self.varies = logits.f_eq_tensor(first)?.f_all()?.f_int64_value(&[])? == 0;
+        Ok(())
+    }
+
+    /// `true` if several samples had the same class scores.
+    fn is_constant(&self) -> bool {
+        self.seen > 1 && !self.varies
+    }
 }
 
 /// Accuracy and firing rates of the network on the validation or test samples, whose labels `see`
@@ -300,16 +369,18 @@ fn measure(
     samples: &Samples,
     part: &'static str,
     see: &mut dyn FnMut(&[i64]),
-) -> Result<(Accuracy, Vec<FiringRate>)> {
-    let mut sums: Vec<FiringRate> = Vec::new();
+) -> Result<Measured> {
+    let mut measured = Measured::default();
     let source = if part == TEST { &samples.test } else { &samples.validation };
-    let Some(source) = source else { return Ok((Accuracy::default(), sums)) };
+    let Some(source) = source else { return Ok(measured) };
     let count = source.len() as f64;
+    let mut sums: Vec<FiringRate> = Vec::new();
     let accuracy = evaluate_with(source, EVALUATION_BATCH, &mut |batch| {
         check_labels(part, source, batch, samples.classes)?;
         let pixels = Pixels::new(&input(&batch.samples), network.device())?;
         let (logits, rates) = network.evaluate(&pixels)?;
         see(&batch.targets.labels);
+        measured.see(&logits)?;
         let weight = batch.len() as f64 / count;
         if sums.is_empty() {
             let zero = |rate: &FiringRate| FiringRate { site: rate.site.clone(), rate: 0.0 };
@@ -320,7 +391,8 @@ fn measure(
         }
         classes(&logits)
     })?;
-    Ok((accuracy, sums))
+    (measured.accuracy, measured.rates) = (accuracy, sums);
+    Ok(measured)
 }
 
 /// The class of each sample: that of its largest score.

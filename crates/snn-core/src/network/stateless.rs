@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::network::schedule::Value;
 use crate::tensor::{int, ints};
-use snn_ir::{Conv, Node, Op, PoolKind};
+use snn_ir::{Conv, Geometry, Node, Op, PoolKind};
 use tch::Tensor;
 
 /// Pixels `[…, C, H, W]`, `[…, C, L]` or `[…, F]` as `[N, C, H, W]`, channels last in memory, or
@@ -31,7 +31,9 @@ pub(crate) fn convolve(
     bias: Option<&Tensor>,
     conv: &Conv,
 ) -> Result<Tensor> {
-    let snn_ir::Geometry { stride, padding, dilation, .. } = conv.as_2d();
+    let geometry = conv.as_2d();
+    let (x, padding) = padded(x, geometry, 0.0)?;
+    let Geometry { stride, dilation, .. } = geometry;
     let row;
     let weight = if weight.dim() == 3 {
         row = weight.f_unsqueeze(2)?;
@@ -40,9 +42,9 @@ pub(crate) fn convolve(
         weight
     };
     let (x, stride) = if weight.size()[2..] == [1, 1] && padding == [0, 0] {
-        (subsample(x, stride)?, [1, 1])
+        (subsample(&x, stride)?, [1, 1])
     } else {
-        (x.shallow_clone(), stride)
+        (x, stride)
     };
     Ok(unambiguous(&x)?.f_conv2d(
         weight,
@@ -52,6 +54,16 @@ pub(crate) fn convolve(
         ints(dilation),
         int(conv.groups),
     )?)
+}
+
+/// An input with the padding that its windows still need, the same on both sides of an axis: that
+/// of the geometry, or none where it is lopsided and has been put around the input as `value`.
+fn padded(x: &Tensor, geometry: Geometry, value: f64) -> Result<(Tensor, [usize; 2])> {
+    if !geometry.is_lopsided() {
+        return Ok((x.shallow_clone(), geometry.padding));
+    }
+    let ([top, left], [bottom, right]) = (ints(geometry.padding), ints(geometry.padding_after));
+    Ok((x.f_pad([left, right, top, bottom], "constant", value)?, [0, 0]))
 }
 
 /// The positions that a convolution of kernel 1 reads. Left to itself, the oneDNN of libtorch 2.11
@@ -77,7 +89,7 @@ fn unambiguous(x: &Tensor) -> Result<Tensor> {
     Ok(x.f_reshape([-1])?.f_reshape(x.size())?)
 }
 
-/// A node that has neither weights nor state (eqs. 5 and 6).
+/// A node that has neither weights nor state (eqs. 5, 6 and 6b).
 pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
     let Some(first) = inputs.first() else {
         return Err(refused(node, "has no inputs"));
@@ -85,7 +97,11 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
     let x = &first.data;
     match &node.op {
         Op::Pool { pool, window } => {
-            let snn_ir::Geometry { kernel, stride, padding, .. } = window.as_2d();
+            let geometry = window.as_2d();
+            // What lies outside is no value to a maximum, and a zero to a sum.
+            let outside = if *pool == PoolKind::Max { f64::NEG_INFINITY } else { 0.0 };
+            let (x, padding) = padded(x, geometry, outside)?;
+            let Geometry { kernel, stride, .. } = geometry;
             let (kernel, stride, padding) = (ints(kernel), ints(stride), ints(padding));
             let average = |divisor| {
                 x.f_avg_pool2d(kernel, stride, padding, false, true, Some(divisor))
@@ -122,6 +138,7 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
                 inputs.iter().map(|value| over_time(value, steps)).collect::<Result<Vec<_>>>()?;
             Ok(Value { data: Tensor::f_cat(&spread, 1)?, steps })
         }
+        Op::Mask { inverted } => mask(first, &inputs[snn_ir::MASKED], *inverted),
         _ => Err(refused(node, "has weights or state")),
     }
 }
@@ -152,6 +169,32 @@ fn add(inputs: &[Value]) -> Result<Value> {
     Ok(Value { data: sum, steps: sum_steps })
 }
 
+/// Eq. 6b. Gradients flow into both, as of any product.
+fn mask(mask: &Value, x: &Value, inverted: bool) -> Result<Value> {
+    let size = x.data.size();
+    let steps = mask.steps.max(x.steps);
+    // Time and samples are two axes where one of the two values does not vary over time.
+    let (mask, x, before) = if mask.steps == x.steps {
+        (mask.data.shallow_clone(), x.data.shallow_clone(), 1)
+    } else {
+        (split_time(&mask.data, mask.steps)?, split_time(&x.data, x.steps)?, 2)
+    };
+    let (mut gate_shape, mut shape) = (mask.size(), x.size());
+    // A mask of one position has one along every axis.
+    gate_shape.resize(shape.len(), 1);
+    let (groups, channels) = (gate_shape[before], shape[before]);
+    if groups > 1 && groups < channels {
+        gate_shape.insert(before + 1, 1);
+        shape[before] = groups;
+        shape.insert(before + 1, channels / groups);
+    }
+    let gate = mask.f_reshape(gate_shape)?;
+    let gate = if inverted { gate.f_neg()?.f_add_scalar(1.0)? } else { gate };
+    let mut merged = size;
+    merged[0] = -1;
+    Ok(Value { data: x.f_reshape(shape)?.f_mul(&gate)?.f_reshape(merged)?, steps })
+}
+
 /// `[steps·B, …]` as `[steps, B, …]`; no copy.
 pub(crate) fn split_time(data: &Tensor, steps: usize) -> Result<Tensor> {
     let mut shape = data.size();
@@ -175,6 +218,91 @@ fn over_time(value: &Value, steps: usize) -> Result<Tensor> {
 mod tests {
     use super::*;
     use tch::Kind;
+
+    /// Values and both gradients of a mask, in each way in which it is shared, against eq. 6b value
+    /// by value; in bf16 too, since spikes and small levels are exact there.
+    #[test]
+    fn a_mask_and_its_gradients_are_those_of_the_product() {
+        let (batch, channels, height, width) = (2_usize, 6_usize, 3_usize, 2_usize);
+        let positions = height * width;
+        for (groups, whole) in [(6, false), (3, false), (1, false), (6, true), (2, true)] {
+            for (mask_steps, x_steps) in [(2, 2), (2, 1), (1, 2)] {
+                for (inverted, kind) in
+                    [(false, Kind::Float), (true, Kind::Double), (true, Kind::BFloat16)]
+                {
+                    let gates = if whole { 1 } else { positions };
+                    let image = |values: Tensor, steps: usize, channels: usize, flat: bool| {
+                        let lead = int(steps * batch);
+                        let size = if flat {
+                            vec![lead, int(channels)]
+                        } else {
+                            vec![lead, int(height), int(width), int(channels)]
+                        };
+                        let leaf =
+                            values.to_kind(kind).reshape(size.as_slice()).set_requires_grad(true);
+                        let data =
+                            if flat { leaf.shallow_clone() } else { leaf.permute([0, 3, 1, 2]) };
+                        (leaf, Value { data, steps })
+                    };
+                    let (m_leaf, m) = image(
+                        numbers(int(mask_steps * batch * groups * gates), 7, 2, 0),
+                        mask_steps,
+                        groups,
+                        whole,
+                    );
+                    let (x_leaf, x) = image(
+                        numbers(int(x_steps * batch * channels * positions), 5, 9, 4),
+                        x_steps,
+                        channels,
+                        false,
+                    );
+                    let y = mask(&m, &x, inverted).unwrap();
+                    assert_eq!(y.steps, 2);
+                    assert_eq!(y.data.size(), [4, 6, 3, 2]);
+                    assert_eq!(y.data.stride()[1], 1, "channels last");
+                    let cotangent = numbers(int(4 * channels * positions), 3, 5, 2)
+                        .reshape([4, 3, 2, 6])
+                        .permute([0, 3, 1, 2])
+                        .to_kind(kind);
+                    (&y.data * &cotangent).sum(kind).backward();
+                    let flat = |t: &Tensor| {
+                        Vec::<f64>::try_from(t.to_kind(Kind::Double).contiguous().reshape([-1]))
+                            .unwrap()
+                    };
+                    // Channels first, as the equation numbers them.
+                    let first = |t: &Tensor| flat(&t.permute([0, 3, 1, 2]));
+                    let (ms, xs, found) = (flat(&m.data), flat(&x.data), flat(&y.data));
+                    let weights = flat(&cotangent);
+                    let mut of_m = vec![0.0; ms.len()];
+                    let mut of_x = vec![0.0; xs.len()];
+                    for n in 0..2 * batch {
+                        let at = |steps: usize| if steps == 1 { n % batch } else { n };
+                        for c in 0..channels {
+                            for p in 0..positions {
+                                let g = c / (channels / groups);
+                                let i = (at(mask_steps) * groups + g) * gates
+                                    + if whole { 0 } else { p };
+                                let j = (at(x_steps) * channels + c) * positions + p;
+                                let k = (n * channels + c) * positions + p;
+                                let (gate, sign) =
+                                    if inverted { (1.0 - ms[i], -1.0) } else { (ms[i], 1.0) };
+                                assert!((found[k] - gate * xs[j]).abs() < 1e-12);
+                                of_m[i] += sign * weights[k] * xs[j];
+                                of_x[j] += gate * weights[k];
+                            }
+                        }
+                    }
+                    let gradient = if whole { flat(&m_leaf.grad()) } else { first(&m_leaf.grad()) };
+                    assert_eq!(gradient, of_m, "{groups} groups, whole {whole}, {kind:?}");
+                    assert_eq!(
+                        first(&x_leaf.grad()),
+                        of_x,
+                        "{groups} groups, whole {whole}, {kind:?}"
+                    );
+                }
+            }
+        }
+    }
 
     /// Integers below `modulus`, less `shift`.
     fn numbers(count: i64, factor: i64, modulus: i64, shift: i64) -> Tensor {
@@ -204,6 +332,45 @@ mod tests {
             assert_eq!(run(Kind::Float), run(Kind::Double), "kernel {kernel}, stride {stride:?}");
         }
     }
+    /// Sums, averages, maxima and convolutions of lopsided windows are those of the image with the
+    /// padding written out, in both memory layouts; a maximum never is what lies outside.
+    #[test]
+    fn lopsided_padding_is_that_of_an_image_with_the_padding_written_out() {
+        for layout in [false, true] {
+            let x = numbers(2 * 3 * 5 * 4, 7, 11, 20).f_reshape([2, 3, 5, 4]).unwrap();
+            let x =
+                if layout { x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]) } else { x };
+            let outside = |value: f64| x.pad([0, 1, 1, 0], "constant", value);
+            let window =
+                |padding| snn_ir::Window { kernel: vec![2, 3], stride: vec![1, 2], padding };
+            for (pool, value) in
+                [(PoolKind::Sum, 0.0), (PoolKind::Average, 0.0), (PoolKind::Max, f64::NEG_INFINITY)]
+            {
+                let run = |x: &Tensor, padding| {
+                    let op = Op::Pool { pool, window: window(padding) };
+                    let node = Node::new("pool", op, Vec::new());
+                    let value = Value { data: x.shallow_clone(), steps: 1 };
+                    stateless(&node, &[value]).unwrap().data
+                };
+                let found = run(&x, vec![1, 0, 0, 1]);
+                assert!(found.equal(&run(&outside(value), vec![0, 0])), "{pool:?}");
+                assert!(!found.equal(&run(&x, vec![0, 1, 1, 0])), "{pool:?}: sides swapped");
+                assert!(found.max().double_value(&[]) < 0.0, "{pool:?}: a zero from outside");
+            }
+            let conv = |padding| Conv {
+                kernel: vec![2, 3],
+                stride: vec![1, 2],
+                padding,
+                ..Conv::square(2, 1, 1)
+            };
+            let weight = numbers(2 * 3 * 6, 13, 19, 9).f_reshape([2, 3, 2, 3]).unwrap();
+            let run = |x: &Tensor, padding| convolve(x, &weight, None, &conv(padding)).unwrap();
+            let found = run(&x, vec![1, 0, 0, 1]);
+            assert!(found.equal(&run(&outside(0.0), vec![0, 0])));
+            assert!(!found.equal(&run(&x, vec![0, 1, 1, 0])), "sides swapped");
+        }
+    }
+
     #[test]
     fn a_strided_kernel_of_one_with_few_channels_has_the_gradients_of_double_precision() {
         for (batch, channels, filters, size, stride) in [

@@ -22,4 +22,6 @@ mod picture_faults;
 mod real_cifar;
 mod recordings;
 mod shapes;
+mod simulate;
 mod vision;
+mod windows;

@@ -1,7 +1,7 @@
 //! The way to write a network in Rust.
 
 use super::resolve::Resolver;
-use super::{BATCH_NORM_EPS, Conv, Graph, InitialWeights, Node, Op, PoolKind, Window};
+use super::{Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Window};
 use crate::error::{Error, Result};
 use crate::site::{Lif, Site};
 
@@ -74,6 +74,7 @@ pub struct GraphBuilder {
     fault: Option<Error>,
     tip: String,
     site: Site,
+    readout: Readout,
 }
 
 impl GraphBuilder {
@@ -86,6 +87,7 @@ impl GraphBuilder {
             fault: None,
             tip: INPUT.into(),
             site: Site::Lif(Lif::default()),
+            readout: Readout::default(),
         };
         builder.push(INPUT.into(), Op::Input { shape: shape.into() }, Vec::new());
         builder
@@ -94,6 +96,13 @@ impl GraphBuilder {
     /// The LIF neuron of every site from here on.
     pub fn neuron(&mut self, neuron: &Lif) -> &mut Self {
         self.site = Site::Lif(neuron.clone());
+        self
+    }
+
+    /// How the head, which [`GraphBuilder::build`] adds, reads class scores out over time; the mean
+    /// unless it is set.
+    pub fn readout(&mut self, readout: Readout) -> &mut Self {
+        self.readout = readout;
         self
     }
 
@@ -111,7 +120,12 @@ impl GraphBuilder {
 
     /// Batch normalisation `name`.
     pub fn norm(&mut self, name: &str) -> &mut Self {
-        self.op(name, Op::BatchNorm { eps: BATCH_NORM_EPS })
+        self.norm_of(name, Norm::default())
+    }
+
+    /// Batch normalisation `name` with attributes: another ε or momentum, no learned scale.
+    pub fn norm_of(&mut self, name: &str, norm: Norm) -> &mut Self {
+        self.op(name, Op::BatchNorm(norm))
     }
 
     /// An activation site `name` of the neuron that [`GraphBuilder::neuron`] set.
@@ -160,6 +174,13 @@ impl GraphBuilder {
         self.op(name, Op::Linear { features, bias: true })
     }
 
+    /// The voting layer `name` (Fang 2021): the score of each class is the mean of as many inputs
+    /// in a row as there are for each, a linear layer of frozen weights.
+    pub fn voting(&mut self, name: &str, classes: usize) -> &mut Self {
+        self.op(name, Op::Linear { features: classes, bias: false });
+        self.initial(InitialWeights::Voting).frozen()
+    }
+
     /// Pooling `name` over windows of `size` along every axis, with stride `size`.
     pub fn pool(&mut self, name: &str, pool: PoolKind, size: usize) -> &mut Self {
         let axes = self.shape().map_or(2, |shape| shape.len().saturating_sub(1));
@@ -187,6 +208,34 @@ impl GraphBuilder {
     /// The concatenation `name` of nodes along channels.
     pub fn concat(&mut self, name: &str, inputs: &[&str]) -> &mut Self {
         self.push(name.into(), Op::Concat, inputs.iter().map(ToString::to_string).collect());
+        self
+    }
+
+    /// The events of node `x` where node `mask` has a spike, `y = m · x` (eq. 6b). The mask is
+    /// binary spikes: as many channels as `x`, or one for each group of consecutive channels (`[1,
+    /// H, W]` masks them all alike), and as many positions as `x`, or one (`[C]`).
+    ///
+    /// ```
+    /// use snn_ir::{Conv, GraphBuilder, PoolKind};
+    ///
+    /// // A gate for each position, which a convolution of one output learns.
+    /// let mut net = GraphBuilder::new([3, 8, 8]);
+    /// net.conv_site("x", Conv::square(16, 3, 1)).conv_site("m", Conv::square(1, 3, 1));
+    /// net.mask("gated", "m.act", "x.act").global_pool("pool", PoolKind::Average);
+    /// let graph = net.linear("fc", 10).build()?;
+    /// # let _ = graph;
+    /// # Ok::<(), snn_ir::Error>(())
+    /// ```
+    pub fn mask(&mut self, name: &str, mask: &str, x: &str) -> &mut Self {
+        self.push(name.into(), Op::Mask { inverted: false }, vec![mask.into(), x.into()]);
+        self
+    }
+
+    /// The events of node `x` where node `mask` has no spike, `y = (1 − m) · x`; otherwise as
+    /// [`GraphBuilder::mask`]. IAND of SEW-ResNet (Fang 2021) is this with the branch as the mask
+    /// of the shortcut.
+    pub fn inverted_mask(&mut self, name: &str, mask: &str, x: &str) -> &mut Self {
+        self.push(name.into(), Op::Mask { inverted: true }, vec![mask.into(), x.into()]);
         self
     }
 
@@ -271,7 +320,7 @@ impl GraphBuilder {
     /// The graph with its head, whatever is wrong with it; the first reader of the graph says what
     /// is.
     pub(crate) fn finish(&mut self) -> Graph {
-        self.op(HEAD, Op::TimeMean);
+        self.op(HEAD, self.readout.op());
         std::mem::take(&mut self.graph)
     }
 

@@ -9,8 +9,8 @@ mod role;
 
 pub use build::GraphBuilder;
 pub use initial::{InitialWeights, WHITENING_EPS};
-pub use op::{BATCH_NORM_EPS, Conv, Geometry, Op, PoolKind, Window};
-pub use role::{Kind, Role};
+pub use op::{BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, Norm, Op, PoolKind, Window};
+pub use role::{Kind, MASKED, Readout, Role};
 
 use crate::model::form::Form;
 use crate::site::parts::PartSpec;

@@ -1,10 +1,12 @@
 //! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter
 //! checks a graph again.
 
-use super::{Conv, Graph, Node, Op, Window, initial};
+use super::op::sides;
+use super::{Conv, Graph, MASKED, Node, Norm, Op, PoolKind, Window, initial};
 use crate::error::{Error, Result};
-use crate::site::Site;
+use crate::site::{Site, Spike};
 use std::collections::HashMap;
+use std::fmt;
 
 /// The most nodes a graph may have; a limit for untrusted files.
 pub const MAX_NODES: usize = 100_000;
@@ -115,7 +117,7 @@ impl Graph {
     /// One input, first; one head, last; nothing else without a reader.
     fn check_ends(&self, nodes: &[ResolvedNode]) -> Result<()> {
         let is_input = |node: &Node| matches!(node.op, Op::Input { .. });
-        let is_head = |node: &Node| matches!(node.op, Op::TimeMean);
+        let is_head = |node: &Node| node.op.readout().is_some();
         let (Some(first), Some(last)) = (self.nodes.first(), self.nodes.last()) else {
             return Err(Error::Graph("it has no nodes".into()));
         };
@@ -123,7 +125,10 @@ impl Graph {
             return Err(Error::Graph("expected exactly one input, as the first node".into()));
         }
         if !is_head(last) || self.nodes.iter().filter(|n| is_head(n)).count() != 1 {
-            return Err(Error::Graph("expected exactly one time_mean, as the last node".into()));
+            return Err(Error::Graph(
+                "expected exactly one head (time_mean, time_last or time_max), as the last node"
+                    .into(),
+            ));
         }
         let mut read = vec![false; nodes.len()];
         for node in nodes {
@@ -169,6 +174,8 @@ impl Graph {
 pub(super) struct Resolver {
     index: HashMap<String, usize>,
     nodes: Vec<ResolvedNode>,
+    /// Values of each node.
+    values: Vec<Values>,
     channels: usize,
 }
 
@@ -199,6 +206,10 @@ impl Resolver {
         let nodes = &self.nodes;
         let shapes: Vec<&[usize]> = inputs.iter().map(|&i| nodes[i].shape.as_slice()).collect();
         let shape = output_shape(node, &shapes)?;
+        let emitted = Values::of(&node.op, inputs.iter().map(|&input| self.values[input]));
+        if matches!(node.op, Op::Mask { .. }) {
+            check_mask(node, self.values[inputs[0]])?;
+        }
         if node.initial.is_some() || node.frozen {
             initial::check(node, shapes.first().copied().unwrap_or_default(), inputs == [0])?;
         }
@@ -228,14 +239,89 @@ impl Resolver {
             return Err(Error::DuplicateName { node: node.name.clone() });
         }
         self.nodes.push(ResolvedNode { name: node.name.clone(), inputs, shape, varies });
+        self.values.push(emitted);
         Ok(())
     }
+}
+
+/// Values that a node yields, as far as a mask needs to know them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Values {
+    /// Spikes 0 and 1: what a mask is made of.
+    Binary,
+    Ternary,
+    Levels(u8),
+    /// Of a ReLU.
+    Real,
+    /// Sums or averages of events.
+    Sums,
+    Pixels,
+    Current,
+}
+
+impl Values {
+    fn of(op: &Op, mut inputs: impl Iterator<Item = Self>) -> Self {
+        match op {
+            Op::Input { .. } => Self::Pixels,
+            Op::Conv(_)
+            | Op::Linear { .. }
+            | Op::Scale
+            | Op::BatchNorm { .. }
+            | Op::TimeMean
+            | Op::TimeLast
+            | Op::TimeMax => Self::Current,
+            Op::Activation { site, .. } => match site.spike() {
+                None => Self::Real,
+                Some(Spike::Binary) => Self::Binary,
+                Some(Spike::Ternary) => Self::Ternary,
+                Some(Spike::Integer { levels }) => Self::Levels(levels),
+            },
+            Op::Pool { pool: PoolKind::Max, .. }
+            | Op::GlobalPool { pool: PoolKind::Max }
+            | Op::Flatten
+            | Op::Concat => inputs.find(|values| *values != Self::Binary).unwrap_or(Self::Binary),
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Add => {
+                inputs.find(|values| *values == Self::Current).unwrap_or(Self::Sums)
+            }
+            Op::Mask { .. } => inputs.nth(MASKED).unwrap_or(Self::Current),
+        }
+    }
+}
+
+impl fmt::Display for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary => f.write_str("binary spikes"),
+            Self::Ternary => f.write_str("ternary spikes"),
+            Self::Levels(levels) => write!(f, "levels of 0 to {levels}, not spikes"),
+            Self::Real => f.write_str("real values of a ReLU"),
+            Self::Sums => f.write_str("sums or averages of events"),
+            Self::Pixels => f.write_str("pixels"),
+            Self::Current => f.write_str("a current"),
+        }
+    }
+}
+
+/// A mask is binary spikes: with any other values `m · x` would not be events of the levels of `x`.
+fn check_mask(node: &Node, mask: Values) -> Result<()> {
+    if mask == Values::Binary {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        node: node.name.clone(),
+        reason: format!(
+            "its mask, the first input `{}`, yields {mask}; a mask must be binary spikes: a LIF \
+             site of binary spikes, perhaps max-pooled, flattened, concatenated or masked",
+            node.inputs[0]
+        ),
+    })
 }
 
 fn check_arity(node: &Node) -> Result<()> {
     let (expected, fits): (&'static str, fn(usize) -> bool) = match node.op {
         Op::Input { .. } => ("no", |n| n == 0),
         Op::Add | Op::Concat => ("two or more", |n| n >= 2),
+        Op::Mask { .. } => ("two (the mask, then what it masks)", |n| n == 2),
         Op::Conv(_)
         | Op::Linear { .. }
         | Op::Scale
@@ -244,7 +330,9 @@ fn check_arity(node: &Node) -> Result<()> {
         | Op::GlobalPool { .. }
         | Op::Flatten
         | Op::Activation { .. }
-        | Op::TimeMean => ("one", |n| n == 1),
+        | Op::TimeMean
+        | Op::TimeLast
+        | Op::TimeMax => ("one", |n| n == 1),
     };
     if fits(node.inputs.len()) {
         return Ok(());
@@ -256,6 +344,13 @@ fn check_arity(node: &Node) -> Result<()> {
         found: node.inputs.len(),
     })
 }
+
+/// Lengths of a convolution's padding.
+const PADDING: &str = "a list as long as the kernel, or twice as long (before each axis, then \
+                       behind each)";
+/// Lengths of the lists of a window.
+const WINDOW: &str = "lists of one or two axes, the padding perhaps twice as long (before each \
+                      axis, then behind each)";
 
 fn check_attributes(node: &Node) -> Result<()> {
     let fail = |field, expected, found: String| {
@@ -273,12 +368,12 @@ fn check_attributes(node: &Node) -> Result<()> {
                 ("padding", &conv.padding, 0),
                 ("dilation", &conv.dilation, 1),
             ] {
-                if axes.len() != rank || axes.iter().any(|&n| n < least || n > MAX_VALUES) {
-                    return fail(
-                        field,
-                        "a list as long as the kernel, of positive sizes",
-                        format!("{axes:?}"),
-                    );
+                let (fits, expected) = match field {
+                    "padding" => (axes.len() == rank || axes.len() == 2 * rank, PADDING),
+                    _ => (axes.len() == rank, "a list as long as the kernel, of positive sizes"),
+                };
+                if !fits || axes.iter().any(|&n| n < least || n > MAX_VALUES) {
+                    return fail(field, expected, format!("{axes:?}"));
                 }
             }
             if conv.channels == 0 || conv.groups == 0 || !conv.channels.is_multiple_of(conv.groups)
@@ -294,16 +389,17 @@ fn check_attributes(node: &Node) -> Result<()> {
             let rank = window.kernel.len();
             if !(1..=2).contains(&rank)
                 || window.stride.len() != rank
-                || window.padding.len() != rank
+                || ![rank, 2 * rank].contains(&window.padding.len())
             {
-                return fail("window", "lists of one or two axes", format!("{window:?}"));
+                return fail("window", WINDOW, format!("{window:?}"));
             }
+            let (before, after) = sides(&window.padding, rank);
             let bad = (0..rank).any(|i| {
                 window.kernel[i] == 0
                     || window.kernel[i] > MAX_VALUES
                     || window.stride[i] == 0
                     || window.stride[i] > MAX_VALUES
-                    || window.padding[i] > window.kernel[i] / 2
+                    || before[i].max(after[i]) > window.kernel[i] / 2
             });
             if bad {
                 return fail(
@@ -316,8 +412,13 @@ fn check_attributes(node: &Node) -> Result<()> {
                 return fail("window", "of at most 2^28 positions", format!("{window:?}"));
             }
         }
-        Op::BatchNorm { eps } if !(eps.is_finite() && *eps > 0.0) => {
-            return fail("eps", "positive", eps.to_string());
+        Op::BatchNorm(Norm { eps, momentum, .. }) => {
+            if !(eps.is_finite() && *eps > 0.0) {
+                return fail("eps", "positive", eps.to_string());
+            }
+            if !(*momentum > 0.0 && *momentum <= 1.0) {
+                return fail("momentum", "above 0 and at most 1", momentum.to_string());
+            }
         }
         Op::Activation { site, .. } => {
             if let Some((field, expected, found)) = site.fault() {
@@ -327,12 +428,14 @@ fn check_attributes(node: &Node) -> Result<()> {
         Op::Input { .. }
         | Op::Linear { .. }
         | Op::Scale
-        | Op::BatchNorm { .. }
         | Op::GlobalPool { .. }
         | Op::Flatten
         | Op::Add
         | Op::Concat
-        | Op::TimeMean => {}
+        | Op::Mask { .. }
+        | Op::TimeMean
+        | Op::TimeLast
+        | Op::TimeMax => {}
     }
     Ok(())
 }
@@ -381,11 +484,29 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
                 Ok(shape)
             }
         }
-        Op::TimeMean => match inputs[0] {
+        Op::Mask { .. } => {
+            mask_shape(inputs[0], inputs[MASKED]).map_err(|expected| misfit(expected, inputs[0]))
+        }
+        Op::TimeMean | Op::TimeLast | Op::TimeMax => match inputs[0] {
             [_] => Ok(inputs[0].to_vec()),
             other => Err(misfit("[classes]".into(), other)),
         },
     }
+}
+
+/// Eq. 6b: the mask has one channel for each group of channels of `x`, and one position or those of
+/// `x`.
+fn mask_shape(mask: &[usize], x: &[usize]) -> std::result::Result<Vec<usize>, String> {
+    let positions = mask[1..] == x[1..] || mask[1..].iter().all(|&size| size == 1);
+    if positions && x[0].is_multiple_of(mask[0]) {
+        return Ok(x.to_vec());
+    }
+    let expected = format!("a mask [G] or [G, …] with G a divisor of {}", x[0]);
+    Err(if x.len() > 1 {
+        format!("{expected} and {:?} (or 1) positions, for the masked shape {x:?}", &x[1..])
+    } else {
+        format!("{expected}, for the masked shape {x:?}")
+    })
 }
 
 fn conv_shape(conv: &Conv, input: &[usize]) -> std::result::Result<Vec<usize>, String> {
@@ -400,9 +521,11 @@ fn conv_shape(conv: &Conv, input: &[usize]) -> std::result::Result<Vec<usize>, S
         &[&[conv.channels, input[0] / conv.groups], conv.kernel.as_slice()].concat(),
     )?;
     let mut shape = vec![conv.channels];
+    let (before, after) = sides(&conv.padding, rank);
     for axis in 0..rank {
         let extent = (conv.kernel[axis] - 1).saturating_mul(conv.dilation[axis]).saturating_add(1);
-        shape.push(windows(input[axis + 1], extent, conv.stride[axis], conv.padding[axis])?);
+        let padding = before[axis] + after[axis];
+        shape.push(windows(input[axis + 1], extent, conv.stride[axis], padding)?);
     }
     Ok(shape)
 }
@@ -420,27 +543,24 @@ fn pool_shape(window: &Window, input: &[usize]) -> std::result::Result<Vec<usize
         return Err(format!("[C] and {rank} spatial axes"));
     }
     let mut shape = vec![input[0]];
+    let (before, after) = sides(&window.padding, rank);
     for axis in 0..rank {
-        shape.push(windows(
-            input[axis + 1],
-            window.kernel[axis],
-            window.stride[axis],
-            window.padding[axis],
-        )?);
+        let padding = before[axis] + after[axis];
+        shape.push(windows(input[axis + 1], window.kernel[axis], window.stride[axis], padding)?);
     }
     Ok(shape)
 }
 
-/// Number of positions of a window along an axis (eq. 5).
+/// Number of positions of a window along an axis (eq. 5); `padding` is that of both sides together.
 fn windows(
     size: usize,
     extent: usize,
     stride: usize,
     padding: usize,
 ) -> std::result::Result<usize, String> {
-    let padded = size + 2 * padding;
+    let padded = size + padding;
     if padded < extent {
-        return Err(format!("an axis of at least {extent} with padding {padding}"));
+        return Err(format!("an axis of at least {extent} with padding {padding} in all"));
     }
     Ok((padded - extent) / stride + 1)
 }

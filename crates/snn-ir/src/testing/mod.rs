@@ -1,12 +1,14 @@
 //! Random trained models, for testing interpreters and conversions against each other. A model is a
 //! function of its seed.
 
-use crate::graph::{Conv, Graph, InitialWeights, Op, PoolKind, Window};
+use crate::graph::{
+    BATCH_NORM_MOMENTUM, Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Window,
+};
 use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 use crate::site::parts::{Initial, PartSpec, Range};
 use crate::site::{
-    Adaptation, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
+    Adaptation, FirstMembrane, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
 };
 use ndarray::{ArrayD, IxDyn};
 use rand::seq::IndexedRandom;
@@ -39,8 +41,8 @@ pub fn trained(seed: u64, numbers: Numbers) -> Model {
 }
 
 /// Draws a trained model: convolutions with stride, groups, padding and dilation, batch norm,
-/// pooling of events and of currents, residual and membrane streams, concatenation, IF, LIF, PLIF
-/// and QuantRelu sites (and others, if asked), T of 1 to 6, D of 1 to 15.
+/// pooling of events and of currents, residual and membrane streams, concatenation, masks, IF, LIF,
+/// PLIF and QuantRelu sites (and others, if asked), T of 1 to 6, D of 1 to 15.
 pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let mut draw = Draw {
         random: ChaCha8Rng::seed_from_u64(seed),
@@ -55,12 +57,13 @@ pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let image = draw.graph.push("image", Op::Input { shape }, &[]);
     let mut stream = draw.layer(&image);
     for _ in 0..draw.random.random_range(1..=4) {
-        stream = match draw.random.random_range(0..7) {
+        stream = match draw.random.random_range(0..8) {
             0 => draw.layer(&stream),
             1 | 2 => draw.residual(&stream),
             3 => draw.pool(&stream, &[PoolKind::Max, PoolKind::Average, PoolKind::Sum]),
             4 => draw.concat(&stream),
             5 => draw.event_add(&stream),
+            6 => draw.mask(&stream),
             _ => draw.membrane_stream(&stream),
         };
     }
@@ -72,7 +75,8 @@ pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
         draw.graph.push("flatten", Op::Flatten, &[&stream])
     };
     let scores = draw.graph.push("fc", Op::Linear { features: classes, bias: true }, &[&features]);
-    draw.graph.push("head", Op::TimeMean, &[&scores]);
+    let readout = draw.choose(&[Readout::Mean, Readout::Mean, Readout::Last, Readout::Max]);
+    draw.graph.push("head", readout.op(), &[&scores]);
     say_how_weights_begin(&mut draw.graph, seed);
     draw.finish(channels)
 }
@@ -107,6 +111,16 @@ pub fn pixels(model: &Model, batch: usize, seed: u64) -> ArrayD<u8> {
         shape.extend(image);
     }
     ArrayD::from_shape_simple_fn(IxDyn(&shape), || random.random())
+}
+
+/// `true` for a batch norm that reads a max pooling.
+fn follows_maxima(graph: &Graph, node: &Node) -> bool {
+    let input = node.inputs.first().and_then(|input| graph.node(input));
+    matches!(node.op, Op::BatchNorm(_))
+        && matches!(
+            input.map(|input| &input.op),
+            Some(Op::Pool { pool: PoolKind::Max, .. } | Op::GlobalPool { pool: PoolKind::Max })
+        )
 }
 
 struct Draw {
@@ -175,18 +189,34 @@ impl Draw {
             conv.padding.push(padding);
             conv.dilation.push(dilation);
         }
+        self.lopsided(&mut conv.padding);
         let name = self.name("conv");
         let conv = self.graph.push(name, Op::Conv(conv), &[input]);
-        if self.chance(0.75) {
-            let name = self.name("bn");
-            // With ε = 2⁻¹⁰ and a variance of 1 − 2⁻¹⁰ the root is exactly 1.
-            return self.graph.push(name, Op::BatchNorm { eps: 2.0_f64.powi(-10) }, &[&conv]);
+        if self.chance(0.75) { self.norm(&conv) } else { conv }
+    }
+
+    /// Shifts some windows: as much padding in all, but not the same on both sides.
+    fn lopsided(&mut self, padding: &mut Vec<usize>) {
+        if self.chance(0.25) {
+            let before: Vec<usize> =
+                padding.iter().map(|&each| self.random.random_range(0..=2 * each)).collect();
+            let after = padding.iter().zip(&before).map(|(each, before)| 2 * each - before);
+            *padding = before.iter().copied().chain(after).collect();
         }
-        conv
+    }
+
+    fn norm(&mut self, input: &str) -> String {
+        let norm = Norm {
+            // With ε = 2⁻¹⁰ and a variance of 1 − 2⁻¹⁰ the root is exactly 1.
+            eps: 2.0_f64.powi(-10),
+            scale: !self.chance(0.2),
+            momentum: self.choose(&[BATCH_NORM_MOMENTUM, BATCH_NORM_MOMENTUM, 0.4, 1.0]),
+        };
+        let name = self.name("bn");
+        self.graph.push(name, Op::BatchNorm(norm), &[input])
     }
 
     fn site(&mut self, input: &str) -> String {
-        let dyadic = self.numbers == Numbers::Dyadic;
         let site = if self.chance(0.5) {
             Site::QuantRelu(QuantRelu {
                 levels: self.random.random_range(1..=15),
@@ -194,26 +224,36 @@ impl Draw {
                 share: self.choose(&[Share::Layer, Share::Channel]),
             })
         } else {
-            let leak = match self.random.random_range(0..4) {
-                0 => Leak::Factor { factor: 1.0 },
-                1 if !dyadic => Leak::Learned { initial: self.random.random_range(0.1..0.9) },
-                2 if !dyadic => Leak::Factor { factor: self.random.random_range(0.0..1.0) },
-                _ => Leak::Factor { factor: self.choose(&[0.5, 0.25]) },
-            };
-            let reset = match self.random.random_range(0..3) {
-                0 => Reset::Soft,
-                1 => Reset::Hard { potential: self.choose(&[-0.5, 0.25]) },
-                _ => Reset::Hard { potential: 0.0 },
-            };
-            let threshold = Threshold::Fixed(self.choose(&[0.5, 1.0, 2.0]));
-            let lif = Lif { leak, threshold, reset, ..Lif::default() };
+            let lif = self.lif();
             Site::Lif(match self.sites {
                 Sites::Basic => lif,
                 Sites::All => self.attributes(lif),
             })
         };
+        self.activation(site, input)
+    }
+
+    fn activation(&mut self, site: Site, input: &str) -> String {
         let name = self.name("site");
         self.graph.push(name, Op::Activation { site, code: None }, &[input])
+    }
+
+    /// A LIF neuron of the basic kind.
+    fn lif(&mut self) -> Lif {
+        let dyadic = self.numbers == Numbers::Dyadic;
+        let leak = match self.random.random_range(0..4) {
+            0 => Leak::Factor { factor: 1.0 },
+            1 if !dyadic => Leak::Learned { initial: self.random.random_range(0.1..0.9) },
+            2 if !dyadic => Leak::Factor { factor: self.random.random_range(0.0..1.0) },
+            _ => Leak::Factor { factor: self.choose(&[0.5, 0.25]) },
+        };
+        let reset = match self.random.random_range(0..3) {
+            0 => Reset::Soft,
+            1 => Reset::Hard { potential: self.choose(&[-0.5, 0.25]) },
+            _ => Reset::Hard { potential: 0.0 },
+        };
+        let threshold = Threshold::Fixed(self.choose(&[0.5, 1.0, 2.0]));
+        Lif { leak, threshold, reset, ..Lif::default() }
     }
 
     /// Attributes beyond those of [`Sites::Basic`], some of them.
@@ -242,6 +282,12 @@ impl Draw {
         if self.chance(0.3) {
             lif.synapse = Synapse::Current { alpha: factor(self) };
         }
+        lif.initial = match self.random.random_range(0..6) {
+            0 => FirstMembrane::Potential(self.choose(&[-0.5, 0.25, 0.75])),
+            1 | 2 if dyadic => FirstMembrane::Threshold { share: self.choose(&[0.5, -0.25]) },
+            1 | 2 => FirstMembrane::Threshold { share: self.random.random_range(-1.0..1.0) },
+            _ => FirstMembrane::Rest,
+        };
         if self.chance(0.3) && !matches!(lif.spike, Spike::Integer { .. }) {
             let strength = if dyadic {
                 self.choose(&[0.25, 0.5, 1.0])
@@ -253,11 +299,16 @@ impl Draw {
         lif
     }
 
-    /// Convolution, norm, perhaps pooling of the current, site.
+    /// Convolution, norm, perhaps pooling of the current, perhaps a norm after maxima, site.
     fn layer(&mut self, input: &str) -> String {
         let mut current = self.conv(input, None, false);
         if self.chance(0.25) {
             current = self.pool(&current, &[PoolKind::Max, PoolKind::Average]);
+        } else if self.chance(0.2) {
+            for _ in 0..self.random.random_range(1..=2) {
+                current = self.pool(&current, &[PoolKind::Max]);
+            }
+            current = self.norm(&current);
         }
         self.site(&current)
     }
@@ -295,11 +346,16 @@ impl Draw {
         let kernel =
             if pool == PoolKind::Average && self.numbers == Numbers::Dyadic { 2 } else { kernel };
         let padding = padding.min(kernel / 2);
-        let window = Window {
+        let mut window = Window {
             kernel: vec![kernel; axes],
             stride: vec![stride; axes],
             padding: vec![padding; axes],
         };
+        if self.chance(0.25) {
+            // At most half the kernel on either side.
+            let most = kernel / 2;
+            window.padding = (0..2 * axes).map(|_| self.random.random_range(0..=most)).collect();
+        }
         let name = self.name("pool");
         self.graph.push(name, Op::Pool { pool, window }, &[input])
     }
@@ -308,6 +364,51 @@ impl Draw {
         let other = self.layer_same(input);
         let name = self.name("concat");
         self.graph.push(name, Op::Concat, &[input, &other])
+    }
+
+    /// Events masked by spikes that are computed from them: value by value, for groups of channels,
+    /// for whole channels, or for all positions of groups. What is masked may be a sum of streams,
+    /// which a layer then reads.
+    fn mask(&mut self, input: &str) -> String {
+        let shape = self.shape(input);
+        let divisors: Vec<usize> = (1..=shape[0]).filter(|n| shape[0].is_multiple_of(*n)).collect();
+        let groups = self.choose(&divisors);
+        let groups = if self.chance(0.4) { shape[0] } else { groups };
+        let mut mask = self.conv(input, Some(groups), true);
+        let whole = self.chance(0.4);
+        let pool = self.choose(&[PoolKind::Max, PoolKind::Average, PoolKind::Sum]);
+        let global = |draw: &mut Self, input: &str, pool| {
+            let name = draw.name("pool");
+            draw.graph.push(name, Op::GlobalPool { pool }, &[input])
+        };
+        let of_currents = whole && self.chance(0.5);
+        if of_currents {
+            // A ninth is no multiple of a power of two.
+            let pool = if self.numbers == Numbers::Dyadic { PoolKind::Max } else { pool };
+            mask = global(self, &mask, pool);
+        }
+        let lif = self.lif();
+        mask = self.activation(Site::Lif(lif), &mask);
+        if whole && !of_currents {
+            mask = if pool == PoolKind::Max {
+                global(self, &mask, pool)
+            } else {
+                let sum = global(self, &mask, PoolKind::Sum);
+                let lif = Lif { threshold: Threshold::Fixed(4.0), ..self.lif() };
+                self.activation(Site::Lif(lif), &sum)
+            };
+        }
+        let mut x = input.to_string();
+        let is_sum = self.chance(0.3);
+        if is_sum || self.chance(0.5) {
+            let current = self.conv(input, Some(shape[0]), true);
+            let other = self.site(&current);
+            let name = self.name("add");
+            x = if is_sum { self.graph.push(name, Op::Add, &[input, &other]) } else { other };
+        }
+        let (name, inverted) = (self.name("mask"), self.chance(0.4));
+        let masked = self.graph.push(name, Op::Mask { inverted }, &[&mask, &x]);
+        if is_sum { self.layer(&masked) } else { masked }
     }
 
     /// Two event streams with different steps, added and read by a convolution.
@@ -344,6 +445,10 @@ impl Draw {
                 let op = &graph.nodes[node].op;
                 let size = spec.shape.iter().product();
                 let mut values: Vec<f64> = (0..size).map(|_| self.value(op, &spec)).collect();
+                if spec.part == "weight" && follows_maxima(&graph, &graph.nodes[node]) {
+                    // Only what ascends commutes with a maximum.
+                    values.iter_mut().for_each(|v| *v = if *v == 0.0 { 1.0 } else { v.abs() });
+                }
                 if self.numbers == Numbers::Dyadic && is_synapse(op, &spec) {
                     // One full-scale weight in each row makes the unit of the grid a power of two.
                     let row = size / spec.shape[0];
@@ -379,14 +484,14 @@ impl Draw {
                     _ => initial * self.random.random_range(0.7..1.5),
                 }
             }
-            (Op::BatchNorm { .. }, Some(Initial::Constant(1.0))) if spec.learned => {
+            (Op::BatchNorm(_), Some(Initial::Constant(1.0))) if spec.learned => {
                 if dyadic {
                     return self.choose(&[1.0, 0.5, -1.0, -0.5, 0.0]);
                 }
                 let usual = self.random.random_range(0.3..1.5);
                 self.choose(&[usual, usual, usual, -usual, 1e-8, -1e-8, 0.0])
             }
-            (Op::BatchNorm { eps }, _) if spec.range != Range::Finite => {
+            (Op::BatchNorm(Norm { eps, .. }), _) if spec.range != Range::Finite => {
                 if dyadic {
                     1.0 - eps
                 } else {

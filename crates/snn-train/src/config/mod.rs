@@ -10,6 +10,7 @@ pub(crate) mod kind;
 pub(crate) mod network;
 pub(crate) mod overrides;
 pub(crate) mod start_from;
+pub(crate) mod twin;
 pub(crate) mod unknown;
 
 use self::batch_norm::BatchNormReestimationConfig;
@@ -18,10 +19,13 @@ use self::data::{DataConfig, RunData};
 use self::distillation::DistillationConfig;
 use self::network::NetworkConfig;
 use self::start_from::StartFromConfig;
+use self::twin::TwinConfig;
 use crate::encode::encoded_shape;
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
 use crate::optim::OptimiserConfig;
+use crate::optim::groups::GroupConfig;
+use crate::optim::lookahead::LookaheadConfig;
 use crate::optim::schedule::ScheduleConfig;
 use crate::optim::warm_up::WarmUpConfig;
 use crate::recipe::Recipe;
@@ -115,6 +119,9 @@ pub struct RunConfig {
     /// The optimiser.
     #[serde(default)]
     pub optimiser: OptimiserConfig,
+    /// Lookahead around the optimiser.
+    #[serde(default)]
+    pub lookahead: LookaheadConfig,
     /// The learning rate over time.
     #[serde(default)]
     pub schedule: ScheduleConfig,
@@ -130,6 +137,13 @@ pub struct RunConfig {
     /// Treatment of batch norm's running statistics at the end.
     #[serde(default)]
     pub batch_norm_reestimation: BatchNormReestimationConfig,
+    /// Groups of weights that the optimiser treats in their own way; a weight belongs to the first
+    /// that matches its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupConfig>,
+    /// Staged training: a twin that is trained first; absent for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<TwinConfig>,
 }
 
 mod defaults {
@@ -234,7 +248,7 @@ impl RunConfig {
         if self.encoder != Encoder::Direct {
             self.encoder.validate(self.time_steps)?;
         }
-        Ok(())
+        self.twin_config().map(drop)
     }
 
     /// Opens the data of the run, split and limited.
@@ -289,11 +303,15 @@ impl RunConfig {
             precision: self.precision,
             memory: self.memory,
             optimiser: self.optimiser,
+            groups: self.groups.clone(),
+            lookahead: self.lookahead,
             schedule: self.schedule,
             warm_up: self.warm_up,
             loss: self.loss,
             distillation_weight: self.distillation.weight,
             distillation_temperature: self.distillation.temperature,
+            distillation_per_step: self.distillation.per_step,
+            distillation_own_weight: self.distillation.own_weight,
             batch_norm_reestimation: self.batch_norm_reestimation,
             augment: self.data.augment(mean),
             mix: self.data.mix(),

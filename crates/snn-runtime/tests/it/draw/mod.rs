@@ -11,8 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use snn_ir::Model;
 use snn_ir::StreamKind as Kind;
 use snn_ir::{
-    Adaptation, Code, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, QuantRelu, Reset,
-    Share, Site, Spike, Synapse, Threshold,
+    Adaptation, Code, FirstMembrane, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif,
+    QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
 };
 use snn_ir::{Conv, Graph, Op, PoolKind, Window};
 
@@ -125,7 +125,7 @@ impl Draw {
 
     fn grow(&mut self) {
         let flow = [Kind::Events, Kind::Pixels];
-        match self.random.random_range(0..12) {
+        match self.random.random_range(0..14) {
             0..=3 => {
                 let Some(source) = self.any(&[Kind::Events]) else { return };
                 let current = self.synapse(&source);
@@ -150,6 +150,7 @@ impl Draw {
             }
             8 | 9 => self.concat(),
             10 => self.add(),
+            11 | 12 => self.mask(),
             _ => {
                 if let Some(source) = self.any(&[Kind::Events, Kind::Current]) {
                     self.flatten(&source);
@@ -198,6 +199,14 @@ impl Draw {
             conv.stride.push(stride);
             conv.dilation.push(dilation);
         }
+        if self.chance(0.25) {
+            // As much padding in all, but not the same on both sides.
+            let total: Vec<usize> = conv.padding.iter().map(|each| 2 * each).collect();
+            let before: Vec<usize> =
+                total.iter().map(|&total| self.random.random_range(0..=total)).collect();
+            let after = total.iter().zip(&before).map(|(total, before)| total - before);
+            conv.padding = before.iter().copied().chain(after).collect();
+        }
         self.node(Op::Conv(conv), &[source], outputs, Kind::Current)
     }
 
@@ -231,6 +240,7 @@ impl Draw {
             let (multiplier, shift) = self.fraction();
             lif.adaptation = GridAdaptation::Threshold { multiplier, shift };
         }
+        lif.initial = self.chance(0.3);
         let code = self.code_of(lif.spike);
         (Site::GridLif(lif), code)
     }
@@ -288,6 +298,11 @@ impl Draw {
                         (self.choose(&[0.5, 0.75, 1.0]), self.choose(&[0.0, 0.25, 1.0]));
                     lif.adaptation = Adaptation::Threshold { decay, strength };
                 }
+                lif.initial = match self.random.random_range(0..4) {
+                    0 => FirstMembrane::Potential(self.choose(&[-0.5, 0.25, 0.5])),
+                    1 => FirstMembrane::Threshold { share: self.choose(&[0.5, -0.25]) },
+                    _ => FirstMembrane::Rest,
+                };
                 let code = self.code_of(spike);
                 (Site::Lif(lif), code)
             }
@@ -303,15 +318,19 @@ impl Draw {
         }
         let (mut window, mut outputs) =
             (Window { kernel: vec![], stride: vec![], padding: vec![] }, vec![shape[0]]);
+        let mut after = Vec::new();
         for &size in &shape[1..] {
             let kernel = self.upto(3.min(size));
-            let padding = self.random.random_range(0..=kernel / 2);
+            let side = |draw: &mut Self| draw.random.random_range(0..=kernel / 2);
+            let (before, behind) = (side(self), side(self));
             let stride = self.upto(2);
-            outputs.push((size + 2 * padding - kernel) / stride + 1);
+            outputs.push((size + before + behind - kernel) / stride + 1);
             window.kernel.push(kernel);
-            window.padding.push(padding);
+            window.padding.push(before);
+            after.push(behind);
             window.stride.push(stride);
         }
+        window.padding.extend(after);
         self.node(Op::Pool { pool, window }, &[source], outputs, kind);
     }
 
@@ -340,6 +359,67 @@ impl Draw {
         }
         let names: Vec<&str> = chosen.iter().map(|n| n.0.as_str()).collect();
         self.node(Op::Concat, &names, joined, kind);
+    }
+
+    /// Events masked by spikes that there are, or by new ones of all channels, groups or one, at
+    /// all positions or for whole channels.
+    fn mask(&mut self) {
+        let Some(x) = self.any(&[Kind::Events]) else { return };
+        let (shape, kind) = self.of(&x);
+        let op = Op::Mask { inverted: self.chance(0.5) };
+        let fits = |mask: &String| {
+            let mut graph = self.graph.clone();
+            graph.push("trial", op.clone(), &[mask, &x]);
+            graph.shapes().is_ok()
+        };
+        let masks: Vec<String> =
+            self.nodes.iter().map(|node| node.0.clone()).filter(fits).collect();
+        let mask = if masks.is_empty() || self.chance(0.6) {
+            let divisors: Vec<usize> =
+                (1..=shape[0]).filter(|g| shape[0].is_multiple_of(*g)).collect();
+            let groups = self.choose(&divisors);
+            let current = if shape.len() == 1 {
+                let op = Op::Linear { features: groups, bias: true };
+                self.node(op, &[&x], vec![groups], Kind::Current)
+            } else {
+                let axes = shape.len() - 1;
+                let line = Conv { bias: true, ..Conv::line(groups, 1, 1) };
+                let conv = Conv {
+                    kernel: vec![1; axes],
+                    stride: vec![1; axes],
+                    padding: vec![0; axes],
+                    dilation: vec![1; axes],
+                    ..line
+                };
+                let outputs = [&[groups], &shape[1..]].concat();
+                self.node(Op::Conv(conv), &[&x], outputs, Kind::Current)
+            };
+            let spikes = self.spikes(&current);
+            if self.chance(0.4) {
+                let pool = Op::GlobalPool { pool: PoolKind::Max };
+                self.node(pool, &[&spikes], vec![groups], Kind::Events)
+            } else {
+                spikes
+            }
+        } else {
+            self.choose(&masks)
+        };
+        self.node(op, &[&mask, &x], shape, kind);
+    }
+
+    /// A site of binary spikes.
+    fn spikes(&mut self, current: &str) -> String {
+        let (shape, _) = self.of(current);
+        loop {
+            let (site, code) = match self.numbers {
+                Numbers::Integer => self.grid_site(),
+                Numbers::Dyadic | Numbers::Coarse => self.real_site(),
+            };
+            if site.spike() == Some(Spike::Binary) {
+                let op = Op::Activation { site, code: Some(code) };
+                return self.node(op, &[current], shape, Kind::Events);
+            }
+        }
     }
 
     /// A membrane stream or a shortcut: currents of one shape.
