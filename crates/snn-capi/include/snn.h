@@ -9,6 +9,10 @@
  * Threads: a model may be used by several threads at once. A session, and a state, is used by
  * one thread at a time; it need not always be the same.
  *
+ * Processes: a child of fork may use models and sessions that its parent made and used, as
+ * Python's multiprocessing does: threads that work for them are made again in the child. What
+ * another thread of the parent used at the moment of the fork must not be used in the child.
+ *
  * Errors: a function that returns snn_status changes nothing of the caller's if it fails, except
  * that `*out` becomes NULL. Null and misaligned pointers, lengths that do not fit and values out
  * of range are errors; freed handles, and arrays shorter than the length that comes with them,
@@ -54,8 +58,8 @@ typedef struct SnnState SnnState;
 
 /* How a model is deployed. Zeros are defaults. */
 typedef struct SnnOptions {
-    /* Threads that work on one sample of a session, for latency; 0 is 1. For many samples see
-     * snn_model_run_batch. */
+    /* Threads that work on one sample of a session, for latency; 0 is 1. More than 16 and than
+     * four for each processor are refused. For many samples see snn_model_run_batch. */
     uint32_t threads;
     /* Instruction set: 0 for the best that is available, 1 scalar, 2 AVX2, 3 AVX-512, 4 AVX-512
      * with VNNI. All give the same results. */

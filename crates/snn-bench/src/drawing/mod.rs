@@ -7,7 +7,7 @@ mod svg;
 mod text;
 
 #[cfg(feature = "data")]
-pub(crate) use sheet::{Block, png, sheet, tile};
+pub(crate) use sheet::{Block, png, row_fits, sheet, tile};
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 
