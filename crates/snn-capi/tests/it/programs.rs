@@ -130,7 +130,7 @@ fn windows_of(model: &Path, events: &[Event], micros: u64) -> String {
 fn the_examples_run_a_recording_as_its_events_arrive() {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("model.safetensors");
-    crate::interface::model().save(&model).unwrap();
+    super::interface::model().save(&model).unwrap();
     // 300 events on the sensor of 4x3, with a pause of several windows.
     let event = |i: u16| {
         let t = 20 * i64::from(i) + if i < 100 { 7 } else { 3_000 };

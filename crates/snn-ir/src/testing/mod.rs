@@ -447,7 +447,9 @@ impl Draw {
                 let mut values: Vec<f64> = (0..size).map(|_| self.value(op, &spec)).collect();
                 if spec.part == "weight" && follows_maxima(&graph, &graph.nodes[node]) {
                     // Only what ascends commutes with a maximum.
-                    values.iter_mut().for_each(|v| *v = if *v == 0.0 { 1.0 } else { v.abs() });
+                    for v in &mut values {
+                        *v = if *v == 0.0 { 1.0 } else { v.abs() };
+                    }
                 }
                 if self.numbers == Numbers::Dyadic && is_synapse(op, &spec) {
                     // One full-scale weight in each row makes the unit of the grid a power of two.
