@@ -4,8 +4,10 @@
     print(Model("model.safetensors").classify(pixels))
 
 The library is named by the variable SNN_LIBRARY, or found where the linker looks for `snn`; build
-it with `cargo build --release -p snn-capi`. Pixels are bytes in C, H, W order, or any contiguous
-array of bytes such as a NumPy array of uint8; they are not normalised.
+it with `cargo build --release -p snn-capi`. Pixels are bytes in C, H, W order, or an array of
+bytes such as a NumPy array of uint8, whose last axes must be these; they are not normalised. A model and its sessions may
+be used by a child of `os.fork`, as `multiprocessing` makes them on Linux, also after the parent used
+them; threads are made again there.
 """
 
 import ctypes
@@ -65,7 +67,10 @@ class Scores(NamedTuple):
 def _load():
     path = os.environ.get("SNN_LIBRARY") or ctypes.util.find_library("snn")
     if path is None:
-        raise SnnError("libsnn was not found: name its file in the variable SNN_LIBRARY")
+        raise SnnError(
+            "libsnn was not found: build it with `cargo build --release -p snn-capi` and name its "
+            "file (target/release/libsnn.so) in the variable SNN_LIBRARY"
+        )
     snn, size, handle = ctypes.CDLL(path), c_size_t, c_void_p
     # Without these types ctypes would cut pointers to 32 bits.
     for name, result, *arguments in [
@@ -73,6 +78,7 @@ def _load():
         ("model_load", None, c_char_p, handle, POINTER(handle)),
         ("model_free", None, handle),
         ("model_input_size", size, handle),
+        ("model_input_shape", size, handle, POINTER(c_size_t), size),
         ("model_time_steps", size, handle),
         ("model_classes", size, handle),
         ("model_class_name", c_char_p, handle, size),
@@ -104,8 +110,15 @@ def _load():
     return snn
 
 
-def _bytes(pixels):
+def _bytes(pixels, shape):
     view = memoryview(pixels)
+    # Arrays say their axes: the last ones must be the model's, so that H, W, C is not read as
+    # C, H, W. Plain bytes, and arrays of one axis, are taken in order.
+    if view.ndim > 1 and tuple(view.shape[-len(shape):]) != tuple(shape):
+        found = tuple(view.shape)
+        hint = "; pixels in H, W, C order need transposing to C, H, W"
+        hint = hint if sorted(found[-len(shape):]) == sorted(shape) else ""
+        raise SnnError(f"pixels: expected an array of shape {tuple(shape)}, found {found}{hint}")
     if view.format != "B":
         raise SnnError(f"pixels must be bytes of 0 to 255, found values of format {view.format!r}")
     return view.tobytes()
@@ -132,6 +145,10 @@ class Model:
         self.classes = [None if name is None else name.decode() for name in names]
         self.input_size = self._snn.snn_model_input_size(self._handle)
         self.time_steps = self._snn.snn_model_time_steps(self._handle)
+        axes = self._snn.snn_model_input_shape(self._handle, None, 0)
+        shape = (c_size_t * axes)()
+        self._snn.snn_model_input_shape(self._handle, shape, axes)
+        self.input_shape = tuple(shape)
 
     def __del__(self):
         if getattr(self, "_handle", None):
@@ -139,7 +156,7 @@ class Model:
 
     def classify(self, pixels):
         """The best class of one image."""
-        pixels, best = _bytes(pixels), _Prediction()
+        pixels, best = _bytes(pixels, self.input_shape), _Prediction()
         self._snn.snn_model_classify(self._handle, pixels, len(pixels), byref(best))
         return best.python()
 
@@ -168,13 +185,13 @@ class Session:
 
     def run(self, pixels):
         """Runs one image, shown at every macro-step, or encoded if the model has an encoder."""
-        pixels = _bytes(pixels)
+        pixels = _bytes(pixels, self.model.input_shape)
         self._snn.snn_session_run(self._handle, pixels, len(pixels))
         return self._scores()
 
     def run_frames(self, frames):
         """Runs one sample with a frame for each macro-step, encoded if the model has an encoder."""
-        frames = _bytes(frames)
+        frames = _bytes(frames, self.model.input_shape)
         self._snn.snn_session_run_frames(self._handle, frames, len(frames))
         return self._scores()
 
@@ -193,7 +210,7 @@ class Session:
 
     def push(self, frame):
         """One macro-step of a stream, of any length; the scores are those so far."""
-        frame = _bytes(frame)
+        frame = _bytes(frame, self.model.input_shape)
         self._snn.snn_session_push(self._handle, self._stream(), frame, len(frame))
         return self._scores()
 

@@ -221,3 +221,89 @@ fn the_example_in_python_runs() {
     module.env("SNN_LIBRARY", libraries().join(shared_name()));
     output(&mut module);
 }
+
+/// A process that has used a model on several threads and for batches forks, as Python's
+/// `multiprocessing` does, and the child uses the same model and session; it has ten seconds.
+const FORK: &str = r#"
+#define _POSIX_C_SOURCE 200809L
+#include <snn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int64_t sums[3][400];
+static uint8_t images[4 * 3 * 32 * 32];
+
+static void check(snn_status status) {
+    if (status != SNN_OK) {
+        fprintf(stderr, "%s\n", snn_last_error());
+        _exit(2);
+    }
+}
+
+static void work(SnnModel *model, SnnSession *session, int64_t *into) {
+    size_t size = snn_model_input_size(model), classes = snn_model_classes(model);
+    check(snn_session_run(session, images, size));
+    check(snn_session_sums(session, into, classes));
+    check(snn_model_run_batch(model, images, 2 * size, 2, into + classes, NULL, 2 * classes));
+}
+
+int main(int count, char **arguments) {
+    SnnOptions options = {2, 0};
+    SnnModel *model;
+    SnnSession *session;
+    int ended;
+    (void)count;
+    for (size_t i = 0; i < sizeof images; i++) images[i] = (uint8_t)(i * 7);
+    check(snn_model_load(arguments[1], &options, &model));
+    check(snn_session_new(model, &session));
+    work(model, session, sums[0]);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        work(model, session, sums[1]);
+        work(model, session, sums[2]);
+        int same = !memcmp(sums[0], sums[1], sizeof sums[0]) &&
+                   !memcmp(sums[0], sums[2], sizeof sums[0]);
+        /* A child of the child, and the end of what was inherited. */
+        pid_t next = fork();
+        if (next == 0) {
+            alarm(10);
+            work(model, session, sums[1]);
+            _exit(memcmp(sums[0], sums[1], sizeof sums[0]) ? 3 : 0);
+        }
+        waitpid(next, &ended, 0);
+        if (!WIFEXITED(ended) || WEXITSTATUS(ended)) _exit(4);
+        snn_session_free(session);
+        snn_model_free(model);
+        _exit(same ? 0 : 5);
+    }
+    waitpid(child, &ended, 0);
+    if (!WIFEXITED(ended)) return printf("the child hung\n"), 1;
+    if (WEXITSTATUS(ended)) return printf("the child found %d\n", WEXITSTATUS(ended)), 1;
+    work(model, session, sums[1]);
+    printf("%s\n", memcmp(sums[0], sums[1], sizeof sums[0]) ? "others" : "the same");
+    return 0;
+}
+"#;
+
+#[test]
+#[cfg(unix)]
+fn a_child_of_fork_uses_the_models_of_its_parent() {
+    if !is_here("cc") {
+        return;
+    }
+    let (root, folder) = (root(), tempfile::tempdir().unwrap());
+    let (source, program) = (folder.path().join("fork.c"), folder.path().join("fork"));
+    std::fs::write(&source, FORK).unwrap();
+    let mut compile = Command::new("cc");
+    compile.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-I"]);
+    compile.arg(root.join("crates/snn-capi/include")).arg(&source);
+    compile.arg(libraries().join(shared_name())).arg("-o").arg(&program);
+    output(&mut compile);
+    let mut run = Command::new(&program);
+    run.env("LD_LIBRARY_PATH", libraries()).env("DYLD_LIBRARY_PATH", libraries());
+    assert_eq!(output(run.arg(root.join(MODEL))), "the same\n");
+}

@@ -68,6 +68,17 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Code>,
     },
+    /// Dropout of values in training, one mask for all macro-steps (eq. 6a); conversion removes
+    /// it.
+    Dropout {
+        /// Share of the values that are dropped, at least 0 and below 1.
+        rate: f64,
+    },
+    /// Dropout of a whole branch for a sample in training (eq. 6a); conversion removes it.
+    DropPath {
+        /// Share of the samples for which the branch is dropped, at least 0 and below 1.
+        rate: f64,
+    },
     /// The head: the mean over macro-steps of the class scores (eq. 7).
     #[serde(deserialize_with = "no_fields")]
     TimeMean,
@@ -103,6 +114,8 @@ impl Op {
             Op::Concat => "concat",
             Op::Mask { .. } => "mask",
             Op::Activation { site, .. } => site.label(),
+            Op::Dropout { .. } => "dropout",
+            Op::DropPath { .. } => "drop_path",
             Op::TimeMean => "time_mean",
             Op::TimeLast => "time_last",
             Op::TimeMax => "time_max",
@@ -154,6 +167,9 @@ impl Op {
                 }
                 Ok(parts)
             }
+            Op::Dropout { .. } | Op::DropPath { .. } if form != Form::Trained => {
+                Err("dropout is for training; conversion removes it")
+            }
             Op::Activation { code, .. } if code.is_some() == (form == Form::Trained) => {
                 Err("a site has a code after conversion and only then")
             }
@@ -164,6 +180,8 @@ impl Op {
             | Op::Flatten
             | Op::Add
             | Op::Concat
+            | Op::Dropout { .. }
+            | Op::DropPath { .. }
             | Op::Mask { .. }
             | Op::TimeMean
             | Op::TimeLast

@@ -2,7 +2,7 @@
 
 use snn_data::{Border, DatasetName, Flip};
 use snn_hybrid::{Policy, Replacement};
-use snn_ir::{Adaptation, Encoder, Lif, Spike, Surrogate, Synapse};
+use snn_ir::{Adaptation, Encoder, FirstMembrane, Lif, Spike, Surrogate, Synapse};
 use snn_train::{
     AdamWConfig, AutoAugmentConfig, BatchNormReestimationConfig, DistillationConfig, LossConfig,
     NetworkConfig, OptimiserConfig, RunConfig, ScheduleConfig, SgdConfig, WarmUpConfig,
@@ -338,6 +338,7 @@ fn overrides_reach_keys_that_are_not_written_out() {
         "neuron.synapse=current",
         "neuron.synapse.alpha=1",
         "neuron.adaptation={ kind = 'threshold', decay = 0.5, strength = 0.25 }",
+        "neuron.initial={ kind = 'threshold', share = 0.5 }",
     ])
     .unwrap();
     assert_eq!(config.network, NetworkConfig::File { path: "net.json".into() });
@@ -345,6 +346,9 @@ fn overrides_reach_keys_that_are_not_written_out() {
     assert_eq!(config.neuron.synapse, Synapse::Current { alpha: 1.0 });
     let adaptation = Adaptation::Threshold { decay: 0.5, strength: 0.25 };
     assert_eq!(config.neuron.adaptation, adaptation);
+    assert_eq!(config.neuron.initial, FirstMembrane::Threshold { share: 0.5 });
+    let config = set(&["neuron.initial=0.25"]).unwrap();
+    assert_eq!(config.neuron.initial, FirstMembrane::Potential(0.25));
 }
 
 #[cfg(feature = "data")]
