@@ -75,6 +75,17 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Code>,
     },
+    /// Dropout of values in training, one mask for all macro-steps (eq. 6a); conversion removes
+    /// it.
+    Dropout {
+        /// Share of the values that are dropped, at least 0 and below 1.
+        rate: f64,
+    },
+    /// Dropout of a whole branch for a sample in training (eq. 6a); conversion removes it.
+    DropPath {
+        /// Share of the samples for which the branch is dropped, at least 0 and below 1.
+        rate: f64,
+    },
     /// The head: the mean over macro-steps of the class scores (eq. 7).
     #[serde(deserialize_with = "no_fields")]
     TimeMean,
@@ -111,6 +122,8 @@ impl Op {
             Op::ChannelSum { .. } => "channel_sum",
             Op::Mask { .. } => "mask",
             Op::Activation { site, .. } => site.label(),
+            Op::Dropout { .. } => "dropout",
+            Op::DropPath { .. } => "drop_path",
             Op::TimeMean => "time_mean",
             Op::TimeLast => "time_last",
             Op::TimeMax => "time_max",
@@ -165,6 +178,9 @@ impl Op {
             Op::ChannelSum { .. } if form != Form::Trained => {
                 Err("a channel sum does not exist after conversion; it is a convolution there")
             }
+            Op::Dropout { .. } | Op::DropPath { .. } if form != Form::Trained => {
+                Err("dropout is for training; conversion removes it")
+            }
             Op::Activation { code, .. } if code.is_some() == (form == Form::Trained) => {
                 Err("a site has a code after conversion and only then")
             }
@@ -176,6 +192,8 @@ impl Op {
             | Op::Add
             | Op::Concat
             | Op::ChannelSum { .. }
+            | Op::Dropout { .. }
+            | Op::DropPath { .. }
             | Op::Mask { .. }
             | Op::TimeMean
             | Op::TimeLast

@@ -279,6 +279,8 @@ impl Values {
             Op::Pool { pool: PoolKind::Max, .. }
             | Op::GlobalPool { pool: PoolKind::Max }
             | Op::Flatten
+            | Op::Dropout { .. }
+            | Op::DropPath { .. }
             | Op::Concat => inputs.find(|values| *values != Self::Binary).unwrap_or(Self::Binary),
             Op::Pool { .. } | Op::GlobalPool { .. } | Op::ChannelSum { .. } | Op::Add => {
                 inputs.find(|values| *values == Self::Current).unwrap_or(Self::Sums)
@@ -331,6 +333,8 @@ fn check_arity(node: &Node) -> Result<()> {
         | Op::ChannelSum { .. }
         | Op::Flatten
         | Op::Activation { .. }
+        | Op::Dropout { .. }
+        | Op::DropPath { .. }
         | Op::TimeMean
         | Op::TimeLast
         | Op::TimeMax => ("one", |n| n == 1),
@@ -421,6 +425,11 @@ fn check_attributes(node: &Node) -> Result<()> {
                 return fail("momentum", "above 0 and at most 1", momentum.to_string());
             }
         }
+        Op::Dropout { rate } | Op::DropPath { rate } => {
+            if !(0.0..1.0).contains(rate) {
+                return fail("rate", "at least 0 and below 1", rate.to_string());
+            }
+        }
         Op::Activation { site, .. } => {
             if let Some((field, expected, found)) = site.fault() {
                 return fail(field, expected, found);
@@ -472,7 +481,11 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
         }
         Op::GlobalPool { .. } => Ok(vec![inputs[0][0]]),
         Op::Flatten => Ok(vec![inputs[0].iter().product()]),
-        Op::Scale | Op::BatchNorm { .. } | Op::Activation { .. } => Ok(inputs[0].to_vec()),
+        Op::Scale
+        | Op::BatchNorm { .. }
+        | Op::Activation { .. }
+        | Op::Dropout { .. }
+        | Op::DropPath { .. } => Ok(inputs[0].to_vec()),
         Op::Add => match inputs.iter().find(|shape| **shape != inputs[0]) {
             Some(other) => Err(misfit(format!("equal shapes {:?}", inputs[0]), other)),
             None => Ok(inputs[0].to_vec()),

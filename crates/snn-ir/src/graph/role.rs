@@ -35,6 +35,8 @@ pub enum Role {
     Shape,
     /// Several streams made one: add, concat.
     Join,
+    /// Values dropped in training, nothing else: dropout, drop-path.
+    Dropout,
     /// A stream that passes where another one lets it: mask.
     Gate,
     /// The class scores.
@@ -107,6 +109,7 @@ impl Op {
             Op::Pool { .. } | Op::GlobalPool { .. } | Op::ChannelSum { .. } => Role::Pool,
             Op::Flatten => Role::Shape,
             Op::Add | Op::Concat => Role::Join,
+            Op::Dropout { .. } | Op::DropPath { .. } => Role::Dropout,
             Op::Mask { .. } => Role::Gate,
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Role::Head,
         }
@@ -161,7 +164,7 @@ impl Op {
             Role::Source => Kind::Pixels,
             Role::Site => Kind::Events,
             Role::Synapse | Role::Norm | Role::Head => Kind::Current,
-            Role::Pool | Role::Shape | Role::Join | Role::Gate => inputs
+            Role::Pool | Role::Shape | Role::Join | Role::Gate | Role::Dropout => inputs
                 .into_iter()
                 .reduce(|a, b| match (a, b) {
                     (Kind::Current, _) | (_, Kind::Current) => Kind::Current,

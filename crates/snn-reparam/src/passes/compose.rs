@@ -1,5 +1,6 @@
-//! Pass 4: a convolution of kernel 1, or a linear layer, that reads a sum of currents is composed
-//! with the layers below it, which read events: `W·(S e + b) = (W·S) e + W·b`.
+//! After the adds are distributed: a convolution of kernel 1, or a linear layer, that reads a sum
+//! of currents is composed with the layers below it, which read events:
+//! `W·(S e + b) = (W·S) e + W·b`.
 //!
 //! So a pre-activation shortcut (MS-ResNet) becomes one convolution for each layer that its stream
 //! is the sum of. With an outer kernel of one position and no padding there is no border to err at:
