@@ -94,9 +94,8 @@ impl<'b> Walk<'b> {
                 0xC4 => self.huffman(segment)?,
                 0xDB => self.divisors(segment),
                 0xDD => {
-                    if let &[high, low] = segment {
-                        self.interval = usize::from(u16::from_be_bytes([high, low]));
-                    }
+                    let interval = segment.try_into().map(u16::from_be_bytes);
+                    self.interval = interval.map_or(self.interval, usize::from);
                 }
                 0xC0..=0xC2 => {
                     if !self.frame(segment, marker == 0xC2)? {
@@ -410,7 +409,7 @@ impl Scan<'_> {
                         *mean = mean.wrapping_add(bits.signed(size)?);
                         // Eight times the deviation of the mean from 128, with room for rounding.
                         let step = quantisers[component.quantiser].unwrap_or(1).max(1);
-                        let value = i64::from(*mean) * i64::from(step) << self.low;
+                        let value = (i64::from(*mean) * i64::from(step)) << self.low;
                         if value.abs() > 2048 + 2 * i64::from(step) {
                             return Err("a block whose brightness no picture has");
                         }
