@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use snn_ir::{Adaptation, Spike, Synapse};
 use snn_ir::{
-    Code, ConversionOptions, Encoder, Form, GridOptions, Leak, Lif, Model, Op, Preprocessing,
+    Code, ConversionOptions, Encoder, Form, GridOptions, Leak, Lif, Model, Node, Op, Preprocessing,
     Reset, Resolved, Site, Tensor, Threshold,
 };
 use snn_ir::{StreamKind as Kind, Streams};
@@ -235,9 +235,10 @@ fn node(
         multiplier,
         bound: bound.filter(|bound| bound.is_finite()),
         varies: info.varies,
-        detail: detail(&node.op, info.varies),
+        detail: detail(node, info.varies),
         role: role(&node.op),
-        reads: info.inputs.clone(),
+        // A delay begins a lane: what it yields is of another macro-step.
+        reads: if matches!(node.op, Op::Delay { .. }) { Vec::new() } else { info.inputs.clone() },
     }
 }
 
@@ -248,16 +249,17 @@ fn role(op: &Op) -> Role {
         (snn_ir::Role::Source | snn_ir::Role::Head, _) => Role::End,
         (snn_ir::Role::Synapse, _) => Role::Synapse,
         (snn_ir::Role::Join, _) => Role::Join,
+        (snn_ir::Role::Delay, _) => Role::Delay,
         (snn_ir::Role::Norm | snn_ir::Role::Pool | snn_ir::Role::Shape, _) => Role::Other,
     }
 }
 
 /// Attributes that matter for what a node computes.
-fn detail(op: &Op, varies: bool) -> String {
+fn detail(node: &Node, varies: bool) -> String {
     let axes =
         |values: &[usize]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let mut parts = Vec::new();
-    match op {
+    match &node.op {
         Op::Conv(conv) => {
             parts.push(axes(&conv.kernel));
             for (name, values, usual) in
@@ -272,6 +274,9 @@ fn detail(op: &Op, varies: bool) -> String {
             }
         }
         Op::Pool { window, .. } => parts.push(axes(&window.kernel)),
+        Op::Delay { steps, .. } => {
+            parts.push(format!("{}, {steps} before", node.inputs.join(", ")));
+        }
         Op::Activation { site, .. } => match site {
             Site::Lif(lif) => lif_attributes(lif, &mut parts),
             Site::Custom(custom) => parts.push(custom.name.clone()),

@@ -17,8 +17,9 @@ use crate::tensor::{Pixels, weight};
 use interpreter::{Interpreter, Setup};
 use parameter::Parameter;
 use schedule::Value;
-use snn_ir::{Encoder, Form, Graph, Model, PartSpec, Preprocessing, WeightSpec, weight_specs};
+use snn_ir::{Encoder, Form, Graph, Model, Op, PartSpec, Preprocessing, WeightSpec, weight_specs};
 use stateless::{merged_pixels, per_channel, split_time};
+use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
 
 /// A network in the form `trained` or `events` on a device.
@@ -147,6 +148,7 @@ impl Network {
     ) -> Result<(Forward, Vec<FiringRate>)> {
         let mut rates = Vec::new();
         let forward = self.run(pixels, mode, Some(&mut rates))?;
+        in_graph_order(self.graph(), &mut rates, |rate: &FiringRate| &rate.site);
         Ok((forward, rates))
     }
 
@@ -184,6 +186,7 @@ impl Network {
     ) -> Result<(Forward, Vec<SiteMonitor>)> {
         let mut monitoring = Monitoring { monitor, sites: Vec::new() };
         let forward = self.run(pixels, mode, Some(&mut monitoring))?;
+        in_graph_order(self.graph(), &mut monitoring.sites, |site| &site.site);
         Ok((forward, monitoring.sites))
     }
 
@@ -239,4 +242,14 @@ impl Network {
         let data = data.f_to_kind(self.interpreter.activations(mode))?;
         Ok(Value { data, steps: if pixels.varies() { self.time_steps() } else { 1 } })
     }
+}
+
+/// Sorts what was seen of sites: around recurrences they are computed in another order.
+pub(crate) fn in_graph_order<V>(graph: &Graph, seen: &mut [V], site: impl Fn(&V) -> &String) {
+    if !graph.nodes.iter().any(|node| matches!(node.op, Op::Delay { .. })) {
+        return;
+    }
+    let places: HashMap<&String, usize> =
+        graph.nodes.iter().enumerate().map(|(place, node)| (&node.name, place)).collect();
+    seen.sort_by_key(|value| places.get(site(value)).copied());
 }

@@ -64,6 +64,15 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Code>,
     },
+    /// The output of a site some macro-steps before, zeros before the first (eq. D1): the one edge
+    /// that carries values from one macro-step to another. The site may stand later in the list of
+    /// nodes, which makes a recurrence.
+    Delay {
+        /// Macro-steps d, 1 to [`MAX_DELAY`].
+        steps: usize,
+        /// Shape of the site that it reads.
+        shape: Vec<usize>,
+    },
     /// The head: the mean over macro-steps of the class scores (eq. 7).
     #[serde(deserialize_with = "no_fields")]
     TimeMean,
@@ -92,6 +101,7 @@ impl Op {
             Op::Add => "add",
             Op::Concat => "concat",
             Op::Activation { site, .. } => site.label(),
+            Op::Delay { .. } => "delay",
             Op::TimeMean => "time_mean",
         }
     }
@@ -144,10 +154,14 @@ impl Op {
             | Op::Flatten
             | Op::Add
             | Op::Concat
+            | Op::Delay { .. }
             | Op::TimeMean => Ok(Vec::new()),
         }
     }
 }
+
+/// The most macro-steps of one delay; a limit for untrusted files.
+pub const MAX_DELAY: usize = 1 << 10;
 
 /// ε of batch norm (PyTorch's default, which all surveyed recipes keep).
 pub const BATCH_NORM_EPS: f64 = 1e-5;

@@ -32,6 +32,8 @@ pub enum Role {
     Shape,
     /// Several streams made one: add, concat.
     Join,
+    /// What a site yielded in an earlier macro-step: events, from nothing in the present one.
+    Delay,
     /// The class scores.
     Head,
 }
@@ -54,6 +56,7 @@ impl Op {
             Op::Pool { .. } | Op::GlobalPool { .. } => Role::Pool,
             Op::Flatten => Role::Shape,
             Op::Add | Op::Concat => Role::Join,
+            Op::Delay { .. } => Role::Delay,
             Op::TimeMean => Role::Head,
         }
     }
@@ -89,7 +92,7 @@ impl Op {
     pub fn yields(&self, inputs: impl IntoIterator<Item = Kind>) -> Kind {
         match self.role() {
             Role::Source => Kind::Pixels,
-            Role::Site => Kind::Events,
+            Role::Site | Role::Delay => Kind::Events,
             Role::Synapse | Role::Norm | Role::Head => Kind::Current,
             Role::Pool | Role::Shape | Role::Join => inputs
                 .into_iter()

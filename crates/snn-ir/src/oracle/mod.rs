@@ -206,6 +206,8 @@ fn run<A: Number>(
                 vec![Memory::default(); if sites[index].is_some() { size(index) } else { 0 }]
             })
             .collect();
+        // Of each delay what its site yielded at every macro-step so far.
+        let mut histories: Vec<Vec<Vec<A>>> = vec![Vec::new(); count];
         for t in 0..steps {
             for index in 0..count {
                 let (node, info) = (&model.graph().nodes[index], &resolved.nodes[index]);
@@ -249,6 +251,11 @@ fn run<A: Number>(
                             sums[[sample, class]] + values[info.inputs[0]][class];
                     }
                     Vec::new()
+                } else if let Op::Delay { steps: delay, .. } = node.op {
+                    match t.checked_sub(delay) {
+                        Some(then) => histories[index][then].clone(),
+                        None => vec![A::default(); size(index)],
+                    }
                 } else {
                     let inputs: Vec<(&[A], [usize; 3])> = info
                         .inputs
@@ -258,6 +265,11 @@ fn run<A: Number>(
                     stateless(model, node, &inputs, [channels, height, width])?
                 };
                 values[index] = output;
+            }
+            for (index, history) in histories.iter_mut().enumerate() {
+                if matches!(model.graph().nodes[index].op, Op::Delay { .. }) {
+                    history.push(values[resolved.nodes[index].inputs[0]].clone());
+                }
             }
         }
     }
@@ -333,7 +345,7 @@ fn stateless<A: Number>(
             .map(|i| inputs[1..].iter().fold(x[i], |sum, (other, _)| sum + other[i]))
             .collect(),
         Op::Concat => inputs.iter().flat_map(|(x, _)| x.iter().copied()).collect(),
-        Op::Input { .. } | Op::Activation { .. } | Op::TimeMean => {
+        Op::Input { .. } | Op::Activation { .. } | Op::Delay { .. } | Op::TimeMean => {
             return Err(Error::Refused {
                 node: node.name.clone(),
                 reason: "is not stateless".into(),

@@ -39,8 +39,9 @@ pub fn trained(seed: u64, numbers: Numbers) -> Model {
 }
 
 /// Draws a trained model: convolutions with stride, groups, padding and dilation, batch norm,
-/// pooling of events and of currents, residual and membrane streams, concatenation, IF, LIF, PLIF
-/// and QuantRelu sites (and others, if asked), T of 1 to 6, D of 1 to 15.
+/// pooling of events and of currents, residual and membrane streams, concatenation, delays (within
+/// recurrences, across each other and onwards), IF, LIF, PLIF and QuantRelu sites (and others, if
+/// asked), T of 1 to 6, D of 1 to 15.
 pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let mut draw = Draw {
         random: ChaCha8Rng::seed_from_u64(seed),
@@ -55,12 +56,14 @@ pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let image = draw.graph.push("image", Op::Input { shape }, &[]);
     let mut stream = draw.layer(&image);
     for _ in 0..draw.random.random_range(1..=4) {
-        stream = match draw.random.random_range(0..7) {
+        stream = match draw.random.random_range(0..9) {
             0 => draw.layer(&stream),
             1 | 2 => draw.residual(&stream),
             3 => draw.pool(&stream, &[PoolKind::Max, PoolKind::Average, PoolKind::Sum]),
             4 => draw.concat(&stream),
             5 => draw.event_add(&stream),
+            6 => draw.recurrence(&stream),
+            7 => draw.delayed(&stream),
             _ => draw.membrane_stream(&stream),
         };
     }
@@ -320,6 +323,64 @@ impl Draw {
         if self.chance(0.3) {
             sum = self.pool(&sum, &[PoolKind::Average, PoolKind::Sum]);
         }
+        self.layer(&sum)
+    }
+
+    /// A delay of 1 to 3 macro-steps of a site of a shape; the site may follow, see
+    /// [`Draw::delay_of`].
+    fn delay(&mut self, shape: Vec<usize>) -> String {
+        let steps = self.choose(&[1, 1, 2, 3]);
+        let name = self.name("delay");
+        self.graph.push(name, Op::Delay { steps, shape }, &[""])
+    }
+
+    /// Makes a delay read a site.
+    fn delay_of(&mut self, delay: &str, site: &str) {
+        if let Some(node) = self.graph.node_mut(delay) {
+            node.inputs = vec![site.into()];
+        }
+    }
+
+    /// A site that reads its own events, or those of a later site, of macro-steps before: through
+    /// a convolution, or as they are.
+    fn recurrence(&mut self, input: &str) -> String {
+        let channels = self.random.random_range(1..=4);
+        let current = self.conv(input, Some(channels), true);
+        let shape = self.shape(&current);
+        let delay = self.delay(shape.clone());
+        let back =
+            if self.chance(0.3) { delay.clone() } else { self.conv(&delay, Some(channels), true) };
+        let name = self.name("add");
+        let sum = self.graph.push(name, Op::Add, &[&current, &back]);
+        let mut last = self.site(&sum);
+        if self.chance(0.4) {
+            // A longer loop, perhaps through a second delay.
+            let first = if self.chance(0.5) {
+                let onwards = self.delay(shape);
+                self.delay_of(&onwards, &last);
+                onwards
+            } else {
+                last
+            };
+            let current = self.conv(&first, Some(channels), true);
+            last = self.site(&current);
+        }
+        self.delay_of(&delay, &last);
+        last
+    }
+
+    /// Events of a site beside those of macro-steps before.
+    fn delayed(&mut self, input: &str) -> String {
+        let site = self.layer_same(input);
+        let delay = self.delay(self.shape(&site));
+        self.delay_of(&delay, &site);
+        let both: [&str; 2] = [&site, &delay];
+        if self.chance(0.5) {
+            let name = self.name("concat");
+            return self.graph.push(name, Op::Concat, &both);
+        }
+        let name = self.name("add");
+        let sum = self.graph.push(name, Op::Add, &both);
         self.layer(&sum)
     }
 

@@ -48,6 +48,7 @@ pub(crate) fn currents<A: SiteNumber>(
         NodeKernel::Input { .. }
         | NodeKernel::Synapse(_)
         | NodeKernel::Site(_)
+        | NodeKernel::Delay { .. }
         | NodeKernel::Head => {}
     }
 }
@@ -74,6 +75,7 @@ pub(crate) fn events<'l, A: SiteNumber + 'l>(
         | NodeKernel::Synapse(_)
         | NodeKernel::Site(_)
         | NodeKernel::Add
+        | NodeKernel::Delay { .. }
         | NodeKernel::Head => output.clear(),
     }
 }
