@@ -17,7 +17,9 @@ use crate::tensor::{Pixels, weight};
 use interpreter::{Interpreter, Setup};
 use parameter::Parameter;
 use schedule::Value;
-use snn_ir::{Encoder, Form, Graph, Model, Op, PartSpec, Preprocessing, WeightSpec, weight_specs};
+use snn_ir::{
+    Encoder, Form, Graph, Model, Op, PartSpec, Preprocessing, Stage, WeightSpec, weight_specs,
+};
 use stateless::{merged_pixels, per_channel, split_time};
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
@@ -242,6 +244,24 @@ impl Network {
         let data = data.f_to_kind(self.interpreter.activations(mode))?;
         Ok(Value { data, steps: if pixels.varies() { self.time_steps() } else { 1 } })
     }
+}
+
+/// Checks that a model has nothing that can be evaluated but not trained.
+///
+/// # Errors
+/// The model is invalid, or a batch norm stands in a recurrence: the message names it.
+pub fn check_training(model: &Model) -> Result<()> {
+    let resolved = model.validate()?.resolved();
+    let looped = resolved.stages().into_iter().filter_map(|stage| match stage {
+        Stage::Loop(nodes) => Some(nodes),
+        Stage::AtOnce(_) => None,
+    });
+    for node in looped.flatten().map(|node| &model.graph().nodes[node]) {
+        if matches!(node.op, Op::BatchNorm { .. }) {
+            return Err(stateless::refused(node, interpreter::NORM_IN_RECURRENCE));
+        }
+    }
+    Ok(())
 }
 
 /// Sorts what was seen of sites: around recurrences they are computed in another order.

@@ -104,9 +104,9 @@ impl Graph {
                     Error::Refused {
                         node,
                         reason: format!(
-                            "input `{input}` is not a node before it; only a delay may read a \
-                             later node, as it takes a value of an earlier macro-step: put a \
-                             delay of a site between"
+                            "input `{input}` is not a node before it (nodes are listed in \
+                             topological order); only a delay of a site, which takes a value of \
+                             an earlier macro-step, may read a later node"
                         ),
                     }
                 }

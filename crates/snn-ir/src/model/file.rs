@@ -3,7 +3,7 @@
 
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, Op};
 use crate::model::conversion::ConversionOptions;
 use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
@@ -18,7 +18,7 @@ use std::path::Path;
 
 /// Version of the format. A reader takes this version and every earlier one; a writer gives a file
 /// the earliest version that says all of it: 1, 2 with an encoder or the options of a conversion,
-/// or 3 with nodes that say how their weights begin or that they are frozen.
+/// or 3 with nodes that say how their weights begin or that they are frozen, or with delays.
 pub const VERSION: u32 = 3;
 /// The largest header (graph and list of weights) a file may have, in bytes; a limit for
 /// untrusted files. JSON takes up to fifty times its size while it is read.
@@ -128,8 +128,10 @@ impl Model {
 
     /// The earliest version that says all of it.
     fn version(&self) -> u32 {
-        let of_training = |node: &Node| node.initial.is_some() || node.frozen;
-        if self.graph().nodes.iter().any(of_training) {
+        let third = |node: &Node| {
+            node.initial.is_some() || node.frozen || matches!(node.op, Op::Delay { .. })
+        };
+        if self.graph().nodes.iter().any(third) {
             3
         } else if self.encoder() != Encoder::Direct || self.conversion().is_some() {
             2
