@@ -8,10 +8,6 @@ use std::fmt;
 use std::str::FromStr;
 use tch::{Device, Kind};
 
-/// Weight of a new batch in the running statistics of batch norm (PyTorch's default, which all
-/// surveyed recipes keep).
-pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
-
 /// The purpose of a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {

@@ -184,7 +184,7 @@ fn streams_have_the_bits_of_whole_runs() {
             assert_eq!(reused, fresh, "a cleared state is at rest");
             for t in 0..STEPS {
                 let frame = frames.index_axis(Axis(0), t);
-                let frame = frame.index_axis(Axis(0), sample).to_vec();
+                let frame: Vec<u8> = frame.index_axis(Axis(0), sample).iter().copied().collect();
                 sessions[t % 2].push(&mut fresh, &frame).unwrap();
                 sessions[(t + 1) % 2].push(&mut reused, &frame).unwrap();
                 assert_eq!(reused, fresh, "after step {t}");

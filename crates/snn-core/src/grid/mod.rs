@@ -4,14 +4,14 @@
 //! and only where every partial sum is proved to stay below 2²⁴; all else runs in double precision,
 //! where 2⁵³ is out of reach. So every value is an exact integer whatever the order of summation.
 
-use crate::tensor::{Pixels, weight};
+use crate::tensor::{Pixels, int, weight};
 pub(crate) mod finetune;
 mod scale;
 pub(crate) mod self_test;
 mod site;
 
 use crate::error::{Error, Result};
-use crate::grid::site::{GridLifState, WIDE, grid_lif, grid_quant_relu};
+use crate::grid::site::{GridLifState, LifIntegers, WIDE, grid_lif, grid_quant_relu};
 use crate::network::schedule::{Compute, Step, Value, Walk, every_node};
 use crate::network::site::merge;
 use crate::network::stateless::{
@@ -21,7 +21,7 @@ use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::observe::observer::{Emission, Observer};
 use snn_ir::GRID_WEIGHT_MAX;
-use snn_ir::{Encoder, Form, Graph, Model, Op, Resolved, Role, Site, Surrogate};
+use snn_ir::{Encoder, Form, Graph, Model, Op, Readout, Resolved, Role, Site, Surrogate};
 use snn_ir::{F32_EXACT, StreamKind, Streams};
 use tch::{Device, Kind, Tensor};
 
@@ -53,8 +53,8 @@ enum Constants {
         multiplier: Option<Tensor>,
     },
     Scale(Tensor),
-    /// Threshold of a LIF site, and what a spike adds to it if it adapts.
-    Threshold(Tensor, Option<Tensor>),
+    /// Those of a LIF site.
+    Lif(LifIntegers),
     Thresholds(Vec<Tensor>),
 }
 
@@ -209,10 +209,11 @@ impl GridInterpreter {
                     multiplier: each_channel((!unit).then_some(multiplier))?,
                 }
             }
-            (_, Op::Activation { site: Site::GridLif(_), .. }) => Constants::Threshold(
-                channels(&part("threshold", WIDE)?)?,
-                each_channel(optional("adaptation", WIDE)?)?,
-            ),
+            (_, Op::Activation { site: Site::GridLif(_), .. }) => Constants::Lif(LifIntegers {
+                threshold: channels(&part("threshold", WIDE)?)?,
+                jump: each_channel(optional("adaptation", WIDE)?)?,
+                first: each_channel(optional("initial", WIDE)?)?,
+            }),
             (_, Op::Activation { site: Site::GridQuantRelu { .. }, .. }) => {
                 let levels = part("thresholds", WIDE)?.f_unbind(0)?;
                 Constants::Thresholds(levels.iter().map(channels).collect::<Result<_>>()?)
@@ -221,7 +222,7 @@ impl GridInterpreter {
         })
     }
 
-    /// `Σ_t J[t]` of the head, `[B, classes]`, without gradient.
+    /// What the head holds (`Σ_t J[t]` of a mean), `[B, classes]`, without gradient.
     pub(crate) fn evaluate(
         &self,
         pixels: &Pixels,
@@ -230,7 +231,7 @@ impl GridInterpreter {
         tch::no_grad(|| self.run(pixels, observer, &|_| None))
     }
 
-    /// `Σ_t J[t]` of the head, `[B, classes]`, with `substitutes` in place of the weights of the
+    /// What the head holds, `[B, classes]`, with `substitutes` in place of the weights of the
     /// nodes it knows.
     pub(crate) fn run<'s>(
         &self,
@@ -244,9 +245,16 @@ impl GridInterpreter {
         let mut pass = GridPass { grid: self, observer: &mut observer, substitutes };
         let scores = walk.whole(&stages, input, &mut pass)?;
         let steps = scores.steps;
-        let sum =
-            split_time(&scores.data, steps)?.f_sum_dim_intlist([0_i64].as_slice(), false, WIDE)?;
-        Ok(if steps == self.time_steps { sum } else { sum.f_mul_scalar(self.time_steps as f64)? })
+        let scores = split_time(&scores.data, steps)?;
+        match self.graph.readout() {
+            Readout::Mean => {
+                let sum = scores.f_sum_dim_intlist([0_i64].as_slice(), false, WIDE)?;
+                let repeats = self.time_steps / steps;
+                Ok(if repeats == 1 { sum } else { sum.f_mul_scalar(repeats as f64)? })
+            }
+            Readout::Last => Ok(scores.f_select(0, int(steps - 1))?.f_to_kind(WIDE)?),
+            Readout::Max => Ok(scores.f_max_dim(0, false)?.0.f_to_kind(WIDE)?),
+        }
     }
 
     /// Output of a node; with a memory that of one macro-step.
@@ -284,25 +292,14 @@ impl GridInterpreter {
             (Op::Scale, Constants::Scale(scale)) => {
                 Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?))
             }
-            (
-                Op::Activation { site: Site::GridLif(lif), .. },
-                Constants::Threshold(threshold, jump),
-            ) => {
+            (Op::Activation { site: Site::GridLif(lif), .. }, Constants::Lif(integers)) => {
                 let kind = self.kinds[index];
                 let mut rest = GridLifState::default();
                 let (state, time_steps) = match &mut memory {
                     Some(memory) => (&mut memory.state, 1),
                     None => (&mut rest, self.time_steps),
                 };
-                let value = grid_lif(
-                    *lif,
-                    (threshold, jump.as_ref()),
-                    x,
-                    time_steps,
-                    &self.surrogate,
-                    kind,
-                    state,
-                )?;
+                let value = grid_lif(*lif, integers, x, time_steps, &self.surrogate, kind, state)?;
                 self.seen(index, &value, observer, memory)?;
                 Ok(value)
             }

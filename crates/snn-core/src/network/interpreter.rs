@@ -8,10 +8,9 @@ use crate::network::site::{SiteContext, SiteMemory, real_site};
 use crate::network::stateless::{convolve, per_channel, refused, stateless};
 use crate::neuron::registry::Registry;
 use crate::observe::observer::Observer;
-use crate::options::{BATCH_NORM_MOMENTUM, Mode};
-use crate::options::{TrainingOptions, multiplies_bf16};
+use crate::options::{Mode, TrainingOptions, multiplies_bf16};
 use crate::tensor::int;
-use snn_ir::{Form, Graph, Op, Resolved};
+use snn_ir::{Form, Graph, Norm, Op, Resolved};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -171,10 +170,10 @@ impl Interpreter {
                 let scale = per_channel(self.part(&node.name, "weight")?, &x.data)?;
                 Ok(x.with(x.data.f_mul(&scale)?.f_to_kind(kind)?))
             }
-            Op::BatchNorm { .. } if memory.is_some() && pass.mode == Mode::Train => {
+            Op::BatchNorm(_) if memory.is_some() && pass.mode == Mode::Train => {
                 Err(refused(node, NORM_IN_RECURRENCE))
             }
-            Op::BatchNorm { eps } => Ok(x.with(self.batch_norm(&node.name, &x.data, pass, *eps)?)),
+            Op::BatchNorm(norm) => Ok(x.with(self.batch_norm(&node.name, &x.data, pass, *norm)?)),
             Op::Activation { site, code } => {
                 let context = SiteContext {
                     info,
@@ -243,6 +242,7 @@ impl Interpreter {
         pass: Pass,
     ) -> Result<Option<BatchStatistics>> {
         let Some(norm) = read.norm else { return Ok(None) };
+        let Norm { momentum, .. } = self.norm_attributes(norm)?;
         enough_for_statistics(&value.data)?;
         let statistics = BatchStatistics::of(&value.data)?
             .ok_or_else(|| Error::Torch("statistics of other than floats".into()))?;
@@ -256,25 +256,31 @@ impl Interpreter {
         for (part, batch) in [("running_mean", &statistics.mean), ("running_var", &variance)] {
             let running = self.part(node, part)?;
             let batch = Tensor::f_from_slice(batch)?.f_to_kind(running.f_kind()?)?;
-            let _same_tensor =
-                tch::no_grad(|| running.shallow_clone().f_lerp_(&batch, BATCH_NORM_MOMENTUM))?;
+            let _same_tensor = tch::no_grad(|| running.shallow_clone().f_lerp_(&batch, momentum))?;
         }
         Ok(Some(statistics))
     }
 
     fn norm<'n>(&'n self, index: usize, statistics: &'n BatchStatistics) -> Result<BatchNorm<'n>> {
         let node = &self.graph.nodes[index];
-        let Op::BatchNorm { eps } = node.op else { return Err(refused(node, "is no batch norm")) };
+        let Norm { eps, scale, .. } = self.norm_attributes(index)?;
         Ok(BatchNorm {
-            weight: self.part(&node.name, "weight")?,
+            weight: if scale { Some(self.part(&node.name, "weight")?) } else { None },
             bias: self.part(&node.name, "bias")?,
             eps,
             statistics,
         })
     }
 
+    fn norm_attributes(&self, index: usize) -> Result<Norm> {
+        let node = &self.graph.nodes[index];
+        let Op::BatchNorm(norm) = node.op else { return Err(refused(node, "is no batch norm")) };
+        Ok(norm)
+    }
+
     /// Eq. 4.
-    fn batch_norm(&self, node: &str, x: &Tensor, pass: Pass, eps: f64) -> Result<Tensor> {
+    fn batch_norm(&self, node: &str, x: &Tensor, pass: Pass, norm: Norm) -> Result<Tensor> {
+        let Norm { eps, scale, momentum } = norm;
         let part = |part| self.part(node, part).map(Some);
         let train = pass.mode == Mode::Train;
         if train {
@@ -282,8 +288,8 @@ impl Interpreter {
         }
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
         let (mean, variance) = if pass.recomputed { (None, None) } else { (mean, variance) };
-        let (scale, shift) = (part("weight")?, part("bias")?);
-        Ok(x.f_batch_norm(scale, shift, mean, variance, train, BATCH_NORM_MOMENTUM, eps, true)?)
+        let (weight, bias) = (if scale { part("weight")? } else { None }, part("bias")?);
+        Ok(x.f_batch_norm(weight, bias, mean, variance, train, momentum, eps, true)?)
     }
 
     /// The parameters of what a step computes that have gradients.

@@ -11,9 +11,11 @@ mod role;
 
 pub use build::GraphBuilder;
 pub use initial::{InitialWeights, WHITENING_EPS};
-pub use op::{BATCH_NORM_EPS, Conv, Geometry, MAX_DELAY, Op, PoolKind, Window};
+pub use op::{
+    BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, MAX_DELAY, Norm, Op, PoolKind, Window,
+};
 pub use recurrence::Stage;
-pub use role::{Kind, Role};
+pub use role::{Kind, Readout, Role};
 
 use crate::model::form::Form;
 use crate::site::parts::PartSpec;

@@ -19,7 +19,7 @@ use crate::neuron::SiteSource;
 use crate::pool::{Pool, Pooling};
 use snn_ir::Model;
 use snn_ir::Resolved;
-use snn_ir::{Conv, Op, PoolKind};
+use snn_ir::{Conv, Op, PoolKind, Readout};
 use snn_ir::{Error, Result, Site, Spike};
 use snn_ir::{StreamKind as Kind, Streams};
 use snn_simd::InstructionSet;
@@ -126,7 +126,7 @@ impl<N: Number> NodePlan<N> {
         self.extent.rows * self.extent.width()
     }
 
-    /// State at rest of one position; empty where there are none, or they remember nothing.
+    /// State of one position before the first macro-step; empty where there are none, or they remember nothing.
     pub(crate) fn rest(&self) -> &[N] {
         match &self.step {
             Some(Operation::Stage(stage)) => stage.neurons.as_ref().map_or(&[], StageNeurons::rest),
@@ -143,6 +143,7 @@ pub(crate) struct Plan<N: Number> {
     pub(crate) time_steps: usize,
     /// Macro-steps that each stage computes at once: all, or one where there are delays.
     pub(crate) steps_at_once: usize,
+    pub(crate) readout: Readout,
     /// The largest extents that share each event buffer.
     pub(crate) events: Vec<Vec<Extent>>,
     /// Size of each buffer of currents.
@@ -190,6 +191,7 @@ impl<N: Number> Plan<N> {
             nodes,
             time_steps: model.time_steps(),
             steps_at_once,
+            readout: model.graph().readout(),
             events: Vec::new(),
             currents: Vec::new(),
         };
@@ -379,7 +381,7 @@ impl Compiler<'_> {
             Op::Delay { steps, .. } => {
                 Some(Operation::Delay { rest: vec![N::default(); steps * channels] })
             }
-            Op::TimeMean => Some(Operation::Head),
+            Op::TimeMean | Op::TimeLast | Op::TimeMax => Some(Operation::Head),
             Op::BatchNorm { .. } => {
                 return self.refuse(index, "batch norm does not exist after conversion");
             }

@@ -35,6 +35,8 @@ pub(crate) struct NetworkState<N: Number> {
     /// State at rest of one position of each node.
     rest: Vec<Vec<N>>,
     pub(crate) sums: Vec<N::Sum>,
+    /// `true` once a macro-step has given the sums a value.
+    begun: bool,
 }
 
 impl<N: Number> NetworkState<N> {
@@ -46,6 +48,7 @@ impl<N: Number> NetworkState<N> {
             nodes: nodes.iter().map(memory).collect(),
             rest: nodes.iter().map(|node| node.rest().to_vec()).collect(),
             sums: vec![N::Sum::default(); plan.classes()],
+            begun: false,
         }
     }
 
@@ -57,6 +60,7 @@ impl<N: Number> NetworkState<N> {
                 .for_each(|position| position.copy_from_slice(rest));
         }
         self.sums.fill(N::Sum::default());
+        self.begun = false;
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -146,11 +150,11 @@ impl<N: Number> Engine<N> {
         clock: Clock,
     ) -> Result<()> {
         self.evaluate(pixels, clock, Some(&mut memories.nodes), None)?;
-        memories
-            .sums
-            .iter_mut()
-            .zip(&self.sums)
-            .for_each(|(sum, &more)| *sum = N::join(*sum, more));
+        for (sum, &more) in memories.sums.iter_mut().zip(&self.sums) {
+            let before = memories.begun.then_some(*sum);
+            *sum = self.plan.readout.after(before, more, N::add);
+        }
+        memories.begun = true;
         self.sums.copy_from_slice(&memories.sums);
         Ok(())
     }
@@ -176,7 +180,8 @@ impl<N: Number> Engine<N> {
             state.clear();
             Some(&mut state.nodes)
         });
-        let mut run = Run { plan, arena, instructions: *instructions, sums, clock, statistics };
+        let mut run =
+            Run { plan, arena, instructions: *instructions, sums, clock, ran: 0, statistics };
         match pool {
             // Observers are not sent to other threads; what is observed is not timed.
             Some(pool) if observer.is_none() => pool.install(|| run.all(pixels, memories, None)),
@@ -191,6 +196,8 @@ struct Run<'r, N: Number> {
     instructions: Available,
     sums: &'r mut [N::Sum],
     clock: Clock,
+    /// Macro-steps that ran before those of the clock.
+    ran: usize,
     statistics: &'r mut [NodeStatistics],
 }
 
@@ -212,6 +219,7 @@ impl<N: Number> Run<'_, N> {
             let frame = if frames { &pixels[t * size..][..size] } else { pixels };
             self.nodes(frame, memories.as_deref_mut(), &mut observer, t == 0 || frames)?;
             self.keep(memories.as_deref_mut());
+            self.ran += 1;
         }
         Ok(())
     }
@@ -431,13 +439,14 @@ impl<N: Number> Run<'_, N> {
         }
     }
 
-    /// Eq. 7, before the division by T.
+    /// Eq. 7, before a division by T.
     fn head(&mut self, input: usize) {
         let currents = self.arena.currents(input);
         let steps = self.clock.steps;
         for step in 0..steps {
-            for (sum, &value) in self.sums.iter_mut().zip(currents.line(0, step)) {
-                *sum = value.add_to(*sum);
+            for (sum, &score) in self.sums.iter_mut().zip(currents.line(0, step)) {
+                let before = (self.ran + step > 0).then_some(*sum);
+                *sum = self.plan.readout.after(before, score.to_sum(), N::add);
             }
         }
     }
