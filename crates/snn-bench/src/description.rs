@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 use snn_ir::{Adaptation, FirstMembrane, Spike, Synapse};
 use snn_ir::{
-    Code, ConversionOptions, Encoder, Form, GridOptions, Leak, Lif, Model, Node, Op, Preprocessing,
-    Reset, Resolved, Site, Tensor, Threshold,
+    Code, ConversionOptions, Encoder, Form, Framing, GridOptions, Leak, Lif, Model, Node, Op,
+    Preprocessing, Reset, Resolved, Site, SliceBy, Tensor, Threshold,
 };
 use snn_ir::{StreamKind as Kind, Streams};
 use snn_runtime::deploy::{Deployment, Options, Summary};
@@ -23,6 +23,8 @@ pub(crate) struct Description<'a> {
     pub(crate) lif_neurons: usize,
     pub(crate) preprocessing: &'a Preprocessing,
     pub(crate) encoder: Encoder,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) framing: Option<Framing>,
     pub(crate) classes: &'a [String],
     /// Options of the conversion, where the file stores them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +97,7 @@ impl<'a> Description<'a> {
                 .sum(),
             preprocessing: model.preprocessing(),
             encoder: model.encoder(),
+            framing: model.framing(),
             classes: model.classes(),
             conversion: model.conversion(),
             nodes: nodes.collect(),
@@ -114,9 +117,17 @@ impl<'a> Description<'a> {
             Encoder::Direct => String::new(),
             encoder => format!(", images encoded by `{}`", encoder.label()),
         };
+        let framing = self.framing.map_or(String::new(), |framing| {
+            let [height, width] = framing.sensor;
+            let by = match framing.by {
+                SliceBy::Number => "events",
+                SliceBy::Time => "duration",
+            };
+            format!(", recordings of {width}x{height} in slices of equal {by}")
+        });
         format!(
             "form {}, T = {} macro-steps of {}, {} weights, {} neurons ({:.1} % LIF), {} \
-             classes{encoder}{unit}",
+             classes{encoder}{framing}{unit}",
             self.form.label(),
             self.time_steps,
             counted(self.micro_steps as usize, "micro-step"),

@@ -33,7 +33,9 @@ pub use model::conversion::{
 };
 pub use model::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES, VERSION, write_atomically};
 pub use model::weights::{self, Tensor, Weights};
-pub use model::{Checked, Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
+pub use model::{
+    Checked, Form, Framing, Model, Preprocessing, Signature, SliceBy, WeightSpec, weight_specs,
+};
 pub use oracle::Naive;
 pub use site::parts::{GRID_WEIGHT_MAX, Initial, PartSpec, Range};
 pub use site::*;

@@ -9,7 +9,8 @@ use crate::network::stateless::{convolve, per_channel, refused, stateless};
 use crate::neuron::registry::Registry;
 use crate::observe::observer::Observer;
 use crate::options::{Mode, TrainingOptions, multiplies_bf16};
-use crate::tensor::int;
+use crate::tensor::{array, int};
+use ndarray::ArrayD;
 use snn_ir::{Form, Graph, Norm, Op, Resolved};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) struct Interpreter {
     index: Arc<HashMap<String, usize>>,
     registry: Registry,
     pub(crate) training: TrainingOptions,
+    fast_evaluation: bool,
     every_node: Arc<[Stage]>,
     fused_sites: Arc<[Stage]>,
 }
@@ -52,6 +54,7 @@ pub(crate) struct Setup {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) registry: Registry,
     pub(crate) training: TrainingOptions,
+    pub(crate) fast_evaluation: bool,
 }
 
 impl Interpreter {
@@ -68,6 +71,7 @@ impl Interpreter {
             index: Arc::new(index),
             registry: setup.registry,
             training: setup.training,
+            fast_evaluation: setup.fast_evaluation,
             every_node: every_node(&setup.resolved).into(),
             fused_sites: fused_sites(&setup.graph, &setup.resolved).into(),
             graph: Arc::new(setup.graph),
@@ -96,14 +100,20 @@ impl Interpreter {
             index: Arc::clone(&self.index),
             registry: self.registry.clone(),
             training: self.training,
+            fast_evaluation: self.fast_evaluation,
             every_node: Arc::clone(&self.every_node),
             fused_sites: Arc::clone(&self.fused_sites),
         }
     }
 
+    /// `true` for passes that compute as in training.
+    fn is_fast(&self, mode: Mode) -> bool {
+        mode == Mode::Train || self.fast_evaluation
+    }
+
     /// The kind of activations.
     pub(crate) fn activations(&self, mode: Mode) -> Kind {
-        if mode == Mode::Train && self.kind == Kind::Float {
+        if self.is_fast(mode) && self.kind == Kind::Float {
             self.training.precision.kind()
         } else {
             self.kind
@@ -130,7 +140,7 @@ impl Interpreter {
 
     /// The nodes to compute; `plain` by the operations of libtorch, each by itself.
     pub(crate) fn stages(&self, mode: Mode, plain: bool) -> &[Stage] {
-        if mode == Mode::Train && self.device == Device::Cpu && !plain {
+        if self.is_fast(mode) && self.device == Device::Cpu && !plain {
             &self.fused_sites
         } else {
             &self.every_node
@@ -233,8 +243,8 @@ impl Interpreter {
         Ok(multiply(&widen(x)?, &widen(&weight)?, bias.as_ref())?.f_to_kind(kind)?)
     }
 
-    /// The statistics of what a site reads through a batch norm, which take the running ones a step
-    /// on.
+    /// The statistics of what a site reads through a batch norm: in training those of the batch,
+    /// which take the running ones a step on, in evaluation the running ones.
     fn statistics(
         &self,
         read: &Read,
@@ -242,6 +252,16 @@ impl Interpreter {
         pass: Pass,
     ) -> Result<Option<BatchStatistics>> {
         let Some(norm) = read.norm else { return Ok(None) };
+        if pass.mode == Mode::Evaluate {
+            let node = &self.graph.nodes[norm].name;
+            let running = |part| -> Result<Vec<f64>> {
+                let values: ArrayD<f64> = array(&self.part(node, part)?.f_to_kind(Kind::Double)?)?;
+                Ok(values.into_iter().collect())
+            };
+            let (mean, variance) = (running("running_mean")?, running("running_var")?);
+            // Gradients alone, of which there are none, depend on the count.
+            return Ok(Some(BatchStatistics { mean, variance, count: 1 }));
+        }
         let Norm { momentum, .. } = self.norm_attributes(norm)?;
         enough_for_statistics(&value.data)?;
         let statistics = BatchStatistics::of(&value.data)?

@@ -61,7 +61,7 @@ impl Network {
     /// (the message names node and neuron), the kind is neither `Float` nor `Double`, activations
     /// are to be in bf16 and the parameters are not `Float`, or libtorch cannot allocate.
     pub fn with_options(model: &Model, options: &NetworkOptions) -> Result<Self> {
-        let NetworkOptions { device, kind, training, ref registry } = *options;
+        let NetworkOptions { device, kind, training, fast_evaluation, ref registry } = *options;
         if !matches!(kind, Kind::Float | Kind::Double) {
             let expected = "Float or Double".into();
             return Err(Error::Argument { what: "kind", expected, found: format!("{kind:?}") });
@@ -101,6 +101,7 @@ impl Network {
             parameters,
             registry: registry.clone(),
             training,
+            fast_evaluation,
         });
         let (preprocessing, encoder) = (model.preprocessing().clone(), model.encoder());
         Ok(Self { preprocessing, encoder, interpreter })

@@ -8,7 +8,8 @@ use snn_data::{
     Source, SourceConfig, Subset, split_holdout,
 };
 #[cfg(feature = "data")]
-use snn_data::{CacheConfig, FrameConfig, PictureConfig};
+use snn_data::{CacheConfig, FrameConfig, PictureConfig, StoredFraming};
+use snn_ir::Framing;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,6 +83,12 @@ pub struct DataConfig {
     /// other.
     #[serde(default)]
     pub cutmix: f64,
+    /// Chance that a batch is mixed by mixup or cutmix at all.
+    #[serde(default = "mix_probability")]
+    pub mix_probability: f64,
+    /// Chance of cutmix, and not mixup, where both are on.
+    #[serde(default = "mix_switch")]
+    pub mix_switch: f64,
     /// Chance that a batch of frames of recordings is mixed ([`Mix::event_mix`]); 0 for none.
     #[serde(default)]
     pub event_mix: f64,
@@ -155,6 +162,12 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 fn loader_threads() -> usize {
     1
 }
+fn mix_probability() -> f64 {
+    Mix::NONE.chance
+}
+fn mix_switch() -> f64 {
+    Mix::NONE.switch
+}
 
 /// The samples of a run, and what a network must know of them.
 #[derive(Debug, Clone)]
@@ -177,6 +190,19 @@ pub struct RunData {
     pub mean: Vec<u8>,
     /// Standard deviation per channel in pixel units, of the same samples.
     pub std: Vec<f64>,
+    /// How recordings became frames, which the model keeps; `None` for other samples.
+    pub framing: Option<Framing>,
+}
+
+/// The framing of a set as models keep it.
+#[cfg(feature = "data")]
+fn framing(of: StoredFraming) -> Framing {
+    let by = match of.by {
+        snn_data::SliceBy::Number => snn_ir::SliceBy::Number,
+        snn_data::SliceBy::Time => snn_ir::SliceBy::Time,
+    };
+    let sensor = [of.sensor.height, of.sensor.width].map(usize::from);
+    Framing { by, sensor, transposed: of.transposed }
 }
 
 impl DataConfig {
@@ -224,6 +250,10 @@ impl DataConfig {
             classes: data.classes,
             mean: data.channel_mean_u8,
             std: data.channel_std,
+            #[cfg(feature = "data")]
+            framing: data.framing.map(framing),
+            #[cfg(not(feature = "data"))]
+            framing: None,
         })
     }
 
@@ -278,8 +308,8 @@ impl DataConfig {
 
     /// How the images of a batch are mixed.
     pub(crate) fn mix(&self) -> Mix {
-        let Self { mixup, cutmix, event_mix, .. } = *self;
+        let Self { mixup, cutmix, event_mix, mix_probability, mix_switch, .. } = *self;
         let epochs = Some(self.mix_epochs as u64).filter(|epochs| *epochs > 0);
-        Mix { mixup, cutmix, event_mix, epochs }
+        Mix { mixup, cutmix, chance: mix_probability, switch: mix_switch, event_mix, epochs }
     }
 }
