@@ -259,7 +259,7 @@ fn role(op: &Op) -> Role {
         (snn_ir::Role::Site, _) => Role::Relu,
         (snn_ir::Role::Source | snn_ir::Role::Head, _) => Role::End,
         (snn_ir::Role::Synapse, _) => Role::Synapse,
-        (snn_ir::Role::Join, _) => Role::Join,
+        (snn_ir::Role::Join | snn_ir::Role::Gate, _) => Role::Join,
         (snn_ir::Role::Delay, _) => Role::Delay,
         (snn_ir::Role::Norm | snn_ir::Role::Pool | snn_ir::Role::Shape, _) => Role::Other,
     }
@@ -288,6 +288,7 @@ fn detail(node: &Node, varies: bool) -> String {
         Op::Delay { steps, .. } => {
             parts.push(format!("{}, {steps} before", node.inputs.join(", ")));
         }
+        Op::Mask { inverted: true } => parts.push("inverted".into()),
         Op::Activation { site, .. } => match site {
             Site::Lif(lif) => lif_attributes(lif, &mut parts),
             Site::Custom(custom) => parts.push(custom.name.clone()),

@@ -64,7 +64,7 @@ impl Role {
             Role::Synapse => "synapse",
             Role::Spiking => "LIF",
             Role::Relu => "ReLU",
-            Role::Join => "add, concat",
+            Role::Join => "add, concat, mask",
             Role::Delay => "delay",
             Role::Other => "norm, pool, flatten",
         }

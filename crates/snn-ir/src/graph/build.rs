@@ -254,6 +254,34 @@ impl GraphBuilder {
         self.add(&sum, &[&current, &recurrent]).site(name)
     }
 
+    /// The events of node `x` where node `mask` has a spike, `y = m · x` (eq. 6b). The mask is
+    /// binary spikes: as many channels as `x`, or one for each group of consecutive channels (`[1,
+    /// H, W]` masks them all alike), and as many positions as `x`, or one (`[C]`).
+    ///
+    /// ```
+    /// use snn_ir::{Conv, GraphBuilder, PoolKind};
+    ///
+    /// // A gate for each position, which a convolution of one output learns.
+    /// let mut net = GraphBuilder::new([3, 8, 8]);
+    /// net.conv_site("x", Conv::square(16, 3, 1)).conv_site("m", Conv::square(1, 3, 1));
+    /// net.mask("gated", "m.act", "x.act").global_pool("pool", PoolKind::Average);
+    /// let graph = net.linear("fc", 10).build()?;
+    /// # let _ = graph;
+    /// # Ok::<(), snn_ir::Error>(())
+    /// ```
+    pub fn mask(&mut self, name: &str, mask: &str, x: &str) -> &mut Self {
+        self.push(name.into(), Op::Mask { inverted: false }, vec![mask.into(), x.into()]);
+        self
+    }
+
+    /// The events of node `x` where node `mask` has no spike, `y = (1 − m) · x`; otherwise as
+    /// [`GraphBuilder::mask`]. IAND of SEW-ResNet (Fang 2021) is this with the branch as the mask
+    /// of the shortcut.
+    pub fn inverted_mask(&mut self, name: &str, mask: &str, x: &str) -> &mut Self {
+        self.push(name.into(), Op::Mask { inverted: true }, vec![mask.into(), x.into()]);
+        self
+    }
+
     /// The basic residual block of He 2016, post-activation: `conv1`, `bn1`, `act1`, `conv2`,
     /// `bn2`, `add`, `act2`, each after the block's name and a dot. The shortcut is the identity,
     /// or a 1×1 convolution with batch norm (`shortcut.conv`, `shortcut.bn`) where stride or

@@ -15,7 +15,7 @@ pub use op::{
     BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, MAX_DELAY, Norm, Op, PoolKind, Window,
 };
 pub use recurrence::Stage;
-pub use role::{Kind, Readout, Role};
+pub use role::{Kind, MASKED, Readout, Role};
 
 use crate::model::form::Form;
 use crate::site::parts::PartSpec;

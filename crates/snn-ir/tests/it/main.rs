@@ -8,6 +8,7 @@ mod file;
 mod graph_file;
 mod init;
 mod kinds;
+mod mask;
 mod naive;
 mod random;
 mod resolve;

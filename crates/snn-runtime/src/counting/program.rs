@@ -3,6 +3,7 @@
 use crate::counting::counts::Tally;
 use crate::counting::stream::{Pass, Stream};
 use crate::counting::weights::SynapseWeights;
+use crate::mask::Mask;
 use crate::neuron::{NeuronState, SiteNumber};
 use crate::pool::Pool;
 use snn_ir::Readout;
@@ -23,6 +24,7 @@ pub(crate) enum NodeKernel<A: SiteNumber> {
     Concat {
         starts: Vec<usize>,
     },
+    Mask(Mask),
     Add,
     /// The events of its input, of so many macro-steps before.
     Delay {

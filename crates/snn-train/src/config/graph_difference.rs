@@ -116,6 +116,10 @@ impl<'g> Nodes<'g> {
                 }
                 // The site may stand later.
                 Role::Delay => one(format!("`{}` before", node.inputs.join(", "))),
+                Role::Gate => {
+                    let parts = node.inputs.iter().map(|input| text(&nodes.of_node(input)));
+                    one(format!("({})", parts.collect::<Vec<_>>().join(") masks (")))
+                }
                 Role::Site | Role::Pool | Role::Join | Role::Head => nodes.read(node),
             };
             shape_of.insert(&node.name, shape);

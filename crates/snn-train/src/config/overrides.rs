@@ -1,5 +1,6 @@
 //! `--set key.path=value`, and where two configs differ.
 
+use crate::config::twin::TWIN;
 use crate::config::unknown::{Failure, Problem, attempt, is_read, nearest};
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -170,8 +171,11 @@ fn value(key: &str, text: &str, old: &Value) -> Result<Value> {
 
 /// The key that a table may be written by alone, with defaults for the others.
 fn main_key(key: &str, table: &Table) -> Option<&'static str> {
-    match key {
+    let of_twin = key.strip_prefix(TWIN).and_then(|key| key.strip_prefix('.'));
+    match of_twin.unwrap_or(key) {
         "start_from" => Some("path"),
+        // A twin has the keys that differ, so that a table need not say its kind.
+        _ if of_twin.is_some() => Some("kind"),
         _ => table.contains_key("kind").then_some("kind"),
     }
 }

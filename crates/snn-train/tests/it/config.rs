@@ -431,3 +431,39 @@ fn overrides_refuse_the_rest() {
         assert!(error.contains(message), "{text}: {error}");
     }
 }
+
+/// Every shipped config makes a network of the data it is for: policy, groups and twin fit.
+#[test]
+fn every_shipped_config_builds_its_network() {
+    use snn_core::Parameter;
+    use snn_core::tch::{Device, Kind, Tensor};
+    for path in shipped() {
+        let config = RunConfig::load(&path, &[]).unwrap();
+        let (input, classes) = config.input(None).unwrap();
+        let twin = config.twin_config().unwrap();
+        for config in [Some(config.clone()), twin].into_iter().flatten() {
+            let graph = config.network.build(input, classes, &config.neuron);
+            let graph = graph.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let (graph, placement) = snn_hybrid::apply(&graph, &config.policy, &config.replacement)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert!(!placement.sites.is_empty());
+            let resolved = graph.resolve().unwrap();
+            let specs = snn_ir::weight_specs(&graph, &resolved, snn_ir::Form::Trained).unwrap();
+            let parameters: Vec<Parameter> = specs
+                .into_iter()
+                .map(|spec| Parameter {
+                    name: spec.name,
+                    tensor: Tensor::zeros([1, 1], (Kind::Float, Device::Cpu)),
+                    learned: spec.part.learned,
+                    range: spec.part.range,
+                    decays: spec.part.decays,
+                })
+                .collect();
+            let mut optimiser = config
+                .optimiser
+                .init_groups(&parameters, &config.groups)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            optimiser.begin_epoch(0, 1).unwrap();
+        }
+    }
+}

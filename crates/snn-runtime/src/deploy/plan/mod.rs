@@ -15,11 +15,12 @@ use crate::deploy::plan::neurons::StageNeurons;
 use crate::deploy::plan::weights::PackedWeights;
 use crate::geometry::Window2d;
 use crate::limits::check_size;
+use crate::mask::Mask;
 use crate::neuron::SiteSource;
 use crate::pool::{Pool, Pooling};
 use snn_ir::Model;
 use snn_ir::Resolved;
-use snn_ir::{Conv, Op, PoolKind, Readout};
+use snn_ir::{Conv, MASKED, Op, PoolKind, Readout};
 use snn_ir::{Error, Result, Site, Spike};
 use snn_ir::{StreamKind as Kind, Streams};
 use snn_simd::InstructionSet;
@@ -74,6 +75,7 @@ pub(crate) enum Operation<N: Number> {
     Concat {
         starts: Vec<usize>,
     },
+    Mask(Mask),
     /// What its input sent some macro-steps before.
     Delay {
         /// State at rest of one position: zeros for each of these steps.
@@ -83,10 +85,13 @@ pub(crate) enum Operation<N: Number> {
 }
 
 impl<N: Number> Operation<N> {
-    /// `true` if it pools or moves values and neither weighs nor adds streams.
+    /// `true` if it pools, moves or masks values and neither weighs nor adds streams.
     pub(crate) fn rearranges(&self) -> bool {
         match self {
-            Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. } => true,
+            Operation::Pool(_)
+            | Operation::Flatten
+            | Operation::Concat { .. }
+            | Operation::Mask(_) => true,
             Operation::Pixels { .. }
             | Operation::Stage(_)
             | Operation::Delay { .. }
@@ -381,6 +386,10 @@ impl Compiler<'_> {
             Op::Delay { steps, .. } => {
                 Some(Operation::Delay { rest: vec![N::default(); steps * channels] })
             }
+            Op::Mask { inverted } => {
+                let shape = |i: usize| self.resolved.nodes[info.inputs[i]].shape.as_slice();
+                Some(Operation::Mask(Mask::new(*inverted, shape(0), shape(MASKED))))
+            }
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Some(Operation::Head),
             Op::BatchNorm { .. } => {
                 return self.refuse(index, "batch norm does not exist after conversion");
@@ -560,6 +569,7 @@ impl Compiler<'_> {
             | Op::Flatten
             | Op::Concat
             | Op::Delay { .. } => inputs.iter().all(|&input| self.is_unit(input)),
+            Op::Mask { .. } => self.is_unit(inputs[MASKED]),
             _ => false,
         }
     }

@@ -8,7 +8,7 @@ use crate::deploy::plan::{Location, NodePlan, Operation, Plan};
 use crate::deploy::run::arena::Arena;
 use crate::deploy::run::rearrange;
 use crate::deploy::run::stage::{Output, Part, Task};
-use snn_ir::Result;
+use snn_ir::{MASKED, Result};
 use snn_simd::Available;
 use std::sync::Arc;
 use std::time::Instant;
@@ -411,7 +411,22 @@ impl<N: Number> Run<'_, N> {
                     delayed(memory, events, extent);
                 }
             }
-            (Operation::Pixels { .. } | Operation::Delay { .. }, Output::Currents(_))
+            (Operation::Mask(mask), Output::Events(events)) => {
+                let mut spikes = std::mem::take(&mut self.arena.spikes);
+                rearrange::mask_events(
+                    *mask,
+                    self.arena.events(node.inputs[0]),
+                    self.arena.events(node.inputs[MASKED]),
+                    events,
+                    extent.steps,
+                    &mut spikes,
+                );
+                self.arena.spikes = spikes;
+            }
+            (
+                Operation::Pixels { .. } | Operation::Delay { .. } | Operation::Mask(_),
+                Output::Currents(_),
+            )
             | (Operation::Head, _) => {}
         }
         Ok(())
