@@ -261,7 +261,10 @@ fn role(op: &Op) -> Role {
         (snn_ir::Role::Synapse, _) => Role::Synapse,
         (snn_ir::Role::Join | snn_ir::Role::Gate, _) => Role::Join,
         (snn_ir::Role::Delay, _) => Role::Delay,
-        (snn_ir::Role::Norm | snn_ir::Role::Pool | snn_ir::Role::Shape, _) => Role::Other,
+        (
+            snn_ir::Role::Norm | snn_ir::Role::Pool | snn_ir::Role::Shape | snn_ir::Role::Dropout,
+            _,
+        ) => Role::Other,
     }
 }
 

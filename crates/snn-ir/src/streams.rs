@@ -117,6 +117,9 @@ impl Streams {
                 Op::BatchNorm { .. } => {
                     return Err(refuse("batch norm does not exist after conversion"));
                 }
+                Op::Dropout { .. } | Op::DropPath { .. } => {
+                    return Err(refuse("dropout does not exist after conversion"));
+                }
                 // Values that are moved and not changed.
                 _ => {
                     let widths: Vec<usize> = inputs.iter().map(|bound| bound.len()).collect();

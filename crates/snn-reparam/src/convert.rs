@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph_edit::{Draft, kinds};
-use crate::passes::{codes, distribute, fold, merge, sum_pool};
+use crate::passes::{codes, distribute, dropout, fold, merge, sum_pool};
 use crate::plan::{Action, Plan, Refusal};
 use snn_ir::Role;
 use snn_ir::StreamKind as Kind;
@@ -55,6 +55,7 @@ pub fn convert(trained: &Model, options: &ConvertOptions) -> Result<Conversion> 
     let mut draft = Draft::of(trained);
     let mut plan = Plan::default();
     codes::refuse_unknown_sites(&draft.graph, &options.codes, &mut plan);
+    dropout::remove(&mut draft, &mut plan);
     fold::batch_norms(&mut draft, &mut plan)?;
     distribute::adds(&mut draft, &mut plan);
     refuse_mixed_concatenations(&draft, &mut plan);

@@ -52,6 +52,8 @@ impl From<Written> for Entry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
+    /// Dropout is for training and removed.
+    TrainingOnly,
     /// A batch norm is absorbed by the layer before it.
     FoldedInto {
         /// The convolution or linear layer.
@@ -381,6 +383,8 @@ pub enum Effect {
     Converted,
     /// The node is absorbed by another one.
     Merged,
+    /// The node is gone: it did nothing but in training.
+    Removed,
     /// The node is new.
     Added,
     /// The node has no exact event form; the conversion fails.
@@ -393,6 +397,7 @@ impl fmt::Display for Effect {
             Effect::Kept => "kept",
             Effect::Converted => "converted",
             Effect::Merged => "merged",
+            Effect::Removed => "removed",
             Effect::Added => "added",
             Effect::Refused => "refused",
         })
@@ -404,6 +409,7 @@ impl Action {
     pub fn effect(&self) -> Effect {
         match self {
             Action::FoldedInto { .. } => Effect::Merged,
+            Action::TrainingOnly => Effect::Removed,
             Action::SynapseAdded { .. } => Effect::Added,
             Action::Coded { code: Code::Binary | Code::Ternary, .. }
             | Action::MaxOfLevels
@@ -456,6 +462,7 @@ impl Action {
     /// The line of a summary that counts the action; `None` for what stays as it is.
     fn heading(&self) -> Option<String> {
         Some(match self {
+            Action::TrainingOnly => "dropouts removed, which are for training".into(),
             Action::FoldedInto { .. } => "batch norms folded into the layers before them".into(),
             Action::MovedBefore { .. } => "readers of a sum copied to its streams".into(),
             Action::SumOfCurrents { .. } | Action::SumOfEvents { .. } => {
@@ -490,6 +497,7 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Action::TrainingOnly => f.write_str("for training only"),
             Action::FoldedInto { layer, poolings } => {
                 write!(f, "folded into `{layer}`")?;
                 for (number, pooling) in poolings.iter().enumerate() {

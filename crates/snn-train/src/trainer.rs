@@ -182,6 +182,12 @@ impl Trainer {
     ) -> Result<Outcome> {
         // Everything is checked before anything is written.
         let samples = self.check()?;
+        for (key, threads) in
+            [("threads", self.recipe.threads), ("data.loader_threads", self.recipe.loader_threads)]
+        {
+            let bounded = snn_simd::check_threads(threads);
+            bounded.map_err(|error| crate::error::Error::Toml(format!("`{key}`: {error}")))?;
+        }
         set_threads(self.recipe.threads);
         let (model, computed_weights) = self.first_model(folder, options)?;
         let mut network = self.network(&model, options)?;

@@ -7,7 +7,7 @@ mod svg;
 mod text;
 
 #[cfg(feature = "data")]
-pub(crate) use sheet::{Block, png, sheet, tile};
+pub(crate) use sheet::{Block, png, row_fits, sheet, tile};
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 
@@ -66,7 +66,7 @@ impl Role {
             Role::Relu => "ReLU",
             Role::Join => "add, concat, mask",
             Role::Delay => "delay",
-            Role::Other => "norm, pool, flatten",
+            Role::Other => "norm, pool, flatten, dropout",
         }
     }
 }

@@ -174,6 +174,18 @@ impl GraphBuilder {
         self.op(name, Op::Linear { features, bias: true })
     }
 
+    /// Dropout `name` of values of the tip in training; evaluation passes them on, and conversion
+    /// removes the node.
+    pub fn dropout(&mut self, name: &str, rate: f64) -> &mut Self {
+        self.op(name, Op::Dropout { rate })
+    }
+
+    /// Drop-path `name` (stochastic depth): for some samples of a training step the tip, the end of
+    /// a branch, is zero.
+    pub fn drop_path(&mut self, name: &str, rate: f64) -> &mut Self {
+        self.op(name, Op::DropPath { rate })
+    }
+
     /// The voting layer `name` (Fang 2021): the score of each class is the mean of as many inputs
     /// in a row as there are for each, a linear layer of frozen weights.
     pub fn voting(&mut self, name: &str, classes: usize) -> &mut Self {

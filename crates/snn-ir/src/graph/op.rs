@@ -68,6 +68,17 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Code>,
     },
+    /// Dropout of values in training, one mask for all macro-steps (eq. 6a); conversion removes
+    /// it.
+    Dropout {
+        /// Share of the values that are dropped, at least 0 and below 1.
+        rate: f64,
+    },
+    /// Dropout of a whole branch for a sample in training (eq. 6a); conversion removes it.
+    DropPath {
+        /// Share of the samples for which the branch is dropped, at least 0 and below 1.
+        rate: f64,
+    },
     /// The output of a site some macro-steps before, zeros before the first (eq. D1): the one edge
     /// that carries values from one macro-step to another. The site may stand later in the list of
     /// nodes, which makes a recurrence.
@@ -113,6 +124,8 @@ impl Op {
             Op::Mask { .. } => "mask",
             Op::Activation { site, .. } => site.label(),
             Op::Delay { .. } => "delay",
+            Op::Dropout { .. } => "dropout",
+            Op::DropPath { .. } => "drop_path",
             Op::TimeMean => "time_mean",
             Op::TimeLast => "time_last",
             Op::TimeMax => "time_max",
@@ -164,6 +177,9 @@ impl Op {
                 }
                 Ok(parts)
             }
+            Op::Dropout { .. } | Op::DropPath { .. } if form != Form::Trained => {
+                Err("dropout is for training; conversion removes it")
+            }
             Op::Activation { code, .. } if code.is_some() == (form == Form::Trained) => {
                 Err("a site has a code after conversion and only then")
             }
@@ -175,6 +191,8 @@ impl Op {
             | Op::Add
             | Op::Concat
             | Op::Delay { .. }
+            | Op::Dropout { .. }
+            | Op::DropPath { .. }
             | Op::Mask { .. }
             | Op::TimeMean
             | Op::TimeLast

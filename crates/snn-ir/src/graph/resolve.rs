@@ -325,6 +325,8 @@ enum Values {
     Real,
     /// Sums or averages of events.
     Sums,
+    /// Of a site that may stand later.
+    Delayed,
     Pixels,
     Current,
 }
@@ -333,6 +335,7 @@ impl Values {
     fn of(op: &Op, mut inputs: impl Iterator<Item = Self>) -> Self {
         match op {
             Op::Input { .. } => Self::Pixels,
+            Op::Delay { .. } => Self::Delayed,
             Op::Conv(_)
             | Op::Linear { .. }
             | Op::Scale
@@ -349,6 +352,8 @@ impl Values {
             Op::Pool { pool: PoolKind::Max, .. }
             | Op::GlobalPool { pool: PoolKind::Max }
             | Op::Flatten
+            | Op::Dropout { .. }
+            | Op::DropPath { .. }
             | Op::Concat => inputs.find(|values| *values != Self::Binary).unwrap_or(Self::Binary),
             Op::Pool { .. } | Op::GlobalPool { .. } | Op::Add => {
                 inputs.find(|values| *values == Self::Current).unwrap_or(Self::Sums)
@@ -366,6 +371,7 @@ impl fmt::Display for Values {
             Self::Levels(levels) => write!(f, "levels of 0 to {levels}, not spikes"),
             Self::Real => f.write_str("real values of a ReLU"),
             Self::Sums => f.write_str("sums or averages of events"),
+            Self::Delayed => f.write_str("events of earlier macro-steps"),
             Self::Pixels => f.write_str("pixels"),
             Self::Current => f.write_str("a current"),
         }
@@ -401,6 +407,8 @@ fn check_arity(node: &Node) -> Result<()> {
         | Op::Flatten
         | Op::Activation { .. }
         | Op::Delay { .. }
+        | Op::Dropout { .. }
+        | Op::DropPath { .. }
         | Op::TimeMean
         | Op::TimeLast
         | Op::TimeMax => ("one", |n| n == 1),
@@ -494,6 +502,11 @@ fn check_attributes(node: &Node) -> Result<()> {
         Op::Delay { steps, .. } if !(1..=MAX_DELAY).contains(steps) => {
             return fail("steps", "1 to 1024 macro-steps", steps.to_string());
         }
+        Op::Dropout { rate } | Op::DropPath { rate } => {
+            if !(0.0..1.0).contains(rate) {
+                return fail("rate", "at least 0 and below 1", rate.to_string());
+            }
+        }
         Op::Activation { site, .. } => {
             if let Some((field, expected, found)) = site.fault() {
                 return fail(field, expected, found);
@@ -545,7 +558,11 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
         }
         Op::GlobalPool { .. } => Ok(vec![inputs[0][0]]),
         Op::Flatten => Ok(vec![inputs[0].iter().product()]),
-        Op::Scale | Op::BatchNorm { .. } | Op::Activation { .. } => Ok(inputs[0].to_vec()),
+        Op::Scale
+        | Op::BatchNorm { .. }
+        | Op::Activation { .. }
+        | Op::Dropout { .. }
+        | Op::DropPath { .. } => Ok(inputs[0].to_vec()),
         Op::Add => match inputs.iter().find(|shape| **shape != inputs[0]) {
             Some(other) => Err(misfit(format!("equal shapes {:?}", inputs[0]), other)),
             None => Ok(inputs[0].to_vec()),

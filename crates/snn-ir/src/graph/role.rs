@@ -37,6 +37,8 @@ pub enum Role {
     Join,
     /// What a site yielded in an earlier macro-step: events, from nothing in the present one.
     Delay,
+    /// Values dropped in training, nothing else: dropout, drop-path.
+    Dropout,
     /// A stream that passes where another one lets it: mask.
     Gate,
     /// The class scores.
@@ -110,6 +112,7 @@ impl Op {
             Op::Flatten => Role::Shape,
             Op::Add | Op::Concat => Role::Join,
             Op::Delay { .. } => Role::Delay,
+            Op::Dropout { .. } | Op::DropPath { .. } => Role::Dropout,
             Op::Mask { .. } => Role::Gate,
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Role::Head,
         }
@@ -160,7 +163,7 @@ impl Op {
             Role::Source => Kind::Pixels,
             Role::Site | Role::Delay => Kind::Events,
             Role::Synapse | Role::Norm | Role::Head => Kind::Current,
-            Role::Pool | Role::Shape | Role::Join | Role::Gate => inputs
+            Role::Pool | Role::Shape | Role::Join | Role::Gate | Role::Dropout => inputs
                 .into_iter()
                 .reduce(|a, b| match (a, b) {
                     (Kind::Current, _) | (_, Kind::Current) => Kind::Current,

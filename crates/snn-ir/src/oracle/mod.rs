@@ -354,7 +354,8 @@ fn stateless<A: Number>(
                 .map(|c| pooled(node, *pool, x, shape, c, [0, 0], Geometry::whole([h, w]), h * w))
                 .collect::<Result<_>>()?
         }
-        Op::Flatten => x.to_vec(),
+        // Dropout is for training.
+        Op::Flatten | Op::Dropout { .. } | Op::DropPath { .. } => x.to_vec(),
         Op::Add => (0..x.len())
             .map(|i| inputs[1..].iter().fold(x[i], |sum, (other, _)| sum + other[i]))
             .collect(),

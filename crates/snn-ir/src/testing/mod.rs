@@ -2,7 +2,8 @@
 //! function of its seed.
 
 use crate::graph::{
-    BATCH_NORM_MOMENTUM, Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Window,
+    BATCH_NORM_MOMENTUM, Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Role,
+    Window,
 };
 use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
@@ -40,10 +41,11 @@ pub fn trained(seed: u64, numbers: Numbers) -> Model {
     trained_with(seed, numbers, Sites::Basic)
 }
 
-/// Draws a trained model: convolutions with stride, groups, padding and dilation, batch norm,
-/// pooling of events and of currents, residual and membrane streams, concatenation, masks, delays
-/// (within recurrences, across each other and onwards), IF, LIF, PLIF and QuantRelu sites (and
-/// others, if asked), T of 1 to 6, D of 1 to 15.
+/// Draws a trained model: convolutions with stride, groups, dilation and padding of each side, batch
+/// norm with and without scale, also after max poolings, pooling of events and of currents, residual
+/// and membrane streams, concatenation, masks, delays (within recurrences, across each other and
+/// onwards), dropout, every head, IF, LIF, PLIF and QuantRelu sites (and others, if asked), T of 1
+/// to 6, D of 1 to 15.
 pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let mut draw = Draw {
         random: ChaCha8Rng::seed_from_u64(seed),
@@ -116,9 +118,13 @@ pub fn pixels(model: &Model, batch: usize, seed: u64) -> ArrayD<u8> {
     ArrayD::from_shape_simple_fn(IxDyn(&shape), || random.random())
 }
 
-/// `true` for a batch norm that reads a max pooling.
+/// `true` for a batch norm that reads a max pooling, through dropout at most.
 fn follows_maxima(graph: &Graph, node: &Node) -> bool {
-    let input = node.inputs.first().and_then(|input| graph.node(input));
+    let read = |node: &Node| node.inputs.first().and_then(|input| graph.node(input));
+    let mut input = read(node);
+    while let Some(dropout) = input.filter(|node| node.op.role() == Role::Dropout) {
+        input = read(dropout);
+    }
     matches!(node.op, Op::BatchNorm(_))
         && matches!(
             input.map(|input| &input.op),
@@ -195,7 +201,8 @@ impl Draw {
         self.lopsided(&mut conv.padding);
         let name = self.name("conv");
         let conv = self.graph.push(name, Op::Conv(conv), &[input]);
-        if self.chance(0.75) { self.norm(&conv) } else { conv }
+        let current = if self.chance(0.75) { self.norm(&conv) } else { conv };
+        self.dropout(&current)
     }
 
     /// Shifts some windows: as much padding in all, but not the same on both sides.
@@ -238,7 +245,19 @@ impl Draw {
 
     fn activation(&mut self, site: Site, input: &str) -> String {
         let name = self.name("site");
-        self.graph.push(name, Op::Activation { site, code: None }, &[input])
+        let site = self.graph.push(name, Op::Activation { site, code: None }, &[input]);
+        self.dropout(&site)
+    }
+
+    /// Dropout of either kind behind some nodes, which no interpreter and no conversion may notice.
+    fn dropout(&mut self, input: &str) -> String {
+        if !self.chance(0.08) {
+            return input.to_string();
+        }
+        let rate = self.choose(&[0.0, 0.25, 0.5]);
+        let name = self.name("drop");
+        let op = if self.chance(0.5) { Op::Dropout { rate } } else { Op::DropPath { rate } };
+        self.graph.push(name, op, &[input])
     }
 
     /// A LIF neuron of the basic kind.
@@ -508,7 +527,9 @@ impl Draw {
                 let mut values: Vec<f64> = (0..size).map(|_| self.value(op, &spec)).collect();
                 if spec.part == "weight" && follows_maxima(&graph, &graph.nodes[node]) {
                     // Only what ascends commutes with a maximum.
-                    values.iter_mut().for_each(|v| *v = if *v == 0.0 { 1.0 } else { v.abs() });
+                    for v in &mut values {
+                        *v = if *v == 0.0 { 1.0 } else { v.abs() };
+                    }
                 }
                 if self.numbers == Numbers::Dyadic && is_synapse(op, &spec) {
                     // One full-scale weight in each row makes the unit of the grid a power of two.

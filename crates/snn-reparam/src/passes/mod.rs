@@ -2,6 +2,7 @@
 
 pub(crate) mod codes;
 pub(crate) mod distribute;
+pub(crate) mod dropout;
 pub(crate) mod fold;
 pub(crate) mod merge;
 pub(crate) mod sum_pool;

@@ -109,10 +109,10 @@ impl<A: SiteNumber> Program<A> {
             Op::Add => NodeKernel::Add,
             Op::Delay { steps, .. } => NodeKernel::Delay { steps: *steps },
             Op::TimeMean | Op::TimeLast | Op::TimeMax => NodeKernel::Head,
-            Op::BatchNorm { .. } => {
+            Op::BatchNorm { .. } | Op::Dropout { .. } | Op::DropPath { .. } => {
                 return Err(Error::Refused {
                     node: node.name.clone(),
-                    reason: "batch norm does not exist after conversion".into(),
+                    reason: format!("{} does not exist after conversion", node.op.label()),
                 });
             }
         };

@@ -391,8 +391,8 @@ impl Compiler<'_> {
                 Some(Operation::Mask(Mask::new(*inverted, shape(0), shape(MASKED))))
             }
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Some(Operation::Head),
-            Op::BatchNorm { .. } => {
-                return self.refuse(index, "batch norm does not exist after conversion");
+            Op::BatchNorm { .. } | Op::Dropout { .. } | Op::DropPath { .. } => {
+                return self.refuse(index, "norms and dropout do not exist after conversion");
             }
         };
         let payloads = match &node.op {
