@@ -291,6 +291,7 @@ fn detail(node: &Node, varies: bool) -> String {
         Op::Delay { steps, .. } => {
             parts.push(format!("{}, {steps} before", node.inputs.join(", ")));
         }
+        Op::ChannelSum { groups } if *groups > 1 => parts.push(format!("{groups} groups")),
         Op::Mask { inverted: true } => parts.push("inverted".into()),
         Op::Activation { site, .. } => match site {
             Site::Lif(lif) => lif_attributes(lif, &mut parts),

@@ -114,6 +114,9 @@ impl Streams {
                     ));
                 }
                 Op::TimeMean | Op::TimeLast | Op::TimeMax => inputs[0].to_vec(),
+                Op::ChannelSum { .. } => {
+                    return Err(refuse("channel sums do not exist after conversion"));
+                }
                 Op::BatchNorm { .. } => {
                     return Err(refuse("batch norm does not exist after conversion"));
                 }

@@ -266,6 +266,26 @@ impl GraphBuilder {
         self.add(&sum, &[&current, &recurrent]).site(name)
     }
 
+    /// The sum `name` over the channels of each of `groups` groups of consecutive channels
+    /// (eq. 6c), to as many channels.
+    ///
+    /// ```
+    /// use snn_ir::{Conv, GraphBuilder, PoolKind};
+    ///
+    /// // Q-K token attention of two heads (QKFormer, Zhou 2024).
+    /// let mut net = GraphBuilder::new([3, 8, 8]);
+    /// net.conv_site("stem", Conv::square(16, 3, 1));
+    /// net.conv_site("q", Conv::square(16, 1, 1)).channel_sum("sum", 2).site("attention");
+    /// net.at("stem.act").conv_site("k", Conv::square(16, 1, 1));
+    /// net.mask("qk", "attention", "k.act");
+    /// let graph = net.global_pool("pool", PoolKind::Average).linear("fc", 10).build()?;
+    /// # let _ = graph;
+    /// # Ok::<(), snn_ir::Error>(())
+    /// ```
+    pub fn channel_sum(&mut self, name: &str, groups: usize) -> &mut Self {
+        self.op(name, Op::ChannelSum { groups })
+    }
+
     /// The events of node `x` where node `mask` has a spike, `y = m · x` (eq. 6b). The mask is
     /// binary spikes: as many channels as `x`, or one for each group of consecutive channels (`[1,
     /// H, W]` masks them all alike), and as many positions as `x`, or one (`[C]`).

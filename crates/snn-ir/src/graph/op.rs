@@ -52,6 +52,13 @@ pub enum Op {
     /// Concatenation of two or more inputs along channels (eq. 6).
     #[serde(deserialize_with = "no_fields")]
     Concat,
+    /// The sum over the channels of each group of consecutive channels, `[C, …]` to
+    /// `[groups, …]` (eq. 6c). Conversion makes it the convolution of weights 1 that it is.
+    ChannelSum {
+        /// Groups; they divide the channels. Absent in a file: 1, the sum over all channels.
+        #[serde(default = "one")]
+        groups: usize,
+    },
     /// A stream of events where a mask of binary spikes has a spike, and zero elsewhere:
     /// `y = m · x` of the inputs `m` and `x` in this order (eq. 6b).
     Mask {
@@ -121,6 +128,7 @@ impl Op {
             Op::Flatten => "flatten",
             Op::Add => "add",
             Op::Concat => "concat",
+            Op::ChannelSum { .. } => "channel_sum",
             Op::Mask { .. } => "mask",
             Op::Activation { site, .. } => site.label(),
             Op::Delay { .. } => "delay",
@@ -177,6 +185,9 @@ impl Op {
                 }
                 Ok(parts)
             }
+            Op::ChannelSum { .. } if form != Form::Trained => {
+                Err("a channel sum does not exist after conversion; it is a convolution there")
+            }
             Op::Dropout { .. } | Op::DropPath { .. } if form != Form::Trained => {
                 Err("dropout is for training; conversion removes it")
             }
@@ -191,6 +202,7 @@ impl Op {
             | Op::Add
             | Op::Concat
             | Op::Delay { .. }
+            | Op::ChannelSum { .. }
             | Op::Dropout { .. }
             | Op::DropPath { .. }
             | Op::Mask { .. }

@@ -355,7 +355,7 @@ impl Values {
             | Op::Dropout { .. }
             | Op::DropPath { .. }
             | Op::Concat => inputs.find(|values| *values != Self::Binary).unwrap_or(Self::Binary),
-            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Add => {
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::ChannelSum { .. } | Op::Add => {
                 inputs.find(|values| *values == Self::Current).unwrap_or(Self::Sums)
             }
             Op::Mask { .. } => inputs.nth(MASKED).unwrap_or(Self::Current),
@@ -404,6 +404,7 @@ fn check_arity(node: &Node) -> Result<()> {
         | Op::BatchNorm { .. }
         | Op::Pool { .. }
         | Op::GlobalPool { .. }
+        | Op::ChannelSum { .. }
         | Op::Flatten
         | Op::Activation { .. }
         | Op::Delay { .. }
@@ -520,6 +521,7 @@ fn check_attributes(node: &Node) -> Result<()> {
         | Op::Add
         | Op::Concat
         | Op::Delay { .. }
+        | Op::ChannelSum { .. }
         | Op::Mask { .. }
         | Op::TimeMean
         | Op::TimeLast
@@ -575,6 +577,14 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
                 shape[0] = inputs.iter().fold(0_usize, |sum, s| sum.saturating_add(s[0]));
                 Ok(shape)
             }
+        }
+        Op::ChannelSum { groups } => {
+            if *groups == 0 || !inputs[0][0].is_multiple_of(*groups) {
+                return Err(misfit(format!("channels that {groups} groups divide"), inputs[0]));
+            }
+            let mut shape = inputs[0].to_vec();
+            shape[0] = *groups;
+            Ok(shape)
         }
         Op::Mask { .. } => {
             mask_shape(inputs[0], inputs[MASKED]).map_err(|expected| misfit(expected, inputs[0]))

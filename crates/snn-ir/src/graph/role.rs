@@ -29,7 +29,7 @@ pub enum Role {
     Norm,
     /// An activation site.
     Site,
-    /// Pooling, over a window or the whole image.
+    /// Pooling, over a window or the whole image, or sums over channels.
     Pool,
     /// Another shape of the same values: flatten.
     Shape,
@@ -108,7 +108,7 @@ impl Op {
             Op::Conv(_) | Op::Linear { .. } | Op::Scale => Role::Synapse,
             Op::BatchNorm { .. } => Role::Norm,
             Op::Activation { .. } => Role::Site,
-            Op::Pool { .. } | Op::GlobalPool { .. } => Role::Pool,
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::ChannelSum { .. } => Role::Pool,
             Op::Flatten => Role::Shape,
             Op::Add | Op::Concat => Role::Join,
             Op::Delay { .. } => Role::Delay,
@@ -139,6 +139,10 @@ impl Op {
                 Op::Mask { .. } if input == MASKED => (0..output).map(|c| (c, c)).collect(),
                 Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } => {
                     (0..output).map(|c| (c, c)).collect()
+                }
+                Op::ChannelSum { groups } => {
+                    let each = (width / groups).max(1);
+                    (0..width).map(|c| (c / each, c)).collect()
                 }
                 Op::Flatten => {
                     let each = (output / width.max(1)).max(1);

@@ -411,6 +411,18 @@ impl Draw {
         }
         let lif = self.lif();
         mask = self.activation(Site::Lif(lif), &mask);
+        if !whole && self.chance(0.3) {
+            // Tokens: spikes of each group of channels are counted, perhaps normalised.
+            let divisors: Vec<usize> = (1..=groups).filter(|n| groups.is_multiple_of(*n)).collect();
+            let heads = self.choose(&divisors);
+            let name = self.name("sum");
+            mask = self.graph.push(name, Op::ChannelSum { groups: heads }, &[&mask]);
+            if self.chance(0.3) {
+                mask = self.norm(&mask);
+            }
+            let lif = self.lif();
+            mask = self.activation(Site::Lif(lif), &mask);
+        }
         if whole && !of_currents {
             mask = if pool == PoolKind::Max {
                 global(self, &mask, pool)
@@ -511,8 +523,43 @@ impl Draw {
         let site = self.site(&stream);
         let branch = self.conv(&site, Some(channels), true);
         let name = self.name("add");
-        let sum = self.graph.push(name, Op::Add, &[&stream, &branch]);
+        let mut sum = self.graph.push(name, Op::Add, &[&stream, &branch]);
+        for _ in 0..2 {
+            if self.chance(0.4) {
+                sum = self.pre_activation(&sum);
+            }
+        }
         self.site(&sum)
+    }
+
+    /// A block of currents whose shortcut is a convolution of one position, which reads a sum of
+    /// currents (MS-ResNet).
+    fn pre_activation(&mut self, sum: &str) -> String {
+        let shape = self.shape(sum);
+        let divisors: Vec<usize> = (1..=shape[0]).filter(|n| shape[0].is_multiple_of(*n)).collect();
+        let groups = if self.chance(0.3) { self.choose(&divisors) } else { 1 };
+        let channels = groups * self.random.random_range(1..=3);
+        let axes = shape.len() - 1;
+        let stride: Vec<usize> = (0..axes).map(|_| self.choose(&[1, 2, 2])).collect();
+        let shortcut = Conv {
+            channels,
+            kernel: vec![1; axes],
+            stride: stride.clone(),
+            padding: vec![0; axes],
+            dilation: vec![1; axes],
+            groups,
+            bias: self.chance(0.5),
+        };
+        let branch = Conv { groups: 1, bias: false, ..shortcut.clone() };
+        let site = self.site(sum);
+        let (name, other) = (self.name("conv"), self.name("conv"));
+        let mut shortcut = self.graph.push(name, Op::Conv(shortcut), &[sum]);
+        if self.chance(0.7) {
+            shortcut = self.norm(&shortcut);
+        }
+        let branch = self.graph.push(other, Op::Conv(branch), &[&site]);
+        let name = self.name("add");
+        self.graph.push(name, Op::Add, &[&branch, &shortcut])
     }
 
     fn finish(mut self, channels: usize) -> Model {

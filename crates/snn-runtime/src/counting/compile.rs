@@ -109,7 +109,10 @@ impl<A: SiteNumber> Program<A> {
             Op::Add => NodeKernel::Add,
             Op::Delay { steps, .. } => NodeKernel::Delay { steps: *steps },
             Op::TimeMean | Op::TimeLast | Op::TimeMax => NodeKernel::Head,
-            Op::BatchNorm { .. } | Op::Dropout { .. } | Op::DropPath { .. } => {
+            Op::BatchNorm { .. }
+            | Op::ChannelSum { .. }
+            | Op::Dropout { .. }
+            | Op::DropPath { .. } => {
                 return Err(Error::Refused {
                     node: node.name.clone(),
                     reason: format!("{} does not exist after conversion", node.op.label()),
