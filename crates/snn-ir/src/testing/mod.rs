@@ -226,7 +226,13 @@ impl Draw {
         self.graph.push(name, Op::BatchNorm(norm), &[input])
     }
 
+    /// A site, perhaps with dropout behind it.
     fn site(&mut self, input: &str) -> String {
+        let site = self.bare_site(input);
+        self.dropout(&site)
+    }
+
+    fn bare_site(&mut self, input: &str) -> String {
         let site = if self.chance(0.5) {
             Site::QuantRelu(QuantRelu {
                 levels: self.random.random_range(1..=15),
@@ -245,8 +251,7 @@ impl Draw {
 
     fn activation(&mut self, site: Site, input: &str) -> String {
         let name = self.name("site");
-        let site = self.graph.push(name, Op::Activation { site, code: None }, &[input]);
-        self.dropout(&site)
+        self.graph.push(name, Op::Activation { site, code: None }, &[input])
     }
 
     /// Dropout of either kind behind some nodes, which no interpreter and no conversion may notice.
@@ -466,10 +471,18 @@ impl Draw {
         self.graph.push(name, Op::Delay { steps, shape }, &[""])
     }
 
-    /// Makes a delay read a site.
+    /// Makes a delay read a site, or the site that a node before reads: dropout may stand behind.
     fn delay_of(&mut self, delay: &str, site: &str) {
+        let mut site = site;
+        while let Some(node) = self.graph.node(site)
+            && !matches!(node.op, Op::Activation { .. })
+            && let [input] = &node.inputs[..]
+        {
+            site = input;
+        }
+        let site = site.to_string();
         if let Some(node) = self.graph.node_mut(delay) {
-            node.inputs = vec![site.into()];
+            node.inputs = vec![site];
         }
     }
 
@@ -484,7 +497,7 @@ impl Draw {
             if self.chance(0.3) { delay.clone() } else { self.conv(&delay, Some(channels), true) };
         let name = self.name("add");
         let sum = self.graph.push(name, Op::Add, &[&current, &back]);
-        let mut last = self.site(&sum);
+        let mut last = self.bare_site(&sum);
         if self.chance(0.4) {
             // A longer loop, perhaps through a second delay.
             let first = if self.chance(0.5) {
@@ -495,7 +508,7 @@ impl Draw {
                 last
             };
             let current = self.conv(&first, Some(channels), true);
-            last = self.site(&current);
+            last = self.bare_site(&current);
         }
         self.delay_of(&delay, &last);
         last
