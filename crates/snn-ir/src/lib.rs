@@ -26,7 +26,7 @@ pub use graph::resolve::{
 };
 pub use graph::{
     BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, Graph, GraphBuilder, InitialWeights,
-    MASKED, Node, Norm, Op, PoolKind, Readout, Role, WHITENING_EPS, Window,
+    MASKED, MAX_DELAY, Node, Norm, Op, PoolKind, Readout, Role, Stage, WHITENING_EPS, Window,
 };
 pub use model::conversion::{
     CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,

@@ -4,4 +4,5 @@ mod agreement;
 mod breakers;
 #[cfg(feature = "data")]
 mod cli;
+mod delays;
 mod frames;
