@@ -97,13 +97,9 @@ impl<'b> Walk<'b> {
                     let interval = segment.try_into().map(u16::from_be_bytes);
                     self.interval = interval.map_or(self.interval, usize::from);
                 }
-                0xC0..=0xC2 => {
-                    if !self.frame(segment, marker == 0xC2)? {
-                        return Ok(Cow::Borrowed(self.bytes));
-                    }
-                }
-                // Lossless, hierarchical and arithmetic ones.
-                0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                0xC0..=0xC2 if self.frame(segment, marker == 0xC2)? => {}
+                // Frames that it does not follow: lossless, hierarchical and arithmetic ones.
+                0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
                     return Ok(Cow::Borrowed(self.bytes));
                 }
                 0xDA => self.scan(segment)?,

@@ -161,13 +161,14 @@ impl Parts {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn shape(error: ndarray::ShapeError) -> crate::error::Error {
     snn_ir::Error::Graph(error.to_string()).into()
 }
 
 /// Weights of an outer layer and one term of what it reads, composed; saturates.
 fn composed_size(draft: &Draft, outer: &Node, term: &str) -> Result<usize> {
-    let size = |node: &str| Ok::<_, crate::error::Error>(draft.real(node, "weight")?);
+    let size = |node: &str| draft.real(node, "weight");
     let outer = size(&outer.name)?;
     let is_layer = |node: &&Node| node.op.role() == Role::Synapse;
     let Some(inner) = draft.graph.node(term).filter(is_layer) else { return Ok(outer.len()) };
