@@ -5,3 +5,4 @@ mod breakers;
 #[cfg(feature = "data")]
 mod cli;
 mod frames;
+mod networks;

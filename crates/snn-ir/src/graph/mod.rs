@@ -1,6 +1,7 @@
 //! The graph: nodes in topological order, each with a path name, an operation and its inputs.
 
 mod build;
+mod counts;
 mod file;
 mod initial;
 mod op;
@@ -8,6 +9,7 @@ pub(crate) mod resolve;
 mod role;
 
 pub use build::GraphBuilder;
+pub use counts::Counts;
 pub use initial::{InitialWeights, WHITENING_EPS};
 pub use op::{BATCH_NORM_EPS, Conv, Geometry, Op, PoolKind, Window};
 pub use role::{Kind, Role};

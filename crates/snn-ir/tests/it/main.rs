@@ -8,6 +8,7 @@ mod graph_file;
 mod init;
 mod kinds;
 mod naive;
+mod networks;
 mod random;
 mod resolve;
 mod tiny;
