@@ -1,5 +1,6 @@
 //! Recordings of event cameras, in every format.
 
+use snn_data::OnDamage;
 use snn_data::recordings::events::{EventFormat, EventReader, Events, ReadOptions};
 use std::io::Cursor;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::path::Path;
 const MAX_EVENTS: usize = 1 << 16;
 
 /// The first byte chooses the format, or that it is found out; the rest is a file. Whole and in
-/// pieces it is the same.
+/// pieces it is the same, and where damage is left out it is the same without damage.
 pub(crate) fn check(data: &[u8]) {
     let Some((&choice, content)) = data.split_first() else { return };
     let format = EventFormat::ALL.get(usize::from(choice)).copied();
@@ -18,7 +19,7 @@ pub(crate) fn check(data: &[u8]) {
             Box::new(Cursor::new(content.to_vec())),
             Path::new("file"),
             format,
-            options,
+            options.clone(),
         )
     };
     let whole = open().and_then(|mut reader| reader.read_all());
@@ -42,7 +43,28 @@ pub(crate) fn check(data: &[u8]) {
             return;
         }
     };
-    if let Ok(events) = whole {
+    if let Ok(events) = &whole {
         assert!(ended.is_ok() && pieces == events.len());
+    }
+    // Left out is what would have been an error, and nothing else.
+    let forgiving = ReadOptions { on_damage: OnDamage::Skip, ..options.clone() };
+    let Ok(mut reader) = EventReader::new(
+        Box::new(Cursor::new(content.to_vec())),
+        Path::new("file"),
+        format,
+        forgiving,
+    ) else {
+        return;
+    };
+    let rest = reader.read_all();
+    match (whole, rest) {
+        (Ok(events), rest) => {
+            assert!(reader.damage().is_none() && rest.expect("no damage") == events);
+        }
+        (Err(_), Ok(events)) => {
+            assert!(!reader.damage().is_none() && reader.damage().first.is_some());
+            assert!(events.iter().all(|event| events.size().holds(event.x, event.y)));
+        }
+        (Err(_), Err(error)) => assert!(error.to_string().starts_with("`file`: byte "), "{error}"),
     }
 }

@@ -3,6 +3,7 @@
 mod augment;
 #[cfg(feature = "cache")]
 pub mod cache;
+mod damage;
 mod error;
 mod files;
 mod images;
@@ -22,6 +23,7 @@ pub use augment::{
     Augment, AugmentPolicy, Border, Flip, RandomErasing, Transform, auto_augment, crop,
     crop_reflected, cut_out, flip_horizontal,
 };
+pub use damage::OnDamage;
 pub use error::{Error, Result};
 pub use images::{Images, Split};
 pub use loader::{

@@ -1,6 +1,7 @@
 //! Where a loader takes its samples from.
 
 use crate::{Error, Images, Result, SampleMut, SampleRng, SampleShape};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -60,6 +61,12 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// the whole set, another one than `index` only where a source is a part of another.
     fn random_key(&self, index: usize) -> usize {
         index
+    }
+
+    /// What was damaged of the samples that were loaded so far and is left out
+    /// ([`OnDamage::Skip`](crate::OnDamage)), by index in the whole set.
+    fn damaged(&self) -> BTreeMap<usize, String> {
+        BTreeMap::new()
     }
 
     /// Writes sample `index` into `sample`, zeros of shape [`shape`](Self::shape), and returns its
@@ -136,6 +143,10 @@ impl Source for Subset {
 
     fn random_key(&self, index: usize) -> usize {
         self.at(index).map_or(index, |at| self.source.random_key(at))
+    }
+
+    fn damaged(&self) -> BTreeMap<usize, String> {
+        self.source.damaged()
     }
 
     fn load(&self, index: usize, sample: &mut SampleMut<'_>, rng: &mut SampleRng) -> Result<u16> {

@@ -38,12 +38,15 @@ struct Format {
     magic: usize,
 }
 
-const OPTIONS: ReadOptions = ReadOptions { chip: None, size: None, max_events: 1 << 16 };
+fn options() -> ReadOptions {
+    ReadOptions { max_events: 1 << 16, ..ReadOptions::default() }
+}
+
 /// CIFAR-10 of two records a file.
 const SMALL: CifarLayout = CifarLayout { train_records: 2, test_records: 2, ..CIFAR10 };
 
 fn events(path: &Path) -> Result<()> {
-    Events::read(path, OPTIONS).map(drop)
+    Events::read(path, options()).map(drop)
 }
 
 fn frames(path: &Path) -> Result<()> {
@@ -96,7 +99,7 @@ fn dvs_zip(path: &Path) -> Result<()> {
 }
 
 fn info(path: &Path) -> Result<()> {
-    FileInfo::read(path, OPTIONS).map(drop)
+    FileInfo::read(path, options()).map(drop)
 }
 
 /// What is read of a file with these bytes, and the most memory that took.

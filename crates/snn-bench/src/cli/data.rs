@@ -2,8 +2,8 @@
 
 use super::DataRoot;
 use clap::{Args, Subcommand, ValueEnum};
-use snn_data::DatasetName;
-use snn_data::recordings::events::{Chip, ReadOptions, SensorSize};
+use snn_data::recordings::events::{ArrayNames, Chip, EventFormat, ReadOptions, SensorSize};
+use snn_data::{DatasetName, OnDamage};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -39,7 +39,8 @@ pub(crate) enum Data {
     #[command(
         after_help = "JSON: `path`, `bytes`, `kind`; of a recording `format`, `sensor`, `events`, \
                       `on`, \
-                        `off`, `span`, `sorted`, `skipped`; of a picture `format`, `width`, \
+                        `off`, `span`, `sorted`, `skipped`, `damage` (`outside`, `cut`, \
+                        `first`); of a picture `format`, `width`, \
                         `height`, \
                         `colour`, `orientation`, `damage`."
     )]
@@ -89,15 +90,46 @@ pub(crate) struct Recording {
     /// davis640.
     #[arg(long)]
     sensor: Option<Chip>,
-    /// Size of the sensor of Prophesee and NPZ files, instead of what they say.
+    /// Size of the sensor of Prophesee, NPZ, AEDAT 3.1 and N-MNIST files, instead of what they say.
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     size: Option<SensorSize>,
+    /// Format of recordings whose first bytes and extension do not say it: aedat2, aedat3, aedat4,
+    /// n-mnist, dat, evt2, evt2.1, evt3 or npz.
+    #[arg(long)]
+    format: Option<EventFormat>,
+    /// Names of the arrays or fields of NPZ files, where they are not the usual ones:
+    /// `t=NAME,x=NAME,y=NAME,p=NAME`, or some of these.
+    #[arg(long, value_name = "PART=NAME,…")]
+    arrays: Option<ArrayNames>,
+    /// What becomes of events outside the sensor and of cut last records: `fail`, or `skip`, which
+    /// leaves them out and counts them.
+    #[arg(long, value_enum, default_value = "fail")]
+    on_damage: OnDamageName,
+}
+
+/// Treatment of damage as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDamageName {
+    /// An error.
+    Fail,
+    /// Left out and counted.
+    Skip,
 }
 
 impl Recording {
     /// The same for the reader.
     pub(crate) fn options(&self) -> ReadOptions {
-        ReadOptions { chip: self.sensor, size: self.size, ..ReadOptions::default() }
+        ReadOptions {
+            format: self.format,
+            chip: self.sensor,
+            size: self.size,
+            arrays: self.arrays.clone().unwrap_or_default(),
+            on_damage: match self.on_damage {
+                OnDamageName::Fail => OnDamage::Fail,
+                OnDamageName::Skip => OnDamage::Skip,
+            },
+            ..ReadOptions::default()
+        }
     }
 }
 

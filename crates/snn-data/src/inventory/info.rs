@@ -4,15 +4,18 @@ use crate::Pickle;
 use crate::files::tar;
 use crate::pictures::{PictureInfo, picture_info};
 use crate::recordings::events::{
-    EventFormat, EventReader, Events, NpzArray, ReadOptions, SensorSize, npz_arrays,
+    ArrayNames, Damage, EventFormat, EventReader, Events, NpzArray, ReadOptions, SensorSize,
+    arrays_of,
 };
 use crate::sets::idx;
 use crate::{Error, Result, cache};
 use flate2::read::MultiGzDecoder;
 use fs_err as fs;
 use serde::Serialize;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Pickles above this are none of CIFAR's; the largest has 155 MB.
 const MAX_PICKLE: u64 = 1 << 28;
@@ -20,6 +23,8 @@ const MAX_PICKLE: u64 = 1 << 28;
 const MAX_UNPACKED: u64 = 1 << 40;
 /// Bytes of a picture at most, as for decoding.
 const MAX_PICTURE: u64 = 1 << 28;
+/// Bytes of an archive of arrays at most, as for reading events.
+const MAX_ARCHIVE: u64 = (1 << 31) + 1;
 /// Bytes of a record of CIFAR without its labels.
 const CIFAR_IMAGE: u64 = 3072;
 
@@ -104,6 +109,9 @@ pub struct RecordingInfo {
     pub sorted: bool,
     /// Records that are no events and were left out.
     pub skipped: u64,
+    /// Events and records that are damaged and were left out, as the options ask.
+    #[serde(skip_serializing_if = "Damage::is_none")]
+    pub damage: Damage,
 }
 
 impl FileInfo {
@@ -124,21 +132,88 @@ impl FileInfo {
                 found: "a folder".into(),
             });
         }
-        let bytes = metadata.len();
         let mut head = Vec::new();
         (&mut file).take(1 << 12).read_to_end(&mut head)?;
-        Ok(Self { path: path.to_owned(), bytes, content: content(path, bytes, &head, options)? })
+        let read = Arc::new(AtomicU64::new(0));
+        // A pipe can be read once: what was looked at comes first, and its bytes are counted.
+        let rest = Cursor::new(head.clone()).chain(file);
+        let counted = Counted { reader: rest, bytes: Arc::clone(&read) };
+        let size = if metadata.is_file() { Some(metadata.len()) } else { None };
+        let mut input = Input { path, head, reader: Box::new(counted), size, read };
+        let content = input.content(options)?;
+        let bytes = input.bytes()?;
+        Ok(Self { path: path.to_owned(), bytes, content })
     }
 }
 
-fn content(path: &Path, bytes: u64, head: &[u8], options: ReadOptions) -> Result<Content> {
-    if head.starts_with(b"\xFF\xD8") || head.starts_with(b"\x89PNG") {
+/// Counts the bytes that are read.
+struct Counted<R> {
+    reader: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// A file that is looked into once, from its beginning to its end.
+struct Input<'p> {
+    path: &'p Path,
+    /// Its first bytes, which `reader` gives as well.
+    head: Vec<u8>,
+    reader: Box<dyn Read + Send>,
+    /// Its bytes; `None` of a pipe.
+    size: Option<u64>,
+    read: Arc<AtomicU64>,
+}
+
+impl Input<'_> {
+    /// The reader, from the beginning.
+    fn reader(&mut self) -> Box<dyn Read + Send> {
+        std::mem::replace(&mut self.reader, Box::new(std::io::empty()))
+    }
+
+    /// At most `most` bytes from the beginning.
+    fn content_of(&mut self, most: u64) -> Result<Vec<u8>> {
         let mut content = Vec::new();
-        fs::File::open(path)?.take(MAX_PICTURE).read_to_end(&mut content)?;
-        return Ok(Content::Picture(picture_info(&content, path)?));
+        self.reader().take(most).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    /// The size of the file; a pipe is read to its end for it.
+    fn bytes(&mut self) -> Result<u64> {
+        if let Some(size) = self.size {
+            return Ok(size);
+        }
+        std::io::copy(&mut self.reader(), &mut std::io::sink())?;
+        Ok(self.read.load(Ordering::Relaxed))
+    }
+
+    fn content(&mut self, options: ReadOptions) -> Result<Content> {
+        let (path, head) = (self.path, std::mem::take(&mut self.head));
+        // Who names the format of recordings has one.
+        if options.format.is_some() {
+            return Ok(Content::Recording(recording(path, self.reader(), options)?));
+        }
+        content(self, path, &head, options)
+    }
+}
+
+fn content(
+    input: &mut Input<'_>,
+    path: &Path,
+    head: &[u8],
+    options: ReadOptions,
+) -> Result<Content> {
+    if head.starts_with(b"\xFF\xD8") || head.starts_with(b"\x89PNG") {
+        return Ok(Content::Picture(picture_info(&input.content_of(MAX_PICTURE)?, path)?));
     }
     if head.starts_with(b"SNNCACHE") {
-        let header = cache::read_header(head, bytes, path)?;
+        let header = cache::read_header(head, input.bytes()?, path)?;
         return Ok(Content::Cache {
             title: header.title().into(),
             samples: header.count(),
@@ -146,31 +221,34 @@ fn content(path: &Path, bytes: u64, head: &[u8], options: ReadOptions) -> Result
         });
     }
     if head.starts_with(b"\x1F\x8B") {
-        return packed(path);
+        return packed(path, input.reader());
     }
     if let Some(shape) = idx::shape(head) {
-        return whole_idx(path, shape, bytes);
+        return whole_idx(path, shape, input.bytes()?);
     }
     if head.get(257..262) == Some(b"ustar") {
-        return archive(path, &mut BufReader::new(fs::File::open(path)?));
+        return archive(path, &mut BufReader::new(input.reader()));
     }
     if let [0x80, 2..=5, ..] = head {
-        let mut content = Vec::new();
-        fs::File::open(path)?.take(MAX_PICKLE).read_to_end(&mut content)?;
+        let content = input.content_of(MAX_PICKLE)?;
         let pickle = Pickle::read(&content, path)?;
         return Ok(Content::Pickle { entries: pickle.entries() });
     }
-    if let Some(content) = cifar(path, bytes) {
+    if let Some(content) = input.size.and_then(|bytes| cifar(path, bytes)) {
         return Ok(content);
     }
     if head.starts_with(b"PK\x03\x04") {
-        let arrays = npz_arrays(path)?;
-        let has = |name: &str| arrays.iter().any(|array| array.name == name);
-        if !["t", "x", "y", "p"].into_iter().all(has) {
+        let archive = input.content_of(MAX_ARCHIVE)?;
+        let reader = |archive: &[u8]| Box::new(Cursor::new(archive.to_vec()));
+        let (arrays, events) = arrays_of(reader(&archive), path, &options)?;
+        // Arrays of which none is called as those of events are something else, unless they are
+        // named.
+        if !events && options.arrays == ArrayNames::default() {
             return Ok(Content::Npz { arrays });
         }
+        return Ok(Content::Recording(recording(path, reader(&archive), options)?));
     }
-    Ok(Content::Recording(recording(path, options)?))
+    Ok(Content::Recording(recording(path, input.reader(), options)?))
 }
 
 /// A file of CIFAR's binary form, known by the names that its files have.
@@ -188,13 +266,8 @@ fn cifar(path: &Path, bytes: u64) -> Option<Content> {
 }
 
 /// Contents of a gzip: an IDX file, or a tar archive.
-fn packed(path: &Path) -> Result<Content> {
-    let open = || {
-        Ok::<_, Error>(MultiGzDecoder::new(BufReader::with_capacity(
-            1 << 16,
-            fs::File::open(path)?,
-        )))
-    };
+fn packed(path: &Path, reader: Box<dyn Read + Send>) -> Result<Content> {
+    let mut unpacking = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, reader));
     let unreadable = |error: std::io::Error| Error::Parse {
         path: path.to_owned(),
         offset: 0,
@@ -203,15 +276,17 @@ fn packed(path: &Path) -> Result<Content> {
         found: error.to_string(),
     };
     let mut head = Vec::new();
-    open()?.take(512).read_to_end(&mut head).map_err(unreadable)?;
-    match idx::shape(&head) {
+    (&mut unpacking).take(512).read_to_end(&mut head).map_err(unreadable)?;
+    let shape = idx::shape(&head);
+    let mut whole = Cursor::new(head).chain(unpacking);
+    match shape {
         Some(shape) => {
             let most = idx_bytes(&shape).saturating_add(1);
             let unpacked =
-                std::io::copy(&mut open()?.take(most), &mut std::io::sink()).map_err(unreadable)?;
+                std::io::copy(&mut whole.take(most), &mut std::io::sink()).map_err(unreadable)?;
             whole_idx(path, shape, unpacked)
         }
-        None => archive(path, &mut open()?),
+        None => archive(path, &mut whole),
     }
 }
 
@@ -250,8 +325,12 @@ fn archive(path: &Path, reader: &mut dyn Read) -> Result<Content> {
     Ok(Content::Tar { files, unpacked_bytes, first })
 }
 
-fn recording(path: &Path, options: ReadOptions) -> Result<RecordingInfo> {
-    let mut reader = EventReader::open(path, options)?;
+fn recording(
+    path: &Path,
+    bytes: Box<dyn Read + Send>,
+    options: ReadOptions,
+) -> Result<RecordingInfo> {
+    let mut reader = EventReader::new(bytes, path, None, options)?;
     let mut info = RecordingInfo {
         format: reader.format(),
         sensor: reader.size(),
@@ -261,6 +340,7 @@ fn recording(path: &Path, options: ReadOptions) -> Result<RecordingInfo> {
         span: None,
         sorted: true,
         skipped: 0,
+        damage: Damage::default(),
     };
     let (mut piece, mut last) = (Events::new(reader.size()), i64::MIN);
     while reader.read_chunk(&mut piece)? {
@@ -277,5 +357,6 @@ fn recording(path: &Path, options: ReadOptions) -> Result<RecordingInfo> {
     }
     info.off = info.events - info.on;
     info.skipped = reader.skipped();
+    info.damage = reader.damage().clone();
     Ok(info)
 }

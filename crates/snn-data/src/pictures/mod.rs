@@ -11,11 +11,12 @@ mod info;
 mod resize;
 mod sets;
 
+pub use crate::OnDamage;
 pub use decode::{DecodeOptions, Exif, decode, decode_with};
 pub use geometry::{CentreCrop, RandomResizedCrop, Window};
 pub use info::{PictureInfo, picture_info};
 pub use resize::{Filter, resize, resize_window};
-pub use sets::{OnDamage, PictureSource, Pictures, View};
+pub use sets::{PictureSource, Pictures, View};
 
 use crate::{Error, Result};
 use ndarray::{Array3, ArrayViewMut3};

@@ -4,19 +4,20 @@
 use super::held_out::HeldOutCache;
 use super::spec::{DatasetName, Form};
 use super::{Dataset, default_root};
+#[cfg(any(feature = "pictures", feature = "recordings"))]
+use crate::OnDamage;
 #[cfg(all(feature = "cache", any(feature = "pictures", feature = "recordings")))]
 use crate::cache::{Cache, Fingerprint};
 use crate::loader::Purpose;
 #[cfg(feature = "pictures")]
 use crate::pictures::{
-    CentreCrop, DecodeOptions, Exif, Filter, OnDamage, PictureSource, Pictures, RandomResizedCrop,
-    View,
+    CentreCrop, DecodeOptions, Exif, Filter, PictureSource, Pictures, RandomResizedCrop, View,
 };
 #[cfg(feature = "recordings")]
 use crate::recordings::{
     RecordingSource, Recordings, SplitFile,
     augment::EventAugment,
-    events::{ReadOptions, SensorSize},
+    events::{ArrayNames, EventFormat, ReadOptions, SensorSize},
     frames::{Framing, Slicing},
 };
 use crate::{Error, Result, SampleRng, SampleShape, Source, Subset};
@@ -135,6 +136,16 @@ pub struct FrameConfig {
     /// The sensor, `WIDTHxHEIGHT`, of files that do not say it.
     #[serde(with = "size", skip_serializing_if = "Option::is_none")]
     pub sensor: Option<SensorSize>,
+    /// The format of files whose first bytes and extension do not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<EventFormat>,
+    /// Names of the arrays of NPZ files, where they are not the usual ones.
+    #[serde(skip_serializing_if = "is_default")]
+    pub arrays: ArrayNames,
+    /// Treatment of events outside the sensor, of last records that are cut, and of recordings that
+    /// cannot be read.
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_damage: OnDamage,
     /// Random changes of the events of training recordings, in order.
     pub augment: Vec<EventAugment>,
 }
@@ -144,7 +155,16 @@ impl Default for FrameConfig {
     /// Ten slices of equally many events, as large as the sensor, no augmentation.
     fn default() -> Self {
         let by = SliceBy::default();
-        Self { slices: 10, by, size: None, sensor: None, augment: Vec::new() }
+        Self {
+            slices: 10,
+            by,
+            size: None,
+            sensor: None,
+            format: None,
+            arrays: ArrayNames::default(),
+            on_damage: OnDamage::default(),
+            augment: Vec::new(),
+        }
     }
 }
 
@@ -504,7 +524,13 @@ fn open_pictures(config: &SourceConfig, folder: &Path, root: &Path) -> Result<So
 #[cfg_attr(not(feature = "cache"), expect(unused_variables, reason = "for caches alone"))]
 fn open_recordings(config: &SourceConfig, folder: &Path, root: &Path) -> Result<Sources> {
     let (spec, frames) = (config.dataset.spec(), &config.frames);
-    let options = ReadOptions { size: frames.sensor, ..ReadOptions::default() };
+    let options = ReadOptions {
+        format: frames.format,
+        size: frames.sensor,
+        arrays: frames.arrays.clone(),
+        on_damage: frames.on_damage,
+        ..ReadOptions::default()
+    };
     let set = Arc::new(Recordings::open_with(config.dataset, folder, options)?);
     let split = match &config.split {
         Some(path) => SplitFile::read(path)?,

@@ -117,7 +117,7 @@ fn truncated_and_wrong_files_name_the_place() {
 #[test]
 fn a_limit_on_events_is_an_error_that_says_what_to_do() {
     let options = ReadOptions { max_events: 3, ..ReadOptions::default() };
-    let error = read("x.bin", &[1, 2, 0, 0, 0].repeat(4), options).unwrap_err().to_string();
+    let error = read("x.bin", &[1, 2, 0, 0, 0].repeat(4), options.clone()).unwrap_err().to_string();
     assert!(error.contains("at most 3") && error.contains("max_events"), "{error}");
     assert_eq!(read("x.bin", &[1, 2, 0, 0, 0].repeat(3), options).unwrap().len(), 3);
 }
@@ -161,7 +161,7 @@ fn aedat3_reads_valid_polarity_events() {
 }
 
 /// A flat buffer with a root table of fields at fixed places, as written by hand.
-fn flat(identifier: [u8; 4], fields: &[u16], body: &[u8]) -> Vec<u8> {
+pub(crate) fn flat(identifier: [u8; 4], fields: &[u16], body: &[u8]) -> Vec<u8> {
     let vtable: u16 = 4 + 2 * u16::try_from(fields.len()).unwrap();
     let mut bytes = (u32::from(8 + vtable)).to_le_bytes().to_vec();
     bytes.extend(identifier);
@@ -175,12 +175,12 @@ fn flat(identifier: [u8; 4], fields: &[u16], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-const XML: &str = r#"<dv version="2.0"><node name="outInfo"><node name="1">
+pub(crate) const XML: &str = r#"<dv version="2.0"><node name="outInfo"><node name="1">
 <attr key="typeIdentifier" type="string">EVTS</attr>
 <node name="info"><attr key="sizeX" type="int">16</attr>
 <attr key="sizeY" type="int">8</attr></node></node></node></dv>"#;
 
-fn sized(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn sized(bytes: &[u8]) -> Vec<u8> {
     [&i32::try_from(bytes.len()).unwrap().to_le_bytes(), bytes].concat()
 }
 
@@ -195,7 +195,7 @@ fn aedat4(compression: i32, xml: &str, packets: &[(i32, Vec<u8>)]) -> Vec<u8> {
     b"#!AER-DAT4.0\r\n".iter().copied().chain(sized(&header)).chain(packets).collect()
 }
 
-fn packet(events: &[(i64, u16, u16, bool)]) -> Vec<u8> {
+pub(crate) fn packet(events: &[(i64, u16, u16, bool)]) -> Vec<u8> {
     let mut body = 4_u32.to_le_bytes().to_vec();
     body.extend(u32::try_from(events.len()).unwrap().to_le_bytes());
     for &(t, x, y, on) in events {

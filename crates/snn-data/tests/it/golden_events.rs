@@ -127,7 +127,7 @@ fn frames_while_reading_are_frames_of_all_events() {
         let options = ReadOptions { size, ..ReadOptions::default() };
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/events").join(name);
-        let events = Events::read(&path, options).unwrap();
+        let events = Events::read(&path, options.clone()).unwrap();
         let ways = [
             Slicing::Number { slices: 7 },
             Slicing::Count { events: 50 },
@@ -140,7 +140,8 @@ fn frames_while_reading_are_frames_of_all_events() {
             ways.into_iter().flat_map(|slicing| [(slicing, None), (slicing, Some(smaller))])
         {
             let framing = Framing { slicing, size };
-            let read = framing.read(&mut EventReader::open(&path, options).unwrap()).unwrap();
+            let read =
+                framing.read(&mut EventReader::open(&path, options.clone()).unwrap()).unwrap();
             assert_eq!(read, framing.frames(&events).unwrap(), "{name}, {framing:?}");
             // A plain count of all events where their pixels lie in smaller frames.
             let (_, _, height, width) = read.dim();
@@ -153,7 +154,7 @@ fn frames_while_reading_are_frames_of_all_events() {
             assert_eq!(read.mapv(u32::from).sum_axis(Axis(0)), plain, "{name}, {framing:?}");
         }
         let framing = Framing { slicing: ways[0], size: None };
-        let few = EventReader::open(&path, ReadOptions { max_events: 3, ..options });
+        let few = EventReader::open(&path, ReadOptions { max_events: 3, ..options.clone() });
         let error = few.and_then(|mut reader| framing.read(&mut reader)).unwrap_err().to_string();
         assert!(error.contains("at most 3 "), "{error}");
         // Memory that was used before.
@@ -161,7 +162,7 @@ fn frames_while_reading_are_frames_of_all_events() {
         again
             .push(snn_data::recordings::events::Event { t: 9, x: 0, y: 0, polarity: true })
             .unwrap();
-        EventReader::open(&path, options).unwrap().read_into(&mut again).unwrap();
+        EventReader::open(&path, options.clone()).unwrap().read_into(&mut again).unwrap();
         assert_eq!(again, events);
     }
 }

@@ -8,6 +8,7 @@ mod cifar_forms;
 mod corpus;
 mod dataset;
 mod event_augment;
+mod event_faults;
 mod events;
 mod golden_augment;
 mod golden_events;

@@ -1,8 +1,9 @@
 //! Data sets of recordings and their splits, on small folders of the true form.
 
+use snn_data::recordings::events::ReadOptions;
 use snn_data::recordings::frames::{Framing, Slicing};
 use snn_data::recordings::{RecordingSource, Recordings, SplitFile, SplitRule};
-use snn_data::{Batch, DatasetName, Error, LoaderConfig, SampleShape};
+use snn_data::{Batch, DatasetName, Error, LoaderConfig, OnDamage, SampleShape, Source};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -240,4 +241,51 @@ fn gestures_are_parts_of_recordings() {
         assert!(message.contains(part), "{message}");
         write("user01_led_labels.csv", "class\n");
     }
+}
+
+#[test]
+fn damaged_recordings_are_skipped_counted_and_named_or_end_the_epoch() {
+    let root = cifar10_dvs();
+    let folder = root.path().join("CIFAR10DVS");
+    // A last record that is cut, and a file that is none.
+    fs::write(folder.join("bird/cifar10_bird_3.aedat"), &aedat2(3, 4)[..40]).unwrap();
+    fs::write(folder.join("bird/cifar10_bird_4.aedat"), b"nothing").unwrap();
+    let framing = Framing { slicing: Slicing::Number { slices: 2 }, size: None };
+    let loaded = |on_damage: OnDamage| {
+        let options = ReadOptions { on_damage, ..ReadOptions::default() };
+        let set = Recordings::open_with(DatasetName::Cifar10Dvs, root.path(), options).unwrap();
+        let indices = (24..36).collect();
+        let source = RecordingSource::new(set.into(), indices, framing, Vec::new()).unwrap();
+        let source: Arc<dyn Source> = Arc::new(source);
+        let loader = LoaderConfig::evaluation(12).init_source(Arc::clone(&source), None).unwrap();
+        (loader.epoch(0).unwrap().next().unwrap(), source.damaged())
+    };
+    let (batch, damaged) = loaded(OnDamage::Fail);
+    let message = batch.unwrap_err().to_string();
+    assert!(message.contains("sample 27") && message.contains("byte 38"), "{message}");
+    assert_eq!(damaged.keys().collect::<Vec<_>>(), [&3]);
+    let (batch, damaged) = loaded(OnDamage::Skip);
+    let counts = batch.unwrap().samples.bytes().iter().map(|&count| u32::from(count)).sum::<u32>();
+    // Three events of the cut one, and the recording after it in the place of the other.
+    assert_eq!(counts, 11 * 20 + 3);
+    assert_eq!(damaged.keys().collect::<Vec<_>>(), [&3, &4]);
+    assert!(damaged[&3].contains("1 cut") && damaged[&4].contains("bird_4.aedat"), "{damaged:?}");
+}
+
+#[test]
+fn a_damaged_entry_of_an_archive_is_named_as_that() {
+    let root = cifar10_dvs();
+    let archive = root.path().join("CIFAR10DVS/automobile.zip");
+    let mut bytes = fs::read(&archive).unwrap();
+    // The second entry is stored: its first byte, the `#` of the header, becomes another.
+    let header = b"#!AER-DAT2.0";
+    let start = bytes.windows(header.len()).position(|part| part == header).unwrap();
+    bytes[start] = b'X';
+    fs::write(&archive, bytes).unwrap();
+    let set = Recordings::open(DatasetName::Cifar10Dvs, root.path()).unwrap();
+    let message = set.read(13).unwrap_err().to_string();
+    for part in ["automobile.zip", "cifar10_automobile_1.aedat", "entry", "checksum"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!message.contains("#!AER-DAT"), "{message}");
 }

@@ -3,7 +3,7 @@
 use snn_data::pictures::{CentreCrop, DecodeOptions, Filter, RandomResizedCrop};
 use snn_data::pictures::{OnDamage, PictureSource, Pictures, View};
 use snn_data::{
-    Augment, Batch, DatasetName, Error, Flip, LoaderConfig, Order, SampleMut, SampleRng,
+    Augment, Batch, DatasetName, Error, Flip, LoaderConfig, Order, SampleMut, SampleRng, Source,
     SourceConfig, Split, Transform, open,
 };
 use std::collections::BTreeSet;

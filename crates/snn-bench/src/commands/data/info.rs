@@ -72,7 +72,8 @@ fn lines(content: &Content) -> Vec<(String, String)> {
 }
 
 fn recording_lines(recording: &RecordingInfo) -> Vec<(String, String)> {
-    let RecordingInfo { format, sensor, events, on, off, span, sorted, skipped } = recording;
+    let RecordingInfo { format, sensor, events, on, off, span, sorted, skipped, damage } =
+        recording;
     let span = span.map_or("–".into(), |(first, last)| {
         let seconds = last.abs_diff(first) as f64 / 1e6;
         let rate = if seconds > 0.0 { *events as f64 / seconds } else { 0.0 };
@@ -87,7 +88,8 @@ fn recording_lines(recording: &RecordingInfo) -> Vec<(String, String)> {
         ("order", if *sorted { "sorted by time" } else { "some events are late" }.to_owned()),
         ("left out", format!("{skipped} records that are no events")),
     ];
-    lines.map(|(key, value)| (key.to_owned(), value)).into()
+    let damaged = (!damage.is_none()).then(|| ("damaged", damage.to_string()));
+    lines.into_iter().chain(damaged).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// Meaning of EXIF's orientation numbers.

@@ -71,7 +71,8 @@ impl Samples {
         let split = choice.split.unwrap_or(Split::Train);
         let part = if split == Split::Train { "train" } else { "test" };
         let title = format!("{set}, {part}");
-        let new = |title, fill, source| Ok(Self { title, fill, source, options: choice.options });
+        let new =
+            |title, fill, source| Ok(Self { title, fill, source, options: choice.options.clone() });
         let fill = set.spec().channel_mean_u8.to_vec();
         match set.spec().form {
             Form::Cifar(_) | Form::Idx(_) | Form::Shapes => {
@@ -127,7 +128,7 @@ impl Samples {
             DatasetName::ImageNet.spec().channel_mean_u8.to_vec()
         };
         let title = path.display().to_string();
-        Ok(Self { title, fill, source: Source::Files(files), options: choice.options })
+        Ok(Self { title, fill, source: Source::Files(files), options: choice.options.clone() })
     }
 
     /// Number of samples to choose from.
@@ -199,7 +200,7 @@ impl Samples {
         {
             return Ok(Content::Image(decode(path, DecodeOptions { exif: Exif::Apply })?.planes()));
         }
-        Ok(Content::Recording(EventReader::open(path, self.options)?.read_all()?))
+        Ok(Content::Recording(EventReader::open(path, self.options.clone())?.read_all()?))
     }
 }
 

@@ -9,7 +9,7 @@ mod set;
 mod source;
 
 pub use set::Pictures;
-pub use source::{OnDamage, PictureSource, View};
+pub use source::{PictureSource, View};
 
 use crate::pictures::{DecodeOptions, Picture, decode, decode_with};
 use crate::sets::{DatasetName, Form, PictureLayout};

@@ -5,14 +5,12 @@ use super::set::Pictures;
 use super::set::Place;
 #[cfg(feature = "cache")]
 use crate::cache::Fingerprint;
+use crate::damage::MAX_SKIPPED;
 use crate::pictures::{CentreCrop, DecodeOptions, RandomResizedCrop};
-use crate::{Error, Result, SampleMut, SampleRng, SampleShape, Source};
+use crate::{Error, OnDamage, Result, SampleMut, SampleRng, SampleShape, Source};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// So many damaged files one after the other are no accident.
-const MAX_SKIPPED: usize = 16;
 
 /// How a picture becomes a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -22,17 +20,6 @@ pub enum View {
     Train(RandomResizedCrop),
     /// The middle.
     Evaluation(CentreCrop),
-}
-
-/// Treatment of files that cannot be decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnDamage {
-    /// The epoch ends with an error that names the file.
-    #[default]
-    Fail,
-    /// The next picture takes its place; [`PictureSource::damaged`] names the files.
-    Skip,
 }
 
 /// Picture files as a [`Source`] for a [`Loader`](crate::Loader).
@@ -114,12 +101,6 @@ impl PictureSource {
         pictures.archives.iter().try_fold(print, |print, archive| print.file(archive))
     }
 
-    /// The files that could not be decoded so far, by index, with what was wrong; only
-    /// [`OnDamage::Skip`] goes on to find more than one.
-    pub fn damaged(&self) -> BTreeMap<usize, String> {
-        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn try_load(
         &self,
         index: usize,
@@ -151,6 +132,12 @@ impl Source for PictureSource {
 
     fn sample_name(&self, index: usize) -> Option<String> {
         self.pictures.path(index).map(|path| path.display().to_string())
+    }
+
+    /// The files that could not be decoded so far; only [`OnDamage::Skip`] goes on to find more
+    /// than one.
+    fn damaged(&self) -> BTreeMap<usize, String> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn load(&self, index: usize, sample: &mut SampleMut<'_>, rng: &mut SampleRng) -> Result<u16> {

@@ -5,7 +5,7 @@
 //! `eu.seebetter.ini.chips.DavisChip`): its origin is the lower left corner, ours the upper left
 //! one.
 
-use super::block::{Layout, decode};
+use super::block::{Layout, read};
 use super::bytes::ByteSource;
 use super::time::Clock;
 use super::{Chip, Events, ReadOptions, SensorSize, header};
@@ -40,7 +40,7 @@ impl Decoder {
         let named = lines.iter().find_map(|line| line.strip_prefix("# AEChip:")).map(str::trim);
         let chip = match (options.chip, named) {
             (Some(chip), _) => chip,
-            (None, Some(name)) => chip_of(name).ok_or_else(|| {
+            (None, Some(name)) => Chip::of_name(name).ok_or_else(|| {
                 source.error(
                     "header, AEChip",
                     "DVS128 or a DAVIS; name the sensor if it is like one",
@@ -57,28 +57,20 @@ impl Decoder {
         source: &mut ByteSource,
         events: &mut Events,
     ) -> Result<bool> {
-        let Some(records) = source.records::<8>("event")? else { return Ok(false) };
         let tell = |times: &mut [i64]| self.clock.times(times);
-        let skipped = match self.chip {
-            Chip::Dvs128 => decode(&Dvs128, records, events, tell),
+        let chip = self.chip;
+        let wrong = |source: &ByteSource, ahead: usize, record: [u8; 8]| {
+            let found = format!("{:#010x}", split(record).0);
+            source.error_at(ahead, "address", format!("an address of {chip}"), found)
+        };
+        let taken = match chip {
+            Chip::Dvs128 => read(source, &Dvs128, events, usize::MAX, tell, wrong)?,
             Chip::Davis240 | Chip::Davis346 | Chip::Davis640 => {
-                decode(&Davis(self.chip.size()), records, events, tell)
+                read(source, &Davis(chip.size()), events, usize::MAX, tell, wrong)?
             }
         };
-        let count = records.len();
-        match skipped {
-            Ok(skipped) => self.skipped += skipped,
-            Err(record) => {
-                let found = format!("{:#010x}", split(records[record]).0);
-                return Err(source.error_at(
-                    record * 8,
-                    "address",
-                    format!("an address of {}", self.chip),
-                    found,
-                ));
-            }
-        }
-        source.consume(8 * count);
+        let Some(taken) = taken else { return Ok(false) };
+        self.skipped += taken.special;
         Ok(true)
     }
 }
@@ -161,12 +153,6 @@ fn split([a, b, c, d, time @ ..]: [u8; 8]) -> (u32, i64) {
 #[expect(clippy::cast_possible_truncation, reason = "the lowest bits are asked for")]
 fn low_bits(value: u32, bits: u32) -> u16 {
     (value & ((1 << bits) - 1)) as u16
-}
-
-/// The chip that a header names, by the class of jAER: `ch.unizh.ini.jaer.chip.retina.DVS128`.
-fn chip_of(name: &str) -> Option<Chip> {
-    let name = name.to_ascii_lowercase();
-    Chip::ALL.into_iter().find(|chip| name.contains(chip.as_str()))
 }
 
 /// Files of CIFAR10-DVS do not name their chip. Addresses of a DVS128 have 16 bits; those of a

@@ -1,25 +1,28 @@
 //! AEDAT 3.1 (DVS128 Gesture), after the description of the format by iniVation. **Not tried on a
 //! real file**: none was available.
 //!
-//! Text lines up to `#!END-HEADER`, then packets: a header of 28 bytes (type, source, size of an
-//! event, offset of its time, overflows of the clock, capacity, events, valid events; least
-//! significant byte first), then `capacity` events. A polarity event is 32 bits of data (valid,
-//! polarity, 15 bits of y, 15 bits of x from the lowest bit on) and 32 bits of time. The origin is
-//! the upper left corner.
+//! Text lines up to `#!END-HEADER`, then packets. Two lines say how packets are to be read:
+//! `#Format:` (only `RAW` is read; others pack them) and `#Source N:`, the camera. A packet has a
+//! header of 28 bytes (type, source, size of an event, offset of its time, overflows of the clock,
+//! capacity, events, valid events; least significant byte first), then `capacity` events. A
+//! polarity event is 32 bits of data (valid, polarity, 15 bits of y, 15 bits of x from the lowest
+//! bit on) and 32 bits of time. The origin is the upper left corner.
 
-use super::block::{Layout, decode};
+use super::block::{Layout, read};
 use super::bytes::ByteSource;
-use super::{Events, ReadOptions, SensorSize, header};
+use super::{Chip, Events, ReadOptions, SensorSize, header};
 use crate::Result;
 
 pub(super) const MAGIC: &[u8] = b"#!AER-DAT3";
+/// Before 3.1 the origin was the lower left corner, and no line ended the header.
+const MAGIC_0: &str = "#!AER-DAT3.0";
 const END: &str = "#!END-HEADER";
 const PACKET_HEADER: usize = 28;
 /// The type of packets of polarity events.
 const POLARITY: u16 = 1;
 /// Bytes of a polarity event.
 const EVENT_BYTES: u32 = 8;
-/// The sensor of DVS128 Gesture; files do not say their size.
+/// The sensor of DVS128 Gesture, where neither the header nor the reader says another.
 const DEFAULT_SIZE: SensorSize = SensorSize { width: 128, height: 128 };
 
 #[derive(Debug)]
@@ -45,10 +48,29 @@ impl Decoder {
         options: &ReadOptions,
     ) -> Result<(Self, SensorSize)> {
         let lines = header::lines(source, b"#", |line| line == END)?;
+        if lines.first().is_some_and(|line| line.starts_with(MAGIC_0)) {
+            let expected = "AEDAT 3.1, 2.0 or 4; convert it (jAER and DV read 3.0)";
+            return Err(source.error("format", expected, "AEDAT 3.0"));
+        }
         if lines.last().is_none_or(|line| line != END) {
             return Err(source.error("header", format!("a line `{END}`"), "other bytes"));
         }
-        let size = options.size.or(options.chip.map(super::Chip::size)).unwrap_or(DEFAULT_SIZE);
+        let value = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name));
+        if let Some(format) = value("#Format:").map(str::trim)
+            && format != "RAW"
+        {
+            let expected = "RAW; packed packets are not read: export the recording as RAW, or as \
+                            AEDAT 4 from DV";
+            return Err(source.error("header, #Format", expected, format!("`{format}`")));
+        }
+        // `#Source 1: DVS128`.
+        let camera = value("#Source ").and_then(|source| Some(source.split_once(':')?.1.trim()));
+        let named = camera.and_then(Chip::of_name).map(Chip::size);
+        let given = options.size.or(options.chip.map(Chip::size)).or(named);
+        if given.is_none() {
+            source.size_is_guessed();
+        }
+        let size = given.unwrap_or(DEFAULT_SIZE);
         Ok((Self { skipped: 0, packet: Packet::default() }, size))
     }
 
@@ -61,60 +83,52 @@ impl Decoder {
             if source.fill(1)?.is_empty() {
                 return Ok(false);
             }
-            self.packet = packet(source)?;
+            let Some(packet) = packet(source)? else { return Ok(false) };
+            self.packet = packet;
             return Ok(true);
         }
         if !self.packet.polarity || self.packet.events == 0 {
             let at_hand = source.fill(1)?.len() as u64;
             let skipped = at_hand.min(self.packet.bytes);
             if skipped == 0 {
-                return Err(source.error(
-                    "packet",
-                    format!("{} more bytes", self.packet.bytes),
-                    "the end",
-                ));
+                let expected = format!("{} more bytes", self.packet.bytes);
+                source.cut(source.error("packet", expected, "the end"))?;
+                return Ok(false);
             }
             self.packet.bytes -= skipped;
             source.consume(usize::try_from(skipped).unwrap_or(usize::MAX));
             return Ok(true);
         }
-        self.polarity_events(source, events)?;
-        Ok(true)
+        self.polarity_events(source, events)
     }
 
-    fn polarity_events(&mut self, source: &mut ByteSource, events: &mut Events) -> Result<()> {
-        let Some(records) = source.records::<8>("event")? else {
-            return Err(source.error(
-                "packet",
-                format!("{} more events", self.packet.events),
-                "the end",
-            ));
-        };
-        let records = &records
-            [..records.len().min(usize::try_from(self.packet.events).unwrap_or(usize::MAX))];
+    /// Reads events of the packet; `false` if the file ends in it.
+    fn polarity_events(&mut self, source: &mut ByteSource, events: &mut Events) -> Result<bool> {
+        let most = usize::try_from(self.packet.events).unwrap_or(usize::MAX);
         let layout = Polarity(events.size);
         let overflows = self.packet.overflows << 31;
-        // Not valid is what the camera's filters marked so.
-        match decode(&layout, records, events, |times| {
-            for time in times.iter_mut() {
+        let tell = |times: &mut [i64]| {
+            for time in times {
                 *time |= overflows;
             }
-        }) {
-            Ok(skipped) => self.skipped += skipped,
-            Err(wrong) => {
-                let (data, _) = layout.split(records[wrong]);
-                return Err(source.off_sensor(
-                    wrong * 8,
-                    events.size,
-                    (layout.x(data), layout.y(data)),
-                ));
+        };
+        let wrong = |source: &ByteSource, ahead: usize, record: [u8; 8]| {
+            let (data, _) = layout.split(record);
+            source.off_sensor(ahead, layout.0, (layout.x(data), layout.y(data)))
+        };
+        let cut = source.damage().cut;
+        let Some(taken) = read(source, &layout, events, most, tell, wrong)? else {
+            if source.damage().cut == cut {
+                let expected = format!("{} more events", self.packet.events);
+                source.cut(source.error("packet", expected, "the end"))?;
             }
-        }
-        let count = records.len();
-        self.packet.events -= count as u64;
-        self.packet.bytes -= 8 * count as u64;
-        source.consume(8 * count);
-        Ok(())
+            return Ok(false);
+        };
+        // Not valid is what the camera's filters marked so.
+        self.skipped += taken.special;
+        self.packet.events -= taken.records as u64;
+        self.packet.bytes -= 8 * taken.records as u64;
+        Ok(true)
     }
 }
 
@@ -147,8 +161,9 @@ impl Layout<8> for Polarity {
     }
 }
 
-fn packet(source: &mut ByteSource) -> Result<Packet> {
-    let header = source.exact(PACKET_HEADER, "packet header")?;
+/// The header of a packet; `None` if the file ends in it, which is damage of a record.
+fn packet(source: &mut ByteSource) -> Result<Option<Packet>> {
+    let Some(header) = source.whole(PACKET_HEADER, "packet header")? else { return Ok(None) };
     let word = |at: usize| {
         u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
     };
@@ -164,12 +179,12 @@ fn packet(source: &mut ByteSource) -> Result<Packet> {
             count,
         ));
     }
-    Ok(Packet {
+    Ok(Some(Packet {
         polarity: kind == POLARITY,
         bytes: u64::from(event_bytes) * u64::from(capacity),
         events: u64::from(count),
         overflows: i64::from(overflows),
-    })
+    }))
 }
 
 fn fifteen_bits(value: u32) -> u16 {

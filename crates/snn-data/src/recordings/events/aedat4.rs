@@ -4,8 +4,8 @@
 
 use super::bytes::ByteSource;
 use super::flat::Buffer;
-use super::{Events, ReadOptions, SensorSize};
-use crate::Result;
+use super::{Event, Events, ReadOptions, SensorSize};
+use crate::{OnDamage, Result};
 use std::io::Read;
 
 pub(super) const MAGIC: &[u8] = b"#!AER-DAT4.0\r\n";
@@ -30,12 +30,18 @@ pub(super) struct Decoder {
     stream: i32,
     /// Where packets end and the table of them begins, if there is one.
     end: Option<u64>,
+    /// `true` once the file ended before that.
+    cut: bool,
+    forgiving: bool,
     pub(super) skipped: u64,
     unpacked: Vec<u8>,
 }
 
 impl Decoder {
-    pub(super) fn open(source: &mut ByteSource, _: &ReadOptions) -> Result<(Self, SensorSize)> {
+    pub(super) fn open(
+        source: &mut ByteSource,
+        options: &ReadOptions,
+    ) -> Result<(Self, SensorSize)> {
         source.exact(MAGIC.len(), "header")?;
         let length = length(source, "header", MAX_HEADER)?;
         let path = source.path().to_owned();
@@ -64,6 +70,9 @@ impl Decoder {
             }
         };
         let end = header.i64(1).and_then(|end| u64::try_from(end).ok());
+        // Where the header ends; a table of packets cannot lie before it, and −1 or 0 is none.
+        let start = offset + length as u64;
+        let end = end.filter(|&end| end >= start);
         let xml = header
             .vector(2, 1)
             .ok_or_else(|| wrong("header", "an XML text about the streams", "none".into()))?;
@@ -72,7 +81,17 @@ impl Decoder {
         let (stream, size) = event_stream(xml).map_err(|found| {
             wrong("header", "XML with a stream of type EVTS and its `sizeX` and `sizeY`", found)
         })?;
-        Ok((Self { compression, stream, end, skipped: 0, unpacked: Vec::new() }, size))
+        let forgiving = options.on_damage == OnDamage::Skip;
+        let start = Self {
+            compression,
+            stream,
+            end,
+            cut: false,
+            forgiving,
+            skipped: 0,
+            unpacked: Vec::new(),
+        };
+        Ok((start, size))
     }
 
     pub(super) fn read_chunk(
@@ -80,19 +99,35 @@ impl Decoder {
         source: &mut ByteSource,
         events: &mut Events,
     ) -> Result<bool> {
-        if self.end.is_some_and(|end| source.offset() >= end) || source.fill(1)?.is_empty() {
-            return Ok(false);
+        let at_end = source.fill(1)?.is_empty();
+        match self.end {
+            Some(end) if source.offset() >= end => return Ok(false),
+            // Cut between two packets: only the header tells.
+            Some(end) if at_end && !self.cut => {
+                self.cut = true;
+                let expected = format!("packets up to byte {end}, as the header says");
+                source.cut(source.error("packet", expected, "the end"))?;
+                return Ok(false);
+            }
+            _ if at_end => return Ok(false),
+            _ => {}
         }
-        let stream = i32::from_le_bytes(
-            *source.exact(4, "stream of a packet")?.first_chunk().unwrap_or(&[0; 4]),
-        );
-        let length = length(source, "size of a packet", MAX_PACKET)?;
+        let Some(head) = source.whole(8, "stream and size of a packet")? else {
+            self.cut = true;
+            return Ok(false);
+        };
+        let [s0, s1, s2, s3, l0, l1, l2, l3] = *head.first_chunk().unwrap_or(&[0; 8]);
+        let stream = i32::from_le_bytes([s0, s1, s2, s3]);
+        let length =
+            in_range(source, i32::from_le_bytes([l0, l1, l2, l3]), "size of a packet", MAX_PACKET)?;
+        let place = source.error("packet", "", "");
+        let Some(packed) = source.whole(length, "packet")? else {
+            self.cut = true;
+            return Ok(false);
+        };
         if stream != self.stream {
-            source.exact(length, "packet")?;
             return Ok(true);
         }
-        let place = source.error("packet", "", "");
-        let packed = source.exact(length, "packet")?;
         let wrong = |expected: String, found: String| match place {
             crate::Error::Parse { path, offset, field, .. } => {
                 crate::Error::Parse { path, offset, field, expected, found }
@@ -102,16 +137,21 @@ impl Decoder {
         let unpacked = match unpack(self.compression, packed, &mut self.unpacked) {
             Ok(unpacked) => unpacked,
             Err(found) => {
-                return Err(wrong(
-                    format!(
-                        "{:?} data that unpack to {MAX_PACKET} bytes at most",
-                        self.compression
-                    ),
-                    found,
-                ));
+                let compression = self.compression;
+                let expected =
+                    format!("{compression:?} data that unpack to {MAX_PACKET} bytes at most");
+                source.cut(wrong(expected, found))?;
+                return Ok(true);
             }
         };
-        append(unpacked, events).map_err(|(expected, found)| wrong(expected, found))?;
+        match append(unpacked, events, self.forgiving) {
+            Ok(Outside { count: 0, .. }) => {}
+            Ok(Outside { count, first: (x, y) }) => {
+                let expected = format!("events on a sensor of {}", events.size);
+                source.outside(count, wrong(expected, format!("({x}, {y})")))?;
+            }
+            Err((expected, found)) => source.cut(wrong(expected, found))?,
+        }
         Ok(true)
     }
 }
@@ -119,6 +159,10 @@ impl Decoder {
 /// A length of 32 bits, at most `most`.
 fn length(source: &mut ByteSource, field: &'static str, most: usize) -> Result<usize> {
     let length = i32::from_le_bytes(*source.exact(4, field)?.first_chunk().unwrap_or(&[0; 4]));
+    in_range(source, length, field, most)
+}
+
+fn in_range(source: &ByteSource, length: i32, field: &'static str, most: usize) -> Result<usize> {
     match usize::try_from(length) {
         Ok(length) if length <= most => Ok(length),
         _ => Err(source.error(field, format!("0 to {most} bytes"), length)),
@@ -175,13 +219,25 @@ fn unpack<'b>(
     Ok(into)
 }
 
-/// Adds the events of an unpacked packet; an error is what was expected and what was found.
-fn append(packet: &[u8], events: &mut Events) -> Result<(), (String, String)> {
+/// Events of a packet outside the sensor: how many, and where the first one is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Outside {
+    count: u64,
+    first: (u16, u16),
+}
+
+/// Adds the events of an unpacked packet: all, or with `forgiving` those on the sensor, or none if
+/// one is outside. An error is what was expected and what was found.
+fn append(
+    packet: &[u8],
+    events: &mut Events,
+    forgiving: bool,
+) -> Result<Outside, (String, String)> {
     let table = packet.get(4..).and_then(|bytes| Buffer(bytes).root(*b"EVTS"));
     let table =
         table.ok_or_else(|| ("a FlatBuffers table `EVTS`".to_owned(), "other bytes".to_owned()))?;
     if !table.has(0) {
-        return Ok(());
+        return Ok(Outside::default());
     }
     let elements = table.vector(0, EVENT_BYTES);
     let elements = elements
@@ -191,22 +247,28 @@ fn append(packet: &[u8], events: &mut Events) -> Result<(), (String, String)> {
         let [.., x0, x1, y0, y1, _, _, _, _] = *record;
         (u16::from_le_bytes([x0, x1]), u16::from_le_bytes([y0, y1]))
     };
+    let time = |record: &[u8; EVENT_BYTES]| {
+        record.first_chunk().map_or(0, |time| i64::from_le_bytes(*time))
+    };
     let size = events.size;
     let outside = |record: &&[u8; EVENT_BYTES]| {
         let (x, y) = place(record);
         !size.holds(x, y)
     };
-    // Whether there is one takes no branch; which one it is, is asked only then.
+    // Whether there is one takes no branch; which ones they are, is asked only then.
     if records.iter().fold(false, |any, record| any | outside(&record)) {
-        let (x, y) = records.iter().find(outside).map(place).unwrap_or_default();
-        return Err((format!("events on a sensor of {size}"), format!("({x}, {y})")));
+        let first = records.iter().find(outside).map(place).unwrap_or_default();
+        if forgiving {
+            for record in records.iter().filter(|record| !outside(record)) {
+                let (x, y) = place(record);
+                events.append(Event { t: time(record), x, y, polarity: record[12] != 0 });
+            }
+        }
+        return Ok(Outside { count: records.iter().filter(outside).count() as u64, first });
     }
-    let time = |record: &[u8; EVENT_BYTES]| {
-        record.first_chunk().map_or(0, |time| i64::from_le_bytes(*time))
-    };
     events.t.extend(records.iter().map(time));
     events.x.extend(records.iter().map(|record| place(record).0));
     events.y.extend(records.iter().map(|record| place(record).1));
     events.polarity.extend(records.iter().map(|record| record[12] != 0));
-    Ok(())
+    Ok(Outside::default())
 }

@@ -9,6 +9,8 @@
 )]
 
 use super::Events;
+use super::bytes::ByteSource;
+use crate::{Error, Result};
 use snn_simd::{Kernel, run_with_avx2};
 
 /// Records of a block.
@@ -32,33 +34,84 @@ pub(super) trait Layout<const N: usize> {
     fn on(&self, bits: u32) -> bool;
 }
 
-/// Adds the records to `events` and returns how many were special; an error is the place of the
-/// first wrong one, whose block is not added.
+/// Numbers of records that are no events of the sensor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    /// Records that are no change of light.
+    special: u64,
+    /// Records that no event of this sensor is like.
+    wrong: u64,
+    /// The place of the first wrong one.
+    first_wrong: Option<usize>,
+}
+
+/// Adds the records to `events` and counts those that are special; an error is the place of the
+/// first wrong one, whose block is not added. With `forgiving` wrong records are left out and
+/// counted instead, before their times reach the clock.
 ///
 /// `tell` makes times of the counters of a block.
-pub(super) fn decode<const N: usize, L: Layout<N>>(
+fn decode<const N: usize, L: Layout<N>>(
     layout: &L,
     records: &[[u8; N]],
     events: &mut Events,
+    forgiving: bool,
     tell: impl FnMut(&mut [i64]),
-) -> Result<u64, usize> {
-    run_with_avx2(Decode { layout, records, events, tell })
+) -> Result<Counts, usize> {
+    run_with_avx2(Decode { layout, records, events, forgiving, tell })
+}
+
+/// What was taken of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    /// Records.
+    pub(super) records: usize,
+    /// Those of them that are no change of light.
+    pub(super) special: u64,
+}
+
+/// Takes the whole records that are at hand, at most `most`, off the source and adds their events;
+/// `None` at the end of the file. `error` tells of a wrong record `ahead` bytes later.
+pub(super) fn read<const N: usize, L: Layout<N>>(
+    source: &mut ByteSource,
+    layout: &L,
+    events: &mut Events,
+    most: usize,
+    tell: impl FnMut(&mut [i64]),
+    error: impl Fn(&ByteSource, usize, [u8; N]) -> Error,
+) -> Result<Option<Taken>> {
+    let forgiving = source.forgiving();
+    let Some(records) = source.records::<N>("event")? else { return Ok(None) };
+    let records = &records[..records.len().min(most)];
+    let taken = records.len();
+    let counts = decode(layout, records, events, forgiving, tell);
+    let first = match counts {
+        Ok(Counts { first_wrong, .. }) => first_wrong,
+        Err(wrong) => Some(wrong),
+    };
+    if let Some((at, record)) = first.and_then(|at| Some((at, *records.get(at)?))) {
+        let error = error(source, at * N, record);
+        source.outside(counts.map_or(1, |counts| counts.wrong), error)?;
+    }
+    source.consume(N * taken);
+    Ok(Some(Taken { records: taken, special: counts.map_or(0, |counts| counts.special) }))
 }
 
 struct Decode<'d, const N: usize, L, F> {
     layout: &'d L,
     records: &'d [[u8; N]],
     events: &'d mut Events,
+    forgiving: bool,
     tell: F,
 }
 
 impl<const N: usize, L: Layout<N>, F: FnMut(&mut [i64])> Kernel for Decode<'_, N, L, F> {
-    type Output = Result<u64, usize>;
+    type Output = Result<Counts, usize>;
 
     #[inline(always)]
-    fn run(self) -> Result<u64, usize> {
-        let Self { layout, records, events, mut tell } = self;
-        let mut skipped = 0;
+    fn run(self) -> Result<Counts, usize> {
+        let Self { layout, records, events, forgiving, mut tell } = self;
+        let mut counts = Counts::default();
+        let no_event = |bits: u32| !layout.special(bits) && layout.wrong(bits);
         events.reserve(records.len());
         let (mut bits, mut times) = ([0; BLOCK], [0; BLOCK]);
         for (block, records) in records.chunks(BLOCK).enumerate() {
@@ -66,26 +119,34 @@ impl<const N: usize, L: Layout<N>, F: FnMut(&mut [i64])> Kernel for Decode<'_, N
             for ((record, bits), time) in records.iter().zip(&mut *bits).zip(&mut *times) {
                 (*bits, *time) = layout.split(*record);
             }
+            let mut all = records.len();
+            let wrong_at = |bits: &[u32]| {
+                block * BLOCK + bits.iter().position(|&bits| no_event(bits)).unwrap_or_default()
+            };
+            // A wrong record's time may be any: it must not move the clock.
+            if forgiving && bits.iter().any(|&bits| no_event(bits)) {
+                counts.first_wrong.get_or_insert(wrong_at(bits));
+                all = keep(bits, times, |bits| !no_event(bits));
+                counts.wrong += (records.len() - all) as u64;
+            }
+            let (bits, times) = (&mut bits[..all], &mut times[..all]);
             tell(times);
-            let mut count = records.len();
+            let mut count = all;
             if bits.iter().fold(false, |any, &bits| any | layout.special(bits)) {
                 count = keep(bits, times, |bits| !layout.special(bits));
-                skipped += (records.len() - count) as u64;
+                counts.special += (all - count) as u64;
             }
             let bits = &bits[..count];
             if bits.iter().fold(false, |any, &bits| any | layout.wrong(bits)) {
-                let wrong = |record: &[u8; N]| {
-                    let (bits, _) = layout.split(*record);
-                    !layout.special(bits) && layout.wrong(bits)
-                };
-                return Err(block * BLOCK + records.iter().position(wrong).unwrap_or_default());
+                let all: Vec<u32> = records.iter().map(|record| layout.split(*record).0).collect();
+                return Err(wrong_at(&all));
             }
             events.t.extend_from_slice(&times[..count]);
             events.x.extend(bits.iter().map(|&bits| layout.x(bits)));
             events.y.extend(bits.iter().map(|&bits| layout.y(bits)));
             events.polarity.extend(bits.iter().map(|&bits| layout.on(bits)));
         }
-        Ok(skipped)
+        Ok(counts)
     }
 }
 
@@ -103,7 +164,7 @@ fn keep(bits: &mut [u32], times: &mut [i64], wanted: impl Fn(u32) -> bool) -> us
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK, Decode, Layout, decode};
+    use super::{BLOCK, Counts, Decode, Layout, decode};
     use crate::SampleRng;
     use crate::recordings::events::{Event, Events, SensorSize};
     use snn_simd::Kernel as _;
@@ -143,18 +204,22 @@ mod tests {
     }
 
     /// One record after the other, and what comes of it.
-    fn plain(records: &[[u8; 6]]) -> (Events, Result<u64, usize>) {
-        let (mut events, mut skipped) = (Events::new(SIZE), 0);
+    fn plain(records: &[[u8; 6]], forgiving: bool) -> (Events, Result<Counts, usize>) {
+        let (mut events, mut counts) = (Events::new(SIZE), Counts::default());
         for (index, &[x, y, polarity, special, low, high]) in records.iter().enumerate() {
             let (x, y, t) =
                 (u16::from(x), u16::from(y), i64::from(u16::from_le_bytes([low, high])) + 5);
             if special != 0 {
-                skipped += 1;
+                counts.special += 1;
             } else if events.push(Event { t, x, y, polarity: polarity & 1 == 1 }).is_err() {
-                return (events, Err(index));
+                if !forgiving {
+                    return (events, Err(index));
+                }
+                counts.wrong += 1;
+                counts.first_wrong.get_or_insert(index);
             }
         }
-        (events, Ok(skipped))
+        (events, Ok(counts))
     }
 
     #[test]
@@ -176,16 +241,20 @@ mod tests {
                 let special = if wrong == Some(index) { 0 } else { special };
                 records.push([x, byte(bound), byte(256), special, byte(256), byte(256)]);
             }
-            let (expected, skipped) = plain(&records);
-            let (mut fast, mut twin) = (Events::new(SIZE), Events::new(SIZE));
-            assert_eq!(decode(&Made, &records, &mut fast, tell), skipped, "{length} records");
-            let kernel = Decode { layout: &Made, records: &records, events: &mut twin, tell };
-            assert_eq!(kernel.run(), skipped);
-            assert_eq!(fast, twin);
-            // The block with the wrong record is left out.
-            let kept = fast.len();
-            assert_eq!(fast, expected.slice(0..kept).unwrap());
-            assert!(kept == expected.len() || skipped.is_err());
+            for forgiving in [false, true] {
+                let (expected, counts) = plain(&records, forgiving);
+                let (mut fast, mut twin) = (Events::new(SIZE), Events::new(SIZE));
+                let found = decode(&Made, &records, &mut fast, forgiving, tell);
+                assert_eq!(found, counts, "{length} records");
+                let records = &records;
+                let kernel = Decode { layout: &Made, records, events: &mut twin, forgiving, tell };
+                assert_eq!(kernel.run(), counts);
+                assert_eq!(fast, twin);
+                // The block with the wrong record is left out, or that record alone.
+                let kept = fast.len();
+                assert_eq!(fast, expected.slice(0..kept).unwrap());
+                assert!(kept == expected.len() || counts.is_err());
+            }
         }
     }
 }

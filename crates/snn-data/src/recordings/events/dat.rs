@@ -2,7 +2,7 @@
 //! then eight bytes an event, least significant byte first: 32 bits of time, 14 bits of x, 14 bits
 //! of y, polarity.
 
-use super::block::{Layout, decode};
+use super::block::{Layout, read};
 use super::bytes::ByteSource;
 use super::time::Clock;
 use super::{Events, ReadOptions, SensorSize, header};
@@ -52,19 +52,13 @@ impl Decoder {
         source: &mut ByteSource,
         events: &mut Events,
     ) -> Result<bool> {
-        let Some(records) = source.records::<8>("event")? else { return Ok(false) };
         let layout = ChangeDetection(events.size);
-        if let Err(wrong) = decode(&layout, records, events, |times| self.clock.times(times)) {
-            let (place, _) = layout.split(records[wrong]);
-            return Err(source.off_sensor(
-                wrong * 8,
-                events.size,
-                (layout.x(place), layout.y(place)),
-            ));
-        }
-        let count = records.len();
-        source.consume(8 * count);
-        Ok(true)
+        let wrong = |source: &ByteSource, ahead: usize, record: [u8; 8]| {
+            let (place, _) = layout.split(record);
+            source.off_sensor(ahead, layout.0, (layout.x(place), layout.y(place)))
+        };
+        let tell = |times: &mut [i64]| self.clock.times(times);
+        Ok(read(source, &layout, events, usize::MAX, tell, wrong)?.is_some())
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::bytes::ByteSource;
 use super::header::{self, geometry};
+use super::outside::Outside;
 use super::time::Clock;
 use super::{Event, Events, ReadOptions, SensorSize};
 use crate::Result;
@@ -35,8 +36,9 @@ impl Decoder {
         source: &mut ByteSource,
         events: &mut Events,
     ) -> Result<bool> {
+        let forgiving = source.forgiving();
         let Some(words) = source.records::<4>("word")? else { return Ok(false) };
-        let mut wrong = None;
+        let mut outside = Outside::default();
         for (index, &word) in words.iter().enumerate() {
             let word = u32::from_le_bytes(word);
             match (word >> 28, self.high) {
@@ -45,25 +47,18 @@ impl Decoder {
                 }
                 (kind @ (CD_OFF | CD_ON), Some(high)) => {
                     let (x, y) = (eleven_bits(word >> 11), eleven_bits(word));
-                    if !events.size.holds(x, y) {
-                        wrong = Some((index, x, y));
+                    let t = high | i64::from(word >> 22 & 0x3F);
+                    let event = Event { t, x, y, polarity: kind == CD_ON };
+                    if !outside.holds(events, event, index) && !forgiving {
                         break;
                     }
-                    events.append(Event {
-                        t: high | i64::from(word >> 22 & 0x3F),
-                        x,
-                        y,
-                        polarity: kind == CD_ON,
-                    });
                 }
                 // Events before the first time, triggers, and words of other makers.
                 _ => self.skipped += 1,
             }
         }
         let length = words.len() * 4;
-        if let Some((index, x, y)) = wrong {
-            return Err(source.off_sensor(index * 4, events.size, (x, y)));
-        }
+        outside.report(source, events.size, 4)?;
         source.consume(length);
         Ok(true)
     }

@@ -4,6 +4,7 @@
 
 use super::bytes::ByteSource;
 use super::header::{self, geometry};
+use super::outside::Outside;
 use super::time::Clock;
 use super::{Event, Events, ReadOptions, SensorSize};
 use crate::Result;
@@ -52,24 +53,29 @@ impl Decoder {
         source: &mut ByteSource,
         events: &mut Events,
     ) -> Result<bool> {
+        let forgiving = source.forgiving();
         let Some(words) = source.records::<2>("word")? else { return Ok(false) };
-        let mut wrong = None;
+        let mut outside = Outside::default();
         for (index, &word) in words.iter().enumerate() {
-            if let Err(place) = self.word(u16::from_le_bytes(word), events) {
-                wrong = Some((index, place));
+            let word = u16::from_le_bytes(word);
+            if !self.word(word, events, index, &mut outside) && !forgiving {
                 break;
             }
         }
         let length = words.len() * 2;
-        if let Some((index, (x, y))) = wrong {
-            return Err(source.off_sensor(index * 2, events.size, (x, y)));
-        }
+        outside.report(source, events.size, 2)?;
         source.consume(length);
         Ok(true)
     }
 
-    /// Takes a word; an error is a place outside the sensor.
-    fn word(&mut self, word: u16, events: &mut Events) -> Result<(), (u16, u16)> {
+    /// Takes word `index`; `false` if an event of it lies outside the sensor.
+    fn word(
+        &mut self,
+        word: u16,
+        events: &mut Events,
+        index: usize,
+        outside: &mut Outside,
+    ) -> bool {
         let value = word & 0x7FF;
         let flag = word & 0x800 != 0;
         match word >> 12 {
@@ -87,43 +93,39 @@ impl Decoder {
             ADDRESS_X => {
                 let Some(high) = self.high else {
                     self.skipped += 1;
-                    return Ok(());
+                    return true;
                 };
-                if !events.size.holds(value, self.y) {
-                    return Err((value, self.y));
-                }
-                events.append(Event { t: high | self.low, x: value, y: self.y, polarity: flag });
+                let event = Event { t: high | self.low, x: value, y: self.y, polarity: flag };
+                return outside.holds(events, event, index);
             }
-            VECTOR_12 => self.vector(word & 0xFFF, 12, events)?,
-            VECTOR_8 => self.vector(word & 0xFF, 8, events)?,
+            VECTOR_12 => {
+                return self.vector(word & 0xFFF, 12, |event| outside.holds(events, event, index));
+            }
+            VECTOR_8 => {
+                return self.vector(word & 0xFF, 8, |event| outside.holds(events, event, index));
+            }
             // Triggers, their continuations, and words of other makers.
             _ => self.skipped += 1,
         }
-        Ok(())
+        true
     }
 
-    /// Takes the events of a vector: one for each set bit, at columns `base`, `base + 1`, ….
-    fn vector(
-        &mut self,
-        mut bits: u16,
-        length: u16,
-        events: &mut Events,
-    ) -> Result<(), (u16, u16)> {
+    /// Takes the events of a vector: one for each set bit, at columns `base`, `base + 1`, …;
+    /// `false` if `add` refused one.
+    fn vector(&mut self, mut bits: u16, length: u16, mut add: impl FnMut(Event) -> bool) -> bool {
         let base = self.base;
         self.base = base.saturating_add(length);
         let Some(high) = self.high else {
             self.skipped += u64::from(bits.count_ones());
-            return Ok(());
+            return true;
         };
-        let t = high | self.low;
+        let (t, y, polarity) = (high | self.low, self.y, self.polarity);
+        let mut all = true;
         while bits != 0 {
             let x = base.saturating_add(u16::try_from(bits.trailing_zeros()).unwrap_or(u16::MAX));
-            if !events.size.holds(x, self.y) {
-                return Err((x, self.y));
-            }
-            events.append(Event { t, x, y: self.y, polarity: self.polarity });
+            all &= add(Event { t, x, y, polarity });
             bits &= bits - 1;
         }
-        Ok(())
+        all
     }
 }

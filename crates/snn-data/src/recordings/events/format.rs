@@ -22,15 +22,42 @@ names! {
         Evt2 = "evt2",
         /// Prophesee EVT3.
         Evt3 = "evt3",
-        /// NPZ with arrays `t`, `x`, `y` and `p` ([`read_npz_frames`](super::read_npz_frames) reads
-        /// frames).
+        /// NPZ with arrays `t`, `x`, `y` and `p` or one of a record type that has such fields,
+        /// under their usual names ([`ArrayNames`](super::ArrayNames)) or others that are given
+        /// ([`read_npz_frames`](super::read_npz_frames) reads frames).
         Npz = "npz",
+        /// Prophesee EVT 2.1, in both orders of its words.
+        Evt21 = "evt2.1",
     }
 }
 
+/// The beginning of AEDAT 1.0, where it has one.
+const AEDAT1: &[u8] = b"#!AER-DAT1";
+/// What to do where nothing tells the format.
+const NAME_IT: &str = "`--format` (`frames.format` in a config) names the format of other files";
+
+/// The format that the lines of a header of Prophesee's say; an error is a format that is not read.
+/// `None` if they say none.
+fn prophesee(lines: &[String]) -> Option<Result<EventFormat, String>> {
+    let value =
+        |key: &str| lines.iter().find_map(|line| line.strip_prefix("% ")?.strip_prefix(key));
+    let format = value("format ").map(|format| format.split(';').next().unwrap_or(format).trim());
+    Some(match (value("evt ").map(str::trim), format) {
+        (Some("3.0"), _) | (None, Some("EVT3")) => Ok(EventFormat::Evt3),
+        (Some("2.1"), _) | (None, Some("EVT21")) => Ok(EventFormat::Evt21),
+        (Some("2.0"), _) | (None, Some("EVT2")) => Ok(EventFormat::Evt2),
+        (Some(other), _) => Err(format!("`% evt {other}`")),
+        (None, Some(other)) => Err(format!("`% format {other}`")),
+        (None, None) => {
+            value("Data file containing")?;
+            Ok(EventFormat::Dat)
+        }
+    })
+}
+
 impl EventFormat {
-    /// The format of a file: by its first bytes, and by its extension where they say nothing
-    /// (N-MNIST) or not enough (Prophesee).
+    /// The format of a file: by its first bytes and its header, and by its extension where they say
+    /// nothing (N-MNIST).
     pub(super) fn of(source: &mut ByteSource) -> Result<Self> {
         let extension = source
             .path()
@@ -49,17 +76,24 @@ impl EventFormat {
         if head.starts_with(b"PK\x03\x04") {
             return Ok(Self::Npz);
         }
+        if head.starts_with(AEDAT1) {
+            let expected = "AEDAT 2.0, 3.1 or 4; jAER writes 2.0 of older recordings";
+            return Err(source.error("format", expected, "AEDAT 1.0 (six bytes an event)"));
+        }
         if head.starts_with(b"% ") {
-            let says =
-                |text: &str| head.windows(text.len()).any(|window| window == text.as_bytes());
-            return match extension.as_deref() {
-                Some("dat") => Ok(Self::Dat),
-                _ if says("% evt 3.0") || says("% format EVT3") => Ok(Self::Evt3),
-                _ if says("% evt 2.0") || says("% format EVT2;") => Ok(Self::Evt2),
-                _ => Err(source.error(
+            let text = head.split(|&byte| byte == b'\n').take_while(|line| line.starts_with(b"% "));
+            let lines: Vec<String> =
+                text.map(|line| String::from_utf8_lossy(line).trim_end().to_owned()).collect();
+            return match prophesee(&lines) {
+                Some(Ok(format)) => Ok(format),
+                None if extension.as_deref() == Some("dat") => Ok(Self::Dat),
+                found => Err(source.error(
                     "header",
-                    "`% evt 2.0` or `% evt 3.0`, or the extension .dat",
-                    "neither",
+                    format!(
+                        "`% evt 2.0`, `% evt 2.1`, `% evt 3.0`, `% Data file containing` of DAT, \
+                         or the extension .dat; {NAME_IT}"
+                    ),
+                    found.and_then(Result::err).unwrap_or_else(|| "none of them".into()),
                 )),
             };
         }
@@ -68,8 +102,16 @@ impl EventFormat {
         }
         let found =
             head.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x} "));
-        let expected =
-            "the first bytes of AEDAT 2.0, 3.1 or 4, EVT2, EVT3, DAT or NPZ, or the extension .bin";
+        let expected = match extension.as_deref() {
+            Some("aedat") => format!(
+                "the line `#!AER-DAT` of AEDAT 2.0, 3.1 or 4 (without one it is AEDAT 1.0, which is \
+                 not read); {NAME_IT}"
+            ),
+            _ => format!(
+                "the first bytes of AEDAT 2.0, 3.1 or 4, EVT 2.0, 2.1 or 3.0, DAT or NPZ, or the \
+                 extension .bin; {NAME_IT}"
+            ),
+        };
         Err(source.error(
             "format",
             expected,

@@ -7,6 +7,7 @@ mod block;
 mod bytes;
 mod dat;
 mod evt2;
+mod evt21;
 mod evt3;
 mod flat;
 mod format;
@@ -14,12 +15,16 @@ mod header;
 mod n_mnist;
 mod npz;
 mod options;
+mod outside;
 mod reader;
 mod time;
 
+pub use bytes::Damage;
 pub use format::EventFormat;
+#[cfg(all(feature = "pictures", feature = "cache"))]
+pub(crate) use npz::arrays_of;
 pub use npz::{NpzArray, npz_arrays, read_npz_frames};
-pub use options::{Chip, ReadOptions, SensorSize};
+pub use options::{ArrayNames, Chip, ReadOptions, SensorSize};
 pub use reader::EventReader;
 
 use crate::{Error, Result};

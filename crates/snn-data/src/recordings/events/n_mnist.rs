@@ -2,7 +2,7 @@
 //! bit) and 23 bits of time, most significant byte first. An event of row 240 says that the
 //! camera's clock of 2¹³ µs has overflowed.
 
-use super::block::{Layout, decode};
+use super::block::{Layout, read};
 use super::bytes::ByteSource;
 use super::{Events, ReadOptions, SensorSize};
 use crate::Result;
@@ -33,6 +33,9 @@ impl Decoder {
         if source.fill(1)?.is_empty() {
             return Err(source.error("event", "5 bytes", "an empty file"));
         }
+        if options.size.is_none() {
+            source.size_is_guessed();
+        }
         Ok((Self { overflows: 0, skipped: 0 }, options.size.unwrap_or(SIZE)))
     }
 
@@ -41,7 +44,6 @@ impl Decoder {
         source: &mut ByteSource,
         events: &mut Events,
     ) -> Result<bool> {
-        let Some(records) = source.records::<5>("event")? else { return Ok(false) };
         let layout = FiveBytes(events.size);
         let tell = |times: &mut [i64]| {
             // An overflow is an event of the clock, whose own time does not count.
@@ -50,19 +52,13 @@ impl Decoder {
                 *time = (*time & TIME) + self.overflows * OVERFLOW;
             }
         };
-        let count = records.len();
-        match decode(&layout, records, events, tell) {
-            Ok(skipped) => self.skipped += skipped,
-            Err(wrong) => {
-                let (bits, _) = layout.split(records[wrong]);
-                return Err(source.off_sensor(
-                    wrong * 5,
-                    events.size,
-                    (layout.x(bits), layout.y(bits)),
-                ));
-            }
-        }
-        source.consume(5 * count);
+        let wrong = |source: &ByteSource, ahead: usize, record: [u8; 5]| {
+            let (bits, _) = layout.split(record);
+            source.off_sensor(ahead, layout.0, (layout.x(bits), layout.y(bits)))
+        };
+        let taken = read(source, &layout, events, usize::MAX, tell, wrong)?;
+        let Some(taken) = taken else { return Ok(false) };
+        self.skipped += taken.special;
         Ok(true)
     }
 }

@@ -1,7 +1,8 @@
 //! Facts that a recording does not contain.
 
+use super::EventFormat;
 use crate::names::names;
-use crate::{Error, Result};
+use crate::{Error, OnDamage, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -76,6 +77,12 @@ names! {
 }
 
 impl Chip {
+    /// The chip that a header names: `ch.unizh.ini.jaer.chip.retina.DVS128`, `DAVIS240C`.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        Self::ALL.into_iter().find(|chip| name.contains(chip.as_str()))
+    }
+
     /// Its size in pixels.
     pub fn size(self) -> SensorSize {
         let (width, height) = match self {
@@ -88,20 +95,109 @@ impl Chip {
     }
 }
 
-/// How to read a recording; the default takes everything from the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How to read a recording; the default takes everything from the file and refuses damage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReadOptions {
+    /// The format, instead of what the first bytes and the extension say.
+    pub format: Option<EventFormat>,
     /// AEDAT 2.0: the sensor, instead of what header or addresses say.
     pub chip: Option<Chip>,
-    /// Prophesee and NPZ files: the size of the sensor, instead of what the header says.
+    /// Prophesee, NPZ and N-MNIST files and AEDAT 3.1: the size of the sensor, instead of what the
+    /// header says.
     pub size: Option<SensorSize>,
+    /// NPZ files: names of the arrays, or of the fields of a record type, that hold the events.
+    pub arrays: ArrayNames,
+    /// Events outside the sensor, and a last record, word or packet that is cut: an error, or left
+    /// out and counted ([`EventReader::damage`](super::EventReader::damage)).
+    pub on_damage: OnDamage,
     /// Most events that are taken into memory at once; a recording with more is read in pieces.
     pub max_events: usize,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { chip: None, size: None, max_events: MAX_EVENTS }
+        Self {
+            format: None,
+            chip: None,
+            size: None,
+            arrays: ArrayNames::default(),
+            on_damage: OnDamage::Fail,
+            max_events: MAX_EVENTS,
+        }
+    }
+}
+
+/// Names of the arrays of an NPZ file, or of the fields of its record type, that hold the parts of
+/// events; written `t=stamp,p=sign`. What is not named has one of its usual names
+/// ([`ArrayNames::USUAL`]).
+///
+/// ```
+/// use snn_data::recordings::events::ArrayNames;
+/// let names: ArrayNames = "t=stamp,p=sign".parse()?;
+/// assert_eq!((names.t.as_deref(), names.p.as_deref()), (Some("stamp"), Some("sign")));
+/// assert!("time=stamp".parse::<ArrayNames>().is_err());
+/// # Ok::<(), snn_data::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArrayNames {
+    /// Times in µs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub t: Option<String>,
+    /// Columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub x: Option<String>,
+    /// Rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub y: Option<String>,
+    /// Polarities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p: Option<String>,
+}
+
+impl ArrayNames {
+    /// The usual names of times, columns, rows and polarities, in any case; the first of each is
+    /// taken before the others.
+    pub const USUAL: [&[&str]; 4] = [
+        &["t", "ts", "time", "times", "timestamp", "timestamps", "t_us"],
+        &["x", "xs", "col", "column", "columns"],
+        &["y", "ys", "row", "rows"],
+        &["p", "ps", "pol", "pols", "polarity", "polarities"],
+    ];
+
+    /// The names that were given, in the order of [`USUAL`](Self::USUAL).
+    pub(super) fn given(&self) -> [Option<&str>; 4] {
+        [&self.t, &self.x, &self.y, &self.p].map(|name| name.as_deref())
+    }
+}
+
+impl FromStr for ArrayNames {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut names = Self::default();
+        for part in text.split(',') {
+            let wrong = || Error::InvalidConfig {
+                field: "arrays",
+                expected: "`t=NAME`, `x=NAME`, `y=NAME` and `p=NAME`, each at most once, \
+                           separated by commas"
+                    .into(),
+                found: format!("`{text}`"),
+            };
+            let (part, name) = part.split_once('=').ok_or_else(wrong)?;
+            let place = match part.trim() {
+                "t" => &mut names.t,
+                "x" => &mut names.x,
+                "y" => &mut names.y,
+                "p" => &mut names.p,
+                _ => return Err(wrong()),
+            };
+            let name = name.trim();
+            if name.is_empty() || place.replace(name.to_owned()).is_some() {
+                return Err(wrong());
+            }
+        }
+        Ok(names)
     }
 }

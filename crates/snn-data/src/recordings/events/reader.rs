@@ -2,8 +2,8 @@
 
 use super::bytes::ByteSource;
 use super::{
-    EventFormat, Events, ReadOptions, SensorSize, aedat2, aedat3, aedat4, dat, evt2, evt3, n_mnist,
-    npz,
+    Damage, EventFormat, Events, ReadOptions, SensorSize, aedat2, aedat3, aedat4, dat, evt2, evt3,
+    evt21, n_mnist, npz,
 };
 use crate::{Error, Result};
 use fs_err as fs;
@@ -42,13 +42,15 @@ enum Decoder {
     NMnist(n_mnist::Decoder),
     Dat(dat::Decoder),
     Evt2(evt2::Decoder),
+    Evt21(evt21::Decoder),
     Evt3(evt3::Decoder),
     /// The arrays of a file are read together: what is not given out yet.
     Npz(Option<Box<Events>>),
 }
 
 impl EventReader {
-    /// Opens a file; the format follows from its first bytes and its extension.
+    /// Opens a file; the format is that of the options, or follows from its first bytes and its
+    /// extension.
     ///
     /// # Errors
     /// [`Error::Parse`] if the format is not known or its header is damaged; [`Error::Io`].
@@ -58,8 +60,8 @@ impl EventReader {
         Ok(Self { bytes: Some(bytes), ..Self::new(Box::new(file), path, None, options)? })
     }
 
-    /// Reads from `reader`, as a file of a zip archive; `path` is for messages and its extension.
-    /// `None` finds out the format.
+    /// Reads from `reader`, as a file of a zip archive or a pipe; `path` is for messages and its
+    /// extension. Without a format here and in the options it is found out.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -70,7 +72,8 @@ impl EventReader {
         options: ReadOptions,
     ) -> Result<Self> {
         let mut source = ByteSource::new(reader, path);
-        let format = match format {
+        source.on_damage(options.on_damage);
+        let format = match format.or(options.format) {
             Some(format) => format,
             None => EventFormat::of(&mut source)?,
         };
@@ -89,6 +92,9 @@ impl EventReader {
             }
             EventFormat::Dat => boxed(dat::Decoder::open(&mut source, &options)?, Decoder::Dat),
             EventFormat::Evt2 => boxed(evt2::Decoder::open(&mut source, &options)?, Decoder::Evt2),
+            EventFormat::Evt21 => {
+                boxed(evt21::Decoder::open(&mut source, &options)?, Decoder::Evt21)
+            }
             EventFormat::Evt3 => boxed(evt3::Decoder::open(&mut source, &options)?, Decoder::Evt3),
             EventFormat::Npz => {
                 let events = npz::read_events(&mut source, &options)?;
@@ -113,6 +119,7 @@ impl EventReader {
             Decoder::NMnist(_) => EventFormat::NMnist,
             Decoder::Dat(_) => EventFormat::Dat,
             Decoder::Evt2(_) => EventFormat::Evt2,
+            Decoder::Evt21(_) => EventFormat::Evt21,
             Decoder::Evt3(_) => EventFormat::Evt3,
             Decoder::Npz(_) => EventFormat::Npz,
         }
@@ -128,9 +135,17 @@ impl EventReader {
             Decoder::Aedat4(decoder) => decoder.skipped,
             Decoder::NMnist(decoder) => decoder.skipped,
             Decoder::Evt2(decoder) => decoder.skipped,
+            Decoder::Evt21(decoder) => decoder.skipped,
             Decoder::Evt3(decoder) => decoder.skipped,
             Decoder::Dat(_) | Decoder::Npz(_) => 0,
         }
+    }
+
+    /// Events outside the sensor and records that are cut, which were left out so far as
+    /// [`ReadOptions::on_damage`] asks; none unless it is
+    /// [`OnDamage::Skip`](crate::OnDamage::Skip).
+    pub fn damage(&self) -> &Damage {
+        self.source.damage()
     }
 
     /// Adds the next piece to `events`, whose sensor must be [`size`](Self::size); `false` at the
@@ -155,6 +170,7 @@ impl EventReader {
             Decoder::NMnist(decoder) => decoder.read_chunk(source, events),
             Decoder::Dat(decoder) => decoder.read_chunk(source, events),
             Decoder::Evt2(decoder) => decoder.read_chunk(source, events),
+            Decoder::Evt21(decoder) => decoder.read_chunk(source, events),
             Decoder::Evt3(decoder) => decoder.read_chunk(source, events),
             Decoder::Npz(rest) => match rest.take() {
                 Some(all) => {
@@ -214,6 +230,7 @@ impl EventReader {
             Decoder::Aedat3(_)
             | Decoder::Aedat4(_)
             | Decoder::Evt2(_)
+            | Decoder::Evt21(_)
             | Decoder::Evt3(_)
             | Decoder::Npz(_) => {
                 return 0;

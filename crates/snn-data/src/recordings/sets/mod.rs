@@ -11,7 +11,7 @@ mod split;
 pub use source::RecordingSource;
 pub use split::{RecordingSplit, SplitFile, SplitRule};
 
-use crate::recordings::events::{EventReader, Events, ReadOptions, SensorSize};
+use crate::recordings::events::{Damage, EventReader, Events, ReadOptions, SensorSize};
 use crate::sets::{DatasetName, DefaultSplit, Form, RecordingFiles, RecordingLayout};
 use crate::{Error, Result, Split};
 use sample::Sample;
@@ -83,7 +83,9 @@ impl Recordings {
         let size = match options.size {
             Some(size) => size,
             // Files of one's own say how large their sensor is.
-            None if spec.train == 0 => EventReader::open(first.place.file(), options)?.size(),
+            None if spec.train == 0 => {
+                EventReader::open(first.place.file(), options.clone())?.size()
+            }
             None => published,
         };
         if matches!(layout.files, RecordingFiles::Folders) {
@@ -157,10 +159,19 @@ impl Recordings {
     /// # Errors
     /// [`Error::IndexOutOfRange`]; what reading the file reports.
     pub fn read(&self, index: usize) -> Result<Events> {
+        Ok(self.read_noting(index)?.0)
+    }
+
+    /// Reads a recording as [`read`](Self::read) does, with what of it is damaged and left out
+    /// ([`ReadOptions::on_damage`]).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_noting(&self, index: usize) -> Result<(Events, Damage)> {
         let sample =
             self.samples.get(index).ok_or(Error::IndexOutOfRange { index, count: self.len() })?;
-        let events = sample.place.read(self.options)?;
-        Ok(if self.layout.transposed { events.transposed() } else { events })
+        let (events, damage) = sample.place.read(&self.options)?;
+        Ok((if self.layout.transposed { events.transposed() } else { events }, damage))
     }
 
     fn blame(&self, index: usize, source: Error) -> Error {

@@ -1,7 +1,7 @@
 //! Where a recording is: in a file, in a zip archive, or between two times of a longer recording.
 
 use crate::files::enclosed::is_enclosed;
-use crate::recordings::events::{EventReader, Events, ReadOptions};
+use crate::recordings::events::{Damage, EventReader, Events, ReadOptions};
 use crate::{Error, Result};
 use flate2::CrcReader;
 use flate2::read::DeflateDecoder;
@@ -86,11 +86,15 @@ impl Place {
         }
     }
 
-    pub(super) fn read(&self, options: ReadOptions) -> Result<Events> {
+    /// The events, and what was damaged and left out as the options ask.
+    pub(super) fn read(&self, options: &ReadOptions) -> Result<(Events, Damage)> {
         match self {
-            Self::File(path) => Events::read(path, options),
+            Self::File(path) => {
+                let mut reader = EventReader::open(path, options.clone())?;
+                Ok((reader.read_all()?, reader.damage().clone()))
+            }
             Self::Part { file, from, until } => {
-                let mut reader = EventReader::open(file, options)?;
+                let mut reader = EventReader::open(file, options.clone())?;
                 let (mut piece, mut part) =
                     (Events::new(reader.size()), Events::new(reader.size()));
                 while reader.read_chunk(&mut piece)? {
@@ -99,22 +103,49 @@ impl Place {
                     }
                     piece.clear();
                 }
-                Ok(part)
+                Ok((part, reader.damage().clone()))
             }
-            Self::Zip { archive, name, start, length, deflated, unpacked } => {
-                let mut file = fs::File::open(archive.as_ref())?;
-                file.seek(SeekFrom::Start(*start))?;
-                let packed = file.take(*length);
-                let reader: Box<dyn Read + Send> = if *deflated {
-                    Box::new(DeflateDecoder::new(packed))
-                } else {
-                    Box::new(packed)
+            Self::Zip { archive, name, .. } => {
+                let place = archive.join(name.as_ref());
+                let read = || {
+                    let mut reader =
+                        EventReader::new(self.entry()?, &place, None, options.clone())?;
+                    Ok((reader.read_all()?, reader.damage().clone()))
                 };
-                let bytes = CrcReader::new(reader);
-                let reader = Box::new(Checked { bytes, left: unpacked.length, crc: unpacked.crc });
-                EventReader::new(reader, &archive.join(name.as_ref()), None, options)?.read_all()
+                match read() {
+                    // Where the entry itself is damaged, that is why its content makes no sense.
+                    Err(error) => Err(self.damaged_entry(&place)?.unwrap_or(error)),
+                    read => read,
+                }
             }
         }
+    }
+
+    /// The unpacked bytes of an entry of an archive, with an error at their end if they are not
+    /// those that the archive's list says; nothing of other places.
+    fn entry(&self) -> Result<Box<dyn Read + Send>> {
+        let Self::Zip { archive, start, length, deflated, unpacked, .. } = self else {
+            return Ok(Box::new(std::io::empty()));
+        };
+        let mut file = fs::File::open(archive.as_ref())?;
+        file.seek(SeekFrom::Start(*start))?;
+        let packed = file.take(*length);
+        let reader: Box<dyn Read + Send> =
+            if *deflated { Box::new(DeflateDecoder::new(packed)) } else { Box::new(packed) };
+        let bytes = CrcReader::new(reader);
+        Ok(Box::new(Checked { bytes, left: unpacked.length, crc: unpacked.crc }))
+    }
+
+    /// What is wrong with an entry, if its bytes are not those that the archive's list says.
+    fn damaged_entry(&self, path: &Path) -> Result<Option<Error>> {
+        let mut entry = self.entry()?;
+        Ok(std::io::copy(&mut entry, &mut std::io::sink()).err().map(|error| Error::Parse {
+            path: path.to_owned(),
+            offset: 0,
+            field: "entry of the archive",
+            expected: "an entry that is not damaged; copy or download the archive again".into(),
+            found: error.to_string(),
+        }))
     }
 }
 

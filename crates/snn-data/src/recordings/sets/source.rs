@@ -3,13 +3,17 @@
 use super::Recordings;
 #[cfg(feature = "cache")]
 use crate::cache::Fingerprint;
+use crate::damage::MAX_SKIPPED;
 use crate::recordings::augment::EventAugment;
+#[cfg(feature = "cache")]
+use crate::recordings::events::ArrayNames;
 use crate::recordings::events::Events;
 use crate::recordings::frames::{Framing, Slicing};
-use crate::{Error, Result, SampleMut, SampleRng, SampleShape, Source};
+use crate::{Error, OnDamage, Result, SampleMut, SampleRng, SampleShape, Source};
+use std::collections::BTreeMap;
 #[cfg(feature = "cache")]
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Frames of recordings as a [`Source`] for a [`Loader`](crate::Loader): `[T, 2, H, W]`, a slice a
 /// time step and a channel a polarity (0: OFF, 1: ON), counts above 255 being 255.
@@ -20,6 +24,7 @@ pub struct RecordingSource {
     framing: Framing,
     augment: Vec<EventAugment>,
     shape: [usize; 4],
+    damaged: Arc<Mutex<BTreeMap<usize, String>>>,
 }
 
 impl RecordingSource {
@@ -53,7 +58,7 @@ impl RecordingSource {
         }
         let size = framing.size.unwrap_or(set.size());
         let shape = [slices, 2, usize::from(size.height), usize::from(size.width)];
-        Ok(Self { set, indices, framing, augment, shape })
+        Ok(Self { set, indices, framing, augment, shape, damaged: Arc::default() })
     }
 
     /// Fingerprint of all that the frames depend on, for a [`Cache`](crate::cache::Cache): files,
@@ -79,6 +84,16 @@ impl RecordingSource {
             self.shape
         );
         let mut print = Fingerprint::new(&title).setting("framing", &self.framing)?;
+        // Set only where it is not the usual one, so that caches stay what they were.
+        if self.set.options.on_damage == OnDamage::Skip {
+            print = print.setting("on_damage", &OnDamage::Skip)?;
+        }
+        if let Some(format) = self.set.options.format {
+            print = print.setting("format", &format)?;
+        }
+        if self.set.options.arrays != ArrayNames::default() {
+            print = print.setting("arrays", &self.set.options.arrays)?;
+        }
         let samples: Vec<_> =
             self.indices.iter().filter_map(|&index| self.set.samples.get(index)).collect();
         for sample in &samples {
@@ -108,25 +123,59 @@ impl Source for RecordingSource {
         self.set.sample_name(*self.indices.get(index)?).map(str::to_owned)
     }
 
+    /// Recordings of which events were left out or that could not be read so far; only
+    /// [`OnDamage::Skip`] goes on after the first.
+    fn damaged(&self) -> BTreeMap<usize, String> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn load(&self, index: usize, sample: &mut SampleMut<'_>, rng: &mut SampleRng) -> Result<u16> {
-        let &at = self
-            .indices
-            .get(index)
-            .ok_or(Error::IndexOutOfRange { index, count: self.indices.len() })?;
-        let framed = self.set.read(at).and_then(|events| {
-            let was_empty = events.is_empty();
-            let augmented = self
-                .augment
-                .iter()
-                .try_fold(events, |events: Events, step| step.apply(events, rng))?;
-            // Nothing is left where every event was dropped: frames of zeros, which the sample is.
-            if augmented.is_empty() && !was_empty {
-                Ok(())
-            } else {
-                self.framing.write(&augmented, sample)
+        let count = self.indices.len();
+        let mut tried = 0;
+        loop {
+            let place = (index + tried) % count.max(1);
+            let &at = self.indices.get(place).ok_or(Error::IndexOutOfRange { index, count })?;
+            let error = match self.try_load(place, at, sample, rng) {
+                Ok(()) => {
+                    let count = self.set.len();
+                    return self.set.label(at).ok_or(Error::IndexOutOfRange { index: at, count });
+                }
+                Err(error) => error,
+            };
+            self.note(place, error.to_string());
+            tried += 1;
+            let skip = self.set.options.on_damage == OnDamage::Skip;
+            if !skip || tried >= MAX_SKIPPED.min(count) {
+                return Err(self.set.blame(at, error));
             }
-        });
-        framed.map_err(|source| self.set.blame(at, source))?;
-        self.set.label(at).ok_or(Error::IndexOutOfRange { index: at, count: self.set.len() })
+        }
+    }
+}
+
+impl RecordingSource {
+    /// Frames of recording `at` of the set, which is number `place` of this source.
+    fn try_load(
+        &self,
+        place: usize,
+        at: usize,
+        sample: &mut SampleMut<'_>,
+        rng: &mut SampleRng,
+    ) -> Result<()> {
+        let (events, damage) = self.set.read_noting(at)?;
+        if !damage.is_none() {
+            self.note(place, damage.to_string());
+        }
+        let was_empty = events.is_empty();
+        let augmented =
+            self.augment.iter().try_fold(events, |events: Events, step| step.apply(events, rng))?;
+        // Nothing is left where every event was dropped: frames of zeros, which the sample is.
+        if augmented.is_empty() && !was_empty {
+            return Ok(());
+        }
+        self.framing.write(&augmented, sample)
+    }
+
+    fn note(&self, place: usize, what: String) {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(place, what);
     }
 }
