@@ -135,8 +135,12 @@ fn residual(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let statistics =
                     BatchStatistics::of(black_box(&x)).expect("statistics").expect("of floats");
-                let norm =
-                    BatchNorm { weight: &weight, bias: &bias, eps: 1e-5, statistics: &statistics };
+                let norm = BatchNorm {
+                    weight: Some(&weight),
+                    bias: &bias,
+                    eps: 1e-5,
+                    statistics: &statistics,
+                };
                 let terms = [
                     Term { data: &x, steps: 4, norm: Some(norm) },
                     Term { data: &shortcut, steps: 4, norm: None },

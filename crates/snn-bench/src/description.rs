@@ -4,7 +4,7 @@ use crate::drawing::{Role, Shown};
 use crate::table::counted;
 use anyhow::Result;
 use serde::Serialize;
-use snn_ir::{Adaptation, Spike, Synapse};
+use snn_ir::{Adaptation, FirstMembrane, Spike, Synapse};
 use snn_ir::{
     Code, ConversionOptions, Encoder, Form, GridOptions, Leak, Lif, Model, Op, Preprocessing,
     Reset, Resolved, Site, Tensor, Threshold,
@@ -317,6 +317,11 @@ fn lif_attributes(lif: &Lif, parts: &mut Vec<String>) {
         Reset::Hard { .. } => {}
         Reset::Soft => parts.push("soft reset".into()),
         Reset::None => parts.push("no reset".into()),
+    }
+    match lif.initial {
+        FirstMembrane::Rest => {}
+        FirstMembrane::Potential(potential) => parts.push(format!("v₀ = {potential}")),
+        FirstMembrane::Threshold { share } => parts.push(format!("v₀ = {share} of θ")),
     }
     if let Synapse::Current { alpha } = lif.synapse {
         parts.push(format!("α = {alpha}"));

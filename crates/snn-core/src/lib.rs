@@ -23,9 +23,8 @@ pub use neuron::surrogate::SurrogateGradient;
 pub use neuron::{lif, quant_relu, surrogate};
 pub use observe::monitor::{Monitor, SATURATED, SiteMonitor, Warning};
 pub use observe::observer::FiringRate;
-pub use options::{
-    BATCH_NORM_MOMENTUM, Checkpointing, Mode, NetworkOptions, Precision, TrainingOptions,
-};
+pub use options::{Checkpointing, Mode, NetworkOptions, Precision, TrainingOptions};
+pub use snn_ir::BATCH_NORM_MOMENTUM;
 /// The version of tch whose tensors this crate takes and returns.
 pub use tch;
 pub use tensor::{Pixels, arrays, keep_memory};

@@ -47,9 +47,10 @@ pub struct Evaluation {
 /// Class scores of a batch, `[B, classes]`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Logits {
-    /// On the grid: `Σ_t J[t]`; [`Signature::logits`] makes floats of them.
+    /// On the grid: `Σ_t J[t]`, or the last or largest `J[t]`, by the head;
+    /// [`Signature::logits`] makes floats of them.
     Integer(Array2<i64>),
-    /// Off the grid: the mean over macro-steps.
+    /// Off the grid: the mean over macro-steps, or what else the head reads out.
     Real(Array2<f64>),
 }
 

@@ -95,12 +95,12 @@ impl Streams {
                 Op::Concat if !uniform => {
                     return Err(refuse("a concatenation joins streams of one kind"));
                 }
-                Op::TimeMean if kinds[0] != Kind::Current => {
+                op if op.readout().is_some() && kinds[0] != Kind::Current => {
                     return Err(refuse(
                         "the head reads a current (the last layer must be a synapse)",
                     ));
                 }
-                Op::TimeMean => inputs[0].to_vec(),
+                Op::TimeMean | Op::TimeLast | Op::TimeMax => inputs[0].to_vec(),
                 Op::BatchNorm { .. } => {
                     return Err(refuse("batch norm does not exist after conversion"));
                 }

@@ -109,7 +109,7 @@ fn keep_the_rest(draft: &Draft, plan: &mut Plan) {
         .entries
         .iter()
         .filter_map(|entry| match &entry.action {
-            Action::FoldedInto { layer } => Some(layer.as_str()),
+            Action::FoldedInto { layer, .. } => Some(layer.as_str()),
             _ => None,
         })
         .collect();
@@ -124,6 +124,8 @@ fn keep_the_rest(draft: &Draft, plan: &mut Plan) {
             }
             Op::Add => Action::JoinsCurrents,
             Op::TimeMean => Action::MeanOverTime,
+            Op::TimeLast => Action::LastOverTime,
+            Op::TimeMax => Action::MaxOverTime,
             _ => Action::Kept,
         };
         rest.note(&node.name, node.op.label(), action);

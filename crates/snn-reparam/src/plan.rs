@@ -56,6 +56,10 @@ pub enum Action {
     FoldedInto {
         /// The convolution or linear layer.
         layer: String,
+        /// Max poolings between the two, which commute with the norm because all of its factors κ
+        /// are positive; the norm's input first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        poolings: Vec<String>,
     },
     /// A linear reader of a sum of events is copied to every stream; the add comes behind it.
     MovedBefore {
@@ -106,6 +110,10 @@ pub enum Action {
     JoinsCurrents,
     /// The head is the mean over macro-steps.
     MeanOverTime,
+    /// The head is the last macro-step.
+    LastOverTime,
+    /// The head is the maximum over macro-steps.
+    MaxOverTime,
     /// Nothing changes.
     Kept,
     /// Weights become integers of 8 bits.
@@ -132,6 +140,9 @@ pub enum Action {
         jump_error: f64,
         /// Largest relative rounding error of a threshold that must be whole.
         threshold_error: f64,
+        /// Largest relative rounding error of a first membrane that is not at rest.
+        #[serde(default)]
+        initial_error: f64,
         /// Fractional bits of the membrane.
         guard_bits: u8,
         /// `true` if the floor of the leak never rounds in T macro-steps.
@@ -187,7 +198,7 @@ pub enum Refusal {
     /// A batch norm reads something else than a layer.
     #[error(
         "its input `{input}` is not a convolution or linear layer; norms fold only into the layer \
-         before them"
+         before them, or through max poolings into the layer before those"
     )]
     NormWithoutLayer {
         /// The input of the node.
@@ -200,6 +211,20 @@ pub enum Refusal {
         layer: String,
         /// Its readers, the norm among them.
         readers: usize,
+    },
+    /// A batch norm after a max pooling has a factor that is not positive.
+    #[error(
+        "it follows the max pooling `{pooling}` and its factor κ = γ/√(σ² + ε) of channel {channel} \
+         is {factor}; only κ > 0 commutes with a maximum: keep the scale γ at 1 (`scale = false`), \
+         or put the norm before the pooling"
+    )]
+    NormAfterMax {
+        /// The max pooling.
+        pooling: String,
+        /// The first channel with such a factor.
+        channel: usize,
+        /// Its factor κ.
+        factor: f64,
     },
     /// A sum has so many streams that separate ones need too many copies of their readers.
     #[error(
@@ -304,6 +329,19 @@ pub enum Refusal {
         /// The most guard bits with which it could be reached.
         most: Option<u8>,
     },
+    /// A first membrane lies beyond the value at which membranes saturate.
+    #[error(
+        "with {guard_bits} guard bits its first membrane of {membrane} units is beyond 2^30, where \
+         membranes saturate; {}", way_out(*most)
+    )]
+    FirstMembraneOutOfReach {
+        /// Its absolute value in units.
+        membrane: f64,
+        /// Guard bits that were asked for.
+        guard_bits: u8,
+        /// The most guard bits with which it fits.
+        most: Option<u8>,
+    },
 }
 
 fn way_out(most: Option<u8>) -> String {
@@ -352,6 +390,8 @@ impl Action {
             | Action::CarriesScales { .. }
             | Action::JoinsCurrents
             | Action::MeanOverTime
+            | Action::LastOverTime
+            | Action::MaxOverTime
             | Action::Kept
             | Action::SumBelow { .. } => Effect::Kept,
             Action::MovedBefore { .. }
@@ -378,12 +418,13 @@ impl Action {
                 adaptation,
                 jump_error,
                 threshold_error,
+                initial_error,
                 floor_exact,
                 ..
             } => {
                 let off = |fraction: &Fraction| fraction.error() != 0.0;
                 !floor_exact
-                    || jump_error.max(*threshold_error) > EXACT
+                    || jump_error.max(*threshold_error).max(*initial_error) > EXACT
                     || [Some(*leak), *synapse, *adaptation].iter().flatten().any(off)
             }
             _ => false,
@@ -414,6 +455,8 @@ impl Action {
             | Action::CarriesScales { .. }
             | Action::JoinsCurrents
             | Action::MeanOverTime
+            | Action::LastOverTime
+            | Action::MaxOverTime
             | Action::Kept
             | Action::SumBelow { .. } => return None,
         })
@@ -423,7 +466,14 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Action::FoldedInto { layer } => write!(f, "folded into `{layer}`"),
+            Action::FoldedInto { layer, poolings } => {
+                write!(f, "folded into `{layer}`")?;
+                for (number, pooling) in poolings.iter().enumerate() {
+                    let before = if number == 0 { ", through the max pooling" } else { " and" };
+                    write!(f, "{before} `{pooling}`")?;
+                }
+                if poolings.is_empty() { Ok(()) } else { f.write_str(" (every κ > 0)") }
+            }
             Action::MovedBefore { add, streams } => {
                 write!(f, "moved before `{add}`, one for each of its {streams} streams")
             }
@@ -460,6 +510,8 @@ impl fmt::Display for Action {
             }
             Action::JoinsCurrents => f.write_str("joins currents"),
             Action::MeanOverTime => f.write_str("the mean over macro-steps"),
+            Action::LastOverTime => f.write_str("the last macro-step"),
+            Action::MaxOverTime => f.write_str("the largest of each class over macro-steps"),
             Action::Kept => Ok(()),
             Action::Rounded { multiplier, error } => write!(
                 f,
@@ -474,6 +526,7 @@ impl fmt::Display for Action {
                 adaptation,
                 jump_error,
                 threshold_error,
+                initial_error,
                 guard_bits,
                 floor_exact,
             } => {
@@ -483,7 +536,11 @@ impl fmt::Display for Action {
                         write!(f, ", {what} {fraction}")?;
                     }
                 }
-                for (what, error) in [("jump", jump_error), ("threshold", threshold_error)] {
+                for (what, error) in [
+                    ("jump", jump_error),
+                    ("threshold", threshold_error),
+                    ("first membrane", initial_error),
+                ] {
                     if *error > EXACT {
                         write!(f, ", {what} off by up to {:.2} %", 100.0 * error)?;
                     }

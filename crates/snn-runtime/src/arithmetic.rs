@@ -26,11 +26,12 @@ pub(crate) trait Arithmetic:
     /// A level as an integer; only asked of whole numbers.
     fn level(self) -> i32;
     fn to_real(self) -> f64;
-    fn add_to(self, sum: Self::Sum) -> Self::Sum;
     /// Part `part` of node `node`, in its own order.
     fn part(model: &Model, node: &str, part: &str) -> Result<Vec<Self>>;
-    /// Class scores from the head's sums (eq. 7).
-    fn logits(sums: Array2<Self::Sum>, time_steps: usize) -> Logits;
+    /// Class scores from the head's sums (eq. 7), which are divided by this number off the grid.
+    fn logits(sums: Array2<Self::Sum>, divisor: u64) -> Logits;
+    fn add(sum: Self::Sum, more: Self::Sum) -> Self::Sum;
+    fn to_sum(self) -> Self::Sum;
     /// The head's sums as the user sees them.
     fn sums(sums: &[Self::Sum]) -> Sums<'_>;
 }
@@ -61,10 +62,6 @@ impl Arithmetic for i32 {
         f64::from(self)
     }
 
-    fn add_to(self, sum: i64) -> i64 {
-        sum.wrapping_add(i64::from(self))
-    }
-
     fn part(model: &Model, node: &str, part: &str) -> Result<Vec<Self>> {
         weights::integer(model.weights(), node, part)?
             .iter()
@@ -78,7 +75,15 @@ impl Arithmetic for i32 {
             .collect()
     }
 
-    fn logits(sums: Array2<i64>, _time_steps: usize) -> Logits {
+    fn add(sum: i64, more: i64) -> i64 {
+        sum.saturating_add(more)
+    }
+
+    fn to_sum(self) -> i64 {
+        i64::from(self)
+    }
+
+    fn logits(sums: Array2<i64>, _divisor: u64) -> Logits {
         Logits::Integer(sums)
     }
 
@@ -148,10 +153,6 @@ macro_rules! real {
                 f64::from(self)
             }
 
-            fn add_to(self, sum: f64) -> f64 {
-                sum + f64::from(self)
-            }
-
             fn part(model: &Model, node: &str, part: &str) -> Result<Vec<Self>> {
                 weights::real(model.weights(), node, part)?
                     .iter()
@@ -159,8 +160,16 @@ macro_rules! real {
                     .collect()
             }
 
-            fn logits(sums: Array2<f64>, time_steps: usize) -> Logits {
-                Logits::Real(sums / time_steps as f64)
+            fn add(sum: f64, more: f64) -> f64 {
+                sum + more
+            }
+
+            fn to_sum(self) -> f64 {
+                f64::from(self)
+            }
+
+            fn logits(sums: Array2<f64>, divisor: u64) -> Logits {
+                Logits::Real(sums / divisor as f64)
             }
 
             fn sums(sums: &[f64]) -> Sums<'_> {

@@ -13,17 +13,18 @@ pub(crate) fn contiguous<'v>(view: &'v ArrayViewD<'_, u8>) -> Cow<'v, [u8]> {
     }
 }
 
-/// Class scores of a batch from the sums of its samples, one after another.
+/// Class scores of a batch from the sums of its samples, one after another, which are divided by
+/// this number off the grid.
 pub(crate) fn logits<A: Arithmetic>(
     sums: Vec<A::Sum>,
     classes: usize,
-    time_steps: usize,
+    divisor: u64,
     interpreter: &'static str,
 ) -> Result<Logits> {
     let batch = sums.len() / classes.max(1);
     let sums = Array2::from_shape_vec((batch, classes), sums)
         .map_err(|error| Error::Interpreter { interpreter, message: error.to_string() })?;
-    Ok(A::logits(sums, time_steps))
+    Ok(A::logits(sums, divisor))
 }
 
 /// Joins traces of samples, `[T, size]` each, to an array of `shape` `[T, B, …]`.

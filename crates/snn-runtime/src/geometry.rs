@@ -113,7 +113,8 @@ pub(crate) struct Window2d {
 
 impl Window2d {
     pub(crate) fn new(
-        Geometry { kernel, stride, padding, dilation }: Geometry,
+        // The padding behind is in the number of outputs.
+        Geometry { kernel, stride, padding, dilation, .. }: Geometry,
         inputs: [usize; 2],
         outputs: [usize; 2],
     ) -> Self {

@@ -2,10 +2,11 @@
 
 use ndarray::Array2;
 use snn_ir::Model;
-use snn_ir::{Form, Logits};
+use snn_ir::{Form, Logits, Readout};
 use std::fmt;
 
-/// Sums of the head over macro-steps for one sample, without a copy.
+/// Sums of the head over macro-steps for one sample, without a copy; of a head that does not sum,
+/// the last or largest scores in their place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sums<'s> {
     /// Sums of a model of form `grid`, `Σ_t J[t]` (eq. 13): the same integers on every machine.
@@ -51,6 +52,7 @@ impl Sums<'_> {
 pub(crate) struct Head {
     /// Value of one unit, of a model of form `grid`.
     logit_unit: Option<f64>,
+    readout: Readout,
     pub(crate) classes: Vec<String>,
 }
 
@@ -60,7 +62,8 @@ impl Head {
             Form::Grid { logit_unit } => Some(logit_unit),
             Form::Events | Form::Trained => None,
         };
-        Self { logit_unit, classes: model.classes().to_vec() }
+        let readout = model.graph().readout();
+        Self { logit_unit, readout, classes: model.classes().to_vec() }
     }
 
     /// Logits of a batch of whole runs, `[B, classes]`; of integers with T macro-steps.
@@ -74,9 +77,9 @@ impl Head {
         }
     }
 
-    /// Value of one unit of integer sums over some macro-steps.
+    /// Value of one unit of integers after some macro-steps.
     fn scale(&self, steps: u64) -> f64 {
-        self.logit_unit.unwrap_or(1.0) / steps.max(1) as f64
+        self.logit_unit.unwrap_or(1.0) / self.readout.divisor(steps) as f64
     }
 }
 
@@ -119,14 +122,15 @@ impl<'s> Scores<'s> {
         self.sums.argmax()
     }
 
-    /// Logit of one class: the mean of the head's input over the macro-steps (eq. 7).
+    /// Logit of one class: the mean of the head's input over the macro-steps, or the last or largest
+    /// of it (eq. 7).
     ///
     /// # Panics
     /// There is no such class, as with an index into a slice.
     pub fn logit(&self, class: usize) -> f64 {
         match self.sums {
             Sums::Integer(sums) => self.head.scale(self.steps) * sums[class] as f64,
-            Sums::Real(sums) => sums[class] / self.steps.max(1) as f64,
+            Sums::Real(sums) => sums[class] / self.head.readout.divisor(self.steps) as f64,
         }
     }
 
@@ -202,9 +206,14 @@ impl fmt::Display for Prediction {
 #[cfg(test)]
 mod tests {
     use super::{Head, Scores, Sums};
+    use snn_ir::Readout;
 
     fn head() -> Head {
-        Head { logit_unit: Some(0.5), classes: vec!["a".into(), "b".into()] }
+        Head {
+            logit_unit: Some(0.5),
+            readout: Readout::Mean,
+            classes: vec!["a".into(), "b".into()],
+        }
     }
 
     #[test]
@@ -214,6 +223,17 @@ mod tests {
         assert_eq!(scores.logits(), [-0.5, 0.75, 0.75]);
         let real = Scores { sums: Sums::Real(&[1.0, 2.0]), steps: 2, head: &Head::default() };
         assert_eq!(real.logits(), [0.5, 1.0]);
+    }
+
+    #[test]
+    fn other_heads_divide_by_nothing() {
+        for readout in [Readout::Last, Readout::Max] {
+            let head = Head { readout, ..head() };
+            let scores = Scores { sums: Sums::Integer(&[-4, 6]), steps: 4, head: &head };
+            assert_eq!(scores.logits(), [-2.0, 3.0]);
+            let real = Scores { sums: Sums::Real(&[1.0, 2.0]), steps: 2, head: &head };
+            assert_eq!(real.logits(), [1.0, 2.0]);
+        }
     }
 
     #[test]

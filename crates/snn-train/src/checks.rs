@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::evaluate::{TEST, TRAINING, VALIDATION};
 use crate::loss::LossConfig;
 use crate::loss::teacher;
+use crate::recipe::Recipe;
 use crate::train_loop::Samples;
+use crate::trainable::Trainable;
 use crate::trainer::Trainer;
 use snn_data::{LastBatch, Loader, LoaderConfig, SampleShape, Source};
 use snn_ir::{Encoder, Form};
@@ -117,6 +119,16 @@ impl Trainer {
             expected: format!("{expected:?}, that of the encoder {}", encoder.label()),
             found: format!("{found:?}"),
         })
+    }
+
+    /// Groups match weights of the network, and leave it some to learn in every epoch.
+    pub(crate) fn check_groups(&self, network: &dyn Trainable) -> Result<()> {
+        let Recipe { optimiser, groups, epochs, .. } = &self.recipe;
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let mut optimiser = optimiser.init_groups(network.parameters(), groups)?;
+        (0..*epochs).try_for_each(|epoch| optimiser.begin_epoch(epoch, 1))
     }
 
     /// On the grid a loss of single time steps and statistics of batch norm do not exist.

@@ -3,9 +3,11 @@
 use crate::config::RunConfig;
 use crate::config::batch_norm::BatchNormReestimationConfig;
 use crate::config::data::RunData;
+use crate::config::distillation::DistillationConfig;
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
 use crate::optim::OptimiserConfig;
+use crate::optim::lookahead::LookaheadConfig;
 use crate::optim::schedule::ScheduleConfig;
 use crate::optim::sgd::SgdConfig;
 use crate::optim::warm_up::WarmUpConfig;
@@ -23,22 +25,30 @@ impl RunConfig {
     /// The config to fine-tune a model of this run with: the same data, batch, teacher and
     /// surrogate, but `epochs` epochs of stochastic gradient descent with a rate that falls along
     /// half a cosine from `learning_rate` (see [`DEFAULT_FINETUNE_RATE`]), without weight decay (it
-    /// would shrink weights whose batch norm is gone), warm-up and clipping (gradients are of
-    /// another size on the grid), and with the loss of the mean over macro-steps, the only one that
+    /// would shrink weights whose batch norm is gone), groups (the weights have other names), Lookahead,
+    /// warm-up and clipping (gradients are of another size on the grid), and with the loss of the mean over macro-steps, the only one that
     /// the grid tells.
     #[must_use]
     pub fn for_finetuning(&self, epochs: usize, learning_rate: f64) -> Self {
         let sgd = match self.optimiser {
             OptimiserConfig::Sgd(sgd) => sgd,
-            OptimiserConfig::AdamW(_) => SgdConfig::default(),
+            OptimiserConfig::AdamW(_) | OptimiserConfig::Muon(_) => SgdConfig::default(),
         };
         Self {
             epochs,
             optimiser: OptimiserConfig::Sgd(SgdConfig { learning_rate, weight_decay: 0.0, ..sgd }),
-            schedule: ScheduleConfig::Cosine { warm_up: 0.0 },
+            schedule: ScheduleConfig::Cosine { warm_up: 0.0, final_factor: 0.0 },
             warm_up: WarmUpConfig::default(),
+            groups: Vec::new(),
+            lookahead: LookaheadConfig::None,
             gradient_clip: 0.0,
             loss: LossConfig::CrossEntropy,
+            distillation: DistillationConfig {
+                weight: self.distillation.weight.min(1.0),
+                per_step: false,
+                own_weight: 0.0,
+                ..self.distillation.clone()
+            },
             batch_norm_reestimation: BatchNormReestimationConfig::default(),
             ..self.clone()
         }

@@ -2,16 +2,19 @@
 
 use crate::config::batch_norm::BatchNormReestimationConfig;
 use crate::config::check::{check, named};
-use crate::config::distillation;
+use crate::config::distillation::{self, DistillationConfig};
 use crate::error::Result;
 use crate::loss::LossConfig;
 use crate::optim::OptimiserConfig;
+use crate::optim::groups::GroupConfig;
+use crate::optim::lookahead::LookaheadConfig;
 use crate::optim::schedule::ScheduleConfig;
 use crate::optim::warm_up::WarmUpConfig;
 use serde::{Deserialize, Serialize};
 use snn_core::{Checkpointing, Precision, TrainingOptions};
 use snn_data::{Augment, LoaderConfig, Mix};
 use snn_ir::{Encoder, Surrogate};
+use std::path::PathBuf;
 
 /// Images in a batch (He 2016, section 4.2).
 pub const DEFAULT_BATCH: usize = 128;
@@ -57,14 +60,26 @@ pub struct Recipe {
     pub memory: Checkpointing,
     /// The optimiser.
     pub optimiser: OptimiserConfig,
+    /// Groups of weights that the optimiser treats in their own way; a weight belongs to the first
+    /// that matches its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupConfig>,
+    /// Lookahead around the optimiser.
+    pub lookahead: LookaheadConfig,
     /// The learning rate over time.
     pub schedule: ScheduleConfig,
     /// Steps before the schedule in which the learning rate rises.
     pub warm_up: WarmUpConfig,
     /// The loss.
     pub loss: LossConfig,
-    /// Weight w of the teacher, if the trainer has one, 0 to 1.
+    /// Weight w of the teacher, if the trainer has one, 0 to 1; with `distillation_per_step` α, at
+    /// least 0.
     pub distillation_weight: f64,
+    /// `true` if the teacher teaches each macro-step by itself
+    /// ([`DistillationConfig`](crate::DistillationConfig)).
+    pub distillation_per_step: bool,
+    /// Weight β of the network's own right macro-steps, at least 0; with `distillation_per_step`.
+    pub distillation_own_weight: f64,
     /// Temperature τ of distillation.
     pub distillation_temperature: f64,
     /// Measuring the statistics of batch norm again after the last epoch.
@@ -96,10 +111,14 @@ impl Default for Recipe {
             precision: Precision::default(),
             memory: Checkpointing::default(),
             optimiser: OptimiserConfig::default(),
+            groups: Vec::new(),
+            lookahead: LookaheadConfig::None,
             schedule: ScheduleConfig::default(),
             warm_up: WarmUpConfig::default(),
             loss: LossConfig::default(),
             distillation_weight: distillation::DEFAULT_DISTILLATION_WEIGHT,
+            distillation_per_step: false,
+            distillation_own_weight: 0.0,
             distillation_temperature: distillation::DEFAULT_TEMPERATURE,
             batch_norm_reestimation: BatchNormReestimationConfig::default(),
             augment: Augment::default(),
@@ -129,10 +148,17 @@ impl Recipe {
         check("threads", i32::try_from(self.threads).is_ok(), "a number of threads", self.threads)?;
         named(self.mix.validate())?;
         named(LoaderConfig { threads: self.loader_threads, ..LoaderConfig::default() }.validate())?;
-        let (weight, tau) = (self.distillation_weight, self.distillation_temperature);
-        check("distillation.weight", (0.0..=1.0).contains(&weight), "0 to 1", weight)?;
-        check("distillation.temperature", tau.is_finite() && tau > 0.0, "positive", tau)?;
+        let distillation = DistillationConfig {
+            teacher: PathBuf::new(),
+            weight: self.distillation_weight,
+            temperature: self.distillation_temperature,
+            per_step: self.distillation_per_step,
+            own_weight: self.distillation_own_weight,
+        };
+        distillation.validate()?;
         self.optimiser.validate()?;
+        self.groups.iter().try_for_each(GroupConfig::validate)?;
+        self.lookahead.validate()?;
         self.schedule.validate()?;
         self.warm_up.validate(&self.schedule)?;
         self.loss.validate()

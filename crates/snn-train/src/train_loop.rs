@@ -6,9 +6,10 @@ use crate::evaluate::{
     input,
 };
 use crate::loss::Targets;
-use crate::loss::teacher::Teacher;
+use crate::loss::teacher::{Teacher, distilled};
 use crate::optim::Optimiser;
 use crate::optim::ema::Ema;
+use crate::optim::lookahead::Lookahead;
 use crate::progress::{Options, Outcome, Progress};
 use crate::recipe::Recipe;
 use crate::run::RunFolder;
@@ -74,34 +75,30 @@ pub(crate) fn fit(
     let reestimated = recipe.batch_norm_reestimation.batches;
 
     // State: from the checkpoint, if there is one.
-    let mut optimiser = recipe.optimiser.init(network.parameters())?;
+    let mut state = State {
+        optimiser: recipe.optimiser.init_groups(network.parameters(), &recipe.groups)?,
+        lookahead: recipe.lookahead.init(network.parameters())?,
+        average: Ema::new(recipe.weight_average, network.parameters())?,
+    };
     if network.step_size() == StepSize::Relative {
         // Sizes of the weights it starts with, whatever the checkpoint holds.
-        optimiser.scale_rates_by_size()?;
+        state.optimiser.scale_rates_by_size()?;
     }
-    let mut average = Ema::new(recipe.weight_average, network.parameters())?;
     let checkpoint = folder.checkpoint()?;
     let mut position = match &checkpoint {
-        Some(checkpoint) => restore(
-            network,
-            &mut optimiser,
-            &mut average,
-            checkpoint,
-            folder,
-            (recipe.epochs, steps),
-        )?,
+        Some(checkpoint) => state.restore(network, checkpoint, folder, (recipe.epochs, steps))?,
         None => Position::default(),
     };
     let mut events = folder.events(position.events)?;
     if checkpoint.is_none() {
-        save(network, &optimiser, &average, &mut events, &mut position, folder)?;
+        state.save(network, &mut events, &mut position, folder)?;
     }
     drop(checkpoint);
     let mut clock = Clock::new();
     progress(Progress::Begun {
         placement: job.placement,
         differences: job.differences,
-        parameters: parameter_count(network),
+        parameters: state.optimiser.parameter_count(),
         epochs: recipe.epochs,
         steps,
         epoch: position.epoch.min(recipe.epochs - 1) + 1,
@@ -109,8 +106,10 @@ pub(crate) fn fit(
     });
 
     let mut steps_left = job.options.step_limit;
+    let total = recipe.epochs * steps;
     while position.epoch < recipe.epochs {
         let first = position.epoch * steps;
+        state.optimiser.begin_epoch(position.epoch, steps)?;
         for batch in loader.epoch_from(position.epoch as u64, position.step)? {
             if steps_left == Some(0) {
                 return Ok(Outcome::Stopped { steps: first + position.step });
@@ -124,10 +123,8 @@ pub(crate) fn fit(
             let targets = Targets::of(&batch.targets, recipe.label_smoothing, device)?;
 
             let scores = network.forward(&pixels)?;
-            let mut loss = recipe.loss.of(&scores, &targets)?;
-            if let Some(teacher) = job.teacher {
-                loss = teacher.correct(&loss, &scores.logits, &pixels)?;
-            }
+            let loss = recipe.loss.of(&scores, &targets)?;
+            let loss = distilled(recipe, job.teacher, loss, &scores, &targets, &pixels)?;
             let value = loss.f_double_value(&[])?;
             let diverged = |loss: f64| Error::Diverged {
                 epoch: position.epoch + 1,
@@ -139,13 +136,17 @@ pub(crate) fn fit(
             }
             loss.f_backward()?;
             if recipe.gradient_clip > 0.0
-                && !optimiser.clip_gradients(recipe.gradient_clip)?.is_finite()
+                && !state.optimiser.clip_gradients(recipe.gradient_clip)?.is_finite()
             {
                 return Err(diverged(f64::INFINITY));
             }
-            let learning_rate = recipe.learning_rate(first + position.step, recipe.epochs * steps);
-            optimiser.step(learning_rate)?;
+            let learning_rate = recipe.learning_rate(first + position.step, total);
+            state.optimiser.step(learning_rate)?;
             network.project()?;
+            let State { optimiser, lookahead, average } = &mut state;
+            let done = first + position.step + 1;
+            let is_frozen = |name: &str| optimiser.is_frozen(name);
+            lookahead.update(network.parameters(), (done, total), &is_frozen)?;
             average.update(network.parameters(), first + position.step)?;
 
             let mut batch_accuracy = Accuracy::default();
@@ -171,7 +172,7 @@ pub(crate) fn fit(
                 && step.is_multiple_of(recipe.checkpoint_every)
                 && step < steps;
             if interrupted || due {
-                save(network, &optimiser, &average, &mut events, &mut position, folder)?;
+                state.save(network, &mut events, &mut position, folder)?;
                 clock.other(&mut position);
             }
             if interrupted {
@@ -181,7 +182,7 @@ pub(crate) fn fit(
 
         // End of an epoch: averaged weights, if there are any, stand in for the network's own while
         // it is measured and written.
-        average.swap(network.parameters())?;
+        state.average.swap(network.parameters())?;
         if position.epoch + 1 == recipe.epochs && reestimated > 0 {
             let unmixed = loader.clone().without_mixing();
             let batches = unmixed.epoch(recipe.epochs as u64)?.take(reestimated);
@@ -193,12 +194,12 @@ pub(crate) fn fit(
         let (validation, rates) = measure(network, samples, VALIDATION, &mut |_| {})?;
         let metrics = EpochMetrics {
             epoch: position.epoch + 1,
-            learning_rate: recipe.learning_rate(first + steps - 1, recipe.epochs * steps),
+            learning_rate: recipe.learning_rate(first + steps - 1, total),
             train_loss: position.loss / position.images as f64,
             train_accuracy: position.correct as f64 / position.images as f64,
             validation_accuracy: (validation.images > 0).then(|| validation.share()),
             firing_rates: rates.into_iter().map(|rate| (rate.site, rate.rate)).collect(),
-            averaged: average.is_on(),
+            averaged: state.average.is_on(),
             images_per_second: position.images as f64 / position.epoch_seconds,
             peak_memory_bytes: peak_memory_bytes(),
         };
@@ -209,14 +210,14 @@ pub(crate) fn fit(
         folder.write_figures(&job.sites())?;
         folder.write_model(&model)?;
         events.epoch(first + steps, &metrics)?;
-        average.swap(network.parameters())?;
+        state.average.swap(network.parameters())?;
         clock.other(&mut position);
         position = Position {
             epoch: position.epoch + 1,
             seconds: position.seconds,
             ..Position::default()
         };
-        save(network, &optimiser, &average, &mut events, &mut position, folder)?;
+        state.save(network, &mut events, &mut position, folder)?;
         progress(Progress::Epoch(&metrics));
     }
 
@@ -224,7 +225,7 @@ pub(crate) fn fit(
         return Ok(Outcome::Finished(result));
     }
     progress(Progress::Testing);
-    average.swap(network.parameters())?;
+    state.average.swap(network.parameters())?;
     let mut chance = Chance::default();
     let (test, _) = measure(network, samples, TEST, &mut |labels| chance.add(labels))?;
     clock.other(&mut position);
@@ -237,60 +238,65 @@ pub(crate) fn fit(
             .metrics()?
             .last()
             .and_then(|metrics| metrics.validation_accuracy),
-        averaged: average.is_on(),
+        averaged: state.average.is_on(),
         batch_norm_batches: reestimated,
         final_epoch: recipe.epochs,
         wall_seconds: position.seconds,
         policy: job.placement.policy.clone(),
         relu_share: job.placement.relu_share(),
         time_steps: network.time_steps(),
-        parameters: parameter_count(network),
+        parameters: state.optimiser.parameter_count(),
     };
     folder.write_result(&result)?;
     Ok(Outcome::Finished(result))
 }
 
-fn save(
-    network: &dyn Trainable,
-    optimiser: &Optimiser,
-    average: &Ema,
-    events: &mut EventFile,
-    position: &mut Position,
-    folder: &RunFolder,
-) -> Result<()> {
-    position.events = events.sync()?;
-    let (weights, average, optimiser) = (network.weights()?, average.state()?, optimiser.state()?);
-    Checkpoint { weights, average, optimiser, position: *position }.save(&folder.checkpoint_path())
+/// Everything that a checkpoint holds beside weights and position.
+struct State {
+    optimiser: Optimiser,
+    lookahead: Lookahead,
+    average: Ema,
 }
 
-fn restore(
-    network: &mut dyn Trainable,
-    optimiser: &mut Optimiser,
-    average: &mut Ema,
-    checkpoint: &Checkpoint,
-    folder: &RunFolder,
-    (epochs, steps): (usize, usize),
-) -> Result<Position> {
-    let damaged = |reason: String| Error::Damaged { path: folder.checkpoint_path(), reason };
-    let Position { epoch, step, .. } = checkpoint.position;
-    if epoch > epochs || step > steps || (epoch == epochs && step > 0) {
-        return Err(damaged(format!(
-            "epoch {epoch}, step {step} of a run of {epochs} epochs of {steps} steps"
-        )));
+impl State {
+    fn save(
+        &self,
+        network: &dyn Trainable,
+        events: &mut EventFile,
+        position: &mut Position,
+        folder: &RunFolder,
+    ) -> Result<()> {
+        position.events = events.sync()?;
+        let checkpoint = Checkpoint {
+            weights: network.weights()?,
+            average: self.average.state()?,
+            slow: self.lookahead.state()?,
+            optimiser: self.optimiser.state()?,
+            position: *position,
+        };
+        checkpoint.save(&folder.checkpoint_path())
     }
-    network.load(&checkpoint.weights).map_err(|e| damaged(e.to_string()))?;
-    average.restore(&checkpoint.average).map_err(|e| damaged(e.to_string()))?;
-    optimiser.restore(&checkpoint.optimiser).map_err(|e| damaged(e.to_string()))?;
-    Ok(checkpoint.position)
-}
 
-fn parameter_count(network: &dyn Trainable) -> usize {
-    network
-        .parameters()
-        .iter()
-        .filter(|parameter| parameter.learned)
-        .map(|parameter| parameter.tensor.numel())
-        .sum()
+    fn restore(
+        &mut self,
+        network: &mut dyn Trainable,
+        checkpoint: &Checkpoint,
+        folder: &RunFolder,
+        (epochs, steps): (usize, usize),
+    ) -> Result<Position> {
+        let damaged = |reason: String| Error::Damaged { path: folder.checkpoint_path(), reason };
+        let Position { epoch, step, .. } = checkpoint.position;
+        if epoch > epochs || step > steps || (epoch == epochs && step > 0) {
+            return Err(damaged(format!(
+                "epoch {epoch}, step {step} of a run of {epochs} epochs of {steps} steps"
+            )));
+        }
+        network.load(&checkpoint.weights).map_err(|e| damaged(e.to_string()))?;
+        self.average.restore(&checkpoint.average).map_err(|e| damaged(e.to_string()))?;
+        self.lookahead.restore(&checkpoint.slow).map_err(|e| damaged(e.to_string()))?;
+        self.optimiser.restore(&checkpoint.optimiser).map_err(|e| damaged(e.to_string()))?;
+        Ok(checkpoint.position)
+    }
 }
 
 /// Accuracy and firing rates of the network on the validation or test samples, whose labels `see`

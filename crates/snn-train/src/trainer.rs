@@ -182,6 +182,7 @@ impl Trainer {
         set_threads(self.recipe.threads);
         let (model, computed_weights) = self.first_model(folder, options)?;
         let mut network = self.network(&model, options)?;
+        self.check_groups(network.as_ref())?;
         let teacher = self.teacher.as_ref();
         let identity =
             Identity::new(&self.recipe, &model, samples.classes, teacher, self.sources())?;

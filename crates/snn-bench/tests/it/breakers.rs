@@ -7,8 +7,8 @@ use snn_ir::Naive;
 use snn_ir::QuantRelu;
 use snn_ir::testing::pixels;
 use snn_ir::{
-    Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Model, Op, PoolKind, Preprocessing,
-    Signature,
+    Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Model, Norm, Op, PoolKind,
+    Preprocessing, Signature,
 };
 use snn_ir::{Record, Site, SiteOutput, Tensor, Window};
 use snn_reparam::proof::{Batch, Demands, Engine, EngineError, Engines, Proof, Tuning, difference};
@@ -29,7 +29,7 @@ fn trained() -> Model {
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![2, 6, 6] }, &[]);
     graph.push("conv1", Op::Conv(Conv { bias: true, ..Conv::square(4, 3, 1) }), &["image"]);
-    graph.push("norm", Op::BatchNorm { eps: EPS }, &["conv1"]);
+    graph.push("norm", Op::BatchNorm(Norm::with_eps(EPS)), &["conv1"]);
     graph.push(
         "a",
         site(Site::QuantRelu(QuantRelu {

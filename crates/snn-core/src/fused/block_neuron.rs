@@ -6,7 +6,7 @@ use crate::neuron::real::Real;
 /// A neuron on blocks. `channel` is that of a block's first neuron; padding has no gradient.
 pub(super) trait BlockNeuron<F: Real>: Send + Sync + 'static {
     /// The state before the first macro-step.
-    fn rest(&self) -> F;
+    fn first(&self, channel: usize) -> Lanes<F>;
 
     /// One macro-step: takes the state on, writes what `back` needs, and what the
     /// neuron emits.

@@ -11,11 +11,11 @@ use crate::neuron::derivative::Derivative;
 use crate::neuron::lif::LifParameters;
 use crate::neuron::real::Real;
 use snn_ir::ResetGradient;
-use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
+use snn_ir::{Adaptation, FirstMembrane, Leak, Lif, Reset, Spike, Synapse, Threshold};
 use snn_simd::Available;
 use tch::{Kind, Tensor};
 
-/// Levels of a LIF neuron over all macro-steps, from rest, for the sum of `terms`:
+/// Levels of a LIF neuron over all macro-steps, from `v₀`, for the sum of `terms`:
 /// [`crate::lif::sequence`] in one pass. `None` for a neuron without a fused form: one with a
 /// synaptic current, adaptation or a custom surrogate, or values that are not f32, f64 or
 /// bf16 on the CPU.
@@ -75,6 +75,10 @@ fn fused<S: Store>(
 struct LifConstants<F> {
     leak: F,
     rest: F,
+    /// `v₀ − v_r` of each channel, or of all.
+    distance: Channels<F>,
+    /// By how much of the threshold `v₀` grows with it.
+    share: Option<F>,
     theta: Channels<F>,
     spike: Spike,
     reset: Reset,
@@ -124,9 +128,22 @@ impl<F: Real> LifConstants<F> {
                 numbers(theta)?
             }
         };
+        let rest = F::of(lif.rest());
+        let first = match (lif.initial, threshold) {
+            (FirstMembrane::Threshold { share }, Some(_)) => {
+                theta.iter().map(|&theta| (theta - rest) * F::of(share) + rest).collect()
+            }
+            (initial, _) => vec![F::of(initial.of(lif.rest(), lif.threshold.initial()))],
+        };
+        let distance: Vec<F> = first.iter().map(|&first| first - rest).collect();
         Ok(Some(Self {
             leak: F::of(factor),
-            rest: F::of(lif.rest()),
+            rest,
+            distance: Channels::new(&distance),
+            share: match lif.initial {
+                FirstMembrane::Threshold { share } => Some(F::of(share)),
+                FirstMembrane::Rest | FirstMembrane::Potential(_) => None,
+            },
             theta: Channels::new(&theta),
             spike: lif.spike,
             reset: lif.reset,
@@ -202,8 +219,9 @@ struct Place<'p, F> {
 
 impl<F: Real> BlockNeuron<F> for LifConstants<F> {
     #[inline(always)]
-    fn rest(&self) -> F {
-        self.rest
+    fn first(&self, channel: usize) -> Lanes<F> {
+        // The state is what the leak has made of a membrane.
+        self.distance.at(channel).map(|distance| distance * self.leak + self.rest)
     }
 
     #[inline(always)]
@@ -244,12 +262,20 @@ impl<F: Real> BlockNeuron<F> for LifConstants<F> {
         // From the gradient for u[t + 1] to that for u⁺[t], and on to u[t] past the level.
         self.through_reset(theta, now, by_emitted, by_current, channel, sums);
         self.through_level(theta, &now.kept, by_emitted, by_current, channel, sums);
-        if let (true, Some(before)) = (self.learned_leak, before) {
-            let mut by_leak = self.discharged(theta, before);
+        if self.learned_leak {
+            let mut by_leak = match before {
+                Some(before) => self.discharged(theta, before).map(|u| u - self.rest),
+                None => *self.distance.at(channel),
+            };
             for i in 0..LANES {
-                by_leak[i] = by_current[i] * (by_leak[i] - self.rest);
+                by_leak[i] = by_current[i] * by_leak[i];
             }
             sums.add(BY_LEAK, 0, &by_leak);
+        }
+        if let (true, None, Some(share)) = (self.learned_threshold, before, self.share) {
+            // v₀ = v_r + share·(θ − v_r), and λ·(v₀ − v_r) is in u[1].
+            let by_theta = by_current.map(|by_u| by_u * self.leak * share);
+            sums.add(BY_THRESHOLD, channel, &by_theta);
         }
     }
 
@@ -421,7 +447,7 @@ mod tests {
         let parameters = [leaf(numbers(1, 7).view([-1])), leaf(numbers(1, 11).view([-1]))];
         let statistics = BatchStatistics::of(&x).unwrap().unwrap();
         let norm = BatchNorm {
-            weight: &parameters[0],
+            weight: Some(&parameters[0]),
             bias: &parameters[1],
             eps: 1e-5,
             statistics: &statistics,
@@ -464,6 +490,7 @@ mod tests {
                             reset,
                             spike,
                             reset_gradient: ResetGradient::Flowing,
+                            initial: FirstMembrane::Threshold { share: 0.4 },
                             surrogate: surrogate.clone(),
                             ..Lif::default()
                         };

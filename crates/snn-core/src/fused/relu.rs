@@ -100,8 +100,8 @@ impl<F: Real> QuantRelu<F> {
 }
 
 impl<F: Real> BlockNeuron<F> for QuantRelu<F> {
-    fn rest(&self) -> F {
-        F::ZERO
+    fn first(&self, _channel: usize) -> Lanes<F> {
+        [F::ZERO; LANES]
     }
 
     #[inline(always)]
@@ -160,8 +160,8 @@ impl<F: Real> BlockNeuron<F> for QuantRelu<F> {
 struct Relu;
 
 impl<F: Real> BlockNeuron<F> for Relu {
-    fn rest(&self) -> F {
-        F::ZERO
+    fn first(&self, _channel: usize) -> Lanes<F> {
+        [F::ZERO; LANES]
     }
 
     #[inline(always)]

@@ -69,7 +69,10 @@ pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
 
     let mut inputs: Vec<&Tensor> = terms.iter().map(|term| term.data).collect();
     inputs.extend(
-        terms.iter().filter_map(|term| term.norm).flat_map(|norm| [norm.weight, norm.bias]),
+        terms
+            .iter()
+            .filter_map(|term| term.norm)
+            .flat_map(|norm| norm.weight.into_iter().chain([norm.bias])),
     );
     inputs.extend(parameters.iter().flatten());
     let shapes: Vec<Option<Vec<i64>>> =
@@ -96,7 +99,9 @@ pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
         };
         for (norm, [by_weight, by_bias]) in norms.iter().flatten().zip(&sums.norms) {
             let shape = [int(norm.factors.len())];
-            results.push(vector(by_weight, &shape)?);
+            if norm.scaled {
+                results.push(vector(by_weight, &shape)?);
+            }
             results.push(vector(by_bias, &shape)?);
         }
         for (shape, values) in shapes.iter().zip(&neuron.gradients(&sums.parameters)) {
@@ -173,7 +178,7 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for ForwardKernel<'_, N, S> {
         for block in blocks {
             let block = block_of(block, neurons);
             let channel = block.start % channels;
-            let mut state = [neuron.rest(); LANES];
+            let mut state = neuron.first(channel);
             for t in 0..time_steps {
                 let current = current(terms, &block, channel, t, neurons, &mut room);
                 neuron.step(channel, current, &mut state, &mut kept, &mut emitted);
@@ -299,7 +304,7 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for BackwardKernel<'_, N, S> {
         for block in blocks {
             let block = block_of(block, neurons);
             let channel = block.start % channels;
-            let mut state = [neuron.rest(); LANES];
+            let mut state = neuron.first(channel);
             for (t, Kept { kept, emitted }) in kept.iter_mut().enumerate() {
                 let current = current(terms, &block, channel, t, neurons, &mut room);
                 neuron.step(channel, current, &mut state, kept, emitted);

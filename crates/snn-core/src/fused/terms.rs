@@ -25,8 +25,8 @@ pub struct Term<'t> {
 /// through them.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNorm<'t> {
-    /// γ, `[C]`.
-    pub weight: &'t Tensor,
+    /// γ, `[C]`; without one it is 1.
+    pub weight: Option<&'t Tensor>,
     /// β, `[C]`.
     pub bias: &'t Tensor,
     /// ε.
@@ -42,12 +42,15 @@ impl BatchNorm<'_> {
     /// # Errors
     /// libtorch cannot convert.
     pub fn affine(&self) -> Result<[Vec<f64>; 2]> {
-        let (weight, bias) = (doubles(self.weight)?, doubles(self.bias)?);
-        let factor: Vec<f64> = weight
-            .iter()
-            .zip(self.inverse_deviations())
-            .map(|(weight, inverse)| weight * inverse)
-            .collect();
+        let bias = doubles(self.bias)?;
+        let factor: Vec<f64> = match self.weight {
+            None => self.inverse_deviations().collect(),
+            Some(weight) => doubles(weight)?
+                .iter()
+                .zip(self.inverse_deviations())
+                .map(|(weight, inverse)| weight * inverse)
+                .collect(),
+        };
         let summand = bias
             .iter()
             .zip(&factor)
@@ -84,13 +87,14 @@ pub(super) struct Norm<F> {
     pub(super) factors: Vec<f64>,
     pub(super) inverse_deviations: Vec<f64>,
     pub(super) count: usize,
+    /// `true` if γ is a parameter, which has a gradient.
+    pub(super) scaled: bool,
 }
 
 impl<F: Real> Norm<F> {
     pub(super) fn new(norm: &BatchNorm<'_>, channels: usize) -> Result<Self> {
-        for (what, values) in
-            [("weight of batch norm", norm.weight), ("bias of batch norm", norm.bias)]
-        {
+        let weight = norm.weight.map(|weight| ("weight of batch norm", weight));
+        for (what, values) in weight.into_iter().chain([("bias of batch norm", norm.bias)]) {
             if values.size() != [int(channels)] {
                 return Err(Error::Shape {
                     what,
@@ -118,6 +122,7 @@ impl<F: Real> Norm<F> {
             inverse_deviations: norm.inverse_deviations().collect(),
             factors,
             count: norm.statistics.count,
+            scaled: norm.weight.is_some(),
         })
     }
 }

@@ -59,9 +59,11 @@ struct TunedLayer {
 /// Result of a forward pass on the grid.
 #[derive(Debug)]
 pub struct GridForward {
-    /// `unit · Σ_t J[t] / T` in double precision, with gradient in training: `[B, classes]`.
+    /// `unit · Σ_t J[t] / T` in double precision, with gradient in training: `[B, classes]`; of
+    /// heads that do not sum `unit · J`.
     pub logits: Tensor,
-    /// `Σ_t J[t]`, exact integers in double precision: `[B, classes]`.
+    /// `Σ_t J[t]`, or the last or largest `J[t]`, exact integers in double precision:
+    /// `[B, classes]`.
     pub sums: Tensor,
 }
 
@@ -171,7 +173,8 @@ impl GridNetwork {
             substitutes[layer.node] = Some(self.substitute(layer)?);
         }
         let sums = self.grid.run(pixels, None, &|index| substitutes[index].as_ref())?;
-        let logits = sums.f_mul_scalar(self.logit_unit / self.grid.time_steps as f64)?;
+        let divisor = self.grid.graph.readout().divisor(self.grid.time_steps as u64);
+        let logits = sums.f_mul_scalar(self.logit_unit / divisor as f64)?;
         Ok(GridForward { logits, sums: sums.f_detach()? })
     }
 

@@ -4,14 +4,14 @@
 //! and only where every partial sum is proved to stay below 2²⁴; all else runs in double precision,
 //! where 2⁵³ is out of reach. So every value is an exact integer whatever the order of summation.
 
-use crate::tensor::{Pixels, weight};
+use crate::tensor::{Pixels, int, weight};
 pub(crate) mod finetune;
 mod scale;
 pub(crate) mod self_test;
 mod site;
 
 use crate::error::{Error, Result};
-use crate::grid::site::{WIDE, grid_lif, grid_quant_relu};
+use crate::grid::site::{LifIntegers, WIDE, grid_lif, grid_quant_relu};
 use crate::network::schedule::{Value, every_node, walk};
 use crate::network::stateless::{
     convolve, merged_pixels, per_channel, refused, split_time, stateless,
@@ -20,7 +20,7 @@ use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::observe::observer::{Emission, Observer};
 use snn_ir::GRID_WEIGHT_MAX;
-use snn_ir::{Encoder, Form, Graph, Model, Op, Resolved, Role, Site, Surrogate};
+use snn_ir::{Encoder, Form, Graph, Model, Op, Readout, Resolved, Role, Site, Surrogate};
 use snn_ir::{F32_EXACT, StreamKind, Streams};
 use tch::{Device, Kind, Tensor};
 
@@ -52,8 +52,8 @@ enum Constants {
         multiplier: Option<Tensor>,
     },
     Scale(Tensor),
-    /// Threshold of a LIF site, and what a spike adds to it if it adapts.
-    Threshold(Tensor, Option<Tensor>),
+    /// Those of a LIF site.
+    Lif(LifIntegers),
     Thresholds(Vec<Tensor>),
 }
 
@@ -166,10 +166,11 @@ impl GridInterpreter {
                     multiplier: each_channel((!unit).then_some(multiplier))?,
                 }
             }
-            (_, Op::Activation { site: Site::GridLif(_), .. }) => Constants::Threshold(
-                channels(&part("threshold", WIDE)?)?,
-                each_channel(optional("adaptation", WIDE)?)?,
-            ),
+            (_, Op::Activation { site: Site::GridLif(_), .. }) => Constants::Lif(LifIntegers {
+                threshold: channels(&part("threshold", WIDE)?)?,
+                jump: each_channel(optional("adaptation", WIDE)?)?,
+                first: each_channel(optional("initial", WIDE)?)?,
+            }),
             (_, Op::Activation { site: Site::GridQuantRelu { .. }, .. }) => {
                 let levels = part("thresholds", WIDE)?.f_unbind(0)?;
                 Constants::Thresholds(levels.iter().map(channels).collect::<Result<_>>()?)
@@ -178,7 +179,7 @@ impl GridInterpreter {
         })
     }
 
-    /// `Σ_t J[t]` of the head, `[B, classes]`, without gradient.
+    /// What the head holds (`Σ_t J[t]` of a mean), `[B, classes]`, without gradient.
     pub(crate) fn evaluate(
         &self,
         pixels: &Pixels,
@@ -187,7 +188,7 @@ impl GridInterpreter {
         tch::no_grad(|| self.run(pixels, observer, &|_| None))
     }
 
-    /// `Σ_t J[t]` of the head, `[B, classes]`, with `substitutes` in place of the weights of the
+    /// What the head holds, `[B, classes]`, with `substitutes` in place of the weights of the
     /// nodes it knows.
     pub(crate) fn run<'s>(
         &self,
@@ -226,20 +227,10 @@ impl GridInterpreter {
                 (Op::Scale, Constants::Scale(scale)) => {
                     Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?))
                 }
-                (
-                    Op::Activation { site: Site::GridLif(lif), .. },
-                    Constants::Threshold(threshold, jump),
-                ) => {
+                (Op::Activation { site: Site::GridLif(lif), .. }, Constants::Lif(integers)) => {
                     let kind = self.kinds[index];
-                    let value = grid_lif(
-                        *lif,
-                        threshold,
-                        jump.as_ref(),
-                        x,
-                        self.time_steps,
-                        &self.surrogate,
-                        kind,
-                    )?;
+                    let value =
+                        grid_lif(*lif, integers, x, self.time_steps, &self.surrogate, kind)?;
                     self.note(index, &value, &mut observer)?;
                     Ok(value)
                 }
@@ -261,9 +252,16 @@ impl GridInterpreter {
             }
         })?;
         let steps = scores.steps;
-        let sum =
-            split_time(&scores.data, steps)?.f_sum_dim_intlist([0_i64].as_slice(), false, WIDE)?;
-        Ok(if steps == self.time_steps { sum } else { sum.f_mul_scalar(self.time_steps as f64)? })
+        let scores = split_time(&scores.data, steps)?;
+        match self.graph.readout() {
+            Readout::Mean => {
+                let sum = scores.f_sum_dim_intlist([0_i64].as_slice(), false, WIDE)?;
+                let repeats = self.time_steps / steps;
+                Ok(if repeats == 1 { sum } else { sum.f_mul_scalar(repeats as f64)? })
+            }
+            Readout::Last => Ok(scores.f_select(0, int(steps - 1))?.f_to_kind(WIDE)?),
+            Readout::Max => Ok(scores.f_max_dim(0, false)?.0.f_to_kind(WIDE)?),
+        }
     }
 
     fn note(

@@ -193,7 +193,7 @@ impl TestedLayer<'_> {
         channel: usize,
         at: [usize; 2],
     ) -> i64 {
-        let snn_ir::Geometry { kernel, stride, padding, dilation } = self.conv.as_2d();
+        let snn_ir::Geometry { kernel, stride, padding, dilation, .. } = self.conv.as_2d();
         let (inputs, height, width) = (w.shape()[1], x.shape()[2], x.shape()[3]);
         let first = channel / (self.conv.channels / self.conv.groups) * inputs;
         let mut sum = 0;

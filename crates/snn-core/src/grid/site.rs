@@ -15,21 +15,29 @@ use tch::{Kind, Tensor};
 /// Kind that holds membranes and currents: every integer below 2⁵³ is exact in it.
 pub(crate) const WIDE: Kind = Kind::Double;
 
-/// Levels of a LIF site for all macro-steps, of kind `output`. `threshold` and `jump` (of the
-/// adaptation) broadcast over a current.
+/// Integers of a LIF site, which broadcast over a current.
+#[derive(Debug)]
+pub(crate) struct LifIntegers {
+    pub(crate) threshold: Tensor,
+    /// What a spike adds to the threshold, if it adapts.
+    pub(crate) jump: Option<Tensor>,
+    /// Membranes before the first macro-step, where they are not 0.
+    pub(crate) first: Option<Tensor>,
+}
+
+/// Levels of a LIF site for all macro-steps, of kind `output`.
 ///
 /// With a gradient, in units of the threshold (`x = u/θ'`, `θ' = θ·2^f`): floors and saturations
 /// pass it straight through, a reset is a constant.
 pub(crate) fn grid_lif(
     lif: GridLif,
-    threshold: &Tensor,
-    jump: Option<&Tensor>,
+    constants: &LifIntegers,
     currents: &Value,
     time_steps: usize,
     surrogate: &SurrogateGradient,
     output: Kind,
 ) -> Result<Value> {
-    let neuron = GridNeuron::new(lif, threshold, jump)?;
+    let neuron = GridNeuron::new(lif, constants)?;
     let slices = over_time(&currents.data, currents.steps)?;
     let mut integers = Integers::default();
     let mut shadow = Shadow::default();
@@ -48,7 +56,7 @@ pub(crate) fn grid_lif(
     Ok(Value { data: merge(levels)?, steps: time_steps })
 }
 
-/// State of the neurons: integers, absent at rest.
+/// State of the neurons: integers, absent before the first macro-step.
 #[derive(Default)]
 struct Integers {
     membrane: Option<Tensor>,
@@ -79,6 +87,8 @@ struct GridNeuron {
     /// `θ·2^f`.
     threshold: Tensor,
     jump: Option<Tensor>,
+    /// What the leak leaves of the first membrane.
+    first: Option<Tensor>,
 }
 
 /// `k/2^m`: a double without rounding.
@@ -98,14 +108,17 @@ fn saturated(mut value: Tensor) -> Result<Tensor> {
 }
 
 impl GridNeuron {
-    fn new(lif: GridLif, threshold: &Tensor, jump: Option<&Tensor>) -> Result<Self> {
+    fn new(lif: GridLif, constants: &LifIntegers) -> Result<Self> {
         let guard = f64::from(1_u32 << lif.guard_bits);
+        let leak = factor(lif.leak_multiplier, lif.leak_shift);
+        let first = constants.first.as_ref();
         Ok(Self {
             lif,
-            leak: factor(lif.leak_multiplier, lif.leak_shift),
+            leak,
             guard,
-            threshold: tch::no_grad(|| threshold.f_mul_scalar(guard))?,
-            jump: jump.map(Tensor::shallow_clone),
+            threshold: tch::no_grad(|| constants.threshold.f_mul_scalar(guard))?,
+            jump: constants.jump.as_ref().map(Tensor::shallow_clone),
+            first: first.map(|first| tch::no_grad(|| leaked(first, leak))).transpose()?,
         })
     }
 
@@ -119,11 +132,12 @@ impl GridNeuron {
             input = saturated(input)?;
             state.current = Some(input.shallow_clone());
         }
-        let u = saturated(match &state.membrane {
-            Some(membrane) => leaked(membrane, self.leak)?.f_add_(&input)?,
+        let u = saturated(match (&state.membrane, &self.first) {
+            (Some(membrane), _) => leaked(membrane, self.leak)?.f_add_(&input)?,
+            (None, Some(first)) => input.f_add(first)?,
             // Saturation is in place, and a synaptic current is kept.
-            None if state.current.is_some() => input.f_add_scalar(0.0)?,
-            None => input.shallow_clone(),
+            (None, None) if state.current.is_some() => input.f_add_scalar(0.0)?,
+            (None, None) => input.shallow_clone(),
         })?;
         let adaptation = state.adaptation.as_ref().map(Tensor::shallow_clone);
         let edge = match &adaptation {

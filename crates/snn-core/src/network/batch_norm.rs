@@ -2,9 +2,9 @@
 
 use crate::error::Error;
 use crate::network::Network;
-use crate::options::{BATCH_NORM_MOMENTUM, Mode};
+use crate::options::Mode;
 use crate::tensor::Pixels;
-use snn_ir::Op;
+use snn_ir::{Norm, Op};
 use tch::Tensor;
 
 impl Network {
@@ -22,15 +22,17 @@ impl Network {
         &mut self,
         batches: impl IntoIterator<Item = Result<Pixels, E>>,
     ) -> Result<usize, E> {
-        let norm = |node: &str| {
-            self.graph().node(node).is_some_and(|node| matches!(node.op, Op::BatchNorm { .. }))
+        let momentum = |node: &str| match self.graph().node(node).map(|node| &node.op) {
+            Some(Op::BatchNorm(Norm { momentum, .. })) => Some(*momentum),
+            _ => None,
         };
-        let mut statistics: Vec<Tensor> = self
-            .parameters()
-            .iter()
-            .filter(|p| !p.learned && norm(p.node()))
-            .map(|p| p.tensor.shallow_clone())
-            .collect();
+        let (mut statistics, mut momenta) = (Vec::new(), Vec::new());
+        for parameter in self.parameters().iter().filter(|p| !p.learned) {
+            if let Some(momentum) = momentum(parameter.node()) {
+                statistics.push(parameter.tensor.shallow_clone());
+                momenta.push(momentum);
+            }
+        }
         let mut sums = Vec::with_capacity(statistics.len());
         for statistic in &statistics {
             sums.push(statistic.f_zeros_like().map_err(Error::from)?);
@@ -38,7 +40,7 @@ impl Network {
         let mut count = 0_u32;
         for pixels in batches {
             let pixels = pixels?;
-            self.add_statistics(&pixels, &mut statistics, &mut sums)?;
+            self.add_statistics(&pixels, &mut statistics, &momenta, &mut sums)?;
             count = count.saturating_add(1);
         }
         if count > 0 {
@@ -56,6 +58,7 @@ impl Network {
         &self,
         pixels: &Pixels,
         statistics: &mut [Tensor],
+        momenta: &[f64],
         sums: &mut [Tensor],
     ) -> Result<(), Error> {
         tch::no_grad(|| {
@@ -63,8 +66,8 @@ impl Network {
                 let _same_tensor = statistic.f_zero_()?;
             }
             self.forward(pixels, Mode::Train)?;
-            for (statistic, sum) in statistics.iter().zip(sums) {
-                let _same_tensor = sum.f_add_(&statistic.f_div_scalar(BATCH_NORM_MOMENTUM)?)?;
+            for ((statistic, momentum), sum) in statistics.iter().zip(momenta).zip(sums) {
+                let _same_tensor = sum.f_add_(&statistic.f_div_scalar(*momentum)?)?;
             }
             Ok(())
         })

@@ -8,10 +8,10 @@ use crate::network::site::{SiteContext, real_site};
 use crate::network::stateless::{convolve, per_channel, refused, stateless};
 use crate::neuron::registry::Registry;
 use crate::observe::observer::Observer;
-use crate::options::{BATCH_NORM_MOMENTUM, Mode};
-use crate::options::{TrainingOptions, multiplies_bf16};
-use crate::tensor::int;
-use snn_ir::{Form, Graph, Op, Resolved};
+use crate::options::{Mode, TrainingOptions, multiplies_bf16};
+use crate::tensor::{array, int};
+use ndarray::ArrayD;
+use snn_ir::{Form, Graph, Norm, Op, Resolved};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -30,6 +30,7 @@ pub(crate) struct Interpreter {
     index: Arc<HashMap<String, usize>>,
     registry: Registry,
     pub(crate) training: TrainingOptions,
+    fast_evaluation: bool,
     every_node: Arc<[Step]>,
     fused_sites: Arc<[Step]>,
 }
@@ -53,6 +54,7 @@ pub(crate) struct Setup {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) registry: Registry,
     pub(crate) training: TrainingOptions,
+    pub(crate) fast_evaluation: bool,
 }
 
 impl Interpreter {
@@ -69,6 +71,7 @@ impl Interpreter {
             index: Arc::new(index),
             registry: setup.registry,
             training: setup.training,
+            fast_evaluation: setup.fast_evaluation,
             every_node: every_node(&setup.resolved).into(),
             fused_sites: fused_sites(&setup.graph, &setup.resolved).into(),
             graph: Arc::new(setup.graph),
@@ -97,14 +100,20 @@ impl Interpreter {
             index: Arc::clone(&self.index),
             registry: self.registry.clone(),
             training: self.training,
+            fast_evaluation: self.fast_evaluation,
             every_node: Arc::clone(&self.every_node),
             fused_sites: Arc::clone(&self.fused_sites),
         }
     }
 
+    /// `true` for passes that compute as in training.
+    fn is_fast(&self, mode: Mode) -> bool {
+        mode == Mode::Train || self.fast_evaluation
+    }
+
     /// The kind of activations.
     pub(crate) fn activations(&self, mode: Mode) -> Kind {
-        if mode == Mode::Train && self.kind == Kind::Float {
+        if self.is_fast(mode) && self.kind == Kind::Float {
             self.training.precision.kind()
         } else {
             self.kind
@@ -126,7 +135,7 @@ impl Interpreter {
 
     /// The nodes to compute; `plain` by the operations of libtorch, each by itself.
     pub(crate) fn steps(&self, mode: Mode, plain: bool) -> &[Step] {
-        if mode == Mode::Train && self.device == Device::Cpu && !plain {
+        if self.is_fast(mode) && self.device == Device::Cpu && !plain {
             &self.fused_sites
         } else {
             &self.every_node
@@ -165,7 +174,7 @@ impl Interpreter {
                 let scale = per_channel(self.part(&node.name, "weight")?, &x.data)?;
                 Ok(x.with(x.data.f_mul(&scale)?.f_to_kind(kind)?))
             }
-            Op::BatchNorm { eps } => Ok(x.with(self.batch_norm(&node.name, &x.data, pass, *eps)?)),
+            Op::BatchNorm(norm) => Ok(x.with(self.batch_norm(&node.name, &x.data, pass, *norm)?)),
             Op::Activation { site, code } => {
                 let context = SiteContext {
                     info,
@@ -220,8 +229,8 @@ impl Interpreter {
         Ok(multiply(&widen(x)?, &widen(&weight)?, bias.as_ref())?.f_to_kind(kind)?)
     }
 
-    /// The statistics of what a site reads through a batch norm, which take the running ones a step
-    /// on.
+    /// The statistics of what a site reads through a batch norm: in training those of the batch,
+    /// which take the running ones a step on, in evaluation the running ones.
     fn statistics(
         &self,
         read: &Read,
@@ -229,6 +238,17 @@ impl Interpreter {
         pass: Pass,
     ) -> Result<Option<BatchStatistics>> {
         let Some(norm) = read.norm else { return Ok(None) };
+        if pass.mode == Mode::Evaluate {
+            let node = &self.graph.nodes[norm].name;
+            let running = |part| -> Result<Vec<f64>> {
+                let values: ArrayD<f64> = array(&self.part(node, part)?.f_to_kind(Kind::Double)?)?;
+                Ok(values.into_iter().collect())
+            };
+            let (mean, variance) = (running("running_mean")?, running("running_var")?);
+            // Gradients alone, of which there are none, depend on the count.
+            return Ok(Some(BatchStatistics { mean, variance, count: 1 }));
+        }
+        let Norm { momentum, .. } = self.norm_attributes(norm)?;
         enough_for_statistics(&value.data)?;
         let statistics = BatchStatistics::of(&value.data)?
             .ok_or_else(|| Error::Torch("statistics of other than floats".into()))?;
@@ -242,25 +262,31 @@ impl Interpreter {
         for (part, batch) in [("running_mean", &statistics.mean), ("running_var", &variance)] {
             let running = self.part(node, part)?;
             let batch = Tensor::f_from_slice(batch)?.f_to_kind(running.f_kind()?)?;
-            let _same_tensor =
-                tch::no_grad(|| running.shallow_clone().f_lerp_(&batch, BATCH_NORM_MOMENTUM))?;
+            let _same_tensor = tch::no_grad(|| running.shallow_clone().f_lerp_(&batch, momentum))?;
         }
         Ok(Some(statistics))
     }
 
     fn norm<'n>(&'n self, index: usize, statistics: &'n BatchStatistics) -> Result<BatchNorm<'n>> {
         let node = &self.graph.nodes[index];
-        let Op::BatchNorm { eps } = node.op else { return Err(refused(node, "is no batch norm")) };
+        let Norm { eps, scale, .. } = self.norm_attributes(index)?;
         Ok(BatchNorm {
-            weight: self.part(&node.name, "weight")?,
+            weight: if scale { Some(self.part(&node.name, "weight")?) } else { None },
             bias: self.part(&node.name, "bias")?,
             eps,
             statistics,
         })
     }
 
+    fn norm_attributes(&self, index: usize) -> Result<Norm> {
+        let node = &self.graph.nodes[index];
+        let Op::BatchNorm(norm) = node.op else { return Err(refused(node, "is no batch norm")) };
+        Ok(norm)
+    }
+
     /// Eq. 4.
-    fn batch_norm(&self, node: &str, x: &Tensor, pass: Pass, eps: f64) -> Result<Tensor> {
+    fn batch_norm(&self, node: &str, x: &Tensor, pass: Pass, norm: Norm) -> Result<Tensor> {
+        let Norm { eps, scale, momentum } = norm;
         let part = |part| self.part(node, part).map(Some);
         let train = pass.mode == Mode::Train;
         if train {
@@ -268,8 +294,8 @@ impl Interpreter {
         }
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
         let (mean, variance) = if pass.recomputed { (None, None) } else { (mean, variance) };
-        let (scale, shift) = (part("weight")?, part("bias")?);
-        Ok(x.f_batch_norm(scale, shift, mean, variance, train, BATCH_NORM_MOMENTUM, eps, true)?)
+        let (weight, bias) = (if scale { part("weight")? } else { None }, part("bias")?);
+        Ok(x.f_batch_norm(weight, bias, mean, variance, train, momentum, eps, true)?)
     }
 
     /// The parameters of what a step computes that have gradients.

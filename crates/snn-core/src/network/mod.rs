@@ -13,11 +13,13 @@ use crate::error::{Error, Result};
 use crate::observe::monitor::{Monitor, Monitoring, SiteMonitor};
 use crate::observe::observer::{FiringRate, Observer};
 use crate::options::{Checkpointing, Mode, NetworkOptions, Precision};
-use crate::tensor::{Pixels, weight};
+use crate::tensor::{Pixels, int, weight};
 use interpreter::{Interpreter, Setup};
 use parameter::Parameter;
 use schedule::Value;
-use snn_ir::{Encoder, Form, Graph, Model, PartSpec, Preprocessing, WeightSpec, weight_specs};
+use snn_ir::{
+    Encoder, Form, Graph, Model, PartSpec, Preprocessing, Readout, WeightSpec, weight_specs,
+};
 use stateless::{merged_pixels, per_channel, split_time};
 use tch::{Device, Kind, Tensor};
 
@@ -32,7 +34,7 @@ pub struct Network {
 /// The result of a forward pass.
 #[derive(Debug)]
 pub struct Forward {
-    /// Class scores, the mean over macro-steps (eq. 7): `[B, classes]`.
+    /// Class scores as the head reads them out over macro-steps (eq. 7): `[B, classes]`.
     pub logits: Tensor,
     /// Class scores of every macro-step: `[T, B, classes]`, or `[1, B, classes]` if they do not
     /// vary.
@@ -57,7 +59,7 @@ impl Network {
     /// (the message names node and neuron), the kind is neither `Float` nor `Double`, activations
     /// are to be in bf16 and the parameters are not `Float`, or libtorch cannot allocate.
     pub fn with_options(model: &Model, options: &NetworkOptions) -> Result<Self> {
-        let NetworkOptions { device, kind, training, ref registry } = *options;
+        let NetworkOptions { device, kind, training, fast_evaluation, ref registry } = *options;
         if !matches!(kind, Kind::Float | Kind::Double) {
             let expected = "Float or Double".into();
             return Err(Error::Argument { what: "kind", expected, found: format!("{kind:?}") });
@@ -97,6 +99,7 @@ impl Network {
             parameters,
             registry: registry.clone(),
             training,
+            fast_evaluation,
         });
         let (preprocessing, encoder) = (model.preprocessing().clone(), model.encoder());
         Ok(Self { preprocessing, encoder, interpreter })
@@ -215,9 +218,14 @@ impl Network {
         };
         let scores = scores.with(scores.data.f_to_kind(self.kind())?);
         let step_logits = split_time(&scores.data, scores.steps)?;
-        let logits = match scores.steps {
-            1 => scores.data,
-            _ => step_logits.f_mean_dim([0_i64].as_slice(), false, None::<Kind>)?,
+        let logits = match (scores.steps, self.graph().readout()) {
+            (1, _) => scores.data,
+            (_, Readout::Mean) => {
+                step_logits.f_mean_dim([0_i64].as_slice(), false, None::<Kind>)?
+            }
+            (steps, Readout::Last) => step_logits.f_select(0, int(steps - 1))?,
+            // The gradient goes to the one step that is largest.
+            (_, Readout::Max) => step_logits.f_max_dim(0, false)?.0,
         };
         Ok(Forward { logits, step_logits })
     }

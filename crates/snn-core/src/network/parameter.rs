@@ -34,7 +34,11 @@ impl Parameter {
         match self.range {
             Range::Positive => Some(LEAST_STEP),
             Range::Above(least) => Some(least + LEAST_THRESHOLD),
-            Range::Finite | Range::AtLeast(_) | Range::GridWeight | Range::Ascending => None,
+            Range::Finite
+            | Range::AtLeast(_)
+            | Range::GridWeight
+            | Range::Membrane
+            | Range::Ascending => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::network::schedule::Value;
 use crate::tensor::{int, ints};
-use snn_ir::{Conv, Node, Op, PoolKind};
+use snn_ir::{Conv, Geometry, Node, Op, PoolKind};
 use tch::Tensor;
 
 /// Pixels `[…, C, H, W]`, `[…, C, L]` or `[…, F]` as `[N, C, H, W]`, channels last in memory, or
@@ -31,7 +31,9 @@ pub(crate) fn convolve(
     bias: Option<&Tensor>,
     conv: &Conv,
 ) -> Result<Tensor> {
-    let snn_ir::Geometry { stride, padding, dilation, .. } = conv.as_2d();
+    let geometry = conv.as_2d();
+    let (x, padding) = padded(x, geometry, 0.0)?;
+    let Geometry { stride, dilation, .. } = geometry;
     let row;
     let weight = if weight.dim() == 3 {
         row = weight.f_unsqueeze(2)?;
@@ -40,9 +42,9 @@ pub(crate) fn convolve(
         weight
     };
     let (x, stride) = if weight.size()[2..] == [1, 1] && padding == [0, 0] {
-        (subsample(x, stride)?, [1, 1])
+        (subsample(&x, stride)?, [1, 1])
     } else {
-        (x.shallow_clone(), stride)
+        (x, stride)
     };
     Ok(unambiguous(&x)?.f_conv2d(
         weight,
@@ -52,6 +54,16 @@ pub(crate) fn convolve(
         ints(dilation),
         int(conv.groups),
     )?)
+}
+
+/// An input with the padding that its windows still need, the same on both sides of an axis: that
+/// of the geometry, or none where it is lopsided and has been put around the input as `value`.
+fn padded(x: &Tensor, geometry: Geometry, value: f64) -> Result<(Tensor, [usize; 2])> {
+    if !geometry.is_lopsided() {
+        return Ok((x.shallow_clone(), geometry.padding));
+    }
+    let ([top, left], [bottom, right]) = (ints(geometry.padding), ints(geometry.padding_after));
+    Ok((x.f_pad([left, right, top, bottom], "constant", value)?, [0, 0]))
 }
 
 /// The positions that a convolution of kernel 1 reads. Left to itself, the oneDNN of libtorch 2.11
@@ -85,7 +97,11 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
     let x = &first.data;
     match &node.op {
         Op::Pool { pool, window } => {
-            let snn_ir::Geometry { kernel, stride, padding, .. } = window.as_2d();
+            let geometry = window.as_2d();
+            // What lies outside is no value to a maximum, and a zero to a sum.
+            let outside = if *pool == PoolKind::Max { f64::NEG_INFINITY } else { 0.0 };
+            let (x, padding) = padded(x, geometry, outside)?;
+            let Geometry { kernel, stride, .. } = geometry;
             let (kernel, stride, padding) = (ints(kernel), ints(stride), ints(padding));
             let average = |divisor| {
                 x.f_avg_pool2d(kernel, stride, padding, false, true, Some(divisor))
@@ -204,6 +220,45 @@ mod tests {
             assert_eq!(run(Kind::Float), run(Kind::Double), "kernel {kernel}, stride {stride:?}");
         }
     }
+    /// Sums, averages, maxima and convolutions of lopsided windows are those of the image with the
+    /// padding written out, in both memory layouts; a maximum never is what lies outside.
+    #[test]
+    fn lopsided_padding_is_that_of_an_image_with_the_padding_written_out() {
+        for layout in [false, true] {
+            let x = numbers(2 * 3 * 5 * 4, 7, 11, 20).f_reshape([2, 3, 5, 4]).unwrap();
+            let x =
+                if layout { x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]) } else { x };
+            let outside = |value: f64| x.pad([0, 1, 1, 0], "constant", value);
+            let window =
+                |padding| snn_ir::Window { kernel: vec![2, 3], stride: vec![1, 2], padding };
+            for (pool, value) in
+                [(PoolKind::Sum, 0.0), (PoolKind::Average, 0.0), (PoolKind::Max, f64::NEG_INFINITY)]
+            {
+                let run = |x: &Tensor, padding| {
+                    let op = Op::Pool { pool, window: window(padding) };
+                    let node = Node::new("pool", op, Vec::new());
+                    let value = Value { data: x.shallow_clone(), steps: 1 };
+                    stateless(&node, &[value]).unwrap().data
+                };
+                let found = run(&x, vec![1, 0, 0, 1]);
+                assert!(found.equal(&run(&outside(value), vec![0, 0])), "{pool:?}");
+                assert!(!found.equal(&run(&x, vec![0, 1, 1, 0])), "{pool:?}: sides swapped");
+                assert!(found.max().double_value(&[]) < 0.0, "{pool:?}: a zero from outside");
+            }
+            let conv = |padding| Conv {
+                kernel: vec![2, 3],
+                stride: vec![1, 2],
+                padding,
+                ..Conv::square(2, 1, 1)
+            };
+            let weight = numbers(2 * 3 * 6, 13, 19, 9).f_reshape([2, 3, 2, 3]).unwrap();
+            let run = |x: &Tensor, padding| convolve(x, &weight, None, &conv(padding)).unwrap();
+            let found = run(&x, vec![1, 0, 0, 1]);
+            assert!(found.equal(&run(&outside(0.0), vec![0, 0])));
+            assert!(!found.equal(&run(&x, vec![0, 1, 1, 0])), "sides swapped");
+        }
+    }
+
     #[test]
     fn a_strided_kernel_of_one_with_few_channels_has_the_gradients_of_double_precision() {
         for (batch, channels, filters, size, stride) in [

@@ -5,11 +5,11 @@ use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::neuron::threshold_fn::{Theta, fire};
 use snn_ir::ResetGradient;
-use snn_ir::{Adaptation, Leak, Lif, Reset, Spike, Synapse, Threshold};
+use snn_ir::{Adaptation, FirstMembrane, Leak, Lif, Reset, Spike, Synapse, Threshold};
 use tch::Tensor;
 
 /// State that a LIF neuron carries from one macro-step to the next. A value: passed in, returned,
-/// absent at rest.
+/// absent before the first macro-step, where the membrane is `v₀`.
 #[derive(Debug)]
 pub struct LifState {
     /// Membrane after the reset, `u⁺[t]`, of the shape of a current.
@@ -123,6 +123,9 @@ pub(crate) fn run<'c>(
         {
             check_shape(what, carried.as_ref(), current)?;
         }
+        if decayed.is_none() {
+            decayed = neuron.first(current)?.map(|first| neuron.decay(&first)).transpose()?;
+        }
         let input = neuron.filter(synaptic.as_ref(), current)?;
         let u = neuron.charge(decayed.as_ref(), &input)?;
         let adapted = neuron.adapted(adaptation.as_ref())?;
@@ -228,6 +231,21 @@ impl<'l> PreparedLif<'l> {
             surrogate,
             rest: lif.rest(),
         })
+    }
+
+    /// `v₀`, in the shape and memory of a current; `None` at rest.
+    fn first(&self, current: &Tensor) -> Result<Option<Tensor>> {
+        let number = match (self.lif.initial, &self.theta) {
+            (FirstMembrane::Rest, _) => return Ok(None),
+            (FirstMembrane::Threshold { share }, Theta::Tensor(theta)) => {
+                let distance = theta.f_sub_scalar(self.rest)?.f_mul_scalar(share)?;
+                let first = distance.f_add_scalar(self.rest)?;
+                return Ok(Some(tch::no_grad(|| current.f_zeros_like())?.f_add(&first)?));
+            }
+            (initial, Theta::Fixed(theta)) => initial.of(self.rest, *theta),
+            (initial, Theta::Tensor(_)) => initial.of(self.rest, self.rest),
+        };
+        Ok(Some(tch::no_grad(|| current.f_full_like(number))?))
     }
 
     /// `i[t]`.

@@ -6,7 +6,7 @@ use snn_core::lif::{self, LifParameters};
 use snn_core::quant_relu;
 use snn_core::tch::{Device, Kind, Tensor, no_grad, set_num_threads};
 use snn_ir::ResetGradient;
-use snn_ir::{Leak, Lif, Reset, Share, Spike, Surrogate, Threshold};
+use snn_ir::{FirstMembrane, Leak, Lif, Reset, Share, Spike, Surrogate, Threshold};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A neuron of any kind that has a fused form.
@@ -43,6 +43,11 @@ fn neuron(random: &mut Random) -> Lif {
         spike,
         reset_gradient: [ResetGradient::Detached, ResetGradient::Flowing][random.below(2)],
         surrogate: surrogates[random.below(surrogates.len())].clone(),
+        initial: match random.below(3) {
+            0 => FirstMembrane::Potential(0.3),
+            1 => FirstMembrane::Threshold { share: [0.5, -0.4][random.below(2)] },
+            _ => FirstMembrane::Rest,
+        },
         ..Lif::default()
     }
 }
@@ -268,7 +273,7 @@ impl Sum {
     fn fused<'s>(&'s self, statistics: &'s [BatchStatistics]) -> Vec<Term<'s>> {
         let terms = self.terms.iter().zip(statistics).map(|((data, norm, steps), statistics)| {
             let norm = norm.as_ref().map(|[weight, bias]| BatchNorm {
-                weight,
+                weight: Some(weight),
                 bias,
                 eps: self.eps,
                 statistics,
@@ -399,6 +404,38 @@ fn sums_and_batch_norms_before_a_site_are_those_of_libtorch() {
         }
     }
     assert!(kinds.len() > 12, "{kinds:?}");
+}
+
+/// A norm without γ is that of a γ of ones, to the bit, with one gradient less.
+#[test]
+fn a_norm_without_scale_has_a_scale_of_one() {
+    let random = &mut Random::new(31);
+    for kind in [Kind::Float, Kind::Double] {
+        let data = normal(random, &[6, 5, 3, 2]).to_kind(kind);
+        let bias = normal(random, &[5]).to_kind(kind);
+        let upstream = normal(random, &[6, 5, 3, 2]).to_kind(kind);
+        let run = |scaled: bool| {
+            let leaf = |x: &Tensor| no_grad(|| x.copy()).set_requires_grad(true);
+            let (data, bias) = (leaf(&data), leaf(&bias));
+            let ones = Tensor::ones([5], (kind, Device::Cpu));
+            let statistics = BatchStatistics::of(&data).unwrap().unwrap();
+            let norm = BatchNorm {
+                weight: scaled.then_some(&ones),
+                bias: &bias,
+                eps: 1e-5,
+                statistics: &statistics,
+            };
+            let terms = [Term { data: &data, steps: 2, norm: Some(norm) }];
+            let levels =
+                fused::lif(&Lif::default(), LifParameters::default(), &terms, 2).unwrap().unwrap();
+            (&levels * &upstream).sum(kind).backward();
+            [levels.detach(), data.grad(), bias.grad()]
+        };
+        for (with, without) in run(true).iter().zip(&run(false)) {
+            assert!(with.equal(without));
+            assert!(with.abs().sum(Kind::Double).double_value(&[]) > 0.0);
+        }
+    }
 }
 
 #[test]

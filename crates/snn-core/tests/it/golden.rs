@@ -8,8 +8,8 @@ use snn_core::tch::{Device, Kind, Reduction, Tensor};
 use snn_core::{LifParameters, Mode, Network, Pixels, lif, surrogate};
 use snn_ir::ResetGradient;
 use snn_ir::{
-    Conv, Form, Graph, Input, Lif, Model, Op, Preprocessing, Share, Signature, Site, Surrogate,
-    Weights,
+    Conv, Form, Graph, Input, Lif, Model, Norm, Op, Preprocessing, Share, Signature, Site,
+    Surrogate, Weights,
 };
 
 /// Both precisions and what rounding may do in each, relative to the larger of 1 and the value.
@@ -292,7 +292,7 @@ fn block(fixture: &BlockFixture, case: &BlockCase, spiking: bool, kind: Kind) ->
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape }, &[]);
     graph.push("conv", Op::Conv(conv), &["image"]);
-    graph.push("bn", Op::BatchNorm { eps: fixture.eps }, &["conv"]);
+    graph.push("bn", Op::BatchNorm(Norm::with_eps(fixture.eps)), &["conv"]);
     if spiking {
         graph.push("act", Op::Activation { site: Site::Lif(Lif::default()), code: None }, &["bn"]);
     }

@@ -7,8 +7,8 @@ use snn_core::{Libtorch, LifParameters, Mode, Monitor, Network, Pixels, Warning,
 use snn_ir::Naive;
 use snn_ir::testing::{Numbers, Sites, pixels, trained_with};
 use snn_ir::{
-    Adaptation, Code, Evaluate, Form, Input, Leak, Lif, Op, Record, Reset, Share, Site, Spike,
-    Surrogate, Synapse, Threshold,
+    Adaptation, Code, Evaluate, FirstMembrane, Form, Input, Leak, Lif, Op, Record, Reset, Share,
+    Site, Spike, Surrogate, Synapse, Threshold,
 };
 use snn_ir::{GridAdaptation, GridReset, GridSynapse, ResetGradient};
 
@@ -99,8 +99,13 @@ fn reference(neuron: &Lif, factor: f64, threshold: f64, currents: &[f64; STEPS])
         Threshold::Learned { .. } => Dual::variable(threshold, STEPS),
         Threshold::Fixed(_) => Dual::constant(threshold),
     };
+    let first = match neuron.initial {
+        FirstMembrane::Rest => rest,
+        FirstMembrane::Potential(potential) => Dual::constant(potential),
+        FirstMembrane::Threshold { share } => rest.plus(theta.minus(rest).scaled(share)),
+    };
     let (mut membrane, mut current, mut adaptation) =
-        (rest, Dual::constant(0.0), Dual::constant(0.0));
+        (first, Dual::constant(0.0), Dual::constant(0.0));
     let mut levels = Vec::new();
     for (t, &input) in currents.iter().enumerate() {
         let input = Dual::variable(input, t);
@@ -164,6 +169,11 @@ fn neurons() -> Vec<Lif> {
                             Surrogate::Gaussian { sigma: 0.4 },
                         ] {
                             let leak = Leak::Factor { factor: 0.6 };
+                            let initial = [
+                                FirstMembrane::Rest,
+                                FirstMembrane::Potential(0.4),
+                                FirstMembrane::Threshold { share: 0.5 },
+                            ][neurons.len() % 3];
                             neurons.push(Lif {
                                 leak,
                                 threshold,
@@ -171,6 +181,7 @@ fn neurons() -> Vec<Lif> {
                                 spike,
                                 synapse,
                                 adaptation,
+                                initial,
                                 reset_gradient,
                                 surrogate,
                             });
@@ -185,6 +196,7 @@ fn neurons() -> Vec<Lif> {
         reset: potential,
         synapse: synapses[1],
         adaptation: adaptations[1],
+        initial: FirstMembrane::Threshold { share: 0.25 },
         ..Lif::default()
     });
     neurons
@@ -280,7 +292,7 @@ fn grids_of_every_kind_are_equal_in_every_bit() {
     let mut negative = 0;
     for seed in 0..40 {
         let mut model = grid_model(seed, 5);
-        let mut adaptive = Vec::new();
+        let (mut adaptive, mut started) = (Vec::new(), Vec::new());
         for node in &mut model.graph_mut().nodes {
             let Op::Activation { site: Site::GridLif(lif), code } = &mut node.op else { continue };
             lif.spike = [Spike::Binary, Spike::Ternary, Spike::Integer { levels: 5 }]
@@ -299,12 +311,22 @@ fn grids_of_every_kind_are_equal_in_every_bit() {
                 lif.adaptation = GridAdaptation::Threshold { multiplier: 7, shift: 3 };
                 adaptive.push(node.name.clone());
             }
+            if random.int(0, 1) == 1 {
+                lif.initial = true;
+                started.push(node.name.clone());
+            }
         }
         for name in adaptive {
             let channels = model.weights()[&format!("{name}.threshold")].shape().to_vec();
             let jumps =
                 random.array(&channels, |random| i32::try_from(random.int(0, 9000)).unwrap());
             model.weights_mut().insert(format!("{name}.adaptation"), snn_ir::Tensor::I32(jumps));
+        }
+        for name in started {
+            let channels = model.weights()[&format!("{name}.threshold")].shape().to_vec();
+            let first =
+                random.array(&channels, |random| i32::try_from(random.int(-9000, 9000)).unwrap());
+            model.weights_mut().insert(format!("{name}.initial"), snn_ir::Tensor::I32(first));
         }
         let images = random.images(&[2, 2, 8, 8]);
         let input = Input::Static(images.view());

@@ -206,3 +206,46 @@ fn bf16_with_parameters_in_double_precision_is_refused() {
     assert_eq!(error, "precision must be f32, or the parameters of kind Float, found Double");
     assert!("fp16".parse::<Precision>().unwrap_err().to_string().contains("f32 or bf16"));
 }
+
+/// Fast evaluation is the plain one but for rounding: in double precision every decision of random
+/// networks of every kind is the same.
+#[test]
+fn fast_evaluation_is_plain_evaluation_but_for_rounding() {
+    use snn_ir::testing::{Numbers, Sites, pixels, trained_with};
+    for seed in 0..60 {
+        let model = trained_with(seed, Numbers::Real, Sites::All);
+        let images = pixels(&model, 3, seed);
+        let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu).unwrap();
+        let [plain, fast] = [false, true].map(|fast_evaluation| {
+            let kind = Kind::Double;
+            let options =
+                NetworkOptions { kind, fast_evaluation, ..NetworkOptions::new(Device::Cpu) };
+            let network = Network::with_options(&model, &options).unwrap();
+            let before = network.weights().unwrap();
+            let (forward, rates) = network.forward_with_rates(&pixels, Mode::Evaluate).unwrap();
+            assert_eq!(network.weights().unwrap(), before, "seed {seed}: statistics stay");
+            (forward.step_logits, rates)
+        });
+        assert_eq!(plain.1, fast.1, "seed {seed}");
+        assert!(relative(&fast.0, &plain.0) < 1e-9, "seed {seed}");
+    }
+}
+
+#[test]
+fn fast_evaluation_has_the_precision_of_training() {
+    let graph = graph();
+    let weights = graph.initial_weights(3).unwrap();
+    let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
+    let model = Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights);
+    let logits = |precision, fast_evaluation| {
+        let training = TrainingOptions { precision, ..TrainingOptions::default() };
+        let options =
+            NetworkOptions { training, fast_evaluation, ..NetworkOptions::new(Device::Cpu) };
+        let network = Network::with_options(&model, &options).unwrap();
+        network.forward(&pixels(6), Mode::Evaluate).unwrap().logits
+    };
+    let exact = logits(Precision::F32, false);
+    assert_eq!(relative(&logits(Precision::Bf16, false), &exact), 0.0, "plain evaluation is f32");
+    let rounded = relative(&logits(Precision::Bf16, true), &exact);
+    assert!(rounded > 0.0 && rounded < 0.3, "{rounded}");
+}

@@ -7,8 +7,8 @@ use snn_core::{Mode, Network, Pixels};
 use snn_ir::Naive;
 use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{
-    Conv, Evaluate, Graph, Input, Leak, Lif, Op, PoolKind, Preprocessing, QuantRelu, Record, Share,
-    Site,
+    Conv, Evaluate, Graph, Input, Leak, Lif, Norm, Op, PoolKind, Preprocessing, QuantRelu, Readout,
+    Record, Share, Site,
 };
 
 fn pixels(images: &ArrayD<u8>) -> Pixels {
@@ -20,9 +20,9 @@ fn running_statistics_follow_the_formula() {
     // A norm straight after the input, then one that varies over time.
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![2, 3, 3] }, &[]);
-    graph.push("bn", Op::BatchNorm { eps: 1e-5 }, &["image"]);
+    graph.push("bn", Op::BatchNorm(Norm::default()), &["image"]);
     graph.push("act", Op::Activation { site: Site::Lif(Lif::default()), code: None }, &["bn"]);
-    graph.push("bn2", Op::BatchNorm { eps: 1e-5 }, &["act"]);
+    graph.push("bn2", Op::BatchNorm(Norm::default()), &["act"]);
     graph.push("pool", Op::GlobalPool { pool: PoolKind::Average }, &["bn2"]);
     graph.push("head", Op::TimeMean, &["pool"]);
     let mut random = Random::new(7);
@@ -188,7 +188,7 @@ fn one_axis_concatenation_and_windows_work_too() {
     graph.push("scale", Op::Scale, &["add"]);
     graph.push("flat", Op::Flatten, &["scale"]);
     graph.push("hidden", Op::Linear { features: 6, bias: false }, &["flat"]);
-    graph.push("bn", Op::BatchNorm { eps: 1e-5 }, &["hidden"]);
+    graph.push("bn", Op::BatchNorm(Norm::default()), &["hidden"]);
     graph.push("act", site(Site::Lif(Lif::default())), &["bn"]);
     graph.push("still", Op::Flatten, &["quant"]);
     graph.push("other", Op::Linear { features: 6, bias: false }, &["still"]);
@@ -206,6 +206,88 @@ fn one_axis_concatenation_and_windows_work_too() {
         .evaluate(&input, Record::Sites)
         .unwrap();
     crate::common::assert_same(&ours, &theirs, "one axis", false);
+}
+
+/// The three heads of one network: their logits, and the macro-steps that their gradients reach.
+#[test]
+fn heads_read_out_the_scores_of_each_step() {
+    let mut random = Random::new(29);
+    let images = random.images(&[3, 3, 3, 3]);
+    for readout in [Readout::Mean, Readout::Last, Readout::Max] {
+        let mut net = snn_ir::GraphBuilder::new([3, 3, 3]);
+        net.flatten("flat").linear("fc1", 9).site("act").linear("fc2", 4).readout(readout);
+        let graph = net.build().unwrap();
+        let mut draw = Random::new(30);
+        let weights = draw.weights(&graph);
+        let model = trained(graph, weights, 5);
+        let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+        let forward = network.forward(&pixels(&images), Mode::Train).unwrap();
+        assert_eq!(forward.step_logits.size(), [5, 3, 4]);
+        let steps = forward.step_logits.detach();
+        let expected = match readout {
+            Readout::Mean => steps.mean_dim([0_i64].as_slice(), false, None::<Kind>),
+            Readout::Last => steps.select(0, 4),
+            Readout::Max => steps.amax([0_i64].as_slice(), false),
+        };
+        assert!(forward.logits.detach().equal(&expected), "{readout:?}");
+        assert!(!expected.equal(&steps.select(0, 0)), "{readout:?}: steps differ");
+        let naive = Naive::new(&model)
+            .unwrap()
+            .evaluate(&Input::Static(images.view()), Record::Logits)
+            .unwrap();
+        let snn_ir::Logits::Real(naive) = naive.logits else { panic!("reals") };
+        for (found, expected) in
+            Vec::<f64>::try_from(forward.logits.detach().view([-1])).unwrap().iter().zip(&naive)
+        {
+            assert!((found - expected).abs() < 1e-12, "{readout:?}");
+        }
+        // The bias of a class gets one unit of gradient from each sample, however it is read out.
+        forward.logits.sum(Kind::Double).backward();
+        let bias = network.parameters().iter().find(|p| p.name == "fc2.bias").unwrap();
+        let gradient = Vec::<f64>::try_from(bias.tensor.grad()).unwrap();
+        assert!(gradient.iter().all(|g| (g - 3.0).abs() < 1e-12), "{readout:?}: {gradient:?}");
+    }
+}
+
+/// A norm's own momentum, fused with the site and by itself, and what its statistics are measured
+/// to be again.
+#[test]
+fn running_statistics_move_by_the_momentum_of_their_norm() {
+    let mut random = Random::new(23);
+    let images = random.images(&[4, 3, 3, 3]);
+    let run = |momentum: f64| {
+        let mut net = snn_ir::GraphBuilder::new([3, 3, 3]);
+        let norm = Norm { momentum, scale: false, ..Norm::default() };
+        net.norm_of("plain", norm).norm_of("fused", norm).site("act");
+        let graph = net.global_pool("pool", PoolKind::Average).build().unwrap();
+        let model = trained(graph.clone(), graph.initial_weights(1).unwrap(), 2);
+        let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+        network.forward(&pixels(&images), Mode::Train).unwrap();
+        let mut again = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+        let batches = [snn_core::Result::Ok(pixels(&images))];
+        again.reestimate_batch_norm(batches).unwrap();
+        (network.weights().unwrap(), again.weights().unwrap())
+    };
+    let (whole, again) = run(1.0);
+    let (part, again_too) = run(0.25);
+    for (name, batch) in &whole {
+        let start = if name.ends_with("running_var") { 1.0 } else { 0.0 };
+        if !name.contains("running_") {
+            continue;
+        }
+        for (((all, some), first), second) in batch
+            .to_f64()
+            .iter()
+            .zip(&part[name].to_f64())
+            .zip(&again[name].to_f64())
+            .zip(&again_too[name].to_f64())
+        {
+            let expected = 0.75 * start + 0.25 * all;
+            let near = |a: f64, b: f64| (a - b).abs() < 1e-12 * b.abs().max(1.0);
+            assert!(near(*some, expected), "{name}: {some}, expected {expected}");
+            assert!(near(*first, *all) && near(*second, *all), "{name}: {first}, {second}, {all}");
+        }
+    }
 }
 
 /// The mean over batches of each batch's own statistics, which a step of the running ones tells as

@@ -13,12 +13,14 @@ pub const MAX_ALPHA: f64 = 2.0;
 /// Blending weights are multiples of one over this, so that mixed pixels are the same integers on
 /// every machine.
 const UNIT: u32 = 1 << 16;
+/// Mixup and cutmix alike often.
+const EVEN: f64 = 0.5;
 
 /// How batches are mixed; the default leaves them as they are. If mixup and cutmix are on, each
-/// batch is mixed by one or the other with equal chance.
+/// batch is mixed by one or the other, [`switch`](Self::switch) being the chance of cutmix.
 ///
 /// Frames are mixed in all time steps alike.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mix {
     /// α of mixup (Zhang 2018): `x = λ·x₁ + (1 − λ)·x₂` with λ from Beta(α, α), rounded to whole
@@ -28,6 +30,10 @@ pub struct Mix {
     /// share `1 − λ` of its area, replaces that of the first, λ from Beta(α, α); 0 for none. What
     /// lies outside the image is cut off, and λ corrected.
     pub cutmix: f64,
+    /// Chance that a batch is mixed by mixup or cutmix at all (timm's `mixup_prob`).
+    pub chance: f64,
+    /// Chance of cutmix where both are on (timm's `mixup_switch_prob`).
+    pub switch: f64,
     /// Chance that a batch of frames of recordings is mixed by [`EventMix`]; 0 for none. It does
     /// not go together with mixup and cutmix.
     pub event_mix: f64,
@@ -36,28 +42,47 @@ pub struct Mix {
     pub epochs: Option<u64>,
 }
 
+impl Default for Mix {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 impl Mix {
     /// No mixing: the default.
-    pub const NONE: Self = Self { mixup: 0.0, cutmix: 0.0, event_mix: 0.0, epochs: None };
+    pub const NONE: Self =
+        Self { mixup: 0.0, cutmix: 0.0, chance: 1.0, switch: EVEN, event_mix: 0.0, epochs: None };
 
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] if an α is not 0 to [`MAX_ALPHA`], the chance of `EventMix` is not
-    /// 0 to 1, both ways of mixing are on, or epochs are set and nothing is mixed.
+    /// [`Error::InvalidConfig`] if an α is not 0 to [`MAX_ALPHA`], a chance is not 0 to 1, one of
+    /// mixup or cutmix is set and neither is on, `switch` is set and not both are, both ways of mixing are on, or epochs are set and nothing is mixed.
     pub fn validate(&self) -> Result<()> {
         let both = self.event_mix > 0.0 && (self.mixup > 0.0 || self.cutmix > 0.0);
         for (field, value, most) in [
             ("mixup", self.mixup, MAX_ALPHA),
             ("cutmix", self.cutmix, MAX_ALPHA),
             ("event_mix", self.event_mix, 1.0),
+            ("mix_probability", self.chance, 1.0),
+            ("mix_switch", self.switch, 1.0),
         ] {
             if !(0.0..=most).contains(&value) {
                 let expected = format!("0 to {most}");
                 return Err(Error::InvalidConfig { field, expected, found: value.to_string() });
             }
         }
-        if self.epochs.is_some() && *self == (Self { epochs: self.epochs, ..Self::NONE }) {
+        let (mixup, cutmix) = (self.mixup > 0.0, self.cutmix > 0.0);
+        for (field, value, usual, fits, expected) in [
+            ("mix_probability", self.chance, 1.0, mixup || cutmix, "1 without mixup and cutmix"),
+            ("mix_switch", self.switch, EVEN, mixup && cutmix, "0.5 but with mixup and cutmix"),
+        ] {
+            if value.to_bits() != usual.to_bits() && !fits {
+                let (expected, found) = (expected.into(), value.to_string());
+                return Err(Error::InvalidConfig { field, expected, found });
+            }
+        }
+        if self.epochs.is_some() && !mixup && !cutmix && self.event_mix <= 0.0 {
             let expected = "0 where nothing is mixed".into();
             let found = self.epochs.unwrap_or_default().to_string();
             return Err(Error::InvalidConfig { field: "epochs", expected, found });
@@ -97,7 +122,15 @@ impl Mix {
         if !mixup && !cutmix {
             return Ok(());
         }
-        let by_mixup = if mixup && cutmix { rng.below(2) == 0 } else { mixup };
+        if self.chance < 1.0 && rng.uniform(0.0, 1.0) >= self.chance {
+            return Ok(());
+        }
+        let by_mixup = match (mixup, cutmix) {
+            // A draw of its own, so that runs from before there was a switch stay what they were.
+            (true, true) if self.switch.to_bits() == EVEN.to_bits() => rng.below(2) == 0,
+            (true, true) => rng.uniform(0.0, 1.0) >= self.switch,
+            (mixup, _) => mixup,
+        };
         let Partners { samples, others } = Partners::draw(batch, rng);
         let share = if by_mixup {
             let share = symmetric_beta(self.mixup, rng);

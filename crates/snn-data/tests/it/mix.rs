@@ -177,3 +177,44 @@ fn frames_are_mixed_in_every_step_as_images_are() {
         }
     }
 }
+
+/// The share of batches that are mixed, and by what, is what the chances say; with the usual ones
+/// every draw is what it was before there were any.
+#[test]
+fn chances_decide_how_many_batches_are_mixed_and_by_what() {
+    let both = Mix { cutmix: 1.0, ..MIXUP };
+    let drawn = |mix: Mix| {
+        let (mut mixed, mut cut) = (0, 0);
+        for number in 0..400 {
+            let mut batch = batch(8);
+            let before = batch.samples.clone();
+            mix.apply(&mut batch, &mut SampleRng::for_batch(3, 0, number)).unwrap();
+            if batch.targets.mixture.is_none() {
+                assert_eq!(batch.samples, before);
+                continue;
+            }
+            mixed += 1;
+            // Cutmix invents no values.
+            let known = |v: &u8| before.bytes().contains(v);
+            cut += usize::from(batch.samples.bytes().iter().all(known));
+        }
+        (mixed, cut)
+    };
+    let (mixed, _) = drawn(Mix { chance: 0.25, ..both });
+    assert!((70..130).contains(&mixed), "{mixed} of 400");
+    assert_eq!(drawn(Mix { chance: 0.0, ..both }).0, 0);
+    let (mixed, often) = drawn(Mix { switch: 0.9, ..both });
+    let (_, rarely) = drawn(Mix { switch: 0.1, ..both });
+    assert_eq!(mixed, 400);
+    assert!(often > 300 && rarely < 150, "{often} and {rarely} by cutmix");
+    for (mix, field) in [
+        (Mix { chance: 1.5, ..both }, "mix_probability"),
+        (Mix { switch: -0.1, ..both }, "mix_switch"),
+        (Mix { chance: 0.5, ..Mix::NONE }, "mix_probability"),
+        (Mix { switch: 0.4, ..MIXUP }, "mix_switch"),
+        (Mix { chance: f64::NAN, ..both }, "mix_probability"),
+    ] {
+        let error = mix.validate().unwrap_err().to_string();
+        assert!(error.contains(field), "{error}");
+    }
+}

@@ -1,7 +1,7 @@
 //! The way to write a network in Rust.
 
 use super::resolve::Resolver;
-use super::{BATCH_NORM_EPS, Conv, Graph, InitialWeights, Node, Op, PoolKind, Window};
+use super::{Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Window};
 use crate::error::{Error, Result};
 use crate::site::{Lif, Site};
 
@@ -74,6 +74,7 @@ pub struct GraphBuilder {
     fault: Option<Error>,
     tip: String,
     site: Site,
+    readout: Readout,
 }
 
 impl GraphBuilder {
@@ -86,6 +87,7 @@ impl GraphBuilder {
             fault: None,
             tip: INPUT.into(),
             site: Site::Lif(Lif::default()),
+            readout: Readout::default(),
         };
         builder.push(INPUT.into(), Op::Input { shape: shape.into() }, Vec::new());
         builder
@@ -94,6 +96,13 @@ impl GraphBuilder {
     /// The LIF neuron of every site from here on.
     pub fn neuron(&mut self, neuron: &Lif) -> &mut Self {
         self.site = Site::Lif(neuron.clone());
+        self
+    }
+
+    /// How the head, which [`GraphBuilder::build`] adds, reads class scores out over time; the mean
+    /// unless it is set.
+    pub fn readout(&mut self, readout: Readout) -> &mut Self {
+        self.readout = readout;
         self
     }
 
@@ -111,7 +120,12 @@ impl GraphBuilder {
 
     /// Batch normalisation `name`.
     pub fn norm(&mut self, name: &str) -> &mut Self {
-        self.op(name, Op::BatchNorm { eps: BATCH_NORM_EPS })
+        self.norm_of(name, Norm::default())
+    }
+
+    /// Batch normalisation `name` with attributes: another ε or momentum, no learned scale.
+    pub fn norm_of(&mut self, name: &str, norm: Norm) -> &mut Self {
+        self.op(name, Op::BatchNorm(norm))
     }
 
     /// An activation site `name` of the neuron that [`GraphBuilder::neuron`] set.
@@ -158,6 +172,13 @@ impl GraphBuilder {
     /// A fully connected layer `name` with a bias, on `[F]`.
     pub fn linear(&mut self, name: &str, features: usize) -> &mut Self {
         self.op(name, Op::Linear { features, bias: true })
+    }
+
+    /// The voting layer `name` (Fang 2021): the score of each class is the mean of as many inputs
+    /// in a row as there are for each, a linear layer of frozen weights.
+    pub fn voting(&mut self, name: &str, classes: usize) -> &mut Self {
+        self.op(name, Op::Linear { features: classes, bias: false });
+        self.initial(InitialWeights::Voting).frozen()
     }
 
     /// Pooling `name` over windows of `size` along every axis, with stride `size`.
@@ -337,7 +358,7 @@ impl GraphBuilder {
     /// The graph with its head, whatever is wrong with it; the first reader of the graph says what
     /// is.
     pub(crate) fn finish(&mut self) -> Graph {
-        self.op(HEAD, Op::TimeMean);
+        self.op(HEAD, self.readout.op());
         std::mem::take(&mut self.graph)
     }
 

@@ -11,8 +11,8 @@ mod role;
 pub use build::GraphBuilder;
 pub use counts::Counts;
 pub use initial::{InitialWeights, WHITENING_EPS};
-pub use op::{BATCH_NORM_EPS, Conv, Geometry, Op, PoolKind, Window};
-pub use role::{Kind, Role};
+pub use op::{BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, Norm, Op, PoolKind, Window};
+pub use role::{Kind, Readout, Role};
 
 use crate::model::form::Form;
 use crate::site::parts::PartSpec;

@@ -30,11 +30,7 @@ pub enum Op {
     #[serde(deserialize_with = "no_fields")]
     Scale,
     /// Batch normalisation (eq. 4).
-    BatchNorm {
-        /// Added to the variance; absent in a file: [`BATCH_NORM_EPS`].
-        #[serde(default = "default_eps")]
-        eps: f64,
-    },
+    BatchNorm(Norm),
     /// Pooling over a window (eq. 5).
     Pool {
         /// Sum, average or max.
@@ -67,6 +63,12 @@ pub enum Op {
     /// The head: the mean over macro-steps of the class scores (eq. 7).
     #[serde(deserialize_with = "no_fields")]
     TimeMean,
+    /// The head: the class scores of the last macro-step (eq. 7).
+    #[serde(deserialize_with = "no_fields")]
+    TimeLast,
+    /// The head: the largest score of each class over macro-steps (eq. 7).
+    #[serde(deserialize_with = "no_fields")]
+    TimeMax,
 }
 
 impl Op {
@@ -93,6 +95,8 @@ impl Op {
             Op::Concat => "concat",
             Op::Activation { site, .. } => site.label(),
             Op::TimeMean => "time_mean",
+            Op::TimeLast => "time_last",
+            Op::TimeMax => "time_max",
         }
     }
 
@@ -128,12 +132,19 @@ impl Op {
             Op::BatchNorm { .. } if form != Form::Trained => {
                 Err("batch norm does not exist after conversion; it is folded into the convolution")
             }
-            Op::BatchNorm { .. } => Ok(vec![
-                PartSpec::learned("weight", vector.clone(), form, Initial::Constant(1.0)),
-                PartSpec::learned("bias", vector.clone(), form, Initial::Constant(0.0)),
-                PartSpec::measured("running_mean", vector.clone(), form, 0.0),
-                PartSpec::measured("running_var", vector, form, 1.0).within(Range::AtLeast(0.0)),
-            ]),
+            Op::BatchNorm(norm) => {
+                let mut parts = vec![
+                    PartSpec::learned("bias", vector.clone(), form, Initial::Constant(0.0)),
+                    PartSpec::measured("running_mean", vector.clone(), form, 0.0),
+                    PartSpec::measured("running_var", vector.clone(), form, 1.0)
+                        .within(Range::AtLeast(0.0)),
+                ];
+                if norm.scale {
+                    let scale = PartSpec::learned("weight", vector, form, Initial::Constant(1.0));
+                    parts.insert(0, scale);
+                }
+                Ok(parts)
+            }
             Op::Activation { code, .. } if code.is_some() == (form == Form::Trained) => {
                 Err("a site has a code after conversion and only then")
             }
@@ -144,7 +155,9 @@ impl Op {
             | Op::Flatten
             | Op::Add
             | Op::Concat
-            | Op::TimeMean => Ok(Vec::new()),
+            | Op::TimeMean
+            | Op::TimeLast
+            | Op::TimeMax => Ok(Vec::new()),
         }
     }
 }
@@ -152,8 +165,52 @@ impl Op {
 /// ε of batch norm (PyTorch's default, which all surveyed recipes keep).
 pub const BATCH_NORM_EPS: f64 = 1e-5;
 
-fn default_eps() -> f64 {
-    BATCH_NORM_EPS
+/// Weight of a new batch in the running statistics of batch norm (PyTorch's default, which all
+/// surveyed recipes keep).
+pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
+
+/// Attributes of a batch norm (eq. 4); in a file each may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Norm {
+    /// ε, added to the variance.
+    pub eps: f64,
+    /// `true` if it has a learned scale γ; without one γ is the constant 1, so that every factor
+    /// `κ = 1/√(σ² + ε)` is positive and the norm may stand after a max pooling.
+    #[serde(skip_serializing_if = "is_true")]
+    pub scale: bool,
+    /// Weight of a new batch in the running statistics, in (0, 1].
+    #[serde(skip_serializing_if = "is_usual_momentum")]
+    pub momentum: f64,
+}
+
+impl Default for Norm {
+    fn default() -> Self {
+        Self { eps: BATCH_NORM_EPS, scale: true, momentum: BATCH_NORM_MOMENTUM }
+    }
+}
+
+impl Norm {
+    /// A norm with a learned scale, the usual momentum and another ε.
+    pub fn with_eps(eps: f64) -> Self {
+        Self { eps, ..Self::default() }
+    }
+
+    /// The usual norm without a learned scale: γ is 1.
+    pub fn without_scale() -> Self {
+        Self { scale: false, ..Self::default() }
+    }
+}
+
+// Attributes newer than the first files are written only where they say something.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_usual_momentum(momentum: &f64) -> bool {
+    momentum.to_bits() == BATCH_NORM_MOMENTUM.to_bits()
 }
 
 /// Attributes of a convolution; lists have one entry for each spatial axis (1 or 2). In a file all
@@ -167,7 +224,8 @@ pub struct Conv {
     pub kernel: Vec<usize>,
     /// Stride, each ≥ 1.
     pub stride: Vec<usize>,
-    /// Zero padding on both sides.
+    /// Zero padding: on both sides of each axis; or, twice as many entries, before the first
+    /// position of each axis and then behind the last of each (ONNX's `pads`).
     pub padding: Vec<usize>,
     /// Dilation, each ≥ 1.
     pub dilation: Vec<usize>,
@@ -244,12 +302,25 @@ impl Conv {
         Self { bias, padding: vec![0; 2], ..Self::square(features, 1, 1) }
     }
 
+    /// The same with the padding that TensorFlow calls "same" for an input of this shape, channels
+    /// first: `⌈n/stride⌉` outputs along an axis of n positions, and behind the last position one
+    /// zero more than before the first where their number is odd.
+    #[must_use]
+    pub fn with_same_padding(mut self, input: &[usize]) -> Self {
+        let extents: Vec<usize> =
+            self.kernel.iter().zip(&self.dilation).map(|(k, d)| (k - 1) * d + 1).collect();
+        self.padding = same_padding(input, &extents, &self.stride);
+        self
+    }
+
     /// Geometry over two axes; that of one axis is a row.
     pub fn as_2d(&self) -> Geometry {
+        let (before, after) = sides(&self.padding, self.kernel.len());
         Geometry {
             kernel: pair(&self.kernel, 1),
             stride: pair(&self.stride, 1),
-            padding: pair(&self.padding, 0),
+            padding: pair(before, 0),
+            padding_after: pair(after, 0),
             dilation: pair(&self.dilation, 1),
         }
     }
@@ -262,8 +333,11 @@ pub struct Geometry {
     pub kernel: [usize; 2],
     /// Stride.
     pub stride: [usize; 2],
-    /// Zero padding on both sides.
+    /// Zero padding before the first position; with the number of outputs it says where each
+    /// window stands.
     pub padding: [usize; 2],
+    /// Zero padding behind the last position.
+    pub padding_after: [usize; 2],
     /// Dilation; 1 for poolings.
     pub dilation: [usize; 2],
 }
@@ -271,7 +345,13 @@ pub struct Geometry {
 impl Geometry {
     /// The one window of a global pooling over an image of this height and width.
     pub fn whole(image: [usize; 2]) -> Self {
-        Self { kernel: image, stride: [1; 2], padding: [0; 2], dilation: [1; 2] }
+        let padding = [0; 2];
+        Self { kernel: image, stride: [1; 2], padding, padding_after: padding, dilation: [1; 2] }
+    }
+
+    /// `true` if the padding differs between the sides of an axis.
+    pub fn is_lopsided(&self) -> bool {
+        self.padding != self.padding_after
     }
 }
 
@@ -296,7 +376,8 @@ pub struct Window {
     pub kernel: Vec<usize>,
     /// Stride, each ≥ 1.
     pub stride: Vec<usize>,
-    /// Padding on both sides, at most half the size.
+    /// Padding, at most half the size on any side: of both sides of each axis; or before each axis
+    /// and then behind each, as [`Conv::padding`].
     pub padding: Vec<usize>,
 }
 
@@ -326,12 +407,22 @@ impl Window {
         Self { kernel: vec![size; 2], stride: vec![size; 2], padding: vec![0; 2] }
     }
 
+    /// The same with the padding that TensorFlow calls "same", as [`Conv::with_same_padding`]. An
+    /// average still counts the whole window, where TensorFlow's counts what lies inside.
+    #[must_use]
+    pub fn with_same_padding(mut self, input: &[usize]) -> Self {
+        self.padding = same_padding(input, &self.kernel, &self.stride);
+        self
+    }
+
     /// Geometry over two axes; that of one axis is a row.
     pub fn as_2d(&self) -> Geometry {
+        let (before, after) = sides(&self.padding, self.kernel.len());
         Geometry {
             kernel: pair(&self.kernel, 1),
             stride: pair(&self.stride, 1),
-            padding: pair(&self.padding, 0),
+            padding: pair(before, 0),
+            padding_after: pair(after, 0),
             dilation: [1, 1],
         }
     }
@@ -340,6 +431,24 @@ impl Window {
     pub fn size(&self) -> usize {
         self.kernel.iter().product()
     }
+}
+
+/// Padding before and behind each of `rank` axes, of a list of either length.
+pub(super) fn sides(padding: &[usize], rank: usize) -> (&[usize], &[usize]) {
+    if padding.len() == 2 * rank { padding.split_at(rank) } else { (padding, padding) }
+}
+
+/// "Same" padding of windows of these extents over an input `[C, …]`.
+fn same_padding(input: &[usize], extents: &[usize], strides: &[usize]) -> Vec<usize> {
+    let total = input.iter().skip(1).zip(extents).zip(strides).map(|((&size, extent), &stride)| {
+        let last = (size.div_ceil(stride.max(1)).max(1) - 1) * stride;
+        (last + extent).saturating_sub(size)
+    });
+    let total: Vec<usize> = total.collect();
+    let before: Vec<usize> = total.iter().map(|total| total / 2).collect();
+    let after: Vec<usize> =
+        total.iter().zip(&before).map(|(total, before)| total - before).collect();
+    if before == after { before } else { [before, after].concat() }
 }
 
 /// The last two entries as a pair; a missing vertical entry is `unit`.

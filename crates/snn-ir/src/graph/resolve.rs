@@ -1,7 +1,8 @@
 //! Names to indices, shapes, and what varies over time: computed once here, so that no interpreter
 //! checks a graph again.
 
-use super::{Conv, Graph, Node, Op, Window, initial};
+use super::op::sides;
+use super::{Conv, Graph, Node, Norm, Op, Window, initial};
 use crate::error::{Error, Result};
 use crate::site::Site;
 use std::collections::HashMap;
@@ -115,7 +116,7 @@ impl Graph {
     /// One input, first; one head, last; nothing else without a reader.
     fn check_ends(&self, nodes: &[ResolvedNode]) -> Result<()> {
         let is_input = |node: &Node| matches!(node.op, Op::Input { .. });
-        let is_head = |node: &Node| matches!(node.op, Op::TimeMean);
+        let is_head = |node: &Node| node.op.readout().is_some();
         let (Some(first), Some(last)) = (self.nodes.first(), self.nodes.last()) else {
             return Err(Error::Graph("it has no nodes".into()));
         };
@@ -123,7 +124,10 @@ impl Graph {
             return Err(Error::Graph("expected exactly one input, as the first node".into()));
         }
         if !is_head(last) || self.nodes.iter().filter(|n| is_head(n)).count() != 1 {
-            return Err(Error::Graph("expected exactly one time_mean, as the last node".into()));
+            return Err(Error::Graph(
+                "expected exactly one head (time_mean, time_last or time_max), as the last node"
+                    .into(),
+            ));
         }
         let mut read = vec![false; nodes.len()];
         for node in nodes {
@@ -244,7 +248,9 @@ fn check_arity(node: &Node) -> Result<()> {
         | Op::GlobalPool { .. }
         | Op::Flatten
         | Op::Activation { .. }
-        | Op::TimeMean => ("one", |n| n == 1),
+        | Op::TimeMean
+        | Op::TimeLast
+        | Op::TimeMax => ("one", |n| n == 1),
     };
     if fits(node.inputs.len()) {
         return Ok(());
@@ -256,6 +262,13 @@ fn check_arity(node: &Node) -> Result<()> {
         found: node.inputs.len(),
     })
 }
+
+/// Lengths of a convolution's padding.
+const PADDING: &str = "a list as long as the kernel, or twice as long (before each axis, then \
+                       behind each)";
+/// Lengths of the lists of a window.
+const WINDOW: &str = "lists of one or two axes, the padding perhaps twice as long (before each \
+                      axis, then behind each)";
 
 fn check_attributes(node: &Node) -> Result<()> {
     let fail = |field, expected, found: String| {
@@ -273,12 +286,12 @@ fn check_attributes(node: &Node) -> Result<()> {
                 ("padding", &conv.padding, 0),
                 ("dilation", &conv.dilation, 1),
             ] {
-                if axes.len() != rank || axes.iter().any(|&n| n < least || n > MAX_VALUES) {
-                    return fail(
-                        field,
-                        "a list as long as the kernel, of positive sizes",
-                        format!("{axes:?}"),
-                    );
+                let (fits, expected) = match field {
+                    "padding" => (axes.len() == rank || axes.len() == 2 * rank, PADDING),
+                    _ => (axes.len() == rank, "a list as long as the kernel, of positive sizes"),
+                };
+                if !fits || axes.iter().any(|&n| n < least || n > MAX_VALUES) {
+                    return fail(field, expected, format!("{axes:?}"));
                 }
             }
             if conv.channels == 0 || conv.groups == 0 || !conv.channels.is_multiple_of(conv.groups)
@@ -294,16 +307,17 @@ fn check_attributes(node: &Node) -> Result<()> {
             let rank = window.kernel.len();
             if !(1..=2).contains(&rank)
                 || window.stride.len() != rank
-                || window.padding.len() != rank
+                || ![rank, 2 * rank].contains(&window.padding.len())
             {
-                return fail("window", "lists of one or two axes", format!("{window:?}"));
+                return fail("window", WINDOW, format!("{window:?}"));
             }
+            let (before, after) = sides(&window.padding, rank);
             let bad = (0..rank).any(|i| {
                 window.kernel[i] == 0
                     || window.kernel[i] > MAX_VALUES
                     || window.stride[i] == 0
                     || window.stride[i] > MAX_VALUES
-                    || window.padding[i] > window.kernel[i] / 2
+                    || before[i].max(after[i]) > window.kernel[i] / 2
             });
             if bad {
                 return fail(
@@ -316,8 +330,13 @@ fn check_attributes(node: &Node) -> Result<()> {
                 return fail("window", "of at most 2^28 positions", format!("{window:?}"));
             }
         }
-        Op::BatchNorm { eps } if !(eps.is_finite() && *eps > 0.0) => {
-            return fail("eps", "positive", eps.to_string());
+        Op::BatchNorm(Norm { eps, momentum, .. }) => {
+            if !(eps.is_finite() && *eps > 0.0) {
+                return fail("eps", "positive", eps.to_string());
+            }
+            if !(*momentum > 0.0 && *momentum <= 1.0) {
+                return fail("momentum", "above 0 and at most 1", momentum.to_string());
+            }
         }
         Op::Activation { site, .. } => {
             if let Some((field, expected, found)) = site.fault() {
@@ -327,12 +346,13 @@ fn check_attributes(node: &Node) -> Result<()> {
         Op::Input { .. }
         | Op::Linear { .. }
         | Op::Scale
-        | Op::BatchNorm { .. }
         | Op::GlobalPool { .. }
         | Op::Flatten
         | Op::Add
         | Op::Concat
-        | Op::TimeMean => {}
+        | Op::TimeMean
+        | Op::TimeLast
+        | Op::TimeMax => {}
     }
     Ok(())
 }
@@ -381,7 +401,7 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
                 Ok(shape)
             }
         }
-        Op::TimeMean => match inputs[0] {
+        Op::TimeMean | Op::TimeLast | Op::TimeMax => match inputs[0] {
             [_] => Ok(inputs[0].to_vec()),
             other => Err(misfit("[classes]".into(), other)),
         },
@@ -400,9 +420,11 @@ fn conv_shape(conv: &Conv, input: &[usize]) -> std::result::Result<Vec<usize>, S
         &[&[conv.channels, input[0] / conv.groups], conv.kernel.as_slice()].concat(),
     )?;
     let mut shape = vec![conv.channels];
+    let (before, after) = sides(&conv.padding, rank);
     for axis in 0..rank {
         let extent = (conv.kernel[axis] - 1).saturating_mul(conv.dilation[axis]).saturating_add(1);
-        shape.push(windows(input[axis + 1], extent, conv.stride[axis], conv.padding[axis])?);
+        let padding = before[axis] + after[axis];
+        shape.push(windows(input[axis + 1], extent, conv.stride[axis], padding)?);
     }
     Ok(shape)
 }
@@ -420,27 +442,24 @@ fn pool_shape(window: &Window, input: &[usize]) -> std::result::Result<Vec<usize
         return Err(format!("[C] and {rank} spatial axes"));
     }
     let mut shape = vec![input[0]];
+    let (before, after) = sides(&window.padding, rank);
     for axis in 0..rank {
-        shape.push(windows(
-            input[axis + 1],
-            window.kernel[axis],
-            window.stride[axis],
-            window.padding[axis],
-        )?);
+        let padding = before[axis] + after[axis];
+        shape.push(windows(input[axis + 1], window.kernel[axis], window.stride[axis], padding)?);
     }
     Ok(shape)
 }
 
-/// Number of positions of a window along an axis (eq. 5).
+/// Number of positions of a window along an axis (eq. 5); `padding` is that of both sides together.
 fn windows(
     size: usize,
     extent: usize,
     stride: usize,
     padding: usize,
 ) -> std::result::Result<usize, String> {
-    let padded = size + 2 * padding;
+    let padded = size + padding;
     if padded < extent {
-        return Err(format!("an axis of at least {extent} with padding {padding}"));
+        return Err(format!("an axis of at least {extent} with padding {padding} in all"));
     }
     Ok((padded - extent) / stride + 1)
 }

@@ -36,6 +36,54 @@ pub enum Role {
     Head,
 }
 
+/// How a head reads the class scores of all macro-steps out (eq. 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Readout {
+    /// Their mean; on the grid and while a run lasts their sum.
+    #[default]
+    Mean,
+    /// Those of the last macro-step.
+    Last,
+    /// The largest of each class.
+    Max,
+}
+
+impl Readout {
+    /// The head of this readout.
+    pub fn op(self) -> Op {
+        match self {
+            Readout::Mean => Op::TimeMean,
+            Readout::Last => Op::TimeLast,
+            Readout::Max => Op::TimeMax,
+        }
+    }
+
+    /// Value of a class after a macro-step of this score; `before` is the value after the steps
+    /// before it, `None` of the first.
+    #[inline]
+    pub fn after<V: Copy + PartialOrd>(
+        self,
+        before: Option<V>,
+        score: V,
+        sum: impl FnOnce(V, V) -> V,
+    ) -> V {
+        match (self, before) {
+            (Readout::Mean, Some(before)) => sum(before, score),
+            (Readout::Max, Some(before)) if before >= score => before,
+            _ => score,
+        }
+    }
+
+    /// Number by which values after some macro-steps are divided to obtain logits: that of the
+    /// steps for a mean, else 1.
+    pub fn divisor(self, steps: u64) -> u64 {
+        match self {
+            Readout::Mean => steps.max(1),
+            Readout::Last | Readout::Max => 1,
+        }
+    }
+}
+
 impl Role {
     /// `true` for operations that have neither weights nor state.
     pub fn is_stateless(self) -> bool {
@@ -54,7 +102,17 @@ impl Op {
             Op::Pool { .. } | Op::GlobalPool { .. } => Role::Pool,
             Op::Flatten => Role::Shape,
             Op::Add | Op::Concat => Role::Join,
-            Op::TimeMean => Role::Head,
+            Op::TimeMean | Op::TimeLast | Op::TimeMax => Role::Head,
+        }
+    }
+
+    /// How this operation reads class scores out over time; `None` of one that is no head.
+    pub fn readout(&self) -> Option<Readout> {
+        match self {
+            Op::TimeMean => Some(Readout::Mean),
+            Op::TimeLast => Some(Readout::Last),
+            Op::TimeMax => Some(Readout::Max),
+            _ => None,
         }
     }
 
@@ -114,6 +172,11 @@ impl Graph {
             _ => None,
         });
         steps.max().unwrap_or(1)
+    }
+
+    /// Readout of the head; that of a graph without one is the mean.
+    pub fn readout(&self) -> Readout {
+        self.nodes.last().and_then(|node| node.op.readout()).unwrap_or_default()
     }
 
     /// Kind of the stream that each node yields, in the order of the nodes, in any form; see

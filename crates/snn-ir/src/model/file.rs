@@ -3,10 +3,11 @@
 
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, Norm, Op};
 use crate::model::conversion::ConversionOptions;
 use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
+use crate::site::{FirstMembrane, Site};
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensorError};
@@ -18,7 +19,9 @@ use std::path::Path;
 
 /// Version of the format. A reader takes this version and every earlier one; a writer gives a file
 /// the earliest version that says all of it: 1, 2 with an encoder or the options of a conversion,
-/// or 3 with nodes that say how their weights begin or that they are frozen.
+/// or 3 with operations or attributes that readers of version 2 do not know: nodes that say how
+/// their weights begin or that they are frozen, a norm without scale or with a momentum, padding of
+/// each side, a first membrane, heads other than the mean.
 pub const VERSION: u32 = 3;
 /// The largest header (graph and list of weights) a file may have, in bytes; a limit for
 /// untrusted files. JSON takes up to fifty times its size while it is read.
@@ -128,8 +131,7 @@ impl Model {
 
     /// The earliest version that says all of it.
     fn version(&self) -> u32 {
-        let of_training = |node: &Node| node.initial.is_some() || node.frozen;
-        if self.graph().nodes.iter().any(of_training) {
+        if self.graph().nodes.iter().any(is_of_version_3) {
             3
         } else if self.encoder() != Encoder::Direct || self.conversion().is_some() {
             2
@@ -145,6 +147,20 @@ impl Model {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         write_atomically(path.as_ref(), &self.to_bytes()?)
     }
+}
+
+/// `true` for a node that readers of version 2 do not know.
+fn is_of_version_3(node: &Node) -> bool {
+    let newer = match &node.op {
+        Op::BatchNorm(norm) => *norm != Norm::with_eps(norm.eps),
+        Op::Conv(conv) => conv.padding.len() > conv.kernel.len(),
+        Op::Pool { window, .. } => window.padding.len() > window.kernel.len(),
+        Op::Activation { site: Site::Lif(lif), .. } => lif.initial != FirstMembrane::Rest,
+        Op::Activation { site: Site::GridLif(lif), .. } => lif.initial,
+        Op::TimeLast | Op::TimeMax => true,
+        _ => false,
+    };
+    newer || node.initial.is_some() || node.frozen
 }
 
 /// Writes to a temporary file in the same folder, flushes it to the disk, renames it and flushes

@@ -53,7 +53,8 @@ impl Signature {
         self
     }
 
-    /// Logits of summed integers, the one place where they are made (eq. 13): `(unit / T) · sum`.
+    /// Logits of integers, the one place where they are made (eq. 13): `(unit / T) · sum`, of heads
+    /// that do not sum `unit · value`.
     ///
     /// # Errors
     /// The model is not on the grid.
@@ -62,8 +63,8 @@ impl Signature {
         Ok(sums.mapv(|sum| scale * sum as f64))
     }
 
-    /// Value of one unit of sums over `steps` macro-steps: `unit / steps`. For streams and runs
-    /// that end early; a whole run has T.
+    /// Value of one unit of what the head holds after `steps` macro-steps: `unit / steps` of a sum,
+    /// else `unit`. For streams and runs that end early; a whole run has T.
     ///
     /// # Errors
     /// The model is not on the grid.
@@ -71,6 +72,6 @@ impl Signature {
         let Form::Grid { logit_unit } = self.form else {
             return Err(Error::Graph(format!("form {} has no logit unit", self.form.label())));
         };
-        Ok(logit_unit / steps.max(1) as f64)
+        Ok(logit_unit / self.graph.readout().divisor(steps) as f64)
     }
 }

@@ -1,7 +1,7 @@
 //! A built-in network by its name, with its keys.
 
 use super::list::{KINDS, NETWORKS, Row};
-use super::{MsResNet, PlifNet, ResNet, SewResNet, SmallNet, Vgg};
+use super::{Airbench, MsResNet, PlifNet, ResNet, SewResNet, SmallNet, Vgg};
 use crate::graph::Graph;
 use crate::site::Lif;
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub enum Network {
     Vgg(Vgg),
     /// PLIF-net.
     PlifNet(PlifNet),
+    /// airbench.
+    Airbench(Airbench),
 }
 
 /// Calls a macro's body for whichever family a network is of.
@@ -37,6 +39,7 @@ macro_rules! of_family {
             Network::MsResNet($name) => $body,
             Network::Vgg($name) => $body,
             Network::PlifNet($name) => $body,
+            Network::Airbench($name) => $body,
         }
     };
 }
@@ -62,6 +65,7 @@ impl Network {
             Self::MsResNet(_) => MsResNet::KEYS,
             Self::Vgg(_) => Vgg::KEYS,
             Self::PlifNet(_) => PlifNet::KEYS,
+            Self::Airbench(_) => Airbench::KEYS,
         }
     }
 
@@ -87,6 +91,7 @@ impl Network {
             Self::MsResNet(network) => Self::MsResNet(changed(network, keys)?),
             Self::Vgg(network) => Self::Vgg(changed(network, keys)?),
             Self::PlifNet(network) => Self::PlifNet(changed(network, keys)?),
+            Self::Airbench(network) => Self::Airbench(changed(network, keys)?),
         };
         of_family!(&mut network, network => {
             (network.input, network.classes, network.neuron) = (input, classes, neuron);
@@ -179,14 +184,16 @@ impl BuiltIn {
         let is_size =
             |value: &Value| value.as_u64().is_some_and(|size| (1..=1 << 20).contains(&size));
         match (key, value) {
-            ("inner_width", value) => match value.as_f64() {
+            ("inner_width" | "head_scale", value) => match value.as_f64() {
                 Some(factor) if factor > 0.0 && factor <= 1e3 => Ok(()),
                 _ => fail("a factor above 0, at most 1000"),
             },
             (_, Value::Number(number)) if number.is_u64() && !is_size(value) => {
                 fail("1 to 1048576")
             }
-            ("blocks" | "layers" | "stages", Value::Array(values)) if values.is_empty() => {
+            ("blocks" | "layers" | "stages" | "widths", Value::Array(values))
+                if values.is_empty() =>
+            {
                 fail("a list of one stage or more")
             }
             ("blocks" | "layers", Value::Array(values)) => {

@@ -1,6 +1,6 @@
 //! The list of all built-in networks.
 
-use super::{MsResNet, Network, PlifNet, ResNet, SewResNet, SmallNet, Vgg};
+use super::{Airbench, MsResNet, Network, PlifNet, ResNet, SewResNet, SmallNet, Vgg};
 
 /// What is known of a built-in network.
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +119,18 @@ networks! {
         Network::PlifNet(PlifNet::of_gesture()), DVS_128 => 11, Some(1_698_304),
         "Fang 2021 (arXiv 2007.05785), table 1; spikingjelly `DVSGestureNet`, linear biases not counted",
         r#"{"width": 6, "hidden": 20, "votes": 3}"#, [2, 32, 32];
+    "airbench94", "airbench94: whitening, max pooling before norms without scale, Dirac",
+        Network::Airbench(Airbench::default()), CIFAR => 10, Some(1_971_352),
+        "Jordan 2024 (arXiv 2404.00498): 1.97 M; KellerJordan/cifar10-airbench",
+        r#"{"widths": [4, 6, 6]}"#, [3, 16, 16];
+    "airbench95", "airbench95: wider",
+        Network::Airbench(Airbench::of_95()), CIFAR => 10, Some(4_604_440),
+        "Jordan 2024 (arXiv 2404.00498); KellerJordan/cifar10-airbench `legacy/airbench95.py`",
+        r#"{"widths": [4, 6, 6]}"#, [3, 16, 16];
+    "airbench96", "airbench96: three convolutions a group, a shortcut around two",
+        Network::Airbench(Airbench::of_96()), CIFAR => 10, Some(9_915_416),
+        "Jordan 2024 (arXiv 2404.00498); KellerJordan/cifar10-airbench `legacy/airbench96.py`",
+        r#"{"widths": [4, 6, 6]}"#, [3, 16, 16];
     "small", "the demo's: a stem, max pooling, two residual blocks",
         Network::Small(SmallNet::default()), [3, 16, 16] => 10, None,
         "this project's own",

@@ -1,6 +1,7 @@
 //! Networks that are built in, each by the name that a config uses ([`BuiltIn`]). Their sites are
 //! LIF neurons; a policy of `snn-hybrid` then decides which of them train as ReLU.
 
+mod airbench;
 mod built_in;
 mod list;
 mod ms_resnet;
@@ -11,6 +12,7 @@ mod small;
 mod stem;
 mod vgg;
 
+pub use airbench::Airbench;
 pub use built_in::{BuiltIn, KeyError, Network};
 pub use list::{KINDS, NETWORKS, Row};
 pub use ms_resnet::MsResNet;

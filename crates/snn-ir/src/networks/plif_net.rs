@@ -1,6 +1,6 @@
 //! PLIF-nets.
 
-use crate::graph::{Conv, Graph, GraphBuilder, InitialWeights, Op, PoolKind};
+use crate::graph::{Conv, Graph, GraphBuilder, Op, PoolKind};
 use crate::site::Lif;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,6 @@ impl PlifNet {
         let linear = |features| Op::Linear { features, bias: false };
         net.flatten("flat").op("fc1", linear(self.hidden)).site("fc1.act");
         net.op("fc2", linear(self.classes.saturating_mul(self.votes))).site("fc2.act");
-        net.op("vote", linear(self.classes)).initial(InitialWeights::Voting).frozen().finish()
+        net.voting("vote", self.classes).finish()
     }
 }

@@ -8,7 +8,7 @@ use crate::custom_neurons::Neurons;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
 use crate::graph::resolve::Resolved;
-use crate::graph::{Conv, Geometry, Node, Op, PoolKind};
+use crate::graph::{Conv, Geometry, Node, Norm, Op, PoolKind};
 use crate::model::weights;
 use crate::model::{Form, Model};
 use crate::site::Site;
@@ -66,7 +66,8 @@ impl Evaluate for Naive<'_> {
                 }
                 Form::Trained | Form::Events => {
                     let (sums, sites) = run::<f64>(model, resolved, neurons, input, record)?;
-                    (Logits::Real(sums / time_steps as f64), sites)
+                    let divisor = model.graph().readout().divisor(time_steps as u64);
+                    (Logits::Real(sums / divisor as f64), sites)
                 }
             };
             Ok(Evaluation { logits, sites })
@@ -81,7 +82,7 @@ pub(crate) trait Number:
     fn pixel(pixel: u8, mean: u8, std: f64) -> Self;
     fn part(model: &Model, node: &str, part: &str) -> Result<ArrayD<Self>>;
     fn divided(self, by: usize) -> Option<Self>;
-    fn batch_norm(model: &Model, node: &str, eps: f64, c: usize, x: Self) -> Result<Self>;
+    fn batch_norm(model: &Model, node: &str, norm: Norm, c: usize, x: Self) -> Result<Self>;
     /// One neuron of channel `c` at one macro-step.
     fn step(
         site: &NaiveSite<'_, Self>,
@@ -106,10 +107,11 @@ impl Number for f64 {
     }
 
     /// Eq. 4.
-    fn batch_norm(model: &Model, node: &str, eps: f64, c: usize, x: Self) -> Result<Self> {
+    fn batch_norm(model: &Model, node: &str, norm: Norm, c: usize, x: Self) -> Result<Self> {
         let part = |part| Ok::<f64, Error>(weights::real(model.weights(), node, part)?[[c]]);
-        Ok(part("weight")? * (x - part("running_mean")?) / (part("running_var")? + eps).sqrt()
-            + part("bias")?)
+        let scale = if norm.scale { part("weight")? } else { 1.0 };
+        let deviation = (part("running_var")? + norm.eps).sqrt();
+        Ok(scale * (x - part("running_mean")?) / deviation + part("bias")?)
     }
 
     fn step(
@@ -139,7 +141,7 @@ impl Number for i64 {
         None
     }
 
-    fn batch_norm(_model: &Model, node: &str, _eps: f64, _c: usize, _x: Self) -> Result<Self> {
+    fn batch_norm(_model: &Model, node: &str, _: Norm, _c: usize, _x: Self) -> Result<Self> {
         Err(Error::Refused {
             node: node.into(),
             reason: "batch norm does not exist on the grid".into(),
@@ -209,7 +211,8 @@ fn run<A: Number>(
         for t in 0..steps {
             for index in 0..count {
                 let (node, info) = (&model.graph().nodes[index], &resolved.nodes[index]);
-                if t > 0 && !(info.varies || input.varies()) && !matches!(node.op, Op::TimeMean) {
+                let readout = node.op.readout();
+                if t > 0 && !(info.varies || input.varies()) && readout.is_none() {
                     continue;
                 }
                 let [channels, height, width] = info.chw();
@@ -243,10 +246,11 @@ fn run<A: Number>(
                             )
                         })
                         .collect()
-                } else if matches!(node.op, Op::TimeMean) {
+                } else if let Some(readout) = readout {
                     for class in 0..channels {
-                        sums[[sample, class]] =
-                            sums[[sample, class]] + values[info.inputs[0]][class];
+                        let held = &mut sums[[sample, class]];
+                        let score = values[info.inputs[0]][class];
+                        *held = readout.after((t > 0).then_some(*held), score, A::add);
                     }
                     Vec::new()
                 } else {
@@ -310,10 +314,10 @@ fn stateless<A: Number>(
             let weight = A::part(model, &node.name, "weight")?;
             x.iter().enumerate().map(|(i, &v)| weight[[i / (height * width)]] * v).collect()
         }
-        Op::BatchNorm { eps } => x
+        Op::BatchNorm(norm) => x
             .iter()
             .enumerate()
-            .map(|(i, &v)| A::batch_norm(model, &node.name, *eps, i / (height * width), v))
+            .map(|(i, &v)| A::batch_norm(model, &node.name, *norm, i / (height * width), v))
             .collect::<Result<_>>()?,
         Op::Pool { pool, window } => {
             let mut y = Vec::with_capacity(channels * height * width);
@@ -333,7 +337,7 @@ fn stateless<A: Number>(
             .map(|i| inputs[1..].iter().fold(x[i], |sum, (other, _)| sum + other[i]))
             .collect(),
         Op::Concat => inputs.iter().flat_map(|(x, _)| x.iter().copied()).collect(),
-        Op::Input { .. } | Op::Activation { .. } | Op::TimeMean => {
+        Op::Input { .. } | Op::Activation { .. } | Op::TimeMean | Op::TimeLast | Op::TimeMax => {
             return Err(Error::Refused {
                 node: node.name.clone(),
                 reason: "is not stateless".into(),
@@ -366,7 +370,7 @@ fn convolution<A: Number>(
     let bias = if conv.bias { Some(part("bias")?) } else { None };
     let multiplier =
         if matches!(model.form(), Form::Grid { .. }) { Some(part("multiplier")?) } else { None };
-    let Geometry { kernel, stride, padding, dilation } = conv.as_2d();
+    let Geometry { kernel, stride, padding, dilation, .. } = conv.as_2d();
     let group_inputs = shape[0] / conv.groups;
     let weight: Vec<A> = weight.iter().copied().collect();
     let mut y = Vec::with_capacity(output.iter().product());

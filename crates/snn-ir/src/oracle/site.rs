@@ -28,7 +28,7 @@ pub(crate) struct NaiveSite<'m, A> {
 /// State of one neuron.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory<A> {
-    /// `u⁺`; at rest until the first macro-step.
+    /// `u⁺`; `v₀` until the first macro-step.
     membrane: Option<A>,
     /// `i`.
     current: A,
@@ -160,7 +160,8 @@ impl NaiveSite<'_, f64> {
         } else {
             memory.current = input;
         }
-        let decayed = factor * (memory.membrane.unwrap_or(rest) - rest);
+        let before = memory.membrane.unwrap_or_else(|| lif.initial.of(rest, base));
+        let decayed = factor * (before - rest);
         let u = rest + decayed + memory.current;
         let threshold = match lif.adaptation {
             Adaptation::None => base,
@@ -248,6 +249,7 @@ impl NaiveSite<'_, i64> {
             }
             Site::GridLif(lif) => {
                 let threshold = self.weight("threshold", c).ok_or_else(|| self.lost())?;
+                memory.membrane.get_or_insert(self.weight("initial", c).unwrap_or(0));
                 grid_lif(lif, threshold, self.weight("adaptation", c).unwrap_or(0), current, memory)
             }
             Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => {

@@ -29,6 +29,10 @@ pub struct GridLif {
     /// units of the membrane.
     #[serde(default, skip_serializing_if = "is_default")]
     pub adaptation: GridAdaptation,
+    /// `true` if membranes start at the weight `<node>.initial`, i32 `[C]`, in units of the
+    /// membrane; else they start at 0.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub initial: bool,
 }
 
 impl GridLif {
@@ -42,6 +46,7 @@ impl GridLif {
             spike: Spike::default(),
             synapse: GridSynapse::default(),
             adaptation: GridAdaptation::default(),
+            initial: false,
         }
     }
 
@@ -52,6 +57,10 @@ impl GridLif {
         let mut parts = vec![part("threshold", 1.0)];
         if let GridAdaptation::Threshold { .. } = self.adaptation {
             parts.push(part("adaptation", 0.0));
+        }
+        if self.initial {
+            let initial = PartSpec::new("initial", vec![channels], form);
+            parts.push(initial.within(Range::Membrane));
         }
         parts
     }

@@ -1,7 +1,7 @@
 //! The leaky integrate-and-fire neuron and its attributes (eq. 8).
 
 use super::parts::{Fault, Initial, PartSpec, Range, positive};
-use super::{Surrogate, Threshold};
+use super::{FirstMembrane, Surrogate, Threshold};
 use crate::model::form::Form;
 use crate::strict::no_fields;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub struct Lif {
     /// Effect of spikes on the threshold.
     #[serde(skip_serializing_if = "is_default")]
     pub adaptation: Adaptation,
+    /// Membrane before the first macro-step, `v₀`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub initial: FirstMembrane,
     /// Gradient flow through the reset.
     pub reset_gradient: ResetGradient,
     /// Derivative used in place of the step function's.
@@ -53,6 +56,7 @@ impl Default for Lif {
             spike: Spike::default(),
             synapse: Synapse::default(),
             adaptation: Adaptation::default(),
+            initial: FirstMembrane::default(),
             reset_gradient: ResetGradient::Detached,
             surrogate: Surrogate::default(),
         }
@@ -70,7 +74,7 @@ impl Lif {
         }
     }
 
-    /// The potential a membrane rests at and is reset to, `v_r`: 0 unless the reset is hard.
+    /// The potential a membrane decays and is reset to, `v_r`: 0 unless the reset is hard.
     pub fn rest(&self) -> f64 {
         match self.reset {
             Reset::Hard { potential } => potential,
@@ -130,7 +134,7 @@ impl Lif {
             }
             Threshold::Fixed(_) | Threshold::Learned { .. } => {}
         }
-        if let Some(fault) = self.spike.fault() {
+        if let Some(fault) = self.spike.fault().or(self.initial.fault()) {
             return Some(fault);
         }
         // Both are defined symmetrically, or in multiples of the threshold, from 0.

@@ -2,6 +2,7 @@
 
 mod code;
 mod custom;
+mod first_membrane;
 mod grid;
 mod lif;
 pub(crate) mod parts;
@@ -12,6 +13,7 @@ mod threshold;
 // Everything public in these files is an attribute of a site; a new one needs no list here.
 pub use code::*;
 pub use custom::*;
+pub use first_membrane::*;
 pub use grid::*;
 pub use lif::*;
 pub use quant_relu::*;

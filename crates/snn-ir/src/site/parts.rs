@@ -1,6 +1,7 @@
 //! Weights of a node as data: what checks, initial weights, random models, optimisers and
 //! fine-tuning know of them.
 
+use super::MEMBRANE_LIMIT;
 use crate::model::form::Form;
 use ndarray::{ArrayD, Axis};
 
@@ -40,6 +41,8 @@ pub enum Range {
     Above(f64),
     /// Integers of −127 to 127.
     GridWeight,
+    /// Integers of −2³⁰ to 2³⁰, where membranes on the grid saturate.
+    Membrane,
     /// Values that do not descend along the first axis.
     Ascending,
 }
@@ -58,6 +61,10 @@ impl Range {
             Range::GridWeight => {
                 let most = f64::from(GRID_WEIGHT_MAX);
                 below(&|v| v.abs() <= most, "values of −127 to 127".into())
+            }
+            Range::Membrane => {
+                let most = MEMBRANE_LIMIT as f64;
+                below(&|v| v.abs() <= most, "values of −2^30 to 2^30".into())
             }
             Range::Ascending => values
                 .axis_windows(Axis(0), 2)

@@ -1,12 +1,14 @@
 //! Random trained models, for testing interpreters and conversions against each other. A model is a
 //! function of its seed.
 
-use crate::graph::{Conv, Graph, InitialWeights, Op, PoolKind, Window};
+use crate::graph::{
+    BATCH_NORM_MOMENTUM, Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Window,
+};
 use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 use crate::site::parts::{Initial, PartSpec, Range};
 use crate::site::{
-    Adaptation, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
+    Adaptation, FirstMembrane, Leak, Lif, QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
 };
 use ndarray::{ArrayD, IxDyn};
 use rand::seq::IndexedRandom;
@@ -72,7 +74,8 @@ pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
         draw.graph.push("flatten", Op::Flatten, &[&stream])
     };
     let scores = draw.graph.push("fc", Op::Linear { features: classes, bias: true }, &[&features]);
-    draw.graph.push("head", Op::TimeMean, &[&scores]);
+    let readout = draw.choose(&[Readout::Mean, Readout::Mean, Readout::Last, Readout::Max]);
+    draw.graph.push("head", readout.op(), &[&scores]);
     say_how_weights_begin(&mut draw.graph, seed);
     draw.finish(channels)
 }
@@ -107,6 +110,16 @@ pub fn pixels(model: &Model, batch: usize, seed: u64) -> ArrayD<u8> {
         shape.extend(image);
     }
     ArrayD::from_shape_simple_fn(IxDyn(&shape), || random.random())
+}
+
+/// `true` for a batch norm that reads a max pooling.
+fn follows_maxima(graph: &Graph, node: &Node) -> bool {
+    let input = node.inputs.first().and_then(|input| graph.node(input));
+    matches!(node.op, Op::BatchNorm(_))
+        && matches!(
+            input.map(|input| &input.op),
+            Some(Op::Pool { pool: PoolKind::Max, .. } | Op::GlobalPool { pool: PoolKind::Max })
+        )
 }
 
 struct Draw {
@@ -175,14 +188,31 @@ impl Draw {
             conv.padding.push(padding);
             conv.dilation.push(dilation);
         }
+        self.lopsided(&mut conv.padding);
         let name = self.name("conv");
         let conv = self.graph.push(name, Op::Conv(conv), &[input]);
-        if self.chance(0.75) {
-            let name = self.name("bn");
-            // With ε = 2⁻¹⁰ and a variance of 1 − 2⁻¹⁰ the root is exactly 1.
-            return self.graph.push(name, Op::BatchNorm { eps: 2.0_f64.powi(-10) }, &[&conv]);
+        if self.chance(0.75) { self.norm(&conv) } else { conv }
+    }
+
+    /// Shifts some windows: as much padding in all, but not the same on both sides.
+    fn lopsided(&mut self, padding: &mut Vec<usize>) {
+        if self.chance(0.25) {
+            let before: Vec<usize> =
+                padding.iter().map(|&each| self.random.random_range(0..=2 * each)).collect();
+            let after = padding.iter().zip(&before).map(|(each, before)| 2 * each - before);
+            *padding = before.iter().copied().chain(after).collect();
         }
-        conv
+    }
+
+    fn norm(&mut self, input: &str) -> String {
+        let norm = Norm {
+            // With ε = 2⁻¹⁰ and a variance of 1 − 2⁻¹⁰ the root is exactly 1.
+            eps: 2.0_f64.powi(-10),
+            scale: !self.chance(0.2),
+            momentum: self.choose(&[BATCH_NORM_MOMENTUM, BATCH_NORM_MOMENTUM, 0.4, 1.0]),
+        };
+        let name = self.name("bn");
+        self.graph.push(name, Op::BatchNorm(norm), &[input])
     }
 
     fn site(&mut self, input: &str) -> String {
@@ -242,6 +272,12 @@ impl Draw {
         if self.chance(0.3) {
             lif.synapse = Synapse::Current { alpha: factor(self) };
         }
+        lif.initial = match self.random.random_range(0..6) {
+            0 => FirstMembrane::Potential(self.choose(&[-0.5, 0.25, 0.75])),
+            1 | 2 if dyadic => FirstMembrane::Threshold { share: self.choose(&[0.5, -0.25]) },
+            1 | 2 => FirstMembrane::Threshold { share: self.random.random_range(-1.0..1.0) },
+            _ => FirstMembrane::Rest,
+        };
         if self.chance(0.3) && !matches!(lif.spike, Spike::Integer { .. }) {
             let strength = if dyadic {
                 self.choose(&[0.25, 0.5, 1.0])
@@ -253,11 +289,16 @@ impl Draw {
         lif
     }
 
-    /// Convolution, norm, perhaps pooling of the current, site.
+    /// Convolution, norm, perhaps pooling of the current, perhaps a norm after maxima, site.
     fn layer(&mut self, input: &str) -> String {
         let mut current = self.conv(input, None, false);
         if self.chance(0.25) {
             current = self.pool(&current, &[PoolKind::Max, PoolKind::Average]);
+        } else if self.chance(0.2) {
+            for _ in 0..self.random.random_range(1..=2) {
+                current = self.pool(&current, &[PoolKind::Max]);
+            }
+            current = self.norm(&current);
         }
         self.site(&current)
     }
@@ -295,11 +336,16 @@ impl Draw {
         let kernel =
             if pool == PoolKind::Average && self.numbers == Numbers::Dyadic { 2 } else { kernel };
         let padding = padding.min(kernel / 2);
-        let window = Window {
+        let mut window = Window {
             kernel: vec![kernel; axes],
             stride: vec![stride; axes],
             padding: vec![padding; axes],
         };
+        if self.chance(0.25) {
+            // At most half the kernel on either side.
+            let most = kernel / 2;
+            window.padding = (0..2 * axes).map(|_| self.random.random_range(0..=most)).collect();
+        }
         let name = self.name("pool");
         self.graph.push(name, Op::Pool { pool, window }, &[input])
     }
@@ -344,6 +390,10 @@ impl Draw {
                 let op = &graph.nodes[node].op;
                 let size = spec.shape.iter().product();
                 let mut values: Vec<f64> = (0..size).map(|_| self.value(op, &spec)).collect();
+                if spec.part == "weight" && follows_maxima(&graph, &graph.nodes[node]) {
+                    // Only what ascends commutes with a maximum.
+                    values.iter_mut().for_each(|v| *v = if *v == 0.0 { 1.0 } else { v.abs() });
+                }
                 if self.numbers == Numbers::Dyadic && is_synapse(op, &spec) {
                     // One full-scale weight in each row makes the unit of the grid a power of two.
                     let row = size / spec.shape[0];
@@ -379,14 +429,14 @@ impl Draw {
                     _ => initial * self.random.random_range(0.7..1.5),
                 }
             }
-            (Op::BatchNorm { .. }, Some(Initial::Constant(1.0))) if spec.learned => {
+            (Op::BatchNorm(_), Some(Initial::Constant(1.0))) if spec.learned => {
                 if dyadic {
                     return self.choose(&[1.0, 0.5, -1.0, -0.5, 0.0]);
                 }
                 let usual = self.random.random_range(0.3..1.5);
                 self.choose(&[usual, usual, usual, -usual, 1e-8, -1e-8, 0.0])
             }
-            (Op::BatchNorm { eps }, _) if spec.range != Range::Finite => {
+            (Op::BatchNorm(Norm { eps, .. }), _) if spec.range != Range::Finite => {
                 if dyadic {
                     1.0 - eps
                 } else {

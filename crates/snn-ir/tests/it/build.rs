@@ -1,13 +1,11 @@
 //! The builder: the built-in networks node by node, and what it says of nonsense.
 
 use snn_ir::networks::{ResNet, SmallNet};
-use snn_ir::{
-    BATCH_NORM_EPS, Conv, Graph, GraphBuilder, Lif, Op, PoolKind, QuantRelu, Site, Window,
-};
+use snn_ir::{Conv, Graph, GraphBuilder, Lif, Norm, Op, PoolKind, QuantRelu, Site, Window};
 
 fn conv_norm(graph: &mut Graph, conv: &str, norm: &str, attributes: Conv, input: &str) -> String {
     let conv = graph.push(conv, Op::Conv(attributes), &[input]);
-    graph.push(norm, Op::BatchNorm { eps: BATCH_NORM_EPS }, &[&conv])
+    graph.push(norm, Op::BatchNorm(Norm::default()), &[&conv])
 }
 
 fn lif(graph: &mut Graph, name: &str, input: &str) -> String {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use snn_ir::networks::{ResNet, SmallNet};
-use snn_ir::{Conv, Graph, GraphBuilder, Op, PoolKind, Signature, Window};
+use snn_ir::{Conv, Graph, GraphBuilder, Norm, Op, PoolKind, Signature, Window};
 use std::path::PathBuf;
 
 fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -39,7 +39,7 @@ fn attributes_that_have_a_default_may_be_absent() {
     assert_eq!(Graph::from_toml(&full).unwrap(), graph);
     let op = |name: &str| graph.node(name).unwrap().op.clone();
     assert_eq!(op("stem.conv"), Op::Conv(Conv::square(16, 3, 1)));
-    assert_eq!(op("stem.bn"), Op::BatchNorm { eps: 1e-5 });
+    assert_eq!(op("stem.bn"), Op::BatchNorm(Norm::default()));
     let window = Window::square(2);
     assert_eq!(op("pool1"), Op::Pool { pool: PoolKind::Max, window });
     assert_eq!(graph.node("stem.bn").unwrap().inputs, ["stem.conv"]);
@@ -81,6 +81,66 @@ fn what_is_written_leaves_nothing_out() {
     let window = serde_json::to_value(Window::square(2)).unwrap();
     assert_eq!(window, json!({"kernel": [2, 2], "stride": [2, 2], "padding": [0, 0]}));
     assert_eq!(json["nodes"][6]["op"], json!({"op": "linear", "features": 2, "bias": true}));
+}
+
+/// Attributes newer than the first files are absent where they say what those files meant.
+#[test]
+fn attributes_of_a_norm_are_written_only_where_they_differ() {
+    let json = |norm: Norm| serde_json::to_value(Op::BatchNorm(norm)).unwrap();
+    assert_eq!(json(Norm::default()), json!({"op": "batch_norm", "eps": 1e-5}));
+    let norm = Norm { eps: 1e-3, scale: false, momentum: 0.4 };
+    let written = json!({"op": "batch_norm", "eps": 1e-3, "scale": false, "momentum": 0.4});
+    assert_eq!(json(norm), written);
+    assert_eq!(serde_json::from_value::<Op>(written).unwrap(), Op::BatchNorm(norm));
+    let unknown = json!({"op": "batch_norm", "gamma": false});
+    let error = serde_json::from_value::<Op>(unknown).unwrap_err().to_string();
+    assert!(error.contains("gamma") && error.contains("momentum"), "{error}");
+}
+
+/// Padding of both sides is written as it always was; of each side in twice as many entries.
+#[test]
+fn padding_of_each_side_is_a_longer_list() {
+    let conv = Conv { padding: vec![0, 1, 1, 1], ..Conv::square(2, 3, 2) };
+    let json = serde_json::to_value(&conv).unwrap();
+    assert_eq!(json["padding"], json!([0, 1, 1, 1]));
+    assert_eq!(serde_json::from_value::<Conv>(json).unwrap(), conv);
+    let geometry = conv.as_2d();
+    assert_eq!((geometry.padding, geometry.padding_after), ([0, 1], [1, 1]));
+    let line = Conv { padding: vec![1, 2], ..Conv::line(2, 3, 1) };
+    assert_eq!((line.as_2d().padding, line.as_2d().padding_after), ([0, 1], [0, 2]));
+}
+
+#[test]
+fn heads_and_a_voting_layer() {
+    let mut net = GraphBuilder::new([20]);
+    net.linear("fc", 20).site("act").voting("vote", 10).readout(snn_ir::Readout::Max);
+    let graph = net.build().unwrap();
+    let json = serde_json::to_value(&graph).unwrap();
+    assert_eq!(json["nodes"][4]["op"], json!({"op": "time_max"}));
+    assert_eq!(Graph::from_json(&json.to_string()).unwrap(), graph);
+    assert!(graph.node("vote").unwrap().frozen);
+    let vote = graph.initial_weights(1).unwrap()["vote.weight"].to_f64();
+    assert_eq!((vote[[0, 0]], vote[[0, 1]], vote[[0, 2]], vote[[9, 19]]), (0.5, 0.5, 0.0, 0.5));
+    let two = fault(|json| {
+        let nodes = json["nodes"].as_array_mut().unwrap();
+        let mut other = nodes[nodes.len() - 1].clone();
+        other["name"] = json!("again");
+        other["op"] = json!({"op": "time_last"});
+        nodes.push(other);
+    });
+    assert!(two.contains("exactly one head (time_mean, time_last or time_max)"), "{two}");
+}
+
+/// Without a learned scale there is no such weight: none to train, and none in a file.
+#[test]
+fn a_norm_without_scale_has_no_weight() {
+    let mut net = GraphBuilder::new([3]);
+    net.linear("fc", 2).norm_of("norm", Norm::without_scale());
+    let graph = net.build().unwrap();
+    let weights = graph.initial_weights(1).unwrap();
+    let names: Vec<&str> = weights.keys().map(String::as_str).collect();
+    let expected = ["fc.bias", "fc.weight", "norm.bias", "norm.running_mean", "norm.running_var"];
+    assert_eq!(names, expected);
 }
 
 /// A mistake in the JSON of a graph.

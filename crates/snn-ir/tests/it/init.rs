@@ -4,8 +4,8 @@ use crate::tiny::{chain, site};
 use snn_ir::logistic;
 use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{
-    Conv, GraphBuilder, InitialWeights, Leak, Lif, Op, PoolKind, QuantRelu, Share, Site, Tensor,
-    Weights,
+    Conv, GraphBuilder, InitialWeights, Leak, Lif, Norm, Op, PoolKind, QuantRelu, Share, Site,
+    Tensor, Weights,
 };
 
 fn values(weights: &Weights, name: &str) -> Vec<f64> {
@@ -74,7 +74,7 @@ fn norms_steps_leaks_and_scales_start_where_they_should() {
         &[3],
         vec![
             ("scale", Op::Scale),
-            ("norm", Op::BatchNorm { eps: 1e-5 }),
+            ("norm", Op::BatchNorm(Norm::default())),
             ("layer", quant(Share::Layer, 0.3)),
             ("channel", quant(Share::Channel, 0.6)),
             ("slow", plif(0.9)),

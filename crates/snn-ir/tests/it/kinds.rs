@@ -6,8 +6,9 @@ use ndarray::ArrayD;
 use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use snn_ir::Naive;
 use snn_ir::{
-    Adaptation, Code, Custom, Evaluate, Graph, GridLif, Input, Leak, Lif, Model, Neuron,
-    NeuronKind, Neurons, Op, Record, Reset, Share, Site, Spike, Surrogate, Synapse, Threshold,
+    Adaptation, Code, Custom, Evaluate, FirstMembrane, Graph, GridLif, Input, Leak, Lif, Model,
+    Neuron, NeuronKind, Neurons, Op, Record, Reset, Share, Site, Spike, Surrogate, Synapse,
+    Threshold,
 };
 use snn_ir::{GridAdaptation, GridReset, GridSynapse, LearnedParam};
 use std::collections::BTreeMap;
@@ -102,6 +103,70 @@ fn the_soft_reset_of_an_adaptive_neuron_subtracts_the_base_threshold() {
 }
 
 #[test]
+fn the_first_membrane_is_where_the_first_step_begins() {
+    // QCFS: IF, θ = 1, soft reset, I = 5/16: u = 0.3125, 0.625, 0.9375, 1.25; from ½ it fires a
+    // step and a half earlier, and the count of spikes is the nearest one and not the floor.
+    let pixels = [148; 5];
+    let at_rest = integrating(|_| {});
+    assert_eq!(spikes(at_rest, &pixels).0, [0, 0, 0, 1, 0]);
+    for initial in [FirstMembrane::Potential(0.5), FirstMembrane::Threshold { share: 0.5 }] {
+        assert_eq!(spikes(integrating(|n| n.initial = initial), &pixels).0, [0, 1, 0, 0, 1]);
+    }
+    // It leaks towards the reset potential before the first current: λ = ½, v_r = −1, v₀ = 1 is
+    // −1 + ½·2 = 0; a share of the way from −1 to θ = 1.
+    let leaky = |initial| Lif { reset: Reset::Hard { potential: -1.0 }, initial, ..Lif::default() };
+    for initial in [FirstMembrane::Potential(1.0), FirstMembrane::Threshold { share: 1.0 }] {
+        assert_eq!(spikes(leaky(initial), &[192, 192]), (vec![1, 0], 1));
+        assert_eq!(spikes(leaky(initial), &[191, 255]).0, [0, 1]);
+    }
+    assert_eq!(spikes(leaky(FirstMembrane::Rest), &[192, 255]).0, [0, 1]);
+}
+
+#[test]
+fn a_share_of_a_learned_threshold_follows_its_channels() {
+    let lif = integrating(|n| {
+        n.threshold = Threshold::Learned { initial: 1.0, share: Share::Channel };
+        n.initial = FirstMembrane::Threshold { share: 0.5 };
+    });
+    let graph = chain(&[2], vec![("neuron", site(Site::Lif(lif)))]);
+    let mut model = trained(graph, 1, [("neuron.threshold", real(&[2], &[1.0, 3.0]))]);
+    model.signature_mut().preprocessing.std = vec![64.0; 2];
+    // I = 1 each (the mean is 0): u = 1.5 ≥ 1, and 2.5 < 3.
+    assert_eq!(levels(&run_frames(&model, &[64, 64]), "neuron"), [1, 0]);
+}
+
+#[test]
+fn first_membranes_as_data() {
+    let write = |initial| serde_json::to_value(Lif { initial, ..Lif::default() }).unwrap();
+    assert!(write(FirstMembrane::Rest).get("initial").is_none(), "as files always were");
+    assert_eq!(write(FirstMembrane::Potential(0.5))["initial"], 0.5);
+    let share = write(FirstMembrane::Threshold { share: 0.5 });
+    let table = serde_json::json!({"kind": "threshold", "share": 0.5});
+    assert_eq!(share["initial"], table);
+    let read = |text: &str| toml::from_str::<Lif>(text).map(|lif| lif.initial);
+    assert_eq!(read("initial = 1").unwrap(), FirstMembrane::Potential(1.0));
+    assert_eq!(read("initial = { kind = 'rest' }").unwrap(), FirstMembrane::Rest);
+    assert_eq!(serde_json::from_value::<Lif>(share).unwrap().initial.of(0.0, 3.0), 1.5);
+    for (text, parts) in [
+        ("initial = 'half'", ["a number", "share"]),
+        ("initial = { kind = 'half' }", ["half", "threshold"]),
+        ("initial = { kind = 'threshold' }", ["share", "missing"]),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+    for (initial, part) in [
+        (FirstMembrane::Potential(f64::NAN), "initial must be finite"),
+        (FirstMembrane::Threshold { share: 1.5 }, "initial.share must be −1 to 1"),
+    ] {
+        let lif = Lif { initial, ..Lif::default() };
+        let graph = chain(&[1], vec![("neuron", site(Site::Lif(lif)))]);
+        let error = graph.resolve().unwrap_err().to_string();
+        assert!(error.contains("neuron") && error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn learned_thresholds_are_weights_of_layers_or_channels() {
     let graph = |share| {
         let lif = Lif { threshold: Threshold::Learned { initial: 1.0, share }, ..Lif::default() };
@@ -160,6 +225,8 @@ fn the_grid_is_exact_where_guard_bits_suffice() {
         let current = random.random_bool(0.5);
         let adapts = random.random_bool(0.5) && !matches!(spike, Spike::Integer { .. });
         let factor = |k: u32| f64::from(k) / 4.0;
+        // In guard bits; 0 is rest.
+        let first = if random.random_bool(0.5) { random.random_range(-8192..=8192) } else { 0 };
         let real_site = Lif {
             leak: Leak::Factor { factor: factor(leak) },
             threshold: Threshold::Fixed(f64::from(threshold)),
@@ -174,6 +241,11 @@ fn the_grid_is_exact_where_guard_bits_suffice() {
                 Adaptation::Threshold { decay: factor(decay), strength: f64::from(jump) / 4096.0 }
             } else {
                 Adaptation::None
+            },
+            initial: if first == 0 {
+                FirstMembrane::Rest
+            } else {
+                FirstMembrane::Potential(f64::from(first) / 4096.0)
             },
             ..Lif::default()
         };
@@ -194,6 +266,7 @@ fn the_grid_is_exact_where_guard_bits_suffice() {
             } else {
                 GridAdaptation::None
             },
+            initial: first != 0,
             ..GridLif::new(leak, 2, 12, grid_reset)
         };
         let code = match spike {
@@ -224,6 +297,15 @@ fn the_grid_is_exact_where_guard_bits_suffice() {
         model.signature_mut().preprocessing.mean = vec![128];
         if adapts {
             model.weights_mut().insert("site.adaptation".into(), int(&[1], &[jump]));
+        }
+        if first != 0 {
+            let missing = model.validate().unwrap_err().to_string();
+            assert!(missing.contains("site.initial"), "{missing}");
+            let beyond = int(&[1], &[(1 << 30) + 1]);
+            model.weights_mut().insert("site.initial".into(), beyond);
+            let error = model.validate().unwrap_err().to_string();
+            assert!(error.contains("values of −2^30 to 2^30"), "{error}");
+            model.weights_mut().insert("site.initial".into(), int(&[1], &[first]));
         }
         let found = levels(&run_frames(&model, &pixels), "site");
         assert_eq!(found, expected, "case {case}: {pixels:?} {real_site:?}");
@@ -295,7 +377,7 @@ fn nothing_unknown_stands_beside_a_tag() {
         let error = error.unwrap_or_else(|| panic!("{what} was read")).to_string();
         assert!(error.contains("unknown field `bogus`"), "{what}: {error}");
     };
-    for op in ["scale", "flatten", "add", "concat", "time_mean"] {
+    for op in ["scale", "flatten", "add", "concat", "time_mean", "time_last", "time_max"] {
         let json = format!(r#"{{"op": "{op}", "bogus": 1}}"#);
         refused(serde_json::from_str::<Op>(&json).err(), &json);
         serde_json::from_str::<Op>(&format!(r#"{{"op": "{op}"}}"#)).unwrap();

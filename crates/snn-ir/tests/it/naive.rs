@@ -9,8 +9,8 @@ use rand::{RngExt, SeedableRng};
 use snn_ir::GridReset;
 use snn_ir::testing::Numbers;
 use snn_ir::{
-    Code, Conv, Evaluate, Graph, GridLif, Input, Leak, Lif, Logits, Model, Op, PoolKind, QuantRelu,
-    Record, Reset, Share, Site, SiteOutput, Tensor, Window,
+    Code, Conv, Evaluate, Graph, GridLif, Input, Leak, Lif, Logits, Model, Norm, Op, PoolKind,
+    QuantRelu, Readout, Record, Reset, Share, Site, SiteOutput, Tensor, Window,
 };
 use snn_ir::{MEMBRANE_LIMIT, Naive, logistic};
 
@@ -34,6 +34,42 @@ fn pixels_enter_minus_mean_over_deviation() {
     model.signature_mut().preprocessing.mean = vec![100, 200];
     model.signature_mut().preprocessing.std = vec![2.0, 4.0];
     assert_eq!(logits(&run(&model, &[0, 255, 0, 255])), [-50.0, 77.5, -50.0, 13.75]);
+}
+
+// === Eq. 7 ===
+
+/// The three heads over frames, and over an image, whose scores do not vary.
+#[test]
+fn heads_read_the_mean_the_last_and_the_largest_scores() {
+    let model = |readout: Readout, steps| {
+        let mut model = trained(chain(&[2], vec![]), steps, []);
+        let last = model.graph().nodes.len() - 1;
+        model.graph_mut().nodes[last].op = readout.op();
+        model.signature_mut().preprocessing.mean.fill(128);
+        model
+    };
+    let frames = [130, 120, 134, 125, 129, 121];
+    let found = |readout| logits(&run_frames(&model(readout, 3), &frames));
+    assert_eq!(found(Readout::Mean), [3.0, -6.0]);
+    assert_eq!(found(Readout::Last), [1.0, -7.0]);
+    assert_eq!(found(Readout::Max), [6.0, -3.0], "of each class, below 0 too");
+    for readout in [Readout::Mean, Readout::Last, Readout::Max] {
+        assert_eq!(logits(&run(&model(readout, 4), &[131, 126])), [3.0, -2.0]);
+    }
+}
+
+/// On the grid a mean is a sum until `logits` divides it; the others have the unit of a step.
+#[test]
+fn integers_of_heads_have_their_own_scale() {
+    for (readout, expected) in [(Readout::Mean, 0.125), (Readout::Last, 0.5), (Readout::Max, 0.5)] {
+        let mut model = crate::tiny::grid_model().with_time_steps(4);
+        let last = model.graph().nodes.len() - 1;
+        model.graph_mut().nodes[last].op = readout.op();
+        model.signature_mut().form = snn_ir::Form::Grid { logit_unit: 0.5 };
+        assert_eq!(model.logit_scale(4).unwrap().to_bits(), f64::to_bits(expected));
+        let logits = model.logits(&ndarray::arr2(&[[8_i64, -2]])).unwrap();
+        assert_eq!(logits, ndarray::arr2(&[[8.0 * expected, -2.0 * expected]]));
+    }
 }
 
 // === Eq. 2 ===
@@ -188,8 +224,17 @@ fn a_batch_norm() {
         ("op.running_var", real(&[2], &[3.75, 0.0])),
     ];
     // √(3.75 + 0.25) = 2, √(0 + 0.25) = ½.
-    let found = of_op(&[2, 1, 2], Op::BatchNorm { eps: 0.25 }, weights, &[131, 133, 129, 127]);
+    let found =
+        of_op(&[2, 1, 2], Op::BatchNorm(Norm::with_eps(0.25)), weights, &[131, 133, 129, 127]);
     assert_eq!(found, [-1.0, 1.0, -6.0, 6.0]);
+    let weights = [
+        ("op.bias", real(&[2], &[-1.0, 0.0])),
+        ("op.running_mean", real(&[2], &[3.0, 0.0])),
+        ("op.running_var", real(&[2], &[3.75, 0.0])),
+    ];
+    let norm = Norm { scale: false, ..Norm::with_eps(0.25) };
+    let found = of_op(&[2, 1, 2], Op::BatchNorm(norm), weights, &[131, 133, 129, 127]);
+    assert_eq!(found, [-1.0, 0.0, 2.0, -2.0], "γ is 1 where there is none");
 }
 
 /// `−1 −2 −3 / −4 −5 −6 / −7 −8 −9`: zeros of the padding would win a maximum.
@@ -205,6 +250,65 @@ fn pools_with_padding() {
     assert_eq!(pool(PoolKind::Sum, window()), [-1.0, -5.0, -11.0, -28.0]);
     assert_eq!(pool(PoolKind::Average, window()), [-0.25, -1.25, -2.75, -7.0]);
     assert_eq!(pool(PoolKind::Max, window()), [-1.0, -2.0, -4.0, -5.0]);
+}
+
+/// Padding of one side only: the window of an output stands as far to the left and above as there
+/// is padding before, and sides that are swapped give other values.
+#[test]
+fn padding_of_each_side() {
+    let window = |padding: [usize; 4]| Window {
+        kernel: vec![2, 2],
+        stride: vec![2, 2],
+        padding: padding.to_vec(),
+    };
+    // Above and left; behind.
+    assert_eq!(pool(PoolKind::Sum, window([1, 1, 0, 0])), [-1.0, -5.0, -11.0, -28.0]);
+    assert_eq!(pool(PoolKind::Sum, window([0, 0, 1, 1])), [-12.0, -9.0, -15.0, -9.0]);
+    assert_eq!(pool(PoolKind::Average, window([0, 0, 1, 1])), [-3.0, -2.25, -3.75, -2.25]);
+    assert_eq!(pool(PoolKind::Max, window([0, 0, 1, 1])), [-1.0, -3.0, -7.0, -9.0]);
+    // Above and right.
+    assert_eq!(pool(PoolKind::Sum, window([1, 0, 0, 1])), [-3.0, -3.0, -24.0, -15.0]);
+    // The same entries of both sides are what one entry an axis says.
+    assert_eq!(
+        pool(PoolKind::Sum, window([1, 1, 1, 1])),
+        pool(PoolKind::Sum, Window { padding: vec![1, 1], ..window([0; 4]) })
+    );
+
+    let conv = |padding: Vec<usize>| Conv {
+        kernel: vec![1, 3],
+        padding,
+        stride: vec![1, 1],
+        ..Conv::square(1, 1, 1)
+    };
+    let found = |padding| {
+        let weights = [("op.weight", real(&[1, 1, 1, 3], &[1.0, 10.0, 100.0]))];
+        of_op(&[1, 1, 3], Op::Conv(conv(padding)), weights, &[127, 126, 125])
+    };
+    assert_eq!(found(vec![0, 2, 0, 0]), [-100.0, -210.0, -321.0]);
+    assert_eq!(found(vec![0, 0, 0, 2]), [-321.0, -32.0, -3.0]);
+    assert_eq!(found(vec![0, 1, 0, 1]), found(vec![0, 1]));
+}
+
+/// What TensorFlow's "same" gives: output sizes, and the odd zero behind.
+#[test]
+fn same_padding_is_that_of_tensorflow() {
+    let conv = |kernel, stride, dilation, size: usize| {
+        let conv = Conv { dilation: vec![dilation; 2], ..Conv::square(1, kernel, stride) };
+        let conv = conv.with_same_padding(&[3, size, size]);
+        let mut graph = snn_ir::Graph::default();
+        graph.push("image", Op::Input { shape: vec![3, size, size] }, &[]);
+        graph.push("conv", Op::Conv(conv.clone()), &["image"]);
+        (conv.padding, graph.shapes().unwrap()[1][1])
+    };
+    assert_eq!(conv(3, 1, 1, 8), (vec![1, 1], 8));
+    assert_eq!(conv(3, 2, 1, 8), (vec![0, 0, 1, 1], 4));
+    assert_eq!(conv(3, 2, 1, 7), (vec![1, 1], 4));
+    assert_eq!(conv(2, 1, 1, 5), (vec![0, 0, 1, 1], 5));
+    assert_eq!(conv(7, 2, 1, 224), (vec![2, 2, 3, 3], 112));
+    assert_eq!(conv(3, 2, 2, 8), (vec![1, 1, 2, 2], 4));
+    assert_eq!(conv(1, 2, 1, 8), (vec![0, 0], 4));
+    let window = Window { stride: vec![2, 2], ..Window::square(3) };
+    assert_eq!(window.with_same_padding(&[3, 8, 7]).padding, [0, 1, 1, 1]);
 }
 
 #[test]

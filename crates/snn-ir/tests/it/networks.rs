@@ -53,6 +53,9 @@ const COUNTS: &[(&str, u64, usize, usize)] = &[
     ("plif_net_mnist", 62_261_224, 4, 187_108),
     ("plif_net_dvs", 834_718_696, 6, 2_785_892),
     ("plif_net_gesture", 841_015_482, 7, 2_794_094),
+    ("airbench94", 118_147_360, 7, 81_560),
+    ("airbench95", 301_560_864, 7, 125_208),
+    ("airbench96", 451_967_264, 10, 179_736),
     ("small", 2_208_064, 5, 16_384),
 ];
 
@@ -140,6 +143,13 @@ fn inner_width_widens_blocks_inside_alone() {
         assert_eq!(width(kind, 1.5, [3, 32, 32]), [24, 16, 16], "{kind}");
         assert_eq!(width(kind, 0.01, [3, 32, 32]), [1, 16, 16], "{kind}");
     }
+    let widened = with("airbench96", &json!({ "inner_width": 1.5 }));
+    let graph = widened.graph([3, 32, 32], 10, &Lif::default());
+    let channels = |name: &str| {
+        graph.shapes().unwrap()[graph.nodes.iter().position(|node| node.name == name).unwrap()][0]
+    };
+    let found = [channels("group1.conv1"), channels("group1.conv2"), channels("group1.conv3")];
+    assert_eq!(found, [128, 192, 128]);
     // Twice as wide inside, most neurons are inside (design notes: 61 % of ResNet-18).
     let twice = with("resnet18", &json!({ "inner_width": 2.0 }));
     let sites = twice.graph([3, 32, 32], 10, &Lif::default()).sites().unwrap();
@@ -182,6 +192,17 @@ fn networks_end_as_their_papers_say() {
     let vggsnn = graph(NETWORKS.iter().find(|row| row.kind == "vggsnn").unwrap());
     let average = |op: &Op| matches!(op, Op::Pool { pool: PoolKind::Average, .. });
     assert_eq!(vggsnn.nodes.iter().filter(|node| average(&node.op)).count(), 4);
+    let airbench = graph(NETWORKS.iter().find(|row| row.kind == "airbench96").unwrap());
+    let node = |name: &str| airbench.node(name).unwrap();
+    assert_eq!(node("whiten").initial, Some(InitialWeights::Whitening));
+    assert!(node("whiten").frozen && !node("group1.conv1").frozen);
+    assert_eq!(node("group1.conv1").initial, Some(InitialWeights::Dirac));
+    assert_eq!(node("group1.bn1").inputs, ["group1.pool"], "pooled before its norm");
+    assert!(matches!(&node("group1.bn1").op, Op::BatchNorm(norm) if !norm.scale));
+    assert_eq!(node("group1.add").inputs, ["group1.bn3", "group1.act1"]);
+    // Logits a ninth as large, in the weights of the head.
+    let Some(InitialWeights::Uniform(bound)) = node("fc").initial else { panic!("head") };
+    assert!((bound - 1.0 / (9.0 * 512.0_f64.sqrt())).abs() < 1e-15, "{bound}");
     // The order of the old builder's nodes is what old checkpoints and files have.
     assert_eq!(
         BuiltIn::named("resnet").unwrap().graph([3, 32, 32], 10, &Lif::default()),

@@ -5,8 +5,8 @@ use crate::tiny::{chain, site};
 use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::weight_specs;
 use snn_ir::{
-    Code, Conv, Form, Graph, Leak, Lif, Op, PoolKind, QuantRelu, Reset, Site, Threshold, Window,
-    chw,
+    Code, Conv, Form, Graph, Leak, Lif, Norm, Op, PoolKind, QuantRelu, Reset, Site, Threshold,
+    Window, chw,
 };
 use snn_ir::{DEFAULT_LEAK, DEFAULT_THRESHOLD};
 use std::panic::catch_unwind;
@@ -98,6 +98,18 @@ fn what_does_not_fit_says_what_was_expected() {
         &refusal(&[3, 4, 4], pool(&[2, 2], &[2, 2], &[2, 0])),
         &["window", "at most half the kernel"],
     );
+    has(
+        &refusal(&[3, 4, 4], pool(&[2, 2], &[2, 2], &[0, 0, 0, 2])),
+        &["window", "at most half the kernel"],
+    );
+    has(
+        &refusal(&[3, 4, 4], pool(&[2, 2], &[2, 2], &[0, 0, 1])),
+        &["window", "twice as long (before each axis, then behind each)"],
+    );
+    has(
+        &refusal(&[3, 4, 4], conv(&[3, 3], &[1, 1], &[1, 1, 1], &[1, 1])),
+        &["padding", "twice as long (before each axis, then behind each)", "[1, 1, 1]"],
+    );
     has(&refusal(&[3, 4, 4], pool(&[0, 2], &[1, 1], &[0, 0])), &["window", "positive"]);
     has(&refusal(&[3, 4, 4], pool(&[2, 2], &[0, 1], &[0, 0])), &["window", "positive"]);
     has(&refusal(&[3, 4, 4], pool(&[2, 2], &[1], &[0, 0])), &["window", "one or two axes"]);
@@ -107,8 +119,12 @@ fn what_does_not_fit_says_what_was_expected() {
     );
     has(&refusal(&[3, 4, 4], Op::TimeMean), &["[classes]"]);
     has(&refusal(&[3], Op::Add), &["node `op` (add): expected two or more inputs, found 1"]);
-    has(&refusal(&[3], Op::BatchNorm { eps: f64::NAN }), &["eps must be positive"]);
-    has(&refusal(&[3], Op::BatchNorm { eps: 0.0 }), &["eps must be positive"]);
+    has(&refusal(&[3], Op::BatchNorm(Norm::with_eps(f64::NAN))), &["eps must be positive"]);
+    has(&refusal(&[3], Op::BatchNorm(Norm::with_eps(0.0))), &["eps must be positive"]);
+    for momentum in [0.0, -0.1, 1.5, f64::NAN] {
+        let norm = Norm { momentum, ..Norm::default() };
+        has(&refusal(&[3], Op::BatchNorm(norm)), &["momentum must be above 0 and at most 1"]);
+    }
 
     let two = |op: Op, first: &[usize], second: &[usize]| {
         let mut graph = Graph::default();
@@ -142,10 +158,13 @@ fn a_graph_has_one_input_one_head_and_nothing_unread() {
         assert!(error.contains(expected), "{error}");
     };
     refused(|graph| graph.nodes.clear(), "no nodes");
-    refused(|graph| drop(graph.nodes.pop()), "exactly one time_mean, as the last");
+    refused(
+        |graph| drop(graph.nodes.pop()),
+        "exactly one head (time_mean, time_last or time_max), as the last",
+    );
     refused(
         |graph| drop(graph.push("again", Op::TimeMean, &["fc"])),
-        "exactly one time_mean, as the last",
+        "exactly one head (time_mean, time_last or time_max), as the last",
     );
     refused(
         |graph| drop(graph.push("more", Op::Input { shape: vec![1] }, &[])),

@@ -6,7 +6,7 @@ use crate::graph_edit::per_channel;
 use crate::plan::{Action, Fraction, Plan, Refusal};
 use ndarray::{Array1, ArrayD};
 use snn_ir::MEMBRANE_LIMIT;
-use snn_ir::{Adaptation, GridAdaptation, GridReset, GridSynapse};
+use snn_ir::{Adaptation, FirstMembrane, GridAdaptation, GridReset, GridSynapse};
 use snn_ir::{
     Error as IrError, GridLif, GridOptions, Leak, Lif, Model, Node, Op, Reset, Site, Spike,
     Synapse, Threshold, Weights,
@@ -34,7 +34,8 @@ pub(crate) struct Edges {
     /// The highest edge in multiples of the base: D − ½ for levels.
     pub(crate) highest: f64,
     /// `true` if the base must be a whole number of units: a soft reset subtracts it, integer
-    /// spikes count multiples of it.
+    /// spikes count multiples of it, and the way from a first membrane that is not at rest is a
+    /// part of it.
     pub(crate) whole: bool,
     /// β of an adaptation.
     pub(crate) strength: f64,
@@ -65,7 +66,7 @@ impl Edges {
                 Self {
                     base: threshold - lif.rest(),
                     highest,
-                    whole: counts || lif.reset == Reset::Soft,
+                    whole: counts || lif.reset == Reset::Soft || lif.initial != FirstMembrane::Rest,
                     strength,
                 }
             }
@@ -183,6 +184,10 @@ impl SiteToGrid<'_> {
             plan.refuse(name, self.node.op.label(), reason);
             return Ok(None);
         }
+        let Some(initial_error) = self.first_membranes(lif, &threshold, weights, plan)? else {
+            return Ok(None);
+        };
+        grid.initial = lif.initial != FirstMembrane::Rest;
         set_integers(weights, name, "threshold", &threshold.into_dyn())?;
         floor_exact &= usize::from(guard_bits) >= usize::from(longest) * steps;
         let action = Action::IntegerNeuron {
@@ -191,11 +196,46 @@ impl SiteToGrid<'_> {
             adaptation,
             jump_error,
             threshold_error,
+            initial_error,
             guard_bits,
             floor_exact,
         };
         plan.note(name, self.node.op.label(), action);
         Ok(Some(Site::GridLif(grid)))
+    }
+}
+
+impl SiteToGrid<'_> {
+    /// `V₀` of each channel, the nearest number of guard bits, and the largest relative error; a
+    /// share of the threshold is one of the integer threshold. `None` where the plan refuses it.
+    fn first_membranes(
+        &self,
+        lif: &Lif,
+        threshold: &Array1<f64>,
+        weights: &mut Weights,
+        plan: &mut Plan,
+    ) -> Result<Option<f64>> {
+        let guard_bits = self.options.guard_bits;
+        let guard = 2_f64.powi(i32::from(guard_bits));
+        let wanted = match lif.initial {
+            FirstMembrane::Rest => return Ok(Some(0.0)),
+            FirstMembrane::Potential(potential) => {
+                self.unit.mapv(|unit| (potential - lif.rest()) * guard / unit)
+            }
+            FirstMembrane::Threshold { share } => threshold.mapv(|theta| share * theta * guard),
+        };
+        let nearest = wanted.mapv(f64::round);
+        let top = nearest.iter().fold(0.0, |top: f64, v| top.max(v.abs())) / guard;
+        if let Some(Refusal::OutOfReach { threshold, guard_bits, most }) =
+            out_of_reach(top, guard_bits)
+        {
+            let reason = Refusal::FirstMembraneOutOfReach { membrane: threshold, guard_bits, most };
+            plan.refuse(&self.node.name, self.node.op.label(), reason);
+            return Ok(None);
+        }
+        let error = relative_error(&nearest, &wanted);
+        set_integers(weights, &self.node.name, "initial", &nearest.into_dyn())?;
+        Ok(Some(error))
     }
 }
 
@@ -211,7 +251,7 @@ fn out_of_reach(threshold: f64, guard_bits: u8) -> Option<Refusal> {
 
 /// Largest relative error of integers that stand for numbers of units.
 fn relative_error(integers: &Array1<f64>, wanted: &Array1<f64>) -> f64 {
-    let relative = |(n, w): (&f64, &f64)| (n - w).abs() / w.max(f64::MIN_POSITIVE);
+    let relative = |(n, w): (&f64, &f64)| (n - w).abs() / w.abs().max(f64::MIN_POSITIVE);
     integers.iter().zip(wanted).map(relative).fold(0.0, f64::max)
 }
 

@@ -126,7 +126,7 @@ fn insert_identities(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
     let mut position = 0;
     while position < draft.graph.nodes.len() {
         let node = draft.graph.nodes[position].clone();
-        if matches!(node.op, Op::Add | Op::Activation { .. } | Op::TimeMean) {
+        if matches!(node.op, Op::Add | Op::Activation { .. }) || node.op.readout().is_some() {
             let streams = node.inputs.iter().enumerate();
             let streams = streams.filter(|(_, input)| kinds[*input] != Kind::Current);
             for (number, (slot, input)) in streams.collect::<Vec<_>>().into_iter().enumerate() {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use ndarray::{ArrayD, Axis};
 use serde::{Deserialize, Serialize};
 use snn_ir::Role;
-use snn_ir::{Adaptation, GridAdaptation, GridSynapse};
+use snn_ir::{Adaptation, FirstMembrane, GridAdaptation, GridSynapse};
 use snn_ir::{
     Form, GridLif, GridOptions, Leak, Lif, Model, Op, Reset, Resolved, Site, Spike, Synapse,
     Threshold, weights,
@@ -200,9 +200,11 @@ impl Check<'_> {
                     Threshold::Learned { .. } => each(self.real(index, "threshold")?),
                 };
                 let whole = self.whole(index, "threshold")?;
-                // Subtracted or counted, a threshold is rounded to the nearest; compared, up.
-                let nearest =
-                    lif.reset == Reset::Soft || matches!(lif.spike, Spike::Integer { .. });
+                // Subtracted, counted or begun at a part of it, a threshold is rounded to the
+                // nearest; compared alone, up.
+                let nearest = lif.reset == Reset::Soft
+                    || matches!(lif.spike, Spike::Integer { .. })
+                    || lif.initial != FirstMembrane::Rest;
                 for (c, n) in whole.iter().enumerate() {
                     let threshold = thresholds[c] - lif.rest();
                     self.narrow(
@@ -243,8 +245,33 @@ impl Check<'_> {
                 ));
             }
         }
+        let guard = 2_f64.powi(i32::from(on_grid.guard_bits));
+        match lif.initial {
+            FirstMembrane::Rest => {}
+            FirstMembrane::Potential(potential) => {
+                let whole = self.whole(index, "initial")?;
+                for (c, n) in whole.iter().enumerate() {
+                    let distance = (potential - lif.rest()) * guard;
+                    self.narrow(input, c, Interval::nearest(*n, 1.0, distance));
+                }
+            }
+            FirstMembrane::Threshold { share } => {
+                let whole = self.whole(index, "initial")?;
+                let thresholds = self.whole(index, "threshold")?;
+                for (c, (n, theta)) in whole.iter().zip(&thresholds).enumerate() {
+                    let wanted = share * theta * guard;
+                    if (n - wanted).abs() > 0.5 * (1.0 + SLACK) {
+                        let name = self.name(index);
+                        self.causes.push(format!(
+                            "`{name}`: the first membrane {n} of channel {c} is further than half \
+                             from {share} of its threshold, {wanted}"
+                        ));
+                    }
+                }
+            }
+        }
         if let Adaptation::Threshold { strength, .. } = lif.adaptation {
-            let jump = strength * 2_f64.powi(i32::from(on_grid.guard_bits));
+            let jump = strength * guard;
             let whole = self.whole(index, "adaptation")?;
             for (c, n) in whole.iter().enumerate() {
                 self.narrow(input, c, Interval::nearest(*n, 1.0, jump));

@@ -110,13 +110,14 @@ fn has_dead_channels(events: &Model) -> bool {
         .any(|weight| weight.outer_iter().any(|row| row.iter().all(|w| *w == 0.0)))
 }
 
-/// `true` if a site on the grid loses something: a jump or threshold that is no whole number, a
-/// leak whose floor rounds.
+/// `true` if a node on the grid loses something: a weight, jump or threshold that is no whole
+/// number (of units that a large threshold made coarse, say), a leak whose floor rounds.
 fn loses(action: &Action) -> bool {
     match action {
-        Action::IntegerNeuron { jump_error, threshold_error, floor_exact, .. } => {
-            !floor_exact || jump_error.max(*threshold_error) > 1e-9
-        }
+        Action::Rounded { error, .. } => *error > 1e-9,
+        Action::IntegerNeuron {
+            jump_error, threshold_error, initial_error, floor_exact, ..
+        } => !floor_exact || jump_error.max(*threshold_error).max(*initial_error) > 1e-9,
         _ => false,
     }
 }
@@ -157,6 +158,7 @@ fn goes_on_the_grid(kinds: Sites) {
             equal += a.iter().zip(b).filter(|(a, b)| a == b).count();
         }
     }
+    println!("{exact} models without rounding");
     assert!(exact > 20, "{exact} models without rounding");
     let share = equal as f64 / total as f64;
     assert!(share > 0.95, "{share} of {total} decisions are those before rounding");

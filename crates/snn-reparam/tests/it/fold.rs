@@ -1,7 +1,7 @@
 //! Batch norm into the layer before it, for every sign of κ, with and without a bias.
 
-use crate::network::{conv, exact, lif, linear, network, quant, values};
-use snn_ir::{Code, Conv, Model, Op, Tensor};
+use crate::network::{conv, exact, lif, linear, network, pool, quant, refused, values};
+use snn_ir::{Code, Conv, Model, Norm, Op, PoolKind, Tensor};
 use snn_reparam::{Effect, convert};
 
 const EPS: f64 = 0.25;
@@ -38,7 +38,7 @@ fn of_convolutions_with_and_without_bias() {
                 Op::Conv(Conv { bias: has_bias, ..Conv::square(3, 3, 1) }),
                 &["image"],
             );
-            graph.push("n1", Op::BatchNorm { eps: EPS }, &["c1"]);
+            graph.push("n1", Op::BatchNorm(Norm::with_eps(EPS)), &["c1"]);
             graph.push("a", quant(7), &["n1"]);
             graph.push("flat", Op::Flatten, &["a"]);
             graph.push("fc", linear(3), &["flat"]);
@@ -66,10 +66,10 @@ fn of_linear_layers_and_of_groups() {
         let mut model = network(|graph| {
             graph.push("flat", Op::Flatten, &["image"]);
             graph.push("fc1", Op::Linear { features: 3, bias: has_bias }, &["flat"]);
-            graph.push("n1", Op::BatchNorm { eps: EPS }, &["fc1"]);
+            graph.push("n1", Op::BatchNorm(Norm::with_eps(EPS)), &["fc1"]);
             graph.push("a", lif(), &["n1"]);
             graph.push("fc2", linear(3), &["a"]);
-            graph.push("n2", Op::BatchNorm { eps: EPS }, &["fc2"]);
+            graph.push("n2", Op::BatchNorm(Norm::with_eps(EPS)), &["fc2"]);
         });
         norm(&mut model, "n1");
         norm(&mut model, "n2");
@@ -82,7 +82,7 @@ fn of_linear_layers_and_of_groups() {
         graph.push("c1", conv(3, 3), &["image"]);
         graph.push("a", quant(4), &["c1"]);
         graph.push("c2", Op::Conv(Conv { groups: 3, ..Conv::square(3, 3, 1) }), &["a"]);
-        graph.push("n2", Op::BatchNorm { eps: EPS }, &["c2"]);
+        graph.push("n2", Op::BatchNorm(Norm::with_eps(EPS)), &["c2"]);
         graph.push("b", quant(4), &["n2"]);
         graph.push("flat", Op::Flatten, &["b"]);
         graph.push("fc", linear(3), &["flat"]);
@@ -95,8 +95,8 @@ fn of_linear_layers_and_of_groups() {
 fn two_norms_in_a_row_fold_one_after_the_other() {
     let mut model = network(|graph| {
         graph.push("c1", conv(3, 3), &["image"]);
-        graph.push("n1", Op::BatchNorm { eps: EPS }, &["c1"]);
-        graph.push("n2", Op::BatchNorm { eps: EPS }, &["n1"]);
+        graph.push("n1", Op::BatchNorm(Norm::with_eps(EPS)), &["c1"]);
+        graph.push("n2", Op::BatchNorm(Norm::with_eps(EPS)), &["n1"]);
         graph.push("a", quant(7), &["n2"]);
         graph.push("flat", Op::Flatten, &["a"]);
         graph.push("fc", linear(3), &["flat"]);
@@ -105,6 +105,94 @@ fn two_norms_in_a_row_fold_one_after_the_other() {
     norm(&mut model, "n2");
     let events = exact(&model);
     assert_eq!(values(&events.model, "c1.bias"), bias(&bias(&values(&model, "c1.bias"))));
+}
+
+/// Networks with `conv → max → max → norm → site`, and one of the norm's κ.
+fn after_maxima(scale: bool, kappa: [f64; 3]) -> Model {
+    let mut model = network(|graph| {
+        graph.push("c1", conv(3, 3), &["image"]);
+        graph.push("m1", pool(PoolKind::Max, 2, 1, 1), &["c1"]);
+        graph.push("m2", pool(PoolKind::Max, 2, 1, 0), &["m1"]);
+        graph.push("n1", Op::BatchNorm(Norm { scale, ..Norm::with_eps(EPS) }), &["m2"]);
+        graph.push("a", quant(7), &["n1"]);
+        graph.push("c2", conv(3, 3), &["a"]);
+        graph.push("all", Op::GlobalPool { pool: PoolKind::Max }, &["c2"]);
+        graph.push("n2", Op::BatchNorm(Norm { scale: false, ..Norm::with_eps(EPS) }), &["all"]);
+        graph.push("b", quant(7), &["n2"]);
+        graph.push("fc", linear(3), &["b"]);
+    });
+    if scale {
+        set(&mut model, "n1.weight", &kappa);
+    }
+    model
+}
+
+#[test]
+fn norms_fold_through_max_poolings_where_every_factor_is_positive() {
+    for scale in [true, false] {
+        let model = after_maxima(scale, [1.0, 0.5, 2.0]);
+        let events = exact(&model);
+        assert!(events.model.graph().nodes.iter().all(|node| node.op.label() != "batch_norm"));
+        let merged = crate::network::lines(&events.plan, Effect::Merged);
+        let expected = [
+            "n1: folded into `c1`, through the max pooling `m2` and `m1` (every κ > 0)",
+            "n2: folded into `c2`, through the max pooling `all` (every κ > 0)",
+        ];
+        assert_eq!(merged, expected);
+        // The first layer of a network has the deviation of its input merged too, the second not.
+        let kappa = 1.0; // √(¾ + ¼)
+        let (before, after) = (values(&model, "c2.bias"), values(&events.model, "c2.bias"));
+        let (beta, mean) = (values(&model, "n2.bias"), values(&model, "n2.running_mean"));
+        for c in 0..3 {
+            assert_eq!(after[c], beta[c] + kappa * (before[c] - mean[c]));
+        }
+    }
+}
+
+/// Where κ is negative the largest input gives the smallest output, and where it is 0 the pass does
+/// not ask which is which.
+#[test]
+fn norms_after_max_poolings_with_other_factors_are_refused_by_name() {
+    for (kappa, channel, value) in [([1.0, -0.5, 2.0], 1, "-0.5"), ([0.0, 1.0, 1.0], 0, "0")] {
+        let reasons = refused(&after_maxima(true, kappa));
+        assert_eq!(reasons.len(), 1, "{reasons:?}");
+        let expected = [
+            "n1: it follows the max pooling `m2`",
+            &format!("of channel {channel} is {value};"),
+            "keep the scale γ at 1",
+        ];
+        assert!(expected.iter().all(|part| reasons[0].contains(part)), "{reasons:?}");
+    }
+}
+
+#[test]
+fn a_pooling_that_others_read_too_keeps_its_norm_outside() {
+    let model = network(|graph| {
+        graph.push("c1", conv(3, 3), &["image"]);
+        graph.push("m1", pool(PoolKind::Max, 2, 2, 0), &["c1"]);
+        graph.push("n1", Op::BatchNorm(Norm::without_scale()), &["m1"]);
+        graph.push("sum", Op::Add, &["n1", "m1"]);
+        graph.push("a", quant(7), &["sum"]);
+        graph.push("flat", Op::Flatten, &["a"]);
+        graph.push("fc", linear(3), &["flat"]);
+    });
+    let reasons = refused(&model);
+    assert!(reasons[0].starts_with("n1: `m1` before it has 2 readers"), "{reasons:?}");
+}
+
+/// An average is linear, but its padding is zeros that a norm would turn into its summand.
+#[test]
+fn a_norm_after_an_average_is_refused() {
+    let model = network(|graph| {
+        graph.push("c1", conv(3, 3), &["image"]);
+        graph.push("mean", pool(PoolKind::Average, 2, 2, 1), &["c1"]);
+        graph.push("n1", Op::BatchNorm(Norm::without_scale()), &["mean"]);
+        graph.push("a", quant(7), &["n1"]);
+        graph.push("flat", Op::Flatten, &["a"]);
+        graph.push("fc", linear(3), &["flat"]);
+    });
+    let reasons = refused(&model);
+    assert!(reasons[0].starts_with("n1: its input `mean`"), "{reasons:?}");
 }
 
 /// A norm of a convolution that reads a sum of events: folded first, then split, with the bias
@@ -117,7 +205,7 @@ fn a_norm_before_distribution() {
         graph.push("b", lif(), &["c1"]);
         graph.push("sum", Op::Add, &["a", "b"]);
         graph.push("c2", conv(3, 3), &["sum"]);
-        graph.push("n2", Op::BatchNorm { eps: EPS }, &["c2"]);
+        graph.push("n2", Op::BatchNorm(Norm::with_eps(EPS)), &["c2"]);
         graph.push("c", lif(), &["n2"]);
         graph.push("flat", Op::Flatten, &["c"]);
         graph.push("fc", linear(3), &["flat"]);

@@ -5,8 +5,8 @@ use crate::network::lines;
 use ndarray::ArrayD;
 use snn_ir::testing::Numbers;
 use snn_ir::{
-    Adaptation, Code, Form, Graph, GridLif, Leak, Lif, Model, Op, Preprocessing, QuantRelu, Reset,
-    Share, Signature, Site, Spike, Synapse, Tensor, Threshold,
+    Adaptation, Code, FirstMembrane, Form, Graph, GridLif, Leak, Lif, Model, Op, Preprocessing,
+    QuantRelu, Reset, Share, Signature, Site, Spike, Synapse, Tensor, Threshold,
 };
 use snn_ir::{GridAdaptation, GridReset, GridSynapse};
 use snn_reparam::{Effect, Error, GridOptions, convert, to_grid};
@@ -333,6 +333,57 @@ fn an_integer_neuron_whose_levels_are_out_of_reach_is_refused() {
     grid(14).unwrap();
     let error = grid(15).unwrap_err().to_string();
     assert!(error.contains("site") && error.contains("use at most 14"), "{error}");
+}
+
+/// From half of the threshold and with a soft reset (QCFS) nothing is rounded: the threshold is a
+/// whole number of units, and half of it one of guard bits.
+#[test]
+fn first_membranes_are_whole_numbers_of_guard_bits() {
+    let share = |share| FirstMembrane::Threshold { share };
+    for reset in [Reset::Soft, Reset::None, Reset::Hard { potential: -0.25 }] {
+        for (initial, part) in [(share(0.5), 0.5), (share(-0.25), -0.25)] {
+            let lif = Lif {
+                leak: Leak::Factor { factor: 1.0 },
+                threshold: Threshold::Fixed(0.7),
+                reset,
+                initial,
+                ..Lif::default()
+            };
+            let source = events(&[(&[0.3, -0.9], 0.1)], Site::Lif(lif.clone()));
+            let model = grid(&source);
+            assert!(site_of(&model).initial);
+            let (threshold, first) = (ints(&model, "site.threshold"), ints(&model, "site.initial"));
+            assert_eq!(first, [whole(threshold[0] as f64 * 256.0 * part)]);
+            let line = line_of(&Site::Lif(lif), GridOptions::default());
+            assert!(!line.contains("off by") && line.contains("floor exact"), "{line}");
+        }
+    }
+    // A potential counts from the reset potential, to which the grid has moved 0.
+    let lif = Lif {
+        reset: Reset::Hard { potential: -1.0 },
+        initial: FirstMembrane::Potential(0.5),
+        ..Lif::default()
+    };
+    let model = grid(&events(&[(&[127.0, 0.0], 0.0)], Site::Lif(lif.clone())));
+    let (threshold, first) = (ints(&model, "site.threshold"), ints(&model, "site.initial"));
+    assert_eq!(first[0] * 4, threshold[0] * 3 * 256, "three quarters of the way");
+    // At rest there is no such weight, and the file is what it was.
+    let lif = Lif { initial: FirstMembrane::Rest, ..lif };
+    let model = grid(&events(&[(&[127.0, 0.0], 0.0)], Site::Lif(lif)));
+    assert!(!site_of(&model).initial && !model.weights().contains_key("site.initial"));
+}
+
+/// A potential that is no whole number of guard bits is rounded to the nearest, which the plan
+/// says; one that no membrane can have is refused.
+#[test]
+fn the_plan_says_what_a_first_membrane_loses() {
+    let lif = |initial| Lif { initial: FirstMembrane::Potential(initial), ..Lif::default() };
+    let options = GridOptions { guard_bits: 0, ..GridOptions::default() };
+    let line = line_of(&Site::Lif(lif(0.123)), options);
+    assert!(line.contains("first membrane off by up to"), "{line}");
+    let source = events(&[(&[1.0], 0.0)], Site::Lif(lif(1e9)));
+    let error = to_grid(&source, GridOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("site (lif)") && error.contains("first membrane of"), "{error}");
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! The plan as data: JSON, text, summary, concatenation.
 
 use crate::network::{conv, linear, network, quant};
-use snn_ir::{Code, Op, PoolKind};
+use snn_ir::{Code, Norm, Op, PoolKind};
 use snn_reparam::{Action, Effect, Plan, Refusal, convert, to_grid};
 
 fn plans() -> (Plan, Plan) {
     let model = network(|graph| {
         graph.push("c1", conv(3, 3), &["image"]);
-        graph.push("n1", Op::BatchNorm { eps: 0.25 }, &["c1"]);
+        graph.push("n1", Op::BatchNorm(Norm::with_eps(0.25)), &["c1"]);
         graph.push("a", quant(4), &["n1"]);
         graph.push("average", Op::GlobalPool { pool: PoolKind::Average }, &["a"]);
         graph.push("fc", linear(3), &["average"]);

@@ -4,8 +4,8 @@ use ndarray::ArrayD;
 use snn_ir::Naive;
 use snn_ir::QuantRelu;
 use snn_ir::{
-    Code, Conv, Custom, Evaluate, Form, Graph, Input, Lif, Model, Neuron, NeuronKind, Neurons, Op,
-    PoolKind, Preprocessing, Record, Signature, Site, Spike, Window,
+    Code, Conv, Custom, Evaluate, Form, Graph, Input, Lif, Model, Neuron, NeuronKind, Neurons,
+    Norm, Op, PoolKind, Preprocessing, Record, Signature, Site, Spike, Window,
 };
 use snn_reparam::{CodeChoice, ConvertOptions, Effect, Error, GridOptions, convert, to_grid};
 use std::collections::BTreeMap;
@@ -62,7 +62,7 @@ fn a_plain_relu_has_no_finite_spike_code_and_no_place_on_the_grid() {
 fn norms_fold_only_into_the_layer_before_them() {
     let model = network(|graph, conv| {
         let act = graph.push("act", act(Site::Lif(Lif::default())), &[conv]);
-        let norm = graph.push("norm", Op::BatchNorm { eps: 1e-5 }, &[&act]);
+        let norm = graph.push("norm", Op::BatchNorm(Norm::default()), &[&act]);
         let conv = graph.push("conv2", Op::Conv(Conv::square(3, 3, 1)), &[&norm]);
         graph.push("act2", self::act(Site::Lif(Lif::default())), &[&conv])
     });
@@ -73,7 +73,7 @@ fn norms_fold_only_into_the_layer_before_them() {
 #[test]
 fn a_norm_beside_another_reader_is_refused() {
     let model = network(|graph, conv| {
-        let norm = graph.push("norm", Op::BatchNorm { eps: 1e-5 }, &[conv]);
+        let norm = graph.push("norm", Op::BatchNorm(Norm::default()), &[conv]);
         let sum = graph.push("sum", Op::Add, &[&norm, conv]);
         graph.push("act", act(Site::Lif(Lif::default())), &[&sum])
     });
@@ -214,7 +214,7 @@ fn the_plan_speaks_of_every_node() {
     let model = network(|graph, conv| {
         let a = graph.push("a", act(Site::QuantRelu(QuantRelu::default())), &[conv]);
         let next = graph.push("conv2", Op::Conv(Conv::square(3, 3, 1)), &[&a]);
-        let norm = graph.push("norm", Op::BatchNorm { eps: 1e-5 }, &[&next]);
+        let norm = graph.push("norm", Op::BatchNorm(Norm::default()), &[&next]);
         let sum = graph.push("sum", Op::Add, &[&norm, &a]);
         graph.push("b", act(Site::Lif(Lif::default())), &[&sum])
     });

@@ -31,8 +31,13 @@ impl<A: SiteNumber> Program<A> {
         let (resolved, kinds) = (checked.resolved(), checked.streams()?.kinds.as_slice());
         check_size(resolved)?;
         let source = Source { model, neurons, resolved, kinds };
-        let mut program =
-            Self { nodes: Vec::new(), time_steps: model.time_steps(), accumulators: 0, row: 0 };
+        let mut program = Self {
+            nodes: Vec::new(),
+            time_steps: model.time_steps(),
+            readout: model.graph().readout(),
+            accumulators: 0,
+            row: 0,
+        };
         for index in 0..model.graph().nodes.len() {
             let compiled = program.node(&source, index)?;
             if let NodeKernel::Synapse(synapse) = &compiled.kernel {
@@ -97,7 +102,7 @@ impl<A: SiteNumber> Program<A> {
                 NodeKernel::Concat { starts: starts.collect() }
             }
             Op::Add => NodeKernel::Add,
-            Op::TimeMean => NodeKernel::Head,
+            Op::TimeMean | Op::TimeLast | Op::TimeMax => NodeKernel::Head,
             Op::BatchNorm { .. } => {
                 return Err(Error::Refused {
                     node: node.name.clone(),

@@ -88,7 +88,8 @@ impl<A: SiteNumber> Executor<A> {
                     .collect::<Result<_>>()?
             }
         };
-        Ok(Evaluation { logits: logits::<A>(sums, classes, steps, NAME)?, sites })
+        let divisor = self.program.readout.divisor(steps as u64);
+        Ok(Evaluation { logits: logits::<A>(sums, classes, divisor, NAME)?, sites })
     }
 
     pub(crate) fn classes(&self) -> usize {

@@ -79,8 +79,9 @@ impl<A: SiteNumber> RunState<A> {
                 tally.events += events(node, levels);
             }
             (NodeKernel::Head, Buffer::Current(_)) => {
-                for (sum, value) in self.sums.iter_mut().zip(current_of(before, node.inputs[0])) {
-                    *sum = value.add_to(*sum);
+                for (sum, score) in self.sums.iter_mut().zip(current_of(before, node.inputs[0])) {
+                    let before = (t > 0).then_some(*sum);
+                    *sum = program.readout.after(before, score.to_sum(), A::add);
                 }
             }
             (kernel, Buffer::Current(current)) => {

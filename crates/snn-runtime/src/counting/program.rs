@@ -5,6 +5,7 @@ use crate::counting::stream::{Pass, Stream};
 use crate::counting::weights::SynapseWeights;
 use crate::neuron::{NeuronState, SiteNumber};
 use crate::pool::Pool;
+use snn_ir::Readout;
 
 /// Name of the counting interpreter in reports and errors.
 pub(crate) const NAME: &str = "counting";
@@ -58,7 +59,7 @@ pub(crate) struct NodeProgram<A: SiteNumber> {
     pub(crate) stream: Option<Stream>,
     /// Operations of each run that do not depend on the data.
     pub(crate) fixed: Tally,
-    /// State at rest of one position; nothing of a node that is no site.
+    /// State of one position before the first macro-step; nothing of a node that is no site.
     pub(crate) rest: NeuronState<A>,
     /// `true` if a trace of it holds real values in place of levels.
     pub(crate) traces_values: bool,
@@ -79,6 +80,7 @@ impl<A: SiteNumber> NodeProgram<A> {
 pub(crate) struct Program<A: SiteNumber> {
     pub(crate) nodes: Vec<NodeProgram<A>>,
     pub(crate) time_steps: usize,
+    pub(crate) readout: Readout,
     /// Accumulators that the widest synapse needs.
     pub(crate) accumulators: usize,
     /// Channels of the widest node.

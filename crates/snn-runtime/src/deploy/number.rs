@@ -38,8 +38,6 @@ pub(crate) trait Number: SiteNumber {
     fn integers(currents: &mut [Self]) -> Option<&mut [i32]>;
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row.
     fn deliver(instructions: Available, place: RowTask<'_, Self>, currents: &mut [Self]);
-    /// Sums of the head over more macro-steps.
-    fn join(sum: Self::Sum, more: Self::Sum) -> Self::Sum;
 }
 
 impl Number for i32 {
@@ -79,10 +77,6 @@ impl Number for i32 {
 
     fn deliver(instructions: Available, place: RowTask<'_, Self>, currents: &mut [Self]) {
         weights::deliver(instructions, place, currents);
-    }
-
-    fn join(sum: i64, more: i64) -> i64 {
-        sum.saturating_add(more)
     }
 }
 
@@ -126,9 +120,5 @@ impl Number for f32 {
 
     fn deliver(instructions: Available, place: RowTask<'_, Self>, currents: &mut [Self]) {
         weights::deliver_reals(instructions, place, currents);
-    }
-
-    fn join(sum: f64, more: f64) -> f64 {
-        sum + more
     }
 }

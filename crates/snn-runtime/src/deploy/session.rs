@@ -6,7 +6,7 @@ use crate::deploy::NAME;
 use crate::deploy::run::engine::{Clock, Engine, NetworkState, NodeStatistics};
 use crate::pixels::{Pixels, checked, encoded};
 use crate::scores::{Head, Scores};
-use snn_ir::{Encoder, Error, Result};
+use snn_ir::{Encoder, Error, Readout, Result};
 use std::sync::Arc;
 
 /// Everything that one sample after another needs, allocated once.
@@ -184,6 +184,11 @@ impl Session {
     /// Macro-steps T.
     pub(super) fn time_steps(&self) -> usize {
         by_form!(&self.engine, engine => engine.plan.time_steps)
+    }
+
+    /// Readout of the head.
+    pub(super) fn readout(&self) -> Readout {
+        by_form!(&self.engine, engine => engine.plan.readout)
     }
 
     /// Shape and size of a frame.

@@ -3,6 +3,7 @@
 use crate::deploy::number::Number;
 use crate::deploy::plan::{Connection, Operation, Plan, Stage};
 use serde::Serialize;
+use snn_ir::Readout;
 use snn_simd::InstructionSet;
 use std::fmt;
 
@@ -43,7 +44,11 @@ impl Summary {
                 ),
                 Operation::Pixels { .. } => "pixels less their mean".into(),
                 step if step.rearranges() => "rearranges".into(),
-                _ => "sums over macro-steps".into(),
+                _ => match plan.readout {
+                    Readout::Mean => "sums over macro-steps".into(),
+                    Readout::Last => "keeps the last macro-step".into(),
+                    Readout::Max => "keeps the largest over macro-steps".into(),
+                },
             };
             let weight_bytes = match node.step.as_ref()? {
                 Operation::Stage(stage) => {

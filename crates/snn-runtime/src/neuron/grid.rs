@@ -19,6 +19,8 @@ pub(crate) struct GridNeurons {
     thresholds: Vec<i32>,
     /// B of the adaptation; empty without one.
     jumps: Vec<i32>,
+    /// Membranes before the first macro-step.
+    first: Vec<i32>,
 }
 
 impl SiteNumber for i32 {
@@ -32,6 +34,7 @@ impl SiteKernel<i32> for GridSite {
             Site::GridLif(lif) => Ok(Self::Lif(GridNeurons {
                 lif: *lif,
                 thresholds: part("threshold")?,
+                first: if lif.initial { part("initial")? } else { vec![0; source.channels] },
                 jumps: match lif.adaptation {
                     GridAdaptation::None => Vec::new(),
                     GridAdaptation::Threshold { .. } => part("adaptation")?,
@@ -47,7 +50,11 @@ impl SiteKernel<i32> for GridSite {
 
     fn rest(&self) -> NeuronState<i32> {
         let values = match self {
-            Self::Lif(neurons) => vec![0; neurons.rows() * neurons.thresholds.len()],
+            Self::Lif(neurons) => {
+                let mut values = neurons.first.clone();
+                values.resize(neurons.rows() * neurons.first.len(), 0);
+                values
+            }
             Self::QuantRelu { .. } => Vec::new(),
         };
         NeuronState { values, own: Vec::new() }

@@ -35,7 +35,7 @@ pub(crate) trait SiteNumber: Arithmetic {
 pub(crate) trait SiteKernel<A>: Sized + std::fmt::Debug + Send + Sync {
     /// Reads what the site needs from the model.
     fn compile(source: &SiteSource<'_>, site: &Site) -> Result<Self>;
-    /// State at rest of one position.
+    /// State of one position before the first macro-step.
     fn rest(&self) -> NeuronState<A>;
     /// One macro-step of one position: all channels of `currents`, with what they remember (laid
     /// out as [`SiteKernel::rest`] does), to what is emitted.

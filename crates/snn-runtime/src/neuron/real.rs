@@ -4,7 +4,7 @@
 use crate::arithmetic::Real;
 use crate::neuron::custom::CustomNeurons;
 use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
-use snn_ir::{Adaptation, Leak, Reset};
+use snn_ir::{Adaptation, FirstMembrane, Leak, Reset};
 use snn_ir::{Lif, Result, Site, Spike, Synapse, Threshold};
 
 /// A site off the grid.
@@ -23,6 +23,8 @@ pub(crate) struct RealNeurons<A> {
     /// The potential at rest, `v_r`.
     pub(crate) rest: A,
     pub(crate) reset: Reset,
+    /// Membranes before the first macro-step.
+    first: Vec<A>,
     spike: Spike,
     /// Base thresholds θ.
     pub(crate) thresholds: Vec<A>,
@@ -120,9 +122,21 @@ impl<A: Real> RealNeurons<A> {
         if let [threshold] = thresholds[..] {
             thresholds = vec![threshold; source.channels];
         }
+        let rest = rounded(lif.rest(), "potential")?;
+        let first = match lif.initial {
+            FirstMembrane::Rest => vec![rest; source.channels],
+            FirstMembrane::Potential(potential) => {
+                vec![rounded(potential, "initial")?; source.channels]
+            }
+            FirstMembrane::Threshold { share } => {
+                let share = rounded(share, "initial")?;
+                thresholds.iter().map(|&theta| rest + share * (theta - rest)).collect()
+            }
+        };
         Ok(Self {
             factor: rounded(factor, "leak")?,
-            rest: rounded(lif.rest(), "potential")?,
+            rest,
+            first,
             reset: lif.reset,
             spike: lif.spike,
             thresholds,
@@ -140,14 +154,11 @@ impl<A: Real> RealNeurons<A> {
         })
     }
 
-    /// A row of membranes at rest, then of zeros for synaptic currents and for adaptations.
+    /// A row of first membranes, then of zeros for synaptic currents and for adaptations.
     fn memory(&self) -> Vec<A> {
-        let (channels, more) = (
-            self.thresholds.len(),
-            usize::from(self.alpha.is_some()) + usize::from(self.adaptation.is_some()),
-        );
-        let mut values = vec![self.rest; channels];
-        values.resize((1 + more) * channels, A::default());
+        let more = usize::from(self.alpha.is_some()) + usize::from(self.adaptation.is_some());
+        let mut values = self.first.clone();
+        values.resize((1 + more) * values.len(), A::default());
         values
     }
 

@@ -33,15 +33,18 @@ fn a_run_ends_at_the_first_macro_step_that_is_sure_with_the_sums_so_far() {
         let image = pixels(&model, &[], seed);
         let sums: Vec<Vec<i64>> = (1..=4).map(|steps| naive(&model, &image, steps)).collect();
         let leads: Vec<Option<i64>> = sums.iter().map(|sums| lead(sums)).collect();
-        let margins = leads.iter().zip(1_i64..).filter_map(|(lead, t)| Some((*lead)? / t));
+        // What a head that does not sum holds is the score of one step.
+        let readout = model.graph().readout();
+        let summed = |t: u64| i64::try_from(readout.divisor(t)).unwrap();
+        let margins = leads.iter().zip(1_u64..).filter_map(|(lead, t)| Some((*lead)? / summed(t)));
         for threads in [1, 2] {
             let options = Options { threads, ..Options::default() };
             let mut session = Deployment::new(&model, &options).unwrap().session();
             for margin in margins.clone().chain([0, 1, i64::MAX]) {
                 let expected = (1..4)
                     .find(|&t| {
-                        leads[t - 1]
-                            .is_some_and(|lead| i128::from(lead) >= i128::from(margin) * t as i128)
+                        let least = i128::from(margin) * i128::from(summed(t as u64));
+                        leads[t - 1].is_some_and(|lead| i128::from(lead) >= least)
                     })
                     .unwrap_or(4);
                 let exit =

@@ -11,13 +11,13 @@ use std::collections::HashMap;
 /// Fan-out of position `(i, j)` of channel `c` by the definition of eq. 2, without any of the
 /// runtime's tables.
 fn fan_out(conv: &Conv, [i, j]: [usize; 2], [height, width]: [usize; 2]) -> u64 {
-    let snn_ir::Geometry { kernel, stride, padding, dilation } = conv.as_2d();
+    let snn_ir::Geometry { kernel, stride, padding, padding_after, dilation } = conv.as_2d();
     let along = |axis: usize, at: usize, size: usize| {
         let reads = |output: usize, tap: usize| {
             output * stride[axis] + tap * dilation[axis] == at + padding[axis]
         };
-        let outputs =
-            (size + 2 * padding[axis] - (kernel[axis] - 1) * dilation[axis] - 1) / stride[axis] + 1;
+        let padded = size + padding[axis] + padding_after[axis];
+        let outputs = (padded - (kernel[axis] - 1) * dilation[axis] - 1) / stride[axis] + 1;
         (0..outputs)
             .flat_map(|o| (0..kernel[axis]).map(move |t| (o, t)))
             .filter(|&(o, t)| reads(o, t))

@@ -13,6 +13,16 @@ pub(crate) fn check(
     if fits { Ok(()) } else { Err(Error::Key { key, expected, found: found.to_string() }) }
 }
 
+/// The result of checks of a table, whose keys get the name of the table in front.
+pub(crate) fn within(table: &str, result: Result<()>) -> Result<()> {
+    result.map_err(|error| match error {
+        Error::Key { key, expected, found } => {
+            Error::Toml(format!("`{table}.{key}` must be {expected}, found {found}"))
+        }
+        other => other,
+    })
+}
+
 /// A setting that `snn-data` refuses, by the key that it has in a config.
 pub(crate) fn named(result: snn_data::Result<()>) -> Result<()> {
     result.map_err(|error| match error {

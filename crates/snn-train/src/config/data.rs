@@ -82,6 +82,12 @@ pub struct DataConfig {
     /// other.
     #[serde(default)]
     pub cutmix: f64,
+    /// Chance that a batch is mixed by mixup or cutmix at all.
+    #[serde(default = "mix_probability")]
+    pub mix_probability: f64,
+    /// Chance of cutmix, and not mixup, where both are on.
+    #[serde(default = "mix_switch")]
+    pub mix_switch: f64,
     /// Chance that a batch of frames of recordings is mixed ([`Mix::event_mix`]); 0 for none.
     #[serde(default)]
     pub event_mix: f64,
@@ -154,6 +160,12 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 fn loader_threads() -> usize {
     1
+}
+fn mix_probability() -> f64 {
+    Mix::NONE.chance
+}
+fn mix_switch() -> f64 {
+    Mix::NONE.switch
 }
 
 /// The samples of a run, and what a network must know of them.
@@ -278,8 +290,8 @@ impl DataConfig {
 
     /// How the images of a batch are mixed.
     pub(crate) fn mix(&self) -> Mix {
-        let Self { mixup, cutmix, event_mix, .. } = *self;
+        let Self { mixup, cutmix, event_mix, mix_probability, mix_switch, .. } = *self;
         let epochs = Some(self.mix_epochs as u64).filter(|epochs| *epochs > 0);
-        Mix { mixup, cutmix, event_mix, epochs }
+        Mix { mixup, cutmix, chance: mix_probability, switch: mix_switch, event_mix, epochs }
     }
 }

@@ -22,6 +22,8 @@ use crate::encode::encoded_shape;
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
 use crate::optim::OptimiserConfig;
+use crate::optim::groups::GroupConfig;
+use crate::optim::lookahead::LookaheadConfig;
 use crate::optim::schedule::ScheduleConfig;
 use crate::optim::warm_up::WarmUpConfig;
 use crate::recipe::Recipe;
@@ -115,6 +117,9 @@ pub struct RunConfig {
     /// The optimiser.
     #[serde(default)]
     pub optimiser: OptimiserConfig,
+    /// Lookahead around the optimiser.
+    #[serde(default)]
+    pub lookahead: LookaheadConfig,
     /// The learning rate over time.
     #[serde(default)]
     pub schedule: ScheduleConfig,
@@ -130,6 +135,10 @@ pub struct RunConfig {
     /// Treatment of batch norm's running statistics at the end.
     #[serde(default)]
     pub batch_norm_reestimation: BatchNormReestimationConfig,
+    /// Groups of weights that the optimiser treats in their own way; a weight belongs to the first
+    /// that matches its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupConfig>,
 }
 
 mod defaults {
@@ -289,11 +298,15 @@ impl RunConfig {
             precision: self.precision,
             memory: self.memory,
             optimiser: self.optimiser,
+            groups: self.groups.clone(),
+            lookahead: self.lookahead,
             schedule: self.schedule,
             warm_up: self.warm_up,
             loss: self.loss,
             distillation_weight: self.distillation.weight,
             distillation_temperature: self.distillation.temperature,
+            distillation_per_step: self.distillation.per_step,
+            distillation_own_weight: self.distillation.own_weight,
             batch_norm_reestimation: self.batch_norm_reestimation,
             augment: self.data.augment(mean),
             mix: self.data.mix(),

@@ -5,7 +5,7 @@ mod distillation;
 pub(crate) mod teacher;
 
 pub use cross_entropy::cross_entropy;
-pub use distillation::distillation;
+pub use distillation::{distillation, right_steps, step_distillation};
 
 use crate::config::check::check;
 use crate::error::Result;
@@ -72,6 +72,14 @@ impl Targets {
             None => None,
         };
         Ok(Self { labels: tensor(&targets.labels)?, mixed, smoothing })
+    }
+
+    /// The label of each sample, of a mixed one that of the larger share.
+    pub(crate) fn dominant(&self) -> &Tensor {
+        match &self.mixed {
+            Some((others, share)) if *share < 0.5 => others,
+            _ => &self.labels,
+        }
     }
 
     /// Cross entropy of `logits` `[B, K]`; of a mixed batch the mean over both labels, weighted by

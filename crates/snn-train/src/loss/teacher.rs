@@ -2,10 +2,11 @@
 
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
-use crate::loss::distillation::distillation;
+use crate::loss::Targets;
+use crate::loss::distillation::{distillation, right_steps, step_distillation};
 use crate::recipe::Recipe;
 use crate::run::RunFolder;
-use snn_core::{Mode, Network, NetworkOptions, Pixels, Registry};
+use snn_core::{Forward, Mode, Network, NetworkOptions, Pixels, Registry};
 use snn_ir::{Form, Model};
 use tch::{Device, Tensor};
 
@@ -69,37 +70,61 @@ pub(crate) fn check(teacher: &Model, model: &Model, frames: Option<usize>) -> Re
     Ok(())
 }
 
-/// The teacher's network, with its share in the loss.
+/// The teacher's network.
 #[derive(Debug)]
 pub(crate) struct Teacher {
     network: Network,
-    weight: f64,
-    temperature: f64,
 }
 
 impl Teacher {
-    /// Takes the teacher to the device.
+    /// Takes the teacher to the device. It computes in the precision of training, and as training
+    /// passes do.
     pub(crate) fn new(
         model: &Model,
         recipe: &Recipe,
         registry: &Registry,
         device: Device,
     ) -> Result<Self> {
-        let options = NetworkOptions { registry: registry.clone(), ..NetworkOptions::new(device) };
-        let network = Network::with_options(model, &options)?;
-        let (weight, temperature) = (recipe.distillation_weight, recipe.distillation_temperature);
-        Ok(Self { network, weight, temperature })
+        let options = NetworkOptions {
+            registry: registry.clone(),
+            training: recipe.training(),
+            fast_evaluation: true,
+            ..NetworkOptions::new(device)
+        };
+        Ok(Self { network: Network::with_options(model, &options)? })
     }
 
-    /// The loss of a student with what it would be by the labels alone.
-    pub(crate) fn correct(
-        &self,
-        loss: &Tensor,
-        student: &Tensor,
-        pixels: &Pixels,
-    ) -> Result<Tensor> {
-        let logits = self.network.forward(pixels, Mode::Evaluate)?.logits;
-        let taught = distillation(student, &logits, self.temperature)?;
-        Ok(loss.f_mul_scalar(1.0 - self.weight)?.f_add(&taught.f_mul_scalar(self.weight)?)?)
+    /// Class scores of a batch.
+    fn logits(&self, pixels: &Pixels) -> Result<Tensor> {
+        Ok(self.network.forward(pixels, Mode::Evaluate)?.logits)
     }
+}
+
+/// The loss of a student with what it would be by the labels alone.
+pub(crate) fn distilled(
+    recipe: &Recipe,
+    teacher: Option<&Teacher>,
+    loss: Tensor,
+    student: &Forward,
+    targets: &Targets,
+    pixels: &Pixels,
+) -> Result<Tensor> {
+    let (weight, temperature) = (recipe.distillation_weight, recipe.distillation_temperature);
+    let mut loss = loss;
+    if let Some(teacher) = teacher {
+        let logits = teacher.logits(pixels)?;
+        loss = if recipe.distillation_per_step {
+            let taught = step_distillation(&student.step_logits, &logits, temperature)?;
+            loss.f_add(&taught.f_mul_scalar(weight)?)?
+        } else {
+            let taught = distillation(&student.logits, &logits, temperature)?;
+            loss.f_mul_scalar(1.0 - weight)?.f_add(&taught.f_mul_scalar(weight)?)?
+        };
+    }
+    if recipe.distillation_own_weight > 0.0 {
+        let right = right_steps(&student.step_logits, targets.dominant())?;
+        let taught = step_distillation(&student.step_logits, &right, temperature)?;
+        loss = loss.f_add(&taught.f_mul_scalar(recipe.distillation_own_weight)?)?;
+    }
+    Ok(loss)
 }

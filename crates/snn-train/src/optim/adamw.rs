@@ -1,6 +1,6 @@
 //! Adam with decoupled weight decay.
 
-use crate::config::check::check;
+use crate::config::check::{check, within};
 use crate::error::Result;
 use crate::optim::slot::Slot;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,8 @@ pub const DEFAULT_WEIGHT_DECAY: f64 = 0.01;
 /// `p ← p − r/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)`.
 ///
 /// Weight decay `w` acts on the weights of convolutions and linear layers only: not on batch norm,
-/// biases, steps or leaks.
+/// biases, steps or leaks, unless a group says so
+/// ([`GroupConfig::weight_decay`](crate::GroupConfig::weight_decay)).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamWConfig {
@@ -56,12 +57,17 @@ impl AdamWConfig {
     /// # Errors
     /// The key that is out of range.
     pub fn validate(&self) -> Result<()> {
+        within("optimiser", self.ranges())
+    }
+
+    /// Checks the ranges, without the table in the name of the key.
+    pub(crate) fn ranges(&self) -> Result<()> {
         let (rate, decay) = (self.learning_rate, self.weight_decay);
-        check("optimiser.learning_rate", rate.is_finite() && rate > 0.0, "positive", rate)?;
-        check("optimiser.beta1", (0.0..1.0).contains(&self.beta1), "0 to below 1", self.beta1)?;
-        check("optimiser.beta2", (0.0..1.0).contains(&self.beta2), "0 to below 1", self.beta2)?;
-        check("optimiser.eps", self.eps.is_finite() && self.eps > 0.0, "positive", self.eps)?;
-        check("optimiser.weight_decay", decay.is_finite() && decay >= 0.0, "at least 0", decay)
+        check("learning_rate", rate.is_finite() && rate > 0.0, "positive", rate)?;
+        check("beta1", (0.0..1.0).contains(&self.beta1), "0 to below 1", self.beta1)?;
+        check("beta2", (0.0..1.0).contains(&self.beta2), "0 to below 1", self.beta2)?;
+        check("eps", self.eps.is_finite() && self.eps > 0.0, "positive", self.eps)?;
+        check("weight_decay", decay.is_finite() && decay >= 0.0, "at least 0", decay)
     }
 
     /// One step of one parameter, the step of that number.
@@ -72,10 +78,10 @@ impl AdamWConfig {
         learning_rate: f64,
         number: u32,
     ) -> Result<()> {
-        let Self { beta1, beta2, eps, weight_decay, .. } = *self;
+        let Self { beta1, beta2, eps, .. } = *self;
         let [first, second] = slot.moments.as_mut_slice() else { return Ok(()) };
-        if slot.synapse && weight_decay > 0.0 {
-            let _ = slot.tensor.f_mul_scalar_(1.0 - learning_rate * weight_decay)?;
+        if slot.decay > 0.0 {
+            let _ = slot.tensor.f_mul_scalar_(1.0 - learning_rate * slot.decay)?;
         }
         let _ = first.f_mul_scalar_(beta1)?.f_add_(&gradient.f_mul_scalar(1.0 - beta1)?)?;
         let _ = second

@@ -1,9 +1,9 @@
 //! A moving average of weights.
 
-use crate::error::{Error, Result};
-use snn_core::{Parameter, arrays};
+use crate::error::Result;
+use crate::optim::named::Named;
+use snn_core::Parameter;
 use snn_ir::Weights;
-use tch::{Kind, Tensor};
 
 /// The exponential moving average of all weights of a network, running statistics included:
 /// `a ← d·a + (1 − d)·p` after every step (Polyak & Juditsky 1992). At step n (from 0) d is at most
@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 #[derive(Debug)]
 pub(crate) struct Ema {
     decay: f64,
-    tensors: Vec<(String, Tensor)>,
+    average: Named,
 }
 
 impl Ema {
@@ -20,9 +20,7 @@ impl Ema {
     /// nothing.
     pub(crate) fn new(decay: f64, parameters: &[Parameter]) -> Result<Self> {
         let averaged = if decay > 0.0 { parameters } else { &[] };
-        let tensors =
-            averaged.iter().map(|p| Ok((p.name.clone(), p.tensor.f_detach()?.f_mul_scalar(1.0)?)));
-        Ok(Self { decay, tensors: tensors.collect::<Result<_>>()? })
+        Ok(Self { decay, average: Named::copies(averaged)? })
     }
 
     /// `true` if there is one.
@@ -34,7 +32,7 @@ impl Ema {
     pub(crate) fn update(&mut self, parameters: &[Parameter], step: usize) -> Result<()> {
         let decay = self.decay.min((1 + step) as f64 / (10 + step) as f64);
         tch::no_grad(|| {
-            for ((_, average), parameter) in self.tensors.iter_mut().zip(parameters) {
+            for ((_, average), parameter) in self.average.tensors.iter_mut().zip(parameters) {
                 let step = parameter.tensor.f_sub(average)?.f_mul_scalar(1.0 - decay)?;
                 let _same_tensor = average.f_add_(&step)?;
             }
@@ -45,7 +43,7 @@ impl Ema {
     /// Exchanges the weights of the network and the averaged ones; doing it twice changes nothing.
     pub(crate) fn swap(&mut self, parameters: &[Parameter]) -> Result<()> {
         tch::no_grad(|| {
-            for ((_, average), parameter) in self.tensors.iter_mut().zip(parameters) {
+            for ((_, average), parameter) in self.average.tensors.iter_mut().zip(parameters) {
                 let weights = parameter.tensor.f_detach()?.f_mul_scalar(1.0)?;
                 parameter.tensor.shallow_clone().f_copy_(average)?;
                 average.f_copy_(&weights)?;
@@ -56,34 +54,11 @@ impl Ema {
 
     /// The averaged weights by name, for a checkpoint.
     pub(crate) fn state(&self) -> Result<Weights> {
-        let copy = |(name, tensor): &(String, Tensor)| {
-            let values = match tensor.f_kind()? {
-                Kind::Double => arrays::array::<f64>(tensor)?.into(),
-                _ => arrays::array::<f32>(tensor)?.into(),
-            };
-            Ok((name.clone(), values))
-        };
-        self.tensors.iter().map(copy).collect()
+        self.average.state()
     }
 
     /// Puts back what [`state`](Self::state) returned.
     pub(crate) fn restore(&mut self, state: &Weights) -> Result<()> {
-        for (name, tensor) in &mut self.tensors {
-            let value = arrays::weight(
-                snn_ir::weights::get(state, name)?,
-                tensor.f_kind()?,
-                tensor.device(),
-            )?;
-            if value.size() != tensor.size() {
-                let expected = format!("shape {:?} for `{name}`", tensor.size());
-                return Err(Error::Mismatch {
-                    what: "average",
-                    expected,
-                    found: format!("{:?}", value.size()),
-                });
-            }
-            tensor.f_copy_(&value)?;
-        }
-        Ok(())
+        self.average.restore(state, "average")
     }
 }

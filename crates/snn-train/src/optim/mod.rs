@@ -3,6 +3,10 @@
 
 pub mod adamw;
 pub(crate) mod ema;
+pub(crate) mod groups;
+pub mod lookahead;
+pub mod muon;
+mod named;
 pub mod schedule;
 pub mod sgd;
 mod slot;
@@ -11,8 +15,10 @@ pub(crate) mod warm_up;
 use crate::config::kind::DefaultKind;
 use crate::error::{Error, Result};
 use crate::optim::adamw::AdamWConfig;
+use crate::optim::groups::GroupConfig;
+use crate::optim::muon::{MuonConfig, OthersConfig};
 use crate::optim::sgd::SgdConfig;
-use crate::optim::slot::Slot;
+use crate::optim::slot::{Rule, Slot};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use snn_core::{Parameter, arrays};
 use snn_ir::Weights;
@@ -31,6 +37,8 @@ pub enum OptimiserConfig {
     Sgd(SgdConfig),
     /// Adam with decoupled weight decay.
     AdamW(AdamWConfig),
+    /// Muon for the weights of hidden layers, one of the two above for all others.
+    Muon(MuonConfig),
 }
 
 impl Default for OptimiserConfig {
@@ -48,6 +56,12 @@ impl From<SgdConfig> for OptimiserConfig {
 impl From<AdamWConfig> for OptimiserConfig {
     fn from(adamw: AdamWConfig) -> Self {
         Self::AdamW(adamw)
+    }
+}
+
+impl From<MuonConfig> for OptimiserConfig {
+    fn from(muon: MuonConfig) -> Self {
+        Self::Muon(muon)
     }
 }
 
@@ -69,6 +83,7 @@ impl OptimiserConfig {
         match self {
             Self::Sgd(sgd) => sgd.learning_rate,
             Self::AdamW(adamw) => adamw.learning_rate,
+            Self::Muon(muon) => muon.learning_rate,
         }
     }
 
@@ -80,6 +95,7 @@ impl OptimiserConfig {
         match self {
             Self::Sgd(sgd) => sgd.validate(),
             Self::AdamW(adamw) => adamw.validate(),
+            Self::Muon(muon) => muon.validate(),
         }
     }
 
@@ -88,26 +104,67 @@ impl OptimiserConfig {
     /// # Errors
     /// libtorch cannot allocate.
     pub fn init(&self, parameters: &[Parameter]) -> Result<Optimiser> {
-        let slots = parameters
-            .iter()
-            .filter(|parameter| parameter.learned)
-            .map(|parameter| {
-                let tensor = parameter.tensor.shallow_clone();
-                let zeros = |_| tensor.f_detach()?.f_zeros_like();
-                let moments =
-                    self.moments().iter().map(zeros).collect::<Result<_, tch::TchError>>()?;
-                let synapse = parameter.decays;
-                Ok(Slot { name: parameter.name.clone(), synapse, size: 1.0, tensor, moments })
-            })
-            .collect::<Result<_>>()?;
-        Ok(Optimiser { config: *self, slots, steps: 0 })
+        self.init_groups(parameters, &[])
     }
 
-    /// Names of the state tensors of each parameter.
-    fn moments(&self) -> &'static [&'static str] {
-        match self {
-            Self::Sgd(_) => &["momentum"],
-            Self::AdamW(_) => &["first_moment", "second_moment"],
+    /// An optimiser of the learned parameters that has done no step, with groups that it treats in
+    /// their own way.
+    ///
+    /// # Errors
+    /// A group matches no parameter, or is for an optimiser that this one is not; libtorch cannot
+    /// allocate.
+    pub fn init_groups(
+        &self,
+        parameters: &[Parameter],
+        groups: &[GroupConfig],
+    ) -> Result<Optimiser> {
+        let learned: Vec<&Parameter> = parameters.iter().filter(|p| p.learned).collect();
+        let names: Vec<&str> = learned.iter().map(|p| p.name.as_str()).collect();
+        let of_parameter = groups::assign(groups, &names)?;
+        if let Some(group) = groups.iter().find(|group| group.others)
+            && !matches!(self, Self::Muon(_))
+        {
+            return Err(Error::Toml(format!(
+                "`groups (names = \"{}\").others` is for `optimiser.kind = \"muon\"`, which alone \
+                 leaves weights to another optimiser",
+                group.names
+            )));
+        }
+        let classifier = learned.iter().rposition(|p| p.decays);
+        let slots = learned.iter().zip(of_parameter).enumerate().map(|(position, (p, group))| {
+            let group = group.and_then(|group| groups.get(group)).cloned();
+            let hidden = p.decays && p.tensor.dim() >= 2 && Some(position) != classifier;
+            let rule = self.rule(hidden && !group.as_ref().is_some_and(|group| group.others));
+            let tensor = p.tensor.shallow_clone();
+            let zeros = |_| tensor.f_detach()?.f_zeros_like();
+            let moments = rule.moments().iter().map(zeros).collect::<Result<_, tch::TchError>>()?;
+            let factor = group.as_ref().map_or(1.0, |group| group.learning_rate);
+            let decays = group.as_ref().and_then(|group| group.weight_decay);
+            Ok(Slot {
+                name: p.name.clone(),
+                rule,
+                rate: factor * (rule.learning_rate() / self.learning_rate()),
+                decay: rule.weight_decay() * decays.unwrap_or(f64::from(u8::from(p.decays))),
+                frozen: group.as_ref().is_some_and(|group| !group.learns(0)),
+                skipped: 0,
+                group,
+                synapse: p.decays,
+                size: 1.0,
+                tensor,
+                moments,
+            })
+        });
+        Ok(Optimiser { slots: slots.collect::<Result<_>>()?, steps: 0 })
+    }
+
+    /// How a parameter moves; `hidden` if it is the weight of a layer before the classifier.
+    fn rule(&self, hidden: bool) -> Rule {
+        match *self {
+            Self::Sgd(sgd) => Rule::Sgd(sgd),
+            Self::AdamW(adamw) => Rule::AdamW(adamw),
+            Self::Muon(muon) if hidden => Rule::Muon(muon),
+            Self::Muon(MuonConfig { others: OthersConfig::Sgd(sgd), .. }) => Rule::Sgd(sgd),
+            Self::Muon(MuonConfig { others: OthersConfig::AdamW(adamw), .. }) => Rule::AdamW(adamw),
         }
     }
 }
@@ -115,13 +172,45 @@ impl OptimiserConfig {
 /// An optimiser with its state.
 #[derive(Debug)]
 pub struct Optimiser {
-    config: OptimiserConfig,
     slots: Vec<Slot>,
     /// Steps done.
     steps: u32,
 }
 
 impl Optimiser {
+    /// Freezes and thaws groups as they say for an epoch (from 0) of `steps` steps. Weights that are
+    /// frozen need no gradients, so that none are computed where nothing before them needs any.
+    ///
+    /// # Errors
+    /// libtorch fails, or no weight would learn in the epoch.
+    pub fn begin_epoch(&mut self, epoch: usize, steps: usize) -> Result<()> {
+        for slot in &mut self.slots {
+            let Some(group) = &slot.group else { continue };
+            slot.frozen = !group.learns(epoch);
+            let skipped = group.freeze_until.saturating_mul(steps);
+            slot.skipped = u32::try_from(skipped).unwrap_or(u32::MAX);
+            let _same_tensor = slot.tensor.f_set_requires_grad(!slot.frozen)?;
+        }
+        if self.slots.iter().all(|slot| slot.frozen) && !self.slots.is_empty() {
+            return Err(Error::Toml(format!(
+                "`groups` freezes every weight of the network in epoch {}",
+                epoch + 1
+            )));
+        }
+        Ok(())
+    }
+
+    /// `true` if a weight is frozen in the epoch that was begun last.
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.slots.iter().any(|slot| slot.frozen && slot.name == name)
+    }
+
+    /// Number of values that it moves in any epoch.
+    pub fn parameter_count(&self) -> usize {
+        let learns = |slot: &&Slot| !slot.group.as_ref().is_some_and(|group| group.frozen);
+        self.slots.iter().filter(learns).map(|slot| slot.tensor.numel()).sum()
+    }
+
     /// Makes the steps of each convolution's and linear layer's weight relative to its size
     /// `s = rms(w) / √(2/fan_in)`, as the weight is now.
     ///
@@ -172,7 +261,9 @@ impl Optimiser {
         })
     }
 
-    /// Moves every parameter that has a gradient, in place, and clears the gradients.
+    /// Moves every parameter that has a gradient and is not frozen, in place, and clears the
+    /// gradients. The learning rate is that of the optimiser itself; groups and the optimiser of
+    /// other weights than Muon's have theirs in proportion.
     ///
     /// # Errors
     /// libtorch fails.
@@ -181,19 +272,27 @@ impl Optimiser {
         tch::no_grad(|| {
             for slot in &mut self.slots {
                 let mut gradient = slot.tensor.f_grad()?;
-                if !gradient.defined() {
+                if slot.frozen || !gradient.defined() {
                     continue;
                 }
-                match &self.config {
-                    OptimiserConfig::Sgd(sgd) => sgd.update(slot, &gradient, learning_rate)?,
-                    OptimiserConfig::AdamW(adamw) => {
-                        adamw.update(slot, &gradient, learning_rate, self.steps)?;
+                let learning_rate = learning_rate * slot.rate;
+                match slot.rule {
+                    Rule::Sgd(sgd) => sgd.update(slot, &gradient, learning_rate)?,
+                    Rule::AdamW(adamw) => {
+                        let number = self.steps.saturating_sub(slot.skipped);
+                        adamw.update(slot, &gradient, learning_rate, number)?;
                     }
+                    Rule::Muon(muon) => muon.update(slot, &gradient, learning_rate)?,
                 }
                 let _same_tensor = gradient.f_zero_()?;
             }
             Ok(())
         })
+    }
+
+    /// `true` if the number of steps is a part of the state.
+    fn counts_steps(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.rule, Rule::AdamW(_)))
     }
 
     /// The state: what is kept of every parameter, as `<what>/<parameter>` in the precision of the
@@ -204,7 +303,7 @@ impl Optimiser {
     pub fn state(&self) -> Result<Weights> {
         let mut state = Weights::new();
         for slot in &self.slots {
-            for (moment, tensor) in self.config.moments().iter().zip(&slot.moments) {
+            for (moment, tensor) in slot.rule.moments().iter().zip(&slot.moments) {
                 let values = match tensor.f_kind()? {
                     Kind::Double => arrays::array::<f64>(tensor)?.into(),
                     _ => arrays::array::<f32>(tensor)?.into(),
@@ -212,7 +311,7 @@ impl Optimiser {
                 state.insert(format!("{moment}/{}", slot.name), values);
             }
         }
-        if matches!(self.config, OptimiserConfig::AdamW(_)) {
+        if self.counts_steps() {
             state.insert(STEPS.into(), ndarray::arr0(f64::from(self.steps)).into_dyn().into());
         }
         Ok(state)
@@ -225,7 +324,7 @@ impl Optimiser {
     pub fn restore(&mut self, state: &Weights) -> Result<()> {
         let mut values = Vec::new();
         for slot in &self.slots {
-            for (moment, tensor) in self.config.moments().iter().zip(&slot.moments) {
+            for (moment, tensor) in slot.rule.moments().iter().zip(&slot.moments) {
                 let name = format!("{moment}/{}", slot.name);
                 let value = arrays::weight(
                     snn_ir::weights::get(state, &name)?,
@@ -243,7 +342,7 @@ impl Optimiser {
                 values.push(value);
             }
         }
-        if matches!(self.config, OptimiserConfig::AdamW(_)) {
+        if self.counts_steps() {
             self.steps = count(snn_ir::weights::get(state, STEPS)?)?;
         }
         let tensors = self.slots.iter_mut().flat_map(|slot| &mut slot.moments);

@@ -29,12 +29,29 @@ pub enum ScheduleConfig {
         #[serde(default = "default_final_factor")]
         final_factor: f64,
     },
-    /// A linear rise over `warm_up` of the steps, then half a cosine that would reach 0 at the step
-    /// after the last (Loshchilov & Hutter 2017; `PyTorch`'s `CosineAnnealingLR`).
+    /// A linear rise over `warm_up` of the steps, then half a cosine that would reach 0, or
+    /// `final_factor`, at the step after the last (Loshchilov & Hutter 2017; `PyTorch`'s `CosineAnnealingLR`).
     Cosine {
         /// Share of the steps spent rising, 0 to below 1.
         #[serde(default)]
         warm_up: f64,
+        /// Rate in peaks that half a cosine falls to (`PyTorch`'s `eta_min`), 0 to 1.
+        #[serde(default)]
+        final_factor: f64,
+    },
+    /// A linear rise from `start_factor` to 1 over ⌊`peak_fraction`·steps⌋ steps, then a linear fall
+    /// that would reach `final_factor` at the step after the last (airbench: 0.23, 0.2 and 0.07;
+    /// with Muon 0, 0 and 0).
+    Linear {
+        /// Share of the steps spent rising, 0 to below 1.
+        #[serde(default)]
+        peak_fraction: f64,
+        /// First rate of the rise, in peaks.
+        #[serde(default)]
+        start_factor: f64,
+        /// Last rate, in peaks.
+        #[serde(default)]
+        final_factor: f64,
     },
     /// Always the same.
     Constant,
@@ -65,7 +82,7 @@ impl ScheduleConfig {
     ///
     /// ```
     /// use snn_train::ScheduleConfig;
-    /// let schedule = ScheduleConfig::Cosine { warm_up: 0.0 };
+    /// let schedule = ScheduleConfig::Cosine { warm_up: 0.0, final_factor: 0.0 };
     /// assert_eq!(schedule.factor(0, 10), 1.0);
     /// assert!((schedule.factor(5, 10) - 0.5).abs() < 1e-12);
     /// ```
@@ -80,12 +97,20 @@ impl ScheduleConfig {
                     anneal(1.0, final_factor, ((step - peak) / (last - peak)).clamp(0.0, 1.0))
                 }
             }
-            ScheduleConfig::Cosine { warm_up } => {
+            ScheduleConfig::Cosine { warm_up, final_factor } => {
                 let rising = (warm_up * total).floor();
                 if step < rising {
                     (step + 1.0) / rising
                 } else {
-                    anneal(1.0, 0.0, (step - rising) / (total - rising))
+                    anneal(1.0, final_factor, (step - rising) / (total - rising))
+                }
+            }
+            ScheduleConfig::Linear { peak_fraction, start_factor, final_factor } => {
+                let peak = (peak_fraction * total).floor();
+                if step < peak {
+                    start_factor + (1.0 - start_factor) * (step / peak)
+                } else {
+                    1.0 + (final_factor - 1.0) * ((step - peak) / (total - peak))
                 }
             }
             ScheduleConfig::Constant => 1.0,
@@ -119,8 +144,18 @@ impl ScheduleConfig {
                     final_factor,
                 )
             }
-            ScheduleConfig::Cosine { warm_up } => {
-                check("schedule.warm_up", (0.0..1.0).contains(&warm_up), "0 to below 1", warm_up)
+            ScheduleConfig::Cosine { warm_up, final_factor } => {
+                check("schedule.warm_up", (0.0..1.0).contains(&warm_up), "0 to below 1", warm_up)?;
+                let fits = (0.0..=1.0).contains(&final_factor);
+                check("schedule.final_factor", fits, "0 to 1", final_factor)
+            }
+            ScheduleConfig::Linear { peak_fraction, start_factor, final_factor } => {
+                let fits = (0.0..1.0).contains(&peak_fraction);
+                check("schedule.peak_fraction", fits, "0 to below 1", peak_fraction)?;
+                let fits = (0.0..=1.0).contains(&start_factor);
+                check("schedule.start_factor", fits, "0 to 1", start_factor)?;
+                let fits = (0.0..=1.0).contains(&final_factor);
+                check("schedule.final_factor", fits, "0 to 1", final_factor)
             }
             ScheduleConfig::Constant => Ok(()),
         }

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with momentum.
 
-use crate::config::check::check;
+use crate::config::check::{check, within};
 use crate::error::Result;
 use crate::optim::slot::Slot;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,8 @@ pub const DEFAULT_WEIGHT_DECAY: f64 = 5e-4;
 /// then `p ← p − r·(d + m·b)` with Nesterov's momentum and `p ← p − r·b` without.
 ///
 /// Weight decay `w` acts on the weights of convolutions and linear layers only: not on batch norm,
-/// biases, steps or leaks.
+/// biases, steps or leaks, unless a group says so
+/// ([`GroupConfig::weight_decay`](crate::GroupConfig::weight_decay)).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SgdConfig {
@@ -48,15 +49,15 @@ impl SgdConfig {
     /// # Errors
     /// The key that is out of range.
     pub fn validate(&self) -> Result<()> {
+        within("optimiser", self.ranges())
+    }
+
+    /// Checks the ranges, without the table in the name of the key.
+    pub(crate) fn ranges(&self) -> Result<()> {
         let (rate, decay) = (self.learning_rate, self.weight_decay);
-        check("optimiser.learning_rate", rate.is_finite() && rate > 0.0, "positive", rate)?;
-        check(
-            "optimiser.momentum",
-            (0.0..1.0).contains(&self.momentum),
-            "0 to below 1",
-            self.momentum,
-        )?;
-        check("optimiser.weight_decay", decay.is_finite() && decay >= 0.0, "at least 0", decay)
+        check("learning_rate", rate.is_finite() && rate > 0.0, "positive", rate)?;
+        check("momentum", (0.0..1.0).contains(&self.momentum), "0 to below 1", self.momentum)?;
+        check("weight_decay", decay.is_finite() && decay >= 0.0, "at least 0", decay)
     }
 
     /// One step of one parameter.
@@ -66,10 +67,10 @@ impl SgdConfig {
         gradient: &Tensor,
         learning_rate: f64,
     ) -> Result<()> {
-        let Self { momentum, nesterov, weight_decay, .. } = *self;
+        let Self { momentum, nesterov, .. } = *self;
         let [buffer] = slot.moments.as_mut_slice() else { return Ok(()) };
-        let direction = if slot.synapse && weight_decay > 0.0 {
-            gradient.f_add(&slot.tensor.f_mul_scalar(weight_decay)?)?
+        let direction = if slot.decay > 0.0 {
+            gradient.f_add(&slot.tensor.f_mul_scalar(slot.decay)?)?
         } else {
             gradient.f_mul_scalar(1.0)?
         };

@@ -71,11 +71,17 @@ impl WarmUpConfig {
             }
         };
         match *schedule {
-            ScheduleConfig::Cosine { warm_up } => check(
+            ScheduleConfig::Cosine { warm_up, .. } => check(
                 "schedule.warm_up",
                 none || warm_up <= 0.0,
                 "0 beside a `warm_up` for every schedule",
                 warm_up,
+            ),
+            ScheduleConfig::Linear { peak_fraction, .. } => check(
+                "schedule.peak_fraction",
+                none || peak_fraction <= 0.0,
+                "0 beside a `warm_up` for every schedule",
+                peak_fraction,
             ),
             ScheduleConfig::OneCycle { .. } | ScheduleConfig::Constant => Ok(()),
         }

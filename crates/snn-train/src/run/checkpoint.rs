@@ -16,8 +16,10 @@ const VERSION: u32 = 1;
 const METADATA_KEY: &str = "snn-train";
 /// Prefix of the names of weights.
 const WEIGHT: &str = "weight/";
-/// Prefix of the names of averaged weights. Everything else is the optimiser's.
+/// Prefix of the names of averaged weights.
 const AVERAGE: &str = "average/";
+/// Prefix of the names of Lookahead's slow weights. Everything else is the optimiser's.
+const SLOW: &str = "slow/";
 
 /// Everything that the rest of a run depends on, beside its config.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +28,8 @@ pub(crate) struct Checkpoint {
     pub(crate) weights: Weights,
     /// Averaged weights; empty without an average.
     pub(crate) average: Weights,
+    /// Slow weights; empty without Lookahead.
+    pub(crate) slow: Weights,
     /// State of the optimiser.
     pub(crate) optimiser: Weights,
     /// Where in the run it was taken.
@@ -87,8 +91,10 @@ impl Checkpoint {
         };
         let weights = self.weights.iter().map(|entry| named(WEIGHT, entry));
         let average = self.average.iter().map(|entry| named(AVERAGE, entry));
+        let slow = self.slow.iter().map(|entry| named(SLOW, entry));
         let optimiser = self.optimiser.iter().map(|entry| named("", entry));
-        let tensors: Vec<_> = weights.chain(average).chain(optimiser).collect::<Result<_>>()?;
+        let tensors: Vec<_> =
+            weights.chain(average).chain(slow).chain(optimiser).collect::<Result<_>>()?;
         let views: Vec<_> = tensors
             .iter()
             .map(|(name, dtype, shape, bytes)| {
@@ -129,14 +135,21 @@ impl Checkpoint {
         }
         let file = SafeTensors::deserialize(bytes)
             .map_err(|e| format!("not a whole safetensors file: {e}"))?;
-        let (weights, average, optimiser) = (Weights::new(), Weights::new(), Weights::new());
-        let mut checkpoint = Self { weights, average, optimiser, position: header.position };
+        let mut checkpoint = Self {
+            weights: Weights::new(),
+            average: Weights::new(),
+            slow: Weights::new(),
+            optimiser: Weights::new(),
+            position: header.position,
+        };
         for (name, view) in file.tensors() {
             let tensor = floats(&view).map_err(|reason| format!("`{name}`: {reason}"))?;
             if let Some(weight) = name.strip_prefix(WEIGHT) {
                 checkpoint.weights.insert(weight.to_string(), tensor);
             } else if let Some(weight) = name.strip_prefix(AVERAGE) {
                 checkpoint.average.insert(weight.to_string(), tensor);
+            } else if let Some(weight) = name.strip_prefix(SLOW) {
+                checkpoint.slow.insert(weight.to_string(), tensor);
             } else {
                 checkpoint.optimiser.insert(name, tensor);
             }

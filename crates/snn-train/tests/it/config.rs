@@ -162,7 +162,7 @@ fn a_kind_may_stand_by_its_name() {
         "{text}epochs = 2\ndata = {{ dataset = 'shapes10', auto_augment = 'trivial-augment' }}"
     ))
     .unwrap();
-    assert_eq!(config.schedule, ScheduleConfig::Cosine { warm_up: 0.0 });
+    assert_eq!(config.schedule, ScheduleConfig::Cosine { warm_up: 0.0, final_factor: 0.0 });
     assert_eq!(config.optimiser, OptimiserConfig::AdamW(AdamWConfig::default()));
     assert_eq!(config.network, network("small", json!({})));
     assert_eq!((config.encoder, config.loss), (Encoder::Latency, set(&["loss=tet"]).unwrap().loss));
@@ -209,7 +209,26 @@ fn errors_name_the_key() {
         ("schedule = { kind = 'cosine', peak_fraction = 0.3 }", "unknown field `peak_fraction`"),
         ("schedule = { kind = 'cosine', warm_up = 1.0 }", "`schedule.warm_up`"),
         ("schedule = { kind = 'step' }", "unknown variant `step`"),
-        ("optimiser = { kind = 'lion' }", "expected `sgd` or `adamw`"),
+        ("optimiser = { kind = 'lion' }", "expected one of `sgd`, `adamw`, `muon`"),
+        ("optimiser = { kind = 'muon', iterations = 0 }", "`optimiser.iterations` must be 1 to 20"),
+        ("optimiser = { kind = 'muon', weight_decay = 0.1 }", "0 beside `normalise`"),
+        (
+            "optimiser = { kind = 'muon', others = { momentum = 1.0 } }",
+            "`optimiser.others.momentum` must be 0 to below 1, found 1",
+        ),
+        ("lookahead = { kind = 'constant', every = 0 }", "`lookahead.every` must be at least 1"),
+        ("lookahead = { kind = 'constant', alpha = 0.0 }", "`lookahead.alpha`"),
+        ("lookahead = { kind = 'rising', decay = 1.0 }", "`lookahead.decay`"),
+        ("lookahead = { kind = 'rising', power = -1.0 }", "`lookahead.power`"),
+        ("lookahead = 'risen'", "did you mean `rising`?"),
+        ("schedule = { kind = 'linear', peak_fraction = 1.0 }", "`schedule.peak_fraction`"),
+        ("schedule = { kind = 'linear', final_factor = 2.0 }", "`schedule.final_factor`"),
+        ("schedule = { kind = 'cosine', final_factor = -0.1 }", "`schedule.final_factor`"),
+        ("groups = [{ learning_rate = 2.0 }]", "missing field `names`"),
+        ("groups = [{ names = '*', lerning_rate = 2.0 }]", "lerning_rate"),
+        ("groups = [{ names = '*', learning_rate = -2.0 }]", ".learning_rate` must be a factor"),
+        ("distillation = { own_weight = 0.5 }", "0 without `distillation.per_step`"),
+        ("distillation = { per_step = true, weight = -0.5 }", "`distillation.weight`"),
         ("optimiser = { kind = 'adamw', momentum = 0.9 }", "unknown field `momentum`"),
         (
             "optimiser = { kind = 'adamw', beta1 = 1.0 }",

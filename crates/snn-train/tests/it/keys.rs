@@ -104,6 +104,81 @@ fn each_key_has_an_effect_and_resumes_bit_for_bit() {
     all_differ_and_resume(&[], 13, &rows);
 }
 
+/// Optimisers, schedules, groups, mixing and distillation by itself.
+#[test]
+fn each_key_of_a_recipe_has_an_effect_and_resumes_bit_for_bit() {
+    let rows: [&[&str]; 19] = [
+        &["optimiser=muon"],
+        &["optimiser={ kind = 'muon', normalise = false, others = { kind = 'adamw' } }"],
+        &["optimiser=muon", "groups=[{ names = 'block*', others = true }]"],
+        &["schedule=linear"],
+        &["schedule={ kind = 'linear', peak_fraction = 0.23, start_factor = 0.2 }"],
+        &["schedule=cosine"],
+        &["schedule={ kind = 'cosine', final_factor = 0.25 }"],
+        &["lookahead=rising"],
+        &["lookahead={ kind = 'constant', every = 3, alpha = 0.8 }"],
+        &["groups=[{ names = '*.bn*.bias', learning_rate = 8.0 }]"],
+        &["groups=[{ names = '*', weight_decay = 20.0 }]"],
+        &["groups=[{ names = 'stem.*', frozen = true }]"],
+        &["groups=[{ names = 'stem.*', freeze_until = 1 }]"],
+        &["groups=[{ names = 'stem.*', freeze_after = 1 }]", "lookahead=constant"],
+        &["optimiser=adamw", "groups=[{ names = 'stem.*', freeze_until = 1 }]"],
+        &["data.mixup=0.4", "data.mix_probability=0.5"],
+        &["data.mixup=0.4", "data.cutmix=1", "data.mix_switch=0.9"],
+        &["distillation={ per_step = true, own_weight = 0.5 }"],
+        &["groups=[{ names = '*step', frozen = true }]", "memory=recompute"],
+    ];
+    all_differ_and_resume(&[], 13, &rows);
+}
+
+/// Weights that are frozen keep their bytes, whatever passes over them.
+#[test]
+fn frozen_weights_stay_as_they_begin() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let groups = "groups=[{ names = 'stem.*', frozen = true }, \
+                  { names = 'block1.*', freeze_after = 1 }]";
+    let everything = [
+        groups,
+        "lookahead={ kind = 'constant', every = 3, alpha = 0.3 }",
+        "optimiser={ kind = 'sgd', weight_decay = 0.1 }",
+        "gradient_clip=0.5",
+    ];
+    for memory in ["memory=keep", "memory=recompute"] {
+        let config = config(&[&everything[..], &[memory]].concat());
+        let name = |what: &str| at(&format!("{what}-{memory}"));
+        // Its own bytes after the first epoch, and after the second.
+        go(&config, &name("half"), Start::New, Some(11)).unwrap();
+        let half = Model::load(name("half").join("model.safetensors")).unwrap();
+        finish(&config, &name("whole"));
+        let whole = Model::load(name("whole").join("model.safetensors")).unwrap();
+        let begun = whole.graph().initial_weights(3).unwrap();
+        for (weight, after) in whole.weights() {
+            let measured = weight.contains("running");
+            let frozen = weight.starts_with("stem.") && !measured;
+            assert_eq!(*after == begun[weight], frozen, "{weight}");
+            let frozen = frozen || weight.starts_with("block1.") && !measured;
+            assert_eq!(*after == half.weights()[weight], frozen, "{weight} in the second epoch");
+        }
+        let result = RunFolder::open(name("whole")).unwrap().result().unwrap().unwrap();
+        let learned = |name: &str| !name.contains("running") && !name.starts_with("stem.");
+        let count = whole.weights().iter().filter(|(name, _)| learned(name));
+        let count: usize = count.map(|(_, w)| w.shape().iter().product::<usize>()).sum();
+        assert_eq!(result.parameters, count);
+    }
+    assert_eq!(
+        bytes(&at("whole-memory=keep")),
+        bytes(&at("whole-memory=recompute")),
+        "checkpointing gives the same bits where weights are frozen"
+    );
+    let nothing = config(&["groups=[{ names = 'stem.bm.*' }]"]);
+    let error = refused(&nothing, &at("none"));
+    assert!(error.contains("\"stem.bm.*\"") && error.contains("`stem.bn."), "{error}");
+    let all = config(&["groups=[{ names = '*', freeze_after = 1 }]"]);
+    let error = refused(&all, &at("none"));
+    assert!(error.contains("freezes every weight of the network in epoch 2"), "{error}");
+}
+
 /// 40 recordings of two classes in the layout of N-MNIST: events on the left or on the right.
 fn n_mnist(folder: &Path) -> String {
     let folder = folder.join("n-mnist");

@@ -6,8 +6,8 @@ use snn_core::{TensorParameters, surrogate};
 use snn_data::{Result as DataResult, SampleMut, SampleRng, SampleShape, Source};
 use snn_ir::Custom;
 use snn_ir::{
-    Code, Conv, Encoder, Form, Graph, Lif, Model, Op, PoolKind, Preprocessing, Signature, Site,
-    Surrogate,
+    Code, Conv, Encoder, Form, Graph, Lif, Model, Norm, Op, PoolKind, Preprocessing, Signature,
+    Site, Surrogate,
 };
 use snn_reparam::{GridOptions, convert, to_grid};
 use snn_train::{Error, Options, Outcome, Recipe, RunFolder, Start, Trainer};
@@ -63,7 +63,7 @@ pub(crate) fn network(second: Site) -> Graph {
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![1, 8, 8] }, &[]);
     graph.push("conv1", Op::Conv(Conv::square(6, 3, 1)), &["image"]);
-    graph.push("norm1", Op::BatchNorm { eps: 1e-5 }, &["conv1"]);
+    graph.push("norm1", Op::BatchNorm(Norm::default()), &["conv1"]);
     graph.push("act1", site(Site::Lif(Lif::default())), &["norm1"]);
     graph.push("flat", Op::Flatten, &["act1"]);
     graph.push("fc1", Op::Linear { features: 16, bias: true }, &["flat"]);

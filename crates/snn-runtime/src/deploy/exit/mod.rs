@@ -6,13 +6,14 @@ use crate::deploy::run::engine::Clock;
 use crate::deploy::session::Session;
 use crate::pixels::{Pixels, checked};
 use crate::scores::Scores;
-use snn_ir::Result;
+use snn_ir::{Readout, Result};
 
 /// When a run ends early: after macro-step t if `Σ_{τ≤t} J[τ]` of the first class exceeds that of
-/// the second by at least `margin · t`.
+/// the second by at least `margin · t`. With a head that reads out the last macro-step it ends if
+/// `J[t]` does so by `margin`, with one of maxima if `max_{τ≤t} J[τ]` does.
 ///
-/// Sums are integers, so every machine ends at the same step. The margin is in units of the summed
-/// logits and a macro-step; [`Trajectories`](crate::deploy::Trajectories) finds one on
+/// All of these are integers, so every machine ends at the same step. The margin is in units of the
+/// logits of a macro-step; [`Trajectories`](crate::deploy::Trajectories) finds one on
 /// held-out images, since no margin is right for every network. [`Session::run`] never ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +27,7 @@ impl Confidence {
     /// Never sure: all macro-steps run.
     pub const NEVER: Self = Self { margin: i64::MAX };
 
-    /// `true` if a lead after `steps` macro-steps is enough.
+    /// `true` if a lead of sums over `steps` macro-steps is enough; 1 for heads that do not sum.
     pub fn holds(self, lead: Option<i64>, steps: usize) -> bool {
         lead.is_some_and(|lead| i128::from(lead) >= i128::from(self.margin) * steps as i128)
     }
@@ -52,8 +53,10 @@ impl Session {
     pub fn run_until<P: Pixels>(&mut self, image: P, confidence: Confidence) -> Result<Exit<'_>> {
         self.steps = 0;
         let pixels = checked(&image, None, self.input().0)?;
-        let steps =
-            self.step_by_step(&pixels, |steps, sums| confidence.holds(lead(sums), steps))?;
+        let readout = self.readout();
+        let steps = self.step_by_step(&pixels, |steps, sums| {
+            confidence.holds(lead(sums), summed(readout, steps))
+        })?;
         Ok(Exit { scores: self.scores(), steps })
     }
 
@@ -85,6 +88,14 @@ impl Session {
         };
         self.until = Some(state);
         result
+    }
+}
+
+/// Macro-steps that a head's values are sums over, after so many.
+pub(super) fn summed(readout: Readout, steps: usize) -> usize {
+    match readout {
+        Readout::Mean => steps,
+        Readout::Last | Readout::Max => 1,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Calibrates early exit: records the scores of every macro-step once, then evaluates any threshold
 //! on the record.
 
-use super::{Confidence, lead};
+use super::{Confidence, lead, summed};
 use crate::deploy::session::Session;
 use crate::scores::Sums;
-use snn_ir::{Error, Result};
+use snn_ir::{Error, Readout, Result};
 use std::time::{Duration, Instant};
 
 /// Prediction for one image after one macro-step.
@@ -33,6 +33,7 @@ struct StepPrediction {
 #[derive(Debug, Clone)]
 pub struct Trajectories {
     time_steps: usize,
+    readout: Readout,
     /// `[image][macro-step]`.
     predictions: Vec<StepPrediction>,
     whole: Duration,
@@ -97,7 +98,7 @@ impl Trajectories {
             // The last macro-step is nobody's to judge.
             note(session.integer_sums()?);
         }
-        Ok(Self { time_steps, predictions, whole })
+        Ok(Self { time_steps, readout: session.readout(), predictions, whole })
     }
 
     /// Number of images.
@@ -114,7 +115,8 @@ impl Trajectories {
     pub fn at(&self, confidence: Confidence) -> CurvePoint {
         let (mut correct, mut steps, mut nanoseconds) = (0_u64, 0_u64, 0_u128);
         for image in self.predictions.chunks_exact(self.time_steps) {
-            let sure = (0..self.time_steps).find(|&t| confidence.holds(image[t].lead, t + 1));
+            let sure = (0..self.time_steps)
+                .find(|&t| confidence.holds(image[t].lead, summed(self.readout, t + 1)));
             let last = sure.unwrap_or(self.time_steps - 1);
             correct += u64::from(image[last].correct);
             steps += last as u64 + 1;
@@ -154,7 +156,7 @@ impl Trajectories {
     fn candidates(&self, points: usize) -> Vec<Confidence> {
         let steps = (1..=self.time_steps).cycle();
         let mean = |(prediction, t): (&StepPrediction, usize)| {
-            Some(prediction.lead? / i64::try_from(t).ok()?)
+            Some(prediction.lead? / i64::try_from(summed(self.readout, t)).ok()?)
         };
         let mut leads: Vec<i64> = self.predictions.iter().zip(steps).filter_map(mean).collect();
         leads.sort_unstable();

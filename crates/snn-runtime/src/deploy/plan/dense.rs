@@ -82,6 +82,7 @@ impl Dense {
             stride: [_, stride],
             padding: [_, padding],
             dilation: [_, dilation],
+            ..
         } = source.conv.as_2d();
         let [inputs, ..] = source.input;
         let [channels, _, columns] = source.output;

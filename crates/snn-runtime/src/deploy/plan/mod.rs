@@ -19,7 +19,7 @@ use crate::neuron::SiteSource;
 use crate::pool::{Pool, Pooling};
 use snn_ir::Model;
 use snn_ir::Resolved;
-use snn_ir::{Conv, Op, PoolKind};
+use snn_ir::{Conv, Op, PoolKind, Readout};
 use snn_ir::{Error, Result, Site, Spike};
 use snn_ir::{StreamKind as Kind, Streams};
 use snn_simd::InstructionSet;
@@ -114,7 +114,7 @@ impl<N: Number> NodePlan<N> {
         self.extent.rows * self.extent.width()
     }
 
-    /// State at rest of one position; empty where there are none, or they remember nothing.
+    /// State of one position before the first macro-step; empty where there are none, or they remember nothing.
     pub(crate) fn rest(&self) -> &[N] {
         match &self.step {
             Some(Operation::Stage(stage)) => stage.neurons.as_ref().map_or(&[], StageNeurons::rest),
@@ -128,6 +128,7 @@ impl<N: Number> NodePlan<N> {
 pub(crate) struct Plan<N: Number> {
     pub(crate) nodes: Vec<NodePlan<N>>,
     pub(crate) time_steps: usize,
+    pub(crate) readout: Readout,
     /// The largest extents that share each event buffer.
     pub(crate) events: Vec<Vec<Extent>>,
     /// Size of each buffer of currents.
@@ -170,6 +171,7 @@ impl<N: Number> Plan<N> {
         let mut plan = Self {
             nodes,
             time_steps: model.time_steps(),
+            readout: model.graph().readout(),
             events: Vec::new(),
             currents: Vec::new(),
         };
@@ -335,7 +337,7 @@ impl Compiler<'_> {
                     .scan(0, |next, channels| Some(std::mem::replace(next, *next + channels)));
                 Some(Operation::Concat { starts: starts.collect() })
             }
-            Op::TimeMean => Some(Operation::Head),
+            Op::TimeMean | Op::TimeLast | Op::TimeMax => Some(Operation::Head),
             Op::BatchNorm { .. } => {
                 return self.refuse(index, "batch norm does not exist after conversion");
             }

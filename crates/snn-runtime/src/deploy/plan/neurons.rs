@@ -80,7 +80,7 @@ impl<N: Number> StageNeurons<N> {
         })
     }
 
-    /// State at rest of one position.
+    /// State of one position before the first macro-step.
     pub(crate) fn rest(&self) -> &[N] {
         match self {
             Self::PackedWeights { rest, .. } | Self::General { rest, .. } => rest,

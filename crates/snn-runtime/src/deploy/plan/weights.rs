@@ -123,6 +123,7 @@ impl<W: Copy + Default> PackedWeights<W> {
             stride: [stride_y, stride_x],
             padding: [padding_y, _],
             dilation: [dilation_y, dilation_x],
+            ..
         } = source.conv.as_2d();
         let [inputs, height, _] = source.input;
         let [channels, rows, columns] = source.output;

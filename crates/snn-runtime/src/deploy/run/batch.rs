@@ -87,7 +87,8 @@ impl<N: Number> Compiled<N> {
             Record::Logits => Vec::new(),
             Record::Sites => self.join(&traces, clock)?,
         };
-        Ok(Evaluation { logits: logits::<N>(sums, classes, clock.steps, NAME)?, sites })
+        let divisor = self.plan.readout.divisor(clock.steps as u64);
+        Ok(Evaluation { logits: logits::<N>(sums, classes, divisor, NAME)?, sites })
     }
 
     /// Traces of samples, time first.

@@ -33,6 +33,8 @@ pub(crate) struct NetworkState<N: Number> {
     /// State at rest of one position of each node.
     rest: Vec<Vec<N>>,
     pub(crate) sums: Vec<N::Sum>,
+    /// `true` once a macro-step has given the sums a value.
+    begun: bool,
 }
 
 impl<N: Number> NetworkState<N> {
@@ -44,6 +46,7 @@ impl<N: Number> NetworkState<N> {
                 .for_each(|position| position.copy_from_slice(rest));
         }
         self.sums.fill(N::Sum::default());
+        self.begun = false;
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -119,6 +122,7 @@ impl<N: Number> Engine<N> {
             nodes: nodes.iter().map(memory).collect(),
             rest: nodes.iter().map(|node| node.rest().to_vec()).collect(),
             sums: vec![N::Sum::default(); self.sums.len()],
+            begun: false,
         }
     }
 
@@ -139,11 +143,11 @@ impl<N: Number> Engine<N> {
         clock: Clock,
     ) -> Result<()> {
         self.evaluate(pixels, clock, Some(&mut memories.nodes), None)?;
-        memories
-            .sums
-            .iter_mut()
-            .zip(&self.sums)
-            .for_each(|(sum, &more)| *sum = N::join(*sum, more));
+        for (sum, &more) in memories.sums.iter_mut().zip(&self.sums) {
+            let before = memories.begun.then_some(*sum);
+            *sum = self.plan.readout.after(before, more, N::add);
+        }
+        memories.begun = true;
         self.sums.copy_from_slice(&memories.sums);
         Ok(())
     }
@@ -366,13 +370,14 @@ impl<N: Number> Run<'_, N> {
         }
     }
 
-    /// Eq. 7, before the division by T.
+    /// Eq. 7, before a division by T.
     fn head(&mut self, input: usize) {
         let currents = self.arena.currents(input);
         let steps = self.clock.steps;
         for step in 0..steps {
-            for (sum, &value) in self.sums.iter_mut().zip(currents.line(0, step)) {
-                *sum = value.add_to(*sum);
+            for (sum, &score) in self.sums.iter_mut().zip(currents.line(0, step)) {
+                let before = (step > 0).then_some(*sum);
+                *sum = self.plan.readout.after(before, score.to_sum(), N::add);
             }
         }
     }

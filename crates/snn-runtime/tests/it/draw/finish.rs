@@ -3,9 +3,9 @@
 use super::{Draw, MEAN, Numbers};
 use ndarray::{ArrayD, IxDyn};
 use rand::RngExt;
-use snn_ir::Op;
 use snn_ir::StreamKind as Kind;
 use snn_ir::{Form, Model, Preprocessing, Signature, weight_specs};
+use snn_ir::{Op, Readout};
 use snn_ir::{Tensor, Weights};
 
 impl Draw {
@@ -41,7 +41,8 @@ impl Draw {
             let names: Vec<&str> = scores.iter().map(String::as_str).collect();
             last = self.node(Op::Add, &names, vec![classes], Kind::Current);
         }
-        self.graph.push("head", Op::TimeMean, &[&last]);
+        let readout = self.choose(&[Readout::Mean, Readout::Mean, Readout::Last, Readout::Max]);
+        self.graph.push("head", readout.op(), &[&last]);
         let form = match self.numbers {
             Numbers::Integer => Form::Grid { logit_unit: 0.125 },
             Numbers::Dyadic | Numbers::Coarse => Form::Events,
@@ -90,6 +91,9 @@ impl Draw {
             }
             ("i32", "adaptation") => {
                 Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(0..=40)))
+            }
+            ("i32", "initial") => {
+                Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(-900..=900)))
             }
             ("i32", "multiplier") => {
                 Tensor::I32(ArrayD::from_shape_simple_fn(shape, || random.random_range(1..=3)))

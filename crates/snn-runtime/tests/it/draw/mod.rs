@@ -11,8 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use snn_ir::Model;
 use snn_ir::StreamKind as Kind;
 use snn_ir::{
-    Adaptation, Code, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif, QuantRelu, Reset,
-    Share, Site, Spike, Synapse, Threshold,
+    Adaptation, Code, FirstMembrane, GridAdaptation, GridLif, GridReset, GridSynapse, Leak, Lif,
+    QuantRelu, Reset, Share, Site, Spike, Synapse, Threshold,
 };
 use snn_ir::{Conv, Graph, Op, PoolKind, Window};
 
@@ -198,6 +198,14 @@ impl Draw {
             conv.stride.push(stride);
             conv.dilation.push(dilation);
         }
+        if self.chance(0.25) {
+            // As much padding in all, but not the same on both sides.
+            let total: Vec<usize> = conv.padding.iter().map(|each| 2 * each).collect();
+            let before: Vec<usize> =
+                total.iter().map(|&total| self.random.random_range(0..=total)).collect();
+            let after = total.iter().zip(&before).map(|(total, before)| total - before);
+            conv.padding = before.iter().copied().chain(after).collect();
+        }
         self.node(Op::Conv(conv), &[source], outputs, Kind::Current)
     }
 
@@ -231,6 +239,7 @@ impl Draw {
             let (multiplier, shift) = self.fraction();
             lif.adaptation = GridAdaptation::Threshold { multiplier, shift };
         }
+        lif.initial = self.chance(0.3);
         let code = self.code_of(lif.spike);
         (Site::GridLif(lif), code)
     }
@@ -288,6 +297,11 @@ impl Draw {
                         (self.choose(&[0.5, 0.75, 1.0]), self.choose(&[0.0, 0.25, 1.0]));
                     lif.adaptation = Adaptation::Threshold { decay, strength };
                 }
+                lif.initial = match self.random.random_range(0..4) {
+                    0 => FirstMembrane::Potential(self.choose(&[-0.5, 0.25, 0.5])),
+                    1 => FirstMembrane::Threshold { share: self.choose(&[0.5, -0.25]) },
+                    _ => FirstMembrane::Rest,
+                };
                 let code = self.code_of(spike);
                 (Site::Lif(lif), code)
             }
@@ -303,15 +317,19 @@ impl Draw {
         }
         let (mut window, mut outputs) =
             (Window { kernel: vec![], stride: vec![], padding: vec![] }, vec![shape[0]]);
+        let mut after = Vec::new();
         for &size in &shape[1..] {
             let kernel = self.upto(3.min(size));
-            let padding = self.random.random_range(0..=kernel / 2);
+            let side = |draw: &mut Self| draw.random.random_range(0..=kernel / 2);
+            let (before, behind) = (side(self), side(self));
             let stride = self.upto(2);
-            outputs.push((size + 2 * padding - kernel) / stride + 1);
+            outputs.push((size + before + behind - kernel) / stride + 1);
             window.kernel.push(kernel);
-            window.padding.push(padding);
+            window.padding.push(before);
+            after.push(behind);
             window.stride.push(stride);
         }
+        window.padding.extend(after);
         self.node(Op::Pool { pool, window }, &[source], outputs, kind);
     }
 

@@ -163,6 +163,136 @@ def distillation(temperature):
     }
 
 
+def newton_schulz(gradient, steps):
+    """zeropower_via_newtonschulz5 of airbench94_muon.py, in f32 instead of bf16."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = gradient / (gradient.norm() + 1e-7)
+    if gradient.size(0) > gradient.size(1):
+        x = x.T
+    for _ in range(steps):
+        s = x @ x.T
+        x = a * x + (b * s + c * s @ s) @ x
+    return x.T if gradient.size(0) > gradient.size(1) else x
+
+
+def muon(shape, iterations, nesterov, normalise, weight_decay):
+    """A weight after each of five steps, as airbench94_muon's class moves it (`normalise`), or as
+    Jordan's published one does."""
+    momentum = 0.6
+    weight, buffer, values = tensor(shape, 0), torch.zeros(shape), []
+    for step in range(5):
+        rate = 0.1 / (1 + step)
+        gradient = 0.5 * weight + tensor(shape, step + 1)
+        buffer = momentum * buffer + gradient
+        direction = gradient + momentum * buffer if nesterov else buffer
+        update = newton_schulz(direction.reshape(len(weight), -1), iterations)
+        if normalise:
+            weight = weight * (len(weight) ** 0.5 / weight.norm())
+        else:
+            weight = weight * (1 - rate * weight_decay)
+            update = update * max(1, update.size(0) / update.size(1)) ** 0.5
+        weight = weight - rate * update.view(weight.shape)
+        values.append(weight.flatten().tolist())
+    return {
+        "shape": shape,
+        "iterations": iterations,
+        "nesterov": nesterov,
+        "normalise": normalise,
+        "weight_decay": weight_decay,
+        "values": values,
+    }
+
+
+class LookaheadState:
+    """That of airbench's lib_airbench."""
+
+    def __init__(self, weights):
+        self.slow = [w.clone() for w in weights]
+
+    def update(self, weights, decay):
+        for slow, weight in zip(self.slow, weights):
+            slow.lerp_(weight, 1 - decay)
+            weight.copy_(slow)
+
+
+def lookahead(every, decays, total):
+    """The weight after each of `total` steps that each add tensor(step); `decays` by step."""
+    weight, values = tensor([2, 3], 0), []
+    state = LookaheadState([weight])
+    for step in range(1, total + 1):
+        weight += tensor([2, 3], step)
+        if step % every == 0:
+            state.update([weight], decays[step])
+        if step >= total:
+            state.update([weight], 1.0)
+        values.append(weight.flatten().tolist())
+    return values
+
+
+def rising(every, decay, power, total):
+    decays = (decay**every * (torch.arange(total + 1) / total) ** power).tolist()
+    return {
+        "every": every,
+        "decay": decay,
+        "power": power,
+        "total": total,
+        "values": lookahead(every, decays, total),
+    }
+
+
+def constant(every, alpha, total):
+    values = lookahead(every, [1 - alpha] * (total + 1), total)
+    return {"every": every, "alpha": alpha, "total": total, "values": values}
+
+
+def triangle(total, peak, start, end):
+    """get_lr of airbench94.py."""
+    rise = int(total * peak)
+
+    def factor(step):
+        if step < rise:
+            frac = step / rise
+            return start * (1 - frac) + 1.0 * frac
+        frac = (step - rise) / (total - rise)
+        return 1.0 * (1 - frac) + end * frac
+
+    make = lambda optimiser: torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return {
+        "total": total,
+        "peak_fraction": peak,
+        "start_factor": start,
+        "final_factor": end,
+        "factors": rates(make, total),
+    }
+
+
+def per_step(temperature, alpha, beta):
+    """experiment/cifar/main.py of the code of Yu et al. 2025 (their make_teacher and kd_loss)."""
+    scores, teacher = (3 * tensor([3, 4, 5], 3)).requires_grad_(), 2 * tensor([4, 5], 7)
+    labels = torch.tensor([0, 3, 2, 4])
+
+    def kd(student, teacher):
+        log_student = torch.log_softmax(student / temperature, 1)
+        soft = torch.softmax(teacher / temperature, 1)
+        loss = torch.nn.functional.kl_div(log_student, soft, reduction="none").sum(1).mean()
+        return loss * temperature**2
+
+    right = scores.argmax(dim=2) == labels.unsqueeze(0)
+    own = (scores * right.unsqueeze(2)).sum(0) / (right.sum(0).unsqueeze(1) + 1e-8)
+    taught = sum(kd(s, teacher) for s in scores) / len(scores)
+    by_own = sum(kd(s, own.detach()) for s in scores) / len(scores)
+    value = alpha * taught + beta * by_own
+    value.backward()
+    return {
+        "temperature": temperature,
+        "alpha": alpha,
+        "beta": beta,
+        "right": right.sum(0).tolist(),
+        "loss": value.item(),
+        "gradient": scores.grad.flatten().tolist(),
+    }
+
+
 print(
     json.dumps(
         {
@@ -195,6 +325,32 @@ print(
                 }
                 for n in [10, 33]
             ],
+            "cosine_to": [
+                {
+                    "total": 33,
+                    "final_factor": 0.0625,
+                    "factors": rates(
+                        lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(
+                            o, T_max=33, eta_min=0.0625
+                        ),
+                        33,
+                    ),
+                }
+            ],
+            "linear": [
+                triangle(97, 0.23, 0.2, 0.07),
+                triangle(40, 0.1, 0.2, 0.0),
+                triangle(9, 0.0, 0.0, 0.0),
+            ],
+            "muon": [
+                muon([4, 3, 2, 2], 3, True, True, 0.0),
+                muon([6, 2, 1, 2], 3, True, True, 0.0),
+                muon([8, 3], 5, True, False, 0.1),
+                muon([3, 7], 5, False, False, 0.0),
+            ],
+            "lookahead_rising": [rising(5, 0.95, 3.0, 23), rising(2, 0.8, 1.0, 6)],
+            "lookahead_constant": [constant(5, 0.5, 12), constant(1, 0.8, 3)],
+            "per_step": [per_step(3.0, 0.2, 0.5), per_step(1.0, 1.0, 0.0), per_step(3.0, 0.0, 1.0)],
             "warm_up_cosine": [warm_up_cosine(4, 20), warm_up_cosine(7, 33)],
             "tet": [tet(0.05, 1.0, 0.0, 1.0), tet(0.3, 0.5, 0.1, 0.7)],
             "distillation": [distillation(1.0), distillation(4.0)],
