@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::Serialize;
 use snn_ir::{Adaptation, FirstMembrane, Spike, Synapse};
 use snn_ir::{
-    Code, ConversionOptions, Encoder, Form, GridOptions, Leak, Lif, Model, Op, Preprocessing,
-    Reset, Resolved, Site, Tensor, Threshold,
+    Code, ConversionOptions, Encoder, Form, Framing, GridOptions, Leak, Lif, Model, Op,
+    Preprocessing, Reset, Resolved, Site, SliceBy, Tensor, Threshold,
 };
 use snn_ir::{StreamKind as Kind, Streams};
 use snn_runtime::deploy::{Deployment, Options, Summary};
@@ -25,6 +25,8 @@ pub(crate) struct Description<'a> {
     pub(crate) multiply_adds: u64,
     pub(crate) preprocessing: &'a Preprocessing,
     pub(crate) encoder: Encoder,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) framing: Option<Framing>,
     pub(crate) classes: &'a [String],
     /// Options of the conversion, where the file stores them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,6 +100,7 @@ impl<'a> Description<'a> {
             multiply_adds: model.graph().multiply_adds()?.iter().sum(),
             preprocessing: model.preprocessing(),
             encoder: model.encoder(),
+            framing: model.framing(),
             classes: model.classes(),
             conversion: model.conversion(),
             nodes: nodes.collect(),
@@ -117,9 +120,17 @@ impl<'a> Description<'a> {
             Encoder::Direct => String::new(),
             encoder => format!(", images encoded by `{}`", encoder.label()),
         };
+        let framing = self.framing.map_or(String::new(), |framing| {
+            let [height, width] = framing.sensor;
+            let by = match framing.by {
+                SliceBy::Number => "events",
+                SliceBy::Time => "duration",
+            };
+            format!(", recordings of {width}x{height} in slices of equal {by}")
+        });
         format!(
             "form {}, T = {} macro-steps of {}, {} weights, {} neurons ({:.1} % LIF), {} \
-             classes{encoder}{unit}",
+             classes{encoder}{framing}{unit}",
             self.form.label(),
             self.time_steps,
             counted(self.micro_steps as usize, "micro-step"),
@@ -254,7 +265,7 @@ fn role(op: &Op) -> Role {
         (snn_ir::Role::Site, _) => Role::Relu,
         (snn_ir::Role::Source | snn_ir::Role::Head, _) => Role::End,
         (snn_ir::Role::Synapse, _) => Role::Synapse,
-        (snn_ir::Role::Join, _) => Role::Join,
+        (snn_ir::Role::Join | snn_ir::Role::Gate, _) => Role::Join,
         (snn_ir::Role::Norm | snn_ir::Role::Pool | snn_ir::Role::Shape, _) => Role::Other,
     }
 }
@@ -279,6 +290,7 @@ fn detail(op: &Op, varies: bool) -> String {
             }
         }
         Op::Pool { window, .. } => parts.push(axes(&window.kernel)),
+        Op::Mask { inverted: true } => parts.push("inverted".into()),
         Op::Activation { site, .. } => match site {
             Site::Lif(lif) => lif_attributes(lif, &mut parts),
             Site::Custom(custom) => parts.push(custom.name.clone()),

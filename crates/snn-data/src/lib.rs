@@ -42,7 +42,7 @@ pub use sets::{
     RecordingFiles, RecordingLayout, SourceConfig, Sources, default_root, open, shapes,
 };
 #[cfg(feature = "recordings")]
-pub use sets::{FrameConfig, SliceBy};
+pub use sets::{FrameConfig, SliceBy, StoredFraming};
 pub use source::{Source, Subset};
 pub use statistics::ChannelStatistics;
 

@@ -7,8 +7,8 @@ use snn_ir::{Graph, Op, Site, SiteInfo};
 /// Replaces the sites that `policy` chooses, and changes nothing else.
 ///
 /// Only LIF sites are candidates (IF and PLIF are LIF sites). A chosen site of another kind is kept
-/// as it is, and the placement says so; hence applying a policy twice gives what applying it once
-/// gives.
+/// as it is, and so is one whose spikes are a mask ([`snn_ir::Graph::makes_masks`]), which must be
+/// binary; the placement says so. Hence applying a policy twice gives what applying it once gives.
 ///
 /// # Errors
 /// The graph is invalid or converted; a glob is malformed, or it or a stage matches no site;
@@ -23,10 +23,12 @@ pub fn apply(
     let sites = graph.sites()?;
     refuse_converted(graph, &sites)?;
     let chosen = Network { graph, resolved: &resolved, sites: &sites }.choose(policy)?;
+    let masks = graph.makes_masks();
     let mut hybrid = graph.clone();
     let mut placed = Vec::with_capacity(sites.len());
     for (info, chosen) in sites.iter().zip(chosen) {
         let decision = match (&info.site, chosen) {
+            (Site::Lif(_), true) if masks[info.index] => Decision::KeptAsMask,
             (Site::Lif(_), true) => Decision::Changed,
             (_, true) => Decision::KeptAsReplaced,
             (_, false) => Decision::Kept,

@@ -44,6 +44,8 @@ pub enum Decision {
     Kept,
     /// A chosen site that was not LIF before.
     KeptAsReplaced,
+    /// A chosen LIF site whose spikes mask another stream: a mask must be binary spikes.
+    KeptAsMask,
 }
 
 impl Decision {
@@ -53,6 +55,7 @@ impl Decision {
             Decision::Changed => "changed",
             Decision::Kept => "kept",
             Decision::KeptAsReplaced => "kept (no LIF before)",
+            Decision::KeptAsMask => "kept (a mask)",
         }
     }
 }

@@ -26,14 +26,17 @@ pub use graph::resolve::{
 };
 pub use graph::{
     BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Counts, Geometry, Graph, GraphBuilder,
-    InitialWeights, Node, Norm, Op, PoolKind, Readout, Role, WHITENING_EPS, Window,
+    InitialWeights, MASKED, Node, Norm, Op, PoolKind, Readout, Role, SpikeJoin, WHITENING_EPS,
+    Window,
 };
 pub use model::conversion::{
     CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,
 };
 pub use model::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES, VERSION, write_atomically};
 pub use model::weights::{self, Tensor, Weights};
-pub use model::{Checked, Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
+pub use model::{
+    Checked, Form, Framing, Model, Preprocessing, Signature, SliceBy, WeightSpec, weight_specs,
+};
 pub use oracle::Naive;
 pub use site::parts::{GRID_WEIGHT_MAX, Initial, PartSpec, Range};
 pub use site::*;

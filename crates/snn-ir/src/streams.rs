@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 pub use crate::graph::Kind;
 
 use crate::graph::resolve::Resolved;
-use crate::graph::{Op, PoolKind};
+use crate::graph::{MASKED, Op, PoolKind};
 use crate::model::weights::{Weights, real};
 use crate::model::{Form, Preprocessing, Signature};
 use crate::site::{Code, Site, Spike};
@@ -91,6 +91,12 @@ impl Streams {
                 Op::GlobalPool { pool } => {
                     let size: usize = resolved.nodes[info.inputs[0]].shape[1..].iter().product();
                     pooled(*pool, size, inputs[0]).map_err(refuse)?
+                }
+                Op::Mask { .. } if kinds[MASKED] != Kind::Events => {
+                    return Err(refuse(
+                        "a mask passes events or holds them back; put an activation site before \
+                         its second input",
+                    ));
                 }
                 Op::Concat if !uniform => {
                     return Err(refuse("a concatenation joins streams of one kind"));

@@ -6,7 +6,7 @@ use crate::passes::{codes, distribute, fold, merge, sum_pool};
 use crate::plan::{Action, Plan, Refusal};
 use snn_ir::Role;
 use snn_ir::StreamKind as Kind;
-use snn_ir::{Code, CodeChoice, ConversionOptions, Form, Model, Neurons, Op};
+use snn_ir::{Code, CodeChoice, ConversionOptions, Form, MASKED, Model, Neurons, Op};
 use std::collections::{HashMap, HashSet};
 
 /// Options of [`convert`].
@@ -58,6 +58,7 @@ pub fn convert(trained: &Model, options: &ConvertOptions) -> Result<Conversion> 
     fold::batch_norms(&mut draft, &mut plan)?;
     distribute::adds(&mut draft, &mut plan);
     refuse_mixed_concatenations(&draft, &mut plan);
+    refuse_masks_of_other_than_events(&draft, &mut plan);
     stop_if_refused(&plan)?;
     sum_pool::of_currents(&mut draft, &mut plan)?;
     stop_if_refused(&plan)?;
@@ -87,6 +88,21 @@ fn refuse_mixed_concatenations(draft: &Draft, plan: &mut Plan) {
         let inputs: Vec<Kind> = node.inputs.iter().map(|input| kinds[input.as_str()]).collect();
         if matches!(node.op, Op::Concat) && inputs.iter().any(|kind| *kind != inputs[0]) {
             plan.refuse(&node.name, node.op.label(), Refusal::MixedStreams);
+        }
+    }
+}
+
+/// A mask passes spikes on or holds them back; a masked current or pixel would be neither kind.
+fn refuse_masks_of_other_than_events(draft: &Draft, plan: &mut Plan) {
+    let kinds = kinds(&draft.graph);
+    for node in &draft.graph.nodes {
+        if node.op.role() != Role::Gate {
+            continue;
+        }
+        let masked = &node.inputs[MASKED];
+        if kinds[masked.as_str()] != Kind::Events {
+            let reason = Refusal::MasksOtherThanEvents { input: masked.clone() };
+            plan.refuse(&node.name, node.op.label(), reason);
         }
     }
 }
@@ -123,6 +139,7 @@ fn keep_the_rest(draft: &Draft, plan: &mut Plan) {
                 Action::CarriesScales { norm: folded.contains(node.name.as_str()) }
             }
             Op::Add => Action::JoinsCurrents,
+            Op::Mask { .. } => Action::MasksLevels,
             Op::TimeMean => Action::MeanOverTime,
             Op::TimeLast => Action::LastOverTime,
             Op::TimeMax => Action::MaxOverTime,

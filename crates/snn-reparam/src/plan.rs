@@ -101,6 +101,9 @@ pub enum Action {
     RealPayload,
     /// A max pooling compares levels, before planes are formed.
     MaxOfLevels,
+    /// A mask passes levels on or holds them back, before planes are formed; their scale passes
+    /// with them.
+    MasksLevels,
     /// Weights of a layer carry the scales before it.
     CarriesScales {
         /// `true` if they also carry the norm after it.
@@ -246,6 +249,15 @@ pub enum Refusal {
          before those that are not spikes"
     )]
     MixedStreams,
+    /// A mask masks pixels or a current.
+    #[error(
+        "it masks `{input}`, which is not spikes (pixels or a current); put an activation site \
+         before its second input"
+    )]
+    MasksOtherThanEvents {
+        /// The second input of the node.
+        input: String,
+    },
     /// An averaged current has other readers.
     #[error(
         "it averages the current `{current}`, which others read too; average after a site instead"
@@ -387,6 +399,7 @@ impl Action {
             Action::SynapseAdded { .. } => Effect::Added,
             Action::Coded { code: Code::Binary | Code::Ternary, .. }
             | Action::MaxOfLevels
+            | Action::MasksLevels
             | Action::CarriesScales { .. }
             | Action::JoinsCurrents
             | Action::MeanOverTime
@@ -452,6 +465,7 @@ impl Action {
             Action::IntegerNeuron { .. } => "LIF sites with integer membranes".into(),
             Action::Refused { .. } => "refused".into(),
             Action::MaxOfLevels
+            | Action::MasksLevels
             | Action::CarriesScales { .. }
             | Action::JoinsCurrents
             | Action::MeanOverTime
@@ -501,7 +515,9 @@ impl fmt::Display for Action {
                 write!(f, "{} code, {micro_steps} micro-step{plural}", code.label())
             }
             Action::RealPayload => f.write_str("graded events with real payload"),
-            Action::MaxOfLevels => f.write_str("on levels, before planes are formed"),
+            Action::MaxOfLevels | Action::MasksLevels => {
+                f.write_str("on levels, before planes are formed")
+            }
             Action::CarriesScales { norm: true } => {
                 f.write_str("weights carry the norm after it and the scales before it")
             }

@@ -9,6 +9,7 @@ pub mod deploy;
 mod geometry;
 mod idle;
 mod limits;
+mod mask;
 mod neuron;
 mod packing;
 mod pixels;

@@ -10,7 +10,7 @@ use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
 use crate::trainer::Trainer;
 use snn_hybrid::Placement;
-use snn_ir::{Form, Graph, Model, Signature};
+use snn_ir::{Encoder, Form, Graph, Model, Signature};
 use std::path::Path;
 
 /// Trains a network as `config` says, in the folder `folder`: a [`Trainer`] made by
@@ -103,6 +103,8 @@ fn place(config: &RunConfig, spiking: &Graph, data: &RunData) -> Result<(Model, 
     let preprocessing = config.preprocessing(data);
     let signature = Signature::new(Form::Trained, graph, config.time_steps, preprocessing)
         .with_encoder(config.encoder)
+        // An encoder makes other frames of them.
+        .with_framing(data.framing.filter(|_| config.encoder == Encoder::Direct))
         .with_classes(data.classes.clone());
     Ok((Model::new(signature, weights), placement))
 }

@@ -3,8 +3,9 @@
 use super::DataRoot;
 use clap::{Args, Subcommand, ValueEnum};
 use snn_data::recordings::events::{ArrayNames, Chip, EventFormat, ReadOptions, SensorSize};
+use snn_data::recordings::simulate::{Camera, Motion, SimulatedParts, SimulatedSet, Simulation};
 use snn_data::{DatasetName, OnDamage};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +51,15 @@ pub(crate) enum Data {
         #[command(flatten)]
         recording: Recording,
     },
+    /// Compute recordings of an event camera from pictures, in CIFAR10-DVS's layout and format.
+    ///
+    /// The camera and the motion of the picture before it are a stated model (the page `Data` of
+    /// the book has its equations); `simulated.json` beside the recordings has all settings. The
+    /// same settings make the same bytes on any number of threads. A command that was interrupted
+    /// goes on where it ended.
+    #[command(after_help = "JSON: `folder`, `recordings`, `made`, `events` (of those made now), \
+                        `seconds`.")]
+    Simulate(Simulate),
     /// Look after caches of samples.
     Cache {
         #[command(subcommand)]
@@ -65,14 +75,110 @@ pub(crate) enum Data {
     Show(Show),
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// The pictures: `cifar-10`, `cifar-100`, `mnist`, `fashion-mnist` or `shapes10`.
+    pub(crate) dataset: DatasetName,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// The folder to write: a folder of recordings for each class.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Which part of the pictures; `both` makes folders `Train` and `Test`.
+    #[arg(long, default_value = "train", value_name = "train|test|both")]
+    pub(crate) split: SimulatedParts,
+    /// Only the first N pictures of each class of a part; 1000 of CIFAR-10 are as many as
+    /// CIFAR10-DVS has [default: all].
+    #[arg(long, value_name = "N")]
+    pub(crate) per_class: Option<usize>,
+    /// Motion of the picture: smooth closed loops as of CIFAR10-DVS, or saccades as of N-MNIST.
+    #[arg(long, value_enum, default_value = "loops")]
+    pub(crate) motion: MotionName,
+    /// Size of the motion in pixels of the sensor: radius of the loops, or width of the triangle of
+    /// the saccades [default: 4 or 16].
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) reach: Option<f64>,
+    /// Seed of thresholds and noise.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Mean threshold of a pixel, a difference of logarithms of light; lower ones give more events.
+    #[arg(long, default_value_t = Camera::default().threshold_on)]
+    pub(crate) threshold: f64,
+    /// Standard deviation of the thresholds, as a share of the mean.
+    #[arg(long, default_value_t = Camera::default().threshold_spread, value_name = "SHARE")]
+    pub(crate) threshold_spread: f64,
+    /// Refractory period of a pixel in µs.
+    #[arg(long, default_value_t = Camera::default().refractory_us, value_name = "MICROS")]
+    pub(crate) refractory: f64,
+    /// ON events a second that a pixel leaks.
+    #[arg(long, default_value_t = Camera::default().leak_hz, value_name = "HZ")]
+    pub(crate) leak: f64,
+    /// Events a second and pixel that are noise.
+    #[arg(long, default_value_t = Camera::default().noise_hz, value_name = "HZ")]
+    pub(crate) noise: f64,
+}
+
+/// Motions as named on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MotionName {
+    /// Six closed loops of 200 ms.
+    Loops,
+    /// Three saccades of 100 ms along a triangle.
+    Saccades,
+}
+
+impl Simulate {
+    /// The same for the simulation.
+    pub(crate) fn set(&self) -> SimulatedSet {
+        let motion = match (self.motion, self.reach) {
+            (MotionName::Loops, None) => Motion::LOOPS,
+            (MotionName::Saccades, None) => Motion::SACCADES,
+            (MotionName::Loops, Some(radius)) => Motion::LOOPS.with_reach(radius),
+            (MotionName::Saccades, Some(reach)) => Motion::SACCADES.with_reach(reach),
+        };
+        let camera = Camera {
+            threshold_on: self.threshold,
+            threshold_off: self.threshold,
+            threshold_spread: self.threshold_spread,
+            refractory_us: self.refractory,
+            leak_hz: self.leak,
+            noise_hz: self.noise,
+            ..Camera::default()
+        };
+        SimulatedSet {
+            dataset: self.dataset,
+            parts: self.split,
+            per_class: self.per_class,
+            simulation: Simulation { camera, motion, seed: self.seed },
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
+    /// Build the caches that a training reads, before it: the test samples, those that are held out
+    /// and the frames of recordings. The config must have `data.cache`.
+    #[command(after_help = "JSON: `folder`, `built`, `seconds`, `caches` (each `key`, `title`, \
+                        `bytes`, `complete`).")]
+    Build(CacheBuild),
     /// List the caches, the one that was not used for longest first.
     #[command(after_help = "JSON: `folder`, `caches` (each `key`, `title`, `bytes`, `complete`).")]
     List(CacheFolder),
     /// Remove all caches but those that are being built.
     #[command(after_help = "JSON: `folder`, `removed`, `freed_bytes`, `kept`.")]
     Clear(CacheFolder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheBuild {
+    /// The config of the training, a TOML file.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// Set a key of the config, as `'data.cache={ folder = "cache" }'`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +237,35 @@ impl Recording {
             ..ReadOptions::default()
         }
     }
+}
+
+/// A recording for `infer`.
+#[derive(Debug, Args)]
+pub(crate) struct InferRecording {
+    /// One recording of an event camera instead, in any format that `data info` knows; `-` for
+    /// stdin.
+    #[arg(id = "recording", value_name = "RECORDING")]
+    #[arg(conflicts_with_all = ["dataset", "data", "limit", "image"])]
+    pub(crate) path: Option<PathBuf>,
+    /// Run frame by frame as events arrive, and print the logits after each.
+    #[arg(long, requires = "recording", conflicts_with = "counts")]
+    pub(crate) stream: bool,
+    /// With --stream: a frame has the events of N µs [default: as many frames as the model has
+    /// macro-steps, of the whole file].
+    #[arg(long, value_name = "N", requires = "stream", conflicts_with = "window_events")]
+    pub(crate) window_us: Option<NonZeroU64>,
+    /// With --stream: a frame has N events.
+    #[arg(long, value_name = "N", requires = "stream")]
+    pub(crate) window_events: Option<NonZeroUsize>,
+    /// With --stream: the network goes back to rest after N frames, 0 for never [default: after as
+    /// many as the model has macro-steps].
+    #[arg(long, value_name = "N", requires = "stream")]
+    pub(crate) restart_after: Option<u64>,
+    /// How a whole recording is cut into frames [default: as the model was trained].
+    #[arg(long, value_enum, requires = "recording")]
+    pub(crate) slicing: Option<SlicingName>,
+    #[command(flatten)]
+    pub(crate) facts: Recording,
 }
 
 #[derive(Debug, Args)]

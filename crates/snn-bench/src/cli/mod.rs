@@ -83,11 +83,19 @@ pub(crate) enum Command {
     /// cut out. For a model of one channel it becomes grey. Its five best
     /// classes are printed with their share (the softmax of the logits), the time of one run, and
     /// the events and additions that it took.
+    ///
+    /// A recording of an event camera is cut into frames as the recordings were that the model was
+    /// trained on; its file says how, or the run does. With --stream the frames are run one by one
+    /// as their events arrive, and the logits after each are printed: of a file or, with `-` or the
+    /// name of a pipe, of a stream without end, for which a window says where frames end.
     #[command(after_help = "JSON: `samples`, `accuracy` and `chance` (percent), `engine`, \
                       `images_per_second`, and with --counts `energy_microjoules`, \
                       `energy_figures`, `counts`. Of one image: `image`, `class`, `name`, `best` \
                       (each `class`, `name`, `share`), `logits`, `engine`, `seconds`, `events`, \
-                      `additions`, and with --counts `counts`.")]
+                      `additions`, and with --counts `counts`. Of one recording the same, with \
+                      `recording` in place of `image`; with --stream a line a frame: `frame`, \
+                      `since_rest` (frames that the logits are over), `from_us`, `until_us`, \
+                      `events`, `class`, `name`, `logits`.")]
     Infer(Infer),
     /// Draw what is in a model file or run folder: its graph with shapes, codes, scales and bounds,
     /// and how a converted model is deployed.
@@ -340,13 +348,22 @@ pub(crate) struct Verify {
     pub(crate) device: tch::Device,
 }
 
+/// What `infer` reads, one of them at least.
+#[cfg(feature = "data")]
+const INPUTS: [&str; 4] = ["dataset", "run", "image", "recording"];
+#[cfg(not(feature = "data"))]
+const INPUTS: [&str; 3] = ["dataset", "run", "image"];
+
 #[derive(Debug, Args)]
 #[command(group(
-    ArgGroup::new("input").args(["dataset", "run", "image"]).required(true).multiple(true)
+    ArgGroup::new("input").args(INPUTS).required(true).multiple(true)
 ))]
 pub(crate) struct Infer {
     /// The converted model.
     pub(crate) model: PathBuf,
+    #[cfg(feature = "data")]
+    #[command(flatten)]
+    pub(crate) recording: data::InferRecording,
     #[command(flatten)]
     pub(crate) data: DataRoot,
     /// The data set whose test images to classify.

@@ -61,7 +61,7 @@ impl Role {
             Role::Synapse => "synapse",
             Role::Spiking => "LIF",
             Role::Relu => "ReLU",
-            Role::Join => "add, concat",
+            Role::Join => "add, concat, mask",
             Role::Other => "norm, pool, flatten",
         }
     }

@@ -23,6 +23,14 @@ const CODES: [Code; 3] = [Code::Unary, Code::BitPlane, Code::Graded];
 /// Networks that conversion refuses, with a part of the reason.
 const REFUSED: &[(&str, &str)] = &[("ms_resnet18", "current"), ("ms_resnet34", "current")];
 
+/// Networks with other keys, which are other structures.
+const OTHERS: &[(&str, &str)] = &[
+    ("sew_resnet18", r#"{"width": 3, "stem": "imagenet", "join": "iand"}"#),
+    ("sew_resnet18", r#"{"width": 3, "blocks": [1, 1], "join": "and"}"#),
+    ("resnet18", r#"{"width": 2, "stem": "cifar", "blocks": [1, 1], "inner_width": 2}"#),
+    ("vgg11", r#"{"stages": [[4], [4]], "hidden": [12, 8], "pool": "average"}"#),
+];
+
 /// Random images.
 #[derive(Debug)]
 struct Noise([usize; 3]);
@@ -140,7 +148,12 @@ fn trained(row: &Row) -> Model {
 
 #[test]
 fn every_network_trains_converts_and_gives_the_same_bits() {
-    for row in NETWORKS {
+    let others = OTHERS.iter().map(|&(kind, narrow)| {
+        let row = NETWORKS.iter().find(|row| row.kind == kind).unwrap();
+        Row { narrow, small: [3, 16, 16], ..*row }
+    });
+    for row in NETWORKS.iter().copied().chain(others) {
+        let row = &row;
         let model = trained(row);
         let pixels = pixels(&model, BATCH, 7);
         let labels = vec![0_i64; BATCH];

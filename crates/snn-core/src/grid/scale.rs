@@ -24,7 +24,7 @@ pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>>
                 }
                 Role::Pool | Role::Join => own.clone(),
                 // These read events.
-                Role::Source | Role::Synapse | Role::Norm => continue,
+                Role::Source | Role::Synapse | Role::Norm | Role::Gate => continue,
             };
             channel += count;
             units[read].get_or_insert(of_input);

@@ -89,7 +89,7 @@ fn unambiguous(x: &Tensor) -> Result<Tensor> {
     Ok(x.f_reshape([-1])?.f_reshape(x.size())?)
 }
 
-/// A node that has neither weights nor state (eqs. 5 and 6).
+/// A node that has neither weights nor state (eqs. 5, 6 and 6b).
 pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
     let Some(first) = inputs.first() else {
         return Err(refused(node, "has no inputs"));
@@ -138,6 +138,7 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
                 inputs.iter().map(|value| over_time(value, steps)).collect::<Result<Vec<_>>>()?;
             Ok(Value { data: Tensor::f_cat(&spread, 1)?, steps })
         }
+        Op::Mask { inverted } => mask(first, &inputs[snn_ir::MASKED], *inverted),
         _ => Err(refused(node, "has weights or state")),
     }
 }
@@ -168,6 +169,32 @@ fn add(inputs: &[Value]) -> Result<Value> {
     Ok(Value { data: sum, steps: sum_steps })
 }
 
+/// Eq. 6b. Gradients flow into both, as of any product.
+fn mask(mask: &Value, x: &Value, inverted: bool) -> Result<Value> {
+    let size = x.data.size();
+    let steps = mask.steps.max(x.steps);
+    // Time and samples are two axes where one of the two values does not vary over time.
+    let (mask, x, before) = if mask.steps == x.steps {
+        (mask.data.shallow_clone(), x.data.shallow_clone(), 1)
+    } else {
+        (split_time(&mask.data, mask.steps)?, split_time(&x.data, x.steps)?, 2)
+    };
+    let (mut gate_shape, mut shape) = (mask.size(), x.size());
+    // A mask of one position has one along every axis.
+    gate_shape.resize(shape.len(), 1);
+    let (groups, channels) = (gate_shape[before], shape[before]);
+    if groups > 1 && groups < channels {
+        gate_shape.insert(before + 1, 1);
+        shape[before] = groups;
+        shape.insert(before + 1, channels / groups);
+    }
+    let gate = mask.f_reshape(gate_shape)?;
+    let gate = if inverted { gate.f_neg()?.f_add_scalar(1.0)? } else { gate };
+    let mut merged = size;
+    merged[0] = -1;
+    Ok(Value { data: x.f_reshape(shape)?.f_mul(&gate)?.f_reshape(merged)?, steps })
+}
+
 /// `[steps·B, …]` as `[steps, B, …]`; no copy.
 pub(crate) fn split_time(data: &Tensor, steps: usize) -> Result<Tensor> {
     let mut shape = data.size();
@@ -191,6 +218,91 @@ fn over_time(value: &Value, steps: usize) -> Result<Tensor> {
 mod tests {
     use super::*;
     use tch::Kind;
+
+    /// Values and both gradients of a mask, in each way in which it is shared, against eq. 6b value
+    /// by value; in bf16 too, since spikes and small levels are exact there.
+    #[test]
+    fn a_mask_and_its_gradients_are_those_of_the_product() {
+        let (batch, channels, height, width) = (2_usize, 6_usize, 3_usize, 2_usize);
+        let positions = height * width;
+        for (groups, whole) in [(6, false), (3, false), (1, false), (6, true), (2, true)] {
+            for (mask_steps, x_steps) in [(2, 2), (2, 1), (1, 2)] {
+                for (inverted, kind) in
+                    [(false, Kind::Float), (true, Kind::Double), (true, Kind::BFloat16)]
+                {
+                    let gates = if whole { 1 } else { positions };
+                    let image = |values: Tensor, steps: usize, channels: usize, flat: bool| {
+                        let lead = int(steps * batch);
+                        let size = if flat {
+                            vec![lead, int(channels)]
+                        } else {
+                            vec![lead, int(height), int(width), int(channels)]
+                        };
+                        let leaf =
+                            values.to_kind(kind).reshape(size.as_slice()).set_requires_grad(true);
+                        let data =
+                            if flat { leaf.shallow_clone() } else { leaf.permute([0, 3, 1, 2]) };
+                        (leaf, Value { data, steps })
+                    };
+                    let (m_leaf, m) = image(
+                        numbers(int(mask_steps * batch * groups * gates), 7, 2, 0),
+                        mask_steps,
+                        groups,
+                        whole,
+                    );
+                    let (x_leaf, x) = image(
+                        numbers(int(x_steps * batch * channels * positions), 5, 9, 4),
+                        x_steps,
+                        channels,
+                        false,
+                    );
+                    let y = mask(&m, &x, inverted).unwrap();
+                    assert_eq!(y.steps, 2);
+                    assert_eq!(y.data.size(), [4, 6, 3, 2]);
+                    assert_eq!(y.data.stride()[1], 1, "channels last");
+                    let cotangent = numbers(int(4 * channels * positions), 3, 5, 2)
+                        .reshape([4, 3, 2, 6])
+                        .permute([0, 3, 1, 2])
+                        .to_kind(kind);
+                    (&y.data * &cotangent).sum(kind).backward();
+                    let flat = |t: &Tensor| {
+                        Vec::<f64>::try_from(t.to_kind(Kind::Double).contiguous().reshape([-1]))
+                            .unwrap()
+                    };
+                    // Channels first, as the equation numbers them.
+                    let first = |t: &Tensor| flat(&t.permute([0, 3, 1, 2]));
+                    let (ms, xs, found) = (flat(&m.data), flat(&x.data), flat(&y.data));
+                    let weights = flat(&cotangent);
+                    let mut of_m = vec![0.0; ms.len()];
+                    let mut of_x = vec![0.0; xs.len()];
+                    for n in 0..2 * batch {
+                        let at = |steps: usize| if steps == 1 { n % batch } else { n };
+                        for c in 0..channels {
+                            for p in 0..positions {
+                                let g = c / (channels / groups);
+                                let i = (at(mask_steps) * groups + g) * gates
+                                    + if whole { 0 } else { p };
+                                let j = (at(x_steps) * channels + c) * positions + p;
+                                let k = (n * channels + c) * positions + p;
+                                let (gate, sign) =
+                                    if inverted { (1.0 - ms[i], -1.0) } else { (ms[i], 1.0) };
+                                assert!((found[k] - gate * xs[j]).abs() < 1e-12);
+                                of_m[i] += sign * weights[k] * xs[j];
+                                of_x[j] += gate * weights[k];
+                            }
+                        }
+                    }
+                    let gradient = if whole { flat(&m_leaf.grad()) } else { first(&m_leaf.grad()) };
+                    assert_eq!(gradient, of_m, "{groups} groups, whole {whole}, {kind:?}");
+                    assert_eq!(
+                        first(&x_leaf.grad()),
+                        of_x,
+                        "{groups} groups, whole {whole}, {kind:?}"
+                    );
+                }
+            }
+        }
+    }
 
     /// Integers below `modulus`, less `shift`.
     fn numbers(count: i64, factor: i64, modulus: i64, shift: i64) -> Tensor {

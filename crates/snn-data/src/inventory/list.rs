@@ -107,10 +107,22 @@ fn listing(root: &Path, set: DatasetName) -> Result<Listing> {
         }
         (Presence::Missing | Presence::Computed, None) => None,
     };
-    let form = there.map(|(form, _)| form);
+    let form = there.map(|(form, _)| form).or_else(|| simulated(set, path.as_deref()));
     let of_form = |file: &OfficialFile| form.as_ref().is_none_or(|form| *form == file.form);
     let files = files.into_iter().filter(of_form).collect();
     Ok(Listing { dataset: set, presence, form, path, classes: spec.classes, parts, files })
+}
+
+/// The form of recordings that were computed from pictures.
+fn simulated(set: DatasetName, folder: Option<&Path>) -> Option<String> {
+    #[cfg(all(feature = "recordings", feature = "pictures"))]
+    if let (Form::Recordings(_), Some(folder)) = (set.spec().form, folder)
+        && crate::recordings::simulate::is_simulated(folder)
+    {
+        return Some("simulated".into());
+    }
+    let _ = (set, folder);
+    None
 }
 
 /// The splits of a set whose samples are counted: recordings, picture files, CIFAR as pictures.
@@ -157,9 +169,13 @@ pub(super) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
             let splits: &[Option<Split>] = if spec.test == 0 { &[None] } else { &splits.map(Some) };
             let of_split = |&split: &Option<Split>| match &opened {
                 Ok(set) => {
-                    let found =
-                        (0..set.len()).filter(|&index| set.official(index) == split).count();
-                    part(split, set.folder().to_owned(), found, None)
+                    let of_split = |&index: &usize| split.is_none() || set.official(index) == split;
+                    let found = (0..set.len()).filter(of_split).count();
+                    let folder = set.folder().to_owned();
+                    let message = simulated(set.name(), Some(&folder)).map(|_| {
+                        "computed from pictures, not recorded; see `simulated.json` in it".into()
+                    });
+                    part(split, folder, found, message)
                 }
                 Err(error) => part(split, root.to_owned(), 0, Some(error.to_string())),
             };

@@ -27,6 +27,12 @@ pub(crate) enum Purpose {
     Flip = 9,
     /// The choice of a limited number of samples.
     Limit = 10,
+    /// The thresholds of a simulated camera.
+    #[cfg(all(feature = "recordings", feature = "pictures"))]
+    SimulatedPixels = 11,
+    /// The noise of one simulated recording.
+    #[cfg(all(feature = "recordings", feature = "pictures"))]
+    SimulatedNoise = 12,
 }
 
 /// A `ChaCha8` stream keyed by (seed, purpose, two numbers), as handed to a

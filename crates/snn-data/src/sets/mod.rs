@@ -15,7 +15,7 @@ pub use open::CacheConfig;
 #[cfg(feature = "pictures")]
 pub use open::PictureConfig;
 #[cfg(feature = "recordings")]
-pub use open::{FrameConfig, SliceBy};
+pub use open::{FrameConfig, SliceBy, StoredFraming};
 pub use open::{SourceConfig, Sources, open};
 pub use spec::{
     DatasetName, DatasetSpec, DefaultSplit, Form, PictureLayout, RecordingFiles, RecordingLayout,

@@ -128,8 +128,9 @@ pub enum RecordingFiles {
     Classes {
         /// Names of the folders, by label.
         classes: &'static [&'static str],
-        /// Ending of the files.
-        extension: &'static str,
+        /// Endings of the files; of a class that has files of several, those with the first are
+        /// read.
+        endings: &'static [&'static str],
     },
     /// Long recordings with lists of trials, as DVS128 Gesture has.
     Trials,
@@ -201,7 +202,7 @@ static SPECS: [DatasetSpec; DatasetName::ALL.len()] = [
                     "ship",
                     "truck",
                 ],
-                extension: "aedat",
+                endings: &["aedat", "aedat4"],
             },
             transposed: true,
             split: DefaultSplit::LastPerClass(100),
@@ -214,7 +215,7 @@ static SPECS: [DatasetSpec; DatasetName::ALL.len()] = [
     DatasetSpec {
         folders: &["n-mnist", "NMNIST", "N-MNIST"],
         form: Form::Recordings(RecordingLayout {
-            files: RecordingFiles::Classes { classes: MNIST.classes, extension: "bin" },
+            files: RecordingFiles::Classes { classes: MNIST.classes, endings: &["bin", "bs2"] },
             transposed: false,
             split: DefaultSplit::Official,
         }),

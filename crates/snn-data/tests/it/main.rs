@@ -21,4 +21,6 @@ mod open;
 mod real_cifar;
 mod recordings;
 mod shapes;
+mod simulate;
 mod vision;
+mod windows;

@@ -119,7 +119,7 @@ fn a_folder_of_pictures_has_random_crops_to_train_on_and_the_middle_for_evaluati
     assert_eq!(caches(), found, "used again");
     fs::rename(root.path().join("val/dog"), root.path().join("val/pig")).unwrap();
     let error = snn_data::open(&config(text), Some(root.path())).unwrap_err().to_string();
-    assert!(error.contains("classes of the test split") && error.contains("`pig`"), "{error}");
+    assert!(error.contains("2 classes of the training part") && error.contains("`pig`"), "{error}");
 }
 
 #[test]
@@ -179,8 +179,7 @@ fn n_mnist_may_be_one_folder_with_a_list_of_labels() {
     assert_eq!(sources.shape(), SampleShape::Frames([3, 2, 34, 34]));
     assert_eq!(all(&sources.test).targets.labels, [0, 1]);
     assert!(sources.test.sample_name(0).unwrap().contains(".bin"));
-    for (text, part) in [("1 0\n21 0", "a .bin file in this folder"), ("1 10", "a label below 10")]
-    {
+    for (text, part) in [("1 0\n21 0", ".bin or .bs2 file"), ("1 10", "a label below 10")] {
         list(text);
         let error = recordings(&root, "dataset = 'n-mnist'").unwrap_err().to_string();
         assert!(error.contains(part) && error.contains("labels.txt"), "{error}");

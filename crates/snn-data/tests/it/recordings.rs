@@ -1,6 +1,6 @@
 //! Data sets of recordings and their splits, on small folders of the true form.
 
-use snn_data::recordings::events::ReadOptions;
+use snn_data::recordings::events::{ReadOptions, SensorSize};
 use snn_data::recordings::frames::{Framing, Slicing};
 use snn_data::recordings::{RecordingSource, Recordings, SplitFile, SplitRule};
 use snn_data::{Batch, DatasetName, Error, LoaderConfig, OnDamage, SampleShape, Source};
@@ -208,6 +208,93 @@ fn n_mnist_has_its_official_split() {
     for &index in &split.test {
         assert_eq!(Some(set.read(index).unwrap().x()[0]), set.label(index));
     }
+}
+
+/// A packet of AEDAT 3.1 with events at these times, in column t / 100.
+fn packet(times: &[u32]) -> Vec<u8> {
+    let mut bytes = vec![1, 0, 0, 0];
+    let count = u32::try_from(times.len()).unwrap();
+    for word in [8, 4, 0, count, count, count] {
+        bytes.extend(word.to_le_bytes());
+    }
+    for t in times {
+        bytes.extend([((t / 100) << 17 | 3).to_le_bytes(), t.to_le_bytes()].concat());
+    }
+    bytes
+}
+
+/// A long recording is read as a whole once; then a gesture needs nothing but its own packets.
+#[test]
+fn a_gesture_is_read_without_the_rest_of_its_recording() {
+    let root = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(root.path().join(name), bytes).unwrap();
+    let mut recording = b"#!AER-DAT3.1\r\n#!END-HEADER\r\n".to_vec();
+    let mut ends = Vec::new();
+    // The second packet begins with an event that is late: it belongs to the first gesture.
+    for times in [&[0, 100, 200][..], &[], &[150, 300, 400, 500], &[600, 700, 800]] {
+        recording.extend(packet(times));
+        ends.push(recording.len());
+    }
+    write("user01_led.aedat", &recording);
+    write("trials_to_train.txt", b"user01_led.aedat\n");
+    write("trials_to_test.txt", b"");
+    let lines = "class,startTime_usec,endTime_usec\n1,0,250\n2,250,550\n3,550,900\n4,5000,6000\n";
+    write("user01_led_labels.csv", lines.as_bytes());
+    let set = Recordings::open(DatasetName::Dvs128Gesture, root.path()).unwrap();
+    let times = |index: usize| set.read(index).map(|events| events.t().to_vec());
+    let expected: [&[i64]; 4] = [&[0, 100, 200, 150], &[300, 400, 500], &[600, 700, 800], &[]];
+    for _ in 0..2 {
+        for (index, expected) in expected.iter().enumerate() {
+            assert_eq!(times(index).unwrap(), *expected, "gesture {index}");
+        }
+    }
+    // What the first gestures do not need is destroyed: the last packet, and then the first one.
+    write("user01_led.aedat", &recording[..ends[2]]);
+    assert_eq!((times(0).unwrap(), times(1).unwrap()), (expected[0].into(), expected[1].into()));
+    let first = recording.windows(4).position(|bytes| bytes == [1, 0, 0, 0]).unwrap();
+    assert!(first < ends[0]);
+    recording[first..ends[0]].fill(0xFF);
+    write("user01_led.aedat", &recording);
+    assert_eq!((times(1).unwrap(), times(2).unwrap()), (expected[1].into(), expected[2].into()));
+    let fresh = Recordings::open(DatasetName::Dvs128Gesture, root.path()).unwrap();
+    assert!(fresh.read(1).is_err(), "who has not read the recording yet reads all of it");
+}
+
+#[test]
+fn recordings_of_other_tools_are_found() {
+    let root = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/events");
+    // What is inside of a file decides how it is read, and its name whether it is one.
+    let write = |to: &str| {
+        let to = root.path().join(to);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, aedat2(1, 3)).unwrap();
+    };
+    // tonic: AEDAT 4 in a folder in a folder.
+    let aedat4 =
+        ["airplane", "bird"].map(|class| format!("CIFAR10DVS/CIFAR10DVS/{class}/a_0.aedat4"));
+    for to in &aedat4 {
+        write(to);
+    }
+    let open = || Recordings::open(DatasetName::Cifar10Dvs, root.path()).unwrap();
+    assert_eq!((open().len(), open().label(1)), (2, Some(2)));
+    assert_eq!(open().read(0).unwrap().size(), open().size());
+    // A class that has both formats is that of AEDAT 2.0, not twice as large.
+    write("CIFAR10DVS/CIFAR10DVS/bird/a_0.aedat");
+    assert_eq!((open().len(), open().sample_name(1)), (2, Some("bird/a_0.aedat")));
+
+    // SLAYER: the five bytes of N-MNIST by another name, in one folder with a list.
+    let root = root.path().join("slayer");
+    for number in [1, 2, 60_001] {
+        fs::create_dir_all(&root).unwrap();
+        fs::copy(golden.join("n-mnist.bin"), root.join(format!("{number}.bs2"))).unwrap();
+    }
+    fs::write(root.join("labels.txt"), "1\t5\n2\t0\n60001\t7\n").unwrap();
+    let set = Recordings::open(DatasetName::NMnist, &root).unwrap();
+    assert_eq!((set.len(), set.label(0), set.label(2)), (3, Some(0), Some(7)));
+    assert_eq!(set.read(1).unwrap().size(), SensorSize { width: 34, height: 34 });
+    let split: SplitFile = "dataset n-mnist\nrule files\nfile 60001.bs2".parse().unwrap();
+    assert_eq!(split.apply(&set).unwrap().test, [2]);
 }
 
 #[test]

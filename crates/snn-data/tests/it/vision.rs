@@ -93,7 +93,50 @@ fn imagenet_is_read_in_every_form() {
         write(packed.path().join("val").join(name), bytes);
     }
     same(&Pictures::imagenet(packed.path(), Split::Test).unwrap(), &train);
-    same(&Pictures::imagenet(folders("val").path(), Split::Test).unwrap(), &train);
+    // Class folders in `val` have the labels of the training part, or of a list of the classes.
+    let val = folders("val");
+    let error = Pictures::imagenet(val.path(), Split::Test).unwrap_err().to_string();
+    assert!(error.contains("the classes: a folder `train`"), "{error}");
+    write(val.path().join("classes.txt"), CLASSES.join("\n").as_bytes());
+    same(&Pictures::imagenet(val.path(), Split::Test).unwrap(), &train);
+    let other = folders("train");
+    fs::rename(other.path().join("train"), val.path().join("train")).unwrap();
+    same(&Pictures::imagenet(val.path(), Split::Test).unwrap(), &train);
+}
+
+/// Classes are those of the training part: one folder less in `val` shifts no label.
+#[test]
+fn a_class_without_validation_pictures_shifts_no_label() {
+    let root = folders("train");
+    for class in [CLASSES[1], CLASSES[2]] {
+        for (name, bytes) in pictures(class) {
+            write(root.path().join("val").join(class).join(name), &bytes);
+        }
+    }
+    for set in [DatasetName::ImageNet, DatasetName::Imagenette, DatasetName::PictureFolder] {
+        let test = Pictures::open(set, root.path(), Split::Test).unwrap();
+        assert_eq!(test.labels(), [1, 1, 1, 1, 2, 2, 2, 2], "{set}");
+        assert_eq!(test.classes(), CLASSES, "{set}");
+        let text = format!("dataset = '{set}'\npath = '.'\npictures = {{ size = 16 }}");
+        let config: SourceConfig = toml::from_str(&text).unwrap();
+        let data = open(&config, Some(root.path())).unwrap();
+        assert_eq!((data.classes.len(), data.test.len()), (3, 8), "{set}");
+        let batch = LoaderConfig::evaluation(8).init_source(data.test, None).unwrap();
+        let batch = batch.epoch(0).unwrap().next().unwrap().unwrap();
+        assert_eq!(batch.targets.labels, [1, 1, 1, 1, 2, 2, 2, 2], "{set}");
+    }
+    // A class that was never trained is an error that names it.
+    fs::rename(root.path().join("val").join(CLASSES[1]), root.path().join("val/n09999999"))
+        .unwrap();
+    for set in [DatasetName::ImageNet, DatasetName::PictureFolder] {
+        let error = Pictures::open(set, root.path(), Split::Test).unwrap_err().to_string();
+        assert!(error.contains("3 classes of the training part"), "{error}");
+        assert!(error.contains("`n09999999`"), "{error}");
+    }
+    // Without the training part nobody knows the labels.
+    fs::remove_dir_all(root.path().join("train")).unwrap();
+    let error = Pictures::open(DatasetName::PictureFolder, root.path(), Split::Test).unwrap_err();
+    assert!(error.to_string().contains("a folder `train`"), "{error}");
 }
 
 /// The development kit as published: numbers of classes, and what they mean.

@@ -1,8 +1,8 @@
 //! Policies that choose by place: counts from either end, stages, stem and head.
 
-use snn_hybrid::{Error, Policy, Replacement, apply};
+use snn_hybrid::{Decision, Error, Policy, Replacement, apply};
 use snn_ir::networks::{ResNet, SmallNet};
-use snn_ir::{Conv, Graph, Lif, Op, PoolKind, Site, Window};
+use snn_ir::{Conv, Graph, GraphBuilder, Lif, Op, PoolKind, Site, Window};
 
 /// Names of the sites that a policy makes `ReLU`.
 fn relu(graph: &Graph, policy: &Policy) -> Vec<String> {
@@ -113,4 +113,27 @@ fn head_is_every_last_site_of_a_stream_that_skips_it() {
     graph.push("end", Op::TimeMean, &["classifier"]);
     assert_eq!(relu(&graph, &Policy::Head), ["b"]);
     assert_eq!(relu(&graph, &Policy::Stem), ["a"]);
+}
+
+/// Spikes that mask another stream must stay binary, so their sites are no candidates, through max
+/// pooling too; what is masked may become levels.
+#[test]
+fn a_site_that_makes_a_mask_stays() {
+    let mut net = GraphBuilder::new([2, 8, 8]);
+    net.conv_site("a", Conv::square(4, 3, 1)).pool("max", PoolKind::Max, 2);
+    net.at("image").conv_site("x", Conv::square(4, 3, 2)).mask("gated", "max", "x.act");
+    net.conv_site("b", Conv::square(2, 3, 1)).flatten("flat").linear("fc", 3);
+    let graph = net.build().unwrap();
+    let (hybrid, placement) = apply(&graph, &Policy::All, &Replacement::default()).unwrap();
+    let decisions: Vec<_> =
+        placement.sites.iter().map(|site| (site.site.as_str(), site.decision)).collect();
+    let expected = [
+        ("a.act", Decision::KeptAsMask),
+        ("x.act", Decision::Changed),
+        ("b.act", Decision::Changed),
+    ];
+    assert_eq!(decisions, expected);
+    assert!(placement.to_string().contains("kept (a mask)"), "{placement}");
+    let (again, _) = apply(&hybrid, &Policy::All, &Replacement::default()).unwrap();
+    assert_eq!(hybrid, again);
 }

@@ -4,11 +4,26 @@ use super::resolve::Resolver;
 use super::{Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Window};
 use crate::error::{Error, Result};
 use crate::site::{Lif, Site};
+use serde::{Deserialize, Serialize};
 
 /// Name of the input node.
 const INPUT: &str = "image";
 /// Name of the last node.
 const HEAD: &str = "head";
+
+/// How a block of SEW-ResNet joins the spikes `a` of its branch with those `s` that it reads (Fang
+/// 2021, table 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpikeJoin {
+    /// `s + a`: the stream counts spikes.
+    #[default]
+    Add,
+    /// `s · a`: the stream stays binary.
+    And,
+    /// `s · (1 − a)`: the stream stays binary.
+    Iand,
+}
 
 /// Writes a graph node by node. Each method adds nodes after the *tip*, the node that was added
 /// last, and moves the tip; [`GraphBuilder::at`] moves it to start a branch. Errors wait for
@@ -211,6 +226,34 @@ impl GraphBuilder {
         self
     }
 
+    /// The events of node `x` where node `mask` has a spike, `y = m · x` (eq. 6b). The mask is
+    /// binary spikes: as many channels as `x`, or one for each group of consecutive channels (`[1,
+    /// H, W]` masks them all alike), and as many positions as `x`, or one (`[C]`).
+    ///
+    /// ```
+    /// use snn_ir::{Conv, GraphBuilder, PoolKind};
+    ///
+    /// // A gate for each position, which a convolution of one output learns.
+    /// let mut net = GraphBuilder::new([3, 8, 8]);
+    /// net.conv_site("x", Conv::square(16, 3, 1)).conv_site("m", Conv::square(1, 3, 1));
+    /// net.mask("gated", "m.act", "x.act").global_pool("pool", PoolKind::Average);
+    /// let graph = net.linear("fc", 10).build()?;
+    /// # let _ = graph;
+    /// # Ok::<(), snn_ir::Error>(())
+    /// ```
+    pub fn mask(&mut self, name: &str, mask: &str, x: &str) -> &mut Self {
+        self.push(name.into(), Op::Mask { inverted: false }, vec![mask.into(), x.into()]);
+        self
+    }
+
+    /// The events of node `x` where node `mask` has no spike, `y = (1 − m) · x`; otherwise as
+    /// [`GraphBuilder::mask`]. IAND of SEW-ResNet (Fang 2021) is this with the branch as the mask
+    /// of the shortcut.
+    pub fn inverted_mask(&mut self, name: &str, mask: &str, x: &str) -> &mut Self {
+        self.push(name.into(), Op::Mask { inverted: true }, vec![mask.into(), x.into()]);
+        self
+    }
+
     /// The basic residual block of He 2016, post-activation: `conv1`, `bn1`, `act1`, `conv2`,
     /// `bn2`, `add`, `act2`, each after the block's name and a dot. The shortcut is the identity,
     /// or a 1×1 convolution with batch norm (`shortcut.conv`, `shortcut.bn`) where stride or
@@ -236,8 +279,9 @@ impl GraphBuilder {
         self.join(block, &start, shortcut)
     }
 
-    /// The spike-element-wise block of Fang 2021 with the sum: `conv1`, `bn1`, `act1`, `conv2`,
-    /// `bn2`, `act2`, and their spikes added to those that the block reads, `add`. The shortcut is
+    /// The spike-element-wise block of Fang 2021: `conv1`, `bn1`, `act1`, `conv2`, `bn2`, `act2`, and
+    /// their spikes joined with those that the block reads, as `join` says: `add` or `mask` (the
+    /// spikes of the branch are the mask). The shortcut is
     /// the identity, or a 1×1 convolution with batch norm and a site (`shortcut.conv`,
     /// `shortcut.bn`, `shortcut.act`) where stride or channels change. `inner` are the channels
     /// between the two convolutions.
@@ -247,6 +291,7 @@ impl GraphBuilder {
         channels: usize,
         inner: usize,
         stride: usize,
+        join: SpikeJoin,
     ) -> &mut Self {
         let at = |part: &str| format!("{block}.{part}");
         let start = self.tip.clone();
@@ -261,7 +306,11 @@ impl GraphBuilder {
                 at("shortcut.act")
             }
         };
-        self.add(&at("add"), &[&at("act2"), &stream])
+        match join {
+            SpikeJoin::Add => self.add(&at("add"), &[&at("act2"), &stream]),
+            SpikeJoin::And => self.mask(&at("mask"), &at("act2"), &stream),
+            SpikeJoin::Iand => self.inverted_mask(&at("mask"), &at("act2"), &stream),
+        }
     }
 
     /// The pre-activation block of MS-ResNet (Hu 2024): `act1`, `conv1`, `bn1`, `act2`, `conv2`,

@@ -8,11 +8,11 @@ mod op;
 pub(crate) mod resolve;
 mod role;
 
-pub use build::GraphBuilder;
+pub use build::{GraphBuilder, SpikeJoin};
 pub use counts::Counts;
 pub use initial::{InitialWeights, WHITENING_EPS};
 pub use op::{BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, Norm, Op, PoolKind, Window};
-pub use role::{Kind, Readout, Role};
+pub use role::{Kind, MASKED, Readout, Role};
 
 use crate::model::form::Form;
 use crate::site::parts::PartSpec;

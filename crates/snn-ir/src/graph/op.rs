@@ -52,6 +52,14 @@ pub enum Op {
     /// Concatenation of two or more inputs along channels (eq. 6).
     #[serde(deserialize_with = "no_fields")]
     Concat,
+    /// A stream of events where a mask of binary spikes has a spike, and zero elsewhere:
+    /// `y = m · x` of the inputs `m` and `x` in this order (eq. 6b).
+    Mask {
+        /// `true` for `y = (1 − m) · x`: events pass where the mask has no spike. Absent in a file:
+        /// no.
+        #[serde(default)]
+        inverted: bool,
+    },
     /// An activation site (eqs. 8 to 13).
     Activation {
         /// The operation.
@@ -93,6 +101,7 @@ impl Op {
             Op::Flatten => "flatten",
             Op::Add => "add",
             Op::Concat => "concat",
+            Op::Mask { .. } => "mask",
             Op::Activation { site, .. } => site.label(),
             Op::TimeMean => "time_mean",
             Op::TimeLast => "time_last",
@@ -155,6 +164,7 @@ impl Op {
             | Op::Flatten
             | Op::Add
             | Op::Concat
+            | Op::Mask { .. }
             | Op::TimeMean
             | Op::TimeLast
             | Op::TimeMax => Ok(Vec::new()),

@@ -2,10 +2,11 @@
 //! checks a graph again.
 
 use super::op::sides;
-use super::{Conv, Graph, Node, Norm, Op, Window, initial};
+use super::{Conv, Graph, MASKED, Node, Norm, Op, PoolKind, Window, initial};
 use crate::error::{Error, Result};
-use crate::site::Site;
+use crate::site::{Site, Spike};
 use std::collections::HashMap;
+use std::fmt;
 
 /// The most nodes a graph may have; a limit for untrusted files.
 pub const MAX_NODES: usize = 100_000;
@@ -173,6 +174,8 @@ impl Graph {
 pub(super) struct Resolver {
     index: HashMap<String, usize>,
     nodes: Vec<ResolvedNode>,
+    /// Values of each node.
+    values: Vec<Values>,
     channels: usize,
 }
 
@@ -203,6 +206,10 @@ impl Resolver {
         let nodes = &self.nodes;
         let shapes: Vec<&[usize]> = inputs.iter().map(|&i| nodes[i].shape.as_slice()).collect();
         let shape = output_shape(node, &shapes)?;
+        let emitted = Values::of(&node.op, inputs.iter().map(|&input| self.values[input]));
+        if matches!(node.op, Op::Mask { .. }) {
+            check_mask(node, self.values[inputs[0]])?;
+        }
         if node.initial.is_some() || node.frozen {
             initial::check(node, shapes.first().copied().unwrap_or_default(), inputs == [0])?;
         }
@@ -232,14 +239,89 @@ impl Resolver {
             return Err(Error::DuplicateName { node: node.name.clone() });
         }
         self.nodes.push(ResolvedNode { name: node.name.clone(), inputs, shape, varies });
+        self.values.push(emitted);
         Ok(())
     }
+}
+
+/// Values that a node yields, as far as a mask needs to know them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Values {
+    /// Spikes 0 and 1: what a mask is made of.
+    Binary,
+    Ternary,
+    Levels(u8),
+    /// Of a ReLU.
+    Real,
+    /// Sums or averages of events.
+    Sums,
+    Pixels,
+    Current,
+}
+
+impl Values {
+    fn of(op: &Op, mut inputs: impl Iterator<Item = Self>) -> Self {
+        match op {
+            Op::Input { .. } => Self::Pixels,
+            Op::Conv(_)
+            | Op::Linear { .. }
+            | Op::Scale
+            | Op::BatchNorm { .. }
+            | Op::TimeMean
+            | Op::TimeLast
+            | Op::TimeMax => Self::Current,
+            Op::Activation { site, .. } => match site.spike() {
+                None => Self::Real,
+                Some(Spike::Binary) => Self::Binary,
+                Some(Spike::Ternary) => Self::Ternary,
+                Some(Spike::Integer { levels }) => Self::Levels(levels),
+            },
+            Op::Pool { pool: PoolKind::Max, .. }
+            | Op::GlobalPool { pool: PoolKind::Max }
+            | Op::Flatten
+            | Op::Concat => inputs.find(|values| *values != Self::Binary).unwrap_or(Self::Binary),
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Add => {
+                inputs.find(|values| *values == Self::Current).unwrap_or(Self::Sums)
+            }
+            Op::Mask { .. } => inputs.nth(MASKED).unwrap_or(Self::Current),
+        }
+    }
+}
+
+impl fmt::Display for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary => f.write_str("binary spikes"),
+            Self::Ternary => f.write_str("ternary spikes"),
+            Self::Levels(levels) => write!(f, "levels of 0 to {levels}, not spikes"),
+            Self::Real => f.write_str("real values of a ReLU"),
+            Self::Sums => f.write_str("sums or averages of events"),
+            Self::Pixels => f.write_str("pixels"),
+            Self::Current => f.write_str("a current"),
+        }
+    }
+}
+
+/// A mask is binary spikes: with any other values `m · x` would not be events of the levels of `x`.
+fn check_mask(node: &Node, mask: Values) -> Result<()> {
+    if mask == Values::Binary {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        node: node.name.clone(),
+        reason: format!(
+            "its mask, the first input `{}`, yields {mask}; a mask must be binary spikes: a LIF \
+             site of binary spikes, perhaps max-pooled, flattened, concatenated or masked",
+            node.inputs[0]
+        ),
+    })
 }
 
 fn check_arity(node: &Node) -> Result<()> {
     let (expected, fits): (&'static str, fn(usize) -> bool) = match node.op {
         Op::Input { .. } => ("no", |n| n == 0),
         Op::Add | Op::Concat => ("two or more", |n| n >= 2),
+        Op::Mask { .. } => ("two (the mask, then what it masks)", |n| n == 2),
         Op::Conv(_)
         | Op::Linear { .. }
         | Op::Scale
@@ -350,6 +432,7 @@ fn check_attributes(node: &Node) -> Result<()> {
         | Op::Flatten
         | Op::Add
         | Op::Concat
+        | Op::Mask { .. }
         | Op::TimeMean
         | Op::TimeLast
         | Op::TimeMax => {}
@@ -401,11 +484,29 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
                 Ok(shape)
             }
         }
+        Op::Mask { .. } => {
+            mask_shape(inputs[0], inputs[MASKED]).map_err(|expected| misfit(expected, inputs[0]))
+        }
         Op::TimeMean | Op::TimeLast | Op::TimeMax => match inputs[0] {
             [_] => Ok(inputs[0].to_vec()),
             other => Err(misfit("[classes]".into(), other)),
         },
     }
+}
+
+/// Eq. 6b: the mask has one channel for each group of channels of `x`, and one position or those of
+/// `x`.
+fn mask_shape(mask: &[usize], x: &[usize]) -> std::result::Result<Vec<usize>, String> {
+    let positions = mask[1..] == x[1..] || mask[1..].iter().all(|&size| size == 1);
+    if positions && x[0].is_multiple_of(mask[0]) {
+        return Ok(x.to_vec());
+    }
+    let expected = format!("a mask [G] or [G, …] with G a divisor of {}", x[0]);
+    Err(if x.len() > 1 {
+        format!("{expected} and {:?} (or 1) positions, for the masked shape {x:?}", &x[1..])
+    } else {
+        format!("{expected}, for the masked shape {x:?}")
+    })
 }
 
 fn conv_shape(conv: &Conv, input: &[usize]) -> std::result::Result<Vec<usize>, String> {

@@ -3,12 +3,15 @@
 
 use super::{Graph, Op};
 
+/// Which input of a mask is the stream that it masks; the other one is the mask itself.
+pub const MASKED: usize = 1;
+
 /// Kind of a stream: what an edge of a graph carries (`docs/semantics.md`, section 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The input.
     Pixels,
-    /// Levels of sites, perhaps pooled, flattened or concatenated.
+    /// Levels of sites, perhaps pooled, flattened, concatenated or masked.
     Events,
     /// Sums of synapses.
     Current,
@@ -32,6 +35,8 @@ pub enum Role {
     Shape,
     /// Several streams made one: add, concat.
     Join,
+    /// A stream that passes where another one lets it: mask.
+    Gate,
     /// The class scores.
     Head,
 }
@@ -87,7 +92,7 @@ impl Readout {
 impl Role {
     /// `true` for operations that have neither weights nor state.
     pub fn is_stateless(self) -> bool {
-        matches!(self, Role::Pool | Role::Shape | Role::Join)
+        matches!(self, Role::Pool | Role::Shape | Role::Join | Role::Gate)
     }
 }
 
@@ -102,6 +107,7 @@ impl Op {
             Op::Pool { .. } | Op::GlobalPool { .. } => Role::Pool,
             Op::Flatten => Role::Shape,
             Op::Add | Op::Concat => Role::Join,
+            Op::Mask { .. } => Role::Gate,
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Role::Head,
         }
     }
@@ -117,12 +123,14 @@ impl Op {
     }
 
     /// Channels that a stateless operation passes on, for each input: pairs of a channel of its
-    /// output and the channel of that input whose values reach it, moved, pooled or added. Empty
-    /// for every other operation. `inputs` and `output` are numbers of channels.
+    /// output and the channel of that input whose values reach it, moved, pooled or added. A mask
+    /// passes those of the stream that it masks, and none of its own. Empty for every other
+    /// operation. `inputs` and `output` are numbers of channels.
     pub fn passed_channels(&self, inputs: &[usize], output: usize) -> Vec<Vec<(usize, usize)>> {
         let mut first = 0;
-        let mut pairs = |width: usize| -> Vec<(usize, usize)> {
+        let mut pairs = |(input, width): (usize, usize)| -> Vec<(usize, usize)> {
             match self {
+                Op::Mask { .. } if input == MASKED => (0..output).map(|c| (c, c)).collect(),
                 Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } => {
                     (0..output).map(|c| (c, c)).collect()
                 }
@@ -137,19 +145,19 @@ impl Op {
                 _ => Vec::new(),
             }
         };
-        inputs.iter().map(|&width| pairs(width)).collect()
+        inputs.iter().copied().enumerate().map(&mut pairs).collect()
     }
 
     /// Kind of the stream that this operation yields from streams of these kinds
-    /// (`docs/semantics.md`, section 7), in any form: a join of streams that are not currents
-    /// yields events (pixels if all of them are), any other join a current. Whether the operation
-    /// may read these kinds is for the form to say.
+    /// (`docs/semantics.md`, section 7), in any form: a join or mask of streams that are not
+    /// currents yields events (pixels if all of them are), any other a current. Whether the
+    /// operation may read these kinds is for the form to say.
     pub fn yields(&self, inputs: impl IntoIterator<Item = Kind>) -> Kind {
         match self.role() {
             Role::Source => Kind::Pixels,
             Role::Site => Kind::Events,
             Role::Synapse | Role::Norm | Role::Head => Kind::Current,
-            Role::Pool | Role::Shape | Role::Join => inputs
+            Role::Pool | Role::Shape | Role::Join | Role::Gate => inputs
                 .into_iter()
                 .reduce(|a, b| match (a, b) {
                     (Kind::Current, _) | (_, Kind::Current) => Kind::Current,
@@ -162,6 +170,25 @@ impl Op {
 }
 
 impl Graph {
+    /// For each node `true` if a mask depends on its values being binary spikes: it is a mask, or a
+    /// mask is made of it by max pooling, flattening, concatenation or masking. A site that is must
+    /// stay one of binary spikes.
+    pub fn makes_masks(&self) -> Vec<bool> {
+        let positions: std::collections::HashMap<&str, usize> =
+            self.nodes.iter().enumerate().map(|(i, node)| (node.name.as_str(), i)).collect();
+        let mut masks = vec![false; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            let passes = masks[index] && node.op.role().is_stateless();
+            for (number, input) in node.inputs.iter().enumerate() {
+                let is_mask = matches!(node.op, Op::Mask { .. }) && number != MASKED;
+                if let Some(&input) = positions.get(input.as_str()) {
+                    masks[input] |= passes || is_mask;
+                }
+            }
+        }
+        masks
+    }
+
     /// Micro-steps of one macro-step: the longest code of any site (eq. 15); 1 where no site has a
     /// code, or only such without levels.
     pub fn micro_steps(&self) -> u32 {

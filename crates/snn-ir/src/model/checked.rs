@@ -79,6 +79,9 @@ impl Checked {
                  an even number of them, found {channels}"
             )));
         }
+        if let Some(framing) = signature.framing {
+            framing.validate(&resolved.nodes[0].shape)?;
+        }
         let classes = resolved.nodes[resolved.nodes.len() - 1].shape[0];
         if !signature.classes.is_empty() && signature.classes.len() != classes {
             return Err(Error::Graph(format!(

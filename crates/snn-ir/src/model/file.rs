@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, Norm, Op};
 use crate::model::conversion::ConversionOptions;
 use crate::model::weights::{Tensor, Weights};
-use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
+use crate::model::{Form, Framing, Model, Preprocessing, Signature, WeightSpec, weight_specs};
 use crate::site::{FirstMembrane, Site};
 use ndarray::{ArrayD, IxDyn};
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
@@ -21,7 +21,8 @@ use std::path::Path;
 /// the earliest version that says all of it: 1, 2 with an encoder or the options of a conversion,
 /// or 3 with operations or attributes that readers of version 2 do not know: nodes that say how
 /// their weights begin or that they are frozen, a norm without scale or with a momentum, padding of
-/// each side, a first membrane, heads other than the mean.
+/// each side, a first membrane, heads other than the mean, the
+/// framing of recordings.
 pub const VERSION: u32 = 3;
 /// The largest header (graph and list of weights) a file may have, in bytes; a limit for
 /// untrusted files. JSON takes up to fifty times its size while it is read.
@@ -51,6 +52,9 @@ struct Header<'a> {
     /// Absent for `direct`.
     #[serde(default = "direct", skip_serializing_if = "is_direct")]
     encoder: Encoder,
+    /// Absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    framing: Option<Framing>,
     classes: Cow<'a, [String]>,
     graph: Cow<'a, Graph>,
     /// Absent in files that were written before options were stored, and in trained models.
@@ -101,6 +105,7 @@ impl Model {
             time_steps: self.time_steps(),
             preprocessing: Cow::Borrowed(self.preprocessing()),
             encoder: self.encoder(),
+            framing: self.framing(),
             classes: Cow::Borrowed(self.classes()),
             graph: Cow::Borrowed(self.graph()),
             conversion: self.conversion().map(Cow::Borrowed),
@@ -131,7 +136,7 @@ impl Model {
 
     /// The earliest version that says all of it.
     fn version(&self) -> u32 {
-        if self.graph().nodes.iter().any(is_of_version_3) {
+        if self.framing().is_some() || self.graph().nodes.iter().any(is_of_version_3) {
             3
         } else if self.encoder() != Encoder::Direct || self.conversion().is_some() {
             2
@@ -303,6 +308,7 @@ fn begin(source: &mut impl Read, length: u64) -> Result<(Signature, Metadata)> {
     let preprocessing = header.preprocessing.into_owned();
     let mut signature = Signature::new(header.form, graph, header.time_steps, preprocessing)
         .with_encoder(header.encoder)
+        .with_framing(header.framing)
         .with_classes(header.classes.into_owned());
     signature.conversion = header.conversion.map(Cow::into_owned);
     Ok((signature, list))

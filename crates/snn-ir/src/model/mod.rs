@@ -4,6 +4,7 @@ mod checked;
 pub(crate) mod conversion;
 pub(crate) mod file;
 pub(crate) mod form;
+mod framing;
 mod init;
 pub(crate) mod preprocessing;
 mod signature;
@@ -12,6 +13,7 @@ pub mod weights;
 
 pub use checked::Checked;
 pub use form::Form;
+pub use framing::{Framing, SliceBy};
 pub use preprocessing::Preprocessing;
 pub use signature::Signature;
 pub use specs::{WeightSpec, weight_specs};
@@ -100,6 +102,11 @@ impl Model {
         self.signature.encoder
     }
 
+    /// How recordings become the frames that the input node reads, where that is known.
+    pub fn framing(&self) -> Option<Framing> {
+        self.signature.framing
+    }
+
     /// Names of the classes, in the order of the logits; may be empty.
     pub fn classes(&self) -> &[String] {
         &self.signature.classes
@@ -123,6 +130,14 @@ impl Model {
     pub fn with_encoder(mut self, encoder: Encoder) -> Self {
         self.checked.take();
         self.signature.encoder = encoder;
+        self
+    }
+
+    /// The same model for recordings that become frames in this way.
+    #[must_use]
+    pub fn with_framing(mut self, framing: Option<Framing>) -> Self {
+        self.checked.take();
+        self.signature.framing = framing;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use super::conversion::ConversionOptions;
 use super::form::Form;
+use super::framing::Framing;
 use super::preprocessing::Preprocessing;
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
@@ -25,6 +26,10 @@ pub struct Signature {
     /// How static images become the frames that the input node reads; [`Encoder::Direct`] for a
     /// network that is shown the image itself.
     pub encoder: Encoder,
+    /// How recordings of event cameras become the frames that the input node reads; none of a
+    /// network that was not trained on recordings, and of files that were written before it was
+    /// stored.
+    pub framing: Option<Framing>,
     /// Names of the classes, in the order of the logits; may be empty.
     pub classes: Vec<String>,
     /// Options that the model was converted with; none of a trained model, and of files that were
@@ -35,14 +40,22 @@ pub struct Signature {
 impl Signature {
     /// A signature without names of classes, of a network that is shown the image itself.
     pub fn new(form: Form, graph: Graph, time_steps: usize, preprocessing: Preprocessing) -> Self {
-        let (encoder, classes, conversion) = (Encoder::Direct, Vec::new(), None);
-        Self { form, graph, time_steps, preprocessing, encoder, classes, conversion }
+        let (encoder, framing, classes) = (Encoder::Direct, None, Vec::new());
+        let conversion = None;
+        Self { form, graph, time_steps, preprocessing, encoder, framing, classes, conversion }
     }
 
     /// The same for a network that reads the frames of an encoder.
     #[must_use]
     pub fn with_encoder(mut self, encoder: Encoder) -> Self {
         self.encoder = encoder;
+        self
+    }
+
+    /// The same for recordings that become frames in this way.
+    #[must_use]
+    pub fn with_framing(mut self, framing: Option<Framing>) -> Self {
+        self.framing = framing;
         self
     }
 

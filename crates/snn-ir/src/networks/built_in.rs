@@ -1,7 +1,9 @@
 //! A built-in network by its name, with its keys.
 
 use super::list::{KINDS, NETWORKS, Row};
-use super::{Airbench, MsResNet, PlifNet, ResNet, SewResNet, SmallNet, Vgg};
+use super::{
+    Airbench, MsResNet, PlifNet, QkFormer, ResNet, SewResNet, SmallNet, SpikeDrivenTransformer, Vgg,
+};
 use crate::graph::Graph;
 use crate::site::Lif;
 use serde::Serialize;
@@ -27,6 +29,10 @@ pub enum Network {
     PlifNet(PlifNet),
     /// airbench.
     Airbench(Airbench),
+    /// Spike-driven transformer.
+    SpikeDrivenTransformer(SpikeDrivenTransformer),
+    /// QKFormer with Q-K attention alone.
+    QkFormer(QkFormer),
 }
 
 /// Calls a macro's body for whichever family a network is of.
@@ -40,6 +46,8 @@ macro_rules! of_family {
             Network::Vgg($name) => $body,
             Network::PlifNet($name) => $body,
             Network::Airbench($name) => $body,
+            Network::SpikeDrivenTransformer($name) => $body,
+            Network::QkFormer($name) => $body,
         }
     };
 }
@@ -66,6 +74,8 @@ impl Network {
             Self::Vgg(_) => Vgg::KEYS,
             Self::PlifNet(_) => PlifNet::KEYS,
             Self::Airbench(_) => Airbench::KEYS,
+            Self::SpikeDrivenTransformer(_) => SpikeDrivenTransformer::KEYS,
+            Self::QkFormer(_) => QkFormer::KEYS,
         }
     }
 
@@ -92,6 +102,10 @@ impl Network {
             Self::Vgg(network) => Self::Vgg(changed(network, keys)?),
             Self::PlifNet(network) => Self::PlifNet(changed(network, keys)?),
             Self::Airbench(network) => Self::Airbench(changed(network, keys)?),
+            Self::SpikeDrivenTransformer(network) => {
+                Self::SpikeDrivenTransformer(changed(network, keys)?)
+            }
+            Self::QkFormer(network) => Self::QkFormer(changed(network, keys)?),
         };
         of_family!(&mut network, network => {
             (network.input, network.classes, network.neuron) = (input, classes, neuron);

@@ -1,6 +1,9 @@
 //! The list of all built-in networks.
 
-use super::{Airbench, MsResNet, Network, PlifNet, ResNet, SewResNet, SmallNet, Vgg};
+use super::{
+    Airbench, MsResNet, Network, PlifNet, QkFormer, ResNet, SewResNet, SmallNet,
+    SpikeDrivenTransformer, Vgg,
+};
 
 /// What is known of a built-in network.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +134,17 @@ networks! {
         Network::Airbench(Airbench::of_96()), CIFAR => 10, Some(9_915_416),
         "Jordan 2024 (arXiv 2404.00498); KellerJordan/cifar10-airbench `legacy/airbench96.py`",
         r#"{"widths": [4, 6, 6]}"#, [3, 16, 16];
+    "qkformer", "QKFormer (HST-4-384) with token Q-K attention in all three stages",
+        Network::QkFormer(QkFormer::default()), CIFAR => 10, None,
+        "Zhou 2024 (arXiv 2403.16552): 6.74 M with self-attention in its last stage, which has one \
+         more product a block",
+        r#"{"width": 16, "heads": 2, "mlp": 2}"#, [3, 8, 8];
+    "spike_driven_transformer", "spike-driven transformer of two blocks of 512",
+        Network::SpikeDrivenTransformer(SpikeDrivenTransformer::default()),
+        CIFAR => 100, Some(10_279_588),
+        "Yao 2023 (arXiv 2307.01694): 10.28 M; BICLab/Spike-Driven-Transformer, whose 128 unused \
+         weights are left out",
+        r#"{"width": 16, "mlp": 2}"#, [3, 8, 8];
     "small", "the demo's: a stem, max pooling, two residual blocks",
         Network::Small(SmallNet::default()), [3, 16, 16] => 10, None,
         "this project's own",

@@ -6,9 +6,11 @@ mod built_in;
 mod list;
 mod ms_resnet;
 mod plif_net;
+mod qkformer;
 mod resnet;
 mod sew_resnet;
 mod small;
+mod spike_driven;
 mod stem;
 mod vgg;
 
@@ -17,9 +19,11 @@ pub use built_in::{BuiltIn, KeyError, Network};
 pub use list::{KINDS, NETWORKS, Row};
 pub use ms_resnet::MsResNet;
 pub use plif_net::PlifNet;
+pub use qkformer::QkFormer;
 pub use resnet::ResNet;
 pub use sew_resnet::SewResNet;
 pub use small::SmallNet;
+pub use spike_driven::SpikeDrivenTransformer;
 pub use stem::Stem;
 pub use vgg::Vgg;
 

@@ -2,12 +2,12 @@
 
 use super::stem::stem_pool;
 use super::{Stem, stage_width, widened};
-use crate::graph::{Graph, GraphBuilder, PoolKind};
+use crate::graph::{Graph, GraphBuilder, PoolKind, SpikeJoin};
 use crate::site::Lif;
 use serde::{Deserialize, Serialize};
 
-/// A spike-element-wise ResNet (Fang 2021, `NeurIPS`, figure 1c): each block adds the spikes of its
-/// branch to those that it reads, so that the stream counts spikes. Shortcuts where the shape
+/// A spike-element-wise ResNet (Fang 2021, `NeurIPS`, figure 1c): each block joins the spikes of its
+/// branch with those that it reads; added, as usual, the stream counts spikes. Shortcuts where the shape
 /// changes are a strided 1×1 convolution with batch norm and a site. The default is SEW-ResNet-18.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +26,8 @@ pub struct SewResNet {
     pub stem: Stem,
     /// Channels inside of a block, as a factor of those outside of it.
     pub inner_width: f64,
+    /// How blocks join spikes.
+    pub join: SpikeJoin,
     /// Every site, before a policy changes some.
     #[serde(skip)]
     pub neuron: Lif,
@@ -40,13 +42,15 @@ impl Default for SewResNet {
             blocks: vec![2, 2, 2, 2],
             stem: Stem::Auto,
             inner_width: 1.0,
+            join: SpikeJoin::Add,
             neuron: Lif::default(),
         }
     }
 }
 
 impl SewResNet {
-    pub(super) const KEYS: &'static [&'static str] = &["width", "blocks", "stem", "inner_width"];
+    pub(super) const KEYS: &'static [&'static str] =
+        &["width", "blocks", "stem", "inner_width", "join"];
 
     /// SEW-ResNet-34.
     pub fn of_34() -> Self {
@@ -65,7 +69,8 @@ impl SewResNet {
             let inner = widened(channels, self.inner_width);
             for block in 0..blocks {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-                net.sew_block(&format!("layer{}.{block}", stage + 1), channels, inner, stride);
+                let name = format!("layer{}.{block}", stage + 1);
+                net.sew_block(&name, channels, inner, stride, self.join);
             }
         }
         net.global_pool("pool", PoolKind::Average).linear("fc", self.classes).finish()

@@ -8,7 +8,7 @@ use crate::custom_neurons::Neurons;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, SiteTrace};
 use crate::graph::resolve::Resolved;
-use crate::graph::{Conv, Geometry, Node, Norm, Op, PoolKind};
+use crate::graph::{Conv, Geometry, MASKED, Node, Norm, Op, PoolKind};
 use crate::model::weights;
 use crate::model::{Form, Model};
 use crate::site::Site;
@@ -82,6 +82,8 @@ pub(crate) trait Number:
     fn pixel(pixel: u8, mean: u8, std: f64) -> Self;
     fn part(model: &Model, node: &str, part: &str) -> Result<ArrayD<Self>>;
     fn divided(self, by: usize) -> Option<Self>;
+    /// `1 − m`.
+    fn complement(self) -> Self;
     fn batch_norm(model: &Model, node: &str, norm: Norm, c: usize, x: Self) -> Result<Self>;
     /// One neuron of channel `c` at one macro-step.
     fn step(
@@ -104,6 +106,10 @@ impl Number for f64 {
 
     fn divided(self, by: usize) -> Option<Self> {
         Some(self / by as f64)
+    }
+
+    fn complement(self) -> Self {
+        1.0 - self
     }
 
     /// Eq. 4.
@@ -139,6 +145,10 @@ impl Number for i64 {
 
     fn divided(self, _by: usize) -> Option<Self> {
         None
+    }
+
+    fn complement(self) -> Self {
+        1 - self
     }
 
     fn batch_norm(_model: &Model, node: &str, _: Norm, _c: usize, _x: Self) -> Result<Self> {
@@ -337,6 +347,7 @@ fn stateless<A: Number>(
             .map(|i| inputs[1..].iter().fold(x[i], |sum, (other, _)| sum + other[i]))
             .collect(),
         Op::Concat => inputs.iter().flat_map(|(x, _)| x.iter().copied()).collect(),
+        Op::Mask { inverted } => masked(inputs[0], inputs[MASKED], *inverted),
         Op::Input { .. } | Op::Activation { .. } | Op::TimeMean | Op::TimeLast | Op::TimeMax => {
             return Err(Error::Refused {
                 node: node.name.clone(),
@@ -344,6 +355,24 @@ fn stateless<A: Number>(
             });
         }
     })
+}
+
+/// Eq. 6b.
+fn masked<A: Number>(
+    (mask, [groups, rows, columns]): (&[A], [usize; 3]),
+    (x, shape): (&[A], [usize; 3]),
+    inverted: bool,
+) -> Vec<A> {
+    let mut y = Vec::with_capacity(x.len());
+    for_each(shape, |c, i, j| {
+        let g = c / (shape[0] / groups);
+        // A mask of one position is the same at every one.
+        let (row, column) = if [rows, columns] == [1, 1] { (0, 0) } else { (i, j) };
+        let m = mask[(g * rows + row) * columns + column];
+        let value = x[(c * shape[1] + i) * shape[2] + j];
+        y.push(if inverted { m.complement() * value } else { m * value });
+    });
+    y
 }
 
 fn for_each([channels, height, width]: [usize; 3], mut visit: impl FnMut(usize, usize, usize)) {

@@ -41,8 +41,8 @@ pub fn trained(seed: u64, numbers: Numbers) -> Model {
 }
 
 /// Draws a trained model: convolutions with stride, groups, padding and dilation, batch norm,
-/// pooling of events and of currents, residual and membrane streams, concatenation, IF, LIF, PLIF
-/// and QuantRelu sites (and others, if asked), T of 1 to 6, D of 1 to 15.
+/// pooling of events and of currents, residual and membrane streams, concatenation, masks, IF, LIF,
+/// PLIF and QuantRelu sites (and others, if asked), T of 1 to 6, D of 1 to 15.
 pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let mut draw = Draw {
         random: ChaCha8Rng::seed_from_u64(seed),
@@ -57,12 +57,13 @@ pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let image = draw.graph.push("image", Op::Input { shape }, &[]);
     let mut stream = draw.layer(&image);
     for _ in 0..draw.random.random_range(1..=4) {
-        stream = match draw.random.random_range(0..7) {
+        stream = match draw.random.random_range(0..8) {
             0 => draw.layer(&stream),
             1 | 2 => draw.residual(&stream),
             3 => draw.pool(&stream, &[PoolKind::Max, PoolKind::Average, PoolKind::Sum]),
             4 => draw.concat(&stream),
             5 => draw.event_add(&stream),
+            6 => draw.mask(&stream),
             _ => draw.membrane_stream(&stream),
         };
     }
@@ -216,7 +217,6 @@ impl Draw {
     }
 
     fn site(&mut self, input: &str) -> String {
-        let dyadic = self.numbers == Numbers::Dyadic;
         let site = if self.chance(0.5) {
             Site::QuantRelu(QuantRelu {
                 levels: self.random.random_range(1..=15),
@@ -224,26 +224,36 @@ impl Draw {
                 share: self.choose(&[Share::Layer, Share::Channel]),
             })
         } else {
-            let leak = match self.random.random_range(0..4) {
-                0 => Leak::Factor { factor: 1.0 },
-                1 if !dyadic => Leak::Learned { initial: self.random.random_range(0.1..0.9) },
-                2 if !dyadic => Leak::Factor { factor: self.random.random_range(0.0..1.0) },
-                _ => Leak::Factor { factor: self.choose(&[0.5, 0.25]) },
-            };
-            let reset = match self.random.random_range(0..3) {
-                0 => Reset::Soft,
-                1 => Reset::Hard { potential: self.choose(&[-0.5, 0.25]) },
-                _ => Reset::Hard { potential: 0.0 },
-            };
-            let threshold = Threshold::Fixed(self.choose(&[0.5, 1.0, 2.0]));
-            let lif = Lif { leak, threshold, reset, ..Lif::default() };
+            let lif = self.lif();
             Site::Lif(match self.sites {
                 Sites::Basic => lif,
                 Sites::All => self.attributes(lif),
             })
         };
+        self.activation(site, input)
+    }
+
+    fn activation(&mut self, site: Site, input: &str) -> String {
         let name = self.name("site");
         self.graph.push(name, Op::Activation { site, code: None }, &[input])
+    }
+
+    /// A LIF neuron of the basic kind.
+    fn lif(&mut self) -> Lif {
+        let dyadic = self.numbers == Numbers::Dyadic;
+        let leak = match self.random.random_range(0..4) {
+            0 => Leak::Factor { factor: 1.0 },
+            1 if !dyadic => Leak::Learned { initial: self.random.random_range(0.1..0.9) },
+            2 if !dyadic => Leak::Factor { factor: self.random.random_range(0.0..1.0) },
+            _ => Leak::Factor { factor: self.choose(&[0.5, 0.25]) },
+        };
+        let reset = match self.random.random_range(0..3) {
+            0 => Reset::Soft,
+            1 => Reset::Hard { potential: self.choose(&[-0.5, 0.25]) },
+            _ => Reset::Hard { potential: 0.0 },
+        };
+        let threshold = Threshold::Fixed(self.choose(&[0.5, 1.0, 2.0]));
+        Lif { leak, threshold, reset, ..Lif::default() }
     }
 
     /// Attributes beyond those of [`Sites::Basic`], some of them.
@@ -354,6 +364,51 @@ impl Draw {
         let other = self.layer_same(input);
         let name = self.name("concat");
         self.graph.push(name, Op::Concat, &[input, &other])
+    }
+
+    /// Events masked by spikes that are computed from them: value by value, for groups of channels,
+    /// for whole channels, or for all positions of groups. What is masked may be a sum of streams,
+    /// which a layer then reads.
+    fn mask(&mut self, input: &str) -> String {
+        let shape = self.shape(input);
+        let divisors: Vec<usize> = (1..=shape[0]).filter(|n| shape[0].is_multiple_of(*n)).collect();
+        let groups = self.choose(&divisors);
+        let groups = if self.chance(0.4) { shape[0] } else { groups };
+        let mut mask = self.conv(input, Some(groups), true);
+        let whole = self.chance(0.4);
+        let pool = self.choose(&[PoolKind::Max, PoolKind::Average, PoolKind::Sum]);
+        let global = |draw: &mut Self, input: &str, pool| {
+            let name = draw.name("pool");
+            draw.graph.push(name, Op::GlobalPool { pool }, &[input])
+        };
+        let of_currents = whole && self.chance(0.5);
+        if of_currents {
+            // A ninth is no multiple of a power of two.
+            let pool = if self.numbers == Numbers::Dyadic { PoolKind::Max } else { pool };
+            mask = global(self, &mask, pool);
+        }
+        let lif = self.lif();
+        mask = self.activation(Site::Lif(lif), &mask);
+        if whole && !of_currents {
+            mask = if pool == PoolKind::Max {
+                global(self, &mask, pool)
+            } else {
+                let sum = global(self, &mask, PoolKind::Sum);
+                let lif = Lif { threshold: Threshold::Fixed(4.0), ..self.lif() };
+                self.activation(Site::Lif(lif), &sum)
+            };
+        }
+        let mut x = input.to_string();
+        let is_sum = self.chance(0.3);
+        if is_sum || self.chance(0.5) {
+            let current = self.conv(input, Some(shape[0]), true);
+            let other = self.site(&current);
+            let name = self.name("add");
+            x = if is_sum { self.graph.push(name, Op::Add, &[input, &other]) } else { other };
+        }
+        let (name, inverted) = (self.name("mask"), self.chance(0.4));
+        let masked = self.graph.push(name, Op::Mask { inverted }, &[&mask, &x]);
+        if is_sum { self.layer(&masked) } else { masked }
     }
 
     /// Two event streams with different steps, added and read by a convolution.

@@ -5,7 +5,10 @@ use crate::tiny::{byte, chain, events_model, grid_model, int, real, trained_mode
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use snn_ir::VERSION;
-use snn_ir::{Encoder, Graph, InitialWeights, Model, Node, Op, Tensor, Weights};
+use snn_ir::{
+    Encoder, Form, Framing, Graph, GraphBuilder, InitialWeights, Model, Node, Op, Preprocessing,
+    Signature, SliceBy, Tensor, Weights,
+};
 use std::collections::HashMap;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -109,6 +112,34 @@ fn the_encoder_is_kept_and_a_file_without_one_is_direct() {
             assert_eq!((back.encoder(), &back), (encoder, &encoded));
         }
     }
+}
+
+/// The framing of recordings is kept, and only files that have one are of the later version.
+#[test]
+fn the_framing_of_recordings_is_kept_and_must_fit_the_input() {
+    let mut net = GraphBuilder::new([2, 6, 8]);
+    net.flatten("flat");
+    let graph = net.linear("fc", 3).build().unwrap();
+    let weights = graph.initial_weights(1).unwrap();
+    let preprocessing = Preprocessing::new(vec![0; 2], vec![1.0; 2]);
+    let model = Model::new(Signature::new(Form::Trained, graph, 4, preprocessing), weights);
+    assert_eq!((header(&model)["version"].as_u64(), model.framing()), (Some(1), None));
+    for (by, sensor, transposed) in
+        [(SliceBy::Number, [6, 8], false), (SliceBy::Time, [128, 240], true)]
+    {
+        let framing = Framing { by, sensor, transposed };
+        let framed = model.clone().with_framing(Some(framing));
+        assert_eq!(header(&framed)["version"], 3);
+        let back = Model::from_bytes(&framed.to_bytes().unwrap()).unwrap();
+        assert_eq!((back.framing(), &back), (Some(framing), &framed));
+        assert_eq!(back.with_framing(None), model);
+    }
+    // Frames are at most as large as the sensor, and have two channels.
+    let framing = Framing { by: SliceBy::Time, sensor: [5, 8], transposed: false };
+    let error = model.with_framing(Some(framing)).validate().unwrap_err().to_string();
+    assert!(error.contains("framing") && error.contains("[2, 6, 8]"), "{error}");
+    let error = events_model().with_framing(Some(framing)).validate().unwrap_err().to_string();
+    assert!(error.contains("expected an input of [2, height, width]"), "{error}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod file;
 mod graph_file;
 mod init;
 mod kinds;
+mod mask;
 mod naive;
 mod networks;
 mod random;

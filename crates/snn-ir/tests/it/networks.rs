@@ -56,6 +56,8 @@ const COUNTS: &[(&str, u64, usize, usize)] = &[
     ("airbench94", 118_147_360, 7, 81_560),
     ("airbench95", 301_560_864, 7, 125_208),
     ("airbench96", 451_967_264, 10, 179_736),
+    ("qkformer", 0, 0, 0),
+    ("spike_driven_transformer", 0, 0, 0),
     ("small", 2_208_064, 5, 16_384),
 ];
 

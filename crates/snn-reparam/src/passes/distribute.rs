@@ -1,6 +1,6 @@
 //! Pass 2: streams stay separate. The sum of two event streams is not an event stream, but every
 //! linear operation distributes over it: `S(x₁ + x₂) = S·x₁ + S·x₂`. An add of events that a
-//! synapse or a linear pooling reads moves behind it.
+//! synapse or a linear pooling reads, or that is masked, moves behind it.
 
 use crate::graph_edit::{Draft, kinds};
 use crate::plan::{Action, Plan, Refusal};
@@ -47,7 +47,8 @@ fn next(draft: &Draft, plan: &mut Plan) -> Option<(Node, Node)> {
             continue;
         };
         let linear = match reader.op.role() {
-            Role::Synapse | Role::Shape => true,
+            // The mask itself is binary spikes and so no add.
+            Role::Synapse | Role::Shape | Role::Gate => true,
             Role::Pool => !is_max(&reader.op),
             Role::Join if matches!(reader.op, Op::Add) => continue,
             Role::Join => false,
@@ -70,6 +71,7 @@ fn is_max(op: &Op) -> bool {
 fn rewrite(draft: &mut Draft, add: &Node, reader: &Node) {
     let position = draft.graph.nodes.iter().position(|node| node.name == reader.name);
     let position = position.unwrap_or(draft.graph.nodes.len());
+    let reads = reader.inputs.iter().position(|input| *input == add.name).unwrap_or_default();
     let mut copies = Vec::new();
     for (number, input) in add.inputs.iter().enumerate() {
         let name = draft.free_name(format!("{}#{}", reader.name, number + 1));
@@ -86,7 +88,9 @@ fn rewrite(draft: &mut Draft, add: &Node, reader: &Node) {
                 draft.weights.insert(format!("{name}.{part}"), tensor);
             }
         }
-        copies.push(Node::new(name, op, vec![input.clone()]));
+        let mut inputs = reader.inputs.clone();
+        inputs[reads].clone_from(input);
+        copies.push(Node::new(name, op, inputs));
     }
     for part in ["weight", "bias"] {
         draft.weights.remove(&format!("{}.{part}", reader.name));

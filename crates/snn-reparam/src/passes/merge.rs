@@ -2,9 +2,9 @@
 //! what travels is levels.
 //!
 //! A QuantRelu's step, the divisor of an average and the deviation of the input are per-channel
-//! factors `r_c` of a stream. Poolings, flattening and concatenation pass them on; a synapse
-//! absorbs them, `Ŵ[o,c] = W[o,c]·r_c`; where a stream enters a sum as it is (an identity
-//! shortcut), a one-to-one synapse with weight `r_c` is put.
+//! factors `r_c` of a stream. Poolings, flattening, concatenation and masks pass them on (a mask
+//! those of what it masks); a synapse absorbs them, `Ŵ[o,c] = W[o,c]·r_c`; where a stream enters a
+//! sum as it is (an identity shortcut), a one-to-one synapse with weight `r_c` is put.
 
 use crate::error::Result;
 use crate::graph_edit::Draft;
@@ -60,7 +60,7 @@ pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
             }
             Op::Add => Vec::new(),
             op => match op.role() {
-                Role::Shape | Role::Join => passed(&factors, node, channels),
+                Role::Shape | Role::Join | Role::Gate => passed(&factors, node, channels),
                 Role::Synapse => {
                     absorb(draft, node, &input())?;
                     Vec::new()

@@ -136,6 +136,7 @@ fn signature(expected: &Model, file: &Model) -> Vec<String> {
         "the deviations of the input differ",
     );
     demand(expected.encoder() == file.encoder(), "the encoders of the input differ");
+    demand(expected.framing() == file.framing(), "the framings of recordings differ");
     demand(expected.classes() == file.classes(), "the names of the classes differ");
     causes
 }

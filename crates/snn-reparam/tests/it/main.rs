@@ -4,6 +4,7 @@ mod compare;
 mod exact;
 mod fold;
 mod grid;
+mod mask;
 mod network;
 mod plan;
 mod proof;

@@ -6,13 +6,14 @@ use crate::counting::stream::{Formation, MAX_MICRO_STEPS, Segment, Stream};
 use crate::counting::weights::SynapseWeights;
 use crate::geometry::Window2d;
 use crate::limits::check_size;
+use crate::mask::Mask;
 use crate::neuron::{NeuronState, SiteKernel, SiteNumber, SiteSource};
 use crate::packing::WeightShape;
 use crate::pool::{Pool, Pooling};
 use snn_ir::Resolved;
 use snn_ir::StreamKind as Kind;
 use snn_ir::{Code, Error, Neurons, Result, Spike};
-use snn_ir::{Conv, Node, Op, PoolKind};
+use snn_ir::{Conv, MASKED, Node, Op, PoolKind};
 use snn_ir::{Form, Model};
 
 /// A model with what its validation found.
@@ -101,6 +102,10 @@ impl<A: SiteNumber> Program<A> {
                     .scan(0, |next, channels| Some(std::mem::replace(next, *next + channels)));
                 NodeKernel::Concat { starts: starts.collect() }
             }
+            Op::Mask { inverted } => {
+                let shape = |i: usize| resolved.nodes[info.inputs[i]].shape.as_slice();
+                NodeKernel::Mask(Mask::new(*inverted, shape(0), shape(MASKED)))
+            }
             Op::Add => NodeKernel::Add,
             Op::TimeMean | Op::TimeLast | Op::TimeMax => NodeKernel::Head,
             Op::BatchNorm { .. } => {
@@ -155,6 +160,8 @@ impl<A: SiteNumber> Program<A> {
                 let streams = (0..compiled.inputs.len()).map(input).collect::<Result<Vec<_>>>()?;
                 Stream::concatenated(&streams)
             }
+            // Planes of what passes: formed anew from its levels, or masked where they were pooled.
+            (NodeKernel::Mask(_), _) => input(MASKED)?.clone(),
             _ => return Err(lost()),
         };
         if let Some(long) = stream.segments.iter().find(|segment| !segment.is_short()) {

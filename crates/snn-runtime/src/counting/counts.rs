@@ -22,7 +22,8 @@ pub struct Tally {
     /// Pixels and payloads times weights.
     pub multiplications: u64,
     /// Comparisons with thresholds (D for a site of D levels, two for a ternary one, one for a
-    /// binary or unquantised one) and of max pools (one less than the values inside a window).
+    /// binary or unquantised one), of max pools (one less than the values inside a window) and of
+    /// masks (one for each event that meets one).
     pub comparisons: u64,
     /// Neurons updated, one for each macro-step.
     pub neuron_updates: u64,

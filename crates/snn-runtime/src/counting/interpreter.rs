@@ -7,7 +7,7 @@ use crate::counting::rearrange;
 use crate::counting::state::{Buffer, RunState, Sample, current_of, levels_of};
 use crate::counting::trace::Trace;
 use crate::neuron::{NeuronState, SiteKernel, SiteNumber};
-use snn_ir::Result;
+use snn_ir::{MASKED, Result};
 
 impl<A: SiteNumber> RunState<A> {
     /// Runs one sample whose shape has been checked. `traces` has an entry for each site, or none.
@@ -87,7 +87,12 @@ impl<A: SiteNumber> RunState<A> {
             (kernel, Buffer::Current(current)) => {
                 rearrange::currents(kernel, program, node, before, current);
             }
-            (_, Buffer::Events { levels, .. }) => {
+            (kernel, Buffer::Events { levels, .. }) => {
+                if matches!(kernel, NodeKernel::Mask(_))
+                    && let Some(list) = levels_of(before, node.inputs[MASKED])
+                {
+                    tally.comparisons += list.entries().0.len() as u64;
+                }
                 rearrange::events(node, |i| levels_of(before, node.inputs[i]), levels, scratch);
             }
         }

@@ -3,6 +3,7 @@
 use crate::counting::counts::Tally;
 use crate::counting::stream::{Pass, Stream};
 use crate::counting::weights::SynapseWeights;
+use crate::mask::Mask;
 use crate::neuron::{NeuronState, SiteNumber};
 use crate::pool::Pool;
 use snn_ir::Readout;
@@ -19,6 +20,7 @@ pub(crate) enum NodeKernel<A: SiteNumber> {
     Pool(Pool),
     Flatten,
     Concat { starts: Vec<usize> },
+    Mask(Mask),
     Add,
     Head,
 }

@@ -1,11 +1,14 @@
-//! Operations that pool, join or rearrange currents or events (eqs. 5 and 6), channels last.
+//! Operations that pool, join, rearrange or mask currents or events (eqs. 5, 6 and 6b), channels
+//! last.
 
 use crate::arithmetic::Arithmetic;
 use crate::counting::event_list::EventList;
 use crate::counting::program::{NodeKernel, NodeProgram, Program};
 use crate::counting::state::{Buffer, Scratch, current_of};
+use crate::mask::Mask;
 use crate::neuron::SiteNumber;
 use crate::pool::{Pool, Pooling};
+use snn_ir::MASKED;
 
 /// Runs a node that reads currents and yields one.
 pub(crate) fn currents<A: SiteNumber>(
@@ -48,6 +51,7 @@ pub(crate) fn currents<A: SiteNumber>(
         NodeKernel::Input { .. }
         | NodeKernel::Synapse(_)
         | NodeKernel::Site(_)
+        | NodeKernel::Mask(_)
         | NodeKernel::Head => {}
     }
 }
@@ -70,6 +74,10 @@ pub(crate) fn events<'l, A: SiteNumber + 'l>(
         NodeKernel::Concat { starts } => {
             concat(&(0..node.inputs.len()).map(&input).zip(starts), output);
         }
+        NodeKernel::Mask(mask) => match (input(0), input(MASKED)) {
+            (Some(spikes), Some(list)) => mask.events(spikes, list, output, scratch),
+            _ => output.clear(),
+        },
         NodeKernel::Input { .. }
         | NodeKernel::Synapse(_)
         | NodeKernel::Site(_)
@@ -109,6 +117,33 @@ fn concat<'l, 's, A: Arithmetic>(
             }
         }
         joined.end_position();
+    }
+}
+
+impl Mask {
+    /// What passes of levels or of a plane; `spikes` are those of the mask.
+    fn events<A: Arithmetic>(
+        &self,
+        spikes: &EventList<A>,
+        list: &EventList<A>,
+        passed: &mut EventList<A>,
+        scratch: &mut Scratch<A>,
+    ) {
+        let seen = &mut scratch.seen[..self.groups];
+        seen.fill(0);
+        passed.begin();
+        for position in 0..list.positions() {
+            let (groups, _) = spikes.at(if self.everywhere { 0 } else { position });
+            groups.iter().for_each(|&group| seen[group as usize] = 1);
+            let (channels, values) = list.at(position);
+            for (&channel, &value) in channels.iter().zip(values) {
+                if self.passes(seen[channel as usize / self.group] != 0) {
+                    passed.push(channel as usize, value);
+                }
+            }
+            passed.end_position();
+            groups.iter().for_each(|&group| seen[group as usize] = 0);
+        }
     }
 }
 

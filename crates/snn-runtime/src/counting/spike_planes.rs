@@ -2,11 +2,12 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::counting::event_list::EventList;
-use crate::counting::program::NodeProgram;
+use crate::counting::program::{NodeKernel, NodeProgram};
 use crate::counting::rearrange;
-use crate::counting::state::{Buffer, Scratch};
+use crate::counting::state::{Buffer, Scratch, levels_of};
 use crate::counting::stream::{Formation, Moment, Segment, Stream};
 use crate::neuron::SiteNumber;
+use snn_ir::MASKED;
 
 /// The plane that a node sends at a moment, once formed; `None` if it sends nothing then.
 pub(crate) fn sent<'b, A: Arithmetic>(
@@ -41,6 +42,10 @@ pub(crate) fn form<A: SiteNumber>(
     };
     let input = |i: usize| {
         let position = node.inputs[i];
+        // A mask holds for every plane of what it masks.
+        if matches!(node.kernel, NodeKernel::Mask(_)) && i != MASKED {
+            return levels_of(before, position);
+        }
         nodes[position].stream.as_ref().and_then(|stream| sent(stream, &before[position], at))
     };
     match stream.formation {

@@ -13,6 +13,7 @@ mod identities;
 mod input;
 mod kinds_of_input;
 mod long_stream;
+mod mask;
 mod mixed;
 mod parallel;
 mod shipped;

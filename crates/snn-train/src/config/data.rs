@@ -8,7 +8,8 @@ use snn_data::{
     Source, SourceConfig, Subset, split_holdout,
 };
 #[cfg(feature = "data")]
-use snn_data::{CacheConfig, FrameConfig, PictureConfig};
+use snn_data::{CacheConfig, FrameConfig, PictureConfig, StoredFraming};
+use snn_ir::Framing;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -189,6 +190,19 @@ pub struct RunData {
     pub mean: Vec<u8>,
     /// Standard deviation per channel in pixel units, of the same samples.
     pub std: Vec<f64>,
+    /// How recordings became frames, which the model keeps; `None` for other samples.
+    pub framing: Option<Framing>,
+}
+
+/// The framing of a set as models keep it.
+#[cfg(feature = "data")]
+fn framing(of: StoredFraming) -> Framing {
+    let by = match of.by {
+        snn_data::SliceBy::Number => snn_ir::SliceBy::Number,
+        snn_data::SliceBy::Time => snn_ir::SliceBy::Time,
+    };
+    let sensor = [of.sensor.height, of.sensor.width].map(usize::from);
+    Framing { by, sensor, transposed: of.transposed }
 }
 
 impl DataConfig {
@@ -236,6 +250,10 @@ impl DataConfig {
             classes: data.classes,
             mean: data.channel_mean_u8,
             std: data.channel_std,
+            #[cfg(feature = "data")]
+            framing: data.framing.map(framing),
+            #[cfg(not(feature = "data"))]
+            framing: None,
         })
     }
 

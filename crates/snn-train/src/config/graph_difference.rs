@@ -114,6 +114,10 @@ impl<'g> Nodes<'g> {
                     let parts = node.inputs.iter().map(|input| text(&nodes.of_node(input)));
                     one(format!("({})", parts.collect::<Vec<_>>().join(") then (")))
                 }
+                Role::Gate => {
+                    let parts = node.inputs.iter().map(|input| text(&nodes.of_node(input)));
+                    one(format!("({})", parts.collect::<Vec<_>>().join(") masks (")))
+                }
                 Role::Site | Role::Pool | Role::Join | Role::Head => nodes.read(node),
             };
             shape_of.insert(&node.name, shape);

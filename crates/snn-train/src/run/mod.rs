@@ -193,8 +193,9 @@ impl RunFolder {
         if let Some(model) = given.base
             && self.is_begun()
             && base.is_file()
-            // A file from before models had their encoder has none.
-            && Model::load(&base)?.with_encoder(model.encoder()) != *model
+            // A file from before models had their encoder, or their framing, has none.
+            && Model::load(&base)?.with_encoder(model.encoder()).with_framing(model.framing())
+                != *model
         {
             return Err(Error::Mismatch {
                 what: "model to start from",

@@ -1,14 +1,15 @@
 //! `data cache`: the caches of a folder.
 
-use crate::cli::data::{CacheCommand, CacheFolder};
+use crate::cli::data::{CacheBuild, CacheCommand, CacheFolder};
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use snn_data::cache::{Cache, CacheEntry};
+use snn_train::RunConfig;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// Where caches are in a data root, unless told otherwise.
 const FOLDER: &str = "cache";
@@ -23,6 +24,16 @@ struct Cleared {
 }
 
 #[derive(Serialize)]
+struct Built {
+    folder: PathBuf,
+    /// Caches that were not there before.
+    built: usize,
+    seconds: f64,
+    /// All complete caches of the folder.
+    caches: Vec<CacheEntry>,
+}
+
+#[derive(Serialize)]
 struct Caches {
     folder: PathBuf,
     caches: Vec<CacheEntry>,
@@ -30,9 +41,51 @@ struct Caches {
 
 pub(super) fn run(command: &CacheCommand, json: bool) -> Result<Outcome> {
     match command {
+        CacheCommand::Build(arguments) => make(arguments, json),
         CacheCommand::List(place) => list(place, json),
         CacheCommand::Clear(place) => clear(place, json),
     }
+}
+
+/// Opens the data of a config, which builds what is missing.
+fn make(arguments: &CacheBuild, json: bool) -> Result<Outcome> {
+    let config = RunConfig::load(&arguments.config, &arguments.sets)?;
+    let Some(cache) = &config.data.cache else {
+        bail!(
+            "{}: expected `cache` in [data], as `cache = {{ folder = \"cache\" }}`, found none: the \
+             training would not read what is built",
+            arguments.config.display()
+        );
+    };
+    let begin = Instant::now();
+    let root = arguments.data.folder();
+    let folder = root.join(&cache.folder);
+    let caches = Cache::open(&folder, u64::MAX)?;
+    let complete = || -> Result<Vec<CacheEntry>> {
+        Ok(caches.list()?.into_iter().filter(|cache| cache.complete).collect())
+    };
+    let before = complete()?.len();
+    output::tell(format_args!("building in {}", folder.display()));
+    config.open_data(Some(&root))?;
+    let caches = complete()?;
+    let built = Built {
+        folder,
+        built: caches.len().saturating_sub(before),
+        seconds: begin.elapsed().as_secs_f64(),
+        caches,
+    };
+    if json {
+        print_json(&built)?;
+        return Ok(Outcome::Holds);
+    }
+    output::line(format_args!(
+        "{}: {} caches built in {:.1} s, {} in all",
+        built.folder.display(),
+        built.built,
+        built.seconds,
+        built.caches.len()
+    ))?;
+    Ok(Outcome::Holds)
 }
 
 fn list(place: &CacheFolder, json: bool) -> Result<Outcome> {

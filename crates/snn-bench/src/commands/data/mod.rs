@@ -1,4 +1,5 @@
-//! `data`: what is there of the data sets, what is in a file, caches, and contact sheets.
+//! `data`: what is there of the data sets, what is in a file, simulated recordings, caches,
+//! and contact sheets.
 
 mod cache;
 mod check;
@@ -6,6 +7,7 @@ mod info;
 mod list;
 mod samples;
 mod show;
+mod simulate;
 
 use crate::cli::data::Data;
 use crate::outcome::Outcome;
@@ -16,6 +18,7 @@ pub(crate) fn run(arguments: &Data, json: bool) -> Result<Outcome> {
         Data::List { data } => list::run(&data.folder(), json),
         Data::Check { dataset, data } => check::run(&data.folder(), *dataset, json),
         Data::Info { file, recording } => info::run(file, recording.options(), json),
+        Data::Simulate(arguments) => simulate::run(arguments, json),
         Data::Cache { command } => cache::run(command, json),
         Data::Show(arguments) => show::run(arguments, json),
     }

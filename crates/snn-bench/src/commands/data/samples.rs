@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Endings of pictures and of recordings, in small letters.
 const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
-const RECORDINGS: [&str; 6] = ["aedat", "aedat4", "bin", "dat", "npz", "raw"];
+const RECORDINGS: [&str; 7] = ["aedat", "aedat4", "bin", "bs2", "dat", "npz", "raw"];
 
 /// A sample with what is said of it.
 pub(super) struct Sample {

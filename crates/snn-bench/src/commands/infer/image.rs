@@ -23,7 +23,8 @@ const BEST: usize = 5;
 
 #[derive(Serialize)]
 struct Classified<'a> {
-    image: &'a Path,
+    #[serde(flatten)]
+    what: What<'a>,
     class: usize,
     name: Option<&'a String>,
     /// The most probable classes.
@@ -37,6 +38,15 @@ struct Classified<'a> {
     counts: Option<Counts>,
 }
 
+/// The file that was classified.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum What<'a> {
+    Image(&'a Path),
+    #[cfg(feature = "data")]
+    Recording(&'a Path),
+}
+
 #[derive(Serialize)]
 struct Ranked<'a> {
     class: usize,
@@ -45,8 +55,7 @@ struct Ranked<'a> {
     share: f64,
 }
 
-/// Classifies one image, a picture as those of the run that is given, if one is. Operations are
-/// counted by a second run, which is not timed.
+/// Classifies one image, a picture as those of the run that is given, if one is.
 pub(crate) fn classify(
     model: &Model,
     path: &Path,
@@ -63,19 +72,30 @@ pub(crate) fn classify(
         IxDyn(&batch),
         read(path, shape, run.map(|run| run.data.source()).as_ref())?,
     )?;
-    let input = Input::Static(image.view());
+    answer(model, What::Image(path), &Input::Static(image.view()), counts, json)
+}
+
+/// Classifies one sample and prints the result. Operations are counted by a second run, which is
+/// not timed.
+pub(super) fn answer(
+    model: &Model,
+    what: What<'_>,
+    input: &Input<'_>,
+    counts: bool,
+    json: bool,
+) -> Result<Outcome> {
     let mut timed = Engines::new(model, false)?;
     // Buffers come with the first run.
-    timed.run(&input)?;
-    let (logits, seconds) = timed.run(&input)?;
+    timed.run(input)?;
+    let (logits, seconds) = timed.run(input)?;
     let mut counting = Engines::new(model, true)?;
-    counting.run(&input)?;
+    counting.run(input)?;
     let counted = counting.counts().context("operations were counted")?;
     let class = logits.argmax()[0];
     let logits: Vec<f64> = logits.to_real(model.signature())?.iter().copied().collect();
     let total = counted.total();
     let classified = Classified {
-        image: path,
+        what,
         class,
         name: model.classes().get(class),
         best: best(&logits, model.classes()),

@@ -2,6 +2,8 @@
 //! where they are requested. Needs no libtorch call.
 
 mod image;
+#[cfg(feature = "data")]
+mod recording;
 
 use crate::chance;
 use crate::cli::Infer;
@@ -110,13 +112,17 @@ const BATCH: usize = 64;
 pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     let model = files::converted(&arguments.model)?;
     let config = arguments.run.as_ref().map(|run| RunFolder::open(run)?.config()).transpose()?;
+    #[cfg(feature = "data")]
+    if let Some(path) = &arguments.recording.path {
+        return recording::classify(&model, path, config.as_ref(), arguments, json);
+    }
     if let Some(image) = &arguments.image {
         return image::classify(&model, image, config.as_ref(), arguments.counts, json);
     }
     let root = arguments.data.data.as_deref();
     let (config, dataset) = (config.as_ref(), arguments.dataset);
     let Some(samples) = files::test_samples(&model, config, dataset, root)? else {
-        bail!("give --dataset, --run or --image");
+        bail!("give --dataset, --run, --image or a recording");
     };
     files::fits(&model, &arguments.model, &samples)?;
     let samples = samples.limited(arguments.limit)?;

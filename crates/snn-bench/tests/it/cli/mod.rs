@@ -9,6 +9,7 @@ mod errors;
 mod examples;
 mod overwrite;
 mod policy;
+mod recording;
 mod terminal;
 
 use assert_cmd::Command;

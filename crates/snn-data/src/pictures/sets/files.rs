@@ -24,8 +24,26 @@ pub(super) fn class_names(root: &Path) -> Result<Vec<String>> {
 /// One folder a class, whose pictures are in `below` of it.
 pub(super) fn class_folders(root: &Path, below: &str) -> Result<Pictures> {
     let classes = class_names(root)?;
+    class_folders_of(root, below, classes)
+}
+
+/// One folder a class, of classes that are known: a folder may be missing, which shifts no label,
+/// and there may be no other.
+pub(super) fn class_folders_of(root: &Path, below: &str, classes: Vec<String>) -> Result<Pictures> {
+    let there = class_names(root)?;
+    if let Some(other) = there.iter().find(|name| classes.binary_search(name).is_err()) {
+        return Err(Error::Field {
+            path: root.join(other),
+            field: "class",
+            expected: format!("one of the {} classes of the training part", classes.len()),
+            found: format!("`{other}`"),
+        });
+    }
     let (mut places, mut labels) = (Vec::new(), Vec::new());
     for (label, class) in classes.iter().enumerate() {
+        if there.binary_search(class).is_err() {
+            continue;
+        }
         let folder = if below.is_empty() { class.clone() } else { format!("{class}/{below}") };
         for name in picture_names(&root.join(&folder))? {
             places.push(Place::File(format!("{folder}/{name}").into()));

@@ -5,6 +5,7 @@ use super::set::{Pictures, Place};
 use super::{files, list};
 use crate::files::tar::{Entry, entries};
 use crate::files::{is_picture, text};
+use crate::sets::DatasetName;
 use crate::{Error, Result, Split};
 use fs_err as fs;
 use std::collections::HashMap;
@@ -23,11 +24,15 @@ pub(super) fn open(root: &Path, split: Split) -> Result<Pictures> {
         Split::Train if root.join(TRAIN_TAR).is_file() => train_tar(root.join(TRAIN_TAR)),
         Split::Test if root.join("val").is_dir() => {
             let folder = root.join("val");
-            if files::class_names(&folder)?.is_empty() {
+            let there = files::class_names(&folder)?;
+            if there.is_empty() {
                 let (classes, labels) = labels(root)?;
                 files::flat(&folder, classes, &labels)
-            } else {
+            } else if there.len() == DatasetName::ImageNet.spec().classes {
+                // All of them, whatever else is there.
                 files::class_folders(&folder, "")
+            } else {
+                files::class_folders_of(&folder, "", classes(root)?)
             }
         }
         Split::Test if root.join(VAL_TAR).is_file() => val_tar(root),
@@ -50,7 +55,8 @@ fn classes(root: &Path) -> Result<Vec<String>> {
         return files::class_names(&root.join("train"));
     }
     if root.join(TRAIN_TAR).is_file() {
-        return Ok(train_tar(root.join(TRAIN_TAR))?.classes);
+        let path = root.join(TRAIN_TAR);
+        return Ok(archives(&path, &mut fs::File::open(&path)?)?.iter().map(class).collect());
     }
     let path = root.join("classes.txt");
     if !path.is_file() {
@@ -96,17 +102,27 @@ fn labels(root: &Path) -> Result<(Vec<String>, HashMap<String, u16>)> {
     Ok((classes, labels))
 }
 
-/// The archive of one archive a class.
-fn train_tar(path: PathBuf) -> Result<Pictures> {
-    let mut file = fs::File::open(&path)?;
+/// The archives in the archive of one archive a class, in the order of the classes.
+fn archives(path: &Path, file: &mut fs::File) -> Result<Vec<Entry>> {
     let length = file.metadata()?.len();
-    let mut archives = entries(&path, &mut file, 0, length)?;
+    let mut archives = entries(path, file, 0, length)?;
     archives.retain(|entry| {
         Path::new(&entry.name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar"))
     });
     archives.sort_by(|a, b| a.name.cmp(&b.name));
-    let classes =
-        archives.iter().map(|entry| entry.name.trim_end_matches(".tar").to_owned()).collect();
+    Ok(archives)
+}
+
+/// The class of an archive.
+fn class(archive: &Entry) -> String {
+    archive.name.trim_end_matches(".tar").to_owned()
+}
+
+/// The archive of one archive a class.
+fn train_tar(path: PathBuf) -> Result<Pictures> {
+    let mut file = fs::File::open(&path)?;
+    let archives = archives(&path, &mut file)?;
+    let classes = archives.iter().map(class).collect();
     let (mut places, mut labels) = (Vec::new(), Vec::new());
     for (label, archive) in archives.into_iter().enumerate() {
         let mut pictures =

@@ -34,7 +34,8 @@ impl Pictures {
     ///
     /// - `train/nXXXXXXXX/*.JPEG`, or `ILSVRC2012_img_train.tar`, the archive of archives, read in
     ///   place;
-    /// - `val/nXXXXXXXX/*.JPEG`, or `val/*.JPEG` or `ILSVRC2012_img_val.tar` with a list of labels
+    /// - `val/nXXXXXXXX/*.JPEG`, of the classes of the training part, or one a line in
+    ///   `classes.txt`, where `val` has not all thousand; or `val/*.JPEG` or `ILSVRC2012_img_val.tar` with a list of labels
     ///   beside it: lines `NAME nXXXXXXXX` in `val.txt`, `val_labels.txt` or Kaggle's
     ///   `LOC_val_solution.csv`; or with the development kit, `ILSVRC2012_devkit_t12.tar.gz` (read
     ///   in place), its folder, or `ILSVRC2012_validation_ground_truth.txt` and `meta.mat` of it.
@@ -63,7 +64,8 @@ impl Pictures {
         }
     }
 
-    /// Opens one split of a set by its name, under a data root or in its folder itself.
+    /// Opens one split of a set by its name, under a data root or in its folder itself. Classes are
+    /// those of the training part, of which the test part may lack some.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] for a set of another kind; as [`Pictures::imagenet`],
@@ -75,18 +77,25 @@ impl Pictures {
             Form::Pictures(PictureLayout::ImageNet) => Self::imagenet(&folder, split),
             Form::Pictures(PictureLayout::TinyImageNet) => Self::tiny_imagenet(&folder, split),
             Form::Pictures(PictureLayout::TrainVal) => {
-                let parts: &[&str] = match split {
-                    Split::Train => &["train"],
-                    Split::Test => &["val", "test"],
+                let part = |parts: &[&str]| {
+                    let found = parts.iter().map(|part| folder.join(part));
+                    found.into_iter().find(|part| part.is_dir()).ok_or_else(|| Error::Field {
+                        path: folder.clone(),
+                        field: "pictures",
+                        expected: format!("a folder `{}`", parts.join("` or `")),
+                        found: "none".into(),
+                    })
                 };
-                let found = parts.iter().map(|part| folder.join(part)).find(|part| part.is_dir());
-                let found = found.ok_or_else(|| Error::Field {
-                    path: folder,
-                    field: "pictures",
-                    expected: format!("a folder `{}`", parts.join("` or `")),
-                    found: "none".into(),
-                })?;
-                Self::folder(&found)
+                let train = part(&["train"])?;
+                match split {
+                    Split::Train => Self::folder(&train),
+                    // Labels are places in the list of the classes, and that is of the training
+                    // part: a class without pictures here must not shift the others.
+                    Split::Test => {
+                        let classes = files::class_names(&train)?;
+                        files::class_folders_of(&part(&["val", "test"])?, "", classes)
+                    }
+                }
             }
             Form::Cifar(_) | Form::Idx(_) | Form::Shapes | Form::Recordings(_) => {
                 Err(Error::InvalidConfig {

@@ -8,10 +8,17 @@
 use super::block::{Layout, read};
 use super::bytes::ByteSource;
 use super::time::Clock;
-use super::{Chip, Events, ReadOptions, SensorSize, header};
-use crate::Result;
+use super::{Chip, Event, Events, ReadOptions, SensorSize, header};
+use crate::{Error, Result};
 
 pub(super) const MAGIC: &[u8] = b"#!AER-DAT2";
+/// The lines with which files of CIFAR10-DVS begin; a last one says when they were made.
+const HEADER: [&str; 4] = [
+    "!AER-DAT2.0",
+    "This is a raw AE data file - do not edit",
+    "Data format is int32 address, int32 timestamp (8 bytes total), repeated for each event",
+    "Timestamps tick is 1 us",
+];
 /// The line with which newer files end their header.
 const END: &str = "#End Of ASCII Header";
 /// DVS128: a pulse at the synchronisation input, or another special event.
@@ -73,6 +80,50 @@ impl Decoder {
         self.skipped += taken.special;
         Ok(true)
     }
+}
+
+/// A recording of a DVS128 as AEDAT 2.0, with the header of CIFAR10-DVS's files and a comment, which
+/// stands where they say when they were made. Read back, it is the same recording.
+///
+/// ```
+/// use snn_data::recordings::events::{Event, EventReader, Events, ReadOptions, SensorSize};
+/// use snn_data::recordings::events::to_aedat2;
+/// let mut events = Events::new(SensorSize { width: 128, height: 128 });
+/// events.push(Event { t: 5, x: 127, y: 3, polarity: true })?;
+/// let bytes = std::io::Cursor::new(to_aedat2(&events, "one event")?);
+/// let path = "x.aedat".as_ref();
+/// let mut reader = EventReader::new(Box::new(bytes), path, None, ReadOptions::default())?;
+/// assert_eq!(reader.read_all()?, events);
+/// # Ok::<(), snn_data::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::InvalidEvents`] for another sensor than 128x128, a time that is no number of 32 bits
+/// with a sign, or a comment of more than one line.
+pub fn to_aedat2(events: &Events, comment: &str) -> Result<Vec<u8>> {
+    let invalid = |expected: &str, found: String| Error::InvalidEvents {
+        expected: expected.to_owned(),
+        found,
+    };
+    if events.size() != Chip::Dvs128.size() {
+        return Err(invalid("a sensor of 128x128 for AEDAT 2.0", events.size().to_string()));
+    }
+    if comment.chars().any(char::is_control) {
+        return Err(invalid("a comment of one line", format!("{comment:?}")));
+    }
+    let mut bytes = Vec::with_capacity(512 + comment.len() + 8 * events.len());
+    for line in HEADER.into_iter().chain([comment]) {
+        let marker = if line.starts_with('!') { "#" } else { "# " };
+        bytes.extend([marker, line, "\r\n"].concat().bytes());
+    }
+    for Event { t, x, y, polarity } in events.iter() {
+        let time = i32::try_from(t).map_err(|_| invalid("times of 32 bits", format!("{t} µs")))?;
+        let [x, y] = [x, y].map(|at| u32::from(at ^ 127));
+        let address = y << 8 | x << 1 | u32::from(!polarity);
+        bytes.extend(address.to_be_bytes());
+        bytes.extend(time.to_be_bytes());
+    }
+    Ok(bytes)
 }
 
 /// Addresses of a DVS128: polarity, then seven bits each of x and y.

@@ -66,12 +66,17 @@ impl Decoder {
         // `#Source 1: DVS128`.
         let camera = value("#Source ").and_then(|source| Some(source.split_once(':')?.1.trim()));
         let named = camera.and_then(Chip::of_name).map(Chip::size);
-        let given = options.size.or(options.chip.map(Chip::size)).or(named);
+        let said = options.size.or(options.chip.map(Chip::size)).or(named);
+        let given = said.or(options.default_size);
         if given.is_none() {
             source.size_is_guessed();
         }
         let size = given.unwrap_or(DEFAULT_SIZE);
         Ok((Self { skipped: 0, packet: Packet::default() }, size))
+    }
+
+    pub(super) fn is_between_packets(&self) -> bool {
+        self.packet.bytes == 0
     }
 
     pub(super) fn read_chunk(

@@ -81,6 +81,11 @@ impl ByteSource {
         }
     }
 
+    /// The same of a reader that stands at `offset` of its file.
+    pub(crate) fn from_offset(reader: Box<dyn Read + Send>, path: &Path, offset: u64) -> Self {
+        Self { offset, ..Self::new(reader, path) }
+    }
+
     /// Sets the treatment of damage.
     pub(crate) fn on_damage(&mut self, on_damage: OnDamage) {
         self.on_damage = on_damage;

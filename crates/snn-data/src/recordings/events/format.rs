@@ -63,7 +63,13 @@ impl EventFormat {
             .path()
             .extension()
             .map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-        let head = source.fill(1 << 12)?;
+        // Most formats are told by a few bytes; a pipe may pause after them.
+        let mut head = source.fill(16)?;
+        let unknown = !head.starts_with(b"#!AER-DAT") && !head.starts_with(b"PK\x03\x04");
+        let five_bytes = matches!(extension.as_deref(), Some("bin" | "bs2"));
+        if unknown && (!five_bytes || head.starts_with(b"% ")) {
+            head = source.fill(1 << 12)?;
+        }
         if head.starts_with(aedat4::MAGIC) {
             return Ok(Self::Aedat4);
         }
@@ -97,7 +103,7 @@ impl EventFormat {
                 )),
             };
         }
-        if extension.as_deref() == Some("bin") {
+        if five_bytes {
             return Ok(Self::NMnist);
         }
         let found =
@@ -109,7 +115,7 @@ impl EventFormat {
             ),
             _ => format!(
                 "the first bytes of AEDAT 2.0, 3.1 or 4, EVT 2.0, 2.1 or 3.0, DAT or NPZ, or the \
-                 extension .bin; {NAME_IT}"
+                 extension .bin or .bs2; {NAME_IT}"
             ),
         };
         Err(source.error(

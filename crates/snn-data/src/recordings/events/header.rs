@@ -21,7 +21,7 @@ pub(super) fn lines(
 ) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut total = 0;
-    while let Some(length) = text_line(source.fill(MAX_LINE)?, marker) {
+    while let Some(length) = next_line(source, marker)? {
         total += length;
         if total > MAX_HEADER {
             return Err(source.error("header", format!("at most {MAX_HEADER} bytes"), "more"));
@@ -34,12 +34,30 @@ pub(super) fn lines(
         }
     }
     // Events are hardly text up to the end of a file.
+    if !source.fill(marker.len())?.starts_with(marker) {
+        return Ok(lines);
+    }
     let rest = source.fill(MAX_LINE)?;
     if rest.len() < MAX_LINE && rest.starts_with(marker) && is_text(rest) {
         let found = format!("{} bytes, then the end", rest.len());
         return Err(source.error("header", "a line with its end", found));
     }
     Ok(lines)
+}
+
+/// [`text_line`] of what comes next. No more is waited for than the line has: a pipe may pause after
+/// its header.
+fn next_line(source: &mut ByteSource, marker: &[u8]) -> Result<Option<usize>> {
+    let mut least = marker.len();
+    loop {
+        let bytes = source.fill(least)?;
+        let ends = bytes.len() < least || bytes.len() >= MAX_LINE;
+        let ends = ends || !bytes.starts_with(marker) || bytes.contains(&b'\n');
+        if ends {
+            return Ok(text_line(bytes, marker));
+        }
+        least = bytes.len() + 1;
+    }
 }
 
 /// Length of the line of text at the beginning, with its end; `None` if there is none.
@@ -87,7 +105,13 @@ pub(super) fn geometry(
         Some(SensorSize { width, height })
     });
     let named = value("geometry ").and_then(|size| size.parse().ok());
-    let size = options.size.or(named).or(format).or(plugin).filter(|size| size.pixels() > 0);
+    let size = options
+        .size
+        .or(named)
+        .or(format)
+        .or(plugin)
+        .or(options.default_size)
+        .filter(|size| size.pixels() > 0);
     size.ok_or_else(|| {
         source.error("header", "`% geometry WIDTHxHEIGHT`; give the size of the sensor", "none")
     })

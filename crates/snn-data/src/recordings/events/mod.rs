@@ -19,6 +19,7 @@ mod outside;
 mod reader;
 mod time;
 
+pub use aedat2::to_aedat2;
 pub use bytes::Damage;
 pub use format::EventFormat;
 #[cfg(all(feature = "pictures", feature = "cache"))]

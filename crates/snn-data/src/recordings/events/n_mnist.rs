@@ -33,10 +33,11 @@ impl Decoder {
         if source.fill(1)?.is_empty() {
             return Err(source.error("event", "5 bytes", "an empty file"));
         }
-        if options.size.is_none() {
+        let size = options.size.or(options.default_size);
+        if size.is_none() {
             source.size_is_guessed();
         }
-        Ok((Self { overflows: 0, skipped: 0 }, options.size.unwrap_or(SIZE)))
+        Ok((Self { overflows: 0, skipped: 0 }, size.unwrap_or(SIZE)))
     }
 
     pub(super) fn read_chunk(

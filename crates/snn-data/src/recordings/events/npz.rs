@@ -56,7 +56,8 @@ pub(super) fn read_events(source: &mut ByteSource, options: &ReadOptions) -> Res
     // The file does not know its sensor: without a word from outside, the smallest that holds all
     // events.
     let side = |places: &[u16]| places.iter().max().map_or(1, |&most| most.saturating_add(1));
-    let size = options.size.unwrap_or_else(|| SensorSize { width: side(&x), height: side(&y) });
+    let size = options.size.or(options.default_size);
+    let size = size.unwrap_or_else(|| SensorSize { width: side(&x), height: side(&y) });
     if source.forgiving() && t.len() == x.len() && t.len() == y.len() && t.len() == polarity.len() {
         return on_sensor(source, size, &t, [&x, &y], &polarity);
     }

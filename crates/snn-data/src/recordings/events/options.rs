@@ -106,6 +106,8 @@ pub struct ReadOptions {
     /// Prophesee, NPZ and N-MNIST files and AEDAT 3.1: the size of the sensor, instead of what the
     /// header says.
     pub size: Option<SensorSize>,
+    /// The size of the sensor of files that do not say it.
+    pub default_size: Option<SensorSize>,
     /// NPZ files: names of the arrays, or of the fields of a record type, that hold the events.
     pub arrays: ArrayNames,
     /// Events outside the sensor, and a last record, word or packet that is cut: an error, or left
@@ -121,6 +123,7 @@ impl Default for ReadOptions {
             format: None,
             chip: None,
             size: None,
+            default_size: None,
             arrays: ArrayNames::default(),
             on_damage: OnDamage::Fail,
             max_events: MAX_EVENTS,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{Error, Result};
 use fs_err as fs;
-use std::io::Read;
+use std::io::{Read, Seek as _, SeekFrom};
 use std::path::Path;
 
 /// Reads a recording from front to back: memory does not grow with its length.
@@ -58,6 +58,34 @@ impl EventReader {
         let file = fs::File::open(path)?;
         let bytes = file.metadata()?.len();
         Ok(Self { bytes: Some(bytes), ..Self::new(Box::new(file), path, None, options)? })
+    }
+
+    /// Opens a file and goes on at `offset`, one that [`resumes_at`](Self::resumes_at) named.
+    pub(crate) fn resume(path: &Path, options: ReadOptions, offset: u64) -> Result<Self> {
+        let on_damage = options.on_damage;
+        let mut reader = Self::open(path, options)?;
+        // At the beginning there are no events to leave out.
+        if offset > reader.offset() {
+            let mut file = fs::File::open(path)?;
+            file.seek(SeekFrom::Start(offset))?;
+            reader.source = ByteSource::from_offset(Box::new(file), path, offset);
+            reader.source.on_damage(on_damage);
+        }
+        Ok(reader)
+    }
+
+    /// Offset of what is read next, if a reader can begin there without what stands before: between
+    /// the packets of AEDAT 3.1.
+    pub(crate) fn resumes_at(&self) -> Option<u64> {
+        match &self.decoder {
+            Decoder::Aedat3(decoder) if decoder.is_between_packets() => Some(self.offset()),
+            _ => None,
+        }
+    }
+
+    /// Offset of what is read next.
+    pub(crate) fn offset(&self) -> u64 {
+        self.source.offset()
     }
 
     /// Reads from `reader`, as a file of a zip archive or a pipe; `path` is for messages and its

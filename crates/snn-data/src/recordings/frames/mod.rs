@@ -4,9 +4,11 @@ mod accumulate;
 mod slicing;
 mod stream;
 mod surface;
+mod windows;
 
 pub use slicing::Slicing;
 pub use surface::TimeSurface;
+pub use windows::{Frame, FrameStream, Window};
 
 use crate::recordings::events::{EventReader, Events, SensorSize};
 use crate::{Error, Result, SampleMut, SampleShape};

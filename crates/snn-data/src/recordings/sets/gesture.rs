@@ -1,5 +1,6 @@
 //! DVS128 Gesture: long recordings, and a list for each of when which gesture was made.
 
+use super::long::LongRecording;
 use super::place::Place;
 use super::sample::Sample;
 use crate::files::enclosed::is_enclosed;
@@ -61,11 +62,12 @@ fn gestures(
     split: Split,
     samples: &mut Vec<Sample>,
 ) -> Result<()> {
-    let file: Arc<Path> = folder.join(name).into();
+    let file = folder.join(name);
     let path = folder.join(format!("{base}_labels.csv"));
     if !file.is_file() {
-        return Err(Error::MissingFile { dataset: "dvs128-gesture", path: file.to_path_buf() });
+        return Err(Error::MissingFile { dataset: "dvs128-gesture", path: file });
     }
+    let (mut parts, mut found) = (Vec::new(), Vec::new());
     for (number, line) in text::read(&path, MAX_LIST)?
         .lines()
         .enumerate()
@@ -86,9 +88,13 @@ fn gestures(
                 found: format!("`{line}` in line {}", number + 1),
             });
         };
-        let name = format!("{base}/{number}");
-        let place = Place::Part { file: Arc::clone(&file), from, until };
-        samples.push(Sample { place, name, label, official: Some(split) });
+        parts.push((from, until));
+        found.push((format!("{base}/{number}"), label));
     }
+    let recording = Arc::new(LongRecording::new(file, parts));
+    samples.extend(found.into_iter().enumerate().map(|(part, (name, label))| {
+        let place = Place::Part { recording: Arc::clone(&recording), part };
+        Sample { place, name, label, official: Some(split) }
+    }));
     Ok(())
 }

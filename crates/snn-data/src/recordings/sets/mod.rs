@@ -1,6 +1,7 @@
 //! Data sets of recordings: CIFAR10-DVS, N-MNIST, DVS128 Gesture.
 
 mod gesture;
+mod long;
 mod natural;
 mod place;
 mod sample;
@@ -32,9 +33,11 @@ pub struct Recordings {
 impl Recordings {
     /// Finds the recordings of a set under a data root (or in the folder itself).
     ///
-    /// - CIFAR10-DVS: `airplane/*.aedat`, … or `airplane.zip`, … as published, read in place.
+    /// - CIFAR10-DVS: `airplane/*.aedat`, … or `airplane.zip`, … as published, read in place; or
+    ///   `.aedat4` in place of `.aedat`, as tonic has them.
     /// - N-MNIST: `Train/0/*.bin`, `Test/…`, or `Train.zip` and `Test.zip`; or files of one folder
-    ///   with a list `labels.txt` of lines `NUMBER DIGIT`, which have no official split.
+    ///   with a list `labels.txt` of lines `NUMBER DIGIT`, which have no official split. SLAYER's
+    ///   `.bs2` files are the same.
     /// - DVS128 Gesture: `userNN_LIGHT.aedat` with `_labels.csv`, and `trials_to_train.txt` and
     ///   `_test.txt`.
     /// - N-Caltech101 and folders of one's own: `CLASS/*`, or `train/CLASS/*` and `test/CLASS/*`,
@@ -62,10 +65,11 @@ impl Recordings {
                 found: format!("`{name}`"),
             });
         };
-        let folder = spec.folder(root);
+        // Some tools unpack a set into a folder of its name in one of its name.
+        let folder = spec.folder(&spec.folder(root));
         let (classes, samples) = match layout.files {
-            RecordingFiles::Classes { classes, extension } => {
-                (owned(classes), scan::known_classes(&folder, classes, extension)?)
+            RecordingFiles::Classes { classes, endings } => {
+                (owned(classes), scan::known_classes(&folder, classes, endings)?)
             }
             RecordingFiles::Trials => (owned(&gesture::CLASSES), gesture::samples(&folder)?),
             RecordingFiles::Folders => scan::folders(&folder)?,
@@ -102,6 +106,17 @@ impl Recordings {
     /// The sensor of its recordings.
     pub fn size(&self) -> SensorSize {
         self.size
+    }
+
+    /// The sensor, as pictures stand upright on it.
+    pub fn upright_size(&self) -> SensorSize {
+        let SensorSize { width, height } = self.size;
+        if self.layout.transposed { SensorSize { width: height, height: width } } else { self.size }
+    }
+
+    /// `true` if rows and columns of the files change places to turn pictures upright.
+    pub fn is_transposed(&self) -> bool {
+        self.layout.transposed
     }
 
     /// The rule by which they are split where none is named: the official one where there is one.

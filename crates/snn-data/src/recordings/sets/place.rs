@@ -1,5 +1,6 @@
-//! Where a recording is: in a file, in a zip archive, or between two times of a longer recording.
+//! Where a recording is: in a file, in a zip archive, or a part of a longer recording.
 
+use super::long::LongRecording;
 use crate::files::enclosed::is_enclosed;
 use crate::recordings::events::{Damage, EventReader, Events, ReadOptions};
 use crate::{Error, Result};
@@ -27,11 +28,10 @@ pub(super) enum Place {
         deflated: bool,
         unpacked: Unpacked,
     },
-    /// The events of a file with t in `[from, until)`.
+    /// A part of a long recording, by its number.
     Part {
-        file: Arc<Path>,
-        from: i64,
-        until: i64,
+        recording: Arc<LongRecording>,
+        part: usize,
     },
 }
 
@@ -72,7 +72,8 @@ impl Place {
     pub(super) fn file(&self) -> &Path {
         match self {
             Self::File(path) => path,
-            Self::Zip { archive: file, .. } | Self::Part { file, .. } => file,
+            Self::Zip { archive, .. } => archive,
+            Self::Part { recording, .. } => recording.path(),
         }
     }
 
@@ -82,7 +83,10 @@ impl Place {
         match self {
             Self::File(_) => String::new(),
             Self::Zip { name, start, length, .. } => format!("{start}+{length} {name}"),
-            Self::Part { from, until, .. } => format!("{from}..{until}"),
+            Self::Part { recording, part } => {
+                let (from, until) = recording.part(*part);
+                format!("{from}..{until}")
+            }
         }
     }
 
@@ -93,18 +97,7 @@ impl Place {
                 let mut reader = EventReader::open(path, options.clone())?;
                 Ok((reader.read_all()?, reader.damage().clone()))
             }
-            Self::Part { file, from, until } => {
-                let mut reader = EventReader::open(file, options.clone())?;
-                let (mut piece, mut part) =
-                    (Events::new(reader.size()), Events::new(reader.size()));
-                while reader.read_chunk(&mut piece)? {
-                    for event in piece.iter().filter(|event| (*from..*until).contains(&event.t)) {
-                        part.push(event)?;
-                    }
-                    piece.clear();
-                }
-                Ok((part, reader.damage().clone()))
-            }
+            Self::Part { recording, part } => recording.read(*part, options),
             Self::Zip { archive, name, .. } => {
                 let place = archive.join(name.as_ref());
                 let read = || {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Endings of the files of event cameras.
-const ENDINGS: [&str; 6] = ["aedat", "aedat4", "dat", "raw", "npz", "bin"];
+const ENDINGS: [&str; 7] = ["aedat", "aedat4", "dat", "raw", "npz", "bin", "bs2"];
 /// The list of labels of recordings in one folder.
 const LABELS: &str = "labels.txt";
 /// Lists are megabytes at most.
@@ -18,24 +18,28 @@ const MAX_LIST: u64 = 1 << 26;
 
 /// The recordings of a set with known classes: in `Train` and `Test`, directly in the folder, or in
 /// it with a list of labels.
-pub(super) fn known_classes(folder: &Path, names: &[&str], extension: &str) -> Result<Vec<Sample>> {
+pub(super) fn known_classes(
+    folder: &Path,
+    names: &[&str],
+    endings: &[&str],
+) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for (part, split) in [("Train", Split::Train), ("Test", Split::Test)] {
-        samples.extend(classes(folder, part, names, extension, Some(split))?);
+        samples.extend(classes(folder, part, names, endings, Some(split))?);
     }
     if samples.is_empty() {
-        samples = classes(folder, "", names, extension, None)?;
+        samples = classes(folder, "", names, endings, None)?;
     }
     let list = folder.join(LABELS);
     if samples.is_empty() && list.is_file() {
-        samples = listed(folder, &list, names.len(), extension)?;
+        samples = listed(folder, &list, names.len(), endings)?;
     }
     Ok(samples)
 }
 
 /// The recordings of one folder with a list of lines `FILE LABEL`; a number stands for the file
 /// whose name is that number.
-fn listed(folder: &Path, list: &Path, classes: usize, extension: &str) -> Result<Vec<Sample>> {
+fn listed(folder: &Path, list: &Path, classes: usize, endings: &[&str]) -> Result<Vec<Sample>> {
     let mut by_name = HashMap::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -67,8 +71,9 @@ fn listed(folder: &Path, list: &Path, classes: usize, extension: &str) -> Result
             return Err(wrong(format!("the name of a file and a label below {classes}")));
         };
         let file = by_name.get(name);
-        let file = file.ok_or_else(|| wrong(format!("a .{extension} file in this folder")))?;
-        push(&mut samples, file.clone(), Place::File(folder.join(file)), label, extension, None);
+        let known = endings.join(" or .");
+        let file = file.ok_or_else(|| wrong(format!("a .{known} file in this folder")))?;
+        push(&mut samples, file.clone(), Place::File(folder.join(file)), label, endings, None);
     }
     samples.sort_by_cached_key(|sample| (sample.label, natural::key(&sample.name)));
     Ok(samples)
@@ -100,10 +105,8 @@ pub(super) fn folders(folder: &Path) -> Result<(Vec<String>, Vec<Sample>)> {
                 else {
                     continue;
                 };
-                for extension in ENDINGS {
-                    let (name, place) = (format!("{prefix}/{file}"), Place::File(path.clone()));
-                    push(&mut samples, name, place, label, extension, official);
-                }
+                let (name, place) = (format!("{prefix}/{file}"), Place::File(path.clone()));
+                push(&mut samples, name, place, label, &ENDINGS, official);
             }
         }
     }
@@ -141,7 +144,7 @@ fn classes(
     folder: &Path,
     part: &str,
     classes: &[&str],
-    extension: &str,
+    endings: &[&str],
     official: Option<Split>,
 ) -> Result<Vec<Sample>> {
     let base = folder.join(part);
@@ -151,7 +154,7 @@ fn classes(
         for (name, place) in entries(&packed)? {
             let class = name.rsplit('/').nth(1);
             if let Some(label) = classes.iter().position(|known| class == Some(known)) {
-                push(&mut samples, name, place, label, extension, official);
+                push(&mut samples, name, place, label, endings, official);
             }
         }
     }
@@ -170,19 +173,38 @@ fn classes(
                     format!("{prefix}/{file}"),
                     Place::File(path),
                     label,
-                    extension,
+                    endings,
                     official,
                 );
             }
         } else if packed.is_file() {
             for (name, place) in entries(&packed)? {
                 let file = name.rsplit('/').next().unwrap_or(&name);
-                push(&mut samples, format!("{prefix}/{file}"), place, label, extension, official);
+                push(&mut samples, format!("{prefix}/{file}"), place, label, endings, official);
             }
         }
     }
+    first_endings(&mut samples, classes.len(), endings);
     samples.sort_by_cached_key(|sample| (sample.label, natural::key(&sample.name)));
     Ok(samples)
+}
+
+/// Keeps of each class the files of one ending, the first that it has: a recording that was
+/// converted to another format stands beside its original.
+fn first_endings(samples: &mut Vec<Sample>, classes: usize, endings: &[&str]) {
+    let rank = |sample: &Sample| {
+        endings.iter().position(|ending| ends(&sample.name, ending)).unwrap_or(endings.len())
+    };
+    let mut first = vec![usize::MAX; classes];
+    for sample in samples.iter() {
+        let first = &mut first[usize::from(sample.label)];
+        *first = (*first).min(rank(sample));
+    }
+    samples.retain(|sample| rank(sample) == first[usize::from(sample.label)]);
+}
+
+fn ends(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
 }
 
 fn push(
@@ -190,13 +212,12 @@ fn push(
     name: String,
     place: Place,
     label: usize,
-    extension: &str,
+    endings: &[&str],
     official: Option<Split>,
 ) {
     // Archives made on a Mac have `._name` files beside the real ones.
     let file = name.rsplit('/').next().unwrap_or_default();
-    let wanted =
-        Path::new(file).extension().is_some_and(|found| found.eq_ignore_ascii_case(extension));
+    let wanted = endings.iter().any(|ending| ends(file, ending));
     if wanted && !file.starts_with('.') {
         samples.push(Sample {
             place,

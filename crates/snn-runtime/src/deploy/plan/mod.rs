@@ -15,11 +15,12 @@ use crate::deploy::plan::neurons::StageNeurons;
 use crate::deploy::plan::weights::PackedWeights;
 use crate::geometry::Window2d;
 use crate::limits::check_size;
+use crate::mask::Mask;
 use crate::neuron::SiteSource;
 use crate::pool::{Pool, Pooling};
 use snn_ir::Model;
 use snn_ir::Resolved;
-use snn_ir::{Conv, Op, PoolKind, Readout};
+use snn_ir::{Conv, MASKED, Op, PoolKind, Readout};
 use snn_ir::{Error, Result, Site, Spike};
 use snn_ir::{StreamKind as Kind, Streams};
 use snn_simd::InstructionSet;
@@ -70,14 +71,18 @@ pub(crate) enum Operation<N: Number> {
     Pool(Pool),
     Flatten,
     Concat { starts: Vec<usize> },
+    Mask(Mask),
     Head,
 }
 
 impl<N: Number> Operation<N> {
-    /// `true` if it pools or moves values and neither weighs nor adds streams.
+    /// `true` if it pools, moves or masks values and neither weighs nor adds streams.
     pub(crate) fn rearranges(&self) -> bool {
         match self {
-            Operation::Pool(_) | Operation::Flatten | Operation::Concat { .. } => true,
+            Operation::Pool(_)
+            | Operation::Flatten
+            | Operation::Concat { .. }
+            | Operation::Mask(_) => true,
             Operation::Pixels { .. } | Operation::Stage(_) | Operation::Head => false,
         }
     }
@@ -337,6 +342,10 @@ impl Compiler<'_> {
                     .scan(0, |next, channels| Some(std::mem::replace(next, *next + channels)));
                 Some(Operation::Concat { starts: starts.collect() })
             }
+            Op::Mask { inverted } => {
+                let shape = |i: usize| self.resolved.nodes[info.inputs[i]].shape.as_slice();
+                Some(Operation::Mask(Mask::new(*inverted, shape(0), shape(MASKED))))
+            }
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Some(Operation::Head),
             Op::BatchNorm { .. } => {
                 return self.refuse(index, "batch norm does not exist after conversion");
@@ -514,6 +523,7 @@ impl Compiler<'_> {
             | Op::GlobalPool { pool: PoolKind::Max }
             | Op::Flatten
             | Op::Concat => inputs.iter().all(|&input| self.is_unit(input)),
+            Op::Mask { .. } => self.is_unit(inputs[MASKED]),
             _ => false,
         }
     }

@@ -4,7 +4,7 @@ use crate::deploy::events::windows::{self, Windows};
 use crate::deploy::events::{Events, EventsView, Extent};
 use crate::deploy::number::Number;
 use crate::deploy::plan::neurons::Emitted;
-use crate::deploy::plan::{Connection, Location, Operation, Plan};
+use crate::deploy::plan::{Connection, Location, NodePlan, Operation, Plan};
 use crate::deploy::run::rearrange::{Currents, DenseRow};
 use crate::deploy::size::product;
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +22,8 @@ pub(crate) struct Arena<N> {
     pub(crate) pixels: Vec<i32>,
     pub(crate) flags: Vec<u8>,
     pub(crate) dense: DenseRow,
+    /// Spikes of one row of a mask; all 0 between rows.
+    pub(crate) spikes: Vec<u8>,
     threads: Vec<Mutex<Scratch<N>>>,
 }
 
@@ -115,6 +117,11 @@ impl<N: Number> Arena<N> {
         let room = Room::of(plan);
         let widest = plan.nodes.iter().map(|node| node.extent.channels).max().unwrap_or(0);
         let input = plan.nodes.first().map_or(0, |node| node.extent.width());
+        let mask = |node: &NodePlan<N>| match node.step {
+            Some(Operation::Mask(_)) => plan.nodes[node.inputs[0]].extent.width(),
+            _ => 0,
+        };
+        let mask = plan.nodes.iter().map(mask).max().unwrap_or(0);
         Self {
             events: events.collect(),
             currents: plan.currents.iter().map(|&size| vec![N::default(); size]).collect(),
@@ -122,6 +129,7 @@ impl<N: Number> Arena<N> {
             pixels: vec![0; input],
             flags: vec![0; input],
             dense: DenseRow { levels: vec![0; widest], seen: vec![0; widest] },
+            spikes: vec![0; mask],
             threads: (0..threads.max(1)).map(|_| Mutex::new(room.scratch())).collect(),
         }
     }
@@ -181,6 +189,7 @@ impl<N: Number> Arena<N> {
         self.events.iter().map(Events::bytes).sum::<usize>()
             + 4 * (self.currents.iter().map(Vec::len).sum::<usize>() + self.pixels.len())
             + self.flags.len()
+            + self.spikes.len()
             + 8 * self.dense.levels.len()
             + self.threads.len() * size_of::<Mutex<Scratch<N>>>()
             + self.threads.iter().map(scratch).sum::<usize>()

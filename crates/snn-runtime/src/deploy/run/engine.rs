@@ -8,7 +8,7 @@ use crate::deploy::plan::{Location, NodePlan, Operation, Plan};
 use crate::deploy::run::arena::Arena;
 use crate::deploy::run::rearrange;
 use crate::deploy::run::stage::{Output, Part, Task};
-use snn_ir::Result;
+use snn_ir::{MASKED, Result};
 use snn_simd::Available;
 use std::sync::Arc;
 use std::time::Instant;
@@ -343,7 +343,20 @@ impl<N: Number> Run<'_, N> {
                     .zip(starts.iter().copied());
                 rearrange::concat_currents(&inputs, currents, (extent, extent.steps));
             }
-            (Operation::Pixels { .. }, Output::Currents(_)) | (Operation::Head, _) => {}
+            (Operation::Mask(mask), Output::Events(events)) => {
+                let mut spikes = std::mem::take(&mut self.arena.spikes);
+                rearrange::mask_events(
+                    *mask,
+                    self.arena.events(node.inputs[0]),
+                    self.arena.events(node.inputs[MASKED]),
+                    events,
+                    extent.steps,
+                    &mut spikes,
+                );
+                self.arena.spikes = spikes;
+            }
+            (Operation::Pixels { .. } | Operation::Mask(_), Output::Currents(_))
+            | (Operation::Head, _) => {}
         }
         Ok(())
     }

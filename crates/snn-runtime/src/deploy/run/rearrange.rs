@@ -1,8 +1,9 @@
-//! Pooling, flattening and concatenation of events and of currents (eqs. 5 and 6), one image row of
-//! outputs at a time.
+//! Pooling, flattening and concatenation of events and of currents, and masks of events (eqs. 5, 6
+//! and 6b), one image row of outputs at a time.
 
 use crate::deploy::events::{EventsMut, EventsView, Extent};
 use crate::deploy::number::Number;
+use crate::mask::Mask;
 use crate::pool::{Pool, Pooling};
 
 /// One row of levels, `[x][channel]`, and how often each was seen.
@@ -94,6 +95,38 @@ pub(crate) fn concat_events<'e>(
                 }
                 joined.end_position();
             }
+        }
+    }
+}
+
+/// What a mask lets pass, of each image row and step; `spikes` are those of the mask, and `seen`
+/// has room for a row of them, all 0.
+pub(crate) fn mask_events(
+    mask: Mask,
+    spikes: EventsView<'_>,
+    input: EventsView<'_>,
+    mut output: EventsMut<'_>,
+    steps: usize,
+    seen: &mut [u8],
+) {
+    let Extent { rows, columns, channels, .. } = input.extent;
+    for y in 0..rows {
+        for step in 0..steps {
+            let gates = spikes.at(if mask.everywhere { 0 } else { y }, step);
+            let all = 0..spikes.extent.columns;
+            gates.levels(all.clone()).for_each(|(entry, _)| seen[entry] = 1);
+            let (line, mut passed) = (input.at(y, step), output.line(y, step));
+            for x in 0..columns {
+                let gates =
+                    &seen[if mask.everywhere { 0 } else { x * mask.groups }..][..mask.groups];
+                for (entry, level) in line.levels(x..x + 1) {
+                    if mask.passes(gates[(entry - x * channels) / mask.group] != 0) {
+                        passed.push(entry, level);
+                    }
+                }
+                passed.end_position();
+            }
+            gates.levels(all).for_each(|(entry, _)| seen[entry] = 0);
         }
     }
 }

@@ -125,7 +125,7 @@ impl Draw {
 
     fn grow(&mut self) {
         let flow = [Kind::Events, Kind::Pixels];
-        match self.random.random_range(0..12) {
+        match self.random.random_range(0..14) {
             0..=3 => {
                 let Some(source) = self.any(&[Kind::Events]) else { return };
                 let current = self.synapse(&source);
@@ -150,6 +150,7 @@ impl Draw {
             }
             8 | 9 => self.concat(),
             10 => self.add(),
+            11 | 12 => self.mask(),
             _ => {
                 if let Some(source) = self.any(&[Kind::Events, Kind::Current]) {
                     self.flatten(&source);
@@ -358,6 +359,67 @@ impl Draw {
         }
         let names: Vec<&str> = chosen.iter().map(|n| n.0.as_str()).collect();
         self.node(Op::Concat, &names, joined, kind);
+    }
+
+    /// Events masked by spikes that there are, or by new ones of all channels, groups or one, at
+    /// all positions or for whole channels.
+    fn mask(&mut self) {
+        let Some(x) = self.any(&[Kind::Events]) else { return };
+        let (shape, kind) = self.of(&x);
+        let op = Op::Mask { inverted: self.chance(0.5) };
+        let fits = |mask: &String| {
+            let mut graph = self.graph.clone();
+            graph.push("trial", op.clone(), &[mask, &x]);
+            graph.shapes().is_ok()
+        };
+        let masks: Vec<String> =
+            self.nodes.iter().map(|node| node.0.clone()).filter(fits).collect();
+        let mask = if masks.is_empty() || self.chance(0.6) {
+            let divisors: Vec<usize> =
+                (1..=shape[0]).filter(|g| shape[0].is_multiple_of(*g)).collect();
+            let groups = self.choose(&divisors);
+            let current = if shape.len() == 1 {
+                let op = Op::Linear { features: groups, bias: true };
+                self.node(op, &[&x], vec![groups], Kind::Current)
+            } else {
+                let axes = shape.len() - 1;
+                let line = Conv { bias: true, ..Conv::line(groups, 1, 1) };
+                let conv = Conv {
+                    kernel: vec![1; axes],
+                    stride: vec![1; axes],
+                    padding: vec![0; axes],
+                    dilation: vec![1; axes],
+                    ..line
+                };
+                let outputs = [&[groups], &shape[1..]].concat();
+                self.node(Op::Conv(conv), &[&x], outputs, Kind::Current)
+            };
+            let spikes = self.spikes(&current);
+            if self.chance(0.4) {
+                let pool = Op::GlobalPool { pool: PoolKind::Max };
+                self.node(pool, &[&spikes], vec![groups], Kind::Events)
+            } else {
+                spikes
+            }
+        } else {
+            self.choose(&masks)
+        };
+        self.node(op, &[&mask, &x], shape, kind);
+    }
+
+    /// A site of binary spikes.
+    fn spikes(&mut self, current: &str) -> String {
+        let (shape, _) = self.of(current);
+        loop {
+            let (site, code) = match self.numbers {
+                Numbers::Integer => self.grid_site(),
+                Numbers::Dyadic | Numbers::Coarse => self.real_site(),
+            };
+            if site.spike() == Some(Spike::Binary) {
+                let op = Op::Activation { site, code: Some(code) };
+                return self.node(op, &[current], shape, Kind::Events);
+            }
+        }
     }
 
     /// A membrane stream or a shortcut: currents of one shape.
