@@ -1,5 +1,6 @@
 """Checks of `snn.py` on a model: python3 test_snn.py MODEL, with the library in SNN_LIBRARY."""
 
+import os
 import sys
 
 from snn import Model, SnnError
@@ -21,6 +22,27 @@ assert scores.sums[best[0].class_index] == max(scores.sums)
 for _ in range(model.time_steps):
     streamed = session.push(pixels)
 assert streamed == scores == session.run_frames(pixels * model.time_steps)
+
+# Arrays say their axes: H, W, C is not taken for C, H, W.
+channels, height, width = model.input_shape
+assert model.run(memoryview(pixels).cast("B", model.input_shape)) == scores
+try:
+    model.run(memoryview(pixels).cast("B", (height, width, channels)))
+except SnnError as error:
+    assert "H, W, C order" in str(error), error
+else:
+    raise AssertionError("an array in another order was taken")
+
+# A child of fork uses what its parent made and used.
+if hasattr(os, "fork"):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        found = session.run(pixels), model.run(pixels), model.classify(pixels)
+        os.write(writer, b"same" if found == (scores, scores, best[0]) else b"others")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 9) == b"same"
 
 floats = memoryview(pixels).cast("f")
 for wrong in [lambda: Model("absent"), lambda: model.run(b"123"), lambda: model.run(floats)]:

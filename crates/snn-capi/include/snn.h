@@ -9,14 +9,18 @@
  * Threads: a model may be used by several threads at once. A session, and a state, is used by
  * one thread at a time; it need not always be the same.
  *
+ * Processes: a child of fork may use models and sessions that its parent made and used, as
+ * Python's multiprocessing does: threads that work for them are made again in the child. What
+ * another thread of the parent used at the moment of the fork must not be used in the child.
+ *
  * Errors: a function that returns snn_status changes nothing of the caller's if it fails, except
  * that `*out` becomes NULL. Null and misaligned pointers, lengths that do not fit and values out
  * of range are errors; freed handles, and arrays shorter than the length that comes with them,
  * are undefined behaviour, as with the functions of C. No Rust panic leaves the library.
  *
  * Pixels are bytes in C, H, W order, not normalised: a model subtracts its mean itself. Results
- * are integers, the sums of the head over macro-steps, and equal on every machine; logits are
- * these in floating point. */
+ * are integers, the sums of the head over macro-steps (of a head that does not sum: the last or the
+ * largest scores), and equal on every machine; logits are these in floating point. */
 #ifndef SNN_H
 #define SNN_H
 
@@ -54,8 +58,8 @@ typedef struct SnnState SnnState;
 
 /* How a model is deployed. Zeros are defaults. */
 typedef struct SnnOptions {
-    /* Threads that work on one sample of a session, for latency; 0 is 1. For many samples see
-     * snn_model_run_batch. */
+    /* Threads that work on one sample of a session, for latency; 0 is 1. More than 16 and than
+     * four for each processor are refused. For many samples see snn_model_run_batch. */
     uint32_t threads;
     /* Instruction set: 0 for the best that is available, 1 scalar, 2 AVX2, 3 AVX-512, 4 AVX-512
      * with VNNI. All give the same results. */
@@ -191,7 +195,7 @@ snn_status snn_session_class(const SnnSession *session, size_t *class_index);
 /* The sums of the last run or push; `length` is the number of classes. */
 snn_status snn_session_sums(const SnnSession *session, int64_t *sums, size_t length);
 
-/* The same as logits: the mean over the macro-steps that ran. */
+/* The same as logits: the mean over the macro-steps that ran, or what else the head reads out. */
 snn_status snn_session_logits(const SnnSession *session, double *logits, size_t length);
 
 /* Softmax of the logits of the last run or push; `length` is the number of classes. */

@@ -4,9 +4,20 @@ use crate::Error;
 
 /// The error for a name that is none of `known`, with the most similar one.
 pub(crate) fn unknown(what: &'static str, found: &str, known: &[&'static str]) -> Error {
-    // Names are short; what is longer than any is compared by its beginning.
-    let start: String = found.chars().take(64).collect::<String>().to_ascii_lowercase();
-    let nearest = known.iter().min_by_key(|known| strsim::levenshtein(&start, known));
+    // Names are short; what is longer than any is compared by its beginning. Signs between words
+    // are what people remember least, so `nmnist` is `n-mnist` and not `mnist`; a part of a name
+    // stands for it (`gesture`).
+    let letters = |name: &str| -> String {
+        let letters = name.chars().take(64).filter(char::is_ascii_alphanumeric);
+        letters.collect::<String>().to_ascii_lowercase()
+    };
+    let start = letters(found);
+    let nearest = known.iter().min_by_key(|known| {
+        let known = letters(known);
+        let part = start.len() > 3 && known.contains(&start);
+        let edits = strsim::levenshtein(&start, &known);
+        (if part { 1.min(edits) } else { edits }, known.len())
+    });
     Error::UnknownName {
         what,
         found: found.to_owned(),
@@ -72,3 +83,26 @@ macro_rules! names {
     };
 }
 pub(crate) use names;
+
+#[cfg(test)]
+mod tests {
+    use crate::DatasetName;
+
+    #[test]
+    fn names_are_near_to_what_was_meant() {
+        for (found, meant) in [
+            ("nmnist", "n-mnist"),
+            ("N-MNIST", "n-mnist"),
+            ("cifar10", "cifar-10"),
+            ("cifar10dvs", "cifar10-dvs"),
+            ("gesture", "dvs128-gesture"),
+            ("fashion", "fashion-mnist"),
+            ("ncaltech101", "n-caltech101"),
+            ("tiny_imagenet", "tiny-imagenet"),
+            ("mnst", "mnist"),
+        ] {
+            let message = found.parse::<DatasetName>().unwrap_err().to_string();
+            assert!(message.ends_with(&format!("did you mean `{meant}`?")), "{found}: {message}");
+        }
+    }
+}

@@ -15,13 +15,14 @@ mod packing;
 mod pixels;
 mod pool;
 mod scores;
+mod threads;
 
 pub use counting::Counting;
 pub use deploy::{Deployment, Options};
 pub use limits::MAX_TOTAL_VALUES;
 pub use pixels::Pixels;
 pub use scores::{Prediction, Scores, Sums};
-pub use snn_simd::InstructionSet;
+pub use snn_simd::{InstructionSet, TooManyThreads, check_threads};
 
 /// The array library of this crate's signatures.
 pub use ndarray;

@@ -146,7 +146,7 @@ impl Trainer {
 
     /// The training batches; what is random in them is a function of (seed, epoch, place), so that
     /// nothing of it must be kept for a resume.
-    fn loader(&self) -> Result<Loader> {
+    pub(crate) fn loader(&self) -> Result<Loader> {
         let recipe = &self.recipe;
         let loader = LoaderConfig {
             batch_size: recipe.batch,

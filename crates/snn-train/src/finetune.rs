@@ -40,6 +40,7 @@ impl RunConfig {
             schedule: ScheduleConfig::Cosine { warm_up: 0.0, final_factor: 0.0 },
             warm_up: WarmUpConfig::default(),
             groups: Vec::new(),
+            twin: None,
             lookahead: LookaheadConfig::None,
             gradient_clip: 0.0,
             loss: LossConfig::CrossEntropy,

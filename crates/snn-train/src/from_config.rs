@@ -4,17 +4,25 @@ use crate::config::RunConfig;
 use crate::config::data::RunData;
 use crate::config::network::NetworkConfig;
 use crate::config::start_from::StartFromConfig;
+use crate::config::twin::TWIN;
 use crate::error::Result;
 use crate::loss::teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
-use crate::trainer::Trainer;
+use crate::run::metrics::TwinResult;
+use crate::stages;
+use crate::swap::{activity, settle, swap_sites};
+use crate::trainer::{Trainer, set_threads};
+use snn_core::NetworkOptions;
+use snn_data::Loader;
 use snn_hybrid::Placement;
 use snn_ir::{Encoder, Form, Graph, Model, Signature};
 use std::path::Path;
 
 /// Trains a network as `config` says, in the folder `folder`: a [`Trainer`] made by
-/// [`Trainer::from_config`].
+/// [`Trainer::from_config`], and before it its twin, if it has one ([`TwinConfig`]).
+///
+/// [`TwinConfig`]: crate::TwinConfig
 ///
 /// # Errors
 /// As [`Trainer::from_config`] and [`Trainer::fit`].
@@ -24,18 +32,24 @@ pub fn train(
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome> {
-    Trainer::from_config(config, folder, options)?.fit(folder, options, progress)
+    match config.twin_config()? {
+        Some(twin) => stages::train(config, &twin, folder, options, progress),
+        None => Trainer::from_config(config, folder, options)?.fit(folder, options, progress),
+    }
 }
 
 impl Trainer {
     /// The trainer of a config, for a run in `folder`; a program may give it its own neurons and
-    /// surrogate gradients ([`with_registry`](Self::with_registry)) before it trains.
+    /// surrogate gradients ([`with_registry`](Self::with_registry)) before it trains. The twin of a
+    /// staged run must have been trained in `folder/twin`, with
+    /// [`RunConfig::twin_config`].
     ///
     /// # Errors
     /// A key is out of range, the data cannot be read, or network, policy, weights to start from or
     /// teacher do not fit.
     pub fn from_config(config: &RunConfig, folder: &Path, options: &Options) -> Result<Self> {
         config.validate()?;
+        let (original, config) = (config, &config.after_twin(folder));
         let data = config.open_data(options.data_root.as_deref())?;
         // A run goes on with what it was started with, whatever has become of that.
         let begun = RunFolder::begun(folder, options.start);
@@ -45,10 +59,14 @@ impl Trainer {
         };
         let spiking = build(config, &network, &data)?;
         let (model, placement) = place(config, &spiking, &data)?;
-        let (model, differences) = start(config, begun.as_ref(), model)?;
+        let (model, differences) = start(config, begun.as_ref(), model, &data, options)?;
+        let twin = original.twin.is_some().then(|| RunFolder::open(folder.join(TWIN)).ok());
+        let twin = twin.flatten().map(|twin| twin.result()).transpose()?.flatten();
         let trainer = Self::of_data(config, &data, model, folder, options)?;
         Ok(Self {
+            config: Some(original.clone()),
             placement: Some(placement),
+            twin: twin.map(TwinResult::from),
             differences,
             network_file: matches!(network, NetworkConfig::File { .. }).then_some(spiking),
             keeps_base: config.start_from.is_on(),
@@ -115,8 +133,10 @@ fn start(
     config: &RunConfig,
     begun: Option<&RunFolder>,
     mut model: Model,
+    data: &RunData,
+    options: &Options,
 ) -> Result<(Model, Vec<String>)> {
-    let StartFromConfig { path, .. } = &config.start_from;
+    let StartFromConfig { path, swap, .. } = &config.start_from;
     if !config.start_from.is_on() {
         return Ok((model, Vec::new()));
     }
@@ -126,6 +146,21 @@ fn start(
         return Ok((base, info.differences));
     }
     let file = if path.is_dir() { RunFolder::open(path)?.model_path() } else { path.clone() };
-    let differences = config.start_from.load_into(&file, &mut model)?;
+    let source = config.start_from.load(&file)?;
+    let mut differences = config.start_from.take(&source, &mut model)?;
+    if *swap {
+        // The order of sums decides the last bits of what is measured.
+        set_threads(config.threads);
+        let recipe = config.recipe(&data.mean);
+        let batches = |model: &Model| -> Result<Loader> {
+            let trainer = Trainer::new(model.clone(), data.train.clone(), recipe.clone());
+            Ok(trainer.loader()?.without_mixing())
+        };
+        let activity = activity(&source, &batches(&source)?, options.device)?;
+        differences.extend(swap_sites(&source, &activity, &mut model)?);
+        let settings = NetworkOptions::new(options.device);
+        let batches = batches(&model)?;
+        settle(&mut model, &batches, &settings)?;
+    }
     Ok((model, differences))
 }

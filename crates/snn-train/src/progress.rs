@@ -3,6 +3,7 @@
 use crate::run::Start;
 use crate::run::metrics::{EpochMetrics, RunResult};
 use snn_hybrid::Placement;
+use snn_ir::Model;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -46,6 +47,8 @@ pub enum Progress<'a> {
         placement: &'a Placement,
         /// How the model differs from the one whose weights it starts from (`start_from`).
         differences: &'a [String],
+        /// The model that the run began with, with other weights where it is resumed.
+        model: &'a Model,
         /// Number of learned values.
         parameters: usize,
         /// Epochs in all.
@@ -56,6 +59,15 @@ pub enum Progress<'a> {
         epoch: usize,
         /// Steps of that epoch that were done before.
         step: usize,
+    },
+    /// A stage of a staged run begins or continues.
+    Stage {
+        /// Its number, from 1.
+        number: usize,
+        /// Number of stages.
+        of: usize,
+        /// What is trained.
+        name: &'a str,
     },
     /// A step was done.
     Step {

@@ -15,12 +15,13 @@ use crate::recipe::Recipe;
 use crate::run::RunFolder;
 use crate::run::checkpoint::{Checkpoint, Position};
 use crate::run::clock::Clock;
-use crate::run::metrics::{EpochMetrics, RunResult, peak_memory_bytes};
+use crate::run::metrics::{EpochMetrics, RunResult, TwinResult, peak_memory_bytes};
 use crate::run::tensorboard::EventFile;
 use crate::trainable::{StepSize, Trainable};
-use snn_core::{FiringRate, Pixels, arrays};
+use snn_core::{DropoutKey, FiringRate, Pixels, arrays};
 use snn_data::{Loader, Source};
 use snn_hybrid::Placement;
+use snn_ir::Model;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tch::Tensor;
@@ -50,6 +51,10 @@ pub(crate) struct Job<'a> {
     pub(crate) placement: &'a Placement,
     /// How the model differs from the one that its weights are of.
     pub(crate) differences: &'a [String],
+    /// The model that the run began with.
+    pub(crate) model: &'a Model,
+    /// What the twin of a staged run reached.
+    pub(crate) twin: Option<&'a TwinResult>,
     pub(crate) teacher: Option<&'a Teacher>,
     pub(crate) folder: &'a RunFolder,
     pub(crate) options: &'a Options,
@@ -98,6 +103,7 @@ pub(crate) fn fit(
     progress(Progress::Begun {
         placement: job.placement,
         differences: job.differences,
+        model: job.model,
         parameters: state.optimiser.parameter_count(),
         epochs: recipe.epochs,
         steps,
@@ -122,6 +128,8 @@ pub(crate) fn fit(
             let pixels = Pixels::new(&input(&batch.samples), device)?;
             let targets = Targets::of(&batch.targets, recipe.label_smoothing, device)?;
 
+            let step = (first + position.step) as u64;
+            network.begin(DropoutKey { seed: recipe.seed, step });
             let scores = network.forward(&pixels)?;
             let loss = recipe.loss.of(&scores, &targets)?;
             let loss = distilled(recipe, job.teacher, loss, &scores, &targets, &pixels)?;
@@ -191,7 +199,25 @@ pub(crate) fn fit(
                 &mut batches.map(|batch| Ok(Pixels::new(&input(&batch?.samples), device)?)),
             )?;
         }
-        let (validation, rates) = measure(network, samples, VALIDATION, &mut |_| {})?;
+        let mut measured = measure(network, samples, VALIDATION, &mut |_| {})?;
+        let validation = measured.accuracy;
+        let rates = std::mem::take(&mut measured.rates);
+        let (mut silent_sites, mut constant_scores) = (Vec::new(), false);
+        if position.epoch == 0 {
+            let silent = |rates: &[FiringRate]| -> Vec<String> {
+                let silent = rates.iter().filter(|rate| rate.rate <= 0.0);
+                silent.map(|rate| rate.site.clone()).collect()
+            };
+            if validation.images > 0 {
+                silent_sites = silent(&rates);
+            } else if let Some(batch) = loader.clone().without_mixing().epoch(0)?.next() {
+                let pixels = Pixels::new(&input(&batch?.samples), network.device())?;
+                let (logits, rates) = network.evaluate(&pixels)?;
+                silent_sites = silent(&rates);
+                measured.see(&logits)?;
+            }
+            constant_scores = measured.is_constant();
+        }
         let metrics = EpochMetrics {
             epoch: position.epoch + 1,
             learning_rate: recipe.learning_rate(first + steps - 1, total),
@@ -199,6 +225,8 @@ pub(crate) fn fit(
             train_accuracy: position.correct as f64 / position.images as f64,
             validation_accuracy: (validation.images > 0).then(|| validation.share()),
             firing_rates: rates.into_iter().map(|rate| (rate.site, rate.rate)).collect(),
+            silent_sites,
+            constant_scores,
             averaged: state.average.is_on(),
             images_per_second: position.images as f64 / position.epoch_seconds,
             peak_memory_bytes: peak_memory_bytes(),
@@ -227,7 +255,8 @@ pub(crate) fn fit(
     progress(Progress::Testing);
     state.average.swap(network.parameters())?;
     let mut chance = Chance::default();
-    let (test, _) = measure(network, samples, TEST, &mut |labels| chance.add(labels))?;
+    let Measured { accuracy: test, .. } =
+        measure(network, samples, TEST, &mut |labels| chance.add(labels))?;
     clock.other(&mut position);
     let result = RunResult {
         dataset: job.data.to_string(),
@@ -246,6 +275,7 @@ pub(crate) fn fit(
         relu_share: job.placement.relu_share(),
         time_steps: network.time_steps(),
         parameters: state.optimiser.parameter_count(),
+        twin: job.twin.cloned(),
     };
     folder.write_result(&result)?;
     Ok(Outcome::Finished(result))
@@ -299,6 +329,41 @@ impl State {
     }
 }
 
+/// What a network did on samples.
+#[derive(Debug, Default)]
+struct Measured {
+    accuracy: Accuracy,
+    rates: Vec<FiringRate>,
+    /// Class scores of the first sample.
+    first: Option<Tensor>,
+    /// `true` once another sample had others.
+    varies: bool,
+    /// Samples whose scores were seen.
+    seen: usize,
+}
+
+impl Measured {
+    /// Compares the class scores of a batch, `[B, K]`, with those of the first sample.
+    fn see(&mut self, logits: &Tensor) -> Result<()> {
+        let samples = usize::try_from(logits.size().first().copied().unwrap_or(0)).unwrap_or(0);
+        self.seen += samples;
+        if self.varies || samples == 0 {
+            return Ok(());
+        }
+        let first = match &self.first {
+            Some(first) => first,
+            None => self.first.insert(logits.f_narrow(0, 0, 1)?),
+        };
+        self.varies = logits.f_eq_tensor(first)?.f_all()?.f_int64_value(&[])? == 0;
+        Ok(())
+    }
+
+    /// `true` if several samples had the same class scores.
+    fn is_constant(&self) -> bool {
+        self.seen > 1 && !self.varies
+    }
+}
+
 /// Accuracy and firing rates of the network on the validation or test samples, whose labels `see`
 /// sees; nothing without any.
 fn measure(
@@ -306,16 +371,18 @@ fn measure(
     samples: &Samples,
     part: &'static str,
     see: &mut dyn FnMut(&[i64]),
-) -> Result<(Accuracy, Vec<FiringRate>)> {
-    let mut sums: Vec<FiringRate> = Vec::new();
+) -> Result<Measured> {
+    let mut measured = Measured::default();
     let source = if part == TEST { &samples.test } else { &samples.validation };
-    let Some(source) = source else { return Ok((Accuracy::default(), sums)) };
+    let Some(source) = source else { return Ok(measured) };
     let count = source.len() as f64;
+    let mut sums: Vec<FiringRate> = Vec::new();
     let accuracy = evaluate_with(source, EVALUATION_BATCH, &mut |batch| {
         check_labels(part, source, batch, samples.classes)?;
         let pixels = Pixels::new(&input(&batch.samples), network.device())?;
         let (logits, rates) = network.evaluate(&pixels)?;
         see(&batch.targets.labels);
+        measured.see(&logits)?;
         let weight = batch.len() as f64 / count;
         if sums.is_empty() {
             let zero = |rate: &FiringRate| FiringRate { site: rate.site.clone(), rate: 0.0 };
@@ -326,7 +393,8 @@ fn measure(
         }
         classes(&logits)
     })?;
-    Ok((accuracy, sums))
+    (measured.accuracy, measured.rates) = (accuracy, sums);
+    Ok(measured)
 }
 
 /// The class of each sample: that of its largest score.

@@ -6,7 +6,7 @@ use crate::loss::teacher::Teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::recipe::Recipe;
 use crate::run::identity::Identity;
-use crate::run::metrics::RunInfo;
+use crate::run::metrics::{RunInfo, TwinResult};
 use crate::run::{Beginning, RunFolder};
 use crate::train_loop::{Job, fit};
 use crate::trainable::{OffGrid, OnGrid, Trainable};
@@ -67,6 +67,8 @@ pub struct Trainer {
     pub(crate) network_file: Option<Graph>,
     /// `true` if the run folder keeps the model that training starts with.
     pub(crate) keeps_base: bool,
+    /// What the twin of a staged run reached.
+    pub(crate) twin: Option<TwinResult>,
     /// `true` if first weights that depend on the training samples are computed.
     pub(crate) computes_weights: bool,
 }
@@ -99,6 +101,7 @@ impl Trainer {
             differences: Vec::new(),
             network_file: None,
             keeps_base,
+            twin: None,
             computes_weights: false,
         }
     }
@@ -179,6 +182,12 @@ impl Trainer {
     ) -> Result<Outcome> {
         // Everything is checked before anything is written.
         let samples = self.check()?;
+        for (key, threads) in
+            [("threads", self.recipe.threads), ("data.loader_threads", self.recipe.loader_threads)]
+        {
+            let bounded = snn_simd::check_threads(threads);
+            bounded.map_err(|error| crate::error::Error::Toml(format!("`{key}`: {error}")))?;
+        }
         set_threads(self.recipe.threads);
         let (model, computed_weights) = self.first_model(folder, options)?;
         let mut network = self.network(&model, options)?;
@@ -213,6 +222,8 @@ impl Trainer {
             data: &self.data,
             placement: &placement,
             differences: &self.differences,
+            model: &model,
+            twin: self.twin.as_ref(),
             teacher: teacher.as_ref(),
             folder: &folder,
             options,
@@ -271,7 +282,7 @@ fn sites_as_they_are(model: &Model) -> Result<Placement> {
     Ok(Placement { policy: Policy::None, sites: sites.collect() })
 }
 
-fn set_threads(threads: usize) {
+pub(crate) fn set_threads(threads: usize) {
     if let (1.., Ok(threads)) = (threads, i32::try_from(threads)) {
         tch::set_num_threads(threads);
     }

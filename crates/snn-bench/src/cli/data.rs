@@ -310,6 +310,10 @@ pub(crate) struct Show {
     /// How a recording is cut into frames.
     #[arg(long, value_enum, default_value = "time")]
     pub(crate) slicing: SlicingName,
+    /// Turn pictures as their EXIF data say; as training and evaluation, which `pictures.exif` of a
+    /// config changes, do not.
+    #[arg(long)]
+    pub(crate) exif: bool,
     /// Largest side of a picture on the sheet, in pixels.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(8..=1024))]
     pub(crate) tile: u16,

@@ -318,7 +318,7 @@ pub(crate) struct Verify {
     #[arg(long)]
     pub(crate) dataset: Option<DatasetName>,
     /// The most accuracy that conversion may cost, in points.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = points)]
     pub(crate) max_drop: f64,
     /// Only N test images: the first ones, or a choice that is always the same where the set stands
     /// class by class (pictures, recordings) [default: the run's `data.test_limit`, else all].
@@ -338,7 +338,7 @@ pub(crate) struct Verify {
     #[arg(long = "kernel", value_enum, value_delimiter = ',', value_name = "LEVEL")]
     pub(crate) kernels: Vec<KernelName>,
     /// Numbers of threads that it is proved with [default: 1 and the cores of this machine].
-    #[arg(long, value_delimiter = ',', value_name = "N")]
+    #[arg(long, value_delimiter = ',', value_name = "N", value_parser = threads)]
     pub(crate) threads: Vec<NonZeroUsize>,
     /// Images in a batch.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
@@ -440,4 +440,17 @@ pub(crate) struct Man {
     /// Replace existing pages.
     #[arg(long, requires = "out")]
     pub(crate) force: bool,
+}
+
+/// A number of points of accuracy: 0 to 100.
+fn points(text: &str) -> Result<f64, String> {
+    let points = text.parse::<f64>().ok().filter(|points| (0.0..=100.0).contains(points));
+    points.ok_or_else(|| "expected a number of points from 0 to 100".into())
+}
+
+/// A number of threads that this machine can make use of.
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads = text.parse::<NonZeroUsize>().map_err(|error| error.to_string())?;
+    snn_runtime::check_threads(threads.get()).map_err(|error| error.to_string())?;
+    Ok(threads)
 }

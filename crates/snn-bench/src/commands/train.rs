@@ -2,6 +2,7 @@
 
 use crate::chance;
 use crate::cli::Train;
+use crate::commands::convert::convert;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Minutes;
@@ -9,6 +10,8 @@ use crate::table::counted;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::SIGINT;
+use snn_ir::{Code, Form, Model};
+use snn_reparam::{CodeChoice, ConversionOptions, GridOptions};
 use snn_train::{Options, Progress, RunConfig, RunResult};
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +48,15 @@ pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Ou
             result.time_steps,
             result.wall_seconds,
         ))?;
+        if let Some(twin) = &result.twin {
+            output::line(format_args!(
+                "its twin: test accuracy {:.2} % after {}, T = {}, {:.0} s",
+                100.0 * twin.test_accuracy,
+                counted(twin.final_epoch, "epoch"),
+                twin.time_steps,
+                twin.wall_seconds,
+            ))?;
+        }
         let images = result.test_images;
         if let Some(sentence) = chance::sentence(result.test_accuracy, result.chance, images) {
             output::line(sentence)?;
@@ -62,12 +74,27 @@ pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// Why conversion to the integer grid would refuse a network, as far as its graph and first weights
+/// tell; `None` if it would not.
+fn refusal(model: &Model) -> Option<snn_reparam::Error> {
+    if model.form() != Form::Trained {
+        return None;
+    }
+    let refused = |code| {
+        let grid = Some(GridOptions::default());
+        convert(model, &ConversionOptions { codes: CodeChoice::from(code), grid }).err()
+    };
+    // Levels and values of any kind fit into one of these two codes.
+    refused(Code::Unary).and_then(|refusal| refused(Code::Graded).map(|_| refusal))
+}
+
 /// Trains with progress on stderr.
 pub(crate) fn train(config: &RunConfig, folder: &Path, options: &Options) -> Result<RunResult> {
     with_progress(options.device, |show| snn_train::train(config, folder, options, show))
 }
 
 /// Runs a training loop to its end with progress on stderr.
+#[expect(clippy::too_many_lines, reason = "one arm for each thing that is told")]
 pub(crate) fn with_progress(
     device: Device,
     training: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> snn_train::Result<snn_train::Outcome>,
@@ -78,9 +105,26 @@ pub(crate) fn with_progress(
     }
     let mut minutes = Minutes::new(Instant::now());
     let mut show = |progress: Progress<'_>| match progress {
-        Progress::Begun { placement, differences, parameters, epochs, steps, epoch, step } => {
+        Progress::Stage { number, of, name } => {
+            bar.suspend(|| output::tell(format_args!("stage {number} of {of}: the {name}")));
+        }
+        Progress::Begun {
+            placement,
+            differences,
+            model,
+            parameters,
+            epochs,
+            steps,
+            epoch,
+            step,
+        } => {
             bar.suspend(|| {
                 output::tell(placement);
+                if let Some(refusal) = refusal(model) {
+                    output::tell(format_args!(
+                        "warning: this network trains, but `snn convert` will refuse it: {refusal}"
+                    ));
+                }
                 for difference in differences {
                     output::tell(format_args!("start_from: {difference}"));
                 }
@@ -136,6 +180,9 @@ pub(crate) fn with_progress(
                     .map_or("none".to_string(), |v| format!("{:.2} %", 100.0 * v)),
                 metrics.images_per_second,
             ));
+            for warning in metrics.warnings() {
+                output::tell(format_args!("warning: {warning}"));
+            }
         }),
         Progress::Testing => bar.set_message("evaluating the test set"),
         _ => {}

@@ -7,7 +7,7 @@ mod svg;
 mod text;
 
 #[cfg(feature = "data")]
-pub(crate) use sheet::{Block, png, sheet, tile};
+pub(crate) use sheet::{Block, png, row_fits, sheet, tile};
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 
@@ -62,7 +62,7 @@ impl Role {
             Role::Spiking => "LIF",
             Role::Relu => "ReLU",
             Role::Join => "add, concat, mask",
-            Role::Other => "norm, pool, flatten",
+            Role::Other => "norm, pool, flatten, dropout",
         }
     }
 }

@@ -42,6 +42,18 @@ pub(crate) fn tile(picture: &Picture, side: usize) -> Result<Picture> {
     Ok(Picture::new(width * factor, height * factor, pixels)?)
 }
 
+/// Refuses a row of tiles of this size that no sheet has room for.
+pub(crate) fn row_fits(tiles: usize, width: usize, height: usize) -> Result<()> {
+    let (width, height) = (tiles.saturating_mul(width + MARGIN), height + LINE + MARGIN);
+    if width.saturating_mul(height) > MAX_PIXELS {
+        bail!(
+            "a row of {width}x{height} pixels, expected at most {MAX_PIXELS} pixels: choose fewer \
+             or smaller tiles (`--tile`)"
+        );
+    }
+    Ok(())
+}
+
 /// Draws blocks under a title, as many side by side as fit.
 pub(crate) fn sheet(title: &[String], blocks: &[Block]) -> Result<Picture> {
     let block_width = |block: &Block| {

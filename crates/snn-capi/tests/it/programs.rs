@@ -1,6 +1,7 @@
 //! The examples in C and Python, on the shipped network: the results of the Rust interface.
 
 use snn_runtime::Deployment;
+use snn_runtime::deploy::{Event, windows};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -111,6 +112,78 @@ fn the_examples_in_c_run_with_either_library() {
     }
 }
 
+/// A recording in windows, by the Rust interface: a line each, as the examples print them.
+fn windows_of(model: &Path, events: &[Event], micros: u64) -> String {
+    let mut session = Deployment::load(model).unwrap().session();
+    let (mut state, mut until) = (session.rest(), events[0].t);
+    let lines = windows(events, micros.try_into().unwrap()).map(|window| {
+        until += i64::try_from(micros).unwrap();
+        let best = session.push_events(&mut state, window).unwrap().prediction();
+        let (count, name) = (window.len(), best.label());
+        format!("{until} us, {count} events: {:5.1} % {name}\n", 100.0 * best.probability)
+    });
+    lines.collect()
+}
+
+#[test]
+#[cfg(unix)]
+fn the_examples_run_a_recording_as_its_events_arrive() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model.safetensors");
+    super::interface::model().save(&model).unwrap();
+    // 300 events on the sensor of 4x3, with a pause of several windows.
+    let event = |i: u16| {
+        let t = 20 * i64::from(i) + if i < 100 { 7 } else { 3_000 };
+        Event { t, x: i * 7 % 4, y: i * 5 % 3, polarity: i % 5 < 2 }
+    };
+    let events: Vec<Event> = (0..300).map(event).collect();
+    let record = |event: &Event| {
+        let [.., high, middle, low] = event.t.to_be_bytes();
+        let [x, y] = [event.x, event.y].map(|at| u8::try_from(at).unwrap());
+        [x, y, high | u8::from(event.polarity) << 7, middle, low]
+    };
+    let bytes: Vec<u8> = events.iter().flat_map(record).collect();
+    let recording = folder.path().join("recording.bin");
+    let run = |command: &mut Command, bytes: &[u8]| {
+        std::fs::write(&recording, bytes).unwrap();
+        let file = std::fs::File::open(&recording).unwrap();
+        command.arg(&model).arg("500").stdin(file).output().unwrap()
+    };
+    let expected = windows_of(&model, &events, 500);
+    assert!(expected.lines().count() > 15 && expected.contains(" 0 events"), "{expected}");
+    let mut programs = Vec::new();
+    if is_here("cc") {
+        programs.push(compiled("events", shared_name(), folder.path()));
+    }
+    if is_here("python3") {
+        let mut python = Command::new("python3");
+        python.arg(root().join("examples/python/events.py"));
+        python.env("SNN_LIBRARY", libraries().join(shared_name()));
+        programs.push(python);
+    }
+    for mut program in programs {
+        let whole = run(&mut program, &bytes);
+        assert!(whole.status.success(), "{whole:?}");
+        assert_eq!(String::from_utf8(whole.stdout).unwrap(), expected, "{program:?}");
+    }
+    // In Python also a whole recording in slices, and what is wrong.
+    if is_here("python3") {
+        let script = "import sys; from snn import *\n\
+            m = Model(sys.argv[1]); s = m.session(); e = [Event(1, 3, 2, 1), Event(2, 0, 0, 0)]\n\
+            for part in (e, [], e[:1]): streamed = s.push_events(part)\n\
+            assert streamed == m.session().run_events([e, [], e[:1]])\n\
+            s.restart(); first = s.push_events(e); s.restart(); assert s.push_events(e) == first\n\
+            for wrong in (lambda: s.run_events([e]), lambda: s.push_events([Event(0, 4, 0, 1)]),\n\
+            \x20       lambda: s.push_events([Event(0, -1, 0, 1)])):\n\
+            \x20   try: wrong()\n\
+            \x20   except SnnError as error: assert str(error)\n\
+            \x20   else: raise AssertionError('taken')\n";
+        let mut python = Command::new("python3");
+        python.args(["-c", script]).arg(&model).current_dir(root().join("examples/python"));
+        output(python.env("SNN_LIBRARY", libraries().join(shared_name())));
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn the_header_is_c_plus_plus_too() {
@@ -147,4 +220,90 @@ fn the_example_in_python_runs() {
     module.arg(root().join("examples/python/test_snn.py")).arg(root().join(MODEL));
     module.env("SNN_LIBRARY", libraries().join(shared_name()));
     output(&mut module);
+}
+
+/// A process that has used a model on several threads and for batches forks, as Python's
+/// `multiprocessing` does, and the child uses the same model and session; it has ten seconds.
+const FORK: &str = r#"
+#define _POSIX_C_SOURCE 200809L
+#include <snn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int64_t sums[3][400];
+static uint8_t images[4 * 3 * 32 * 32];
+
+static void check(snn_status status) {
+    if (status != SNN_OK) {
+        fprintf(stderr, "%s\n", snn_last_error());
+        _exit(2);
+    }
+}
+
+static void work(SnnModel *model, SnnSession *session, int64_t *into) {
+    size_t size = snn_model_input_size(model), classes = snn_model_classes(model);
+    check(snn_session_run(session, images, size));
+    check(snn_session_sums(session, into, classes));
+    check(snn_model_run_batch(model, images, 2 * size, 2, into + classes, NULL, 2 * classes));
+}
+
+int main(int count, char **arguments) {
+    SnnOptions options = {2, 0};
+    SnnModel *model;
+    SnnSession *session;
+    int ended;
+    (void)count;
+    for (size_t i = 0; i < sizeof images; i++) images[i] = (uint8_t)(i * 7);
+    check(snn_model_load(arguments[1], &options, &model));
+    check(snn_session_new(model, &session));
+    work(model, session, sums[0]);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        work(model, session, sums[1]);
+        work(model, session, sums[2]);
+        int same = !memcmp(sums[0], sums[1], sizeof sums[0]) &&
+                   !memcmp(sums[0], sums[2], sizeof sums[0]);
+        /* A child of the child, and the end of what was inherited. */
+        pid_t next = fork();
+        if (next == 0) {
+            alarm(10);
+            work(model, session, sums[1]);
+            _exit(memcmp(sums[0], sums[1], sizeof sums[0]) ? 3 : 0);
+        }
+        waitpid(next, &ended, 0);
+        if (!WIFEXITED(ended) || WEXITSTATUS(ended)) _exit(4);
+        snn_session_free(session);
+        snn_model_free(model);
+        _exit(same ? 0 : 5);
+    }
+    waitpid(child, &ended, 0);
+    if (!WIFEXITED(ended)) return printf("the child hung\n"), 1;
+    if (WEXITSTATUS(ended)) return printf("the child found %d\n", WEXITSTATUS(ended)), 1;
+    work(model, session, sums[1]);
+    printf("%s\n", memcmp(sums[0], sums[1], sizeof sums[0]) ? "others" : "the same");
+    return 0;
+}
+"#;
+
+#[test]
+#[cfg(unix)]
+fn a_child_of_fork_uses_the_models_of_its_parent() {
+    if !is_here("cc") {
+        return;
+    }
+    let (root, folder) = (root(), tempfile::tempdir().unwrap());
+    let (source, program) = (folder.path().join("fork.c"), folder.path().join("fork"));
+    std::fs::write(&source, FORK).unwrap();
+    let mut compile = Command::new("cc");
+    compile.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-I"]);
+    compile.arg(root.join("crates/snn-capi/include")).arg(&source);
+    compile.arg(libraries().join(shared_name())).arg("-o").arg(&program);
+    output(&mut compile);
+    let mut run = Command::new(&program);
+    run.env("LD_LIBRARY_PATH", libraries()).env("DYLD_LIBRARY_PATH", libraries());
+    assert_eq!(output(run.arg(root.join(MODEL))), "the same\n");
 }

@@ -187,7 +187,7 @@ impl fmt::Display for Report {
             writeln!(formatter, "{:<14}  {}  {}", file.dataset, file.path.display(), file.status)?;
         }
         for part in &self.parts {
-            let Part { dataset, part, path, expected, found, message } = part;
+            let Part { dataset, part, path, expected, found, message, .. } = part;
             let verdict = if found == expected { "ok" } else { "wrong number" };
             write!(
                 formatter,

@@ -8,8 +8,9 @@ use crate::pictures::Pictures;
 use crate::recordings::Recordings;
 use crate::sets::cifar::{self, CifarForm};
 use crate::sets::{DatasetName, Form};
-use crate::{Result, Split};
+use crate::{Error, Result, Split};
 use serde::{Deserialize, Serialize};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 names! {
@@ -42,6 +43,9 @@ pub struct Part {
     /// Why they cannot be counted, or what is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// `true` if something is there which cannot be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }
 
 impl Part {
@@ -95,7 +99,7 @@ fn listing(root: &Path, set: DatasetName) -> Result<Listing> {
         Presence::Computed
     } else if parts.iter().all(Part::is_ok) {
         Presence::Complete
-    } else if found == 0 && there.is_none() {
+    } else if found == 0 && there.is_none() && !parts.iter().any(|part| part.damaged) {
         Presence::Missing
     } else {
         Presence::Incomplete
@@ -140,10 +144,16 @@ pub(super) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
         expected: spec.published(split.unwrap_or(Split::Train)),
         found,
         message,
+        damaged: false,
+    };
+    // An archive that is damaged is not one that is missing.
+    let failed = |split: Option<Split>, path: PathBuf, error: &Error| Part {
+        damaged: matches!(error, Error::Parse { .. } | Error::Picture { .. }),
+        ..part(split, path, 0, Some(error.to_string()))
     };
     let counted = |split: Split, path: PathBuf, found: Result<usize>| match found {
         Ok(found) => part(Some(split), path, found, None),
-        Err(error) => part(Some(split), path, 0, Some(error.to_string())),
+        Err(error) => failed(Some(split), path, &error),
     };
     let splits = [Split::Train, Split::Test];
     #[cfg(not(all(feature = "recordings", feature = "pictures")))]
@@ -177,7 +187,7 @@ pub(super) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
                     });
                     part(split, folder, found, message)
                 }
-                Err(error) => part(split, root.to_owned(), 0, Some(error.to_string())),
+                Err(error) => failed(split, root.to_owned(), error),
             };
             splits.iter().map(of_split).collect()
         }
@@ -232,12 +242,19 @@ fn image_parts(set: DatasetName, path: &Path, form: &str, files: &[OfficialFile]
         let files: Vec<_> =
             files.iter().filter(|file| file.form == form).filter(of_split).collect();
         let expected = set.spec().published(split);
-        let there = files.iter().filter(|file| file.has_size()).count();
+        // Sizes of pickled files are not published; those of CIFAR's hold so many images, and end
+        // with their last instruction.
+        let cut = |file: &&&OfficialFile| form == "python" && cut_pickle(set, split, file);
+        let there = files.iter().filter(|file| file.has_size() && !cut(file)).count();
         let other = |file: &&&OfficialFile| file.form.ends_with("archive") && !file.has_size();
-        let message = files
-            .iter()
-            .find(other)
-            .map(|file| format!("`{}` is not the official file", file.name));
+        let message = match (files.iter().find(other), files.iter().find(cut)) {
+            (Some(file), _) => Some(format!("`{}` is not the official file", file.name)),
+            (None, Some(file)) => {
+                let found = file.found_bytes.unwrap_or_default();
+                Some(format!("`{}` is cut or damaged: it has {found} bytes", file.name))
+            }
+            (None, None) => None,
+        };
         Part {
             dataset: set,
             part: if split == Split::Train { "train" } else { "test" }.into(),
@@ -245,7 +262,28 @@ fn image_parts(set: DatasetName, path: &Path, form: &str, files: &[OfficialFile]
             expected,
             found: expected * there / files.len().max(1),
             message,
+            damaged: false,
         }
     };
     [part(Split::Train), part(Split::Test)].into()
+}
+
+/// `true` if a file of CIFAR's Python form is there and shorter than its images, or does not end as
+/// a pickle does.
+fn cut_pickle(set: DatasetName, split: Split, file: &OfficialFile) -> bool {
+    let (Some(bytes), Form::Cifar(layout)) = (file.found_bytes, set.spec().form) else {
+        return false;
+    };
+    let records = match split {
+        Split::Train => layout.train_records,
+        Split::Test => layout.test_records,
+    };
+    let pixels = records as u64 * 3 * 32 * 32;
+    let last = fs_err::File::open(&file.path).and_then(|mut opened| {
+        let mut last = [0];
+        opened.seek(SeekFrom::End(-1))?;
+        opened.read_exact(&mut last)?;
+        Ok(last)
+    });
+    bytes < pixels || last.is_ok_and(|last| last != *b".")
 }

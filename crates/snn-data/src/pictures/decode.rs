@@ -1,5 +1,6 @@
 //! JPEG and PNG files to pictures, whatever their names say.
 
+use super::jpeg_scans::{self, Fault};
 use super::{Picture, exif};
 use crate::{Error, Result};
 use fs_err as fs;
@@ -40,7 +41,8 @@ pub struct DecodeOptions {
 /// told apart by the first bytes.
 ///
 /// # Errors
-/// [`Error::Picture`] naming the file if it is neither, truncated or damaged; [`Error::Io`].
+/// [`Error::Picture`] naming the file and the place in it if it is neither, truncated, or damaged
+/// so that its data do not decode to the end; [`Error::Io`].
 pub fn decode(path: &Path, options: DecodeOptions) -> Result<Picture> {
     let length = fs::metadata(path)?.len();
     if length > MAX_BYTES {
@@ -72,13 +74,10 @@ pub fn decode_with(bytes: &[u8], path: &Path, options: DecodeOptions) -> Result<
 }
 
 fn jpeg(bytes: &[u8], options: DecodeOptions) -> Result<Picture, String> {
-    // A picture that ends early is filled with grey, unless one looks whether its end is there.
-    if !ends(bytes) {
-        return Err(format!(
-            "byte {}: the JPEG data end without an end marker: the file is truncated",
-            bytes.len()
-        ));
-    }
+    // The decoder shows what it can of a damaged picture, grey from the damage on.
+    let whole = jpeg_scans::whole(bytes, MAX_PIXELS)
+        .map_err(|Fault { at, what }| format!("byte {at}: {what}"))?;
+    let bytes = &*whole;
     let settings = DecoderOptions::default().set_max_width(1 << 16).set_max_height(1 << 16);
     let damaged = |error: &dyn fmt::Display| format!("byte {}: {error}", place(bytes, settings));
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), settings);
@@ -133,21 +132,6 @@ fn rgb_of([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
         let covered = (product + (product >> 8)) >> 8;
         black.saturating_sub(u8::try_from(covered).unwrap_or(u8::MAX))
     })
-}
-
-/// `true` if the end marker comes after the first scan; some programs write a few bytes behind it,
-/// and a thumbnail before it has one of its own.
-fn ends(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    // Segments before the scan: a marker, and a length that counts itself.
-    while let Some(&[0xFF, marker, high, low]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        match marker {
-            0xDA => return bytes[at..].windows(2).rev().any(|pair| pair == b"\xFF\xD9"),
-            0xFF => at += 1,
-            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
-        }
-    }
-    false
 }
 
 fn png(cursor: &mut Cursor<&[u8]>, options: DecodeOptions) -> Result<Picture, String> {

@@ -8,6 +8,7 @@ mod decode;
 mod exif;
 mod geometry;
 mod info;
+mod jpeg_scans;
 mod resize;
 mod sets;
 

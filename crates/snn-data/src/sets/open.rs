@@ -472,6 +472,16 @@ pub fn open(config: &SourceConfig, root: Option<&Path>) -> Result<Sources> {
     config.validate()?;
     let root = root.map_or_else(default_root, Path::to_owned);
     let folder = config.path.as_ref().map_or_else(|| root.clone(), |path| root.join(path));
+    if let Some(path) = config.path.as_ref().filter(|_| !folder.exists()) {
+        return Err(Error::InvalidConfig {
+            field: "path",
+            expected: format!(
+                "a folder that exists; a relative path starts from the data root, `{}`",
+                root.display()
+            ),
+            found: format!("`{}`, which is not there", path.display()),
+        });
+    }
     match config.dataset.spec().form {
         Form::Cifar(_) | Form::Idx(_) | Form::Shapes => {
             Ok(Dataset::open_named(config.dataset, Some(&folder))?.into())

@@ -1,8 +1,10 @@
 //! The check of a data root against the compiled-in manifest.
 
-use snn_data::inventory::{FileStatus, check};
+use snn_data::inventory::{FileStatus, Presence, check, list};
 use snn_data::{CIFAR10, DatasetName};
 use std::fs::{self, File};
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::Path;
 
 const NAMES: &str = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
 
@@ -91,11 +93,59 @@ fn an_unpacked_file_stands_for_its_archive() {
 
 #[test]
 fn a_report_is_plain_data() {
-    let report = check(std::path::Path::new("nowhere"), None).unwrap();
+    let report = check(Path::new("nowhere"), None).unwrap();
     let text = toml::to_string(&report).unwrap();
     assert!(
         text.contains("dataset = \"cifar-100\"") && text.contains("status = \"missing\""),
         "{text}"
     );
     assert_eq!(toml::from_str::<snn_data::inventory::Report>(&text).unwrap(), report);
+}
+
+/// What `list` says of a set.
+fn listing(root: &Path, set: DatasetName) -> snn_data::inventory::Listing {
+    list(root).unwrap().into_iter().find(|listing| listing.dataset == set).unwrap()
+}
+
+#[test]
+fn a_pickled_set_that_is_cut_is_not_complete() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cifar-10-batches-py");
+    fs::create_dir(&folder).unwrap();
+    // Holes that take no space on disk, and the last instruction of a pickle.
+    let whole = |name: &str| {
+        let mut file = File::create(folder.join(name)).unwrap();
+        file.set_len(31_035_000).unwrap();
+        file.seek(SeekFrom::End(0)).unwrap();
+        file.write_all(b".").unwrap();
+    };
+    (1..=5).for_each(|number| whole(&format!("data_batch_{number}")));
+    whole("test_batch");
+    fs::write(folder.join("batches.meta"), vec![b'.'; 158]).unwrap();
+    assert_eq!(listing(root.path(), DatasetName::Cifar10).presence, Presence::Complete);
+    for (bytes, why) in [(31_034_999, "not its end"), (20_000_000, "too short"), (0, "empty")] {
+        let file = File::options().write(true).open(folder.join("data_batch_3")).unwrap();
+        file.set_len(bytes).unwrap();
+        let listed = listing(root.path(), DatasetName::Cifar10);
+        assert_eq!(listed.presence, Presence::Incomplete, "{why}");
+        let message = listed.parts[0].message.as_deref().unwrap_or_default();
+        assert!(message.contains("`data_batch_3` is cut or damaged"), "{why}: {message}");
+        assert!(message.contains(&bytes.to_string()), "{why}: {message}");
+        assert_eq!((listed.parts[0].found, listed.parts[1].found), (40_000, 10_000), "{why}");
+    }
+}
+
+#[test]
+fn a_damaged_archive_is_not_a_missing_set() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("cifar10-dvs");
+    fs::create_dir(&folder).unwrap();
+    let missing = listing(root.path(), DatasetName::Cifar10Dvs);
+    assert_eq!(missing.presence, Presence::Missing);
+    fs::write(folder.join("bird.zip"), b"PK\x03\x04 and nothing more").unwrap();
+    let damaged = listing(root.path(), DatasetName::Cifar10Dvs);
+    assert_eq!(damaged.presence, Presence::Incomplete);
+    let part = &damaged.parts[0];
+    let message = part.message.as_deref().unwrap_or_default();
+    assert!(part.damaged && message.contains("bird.zip"), "{message}");
 }

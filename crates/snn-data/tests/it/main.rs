@@ -18,6 +18,7 @@ mod idx;
 mod loader;
 mod mix;
 mod open;
+mod picture_faults;
 mod real_cifar;
 mod recordings;
 mod shapes;

@@ -209,3 +209,22 @@ fn a_folder_of_recordings_has_a_folder_a_class_and_perhaps_two_parts() {
     assert_eq!((sources.train.len(), sources.test.len()), (2, 2));
     assert_eq!(all(&sources.test).targets.labels, [0, 1]);
 }
+
+#[test]
+fn a_path_that_is_not_there_is_named_with_where_it_starts() {
+    for (name, root) in [("picture-folder", "/data"), ("cifar-10", "datasets")] {
+        let text = format!("dataset = '{name}'\npath = 'no-such-folder'");
+        let config: SourceConfig = toml::from_str(&text).unwrap();
+        let message = open(&config, Some(root.as_ref())).unwrap_err().to_string();
+        let parts = [
+            "path: ",
+            "a folder that exists",
+            "starts from the data root",
+            "`no-such-folder`",
+            root,
+        ];
+        for part in parts {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

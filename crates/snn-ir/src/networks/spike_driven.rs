@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 /// A spike-driven transformer (Yao 2023, arXiv 2307.01694): four 3×3 convolutions as patch
 /// embedding, two of them max-pooled, a fifth one with a membrane shortcut, then blocks of
 /// spike-driven self-attention and two 1×1 convolutions, both with membrane shortcuts. Attention
-/// masks and adds alone: where keys and values both spike, the spikes of each channel are added over
-/// all positions; where a site fires for a channel, its queries pass. The default is the network of
-/// CIFAR, two blocks of 512 channels.
+/// masks and adds alone: where keys and values both spike, the spikes of each channel are added
+/// over all positions; where a site fires for a channel, its queries pass. The last site stands
+/// before the average over positions, as in MS-ResNet; the source averages the current first, which
+/// several readers share and which could not be converted. The default is the network of CIFAR, two
+/// blocks of 512 channels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpikeDrivenTransformer {
@@ -57,8 +59,7 @@ impl SpikeDrivenTransformer {
             self.attend(&mut net, &format!("block{}.attention", block + 1));
             self.mix(&mut net, &format!("block{}.mlp", block + 1));
         }
-        // The source averages currents over positions before its last site.
-        net.global_pool("pool", PoolKind::Average).site("act").linear("fc", self.classes).finish()
+        net.site("act").global_pool("pool", PoolKind::Average).linear("fc", self.classes).finish()
     }
 
     /// Spike-driven self-attention with its membrane shortcut.

@@ -56,8 +56,8 @@ const COUNTS: &[(&str, u64, usize, usize)] = &[
     ("airbench94", 118_147_360, 7, 81_560),
     ("airbench95", 301_560_864, 7, 125_208),
     ("airbench96", 451_967_264, 10, 179_736),
-    ("qkformer", 0, 0, 0),
-    ("spike_driven_transformer", 0, 0, 0),
+    ("qkformer", 1_492_602_624, 33, 2_272_256),
+    ("spike_driven_transformer", 1_234_946_048, 19, 1_115_136),
     ("small", 2_208_064, 5, 16_384),
 ];
 
@@ -90,6 +90,11 @@ fn other_published_sizes() {
     assert_eq!((found.parameters, found.multiply_adds), (132_868_840, 7_609_090_048));
     let found = counts("vgg16", hidden, [3, 224, 224], 1000);
     assert_eq!((found.parameters, found.multiply_adds), (138_365_992, 15_470_264_320));
+    // QKFormer HST-4-384 (Zhou 2024, table 4) has 6.74 M: self-attention in the two blocks of its
+    // last stage has values beside queries and keys, a convolution of 384² and its norm.
+    let found = counts("qkformer", json!({}), cifar, 100);
+    let published = found.parameters - found.frozen + 2 * (384 * 384 + 2 * 384);
+    assert_eq!(published / 10_000, 674, "{published}");
     // ResNet-110 and ResNet-56 of He 2016, table 6: 1.7 M and 0.85 M.
     let blocks = |n: usize| json!({ "blocks": [n, n, n] });
     assert_eq!(counts("resnet", blocks(18), cifar, 10).parameters, 1_730_714);

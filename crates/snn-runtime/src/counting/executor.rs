@@ -7,6 +7,7 @@ use crate::counting::state::{RunState, Sample};
 use crate::counting::trace::{self, Trace};
 use crate::idle::{Idle, Lent};
 use crate::neuron::SiteNumber;
+use crate::threads::in_current_pool;
 use ndarray::Axis;
 use rayon::prelude::*;
 use snn_ir::Model;
@@ -66,19 +67,24 @@ impl<A: SiteNumber> Executor<A> {
             }
         };
         let mut samples: Vec<Vec<Trace>> = (0..batch).map(traces).collect();
-        sums.par_chunks_mut(classes).zip(&mut samples).enumerate().try_for_each_init(
-            || self.worker(),
-            |worker, (index, (sums, traces))| {
-                let view = match input {
-                    Input::Static(images) => images.index_axis(Axis(0), index),
-                    Input::Frames(frames) => frames.index_axis(Axis(1), index),
-                };
-                let pixels = contiguous(&view);
-                let sample = Sample { pixels: &pixels, frames: input.varies() };
-                sums.copy_from_slice(worker.run(sample, traces)?);
-                Ok::<(), snn_ir::Error>(())
-            },
-        )?;
+        let failed = |message| snn_ir::Error::Interpreter { interpreter: NAME, message };
+        let all = sums.par_chunks_mut(classes).zip(&mut samples).enumerate();
+        let each = || {
+            all.try_for_each_init(
+                || self.worker(),
+                |worker, (index, (sums, traces))| {
+                    let view = match input {
+                        Input::Static(images) => images.index_axis(Axis(0), index),
+                        Input::Frames(frames) => frames.index_axis(Axis(1), index),
+                    };
+                    let pixels = contiguous(&view);
+                    let sample = Sample { pixels: &pixels, frames: input.varies() };
+                    sums.copy_from_slice(worker.run(sample, traces)?);
+                    Ok::<(), snn_ir::Error>(())
+                },
+            )
+        };
+        in_current_pool(each).map_err(failed)??;
         let sites = match record {
             Record::Logits => Vec::new(),
             Record::Sites => {

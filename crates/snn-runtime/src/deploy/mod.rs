@@ -35,6 +35,7 @@ use crate::idle::Idle;
 use crate::limits::not_converted;
 use crate::pixels::Pixels;
 use crate::scores::{Head, Prediction};
+use crate::threads::{Threads, note_process};
 use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
 use run::batch::Compiled;
 use snn_ir::Form;
@@ -57,7 +58,7 @@ pub(crate) const NAME: &str = "deployment";
 pub struct Deployment {
     model: ByForm<Compiled<i32>, Compiled<f32>>,
     instructions: Available,
-    pool: Option<Arc<rayon::ThreadPool>>,
+    pool: Option<Arc<Threads>>,
     statistics: bool,
     head: Arc<Head>,
     encoder: Encoder,
@@ -97,14 +98,14 @@ impl Deployment {
             Form::Events => ByForm::Real(Compiled::new(model, options, instructions)?),
             Form::Trained => return Err(not_converted(model)),
         };
+        snn_simd::check_threads(options.threads)
+            .map_err(|error| failed(format!("threads: {error}")))?;
         let pool = match options.threads {
             0 => return Err(failed("threads must be at least 1, found 0".into())),
             1 => None,
-            threads => {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-                Some(Arc::new(pool.map_err(|error| failed(error.to_string()))?))
-            }
+            threads => Some(Arc::new(Threads::new(threads).map_err(failed)?)),
         };
+        note_process();
         let (statistics, idle) = (options.statistics, Idle::default());
         Ok(Self { model, instructions, pool, statistics, head, encoder, idle })
     }

@@ -211,6 +211,15 @@ fn a_model_whose_macro_steps_no_memory_holds_is_refused_before_any_is_asked_for(
         error.contains("for 2 macro-steps and 65536 threads, expected at most 4294967296"),
         "{error}"
     );
+    // More than this machine can make use of.
+    let processors = std::thread::available_parallelism().unwrap().get();
+    let threads = 16.max(4 * processors) + 1;
+    let many = Options { threads, ..Options::default() };
+    let error = Deployment::new(&model(2), &many).unwrap_err().to_string();
+    for part in ["threads: expected at most ", "processors", &format!("found {threads}")] {
+        assert!(error.contains(part), "{error}");
+    }
+    Deployment::new(&model(2), &Options { threads: 16, ..Options::default() }).unwrap();
 }
 
 #[test]

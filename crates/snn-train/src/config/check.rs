@@ -24,17 +24,25 @@ pub(crate) fn within(table: &str, result: Result<()>) -> Result<()> {
 }
 
 /// A setting that `snn-data` refuses, by the key that it has in a config.
-pub(crate) fn named(result: snn_data::Result<()>) -> Result<()> {
+pub(crate) fn named<T>(result: snn_data::Result<T>) -> Result<T> {
+    named_of("", result)
+}
+
+/// As [`named`]; `table` is that of `data` which says how files become samples: `frames` or
+/// `pictures`.
+pub(crate) fn named_of<T>(table: &str, result: snn_data::Result<T>) -> Result<T> {
     result.map_err(|error| match error {
         snn_data::Error::InvalidConfig { field, expected, found } => {
-            let key = match field {
-                "epochs" => "mix_epochs",
-                "threads" => "loader_threads",
-                "magnitude" => "auto_augment.magnitude",
-                "operations" => "auto_augment.operations",
-                "slices" => "frames.slices",
-                "micros" => "frames.augment",
-                field => field,
+            let key = match (field, table) {
+                ("epochs", _) => "mix_epochs".into(),
+                ("threads", _) => "loader_threads".into(),
+                ("magnitude" | "operations", _) => format!("auto_augment.{field}"),
+                ("slices" | "slicing", _) => "frames.slices".into(),
+                ("micros" | "augment", _) => "frames.augment".into(),
+                ("arrays", _) => "frames.arrays".into(),
+                ("scale" | "ratio" | "resize" | "filter", _) => format!("pictures.{field}"),
+                ("size", "frames" | "pictures") => format!("{table}.size"),
+                (field, _) => field.into(),
             };
             Error::Toml(format!("`data.{key}` must be {expected}, found {found}"))
         }

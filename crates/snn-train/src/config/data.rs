@@ -1,6 +1,6 @@
 //! The data of a run.
 
-use crate::config::check::{check, named};
+use crate::config::check::{check, named, named_of};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use snn_data::{
@@ -212,7 +212,7 @@ impl DataConfig {
     /// The files cannot be read, more samples are held out than there are, or a limit is larger
     /// than what it limits.
     pub fn open(&self, root: Option<&Path>, seed: u64) -> Result<RunData> {
-        let data = snn_data::open(&self.source(), root)?;
+        let data = named_of(self.table(), snn_data::open(&self.source(), root))?;
         let (train, test) = (&data.train, &data.test);
         if self.held_out >= train.len() {
             return Err(Error::Mismatch {
@@ -274,9 +274,18 @@ impl DataConfig {
         }
     }
 
+    /// The table that says how files become samples.
+    fn table(&self) -> &'static str {
+        match self.dataset.spec().form {
+            Form::Recordings(_) => "frames",
+            Form::Pictures(_) => "pictures",
+            Form::Cifar(_) | Form::Idx(_) | Form::Shapes => "",
+        }
+    }
+
     /// Checks the ranges.
     pub(crate) fn validate(&self) -> Result<()> {
-        named(self.source().validate())?;
+        named_of(self.table(), self.source().validate())?;
         let erasing = (0.0..=1.0).contains(&self.erasing);
         check("data.erasing", erasing, "0 to 1", self.erasing)?;
         named(self.auto_augment.policy().map_or(Ok(()), AugmentPolicy::validate))

@@ -10,6 +10,7 @@ pub(crate) mod kind;
 pub(crate) mod network;
 pub(crate) mod overrides;
 pub(crate) mod start_from;
+pub(crate) mod twin;
 pub(crate) mod unknown;
 
 use self::batch_norm::BatchNormReestimationConfig;
@@ -18,6 +19,7 @@ use self::data::{DataConfig, RunData};
 use self::distillation::DistillationConfig;
 use self::network::NetworkConfig;
 use self::start_from::StartFromConfig;
+use self::twin::TwinConfig;
 use crate::encode::encoded_shape;
 use crate::error::{Error, Result};
 use crate::loss::LossConfig;
@@ -47,6 +49,7 @@ dataset = 'shapes10'
 spike = { kind = 'ternary' }
 synapse = { kind = 'current', alpha = 0.5 }
 adaptation = { kind = 'threshold', decay = 0.5, strength = 0.5 }
+initial = { kind = 'threshold', share = 0.5 }
 ";
 
 /// Everything that decides what a run computes. Unknown keys are errors.
@@ -139,6 +142,9 @@ pub struct RunConfig {
     /// that matches its name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupConfig>,
+    /// Staged training: a twin that is trained first; absent for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<TwinConfig>,
 }
 
 mod defaults {
@@ -243,7 +249,7 @@ impl RunConfig {
         if self.encoder != Encoder::Direct {
             self.encoder.validate(self.time_steps)?;
         }
-        Ok(())
+        self.twin_config().map(drop)
     }
 
     /// Opens the data of the run, split and limited.

@@ -1,5 +1,6 @@
 //! `--set key.path=value`, and where two configs differ.
 
+use crate::config::twin::TWIN;
 use crate::config::unknown::{Failure, Problem, attempt, is_read, nearest};
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -36,8 +37,17 @@ fn put<C: DeserializeOwned>(
     // A kind by itself, with defaults for its other keys: those of the old kind go.
     let parent = key.strip_suffix(".kind").filter(|_| lookup(table, key).is_some());
     let key = parent.unwrap_or(key);
+    let mut refused = None;
     let guesses = match lookup(table, key) {
-        Some(old) => vec![value(key, text, old)?],
+        Some(old) => match (value(key, text, old), parsed(text)) {
+            (Ok(value), _) => vec![value],
+            // Some keys take a number or a table (a threshold, an augmentation with settings).
+            (Err(error), Some(new)) if old.is_table() != new.is_table() => {
+                refused = Some(error);
+                guesses(text)
+            }
+            (Err(error), _) => return Err(error),
+        },
         None => guesses(text),
     };
     let mut failure: Option<Failure> = None;
@@ -61,6 +71,9 @@ fn put<C: DeserializeOwned>(
             }
             Some(Ok(_) | Err(_)) | None => {}
         }
+    }
+    if let Some(error) = refused {
+        return Err(error);
     }
     let mut known: Vec<String> = paths(table).into_iter().map(|(path, _)| path).collect();
     if let Some(Failure { problem, nearest: hint, message }) = failure {
@@ -170,8 +183,11 @@ fn value(key: &str, text: &str, old: &Value) -> Result<Value> {
 
 /// The key that a table may be written by alone, with defaults for the others.
 fn main_key(key: &str, table: &Table) -> Option<&'static str> {
-    match key {
+    let of_twin = key.strip_prefix(TWIN).and_then(|key| key.strip_prefix('.'));
+    match of_twin.unwrap_or(key) {
         "start_from" => Some("path"),
+        // A twin has the keys that differ, so that a table need not say its kind.
+        _ if of_twin.is_some() => Some("kind"),
         _ => table.contains_key("kind").then_some("kind"),
     }
 }

@@ -21,6 +21,12 @@ pub struct StartFromConfig {
     pub path: PathBuf,
     /// `true` if the weights that depend on the number of classes may begin anew.
     pub new_classes: bool,
+    /// `true` if LIF sites in the place of trained quantised `ReLU`s begin so that the network
+    /// computes nearly what the other does: thresholds from the steps and the activity of the
+    /// sites over [`SWAP_BATCHES`](crate::SWAP_BATCHES) training batches, the value of a spike in
+    /// the weights that read it ([`SpikingFit`](crate::SpikingFit)), and the statistics of batch
+    /// norm measured again.
+    pub swap: bool,
 }
 
 impl<'de> Deserialize<'de> for StartFromConfig {
@@ -31,9 +37,10 @@ impl<'de> Deserialize<'de> for StartFromConfig {
         struct Table {
             path: PathBuf,
             new_classes: bool,
+            swap: bool,
         }
-        let Table { path, new_classes } = Table::deserialize(PathOrTable(deserializer))?;
-        Ok(Self { path, new_classes })
+        let Table { path, new_classes, swap } = Table::deserialize(PathOrTable(deserializer))?;
+        Ok(Self { path, new_classes, swap })
     }
 }
 
@@ -43,23 +50,28 @@ impl StartFromConfig {
         !self.path.as_os_str().is_empty()
     }
 
-    /// Gives a fresh model the weights of a file, that of the run or the one that the path names,
-    /// and returns how the two differ.
+    /// The trained model in a file, that of the run or the one that the path names.
     ///
     /// # Errors
-    /// There is no trained model, or it does not fit.
-    pub(crate) fn load_into(&self, file: &Path, model: &mut Model) -> Result<Vec<String>> {
+    /// There is none.
+    pub(crate) fn load(&self, file: &Path) -> Result<Model> {
+        Model::load(file).map_err(|e| Error::StartFrom {
+            path: self.path.clone(),
+            expected: "a model, or the folder of a run that has finished an epoch".into(),
+            found: e.to_string(),
+        })
+    }
+
+    /// Gives a fresh model the weights of another one, and returns how the two differ.
+    ///
+    /// # Errors
+    /// It is not a trained model, or does not fit.
+    pub(crate) fn take(&self, source: &Model, model: &mut Model) -> Result<Vec<String>> {
         let refuse = |expected: String, found: String| Error::StartFrom {
             path: self.path.clone(),
             expected,
             found,
         };
-        let source = Model::load(file).map_err(|e| {
-            refuse(
-                "a model, or the folder of a run that has finished an epoch".into(),
-                e.to_string(),
-            )
-        })?;
         if source.form() != Form::Trained {
             let found = format!("one of form {}", source.form().label());
             return Err(refuse("a trained model, whose weights are its own".into(), found));
@@ -88,7 +100,7 @@ impl StartFromConfig {
             let nodes = model.graph().resolve()?.nodes;
             Ok(nodes.last().and_then(|head| head.shape.first().copied()).unwrap_or(0))
         };
-        let (own_classes, other_classes) = (classes(model)?, classes(&source)?);
+        let (own_classes, other_classes) = (classes(model)?, classes(source)?);
         if let Some(name) = source
             .weights()
             .keys()

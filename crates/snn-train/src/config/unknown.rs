@@ -1,5 +1,6 @@
 //! Reading a config: keys and kinds that do not exist are errors which name the one that was meant.
 
+use crate::config::twin::TWIN;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
@@ -82,7 +83,12 @@ fn unread<C: DeserializeOwned>(whole: &mut Table, path: &mut Vec<String>) -> Opt
 
 /// `true` if reading a config looks at a key: whose value it then refuses where it is a list of an
 /// empty table, which no key takes.
+///
+/// The keys of a twin are read when its config is made.
 pub(crate) fn is_read<C: DeserializeOwned>(whole: &Table, path: &[impl AsRef<str>]) -> bool {
+    if path.len() > 1 && path.first().is_some_and(|name| name.as_ref() == TWIN) {
+        return true;
+    }
     let mut changed = whole.clone();
     let mut names = path.iter().map(AsRef::as_ref).peekable();
     let mut table = &mut changed;

@@ -24,6 +24,13 @@ pub struct EpochMetrics {
     /// Share of each site's outputs that are not zero, on the held-out images; empty if none are
     /// held out.
     pub firing_rates: BTreeMap<String, f64>,
+    /// Sites that emitted nothing at all after the first epoch: on the held-out images or, where
+    /// none are held out, on a batch of training images. Empty in later epochs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent_sites: Vec<String>,
+    /// `true` if all those images had the same class scores.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub constant_scores: bool,
     /// `true` if validation accuracy, firing rates and the model of this epoch are those of
     /// averaged weights (`weight_average`).
     #[serde(default)]
@@ -32,6 +39,29 @@ pub struct EpochMetrics {
     pub images_per_second: f64,
     /// Largest memory of the process so far, in bytes; absent where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
+}
+
+impl EpochMetrics {
+    /// What is wrong with a network that passes nothing on, a sentence each; told once, after the
+    /// first epoch.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.silent_sites.is_empty() {
+            let (is, its) =
+                if self.silent_sites.len() == 1 { ("site", "its") } else { ("sites", "their") };
+            warnings.push(format!(
+                "the {is} `{}` never fired: nothing passes and hardly anything is learned there; \
+                 lower {its} threshold, raise the learning rate, or start from other weights",
+                self.silent_sites.join("`, `")
+            ));
+        }
+        if self.constant_scores {
+            warnings.push(
+                "every image gets the same class scores, as if the network did not see them".into(),
+            );
+        }
+        warnings
+    }
 }
 
 /// `run.json`: where and when a run was started.
@@ -115,6 +145,30 @@ pub struct RunResult {
     pub time_steps: usize,
     /// Number of learned values.
     pub parameters: usize,
+    /// What the twin of a staged run reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<TwinResult>,
+}
+
+/// What the twin of a staged run reached; its whole result is in its own folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TwinResult {
+    /// Accuracy on the test images, 0 to 1.
+    pub test_accuracy: f64,
+    /// Macro-steps.
+    pub time_steps: usize,
+    /// Number of epochs.
+    pub final_epoch: usize,
+    /// Time of its run in seconds, which that of the network does not count.
+    pub wall_seconds: f64,
+}
+
+impl From<RunResult> for TwinResult {
+    fn from(result: RunResult) -> Self {
+        let RunResult { test_accuracy, time_steps, final_epoch, wall_seconds, .. } = result;
+        Self { test_accuracy, time_steps, final_epoch, wall_seconds }
+    }
 }
 
 impl RunResult {

@@ -11,6 +11,7 @@ pub(crate) mod tensorboard;
 
 use crate::config::RunConfig;
 use crate::config::overrides;
+use crate::config::twin::TWIN;
 use crate::error::{Error, Result};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::identity::Identity;
@@ -78,7 +79,8 @@ pub enum Start {
 ///
 /// What a run needs of other places is copied before it begins: the graph of a network in a file
 /// (`network.json`), the model that fine-tuning and `start_from` start from (`base.safetensors`),
-/// the teacher of distillation (`teacher.safetensors`). `trainer.json` is written after them, so
+/// the teacher of distillation (`teacher.safetensors`). The twin of a staged run has a run folder of
+/// its own inside, `twin`. `trainer.json` is written after them, so
 /// that a folder that has it has all of them.
 ///
 /// Each file but that of events is written whole or not at all; that one is cut back to the
@@ -172,18 +174,43 @@ impl RunFolder {
         Ok((folder, lock))
     }
 
+    /// Makes or finds the folder of a staged run, for its twin to be trained in a folder inside; the
+    /// network itself then resumes in it. No other process can do so while the lock lives.
+    pub(crate) fn claim(path: &Path, config: &RunConfig, start: Start) -> Result<RunLock> {
+        let folder = Self { path: path.to_path_buf() };
+        match start {
+            Start::Resume => {
+                Self::open(path)?.check_config(config)?;
+                RunLock::take(path)
+            }
+            Start::New | Start::Overwrite => {
+                let lock = folder.make_room(start)?;
+                write_atomically(&folder.path.join(CONFIG), config.to_toml()?.as_bytes())?;
+                Ok(lock)
+            }
+        }
+    }
+
+    /// Refuses to go on with another config than that of the run.
+    fn check_config(&self, config: &RunConfig) -> Result<()> {
+        // The file has what a config that does not say means.
+        let mut config = config.clone();
+        config.data.flip = Some(config.data.flip());
+        match overrides::difference(&self.config()?, &config)? {
+            None => Ok(()),
+            Some((key, run, given)) => {
+                let path = self.path.join(CONFIG);
+                Err(Error::RunDiffers { path, key, run, given })
+            }
+        }
+    }
+
     /// Locks the folder of a run that goes on; nothing is written in one that was started with
     /// something else.
     fn take_up(&self, given: &Beginning<'_>) -> Result<RunLock> {
         let run = Self::open(&self.path)?;
         if let Some(config) = given.config {
-            // The file has what a config that does not say means.
-            let mut config = config.clone();
-            config.data.flip = Some(config.data.flip());
-            if let Some((key, run, given)) = overrides::difference(&run.config()?, &config)? {
-                let path = self.path.join(CONFIG);
-                return Err(Error::RunDiffers { path, key, run, given });
-            }
+            run.check_config(config)?;
         }
         if given.config.is_none() && run.has_config() {
             return Err(Error::HasConfig { path: self.path.clone() });
@@ -234,10 +261,28 @@ impl RunFolder {
         if used() && start == Start::New {
             return in_use(); // which began a moment ago
         }
-        for file in FILES {
-            self.remove(|name| name == file)?;
+        // The twin first: a run without it that is killed here is still whole.
+        let twin = Self { path: path.join(TWIN) };
+        if Self::open(&twin.path).is_ok() {
+            let _lock = RunLock::take(&twin.path)?;
+            twin.remove_files()?;
+            twin.remove(|name| name == LOCK || name.starts_with(PARTIAL))?;
+            if twin.names()?.is_empty() {
+                fs_err::remove_dir(&twin.path)?;
+            }
         }
+        self.remove_files()?;
         Ok(lock)
+    }
+
+    /// Removes everything that a run writes.
+    fn remove_files(&self) -> Result<()> {
+        FILES.iter().try_for_each(|file| self.remove(|name| name == *file))
+    }
+
+    /// The twin of a staged run; `None` for other runs, and before it begins.
+    pub fn twin(&self) -> Option<Self> {
+        Self::open(self.path.join(TWIN)).ok()
     }
 
     /// `true` if the folder has everything that the run was started with: `trainer.json` is written

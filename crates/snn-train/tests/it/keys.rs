@@ -215,8 +215,11 @@ fn each_key_of_recordings_has_an_effect_and_resumes_bit_for_bit() {
     let data = tempfile::tempdir().unwrap();
     let path = n_mnist(data.path());
     let base = [&RECORDINGS[..], &[&path]].concat();
-    let rows: [&[&str]; 5] = [
+    let rows: [&[&str]; 8] = [
         &["data.frames.augment=[{ roll = { pixels = 3 } }]"],
+        &["data.frames.augment=[{ rotate = { degrees = 40.0 } }]"],
+        &["data.frames.augment=[{ nda = { magnitude = 2, operations = 2 } }]"],
+        &["data.crop_padding=3", "data.flip=horizontal", "data.frames.size=17x17"],
         &["data.frames.augment=['flip-columns', { drop-events = { share = [0.1, 0.5] } }]"],
         &["data.event_mix=1"],
         &["data.event_mix=1", "data.frames.augment=[{ roll = { pixels = 3 } }]"],
@@ -622,4 +625,64 @@ fn a_set_that_is_too_small_for_what_is_held_out_names_the_key() {
     for part in ["`data.held_out`", "fewer than the 8000 training samples", "found 8000"] {
         assert!(error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn more_threads_than_the_machine_can_use_are_refused_before_anything_is_written() {
+    let parent = tempfile::tempdir().unwrap();
+    for key in ["threads", "data.loader_threads"] {
+        let error = refused(&config(&[&format!("{key}=1000")]), &parent.path().join("run"));
+        for part in [&format!("`{key}`"), "expected at most ", "processors", "found 1000"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
+
+#[test]
+fn errors_name_keys_as_configs_do() {
+    for (text, key) in [
+        ("dataset = 'imagenette'\npictures = { size = 9000 }", "data.pictures.size"),
+        ("dataset = 'imagenette'\npictures = { scale = [2, 1] }", "data.pictures.scale"),
+        ("dataset = 'n-mnist'\nframes = { slices = 2, size = '90x90' }", "data.frames.size"),
+        ("dataset = 'cifar-10'\npath = 'nowhere'", "data.path"),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        for part in ["train", "val"] {
+            let folder = root.path().join(format!("imagenette2/{part}/n1"));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("a.jpg"), "").unwrap();
+        }
+        for part in ["Train", "Test"] {
+            for class in 0..10 {
+                let folder = root.path().join(format!("n-mnist/{part}/{class}"));
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(folder.join("1.bin"), [1, 2, 0, 0, 0]).unwrap();
+            }
+        }
+        let text = format!("epochs = 1\ntime_steps = 2\n[data]\nheld_out = 0\n{text}");
+        let error = RunConfig::from_toml(&text)
+            .and_then(|config| config.open_data(Some(root.path())))
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(&format!("`{key}` must be ")), "{error}");
+    }
+}
+
+#[test]
+fn a_key_that_takes_a_number_or_a_table_is_set_to_either() {
+    let learned = "neuron.threshold={ kind = 'learned', initial = 0.5 }";
+    let of = |sets: &[&str]| config(sets).neuron.threshold;
+    let number = of(&["neuron.threshold=2"]);
+    assert_ne!(of(&[learned]), number);
+    // In either order, the last one counts.
+    assert_eq!(of(&[learned, "neuron.threshold=2"]), number);
+    assert_eq!(of(&["neuron.threshold=2", learned]), of(&[learned]));
+    let set = |sets: &[&str]| {
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        RunConfig::with_overrides(PLAIN, &sets).unwrap_err().to_string()
+    };
+    // What takes one alone says which.
+    assert!(set(&["epochs={ many = 1 }"]).contains("epochs"), "{}", set(&["epochs={ many = 1 }"]));
+    assert!(set(&["data=3"]).contains("data"), "{}", set(&["data=3"]));
 }

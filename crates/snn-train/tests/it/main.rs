@@ -10,6 +10,7 @@ mod keys;
 mod old_run;
 mod refusals;
 mod resume;
+mod stages;
 mod tensorboard;
 mod trainer;
 mod unknown;

@@ -3,15 +3,19 @@
 use anyhow::{Context as _, Result, bail};
 use ndarray::Array3;
 use snn_data::pictures::Pictures;
-use snn_data::pictures::{DecodeOptions, Exif, decode};
-use snn_data::recordings::events::{EventReader, Events, ReadOptions};
+use snn_data::pictures::{DecodeOptions, Exif, decode_with};
+use snn_data::recordings::events::{Damage, EventReader, Events, ReadOptions};
 use snn_data::recordings::{Recordings, SplitFile};
 use snn_data::{Dataset, DatasetName, Form, Images, Split};
+use std::io::{Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Endings of pictures and of recordings, in small letters.
 const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
 const RECORDINGS: [&str; 7] = ["aedat", "aedat4", "bin", "bs2", "dat", "npz", "raw"];
+
+/// Bytes of a picture at most, as for decoding.
+const MAX_PICTURE: u64 = 1 << 28;
 
 /// A sample with what is said of it.
 pub(super) struct Sample {
@@ -36,6 +40,7 @@ pub(super) struct Samples {
     pub(super) fill: Vec<u8>,
     source: Source,
     options: ReadOptions,
+    exif: Exif,
 }
 
 enum Source {
@@ -52,6 +57,7 @@ pub(super) struct Choice<'a> {
     pub(super) split: Option<Split>,
     pub(super) split_file: Option<&'a Path>,
     pub(super) options: ReadOptions,
+    pub(super) exif: Exif,
 }
 
 impl Samples {
@@ -71,8 +77,9 @@ impl Samples {
         let split = choice.split.unwrap_or(Split::Train);
         let part = if split == Split::Train { "train" } else { "test" };
         let title = format!("{set}, {part}");
-        let new =
-            |title, fill, source| Ok(Self { title, fill, source, options: choice.options.clone() });
+        let new = |title, fill, source| {
+            Ok(Self { title, fill, source, options: choice.options.clone(), exif: choice.exif })
+        };
         let fill = set.spec().channel_mean_u8.to_vec();
         match set.spec().form {
             Form::Cifar(_) | Form::Idx(_) | Form::Shapes => {
@@ -86,7 +93,7 @@ impl Samples {
             }
             Form::Recordings(_) => {
                 let name = set;
-                let set = Recordings::open(name, root)?;
+                let set = Recordings::open_with(name, root, choice.options.clone())?;
                 let (title, indices) = match (choice.split_file, choice.split) {
                     (Some(file), _) => {
                         let chosen = SplitFile::read(file)?.apply(&set)?;
@@ -128,7 +135,13 @@ impl Samples {
             DatasetName::ImageNet.spec().channel_mean_u8.to_vec()
         };
         let title = path.display().to_string();
-        Ok(Self { title, fill, source: Source::Files(files), options: choice.options.clone() })
+        Ok(Self {
+            title,
+            fill,
+            source: Source::Files(files),
+            options: choice.options.clone(),
+            exif: choice.exif,
+        })
     }
 
     /// Number of samples to choose from.
@@ -158,7 +171,7 @@ impl Samples {
             }
             Source::Pictures(pictures) => {
                 let path = pictures.path(index).with_context(range)?;
-                let picture = pictures.read(index, DecodeOptions { exif: Exif::Apply })?;
+                let picture = pictures.read(index, DecodeOptions { exif: self.exif })?;
                 let class = pictures.classes().get(usize::from(pictures.labels()[index])).cloned();
                 Ok(Sample {
                     index,
@@ -173,7 +186,8 @@ impl Samples {
                     .label(index)
                     .and_then(|label| set.classes().get(usize::from(label)).cloned());
                 let name = set.sample_name(index).unwrap_or_default().to_owned();
-                let events = set.read(index).with_context(|| name.clone())?;
+                let (events, damage) = set.read_noting(index).with_context(|| name.clone())?;
+                note_damage(Path::new(&name), &damage);
                 Ok(Sample { index, name, class, content: Content::Recording(events) })
             }
             Source::Files(files) => {
@@ -189,18 +203,31 @@ impl Samples {
     }
 
     fn read_file(&self, path: &Path) -> Result<Content> {
+        // Opened once: a pipe gives its bytes once.
+        let mut file = fs_err::File::open(path)?;
         let mut head = Vec::new();
-        std::io::Read::read_to_end(
-            &mut std::io::Read::take(fs_err::File::open(path)?, 8),
-            &mut head,
-        )?;
-        if head.starts_with(b"\xFF\xD8")
+        (&mut file).take(8).read_to_end(&mut head)?;
+        let picture = head.starts_with(b"\xFF\xD8")
             || head.starts_with(b"\x89PNG")
-            || has_ending(path, &PICTURES)
-        {
-            return Ok(Content::Image(decode(path, DecodeOptions { exif: Exif::Apply })?.planes()));
+            || has_ending(path, &PICTURES);
+        let whole = Cursor::new(head).chain(file);
+        if picture {
+            let mut bytes = Vec::new();
+            whole.take(MAX_PICTURE).read_to_end(&mut bytes)?;
+            let picture = decode_with(&bytes, path, DecodeOptions { exif: self.exif })?;
+            return Ok(Content::Image(picture.planes()));
         }
-        Ok(Content::Recording(EventReader::open(path, self.options.clone())?.read_all()?))
+        let mut reader = EventReader::new(Box::new(whole), path, None, self.options.clone())?;
+        let events = reader.read_all()?;
+        note_damage(path, reader.damage());
+        Ok(Content::Recording(events))
+    }
+}
+
+/// Says what was left out of a recording.
+fn note_damage(name: &Path, damage: &Damage) {
+    if !damage.is_none() {
+        crate::output::tell(format_args!("{}: left out {damage}", name.display()));
     }
 }
 

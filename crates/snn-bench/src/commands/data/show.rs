@@ -2,14 +2,14 @@
 
 use super::samples::{Choice, Content, Sample, Samples};
 use crate::cli::data::{AugmentName, Show, SlicingName};
-use crate::drawing::{Block, png, sheet, tile};
+use crate::drawing::{Block, png, row_fits, sheet, tile};
 use crate::files;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::{Context as _, Result, bail};
 use ndarray::{Array3, Array4, Axis, stack};
 use serde::Serialize;
-use snn_data::pictures::{Picture, RandomResizedCrop};
+use snn_data::pictures::{Exif, Picture, RandomResizedCrop};
 use snn_data::recordings::augment::{EventAugment, Nda};
 use snn_data::recordings::events::{Events, SensorSize};
 use snn_data::recordings::frames::{Framing, Slicing};
@@ -66,6 +66,7 @@ pub(crate) fn run(arguments: &Show, json: bool) -> Result<Outcome> {
         split: arguments.split.map(Split::from),
         split_file: arguments.split_file.as_deref(),
         options: arguments.recording.options(),
+        exif: if arguments.exif { Exif::Apply } else { Exif::Ignore },
     };
     let samples = Samples::open(&arguments.what, &arguments.data.folder(), &choice)?;
     let (mut blocks, mut images, mut shown) = (Vec::new(), Vec::new(), Vec::new());
@@ -162,6 +163,12 @@ fn views(arguments: &Show) -> usize {
 /// A recording as it is and each of its views, in blocks of their frames.
 fn recording(arguments: &Show, index: usize, caption: &str, events: &Events) -> Result<Vec<Block>> {
     let side = arguments.tile.into();
+    // What no sheet has room for is refused before it is made.
+    let frame = fitting(events.size(), side)?.unwrap_or(events.size());
+    let enlarged = (side / usize::from(frame.width.max(frame.height)).max(1)).max(1);
+    let [width, height] = [frame.width, frame.height].map(|length| usize::from(length) * enlarged);
+    row_fits(arguments.frames.get(), width, height)
+        .with_context(|| format!("--frames {}", arguments.frames))?;
     let block = |events: &Events, caption: &str| -> Result<Block> {
         let frames = frames(arguments, events, side)?;
         let tiles = frames.iter().map(|frame| tile(frame, side)).collect::<Result<_>>()?;

@@ -54,6 +54,25 @@ fn train_tells_its_progress_on_stderr_and_its_result_on_stdout() {
     assert_eq!((&result["dataset"], &result["test_images"]), (&"shapes10".into(), &2000.into()));
 }
 
+/// What would come to light only in conversion, or never.
+#[test]
+fn train_tells_of_sites_that_are_silent_and_of_nodes_that_do_not_convert() {
+    let run = folder("silent").join("run");
+    let mut train = snn();
+    train.args(["train", "--config"]).arg(&shared().config).arg("--out").arg(&run);
+    let sets = ["epochs=1", "data.limit=64", "neuron.threshold=1000.0", "replacement=relu"];
+    for set in sets {
+        train.args(["--set", set]);
+    }
+    let err = stderr(&train.args(["--set", "data.test_limit=50"]).assert().success());
+    let refusal =
+        err.find("warning: this network trains, but `snn convert` will refuse it").unwrap();
+    assert!(refusal < err.find("learned values").unwrap() && err.contains("stem.act"), "{err}");
+    assert_eq!(err.matches("never fired").count(), 1, "{err}");
+    assert!(err.contains("warning: the sites `block1.act1`"), "{err}");
+    assert!(!stderr(&shared().trained).contains("warning"), "nothing is wrong with that one");
+}
+
 #[test]
 fn convert_prints_its_plan() {
     let summary = stdout(&shared().converted);

@@ -357,3 +357,54 @@ fn a_sheet_of_pictures_of_a_folder() {
     assert!(error(show(&["shapes10"], &root.join("sheet.gif"))).contains("ends with .png"));
     assert_eq!(fs::read(&out).unwrap(), before);
 }
+
+#[test]
+fn a_sheet_without_room_is_refused_before_it_is_made() {
+    let out = folder("data-show-room").join("sheet.png");
+    let file = golden("events/n-mnist.bin");
+    let begin = std::time::Instant::now();
+    let message = error(show(&[file.to_str().unwrap(), "--frames", "100000"], &out));
+    for part in ["--frames 100000", "expected at most", "--tile"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(begin.elapsed() < std::time::Duration::from_secs(60) && !out.exists());
+}
+
+#[test]
+fn pictures_are_shown_as_training_sees_them_or_as_their_exif_says() {
+    let out = folder("data-show-exif").join("sheet.png");
+    let file = golden("images/exif6.JPEG");
+    let size = |arguments: &[&str]| {
+        let shown = json(&show(&[&[file.to_str().unwrap(), "--json"], arguments].concat(), &out));
+        fs::remove_file(&out).unwrap();
+        [&shown["width"], &shown["height"]].map(|side| side.as_u64().unwrap())
+    };
+    let stored = decode(&file, DecodeOptions::default()).unwrap();
+    assert_ne!(stored.width(), stored.height());
+    let (lying, upright) = (size(&[]), size(&["--exif"]));
+    assert_eq!(lying[1] > upright[1], stored.height() > stored.width(), "{lying:?} {upright:?}");
+}
+
+#[test]
+fn damage_is_an_error_or_left_out_and_counted() {
+    let root = folder("data-damage");
+    let file = root.join("cut.bin");
+    fs::write(&file, [1, 2, 0x80, 0, 5, 40, 2, 0, 0, 6, 3, 4, 0, 0, 7, 1, 2]).unwrap();
+    let path = file.to_str().unwrap();
+    let message = error(data(&["info"], &file));
+    assert!(message.contains("(40, 2)") && message.contains("--size"), "{message}");
+    let skipped = json(&data(&["info", "--json", "--on-damage", "skip"], &file).success());
+    assert_eq!(skipped["events"], 2);
+    assert_eq!((&skipped["damage"]["outside"], &skipped["damage"]["cut"]), (&1.into(), &1.into()));
+    let text = stdout(&data(&["info", "--on-damage", "skip"], &file).success());
+    assert!(text.contains("1 events outside the sensor, 1 cut"), "{text}");
+    let out = root.join("sheet.png");
+    let shown = show(&[path, "--frames", "2", "--on-damage", "skip"], &out).success();
+    assert!(stderr(&shown).contains("left out 1 events outside"), "{}", stderr(&shown));
+    // A recording that nothing names.
+    let bare = root.join("bare");
+    fs::copy(&file, &bare).unwrap();
+    assert!(error(data(&["info"], &bare)).contains("--format"));
+    let named = ["info", "--json", "--format", "n-mnist", "--on-damage", "skip"];
+    assert_eq!(json(&data(&named, &bare).success())["events"], 2);
+}

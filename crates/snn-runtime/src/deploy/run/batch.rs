@@ -9,6 +9,7 @@ use crate::deploy::plan::{NodePlan, Plan};
 use crate::deploy::run::arena::Arena;
 use crate::deploy::run::engine::{Clock, Engine, Observer};
 use crate::idle::Idle;
+use crate::threads::{Threads, in_current_pool};
 use ndarray::{ArrayD, Axis};
 use rayon::prelude::*;
 use snn_ir::{Error, Evaluation, Input, Model, Record, Result, SiteOutput, SiteTrace};
@@ -43,7 +44,7 @@ impl<N: Number> Compiled<N> {
     pub(crate) fn engine(
         &self,
         instructions: Available,
-        pool: Option<Arc<rayon::ThreadPool>>,
+        pool: Option<Arc<Threads>>,
         statistics: bool,
     ) -> Engine<N> {
         Engine::new(Arc::clone(&self.plan), instructions, pool, statistics)
@@ -64,25 +65,30 @@ impl<N: Number> Compiled<N> {
         let clock = Clock { steps: self.plan.time_steps, frames: input.varies() };
         let mut sums = vec![N::Sum::default(); batch * classes];
         let mut traces: Vec<Vec<Vec<i16>>> = vec![Vec::new(); batch];
-        sums.par_chunks_mut(classes).zip(&mut traces).enumerate().try_for_each_init(
-            || self.idle.lend(|| self.engine(instructions, None, false)),
-            |engine, (index, (sums, traces))| {
-                let view = match input {
-                    Input::Static(images) => images.index_axis(Axis(0), index),
-                    Input::Frames(frames) => frames.index_axis(Axis(1), index),
-                };
-                let mut observe = |node: usize, events: EventsView<'_>| {
-                    traces.push(dense(&self.plan.nodes[node], events));
-                };
-                let observer: Option<Observer<'_>> = match record {
-                    Record::Logits => None,
-                    Record::Sites => Some(&mut observe),
-                };
-                engine.evaluate(&contiguous(&view), clock, None, observer)?;
-                sums.copy_from_slice(&engine.sums);
-                Ok::<(), Error>(())
-            },
-        )?;
+        let samples = sums.par_chunks_mut(classes).zip(&mut traces).enumerate();
+        let failed = |message| Error::Interpreter { interpreter: NAME, message };
+        let each = || {
+            samples.try_for_each_init(
+                || self.idle.lend(|| self.engine(instructions, None, false)),
+                |engine, (index, (sums, traces))| {
+                    let view = match input {
+                        Input::Static(images) => images.index_axis(Axis(0), index),
+                        Input::Frames(frames) => frames.index_axis(Axis(1), index),
+                    };
+                    let mut observe = |node: usize, events: EventsView<'_>| {
+                        traces.push(dense(&self.plan.nodes[node], events));
+                    };
+                    let observer: Option<Observer<'_>> = match record {
+                        Record::Logits => None,
+                        Record::Sites => Some(&mut observe),
+                    };
+                    engine.evaluate(&contiguous(&view), clock, None, observer)?;
+                    sums.copy_from_slice(&engine.sums);
+                    Ok::<(), Error>(())
+                },
+            )
+        };
+        in_current_pool(each).map_err(failed)??;
         let sites = match record {
             Record::Logits => Vec::new(),
             Record::Sites => self.join(&traces, clock)?,

@@ -1,5 +1,6 @@
 //! The buffers of one sample and what runs it through them, in one kind of numbers.
 
+use crate::deploy::NAME;
 use crate::deploy::events::{EventsMut, EventsView, Extent};
 use crate::deploy::kernels::emit;
 use crate::deploy::number::Number;
@@ -8,7 +9,8 @@ use crate::deploy::plan::{Location, NodePlan, Operation, Plan};
 use crate::deploy::run::arena::Arena;
 use crate::deploy::run::rearrange;
 use crate::deploy::run::stage::{Output, Part, Task};
-use snn_ir::{MASKED, Result};
+use crate::threads::Threads;
+use snn_ir::{Error, MASKED, Result};
 use snn_simd::Available;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +21,7 @@ pub(crate) struct Engine<N: Number> {
     pub(crate) plan: Arc<Plan<N>>,
     arena: Arena<N>,
     instructions: Available,
-    pool: Option<Arc<rayon::ThreadPool>>,
+    pool: Option<Arc<Threads>>,
     pub(crate) sums: Vec<N::Sum>,
     /// By node; empty unless requested.
     pub(crate) statistics: Vec<NodeStatistics>,
@@ -99,10 +101,10 @@ impl<N: Number> Engine<N> {
     pub(crate) fn new(
         plan: Arc<Plan<N>>,
         instructions: Available,
-        pool: Option<Arc<rayon::ThreadPool>>,
+        pool: Option<Arc<Threads>>,
         statistics: bool,
     ) -> Self {
-        let threads = pool.as_ref().map_or(1, |pool| pool.current_num_threads());
+        let threads = pool.as_ref().map_or(1, |pool| pool.count());
         let (arena, sums) = (Arena::new(&plan, threads), vec![N::Sum::default(); plan.classes()]);
         let node = |node: &NodePlan<N>| NodeStatistics {
             node: node.name.clone(),
@@ -170,7 +172,10 @@ impl<N: Number> Engine<N> {
         let mut run = Run { plan, arena, instructions: *instructions, sums, clock, statistics };
         match pool {
             // Observers are not sent to other threads; what is observed is not timed.
-            Some(pool) if observer.is_none() => pool.install(|| run.all(pixels, memories, None)),
+            Some(pool) if observer.is_none() => {
+                let failed = |message| Error::Interpreter { interpreter: NAME, message };
+                pool.install(|| run.all(pixels, memories, None)).map_err(failed)?
+            }
             _ => run.all(pixels, memories, observer),
         }
     }

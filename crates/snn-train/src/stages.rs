@@ -1,0 +1,74 @@
+//! Staged training: the twin in a folder of its own inside the run's, then the run.
+
+use crate::config::RunConfig;
+use crate::config::twin::TWIN;
+use crate::error::{Error, Result};
+use crate::from_config::initial_model;
+use crate::progress::{Options, Outcome, Progress};
+use crate::run::{RunFolder, Start};
+use crate::swap::{Activity, swap_sites};
+use crate::trainer::Trainer;
+use std::path::Path;
+
+/// Trains the twin of a config, unless it is trained, and then the network that starts from it.
+///
+/// The folder of the run is taken before the twin begins, so that `config.toml` of the whole stands
+/// in it; killed at any time, it resumes in the stage that it was in.
+pub(crate) fn train(
+    config: &RunConfig,
+    twin: &RunConfig,
+    folder: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Outcome> {
+    let mut options = options.clone();
+    if RunFolder::begun(folder, options.start).is_none() {
+        let nested = folder.join(TWIN);
+        let begun = match options.start {
+            Start::Resume => RunFolder::open(&nested).ok(),
+            Start::New | Start::Overwrite => None,
+        };
+        if begun.is_none() {
+            check(config, twin, &options)?;
+        }
+        let claimed = RunFolder::claim(folder, config, options.start)?;
+        if begun.as_ref().map(RunFolder::result).transpose()?.flatten().is_none() {
+            progress(Progress::Stage { number: 1, of: 2, name: TWIN });
+            let start = if begun.is_some() { Start::Resume } else { Start::New };
+            let of_twin = Options { start, ..options.clone() };
+            let mut steps = 0;
+            let mut counted = |told: Progress<'_>| {
+                steps += usize::from(matches!(told, Progress::Step { .. }));
+                progress(told);
+            };
+            let trainer = Trainer::from_config(twin, &nested, &of_twin)?;
+            let outcome = trainer.fit(&nested, &of_twin, &mut counted)?;
+            if !matches!(outcome, Outcome::Finished(_)) {
+                return Ok(outcome);
+            }
+            options.step_limit = options.step_limit.map(|limit| limit.saturating_sub(steps));
+        }
+        options.start = Start::Resume;
+        drop(claimed);
+    }
+    progress(Progress::Stage { number: 2, of: 2, name: "network" });
+    Trainer::from_config(config, folder, &options)?.fit(folder, &options, progress)
+}
+
+/// Refuses before the twin is trained what could only be refused after it.
+fn check(config: &RunConfig, twin: &RunConfig, options: &Options) -> Result<()> {
+    let data = config.open_data(options.data_root.as_deref())?;
+    let (source, _) = initial_model(twin, &data)?;
+    let (mut model, _) = initial_model(config, &data)?;
+    if source.classes() != model.classes() {
+        return Err(Error::Mismatch {
+            what: "`twin.data`",
+            expected: "the classes of the run".into(),
+            found: format!("{:?}", source.classes()),
+        });
+    }
+    let start = config.after_twin(Path::new(""));
+    start.start_from.take(&source, &mut model)?;
+    swap_sites(&source, &Activity::new(), &mut model)?;
+    Ok(())
+}

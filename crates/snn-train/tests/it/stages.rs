@@ -1,0 +1,417 @@
+//! Staged training: the swap of sites keeps the function, and twin and network are one run.
+
+use ndarray::Array4;
+use snn_core::tch::Device;
+use snn_core::{Libtorch, NetworkOptions};
+use snn_data::Source;
+use snn_ir::{
+    Evaluate, FirstMembrane, Input, Leak, Lif, Logits, Model, Record, Reset, Spike, Synapse,
+};
+use snn_train::{
+    EVALUATION_BATCH, Error, Options, Outcome, Progress, RunConfig, RunFolder, SpikingFit, Start,
+    evaluate, train,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A small residual network of spiking neurons that integrate.
+const NETWORK: &str = "
+seed = 3
+epochs = 2
+batch = 16
+time_steps = 4
+checkpoint_every = 4
+threads = 1
+policy = 'none'
+network = { kind = 'small', width = 3 }
+[neuron]
+leak = { kind = 'factor', factor = 1.0 }
+reset = { kind = 'soft' }
+[data]
+dataset = 'shapes10'
+held_out = 7832 # of 8,000: leaves 168, ten batches of 16
+validation_limit = 100
+test_limit = 100
+crop_padding = 1
+";
+const STEPS: usize = 10;
+
+fn config(sets: &[&str]) -> RunConfig {
+    let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+    RunConfig::with_overrides(NETWORK, &sets).unwrap()
+}
+
+fn go(
+    config: &RunConfig,
+    folder: &Path,
+    start: Start,
+    step_limit: Option<usize>,
+) -> Result<Outcome, Error> {
+    let options = Options { start, step_limit, ..Options::default() };
+    train(config, folder, &options, &mut |_| {})
+}
+
+fn finish(config: &RunConfig, folder: &Path) -> snn_train::RunResult {
+    match go(config, folder, Start::New, None).unwrap() {
+        Outcome::Finished(result) => result,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn bytes(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("model.safetensors")).unwrap()
+}
+
+/// The model that a run begins with.
+fn begun(config: &RunConfig, folder: &Path) -> Model {
+    let outcome = go(config, folder, Start::New, Some(0)).unwrap();
+    assert!(matches!(outcome, Outcome::Stopped { steps: 0 }), "{outcome:?}");
+    Model::load(folder.join("base.safetensors")).unwrap()
+}
+
+fn interpreter(model: &Model) -> Libtorch {
+    Libtorch::with_options(model, &NetworkOptions::new(Device::Cpu)).unwrap()
+}
+
+fn accuracy(model: &Model, source: &Arc<dyn Source>) -> f64 {
+    evaluate(source, &mut interpreter(model), EVALUATION_BATCH).unwrap().share()
+}
+
+fn logits(model: &Model, images: &Array4<u8>) -> Vec<f64> {
+    let view = images.view().into_dyn();
+    let found = interpreter(model).evaluate(&Input::Static(view), Record::Logits).unwrap().logits;
+    match found {
+        Logits::Real(scores) => scores.into_iter().collect(),
+        Logits::Integer(_) => panic!("a grid"),
+    }
+}
+
+/// The distance of the second from the first, in the size of the first.
+fn distance(first: &[f64], second: &[f64]) -> f64 {
+    let square: f64 = first.iter().zip(second).map(|(a, b)| (a - b).powi(2)).sum();
+    (square / first.iter().map(|a| a * a).sum::<f64>()).sqrt()
+}
+
+fn images(count: usize) -> Array4<u8> {
+    Array4::from_shape_fn((count, 3, 16, 16), |(n, c, y, x)| {
+        u8::try_from((n * 37 + c * 91 + y * y * 5 + x * (n + 3) * 7) % 256).unwrap()
+    })
+}
+
+/// Spikes of D levels at T = 1 are a quantised ReLU: the swap is exact, through residual sums,
+/// poolings and kept sites, whichever sites change.
+#[test]
+fn the_swap_is_exact_where_the_neuron_can_be() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let twin = ["policy=all", "time_steps=1", "replacement.levels=3"];
+    finish(&config(&twin), &at("twin"));
+    let twin = Model::load(at("twin").join("model.safetensors")).unwrap();
+    let images = images(20);
+    let expected = logits(&twin, &images);
+    let from = format!("start_from={{ path = '{}', swap = true }}", at("twin").display());
+    let levels = "neuron.spike={ kind = 'integer', levels = 3 }";
+    let policies = [
+        "policy=none",
+        "policy=outer",
+        "policy=inner",
+        "policy={ kind = 'sites', include = ['block1.*'] }",
+    ];
+    let learned = "threshold = { kind = 'learned', initial = 0.7, share = 'channel' }";
+    for threshold in ["threshold = 1.0", learned] {
+        for (number, policy) in policies.iter().enumerate() {
+            let sets = [policy, levels, &from, "time_steps=1", "replacement.levels=3"];
+            let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+            let text = NETWORK.replace("[neuron]", &format!("[neuron]\n{threshold}"));
+            let folder = at(&format!("{number}{}", threshold.len()));
+            let mut model = begun(&RunConfig::with_overrides(&text, &sets).unwrap(), &folder);
+            // Statistics of batch norm are measured again: those of the twin are what is compared.
+            let told = RunFolder::open(&folder).unwrap().info().unwrap().differences.join("\n");
+            assert!(told.contains("swap `"), "{told}");
+            assert!(!told.contains("no weights"), "{policy}: {told}");
+            for (name, weight) in model.weights_mut() {
+                if name.contains("running") {
+                    weight.clone_from(&twin.weights()[name]);
+                }
+            }
+            let apart = distance(&expected, &logits(&model, &images));
+            assert!(apart < 1e-3, "{policy}, {threshold}: {apart}\n{told}");
+        }
+    }
+}
+
+/// Accuracy before any step: that of the swapped network is near its twin's, and far above that of
+/// the twin's weights with spiking neurons in them.
+#[test]
+fn a_swapped_network_computes_nearly_what_its_twin_does() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let data = [
+        "network.width=6",
+        "data.held_out=6400",
+        "data.validation_limit=10",
+        "batch=32",
+        "checkpoint_every=0",
+    ];
+    let of_twin = ["epochs=4", "policy=all", "time_steps=1"];
+    let twin = finish(&config(&[&data[..], &of_twin].concat()), &at("twin"));
+    let test: Arc<dyn Source> = Arc::new(snn_data::Dataset::open("shapes10", None).unwrap().test);
+    let few: Arc<dyn Source> =
+        Arc::new(snn_data::Subset::new(Arc::clone(&test), (0..500).collect()).unwrap());
+    let twin_model = Model::load(at("twin").join("model.safetensors")).unwrap();
+    let reached = accuracy(&twin_model, &few);
+    assert!(reached > 0.5, "the twin has learned: {reached} {twin:?}");
+    let real = sample(&few, 50);
+    let expected = logits(&twin_model, &real);
+    for (name, sets) in [
+        ("pure", vec!["policy=none"]),
+        ("hybrid", vec!["policy=outer"]),
+        ("leaky", vec!["policy=outer", "neuron.leak={ kind = 'learned', initial = 0.9 }"]),
+        ("default", vec!["policy=outer", "neuron.leak={ kind = 'factor', factor = 0.5 }"]),
+    ] {
+        let start = |swap: bool| {
+            let from = format!("start_from={{ path = '{}', swap = {swap} }}", at("twin").display());
+            let config = config(&[&data[..], &sets, &[&from]].concat());
+            begun(&config, &at(&format!("{name}-{swap}")))
+        };
+        let (mapped, unmapped) = (start(true), start(false));
+        let (with, without) = (accuracy(&mapped, &few), accuracy(&unmapped, &few));
+        let apart = distance(&expected, &logits(&mapped, &real));
+        let afar = distance(&expected, &logits(&unmapped, &real));
+        let least = if name == "pure" { 0.5 } else { 0.75 };
+        assert!(with > least * reached, "{name}: {with} of {reached}");
+        assert!(with > without + 0.1, "{name}: {with} mapped, {without} unmapped");
+        assert!(apart < 0.8 && apart < afar, "{name}: {apart} mapped, {afar} unmapped");
+    }
+}
+
+fn sample(source: &Arc<dyn Source>, count: usize) -> Array4<u8> {
+    let loader = snn_data::LoaderConfig::evaluation(count);
+    let loader = loader.init_source(Arc::clone(source), None).unwrap();
+    let batch = loader.epoch(0).unwrap().next().unwrap().unwrap();
+    batch.samples.images().unwrap().to_owned()
+}
+
+/// What a neuron emits on the mean for a constant current, by the equations (eq. 8).
+fn emitted(lif: &Lif, fit: &SpikingFit, steps: usize, current: f64) -> f64 {
+    let Leak::Factor { factor } = lif.leak else { panic!() };
+    let (mut u, mut i, mut sum) = (lif.initial.of(0.0, fit.threshold), 0.0, 0.0);
+    for _ in 0..steps {
+        let x = current + fit.shift;
+        i = if let Synapse::Current { alpha } = lif.synapse { alpha * i + x } else { x };
+        u = factor * u + i;
+        let o = match lif.spike {
+            Spike::Integer { levels } => {
+                (u / fit.threshold + 0.5).floor().clamp(0.0, f64::from(levels))
+            }
+            _ => f64::from(u8::from(u >= fit.threshold)),
+        };
+        u = match lif.reset {
+            Reset::Soft => u - fit.threshold * o,
+            Reset::Hard { .. } if o > 0.0 => 0.0,
+            _ => u,
+        };
+        sum += o;
+    }
+    sum / steps as f64
+}
+
+/// The error of a fit is that of the equations, and no neighbour is better.
+#[test]
+fn a_fit_is_the_best_there_is() {
+    let soft = |factor| Lif { leak: Leak::Factor { factor }, reset: Reset::Soft, ..Lif::default() };
+    let kinds = [
+        ("IF", soft(1.0), 4),
+        ("QCFS", Lif { initial: FirstMembrane::Threshold { share: 0.5 }, ..soft(1.0) }, 4),
+        ("leaky", soft(0.9), 2),
+        ("default", Lif::default(), 4),
+        ("current", Lif { synapse: Synapse::Current { alpha: 0.5 }, ..soft(1.0) }, 3),
+        ("integer", Lif { spike: Spike::Integer { levels: 4 }, ..soft(1.0) }, 1),
+    ];
+    let activities = [[1.0; 5], [60.0, 20.0, 10.0, 5.0, 5.0], [10.0, 0.0, 0.0, 0.0, 10.0]];
+    for (name, lif, steps) in kinds {
+        for levels in activities {
+            let step = 0.37;
+            let fit = SpikingFit::new(&lif, steps, step, &levels, true).unwrap();
+            let error = |fit: &SpikingFit| {
+                let (mut left, mut power) = (0.0, 0.0);
+                for (level, count) in levels.iter().enumerate() {
+                    let share = 0.99 * count / levels.iter().sum::<f64>() + 0.01 / 5.0;
+                    for point in 0..8 {
+                        let place = (f64::from(point) + 0.5) / 8.0 - 0.5;
+                        let current = step * (level as f64 + place);
+                        let target = step * level as f64;
+                        let found = fit.value * emitted(&lif, fit, steps, current);
+                        left += share / 8.0 * (target - found).powi(2);
+                        power += share / 8.0 * target.powi(2);
+                    }
+                }
+                (left / power).sqrt()
+            };
+            let own = error(&fit);
+            assert!((own - fit.error).abs() < 1e-9, "{name}: {own} {fit:?}");
+            for factor in [0.9, 1.1] {
+                let value = SpikingFit { value: fit.value * factor, ..fit };
+                assert!(error(&value) >= own, "{name}: {value:?}, {fit:?}");
+                let both = SpikingFit { threshold: fit.threshold * factor, ..fit };
+                assert!(error(&both) > 0.9 * own, "{name}: {both:?} is far better than {fit:?}");
+            }
+            match name {
+                "integer" => {
+                    assert!(own < 1e-9, "D levels at once are the quantised ReLU: {fit:?}");
+                }
+                "IF" | "QCFS" => assert!(own < 0.2, "{levels:?}: {fit:?}"),
+                _ => assert!(own < 0.6, "{name}, {levels:?}: {fit:?}"),
+            }
+            let plain = SpikingFit::new(&lif, steps, step, &levels, false).unwrap();
+            assert!(plain.shift == 0.0 && plain.error >= fit.error, "{name}: {plain:?} {fit:?}");
+        }
+    }
+    let error = SpikingFit::new(&Lif::default(), 2, 1.0, &[0.0, 0.0], true).unwrap_err();
+    assert!(error.to_string().contains("levels of a quantised ReLU"), "{error}");
+}
+
+fn staged(sets: &[&str]) -> RunConfig {
+    let twin = ["twin={ epochs = 1, optimiser = { learning_rate = 0.2 }, schedule = 'cosine' }"];
+    config(&[&twin[..], &["epochs=1", "policy=outer", "time_steps=2"], sets].concat())
+}
+
+/// Killed in either stage or between them, the run resumes to the same bytes.
+#[test]
+fn a_staged_run_is_one_run() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let config = staged(&["distillation={ per_step = true, weight = 0.5, temperature = 3.0 }"]);
+    let mut stages = Vec::new();
+    train(&config, &at("whole"), &Options::default(), &mut |progress| match progress {
+        Progress::Stage { number, of, name } => stages.push(format!("{number}/{of} {name}")),
+        Progress::Begun { model, .. } => stages.push(format!("T={}", model.time_steps())),
+        _ => {}
+    })
+    .unwrap();
+    assert_eq!(stages, ["1/2 twin", "T=1", "2/2 network", "T=2"]);
+    let run = RunFolder::open(at("whole")).unwrap();
+    let result = run.result().unwrap().unwrap();
+    let twin = run.twin().unwrap();
+    let of_twin = twin.result().unwrap().unwrap();
+    assert!((of_twin.relu_share - 1.0).abs() < 1e-12 && of_twin.time_steps == 1);
+    let told = result.twin.as_ref().unwrap().test_accuracy;
+    assert_eq!(told.to_bits(), of_twin.test_accuracy.to_bits());
+    assert_eq!(run.config().unwrap(), config);
+    let own = twin.config().unwrap();
+    assert_eq!((own.epochs, own.time_steps, own.optimiser.learning_rate()), (1, 1, 0.2));
+    assert!(run.info().unwrap().differences.iter().any(|line| line.starts_with("swap `block1")));
+
+    let stops: [&[usize]; 5] = [&[0], &[STEPS - 1], &[STEPS], &[STEPS + 7], &[3, 5, 4, 3]];
+    for (number, stops) in stops.iter().enumerate() {
+        let name = format!("run{number}");
+        let mut start = Start::New;
+        for &stop in *stops {
+            let outcome = go(&config, &at(&name), start, Some(stop)).unwrap();
+            assert!(matches!(outcome, Outcome::Stopped { .. }), "{stops:?}: {outcome:?}");
+            start = Start::Resume;
+        }
+        let outcome = go(&config, &at(&name), Start::Resume, None).unwrap();
+        let Outcome::Finished(resumed) = outcome else { panic!("{stops:?}: {outcome:?}") };
+        for folder in ["", "twin"] {
+            let same = bytes(&at(&name).join(folder)) == bytes(&at("whole").join(folder));
+            assert!(same, "{stops:?} {folder}");
+        }
+        assert_eq!(resumed.test_accuracy.to_bits(), result.test_accuracy.to_bits());
+    }
+    // Once the network has begun the twin is not needed.
+    go(&config, &at("later"), Start::New, Some(STEPS + 3)).unwrap();
+    std::fs::remove_dir_all(at("later").join("twin")).unwrap();
+    go(&config, &at("later"), Start::Resume, None).unwrap();
+    assert_eq!(bytes(&at("later")), bytes(&at("whole")));
+
+    // Anything else than the run was started with is refused, and so is a folder in use.
+    let taught = "distillation={ per_step = true, weight = 0.5, temperature = 3.0 }";
+    let other = staged(&["twin.epochs=2", taught]);
+    let error = go(&other, &at("whole"), Start::Resume, None).unwrap_err().to_string();
+    assert!(error.contains("`twin.epochs` = 1"), "{error}");
+    let error = go(&config, &at("whole"), Start::New, None).unwrap_err();
+    assert!(matches!(error, Error::FolderInUse { .. }), "{error}");
+    let half = staged(&["twin.epochs=2", "distillation.weight=0"]);
+    go(&half, &at("half"), Start::New, Some(3)).unwrap();
+    let error = go(&other, &at("half"), Start::Resume, None).unwrap_err().to_string();
+    assert!(error.contains("`distillation.per_step` = false"), "{error}");
+    // Thrown away, twin and all.
+    let result = go(&config, &at("half"), Start::Overwrite, None).unwrap();
+    assert!(matches!(result, Outcome::Finished(_)), "{result:?}");
+    assert_eq!(bytes(&at("half")), bytes(&at("whole")));
+}
+
+#[test]
+fn keys_of_a_twin_are_those_of_a_config() {
+    let twin = |text: &str| staged(&[text]).twin_config().unwrap().unwrap();
+    assert!(config(&[]).twin_config().unwrap().is_none());
+    let usual = twin("epochs=1");
+    assert_eq!((usual.time_steps, usual.policy.label(), usual.batch), (1, "all", 16));
+    assert!(usual.twin.is_none() && !usual.distillation.is_on());
+    let adamw = twin("twin.optimiser=adamw").optimiser;
+    assert!(matches!(adamw, snn_train::OptimiserConfig::AdamW(_)), "{adamw:?}");
+    assert_eq!(twin("twin.time_steps=3").time_steps, 3);
+    assert_eq!(twin("twin.warm_up={ fraction = 0.1 }").warm_up.steps(50), 5);
+    assert_eq!(twin("twin.data.cutout=4").data.cutout, 4);
+    // A twin of encoded images has their frames.
+    let encoded = staged(&["encoder=latency"]).twin_config().unwrap().unwrap();
+    assert_eq!(encoded.time_steps, 2);
+    for (set, expected) in [
+        ("twin={ batch = 3 }", "`twin` needs `epochs`"),
+        ("twin.epochs=0", "`twin.epochs` must be at least 1, found 0"),
+        ("twin.seed=4", "`twin.seed` must be absent"),
+        ("twin.network=resnet", "`twin.network` must be absent"),
+        ("twin.optimiser.learning_rat=1.0", "did you mean `learning_rate`?"),
+        ("twin.schedule=cosin", "did you mean `cosine`?"),
+        ("twin.epoks=4", "did you mean `epochs`?"),
+    ] {
+        let sets = ["twin={ epochs = 1 }".to_string(), set.to_string()];
+        let error = RunConfig::with_overrides(NETWORK, &sets).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("twin"), "{set}: {error}");
+    }
+}
+
+/// What could be refused only after the twin is refused before it.
+#[test]
+fn a_staged_run_that_cannot_be_is_refused_before_its_twin_is_trained() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let refused = |config: &RunConfig| {
+        let error = go(config, &at("run"), Start::New, None).unwrap_err().to_string();
+        assert!(!at("run").exists(), "{error}");
+        error
+    };
+    let error = refused(&staged(&["policy=all"]));
+    assert!(error.contains("`start_from.swap`") && error.contains("LIF neurons here"), "{error}");
+    let error = refused(&staged(&["replacement=relu"]));
+    assert!(error.contains("quantised ReLUs there"), "{error}");
+    let error = refused(&staged(&["policy={ kind = 'sites', include = ['nowhere'] }"]));
+    assert!(error.contains("nowhere"), "{error}");
+}
+
+/// A network that passes nothing on is told of once, by name, and in the files.
+#[test]
+fn a_silent_network_is_told_of_once() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    for (name, sets) in [("held-out", vec![]), ("none", vec!["data.validation_limit=0"])] {
+        let mut sets = sets;
+        sets.extend(["neuron.threshold=1000.0", "time_steps=2"]);
+        if name == "none" {
+            sets.extend(["data.held_out=0", "data.limit=160"]);
+        }
+        finish(&config(&sets), &at(name));
+        let metrics = RunFolder::open(at(name)).unwrap().metrics().unwrap();
+        assert_eq!(metrics[0].silent_sites.len(), 5, "{name}: {:?}", metrics[0]);
+        assert!(metrics[0].constant_scores, "{name}");
+        let warnings = metrics[0].warnings();
+        assert!(warnings[0].contains("`stem.act`") && warnings.len() == 2, "{warnings:?}");
+        assert!(metrics[1].warnings().is_empty(), "{name}: once");
+    }
+    finish(&config(&["policy=all", "time_steps=1"]), &at("fine"));
+    let metrics = RunFolder::open(at("fine")).unwrap().metrics().unwrap();
+    assert_eq!(metrics[0].warnings(), [""; 0]);
+    let line = std::fs::read_to_string(at("fine").join("metrics.jsonl")).unwrap();
+    assert!(!line.contains("silent_sites") && !line.contains("constant_scores"), "{line}");
+}
