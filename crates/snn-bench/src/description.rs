@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use snn_ir::{Adaptation, FirstMembrane, Spike, Synapse};
 use snn_ir::{
-    Code, ConversionOptions, Encoder, Form, Framing, GridOptions, Leak, Lif, Model, Op,
+    Code, ConversionOptions, Encoder, Form, Framing, GridOptions, Leak, Lif, Model, Node, Op,
     Preprocessing, Reset, Resolved, Site, SliceBy, Tensor, Threshold,
 };
 use snn_ir::{StreamKind as Kind, Streams};
@@ -253,9 +253,10 @@ fn node(
         multiplier,
         bound: bound.filter(|bound| bound.is_finite()),
         varies: info.varies,
-        detail: detail(&node.op, info.varies),
+        detail: detail(node, info.varies),
         role: role(&node.op),
-        reads: info.inputs.clone(),
+        // A delay begins a lane: what it yields is of another macro-step.
+        reads: if matches!(node.op, Op::Delay { .. }) { Vec::new() } else { info.inputs.clone() },
     }
 }
 
@@ -266,6 +267,7 @@ fn role(op: &Op) -> Role {
         (snn_ir::Role::Source | snn_ir::Role::Head, _) => Role::End,
         (snn_ir::Role::Synapse, _) => Role::Synapse,
         (snn_ir::Role::Join | snn_ir::Role::Gate, _) => Role::Join,
+        (snn_ir::Role::Delay, _) => Role::Delay,
         (
             snn_ir::Role::Norm | snn_ir::Role::Pool | snn_ir::Role::Shape | snn_ir::Role::Dropout,
             _,
@@ -274,11 +276,11 @@ fn role(op: &Op) -> Role {
 }
 
 /// Attributes that matter for what a node computes.
-fn detail(op: &Op, varies: bool) -> String {
+fn detail(node: &Node, varies: bool) -> String {
     let axes =
         |values: &[usize]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let mut parts = Vec::new();
-    match op {
+    match &node.op {
         Op::Conv(conv) => {
             parts.push(axes(&conv.kernel));
             for (name, values, usual) in
@@ -293,6 +295,9 @@ fn detail(op: &Op, varies: bool) -> String {
             }
         }
         Op::Pool { window, .. } => parts.push(axes(&window.kernel)),
+        Op::Delay { steps, .. } => {
+            parts.push(format!("{}, {steps} before", node.inputs.join(", ")));
+        }
         Op::ChannelSum { groups } if *groups > 1 => parts.push(format!("{groups} groups")),
         Op::Mask { inverted: true } => parts.push("inverted".into()),
         Op::Activation { site, .. } => match site {

@@ -26,8 +26,8 @@ pub use graph::resolve::{
 };
 pub use graph::{
     BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Counts, Geometry, Graph, GraphBuilder,
-    InitialWeights, MASKED, Node, Norm, Op, PoolKind, Readout, Role, SpikeJoin, WHITENING_EPS,
-    Window,
+    InitialWeights, MASKED, MAX_DELAY, Node, Norm, Op, PoolKind, Readout, Role, SpikeJoin, Stage,
+    WHITENING_EPS, Window,
 };
 pub use model::conversion::{
     CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,

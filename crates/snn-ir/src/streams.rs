@@ -49,9 +49,12 @@ impl Streams {
         for (index, (node, info)) in signature.graph.nodes.iter().zip(&resolved.nodes).enumerate() {
             let refuse =
                 |reason: &str| Error::Refused { node: node.name.clone(), reason: reason.into() };
-            let kinds: Vec<Kind> = info.inputs.iter().map(|&i| streams.kinds[i]).collect();
+            // The site that a delay reads may stand later.
+            let before: &[usize] =
+                if matches!(node.op, Op::Delay { .. }) { &[] } else { &info.inputs };
+            let kinds: Vec<Kind> = before.iter().map(|&i| streams.kinds[i]).collect();
             let inputs: Vec<&[f64]> =
-                info.inputs.iter().map(|&i| streams.bounds[i].as_slice()).collect();
+                before.iter().map(|&i| streams.bounds[i].as_slice()).collect();
             let uniform = kinds.iter().all(|k| *k == kinds[0]);
             let channels = info.shape[0];
             let bound = match &node.op {
@@ -75,8 +78,12 @@ impl Streams {
                         return Err(refuse("a site reads a current; put a synapse before it"));
                     }
                     check_code(site, *code).map_err(refuse)?;
-                    vec![site.levels().map_or(f64::INFINITY, f64::from); channels]
+                    site_bound(site, channels)
                 }
+                Op::Delay { .. } => match &signature.graph.nodes[info.inputs[0]].op {
+                    Op::Activation { site, .. } => site_bound(site, channels),
+                    _ => return Err(refuse("it delays what is no site")),
+                },
                 Op::Add => {
                     if !uniform || kinds[0] != Kind::Current {
                         return Err(refuse(
@@ -138,6 +145,11 @@ impl Streams {
         }
         Ok(streams)
     }
+}
+
+/// Largest absolute value that a site emits in each channel.
+fn site_bound(site: &Site, channels: usize) -> Vec<f64> {
+    vec![site.levels().map_or(f64::INFINITY, f64::from); channels]
 }
 
 /// Largest absolute value of each channel of the input.

@@ -101,6 +101,14 @@ pub enum Action {
         /// Highest level D.
         levels: u8,
     },
+    /// A delay yields the levels of a site of macro-steps before; the site's step goes into the
+    /// weights after the delay too.
+    Delayed {
+        /// The site.
+        site: String,
+        /// Macro-steps.
+        steps: usize,
+    },
     /// A one-to-one synapse is put where a stream of events enters a sum as it is.
     SynapseAdded {
         /// The stream.
@@ -454,6 +462,7 @@ impl Action {
             | Action::CarriesScales { .. }
             | Action::JoinsCurrents
             | Action::MeanOverTime
+            | Action::Delayed { .. }
             | Action::LastOverTime
             | Action::MaxOverTime
             | Action::Kept
@@ -526,6 +535,7 @@ impl Action {
             | Action::CarriesScales { .. }
             | Action::JoinsCurrents
             | Action::MeanOverTime
+            | Action::Delayed { .. }
             | Action::LastOverTime
             | Action::MaxOverTime
             | Action::Kept
@@ -569,6 +579,10 @@ impl fmt::Display for Action {
             }
             Action::StepMerged { levels } => {
                 write!(f, "emits levels 0 to {levels}; step merged into the weights that follow")
+            }
+            Action::Delayed { site, steps } => {
+                let plural = if *steps == 1 { "" } else { "s" };
+                write!(f, "the levels of `{site}` of {steps} macro-step{plural} before")
             }
             Action::SynapseAdded { stream } => {
                 write!(f, "one-to-one synapse for `{stream}`; its weight is the merged step")

@@ -4,5 +4,6 @@ mod agreement;
 mod breakers;
 #[cfg(feature = "data")]
 mod cli;
+mod delays;
 mod frames;
 mod networks;

@@ -238,6 +238,49 @@ impl GraphBuilder {
         self
     }
 
+    /// A delay `name` of `steps` macro-steps of the site `site`, which may be added later: where it
+    /// is, `shape` is the one that it will have. A delay of an earlier site is a tip like any other.
+    pub fn delay(
+        &mut self,
+        name: &str,
+        site: &str,
+        steps: usize,
+        shape: impl Into<Vec<usize>>,
+    ) -> &mut Self {
+        let op = Op::Delay { steps, shape: shape.into() };
+        self.push(name.into(), op, vec![site.into()]);
+        self
+    }
+
+    /// A recurrent site `name` on the current at the tip, of `[F]` or of an image: its spikes of
+    /// the macro-step before (`name.delay`) come back through learned weights without a bias
+    /// (`name.recurrent`: fully connected, or on images the convolution `window`, which keeps the
+    /// shape) and are added to the current (`name.sum`).
+    ///
+    /// A recurrent LIF layer for spoken digits (SHD, Cramer 2020):
+    ///
+    /// ```
+    /// use snn_ir::GraphBuilder;
+    ///
+    /// let mut net = GraphBuilder::new([700]);
+    /// net.linear("fc1", 128).recurrent_site("act1", None).linear("fc2", 20);
+    /// let graph = net.build()?;
+    /// assert_eq!(graph.node("act1.delay").unwrap().inputs, ["act1"]);
+    /// # Ok::<(), snn_ir::Error>(())
+    /// ```
+    pub fn recurrent_site(&mut self, name: &str, window: Option<Conv>) -> &mut Self {
+        let current = self.tip.clone();
+        let shape = self.shape().map(<[usize]>::to_vec).unwrap_or_default();
+        let synapse = match window {
+            Some(conv) => Op::Conv(conv),
+            None => Op::Linear { features: shape.iter().product(), bias: false },
+        };
+        let [delay, recurrent, sum] =
+            ["delay", "recurrent", "sum"].map(|part| format!("{name}.{part}"));
+        self.delay(&delay, name, 1, shape).op(&recurrent, synapse);
+        self.add(&sum, &[&current, &recurrent]).site(name)
+    }
+
     /// The sum `name` over the channels of each of `groups` groups of consecutive channels
     /// (eq. 6c), to as many channels.
     ///

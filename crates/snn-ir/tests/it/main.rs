@@ -2,6 +2,7 @@
 
 mod build;
 mod corpus;
+mod delay;
 mod encode;
 mod file;
 mod graph_file;
