@@ -21,6 +21,8 @@ pub(crate) struct Description<'a> {
     pub(crate) parameters: usize,
     pub(crate) neurons: usize,
     pub(crate) lif_neurons: usize,
+    /// Multiply-adds of a sample and a time step, computed densely.
+    pub(crate) multiply_adds: u64,
     pub(crate) preprocessing: &'a Preprocessing,
     pub(crate) encoder: Encoder,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +97,7 @@ impl<'a> Description<'a> {
                 .filter(|site| site.site.is_stateful())
                 .map(snn_ir::SiteInfo::neurons)
                 .sum(),
+            multiply_adds: model.graph().multiply_adds()?.iter().sum(),
             preprocessing: model.preprocessing(),
             encoder: model.encoder(),
             framing: model.framing(),
@@ -150,6 +153,10 @@ impl<'a> Description<'a> {
         }
         let ops: Vec<String> = ops.iter().map(|(op, count)| format!("{count} {op}")).collect();
         lines.push(format!("{}: {}", counted(self.nodes.len(), "node"), ops.join(", ")));
+        lines.push(format!(
+            "{:.2} million multiply-adds a time step, computed densely",
+            self.multiply_adds as f64 / 1e6
+        ));
         if let Some(ConversionOptions { codes, grid }) = self.conversion {
             let mut line = format!("converted with the code {}", codes.default.label());
             line.extend(

@@ -6,3 +6,4 @@ mod breakers;
 mod cli;
 mod delays;
 mod frames;
+mod networks;

@@ -2,6 +2,7 @@
 //! operation and its inputs.
 
 mod build;
+mod counts;
 mod file;
 mod initial;
 mod op;
@@ -9,7 +10,8 @@ mod recurrence;
 pub(crate) mod resolve;
 mod role;
 
-pub use build::GraphBuilder;
+pub use build::{GraphBuilder, SpikeJoin};
+pub use counts::Counts;
 pub use initial::{InitialWeights, WHITENING_EPS};
 pub use op::{
     BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, MAX_DELAY, Norm, Op, PoolKind, Window,

@@ -46,7 +46,7 @@ fn linear_layers_and_biases_are_uniform_in_their_fan_in() {
         &[4, 3, 3],
         vec![
             ("conv", Op::Conv(conv)),
-            ("pool", Op::GlobalPool { pool: snn_ir::PoolKind::Max }),
+            ("pool", Op::GlobalPool { pool: PoolKind::Max }),
             ("fc", Op::Linear { features: 400, bias: true }),
         ],
     );
@@ -255,7 +255,9 @@ fn what_cannot_begin_so_is_refused_by_name() {
     let whitening = InitialWeights::Whitening;
     for (error, expected) in [
         (
-            with(&|net| drop(net.conv("c", Conv::square(24, 3, 1)).initial(whitening).site("a"))),
+            with(&|net| {
+                net.conv("c", Conv::square(24, 3, 1)).initial(whitening).site("a");
+            }),
             "found 24 channels, fan_in 27, 1 groups, dilation [1, 1], reading the input",
         ),
         (
@@ -266,7 +268,9 @@ fn what_cannot_begin_so_is_refused_by_name() {
             "reading another node",
         ),
         (
-            with(&|net| drop(net.conv("c", Conv::square(4, 1, 1)).site("a").frozen())),
+            with(&|net| {
+                net.conv("c", Conv::square(4, 1, 1)).site("a").frozen();
+            }),
             "node `a`: frozen must be an attribute of convolutions and linear layers",
         ),
         (

@@ -10,6 +10,7 @@ mod init;
 mod kinds;
 mod mask;
 mod naive;
+mod networks;
 mod random;
 mod resolve;
 mod tiny;
