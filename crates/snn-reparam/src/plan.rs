@@ -544,6 +544,13 @@ impl Action {
     }
 }
 
+fn composed(input: &str, streams: usize) -> String {
+    match streams {
+        1 => format!("composed with the layer below it, `{input}`"),
+        _ => format!("composed with each of the {streams} streams that `{input}` sums"),
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -554,12 +561,7 @@ impl fmt::Display for Action {
             }
             Action::BecomesLayer { groups: 1 } => f.write_str("a layer of weights 1"),
             Action::BecomesLayer { groups } => write!(f, "a layer of weights 1 in {groups} groups"),
-            Action::Composed { input, streams: 1 } => {
-                write!(f, "composed with the layer below it, `{input}`")
-            }
-            Action::Composed { input, streams } => {
-                write!(f, "composed with each of the {streams} streams that `{input}` sums")
-            }
+            Action::Composed { input, streams } => f.write_str(&composed(input, *streams)),
             Action::ComposedAway => f.write_str("composed into all that read it"),
             Action::SumOfCurrents { window } => {
                 write!(f, "sum; 1/{window} merged into the weights before it")
