@@ -14,6 +14,7 @@ import ctypes
 import ctypes.util
 import os
 from ctypes import POINTER, byref, c_char_p, c_double, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import c_uint8, c_uint16
 from typing import NamedTuple, Optional
 
 
@@ -27,6 +28,19 @@ class Prediction(NamedTuple):
     class_index: int
     name: Optional[str]
     probability: float
+
+
+class Event(NamedTuple):
+    """One event of a camera: time in microseconds, column, row, and 1 for ON or 0 for OFF."""
+
+    t: int
+    x: int
+    y: int
+    polarity: int
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [("t", c_int64), ("x", c_uint16), ("y", c_uint16), ("polarity", c_uint8)]
 
 
 class _Prediction(ctypes.Structure):
@@ -73,7 +87,9 @@ def _load():
         ("session_free", None, handle),
         ("session_run", None, handle, c_char_p, size),
         ("session_run_frames", None, handle, c_char_p, size),
+        ("session_run_events", None, handle, POINTER(_Event), size, POINTER(size), size),
         ("session_push", None, handle, handle, c_char_p, size),
+        ("session_push_events", None, handle, handle, POINTER(_Event), size),
         ("session_sums", None, handle, POINTER(c_int64), size),
         ("session_logits", None, handle, POINTER(c_double), size),
         ("session_probabilities", None, handle, POINTER(c_double), size),
@@ -106,6 +122,16 @@ def _bytes(pixels, shape):
     if view.format != "B":
         raise SnnError(f"pixels must be bytes of 0 to 255, found values of format {view.format!r}")
     return view.tobytes()
+
+
+def _events(events):
+    """Events as an array of the library's structures."""
+    events = list(events)
+    for t, x, y, _ in events:
+        # Structures would keep the lowest bits of what does not fit.
+        if not (0 <= x < 1 << 16 and 0 <= y < 1 << 16 and -(1 << 63) <= t < 1 << 63):
+            raise SnnError(f"an event needs x and y from 0 to 65535, found x {x}, y {y}, t {t}")
+    return (_Event * len(events))(*(_Event(t, x, y, bool(p)) for t, x, y, p in events))
 
 
 class Model:
@@ -169,15 +195,44 @@ class Session:
         self._snn.snn_session_run_frames(self._handle, frames, len(frames))
         return self._scores()
 
+    def run_events(self, slices):
+        """Runs one recording of a camera, cut into as many slices of events as there are
+        macro-steps; see `Event`. The events of a slice are counted by polarity and pixel."""
+        slices = [list(events) for events in slices]
+        ends, end = [], 0
+        for events in slices:
+            end += len(events)
+            ends.append(end)
+        events = _events(event for events in slices for event in events)
+        ends = (c_size_t * len(ends))(*ends)
+        self._snn.snn_session_run_events(self._handle, events, len(events), ends, len(ends))
+        return self._scores()
+
     def push(self, frame):
         """One macro-step of a stream, of any length; the scores are those so far."""
         frame = _bytes(frame, self.model.input_shape)
+        self._snn.snn_session_push(self._handle, self._stream(), frame, len(frame))
+        return self._scores()
+
+    def push_events(self, events):
+        """One macro-step of a stream of events: those since the last push."""
+        events = _events(events)
+        self._snn.snn_session_push_events(self._handle, self._stream(), events, len(events))
+        return self._scores()
+
+    def restart(self):
+        """The next push begins a new stream."""
+        if self._state is not None:
+            self._snn.snn_state_free(self._state)
+            self._state = None
+
+    def _stream(self):
+        """The state of the stream, at rest before the first push."""
         if self._state is None:
             state = c_void_p()
             self._snn.snn_state_new(self._handle, byref(state))
             self._state = state
-        self._snn.snn_session_push(self._handle, self._state, frame, len(frame))
-        return self._scores()
+        return self._state
 
     def _scores(self):
         count = len(self.model.classes)

@@ -259,7 +259,10 @@ fn role(op: &Op) -> Role {
         (snn_ir::Role::Source | snn_ir::Role::Head, _) => Role::End,
         (snn_ir::Role::Synapse, _) => Role::Synapse,
         (snn_ir::Role::Join | snn_ir::Role::Gate, _) => Role::Join,
-        (snn_ir::Role::Norm | snn_ir::Role::Pool | snn_ir::Role::Shape, _) => Role::Other,
+        (
+            snn_ir::Role::Norm | snn_ir::Role::Pool | snn_ir::Role::Shape | snn_ir::Role::Dropout,
+            _,
+        ) => Role::Other,
     }
 }
 
@@ -283,6 +286,7 @@ fn detail(op: &Op, varies: bool) -> String {
             }
         }
         Op::Pool { window, .. } => parts.push(axes(&window.kernel)),
+        Op::ChannelSum { groups } if *groups > 1 => parts.push(format!("{groups} groups")),
         Op::Mask { inverted: true } => parts.push("inverted".into()),
         Op::Activation { site, .. } => match site {
             Site::Lif(lif) => lif_attributes(lif, &mut parts),

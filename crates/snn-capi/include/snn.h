@@ -19,8 +19,8 @@
  * are undefined behaviour, as with the functions of C. No Rust panic leaves the library.
  *
  * Pixels are bytes in C, H, W order, not normalised: a model subtracts its mean itself. Results
- * are integers, the sums of the head over macro-steps, and equal on every machine; logits are
- * these in floating point. */
+ * are integers, the sums of the head over macro-steps (of a head that does not sum: the last or the
+ * largest scores), and equal on every machine; logits are these in floating point. */
 #ifndef SNN_H
 #define SNN_H
 
@@ -195,7 +195,7 @@ snn_status snn_session_class(const SnnSession *session, size_t *class_index);
 /* The sums of the last run or push; `length` is the number of classes. */
 snn_status snn_session_sums(const SnnSession *session, int64_t *sums, size_t length);
 
-/* The same as logits: the mean over the macro-steps that ran. */
+/* The same as logits: the mean over the macro-steps that ran, or what else the head reads out. */
 snn_status snn_session_logits(const SnnSession *session, double *logits, size_t length);
 
 /* Softmax of the logits of the last run or push; `length` is the number of classes. */

@@ -107,8 +107,14 @@ impl Streams {
                     ));
                 }
                 Op::TimeMean | Op::TimeLast | Op::TimeMax => inputs[0].to_vec(),
+                Op::ChannelSum { .. } => {
+                    return Err(refuse("channel sums do not exist after conversion"));
+                }
                 Op::BatchNorm { .. } => {
                     return Err(refuse("batch norm does not exist after conversion"));
+                }
+                Op::Dropout { .. } | Op::DropPath { .. } => {
+                    return Err(refuse("dropout does not exist after conversion"));
                 }
                 // Values that are moved and not changed.
                 _ => {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph_edit::{Draft, kinds};
-use crate::passes::{codes, distribute, fold, merge, sum_pool};
+use crate::passes::{channel_sum, codes, compose, distribute, dropout, fold, merge, sum_pool};
 use crate::plan::{Action, Plan, Refusal};
 use snn_ir::Role;
 use snn_ir::StreamKind as Kind;
@@ -55,16 +55,19 @@ pub fn convert(trained: &Model, options: &ConvertOptions) -> Result<Conversion> 
     let mut draft = Draft::of(trained);
     let mut plan = Plan::default();
     codes::refuse_unknown_sites(&draft.graph, &options.codes, &mut plan);
+    dropout::remove(&mut draft, &mut plan);
+    channel_sum::to_layers(&mut draft, &mut plan)?;
     fold::batch_norms(&mut draft, &mut plan)?;
     distribute::adds(&mut draft, &mut plan);
     refuse_mixed_concatenations(&draft, &mut plan);
     refuse_masks_of_other_than_events(&draft, &mut plan);
     stop_if_refused(&plan)?;
+    let mut not_composed = compose::layers_of_currents(&mut draft, &mut plan)?;
     sum_pool::of_currents(&mut draft, &mut plan)?;
     stop_if_refused(&plan)?;
     merge::scales(&mut draft, &mut plan)?;
     codes::sites(&mut draft, &options.codes, &options.neurons, &mut plan)?;
-    refuse_synapses_of_currents(&draft, &mut plan);
+    refuse_synapses_of_currents(&draft, &mut not_composed, &mut plan);
     stop_if_refused(&plan)?;
     keep_the_rest(&draft, &mut plan);
     let mut signature = trained.signature().clone();
@@ -107,12 +110,19 @@ fn refuse_masks_of_other_than_events(draft: &Draft, plan: &mut Plan) {
     }
 }
 
-/// Real values never enter a convolution.
-fn refuse_synapses_of_currents(draft: &Draft, plan: &mut Plan) {
+/// Real values never enter a convolution; of layers that could have been composed with those below
+/// them the reason is known.
+fn refuse_synapses_of_currents(
+    draft: &Draft,
+    not_composed: &mut HashMap<String, Refusal>,
+    plan: &mut Plan,
+) {
     let kinds = kinds(&draft.graph);
     for node in &draft.graph.nodes {
         if node.op.role() == Role::Synapse && kinds[node.inputs[0].as_str()] == Kind::Current {
-            let reason = Refusal::ReadsCurrent { input: node.inputs[0].clone() };
+            let reason = not_composed
+                .remove(&node.name)
+                .unwrap_or_else(|| Refusal::ReadsCurrent { input: node.inputs[0].clone() });
             plan.refuse(&node.name, node.op.label(), reason);
         }
     }

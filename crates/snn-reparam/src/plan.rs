@@ -52,6 +52,8 @@ impl From<Written> for Entry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
+    /// Dropout is for training and removed.
+    TrainingOnly,
     /// A batch norm is absorbed by the layer before it.
     FoldedInto {
         /// The convolution or linear layer.
@@ -61,6 +63,20 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         poolings: Vec<String>,
     },
+    /// A channel sum becomes a convolution or linear layer of weights 1.
+    BecomesLayer {
+        /// Groups of channels.
+        groups: usize,
+    },
+    /// A layer that reads a sum of currents is composed with the layers below it.
+    Composed {
+        /// The sum.
+        input: String,
+        /// Layers and event streams that it sums: as many layers there are now.
+        streams: usize,
+    },
+    /// A layer or sum is gone, since its readers are composed with it.
+    ComposedAway,
     /// A linear reader of a sum of events is copied to every stream; the add comes behind it.
     MovedBefore {
         /// The add.
@@ -274,6 +290,37 @@ pub enum Refusal {
         /// The events.
         stream: String,
     },
+    /// A layer reads a current with something between, over which it does not compose.
+    #[error(
+        "it reads `{input}`, a current and not spikes, through `{between}` ({operation}), over \
+         which it cannot be composed with the layers below; put an activation site before it"
+    )]
+    BehindCurrent {
+        /// The input of the node.
+        input: String,
+        /// What stands between.
+        between: String,
+        /// Its operation.
+        operation: String,
+    },
+    /// Compositions would make too many layers.
+    #[error(
+        "it reads a sum of so many currents that compositions with them would make over {limit} \
+         layers; put an activation site before it"
+    )]
+    TooManyComposed {
+        /// The most layers.
+        limit: usize,
+    },
+    /// Compositions would have too many weights.
+    #[error(
+        "composed with the layers below, layers would have over {limit} weights; put an activation \
+         site before it"
+    )]
+    ComposedTooLarge {
+        /// The most weights.
+        limit: usize,
+    },
     /// A synapse reads a current.
     #[error(
         "it reads `{input}`, a current and not spikes; put an activation site (a spiking \
@@ -373,6 +420,8 @@ pub enum Effect {
     Converted,
     /// The node is absorbed by another one.
     Merged,
+    /// The node is gone: it did nothing but in training.
+    Removed,
     /// The node is new.
     Added,
     /// The node has no exact event form; the conversion fails.
@@ -385,6 +434,7 @@ impl fmt::Display for Effect {
             Effect::Kept => "kept",
             Effect::Converted => "converted",
             Effect::Merged => "merged",
+            Effect::Removed => "removed",
             Effect::Added => "added",
             Effect::Refused => "refused",
         })
@@ -395,7 +445,8 @@ impl Action {
     /// The action in one word.
     pub fn effect(&self) -> Effect {
         match self {
-            Action::FoldedInto { .. } => Effect::Merged,
+            Action::FoldedInto { .. } | Action::ComposedAway => Effect::Merged,
+            Action::TrainingOnly => Effect::Removed,
             Action::SynapseAdded { .. } => Effect::Added,
             Action::Coded { code: Code::Binary | Code::Ternary, .. }
             | Action::MaxOfLevels
@@ -408,6 +459,8 @@ impl Action {
             | Action::Kept
             | Action::SumBelow { .. } => Effect::Kept,
             Action::MovedBefore { .. }
+            | Action::BecomesLayer { .. }
+            | Action::Composed { .. }
             | Action::SumOfCurrents { .. }
             | Action::SumOfEvents { .. }
             | Action::IntegerPixels
@@ -447,8 +500,12 @@ impl Action {
     /// The line of a summary that counts the action; `None` for what stays as it is.
     fn heading(&self) -> Option<String> {
         Some(match self {
+            Action::TrainingOnly => "dropouts removed, which are for training".into(),
             Action::FoldedInto { .. } => "batch norms folded into the layers before them".into(),
             Action::MovedBefore { .. } => "readers of a sum copied to its streams".into(),
+            Action::BecomesLayer { .. } => "channel sums made layers of weights 1".into(),
+            Action::Composed { .. } => "layers composed with those below them".into(),
+            Action::ComposedAway => "layers and sums gone, since their readers hold them".into(),
             Action::SumOfCurrents { .. } | Action::SumOfEvents { .. } => {
                 "averages made sums, their divisors merged into weights".into()
             }
@@ -480,6 +537,7 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Action::TrainingOnly => f.write_str("for training only"),
             Action::FoldedInto { layer, poolings } => {
                 write!(f, "folded into `{layer}`")?;
                 for (number, pooling) in poolings.iter().enumerate() {
@@ -491,6 +549,15 @@ impl fmt::Display for Action {
             Action::MovedBefore { add, streams } => {
                 write!(f, "moved before `{add}`, one for each of its {streams} streams")
             }
+            Action::BecomesLayer { groups: 1 } => f.write_str("a layer of weights 1"),
+            Action::BecomesLayer { groups } => write!(f, "a layer of weights 1 in {groups} groups"),
+            Action::Composed { input, streams: 1 } => {
+                write!(f, "composed with the layer below it, `{input}`")
+            }
+            Action::Composed { input, streams } => {
+                write!(f, "composed with each of the {streams} streams that `{input}` sums")
+            }
+            Action::ComposedAway => f.write_str("composed into all that read it"),
             Action::SumOfCurrents { window } => {
                 write!(f, "sum; 1/{window} merged into the weights before it")
             }

@@ -23,10 +23,15 @@ pub(crate) fn train(
 ) -> Result<Outcome> {
     let mut options = options.clone();
     if RunFolder::begun(folder, options.start).is_none() {
-        check(config, twin, &options)?;
-        let claimed = RunFolder::claim(folder, config, options.start)?;
         let nested = folder.join(TWIN);
-        let begun = RunFolder::open(&nested).ok();
+        let begun = match options.start {
+            Start::Resume => RunFolder::open(&nested).ok(),
+            Start::New | Start::Overwrite => None,
+        };
+        if begun.is_none() {
+            check(config, twin, &options)?;
+        }
+        let claimed = RunFolder::claim(folder, config, options.start)?;
         if begun.as_ref().map(RunFolder::result).transpose()?.flatten().is_none() {
             progress(Progress::Stage { number: 1, of: 2, name: TWIN });
             let start = if begun.is_some() { Start::Resume } else { Start::New };

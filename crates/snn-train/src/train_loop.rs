@@ -18,7 +18,7 @@ use crate::run::clock::Clock;
 use crate::run::metrics::{EpochMetrics, RunResult, TwinResult, peak_memory_bytes};
 use crate::run::tensorboard::EventFile;
 use crate::trainable::{StepSize, Trainable};
-use snn_core::{FiringRate, Pixels, arrays};
+use snn_core::{DropoutKey, FiringRate, Pixels, arrays};
 use snn_data::{Loader, Source};
 use snn_hybrid::Placement;
 use snn_ir::Model;
@@ -128,6 +128,8 @@ pub(crate) fn fit(
             let pixels = Pixels::new(&input(&batch.samples), device)?;
             let targets = Targets::of(&batch.targets, recipe.label_smoothing, device)?;
 
+            let step = (first + position.step) as u64;
+            network.begin(DropoutKey { seed: recipe.seed, step });
             let scores = network.forward(&pixels)?;
             let loss = recipe.loss.of(&scores, &targets)?;
             let loss = distilled(recipe, job.teacher, loss, &scores, &targets, &pixels)?;

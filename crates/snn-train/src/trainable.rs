@@ -1,7 +1,7 @@
 //! The networks that the loop trains: off the grid, or fine-tuned on it.
 
 use crate::error::Result;
-use snn_core::{FiringRate, Forward, GridNetwork, Mode, Network, Parameter, Pixels};
+use snn_core::{DropoutKey, FiringRate, Forward, GridNetwork, Mode, Network, Parameter, Pixels};
 use snn_ir::{Model, Signature, Weights};
 use tch::{Device, Tensor};
 
@@ -25,6 +25,8 @@ pub(crate) trait Trainable {
     fn step_size(&self) -> StepSize;
     /// Time steps T.
     fn time_steps(&self) -> usize;
+    /// Says which step the next training pass is of, for what is random in it.
+    fn begin(&mut self, key: DropoutKey);
     /// Class scores with gradients; on the grid those of all macro-steps are not told apart.
     fn forward(&self, pixels: &Pixels) -> Result<Forward>;
     /// Class scores without gradients, and the firing rate of each site.
@@ -64,6 +66,10 @@ impl Trainable for OffGrid {
 
     fn time_steps(&self) -> usize {
         self.signature.time_steps
+    }
+
+    fn begin(&mut self, key: DropoutKey) {
+        self.network.set_dropout_key(key);
     }
 
     fn forward(&self, pixels: &Pixels) -> Result<Forward> {
@@ -121,6 +127,9 @@ impl Trainable for OnGrid {
     fn time_steps(&self) -> usize {
         self.time_steps
     }
+
+    /// Dropout does not exist on the grid.
+    fn begin(&mut self, _: DropoutKey) {}
 
     fn forward(&self, pixels: &Pixels) -> Result<Forward> {
         let logits = self.network.forward(pixels, Mode::Train)?.logits;

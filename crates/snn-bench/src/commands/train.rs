@@ -94,6 +94,7 @@ pub(crate) fn train(config: &RunConfig, folder: &Path, options: &Options) -> Res
 }
 
 /// Runs a training loop to its end with progress on stderr.
+#[expect(clippy::too_many_lines, reason = "one arm for each thing that is told")]
 pub(crate) fn with_progress(
     device: Device,
     training: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> snn_train::Result<snn_train::Outcome>,

@@ -62,7 +62,7 @@ impl Role {
             Role::Spiking => "LIF",
             Role::Relu => "ReLU",
             Role::Join => "add, concat, mask",
-            Role::Other => "norm, pool, flatten",
+            Role::Other => "norm, pool, flatten, dropout",
         }
     }
 }

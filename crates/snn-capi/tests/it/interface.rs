@@ -34,7 +34,7 @@ fn off_grid() -> Model {
     Model::new(signature, weights)
 }
 
-fn model() -> Model {
+pub(crate) fn model() -> Model {
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![2, 3, 4] }, &[]);
     graph.push("flat", Op::Flatten, &["image"]);

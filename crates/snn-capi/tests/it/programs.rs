@@ -1,6 +1,7 @@
 //! The examples in C and Python, on the shipped network: the results of the Rust interface.
 
 use snn_runtime::Deployment;
+use snn_runtime::deploy::{Event, windows};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -108,6 +109,78 @@ fn the_examples_in_c_run_with_either_library() {
         assert_eq!(lines[2..5], lines[6..9], "a stream of T frames is the image: {printed}");
         let batch = lines[9].rsplit_once(' ').unwrap();
         assert!(batch.0.ends_with(batch.1), "both images of the batch are the same: {printed}");
+    }
+}
+
+/// A recording in windows, by the Rust interface: a line each, as the examples print them.
+fn windows_of(model: &Path, events: &[Event], micros: u64) -> String {
+    let mut session = Deployment::load(model).unwrap().session();
+    let (mut state, mut until) = (session.rest(), events[0].t);
+    let lines = windows(events, micros.try_into().unwrap()).map(|window| {
+        until += i64::try_from(micros).unwrap();
+        let best = session.push_events(&mut state, window).unwrap().prediction();
+        let (count, name) = (window.len(), best.label());
+        format!("{until} us, {count} events: {:5.1} % {name}\n", 100.0 * best.probability)
+    });
+    lines.collect()
+}
+
+#[test]
+#[cfg(unix)]
+fn the_examples_run_a_recording_as_its_events_arrive() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model.safetensors");
+    super::interface::model().save(&model).unwrap();
+    // 300 events on the sensor of 4x3, with a pause of several windows.
+    let event = |i: u16| {
+        let t = 20 * i64::from(i) + if i < 100 { 7 } else { 3_000 };
+        Event { t, x: i * 7 % 4, y: i * 5 % 3, polarity: i % 5 < 2 }
+    };
+    let events: Vec<Event> = (0..300).map(event).collect();
+    let record = |event: &Event| {
+        let [.., high, middle, low] = event.t.to_be_bytes();
+        let [x, y] = [event.x, event.y].map(|at| u8::try_from(at).unwrap());
+        [x, y, high | u8::from(event.polarity) << 7, middle, low]
+    };
+    let bytes: Vec<u8> = events.iter().flat_map(record).collect();
+    let recording = folder.path().join("recording.bin");
+    let run = |command: &mut Command, bytes: &[u8]| {
+        std::fs::write(&recording, bytes).unwrap();
+        let file = std::fs::File::open(&recording).unwrap();
+        command.arg(&model).arg("500").stdin(file).output().unwrap()
+    };
+    let expected = windows_of(&model, &events, 500);
+    assert!(expected.lines().count() > 15 && expected.contains(" 0 events"), "{expected}");
+    let mut programs = Vec::new();
+    if is_here("cc") {
+        programs.push(compiled("events", shared_name(), folder.path()));
+    }
+    if is_here("python3") {
+        let mut python = Command::new("python3");
+        python.arg(root().join("examples/python/events.py"));
+        python.env("SNN_LIBRARY", libraries().join(shared_name()));
+        programs.push(python);
+    }
+    for mut program in programs {
+        let whole = run(&mut program, &bytes);
+        assert!(whole.status.success(), "{whole:?}");
+        assert_eq!(String::from_utf8(whole.stdout).unwrap(), expected, "{program:?}");
+    }
+    // In Python also a whole recording in slices, and what is wrong.
+    if is_here("python3") {
+        let script = "import sys; from snn import *\n\
+            m = Model(sys.argv[1]); s = m.session(); e = [Event(1, 3, 2, 1), Event(2, 0, 0, 0)]\n\
+            for part in (e, [], e[:1]): streamed = s.push_events(part)\n\
+            assert streamed == m.session().run_events([e, [], e[:1]])\n\
+            s.restart(); first = s.push_events(e); s.restart(); assert s.push_events(e) == first\n\
+            for wrong in (lambda: s.run_events([e]), lambda: s.push_events([Event(0, 4, 0, 1)]),\n\
+            \x20       lambda: s.push_events([Event(0, -1, 0, 1)])):\n\
+            \x20   try: wrong()\n\
+            \x20   except SnnError as error: assert str(error)\n\
+            \x20   else: raise AssertionError('taken')\n";
+        let mut python = Command::new("python3");
+        python.args(["-c", script]).arg(&model).current_dir(root().join("examples/python"));
+        output(python.env("SNN_LIBRARY", libraries().join(shared_name())));
     }
 }
 

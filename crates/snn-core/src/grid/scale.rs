@@ -22,7 +22,7 @@ pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>>
                 Role::Join if matches!(node.op, Op::Concat) => {
                     own[channel..channel + count].to_vec()
                 }
-                Role::Pool | Role::Join => own.clone(),
+                Role::Pool | Role::Join | Role::Dropout => own.clone(),
                 // These read events.
                 Role::Source | Role::Synapse | Role::Norm | Role::Gate => continue,
             };

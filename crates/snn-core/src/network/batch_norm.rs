@@ -1,7 +1,7 @@
 //! Running statistics of batch norm, measured again with the weights as they are.
 
 use crate::error::Error;
-use crate::network::Network;
+use crate::network::{DropoutKey, Network};
 use crate::options::Mode;
 use crate::tensor::Pixels;
 use snn_ir::{Norm, Op};
@@ -38,11 +38,16 @@ impl Network {
             sums.push(statistic.f_zeros_like().map_err(Error::from)?);
         }
         let mut count = 0_u32;
+        let key = self.interpreter.dropout_key;
         for pixels in batches {
             let pixels = pixels?;
+            // A training pass, with masks that no step of the optimiser has had.
+            let seed = key.map_or(0, |key| key.seed);
+            self.set_dropout_key(DropoutKey { seed, step: u64::MAX - u64::from(count) });
             self.add_statistics(&pixels, &mut statistics, &momenta, &mut sums)?;
             count = count.saturating_add(1);
         }
+        self.interpreter.dropout_key = key;
         if count > 0 {
             for (statistic, sum) in statistics.iter_mut().zip(&sums) {
                 let mean = sum.f_div_scalar(f64::from(count)).map_err(Error::from)?;

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::fused::{BatchNorm, BatchStatistics, Term};
+use crate::network::dropout::{self, DropoutKey};
 use crate::network::parameter::Parameter;
 use crate::network::schedule::{Read, Step, Value, every_node, fused_sites, walk};
 use crate::network::site::{SiteContext, real_site};
@@ -30,6 +31,8 @@ pub(crate) struct Interpreter {
     index: Arc<HashMap<String, usize>>,
     registry: Registry,
     pub(crate) training: TrainingOptions,
+    /// What the masks of training passes are drawn from.
+    pub(crate) dropout_key: Option<DropoutKey>,
     fast_evaluation: bool,
     every_node: Arc<[Step]>,
     fused_sites: Arc<[Step]>,
@@ -71,6 +74,7 @@ impl Interpreter {
             index: Arc::new(index),
             registry: setup.registry,
             training: setup.training,
+            dropout_key: None,
             fast_evaluation: setup.fast_evaluation,
             every_node: every_node(&setup.resolved).into(),
             fused_sites: fused_sites(&setup.graph, &setup.resolved).into(),
@@ -100,6 +104,7 @@ impl Interpreter {
             index: Arc::clone(&self.index),
             registry: self.registry.clone(),
             training: self.training,
+            dropout_key: self.dropout_key,
             fast_evaluation: self.fast_evaluation,
             every_node: Arc::clone(&self.every_node),
             fused_sites: Arc::clone(&self.fused_sites),
@@ -201,6 +206,15 @@ impl Interpreter {
                     real_site(site, &context, &terms.collect::<Result<Vec<_>>>()?, observer)?;
                 let value = value.ok_or_else(|| refused(node, "is a site of the grid"))?;
                 Ok(value.with(value.data.f_to_kind(kind)?))
+            }
+            Op::Dropout { .. } | Op::DropPath { .. } if pass.mode == Mode::Evaluate => {
+                Ok(x.with(x.data.shallow_clone()))
+            }
+            Op::Dropout { rate } => {
+                dropout::drop(x, *rate, dropout::Unit::Value, &node.name, self.dropout_key)
+            }
+            Op::DropPath { rate } => {
+                dropout::drop(x, *rate, dropout::Unit::Sample, &node.name, self.dropout_key)
             }
             op if op.role().is_stateless() => stateless(node, inputs),
             _ => Err(refused(node, "can only stand at an end of the graph")),

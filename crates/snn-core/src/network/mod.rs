@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod checkpointing;
+mod dropout;
 mod interpreter;
 pub(crate) mod parameter;
 pub(crate) mod schedule;
@@ -14,6 +15,7 @@ use crate::observe::monitor::{Monitor, Monitoring, SiteMonitor};
 use crate::observe::observer::{FiringRate, Observer};
 use crate::options::{Checkpointing, Mode, NetworkOptions, Precision};
 use crate::tensor::{Pixels, int, weight};
+pub use dropout::DropoutKey;
 use interpreter::{Interpreter, Setup};
 use parameter::Parameter;
 use schedule::Value;
@@ -130,10 +132,17 @@ impl Network {
         self.interpreter.kind
     }
 
+    /// What the masks of dropout and drop-path are drawn from in the training passes from here on.
+    /// Give each optimisation step its own; a network without dropout needs none.
+    pub fn set_dropout_key(&mut self, key: DropoutKey) {
+        self.interpreter.dropout_key = Some(key);
+    }
+
     /// Class scores of a batch.
     ///
     /// # Errors
-    /// The pixels do not fit the model, a batch is too small for batch statistics, or libtorch
+    /// The pixels do not fit the model, a batch is too small for batch statistics, the graph has
+    /// dropout and a training pass no key of its masks ([`Network::set_dropout_key`]), or libtorch
     /// fails.
     pub fn forward(&self, pixels: &Pixels, mode: Mode) -> Result<Forward> {
         self.run(pixels, mode, None)

@@ -89,7 +89,7 @@ fn unambiguous(x: &Tensor) -> Result<Tensor> {
     Ok(x.f_reshape([-1])?.f_reshape(x.size())?)
 }
 
-/// A node that has neither weights nor state (eqs. 5, 6 and 6b).
+/// A node that has neither weights nor state (eqs. 5, 6, 6b and 6c).
 pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
     let Some(first) = inputs.first() else {
         return Err(refused(node, "has no inputs"));
@@ -138,6 +138,7 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
                 inputs.iter().map(|value| over_time(value, steps)).collect::<Result<Vec<_>>>()?;
             Ok(Value { data: Tensor::f_cat(&spread, 1)?, steps })
         }
+        Op::ChannelSum { groups } => Ok(first.with(channel_sum(x, *groups)?)),
         Op::Mask { inverted } => mask(first, &inputs[snn_ir::MASKED], *inverted),
         _ => Err(refused(node, "has weights or state")),
     }
@@ -167,6 +168,19 @@ fn add(inputs: &[Value]) -> Result<Value> {
         };
     }
     Ok(Value { data: sum, steps: sum_steps })
+}
+
+/// Eq. 6c, channels last in memory as all else.
+fn channel_sum(x: &Tensor, groups: usize) -> Result<Tensor> {
+    let mut shape = x.size();
+    let each = shape[1] / int(groups);
+    shape[1] = int(groups);
+    shape.insert(2, each);
+    let sum = x.f_reshape(shape)?.f_sum_dim_intlist([2_i64].as_slice(), false, x.f_kind()?)?;
+    if sum.dim() == 2 {
+        return Ok(sum);
+    }
+    Ok(sum.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }
 
 /// Eq. 6b. Gradients flow into both, as of any product.

@@ -245,7 +245,8 @@ fn fast_evaluation_has_the_precision_of_training() {
         network.forward(&pixels(6), Mode::Evaluate).unwrap().logits
     };
     let exact = logits(Precision::F32, false);
-    assert_eq!(relative(&logits(Precision::Bf16, false), &exact), 0.0, "plain evaluation is f32");
+    let plain = relative(&logits(Precision::Bf16, false), &exact);
+    assert!(plain <= 0.0, "plain evaluation is f32");
     let rounded = relative(&logits(Precision::Bf16, true), &exact);
     assert!(rounded > 0.0 && rounded < 0.3, "{rounded}");
 }

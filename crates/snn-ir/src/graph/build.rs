@@ -174,6 +174,18 @@ impl GraphBuilder {
         self.op(name, Op::Linear { features, bias: true })
     }
 
+    /// Dropout `name` of values of the tip in training; evaluation passes them on, and conversion
+    /// removes the node.
+    pub fn dropout(&mut self, name: &str, rate: f64) -> &mut Self {
+        self.op(name, Op::Dropout { rate })
+    }
+
+    /// Drop-path `name` (stochastic depth): for some samples of a training step the tip, the end of
+    /// a branch, is zero.
+    pub fn drop_path(&mut self, name: &str, rate: f64) -> &mut Self {
+        self.op(name, Op::DropPath { rate })
+    }
+
     /// The voting layer `name` (Fang 2021): the score of each class is the mean of as many inputs
     /// in a row as there are for each, a linear layer of frozen weights.
     pub fn voting(&mut self, name: &str, classes: usize) -> &mut Self {
@@ -209,6 +221,26 @@ impl GraphBuilder {
     pub fn concat(&mut self, name: &str, inputs: &[&str]) -> &mut Self {
         self.push(name.into(), Op::Concat, inputs.iter().map(ToString::to_string).collect());
         self
+    }
+
+    /// The sum `name` over the channels of each of `groups` groups of consecutive channels
+    /// (eq. 6c), to as many channels.
+    ///
+    /// ```
+    /// use snn_ir::{Conv, GraphBuilder, PoolKind};
+    ///
+    /// // Q-K token attention of two heads (QKFormer, Zhou 2024).
+    /// let mut net = GraphBuilder::new([3, 8, 8]);
+    /// net.conv_site("stem", Conv::square(16, 3, 1));
+    /// net.conv_site("q", Conv::square(16, 1, 1)).channel_sum("sum", 2).site("attention");
+    /// net.at("stem.act").conv_site("k", Conv::square(16, 1, 1));
+    /// net.mask("qk", "attention", "k.act");
+    /// let graph = net.global_pool("pool", PoolKind::Average).linear("fc", 10).build()?;
+    /// # let _ = graph;
+    /// # Ok::<(), snn_ir::Error>(())
+    /// ```
+    pub fn channel_sum(&mut self, name: &str, groups: usize) -> &mut Self {
+        self.op(name, Op::ChannelSum { groups })
     }
 
     /// The events of node `x` where node `mask` has a spike, `y = m · x` (eq. 6b). The mask is

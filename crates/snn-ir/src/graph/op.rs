@@ -52,6 +52,13 @@ pub enum Op {
     /// Concatenation of two or more inputs along channels (eq. 6).
     #[serde(deserialize_with = "no_fields")]
     Concat,
+    /// The sum over the channels of each group of consecutive channels, `[C, …]` to
+    /// `[groups, …]` (eq. 6c). Conversion makes it the convolution of weights 1 that it is.
+    ChannelSum {
+        /// Groups; they divide the channels. Absent in a file: 1, the sum over all channels.
+        #[serde(default = "one")]
+        groups: usize,
+    },
     /// A stream of events where a mask of binary spikes has a spike, and zero elsewhere:
     /// `y = m · x` of the inputs `m` and `x` in this order (eq. 6b).
     Mask {
@@ -67,6 +74,17 @@ pub enum Op {
         /// How it sends its level, once converted (eq. 15).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<Code>,
+    },
+    /// Dropout of values in training, one mask for all macro-steps (eq. 6a); conversion removes
+    /// it.
+    Dropout {
+        /// Share of the values that are dropped, at least 0 and below 1.
+        rate: f64,
+    },
+    /// Dropout of a whole branch for a sample in training (eq. 6a); conversion removes it.
+    DropPath {
+        /// Share of the samples for which the branch is dropped, at least 0 and below 1.
+        rate: f64,
     },
     /// The head: the mean over macro-steps of the class scores (eq. 7).
     #[serde(deserialize_with = "no_fields")]
@@ -101,8 +119,11 @@ impl Op {
             Op::Flatten => "flatten",
             Op::Add => "add",
             Op::Concat => "concat",
+            Op::ChannelSum { .. } => "channel_sum",
             Op::Mask { .. } => "mask",
             Op::Activation { site, .. } => site.label(),
+            Op::Dropout { .. } => "dropout",
+            Op::DropPath { .. } => "drop_path",
             Op::TimeMean => "time_mean",
             Op::TimeLast => "time_last",
             Op::TimeMax => "time_max",
@@ -154,6 +175,12 @@ impl Op {
                 }
                 Ok(parts)
             }
+            Op::ChannelSum { .. } if form != Form::Trained => {
+                Err("a channel sum does not exist after conversion; it is a convolution there")
+            }
+            Op::Dropout { .. } | Op::DropPath { .. } if form != Form::Trained => {
+                Err("dropout is for training; conversion removes it")
+            }
             Op::Activation { code, .. } if code.is_some() == (form == Form::Trained) => {
                 Err("a site has a code after conversion and only then")
             }
@@ -164,6 +191,9 @@ impl Op {
             | Op::Flatten
             | Op::Add
             | Op::Concat
+            | Op::ChannelSum { .. }
+            | Op::Dropout { .. }
+            | Op::DropPath { .. }
             | Op::Mask { .. }
             | Op::TimeMean
             | Op::TimeLast

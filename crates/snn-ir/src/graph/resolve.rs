@@ -279,8 +279,10 @@ impl Values {
             Op::Pool { pool: PoolKind::Max, .. }
             | Op::GlobalPool { pool: PoolKind::Max }
             | Op::Flatten
+            | Op::Dropout { .. }
+            | Op::DropPath { .. }
             | Op::Concat => inputs.find(|values| *values != Self::Binary).unwrap_or(Self::Binary),
-            Op::Pool { .. } | Op::GlobalPool { .. } | Op::Add => {
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::ChannelSum { .. } | Op::Add => {
                 inputs.find(|values| *values == Self::Current).unwrap_or(Self::Sums)
             }
             Op::Mask { .. } => inputs.nth(MASKED).unwrap_or(Self::Current),
@@ -328,8 +330,11 @@ fn check_arity(node: &Node) -> Result<()> {
         | Op::BatchNorm { .. }
         | Op::Pool { .. }
         | Op::GlobalPool { .. }
+        | Op::ChannelSum { .. }
         | Op::Flatten
         | Op::Activation { .. }
+        | Op::Dropout { .. }
+        | Op::DropPath { .. }
         | Op::TimeMean
         | Op::TimeLast
         | Op::TimeMax => ("one", |n| n == 1),
@@ -420,6 +425,11 @@ fn check_attributes(node: &Node) -> Result<()> {
                 return fail("momentum", "above 0 and at most 1", momentum.to_string());
             }
         }
+        Op::Dropout { rate } | Op::DropPath { rate } => {
+            if !(0.0..1.0).contains(rate) {
+                return fail("rate", "at least 0 and below 1", rate.to_string());
+            }
+        }
         Op::Activation { site, .. } => {
             if let Some((field, expected, found)) = site.fault() {
                 return fail(field, expected, found);
@@ -432,6 +442,7 @@ fn check_attributes(node: &Node) -> Result<()> {
         | Op::Flatten
         | Op::Add
         | Op::Concat
+        | Op::ChannelSum { .. }
         | Op::Mask { .. }
         | Op::TimeMean
         | Op::TimeLast
@@ -470,7 +481,11 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
         }
         Op::GlobalPool { .. } => Ok(vec![inputs[0][0]]),
         Op::Flatten => Ok(vec![inputs[0].iter().product()]),
-        Op::Scale | Op::BatchNorm { .. } | Op::Activation { .. } => Ok(inputs[0].to_vec()),
+        Op::Scale
+        | Op::BatchNorm { .. }
+        | Op::Activation { .. }
+        | Op::Dropout { .. }
+        | Op::DropPath { .. } => Ok(inputs[0].to_vec()),
         Op::Add => match inputs.iter().find(|shape| **shape != inputs[0]) {
             Some(other) => Err(misfit(format!("equal shapes {:?}", inputs[0]), other)),
             None => Ok(inputs[0].to_vec()),
@@ -483,6 +498,14 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
                 shape[0] = inputs.iter().fold(0_usize, |sum, s| sum.saturating_add(s[0]));
                 Ok(shape)
             }
+        }
+        Op::ChannelSum { groups } => {
+            if *groups == 0 || !inputs[0][0].is_multiple_of(*groups) {
+                return Err(misfit(format!("channels that {groups} groups divide"), inputs[0]));
+            }
+            let mut shape = inputs[0].to_vec();
+            shape[0] = *groups;
+            Ok(shape)
         }
         Op::Mask { .. } => {
             mask_shape(inputs[0], inputs[MASKED]).map_err(|expected| misfit(expected, inputs[0]))

@@ -29,12 +29,14 @@ pub enum Role {
     Norm,
     /// An activation site.
     Site,
-    /// Pooling, over a window or the whole image.
+    /// Pooling, over a window or the whole image, or sums over channels.
     Pool,
     /// Another shape of the same values: flatten.
     Shape,
     /// Several streams made one: add, concat.
     Join,
+    /// Values dropped in training, nothing else: dropout, drop-path.
+    Dropout,
     /// A stream that passes where another one lets it: mask.
     Gate,
     /// The class scores.
@@ -104,9 +106,10 @@ impl Op {
             Op::Conv(_) | Op::Linear { .. } | Op::Scale => Role::Synapse,
             Op::BatchNorm { .. } => Role::Norm,
             Op::Activation { .. } => Role::Site,
-            Op::Pool { .. } | Op::GlobalPool { .. } => Role::Pool,
+            Op::Pool { .. } | Op::GlobalPool { .. } | Op::ChannelSum { .. } => Role::Pool,
             Op::Flatten => Role::Shape,
             Op::Add | Op::Concat => Role::Join,
+            Op::Dropout { .. } | Op::DropPath { .. } => Role::Dropout,
             Op::Mask { .. } => Role::Gate,
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Role::Head,
         }
@@ -134,6 +137,10 @@ impl Op {
                 Op::Add | Op::Pool { .. } | Op::GlobalPool { .. } => {
                     (0..output).map(|c| (c, c)).collect()
                 }
+                Op::ChannelSum { groups } => {
+                    let each = (width / groups).max(1);
+                    (0..width).map(|c| (c / each, c)).collect()
+                }
                 Op::Flatten => {
                     let each = (output / width.max(1)).max(1);
                     (0..output).map(|f| (f, f / each)).collect()
@@ -157,7 +164,7 @@ impl Op {
             Role::Source => Kind::Pixels,
             Role::Site => Kind::Events,
             Role::Synapse | Role::Norm | Role::Head => Kind::Current,
-            Role::Pool | Role::Shape | Role::Join | Role::Gate => inputs
+            Role::Pool | Role::Shape | Role::Join | Role::Gate | Role::Dropout => inputs
                 .into_iter()
                 .reduce(|a, b| match (a, b) {
                     (Kind::Current, _) | (_, Kind::Current) => Kind::Current,

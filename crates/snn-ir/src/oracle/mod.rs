@@ -342,11 +342,22 @@ fn stateless<A: Number>(
                 .map(|c| pooled(node, *pool, x, shape, c, [0, 0], Geometry::whole([h, w]), h * w))
                 .collect::<Result<_>>()?
         }
-        Op::Flatten => x.to_vec(),
+        // Dropout is for training.
+        Op::Flatten | Op::Dropout { .. } | Op::DropPath { .. } => x.to_vec(),
         Op::Add => (0..x.len())
             .map(|i| inputs[1..].iter().fold(x[i], |sum, (other, _)| sum + other[i]))
             .collect(),
         Op::Concat => inputs.iter().flat_map(|(x, _)| x.iter().copied()).collect(),
+        Op::ChannelSum { groups } => {
+            let (each, size) = (shape[0] / groups, height * width);
+            let value = |g: usize, p: usize| {
+                (0..each).fold(A::default(), |sum, c| sum + x[(g * each + c) * size + p])
+            };
+            (0..*groups)
+                .flat_map(|g| (0..size).map(move |p| (g, p)))
+                .map(|(g, p)| value(g, p))
+                .collect()
+        }
         Op::Mask { inverted } => masked(inputs[0], inputs[MASKED], *inverted),
         Op::Input { .. } | Op::Activation { .. } | Op::TimeMean | Op::TimeLast | Op::TimeMax => {
             return Err(Error::Refused {

@@ -2,7 +2,8 @@
 //! function of its seed.
 
 use crate::graph::{
-    BATCH_NORM_MOMENTUM, Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Window,
+    BATCH_NORM_MOMENTUM, Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Role,
+    Window,
 };
 use crate::model::weights::{Tensor, Weights};
 use crate::model::{Form, Model, Preprocessing, Signature, WeightSpec, weight_specs};
@@ -40,9 +41,10 @@ pub fn trained(seed: u64, numbers: Numbers) -> Model {
     trained_with(seed, numbers, Sites::Basic)
 }
 
-/// Draws a trained model: convolutions with stride, groups, padding and dilation, batch norm,
-/// pooling of events and of currents, residual and membrane streams, concatenation, masks, IF, LIF,
-/// PLIF and QuantRelu sites (and others, if asked), T of 1 to 6, D of 1 to 15.
+/// Draws a trained model: convolutions with stride, groups, dilation and padding of each side, batch
+/// norm with and without scale, also after max poolings, pooling of events and of currents, residual
+/// and membrane streams, concatenation, masks, dropout, every head, IF, LIF, PLIF and QuantRelu
+/// sites (and others, if asked), T of 1 to 6, D of 1 to 15.
 pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let mut draw = Draw {
         random: ChaCha8Rng::seed_from_u64(seed),
@@ -113,9 +115,13 @@ pub fn pixels(model: &Model, batch: usize, seed: u64) -> ArrayD<u8> {
     ArrayD::from_shape_simple_fn(IxDyn(&shape), || random.random())
 }
 
-/// `true` for a batch norm that reads a max pooling.
+/// `true` for a batch norm that reads a max pooling, through dropout at most.
 fn follows_maxima(graph: &Graph, node: &Node) -> bool {
-    let input = node.inputs.first().and_then(|input| graph.node(input));
+    let read = |node: &Node| node.inputs.first().and_then(|input| graph.node(input));
+    let mut input = read(node);
+    while let Some(dropout) = input.filter(|node| node.op.role() == Role::Dropout) {
+        input = read(dropout);
+    }
     matches!(node.op, Op::BatchNorm(_))
         && matches!(
             input.map(|input| &input.op),
@@ -192,7 +198,8 @@ impl Draw {
         self.lopsided(&mut conv.padding);
         let name = self.name("conv");
         let conv = self.graph.push(name, Op::Conv(conv), &[input]);
-        if self.chance(0.75) { self.norm(&conv) } else { conv }
+        let current = if self.chance(0.75) { self.norm(&conv) } else { conv };
+        self.dropout(&current)
     }
 
     /// Shifts some windows: as much padding in all, but not the same on both sides.
@@ -235,7 +242,19 @@ impl Draw {
 
     fn activation(&mut self, site: Site, input: &str) -> String {
         let name = self.name("site");
-        self.graph.push(name, Op::Activation { site, code: None }, &[input])
+        let site = self.graph.push(name, Op::Activation { site, code: None }, &[input]);
+        self.dropout(&site)
+    }
+
+    /// Dropout of either kind behind some nodes, which no interpreter and no conversion may notice.
+    fn dropout(&mut self, input: &str) -> String {
+        if !self.chance(0.08) {
+            return input.to_string();
+        }
+        let rate = self.choose(&[0.0, 0.25, 0.5]);
+        let name = self.name("drop");
+        let op = if self.chance(0.5) { Op::Dropout { rate } } else { Op::DropPath { rate } };
+        self.graph.push(name, op, &[input])
     }
 
     /// A LIF neuron of the basic kind.
@@ -389,6 +408,18 @@ impl Draw {
         }
         let lif = self.lif();
         mask = self.activation(Site::Lif(lif), &mask);
+        if !whole && self.chance(0.3) {
+            // Tokens: spikes of each group of channels are counted, perhaps normalised.
+            let divisors: Vec<usize> = (1..=groups).filter(|n| groups.is_multiple_of(*n)).collect();
+            let heads = self.choose(&divisors);
+            let name = self.name("sum");
+            mask = self.graph.push(name, Op::ChannelSum { groups: heads }, &[&mask]);
+            if self.chance(0.3) {
+                mask = self.norm(&mask);
+            }
+            let lif = self.lif();
+            mask = self.activation(Site::Lif(lif), &mask);
+        }
         if whole && !of_currents {
             mask = if pool == PoolKind::Max {
                 global(self, &mask, pool)
@@ -431,8 +462,43 @@ impl Draw {
         let site = self.site(&stream);
         let branch = self.conv(&site, Some(channels), true);
         let name = self.name("add");
-        let sum = self.graph.push(name, Op::Add, &[&stream, &branch]);
+        let mut sum = self.graph.push(name, Op::Add, &[&stream, &branch]);
+        for _ in 0..2 {
+            if self.chance(0.4) {
+                sum = self.pre_activation(&sum);
+            }
+        }
         self.site(&sum)
+    }
+
+    /// A block of currents whose shortcut is a convolution of one position, which reads a sum of
+    /// currents (MS-ResNet).
+    fn pre_activation(&mut self, sum: &str) -> String {
+        let shape = self.shape(sum);
+        let divisors: Vec<usize> = (1..=shape[0]).filter(|n| shape[0].is_multiple_of(*n)).collect();
+        let groups = if self.chance(0.3) { self.choose(&divisors) } else { 1 };
+        let channels = groups * self.random.random_range(1..=3);
+        let axes = shape.len() - 1;
+        let stride: Vec<usize> = (0..axes).map(|_| self.choose(&[1, 2, 2])).collect();
+        let shortcut = Conv {
+            channels,
+            kernel: vec![1; axes],
+            stride: stride.clone(),
+            padding: vec![0; axes],
+            dilation: vec![1; axes],
+            groups,
+            bias: self.chance(0.5),
+        };
+        let branch = Conv { groups: 1, bias: false, ..shortcut.clone() };
+        let site = self.site(sum);
+        let (name, other) = (self.name("conv"), self.name("conv"));
+        let mut shortcut = self.graph.push(name, Op::Conv(shortcut), &[sum]);
+        if self.chance(0.7) {
+            shortcut = self.norm(&shortcut);
+        }
+        let branch = self.graph.push(other, Op::Conv(branch), &[&site]);
+        let name = self.name("add");
+        self.graph.push(name, Op::Add, &[&branch, &shortcut])
     }
 
     fn finish(mut self, channels: usize) -> Model {
@@ -447,7 +513,9 @@ impl Draw {
                 let mut values: Vec<f64> = (0..size).map(|_| self.value(op, &spec)).collect();
                 if spec.part == "weight" && follows_maxima(&graph, &graph.nodes[node]) {
                     // Only what ascends commutes with a maximum.
-                    values.iter_mut().for_each(|v| *v = if *v == 0.0 { 1.0 } else { v.abs() });
+                    for v in &mut values {
+                        *v = if *v == 0.0 { 1.0 } else { v.abs() };
+                    }
                 }
                 if self.numbers == Numbers::Dyadic && is_synapse(op, &spec) {
                     // One full-scale weight in each row makes the unit of the grid a power of two.

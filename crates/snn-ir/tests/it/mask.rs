@@ -287,3 +287,30 @@ fn a_file_may_leave_out_what_is_not_inverted() {
     let again = Model::from_bytes(&model.to_bytes().unwrap()).unwrap();
     assert_eq!(model, again);
 }
+
+/// Consecutive channels, not every second one; positions stay apart (eq. 6c).
+#[test]
+fn a_channel_sum_adds_consecutive_channels() {
+    let sum = |shape: &[usize], groups: usize, pixels: &[u8]| {
+        let nodes = vec![("sum", Op::ChannelSum { groups }), ("flat", Op::Flatten)];
+        logits(&run(&trained(chain(shape, nodes), 1, []), pixels))
+    };
+    let pixels = [1, 2, 3, 4, 5, 6, 70, 80];
+    assert_eq!(sum(&[4, 1, 2], 1, &pixels), [79.0, 92.0]);
+    assert_eq!(sum(&[4, 1, 2], 2, &pixels), [4.0, 6.0, 75.0, 86.0]);
+    assert_eq!(sum(&[4, 2], 4, &pixels), pixels.map(f64::from));
+    assert_eq!(sum(&[8], 2, &pixels), [10.0, 161.0]);
+    for groups in [0, 3, 8] {
+        let graph = chain(&[4, 1, 2], vec![("sum", Op::ChannelSum { groups })]);
+        let error = graph.resolve().unwrap_err().to_string();
+        let expected = format!("node `sum`: expected channels that {groups} groups divide");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    assert_eq!(
+        serde_json::from_str::<Op>(r#"{"op": "channel_sum"}"#).unwrap(),
+        Op::ChannelSum { groups: 1 }
+    );
+    let graph = chain(&[2], vec![("sum", Op::ChannelSum { groups: 2 })]);
+    let error = model(Form::Events, graph, 1, []).validate().unwrap_err().to_string();
+    assert!(error.contains("`sum`: a channel sum does not exist after conversion"), "{error}");
+}

@@ -295,7 +295,7 @@ fn same_padding_is_that_of_tensorflow() {
     let conv = |kernel, stride, dilation, size: usize| {
         let conv = Conv { dilation: vec![dilation; 2], ..Conv::square(1, kernel, stride) };
         let conv = conv.with_same_padding(&[3, size, size]);
-        let mut graph = snn_ir::Graph::default();
+        let mut graph = Graph::default();
         graph.push("image", Op::Input { shape: vec![3, size, size] }, &[]);
         graph.push("conv", Op::Conv(conv.clone()), &["image"]);
         (conv.padding, graph.shapes().unwrap()[1][1])

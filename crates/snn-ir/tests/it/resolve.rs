@@ -121,6 +121,11 @@ fn what_does_not_fit_says_what_was_expected() {
     has(&refusal(&[3], Op::Add), &["node `op` (add): expected two or more inputs, found 1"]);
     has(&refusal(&[3], Op::BatchNorm(Norm::with_eps(f64::NAN))), &["eps must be positive"]);
     has(&refusal(&[3], Op::BatchNorm(Norm::with_eps(0.0))), &["eps must be positive"]);
+    for rate in [-0.1, 1.0, f64::NAN] {
+        for op in [Op::Dropout { rate }, Op::DropPath { rate }] {
+            has(&refusal(&[3], op), &["rate must be at least 0 and below 1"]);
+        }
+    }
     for momentum in [0.0, -0.1, 1.5, f64::NAN] {
         let norm = Norm { momentum, ..Norm::default() };
         has(&refusal(&[3], Op::BatchNorm(norm)), &["momentum must be above 0 and at most 1"]);

@@ -65,7 +65,12 @@ pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
                     absorb(draft, node, &input())?;
                     Vec::new()
                 }
-                Role::Source | Role::Norm | Role::Site | Role::Pool | Role::Head => Vec::new(),
+                Role::Source
+                | Role::Norm
+                | Role::Site
+                | Role::Pool
+                | Role::Dropout
+                | Role::Head => Vec::new(),
             },
         };
         factors.insert(node.name.clone(), factor);

@@ -158,7 +158,6 @@ fn goes_on_the_grid(kinds: Sites) {
             equal += a.iter().zip(b).filter(|(a, b)| a == b).count();
         }
     }
-    println!("{exact} models without rounding");
     assert!(exact > 20, "{exact} models without rounding");
     let share = equal as f64 / total as f64;
     assert!(share > 0.95, "{share} of {total} decisions are those before rounding");

@@ -1,7 +1,7 @@
 //! Batch norm into the layer before it, for every sign of κ, with and without a bias.
 
 use crate::network::{conv, exact, lif, linear, network, pool, quant, refused, values};
-use snn_ir::{Code, Conv, Model, Norm, Op, PoolKind, Tensor};
+use snn_ir::{Code, Conv, Graph, Model, Norm, Op, PoolKind, Tensor};
 use snn_reparam::{Effect, convert};
 
 const EPS: f64 = 0.25;
@@ -144,7 +144,8 @@ fn norms_fold_through_max_poolings_where_every_factor_is_positive() {
         let (before, after) = (values(&model, "c2.bias"), values(&events.model, "c2.bias"));
         let (beta, mean) = (values(&model, "n2.bias"), values(&model, "n2.running_mean"));
         for c in 0..3 {
-            assert_eq!(after[c], beta[c] + kappa * (before[c] - mean[c]));
+            let expected: f64 = beta[c] + kappa * (before[c] - mean[c]);
+            assert_eq!(after[c].to_bits(), expected.to_bits());
         }
     }
 }
@@ -193,6 +194,43 @@ fn a_norm_after_an_average_is_refused() {
     });
     let reasons = refused(&model);
     assert!(reasons[0].starts_with("n1: its input `mean`"), "{reasons:?}");
+}
+
+/// Dropout goes first, also where it stands between a layer and its norm, and where several follow
+/// each other.
+#[test]
+fn dropout_is_removed() {
+    let body = |dropout: bool| {
+        move |graph: &mut Graph| {
+            let mut last = "c1".to_string();
+            graph.push("c1", conv(3, 3), &["image"]);
+            if dropout {
+                graph.push("d1", Op::Dropout { rate: 0.5 }, &["c1"]);
+                last = graph.push("d2", Op::DropPath { rate: 0.25 }, &["d1"]);
+            }
+            graph.push("n1", Op::BatchNorm(Norm::with_eps(EPS)), &[&last]);
+            last = graph.push("a", quant(7), &["n1"]);
+            if dropout {
+                last = graph.push("d3", Op::Dropout { rate: 0.5 }, &["a"]);
+            }
+            graph.push("flat", Op::Flatten, &[&last]);
+            graph.push("fc", linear(3), &["flat"]);
+        }
+    };
+    let (with, without) = (network(body(true)), network(body(false)));
+    let events = exact(&with);
+    assert_eq!(events.model, convert(&without, &Code::Unary.into()).unwrap().model);
+    let removed = crate::network::lines(&events.plan, Effect::Removed);
+    assert_eq!(removed, ["d1", "d2", "d3"].map(|name| format!("{name}: for training only")));
+    assert!(events.plan.summary().contains("3  dropouts removed"), "{}", events.plan.summary());
+    // A converted file that has one is refused.
+    let mut damaged = events.model.clone();
+    damaged.graph_mut().push("d", Op::Dropout { rate: 0.5 }, &["fc"]);
+    let last = damaged.graph().nodes.len() - 1;
+    damaged.graph_mut().nodes.swap(last - 1, last);
+    damaged.graph_mut().nodes[last].inputs = vec!["d".into()];
+    let error = damaged.validate().unwrap_err().to_string();
+    assert!(error.contains("`d`") && error.contains("dropout is for training"), "{error}");
 }
 
 /// A norm of a convolution that reads a sum of events: folded first, then split, with the bias

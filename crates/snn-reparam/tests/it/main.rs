@@ -1,6 +1,7 @@
 //! Tests of the conversion, the grid and the proof.
 
 mod compare;
+mod compose;
 mod exact;
 mod fold;
 mod grid;

@@ -84,7 +84,7 @@ fn a_norm_beside_another_reader_is_refused() {
 #[test]
 fn real_values_never_enter_a_convolution() {
     let model = network(|graph, conv| {
-        let again = graph.push("conv2", Op::Conv(Conv::square(3, 1, 1)), &[conv]);
+        let again = graph.push("conv2", Op::Conv(Conv::square(3, 3, 1)), &[conv]);
         graph.push("act", act(Site::Lif(Lif::default())), &[&again])
     });
     let reasons = refused(&model, Code::Unary);

@@ -108,10 +108,13 @@ impl<A: SiteNumber> Program<A> {
             }
             Op::Add => NodeKernel::Add,
             Op::TimeMean | Op::TimeLast | Op::TimeMax => NodeKernel::Head,
-            Op::BatchNorm { .. } => {
+            Op::BatchNorm { .. }
+            | Op::ChannelSum { .. }
+            | Op::Dropout { .. }
+            | Op::DropPath { .. } => {
                 return Err(Error::Refused {
                     node: node.name.clone(),
-                    reason: "batch norm does not exist after conversion".into(),
+                    reason: format!("{} does not exist after conversion", node.op.label()),
                 });
             }
         };

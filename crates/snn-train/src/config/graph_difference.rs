@@ -118,7 +118,9 @@ impl<'g> Nodes<'g> {
                     let parts = node.inputs.iter().map(|input| text(&nodes.of_node(input)));
                     one(format!("({})", parts.collect::<Vec<_>>().join(") masks (")))
                 }
-                Role::Site | Role::Pool | Role::Join | Role::Head => nodes.read(node),
+                Role::Site | Role::Pool | Role::Join | Role::Dropout | Role::Head => {
+                    nodes.read(node)
+                }
             };
             shape_of.insert(&node.name, shape);
             nodes.by_name.insert(&node.name, node);

@@ -49,6 +49,7 @@ dataset = 'shapes10'
 spike = { kind = 'ternary' }
 synapse = { kind = 'current', alpha = 0.5 }
 adaptation = { kind = 'threshold', decay = 0.5, strength = 0.5 }
+initial = { kind = 'threshold', share = 0.5 }
 ";
 
 /// Everything that decides what a run computes. Unknown keys are errors.

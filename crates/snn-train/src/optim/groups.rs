@@ -51,6 +51,7 @@ pub struct GroupConfig {
 fn one() -> f64 {
     1.0
 }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_one(factor: &f64) -> bool {
     factor.to_bits() == 1.0_f64.to_bits()
 }

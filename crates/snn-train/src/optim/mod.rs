@@ -159,12 +159,15 @@ impl OptimiserConfig {
 
     /// How a parameter moves; `hidden` if it is the weight of a layer before the classifier.
     fn rule(&self, hidden: bool) -> Rule {
-        match *self {
-            Self::Sgd(sgd) => Rule::Sgd(sgd),
-            Self::AdamW(adamw) => Rule::AdamW(adamw),
-            Self::Muon(muon) if hidden => Rule::Muon(muon),
-            Self::Muon(MuonConfig { others: OthersConfig::Sgd(sgd), .. }) => Rule::Sgd(sgd),
-            Self::Muon(MuonConfig { others: OthersConfig::AdamW(adamw), .. }) => Rule::AdamW(adamw),
+        let others = match *self {
+            Self::Sgd(sgd) => OthersConfig::Sgd(sgd),
+            Self::AdamW(adamw) => OthersConfig::AdamW(adamw),
+            Self::Muon(muon) if hidden => return Rule::Muon(muon),
+            Self::Muon(muon) => muon.others,
+        };
+        match others {
+            OthersConfig::Sgd(sgd) => Rule::Sgd(sgd),
+            OthersConfig::AdamW(adamw) => Rule::AdamW(adamw),
         }
     }
 }

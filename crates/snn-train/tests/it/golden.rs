@@ -577,7 +577,7 @@ fn orthogonalised_matrices_have_singular_values_near_1() {
         // Those of the matrix spread over more than an order of magnitude.
         assert!(least > 0.3 && most < 1.3, "{shape:?}: {before} became {after}");
         let zeros = orthogonalised(&(matrix * 0.0), 5).unwrap();
-        assert_eq!(zeros.abs().max().double_value(&[]), 0.0, "a gradient of nothing stays nothing");
+        assert!(zeros.count_nonzero(None).int64_value(&[]) == 0, "nothing stays nothing");
     }
     assert!(orthogonalised(&tensor(&[2, 2, 2], 0), 3).is_err(), "only matrices");
 }
@@ -765,12 +765,13 @@ fn a_weight_that_thaws_begins_as_one_that_begins() {
     for epoch in 0..4 {
         optimiser.begin_epoch(epoch, 2).unwrap();
         for step in 0..2 {
+            let number = i64::try_from(epoch).unwrap() + step;
             for p in both.iter().filter(|p| p.tensor.requires_grad()) {
-                (&p.tensor * tensor(&[3], epoch as i64 + step)).sum(Kind::Float).backward();
+                (&p.tensor * tensor(&[3], number)).sum(Kind::Float).backward();
             }
             optimiser.step(0.1).unwrap();
             if epoch >= 2 {
-                (&fresh[0].tensor * tensor(&[3], epoch as i64 + step)).sum(Kind::Float).backward();
+                (&fresh[0].tensor * tensor(&[3], number)).sum(Kind::Float).backward();
                 alone.step(0.1).unwrap();
             }
         }

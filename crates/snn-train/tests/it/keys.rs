@@ -215,8 +215,11 @@ fn each_key_of_recordings_has_an_effect_and_resumes_bit_for_bit() {
     let data = tempfile::tempdir().unwrap();
     let path = n_mnist(data.path());
     let base = [&RECORDINGS[..], &[&path]].concat();
-    let rows: [&[&str]; 5] = [
+    let rows: [&[&str]; 8] = [
         &["data.frames.augment=[{ roll = { pixels = 3 } }]"],
+        &["data.frames.augment=[{ rotate = { degrees = 40.0 } }]"],
+        &["data.frames.augment=[{ nda = { magnitude = 2, operations = 2 } }]"],
+        &["data.crop_padding=3", "data.flip=horizontal", "data.frames.size=17x17"],
         &["data.frames.augment=['flip-columns', { drop-events = { share = [0.1, 0.5] } }]"],
         &["data.event_mix=1"],
         &["data.event_mix=1", "data.frames.augment=[{ roll = { pixels = 3 } }]"],

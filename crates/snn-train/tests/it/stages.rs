@@ -178,7 +178,6 @@ fn a_swapped_network_computes_nearly_what_its_twin_does() {
         let (with, without) = (accuracy(&mapped, &few), accuracy(&unmapped, &few));
         let apart = distance(&expected, &logits(&mapped, &real));
         let afar = distance(&expected, &logits(&unmapped, &real));
-        println!("{name}: twin {reached}, mapped {with} ({apart}), unmapped {without} ({afar})");
         let least = if name == "pure" { 0.5 } else { 0.75 };
         assert!(with > least * reached, "{name}: {with} of {reached}");
         assert!(with > without + 0.1, "{name}: {with} mapped, {without} unmapped");
@@ -253,13 +252,13 @@ fn a_fit_is_the_best_there_is() {
             assert!((own - fit.error).abs() < 1e-9, "{name}: {own} {fit:?}");
             for factor in [0.9, 1.1] {
                 let value = SpikingFit { value: fit.value * factor, ..fit };
-                assert!(error(&value) >= own, "{name}: {value:?} is better than {fit:?}");
+                assert!(error(&value) >= own, "{name}: {value:?}, {fit:?}");
                 let both = SpikingFit { threshold: fit.threshold * factor, ..fit };
                 assert!(error(&both) > 0.9 * own, "{name}: {both:?} is far better than {fit:?}");
             }
             match name {
                 "integer" => {
-                    assert!(own < 1e-9, "D levels at once are the quantised ReLU: {fit:?}")
+                    assert!(own < 1e-9, "D levels at once are the quantised ReLU: {fit:?}");
                 }
                 "IF" | "QCFS" => assert!(own < 0.2, "{levels:?}: {fit:?}"),
                 _ => assert!(own < 0.6, "{name}, {levels:?}: {fit:?}"),
@@ -296,14 +295,14 @@ fn a_staged_run_is_one_run() {
     let twin = run.twin().unwrap();
     let of_twin = twin.result().unwrap().unwrap();
     assert!((of_twin.relu_share - 1.0).abs() < 1e-12 && of_twin.time_steps == 1);
-    assert_eq!(result.twin.as_ref().unwrap().test_accuracy, of_twin.test_accuracy);
+    let told = result.twin.as_ref().unwrap().test_accuracy;
+    assert_eq!(told.to_bits(), of_twin.test_accuracy.to_bits());
     assert_eq!(run.config().unwrap(), config);
     let own = twin.config().unwrap();
     assert_eq!((own.epochs, own.time_steps, own.optimiser.learning_rate()), (1, 1, 0.2));
     assert!(run.info().unwrap().differences.iter().any(|line| line.starts_with("swap `block1")));
 
-    let stops: [&[usize]; 7] =
-        [&[0], &[4], &[STEPS - 1], &[STEPS], &[STEPS + 1], &[STEPS + 7], &[3, 5, 4, 3]];
+    let stops: [&[usize]; 5] = [&[0], &[STEPS - 1], &[STEPS], &[STEPS + 7], &[3, 5, 4, 3]];
     for (number, stops) in stops.iter().enumerate() {
         let name = format!("run{number}");
         let mut start = Start::New;
@@ -327,7 +326,8 @@ fn a_staged_run_is_one_run() {
     assert_eq!(bytes(&at("later")), bytes(&at("whole")));
 
     // Anything else than the run was started with is refused, and so is a folder in use.
-    let other = staged(&["twin.epochs=2"]);
+    let taught = "distillation={ per_step = true, weight = 0.5, temperature = 3.0 }";
+    let other = staged(&["twin.epochs=2", taught]);
     let error = go(&other, &at("whole"), Start::Resume, None).unwrap_err().to_string();
     assert!(error.contains("`twin.epochs` = 1"), "{error}");
     let error = go(&config, &at("whole"), Start::New, None).unwrap_err();
@@ -335,7 +335,7 @@ fn a_staged_run_is_one_run() {
     let half = staged(&["twin.epochs=2", "distillation.weight=0"]);
     go(&half, &at("half"), Start::New, Some(3)).unwrap();
     let error = go(&other, &at("half"), Start::Resume, None).unwrap_err().to_string();
-    assert!(error.contains("`distillation.weight` = 0"), "{error}");
+    assert!(error.contains("`distillation.per_step` = false"), "{error}");
     // Thrown away, twin and all.
     let result = go(&config, &at("half"), Start::Overwrite, None).unwrap();
     assert!(matches!(result, Outcome::Finished(_)), "{result:?}");
@@ -349,7 +349,8 @@ fn keys_of_a_twin_are_those_of_a_config() {
     let usual = twin("epochs=1");
     assert_eq!((usual.time_steps, usual.policy.label(), usual.batch), (1, "all", 16));
     assert!(usual.twin.is_none() && !usual.distillation.is_on());
-    assert_eq!(twin("twin.optimiser=adamw").optimiser.learning_rate(), 1e-3);
+    let adamw = twin("twin.optimiser=adamw").optimiser;
+    assert!(matches!(adamw, snn_train::OptimiserConfig::AdamW(_)), "{adamw:?}");
     assert_eq!(twin("twin.time_steps=3").time_steps, 3);
     assert_eq!(twin("twin.warm_up={ fraction = 0.1 }").warm_up.steps(50), 5);
     assert_eq!(twin("twin.data.cutout=4").data.cutout, 4);

@@ -61,7 +61,9 @@ fn train_tells_of_sites_that_are_silent_and_of_nodes_that_do_not_convert() {
     let mut train = snn();
     train.args(["train", "--config"]).arg(&shared().config).arg("--out").arg(&run);
     let sets = ["epochs=1", "data.limit=64", "neuron.threshold=1000.0", "replacement=relu"];
-    sets.iter().for_each(|set| drop(train.args(["--set", set])));
+    for set in sets {
+        train.args(["--set", set]);
+    }
     let err = stderr(&train.args(["--set", "data.test_limit=50"]).assert().success());
     let refusal =
         err.find("warning: this network trains, but `snn convert` will refuse it").unwrap();

@@ -93,6 +93,7 @@ impl EventReader {
     ///
     /// # Errors
     /// As [`open`](Self::open).
+    #[expect(clippy::needless_pass_by_value, reason = "as `open`, whose callers make them")]
     pub fn new(
         reader: Box<dyn Read + Send>,
         path: &Path,

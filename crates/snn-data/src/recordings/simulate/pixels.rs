@@ -184,8 +184,8 @@ impl Kernel for Advance<'_> {
         let whole = levels.len() / BLOCK * BLOCK;
         for start in (0..whole).step_by(BLOCK) {
             if !pixels.is_quiet(levels, start, leak) {
-                for pixel in start..start + BLOCK {
-                    pixels.advance_one(pixel, levels[pixel] + leak, step);
+                for (pixel, level) in levels.iter().enumerate().skip(start).take(BLOCK) {
+                    pixels.advance_one(pixel, level + leak, step);
                 }
             }
         }
@@ -202,6 +202,7 @@ impl Kernel for Advance<'_> {
 
 impl PixelArray {
     /// `true` if no pixel of the block that begins at `start` sends an event, or is in reset.
+    #[expect(clippy::needless_bitwise_bool, reason = "a block is asked at once: without branches")]
     #[inline(always)]
     fn is_quiet(&self, levels: &[f32], start: usize, leak: f32) -> bool {
         let block = |values: &[f32]| values[start..].first_chunk::<BLOCK>().copied();

@@ -9,6 +9,7 @@ use fs_err as fs;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The file that marks a folder of recordings as simulated, and says how they were.
@@ -192,7 +193,11 @@ impl SimulatedSet {
             model: MODEL,
             set: self.clone(),
             recordings: jobs.len(),
-            pictures_sha256: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            pictures_sha256: hash.finalize().iter().fold(String::new(), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            }),
         };
         let path = folder.join(SIMULATED);
         let refused = |expected: &str, found: String| {

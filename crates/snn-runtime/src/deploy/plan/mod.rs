@@ -347,8 +347,12 @@ impl Compiler<'_> {
                 Some(Operation::Mask(Mask::new(*inverted, shape(0), shape(MASKED))))
             }
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Some(Operation::Head),
-            Op::BatchNorm { .. } => {
-                return self.refuse(index, "batch norm does not exist after conversion");
+            Op::BatchNorm { .. }
+            | Op::ChannelSum { .. }
+            | Op::Dropout { .. }
+            | Op::DropPath { .. } => {
+                return self
+                    .refuse(index, "norms, dropout and channel sums are gone after conversion");
             }
         };
         let payloads = match &node.op {

@@ -1,0 +1,39 @@
+"""Runs the events of a camera through a network as they arrive, one window of time after another:
+
+    python3 events.py MODEL MICROS < RECORDING
+
+with the library in SNN_LIBRARY. RECORDING has N-MNIST's five bytes an event: column, row, polarity
+(the highest bit) and 23 bits of time in microseconds, most significant byte first.
+"""
+
+import sys
+
+from snn import Event, Model
+
+
+def read(stream):
+    """The events of a stream of bytes."""
+    while record := stream.read(5):
+        if len(record) < 5:
+            raise SystemExit(f"the last event is cut: {len(record)} of 5 bytes")
+        x, y, high, middle, low = record
+        yield Event((high & 0x7F) << 16 | middle << 8 | low, x, y, high >> 7)
+
+
+def windows(events, micros):
+    """The events of each window, with its end; windows without events, too: neurons leak."""
+    window, until = [], None
+    for event in events:
+        until = event.t + micros if until is None else until
+        while event.t >= until:
+            yield window, until
+            window, until = [], until + micros
+        window.append(event)
+    if until is not None:
+        yield window, until
+
+
+session = Model(sys.argv[1]).session()
+for window, until in windows(read(sys.stdin.buffer), int(sys.argv[2])):
+    best = session.push_events(window).best(1)[0]
+    print(f"{until} us, {len(window)} events: {100 * best.probability:5.1f} % {best.name}", flush=True)
