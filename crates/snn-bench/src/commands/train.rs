@@ -105,6 +105,9 @@ pub(crate) fn with_progress(
     }
     let mut minutes = Minutes::new(Instant::now());
     let mut show = |progress: Progress<'_>| match progress {
+        Progress::Damaged { part, samples, first } => {
+            bar.suspend(|| output::tell(crate::files::damage(part, samples, first)));
+        }
         Progress::Stage { number, of, name } => {
             bar.suspend(|| output::tell(format_args!("stage {number} of {of}: the {name}")));
         }

@@ -98,13 +98,9 @@ impl<'b> Walk<'b> {
                         self.interval = usize::from(u16::from_be_bytes([high, low]));
                     }
                 }
-                0xC0..=0xC2 => {
-                    if !self.frame(segment, marker == 0xC2)? {
-                        return Ok(Cow::Borrowed(self.bytes));
-                    }
-                }
-                // Lossless, hierarchical and arithmetic ones.
-                0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                0xC0..=0xC2 if self.frame(segment, marker == 0xC2)? => {}
+                // Those that are not for this reader: of more bits, lossless, arithmetic ones.
+                0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
                     return Ok(Cow::Borrowed(self.bytes));
                 }
                 0xDA => self.scan(segment)?,
@@ -410,7 +406,7 @@ impl Scan<'_> {
                         *mean = mean.wrapping_add(bits.signed(size)?);
                         // Eight times the deviation of the mean from 128, with room for rounding.
                         let step = quantisers[component.quantiser].unwrap_or(1).max(1);
-                        let value = i64::from(*mean) * i64::from(step) << self.low;
+                        let value = (i64::from(*mean) * i64::from(step)) << self.low;
                         if value.abs() > 2048 + 2 * i64::from(step) {
                             return Err("a block whose brightness no picture has");
                         }
