@@ -268,7 +268,7 @@ fn a_resume_with_anything_else_is_refused_by_name_and_writes_nothing() {
     let mut wider = own.graph().clone();
     wider.node_mut("fc1").unwrap().op = Op::Linear { features: 24, bias: true };
     let other = teacher.clone().with_weights(teacher.graph().initial_weights(2).unwrap());
-    for (other, expected) in [
+    for (other, expected) in vec![
         (
             with(own.clone(), bars(240, 0), Recipe { batch: 8, ..recipe() }),
             "/run/trainer.json: the run was started with `recipe.batch` = 16, what is to resume \
