@@ -249,6 +249,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
+#[expect(clippy::large_stack_arrays, reason = "one, of trainers")]
 fn a_resume_with_anything_else_is_refused_by_name_and_writes_nothing() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("run");
@@ -268,7 +269,7 @@ fn a_resume_with_anything_else_is_refused_by_name_and_writes_nothing() {
     let mut wider = own.graph().clone();
     wider.node_mut("fc1").unwrap().op = Op::Linear { features: 24, bias: true };
     let other = teacher.clone().with_weights(teacher.graph().initial_weights(2).unwrap());
-    for (other, expected) in vec![
+    for (other, expected) in [
         (
             with(own.clone(), bars(240, 0), Recipe { batch: 8, ..recipe() }),
             "/run/trainer.json: the run was started with `recipe.batch` = 16, what is to resume \
