@@ -5,4 +5,6 @@ mod blocks;
 mod breakers;
 #[cfg(feature = "data")]
 mod cli;
+mod delays;
 mod frames;
+mod networks;

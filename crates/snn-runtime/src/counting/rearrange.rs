@@ -51,6 +51,7 @@ pub(crate) fn currents<A: SiteNumber>(
         NodeKernel::Input { .. }
         | NodeKernel::Synapse(_)
         | NodeKernel::Site(_)
+        | NodeKernel::Delay { .. }
         | NodeKernel::Mask(_)
         | NodeKernel::Head => {}
     }
@@ -82,6 +83,7 @@ pub(crate) fn events<'l, A: SiteNumber + 'l>(
         | NodeKernel::Synapse(_)
         | NodeKernel::Site(_)
         | NodeKernel::Add
+        | NodeKernel::Delay { .. }
         | NodeKernel::Head => output.clear(),
     }
 }
