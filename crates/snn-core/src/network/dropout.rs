@@ -6,8 +6,8 @@ use crate::network::stateless::split_time;
 use tch::Tensor;
 
 /// What the masks of a training pass are drawn from. They are a function of it, of the node and of
-/// the place in the batch, so that a pass that is computed again (activation checkpointing, an exact
-/// resume) has the same masks, and no state of a generator is kept.
+/// the place in the batch, so that a pass that is computed again (activation checkpointing, an
+/// exact resume) has the same masks, and no state of a generator is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DropoutKey {
     /// Seed of the run.

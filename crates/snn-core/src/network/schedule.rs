@@ -348,7 +348,8 @@ fn lost(graph: &Graph, node: usize) -> Error {
     Error::Torch(format!("node `{}` has no value", graph.nodes[node].name))
 }
 
-/// Zeros of one macro-step, of a shape `[…]` and as many samples as `like`, channels last in memory.
+/// Zeros of one macro-step, of a shape `[…]` and as many samples as `like`, channels last in
+/// memory.
 fn silence(shape: &[usize], like: &Tensor) -> Result<Tensor> {
     let batch = like.size()[0];
     let options = (like.f_kind()?, like.device());

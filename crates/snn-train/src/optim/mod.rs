@@ -181,8 +181,8 @@ pub struct Optimiser {
 }
 
 impl Optimiser {
-    /// Freezes and thaws groups as they say for an epoch (from 0) of `steps` steps. Weights that are
-    /// frozen need no gradients, so that none are computed where nothing before them needs any.
+    /// Freezes and thaws groups as they say for an epoch (from 0) of `steps` steps. Weights that
+    /// are frozen need no gradients, so that none are computed where nothing before them needs any.
     ///
     /// # Errors
     /// libtorch fails, or no weight would learn in the epoch.

@@ -110,8 +110,8 @@ impl EventFormat {
             head.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x} "));
         let expected = match extension.as_deref() {
             Some("aedat") => format!(
-                "the line `#!AER-DAT` of AEDAT 2.0, 3.1 or 4 (without one it is AEDAT 1.0, which is \
-                 not read); {NAME_IT}"
+                "the line `#!AER-DAT` of AEDAT 2.0, 3.1 or 4 (without one it is AEDAT 1.0, which \
+                 is not read); {NAME_IT}"
             ),
             _ => format!(
                 "the first bytes of AEDAT 2.0, 3.1 or 4, EVT 2.0, 2.1 or 3.0, DAT or NPZ, or the \
