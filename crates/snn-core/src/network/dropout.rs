@@ -1,8 +1,8 @@
 //! Dropout and drop-path in training passes.
 
 use crate::error::{Error, Result};
-use crate::network::schedule::Value;
 use crate::network::stateless::split_time;
+use crate::network::value::Value;
 use tch::Tensor;
 
 /// What the masks of a training pass are drawn from. They are a function of it, of the node and of
