@@ -11,7 +11,7 @@ pub(crate) mod tensorboard;
 
 use crate::config::RunConfig;
 use crate::config::overrides;
-use crate::config::twin::TWIN;
+use crate::config::twin_name::TWIN;
 use crate::error::{Error, Result};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::identity::Identity;
