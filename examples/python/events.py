@@ -36,4 +36,5 @@ def windows(events, micros):
 session = Model(sys.argv[1]).session()
 for window, until in windows(read(sys.stdin.buffer), int(sys.argv[2])):
     best = session.push_events(window).best(1)[0]
-    print(f"{until} us, {len(window)} events: {100 * best.probability:5.1f} % {best.name}", flush=True)
+    guess = f"{100 * best.probability:5.1f} % {best.name}"
+    print(f"{until} us, {len(window)} events: {guess}", flush=True)

@@ -5,9 +5,9 @@
 
 The library is named by the variable SNN_LIBRARY, or found where the linker looks for `snn`; build
 it with `cargo build --release -p snn-capi`. Pixels are bytes in C, H, W order, or an array of
-bytes such as a NumPy array of uint8, whose last axes must be these; they are not normalised. A model and its sessions may
-be used by a child of `os.fork`, as `multiprocessing` makes them on Linux, also after the parent used
-them; threads are made again there.
+bytes such as a NumPy array of uint8, whose last axes must be these; they are not normalised. A
+model and its sessions may be used by a child of `os.fork`, as `multiprocessing` makes them on
+Linux, also after the parent used them; threads are made again there.
 """
 
 import ctypes

@@ -155,8 +155,8 @@ pub(crate) fn save(model: &Model, path: &Path) -> Result<()> {
 /// A warning that samples were damaged and left out, of which the first was like this.
 pub(crate) fn damage(part: &str, samples: usize, first: &str) -> String {
     format!(
-        "warning: {samples} damaged {part} samples, as `on_damage = \"skip\"` leaves them out (of one \
-         that cannot be read the next one counts twice); the first: {first}"
+        "warning: {samples} damaged {part} samples, as `on_damage = \"skip\"` leaves them out (of \
+         one that cannot be read the next one counts twice); the first: {first}"
     )
 }
 

@@ -191,7 +191,8 @@ fn networks() -> Result<String> {
         };
         let _ = writeln!(
             text,
-            "| `{}` | {} | {channels}×{height}×{width}, {} classes | {}{frozen} | {} | {} | {} | {} |",
+            "| `{}` | {} | {channels}×{height}×{width}, {} classes | {}{frozen} | {} | \
+             {} | {} | {} |",
             row.kind,
             cell(row.about),
             row.classes,

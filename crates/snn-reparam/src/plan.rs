@@ -241,9 +241,9 @@ pub enum Refusal {
     },
     /// A batch norm after a max pooling has a factor that is not positive.
     #[error(
-        "it follows the max pooling `{pooling}` and its factor κ = γ/√(σ² + ε) of channel {channel} \
-         is {factor}; only κ > 0 commutes with a maximum: keep the scale γ at 1 (`scale = false`), \
-         or put the norm before the pooling"
+        "it follows the max pooling `{pooling}` and its factor κ = γ/√(σ² + ε) of channel \
+         {channel} is {factor}; only κ > 0 commutes with a maximum: keep the scale γ at 1 \
+         (`scale = false`), or put the norm before the pooling"
     )]
     NormAfterMax {
         /// The max pooling.

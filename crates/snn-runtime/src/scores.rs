@@ -122,8 +122,8 @@ impl<'s> Scores<'s> {
         self.sums.argmax()
     }
 
-    /// Logit of one class: the mean of the head's input over the macro-steps, or the last or largest
-    /// of it (eq. 7).
+    /// Logit of one class: the mean of the head's input over the macro-steps, or the last or
+    /// largest of it (eq. 7).
     ///
     /// # Panics
     /// There is no such class, as with an index into a slice.

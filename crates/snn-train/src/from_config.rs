@@ -4,7 +4,7 @@ use crate::config::RunConfig;
 use crate::config::data::RunData;
 use crate::config::network::NetworkConfig;
 use crate::config::start_from::StartFromConfig;
-use crate::config::twin::TWIN;
+use crate::config::twin_name::TWIN;
 use crate::error::Result;
 use crate::loss::teacher;
 use crate::progress::{Options, Outcome, Progress};

@@ -86,8 +86,8 @@ pub enum Progress<'a> {
     Epoch(&'a EpochMetrics),
     /// The test set is being evaluated.
     Testing,
-    /// Samples were damaged: parts of them, or all of one, for which its neighbour counts, were left
-    /// out ([`Source::damaged`](snn_data::Source::damaged)).
+    /// Samples were damaged: parts of them, or all of one, for which its neighbour counts, were
+    /// left out ([`Source::damaged`](snn_data::Source::damaged)).
     Damaged {
         /// `training`, `validation` or `test`.
         part: &'static str,

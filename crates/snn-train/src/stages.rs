@@ -1,7 +1,7 @@
 //! Staged training: the twin in a folder of its own inside the run's, then the run.
 
 use crate::config::RunConfig;
-use crate::config::twin::TWIN;
+use crate::config::twin_name::TWIN;
 use crate::error::{Error, Result};
 use crate::from_config::initial_model;
 use crate::progress::{Options, Outcome, Progress};

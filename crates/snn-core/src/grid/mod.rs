@@ -12,11 +12,11 @@ mod site;
 
 use crate::error::{Error, Result};
 use crate::grid::site::{GridLifState, LifIntegers, WIDE, grid_lif, grid_quant_relu};
-use crate::network::schedule::{Compute, Step, Value, Walk, every_node};
-use crate::network::site::merge;
+use crate::network::schedule::{Compute, Step, Walk, every_node};
 use crate::network::stateless::{
     convolve, merged_pixels, per_channel, refused, split_time, stateless,
 };
+use crate::network::value::{Value, merge};
 use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::observe::observer::{Emission, Observer};

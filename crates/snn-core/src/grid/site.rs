@@ -2,8 +2,7 @@
 //! through them.
 
 use crate::error::Result;
-use crate::network::schedule::Value;
-use crate::network::site::{merge, over_time};
+use crate::network::value::{Value, merge, over_time};
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::neuron::threshold_fn::{Theta, fire};
 use crate::tensor::with_values;

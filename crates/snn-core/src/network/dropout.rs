@@ -1,13 +1,13 @@
 //! Dropout and drop-path in training passes.
 
 use crate::error::{Error, Result};
-use crate::network::schedule::Value;
 use crate::network::stateless::split_time;
+use crate::network::value::Value;
 use tch::Tensor;
 
 /// What the masks of a training pass are drawn from. They are a function of it, of the node and of
-/// the place in the batch, so that a pass that is computed again (activation checkpointing, an exact
-/// resume) has the same masks, and no state of a generator is kept.
+/// the place in the batch, so that a pass that is computed again (activation checkpointing, an
+/// exact resume) has the same masks, and no state of a generator is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DropoutKey {
     /// Seed of the run.

@@ -4,9 +4,10 @@ use crate::error::{Error, Result};
 use crate::fused::{BatchNorm, BatchStatistics, Term};
 use crate::network::dropout::{self, DropoutKey};
 use crate::network::parameter::Parameter;
-use crate::network::schedule::{Compute, Read, Stage, Step, Value, Walk, every_node, fused_sites};
+use crate::network::schedule::{Compute, Read, Stage, Step, Walk, every_node, fused_sites};
 use crate::network::site::{SiteContext, SiteMemory, real_site};
 use crate::network::stateless::{convolve, per_channel, refused, stateless};
+use crate::network::value::Value;
 use crate::neuron::registry::Registry;
 use crate::observe::observer::Observer;
 use crate::options::{Mode, TrainingOptions, multiplies_bf16};
@@ -349,7 +350,8 @@ impl Interpreter {
 }
 
 /// Why a batch norm of a recurrence does not train.
-pub(crate) const NORM_IN_RECURRENCE: &str = "it stands in a recurrence, where the statistics of a batch are those of one macro-step alone \
+pub(crate) const NORM_IN_RECURRENCE: &str = "\
+     it stands in a recurrence, where the statistics of a batch are those of one macro-step alone \
      and not of all of them, as in evaluation; normalise the current before the sum with what \
      comes back through the delay";
 

@@ -8,6 +8,7 @@ pub(crate) mod parameter;
 pub(crate) mod schedule;
 pub(crate) mod site;
 pub(crate) mod stateless;
+pub(crate) mod value;
 mod weights;
 
 use crate::error::{Error, Result};
@@ -18,7 +19,6 @@ use crate::tensor::{Pixels, int, weight};
 pub use dropout::DropoutKey;
 use interpreter::{Interpreter, Setup};
 use parameter::Parameter;
-use schedule::Value;
 use snn_ir::{
     Encoder, Form, Graph, Model, Op, PartSpec, Preprocessing, Readout, Stage, WeightSpec,
     weight_specs,
@@ -26,6 +26,7 @@ use snn_ir::{
 use stateless::{merged_pixels, per_channel, split_time};
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
+use value::Value;
 
 /// A network in the form `trained` or `events` on a device.
 #[derive(Debug)]

@@ -3,37 +3,11 @@
 
 use crate::error::{Error, Result};
 use crate::fused;
-use crate::network::site::{merge, over_time};
+use crate::network::value::{Value, merge, over_time};
 use crate::tensor::{int, ints};
 use snn_ir::{Graph, Op, Resolved, Site, Stage as Order};
 use std::collections::HashMap;
 use tch::Tensor;
-
-/// Output of a node for a batch.
-#[derive(Debug)]
-pub(crate) struct Value {
-    /// `[steps·B, C, H, W]`, channels last in memory, or `[steps·B, F]`.
-    pub(crate) data: Tensor,
-    /// T, or 1 for a node of the time-invariant prefix (eq. 14).
-    pub(crate) steps: usize,
-}
-
-impl Value {
-    /// The same value, not a copy of it.
-    fn share(&self) -> Self {
-        Self { data: self.data.shallow_clone(), steps: self.steps }
-    }
-
-    /// One macro-step of it.
-    fn one_step(&self) -> Result<Tensor> {
-        Ok(self.data.f_narrow(0, 0, self.data.size()[0] / int(self.steps))?)
-    }
-
-    /// A value of the same macro-steps.
-    pub(crate) fn with(&self, data: Tensor) -> Self {
-        Self { data, steps: self.steps }
-    }
-}
 
 /// A node to compute.
 #[derive(Debug, Clone)]
@@ -348,7 +322,8 @@ fn lost(graph: &Graph, node: usize) -> Error {
     Error::Torch(format!("node `{}` has no value", graph.nodes[node].name))
 }
 
-/// Zeros of one macro-step, of a shape `[…]` and as many samples as `like`, channels last in memory.
+/// Zeros of one macro-step, of a shape `[…]` and as many samples as `like`, channels last in
+/// memory.
 fn silence(shape: &[usize], like: &Tensor) -> Result<Tensor> {
     let batch = like.size()[0];
     let options = (like.f_kind()?, like.device());

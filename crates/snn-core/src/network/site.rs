@@ -2,15 +2,14 @@
 
 use crate::error::{Error, Result};
 use crate::fused::{self, Term};
-use crate::network::schedule::Value;
 use crate::network::stateless::per_channel;
+use crate::network::value::{Value, merge, over_time};
 use crate::neuron::lif::{self, LifParameters, LifState};
 use crate::neuron::near_threshold;
 use crate::neuron::quant_relu::{quant_levels, quant_relu, relu};
 use crate::neuron::registry::{Registry, TensorParameters};
 use crate::neuron::threshold_fn::Theta;
 use crate::observe::observer::{Emission, Observer, Requested};
-use crate::tensor::int;
 use snn_ir::Custom;
 use snn_ir::{Leak, Lif, QuantRelu, ResolvedNode, Site, Threshold};
 use tch::{Kind, Tensor};
@@ -307,23 +306,4 @@ fn custom_site(
     }
     let membranes = if membranes.len() == all.len() { Some(merge(membranes)?) } else { None };
     Ok(Outcome { membranes, ..Outcome::plain(merge(all)?, context.time_steps) })
-}
-
-/// One tensor for each macro-step, or one for all of them; views.
-pub(crate) fn over_time(x: &Tensor, steps: usize) -> Result<Vec<Tensor>> {
-    match steps {
-        1 => Ok(vec![x.shallow_clone()]),
-        steps => Ok(x.f_chunk(int(steps), 0)?),
-    }
-}
-
-/// Macro-steps `[B, …]` as one `[T·B, …]`.
-pub(crate) fn merge(mut steps: Vec<Tensor>) -> Result<Tensor> {
-    match (steps.len(), steps.pop()) {
-        (1, Some(only)) => Ok(only),
-        (_, last) => {
-            steps.extend(last);
-            Ok(Tensor::f_cat(&steps, 0)?)
-        }
-    }
 }

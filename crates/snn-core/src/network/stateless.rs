@@ -1,7 +1,7 @@
 //! Operations without state (eqs. 2 to 6), on all macro-steps at once.
 
 use crate::error::{Error, Result};
-use crate::network::schedule::Value;
+use crate::network::value::Value;
 use crate::tensor::{int, ints};
 use snn_ir::{Conv, Geometry, Node, Op, PoolKind};
 use tch::Tensor;

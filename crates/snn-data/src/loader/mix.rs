@@ -57,7 +57,8 @@ impl Mix {
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] if an α is not 0 to [`MAX_ALPHA`], a chance is not 0 to 1, one of
-    /// mixup or cutmix is set and neither is on, `switch` is set and not both are, both ways of mixing are on, or epochs are set and nothing is mixed.
+    /// mixup or cutmix is set and neither is on, `switch` is set and not both are, both ways of
+    /// mixing are on, or epochs are set and nothing is mixed.
     pub fn validate(&self) -> Result<()> {
         let both = self.event_mix > 0.0 && (self.mixup > 0.0 || self.cutmix > 0.0);
         for (field, value, most) in [

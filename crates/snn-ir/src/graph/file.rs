@@ -115,8 +115,8 @@ fn nodes(file: Nodes) -> Result<Graph> {
     Ok(graph)
 }
 
-/// Windows may be written as one number for all axes (`kernel = 3`): it becomes as many as the lists
-/// beside it have, or as images have axes.
+/// Windows may be written as one number for all axes (`kernel = 3`): it becomes as many as the
+/// lists beside it have, or as images have axes.
 fn spread(node: &mut Value, axes: usize) {
     const KEYS: [&str; 4] = ["kernel", "stride", "padding", "dilation"];
     let Some(op) = node.get_mut("op").and_then(Value::as_object_mut) else { return };

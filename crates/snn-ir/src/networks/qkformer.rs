@@ -4,14 +4,15 @@ use crate::graph::{Conv, Graph, GraphBuilder, InitialWeights, Op, PoolKind, Wind
 use crate::site::{Lif, Site, Threshold};
 use serde::{Deserialize, Serialize};
 
-/// A hierarchical spiking transformer with token Q-K attention in every stage (Zhou 2024, `QKFormer`,
-/// arXiv 2403.16552): a patch embedding, then blocks of attention and two 1×1 convolutions, whose
-/// spikes are added to the stream. Attention is linear in the number of positions: a site sees how
-/// many query spikes a position has in each head, and where it fires the position's keys pass.
+/// A hierarchical spiking transformer with token Q-K attention in every stage (Zhou 2024,
+/// `QKFormer`, arXiv 2403.16552): a patch embedding, then blocks of attention and two 1×1
+/// convolutions, whose spikes are added to the stream. Attention is linear in the number of
+/// positions: a site sees how many query spikes a position has in each head, and where it fires the
+/// position's keys pass.
 ///
 /// The published network has spiking self-attention with products of three matrices in its last
-/// stage; here it is Q-K attention as in the other two, since a product of two streams of events has
-/// no exact form on events. The default has the sizes of HST-4-384.
+/// stage; here it is Q-K attention as in the other two, since a product of two streams of events
+/// has no exact form on events. The default has the sizes of HST-4-384.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QkFormer {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// Membrane `v₀` of a LIF neuron before the first macro-step, `u⁺[0]` of eq. 8. As data it is a
-/// number (`initial = 0.5`) or a table (`initial = { kind = "threshold", share = 0.5 }`), and absent
-/// at rest.
+/// number (`initial = 0.5`) or a table (`initial = { kind = "threshold", share = 0.5 }`), and
+/// absent at rest.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum FirstMembrane {
     /// At rest: the reset potential.

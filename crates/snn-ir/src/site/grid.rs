@@ -92,9 +92,6 @@ impl GridLif {
     }
 }
 
-/// Limit of the membrane on the grid: it saturates at ±2³⁰ (eq. 13).
-pub const MEMBRANE_LIMIT: i64 = 1 << 30;
-
 /// Reset on the grid; a hard reset goes to 0, since other potentials have been moved into the
 /// threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

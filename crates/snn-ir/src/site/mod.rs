@@ -7,6 +7,7 @@ mod grid;
 mod lif;
 pub(crate) mod parts;
 mod quant_relu;
+mod share;
 mod surrogate;
 mod threshold;
 
@@ -16,7 +17,9 @@ pub use custom::*;
 pub use first_membrane::*;
 pub use grid::*;
 pub use lif::*;
+pub use parts::MEMBRANE_LIMIT;
 pub use quant_relu::*;
+pub use share::*;
 pub use surrogate::*;
 pub use threshold::*;
 
@@ -139,27 +142,6 @@ impl Site {
             Site::GridLif(lif) => lif.fault(),
             Site::GridQuantRelu { levels: 0 } => Some(("levels", "1 to 255", "0".into())),
             Site::Relu | Site::GridQuantRelu { .. } => None,
-        }
-    }
-}
-
-/// Which values of a site share a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Share {
-    /// One value for the whole layer.
-    #[default]
-    Layer,
-    /// One value for each channel.
-    Channel,
-}
-
-impl Share {
-    /// Shape of the weight.
-    pub fn shape(self, channels: usize) -> Vec<usize> {
-        match self {
-            Share::Layer => vec![1],
-            Share::Channel => vec![channels],
         }
     }
 }

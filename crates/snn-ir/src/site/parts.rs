@@ -1,12 +1,13 @@
 //! Weights of a node as data: what checks, initial weights, random models, optimisers and
 //! fine-tuning know of them.
 
-use super::MEMBRANE_LIMIT;
 use crate::model::form::Form;
 use ndarray::{ArrayD, Axis};
 
 /// Largest weight on the grid; symmetric, so that `−n` exists for every `n`.
 pub const GRID_WEIGHT_MAX: i8 = 127;
+/// Limit of the membrane on the grid: it saturates at ±2³⁰ (eq. 13).
+pub const MEMBRANE_LIMIT: i64 = 1 << 30;
 
 /// One weight of a node.
 #[derive(Debug, Clone, PartialEq)]

@@ -210,7 +210,8 @@ impl SiteToGrid<'_> {
 impl SiteToGrid<'_> {
     /// Writes `V₀` of each channel, the nearest number of guard bits; a share of the threshold is
     /// one of the integer threshold. Returns the largest relative error, and `true` if the floors
-    /// of the leak lose nothing of it, since `2^leaks` divides it. `None` where the plan refuses it.
+    /// of the leak lose nothing of it, since `2^leaks` divides it. `None` where the plan refuses
+    /// it.
     fn first_membranes(
         &self,
         lif: &Lif,

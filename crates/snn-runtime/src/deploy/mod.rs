@@ -14,6 +14,7 @@ mod events;
 mod exit;
 mod input;
 mod kernels;
+mod name;
 mod number;
 mod options;
 mod plan;
@@ -36,15 +37,13 @@ use crate::limits::not_converted;
 use crate::pixels::Pixels;
 use crate::scores::{Head, Prediction};
 use crate::threads::{Threads, note_process};
+use name::NAME;
 use ndarray::{Array2, ArrayView, ArrayViewD, Dimension};
 use run::batch::Compiled;
 use snn_ir::Form;
 use snn_ir::{Encoder, Error, Evaluate, Evaluation, Input, Logits, Model, Record, Result};
 use snn_simd::{Available, InstructionSet};
 use std::sync::Arc;
-
-/// Name of the deployment in errors.
-pub(crate) const NAME: &str = "deployment";
 
 /// A converted model, compiled for this machine. It may be shared between threads.
 ///

@@ -2,7 +2,7 @@
 
 use crate::arithmetic::Arithmetic as _;
 use crate::by_form::{ByForm, by_form};
-use crate::deploy::NAME;
+use crate::deploy::name::NAME;
 use crate::deploy::run::engine::{Clock, Engine, NetworkState, NodeStatistics};
 use crate::pixels::{Pixels, checked, encoded};
 use crate::scores::{Head, Scores};

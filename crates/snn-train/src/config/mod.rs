@@ -11,6 +11,7 @@ pub(crate) mod network;
 pub(crate) mod overrides;
 pub(crate) mod start_from;
 pub(crate) mod twin;
+pub(crate) mod twin_name;
 pub(crate) mod unknown;
 
 use self::batch_norm::BatchNormReestimationConfig;

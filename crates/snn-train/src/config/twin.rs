@@ -2,6 +2,7 @@
 
 use crate::config::RunConfig;
 use crate::config::distillation::DistillationConfig;
+use crate::config::twin_name::TWIN;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use snn_data::Form;
@@ -9,9 +10,6 @@ use snn_hybrid::Policy;
 use snn_ir::Encoder;
 use std::path::Path;
 use toml::{Table, Value};
-
-/// Folder of the twin's run in that of a run.
-pub(crate) const TWIN: &str = "twin";
 
 /// Staged training (`[twin]`): a twin of the network is trained first, and the network starts from
 /// its weights, with it as teacher.

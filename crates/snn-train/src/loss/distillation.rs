@@ -39,7 +39,8 @@ pub fn step_distillation(steps: &Tensor, teacher: &Tensor, temperature: f64) -> 
 }
 
 /// The mean of the class scores of those macro-steps at which a sample is classified right, without
-/// gradient; zeros, so that all classes are equal, where none is (Yu et al. 2025, as in their code).
+/// gradient; zeros, so that all classes are equal, where none is (Yu et al. 2025, as in their
+/// code).
 ///
 /// # Shapes
 /// `steps` is `[T, B, K]`, `labels` `[B]`, i64; the result is `[B, K]`.

@@ -7,6 +7,7 @@ pub(crate) mod groups;
 pub mod lookahead;
 pub mod muon;
 mod named;
+mod rule;
 pub mod schedule;
 pub mod sgd;
 mod slot;
@@ -17,8 +18,9 @@ use crate::error::{Error, Result};
 use crate::optim::adamw::AdamWConfig;
 use crate::optim::groups::GroupConfig;
 use crate::optim::muon::{MuonConfig, OthersConfig};
+use crate::optim::rule::Rule;
 use crate::optim::sgd::SgdConfig;
-use crate::optim::slot::{Rule, Slot};
+use crate::optim::slot::Slot;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use snn_core::{Parameter, arrays};
 use snn_ir::Weights;
@@ -140,9 +142,8 @@ impl OptimiserConfig {
             let moments = rule.moments().iter().map(zeros).collect::<Result<_, tch::TchError>>()?;
             let factor = group.as_ref().map_or(1.0, |group| group.learning_rate);
             let decays = group.as_ref().and_then(|group| group.weight_decay);
-            Ok(Slot {
+            let slot = Slot {
                 name: p.name.clone(),
-                rule,
                 rate: factor * (rule.learning_rate() / self.learning_rate()),
                 decay: rule.weight_decay() * decays.unwrap_or(f64::from(u8::from(p.decays))),
                 frozen: group.as_ref().is_some_and(|group| !group.learns(0)),
@@ -152,7 +153,8 @@ impl OptimiserConfig {
                 size: 1.0,
                 tensor,
                 moments,
-            })
+            };
+            Ok((rule, slot))
         });
         Ok(Optimiser { slots: slots.collect::<Result<_>>()?, steps: 0 })
     }
@@ -175,26 +177,27 @@ impl OptimiserConfig {
 /// An optimiser with its state.
 #[derive(Debug)]
 pub struct Optimiser {
-    slots: Vec<Slot>,
+    /// How each parameter moves, and what is kept of it.
+    slots: Vec<(Rule, Slot)>,
     /// Steps done.
     steps: u32,
 }
 
 impl Optimiser {
-    /// Freezes and thaws groups as they say for an epoch (from 0) of `steps` steps. Weights that are
-    /// frozen need no gradients, so that none are computed where nothing before them needs any.
+    /// Freezes and thaws groups as they say for an epoch (from 0) of `steps` steps. Weights that
+    /// are frozen need no gradients, so that none are computed where nothing before them needs any.
     ///
     /// # Errors
     /// libtorch fails, or no weight would learn in the epoch.
     pub fn begin_epoch(&mut self, epoch: usize, steps: usize) -> Result<()> {
-        for slot in &mut self.slots {
+        for (_, slot) in &mut self.slots {
             let Some(group) = &slot.group else { continue };
             slot.frozen = !group.learns(epoch);
             let skipped = group.freeze_until.saturating_mul(steps);
             slot.skipped = u32::try_from(skipped).unwrap_or(u32::MAX);
             let _same_tensor = slot.tensor.f_set_requires_grad(!slot.frozen)?;
         }
-        if self.slots.iter().all(|slot| slot.frozen) && !self.slots.is_empty() {
+        if self.slots.iter().all(|(_, slot)| slot.frozen) && !self.slots.is_empty() {
             return Err(Error::Toml(format!(
                 "`groups` freezes every weight of the network in epoch {}",
                 epoch + 1
@@ -205,13 +208,14 @@ impl Optimiser {
 
     /// `true` if a weight is frozen in the epoch that was begun last.
     pub fn is_frozen(&self, name: &str) -> bool {
-        self.slots.iter().any(|slot| slot.frozen && slot.name == name)
+        self.slots.iter().any(|(_, slot)| slot.frozen && slot.name == name)
     }
 
     /// Number of values that it moves in any epoch.
     pub fn parameter_count(&self) -> usize {
         let learns = |slot: &&Slot| !slot.group.as_ref().is_some_and(|group| group.frozen);
-        self.slots.iter().filter(learns).map(|slot| slot.tensor.numel()).sum()
+        let slots = self.slots.iter().map(|(_, slot)| slot);
+        slots.filter(learns).map(|slot| slot.tensor.numel()).sum()
     }
 
     /// Makes the steps of each convolution's and linear layer's weight relative to its size
@@ -226,7 +230,8 @@ impl Optimiser {
     /// # Errors
     /// libtorch fails.
     pub fn scale_rates_by_size(&mut self) -> Result<()> {
-        for slot in self.slots.iter_mut().filter(|slot| slot.synapse) {
+        let slots = self.slots.iter_mut().map(|(_, slot)| slot);
+        for slot in slots.filter(|slot| slot.synapse) {
             let tensor = slot.tensor.f_detach()?.f_to_kind(Kind::Double)?;
             let outputs = tensor.size().first().copied().unwrap_or(1).max(1);
             let mean_square = tensor.f_square()?.f_mean(Kind::Double)?.f_double_value(&[])?;
@@ -243,7 +248,7 @@ impl Optimiser {
     pub fn clip_gradients(&mut self, limit: f64) -> Result<f64> {
         tch::no_grad(|| {
             let mut gradients = Vec::with_capacity(self.slots.len());
-            for slot in &self.slots {
+            for (_, slot) in &self.slots {
                 let gradient = slot.tensor.f_grad()?;
                 if gradient.defined() {
                     gradients.push(gradient);
@@ -273,13 +278,13 @@ impl Optimiser {
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
         self.steps = self.steps.saturating_add(1);
         tch::no_grad(|| {
-            for slot in &mut self.slots {
+            for (rule, slot) in &mut self.slots {
                 let mut gradient = slot.tensor.f_grad()?;
                 if slot.frozen || !gradient.defined() {
                     continue;
                 }
                 let learning_rate = learning_rate * slot.rate;
-                match slot.rule {
+                match *rule {
                     Rule::Sgd(sgd) => sgd.update(slot, &gradient, learning_rate)?,
                     Rule::AdamW(adamw) => {
                         let number = self.steps.saturating_sub(slot.skipped);
@@ -295,7 +300,7 @@ impl Optimiser {
 
     /// `true` if the number of steps is a part of the state.
     fn counts_steps(&self) -> bool {
-        self.slots.iter().any(|slot| matches!(slot.rule, Rule::AdamW(_)))
+        self.slots.iter().any(|(rule, _)| matches!(rule, Rule::AdamW(_)))
     }
 
     /// The state: what is kept of every parameter, as `<what>/<parameter>` in the precision of the
@@ -305,8 +310,8 @@ impl Optimiser {
     /// libtorch cannot copy.
     pub fn state(&self) -> Result<Weights> {
         let mut state = Weights::new();
-        for slot in &self.slots {
-            for (moment, tensor) in slot.rule.moments().iter().zip(&slot.moments) {
+        for (rule, slot) in &self.slots {
+            for (moment, tensor) in rule.moments().iter().zip(&slot.moments) {
                 let values = match tensor.f_kind()? {
                     Kind::Double => arrays::array::<f64>(tensor)?.into(),
                     _ => arrays::array::<f32>(tensor)?.into(),
@@ -326,8 +331,8 @@ impl Optimiser {
     /// Something is missing or has another shape; nothing has been changed then.
     pub fn restore(&mut self, state: &Weights) -> Result<()> {
         let mut values = Vec::new();
-        for slot in &self.slots {
-            for (moment, tensor) in slot.rule.moments().iter().zip(&slot.moments) {
+        for (rule, slot) in &self.slots {
+            for (moment, tensor) in rule.moments().iter().zip(&slot.moments) {
                 let name = format!("{moment}/{}", slot.name);
                 let value = arrays::weight(
                     snn_ir::weights::get(state, &name)?,
@@ -348,7 +353,7 @@ impl Optimiser {
         if self.counts_steps() {
             self.steps = count(snn_ir::weights::get(state, STEPS)?)?;
         }
-        let tensors = self.slots.iter_mut().flat_map(|slot| &mut slot.moments);
+        let tensors = self.slots.iter_mut().flat_map(|(_, slot)| &mut slot.moments);
         for (tensor, value) in tensors.zip(&values) {
             tensor.f_copy_(value)?;
         }

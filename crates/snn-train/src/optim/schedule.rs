@@ -30,7 +30,8 @@ pub enum ScheduleConfig {
         final_factor: f64,
     },
     /// A linear rise over `warm_up` of the steps, then half a cosine that would reach 0, or
-    /// `final_factor`, at the step after the last (Loshchilov & Hutter 2017; `PyTorch`'s `CosineAnnealingLR`).
+    /// `final_factor`, at the step after the last (Loshchilov & Hutter 2017; `PyTorch`'s
+    /// `CosineAnnealingLR`).
     Cosine {
         /// Share of the steps spent rising, 0 to below 1.
         #[serde(default)]
@@ -39,9 +40,9 @@ pub enum ScheduleConfig {
         #[serde(default)]
         final_factor: f64,
     },
-    /// A linear rise from `start_factor` to 1 over ⌊`peak_fraction`·steps⌋ steps, then a linear fall
-    /// that would reach `final_factor` at the step after the last (airbench: 0.23, 0.2 and 0.07;
-    /// with Muon 0, 0 and 0).
+    /// A linear rise from `start_factor` to 1 over ⌊`peak_fraction`·steps⌋ steps, then a linear
+    /// fall that would reach `final_factor` at the step after the last (airbench: 0.23, 0.2 and
+    /// 0.07; with Muon 0, 0 and 0).
     Linear {
         /// Share of the steps spent rising, 0 to below 1.
         #[serde(default)]

@@ -11,7 +11,7 @@ pub(crate) mod tensorboard;
 
 use crate::config::RunConfig;
 use crate::config::overrides;
-use crate::config::twin::TWIN;
+use crate::config::twin_name::TWIN;
 use crate::error::{Error, Result};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::identity::Identity;
@@ -79,9 +79,9 @@ pub enum Start {
 ///
 /// What a run needs of other places is copied before it begins: the graph of a network in a file
 /// (`network.json`), the model that fine-tuning and `start_from` start from (`base.safetensors`),
-/// the teacher of distillation (`teacher.safetensors`). The twin of a staged run has a run folder of
-/// its own inside, `twin`. `trainer.json` is written after them, so
-/// that a folder that has it has all of them.
+/// the teacher of distillation (`teacher.safetensors`). The twin of a staged run has a run folder
+/// of its own inside, `twin`. `trainer.json` is written after them, so that a folder that has it
+/// has all of them.
 ///
 /// Each file but that of events is written whole or not at all; that one is cut back to the
 /// checkpoint on a resume.
@@ -174,8 +174,8 @@ impl RunFolder {
         Ok((folder, lock))
     }
 
-    /// Makes or finds the folder of a staged run, for its twin to be trained in a folder inside; the
-    /// network itself then resumes in it. No other process can do so while the lock lives.
+    /// Makes or finds the folder of a staged run, for its twin to be trained in a folder inside;
+    /// the network itself then resumes in it. No other process can do so while the lock lives.
     pub(crate) fn claim(path: &Path, config: &RunConfig, start: Start) -> Result<RunLock> {
         let folder = Self { path: path.to_path_buf() };
         match start {

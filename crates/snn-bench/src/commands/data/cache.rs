@@ -52,8 +52,8 @@ fn make(arguments: &CacheBuild, json: bool) -> Result<Outcome> {
     let config = RunConfig::load(&arguments.config, &arguments.sets)?;
     let Some(cache) = &config.data.cache else {
         bail!(
-            "{}: expected `cache` in [data], as `cache = {{ folder = \"cache\" }}`, found none: the \
-             training would not read what is built",
+            "{}: expected `cache` in [data], as `cache = {{ folder = \"cache\" }}`, found none: \
+             the training would not read what is built",
             arguments.config.display()
         );
     };

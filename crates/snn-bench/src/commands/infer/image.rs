@@ -3,7 +3,8 @@
 #[cfg(feature = "data")]
 mod picture;
 
-use super::Engines;
+use super::counts::print_counts;
+use super::engines::Engines;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};
@@ -135,7 +136,7 @@ fn best<'a>(logits: &[f64], names: &'a [String]) -> Vec<Ranked<'a>> {
 
 fn print(classified: &Classified<'_>) -> Result<()> {
     if let Some(counts) = &classified.counts {
-        super::print_counts(counts)?;
+        print_counts(counts)?;
     }
     let mut table = Table::new(2, ["class", "name", "share"]);
     for Ranked { class, name, share } in &classified.best {

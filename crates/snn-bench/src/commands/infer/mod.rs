@@ -1,6 +1,8 @@
 //! `infer`: a converted model on events, deployed where it is on the grid, with counts and energy
 //! where they are requested. Needs no libtorch call.
 
+mod counts;
+mod engines;
 mod image;
 #[cfg(feature = "data")]
 mod recording;
@@ -12,16 +14,15 @@ use crate::files;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
-use crate::table::{Table, count};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
+use counts::print_counts;
+use engines::Engines;
 use serde::Serialize;
 use snn_data::Source;
-use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
+use snn_ir::{Form, Model};
 use snn_runtime::counting::Counts;
-use snn_runtime::{Counting, Deployment, Options};
 use snn_train::{Accuracy, Chance, RunFolder, evaluation_batches, input};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Result and cost of an inference.
 #[derive(Serialize)]
@@ -51,59 +52,6 @@ pub(crate) struct Counted {
     pub(crate) energy_microjoules: f64,
     pub(crate) energy_figures: Figures,
     pub(crate) counts: Counts,
-}
-
-/// Who runs a model: a deployment if it is on the grid, and the runtime that counts if it is not,
-/// or counts are requested.
-struct Engines {
-    deployment: Option<Deployment>,
-    runtime: Option<Counting>,
-}
-
-impl Engines {
-    fn new(model: &Model, counts: bool) -> Result<Self> {
-        let on_grid = matches!(model.form(), Form::Grid { .. });
-        let deployment =
-            on_grid.then(|| Deployment::new(model, &Options::default())).transpose()?;
-        let runtime = (counts || !on_grid).then(|| Counting::new(model)).transpose()?;
-        Ok(Self { deployment, runtime })
-    }
-
-    fn name(&self) -> String {
-        match &self.deployment {
-            Some(deployment) => format!("deployed, {}", deployment.instruction_set().label()),
-            None => "events, f64".into(),
-        }
-    }
-
-    /// Logits of a batch, with the seconds that they took; where operations are counted as well
-    /// that is not timed.
-    fn run(&mut self, input: &Input<'_>) -> Result<(Logits, f64)> {
-        let started = Instant::now();
-        let timed = |evaluator: &mut dyn Evaluate| -> Result<(Logits, f64)> {
-            let logits = evaluator.evaluate(input, Record::Logits)?.logits;
-            Ok((logits, started.elapsed().as_secs_f64()))
-        };
-        match (&mut self.deployment, &mut self.runtime) {
-            (Some(deployment), None) => timed(deployment),
-            (None, Some(runtime)) => timed(runtime),
-            (Some(deployment), Some(runtime)) => {
-                let found = timed(deployment)?;
-                let counted = runtime.evaluate(input, Record::Logits)?.logits;
-                ensure!(
-                    counted == found.0,
-                    "the deployment and the runtime that counts differ on this machine: a mistake \
-                     in one of them"
-                );
-                Ok(found)
-            }
-            (None, None) => bail!("no engine for this model"),
-        }
-    }
-
-    fn counts(&self) -> Option<Counts> {
-        self.runtime.as_ref().map(Counting::counts)
-    }
 }
 
 /// Images that a batch takes: enough for all cores.
@@ -193,50 +141,5 @@ fn print(inference: &Inference) -> Result<()> {
     output::line(format_args!(
         "{energy_microjoules:.3} µJ an image by counting ({name}, 45 nm: {mac_pj} pJ a MAC, \
          {addition_pj} pJ an addition)"
-    ))
-}
-
-fn print_counts(counts: &Counts) -> Result<()> {
-    let each = |value: u64| count(value as f64 / counts.samples.max(1) as f64);
-    let mut table = Table::new(
-        2,
-        [
-            "node",
-            "op",
-            "neurons",
-            "firing rate",
-            "events",
-            "additions",
-            "multiplications",
-            "comparisons",
-        ],
-    );
-    for node in &counts.nodes {
-        let tally = &node.tally;
-        table.row([
-            node.node.clone(),
-            node.op.clone(),
-            if node.neurons > 0 { node.neurons.to_string() } else { String::new() },
-            node.firing_rate().map_or(String::new(), |rate| format!("{rate:.3}")),
-            each(tally.events),
-            each(tally.additions),
-            each(tally.multiplications),
-            each(tally.comparisons),
-        ]);
-    }
-    let total = counts.total();
-    table.row([
-        "total".to_string(),
-        String::new(),
-        counts.nodes.iter().map(|n| n.neurons).sum::<u64>().to_string(),
-        String::new(),
-        each(total.events),
-        each(total.additions),
-        each(total.multiplications),
-        each(total.comparisons),
-    ]);
-    output::line(format_args!(
-        "Operations for one image, T = {} macro-steps:\n\n{table}",
-        counts.time_steps
     ))
 }

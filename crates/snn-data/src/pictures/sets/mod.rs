@@ -35,10 +35,11 @@ impl Pictures {
     /// - `train/nXXXXXXXX/*.JPEG`, or `ILSVRC2012_img_train.tar`, the archive of archives, read in
     ///   place;
     /// - `val/nXXXXXXXX/*.JPEG`, of the classes of the training part, or one a line in
-    ///   `classes.txt`, where `val` has not all thousand; or `val/*.JPEG` or `ILSVRC2012_img_val.tar` with a list of labels
-    ///   beside it: lines `NAME nXXXXXXXX` in `val.txt`, `val_labels.txt` or Kaggle's
-    ///   `LOC_val_solution.csv`; or with the development kit, `ILSVRC2012_devkit_t12.tar.gz` (read
-    ///   in place), its folder, or `ILSVRC2012_validation_ground_truth.txt` and `meta.mat` of it.
+    ///   `classes.txt`, where `val` has not all thousand; or `val/*.JPEG` or
+    ///   `ILSVRC2012_img_val.tar` with a list of labels beside it: lines `NAME nXXXXXXXX` in
+    ///   `val.txt`, `val_labels.txt` or Kaggle's `LOC_val_solution.csv`; or with the development
+    ///   kit, `ILSVRC2012_devkit_t12.tar.gz` (read in place), its folder, or
+    ///   `ILSVRC2012_validation_ground_truth.txt` and `meta.mat` of it.
     ///
     /// # Errors
     /// [`Error::Field`] saying what was looked for; [`Error::Parse`] for damaged archives;

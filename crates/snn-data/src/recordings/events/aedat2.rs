@@ -82,8 +82,8 @@ impl Decoder {
     }
 }
 
-/// A recording of a DVS128 as AEDAT 2.0, with the header of CIFAR10-DVS's files and a comment, which
-/// stands where they say when they were made. Read back, it is the same recording.
+/// A recording of a DVS128 as AEDAT 2.0, with the header of CIFAR10-DVS's files and a comment,
+/// which stands where they say when they were made. Read back, it is the same recording.
 ///
 /// ```
 /// use snn_data::recordings::events::{Event, EventReader, Events, ReadOptions, SensorSize};

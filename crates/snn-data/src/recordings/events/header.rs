@@ -45,8 +45,8 @@ pub(super) fn lines(
     Ok(lines)
 }
 
-/// [`text_line`] of what comes next. No more is waited for than the line has: a pipe may pause after
-/// its header.
+/// [`text_line`] of what comes next. No more is waited for than the line has: a pipe may pause
+/// after its header.
 fn next_line(source: &mut ByteSource, marker: &[u8]) -> Result<Option<usize>> {
     let mut least = marker.len();
     loop {

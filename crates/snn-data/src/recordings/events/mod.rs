@@ -6,6 +6,7 @@ mod aedat4;
 mod block;
 mod bytes;
 mod dat;
+mod detect;
 mod evt2;
 mod evt21;
 mod evt3;

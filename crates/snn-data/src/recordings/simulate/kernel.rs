@@ -4,7 +4,7 @@
     reason = "a kernel is compiled once for each set of vector instructions, by inlining"
 )]
 
-use super::SIDE;
+use super::sensor::SIDE;
 use snn_simd::{Kernel, run_with_avx2};
 
 /// Levels of a picture, with the levels of its edge around it as far as it moves.

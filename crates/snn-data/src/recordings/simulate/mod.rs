@@ -36,22 +36,23 @@
 
 mod kernel;
 mod motion;
+mod number;
 mod pixels;
+mod sensor;
 mod set;
 
 pub use motion::Motion;
 pub use pixels::PixelArray;
+pub use sensor::SENSOR;
 pub use set::{SIMULATED, SimulatedParts, SimulatedSet, Summary, is_simulated};
 
 use crate::loader::Purpose;
 use crate::pictures::{Filter, Picture, resize};
-use crate::recordings::events::{Event, Events, SensorSize};
+use crate::recordings::events::{Event, Events};
 use crate::{Error, Result, SampleRng};
+use number::{check, single};
+use sensor::SIDE;
 use serde::{Deserialize, Serialize};
-
-/// The sensor: that of a DVS128.
-pub const SENSOR: SensorSize = SensorSize { width: 128, height: 128 };
-const SIDE: usize = 128;
 
 /// A camera that is simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -272,19 +273,6 @@ fn luma([red, green, blue]: [u8; 3]) -> u8 {
     let [red, green, blue] = [red, green, blue].map(u32::from);
     let sum = 19_595 * red + 38_470 * green + 7_471 * blue + 0x8000;
     u8::try_from(sum >> 16).unwrap_or(u8::MAX)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the nearest single is asked for")]
-fn single(value: f64) -> f32 {
-    value as f32
-}
-
-fn check(field: &'static str, value: f64, least: f64, most: f64) -> Result<()> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    let expected = format!("{least} to {most}");
-    Err(Error::InvalidConfig { field, expected, found: value.to_string() })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How the picture moves before the camera.
 
-use super::{check, single};
+use super::number::{check, single};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,8 @@
     reason = "a kernel is compiled once for each set of vector instructions, by inlining"
 )]
 
-use super::{Camera, single};
+use super::Camera;
+use super::number::single;
 use crate::loader::Purpose;
 use crate::recordings::events::{Event, Events, SensorSize};
 use crate::{Error, Result, SampleRng};

@@ -131,7 +131,8 @@ impl<N: Number> NodePlan<N> {
         self.extent.rows * self.extent.width()
     }
 
-    /// State of one position before the first macro-step; empty where there are none, or they remember nothing.
+    /// State of one position before the first macro-step; empty where there are none, or they
+    /// remember nothing.
     pub(crate) fn rest(&self) -> &[N] {
         match &self.step {
             Some(Operation::Stage(stage)) => stage.neurons.as_ref().map_or(&[], StageNeurons::rest),

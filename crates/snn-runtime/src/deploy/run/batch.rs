@@ -1,8 +1,8 @@
 //! A model compiled for one number type, and batches of samples through it.
 
 use crate::batch::{contiguous, logits, time_first};
-use crate::deploy::NAME;
 use crate::deploy::events::{EventsView, Extent};
+use crate::deploy::name::NAME;
 use crate::deploy::number::Number;
 use crate::deploy::options::{MAX_BUFFER_BYTES, Options};
 use crate::deploy::plan::{NodePlan, Plan};

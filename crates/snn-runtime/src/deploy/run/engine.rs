@@ -1,8 +1,8 @@
 //! The buffers of one sample and what runs it through them, in one kind of numbers.
 
-use crate::deploy::NAME;
 use crate::deploy::events::{EventsMut, EventsView, Extent};
 use crate::deploy::kernels::emit;
+use crate::deploy::name::NAME;
 use crate::deploy::number::Number;
 use crate::deploy::plan::neurons::StageNeurons;
 use crate::deploy::plan::{Location, NodePlan, Operation, Plan};

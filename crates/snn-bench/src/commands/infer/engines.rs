@@ -1,0 +1,60 @@
+//! Who runs a model, with the time that it takes and the operations that it counts.
+
+use anyhow::{Result, bail, ensure};
+use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
+use snn_runtime::counting::Counts;
+use snn_runtime::{Counting, Deployment, Options};
+use std::time::Instant;
+
+/// Who runs a model: a deployment if it is on the grid, and the runtime that counts if it is not,
+/// or counts are requested.
+pub(super) struct Engines {
+    deployment: Option<Deployment>,
+    runtime: Option<Counting>,
+}
+
+impl Engines {
+    pub(super) fn new(model: &Model, counts: bool) -> Result<Self> {
+        let on_grid = matches!(model.form(), Form::Grid { .. });
+        let deployment =
+            on_grid.then(|| Deployment::new(model, &Options::default())).transpose()?;
+        let runtime = (counts || !on_grid).then(|| Counting::new(model)).transpose()?;
+        Ok(Self { deployment, runtime })
+    }
+
+    pub(super) fn name(&self) -> String {
+        match &self.deployment {
+            Some(deployment) => format!("deployed, {}", deployment.instruction_set().label()),
+            None => "events, f64".into(),
+        }
+    }
+
+    /// Logits of a batch, with the seconds that they took; where operations are counted as well
+    /// that is not timed.
+    pub(super) fn run(&mut self, input: &Input<'_>) -> Result<(Logits, f64)> {
+        let started = Instant::now();
+        let timed = |evaluator: &mut dyn Evaluate| -> Result<(Logits, f64)> {
+            let logits = evaluator.evaluate(input, Record::Logits)?.logits;
+            Ok((logits, started.elapsed().as_secs_f64()))
+        };
+        match (&mut self.deployment, &mut self.runtime) {
+            (Some(deployment), None) => timed(deployment),
+            (None, Some(runtime)) => timed(runtime),
+            (Some(deployment), Some(runtime)) => {
+                let found = timed(deployment)?;
+                let counted = runtime.evaluate(input, Record::Logits)?.logits;
+                ensure!(
+                    counted == found.0,
+                    "the deployment and the runtime that counts differ on this machine: a mistake \
+                     in one of them"
+                );
+                Ok(found)
+            }
+            (None, None) => bail!("no engine for this model"),
+        }
+    }
+
+    pub(super) fn counts(&self) -> Option<Counts> {
+        self.runtime.as_ref().map(Counting::counts)
+    }
+}
