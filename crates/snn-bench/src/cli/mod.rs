@@ -99,8 +99,9 @@ pub(crate) enum Command {
     Infer(Infer),
     /// Draw what is in a model file or run folder: its graph with shapes, codes, scales and bounds,
     /// and how a converted model is deployed.
-    #[command(after_help = "JSON: `form`, `time_steps`, `micro_steps`, `parameters`, `neurons`, \
-                      `lif_neurons`, `preprocessing`, `encoder`, `classes`, `nodes`, of a \
+    #[command(after_help = "JSON: `form`, `time_steps`, `micro_steps`, `parameters`, \
+                      `multiply_adds`, `neurons`, `lif_neurons`, `preprocessing`, `encoder`, \
+                      `classes`, `nodes`, of a \
                       converted model `conversion`, of one that can be deployed `deployment`, \
                       and of a run `config` and `result`.")]
     Inspect(Inspect),

@@ -27,7 +27,7 @@ fn sew_iand() -> Graph {
     end(&mut net)
 }
 
-/// Q-K token attention of two heads (QKFormer, Zhou 2024): tokens of K pass where those of Q have
+/// Q-K token attention of two heads (`QKFormer`, Zhou 2024): tokens of K pass where those of Q have
 /// many spikes.
 fn token_attention() -> Graph {
     let mut net = start();
@@ -76,7 +76,8 @@ fn pre_activation() -> Graph {
 
 #[test]
 fn blocks_train_convert_in_three_codes_and_are_proved_bitwise() {
-    let blocks: [(&str, fn() -> Graph); 5] = [
+    type Block = fn() -> Graph;
+    let blocks: [(&str, Block); 5] = [
         ("SEW-IAND", sew_iand),
         ("token attention", token_attention),
         ("channel attention", channel_attention),
