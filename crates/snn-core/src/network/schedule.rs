@@ -314,8 +314,8 @@ impl Walk<'_> {
         for ((step, memory), all) in steps.iter().zip(memories).zip(all) {
             compute.finish(step, memory)?;
             if values.readers[step.node] > 0 {
-                values.values[step.node] =
-                    Some(Value { data: merge(all)?, steps: self.time_steps });
+                let data = channels_last(&merge(all)?)?;
+                values.values[step.node] = Some(Value { data, steps: self.time_steps });
             }
         }
         Ok(())
@@ -345,6 +345,14 @@ impl Values<'_> {
 
 fn lost(graph: &Graph, node: usize) -> Error {
     Error::Torch(format!("node `{}` has no value", graph.nodes[node].name))
+}
+
+/// Images channels last in memory, as everywhere: kernels of libtorch, and so roundings, depend on it.
+fn channels_last(x: &Tensor) -> Result<Tensor> {
+    if x.dim() != 4 {
+        return Ok(x.shallow_clone());
+    }
+    Ok(x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }
 
 /// Zeros of one macro-step, of a shape `[…]` and as many samples as `like`, channels last in memory.
