@@ -314,7 +314,9 @@ impl Walk<'_> {
         for ((step, memory), all) in steps.iter().zip(memories).zip(all) {
             compute.finish(step, memory)?;
             if values.readers[step.node] > 0 {
-                let data = channels_last(&merge(all)?)?;
+                let all = all.iter().map(channels_last).collect::<Result<Vec<_>>>()?;
+                // A tensor of its own, also of one macro-step.
+                let data = Tensor::f_cat(&all, 0)?;
                 values.values[step.node] = Some(Value { data, steps: self.time_steps });
             }
         }
