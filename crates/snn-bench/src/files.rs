@@ -151,3 +151,19 @@ pub(crate) fn save(model: &Model, path: &Path) -> Result<()> {
     }
     model.save(path).with_context(|| format!("cannot write the model {}", path.display()))
 }
+
+/// A warning that samples were damaged and left out, of which the first was like this.
+pub(crate) fn damage(part: &str, samples: usize, first: &str) -> String {
+    format!(
+        "warning: {samples} damaged {part} samples, as `on_damage = \"skip\"` leaves them out (of one \
+         that cannot be read the next one counts twice); the first: {first}"
+    )
+}
+
+/// Says which samples of a source were damaged and left out, if any were.
+pub(crate) fn tell_damaged(source: &dyn Source) {
+    let damaged = source.damaged();
+    if let Some(first) = damaged.values().next() {
+        crate::output::tell(damage("test", damaged.len(), first));
+    }
+}

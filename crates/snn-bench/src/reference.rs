@@ -219,13 +219,13 @@ fn conversion(row: &Row) -> Result<String> {
     match snn_reparam::convert(&model, &Code::Unary.into()) {
         Ok(events) => {
             let (before, after) = (layers(&model), layers(&events.model));
-            Ok(match before == after {
-                true => "converts".into(),
-                false => format!(
-                    "converts; {before} layers become {after}, one for each of the streams that \
-                     are added"
-                ),
-            })
+            if before == after {
+                return Ok("converts".into());
+            }
+            Ok(format!(
+                "converts; {before} layers become {after}, one for each of the streams that are \
+                 added"
+            ))
         }
         Err(error) => {
             let reason = error.to_string();

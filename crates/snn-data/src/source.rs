@@ -1,7 +1,7 @@
 //! Where a loader takes its samples from.
 
 use crate::{Error, Images, Result, SampleMut, SampleRng, SampleShape};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ pub trait Source: fmt::Debug + Send + Sync {
     }
 
     /// What was damaged of the samples that were loaded so far and is left out
-    /// ([`OnDamage::Skip`](crate::OnDamage)), by index in the whole set.
+    /// ([`OnDamage::Skip`](crate::OnDamage)), by [`random_key`](Self::random_key).
     fn damaged(&self) -> BTreeMap<usize, String> {
         BTreeMap::new()
     }
@@ -146,7 +146,12 @@ impl Source for Subset {
     }
 
     fn damaged(&self) -> BTreeMap<usize, String> {
-        self.source.damaged()
+        let mut all = self.source.damaged();
+        if !all.is_empty() {
+            let own = (0..self.len()).map(|index| self.random_key(index)).collect::<BTreeSet<_>>();
+            all.retain(|key, _| own.contains(key));
+        }
+        all
     }
 
     fn load(&self, index: usize, sample: &mut SampleMut<'_>, rng: &mut SampleRng) -> Result<u16> {

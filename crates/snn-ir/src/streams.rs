@@ -124,17 +124,7 @@ impl Streams {
                     return Err(refuse("dropout does not exist after conversion"));
                 }
                 // Values that are moved and not changed.
-                _ => {
-                    let widths: Vec<usize> = inputs.iter().map(|bound| bound.len()).collect();
-                    let mut bound = vec![0.0; channels];
-                    let passed = node.op.passed_channels(&widths, channels);
-                    for (input, pairs) in inputs.iter().zip(passed) {
-                        for (own, its) in pairs {
-                            bound[own] = input[its];
-                        }
-                    }
-                    bound
-                }
+                op => moved_bound(op, &inputs, channels),
             };
             let kind = node.op.yields(kinds);
             if grid && bound.iter().any(|b| *b >= I32_LIMIT) {
@@ -145,6 +135,18 @@ impl Streams {
         }
         Ok(streams)
     }
+}
+
+/// Largest absolute value of each channel of an operation that moves values as they are.
+fn moved_bound(op: &Op, inputs: &[&[f64]], channels: usize) -> Vec<f64> {
+    let widths: Vec<usize> = inputs.iter().map(|bound| bound.len()).collect();
+    let mut bound = vec![0.0; channels];
+    for (input, pairs) in inputs.iter().zip(op.passed_channels(&widths, channels)) {
+        for (own, its) in pairs {
+            bound[own] = input[its];
+        }
+    }
+    bound
 }
 
 /// Largest absolute value that a site emits in each channel.

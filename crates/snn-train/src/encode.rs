@@ -6,6 +6,7 @@ use snn_data::{
     Batch, BatchTransform, Error as DataError, SampleMut, SampleRng, SampleShape, Samples, Source,
 };
 use snn_ir::{Encoder, Input};
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::sync::Arc;
 
@@ -68,6 +69,10 @@ impl Source for Encoded {
 
     fn random_key(&self, index: usize) -> usize {
         self.source.random_key(index)
+    }
+
+    fn damaged(&self) -> BTreeMap<usize, String> {
+        self.source.damaged()
     }
 
     fn load(

@@ -86,6 +86,16 @@ pub enum Progress<'a> {
     Epoch(&'a EpochMetrics),
     /// The test set is being evaluated.
     Testing,
+    /// Samples were damaged: parts of them, or all of one, for which its neighbour counts, were left
+    /// out ([`Source::damaged`](snn_data::Source::damaged)).
+    Damaged {
+        /// `training`, `validation` or `test`.
+        part: &'static str,
+        /// How many samples so far.
+        samples: usize,
+        /// What was wrong with the first.
+        first: &'a str,
+    },
 }
 
 /// How a call of [`train`](crate::train()) or [`finetune`](crate::finetune()) ended.

@@ -41,6 +41,25 @@ pub(crate) struct Samples {
     pub(crate) test: Option<Arc<dyn Source>>,
 }
 
+impl Samples {
+    /// Tells of samples that were damaged, where there are more of them than were told before.
+    fn tell_damaged(&self, told: &mut [usize; 3], progress: &mut dyn FnMut(Progress<'_>)) {
+        let sources = [
+            ("training", Some(&self.train)),
+            ("validation", self.validation.as_ref()),
+            ("test", self.test.as_ref()),
+        ];
+        for ((part, source), told) in sources.into_iter().zip(told) {
+            let damaged = source.map(|source| source.damaged()).unwrap_or_default();
+            let first = damaged.values().next();
+            if let Some(first) = first.filter(|_| damaged.len() > *told) {
+                *told = damaged.len();
+                progress(Progress::Damaged { part, samples: damaged.len(), first });
+            }
+        }
+    }
+}
+
 /// Inputs of the loop beside the network.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job<'a> {
@@ -76,6 +95,7 @@ pub(crate) fn fit(
 ) -> Result<Outcome> {
     let Job { recipe, folder, samples, .. } = *job;
     let Samples { loader, .. } = samples;
+    let mut told = [0; 3];
     let steps = loader.batches_per_epoch();
     let reestimated = recipe.batch_norm_reestimation.batches;
 
@@ -247,6 +267,7 @@ pub(crate) fn fit(
         };
         state.save(network, &mut events, &mut position, folder)?;
         progress(Progress::Epoch(&metrics));
+        samples.tell_damaged(&mut told, progress);
     }
 
     if let Some(result) = folder.result()? {
@@ -257,6 +278,7 @@ pub(crate) fn fit(
     let mut chance = Chance::default();
     let Measured { accuracy: test, .. } =
         measure(network, samples, TEST, &mut |labels| chance.add(labels))?;
+    samples.tell_damaged(&mut told, progress);
     clock.other(&mut position);
     let result = RunResult {
         dataset: job.data.to_string(),

@@ -105,6 +105,9 @@ pub(crate) fn with_progress(
     }
     let mut minutes = Minutes::new(Instant::now());
     let mut show = |progress: Progress<'_>| match progress {
+        Progress::Damaged { part, samples, first } => {
+            bar.suspend(|| output::tell(crate::files::damage(part, samples, first)));
+        }
         Progress::Stage { number, of, name } => {
             bar.suspend(|| output::tell(format_args!("stage {number} of {of}: the {name}")));
         }
@@ -126,7 +129,7 @@ pub(crate) fn with_progress(
                     ));
                 }
                 for difference in differences {
-                    output::tell(format_args!("start_from: {difference}"));
+                    output::tell(format_args!("start_from: {}", shortened(difference)));
                 }
                 let device = match device {
                     Device::Cpu => "the CPU".to_string(),
@@ -206,4 +209,17 @@ pub(crate) fn with_progress(
             anyhow::bail!("the run was stopped after {steps} steps")
         }
     }
+}
+
+/// A line that a screen has room for: the beginning and the end of a longer one, which `run.json`
+/// has whole.
+fn shortened(line: &str) -> String {
+    const MOST: usize = 200;
+    let letters: Vec<char> = line.chars().collect();
+    if letters.len() <= MOST {
+        return line.to_owned();
+    }
+    let [start, end] = [&letters[..MOST / 2], &letters[letters.len() - MOST / 2..]];
+    let [start, end] = [start, end].map(|part| part.iter().collect::<String>());
+    format!("{start} … {end} (whole in run.json)")
 }

@@ -102,6 +102,7 @@ pub(crate) fn prove(
         progress.add(batch.len());
     }
     progress.finish();
+    files::tell_damaged(&*shown.source);
     Ok(proof.finish())
 }
 

@@ -109,7 +109,9 @@ pub(crate) fn fused_sites(graph: &Graph, resolved: &Resolved) -> Vec<Stage> {
     let mut looped = vec![false; graph.nodes.len()];
     for stage in resolved.stages() {
         if let Order::Loop(nodes) = stage {
-            nodes.into_iter().for_each(|node| looped[node] = true);
+            for node in nodes {
+                looped[node] = true;
+            }
         }
     }
     let mut absorbed = vec![false; graph.nodes.len()];
@@ -206,14 +208,14 @@ impl Walk<'_> {
         let mut values = Values {
             graph: self.graph,
             readers: vec![0; count],
-            values: (0..count).map(|_| None).collect(),
+            kept: (0..count).map(|_| None).collect(),
         };
         for node in stages.iter().flat_map(Stage::reads) {
             values.readers[node] += 1;
         }
         values.readers[to] += 1;
         let like = from.1.one_step()?;
-        values.values[from.0] = Some(from.1);
+        values.kept[from.0] = Some(from.1);
         for stage in stages {
             match stage {
                 Stage::AtOnce(step) => {
@@ -227,7 +229,7 @@ impl Walk<'_> {
                         }
                         _ => compute.at_once(step, &inputs)?,
                     };
-                    values.values[step.node] = Some(value);
+                    values.kept[step.node] = Some(value);
                 }
                 Stage::Loop(steps) => self.recurrence(steps, &mut values, &like, compute)?,
             }
@@ -317,7 +319,7 @@ impl Walk<'_> {
                 let all = all.iter().map(channels_last).collect::<Result<Vec<_>>>()?;
                 // A tensor of its own, also of one macro-step.
                 let data = Tensor::f_cat(&all, 0)?;
-                values.values[step.node] = Some(Value { data, steps: self.time_steps });
+                values.kept[step.node] = Some(Value { data, steps: self.time_steps });
             }
         }
         Ok(())
@@ -329,7 +331,7 @@ struct Values<'g> {
     graph: &'g Graph,
     /// How often each is still to be read.
     readers: Vec<usize>,
-    values: Vec<Option<Value>>,
+    kept: Vec<Option<Value>>,
 }
 
 impl Values<'_> {
@@ -337,9 +339,9 @@ impl Values<'_> {
     fn read(&mut self, node: usize) -> Result<Value> {
         self.readers[node] = self.readers[node].saturating_sub(1);
         let value = if self.readers[node] == 0 {
-            self.values[node].take()
+            self.kept[node].take()
         } else {
-            self.values[node].as_ref().map(Value::share)
+            self.kept[node].as_ref().map(Value::share)
         };
         value.ok_or_else(|| lost(self.graph, node))
     }

@@ -87,10 +87,9 @@ fn gradients_flow_through_time_as_through_a_loop_by_hand() {
         let centred = &y - y.mean_dim(0_i64, true, Kind::Double);
         let variance = centred.square().mean_dim(0_i64, true, Kind::Double);
         let y = centred / (variance + 1e-5).sqrt() * gamma + beta;
-        let y = y.reshape([STEPS as i64, 7, 5]);
+        let y = y.reshape([-1, 7, 5]);
         let (mut spikes, mut state, mut scores) = (Vec::<Tensor>::new(), None, Vec::new());
-        for t in 0..STEPS {
-            let mut current = y.get(t as i64);
+        for (t, mut current) in y.unbind(0).into_iter().enumerate() {
             if let Some(then) = t.checked_sub(steps) {
                 current += spikes[then].linear(back, None::<&Tensor>);
             }

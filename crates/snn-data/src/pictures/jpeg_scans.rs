@@ -94,17 +94,12 @@ impl<'b> Walk<'b> {
                 0xC4 => self.huffman(segment)?,
                 0xDB => self.divisors(segment),
                 0xDD => {
-                    if let &[high, low] = segment {
-                        self.interval = usize::from(u16::from_be_bytes([high, low]));
-                    }
+                    let interval = segment.try_into().map(u16::from_be_bytes);
+                    self.interval = interval.map_or(self.interval, usize::from);
                 }
-                0xC0..=0xC2 => {
-                    if !self.frame(segment, marker == 0xC2)? {
-                        return Ok(Cow::Borrowed(self.bytes));
-                    }
-                }
-                // Lossless, hierarchical and arithmetic ones.
-                0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                0xC0..=0xC2 if self.frame(segment, marker == 0xC2)? => {}
+                // Frames that it does not follow: lossless, hierarchical and arithmetic ones.
+                0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
                     return Ok(Cow::Borrowed(self.bytes));
                 }
                 0xDA => self.scan(segment)?,
@@ -410,7 +405,7 @@ impl Scan<'_> {
                         *mean = mean.wrapping_add(bits.signed(size)?);
                         // Eight times the deviation of the mean from 128, with room for rounding.
                         let step = quantisers[component.quantiser].unwrap_or(1).max(1);
-                        let value = i64::from(*mean) * i64::from(step) << self.low;
+                        let value = (i64::from(*mean) * i64::from(step)) << self.low;
                         if value.abs() > 2048 + 2 * i64::from(step) {
                             return Err("a block whose brightness no picture has");
                         }

@@ -4,6 +4,7 @@ use super::SourceConfig;
 use crate::cache::{Cache, Cached};
 use crate::pictures::PictureSource;
 use crate::{Result, SampleMut, SampleRng, SampleShape, Source, Subset};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,6 +61,10 @@ impl Source for HeldOut {
 
     fn random_key(&self, index: usize) -> usize {
         self.pictures.random_key(index)
+    }
+
+    fn damaged(&self) -> BTreeMap<usize, String> {
+        self.pictures.damaged()
     }
 
     fn load(&self, index: usize, sample: &mut SampleMut<'_>, rng: &mut SampleRng) -> Result<u16> {

@@ -245,6 +245,20 @@ fn damaged_records_are_left_out_counted_and_named_in_every_format() {
     let (events, outside, cut) = left("g.aedat", &[&whole[..], &[1; 9]].concat(), options());
     assert_eq!((events.len(), outside, cut), (1, 0, 1));
 
+    // NPZ: columns that no pixel has.
+    let shorts: Vec<_> = [1_i16, -1, 3, -1].into_iter().flat_map(i16::to_le_bytes).collect();
+    let bytes = npz(&[
+        ("t", npy("'<i2'", 4, &shorts)),
+        ("x", npy("'<i2'", 4, &shorts)),
+        ("y", npy("'<i2'", 4, &[0; 8])),
+        ("p", npy("'|u1'", 4, &[0, 1, 1, 0])),
+    ]);
+    refused("e.npz", &bytes, &["65535", "`x`"]);
+    let skip = ReadOptions { on_damage: OnDamage::Skip, ..ReadOptions::default() };
+    let mut lenient = reader("e.npz", &bytes, skip).unwrap();
+    let kept = lenient.read_all().unwrap();
+    assert_eq!((kept.x(), kept.size().width, lenient.damage().outside), (&[1, 3][..], 4, 2));
+
     // NPZ, with a sensor given.
     let size = Some(SensorSize { width: 4, height: 9 });
     let bytes = columns(["t", "x", "y", "p"], [0, 1, 1, 0]);
@@ -253,6 +267,9 @@ fn damaged_records_are_left_out_counted_and_named_in_every_format() {
     assert_eq!(reader.read_all().unwrap().len(), 3);
     assert_eq!((reader.damage().outside, reader.damage().cut), (1, 0));
     assert!(reader.damage().to_string().contains("(4, 5)"), "{}", reader.damage());
+    let given = ReadOptions { size, ..ReadOptions::default() };
+    let message = read("e.npz", &bytes, given).unwrap_err().to_string();
+    assert!(message.contains("(4, 5)") && message.contains("frames.sensor"), "{message}");
 }
 
 #[test]
@@ -406,10 +423,10 @@ fn evt21_is_read_in_both_orders_of_its_words() {
     let words = [
         (1 << 28 | 1 << 22 | 1 << 11 | 1) << 32 | 3, // before the first time: two events
         TIME | 3 << 32,
-        (1 << 28 | 5 << 22 | 64 << 11 | 7) << 32 | 0b101,
-        6 << 54 | 1279 << 43 | 719 << 32 | 1,
+        (1 << 28 | 5 << 22 | 0x40 << 11 | 7) << 32 | 0b101,
+        6 << 54 | 0x4FF << 43 | 0x2CF << 32 | 1,
         0xA << 60,
-        0xE << 60 | 77,
+        0xE << 60 | 0x4D,
         0xF << 60,
     ];
     let expected = [

@@ -89,13 +89,20 @@ impl Graph {
 
 fn nodes(file: Nodes) -> Result<Graph> {
     let mut graph = Graph::default();
-    for (position, value) in file.nodes.into_iter().enumerate() {
+    for (position, mut value) in file.nodes.into_iter().enumerate() {
         let name = match value.get("name") {
             Some(Value::String(name)) => format!("node `{name}`"),
             _ => format!("node {position} (without a name)"),
         };
-        let mut node: Node = serde_json::from_value(value)
-            .map_err(|error| Error::Graph(format!("{name}: {error}")))?;
+        let axes = graph.nodes.first().and_then(|first| match &first.op {
+            Op::Input { shape } => Some(shape.len().saturating_sub(1)),
+            _ => None,
+        });
+        spread(&mut value, axes.unwrap_or(2));
+        let mut node: Node = serde_json::from_value(value).map_err(|error| {
+            let error = error.to_string();
+            Error::Graph(format!("{name}: {error}{}", meant(&error)))
+        })?;
         if node.inputs.is_empty()
             && !matches!(node.op, Op::Input { .. })
             && let Some(before) = graph.nodes.last()
@@ -106,4 +113,74 @@ fn nodes(file: Nodes) -> Result<Graph> {
     }
     graph.resolve()?;
     Ok(graph)
+}
+
+/// Windows may be written as one number for all axes (`kernel = 3`): it becomes as many as the lists
+/// beside it have, or as images have axes.
+fn spread(node: &mut Value, axes: usize) {
+    const KEYS: [&str; 4] = ["kernel", "stride", "padding", "dilation"];
+    let Some(op) = node.get_mut("op").and_then(Value::as_object_mut) else { return };
+    if !matches!(op.get("op").and_then(Value::as_str), Some("conv" | "pool")) {
+        return;
+    }
+    let lengths = KEYS.iter().filter_map(|&key| op.get(key)?.as_array().map(Vec::len));
+    let length = lengths.max().unwrap_or(axes).clamp(1, 2);
+    for key in KEYS {
+        if let Some(value) = op.get_mut(key).filter(|value| value.is_u64()) {
+            *value = vec![value.clone(); length].into();
+        }
+    }
+}
+
+/// The name that was probably meant, after serde's list of those that exist; empty where the error
+/// is another.
+fn meant(error: &str) -> String {
+    let mut names = error.split('`').skip(1).step_by(2);
+    let known = error.starts_with("unknown variant") || error.starts_with("unknown field");
+    let found = names.next().filter(|_| known);
+    let nearest = found.and_then(|found| {
+        names.filter(|name| *name != found).min_by_key(|name| strsim::levenshtein(found, name))
+    });
+    nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::{Graph, Op};
+
+    fn graph(op: &str) -> crate::error::Result<Graph> {
+        Graph::from_toml(&format!(
+            "nodes = [\n{{ name = 'image', op = {{ op = 'input', shape = [1, 8, 8] }} }},\n\
+             {{ name = 'conv', op = {op} }},\n\
+             {{ name = 'act', op = {{ op = 'activation', site = {{ kind = 'lif' }} }} }},\n\
+             {{ name = 'flat', op = {{ op = 'flatten' }} }},\n\
+             {{ name = 'fc', op = {{ op = 'linear', features = 2 }} }},\n\
+             {{ name = 'head', op = {{ op = 'time_mean' }} }},\n]"
+        ))
+    }
+
+    #[test]
+    fn one_number_stands_for_equal_ones() {
+        let listed = "{ op = 'conv', channels = 4, kernel = [3, 3], stride = [2, 2] }";
+        for op in [
+            "{ op = 'conv', channels = 4, kernel = 3, stride = 2 }",
+            "{ op = 'conv', channels = 4, kernel = [3, 3], stride = 2 }",
+        ] {
+            assert_eq!(graph(op).unwrap(), graph(listed).unwrap(), "{op}");
+        }
+        assert!(matches!(graph(listed).unwrap().nodes[1].op, Op::Conv(_)));
+        assert!(graph("{ op = 'conv', channels = 4, kernel = -3 }").is_err());
+    }
+
+    #[test]
+    fn unknown_names_say_what_was_meant() {
+        for (op, meant) in [
+            ("{ op = 'convv', channels = 4, kernel = 3 }", "conv"),
+            ("{ op = 'conv', channels = 4, kernels = 3 }", "kernel"),
+        ] {
+            let message = graph(op).unwrap_err().to_string();
+            assert!(message.contains("node `conv`: unknown"), "{message}");
+            assert!(message.contains(&format!("did you mean `{meant}`?")), "{message}");
+        }
+    }
 }

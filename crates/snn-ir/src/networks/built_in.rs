@@ -31,7 +31,7 @@ pub enum Network {
     Airbench(Airbench),
     /// Spike-driven transformer.
     SpikeDrivenTransformer(SpikeDrivenTransformer),
-    /// QKFormer with Q-K attention alone.
+    /// `QKFormer` with Q-K attention alone.
     QkFormer(QkFormer),
 }
 
@@ -163,7 +163,7 @@ pub enum KeyError {
 impl BuiltIn {
     /// The network of this kind with its default parameters.
     pub fn named(kind: &str) -> Option<Self> {
-        NETWORKS.iter().find(|row| row.kind == kind).map(|row| Self::of(row))
+        NETWORKS.iter().find(|row| row.kind == kind).map(Self::of)
     }
 
     /// The network of a row with its default parameters.

@@ -1,10 +1,10 @@
-//! QKFormers with Q-K attention alone.
+//! `QKFormer`s with Q-K attention alone.
 
 use crate::graph::{Conv, Graph, GraphBuilder, InitialWeights, Op, PoolKind, Window};
 use crate::site::{Lif, Site, Threshold};
 use serde::{Deserialize, Serialize};
 
-/// A hierarchical spiking transformer with token Q-K attention in every stage (Zhou 2024, QKFormer,
+/// A hierarchical spiking transformer with token Q-K attention in every stage (Zhou 2024, `QKFormer`,
 /// arXiv 2403.16552): a patch embedding, then blocks of attention and two 1×1 convolutions, whose
 /// spikes are added to the stream. Attention is linear in the number of positions: a site sees how
 /// many query spikes a position has in each head, and where it fires the position's keys pass.

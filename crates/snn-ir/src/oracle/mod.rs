@@ -10,7 +10,7 @@ use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, S
 use crate::graph::resolve::Resolved;
 use crate::graph::{Conv, Geometry, MASKED, Node, Norm, Op, PoolKind};
 use crate::model::weights;
-use crate::model::{Form, Model};
+use crate::model::{Form, Model, Preprocessing};
 use crate::site::Site;
 use ndarray::{Array2, ArrayD, IxDyn};
 use site::{Emitted, Memory, NaiveSite};
@@ -246,18 +246,10 @@ fn run<A: Number>(
                 } else if matches!(node.op, Op::Input { .. }) {
                     let frame = input.frame(t);
                     let pixels = frame.index_axis(ndarray::Axis(0), sample);
-                    let pre = model.preprocessing();
-                    pixels
-                        .iter()
-                        .enumerate()
-                        .map(|(i, &p)| {
-                            A::pixel(
-                                p,
-                                pre.mean[i / (height * width)],
-                                pre.std[i / (height * width)],
-                            )
-                        })
-                        .collect()
+                    let Preprocessing { mean, std, .. } = model.preprocessing();
+                    let of = |i: usize| i / (height * width);
+                    let pixels = pixels.iter().enumerate();
+                    pixels.map(|(i, &p)| A::pixel(p, mean[of(i)], std[of(i)])).collect()
                 } else if let Some(readout) = readout {
                     for class in 0..channels {
                         let held = &mut sums[[sample, class]];

@@ -162,7 +162,7 @@ fn inner_width_widens_blocks_inside_alone() {
     let sites = twice.graph([3, 32, 32], 10, &Lif::default()).sites().unwrap();
     let count = |inner: bool| -> usize {
         let is_inner = |name: &str| name.ends_with("act1");
-        sites.iter().filter(|s| is_inner(&s.name) == inner).map(|s| s.neurons()).sum()
+        sites.iter().filter(|s| is_inner(&s.name) == inner).map(snn_ir::SiteInfo::neurons).sum()
     };
     let share = count(true) as f64 / (count(true) + count(false)) as f64;
     assert!(share > 0.6 && share < 0.62, "{share}");

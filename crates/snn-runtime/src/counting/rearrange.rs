@@ -136,7 +136,9 @@ impl Mask {
         passed.begin();
         for position in 0..list.positions() {
             let (groups, _) = spikes.at(if self.everywhere { 0 } else { position });
-            groups.iter().for_each(|&group| seen[group as usize] = 1);
+            for &group in groups {
+                seen[group as usize] = 1;
+            }
             let (channels, values) = list.at(position);
             for (&channel, &value) in channels.iter().zip(values) {
                 if self.passes(seen[channel as usize / self.group] != 0) {
@@ -144,7 +146,9 @@ impl Mask {
                 }
             }
             passed.end_position();
-            groups.iter().for_each(|&group| seen[group as usize] = 0);
+            for &group in groups {
+                seen[group as usize] = 0;
+            }
         }
     }
 }

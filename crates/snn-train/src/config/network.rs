@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 ///
 /// In a config it is a table of a `kind` and the keys of that kind.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a config has one")]
 pub enum NetworkConfig {
     /// A network of [`snn_ir::networks`]; `kind` is its name.
     BuiltIn(BuiltIn),

@@ -155,6 +155,7 @@ pub(crate) fn infer(model: &Model, samples: &Arc<dyn Source>, counts: bool) -> R
         progress.add(batch.len());
     }
     progress.finish();
+    files::tell_damaged(&**samples);
     let figures = if matches!(model.form(), Form::Grid { .. }) { INT8 } else { FP32 };
     let counted = engines.counts().map(|counts| {
         let total = counts.total();

@@ -38,16 +38,26 @@ struct Archive<'s> {
 /// any integer type or of floats that are whole (polarities also of booleans). Names are those that
 /// the options give, or the usual ones.
 pub(super) fn read_events(source: &mut ByteSource, options: &ReadOptions) -> Result<Events> {
+    // No file of arrays says how large its sensor is.
+    source.size_is_guessed();
+    let forgiving = source.forgiving();
     let mut archive = Archive::open(source)?;
     let [t, x, y, p] = match archive.find(options)? {
         Found::Columns([t, x, y, p]) => {
             let most = options.max_events;
-            let mut column = |name: &str, part: Part| archive.column(name, most, part);
+            let mut column = |name: &str, part: Part| archive.column(name, most, part, forgiving);
             [column(&t, Part::T)?, column(&x, Part::X)?, column(&y, Part::Y)?, column(&p, Part::P)?]
         }
-        Found::Records { name, fields } => archive.records(&name, &fields, options.max_events)?,
+        Found::Records { name, fields } => {
+            archive.records(&name, &fields, options.max_events, forgiving)?
+        }
     };
-    let (Column::Times(t), Column::Places(x), Column::Places(y), Column::Signs(p)) = (t, x, y, p)
+    let (
+        Column::Times(t),
+        Column::Places(x) | Column::AnyPlaces(x),
+        Column::Places(y) | Column::AnyPlaces(y),
+        Column::Signs(p),
+    ) = (t, x, y, p)
     else {
         return Err(source.error("arrays", "times, columns, rows and polarities", "others"));
     };
@@ -55,17 +65,24 @@ pub(super) fn read_events(source: &mut ByteSource, options: &ReadOptions) -> Res
         p.polarities().map_err(|(expected, found)| source.error("polarities", expected, found))?;
     // The file does not know its sensor: without a word from outside, the smallest that holds all
     // events.
-    let side = |places: &[u16]| places.iter().max().map_or(1, |&most| most.saturating_add(1));
+    let side = |places: &[u16]| {
+        let inside = places.iter().filter(|&&place| place != OUTSIDE);
+        inside.max().map_or(1, |&most| most.saturating_add(1))
+    };
     let size = options.size.or(options.default_size);
     let size = size.unwrap_or_else(|| SensorSize { width: side(&x), height: side(&y) });
-    if source.forgiving() && t.len() == x.len() && t.len() == y.len() && t.len() == polarity.len() {
+    let equal = [x.len(), y.len(), polarity.len()].iter().all(|&length| length == t.len());
+    if equal && x.iter().zip(&y).any(|(&x, &y)| !size.holds(x, y)) {
         return on_sensor(source, size, &t, [&x, &y], &polarity);
     }
     Events::from_columns(size, t, [x, y], polarity)
         .map_err(|error| source.error("t, x, y, p", "events", error))
 }
 
-/// The events that lie on the sensor; the others are counted as damage.
+/// A place that no sensor has: that of an event whose column or row no number from 0 to 65535 is.
+const OUTSIDE: u16 = u16::MAX;
+
+/// The events that lie on the sensor; the others are damage.
 fn on_sensor(
     source: &mut ByteSource,
     size: SensorSize,
@@ -113,13 +130,16 @@ enum Found {
 enum Column {
     Times(Vec<i64>),
     Places(Vec<u16>),
+    /// Places of which those that none are become [`OUTSIDE`].
+    AnyPlaces(Vec<u16>),
     Signs(Signs),
 }
 
 impl Column {
-    fn new(part: Part) -> Self {
+    fn new(part: Part, forgiving: bool) -> Self {
         match part {
             Part::T => Self::Times(Vec::new()),
+            Part::X | Part::Y if forgiving => Self::AnyPlaces(Vec::new()),
             Part::X | Part::Y => Self::Places(Vec::new()),
             Part::P => Self::Signs(Signs::default()),
         }
@@ -133,6 +153,7 @@ impl Column {
             Self::Places(places) => {
                 places.push(value.and_then(|value| u16::try_from(value).ok()).ok_or(PLACES)?);
             }
+            Self::AnyPlaces(places) => places.push(u16::try_from(whole?).unwrap_or(OUTSIDE)),
             Self::Signs(signs) => signs.push(whole?),
         }
         Ok(())
@@ -347,8 +368,8 @@ impl<'s> Archive<'s> {
     }
 
     /// Reads an array of one axis that is a part of all events.
-    fn column(&mut self, name: &str, most: usize, part: Part) -> Result<Column> {
-        let mut column = Column::new(part);
+    fn column(&mut self, name: &str, most: usize, part: Part, forgiving: bool) -> Result<Column> {
+        let mut column = Column::new(part, forgiving);
         let array = self.array(name, most, |value| column.push(value))?;
         match array.shape.len() {
             1 => Ok(column),
@@ -381,8 +402,14 @@ impl<'s> Archive<'s> {
     }
 
     /// Reads the four parts of all events from an array of a record type.
-    fn records(&mut self, name: &str, fields: &[Field; 4], most: usize) -> Result<[Column; 4]> {
-        let mut columns = PARTS.map(|(part, _)| Column::new(part));
+    fn records(
+        &mut self,
+        name: &str,
+        fields: &[Field; 4],
+        most: usize,
+        forgiving: bool,
+    ) -> Result<[Column; 4]> {
+        let mut columns = PARTS.map(|(part, _)| Column::new(part, forgiving));
         let into = &mut columns;
         let array = self.values(name, most, |header| {
             let Element::Record(all) = &header.kind else {
