@@ -1,6 +1,7 @@
 //! The program and what it is made of, as a user meets them.
 
 mod agreement;
+mod blocks;
 mod breakers;
 #[cfg(feature = "data")]
 mod cli;
