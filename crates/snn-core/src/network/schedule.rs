@@ -290,7 +290,10 @@ impl Walk<'_> {
         for ((step, memory), all) in steps.iter().zip(memories).zip(all) {
             compute.finish(step, memory)?;
             if values.readers[step.node] > 0 {
-                values.kept[step.node] = Some(Value { data: merge(all)?, steps: self.time_steps });
+                let all = all.iter().map(channels_last).collect::<Result<Vec<_>>>()?;
+                // A tensor of its own, also of one macro-step.
+                let data = Tensor::f_cat(&all, 0)?;
+                values.kept[step.node] = Some(Value { data, steps: self.time_steps });
             }
         }
         Ok(())
@@ -320,6 +323,15 @@ impl Values<'_> {
 
 fn lost(graph: &Graph, node: usize) -> Error {
     Error::Torch(format!("node `{}` has no value", graph.nodes[node].name))
+}
+
+/// Images channels last in memory, as everywhere: kernels of libtorch, and so roundings, depend on
+/// it.
+fn channels_last(x: &Tensor) -> Result<Tensor> {
+    if x.dim() != 4 {
+        return Ok(x.shallow_clone());
+    }
+    Ok(x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }
 
 /// Zeros of one macro-step, of a shape `[…]` and as many samples as `like`, channels last in

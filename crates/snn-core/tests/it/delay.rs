@@ -143,7 +143,7 @@ fn deep() -> Model {
 }
 
 #[test]
-fn recomputed_blocks_have_the_same_gradients() {
+fn recomputed_blocks_have_the_same_bits() {
     let model = deep();
     let (_, pixels) = frames(&mut Random::new(6), &[4, 2, 5, 5]);
     let run = |checkpointing| {
@@ -156,8 +156,7 @@ fn recomputed_blocks_have_the_same_gradients() {
         (run(Checkpointing::Off), run(Checkpointing::Blocks));
     assert_eq!(before, after, "running statistics");
     for ((name, kept), (_, recomputed)) in kept.iter().zip(&recomputed) {
-        let gap = difference(kept, recomputed);
-        assert!(gap < 1e-5, "{name}: {gap}");
+        assert!(kept == recomputed, "{name}");
         assert!(kept.abs().sum(Kind::Double).double_value(&[]) > 0.0, "{name} has no gradient");
     }
 }
