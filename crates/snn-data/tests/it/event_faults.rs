@@ -426,7 +426,7 @@ fn evt21_is_read_in_both_orders_of_its_words() {
         (1 << 28 | 5 << 22 | 64 << 11 | 7) << 32 | 0b101,
         6 << 54 | 1279 << 43 | 719 << 32 | 1,
         0xA << 60,
-        0xE << 60 | 77,
+        0xE << 60 | 0x4D,
         0xF << 60,
     ];
     let expected = [
