@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 use snn_ir::{Adaptation, FirstMembrane, Spike, Synapse};
 use snn_ir::{
-    Code, ConversionOptions, Encoder, Form, Framing, GridOptions, Leak, Lif, Model, Op,
+    Code, ConversionOptions, Encoder, Form, Framing, GridOptions, Leak, Lif, Model, Node, Op,
     Preprocessing, Reset, Resolved, Site, SliceBy, Tensor, Threshold,
 };
 use snn_ir::{StreamKind as Kind, Streams};
@@ -21,6 +21,8 @@ pub(crate) struct Description<'a> {
     pub(crate) parameters: usize,
     pub(crate) neurons: usize,
     pub(crate) lif_neurons: usize,
+    /// Multiply-adds of a sample and a time step, computed densely.
+    pub(crate) multiply_adds: u64,
     pub(crate) preprocessing: &'a Preprocessing,
     pub(crate) encoder: Encoder,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +97,7 @@ impl<'a> Description<'a> {
                 .filter(|site| site.site.is_stateful())
                 .map(snn_ir::SiteInfo::neurons)
                 .sum(),
+            multiply_adds: model.graph().multiply_adds()?.iter().sum(),
             preprocessing: model.preprocessing(),
             encoder: model.encoder(),
             framing: model.framing(),
@@ -150,6 +153,10 @@ impl<'a> Description<'a> {
         }
         let ops: Vec<String> = ops.iter().map(|(op, count)| format!("{count} {op}")).collect();
         lines.push(format!("{}: {}", counted(self.nodes.len(), "node"), ops.join(", ")));
+        lines.push(format!(
+            "{:.2} million multiply-adds a time step, computed densely",
+            self.multiply_adds as f64 / 1e6
+        ));
         if let Some(ConversionOptions { codes, grid }) = self.conversion {
             let mut line = format!("converted with the code {}", codes.default.label());
             line.extend(
@@ -246,9 +253,10 @@ fn node(
         multiplier,
         bound: bound.filter(|bound| bound.is_finite()),
         varies: info.varies,
-        detail: detail(&node.op, info.varies),
+        detail: detail(node, info.varies),
         role: role(&node.op),
-        reads: info.inputs.clone(),
+        // A delay begins a lane: what it yields is of another macro-step.
+        reads: if matches!(node.op, Op::Delay { .. }) { Vec::new() } else { info.inputs.clone() },
     }
 }
 
@@ -259,6 +267,7 @@ fn role(op: &Op) -> Role {
         (snn_ir::Role::Source | snn_ir::Role::Head, _) => Role::End,
         (snn_ir::Role::Synapse, _) => Role::Synapse,
         (snn_ir::Role::Join | snn_ir::Role::Gate, _) => Role::Join,
+        (snn_ir::Role::Delay, _) => Role::Delay,
         (
             snn_ir::Role::Norm | snn_ir::Role::Pool | snn_ir::Role::Shape | snn_ir::Role::Dropout,
             _,
@@ -267,11 +276,11 @@ fn role(op: &Op) -> Role {
 }
 
 /// Attributes that matter for what a node computes.
-fn detail(op: &Op, varies: bool) -> String {
+fn detail(node: &Node, varies: bool) -> String {
     let axes =
         |values: &[usize]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let mut parts = Vec::new();
-    match op {
+    match &node.op {
         Op::Conv(conv) => {
             parts.push(axes(&conv.kernel));
             for (name, values, usual) in
@@ -286,6 +295,9 @@ fn detail(op: &Op, varies: bool) -> String {
             }
         }
         Op::Pool { window, .. } => parts.push(axes(&window.kernel)),
+        Op::Delay { steps, .. } => {
+            parts.push(format!("{}, {steps} before", node.inputs.join(", ")));
+        }
         Op::ChannelSum { groups } if *groups > 1 => parts.push(format!("{groups} groups")),
         Op::Mask { inverted: true } => parts.push("inverted".into()),
         Op::Activation { site, .. } => match site {

@@ -1,9 +1,11 @@
 //! Parts of the documentation that are made from definitions: commands from clap's, keys of a
-//! config from serde's, policies from their own.
+//! config from serde's, policies and networks from their own.
 
 use crate::cli::Cli;
 use anyhow::{Context as _, Result, bail};
 use clap::{Arg, Command, CommandFactory as _};
+use snn_ir::networks::{BuiltIn, NETWORKS, Row};
+use snn_ir::{Code, Form, Lif, Model, Node, Op, Preprocessing, Signature};
 use snn_train::RunConfig;
 use std::fmt::Write as _;
 
@@ -19,6 +21,7 @@ pub(crate) fn block(name: &str) -> Result<String> {
         "commands" => table(&program()),
         "command reference" => reference(&program()),
         "policies" => policies(),
+        "networks" => networks().context("the built-in networks")?,
         "config" => config().context("the config with its defaults")?,
         _ => bail!("nothing that is generated is called `{name}`"),
     })
@@ -168,6 +171,78 @@ fn policies() -> String {
     for (name, keys, chooses) in snn_hybrid::Policy::kinds() {
         let keys: Vec<String> = keys.iter().map(|key| code(key)).collect();
         let _ = writeln!(text, "| `{name}` | {} | {} |", keys.join(", "), cell(chooses));
+    }
+    text
+}
+
+/// The built-in networks with their sizes and what conversion does to them.
+fn networks() -> Result<String> {
+    let mut text = String::from(
+        "| `kind` | what | for | parameters | multiply-adds | sites | conversion | source |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for row in NETWORKS {
+        let graph = BuiltIn::of(row).graph(row.input, row.classes, &Lif::default());
+        let counts = graph.counts()?;
+        let [channels, height, width] = row.input;
+        let frozen = match counts.frozen {
+            0 => String::new(),
+            frozen => format!(", {} of them frozen", grouped(frozen as u64)),
+        };
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {channels}×{height}×{width}, {} classes | {}{frozen} | {} | {} | {} | {} |",
+            row.kind,
+            cell(row.about),
+            row.classes,
+            grouped(counts.parameters as u64),
+            grouped(counts.multiply_adds),
+            counts.sites,
+            cell(&conversion(row)?),
+            cell(row.source),
+        );
+    }
+    Ok(text)
+}
+
+/// What conversion does to a network, found on a narrow one of the same structure.
+fn conversion(row: &Row) -> Result<String> {
+    let network = BuiltIn::with_keys(row.kind, serde_json::from_str(row.narrow)?)?;
+    let graph = network.graph(row.small, row.classes.min(10), &Lif::default());
+    let weights = graph.initial_weights(0)?;
+    let preprocessing = Preprocessing::new(vec![128; row.small[0]], vec![64.0; row.small[0]]);
+    let model = Model::new(Signature::new(Form::Trained, graph, 1, preprocessing), weights);
+    let layers = |model: &Model| {
+        let layer = |node: &&Node| matches!(node.op, Op::Conv(_) | Op::Linear { .. });
+        model.graph().nodes.iter().filter(layer).count()
+    };
+    match snn_reparam::convert(&model, &Code::Unary.into()) {
+        Ok(events) => {
+            let (before, after) = (layers(&model), layers(&events.model));
+            if before == after {
+                return Ok("converts".into());
+            }
+            Ok(format!(
+                "converts; {before} layers become {after}, one for each of the streams that are \
+                 added"
+            ))
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            Ok(format!("refused: {}", reason.lines().next().unwrap_or_default()))
+        }
+    }
+}
+
+/// A number with a comma after each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
     text
 }

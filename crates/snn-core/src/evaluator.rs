@@ -2,7 +2,7 @@
 
 use crate::error::{Error, NAME, Result};
 use crate::grid::{GridInterpreter, WeightUse};
-use crate::network::Network;
+use crate::network::{Network, in_graph_order};
 use crate::observe::observer::Observer;
 use crate::options::{Mode, NetworkOptions};
 use crate::tensor::{Pixels, array};
@@ -82,6 +82,10 @@ impl Libtorch {
             Record::Logits => None,
             Record::Sites => Some(&mut sites),
         };
+        let graph = match &self.engine {
+            Engine::Real(network) => network.graph(),
+            Engine::Grid(grid) => &grid.graph,
+        };
         let logits = match &self.engine {
             Engine::Real(network) => Logits::Real(two_axes(array(
                 &network.run(&pixels, Mode::Evaluate, observer)?.logits,
@@ -90,6 +94,7 @@ impl Libtorch {
                 Logits::Integer(two_axes(array(&grid.evaluate(&pixels, observer)?)?)?)
             }
         };
+        in_graph_order(graph, &mut sites, |trace| &trace.site);
         Ok(Evaluation { logits, sites })
     }
 }

@@ -16,7 +16,7 @@ pub use evaluator::Libtorch;
 pub use grid::finetune::{GridForward, GridNetwork};
 pub use grid::self_test::self_test;
 pub use network::parameter::{LEAST_STEP, LEAST_THRESHOLD, Parameter};
-pub use network::{DropoutKey, Forward, Network};
+pub use network::{DropoutKey, Forward, Network, check_training};
 pub use neuron::lif::{LifParameters, LifState};
 pub use neuron::registry::{Registry, SurrogateDerivative, TensorNeuron, TensorParameters};
 pub use neuron::surrogate::SurrogateGradient;

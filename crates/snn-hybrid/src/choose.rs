@@ -3,7 +3,7 @@
 use crate::nearest::nearest;
 use crate::{Error, Policy, Result};
 use globset::{Glob, GlobMatcher};
-use snn_ir::{Graph, Op, Resolved, SiteInfo};
+use snn_ir::{Graph, Op, Resolved, Role, SiteInfo};
 
 /// A graph and what is known of it.
 pub(crate) struct Network<'a> {
@@ -64,7 +64,7 @@ impl Network<'_> {
 
     /// Sites that read an addition, and the stem.
     fn residual_stream(&self, policy: &Policy) -> Result<Vec<bool>> {
-        let reads_add = |site: &SiteInfo| matches!(self.graph.nodes[self.input(site)].op, Op::Add);
+        let reads_add = |site: &SiteInfo| self.adds_branches(self.input(site));
         let after_add: Vec<bool> = self.sites.iter().map(reads_add).collect();
         if !after_add.contains(&true) {
             return Err(Error::NoResidual { policy: policy.label() });
@@ -72,12 +72,33 @@ impl Network<'_> {
         Ok(zip(&after_add, &self.stem(), |after_add, stem| after_add || stem))
     }
 
+    /// `true` if a node adds two branches or more; what comes back to a layer through a delay is no
+    /// branch.
+    fn adds_branches(&self, node: usize) -> bool {
+        let branches =
+            self.resolved.nodes[node].inputs.iter().filter(|input| !self.returns(**input));
+        matches!(self.graph.nodes[node].op, Op::Add) && branches.count() >= 2
+    }
+
+    /// `true` if a node passes on, perhaps weighted, what a delay yields.
+    fn returns(&self, mut node: usize) -> bool {
+        loop {
+            match (self.graph.nodes[node].op.role(), &self.resolved.nodes[node].inputs[..]) {
+                (Role::Delay, _) => return true,
+                (Role::Synapse | Role::Norm | Role::Pool | Role::Shape, [input]) => node = *input,
+                _ => return false,
+            }
+        }
+    }
+
     /// Sites with no site upstream.
     fn stem(&self) -> Vec<bool> {
         // Whether each node is a site or has one above it.
         let mut seen: Vec<bool> = Vec::with_capacity(self.resolved.nodes.len());
         for (node, info) in self.graph.nodes.iter().zip(&self.resolved.nodes) {
-            seen.push(is_site(&node.op) || info.inputs.iter().any(|&input| seen[input]));
+            // What a delay brings back of a later site is not upstream.
+            let above = info.inputs.iter().any(|&input| seen.get(input).is_some_and(|seen| *seen));
+            seen.push(is_site(&node.op) || above);
         }
         self.sites.iter().map(|site| !seen[self.input(site)]).collect()
     }
@@ -89,7 +110,8 @@ impl Network<'_> {
         for (index, (node, info)) in
             self.graph.nodes.iter().zip(&self.resolved.nodes).enumerate().rev()
         {
-            for &input in &info.inputs {
+            // A later site that a delay reads is not above it.
+            for &input in info.inputs.iter().filter(|input| **input < index) {
                 above[input] |= above[index] || is_site(&node.op);
             }
         }

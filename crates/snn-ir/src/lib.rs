@@ -25,8 +25,9 @@ pub use graph::resolve::{
     SiteInfo, chw,
 };
 pub use graph::{
-    BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, Graph, GraphBuilder, InitialWeights,
-    MASKED, Node, Norm, Op, PoolKind, Readout, Role, WHITENING_EPS, Window,
+    BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Counts, Geometry, Graph, GraphBuilder,
+    InitialWeights, MASKED, MAX_DELAY, Node, Norm, Op, PoolKind, Readout, Role, SpikeJoin, Stage,
+    WHITENING_EPS, Window,
 };
 pub use model::conversion::{
     CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,

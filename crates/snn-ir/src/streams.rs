@@ -49,9 +49,12 @@ impl Streams {
         for (index, (node, info)) in signature.graph.nodes.iter().zip(&resolved.nodes).enumerate() {
             let refuse =
                 |reason: &str| Error::Refused { node: node.name.clone(), reason: reason.into() };
-            let kinds: Vec<Kind> = info.inputs.iter().map(|&i| streams.kinds[i]).collect();
+            // The site that a delay reads may stand later.
+            let before: &[usize] =
+                if matches!(node.op, Op::Delay { .. }) { &[] } else { &info.inputs };
+            let kinds: Vec<Kind> = before.iter().map(|&i| streams.kinds[i]).collect();
             let inputs: Vec<&[f64]> =
-                info.inputs.iter().map(|&i| streams.bounds[i].as_slice()).collect();
+                before.iter().map(|&i| streams.bounds[i].as_slice()).collect();
             let uniform = kinds.iter().all(|k| *k == kinds[0]);
             let channels = info.shape[0];
             let bound = match &node.op {
@@ -75,8 +78,12 @@ impl Streams {
                         return Err(refuse("a site reads a current; put a synapse before it"));
                     }
                     check_code(site, *code).map_err(refuse)?;
-                    vec![site.levels().map_or(f64::INFINITY, f64::from); channels]
+                    site_bound(site, channels)
                 }
+                Op::Delay { .. } => match &signature.graph.nodes[info.inputs[0]].op {
+                    Op::Activation { site, .. } => site_bound(site, channels),
+                    _ => return Err(refuse("it delays what is no site")),
+                },
                 Op::Add => {
                     if !uniform || kinds[0] != Kind::Current {
                         return Err(refuse(
@@ -117,17 +124,7 @@ impl Streams {
                     return Err(refuse("dropout does not exist after conversion"));
                 }
                 // Values that are moved and not changed.
-                _ => {
-                    let widths: Vec<usize> = inputs.iter().map(|bound| bound.len()).collect();
-                    let mut bound = vec![0.0; channels];
-                    let passed = node.op.passed_channels(&widths, channels);
-                    for (input, pairs) in inputs.iter().zip(passed) {
-                        for (own, its) in pairs {
-                            bound[own] = input[its];
-                        }
-                    }
-                    bound
-                }
+                op => moved_bound(op, &inputs, channels),
             };
             let kind = node.op.yields(kinds);
             if grid && bound.iter().any(|b| *b >= I32_LIMIT) {
@@ -138,6 +135,23 @@ impl Streams {
         }
         Ok(streams)
     }
+}
+
+/// Largest absolute value of each channel of an operation that moves values as they are.
+fn moved_bound(op: &Op, inputs: &[&[f64]], channels: usize) -> Vec<f64> {
+    let widths: Vec<usize> = inputs.iter().map(|bound| bound.len()).collect();
+    let mut bound = vec![0.0; channels];
+    for (input, pairs) in inputs.iter().zip(op.passed_channels(&widths, channels)) {
+        for (own, its) in pairs {
+            bound[own] = input[its];
+        }
+    }
+    bound
+}
+
+/// Largest absolute value that a site emits in each channel.
+fn site_bound(site: &Site, channels: usize) -> Vec<f64> {
+    vec![site.levels().map_or(f64::INFINITY, f64::from); channels]
 }
 
 /// Largest absolute value of each channel of the input.

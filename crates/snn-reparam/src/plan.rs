@@ -101,6 +101,14 @@ pub enum Action {
         /// Highest level D.
         levels: u8,
     },
+    /// A delay yields the levels of a site of macro-steps before; the site's step goes into the
+    /// weights after the delay too.
+    Delayed {
+        /// The site.
+        site: String,
+        /// Macro-steps.
+        steps: usize,
+    },
     /// A one-to-one synapse is put where a stream of events enters a sum as it is.
     SynapseAdded {
         /// The stream.
@@ -454,6 +462,7 @@ impl Action {
             | Action::CarriesScales { .. }
             | Action::JoinsCurrents
             | Action::MeanOverTime
+            | Action::Delayed { .. }
             | Action::LastOverTime
             | Action::MaxOverTime
             | Action::Kept
@@ -526,6 +535,7 @@ impl Action {
             | Action::CarriesScales { .. }
             | Action::JoinsCurrents
             | Action::MeanOverTime
+            | Action::Delayed { .. }
             | Action::LastOverTime
             | Action::MaxOverTime
             | Action::Kept
@@ -534,29 +544,24 @@ impl Action {
     }
 }
 
+fn composed(input: &str, streams: usize) -> String {
+    match streams {
+        1 => format!("composed with the layer below it, `{input}`"),
+        _ => format!("composed with each of the {streams} streams that `{input}` sums"),
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Action::TrainingOnly => f.write_str("for training only"),
-            Action::FoldedInto { layer, poolings } => {
-                write!(f, "folded into `{layer}`")?;
-                for (number, pooling) in poolings.iter().enumerate() {
-                    let before = if number == 0 { ", through the max pooling" } else { " and" };
-                    write!(f, "{before} `{pooling}`")?;
-                }
-                if poolings.is_empty() { Ok(()) } else { f.write_str(" (every κ > 0)") }
-            }
+            Action::FoldedInto { layer, poolings } => folded(f, layer, poolings),
             Action::MovedBefore { add, streams } => {
                 write!(f, "moved before `{add}`, one for each of its {streams} streams")
             }
             Action::BecomesLayer { groups: 1 } => f.write_str("a layer of weights 1"),
             Action::BecomesLayer { groups } => write!(f, "a layer of weights 1 in {groups} groups"),
-            Action::Composed { input, streams: 1 } => {
-                write!(f, "composed with the layer below it, `{input}`")
-            }
-            Action::Composed { input, streams } => {
-                write!(f, "composed with each of the {streams} streams that `{input}` sums")
-            }
+            Action::Composed { input, streams } => f.write_str(&composed(input, *streams)),
             Action::ComposedAway => f.write_str("composed into all that read it"),
             Action::SumOfCurrents { window } => {
                 write!(f, "sum; 1/{window} merged into the weights before it")
@@ -570,17 +575,14 @@ impl fmt::Display for Action {
             Action::StepMerged { levels } => {
                 write!(f, "emits levels 0 to {levels}; step merged into the weights that follow")
             }
+            Action::Delayed { site, steps } => {
+                let plural = if *steps == 1 { "" } else { "s" };
+                write!(f, "the levels of `{site}` of {steps} macro-step{plural} before")
+            }
             Action::SynapseAdded { stream } => {
                 write!(f, "one-to-one synapse for `{stream}`; its weight is the merged step")
             }
-            Action::Coded { code: Code::Binary, .. } => f.write_str("binary spikes"),
-            Action::Coded { code: Code::Ternary, micro_steps } => {
-                write!(f, "ternary spikes, {micro_steps} micro-steps")
-            }
-            Action::Coded { code, micro_steps } => {
-                let plural = if *micro_steps == 1 { "" } else { "s" };
-                write!(f, "{} code, {micro_steps} micro-step{plural}", code.label())
-            }
+            Action::Coded { code, micro_steps } => coded(f, *code, *micro_steps),
             Action::RealPayload => f.write_str("graded events with real payload"),
             Action::MaxOfLevels | Action::MasksLevels => {
                 f.write_str("on levels, before planes are formed")
@@ -638,6 +640,26 @@ impl fmt::Display for Action {
             }
             Action::Refused { reason } => reason.fmt(f),
         }
+    }
+}
+
+/// The layer that a batch norm was folded into.
+fn folded(f: &mut fmt::Formatter<'_>, layer: &str, poolings: &[String]) -> fmt::Result {
+    write!(f, "folded into `{layer}`")?;
+    for (number, pooling) in poolings.iter().enumerate() {
+        let before = if number == 0 { ", through the max pooling" } else { " and" };
+        write!(f, "{before} `{pooling}`")?;
+    }
+    if poolings.is_empty() { Ok(()) } else { f.write_str(" (every κ > 0)") }
+}
+
+/// The code of a site.
+fn coded(f: &mut fmt::Formatter<'_>, code: Code, micro_steps: u32) -> fmt::Result {
+    let plural = if micro_steps == 1 { "" } else { "s" };
+    match code {
+        Code::Binary => f.write_str("binary spikes"),
+        Code::Ternary => write!(f, "ternary spikes, {micro_steps} micro-steps"),
+        code => write!(f, "{} code, {micro_steps} micro-step{plural}", code.label()),
     }
 }
 

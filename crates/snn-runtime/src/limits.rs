@@ -1,22 +1,25 @@
 //! Limits for untrusted files, and the forms that do not run.
 
 use snn_ir::Model;
-use snn_ir::Resolved;
 use snn_ir::{Error, Result};
+use snn_ir::{Graph, Op, Resolved};
 
 /// The most values that all nodes of a model may have together, where a node of fewer than eight
-/// channels counts as having eight (accumulators have); a limit for untrusted files. A state of
+/// channels counts as having eight (accumulators have), and a delay as one for each macro-step that
+/// it keeps; a limit for untrusted files. A state of
 /// that size takes a few gigabytes; networks for images of 224 × 224 pixels need half of it.
 pub const MAX_TOTAL_VALUES: usize = 1 << 26;
 /// The channels that a node counts as having at least.
 const LEAST_CHANNELS: usize = 8;
 
 /// Refuses what would not fit into memory, before anything is allocated.
-pub(crate) fn check_size(resolved: &Resolved) -> Result<()> {
+pub(crate) fn check_size(graph: &Graph, resolved: &Resolved) -> Result<()> {
     let mut total = 0_usize;
-    for info in &resolved.nodes {
+    for (node, info) in graph.nodes.iter().zip(&resolved.nodes) {
         let [channels, height, width] = info.chw();
-        total = total.saturating_add(channels.max(LEAST_CHANNELS).saturating_mul(height * width));
+        let kept = if let Op::Delay { steps, .. } = node.op { 1 + steps } else { 1 };
+        let values = channels.max(LEAST_CHANNELS).saturating_mul(height * width);
+        total = total.saturating_add(values.saturating_mul(kept));
         if total > MAX_TOTAL_VALUES {
             return Err(Error::Shape {
                 node: info.name.clone(),

@@ -23,6 +23,7 @@ impl Trainer {
         let Self { model, recipe, .. } = self;
         recipe.validate()?;
         let checked = model.validate()?;
+        snn_core::check_training(model)?;
         if recipe.encoder != model.encoder() {
             return Err(Error::Mismatch {
                 what: "encoder",

@@ -34,6 +34,7 @@ impl RunConfig {
             OptimiserConfig::Sgd(sgd) => sgd,
             OptimiserConfig::AdamW(_) | OptimiserConfig::Muon(_) => SgdConfig::default(),
         };
+        let Self { distillation: DistillationConfig { weight, per_step, .. }, .. } = *self;
         Self {
             epochs,
             optimiser: OptimiserConfig::Sgd(SgdConfig { learning_rate, weight_decay: 0.0, ..sgd }),
@@ -45,7 +46,8 @@ impl RunConfig {
             gradient_clip: 0.0,
             loss: LossConfig::CrossEntropy,
             distillation: DistillationConfig {
-                weight: self.distillation.weight.min(1.0),
+                // `L + α·KD` is `1 + α` times `(1 − w)·L + w·KD` with this w.
+                weight: if per_step { weight / (1.0 + weight) } else { weight },
                 per_step: false,
                 own_weight: 0.0,
                 ..self.distillation.clone()

@@ -15,7 +15,7 @@ use lanes::Lanes;
 
 /// A node as a drawing shows it.
 pub(crate) struct Shown {
-    /// Positions of the nodes it reads, all before it.
+    /// Positions of the nodes that it reads in a macro-step, all before it.
     pub(crate) inputs: Vec<usize>,
     pub(crate) role: Role,
     pub(crate) name: String,
@@ -36,13 +36,15 @@ pub(crate) enum Role {
     Relu,
     /// Addition and concatenation.
     Join,
+    /// Events of an earlier macro-step.
+    Delay,
     /// Batch norm, pooling, flattening.
     Other,
 }
 
 impl Role {
-    const ALL: [Role; 6] =
-        [Role::End, Role::Synapse, Role::Spiking, Role::Relu, Role::Join, Role::Other];
+    const ALL: [Role; 7] =
+        [Role::End, Role::Synapse, Role::Spiking, Role::Relu, Role::Join, Role::Delay, Role::Other];
 
     fn symbol(self) -> char {
         match self {
@@ -51,6 +53,7 @@ impl Role {
             Role::Spiking => '◆',
             Role::Relu => '◇',
             Role::Join => '⊕',
+            Role::Delay => '↺',
             Role::Other => '○',
         }
     }
@@ -62,6 +65,7 @@ impl Role {
             Role::Spiking => "LIF",
             Role::Relu => "ReLU",
             Role::Join => "add, concat, mask",
+            Role::Delay => "delay",
             Role::Other => "norm, pool, flatten, dropout",
         }
     }

@@ -44,7 +44,7 @@ pub(crate) fn svg(nodes: &[Shown], title: &str) -> String {
         MARGIN,
         MARGIN + LINE
     );
-    legend(&mut svg);
+    legend(&mut svg, nodes);
     svg += "<g fill=\"none\" stroke=\"#555\" stroke-width=\"1.5\">\n";
     for (reader, node) in nodes.iter().enumerate() {
         for &input in &node.inputs {
@@ -195,9 +195,11 @@ fn box_height(lines: &[String]) -> usize {
 
 const LEGEND_CHARACTERS: usize = 80;
 
-fn legend(svg: &mut String) {
+fn legend(svg: &mut String, nodes: &[Shown]) {
     let (mut x, y) = (MARGIN, MARGIN + LINE + 10);
-    for role in Role::ALL {
+    // Few networks have delays.
+    let has_delay = nodes.iter().any(|node| node.role == Role::Delay);
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::Delay || has_delay) {
         let (fill, stroke) = colours(role);
         let _ = writeln!(
             svg,
@@ -219,6 +221,7 @@ fn colours(role: Role) -> (&'static str, &'static str) {
         Role::Spiking => ("#fff3e0", "#fb8c00"),
         Role::Relu => ("#e8f5e9", "#43a047"),
         Role::Join => ("#f3e5f5", "#8e24aa"),
+        Role::Delay => ("#fffde7", "#f9a825"),
         Role::Other => ("#fafafa", "#9e9e9e"),
     }
 }

@@ -58,7 +58,7 @@ impl Source for Bars {
     }
 }
 
-fn bars(samples: usize, first: usize) -> Arc<dyn Source> {
+pub(crate) fn bars(samples: usize, first: usize) -> Arc<dyn Source> {
     Arc::new(Bars { samples, first })
 }
 
@@ -71,12 +71,15 @@ fn network() -> Graph {
 }
 
 fn trainer() -> Trainer {
-    let graph = network();
+    trainer_of(network(), 8)
+}
+
+/// A trainer of a network on the bars.
+pub(crate) fn trainer_of(graph: Graph, epochs: usize) -> Trainer {
     let weights = graph.initial_weights(1).unwrap();
     let preprocessing = Preprocessing::new(vec![0; 2], vec![1.0; 2]);
     let model = Model::new(Signature::new(Form::Trained, graph, STEPS, preprocessing), weights);
-    let recipe =
-        Recipe { epochs: 8, batch: 16, threads: 1, checkpoint_every: 1, ..Recipe::default() };
+    let recipe = Recipe { epochs, batch: 16, threads: 1, checkpoint_every: 1, ..Recipe::default() };
     Trainer::new(model, bars(240, 0), recipe)
         .with_validation(bars(48, 240))
         .with_test(bars(96, 300))
@@ -117,7 +120,8 @@ fn train_and_kill(folder: &Path) {
     assert!(checkpoint.exists(), "a process that trains writes checkpoints");
 }
 
-struct All;
+/// All interpreters.
+pub(crate) struct All;
 
 impl Engines for All {
     fn dense(&self, model: &Model) -> Result<Engine, EngineError> {

@@ -11,8 +11,9 @@ pub(crate) mod self_test;
 mod site;
 
 use crate::error::{Error, Result};
-use crate::grid::site::{LifIntegers, WIDE, grid_lif, grid_quant_relu};
-use crate::network::schedule::{Value, every_node, walk};
+use crate::grid::site::{GridLifState, LifIntegers, WIDE, grid_lif, grid_quant_relu};
+use crate::network::schedule::{Compute, Step, Value, Walk, every_node};
+use crate::network::site::merge;
 use crate::network::stateless::{
     convolve, merged_pixels, per_channel, refused, split_time, stateless,
 };
@@ -72,6 +73,48 @@ pub(crate) enum WeightUse {
     Inference,
     /// The weights change, within ±127; bounds of sums hold for any such weights.
     FineTuning,
+}
+
+/// State of a site between the macro-steps of a recurrence, and what observers will be told.
+#[derive(Default)]
+struct GridMemory {
+    state: GridLifState,
+    outputs: Vec<Tensor>,
+}
+
+/// A pass over the nodes.
+struct GridPass<'g, 'o, 'r, 's> {
+    grid: &'g GridInterpreter,
+    observer: &'r mut Option<&'o mut dyn Observer>,
+    substitutes: &'r dyn Fn(usize) -> Option<&'s Substitute>,
+}
+
+impl Compute for GridPass<'_, '_, '_, '_> {
+    type Memory = GridMemory;
+
+    fn at_once(&mut self, step: &Step, inputs: &[Value]) -> Result<Value> {
+        self.grid.node(step, inputs, self.substitutes, self.observer, None)
+    }
+
+    fn macro_step(
+        &mut self,
+        step: &Step,
+        inputs: &[Value],
+        memory: &mut GridMemory,
+    ) -> Result<Value> {
+        self.grid.node(step, inputs, self.substitutes, self.observer, Some(memory))
+    }
+
+    fn finish(&mut self, step: &Step, memory: GridMemory) -> Result<()> {
+        match self.observer {
+            Some(observer) if !memory.outputs.is_empty() => {
+                let steps = memory.outputs.len();
+                let value = Value { data: merge(memory.outputs)?, steps };
+                self.grid.note(step.node, &value, *observer)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Weight and bias that replace a node's integers in fine-tuning: integers with a gradient.
@@ -197,60 +240,10 @@ impl GridInterpreter {
         substitutes: &dyn Fn(usize) -> Option<&'s Substitute>,
     ) -> Result<Tensor> {
         let input = self.input(pixels)?;
-        let scores = walk(&self.graph, &every_node(&self.resolved), input, |step, inputs| {
-            let index = step.node;
-            let node = &self.graph.nodes[index];
-            let x = &inputs[0];
-            match (&node.op, &self.constants[index]) {
-                (
-                    Op::Conv(_) | Op::Linear { .. },
-                    Constants::Synapse { weight, bias, multiplier },
-                ) => {
-                    let (weight, bias) = match substitutes(index) {
-                        Some(substitute) => (&substitute.weight, substitute.bias.as_ref()),
-                        None => (weight, bias.as_ref()),
-                    };
-                    let events = x.data.f_to_kind(self.sums[index])?;
-                    let sum = match &node.op {
-                        Op::Conv(conv) => convolve(&events, weight, None, conv)?,
-                        _ => events.f_linear::<&Tensor>(weight, None)?,
-                    };
-                    let mut current = sum.f_to_kind(WIDE)?;
-                    if let Some(multiplier) = multiplier {
-                        current = current.f_mul(multiplier)?;
-                    }
-                    if let Some(bias) = bias {
-                        current = current.f_add(bias)?;
-                    }
-                    Ok(x.with(current))
-                }
-                (Op::Scale, Constants::Scale(scale)) => {
-                    Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?))
-                }
-                (Op::Activation { site: Site::GridLif(lif), .. }, Constants::Lif(integers)) => {
-                    let kind = self.kinds[index];
-                    let value =
-                        grid_lif(*lif, integers, x, self.time_steps, &self.surrogate, kind)?;
-                    self.note(index, &value, &mut observer)?;
-                    Ok(value)
-                }
-                (
-                    Op::Activation { site: Site::GridQuantRelu { .. }, .. },
-                    Constants::Thresholds(thresholds),
-                ) => {
-                    let value = grid_quant_relu(thresholds, x, self.kinds[index])?;
-                    self.note(index, &value, &mut observer)?;
-                    Ok(value)
-                }
-                (op, _) if op.role().is_stateless() => {
-                    let kind = self.kinds[index];
-                    let same =
-                        inputs.iter().map(|value| Ok(value.with(value.data.f_to_kind(kind)?)));
-                    stateless(node, &same.collect::<Result<Vec<_>>>()?)
-                }
-                _ => Err(refused(node, "does not exist on the grid")),
-            }
-        })?;
+        let stages = every_node(&self.resolved);
+        let walk = Walk { graph: &self.graph, time_steps: self.time_steps };
+        let mut pass = GridPass { grid: self, observer: &mut observer, substitutes };
+        let scores = walk.whole(&stages, input, &mut pass)?;
         let steps = scores.steps;
         let scores = split_time(&scores.data, steps)?;
         match self.graph.readout() {
@@ -264,25 +257,99 @@ impl GridInterpreter {
         }
     }
 
-    fn note(
+    /// Output of a node; with a memory that of one macro-step.
+    fn node<'s>(
+        &self,
+        step: &Step,
+        inputs: &[Value],
+        substitutes: &dyn Fn(usize) -> Option<&'s Substitute>,
+        observer: &mut Option<&mut dyn Observer>,
+        mut memory: Option<&mut GridMemory>,
+    ) -> Result<Value> {
+        let index = step.node;
+        let node = &self.graph.nodes[index];
+        let x = &inputs[0];
+        match (&node.op, &self.constants[index]) {
+            (Op::Conv(_) | Op::Linear { .. }, Constants::Synapse { weight, bias, multiplier }) => {
+                let (weight, bias) = match substitutes(index) {
+                    Some(substitute) => (&substitute.weight, substitute.bias.as_ref()),
+                    None => (weight, bias.as_ref()),
+                };
+                let events = x.data.f_to_kind(self.sums[index])?;
+                let sum = match &node.op {
+                    Op::Conv(conv) => convolve(&events, weight, None, conv)?,
+                    _ => events.f_linear::<&Tensor>(weight, None)?,
+                };
+                let mut current = sum.f_to_kind(WIDE)?;
+                if let Some(multiplier) = multiplier {
+                    current = current.f_mul(multiplier)?;
+                }
+                if let Some(bias) = bias {
+                    current = current.f_add(bias)?;
+                }
+                Ok(x.with(current))
+            }
+            (Op::Scale, Constants::Scale(scale)) => {
+                Ok(x.with(x.data.f_to_kind(WIDE)?.f_mul(scale)?))
+            }
+            (Op::Activation { site: Site::GridLif(lif), .. }, Constants::Lif(integers)) => {
+                let kind = self.kinds[index];
+                let mut rest = GridLifState::default();
+                let (state, time_steps) = match &mut memory {
+                    Some(memory) => (&mut memory.state, 1),
+                    None => (&mut rest, self.time_steps),
+                };
+                let value = grid_lif(*lif, integers, x, time_steps, &self.surrogate, kind, state)?;
+                self.seen(index, &value, observer, memory)?;
+                Ok(value)
+            }
+            (
+                Op::Activation { site: Site::GridQuantRelu { .. }, .. },
+                Constants::Thresholds(thresholds),
+            ) => {
+                let value = grid_quant_relu(thresholds, x, self.kinds[index])?;
+                self.seen(index, &value, observer, memory)?;
+                Ok(value)
+            }
+            (op, _) if op.role().is_stateless() => {
+                let kind = self.kinds[index];
+                let same = inputs.iter().map(|value| Ok(value.with(value.data.f_to_kind(kind)?)));
+                stateless(node, &same.collect::<Result<Vec<_>>>()?)
+            }
+            _ => Err(refused(node, "does not exist on the grid")),
+        }
+    }
+
+    /// Tells an observer of a site, or keeps a macro-step of it to tell of later.
+    fn seen(
         &self,
         index: usize,
         value: &Value,
         observer: &mut Option<&mut dyn Observer>,
+        memory: Option<&mut GridMemory>,
     ) -> Result<()> {
-        let info = &self.resolved.nodes[index];
-        match observer {
-            Some(observer) => observer.site(Emission {
-                site: &info.name,
-                output: &value.data,
-                values: false,
-                membranes: None,
-                steps: value.steps,
-                shape: &info.shape,
-                ties: 0,
-            }),
-            None => Ok(()),
+        match (observer, memory) {
+            (None, _) => Ok(()),
+            (Some(_), Some(memory)) => {
+                memory.outputs.push(value.data.shallow_clone());
+                Ok(())
+            }
+            (Some(observer), None) => self.note(index, value, *observer),
         }
+    }
+
+    fn note(&self, index: usize, value: &Value, observer: &mut dyn Observer) -> Result<()> {
+        let info = &self.resolved.nodes[index];
+        observer.site(Emission {
+            site: &info.name,
+            output: &value.data,
+            values: false,
+            membranes: None,
+            probes: Vec::new(),
+            steps: value.steps,
+            shape: &info.shape,
+            ties: 0,
+        })
     }
 
     /// Eq. 1 with deviation 1.

@@ -24,7 +24,7 @@ pub(crate) fn units(model: &Model, resolved: &Resolved) -> Result<Vec<Vec<f64>>>
                 }
                 Role::Pool | Role::Join | Role::Dropout => own.clone(),
                 // These read events.
-                Role::Source | Role::Synapse | Role::Norm | Role::Gate => continue,
+                Role::Source | Role::Synapse | Role::Norm | Role::Delay | Role::Gate => continue,
             };
             channel += count;
             units[read].get_or_insert(of_input);

@@ -29,6 +29,8 @@ pub(crate) struct LifIntegers {
 ///
 /// With a gradient, in units of the threshold (`x = u/θ'`, `θ' = θ·2^f`): floors and saturations
 /// pass it straight through, a reset is a constant.
+///
+/// `state` is that before the first macro-step, and after the last.
 pub(crate) fn grid_lif(
     lif: GridLif,
     constants: &LifIntegers,
@@ -36,24 +38,30 @@ pub(crate) fn grid_lif(
     time_steps: usize,
     surrogate: &SurrogateGradient,
     output: Kind,
+    state: &mut GridLifState,
 ) -> Result<Value> {
     let neuron = GridNeuron::new(lif, constants)?;
     let slices = over_time(&currents.data, currents.steps)?;
-    let mut integers = Integers::default();
-    let mut shadow = Shadow::default();
+    let GridLifState { integers, shadow } = state;
     let mut levels = Vec::with_capacity(time_steps);
     for current in crate::neuron::lif::cycle(&slices, time_steps) {
-        let step = tch::no_grad(|| neuron.step(current, &mut integers))?;
+        let step = tch::no_grad(|| neuron.step(current, integers))?;
         let fired = step.levels.f_to_kind(output)?;
         if !current.requires_grad() && shadow.membrane.is_none() {
             levels.push(fired);
             continue;
         }
-        let graph =
-            neuron.shadow_step(current, &step, &mut shadow, surrogate)?.f_to_kind(output)?;
+        let graph = neuron.shadow_step(current, &step, shadow, surrogate)?.f_to_kind(output)?;
         levels.push(with_values(graph, |values| Ok(values.f_copy_(&fired)?))?);
     }
     Ok(Value { data: merge(levels)?, steps: time_steps })
+}
+
+/// State of a LIF site on the grid; the default is that before the first macro-step.
+#[derive(Default)]
+pub(crate) struct GridLifState {
+    integers: Integers,
+    shadow: Shadow,
 }
 
 /// State of the neurons: integers, absent before the first macro-step.

@@ -4,8 +4,8 @@
 use crate::autograd;
 use crate::error::{Error, Result};
 use crate::fused::Bits;
-use crate::network::interpreter::{Interpreter, Pass};
-use crate::network::schedule::{Step, Value, walk_part};
+use crate::network::interpreter::{Interpreter, Pass, Running};
+use crate::network::schedule::{Stage, Value};
 use crate::options::Mode;
 use snn_ir::Op;
 use std::ops::Range;
@@ -16,9 +16,9 @@ const AGAIN: Pass = Pass { mode: Mode::Train, recomputed: true };
 
 /// Returns what the head reads.
 pub(crate) fn run(interpreter: &Interpreter, input: Value) -> Result<Value> {
-    let steps = interpreter.steps(Mode::Train, false);
+    let stages = interpreter.stages(Mode::Train, false);
     let mut value = input;
-    for block in blocks(interpreter, steps) {
+    for block in blocks(interpreter, stages)? {
         value = if matches!(interpreter.graph.nodes[block.to].op, Op::Activation { .. }) {
             kept_input(interpreter, &block, &value)?
         } else {
@@ -28,52 +28,60 @@ pub(crate) fn run(interpreter: &Interpreter, input: Value) -> Result<Value> {
     Ok(value)
 }
 
-/// Steps that read nothing but one value and each other's.
+/// Stages that read nothing but one value and each other's.
 #[derive(Debug, Clone, PartialEq)]
 struct Block {
-    steps: Range<usize>,
+    stages: Range<usize>,
     /// The node that they read.
     from: usize,
     /// The node whose value is read after them.
     to: usize,
 }
 
-/// All steps between input and head, cut after each site whose value is the only one that is read
-/// later.
-fn blocks(interpreter: &Interpreter, steps: &[Step]) -> Vec<Block> {
-    let (first, last) = (1, steps.len() - 1);
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut begin = first;
-    let mut from = steps[0].node;
-    for at in first..last {
-        let node = steps[at].node;
-        let alone =
-            steps[at + 1..].iter().flat_map(|step| &step.reads).all(|read| read.node >= node);
-        let site = matches!(interpreter.graph.nodes[node].op, Op::Activation { .. });
-        let end = at + 1 == last;
-        if end || (alone && site) {
-            let to = if end { steps[last].reads[0].node } else { node };
-            blocks.push(Block { steps: begin..at + 1, from, to });
-            (begin, from) = (at + 1, node);
-        }
+/// All stages between input and head, cut after each at which the value of one site is all that is
+/// read later.
+fn blocks(interpreter: &Interpreter, stages: &[Stage]) -> Result<Vec<Block>> {
+    let [Stage::AtOnce(input), _, .., Stage::AtOnce(head)] = stages else {
+        return Err(Error::Torch("a graph without a layer".into()));
+    };
+    let mut last_reader = vec![0; interpreter.graph.nodes.len()];
+    for (at, stage) in stages.iter().enumerate() {
+        stage.reads().for_each(|node| last_reader[node] = at);
     }
-    blocks
+    let last = stages.len() - 1;
+    let mut blocks: Vec<Block> = Vec::new();
+    let (mut begin, mut from) = (1, input.node);
+    // The nodes so far that are read later.
+    let mut live = vec![input.node];
+    for (at, stage) in stages.iter().enumerate().take(last).skip(1) {
+        live.extend(stage.steps().iter().map(|step| step.node));
+        live.retain(|&node| last_reader[node] > at);
+        let site = |node: usize| matches!(interpreter.graph.nodes[node].op, Op::Activation { .. });
+        let to = match live[..] {
+            _ if at + 1 == last => head.reads[0].node,
+            [alone] if site(alone) => alone,
+            _ => continue,
+        };
+        blocks.push(Block { stages: begin..at + 1, from, to });
+        (begin, from) = (at + 1, to);
+    }
+    Ok(blocks)
 }
 
 fn compute(interpreter: &Interpreter, block: &Block, value: Value, pass: Pass) -> Result<Value> {
-    let steps = &interpreter.steps(Mode::Train, false)[block.steps.clone()];
-    walk_part(&interpreter.graph, steps, (block.from, value), block.to, |step, inputs| {
-        interpreter.node(step, inputs, pass, &mut None)
-    })
+    let stages = &interpreter.stages(Mode::Train, false)[block.stages.clone()];
+    let mut running = Running { interpreter, pass, observer: &mut None };
+    interpreter.walk().part(stages, (block.from, value), block.to, &mut running)
 }
 
 /// A block whose backward pass begins with the block itself.
 fn kept_input(interpreter: &Interpreter, block: &Block, value: &Value) -> Result<Value> {
     let detached = Value { data: value.data.f_detach()?, steps: value.steps };
     let out = tch::no_grad(|| compute(interpreter, block, detached, FIRST))?;
-    let steps = &interpreter.steps(Mode::Train, false)[block.steps.clone()];
-    let learned: Vec<Tensor> = steps
+    let stages = &interpreter.stages(Mode::Train, false)[block.stages.clone()];
+    let learned: Vec<Tensor> = stages
         .iter()
+        .flat_map(Stage::steps)
         .flat_map(|step| interpreter.learned(step))
         .map(Tensor::shallow_clone)
         .collect();

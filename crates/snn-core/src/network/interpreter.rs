@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::fused::{BatchNorm, BatchStatistics, Term};
 use crate::network::dropout::{self, DropoutKey};
 use crate::network::parameter::Parameter;
-use crate::network::schedule::{Read, Step, Value, every_node, fused_sites, walk};
-use crate::network::site::{SiteContext, real_site};
+use crate::network::schedule::{Compute, Read, Stage, Step, Value, Walk, every_node, fused_sites};
+use crate::network::site::{SiteContext, SiteMemory, real_site};
 use crate::network::stateless::{convolve, per_channel, refused, stateless};
 use crate::neuron::registry::Registry;
 use crate::observe::observer::Observer;
@@ -34,8 +34,8 @@ pub(crate) struct Interpreter {
     /// What the masks of training passes are drawn from.
     pub(crate) dropout_key: Option<DropoutKey>,
     fast_evaluation: bool,
-    every_node: Arc<[Step]>,
-    fused_sites: Arc<[Step]>,
+    every_node: Arc<[Stage]>,
+    fused_sites: Arc<[Stage]>,
 }
 
 /// Purpose of a pass over nodes.
@@ -134,12 +134,17 @@ impl Interpreter {
     ) -> Result<Value> {
         let pass = Pass { mode, recomputed: false };
         let requested = observer.as_ref().map(|observer| observer.requested()).unwrap_or_default();
-        let steps = self.steps(mode, requested.ties || requested.membranes);
-        walk(&self.graph, steps, input, |step, inputs| self.node(step, inputs, pass, &mut observer))
+        let stages = self.stages(mode, requested.ties || requested.membranes);
+        let mut pass = Running { interpreter: self, pass, observer: &mut observer };
+        self.walk().whole(stages, input, &mut pass)
+    }
+
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        Walk { graph: &self.graph, time_steps: self.time_steps }
     }
 
     /// The nodes to compute; `plain` by the operations of libtorch, each by itself.
-    pub(crate) fn steps(&self, mode: Mode, plain: bool) -> &[Step] {
+    pub(crate) fn stages(&self, mode: Mode, plain: bool) -> &[Stage] {
         if self.is_fast(mode) && self.device == Device::Cpu && !plain {
             &self.fused_sites
         } else {
@@ -147,13 +152,14 @@ impl Interpreter {
         }
     }
 
-    /// Output of a node.
-    pub(crate) fn node(
+    /// Output of a node; with a memory that of one macro-step.
+    fn node(
         &self,
         step: &Step,
         inputs: &[Value],
         pass: Pass,
         observer: &mut Option<&mut dyn Observer>,
+        memory: Option<&mut SiteMemory>,
     ) -> Result<Value> {
         let (node, info) = (&self.graph.nodes[step.node], &self.resolved.nodes[step.node]);
         let x = &inputs[0];
@@ -179,12 +185,15 @@ impl Interpreter {
                 let scale = per_channel(self.part(&node.name, "weight")?, &x.data)?;
                 Ok(x.with(x.data.f_mul(&scale)?.f_to_kind(kind)?))
             }
+            Op::BatchNorm(_) if memory.is_some() && pass.mode == Mode::Train => {
+                Err(refused(node, NORM_IN_RECURRENCE))
+            }
             Op::BatchNorm(norm) => Ok(x.with(self.batch_norm(&node.name, &x.data, pass, *norm)?)),
             Op::Activation { site, code } => {
                 let context = SiteContext {
                     info,
                     coded: code.is_some(),
-                    time_steps: self.time_steps,
+                    time_steps: if memory.is_some() { 1 } else { self.time_steps },
                     parameter: &|part| self.part(&node.name, part),
                     registry: &self.registry,
                 };
@@ -202,8 +211,13 @@ impl Interpreter {
                         .map(|(norm, statistics)| self.norm(norm, statistics));
                     Ok(Term { data: &value.data, steps: value.steps, norm: norm.transpose()? })
                 });
-                let value =
-                    real_site(site, &context, &terms.collect::<Result<Vec<_>>>()?, observer)?;
+                let value = real_site(
+                    site,
+                    &context,
+                    &terms.collect::<Result<Vec<_>>>()?,
+                    observer,
+                    memory,
+                )?;
                 let value = value.ok_or_else(|| refused(node, "is a site of the grid"))?;
                 Ok(value.with(value.data.f_to_kind(kind)?))
             }
@@ -330,6 +344,43 @@ impl Interpreter {
                 expected: format!("form {}", self.form.label()),
             }
             .into()),
+        }
+    }
+}
+
+/// Why a batch norm of a recurrence does not train.
+pub(crate) const NORM_IN_RECURRENCE: &str = "it stands in a recurrence, where the statistics of a batch are those of one macro-step alone \
+     and not of all of them, as in evaluation; normalise the current before the sum with what \
+     comes back through the delay";
+
+/// A pass over the nodes.
+pub(crate) struct Running<'i, 'o, 'r> {
+    pub(crate) interpreter: &'i Interpreter,
+    pub(crate) pass: Pass,
+    pub(crate) observer: &'r mut Option<&'o mut dyn Observer>,
+}
+
+impl Compute for Running<'_, '_, '_> {
+    type Memory = SiteMemory;
+
+    fn at_once(&mut self, step: &Step, inputs: &[Value]) -> Result<Value> {
+        self.interpreter.node(step, inputs, self.pass, self.observer, None)
+    }
+
+    fn macro_step(
+        &mut self,
+        step: &Step,
+        inputs: &[Value],
+        memory: &mut SiteMemory,
+    ) -> Result<Value> {
+        self.interpreter.node(step, inputs, self.pass, self.observer, Some(memory))
+    }
+
+    fn finish(&mut self, step: &Step, memory: SiteMemory) -> Result<()> {
+        let info = &self.interpreter.resolved.nodes[step.node];
+        match self.observer {
+            Some(observer) => memory.observe(info, *observer),
+            None => Ok(()),
         }
     }
 }

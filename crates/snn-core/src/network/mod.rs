@@ -20,9 +20,11 @@ use interpreter::{Interpreter, Setup};
 use parameter::Parameter;
 use schedule::Value;
 use snn_ir::{
-    Encoder, Form, Graph, Model, PartSpec, Preprocessing, Readout, WeightSpec, weight_specs,
+    Encoder, Form, Graph, Model, Op, PartSpec, Preprocessing, Readout, Stage, WeightSpec,
+    weight_specs,
 };
 use stateless::{merged_pixels, per_channel, split_time};
+use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
 
 /// A network in the form `trained` or `events` on a device.
@@ -159,6 +161,7 @@ impl Network {
     ) -> Result<(Forward, Vec<FiringRate>)> {
         let mut rates = Vec::new();
         let forward = self.run(pixels, mode, Some(&mut rates))?;
+        in_graph_order(self.graph(), &mut rates, |rate: &FiringRate| &rate.site);
         Ok((forward, rates))
     }
 
@@ -196,6 +199,7 @@ impl Network {
     ) -> Result<(Forward, Vec<SiteMonitor>)> {
         let mut monitoring = Monitoring { monitor, sites: Vec::new() };
         let forward = self.run(pixels, mode, Some(&mut monitoring))?;
+        in_graph_order(self.graph(), &mut monitoring.sites, |site| &site.site);
         Ok((forward, monitoring.sites))
     }
 
@@ -256,4 +260,32 @@ impl Network {
         let data = data.f_to_kind(self.interpreter.activations(mode))?;
         Ok(Value { data, steps: if pixels.varies() { self.time_steps() } else { 1 } })
     }
+}
+
+/// Checks that a model has nothing that can be evaluated but not trained.
+///
+/// # Errors
+/// The model is invalid, or a batch norm stands in a recurrence: the message names it.
+pub fn check_training(model: &Model) -> Result<()> {
+    let resolved = model.validate()?.resolved();
+    let looped = resolved.stages().into_iter().filter_map(|stage| match stage {
+        Stage::Loop(nodes) => Some(nodes),
+        Stage::AtOnce(_) => None,
+    });
+    for node in looped.flatten().map(|node| &model.graph().nodes[node]) {
+        if matches!(node.op, Op::BatchNorm { .. }) {
+            return Err(stateless::refused(node, interpreter::NORM_IN_RECURRENCE));
+        }
+    }
+    Ok(())
+}
+
+/// Sorts what was seen of sites: around recurrences they are computed in another order.
+pub(crate) fn in_graph_order<V>(graph: &Graph, seen: &mut [V], site: impl Fn(&V) -> &String) {
+    if !graph.nodes.iter().any(|node| matches!(node.op, Op::Delay { .. })) {
+        return;
+    }
+    let places: HashMap<&String, usize> =
+        graph.nodes.iter().enumerate().map(|(place, node)| (&node.name, place)).collect();
+    seen.sort_by_key(|value| places.get(site(value)).copied());
 }

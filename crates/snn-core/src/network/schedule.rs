@@ -1,8 +1,12 @@
-//! Walks a graph once, in order, and frees every value after its last reader.
+//! Walks a graph once, in order, and frees every value after its last reader. Every node computes
+//! all macro-steps at once, but for the nodes of a recurrence, which go through them one by one.
 
 use crate::error::{Error, Result};
 use crate::fused;
-use snn_ir::{Graph, Op, Resolved, Site};
+use crate::network::site::{merge, over_time};
+use crate::tensor::{int, ints};
+use snn_ir::{Graph, Op, Resolved, Site, Stage as Order};
+use std::collections::HashMap;
 use tch::Tensor;
 
 /// Output of a node for a batch.
@@ -18,6 +22,11 @@ impl Value {
     /// The same value, not a copy of it.
     fn share(&self) -> Self {
         Self { data: self.data.shallow_clone(), steps: self.steps }
+    }
+
+    /// One macro-step of it.
+    fn one_step(&self) -> Result<Tensor> {
+        Ok(self.data.f_narrow(0, 0, self.data.size()[0] / int(self.steps))?)
     }
 
     /// A value of the same macro-steps.
@@ -41,8 +50,35 @@ pub(crate) struct Read {
     pub(crate) norm: Option<usize>,
 }
 
+/// Steps that are computed together.
+#[derive(Debug, Clone)]
+pub(crate) enum Stage {
+    /// All macro-steps of a node at once.
+    AtOnce(Step),
+    /// The nodes of a recurrence, one macro-step after another.
+    Loop(Vec<Step>),
+}
+
+impl Stage {
+    pub(crate) fn steps(&self) -> &[Step] {
+        match self {
+            Stage::AtOnce(step) => std::slice::from_ref(step),
+            Stage::Loop(steps) => steps,
+        }
+    }
+
+    /// The nodes whose values the stage reads.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = usize> {
+        self.steps().iter().flat_map(|step| &step.reads).map(|read| read.node)
+    }
+}
+
 /// Every node of a graph by itself.
-pub(crate) fn every_node(resolved: &Resolved) -> Vec<Step> {
+pub(crate) fn every_node(resolved: &Resolved) -> Vec<Stage> {
+    staged(resolved, plain(resolved).into_iter().map(Some).collect())
+}
+
+fn plain(resolved: &Resolved) -> Vec<Step> {
     let plain = |&node: &usize| Read { node, norm: None };
     let step = |(node, info): (usize, &snn_ir::ResolvedNode)| Step {
         node,
@@ -51,16 +87,36 @@ pub(crate) fn every_node(resolved: &Resolved) -> Vec<Step> {
     resolved.nodes.iter().enumerate().map(step).collect()
 }
 
+/// The steps of nodes in the order in which they can be computed.
+fn staged(resolved: &Resolved, mut steps: Vec<Option<Step>>) -> Vec<Stage> {
+    let order = resolved.stages().into_iter();
+    let stage = |order| match order {
+        Order::AtOnce(node) => steps[node].take().map(Stage::AtOnce),
+        Order::Loop(nodes) => {
+            Some(Stage::Loop(nodes.into_iter().filter_map(|node| steps[node].take()).collect()))
+        }
+    };
+    order.filter_map(stage).collect()
+}
+
 /// Sites together with the batch norms and the sum before them, where nothing else reads those:
-/// [`fused`] computes them in one pass.
-pub(crate) fn fused_sites(graph: &Graph, resolved: &Resolved) -> Vec<Step> {
+/// [`fused`] computes them in one pass. Those of a recurrence stay apart.
+pub(crate) fn fused_sites(graph: &Graph, resolved: &Resolved) -> Vec<Stage> {
     let mut readers = vec![0_usize; graph.nodes.len()];
     for &read in resolved.nodes.iter().flat_map(|node| &node.inputs) {
         readers[read] += 1;
     }
+    let mut looped = vec![false; graph.nodes.len()];
+    for stage in resolved.stages() {
+        if let Order::Loop(nodes) = stage {
+            for node in nodes {
+                looped[node] = true;
+            }
+        }
+    }
     let mut absorbed = vec![false; graph.nodes.len()];
-    let mut steps = every_node(resolved);
-    for (index, node) in graph.nodes.iter().enumerate() {
+    let mut steps = plain(resolved);
+    for (index, node) in graph.nodes.iter().enumerate().filter(|(index, _)| !looped[*index]) {
         let Op::Activation { site, code: None } = &node.op else { continue };
         let fusible = match site {
             Site::Lif(lif) => fused::has_form(lif),
@@ -92,58 +148,227 @@ pub(crate) fn fused_sites(graph: &Graph, resolved: &Resolved) -> Vec<Step> {
         }
         steps[index].reads = reads;
     }
-    steps.retain(|step| !absorbed[step.node]);
-    steps
+    let kept = steps.into_iter().map(|step| (!absorbed[step.node]).then_some(step));
+    staged(resolved, kept.collect())
 }
 
-/// Computes every step but the input and the head from `input`; `compute` gets a step and its
-/// inputs. Returns what the head reads.
-pub(crate) fn walk(
-    graph: &Graph,
-    steps: &[Step],
-    input: Value,
-    compute: impl FnMut(&Step, &[Value]) -> Result<Value>,
-) -> Result<Value> {
-    match steps {
-        [first, body @ .., head] => {
-            walk_part(graph, body, (first.node, input), head.reads[0].node, compute)
+/// The computation of nodes.
+pub(crate) trait Compute {
+    /// What a node carries from one macro-step of a recurrence to the next.
+    type Memory: Default;
+
+    /// All macro-steps of a node.
+    fn at_once(&mut self, step: &Step, inputs: &[Value]) -> Result<Value>;
+
+    /// One macro-step of a node of a recurrence.
+    fn macro_step(
+        &mut self,
+        step: &Step,
+        inputs: &[Value],
+        memory: &mut Self::Memory,
+    ) -> Result<Value>;
+
+    /// The last macro-step of the node is done.
+    fn finish(&mut self, step: &Step, memory: Self::Memory) -> Result<()>;
+}
+
+/// A graph to walk, and its number of macro-steps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk<'g> {
+    pub(crate) graph: &'g Graph,
+    pub(crate) time_steps: usize,
+}
+
+impl Walk<'_> {
+    /// Computes every stage but the input and the head from `input`. Returns what the head reads.
+    pub(crate) fn whole<C: Compute>(
+        self,
+        stages: &[Stage],
+        input: Value,
+        compute: &mut C,
+    ) -> Result<Value> {
+        match stages {
+            [Stage::AtOnce(first), body @ .., Stage::AtOnce(head)] => {
+                self.part(body, (first.node, input), head.reads[0].node, compute)
+            }
+            _ => Err(Error::Torch("a graph of less than an input and a head".into())),
         }
-        _ => Err(Error::Torch("a graph of less than an input and a head".into())),
     }
-}
 
-/// Computes `steps`, which read nothing but the value of a node `from` and each other's; returns
-/// the value of the node `to`.
-pub(crate) fn walk_part(
-    graph: &Graph,
-    steps: &[Step],
-    from: (usize, Value),
-    to: usize,
-    mut compute: impl FnMut(&Step, &[Value]) -> Result<Value>,
-) -> Result<Value> {
-    let mut readers = vec![0_usize; graph.nodes.len()];
-    for read in steps.iter().flat_map(|step| &step.reads) {
-        readers[read.node] += 1;
+    /// Computes `stages`, which read nothing but the value of a node `from` and each other's;
+    /// returns the value of the node `to`.
+    pub(crate) fn part<C: Compute>(
+        self,
+        stages: &[Stage],
+        from: (usize, Value),
+        to: usize,
+        compute: &mut C,
+    ) -> Result<Value> {
+        let count = self.graph.nodes.len();
+        let mut values = Values {
+            graph: self.graph,
+            readers: vec![0; count],
+            kept: (0..count).map(|_| None).collect(),
+        };
+        for node in stages.iter().flat_map(Stage::reads) {
+            values.readers[node] += 1;
+        }
+        values.readers[to] += 1;
+        let like = from.1.one_step()?;
+        values.kept[from.0] = Some(from.1);
+        for stage in stages {
+            match stage {
+                Stage::AtOnce(step) => {
+                    let mut inputs = Vec::with_capacity(step.reads.len());
+                    for read in &step.reads {
+                        inputs.push(values.read(read.node)?);
+                    }
+                    let value = match &self.graph.nodes[step.node].op {
+                        Op::Delay { steps, shape } => {
+                            self.delayed(&inputs[0], *steps, &silence(shape, &like)?)?
+                        }
+                        _ => compute.at_once(step, &inputs)?,
+                    };
+                    values.kept[step.node] = Some(value);
+                }
+                Stage::Loop(steps) => self.recurrence(steps, &mut values, &like, compute)?,
+            }
+        }
+        values.read(to)
     }
-    readers[to] += 1;
-    let mut values: Vec<Option<Value>> = (0..graph.nodes.len()).map(|_| None).collect();
-    let lost =
-        |index: usize| Error::Torch(format!("node `{}` has no value", graph.nodes[index].name));
-    values[from.0] = Some(from.1);
-    for step in steps {
-        let mut inputs = Vec::with_capacity(step.reads.len());
-        for &Read { node, .. } in &step.reads {
-            readers[node] -= 1;
-            let value = if readers[node] == 0 {
-                values[node].take()
+
+    /// Eq. D1 for all macro-steps: `silence` before those of the value.
+    fn delayed(self, value: &Value, delay: usize, silence: &Tensor) -> Result<Value> {
+        let slices = over_time(&value.data, value.steps)?;
+        let silent = std::iter::repeat_n(silence, delay.min(self.time_steps));
+        let parts: Vec<Tensor> = silent
+            .chain(crate::neuron::lif::cycle(&slices, self.time_steps))
+            .take(self.time_steps)
+            .map(Tensor::shallow_clone)
+            .collect();
+        Ok(Value { data: merge(parts)?, steps: self.time_steps })
+    }
+
+    /// The nodes of a recurrence, macro-step by macro-step.
+    fn recurrence<C: Compute>(
+        self,
+        steps: &[Step],
+        values: &mut Values<'_>,
+        like: &Tensor,
+        compute: &mut C,
+    ) -> Result<()> {
+        let place: HashMap<usize, usize> =
+            steps.iter().enumerate().map(|(place, step)| (step.node, place)).collect();
+        // What comes from before the recurrence, one tensor a macro-step or one for all.
+        let mut before: HashMap<usize, Vec<Tensor>> = HashMap::new();
+        for node in steps.iter().flat_map(|step| &step.reads).map(|read| read.node) {
+            if place.contains_key(&node) {
+                values.readers[node] -= 1;
             } else {
-                values[node].as_ref().map(Value::share)
-            };
-            inputs.push(value.ok_or_else(|| lost(node))?);
+                let value = values.read(node)?;
+                before.insert(node, over_time(&value.data, value.steps)?);
+            }
         }
-        values[step.node] = Some(compute(step, &inputs)?);
+        let outside = |node: usize, t: usize| -> Result<Tensor> {
+            let slices = before.get(&node).ok_or_else(|| lost(self.graph, node))?;
+            Ok(slices[t.min(slices.len() - 1)].shallow_clone())
+        };
+        // The value of each node at every macro-step so far, where another macro-step or what
+        // stands behind the recurrence reads it; else at the present one.
+        let mut all: Vec<Vec<Tensor>> = steps.iter().map(|_| Vec::new()).collect();
+        let mut keeps: Vec<bool> = steps.iter().map(|step| values.readers[step.node] > 0).collect();
+        for step in steps {
+            if matches!(self.graph.nodes[step.node].op, Op::Delay { .. })
+                && let Some(&site) = place.get(&step.reads[0].node)
+            {
+                keeps[site] = true;
+            }
+        }
+        let mut memories: Vec<C::Memory> = steps.iter().map(|_| C::Memory::default()).collect();
+        for t in 0..self.time_steps {
+            for (at, step) in steps.iter().enumerate() {
+                let data =
+                    if let Op::Delay { steps: delay, shape } = &self.graph.nodes[step.node].op {
+                        let site = step.reads[0].node;
+                        match (t.checked_sub(*delay), place.get(&site)) {
+                            (None, _) => silence(shape, like)?,
+                            (Some(then), Some(&site)) => all[site][then].shallow_clone(),
+                            (Some(then), None) => outside(site, then)?,
+                        }
+                    } else {
+                        let mut inputs = Vec::with_capacity(step.reads.len());
+                        for &Read { node, .. } in &step.reads {
+                            let data = match place.get(&node).map(|&place| all[place].last()) {
+                                Some(Some(data)) => data.shallow_clone(),
+                                Some(None) => return Err(lost(self.graph, node)),
+                                None => outside(node, t)?,
+                            };
+                            inputs.push(Value { data, steps: 1 });
+                        }
+                        compute.macro_step(step, &inputs, &mut memories[at])?.data
+                    };
+                if !keeps[at] {
+                    all[at].clear();
+                }
+                all[at].push(data);
+            }
+        }
+        for ((step, memory), all) in steps.iter().zip(memories).zip(all) {
+            compute.finish(step, memory)?;
+            if values.readers[step.node] > 0 {
+                let all = all.iter().map(channels_last).collect::<Result<Vec<_>>>()?;
+                // A tensor of its own, also of one macro-step.
+                let data = Tensor::f_cat(&all, 0)?;
+                values.kept[step.node] = Some(Value { data, steps: self.time_steps });
+            }
+        }
+        Ok(())
     }
-    values[to].take().ok_or_else(|| lost(to))
+}
+
+/// Values of nodes that are still to be read.
+struct Values<'g> {
+    graph: &'g Graph,
+    /// How often each is still to be read.
+    readers: Vec<usize>,
+    kept: Vec<Option<Value>>,
+}
+
+impl Values<'_> {
+    /// The value of a node; freed where this was the last time.
+    fn read(&mut self, node: usize) -> Result<Value> {
+        self.readers[node] = self.readers[node].saturating_sub(1);
+        let value = if self.readers[node] == 0 {
+            self.kept[node].take()
+        } else {
+            self.kept[node].as_ref().map(Value::share)
+        };
+        value.ok_or_else(|| lost(self.graph, node))
+    }
+}
+
+fn lost(graph: &Graph, node: usize) -> Error {
+    Error::Torch(format!("node `{}` has no value", graph.nodes[node].name))
+}
+
+/// Images channels last in memory, as everywhere: kernels of libtorch, and so roundings, depend on it.
+fn channels_last(x: &Tensor) -> Result<Tensor> {
+    if x.dim() != 4 {
+        return Ok(x.shallow_clone());
+    }
+    Ok(x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+}
+
+/// Zeros of one macro-step, of a shape `[…]` and as many samples as `like`, channels last in memory.
+fn silence(shape: &[usize], like: &Tensor) -> Result<Tensor> {
+    let batch = like.size()[0];
+    let options = (like.f_kind()?, like.device());
+    if let [features] = *shape {
+        return Ok(Tensor::f_zeros([batch, int(features)], options)?);
+    }
+    let [channels, height, width] = ints(snn_ir::chw(shape));
+    let images = Tensor::f_zeros([batch, height, width, channels], options)?;
+    Ok(images.f_permute([0, 3, 1, 2])?)
 }
 
 #[cfg(test)]
@@ -156,6 +381,7 @@ mod tests {
         let graph = ResNet::default().build();
         let resolved = graph.resolve().unwrap();
         let steps = fused_sites(&graph, &resolved);
+        let steps: Vec<Step> = steps.iter().flat_map(|stage| stage.steps().to_vec()).collect();
         let left: Vec<&str> = steps.iter().map(|step| graph.nodes[step.node].op.label()).collect();
         assert!(!left.contains(&"batch_norm") && !left.contains(&"add"), "{left:?}");
         let sites =
@@ -182,8 +408,8 @@ mod tests {
         let norm = graph.nodes[site].inputs[0].clone();
         graph.nodes[reader].inputs = vec![norm];
         let resolved = graph.resolve().unwrap();
-        let steps = fused_sites(&graph, &resolved);
-        let step = steps.iter().find(|step| step.node == site).unwrap();
+        let stages = fused_sites(&graph, &resolved);
+        let step = stages.iter().flat_map(Stage::steps).find(|step| step.node == site).unwrap();
         assert_eq!(step.reads, [Read { node: resolved.nodes[site].inputs[0], norm: None }]);
     }
 }

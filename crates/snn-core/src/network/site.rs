@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::fused::{self, Term};
 use crate::network::schedule::Value;
 use crate::network::stateless::per_channel;
-use crate::neuron::lif::{self, LifParameters};
+use crate::neuron::lif::{self, LifParameters, LifState};
 use crate::neuron::near_threshold;
 use crate::neuron::quant_relu::{quant_levels, quant_relu, relu};
 use crate::neuron::registry::{Registry, TensorParameters};
@@ -47,36 +47,95 @@ impl Outcome {
     }
 }
 
-/// Output of a site; `None` for a site that exists on the grid only.
+/// State of a site between the macro-steps of a recurrence, and what observers will be told.
+#[derive(Default)]
+pub(crate) struct SiteMemory {
+    lif: Option<LifState>,
+    own: Option<Vec<Tensor>>,
+    seen: Seen,
+}
+
+/// What observers are told of a site.
+#[derive(Default)]
+struct Seen {
+    /// One for each macro-step of a recurrence, or one for all.
+    outputs: Vec<Tensor>,
+    membranes: Vec<Tensor>,
+    probes: Vec<Tensor>,
+    values: bool,
+    steps: usize,
+    ties: u64,
+}
+
+impl Seen {
+    /// Adds an outcome; the tensor that the rest of the network reads.
+    fn add(&mut self, outcome: Outcome, observer: &mut dyn Observer) -> Result<Tensor> {
+        let Outcome { data, levels, values, membranes, steps, ties } = outcome;
+        self.outputs.push(levels.unwrap_or_else(|| data.shallow_clone()));
+        self.membranes.extend(membranes);
+        self.values = values;
+        self.steps += steps;
+        self.ties += ties;
+        let (data, probe) = observer.passed_on(data)?;
+        self.probes.extend(probe);
+        Ok(data)
+    }
+
+    fn tell(self, info: &ResolvedNode, observer: &mut dyn Observer) -> Result<()> {
+        if self.outputs.is_empty() {
+            return Ok(());
+        }
+        let Self { outputs, membranes, probes, values, steps, ties } = self;
+        let membranes = if membranes.is_empty() { None } else { Some(merge(membranes)?) };
+        observer.site(Emission {
+            site: &info.name,
+            output: &merge(outputs)?,
+            values,
+            membranes,
+            probes,
+            steps,
+            shape: &info.shape,
+            ties,
+        })
+    }
+}
+
+impl SiteMemory {
+    /// Tells an observer of the macro-steps so far.
+    pub(crate) fn observe(self, info: &ResolvedNode, observer: &mut dyn Observer) -> Result<()> {
+        self.seen.tell(info, observer)
+    }
+}
+
+/// Output of a site, with a memory that of one macro-step; `None` for a site that exists on the
+/// grid only.
 pub(crate) fn real_site(
     site: &Site,
     context: &SiteContext<'_, '_>,
     terms: &[Term<'_>],
     observer: &mut Option<&mut dyn Observer>,
+    mut memory: Option<&mut SiteMemory>,
 ) -> Result<Option<Value>> {
     let requested = observer.as_ref().map(|observer| observer.requested()).unwrap_or_default();
+    let carried = memory.as_deref_mut();
     let outcome = match site {
-        Site::Lif(neuron) => lif_site(neuron, context, terms, requested)?,
+        Site::Lif(neuron) => lif_site(neuron, context, terms, requested, carried)?,
         Site::Relu => relu_site(terms)?,
         Site::QuantRelu(q) => quant_site(q, context, terms, requested)?,
-        Site::Custom(custom) => custom_site(custom, context, &only(terms)?, requested)?,
+        Site::Custom(custom) => custom_site(custom, context, &only(terms)?, requested, carried)?,
         Site::GridLif(_) | Site::GridQuantRelu { .. } => return Ok(None),
     };
-    let Outcome { mut data, levels, values, membranes, steps, ties } = outcome;
-    if let Some(observer) = observer {
-        let output = levels.as_ref().unwrap_or(&data);
-        let info = context.info;
-        observer.site(Emission {
-            site: &info.name,
-            output,
-            values,
-            membranes,
-            steps,
-            shape: &info.shape,
-            ties,
-        })?;
-        data = observer.passed_on(data)?;
-    }
+    let steps = outcome.steps;
+    let data = match (observer, memory) {
+        (None, _) => outcome.data,
+        (Some(observer), Some(memory)) => memory.seen.add(outcome, *observer)?,
+        (Some(observer), None) => {
+            let mut seen = Seen::default();
+            let data = seen.add(outcome, *observer)?;
+            seen.tell(context.info, *observer)?;
+            data
+        }
+    };
     Ok(Some(Value { data, steps }))
 }
 
@@ -109,6 +168,7 @@ fn lif_site(
     context: &SiteContext<'_, '_>,
     terms: &[Term<'_>],
     requested: Requested,
+    memory: Option<&mut SiteMemory>,
 ) -> Result<Outcome> {
     let leak = match neuron.leak {
         Leak::Learned { .. } if !context.coded => Some((context.parameter)("leak")?),
@@ -118,7 +178,7 @@ fn lif_site(
         Threshold::Learned { .. } => Some((context.parameter)("threshold")?),
         Threshold::Fixed(_) => None,
     };
-    if !requested.ties && !requested.membranes {
+    if !requested.ties && !requested.membranes && memory.is_none() {
         let parameters = LifParameters { leak, threshold, registry: None };
         if let Some(levels) = fused::lif(neuron, parameters, terms, context.time_steps)? {
             return Ok(Outcome::plain(levels, context.time_steps));
@@ -142,7 +202,12 @@ fn lif_site(
     let watch: Option<lif::Watch<'_>> =
         if requested.ties || requested.membranes { Some(&mut watch) } else { None };
     let currents = lif::cycle(&slices, context.time_steps);
-    let (levels, _) = lif::run(neuron, parameters, currents, None, false, watch)?;
+    let before = memory.as_ref().and_then(|memory| memory.lif.as_ref());
+    let carries = memory.is_some();
+    let (levels, after) = lif::run(neuron, parameters, currents, before, carries, watch)?;
+    if let Some(memory) = memory {
+        memory.lif = after;
+    }
     let membranes = if requested.membranes { Some(merge(membranes)?) } else { None };
     Ok(Outcome { membranes, ties, ..Outcome::plain(merge(levels)?, context.time_steps) })
 }
@@ -189,6 +254,7 @@ fn custom_site(
     context: &SiteContext<'_, '_>,
     x: &Value,
     requested: Requested,
+    mut memory: Option<&mut SiteMemory>,
 ) -> Result<Outcome> {
     let node = &context.info.name;
     let refuse =
@@ -205,7 +271,8 @@ fn custom_site(
     let parameters = TensorParameters { neuron: &custom.name, numbers: &custom.params, learned };
     let (least, most) = custom.spike.range();
     let slices = over_time(&x.data, x.steps)?;
-    let (mut state, mut all, mut membranes) = (None, Vec::new(), Vec::new());
+    let mut state = memory.as_mut().and_then(|memory| memory.own.take());
+    let (mut all, mut membranes) = (Vec::new(), Vec::new());
     for current in lif::cycle(&slices, context.time_steps) {
         let stepped = neuron.step(&parameters, current, state);
         let (levels, next) =
@@ -234,6 +301,9 @@ fn custom_site(
         }
         all.push(levels);
         state = Some(next);
+    }
+    if let Some(memory) = memory {
+        memory.own = state;
     }
     let membranes = if membranes.len() == all.len() { Some(merge(membranes)?) } else { None };
     Ok(Outcome { membranes, ..Outcome::plain(merge(all)?, context.time_steps) })

@@ -33,7 +33,7 @@ pub struct SiteMonitor {
     /// Membranes `u[t]`, without gradient and of the same shape; `None` also for a site without
     /// state.
     pub membranes: Option<Tensor>,
-    probe: Option<Tensor>,
+    probes: Vec<Tensor>,
 }
 
 /// A suspicious firing rate.
@@ -52,12 +52,19 @@ impl SiteMonitor {
     /// # Errors
     /// libtorch fails.
     pub fn gradient_norm(&self) -> Result<Option<f64>> {
-        let Some(probe) = &self.probe else { return Ok(None) };
-        let gradient = probe.f_grad()?;
-        if !gradient.defined() {
-            return Ok(None);
+        let mut norms = Vec::with_capacity(self.probes.len());
+        for probe in &self.probes {
+            let gradient = probe.f_grad()?;
+            if gradient.defined() {
+                norms.push(gradient.f_norm()?.f_double_value(&[])?);
+            }
         }
-        Ok(Some(gradient.f_norm()?.f_double_value(&[])?))
+        Ok(match norms[..] {
+            [] => None,
+            [norm] => Some(norm),
+            // One for each macro-step of a recurrence.
+            _ => Some(norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt()),
+        })
     }
 }
 
@@ -88,21 +95,18 @@ impl Observer for Monitoring {
             },
             levels: if self.monitor.levels { Some(kept(emission.output)?) } else { None },
             membranes: emission.membranes.as_ref().map(kept).transpose()?,
-            probe: None,
+            probes: emission.probes,
         });
         Ok(())
     }
 
     /// Adds a zero whose gradient is that of the output: libtorch keeps gradients of leaves only.
-    fn passed_on(&mut self, output: Tensor) -> Result<Tensor> {
-        let (Some(site), true, true) =
-            (self.sites.last_mut(), self.monitor.gradients, output.requires_grad())
-        else {
-            return Ok(output);
-        };
+    fn passed_on(&mut self, output: Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        if !self.monitor.gradients || !output.requires_grad() {
+            return Ok((output, None));
+        }
         let probe = output.f_detach()?.f_zeros_like()?.f_set_requires_grad(true)?;
         let sum = output.f_add(&probe)?;
-        site.probe = Some(probe);
-        Ok(sum)
+        Ok((sum, Some(probe)))
     }
 }

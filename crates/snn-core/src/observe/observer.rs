@@ -16,6 +16,9 @@ pub(crate) struct Emission<'e> {
     pub(crate) values: bool,
     /// Membranes before the reset, `[steps·B, …]`, if they were requested and the site has one.
     pub(crate) membranes: Option<Tensor>,
+    /// Zeros whose gradients are those of the output, one for each part of it
+    /// ([`Observer::passed_on`]).
+    pub(crate) probes: Vec<Tensor>,
     /// T, or 1 in the time-invariant prefix.
     pub(crate) steps: usize,
     /// Shape of one sample.
@@ -39,13 +42,13 @@ pub(crate) struct Requested {
 pub(crate) trait Observer {
     /// The values that the observer requests.
     fn requested(&self) -> Requested;
-    /// Takes note of one site.
-    fn site(&mut self, emission: Emission<'_>) -> Result<()>;
-    /// The tensor that the rest of the network reads of the last site: its output, or an equal
-    /// tensor whose gradient is kept.
-    fn passed_on(&mut self, output: Tensor) -> Result<Tensor> {
-        Ok(output)
+    /// The tensor that the rest of the network reads in place of a site's output, of one macro-step
+    /// in a recurrence: the output itself, or an equal tensor with a probe whose gradient is kept.
+    fn passed_on(&mut self, output: Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        Ok((output, None))
     }
+    /// Takes note of one site, once its last macro-step is done.
+    fn site(&mut self, emission: Emission<'_>) -> Result<()>;
 }
 
 /// The firing rate of a site: events per neuron update, the mean over neurons and macro-steps.

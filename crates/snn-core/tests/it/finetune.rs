@@ -31,6 +31,10 @@ fn compare(network: &GridNetwork, model: &Model, input: &Input<'_>, what: &str) 
 fn descend(network: &mut GridNetwork, rate: f64) {
     for parameter in network.parameters() {
         let mut gradient = parameter.tensor.grad();
+        // What only a delay longer than the run reads has none.
+        if !gradient.defined() {
+            continue;
+        }
         let mut tensor = parameter.tensor.shallow_clone();
         let _same = no_grad(|| tensor.f_sub_(&(&gradient * rate))).unwrap();
         let _same = gradient.zero_();

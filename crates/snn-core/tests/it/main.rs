@@ -2,6 +2,7 @@
 
 mod autograd;
 mod common;
+mod delay;
 mod finetune;
 mod frames;
 mod fused;

@@ -94,12 +94,11 @@ impl<'b> Walk<'b> {
                 0xC4 => self.huffman(segment)?,
                 0xDB => self.divisors(segment),
                 0xDD => {
-                    if let &[high, low] = segment {
-                        self.interval = usize::from(u16::from_be_bytes([high, low]));
-                    }
+                    let interval = segment.try_into().map(u16::from_be_bytes);
+                    self.interval = interval.map_or(self.interval, usize::from);
                 }
                 0xC0..=0xC2 if self.frame(segment, marker == 0xC2)? => {}
-                // Those that are not for this reader: of more bits, lossless, arithmetic ones.
+                // Frames that it does not follow: lossless, hierarchical and arithmetic ones.
                 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
                     return Ok(Cow::Borrowed(self.bytes));
                 }

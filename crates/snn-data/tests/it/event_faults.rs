@@ -423,8 +423,8 @@ fn evt21_is_read_in_both_orders_of_its_words() {
     let words = [
         (1 << 28 | 1 << 22 | 1 << 11 | 1) << 32 | 3, // before the first time: two events
         TIME | 3 << 32,
-        (1 << 28 | 5 << 22 | 64 << 11 | 7) << 32 | 0b101,
-        6 << 54 | 1279 << 43 | 719 << 32 | 1,
+        (1 << 28 | 5 << 22 | 0x40 << 11 | 7) << 32 | 0b101,
+        6 << 54 | 0x4FF << 43 | 0x2CF << 32 | 1,
         0xA << 60,
         0xE << 60 | 0x4D,
         0xF << 60,

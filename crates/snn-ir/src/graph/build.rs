@@ -4,11 +4,26 @@ use super::resolve::Resolver;
 use super::{Conv, Graph, InitialWeights, Node, Norm, Op, PoolKind, Readout, Window};
 use crate::error::{Error, Result};
 use crate::site::{Lif, Site};
+use serde::{Deserialize, Serialize};
 
 /// Name of the input node.
 const INPUT: &str = "image";
 /// Name of the last node.
 const HEAD: &str = "head";
+
+/// How a block of SEW-ResNet joins the spikes `a` of its branch with those `s` that it reads (Fang
+/// 2021, table 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpikeJoin {
+    /// `s + a`: the stream counts spikes.
+    #[default]
+    Add,
+    /// `s · a`: the stream stays binary.
+    And,
+    /// `s · (1 − a)`: the stream stays binary.
+    Iand,
+}
 
 /// Writes a graph node by node. Each method adds nodes after the *tip*, the node that was added
 /// last, and moves the tip; [`GraphBuilder::at`] moves it to start a branch. Errors wait for
@@ -223,6 +238,49 @@ impl GraphBuilder {
         self
     }
 
+    /// A delay `name` of `steps` macro-steps of the site `site`, which may be added later: where it
+    /// is, `shape` is the one that it will have. A delay of an earlier site is a tip like any other.
+    pub fn delay(
+        &mut self,
+        name: &str,
+        site: &str,
+        steps: usize,
+        shape: impl Into<Vec<usize>>,
+    ) -> &mut Self {
+        let op = Op::Delay { steps, shape: shape.into() };
+        self.push(name.into(), op, vec![site.into()]);
+        self
+    }
+
+    /// A recurrent site `name` on the current at the tip, of `[F]` or of an image: its spikes of
+    /// the macro-step before (`name.delay`) come back through learned weights without a bias
+    /// (`name.recurrent`: fully connected, or on images the convolution `window`, which keeps the
+    /// shape) and are added to the current (`name.sum`).
+    ///
+    /// A recurrent LIF layer for spoken digits (SHD, Cramer 2020):
+    ///
+    /// ```
+    /// use snn_ir::GraphBuilder;
+    ///
+    /// let mut net = GraphBuilder::new([700]);
+    /// net.linear("fc1", 128).recurrent_site("act1", None).linear("fc2", 20);
+    /// let graph = net.build()?;
+    /// assert_eq!(graph.node("act1.delay").unwrap().inputs, ["act1"]);
+    /// # Ok::<(), snn_ir::Error>(())
+    /// ```
+    pub fn recurrent_site(&mut self, name: &str, window: Option<Conv>) -> &mut Self {
+        let current = self.tip.clone();
+        let shape = self.shape().map(<[usize]>::to_vec).unwrap_or_default();
+        let synapse = match window {
+            Some(conv) => Op::Conv(conv),
+            None => Op::Linear { features: shape.iter().product(), bias: false },
+        };
+        let [delay, recurrent, sum] =
+            ["delay", "recurrent", "sum"].map(|part| format!("{name}.{part}"));
+        self.delay(&delay, name, 1, shape).op(&recurrent, synapse);
+        self.add(&sum, &[&current, &recurrent]).site(name)
+    }
+
     /// The sum `name` over the channels of each of `groups` groups of consecutive channels
     /// (eq. 6c), to as many channels.
     ///
@@ -276,13 +334,84 @@ impl GraphBuilder {
     /// or a 1×1 convolution with batch norm (`shortcut.conv`, `shortcut.bn`) where stride or
     /// channels change.
     pub fn basic_block(&mut self, block: &str, channels: usize, stride: usize) -> &mut Self {
+        self.wide_block(block, channels, channels, stride)
+    }
+
+    /// [`GraphBuilder::basic_block`] with another number of channels inside of it, between its two
+    /// convolutions.
+    pub fn wide_block(
+        &mut self,
+        block: &str,
+        channels: usize,
+        inner: usize,
+        stride: usize,
+    ) -> &mut Self {
         let at = |part: &str| format!("{block}.{part}");
         let start = self.tip.clone();
-        let inputs = self.shape().map(|shape| shape[0]);
-        self.conv(&at("conv1"), Conv::square(channels, 3, stride)).norm(&at("bn1"));
+        let shortcut = self.projection(channels, stride);
+        self.conv(&at("conv1"), Conv::square(inner, 3, stride)).norm(&at("bn1"));
         self.site(&at("act1")).conv(&at("conv2"), Conv::square(channels, 3, 1)).norm(&at("bn2"));
-        let same = stride == 1 && inputs.is_none_or(|inputs| inputs == channels);
-        self.join(block, &start, (!same).then(|| Conv::square(channels, 1, stride)))
+        self.join(block, &start, shortcut)
+    }
+
+    /// The spike-element-wise block of Fang 2021: `conv1`, `bn1`, `act1`, `conv2`, `bn2`, `act2`, and
+    /// their spikes joined with those that the block reads, as `join` says: `add` or `mask` (the
+    /// spikes of the branch are the mask). The shortcut is
+    /// the identity, or a 1×1 convolution with batch norm and a site (`shortcut.conv`,
+    /// `shortcut.bn`, `shortcut.act`) where stride or channels change. `inner` are the channels
+    /// between the two convolutions.
+    pub fn sew_block(
+        &mut self,
+        block: &str,
+        channels: usize,
+        inner: usize,
+        stride: usize,
+        join: SpikeJoin,
+    ) -> &mut Self {
+        let at = |part: &str| format!("{block}.{part}");
+        let start = self.tip.clone();
+        let shortcut = self.projection(channels, stride);
+        self.conv(&at("conv1"), Conv::square(inner, 3, stride)).norm(&at("bn1"));
+        self.site(&at("act1")).conv(&at("conv2"), Conv::square(channels, 3, 1)).norm(&at("bn2"));
+        self.site(&at("act2"));
+        let stream = match shortcut {
+            None => start,
+            Some(conv) => {
+                self.at(&start).conv_site(&at("shortcut"), conv);
+                at("shortcut.act")
+            }
+        };
+        match join {
+            SpikeJoin::Add => self.add(&at("add"), &[&at("act2"), &stream]),
+            SpikeJoin::And => self.mask(&at("mask"), &at("act2"), &stream),
+            SpikeJoin::Iand => self.inverted_mask(&at("mask"), &at("act2"), &stream),
+        }
+    }
+
+    /// The pre-activation block of MS-ResNet (Hu 2024): `act1`, `conv1`, `bn1`, `act2`, `conv2`,
+    /// `bn2`, and their current added to the one that the block reads, `add`. The shortcut is the
+    /// identity, or a 1×1 convolution of the current with batch norm (`shortcut.conv`,
+    /// `shortcut.bn`) where stride or channels change. `inner` are the channels between the two
+    /// convolutions.
+    pub fn pre_activation_block(
+        &mut self,
+        block: &str,
+        channels: usize,
+        inner: usize,
+        stride: usize,
+    ) -> &mut Self {
+        let at = |part: &str| format!("{block}.{part}");
+        let start = self.tip.clone();
+        let shortcut = self.projection(channels, stride);
+        self.site(&at("act1")).conv(&at("conv1"), Conv::square(inner, 3, stride)).norm(&at("bn1"));
+        self.site(&at("act2")).conv(&at("conv2"), Conv::square(channels, 3, 1)).norm(&at("bn2"));
+        self.shortcut(block, &start, shortcut)
+    }
+
+    /// The 1×1 convolution of a shortcut from the tip; `None` where it is the identity.
+    fn projection(&self, channels: usize, stride: usize) -> Option<Conv> {
+        let same = stride == 1 && self.shape().is_none_or(|shape| shape[0] == channels);
+        (!same).then(|| Conv::square(channels, 1, stride))
     }
 
     /// A residual block around any branch: `branch` adds nodes after the tip; the shortcut is the
@@ -305,6 +434,7 @@ impl GraphBuilder {
         self.shortcut(block, start, conv).site(&format!("{block}.act2"))
     }
 
+    /// The sum of the tip with a shortcut from `start`.
     fn shortcut(&mut self, block: &str, start: &str, conv: Option<Conv>) -> &mut Self {
         let branch = self.tip.clone();
         let shortcut = match conv {

@@ -1,22 +1,31 @@
-//! The graph: nodes in topological order, each with a path name, an operation and its inputs.
+//! The graph: nodes in the order in which a macro-step computes them, each with a path name, an
+//! operation and its inputs.
 
 mod build;
+mod counts;
 mod file;
 mod initial;
 mod op;
+mod recurrence;
 pub(crate) mod resolve;
 mod role;
 
-pub use build::GraphBuilder;
+pub use build::{GraphBuilder, SpikeJoin};
+pub use counts::Counts;
 pub use initial::{InitialWeights, WHITENING_EPS};
-pub use op::{BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, Norm, Op, PoolKind, Window};
+pub use op::{
+    BATCH_NORM_EPS, BATCH_NORM_MOMENTUM, Conv, Geometry, MAX_DELAY, Norm, Op, PoolKind, Window,
+};
+pub use recurrence::Stage;
 pub use role::{Kind, MASKED, Readout, Role};
 
 use crate::model::form::Form;
 use crate::site::parts::PartSpec;
 use serde::{Deserialize, Serialize};
 
-/// A network as data. Nodes stand in topological order; the first is the input, the last the head.
+/// A network as data. Nodes stand in topological order, the order in which a macro-step computes
+/// them: each reads nodes before it. A delay alone may read a later one, whose value is of an
+/// earlier macro-step. The first node is the input, the last the head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct Graph {

@@ -86,6 +86,15 @@ pub enum Op {
         /// Share of the samples for which the branch is dropped, at least 0 and below 1.
         rate: f64,
     },
+    /// The output of a site some macro-steps before, zeros before the first (eq. D1): the one edge
+    /// that carries values from one macro-step to another. The site may stand later in the list of
+    /// nodes, which makes a recurrence.
+    Delay {
+        /// Macro-steps d, 1 to [`MAX_DELAY`].
+        steps: usize,
+        /// Shape of the site that it reads.
+        shape: Vec<usize>,
+    },
     /// The head: the mean over macro-steps of the class scores (eq. 7).
     #[serde(deserialize_with = "no_fields")]
     TimeMean,
@@ -122,6 +131,7 @@ impl Op {
             Op::ChannelSum { .. } => "channel_sum",
             Op::Mask { .. } => "mask",
             Op::Activation { site, .. } => site.label(),
+            Op::Delay { .. } => "delay",
             Op::Dropout { .. } => "dropout",
             Op::DropPath { .. } => "drop_path",
             Op::TimeMean => "time_mean",
@@ -191,6 +201,7 @@ impl Op {
             | Op::Flatten
             | Op::Add
             | Op::Concat
+            | Op::Delay { .. }
             | Op::ChannelSum { .. }
             | Op::Dropout { .. }
             | Op::DropPath { .. }
@@ -201,6 +212,9 @@ impl Op {
         }
     }
 }
+
+/// The most macro-steps of one delay; a limit for untrusted files.
+pub const MAX_DELAY: usize = 1 << 10;
 
 /// ε of batch norm (PyTorch's default, which all surveyed recipes keep).
 pub const BATCH_NORM_EPS: f64 = 1e-5;

@@ -2,7 +2,7 @@
 //! checks a graph again.
 
 use super::op::sides;
-use super::{Conv, Graph, MASKED, Node, Norm, Op, PoolKind, Window, initial};
+use super::{Conv, Graph, MASKED, MAX_DELAY, Node, Norm, Op, PoolKind, Window, initial};
 use crate::error::{Error, Result};
 use crate::site::{Site, Spike};
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ pub struct Resolved {
 pub struct ResolvedNode {
     /// Its name.
     pub name: String,
-    /// Positions of its inputs.
+    /// Positions of its inputs, which stand before it; that of a delay may stand after it.
     pub inputs: Vec<usize>,
     /// Shape of its output for one sample.
     pub shape: Vec<usize>,
@@ -90,19 +90,68 @@ impl Graph {
                 self.nodes.len()
             )));
         }
-        let nodes = self.resolve_nodes()?;
+        let mut nodes = self.resolve_nodes()?;
+        self.resolve_delays(&mut nodes)?;
         self.check_ends(&nodes)?;
         Ok(Resolved { nodes })
     }
 
-    /// Every node for itself; whether the graph as a whole is complete is [`Graph::check_ends`]'s
-    /// to say.
+    /// Every node for itself and against those before it, delays without what they read; whether
+    /// the graph as a whole is complete is [`Graph::check_ends`]'s to say.
     fn resolve_nodes(&self) -> Result<Vec<ResolvedNode>> {
         let mut resolver = Resolver::default();
         for node in &self.nodes {
-            resolver.add(node)?;
+            resolver.add(node).map_err(|error| match error {
+                Error::UnknownInput { node, input } if self.node(&input).is_some() => {
+                    Error::Refused {
+                        node,
+                        reason: format!(
+                            "input `{input}` is not a node before it (nodes are listed in \
+                             topological order); only a delay of a site, which takes a value of \
+                             an earlier macro-step, may read a later node"
+                        ),
+                    }
+                }
+                error => error,
+            })?;
         }
         Ok(resolver.nodes)
+    }
+
+    /// Finds what delays read, now that all nodes are known.
+    fn resolve_delays(&self, nodes: &mut [ResolvedNode]) -> Result<()> {
+        let is_delay = |node: &Node| matches!(node.op, Op::Delay { .. });
+        if !self.nodes.iter().any(is_delay) {
+            return Ok(());
+        }
+        let index: HashMap<&str, usize> =
+            self.nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect();
+        for (position, node) in self.nodes.iter().enumerate().filter(|(_, node)| is_delay(node)) {
+            let Some(input) = node.inputs.first() else { continue };
+            let refuse = |reason: String| Error::Refused { node: node.name.clone(), reason };
+            let Some(&read) = index.get(input.as_str()) else {
+                return Err(refuse(format!("input `{input}` is not a node of the graph")));
+            };
+            if !matches!(self.nodes[read].op, Op::Activation { .. }) {
+                return Err(refuse(format!(
+                    "it delays `{input}`, which is no activation site ({}); only what a site \
+                     emits can be delayed: put the delay directly behind the site",
+                    self.nodes[read].op.label()
+                )));
+            }
+            if nodes[read].shape != nodes[position].shape {
+                return Err(Error::Shape {
+                    node: node.name.clone(),
+                    expected: format!(
+                        "as its shape that of the site `{input}`, {:?}",
+                        nodes[read].shape
+                    ),
+                    found: nodes[position].shape.clone(),
+                });
+            }
+            nodes[position].inputs = vec![read];
+        }
+        Ok(())
     }
 
     /// Shape of every node of a graph that may still lack its end; what a builder needs while it
@@ -114,7 +163,7 @@ impl Graph {
         Ok(self.resolve_nodes()?.into_iter().map(|node| node.shape).collect())
     }
 
-    /// One input, first; one head, last; nothing else without a reader.
+    /// One input, first; one head, last; every other node reaches the head.
     fn check_ends(&self, nodes: &[ResolvedNode]) -> Result<()> {
         let is_input = |node: &Node| matches!(node.op, Op::Input { .. });
         let is_head = |node: &Node| node.op.readout().is_some();
@@ -131,15 +180,25 @@ impl Graph {
             ));
         }
         let mut read = vec![false; nodes.len()];
-        for node in nodes {
-            for &input in &node.inputs {
-                read[input] = true;
+        for &input in nodes.iter().flat_map(|node| &node.inputs) {
+            read[input] = true;
+        }
+        if let Some(unread) = read.iter().take(nodes.len() - 1).position(|r| !r) {
+            let unread = &nodes[unread].name;
+            return Err(Error::Graph(format!("the output of node `{unread}` is read by nothing")));
+        }
+        // Nodes that read each other through a delay alone are all read, and yet of no use.
+        let mut reached = vec![false; nodes.len()];
+        let mut pending = vec![nodes.len() - 1];
+        while let Some(index) = pending.pop() {
+            if !std::mem::replace(&mut reached[index], true) {
+                pending.extend(&nodes[index].inputs);
             }
         }
-        match read.iter().take(nodes.len() - 1).position(|r| !r) {
-            Some(unread) => Err(Error::Graph(format!(
-                "the output of node `{}` is read by nothing",
-                nodes[unread].name
+        match reached.iter().position(|r| !r) {
+            Some(lost) => Err(Error::Graph(format!(
+                "the output of node `{}` does not reach the head: a loop of delays alone reads it",
+                nodes[lost].name
             ))),
             None => Ok(()),
         }
@@ -191,8 +250,10 @@ impl Resolver {
         if node.name.is_empty() {
             return Err(Error::Graph(format!("node {position} has an empty name")));
         }
-        let inputs = node
-            .inputs
+        let is_delay = matches!(node.op, Op::Delay { .. });
+        // What a delay reads may stand later.
+        let read: &[String] = if is_delay { &[] } else { &node.inputs };
+        let inputs = read
             .iter()
             .map(|input| {
                 self.index.get(input).copied().ok_or_else(|| Error::UnknownInput {
@@ -221,6 +282,15 @@ impl Resolver {
                 found: shape,
             });
         }
+        if let Op::Delay { steps, .. } = node.op
+            && values.is_none_or(|values| values.saturating_mul(steps) > MAX_VALUES)
+        {
+            return Err(Error::Shape {
+                node: node.name.clone(),
+                expected: format!("at most {MAX_VALUES} values in the {steps} steps of the delay"),
+                found: shape,
+            });
+        }
         let more = shape[0].saturating_mul(inputs.len().max(1));
         self.channels = self.channels.saturating_add(more);
         if self.channels > MAX_CHANNELS {
@@ -234,7 +304,7 @@ impl Resolver {
             });
         }
         let stateful = matches!(&node.op, Op::Activation { site, .. } if site.is_stateful());
-        let varies = stateful || inputs.iter().any(|&i| nodes[i].varies);
+        let varies = stateful || is_delay || inputs.iter().any(|&i| nodes[i].varies);
         if self.index.insert(node.name.clone(), position).is_some() {
             return Err(Error::DuplicateName { node: node.name.clone() });
         }
@@ -255,6 +325,8 @@ enum Values {
     Real,
     /// Sums or averages of events.
     Sums,
+    /// Of a site that may stand later.
+    Delayed,
     Pixels,
     Current,
 }
@@ -263,6 +335,7 @@ impl Values {
     fn of(op: &Op, mut inputs: impl Iterator<Item = Self>) -> Self {
         match op {
             Op::Input { .. } => Self::Pixels,
+            Op::Delay { .. } => Self::Delayed,
             Op::Conv(_)
             | Op::Linear { .. }
             | Op::Scale
@@ -298,6 +371,7 @@ impl fmt::Display for Values {
             Self::Levels(levels) => write!(f, "levels of 0 to {levels}, not spikes"),
             Self::Real => f.write_str("real values of a ReLU"),
             Self::Sums => f.write_str("sums or averages of events"),
+            Self::Delayed => f.write_str("events of earlier macro-steps"),
             Self::Pixels => f.write_str("pixels"),
             Self::Current => f.write_str("a current"),
         }
@@ -333,6 +407,7 @@ fn check_arity(node: &Node) -> Result<()> {
         | Op::ChannelSum { .. }
         | Op::Flatten
         | Op::Activation { .. }
+        | Op::Delay { .. }
         | Op::Dropout { .. }
         | Op::DropPath { .. }
         | Op::TimeMean
@@ -425,6 +500,9 @@ fn check_attributes(node: &Node) -> Result<()> {
                 return fail("momentum", "above 0 and at most 1", momentum.to_string());
             }
         }
+        Op::Delay { steps, .. } if !(1..=MAX_DELAY).contains(steps) => {
+            return fail("steps", "1 to 1024 macro-steps", steps.to_string());
+        }
         Op::Dropout { rate } | Op::DropPath { rate } => {
             if !(0.0..1.0).contains(rate) {
                 return fail("rate", "at least 0 and below 1", rate.to_string());
@@ -442,6 +520,7 @@ fn check_attributes(node: &Node) -> Result<()> {
         | Op::Flatten
         | Op::Add
         | Op::Concat
+        | Op::Delay { .. }
         | Op::ChannelSum { .. }
         | Op::Mask { .. }
         | Op::TimeMean
@@ -458,7 +537,7 @@ fn output_shape(node: &Node, inputs: &[&[usize]]) -> Result<Vec<usize>> {
         found: found.to_vec(),
     };
     match &node.op {
-        Op::Input { shape } => {
+        Op::Input { shape } | Op::Delay { shape, .. } => {
             if (1..=3).contains(&shape.len()) {
                 Ok(shape.clone())
             } else {

@@ -35,6 +35,8 @@ pub enum Role {
     Shape,
     /// Several streams made one: add, concat.
     Join,
+    /// What a site yielded in an earlier macro-step: events, from nothing in the present one.
+    Delay,
     /// Values dropped in training, nothing else: dropout, drop-path.
     Dropout,
     /// A stream that passes where another one lets it: mask.
@@ -109,6 +111,7 @@ impl Op {
             Op::Pool { .. } | Op::GlobalPool { .. } | Op::ChannelSum { .. } => Role::Pool,
             Op::Flatten => Role::Shape,
             Op::Add | Op::Concat => Role::Join,
+            Op::Delay { .. } => Role::Delay,
             Op::Dropout { .. } | Op::DropPath { .. } => Role::Dropout,
             Op::Mask { .. } => Role::Gate,
             Op::TimeMean | Op::TimeLast | Op::TimeMax => Role::Head,
@@ -162,7 +165,7 @@ impl Op {
     pub fn yields(&self, inputs: impl IntoIterator<Item = Kind>) -> Kind {
         match self.role() {
             Role::Source => Kind::Pixels,
-            Role::Site => Kind::Events,
+            Role::Site | Role::Delay => Kind::Events,
             Role::Synapse | Role::Norm | Role::Head => Kind::Current,
             Role::Pool | Role::Shape | Role::Join | Role::Gate | Role::Dropout => inputs
                 .into_iter()

@@ -21,8 +21,8 @@ use std::path::Path;
 /// the earliest version that says all of it: 1, 2 with an encoder or the options of a conversion,
 /// or 3 with operations or attributes that readers of version 2 do not know: nodes that say how
 /// their weights begin or that they are frozen, a norm without scale or with a momentum, padding of
-/// each side, a first membrane, heads other than the mean, dropout, masks, the
-/// framing of recordings.
+/// each side, a first membrane, delays, heads other than the mean, dropout, masks, the framing of
+/// recordings.
 pub const VERSION: u32 = 3;
 /// The largest header (graph and list of weights) a file may have, in bytes; a limit for
 /// untrusted files. JSON takes up to fifty times its size while it is read.
@@ -162,9 +162,12 @@ fn is_of_version_3(node: &Node) -> bool {
         Op::Pool { window, .. } => window.padding.len() > window.kernel.len(),
         Op::Activation { site: Site::Lif(lif), .. } => lif.initial != FirstMembrane::Rest,
         Op::Activation { site: Site::GridLif(lif), .. } => lif.initial,
-        Op::TimeLast | Op::TimeMax | Op::Dropout { .. } | Op::DropPath { .. } | Op::Mask { .. } => {
-            true
-        }
+        Op::TimeLast
+        | Op::TimeMax
+        | Op::Dropout { .. }
+        | Op::DropPath { .. }
+        | Op::Delay { .. }
+        | Op::Mask { .. } => true,
         _ => false,
     };
     newer || node.initial.is_some() || node.frozen

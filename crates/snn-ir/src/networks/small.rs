@@ -10,12 +10,15 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct SmallNet {
     /// Shape of one image.
+    #[serde(skip)]
     pub input: [usize; 3],
     /// Number of classes.
+    #[serde(skip)]
     pub classes: usize,
     /// Channels of the stem.
     pub width: usize,
     /// Every site, before a policy changes some.
+    #[serde(skip)]
     pub neuron: Lif,
 }
 
@@ -26,6 +29,8 @@ impl Default for SmallNet {
 }
 
 impl SmallNet {
+    pub(super) const KEYS: &'static [&'static str] = &["width"];
+
     /// The graph; what does not fit in it is said when it is resolved.
     pub fn build(&self) -> Graph {
         let mut net = GraphBuilder::new(self.input);

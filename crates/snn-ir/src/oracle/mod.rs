@@ -10,7 +10,7 @@ use crate::evaluate::{Evaluate, Evaluation, Input, Logits, Record, SiteOutput, S
 use crate::graph::resolve::Resolved;
 use crate::graph::{Conv, Geometry, MASKED, Node, Norm, Op, PoolKind};
 use crate::model::weights;
-use crate::model::{Form, Model};
+use crate::model::{Form, Model, Preprocessing};
 use crate::site::Site;
 use ndarray::{Array2, ArrayD, IxDyn};
 use site::{Emitted, Memory, NaiveSite};
@@ -218,6 +218,8 @@ fn run<A: Number>(
                 vec![Memory::default(); if sites[index].is_some() { size(index) } else { 0 }]
             })
             .collect();
+        // Of each delay what its site yielded at every macro-step so far.
+        let mut histories: Vec<Vec<Vec<A>>> = vec![Vec::new(); count];
         for t in 0..steps {
             for index in 0..count {
                 let (node, info) = (&model.graph().nodes[index], &resolved.nodes[index]);
@@ -244,18 +246,10 @@ fn run<A: Number>(
                 } else if matches!(node.op, Op::Input { .. }) {
                     let frame = input.frame(t);
                     let pixels = frame.index_axis(ndarray::Axis(0), sample);
-                    let pre = model.preprocessing();
-                    pixels
-                        .iter()
-                        .enumerate()
-                        .map(|(i, &p)| {
-                            A::pixel(
-                                p,
-                                pre.mean[i / (height * width)],
-                                pre.std[i / (height * width)],
-                            )
-                        })
-                        .collect()
+                    let Preprocessing { mean, std, .. } = model.preprocessing();
+                    let of = |i: usize| i / (height * width);
+                    let pixels = pixels.iter().enumerate();
+                    pixels.map(|(i, &p)| A::pixel(p, mean[of(i)], std[of(i)])).collect()
                 } else if let Some(readout) = readout {
                     for class in 0..channels {
                         let held = &mut sums[[sample, class]];
@@ -263,6 +257,11 @@ fn run<A: Number>(
                         *held = readout.after((t > 0).then_some(*held), score, A::add);
                     }
                     Vec::new()
+                } else if let Op::Delay { steps: delay, .. } = node.op {
+                    match t.checked_sub(delay) {
+                        Some(then) => histories[index][then].clone(),
+                        None => vec![A::default(); size(index)],
+                    }
                 } else {
                     let inputs: Vec<(&[A], [usize; 3])> = info
                         .inputs
@@ -272,6 +271,11 @@ fn run<A: Number>(
                     stateless(model, node, &inputs, [channels, height, width])?
                 };
                 values[index] = output;
+            }
+            for (index, history) in histories.iter_mut().enumerate() {
+                if matches!(model.graph().nodes[index].op, Op::Delay { .. }) {
+                    history.push(values[resolved.nodes[index].inputs[0]].clone());
+                }
             }
         }
     }
@@ -359,7 +363,12 @@ fn stateless<A: Number>(
                 .collect()
         }
         Op::Mask { inverted } => masked(inputs[0], inputs[MASKED], *inverted),
-        Op::Input { .. } | Op::Activation { .. } | Op::TimeMean | Op::TimeLast | Op::TimeMax => {
+        Op::Input { .. }
+        | Op::Activation { .. }
+        | Op::Delay { .. }
+        | Op::TimeMean
+        | Op::TimeLast
+        | Op::TimeMax => {
             return Err(Error::Refused {
                 node: node.name.clone(),
                 reason: "is not stateless".into(),

@@ -43,8 +43,9 @@ pub fn trained(seed: u64, numbers: Numbers) -> Model {
 
 /// Draws a trained model: convolutions with stride, groups, dilation and padding of each side, batch
 /// norm with and without scale, also after max poolings, pooling of events and of currents, residual
-/// and membrane streams, concatenation, masks, dropout, every head, IF, LIF, PLIF and QuantRelu
-/// sites (and others, if asked), T of 1 to 6, D of 1 to 15.
+/// and membrane streams, concatenation, masks, delays (within recurrences, across each other and
+/// onwards), dropout, every head, IF, LIF, PLIF and QuantRelu sites (and others, if asked), T of 1
+/// to 6, D of 1 to 15.
 pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let mut draw = Draw {
         random: ChaCha8Rng::seed_from_u64(seed),
@@ -59,13 +60,15 @@ pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let image = draw.graph.push("image", Op::Input { shape }, &[]);
     let mut stream = draw.layer(&image);
     for _ in 0..draw.random.random_range(1..=4) {
-        stream = match draw.random.random_range(0..8) {
+        stream = match draw.random.random_range(0..10) {
             0 => draw.layer(&stream),
             1 | 2 => draw.residual(&stream),
             3 => draw.pool(&stream, &[PoolKind::Max, PoolKind::Average, PoolKind::Sum]),
             4 => draw.concat(&stream),
             5 => draw.event_add(&stream),
             6 => draw.mask(&stream),
+            7 => draw.recurrence(&stream),
+            8 => draw.delayed(&stream),
             _ => draw.membrane_stream(&stream),
         };
     }
@@ -223,7 +226,13 @@ impl Draw {
         self.graph.push(name, Op::BatchNorm(norm), &[input])
     }
 
+    /// A site, perhaps with dropout behind it.
     fn site(&mut self, input: &str) -> String {
+        let site = self.bare_site(input);
+        self.dropout(&site)
+    }
+
+    fn bare_site(&mut self, input: &str) -> String {
         let site = if self.chance(0.5) {
             Site::QuantRelu(QuantRelu {
                 levels: self.random.random_range(1..=15),
@@ -242,8 +251,7 @@ impl Draw {
 
     fn activation(&mut self, site: Site, input: &str) -> String {
         let name = self.name("site");
-        let site = self.graph.push(name, Op::Activation { site, code: None }, &[input]);
-        self.dropout(&site)
+        self.graph.push(name, Op::Activation { site, code: None }, &[input])
     }
 
     /// Dropout of either kind behind some nodes, which no interpreter and no conversion may notice.
@@ -452,6 +460,72 @@ impl Draw {
         if self.chance(0.3) {
             sum = self.pool(&sum, &[PoolKind::Average, PoolKind::Sum]);
         }
+        self.layer(&sum)
+    }
+
+    /// A delay of 1 to 3 macro-steps of a site of a shape; the site may follow, see
+    /// [`Draw::delay_of`].
+    fn delay(&mut self, shape: Vec<usize>) -> String {
+        let steps = self.choose(&[1, 1, 2, 3]);
+        let name = self.name("delay");
+        self.graph.push(name, Op::Delay { steps, shape }, &[""])
+    }
+
+    /// Makes a delay read a site, or the site that a node before reads: dropout may stand behind.
+    fn delay_of(&mut self, delay: &str, site: &str) {
+        let mut site = site;
+        while let Some(node) = self.graph.node(site)
+            && !matches!(node.op, Op::Activation { .. })
+            && let [input] = &node.inputs[..]
+        {
+            site = input;
+        }
+        let site = site.to_string();
+        if let Some(node) = self.graph.node_mut(delay) {
+            node.inputs = vec![site];
+        }
+    }
+
+    /// A site that reads its own events, or those of a later site, of macro-steps before: through
+    /// a convolution, or as they are.
+    fn recurrence(&mut self, input: &str) -> String {
+        let channels = self.random.random_range(1..=4);
+        let current = self.conv(input, Some(channels), true);
+        let shape = self.shape(&current);
+        let delay = self.delay(shape.clone());
+        let back =
+            if self.chance(0.3) { delay.clone() } else { self.conv(&delay, Some(channels), true) };
+        let name = self.name("add");
+        let sum = self.graph.push(name, Op::Add, &[&current, &back]);
+        let mut last = self.bare_site(&sum);
+        if self.chance(0.4) {
+            // A longer loop, perhaps through a second delay.
+            let first = if self.chance(0.5) {
+                let onwards = self.delay(shape);
+                self.delay_of(&onwards, &last);
+                onwards
+            } else {
+                last
+            };
+            let current = self.conv(&first, Some(channels), true);
+            last = self.bare_site(&current);
+        }
+        self.delay_of(&delay, &last);
+        last
+    }
+
+    /// Events of a site beside those of macro-steps before.
+    fn delayed(&mut self, input: &str) -> String {
+        let site = self.layer_same(input);
+        let delay = self.delay(self.shape(&site));
+        self.delay_of(&delay, &site);
+        let both: [&str; 2] = [&site, &delay];
+        if self.chance(0.5) {
+            let name = self.name("concat");
+            return self.graph.push(name, Op::Concat, &both);
+        }
+        let name = self.name("add");
+        let sum = self.graph.push(name, Op::Add, &both);
         self.layer(&sum)
     }
 

@@ -673,7 +673,7 @@ fn ten_thousand_nodes_load_fast_and_a_hundred_and_ten_thousand_do_not_load() {
             names.iter().map(|name| (name.as_str(), Op::Flatten)).collect();
         nodes.insert(0, ("conv", Op::Conv(snn_ir::Conv::square(2, 1, 1))));
         crate::tiny::model(
-            snn_ir::Form::Events,
+            Form::Events,
             chain(&[1, 2, 2], nodes),
             1,
             [("conv.weight", real(&[2, 1, 1, 1], &[1.0, 2.0]))],
@@ -701,7 +701,7 @@ fn large_images_in_many_nodes_do_not_fill_the_memory() {
         names.iter().map(|name| (name.as_str(), Op::Flatten)).collect();
     nodes.insert(0, ("conv", Op::Conv(snn_ir::Conv::square(1, 1, 1))));
     let model = crate::tiny::model(
-        snn_ir::Form::Events,
+        Form::Events,
         chain(&[1, 4096, 4000], nodes),
         1,
         [("conv.weight", real(&[1, 1, 1, 1], &[1.0]))],

@@ -2,6 +2,7 @@
 
 mod build;
 mod corpus;
+mod delay;
 mod encode;
 mod file;
 mod graph_file;
@@ -9,6 +10,7 @@ mod init;
 mod kinds;
 mod mask;
 mod naive;
+mod networks;
 mod random;
 mod resolve;
 mod tiny;

@@ -184,9 +184,11 @@ impl SiteToGrid<'_> {
             plan.refuse(name, self.node.op.label(), reason);
             return Ok(None);
         }
-        let Some(initial_error) = self.first_membranes(lif, &threshold, weights, plan)? else {
-            return Ok(None);
-        };
+        // A first membrane leaks once more than a current of the first macro-step.
+        let leaks = i32::from(leak.shift) * i32::try_from(steps + 1).unwrap_or(i32::MAX).min(64);
+        let first = self.first_membranes(lif, &threshold, leaks, weights, plan)?;
+        let Some((initial_error, initial_exact)) = first else { return Ok(None) };
+        floor_exact &= initial_exact;
         grid.initial = lif.initial != FirstMembrane::Rest;
         set_integers(weights, name, "threshold", &threshold.into_dyn())?;
         floor_exact &= usize::from(guard_bits) >= usize::from(longest) * steps;
@@ -206,19 +208,21 @@ impl SiteToGrid<'_> {
 }
 
 impl SiteToGrid<'_> {
-    /// `V₀` of each channel, the nearest number of guard bits, and the largest relative error; a
-    /// share of the threshold is one of the integer threshold. `None` where the plan refuses it.
+    /// Writes `V₀` of each channel, the nearest number of guard bits; a share of the threshold is
+    /// one of the integer threshold. Returns the largest relative error, and `true` if the floors
+    /// of the leak lose nothing of it, since `2^leaks` divides it. `None` where the plan refuses it.
     fn first_membranes(
         &self,
         lif: &Lif,
         threshold: &Array1<f64>,
+        leaks: i32,
         weights: &mut Weights,
         plan: &mut Plan,
-    ) -> Result<Option<f64>> {
+    ) -> Result<Option<(f64, bool)>> {
         let guard_bits = self.options.guard_bits;
         let guard = 2_f64.powi(i32::from(guard_bits));
         let wanted = match lif.initial {
-            FirstMembrane::Rest => return Ok(Some(0.0)),
+            FirstMembrane::Rest => return Ok(Some((0.0, true))),
             FirstMembrane::Potential(potential) => {
                 self.unit.mapv(|unit| (potential - lif.rest()) * guard / unit)
             }
@@ -234,8 +238,10 @@ impl SiteToGrid<'_> {
             return Ok(None);
         }
         let error = relative_error(&nearest, &wanted);
+        let divisor = 2_f64.powi(leaks);
+        let exact = nearest.iter().all(|first| (first / divisor).fract() == 0.0);
         set_integers(weights, &self.node.name, "initial", &nearest.into_dyn())?;
-        Ok(Some(error))
+        Ok(Some((error, exact)))
     }
 }
 

@@ -148,7 +148,9 @@ impl Parts {
             // One weight a channel: as many groups as channels.
             _ => {
                 let channels = weight.len();
-                weight = weight.into_shape_with_order(IxDyn(&[channels, 1])).map_err(shape)?;
+                weight = weight
+                    .into_shape_with_order(IxDyn(&[channels, 1]))
+                    .map_err(|error| shape(&error))?;
                 point(channels, channels)
             }
         };
@@ -161,14 +163,13 @@ impl Parts {
     }
 }
 
-fn shape(error: ndarray::ShapeError) -> crate::error::Error {
+fn shape(error: &ndarray::ShapeError) -> crate::error::Error {
     snn_ir::Error::Graph(error.to_string()).into()
 }
 
 /// Weights of an outer layer and one term of what it reads, composed; saturates.
 fn composed_size(draft: &Draft, outer: &Node, term: &str) -> Result<usize> {
-    let size = |node: &str| Ok::<_, crate::error::Error>(draft.real(node, "weight")?);
-    let outer = size(&outer.name)?;
+    let outer = draft.real(&outer.name, "weight")?;
     let is_layer = |node: &&Node| node.op.role() == Role::Synapse;
     let Some(inner) = draft.graph.node(term).filter(is_layer) else { return Ok(outer.len()) };
     let groups = match &inner.op {
@@ -177,7 +178,7 @@ fn composed_size(draft: &Draft, outer: &Node, term: &str) -> Result<usize> {
         _ => 1,
     };
     // At most: without common groups.
-    let inputs: usize = size(term)?.shape()[1..].iter().product();
+    let inputs: usize = draft.real(term, "weight")?.shape()[1..].iter().product();
     Ok(outer.shape()[0].saturating_mul(inputs).saturating_mul(groups))
 }
 
@@ -230,9 +231,9 @@ fn compose(draft: &Draft, outer: &Node, term: &str, first: bool) -> Result<Layer
         ..geometry.clone()
     };
     let dims = [&[outputs, each], conv.kernel.as_slice()].concat();
-    let weight = ArrayD::from_shape_vec(IxDyn(&dims), weight).map_err(shape)?;
+    let weight = ArrayD::from_shape_vec(IxDyn(&dims), weight).map_err(|error| shape(&error))?;
     let has_bias = inner.bias.is_some() || (first && outer.bias.is_some());
-    let bias = ArrayD::from_shape_vec(IxDyn(&[outputs]), bias).map_err(shape)?;
+    let bias = ArrayD::from_shape_vec(IxDyn(&[outputs]), bias).map_err(|error| shape(&error))?;
     Ok(layer(conv, source, weight, has_bias.then_some(bias)))
 }
 

@@ -52,7 +52,9 @@ fn next(draft: &Draft, plan: &mut Plan) -> Option<(Node, Node)> {
             Role::Pool => !is_max(&reader.op),
             Role::Join if matches!(reader.op, Op::Add) => continue,
             Role::Join => false,
-            Role::Source | Role::Norm | Role::Site | Role::Dropout | Role::Head => continue,
+            Role::Source | Role::Norm | Role::Site | Role::Delay | Role::Dropout | Role::Head => {
+                continue;
+            }
         };
         if linear {
             return Some(((*add).clone(), reader.clone()));

@@ -30,12 +30,19 @@ pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
                 plan.note(&node.name, node.op.label(), Action::IntegerPixels);
                 draft.std.iter().map(|std| 1.0 / std).collect()
             }
-            Op::Activation { site: Site::QuantRelu(QuantRelu { levels, .. }), .. } => {
-                let steps = draft.real(&node.name, "step")?;
-                plan.note(&node.name, node.op.label(), Action::StepMerged { levels: *levels });
-                (0..channels).map(|c| steps[[if steps.len() == 1 { 0 } else { c }]]).collect()
+            Op::Activation { site, .. } => {
+                if let Site::QuantRelu(QuantRelu { levels, .. }) = site {
+                    plan.note(&node.name, node.op.label(), Action::StepMerged { levels: *levels });
+                }
+                steps_of(draft, node, channels)?
             }
-            Op::Activation { .. } => vec![1.0; channels],
+            // The site may stand later, and its factors follow from its own attributes.
+            Op::Delay { steps, .. } => {
+                let site = draft.graph.nodes[resolved.nodes[index].inputs[0]].clone();
+                let action = Action::Delayed { site: site.name.clone(), steps: *steps };
+                plan.note(&node.name, node.op.label(), action);
+                steps_of(draft, &site, channels)?
+            }
             Op::Pool { pool, .. } | Op::GlobalPool { pool } => {
                 let window = match &node.op {
                     Op::Pool { window, .. } => window.size(),
@@ -68,6 +75,7 @@ pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
                 Role::Source
                 | Role::Norm
                 | Role::Site
+                | Role::Delay
                 | Role::Pool
                 | Role::Dropout
                 | Role::Head => Vec::new(),
@@ -77,6 +85,15 @@ pub(crate) fn scales(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
     }
     draft.std.fill(1.0);
     Ok(())
+}
+
+/// The factors of a site, for each channel: its step, if it has one.
+fn steps_of(draft: &Draft, site: &Node, channels: usize) -> Result<Vec<f64>> {
+    let Op::Activation { site: Site::QuantRelu(_), .. } = &site.op else {
+        return Ok(vec![1.0; channels]);
+    };
+    let steps = draft.real(&site.name, "step")?;
+    Ok((0..channels).map(|c| steps[[if steps.len() == 1 { 0 } else { c }]]).collect())
 }
 
 /// The factors that a node without weights passes on.
@@ -150,7 +167,9 @@ fn insert_identities(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
             }
         }
         let node = &draft.graph.nodes[position];
-        let kind = node.op.yields(node.inputs.iter().map(|input| kinds[input]));
+        // Of a delay's kind nothing depends on the site, which may stand later.
+        let before = node.inputs.iter().filter_map(|input| kinds.get(input).copied());
+        let kind = node.op.yields(before);
         kinds.insert(node.name.clone(), kind);
         position += 1;
     }

@@ -358,6 +358,12 @@ fn first_membranes_are_whole_numbers_of_guard_bits() {
             assert!(!line.contains("off by") && line.contains("floor exact"), "{line}");
         }
     }
+    // It leaks once more than the first current does: what is no multiple of 2^(m·T) is floored.
+    for (first, floor) in [(0.5, "exact"), (0.3, "loses")] {
+        let lif = Lif { initial: share(first), ..Lif::default() };
+        let line = line_of(&Site::Lif(lif), GridOptions::default());
+        assert!(line.contains(&format!("floor {floor}")), "{line}");
+    }
     // A potential counts from the reset potential, to which the grid has moved 0.
     let lif = Lif {
         reset: Reset::Hard { potential: -1.0 },

@@ -30,7 +30,7 @@ impl<A: SiteNumber> Program<A> {
     pub(crate) fn compile(model: &Model, neurons: &Neurons) -> Result<Self> {
         let checked = model.validate()?;
         let (resolved, kinds) = (checked.resolved(), checked.streams()?.kinds.as_slice());
-        check_size(resolved)?;
+        check_size(model.graph(), resolved)?;
         let source = Source { model, neurons, resolved, kinds };
         let mut program = Self {
             nodes: Vec::new(),
@@ -107,6 +107,7 @@ impl<A: SiteNumber> Program<A> {
                 NodeKernel::Mask(Mask::new(*inverted, shape(0), shape(MASKED)))
             }
             Op::Add => NodeKernel::Add,
+            Op::Delay { steps, .. } => NodeKernel::Delay { steps: *steps },
             Op::TimeMean | Op::TimeLast | Op::TimeMax => NodeKernel::Head,
             Op::BatchNorm { .. }
             | Op::ChannelSum { .. }
@@ -135,19 +136,24 @@ impl<A: SiteNumber> Program<A> {
             traces_values: matches!(&node.op, Op::Activation { site: snn_ir::Site::Relu, .. }),
         };
         if kinds[index] != Kind::Current {
-            compiled.stream = Some(self.stream(&compiled, node)?);
+            compiled.stream = Some(self.stream(&source.model.graph().nodes, &compiled, node)?);
         }
         compiled.fixed = fixed(&compiled, node);
         Ok(compiled)
     }
 
-    fn stream(&self, compiled: &NodeProgram<A>, node: &Node) -> Result<Stream> {
+    fn stream(&self, nodes: &[Node], compiled: &NodeProgram<A>, node: &Node) -> Result<Stream> {
         let lost = || Error::Refused { node: node.name.clone(), reason: "reads no events".into() };
         let input = |i: usize| self.nodes[compiled.inputs[i]].stream.as_ref().ok_or_else(lost);
         let source = |code, levels| {
             Stream::of_levels(vec![Segment::new(compiled.channels, code, levels, false)])
         };
-        let stream = match (&compiled.kernel, &node.op) {
+        // A delay yields what its site does, which may stand later.
+        let op = match &node.op {
+            Op::Delay { .. } => &nodes[compiled.inputs[0]].op,
+            op => op,
+        };
+        let stream = match (&compiled.kernel, op) {
             (NodeKernel::Input { .. }, _) => source(Code::Graded, 1),
             (_, Op::Activation { site, code: Some(code) }) => {
                 source(*code, u32::from(site.levels().unwrap_or(1)))

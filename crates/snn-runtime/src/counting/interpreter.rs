@@ -42,9 +42,21 @@ impl<A: SiteNumber> RunState<A> {
                     trace.record(levels, node, t);
                 }
             }
+            self.keep(program, t);
         }
         self.samples += 1;
         Ok(())
+    }
+
+    /// Keeps what delays yield later.
+    fn keep(&mut self, program: &Program<A>, t: usize) {
+        for (node, delayed) in program.nodes.iter().zip(&mut self.delayed) {
+            if let NodeKernel::Delay { steps } = node.kernel
+                && let Some(levels) = levels_of(&self.buffers, node.inputs[0])
+            {
+                delayed[t % steps].select(levels, |value| value);
+            }
+        }
     }
 
     fn step(
@@ -77,6 +89,14 @@ impl<A: SiteNumber> RunState<A> {
                     &mut scratch.row[..node.channels],
                 )?;
                 tally.events += events(node, levels);
+            }
+            // What is kept is of this sample from the macro-step d on.
+            (&NodeKernel::Delay { steps }, Buffer::Events { levels, .. }) => {
+                if t < steps {
+                    levels.clear();
+                } else {
+                    levels.select(&self.delayed[index][t % steps], |value| value);
+                }
             }
             (NodeKernel::Head, Buffer::Current(_)) => {
                 for (sum, score) in self.sums.iter_mut().zip(current_of(before, node.inputs[0])) {

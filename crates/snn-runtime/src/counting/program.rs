@@ -14,14 +14,22 @@ pub(crate) const NAME: &str = "counting";
 /// Kernel of a node. Pooling, flatten and concat take events or currents, by what the node yields.
 #[derive(Debug)]
 pub(crate) enum NodeKernel<A: SiteNumber> {
-    Input { mean: Vec<u8> },
+    Input {
+        mean: Vec<u8>,
+    },
     Synapse(Synapse<A>),
     Site(A::Site),
     Pool(Pool),
     Flatten,
-    Concat { starts: Vec<usize> },
+    Concat {
+        starts: Vec<usize>,
+    },
     Mask(Mask),
     Add,
+    /// The events of its input, of so many macro-steps before.
+    Delay {
+        steps: usize,
+    },
     Head,
 }
 

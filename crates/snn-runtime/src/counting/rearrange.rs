@@ -51,6 +51,7 @@ pub(crate) fn currents<A: SiteNumber>(
         NodeKernel::Input { .. }
         | NodeKernel::Synapse(_)
         | NodeKernel::Site(_)
+        | NodeKernel::Delay { .. }
         | NodeKernel::Mask(_)
         | NodeKernel::Head => {}
     }
@@ -82,6 +83,7 @@ pub(crate) fn events<'l, A: SiteNumber + 'l>(
         | NodeKernel::Synapse(_)
         | NodeKernel::Site(_)
         | NodeKernel::Add
+        | NodeKernel::Delay { .. }
         | NodeKernel::Head => output.clear(),
     }
 }
@@ -134,7 +136,9 @@ impl Mask {
         passed.begin();
         for position in 0..list.positions() {
             let (groups, _) = spikes.at(if self.everywhere { 0 } else { position });
-            groups.iter().for_each(|&group| seen[group as usize] = 1);
+            for &group in groups {
+                seen[group as usize] = 1;
+            }
             let (channels, values) = list.at(position);
             for (&channel, &value) in channels.iter().zip(values) {
                 if self.passes(seen[channel as usize / self.group] != 0) {
@@ -142,7 +146,9 @@ impl Mask {
                 }
             }
             passed.end_position();
-            groups.iter().for_each(|&group| seen[group as usize] = 0);
+            for &group in groups {
+                seen[group as usize] = 0;
+            }
         }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct RunState<A: SiteNumber> {
     pub(crate) buffers: Vec<Buffer<A>>,
     /// State of each node's neurons.
     pub(crate) memories: Vec<NeuronState<A>>,
+    /// Of each delay the events of its last macro-steps, that of step t at t modulo their number.
+    pub(crate) delayed: Vec<Vec<EventList<A>>>,
     pub(crate) scratch: Scratch<A>,
     /// `Σ_t` of the head's input.
     pub(crate) sums: Vec<A::Sum>,
@@ -64,7 +66,14 @@ impl<A: SiteNumber> RunState<A> {
                 None => Buffer::Current(vec![A::default(); node.size()]),
             }
         };
+        let delayed = |node: &NodeProgram<A>| match node.kernel {
+            NodeKernel::Delay { steps } => {
+                (0..steps).map(|_| EventList::new(node.positions, node.channels)).collect()
+            }
+            _ => Vec::new(),
+        };
         Self {
+            delayed: program.nodes.iter().map(delayed).collect(),
             buffers: program.nodes.iter().map(buffer).collect(),
             memories: program.nodes.iter().map(|node| node.rest.repeated(node.positions)).collect(),
             scratch: Scratch {

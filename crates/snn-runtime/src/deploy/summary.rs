@@ -40,9 +40,12 @@ impl Summary {
                         .iter()
                         .map(|i| plan.nodes[i.node].name.as_str())
                         .collect::<Vec<_>>(),
-                    plan.time_steps,
+                    plan.steps_at_once,
                 ),
                 Operation::Pixels { .. } => "pixels less their mean".into(),
+                Operation::Delay { .. } => {
+                    format!("keeps `{}`", plan.nodes[node.inputs[0]].name)
+                }
                 step if step.rearranges() => "rearranges".into(),
                 _ => match plan.readout {
                     Readout::Mean => "sums over macro-steps".into(),

@@ -114,6 +114,8 @@ impl<'g> Nodes<'g> {
                     let parts = node.inputs.iter().map(|input| text(&nodes.of_node(input)));
                     one(format!("({})", parts.collect::<Vec<_>>().join(") then (")))
                 }
+                // The site may stand later.
+                Role::Delay => one(format!("`{}` before", node.inputs.join(", "))),
                 Role::Gate => {
                     let parts = node.inputs.iter().map(|input| text(&nodes.of_node(input)));
                     one(format!("({})", parts.collect::<Vec<_>>().join(") masks (")))

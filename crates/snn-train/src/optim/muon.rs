@@ -156,7 +156,10 @@ impl MuonConfig {
         let step = orthogonalised(&matrix, iterations)?.f_reshape(shape.as_slice())?;
         let rows = rows as f64;
         let length = if normalise {
-            let factor = slot.tensor.f_norm()?.f_reciprocal()?.f_mul_scalar(rows.sqrt())?;
+            // A weight of zeros has no direction, and stays what it is.
+            let norm = slot.tensor.f_norm()?;
+            let factor = norm.f_reciprocal()?.f_mul_scalar(rows.sqrt())?;
+            let factor = factor.f_masked_fill(&norm.f_eq(0.0)?, 1.0)?;
             let _ = slot.tensor.f_mul_(&factor)?;
             1.0
         } else {

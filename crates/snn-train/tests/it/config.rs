@@ -1,7 +1,9 @@
 //! Configs: defaults, errors that name the key, overrides.
 
+use serde_json::{Value, json};
 use snn_data::{Border, DatasetName, Flip};
 use snn_hybrid::{Policy, Replacement};
+use snn_ir::networks::BuiltIn;
 use snn_ir::{Adaptation, Encoder, FirstMembrane, Lif, Spike, Surrogate, Synapse};
 use snn_train::{
     AdamWConfig, AutoAugmentConfig, BatchNormReestimationConfig, DistillationConfig, LossConfig,
@@ -10,6 +12,12 @@ use snn_train::{
 use std::collections::BTreeMap;
 
 const LEAST: &str = "epochs = 2\n[data]\ndataset = 'shapes10'\n";
+
+/// A built-in network with some of its keys.
+fn network(kind: &str, keys: Value) -> NetworkConfig {
+    let Value::Object(keys) = keys else { panic!("{keys}") };
+    NetworkConfig::BuiltIn(BuiltIn::with_keys(kind, keys).unwrap())
+}
 
 fn set(sets: &[&str]) -> Result<RunConfig, String> {
     let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
@@ -22,7 +30,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!((config.seed, config.epochs, config.batch, config.time_steps), (0, 2, 128, 2));
     assert_eq!((config.data.dataset, config.data.held_out), (DatasetName::Shapes10, 5_000));
     assert_eq!((config.data.crop_padding, config.data.flip), (4, Some(Flip::Horizontal)));
-    assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![3, 3, 3] });
+    assert_eq!(config.network, NetworkConfig::default());
     assert_eq!(
         (config.neuron, config.policy, config.replacement),
         (Lif::default(), Policy::None, Replacement::default())
@@ -156,7 +164,7 @@ fn a_kind_may_stand_by_its_name() {
     .unwrap();
     assert_eq!(config.schedule, ScheduleConfig::Cosine { warm_up: 0.0, final_factor: 0.0 });
     assert_eq!(config.optimiser, OptimiserConfig::AdamW(AdamWConfig::default()));
-    assert_eq!(config.network, NetworkConfig::Small { width: 16 });
+    assert_eq!(config.network, network("small", json!({})));
     assert_eq!((config.encoder, config.loss), (Encoder::Latency, set(&["loss=tet"]).unwrap().loss));
     assert_eq!(config.data.auto_augment, AutoAugmentConfig::TrivialAugment);
     assert!(matches!(config.neuron.surrogate, Surrogate::Triangle { .. }));
@@ -321,15 +329,12 @@ fn overrides_set_values_of_the_right_type() {
         })
     );
     assert_eq!((config.data.dataset, config.data.flip), (DatasetName::Cifar100, Some(Flip::None)));
-    assert_eq!(config.network, NetworkConfig::Resnet { width: 16, blocks: vec![1, 1] });
+    assert_eq!(config.network, network("resnet", json!({ "blocks": [1, 1] })));
     assert_eq!(config.neuron.surrogate, Surrogate::Rectangle { width: 1.0 });
     // A kind, then a key that only that kind has.
-    let small = NetworkConfig::Small { width: 8 };
+    let small = network("small", json!({ "width": 8 }));
     assert_eq!(set(&["network=small", "network.width=8"]).unwrap().network, small);
-    assert_eq!(
-        set(&["network={ kind = 'small', width = 8 }"]).unwrap().network,
-        NetworkConfig::Small { width: 8 }
-    );
+    assert_eq!(set(&["network={ kind = 'small', width = 8 }"]).unwrap().network, small);
 }
 
 /// Keys that a config does not write out where they have their defaults.
@@ -438,6 +443,50 @@ fn overrides_refuse_the_rest() {
         let error = set(&[text]).unwrap_err();
         assert!(error.contains(message), "{text}: {error}");
     }
+}
+
+#[test]
+fn every_built_in_network_is_read_by_its_name_and_keys() {
+    for row in snn_ir::networks::NETWORKS {
+        let by_name = set(&[&format!("network={}", row.kind)]).unwrap();
+        assert_eq!(by_name.network, NetworkConfig::BuiltIn(BuiltIn::of(row)), "{}", row.kind);
+        // What is written out reads back, and so do all keys of a narrow one.
+        let written = RunConfig::from_toml(&by_name.to_toml().unwrap()).unwrap();
+        assert_eq!(written, by_name, "{}", row.kind);
+        let keys: Value = serde_json::from_str(row.narrow).unwrap();
+        let narrow = network(row.kind, keys.clone());
+        let table = toml::to_string(&json!({ "kind": row.kind, "keys": keys })).unwrap();
+        let text = format!("{LEAST}[network]\n{}", table.replace("[keys]", ""));
+        assert_eq!(RunConfig::from_toml(&text).unwrap().network, narrow, "{text}");
+    }
+}
+
+#[test]
+fn keys_of_networks_are_checked() {
+    let error = |keys: &str| {
+        RunConfig::from_toml(&format!("{LEAST}[network]\n{keys}")).unwrap_err().to_string()
+    };
+    for (keys, expected) in [
+        ("kind = 'resnet188'", "did you mean `resnet18`?"),
+        ("kind = 'resnet18'\ninner_with = 2", "did you mean `inner_width`?"),
+        ("kind = 'resnet18'\ninner_width = 0", "`inner_width` must be a factor above 0"),
+        ("kind = 'resnet18'\ninner_width = 'x'", "invalid type: string \"x\""),
+        ("kind = 'resnet18'\nstem = 'mnist'", "unknown variant `mnist`, expected one of `auto`"),
+        ("kind = 'resnet'\nwidth = 0", "`width` must be 1 to 1048576, found 0"),
+        ("kind = 'resnet'\nblocks = []", "`blocks` must be a list of one stage or more"),
+        ("kind = 'resnet'\nblocks = [1, 0]", "`blocks` must be a list of at most 32 stages"),
+        ("kind = 'file'\npaht = 'x'", "did you mean `path`?"),
+        ("kind = 'file'", "missing field `path`"),
+        ("kind = 3", "`kind` must be a name, found 3"),
+        ("width = 3", "missing field `kind`"),
+    ] {
+        let error = error(keys);
+        assert!(error.contains(expected), "{keys}: {error}");
+    }
+    let sets =
+        set(&["network=resnet18", "network.inner_width=2", "network.stem_width=32"]).unwrap();
+    let expected = json!({ "inner_width": 2.0, "stem_width": 32 });
+    assert_eq!(sets.network, network("resnet18", expected));
 }
 
 /// Every shipped config makes a network of the data it is for: policy, groups and twin fit.

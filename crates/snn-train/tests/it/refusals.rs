@@ -249,6 +249,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
+#[expect(clippy::large_stack_arrays, reason = "one, of trainers")]
 fn a_resume_with_anything_else_is_refused_by_name_and_writes_nothing() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("run");

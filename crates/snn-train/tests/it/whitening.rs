@@ -16,6 +16,7 @@ const MEAN: [u8; 2] = [100, 140];
 const STD: [f64; 2] = [40.0, 60.0];
 
 /// Smooth pictures, so that the pixels of a patch depend on each other.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "58 to 221")]
 fn pixels() -> Array4<u8> {
     Array4::from_shape_fn((IMAGES, 2, SIDE, SIDE), |(image, channel, y, x)| {
         let phase = (image * 37 % 101) as f64 / 16.0 + channel as f64;
@@ -100,7 +101,8 @@ fn whitening_filters_make_the_patches_white_and_stay_as_they_are() {
         last = eigenvalue;
         for j in 0..8 {
             assert!(i == j || moments[[i, j]].abs() < 1e-4, "{i} {j} {}", moments[[i, j]]);
-            assert_eq!(filters[[i + 8, j]], -filters[[i, j]], "the negatives");
+            let negative = -filters[[i, j]];
+            assert_eq!(filters[[i + 8, j]].to_bits(), negative.to_bits(), "the negatives");
         }
         let row = filters.row(i);
         let largest = row.iter().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap();

@@ -24,7 +24,7 @@ struct Cleared {
 }
 
 #[derive(Serialize)]
-struct Built {
+struct BuildReport {
     folder: PathBuf,
     /// Caches that were not there before.
     built: usize,
@@ -68,7 +68,7 @@ fn make(arguments: &CacheBuild, json: bool) -> Result<Outcome> {
     output::tell(format_args!("building in {}", folder.display()));
     config.open_data(Some(&root))?;
     let caches = complete()?;
-    let built = Built {
+    let built = BuildReport {
         folder,
         built: caches.len().saturating_sub(before),
         seconds: begin.elapsed().as_secs_f64(),

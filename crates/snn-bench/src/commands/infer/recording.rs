@@ -10,7 +10,7 @@ use ndarray::Axis;
 use serde::Serialize;
 use snn_data::recordings::events::{EventReader, Events, ReadOptions, SensorSize};
 use snn_data::recordings::frames::{self, Frame, FrameStream, Slicing, Window};
-use snn_data::{DatasetName, Form};
+use snn_data::{DatasetName, Form, SampleMut, SampleShape};
 use snn_ir::{Encoder, Framing, Input, Model, Op, SliceBy};
 use snn_runtime::deploy::{Deployment, Options, Session, State};
 use snn_train::RunConfig;
@@ -62,11 +62,13 @@ pub(crate) fn classify(
     let events = demand.upright(reader.read_all()?);
     tell_damage(path, &reader);
     let framing = frames::Framing { slicing: demand.slicing(), size: Some(demand.size) };
-    let frames = framing.frames(&events).with_context(|| path.display().to_string())?;
-    // As in training: a byte a pixel, and counts above 255 are 255.
-    let frames = frames.mapv(|count| u8::try_from(count).unwrap_or(u8::MAX));
-    let frames = frames.insert_axis(Axis(1)).into_dyn();
-    let input = Input::Frames(frames.view());
+    let [height, width] = [demand.size.height, demand.size.width].map(usize::from);
+    let shape = SampleShape::Frames([demand.time_steps, 2, height, width]);
+    let mut frames = vec![0; shape.bytes()];
+    let mut sample = SampleMut::from_bytes(shape, &mut frames)?;
+    framing.write(&events, &mut sample).with_context(|| path.display().to_string())?;
+    let frames = sample.view().insert_axis(Axis(1)).into_dyn();
+    let input = Input::Frames(frames);
     answer(model, What::Recording(path), &input, arguments.counts, json)
 }
 

@@ -138,6 +138,18 @@ impl FrameStream {
                     }
                     Window::Micros(micros) => {
                         let mut end = until(begin, micros);
+                        // A wrong time stamp would be frames without end.
+                        let windows = || t.saturating_sub(begin).unsigned_abs() / micros.max(1);
+                        if t >= end && self.limit.is_none() && windows() > MOST_EMPTY {
+                            return Err(Error::InvalidEvents {
+                                expected: format!(
+                                    "an event at most {MOST_EMPTY} windows of {micros} µs after \
+                                     {begin} µs, where a frame began"
+                                ),
+                                found: format!("one at {t} µs"),
+                            }
+                            .into());
+                        }
                         while t >= end && !self.is_last() {
                             self.complete(end, each)?;
                             self.from = Some(end);
@@ -190,6 +202,9 @@ impl FrameStream {
         done
     }
 }
+
+/// The most windows without an event in a row.
+const MOST_EMPTY: u64 = 1_000_000;
 
 fn until(begin: i64, micros: u64) -> i64 {
     begin.saturating_add(i64::try_from(micros).unwrap_or(i64::MAX))

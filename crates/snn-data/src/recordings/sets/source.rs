@@ -88,6 +88,9 @@ impl RecordingSource {
         if self.set.options.on_damage == OnDamage::Skip {
             print = print.setting("on_damage", &OnDamage::Skip)?;
         }
+        if let Some(sensor) = self.set.options.size {
+            print = print.setting("sensor", &sensor)?;
+        }
         if let Some(format) = self.set.options.format {
             print = print.setting("format", &format)?;
         }

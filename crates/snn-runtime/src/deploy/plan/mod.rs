@@ -66,12 +66,21 @@ pub(crate) struct Stage<N: Number> {
 /// A step of a plan, which fills a buffer.
 #[derive(Debug)]
 pub(crate) enum Operation<N: Number> {
-    Pixels { mean: Vec<u8> },
+    Pixels {
+        mean: Vec<u8>,
+    },
     Stage(Stage<N>),
     Pool(Pool),
     Flatten,
-    Concat { starts: Vec<usize> },
+    Concat {
+        starts: Vec<usize>,
+    },
     Mask(Mask),
+    /// What its input sent some macro-steps before.
+    Delay {
+        /// State at rest of one position: zeros for each of these steps.
+        rest: Vec<N>,
+    },
     Head,
 }
 
@@ -83,7 +92,10 @@ impl<N: Number> Operation<N> {
             | Operation::Flatten
             | Operation::Concat { .. }
             | Operation::Mask(_) => true,
-            Operation::Pixels { .. } | Operation::Stage(_) | Operation::Head => false,
+            Operation::Pixels { .. }
+            | Operation::Stage(_)
+            | Operation::Delay { .. }
+            | Operation::Head => false,
         }
     }
 }
@@ -123,6 +135,7 @@ impl<N: Number> NodePlan<N> {
     pub(crate) fn rest(&self) -> &[N] {
         match &self.step {
             Some(Operation::Stage(stage)) => stage.neurons.as_ref().map_or(&[], StageNeurons::rest),
+            Some(Operation::Delay { rest }) => rest,
             _ => &[],
         }
     }
@@ -133,6 +146,8 @@ impl<N: Number> NodePlan<N> {
 pub(crate) struct Plan<N: Number> {
     pub(crate) nodes: Vec<NodePlan<N>>,
     pub(crate) time_steps: usize,
+    /// Macro-steps that each stage computes at once: all, or one where there are delays.
+    pub(crate) steps_at_once: usize,
     pub(crate) readout: Readout,
     /// The largest extents that share each event buffer.
     pub(crate) events: Vec<Vec<Extent>>,
@@ -142,6 +157,7 @@ pub(crate) struct Plan<N: Number> {
 
 struct Compiler<'m> {
     model: &'m Model,
+    steps_at_once: usize,
     resolved: &'m Resolved,
     streams: &'m Streams,
     fused: Vec<bool>,
@@ -159,10 +175,13 @@ impl<N: Number> Plan<N> {
     ) -> Result<Self> {
         let checked = model.validate()?;
         let (resolved, streams) = (checked.resolved(), checked.streams()?);
-        check_size(resolved)?;
+        check_size(model.graph(), resolved)?;
         let fused = fused(model, resolved, streams);
+        let has_delays = model.graph().nodes.iter().any(|node| matches!(node.op, Op::Delay { .. }));
+        let steps_at_once = if has_delays { 1 } else { model.time_steps() };
         let compiler = Compiler {
             model,
+            steps_at_once,
             resolved,
             streams,
             fused,
@@ -176,18 +195,24 @@ impl<N: Number> Plan<N> {
         let mut plan = Self {
             nodes,
             time_steps: model.time_steps(),
+            steps_at_once,
             readout: model.graph().readout(),
             events: Vec::new(),
             currents: Vec::new(),
         };
         plan.settle_payloads();
         plan.settle_sorting();
-        plan.place();
+        plan.place(has_delays);
         Ok(plan)
     }
 
     pub(crate) fn classes(&self) -> usize {
         self.nodes.last().map_or(0, |head| head.extent.channels)
+    }
+
+    /// `true` if macro-steps run one after another, since delays carry events between them.
+    pub(crate) fn has_delays(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.step, Some(Operation::Delay { .. })))
     }
 
     pub(crate) fn sites(&self) -> impl Iterator<Item = &NodePlan<N>> {
@@ -225,7 +250,7 @@ impl<N: Number> Plan<N> {
         for index in 0..self.nodes.len() {
             let Some(Operation::Stage(stage)) = &self.nodes[index].step else { continue };
             let least = |incoming: &Incoming<N>| match &incoming.connection {
-                Connection::Packed(rows, _) if rows.may_sort(self.time_steps) => {
+                Connection::Packed(rows, _) if rows.may_sort(self.steps_at_once) => {
                     Some((incoming.node, rows.min_saved_by_position()))
                 }
                 _ => None,
@@ -237,12 +262,24 @@ impl<N: Number> Plan<N> {
         }
     }
 
-    /// Gives every buffer to the next node that needs one as soon as its last reader has run.
-    fn place(&mut self) {
+    /// Gives every buffer to the next node that needs one as soon as its last reader has run. With
+    /// delays that is the end of the macro-step for what they read, and never for what is computed
+    /// once.
+    fn place(&mut self, has_delays: bool) {
         let mut last = vec![0; self.nodes.len()];
         for index in 0..self.nodes.len() {
             last[index] = last[index].max(index);
-            self.reads(index).into_iter().for_each(|read| last[read] = index);
+            self.reads(index).into_iter().for_each(|read| last[read] = last[read].max(index));
+        }
+        if has_delays {
+            for (index, node) in self.nodes.iter().enumerate() {
+                if !node.varies {
+                    last[index] = self.nodes.len();
+                }
+                if matches!(node.step, Some(Operation::Delay { .. })) {
+                    last[node.inputs[0]] = self.nodes.len();
+                }
+            }
         }
         let (mut free_events, mut free_currents) = (Vec::new(), Vec::new());
         for index in 0..self.nodes.len() {
@@ -250,16 +287,20 @@ impl<N: Number> Plan<N> {
             if node.step.is_none() {
                 continue;
             }
+            // What is computed once shares its buffer with nothing, before it or after it.
+            let alone = has_delays && !node.varies;
             match &mut node.place {
                 Location::Events(slot) => {
-                    *slot = free_events.pop().unwrap_or_else(|| {
+                    let free = if alone { None } else { free_events.pop() };
+                    *slot = free.unwrap_or_else(|| {
                         self.events.push(Vec::new());
                         self.events.len() - 1
                     });
                     self.events[*slot].push(node.extent);
                 }
                 Location::Current(slot) if !matches!(node.step, Some(Operation::Head)) => {
-                    *slot = free_currents.pop().unwrap_or_else(|| {
+                    let free = if alone { None } else { free_currents.pop() };
+                    *slot = free.unwrap_or_else(|| {
                         self.currents.push(0);
                         self.currents.len() - 1
                     });
@@ -342,6 +383,9 @@ impl Compiler<'_> {
                     .scan(0, |next, channels| Some(std::mem::replace(next, *next + channels)));
                 Some(Operation::Concat { starts: starts.collect() })
             }
+            Op::Delay { steps, .. } => {
+                Some(Operation::Delay { rest: vec![N::default(); steps * channels] })
+            }
             Op::Mask { inverted } => {
                 let shape = |i: usize| self.resolved.nodes[info.inputs[i]].shape.as_slice();
                 Some(Operation::Mask(Mask::new(*inverted, shape(0), shape(MASKED))))
@@ -356,7 +400,7 @@ impl Compiler<'_> {
             }
         };
         let payloads = match &node.op {
-            Op::Activation { site, .. } => !is_unit(site),
+            Op::Activation { .. } | Op::Delay { .. } => !self.is_unit(index),
             _ => true,
         };
         let place = match (&step, self.streams.kinds[index]) {
@@ -373,7 +417,7 @@ impl Compiler<'_> {
                 rows,
                 columns,
                 channels,
-                steps: self.model.time_steps(),
+                steps: self.steps_at_once,
                 payloads,
                 min_saved: usize::MAX,
             },
@@ -420,7 +464,7 @@ impl Compiler<'_> {
         } else {
             self.collect(index, false, &mut stage)?;
         }
-        let line = 4 * channels * columns * self.model.time_steps();
+        let line = 4 * channels * columns * self.steps_at_once;
         let weights = stage.incoming.iter().map(|incoming| match &incoming.connection {
             Connection::Packed(rows, _) => rows.bytes(),
             Connection::Grouped(_) | Connection::Scale(_) | Connection::Current => 0,
@@ -511,6 +555,7 @@ impl Compiler<'_> {
         let inputs = &self.resolved.nodes[index].inputs;
         match &self.model.graph().nodes[index].op {
             Op::Activation { site, .. } => site.spike() == Some(Spike::Ternary),
+            Op::Delay { .. } => self.is_signed(inputs[0]),
             op if op.role().is_stateless() && !matches!(op, Op::Add) => {
                 inputs.iter().any(|&input| self.is_signed(input))
             }
@@ -526,7 +571,8 @@ impl Compiler<'_> {
             Op::Pool { pool: PoolKind::Max, .. }
             | Op::GlobalPool { pool: PoolKind::Max }
             | Op::Flatten
-            | Op::Concat => inputs.iter().all(|&input| self.is_unit(input)),
+            | Op::Concat
+            | Op::Delay { .. } => inputs.iter().all(|&input| self.is_unit(input)),
             Op::Mask { .. } => self.is_unit(inputs[MASKED]),
             _ => false,
         }

@@ -139,7 +139,13 @@ impl<N: Number> Arena<N> {
         let events = plan.events.iter().map(|extents| Events::bytes_of(extents));
         let currents = plan.currents.iter().map(|&size| product(&[size, size_of::<N>()]));
         let scratch = product(&[Room::of(plan).bytes(), threads.max(1)]);
-        events.chain(currents).fold(scratch, usize::saturating_add)
+        // The state that runs with delays keep.
+        let has_delays = plan.has_delays();
+        let state = plan.nodes.iter().filter(|_| has_delays).map(|node| {
+            let positions = node.extent.rows * node.extent.columns;
+            product(&[node.rest().len(), positions, size_of::<N>()])
+        });
+        events.chain(currents).chain(state).fold(scratch, usize::saturating_add)
     }
 
     pub(crate) fn threads(&self) -> usize {

@@ -64,7 +64,12 @@ impl<N: Number> Compiled<N> {
         let (batch, classes) = (input.batch(), self.plan.classes());
         let clock = Clock { steps: self.plan.time_steps, frames: input.varies() };
         let mut sums = vec![N::Sum::default(); batch * classes];
-        let mut traces: Vec<Vec<Vec<i16>>> = vec![Vec::new(); batch];
+        // By sample and site; macro-steps that run one by one follow each other.
+        let mut traces: Vec<Vec<Vec<i16>>> =
+            vec![vec![Vec::new(); self.plan.sites().count()]; batch];
+        let mut ordinal = vec![0; self.plan.nodes.len()];
+        let sites = (0..self.plan.nodes.len()).filter(|&node| self.plan.nodes[node].is_site);
+        sites.enumerate().for_each(|(site, node)| ordinal[node] = site);
         let samples = sums.par_chunks_mut(classes).zip(&mut traces).enumerate();
         let failed = |message| Error::Interpreter { interpreter: NAME, message };
         let each = || {
@@ -76,7 +81,7 @@ impl<N: Number> Compiled<N> {
                         Input::Frames(frames) => frames.index_axis(Axis(1), index),
                     };
                     let mut observe = |node: usize, events: EventsView<'_>| {
-                        traces.push(dense(&self.plan.nodes[node], events));
+                        traces[ordinal[node]].extend(dense(&self.plan.nodes[node], events));
                     };
                     let observer: Option<Observer<'_>> = match record {
                         Record::Logits => None,

@@ -25,6 +25,8 @@ pub(crate) struct Engine<N: Number> {
     pub(crate) sums: Vec<N::Sum>,
     /// By node; empty unless requested.
     pub(crate) statistics: Vec<NodeStatistics>,
+    /// State of a whole run that goes macro-step by macro-step, as delays demand.
+    stepped: Option<NetworkState<N>>,
 }
 
 /// State of an engine's network between the frames of a stream.
@@ -40,6 +42,18 @@ pub(crate) struct NetworkState<N: Number> {
 }
 
 impl<N: Number> NetworkState<N> {
+    fn rest(plan: &Plan<N>) -> Self {
+        let nodes = &plan.nodes;
+        let memory =
+            |node: &NodePlan<N>| node.rest().repeat(node.extent.rows * node.extent.columns);
+        Self {
+            nodes: nodes.iter().map(memory).collect(),
+            rest: nodes.iter().map(|node| node.rest().to_vec()).collect(),
+            sums: vec![N::Sum::default(); plan.classes()],
+            begun: false,
+        }
+    }
+
     /// Back to rest, in the same memory.
     pub(crate) fn clear(&mut self) {
         for (memory, rest) in self.nodes.iter_mut().zip(&self.rest) {
@@ -64,7 +78,7 @@ pub struct NodeStatistics {
     pub node: String,
     /// Time that it took, with the synapses that it sums up itself.
     pub nanoseconds: u64,
-    /// Times it ran.
+    /// Times it ran: once a run, or once a macro-step where the network has delays.
     pub runs: u64,
     /// Values that were not zero, of a node that sends events.
     pub active: u64,
@@ -112,20 +126,13 @@ impl<N: Number> Engine<N> {
         };
         let statistics =
             if statistics { plan.nodes.iter().map(node).collect() } else { Vec::new() };
-        Self { plan, arena, instructions, pool, sums, statistics }
+        let stepped = plan.has_delays().then(|| NetworkState::rest(&plan));
+        Self { plan, arena, instructions, pool, sums, statistics, stepped }
     }
 
     /// State at rest.
     pub(crate) fn rest(&self) -> NetworkState<N> {
-        let nodes = &self.plan.nodes;
-        let memory =
-            |node: &NodePlan<N>| node.rest().repeat(node.extent.rows * node.extent.columns);
-        NetworkState {
-            nodes: nodes.iter().map(memory).collect(),
-            rest: nodes.iter().map(|node| node.rest().to_vec()).collect(),
-            sums: vec![N::Sum::default(); self.sums.len()],
-            begun: false,
-        }
+        NetworkState::rest(&self.plan)
     }
 
     /// `true` if memories are of this network.
@@ -156,7 +163,8 @@ impl<N: Number> Engine<N> {
 
     /// Memory of the buffers.
     pub(crate) fn bytes(&self) -> usize {
-        self.arena.bytes() + size_of_val(self.sums.as_slice())
+        let stepped = self.stepped.as_ref().map_or(0, NetworkState::bytes);
+        self.arena.bytes() + size_of_val(self.sums.as_slice()) + stepped
     }
 
     /// Runs all stages over all macro-steps; memories are kept where they are given, else neurons
@@ -168,8 +176,14 @@ impl<N: Number> Engine<N> {
         memories: Option<&mut Vec<Vec<N>>>,
         observer: Option<Observer<'_>>,
     ) -> Result<()> {
-        let Self { plan, arena, instructions, pool, sums, statistics } = self;
-        let mut run = Run { plan, arena, instructions: *instructions, sums, clock, statistics };
+        let Self { plan, arena, instructions, pool, sums, statistics, stepped } = self;
+        let memories = memories.or_else(|| {
+            let state = stepped.as_mut()?;
+            state.clear();
+            Some(&mut state.nodes)
+        });
+        let mut run =
+            Run { plan, arena, instructions: *instructions, sums, clock, ran: 0, statistics };
         match pool {
             // Observers are not sent to other threads; what is observed is not timed.
             Some(pool) if observer.is_none() => {
@@ -187,6 +201,8 @@ struct Run<'r, N: Number> {
     instructions: Available,
     sums: &'r mut [N::Sum],
     clock: Clock,
+    /// Macro-steps that ran before those of the clock.
+    ran: usize,
     statistics: &'r mut [NodeStatistics],
 }
 
@@ -198,11 +214,58 @@ impl<N: Number> Run<'_, N> {
         mut observer: Option<Observer<'_>>,
     ) -> Result<()> {
         self.sums.fill(N::Sum::default());
+        if !self.plan.has_delays() {
+            return self.nodes(pixels, memories, &mut observer, true);
+        }
+        let Clock { steps, frames } = self.clock;
+        let size = self.plan.nodes.first().map_or(0, NodePlan::size);
+        self.clock.steps = 1;
+        for t in 0..steps {
+            let frame = if frames { &pixels[t * size..][..size] } else { pixels };
+            self.nodes(frame, memories.as_deref_mut(), &mut observer, t == 0 || frames)?;
+            self.keep(memories.as_deref_mut());
+            self.ran += 1;
+        }
+        Ok(())
+    }
+
+    /// Keeps what delays yield later: the events of the last d macro-steps, the oldest first.
+    fn keep(&self, memories: Option<&mut Vec<Vec<N>>>) {
+        let Some(memories) = memories else { return };
+        for (index, node) in self.plan.nodes.iter().enumerate() {
+            let Some(Operation::Delay { .. }) = &node.step else { continue };
+            let (memory, size) = (&mut memories[index], node.size());
+            let length = memory.len();
+            memory.copy_within(size..length, 0);
+            let newest = &mut memory[length - size..];
+            newest.fill(N::default());
+            let (events, extent) = (self.arena.events(node.inputs[0]), node.extent);
+            for (y, row) in newest.chunks_exact_mut(extent.width()).enumerate() {
+                for (entry, level) in events.at(y, 0).levels(0..extent.columns) {
+                    row[entry] = N::of(level);
+                }
+            }
+        }
+    }
+
+    /// Runs all nodes over the macro-steps of the clock; `invariant` unless those that do not vary
+    /// over time hold their values already.
+    fn nodes(
+        &mut self,
+        pixels: &[u8],
+        mut memories: Option<&mut Vec<Vec<N>>>,
+        observer: &mut Option<Observer<'_>>,
+        invariant: bool,
+    ) -> Result<()> {
         for (node, located) in self.plan.nodes.iter().zip(&mut self.arena.located) {
             located.1.steps = self.clock.of(node.varies);
         }
         for (index, node) in self.plan.nodes.iter().enumerate() {
             let Some(step) = &node.step else { continue };
+            // The head adds what it reads at every macro-step.
+            if !(invariant || node.varies || matches!(step, Operation::Head)) {
+                continue;
+            }
             let started = (!self.statistics.is_empty()).then(Instant::now);
             let memory = memories.as_mut().map(|memories| memories[index].as_mut_slice());
             match node.place {
@@ -251,7 +314,7 @@ impl<N: Number> Run<'_, N> {
                 self.note(index, started);
             }
             if node.is_site
-                && let Some(observer) = &mut observer
+                && let Some(observer) = observer
             {
                 observer(index, self.arena.events(index));
             }
@@ -348,6 +411,11 @@ impl<N: Number> Run<'_, N> {
                     .zip(starts.iter().copied());
                 rearrange::concat_currents(&inputs, currents, (extent, extent.steps));
             }
+            (Operation::Delay { .. }, Output::Events(events)) => {
+                if let Some(memory) = memory {
+                    delayed(memory, events, extent);
+                }
+            }
             (Operation::Mask(mask), Output::Events(events)) => {
                 let mut spikes = std::mem::take(&mut self.arena.spikes);
                 rearrange::mask_events(
@@ -360,7 +428,10 @@ impl<N: Number> Run<'_, N> {
                 );
                 self.arena.spikes = spikes;
             }
-            (Operation::Pixels { .. } | Operation::Mask(_), Output::Currents(_))
+            (
+                Operation::Pixels { .. } | Operation::Delay { .. } | Operation::Mask(_),
+                Output::Currents(_),
+            )
             | (Operation::Head, _) => {}
         }
         Ok(())
@@ -394,9 +465,25 @@ impl<N: Number> Run<'_, N> {
         let steps = self.clock.steps;
         for step in 0..steps {
             for (sum, &score) in self.sums.iter_mut().zip(currents.line(0, step)) {
-                let before = (step > 0).then_some(*sum);
+                let before = (self.ran + step > 0).then_some(*sum);
                 *sum = self.plan.readout.after(before, score.to_sum(), N::add);
             }
+        }
+    }
+}
+
+/// Sends the oldest events that a delay keeps.
+fn delayed<N: Number>(memory: &[N], mut events: EventsMut<'_>, extent: Extent) {
+    let rows = memory.chunks_exact(extent.width()).take(extent.rows);
+    for (y, row) in rows.enumerate() {
+        let mut line = events.line(y, 0);
+        for (x, position) in row.chunks_exact(extent.channels).enumerate() {
+            for (channel, level) in position.iter().map(|value| value.level()).enumerate() {
+                if level != 0 {
+                    line.push(x * extent.channels + channel, level);
+                }
+            }
+            line.end_position();
         }
     }
 }

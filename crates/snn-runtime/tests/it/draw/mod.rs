@@ -125,7 +125,7 @@ impl Draw {
 
     fn grow(&mut self) {
         let flow = [Kind::Events, Kind::Pixels];
-        match self.random.random_range(0..14) {
+        match self.random.random_range(0..15) {
             0..=3 => {
                 let Some(source) = self.any(&[Kind::Events]) else { return };
                 let current = self.synapse(&source);
@@ -150,13 +150,60 @@ impl Draw {
             }
             8 | 9 => self.concat(),
             10 => self.add(),
-            11 | 12 => self.mask(),
+            11 => self.recurrence(),
+            12 => self.delayed(),
+            13 => self.mask(),
             _ => {
                 if let Some(source) = self.any(&[Kind::Events, Kind::Current]) {
                     self.flatten(&source);
                 }
             }
         }
+    }
+
+    /// A delay of a shape, whose site [`Draw::delay_of`] says.
+    fn delay(&mut self, shape: Vec<usize>) -> String {
+        let steps = self.choose(&[1, 1, 2, 3, 7]);
+        let op = Op::Delay { steps, shape: shape.clone() };
+        self.node(op, &[""], shape, Kind::Events)
+    }
+
+    fn delay_of(&mut self, delay: &str, site: String) {
+        self.graph.node_mut(delay).expect("a delay").inputs = vec![site];
+    }
+
+    /// A site that reads what it, or a site that reads it, sent before.
+    fn recurrence(&mut self) {
+        let Some(current) = self.any(&[Kind::Current]) else { return };
+        let (shape, _) = self.of(&current);
+        let delay = self.delay(shape.clone());
+        let back = self.node(Op::Scale, &[&delay], shape.clone(), Kind::Current);
+        let sum = self.node(Op::Add, &[&current, &back], shape.clone(), Kind::Current);
+        let mut site = self.site(&sum);
+        if self.chance(0.4) {
+            if self.chance(0.5) {
+                let onwards = self.delay(shape.clone());
+                self.delay_of(&onwards, site);
+                site = onwards;
+            }
+            let next = self.node(Op::Scale, &[&site], shape, Kind::Current);
+            site = self.site(&next);
+        }
+        self.delay_of(&delay, site);
+    }
+
+    /// A delay of a site that stands before it.
+    fn delayed(&mut self) {
+        let sites: Vec<String> = self
+            .graph
+            .nodes
+            .iter()
+            .filter(|node| matches!(node.op, Op::Activation { .. }))
+            .map(|node| node.name.clone())
+            .collect();
+        let site = self.choose(&sites);
+        let delay = self.delay(self.of(&site).0);
+        self.delay_of(&delay, site);
     }
 
     fn synapse(&mut self, source: &str) -> String {
