@@ -415,7 +415,7 @@ fn archives_that_unpack_without_end_are_stopped() {
         &bytes,
         events,
         3 * MIB,
-        &["byte ", "t: expected 524288 bytes of values", "more bytes"],
+        &["byte ", "expected 524288 bytes of values of `t`", "more bytes"],
     );
     let bytes =
         zip(&[("frames.npy", &npy("|u1", "1, 2, 4, 4", &zeros))], zip::CompressionMethod::Deflated);
