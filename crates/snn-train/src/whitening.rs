@@ -25,7 +25,8 @@ pub(crate) fn is_needed(model: &Model) -> bool {
 /// (largest first) of `Σ p pᵀ / n` over all patches `p` of the kernel's size in the preprocessed
 /// images, computed in f64. The sign of `e_i` is that with which its largest entry is positive.
 /// `source` holds the training samples as the network sees them in evaluation; they are taken in
-/// the order of epoch 0 of a loader with `seed`, so that they do not depend on the order of classes.
+/// the order of epoch 0 of a loader with `seed`, so that they do not depend on the order of
+/// classes.
 pub(crate) fn whiten(
     model: &mut Model,
     source: &Arc<dyn Source>,

@@ -239,7 +239,8 @@ impl GraphBuilder {
     }
 
     /// A delay `name` of `steps` macro-steps of the site `site`, which may be added later: where it
-    /// is, `shape` is the one that it will have. A delay of an earlier site is a tip like any other.
+    /// is, `shape` is the one that it will have. A delay of an earlier site is a tip like any
+    /// other.
     pub fn delay(
         &mut self,
         name: &str,
@@ -354,12 +355,11 @@ impl GraphBuilder {
         self.join(block, &start, shortcut)
     }
 
-    /// The spike-element-wise block of Fang 2021: `conv1`, `bn1`, `act1`, `conv2`, `bn2`, `act2`, and
-    /// their spikes joined with those that the block reads, as `join` says: `add` or `mask` (the
-    /// spikes of the branch are the mask). The shortcut is
-    /// the identity, or a 1×1 convolution with batch norm and a site (`shortcut.conv`,
-    /// `shortcut.bn`, `shortcut.act`) where stride or channels change. `inner` are the channels
-    /// between the two convolutions.
+    /// The spike-element-wise block of Fang 2021: `conv1`, `bn1`, `act1`, `conv2`, `bn2`, `act2`,
+    /// and their spikes joined with those that the block reads, as `join` says: `add` or `mask`
+    /// (the spikes of the branch are the mask). The shortcut is the identity, or a 1×1 convolution
+    /// with batch norm and a site (`shortcut.conv`, `shortcut.bn`, `shortcut.act`) where stride or
+    /// channels change. `inner` are the channels between the two convolutions.
     pub fn sew_block(
         &mut self,
         block: &str,

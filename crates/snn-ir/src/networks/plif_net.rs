@@ -4,9 +4,10 @@ use crate::graph::{Conv, Graph, GraphBuilder, Op, PoolKind};
 use crate::site::Lif;
 use serde::{Deserialize, Serialize};
 
-/// The network of the parametric LIF neuron (Fang 2021, `ICCV`, table 1): stages of 3×3 convolutions
-/// of one width, each with a max pooling of 2×2 after it, two fully connected layers without bias,
-/// and a vote: each class is the mean of `votes` neurons in a row. The default is that of CIFAR-10.
+/// The network of the parametric LIF neuron (Fang 2021, `ICCV`, table 1): stages of 3×3
+/// convolutions of one width, each with a max pooling of 2×2 after it, two fully connected layers
+/// without bias, and a vote: each class is the mean of `votes` neurons in a row. The default is
+/// that of CIFAR-10.
 ///
 /// The paper's sites have a learned leak: `neuron.leak = { kind = "learned", initial = 0.5 }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use crate::site::Lif;
 use serde::{Deserialize, Serialize};
 
 /// A post-activation ResNet (He 2016): a stem, stages of basic blocks whose width doubles and whose
-/// size halves, 1×1 convolution shortcuts where the shape changes, global average, one linear layer.
-/// The default is ResNet-20 for CIFAR.
+/// size halves, 1×1 convolution shortcuts where the shape changes, global average, one linear
+/// layer. The default is ResNet-20 for CIFAR.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResNet {

@@ -6,9 +6,10 @@ use crate::graph::{Graph, GraphBuilder, PoolKind, SpikeJoin};
 use crate::site::Lif;
 use serde::{Deserialize, Serialize};
 
-/// A spike-element-wise ResNet (Fang 2021, `NeurIPS`, figure 1c): each block joins the spikes of its
-/// branch with those that it reads; added, as usual, the stream counts spikes. Shortcuts where the shape
-/// changes are a strided 1×1 convolution with batch norm and a site. The default is SEW-ResNet-18.
+/// A spike-element-wise ResNet (Fang 2021, `NeurIPS`, figure 1c): each block joins the spikes of
+/// its branch with those that it reads; added, as usual, the stream counts spikes. Shortcuts where
+/// the shape changes are a strided 1×1 convolution with batch norm and a site. The default is
+/// SEW-ResNet-18.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SewResNet {

@@ -41,11 +41,11 @@ pub fn trained(seed: u64, numbers: Numbers) -> Model {
     trained_with(seed, numbers, Sites::Basic)
 }
 
-/// Draws a trained model: convolutions with stride, groups, dilation and padding of each side, batch
-/// norm with and without scale, also after max poolings, pooling of events and of currents, residual
-/// and membrane streams, concatenation, masks, delays (within recurrences, across each other and
-/// onwards), dropout, every head, IF, LIF, PLIF and QuantRelu sites (and others, if asked), T of 1
-/// to 6, D of 1 to 15.
+/// Draws a trained model: convolutions with stride, groups, dilation and padding of each side,
+/// batch norm with and without scale, also after max poolings, pooling of events and of currents,
+/// residual and membrane streams, concatenation, masks, delays (within recurrences, across each
+/// other and onwards), dropout, every head, IF, LIF, PLIF and QuantRelu sites (and others, if
+/// asked), T of 1 to 6, D of 1 to 15.
 pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
     let mut draw = Draw {
         random: ChaCha8Rng::seed_from_u64(seed),
@@ -87,8 +87,8 @@ pub fn trained_with(seed: u64, numbers: Numbers, sites: Sites) -> Model {
 }
 
 /// Says of some convolutions and linear layers how their weights begin, and freezes some: nothing
-/// that an interpreter or a conversion may notice. Drawn apart, so that the rest of a model does not
-/// depend on it.
+/// that an interpreter or a conversion may notice. Drawn apart, so that the rest of a model does
+/// not depend on it.
 fn say_how_weights_begin(graph: &mut Graph, seed: u64) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(1);
