@@ -116,13 +116,11 @@ networks! {
         r#"{"width": 6, "hidden": 20, "votes": 3}"#, [2, 10, 10];
     "plif_net_dvs", "PLIF-net of CIFAR10-DVS, voting",
         Network::PlifNet(PlifNet::of_cifar10_dvs()), DVS_128 => 10, Some(4_691_200),
-        "Fang 2021 (arXiv 2007.05785), table 1; spikingjelly `CIFAR10DVSNet`, linear biases \
-         not counted",
+        "Fang 2021 (arXiv 2007.05785), table 1; spikingjelly `CIFAR10DVSNet` without linear biases",
         r#"{"width": 6, "hidden": 20, "votes": 3}"#, [2, 16, 16];
     "plif_net_gesture", "PLIF-net of DVS128 Gesture, voting",
         Network::PlifNet(PlifNet::of_gesture()), DVS_128 => 11, Some(1_698_304),
-        "Fang 2021 (arXiv 2007.05785), table 1; spikingjelly `DVSGestureNet`, linear biases \
-         not counted",
+        "Fang 2021 (arXiv 2007.05785), table 1; spikingjelly `DVSGestureNet` without linear biases",
         r#"{"width": 6, "hidden": 20, "votes": 3}"#, [2, 32, 32];
     "airbench94", "airbench94: whitening, max pooling before norms without scale, Dirac",
         Network::Airbench(Airbench::default()), CIFAR => 10, Some(1_971_352),
