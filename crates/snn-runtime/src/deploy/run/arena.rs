@@ -194,6 +194,7 @@ impl<N: Number> Arena<N> {
         };
         self.events.iter().map(Events::bytes).sum::<usize>()
             + 4 * (self.currents.iter().map(Vec::len).sum::<usize>() + self.pixels.len())
+            + size_of_val(self.located.as_slice())
             + self.flags.len()
             + self.spikes.len()
             + 8 * self.dense.levels.len()
