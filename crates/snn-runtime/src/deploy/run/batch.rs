@@ -65,8 +65,11 @@ impl<N: Number> Compiled<N> {
         let clock = Clock { steps: self.plan.time_steps, frames: input.varies() };
         let mut sums = vec![N::Sum::default(); batch * classes];
         // By sample and site; macro-steps that run one by one follow each other.
-        let mut traces: Vec<Vec<Vec<i16>>> =
-            vec![vec![Vec::new(); self.plan.sites().count()]; batch];
+        let traced = match record {
+            Record::Logits => 0,
+            Record::Sites => self.plan.sites().count(),
+        };
+        let mut traces: Vec<Vec<Vec<i16>>> = vec![vec![Vec::new(); traced]; batch];
         let mut ordinal = vec![0; self.plan.nodes.len()];
         let sites = (0..self.plan.nodes.len()).filter(|&node| self.plan.nodes[node].is_site);
         sites.enumerate().for_each(|(site, node)| ordinal[node] = site);
