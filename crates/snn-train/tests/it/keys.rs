@@ -662,7 +662,7 @@ fn errors_name_keys_as_configs_do() {
         let text = format!("epochs = 1\ntime_steps = 2\n[data]\nheld_out = 0\n{text}");
         let error = RunConfig::from_toml(&text)
             .and_then(|config| config.open_data(Some(root.path())))
-            .map(|_| ())
+            .map(|_| format!("{key} is taken"))
             .unwrap_err()
             .to_string();
         assert!(error.contains(&format!("`{key}` must be ")), "{error}");

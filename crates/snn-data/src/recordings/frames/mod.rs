@@ -118,7 +118,7 @@ impl Framing {
 }
 
 /// The size of frames, checked.
-fn target(size: Option<SensorSize>, sensor: SensorSize) -> Result<SensorSize> {
+pub(crate) fn target(size: Option<SensorSize>, sensor: SensorSize) -> Result<SensorSize> {
     let size = size.unwrap_or(sensor);
     if size.pixels() > 0 && size.width <= sensor.width && size.height <= sensor.height {
         return Ok(size);

@@ -8,7 +8,7 @@ use crate::recordings::augment::EventAugment;
 #[cfg(feature = "cache")]
 use crate::recordings::events::ArrayNames;
 use crate::recordings::events::Events;
-use crate::recordings::frames::{Framing, Slicing};
+use crate::recordings::frames::{Framing, Slicing, target};
 use crate::{Error, OnDamage, Result, SampleMut, SampleRng, SampleShape, Source};
 use std::collections::BTreeMap;
 #[cfg(feature = "cache")]
@@ -56,7 +56,7 @@ impl RecordingSource {
         if let Some(&index) = indices.iter().find(|&&index| index >= count) {
             return Err(Error::IndexOutOfRange { index, count });
         }
-        let size = framing.size.unwrap_or(set.size());
+        let size = target(framing.size, set.size())?;
         let shape = [slices, 2, usize::from(size.height), usize::from(size.width)];
         Ok(Self { set, indices, framing, augment, shape, damaged: Arc::default() })
     }

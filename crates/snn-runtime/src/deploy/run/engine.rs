@@ -68,9 +68,7 @@ impl<N: Number> NetworkState<N> {
     pub(crate) fn bytes(&self) -> usize {
         let numbers = self.nodes.iter().chain(&self.rest).map(Vec::len).sum::<usize>();
         let lists = self.nodes.len() + self.rest.len();
-        numbers * size_of::<N>()
-            + lists * size_of::<Vec<N>>()
-            + size_of_val(self.sums.as_slice())
+        numbers * size_of::<N>() + lists * size_of::<Vec<N>>() + size_of_val(self.sums.as_slice())
     }
 }
 
