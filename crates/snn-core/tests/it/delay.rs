@@ -91,7 +91,8 @@ fn gradients_flow_through_time_as_through_a_loop_by_hand() {
         let (mut spikes, mut state, mut scores) = (Vec::<Tensor>::new(), None, Vec::new());
         for (t, mut current) in y.unbind(0).into_iter().enumerate() {
             if let Some(then) = t.checked_sub(steps) {
-                current = current + spikes[then].linear(back, None::<&Tensor>);
+                let recurrent = spikes[then].linear(back, None::<&Tensor>);
+                current = recurrent + current;
             }
             let (fired, next) =
                 lif::step(&Lif::default(), LifParameters::default(), &current, state.as_ref())

@@ -15,7 +15,8 @@ impl Graph {
     /// Convolutions: normal with variance `2/(kernel size · channels / groups)` (He 2015, fan-out,
     /// as ResNet does). Linear layers and biases: uniform in `±1/√fan_in`. Batch norm: γ = 1, β =
     /// 0, mean 0, variance 1. Steps, leaks, thresholds and the parameters of a user's neurons: the
-    /// values in the graph. Scale: 1. Where a node has an [`InitialWeights`](crate::InitialWeights), its law.
+    /// values in the graph. Scale: 1. Where a node has an
+    /// [`InitialWeights`](crate::InitialWeights), its law.
     ///
     /// # Errors
     /// The graph is invalid or not in the trained form.
