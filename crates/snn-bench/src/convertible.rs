@@ -40,7 +40,7 @@ fn narrow(graph: &Graph) -> Graph {
             _ => None,
         })
     };
-    let Some((last, _)) = layers().last() else { return graph.clone() };
+    let Some((last, _)) = layers().next_back() else { return graph.clone() };
     let channels = layers().filter(|(name, _)| *name != last).map(|(_, channels)| channels);
     let Some(common) = channels.reduce(greatest_common_divisor) else { return graph.clone() };
     let shares = (2..=common).rev().filter(|share| common.is_multiple_of(*share));

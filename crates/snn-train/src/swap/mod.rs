@@ -50,8 +50,10 @@ pub(crate) fn swap_sites(
     let fits = fits(twin, activity, model)?;
     if fits.is_empty() {
         return Err(Error::Mismatch {
-            what: "`start_from.swap`",
-            expected: "sites that are quantised ReLUs there and LIF neurons here".into(),
+            what: "`start_from.swap`, which a run with a `twin` has",
+            expected: "sites that are quantised ReLUs there (by `policy` and `replacement` of the \
+                       twin) and LIF neurons here (by those of the run)"
+                .into(),
             found: "none".into(),
         });
     }

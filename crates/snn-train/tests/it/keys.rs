@@ -648,6 +648,19 @@ fn more_threads_than_the_machine_can_use_are_refused_before_anything_is_written(
 }
 
 #[test]
+fn batches_that_cannot_be_made_name_keys_as_configs_do() {
+    let parent = tempfile::tempdir().unwrap();
+    for (sets, key) in [
+        (&["batch=10000"][..], "batch"),
+        (&["data.event_mix=0.5"], "data.event_mix"),
+        (&["data.crop_border=reflect", "data.crop_padding=16"], "data.crop_padding"),
+    ] {
+        let error = refused(&config(sets), &parent.path().join("run"));
+        assert!(error.starts_with(&format!("`{key}`: expected ")), "{error}");
+    }
+}
+
+#[test]
 fn errors_name_keys_as_configs_do() {
     for (text, key) in [
         ("dataset = 'imagenette'\npictures = { size = 9000 }", "data.pictures.size"),
