@@ -23,11 +23,12 @@ pub const DEFAULT_FINETUNE_RATE: f64 = 0.005;
 
 impl RunConfig {
     /// The config to fine-tune a model of this run, which is in the folder `run`, with: the same
-    /// data, batch, teacher (that of a staged run is its twin, in that folder) and surrogate, but `epochs` epochs of stochastic gradient descent with a rate that falls along
-    /// half a cosine from `learning_rate` (see [`DEFAULT_FINETUNE_RATE`]), without weight decay (it
-    /// would shrink weights whose batch norm is gone), groups (the weights have other names),
-    /// Lookahead, warm-up and clipping (gradients are of another size on the grid), and with the
-    /// loss of the mean over macro-steps, the only one that the grid tells.
+    /// data, batch, teacher (that of a staged run is its twin, in that folder) and surrogate, but
+    /// `epochs` epochs of stochastic gradient descent with a rate that falls along half a cosine
+    /// from `learning_rate` (see [`DEFAULT_FINETUNE_RATE`]), without weight decay (it would shrink
+    /// weights whose batch norm is gone), groups (the weights have other names), Lookahead, warm-up
+    /// and clipping (gradients are of another size on the grid), and with the loss of the mean over
+    /// macro-steps, the only one that the grid tells.
     #[must_use]
     pub fn for_finetuning(&self, run: &Path, epochs: usize, learning_rate: f64) -> Self {
         let sgd = match self.optimiser {
