@@ -5,6 +5,7 @@ mod advice;
 mod chance;
 mod cli;
 mod commands;
+mod convertible;
 mod deployed;
 mod description;
 mod device;

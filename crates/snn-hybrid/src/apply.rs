@@ -12,8 +12,8 @@ use snn_ir::{Graph, Op, Site, SiteInfo};
 ///
 /// # Errors
 /// The graph is invalid or converted; a glob is malformed, or it or a stage matches no site;
-/// `inner` or `outer` on a network without residual additions; more sites or a larger share wanted
-/// than there is; a composition of nothing; a replacement with settings out of range.
+/// `inner` or `outer` on a network whose sites read no residual addition; more sites or a larger
+/// share wanted than there is; a composition of nothing; a replacement with settings out of range.
 pub fn apply(
     graph: &Graph,
     policy: &Policy,

@@ -67,7 +67,8 @@ impl Network<'_> {
         let reads_add = |site: &SiteInfo| self.adds_branches(self.input(site));
         let after_add: Vec<bool> = self.sites.iter().map(reads_add).collect();
         if !after_add.contains(&true) {
-            return Err(Error::NoResidual { policy: policy.label() });
+            let adds_spikes = (0..self.graph.nodes.len()).any(|node| self.adds_branches(node));
+            return Err(Error::NoResidual { policy: policy.label(), adds_spikes });
         }
         Ok(zip(&after_add, &self.stem(), |after_add, stem| after_add || stem))
     }

@@ -67,15 +67,23 @@ pub enum Error {
         /// The list.
         key: &'static str,
     },
-    /// `inner` and `outer` are places relative to residual additions, and there is none.
+    /// `inner` and `outer` are places relative to residual additions that sites read, and there is
+    /// none.
     #[error(
-        "policy: `{policy}` is defined by residual additions, and no site of this network reads \
-         one; \
-         use a policy that is not"
+        "policy: `{policy}` is for networks whose sites read the sums of residual additions \
+         (ResNets, MS-ResNets, spike-driven transformers), but {}; use `sites`, for instance \
+         {{ kind = \"sites\", include = [\"*.act1\"] }}, or `stage`, `alternate`, `ratio`",
+        if *adds_spikes {
+            "this network adds behind its sites, spikes to spikes (as SEW-ResNets and QKFormer do)"
+        } else {
+            "this network adds nothing"
+        }
     )]
     NoResidual {
         /// The policy.
         policy: &'static str,
+        /// `true` if the network has additions, which no site reads.
+        adds_spikes: bool,
     },
     /// The graph is not in the trained form.
     #[error(

@@ -158,11 +158,33 @@ impl Trainer {
             mix: recipe.mix,
             ..LoaderConfig::default()
         }
-        .init_source(Arc::clone(&self.train), None)?;
+        .init_source(Arc::clone(&self.train), None)
+        .map_err(by_key)?;
         if recipe.encoder == Encoder::Direct {
             return Ok(loader);
         }
         let (encoder, time_steps) = (recipe.encoder, self.model.time_steps());
         Ok(loader.with_batch_transform(Arc::new(BatchEncoder { encoder, time_steps })))
+    }
+}
+
+/// What training batches cannot be made of, by the key that it has in a config.
+fn by_key(error: snn_data::Error) -> Error {
+    let mismatch = |what, expected, found| Error::Mismatch { what, expected, found };
+    match error {
+        snn_data::Error::InvalidConfig { field: "batch_size", expected, found } => {
+            mismatch("`batch`", expected, found)
+        }
+        snn_data::Error::InvalidConfig { field: "crop_padding", expected, found } => {
+            mismatch("`data.crop_padding`", expected, found)
+        }
+        snn_data::Error::InvalidConfig { field: "policy", expected, found } => {
+            mismatch("`data.auto_augment`", expected, found)
+        }
+        // Of all settings this one alone is refused for the samples.
+        snn_data::Error::InvalidImages { expected, found } => {
+            mismatch("`data.event_mix`", expected, found)
+        }
+        other => other.into(),
     }
 }

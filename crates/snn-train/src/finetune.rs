@@ -5,14 +5,14 @@ use crate::config::batch_norm::BatchNormReestimationConfig;
 use crate::config::data::RunData;
 use crate::config::distillation::DistillationConfig;
 use crate::error::{Error, Result};
-use crate::loss::LossConfig;
+use crate::loss::{LossConfig, teacher};
 use crate::optim::OptimiserConfig;
 use crate::optim::lookahead::LookaheadConfig;
 use crate::optim::schedule::ScheduleConfig;
 use crate::optim::sgd::SgdConfig;
 use crate::optim::warm_up::WarmUpConfig;
 use crate::progress::{Options, Outcome, Progress};
-use crate::trainer::Trainer;
+use crate::trainer::{Trainer, check_threads};
 use snn_ir::{Form, Model};
 use std::path::Path;
 
@@ -22,19 +22,20 @@ use std::path::Path;
 pub const DEFAULT_FINETUNE_RATE: f64 = 0.005;
 
 impl RunConfig {
-    /// The config to fine-tune a model of this run with: the same data, batch, teacher and
-    /// surrogate, but `epochs` epochs of stochastic gradient descent with a rate that falls along
-    /// half a cosine from `learning_rate` (see [`DEFAULT_FINETUNE_RATE`]), without weight decay (it
-    /// would shrink weights whose batch norm is gone), groups (the weights have other names),
-    /// Lookahead, warm-up and clipping (gradients are of another size on the grid), and with the
-    /// loss of the mean over macro-steps, the only one that the grid tells.
+    /// The config to fine-tune a model of this run, which is in the folder `run`, with: the same
+    /// data, batch, teacher (that of a staged run is its twin, in that folder) and surrogate, but
+    /// `epochs` epochs of stochastic gradient descent with a rate that falls along half a cosine
+    /// from `learning_rate` (see [`DEFAULT_FINETUNE_RATE`]), without weight decay (it would shrink
+    /// weights whose batch norm is gone), groups (the weights have other names), Lookahead, warm-up
+    /// and clipping (gradients are of another size on the grid), and with the loss of the mean over
+    /// macro-steps, the only one that the grid tells.
     #[must_use]
-    pub fn for_finetuning(&self, epochs: usize, learning_rate: f64) -> Self {
+    pub fn for_finetuning(&self, run: &Path, epochs: usize, learning_rate: f64) -> Self {
         let sgd = match self.optimiser {
             OptimiserConfig::Sgd(sgd) => sgd,
             OptimiserConfig::AdamW(_) | OptimiserConfig::Muon(_) => SgdConfig::default(),
         };
-        let Self { distillation: DistillationConfig { weight, per_step, .. }, .. } = *self;
+        let DistillationConfig { weight, per_step, .. } = self.distillation;
         Self {
             epochs,
             optimiser: OptimiserConfig::Sgd(SgdConfig { learning_rate, weight_decay: 0.0, ..sgd }),
@@ -50,7 +51,7 @@ impl RunConfig {
                 weight: if per_step { weight / (1.0 + weight) } else { weight },
                 per_step: false,
                 own_weight: 0.0,
-                ..self.distillation.clone()
+                ..self.after_twin(run).distillation
             },
             batch_norm_reestimation: BatchNormReestimationConfig::default(),
             ..self.clone()
@@ -79,9 +80,11 @@ pub fn finetune(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome> {
     config.validate()?;
+    check_threads("", config.threads, config.data.loader_threads)?;
     let data = config.open_data(options.data_root.as_deref())?;
     check_model(config, model, &data)?;
-    let trainer = Trainer::of_data(config, &data, model.clone(), folder, options)?;
+    let teacher = teacher::of_run(config, folder, options.start)?;
+    let trainer = Trainer::of_data(config, &data, model.clone(), teacher);
     trainer.with_policy(config.policy.clone())?.fit(folder, options, progress)
 }
 

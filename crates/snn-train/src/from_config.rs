@@ -12,9 +12,9 @@ use crate::run::RunFolder;
 use crate::run::metrics::TwinResult;
 use crate::stages;
 use crate::swap::{activity, settle, swap_sites};
-use crate::trainer::{Trainer, set_threads};
+use crate::trainer::{Trainer, check_threads, set_threads};
 use snn_core::NetworkOptions;
-use snn_data::Loader;
+use snn_data::{Loader, SampleShape};
 use snn_hybrid::Placement;
 use snn_ir::{Encoder, Form, Graph, Model, Signature};
 use std::path::Path;
@@ -49,6 +49,7 @@ impl Trainer {
     /// teacher do not fit.
     pub fn from_config(config: &RunConfig, folder: &Path, options: &Options) -> Result<Self> {
         config.validate()?;
+        check_threads("", config.threads, config.data.loader_threads)?;
         let (original, config) = (config, &config.after_twin(folder));
         let data = config.open_data(options.data_root.as_deref())?;
         // A run goes on with what it was started with, whatever has become of that.
@@ -62,7 +63,8 @@ impl Trainer {
         let (model, differences) = start(config, begun.as_ref(), model, &data, options)?;
         let twin = original.twin.is_some().then(|| RunFolder::open(folder.join(TWIN)).ok());
         let twin = twin.flatten().map(|twin| twin.result()).transpose()?.flatten();
-        let trainer = Self::of_data(config, &data, model, folder, options)?;
+        let teacher = teacher::of_run(config, folder, options.start)?;
+        let trainer = Self::of_data(config, &data, model, teacher);
         Ok(Self {
             config: Some(original.clone()),
             placement: Some(placement),
@@ -80,22 +82,16 @@ impl Trainer {
         config: &RunConfig,
         data: &RunData,
         model: Model,
-        folder: &Path,
-        options: &Options,
-    ) -> Result<Self> {
-        let begun = RunFolder::begun(folder, options.start);
-        let teacher = match begun.as_ref().map_or(Ok(None), RunFolder::teacher)? {
-            Some(kept) if config.distillation.is_on() => Some(kept),
-            _ => teacher::find(config)?,
-        };
+        teacher: Option<Model>,
+    ) -> Self {
         let trainer = Self::new(model, data.train.clone(), config.recipe(&data.mean));
-        Ok(Self {
+        Self {
             validation: data.validation.clone(),
             test: Some(data.test.clone()),
             teacher,
             config: Some(config.clone()),
             ..trainer.with_data_name(data.name.clone())
-        })
+        }
     }
 }
 
@@ -156,11 +152,26 @@ fn start(
             let trainer = Trainer::new(model.clone(), data.train.clone(), recipe.clone());
             Ok(trainer.loader()?.without_mixing())
         };
-        let activity = activity(&source, &batches(&source)?, options.device)?;
+        let seen = on_samples_of(&source, &model, data.shape);
+        let activity = activity(&seen, &batches(&seen)?, options.device)?;
         differences.extend(swap_sites(&source, &activity, &mut model)?);
         let settings = NetworkOptions::new(options.device);
         let batches = batches(&model)?;
         settle(&mut model, &batches, &settings)?;
     }
     Ok((model, differences))
+}
+
+/// A trained network on the samples of another one, which has the same weights: a twin may have
+/// been trained on smaller images, or on fewer frames.
+fn on_samples_of(source: &Model, model: &Model, samples: SampleShape) -> Model {
+    let mut seen = source.clone();
+    let input = model.graph().nodes.first();
+    if let (Some(own), Some(input)) = (seen.signature_mut().graph.nodes.first_mut(), input) {
+        own.op = input.op.clone();
+    }
+    if samples.time_steps().is_some() {
+        seen.signature_mut().time_steps = model.time_steps();
+    }
+    seen
 }

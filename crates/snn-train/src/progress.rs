@@ -59,6 +59,8 @@ pub enum Progress<'a> {
         epoch: usize,
         /// Steps of that epoch that were done before.
         step: usize,
+        /// `true` if the run goes on from a checkpoint.
+        resumed: bool,
     },
     /// A stage of a staged run begins or continues.
     Stage {

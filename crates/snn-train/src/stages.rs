@@ -4,10 +4,11 @@ use crate::config::RunConfig;
 use crate::config::twin_name::TWIN;
 use crate::error::{Error, Result};
 use crate::from_config::initial_model;
+use crate::loss::teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::{RunFolder, Start};
 use crate::swap::{Activity, swap_sites};
-use crate::trainer::Trainer;
+use crate::trainer::{Trainer, check_threads};
 use std::path::Path;
 
 /// Trains the twin of a config, unless it is trained, and then the network that starts from it.
@@ -21,6 +22,9 @@ pub(crate) fn train(
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome> {
+    for (table, stage) in [("", config), ("twin.", twin)] {
+        check_threads(table, stage.threads, stage.data.loader_threads)?;
+    }
     let mut options = options.clone();
     if RunFolder::begun(folder, options.start).is_none() {
         let nested = folder.join(TWIN);
@@ -29,7 +33,7 @@ pub(crate) fn train(
             Start::New | Start::Overwrite => None,
         };
         if begun.is_none() {
-            check(config, twin, &options)?;
+            check(config, twin, folder, &options)?;
         }
         let claimed = RunFolder::claim(folder, config, options.start)?;
         if begun.as_ref().map(RunFolder::result).transpose()?.flatten().is_none() {
@@ -56,19 +60,38 @@ pub(crate) fn train(
 }
 
 /// Refuses before the twin is trained what could only be refused after it.
-fn check(config: &RunConfig, twin: &RunConfig, options: &Options) -> Result<()> {
-    let data = config.open_data(options.data_root.as_deref())?;
-    let (source, _) = initial_model(twin, &data)?;
+fn check(config: &RunConfig, twin: &RunConfig, folder: &Path, options: &Options) -> Result<()> {
+    let root = options.data_root.as_deref();
+    let data = config.open_data(root)?;
+    let own = (twin.data != config.data).then(|| twin.open_data(root)).transpose()?;
+    let of_twin = own.as_ref().unwrap_or(&data);
+    let (source, _) = initial_model(twin, of_twin)?;
     let (mut model, _) = initial_model(config, &data)?;
     if source.classes() != model.classes() {
         return Err(Error::Mismatch {
             what: "`twin.data`",
-            expected: "the classes of the run".into(),
+            expected: format!("the classes of the run, {:?}", model.classes()),
             found: format!("{:?}", source.classes()),
         });
     }
-    let start = config.after_twin(Path::new(""));
-    start.start_from.take(&source, &mut model)?;
+    let after = config.after_twin(folder);
+    after.start_from.take(&source, &mut model)?;
     swap_sites(&source, &Activity::new(), &mut model)?;
-    Ok(())
+    let is_taught_by_twin = after.distillation.teacher == after.start_from.path;
+    let teacher = if is_taught_by_twin {
+        teacher::check_dataset(&after, twin.data.dataset)?;
+        Some(source.clone())
+    } else {
+        teacher::find(&after)?
+    };
+    Trainer::of_data(twin, of_twin, source, teacher::find(twin)?).check_whole(options)?;
+    let checked = Trainer::of_data(&after, &data, model, teacher).check_whole(options);
+    checked.map_err(|error| match error {
+        Error::Mismatch { what: what @ "teacher", expected, found } if is_taught_by_twin => {
+            let way_out = "the teacher is the twin; `distillation.teacher` names another, and \
+                           `distillation.weight = 0` is for none";
+            Error::Mismatch { what, expected: format!("{expected} ({way_out})"), found }
+        }
+        other => other,
+    })
 }

@@ -118,6 +118,7 @@ pub(crate) fn fit(
     if checkpoint.is_none() {
         state.save(network, &mut events, &mut position, folder)?;
     }
+    let resumed = checkpoint.is_some();
     drop(checkpoint);
     let mut clock = Clock::new();
     progress(Progress::Begun {
@@ -129,6 +130,7 @@ pub(crate) fn fit(
         steps,
         epoch: position.epoch.min(recipe.epochs - 1) + 1,
         step: position.step,
+        resumed,
     });
 
     let mut steps_left = job.options.step_limit;
@@ -211,8 +213,8 @@ pub(crate) fn fit(
         // End of an epoch: averaged weights, if there are any, stand in for the network's own while
         // it is measured and written.
         state.average.swap(network.parameters())?;
+        let unmixed = loader.clone().without_mixing();
         if position.epoch + 1 == recipe.epochs && reestimated > 0 {
-            let unmixed = loader.clone().without_mixing();
             let batches = unmixed.epoch(recipe.epochs as u64)?.take(reestimated);
             let device = network.device();
             network.reestimate(
@@ -222,21 +224,18 @@ pub(crate) fn fit(
         let mut measured = measure(network, samples, VALIDATION, &mut |_| {})?;
         let validation = measured.accuracy;
         let rates = std::mem::take(&mut measured.rates);
-        let (mut silent_sites, mut constant_scores) = (Vec::new(), false);
-        if position.epoch == 0 {
-            let silent = |rates: &[FiringRate]| -> Vec<String> {
-                let silent = rates.iter().filter(|rate| rate.rate <= 0.0);
-                silent.map(|rate| rate.site.clone()).collect()
-            };
-            if validation.images > 0 {
-                silent_sites = silent(&rates);
-            } else if let Some(batch) = loader.clone().without_mixing().epoch(0)?.next() {
-                let pixels = Pixels::new(&input(&batch?.samples), network.device())?;
-                let (logits, rates) = network.evaluate(&pixels)?;
-                silent_sites = silent(&rates);
-                measured.see(&logits)?;
-            }
-            constant_scores = measured.is_constant();
+        let silent = |rates: &[FiringRate]| -> Vec<String> {
+            let silent = rates.iter().filter(|rate| rate.rate <= 0.0);
+            silent.map(|rate| rate.site.clone()).collect()
+        };
+        let mut silent_sites = silent(&rates);
+        if validation.images == 0
+            && let Some(batch) = unmixed.epoch(0)?.next()
+        {
+            let pixels = Pixels::new(&input(&batch?.samples), network.device())?;
+            let (logits, rates) = network.evaluate(&pixels)?;
+            silent_sites = silent(&rates);
+            measured.see(&logits)?;
         }
         let metrics = EpochMetrics {
             epoch: position.epoch + 1,
@@ -246,7 +245,7 @@ pub(crate) fn fit(
             validation_accuracy: (validation.images > 0).then(|| validation.share()),
             firing_rates: rates.into_iter().map(|rate| (rate.site, rate.rate)).collect(),
             silent_sites,
-            constant_scores,
+            constant_scores: measured.is_constant(),
             averaged: state.average.is_on(),
             images_per_second: position.images as f64 / position.epoch_seconds,
             peak_memory_bytes: peak_memory_bytes(),

@@ -1,7 +1,7 @@
 //! The trainer: any network, any source of samples.
 
 use crate::config::RunConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::teacher::Teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::recipe::Recipe;
@@ -181,13 +181,8 @@ impl Trainer {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Outcome> {
         // Everything is checked before anything is written.
+        check_threads("", self.recipe.threads, self.recipe.loader_threads)?;
         let samples = self.check()?;
-        for (key, threads) in
-            [("threads", self.recipe.threads), ("data.loader_threads", self.recipe.loader_threads)]
-        {
-            let bounded = snn_simd::check_threads(threads);
-            bounded.map_err(|error| crate::error::Error::Toml(format!("`{key}`: {error}")))?;
-        }
         set_threads(self.recipe.threads);
         let (model, computed_weights) = self.first_model(folder, options)?;
         let mut network = self.network(&model, options)?;
@@ -229,6 +224,15 @@ impl Trainer {
             options,
         };
         fit(network.as_mut(), &job, progress)
+    }
+
+    /// Checks everything that can be checked without a folder.
+    pub(crate) fn check_whole(&self, options: &Options) -> Result<()> {
+        self.check()?;
+        if self.recipe.groups.is_empty() {
+            return Ok(());
+        }
+        self.check_groups(self.network(&self.model, options)?.as_ref())
     }
 
     /// The model that training starts with, with its weights that depend on the training samples,
@@ -280,6 +284,16 @@ fn sites_as_they_are(model: &Model) -> Result<Placement> {
         shape: info.shape,
     });
     Ok(Placement { policy: Policy::None, sites: sites.collect() })
+}
+
+/// Refuses numbers of threads far above what this machine has, before any work; a config that is
+/// only read may be of a larger machine. `table` is in front of the keys.
+pub(crate) fn check_threads(table: &str, threads: usize, loader_threads: usize) -> Result<()> {
+    for (key, threads) in [("threads", threads), ("data.loader_threads", loader_threads)] {
+        let bounded = snn_simd::check_threads(threads);
+        bounded.map_err(|error| Error::Toml(format!("`{table}{key}`: {error}")))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn set_threads(threads: usize) {

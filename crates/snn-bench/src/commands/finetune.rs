@@ -3,13 +3,18 @@
 use crate::cli::Finetune;
 use crate::commands::train::{report, stop_on_ctrl_c, with_progress};
 use crate::outcome::Outcome;
+use crate::output;
 use anyhow::Result;
 use snn_ir::Model;
 use snn_train::{Options, RunFolder};
 
 pub(crate) fn run(arguments: &Finetune, json: bool) -> Result<Outcome> {
-    let config = RunFolder::open(&arguments.run)?.config()?;
-    let config = config.for_finetuning(arguments.epochs, arguments.learning_rate);
+    let run = RunFolder::open(&arguments.run)?;
+    let config = run.config()?;
+    let config = config.for_finetuning(run.path(), arguments.epochs, arguments.learning_rate);
+    if config.distillation.is_on() {
+        output::tell(format_args!("the teacher is {}", config.distillation.teacher.display()));
+    }
     let model = Model::load(&arguments.model)?;
     let options = Options { stop: stop_on_ctrl_c()?, ..arguments.target.options() };
     let result = with_progress(options.device, |show| {

@@ -2,7 +2,7 @@
 
 use crate::chance;
 use crate::cli::Train;
-use crate::commands::convert::convert;
+use crate::convertible::refusal;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Minutes;
@@ -10,8 +10,6 @@ use crate::table::counted;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::SIGINT;
-use snn_ir::{Code, Form, Model};
-use snn_reparam::{CodeChoice, ConversionOptions, GridOptions};
 use snn_train::{Options, Progress, RunConfig, RunResult};
 use std::path::Path;
 use std::sync::Arc;
@@ -74,20 +72,6 @@ pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Why conversion to the integer grid would refuse a network, as far as its graph and first weights
-/// tell; `None` if it would not.
-fn refusal(model: &Model) -> Option<snn_reparam::Error> {
-    if model.form() != Form::Trained {
-        return None;
-    }
-    let refused = |code| {
-        let grid = Some(GridOptions::default());
-        convert(model, &ConversionOptions { codes: CodeChoice::from(code), grid }).err()
-    };
-    // Levels and values of any kind fit into one of these two codes.
-    refused(Code::Unary).and_then(|refusal| refused(Code::Graded).map(|_| refusal))
-}
-
 /// Trains with progress on stderr.
 pub(crate) fn train(config: &RunConfig, folder: &Path, options: &Options) -> Result<RunResult> {
     with_progress(options.device, |show| snn_train::train(config, folder, options, show))
@@ -104,11 +88,14 @@ pub(crate) fn with_progress(
         bar.set_style(style);
     }
     let mut minutes = Minutes::new(Instant::now());
+    // The epoch before, and what was told of conversion.
+    let (mut before, mut told) = (None, None);
     let mut show = |progress: Progress<'_>| match progress {
         Progress::Damaged { part, samples, first } => {
             bar.suspend(|| output::tell(crate::files::damage(part, samples, first)));
         }
         Progress::Stage { number, of, name } => {
+            before = None;
             bar.suspend(|| output::tell(format_args!("stage {number} of {of}: the {name}")));
         }
         Progress::Begun {
@@ -120,13 +107,16 @@ pub(crate) fn with_progress(
             steps,
             epoch,
             step,
+            resumed,
         } => {
             bar.suspend(|| {
                 output::tell(placement);
-                if let Some(refusal) = refusal(model) {
+                let refusal = if resumed { None } else { refusal(model) }.map(|e| e.to_string());
+                if let Some(refusal) = refusal.filter(|refusal| told.as_ref() != Some(refusal)) {
                     output::tell(format_args!(
                         "warning: this network trains, but `snn convert` will refuse it: {refusal}"
                     ));
+                    told = Some(refusal);
                 }
                 for difference in differences {
                     output::tell(format_args!("start_from: {}", shortened(difference)));
@@ -183,9 +173,10 @@ pub(crate) fn with_progress(
                     .map_or("none".to_string(), |v| format!("{:.2} %", 100.0 * v)),
                 metrics.images_per_second,
             ));
-            for warning in metrics.warnings() {
+            for warning in metrics.warnings(before.as_ref()) {
                 output::tell(format_args!("warning: {warning}"));
             }
+            before = Some(metrics.clone());
         }),
         Progress::Testing => bar.set_message("evaluating the test set"),
         _ => {}

@@ -1,7 +1,7 @@
 //! Policies that choose by place: counts from either end, stages, stem and head.
 
 use snn_hybrid::{Decision, Error, Policy, Replacement, apply};
-use snn_ir::networks::{ResNet, SmallNet};
+use snn_ir::networks::{BuiltIn, ResNet, SmallNet};
 use snn_ir::{Conv, Graph, GraphBuilder, Lif, Op, PoolKind, Site, Window};
 
 /// Names of the sites that a policy makes `ReLU`.
@@ -136,4 +136,48 @@ fn a_site_that_makes_a_mask_stays() {
     assert!(placement.to_string().contains("kept (a mask)"), "{placement}");
     let (again, _) = apply(&hybrid, &Policy::All, &Replacement::default()).unwrap();
     assert_eq!(hybrid, again);
+}
+
+/// Where no site reads a sum, the error says why, and what to use.
+#[test]
+fn inner_and_outer_say_which_networks_they_fit() {
+    let graph = |kind: &str| BuiltIn::named(kind).unwrap().graph([3, 32, 32], 10, &Lif::default());
+    let fits = |kind: &str| {
+        let graph = graph(kind);
+        let [inner, outer] = [Policy::Inner, Policy::Outer]
+            .map(|policy| apply(&graph, &policy, &Replacement::default()));
+        assert_eq!(inner.is_ok(), outer.is_ok(), "{kind}");
+        outer.is_ok()
+    };
+    let unfit: Vec<&str> = BuiltIn::kinds().iter().copied().filter(|kind| !fits(kind)).collect();
+    for kind in &unfit {
+        let error = refused(&graph(kind), &Policy::Inner);
+        let why = match *kind {
+            "sew_resnet18" | "sew_resnet34" | "qkformer" => "adds behind its sites",
+            _ => "this network adds nothing",
+        };
+        for part in ["`inner` is for networks whose sites read the sums", why, "`sites`"] {
+            assert!(error.contains(part), "{kind}: {error}");
+        }
+    }
+    // As docs/book/src/hybrid.md says.
+    assert_eq!(
+        unfit,
+        [
+            "sew_resnet18",
+            "sew_resnet34",
+            "vgg11",
+            "vgg16",
+            "vggsnn",
+            "plif_net",
+            "plif_net_mnist",
+            "plif_net_dvs",
+            "plif_net_gesture",
+            "airbench94",
+            "airbench95",
+            "qkformer",
+        ]
+    );
+    let inside = Policy::Sites { include: vec!["*.act1".into()], exclude: Vec::new() };
+    assert_eq!(relu(&graph("sew_resnet18"), &inside).len(), 8);
 }

@@ -327,6 +327,8 @@ enum Values {
     Sums,
     /// Of a site that may stand later.
     Delayed,
+    /// Spikes that dropout makes 0 or 1/(1 − p) in training.
+    Dropped,
     Pixels,
     Current,
 }
@@ -352,12 +354,14 @@ impl Values {
             Op::Pool { pool: PoolKind::Max, .. }
             | Op::GlobalPool { pool: PoolKind::Max }
             | Op::Flatten
-            | Op::Dropout { .. }
-            | Op::DropPath { .. }
             | Op::Concat => inputs.find(|values| *values != Self::Binary).unwrap_or(Self::Binary),
             Op::Pool { .. } | Op::GlobalPool { .. } | Op::ChannelSum { .. } | Op::Add => {
                 inputs.find(|values| *values == Self::Current).unwrap_or(Self::Sums)
             }
+            Op::Dropout { .. } | Op::DropPath { .. } => match inputs.next() {
+                Some(Self::Binary) => Self::Dropped,
+                values => values.unwrap_or(Self::Current),
+            },
             Op::Mask { .. } => inputs.nth(MASKED).unwrap_or(Self::Current),
         }
     }
@@ -372,6 +376,9 @@ impl fmt::Display for Values {
             Self::Real => f.write_str("real values of a ReLU"),
             Self::Sums => f.write_str("sums or averages of events"),
             Self::Delayed => f.write_str("events of earlier macro-steps"),
+            Self::Dropped => f.write_str(
+                "spikes that dropout scales in training (put the dropout behind the mask)",
+            ),
             Self::Pixels => f.write_str("pixels"),
             Self::Current => f.write_str("a current"),
         }

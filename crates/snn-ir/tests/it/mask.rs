@@ -225,6 +225,32 @@ fn what_a_mask_depends_on_is_found() {
     assert_eq!(names, ["a", "max", "flat", "b", "top", "both"]);
 }
 
+/// Dropout makes 1/(1 − p) of a spike in training: no mask, however it is read.
+#[test]
+fn spikes_behind_dropout_are_no_mask() {
+    let build = |drop: &dyn Fn(&mut GraphBuilder)| {
+        let mut net = GraphBuilder::new([2, 4, 4]);
+        net.site("m");
+        drop(&mut net);
+        let mask = net.tip().to_string();
+        net.at("image").site("x").mask("y", &mask, "x").flatten("flat");
+        net.linear("end", 2).build()
+    };
+    assert!(build(&|_| {}).unwrap().makes_masks()[1], "the site `m`");
+    let value = |net: &mut GraphBuilder| _ = net.dropout("drop", 0.5);
+    let path = |net: &mut GraphBuilder| _ = net.drop_path("drop", 0.5);
+    let pooled = |net: &mut GraphBuilder| _ = net.dropout("drop", 0.5).pool("p", PoolKind::Max, 1);
+    for drop in [&value as &dyn Fn(&mut GraphBuilder), &path, &pooled] {
+        let error = build(drop).unwrap_err().to_string();
+        let expected = "spikes that dropout scales in training (put the dropout behind the mask)";
+        assert!(error.contains("node `y`") && error.contains(expected), "{error}");
+    }
+    // Behind the mask it may stand.
+    let mut net = GraphBuilder::new([2, 4, 4]);
+    net.site("m").at("image").site("x").mask("y", "m", "x").dropout("drop", 0.5).flatten("flat");
+    net.linear("end", 2).build().unwrap();
+}
+
 /// A mask varies over time if either input does (eq. 14).
 #[test]
 fn a_mask_varies_with_its_inputs() {

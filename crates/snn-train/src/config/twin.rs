@@ -63,7 +63,7 @@ impl RunConfig {
             Error::Key { key, expected, found } => {
                 Error::Toml(format!("`twin.{key}` must be {expected}, found {found}"))
             }
-            other => other,
+            other => Error::Toml(format!("`twin`: {other}")),
         })?;
         Ok(Some(twin))
     }

@@ -5,10 +5,21 @@ use crate::error::{Error, Result};
 use crate::loss::Targets;
 use crate::loss::distillation::{distillation, right_steps, step_distillation};
 use crate::recipe::Recipe;
-use crate::run::RunFolder;
+use crate::run::{RunFolder, Start};
 use snn_core::{Forward, Mode, Network, NetworkOptions, Pixels, Registry};
+use snn_data::DatasetName;
 use snn_ir::{Form, Model};
+use std::path::Path;
 use tch::{Device, Tensor};
+
+/// The teacher of a run in `folder`: the one that it was started with, or that its config names.
+pub(crate) fn of_run(config: &RunConfig, folder: &Path, start: Start) -> Result<Option<Model>> {
+    let begun = RunFolder::begun(folder, start);
+    match begun.as_ref().map_or(Ok(None), RunFolder::teacher)? {
+        Some(kept) if config.distillation.is_on() => Ok(Some(kept)),
+        _ => find(config),
+    }
+}
 
 /// The model of the teacher that a config names; `None` if it names none.
 pub(crate) fn find(config: &RunConfig) -> Result<Option<Model>> {
@@ -20,16 +31,25 @@ pub(crate) fn find(config: &RunConfig) -> Result<Option<Model>> {
         |expected: String, found: String| Error::Teacher { path: path.clone(), expected, found };
     let unreadable = |error: Error| misfit("the folder of a run".into(), error.to_string());
     let run = RunFolder::open(path).map_err(unreadable)?;
-    let dataset = run.config().map_err(unreadable)?.data.dataset;
-    if dataset != config.data.dataset {
-        let expected = format!("a run on {}", config.data.dataset);
-        return Err(misfit(expected, format!("one on {dataset}")));
-    }
+    check_dataset(config, run.config().map_err(unreadable)?.data.dataset)?;
     if !run.model_path().is_file() {
         let expected = "a run that has finished an epoch".into();
         return Err(misfit(expected, "no model.safetensors".into()));
     }
     Ok(Some(Model::load(run.model_path())?))
+}
+
+/// Checks that a teacher was trained on the data set of a config.
+pub(crate) fn check_dataset(config: &RunConfig, found: DatasetName) -> Result<()> {
+    let expected = config.data.dataset;
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Teacher {
+        path: config.distillation.teacher.clone(),
+        expected: format!("a run on {expected}"),
+        found: format!("one on {found}"),
+    })
 }
 
 /// Checks that a teacher reads what the network reads, in the same way, and knows the same classes;

@@ -24,8 +24,8 @@ pub struct EpochMetrics {
     /// Share of each site's outputs that are not zero, on the held-out images; empty if none are
     /// held out.
     pub firing_rates: BTreeMap<String, f64>,
-    /// Sites that emitted nothing at all after the first epoch: on the held-out images or, where
-    /// none are held out, on a batch of training images. Empty in later epochs.
+    /// Sites that emit nothing at all after this epoch: on the held-out images or, where none are
+    /// held out, on a batch of training images.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silent_sites: Vec<String>,
     /// `true` if all those images had the same class scores.
@@ -42,20 +42,29 @@ pub struct EpochMetrics {
 }
 
 impl EpochMetrics {
-    /// What is wrong with a network that passes nothing on, a sentence each; told once, after the
-    /// first epoch.
-    pub fn warnings(&self) -> Vec<String> {
+    /// What is wrong with a network that passes nothing on, a sentence each, where it was not so
+    /// after the epoch `before` (`None` of the first epoch).
+    pub fn warnings(&self, before: Option<&Self>) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !self.silent_sites.is_empty() {
-            let (is, its) =
-                if self.silent_sites.len() == 1 { ("site", "its") } else { ("sites", "their") };
+        let was_silent = |site: &String| before.is_some_and(|b| b.silent_sites.contains(site));
+        let silent: Vec<&str> = { self.silent_sites.iter() }
+            .filter(|site| !was_silent(site))
+            .map(String::as_str)
+            .collect();
+        if !silent.is_empty() {
+            let (sites, fire, its) = if silent.len() == 1 {
+                ("site", "fires", "its")
+            } else {
+                ("sites", "fire", "their")
+            };
             warnings.push(format!(
-                "the {is} `{}` never fired: nothing passes and hardly anything is learned there; \
-                 lower {its} threshold, raise the learning rate, or start from other weights",
-                self.silent_sites.join("`, `")
+                "the {sites} `{}` never {fire}: nothing passes and hardly anything is learned \
+                 there; lower {its} threshold, change the learning rate, or start from other \
+                 weights",
+                silent.join("`, `")
             ));
         }
-        if self.constant_scores {
+        if self.constant_scores && !before.is_some_and(|before| before.constant_scores) {
             warnings.push(
                 "every image gets the same class scores, as if the network did not see them".into(),
             );

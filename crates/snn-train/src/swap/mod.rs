@@ -39,21 +39,45 @@ pub(crate) type Activity = BTreeMap<String, Vec<f64>>;
 /// Returns a line for each site, and one for each place where a value could not go into weights.
 ///
 /// # Errors
-/// A graph is invalid, the twin lacks a weight, or a site cannot be simulated.
+/// A graph is invalid, the twin lacks a weight or has too few time steps for a delay, or a site
+/// cannot be simulated.
 pub(crate) fn swap_sites(
     twin: &Model,
     activity: &Activity,
     model: &mut Model,
 ) -> Result<Vec<String>> {
+    refuse_silent_delays(twin)?;
     let fits = fits(twin, activity, model)?;
     if fits.is_empty() {
         return Err(Error::Mismatch {
-            what: "`start_from.swap`",
-            expected: "sites that are quantised ReLUs there and LIF neurons here".into(),
+            what: "`start_from.swap`, which a run with a `twin` has",
+            expected: "sites that are quantised ReLUs there (by `policy` and `replacement` of the \
+                       twin) and LIF neurons here (by those of the run)"
+                .into(),
             found: "none".into(),
         });
     }
     units::apply(&fits, model)
+}
+
+/// Refuses a twin with weights that were never trained: what a delay yields is zero in as many
+/// macro-steps as it is long.
+fn refuse_silent_delays(twin: &Model) -> Result<()> {
+    let silent = twin.graph().nodes.iter().filter_map(|node| match node.op {
+        Op::Delay { steps, .. } if steps >= twin.time_steps() => Some((&node.name, steps)),
+        _ => None,
+    });
+    silent.max_by_key(|(_, steps)| *steps).map_or(Ok(()), |(delay, steps)| {
+        Err(Error::Mismatch {
+            what: "time steps of the twin",
+            expected: format!(
+                "more than {steps}: the delay `{delay}` yields nothing in the first {steps}, so \
+                 that the weights which read it would never be trained; give `twin.time_steps` \
+                 (`time_steps` of the run that `start_from` names)"
+            ),
+            found: twin.time_steps().to_string(),
+        })
+    })
 }
 
 /// The fit of each site that changes.

@@ -2,7 +2,10 @@
 
 use super::SpikingFit;
 use crate::error::Result;
-use snn_ir::{Graph, Model, Op, PoolKind, Resolved, Site, Tensor, Threshold, Weights};
+use snn_ir::{
+    Adaptation, FirstMembrane, Graph, Lif, Model, Op, PoolKind, Reset, Resolved, Site, Tensor,
+    Threshold, Weights,
+};
 use std::collections::BTreeMap;
 
 /// Units that differ by less are one.
@@ -11,25 +14,35 @@ const SAME: f64 = 1e-9;
 /// Puts fits into a model; a line for each site and for each place that cannot be kept.
 pub(super) fn apply(fits: &BTreeMap<String, SpikingFit>, model: &mut Model) -> Result<Vec<String>> {
     let resolved = model.graph().resolve()?;
-    let mut graph = model.graph().clone();
-    let mut weights = std::mem::take(model.weights_mut());
-    let mut pass = Pass {
-        graph: &mut graph,
-        readers: readers(&resolved),
-        inputs: resolved.nodes.iter().map(|node| node.inputs.clone()).collect(),
-        weights: &mut weights,
-        units: vec![1.0; resolved.nodes.len()],
-        told: Vec::new(),
-    };
-    for node in 0..resolved.nodes.len() {
-        let holder = shift_holder(pass.graph, &resolved, node);
-        pass.node(node, fits, holder);
+    // A site that a delay reads may stand behind it. The unit of a LIF site is the value of its
+    // spike; that of a ReLU site depends on what it reads, and a further pass knows it.
+    let value = |site: &str| fits.get(site).map_or(1.0, |fit| fit.value);
+    let delayed: BTreeMap<usize, f64> = { model.graph().nodes.iter().zip(&resolved.nodes) }
+        .filter(|(node, _)| matches!(node.op, Op::Delay { .. }))
+        .map(|(_, info)| (info.inputs[0], value(&resolved.nodes[info.inputs[0]].name)))
+        .collect();
+    let passes = delayed.len();
+    let mut pass = Pass::over(model, &resolved, fits, delayed);
+    for _ in 0..passes {
+        if pass.wrong().is_empty() {
+            break;
+        }
+        let found = pass.delayed.keys().map(|&site| (site, pass.units[site])).collect();
+        pass = Pass::over(model, &resolved, fits, found);
     }
-    let told = pass.told;
+    for site in pass.wrong() {
+        let name = format!("{}, through a delay", resolved.nodes[site].name);
+        pass.cannot(&name, pass.units[site] / pass.delayed[&site]);
+    }
+    let Pass { graph, weights, told, .. } = pass;
     *model.weights_mut() = weights;
     model.signature_mut().graph = graph;
     model.validate()?;
     Ok(told)
+}
+
+fn differs(a: f64, b: f64) -> bool {
+    (a / b - 1.0).abs() > SAME
 }
 
 fn readers(resolved: &Resolved) -> Vec<usize> {
@@ -41,7 +54,7 @@ fn readers(resolved: &Resolved) -> Vec<usize> {
 }
 
 /// The node with a bias that reaches a site as it is, and no other node: that of a batch norm or
-/// layer, through sums, maxima and means.
+/// layer, through sums, maxima, means and dropout.
 pub(super) fn shift_holder(graph: &Graph, resolved: &Resolved, site: usize) -> Option<usize> {
     let readers = readers(resolved);
     let mut open = resolved.nodes[site].inputs.clone();
@@ -53,9 +66,11 @@ pub(super) fn shift_holder(graph: &Graph, resolved: &Resolved, site: usize) -> O
         match &graph.nodes[node].op {
             Op::BatchNorm(_) | Op::Linear { bias: true, .. } => return Some(node),
             Op::Conv(conv) if conv.bias => return Some(node),
-            Op::Add | Op::Flatten | Op::GlobalPool { pool: PoolKind::Max | PoolKind::Average } => {
-                open.extend(inputs());
-            }
+            Op::Add
+            | Op::Flatten
+            | Op::GlobalPool { pool: PoolKind::Max | PoolKind::Average }
+            | Op::Dropout { .. }
+            | Op::DropPath { .. } => open.extend(inputs()),
             Op::Pool { pool, window }
                 if *pool == PoolKind::Max
                     || *pool == PoolKind::Average && window.padding.iter().all(|&p| p == 0) =>
@@ -70,21 +85,53 @@ pub(super) fn shift_holder(graph: &Graph, resolved: &Resolved, site: usize) -> O
 
 /// What a stored value of 1 is worth at each node: the twin's values are the unit times the stored
 /// ones.
-struct Pass<'m> {
-    graph: &'m mut Graph,
+struct Pass {
+    graph: Graph,
     readers: Vec<usize>,
     inputs: Vec<Vec<usize>>,
-    weights: &'m mut Weights,
+    weights: Weights,
     units: Vec<f64>,
+    /// Units of the sites that delays read, as they are known beforehand.
+    delayed: BTreeMap<usize, f64>,
     told: Vec<String>,
 }
 
-impl Pass<'_> {
+impl Pass {
+    /// A pass over all nodes of a model.
+    fn over(
+        model: &Model,
+        resolved: &Resolved,
+        fits: &BTreeMap<String, SpikingFit>,
+        delayed: BTreeMap<usize, f64>,
+    ) -> Self {
+        let mut pass = Self {
+            graph: model.graph().clone(),
+            readers: readers(resolved),
+            inputs: resolved.nodes.iter().map(|node| node.inputs.clone()).collect(),
+            weights: model.weights().clone(),
+            units: vec![1.0; resolved.nodes.len()],
+            delayed,
+            told: Vec::new(),
+        };
+        for node in 0..resolved.nodes.len() {
+            let holder = shift_holder(&pass.graph, resolved, node);
+            pass.node(node, fits, holder);
+        }
+        pass
+    }
+
+    /// The sites that delays read whose units are others than those known beforehand.
+    fn wrong(&self) -> Vec<usize> {
+        let known = self.delayed.iter();
+        known.filter(|(site, unit)| differs(self.units[**site], **unit)).map(|(s, _)| *s).collect()
+    }
+
     fn node(&mut self, node: usize, fits: &BTreeMap<String, SpikingFit>, holder: Option<usize>) {
         let name = self.graph.nodes[node].name.clone();
         let unit = match (&self.graph.nodes[node].op, self.inputs[node].as_slice()) {
             // A mask is spikes, whatever they are worth: it lets its other input pass.
             (Op::Mask { .. }, [_, passed]) => self.units[*passed],
+            (Op::Delay { .. }, [site]) => self.delayed[site],
             _ => self.joined(node),
         };
         self.units[node] = match &self.graph.nodes[node].op {
@@ -108,7 +155,7 @@ impl Pass<'_> {
                         let at = at.clone();
                         self.change(&at, "bias", |bias| bias + fit.shift / by);
                     }
-                    self.threshold(node, |_| fit.threshold / unit);
+                    self.potentials(node, unit, |_| fit.threshold);
                     self.told.push(format!(
                         "swap `{name}`: threshold {:.4}, currents {:+.4}, a spike for {:.4}, error \
                          {:.1} %",
@@ -120,7 +167,7 @@ impl Pass<'_> {
                     fit.value
                 }
                 (Site::Lif(_), None) => {
-                    self.threshold(node, |threshold| threshold / unit);
+                    self.potentials(node, unit, |threshold| threshold);
                     1.0
                 }
                 (Site::QuantRelu(_), _) => {
@@ -144,7 +191,6 @@ impl Pass<'_> {
     /// The one unit of what a node reads: sums of several make those of layers follow.
     fn joined(&mut self, node: usize) -> f64 {
         let inputs = self.inputs[node].clone();
-        let differs = |a: f64, b: f64| (a / b - 1.0).abs() > SAME;
         let fixed = inputs.iter().find(|&&input| !self.is_free(input));
         let Some(&lead) = fixed.or(inputs.first()) else { return 1.0 };
         let unit = self.units[lead];
@@ -168,9 +214,13 @@ impl Pass<'_> {
             && match &self.graph.nodes[node].op {
                 Op::Conv(_) | Op::Linear { .. } | Op::Scale => true,
                 Op::BatchNorm(norm) => norm.scale,
-                Op::Add | Op::Concat | Op::Flatten | Op::Pool { .. } | Op::GlobalPool { .. } => {
-                    self.inputs[node].iter().all(|&input| self.is_free(input))
-                }
+                Op::Add
+                | Op::Concat
+                | Op::Flatten
+                | Op::Pool { .. }
+                | Op::GlobalPool { .. }
+                | Op::Dropout { .. }
+                | Op::DropPath { .. } => self.inputs[node].iter().all(|&input| self.is_free(input)),
                 _ => false,
             }
     }
@@ -192,12 +242,24 @@ impl Pass<'_> {
         }
     }
 
-    /// Changes the threshold of a LIF site, fixed or learned.
-    fn threshold(&mut self, node: usize, change: impl Fn(f64) -> f64) {
+    /// Changes the threshold of a LIF site, fixed or learned, and puts it and everything else that
+    /// is compared with the membrane into the unit of what the site reads.
+    fn potentials(&mut self, node: usize, unit: f64, threshold: impl Fn(f64) -> f64) {
         let name = self.graph.nodes[node].name.clone();
         let Op::Activation { site: Site::Lif(lif), .. } = &mut self.graph.nodes[node].op else {
             return;
         };
+        let Lif { reset, adaptation, initial, .. } = lif;
+        if let Reset::Hard { potential } = reset {
+            *potential /= unit;
+        }
+        if let Adaptation::Threshold { strength, .. } = adaptation {
+            *strength /= unit;
+        }
+        if let FirstMembrane::Potential(potential) = initial {
+            *potential /= unit;
+        }
+        let change = |value: f64| threshold(value) / unit;
         match &mut lif.threshold {
             Threshold::Fixed(threshold) => *threshold = change(*threshold),
             Threshold::Learned { initial, .. } => {

@@ -31,8 +31,11 @@ fn go(
     start: Start,
     step_limit: Option<usize>,
 ) -> Result<Outcome, Error> {
-    let config =
-        RunConfig::from_toml(CONFIG).unwrap().for_finetuning(1, snn_train::DEFAULT_FINETUNE_RATE);
+    let config = RunConfig::from_toml(CONFIG).unwrap().for_finetuning(
+        Path::new("run"),
+        1,
+        snn_train::DEFAULT_FINETUNE_RATE,
+    );
     finetune(
         &config,
         model,
@@ -93,7 +96,8 @@ fn fine_tuning_learns() {
     let parent = tempfile::tempdir().unwrap();
     let model = grid_model(&parent.path().join("trained"), 0);
     let more = ["data.held_out=6400".to_string()]; // leaves 1,600, a hundred batches
-    let config = RunConfig::with_overrides(CONFIG, &more).unwrap().for_finetuning(4, 0.02);
+    let config =
+        RunConfig::with_overrides(CONFIG, &more).unwrap().for_finetuning(Path::new("run"), 4, 0.02);
     let folder = parent.path().join("tuned");
     let outcome = finetune(&config, &model, &folder, &Options::default(), &mut |_| {}).unwrap();
     let Outcome::Finished(result) = outcome else { panic!("not finished") };
@@ -160,7 +164,7 @@ fn averages_mixtures_and_a_teacher_resume_exactly_on_the_grid() {
     let bytes = |name: &str| std::fs::read(at(name).join("model.safetensors")).unwrap();
     assert_eq!(bytes("run"), bytes("whole"));
     assert_ne!(Model::load(at("whole").join("model.safetensors")).unwrap(), model);
-    let again = config.for_finetuning(3, 0.01);
+    let again = config.for_finetuning(Path::new("run"), 3, 0.01);
     assert!(
         matches!(again.optimiser, OptimiserConfig::Sgd(SgdConfig { weight_decay: 0.0, .. })),
         "the rate is meant for it"
@@ -173,7 +177,7 @@ fn averages_mixtures_and_a_teacher_resume_exactly_on_the_grid() {
 fn weights_that_leave_the_grid_are_a_clear_error_and_leave_the_folder_as_it_was() {
     let parent = tempfile::tempdir().unwrap();
     let model = grid_model(&parent.path().join("trained"), 0);
-    let config = RunConfig::from_toml(CONFIG).unwrap().for_finetuning(2, 1e9);
+    let config = RunConfig::from_toml(CONFIG).unwrap().for_finetuning(Path::new("run"), 2, 1e9);
     let folder = parent.path().join("run");
     for start in [Start::New, Start::Resume] {
         let options = Options { start, ..Options::default() };
@@ -185,4 +189,34 @@ fn weights_that_leave_the_grid_are_a_clear_error_and_leave_the_folder_as_it_was(
             assert!(!folder.join(file).exists(), "{file}");
         }
     }
+}
+
+/// The teacher of a staged run is its twin, in fine-tuning as in training.
+#[test]
+fn a_staged_run_is_fine_tuned_with_its_twin_as_teacher() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let sets = ["twin={ epochs = 1 }".to_string(), "epochs=1".into()];
+    let staged = RunConfig::with_overrides(CONFIG, &sets).unwrap();
+    train(&staged, &at("run"), &Options::default(), &mut |_| {}).unwrap();
+    let trained = Model::load(at("run").join("model.safetensors")).unwrap();
+    let events = convert(&trained, &Code::Unary.into()).unwrap().model;
+    let model = to_grid(&events, GridOptions::default()).unwrap().model;
+    let config = RunFolder::open(at("run")).unwrap().config().unwrap();
+    let config = config.for_finetuning(&at("run"), 1, 1e-3);
+    assert_eq!(config.distillation.teacher, at("run").join("twin"));
+    let options = Options { step_limit: Some(1), ..Options::default() };
+    finetune(&config, &model, &at("tuned"), &options, &mut |_| {}).unwrap();
+    let teacher = Model::load(at("tuned").join("teacher.safetensors")).unwrap();
+    assert_eq!(teacher, Model::load(at("run").join("twin/model.safetensors")).unwrap());
+    // Without one, none.
+    let untaught =
+        RunConfig::with_overrides(CONFIG, &[sets[0].clone(), "distillation.weight=0".into()]);
+    assert!(
+        untaught.unwrap().for_finetuning(&at("run"), 1, 1e-3).distillation.teacher == Path::new("")
+    );
+    std::fs::remove_dir_all(at("run").join("twin")).unwrap();
+    let error = finetune(&config, &model, &at("later"), &options, &mut |_| {}).unwrap_err();
+    let folder = at("run").join("twin").display().to_string();
+    assert!(error.to_string().starts_with(&format!("`distillation.teacher` {folder}")), "{error}");
 }

@@ -635,6 +635,28 @@ fn more_threads_than_the_machine_can_use_are_refused_before_anything_is_written(
         for part in [&format!("`{key}`"), "expected at most ", "processors", "found 1000"] {
             assert!(error.contains(part), "{error}");
         }
+        // Before the data is opened, which is not there; a config as such may be of a larger
+        // machine.
+        let sets = [format!("{key}=1000"), "data.dataset=cifar-10".into()];
+        let config = RunConfig::with_overrides(PLAIN, &sets).unwrap();
+        let options =
+            Options { data_root: Some(parent.path().to_path_buf()), ..Options::default() };
+        let error = train(&config, &parent.path().join("run"), &options, &mut |_| {});
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(&format!("`{key}`: expected at most")), "{error}");
+    }
+}
+
+#[test]
+fn batches_that_cannot_be_made_name_keys_as_configs_do() {
+    let parent = tempfile::tempdir().unwrap();
+    for (sets, key) in [
+        (&["batch=10000"][..], "batch"),
+        (&["data.event_mix=0.5"], "data.event_mix"),
+        (&["data.crop_border=reflect", "data.crop_padding=16"], "data.crop_padding"),
+    ] {
+        let error = refused(&config(sets), &parent.path().join("run"));
+        assert!(error.starts_with(&format!("`{key}`: expected ")), "{error}");
     }
 }
 

@@ -115,7 +115,7 @@ fn recipes_and_models() -> Vec<(Trainer, &'static str)> {
     vec![
         (with(Recipe { epochs: 0, ..recipe() }), "`epochs`"),
         (with(Recipe { optimiser: OptimiserConfig::Sgd(sgd), ..recipe() }), "learning_rate"),
-        (with(Recipe { batch: 49, ..recipe() }), "batch_size"),
+        (with(Recipe { batch: 49, ..recipe() }), "`batch`: expected at least one batch"),
         (with(Recipe { loader_threads: 1 << 20, ..recipe() }), "threads"),
         (with(Recipe { augment, ..recipe() }), "fill"),
         (with(Recipe { mix: Mix { mixup: 3.0, ..Mix::default() }, ..recipe() }), "mixup"),

@@ -140,6 +140,23 @@ fn the_swap_is_exact_where_the_neuron_can_be() {
     }
 }
 
+/// The weights are the same at any size: activity is measured on what the network sees.
+#[test]
+fn the_swap_takes_a_twin_of_other_images() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    finish(&config(&["policy=all", "time_steps=1", "epochs=1"]), &at("twin"));
+    let mut twin = Model::load(at("twin").join("model.safetensors")).unwrap();
+    let start = |name: &str, path: &Path| {
+        let from = format!("start_from={{ path = '{}', swap = true }}", path.display());
+        begun(&config(&[&from]), &at(name))
+    };
+    let same = start("same", &at("twin"));
+    twin.signature_mut().graph.nodes[0].op = snn_ir::Op::Input { shape: vec![3, 24, 24] };
+    twin.save(at("other.safetensors")).unwrap();
+    assert_eq!(start("other", &at("other.safetensors")).weights(), same.weights());
+}
+
 /// Accuracy before any step: that of the swapped network is near its twin's, and far above that of
 /// the twin's weights with spiking neurons in them.
 #[test]
@@ -388,6 +405,119 @@ fn a_staged_run_that_cannot_be_is_refused_before_its_twin_is_trained() {
     assert!(error.contains("quantised ReLUs there"), "{error}");
     let error = refused(&staged(&["policy={ kind = 'sites', include = ['nowhere'] }"]));
     assert!(error.contains("nowhere"), "{error}");
+    let of_twin = "twin.batch_norm_reestimation.batches=0";
+    let error = refused(&staged(&["batch_norm_reestimation.batches=400", of_twin]));
+    assert!(error.contains("`batch_norm_reestimation.batches`"), "{error}");
+    let error = refused(&staged(&["groups=[{ names = 'nowhere.*' }]", "twin.groups=[]"]));
+    assert!(error.contains("nowhere.*"), "{error}");
+    let error = refused(&staged(&["distillation.teacher=nowhere"]));
+    assert!(error.contains("`distillation.teacher` nowhere"), "{error}");
+    let error = refused(&staged(&["twin.encoder=latency", "twin.time_steps=4"]));
+    assert!(error.contains("teacher: expected encoder Direct"), "{error}");
+    assert!(error.contains("`distillation.weight = 0` is for none"), "{error}");
+    for key in ["threads", "data.loader_threads"] {
+        let error = refused(&staged(&[&format!("twin.{key}=1000")]));
+        assert!(error.contains(&format!("`twin.{key}`: expected at most")), "{error}");
+    }
+}
+
+/// A recurrent layer behind a recurrent residual block, with dropout.
+const RECURRENT: &str = "
+nodes = [
+  { name = 'image', op = { op = 'input', shape = [3, 16, 16] } },
+  { name = 'stem.conv', op = { op = 'conv', channels = 6, kernel = [3, 3], padding = [1, 1] } },
+  { name = 'stem.bn', op = { op = 'batch_norm' } },
+  { name = 'stem.act', op = { op = 'activation', site = { kind = 'lif', NEURON } } },
+  { name = 'stem.drop', op = { op = 'dropout', rate = 0.1 } },
+  { name = 'conv', op = { op = 'conv', channels = 6, kernel = [3, 3], padding = [1, 1] } },
+  { name = 'bn', op = { op = 'batch_norm' } },
+  { name = 'path', op = { op = 'drop_path', rate = 0.1 } },
+  { name = 'late', inputs = ['block.act'], op = { op = 'delay', steps = 1, shape = [6, 16, 16] } },
+  { name = 'late.conv', op = { op = 'conv', channels = 6, kernel = [1, 1] } },
+  { name = 'add', inputs = ['path', 'late.conv', 'stem.act'], op = { op = 'add' } },
+  { name = 'block.act', op = { op = 'activation', site = { kind = 'lif', BLOCK } } },
+  { name = 'pool', op = { op = 'pool', pool = 'average', window = { kernel = [4, 4] } } },
+  { name = 'flat', op = { op = 'flatten' } },
+  { name = 'fc1', op = { op = 'linear', features = 12 } },
+  { name = 'fc1.bn', op = { op = 'batch_norm' } },
+  { name = 'act.delay', inputs = ['act'], op = { op = 'delay', steps = 1, shape = [12] } },
+  { name = 'act.recurrent', op = { op = 'linear', features = 12 } },
+  { name = 'act.sum', inputs = ['fc1.bn', 'act.recurrent'], op = { op = 'add' } },
+  { name = 'act', op = { op = 'activation', site = { kind = 'lif', NEURON } } },
+  { name = 'act.drop', op = { op = 'dropout', rate = 0.1 } },
+  { name = 'fc2', op = { op = 'linear', features = 10, bias = true } },
+  { name = 'head', op = { op = 'time_mean' } },
+]
+";
+
+/// The config of that network, whose neurons are quantised `ReLU`s: their levels at once, and no
+/// memory. `block` are attributes of the site in the middle.
+fn recurrent(folder: &Path, block: &str) -> RunConfig {
+    let neuron = "spike = { kind = 'integer', levels = 3 }, reset = { kind = 'soft' }, \
+                  leak = { kind = 'factor', factor = 0.0 }";
+    let block = if block.is_empty() { neuron } else { block };
+    let file = folder.join("network.toml");
+    std::fs::write(&file, RECURRENT.replace("NEURON", neuron).replace("BLOCK", block)).unwrap();
+    let network = format!("network={{ kind = 'file', path = '{}' }}", file.display());
+    config(&[&network, "time_steps=3", "replacement.levels=3"])
+}
+
+/// Weights behind a delay take the value of a spike in, and so do those behind dropout; what a
+/// membrane is compared with takes in that of the spikes which reach it.
+#[test]
+fn the_swap_is_exact_through_delays_and_dropout() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let images = images(20);
+    // Of a site that is no quantised ReLU in the twin either: potentials of all kinds.
+    let block = "threshold = 0.9, reset = { kind = 'hard', potential = -0.4 }, \
+                 adaptation = { kind = 'threshold', decay = 0.5, strength = 0.3 }, \
+                 initial = 0.2";
+    for (number, (block, twin_policy, policies)) in [
+        ("", "all", vec!["none", "{ kind = 'sites', include = ['block.act'] }", "stem", "head"]),
+        (block, "{ kind = 'sites', include = ['stem.act', 'act'] }", vec!["none", "stem"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let base = recurrent(parent.path(), block);
+        let with =
+            |sets: &[String]| RunConfig::with_overrides(&base.to_toml().unwrap(), sets).unwrap();
+        let twin = at(&format!("twin{number}"));
+        finish(&with(&[format!("policy={twin_policy}")]), &twin);
+        let from = format!("start_from={{ path = '{}', swap = true }}", twin.display());
+        let twin = Model::load(twin.join("model.safetensors")).unwrap();
+        let expected = logits(&twin, &images);
+        for (place, policy) in policies.into_iter().enumerate() {
+            let folder = at(&format!("run{number}-{place}"));
+            let mut model = begun(&with(&[format!("policy={policy}"), from.clone()]), &folder);
+            let told = RunFolder::open(&folder).unwrap().info().unwrap().differences.join("\n");
+            assert!(told.contains("swap `") && !told.contains("no weights"), "{policy}: {told}");
+            for (name, weight) in model.weights_mut() {
+                if name.contains("running") {
+                    weight.clone_from(&twin.weights()[name]);
+                }
+            }
+            let apart = distance(&expected, &logits(&model, &images));
+            assert!(apart < 1e-3, "{policy}: {apart}\n{told}");
+        }
+    }
+}
+
+/// What comes out of a delay at T = 1 is zero, and nothing is learned behind it.
+#[test]
+fn a_twin_in_which_delays_are_silent_is_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let base = recurrent(parent.path(), "").to_toml().unwrap();
+    let staged = |twin: &str| RunConfig::with_overrides(&base, &[twin.to_string()]).unwrap();
+    let run = parent.path().join("run");
+    let error = go(&staged("twin={ epochs = 1 }"), &run, Start::New, None).unwrap_err().to_string();
+    for part in ["time steps of the twin: expected more than 1", "`act.delay`", "found 1"] {
+        assert!(error.contains(part) && error.contains("`twin.time_steps`"), "{error}");
+    }
+    assert!(!run.exists());
+    let enough = staged("twin={ epochs = 1, time_steps = 2 }");
+    go(&enough, &run, Start::New, Some(0)).unwrap();
 }
 
 /// A network that passes nothing on is told of once, by name, and in the files.
@@ -405,13 +535,22 @@ fn a_silent_network_is_told_of_once() {
         let metrics = RunFolder::open(at(name)).unwrap().metrics().unwrap();
         assert_eq!(metrics[0].silent_sites.len(), 5, "{name}: {:?}", metrics[0]);
         assert!(metrics[0].constant_scores, "{name}");
-        let warnings = metrics[0].warnings();
+        let warnings = metrics[0].warnings(None);
         assert!(warnings[0].contains("`stem.act`") && warnings.len() == 2, "{warnings:?}");
-        assert!(metrics[1].warnings().is_empty(), "{name}: once");
+        assert!(metrics[1].warnings(Some(&metrics[0])).is_empty(), "{name}: once");
+        // After every epoch: what falls silent later is told of, too.
+        assert_eq!(metrics[1].silent_sites.len(), 5, "{name}: {:?}", metrics[1]);
+        assert!(metrics[1].constant_scores, "{name}");
+        let mut before = metrics[0].clone();
+        before.constant_scores = false;
+        before.silent_sites.retain(|site| site != "block2.act1");
+        let warnings = metrics[1].warnings(Some(&before));
+        assert!(warnings[0].contains("the site `block2.act1` never fires"), "{warnings:?}");
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
     }
     finish(&config(&["policy=all", "time_steps=1"]), &at("fine"));
     let metrics = RunFolder::open(at("fine")).unwrap().metrics().unwrap();
-    assert_eq!(metrics[0].warnings(), [""; 0]);
+    assert_eq!(metrics[0].warnings(None), [""; 0]);
     let line = std::fs::read_to_string(at("fine").join("metrics.jsonl")).unwrap();
     assert!(!line.contains("silent_sites") && !line.contains("constant_scores"), "{line}");
 }

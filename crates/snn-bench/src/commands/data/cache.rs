@@ -67,6 +67,9 @@ fn make(arguments: &CacheBuild, json: bool) -> Result<Outcome> {
     let before = complete()?.len();
     output::tell(format_args!("building in {}", folder.display()));
     config.open_data(Some(&root))?;
+    if let Some(twin) = config.twin_config()?.filter(|twin| twin.data != config.data) {
+        twin.open_data(Some(&root))?;
+    }
     let caches = complete()?;
     let built = BuildReport {
         folder,

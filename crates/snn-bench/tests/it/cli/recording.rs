@@ -107,14 +107,21 @@ fn simulated_recordings_train_and_convert_bitwise() {
     let framing = serde_json::json!({"by": "time", "sensor": [128, 128]});
     assert_eq!(inspected["framing"], framing);
     // The frames are in the cache that the training made, and no other is built.
-    let build = || {
+    let build = |sets: &[&str]| {
         let config = &made().config;
         let command = ["data", "cache", "build", "--json", "--config"];
-        json(&snn().args(command).arg(config).arg("--data").arg(root).assert().success())
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let data = snn().args(command).arg(config).args(sets).arg("--data").arg(root).assert();
+        json(&data.success())
     };
-    assert_eq!((&build()["built"], build()["caches"].as_array().unwrap().len()), (&0.into(), 2));
+    let found = build(&[]);
+    assert_eq!((&found["built"], found["caches"].as_array().unwrap().len()), (&0.into(), 2));
     fs::remove_dir_all(root.join("cache")).unwrap();
-    assert_eq!(build()["built"], 2);
+    assert_eq!(build(&[])["built"], 2);
+    // A twin with other frames has its own.
+    let twin = "twin={ epochs = 1, data = { frames = { size = '8x8' } } }";
+    assert_eq!(build(&[twin])["built"], 2);
+    assert_eq!(build(&[twin, "twin.data.frames.size=16x16"])["built"], 0);
     let none = snn()
         .args(["data", "cache", "build", "--set", "data.dataset=shapes10", "--config"])
         .arg(super::shared().config.clone())
