@@ -6,8 +6,8 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use snn_ir::VERSION;
 use snn_ir::{
-    Encoder, Form, Framing, Graph, GraphBuilder, InitialWeights, Model, Node, Op, Preprocessing,
-    Signature, SliceBy, Tensor, Weights,
+    Encoder, FirstMembrane, Form, Framing, Graph, GraphBuilder, InitialWeights, Lif, Model, Node,
+    Norm, Op, Preprocessing, Readout, Signature, SliceBy, Tensor, Weights,
 };
 use std::collections::HashMap;
 use std::panic::catch_unwind;
@@ -261,6 +261,35 @@ fn a_file_has_the_earliest_version_that_says_all_of_it() {
         assert_eq!(version(&begun), Some(3));
         assert_eq!(Model::from_bytes(&begun.to_bytes().unwrap()).unwrap(), begun);
     }
+}
+
+/// Every operation that readers of version 2 do not know makes a file of version 3.
+#[test]
+fn newer_operations_make_a_file_of_version_3() {
+    let version = |build: &dyn Fn(&mut GraphBuilder)| {
+        let mut net = GraphBuilder::new([4]);
+        build(&mut net);
+        let graph = net.build().unwrap();
+        let weights = graph.initial_weights(1).unwrap();
+        let preprocessing = Preprocessing::new(vec![0; 4], vec![1.0; 4]);
+        let signature = Signature::new(Form::Trained, graph, 2, preprocessing);
+        header(&Model::new(signature, weights))["version"].as_u64()
+    };
+    let of = |op: Op| version(&|net| _ = net.op("op", op.clone()));
+    assert_eq!(version(&|net| _ = net.site("a").linear("fc", 2)), Some(1));
+    assert_eq!(of(Op::BatchNorm(Norm::with_eps(1e-3))), Some(1));
+    assert_eq!(of(Op::BatchNorm(Norm::without_scale())), Some(3));
+    assert_eq!(of(Op::BatchNorm(Norm { momentum: 0.5, ..Norm::default() })), Some(3));
+    assert_eq!(of(Op::ChannelSum { groups: 2 }), Some(3));
+    assert_eq!(of(Op::Dropout { rate: 0.1 }), Some(3));
+    assert_eq!(of(Op::DropPath { rate: 0.1 }), Some(3));
+    for readout in [Readout::Last, Readout::Max] {
+        assert_eq!(version(&|net| _ = net.readout(readout)), Some(3));
+    }
+    assert_eq!(version(&|net| _ = net.site("a").mask("m", "a", "image")), Some(3));
+    assert_eq!(version(&|net| _ = net.recurrent_site("a", None)), Some(3));
+    let begun = Lif { initial: FirstMembrane::Potential(0.5), ..Lif::default() };
+    assert_eq!(version(&|net| _ = net.neuron(&begun).site("a")), Some(3));
 }
 
 #[test]
