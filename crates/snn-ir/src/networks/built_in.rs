@@ -160,6 +160,10 @@ pub enum KeyError {
     },
 }
 
+/// The most blocks of a network, or layers of a part of one: a graph has at most
+/// [`MAX_NODES`](crate::MAX_NODES) nodes, and a key must not ask for a list without end.
+const MAX_LAYERS: u64 = 1000;
+
 impl BuiltIn {
     /// The network of this kind with its default parameters.
     pub fn named(kind: &str) -> Option<Self> {
@@ -202,6 +206,15 @@ impl BuiltIn {
                 Some(factor) if factor > 0.0 && factor <= 1e3 => Ok(()),
                 _ => fail("a factor above 0, at most 1000"),
             },
+            ("dropout" | "drop_path", value) => match value.as_f64() {
+                Some(rate) if (0.0..1.0).contains(&rate) => Ok(()),
+                _ => fail("at least 0 and below 1"),
+            },
+            // Each of them is one node or more, however few values they have.
+            ("depth" | "convolutions", value) => match value.as_u64() {
+                Some(count) if (1..=MAX_LAYERS).contains(&count) => Ok(()),
+                _ => fail("1 to 1000"),
+            },
             (_, Value::Number(number)) if number.is_u64() && !is_size(value) => {
                 fail("1 to 1048576")
             }
@@ -211,9 +224,8 @@ impl BuiltIn {
                 fail("a list of one stage or more")
             }
             ("blocks" | "layers", Value::Array(values)) => {
-                let most = 1000;
                 let sum: u64 = values.iter().filter_map(Value::as_u64).fold(0, u64::saturating_add);
-                if values.len() > 32 || sum > most || !values.iter().all(is_size) {
+                if values.len() > 32 || sum > MAX_LAYERS || !values.iter().all(is_size) {
                     return fail("a list of at most 32 stages of 1 or more, together at most 1000");
                 }
                 Ok(())
