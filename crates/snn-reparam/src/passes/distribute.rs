@@ -63,7 +63,9 @@ impl Sweep {
             names: nodes.iter().map(|node| node.name.clone()).collect(),
             readers: HashMap::new(),
         };
-        nodes.iter().for_each(|node| sweep.count_inputs(node));
+        for node in nodes {
+            sweep.count_inputs(node);
+        }
         sweep
     }
 
@@ -147,7 +149,9 @@ impl Sweep {
         }
         let inputs = nodes.iter().map(|copy| copy.name.clone()).collect();
         nodes.push(Node::new(reader.name, Op::Add, inputs));
-        nodes.iter().for_each(|node| self.count_inputs(node));
+        for node in &nodes {
+            self.count_inputs(node);
+        }
         if self.readers.get(&add.name) == Some(&0)
             && let Some(position) = self.adds.remove(&add.name)
         {
