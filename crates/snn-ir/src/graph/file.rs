@@ -116,8 +116,8 @@ fn nodes(file: Nodes) -> Result<Graph> {
 }
 
 /// Windows may be written as one number for all axes (`kernel = 3`): it becomes as many as the
-/// lists beside it have, or as images have axes. A list of paddings says nothing: one of two entries
-/// may be of two axes, or of both sides of one.
+/// lists beside it have, or as images have axes. A list of paddings says nothing: one of two
+/// entries may be of two axes, or of both sides of one.
 fn spread(node: &mut Value, axes: usize) {
     const KEYS: [&str; 4] = ["kernel", "stride", "padding", "dilation"];
     let Some(op) = node.get_mut("op").and_then(Value::as_object_mut) else { return };

@@ -4,7 +4,7 @@ use super::Refusal;
 use serde::{Deserialize, Serialize};
 use snn_ir::Code;
 
-/// Action of a pass on a node; its text is the [`Display`](fmt::Display) form.
+/// Action of a pass on a node; its text is the [`Display`](std::fmt::Display) form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {

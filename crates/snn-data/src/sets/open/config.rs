@@ -43,9 +43,10 @@ pub struct SourceConfig {
     /// (`picture-folder`, `recording-folder`) need it. Relative paths start at the data root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// A split file of a set of recordings ([`SplitFile`]). If absent, the official split; without
-    /// one the last 100 of each class of CIFAR10-DVS, and one of ten of each class of other sets,
-    /// chosen with seed 0, are for testing. Relative paths start at the current folder.
+    /// A split file of a set of recordings ([`SplitFile`](crate::recordings::SplitFile)). If
+    /// absent, the official split; without one the last 100 of each class of CIFAR10-DVS, and one
+    /// of ten of each class of other sets, chosen with seed 0, are for testing. Relative paths
+    /// start at the current folder.
     #[cfg(feature = "recordings")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<PathBuf>,
@@ -58,8 +59,8 @@ pub struct SourceConfig {
     #[serde(default, skip_serializing_if = "is_default")]
     pub frames: FrameConfig,
     /// Keeps samples that are the same in every epoch in a file that processes share: pictures for
-    /// evaluation, those held out too ([`Sources::held_out`]), and recordings that are not
-    /// augmented.
+    /// evaluation, those held out too ([`Sources::held_out`](crate::Sources::held_out)), and
+    /// recordings that are not augmented.
     #[cfg(feature = "cache")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheConfig>,
@@ -176,7 +177,7 @@ impl FrameConfig {
 #[cfg(feature = "recordings")]
 /// Sizes as text.
 mod size {
-    use super::SensorSize;
+    use crate::recordings::events::SensorSize;
     use serde::{Deserialize, Deserializer, Serializer};
 
     #[expect(

@@ -93,7 +93,8 @@ fn on_sensor(
 /// SpikingJelly stores them); the numbers may be of any type, but must be whole.
 ///
 /// # Errors
-/// [`Error::Parse`] naming file, array and what is wrong with it; [`Error::Io`].
+/// [`Error::Parse`](crate::Error::Parse) naming file, array and what is wrong with it;
+/// [`Error::Io`](crate::Error::Io).
 pub fn read_npz_frames(path: &Path) -> Result<Array4<u16>> {
     let mut source = ByteSource::new(Box::new(fs_err::File::open(path)?), path);
     let mut archive = Archive::open(&mut source)?;
@@ -134,7 +135,7 @@ pub struct NpzArray {
 /// The arrays of an NPZ file, by their headers.
 ///
 /// # Errors
-/// [`Error::Parse`] naming file and array; [`Error::Io`].
+/// [`Error::Parse`](crate::Error::Parse) naming file and array; [`Error::Io`](crate::Error::Io).
 pub fn npz_arrays(path: &Path) -> Result<Vec<NpzArray>> {
     let mut source = ByteSource::new(Box::new(fs_err::File::open(path)?), path);
     Ok(listed(Archive::open(&mut source)?.headers()?))
