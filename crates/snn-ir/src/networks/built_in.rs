@@ -145,7 +145,7 @@ pub enum KeyError {
         /// Those that it has.
         known: &'static [&'static str],
     },
-    /// A value is of another type.
+    /// A value is of another type; the text begins with the key.
     #[error("{0}")]
     Value(String),
     /// A value is out of range.
@@ -185,6 +185,17 @@ impl BuiltIn {
         let known = network.keys();
         if let Some(key) = keys.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(KeyError::Unknown { key: key.clone(), known });
+        }
+        for (key, value) in &keys {
+            // JSON has no such numbers: what reads a config makes them null.
+            if value.is_null() {
+                return Err(KeyError::Value(format!(
+                    "`{key}` must be a value, and a number finite, found none, NaN or infinity"
+                )));
+            }
+            let alone = Map::from_iter([(key.clone(), value.clone())]);
+            let one = network.clone().with(alone);
+            one.map_err(|error| KeyError::Value(format!("`{key}`: {error}")))?;
         }
         let network = network.with(keys).map_err(|error| KeyError::Value(error.to_string()))?;
         let built_in = Self { kind, network };

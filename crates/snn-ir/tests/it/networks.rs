@@ -154,6 +154,23 @@ fn keys_are_refused_out_of_their_range() {
 }
 
 #[test]
+fn values_of_another_type_are_refused_with_their_key() {
+    let refusal =
+        |kind: &str, value: Value| BuiltIn::with_keys(kind, keys(&value)).unwrap_err().to_string();
+    for (kind, value, expected) in [
+        ("vgg11", json!({ "pool": "max", "dropout": "half" }), "`dropout`: invalid type: string"),
+        ("resnet18", json!({ "width": 8, "blocks": 3 }), "`blocks`: invalid type: integer `3`"),
+        ("resnet18", json!({ "stem": "mnist" }), "`stem`: unknown variant `mnist`"),
+        // As a config has NaN and infinity.
+        ("vgg11", json!({ "dropout": f64::NAN }), "`dropout` must be a value, and a number finite"),
+        ("resnet18", json!({ "inner_width": null }), "`inner_width` must be a value"),
+    ] {
+        let found = refusal(kind, value);
+        assert!(found.starts_with(expected), "{found}");
+    }
+}
+
+#[test]
 fn dropout_stands_where_the_key_says() {
     let nodes = |kind: &str, keys: Value, op: &str| -> Vec<(String, String)> {
         let graph = with(kind, &keys).graph([3, 32, 32], 3, &Lif::default());
