@@ -49,6 +49,11 @@ int main(int argc, char **argv) {
         if (until < 0) {
             until = event.t + micros;
         }
+        if (event.t < until - micros) {
+            fprintf(stderr, "an event at %lld us, after the window before it was complete\n",
+                    (long long)event.t);
+            return 1;
+        }
         /* A window without events is a macro-step, too: neurons leak. */
         for (; event.t >= until; until += micros) {
             push(session, state, events, count, until);

@@ -25,6 +25,8 @@ def windows(events, micros):
     window, until = [], None
     for event in events:
         until = event.t + micros if until is None else until
+        if event.t < until - micros:
+            raise SystemExit(f"an event at {event.t} us, after the window before it was complete")
         while event.t >= until:
             yield window, until
             window, until = [], until + micros

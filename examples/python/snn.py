@@ -5,7 +5,8 @@
 
 The library is named by the variable SNN_LIBRARY, or found where the linker looks for `snn`; build
 it with `cargo build --release -p snn-capi`. Pixels are bytes in C, H, W order, or an array of
-bytes such as a NumPy array of uint8, whose last axes must be these; they are not normalised. A
+bytes such as a NumPy array of uint8, whose last axes must be these, a single channel perhaps left
+out (28×28 for 1×28×28); they are not normalised. A
 model and its sessions may be used by a child of `os.fork`, as `multiprocessing` makes them on
 Linux, also after the parent used them; threads are made again there.
 """
@@ -113,11 +114,13 @@ def _load():
 def _bytes(pixels, shape):
     view = memoryview(pixels)
     # Arrays say their axes: the last ones must be the model's, so that H, W, C is not read as
-    # C, H, W. Plain bytes, and arrays of one axis, are taken in order.
-    if view.ndim > 1 and tuple(view.shape[-len(shape):]) != tuple(shape):
-        found = tuple(view.shape)
+    # C, H, W. Plain bytes, and arrays of one axis, are taken in order. The axis of a single channel
+    # changes no order and may be absent.
+    found, axes = tuple(view.shape), len(shape)
+    fits = found[-axes:] == shape or (shape[0] == 1 and found[1 - axes :] == shape[1:])
+    if view.ndim > 1 and not fits:
         hint = "; pixels in H, W, C order need transposing to C, H, W"
-        hint = hint if sorted(found[-len(shape):]) == sorted(shape) else ""
+        hint = hint if sorted(found[-axes:]) == sorted(shape) else ""
         raise SnnError(f"pixels: expected an array of shape {tuple(shape)}, found {found}{hint}")
     if view.format != "B":
         raise SnnError(f"pixels must be bytes of 0 to 255, found values of format {view.format!r}")
@@ -127,10 +130,13 @@ def _bytes(pixels, shape):
 def _events(events):
     """Events as an array of the library's structures."""
     events = list(events)
-    for t, x, y, _ in events:
+    for t, x, y, polarity in events:
         # Structures would keep the lowest bits of what does not fit.
         if not (0 <= x < 1 << 16 and 0 <= y < 1 << 16 and -(1 << 63) <= t < 1 << 63):
             raise SnnError(f"an event needs x and y from 0 to 65535, found x {x}, y {y}, t {t}")
+        # The -1 of other libraries would be ON.
+        if polarity not in (0, 1):
+            raise SnnError(f"an event has polarity 1 for ON or 0 for OFF, found {polarity}")
     return (_Event * len(events))(*(_Event(t, x, y, bool(p)) for t, x, y, p in events))
 
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from snn import Model, SnnError
+from snn import Model, SnnError, _bytes
 
 model = Model(sys.argv[1])
 pixels = bytes(i % 256 for i in range(model.input_size))
@@ -32,6 +32,20 @@ except SnnError as error:
     assert "H, W, C order" in str(error), error
 else:
     raise AssertionError("an array in another order was taken")
+
+# The axis of a single channel may be left out, of one image and of frames; no other may.
+grey, image = (1, 4, 3), pixels[:12]
+for shape in [(4, 3), (1, 4, 3), (1, 1, 4, 3)]:
+    assert _bytes(memoryview(image).cast("B", shape), grey) == image, shape
+for shape in [(2, 4, 3), (2, 1, 4, 3)]:
+    assert _bytes(memoryview(pixels[:24]).cast("B", shape), grey) == pixels[:24], shape
+for shape, expected in [((3, 4), grey), ((4, 3, 1), grey), ((4, 3), (2, 4, 3))]:
+    try:
+        _bytes(memoryview(image).cast("B", shape), expected)
+    except SnnError as error:
+        assert f"shape {expected}, found {shape}" in str(error), error
+    else:
+        raise AssertionError(f"{shape} was taken for {expected}")
 
 # A child of fork uses what its parent made and used.
 if hasattr(os, "fork"):

@@ -4,10 +4,13 @@ use crate::drawing::{Role, Shown};
 use crate::table::counted;
 use anyhow::Result;
 use serde::Serialize;
-use snn_ir::{Adaptation, FirstMembrane, Spike, Synapse};
 use snn_ir::{
-    Code, ConversionOptions, Encoder, Form, Framing, GridOptions, Leak, Lif, Model, Node, Op,
-    Preprocessing, Reset, Resolved, Site, SliceBy, Tensor, Threshold,
+    Adaptation, FirstMembrane, GridAdaptation, GridReset, GridSynapse, Leak, Lif, Reset, Site,
+    Spike, Synapse, Threshold,
+};
+use snn_ir::{
+    BATCH_NORM_MOMENTUM, Code, ConversionOptions, Encoder, Form, Framing, Geometry, GridOptions,
+    Model, Node, Op, Preprocessing, Resolved, SliceBy, Tensor,
 };
 use snn_ir::{StreamKind as Kind, Streams};
 use snn_runtime::deploy::{Deployment, Options, Summary};
@@ -293,8 +296,24 @@ fn detail(node: &Node, varies: bool) -> String {
             if conv.groups > 1 {
                 parts.push(format!("{} groups", conv.groups));
             }
+            parts.extend(lopsided(conv.as_2d()));
         }
-        Op::Pool { window, .. } => parts.push(axes(&window.kernel)),
+        Op::Pool { window, .. } => {
+            parts.push(axes(&window.kernel));
+            if window.stride != window.kernel {
+                parts.push(format!("stride {}", axes(&window.stride)));
+            }
+            parts.extend(lopsided(window.as_2d()));
+        }
+        Op::BatchNorm(norm) => {
+            if !norm.scale {
+                parts.push("no scale".into());
+            }
+            if norm.momentum != BATCH_NORM_MOMENTUM {
+                parts.push(format!("momentum {}", norm.momentum));
+            }
+        }
+        Op::Dropout { rate } | Op::DropPath { rate } => parts.push(format!("p = {rate}")),
         Op::Delay { steps, .. } => {
             parts.push(format!("{}, {steps} before", node.inputs.join(", ")));
         }
@@ -312,14 +331,49 @@ fn detail(node: &Node, varies: bool) -> String {
                     lif.leak_multiplier, lif.leak_shift, lif.guard_bits
                 ));
                 parts.extend(levels(lif.spike));
+                match lif.reset {
+                    GridReset::Hard => {}
+                    GridReset::Soft => parts.push("soft reset".into()),
+                    GridReset::None => parts.push("no reset".into()),
+                }
+                if lif.initial {
+                    parts.push("v₀ per channel".into());
+                }
+                if let GridSynapse::Current { multiplier, shift } = lif.synapse {
+                    parts.push(format!("α = {multiplier}/2^{shift}"));
+                }
+                if let GridAdaptation::Threshold { multiplier, shift } = lif.adaptation {
+                    parts.push(format!("ρ = {multiplier}/2^{shift}"));
+                }
             }
         },
-        _ => {}
+        Op::Input { .. }
+        | Op::Linear { .. }
+        | Op::Scale
+        | Op::GlobalPool { .. }
+        | Op::Flatten
+        | Op::Add
+        | Op::Concat
+        | Op::ChannelSum { .. }
+        | Op::Mask { .. }
+        | Op::TimeMean
+        | Op::TimeLast
+        | Op::TimeMax => {}
+    }
+    parts.extend(node.initial.map(|initial| format!("begins {initial}")));
+    if node.frozen {
+        parts.push("frozen".into());
     }
     if !varies {
         parts.push("once".into());
     }
     parts.join(", ")
+}
+
+/// Zero padding, where it differs between the sides.
+fn lopsided(geometry: Geometry) -> Option<String> {
+    let [[top, left], [bottom, right]] = [geometry.padding, geometry.padding_after];
+    geometry.is_lopsided().then(|| format!("padding {top}×{left} before, {bottom}×{right} behind"))
 }
 
 /// Attributes that the name of the kind does not imply.
@@ -335,6 +389,7 @@ fn lif_attributes(lif: &Lif, parts: &mut Vec<String>) {
     parts.push(format!("{threshold}, {leak}"));
     parts.extend(levels(lif.spike));
     match lif.reset {
+        Reset::Hard { potential } if potential != 0.0 => parts.push(format!("v_r = {potential}")),
         Reset::Hard { .. } => {}
         Reset::Soft => parts.push("soft reset".into()),
         Reset::None => parts.push("no reset".into()),

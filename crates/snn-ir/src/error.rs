@@ -29,7 +29,7 @@ pub enum Error {
         input: String,
     },
     /// A node has the wrong number of inputs.
-    #[error("node `{node}` ({op}): expected {expected} inputs, found {found}")]
+    #[error("node `{node}` ({op}): expected {expected}, found {found}")]
     Arity {
         /// The node.
         node: String,

@@ -57,11 +57,7 @@ impl Draft {
 
     /// `wanted`, or that with as many primes as it takes to be the name of no node.
     pub(crate) fn free_name(&self, wanted: String) -> String {
-        let mut name = wanted;
-        while self.graph.node(&name).is_some() {
-            name.push('\'');
-        }
-        name
+        free_name(wanted, |name| self.graph.node(name).is_some())
     }
 
     /// Channels of every node.
@@ -70,6 +66,15 @@ impl Draft {
         let counts = self.graph.nodes.iter().zip(&resolved.nodes);
         Ok(counts.map(|(node, info)| (node.name.clone(), info.shape[0])).collect())
     }
+}
+
+/// `wanted`, or that with as many primes as it takes to be a name that is not taken.
+pub(crate) fn free_name(wanted: String, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut name = wanted;
+    while is_taken(&name) {
+        name.push('\'');
+    }
+    name
 }
 
 /// A weight of one value for each channel.

@@ -48,7 +48,7 @@ fn main() -> Result<()> {
         .iter()
         .flat_map(|&mean| std::iter::repeat_n(mean, height * width));
     let (grey, mut frame) = (grey.collect::<Vec<u8>>(), vec![0; channels * height * width]);
-    for (window, events) in windows(&events, micros).enumerate() {
+    for (window, events) in windows(&events, micros)?.enumerate() {
         let scores = if channels == 2 {
             session.push_events(&mut state, events)?
         } else {

@@ -116,7 +116,7 @@ fn the_examples_in_c_run_with_either_library() {
 fn windows_of(model: &Path, events: &[Event], micros: u64) -> String {
     let mut session = Deployment::load(model).unwrap().session();
     let (mut state, mut until) = (session.rest(), events[0].t);
-    let lines = windows(events, micros.try_into().unwrap()).map(|window| {
+    let lines = windows(events, micros.try_into().unwrap()).unwrap().map(|window| {
         until += i64::try_from(micros).unwrap();
         let best = session.push_events(&mut state, window).unwrap().prediction();
         let (count, name) = (window.len(), best.label());
@@ -151,17 +151,27 @@ fn the_examples_run_a_recording_as_its_events_arrive() {
     };
     let expected = windows_of(&model, &events, 500);
     assert!(expected.lines().count() > 15 && expected.contains(" 0 events"), "{expected}");
-    let mut programs = Vec::new();
-    if is_here("cc") {
-        programs.push(compiled("events", shared_name(), folder.path()));
+    let programs = || {
+        let mut programs = Vec::new();
+        if is_here("cc") {
+            programs.push(compiled("events", shared_name(), folder.path()));
+        }
+        if is_here("python3") {
+            let mut python = Command::new("python3");
+            python.arg(root().join("examples/python/events.py"));
+            python.env("SNN_LIBRARY", libraries().join(shared_name()));
+            programs.push(python);
+        }
+        programs
+    };
+    // The first event once more, after those of later windows.
+    for mut program in programs() {
+        let late = run(&mut program, &[&bytes, &bytes[..5]].concat());
+        let message = String::from_utf8(late.stderr).unwrap();
+        assert_eq!(late.status.code(), Some(1), "{program:?}");
+        assert!(message.starts_with("an event at 7 us, after the window"), "{message}");
     }
-    if is_here("python3") {
-        let mut python = Command::new("python3");
-        python.arg(root().join("examples/python/events.py"));
-        python.env("SNN_LIBRARY", libraries().join(shared_name()));
-        programs.push(python);
-    }
-    for mut program in programs {
+    for mut program in programs() {
         let whole = run(&mut program, &bytes);
         assert!(whole.status.success(), "{whole:?}");
         assert_eq!(String::from_utf8(whole.stdout).unwrap(), expected, "{program:?}");
@@ -174,7 +184,8 @@ fn the_examples_run_a_recording_as_its_events_arrive() {
             assert streamed == m.session().run_events([e, [], e[:1]])\n\
             s.restart(); first = s.push_events(e); s.restart(); assert s.push_events(e) == first\n\
             for wrong in (lambda: s.run_events([e]), lambda: s.push_events([Event(0, 4, 0, 1)]),\n\
-            \x20       lambda: s.push_events([Event(0, -1, 0, 1)])):\n\
+            \x20       lambda: s.push_events([Event(0, -1, 0, 1)]),\n\
+            \x20       lambda: s.push_events([Event(0, 1, 0, -1)])):\n\
             \x20   try: wrong()\n\
             \x20   except SnnError as error: assert str(error)\n\
             \x20   else: raise AssertionError('taken')\n";

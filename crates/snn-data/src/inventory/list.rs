@@ -158,7 +158,7 @@ pub(super) fn parts(root: &Path, set: DatasetName) -> Vec<Part> {
     let splits = [Split::Train, Split::Test];
     #[cfg(not(all(feature = "recordings", feature = "pictures")))]
     let not_compiled = |feature: &'static str| {
-        let error = || crate::Error::NotCompiled { dataset: set.as_str(), feature };
+        let error = || Error::NotCompiled { dataset: set.as_str(), feature };
         splits.map(|split| counted(split, root.to_owned(), Err(error()))).to_vec()
     };
     match spec.form {

@@ -110,3 +110,59 @@ fn what_a_stream_cannot_be_is_said() {
     assert!(error.contains("a sensor of 4x4"), "{error}");
     assert!(frames(stream, &[]).is_empty(), "no event, no frame");
 }
+
+/// Events out of order: the frames of the whole recording, or an error, never other frames.
+#[test]
+fn an_event_of_an_earlier_frame_is_refused() {
+    let sensor = SensorSize { width: 4, height: 4 };
+    let recording = |times: &[i64]| {
+        let mut events = Events::new(sensor);
+        for (x, &t) in (0..4).cycle().zip(times) {
+            events.push(Event { t, x, y: 0, polarity: true }).unwrap();
+        }
+        events
+    };
+    let whole = |slicing: Slicing, events: &Events| -> Vec<u8> {
+        let frames = Framing { slicing, size: None }.frames(events).unwrap();
+        frames.iter().map(|&count| u8::try_from(count).unwrap()).collect()
+    };
+    let counts = |stream: FrameStream, events: &Events| -> Vec<u8> {
+        let pieces = [events.slice(0..3).unwrap(), events.slice(3..events.len()).unwrap()];
+        frames(stream, &pieces).iter().flat_map(|frame| frame.4.clone()).collect()
+    };
+    // Late within its frame, and where frames are so many events: as they are counted at once.
+    let events = recording(&[100, 103, 109, 101, 110, 119, 111, 120]);
+    let stream = FrameStream::new(sensor, None, Window::Micros(10)).unwrap();
+    let by_time = Slicing::Duration { micros: 10 };
+    assert_eq!(counts(stream, &events), whole(by_time, &events));
+    let events = recording(&[100, 103, 119, 101, 110, 90, 111, 120]);
+    let stream = FrameStream::new(sensor, None, Window::Events(3)).unwrap();
+    let by_number = Slicing::Count { events: 3 };
+    assert_eq!(counts(stream, &events), whole(by_number, &events));
+    // Of an earlier frame, in the same piece or in the next.
+    for (times, late) in [(&[100, 119, 109, 120], 109), (&[100, 103, 119, 109], 109)] {
+        let events = recording(times);
+        for stream in [
+            FrameStream::new(sensor, None, Window::Micros(10)).unwrap(),
+            FrameStream::new(sensor, None, Window::Micros(10)).unwrap().of_recording(3, 100),
+        ] {
+            let mut stream = stream;
+            let error = [0..3, 3..4].into_iter().find_map(|range| {
+                let piece = events.slice(range).unwrap();
+                stream.push(&piece, &mut |_| Ok::<(), Error>(())).err()
+            });
+            let error = error.unwrap().to_string();
+            assert!(
+                error.contains("the frame of now began at 110 µs")
+                    && error.contains("sort the recording by time")
+                    && error.contains(&format!("one at {late} µs")),
+                "{error}"
+            );
+        }
+    }
+    // Before the first: where it began is not known to have been too late until then.
+    let mut stream = FrameStream::new(sensor, None, Window::Micros(10)).unwrap();
+    let events = recording(&[100, 99]);
+    let error = stream.push(&events, &mut |_| Ok::<(), Error>(())).unwrap_err().to_string();
+    assert!(error.contains("began at 100 µs") && error.contains("one at 99 µs"), "{error}");
+}

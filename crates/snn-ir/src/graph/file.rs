@@ -116,14 +116,16 @@ fn nodes(file: Nodes) -> Result<Graph> {
 }
 
 /// Windows may be written as one number for all axes (`kernel = 3`): it becomes as many as the
-/// lists beside it have, or as images have axes.
+/// lists beside it have, or as images have axes. A list of paddings says nothing: one of two
+/// entries may be of two axes, or of both sides of one.
 fn spread(node: &mut Value, axes: usize) {
     const KEYS: [&str; 4] = ["kernel", "stride", "padding", "dilation"];
     let Some(op) = node.get_mut("op").and_then(Value::as_object_mut) else { return };
     if !matches!(op.get("op").and_then(Value::as_str), Some("conv" | "pool")) {
         return;
     }
-    let lengths = KEYS.iter().filter_map(|&key| op.get(key)?.as_array().map(Vec::len));
+    let lists = KEYS.iter().filter(|&&key| key != "padding");
+    let lengths = lists.filter_map(|&key| op.get(key)?.as_array().map(Vec::len));
     let length = lengths.max().unwrap_or(axes).clamp(1, 2);
     for key in KEYS {
         if let Some(value) = op.get_mut(key).filter(|value| value.is_u64()) {
@@ -169,6 +171,22 @@ mod tests {
             assert_eq!(graph(op).unwrap(), graph(listed).unwrap(), "{op}");
         }
         assert!(matches!(graph(listed).unwrap().nodes[1].op, Op::Conv(_)));
+        // Of a signal two paddings are those of both sides.
+        let signal = |window: &str| {
+            Graph::from_toml(&format!(
+                "nodes = [\n{{ name = 'image', op = {{ op = 'input', shape = [1, 8] }} }},\n\
+                 {{ name = 'conv', op = {{ op = 'conv', channels = 4, {window} }} }},\n\
+                 {{ name = 'act', op = {{ op = 'activation', site = {{ kind = 'lif' }} }} }},\n\
+                 {{ name = 'pool', op = {{ op = 'global_pool', pool = 'sum' }} }},\n\
+                 {{ name = 'fc', op = {{ op = 'linear', features = 2 }} }},\n\
+                 {{ name = 'head', op = {{ op = 'time_mean' }} }},\n]"
+            ))
+        };
+        let sided = signal("kernel = 4, padding = [1, 2]").unwrap();
+        assert_eq!(sided, signal("kernel = [4], stride = [1], padding = [1, 2]").unwrap());
+        assert_eq!(sided.shapes().unwrap()[1], [4, 8]);
+        let sided = "{ op = 'conv', channels = 4, kernel = 3, stride = 2, padding = [0, 0, 1, 1] }";
+        assert_eq!(graph(sided).unwrap().shapes().unwrap()[1], [4, 4, 4]);
         assert!(graph("{ op = 'conv', channels = 4, kernel = -3 }").is_err());
     }
 

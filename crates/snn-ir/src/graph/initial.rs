@@ -4,6 +4,7 @@ use super::{Node, Op};
 use crate::error::{Error, Result};
 use crate::site::parts::{Initial, PartSpec};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The law of the first weights of a convolution or linear layer, where it is not the usual one
 /// ([`Graph::initial_weights`](crate::Graph::initial_weights)). In a file: `"dirac"`,
@@ -49,6 +50,20 @@ pub enum InitialWeights {
 
 /// Added to the eigenvalues of [`InitialWeights::Whitening`] (Jordan 2024).
 pub const WHITENING_EPS: f64 = 5e-4;
+
+impl fmt::Display for InitialWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant(value) => write!(f, "constant {value}"),
+            Self::Normal(deviation) => write!(f, "normal, σ = {deviation}"),
+            Self::Uniform(bound) => write!(f, "uniform in ±{bound}"),
+            Self::KaimingUniform => f.write_str("Kaiming uniform"),
+            Self::Dirac => f.write_str("Dirac"),
+            Self::Whitening => f.write_str("whitening"),
+            Self::Voting => f.write_str("voting"),
+        }
+    }
+}
 
 impl InitialWeights {
     /// Gives a weight of a node of operation `op` its first values.

@@ -361,8 +361,12 @@ impl Conv {
     /// zero more than before the first where their number is odd.
     #[must_use]
     pub fn with_same_padding(mut self, input: &[usize]) -> Self {
-        let extents: Vec<usize> =
-            self.kernel.iter().zip(&self.dilation).map(|(k, d)| (k - 1) * d + 1).collect();
+        let extents: Vec<usize> = self
+            .kernel
+            .iter()
+            .zip(&self.dilation)
+            .map(|(&kernel, &dilation)| extent(kernel, dilation))
+            .collect();
         self.padding = same_padding(input, &extents, &self.stride);
         self
     }
@@ -492,11 +496,16 @@ pub(super) fn sides(padding: &[usize], rank: usize) -> (&[usize], &[usize]) {
     if padding.len() == 2 * rank { padding.split_at(rank) } else { (padding, padding) }
 }
 
+/// Positions that a kernel of a dilation spans; what cannot be is refused with the graph.
+pub(super) fn extent(kernel: usize, dilation: usize) -> usize {
+    kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1)
+}
+
 /// "Same" padding of windows of these extents over an input `[C, …]`.
 fn same_padding(input: &[usize], extents: &[usize], strides: &[usize]) -> Vec<usize> {
     let total = input.iter().skip(1).zip(extents).zip(strides).map(|((&size, extent), &stride)| {
         let last = (size.div_ceil(stride.max(1)).max(1) - 1) * stride;
-        (last + extent).saturating_sub(size)
+        last.saturating_add(*extent).saturating_sub(size)
     });
     let total: Vec<usize> = total.collect();
     let before: Vec<usize> = total.iter().map(|total| total / 2).collect();

@@ -21,8 +21,8 @@ use std::path::Path;
 /// the earliest version that says all of it: 1, 2 with an encoder or the options of a conversion,
 /// or 3 with operations or attributes that readers of version 2 do not know: nodes that say how
 /// their weights begin or that they are frozen, a norm without scale or with a momentum, padding of
-/// each side, a first membrane, delays, heads other than the mean, dropout, masks, the framing of
-/// recordings.
+/// each side, a first membrane, delays, heads other than the mean, dropout, masks, channel sums,
+/// the framing of recordings.
 pub const VERSION: u32 = 3;
 /// The largest header (graph and list of weights) a file may have, in bytes; a limit for
 /// untrusted files. JSON takes up to fifty times its size while it is read.
@@ -167,8 +167,17 @@ fn is_of_version_3(node: &Node) -> bool {
         | Op::Dropout { .. }
         | Op::DropPath { .. }
         | Op::Delay { .. }
+        | Op::ChannelSum { .. }
         | Op::Mask { .. } => true,
-        _ => false,
+        Op::Input { .. }
+        | Op::Linear { .. }
+        | Op::Scale
+        | Op::GlobalPool { .. }
+        | Op::Flatten
+        | Op::Add
+        | Op::Concat
+        | Op::Activation { .. }
+        | Op::TimeMean => false,
     };
     newer || node.initial.is_some() || node.frozen
 }

@@ -145,7 +145,7 @@ pub enum KeyError {
         /// Those that it has.
         known: &'static [&'static str],
     },
-    /// A value is of another type.
+    /// A value is of another type; the text begins with the key.
     #[error("{0}")]
     Value(String),
     /// A value is out of range.
@@ -159,6 +159,10 @@ pub enum KeyError {
         found: String,
     },
 }
+
+/// The most blocks of a network, or layers of a part of one: a graph has at most
+/// [`MAX_NODES`](crate::MAX_NODES) nodes, and a key must not ask for a list without end.
+const MAX_LAYERS: u64 = 1000;
 
 impl BuiltIn {
     /// The network of this kind with its default parameters.
@@ -182,6 +186,17 @@ impl BuiltIn {
         if let Some(key) = keys.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(KeyError::Unknown { key: key.clone(), known });
         }
+        for (key, value) in &keys {
+            // JSON has no such numbers: what reads a config makes them null.
+            if value.is_null() {
+                return Err(KeyError::Value(format!(
+                    "`{key}` must be a value, and a number finite, found none, NaN or infinity"
+                )));
+            }
+            let alone = Map::from_iter([(key.clone(), value.clone())]);
+            let one = network.clone().with(alone);
+            one.map_err(|error| KeyError::Value(format!("`{key}`: {error}")))?;
+        }
         let network = network.with(keys).map_err(|error| KeyError::Value(error.to_string()))?;
         let built_in = Self { kind, network };
         for (key, value) in built_in.keys() {
@@ -202,6 +217,15 @@ impl BuiltIn {
                 Some(factor) if factor > 0.0 && factor <= 1e3 => Ok(()),
                 _ => fail("a factor above 0, at most 1000"),
             },
+            ("dropout" | "drop_path", value) => match value.as_f64() {
+                Some(rate) if (0.0..1.0).contains(&rate) => Ok(()),
+                _ => fail("at least 0 and below 1"),
+            },
+            // Each of them is one node or more, however few values they have.
+            ("depth" | "convolutions", value) => match value.as_u64() {
+                Some(count) if (1..=MAX_LAYERS).contains(&count) => Ok(()),
+                _ => fail("1 to 1000"),
+            },
             (_, Value::Number(number)) if number.is_u64() && !is_size(value) => {
                 fail("1 to 1048576")
             }
@@ -211,9 +235,8 @@ impl BuiltIn {
                 fail("a list of one stage or more")
             }
             ("blocks" | "layers", Value::Array(values)) => {
-                let most = 1000;
                 let sum: u64 = values.iter().filter_map(Value::as_u64).fold(0, u64::saturating_add);
-                if values.len() > 32 || sum > most || !values.iter().all(is_size) {
+                if values.len() > 32 || sum > MAX_LAYERS || !values.iter().all(is_size) {
                     return fail("a list of at most 32 stages of 1 or more, together at most 1000");
                 }
                 Ok(())

@@ -27,6 +27,8 @@ pub use spike_driven::SpikeDrivenTransformer;
 pub use stem::Stem;
 pub use vgg::Vgg;
 
+use crate::graph::GraphBuilder;
+
 /// Channels times a factor, rounded; at least one.
 #[expect(
     clippy::cast_possible_truncation,
@@ -35,6 +37,20 @@ pub use vgg::Vgg;
 )]
 fn widened(channels: usize, factor: f64) -> usize {
     ((channels as f64 * factor).round() as usize).max(1)
+}
+
+/// Dropout `name` of the tip, where there is any.
+fn dropout(net: &mut GraphBuilder, name: &str, rate: f64) {
+    if rate > 0.0 {
+        net.dropout(name, rate);
+    }
+}
+
+/// Drop-path `name` of the tip, the end of a branch, where there is any.
+fn drop_path(net: &mut GraphBuilder, name: &str, rate: f64) {
+    if rate > 0.0 {
+        net.drop_path(name, rate);
+    }
 }
 
 /// Channels of a stage, each twice as wide as the one before.

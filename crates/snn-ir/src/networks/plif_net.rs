@@ -1,13 +1,14 @@
 //! PLIF-nets.
 
+use super::dropout;
 use crate::graph::{Conv, Graph, GraphBuilder, Op, PoolKind};
 use crate::site::Lif;
 use serde::{Deserialize, Serialize};
 
 /// The network of the parametric LIF neuron (Fang 2021, `ICCV`, table 1): stages of 3×3
 /// convolutions of one width, each with a max pooling of 2×2 after it, two fully connected layers
-/// without bias, and a vote: each class is the mean of `votes` neurons in a row. The default is
-/// that of CIFAR-10.
+/// without bias behind a dropout each, and a vote: each class is the mean of `votes` neurons in a
+/// row. The default is that of CIFAR-10.
 ///
 /// The paper's sites have a learned leak: `neuron.leak = { kind = "learned", initial = 0.5 }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub struct PlifNet {
     pub hidden: usize,
     /// Neurons that vote for each class.
     pub votes: usize,
+    /// Rate of the dropout before each of the two fully connected layers; 0 for none.
+    pub dropout: f64,
     /// Every site, before a policy changes some.
     #[serde(skip)]
     pub neuron: Lif,
@@ -41,13 +44,15 @@ impl Default for PlifNet {
             layers: vec![3, 3],
             hidden: 2048,
             votes: 10,
+            dropout: 0.5,
             neuron: Lif::default(),
         }
     }
 }
 
 impl PlifNet {
-    pub(super) const KEYS: &'static [&'static str] = &["width", "layers", "hidden", "votes"];
+    pub(super) const KEYS: &'static [&'static str] =
+        &["width", "layers", "hidden", "votes", "dropout"];
 
     /// The one of MNIST, Fashion-MNIST and N-MNIST.
     pub fn of_mnist() -> Self {
@@ -76,7 +81,9 @@ impl PlifNet {
             net.pool(&format!("pool{}", stage + 1), PoolKind::Max, 2);
         }
         let linear = |features| Op::Linear { features, bias: false };
-        net.flatten("flat").op("fc1", linear(self.hidden)).site("fc1.act");
+        dropout(net.flatten("flat"), "drop1", self.dropout);
+        net.op("fc1", linear(self.hidden)).site("fc1.act");
+        dropout(&mut net, "drop2", self.dropout);
         net.op("fc2", linear(self.classes.saturating_mul(self.votes))).site("fc2.act");
         net.voting("vote", self.classes).finish()
     }

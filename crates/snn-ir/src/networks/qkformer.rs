@@ -1,5 +1,6 @@
 //! `QKFormer`s with Q-K attention alone.
 
+use super::drop_path;
 use crate::graph::{Conv, Graph, GraphBuilder, InitialWeights, Op, PoolKind, Window};
 use crate::site::{Lif, Site, Threshold};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ pub struct QkFormer {
     pub heads: usize,
     /// Channels between the two convolutions after attention, as a multiple of those of the stage.
     pub mlp: usize,
+    /// Rate of the drop-path of each branch, of attention and of the convolutions after it; 0 for
+    /// none.
+    pub drop_path: f64,
     /// Every site, before a policy changes some.
     #[serde(skip)]
     pub neuron: Lif,
@@ -44,13 +48,15 @@ impl Default for QkFormer {
             blocks: vec![1, 1, 2],
             heads: 8,
             mlp: 4,
+            drop_path: 0.0,
             neuron: Lif::default(),
         }
     }
 }
 
 impl QkFormer {
-    pub(super) const KEYS: &'static [&'static str] = &["width", "blocks", "heads", "mlp"];
+    pub(super) const KEYS: &'static [&'static str] =
+        &["width", "blocks", "heads", "mlp", "drop_path"];
 
     /// The graph; what does not fit in it is said when it is resolved.
     pub fn build(&self) -> Graph {
@@ -83,7 +89,7 @@ impl QkFormer {
         net.at(&stream).conv_site(&at("k"), Conv::square(channels, 1, 1));
         net.mask(&at("mask"), &at("act"), &at("k.act"));
         net.conv_site(&at("out"), Conv { bias: true, ..Conv::square(channels, 1, 1) });
-        net.add(&at("add"), &[&stream, &at("out.act")]);
+        self.join(net, name, &stream);
     }
 
     /// Two 1×1 convolutions with their residual sum.
@@ -93,7 +99,14 @@ impl QkFormer {
         let conv = |channels| Conv { bias: true, ..Conv::square(channels, 1, 1) };
         net.conv_site(&at("1"), conv(channels.saturating_mul(self.mlp)));
         net.conv_site(&at("2"), conv(channels));
-        net.add(&at("add"), &[&stream, &at("2.act")]);
+        self.join(net, name, &stream);
+    }
+
+    /// The residual sum of the tip, the end of a branch, with the stream before it.
+    fn join(&self, net: &mut GraphBuilder, name: &str, stream: &str) {
+        drop_path(net, &format!("{name}.drop"), self.drop_path);
+        let branch = net.tip().to_string();
+        net.add(&format!("{name}.add"), &[stream, &branch]);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Spike-driven transformers.
 
+use super::drop_path;
 use crate::graph::{Conv, Graph, GraphBuilder, Op, PoolKind, Window};
 use crate::site::{Lif, Site, Threshold};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct SpikeDrivenTransformer {
     pub depth: usize,
     /// Channels between the two convolutions after attention, as a multiple of the width.
     pub mlp: usize,
+    /// Rate of the drop-path of each branch, of attention and of the convolutions after it; 0 for
+    /// none.
+    pub drop_path: f64,
     /// Every site, before a policy changes some.
     #[serde(skip)]
     pub neuron: Lif,
@@ -35,12 +39,13 @@ pub struct SpikeDrivenTransformer {
 impl Default for SpikeDrivenTransformer {
     fn default() -> Self {
         let neuron = Lif::default();
-        Self { input: [3, 32, 32], classes: 10, width: 512, depth: 2, mlp: 4, neuron }
+        let (input, width, depth, mlp) = ([3, 32, 32], 512, 2, 4);
+        Self { input, classes: 10, width, depth, mlp, drop_path: 0.0, neuron }
     }
 }
 
 impl SpikeDrivenTransformer {
-    pub(super) const KEYS: &'static [&'static str] = &["width", "depth", "mlp"];
+    pub(super) const KEYS: &'static [&'static str] = &["width", "depth", "mlp", "drop_path"];
 
     /// The graph; what does not fit in it is said when it is resolved.
     pub fn build(&self) -> Graph {
@@ -75,7 +80,7 @@ impl SpikeDrivenTransformer {
         net.site_of(&at("kv.act"), Site::Lif(Lif { threshold, ..self.neuron.clone() }));
         net.mask(&at("mask"), &at("kv.act"), &at("q.act"));
         net.conv_norm(&at("out"), Conv { bias: true, ..Conv::square(self.width, 1, 1) });
-        net.add(&at("add"), &[&stream, &at("out.bn")]);
+        self.join(net, name, &stream);
     }
 
     /// Two 1×1 convolutions, each behind a site, with their membrane shortcut.
@@ -85,6 +90,13 @@ impl SpikeDrivenTransformer {
         let conv = |channels| Conv { bias: true, ..Conv::square(channels, 1, 1) };
         net.site(&at("act1")).conv_norm(&at("1"), conv(self.width.saturating_mul(self.mlp)));
         net.site(&at("act2")).conv_norm(&at("2"), conv(self.width));
-        net.add(&at("add"), &[&stream, &at("2.bn")]);
+        self.join(net, name, &stream);
+    }
+
+    /// The membrane shortcut: the sum of the tip, the end of a branch, with the stream before it.
+    fn join(&self, net: &mut GraphBuilder, name: &str, stream: &str) {
+        drop_path(net, &format!("{name}.drop"), self.drop_path);
+        let branch = net.tip().to_string();
+        net.add(&format!("{name}.add"), &[stream, &branch]);
     }
 }

@@ -1,5 +1,6 @@
 //! VGGs, for images and for frames of events.
 
+use super::dropout;
 use crate::graph::{Conv, Graph, GraphBuilder, PoolKind};
 use crate::site::Lif;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Vgg {
     pub pool: PoolKind,
     /// Outputs of fully connected layers with sites before the classifier.
     pub hidden: Vec<usize>,
+    /// Rate of the dropout before each fully connected layer; 0 for none.
+    pub dropout: f64,
     /// Every site, before a policy changes some.
     #[serde(skip)]
     pub neuron: Lif,
@@ -35,13 +38,14 @@ impl Default for Vgg {
             stages: stages.map(<[usize]>::to_vec).to_vec(),
             pool: PoolKind::Max,
             hidden: Vec::new(),
+            dropout: 0.0,
             neuron: Lif::default(),
         }
     }
 }
 
 impl Vgg {
-    pub(super) const KEYS: &'static [&'static str] = &["stages", "pool", "hidden"];
+    pub(super) const KEYS: &'static [&'static str] = &["stages", "pool", "hidden", "dropout"];
 
     /// VGG-16 for CIFAR.
     pub fn of_16() -> Self {
@@ -73,9 +77,11 @@ impl Vgg {
         }
         net.flatten("flat");
         for (layer, &features) in self.hidden.iter().enumerate() {
+            dropout(&mut net, &format!("drop{}", layer + 1), self.dropout);
             net.linear(&format!("hidden{}", layer + 1), features);
             net.site(&format!("hidden{}.act", layer + 1));
         }
+        dropout(&mut net, &format!("drop{}", self.hidden.len() + 1), self.dropout);
         net.linear("fc", self.classes).finish()
     }
 }

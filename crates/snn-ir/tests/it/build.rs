@@ -126,7 +126,7 @@ fn refusal(build: impl FnOnce(&mut GraphBuilder)) -> String {
 #[test]
 fn nonsense_is_said_with_the_name_of_its_node() {
     let cases: [(&str, Build); 8] = [
-        ("node `c`: groups must be a divisor of the channels, found 1 of 0", |net| {
+        ("node `c`: channels must be at least 1, found 0", |net| {
             net.conv("c", Conv::square(0, 3, 1)).flatten("f").linear("fc", 2);
         }),
         ("node `c`: expected [C] and 1 spatial axes", |net| {

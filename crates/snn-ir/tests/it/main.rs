@@ -12,5 +12,6 @@ mod mask;
 mod naive;
 mod networks;
 mod random;
+mod refusals;
 mod resolve;
 mod tiny;

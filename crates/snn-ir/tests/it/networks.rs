@@ -121,6 +121,108 @@ fn keys_are_those_that_are_written_out() {
 }
 
 #[test]
+fn keys_are_refused_out_of_their_range() {
+    let refusal = |kind: &str, key: &str, value: Value| {
+        let keys = Map::from_iter([(key.to_string(), value)]);
+        BuiltIn::with_keys(kind, keys).unwrap_err().to_string()
+    };
+    // Each of them is a node or more, so a large one would be a graph without end.
+    for (kind, key) in [("spike_driven_transformer", "depth"), ("airbench94", "convolutions")] {
+        for count in [0, 1001, 1 << 20] {
+            let found = refusal(kind, key, json!(count));
+            assert_eq!(found, format!("`{key}` must be 1 to 1000, found {count}"));
+        }
+        with(kind, &json!({ key: 1000 }));
+    }
+    let dropped = [
+        ("plif_net", "dropout"),
+        ("vggsnn", "dropout"),
+        ("qkformer", "drop_path"),
+        ("spike_driven_transformer", "drop_path"),
+    ];
+    for (kind, key) in dropped {
+        for rate in [json!(-0.1), json!(1), json!(1.5)] {
+            let found = refusal(kind, key, rate);
+            assert!(
+                found.starts_with(&format!("`{key}` must be at least 0 and below 1")),
+                "{found}"
+            );
+        }
+        with(kind, &json!({ key: 0 }));
+        with(kind, &json!({ key: 0.99 }));
+    }
+}
+
+#[test]
+fn values_of_another_type_are_refused_with_their_key() {
+    let refusal =
+        |kind: &str, value: Value| BuiltIn::with_keys(kind, keys(&value)).unwrap_err().to_string();
+    for (kind, value, expected) in [
+        ("vgg11", json!({ "pool": "max", "dropout": "half" }), "`dropout`: invalid type: string"),
+        ("resnet18", json!({ "width": 8, "blocks": 3 }), "`blocks`: invalid type: integer `3`"),
+        ("resnet18", json!({ "stem": "mnist" }), "`stem`: unknown variant `mnist`"),
+        // As a config has NaN and infinity.
+        ("vgg11", json!({ "dropout": f64::NAN }), "`dropout` must be a value, and a number finite"),
+        ("resnet18", json!({ "inner_width": null }), "`inner_width` must be a value"),
+    ] {
+        let found = refusal(kind, value);
+        assert!(found.starts_with(expected), "{found}");
+    }
+}
+
+#[test]
+fn dropout_stands_where_the_key_says() {
+    let nodes = |kind: &str, keys: Value, op: &str| -> Vec<(String, String)> {
+        let graph = with(kind, &keys).graph([3, 32, 32], 3, &Lif::default());
+        graph.resolve().unwrap();
+        let dropped = graph.nodes.iter().filter(|node| node.op.label() == op);
+        let reader = |name: &str| {
+            let reads = |node: &&snn_ir::Node| node.inputs.iter().any(|input| input == name);
+            graph.nodes.iter().find(reads).unwrap().name.clone()
+        };
+        dropped.map(|node| (node.inputs[0].clone(), reader(&node.name))).collect()
+    };
+    let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|&(from, to)| (from.to_string(), to.to_string())).collect()
+    };
+    // As published: Fang 2021 has dropout before both fully connected layers, TET none.
+    let both = pairs(&[("flat", "fc1"), ("fc1.act", "fc2")]);
+    assert_eq!(nodes("plif_net", json!({}), "dropout"), both);
+    assert_eq!(nodes("plif_net_gesture", json!({}), "dropout"), both);
+    assert!(nodes("vggsnn", json!({}), "dropout").is_empty());
+    let vgg = json!({ "hidden": [8], "dropout": 0.3 });
+    let before = pairs(&[("flat", "hidden1"), ("hidden1.act", "fc")]);
+    assert_eq!(nodes("vgg11", vgg, "dropout"), before);
+    let narrow = |rate: f64| json!({ "width": 64, "drop_path": rate });
+    let branches = pairs(&[
+        ("block1.attention.out.bn", "block1.attention.add"),
+        ("block1.mlp.2.bn", "block1.mlp.add"),
+        ("block2.attention.out.bn", "block2.attention.add"),
+        ("block2.mlp.2.bn", "block2.mlp.add"),
+    ]);
+    assert_eq!(nodes("spike_driven_transformer", narrow(0.1), "drop_path"), branches);
+    let found = nodes("qkformer", narrow(0.1), "drop_path");
+    assert_eq!(found.len(), 2 * 4, "attention and convolutions of four blocks");
+    assert_eq!(found[..1], pairs(&[("stage1.0.attention.out.act", "stage1.0.attention.add")]));
+    for kind in ["qkformer", "spike_driven_transformer"] {
+        assert!(nodes(kind, narrow(0.0), "drop_path").is_empty(), "{kind}");
+    }
+    // Nothing is counted differently.
+    for (kind, key) in [
+        ("plif_net", "dropout"),
+        ("vgg16", "dropout"),
+        ("qkformer", "drop_path"),
+        ("spike_driven_transformer", "drop_path"),
+    ] {
+        let counts = |rate: f64| {
+            let network = with(kind, &json!({ key: rate }));
+            network.graph([3, 32, 32], 10, &Lif::default()).counts().unwrap()
+        };
+        assert_eq!(counts(0.0), counts(0.4), "{kind}");
+    }
+}
+
+#[test]
 fn narrow_twins_have_the_same_structure() {
     for row in NETWORKS {
         let (wide, narrow) = (graph(row), narrow(row));

@@ -23,7 +23,9 @@ fn refusal(input: &[usize], op: Op) -> String {
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: input.to_vec() }, &[]);
     graph.push("op", op, &["image"]);
-    graph.shapes().unwrap_err().to_string()
+    let error = graph.shapes().unwrap_err().to_string();
+    assert!(error.starts_with("node `op`"), "{error}");
+    error
 }
 
 fn conv(kernel: &[usize], stride: &[usize], padding: &[usize], dilation: &[usize]) -> Op {
@@ -117,7 +119,14 @@ fn what_does_not_fit_says_what_was_expected() {
         &refusal(&[3, 4, 4], Op::Linear { features: 2, bias: false }),
         &["flatten first", "[3, 4, 4]"],
     );
-    has(&refusal(&[3, 4, 4], Op::TimeMean), &["[classes]"]);
+    has(
+        &refusal(&[3, 4, 4], Op::Linear { features: 0, bias: false }),
+        &["features must be at least 1"],
+    );
+    has(&refusal(&[3, 4, 4], Op::Conv(Conv::square(0, 3, 1))), &["channels must be at least 1"]);
+    for head in [Op::TimeMean, Op::TimeLast, Op::TimeMax] {
+        has(&refusal(&[3, 4, 4], head), &["[classes]"]);
+    }
     has(&refusal(&[3], Op::Add), &["node `op` (add): expected two or more inputs, found 1"]);
     has(&refusal(&[3], Op::BatchNorm(Norm::with_eps(f64::NAN))), &["eps must be positive"]);
     has(&refusal(&[3], Op::BatchNorm(Norm::with_eps(0.0))), &["eps must be positive"]);

@@ -1,7 +1,11 @@
 //! Batch norm into the layer before it, for every sign of κ, with and without a bias.
 
 use crate::network::{conv, exact, lif, linear, network, pool, quant, refused, values};
-use snn_ir::{Code, Conv, Graph, Model, Norm, Op, PoolKind, Tensor};
+use serde_json::json;
+use snn_ir::networks::BuiltIn;
+use snn_ir::{
+    Code, Conv, Form, Graph, Lif, Model, Norm, Op, PoolKind, Preprocessing, Signature, Tensor,
+};
 use snn_reparam::{Effect, convert};
 
 const EPS: f64 = 0.25;
@@ -231,6 +235,34 @@ fn dropout_is_removed() {
     damaged.graph_mut().nodes[last].inputs = vec!["d".into()];
     let error = damaged.validate().unwrap_err().to_string();
     assert!(error.contains("`d`") && error.contains("dropout is for training"), "{error}");
+}
+
+/// The dropout and drop-path of built-in networks go, and what is left is the network without.
+#[test]
+fn dropout_of_built_in_networks_is_removed() {
+    for (kind, keys, dropouts) in [
+        ("plif_net", json!({ "width": 4, "hidden": 12, "votes": 2, "dropout": 0.5 }), 2),
+        ("vgg11", json!({ "stages": [[4], [4]], "hidden": [6], "dropout": 0.25 }), 2),
+        ("qkformer", json!({ "width": 16, "heads": 2, "mlp": 1, "drop_path": 0.1 }), 8),
+        ("spike_driven_transformer", json!({ "width": 8, "mlp": 1, "drop_path": 0.1 }), 4),
+    ] {
+        let model = |rate: Option<f64>| {
+            let mut keys = keys.as_object().unwrap().clone();
+            if let Some(rate) = rate {
+                let key = if keys.contains_key("dropout") { "dropout" } else { "drop_path" };
+                keys.insert(key.into(), rate.into());
+            }
+            let network = BuiltIn::with_keys(kind, keys).unwrap();
+            let graph = network.graph([3, 8, 8], 2, &Lif::default());
+            let weights = graph.initial_weights(1).unwrap();
+            let preprocessing = Preprocessing::new(vec![128; 3], vec![64.0; 3]);
+            Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights)
+        };
+        let with = convert(&model(None), &Code::Unary.into()).unwrap();
+        assert_eq!(crate::network::lines(&with.plan, Effect::Removed).len(), dropouts, "{kind}");
+        let without = convert(&model(Some(0.0)), &Code::Unary.into()).unwrap();
+        assert_eq!(with.model, without.model, "{kind}");
+    }
 }
 
 /// A norm of a convolution that reads a sum of events: folded first, then split, with the bias

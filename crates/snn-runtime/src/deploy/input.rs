@@ -101,22 +101,37 @@ pub fn count_events(events: &[Event], shape: &[usize], pixels: &mut [u8]) -> Res
     Ok(())
 }
 
-/// Cuts events into windows of equal duration, from the time of the first on; empty ones count. An
-/// event that comes late, after one of a later window, is in the window in which it comes: nothing
-/// is lost. For windows of equal numbers of events take `chunks`.
+/// Cuts events into windows of equal duration, from the time of the first on; empty ones count.
+/// Within a window events may stand in any order. For windows of equal numbers of events take
+/// `chunks`.
 ///
 /// ```
 /// use snn_runtime::deploy::{Event, windows};
 /// let at = |t| Event { t, x: 0, y: 0, polarity: true };
-/// let events = [at(100), at(109), at(130), at(125)];
-/// let lengths: Vec<_> = windows(&events, 10.try_into()?).map(<[_]>::len).collect();
+/// let events = [at(100), at(109), at(135), at(130)];
+/// let lengths: Vec<_> = windows(&events, 10.try_into()?)?.map(<[_]>::len).collect();
 /// assert_eq!(lengths, [2, 0, 0, 2]);
-/// # Ok::<(), std::num::TryFromIntError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn windows(events: &[Event], micros: NonZeroU64) -> impl Iterator<Item = &[Event]> {
+///
+/// # Errors
+/// An event is of an earlier window than one before it.
+pub fn windows(events: &[Event], micros: NonZeroU64) -> Result<impl Iterator<Item = &[Event]>> {
     let first = events.first().map_or(0, |event| i128::from(event.t));
+    let mut begin = first;
+    for (index, event) in events.iter().enumerate() {
+        let t = i128::from(event.t);
+        if t < begin {
+            let expected = format!(
+                "an event at {begin} µs or later, where the window of the one before it begins \
+                 (sort events by time)"
+            );
+            return Err(Error::InputValue { index, expected, found: format!("one at {t} µs") });
+        }
+        begin = t - (t - begin) % i128::from(micros.get());
+    }
     let (mut rest, mut end) = (events, first);
-    std::iter::from_fn(move || {
+    Ok(std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
@@ -125,7 +140,7 @@ pub fn windows(events: &[Event], micros: NonZeroU64) -> impl Iterator<Item = &[E
         let (window, later) = rest.split_at(count);
         rest = later;
         Some(window)
-    })
+    }))
 }
 
 impl Session {
@@ -161,7 +176,7 @@ impl Session {
     /// # use snn_runtime::deploy::{Event, windows};
     /// # let events: Vec<Event> = vec![];
     /// let mut session = Deployment::load("gesture.safetensors")?.session();
-    /// let slices: Vec<&[Event]> = windows(&events, 20_000.try_into()?).collect();
+    /// let slices: Vec<&[Event]> = windows(&events, 20_000.try_into()?)?.collect();
     /// let class = session.run_events(&slices)?.argmax();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

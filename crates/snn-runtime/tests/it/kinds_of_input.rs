@@ -85,7 +85,26 @@ proptest! {
 
     #[test]
     fn events_are_counted_and_lost_nowhere(events in events(), micros in 1..30_u64) {
-        let slices: Vec<&[Event]> = windows(&events, micros.try_into().unwrap()).collect();
+        let mut events = events;
+        let window_of = |t: i64| (t - events[0].t).unsigned_abs() / micros;
+        let out_of_order = |pair: &[Event]| pair[1].t < pair[0].t;
+        let first_late = (1..events.len()).find(|&index| {
+            let latest = events[..index].iter().map(|event| event.t).max().unwrap();
+            let (t, first) = (events[index].t, events[0].t);
+            t < first || window_of(t) < window_of(latest)
+        });
+        // Refused at the first event of an earlier window, and only then.
+        let found = windows(&events, micros.try_into().unwrap()).map(drop);
+        match (found, first_late) {
+            (Ok(()), None) => {}
+            (Err(snn_ir::Error::InputValue { index, .. }), Some(late)) => {
+                prop_assert_eq!(index, late);
+                prop_assert!(events.windows(2).any(out_of_order));
+                events.sort_by_key(|event| event.t);
+            }
+            (found, late) => prop_assert!(false, "{found:?}, {late:?}"),
+        }
+        let slices: Vec<&[Event]> = windows(&events, micros.try_into().unwrap()).unwrap().collect();
         let joined: Vec<Event> = slices.concat();
         prop_assert_eq!(&joined, &events);
         if let Some(first) = events.first() {
@@ -226,7 +245,11 @@ fn a_model_whose_macro_steps_no_memory_holds_is_refused_before_any_is_asked_for(
 fn windows_of_far_times_do_not_overflow() {
     let at = |t| Event { t, x: 0, y: 0, polarity: true };
     let events = [at(i64::MIN), at(i64::MAX)];
-    let slices: Vec<_> = windows(&events, u64::MAX.try_into().unwrap()).map(<[_]>::len).collect();
+    let windows_of = |events, micros: u64| windows(events, micros.try_into().unwrap());
+    let slices: Vec<_> = windows_of(&events, u64::MAX).unwrap().map(<[_]>::len).collect();
     assert_eq!(slices, [1, 1]);
-    assert_eq!(windows(&[], 1.try_into().unwrap()).count(), 0);
+    assert_eq!(windows_of(&[], 1).unwrap().count(), 0);
+    let events = [at(i64::MAX), at(i64::MIN)];
+    let error = windows_of(&events, 1).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("value 1") && error.contains("sort events by time"), "{error}");
 }

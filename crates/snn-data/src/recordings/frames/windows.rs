@@ -8,10 +8,10 @@ use crate::{Error, Result};
 /// Where one frame of a stream ends and the next begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// So many events each.
+    /// So many events each, in the order in which they come, whatever their times are.
     Events(usize),
-    /// So many µs each. An event that is late, after one of a later frame, is in the frame in which
-    /// it comes.
+    /// So many µs each. Within a frame events may come in any order; one of an earlier frame, which
+    /// is complete, is refused.
     Micros(u64),
 }
 
@@ -97,7 +97,7 @@ impl FrameStream {
 
     /// The same with so many frames in all, of which the last takes what is left; windows of time
     /// begin at `first`, the earliest time of the recording. With the window of its length and span
-    /// these are the frames of [`Framing`](super::Framing) of a recording in the order of time.
+    /// these are the frames of [`Framing`](super::Framing).
     #[must_use]
     pub fn of_recording(mut self, frames: u64, first: i64) -> Self {
         self.limit = Some(frames);
@@ -113,7 +113,8 @@ impl FrameStream {
     /// Adds events; `each` is given every frame that they complete.
     ///
     /// # Errors
-    /// [`Error::InvalidEvents`] for events of another sensor; what `each` returns.
+    /// [`Error::InvalidEvents`] for events of another sensor, and with windows of time for one of
+    /// an earlier frame; what `each` returns.
     pub fn push<E: From<Error>>(
         &mut self,
         events: &Events,
@@ -137,6 +138,18 @@ impl FrameStream {
                         }
                     }
                     Window::Micros(micros) => {
+                        // A frame that was given away takes no more events.
+                        if t < begin {
+                            return Err(Error::InvalidEvents {
+                                expected: format!(
+                                    "events in the order of time, at least frame by frame: the \
+                                     frame of now began at {begin} µs (sort the recording by \
+                                     time, or cut it by the number of events)"
+                                ),
+                                found: format!("one at {t} µs"),
+                            }
+                            .into());
+                        }
                         let mut end = until(begin, micros);
                         // A wrong time stamp would be frames without end.
                         let windows = || t.saturating_sub(begin).unsigned_abs() / micros.max(1);

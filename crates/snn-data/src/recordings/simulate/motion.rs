@@ -91,6 +91,18 @@ impl Motion {
                 found: format!("{} s", total / 1_000_000),
             });
         }
+        // Between two times of the grid pixels follow their light from 1 µs to 1 s.
+        let step_us = self.path().step_us();
+        if !(1.0..=1e6).contains(&step_us) {
+            return Err(Error::InvalidConfig {
+                field: "motion",
+                expected:
+                    "1 µs to 1 s for each half pixel of the way, and at most 8 s for a side; \
+                           change its duration or its size"
+                        .into(),
+                found: format!("steps of {step_us:.3} µs"),
+            });
+        }
         Ok(())
     }
 
@@ -139,6 +151,11 @@ impl Path {
         time(self.side_us * self.sides as f64)
     }
 
+    /// Duration of a step of the grid.
+    fn step_us(&self) -> f64 {
+        self.side_us / self.steps as f64
+    }
+
     /// Pixels that the picture moves at most in one direction.
     pub(super) fn reach(&self) -> usize {
         let far = self.corners.iter().flatten().fold(0.0_f64, |far, at| far.max(at.abs()));
@@ -185,6 +202,32 @@ fn whole(value: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the pixels would refuse in the middle of a recording is refused before.
+    #[test]
+    fn steps_that_pixels_cannot_follow_are_refused() {
+        let saccades = |saccade_us, reach| Motion::Saccades { saccade_us, reach };
+        let loops = |loop_us, radius| Motion::Loops { loops: 1, loop_us, radius };
+        for (motion, found) in [
+            (loops(1_000, 64.0), "steps of 0.689 µs"),
+            (saccades(1_000, 64.0), "steps of 3.484 µs"),
+            (saccades(100_000_000, 0.1), "steps of 12500000.000 µs"),
+            (saccades(8_000_001, 0.1), "steps of 1000000.125 µs"),
+            (saccades(8_000_000, 0.1), "steps of 1000000.000 µs"),
+        ] {
+            let path = motion.path();
+            let times: Vec<i64> = path.steps().map(|step| step.time_us).collect();
+            let can = times.windows(2).all(|pair| (1..=1_000_000).contains(&(pair[1] - pair[0])));
+            assert_eq!(format!("steps of {:.3} µs", path.step_us()), found);
+            match motion.validate() {
+                Ok(()) => assert!(can, "{motion:?}"),
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(!can && error.contains("motion") && error.contains(found), "{error}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn both_motions_are_closed_smooth_and_of_their_duration() {

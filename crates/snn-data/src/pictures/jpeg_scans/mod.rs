@@ -6,26 +6,31 @@
 //! coefficients, its mean brightness is one that 8 bits can have, and the data end where the last
 //! block does. Bytes between segments that belong to none, which some programs write, are left out.
 
+mod bits;
+mod huffman;
+mod scan;
+
+use bits::Bits;
+use huffman::Huffman;
+use scan::Scan;
 use std::borrow::Cow;
 
 const TRUNCATED: &str = "the JPEG data end without an end marker: the file is truncated";
-/// Bits that are looked up at once; longer codes are rare.
-const LOOK_UP: u32 = 9;
 /// More scans than this are no picture.
 const MAX_SCANS: usize = 100;
 
 /// What is wrong, and at which byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) at: usize,
-    pub(super) what: String,
+pub(in crate::pictures) struct Fault {
+    pub(in crate::pictures) at: usize,
+    pub(in crate::pictures) what: String,
 }
 
 /// The file without bytes between its segments, if all of it is whole.
 ///
 /// Files that decoders refuse by their headers alone (other kinds of compression, more than 8 bits)
 /// are returned as they are, and so are those of more pixels than `most`.
-pub(super) fn whole(bytes: &[u8], most: usize) -> Result<Cow<'_, [u8]>, Fault> {
+pub(in crate::pictures) fn whole(bytes: &[u8], most: usize) -> Result<Cow<'_, [u8]>, Fault> {
     Walk { bytes, at: 2, clean: None, most, ..Walk::default() }.run()
 }
 
@@ -344,341 +349,5 @@ impl Frame {
     fn factors(&self) -> [usize; 2] {
         let most = |of: fn(&Component) -> usize| self.components.iter().map(of).max().unwrap_or(1);
         [most(|part| part.horizontal), most(|part| part.vertical)]
-    }
-}
-
-/// A scan: which components and coefficients it has.
-struct Scan<'s> {
-    parts: &'s [Part],
-    first: u32,
-    end: u32,
-    /// `true` if coefficients get one more bit.
-    refining: bool,
-    /// The bit that values begin at.
-    low: u32,
-}
-
-impl Scan<'_> {
-    /// Blocks in a row and rows of them, of a scan of one component alone.
-    fn blocks(&self, frame: &Frame) -> [usize; 2] {
-        let [horizontal, vertical] = frame.factors();
-        let part = &frame.components[self.parts[0].component];
-        let size = |pixels: usize, factor: usize, most: usize| {
-            (pixels * factor).div_ceil(most).div_ceil(8)
-        };
-        [
-            size(frame.width, part.horizontal, horizontal),
-            size(frame.height, part.vertical, vertical),
-        ]
-    }
-
-    /// What restart markers count: MCUs, or blocks of one component alone.
-    fn units(&self, frame: &Frame) -> usize {
-        let [columns, rows] = if self.parts.len() == 1 { self.blocks(frame) } else { frame.mcus() };
-        columns * rows
-    }
-
-    /// Reads the units of one part between restart markers.
-    fn read(
-        &self,
-        frame: &mut Frame,
-        tables: &[[Option<Huffman>; 4]; 2],
-        quantisers: &[Option<i32>; 4],
-        bits: &mut Bits<'_>,
-        units: std::ops::Range<usize>,
-    ) -> Result<(), &'static str> {
-        const NO_TABLE: &str = "a scan whose table of codes is missing";
-        let alone = self.parts.len() == 1;
-        let [columns, _] = if alone { self.blocks(frame) } else { frame.mcus() };
-        let (mut means, mut empty) = ([0_i32; 4], 0_u32);
-        let baseline = !frame.progressive;
-        for unit in units {
-            for (part, mean) in self.parts.iter().zip(&mut means) {
-                let [dc, ac] =
-                    [(0, part.dc), (1, part.ac)].map(|(kind, at)| tables[kind][at].as_ref());
-                let component = &mut frame.components[part.component];
-                let [across, down] =
-                    if alone { [1, 1] } else { [component.horizontal, component.vertical] };
-                for block in 0..across * down {
-                    if self.first == 0 && !self.refining {
-                        let size = dc.ok_or(NO_TABLE)?.decode(bits)?;
-                        *mean = mean.wrapping_add(bits.signed(size)?);
-                        // Eight times the deviation of the mean from 128, with room for rounding.
-                        let step = quantisers[component.quantiser].unwrap_or(1).max(1);
-                        let value = (i64::from(*mean) * i64::from(step)) << self.low;
-                        if value.abs() > 2048 + 2 * i64::from(step) {
-                            return Err("a block whose brightness no picture has");
-                        }
-                    } else if self.first == 0 {
-                        bits.skip(1)?;
-                    }
-                    if baseline {
-                        coefficients(ac.ok_or(NO_TABLE)?, bits)?;
-                    } else if self.first > 0 {
-                        let [x, y] = [
-                            unit % columns * across + block % across,
-                            unit / columns * down + block / across,
-                        ];
-                        let set = component.set.get_mut(y * component.stride + x);
-                        let set = set.ok_or("a block outside the picture")?;
-                        let ac = ac.ok_or(NO_TABLE)?;
-                        if self.refining {
-                            self.refine(ac, bits, set, &mut empty)?;
-                        } else {
-                            self.begin(ac, bits, set, &mut empty)?;
-                        }
-                    }
-                }
-            }
-        }
-        if empty > 0 { Err("more empty blocks than the picture has") } else { Ok(()) }
-    }
-
-    /// The coefficients of a block for the first time (T.81, G.1.2.2).
-    fn begin(
-        &self,
-        ac: &Huffman,
-        bits: &mut Bits<'_>,
-        set: &mut u64,
-        empty: &mut u32,
-    ) -> Result<(), &'static str> {
-        if *empty > 0 {
-            *empty -= 1;
-            return Ok(());
-        }
-        let mut at = self.first;
-        while at <= self.end {
-            let code = ac.decode(bits)?;
-            let (run, size) = (code >> 4, code & 15);
-            if size > 0 {
-                at += run;
-                if at > self.end || size > AC_BITS {
-                    return Err(if size > AC_BITS { TOO_LARGE } else { TOO_MANY });
-                }
-                *set |= 1 << at;
-                bits.skip(size)?;
-                at += 1;
-            } else if run == 15 {
-                at += 16;
-            } else {
-                *empty = (1 << run) - 1 + bits.take(run)?;
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// One more bit of the coefficients of a block (T.81, G.1.2.3).
-    fn refine(
-        &self,
-        ac: &Huffman,
-        bits: &mut Bits<'_>,
-        set: &mut u64,
-        empty: &mut u32,
-    ) -> Result<(), &'static str> {
-        let mut at = self.first;
-        while *empty == 0 && at <= self.end {
-            let code = ac.decode(bits)?;
-            let (mut run, size) = (code >> 4, code & 15);
-            match size {
-                0 if run < 15 => {
-                    *empty = (1 << run) + bits.take(run)?;
-                    break;
-                }
-                0 => {}
-                1 => bits.skip(1)?,
-                _ => return Err("a step of a coefficient that is no bit"),
-            }
-            while at <= self.end {
-                if *set >> at & 1 == 1 {
-                    bits.skip(1)?;
-                } else if run == 0 {
-                    break;
-                } else {
-                    run -= 1;
-                }
-                at += 1;
-            }
-            if size == 1 {
-                if at > self.end {
-                    return Err(TOO_MANY);
-                }
-                *set |= 1 << at;
-            }
-            at += 1;
-        }
-        if *empty > 0 {
-            if at <= self.end {
-                let rest = *set >> at << at & (u64::MAX >> (63 - self.end));
-                (0..rest.count_ones()).try_for_each(|_| bits.skip(1))?;
-            }
-            *empty -= 1;
-        }
-        Ok(())
-    }
-}
-
-/// Bits of the greatest coefficients of a picture of 8 bits (T.81, tables F.1 and F.2).
-const DC_BITS: u32 = 11;
-const AC_BITS: u32 = 10;
-const TOO_LARGE: &str = "a coefficient greater than those of any picture";
-const TOO_MANY: &str = "a block of more than 64 coefficients";
-
-/// The coefficients of a block but the first (T.81, F.2.2.2).
-fn coefficients(ac: &Huffman, bits: &mut Bits<'_>) -> Result<(), &'static str> {
-    let mut at = 1;
-    while at < 64 {
-        let code = ac.decode(bits)?;
-        let (run, size) = (code >> 4, code & 15);
-        if size == 0 {
-            if run != 15 {
-                break;
-            }
-            at += 16;
-            continue;
-        }
-        at += run;
-        if at > 63 || size > AC_BITS {
-            return Err(if size > AC_BITS { TOO_LARGE } else { TOO_MANY });
-        }
-        bits.skip(size)?;
-        at += 1;
-    }
-    Ok(())
-}
-
-/// A table of codes (T.81, annex C).
-struct Huffman {
-    /// Value and length of the codes that the next [`LOOK_UP`] bits begin with; length 0 if they
-    /// are longer.
-    short: Vec<(u8, u8)>,
-    /// By length: the first code that is too large, in the highest of 16 bits, and what leads from
-    /// a code to its value.
-    ends: [u32; 17],
-    offsets: [i32; 17],
-    values: Vec<u8>,
-}
-
-impl Huffman {
-    fn new(counts: &[u8; 16], values: &[u8]) -> Option<Self> {
-        let mut table = Self {
-            short: vec![(0, 0); 1 << LOOK_UP],
-            ends: [0; 17],
-            offsets: [0; 17],
-            values: values.to_vec(),
-        };
-        let (mut code, mut place) = (0_u32, 0_usize);
-        for (length, &count) in (1_u32..).zip(counts) {
-            table.offsets[length as usize] =
-                i32::try_from(place).ok()? - i32::try_from(code).ok()?;
-            for _ in 0..count {
-                if length <= LOOK_UP {
-                    let free = LOOK_UP - length;
-                    let start = (code << free) as usize;
-                    let entry = (*values.get(place)?, u8::try_from(length).ok()?);
-                    table.short.get_mut(start..start + (1 << free))?.fill(entry);
-                }
-                (code, place) = (code + 1, place + 1);
-            }
-            if code > 1 << length {
-                return None;
-            }
-            table.ends[length as usize] = code << (16 - length);
-            code <<= 1;
-        }
-        Some(table)
-    }
-
-    fn decode(&self, bits: &mut Bits<'_>) -> Result<u32, &'static str> {
-        let next = bits.peek();
-        let (value, length) = self.short[(next >> (16 - LOOK_UP)) as usize];
-        if length > 0 {
-            bits.skip(length.into())?;
-            return Ok(value.into());
-        }
-        let length = (LOOK_UP + 1..=16).find(|&length| next < self.ends[length as usize]);
-        let length = length.ok_or("a code that no table has")?;
-        let code = i32::try_from(next >> (16 - length)).unwrap_or(i32::MAX);
-        let place = usize::try_from(code + self.offsets[length as usize]);
-        let value = place.ok().and_then(|place| self.values.get(place));
-        bits.skip(length)?;
-        value.map(|&value| value.into()).ok_or("a code that no table has")
-    }
-}
-
-/// Bits of coded data, the highest of each byte first; beyond the end they are zero.
-struct Bits<'d> {
-    data: &'d [u8],
-    /// The byte that comes next into `word`.
-    next: usize,
-    word: u64,
-    /// Bits of `word` that are not read yet; some of them may lie beyond the end.
-    count: u32,
-}
-
-const ENDED: &str = "data that end before the last block of a scan";
-
-impl<'d> Bits<'d> {
-    fn new(data: &'d [u8]) -> Self {
-        Self { data, next: 0, word: 0, count: 0 }
-    }
-
-    /// Has at least 32 bits at hand.
-    fn fill(&mut self) {
-        if self.count >= 32 {
-            return;
-        }
-        let more = match self.data.get(self.next..).and_then(<[u8]>::first_chunk) {
-            Some(&bytes) => u32::from_be_bytes(bytes),
-            None => (0..4).fold(0, |word, ahead| {
-                word << 8 | u32::from(self.data.get(self.next + ahead).copied().unwrap_or(0))
-            }),
-        };
-        self.word = self.word << 32 | u64::from(more);
-        self.count += 32;
-        self.next += 4;
-    }
-
-    /// The next 16 bits.
-    fn peek(&mut self) -> u32 {
-        self.fill();
-        (self.word >> (self.count - 16) & 0xFFFF) as u32
-    }
-
-    fn skip(&mut self, count: u32) -> Result<(), &'static str> {
-        self.fill();
-        self.count -= count;
-        if self.read_bits() > 8 * self.data.len() { Err(ENDED) } else { Ok(()) }
-    }
-
-    fn take(&mut self, count: u32) -> Result<u32, &'static str> {
-        let value = self.peek() >> (16 - count);
-        self.skip(count)?;
-        Ok(value)
-    }
-
-    /// A difference of so many bits (T.81, F.2.2.1).
-    fn signed(&mut self, size: u32) -> Result<i32, &'static str> {
-        if size > DC_BITS {
-            return Err(TOO_LARGE);
-        }
-        let value = self.take(size)?.cast_signed();
-        let half = 1 << size >> 1;
-        Ok(if value < half { value - (1 << size) + 1 } else { value })
-    }
-
-    fn read_bits(&self) -> usize {
-        8 * self.next - self.count as usize
-    }
-
-    /// The byte that is being read.
-    fn place(&self) -> usize {
-        (self.read_bits() / 8).min(self.data.len())
-    }
-
-    /// `true` if what is left is the rest of a byte, and bytes that some programs fill up with.
-    fn only_filler_left(&self) -> bool {
-        let whole = self.read_bits().div_ceil(8);
-        self.data[whole.min(self.data.len())..].iter().all(|&byte| byte == 0 || byte == 0xFF)
     }
 }
