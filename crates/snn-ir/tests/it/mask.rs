@@ -168,13 +168,6 @@ fn a_mask_is_binary_spikes() {
     refused("sums or averages", &|net| net.global_pool("mean", PoolKind::Average));
     refused("sums or averages", &|net| net.add("add", &["spikes", "more"]));
     refused("events of earlier macro-steps", &|net| net.delay("old", "spikes", 1, [4, 4, 4]));
-    // Training scales what dropout lets pass: `1 − m` would be negative.
-    let dropped = "`drop`, yields spikes that dropout scales in training";
-    refused(dropped, &|net| net.dropout("drop", 0.5));
-    refused(dropped, &|net| net.drop_path("drop", 0.5));
-    refused("`flat.drop`, yields spikes behind", &|net| {
-        net.drop_path("path", 0.5).global_pool("top", PoolKind::Max).op("flat.drop", Op::Flatten)
-    });
     refused("levels of 0 to 15", &|net| net.at("x").dropout("drop", 0.5));
     refused("`image`, yields pixels", &|net| net.at("image"));
     refused("a current", &|net| net.at("image").conv("c", Conv::square(4, 3, 1)));
