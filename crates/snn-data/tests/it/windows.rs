@@ -153,7 +153,7 @@ fn an_event_of_an_earlier_frame_is_refused() {
             });
             let error = error.unwrap().to_string();
             assert!(
-                error.contains("the frame of now began at 110 µs")
+                error.contains("the current frame began at 110 µs")
                     && error.contains("sort the recording by time")
                     && error.contains(&format!("one at {late} µs")),
                 "{error}"

@@ -1,4 +1,4 @@
-//! The first pass: a sum over channels becomes the convolution that it is, 1×1 with a weight of 1
+//! A sum over channels becomes the convolution that it is, 1×1 with a weight of 1
 //! for each channel of its group; of a vector `[F]`, a linear layer. Norms after it then fold into
 //! it, and scales before it merge into it, as into any layer.
 

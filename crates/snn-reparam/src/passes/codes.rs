@@ -1,4 +1,4 @@
-//! Pass 5: every site gets its code, every learned leak its value.
+//! Every site gets its code, every learned leak its value.
 
 use crate::error::Result;
 use crate::graph_edit::Draft;

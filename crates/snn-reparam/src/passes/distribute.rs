@@ -1,4 +1,4 @@
-//! Pass 2: streams stay separate. The sum of two event streams is not an event stream, but every
+//! Streams stay separate. The sum of two event streams is not an event stream, but every
 //! linear operation distributes over it: `S(x₁ + x₂) = S·x₁ + S·x₂`. An add of events that a
 //! synapse or a linear pooling reads, or that is masked, moves behind it.
 

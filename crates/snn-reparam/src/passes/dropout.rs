@@ -1,4 +1,4 @@
-//! Before the first pass: dropout and drop-path do nothing but in training, and go.
+//! Dropout and drop-path do nothing but in training, and go.
 
 use crate::graph_edit::Draft;
 use crate::plan::{Action, Plan};

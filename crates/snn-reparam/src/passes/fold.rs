@@ -1,4 +1,4 @@
-//! Pass 1: batch norm into the convolution or linear layer before it.
+//! Batch norm goes into the convolution or linear layer before it.
 //!
 //! With `κ = γ/√(σ² + ε)`: `Ŵ = κ·W`, `b̂ = β + κ·(b − μ)`. Holds for every sign of κ and for κ =
 //! 0, where the channel becomes its bias; no other form of folding survives the floor of the grid's

@@ -1,4 +1,4 @@
-//! Pass 4: every scale goes into the weights that read it ("ReLU-to-spike weight merging"), so that
+//! Every scale goes into the weights that read it ("ReLU-to-spike weight merging"), so that
 //! what travels is levels.
 //!
 //! A QuantRelu's step, the divisor of an average and the deviation of the input are per-channel

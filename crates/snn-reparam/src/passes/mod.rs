@@ -1,4 +1,5 @@
-//! The passes of the conversion off the grid, in the order in which they run.
+//! The passes of the conversion off the grid. They run in the order dropout, channel sums, fold,
+//! distribute, compose, sum pooling, merge, codes (`convert.rs`).
 
 pub(crate) mod channel_sum;
 pub(crate) mod codes;

@@ -1,4 +1,4 @@
-//! Pass 3: average pooling becomes sum pooling. The divisor goes into weights: those that follow
+//! Average pooling becomes sum pooling. The divisor goes into weights: those that follow
 //! where events are pooled (done when scales are merged), those that come before where currents are
 //! pooled, which is this pass.
 

@@ -143,7 +143,7 @@ impl FrameStream {
                             return Err(Error::InvalidEvents {
                                 expected: format!(
                                     "events in the order of time, at least frame by frame: the \
-                                     frame of now began at {begin} µs (sort the recording by \
+                                     current frame began at {begin} µs (sort the recording by \
                                      time, or cut it by the number of events)"
                                 ),
                                 found: format!("one at {t} µs"),
