@@ -10,6 +10,7 @@ use snn_train::{
     NetworkConfig, OptimiserConfig, RunConfig, ScheduleConfig, SgdConfig, WarmUpConfig,
 };
 use std::collections::BTreeMap;
+use std::path::Path;
 
 const LEAST: &str = "epochs = 2\n[data]\ndataset = 'shapes10'\n";
 
@@ -176,7 +177,11 @@ fn a_kind_may_stand_by_its_name() {
 #[test]
 fn rows_of_a_table_differ_in_what_the_table_is_about() {
     let mut tables = BTreeMap::<String, Vec<RunConfig>>::new();
-    for path in shipped().into_iter().filter(|path| path.to_string_lossy().contains("cifar")) {
+    let is_of_a_table = |path: &Path| {
+        let path = path.to_string_lossy();
+        path.contains("configs/cifar") || path.contains("configs/n-mnist")
+    };
+    for path in shipped().into_iter().filter(|path| is_of_a_table(path)) {
         let config = RunConfig::load(&path, &[]).unwrap();
         // A staged config is a recipe, and no row.
         if config.twin.is_some() {
@@ -193,7 +198,8 @@ fn rows_of_a_table_differ_in_what_the_table_is_about() {
             ..config
         });
     }
-    assert_eq!(tables.keys().collect::<Vec<_>>(), ["resnet18", "resnet20"]);
+    let names: Vec<_> = tables.keys().collect();
+    assert_eq!(names, ["plif", "resnet18", "resnet20", "simulated"]);
     for rows in tables.values() {
         assert!(rows.len() > 1 && rows.iter().all(|row| *row == rows[0]));
     }
