@@ -106,7 +106,7 @@ fn everything_can_be_asked_for() {
     let rand_augment = AutoAugmentConfig::RandAugment { operations: 2, magnitude: 7 };
     assert_eq!(config.data.auto_augment, rand_augment);
     assert_eq!(config.encoder, Encoder::Poisson { seed: 1, rate: 0.5 });
-    assert_eq!(config.start_from.path, std::path::Path::new("runs/before"));
+    assert_eq!(config.start_from.path, Path::new("runs/before"));
     let teacher = "runs/relu".into();
     assert_eq!(
         config.distillation,
@@ -138,7 +138,7 @@ fn resolved_configs_read_back_the_same() {
 }
 
 fn shipped() -> Vec<std::path::PathBuf> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
     let mut found = Vec::new();
     let mut folders = vec![root];
     while let Some(folder) = folders.pop() {
@@ -169,7 +169,7 @@ fn a_kind_may_stand_by_its_name() {
     assert_eq!((config.encoder, config.loss), (Encoder::Latency, set(&["loss=tet"]).unwrap().loss));
     assert_eq!(config.data.auto_augment, AutoAugmentConfig::TrivialAugment);
     assert!(matches!(config.neuron.surrogate, Surrogate::Triangle { .. }));
-    assert_eq!(config.start_from.path, std::path::Path::new("runs/x"));
+    assert_eq!(config.start_from.path, Path::new("runs/x"));
 }
 
 /// One TOML a table row is plain; this keeps the rows of one table, which is of one network, from
@@ -303,7 +303,7 @@ fn errors_name_the_key() {
     }
     let error = RunConfig::from_toml("[data]\ndataset = 'shapes10'").unwrap_err().to_string();
     assert!(error.contains("missing field `epochs`"), "{error}");
-    let error = RunConfig::load(std::path::Path::new("no/such.toml"), &[]).unwrap_err().to_string();
+    let error = RunConfig::load(Path::new("no/such.toml"), &[]).unwrap_err().to_string();
     assert!(error.contains("no/such.toml"), "{error}");
 }
 
