@@ -17,9 +17,9 @@ use toml::{Table, Value};
 /// The table has keys of a config, which replace those of the run for the twin; `epochs` must be
 /// among them. Without others the twin is the network with every site the `replacement`
 /// (`policy = "all"`), at T = 1 (at the T of the run where samples are frames), without a teacher,
-/// and the run's `start_from` is the twin's. The run itself starts from the trained twin with
-/// `start_from.swap`, and its teacher is the twin, unless it names another or
-/// `distillation.weight` is 0.
+/// and the run's `start_from` is the twin's. The run itself starts from the trained twin, with
+/// `start_from.swap` unless the twin has its `policy` and so its kinds of sites; its teacher is the
+/// twin, unless it names another or `distillation.weight` is 0.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TwinConfig {
@@ -79,7 +79,10 @@ impl RunConfig {
             }
             config.start_from.path = twin;
             config.start_from.new_classes = false;
-            config.start_from.swap = true;
+            // With the same policy no quantised ReLU becomes a LIF neuron: the twin is an earlier
+            // stage of the same network, on smaller pictures or at another T.
+            let policy = self.twin_config().ok().flatten().map(|twin| twin.policy);
+            config.start_from.swap = policy.as_ref() != Some(&self.policy);
         }
         config
     }

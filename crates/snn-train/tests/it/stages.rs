@@ -389,6 +389,28 @@ fn keys_of_a_twin_are_those_of_a_config() {
     }
 }
 
+/// A twin with the policy of the run has its kinds of sites: nothing is swapped, the run starts
+/// from its weights as they are.
+#[test]
+fn a_twin_of_the_same_policy_is_an_earlier_stage() {
+    let parent = tempfile::tempdir().unwrap();
+    let no_teacher = "distillation.weight=0";
+    for (name, sets) in [
+        ("spiking", &["policy=none", "twin.policy=none", "twin.time_steps=2", no_teacher][..]),
+        ("relu", &["policy=all", no_teacher][..]),
+    ] {
+        let folder = parent.path().join(name);
+        go(&staged(sets), &folder, Start::New, None).unwrap();
+        let run = RunFolder::open(&folder).unwrap();
+        let twin = run.twin().unwrap();
+        let base = Model::load(folder.join("base.safetensors")).unwrap();
+        let last = Model::load(twin.model_path()).unwrap();
+        assert!(base.weights() == last.weights(), "{name}");
+        let share = |run: &RunFolder| run.result().unwrap().unwrap().relu_share;
+        assert_eq!(share(&run).to_bits(), share(&twin).to_bits(), "{name}");
+    }
+}
+
 /// What could be refused only after the twin is refused before it.
 #[test]
 fn a_staged_run_that_cannot_be_is_refused_before_its_twin_is_trained() {
@@ -399,7 +421,7 @@ fn a_staged_run_that_cannot_be_is_refused_before_its_twin_is_trained() {
         assert!(!at("run").exists(), "{error}");
         error
     };
-    let error = refused(&staged(&["policy=all"]));
+    let error = refused(&staged(&["twin.policy=none"]));
     assert!(error.contains("`start_from.swap`") && error.contains("LIF neurons here"), "{error}");
     let error = refused(&staged(&["replacement=relu"]));
     assert!(error.contains("quantised ReLUs there"), "{error}");
