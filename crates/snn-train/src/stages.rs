@@ -76,7 +76,9 @@ fn check(config: &RunConfig, twin: &RunConfig, folder: &Path, options: &Options)
     }
     let after = config.after_twin(folder);
     after.start_from.take(&source, &mut model)?;
-    swap_sites(&source, &Activity::new(), &mut model)?;
+    if after.start_from.swap {
+        swap_sites(&source, &Activity::new(), &mut model)?;
+    }
     let is_taught_by_twin = after.distillation.teacher == after.start_from.path;
     let teacher = if is_taught_by_twin {
         teacher::check_dataset(&after, twin.data.dataset)?;
