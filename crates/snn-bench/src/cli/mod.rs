@@ -341,9 +341,10 @@ pub(crate) struct Verify {
     /// Numbers of threads that it is proved with [default: 1 and the cores of this machine].
     #[arg(long, value_delimiter = ',', value_name = "N", value_parser = threads)]
     pub(crate) threads: Vec<NonZeroUsize>,
-    /// Images in a batch.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) batch: u16,
+    /// Images in a batch, which all interpreters hold at once [default: at most 50, fewer of a
+    /// network with more than a million decisions an image].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: Option<u16>,
     /// Where libtorch computes: `cpu`, or `cuda:N`.
     #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
     pub(crate) device: tch::Device,

@@ -18,7 +18,7 @@ use serde::Serialize;
 use snn_core::{Libtorch, NetworkOptions};
 use snn_data::{Dataset, Images, Source};
 use snn_ir::{Code, Evaluate, Input, Model, Op, Record};
-use snn_reparam::proof::{Demands, Report};
+use snn_reparam::proof::{Demands, Report, batch_size};
 use snn_reparam::{ConversionOptions, GridOptions};
 use snn_train::{Options, RunConfig, RunResult, Start};
 use std::path::Path;
@@ -98,7 +98,8 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
         files::save(&model, &path)?;
         // What was written is what is verified.
         let model = Model::load(&path)?;
-        let shown = Shown { source: Arc::clone(&samples), of: samples.len(), batch: 50 };
+        let batch = batch_size(&model)?;
+        let shown = Shown { source: Arc::clone(&samples), of: samples.len(), batch };
         let verification = prove(&trained, &model, &shown, &engines, &demands)?;
         let inference = infer(&model, &samples, true)?;
         let counted = inference.counted.as_ref().context("operations were counted")?;

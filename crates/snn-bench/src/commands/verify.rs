@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use snn_data::Source;
 use snn_ir::Model;
-use snn_reparam::proof::{Batch, Demands, Noise, Proof, Report, Tuning};
+use snn_reparam::proof::{self, Batch, Demands, Noise, Proof, Report, Tuning};
 use snn_train::{evaluation_batches, input};
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +45,11 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     };
     let engines = ProgramEngines { device: arguments.device, ways: asked(arguments) };
     let source = samples.limited(arguments.limit)?;
-    let shown = Shown { source, of: samples.source.len(), batch: arguments.batch.into() };
+    let batch = match arguments.batch {
+        Some(batch) => batch.into(),
+        None => proof::batch_size(&model)?,
+    };
+    let shown = Shown { source, of: samples.source.len(), batch };
     let report = prove(&trained.model, &model, &shown, &engines, &demands)?;
     if json {
         print_json(&Verified {

@@ -21,7 +21,8 @@ use crate::convert::{ConvertOptions, convert};
 use crate::error::{Error, Result};
 use crate::grid::to_grid;
 use snn_ir::Naive;
-use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Neurons, Record, SiteOutput};
+use snn_ir::{Evaluate, Evaluation, Form, Input, Logits, Model, Neurons, Record};
+use snn_ir::{SiteInfo, SiteOutput};
 use stimulus::{first, noisy, time_varying};
 
 /// An interpreter of one model.
@@ -141,6 +142,24 @@ pub struct Batch<'a> {
     pub input: Input<'a>,
     /// One class a sample.
     pub labels: &'a [i64],
+}
+
+/// Most samples of a batch that [`batch_size`] gives.
+const LARGEST_BATCH: usize = 50;
+
+/// Decisions of a batch that [`batch_size`] gives. A proof holds a batch in two interpreters at
+/// once, in f64 in the dense one: about 80 bytes a decision of ResNet-34, 4 GiB in all.
+const DECISIONS_OF_A_BATCH: usize = 50_000_000;
+
+/// Samples of a batch of a proof whose results fit into about 4 GiB of memory: 50, or fewer of a
+/// network with more than a million decisions (levels of all sites at all macro-steps) a sample.
+///
+/// # Errors
+/// The graph is not valid.
+pub fn batch_size(model: &Model) -> Result<usize> {
+    let neurons: usize = model.graph().sites()?.iter().map(SiteInfo::neurons).sum();
+    let decisions = neurons.saturating_mul(model.time_steps()).max(1);
+    Ok((DECISIONS_OF_A_BATCH / decisions).clamp(1, LARGEST_BATCH))
 }
 
 /// The comparisons of one kind of input.

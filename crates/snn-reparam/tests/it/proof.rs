@@ -2,16 +2,32 @@
 
 use crate::network::{self, act, linear, network, quant};
 use ndarray::{ArrayD, Axis};
+use snn_ir::networks::ResNet;
 use snn_ir::testing::{Numbers, pixels, trained};
 use snn_ir::{
     Code, Conv, Evaluate, Evaluation, Form, Graph, Input, Lif, Logits, Model, Naive, Neurons, Op,
-    PoolKind, Record, Reset, Site, SiteOutput, Tensor,
+    PoolKind, Preprocessing, Record, Reset, Signature, Site, SiteOutput, Tensor, Weights,
 };
 use snn_reparam::proof::{
     Batch, Demands, Difference, Engine, EngineError, Engines, Proof, Report, Strictness, Tuning,
-    Verdict, Way, difference, naive, prove,
+    Verdict, Way, batch_size, difference, naive, prove,
 };
 use snn_reparam::{CodeChoice, Error, GridOptions, convert, to_grid};
+
+// === Memory ===
+
+#[test]
+fn a_batch_is_as_large_as_the_network_allows() {
+    for (time_steps, samples) in [(4, 3), (100, 1)] {
+        // 3.6 million neurons: 20 samples of it at four steps once took 22.7 GB.
+        let graph = ResNet { input: [3, 224, 224], ..ResNet::of_34() }.build();
+        let preprocessing = Preprocessing::new(vec![0; 3], vec![1.0; 3]);
+        let signature = Signature::new(Form::Trained, graph, time_steps, preprocessing);
+        let large = Model::new(signature, Weights::new());
+        assert_eq!(batch_size(&large).unwrap(), samples);
+    }
+    assert_eq!(batch_size(&run()).unwrap(), 50);
+}
 
 // === The file and the run ===
 
