@@ -18,6 +18,7 @@ mod overview;
 mod progress;
 mod reference;
 mod table;
+mod tables;
 
 use advice::advice;
 use clap::Parser;

@@ -1,15 +1,14 @@
-//! Without arguments: what the tool does, and the paper's tables beside what has been measured
-//! here.
+//! Without arguments: what the tool does, and the tables of results as far as they are made.
 
+use crate::commands::table::{entries, summaries};
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::reference;
 use crate::table::Table;
-use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
-
-/// Measured results, by hand from run folders; see the file.
-const MEASURED: &str = include_str!("../measured.toml");
+use crate::tables::{self, BudgetName, Definition, Places, Record, Summary};
+use anyhow::Result;
+use serde::Serialize;
+use std::path::Path;
 
 const INTRODUCTION: &str = "\
 snn trains spiking networks in which some neurons are ReLUs, converts them into networks whose whole
@@ -22,139 +21,112 @@ const NOTE: &str = "\
 T and recipes are not public, so none of its rows has been reproduced yet.
 ";
 
-/// A row of the paper (J. Computer R&D 2025, doi 10.7544/issn1000-1239.202550722, abstract).
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Published {
-    dataset: &'static str,
-    method: &'static str,
-    accuracy: f64,
-}
-
-/// The four rows of the abstract, and the nearest published rivals on the same data sets.
-const PUBLISHED: &[Published] = &[
-    Published { dataset: "cifar-10", method: "SpikingReLU", accuracy: 97.31 },
-    Published { dataset: "cifar-10", method: "STAA-SNN (CVPR 2025)", accuracy: 97.14 },
-    Published { dataset: "cifar-10", method: "LM-HT, ResNet-19 (NeurIPS 2024)", accuracy: 96.89 },
-    Published { dataset: "cifar-100", method: "SpikingReLU", accuracy: 83.34 },
-    Published { dataset: "cifar-100", method: "STAA-SNN (CVPR 2025)", accuracy: 82.05 },
-    Published { dataset: "cifar-100", method: "LM-HT, ResNet-19 (NeurIPS 2024)", accuracy: 81.76 },
-    Published { dataset: "imagenet", method: "SpikingReLU", accuracy: 70.89 },
-    Published {
-        dataset: "imagenet",
-        method: "ReverB-SNN, ResNet-34, T = 4 (ICML 2025)",
-        accuracy: 70.91,
-    },
-    Published { dataset: "imagenet", method: "STAA-SNN (CVPR 2025)", accuracy: 70.40 },
-    Published { dataset: "cifar10-dvs", method: "SpikingReLU", accuracy: 82.71 },
-    Published { dataset: "cifar10-dvs", method: "STAA-SNN (CVPR 2025)", accuracy: 82.10 },
-    Published {
-        dataset: "cifar10-dvs",
-        method: "LM-HT, ResNet-18 (NeurIPS 2024)",
-        accuracy: 81.90,
-    },
-];
-
-/// The measured rows.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Measured {
-    rows: Vec<Row>,
-}
-
-/// One run, measured here.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    /// Data set.
-    dataset: String,
-    /// Network and policy.
-    network: String,
-    /// Macro-steps.
-    time_steps: usize,
-    /// Epochs: the budget.
-    epochs: usize,
-    /// Share of the neurons that are ReLU, in percent.
-    relu_share: f64,
-    /// Trained network, in percent.
-    trained: f64,
-    /// Converted, on the int8 grid, in percent; absent if it was not converted.
-    grid: Option<f64>,
-    /// `true` if `verify` held for the converted network, on all test images.
-    #[serde(default)]
-    verified: bool,
-    /// Command that makes the row.
-    command: String,
-    /// On what it was measured.
-    machine: String,
-    /// When.
-    date: String,
-}
-
 #[derive(Serialize)]
-struct Tables<'a> {
-    published: &'a [Published],
-    measured: &'a [Row],
+struct Overview<'a> {
+    tables: Vec<tables::Written<'a>>,
 }
 
-/// Prints the introduction and the tables.
+/// A table at one budget with what is there of it.
+struct Made {
+    budget: BudgetName,
+    rows: Vec<Summary>,
+    records: Vec<Record>,
+}
+
+/// Prints the introduction and the tables of the checkout in the current folder.
 pub(crate) fn show(json: bool) -> Result<Outcome> {
-    let measured: Measured = toml::from_str(MEASURED).context("measured.toml of this build")?;
+    let places = Places::of(Path::new("."));
+    let is_checkout = places.root.join(tables::FOLDER).is_dir();
+    let definitions = if is_checkout { tables::all(&places.root)? } else { Vec::new() };
+    let mut all = Vec::new();
+    for definition in &definitions {
+        let mut made = Vec::new();
+        for &budget in definition.budgets.keys() {
+            let entries = entries(definition, budget, &places)?;
+            let (rows, records) = summaries(definition, budget, &entries, &places)?;
+            made.push(Made { budget, rows, records });
+        }
+        all.push((definition, made));
+    }
     if json {
-        print_json(&Tables { published: PUBLISHED, measured: &measured.rows })?;
+        let written = all.iter().flat_map(|(definition, made)| {
+            made.iter().map(|m| tables::of(definition, m.budget, &m.rows, &m.records))
+        });
+        print_json(&Overview { tables: written.collect() })?;
         return Ok(Outcome::Holds);
     }
     output::line(format_args!("{INTRODUCTION}\n{}\n{NOTE}", reference::overview()))?;
-    let mut table = Table::new(2, ["data set", "method", "published", "measured here"]);
-    for row in PUBLISHED {
-        let best = measured
-            .rows
-            .iter()
-            .filter(|r| r.dataset == row.dataset)
-            .map(|r| r.trained)
-            .reduce(f64::max);
-        let here = match (row.method, best) {
-            ("SpikingReLU", Some(best)) => format!("{best:.2} % (small budget, below)"),
-            ("SpikingReLU", None) => "–".to_string(),
-            _ => String::new(),
-        };
-        table.row([
-            row.dataset.to_string(),
-            row.method.to_string(),
-            format!("{:.2} %", row.accuracy),
-            here,
-        ]);
+    if !is_checkout {
+        output::line(
+            "The tables of results are in the repository: run `snn` in its root to see them.",
+        )?;
     }
-    output::line(&table)?;
-    if measured.rows.is_empty() {
-        output::line(format_args!("Nothing has been measured yet."))?;
-        return Ok(Outcome::Holds);
-    }
-    let mut table = Table::new(
-        2,
-        ["data set", "network, policy", "T", "epochs", "ReLU neurons", "trained", "int8 grid"],
-    );
-    for row in &measured.rows {
-        table.row([
-            row.dataset.clone(),
-            row.network.clone(),
-            row.time_steps.to_string(),
-            row.epochs.to_string(),
-            format!("{:.1} %", row.relu_share),
-            format!("{:.2} %", row.trained),
-            row.grid.map_or("–".to_string(), |grid| {
-                let verified = if row.verified { "verified" } else { "not verified" };
-                format!("{grid:.2} %, {verified}")
-            }),
-        ]);
-    }
-    output::line(format_args!(
-        "Measured here, one seed each, test accuracy after the last epoch:\n\n{table}"
-    ))?;
-    for row in &measured.rows {
-        output::line(format_args!(
-            "{} ({}, {}):\n  {}",
-            row.network, row.machine, row.date, row.command
-        ))?;
+    for (definition, made) in &all {
+        print(definition, made)?;
     }
     Ok(Outcome::Holds)
+}
+
+/// Prints each row of a table at the largest budget that it was made at.
+fn print(definition: &Definition, made: &[Made]) -> Result<()> {
+    let mut shown = Table::new(
+        2,
+        ["row", "budget", "seeds", "T", "LIF", "test accuracy", "int8", "same class", "proof"],
+    );
+    let (mut is_empty, mut missing) = (true, Vec::new());
+    for row in &definition.rows {
+        let best = made
+            .iter()
+            .rev()
+            .find_map(|m| Some((m.budget, m.rows.iter().find(|r| r.row == row.name)?)));
+        let Some((budget, summary)) = best else {
+            missing.extend(first_budget(definition, &row.name).map(|b| (b, row)));
+            continue;
+        };
+        is_empty = false;
+        if !summary.missing.is_empty() {
+            missing.push((budget, row));
+        }
+        let code = summary.codes.first();
+        let dash = || "–".to_string();
+        shown.row([
+            row.name.clone(),
+            budget.to_string(),
+            summary.seeds.len().to_string(),
+            summary.time_steps.to_string(),
+            format!("{:.1} %", 100.0 * summary.lif_share),
+            tables::spread(&summary.accuracy, 2) + " %",
+            code.map_or_else(dash, |code| tables::spread(&code.accuracy, 2) + " %"),
+            code.map_or_else(dash, |code| tables::spread(&code.agreement, 2) + " %"),
+            summary.proof(),
+        ]);
+    }
+    output::line(format_args!("{} (`snn table {}`)\n", definition.title, definition.name))?;
+    if !is_empty {
+        output::line(&shown)?;
+    }
+    for (budget, row) in missing {
+        let held = row.published.map_or(String::new(), |p| format!(" (published: {p:.2} %)"));
+        let command = tables::command(&definition.name, budget, &row.name);
+        output::line(format_args!("missing: {command}{held}"))?;
+    }
+    for other in &definition.published {
+        let steps = other.time_steps.map_or(String::new(), |steps| format!(", T = {steps}"));
+        output::line(format_args!(
+            "{:.2} %: {}{steps} ({})",
+            other.accuracy,
+            other.method,
+            tables::epoch(other)
+        ))?;
+    }
+    output::line("")
+}
+
+/// The budget that a missing row is best made at: hours on a CPU, where the row has it.
+fn first_budget(definition: &Definition, row: &str) -> Option<BudgetName> {
+    let has = |budget: BudgetName| {
+        let is_known = definition.budgets.contains_key(&budget);
+        is_known && definition.rows_at(budget).any(|other| other.name == row)
+    };
+    [BudgetName::Cpu, BudgetName::Full, BudgetName::Quick].into_iter().find(|b| has(*b))
 }

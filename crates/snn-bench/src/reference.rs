@@ -259,7 +259,7 @@ fn cell(text: &str) -> String {
 }
 
 /// Paragraphs in lines of at most 100 columns.
-fn wrapped(text: &str) -> String {
+pub(crate) fn wrapped(text: &str) -> String {
     const COLUMNS: usize = 100;
     let mut paragraphs = Vec::new();
     for paragraph in text.split("\n\n") {

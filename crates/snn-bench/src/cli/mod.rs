@@ -3,6 +3,7 @@
 #[cfg(feature = "data")]
 pub(crate) mod data;
 
+use crate::tables::{BudgetName, Places};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use snn_data::DatasetName;
 use snn_train::{Options, Start};
@@ -14,8 +15,8 @@ use std::path::PathBuf;
 /// Conversion loses nothing in real arithmetic; rounding to integers is a second step, whose effect
 /// `verify` prints.
 ///
-/// Without a command: what the tool does, and the paper's tables beside what has been measured
-/// here. Results go to stdout, progress to stderr. Exit codes: 0 holds, 1 a check failed, 2 usage,
+/// Without a command: what the tool does, and the tables of results as far as they are made.
+/// Results go to stdout, progress to stderr. Exit codes: 0 holds, 1 a check failed, 2 usage,
 /// input or I/O, 130 training stopped by Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "snn", version)]
@@ -105,6 +106,19 @@ pub(crate) enum Command {
                       converted model `conversion`, of one that can be deployed `deployment`, \
                       and of a run `config` and `result`.")]
     Inspect(Inspect),
+    /// Make a table of results: train each of its rows, convert, verify and count it, and write
+    /// what came out.
+    ///
+    /// A table is a file in `tables/`. What is there already is not made again, and what was cut
+    /// off goes on where it ended. Records and the written table are in `docs/results/tables/`.
+    #[command(after_help = "JSON: `table`, `title`, `budget`, `rows` (each `row`, `config`, \
+                      `seeds`, `missing` (seeds), `dataset`, `policy`, `lif_share`, \
+                      `time_steps`, `accuracy`, `twin`, `seconds`, `codes`, `published`, \
+                      `reproduced`; each of the codes `code`, `level`, `samples`, `accuracy`, \
+                      `lost`, `agreement`, `micro_steps`, `firing_rate`, `additions`, `energy`, \
+                      `samples_per_second`; figures over seeds have `values`, `mean`, \
+                      `deviation`), `missing` (rows), `published`, `machines`.")]
+    Table(TableArguments),
     /// Look at the policy of a config.
     #[command(subcommand)]
     Policy(Policy),
@@ -252,6 +266,52 @@ impl From<KernelName> for snn_runtime::InstructionSet {
             KernelName::Avx2 => Self::Avx2,
             KernelName::Avx512 => Self::Avx512,
             KernelName::Avx512vnni => Self::Avx512Vnni,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TableArguments {
+    /// The table: the name of a file in `tables/`.
+    pub(crate) name: String,
+    /// How much it may cost; the file of the table says what each budget means.
+    #[arg(long, value_enum)]
+    pub(crate) budget: BudgetName,
+    /// Only this row.
+    #[arg(long)]
+    pub(crate) row: Option<String>,
+    /// Only this seed.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Make nothing; show what is there.
+    #[arg(long)]
+    pub(crate) show: bool,
+    #[command(flatten)]
+    data: DataRoot,
+    /// Where libtorch computes: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    pub(crate) device: tch::Device,
+    /// Root of the repository, with `tables/` and `configs/`.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+    /// Folder for weights and checkpoints [default: `runs/tables` in the root].
+    #[arg(long, value_name = "FOLDER")]
+    runs: Option<PathBuf>,
+    /// Folder for records and tables [default: `docs/results/tables` in the root].
+    #[arg(long, value_name = "FOLDER")]
+    results: Option<PathBuf>,
+}
+
+impl TableArguments {
+    /// The folders that are named, or the usual ones.
+    pub(crate) fn places(&self) -> Places {
+        let Self { root, runs, results, data, .. } = self;
+        let usual = Places::of(root);
+        Places {
+            root: root.clone(),
+            runs: runs.clone().unwrap_or(usual.runs),
+            results: results.clone().unwrap_or(usual.results),
+            data: data.data.clone(),
         }
     }
 }

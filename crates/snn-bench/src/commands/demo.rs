@@ -4,7 +4,7 @@ use crate::chance;
 use crate::cli::Demo;
 use crate::commands::convert::convert;
 use crate::commands::infer::{Counted, Inference, infer};
-use crate::commands::train::train;
+use crate::commands::train::{Again, train};
 use crate::commands::verify::{Shown, prove};
 use crate::deployed::{ProgramEngines, Ways};
 use crate::energy::{FP32, Figures, INT8};
@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &Demo, json: bool) -> Result<Outcome> {
 fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstration> {
     let config = RunConfig::from_toml(CONFIG)?;
     let start = if force { Start::Overwrite } else { Start::New };
-    let run = train(&config, folder, &Options { start, ..Options::default() })?;
+    let run = train(&config, folder, &Options { start, ..Options::default() }, Again::Resume)?;
     let trained = files::trained(folder)?.model;
     let images = Dataset::open_named(config.data.dataset, None)?.test;
     let samples: Arc<dyn Source> = Arc::new(images.clone());

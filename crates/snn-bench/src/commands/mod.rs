@@ -11,6 +11,7 @@ pub(crate) mod infer;
 pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod policy;
+pub(crate) mod table;
 pub(crate) mod train;
 pub(crate) mod verify;
 
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Some(Command::Infer(arguments)) => infer::run(arguments, cli.json),
         Some(Command::Inspect(arguments)) => inspect::run(arguments, cli.json),
         Some(Command::Policy(arguments)) => policy::run(arguments, cli.json),
+        Some(Command::Table(arguments)) => table::run(arguments, cli.json),
         Some(Command::Completions(arguments)) => completions::run(arguments, cli.json),
         Some(Command::Man(arguments)) => man::run(arguments, cli.json),
         Some(Command::Docs(arguments)) => docs::run(arguments, cli.json),

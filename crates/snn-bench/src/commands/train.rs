@@ -11,6 +11,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::SIGINT;
 use snn_train::{Options, Progress, RunConfig, RunResult};
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,7 +24,7 @@ const INTERRUPTED: i32 = 130;
 pub(crate) fn run(arguments: &Train, json: bool) -> Result<Outcome> {
     let config = RunConfig::load(&arguments.config, &arguments.sets)?;
     let options = Options { stop: stop_on_ctrl_c()?, ..arguments.target.options() };
-    let result = train(&config, &arguments.target.out, &options)?;
+    let result = train(&config, &arguments.target.out, &options, Again::Resume)?;
     report(&arguments.target.out, &result, json)
 }
 
@@ -72,15 +73,46 @@ pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// Which command goes on with a training that Ctrl-C stopped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Again {
+    /// The same with `--resume`.
+    Resume,
+    /// The same.
+    Same,
+}
+
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resume => "the same command with --resume goes on from there",
+            Self::Same => "the same command goes on from there",
+        })
+    }
+}
+
+/// Ends the process as a shell expects it of a program that Ctrl-C ended.
+#[expect(clippy::exit, reason = "no command has this as an outcome")]
+pub(crate) fn interrupted(message: impl fmt::Display) -> ! {
+    output::tell(message);
+    std::process::exit(INTERRUPTED)
+}
+
 /// Trains with progress on stderr.
-pub(crate) fn train(config: &RunConfig, folder: &Path, options: &Options) -> Result<RunResult> {
-    with_progress(options.device, |show| snn_train::train(config, folder, options, show))
+pub(crate) fn train(
+    config: &RunConfig,
+    folder: &Path,
+    options: &Options,
+    again: Again,
+) -> Result<RunResult> {
+    with_progress(options.device, again, |show| snn_train::train(config, folder, options, show))
 }
 
 /// Runs a training loop to its end with progress on stderr.
 #[expect(clippy::too_many_lines, reason = "one arm for each thing that is told")]
 pub(crate) fn with_progress(
     device: Device,
+    again: Again,
     training: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> snn_train::Result<snn_train::Outcome>,
 ) -> Result<RunResult> {
     let bar = ProgressBar::new(0);
@@ -186,15 +218,7 @@ pub(crate) fn with_progress(
     match outcome? {
         snn_train::Outcome::Finished(result) => Ok(result),
         snn_train::Outcome::Interrupted { steps } => {
-            output::tell(format_args!(
-                "interrupted after {steps} steps; the same command with --resume goes on from there"
-            ));
-            #[expect(
-                clippy::exit,
-                reason = "what a shell expects of a program that Ctrl-C ended, and no command has \
-                          it as an outcome"
-            )]
-            std::process::exit(INTERRUPTED)
+            interrupted(format_args!("interrupted after {steps} steps; {again}"))
         }
         snn_train::Outcome::Stopped { steps } => {
             anyhow::bail!("the run was stopped after {steps} steps")

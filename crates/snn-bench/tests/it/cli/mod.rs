@@ -11,6 +11,7 @@ mod inspect;
 mod overwrite;
 mod policy;
 mod recording;
+mod table;
 mod terminal;
 
 use assert_cmd::Command;

@@ -4,7 +4,7 @@ use super::{has, json, run, shared, snn, stderr, stdout};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "demo",
     "data",
     "train",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 11] = [
     "verify",
     "infer",
     "inspect",
+    "table",
     "policy",
     "completions",
     "man",
@@ -24,8 +25,7 @@ fn without_arguments_it_says_what_it_does() {
     for command in COMMANDS {
         assert!(text.contains(&format!("snn {command}")), "{command}: {text}");
     }
-    let tables = json(&run(["--json"]).success());
-    has(&tables, &["published", "measured"]);
+    has(&json(&run(["--json"]).success()), &["tables"]);
 }
 
 #[test]

@@ -1,0 +1,18 @@
+//! Tables of results: rows that are trained, converted, verified and counted by one command.
+//!
+//! A table is a TOML file in `tables/` ([`Definition`]). What a row reached with one seed is a
+//! [`Record`] in `docs/results/tables/`, kept under the hash of its config; Markdown, JSON and a
+//! chart are made of records alone ([`write`]), so that no figure is typed in by hand.
+
+mod definition;
+mod machine;
+mod make;
+mod record;
+mod summary;
+mod write;
+
+pub(crate) use definition::{BudgetName, Definition, FOLDER, all};
+pub(crate) use make::{Entry, Maker, Places};
+pub(crate) use record::Record;
+pub(crate) use summary::{Summary, summarise};
+pub(crate) use write::{Written, command, epoch, of, spread, write};

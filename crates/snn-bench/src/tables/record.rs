@@ -1,0 +1,171 @@
+//! What one row reached with one seed.
+
+use super::machine::Machine;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use snn_ir::Code;
+use snn_reparam::proof::{Strictness, Verdict};
+use snn_train::{RunConfig, RunResult, TwinResult};
+use std::path::Path;
+
+/// Name of a record in its folder.
+pub(crate) const FILE: &str = "record.json";
+
+/// The first eight hexadecimal digits of the SHA-256 of a config with every key written out, seed
+/// included: two configs with the same key are the same training.
+pub(crate) fn key(config: &RunConfig) -> Result<String> {
+    let digest = Sha256::digest(config.to_toml()?.as_bytes());
+    Ok(format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])))
+}
+
+/// A row with one seed: its training and its conversions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    /// The row.
+    pub(crate) row: String,
+    /// Hash of the config.
+    pub(crate) key: String,
+    /// Seed of the config.
+    pub(crate) seed: u64,
+    /// The config, from the root of the repository.
+    pub(crate) config: String,
+    /// Keys that were set.
+    pub(crate) set: Vec<String>,
+    /// Where and when it was trained.
+    pub(crate) machine: Machine,
+    /// The training.
+    pub(crate) training: Stage,
+    /// One for each code, in the order of the row.
+    pub(crate) conversions: Vec<Conversion>,
+}
+
+/// What the training reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stage {
+    /// Data set.
+    pub(crate) dataset: String,
+    /// Policy, as JSON has it.
+    pub(crate) policy: snn_hybrid::Policy,
+    /// Share of the neurons that are LIF, 0 to 1.
+    pub(crate) lif_share: f64,
+    /// Macro-steps.
+    pub(crate) time_steps: usize,
+    /// Learned values.
+    pub(crate) parameters: usize,
+    /// Epochs of the last stage.
+    pub(crate) epochs: usize,
+    /// Accuracy on the test samples after the last epoch, in percent.
+    pub(crate) accuracy: f64,
+    /// Test samples.
+    pub(crate) test_samples: usize,
+    /// Accuracy on the held-out samples, in percent.
+    pub(crate) held_out_accuracy: Option<f64>,
+    /// Seconds of all stages.
+    pub(crate) seconds: f64,
+    /// What the twin of a staged run reached.
+    pub(crate) twin: Option<Twin>,
+}
+
+/// What the twin of a staged run reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Twin {
+    /// Test accuracy in percent.
+    pub(crate) accuracy: f64,
+    /// Macro-steps.
+    pub(crate) time_steps: usize,
+    /// Epochs.
+    pub(crate) epochs: usize,
+}
+
+impl From<&TwinResult> for Twin {
+    fn from(twin: &TwinResult) -> Self {
+        Self {
+            accuracy: 100.0 * twin.test_accuracy,
+            time_steps: twin.time_steps,
+            epochs: twin.final_epoch,
+        }
+    }
+}
+
+impl From<&RunResult> for Stage {
+    fn from(result: &RunResult) -> Self {
+        let before = result.twin.as_ref().map_or(0.0, |twin| twin.wall_seconds);
+        Self {
+            dataset: result.dataset.clone(),
+            policy: result.policy.clone(),
+            lif_share: 1.0 - result.relu_share,
+            time_steps: result.time_steps,
+            parameters: result.parameters,
+            epochs: result.final_epoch,
+            accuracy: 100.0 * result.test_accuracy,
+            test_samples: result.test_images,
+            held_out_accuracy: result.validation_accuracy.map(|share| 100.0 * share),
+            seconds: result.wall_seconds + before,
+            twin: result.twin.as_ref().map(Twin::from),
+        }
+    }
+}
+
+/// A converted network: what was shown of it and what it costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Conversion {
+    /// The code of its ReLU sites.
+    pub(crate) code: Code,
+    /// What the proof showed.
+    pub(crate) verdict: Verdict,
+    /// Strictness of the proof.
+    pub(crate) level: Strictness,
+    /// Test samples that the proof ran on.
+    pub(crate) samples: usize,
+    /// Accuracy of the trained network on these, in percent.
+    pub(crate) trained_accuracy: f64,
+    /// Accuracy of the integer network on these, in percent.
+    pub(crate) accuracy: f64,
+    /// Share of these that both put into the same class, in percent.
+    pub(crate) agreement: f64,
+    /// Micro-steps of a macro-step.
+    pub(crate) micro_steps: u32,
+    /// Events of a sample, those of the input not counted.
+    pub(crate) events: f64,
+    /// Share of neurons that send an event at a macro-step, 0 to 1.
+    pub(crate) firing_rate: f64,
+    /// Additions of a sample.
+    pub(crate) additions: f64,
+    /// Multiplications of a sample.
+    pub(crate) multiplications: f64,
+    /// Energy of a sample by counting, in µJ (docs/semantics.md, section 8).
+    pub(crate) energy_microjoules: f64,
+    /// Samples a second of the deployment, on all cores.
+    pub(crate) samples_per_second: f64,
+}
+
+impl Record {
+    /// Reads the record of a folder; `None` if there is none.
+    pub(crate) fn load(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(FILE);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text = fs_err::read_to_string(&path)?;
+        let record = serde_json::from_str(&text).with_context(|| {
+            format!("{}: not a record of this version; delete it to make it again", path.display())
+        })?;
+        Ok(Some(record))
+    }
+
+    /// Writes the record, whole or not at all.
+    pub(crate) fn save(&self, folder: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        Ok(snn_ir::write_atomically(&folder.join(FILE), text.as_bytes())?)
+    }
+
+    /// The conversion with this code.
+    pub(crate) fn conversion(&self, code: Code) -> Option<&Conversion> {
+        self.conversions.iter().find(|conversion| conversion.code == code)
+    }
+}

@@ -1,0 +1,211 @@
+//! `table`: rows are made once, what is cut off goes on, and the files are those of the records.
+
+use super::{CONFIG, folder, has, json, run, snn, stderr, stdout};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const TABLE: &str = r#"
+title = "A table"
+about = "Two networks that learn little."
+
+[budgets.quick]
+set = ["epochs=2"]
+verify = 20
+
+[budgets.cpu]
+set = ["epochs=3"]
+seeds = [0, 1]
+
+[[rows]]
+name = "hybrid"
+config = "config.toml"
+codes = ["unary", "bit_plane"]
+max_drop = 100.0
+published = 99.5
+
+[[rows]]
+name = "spiking"
+config = "config.toml"
+set = ["policy=none"]
+codes = ["unary"]
+max_drop = 100.0
+budgets = { quick = ["epochs=1"] }
+
+[[published]]
+method = "Another"
+time_steps = 4
+accuracy = 99.5
+source = "Someone 2025"
+best_epoch = true
+"#;
+
+/// A root with one table and its config.
+fn root(name: &str) -> PathBuf {
+    let root = folder(name);
+    std::fs::create_dir(root.join("tables")).unwrap();
+    std::fs::write(root.join("tables/tiny.toml"), TABLE).unwrap();
+    std::fs::write(root.join("config.toml"), CONFIG).unwrap();
+    root
+}
+
+fn table(root: &Path, more: &[&str]) -> assert_cmd::assert::Assert {
+    let root = root.to_str().unwrap();
+    run(["table", "tiny", "--budget", "quick", "--root", root].iter().chain(more))
+}
+
+/// The record of a row, without what differs from one day and machine to the next.
+fn record(root: &Path, row: &str) -> Value {
+    let results = root.join("docs/results/tables/tiny");
+    let names = std::fs::read_dir(&results).unwrap().map(|entry| entry.unwrap().path());
+    let is_row = |path: &PathBuf| {
+        path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{row}-s0-"))
+    };
+    let found: Vec<_> = names.filter(is_row).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    for file in ["config.toml", "run.json", "metrics.jsonl", "result.json", "verify-unary.json"] {
+        assert!(found[0].join(file).is_file(), "{file}");
+    }
+    let text = std::fs::read_to_string(found[0].join("record.json")).unwrap();
+    let mut record: Value = serde_json::from_str(&text).unwrap();
+    record.as_object_mut().unwrap().remove("machine").unwrap();
+    record["training"].as_object_mut().unwrap().remove("seconds").unwrap();
+    for conversion in record["conversions"].as_array_mut().unwrap() {
+        conversion.as_object_mut().unwrap().remove("samples_per_second").unwrap();
+    }
+    record
+}
+
+#[test]
+fn a_table_is_made_once_and_written() {
+    let root = root("table");
+    let shown = json(&table(&root, &["--show", "--json"]).success());
+    assert_eq!(shown["missing"], serde_json::json!(["hybrid", "spiking"]));
+    let text = stdout(&table(&root, &["--show"]).success());
+    assert!(text.contains("missing: snn table tiny --budget quick --row spiking"), "{text}");
+
+    let made = json(&table(&root, &["--json"]).success());
+    has(&made, &["table", "title", "budget", "rows", "missing", "published", "machines"]);
+    let rows = made["rows"].as_array().unwrap();
+    assert_eq!((rows.len(), made["missing"].as_array().unwrap().len()), (2, 0));
+    has(&rows[0], &["policy", "lif_share", "accuracy", "twin", "seconds", "codes", "published"]);
+    assert_eq!(rows[0]["reproduced"], false, "{made}");
+    assert_eq!(rows[1]["lif_share"], 1.0);
+    let codes = rows[0]["codes"].as_array().unwrap();
+    assert_eq!(codes.len(), 2);
+    has(&codes[0], &["agreement", "additions", "energy", "micro_steps", "firing_rate"]);
+    assert_eq!((&codes[0]["level"], &codes[0]["samples"]), (&"bitwise".into(), &20.into()));
+
+    let (hybrid, spiking) = (record(&root, "hybrid"), record(&root, "spiking"));
+    assert_eq!(hybrid["set"], serde_json::json!(["epochs=2"]));
+    assert_eq!(spiking["set"], serde_json::json!(["epochs=2", "policy=none", "epochs=1"]));
+    assert_eq!(spiking["training"]["epochs"], 1);
+    let markdown = std::fs::read_to_string(root.join("docs/results/tables/tiny/quick.md")).unwrap();
+    for expected in [
+        "| hybrid | union(stem, head) | 2 |",
+        "99.50 %, not reproduced",
+        "| Another | 4 | 99.50 % | published, best epoch on the test set | Someone 2025 |",
+    ] {
+        assert!(markdown.contains(expected), "{expected}: {markdown}");
+    }
+    assert!(root.join("docs/results/tables/tiny/quick.svg").is_file());
+
+    // Nothing is made again, also where the weights are gone.
+    std::fs::remove_dir_all(root.join("runs")).unwrap();
+    let again = table(&root, &["--json"]).success();
+    assert_eq!(json(&again), made);
+    assert!(!stderr(&again).contains("training"), "{}", stderr(&again));
+    // What is missing of a record whose weights are gone is trained again.
+    let text =
+        TABLE.replace("codes = [\"unary\", \"bit_plane\"]", "codes = [\"unary\", \"graded\"]");
+    std::fs::write(root.join("tables/tiny.toml"), text).unwrap();
+    let again = json(&table(&root, &["--row", "hybrid", "--json"]).success());
+    assert_eq!(again["rows"][0]["codes"][1]["code"], "graded");
+    assert_eq!(again["rows"][0]["accuracy"], made["rows"][0]["accuracy"]);
+
+    // The overview of the checkout shows it.
+    let overview = stdout(&snn().current_dir(&root).assert().success());
+    assert!(overview.contains("missing: snn table tiny") || overview.contains("hybrid"));
+    let all = json(&snn().current_dir(&root).arg("--json").assert().success());
+    assert_eq!(all["tables"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_table_that_is_killed_at_any_moment_ends_the_same() {
+    let whole = root("table-whole");
+    table(&whole, &[]).success();
+    let killed = root("table-killed");
+    let mut kills = 0;
+    for attempt in 1_u32.. {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_snn"))
+            .args(["table", "tiny", "--budget", "quick", "--root"])
+            .arg(&killed)
+            .env("OMP_NUM_THREADS", "1")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Each attempt lives longer than the one before, so that the last one ends.
+        let deadline = std::time::Instant::now() + Duration::from_millis(150 * u64::from(attempt));
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if std::time::Instant::now() >= deadline => break None,
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        if let Some(status) = ended {
+            assert!(status.success(), "{status}");
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills > 0);
+    for row in ["hybrid", "spiking"] {
+        assert_eq!(record(&whole, row), record(&killed, row), "{row}, {kills} kills");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_table_is_said_before_anything_is_trained() {
+    let root = root("table-errors");
+    let wrong = |more: &[&str], expected: &str| {
+        let assert = table(&root, more).code(2);
+        let text = stderr(&assert);
+        assert!(text.contains(expected), "expected {expected}, found {text}");
+        assert!(!root.join("runs").exists() && !root.join("docs").exists());
+    };
+    wrong(&["--row", "none"], "it has no row `none`; expected one of: hybrid, spiking");
+    wrong(&["--seed", "7"], "no row has what --row and --seed say");
+    let path = root.join("tables/tiny.toml");
+    for (from, to, expected) in [
+        ("name = \"spiking\"", "name = \"hybrid\"", "there are two rows `hybrid`"),
+        ("name = \"spiking\"", "name = \"A b\"", "expected lower-case letters"),
+        ("policy=none", "polcy=none", "table `tiny`, row `spiking`"),
+        ("quick = [\"epochs=1\"]", "full = []", "the table has no budget `full`"),
+        ("seeds = [0, 1]", "seeds = [1, 1]", "the seed 1 stands there twice"),
+        ("max_drop = 100.0", "max_drop = 101.0", "are points and percent"),
+        ("title =", "titel =", "unknown field `titel`"),
+    ] {
+        std::fs::write(&path, TABLE.replacen(from, to, 1)).unwrap();
+        wrong(&[], expected);
+    }
+    let text = TABLE.replace("[budgets.quick]", "[budgets.full]").replace("quick = [", "cpu = [");
+    std::fs::write(&path, text).unwrap();
+    wrong(&[], "it has no budget `quick`; expected one of: cpu, full");
+    let assert = run(["table", "other", "--budget", "quick", "--root", root.to_str().unwrap()]);
+    let text = stderr(&assert.code(2));
+    assert!(text.contains("there is no table `other`") && text.contains("tiny"), "{text}");
+}
+
+#[test]
+fn the_tables_of_the_repository_can_be_read() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let all = json(&snn().current_dir(root).arg("--json").assert().success());
+    let names = all["tables"].as_array().unwrap().iter().map(|table| &table["table"]);
+    for expected in ["cifar10", "cifar100", "paper", "policies"] {
+        assert!(names.clone().any(|name| name == expected), "{expected}");
+    }
+}
