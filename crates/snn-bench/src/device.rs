@@ -2,6 +2,15 @@
 
 use tch::{Cuda, Device};
 
+/// The device as the command line names it.
+pub(crate) fn label(device: Device) -> String {
+    match device {
+        Device::Cpu => "cpu".to_string(),
+        Device::Cuda(index) => format!("cuda:{index}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
 /// Reads `cpu`, `cuda` or `cuda:N`, and says at once when there is no such device.
 pub(crate) fn parse(text: &str) -> Result<Device, String> {
     let index = match text {

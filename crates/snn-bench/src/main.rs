@@ -5,6 +5,7 @@ mod advice;
 mod chance;
 mod cli;
 mod commands;
+mod conversion;
 mod convertible;
 mod deployed;
 mod description;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 /// The error with its causes, but for those that a message quotes already.
-fn message(error: &anyhow::Error) -> String {
+pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if !message.ends_with(&cause) {

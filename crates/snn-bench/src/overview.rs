@@ -1,11 +1,11 @@
 //! Without arguments: what the tool does, and the tables of results as far as they are made.
 
-use crate::commands::table::{entries, summaries};
+use crate::commands::table::{HEADINGS, cells, published};
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::reference;
 use crate::table::Table;
-use crate::tables::{self, BudgetName, Definition, Places, Record, Summary};
+use crate::tables::{self, BudgetName, Definition, Folders, Made};
 use anyhow::Result;
 use serde::Serialize;
 use std::path::Path;
@@ -18,41 +18,33 @@ arithmetic; rounding to integers is a second step, whose effect `snn verify` pri
 
 const NOTE: &str = "\
 `snn help COMMAND` says more. Published figures are marked as published; the paper's own networks,
-T and recipes are not public, so none of its rows has been reproduced yet.
+T and recipes are not public.
 ";
 
 #[derive(Serialize)]
 struct Overview<'a> {
-    tables: Vec<tables::Written<'a>>,
-}
-
-/// A table at one budget with what is there of it.
-struct Made {
-    budget: BudgetName,
-    rows: Vec<Summary>,
-    records: Vec<Record>,
+    tables: Vec<tables::TableJson<'a>>,
 }
 
 /// Prints the introduction and the tables of the checkout in the current folder.
 pub(crate) fn show(json: bool) -> Result<Outcome> {
-    let places = Places::of(Path::new("."));
-    let is_checkout = places.root.join(tables::FOLDER).is_dir();
-    let definitions = if is_checkout { tables::all(&places.root)? } else { Vec::new() };
+    let folders = Folders::of(Path::new("."));
+    let is_checkout = ["configs", tables::FOLDER].iter().all(|name| Path::new(name).is_dir());
+    let definitions = if is_checkout { tables::all(&folders.root)? } else { Vec::new() };
     let mut all = Vec::new();
     for definition in &definitions {
-        let mut made = Vec::new();
+        let mut budgets = Vec::new();
         for &budget in definition.budgets.keys() {
-            let entries = entries(definition, budget, &places)?;
-            let (rows, records) = summaries(definition, budget, &entries, &places)?;
-            made.push(Made { budget, rows, records });
+            let entries = tables::entries(definition, budget, &folders)?;
+            budgets.push((budget, tables::made(definition, budget, &entries, &folders)?));
         }
-        all.push((definition, made));
+        all.push((definition, budgets));
     }
     if json {
-        let written = all.iter().flat_map(|(definition, made)| {
-            made.iter().map(|m| tables::of(definition, m.budget, &m.rows, &m.records))
+        let tables = all.iter().flat_map(|(definition, budgets)| {
+            budgets.iter().map(|(budget, made)| tables::as_json(definition, *budget, made))
         });
-        print_json(&Overview { tables: written.collect() })?;
+        print_json(&Overview { tables: tables.collect() })?;
         return Ok(Outcome::Holds);
     }
     output::line(format_args!("{INTRODUCTION}\n{}\n{NOTE}", reference::overview()))?;
@@ -61,47 +53,31 @@ pub(crate) fn show(json: bool) -> Result<Outcome> {
             "The tables of results are in the repository: run `snn` in its root to see them.",
         )?;
     }
-    for (definition, made) in &all {
-        print(definition, made)?;
+    for (definition, budgets) in &all {
+        print(definition, budgets)?;
     }
     Ok(Outcome::Holds)
 }
 
 /// Prints each row of a table at the largest budget that it was made at.
-fn print(definition: &Definition, made: &[Made]) -> Result<()> {
-    let mut shown = Table::new(
-        2,
-        ["row", "budget", "seeds", "T", "LIF", "test accuracy", "int8", "same class", "proof"],
-    );
+fn print(definition: &Definition, budgets: &[(BudgetName, Made)]) -> Result<()> {
+    output::line(format_args!("{} (`snn table {}`)\n", definition.title, definition.name))?;
+    let mut shown = Table::new(2, HEADINGS.into_iter().chain(["budget"]));
     let (mut is_empty, mut missing) = (true, Vec::new());
     for row in &definition.rows {
-        let best = made
-            .iter()
-            .rev()
-            .find_map(|m| Some((m.budget, m.rows.iter().find(|r| r.row == row.name)?)));
+        let best = budgets.iter().rev().find_map(|(budget, made)| {
+            Some((*budget, made.rows.iter().find(|made| made.row == row.name)?))
+        });
         let Some((budget, summary)) = best else {
-            missing.extend(first_budget(definition, &row.name).map(|b| (b, row)));
+            missing.extend(first_budget(definition, &row.name).map(|budget| (budget, row)));
             continue;
         };
         is_empty = false;
         if !summary.missing.is_empty() {
             missing.push((budget, row));
         }
-        let code = summary.codes.first();
-        let dash = || "–".to_string();
-        shown.row([
-            row.name.clone(),
-            budget.to_string(),
-            summary.seeds.len().to_string(),
-            summary.time_steps.to_string(),
-            format!("{:.1} %", 100.0 * summary.lif_share),
-            tables::spread(&summary.accuracy, 2) + " %",
-            code.map_or_else(dash, |code| tables::spread(&code.accuracy, 2) + " %"),
-            code.map_or_else(dash, |code| tables::spread(&code.agreement, 2) + " %"),
-            summary.proof(),
-        ]);
+        shown.row(cells(summary).into_iter().chain([budget.to_string()]));
     }
-    output::line(format_args!("{} (`snn table {}`)\n", definition.title, definition.name))?;
     if !is_empty {
         output::line(&shown)?;
     }
@@ -110,15 +86,7 @@ fn print(definition: &Definition, made: &[Made]) -> Result<()> {
         let command = tables::command(&definition.name, budget, &row.name);
         output::line(format_args!("missing: {command}{held}"))?;
     }
-    for other in &definition.published {
-        let steps = other.time_steps.map_or(String::new(), |steps| format!(", T = {steps}"));
-        output::line(format_args!(
-            "{:.2} %: {}{steps} ({})",
-            other.accuracy,
-            other.method,
-            tables::epoch(other)
-        ))?;
-    }
+    published(definition)?;
     output::line("")
 }
 

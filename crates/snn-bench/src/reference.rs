@@ -254,7 +254,7 @@ fn code(text: &str) -> String {
 }
 
 /// A text as the cell of a table.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 

@@ -3,8 +3,9 @@
 #[cfg(feature = "data")]
 pub(crate) mod data;
 
-use crate::tables::{BudgetName, Places};
+use crate::tables::{BudgetName, Folders};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 use snn_data::DatasetName;
 use snn_train::{Options, Start};
 use std::num::NonZeroUsize;
@@ -113,9 +114,9 @@ pub(crate) enum Command {
     /// off goes on where it ended. Records and the written table are in `docs/results/tables/`.
     #[command(after_help = "JSON: `table`, `title`, `budget`, `rows` (each `row`, `config`, \
                       `seeds`, `missing` (seeds), `dataset`, `policy`, `lif_share`, \
-                      `time_steps`, `accuracy`, `twin`, `seconds`, `codes`, `published`, \
-                      `reproduced`; each of the codes `code`, `level`, `samples`, `accuracy`, \
-                      `lost`, `agreement`, `micro_steps`, `firing_rate`, `additions`, `energy`, \
+                      `time_steps`, `test_samples`, `accuracy`, `twin`, `seconds`, `codes`, `published`, \
+                      `reproduced`; each of the codes `code`, `seeds`, `holds`, `level`, \
+                      `samples`, `accuracy`, `lost`, `max_drop`, `agreement`, `micro_steps`, `firing_rate`, `additions`, `energy`, \
                       `samples_per_second`; figures over seeds have `values`, `mean`, \
                       `deviation`), `missing` (rows), `published`, `machines`.")]
     Table(TableArguments),
@@ -216,8 +217,9 @@ pub(crate) struct Train {
     pub(crate) sets: Vec<String>,
 }
 
-/// Codes of ReLU sites as named on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// Codes of ReLU sites as named on the command line, in tables and in their records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum CodeName {
     /// As many binary micro-steps as levels.
     Unary,
@@ -283,9 +285,12 @@ pub(crate) struct TableArguments {
     /// Only this seed.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// Make nothing; show what is there.
-    #[arg(long)]
+    /// Make nothing; write and show the table of what is there.
+    #[arg(long, conflicts_with = "force")]
     pub(crate) show: bool,
+    /// Make the chosen rows anew, also those that are there.
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     data: DataRoot,
     /// Where libtorch computes: `cpu`, or `cuda:N`.
@@ -303,15 +308,14 @@ pub(crate) struct TableArguments {
 }
 
 impl TableArguments {
-    /// The folders that are named, or the usual ones.
-    pub(crate) fn places(&self) -> Places {
-        let Self { root, runs, results, data, .. } = self;
-        let usual = Places::of(root);
-        Places {
-            root: root.clone(),
-            runs: runs.clone().unwrap_or(usual.runs),
-            results: results.clone().unwrap_or(usual.results),
-            data: data.data.clone(),
+    /// The folders that are named, or those of the checkout.
+    pub(crate) fn folders(&self) -> Folders {
+        let usual = Folders::of(&self.root);
+        Folders {
+            root: usual.root,
+            runs: self.runs.clone().unwrap_or(usual.runs),
+            results: self.results.clone().unwrap_or(usual.results),
+            data: self.data.data.clone().or(usual.data),
         }
     }
 }

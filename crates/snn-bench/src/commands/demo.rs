@@ -2,24 +2,22 @@
 
 use crate::chance;
 use crate::cli::Demo;
-use crate::commands::convert::convert;
-use crate::commands::infer::{Counted, Inference, infer};
-use crate::commands::train::{Again, train};
-use crate::commands::verify::{Shown, prove};
+use crate::commands::infer::{Counted, Inference};
+use crate::commands::train::{ResumeHint, train};
+use crate::conversion::{Shows, convert_and_prove};
 use crate::deployed::{ProgramEngines, Ways};
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use ndarray::Axis;
 use serde::Serialize;
 use snn_core::{Libtorch, NetworkOptions};
 use snn_data::{Dataset, Images, Source};
 use snn_ir::{Code, Evaluate, Input, Model, Op, Record};
-use snn_reparam::proof::{Demands, Report, batch_size};
-use snn_reparam::{ConversionOptions, GridOptions};
+use snn_reparam::proof::{Demands, Report};
 use snn_train::{Options, RunConfig, RunResult, Start};
 use std::path::Path;
 use std::sync::Arc;
@@ -83,33 +81,25 @@ pub(crate) fn run(arguments: &Demo, json: bool) -> Result<Outcome> {
 fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstration> {
     let config = RunConfig::from_toml(CONFIG)?;
     let start = if force { Start::Overwrite } else { Start::New };
-    let run = train(&config, folder, &Options { start, ..Options::default() }, Again::Resume)?;
+    let run = train(&config, folder, &Options { start, ..Options::default() }, ResumeHint::Resume)?;
     let trained = files::trained(folder)?.model;
     let images = Dataset::open_named(config.data.dataset, None)?.test;
     let samples: Arc<dyn Source> = Arc::new(images.clone());
     let demands = Demands { naive_samples: 5, frame_samples: 5, ..Demands::default() };
     let engines = ProgramEngines { device: Device::Cpu, ways: Ways::default() };
+    let (proof, counted) = (Arc::clone(&samples), Arc::clone(&samples));
+    let shows = Shows { proof, counted, of: samples.len() };
     let mut conversions = Vec::new();
     for code in [Code::Unary, Code::BitPlane, Code::Graded] {
         output::tell(format_args!("{}: convert, verify, run", code.label()));
-        let options = ConversionOptions { codes: code.into(), grid: Some(GridOptions::default()) };
-        let model = convert(&trained, &options)?.model;
         let path = folder.join(format!("{}-int8.safetensors", code.label()));
-        files::save(&model, &path)?;
-        // What was written is what is verified.
-        let model = Model::load(&path)?;
-        let batch = batch_size(&model)?;
-        let shown = Shown { source: Arc::clone(&samples), of: samples.len(), batch };
-        let verification = prove(&trained, &model, &shown, &engines, &demands)?;
-        let inference = infer(&model, &samples, true)?;
-        let counted = inference.counted.as_ref().context("operations were counted")?;
-        let total = counted.counts.total();
+        let converted = convert_and_prove(&trained, code, &path, &shows, &engines, &demands)?;
         conversions.push(Row {
             code: code.label(),
-            micro_steps: model.graph().micro_steps(),
-            firing_rate: total.events as f64 / total.neuron_updates as f64,
-            verification,
-            inference,
+            micro_steps: converted.micro_steps,
+            firing_rate: converted.firing_rate()?,
+            verification: converted.report,
+            inference: converted.inference,
         });
     }
     let lif_share = 1.0 - run.relu_share;

@@ -1,7 +1,7 @@
 //! `finetune`: a model on the grid, trained further on it.
 
 use crate::cli::Finetune;
-use crate::commands::train::{Again, report, stop_on_ctrl_c, with_progress};
+use crate::commands::train::{ResumeHint, report, stop_on_ctrl_c, with_progress};
 use crate::outcome::Outcome;
 use crate::output;
 use anyhow::Result;
@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Finetune, json: bool) -> Result<Outcome> {
     }
     let model = Model::load(&arguments.model)?;
     let options = Options { stop: stop_on_ctrl_c()?, ..arguments.target.options() };
-    let result = with_progress(options.device, Again::Resume, |show| {
+    let result = with_progress(options.device, ResumeHint::Resume, |show| {
         snn_train::finetune(&config, &model, &arguments.target.out, &options, show)
     })?;
     report(&arguments.target.out, &result, json)

@@ -1,140 +1,141 @@
 //! `table`: the rows of a table, made as far as they are missing, and the table written.
 
 use crate::cli::TableArguments;
-use crate::commands::train::stop_on_ctrl_c;
+use crate::commands::train::Interrupt;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
-use crate::table::Table;
-use crate::tables::{self, BudgetName, Definition, Entry, Maker, Places, Record, Summary};
-use anyhow::Result;
+use crate::table::{Table, counted};
+use crate::tables::{self, BudgetName, Definition, Entry, Machine, Maker, Summary};
+use anyhow::{Result, bail, ensure};
 
 pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
-    let places = arguments.places();
-    let table = Definition::load(&places.root, &arguments.name)?;
-    let budget = table.budget(arguments.budget)?;
+    let folders = arguments.folders();
+    let budget = arguments.budget;
+    let table = Definition::load(&folders.root, &arguments.name)?;
     // Every config is read before anything is trained.
-    let entries = entries(&table, arguments.budget, &places)?;
-    let chosen = |entry: &Entry<'_>| {
-        let row = arguments.row.as_ref().is_none_or(|row| *row == entry.row.name);
-        row && arguments.seed.is_none_or(|seed| seed == entry.seed)
-    };
+    let entries = tables::entries(&table, budget, &folders)?;
     if let Some(row) = &arguments.row {
         table.row(row)?;
     }
-    anyhow::ensure!(
-        entries.iter().any(chosen),
-        "table `{}`, budget `{}`: no row has what --row and --seed say",
-        table.name,
-        arguments.budget
+    let is_chosen = |entry: &&Entry<'_>| {
+        let row = arguments.row.as_ref().is_none_or(|row| *row == entry.row.name);
+        row && arguments.seed.is_none_or(|seed| seed == entry.seed)
+    };
+    let chosen: Vec<_> = entries.iter().filter(is_chosen).collect();
+    ensure!(
+        !chosen.is_empty(),
+        "table `{}`, budget `{budget}`: no row has what --row and --seed say",
+        table.name
     );
+    let write = || {
+        let made = tables::made(&table, budget, &entries, &folders)?;
+        let path = tables::write(&table, budget, &made, &folders.results)?;
+        anyhow::Ok((made, path))
+    };
+    let mut failed = 0;
     if !arguments.show {
         let maker = Maker {
             table: &table,
-            budget: arguments.budget,
-            verify: budget.verify,
-            places: &places,
+            folders: &folders,
             device: arguments.device,
-            stop: stop_on_ctrl_c()?,
+            machine: Machine::here(&folders.root, arguments.device),
+            interrupt: Interrupt::new()?,
+            force: arguments.force,
         };
-        for entry in entries.iter().filter(|entry| chosen(entry)) {
-            maker.make(entry)?;
-            // What is there is shown whatever becomes of the next row.
-            let (rows, records) = summaries(&table, arguments.budget, &entries, &places)?;
-            tables::write(&table, arguments.budget, &rows, &records, &places.results)?;
+        let threads = tch::get_num_threads();
+        for (number, entry) in chosen.iter().enumerate() {
+            output::tell(format_args!("{} of {}: {}", number + 1, chosen.len(), entry.id));
+            // A row that sets no number of threads has what it would have alone.
+            tch::set_num_threads(threads);
+            if let Err(error) = maker.make(entry) {
+                output::tell(format_args!("error: {}: {}", entry.id, crate::message(&error)));
+                failed += 1;
+            }
+            write()?;
         }
     }
-    let (rows, records) = summaries(&table, arguments.budget, &entries, &places)?;
-    let holds = rows.iter().flat_map(|row| &row.codes).all(|code| code.level.is_some());
+    let (made, path) = write()?;
     if json {
-        print_json(&tables::of(&table, arguments.budget, &rows, &records))?;
+        print_json(&tables::as_json(&table, budget, &made))?;
     } else {
-        print(&table, arguments.budget, &rows)?;
+        print(&table, budget, &made.rows)?;
+        output::line(format_args!("\nwrote {}", path.display()))?;
     }
+    if failed > 0 {
+        bail!("{} could not be made; the messages say why", counted(failed, "row"));
+    }
+    let is_of_chosen = |row: &&Summary| chosen.iter().any(|entry| entry.row.name == row.row);
+    let rows = made.rows.iter().filter(is_of_chosen);
+    let holds = rows.flat_map(|row| &row.codes).all(|code| code.holds);
     Ok(if holds { Outcome::Holds } else { Outcome::Failed })
 }
 
-/// Every row of a budget with each of its seeds.
-pub(crate) fn entries<'a>(
-    table: &'a Definition,
-    budget: BudgetName,
-    places: &Places,
-) -> Result<Vec<Entry<'a>>> {
-    let mut all = Vec::new();
-    for row in table.rows_at(budget) {
-        for &seed in &table.budget(budget)?.seeds {
-            all.push(Entry::new(table, row, budget, seed, &places.root)?);
-        }
-    }
-    Ok(all)
-}
+/// Headings of [`cells`].
+pub(crate) const HEADINGS: [&str; 10] = [
+    "row",
+    "policy",
+    "T",
+    "LIF",
+    "seeds",
+    "test accuracy",
+    "its twin",
+    "published",
+    "int8, same class",
+    "proof",
+];
 
-/// What is there of each row, and all records in the order of the rows.
-pub(crate) fn summaries(
-    table: &Definition,
-    name: BudgetName,
-    entries: &[Entry<'_>],
-    places: &Places,
-) -> Result<(Vec<Summary>, Vec<Record>)> {
-    let (mut rows, mut all) = (Vec::new(), Vec::new());
-    for row in table.rows_at(name) {
-        let (mut records, mut missing) = (Vec::new(), Vec::new());
-        for entry in entries.iter().filter(|entry| entry.row.name == row.name) {
-            let record = entry.record(&places.results, &table.name)?;
-            if record.as_ref().is_none_or(|record| !entry.is_whole(record)) {
-                missing.push(entry.seed);
-            }
-            records.extend(record);
-        }
-        rows.extend(tables::summarise(row, &records, missing));
-        all.append(&mut records);
-    }
-    Ok((rows, all))
+/// A row on the terminal. Every code has the same integers, so the first stands for all.
+pub(crate) fn cells(row: &Summary) -> [String; 10] {
+    let dash = || "–".to_string();
+    let percent = |spread| tables::spread(spread, 2) + " %";
+    let grid = row.codes.first().map_or_else(dash, |code| {
+        format!("{}, {}", percent(&code.accuracy), percent(&code.agreement))
+    });
+    [
+        row.row.clone(),
+        row.policy.to_string(),
+        row.time_steps.to_string(),
+        format!("{:.1} %", 100.0 * row.lif_share),
+        row.seeds.len().to_string(),
+        format!("{} of {}", percent(&row.accuracy), row.test_samples),
+        row.twin.as_ref().map_or_else(dash, percent),
+        row.against(),
+        grid,
+        row.proof(),
+    ]
 }
 
 /// Prints the table, with the command for each row that is missing.
-pub(crate) fn print(table: &Definition, budget: BudgetName, rows: &[Summary]) -> Result<()> {
-    let mut shown = Table::new(
-        2,
-        ["row", "policy", "T", "LIF", "test accuracy", "its twin", "int8", "same class", "proof"],
-    );
-    for row in rows {
-        // Every code has the same integers: the first stands for all.
-        let first = row.codes.first();
-        shown.row([
-            row.row.clone(),
-            row.policy.to_string(),
-            row.time_steps.to_string(),
-            format!("{:.1} %", 100.0 * row.lif_share),
-            tables::spread(&row.accuracy, 2) + " %",
-            row.twin.as_ref().map_or("–".to_string(), |twin| tables::spread(twin, 2) + " %"),
-            first.map_or("–".to_string(), |code| tables::spread(&code.accuracy, 2) + " %"),
-            first.map_or("–".to_string(), |code| tables::spread(&code.agreement, 2) + " %"),
-            row.proof(),
-        ]);
-    }
+fn print(table: &Definition, budget: BudgetName, rows: &[Summary]) -> Result<()> {
     output::line(format_args!("{} (table `{}`, budget {budget})\n", table.title, table.name))?;
     if !rows.is_empty() {
+        let mut shown = Table::new(2, HEADINGS);
+        for row in rows {
+            shown.row(cells(row));
+        }
         output::line(&shown)?;
     }
     for row in table.rows_at(budget) {
-        let is_whole = rows.iter().any(|made| made.row == row.name && made.missing.is_empty());
-        if !is_whole {
-            output::line(format_args!(
-                "missing: {}",
-                tables::command(&table.name, budget, &row.name)
-            ))?;
+        let is_whole = |made: &Summary| made.row == row.name && made.missing.is_empty();
+        if !rows.iter().any(is_whole) {
+            let command = tables::command(&table.name, budget, &row.name);
+            output::line(format_args!("missing: {command}"))?;
         }
     }
-    if !table.published.is_empty() {
-        let mut others = Table::new(1, ["published elsewhere", "T", "test accuracy"]);
-        for other in &table.published {
-            others.row([
-                other.method.clone(),
-                other.time_steps.map_or(String::new(), |steps| steps.to_string()),
-                format!("{:.2} %", other.accuracy),
-            ]);
-        }
-        output::line(format_args!("\n{others}"))?;
+    published(table)
+}
+
+/// Prints what others have published.
+pub(crate) fn published(table: &Definition) -> Result<()> {
+    for other in &table.published {
+        let steps = other.time_steps.map_or(String::new(), |steps| format!(", T = {steps}"));
+        output::line(format_args!(
+            "{:.2} %: {}{steps}, {} ({})",
+            other.accuracy,
+            other.method,
+            other.source,
+            tables::epoch(other)
+        ))?;
     }
     Ok(())
 }

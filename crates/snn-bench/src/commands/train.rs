@@ -24,7 +24,7 @@ const INTERRUPTED: i32 = 130;
 pub(crate) fn run(arguments: &Train, json: bool) -> Result<Outcome> {
     let config = RunConfig::load(&arguments.config, &arguments.sets)?;
     let options = Options { stop: stop_on_ctrl_c()?, ..arguments.target.options() };
-    let result = train(&config, &arguments.target.out, &options, Again::Resume)?;
+    let result = train(&config, &arguments.target.out, &options, ResumeHint::Resume)?;
     report(&arguments.target.out, &result, json)
 }
 
@@ -75,14 +75,14 @@ pub(crate) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
 
 /// Which command goes on with a training that Ctrl-C stopped.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Again {
+pub(crate) enum ResumeHint {
     /// The same with `--resume`.
     Resume,
     /// The same.
     Same,
 }
 
-impl fmt::Display for Again {
+impl fmt::Display for ResumeHint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resume => "the same command with --resume goes on from there",
@@ -98,21 +98,43 @@ pub(crate) fn interrupted(message: impl fmt::Display) -> ! {
     std::process::exit(INTERRUPTED)
 }
 
+/// Flags by which Ctrl-C ends a command that trains now and then.
+#[derive(Debug, Clone)]
+pub(crate) struct Interrupt {
+    /// Set by Ctrl-C; a training ends with a checkpoint then.
+    pub(crate) stop: Arc<AtomicBool>,
+    /// `true` while Ctrl-C is to end the process at once.
+    pub(crate) at_once: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Ctrl-C ends the process at once, until `at_once` is false.
+    pub(crate) fn new() -> Result<Self> {
+        let at_once = Arc::new(AtomicBool::new(true));
+        signal_hook::flag::register_conditional_shutdown(
+            SIGINT,
+            INTERRUPTED,
+            Arc::clone(&at_once),
+        )?;
+        Ok(Self { stop: stop_on_ctrl_c()?, at_once })
+    }
+}
+
 /// Trains with progress on stderr.
 pub(crate) fn train(
     config: &RunConfig,
     folder: &Path,
     options: &Options,
-    again: Again,
+    hint: ResumeHint,
 ) -> Result<RunResult> {
-    with_progress(options.device, again, |show| snn_train::train(config, folder, options, show))
+    with_progress(options.device, hint, |show| snn_train::train(config, folder, options, show))
 }
 
 /// Runs a training loop to its end with progress on stderr.
 #[expect(clippy::too_many_lines, reason = "one arm for each thing that is told")]
 pub(crate) fn with_progress(
     device: Device,
-    again: Again,
+    hint: ResumeHint,
     training: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> snn_train::Result<snn_train::Outcome>,
 ) -> Result<RunResult> {
     let bar = ProgressBar::new(0);
@@ -218,7 +240,7 @@ pub(crate) fn with_progress(
     match outcome? {
         snn_train::Outcome::Finished(result) => Ok(result),
         snn_train::Outcome::Interrupted { steps } => {
-            interrupted(format_args!("interrupted after {steps} steps; {again}"))
+            interrupted(format_args!("interrupted after {steps} steps; {hint}"))
         }
         snn_train::Outcome::Stopped { steps } => {
             anyhow::bail!("the run was stopped after {steps} steps")

@@ -1,5 +1,6 @@
 //! What a table consists of: rows, budgets, and what others have published.
 
+use crate::cli::CodeName;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use snn_ir::Code;
 use snn_train::RunConfig;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// Folder of the tables, from the root of the repository.
@@ -65,7 +67,10 @@ pub(crate) struct Budget {
     #[serde(default = "first_seed")]
     pub(crate) seeds: Vec<u64>,
     /// Test samples that each conversion is verified on; all of them where it is absent.
-    pub(crate) verify: Option<std::num::NonZeroUsize>,
+    pub(crate) verify: Option<NonZeroUsize>,
+    /// The most accuracy that the grid may cost, in points, in place of that of the rows: on few
+    /// samples one of them is much.
+    pub(crate) max_drop: Option<f64>,
 }
 
 fn first_seed() -> Vec<u64> {
@@ -85,7 +90,7 @@ pub(crate) struct Row {
     pub(crate) set: Vec<String>,
     /// Codes that it is converted with.
     #[serde(default = "all_codes")]
-    pub(crate) codes: Vec<Code>,
+    pub(crate) codes: Vec<CodeName>,
     /// The most accuracy that the grid may cost, in points.
     #[serde(default = "usual_drop")]
     pub(crate) max_drop: f64,
@@ -99,8 +104,8 @@ pub(crate) struct Row {
     pub(crate) tolerance: f64,
 }
 
-fn all_codes() -> Vec<Code> {
-    vec![Code::Unary, Code::BitPlane, Code::Graded]
+fn all_codes() -> Vec<CodeName> {
+    vec![CodeName::Unary, CodeName::Bitplane, CodeName::Graded]
 }
 
 fn usual_drop() -> f64 {
@@ -156,7 +161,12 @@ impl Definition {
     fn check(&self) -> Result<()> {
         ensure!(!self.rows.is_empty(), "`rows`: expected one at least");
         ensure!(!self.budgets.is_empty(), "`budgets`: expected one at least");
+        let fits = |value: f64| (0.0..=100.0).contains(&value);
         for (name, budget) in &self.budgets {
+            ensure!(
+                budget.max_drop.is_none_or(fits),
+                "`budgets.{name}.max_drop`: expected points, 0 to 100"
+            );
             ensure!(!budget.seeds.is_empty(), "`budgets.{name}.seeds`: expected one at least");
             distinct(&budget.seeds, |seed| {
                 format!("`budgets.{name}.seeds`: the seed {seed} stands there twice")
@@ -172,14 +182,14 @@ impl Definition {
                 is_name(name),
                 "`rows.name`: expected lower-case letters, digits and hyphens, found `{name}`"
             );
-            let fits = |value: f64| (0.0..=100.0).contains(&value);
             ensure!(
                 fits(row.max_drop) && fits(row.tolerance) && row.published.is_none_or(fits),
                 "row `{name}`: `max_drop`, `tolerance` and `published` are points and percent, 0 \
                  to 100"
             );
-            distinct(&row.codes, |code: &Code| {
-                format!("row `{name}`: the code {} stands there twice", code.label())
+            ensure!(!row.codes.is_empty(), "row `{name}`: `codes`: expected one at least");
+            distinct(&row.codes, |code: &CodeName| {
+                format!("row `{name}`: the code {} stands there twice", Code::from(*code).label())
             })?;
             for budget in row.budgets.iter().flat_map(BTreeMap::keys) {
                 ensure!(

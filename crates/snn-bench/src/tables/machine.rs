@@ -1,4 +1,4 @@
-//! On what a record was measured.
+//! The machine that a record was measured on.
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -23,7 +23,8 @@ pub(crate) struct Machine {
     pub(crate) device: String,
     /// Version of this program.
     pub(crate) version: String,
-    /// Commit of the checkout, with `+` behind it where files were changed since.
+    /// Commit of the checkout as the command began, with `+` behind it where files were changed
+    /// since.
     pub(crate) commit: Option<String>,
     /// Day, as year-month-day in UTC.
     pub(crate) day: String,
@@ -38,10 +39,7 @@ impl Machine {
             instruction_set: snn_runtime::InstructionSet::best().label().to_string(),
             memory_gib: memory_gib(),
             system: std::env::consts::OS.to_string(),
-            device: match device {
-                tch::Device::Cpu => "cpu".to_string(),
-                other => format!("{other:?}").to_lowercase(),
-            },
+            device: crate::device::label(device),
             version: env!("CARGO_PKG_VERSION").to_string(),
             commit: commit(root),
             day: day(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())),

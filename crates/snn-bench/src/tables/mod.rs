@@ -5,6 +5,7 @@
 //! chart are made of records alone ([`write`]), so that no figure is typed in by hand.
 
 mod definition;
+mod entry;
 mod machine;
 mod make;
 mod record;
@@ -12,7 +13,8 @@ mod summary;
 mod write;
 
 pub(crate) use definition::{BudgetName, Definition, FOLDER, all};
-pub(crate) use make::{Entry, Maker, Places};
-pub(crate) use record::Record;
-pub(crate) use summary::{Summary, summarise};
-pub(crate) use write::{Written, command, epoch, of, spread, write};
+pub(crate) use entry::{Entry, Folders, Made, entries, made};
+pub(crate) use machine::Machine;
+pub(crate) use make::Maker;
+pub(crate) use summary::Summary;
+pub(crate) use write::{TableJson, as_json, command, epoch, spread, write};

@@ -1,22 +1,31 @@
-//! What one row reached with one seed.
+//! The record of a row with one seed: what was reached, on what.
 
 use super::machine::Machine;
+use crate::cli::CodeName;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use snn_ir::Code;
 use snn_reparam::proof::{Strictness, Verdict};
 use snn_train::{RunConfig, RunResult, TwinResult};
+use std::num::NonZeroUsize;
 use std::path::Path;
 
-/// Name of a record in its folder.
-pub(crate) const FILE: &str = "record.json";
+/// Name of the config in the folder of a record.
+pub(crate) const CONFIG: &str = "config.toml";
 
-/// The first eight hexadecimal digits of the SHA-256 of a config with every key written out, seed
-/// included: two configs with the same key are the same training.
+/// Name of the record in its folder.
+const FILE: &str = "record.json";
+
+/// The beginning of the SHA-256 of a file, eight hexadecimal digits.
+pub(crate) fn checksum(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
+}
+
+/// The checksum of a config as TOML, seed included, which names the folder of a record. Files that
+/// the config names (a start, a teacher, a network) are not part of it.
 pub(crate) fn key(config: &RunConfig) -> Result<String> {
-    let digest = Sha256::digest(config.to_toml()?.as_bytes());
-    Ok(format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])))
+    Ok(checksum(config.to_toml()?.as_bytes()))
 }
 
 /// A row with one seed: its training and its conversions.
@@ -25,26 +34,24 @@ pub(crate) fn key(config: &RunConfig) -> Result<String> {
 pub(crate) struct Record {
     /// The row.
     pub(crate) row: String,
-    /// Hash of the config.
-    pub(crate) key: String,
     /// Seed of the config.
     pub(crate) seed: u64,
-    /// The config, from the root of the repository.
+    /// The config, from the root of the repository, whose keys the row and the budget set.
     pub(crate) config: String,
-    /// Keys that were set.
-    pub(crate) set: Vec<String>,
+    /// Checksum of the trained model file, which the conversions are of.
+    pub(crate) weights: String,
     /// Where and when it was trained.
     pub(crate) machine: Machine,
     /// The training.
-    pub(crate) training: Stage,
-    /// One for each code, in the order of the row.
+    pub(crate) training: Training,
+    /// One for each code.
     pub(crate) conversions: Vec<Conversion>,
 }
 
-/// What the training reached.
+/// What the training reached, all stages together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Stage {
+pub(crate) struct Training {
     /// Data set.
     pub(crate) dataset: String,
     /// Policy, as JSON has it.
@@ -69,7 +76,7 @@ pub(crate) struct Stage {
     pub(crate) twin: Option<Twin>,
 }
 
-/// What the twin of a staged run reached.
+/// What the twin of a staged run reached: the network of its first stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Twin {
@@ -91,7 +98,7 @@ impl From<&TwinResult> for Twin {
     }
 }
 
-impl From<&RunResult> for Stage {
+impl From<&RunResult> for Training {
     fn from(result: &RunResult) -> Self {
         let before = result.twin.as_ref().map_or(0.0, |twin| twin.wall_seconds);
         Self {
@@ -115,13 +122,17 @@ impl From<&RunResult> for Stage {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Conversion {
     /// The code of its ReLU sites.
-    pub(crate) code: Code,
-    /// What the proof showed.
+    pub(crate) code: CodeName,
+    /// What the proof showed, whatever rounding costs.
     pub(crate) verdict: Verdict,
     /// Strictness of the proof.
     pub(crate) level: Strictness,
+    /// Why the proof does not hold, one cause each; empty if it does.
+    pub(crate) failures: Vec<String>,
     /// Test samples that the proof ran on.
     pub(crate) samples: usize,
+    /// `true` if these are all.
+    pub(crate) whole: bool,
     /// Accuracy of the trained network on these, in percent.
     pub(crate) trained_accuracy: f64,
     /// Accuracy of the integer network on these, in percent.
@@ -132,7 +143,7 @@ pub(crate) struct Conversion {
     pub(crate) micro_steps: u32,
     /// Events of a sample, those of the input not counted.
     pub(crate) events: f64,
-    /// Share of neurons that send an event at a macro-step, 0 to 1.
+    /// Events divided by neuron updates.
     pub(crate) firing_rate: f64,
     /// Additions of a sample.
     pub(crate) additions: f64,
@@ -142,6 +153,8 @@ pub(crate) struct Conversion {
     pub(crate) energy_microjoules: f64,
     /// Samples a second of the deployment, on all cores.
     pub(crate) samples_per_second: f64,
+    /// Where and when it was made.
+    pub(crate) machine: Machine,
 }
 
 impl Record {
@@ -152,9 +165,8 @@ impl Record {
             return Ok(None);
         }
         let text = fs_err::read_to_string(&path)?;
-        let record = serde_json::from_str(&text).with_context(|| {
-            format!("{}: not a record of this version; delete it to make it again", path.display())
-        })?;
+        let record = serde_json::from_str(&text)
+            .with_context(|| format!("{}: not a record of this version", path.display()))?;
         Ok(Some(record))
     }
 
@@ -164,8 +176,21 @@ impl Record {
         Ok(snn_ir::write_atomically(&folder.join(FILE), text.as_bytes())?)
     }
 
-    /// The conversion with this code.
-    pub(crate) fn conversion(&self, code: Code) -> Option<&Conversion> {
-        self.conversions.iter().find(|conversion| conversion.code == code)
+    /// Removes the record of a folder, if there is one.
+    pub(crate) fn remove(folder: &Path) -> Result<()> {
+        let path = folder.join(FILE);
+        if path.is_file() { Ok(fs_err::remove_file(path)?) } else { Ok(()) }
+    }
+
+    /// The conversion with this code, if it was verified on so many samples, or on all.
+    pub(crate) fn conversion(
+        &self,
+        code: CodeName,
+        verified: Option<NonZeroUsize>,
+    ) -> Option<&Conversion> {
+        self.conversions.iter().find(|conversion| {
+            let enough = verified.is_some_and(|least| conversion.samples >= least.get());
+            conversion.code == code && (conversion.whole || enough)
+        })
     }
 }

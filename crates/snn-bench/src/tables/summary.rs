@@ -1,10 +1,10 @@
-//! The records of a row's seeds, together.
+//! The summary of a row: the records of its seeds together.
 
-use super::definition::Row;
+use super::definition::{Budget, Row};
 use super::record::{Conversion, Record};
+use crate::cli::CodeName;
 use crate::table::counted;
 use serde::Serialize;
-use snn_ir::Code;
 use snn_reparam::proof::{Strictness, Verdict};
 
 /// A figure over seeds.
@@ -40,7 +40,7 @@ pub(crate) struct Summary {
     pub(crate) row: String,
     /// The config, from the root of the repository.
     pub(crate) config: String,
-    /// Seeds that were made.
+    /// Seeds that were trained.
     pub(crate) seeds: Vec<u64>,
     /// Seeds that are still to be made, wholly or in part.
     pub(crate) missing: Vec<u64>,
@@ -52,6 +52,8 @@ pub(crate) struct Summary {
     pub(crate) lif_share: f64,
     /// Macro-steps.
     pub(crate) time_steps: usize,
+    /// Test samples that the accuracy is of.
+    pub(crate) test_samples: usize,
     /// Test accuracy in percent.
     pub(crate) accuracy: Spread,
     /// Test accuracy of the twin of a staged run, in percent.
@@ -62,7 +64,8 @@ pub(crate) struct Summary {
     pub(crate) codes: Vec<CodeSummary>,
     /// The published accuracy that the row is held against, in percent.
     pub(crate) published: Option<f64>,
-    /// `true` if the mean is at most the tolerance below the published accuracy.
+    /// `true` if the mean is at most the tolerance below the published accuracy; `None` before all
+    /// seeds are made.
     pub(crate) reproduced: Option<bool>,
 }
 
@@ -70,7 +73,11 @@ pub(crate) struct Summary {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct CodeSummary {
     /// The code.
-    pub(crate) code: Code,
+    pub(crate) code: CodeName,
+    /// Seeds whose networks were converted.
+    pub(crate) seeds: Vec<u64>,
+    /// `true` if every proof holds, and rounding costs at most `max_drop`.
+    pub(crate) holds: bool,
     /// Strictness of the proofs; `None` where one of them does not hold.
     pub(crate) level: Option<Strictness>,
     /// Test samples of each proof, the fewest.
@@ -79,11 +86,13 @@ pub(crate) struct CodeSummary {
     pub(crate) accuracy: Spread,
     /// Points that the grid cost.
     pub(crate) lost: Spread,
+    /// Points that it may cost in the mean.
+    pub(crate) max_drop: f64,
     /// Share of the samples that both put into the same class, in percent.
     pub(crate) agreement: Spread,
     /// Micro-steps of a macro-step.
     pub(crate) micro_steps: u32,
-    /// Share of the neurons that send an event at a macro-step, 0 to 1.
+    /// Events divided by neuron updates.
     pub(crate) firing_rate: Spread,
     /// Additions of a sample.
     pub(crate) additions: Spread,
@@ -93,57 +102,89 @@ pub(crate) struct CodeSummary {
     pub(crate) samples_per_second: Spread,
 }
 
-impl Summary {
+impl CodeSummary {
     /// What the proofs showed, in a few words.
     pub(crate) fn proof(&self) -> String {
-        let Some(fewest) = self.codes.iter().map(|code| code.samples).min() else {
+        match (self.level, self.holds) {
+            (None, _) => "does not hold".to_string(),
+            (Some(level), true) => level.to_string(),
+            (Some(level), false) => format!("{level}, but costs more than {}", self.max_drop),
+        }
+    }
+}
+
+impl Summary {
+    /// What the proofs of all codes showed, in a few words.
+    pub(crate) fn proof(&self) -> String {
+        let Some(worst) = self.codes.iter().min_by_key(|code| (code.holds, code.samples)) else {
             return "not converted".to_string();
         };
-        let levels: Option<Vec<_>> = self.codes.iter().map(|code| code.level).collect();
-        match levels.as_deref() {
-            None => "does not hold".to_string(),
-            Some(levels) => {
-                format!("{} in {}, {fewest} samples", levels[0], counted(levels.len(), "code"))
-            }
+        let codes = counted(self.codes.len(), "code");
+        format!("{} in {codes}, {} samples", worst.proof(), worst.samples)
+    }
+
+    /// The published accuracy, and whether it was reached.
+    pub(crate) fn against(&self) -> String {
+        match (self.published, self.reproduced) {
+            (Some(value), Some(true)) => format!("{value:.2} %, reproduced"),
+            (Some(value), Some(false)) => format!("{value:.2} %, not reproduced"),
+            (Some(value), None) => format!("{value:.2} %"),
+            (None, _) => String::new(),
         }
     }
 }
 
 /// A row over the records of its seeds; `None` where there are none.
-pub(crate) fn summarise(row: &Row, records: &[Record], missing: Vec<u64>) -> Option<Summary> {
+pub(crate) fn summarise(
+    row: &Row,
+    budget: &Budget,
+    records: &[Record],
+    missing: Vec<u64>,
+) -> Option<Summary> {
     let first = records.first()?;
     let trainings = || records.iter().map(|record| &record.training);
     let accuracy = Spread::of(trainings().map(|training| training.accuracy))?;
+    let max_drop = budget.max_drop.unwrap_or(row.max_drop);
+    let of_code = |code: &CodeName| of_code(*code, max_drop, records);
+    let reached = |published: f64| accuracy.mean >= published - row.tolerance;
     Some(Summary {
         row: row.name.clone(),
         config: row.config.clone(),
         seeds: records.iter().map(|record| record.seed).collect(),
-        missing,
         dataset: first.training.dataset.clone(),
         policy: first.training.policy.clone(),
         lif_share: first.training.lif_share,
         time_steps: first.training.time_steps,
+        test_samples: first.training.test_samples,
         twin: Spread::of(trainings().filter_map(|t| t.twin.as_ref()).map(|t| t.accuracy)),
         seconds: Spread::of(trainings().map(|training| training.seconds))?,
-        codes: row.codes.iter().filter_map(|code| of_code(*code, records)).collect(),
+        codes: row.codes.iter().filter_map(of_code).collect(),
         published: row.published,
-        reproduced: row.published.map(|published| accuracy.mean >= published - row.tolerance),
+        reproduced: row.published.filter(|_| missing.is_empty()).map(reached),
+        missing,
         accuracy,
     })
 }
 
-fn of_code(code: Code, records: &[Record]) -> Option<CodeSummary> {
-    let all: Vec<&Conversion> =
-        records.iter().filter_map(|record| record.conversion(code)).collect();
-    let first = all.first()?;
-    let spread = |figure: fn(&Conversion) -> f64| Spread::of(all.iter().map(|c| figure(c)));
-    let holds = |c: &&&Conversion| matches!(c.verdict, Verdict::Bitwise | Verdict::ZeroFlips);
+fn of_code(code: CodeName, max_drop: f64, records: &[Record]) -> Option<CodeSummary> {
+    let all: Vec<(u64, &Conversion)> = records
+        .iter()
+        .flat_map(|record| record.conversions.iter().map(|conversion| (record.seed, conversion)))
+        .filter(|(_, conversion)| conversion.code == code)
+        .collect();
+    let (_, first) = all.first()?;
+    let spread = |figure: fn(&Conversion) -> f64| Spread::of(all.iter().map(|(_, c)| figure(c)));
+    let is_proved = all.iter().all(|(_, c)| c.verdict == Verdict::Bitwise);
+    let lost = spread(|c| c.trained_accuracy - c.accuracy)?;
     Some(CodeSummary {
         code,
-        level: (all.iter().filter(holds).count() == all.len()).then_some(first.level),
-        samples: all.iter().map(|c| c.samples).min()?,
+        seeds: all.iter().map(|(seed, _)| *seed).collect(),
+        holds: is_proved && lost.mean <= max_drop,
+        level: is_proved.then_some(first.level),
+        samples: all.iter().map(|(_, c)| c.samples).min()?,
         accuracy: spread(|c| c.accuracy)?,
-        lost: spread(|c| c.trained_accuracy - c.accuracy)?,
+        lost,
+        max_drop,
         agreement: spread(|c| c.agreement)?,
         micro_steps: first.micro_steps,
         firing_rate: spread(|c| c.firing_rate)?,

@@ -1,0 +1,66 @@
+//! The way of a trained network to integers and events: converted, verified, counted and timed.
+
+use crate::commands::convert::convert;
+use crate::commands::infer::{Counted, Inference, infer};
+use crate::commands::verify::{Shown, prove};
+use crate::deployed::ProgramEngines;
+use crate::files;
+use anyhow::{Context, Result};
+use snn_data::Source;
+use snn_ir::{Code, Model};
+use snn_reparam::proof::{Demands, Report, batch_size};
+use snn_reparam::{ConversionOptions, GridOptions};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Samples of a proof and of counting.
+pub(crate) struct Shows {
+    /// Those that the proof runs on.
+    pub(crate) proof: Arc<dyn Source>,
+    /// Those that operations are counted on.
+    pub(crate) counted: Arc<dyn Source>,
+    /// Number of samples of the whole test set.
+    pub(crate) of: usize,
+}
+
+/// A converted network with what was shown and measured of it.
+pub(crate) struct Converted {
+    /// Binary planes of a macro-step.
+    pub(crate) micro_steps: u32,
+    pub(crate) report: Report,
+    pub(crate) inference: Inference,
+}
+
+impl Converted {
+    /// The operations.
+    pub(crate) fn counted(&self) -> Result<&Counted> {
+        self.inference.counted.as_ref().context("operations were counted")
+    }
+
+    /// Events divided by neuron updates.
+    pub(crate) fn firing_rate(&self) -> Result<f64> {
+        let total = self.counted()?.counts.total();
+        Ok(total.events as f64 / total.neuron_updates.max(1) as f64)
+    }
+}
+
+/// Converts a trained network onto the int8 grid with one code, writes the model, and verifies,
+/// counts and times what was written.
+pub(crate) fn convert_and_prove(
+    trained: &Model,
+    code: Code,
+    path: &Path,
+    shows: &Shows,
+    engines: &ProgramEngines,
+    demands: &Demands,
+) -> Result<Converted> {
+    let options = ConversionOptions { codes: code.into(), grid: Some(GridOptions::default()) };
+    files::save(&convert(trained, &options)?.model, path)?;
+    // What was written is what is verified.
+    let model = Model::load(path)?;
+    let source = Arc::clone(&shows.proof);
+    let shown = Shown { source, of: shows.of, batch: batch_size(&model)? };
+    let report = prove(trained, &model, &shown, engines, demands)?;
+    let inference = infer(&model, &shows.counted, true)?;
+    Ok(Converted { micro_steps: model.graph().micro_steps(), report, inference })
+}

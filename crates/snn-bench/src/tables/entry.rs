@@ -1,0 +1,145 @@
+//! A row with one seed, and where its files are.
+
+use super::definition::{BudgetName, Definition, Row};
+use super::record::{self, Record};
+use super::summary::{Summary, summarise};
+use crate::output;
+use anyhow::Result;
+use snn_train::RunConfig;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+/// Folders that tables are read from and written to.
+#[derive(Debug, Clone)]
+pub(crate) struct Folders {
+    /// Root of the repository.
+    pub(crate) root: PathBuf,
+    /// Run folders: weights and checkpoints, which are not kept in git.
+    pub(crate) runs: PathBuf,
+    /// Records and tables.
+    pub(crate) results: PathBuf,
+    /// The data root; `None` for the one that every command looks in.
+    pub(crate) data: Option<PathBuf>,
+}
+
+impl Folders {
+    /// The usual folders of a checkout.
+    pub(crate) fn of(root: &Path) -> Self {
+        let is_named = std::env::var_os("SNN_DATA").is_some();
+        Self {
+            root: root.to_path_buf(),
+            runs: root.join("runs").join("tables"),
+            results: root.join("docs").join("results").join("tables"),
+            data: (!is_named).then(|| root.join("datasets")),
+        }
+    }
+}
+
+/// A row with one seed, at one budget.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) row: &'a Row,
+    pub(crate) seed: u64,
+    pub(crate) config: RunConfig,
+    /// Test samples that each conversion is verified on; `None` for all.
+    pub(crate) verify: Option<NonZeroUsize>,
+    /// `ROW-sSEED-KEY`, the name of its folders.
+    pub(crate) id: String,
+}
+
+impl<'a> Entry<'a> {
+    fn new(
+        table: &Definition,
+        row: &'a Row,
+        budget: BudgetName,
+        seed: u64,
+        folders: &Folders,
+    ) -> Result<Self> {
+        let config = table.config(&folders.root, row, budget, seed)?;
+        let prefix = format!("{}-s{seed}-", row.name);
+        // A key that configs gained since changes the hash, but no training: what counts is that
+        // the configs are equal.
+        let id = match same(&folders.results.join(&table.name), &prefix, &config) {
+            Some(id) => id,
+            None => prefix + &record::key(&config)?,
+        };
+        Ok(Self { row, seed, config, verify: table.budget(budget)?.verify, id })
+    }
+
+    /// The folder of its record.
+    pub(crate) fn folder(&self, table: &Definition, folders: &Folders) -> PathBuf {
+        folders.results.join(&table.name).join(&self.id)
+    }
+
+    /// Its record, whole or begun; one that cannot be read is told of and counts as none.
+    pub(crate) fn record(&self, table: &Definition, folders: &Folders) -> Option<Record> {
+        Record::load(&self.folder(table, folders)).unwrap_or_else(|error| {
+            output::tell(format_args!("warning: {error:#}; it counts as missing"));
+            None
+        })
+    }
+
+    /// `true` if nothing of the row is missing.
+    pub(crate) fn is_whole(&self, record: &Record) -> bool {
+        self.row.codes.iter().all(|code| record.conversion(*code, self.verify).is_some())
+    }
+}
+
+/// The folder with this prefix whose config is equal to this one.
+fn same(folder: &Path, prefix: &str, config: &RunConfig) -> Option<String> {
+    let entries = fs_err::read_dir(folder).ok()?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with(prefix)).collect();
+    names.sort_unstable();
+    names.into_iter().find(|name| {
+        let path = folder.join(name).join(record::CONFIG);
+        path.is_file() && RunConfig::load(&path, &[]).is_ok_and(|found| found == *config)
+    })
+}
+
+/// Every row of a budget with each of its seeds.
+pub(crate) fn entries<'a>(
+    table: &'a Definition,
+    budget: BudgetName,
+    folders: &Folders,
+) -> Result<Vec<Entry<'a>>> {
+    let mut all = Vec::new();
+    for row in table.rows_at(budget) {
+        for &seed in &table.budget(budget)?.seeds {
+            all.push(Entry::new(table, row, budget, seed, folders)?);
+        }
+    }
+    Ok(all)
+}
+
+/// What is there of a table at one budget.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// One for each row of which anything is there.
+    pub(crate) rows: Vec<Summary>,
+    /// All records in the order of rows and seeds.
+    pub(crate) records: Vec<Record>,
+}
+
+/// Reads what is there of each row.
+pub(crate) fn made(
+    table: &Definition,
+    budget: BudgetName,
+    entries: &[Entry<'_>],
+    folders: &Folders,
+) -> Result<Made> {
+    let (mut rows, mut all) = (Vec::new(), Vec::new());
+    for row in table.rows_at(budget) {
+        let (mut records, mut missing) = (Vec::new(), Vec::new());
+        for entry in entries.iter().filter(|entry| entry.row.name == row.name) {
+            let record = entry.record(table, folders);
+            if record.as_ref().is_none_or(|record| !entry.is_whole(record)) {
+                missing.push(entry.seed);
+            }
+            records.extend(record);
+        }
+        rows.extend(summarise(row, table.budget(budget)?, &records, missing));
+        all.append(&mut records);
+    }
+    Ok(Made { rows, records: all })
+}
