@@ -114,9 +114,10 @@ pub(crate) enum Command {
     /// off goes on where it ended. Records and the written table are in `docs/results/tables/`.
     #[command(after_help = "JSON: `table`, `title`, `budget`, `rows` (each `row`, `config`, \
                       `seeds`, `missing` (seeds), `dataset`, `policy`, `lif_share`, \
-                      `time_steps`, `test_samples`, `accuracy`, `twin`, `seconds`, `codes`, `published`, \
-                      `reproduced`; each of the codes `code`, `seeds`, `holds`, `level`, \
-                      `samples`, `accuracy`, `lost`, `max_drop`, `agreement`, `micro_steps`, `firing_rate`, `additions`, `energy`, \
+                      `time_steps`, `test_samples`, `accuracy`, `twin`, `seconds`, `codes`, \
+                      `published`, `reproduced`; each of the codes `code`, `seeds`, `holds`, \
+                      `level`, `samples`, `accuracy`, `lost`, `max_drop`, `agreement`, \
+                      `micro_steps`, `firing_rate`, `additions`, `energy`, \
                       `samples_per_second`; figures over seeds have `values`, `mean`, \
                       `deviation`), `missing` (rows), `published`, `machines`.")]
     Table(TableArguments),

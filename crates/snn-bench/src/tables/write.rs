@@ -187,7 +187,8 @@ fn conversions(text: &mut String, rows: &[Summary]) {
         for code in &row.codes {
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {} % | {} | {} % | {} | {:.3} | {} | {:.3} µJ | {:.0} |",
+                "| {} | {} | {} | {} | {} | {} % | {} | {} % | {} | {:.3} | {} | {:.3} µJ | \
+                 {:.0} |",
                 row.row,
                 Code::from(code.code).label(),
                 code.seeds.len(),
