@@ -13,6 +13,7 @@ mod device;
 mod drawing;
 mod energy;
 mod files;
+mod names;
 mod outcome;
 mod output;
 mod overview;
@@ -39,22 +40,10 @@ fn main() -> ExitCode {
         Err(error) => {
             output::tell(format_args!(
                 "error: {}{}",
-                message(&error),
+                output::message(&error),
                 advice(cli.command.as_ref(), &error)
             ));
             ExitCode::from(2)
         }
     }
-}
-
-/// The error with its causes, but for those that a message quotes already.
-pub(crate) fn message(error: &anyhow::Error) -> String {
-    let mut message = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if !message.ends_with(&cause) {
-            message += if message.is_empty() { "" } else { ": " };
-            message += &cause;
-        }
-    }
-    message
 }

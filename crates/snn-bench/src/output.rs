@@ -30,3 +30,15 @@ pub(crate) fn tell(text: impl Display) {
     // There is no one left to tell.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
+
+/// The error with its causes, but for those that a message quotes already.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !message.ends_with(&cause) {
+            message += if message.is_empty() { "" } else { ": " };
+            message += &cause;
+        }
+    }
+    message
+}

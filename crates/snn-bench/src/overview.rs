@@ -1,11 +1,12 @@
 //! Without arguments: what the tool does, and the tables of results as far as they are made.
 
 use crate::commands::table::{HEADINGS, cells, published};
+use crate::names::BudgetName;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::reference;
 use crate::table::Table;
-use crate::tables::{self, BudgetName, Definition, Folders, Made};
+use crate::tables::{self, Definition, Folders, Made};
 use anyhow::Result;
 use serde::Serialize;
 use std::path::Path;

@@ -3,9 +3,8 @@
 #[cfg(feature = "data")]
 pub(crate) mod data;
 
-use crate::tables::{BudgetName, Folders};
+use crate::names::{BudgetName, CodeName};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use serde::{Deserialize, Serialize};
 use snn_data::DatasetName;
 use snn_train::{Options, Start};
 use std::num::NonZeroUsize;
@@ -218,28 +217,6 @@ pub(crate) struct Train {
     pub(crate) sets: Vec<String>,
 }
 
-/// Codes of ReLU sites as named on the command line, in tables and in their records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum CodeName {
-    /// As many binary micro-steps as levels.
-    Unary,
-    /// One binary micro-step a bit.
-    Bitplane,
-    /// One event with a payload.
-    Graded,
-}
-
-impl From<CodeName> for snn_ir::Code {
-    fn from(name: CodeName) -> Self {
-        match name {
-            CodeName::Unary => Self::Unary,
-            CodeName::Bitplane => Self::BitPlane,
-            CodeName::Graded => Self::Graded,
-        }
-    }
-}
-
 /// The grid as named on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GridName {
@@ -293,32 +270,19 @@ pub(crate) struct TableArguments {
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
-    data: DataRoot,
+    pub(crate) data: DataRoot,
     /// Where libtorch computes: `cpu`, or `cuda:N`.
     #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
     pub(crate) device: tch::Device,
     /// Root of the repository, with `tables/` and `configs/`.
     #[arg(long, default_value = ".")]
-    root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Folder for weights and checkpoints [default: `runs/tables` in the root].
     #[arg(long, value_name = "FOLDER")]
-    runs: Option<PathBuf>,
+    pub(crate) runs: Option<PathBuf>,
     /// Folder for records and tables [default: `docs/results/tables` in the root].
     #[arg(long, value_name = "FOLDER")]
-    results: Option<PathBuf>,
-}
-
-impl TableArguments {
-    /// The folders that are named, or those of the checkout.
-    pub(crate) fn folders(&self) -> Folders {
-        let usual = Folders::of(&self.root);
-        Folders {
-            root: usual.root,
-            runs: self.runs.clone().unwrap_or(usual.runs),
-            results: self.results.clone().unwrap_or(usual.results),
-            data: self.data.data.clone().or(usual.data),
-        }
-    }
+    pub(crate) results: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -2,14 +2,15 @@
 
 use crate::cli::TableArguments;
 use crate::commands::train::Interrupt;
+use crate::names::BudgetName;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, counted};
-use crate::tables::{self, BudgetName, Definition, Entry, Machine, Maker, Summary};
+use crate::tables::{self, Definition, Entry, Folders, Machine, Maker, Summary};
 use anyhow::{Result, bail, ensure};
 
 pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
-    let folders = arguments.folders();
+    let folders = folders(arguments);
     let budget = arguments.budget;
     let table = Definition::load(&folders.root, &arguments.name)?;
     // Every config is read before anything is trained.
@@ -48,7 +49,7 @@ pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
             // A row that sets no number of threads has what it would have alone.
             tch::set_num_threads(threads);
             if let Err(error) = maker.make(entry) {
-                output::tell(format_args!("error: {}: {}", entry.id, crate::message(&error)));
+                output::tell(format_args!("error: {}: {}", entry.id, output::message(&error)));
                 failed += 1;
             }
             write()?;
@@ -68,6 +69,17 @@ pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
     let rows = made.rows.iter().filter(is_of_chosen);
     let holds = rows.flat_map(|row| &row.codes).all(|code| code.holds);
     Ok(if holds { Outcome::Holds } else { Outcome::Failed })
+}
+
+/// The folders that are named, or those of the checkout.
+fn folders(arguments: &TableArguments) -> Folders {
+    let usual = Folders::of(&arguments.root);
+    Folders {
+        root: usual.root,
+        runs: arguments.runs.clone().unwrap_or(usual.runs),
+        results: arguments.results.clone().unwrap_or(usual.results),
+        data: arguments.data.data.clone().or(usual.data),
+    }
 }
 
 /// Headings of [`cells`].

@@ -1,40 +1,16 @@
 //! What a table consists of: rows, budgets, and what others have published.
 
-use crate::cli::CodeName;
+use crate::names::{BudgetName, CodeName};
 use anyhow::{Context, Result, bail, ensure};
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use snn_ir::Code;
 use snn_train::RunConfig;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// Folder of the tables, from the root of the repository.
 pub(crate) const FOLDER: &str = "tables";
-
-/// How much a table may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum BudgetName {
-    /// Minutes: shows that the command works; the accuracy says little.
-    Quick,
-    /// Hours on the cores of one machine.
-    Cpu,
-    /// The whole recipe, meant for a GPU.
-    Full,
-}
-
-impl fmt::Display for BudgetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Quick => "quick",
-            Self::Cpu => "cpu",
-            Self::Full => "full",
-        })
-    }
-}
 
 /// A table, as its file has it.
 #[derive(Debug, Clone, Deserialize)]

@@ -1,8 +1,9 @@
 //! A row with one seed, and where its files are.
 
-use super::definition::{BudgetName, Definition, Row};
+use super::definition::{Definition, Row};
 use super::record::{self, Record};
 use super::summary::{Summary, summarise};
+use crate::names::BudgetName;
 use crate::output;
 use anyhow::Result;
 use snn_train::RunConfig;

@@ -12,7 +12,7 @@ mod record;
 mod summary;
 mod write;
 
-pub(crate) use definition::{BudgetName, Definition, FOLDER, all};
+pub(crate) use definition::{Definition, FOLDER, all};
 pub(crate) use entry::{Entry, Folders, Made, entries, made};
 pub(crate) use machine::Machine;
 pub(crate) use make::Maker;

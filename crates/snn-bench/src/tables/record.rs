@@ -1,7 +1,7 @@
 //! The record of a row with one seed: what was reached, on what.
 
 use super::machine::Machine;
-use crate::cli::CodeName;
+use crate::names::CodeName;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -2,7 +2,7 @@
 
 use super::definition::{Budget, Row};
 use super::record::{Conversion, Record};
-use crate::cli::CodeName;
+use crate::names::CodeName;
 use crate::table::counted;
 use serde::Serialize;
 use snn_reparam::proof::{Strictness, Verdict};

@@ -1,10 +1,11 @@
 //! A table as Markdown, JSON and a chart, made of records alone.
 
-use super::definition::{BudgetName, Definition, Published};
+use super::definition::{Definition, Published};
 use super::entry::Made;
 use super::machine::Machine;
 use super::record::Record;
 use super::summary::{Spread, Summary};
+use crate::names::BudgetName;
 use crate::reference::{cell, wrapped};
 use crate::table::count;
 use anyhow::Result;
