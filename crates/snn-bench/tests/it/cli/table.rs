@@ -250,3 +250,20 @@ fn the_tables_of_the_repository_can_be_read() {
         assert!(names.clone().any(|name| name == expected), "{expected}");
     }
 }
+
+#[test]
+fn the_table_of_the_book_is_one() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(repository.join("docs/book/src/tables.md")).unwrap();
+    let text = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let root = root("table-book");
+    std::fs::write(root.join("tables/tiny.toml"), text).unwrap();
+    let config = "configs/cifar100/resnet20-outer.toml";
+    std::fs::create_dir(root.join("configs/cifar100")).unwrap();
+    std::fs::copy(repository.join(config), root.join(config)).unwrap();
+    let shown = json(&table(&root, &["--show", "--json"]).success());
+    assert_eq!(shown["missing"], serde_json::json!(["outer"]));
+    let arguments = ["table", "tiny", "--budget", "cpu", "--show", "--json", "--root"];
+    let shown = json(&run(arguments.iter().copied().chain([root.to_str().unwrap()])).success());
+    assert_eq!(shown["missing"], serde_json::json!(["outer", "inner"]));
+}
