@@ -489,8 +489,8 @@ fn tie() -> Model {
     set("one.bias", &[3], &[0.0; 3]);
     set("fc.weight", &[3, 3], &[1.0, 0.5, 0.25, 0.0, 1.0, 0.5, 0.25, 0.0, 1.0]);
     set("fc.bias", &[3], &[0.0, 0.5, 0.25]);
-    let preprocessing = snn_ir::Preprocessing::new(vec![128], vec![64.0]);
-    let signature = snn_ir::Signature::new(Form::Trained, graph, 3, preprocessing);
+    let preprocessing = Preprocessing::new(vec![128], vec![64.0]);
+    let signature = Signature::new(Form::Trained, graph, 3, preprocessing);
     Model::new(signature, weights)
 }
 
