@@ -13,10 +13,13 @@ use crate::run::metrics::TwinResult;
 use crate::stages;
 use crate::swap::{activity, settle, swap_sites};
 use crate::trainer::{Trainer, check_threads, set_threads};
+use ndarray::{ArrayD, IxDyn};
 use snn_core::NetworkOptions;
 use snn_data::{Loader, SampleShape};
 use snn_hybrid::Placement;
-use snn_ir::{Encoder, Form, Graph, Model, Signature};
+use snn_ir::{
+    Encoder, Form, Graph, Initial, Model, Signature, Tensor, WeightSpec, Weights, weight_specs,
+};
 use std::path::Path;
 
 /// Trains a network as `config` says, in the folder `folder`: a [`Trainer`] made by
@@ -104,6 +107,24 @@ pub fn initial_model(config: &RunConfig, data: &RunData) -> Result<(Model, Place
     place(config, &build(config, &config.network, data)?, data)
 }
 
+/// [`initial_model`] with 0 in place of every value that is drawn: enough to check what fits, and a
+/// second sooner for a network of ten million weights.
+pub(crate) fn undrawn_model(config: &RunConfig, data: &RunData) -> Result<Model> {
+    let spiking = build(config, &config.network, data)?;
+    let (graph, _) = snn_hybrid::apply(&spiking, &config.policy, &config.replacement)?;
+    let mut weights = Weights::new();
+    for WeightSpec { name, part, .. } in weight_specs(&graph, &graph.resolve()?, Form::Trained)? {
+        let value = match part.initial {
+            Some(Initial::Constant(value)) => value,
+            _ => 0.0,
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "initial weights are f32")]
+        let array = ArrayD::from_elem(IxDyn(&part.shape), value as f32);
+        weights.insert(name, Tensor::F32(array));
+    }
+    Ok(Model::new(signature(config, graph, data), weights))
+}
+
 /// The graph of a network for these samples, before the policy.
 fn build(config: &RunConfig, network: &NetworkConfig, data: &RunData) -> Result<Graph> {
     let input = config.encoded(data.shape).image();
@@ -114,13 +135,17 @@ fn build(config: &RunConfig, network: &NetworkConfig, data: &RunData) -> Result<
 fn place(config: &RunConfig, spiking: &Graph, data: &RunData) -> Result<(Model, Placement)> {
     let (graph, placement) = snn_hybrid::apply(spiking, &config.policy, &config.replacement)?;
     let weights = graph.initial_weights(config.seed)?;
+    Ok((Model::new(signature(config, graph, data), weights), placement))
+}
+
+/// Everything of a model but its weights.
+fn signature(config: &RunConfig, graph: Graph, data: &RunData) -> Signature {
     let preprocessing = config.preprocessing(data);
-    let signature = Signature::new(Form::Trained, graph, config.time_steps, preprocessing)
+    Signature::new(Form::Trained, graph, config.time_steps, preprocessing)
         .with_encoder(config.encoder)
         // An encoder makes other frames of them.
         .with_framing(data.framing.filter(|_| config.encoder == Encoder::Direct))
-        .with_classes(data.classes.clone());
-    Ok((Model::new(signature, weights), placement))
+        .with_classes(data.classes.clone())
 }
 
 /// The model that training starts with, and how it differs from the one whose weights it has: a

@@ -3,7 +3,7 @@
 use crate::config::RunConfig;
 use crate::config::twin_name::TWIN;
 use crate::error::{Error, Result};
-use crate::from_config::initial_model;
+use crate::from_config::undrawn_model;
 use crate::loss::teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::{RunFolder, Start};
@@ -65,8 +65,8 @@ fn check(config: &RunConfig, twin: &RunConfig, folder: &Path, options: &Options)
     let data = config.open_data(root)?;
     let own = (twin.data != config.data).then(|| twin.open_data(root)).transpose()?;
     let of_twin = own.as_ref().unwrap_or(&data);
-    let (source, _) = initial_model(twin, of_twin)?;
-    let (mut model, _) = initial_model(config, &data)?;
+    let source = undrawn_model(twin, of_twin)?;
+    let mut model = undrawn_model(config, &data)?;
     if source.classes() != model.classes() {
         return Err(Error::Mismatch {
             what: "`twin.data`",
