@@ -370,8 +370,8 @@ pub(crate) struct Verify {
     /// Numbers of threads that it is proved with [default: 1 and the cores of this machine].
     #[arg(long, value_delimiter = ',', value_name = "N", value_parser = threads)]
     pub(crate) threads: Vec<NonZeroUsize>,
-    /// Images in a batch, which all interpreters hold at once [default: at most 50, fewer of a
-    /// network with more than a million decisions an image].
+    /// Images in a batch, whose spikes are all in memory at once [default: 50, or fewer for a large
+    /// network].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch: Option<u16>,
     /// Where libtorch computes: `cpu`, or `cuda:N`.
