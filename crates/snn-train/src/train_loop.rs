@@ -115,9 +115,6 @@ pub(crate) fn fit(
         None => Position::default(),
     };
     let mut events = folder.events(position.events)?;
-    if checkpoint.is_none() {
-        state.save(network, &mut events, &mut position, folder)?;
-    }
     let resumed = checkpoint.is_some();
     drop(checkpoint);
     let mut clock = Clock::new();

@@ -73,13 +73,9 @@ impl Checkpoint {
         let header = Header { version: VERSION, position: self.position };
         let json = serde_json::to_string(&header).map_err(|e| fail(e.to_string()))?;
         let named = |prefix: &str, (name, tensor): (&String, &Tensor)| {
-            let (dtype, bytes): (_, Vec<u8>) = match tensor {
-                Tensor::F32(array) => {
-                    (Dtype::F32, array.iter().flat_map(|value| value.to_le_bytes()).collect())
-                }
-                Tensor::F64(array) => {
-                    (Dtype::F64, array.iter().flat_map(|value| value.to_le_bytes()).collect())
-                }
+            let (dtype, bytes) = match tensor {
+                Tensor::F32(array) => (Dtype::F32, bytes(array, f32::to_le_bytes)),
+                Tensor::F64(array) => (Dtype::F64, bytes(array, f64::to_le_bytes)),
                 other => {
                     return Err(fail(format!(
                         "checkpoint: expected floats, found {} in `{name}`",
@@ -156,6 +152,15 @@ impl Checkpoint {
         }
         Ok(checkpoint)
     }
+}
+
+/// The values of an array one after another, each as `to_bytes` writes it.
+fn bytes<T: Copy, const N: usize>(array: &ArrayD<T>, to_bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    let mut bytes = vec![0; N * array.len()];
+    for (word, value) in bytes.as_chunks_mut().0.iter_mut().zip(array) {
+        *word = to_bytes(*value);
+    }
+    bytes
 }
 
 fn floats(view: &TensorView<'_>) -> Result<Tensor, String> {

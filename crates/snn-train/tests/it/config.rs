@@ -502,7 +502,11 @@ fn every_shipped_config_builds_its_network() {
     use snn_core::tch::{Device, Kind, Tensor};
     for path in shipped() {
         let config = RunConfig::load(&path, &[]).unwrap();
-        let (input, classes) = config.input(None).unwrap();
+        let (input, classes) = match config.data.dataset.spec().classes {
+            // The classes are those of a folder, which is not at hand: any number of them will do.
+            0 => (config.data.source().shape().unwrap().image(), 10),
+            _ => config.input(None).unwrap(),
+        };
         let twin = config.twin_config().unwrap();
         for config in [Some(config.clone()), twin].into_iter().flatten() {
             let graph = config.network.build(input, classes, &config.neuron);
