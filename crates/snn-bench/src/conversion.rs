@@ -7,9 +7,8 @@ use crate::deployed::ProgramEngines;
 use crate::files;
 use anyhow::{Context, Result};
 use snn_data::Source;
-use snn_ir::{Code, Model};
+use snn_ir::{ConversionOptions, Model};
 use snn_reparam::proof::{Demands, Report, batch_size};
-use snn_reparam::{ConversionOptions, GridOptions};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,18 +43,17 @@ impl Converted {
     }
 }
 
-/// Converts a trained network onto the int8 grid with one code, writes the model, and verifies,
+/// Converts a trained network, writes the model, and verifies,
 /// counts and times what was written.
 pub(crate) fn convert_and_prove(
     trained: &Model,
-    code: Code,
+    options: &ConversionOptions,
     path: &Path,
     shows: &Shows,
     engines: &ProgramEngines,
     demands: &Demands,
 ) -> Result<Converted> {
-    let options = ConversionOptions { codes: code.into(), grid: Some(GridOptions::default()) };
-    files::save(&convert(trained, &options)?.model, path)?;
+    files::save(&convert(trained, options)?.model, path)?;
     // What was written is what is verified.
     let model = Model::load(path)?;
     let source = Arc::clone(&shows.proof);

@@ -165,8 +165,10 @@ impl<'a> Description<'a> {
             line.extend(
                 codes.sites.iter().map(|(site, code)| format!(", {site}={}", code.label())),
             );
-            if let Some(GridOptions { guard_bits, leak_bits }) = grid {
-                line.extend([format!(", {guard_bits} guard bits, {leak_bits} bits of leaks")]);
+            if let Some(GridOptions { weight_bits, guard_bits, leak_bits }) = grid {
+                line.extend([format!(
+                    ", {weight_bits}-bit weights, {guard_bits} guard bits, {leak_bits} bits of leaks"
+                )]);
             }
             lines.push(line);
         }

@@ -21,6 +21,7 @@ pub use neuron::lif::{LifParameters, LifState};
 pub use neuron::registry::{Registry, SurrogateDerivative, TensorNeuron, TensorParameters};
 pub use neuron::surrogate::SurrogateGradient;
 pub use neuron::{lif, quant_relu, surrogate};
+pub use observe::activity::SiteActivity;
 pub use observe::monitor::{Monitor, SATURATED, SiteMonitor, Warning};
 pub use observe::observer::FiringRate;
 pub use options::{Checkpointing, Mode, NetworkOptions, Precision, TrainingOptions};

@@ -30,7 +30,8 @@ pub use graph::{
     WHITENING_EPS, Window,
 };
 pub use model::conversion::{
-    CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,
+    CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, DEFAULT_WEIGHT_BITS,
+    GridOptions, WIDE_WEIGHT_BITS,
 };
 pub use model::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES, VERSION, write_atomically};
 pub use model::weights::{self, Tensor, Weights};

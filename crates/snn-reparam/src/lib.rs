@@ -13,7 +13,8 @@ pub use error::{Error, Result};
 pub use grid::to_grid;
 pub use plan::{Action, Effect, Entry, Fraction, Plan, Refusal};
 pub use snn_ir::{
-    CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, GridOptions,
+    CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, DEFAULT_WEIGHT_BITS,
+    GridOptions, WIDE_WEIGHT_BITS,
 };
 
 /// The samples of the book that show this crate.

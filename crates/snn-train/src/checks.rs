@@ -5,6 +5,7 @@ use crate::encode::{BatchEncoder, encode, encoded_shape};
 use crate::error::{Error, Result};
 use crate::evaluate::{TEST, TRAINING, VALIDATION};
 use crate::loss::LossConfig;
+use crate::loss::activity::ActivityPenalty;
 use crate::loss::teacher;
 use crate::recipe::Recipe;
 use crate::train_loop::Samples;
@@ -44,6 +45,7 @@ impl Trainer {
         if matches!(model.form(), Form::Grid { .. }) {
             self.check_grid()?;
         }
+        ActivityPenalty::new(&recipe.activity, model)?;
         if let Some(teacher) = &self.teacher {
             let shape = encoded_shape(self.train.shape(), &recipe.encoder, model.time_steps());
             teacher::check(teacher, model, shape.time_steps())?;

@@ -101,6 +101,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A run that must be finished is not.
+    #[error("{}: the run is not finished; finish it first with `--resume`", path.display())]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another process trains in the folder.
     #[error("{}: another process is training in it", path.display())]
     Locked {

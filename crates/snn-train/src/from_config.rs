@@ -5,7 +5,7 @@ use crate::config::data::RunData;
 use crate::config::network::NetworkConfig;
 use crate::config::start_from::StartFromConfig;
 use crate::config::twin_name::TWIN;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
@@ -37,6 +37,10 @@ pub fn train(
 ) -> Result<Outcome> {
     match config.twin_config()? {
         Some(twin) => stages::train(config, &twin, folder, options, progress),
+        None if options.twin.is_some() => Err(Error::Toml(
+            "a finished twin was given, but the config has no table `twin` that it would be of"
+                .into(),
+        )),
         None => Trainer::from_config(config, folder, options)?.fit(folder, options, progress),
     }
 }

@@ -20,6 +20,7 @@ mod trainer;
 mod whitening;
 
 pub use config::RunConfig;
+pub use config::activity::{ActivityConfig, ActivityTarget};
 pub use config::batch_norm::BatchNormReestimationConfig;
 pub use config::data::{AutoAugmentConfig, DataConfig, RunData};
 pub use config::distillation::DistillationConfig;

@@ -21,6 +21,9 @@ pub struct Options {
     /// Set to true (from a signal handler, say), it ends the run after the step it is at: with a
     /// checkpoint, and [`Outcome::Interrupted`].
     pub stop: Arc<AtomicBool>,
+    /// Run folder of a finished twin that a staged run takes over in place of training its own
+    /// ([`TwinConfig`](crate::TwinConfig)): it must have been trained with the same config.
+    pub twin: Option<PathBuf>,
     /// Stops after this many steps as if the process were killed there: nothing more is written.
     pub step_limit: Option<usize>,
 }
@@ -32,6 +35,7 @@ impl Default for Options {
             device: Device::Cpu,
             start: Start::New,
             stop: Arc::default(),
+            twin: None,
             step_limit: None,
         }
     }

@@ -1,5 +1,6 @@
 //! How a network is trained: everything but the network and the data.
 
+use crate::config::activity::ActivityConfig;
 use crate::config::batch_norm::BatchNormReestimationConfig;
 use crate::config::check::{check, named};
 use crate::config::distillation::{self, DistillationConfig};
@@ -82,6 +83,9 @@ pub struct Recipe {
     pub distillation_own_weight: f64,
     /// Temperature τ of distillation.
     pub distillation_temperature: f64,
+    /// A regulariser of firing rates.
+    #[serde(skip_serializing_if = "ActivityConfig::is_default")]
+    pub activity: ActivityConfig,
     /// Measuring the statistics of batch norm again after the last epoch.
     pub batch_norm_reestimation: BatchNormReestimationConfig,
     /// Random changes to each training sample.
@@ -120,6 +124,7 @@ impl Default for Recipe {
             distillation_per_step: false,
             distillation_own_weight: 0.0,
             distillation_temperature: distillation::DEFAULT_TEMPERATURE,
+            activity: ActivityConfig::default(),
             batch_norm_reestimation: BatchNormReestimationConfig::default(),
             augment: Augment::default(),
             mix: Mix::default(),
@@ -156,6 +161,14 @@ impl Recipe {
             own_weight: self.distillation_own_weight,
         };
         distillation.validate()?;
+        self.activity.validate()?;
+        let keeps = !self.activity.is_on() || self.memory == Checkpointing::Off;
+        check(
+            "memory",
+            keeps,
+            "\"keep\" beside `activity`, which reads every site",
+            "\"recompute\"",
+        )?;
         self.optimiser.validate()?;
         self.groups.iter().try_for_each(GroupConfig::validate)?;
         self.lookahead.validate()?;

@@ -35,8 +35,12 @@ pub(crate) fn train(
         if begun.is_none() {
             check(config, twin, folder, &options)?;
         }
+        let given = options.twin.as_deref().map(|path| finished(path, twin)).transpose()?;
         let claimed = RunFolder::claim(folder, config, options.start)?;
-        if begun.as_ref().map(RunFolder::result).transpose()?.flatten().is_none() {
+        let is_trained = begun.as_ref().map(RunFolder::result).transpose()?.flatten().is_some();
+        if let (false, Some(given)) = (is_trained, given) {
+            given.copy_to(&nested)?;
+        } else if !is_trained {
             progress(Progress::Stage { number: 1, of: 2, name: TWIN });
             let start = if begun.is_some() { Start::Resume } else { Start::New };
             let of_twin = Options { start, ..options.clone() };
@@ -57,6 +61,16 @@ pub(crate) fn train(
     }
     progress(Progress::Stage { number: 2, of: 2, name: "network" });
     Trainer::from_config(config, folder, &options)?.fit(folder, &options, progress)
+}
+
+/// A twin that was trained elsewhere, as this config says.
+fn finished(path: &Path, twin: &RunConfig) -> Result<RunFolder> {
+    let run = RunFolder::open(path)?;
+    run.check_config(twin)?;
+    match run.result()? {
+        Some(_) => Ok(run),
+        None => Err(Error::Unfinished { path: path.to_path_buf() }),
+    }
 }
 
 /// Refuses before the twin is trained what could only be refused after it.

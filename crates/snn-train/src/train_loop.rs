@@ -6,6 +6,7 @@ use crate::evaluate::{
     input,
 };
 use crate::loss::Targets;
+use crate::loss::activity::ActivityPenalty;
 use crate::loss::teacher::{Teacher, distilled};
 use crate::optim::Optimiser;
 use crate::optim::ema::Ema;
@@ -75,6 +76,7 @@ pub(crate) struct Job<'a> {
     /// What the twin of a staged run reached.
     pub(crate) twin: Option<&'a TwinResult>,
     pub(crate) teacher: Option<&'a Teacher>,
+    pub(crate) penalty: Option<&'a ActivityPenalty>,
     pub(crate) folder: &'a RunFolder,
     pub(crate) options: &'a Options,
 }
@@ -149,9 +151,16 @@ pub(crate) fn fit(
 
             let step = (first + position.step) as u64;
             network.begin(DropoutKey { seed: recipe.seed, step });
-            let scores = network.forward(&pixels)?;
+            let (scores, activity) = match job.penalty {
+                Some(penalty) => {
+                    let (scores, sites) = network.forward_with_activity(&pixels)?;
+                    (scores, Some(penalty.of(&sites)?))
+                }
+                None => (network.forward(&pixels)?, None),
+            };
             let loss = recipe.loss.of(&scores, &targets)?;
             let loss = distilled(recipe, job.teacher, loss, &scores, &targets, &pixels)?;
+            let loss = activity.map_or(Ok(loss.shallow_clone()), |more| loss.f_add(&more))?;
             let value = loss.f_double_value(&[])?;
             let diverged = |loss: f64| Error::Diverged {
                 epoch: position.epoch + 1,

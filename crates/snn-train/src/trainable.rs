@@ -1,7 +1,10 @@
 //! The networks that the loop trains: off the grid, or fine-tuned on it.
 
 use crate::error::Result;
-use snn_core::{DropoutKey, FiringRate, Forward, GridNetwork, Mode, Network, Parameter, Pixels};
+use snn_core::{
+    DropoutKey, FiringRate, Forward, GridForward, GridNetwork, Mode, Network, Parameter, Pixels,
+    SiteActivity,
+};
 use snn_ir::{Model, Signature, Weights};
 use tch::{Device, Tensor};
 
@@ -29,6 +32,8 @@ pub(crate) trait Trainable {
     fn begin(&mut self, key: DropoutKey);
     /// Class scores with gradients; on the grid those of all macro-steps are not told apart.
     fn forward(&self, pixels: &Pixels) -> Result<Forward>;
+    /// [`forward`](Self::forward) with the activity of the sites that have one, with gradients.
+    fn forward_with_activity(&self, pixels: &Pixels) -> Result<(Forward, Vec<SiteActivity>)>;
     /// Class scores without gradients, and the firing rate of each site.
     fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)>;
     /// Brings parameters back into their range after a step.
@@ -74,6 +79,10 @@ impl Trainable for OffGrid {
 
     fn forward(&self, pixels: &Pixels) -> Result<Forward> {
         Ok(self.network.forward(pixels, Mode::Train)?)
+    }
+
+    fn forward_with_activity(&self, pixels: &Pixels) -> Result<(Forward, Vec<SiteActivity>)> {
+        Ok(self.network.forward_with_activity(pixels, Mode::Train)?)
     }
 
     fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
@@ -135,6 +144,12 @@ impl Trainable for OnGrid {
         let logits = self.network.forward(pixels, Mode::Train)?.logits;
         let step_logits = logits.f_unsqueeze(0)?;
         Ok(Forward { logits, step_logits })
+    }
+
+    fn forward_with_activity(&self, pixels: &Pixels) -> Result<(Forward, Vec<SiteActivity>)> {
+        let (GridForward { logits, .. }, sites) = self.network.forward_with_activity(pixels)?;
+        let step_logits = logits.f_unsqueeze(0)?;
+        Ok((Forward { logits, step_logits }, sites))
     }
 
     /// The grid's forward pass does not tell firing rates; the event runtime counts them.

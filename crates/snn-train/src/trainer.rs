@@ -2,6 +2,7 @@
 
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
+use crate::loss::activity::ActivityPenalty;
 use crate::loss::teacher::Teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::recipe::Recipe;
@@ -188,6 +189,7 @@ impl Trainer {
         let mut network = self.network(&model, options)?;
         self.check_groups(network.as_ref())?;
         let teacher = self.teacher.as_ref();
+        let penalty = ActivityPenalty::new(&self.recipe.activity, &model)?;
         let identity =
             Identity::new(&self.recipe, &model, samples.classes, teacher, self.sources())?;
         let teacher = teacher
@@ -220,6 +222,7 @@ impl Trainer {
             model: &model,
             twin: self.twin.as_ref(),
             teacher: teacher.as_ref(),
+            penalty: penalty.as_ref(),
             folder: &folder,
             options,
         };

@@ -215,6 +215,10 @@ pub(crate) struct Train {
     /// Set a key of the config, as `epochs=1` or `optimiser.learning_rate=0.05`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) sets: Vec<String>,
+    /// The run folder of a finished twin (`RUN/twin` of a staged run), which is copied in place of
+    /// training the twin of this config again.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) twin: Option<PathBuf>,
 }
 
 /// The grid as named on the command line.
@@ -222,6 +226,8 @@ pub(crate) struct Train {
 pub(crate) enum GridName {
     /// 8-bit weights, integers everywhere.
     Int8,
+    /// 16-bit weights as two of 8 bits: nearly no decision changes, for twice the additions.
+    Int16,
     /// Real numbers, f64.
     None,
 }
@@ -301,7 +307,7 @@ pub(crate) struct Convert {
     /// Fractional bits of membranes on the grid, 0 to 16 [default: 8].
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(..=16))]
     pub(crate) guard_bits: Option<u8>,
-    /// Bits that leaks are rounded to on the grid, 0 to 16 [default: 12].
+    /// Bits that leaks are rounded to on the grid, 0 to 16 [default: 12, of int16 16].
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(..=16))]
     pub(crate) leak_bits: Option<u8>,
     /// List what becomes of every node, not only a summary; JSON has it always.

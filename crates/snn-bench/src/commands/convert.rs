@@ -47,12 +47,14 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     codes
         .sites
         .extend(arguments.site_codes.iter().map(|(site, code)| (site.clone(), Code::from(*code))));
-    let usual = GridOptions::default();
+    let with_bits = |usual: GridOptions| GridOptions {
+        guard_bits: arguments.guard_bits.unwrap_or(usual.guard_bits),
+        leak_bits: arguments.leak_bits.unwrap_or(usual.leak_bits),
+        ..usual
+    };
     let grid = match arguments.grid {
-        GridName::Int8 => Some(GridOptions {
-            guard_bits: arguments.guard_bits.unwrap_or(usual.guard_bits),
-            leak_bits: arguments.leak_bits.unwrap_or(usual.leak_bits),
-        }),
+        GridName::Int8 => Some(with_bits(GridOptions::default())),
+        GridName::Int16 => Some(with_bits(GridOptions::int16())),
         GridName::None if arguments.guard_bits.is_some() || arguments.leak_bits.is_some() => {
             bail!(
                 "--guard-bits and --leak-bits are settings of the grid; there is none with --grid \

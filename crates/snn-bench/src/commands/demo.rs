@@ -16,7 +16,7 @@ use ndarray::Axis;
 use serde::Serialize;
 use snn_core::{Libtorch, NetworkOptions};
 use snn_data::{Dataset, Images, Source};
-use snn_ir::{Code, Evaluate, Input, Model, Op, Record};
+use snn_ir::{Code, ConversionOptions, Evaluate, GridOptions, Input, Model, Op, Record};
 use snn_reparam::proof::{Demands, Report};
 use snn_train::{Options, RunConfig, RunResult, Start};
 use std::path::Path;
@@ -93,7 +93,8 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     for code in [Code::Unary, Code::BitPlane, Code::Graded] {
         output::tell(format_args!("{}: convert, verify, run", code.label()));
         let path = folder.join(format!("{}-int8.safetensors", code.label()));
-        let converted = convert_and_prove(&trained, code, &path, &shows, &engines, &demands)?;
+        let options = ConversionOptions { codes: code.into(), grid: Some(GridOptions::default()) };
+        let converted = convert_and_prove(&trained, &options, &path, &shows, &engines, &demands)?;
         conversions.push(Row {
             code: code.label(),
             micro_steps: converted.micro_steps,

@@ -8,6 +8,7 @@ use crate::output::{self, print_json};
 use crate::table::{Table, counted};
 use crate::tables::{self, Definition, Entry, Folders, Machine, Maker, Summary};
 use anyhow::{Result, bail, ensure};
+use std::cell::RefCell;
 
 pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
     let folders = folders(arguments);
@@ -42,6 +43,7 @@ pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
             machine: Machine::here(&folders.root, arguments.device),
             interrupt: Interrupt::new()?,
             force: arguments.force,
+            new_twins: RefCell::default(),
         };
         let threads = tch::get_num_threads();
         for (number, entry) in chosen.iter().enumerate() {

@@ -23,7 +23,11 @@ const INTERRUPTED: i32 = 130;
 
 pub(crate) fn run(arguments: &Train, json: bool) -> Result<Outcome> {
     let config = RunConfig::load(&arguments.config, &arguments.sets)?;
-    let options = Options { stop: stop_on_ctrl_c()?, ..arguments.target.options() };
+    let options = Options {
+        stop: stop_on_ctrl_c()?,
+        twin: arguments.twin.clone(),
+        ..arguments.target.options()
+    };
     let result = train(&config, &arguments.target.out, &options, ResumeHint::Resume)?;
     report(&arguments.target.out, &result, json)
 }

@@ -1,9 +1,8 @@
 //! What a table consists of: rows, budgets, and what others have published.
 
-use crate::names::{BudgetName, CodeName};
+use crate::names::{BudgetName, CodeName, TargetName};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use snn_ir::Code;
 use snn_train::RunConfig;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -64,9 +63,9 @@ pub(crate) struct Row {
     /// Keys of the config that the row sets at every budget, after those of the budget.
     #[serde(default)]
     pub(crate) set: Vec<String>,
-    /// Codes that it is converted with.
+    /// Codes that it is converted with, and bits of weights.
     #[serde(default = "all_codes")]
-    pub(crate) codes: Vec<CodeName>,
+    pub(crate) codes: Vec<TargetName>,
     /// The most accuracy that the grid may cost, in points.
     #[serde(default = "usual_drop")]
     pub(crate) max_drop: f64,
@@ -80,8 +79,11 @@ pub(crate) struct Row {
     pub(crate) tolerance: f64,
 }
 
-fn all_codes() -> Vec<CodeName> {
-    vec![CodeName::Unary, CodeName::Bitplane, CodeName::Graded]
+/// The three codes, and 16 bits in one: integers are the same in every code.
+fn all_codes() -> Vec<TargetName> {
+    let narrow = [CodeName::Unary, CodeName::Bitplane, CodeName::Graded].map(TargetName::from);
+    let wide = TargetName { code: CodeName::Unary, is_wide: true };
+    narrow.into_iter().chain([wide]).collect()
 }
 
 fn usual_drop() -> f64 {
@@ -164,8 +166,8 @@ impl Definition {
                  to 100"
             );
             ensure!(!row.codes.is_empty(), "row `{name}`: `codes`: expected one at least");
-            distinct(&row.codes, |code: &CodeName| {
-                format!("row `{name}`: the code {} stands there twice", Code::from(*code).label())
+            distinct(&row.codes, |code: &TargetName| {
+                format!("row `{name}`: the code {code} stands there twice")
             })?;
             for budget in row.budgets.iter().flat_map(BTreeMap::keys) {
                 ensure!(

@@ -8,15 +8,17 @@ use crate::commands::train::{self, Interrupt, ResumeHint};
 use crate::conversion::{Converted, Shows, convert_and_prove};
 use crate::deployed::{ProgramEngines, Ways};
 use crate::files::{self, Trained};
-use crate::names::CodeName;
+use crate::names::TargetName;
 use crate::output;
 use anyhow::{Context, Result, bail, ensure};
-use snn_ir::Code;
+use snn_ir::{Code, ConversionOptions};
 use snn_reparam::proof::Demands;
-use snn_train::{Options, RunFolder, Start};
+use snn_train::{Options, RunConfig, RunFolder, RunResult, Start};
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tch::Device;
@@ -40,6 +42,8 @@ pub(crate) struct Maker<'a> {
     pub(crate) interrupt: Interrupt,
     /// `true` if rows that are there are made anew.
     pub(crate) force: bool,
+    /// Folders of twins that this command has made.
+    pub(crate) new_twins: RefCell<HashSet<PathBuf>>,
 }
 
 impl Maker<'_> {
@@ -87,17 +91,8 @@ impl Maker<'_> {
             Ok(_) => Start::Resume,
             Err(_) => Start::New,
         };
-        let options = Options {
-            data_root: self.folders.data.clone(),
-            device: self.device,
-            start,
-            stop: Arc::clone(&self.interrupt.stop),
-            ..Options::default()
-        };
-        self.interrupt.at_once.store(false, Ordering::Relaxed);
-        let result = train::train(&entry.config, run, &options, ResumeHint::Same);
-        self.interrupt.at_once.store(true, Ordering::Relaxed);
-        let result = result?;
+        let twin = entry.config.twin_config()?.map(|twin| self.twin(&twin, run)).transpose()?;
+        let result = self.train(&entry.config, run, Options { start, twin, ..self.options() })?;
         copy(run, folder)?;
         if let Some(twin) = RunFolder::open(run)?.twin() {
             copy(twin.path(), &folder.join("twin"))?;
@@ -117,6 +112,57 @@ impl Maker<'_> {
         Ok(record)
     }
 
+    /// The folder of a finished twin, which all rows with the same twin take over.
+    fn twin(&self, config: &RunConfig, run: &Path) -> Result<PathBuf> {
+        let twins = self.folders.runs.join("twins");
+        fs_err::create_dir_all(&twins)?;
+        let key = record::key(config)?;
+        let folder = twins.join(&key);
+        let path = twins.join(format!("{key}.lock"));
+        let lock = File::create(&path).with_context(|| path.display().to_string())?;
+        // Another row that trains it now has it soon.
+        lock.lock().with_context(|| path.display().to_string())?;
+        let is_new = self.new_twins.borrow().contains(&folder);
+        let anew = self.force && !is_new;
+        if finished(&folder)?.is_some() && !anew {
+            return Ok(folder);
+        }
+        let own = RunFolder::open(run).ok().and_then(|run| run.twin());
+        match own {
+            Some(own) if !anew && own.config()? == *config && own.result()?.is_some() => {
+                own.copy_to(&folder)?;
+            }
+            _ => {
+                output::tell(format_args!("the twin of these rows: training"));
+                let start = match RunFolder::open(&folder) {
+                    Ok(_) if anew => Start::Overwrite,
+                    Ok(_) => Start::Resume,
+                    Err(_) => Start::New,
+                };
+                self.train(config, &folder, Options { start, ..self.options() })?;
+            }
+        }
+        self.new_twins.borrow_mut().insert(folder.clone());
+        Ok(folder)
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            data_root: self.folders.data.clone(),
+            device: self.device,
+            stop: Arc::clone(&self.interrupt.stop),
+            ..Options::default()
+        }
+    }
+
+    /// Trains; Ctrl-C ends it with a checkpoint meanwhile.
+    fn train(&self, config: &RunConfig, folder: &Path, options: Options) -> Result<RunResult> {
+        self.interrupt.at_once.store(false, Ordering::Relaxed);
+        let result = train::train(config, folder, &options, ResumeHint::Same);
+        self.interrupt.at_once.store(true, Ordering::Relaxed);
+        result
+    }
+
     /// The samples of the proofs and of counting.
     fn shows(&self, entry: &Entry<'_>, trained: &Trained, run: &Path) -> Result<Shows> {
         let data = self.folders.data.as_deref();
@@ -131,14 +177,13 @@ impl Maker<'_> {
     /// Converts with one code, verifies what was written, and counts.
     fn converted(
         &self,
-        name: CodeName,
+        target: TargetName,
         trained: &Trained,
         shows: &Shows,
         folder: &Path,
         run: &Path,
     ) -> Result<Conversion> {
-        let code = Code::from(name);
-        output::tell(format_args!("{}: convert, verify, count", code.label()));
+        output::tell(format_args!("{target}: convert, verify, count"));
         // What rounding costs is judged when the table is written; here only bits count.
         let demands = Demands {
             max_drop: 100.0,
@@ -147,24 +192,25 @@ impl Maker<'_> {
             ..Demands::default()
         };
         let engines = ProgramEngines { device: self.device, ways: Ways::default() };
-        let path = run.join(format!("{}.safetensors", code.label()));
-        let made = convert_and_prove(&trained.model, code, &path, shows, &engines, &demands)?;
+        let path = run.join(format!("{target}.safetensors"));
+        let codes = Code::from(target.code).into();
+        let options = ConversionOptions { codes, grid: Some(target.grid()) };
+        let made = convert_and_prove(&trained.model, &options, &path, shows, &engines, &demands)?;
         for failure in &made.report.failures {
-            output::tell(format_args!("{}: FAILED: {failure}", code.label()));
+            output::tell(format_args!("{target}: FAILED: {failure}"));
         }
         ensure!(
             made.report.samples > 0,
-            "{}: no sample could be compared with the trained network",
-            code.label()
+            "{target}: no sample could be compared with the trained network"
         );
         let text = serde_json::to_string(&made.report)? + "\n";
-        let file = folder.join(format!("verify-{}.json", code.label()));
+        let file = folder.join(format!("verify-{target}.json"));
         snn_ir::write_atomically(&file, text.as_bytes())?;
-        self.figures(name, &made, shows)
+        self.figures(target, &made, shows)
     }
 
     /// The figures of a converted network.
-    fn figures(&self, code: CodeName, made: &Converted, shows: &Shows) -> Result<Conversion> {
+    fn figures(&self, code: TargetName, made: &Converted, shows: &Shows) -> Result<Conversion> {
         let (report, counted) = (&made.report, made.counted()?);
         let total = counted.counts.total();
         let each = |value: u64| value as f64 / counted.counts.samples.max(1) as f64;

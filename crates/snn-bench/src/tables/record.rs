@@ -1,7 +1,7 @@
 //! The record of a row with one seed: what was reached, on what.
 
 use super::machine::Machine;
-use crate::names::CodeName;
+use crate::names::TargetName;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -121,8 +121,8 @@ impl From<&RunResult> for Training {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Conversion {
-    /// The code of its ReLU sites.
-    pub(crate) code: CodeName,
+    /// The code of its ReLU sites, and the bits of its weights.
+    pub(crate) code: TargetName,
     /// What the proof showed, whatever rounding costs.
     pub(crate) verdict: Verdict,
     /// Strictness of the proof.
@@ -185,7 +185,7 @@ impl Record {
     /// The conversion with this code, if it was verified on so many samples, or on all.
     pub(crate) fn conversion(
         &self,
-        code: CodeName,
+        code: TargetName,
         verified: Option<NonZeroUsize>,
     ) -> Option<&Conversion> {
         self.conversions.iter().find(|conversion| {

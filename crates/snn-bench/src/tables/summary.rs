@@ -2,7 +2,7 @@
 
 use super::definition::{Budget, Row};
 use super::record::{Conversion, Record};
-use crate::names::CodeName;
+use crate::names::TargetName;
 use crate::table::counted;
 use serde::Serialize;
 use snn_reparam::proof::{Strictness, Verdict};
@@ -72,8 +72,8 @@ pub(crate) struct Summary {
 /// A code over the seeds.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct CodeSummary {
-    /// The code.
-    pub(crate) code: CodeName,
+    /// The code, and the bits of weights.
+    pub(crate) code: TargetName,
     /// Seeds whose networks were converted.
     pub(crate) seeds: Vec<u64>,
     /// `true` if every proof holds, and rounding costs at most `max_drop`.
@@ -145,7 +145,7 @@ pub(crate) fn summarise(
     let trainings = || records.iter().map(|record| &record.training);
     let accuracy = Spread::of(trainings().map(|training| training.accuracy))?;
     let max_drop = budget.max_drop.unwrap_or(row.max_drop);
-    let of_code = |code: &CodeName| of_code(*code, max_drop, records);
+    let of_code = |code: &TargetName| of_code(*code, max_drop, records);
     let reached = |published: f64| accuracy.mean >= published - row.tolerance;
     Some(Summary {
         row: row.name.clone(),
@@ -166,7 +166,7 @@ pub(crate) fn summarise(
     })
 }
 
-fn of_code(code: CodeName, max_drop: f64, records: &[Record]) -> Option<CodeSummary> {
+fn of_code(code: TargetName, max_drop: f64, records: &[Record]) -> Option<CodeSummary> {
     let all: Vec<(u64, &Conversion)> = records
         .iter()
         .flat_map(|record| record.conversions.iter().map(|conversion| (record.seed, conversion)))

@@ -10,7 +10,6 @@ use crate::reference::{cell, wrapped};
 use crate::table::count;
 use anyhow::Result;
 use serde::Serialize;
-use snn_ir::Code;
 use snn_train::chart::{self, Bars};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -191,7 +190,7 @@ fn conversions(text: &mut String, rows: &[Summary]) {
                 "| {} | {} | {} | {} | {} | {} % | {} | {} % | {} | {:.3} | {} | {:.3} µJ | \
                  {:.0} |",
                 row.row,
-                Code::from(code.code).label(),
+                code.code,
                 code.seeds.len(),
                 code.proof(),
                 code.samples,

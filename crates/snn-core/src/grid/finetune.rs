@@ -7,6 +7,8 @@ use crate::grid::{GridInterpreter, Substitute, WeightUse};
 use crate::network::parameter::Parameter;
 use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
+use crate::observe::activity::{Activities, SiteActivity};
+use crate::observe::observer::Observer;
 use crate::options::Mode;
 use crate::tensor::with_values;
 use crate::tensor::{Pixels, array, int, weight};
@@ -161,18 +163,36 @@ impl GridNetwork {
     /// The pixels do not fit the model, or libtorch fails.
     pub fn forward(&self, pixels: &Pixels, mode: Mode) -> Result<GridForward> {
         match mode {
-            Mode::Train => self.interpret(pixels),
-            Mode::Evaluate => tch::no_grad(|| self.interpret(pixels)),
+            Mode::Train => self.interpret(pixels, None),
+            Mode::Evaluate => tch::no_grad(|| self.interpret(pixels, None)),
         }
     }
 
-    fn interpret(&self, pixels: &Pixels) -> Result<GridForward> {
+    /// [`GridNetwork::forward`] in training, with the activity of every site in the order of the
+    /// graph.
+    ///
+    /// # Errors
+    /// As [`GridNetwork::forward`].
+    pub fn forward_with_activity(
+        &self,
+        pixels: &Pixels,
+    ) -> Result<(GridForward, Vec<SiteActivity>)> {
+        let mut activities = Activities::of_levels(&self.grid.graph);
+        let forward = self.interpret(pixels, Some(&mut activities))?;
+        Ok((forward, activities.finish()))
+    }
+
+    fn interpret(
+        &self,
+        pixels: &Pixels,
+        observer: Option<&mut dyn Observer>,
+    ) -> Result<GridForward> {
         let mut substitutes: Vec<Option<Substitute>> =
             self.grid.graph.nodes.iter().map(|_| None).collect();
         for layer in &self.layers {
             substitutes[layer.node] = Some(self.substitute(layer)?);
         }
-        let sums = self.grid.run(pixels, None, &|index| substitutes[index].as_ref())?;
+        let sums = self.grid.run(pixels, observer, &|index| substitutes[index].as_ref())?;
         let divisor = self.grid.graph.readout().divisor(self.grid.time_steps as u64);
         let logits = sums.f_mul_scalar(self.logit_unit / divisor as f64)?;
         Ok(GridForward { logits, sums: sums.f_detach()? })

@@ -337,11 +337,15 @@ impl Interpreter {
     }
 
     fn part(&self, node: &str, part: &str) -> Result<&Tensor> {
-        let name = format!("{node}.{part}");
-        match self.index.get(&name) {
+        self.parameter(&format!("{node}.{part}"))
+    }
+
+    /// The tensor of a parameter by its whole name.
+    pub(crate) fn parameter(&self, name: &str) -> Result<&Tensor> {
+        match self.index.get(name) {
             Some(&position) => Ok(&self.parameters[position].tensor),
             None => Err(snn_ir::Error::MissingWeight {
-                name,
+                name: name.to_string(),
                 expected: format!("form {}", self.form.label()),
             }
             .into()),

@@ -12,6 +12,7 @@ pub(crate) mod value;
 mod weights;
 
 use crate::error::{Error, Result};
+use crate::observe::activity::{Activities, SiteActivity};
 use crate::observe::monitor::{Monitor, Monitoring, SiteMonitor};
 use crate::observe::observer::{FiringRate, Observer};
 use crate::options::{Checkpointing, Mode, NetworkOptions, Precision};
@@ -115,6 +116,16 @@ impl Network {
         &self.interpreter.parameters
     }
 
+    /// The tensor of a parameter.
+    pub(crate) fn parameter(&self, name: &str) -> Result<&Tensor> {
+        self.interpreter.parameter(name)
+    }
+
+    /// The form of the model.
+    pub(crate) fn form(&self) -> Form {
+        self.interpreter.form
+    }
+
     /// The graph.
     pub fn graph(&self) -> &Graph {
         &self.interpreter.graph
@@ -164,6 +175,23 @@ impl Network {
         let forward = self.run(pixels, mode, Some(&mut rates))?;
         in_graph_order(self.graph(), &mut rates, |rate: &FiringRate| &rate.site);
         Ok((forward, rates))
+    }
+
+    /// [`Network::forward`] with the activity of every site but ReLUs, which have no largest output,
+    /// in the order of the graph. The activities of a training pass have gradients. Every activation
+    /// is kept for the backward pass, whatever
+    /// [`TrainingOptions::checkpointing`](crate::TrainingOptions::checkpointing) says.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn forward_with_activity(
+        &self,
+        pixels: &Pixels,
+        mode: Mode,
+    ) -> Result<(Forward, Vec<SiteActivity>)> {
+        let mut activities = Activities::of(self);
+        let forward = self.run(pixels, mode, Some(&mut activities))?;
+        Ok((forward, activities.finish()))
     }
 
     /// [`Network::forward`] with the values that `monitor` requests of every site in the order of

@@ -1,4 +1,6 @@
-//! Observers of the activation sites of a forward pass: firing rates, traces, monitors.
+//! Observers of the activation sites of a forward pass: firing rates, activities, traces,
+//! monitors.
 
+pub(crate) mod activity;
 pub(crate) mod monitor;
 pub(crate) mod observer;

@@ -482,3 +482,36 @@ fn gradient_norms_are_those_of_the_outputs() {
     let expected = (6.0 * rows.iter().map(|sum| (sum / 2.0).powi(2)).sum::<f64>()).sqrt();
     close(sites[0].gradient_norm().unwrap().unwrap(), expected, "norm");
 }
+
+/// Activities are the means of what monitors see, over the largest level, and a step that grows
+/// makes a quantised ReLU less active.
+#[test]
+fn activities_are_means_of_levels() {
+    for seed in 0..6 {
+        let model = trained_with(seed, Numbers::Real, Sites::All);
+        let images = pixels(&model, 3, 4);
+        let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu).unwrap();
+        let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+        let monitor = Monitor { levels: true, ..Monitor::default() };
+        let (plain, sites) = network.forward_monitored(&pixels, Mode::Evaluate, monitor).unwrap();
+        let (forward, activities) = network.forward_with_activity(&pixels, Mode::Evaluate).unwrap();
+        assert!(forward.logits.equal(&plain.logits));
+        let with_levels: Vec<_> = sites
+            .iter()
+            .filter_map(|site| {
+                let Op::Activation { site: kind, .. } = &model.graph().node(&site.site)?.op else {
+                    panic!("{} is no site", site.site)
+                };
+                Some((site, f64::from(kind.levels()?)))
+            })
+            .collect();
+        assert!(!with_levels.is_empty() && activities.len() == with_levels.len());
+        for (activity, (site, largest)) in activities.iter().zip(with_levels) {
+            assert_eq!(activity.site, site.site);
+            let levels = values(site.levels.as_ref().unwrap());
+            let mean = levels.iter().map(|level| level.abs()).sum::<f64>() / levels.len() as f64;
+            let found = activity.activity.double_value(&[]);
+            assert!((found - mean / largest).abs() < 1e-9, "{}: {found} {mean}", site.site);
+        }
+    }
+}

@@ -61,12 +61,24 @@ impl CodeChoice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GridOptions {
+    /// Bits of weights: 8, or 16 as two weights of 8 bits (`docs/semantics.md`, eq. G5).
+    #[serde(skip_serializing_if = "is_usual")]
+    pub weight_bits: u8,
     /// Fractional bits of membranes, 0 to 16.
     pub guard_bits: u8,
     /// Largest shift m of the leak k/2^m, 0 to 16.
     pub leak_bits: u8,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_usual(weight_bits: &u8) -> bool {
+    *weight_bits == DEFAULT_WEIGHT_BITS
+}
+
+/// Bits of weights.
+pub const DEFAULT_WEIGHT_BITS: u8 = 8;
+/// Bits of weights that are two of 8 bits.
+pub const WIDE_WEIGHT_BITS: u8 = 16;
 /// Guard bits: the leak ½ is exact for 9 macro-steps, and a leaky membrane loses less than 1/256 of
 /// a unit a step otherwise.
 pub const DEFAULT_GUARD_BITS: u8 = 8;
@@ -77,26 +89,37 @@ pub(crate) const MAX_GRID_BITS: u8 = 16;
 
 impl Default for GridOptions {
     fn default() -> Self {
-        Self { guard_bits: DEFAULT_GUARD_BITS, leak_bits: DEFAULT_LEAK_BITS }
+        Self {
+            weight_bits: DEFAULT_WEIGHT_BITS,
+            guard_bits: DEFAULT_GUARD_BITS,
+            leak_bits: DEFAULT_LEAK_BITS,
+        }
     }
 }
 
 impl GridOptions {
+    /// The settings of weights of 16 bits: leaks are as fine as these.
+    pub fn int16() -> Self {
+        Self { weight_bits: WIDE_WEIGHT_BITS, leak_bits: MAX_GRID_BITS, ..Self::default() }
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors
-    /// A number of bits is above 16.
+    /// Weights have neither 8 nor 16 bits, or another number of bits is above 16.
     pub fn check(&self) -> Result<()> {
-        let Self { guard_bits, leak_bits } = *self;
-        if guard_bits.max(leak_bits) <= MAX_GRID_BITS {
-            return Ok(());
+        let Self { weight_bits, guard_bits, leak_bits } = *self;
+        let refused = |expected, found| {
+            Err(Error::Attribute { node: "grid".into(), field: "options", expected, found })
+        };
+        if ![DEFAULT_WEIGHT_BITS, WIDE_WEIGHT_BITS].contains(&weight_bits) {
+            return refused("weight_bits 8 or 16", format!("weight_bits {weight_bits}"));
         }
-        Err(Error::Attribute {
-            node: "grid".into(),
-            field: "options",
-            expected: "at most 16",
-            found: format!("guard_bits {guard_bits} and leak_bits {leak_bits}"),
-        })
+        if guard_bits.max(leak_bits) > MAX_GRID_BITS {
+            let found = format!("guard_bits {guard_bits} and leak_bits {leak_bits}");
+            return refused("at most 16", found);
+        }
+        Ok(())
     }
 
     /// The options that a graph on the grid shows, as far as it does: the guard bits of its LIF

@@ -109,7 +109,9 @@ mod tests {
         for (count, before) in [(0, 0), (1, 0), (CHUNK, 3), (3 * CHUNK + 17, 0), (5 * CHUNK, 1)] {
             let mut plain = ChaCha8Rng::seed_from_u64(7);
             // A stream that has been read from, also by an odd number of words.
-            (0..before).for_each(|_| drop(plain.random::<u32>()));
+            for _ in 0..before {
+                plain.random::<u32>();
+            }
             let mut fast = plain.clone();
             let expected: Vec<f32> = (0..count).map(|_| normal(&mut plain, 0.3)).collect();
             let values = normal_values(&mut fast, 0.3, count);

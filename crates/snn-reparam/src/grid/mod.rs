@@ -4,5 +4,6 @@ mod integers;
 mod site;
 mod to_grid;
 mod units;
+mod wide;
 
 pub use to_grid::to_grid;

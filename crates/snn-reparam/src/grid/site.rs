@@ -137,7 +137,7 @@ impl SiteToGrid<'_> {
         weights: &mut Weights,
         plan: &mut Plan,
     ) -> Result<Option<Site>> {
-        let GridOptions { guard_bits, leak_bits } = self.options;
+        let GridOptions { guard_bits, leak_bits, .. } = self.options;
         let name = &self.node.name;
         let steps = self.source.time_steps() - 1;
         let factor = match lif.leak {

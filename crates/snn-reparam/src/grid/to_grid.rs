@@ -4,24 +4,50 @@
 use super::integers::{UNEQUAL, set_integers};
 use super::site::{Edges, SiteToGrid, refuse_without_counterpart};
 use super::units::Channels;
+use super::wide;
 use crate::convert::{Conversion, stop_if_refused};
 use crate::error::{Error, Result};
 use crate::graph_edit::per_channel;
 use crate::plan::{Action, Plan};
-use ndarray::{Array1, Axis};
+use ndarray::{Array1, ArrayD, Axis};
 use snn_ir::{
     CodeChoice, ConversionOptions, Form, GridOptions, Model, Op, Resolved, Tensor, Weights, weights,
 };
 use snn_ir::{Error as IrError, F32_EXACT, Streams};
 
-/// Largest weight on the grid, as a number.
+/// Largest weight of 8 bits, as a number.
 const WEIGHT_MAX: f64 = snn_ir::GRID_WEIGHT_MAX as f64;
-/// No threshold, bias or identity weight is finer than this part of itself: near-dead channels
-/// would need integers up to 2³¹, and κ = 0 would divide by zero.
-const FINEST: f64 = 65_536.0;
-/// Where several weighted streams meet, the unit is this much finer than the finest stream's, so
-/// that rounding a stream's multiplier up costs at most 1/8 of a bit-step.
-const REFINEMENT: f64 = 8.0;
+
+/// What follows from the bits of weights.
+#[derive(Debug, Clone, Copy)]
+struct Precision {
+    /// Largest weight.
+    weight_max: f64,
+    /// No threshold, bias or identity weight is finer than this part of itself: near-dead channels
+    /// would need integers up to 2³¹, and κ = 0 would divide by zero.
+    finest: f64,
+    /// Where several weighted streams meet, the unit is this much finer than the finest stream's,
+    /// so that rounding a stream's multiplier up costs at most that part of a step of 8 bits; with
+    /// 16 bits there are enough of them to lose one.
+    refinement: f64,
+}
+
+impl Precision {
+    fn of(options: GridOptions) -> Self {
+        if is_wide(options) {
+            // A membrane saturates at 2³⁰: what reaches 16 times its threshold must fit, with its
+            // guard bits.
+            let bits = 26_u8.saturating_sub(options.guard_bits).max(16);
+            let finest = 2_f64.powi(i32::from(bits));
+            return Self { weight_max: wide::WEIGHT_MAX, finest, refinement: 1.0 };
+        }
+        Self { weight_max: WEIGHT_MAX, finest: 65_536.0, refinement: 8.0 }
+    }
+}
+
+fn is_wide(options: GridOptions) -> bool {
+    options.weight_bits == snn_ir::WIDE_WEIGHT_BITS
+}
 
 /// Puts a converted network on the integer grid, one that was read from a file as well as one that
 /// was just made. The plan has the steps of the grid alone: [`Plan::then`] joins it to that of the
@@ -41,7 +67,8 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
     refuse_without_counterpart(events, &mut plan);
     stop_if_refused(&plan)?;
     let mut classes = Channels::of(events, resolved, streams);
-    let units = units(events, resolved, streams, &mut classes)?;
+    let precision = Precision::of(options);
+    let units = units(events, resolved, streams, &mut classes, precision)?;
     let (mut signature, mut rounded) = (events.signature().clone(), Weights::new());
     for (index, node) in events.graph().nodes.iter().enumerate() {
         let count = resolved.nodes[index].shape[0];
@@ -50,7 +77,8 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
         };
         match &node.op {
             Op::Conv(_) | Op::Linear { .. } => {
-                let action = synapse(events, &mut rounded, &node.name, &of(&mut classes, index))?;
+                let action =
+                    synapse(events, &mut rounded, &node.name, &of(&mut classes, index), precision)?;
                 plan.note(&node.name, node.op.label(), action);
             }
             Op::Scale => {
@@ -73,6 +101,9 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
         }
     }
     stop_if_refused(&plan)?;
+    if is_wide(options) {
+        wide::split_layers(&mut signature.graph, &mut rounded)?;
+    }
     let head = resolved.nodes.len() - 1;
     let logit_unit = units[classes.class(resolved.nodes[head].inputs[0], 0)];
     signature.form = Form::Grid { logit_unit };
@@ -92,7 +123,7 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
 /// Requirements of one class of accumulator channels.
 #[derive(Clone, Copy)]
 struct Demand {
-    /// Finest natural unit max|w|/127 of the streams that come in.
+    /// Finest natural unit, max|w| over the largest weight of the grid, of the streams that come in.
     finest: f64,
     /// Streams with weights.
     streams: usize,
@@ -109,6 +140,7 @@ fn units(
     resolved: &Resolved,
     streams: &Streams,
     classes: &mut Channels,
+    precision: Precision,
 ) -> Result<Vec<f64>> {
     let mut demands = vec![
         Demand { finest: f64::INFINITY, streams: 0, floor: 0.0, divides: None };
@@ -131,14 +163,14 @@ fn units(
                     let demand = &mut demands[classes.class(index, c)];
                     let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
                     if largest > 0.0 {
-                        demand.finest = demand.finest.min(largest / WEIGHT_MAX);
+                        demand.finest = demand.finest.min(largest / precision.weight_max);
                         demand.streams += 1;
                     }
                     if matches!(node.op, Op::Scale) {
-                        demand.floor = demand.floor.max(levels * largest / FINEST);
+                        demand.floor = demand.floor.max(levels * largest / precision.finest);
                     }
                     let bias = bias.as_ref().map_or(0.0, |b| b[[c]].abs());
-                    demand.floor = demand.floor.max(bias / FINEST);
+                    demand.floor = demand.floor.max(bias / precision.finest);
                 }
             }
             Op::Activation { site, .. } => {
@@ -147,7 +179,7 @@ fn units(
                 };
                 for c in 0..info.shape[0] {
                     let demand = &mut demands[classes.class(info.inputs[0], c)];
-                    demand.floor = demand.floor.max(edges.top(c) / FINEST);
+                    demand.floor = demand.floor.max(edges.top(c) / precision.finest);
                     if edges.whole {
                         demand.divides = demand.divides.or(Some(edges.base[c]));
                     }
@@ -156,11 +188,11 @@ fn units(
             _ => {}
         }
     }
-    Ok(demands.iter().map(unit).collect())
+    Ok(demands.iter().map(|demand| unit(demand, precision.refinement)).collect())
 }
 
-fn unit(demand: &Demand) -> f64 {
-    let natural = if demand.streams > 1 { demand.finest / REFINEMENT } else { demand.finest };
+fn unit(demand: &Demand, refinement: f64) -> f64 {
+    let natural = if demand.streams > 1 { demand.finest / refinement } else { demand.finest };
     let unit = if natural.is_finite() { natural.max(demand.floor) } else { demand.floor };
     if unit <= 0.0 {
         return 1.0; // nothing but zeros ever arrives and nothing is compared
@@ -177,7 +209,9 @@ fn synapse(
     integers: &mut Weights,
     name: &str,
     unit: &Array1<f64>,
+    precision: Precision,
 ) -> Result<Action> {
+    let weight_max = precision.weight_max;
     let weight = weights::real(source.weights(), name, "weight")?;
     let mut multiplier = Array1::<f64>::ones(unit.len());
     let mut rounded = weight.clone();
@@ -186,28 +220,38 @@ fn synapse(
         let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
         // The margin keeps a row whose natural unit *is* the unit at M = 1 despite rounding of the
         // division.
-        multiplier[o] = (largest / WEIGHT_MAX / unit[o] - 1e-9).ceil().max(1.0);
+        multiplier[o] = (largest / weight_max / unit[o] - 1e-9).ceil().max(1.0);
         let scale = multiplier[o] * unit[o];
         row.mapv_inplace(|w| {
-            let n = (w / scale).round().clamp(-WEIGHT_MAX, WEIGHT_MAX);
+            let n = (w / scale).round().clamp(-weight_max, weight_max);
             error = error.max((n * scale - w).abs() / largest.max(f64::MIN_POSITIVE));
             n
         });
     }
-    #[expect(clippy::cast_possible_truncation, reason = "clamped to ±127 above")]
-    let bytes = rounded.mapv(|n| n as i8);
-    integers.insert(format!("{name}.weight"), Tensor::I8(bytes));
+    if weight_max > WEIGHT_MAX {
+        // Until layers are split.
+        set_integers(integers, name, "weight", &rounded)?;
+    } else {
+        integers.insert(format!("{name}.weight"), bytes(&rounded));
+    }
     let largest = max(&multiplier);
     set_integers(integers, name, "multiplier", &multiplier.into_dyn())?;
     if let Some(bias) = source.weights().get(&format!("{name}.bias")) {
         let scaled = bias.to_f64() / unit.clone().into_dyn();
         set_integers(integers, name, "bias", &scaled.mapv(f64::round))?;
     }
-    Ok(Action::Rounded { multiplier: largest, error })
+    let bits = if weight_max > WEIGHT_MAX { 16 } else { 8 };
+    Ok(Action::Rounded { bits, multiplier: largest, error })
 }
 
 fn max(values: &Array1<f64>) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
+}
+
+/// Whole numbers within ±127 as weights.
+#[expect(clippy::cast_possible_truncation, reason = "the caller keeps them within ±127")]
+pub(super) fn bytes(integers: &ArrayD<f64>) -> Tensor {
+    Tensor::I8(integers.mapv(|n| n as i8))
 }
 
 /// Writes into the plan how large sums can grow, and where libtorch needs f64 to be exact.

@@ -99,8 +99,11 @@ pub enum Action {
     MaxOverTime,
     /// Nothing changes.
     Kept,
-    /// Weights become integers of 8 bits.
+    /// Weights become integers.
     Rounded {
+        /// Their bits: 8, or 16 as two of 8.
+        #[serde(default = "usual_bits", skip_serializing_if = "are_usual")]
+        bits: u8,
         /// Largest multiplier of a channel.
         multiplier: f64,
         /// Largest rounding error of a weight, in parts of its channel's largest weight.
@@ -143,6 +146,15 @@ pub enum Action {
         /// Why.
         reason: Refusal,
     },
+}
+
+fn usual_bits() -> u8 {
+    snn_ir::DEFAULT_WEIGHT_BITS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn are_usual(bits: &u8) -> bool {
+    *bits == usual_bits()
 }
 
 /// A factor between 0 and 1 as an integer over a power of two.

@@ -26,7 +26,7 @@ impl Action {
             }
             Action::SynapseAdded { .. } => "one-to-one synapses added for shortcuts".into(),
             Action::Coded { .. } | Action::RealPayload => format!("sites: {self}"),
-            Action::Rounded { .. } => "layers with weights of 8 bits".into(),
+            Action::Rounded { bits, .. } => format!("layers with weights of {bits} bits"),
             Action::Thresholds { .. } => "quantised ReLUs with integer thresholds".into(),
             Action::IntegerNeuron { .. } => "LIF sites with integer membranes".into(),
             Action::Refused { .. } => "refused".into(),
@@ -98,10 +98,11 @@ impl fmt::Display for Action {
             Action::LastOverTime => f.write_str("the last macro-step"),
             Action::MaxOverTime => f.write_str("the largest of each class over macro-steps"),
             Action::Kept => Ok(()),
-            Action::Rounded { multiplier, error } => write!(
+            Action::Rounded { bits, multiplier, error } => write!(
                 f,
-                "8-bit weights, multipliers up to {multiplier}, rounding up to {:.2} % of a \
+                "{bits}-bit weights, multipliers up to {multiplier}, rounding up to {:.*} % of a \
                  channel's largest weight",
+                if *bits == snn_ir::DEFAULT_WEIGHT_BITS { 2 } else { 4 },
                 100.0 * error
             ),
             Action::Thresholds { levels } => write!(f, "{levels} integer thresholds a channel"),

@@ -124,6 +124,9 @@ pub fn check_rounding(
     Ok((layers, check.causes))
 }
 
+/// What a high weight of 16 bits counts for, in low ones (eq. G5).
+const HIGH: f64 = 255.0;
+
 struct Check<'a> {
     events: &'a Model,
     grid: &'a Model,
@@ -143,8 +146,24 @@ impl Check<'_> {
         Ok(weights::real(self.events.weights(), self.name(index), part)?)
     }
 
+    /// Integers of a node; of a layer of 16 bits those that its two halves make (eq. G5).
     fn whole(&self, index: usize, part: &str) -> Result<ArrayD<f64>> {
-        Ok(weights::real(self.grid.weights(), self.name(index), part)?)
+        let of = |node: &str, part| Ok(weights::real(self.grid.weights(), node, part)?);
+        match (self.halves(index), part) {
+            (Some([high, low]), "weight") => Ok(of(high, part)? * HIGH + of(low, part)?),
+            (Some([_, low]), _) => of(low, part),
+            (None, _) => of(self.name(index), part),
+        }
+    }
+
+    /// The layers of high and of low weights whose sum stands in place of a layer.
+    fn halves(&self, index: usize) -> Option<[&str; 2]> {
+        let layer = &self.events.graph().nodes[index];
+        let node = self.grid.graph().node(&layer.name)?;
+        match (&layer.op, &node.op, node.inputs.as_slice()) {
+            (Op::Conv(_) | Op::Linear { .. }, Op::Add, [high, low]) => Some([high, low]),
+            _ => None,
+        }
     }
 
     /// Multipliers of a layer; of a one-to-one synapse 1 each.
@@ -162,6 +181,14 @@ impl Check<'_> {
     fn synapse(&mut self, index: usize) -> Result<()> {
         let (real, whole) = (self.real(index, "weight")?, self.whole(index, "weight")?);
         let multipliers = self.multipliers(index)?;
+        if let Some([high, _]) = self.halves(index) {
+            let of_high = weights::real(self.grid.weights(), high, "multiplier")?;
+            if of_high.iter().zip(&multipliers).any(|(high, low)| *high != HIGH * low) {
+                let cause =
+                    format!("the multipliers of `{high}` are not {HIGH} times those of low");
+                self.causes.push(cause);
+            }
+        }
         for (c, (row, numbers)) in real.axis_iter(Axis(0)).zip(whole.axis_iter(Axis(0))).enumerate()
         {
             for (w, n) in row.iter().zip(&numbers) {
@@ -228,7 +255,7 @@ impl Check<'_> {
     /// Decay factors, and the jump of an adaptation.
     fn lif(&mut self, lif: &Lif, index: usize, input: usize) -> Result<()> {
         let Some(Op::Activation { site: Site::GridLif(on_grid), .. }) =
-            self.grid.graph().nodes.get(index).map(|node| node.op.clone())
+            self.grid.graph().node(self.name(index)).map(|node| node.op.clone())
         else {
             self.causes.push(format!("`{}` is no LIF on the grid", self.name(index)));
             return Ok(());

@@ -471,7 +471,7 @@ fn options_out_of_range_are_refused() {
     for options in [
         GridOptions { guard_bits: 17, ..GridOptions::default() },
         GridOptions { leak_bits: 17, ..GridOptions::default() },
-        GridOptions { guard_bits: 255, leak_bits: 255 },
+        GridOptions { guard_bits: 255, leak_bits: 255, ..GridOptions::default() },
     ] {
         let error = to_grid(&events, options).unwrap_err().to_string();
         assert!(
@@ -480,7 +480,7 @@ fn options_out_of_range_are_refused() {
         );
     }
     for (guard_bits, leak_bits) in [(0, 0), (16, 16)] {
-        to_grid(&events, GridOptions { guard_bits, leak_bits }).unwrap();
+        to_grid(&events, GridOptions { guard_bits, leak_bits, ..GridOptions::default() }).unwrap();
     }
 }
 

@@ -430,9 +430,9 @@ fn options_are_read_from_the_file() {
     codes.sites.extend(site.map(|site| (site, Code::Graded)));
     let events = convert(&trained, &codes.into()).unwrap().model;
     for options in [
-        GridOptions { guard_bits: 3, leak_bits: 5 },
-        GridOptions { guard_bits: 8, leak_bits: 16 },
-        GridOptions { guard_bits: 0, leak_bits: 0 },
+        GridOptions { guard_bits: 3, leak_bits: 5, ..GridOptions::default() },
+        GridOptions { guard_bits: 8, leak_bits: 16, ..GridOptions::default() },
+        GridOptions { guard_bits: 0, leak_bits: 0, ..GridOptions::default() },
     ] {
         let grid = to_grid(&events, options).unwrap().model;
         let file = Model::from_bytes(&grid.to_bytes().unwrap()).unwrap();

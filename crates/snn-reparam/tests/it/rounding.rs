@@ -16,11 +16,12 @@ fn pair(seed: u64, options: GridOptions) -> Option<(Model, Model)> {
 #[test]
 fn every_conversion_is_within_half_a_step() {
     let mut errors = Vec::new();
-    for seed in 0..300 {
-        let options = match seed % 3 {
+    for seed in 0..400 {
+        let options = match seed % 4 {
             0 => GridOptions::default(),
-            1 => GridOptions { guard_bits: 4, leak_bits: 6 },
-            _ => GridOptions { guard_bits: 2, leak_bits: 16 },
+            3 => GridOptions::int16(),
+            1 => GridOptions { guard_bits: 4, leak_bits: 6, ..GridOptions::default() },
+            _ => GridOptions { guard_bits: 2, leak_bits: 16, ..GridOptions::default() },
         };
         let Some((events, grid)) = pair(seed, options) else { continue };
         let (found, causes) = check_rounding(&events, &grid, options).unwrap();

@@ -1,5 +1,6 @@
 //! The settings of a run: plain data, one TOML file.
 
+pub(crate) mod activity;
 pub(crate) mod batch_norm;
 pub(crate) mod check;
 pub(crate) mod data;
@@ -14,6 +15,7 @@ pub(crate) mod twin;
 pub(crate) mod twin_name;
 pub(crate) mod unknown;
 
+use self::activity::ActivityConfig;
 use self::batch_norm::BatchNormReestimationConfig;
 use self::check::check;
 use self::data::{DataConfig, RunData};
@@ -136,6 +138,9 @@ pub struct RunConfig {
     /// A teacher to learn from as well.
     #[serde(default)]
     pub distillation: DistillationConfig,
+    /// A regulariser of firing rates.
+    #[serde(default, skip_serializing_if = "ActivityConfig::is_default")]
+    pub activity: ActivityConfig,
     /// Treatment of batch norm's running statistics at the end.
     #[serde(default)]
     pub batch_norm_reestimation: BatchNormReestimationConfig,
@@ -314,6 +319,7 @@ impl RunConfig {
             distillation_temperature: self.distillation.temperature,
             distillation_per_step: self.distillation.per_step,
             distillation_own_weight: self.distillation.own_weight,
+            activity: self.activity.clone(),
             batch_norm_reestimation: self.batch_norm_reestimation,
             augment: self.data.augment(mean),
             mix: self.data.mix(),

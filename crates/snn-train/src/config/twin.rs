@@ -1,6 +1,7 @@
 //! Staged training: a twin at T = 1 first, then the network itself.
 
 use crate::config::RunConfig;
+use crate::config::activity::ActivityConfig;
 use crate::config::distillation::DistillationConfig;
 use crate::config::twin_name::TWIN;
 use crate::error::{Error, Result};
@@ -16,8 +17,8 @@ use toml::{Table, Value};
 ///
 /// The table has keys of a config, which replace those of the run for the twin; `epochs` must be
 /// among them. Without others the twin is the network with every site the `replacement`
-/// (`policy = "all"`), at T = 1 (at the T of the run where samples are frames), without a teacher,
-/// and the run's `start_from` is the twin's. The run itself starts from the trained twin, with
+/// (`policy = "all"`), at T = 1 (at the T of the run where samples are frames), without a teacher
+/// and without `activity`, and the run's `start_from` is the twin's. The run itself starts from the trained twin, with
 /// `start_from.swap` unless the twin has its `policy` and so its kinds of sites; its teacher is the
 /// twin, unless it names another or `distillation.weight` is 0.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -53,6 +54,7 @@ impl RunConfig {
             policy: Policy::All,
             time_steps: if self.has_frames() { self.time_steps } else { 1 },
             distillation: DistillationConfig::default(),
+            activity: ActivityConfig::default(),
             ..self.clone()
         };
         let mut table = Table::try_from(&base).map_err(|error| Error::Toml(error.to_string()))?;

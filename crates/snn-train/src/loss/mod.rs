@@ -1,5 +1,6 @@
-//! Losses, and the teacher of distillation.
+//! Losses, the teacher of distillation, and the regulariser of firing rates.
 
+pub(crate) mod activity;
 mod cross_entropy;
 mod distillation;
 pub(crate) mod teacher;

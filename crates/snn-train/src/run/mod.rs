@@ -192,7 +192,7 @@ impl RunFolder {
     }
 
     /// Refuses to go on with another config than that of the run.
-    fn check_config(&self, config: &RunConfig) -> Result<()> {
+    pub(crate) fn check_config(&self, config: &RunConfig) -> Result<()> {
         // The file has what a config that does not say means.
         let mut config = config.clone();
         config.data.flip = Some(config.data.flip());
@@ -278,6 +278,27 @@ impl RunFolder {
     /// Removes everything that a run writes.
     fn remove_files(&self) -> Result<()> {
         FILES.iter().try_for_each(|file| self.remove(|name| name == *file))
+    }
+
+    /// Copies a finished run without its checkpoint to the folder `path`, which is made. A copy that
+    /// is cut off has no result: it is a run that is not finished, and may be copied again.
+    ///
+    /// # Errors
+    /// The run is not finished, or a file cannot be read or written.
+    pub fn copy_to(&self, path: &Path) -> Result<()> {
+        if self.result()?.is_none() {
+            return Err(Error::Unfinished { path: self.path.clone() });
+        }
+        fs_err::create_dir_all(path)?;
+        // In the order in which a run writes them, the result last.
+        let copied = FILES.iter().rev().filter(|file| ![CHECKPOINT, RESULT].contains(file));
+        for file in copied.chain([&RESULT]) {
+            let source = self.path.join(file);
+            if source.is_file() {
+                write_atomically(&path.join(file), &fs_err::read(source)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// The twin of a staged run; `None` for other runs, and before it begins.

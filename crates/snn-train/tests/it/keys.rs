@@ -107,7 +107,10 @@ fn each_key_has_an_effect_and_resumes_bit_for_bit() {
 /// Optimisers, schedules, groups, mixing and distillation by itself.
 #[test]
 fn each_key_of_a_recipe_has_an_effect_and_resumes_bit_for_bit() {
-    let rows: [&[&str]; 19] = [
+    let rows: [&[&str]; 22] = [
+        &["activity.weight=1.0"],
+        &["activity.weight=1.0", "activity.target=0.1"],
+        &["activity={ weight = 1.0, sites = [{ names = 'stem.*', target = 1.0 }] }"],
         &["optimiser=muon"],
         &["optimiser={ kind = 'muon', normalise = false, others = { kind = 'adamw' } }"],
         &["optimiser=muon", "groups=[{ names = 'block*', others = true }]"],
@@ -707,4 +710,39 @@ fn a_key_that_takes_a_number_or_a_table_is_set_to_either() {
     // What takes one alone says which.
     assert!(set(&["epochs={ many = 1 }"]).contains("epochs"), "{}", set(&["epochs={ many = 1 }"]));
     assert!(set(&["data=3"]).contains("data"), "{}", set(&["data=3"]));
+}
+
+/// The regulariser brings sites down to their target and leaves those that it spares.
+#[test]
+fn activity_falls_to_its_target() {
+    let parent = tempfile::tempdir().unwrap();
+    let rates = |name: &str, sets: &[&str]| {
+        let folder = parent.path().join(name);
+        finish(&config(&[&["epochs=6", "policy=none"], sets].concat()), &folder);
+        RunFolder::open(&folder).unwrap().metrics().unwrap().pop().unwrap().firing_rates
+    };
+    let free = rates("free", &[]);
+    let sites = "activity.sites=[{ names = 'stem.act', target = 1.0 }]";
+    let sparse = rates("sparse", &["activity.weight=20.0", "activity.target=0.05", sites]);
+    for (site, rate) in &sparse {
+        if site == "stem.act" {
+            assert!(*rate > 0.5 * free[site], "{site}: {rate} of {}", free[site]);
+        } else {
+            assert!(*rate < 0.08 && free[site] > 0.08, "{site}: {rate} of {}", free[site]);
+        }
+    }
+}
+
+#[test]
+fn an_activity_that_cannot_be_is_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("run");
+    let relus = config(&["activity.weight=1.0", "policy=all", "replacement=relu"]);
+    assert!(refused(&relus, &folder).contains("no site of this network has levels"));
+    let sites = "activity.sites=[{ names = 'stage*', target = 0.5 }]";
+    let error = refused(&config(&["activity.weight=1.0", sites]), &folder);
+    assert!(error.contains("matches no site that has an activity; they are `stem.act`"), "{error}");
+    let sets = ["activity.weight=1.0", "memory=recompute"].map(String::from);
+    let error = RunConfig::with_overrides(PLAIN, &sets).unwrap_err().to_string();
+    assert!(error.contains("`memory` must be \"keep\" beside `activity`"), "{error}");
 }

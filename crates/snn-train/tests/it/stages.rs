@@ -359,6 +359,51 @@ fn a_staged_run_is_one_run() {
     assert_eq!(bytes(&at("half")), bytes(&at("whole")));
 }
 
+/// A finished twin in place of the run's own: the same bytes, also where the copy was cut off.
+#[test]
+fn a_finished_twin_is_taken_over() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let config = staged(&[]);
+    go(&config, &at("whole"), Start::New, None).unwrap();
+    let with = |config: &RunConfig, folder: &Path, start: Start, twin: &Path| {
+        let options = Options { start, twin: Some(twin.into()), ..Options::default() };
+        let mut stages = 0;
+        let outcome = train(config, folder, &options, &mut |progress| {
+            stages += usize::from(matches!(progress, Progress::Stage { .. }));
+        });
+        outcome.map(|_| stages)
+    };
+    let twin = at("whole").join("twin");
+    assert_eq!(with(&config, &at("taken"), Start::New, &twin).unwrap(), 1, "one stage is left");
+    for folder in ["", "twin"] {
+        assert_eq!(bytes(&at("taken").join(folder)), bytes(&at("whole").join(folder)));
+    }
+    assert!(!at("taken").join("twin/checkpoint.safetensors").exists());
+
+    std::fs::create_dir_all(at("cut").join("twin")).unwrap();
+    std::fs::copy(at("whole").join("config.toml"), at("cut").join("config.toml")).unwrap();
+    for file in ["config.toml", "run.json", "trainer.json", "model.safetensors"] {
+        std::fs::copy(twin.join(file), at("cut").join("twin").join(file)).unwrap();
+    }
+    assert_eq!(with(&config, &at("cut"), Start::Resume, &twin).unwrap(), 1);
+    assert_eq!(bytes(&at("cut")), bytes(&at("whole")));
+
+    // Of another config, not finished, or for a run without a twin: nothing is written.
+    let refused = |config: &RunConfig, twin: &Path| {
+        let error = with(config, &at("refused"), Start::New, twin).unwrap_err().to_string();
+        assert!(!at("refused").exists(), "{error}");
+        error
+    };
+    let error = refused(&staged(&["twin.optimiser.learning_rate=0.3"]), &twin);
+    assert!(error.contains("`optimiser.learning_rate` = 0.2"), "{error}");
+    go(&config, &at("begun"), Start::New, Some(3)).unwrap();
+    let error = refused(&config, &at("begun").join("twin"));
+    assert!(error.contains("the run is not finished"), "{error}");
+    let alone = RunConfig { twin: None, ..config.clone() };
+    assert!(refused(&alone, &twin).contains("no table `twin`"));
+}
+
 #[test]
 fn keys_of_a_twin_are_those_of_a_config() {
     let twin = |text: &str| staged(&[text]).twin_config().unwrap().unwrap();

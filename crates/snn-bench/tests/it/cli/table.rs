@@ -180,6 +180,50 @@ fn a_table_that_is_killed_at_any_moment_ends_the_same() {
 }
 
 #[test]
+fn rows_of_one_twin_share_it() {
+    let root = root("table-twin");
+    let staged = TABLE
+        .replace("set = [\"epochs=2\"]", "set = [\"twin.epochs=1\"]")
+        .replace("\"unary\", \"bitplane\"", "\"unary\"");
+    std::fs::write(root.join("tables/tiny.toml"), staged).unwrap();
+    let made = table(&root, &["--json"]).success();
+    let trainings = stderr(&made).matches("the twin of these rows: training").count();
+    assert_eq!(trainings, 1, "{}", stderr(&made));
+    let rows = json(&made)["rows"].clone();
+    assert!(rows[0]["twin"].is_object() && rows[0]["twin"] == rows[1]["twin"], "{rows}");
+    let twins = root.join("runs/tables/twins");
+    let folders = || {
+        let entries = std::fs::read_dir(&twins).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.is_dir()).collect::<Vec<_>>()
+    };
+    assert_eq!(folders().len(), 1);
+
+    // A row whose own twin is trained gives it to the others.
+    std::fs::remove_dir_all(&folders()[0]).unwrap();
+    let spiking = std::fs::read_dir(root.join("docs/results/tables/tiny")).unwrap();
+    let mut spiking = spiking.map(|entry| entry.unwrap().path());
+    let spiking = spiking.find(|path| path.to_str().unwrap().contains("spiking-s0")).unwrap();
+    std::fs::remove_dir_all(&spiking).unwrap();
+    let run = root.join("runs/tables/tiny").join(spiking.file_name().unwrap());
+    for file in ["result.json", "trainer.json", "checkpoint.safetensors"] {
+        std::fs::remove_file(run.join(file)).unwrap();
+    }
+    let again = table(&root, &["--json"]).success();
+    assert_eq!(stderr(&again).matches("the twin of these rows: training").count(), 0);
+    let again = &json(&again)["rows"];
+    for row in 0..2 {
+        for figure in ["accuracy", "twin"] {
+            assert_eq!(again[row][figure], rows[row][figure]);
+        }
+    }
+    assert_eq!(folders().len(), 1);
+
+    // Made anew, they are made of one new twin.
+    let anew = table(&root, &["--force"]).success();
+    assert_eq!(stderr(&anew).matches("the twin of these rows: training").count(), 1);
+}
+
+#[test]
 fn rows_that_another_process_makes_or_whose_records_are_damaged_stop_no_other() {
     let root = root("table-locked");
     let runs = root.join("runs/tables/tiny");
