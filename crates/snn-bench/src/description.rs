@@ -165,10 +165,13 @@ impl<'a> Description<'a> {
             line.extend(
                 codes.sites.iter().map(|(site, code)| format!(", {site}={}", code.label())),
             );
-            if let Some(GridOptions { weight_bits, guard_bits, leak_bits }) = grid {
+            if let Some(GridOptions { weight_bits, calibration, guard_bits, leak_bits }) = grid {
                 line.extend([format!(
                     ", {weight_bits}-bit weights, {guard_bits} guard bits, {leak_bits} bits of leaks"
                 )]);
+                let nearest = *calibration == 0;
+                let by = format!(", rounded by {calibration} training samples");
+                line.extend((!nearest).then_some(by));
             }
             lines.push(line);
         }

@@ -6,6 +6,7 @@ mod error;
 mod evaluate;
 mod graph;
 mod model;
+mod moments;
 pub mod networks;
 mod oracle;
 mod site;
@@ -38,6 +39,7 @@ pub use model::weights::{self, Tensor, Weights};
 pub use model::{
     Checked, Form, Framing, Model, Preprocessing, Signature, SliceBy, WeightSpec, weight_specs,
 };
+pub use moments::{InputMoments, LayerInputs};
 pub use oracle::Naive;
 pub use site::parts::{GRID_WEIGHT_MAX, Initial, PartSpec, Range};
 pub use site::*;

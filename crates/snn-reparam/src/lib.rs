@@ -10,7 +10,7 @@ pub mod proof;
 
 pub use convert::{Conversion, ConvertOptions, convert};
 pub use error::{Error, Result};
-pub use grid::to_grid;
+pub use grid::{to_grid, to_grid_calibrated};
 pub use plan::{Action, Effect, Entry, Fraction, Plan, Refusal};
 pub use snn_ir::{
     CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, DEFAULT_WEIGHT_BITS,

@@ -310,6 +310,15 @@ pub(crate) struct Convert {
     /// Bits that leaks are rounded to on the grid, 0 to 16 [default: 12, of int16 16].
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(..=16))]
     pub(crate) leak_bits: Option<u8>,
+    /// Round weights by what layers read of so many training samples of the run, in place of to the
+    /// nearest: fewer decisions change.
+    #[arg(long, value_name = "SAMPLES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) calibrate: Option<u32>,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// Where to calibrate: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    pub(crate) device: tch::Device,
     /// List what becomes of every node, not only a summary; JSON has it always.
     #[arg(long, conflicts_with = "json")]
     pub(crate) plan: bool,

@@ -6,11 +6,17 @@ use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::{Result, bail};
 use serde::Serialize;
+use snn_core::Pixels;
+use snn_data::{Source, Subset};
 use snn_ir::{Code, Form, Model};
 use snn_reparam::{
     Action, CodeChoice, Conversion, ConversionOptions, ConvertOptions, GridOptions, Plan, to_grid,
+    to_grid_calibrated,
 };
+use snn_train::{RunConfig, encode, evaluation_batches, input};
 use std::path::Path;
+use std::sync::Arc;
+use tch::Device;
 
 #[derive(Serialize)]
 struct Converted<'a> {
@@ -20,7 +26,11 @@ struct Converted<'a> {
     plan: &'a Plan,
 }
 
-/// Converts with the options of the command line; the plan has both steps.
+/// Samples of a batch of calibration.
+const BATCH: usize = 32;
+
+/// Converts with the options of the command line, weights rounded to the nearest; the plan has both
+/// steps.
 pub(crate) fn convert(
     trained: &Model,
     options: &ConversionOptions,
@@ -30,6 +40,46 @@ pub(crate) fn convert(
     let Some(grid) = options.grid else { return Ok(events) };
     let on_grid = to_grid(&events.model, grid)?;
     Ok(Conversion { model: on_grid.model, plan: events.plan.then(on_grid.plan) })
+}
+
+/// Converts, with weights rounded by what layers read of these training samples
+/// ([`calibration_samples`]), if there are any.
+pub(crate) fn convert_calibrated(
+    trained: &Model,
+    options: &ConversionOptions,
+    samples: Option<&Arc<dyn Source>>,
+    device: Device,
+) -> Result<Conversion> {
+    let (Some(grid), Some(samples)) = (options.grid, samples) else {
+        return Ok(convert(trained, options)?);
+    };
+    let codes = ConvertOptions::from(options.codes.clone());
+    let events = snn_reparam::convert(trained, &codes)?;
+    let nearest = to_grid(&events.model, grid)?.model;
+    let batches = evaluation_batches(samples, BATCH)?.map(|batch| -> snn_core::Result<Pixels> {
+        let batch = batch.map_err(|error| snn_core::Error::Torch(error.to_string()))?;
+        Pixels::new(&input(&batch.samples), device)
+    });
+    let inputs = snn_core::layer_inputs(&nearest, device, batches)?;
+    let on_grid = to_grid_calibrated(&events.model, grid, &inputs)?;
+    Ok(Conversion { model: on_grid.model, plan: events.plan.then(on_grid.plan) })
+}
+
+/// Training samples of a run, spread evenly over its training part, as the model reads them.
+pub(crate) fn calibration_samples(
+    config: &RunConfig,
+    model: &Model,
+    count: u32,
+    root: Option<&Path>,
+) -> Result<Arc<dyn Source>> {
+    let train = config.open_data(root)?.train;
+    let (all, wanted) = (train.len(), count as usize);
+    if wanted > all {
+        bail!("calibration takes {wanted} training samples, but there are only {all}");
+    }
+    let indices = (0..wanted).map(|place| place * all / wanted).collect();
+    let chosen: Arc<dyn Source> = Arc::new(Subset::new(train, indices)?);
+    Ok(encode(&chosen, &model.encoder(), model.time_steps())?)
 }
 
 pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
@@ -48,6 +98,7 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
         .sites
         .extend(arguments.site_codes.iter().map(|(site, code)| (site.clone(), Code::from(*code))));
     let with_bits = |usual: GridOptions| GridOptions {
+        calibration: arguments.calibrate.unwrap_or(0),
         guard_bits: arguments.guard_bits.unwrap_or(usual.guard_bits),
         leak_bits: arguments.leak_bits.unwrap_or(usual.leak_bits),
         ..usual
@@ -55,16 +106,31 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
     let grid = match arguments.grid {
         GridName::Int8 => Some(with_bits(GridOptions::default())),
         GridName::Int16 => Some(with_bits(GridOptions::int16())),
-        GridName::None if arguments.guard_bits.is_some() || arguments.leak_bits.is_some() => {
+        GridName::None
+            if arguments.guard_bits.is_some()
+                || arguments.leak_bits.is_some()
+                || arguments.calibrate.is_some() =>
+        {
             bail!(
-                "--guard-bits and --leak-bits are settings of the grid; there is none with --grid \
+                "--guard-bits, --leak-bits and --calibrate are settings of the grid; there is none with --grid \
                  none"
             )
         }
         GridName::None => None,
     };
     let options = ConversionOptions { codes, grid };
-    let conversion = convert(&trained.model, &options)?;
+    let samples = match (arguments.calibrate, &trained.config) {
+        (None, _) => None,
+        (Some(count), Some(config)) => {
+            let root = arguments.data.data.as_deref();
+            Some(calibration_samples(config, &trained.model, count, root)?)
+        }
+        (Some(_), None) => bail!(
+            "--calibrate needs a run folder: its config says which training samples there are"
+        ),
+    };
+    let conversion =
+        convert_calibrated(&trained.model, &options, samples.as_ref(), arguments.device)?;
     files::save(&conversion.model, &arguments.out)?;
     let bytes = fs_err::metadata(&arguments.out)?.len();
     let form = conversion.model.form().label();

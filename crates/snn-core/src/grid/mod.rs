@@ -6,6 +6,7 @@
 
 use crate::tensor::{Pixels, int, weight};
 pub(crate) mod finetune;
+pub(crate) mod inputs;
 mod scale;
 pub(crate) mod self_test;
 mod site;
@@ -275,6 +276,9 @@ impl GridInterpreter {
                     Some(substitute) => (&substitute.weight, substitute.bias.as_ref()),
                     None => (weight, bias.as_ref()),
                 };
+                if let Some(observer) = observer {
+                    observer.layer(index, &x.data)?;
+                }
                 let events = x.data.f_to_kind(self.sums[index])?;
                 let sum = match &node.op {
                     Op::Conv(conv) => convolve(&events, weight, None, conv)?,

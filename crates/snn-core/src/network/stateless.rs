@@ -58,7 +58,7 @@ pub(crate) fn convolve(
 
 /// An input with the padding that its windows still need, the same on both sides of an axis: that
 /// of the geometry, or none where it is lopsided and has been put around the input as `value`.
-fn padded(x: &Tensor, geometry: Geometry, value: f64) -> Result<(Tensor, [usize; 2])> {
+pub(crate) fn padded(x: &Tensor, geometry: Geometry, value: f64) -> Result<(Tensor, [usize; 2])> {
     if !geometry.is_lopsided() {
         return Ok((x.shallow_clone(), geometry.padding));
     }

@@ -47,6 +47,11 @@ pub(crate) trait Observer {
     fn passed_on(&mut self, output: Tensor) -> Result<(Tensor, Option<Tensor>)> {
         Ok((output, None))
     }
+    /// Takes note of what a convolution or linear layer on the grid reads, of one macro-step in a
+    /// recurrence: the node and `[steps·B, …]`.
+    fn layer(&mut self, _node: usize, _input: &Tensor) -> Result<()> {
+        Ok(())
+    }
     /// Takes note of one site, once its last macro-step is done.
     fn site(&mut self, emission: Emission<'_>) -> Result<()>;
 }

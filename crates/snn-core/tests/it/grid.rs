@@ -120,3 +120,80 @@ fn the_self_test_covers_layers_that_only_sparse_weights_keep_in_single_precision
         ArrayD::from_shape_fn(vec![3, 1, 8, 8], |at| u8::try_from(at[0] * 90 + at[3] * 9).unwrap());
     compare(&model, &Input::Static(pixels.view()), "sparse rows");
 }
+
+/// Moments by loops over the padded windows of pixels, and over what the naive evaluator emits.
+#[test]
+fn moments_are_those_of_what_layers_read() {
+    let mut random = Random::new(5);
+    let conv = Conv {
+        channels: 6,
+        kernel: vec![3, 2],
+        stride: vec![2, 1],
+        padding: vec![1, 1, 0, 2],
+        dilation: vec![1, 2],
+        groups: 2,
+        bias: true,
+    };
+    let mut graph = Graph::default();
+    graph.push("x", Op::Input { shape: vec![4, 6, 5] }, &[]);
+    graph.push("conv", Op::Conv(conv), &["x"]);
+    let lif = Site::Lif(snn_ir::Lif::default());
+    graph.push("act", Op::Activation { site: lif, code: None }, &["conv"]);
+    graph.push("flat", Op::Flatten, &["act"]);
+    graph.push("fc", Op::Linear { features: 3, bias: true }, &["flat"]);
+    graph.push("head", Op::TimeMean, &["fc"]);
+    let mut weights = graph.initial_weights(3).unwrap();
+    for name in ["conv.bias", "fc.bias"] {
+        let Some(Tensor::F32(bias)) = weights.get_mut(name) else { panic!("{name}") };
+        bias.fill(0.25);
+    }
+    let mean = vec![100, 120, 90, 140];
+    let preprocessing = Preprocessing::new(mean.clone(), vec![64.0; 4]);
+    let model = Model::new(Signature::new(Form::Trained, graph, 3, preprocessing), weights);
+    let events = convert(&model, &Code::Unary.into()).unwrap().model;
+    let grid = to_grid(&events, GridOptions::default()).unwrap().model;
+
+    let batches: Vec<_> = (0..2).map(|_| random.images(&[2, 4, 6, 5])).collect();
+    let samples = batches
+        .iter()
+        .map(|images| snn_core::Pixels::new(&Input::Static(images.view()), Device::Cpu));
+    let found = snn_core::layer_inputs(&grid, Device::Cpu, samples).unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["conv", "fc"]);
+
+    // Height (6 + 1 + 0 − 3)/2 + 1 = 3, width 5 + 1 + 2 − 3 + 1 = 6.
+    let windows = &found["conv"];
+    assert_eq!((windows.len(), windows[0].sums.len(), windows[0].count), (2, 12, 72.0));
+    for (group, moments) in windows.iter().enumerate() {
+        let (mut sums, mut products) = ([0.0; 12], [[0.0; 12]; 12]);
+        for image in batches.iter().flat_map(|images| images.outer_iter()) {
+            for (i, j) in (0..3).flat_map(|i| (0..6).map(move |j| (i, j))) {
+                let pixel = |k: usize| {
+                    let (c, di, dj) = (2 * group + k / 6, k / 2 % 3, k % 2);
+                    let (y, x) = ((2 * i + di).wrapping_sub(1), (j + 2 * dj).wrapping_sub(1));
+                    let value = image.get([c, y, x].as_slice());
+                    value.map_or(0.0, |p| f64::from(*p) - f64::from(mean[c]))
+                };
+                for k in 0..12 {
+                    sums[k] += pixel(k);
+                    for l in 0..12 {
+                        products[k][l] += pixel(k) * pixel(l);
+                    }
+                }
+            }
+        }
+        assert_eq!(moments.sums.to_vec(), sums);
+        assert!(moments.products.outer_iter().zip(&products).all(|(a, b)| a.to_vec() == b));
+    }
+    let (mut sums, mut count) = (vec![0.0; 108], 0.0);
+    for images in &batches {
+        let input = Input::Static(images.view());
+        let trace = Naive::new(&grid).unwrap().evaluate(&input, Record::Sites).unwrap();
+        let snn_ir::SiteOutput::Levels(levels) = &trace.sites[0].output else { panic!("levels") };
+        for sample in levels.outer_iter().flat_map(|step| step.into_outer_iter()) {
+            count += 1.0;
+            sums.iter_mut().zip(sample.iter()).for_each(|(sum, q)| *sum += f64::from(*q));
+        }
+    }
+    assert_eq!((found["fc"][0].count, found["fc"][0].sums.to_vec()), (count, sums));
+    assert!(found["fc"][0].sums.sum() > 0.0, "no neuron fired");
+}

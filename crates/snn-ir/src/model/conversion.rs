@@ -64,6 +64,10 @@ pub struct GridOptions {
     /// Bits of weights: 8, or 16 as two weights of 8 bits (`docs/semantics.md`, eq. G5).
     #[serde(skip_serializing_if = "is_usual")]
     pub weight_bits: u8,
+    /// Training samples by whose inputs weights of 8 bits are rounded (`docs/semantics.md`, eq. G6);
+    /// 0 for rounding to the nearest.
+    #[serde(skip_serializing_if = "is_nearest")]
+    pub calibration: u32,
     /// Fractional bits of membranes, 0 to 16.
     pub guard_bits: u8,
     /// Largest shift m of the leak k/2^m, 0 to 16.
@@ -73,6 +77,11 @@ pub struct GridOptions {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_usual(weight_bits: &u8) -> bool {
     *weight_bits == DEFAULT_WEIGHT_BITS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_nearest(samples: &u32) -> bool {
+    *samples == 0
 }
 
 /// Bits of weights.
@@ -91,6 +100,7 @@ impl Default for GridOptions {
     fn default() -> Self {
         Self {
             weight_bits: DEFAULT_WEIGHT_BITS,
+            calibration: 0,
             guard_bits: DEFAULT_GUARD_BITS,
             leak_bits: DEFAULT_LEAK_BITS,
         }
@@ -106,14 +116,19 @@ impl GridOptions {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// Weights have neither 8 nor 16 bits, or another number of bits is above 16.
+    /// Weights have neither 8 nor 16 bits, or another number of bits is above 16, or weights of 16
+    /// bits are to be calibrated.
     pub fn check(&self) -> Result<()> {
-        let Self { weight_bits, guard_bits, leak_bits } = *self;
+        let Self { weight_bits, calibration, guard_bits, leak_bits } = *self;
         let refused = |expected, found| {
             Err(Error::Attribute { node: "grid".into(), field: "options", expected, found })
         };
         if ![DEFAULT_WEIGHT_BITS, WIDE_WEIGHT_BITS].contains(&weight_bits) {
             return refused("weight_bits 8 or 16", format!("weight_bits {weight_bits}"));
+        }
+        if calibration > 0 && weight_bits != DEFAULT_WEIGHT_BITS {
+            let found = format!("calibration {calibration}");
+            return refused("calibration 0 beside weights of 16 bits", found);
         }
         if guard_bits.max(leak_bits) > MAX_GRID_BITS {
             let found = format!("guard_bits {guard_bits} and leak_bits {leak_bits}");

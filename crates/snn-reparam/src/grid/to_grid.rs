@@ -1,6 +1,7 @@
 //! The last pass: every quantity an integer, by the rules of `ARCHITECTURE.md` ("The grid") and the
 //! equations 12 and 13.
 
+use super::calibrated::Rounding;
 use super::integers::{UNEQUAL, set_integers};
 use super::site::{Edges, SiteToGrid, refuse_without_counterpart};
 use super::units::Channels;
@@ -11,7 +12,8 @@ use crate::graph_edit::per_channel;
 use crate::plan::{Action, Plan};
 use ndarray::{Array1, ArrayD, Axis};
 use snn_ir::{
-    CodeChoice, ConversionOptions, Form, GridOptions, Model, Op, Resolved, Tensor, Weights, weights,
+    CodeChoice, ConversionOptions, Form, GridOptions, InputMoments, LayerInputs, Model, Op,
+    Resolved, Tensor, Weights, weights,
 };
 use snn_ir::{Error as IrError, F32_EXACT, Streams};
 
@@ -53,10 +55,35 @@ fn is_wide(options: GridOptions) -> bool {
 /// was just made. The plan has the steps of the grid alone: [`Plan::then`] joins it to that of the
 /// conversion.
 ///
+/// Weights are rounded to the nearest, also where the options say that a file is calibrated.
+///
 /// # Errors
 /// The model is not in the form `events`; it has an unquantised ReLU or a neuron of a user's own; a
 /// threshold is out of reach; an accumulator could leave 32 bits.
 pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
+    put_on_grid(events, options, None)
+}
+
+/// [`to_grid`] with weights rounded by what layers read (`docs/semantics.md`, eq. G6), so that their
+/// currents change least: every integer is one of the two beside its real weight, and biases take
+/// up what the mean current would change by. `inputs` are the moments of what the layers of the
+/// network that [`to_grid`] makes read, over [`GridOptions::calibration`] training samples.
+///
+/// # Errors
+/// As [`to_grid`]; a layer has no moments, or such of another number of inputs.
+pub fn to_grid_calibrated(
+    events: &Model,
+    options: GridOptions,
+    inputs: &LayerInputs,
+) -> Result<Conversion> {
+    put_on_grid(events, options, Some(inputs))
+}
+
+fn put_on_grid(
+    events: &Model,
+    options: GridOptions,
+    inputs: Option<&LayerInputs>,
+) -> Result<Conversion> {
     if events.form() != Form::Events {
         return Err(Error::Form { expected: "events", found: events.form().label() });
     }
@@ -77,8 +104,13 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
         };
         match &node.op {
             Op::Conv(_) | Op::Linear { .. } => {
-                let action =
-                    synapse(events, &mut rounded, &node.name, &of(&mut classes, index), precision)?;
+                let layer = Layer {
+                    source: events,
+                    name: &node.name,
+                    unit: &of(&mut classes, index),
+                    precision,
+                };
+                let action = layer.round(&mut rounded, inputs)?;
                 plan.note(&node.name, node.op.label(), action);
             }
             Op::Scale => {
@@ -203,45 +235,83 @@ fn unit(demand: &Demand, refinement: f64) -> f64 {
     }
 }
 
-/// Eq. 12: `w ≈ n·M·unit` and `b ≈ b_int·unit`.
-fn synapse(
-    source: &Model,
-    integers: &mut Weights,
-    name: &str,
-    unit: &Array1<f64>,
+/// A convolution or linear layer of the form `events`.
+struct Layer<'a> {
+    source: &'a Model,
+    name: &'a str,
+    /// Unit of each output channel.
+    unit: &'a Array1<f64>,
     precision: Precision,
-) -> Result<Action> {
-    let weight_max = precision.weight_max;
-    let weight = weights::real(source.weights(), name, "weight")?;
-    let mut multiplier = Array1::<f64>::ones(unit.len());
-    let mut rounded = weight.clone();
-    let mut error = 0.0_f64;
-    for (o, mut row) in rounded.axis_iter_mut(Axis(0)).enumerate() {
-        let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
-        // The margin keeps a row whose natural unit *is* the unit at M = 1 despite rounding of the
-        // division.
-        multiplier[o] = (largest / weight_max / unit[o] - 1e-9).ceil().max(1.0);
-        let scale = multiplier[o] * unit[o];
-        row.mapv_inplace(|w| {
-            let n = (w / scale).round().clamp(-weight_max, weight_max);
-            error = error.max((n * scale - w).abs() / largest.max(f64::MIN_POSITIVE));
-            n
-        });
+}
+
+impl Layer<'_> {
+    /// Eq. 12: `w ≈ n·M·unit` and `b ≈ b_int·unit`.
+    fn round(&self, integers: &mut Weights, inputs: Option<&LayerInputs>) -> Result<Action> {
+        let Self { source, name, unit, precision } = *self;
+        let weight_max = precision.weight_max;
+        let weight = weights::real(source.weights(), name, "weight")?;
+        let roundings = inputs.map(|inputs| self.roundings(&weight, inputs)).transpose()?;
+        let mut multiplier = Array1::<f64>::ones(unit.len());
+        // What each current loses in the mean, in units.
+        let mut mean_error = Array1::<f64>::zeros(unit.len());
+        let mut rounded = weight.clone();
+        let mut error = 0.0_f64;
+        for (o, mut row) in rounded.axis_iter_mut(Axis(0)).enumerate() {
+            let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
+            // The margin keeps a row whose natural unit *is* the unit at M = 1 despite rounding of
+            // the division.
+            multiplier[o] = (largest / weight_max / unit[o] - 1e-9).ceil().max(1.0);
+            let scale = multiplier[o] * unit[o];
+            let steps: Vec<f64> = row.iter().map(|w| w / scale).collect();
+            let nearest = |w: &f64| w.round().clamp(-weight_max, weight_max);
+            let chosen = match &roundings {
+                Some(all) => {
+                    let rounding = &all[o * all.len() / unit.len()];
+                    let chosen = rounding.row(&steps, weight_max);
+                    let errors: Vec<f64> = steps.iter().zip(&chosen).map(|(w, n)| w - n).collect();
+                    mean_error[o] = multiplier[o] * rounding.mean_error(&errors);
+                    chosen
+                }
+                None => steps.iter().map(nearest).collect(),
+            };
+            for (value, n) in row.iter_mut().zip(chosen) {
+                error = error.max((n * scale - *value).abs() / largest.max(f64::MIN_POSITIVE));
+                *value = n;
+            }
+        }
+        let is_wide = weight_max > WEIGHT_MAX;
+        if is_wide {
+            // Until layers are split.
+            set_integers(integers, name, "weight", &rounded)?;
+        } else {
+            integers.insert(format!("{name}.weight"), bytes(&rounded));
+        }
+        let largest = max(&multiplier);
+        set_integers(integers, name, "multiplier", &multiplier.into_dyn())?;
+        if let Some(bias) = source.weights().get(&format!("{name}.bias")) {
+            let scaled = bias.to_f64() / unit.clone().into_dyn() + mean_error.into_dyn();
+            set_integers(integers, name, "bias", &scaled.mapv(f64::round))?;
+        }
+        Ok(Action::Rounded { bits: if is_wide { 16 } else { 8 }, multiplier: largest, error })
     }
-    if weight_max > WEIGHT_MAX {
-        // Until layers are split.
-        set_integers(integers, name, "weight", &rounded)?;
-    } else {
-        integers.insert(format!("{name}.weight"), bytes(&rounded));
+
+    /// How the rows of each group of channels are rounded.
+    fn roundings(&self, weight: &ArrayD<f64>, inputs: &LayerInputs) -> Result<Vec<Rounding>> {
+        let wrong = |found: String| {
+            let expected = "moments of the inputs of each group of channels".into();
+            Error::Ir(IrError::Weight { name: self.name.into(), expected, found })
+        };
+        let groups = inputs.get(self.name).ok_or_else(|| wrong("none".into()))?;
+        let size = weight.len() / self.unit.len().max(1);
+        let fits = |moments: &InputMoments| {
+            moments.sums.len() == size && moments.products.dim() == (size, size)
+        };
+        if groups.is_empty() || self.unit.len() % groups.len() != 0 || !groups.iter().all(fits) {
+            let sizes: Vec<usize> = groups.iter().map(|moments| moments.sums.len()).collect();
+            return Err(wrong(format!("groups of {sizes:?} inputs for rows of {size}")));
+        }
+        Ok(groups.iter().map(Rounding::new).collect())
     }
-    let largest = max(&multiplier);
-    set_integers(integers, name, "multiplier", &multiplier.into_dyn())?;
-    if let Some(bias) = source.weights().get(&format!("{name}.bias")) {
-        let scaled = bias.to_f64() / unit.clone().into_dyn();
-        set_integers(integers, name, "bias", &scaled.mapv(f64::round))?;
-    }
-    let bits = if weight_max > WEIGHT_MAX { 16 } else { 8 };
-    Ok(Action::Rounded { bits, multiplier: largest, error })
 }
 
 fn max(values: &Array1<f64>) -> f64 {

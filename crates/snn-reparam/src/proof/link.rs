@@ -3,14 +3,17 @@
 use serde::{Deserialize, Serialize};
 use snn_ir::{ConversionOptions, Form, Model, Op, Tensor};
 
-/// `true` if fine-tuning may have changed the weights of a model on the grid.
+/// What may have changed the weights of a model on the grid after conversion.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tuning {
     /// The file must be exactly what conversion makes of the run.
     #[default]
     None,
-    /// Convolution and linear weights and biases may differ; graph, thresholds, multipliers and
+    /// The weights were rounded by what layers read: a convolution or linear weight may be the
+    /// integer next to the nearest one, and biases may differ.
+    Calibration,
+    /// Convolution and linear weights and biases may differ by any amount; graph, thresholds, multipliers and
     /// units may not.
     Weights,
 }
@@ -69,7 +72,12 @@ pub fn difference(expected: &Model, file: &Model, tuning: Tuning) -> Difference 
         }
         let changed = changed_values(tensor, other);
         found.changed += changed;
-        if changed > 0 && !(tuning == Tuning::Weights && is_tunable) {
+        let is_allowed = match tuning {
+            Tuning::None => false,
+            Tuning::Calibration => is_tunable && are_neighbours(tensor, other),
+            Tuning::Weights => is_tunable,
+        };
+        if changed > 0 && !is_allowed {
             let total = tensor.len();
             wrong.push(format!("{changed} of {total} values of `{name}` differ"));
         }
@@ -163,6 +171,14 @@ fn changed_values(a: &Tensor, b: &Tensor) -> u64 {
         (Tensor::I8(a), Tensor::I8(b)) => count(a, b),
         (Tensor::I32(a), Tensor::I32(b)) => count(a, b),
         _ => a.len() as u64,
+    }
+}
+
+/// `true` for integers of 8 bits that are at most 1 apart, and for all others: biases.
+fn are_neighbours(a: &Tensor, b: &Tensor) -> bool {
+    match (a, b) {
+        (Tensor::I8(a), Tensor::I8(b)) => a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= 1),
+        _ => true,
     }
 }
 

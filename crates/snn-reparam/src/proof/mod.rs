@@ -110,7 +110,8 @@ pub struct Way {
 pub struct Demands {
     /// The most accuracy that conversion may cost, in points.
     pub max_drop: f64,
-    /// `true` if fine-tuning may have changed the weights of the file.
+    /// What may have changed the weights of the file. Those of a calibrated file may be calibrated
+    /// ([`Tuning::Calibration`]) without being asked for.
     pub tuning: Tuning,
     /// Number of images of the whole test set, where it is known.
     pub test_samples: Option<usize>,
@@ -281,10 +282,15 @@ impl Proof {
             }
             Err(error) => return Err(error),
         };
-        let link = difference(&expected, file, demands.tuning);
+        let is_calibrated = on_grid.is_some_and(|grid| grid.calibration > 0);
+        let tuning = match demands.tuning {
+            Tuning::None if is_calibrated => Tuning::Calibration,
+            tuning => tuning,
+        };
+        let link = difference(&expected, file, tuning);
         let mut findings = Findings {
             on_grid: on_grid.is_some(),
-            tuning: demands.tuning,
+            tuning,
             test_samples: demands.test_samples,
             max_drop: demands.max_drop,
             changed_weights: link.changed,

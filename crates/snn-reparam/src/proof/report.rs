@@ -114,6 +114,8 @@ pub struct Report {
     pub class_changes: usize,
     /// Effect of one step of a pixel.
     pub noise: Option<Noise>,
+    /// `true` for a file whose weights were rounded by what layers read.
+    pub calibrated: bool,
     /// Values of weights and biases that differ from the run's conversion.
     pub changed_weights: u64,
     /// Values of all weights and biases.
@@ -169,8 +171,8 @@ impl Report {
                 Verdict::Unproven
             }
             (true, Tuning::Weights, _) => Verdict::FineTuned,
-            (true, Tuning::None, true) => Verdict::Bitwise,
-            (true, Tuning::None, false) => Verdict::ZeroFlips,
+            (true, Tuning::None | Tuning::Calibration, true) => Verdict::Bitwise,
+            (true, Tuning::None | Tuning::Calibration, false) => Verdict::ZeroFlips,
         };
         Self {
             verdict,
@@ -189,6 +191,7 @@ impl Report {
             max_drop: findings.max_drop,
             class_changes: findings.class_changes,
             noise: findings.noise,
+            calibrated: findings.tuning == Tuning::Calibration,
             changed_weights: findings.changed_weights,
             weights: findings.weights,
             rounding: findings.rounding,
@@ -239,6 +242,11 @@ impl Report {
             format!(
                 "rounding moves weights of the run's conversion by more than half a step (the \
                  largest by {error:.3} steps, in `{node}`)"
+            )
+        } else if self.calibrated {
+            format!(
+                "every one of {weights} weights is at most one integer from the nearest to its real \
+                 value (calibrated; {changed} values, biases too, are not the nearest)"
             )
         } else if changed > 0 {
             format!(

@@ -1,9 +1,9 @@
 //! The independent bound on rounding: it holds for what conversion makes and finds every nudge.
 
 use snn_ir::testing::{Numbers, Sites, trained_with};
-use snn_ir::{Code, Form, Model, Tensor};
-use snn_reparam::proof::check_rounding;
-use snn_reparam::{GridOptions, convert, to_grid};
+use snn_ir::{Code, Form, InputMoments, LayerInputs, Model, Op, Tensor, weights};
+use snn_reparam::proof::{Tuning, check_rounding, difference};
+use snn_reparam::{GridOptions, convert, to_grid, to_grid_calibrated};
 
 fn pair(seed: u64, options: GridOptions) -> Option<(Model, Model)> {
     let kinds = if seed.is_multiple_of(2) { Sites::Basic } else { Sites::All };
@@ -106,4 +106,74 @@ fn other_forms_are_refused() {
     assert!(check_rounding(&events, &events, GridOptions::default()).is_err());
     assert!(check_rounding(&grid, &grid, GridOptions::default()).is_err());
     assert!(matches!(grid.form(), Form::Grid { .. }));
+}
+
+/// Moments as if every input were on by itself every other time.
+fn coins(events: &Model) -> LayerInputs {
+    let mut all = LayerInputs::new();
+    for node in &events.graph().nodes {
+        let groups = match &node.op {
+            Op::Conv(conv) => conv.groups,
+            Op::Linear { .. } => 1,
+            _ => continue,
+        };
+        let weight = weights::real(events.weights(), &node.name, "weight").unwrap();
+        let mut moments = InputMoments::new(weight.len() / weight.shape()[0]);
+        moments.count = 100.0;
+        moments.sums.fill(50.0);
+        moments.products.fill(25.0);
+        moments.products.diag_mut().fill(50.0);
+        all.insert(node.name.clone(), vec![moments; groups]);
+    }
+    all
+}
+
+/// Of independent inputs no error makes up for another, so that weights are the nearest; biases
+/// make up for the mean, which the proof of a calibrated file allows and that of others does not.
+#[test]
+fn calibrated_files_are_next_to_the_nearest() {
+    let mut tried = 0;
+    for seed in 0..40 {
+        let options = GridOptions { calibration: 100, ..GridOptions::default() };
+        let Some((events, nearest)) = pair(seed, options) else { continue };
+        let calibrated = to_grid_calibrated(&events, options, &coins(&events)).unwrap().model;
+        let strict = difference(&nearest, &calibrated, Tuning::None);
+        let allowed = difference(&nearest, &calibrated, Tuning::Calibration);
+        assert!(allowed.is_none(), "seed {seed}: {:?}", allowed.causes());
+        for (name, tensor) in nearest.weights() {
+            let is_bias = name.ends_with(".bias");
+            assert!(is_bias || calibrated.weights()[name] == *tensor, "seed {seed}: {name}");
+        }
+        tried += usize::from(!strict.is_none());
+
+        // Two integers off is too far.
+        let mut wrong = calibrated.clone();
+        let far = wrong.weights_mut().values_mut().find_map(|tensor| match tensor {
+            Tensor::I8(values) => values.iter_mut().find(|n| n.abs() < 100),
+            _ => None,
+        });
+        *far.unwrap() += 2;
+        assert!(!difference(&nearest, &wrong, Tuning::Calibration).is_none());
+    }
+    assert!(tried > 20, "{tried}");
+}
+
+#[test]
+fn moments_that_do_not_fit_are_refused_by_name() {
+    let options = GridOptions { calibration: 100, ..GridOptions::default() };
+    let (events, _) = pair(0, options).unwrap();
+    let whole = coins(&events);
+    let name = whole.keys().next().unwrap().clone();
+    let refused = |inputs: &LayerInputs| {
+        to_grid_calibrated(&events, options, inputs).unwrap_err().to_string()
+    };
+    let mut lacking = whole.clone();
+    lacking.remove(&name);
+    assert!(refused(&lacking).contains(&name), "{}", refused(&lacking));
+    let mut short = whole.clone();
+    short.insert(name.clone(), vec![InputMoments::new(1); 1]);
+    assert!(refused(&short).contains("rows of"), "{}", refused(&short));
+    let wide = GridOptions { calibration: 100, ..GridOptions::int16() };
+    let error = to_grid_calibrated(&events, wide, &whole).unwrap_err().to_string();
+    assert!(error.contains("16 bits"), "{error}");
 }

@@ -198,6 +198,47 @@ fn verify_holds_with_other_bits() {
     assert!(error.contains("--leak-bits"), "{error}");
 }
 
+/// Weights rounded by what layers read, and weights of 16 bits, are proved as all others are.
+#[test]
+fn calibrated_and_wide_files_are_proved() {
+    let made = |options: &[&str]| {
+        let file = folder("rounded").join("model.safetensors");
+        let convert = snn().arg("convert").arg(&shared().run).args(options).arg(&file).assert();
+        convert.success();
+        file
+    };
+    let few = ["--kernel", "scalar", "--threads", "1"];
+    let file = made(&["--code", "unary", "--calibrate", "64", "--out"]);
+    let report = json(&verify(&file, &[&few[..], &["--json"]].concat()).success());
+    assert_eq!((&report["verdict"], &report["calibrated"]), (&"bitwise".into(), &true.into()));
+    assert!(report["changed_weights"].as_u64() > Some(0), "{report}");
+    let inspected = stdout(&snn().arg("inspect").arg(&file).assert().success());
+    assert!(inspected.contains("rounded by 64 training samples"), "{inspected}");
+    let wide = made(&["--code", "unary", "--grid", "int16", "--out"]);
+    let report = json(&verify(&wide, &[&few[..], &["--json"]].concat()).success());
+    assert_eq!((&report["verdict"], &report["changed_weights"]), (&"bitwise".into(), &0.into()));
+    assert_eq!(report["class_changes"], 0);
+    let inspected = stdout(&snn().arg("inspect").arg(&wide).assert().success());
+    assert!(inspected.contains("16-bit weights"), "{inspected}");
+
+    let out = folder("rounded-off").join("no");
+    let refused = |options: &[&str]| {
+        let convert = snn()
+            .arg("convert")
+            .arg(&shared().run)
+            .args(["--code", "unary", "--out"])
+            .arg(&out)
+            .args(options)
+            .assert();
+        let error = stderr(&convert.code(2));
+        assert!(!out.exists(), "{error}");
+        error
+    };
+    assert!(refused(&["--calibrate", "64", "--grid", "int16"]).contains("16 bits"));
+    assert!(refused(&["--calibrate", "64", "--grid", "none"]).contains("--calibrate"));
+    assert!(refused(&["--calibrate", "9999999"]).contains("there are only"));
+}
+
 /// A file of other macro-steps, classes or preprocessing has one cause and runs nothing.
 #[test]
 fn verify_compares_before_it_runs() {
