@@ -19,6 +19,7 @@ mod output;
 mod overview;
 mod progress;
 mod reference;
+mod report;
 mod table;
 mod tables;
 

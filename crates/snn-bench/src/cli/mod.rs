@@ -98,6 +98,14 @@ pub(crate) enum Command {
                       `since_rest` (frames that the logits are over), `from_us`, `until_us`, \
                       `events`, `class`, `name`, `logits`.")]
     Infer(Infer),
+    /// Write a page to look at: of a run its curves, firing rates, spikes and membranes of chosen
+    /// samples, confusion, and for converted models the proof, operations and energy of each layer;
+    /// of a table its rows.
+    ///
+    /// One HTML file that needs nothing else: it works offline, in light and dark, by keyboard and
+    /// on paper.
+    #[command(after_help = "JSON: `out`, `bytes`.")]
+    Report(Report),
     /// Draw what is in a model file or run folder: its graph with shapes, codes, scales and bounds,
     /// and how a converted model is deployed.
     #[command(after_help = "JSON: `form`, `time_steps`, `micro_steps`, `parameters`, \
@@ -289,6 +297,40 @@ pub(crate) struct TableArguments {
     /// Folder for records and tables [default: `docs/results/tables` in the root].
     #[arg(long, value_name = "FOLDER")]
     pub(crate) results: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The run folder, or the name of a table in `tables/`.
+    #[arg(value_name = "RUN|TABLE")]
+    pub(crate) of: String,
+    /// The HTML file to write.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Replace an existing file.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Test samples of a run that are measured.
+    #[arg(long, default_value = "200")]
+    pub(crate) samples: NonZeroUsize,
+    /// A sample whose spikes and membranes are drawn, by its number from 0 among those [default:
+    /// the first 3].
+    #[arg(long = "sample", value_name = "NUMBER")]
+    pub(crate) drawn: Vec<usize>,
+    /// A converted model of the run [default: all that stand in its folder].
+    #[arg(long = "model", value_name = "FILE")]
+    pub(crate) models: Vec<PathBuf>,
+    /// The budget of a table [default: cpu].
+    #[arg(long, value_enum)]
+    pub(crate) budget: Option<BudgetName>,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// Where libtorch computes: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    pub(crate) device: tch::Device,
+    /// Root of the repository, with `tables/`.
+    #[arg(long, default_value = ".")]
+    pub(crate) root: PathBuf,
 }
 
 #[derive(Debug, Args)]

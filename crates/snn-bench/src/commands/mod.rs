@@ -11,6 +11,7 @@ pub(crate) mod infer;
 pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod policy;
+mod report;
 pub(crate) mod table;
 pub(crate) mod train;
 pub(crate) mod verify;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Some(Command::Infer(arguments)) => infer::run(arguments, cli.json),
         Some(Command::Inspect(arguments)) => inspect::run(arguments, cli.json),
         Some(Command::Policy(arguments)) => policy::run(arguments, cli.json),
+        Some(Command::Report(arguments)) => report::run(arguments, cli.json),
         Some(Command::Table(arguments)) => table::run(arguments, cli.json),
         Some(Command::Completions(arguments)) => completions::run(arguments, cli.json),
         Some(Command::Man(arguments)) => man::run(arguments, cli.json),

@@ -190,7 +190,7 @@ fn lines(svg: &mut String, chart: &Lines, width: f64) {
 }
 
 /// Four to ten round numbers at equal distances that enclose a range.
-fn ticks(low: f64, high: f64) -> Vec<f64> {
+pub fn ticks(low: f64, high: f64) -> Vec<f64> {
     let (low, high) = if high > low {
         (low, high)
     } else {
@@ -213,7 +213,7 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
 }
 
 /// A tick with as many decimals as its neighbours need.
-fn number(value: f64, ticks: &[f64]) -> String {
+pub fn number(value: f64, ticks: &[f64]) -> String {
     let step = ticks.get(1).map_or(1.0, |second| second - ticks[0]);
     let whole = |decimals: &usize| {
         let scaled = step * 10_f64.powi(i32::try_from(*decimals).unwrap_or(0));
