@@ -16,5 +16,6 @@ pub(crate) use definition::{Definition, FOLDER, all};
 pub(crate) use entry::{Entry, Folders, Made, entries, made};
 pub(crate) use machine::Machine;
 pub(crate) use make::Maker;
+pub(crate) use record::checksum;
 pub(crate) use summary::Summary;
 pub(crate) use write::{TableJson, as_json, command, epoch, spread, write};

@@ -180,7 +180,7 @@ fn missing(text: &mut String, table: &Definition, budget: BudgetName, rows: &[Su
 
 fn conversions(text: &mut String, rows: &[Summary]) {
     *text += "\n## Conversion to integers and events\n\n\
-              | row | code | seeds | proof | samples | accuracy | lost to int8 | same class | \
+              | row | code | seeds | proof | samples | accuracy | lost by rounding | same class | \
               micro-steps | firing rate | additions | energy | samples/s |\n\
               |---|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
     for row in rows {

@@ -11,6 +11,7 @@ mod inspect;
 mod overwrite;
 mod policy;
 mod recording;
+mod report;
 mod table;
 mod terminal;
 

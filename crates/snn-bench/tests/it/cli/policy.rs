@@ -1,6 +1,6 @@
-//! `policy show`.
+//! `policy show` and `policy search`.
 
-use super::{folder, has, json, snn, stdout};
+use super::{folder, has, json, snn, stderr, stdout};
 use std::path::PathBuf;
 
 fn config(name: &str) -> PathBuf {
@@ -91,4 +91,94 @@ fn every_shipped_config_has_a_policy_that_fits() {
             }
         }
     }
+}
+
+const STAGED: &str = r#"
+epochs = 1
+batch = 32
+replacement = { kind = "quant_relu", levels = 3 }
+network = { kind = "small", width = 6 }
+data = { dataset = "shapes10", held_out = 7000, validation_limit = 100, crop_padding = 0 }
+twin = { epochs = 1 }
+
+[neuron]
+leak = { kind = "learned", initial = 0.9 }
+reset = { kind = "soft" }
+"#;
+
+/// A search is measured once: another limit, and one that was cut off, begin with what is known.
+#[test]
+fn a_search_finds_a_policy_within_its_limit() {
+    let folder = folder("search");
+    let (config, run, out) = (folder.join("config.toml"), folder.join("run"), folder.join("out"));
+    std::fs::write(&config, STAGED).unwrap();
+    snn().args(["train", "--config"]).arg(&config).arg("--out").arg(&run).assert().success();
+    let search = |limit: [&str; 2]| {
+        let mut command = snn();
+        command.args(["policy", "search", "--samples", "64", "--counted", "16", "--json"]);
+        command.args(limit).arg("--config").arg(&config).arg("--out").arg(&out);
+        command.arg("--twin").arg(run.join("twin")).assert()
+    };
+    let lines = || std::fs::read_to_string(out.join("measurements.jsonl")).unwrap();
+    let found = json(&search(["--lif-share", "0.5"]).success());
+    has(&found, &["limit", "policy", "set", "holds", "relus", "network", "sites"]);
+    has(&found["network"], &["lif", "loss", "accuracy", "additions", "microjoules", "lif_share"]);
+    assert_eq!(found["holds"], true);
+    assert!(found["network"]["lif_share"].as_f64() >= Some(0.5), "{found}");
+    assert_eq!(found["relus"]["lif_share"], 0.0);
+    let sites = found["sites"].as_array().unwrap();
+    assert_eq!(sites.len(), 5);
+    assert!(sites.iter().any(|site| site["loss"].as_f64() != Some(0.0)), "{found}");
+
+    // The policy is what `train` and `policy show` take.
+    let set = found["set"].as_str().unwrap();
+    let shown = snn().args(["policy", "show", "--json", "--set", set]).arg(&config).assert();
+    let shown = json(&shown.success());
+    let spiking = shown["sites"].as_array().unwrap().iter().filter(|s| s["spiking"] == true);
+    let spiking: Vec<_> = spiking.map(|site| site["site"].clone()).collect();
+    let mut lif = found["network"]["lif"].as_array().unwrap().clone();
+    lif.sort_by_key(|name| spiking.iter().position(|other| other == name));
+    assert_eq!(lif, spiking);
+    assert!(out.join("policy.toml").is_file() && out.join("search.json").is_file());
+
+    // The same again measures nothing.
+    let before = lines();
+    assert_eq!(json(&search(["--lif-share", "0.5"]).success()), found);
+    assert_eq!(lines(), before);
+    // A line that was cut off is measured again.
+    let cut = before.trim_end();
+    std::fs::write(out.join("measurements.jsonl"), &cut[..cut.len() - 5]).unwrap();
+    assert_eq!(
+        json(&search(["--lif-share", "0.5"]).success())["network"]["lif"],
+        found["network"]["lif"]
+    );
+    let known = lines().lines().filter(|line| line.starts_with('{') && line.ends_with('}')).count();
+    assert_eq!(known, before.lines().count());
+
+    // All sites together are as near as it comes.
+    let far = json(&search(["--additions", "1"]).code(1));
+    assert_eq!(far["holds"], false);
+    let share = json(&search(["--lif-share", "1.0"]).success());
+    assert_eq!(share["network"]["lif"].as_array().unwrap().len(), 5);
+    assert_eq!(share["policy"], "none");
+}
+
+#[test]
+fn a_search_needs_held_out_samples_and_one_limit() {
+    let folder = folder("search-errors");
+    let config = folder.join("config.toml");
+    std::fs::write(&config, STAGED).unwrap();
+    let search = |more: &[&str]| {
+        let mut command = snn();
+        command.args(["policy", "search", "--config"]).arg(&config).args(more);
+        command.arg("--out").arg(folder.join("out")).arg("--twin").arg(folder.join("none"));
+        stderr(&command.assert().code(2))
+    };
+    assert!(search(&[]).contains("--additions"));
+    assert!(search(&["--additions", "1", "--lif-share", "0.5"]).contains("cannot be used with"));
+    let error = search(&["--additions", "1", "--set", "data.held_out=0"]);
+    assert!(error.contains("data.held_out"), "{error}");
+    let error = search(&["--additions", "1", "--samples", "101"]);
+    assert!(error.contains("at most the 100 held-out samples"), "{error}");
+    assert!(!folder.join("out").exists());
 }

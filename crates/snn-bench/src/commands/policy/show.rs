@@ -1,6 +1,6 @@
 //! `policy show`: which sites a config makes ReLU.
 
-use crate::cli::Policy;
+use crate::cli::DataRoot;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::Result;
@@ -21,8 +21,7 @@ struct Shown<'a> {
     placement: &'a Placement,
 }
 
-pub(crate) fn run(arguments: &Policy, json: bool) -> Result<Outcome> {
-    let Policy::Show { config: path, data, sets } = arguments;
+pub(super) fn run(path: &Path, data: &DataRoot, sets: &[String], json: bool) -> Result<Outcome> {
     let config = RunConfig::load(path, sets)?;
     let (shape, classes) = config.input(data.data.as_deref())?;
     let spiking = config.network.build(shape, classes, &config.neuron)?;
