@@ -1,6 +1,6 @@
 //! The way of a trained network to integers and events: converted, verified, counted and timed.
 
-use crate::commands::convert::convert;
+use crate::commands::convert::convert_calibrated;
 use crate::commands::infer::{Counted, Inference, infer};
 use crate::commands::verify::{Shown, prove};
 use crate::deployed::ProgramEngines;
@@ -48,12 +48,14 @@ impl Converted {
 pub(crate) fn convert_and_prove(
     trained: &Model,
     options: &ConversionOptions,
+    calibration: Option<&Arc<dyn Source>>,
     path: &Path,
     shows: &Shows,
     engines: &ProgramEngines,
     demands: &Demands,
 ) -> Result<Converted> {
-    files::save(&convert(trained, options)?.model, path)?;
+    let converted = convert_calibrated(trained, options, calibration, engines.device)?;
+    files::save(&converted.model, path)?;
     // What was written is what is verified.
     let model = Model::load(path)?;
     let source = Arc::clone(&shows.proof);

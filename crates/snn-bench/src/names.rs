@@ -27,37 +27,70 @@ impl From<CodeName> for Code {
     }
 }
 
-/// What a table converts a network to: a code, and weights of 8 bits or of 16. Written
-/// `unary` or `unary-int16`.
+/// What a table converts a network to: a code, and how its weights become integers. Written `unary`,
+/// `unary-calibrated` or `unary-int16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct TargetName {
     /// The code of ReLU sites.
     pub(crate) code: CodeName,
-    /// `true` for weights of 16 bits.
-    pub(crate) is_wide: bool,
+    /// How weights become integers.
+    pub(crate) rounding: RoundingName,
 }
 
-/// What stands behind the code of a target with weights of 16 bits.
-const WIDE: &str = "-int16";
+/// How the weights of a table's networks become integers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RoundingName {
+    /// Of 8 bits, the nearest.
+    Nearest,
+    /// Of 8 bits, by what layers read of [`CALIBRATION`] training samples.
+    Calibrated,
+    /// Of 16 bits, the nearest.
+    Int16,
+}
 
-impl TargetName {
+/// Training samples by which tables calibrate.
+pub(crate) const CALIBRATION: u32 = 512;
+
+impl RoundingName {
+    const ALL: [Self; 3] = [Self::Nearest, Self::Calibrated, Self::Int16];
+
+    /// What stands behind the code.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Nearest => "",
+            Self::Calibrated => "-calibrated",
+            Self::Int16 => "-int16",
+        }
+    }
+
     /// Settings of its grid.
     pub(crate) fn grid(self) -> GridOptions {
-        if self.is_wide { GridOptions::int16() } else { GridOptions::default() }
+        match self {
+            Self::Nearest => GridOptions::default(),
+            Self::Calibrated => GridOptions { calibration: CALIBRATION, ..GridOptions::default() },
+            Self::Int16 => GridOptions::int16(),
+        }
+    }
+}
+
+impl TargetName {
+    /// Every target.
+    fn all() -> impl Iterator<Item = Self> {
+        let codes = CodeName::value_variants().iter();
+        codes.flat_map(|&code| RoundingName::ALL.map(|rounding| Self { code, rounding }))
     }
 }
 
 impl From<CodeName> for TargetName {
     fn from(code: CodeName) -> Self {
-        Self { code, is_wide: false }
+        Self { code, rounding: RoundingName::Nearest }
     }
 }
 
 impl fmt::Display for TargetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wide = if self.is_wide { WIDE } else { "" };
-        write!(f, "{}{wide}", Code::from(self.code).label())
+        write!(f, "{}{}", Code::from(self.code).label(), self.rounding.suffix())
     }
 }
 
@@ -71,21 +104,10 @@ impl TryFrom<String> for TargetName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let (code, is_wide) = match text.strip_suffix(WIDE) {
-            Some(code) => (code, true),
-            None => (text.as_str(), false),
-        };
-        let codes = CodeName::value_variants();
-        match codes.iter().find(|name| Code::from(**name).label() == code) {
-            Some(code) => Ok(Self { code: *code, is_wide }),
-            None => {
-                let codes: Vec<_> = codes.iter().map(|name| Code::from(*name).label()).collect();
-                Err(format!(
-                    "unknown code `{text}`, expected one of {}, or one of them and `{WIDE}`",
-                    codes.join(", ")
-                ))
-            }
-        }
+        Self::all().find(|target| target.to_string() == text).ok_or_else(|| {
+            let all: Vec<String> = Self::all().map(String::from).collect();
+            format!("unknown code `{text}`, expected one of {}", all.join(", "))
+        })
     }
 }
 

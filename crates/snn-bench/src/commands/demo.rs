@@ -94,7 +94,8 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
         output::tell(format_args!("{}: convert, verify, run", code.label()));
         let path = folder.join(format!("{}-int8.safetensors", code.label()));
         let options = ConversionOptions { codes: code.into(), grid: Some(GridOptions::default()) };
-        let converted = convert_and_prove(&trained, &options, &path, &shows, &engines, &demands)?;
+        let converted =
+            convert_and_prove(&trained, &options, None, &path, &shows, &engines, &demands)?;
         conversions.push(Row {
             code: code.label(),
             micro_steps: converted.micro_steps,

@@ -5,7 +5,7 @@ use super::chart::{Axes, Line, bars, lines, matrix};
 use super::converted::{self, Converted};
 use super::page::{Section, facts, folded, page, table};
 use crate::files::{self, Trained};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use maud::{Markup, html};
 use ndarray::Axis as ArrayAxis;
 use snn_core::{Network, Pixels};
@@ -50,8 +50,7 @@ impl<'a> RunReport<'a> {
     ) -> Result<Self> {
         let samples = chosen.samples.len();
         if let Some(beyond) = chosen.drawn.iter().find(|place| **place >= samples) {
-            ensure!(
-                *beyond < samples,
+            bail!(
                 "there is no sample {beyond}: the report measures {samples}, numbered from 0; \
                  raise --samples or choose others with --sample"
             );

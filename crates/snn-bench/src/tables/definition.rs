@@ -1,6 +1,6 @@
 //! What a table consists of: rows, budgets, and what others have published.
 
-use crate::names::{BudgetName, CodeName, TargetName};
+use crate::names::{BudgetName, CodeName, RoundingName, TargetName};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use snn_train::RunConfig;
@@ -79,11 +79,12 @@ pub(crate) struct Row {
     pub(crate) tolerance: f64,
 }
 
-/// The three codes, and 16 bits in one: integers are the same in every code.
+/// The three codes, and other roundings in one: integers are the same in every code.
 fn all_codes() -> Vec<TargetName> {
-    let narrow = [CodeName::Unary, CodeName::Bitplane, CodeName::Graded].map(TargetName::from);
-    let wide = TargetName { code: CodeName::Unary, is_wide: true };
-    narrow.into_iter().chain([wide]).collect()
+    let nearest = [CodeName::Unary, CodeName::Bitplane, CodeName::Graded].map(TargetName::from);
+    let others = [RoundingName::Calibrated, RoundingName::Int16]
+        .map(|rounding| TargetName { code: CodeName::Unary, rounding });
+    nearest.into_iter().chain(others).collect()
 }
 
 fn usual_drop() -> f64 {

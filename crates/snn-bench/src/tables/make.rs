@@ -4,11 +4,12 @@ use super::definition::Definition;
 use super::entry::{Entry, Folders};
 use super::machine::Machine;
 use super::record::{self, Conversion, Record, Training};
+use crate::commands::convert::calibration_samples;
 use crate::commands::train::{self, Interrupt, ResumeHint};
 use crate::conversion::{Converted, Shows, convert_and_prove};
 use crate::deployed::{ProgramEngines, Ways};
 use crate::files::{self, Trained};
-use crate::names::TargetName;
+use crate::names::{CALIBRATION, RoundingName, TargetName};
 use crate::output;
 use anyhow::{Context, Result, bail, ensure};
 use snn_ir::{Code, ConversionOptions};
@@ -194,8 +195,23 @@ impl Maker<'_> {
         let engines = ProgramEngines { device: self.device, ways: Ways::default() };
         let path = run.join(format!("{target}.safetensors"));
         let codes = Code::from(target.code).into();
-        let options = ConversionOptions { codes, grid: Some(target.grid()) };
-        let made = convert_and_prove(&trained.model, &options, &path, shows, &engines, &demands)?;
+        let options = ConversionOptions { codes, grid: Some(target.rounding.grid()) };
+        let calibration = match (target.rounding, &trained.config) {
+            (RoundingName::Calibrated, Some(config)) => {
+                let data = self.folders.data.as_deref();
+                Some(calibration_samples(config, &trained.model, CALIBRATION, data)?)
+            }
+            _ => None,
+        };
+        let made = convert_and_prove(
+            &trained.model,
+            &options,
+            calibration.as_ref(),
+            &path,
+            shows,
+            &engines,
+            &demands,
+        )?;
         for failure in &made.report.failures {
             output::tell(format_args!("{target}: FAILED: {failure}"));
         }

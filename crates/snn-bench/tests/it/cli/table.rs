@@ -290,7 +290,8 @@ fn the_tables_of_the_repository_can_be_read() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let all = json(&snn().current_dir(root).arg("--json").assert().success());
     let names = all["tables"].as_array().unwrap().iter().map(|table| &table["table"]);
-    for expected in ["cifar10", "cifar100", "paper", "policies"] {
+    for expected in ["activity", "cifar10", "cifar100", "levels", "lif-share", "paper", "policies"]
+    {
         assert!(names.clone().any(|name| name == expected), "{expected}");
     }
 }
