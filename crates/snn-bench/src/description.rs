@@ -167,7 +167,8 @@ impl<'a> Description<'a> {
             );
             if let Some(GridOptions { weight_bits, calibration, guard_bits, leak_bits }) = grid {
                 line.extend([format!(
-                    ", {weight_bits}-bit weights, {guard_bits} guard bits, {leak_bits} bits of leaks"
+                    ", {weight_bits}-bit weights, {guard_bits} guard bits, \
+                     {leak_bits} bits of leaks"
                 )]);
                 let nearest = *calibration == 0;
                 let by = format!(", rounded by {calibration} training samples");

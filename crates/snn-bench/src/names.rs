@@ -1,4 +1,5 @@
-//! Names of codes, conversions and budgets, as the command line, tables and their records have them.
+//! Names of codes, conversions and budgets, as the command line, tables and their records have
+//! them.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,8 @@ impl From<CodeName> for Code {
     }
 }
 
-/// What a table converts a network to: a code, and how its weights become integers. Written `unary`,
-/// `unary-calibrated` or `unary-int16`.
+/// What a table converts a network to: a code, and how its weights become integers. Written
+/// `unary`, `unary-calibrated` or `unary-int16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct TargetName {

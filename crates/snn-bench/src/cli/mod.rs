@@ -513,11 +513,11 @@ pub(crate) enum Policy {
     },
     /// Search for the sites whose spikes cost least, until a limit holds.
     ///
-    /// Each site of a trained twin is made LIF by itself, as a staged run begins: thresholds fitted,
-    /// norms measured again, nothing trained. Loss and accuracy are those on held-out samples,
-    /// additions, energy and time those of the integer network. Sites are then taken in the order of
-    /// what they cost for what they bring. Every measurement is kept in the folder, so that a search
-    /// that was cut off, or one with another limit, goes on from there.
+    /// Each site of a trained twin is made LIF by itself, as a staged run begins: thresholds
+    /// fitted, norms measured again, nothing trained. Loss and accuracy are those on held-out
+    /// samples, additions, energy and time those of the integer network. Sites are then taken in
+    /// the order of what they cost for what they bring. Every measurement is kept in the folder, so
+    /// that a search that was cut off, or one with another limit, goes on from there.
     #[command(
         after_help = "JSON: `limit`, `policy`, `set` (for `snn train --set`), `holds`, `relus` and \
                       `network` (each `lif`, `loss`, `accuracy`, `additions`, `microjoules`, \

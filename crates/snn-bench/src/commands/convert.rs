@@ -112,8 +112,8 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
                 || arguments.calibrate.is_some() =>
         {
             bail!(
-                "--guard-bits, --leak-bits and --calibrate are settings of the grid; there is none with --grid \
-                 none"
+                "--guard-bits, --leak-bits and --calibrate are settings of the grid; there is none \
+                 with --grid none"
             )
         }
         GridName::None => None,

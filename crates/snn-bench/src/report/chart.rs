@@ -123,7 +123,8 @@ fn key<'n>(names: impl Iterator<Item = &'n str>) -> Markup {
             @for (place, name) in names.enumerate() {
                 li {
                     svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true" {
-                        rect class=(format!("f{}", place % COLOURS)) width="14" height="14" rx="3" {}
+                        rect class=(format!("f{}", place % COLOURS)) width="14" height="14"
+                            rx="3" {}
                     }
                     (name)
                 }
@@ -147,9 +148,12 @@ pub(super) fn scatter(title: &str, axes: Axes, points: &[Point]) -> Markup {
                     // Names stand on the side where there is room.
                     @let is_right = a > f64::midpoint(LEFT, WIDTH);
                     circle.f0 cx=(f(a)) cy=(f(b)) r="5" {
-                        title { (point.name) ": " (axes.x) " " (point.x) ", " (axes.y) " " (point.y) }
+                        title {
+                            (point.name) ": " (axes.x) " " (point.x) ", " (axes.y) " " (point.y)
+                        }
                     }
-                    text x=(f(if is_right { a - 9.0 } else { a + 9.0 })) y=(f(b + 4.0)) font-size="11"
+                    text x=(f(if is_right { a - 9.0 } else { a + 9.0 })) y=(f(b + 4.0))
+                        font-size="11"
                         text-anchor=(if is_right { "end" } else { "start" }) { (point.name) }
                 }
             }

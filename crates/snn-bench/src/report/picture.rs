@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ndarray::{ArrayViewD, Axis};
 
-/// A sample `[C, H, W]`, or frames `[T, C, H, W]` added up, as a PNG in a `data:` address; `None` of
-/// another shape. One channel is grey, two are the polarities of events, three are colours.
+/// A sample `[C, H, W]`, or frames `[T, C, H, W]` added up, as a PNG in a `data:` address; `None`
+/// of another shape. One channel is grey, two are the polarities of events, three are colours.
 pub(super) fn address(sample: &ArrayViewD<'_, u8>) -> Option<String> {
     let planes = match sample.ndim() {
         3 => sample.mapv(u32::from),

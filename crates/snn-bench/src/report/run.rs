@@ -330,7 +330,10 @@ fn firing_rates(metrics: &[EpochMetrics], model: &Model) -> Option<Markup> {
         })
         .collect();
     Some(html! {
-        p.note { "Outputs that are not zero on the held-out samples: green of LIF neurons, orange of ReLUs." }
+        p.note {
+            "Outputs that are not zero on the held-out samples: green of LIF neurons, orange of \
+             ReLUs."
+        }
         (bars("After the last epoch", " %", &rows))
         (folded("Every epoch", &table("Firing rates in percent", &headings, &history)))
     })

@@ -177,9 +177,9 @@ impl Network {
         Ok((forward, rates))
     }
 
-    /// [`Network::forward`] with the activity of every site but ReLUs, which have no largest output,
-    /// in the order of the graph. The activities of a training pass have gradients. Every activation
-    /// is kept for the backward pass, whatever
+    /// [`Network::forward`] with the activity of every site but ReLUs, which have no largest
+    /// output, in the order of the graph. The activities of a training pass have gradients. Every
+    /// activation is kept for the backward pass, whatever
     /// [`TrainingOptions::checkpointing`](crate::TrainingOptions::checkpointing) says.
     ///
     /// # Errors

@@ -15,9 +15,9 @@ pub struct SiteActivity {
     pub site: String,
     /// Neurons of the site, for one sample.
     pub neurons: usize,
-    /// `a = mean |q| / D` over neurons, samples and macro-steps, with the gradient of the pass: q is
-    /// what a neuron emits, a spike (D = 1) or one of D levels. A scalar from 0 to 1. In the unary
-    /// code, where level q is q spikes in D micro-steps, it is the firing rate.
+    /// `a = mean |q| / D` over neurons, samples and macro-steps, with the gradient of the pass: q
+    /// is what a neuron emits, a spike (D = 1) or one of D levels. A scalar from 0 to 1. In the
+    /// unary code, where level q is q spikes in D micro-steps, it is the firing rate.
     pub activity: Tensor,
 }
 

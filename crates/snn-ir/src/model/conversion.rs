@@ -64,8 +64,8 @@ pub struct GridOptions {
     /// Bits of weights: 8, or 16 as two weights of 8 bits (`docs/semantics.md`, eq. G5).
     #[serde(skip_serializing_if = "is_usual")]
     pub weight_bits: u8,
-    /// Training samples by whose inputs weights of 8 bits are rounded (`docs/semantics.md`, eq. G6);
-    /// 0 for rounding to the nearest.
+    /// Training samples by whose inputs weights of 8 bits are rounded (`docs/semantics.md`, eq.
+    /// G6); 0 for rounding to the nearest.
     #[serde(skip_serializing_if = "is_nearest")]
     pub calibration: u32,
     /// Fractional bits of membranes, 0 to 16.

@@ -10,11 +10,10 @@ const DAMPING: f64 = 0.01;
 /// The inputs of a group of channels of a layer, ready for the rounding of its rows.
 ///
 /// With e the errors of a row of weights, in steps, the error of its current varies by `eᵀ·C·e`, C
-/// the covariance of the inputs. With `C = L·Lᵀ`, L lower triangular, that is
-/// `Σ_k (Σ_{i≥k} e_i·L_ik)²`, whose k-th term depends on no error before the k-th. So weights are
-/// chosen from the last to the first, each so that its own term is least: the nearest plane of Babai
-/// (1986), which is what GPTQ does (Frantar 2023). Inputs that vary most come last and are chosen
-/// first.
+/// the covariance of the inputs. With `C = L·Lᵀ`, L lower triangular, that is `Σ_k (Σ_{i≥k}
+/// e_i·L_ik)²`, whose k-th term depends on no error before the k-th. So weights are chosen from the
+/// last to the first, each so that its own term is least: the nearest plane of Babai (1986), which
+/// is what GPTQ does (Frantar 2023). Inputs that vary most come last and are chosen first.
 pub(super) struct Rounding {
     /// Where each of the ordered inputs stands in a row.
     order: Vec<usize>,

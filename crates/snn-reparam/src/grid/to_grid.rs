@@ -64,10 +64,10 @@ pub fn to_grid(events: &Model, options: GridOptions) -> Result<Conversion> {
     put_on_grid(events, options, None)
 }
 
-/// [`to_grid`] with weights rounded by what layers read (`docs/semantics.md`, eq. G6), so that their
-/// currents change least: every integer is one of the two beside its real weight, and biases take
-/// up what the mean current would change by. `inputs` are the moments of what the layers of the
-/// network that [`to_grid`] makes read, over [`GridOptions::calibration`] training samples.
+/// [`to_grid`] with weights rounded by what layers read (`docs/semantics.md`, eq. G6), so that
+/// their currents change least: every integer is one of the two beside its real weight, and biases
+/// take up what the mean current would change by. `inputs` are the moments of what the layers of
+/// the network that [`to_grid`] makes read, over [`GridOptions::calibration`] training samples.
 ///
 /// # Errors
 /// As [`to_grid`]; a layer has no moments, or such of another number of inputs.
@@ -155,7 +155,8 @@ fn put_on_grid(
 /// Requirements of one class of accumulator channels.
 #[derive(Clone, Copy)]
 struct Demand {
-    /// Finest natural unit, max|w| over the largest weight of the grid, of the streams that come in.
+    /// Finest natural unit, max|w| over the largest weight of the grid, of the streams that come
+    /// in.
     finest: f64,
     /// Streams with weights.
     streams: usize,

@@ -13,8 +13,8 @@ pub enum Tuning {
     /// The weights were rounded by what layers read: a convolution or linear weight may be the
     /// integer next to the nearest one, and biases may differ.
     Calibration,
-    /// Convolution and linear weights and biases may differ by any amount; graph, thresholds, multipliers and
-    /// units may not.
+    /// Convolution and linear weights and biases may differ by any amount; graph, thresholds,
+    /// multipliers and units may not.
     Weights,
 }
 

@@ -245,8 +245,8 @@ impl Report {
             )
         } else if self.calibrated {
             format!(
-                "every one of {weights} weights is at most one integer from the nearest to its real \
-                 value (calibrated; {changed} values, biases too, are not the nearest)"
+                "every one of {weights} weights is at most one integer from the nearest to its \
+                 real value (calibrated; {changed} values, biases too, are not the nearest)"
             )
         } else if changed > 0 {
             format!(

@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
-/// A regulariser of firing rates (`[activity]`): sites that are more active than their target add to
-/// the loss, `λ·Σ_s n_s/N·max(0, a_s − target_s)`, where `a_s` is the activity of site s in the batch
-/// ([`SiteActivity`](snn_core::SiteActivity): the mean of `|q|/D` over neurons, samples and
+/// A regulariser of firing rates (`[activity]`): sites that are more active than their target add
+/// to the loss, `λ·Σ_s n_s/N·max(0, a_s − target_s)`, where `a_s` is the activity of site s in the
+/// batch ([`SiteActivity`](snn_core::SiteActivity): the mean of `|q|/D` over neurons, samples and
 /// macro-steps), `n_s` its number of neurons and N that of all these sites.
 ///
 /// Sites at or below their target add nothing and have no gradient from it. ReLUs that are not

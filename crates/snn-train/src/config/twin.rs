@@ -16,11 +16,11 @@ use toml::{Table, Value};
 /// its weights, with it as teacher.
 ///
 /// The table has keys of a config, which replace those of the run for the twin; `epochs` must be
-/// among them. Without others the twin is the network with every site the `replacement`
-/// (`policy = "all"`), at T = 1 (at the T of the run where samples are frames), without a teacher
-/// and without `activity`, and the run's `start_from` is the twin's. The run itself starts from the trained twin, with
-/// `start_from.swap` unless the twin has its `policy` and so its kinds of sites; its teacher is the
-/// twin, unless it names another or `distillation.weight` is 0.
+/// among them. Without others the twin is the network with every site the `replacement` (`policy =
+/// "all"`), at T = 1 (at the T of the run where samples are frames), without a teacher and without
+/// `activity`, and the run's `start_from` is the twin's. The run itself starts from the trained
+/// twin, with `start_from.swap` unless the twin has its `policy` and so its kinds of sites; its
+/// teacher is the twin, unless it names another or `distillation.weight` is 0.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TwinConfig {

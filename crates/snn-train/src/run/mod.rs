@@ -280,8 +280,8 @@ impl RunFolder {
         FILES.iter().try_for_each(|file| self.remove(|name| name == *file))
     }
 
-    /// Copies a finished run without its checkpoint to the folder `path`, which is made. A copy that
-    /// is cut off has no result: it is a run that is not finished, and may be copied again.
+    /// Copies a finished run without its checkpoint to the folder `path`, which is made. A copy
+    /// that is cut off has no result: it is a run that is not finished, and may be copied again.
     ///
     /// # Errors
     /// The run is not finished, or a file cannot be read or written.
