@@ -15,6 +15,7 @@ pub use error::{Error, Result};
 pub use evaluator::Libtorch;
 pub use grid::finetune::{GridForward, GridNetwork};
 pub use grid::inputs::layer_inputs;
+pub use grid::operations::{LayerOperations, synaptic_operations};
 pub use grid::self_test::self_test;
 pub use network::parameter::{LEAST_STEP, LEAST_THRESHOLD, Parameter};
 pub use network::{DropoutKey, Forward, Network, check_training};

@@ -98,6 +98,18 @@ pub(crate) enum Command {
                       `since_rest` (frames that the logits are over), `from_us`, `until_us`, \
                       `events`, `class`, `name`, `logits`.")]
     Infer(Infer),
+    /// Measure a converted network as NeuroBench does: footprint, sparsity, effective operations.
+    ///
+    /// Each binary plane of a code is an input of its own, as if micro-steps were time steps; what
+    /// does not vary over macro-steps is counted once.
+    #[command(
+        name = "neurobench",
+        after_help = "JSON, with the names of NeuroBench: `samples`, `Footprint`, \
+                      `ParameterCount`, `ConnectionSparsity`, `ClassificationAccuracy`, \
+                      `ActivationSparsity`, `SynapticOperations` (`Effective_MACs`, \
+                      `Effective_ACs`, `Dense`)."
+    )]
+    NeuroBench(NeuroBench),
     /// Write a page to look at: of a run its curves, firing rates, spikes and membranes of chosen
     /// samples, confusion, and for converted models the proof, operations and energy of each layer;
     /// of a table its rows.
@@ -297,6 +309,26 @@ pub(crate) struct TableArguments {
     /// Folder for records and tables [default: `docs/results/tables` in the root].
     #[arg(long, value_name = "FOLDER")]
     pub(crate) results: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NeuroBench {
+    /// A model on the grid.
+    pub(crate) model: PathBuf,
+    /// The data set whose test images are measured.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dataset: Option<DatasetName>,
+    /// The run whose data set and samples it is measured on.
+    #[arg(long)]
+    pub(crate) run: Option<PathBuf>,
+    /// At most so many test samples.
+    #[arg(long)]
+    pub(crate) limit: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// Where libtorch computes: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    pub(crate) device: tch::Device,
 }
 
 #[derive(Debug, Args)]

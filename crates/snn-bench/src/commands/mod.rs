@@ -10,6 +10,7 @@ pub(crate) mod finetune;
 pub(crate) mod infer;
 pub(crate) mod inspect;
 pub(crate) mod man;
+mod neurobench;
 pub(crate) mod policy;
 mod report;
 pub(crate) mod table;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Some(Command::Infer(arguments)) => infer::run(arguments, cli.json),
         Some(Command::Inspect(arguments)) => inspect::run(arguments, cli.json),
         Some(Command::Policy(arguments)) => policy::run(arguments, cli.json),
+        Some(Command::NeuroBench(arguments)) => neurobench::run(arguments, cli.json),
         Some(Command::Report(arguments)) => report::run(arguments, cli.json),
         Some(Command::Table(arguments)) => table::run(arguments, cli.json),
         Some(Command::Completions(arguments)) => completions::run(arguments, cli.json),

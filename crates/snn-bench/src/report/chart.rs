@@ -42,11 +42,17 @@ struct Scale {
 
 impl Scale {
     fn new(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
-        let finite = values.filter(|value| value.is_finite());
-        let (low, high) = finite
+        let finite: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+        let (low, high) = { finite.iter().copied() }
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
-        Self { ticks: ticks(low, high), from, to }
+        let mut ticks = ticks(low, high);
+        // Epochs and macro-steps are whole numbers.
+        let is_whole = |value: &f64| value.fract() == 0.0;
+        if finite.iter().all(is_whole) && ticks.iter().filter(|tick| is_whole(tick)).count() > 1 {
+            ticks.retain(is_whole);
+        }
+        Self { ticks, from, to }
     }
 
     fn at(&self, value: f64) -> f64 {

@@ -5,6 +5,7 @@ use super::chart::{Axes, Line, bars, lines, matrix};
 use super::converted::{self, Converted};
 use super::page::{Section, facts, folded, page, table};
 use crate::files::{self, Trained};
+use crate::table::counted;
 use anyhow::{Context, Result, bail};
 use maud::{Markup, html};
 use ndarray::Axis as ArrayAxis;
@@ -109,7 +110,7 @@ impl<'a> RunReport<'a> {
         let sites = model.graph().sites()?;
         shown.push(("Sites", sites.len().to_string()));
         if let Ok(info) = self.folder.info() {
-            shown.push(("Device", format!("{}, {} threads", info.device, info.threads)));
+            shown.push(("Device", format!("{}, {}", info.device, counted(info.threads, "thread"))));
             shown.push(("Version", info.version));
         }
         let config = self.folder.has_config().then(|| self.folder.config()).transpose()?;

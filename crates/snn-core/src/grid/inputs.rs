@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::grid::{GridInterpreter, WeightUse};
 use crate::network::stateless::padded;
+use crate::network::value::Value;
 use crate::observe::observer::{Emission, Observer, Requested};
 use crate::tensor::{Pixels, array, int, ints};
 use ndarray::{Array1, Array2};
@@ -46,7 +47,8 @@ impl Observer for Moments<'_> {
         Ok(())
     }
 
-    fn layer(&mut self, index: usize, input: &Tensor) -> Result<()> {
+    fn layer(&mut self, index: usize, input: &Value) -> Result<()> {
+        let input = &input.data;
         let node = &self.graph.nodes[index];
         // `[N, groups·K, positions]`.
         let (columns, groups) = match &node.op {

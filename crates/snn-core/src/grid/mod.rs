@@ -7,6 +7,7 @@
 use crate::tensor::{Pixels, int, weight};
 pub(crate) mod finetune;
 pub(crate) mod inputs;
+pub(crate) mod operations;
 mod scale;
 pub(crate) mod self_test;
 mod site;
@@ -277,7 +278,7 @@ impl GridInterpreter {
                     None => (weight, bias.as_ref()),
                 };
                 if let Some(observer) = observer {
-                    observer.layer(index, &x.data)?;
+                    observer.layer(index, x)?;
                 }
                 let events = x.data.f_to_kind(self.sums[index])?;
                 let sum = match &node.op {

@@ -1,6 +1,7 @@
 //! Observers of activation sites during a forward pass.
 
 use crate::error::Result;
+use crate::network::value::Value;
 use crate::tensor::{array, int};
 use snn_ir::{SiteOutput, SiteTrace};
 use tch::{Kind, Tensor};
@@ -49,7 +50,7 @@ pub(crate) trait Observer {
     }
     /// Takes note of what a convolution or linear layer on the grid reads, of one macro-step in a
     /// recurrence: the node and `[steps·B, …]`.
-    fn layer(&mut self, _node: usize, _input: &Tensor) -> Result<()> {
+    fn layer(&mut self, _node: usize, _input: &Value) -> Result<()> {
         Ok(())
     }
     /// Takes note of one site, once its last macro-step is done.
