@@ -352,6 +352,10 @@ pub(crate) struct Report {
     /// A converted model of the run [default: all that stand in its folder].
     #[arg(long = "model", value_name = "FILE")]
     pub(crate) models: Vec<PathBuf>,
+    /// Picojoules of a multiply-accumulate and of an addition on your hardware, as `0.23,0.03`, in
+    /// place of the 45 nm figures.
+    #[arg(long, value_name = "MAC,ADDITION", value_parser = crate::energy::parse)]
+    pub(crate) energy: Option<crate::energy::Figures>,
     /// The budget of a table [default: cpu].
     #[arg(long, value_enum)]
     pub(crate) budget: Option<BudgetName>,
@@ -505,6 +509,15 @@ pub(crate) struct Infer {
     /// off the grid they always are.
     #[arg(long)]
     pub(crate) counts: bool,
+    /// Picojoules of a multiply-accumulate and of an addition on your hardware, as `0.23,0.03`, in
+    /// place of the 45 nm figures.
+    #[arg(
+        long,
+        value_name = "MAC,ADDITION",
+        value_parser = crate::energy::parse,
+        requires = "counts"
+    )]
+    pub(crate) energy: Option<crate::energy::Figures>,
 }
 
 #[derive(Debug, Args)]

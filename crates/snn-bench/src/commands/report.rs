@@ -52,7 +52,7 @@ fn of_a_run(run: &Path, arguments: &Report) -> Result<String> {
         drawn: if arguments.drawn.is_empty() { &usual } else { &arguments.drawn },
         models: &models,
     };
-    RunReport::new(run, &trained, chosen, arguments.device)?.html()
+    RunReport::new(run, &trained, chosen, arguments.device, arguments.energy)?.html()
 }
 
 /// Samples whose activity is drawn where none are named.

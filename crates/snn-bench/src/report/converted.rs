@@ -32,7 +32,7 @@ impl Converted {
         trained: &Model,
         model: &Model,
         samples: &Arc<dyn Source>,
-        device: Device,
+        (device, figures): (Device, Option<Figures>),
     ) -> Result<Self> {
         let engines = ProgramEngines { device, ways: Ways::default() };
         let shown =
@@ -45,8 +45,10 @@ impl Converted {
         };
         let report = prove(trained, model, &shown, &engines, &demands)
             .with_context(|| format!("the proof of {name}"))?;
-        let inference = infer(model, samples, true)?;
-        let figures = if matches!(model.form(), Form::Grid { .. }) { INT8 } else { FP32 };
+        let mut inference = infer(model, samples, true)?;
+        let usual = if matches!(model.form(), Form::Grid { .. }) { INT8 } else { FP32 };
+        let figures = figures.unwrap_or(usual);
+        inference.counted = inference.counted.map(|counted| counted.with(figures));
         Ok(Self { name, figures, report, inference })
     }
 
@@ -77,8 +79,8 @@ pub(super) fn section(all: &[Converted]) -> Markup {
     html! {
         (table("Converted networks, a sample", &headings, &rows))
         p.note {
-            "Energy is counted, not measured: 45 nm figures of an addition and a \
-             multiply-accumulate, without memory. The proof of a file compares every interpreter \
+            "Energy is counted, not measured: figures of an addition and a multiply-accumulate (of \
+             45 nm, unless others were given), without memory. The proof of a file compares every interpreter \
              with every other on these samples."
         }
         div.charts {

@@ -4,6 +4,7 @@ use super::activity::of_sample;
 use super::chart::{Axes, Line, bars, lines, matrix};
 use super::converted::{self, Converted};
 use super::page::{Section, facts, folded, page, table};
+use crate::energy::Figures;
 use crate::files::{self, Trained};
 use crate::table::counted;
 use anyhow::{Context, Result, bail};
@@ -40,6 +41,8 @@ pub(crate) struct RunReport<'a> {
     trained: &'a Trained,
     chosen: Chosen<'a>,
     device: Device,
+    /// Energy figures in place of the usual ones.
+    energy: Option<Figures>,
 }
 
 impl<'a> RunReport<'a> {
@@ -48,6 +51,7 @@ impl<'a> RunReport<'a> {
         trained: &'a Trained,
         chosen: Chosen<'a>,
         device: Device,
+        energy: Option<Figures>,
     ) -> Result<Self> {
         let samples = chosen.samples.len();
         if let Some(beyond) = chosen.drawn.iter().find(|place| **place >= samples) {
@@ -56,7 +60,7 @@ impl<'a> RunReport<'a> {
                  raise --samples or choose others with --sample"
             );
         }
-        Ok(Self { folder: RunFolder::open(run)?, trained, chosen, device })
+        Ok(Self { folder: RunFolder::open(run)?, trained, chosen, device, energy })
     }
 
     /// The page.
@@ -172,7 +176,13 @@ impl<'a> RunReport<'a> {
             let name = name.unwrap_or_else(|| path.display().to_string());
             let trained = &self.trained.model;
             let samples = &self.chosen.samples;
-            all.push(Converted::measured(name, trained, &model, samples, self.device)?);
+            all.push(Converted::measured(
+                name,
+                trained,
+                &model,
+                samples,
+                (self.device, self.energy),
+            )?);
         }
         Ok(converted::section(&all))
     }

@@ -54,6 +54,16 @@ pub(crate) struct Counted {
     pub(crate) counts: Counts,
 }
 
+impl Counted {
+    /// The same counts with other figures.
+    pub(crate) fn with(self, figures: Figures) -> Self {
+        let total = self.counts.total();
+        let all = figures.microjoules(total.multiplications as f64, total.additions as f64);
+        let energy_microjoules = all / self.counts.samples.max(1) as f64;
+        Self { energy_microjoules, energy_figures: figures, counts: self.counts }
+    }
+}
+
 /// Images that a batch takes: enough for all cores.
 const BATCH: usize = 64;
 
@@ -74,7 +84,10 @@ pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
     };
     files::fits(&model, &arguments.model, &samples)?;
     let samples = samples.limited(arguments.limit)?;
-    let inference = infer(&model, &samples, arguments.counts)?;
+    let mut inference = infer(&model, &samples, arguments.counts)?;
+    if let Some(figures) = arguments.energy {
+        inference.counted = inference.counted.map(|counted| counted.with(figures));
+    }
     if json {
         print_json(&inference)?;
     } else {
@@ -139,7 +152,8 @@ fn print(inference: &Inference) -> Result<()> {
     };
     let Figures { name, mac_pj, addition_pj } = energy_figures;
     output::line(format_args!(
-        "{energy_microjoules:.3} µJ an image by counting ({name}, 45 nm: {mac_pj} pJ a MAC, \
-         {addition_pj} pJ an addition)"
+        "{energy_microjoules:.3} µJ an image by counting ({}: {mac_pj} pJ a MAC, {addition_pj} pJ an \
+         addition)",
+        if *name == "given" { name.to_string() } else { format!("{name}, 45 nm") }
     ))
 }

@@ -418,6 +418,26 @@ fn infer_counts_and_classifies() {
     );
     assert_eq!((&counted["samples"], &counted["accuracy"]), (&70.into(), &plain["accuracy"]));
     assert!(plain["counts"].is_null() && plain["energy_microjoules"].is_null(), "{plain}");
+    // Twice the usual figures are twice the energy.
+    let twice = ["--counts", "--energy", "0.46,0.06", "--json"];
+    let twice = json(&infer().args(set).args(twice).assert().success());
+    let energy = |of: &serde_json::Value| of["energy_microjoules"].as_f64().unwrap();
+    assert!((energy(&twice) - 2.0 * energy(&counted)).abs() < 1e-9 * energy(&twice), "{twice}");
+    assert!(
+        stderr(&infer().args(set).args(["--energy", "1,1"]).assert().code(2)).contains("--counts")
+    );
+    let wrong = infer().args(set).args(["--counts", "--energy", "1"]).assert().code(2);
+    assert!(stderr(&wrong).contains("0.23,0.03"), "{}", stderr(&wrong));
+    let bench = ["neurobench", "--dataset", "shapes10", "--limit", "70", "--json"];
+    let bench = json(&snn().args(bench).arg(model).assert().success());
+    assert_eq!(bench["samples"], 70);
+    let accuracy = 100.0 * bench["ClassificationAccuracy"].as_f64().unwrap();
+    assert!((accuracy - plain["accuracy"].as_f64().unwrap()).abs() < 1e-9, "{bench}");
+    let additions = bench["SynapticOperations"]["Effective_ACs"].as_f64().unwrap();
+    let all = counted["counts"]["nodes"].as_array().unwrap().iter();
+    let all: f64 = all.map(|node| node["additions"].as_f64().unwrap()).sum::<f64>() / 70.0;
+    // Weights of 0 are additions of a deployment, and none of NeuroBench.
+    assert!(additions > 0.8 * all && additions <= all, "{additions} of {all}");
 
     let image = folder("image").join("image.bin");
     std::fs::write(&image, vec![90_u8; 3 * 16 * 16]).unwrap();
