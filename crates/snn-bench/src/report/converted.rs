@@ -80,8 +80,8 @@ pub(super) fn section(all: &[Converted]) -> Markup {
         (table("Converted networks, a sample", &headings, &rows))
         p.note {
             "Energy is counted, not measured: figures of an addition and a multiply-accumulate (of \
-             45 nm, unless others were given), without memory. The proof of a file compares every interpreter \
-             with every other on these samples."
+             45 nm, unless others were given), without memory. The proof of a file compares every \
+             interpreter with every other on these samples."
         }
         div.charts {
             @if points.len() > 1 {

@@ -152,8 +152,8 @@ fn print(inference: &Inference) -> Result<()> {
     };
     let Figures { name, mac_pj, addition_pj } = energy_figures;
     output::line(format_args!(
-        "{energy_microjoules:.3} µJ an image by counting ({}: {mac_pj} pJ a MAC, {addition_pj} pJ an \
-         addition)",
+        "{energy_microjoules:.3} µJ an image by counting ({}: {mac_pj} pJ a MAC, {addition_pj} pJ \
+         an addition)",
         if *name == "given" { name.to_string() } else { format!("{name}, 45 nm") }
     ))
 }
