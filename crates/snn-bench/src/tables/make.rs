@@ -93,7 +93,7 @@ impl Maker<'_> {
             Err(_) => Start::New,
         };
         let twin = entry.config.twin_config()?.map(|twin| self.twin(&twin, run)).transpose()?;
-        let result = self.train(&entry.config, run, Options { start, twin, ..self.options() })?;
+        let result = self.train(&entry.config, run, &Options { start, twin, ..self.options() })?;
         copy(run, folder)?;
         if let Some(twin) = RunFolder::open(run)?.twin() {
             copy(twin.path(), &folder.join("twin"))?;
@@ -140,7 +140,7 @@ impl Maker<'_> {
                     Ok(_) => Start::Resume,
                     Err(_) => Start::New,
                 };
-                self.train(config, &folder, Options { start, ..self.options() })?;
+                self.train(config, &folder, &Options { start, ..self.options() })?;
             }
         }
         self.new_twins.borrow_mut().insert(folder.clone());
@@ -157,9 +157,9 @@ impl Maker<'_> {
     }
 
     /// Trains; Ctrl-C ends it with a checkpoint meanwhile.
-    fn train(&self, config: &RunConfig, folder: &Path, options: Options) -> Result<RunResult> {
+    fn train(&self, config: &RunConfig, folder: &Path, options: &Options) -> Result<RunResult> {
         self.interrupt.at_once.store(false, Ordering::Relaxed);
-        let result = train::train(config, folder, &options, ResumeHint::Same);
+        let result = train::train(config, folder, options, ResumeHint::Same);
         self.interrupt.at_once.store(true, Ordering::Relaxed);
         result
     }

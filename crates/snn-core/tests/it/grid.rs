@@ -175,8 +175,8 @@ fn moments_are_those_of_what_layers_read() {
                 };
                 for k in 0..12 {
                     sums[k] += pixel(k);
-                    for l in 0..12 {
-                        products[k][l] += pixel(k) * pixel(l);
+                    for (l, product) in products[k].iter_mut().enumerate() {
+                        *product += pixel(k) * pixel(l);
                     }
                 }
             }
@@ -189,9 +189,11 @@ fn moments_are_those_of_what_layers_read() {
         let input = Input::Static(images.view());
         let trace = Naive::new(&grid).unwrap().evaluate(&input, Record::Sites).unwrap();
         let snn_ir::SiteOutput::Levels(levels) = &trace.sites[0].output else { panic!("levels") };
-        for sample in levels.outer_iter().flat_map(|step| step.into_outer_iter()) {
-            count += 1.0;
-            sums.iter_mut().zip(sample.iter()).for_each(|(sum, q)| *sum += f64::from(*q));
+        for step in levels.outer_iter() {
+            for sample in step.outer_iter() {
+                count += 1.0;
+                sums.iter_mut().zip(sample.iter()).for_each(|(sum, q)| *sum += f64::from(*q));
+            }
         }
     }
     assert_eq!((found["fc"][0].count, found["fc"][0].sums.to_vec()), (count, sums));

@@ -1,6 +1,6 @@
 //! Rounding by what layers read (eq. G6), in place of rounding to the nearest.
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, s};
 use snn_ir::InputMoments;
 
 /// Share of the mean variance of the inputs that is added to each, so that inputs which hardly vary
@@ -47,7 +47,7 @@ impl Rounding {
         for k in (0..size).rev() {
             let weight = weights[self.order[k]];
             let after = self.feedback.row(k);
-            let correction = dot(&errors[k + 1..], after.slice(ndarray::s![k + 1..]));
+            let correction = dot(&errors[k + 1..], &after.slice(s![k + 1..]));
             let n = (weight + correction)
                 .round()
                 .clamp(weight.floor(), weight.ceil())
@@ -60,7 +60,7 @@ impl Rounding {
 
     /// The mean of what a row of errors, in steps, takes from a current, in steps.
     pub(super) fn mean_error(&self, errors: &[f64]) -> f64 {
-        dot(errors, self.mean.view())
+        dot(errors, &self.mean.view())
     }
 }
 
@@ -71,8 +71,7 @@ fn cholesky(matrix: &Array2<f64>) -> Array2<f64> {
     for i in 0..size {
         for j in 0..=i {
             let (row, other) = (lower.row(i), lower.row(j));
-            let sum =
-                matrix[[i, j]] - row.slice(ndarray::s![..j]).dot(&other.slice(ndarray::s![..j]));
+            let sum = matrix[[i, j]] - row.slice(s![..j]).dot(&other.slice(s![..j]));
             let diagonal = lower[[j, j]];
             // Rounding alone can make a pivot of a damped covariance vanish.
             lower[[i, j]] = if i == j { sum.max(f64::MIN_POSITIVE).sqrt() } else { sum / diagonal };
@@ -81,8 +80,8 @@ fn cholesky(matrix: &Array2<f64>) -> Array2<f64> {
     lower
 }
 
-fn dot(a: &[f64], b: ArrayView1<'_, f64>) -> f64 {
-    ArrayView1::from(a).dot(&b)
+fn dot(a: &[f64], b: &ArrayView1<'_, f64>) -> f64 {
+    ArrayView1::from(a).dot(b)
 }
 
 #[cfg(test)]

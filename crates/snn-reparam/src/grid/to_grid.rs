@@ -307,7 +307,10 @@ impl Layer<'_> {
         let fits = |moments: &InputMoments| {
             moments.sums.len() == size && moments.products.dim() == (size, size)
         };
-        if groups.is_empty() || self.unit.len() % groups.len() != 0 || !groups.iter().all(fits) {
+        if groups.is_empty()
+            || !self.unit.len().is_multiple_of(groups.len())
+            || !groups.iter().all(fits)
+        {
             let sizes: Vec<usize> = groups.iter().map(|moments| moments.sums.len()).collect();
             return Err(wrong(format!("groups of {sizes:?} inputs for rows of {size}")));
         }

@@ -183,7 +183,7 @@ impl Check<'_> {
         let multipliers = self.multipliers(index)?;
         if let Some([high, _]) = self.halves(index) {
             let of_high = weights::real(self.grid.weights(), high, "multiplier")?;
-            if of_high.iter().zip(&multipliers).any(|(high, low)| *high != HIGH * low) {
+            if of_high.iter().zip(&multipliers).any(|(high, low)| (high - HIGH * low).abs() > 0.5) {
                 let cause =
                     format!("the multipliers of `{high}` are not {HIGH} times those of low");
                 self.causes.push(cause);

@@ -168,8 +168,8 @@ fn the_average_follows_its_formula_and_is_what_is_evaluated() {
     let config = config(&["weight_average=0.95", "checkpoint_every=1"]);
     let folder = parent.path().join("run");
     let (first, _) = initial_model(&config, &config.open_data(None).unwrap()).unwrap();
-    let mut average: Vec<f32> =
-        first.weights()["stem.conv.weight"].to_f64().iter().map(|w| *w as f32).collect();
+    let snn_ir::Tensor::F32(first) = &first.weights()["stem.conv.weight"] else { panic!("f32") };
+    let mut average: Vec<f32> = first.iter().copied().collect();
     for step in 1..6 {
         let start = if step == 1 { Start::New } else { Start::Resume };
         go(&config, &folder, start, Some(1)).unwrap();

@@ -25,14 +25,13 @@ fn assert_well_formed(html: &str) {
     let body = html.strip_prefix("<!DOCTYPE html>").unwrap();
     for piece in body.split('<').skip(1) {
         let (tag, _) = piece.split_once('>').expect("a tag ends");
-        match tag.strip_prefix('/') {
-            Some(name) => assert_eq!(open.pop(), Some(name), "{tag}"),
-            None => {
-                let name = tag.split_whitespace().next().unwrap();
-                if !VOID.contains(&name) {
-                    open.push(name);
-                }
-            }
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "{tag}");
+            continue;
+        }
+        let name = tag.split_whitespace().next().unwrap();
+        if !VOID.contains(&name) {
+            open.push(name);
         }
     }
     assert!(open.is_empty(), "{open:?}");
@@ -111,6 +110,7 @@ fn what_cannot_be_reported_is_said() {
 }
 
 /// Looks at a page in a browser, in light and dark and three sizes, where there is one.
+#[expect(clippy::print_stdout, reason = "what is skipped is said")]
 fn rendered(page: &Path) {
     let found = ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
