@@ -382,7 +382,7 @@ pub(crate) struct Convert {
     /// Another code for one site, as `stem.act=graded`.
     #[arg(long = "site-code", value_name = "SITE=CODE", value_parser = parse_site_code)]
     pub(crate) site_codes: Vec<(String, CodeName)>,
-    /// Fractional bits of membranes on the grid, 0 to 16 [default: 8].
+    /// Fractional bits of membranes on the grid, 0 to 16 [default: 8, of int16 4].
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(..=16))]
     pub(crate) guard_bits: Option<u8>,
     /// Bits that leaks are rounded to on the grid, 0 to 16 [default: 12, of int16 16].

@@ -91,6 +91,8 @@ pub const WIDE_WEIGHT_BITS: u8 = 16;
 /// Guard bits: the leak ½ is exact for 9 macro-steps, and a leaky membrane loses less than 1/256 of
 /// a unit a step otherwise.
 pub const DEFAULT_GUARD_BITS: u8 = 8;
+/// Guard bits beside weights of 16 bits.
+const WIDE_GUARD_BITS: u8 = 4;
 /// Bits of the leak: its error, below 2⁻¹³, is far below that of 8-bit weights.
 pub const DEFAULT_LEAK_BITS: u8 = 12;
 /// The most guard bits, and the most bits of a leak.
@@ -108,9 +110,15 @@ impl Default for GridOptions {
 }
 
 impl GridOptions {
-    /// The settings of weights of 16 bits: leaks are as fine as these.
+    /// The settings of weights of 16 bits: leaks are as fine as these, and of the bits of membranes
+    /// fewer are fractions, since units are finer.
     pub fn int16() -> Self {
-        Self { weight_bits: WIDE_WEIGHT_BITS, leak_bits: MAX_GRID_BITS, ..Self::default() }
+        Self {
+            weight_bits: WIDE_WEIGHT_BITS,
+            guard_bits: WIDE_GUARD_BITS,
+            leak_bits: MAX_GRID_BITS,
+            ..Self::default()
+        }
     }
 
     /// Checks the ranges.

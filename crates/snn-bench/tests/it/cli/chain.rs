@@ -217,7 +217,9 @@ fn calibrated_and_wide_files_are_proved() {
     let wide = made(&["--code", "unary", "--grid", "int16", "--out"]);
     let report = json(&verify(&wide, &[&few[..], &["--json"]].concat()).success());
     assert_eq!((&report["verdict"], &report["changed_weights"]), (&"bitwise".into(), &0.into()));
-    assert_eq!(report["class_changes"], 0);
+    let nearest = json(&verify(&shared().model, &[&few[..], &["--json"]].concat()).success());
+    let changes = |of: &serde_json::Value| of["class_changes"].as_u64().unwrap();
+    assert!(changes(&report) <= changes(&nearest), "{} {}", changes(&report), changes(&nearest));
     let inspected = stdout(&snn().arg("inspect").arg(&wide).assert().success());
     assert!(inspected.contains("16-bit weights"), "{inspected}");
 

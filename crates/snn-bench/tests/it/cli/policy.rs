@@ -160,7 +160,7 @@ fn a_search_finds_a_policy_within_its_limit() {
     assert_eq!(far["holds"], false);
     let share = json(&search(["--lif-share", "1.0"]).success());
     assert_eq!(share["network"]["lif"].as_array().unwrap().len(), 5);
-    assert_eq!(share["policy"], "none");
+    assert_eq!(share["policy"]["kind"], "none");
 }
 
 #[test]
@@ -176,7 +176,8 @@ fn a_search_needs_held_out_samples_and_one_limit() {
     };
     assert!(search(&[]).contains("--additions"));
     assert!(search(&["--additions", "1", "--lif-share", "0.5"]).contains("cannot be used with"));
-    let error = search(&["--additions", "1", "--set", "data.held_out=0"]);
+    let none = ["--set", "data.validation_limit=0", "--set", "data.held_out=0"];
+    let error = search(&[&["--additions", "1"], &none[..]].concat());
     assert!(error.contains("data.held_out"), "{error}");
     let error = search(&["--additions", "1", "--samples", "101"]);
     assert!(error.contains("at most the 100 held-out samples"), "{error}");
