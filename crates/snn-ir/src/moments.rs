@@ -30,10 +30,15 @@ impl InputMoments {
         &self.sums / self.count.max(1.0)
     }
 
+    /// The mean product of two inputs, `[K, K]`.
+    pub fn mean_products(&self) -> Array2<f64> {
+        &self.products / self.count.max(1.0)
+    }
+
     /// The covariance of the inputs, `[K, K]`.
     pub fn covariance(&self) -> Array2<f64> {
         let mean = self.mean();
-        let mut covariance = &self.products / self.count.max(1.0);
+        let mut covariance = self.mean_products();
         for (mut row, own) in covariance.outer_iter_mut().zip(&mean) {
             row.scaled_add(-own, &mean);
         }

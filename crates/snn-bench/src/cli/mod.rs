@@ -408,6 +408,18 @@ pub(crate) struct Convert {
     pub(crate) force: bool,
 }
 
+/// A number of at least 0.
+fn parse_amount(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
+    value.ok_or_else(|| "expected a number of at least 0".into())
+}
+
+/// A number from 0 to 1.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let value = parse_amount(text).ok().filter(|value| *value <= 1.0);
+    value.ok_or_else(|| "expected a share from 0 to 1".into())
+}
+
 fn parse_site_code(text: &str) -> Result<(String, CodeName), String> {
     let (site, code) = text.split_once('=').ok_or("expected SITE=CODE")?;
     Ok((site.to_string(), CodeName::from_str(code, true)?))
@@ -585,16 +597,16 @@ pub(crate) struct PolicySearch {
     #[arg(long)]
     pub(crate) out: PathBuf,
     /// At most so many additions a sample.
-    #[arg(long, group = "limit")]
+    #[arg(long, group = "limit", value_parser = parse_amount)]
     pub(crate) additions: Option<f64>,
     /// At most so much energy a sample by counting, in µJ.
-    #[arg(long, group = "limit")]
+    #[arg(long, group = "limit", value_parser = parse_amount)]
     pub(crate) microjoules: Option<f64>,
     /// At most so many milliseconds a sample in the deployment on this machine.
-    #[arg(long, group = "limit")]
+    #[arg(long, group = "limit", value_parser = parse_amount)]
     pub(crate) milliseconds: Option<f64>,
     /// At least this share of the neurons LIF, 0 to 1.
-    #[arg(long, group = "limit")]
+    #[arg(long, group = "limit", value_parser = parse_share)]
     pub(crate) lif_share: Option<f64>,
     /// How ReLU sites send their levels.
     #[arg(long, value_enum, default_value = "unary")]

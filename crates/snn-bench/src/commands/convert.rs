@@ -56,10 +56,8 @@ pub(crate) fn convert_calibrated(
     let codes = ConvertOptions::from(options.codes.clone());
     let events = snn_reparam::convert(trained, &codes)?;
     let nearest = to_grid(&events.model, grid)?.model;
-    let batches = evaluation_batches(samples, BATCH)?.map(|batch| -> snn_core::Result<Pixels> {
-        let batch = batch.map_err(|error| snn_core::Error::Torch(error.to_string()))?;
-        Pixels::new(&input(&batch.samples), device)
-    });
+    let batches = evaluation_batches(samples, BATCH)?
+        .map(|batch| -> Result<Pixels> { Ok(Pixels::new(&input(&batch?.samples), device)?) });
     let inputs = snn_core::layer_inputs(&nearest, device, batches)?;
     let on_grid = to_grid_calibrated(&events.model, grid, &inputs)?;
     Ok(Conversion { model: on_grid.model, plan: events.plan.then(on_grid.plan) })

@@ -79,10 +79,8 @@ pub(crate) fn run(arguments: &NeuroBench, json: bool) -> Result<Outcome> {
 
 /// Measures a network on these samples.
 fn measure(model: &Model, samples: &Arc<dyn Source>, device: Device) -> Result<Measured> {
-    let batches = evaluation_batches(samples, BATCH)?.map(|batch| -> snn_core::Result<Pixels> {
-        let batch = batch.map_err(|error| snn_core::Error::Torch(error.to_string()))?;
-        Pixels::new(&input(&batch.samples), device)
-    });
+    let batches = evaluation_batches(samples, BATCH)?
+        .map(|batch| -> Result<Pixels> { Ok(Pixels::new(&input(&batch?.samples), device)?) });
     let layers = synaptic_operations(model, device, batches)?;
     let inference = infer(model, samples, true)?;
     let counts = &inference.counted.as_ref().context("operations were counted")?.counts;

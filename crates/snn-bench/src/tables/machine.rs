@@ -56,7 +56,8 @@ fn field(file: &str, key: &str) -> Option<String> {
     })
 }
 
-fn processor() -> Option<String> {
+/// Name of the processor, where the system tells.
+pub(crate) fn processor() -> Option<String> {
     field("/proc/cpuinfo", "model name")
 }
 

@@ -14,7 +14,7 @@ mod write;
 
 pub(crate) use definition::{Definition, FOLDER, all};
 pub(crate) use entry::{Entry, Folders, Made, entries, made};
-pub(crate) use machine::Machine;
+pub(crate) use machine::{Machine, processor};
 pub(crate) use make::Maker;
 pub(crate) use record::checksum;
 pub(crate) use summary::Summary;

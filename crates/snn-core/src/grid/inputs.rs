@@ -17,12 +17,13 @@ use tch::{Device, Kind, Tensor};
 /// take `8·K²` bytes for each group of K inputs: 42 MB for a 3×3 convolution of 256 channels.
 ///
 /// # Errors
-/// The model is not valid or not on the grid, samples do not fit it, or libtorch fails.
-pub fn layer_inputs(
+/// A sample could not be read, the model is not valid or not on the grid, samples do not fit it,
+/// or libtorch fails.
+pub fn layer_inputs<E: From<Error>>(
     model: &Model,
     device: Device,
-    samples: impl IntoIterator<Item = Result<Pixels>>,
-) -> Result<LayerInputs> {
+    samples: impl IntoIterator<Item = std::result::Result<Pixels, E>>,
+) -> std::result::Result<LayerInputs, E> {
     let grid = GridInterpreter::new(model, device, WeightUse::Inference)?;
     let mut moments = Moments { graph: &grid.graph, layers: LayerInputs::new() };
     for pixels in samples {

@@ -1,7 +1,7 @@
 //! Synaptic operations as NeuroBench counts them (Yik 2025, "The neurobench framework for
 //! benchmarking neuromorphic computing algorithms and systems").
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::grid::{GridInterpreter, WeightUse};
 use crate::network::stateless::convolve;
 use crate::network::value::{Value, over_time};
@@ -29,14 +29,16 @@ pub struct LayerOperations {
 /// made. What does not vary over time is counted once.
 ///
 /// # Errors
-/// The model is not valid or not on the grid, samples do not fit it, or libtorch fails.
-pub fn synaptic_operations(
+/// A sample could not be read, the model is not valid or not on the grid, samples do not fit it,
+/// or libtorch fails.
+pub fn synaptic_operations<E: From<Error>>(
     model: &Model,
     device: Device,
-    samples: impl IntoIterator<Item = Result<Pixels>>,
-) -> Result<Vec<LayerOperations>> {
+    samples: impl IntoIterator<Item = std::result::Result<Pixels, E>>,
+) -> std::result::Result<Vec<LayerOperations>, E> {
     let grid = GridInterpreter::new(model, device, WeightUse::Inference)?;
-    let streams = model.validate()?.streams()?.kinds.clone();
+    let checked = model.validate().map_err(Error::from)?;
+    let streams = checked.streams().map_err(Error::from)?.kinds.clone();
     let layers = model.graph().nodes.iter().enumerate().filter_map(|(index, node)| {
         let is_layer = matches!(node.op, Op::Conv(_) | Op::Linear { .. });
         is_layer.then(|| -> Result<Layer> {

@@ -69,11 +69,22 @@ pub fn quant_relu(x: &Tensor, step: &Tensor, levels: u8, channel_axis: usize) ->
     })?;
     let mut graph = x.f_mul(&inside)?;
     if step.requires_grad() {
-        let shared: i64 = x.size()[channel_axis + usize::from(step.numel() > 1)..].iter().product();
-        graph =
-            graph.f_addcmul(&broad.f_mul_scalar(1.0 / (shared as f64 * top).sqrt())?, &slope)?;
+        let scale = scale_of_shared(&x.size()[channel_axis..], step.numel(), levels);
+        graph = graph.f_addcmul(&broad.f_mul_scalar(scale)?, &slope)?;
     }
     with_values(graph, |values| Ok(level.f_mul_out(values, &broad).map(drop)?))
+}
+
+/// Scale of the gradient of a step (Esser 2020, section 2.2), `1/√(N·D)`, for values `[B, C, …]`: N
+/// neurons of a sample share a step.
+pub(crate) fn step_gradient_scale(values: &Tensor, step: &Tensor, levels: u8) -> f64 {
+    scale_of_shared(&values.size()[1..], step.numel(), levels)
+}
+
+/// The same for a sample of this shape, channels first.
+fn scale_of_shared(shape: &[i64], steps: usize, levels: u8) -> f64 {
+    let shared: i64 = shape[usize::from(steps > 1)..].iter().product();
+    1.0 / (shared as f64 * f64::from(levels)).sqrt()
 }
 
 /// The step in a shape that broadcasts along `channel_axis` of `x`.

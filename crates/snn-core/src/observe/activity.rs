@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::network::stateless::per_channel;
 use crate::network::{Network, in_graph_order};
+use crate::neuron::quant_relu::step_gradient_scale;
 use crate::observe::observer::{Emission, Observer, Requested};
 use crate::tensor::int;
 use snn_ir::{Form, Graph, Op, Site};
@@ -65,8 +66,13 @@ impl Observer for Activities<'_> {
                 // One step for each channel, or one for all.
                 let others: Vec<i64> = (0..int(output.dim())).filter(|&axis| axis != 1).collect();
                 let means = output.f_mean_dim(others.as_slice(), true, kind)?;
-                let step = network.parameter(&format!("{name}.step"))?;
-                means.f_div(&per_channel(step, &means)?)?.f_mean(None::<Kind>)?
+                let step = per_channel(network.parameter(&format!("{name}.step"))?, &means)?;
+                // The values pass a scaled gradient on to the step (Esser 2020, section 2.2), and
+                // so must the division, or steps would grow where neurons should be silent.
+                let scale = step_gradient_scale(output, &step, spike.levels());
+                let fixed = step.f_detach()?.f_mul_scalar(1.0 - scale)?;
+                let step = step.f_mul_scalar(scale)?.f_add(&fixed)?;
+                means.f_div(&step)?.f_mean(None::<Kind>)?
             }
             _ if spike.range().0 < 0 => output.f_abs()?.f_mean(kind)?,
             _ => output.f_mean(kind)?,

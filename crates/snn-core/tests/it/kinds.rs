@@ -515,3 +515,46 @@ fn activities_are_means_of_levels() {
         }
     }
 }
+
+/// A step that grows makes a quantised ReLU less active, by the scaled gradient of its step, and a
+/// neuron that is saturated does not move it.
+#[test]
+fn activities_move_steps_as_levels_do() {
+    let mut graph = snn_ir::Graph::default();
+    graph.push("x", Op::Input { shape: vec![3] }, &[]);
+    let quant = snn_ir::QuantRelu { levels: 4, step: 0.5, ..snn_ir::QuantRelu::default() };
+    graph.push("act", Op::Activation { site: Site::QuantRelu(quant), code: None }, &["x"]);
+    graph.push("fc", Op::Linear { features: 2, bias: false }, &["act"]);
+    graph.push("head", Op::TimeMean, &["fc"]);
+    let weights = graph.initial_weights(1).unwrap();
+    // Deviations of 1 around 100: x = pixel − 100.
+    let preprocessing = snn_ir::Preprocessing::new(vec![100; 3], vec![1.0; 3]);
+    let model =
+        snn_ir::Model::new(snn_ir::Signature::new(Form::Trained, graph, 1, preprocessing), weights);
+    let network = Network::new(&model, Device::Cpu, Kind::Double).unwrap();
+    let step_gradient = |pixels: [u8; 3]| {
+        let pixels = ndarray::ArrayD::from_shape_vec(vec![1, 3], pixels.to_vec()).unwrap();
+        let pixels = Pixels::new(&Input::Static(pixels.view()), Device::Cpu).unwrap();
+        let (_, sites) = network.forward_with_activity(&pixels, Mode::Train).unwrap();
+        let step = network.parameters().iter().find(|p| p.name == "act.step").unwrap();
+        let mut gradient = step.tensor.grad();
+        if gradient.defined() {
+            let _zeros = gradient.zero_();
+        }
+        sites[0].activity.backward();
+        values(&step.tensor.grad()).iter().sum::<f64>()
+    };
+    // Silent or saturated (x = 50 of at most 2), nothing moves the step.
+    assert!(step_gradient([90, 150, 150]).abs() < 1e-12);
+    // x = 1 with a step of ½: level 2 of 4, whose activity falls by g·x/(s²·D) of three neurons.
+    let found = step_gradient([90, 150, 101]);
+    assert!(found < 0.0, "{found}");
+    let shared: f64 =
+        if network.parameters().iter().any(|p| p.name == "act.step" && p.tensor.numel() > 1) {
+            1.0
+        } else {
+            3.0
+        };
+    let expected = -(1.0 / (shared * 4.0).sqrt()) * 1.0 / (0.25 * 4.0) / 3.0;
+    assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+}

@@ -10,10 +10,11 @@ const DAMPING: f64 = 0.01;
 /// The inputs of a group of channels of a layer, ready for the rounding of its rows.
 ///
 /// With e the errors of a row of weights, in steps, the error of its current varies by `eᵀ·C·e`, C
-/// the covariance of the inputs. With `C = L·Lᵀ`, L lower triangular, that is `Σ_k (Σ_{i≥k}
-/// e_i·L_ik)²`, whose k-th term depends on no error before the k-th. So weights are chosen from the
-/// last to the first, each so that its own term is least: the nearest plane of Babai (1986), which
-/// is what GPTQ does (Frantar 2023). Inputs that vary most come last and are chosen first.
+/// the covariance of the inputs; where no bias takes up the mean error, C has the mean products.
+/// With `C = L·Lᵀ`, L lower triangular, that is `Σ_k (Σ_{i≥k} e_i·L_ik)²`, whose k-th term depends
+/// on no error before the k-th. So weights are chosen from the last to the first, each so that its
+/// own term is least: the nearest plane of Babai (1986), which is what GPTQ does (Frantar 2023).
+/// Inputs that vary most come last and are chosen first.
 pub(super) struct Rounding {
     /// Where each of the ordered inputs stands in a row.
     order: Vec<usize>,
@@ -23,8 +24,8 @@ pub(super) struct Rounding {
 }
 
 impl Rounding {
-    pub(super) fn new(inputs: &InputMoments) -> Self {
-        let covariance = inputs.covariance();
+    pub(super) fn new(inputs: &InputMoments, has_bias: bool) -> Self {
+        let covariance = if has_bias { inputs.covariance() } else { inputs.mean_products() };
         let size = covariance.nrows();
         let mut order: Vec<usize> = (0..size).collect();
         order.sort_by(|&a, &b| covariance[[a, a]].total_cmp(&covariance[[b, b]]).then(a.cmp(&b)));
@@ -130,7 +131,7 @@ mod tests {
         let (mut of_nearest, mut of_row, mut of_best) = (0.0, 0.0, 0.0);
         for _ in 0..30 {
             let moments = moments(&mut random, 10);
-            let rounding = Rounding::new(&moments);
+            let rounding = Rounding::new(&moments, true);
             let weights: Vec<f64> = (0..10).map(|_| 6.0 * random.random::<f64>() - 3.0).collect();
             let integers = rounding.row(&weights, 127.0);
             for (w, n) in weights.iter().zip(&integers) {
@@ -156,11 +157,31 @@ mod tests {
         assert!(of_best <= of_row && of_row < 0.6 * of_nearest, "{of_best} {of_row} {of_nearest}");
     }
 
+    /// Without a bias errors of one sign would move the mean of the current.
+    #[test]
+    fn without_a_bias_the_mean_counts() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let (mut with, mut without) = (0.0, 0.0);
+        for _ in 0..30 {
+            let moments = moments(&mut random, 10);
+            let weights: Vec<f64> = (0..10).map(|_| 6.0 * random.random::<f64>() - 3.0).collect();
+            let mean_error = |has_bias: bool| {
+                let rounding = Rounding::new(&moments, has_bias);
+                let integers = rounding.row(&weights, 127.0);
+                let errors: Vec<f64> = weights.iter().zip(integers).map(|(w, n)| w - n).collect();
+                rounding.mean_error(&errors).abs()
+            };
+            with += mean_error(true);
+            without += mean_error(false);
+        }
+        assert!(without < 0.5 * with, "{without} {with}");
+    }
+
     #[test]
     fn inputs_that_never_vary_are_rounded_to_the_nearest() {
         let mut moments = InputMoments::new(4);
         moments.count = 7.0;
-        let rounding = Rounding::new(&moments);
+        let rounding = Rounding::new(&moments, true);
         assert_eq!(rounding.row(&[0.4, -1.6, 200.0, 2.0], 127.0), [0.0, -2.0, 127.0, 2.0]);
     }
 }

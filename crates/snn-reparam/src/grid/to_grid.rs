@@ -2,7 +2,7 @@
 //! equations 12 and 13.
 
 use super::calibrated::Rounding;
-use super::integers::{UNEQUAL, set_integers};
+use super::integers::{TOO_WIDE, UNEQUAL, set_integers};
 use super::site::{Edges, SiteToGrid, refuse_without_counterpart};
 use super::units::Channels;
 use super::wide;
@@ -146,7 +146,10 @@ fn put_on_grid(
     signature.conversion = Some(ConversionOptions { codes, grid: Some(options) });
     let model = Model::new(signature, rounded);
     note_bounds(&model, &mut plan).map_err(|error| match error {
-        Error::Ir(cause @ IrError::Refused { .. }) => Error::Overflow { cause, way_out: UNEQUAL },
+        Error::Ir(cause @ IrError::Refused { .. }) => {
+            let way_out = if is_wide(options) { TOO_WIDE } else { UNEQUAL };
+            Error::Overflow { cause, way_out }
+        }
         error => error,
     })?;
     Ok(Conversion { model, plan })
@@ -314,7 +317,8 @@ impl Layer<'_> {
             let sizes: Vec<usize> = groups.iter().map(|moments| moments.sums.len()).collect();
             return Err(wrong(format!("groups of {sizes:?} inputs for rows of {size}")));
         }
-        Ok(groups.iter().map(Rounding::new).collect())
+        let has_bias = self.source.weights().contains_key(&format!("{}.bias", self.name));
+        Ok(groups.iter().map(|moments| Rounding::new(moments, has_bias)).collect())
     }
 }
 

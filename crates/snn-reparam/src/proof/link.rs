@@ -74,7 +74,7 @@ pub fn difference(expected: &Model, file: &Model, tuning: Tuning) -> Difference 
         found.changed += changed;
         let is_allowed = match tuning {
             Tuning::None => false,
-            Tuning::Calibration => is_tunable && are_neighbours(tensor, other),
+            Tuning::Calibration => is_tunable && are_calibrated(expected, name, tensor, other),
             Tuning::Weights => is_tunable,
         };
         if changed > 0 && !is_allowed {
@@ -174,12 +174,32 @@ fn changed_values(a: &Tensor, b: &Tensor) -> u64 {
     }
 }
 
-/// `true` for integers of 8 bits that are at most 1 apart, and for all others: biases.
-fn are_neighbours(a: &Tensor, b: &Tensor) -> bool {
-    match (a, b) {
+/// `true` for weights that are at most 1 apart, and for biases that make up for no more than such
+/// weights can do to a current: `M·K·max|x|`, and their own rounding.
+fn are_calibrated(expected: &Model, name: &str, nearest: &Tensor, file: &Tensor) -> bool {
+    match (nearest, file) {
         (Tensor::I8(a), Tensor::I8(b)) => a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= 1),
-        _ => true,
+        (Tensor::I32(a), Tensor::I32(b)) => {
+            let Some(bounds) = bias_bounds(expected, name.trim_end_matches(".bias")) else {
+                return false;
+            };
+            let apart = a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b)));
+            a.len() == bounds.len() && apart.zip(bounds).all(|(apart, bound)| apart <= bound)
+        }
+        _ => false,
     }
+}
+
+/// How far calibration may move the biases of a layer.
+fn bias_bounds(model: &Model, layer: &str) -> Option<Vec<f64>> {
+    let checked = model.validate().ok()?;
+    let index = model.graph().nodes.iter().position(|node| node.name == layer)?;
+    let input = *checked.resolved().nodes[index].inputs.first()?;
+    let largest = checked.streams().ok()?.bounds[input].iter().copied().fold(0.0, f64::max);
+    let weight = model.weights().get(&format!("{layer}.weight"))?;
+    let multiplier = model.weights().get(&format!("{layer}.multiplier"))?.to_f64();
+    let inputs = weight.len() / multiplier.len().max(1);
+    Some(multiplier.iter().map(|m| 2.0 + m * inputs as f64 * largest).collect())
 }
 
 /// `true` if training changes this weight: weights and biases of convolutions and linear layers,

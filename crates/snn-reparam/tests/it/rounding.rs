@@ -1,5 +1,6 @@
 //! The independent bound on rounding: it holds for what conversion makes and finds every nudge.
 
+use ndarray::Axis;
 use snn_ir::testing::{Numbers, Sites, trained_with};
 use snn_ir::{Code, Form, InputMoments, LayerInputs, Model, Op, Tensor, weights};
 use snn_reparam::proof::{Tuning, check_rounding, difference};
@@ -126,11 +127,16 @@ fn coins(events: &Model) -> LayerInputs {
     all
 }
 
+/// `true` for a weight `NODE.PART` of this part.
+fn is_part(name: &str, part: &str) -> bool {
+    name.rsplit('.').next() == Some(part)
+}
+
 /// Of independent inputs no error makes up for another, so that weights are the nearest; biases
 /// make up for the mean, which the proof of a calibrated file allows and that of others does not.
 #[test]
 fn calibrated_files_are_next_to_the_nearest() {
-    let mut tried = 0;
+    let (mut tried, mut told) = (0, 0);
     for seed in 0..40 {
         let options = GridOptions { calibration: 100, ..GridOptions::default() };
         let Some((events, nearest)) = pair(seed, options) else { continue };
@@ -139,10 +145,39 @@ fn calibrated_files_are_next_to_the_nearest() {
         let allowed = difference(&nearest, &calibrated, Tuning::Calibration);
         assert!(allowed.is_none(), "seed {seed}: {:?}", allowed.causes());
         for (name, tensor) in nearest.weights() {
-            let is_bias = name.rsplit('.').next() == Some("bias");
-            assert!(is_bias || calibrated.weights()[name] == *tensor, "seed {seed}: {name}");
+            assert!(
+                is_part(name, "bias") || calibrated.weights()[name] == *tensor,
+                "seed {seed}: {name}"
+            );
         }
         tried += usize::from(!strict.is_none());
+        // The bias takes up M·Σ e·μ, e = w/(M·u) − n, with every mean ½.
+        for (name, bias) in calibrated.weights().iter().filter(|(name, _)| is_part(name, "bias")) {
+            let layer = name.strip_suffix(".bias").unwrap();
+            let real = |model: &Model, part| weights::real(model.weights(), layer, part).unwrap();
+            let (integers, multiplier) = (real(&nearest, "weight"), real(&nearest, "multiplier"));
+            let (exact, exact_bias) = (real(&events, "weight"), real(&events, "bias"));
+            let before = nearest.weights()[name].to_f64();
+            for (o, moved) in (&bias.to_f64() - &before).iter().enumerate() {
+                let (row, numbers) =
+                    (exact.index_axis(Axis(0), o), integers.index_axis(Axis(0), o));
+                let largest = row.iter().fold(0.0_f64, |max, w| max.max(w.abs()));
+                let top = numbers.iter().fold(0.0_f64, |max, n| max.max(n.abs()));
+                // Where the bias is large enough to tell the unit well.
+                if before[[o]].abs() < 1000.0 || top < 100.0 || largest == 0.0 {
+                    continue;
+                }
+                let step = multiplier[[o]] * exact_bias[[o]] / before[[o]];
+                let errors: f64 = row.iter().zip(&numbers).map(|(w, n)| w / step - n).sum();
+                let expected = 0.5 * multiplier[[o]] * errors;
+                let slack = 1.0 + multiplier[[o]] * row.len() as f64 * 0.1;
+                assert!(
+                    (moved - expected).abs() <= slack,
+                    "seed {seed} {name}: {moved} {expected}"
+                );
+                told += usize::from(expected.abs() > 2.0 * slack);
+            }
+        }
 
         // Two integers off is too far.
         let mut wrong = calibrated.clone();
@@ -152,8 +187,19 @@ fn calibrated_files_are_next_to_the_nearest() {
         });
         *far.unwrap() += 2;
         assert!(!difference(&nearest, &wrong, Tuning::Calibration).is_none());
+        // And so is a bias that makes up for more than weights can do.
+        let mut wrong = calibrated.clone();
+        let biases = wrong.weights_mut().iter_mut().filter(|(name, _)| is_part(name, "bias"));
+        for (_, tensor) in biases {
+            let Tensor::I32(values) = tensor else { panic!("a bias") };
+            values[[0]] += 1_000_000_000;
+            break;
+        }
+        assert!(
+            wrong == calibrated || !difference(&nearest, &wrong, Tuning::Calibration).is_none()
+        );
     }
-    assert!(tried > 20, "{tried}");
+    assert!(tried > 20 && told > 0, "{tried} {told}");
 }
 
 #[test]

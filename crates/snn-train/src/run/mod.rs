@@ -290,6 +290,9 @@ impl RunFolder {
             return Err(Error::Unfinished { path: self.path.clone() });
         }
         fs_err::create_dir_all(path)?;
+        // What the copy replaces must not go on from there.
+        let replaced = Self { path: path.to_path_buf() };
+        replaced.remove(|name| [CHECKPOINT, RESULT].contains(&name))?;
         // In the order in which a run writes them, the result last.
         let copied = FILES.iter().rev().filter(|file| ![CHECKPOINT, RESULT].contains(file));
         for file in copied.chain([&RESULT]) {

@@ -66,7 +66,8 @@ pub(super) struct Found {
     pub(super) relus: Measured,
     /// Every site by itself, in the order in which they were tried.
     pub(super) sites: Vec<Sensitivity>,
-    /// The network that was found; where no limit holds, the nearest to it.
+    /// The network that was found; where the limit does not hold, the nearest to it of all that
+    /// were measured.
     pub(super) network: Measured,
 }
 
@@ -81,6 +82,15 @@ pub(super) fn search(
     limit: Limit,
     measure: &mut dyn FnMut(&BTreeSet<String>) -> Result<Measured>,
 ) -> Result<Found> {
+    let mut nearest: Option<Measured> = None;
+    let mut measure = |lif: &BTreeSet<String>| -> Result<Measured> {
+        let measured = measure(lif)?;
+        let excess = |of: &Measured| limit.excess(of);
+        if nearest.as_ref().is_none_or(|known| excess(&measured) < excess(known)) {
+            nearest = Some(measured.clone());
+        }
+        Ok(measured)
+    };
     let relus = measure(&BTreeSet::new())?;
     let mut sensitivities = Vec::with_capacity(sites.len());
     for site in sites {
@@ -130,6 +140,7 @@ pub(super) fn search(
         }
         holds = limit.excess(&network) <= 0.0;
     }
+    let network = if holds { network } else { nearest.unwrap_or(network) };
     Ok(Found { holds, relus, sites: sensitivities, network })
 }
 

@@ -3,7 +3,7 @@
 use crate::commands::convert::convert;
 use crate::commands::infer::infer;
 use crate::names::CodeName;
-use crate::tables::checksum;
+use crate::tables::{checksum, processor};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use snn_core::{Mode, Network, Pixels};
@@ -105,10 +105,16 @@ impl Bench {
         };
         let (validation, counted_samples) = (spread(samples)?, spread(counted)?);
         let twin = RunFolder::open(twin)?.model_path();
+        // Times are of this machine and its cores, figures of this program.
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let parts = format!(
-            "{}{}{samples} {counted} {code:?}",
+            "{}{}{samples} {counted} {code:?} {:?} {:?} {:?} {cores} {}",
             config.to_toml()?,
-            checksum(&fs_err::read(twin)?)
+            checksum(&fs_err::read(twin)?),
+            options.data_root,
+            options.device,
+            processor(),
+            env!("CARGO_PKG_VERSION"),
         );
         fs_err::create_dir_all(folder)?;
         let mut bench = Self {

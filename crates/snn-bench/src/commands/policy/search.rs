@@ -106,6 +106,6 @@ fn print(searched: &Searched<'_>) -> Result<()> {
             100.0 * of.lif_share
         ))?;
     }
-    let verdict = if *holds { "holds" } else { "cannot hold: this is as near as it comes" };
+    let verdict = if *holds { "holds" } else { "does not hold: the nearest that was measured" };
     output::line(format_args!("limit, {}: {verdict}\n--set '{}'", searched.limit, searched.set))
 }
