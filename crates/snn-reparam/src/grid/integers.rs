@@ -10,8 +10,9 @@ pub(super) const UNEQUAL: &str = "the channels whose currents are added there di
                                   closer together, or take fewer levels or inputs";
 
 /// Advice where sums of weights of 16 bits are too large.
-pub(super) const TOO_WIDE: &str = "sums of weights of 16 bits are 256 times those of 8: take weights \
-                                   of 8 bits (`convert --grid int8`), or fewer levels or inputs";
+pub(super) const TOO_WIDE: &str = "sums of weights of 16 bits are 256 times those of 8: take \
+                                   weights of 8 bits (`convert --grid int8`), or fewer levels or \
+                                   inputs";
 
 /// Stores whole numbers as integers of 32 bits.
 pub(crate) fn set_integers(
