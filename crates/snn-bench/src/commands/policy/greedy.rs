@@ -205,7 +205,7 @@ mod tests {
         let costs = [("a", 0.2, 10.0), ("b", 0.1, 5.0), ("c", 0.1, -1.0)];
         let (of_additions, _) = found(&costs, Limit::Additions(10.0));
         assert!(!of_additions.holds);
-        assert_eq!(of_additions.network.lif, ["a", "b"], "as near as it comes");
+        assert_eq!(of_additions.network.lif, ["a"], "nearer than both together");
         let (of_share, _) = found(&costs, Limit::LifShare(0.6));
         assert!(of_share.holds && of_share.network.lif.len() == 2);
     }
