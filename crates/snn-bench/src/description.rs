@@ -166,10 +166,9 @@ impl<'a> Description<'a> {
                 codes.sites.iter().map(|(site, code)| format!(", {site}={}", code.label())),
             );
             if let Some(GridOptions { weight_bits, calibration, guard_bits, leak_bits }) = grid {
-                line.extend([format!(
-                    ", {weight_bits}-bit weights, {guard_bits} guard bits, \
-                     {leak_bits} bits of leaks"
-                )]);
+                let wide = *weight_bits != snn_ir::DEFAULT_WEIGHT_BITS;
+                line.extend(wide.then(|| format!(", {weight_bits}-bit weights")));
+                line.extend([format!(", {guard_bits} guard bits, {leak_bits} bits of leaks")]);
                 let nearest = *calibration == 0;
                 let by = format!(", rounded by {calibration} training samples");
                 line.extend((!nearest).then_some(by));

@@ -66,7 +66,8 @@ pub(crate) enum Command {
                             `samples`, `test_samples` (`null` where not known), `flips`, `sites`, \
                             `active_sites`, `accuracy_reference`, `accuracy_converted` (percent), \
                             `max_drop`, `class_changes`, `noise` (`samples`, `class_changes`), \
-                            `changed_weights`, `weights`, `rounding` (each `node`, `weights`, \
+                            `calibrated`, `changed_weights`, `weights`, `rounding` (each \
+                            `node`, `weights`, \
                             `largest_error`, `relative_error`), `failures`, `notes`, and \
                             `comparisons` (each `level`, `reference`, `candidate`, `samples`, \
                             `decisions`, `flips`, `ties`, `unequal_logits`, `logit_difference` \
