@@ -145,10 +145,11 @@ fn calibrated_files_are_next_to_the_nearest() {
         let allowed = difference(&nearest, &calibrated, Tuning::Calibration);
         assert!(allowed.is_none(), "seed {seed}: {:?}", allowed.causes());
         for (name, tensor) in nearest.weights() {
-            assert!(
-                is_part(name, "bias") || calibrated.weights()[name] == *tensor,
-                "seed {seed}: {name}"
-            );
+            // Without a bias the mean error counts, and inputs with a mean are not independent.
+            let layer = name.rsplit_once('.').map_or("", |(layer, _)| layer);
+            let has_bias = nearest.weights().contains_key(&format!("{layer}.bias"));
+            let may_differ = is_part(name, "bias") || (is_part(name, "weight") && !has_bias);
+            assert!(may_differ || calibrated.weights()[name] == *tensor, "seed {seed}: {name}");
         }
         tried += usize::from(!strict.is_none());
         // The bias takes up M·Σ e·μ, e = w/(M·u) − n, with every mean ½.
