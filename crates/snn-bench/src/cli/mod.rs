@@ -390,7 +390,7 @@ pub(crate) struct Convert {
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(..=16))]
     pub(crate) leak_bits: Option<u8>,
     /// Round weights by what layers read of so many training samples of the run, in place of to the
-    /// nearest: fewer decisions change.
+    /// nearest: the currents of layers change least.
     #[arg(long, value_name = "SAMPLES", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) calibrate: Option<u32>,
     #[command(flatten)]
