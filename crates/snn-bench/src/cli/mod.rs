@@ -115,8 +115,7 @@ pub(crate) enum Command {
     /// samples, confusion, and for converted models the proof, operations and energy of each layer;
     /// of a table its rows.
     ///
-    /// One HTML file that needs nothing else: it works offline, in light and dark, by keyboard and
-    /// on paper.
+    /// One HTML file that needs nothing else: it works offline, in light and dark, and by keyboard.
     #[command(after_help = "JSON: `out`, `bytes`.")]
     Report(Report),
     /// Draw what is in a model file or run folder: its graph with shapes, codes, scales and bounds,
@@ -247,7 +246,7 @@ pub(crate) struct Train {
 pub(crate) enum GridName {
     /// 8-bit weights, integers everywhere.
     Int8,
-    /// 16-bit weights as two of 8 bits: nearly no decision changes, for twice the additions.
+    /// 16-bit weights as two of 8 bits: closer to the trained network, for twice the additions.
     Int16,
     /// Real numbers, f64.
     None,
