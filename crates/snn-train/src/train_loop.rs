@@ -160,7 +160,10 @@ pub(crate) fn fit(
             };
             let loss = recipe.loss.of(&scores, &targets)?;
             let loss = distilled(recipe, job.teacher, loss, &scores, &targets, &pixels)?;
-            let loss = activity.map_or(Ok(loss.shallow_clone()), |more| loss.f_add(&more))?;
+            let loss = match activity {
+                Some(more) => loss.f_add(&more)?,
+                None => loss,
+            };
             let value = loss.f_double_value(&[])?;
             let diverged = |loss: f64| Error::Diverged {
                 epoch: position.epoch + 1,

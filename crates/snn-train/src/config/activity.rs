@@ -1,8 +1,8 @@
 //! Settings of the regulariser of activities.
 
-use crate::config::check::{check, within};
+use crate::config::check::{check, matcher, within};
 use crate::error::{Error, Result};
-use globset::{Glob, GlobMatcher};
+use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 
 /// A regulariser of firing rates (`[activity]`): sites that are more active than their target add
@@ -91,9 +91,6 @@ impl ActivityTarget {
     }
 
     fn matcher(&self) -> Result<GlobMatcher> {
-        let glob = Glob::new(&self.names).map_err(|error| {
-            Error::Toml(format!("`{}` is no pattern: {}", self.place(), error.kind()))
-        })?;
-        Ok(glob.compile_matcher())
+        matcher(&self.place(), &self.names)
     }
 }

@@ -1,6 +1,7 @@
 //! Range checks that name the key.
 
 use crate::error::{Error, Result};
+use globset::{Glob, GlobMatcher};
 
 /// Refuses a value that does not fit, naming its key.
 #[expect(clippy::needless_pass_by_value, reason = "values of numbers and texts made for it")]
@@ -21,6 +22,14 @@ pub(crate) fn within(table: &str, result: Result<()>) -> Result<()> {
         }
         other => other,
     })
+}
+
+/// The matcher of a glob; an error names the place where the pattern stands.
+pub(crate) fn matcher(place: &str, pattern: &str) -> Result<GlobMatcher> {
+    match Glob::new(pattern) {
+        Ok(glob) => Ok(glob.compile_matcher()),
+        Err(error) => Err(Error::Toml(format!("`{place}` is no pattern: {}", error.kind()))),
+    }
 }
 
 /// A setting that `snn-data` refuses, by the key that it has in a config.

@@ -1,9 +1,9 @@
 //! Groups of parameters by name: their own learning rate and weight decay, and when they are
 //! frozen.
 
-use crate::config::check::{check, within};
+use crate::config::check::{check, matcher, within};
 use crate::error::{Error, Result};
-use globset::{Glob, GlobMatcher};
+use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 
 /// How the optimiser treats the learned weights whose names match a pattern (`[[groups]]`). A
@@ -100,10 +100,7 @@ impl GroupConfig {
     }
 
     fn matcher(&self) -> Result<GlobMatcher> {
-        let glob = Glob::new(&self.names).map_err(|error| {
-            Error::Toml(format!("`{}` is no pattern: {}", self.place(), error.kind()))
-        })?;
-        Ok(glob.compile_matcher())
+        matcher(&self.place(), &self.names)
     }
 
     /// `true` if its weights learn in an epoch, from 0.

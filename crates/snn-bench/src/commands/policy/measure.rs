@@ -134,7 +134,7 @@ impl Bench {
 
     /// Sites that are quantised ReLUs in the twin and LIF where the policy leaves them.
     fn candidates(&self) -> Result<Vec<String>> {
-        let all = self.model(&self.config.policy_of(Policy::All)?)?;
+        let all = self.model(Policy::All)?;
         let sites = all.graph().sites()?;
         let candidates: Vec<String> = sites
             .into_iter()
@@ -145,9 +145,12 @@ impl Bench {
         Ok(candidates)
     }
 
-    /// The network before training with this config.
-    fn model(&self, config: &RunConfig) -> Result<Model> {
-        let trainer = Trainer::from_config(config, &self.folder.join("unused"), &self.options)?;
+    /// The network with this policy before training.
+    fn model(&self, policy: Policy) -> Result<Model> {
+        let mut config = RunConfig { policy, ..self.config.clone() };
+        // A network without LIF sites has nothing to swap.
+        config.start_from.swap = config.policy != Policy::All;
+        let trainer = Trainer::from_config(&config, &self.folder.join("unused"), &self.options)?;
         Ok(trainer.model().clone())
     }
 
@@ -158,11 +161,7 @@ impl Bench {
         if let Some(line) = known {
             return Ok(line.measured.clone());
         }
-        let policy = self.policy(lif);
-        let mut config = self.config.policy_of(policy)?;
-        // A network without LIF sites has nothing to swap.
-        config.start_from.swap = !lif.is_empty();
-        let model = self.model(&config)?;
+        let model = self.model(self.policy(lif))?;
         let (loss, accuracy) = self.evaluated(&model)?;
         let options = ConversionOptions {
             codes: snn_ir::Code::from(self.code).into(),
@@ -219,20 +218,6 @@ impl Bench {
             accuracy.add(&best, &batch.targets.labels);
         }
         Ok((loss / self.validation.len() as f64, 100.0 * accuracy.share()))
-    }
-}
-
-/// A config with another policy.
-trait WithPolicy {
-    fn policy_of(&self, policy: Policy) -> Result<RunConfig>;
-}
-
-impl WithPolicy for RunConfig {
-    fn policy_of(&self, policy: Policy) -> Result<RunConfig> {
-        let is_all = policy == Policy::All;
-        let mut config = RunConfig { policy, ..self.clone() };
-        config.start_from.swap = !is_all;
-        Ok(config)
     }
 }
 
