@@ -91,6 +91,35 @@ fn fine_tuning_resumes_exactly_and_stays_on_the_grid() {
 }
 
 /// A network that has hardly been trained gains far more than chance by training on the grid alone.
+/// The regulariser goes on on the grid: fewer spikes than by fine-tuning without it.
+#[test]
+fn activity_falls_on_the_grid() {
+    let parent = tempfile::tempdir().unwrap();
+    let model = grid_model(&parent.path().join("trained"), 0);
+    let mean_activity = |model: &Model| {
+        let network = snn_core::GridNetwork::new(model, tch::Device::Cpu).unwrap();
+        let test = snn_data::Dataset::open("shapes10", None).unwrap().test;
+        let test: Arc<dyn Source> = Arc::new(test);
+        let batch = snn_train::evaluation_batches(&test, 64).unwrap().next().unwrap().unwrap();
+        let input = snn_train::input(&batch.samples);
+        let pixels = snn_core::Pixels::new(&input, tch::Device::Cpu).unwrap();
+        let (forward, sites) = network.forward_with_activity(&pixels).unwrap();
+        let plain = network.forward(&pixels, snn_core::Mode::Evaluate).unwrap();
+        assert!(forward.sums.equal(&plain.sums) && sites.len() == 5);
+        sites.iter().map(|site| site.activity.double_value(&[])).sum::<f64>() / 5.0
+    };
+    let tuned = |name: &str, sets: &[String]| {
+        let config = RunConfig::with_overrides(CONFIG, sets).unwrap();
+        let config = config.for_finetuning(Path::new("run"), 2, 0.02);
+        let folder = parent.path().join(name);
+        finetune(&config, &model, &folder, &Options::default(), &mut |_| {}).unwrap();
+        mean_activity(&Model::load(folder.join("model.safetensors")).unwrap())
+    };
+    let free = tuned("free", &[]);
+    let sparse = tuned("sparse", &["activity={ weight = 3.0, target = 0.02 }".to_string()]);
+    assert!(sparse < 0.8 * free, "{sparse} of {free}, {} before", mean_activity(&model));
+}
+
 #[test]
 fn fine_tuning_learns() {
     let parent = tempfile::tempdir().unwrap();
