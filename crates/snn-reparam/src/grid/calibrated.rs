@@ -91,13 +91,15 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    fn moments(random: &mut ChaCha8Rng, inputs: usize) -> InputMoments {
+    /// Inputs that fire together as the pixels of an image do, by the share of what they have in
+    /// common.
+    fn moments(random: &mut ChaCha8Rng, inputs: usize, shared: f64) -> InputMoments {
         let mut moments = InputMoments::new(inputs);
         for _ in 0..400 {
-            // Neighbours fire together, as the pixels of an image do.
             let common: f64 = random.random();
             let x: Array1<f64> = (0..inputs)
-                .map(|_| f64::from(u8::from(0.6 * common + 0.4 * random.random::<f64>() > 0.5)))
+                .map(|_| shared * common + (1.0 - shared) * random.random::<f64>())
+                .map(|drive| f64::from(u8::from(drive > 0.5)))
                 .collect();
             moments.count += 1.0;
             for i in 0..inputs {
@@ -117,7 +119,7 @@ mod tests {
     #[test]
     fn a_factor_times_its_transpose_is_the_matrix() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let matrix = moments(&mut random, 12).covariance() + Array2::<f64>::eye(12) * 0.01;
+        let matrix = moments(&mut random, 12, 0.6).covariance() + Array2::<f64>::eye(12) * 0.01;
         let lower = cholesky(&matrix);
         let product = lower.dot(&lower.t());
         assert!((&product - &matrix).iter().all(|error| error.abs() < 1e-12));
@@ -130,7 +132,7 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(2);
         let (mut of_nearest, mut of_row, mut of_best) = (0.0, 0.0, 0.0);
         for _ in 0..30 {
-            let moments = moments(&mut random, 10);
+            let moments = moments(&mut random, 10, 0.6);
             let rounding = Rounding::new(&moments, true);
             let weights: Vec<f64> = (0..10).map(|_| 6.0 * random.random::<f64>() - 3.0).collect();
             let integers = rounding.row(&weights, 127.0);
@@ -157,13 +159,14 @@ mod tests {
         assert!(of_best <= of_row && of_row < 0.6 * of_nearest, "{of_best} {of_row} {of_nearest}");
     }
 
-    /// Without a bias errors of one sign would move the mean of the current.
+    /// Without a bias errors of one sign would move the mean of the current. Independent inputs
+    /// have a diagonal covariance, which is the nearest; only their mean products join them.
     #[test]
     fn without_a_bias_the_mean_counts() {
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let (mut with, mut without) = (0.0, 0.0);
-        for _ in 0..30 {
-            let moments = moments(&mut random, 10);
+        for _ in 0..100 {
+            let moments = moments(&mut random, 10, 0.0);
             let weights: Vec<f64> = (0..10).map(|_| 6.0 * random.random::<f64>() - 3.0).collect();
             let mean_error = |has_bias: bool| {
                 let rounding = Rounding::new(&moments, has_bias);
