@@ -2,13 +2,13 @@
 
 use crate::commands::convert::convert_calibrated;
 use crate::commands::infer::{Counted, Inference, infer};
-use crate::commands::verify::{Shown, prove};
+use crate::commands::verify::{Shown, batch_of, prove};
 use crate::deployed::ProgramEngines;
 use crate::files;
 use anyhow::{Context, Result};
 use snn_data::Source;
 use snn_ir::{ConversionOptions, Model};
-use snn_reparam::proof::{Demands, Report, batch_size};
+use snn_reparam::proof::{Demands, Report};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,24 +43,34 @@ impl Converted {
     }
 }
 
-/// Converts a trained network, writes the model, and verifies,
-/// counts and times what was written.
-pub(crate) fn convert_and_prove(
+/// Converts a trained network and writes the model. What was written is what is verified: the model
+/// returned is the one that the file has.
+pub(crate) fn convert_to(
+    path: &Path,
     trained: &Model,
     options: &ConversionOptions,
     calibration: Option<&Arc<dyn Source>>,
-    path: &Path,
+    engines: &ProgramEngines,
+) -> Result<Model> {
+    let converted = convert_calibrated(trained, options, calibration, engines.device)?;
+    files::save(&converted.model, path)?;
+    Ok(Model::load(path)?)
+}
+
+/// Verifies, counts and times conversions of one trained network, in their order.
+pub(crate) fn measure(
+    trained: &Model,
+    models: &[&Model],
     shows: &Shows,
     engines: &ProgramEngines,
     demands: &Demands,
-) -> Result<Converted> {
-    let converted = convert_calibrated(trained, options, calibration, engines.device)?;
-    files::save(&converted.model, path)?;
-    // What was written is what is verified.
-    let model = Model::load(path)?;
+) -> Result<Vec<Converted>> {
     let source = Arc::clone(&shows.proof);
-    let shown = Shown { source, of: shows.of, batch: batch_size(&model)? };
-    let report = prove(trained, &model, &shown, engines, demands)?;
-    let inference = infer(&model, &shows.counted, true)?;
-    Ok(Converted { micro_steps: model.graph().micro_steps(), report, inference })
+    let shown = Shown { source, of: shows.of, batch: batch_of(models)? };
+    let reports = prove(trained, models, &shown, engines, demands)?;
+    let measured = models.iter().zip(reports).map(|(model, report)| {
+        let inference = infer(model, &shows.counted, true)?;
+        Ok(Converted { micro_steps: model.graph().micro_steps(), report, inference })
+    });
+    measured.collect()
 }

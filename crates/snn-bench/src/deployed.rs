@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use tch::Device;
 
-/// Images on which ways run that differ from the usual ones in one setting only: forced kernels and
-/// streams of frames.
+/// Images on which ways run that differ from the usual one of their instruction set in one setting
+/// only: fewer threads, threads over pixels, forced kernels, streams of frames.
 const SAMPLE: usize = 100;
 
 /// Settings that deployments are tried with.
@@ -73,20 +73,23 @@ fn over_threads(
 ) -> Result<Vec<Way>, EngineError> {
     let options = Options { instruction_set: Some(set), ..Options::default() };
     let deployment = Arc::new(Deployment::new(model, &options)?);
+    let most = threads.iter().copied().max();
     let mut all = Vec::new();
     for &threads in threads {
+        let samples = if Some(threads) == most { None } else { Some(SAMPLE) };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         let how = match threads {
             1 => "1 thread".to_string(),
             _ => format!("{threads} threads over samples"),
         };
         let runner = Runner::Samples(Arc::clone(&deployment), pool);
-        all.push(way(set, &how, Record::Sites, None, runner));
+        all.push(way(set, &how, Record::Sites, samples, runner));
         if threads > 1 {
             let options = Options { threads, ..options.clone() };
             let session = Deployment::new(model, &options)?.session();
             let how = format!("{threads} threads over pixels");
-            all.push(way(set, &how, Record::Logits, None, Runner::Pixels(Box::new(session))));
+            let runner = Runner::Pixels(Box::new(session));
+            all.push(way(set, &how, Record::Logits, Some(SAMPLE), runner));
         }
     }
     Ok(all)

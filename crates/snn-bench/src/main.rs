@@ -20,6 +20,7 @@ mod overview;
 mod progress;
 mod reference;
 mod report;
+mod shared_engines;
 mod table;
 mod tables;
 

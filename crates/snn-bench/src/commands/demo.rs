@@ -4,7 +4,7 @@ use crate::chance;
 use crate::cli::Demo;
 use crate::commands::infer::{Counted, Inference};
 use crate::commands::train::{ResumeHint, train};
-use crate::conversion::{Shows, convert_and_prove};
+use crate::conversion::{Shows, convert_to, measure};
 use crate::deployed::{ProgramEngines, Ways};
 use crate::energy::{FP32, Figures, INT8};
 use crate::files;
@@ -89,13 +89,20 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     let engines = ProgramEngines { device: Device::Cpu, ways: Ways::default() };
     let (proof, counted) = (Arc::clone(&samples), Arc::clone(&samples));
     let shows = Shows { proof, counted, of: samples.len() };
-    let mut conversions = Vec::new();
-    for code in [Code::Unary, Code::BitPlane, Code::Graded] {
-        output::tell(format_args!("{}: convert, verify, run", code.label()));
+    let codes = [Code::Unary, Code::BitPlane, Code::Graded];
+    let mut models = Vec::new();
+    for code in codes {
+        output::tell(format_args!("{}: convert", code.label()));
         let path = folder.join(format!("{}-int8.safetensors", code.label()));
         let options = ConversionOptions { codes: code.into(), grid: Some(GridOptions::default()) };
-        let converted =
-            convert_and_prove(&trained, &options, None, &path, &shows, &engines, &demands)?;
+        models.push(convert_to(&path, &trained, &options, None, &engines)?);
+    }
+    output::tell(format_args!("all codes: verify, run"));
+    let models: Vec<&Model> = models.iter().collect();
+    let mut conversions = Vec::new();
+    for (code, converted) in
+        codes.into_iter().zip(measure(&trained, &models, &shows, &engines, &demands)?)
+    {
         conversions.push(Row {
             code: code.label(),
             micro_steps: converted.micro_steps,

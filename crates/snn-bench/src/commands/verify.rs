@@ -6,6 +6,7 @@ use crate::files;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Progress;
+use crate::shared_engines::SharedEngines;
 use crate::table::Table;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -47,10 +48,11 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     let source = samples.limited(arguments.limit)?;
     let batch = match arguments.batch {
         Some(batch) => batch.into(),
-        None => proof::batch_size(&model)?,
+        None => batch_of(&[&model])?,
     };
     let shown = Shown { source, of: samples.source.len(), batch };
-    let report = prove(&trained.model, &model, &shown, &engines, &demands)?;
+    let reports = prove(&trained.model, &[&model], &shown, &engines, &demands)?;
+    let report = reports.into_iter().next().context("one file has one report")?;
     if json {
         print_json(&Verified {
             run: &arguments.run,
@@ -85,29 +87,43 @@ pub(crate) struct Shown {
     pub(crate) batch: usize,
 }
 
-/// Runs the proof of one converted model over images, with a bar of its progress.
+/// Samples of a batch that all these models have memory for.
+pub(crate) fn batch_of(models: &[&Model]) -> Result<usize> {
+    let mut smallest = usize::MAX;
+    for model in models {
+        smallest = smallest.min(proof::batch_size(model)?);
+    }
+    Ok(smallest)
+}
+
+/// Runs the proofs of converted models of one trained network side by side over the samples, with
+/// a bar of their progress: one report for each, in their order. What the trained network does, and
+/// a conversion off the grid that several have in common, is computed once.
 pub(crate) fn prove(
     trained: &Model,
-    file: &Model,
+    models: &[&Model],
     shown: &Shown,
     engines: &ProgramEngines,
     demands: &Demands,
-) -> Result<Report> {
+) -> Result<Vec<Report>> {
     let demands = Demands { test_samples: Some(shown.of), ..demands.clone() };
-    let mut proof = Proof::new(trained, file, engines, demands)?;
-    if !proof.is_running() {
-        return Ok(proof.finish());
+    let engines = SharedEngines::new(engines);
+    let proofs = models.iter().map(|model| Proof::new(trained, model, &engines, demands.clone()));
+    let mut proofs = proofs.collect::<snn_reparam::Result<Vec<Proof>>>()?;
+    if proofs.iter().any(Proof::is_running) {
+        let mut progress = Progress::new("verified", shown.source.len(), "images");
+        for batch in evaluation_batches(&shown.source, shown.batch)? {
+            let batch = batch?;
+            let labels = &batch.targets.labels;
+            for proof in &mut proofs {
+                proof.add(&Batch { input: input(&batch.samples), labels })?;
+            }
+            progress.add(batch.len());
+        }
+        progress.finish();
+        files::tell_damaged(&*shown.source);
     }
-    let mut progress = Progress::new("verified", shown.source.len(), "images");
-    for batch in evaluation_batches(&shown.source, shown.batch)? {
-        let batch = batch?;
-        let labels = &batch.targets.labels;
-        proof.add(&Batch { input: input(&batch.samples), labels })?;
-        progress.add(batch.len());
-    }
-    progress.finish();
-    files::tell_damaged(&*shown.source);
-    Ok(proof.finish())
+    Ok(proofs.into_iter().map(Proof::finish).collect())
 }
 
 fn print(report: &Report, long: bool) -> Result<()> {

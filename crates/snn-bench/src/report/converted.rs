@@ -3,14 +3,14 @@
 use super::chart::{Axes, Point, bars, scatter, short};
 use super::page::{folded, table};
 use crate::commands::infer::{Inference, infer};
-use crate::commands::verify::{Shown, prove};
+use crate::commands::verify::{Shown, batch_of, prove};
 use crate::deployed::{ProgramEngines, Ways};
 use crate::energy::{FP32, Figures, INT8};
 use anyhow::{Context, Result};
 use maud::{Markup, html};
 use snn_data::Source;
 use snn_ir::{Form, Model};
-use snn_reparam::proof::{Demands, Report, batch_size};
+use snn_reparam::proof::{Demands, Report};
 use std::sync::Arc;
 use tch::Device;
 
@@ -36,15 +36,16 @@ impl Converted {
     ) -> Result<Self> {
         let engines = ProgramEngines { device, ways: Ways::default() };
         let shown =
-            Shown { source: Arc::clone(samples), of: samples.len(), batch: batch_size(model)? };
+            Shown { source: Arc::clone(samples), of: samples.len(), batch: batch_of(&[model])? };
         let demands = Demands {
             max_drop: 100.0,
             naive_samples: NAIVE,
             frame_samples: NAIVE,
             ..Demands::default()
         };
-        let report = prove(trained, model, &shown, &engines, &demands)
+        let reports = prove(trained, &[model], &shown, &engines, &demands)
             .with_context(|| format!("the proof of {name}"))?;
+        let report = reports.into_iter().next().context("one file has one report")?;
         let mut inference = infer(model, samples, true)?;
         let usual = if matches!(model.form(), Form::Grid { .. }) { INT8 } else { FP32 };
         let figures = figures.unwrap_or(usual);

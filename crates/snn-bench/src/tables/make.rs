@@ -6,13 +6,13 @@ use super::machine::Machine;
 use super::record::{self, Conversion, Record, Training};
 use crate::commands::convert::calibration_samples;
 use crate::commands::train::{self, Interrupt, ResumeHint};
-use crate::conversion::{Converted, Shows, convert_and_prove};
+use crate::conversion::{Converted, Shows, convert_to, measure};
 use crate::deployed::{ProgramEngines, Ways};
 use crate::files::{self, Trained};
 use crate::names::{CALIBRATION, RoundingName, TargetName};
 use crate::output;
 use anyhow::{Context, Result, bail, ensure};
-use snn_ir::{Code, ConversionOptions};
+use snn_ir::{Code, ConversionOptions, Model};
 use snn_reparam::proof::Demands;
 use snn_train::{Options, RunConfig, RunFolder, RunResult, Start};
 use std::cell::RefCell;
@@ -71,22 +71,35 @@ impl Maker<'_> {
         };
         let trained = files::trained(&run)?;
         let shows = self.shows(entry, &trained, &run)?;
+        let mut failed = None;
+        let mut converted = Vec::new();
         for &code in &entry.row.codes {
             if record.conversion(code, entry.verify).is_none() {
-                let converted = self.converted(code, &trained, &shows, &folder, &run)?;
-                record.conversions.retain(|conversion| conversion.code != code);
-                record.conversions.push(converted);
-                record.save(&folder)?;
+                match self.converted(code, &trained, &run) {
+                    Ok(model) => converted.push((code, model)),
+                    // What the other codes show is worth having.
+                    Err(error) => {
+                        output::tell(format_args!("{code}: FAILED: {error:#}"));
+                        failed.get_or_insert(error);
+                    }
+                }
             }
         }
-        Ok(())
+        for (code, made) in self.measured(&converted, &trained, &shows, &folder)? {
+            record.conversions.retain(|conversion| conversion.code != code);
+            record.conversions.push(self.figures(code, &made, &shows)?);
+            record.save(&folder)?;
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Trains, or goes on with it, and begins the record.
     fn trained(&self, entry: &Entry<'_>, folder: &Path, run: &Path) -> Result<Record> {
         output::tell(format_args!("{}: training", entry.id));
-        // A record never stands beside weights that are not its own.
-        Record::remove(folder)?;
+        if self.force {
+            // An old record would count as made where this training is cut off.
+            Record::remove(folder)?;
+        }
         let start = match RunFolder::open(run) {
             Ok(_) if self.force => Start::Overwrite,
             Ok(_) => Start::Resume,
@@ -94,6 +107,8 @@ impl Maker<'_> {
         };
         let twin = entry.config.twin_config()?.map(|twin| self.twin(&twin, run)).transpose()?;
         let result = self.train(&entry.config, run, &Options { start, twin, ..self.options() })?;
+        // A record never stands beside files that are not its own.
+        Record::remove(folder)?;
         copy(run, folder)?;
         if let Some(twin) = RunFolder::open(run)?.twin() {
             copy(twin.path(), &folder.join("twin"))?;
@@ -175,24 +190,9 @@ impl Maker<'_> {
         Ok(Shows { proof, counted: samples.limited(Some(counted))?, of: samples.source.len() })
     }
 
-    /// Converts with one code, verifies what was written, and counts.
-    fn converted(
-        &self,
-        target: TargetName,
-        trained: &Trained,
-        shows: &Shows,
-        folder: &Path,
-        run: &Path,
-    ) -> Result<Conversion> {
-        output::tell(format_args!("{target}: convert, verify, count"));
-        // What rounding costs is judged when the table is written; here only bits count.
-        let demands = Demands {
-            max_drop: 100.0,
-            naive_samples: NAIVE,
-            frame_samples: NAIVE,
-            ..Demands::default()
-        };
-        let engines = ProgramEngines { device: self.device, ways: Ways::default() };
+    /// Converts with one code and writes the model beside the run.
+    fn converted(&self, target: TargetName, trained: &Trained, run: &Path) -> Result<Model> {
+        output::tell(format_args!("{target}: convert"));
         let path = run.join(format!("{target}.safetensors"));
         let codes = Code::from(target.code).into();
         let options = ConversionOptions { codes, grid: Some(target.rounding.grid()) };
@@ -203,26 +203,52 @@ impl Maker<'_> {
             }
             _ => None,
         };
-        let made = convert_and_prove(
-            &trained.model,
-            &options,
-            calibration.as_ref(),
-            &path,
-            shows,
-            &engines,
-            &demands,
-        )?;
-        for failure in &made.report.failures {
-            output::tell(format_args!("{target}: FAILED: {failure}"));
+        convert_to(&path, &trained.model, &options, calibration.as_ref(), &self.engines())
+            .with_context(|| format!("{target}"))
+    }
+
+    /// Verifies the conversions of a row side by side, counts them, and writes the reports of the
+    /// proofs.
+    fn measured(
+        &self,
+        converted: &[(TargetName, Model)],
+        trained: &Trained,
+        shows: &Shows,
+        folder: &Path,
+    ) -> Result<Vec<(TargetName, Converted)>> {
+        if converted.is_empty() {
+            return Ok(Vec::new());
         }
-        ensure!(
-            made.report.samples > 0,
-            "{target}: no sample could be compared with the trained network"
-        );
-        let text = serde_json::to_string(&made.report)? + "\n";
-        let file = folder.join(format!("verify-{target}.json"));
-        snn_ir::write_atomically(&file, text.as_bytes())?;
-        self.figures(target, &made, shows)
+        let names: Vec<String> = converted.iter().map(|(target, _)| target.to_string()).collect();
+        output::tell(format_args!("{}: verify, count", names.join(", ")));
+        // What rounding costs is judged when the table is written; here only bits count.
+        let demands = Demands {
+            max_drop: 100.0,
+            naive_samples: NAIVE,
+            frame_samples: NAIVE,
+            ..Demands::default()
+        };
+        let models: Vec<&Model> = converted.iter().map(|(_, model)| model).collect();
+        let all = measure(&trained.model, &models, shows, &self.engines(), &demands)?;
+        let mut measured = Vec::new();
+        for ((target, _), made) in converted.iter().zip(all) {
+            for failure in &made.report.failures {
+                output::tell(format_args!("{target}: FAILED: {failure}"));
+            }
+            ensure!(
+                made.report.samples > 0,
+                "{target}: no sample could be compared with the trained network"
+            );
+            let text = serde_json::to_string(&made.report)? + "\n";
+            let file = folder.join(format!("verify-{target}.json"));
+            snn_ir::write_atomically(&file, text.as_bytes())?;
+            measured.push((*target, made));
+        }
+        Ok(measured)
+    }
+
+    fn engines(&self) -> ProgramEngines {
+        ProgramEngines { device: self.device, ways: Ways::default() }
     }
 
     /// The figures of a converted network.
