@@ -22,19 +22,20 @@ pub fn apply(
     let resolved = graph.resolve()?;
     let sites = graph.sites()?;
     refuse_converted(graph, &sites)?;
-    let chosen = Network { graph, resolved: &resolved, sites: &sites }.choose(policy)?;
+    let network = Network { graph, resolved: &resolved, sites: &sites };
+    let chosen = network.choose(policy)?;
+    let replaced = replacement.sites(&network)?;
     let masks = graph.makes_masks();
     let mut hybrid = graph.clone();
     let mut placed = Vec::with_capacity(sites.len());
-    for (info, chosen) in sites.iter().zip(chosen) {
+    for ((info, chosen), replaced) in sites.iter().zip(chosen).zip(replaced) {
         let decision = match (&info.site, chosen) {
             (Site::Lif(_), true) if masks[info.index] => Decision::KeptAsMask,
             (Site::Lif(_), true) => Decision::Changed,
             (_, true) => Decision::KeptAsReplaced,
             (_, false) => Decision::Kept,
         };
-        let after =
-            if decision == Decision::Changed { replacement.site() } else { info.site.clone() };
+        let after = if decision == Decision::Changed { replaced } else { info.site.clone() };
         placed.push(PlacedSite {
             site: info.name.clone(),
             shape: info.shape.clone(),

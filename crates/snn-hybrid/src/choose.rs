@@ -1,7 +1,7 @@
 //! Which sites a policy chooses.
 
 use crate::nearest::nearest;
-use crate::{Error, Policy, Result};
+use crate::{End, Error, Policy, Result};
 use globset::{Glob, GlobMatcher};
 use snn_ir::{Graph, Op, Resolved, Role, SiteInfo};
 
@@ -58,6 +58,9 @@ impl Network<'_> {
             Policy::Intersection { policies } => self.combine(policy, policies, |a, b| a && b)?,
             Policy::Difference { policy, without } => {
                 zip(&self.choose(policy)?, &self.choose(without)?, |chosen, taken| chosen && !taken)
+            }
+            Policy::Crossover { policy, stage, of, from } => {
+                crossover(self.choose(policy)?, (*stage, *of), *from)?
             }
         })
     }
@@ -152,7 +155,7 @@ impl Network<'_> {
     }
 
     /// Sites whose name matches one of the globs; every glob must match some.
-    fn matched(&self, globs: &[String]) -> Result<Vec<bool>> {
+    pub(crate) fn matched(&self, globs: &[String]) -> Result<Vec<bool>> {
         let mut any = vec![false; self.sites.len()];
         for glob in globs {
             let matcher: GlobMatcher = Glob::new(glob)
@@ -196,6 +199,22 @@ impl Network<'_> {
     fn input(&self, site: &SiteInfo) -> usize {
         self.resolved.nodes[site.index].inputs[0]
     }
+}
+
+/// The chosen sites, and of the others those that do not spike in stage k of n.
+fn crossover(mut chosen: Vec<bool>, (stage, of): (usize, usize), from: End) -> Result<Vec<bool>> {
+    let mut spiking: Vec<usize> = (0..chosen.len()).filter(|site| !chosen[*site]).collect();
+    let sites = spiking.len();
+    if of == 0 || of > sites || stage > of {
+        return Err(Error::Stages { stage, of, sites });
+    }
+    if from == End::Output {
+        spiking.reverse();
+    }
+    for &site in spiking.iter().skip((sites * stage).div_ceil(of)) {
+        chosen[site] = true;
+    }
+    Ok(chosen)
 }
 
 fn is_site(op: &Op) -> bool {

@@ -53,6 +53,19 @@ pub enum Error {
         /// How many there are.
         sites: usize,
     },
+    /// A crossover has more stages than sites that change, or a stage that it has not.
+    #[error(
+        "policy: `crossover` in stage {stage} of {of} with {sites} sites that become spiking; it \
+         must have 1 to {sites} stages, and `stage` must be 0 to their number"
+    )]
+    Stages {
+        /// The stage.
+        stage: usize,
+        /// The number of stages.
+        of: usize,
+        /// Sites that spike in the end.
+        sites: usize,
+    },
     /// A share is not one.
     #[error("policy: `ratio` has share = {share}; it must be 0 to 1")]
     Share {

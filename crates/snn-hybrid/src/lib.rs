@@ -13,8 +13,8 @@ mod spread;
 pub use apply::apply;
 pub use error::{Error, Result};
 pub use placement::{Decision, PlacedSite, Placement};
-pub use policy::Policy;
-pub use replacement::Replacement;
+pub use policy::{End, Policy};
+pub use replacement::{Replacement, SiteLevels};
 pub use spread::Spread;
 
 /// The samples of the book that show this crate.

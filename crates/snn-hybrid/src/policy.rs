@@ -88,6 +88,39 @@ pub enum Policy {
         /// Takes away.
         without: Box<Policy>,
     },
+    /// The sites that a policy chooses, and of those that it leaves spiking those whose turn has
+    /// not come: in stage k of n the first ⌈m·k/n⌉ of these m sites spike.
+    Crossover {
+        /// Chooses the sites that stay `ReLU` in the end.
+        policy: Box<Policy>,
+        /// The stage k, 0 to n: at 0 every site is chosen, at n only those of the policy.
+        stage: usize,
+        /// The number n of stages, at most the m sites that the policy leaves spiking.
+        of: usize,
+        /// The end of the network where the turn begins.
+        #[serde(default)]
+        from: End,
+    },
+}
+
+/// An end of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Where samples come in.
+    Input,
+    /// Where class scores come out.
+    #[default]
+    Output,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            End::Input => "input",
+            End::Output => "output",
+        })
+    }
 }
 
 /// Name, keys and chosen sites of each kind, written once: a variant without a line does not
@@ -146,6 +179,9 @@ kinds! {
         "chosen by all of `policies`";
     Policy::Difference { .. } => "difference" ["policy", "without"],
         "chosen by `policy` and not by `without`";
+    Policy::Crossover { .. } => "crossover" ["policy", "stage", "of", "from"],
+        "chosen by `policy`, and of the others those that are not yet spiking in `stage` `of` so \
+         many, when they change one after the other `from` the `output` (or the `input`)";
 }
 
 impl Serialize for Policy {
@@ -203,6 +239,11 @@ impl Policy {
             Policy::Difference { policy, without } => {
                 format!("({}) but not ({})", policy.explanation(), without.explanation())
             }
+            Policy::Crossover { policy, stage, of, from } => format!(
+                "({}), and of the others those that are not yet spiking in stage {stage} of {of} \
+                 from the {from}",
+                policy.explanation()
+            ),
         }
     }
 }
@@ -233,6 +274,9 @@ impl fmt::Display for Policy {
                 write!(f, "{}({})", self.label(), list(policies))
             }
             Policy::Difference { policy, without } => write!(f, "difference({policy}, {without})"),
+            Policy::Crossover { policy, stage, of, from } => {
+                write!(f, "crossover({policy}, stage {stage} of {of} from the {from})")
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The site that a chosen site becomes.
 
+use crate::Result;
+use crate::choose::Network;
 use crate::named::{self, Kind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use snn_ir::{QuantRelu, Site};
@@ -14,26 +16,64 @@ pub enum Replacement {
     /// `max(x, 0)`.
     Relu,
     /// Clipped and quantised `ReLU` with a learned step.
-    QuantRelu(QuantRelu),
+    QuantRelu {
+        /// Levels, first step and sharing of the step.
+        #[serde(flatten)]
+        relu: QuantRelu,
+        /// Sites with a number of levels of their own; a site has that of the first entry that
+        /// matches it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sites: Vec<SiteLevels>,
+    },
+}
+
+/// The number of levels of sites that match a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteLevels {
+    /// A glob over names of sites, as those of [`Policy::Sites`](crate::Policy::Sites).
+    pub names: String,
+    /// Their number of levels D, 1 to 255. The first step is larger by as much as they are fewer:
+    /// the largest output stays.
+    pub levels: u8,
 }
 
 impl Default for Replacement {
     fn default() -> Self {
-        Replacement::QuantRelu(QuantRelu::default())
+        QuantRelu::default().into()
+    }
+}
+
+impl From<QuantRelu> for Replacement {
+    fn from(relu: QuantRelu) -> Self {
+        Replacement::QuantRelu { relu, sites: Vec::new() }
     }
 }
 
 impl Replacement {
-    /// The site it makes.
-    pub fn site(&self) -> Site {
-        match self {
-            Replacement::Relu => Site::Relu,
-            Replacement::QuantRelu(quantised) => Site::QuantRelu(quantised.clone()),
-        }
+    /// The site that each site of a network would become.
+    pub(crate) fn sites(&self, network: &Network<'_>) -> Result<Vec<Site>> {
+        let count = network.sites.len();
+        Ok(match self {
+            Replacement::Relu => vec![Site::Relu; count],
+            Replacement::QuantRelu { relu, sites } => {
+                let mut all = vec![Site::QuantRelu(relu.clone()); count];
+                // The first entry has the last word.
+                for SiteLevels { names, levels } in sites.iter().rev() {
+                    let step = relu.step * f64::from(relu.levels) / f64::from((*levels).max(1));
+                    let own = QuantRelu { levels: *levels, step, share: relu.share };
+                    let matched = network.matched(std::slice::from_ref(names))?;
+                    for (site, _) in all.iter_mut().zip(matched).filter(|(_, matched)| *matched) {
+                        *site = Site::QuantRelu(own.clone());
+                    }
+                }
+                all
+            }
+        })
     }
 }
 
-const KINDS: &[Kind] = &[("relu", &[]), ("quant_relu", &["levels", "step", "share"])];
+const KINDS: &[Kind] = &[("relu", &[]), ("quant_relu", &["levels", "step", "share", "sites"])];
 
 impl Serialize for Replacement {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

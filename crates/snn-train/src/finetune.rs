@@ -2,6 +2,7 @@
 
 use crate::config::RunConfig;
 use crate::config::batch_norm::BatchNormReestimationConfig;
+use crate::config::crossover::CrossoverConfig;
 use crate::config::data::RunData;
 use crate::config::distillation::DistillationConfig;
 use crate::error::{Error, Result};
@@ -43,6 +44,7 @@ impl RunConfig {
             warm_up: WarmUpConfig::default(),
             groups: Vec::new(),
             twin: None,
+            crossover: CrossoverConfig::default(),
             lookahead: LookaheadConfig::None,
             gradient_clip: 0.0,
             loss: LossConfig::CrossEntropy,
@@ -51,7 +53,7 @@ impl RunConfig {
                 weight: if per_step { weight / (1.0 + weight) } else { weight },
                 per_step: false,
                 own_weight: 0.0,
-                ..self.after_twin(run).distillation
+                ..self.after_stages(run).distillation
             },
             batch_norm_reestimation: BatchNormReestimationConfig::default(),
             ..self.clone()

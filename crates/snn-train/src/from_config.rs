@@ -4,12 +4,10 @@ use crate::config::RunConfig;
 use crate::config::data::RunData;
 use crate::config::network::NetworkConfig;
 use crate::config::start_from::StartFromConfig;
-use crate::config::twin_name::TWIN;
 use crate::error::{Error, Result};
 use crate::loss::teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
-use crate::run::metrics::TwinResult;
 use crate::stages;
 use crate::swap::{activity, settle, swap_sites};
 use crate::trainer::{Trainer, check_threads, set_threads};
@@ -35,8 +33,8 @@ pub fn train(
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome> {
-    match config.twin_config()? {
-        Some(twin) => stages::train(config, &twin, folder, options, progress),
+    match config.before()? {
+        Some(_) => stages::train(config, folder, options, progress),
         None if options.twin.is_some() => Err(Error::Toml(
             "a finished twin was given, but the config has no table `twin` that it would be of"
                 .into(),
@@ -57,7 +55,7 @@ impl Trainer {
     pub fn from_config(config: &RunConfig, folder: &Path, options: &Options) -> Result<Self> {
         config.validate()?;
         check_threads("", config.threads, config.data.loader_threads)?;
-        let (original, config) = (config, &config.after_twin(folder));
+        let (original, config) = (config, &config.after_stages(folder));
         let data = config.open_data(options.data_root.as_deref())?;
         // A run goes on with what it was started with, whatever has become of that.
         let begun = RunFolder::begun(folder, options.start);
@@ -68,14 +66,13 @@ impl Trainer {
         let spiking = build(config, &network, &data)?;
         let (model, placement) = place(config, &spiking, &data)?;
         let (model, differences) = start(config, begun.as_ref(), model, &data, options)?;
-        let twin = original.twin.is_some().then(|| RunFolder::open(folder.join(TWIN)).ok());
-        let twin = twin.flatten().map(|twin| twin.result()).transpose()?.flatten();
+        let twin = original.twin.is_some().then(|| stages::twin_result(folder)).transpose()?;
         let teacher = teacher::of_run(config, folder, options.start)?;
         let trainer = Self::of_data(config, &data, model, teacher);
         Ok(Self {
             config: Some(original.clone()),
             placement: Some(placement),
-            twin: twin.map(TwinResult::from),
+            twin: twin.flatten(),
             differences,
             network_file: matches!(network, NetworkConfig::File { .. }).then_some(spiking),
             keeps_base: config.start_from.is_on(),
@@ -176,19 +173,37 @@ fn start(
     if *swap {
         // The order of sums decides the last bits of what is measured.
         set_threads(config.threads);
-        let recipe = config.recipe(&data.mean);
-        let batches = |model: &Model| -> Result<Loader> {
-            let trainer = Trainer::new(model.clone(), data.train.clone(), recipe.clone());
-            Ok(trainer.loader()?.without_mixing())
-        };
         let seen = on_samples_of(&source, &model, data.shape);
-        let activity = activity(&seen, &batches(&seen)?, options.device)?;
+        let activity = activity(&seen, &unmixed(config, &seen, data)?, options.device)?;
         differences.extend(swap_sites(&source, &activity, &mut model)?);
-        let settings = NetworkOptions::new(options.device);
-        let batches = batches(&model)?;
-        settle(&mut model, &batches, &settings)?;
+        let batches = unmixed(config, &model, data)?;
+        settle(&mut model, &batches, &NetworkOptions::new(options.device))?;
     }
     Ok((model, differences))
+}
+
+/// The training batches of a config for a model, without mixing.
+fn unmixed(config: &RunConfig, model: &Model, data: &RunData) -> Result<Loader> {
+    let trainer = Trainer::new(model.clone(), data.train.clone(), config.recipe(&data.mean));
+    Ok(trainer.loader()?.without_mixing())
+}
+
+/// The model with the running statistics of its batch norms measured again on
+/// [`SWAP_BATCHES`](crate::SWAP_BATCHES) training batches of a config, as those of a network whose
+/// sites were swapped are.
+///
+/// # Errors
+/// The data cannot be read, or does not fit the model.
+pub fn with_own_statistics(
+    config: &RunConfig,
+    mut model: Model,
+    options: &Options,
+) -> Result<Model> {
+    let data = config.open_data(options.data_root.as_deref())?;
+    set_threads(config.threads);
+    let batches = unmixed(config, &model, &data)?;
+    settle(&mut model, &batches, &NetworkOptions::new(options.device))?;
+    Ok(model)
 }
 
 /// A trained network on the samples of another one, which has the same weights: a twin may have

@@ -22,6 +22,7 @@ mod whitening;
 pub use config::RunConfig;
 pub use config::activity::{ActivityConfig, ActivityTarget};
 pub use config::batch_norm::BatchNormReestimationConfig;
+pub use config::crossover::CrossoverConfig;
 pub use config::data::{AutoAugmentConfig, DataConfig, RunData};
 pub use config::distillation::DistillationConfig;
 pub use config::network::NetworkConfig;
@@ -34,7 +35,7 @@ pub use evaluate::{
     is_at_chance,
 };
 pub use finetune::{DEFAULT_FINETUNE_RATE, finetune};
-pub use from_config::{initial_model, train};
+pub use from_config::{initial_model, train, with_own_statistics};
 pub use loss::LossConfig;
 pub use optim::adamw::AdamWConfig;
 pub use optim::groups::GroupConfig;

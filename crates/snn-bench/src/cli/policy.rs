@@ -3,7 +3,7 @@
 use super::DataRoot;
 use crate::names::CodeName;
 use clap::{ArgGroup, Args, Subcommand};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU8, NonZeroUsize};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -29,16 +29,17 @@ pub(crate) enum Policy {
     },
     /// Search for the sites whose spikes cost least, until a limit holds.
     ///
-    /// Each site of a trained twin is made LIF by itself, as a staged run begins: thresholds
-    /// fitted, norms measured again, nothing trained. Loss and accuracy are those on held-out
-    /// samples, additions, energy and time those of the integer network. Sites are then taken in
-    /// the order of what they cost for what they bring. Every measurement is kept in the folder, so
-    /// that a search that was cut off, or one with another limit, goes on from there.
+    /// Each site of a trained twin is made LIF by itself, or gets fewer levels where `--levels`
+    /// says so, as a staged run begins: thresholds fitted, norms measured again, nothing trained.
+    /// Loss and accuracy are those on held-out samples, additions, energy and time those of the
+    /// integer network. Sites are then taken in the order of what they cost for what they bring.
+    /// Every measurement is kept in the folder, so that a search that was cut off, or one with
+    /// another limit, goes on from there.
     #[command(
-        after_help = "JSON: `limit`, `policy`, `set` (for `snn train --set`), `holds`, `relus` and \
-                      `network` (each `lif`, `loss`, `accuracy`, `additions`, `microjoules`, \
-                      `milliseconds`, `lif_share`), `sites` (each `site`, `loss`, `accuracy`, \
-                      `gain`, `additions`)."
+        after_help = "JSON: `limit`, `policy`, `replacement` (with `--levels`), `sets` (for `snn \
+                      train --set`), `holds`, `relus` and `network` (each `lif`, `levels`, `loss`, \
+                      `accuracy`, `additions`, `microjoules`, `milliseconds`, `lif_share`), \
+                      `sites` (each `site`, `choice`, `loss`, `accuracy`, `gain`, `additions`)."
     )]
     Search(PolicySearch),
 }
@@ -67,7 +68,12 @@ pub(crate) struct PolicySearch {
     /// At least this share of the neurons LIF, 0 to 1.
     #[arg(long, group = "limit", value_parser = parse_share)]
     pub(crate) lif_share: Option<f64>,
-    /// How ReLU sites send their levels.
+    /// Numbers of levels that ReLU sites may have, 1 to 255; they begin with the most of them.
+    /// Hardware that takes so many at most is meant by the largest. Without it they have those of
+    /// the config.
+    #[arg(long, value_name = "D", value_delimiter = ',')]
+    pub(crate) levels: Vec<NonZeroU8>,
+    /// How ReLU sites send their levels; hardware without graded events takes the other two.
     #[arg(long, value_enum, default_value = "unary")]
     pub(crate) code: CodeName,
     /// Held-out samples that are measured.

@@ -1,6 +1,6 @@
 //! Unions, intersections and differences of policies.
 
-use snn_hybrid::{Error, Policy, Replacement, Spread, apply};
+use snn_hybrid::{End, Error, Policy, Replacement, Spread, apply};
 use snn_ir::Graph;
 use snn_ir::networks::{ResNet, SmallNet};
 
@@ -86,4 +86,27 @@ fn of_nothing_and_with_a_part_that_fails_they_fail() {
         apply(&graph, &union(&[Policy::Stem, Policy::FirstK { k: 9 }]), &Replacement::default())
             .unwrap_err();
     assert!(matches!(error, Error::TooMany { k: 9, sites: 5, .. }), "{error}");
+}
+
+fn crossover(policy: Policy, stage: usize, of: usize, from: End) -> Policy {
+    Policy::Crossover { policy: policy.into(), stage, of, from }
+}
+
+#[test]
+fn a_crossover_leads_from_relus_to_its_policy() {
+    let graph = SmallNet::default().build();
+    let stem = |stage, from| chosen(&graph, &crossover(Policy::Stem, stage, 3, from));
+    assert_eq!(stem(0, End::Output), [true; 5]);
+    // Four sites change in three stages: two, one and one.
+    assert_eq!(stem(1, End::Output), [true, true, true, false, false]);
+    assert_eq!(stem(2, End::Output), [true, true, false, false, false]);
+    assert_eq!(stem(3, End::Output), chosen(&graph, &Policy::Stem));
+    assert_eq!(stem(1, End::Input), [true, false, false, true, true]);
+    let policy = crossover(Policy::Stem, 1, 3, End::Input);
+    assert_eq!(policy.to_string(), "crossover(stem, stage 1 of 3 from the input)");
+    for (stage, of) in [(1, 0), (4, 3), (1, 5)] {
+        let policy = crossover(Policy::Stem, stage, of, End::Output);
+        let error = apply(&graph, &policy, &Replacement::default()).unwrap_err();
+        assert!(matches!(error, Error::Stages { sites: 4, .. }), "{error}");
+    }
 }

@@ -1,7 +1,8 @@
 //! Policies and replacements as data, in and out.
 
-use snn_hybrid::{Policy, Replacement};
-use snn_ir::QuantRelu;
+use snn_hybrid::{Error, Policy, Replacement, apply};
+use snn_ir::networks::SmallNet;
+use snn_ir::{Op, QuantRelu, Share, Site};
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Config {
@@ -26,9 +27,38 @@ fn replacements() {
     let config = read("replacement = { kind = 'quant_relu', levels = 7 }").unwrap();
     assert_eq!(
         config.replacement,
-        Replacement::QuantRelu(QuantRelu { levels: 7, ..QuantRelu::default() })
+        Replacement::from(QuantRelu { levels: 7, ..QuantRelu::default() })
     );
     assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
+}
+
+/// Sites with levels of their own keep the largest output; the first entry counts.
+#[test]
+fn levels_of_single_sites() {
+    let text = "replacement = { kind = 'quant_relu', levels = 8, step = 0.5, share = 'channel', \
+                sites = [{ names = '*.act2', levels = 2 }, { names = 'block2.*', levels = 4 }] }";
+    let config = read(text).unwrap();
+    assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
+    let graph = SmallNet::default().build();
+    let (hybrid, _) = apply(&graph, &Policy::All, &config.replacement).unwrap();
+    let site = |name: &str| match &hybrid.node(name).unwrap().op {
+        Op::Activation { site: Site::QuantRelu(relu), .. } => relu.clone(),
+        other => panic!("{other:?}"),
+    };
+    let relu = |levels, step| QuantRelu { levels, step, share: Share::Channel };
+    assert_eq!(site("stem.act"), relu(8, 0.5));
+    assert_eq!(site("block1.act2"), relu(2, 2.0));
+    assert_eq!(site("block2.act1"), relu(4, 1.0));
+    assert_eq!(site("block2.act2"), relu(2, 2.0));
+
+    let wrong = text.replace("*.act2", "*.act9");
+    let error = apply(&graph, &Policy::All, &read(&wrong).unwrap().replacement).unwrap_err();
+    assert!(matches!(error, Error::NoMatch { .. }), "{error}");
+    let none = text.replace("levels = 2", "levels = 0");
+    let error = apply(&graph, &Policy::All, &read(&none).unwrap().replacement).unwrap_err();
+    assert!(error.to_string().contains("levels"), "{error}");
+    let error = read(&text.replace("names", "name")).unwrap_err();
+    assert!(error.contains("unknown field `name`"), "{error}");
 }
 
 #[test]

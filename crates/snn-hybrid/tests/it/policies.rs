@@ -1,7 +1,7 @@
 //! Behaviour of the policies on the networks of this project.
 
 use crate::data::{Config, policy, read};
-use snn_hybrid::{Decision, Error, Placement, Policy, Replacement, Spread, apply};
+use snn_hybrid::{Decision, End, Error, Placement, Policy, Replacement, Spread, apply};
 use snn_ir::networks::{ResNet, SmallNet};
 use snn_ir::{Code, Conv, Graph, Lif, Op, PoolKind, QuantRelu, Site};
 
@@ -146,7 +146,7 @@ fn converted_graphs_and_bad_replacements_are_refused() {
         apply(&graph, &Policy::All, &Replacement::default()),
         Err(Error::Converted { .. })
     ));
-    let negative = Replacement::QuantRelu(QuantRelu { step: -1.0, ..QuantRelu::default() });
+    let negative = Replacement::from(QuantRelu { step: -1.0, ..QuantRelu::default() });
     assert!(matches!(apply(&chain(), &Policy::All, &negative), Err(Error::Graph(_))));
     assert!(apply(&chain(), &Policy::None, &negative).is_ok());
 }
@@ -231,6 +231,10 @@ fn every_kind() -> Vec<(&'static str, Policy)> {
                 policy: Policy::Outer.into(),
                 without: Policy::Union { policies: vec![Policy::Stem, Policy::Head] }.into(),
             },
+        ),
+        (
+            "{ kind = 'crossover', policy = 'outer', stage = 1, of = 3 }",
+            Policy::Crossover { policy: Policy::Outer.into(), stage: 1, of: 3, from: End::Output },
         ),
     ]
 }

@@ -3,6 +3,7 @@
 pub(crate) mod activity;
 pub(crate) mod batch_norm;
 pub(crate) mod check;
+pub(crate) mod crossover;
 pub(crate) mod data;
 pub(crate) mod distillation;
 pub(crate) mod flatten;
@@ -10,14 +11,16 @@ mod graph_difference;
 pub(crate) mod kind;
 pub(crate) mod network;
 pub(crate) mod overrides;
+pub(crate) mod stage_name;
+mod stages;
 pub(crate) mod start_from;
 pub(crate) mod twin;
-pub(crate) mod twin_name;
 pub(crate) mod unknown;
 
 use self::activity::ActivityConfig;
 use self::batch_norm::BatchNormReestimationConfig;
 use self::check::check;
+use self::crossover::CrossoverConfig;
 use self::data::{DataConfig, RunData};
 use self::distillation::DistillationConfig;
 use self::network::NetworkConfig;
@@ -148,6 +151,9 @@ pub struct RunConfig {
     /// that matches its name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupConfig>,
+    /// Stages in which the sites of a twin become LIF.
+    #[serde(default, skip_serializing_if = "CrossoverConfig::is_default")]
+    pub crossover: CrossoverConfig,
     /// Staged training: a twin that is trained first; absent for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub twin: Option<TwinConfig>,
@@ -255,7 +261,8 @@ impl RunConfig {
         if self.encoder != Encoder::Direct {
             self.encoder.validate(self.time_steps)?;
         }
-        self.twin_config().map(drop)
+        self.crossover.validate()?;
+        self.before().map(drop)
     }
 
     /// Opens the data of the run, split and limited.

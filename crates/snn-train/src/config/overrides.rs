@@ -1,6 +1,6 @@
 //! `--set key.path=value`, and where two configs differ.
 
-use crate::config::twin_name::TWIN;
+use crate::config::stage_name::TWIN;
 use crate::config::unknown::{Failure, Problem, attempt, is_read, nearest};
 use crate::error::{Error, Result};
 use serde::Serialize;

@@ -2,14 +2,14 @@
 
 use crate::config::RunConfig;
 use crate::config::activity::ActivityConfig;
+use crate::config::crossover::CrossoverConfig;
 use crate::config::distillation::DistillationConfig;
-use crate::config::twin_name::TWIN;
+use crate::config::stage_name::{CROSSOVER, TWIN};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use snn_data::Form;
 use snn_hybrid::Policy;
 use snn_ir::Encoder;
-use std::path::Path;
 use toml::{Table, Value};
 
 /// Staged training (`[twin]`): a twin of the network is trained first, and the network starts from
@@ -29,7 +29,7 @@ pub struct TwinConfig {
 }
 
 /// Keys that the twin has in common with the run, or cannot have.
-const NOT_ITS_OWN: [&str; 3] = ["seed", "network", TWIN];
+const NOT_ITS_OWN: [&str; 4] = ["seed", "network", TWIN, CROSSOVER];
 
 impl RunConfig {
     /// The config of the twin; `None` for a run without one.
@@ -51,6 +51,7 @@ impl RunConfig {
         }
         let base = Self {
             twin: None,
+            crossover: CrossoverConfig::default(),
             policy: Policy::All,
             time_steps: if self.has_frames() { self.time_steps } else { 1 },
             distillation: DistillationConfig::default(),
@@ -70,23 +71,18 @@ impl RunConfig {
         Ok(Some(twin))
     }
 
-    /// The config of the run after its twin: it starts from the twin in the run's folder, and
-    /// learns from it. The config itself for a run without a twin.
-    pub(crate) fn after_twin(&self, folder: &Path) -> Self {
-        let mut config = self.clone();
-        if config.twin.take().is_some() {
-            let twin = folder.join(TWIN);
-            if !config.distillation.is_on() && config.distillation.weight > 0.0 {
-                config.distillation.teacher.clone_from(&twin);
-            }
-            config.start_from.path = twin;
-            config.start_from.new_classes = false;
-            // With the same policy no quantised ReLU becomes a LIF neuron: the twin is an earlier
-            // stage of the same network, on smaller pictures or at another T.
-            let policy = self.twin_config().ok().flatten().map(|twin| twin.policy);
-            config.start_from.swap = policy.as_ref() != Some(&self.policy);
+    /// A table `twin` that has every key of the twin, so that it says the same in a config whose
+    /// own keys are others.
+    pub(crate) fn whole_twin(&self, twin: &Self) -> Result<TwinConfig> {
+        let mut keys = Table::try_from(twin).map_err(|error| Error::Toml(error.to_string()))?;
+        if let Some(own) = &self.twin {
+            // Keys that are left out of a file where they have their defaults.
+            merge(&mut keys, &own.keys);
         }
-        config
+        for key in NOT_ITS_OWN {
+            keys.remove(key);
+        }
+        Ok(TwinConfig { keys })
     }
 
     /// `true` if samples are as many frames as there are time steps.

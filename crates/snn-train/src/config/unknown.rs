@@ -1,6 +1,6 @@
 //! Reading a config: keys and kinds that do not exist are errors which name the one that was meant.
 
-use crate::config::twin_name::TWIN;
+use crate::config::stage_name::TWIN;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde::de::value::{MapDeserializer, SeqDeserializer};

@@ -11,7 +11,7 @@ pub(crate) mod tensorboard;
 
 use crate::config::RunConfig;
 use crate::config::overrides;
-use crate::config::twin_name::TWIN;
+use crate::config::stage_name::{CROSSOVER, TWIN};
 use crate::error::{Error, Result};
 use crate::run::checkpoint::Checkpoint;
 use crate::run::identity::Identity;
@@ -261,18 +261,27 @@ impl RunFolder {
         if used() && start == Start::New {
             return in_use(); // which began a moment ago
         }
-        // The twin first: a run without it that is killed here is still whole.
-        let twin = Self { path: path.join(TWIN) };
-        if Self::open(&twin.path).is_ok() {
-            let _lock = RunLock::take(&twin.path)?;
-            twin.remove_files()?;
-            twin.remove(|name| name == LOCK || name.starts_with(PARTIAL))?;
-            if twin.names()?.is_empty() {
-                fs_err::remove_dir(&twin.path)?;
-            }
-        }
+        self.remove_stages()?;
         self.remove_files()?;
         Ok(lock)
+    }
+
+    /// Removes the stages before this one, the first of them first: a run without it that is killed
+    /// here is still whole.
+    fn remove_stages(&self) -> Result<()> {
+        for name in [CROSSOVER, TWIN] {
+            let stage = Self { path: self.path.join(name) };
+            if Self::open(&stage.path).is_ok() {
+                let _lock = RunLock::take(&stage.path)?;
+                stage.remove_stages()?;
+                stage.remove_files()?;
+                stage.remove(|name| name == LOCK || name.starts_with(PARTIAL))?;
+                if stage.names()?.is_empty() {
+                    fs_err::remove_dir(&stage.path)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes everything that a run writes.
@@ -306,7 +315,10 @@ impl RunFolder {
 
     /// The twin of a staged run; `None` for other runs, and before it begins.
     pub fn twin(&self) -> Option<Self> {
-        Self::open(self.path.join(TWIN)).ok()
+        match Self::open(self.path.join(CROSSOVER)) {
+            Ok(stage) => stage.twin(),
+            Err(_) => Self::open(self.path.join(TWIN)).ok(),
+        }
     }
 
     /// `true` if the folder has everything that the run was started with: `trainer.json` is written

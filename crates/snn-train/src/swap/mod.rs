@@ -8,11 +8,12 @@ pub use fit::SpikingFit;
 
 use crate::error::{Error, Result};
 use crate::evaluate::input;
+use ndarray::ArrayD;
 use snn_core::{Mode, Monitor, Network, NetworkOptions, Pixels, TrainingOptions};
 use snn_data::Loader;
-use snn_ir::{Graph, Model, Op, QuantRelu, Site};
+use snn_ir::{Graph, Model, Op, QuantRelu, Site, Tensor};
 use std::collections::BTreeMap;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 
 /// Training batches over which the activity of a twin is measured, and after the swap the
 /// statistics of batch norm; fewer where an epoch has fewer.
@@ -48,16 +49,48 @@ pub(crate) fn swap_sites(
 ) -> Result<Vec<String>> {
     refuse_silent_delays(twin)?;
     let fits = fits(twin, activity, model)?;
-    if fits.is_empty() {
+    let mut told = relevel(twin, model)?;
+    if fits.is_empty() && told.is_empty() {
         return Err(Error::Mismatch {
             what: "`start_from.swap`, which a run with a `twin` has",
             expected: "sites that are quantised ReLUs there (by `policy` and `replacement` of the \
-                       twin) and LIF neurons here (by those of the run)"
+                       twin) and LIF neurons, or have other levels, here (by those of the run)"
                 .into(),
             found: "none".into(),
         });
     }
-    units::apply(&fits, model)
+    told.extend(units::apply(&fits, model)?);
+    Ok(told)
+}
+
+/// Gives sites that are quantised `ReLU`s in both, with other numbers of levels, the twin's steps,
+/// as many times larger as they have fewer levels, so that the largest output stays. Returns a line
+/// for each.
+fn relevel(twin: &Model, model: &mut Model) -> Result<Vec<String>> {
+    let mut told = Vec::new();
+    let own: Vec<(String, QuantRelu)> = { model.graph().nodes.iter() }
+        .filter_map(|node| Some((node.name.clone(), quantised(model.graph(), &node.name)?.clone())))
+        .collect();
+    for (site, relu) in own {
+        let Some(other) = quantised(twin.graph(), &site).filter(|o| o.levels != relu.levels) else {
+            continue;
+        };
+        let factor = f64::from(other.levels) / f64::from(relu.levels);
+        let name = format!("{site}.step");
+        let steps = snn_ir::weights::get(twin.weights(), &name)?.to_f64();
+        let shape = snn_ir::weights::get(model.weights(), &name)?.shape().to_vec();
+        let scaled = if steps.shape() == shape {
+            steps.mapv(|step| step * factor)
+        } else {
+            ArrayD::from_elem(shape, steps.mean().unwrap_or(relu.step) * factor)
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+        let scaled = scaled.mapv(|step| step as f32);
+        model.weights_mut().insert(name, Tensor::F32(scaled));
+        let (before, after) = (other.levels, relu.levels);
+        told.push(format!("swap `{site}`: {before} levels become {after}, step times {factor:.3}"));
+    }
+    Ok(told)
 }
 
 /// Refuses a twin with weights that were never trained: what a delay yields is zero in as many
@@ -124,7 +157,7 @@ pub(crate) fn activity(twin: &Model, loader: &Loader, device: Device) -> Result<
             };
             let count = i64::from(relu.levels) + 1;
             let levels = levels.f_to_kind(Kind::Int64)?.f_flatten(0, -1)?;
-            let counts = levels.f_bincount(None::<Tensor>, count)?.f_to_kind(Kind::Double)?;
+            let counts = levels.f_bincount(None::<tch::Tensor>, count)?.f_to_kind(Kind::Double)?;
             let counts: Vec<f64> = Vec::try_from(counts)?;
             let sums = activity.entry(site.site).or_insert_with(|| vec![0.0; counts.len()]);
             sums.iter_mut().zip(&counts).for_each(|(sum, count)| *sum += count);

@@ -288,6 +288,32 @@ fn a_fit_is_the_best_there_is() {
     assert!(error.to_string().contains("levels of a quantised ReLU"), "{error}");
 }
 
+/// A site with other levels than in the twin has its steps, and nearly its outputs.
+#[test]
+fn the_swap_keeps_the_largest_output_where_levels_change() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let twin = ["policy=all", "time_steps=1", "replacement.levels=12"];
+    finish(&config(&twin), &at("twin"));
+    let twin = Model::load(at("twin").join("model.safetensors")).unwrap();
+    let from = format!("start_from={{ path = '{}', swap = true }}", at("twin").display());
+    let levels = "replacement={ kind = 'quant_relu', levels = 12, \
+                  sites = [{ names = 'block1.*', levels = 4 }] }";
+    let config = config(&["policy=all", "time_steps=1", levels, &from]);
+    let model = begun(&config, &at("run"));
+    for (site, factor) in [("stem.act", 1.0), ("block1.act1", 3.0), ("block1.act2", 3.0)] {
+        let step = |model: &Model| {
+            snn_ir::weights::get(model.weights(), &format!("{site}.step")).unwrap().to_f64()
+        };
+        let (before, after) = (step(&twin), step(&model));
+        let close = before.iter().zip(&after).all(|(a, b)| (factor * a / b - 1.0).abs() < 1e-6);
+        assert!(close, "{site}: {before} {after}");
+    }
+    let told = RunFolder::open(at("run")).unwrap().info().unwrap().differences.join("\n");
+    assert!(told.contains("swap `block1.act1`: 12 levels become 4, step times 3.000"), "{told}");
+    assert!(!told.contains("swap `stem"), "{told}");
+}
+
 fn staged(sets: &[&str]) -> RunConfig {
     let twin = ["twin={ epochs = 1, optimiser = { learning_rate = 0.2 }, schedule = 'cosine' }"];
     config(&[&twin[..], &["epochs=1", "policy=outer", "time_steps=2"], sets].concat())
@@ -357,6 +383,94 @@ fn a_staged_run_is_one_run() {
     let result = go(&config, &at("half"), Start::Overwrite, None).unwrap();
     assert!(matches!(result, Outcome::Finished(_)), "{result:?}");
     assert_eq!(bytes(&at("half")), bytes(&at("whole")));
+}
+
+/// Sites change in stages, each a run in the folder of the next; killed in any of them, or between
+/// two, the whole resumes to the same bytes.
+#[test]
+fn a_crossover_is_one_run() {
+    let parent = tempfile::tempdir().unwrap();
+    let at = |name: &str| parent.path().join(name);
+    let config = staged(&["policy=stem", "crossover={ stages = 3 }"]);
+    let mut stages = Vec::new();
+    train(&config, &at("whole"), &Options::default(), &mut |progress| match progress {
+        Progress::Stage { number, of, name } => stages.push(format!("{number}/{of} {name}")),
+        Progress::Begun { model, placement, .. } => {
+            let spiking = placement.sites.iter().filter(|site| site.spiking).count();
+            stages.push(format!("{spiking} LIF, T={}", model.time_steps()));
+        }
+        _ => {}
+    })
+    .unwrap();
+    assert_eq!(
+        stages,
+        [
+            "1/4 twin",
+            "0 LIF, T=1",
+            "2/4 crossover",
+            "2 LIF, T=2",
+            "3/4 crossover",
+            "3 LIF, T=2",
+            "4/4 network",
+            "4 LIF, T=2"
+        ]
+    );
+    let run = RunFolder::open(at("whole")).unwrap();
+    let result = run.result().unwrap().unwrap();
+    let folders = ["", "crossover", "crossover/crossover", "crossover/crossover/twin"];
+    let of = |folder: &str| RunFolder::open(at("whole").join(folder)).unwrap();
+    let seconds = |folder: &str| of(folder).result().unwrap().unwrap().wall_seconds;
+    let told = result.twin.as_ref().unwrap();
+    let before: f64 = folders[1..].iter().map(|folder| seconds(folder)).sum();
+    assert!((told.wall_seconds - before).abs() < 1e-9, "{} {before}", told.wall_seconds);
+    let twin = run.twin().unwrap();
+    assert_eq!(twin.path(), at("whole").join(folders[3]));
+    let of_twin = twin.result().unwrap().unwrap();
+    assert_eq!(told.test_accuracy.to_bits(), of_twin.test_accuracy.to_bits());
+    assert_eq!(twin.config().unwrap(), config.twin_config().unwrap().unwrap());
+    // Two sites changed in the first stage, and one in each that followed.
+    for (folder, swaps) in folders.iter().zip([1, 1, 2]) {
+        let told = of(folder).info().unwrap().differences;
+        let found = told.iter().filter(|line| line.starts_with("swap `")).count();
+        assert_eq!(found, swaps, "{folder}: {told:?}");
+    }
+    // All of them learn from the twin.
+    for folder in &folders[..3] {
+        let teacher = std::fs::read(at("whole").join(folder).join("teacher.safetensors")).unwrap();
+        let own = std::fs::read(twin.path().join("model.safetensors")).unwrap();
+        assert!(teacher == own, "{folder}");
+    }
+
+    let stops: [&[usize]; 3] = [&[STEPS], &[STEPS + 4, STEPS], &[3, 8, STEPS, STEPS, 2]];
+    for (number, stops) in stops.iter().enumerate() {
+        let name = format!("run{number}");
+        let mut start = Start::New;
+        for &stop in *stops {
+            let outcome = go(&config, &at(&name), start, Some(stop)).unwrap();
+            assert!(matches!(outcome, Outcome::Stopped { .. }), "{stops:?}: {outcome:?}");
+            start = Start::Resume;
+        }
+        go(&config, &at(&name), Start::Resume, None).unwrap();
+        for folder in folders {
+            let same = bytes(&at(&name).join(folder)) == bytes(&at("whole").join(folder));
+            assert!(same, "{stops:?} {folder}");
+        }
+    }
+    // A twin from elsewhere stands in place of its own, and everything is thrown away at once.
+    let options = Options { twin: Some(twin.path().into()), ..Options::default() };
+    train(&config, &at("taken"), &options, &mut |_| {}).unwrap();
+    assert_eq!(bytes(&at("taken")), bytes(&at("whole")));
+    go(&staged(&[]), &at("taken"), Start::Overwrite, Some(0)).unwrap();
+    assert!(!at("taken/crossover").exists());
+
+    // Refused before anything is trained or written.
+    let other = staged(&["policy=stem", "crossover={ stages = 5 }"]);
+    let error = go(&other, &at("refused"), Start::New, None).unwrap_err().to_string();
+    assert!(error.contains("must have 1 to 4 stages"), "{error}");
+    let other = staged(&["policy=stem", "crossover={ stages = 3 }", "twin.epochs=2"]);
+    let error = train(&other, &at("refused"), &options, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("`epochs` = 1"), "{error}");
+    assert!(!at("refused").exists());
 }
 
 /// A finished twin in place of the run's own: the same bytes, also where the copy was cut off.

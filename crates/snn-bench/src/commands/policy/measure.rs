@@ -1,21 +1,23 @@
-//! What a network costs and reaches with some of its sites LIF, before any training.
+//! What a network costs and reaches with some of its sites LIF, or with fewer levels, before any
+//! training.
 
 use crate::commands::convert::convert;
 use crate::commands::infer::infer;
 use crate::names::CodeName;
 use crate::tables::{checksum, processor};
-use anyhow::{Context, Result, ensure};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize, Serializer};
 use snn_core::{Mode, Network, Pixels};
 use snn_data::{Source, Subset};
-use snn_hybrid::Policy;
-use snn_ir::{ConversionOptions, GridOptions, Model};
+use snn_hybrid::{Policy, Replacement, SiteLevels};
+use snn_ir::{ConversionOptions, GridOptions, Model, QuantRelu};
 use snn_train::loss::cross_entropy;
 use snn_train::{
     Accuracy, Options, RunConfig, RunFolder, StartFromConfig, Trainer, encode, evaluation_batches,
-    input,
+    input, with_own_statistics,
 };
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,12 +28,52 @@ const BATCH: usize = 32;
 /// Training samples of a batch by which sites are swapped and norms measured again.
 const SWAP_BATCH: usize = 128;
 
-/// A network with some of its sites LIF.
+/// What a site is, where it is not a ReLU with the most levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// LIF.
+    Lif,
+    /// A ReLU with fewer levels.
+    Levels(u8),
+}
+
+impl Choice {
+    /// Levels of a ReLU.
+    pub(super) fn levels(self) -> Option<u8> {
+        match self {
+            Self::Lif => None,
+            Self::Levels(levels) => Some(levels),
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lif => f.pad("LIF"),
+            Self::Levels(levels) => f.pad(&format!("{levels} levels")),
+        }
+    }
+}
+
+impl Serialize for Choice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The sites of a network that are not ReLUs with the most levels.
+pub(super) type Choices = BTreeMap<String, Choice>;
+
+/// A network with some of its sites LIF, and some with fewer levels.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Measured {
     /// Its LIF sites.
     pub(super) lif: Vec<String>,
+    /// Levels of the ReLU sites that have fewer than the most.
+    #[serde(default)]
+    pub(super) levels: BTreeMap<String, u8>,
     /// Cross entropy on the held-out samples.
     pub(super) loss: f64,
     /// Accuracy on them, in percent.
@@ -56,6 +98,8 @@ pub(super) struct Bench {
     folder: PathBuf,
     known: Vec<Line>,
     key: String,
+    /// `true` if ReLU sites have the levels that they have in the twin.
+    has_twins_levels: bool,
     /// Every site of the network that can be either.
     pub(super) sites: Vec<String>,
 }
@@ -71,16 +115,21 @@ struct Line {
 const FILE: &str = "measurements.jsonl";
 
 impl Bench {
-    /// `samples` of the held-out samples decide, operations are counted on `counted` of them.
+    /// `samples` of the held-out samples decide, operations are counted on `counted` of them. ReLU
+    /// sites have `levels` at most, or those of the config.
     pub(super) fn new(
         config: &RunConfig,
         twin: &Path,
         folder: &Path,
         code: CodeName,
         [samples, counted]: [usize; 2],
+        levels: Option<u8>,
         options: Options,
     ) -> Result<Self> {
         let mut config = config.clone();
+        if let Some(most) = levels {
+            config.replacement = with_most(&config.replacement, most)?;
+        }
         config.twin = None;
         config.distillation = snn_train::DistillationConfig::default();
         config.start_from =
@@ -104,7 +153,9 @@ impl Bench {
             Ok(encode(&chosen, &config.encoder, steps)?)
         };
         let (validation, counted_samples) = (spread(samples)?, spread(counted)?);
-        let twin = RunFolder::open(twin)?.model_path();
+        let twin = RunFolder::open(twin)?;
+        let of_twin = twin.config()?.replacement;
+        let twin = twin.model_path();
         // Times are of this machine and its cores, figures of this program.
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let parts = format!(
@@ -126,6 +177,7 @@ impl Bench {
             known: read(&folder.join(FILE))?,
             key: checksum(parts.as_bytes()),
             sites: Vec::new(),
+            has_twins_levels: of_twin == config.replacement,
             config,
         };
         bench.sites = bench.candidates()?;
@@ -134,7 +186,7 @@ impl Bench {
 
     /// Sites that are quantised ReLUs in the twin and LIF where the policy leaves them.
     fn candidates(&self) -> Result<Vec<String>> {
-        let all = self.model(Policy::All)?;
+        let all = self.model(Policy::All, self.config.replacement.clone())?;
         let sites = all.graph().sites()?;
         let candidates: Vec<String> = sites
             .into_iter()
@@ -145,23 +197,37 @@ impl Bench {
         Ok(candidates)
     }
 
-    /// The network with this policy before training.
-    fn model(&self, policy: Policy) -> Result<Model> {
-        let mut config = RunConfig { policy, ..self.config.clone() };
-        // A network without LIF sites has nothing to swap.
-        config.start_from.swap = config.policy != Policy::All;
+    /// The network with this policy and these ReLUs before training.
+    fn model(&self, policy: Policy, replacement: Replacement) -> Result<Model> {
+        let is_twin = policy == Policy::All
+            && replacement == self.config.replacement
+            && self.has_twins_levels;
+        let mut config = RunConfig { policy, replacement, ..self.config.clone() };
+        // The twin itself has nothing to swap.
+        config.start_from.swap = !is_twin;
         let trainer = Trainer::from_config(&config, &self.folder.join("unused"), &self.options)?;
-        Ok(trainer.model().clone())
+        let model = trainer.model().clone();
+        // Its statistics are measured again as those of all others are, so that these differ from
+        // it in their sites alone.
+        Ok(if is_twin { with_own_statistics(&config, model, &self.options)? } else { model })
     }
 
-    /// Measures the network whose sites `lif` are LIF and whose others are ReLUs.
-    pub(super) fn measure(&mut self, lif: &BTreeSet<String>) -> Result<Measured> {
-        let names: Vec<String> = lif.iter().cloned().collect();
-        let known = self.known.iter().find(|l| l.key == self.key && l.measured.lif == names);
+    /// Measures the network with these choices.
+    pub(super) fn measure(&mut self, choices: &Choices) -> Result<Measured> {
+        let lif: Vec<String> = { choices.iter() }
+            .filter(|(_, choice)| **choice == Choice::Lif)
+            .map(|(site, _)| site.clone())
+            .collect();
+        let levels: BTreeMap<String, u8> = { choices.iter() }
+            .filter_map(|(site, choice)| Some((site.clone(), choice.levels()?)))
+            .collect();
+        let known = self.known.iter().find(|line| {
+            line.key == self.key && line.measured.lif == lif && line.measured.levels == levels
+        });
         if let Some(line) = known {
             return Ok(line.measured.clone());
         }
-        let model = self.model(self.policy(lif))?;
+        let model = self.model(self.policy(&lif), self.replacement(&levels))?;
         let (loss, accuracy) = self.evaluated(&model)?;
         let options = ConversionOptions {
             codes: snn_ir::Code::from(self.code).into(),
@@ -176,7 +242,8 @@ impl Bench {
             of_kind.map(snn_ir::SiteInfo::neurons).sum()
         };
         let measured = Measured {
-            lif: names,
+            lif,
+            levels,
             loss,
             accuracy,
             additions: counted.counts.total().additions as f64 / counted.counts.samples as f64,
@@ -191,13 +258,24 @@ impl Bench {
     }
 
     /// The policy that makes all sites but these ReLUs.
-    pub(super) fn policy(&self, lif: &BTreeSet<String>) -> Policy {
+    pub(super) fn policy(&self, lif: &[String]) -> Policy {
         if lif.is_empty() {
             return Policy::All;
         }
         let relus = self.sites.iter().filter(|site| !lif.contains(*site)).cloned();
         let include: Vec<String> = relus.collect();
         if include.is_empty() { Policy::None } else { Policy::Sites { include, exclude: vec![] } }
+    }
+
+    /// The replacement with these numbers of levels.
+    pub(super) fn replacement(&self, levels: &BTreeMap<String, u8>) -> Replacement {
+        let mut replacement = self.config.replacement.clone();
+        if let Replacement::QuantRelu { sites, .. } = &mut replacement {
+            let own =
+                levels.iter().map(|(site, &levels)| SiteLevels { names: site.clone(), levels });
+            sites.splice(0..0, own);
+        }
+        replacement
     }
 
     /// Loss, and accuracy in percent, on the held-out samples.
@@ -219,6 +297,15 @@ impl Bench {
         }
         Ok((loss / self.validation.len() as f64, 100.0 * accuracy.share()))
     }
+}
+
+/// Quantised ReLUs with so many levels everywhere, whose largest output stays.
+fn with_most(replacement: &Replacement, most: u8) -> Result<Replacement> {
+    let Replacement::QuantRelu { relu, .. } = replacement else {
+        bail!("levels are searched for where `replacement` is `quant_relu`");
+    };
+    let step = relu.step * f64::from(relu.levels) / f64::from(most);
+    Ok(QuantRelu { levels: most, step, share: relu.share }.into())
 }
 
 /// Measurements of earlier searches; a last line that was cut off is left out.

@@ -1,23 +1,25 @@
 //! `policy search`: the sites whose spikes cost least, measured on a trained twin.
 
 use super::greedy::{Found, Limit, search};
-use super::measure::Bench;
+use super::measure::{Bench, Choice};
 use crate::cli::PolicySearch;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::table::{Table, count};
 use anyhow::{Context, Result};
 use serde::Serialize;
-use snn_hybrid::Policy;
+use snn_hybrid::{Policy, Replacement};
 use snn_train::{Options, RunConfig};
-use std::collections::BTreeSet;
 
 #[derive(Serialize)]
 struct Searched<'a> {
     limit: Limit,
     policy: &'a Policy,
-    /// As `--set` of `snn train` takes it.
-    set: String,
+    /// The ReLUs, where levels were searched for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replacement: Option<&'a Replacement>,
+    /// As `--set` of `snn train` takes them.
+    sets: Vec<String>,
     #[serde(flatten)]
     found: &'a Found,
 }
@@ -25,6 +27,8 @@ struct Searched<'a> {
 #[derive(Serialize)]
 struct PolicyFile<'a> {
     policy: &'a Policy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replacement: Option<&'a Replacement>,
 }
 
 pub(super) fn run(arguments: &PolicySearch, json: bool) -> Result<Outcome> {
@@ -37,27 +41,37 @@ pub(super) fn run(arguments: &PolicySearch, json: bool) -> Result<Outcome> {
     };
     let numbers = [arguments.samples.get(), arguments.counted.get()];
     let (twin, out) = (&arguments.twin, &arguments.out);
-    let mut bench = Bench::new(&config, twin, out, arguments.code, numbers, options)?;
+    let mut levels: Vec<u8> = arguments.levels.iter().map(|levels| levels.get()).collect();
+    levels.sort_unstable_by(|a, b| b.cmp(a));
+    levels.dedup();
+    let most = levels.first().copied();
+    let mut bench = Bench::new(&config, twin, out, arguments.code, numbers, most, options)?;
     let sites = bench.sites.clone();
-    let found = search(&sites, limit, &mut |lif| {
-        let names: Vec<&str> = lif.iter().map(String::as_str).collect();
-        let measured = bench.measure(lif)?;
+    let fewer = levels.iter().skip(1).map(|&levels| Choice::Levels(levels));
+    let choices: Vec<Choice> = [Choice::Lif].into_iter().chain(fewer).collect();
+    let found = search(&sites, &choices, limit, &mut |choices| {
+        let names: Vec<String> =
+            choices.iter().map(|(site, choice)| format!("{site} {choice}")).collect();
+        let measured = bench.measure(choices)?;
         output::tell(format_args!(
-            "LIF: {}: loss {:.4}, {:.2} % right, {} additions",
-            if names.is_empty() { "none".into() } else { names.join(", ") },
+            "{}: loss {:.4}, {:.2} % right, {} additions",
+            if names.is_empty() { "ReLUs alone".into() } else { names.join(", ") },
             measured.loss,
             measured.accuracy,
             count(measured.additions)
         ));
         Ok(measured)
     })?;
-    let lif: BTreeSet<String> = found.network.lif.iter().cloned().collect();
-    let policy = bench.policy(&lif);
-    let text = toml::to_string(&PolicyFile { policy: &policy })?;
+    let policy = bench.policy(&found.network.lif);
+    let replacement = most.map(|_| bench.replacement(&found.network.levels));
+    let replacement = replacement.as_ref();
+    let text = toml::to_string(&PolicyFile { policy: &policy, replacement })?;
     snn_ir::write_atomically(&out.join("policy.toml"), text.as_bytes())?;
-    let table = toml::Value::try_from(&policy)?;
-    let searched =
-        Searched { limit, policy: &policy, set: format!("policy={table}"), found: &found };
+    let mut sets = vec![format!("policy={}", toml::Value::try_from(&policy)?)];
+    if let Some(replacement) = replacement {
+        sets.push(format!("replacement={}", toml::Value::try_from(replacement)?));
+    }
+    let searched = Searched { limit, policy: &policy, replacement, sets, found: &found };
     let text = serde_json::to_string_pretty(&searched)? + "\n";
     snn_ir::write_atomically(&out.join("search.json"), text.as_bytes())?;
     if json {
@@ -80,20 +94,26 @@ fn limit(arguments: &PolicySearch) -> Option<Limit> {
 
 fn print(searched: &Searched<'_>) -> Result<()> {
     let Found { holds, relus, sites, network } = searched.found;
-    let mut table = Table::new(1, ["site", "loss", "accuracy", "additions", "gain", "chosen"]);
+    let headings = ["site", "as", "loss", "accuracy", "additions", "gain", "chosen"];
+    let mut table = Table::new(2, headings);
     for site in sites {
+        let is_chosen = match site.choice {
+            Choice::Lif => network.lif.contains(&site.site),
+            Choice::Levels(levels) => network.levels.get(&site.site) == Some(&levels),
+        };
         table.row([
             site.site.clone(),
+            site.choice.to_string(),
             format!("{:+.4}", site.loss),
             format!("{:+.2}", site.accuracy),
             format!("{:+.0}", site.additions),
             format!("{:+.3e}", site.gain),
-            if network.lif.contains(&site.site) { "LIF" } else { "ReLU" }.to_string(),
+            if is_chosen { "yes" } else { "" }.to_string(),
         ]);
     }
     output::line(format_args!(
-        "Each site as the only LIF site, against ReLUs alone, in the order of what it costs for \
-         what it brings:\n\n{table}"
+        "Each site as the only one that changes, against ReLUs alone, in the order of what it \
+         costs for what it brings:\n\n{table}"
     ))?;
     for (name, of) in [("ReLUs alone", relus), ("found", network)] {
         output::line(format_args!(
@@ -107,5 +127,6 @@ fn print(searched: &Searched<'_>) -> Result<()> {
         ))?;
     }
     let verdict = if *holds { "holds" } else { "does not hold: the nearest that was measured" };
-    output::line(format_args!("limit, {}: {verdict}\n--set '{}'", searched.limit, searched.set))
+    output::line(format_args!("limit, {}: {verdict}", searched.limit))?;
+    searched.sets.iter().try_for_each(|set| output::line(format_args!("--set '{set}'")))
 }

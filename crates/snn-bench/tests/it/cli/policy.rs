@@ -121,7 +121,7 @@ fn a_search_finds_a_policy_within_its_limit() {
     };
     let lines = || std::fs::read_to_string(out.join("measurements.jsonl")).unwrap();
     let found = json(&search(["--lif-share", "0.5"]).success());
-    has(&found, &["limit", "policy", "set", "holds", "relus", "network", "sites"]);
+    has(&found, &["limit", "policy", "sets", "holds", "relus", "network", "sites"]);
     has(&found["network"], &["lif", "loss", "accuracy", "additions", "microjoules", "lif_share"]);
     assert_eq!(found["holds"], true);
     assert!(found["network"]["lif_share"].as_f64() >= Some(0.5), "{found}");
@@ -131,7 +131,7 @@ fn a_search_finds_a_policy_within_its_limit() {
     assert!(sites.iter().any(|site| site["loss"].as_f64() != Some(0.0)), "{found}");
 
     // The policy is what `train` and `policy show` take.
-    let set = found["set"].as_str().unwrap();
+    let set = found["sets"][0].as_str().unwrap();
     let shown = snn().args(["policy", "show", "--json", "--set", set]).arg(&config).assert();
     let shown = json(&shown.success());
     let spiking = shown["sites"].as_array().unwrap().iter().filter(|s| s["spiking"] == true);
@@ -161,6 +161,23 @@ fn a_search_finds_a_policy_within_its_limit() {
     let share = json(&search(["--lif-share", "1.0"]).success());
     assert_eq!(share["network"]["lif"].as_array().unwrap().len(), 5);
     assert_eq!(share["policy"]["kind"], "none");
+
+    // Levels are chosen too, and both go into a config.
+    let fewer = json(&search(["--lif-share=0.5", "--levels=3,8"]).success());
+    assert_eq!(fewer["sites"].as_array().unwrap().len(), 10);
+    assert_eq!(fewer["replacement"]["levels"], 8);
+    let half = (fewer["relus"]["additions"].as_f64().unwrap() * 0.8).to_string();
+    let fewer = json(&search(["--levels=8,2", &format!("--additions={half}")]).success());
+    let levels = fewer["network"]["levels"].as_object().unwrap();
+    assert!(!levels.is_empty() && levels.values().all(|levels| levels == 2), "{fewer}");
+    let mut command = snn();
+    command.args(["train", "--config"]).arg(&config).arg("--out").arg(folder.join("found"));
+    for set in fewer["sets"].as_array().unwrap() {
+        command.args(["--set", set.as_str().unwrap()]);
+    }
+    command.args(["--set", "twin.replacement={ levels = 4 }"]).assert().success();
+    let run = std::fs::read_to_string(folder.join("found/run.json")).unwrap();
+    assert!(run.contains("4 levels become 8"), "{run}");
 }
 
 #[test]
