@@ -6,7 +6,7 @@ mod policy;
 
 pub(crate) use policy::{Policy, PolicySearch};
 
-use crate::names::{BudgetName, CodeName};
+use crate::names::{BudgetName, CodeName, TargetName};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use snn_data::DatasetName;
 use snn_train::{Options, Start};
@@ -298,6 +298,13 @@ pub(crate) struct TableArguments {
     /// Make the chosen rows anew, also those that are there.
     #[arg(long)]
     pub(crate) force: bool,
+    /// Write a converted network of the row into this folder: the model, its config, its record and
+    /// a card that says what it is.
+    #[arg(long, value_name = "FOLDER", requires = "row", requires = "seed")]
+    pub(crate) export: Option<PathBuf>,
+    /// The conversion that `--export` writes.
+    #[arg(long, default_value = "unary", requires = "export", value_parser = parse_target)]
+    pub(crate) code: TargetName,
     #[command(flatten)]
     pub(crate) data: DataRoot,
     /// Where libtorch computes: `cpu`, or `cuda:N`.
@@ -312,6 +319,11 @@ pub(crate) struct TableArguments {
     /// Folder for records and tables [default: `docs/results/tables` in the root].
     #[arg(long, value_name = "FOLDER")]
     pub(crate) results: Option<PathBuf>,
+}
+
+/// What a table converts to, as `unary` or `unary-int16`.
+fn parse_target(text: &str) -> Result<TargetName, String> {
+    TargetName::try_from(text.to_string())
 }
 
 #[derive(Debug, Args)]

@@ -64,6 +64,11 @@ pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
         print(&table, budget, &made.rows)?;
         output::line(format_args!("\nwrote {}", path.display()))?;
     }
+    if let (Some(out), [entry]) = (&arguments.export, chosen.as_slice()) {
+        let chosen = (arguments.code, out.as_path());
+        let card = tables::export(&table, budget, entry, &folders, chosen)?;
+        output::tell(format_args!("wrote {} with its model", card.display()));
+    }
     if failed > 0 {
         bail!("{} could not be made; the messages say why", counted(failed, "row"));
     }

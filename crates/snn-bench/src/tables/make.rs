@@ -87,7 +87,9 @@ impl Maker<'_> {
         }
         for (code, made) in self.measured(&converted, &trained, &shows, &folder)? {
             record.conversions.retain(|conversion| conversion.code != code);
-            record.conversions.push(self.figures(code, &made, &shows)?);
+            let file = record::checksum(&fs_err::read(converted_path(&run, code))?);
+            let figures = self.figures(code, &made, &shows)?;
+            record.conversions.push(Conversion { file: Some(file), ..figures });
             record.save(&folder)?;
         }
         failed.map_or(Ok(()), Err)
@@ -193,7 +195,7 @@ impl Maker<'_> {
     /// Converts with one code and writes the model beside the run.
     fn converted(&self, target: TargetName, trained: &Trained, run: &Path) -> Result<Model> {
         output::tell(format_args!("{target}: convert"));
-        let path = run.join(format!("{target}.safetensors"));
+        let path = converted_path(run, target);
         let codes = Code::from(target.code).into();
         let options = ConversionOptions { codes, grid: Some(target.rounding.grid()) };
         let calibration = match (target.rounding, &trained.config) {
@@ -258,6 +260,7 @@ impl Maker<'_> {
         let each = |value: u64| value as f64 / counted.counts.samples.max(1) as f64;
         Ok(Conversion {
             code,
+            file: None,
             verdict: report.verdict,
             level: report.strictness,
             failures: report.failures.clone(),
@@ -276,6 +279,11 @@ impl Maker<'_> {
             machine: self.machine.clone(),
         })
     }
+}
+
+/// Where the conversion of a run stands.
+pub(super) fn converted_path(run: &Path, target: TargetName) -> PathBuf {
+    run.join(format!("{target}.safetensors"))
 }
 
 /// The checksum of the weights of a run that has ended; `None` of one that has not.

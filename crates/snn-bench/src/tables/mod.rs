@@ -4,6 +4,7 @@
 //! [`Record`] in `docs/results/tables/`, kept under the hash of its config; Markdown, JSON and a
 //! chart are made of records alone ([`write`]), so that no figure is typed in by hand.
 
+mod card;
 mod definition;
 mod entry;
 mod machine;
@@ -12,6 +13,7 @@ mod record;
 mod summary;
 mod write;
 
+pub(crate) use card::export;
 pub(crate) use definition::{Definition, FOLDER, all};
 pub(crate) use entry::{Entry, Folders, Made, entries, made};
 pub(crate) use machine::{Machine, processor};

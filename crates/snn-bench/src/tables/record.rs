@@ -123,6 +123,9 @@ impl From<&RunResult> for Training {
 pub(crate) struct Conversion {
     /// The code of its ReLU sites, and the bits of its weights.
     pub(crate) code: TargetName,
+    /// Checksum of the converted model file; absent in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
     /// What the proof showed, whatever rounding costs.
     pub(crate) verdict: Verdict,
     /// Strictness of the proof.

@@ -89,7 +89,7 @@ pub(crate) fn spread(spread: &Spread, decimals: usize) -> String {
 }
 
 /// Hours, minutes or seconds.
-fn duration(seconds: f64) -> String {
+pub(super) fn duration(seconds: f64) -> String {
     match seconds {
         s if s >= 5_400.0 => format!("{:.1} h", s / 3_600.0),
         s if s >= 90.0 => format!("{:.1} min", s / 60.0),

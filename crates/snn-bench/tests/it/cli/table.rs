@@ -112,6 +112,32 @@ fn a_table_is_made_once_and_written() {
     }
     assert!(root.join("docs/results/tables/tiny/quick.svg").is_file());
 
+    // A network of a row with its card, whose figures are those of the record.
+    let out = root.join("model");
+    let export = |code: &str| {
+        let out = out.to_str().unwrap();
+        let more = ["--row=hybrid", "--seed=0", "--export", out, "--code", code];
+        table(&root, &[&["--show"], &more[..]].concat())
+    };
+    export("bitplane").success();
+    let card = std::fs::read_to_string(out.join("README.md")).unwrap();
+    let expected =
+        format!("{:.2} % of 20 test samples", codes[1]["accuracy"]["mean"].as_f64().unwrap());
+    assert!(card.contains(&expected) && card.contains("holds: bitwise on 20"), "{card}");
+    let model = out.join("model.safetensors");
+    run(["infer", model.to_str().unwrap(), "--dataset", "shapes10"]).success();
+    for file in ["config.toml", "record.json"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    let error = stderr(&export("graded").code(2));
+    assert!(error.contains("not converted to graded; there are: unary, bitplane"), "{error}");
+    assert!(stderr(&export("binary").code(2)).contains("unknown code `binary`"));
+    let id = std::fs::read_dir(root.join("runs/tables/tiny")).unwrap().map(|e| e.unwrap().path());
+    let id = id.into_iter().find(|path| path.join("bitplane.safetensors").is_file()).unwrap();
+    std::fs::copy(id.join("unary.safetensors"), id.join("bitplane.safetensors")).unwrap();
+    let error = stderr(&export("bitplane").code(2));
+    assert!(error.contains("is not the file that was verified"), "{error}");
+
     // Nothing is made again, also where the weights are gone.
     std::fs::remove_dir_all(root.join("runs")).unwrap();
     let again = table(&root, &["--json"]).success();
