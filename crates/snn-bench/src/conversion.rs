@@ -57,20 +57,22 @@ pub(crate) fn convert_to(
     Ok(Model::load(path)?)
 }
 
-/// Verifies, counts and times conversions of one trained network, in their order.
+/// Verifies, counts and times conversions of one trained network, in their order; those that fail
+/// stop no other.
 pub(crate) fn measure(
     trained: &Model,
     models: &[&Model],
     shows: &Shows,
     engines: &ProgramEngines,
     demands: &Demands,
-) -> Result<Vec<Converted>> {
+) -> Result<Vec<Result<Converted>>> {
     let source = Arc::clone(&shows.proof);
     let shown = Shown { source, of: shows.of, batch: batch_of(models)? };
     let reports = prove(trained, models, &shown, engines, demands)?;
     let measured = models.iter().zip(reports).map(|(model, report)| {
+        let report = report?;
         let inference = infer(model, &shows.counted, true)?;
         Ok(Converted { micro_steps: model.graph().micro_steps(), report, inference })
     });
-    measured.collect()
+    Ok(measured.collect())
 }

@@ -3,7 +3,7 @@
 use crate::nearest::nearest;
 use crate::{End, Error, Policy, Result};
 use globset::{Glob, GlobMatcher};
-use snn_ir::{Graph, Op, Resolved, Role, SiteInfo};
+use snn_ir::{Graph, Op, Resolved, Role, Site, SiteInfo};
 
 /// A graph and what is known of it.
 pub(crate) struct Network<'a> {
@@ -36,8 +36,8 @@ impl Network<'_> {
             }
             Policy::Stage { stages } => self.stages(stages)?,
             Policy::Sites { include, exclude } => {
-                let included = self.matched(include)?;
-                let excluded = self.matched(exclude)?;
+                let included = self.matched("policy", include)?;
+                let excluded = self.matched("policy", exclude)?;
                 included
                     .into_iter()
                     .zip(excluded)
@@ -60,9 +60,16 @@ impl Network<'_> {
                 zip(&self.choose(policy)?, &self.choose(without)?, |chosen, taken| chosen && !taken)
             }
             Policy::Crossover { policy, stage, of, from } => {
-                crossover(self.choose(policy)?, (*stage, *of), *from)?
+                crossover(self.choose(policy)?, &self.can_change(), (*stage, *of), *from)?
             }
         })
+    }
+
+    /// Sites that a policy can change: LIF sites whose spikes are no mask.
+    fn can_change(&self) -> Vec<bool> {
+        let masks = self.graph.makes_masks();
+        let can = |site: &SiteInfo| matches!(site.site, Site::Lif(_)) && !masks[site.index];
+        self.sites.iter().map(can).collect()
     }
 
     /// Sites that read an addition, and the stem.
@@ -155,18 +162,22 @@ impl Network<'_> {
     }
 
     /// Sites whose name matches one of the globs; every glob must match some.
-    pub(crate) fn matched(&self, globs: &[String]) -> Result<Vec<bool>> {
+    pub(crate) fn matched(&self, place: &'static str, globs: &[String]) -> Result<Vec<bool>> {
         let mut any = vec![false; self.sites.len()];
         for glob in globs {
             let matcher: GlobMatcher = Glob::new(glob)
-                .map_err(|e| Error::Glob { glob: glob.clone(), reason: e.kind().to_string() })?
+                .map_err(|e| Error::Glob {
+                    place,
+                    glob: glob.clone(),
+                    reason: e.kind().to_string(),
+                })?
                 .compile_matcher();
             let found: Vec<bool> =
                 self.sites.iter().map(|site| matcher.is_match(&site.name)).collect();
             if !found.contains(&true) {
                 let sites: Vec<String> = self.sites.iter().map(|site| site.name.clone()).collect();
                 let nearest = nearest(glob, sites.iter().map(String::as_str)).to_string();
-                return Err(Error::NoMatch { glob: glob.clone(), nearest, sites });
+                return Err(Error::NoMatch { place, glob: glob.clone(), nearest, sites });
             }
             any = zip(&any, &found, |a, b| a || b);
         }
@@ -201,9 +212,15 @@ impl Network<'_> {
     }
 }
 
-/// The chosen sites, and of the others those that do not spike in stage k of n.
-fn crossover(mut chosen: Vec<bool>, (stage, of): (usize, usize), from: End) -> Result<Vec<bool>> {
-    let mut spiking: Vec<usize> = (0..chosen.len()).filter(|site| !chosen[*site]).collect();
+/// The chosen sites, and of the others that can be either those that do not spike in stage k of n.
+fn crossover(
+    mut chosen: Vec<bool>,
+    can_change: &[bool],
+    (stage, of): (usize, usize),
+    from: End,
+) -> Result<Vec<bool>> {
+    let mut spiking: Vec<usize> =
+        (0..chosen.len()).filter(|&site| !chosen[site] && can_change[site]).collect();
     let sites = spiking.len();
     if of == 0 || of > sites || stage > of {
         return Err(Error::Stages { stage, of, sites });

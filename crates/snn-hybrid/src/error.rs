@@ -8,8 +8,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A glob is not well formed.
-    #[error("policy: glob `{glob}`: {reason}")]
+    #[error("{place}: glob `{glob}`: {reason}")]
     Glob {
+        /// The key that has it.
+        place: &'static str,
         /// The glob.
         glob: String,
         /// The fault.
@@ -17,10 +19,12 @@ pub enum Error {
     },
     /// A glob chooses nothing: a spelling mistake, most likely.
     #[error(
-        "policy: glob `{glob}` matches no site; did you mean `{nearest}`? The sites are: {}",
+        "{place}: glob `{glob}` matches no site; did you mean `{nearest}`? The sites are: {}",
         sites.join(", ")
     )]
     NoMatch {
+        /// The key that has it.
+        place: &'static str,
         /// The glob.
         glob: String,
         /// The site whose name is nearest.
@@ -55,8 +59,15 @@ pub enum Error {
     },
     /// A crossover has more stages than sites that change, or a stage that it has not.
     #[error(
-        "policy: `crossover` in stage {stage} of {of} with {sites} sites that become spiking; it \
-         must have 1 to {sites} stages, and `stage` must be 0 to their number"
+        "policy: `crossover` in stage {stage} of {of}, where {}",
+        if *sites == 0 {
+            "no site becomes spiking".to_string()
+        } else {
+            format!(
+                "{sites} sites become spiking: it must have 1 to {sites} stages, and `stage` must \
+                 be 0 to their number"
+            )
+        }
     )]
     Stages {
         /// The stage.

@@ -89,7 +89,8 @@ pub enum Policy {
         without: Box<Policy>,
     },
     /// The sites that a policy chooses, and of those that it leaves spiking those whose turn has
-    /// not come: in stage k of n the first ⌈m·k/n⌉ of these m sites spike.
+    /// not come: in stage k of n the first ⌈m·k/n⌉ of these m sites spike. Sites that a policy
+    /// cannot change (masks, and those that are not LIF) do not count.
     Crossover {
         /// Chooses the sites that stay `ReLU` in the end.
         policy: Box<Policy>,
@@ -180,8 +181,8 @@ kinds! {
     Policy::Difference { .. } => "difference" ["policy", "without"],
         "chosen by `policy` and not by `without`";
     Policy::Crossover { .. } => "crossover" ["policy", "stage", "of", "from"],
-        "chosen by `policy`, and of the others those that are not yet spiking in `stage` `of` so \
-         many, when they change one after the other `from` the `output` (or the `input`)";
+        "those of `policy`, and of the others those whose turn comes after stage `stage` of `of`; \
+         turns go `from` the `output` or the `input`";
 }
 
 impl Serialize for Policy {
@@ -240,8 +241,8 @@ impl Policy {
                 format!("({}) but not ({})", policy.explanation(), without.explanation())
             }
             Policy::Crossover { policy, stage, of, from } => format!(
-                "({}), and of the others those that are not yet spiking in stage {stage} of {of} \
-                 from the {from}",
+                "({}), and of the others those whose turn comes after stage {stage} of {of}, from \
+                 the {from} on",
                 policy.explanation()
             ),
         }

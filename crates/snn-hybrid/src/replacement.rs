@@ -51,6 +51,15 @@ impl From<QuantRelu> for Replacement {
 }
 
 impl Replacement {
+    /// `true` if every site has as many levels as with the other; steps may differ.
+    pub fn has_levels_of(&self, other: &Self) -> bool {
+        let of = |replacement: &Self| match replacement {
+            Replacement::Relu => None,
+            Replacement::QuantRelu { relu, sites } => Some((relu.levels, sites.clone())),
+        };
+        of(self) == of(other)
+    }
+
     /// The site that each site of a network would become.
     pub(crate) fn sites(&self, network: &Network<'_>) -> Result<Vec<Site>> {
         let count = network.sites.len();
@@ -62,7 +71,8 @@ impl Replacement {
                 for SiteLevels { names, levels } in sites.iter().rev() {
                     let step = relu.step * f64::from(relu.levels) / f64::from((*levels).max(1));
                     let own = QuantRelu { levels: *levels, step, share: relu.share };
-                    let matched = network.matched(std::slice::from_ref(names))?;
+                    let matched =
+                        network.matched("replacement.sites", std::slice::from_ref(names))?;
                     for (site, _) in all.iter_mut().zip(matched).filter(|(_, matched)| *matched) {
                         *site = Site::QuantRelu(own.clone());
                     }

@@ -9,7 +9,7 @@ use crate::loss::teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
 use crate::stages;
-use crate::swap::{activity, settle, swap_sites};
+use crate::swap::{SpikingFit, activity, fits, settle, swap_sites};
 use crate::trainer::{Trainer, check_threads, set_threads};
 use ndarray::{ArrayD, IxDyn};
 use snn_core::NetworkOptions;
@@ -18,6 +18,7 @@ use snn_hybrid::Placement;
 use snn_ir::{
     Encoder, Form, Graph, Initial, Model, Signature, Tensor, WeightSpec, Weights, weight_specs,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Trains a network as `config` says, in the folder `folder`: a [`Trainer`] made by
@@ -158,7 +159,7 @@ fn start(
     data: &RunData,
     options: &Options,
 ) -> Result<(Model, Vec<String>)> {
-    let StartFromConfig { path, swap, .. } = &config.start_from;
+    let StartFromConfig { swap, .. } = &config.start_from;
     if !config.start_from.is_on() {
         return Ok((model, Vec::new()));
     }
@@ -167,8 +168,7 @@ fn start(
     {
         return Ok((base, info.differences));
     }
-    let file = if path.is_dir() { RunFolder::open(path)?.model_path() } else { path.clone() };
-    let source = config.start_from.load(&file)?;
+    let source = start_model(config)?;
     let mut differences = config.start_from.take(&source, &mut model)?;
     if *swap {
         // The order of sums decides the last bits of what is measured.
@@ -180,6 +180,29 @@ fn start(
         settle(&mut model, &batches, &NetworkOptions::new(options.device))?;
     }
     Ok((model, differences))
+}
+
+/// The fit of every site that is a quantised `ReLU` in the network that a config starts from, and
+/// LIF in its own, measured on [`SWAP_BATCHES`](crate::SWAP_BATCHES) training batches: what
+/// `start_from.swap` does to the sites. Nothing is trained.
+///
+/// # Errors
+/// The data or the network cannot be read, or a site cannot be simulated.
+pub fn spiking_fits(config: &RunConfig, options: &Options) -> Result<BTreeMap<String, SpikingFit>> {
+    let data = config.open_data(options.data_root.as_deref())?;
+    let model = undrawn_model(config, &data)?;
+    let source = start_model(config)?;
+    set_threads(config.threads);
+    let seen = on_samples_of(&source, &model, data.shape);
+    let activity = activity(&seen, &unmixed(config, &seen, &data)?, options.device)?;
+    fits(&source, &activity, &model)
+}
+
+/// The model that a config starts from.
+fn start_model(config: &RunConfig) -> Result<Model> {
+    let path = &config.start_from.path;
+    let file = if path.is_dir() { RunFolder::open(path)?.model_path() } else { path.clone() };
+    config.start_from.load(&file)
 }
 
 /// The training batches of a config for a model, without mixing.

@@ -35,7 +35,7 @@ pub use evaluate::{
     is_at_chance,
 };
 pub use finetune::{DEFAULT_FINETUNE_RATE, finetune};
-pub use from_config::{initial_model, train, with_own_statistics};
+pub use from_config::{initial_model, spiking_fits, train, with_own_statistics};
 pub use loss::LossConfig;
 pub use optim::adamw::AdamWConfig;
 pub use optim::groups::GroupConfig;

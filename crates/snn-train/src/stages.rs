@@ -74,6 +74,15 @@ fn train_before(
         (Some(path), Some(twin)) => Some(finished(path, &twin)?).filter(|_| name == TWIN),
         _ => None,
     };
+    if let (Some(given), Start::Overwrite) = (&options.twin, options.start)
+        && let (Ok(given), Ok(folder)) = (given.canonicalize(), folder.canonicalize())
+        && given.starts_with(&folder)
+    {
+        return Err(Error::Toml(format!(
+            "the twin {} lies in the folder that would be overwritten; name another folder",
+            given.display()
+        )));
+    }
     let _claimed = RunFolder::claim(folder, config, options.start)?;
     let is_trained = begun.as_ref().map(RunFolder::result).transpose()?.flatten().is_some();
     if is_trained {
@@ -122,7 +131,13 @@ fn finished(path: &Path, twin: &RunConfig) -> Result<RunFolder> {
 /// Refuses before anything is trained what could only be refused after a stage.
 fn check_all(config: &RunConfig, folder: &Path, options: &Options) -> Result<()> {
     let Some((name, before)) = config.before()? else { return Ok(()) };
-    check(config, &before, folder, options)?;
+    check(config, &before, folder, options).map_err(|error| match error {
+        Error::Policy(snn_hybrid::Error::Stages { of, sites, .. }) => Error::Toml(format!(
+            "`crossover.stages` must be at most {sites}, the sites that `policy` leaves spiking, \
+             found {of}"
+        )),
+        other => other,
+    })?;
     check_all(&before, &folder.join(name), options)
 }
 

@@ -475,7 +475,8 @@ pub(crate) struct Verify {
     /// Instruction sets that the deployment is proved with [default: all that this machine has].
     #[arg(long = "kernel", value_enum, value_delimiter = ',', value_name = "LEVEL")]
     pub(crate) kernels: Vec<KernelName>,
-    /// Numbers of threads that it is proved with [default: 1 and the cores of this machine].
+    /// Numbers of threads that it is proved with, the most on all images, fewer on the first 100
+    /// [default: 1 and the cores of this machine].
     #[arg(long, value_delimiter = ',', value_name = "N", value_parser = threads)]
     pub(crate) threads: Vec<NonZeroUsize>,
     /// Images in a batch, whose spikes are all in memory at once [default: 50, or fewer for a large

@@ -68,11 +68,16 @@ pub(crate) struct PolicySearch {
     /// At least this share of the neurons LIF, 0 to 1.
     #[arg(long, group = "limit", value_parser = parse_share)]
     pub(crate) lif_share: Option<f64>,
-    /// Numbers of levels that ReLU sites may have, 1 to 255; they begin with the most of them.
-    /// Hardware that takes so many at most is meant by the largest. Without it they have those of
-    /// the config.
+    /// Numbers of levels that ReLU sites may have, 1 to 255: sites begin with the largest, which
+    /// should be what your hardware can send. Without it sites have those of the config. With
+    /// `--lif-share` only the largest counts, since fewer levels bring no LIF neuron.
     #[arg(long, value_name = "D", value_delimiter = ',')]
     pub(crate) levels: Vec<NonZeroU8>,
+    /// Of all sites, consider only so many: those where a LIF neuron fits the twin's ReLU best
+    /// (the mean square error of the fit, of that of the ReLU's outputs), which is known after one
+    /// pass over a few batches. For networks of many sites.
+    #[arg(long, value_name = "N")]
+    pub(crate) candidates: Option<NonZeroUsize>,
     /// How ReLU sites send their levels; hardware without graded events takes the other two.
     #[arg(long, value_enum, default_value = "unary")]
     pub(crate) code: CodeName,

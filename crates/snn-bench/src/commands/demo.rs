@@ -103,6 +103,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
     for (code, converted) in
         codes.into_iter().zip(measure(&trained, &models, &shows, &engines, &demands)?)
     {
+        let converted = converted?;
         conversions.push(Row {
             code: code.label(),
             micro_steps: converted.micro_steps,

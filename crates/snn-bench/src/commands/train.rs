@@ -53,7 +53,7 @@ pub(crate) fn report(folder: &Path, result: &RunResult, json: bool) -> Result<Ou
         ))?;
         if let Some(twin) = &result.twin {
             output::line(format_args!(
-                "its twin: test accuracy {:.2} % after {}, T = {}, {:.0} s",
+                "its twin: test accuracy {:.2} % after {}, T = {}; {:.0} s before this stage",
                 100.0 * twin.test_accuracy,
                 counted(twin.final_epoch, "epoch"),
                 twin.time_steps,

@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     };
     let shown = Shown { source, of: samples.source.len(), batch };
     let reports = prove(&trained.model, &[&model], &shown, &engines, &demands)?;
-    let report = reports.into_iter().next().context("one file has one report")?;
+    let report = reports.into_iter().next().context("one file has one report")??;
     if json {
         print_json(&Verified {
             run: &arguments.run,
@@ -87,7 +87,7 @@ pub(crate) struct Shown {
     pub(crate) batch: usize,
 }
 
-/// Samples of a batch that all these models have memory for.
+/// Samples of a batch: the fewest that one of these models would have by itself.
 pub(crate) fn batch_of(models: &[&Model]) -> Result<usize> {
     let mut smallest = usize::MAX;
     for model in models {
@@ -97,33 +97,39 @@ pub(crate) fn batch_of(models: &[&Model]) -> Result<usize> {
 }
 
 /// Runs the proofs of converted models of one trained network side by side over the samples, with
-/// a bar of their progress: one report for each, in their order. What the trained network does, and
-/// a conversion off the grid that several have in common, is computed once.
+/// a bar of their progress: one report for each, in their order, or why there is none. What the
+/// trained network does, and a conversion off the grid that several have in common, is computed
+/// once.
 pub(crate) fn prove(
     trained: &Model,
     models: &[&Model],
     shown: &Shown,
     engines: &ProgramEngines,
     demands: &Demands,
-) -> Result<Vec<Report>> {
+) -> Result<Vec<Result<Report>>> {
     let demands = Demands { test_samples: Some(shown.of), ..demands.clone() };
     let engines = SharedEngines::new(engines);
     let proofs = models.iter().map(|model| Proof::new(trained, model, &engines, demands.clone()));
-    let mut proofs = proofs.collect::<snn_reparam::Result<Vec<Proof>>>()?;
-    if proofs.iter().any(Proof::is_running) {
+    let mut proofs: Vec<snn_reparam::Result<Proof>> = proofs.collect();
+    if proofs.iter().flatten().any(Proof::is_running) {
         let mut progress = Progress::new("verified", shown.source.len(), "images");
         for batch in evaluation_batches(&shown.source, shown.batch)? {
             let batch = batch?;
             let labels = &batch.targets.labels;
             for proof in &mut proofs {
-                proof.add(&Batch { input: input(&batch.samples), labels })?;
+                let samples = Batch { input: input(&batch.samples), labels };
+                if let Ok(running) = proof
+                    && let Err(error) = running.add(&samples)
+                {
+                    *proof = Err(error);
+                }
             }
             progress.add(batch.len());
         }
         progress.finish();
         files::tell_damaged(&*shown.source);
     }
-    Ok(proofs.into_iter().map(Proof::finish).collect())
+    Ok(proofs.into_iter().map(|proof| Ok(proof?.finish())).collect())
 }
 
 fn print(report: &Report, long: bool) -> Result<()> {

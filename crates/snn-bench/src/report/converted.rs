@@ -46,6 +46,7 @@ impl Converted {
         let reports = prove(trained, &[model], &shown, &engines, &demands)
             .with_context(|| format!("the proof of {name}"))?;
         let report = reports.into_iter().next().context("one file has one report")?;
+        let report = report.with_context(|| format!("the proof of {name}"))?;
         let mut inference = infer(model, samples, true)?;
         let usual = if matches!(model.form(), Form::Grid { .. }) { INT8 } else { FP32 };
         let figures = figures.unwrap_or(usual);

@@ -72,25 +72,33 @@ impl Maker<'_> {
         let trained = files::trained(&run)?;
         let shows = self.shows(entry, &trained, &run)?;
         let mut failed = None;
+        // What the other codes show is worth having.
+        let mut fail = |target: TargetName, error: anyhow::Error| {
+            output::tell(format_args!("{target}: FAILED: {}", output::message(&error)));
+            failed.get_or_insert(error);
+        };
         let mut converted = Vec::new();
-        for &code in &entry.row.codes {
-            if record.conversion(code, entry.verify).is_none() {
-                match self.converted(code, &trained, &run) {
-                    Ok(model) => converted.push((code, model)),
-                    // What the other codes show is worth having.
-                    Err(error) => {
-                        output::tell(format_args!("{code}: FAILED: {error:#}"));
-                        failed.get_or_insert(error);
-                    }
+        for &target in &entry.row.codes {
+            if record.conversion(target, entry.verify).is_none() {
+                match self.converted(target, &trained, &run) {
+                    Ok(model) => converted.push((target, model)),
+                    Err(error) => fail(target, error),
                 }
             }
         }
-        for (code, made) in self.measured(&converted, &trained, &shows, &folder)? {
-            record.conversions.retain(|conversion| conversion.code != code);
-            let file = record::checksum(&fs_err::read(converted_path(&run, code))?);
-            let figures = self.figures(code, &made, &shows)?;
-            record.conversions.push(Conversion { file: Some(file), ..figures });
-            record.save(&folder)?;
+        for (target, measured) in self.measured(&converted, &trained, &shows)? {
+            let figures = measured.and_then(|made| {
+                let file = record::checksum(&fs_err::read(converted_path(&run, target))?);
+                self.figures(target, file, &made, &shows, &folder)
+            });
+            match figures {
+                Ok(figures) => {
+                    record.conversions.retain(|conversion| conversion.code != target);
+                    record.conversions.push(figures);
+                    record.save(&folder)?;
+                }
+                Err(error) => fail(target, error),
+            }
         }
         failed.map_or(Ok(()), Err)
     }
@@ -209,15 +217,13 @@ impl Maker<'_> {
             .with_context(|| format!("{target}"))
     }
 
-    /// Verifies the conversions of a row side by side, counts them, and writes the reports of the
-    /// proofs.
+    /// Verifies the conversions of a row side by side, and counts them.
     fn measured(
         &self,
         converted: &[(TargetName, Model)],
         trained: &Trained,
         shows: &Shows,
-        folder: &Path,
-    ) -> Result<Vec<(TargetName, Converted)>> {
+    ) -> Result<Vec<(TargetName, Result<Converted>)>> {
         if converted.is_empty() {
             return Ok(Vec::new());
         }
@@ -232,35 +238,34 @@ impl Maker<'_> {
         };
         let models: Vec<&Model> = converted.iter().map(|(_, model)| model).collect();
         let all = measure(&trained.model, &models, shows, &self.engines(), &demands)?;
-        let mut measured = Vec::new();
-        for ((target, _), made) in converted.iter().zip(all) {
-            for failure in &made.report.failures {
-                output::tell(format_args!("{target}: FAILED: {failure}"));
-            }
-            ensure!(
-                made.report.samples > 0,
-                "{target}: no sample could be compared with the trained network"
-            );
-            let text = serde_json::to_string(&made.report)? + "\n";
-            let file = folder.join(format!("verify-{target}.json"));
-            snn_ir::write_atomically(&file, text.as_bytes())?;
-            measured.push((*target, made));
-        }
-        Ok(measured)
+        Ok(converted.iter().map(|(target, _)| *target).zip(all).collect())
     }
 
     fn engines(&self) -> ProgramEngines {
         ProgramEngines { device: self.device, ways: Ways::default() }
     }
 
-    /// The figures of a converted network.
-    fn figures(&self, code: TargetName, made: &Converted, shows: &Shows) -> Result<Conversion> {
+    /// The figures of a converted network, whose report is written beside them.
+    fn figures(
+        &self,
+        code: TargetName,
+        file: String,
+        made: &Converted,
+        shows: &Shows,
+        folder: &Path,
+    ) -> Result<Conversion> {
         let (report, counted) = (&made.report, made.counted()?);
+        for failure in &report.failures {
+            output::tell(format_args!("{code}: FAILED: {failure}"));
+        }
+        ensure!(report.samples > 0, "{code}: no sample could be compared with the trained network");
+        let text = serde_json::to_string(report)? + "\n";
+        snn_ir::write_atomically(&folder.join(format!("verify-{code}.json")), text.as_bytes())?;
         let total = counted.counts.total();
         let each = |value: u64| value as f64 / counted.counts.samples.max(1) as f64;
         Ok(Conversion {
             code,
-            file: None,
+            file: Some(file),
             verdict: report.verdict,
             level: report.strictness,
             failures: report.failures.clone(),

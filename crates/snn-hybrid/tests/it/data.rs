@@ -1,6 +1,6 @@
 //! Policies and replacements as data, in and out.
 
-use snn_hybrid::{Error, Policy, Replacement, apply};
+use snn_hybrid::{Policy, Replacement, apply};
 use snn_ir::networks::SmallNet;
 use snn_ir::{Op, QuantRelu, Share, Site};
 
@@ -53,7 +53,7 @@ fn levels_of_single_sites() {
 
     let wrong = text.replace("*.act2", "*.act9");
     let error = apply(&graph, &Policy::All, &read(&wrong).unwrap().replacement).unwrap_err();
-    assert!(matches!(error, Error::NoMatch { .. }), "{error}");
+    assert!(error.to_string().starts_with("replacement.sites: glob `*.act9`"), "{error}");
     let none = text.replace("levels = 2", "levels = 0");
     let error = apply(&graph, &Policy::All, &read(&none).unwrap().replacement).unwrap_err();
     assert!(error.to_string().contains("levels"), "{error}");

@@ -117,7 +117,8 @@ pub struct Demands {
     pub test_samples: Option<usize>,
     /// Images on which the naive evaluator runs as well.
     pub naive_samples: usize,
-    /// Samples of frames that vary over time, made from the images.
+    /// Samples of frames that vary over time, made from the images; the naive evaluator runs on at
+    /// most `naive_samples` of them.
     pub frame_samples: usize,
     /// Images whose pixels are changed by one of 255, to measure what that does to classes.
     pub noise_samples: usize,

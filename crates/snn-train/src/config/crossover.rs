@@ -5,14 +5,17 @@ use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use snn_hybrid::End;
 
+/// Each stage has a folder in that of the next.
+const MOST_STAGES: usize = 100;
+
 /// A crossover schedule (`[crossover]`): the sites that are ReLUs in the twin and LIF in the run
 /// change in several stages, each of which trains for some epochs before the next begins.
 ///
-/// In stage k of n the first ⌈m·k/n⌉ of the m sites that the policy leaves spiking are LIF
-/// ([`Policy::Crossover`](snn_hybrid::Policy::Crossover)). A stage starts from the one before, with fitted thresholds and norms
-/// measured again as the run starts from a twin, and has the twin as teacher. Stages before the
-/// last train at the run's learning rate without a schedule and without `activity`; the last is the
-/// run itself.
+/// In stage k of n the first ⌈m·k/n⌉ of the m sites that the policy leaves spiking are LIF (the
+/// policy [`Crossover`](snn_hybrid::Policy::Crossover)). A stage starts from the one before, with
+/// fitted thresholds and norms measured again as the run starts from a twin, and has the twin as
+/// teacher. Stages before the last train at the run's learning rate, without a schedule, warm-up,
+/// `activity` or `batch_norm_reestimation`; the last is the run itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CrossoverConfig {
@@ -37,7 +40,8 @@ impl CrossoverConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        check("crossover.stages", self.stages > 0, "at least 1", self.stages)?;
+        let stages = self.stages;
+        check("crossover.stages", (1..=MOST_STAGES).contains(&stages), "1 to 100", stages)?;
         check("crossover.epochs", self.epochs > 0, "at least 1", self.epochs)
     }
 }

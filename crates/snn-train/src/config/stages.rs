@@ -28,6 +28,11 @@ impl RunConfig {
                            a table `twin`";
             return Err(Error::Toml(message.into()));
         };
+        if twin.policy != Policy::All {
+            let message = "`crossover` changes the ReLUs of a twin that has nothing else: \
+                           `twin.policy` must be absent, or `all`";
+            return Err(Error::Toml(message.into()));
+        }
         let (policy, stage) = match &self.policy {
             Policy::Crossover { policy, stage, of, from: end } if (*of, *end) == (stages, from) => {
                 (policy.clone(), *stage)
@@ -78,7 +83,7 @@ impl RunConfig {
         // With the same policy no quantised ReLU becomes a LIF neuron: the twin is an earlier stage
         // of the same network, on smaller pictures or at another T.
         config.start_from.swap =
-            before.policy != self.policy || before.replacement != self.replacement;
+            before.policy != self.policy || !before.replacement.has_levels_of(&self.replacement);
         config
     }
 }
@@ -146,7 +151,11 @@ schedule = { kind = 'one_cycle' }
             assert!(error.to_string().contains(part), "{set}: {error}");
         };
         fails("crossover.stages=2", "needs a table `twin`");
-        fails("crossover.stages=0", "`crossover.stages` must be at least 1");
+        fails("crossover.stages=0", "`crossover.stages` must be 1 to 100");
+        fails("crossover.stages=1000000", "`crossover.stages` must be 1 to 100");
+        let sets = ["twin={ epochs = 1, policy = 'outer' }", "crossover.stages=2"];
+        let error = RunConfig::with_overrides(base, &sets.map(String::from)).unwrap_err();
+        assert!(error.to_string().contains("`twin.policy` must be absent"), "{error}");
         fails("crossover.epochs=0", "`crossover.epochs` must be at least 1");
         fails("crossover.from=middle", "`middle`");
     }

@@ -45,9 +45,11 @@ impl RunConfig {
             return Err(Error::Toml(message.into()));
         }
         if let Some(key) = NOT_ITS_OWN.iter().find(|key| keys.contains_key(**key)) {
-            return Err(Error::Toml(format!(
-                "`twin.{key}` must be absent: the twin has that of the run"
-            )));
+            let why = match *key {
+                TWIN | CROSSOVER => "a twin has no stages before it",
+                _ => "the twin has that of the run",
+            };
+            return Err(Error::Toml(format!("`twin.{key}` must be absent: {why}")));
         }
         let base = Self {
             twin: None,

@@ -169,7 +169,8 @@ pub struct TwinResult {
     pub time_steps: usize,
     /// Number of epochs.
     pub final_epoch: usize,
-    /// Time of its run in seconds, which that of the network does not count.
+    /// Time of its run in seconds, and of the stages of a crossover between it and the run, which
+    /// that of the run does not count.
     pub wall_seconds: f64,
 }
 

@@ -114,7 +114,11 @@ fn refuse_silent_delays(twin: &Model) -> Result<()> {
 }
 
 /// The fit of each site that changes.
-fn fits(twin: &Model, activity: &Activity, model: &Model) -> Result<BTreeMap<String, SpikingFit>> {
+pub(crate) fn fits(
+    twin: &Model,
+    activity: &Activity,
+    model: &Model,
+) -> Result<BTreeMap<String, SpikingFit>> {
     let mut fits = BTreeMap::new();
     let resolved = model.graph().resolve()?;
     for (position, node) in model.graph().nodes.iter().enumerate() {

@@ -466,7 +466,7 @@ fn a_crossover_is_one_run() {
     // Refused before anything is trained or written.
     let other = staged(&["policy=stem", "crossover={ stages = 5 }"]);
     let error = go(&other, &at("refused"), Start::New, None).unwrap_err().to_string();
-    assert!(error.contains("must have 1 to 4 stages"), "{error}");
+    assert!(error.contains("`crossover.stages` must be at most 4"), "{error}");
     let other = staged(&["policy=stem", "crossover={ stages = 3 }", "twin.epochs=2"]);
     let error = train(&other, &at("refused"), &options, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("`epochs` = 1"), "{error}");
@@ -514,6 +514,9 @@ fn a_finished_twin_is_taken_over() {
     go(&config, &at("begun"), Start::New, Some(3)).unwrap();
     let error = refused(&config, &at("begun").join("twin"));
     assert!(error.contains("the run is not finished"), "{error}");
+    let error = with(&config, &at("whole"), Start::Overwrite, &twin).unwrap_err().to_string();
+    assert!(error.contains("lies in the folder that would be overwritten"), "{error}");
+    assert!(twin.join("result.json").is_file());
     let alone = RunConfig { twin: None, ..config.clone() };
     assert!(refused(&alone, &twin).contains("no table `twin`"));
 }

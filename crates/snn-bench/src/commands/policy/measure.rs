@@ -6,22 +6,21 @@ use crate::commands::infer::infer;
 use crate::names::CodeName;
 use crate::tables::{checksum, processor};
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use snn_core::{Mode, Network, Pixels};
 use snn_data::{Source, Subset};
 use snn_hybrid::{Policy, Replacement, SiteLevels};
-use snn_ir::{ConversionOptions, GridOptions, Model, QuantRelu};
+use snn_ir::{ConversionOptions, GridOptions, Model, QuantRelu, Site, SiteInfo};
 use snn_train::loss::cross_entropy;
 use snn_train::{
-    Accuracy, Options, RunConfig, RunFolder, StartFromConfig, Trainer, encode, evaluation_batches,
-    input, with_own_statistics,
+    Accuracy, CrossoverConfig, Options, RunConfig, RunFolder, StartFromConfig, Trainer, encode,
+    evaluation_batches, input, spiking_fits, with_own_statistics,
 };
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tch::Kind;
 
 /// Samples of a batch: few enough for any network.
 const BATCH: usize = 32;
@@ -29,7 +28,8 @@ const BATCH: usize = 32;
 const SWAP_BATCH: usize = 128;
 
 /// What a site is, where it is not a ReLU with the most levels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Choice {
     /// LIF.
     Lif,
@@ -53,12 +53,6 @@ impl fmt::Display for Choice {
             Self::Lif => f.pad("LIF"),
             Self::Levels(levels) => f.pad(&format!("{levels} levels")),
         }
-    }
-}
-
-impl Serialize for Choice {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 
@@ -98,10 +92,12 @@ pub(super) struct Bench {
     folder: PathBuf,
     known: Vec<Line>,
     key: String,
-    /// `true` if ReLU sites have the levels that they have in the twin.
-    has_twins_levels: bool,
-    /// Every site of the network that can be either.
+    /// The sites of the twin.
+    of_twin: Vec<(String, Kind)>,
+    /// The sites of the network that can be either, and are considered.
     pub(super) sites: Vec<String>,
+    /// Every site that can be either.
+    all: Vec<String>,
 }
 
 /// A measurement with the key of everything but the sites that it depends on.
@@ -131,6 +127,7 @@ impl Bench {
             config.replacement = with_most(&config.replacement, most)?;
         }
         config.twin = None;
+        config.crossover = CrossoverConfig::default();
         config.distillation = snn_train::DistillationConfig::default();
         config.start_from =
             StartFromConfig { path: twin.to_path_buf(), swap: true, new_classes: false };
@@ -154,12 +151,12 @@ impl Bench {
         };
         let (validation, counted_samples) = (spread(samples)?, spread(counted)?);
         let twin = RunFolder::open(twin)?;
-        let of_twin = twin.config()?.replacement;
         let twin = twin.model_path();
+        let of_twin = sites(&Model::load(&twin)?)?;
         // Times are of this machine and its cores, figures of this program.
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let parts = format!(
-            "{}{}{samples} {counted} {code:?} {:?} {:?} {:?} {cores} {}",
+            "2 {}{}{samples} {counted} {code:?} {:?} {:?} {:?} {cores} {}",
             config.to_toml()?,
             checksum(&fs_err::read(twin)?),
             options.data_root,
@@ -177,21 +174,33 @@ impl Bench {
             known: read(&folder.join(FILE))?,
             key: checksum(parts.as_bytes()),
             sites: Vec::new(),
-            has_twins_levels: of_twin == config.replacement,
+            all: Vec::new(),
+            of_twin,
             config,
         };
-        bench.sites = bench.candidates()?;
+        bench.all = bench.candidates()?;
+        bench.sites.clone_from(&bench.all);
         Ok(bench)
+    }
+
+    /// Considers only so many sites: those whose LIF neurons fit the ReLUs of the twin best.
+    pub(super) fn keep_best_fits(&mut self, count: usize) -> Result<()> {
+        let config = RunConfig { policy: Policy::None, ..self.config.clone() };
+        let fits = spiking_fits(&config, &self.options)?;
+        let error = |site: &String| fits.get(site).map_or(f64::INFINITY, |fit| fit.error);
+        let mut best = self.all.clone();
+        best.sort_by(|a, b| error(a).total_cmp(&error(b)));
+        best.truncate(count);
+        self.sites.retain(|site| best.contains(site));
+        Ok(())
     }
 
     /// Sites that are quantised ReLUs in the twin and LIF where the policy leaves them.
     fn candidates(&self) -> Result<Vec<String>> {
-        let all = self.model(Policy::All, self.config.replacement.clone())?;
-        let sites = all.graph().sites()?;
-        let candidates: Vec<String> = sites
-            .into_iter()
-            .filter(|info| matches!(info.site, snn_ir::Site::QuantRelu(_)))
-            .map(|info| info.name)
+        let all = self.trainer(Policy::All, self.config.replacement.clone(), false)?;
+        let candidates: Vec<String> = { sites(all.model())?.into_iter() }
+            .filter(|(_, kind)| matches!(kind, Kind::Levels(_)))
+            .map(|(site, _)| site)
             .collect();
         ensure!(!candidates.is_empty(), "the network has no site that could be either");
         Ok(candidates)
@@ -199,17 +208,21 @@ impl Bench {
 
     /// The network with this policy and these ReLUs before training.
     fn model(&self, policy: Policy, replacement: Replacement) -> Result<Model> {
-        let is_twin = policy == Policy::All
-            && replacement == self.config.replacement
-            && self.has_twins_levels;
+        let plain = self.trainer(policy.clone(), replacement.clone(), false)?;
+        if sites(plain.model())? != self.of_twin {
+            return Ok(self.trainer(policy, replacement, true)?.model().clone());
+        }
+        // The twin itself has nothing to swap. Its statistics are measured again as those of all
+        // others are, so that these differ from it in their sites alone.
+        Ok(with_own_statistics(&self.config, plain.model().clone(), &self.options)?)
+    }
+
+    /// The trainer of the network with this policy and these ReLUs; with the sites of the twin
+    /// swapped for its own, where it has others.
+    fn trainer(&self, policy: Policy, replacement: Replacement, swap: bool) -> Result<Trainer> {
         let mut config = RunConfig { policy, replacement, ..self.config.clone() };
-        // The twin itself has nothing to swap.
-        config.start_from.swap = !is_twin;
-        let trainer = Trainer::from_config(&config, &self.folder.join("unused"), &self.options)?;
-        let model = trainer.model().clone();
-        // Its statistics are measured again as those of all others are, so that these differ from
-        // it in their sites alone.
-        Ok(if is_twin { with_own_statistics(&config, model, &self.options)? } else { model })
+        config.start_from.swap = swap;
+        Ok(Trainer::from_config(&config, &self.folder.join("unused"), &self.options)?)
     }
 
     /// Measures the network with these choices.
@@ -236,10 +249,10 @@ impl Bench {
         let converted = convert(&model, &options)?.model;
         let inference = infer(&converted, &self.counted, true)?;
         let counted = inference.counted.as_ref().context("operations were counted")?;
-        let sites = model.graph().sites()?;
+        let infos = model.graph().sites()?;
         let neurons = |spiking: bool| -> usize {
-            let of_kind = sites.iter().filter(|info| !spiking || info.site.is_stateful());
-            of_kind.map(snn_ir::SiteInfo::neurons).sum()
+            let of_kind = infos.iter().filter(|info| !spiking || info.site.is_stateful());
+            of_kind.map(SiteInfo::neurons).sum()
         };
         let measured = Measured {
             lif,
@@ -262,7 +275,7 @@ impl Bench {
         if lif.is_empty() {
             return Policy::All;
         }
-        let relus = self.sites.iter().filter(|site| !lif.contains(*site)).cloned();
+        let relus = self.all.iter().filter(|site| !lif.contains(*site)).cloned();
         let include: Vec<String> = relus.collect();
         if include.is_empty() { Policy::None } else { Policy::Sites { include, exclude: vec![] } }
     }
@@ -281,7 +294,7 @@ impl Bench {
     /// Loss, and accuracy in percent, on the held-out samples.
     fn evaluated(&self, model: &Model) -> Result<(f64, f64)> {
         let device = self.options.device;
-        let network = Network::new(model, device, Kind::Float)?;
+        let network = Network::new(model, device, tch::Kind::Float)?;
         let (mut loss, mut accuracy) = (0.0, Accuracy::default());
         for batch in evaluation_batches(&self.validation, BATCH)? {
             let batch = batch?;
@@ -299,11 +312,38 @@ impl Bench {
     }
 }
 
+/// What decides whether sites of two networks are swapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A quantised ReLU of so many levels.
+    Levels(u8),
+    /// LIF.
+    Lif,
+    Other,
+}
+
+/// The sites of a network.
+fn sites(model: &Model) -> Result<Vec<(String, Kind)>> {
+    let of = |info: SiteInfo| {
+        let kind = match info.site {
+            Site::QuantRelu(relu) => Kind::Levels(relu.levels),
+            Site::Lif(_) => Kind::Lif,
+            _ => Kind::Other,
+        };
+        (info.name, kind)
+    };
+    Ok(model.graph().sites()?.into_iter().map(of).collect())
+}
+
 /// Quantised ReLUs with so many levels everywhere, whose largest output stays.
 fn with_most(replacement: &Replacement, most: u8) -> Result<Replacement> {
-    let Replacement::QuantRelu { relu, .. } = replacement else {
-        bail!("levels are searched for where `replacement` is `quant_relu`");
+    let Replacement::QuantRelu { relu, sites } = replacement else {
+        bail!("--levels is for configs whose `replacement` is `quant_relu`");
     };
+    ensure!(
+        sites.is_empty(),
+        "--levels searches the levels of all sites; `replacement.sites` of the config must be empty"
+    );
     let step = relu.step * f64::from(relu.levels) / f64::from(most);
     Ok(QuantRelu { levels: most, step, share: relu.share }.into())
 }

@@ -46,8 +46,13 @@ pub(super) fn run(arguments: &PolicySearch, json: bool) -> Result<Outcome> {
     levels.dedup();
     let most = levels.first().copied();
     let mut bench = Bench::new(&config, twin, out, arguments.code, numbers, most, options)?;
+    if let Some(count) = arguments.candidates {
+        bench.keep_best_fits(count.get())?;
+    }
     let sites = bench.sites.clone();
-    let fewer = levels.iter().skip(1).map(|&levels| Choice::Levels(levels));
+    // Fewer levels bring no LIF neuron.
+    let fewer = levels.iter().skip(1).filter(|_| !matches!(limit, Limit::LifShare(_)));
+    let fewer = fewer.map(|&levels| Choice::Levels(levels));
     let choices: Vec<Choice> = [Choice::Lif].into_iter().chain(fewer).collect();
     let found = search(&sites, &choices, limit, &mut |choices| {
         let names: Vec<String> =
@@ -70,6 +75,14 @@ pub(super) fn run(arguments: &PolicySearch, json: bool) -> Result<Outcome> {
     let mut sets = vec![format!("policy={}", toml::Value::try_from(&policy)?)];
     if let Some(replacement) = replacement {
         sets.push(format!("replacement={}", toml::Value::try_from(replacement)?));
+        // The twin keeps its own: a table of it takes every key that it has not from the run's.
+        if let Some(twin) = config.twin_config()? {
+            let mut own = toml::Table::try_from(&twin.replacement)?;
+            if matches!(twin.replacement, Replacement::QuantRelu { .. }) {
+                own.entry("sites").or_insert_with(|| toml::Value::Array(Vec::new()));
+            }
+            sets.push(format!("twin.replacement={}", toml::Value::Table(own)));
+        }
     }
     let searched = Searched { limit, policy: &policy, replacement, sets, found: &found };
     let text = serde_json::to_string_pretty(&searched)? + "\n";

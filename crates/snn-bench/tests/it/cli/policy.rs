@@ -162,12 +162,18 @@ fn a_search_finds_a_policy_within_its_limit() {
     assert_eq!(share["network"]["lif"].as_array().unwrap().len(), 5);
     assert_eq!(share["policy"]["kind"], "none");
 
+    // The two sites whose fit is best are measured, the others stay ReLUs.
+    let few = json(&search(["--lif-share=1.0", "--candidates=2"]).code(1));
+    assert_eq!(few["sites"].as_array().unwrap().len(), 2);
+    assert_eq!(few["network"]["lif"].as_array().unwrap().len(), 2);
+
     // Levels are chosen too, and both go into a config.
-    let fewer = json(&search(["--lif-share=0.5", "--levels=3,8"]).success());
+    let only_lif = json(&search(["--lif-share=0.5", "--levels=3,8"]).success());
+    assert_eq!(only_lif["sites"].as_array().unwrap().len(), 5, "fewer levels bring no neuron");
+    assert_eq!(only_lif["replacement"]["levels"], 8);
+    let limit = (only_lif["relus"]["additions"].as_f64().unwrap() * 0.8).to_string();
+    let fewer = json(&search(["--levels=8,2", &format!("--additions={limit}")]).success());
     assert_eq!(fewer["sites"].as_array().unwrap().len(), 10);
-    assert_eq!(fewer["replacement"]["levels"], 8);
-    let half = (fewer["relus"]["additions"].as_f64().unwrap() * 0.8).to_string();
-    let fewer = json(&search(["--levels=8,2", &format!("--additions={half}")]).success());
     let levels = fewer["network"]["levels"].as_object().unwrap();
     assert!(!levels.is_empty() && levels.values().all(|levels| levels == 2), "{fewer}");
     let mut command = snn();
@@ -175,9 +181,21 @@ fn a_search_finds_a_policy_within_its_limit() {
     for set in fewer["sets"].as_array().unwrap() {
         command.args(["--set", set.as_str().unwrap()]);
     }
-    command.args(["--set", "twin.replacement={ levels = 4 }"]).assert().success();
-    let run = std::fs::read_to_string(folder.join("found/run.json")).unwrap();
-    assert!(run.contains("4 levels become 8"), "{run}");
+    // The twin that was searched is the twin of what was found.
+    command.arg("--twin").arg(run.join("twin")).assert().success();
+    let told = std::fs::read_to_string(folder.join("found/run.json")).unwrap();
+    for site in levels.keys() {
+        assert!(told.contains(&format!("swap `{site}`: 4 levels become 2")), "{told}");
+    }
+    // As many levels as the twin has, at a step that no multiplication gives back.
+    let same = json(&search(["--additions=1e12", "--levels=4,3"]).success());
+    assert!(same["holds"] == true && same["network"]["levels"].as_object().unwrap().is_empty());
+    // A crossover of the config has no stages in a search.
+    let mut command = snn();
+    command.args(["policy", "search", "--samples=64", "--counted=16", "--lif-share=0.1"]);
+    command.args(["--set", "crossover.stages=2", "--config"]).arg(&config);
+    command.arg("--out").arg(folder.join("staged")).arg("--twin").arg(run.join("twin"));
+    command.assert().success();
 }
 
 #[test]
