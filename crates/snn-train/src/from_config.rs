@@ -47,8 +47,8 @@ pub fn train(
 impl Trainer {
     /// The trainer of a config, for a run in `folder`; a program may give it its own neurons and
     /// surrogate gradients ([`with_registry`](Self::with_registry)) before it trains. The twin of a
-    /// staged run must have been trained in `folder/twin`, with
-    /// [`RunConfig::twin_config`].
+    /// staged run must have been trained in `folder/twin`, with [`RunConfig::twin_config`]; the
+    /// stages of a crossover, which lie in `folder/crossover`, are trained by [`train`] alone.
     ///
     /// # Errors
     /// A key is out of range, the data cannot be read, or network, policy, weights to start from or

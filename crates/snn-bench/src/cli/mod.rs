@@ -238,8 +238,8 @@ pub(crate) struct Train {
     /// Set a key of the config, as `epochs=1` or `optimiser.learning_rate=0.05`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) sets: Vec<String>,
-    /// The run folder of a finished twin (`RUN/twin` of a staged run), which is copied in place of
-    /// training the twin of this config again.
+    /// The run folder of a finished twin (`RUN/twin` of a staged run, the innermost `twin` of a
+    /// crossover), which is copied in place of training the twin of this config again.
     #[arg(long, value_name = "RUN")]
     pub(crate) twin: Option<PathBuf>,
 }

@@ -105,8 +105,8 @@ fn card(
         (
             "a sample",
             format!(
-                "{} additions, {} multiplications, {} events, {} micro-steps a macro-step, {:.2} µJ \
-                 by counting",
+                "{} additions, {} multiplications, {} events, {} micro-steps a macro-step, {:.2} \
+                 µJ by counting",
                 count(conversion.additions),
                 count(conversion.multiplications),
                 count(conversion.events),

@@ -79,8 +79,9 @@ pub enum Start {
 ///
 /// What a run needs of other places is copied before it begins: the graph of a network in a file
 /// (`network.json`), the model that fine-tuning and `start_from` start from (`base.safetensors`),
-/// the teacher of distillation (`teacher.safetensors`). The twin of a staged run has a run folder
-/// of its own inside, `twin`. `trainer.json` is written after them, so that a folder that has it
+/// the teacher of distillation (`teacher.safetensors`). The stage before that of a staged run has a
+/// run folder of its own inside: `twin`, or `crossover` for a stage of a crossover, which has the
+/// one before it inside again. `trainer.json` is written after them, so that a folder that has it
 /// has all of them.
 ///
 /// Each file but that of events is written whole or not at all; that one is cut back to the

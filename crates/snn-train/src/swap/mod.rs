@@ -54,7 +54,7 @@ pub(crate) fn swap_sites(
         return Err(Error::Mismatch {
             what: "`start_from.swap`, which a run with a `twin` has",
             expected: "sites that are quantised ReLUs there (by `policy` and `replacement` of the \
-                       twin) and LIF neurons, or have other levels, here (by those of the run)"
+                       twin) and LIF neurons here, or of other levels (by those of the run)"
                 .into(),
             found: "none".into(),
         });
