@@ -73,9 +73,8 @@ pub(crate) struct PolicySearch {
     /// `--lif-share` only the largest counts, since fewer levels bring no LIF neuron.
     #[arg(long, value_name = "D", value_delimiter = ',')]
     pub(crate) levels: Vec<NonZeroU8>,
-    /// Of all sites, consider only so many: those where a LIF neuron fits the twin's ReLU best
-    /// (the mean square error of the fit, of that of the ReLU's outputs), which is known after one
-    /// pass over a few batches. For networks of many sites.
+    /// Of all sites, consider only so many: those where a LIF neuron comes nearest to the twin's
+    /// ReLU, which one pass over a few batches tells. For networks of many sites.
     #[arg(long, value_name = "N")]
     pub(crate) candidates: Option<NonZeroUsize>,
     /// How ReLU sites send their levels; hardware without graded events takes the other two.

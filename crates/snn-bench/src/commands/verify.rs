@@ -125,6 +125,10 @@ pub(crate) fn prove(
                 }
             }
             progress.add(batch.len());
+            // Where all have failed there is nothing left to show.
+            if !proofs.iter().flatten().any(Proof::is_running) {
+                break;
+            }
         }
         progress.finish();
         files::tell_damaged(&*shown.source);

@@ -11,10 +11,9 @@ const MOST_STAGES: usize = 100;
 /// A crossover schedule (`[crossover]`): the sites that are ReLUs in the twin and LIF in the run
 /// change in several stages, each of which trains for some epochs before the next begins.
 ///
-/// In stage k of n the first ⌈m·k/n⌉ of the m sites that the policy leaves spiking are LIF (the
-/// policy [`Crossover`](snn_hybrid::Policy::Crossover)). A stage starts from the one before, with
-/// fitted thresholds and norms measured again as the run starts from a twin, and has the twin as
-/// teacher. Stages before the last train at the run's learning rate, without a schedule, warm-up,
+/// In stage k of n the first ⌈m·k/n⌉ of the m sites that the policy leaves spiking are LIF: the
+/// policy [`Crossover`](snn_hybrid::Policy::Crossover). A stage starts from the one before as the
+/// run starts from a twin, thresholds fitted and norms measured again, and has the twin as teacher. Stages before the last train at the run's learning rate, without a schedule, warm-up,
 /// `activity` or `batch_norm_reestimation`; the last is the run itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
