@@ -12,9 +12,12 @@ const MOST_STAGES: usize = 100;
 /// change in several stages, each of which trains for some epochs before the next begins.
 ///
 /// In stage k of n the first ⌈m·k/n⌉ of the m sites that the policy leaves spiking are LIF: the
-/// policy [`Crossover`](snn_hybrid::Policy::Crossover). A stage starts from the one before as the
-/// run starts from a twin, thresholds fitted and norms measured again, and has the twin as teacher. Stages before the last train at the run's learning rate, without a schedule, warm-up,
-/// `activity` or `batch_norm_reestimation`; the last is the run itself.
+/// policy [`Crossover`](snn_hybrid::Policy::Crossover).
+///
+/// A stage starts from the one before as the run starts from a twin, with thresholds fitted and
+/// norms measured again, and has the twin as teacher. Stages before the last train at the run's
+/// learning rate, without a schedule, warm-up, `activity` or `batch_norm_reestimation`; the last is
+/// the run itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CrossoverConfig {
