@@ -298,6 +298,10 @@ pub(crate) struct TableArguments {
     /// Make the chosen rows anew, also those that are there.
     #[arg(long)]
     pub(crate) force: bool,
+    /// Verify each conversion on at most so many test samples; without this, on as many as the
+    /// budget says, which verifies the rest.
+    #[arg(long, value_name = "N", conflicts_with = "show")]
+    pub(crate) verify: Option<NonZeroUsize>,
     /// Write a converted network of the row into this folder: the model, its config, its record and
     /// a card that says what it is.
     #[arg(long, value_name = "FOLDER", requires = "row", requires = "seed")]

@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
             machine: Machine::here(&folders.root, arguments.device),
             interrupt: Interrupt::new()?,
             force: arguments.force,
+            verify: arguments.verify,
             new_twins: RefCell::default(),
         };
         let threads = tch::get_num_threads();

@@ -82,7 +82,12 @@ impl<'a> Entry<'a> {
 
     /// `true` if nothing of the row is missing.
     pub(crate) fn is_whole(&self, record: &Record) -> bool {
-        self.row.codes.iter().all(|code| record.conversion(*code, self.verify).is_some())
+        self.is_verified(record, self.verify)
+    }
+
+    /// `true` if every conversion of the row was verified on so many samples; `None` for all.
+    pub(crate) fn is_verified(&self, record: &Record, samples: Option<NonZeroUsize>) -> bool {
+        self.row.codes.iter().all(|code| record.conversion(*code, samples).is_some())
     }
 }
 

@@ -43,11 +43,21 @@ pub(crate) struct Maker<'a> {
     pub(crate) interrupt: Interrupt,
     /// `true` if rows that are there are made anew.
     pub(crate) force: bool,
+    /// Test samples that each conversion is verified on, where they are fewer than the budget's.
+    pub(crate) verify: Option<NonZeroUsize>,
     /// Folders of twins that this command has made.
     pub(crate) new_twins: RefCell<HashSet<PathBuf>>,
 }
 
 impl Maker<'_> {
+    /// Test samples that each conversion of a row is verified on; `None` for all.
+    fn verify(&self, entry: &Entry<'_>) -> Option<NonZeroUsize> {
+        match (self.verify, entry.verify) {
+            (Some(most), Some(samples)) => Some(most.min(samples)),
+            (most, samples) => most.or(samples),
+        }
+    }
+
     /// Makes what is missing of a row with one seed.
     pub(crate) fn make(&self, entry: &Entry<'_>) -> Result<()> {
         let folder = entry.folder(self.table, self.folders);
@@ -63,14 +73,15 @@ impl Maker<'_> {
         }
         let found = entry.record(self.table, self.folders).filter(|_| !self.force);
         let weights = finished(&run)?;
+        let verify = self.verify(entry);
         let mut record = match found {
-            Some(record) if entry.is_whole(&record) => return Ok(()),
+            Some(record) if entry.is_verified(&record, verify) => return Ok(()),
             Some(record) if weights.as_ref() == Some(&record.weights) => record,
             // Without the network there is nothing to convert.
             _ => self.trained(entry, &folder, &run)?,
         };
         let trained = files::trained(&run)?;
-        let shows = self.shows(entry, &trained, &run)?;
+        let shows = self.shows(verify, &trained, &run)?;
         let mut failed = None;
         // What the other codes show is worth having.
         let mut fail = |target: TargetName, error: anyhow::Error| {
@@ -79,7 +90,7 @@ impl Maker<'_> {
         };
         let mut converted = Vec::new();
         for &target in &entry.row.codes {
-            if record.conversion(target, entry.verify).is_none() {
+            if record.conversion(target, verify).is_none() {
                 match self.converted(target, &trained, &run) {
                     Ok(model) => converted.push((target, model)),
                     Err(error) => fail(target, error),
@@ -190,13 +201,13 @@ impl Maker<'_> {
     }
 
     /// The samples of the proofs and of counting.
-    fn shows(&self, entry: &Entry<'_>, trained: &Trained, run: &Path) -> Result<Shows> {
+    fn shows(&self, verify: Option<NonZeroUsize>, trained: &Trained, run: &Path) -> Result<Shows> {
         let data = self.folders.data.as_deref();
         let samples = files::test_samples(&trained.model, trained.config.as_ref(), None, data)?
             .context("a row has a config, which names a data set")?;
         files::fits(&trained.model, run, &samples)?;
-        let proof = samples.limited(entry.verify)?;
-        let counted = entry.verify.map_or(COUNTED, |verify| verify.min(COUNTED));
+        let proof = samples.limited(verify)?;
+        let counted = verify.map_or(COUNTED, |verify| verify.min(COUNTED));
         Ok(Shows { proof, counted: samples.limited(Some(counted))?, of: samples.source.len() })
     }
 

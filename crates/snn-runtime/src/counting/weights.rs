@@ -4,6 +4,7 @@ use crate::arithmetic::Arithmetic;
 use crate::counting::event_list::EventList;
 use crate::geometry::Window2d;
 use crate::packing::{self, WeightShape};
+use snn_simd::{Available, Kernel};
 
 /// Action of an accumulator before a plane is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,14 +120,49 @@ impl<A: Arithmetic> SynapseWeights<A> {
         let SynapseWeights::Blocks { grid, blocks, inputs, taps, weights, .. } = self else {
             return;
         };
-        let (all_rows, _) = weights.as_chunks::<LANES>();
+        let (rows, _) = weights.as_chunks::<LANES>();
         let (accumulators, _) = accumulators.as_chunks_mut::<LANES>();
-        for (block, block_rows) in all_rows.chunks_exact(taps * inputs).enumerate() {
+        let (blocks, rows_of_block) = (*blocks, taps * inputs);
+        Available::best().run(Gather::<A, LANES, WEIGHTED> {
+            grid,
+            plane,
+            rows,
+            rows_of_block,
+            inputs: *inputs,
+            blocks,
+            accumulators,
+            start,
+        });
+    }
+}
+
+/// The sums of a convolution of one group. Each sum is of the same terms in the same order for
+/// every instruction set, and no multiplication is fused with an addition: the bits are the same.
+struct Gather<'a, A, const LANES: usize, const WEIGHTED: bool> {
+    grid: &'a Window2d,
+    plane: &'a EventList<A>,
+    rows: &'a [[A; LANES]],
+    rows_of_block: usize,
+    inputs: usize,
+    blocks: usize,
+    accumulators: &'a mut [[A; LANES]],
+    start: Start,
+}
+
+impl<A: Arithmetic, const LANES: usize, const WEIGHTED: bool> Kernel
+    for Gather<'_, A, LANES, WEIGHTED>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { grid, plane, inputs, blocks, accumulators, start, .. } = self;
+        for (block, block_rows) in self.rows.chunks_exact(self.rows_of_block).enumerate() {
             grid.for_each_output(|output, rows, columns| {
                 let accumulator = &mut accumulators[output * blocks + block];
                 let mut sums = begin(accumulator, start);
                 grid.for_each_tap(rows, columns, |tap, position| {
-                    let tap_rows = &block_rows[tap * inputs..][..*inputs];
+                    let tap_rows = &block_rows[tap * inputs..][..inputs];
                     let (channels, values) = plane.at(position);
                     for (&channel, &value) in channels.iter().zip(values) {
                         let row = &tap_rows[channel as usize];

@@ -87,7 +87,21 @@ fn a_table_is_made_once_and_written() {
     let text = stdout(&table(&root, &["--show"]).success());
     assert!(text.contains("missing: snn table tiny --budget quick --row spiking"), "{text}");
 
-    let made = json(&table(&root, &["--json"]).success());
+    // Verified on fewer samples, a row is there and still counts as missing.
+    let few = json(&table(&root, &["--row", "hybrid", "--verify", "5", "--json"]).success());
+    assert_eq!(few["rows"][0]["codes"][0]["samples"], 5);
+    assert_eq!(few["rows"][0]["missing"], serde_json::json!([0]));
+    let again = table(&root, &["--row", "hybrid", "--verify", "5", "--json"]).success();
+    assert!(!stderr(&again).contains("verify"), "{}", stderr(&again));
+
+    let rest = table(&root, &["--json"]).success();
+    let trained: Vec<_> = stderr(&rest)
+        .lines()
+        .filter(|line| line.ends_with(": training"))
+        .map(String::from)
+        .collect();
+    assert!(trained.iter().all(|line| line.starts_with("spiking-s0-")), "{trained:?}");
+    let made = json(&rest);
     has(&made, &["table", "title", "budget", "rows", "missing", "published", "machines"]);
     let rows = made["rows"].as_array().unwrap();
     assert_eq!((rows.len(), made["missing"].as_array().unwrap().len()), (2, 0));
