@@ -140,6 +140,7 @@ fn residual(criterion: &mut Criterion) {
                     bias: &bias,
                     eps: 1e-5,
                     statistics: &statistics,
+                    ranks: None,
                 };
                 let terms = [
                     Term { data: &x, steps: 4, norm: Some(norm) },

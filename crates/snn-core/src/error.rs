@@ -36,6 +36,9 @@ pub enum Error {
         /// The value that it has.
         found: String,
     },
+    /// Another replica of the network ([`Ranks`](crate::Ranks)) failed, or computes another graph.
+    #[error("a replica failed: {0}")]
+    Replica(String),
     /// libtorch's single-precision convolution of integers is not exact on this machine.
     #[error(
         "self-test of layer `{layer}`: libtorch gave {found} where integers give {expected} (batch \

@@ -9,6 +9,7 @@ mod network;
 mod neuron;
 mod observe;
 mod options;
+mod ranks;
 mod tensor;
 
 pub use error::{Error, Result};
@@ -27,6 +28,7 @@ pub use observe::activity::SiteActivity;
 pub use observe::monitor::{Monitor, SATURATED, SiteMonitor, Warning};
 pub use observe::observer::FiringRate;
 pub use options::{Checkpointing, Mode, NetworkOptions, Precision, TrainingOptions};
+pub use ranks::{Ranks, ThreadRank};
 pub use snn_ir::BATCH_NORM_MOMENTUM;
 /// The version of tch whose tensors this crate takes and returns.
 pub use tch;

@@ -172,7 +172,7 @@ fn start(
     let mut differences = config.start_from.take(&source, &mut model)?;
     if *swap {
         // The order of sums decides the last bits of what is measured.
-        set_threads(config.threads);
+        set_threads(config.threads, config.replicas);
         let seen = on_samples_of(&source, &model, data.shape);
         let activity = activity(&seen, &unmixed(config, &seen, data)?, options.device)?;
         differences.extend(swap_sites(&source, &activity, &mut model)?);
@@ -192,7 +192,7 @@ pub fn spiking_fits(config: &RunConfig, options: &Options) -> Result<BTreeMap<St
     let data = config.open_data(options.data_root.as_deref())?;
     let model = undrawn_model(config, &data)?;
     let source = start_model(config)?;
-    set_threads(config.threads);
+    set_threads(config.threads, config.replicas);
     let seen = on_samples_of(&source, &model, data.shape);
     let activity = activity(&seen, &unmixed(config, &seen, &data)?, options.device)?;
     fits(&source, &activity, &model)
@@ -223,7 +223,7 @@ pub fn with_own_statistics(
     options: &Options,
 ) -> Result<Model> {
     let data = config.open_data(options.data_root.as_deref())?;
-    set_threads(config.threads);
+    set_threads(config.threads, config.replicas);
     let batches = unmixed(config, &model, &data)?;
     settle(&mut model, &batches, &NetworkOptions::new(options.device))?;
     Ok(model)

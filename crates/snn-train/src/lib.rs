@@ -11,6 +11,7 @@ pub mod loss;
 pub mod optim;
 mod progress;
 mod recipe;
+mod replicas;
 mod run;
 mod stages;
 mod swap;

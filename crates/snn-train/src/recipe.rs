@@ -53,8 +53,14 @@ pub struct Recipe {
     pub weight_average: f64,
     /// Steps between checkpoints inside an epoch; 0 for one at the end of each epoch only.
     pub checkpoint_every: usize,
-    /// Threads of libtorch, which decide the order of its sums; 0 for as many as it chooses.
+    /// Threads of libtorch, which decide the order of its sums; 0 for as many as it chooses, with
+    /// replicas one each.
     pub threads: usize,
+    /// Replicas of the network, each of which computes its part of every batch in a thread of its
+    /// own, with `threads` threads of libtorch. The result is that of one network but for the
+    /// rounding of sums, and the same whatever else the machine does.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub replicas: usize,
     /// Precision of activations in training.
     pub precision: Precision,
     /// Activation checkpointing in training.
@@ -112,6 +118,7 @@ impl Default for Recipe {
             weight_average: 0.0,
             checkpoint_every: DEFAULT_CHECKPOINT_EVERY,
             threads: 0,
+            replicas: 1,
             precision: Precision::default(),
             memory: Checkpointing::default(),
             optimiser: OptimiserConfig::default(),
@@ -135,6 +142,15 @@ impl Default for Recipe {
     }
 }
 
+pub(crate) fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+pub(crate) fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
 impl Recipe {
     /// Checks the ranges that do not depend on data or network.
     ///
@@ -151,6 +167,12 @@ impl Recipe {
         let average = self.weight_average;
         check("weight_average", (0.0..1.0).contains(&average), "0 to below 1", average)?;
         check("threads", i32::try_from(self.threads).is_ok(), "a number of threads", self.threads)?;
+        check(
+            "replicas",
+            (1..=self.batch).contains(&self.replicas),
+            "at least 1 and at most `batch`",
+            self.replicas,
+        )?;
         named(self.mix.validate())?;
         named(LoaderConfig { threads: self.loader_threads, ..LoaderConfig::default() }.validate())?;
         let distillation = DistillationConfig {

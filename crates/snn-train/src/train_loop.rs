@@ -6,20 +6,19 @@ use crate::evaluate::{
     input,
 };
 use crate::loss::Targets;
-use crate::loss::activity::ActivityPenalty;
-use crate::loss::teacher::{Teacher, distilled};
 use crate::optim::Optimiser;
 use crate::optim::ema::Ema;
 use crate::optim::lookahead::Lookahead;
 use crate::progress::{Options, Outcome, Progress};
 use crate::recipe::Recipe;
+use crate::replicas::{Replicas, classes};
 use crate::run::RunFolder;
 use crate::run::checkpoint::{Checkpoint, Position};
 use crate::run::clock::Clock;
 use crate::run::metrics::{EpochMetrics, RunResult, TwinResult, peak_memory_bytes};
 use crate::run::tensorboard::EventFile;
 use crate::trainable::{StepSize, Trainable};
-use snn_core::{DropoutKey, FiringRate, Pixels, arrays};
+use snn_core::{DropoutKey, FiringRate, Pixels};
 use snn_data::{Loader, Source};
 use snn_hybrid::Placement;
 use snn_ir::Model;
@@ -75,8 +74,6 @@ pub(crate) struct Job<'a> {
     pub(crate) model: &'a Model,
     /// What the twin of a staged run reached.
     pub(crate) twin: Option<&'a TwinResult>,
-    pub(crate) teacher: Option<&'a Teacher>,
-    pub(crate) penalty: Option<&'a ActivityPenalty>,
     pub(crate) folder: &'a RunFolder,
     pub(crate) options: &'a Options,
 }
@@ -91,12 +88,13 @@ impl Job<'_> {
 /// The loop, from top to bottom.
 #[expect(clippy::too_many_lines, reason = "a training loop is read in one piece")]
 pub(crate) fn fit(
-    network: &mut dyn Trainable,
+    replicas: &mut Replicas,
     job: &Job<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome> {
     let Job { recipe, folder, samples, .. } = *job;
     let Samples { loader, .. } = samples;
+    let network = replicas.network_mut();
     let mut told = [0; 3];
     let steps = loader.batches_per_epoch();
     let reestimated = recipe.batch_norm_reestimation.batches;
@@ -145,26 +143,14 @@ pub(crate) fn fit(
 
             let batch = batch?;
             check_labels(TRAINING, &samples.train, &batch, samples.classes)?;
-            let device = network.device();
+            let device = replicas.network().device();
             let pixels = Pixels::new(&input(&batch.samples), device)?;
             let targets = Targets::of(&batch.targets, recipe.label_smoothing, device)?;
 
             let step = (first + position.step) as u64;
-            network.begin(DropoutKey { seed: recipe.seed, step });
-            let (scores, activity) = match job.penalty {
-                Some(penalty) => {
-                    let (scores, sites) = network.forward_with_activity(&pixels)?;
-                    (scores, Some(penalty.of(&sites)?))
-                }
-                None => (network.forward(&pixels)?, None),
-            };
-            let loss = recipe.loss.of(&scores, &targets)?;
-            let loss = distilled(recipe, job.teacher, loss, &scores, &targets, &pixels)?;
-            let loss = match activity {
-                Some(more) => loss.f_add(&more)?,
-                None => loss,
-            };
-            let value = loss.f_double_value(&[])?;
+            let key = DropoutKey { seed: recipe.seed, step, first_sample: 0 };
+            let passed = replicas.pass(pixels, targets, key)?;
+            let value = passed.loss;
             let diverged = |loss: f64| Error::Diverged {
                 epoch: position.epoch + 1,
                 step: position.step + 1,
@@ -173,7 +159,6 @@ pub(crate) fn fit(
             if !value.is_finite() {
                 return Err(diverged(value));
             }
-            loss.f_backward()?;
             if recipe.gradient_clip > 0.0
                 && !state.optimiser.clip_gradients(recipe.gradient_clip)?.is_finite()
             {
@@ -181,6 +166,7 @@ pub(crate) fn fit(
             }
             let learning_rate = recipe.learning_rate(first + position.step, total);
             state.optimiser.step(learning_rate)?;
+            let network = replicas.network_mut();
             network.project()?;
             let State { optimiser, lookahead, average } = &mut state;
             let done = first + position.step + 1;
@@ -189,7 +175,7 @@ pub(crate) fn fit(
             average.update(network.parameters(), first + position.step)?;
 
             let mut batch_accuracy = Accuracy::default();
-            batch_accuracy.add(&classes(&scores.logits)?, batch.targets.dominant());
+            batch_accuracy.add(&passed.classes, batch.targets.dominant());
             let Accuracy { correct, images } = batch_accuracy;
             position.step += 1;
             position.loss += value * images as f64;
@@ -221,16 +207,16 @@ pub(crate) fn fit(
 
         // End of an epoch: averaged weights, if there are any, stand in for the network's own while
         // it is measured and written.
-        state.average.swap(network.parameters())?;
+        state.average.swap(replicas.network().parameters())?;
         let unmixed = loader.clone().without_mixing();
         if position.epoch + 1 == recipe.epochs && reestimated > 0 {
             let batches = unmixed.epoch(recipe.epochs as u64)?.take(reestimated);
-            let device = network.device();
-            network.reestimate(
+            let device = replicas.network().device();
+            replicas.reestimate(
                 &mut batches.map(|batch| Ok(Pixels::new(&input(&batch?.samples), device)?)),
             )?;
         }
-        let mut measured = measure(network, samples, VALIDATION, &mut |_| {})?;
+        let mut measured = measure(replicas, samples, VALIDATION, &mut |_| {})?;
         let validation = measured.accuracy;
         let rates = std::mem::take(&mut measured.rates);
         let silent = |rates: &[FiringRate]| -> Vec<String> {
@@ -241,8 +227,8 @@ pub(crate) fn fit(
         if validation.images == 0
             && let Some(batch) = unmixed.epoch(0)?.next()
         {
-            let pixels = Pixels::new(&input(&batch?.samples), network.device())?;
-            let (logits, rates) = network.evaluate(&pixels)?;
+            let pixels = Pixels::new(&input(&batch?.samples), replicas.network().device())?;
+            let (logits, rates) = replicas.evaluate(&pixels)?;
             silent_sites = silent(&rates);
             measured.see(&logits)?;
         }
@@ -261,6 +247,7 @@ pub(crate) fn fit(
         };
         // Nothing is written of weights that make no model. A kill between these writes repeats
         // them: the checkpoint, which ends the epoch, comes last.
+        let network = replicas.network_mut();
         let model = network.model().map_err(|error| error.of_epoch(position.epoch + 1))?;
         folder.write_metrics(&metrics)?;
         folder.write_figures(&job.sites())?;
@@ -282,10 +269,10 @@ pub(crate) fn fit(
         return Ok(Outcome::Finished(result));
     }
     progress(Progress::Testing);
-    state.average.swap(network.parameters())?;
+    state.average.swap(replicas.network().parameters())?;
     let mut chance = Chance::default();
     let Measured { accuracy: test, .. } =
-        measure(network, samples, TEST, &mut |labels| chance.add(labels))?;
+        measure(replicas, samples, TEST, &mut |labels| chance.add(labels))?;
     samples.tell_damaged(&mut told, progress);
     clock.other(&mut position);
     let result = RunResult {
@@ -303,7 +290,7 @@ pub(crate) fn fit(
         wall_seconds: position.seconds,
         policy: job.placement.policy.clone(),
         relu_share: job.placement.relu_share(),
-        time_steps: network.time_steps(),
+        time_steps: replicas.network().time_steps(),
         parameters: state.optimiser.parameter_count(),
         twin: job.twin.cloned(),
     };
@@ -397,7 +384,7 @@ impl Measured {
 /// Accuracy and firing rates of the network on the validation or test samples, whose labels `see`
 /// sees; nothing without any.
 fn measure(
-    network: &dyn Trainable,
+    replicas: &Replicas,
     samples: &Samples,
     part: &'static str,
     see: &mut dyn FnMut(&[i64]),
@@ -409,8 +396,8 @@ fn measure(
     let mut sums: Vec<FiringRate> = Vec::new();
     let accuracy = evaluate_with(source, EVALUATION_BATCH, &mut |batch| {
         check_labels(part, source, batch, samples.classes)?;
-        let pixels = Pixels::new(&input(&batch.samples), network.device())?;
-        let (logits, rates) = network.evaluate(&pixels)?;
+        let pixels = Pixels::new(&input(&batch.samples), replicas.network().device())?;
+        let (logits, rates) = replicas.evaluate(&pixels)?;
         see(&batch.targets.labels);
         measured.see(&logits)?;
         let weight = batch.len() as f64 / count;
@@ -425,10 +412,4 @@ fn measure(
     })?;
     (measured.accuracy, measured.rates) = (accuracy, sums);
     Ok(measured)
-}
-
-/// The class of each sample: that of its largest score.
-fn classes(logits: &Tensor) -> Result<Vec<usize>> {
-    let classes = arrays::array::<i64>(&logits.f_argmax(-1, false)?)?;
-    Ok(classes.iter().map(|&class| usize::try_from(class).unwrap_or(usize::MAX)).collect())
 }

@@ -3,9 +3,10 @@
 use crate::error::Result;
 use snn_core::{
     DropoutKey, FiringRate, Forward, GridForward, GridNetwork, Mode, Network, Parameter, Pixels,
-    SiteActivity,
+    Ranks, SiteActivity,
 };
 use snn_ir::{Model, Signature, Weights};
+use std::sync::Arc;
 use tch::{Device, Tensor};
 
 /// Learning rates of the layers.
@@ -36,6 +37,13 @@ pub(crate) trait Trainable {
     fn forward_with_activity(&self, pixels: &Pixels) -> Result<(Forward, Vec<SiteActivity>)>;
     /// Class scores without gradients, and the firing rate of each site.
     fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)>;
+    /// Computes with the parameters of another network of the same model from here on; gradients
+    /// are its own.
+    fn share_parameters(&mut self, others: &[Parameter]) -> Result<()>;
+    /// Makes it one of several replicas.
+    fn set_ranks(&mut self, ranks: Arc<dyn Ranks>);
+    /// A pass of [`reestimate`](Self::reestimate) over a part of the batch of this number.
+    fn statistics_pass(&mut self, pixels: &Pixels, number: u32) -> Result<()>;
     /// Brings parameters back into their range after a step.
     fn project(&mut self) -> Result<()>;
     /// Measures the running statistics of batch norm again over these batches.
@@ -88,6 +96,18 @@ impl Trainable for OffGrid {
     fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
         let (forward, rates) = self.network.forward_with_rates(pixels, Mode::Evaluate)?;
         Ok((forward.logits, rates))
+    }
+
+    fn share_parameters(&mut self, others: &[Parameter]) -> Result<()> {
+        Ok(self.network.share_parameters(others)?)
+    }
+
+    fn set_ranks(&mut self, ranks: Arc<dyn Ranks>) {
+        self.network.set_ranks(ranks);
+    }
+
+    fn statistics_pass(&mut self, pixels: &Pixels, number: u32) -> Result<()> {
+        Ok(self.network.statistics_pass(pixels, number)?)
     }
 
     fn project(&mut self) -> Result<()> {
@@ -155,6 +175,18 @@ impl Trainable for OnGrid {
     /// The grid's forward pass does not tell firing rates; the event runtime counts them.
     fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
         Ok((self.network.forward(pixels, Mode::Evaluate)?.logits, Vec::new()))
+    }
+
+    fn share_parameters(&mut self, others: &[Parameter]) -> Result<()> {
+        Ok(self.network.share_parameters(others)?)
+    }
+
+    /// Nothing on the grid is measured of a batch.
+    fn set_ranks(&mut self, _: Arc<dyn Ranks>) {}
+
+    /// As [`reestimate`](Self::reestimate).
+    fn statistics_pass(&mut self, _: &Pixels, _: u32) -> Result<()> {
+        Ok(())
     }
 
     fn project(&mut self) -> Result<()> {

@@ -6,6 +6,7 @@ use crate::loss::activity::ActivityPenalty;
 use crate::loss::teacher::Teacher;
 use crate::progress::{Options, Outcome, Progress};
 use crate::recipe::Recipe;
+use crate::replicas::{Learner, Replicas};
 use crate::run::identity::Identity;
 use crate::run::metrics::{RunInfo, TwinResult};
 use crate::run::{Beginning, RunFolder};
@@ -19,6 +20,7 @@ use snn_ir::{Encoder, Form, Graph, Model};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
+use tch::Device;
 
 /// Trains a network on a source of samples, with checkpoints, exact resume, metrics and figures in
 /// a run folder.
@@ -184,17 +186,15 @@ impl Trainer {
         // Everything is checked before anything is written.
         check_threads("", self.recipe.threads, self.recipe.loader_threads)?;
         let samples = self.check()?;
-        set_threads(self.recipe.threads);
+        set_threads(self.recipe.threads, self.recipe.replicas);
+        self.check_replicas(options)?;
         let (model, computed_weights) = self.first_model(folder, options)?;
-        let mut network = self.network(&model, options)?;
-        self.check_groups(network.as_ref())?;
+        let learner = self.learner(&model, options)?;
+        self.check_groups(learner.network.as_ref())?;
         let teacher = self.teacher.as_ref();
-        let penalty = ActivityPenalty::new(&self.recipe.activity, &model)?;
         let identity =
             Identity::new(&self.recipe, &model, samples.classes, teacher, self.sources())?;
-        let teacher = teacher
-            .map(|model| Teacher::new(model, &self.recipe, &self.registry, options.device))
-            .transpose()?;
+        let mut replicas = Replicas::new(learner, || self.learner(&model, options))?;
         let beginning = Beginning {
             config: self.config.as_ref(),
             identity: &identity,
@@ -221,12 +221,10 @@ impl Trainer {
             differences: &self.differences,
             model: &model,
             twin: self.twin.as_ref(),
-            teacher: teacher.as_ref(),
-            penalty: penalty.as_ref(),
             folder: &folder,
             options,
         };
-        fit(network.as_mut(), &job, progress)
+        fit(&mut replicas, &job, progress)
     }
 
     /// Checks everything that can be checked without a folder.
@@ -256,8 +254,33 @@ impl Trainer {
         Ok((Cow::Owned(model), told))
     }
 
+    /// Devices other than the CPU have all of a batch.
+    fn check_replicas(&self, options: &Options) -> Result<()> {
+        let replicas = self.recipe.replicas;
+        if replicas == 1 || options.device == Device::Cpu {
+            return Ok(());
+        }
+        let expected =
+            format!("1 on {:?}: replicas share the cores of a processor", options.device);
+        Err(Error::Mismatch { what: "`replicas`", expected, found: replicas.to_string() })
+    }
+
+    /// The network on the device with what it learns from.
+    fn learner(&self, model: &Model, options: &Options) -> Result<Learner> {
+        let teacher = self.teacher.as_ref();
+        let teacher = teacher
+            .map(|teacher| Teacher::new(teacher, &self.recipe, &self.registry, options.device));
+        Ok(Learner {
+            network: self.network(model, options)?,
+            recipe: self.recipe.clone(),
+            teacher: teacher.transpose()?,
+            penalty: ActivityPenalty::new(&self.recipe.activity, model)?,
+            ranks: None,
+        })
+    }
+
     /// The network on the device.
-    fn network(&self, model: &Model, options: &Options) -> Result<Box<dyn Trainable>> {
+    fn network(&self, model: &Model, options: &Options) -> Result<Box<dyn Trainable + Send>> {
         if matches!(model.form(), Form::Grid { .. }) {
             let surrogate = SurrogateGradient::new(&self.recipe.grid_surrogate, &self.registry)?;
             let network = GridNetwork::with_surrogate(model, options.device, surrogate)?;
@@ -299,7 +322,10 @@ pub(crate) fn check_threads(table: &str, threads: usize, loader_threads: usize) 
     Ok(())
 }
 
-pub(crate) fn set_threads(threads: usize) {
+/// Sets the threads of libtorch for as many replicas as there are; those of replicas would be in
+/// each other's way where libtorch chose.
+pub(crate) fn set_threads(threads: usize, replicas: usize) {
+    let threads = if replicas > 1 { threads.max(1) } else { threads };
     if let (1.., Ok(threads)) = (threads, i32::try_from(threads)) {
         tch::set_num_threads(threads);
     }

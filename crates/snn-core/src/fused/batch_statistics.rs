@@ -5,6 +5,7 @@ use super::memory::{channels_last, values};
 use super::store::{Bf16, Store};
 use crate::error::Result;
 use crate::neuron::real::Real;
+use crate::ranks::Ranks;
 use snn_simd::{Available, Kernel};
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
@@ -16,7 +17,7 @@ pub struct BatchStatistics {
     pub mean: Vec<f64>,
     /// `[C]`.
     pub variance: Vec<f64>,
-    /// Values of one channel.
+    /// Values of one channel, of all replicas together.
     pub count: usize,
 }
 
@@ -27,19 +28,61 @@ impl BatchStatistics {
     /// # Errors
     /// libtorch cannot allocate.
     pub fn of(x: &Tensor) -> Result<Option<Self>> {
+        Self::of_all("", x, None)
+    }
+
+    /// The statistics of what all replicas have in place of `x`; `norm` is the name of the batch
+    /// norm.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), and those of [`Ranks::sum`].
+    pub(crate) fn of_all(
+        norm: &str,
+        x: &Tensor,
+        ranks: Option<&dyn Ranks>,
+    ) -> Result<Option<Self>> {
         if x.device() != Device::Cpu || x.dim() < 2 {
             return Ok(None);
         }
-        match x.f_kind()? {
-            Kind::Float => statistics::<f32>(x).map(Some),
-            Kind::Double => statistics::<f64>(x).map(Some),
-            Kind::BFloat16 => statistics::<Bf16>(x).map(Some),
-            _ => Ok(None),
+        let sums = match x.f_kind()? {
+            Kind::Float => sums::<f32>(x)?,
+            Kind::Double => sums::<f64>(x)?,
+            Kind::BFloat16 => sums::<Bf16>(x)?,
+            _ => return Ok(None),
+        };
+        let channels = usize::try_from(x.size()[1]).unwrap_or_default();
+        Self::of_sums(norm, sums, x.numel() / channels.max(1), ranks).map(Some)
+    }
+
+    /// The statistics of the sums of the values and of their squares, `count` of each channel.
+    pub(crate) fn of_sums(
+        norm: &str,
+        [sums, squares]: [Vec<f64>; 2],
+        count: usize,
+        ranks: Option<&dyn Ranks>,
+    ) -> Result<Self> {
+        let channels = sums.len();
+        let mut all = [sums, squares, vec![count as f64]].concat();
+        if let Some(ranks) = ranks {
+            ranks.sum(&format!("the statistics of {norm}"), &mut all)?;
         }
+        let count = all.pop().unwrap_or_default();
+        let (sums, squares) = all.split_at(channels);
+        let mean: Vec<f64> = sums.iter().map(|sum| sum / count).collect();
+        let squares = squares.iter().map(|sum| sum / count);
+        let variance =
+            squares.zip(&mean).map(|(square, mean)| (square - mean * mean).max(0.0)).collect();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a sum of numbers of values"
+        )]
+        Ok(Self { mean, variance, count: count as usize })
     }
 }
 
-fn statistics<S: Store>(x: &Tensor) -> Result<BatchStatistics> {
+/// The sums of each channel, and those of the squares.
+fn sums<S: Store>(x: &Tensor) -> Result<[Vec<f64>; 2]> {
     let channels = usize::try_from(x.size()[1]).unwrap_or_default();
     let x = tch::no_grad(|| channels_last(&x.f_detach()?))?;
     let x = values::<S>(&x)?;
@@ -47,12 +90,8 @@ fn statistics<S: Store>(x: &Tensor) -> Result<BatchStatistics> {
     let sums = sum_in_groups(x.len().div_ceil(LANES), &[channels, channels], |blocks, sums| {
         instructions.run(Summing { x, channels, blocks, sums });
     });
-    let count = x.len() / channels.max(1);
-    let mean: Vec<f64> = sums[0].iter().map(|sum| sum / count as f64).collect();
-    let squares = sums[1].iter().map(|sum| sum / count as f64);
-    let variance =
-        squares.zip(&mean).map(|(square, mean)| (square - mean * mean).max(0.0)).collect();
-    Ok(BatchStatistics { mean, variance, count })
+    let [sums, squares] = <[Vec<f64>; 2]>::try_from(sums).unwrap_or_default();
+    Ok([sums, squares])
 }
 
 struct Summing<'k, S> {

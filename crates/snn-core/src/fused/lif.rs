@@ -451,6 +451,7 @@ mod tests {
             bias: &parameters[1],
             eps: 1e-5,
             statistics: &statistics,
+            ranks: None,
         };
         let mut terms = vec![Term { data: &x, steps, norm: Some(norm) }];
         if several {

@@ -253,13 +253,15 @@ fn gradients<S: Store, N: BlockNeuron<S::Real>>(
         let shared = others().any(|(other, source)| other > position || source.norm.is_none());
         let mut out = if shared { empty(&data.size(), data)? } else { gradient.shallow_clone() };
         let from = if shared { Some(values::<S>(gradient)?) } else { None };
+        let [all_by_bias, all_by_distance] =
+            norm.over_all([by_bias.clone(), by_distance.clone()])?;
         through_norm(
             instructions,
             norm,
             term.data,
             from,
             &Parts::new(&mut out)?,
-            [&by_bias, &by_distance],
+            [&all_by_bias, &all_by_distance],
         );
         results.push(out);
         let by_weight = by_distance

@@ -6,8 +6,10 @@ use super::memory::doubles;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::neuron::real::Real;
+use crate::ranks::Ranks;
 use crate::tensor::int;
 use std::ops::Range;
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 /// A term of a site's input.
@@ -33,6 +35,9 @@ pub struct BatchNorm<'t> {
     pub eps: f64,
     /// μ and σ² of the term's data.
     pub statistics: &'t BatchStatistics,
+    /// The replicas that have parts of the batch, whose statistics these are; `None` where this is
+    /// the whole batch.
+    pub ranks: Option<&'t Arc<dyn Ranks>>,
 }
 
 impl BatchNorm<'_> {
@@ -60,7 +65,7 @@ impl BatchNorm<'_> {
         Ok([factor, summand])
     }
 
-    fn inverse_deviations(&self) -> impl Iterator<Item = f64> {
+    pub(crate) fn inverse_deviations(&self) -> impl Iterator<Item = f64> {
         self.statistics.variance.iter().map(|variance| 1.0 / (variance + self.eps).sqrt())
     }
 }
@@ -89,6 +94,7 @@ pub(super) struct Norm<F> {
     pub(super) count: usize,
     /// `true` if γ is a parameter, which has a gradient.
     pub(super) scaled: bool,
+    ranks: Option<Arc<dyn Ranks>>,
 }
 
 impl<F: Real> Norm<F> {
@@ -123,7 +129,16 @@ impl<F: Real> Norm<F> {
             factors,
             count: norm.statistics.count,
             scaled: norm.weight.is_some(),
+            ranks: norm.ranks.map(Arc::clone),
         })
+    }
+
+    /// What sums over the part of the batch that this replica has are over the whole batch.
+    pub(super) fn over_all(&self, sums: [Vec<f64>; 2]) -> Result<[Vec<f64>; 2]> {
+        match &self.ranks {
+            Some(ranks) => ranks.sum_pair("the gradients of a batch norm", sums),
+            None => Ok(sums),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::grid::scale::units;
 use crate::grid::{GridInterpreter, Substitute, WeightUse};
-use crate::network::parameter::Parameter;
+use crate::network::parameter::{Parameter, share};
 use crate::neuron::registry::Registry;
 use crate::neuron::surrogate::SurrogateGradient;
 use crate::observe::activity::{Activities, SiteActivity};
@@ -154,6 +154,15 @@ impl GridNetwork {
     /// The shadows in the order of the nodes: weights f32, biases f64.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
+    }
+
+    /// Computes with the shadows of another network of the same model from here on; gradients are
+    /// its own.
+    ///
+    /// # Errors
+    /// Names or shapes differ; nothing has been changed then.
+    pub fn share_parameters(&mut self, others: &[Parameter]) -> Result<()> {
+        share(&mut self.parameters, others)
     }
 
     /// Class scores of a batch, by the same integers as [`crate::Libtorch`] computes of

@@ -38,16 +38,10 @@ impl Network {
             sums.push(statistic.f_zeros_like().map_err(Error::from)?);
         }
         let mut count = 0_u32;
-        let key = self.interpreter.dropout_key;
         for pixels in batches {
-            let pixels = pixels?;
-            // A training pass, with masks that no step of the optimiser has had.
-            let seed = key.map_or(0, |key| key.seed);
-            self.set_dropout_key(DropoutKey { seed, step: u64::MAX - u64::from(count) });
-            self.add_statistics(&pixels, &mut statistics, &momenta, &mut sums)?;
+            self.add_statistics(&pixels?, count, &mut statistics, &momenta, &mut sums)?;
             count = count.saturating_add(1);
         }
-        self.interpreter.dropout_key = key;
         if count > 0 {
             for (statistic, sum) in statistics.iter_mut().zip(&sums) {
                 let mean = sum.f_div_scalar(f64::from(count)).map_err(Error::from)?;
@@ -57,11 +51,28 @@ impl Network {
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
+    /// The forward pass of [`reestimate_batch_norm`](Self::reestimate_batch_norm) over its batch
+    /// `number`, from 0: what the other replicas do with their parts of the batch while one of them
+    /// measures the statistics.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn statistics_pass(&mut self, pixels: &Pixels, number: u32) -> Result<(), Error> {
+        // A training pass, with masks that no step of the optimiser has had.
+        let before = self.interpreter.dropout_key;
+        let key = before.unwrap_or(DropoutKey { seed: 0, step: 0, first_sample: 0 });
+        self.set_dropout_key(DropoutKey { step: u64::MAX - u64::from(number), ..key });
+        let passed = tch::no_grad(|| self.forward(pixels, Mode::Train));
+        self.interpreter.dropout_key = before;
+        passed.map(drop)
+    }
+
     /// libtorch tells a batch's statistics only as a step of the running ones: from 0 that step is
     /// `momentum` times them.
     fn add_statistics(
-        &self,
+        &mut self,
         pixels: &Pixels,
+        number: u32,
         statistics: &mut [Tensor],
         momenta: &[f64],
         sums: &mut [Tensor],
@@ -70,7 +81,7 @@ impl Network {
             for statistic in statistics.iter_mut() {
                 let _same_tensor = statistic.f_zero_()?;
             }
-            self.forward(pixels, Mode::Train)?;
+            self.statistics_pass(pixels, number)?;
             for ((statistic, momentum), sum) in statistics.iter().zip(momenta).zip(sums) {
                 let _same_tensor = sum.f_add_(&statistic.f_div_scalar(*momentum)?)?;
             }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::network::stateless::split_time;
 use crate::network::value::Value;
+use std::ops::Range;
 use tch::Tensor;
 
 /// What the masks of a training pass are drawn from. They are a function of it, of the node and of
@@ -14,6 +15,9 @@ pub struct DropoutKey {
     pub seed: u64,
     /// Optimisation step.
     pub step: u64,
+    /// Place in the batch of the first sample of the pass: 0, but for a replica that has a part of
+    /// the batch.
+    pub first_sample: u64,
 }
 
 /// Which values a mask drops together.
@@ -61,8 +65,9 @@ fn mask(size: &[i64], rate: f64, unit: Unit, node: &str, key: DropoutKey) -> Res
             size.iter().enumerate().map(|(axis, &n)| if axis == 0 { n } else { 1 }).collect()
         }
     };
-    let count = usize::try_from(shape.iter().product::<i64>()).unwrap_or_default();
-    let flags = Tensor::f_from_slice(&kept(count, rate, node, key))?;
+    let count = shape.iter().product::<i64>().unsigned_abs();
+    let before = key.first_sample * (count / shape[0].unsigned_abs().max(1));
+    let flags = Tensor::f_from_slice(&kept(before..before + count, rate, node, key))?;
     // In the order of memory, channels last.
     Ok(match shape[..] {
         [batch, channels, height, width] => {
@@ -72,8 +77,8 @@ fn mask(size: &[i64], rate: f64, unit: Unit, node: &str, key: DropoutKey) -> Res
     })
 }
 
-/// 1 for what stays, with probability `1 − rate` each.
-fn kept(count: usize, rate: f64, node: &str, key: DropoutKey) -> Vec<u8> {
+/// 1 for what stays at these places, with probability `1 − rate` each.
+fn kept(places: Range<u64>, rate: f64, node: &str, key: DropoutKey) -> Vec<u8> {
     // FNV-1a, so that a mask does not depend on the nodes before.
     let name = node.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
@@ -87,8 +92,8 @@ fn kept(count: usize, rate: f64, node: &str, key: DropoutKey) -> Vec<u8> {
         reason = "a rate is in [0, 1), so this is below 2³²"
     )]
     let dropped = (rate * 4_294_967_296.0).round() as u64;
-    (1..=count as u64)
-        .map(|place| mixed(stream.wrapping_add(place.wrapping_mul(GOLDEN))) >> 32)
+    places
+        .map(|place| mixed(stream.wrapping_add((place + 1).wrapping_mul(GOLDEN))) >> 32)
         .map(|number| u8::from(number >= dropped))
         .collect()
 }
@@ -116,23 +121,23 @@ mod tests {
 
     #[test]
     fn masks_are_of_their_rate_and_of_their_key_alone() {
-        let key = DropoutKey { seed: 3, step: 7 };
-        let count = 100_000;
+        let key = DropoutKey { seed: 3, step: 7, first_sample: 0 };
+        let count = 100_000_u64;
         for rate in [0.1, 0.5, 0.9] {
-            let flags = kept(count, rate, "drop", key);
+            let flags = kept(0..count, rate, "drop", key);
             let share = flags.iter().map(|&flag| f64::from(flag)).sum::<f64>() / count as f64;
             // Five standard deviations.
             let most = 5.0 * (rate * (1.0 - rate) / count as f64).sqrt();
             assert!((share - (1.0 - rate)).abs() < most, "{rate}: {share}");
-            assert_eq!(flags, kept(count, rate, "drop", key));
-            assert_eq!(flags[..100], kept(100, rate, "drop", key));
+            assert_eq!(flags, kept(0..count, rate, "drop", key));
+            assert_eq!(flags[50..100], kept(50..100, rate, "drop", key));
             for (node, other) in [
                 ("other", key),
                 ("drop", DropoutKey { seed: 4, ..key }),
                 ("drop", DropoutKey { step: 8, ..key }),
-                ("drop", DropoutKey { seed: 7, step: 3 }),
+                ("drop", DropoutKey { seed: 7, step: 3, ..key }),
             ] {
-                let flags_of_other = kept(count, rate, node, other);
+                let flags_of_other = kept(0..count, rate, node, other);
                 let equal = flags.iter().zip(&flags_of_other).filter(|(a, b)| a == b).count();
                 let expected = rate * rate + (1.0 - rate) * (1.0 - rate);
                 assert!((equal as f64 / count as f64 - expected).abs() < 0.01, "{node}, {other:?}");

@@ -7,10 +7,12 @@ use crate::network::parameter::Parameter;
 use crate::network::schedule::{Compute, Read, Stage, Step, Walk, every_node, fused_sites};
 use crate::network::site::{SiteContext, SiteMemory, real_site};
 use crate::network::stateless::{convolve, per_channel, refused, stateless};
+use crate::network::synchronised;
 use crate::network::value::Value;
 use crate::neuron::registry::Registry;
 use crate::observe::observer::Observer;
 use crate::options::{Mode, TrainingOptions, multiplies_bf16};
+use crate::ranks::Ranks;
 use crate::tensor::{array, int};
 use ndarray::ArrayD;
 use snn_ir::{Form, Graph, Norm, Op, Resolved};
@@ -34,6 +36,11 @@ pub(crate) struct Interpreter {
     pub(crate) training: TrainingOptions,
     /// What the masks of training passes are drawn from.
     pub(crate) dropout_key: Option<DropoutKey>,
+    /// The replicas that it is one of.
+    pub(crate) ranks: Option<Arc<dyn Ranks>>,
+    /// `true` if training passes take the running statistics on: not in a replica that has those
+    /// of another.
+    pub(crate) keeps_statistics: bool,
     fast_evaluation: bool,
     every_node: Arc<[Stage]>,
     fused_sites: Arc<[Stage]>,
@@ -76,6 +83,8 @@ impl Interpreter {
             registry: setup.registry,
             training: setup.training,
             dropout_key: None,
+            ranks: None,
+            keeps_statistics: true,
             fast_evaluation: setup.fast_evaluation,
             every_node: every_node(&setup.resolved).into(),
             fused_sites: fused_sites(&setup.graph, &setup.resolved).into(),
@@ -106,6 +115,8 @@ impl Interpreter {
             registry: self.registry.clone(),
             training: self.training,
             dropout_key: self.dropout_key,
+            ranks: self.ranks.clone(),
+            keeps_statistics: self.keeps_statistics,
             fast_evaluation: self.fast_evaluation,
             every_node: Arc::clone(&self.every_node),
             fused_sites: Arc::clone(&self.fused_sites),
@@ -278,22 +289,31 @@ impl Interpreter {
             return Ok(Some(BatchStatistics { mean, variance, count: 1 }));
         }
         let Norm { momentum, .. } = self.norm_attributes(norm)?;
-        enough_for_statistics(&value.data)?;
-        let statistics = BatchStatistics::of(&value.data)?
-            .ok_or_else(|| Error::Torch("statistics of other than floats".into()))?;
-        if pass.recomputed {
-            return Ok(Some(statistics));
-        }
+        enough_for_statistics(&value.data, self.ranks.as_deref())?;
         let node = &self.graph.nodes[norm].name;
+        let statistics = BatchStatistics::of_all(node, &value.data, self.ranks.as_deref())?
+            .ok_or_else(|| Error::Torch("statistics of other than floats".into()))?;
+        if !pass.recomputed {
+            self.take_on(node, &statistics, momentum)?;
+        }
+        Ok(Some(statistics))
+    }
+
+    /// Takes the running statistics of a batch norm a step on.
+    fn take_on(&self, node: &str, statistics: &BatchStatistics, momentum: f64) -> Result<()> {
+        if !self.keeps_statistics {
+            return Ok(());
+        }
         let unbiased = statistics.count as f64 / (statistics.count as f64 - 1.0);
         let variance: Vec<f64> =
             statistics.variance.iter().map(|variance| variance * unbiased).collect();
         for (part, batch) in [("running_mean", &statistics.mean), ("running_var", &variance)] {
             let running = self.part(node, part)?;
             let batch = Tensor::f_from_slice(batch)?.f_to_kind(running.f_kind()?)?;
+            let batch = batch.f_to(running.device())?;
             let _same_tensor = tch::no_grad(|| running.shallow_clone().f_lerp_(&batch, momentum))?;
         }
-        Ok(Some(statistics))
+        Ok(())
     }
 
     fn norm<'n>(&'n self, index: usize, statistics: &'n BatchStatistics) -> Result<BatchNorm<'n>> {
@@ -304,6 +324,7 @@ impl Interpreter {
             bias: self.part(&node.name, "bias")?,
             eps,
             statistics,
+            ranks: self.ranks.as_ref(),
         })
     }
 
@@ -319,11 +340,21 @@ impl Interpreter {
         let part = |part| self.part(node, part).map(Some);
         let train = pass.mode == Mode::Train;
         if train {
-            enough_for_statistics(x)?;
+            enough_for_statistics(x, self.ranks.as_deref())?;
+        }
+        let (weight, bias) = (if scale { part("weight")? } else { None }, part("bias")?);
+        if let (true, Some(ranks), Some(bias)) = (train, &self.ranks, bias) {
+            let sums = synchronised::sums(x)?;
+            let count = x.numel() / sums[0].len().max(1);
+            let statistics = BatchStatistics::of_sums(node, sums, count, Some(ranks.as_ref()))?;
+            if !pass.recomputed {
+                self.take_on(node, &statistics, momentum)?;
+            }
+            let norm = BatchNorm { weight, bias, eps, statistics: &statistics, ranks: Some(ranks) };
+            return synchronised::batch_norm(x, &norm);
         }
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
         let (mean, variance) = if pass.recomputed { (None, None) } else { (mean, variance) };
-        let (weight, bias) = (if scale { part("weight")? } else { None }, part("bias")?);
         Ok(x.f_batch_norm(weight, bias, mean, variance, train, momentum, eps, true)?)
     }
 
@@ -391,9 +422,10 @@ impl Compute for Running<'_, '_, '_> {
     }
 }
 
-fn enough_for_statistics(x: &Tensor) -> Result<()> {
+fn enough_for_statistics(x: &Tensor, ranks: Option<&dyn Ranks>) -> Result<()> {
     let size = x.size();
-    if int(x.numel()) >= 2 * size[1] {
+    let replicas = ranks.map_or(1, Ranks::count);
+    if int(x.numel() * replicas) >= 2 * size[1] {
         return Ok(());
     }
     let expected = "two values or more of each channel, for the statistics of a batch".into();

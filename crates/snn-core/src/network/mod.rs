@@ -8,6 +8,7 @@ pub(crate) mod parameter;
 pub(crate) mod schedule;
 pub(crate) mod site;
 pub(crate) mod stateless;
+mod synchronised;
 pub(crate) mod value;
 mod weights;
 
@@ -16,6 +17,7 @@ use crate::observe::activity::{Activities, SiteActivity};
 use crate::observe::monitor::{Monitor, Monitoring, SiteMonitor};
 use crate::observe::observer::{FiringRate, Observer};
 use crate::options::{Checkpointing, Mode, NetworkOptions, Precision};
+use crate::ranks::Ranks;
 use crate::tensor::{Pixels, int, weight};
 pub use dropout::DropoutKey;
 use interpreter::{Interpreter, Setup};
@@ -26,6 +28,7 @@ use snn_ir::{
 };
 use stateless::{merged_pixels, per_channel, split_time};
 use std::collections::HashMap;
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 use value::Value;
 
@@ -150,6 +153,25 @@ impl Network {
     /// Give each optimisation step its own; a network without dropout needs none.
     pub fn set_dropout_key(&mut self, key: DropoutKey) {
         self.interpreter.dropout_key = Some(key);
+    }
+
+    /// Makes the network one of several replicas, each of which has a part of every batch: in
+    /// training passes it reads the statistics of all their parts, and its gradients are those of
+    /// its part for the loss of all of them. A replica whose parameters are another's
+    /// ([`Network::share_parameters`]) leaves the running statistics to that one.
+    pub fn set_ranks(&mut self, ranks: Arc<dyn Ranks>) {
+        self.interpreter.ranks = Some(ranks);
+    }
+
+    /// Computes with the parameters of another network of the same model from here on. Gradients
+    /// are its own, and running statistics are left to the other one.
+    ///
+    /// # Errors
+    /// Names or shapes differ; nothing has been changed then.
+    pub fn share_parameters(&mut self, others: &[Parameter]) -> Result<()> {
+        parameter::share(&mut self.interpreter.parameters, others)?;
+        self.interpreter.keeps_statistics = false;
+        Ok(())
     }
 
     /// Class scores of a batch.

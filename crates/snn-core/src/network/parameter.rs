@@ -1,5 +1,6 @@
 //! One named tensor of a network, and the bounds of learned ones.
 
+use crate::error::{Error, Result};
 use snn_ir::Range;
 use tch::Tensor;
 
@@ -51,4 +52,27 @@ impl Parameter {
     pub fn part(&self) -> &str {
         self.name.rsplit_once('.').map_or(self.name.as_str(), |(_, part)| part)
     }
+}
+
+/// Makes parameters those of another network, in memory; gradients stay apart.
+pub(crate) fn share(own: &mut [Parameter], others: &[Parameter]) -> Result<()> {
+    let same = |(own, other): (&Parameter, &Parameter)| {
+        own.name == other.name && own.tensor.size() == other.tensor.size()
+    };
+    if own.len() != others.len() || !own.iter().zip(others).all(same) {
+        return Err(Error::Argument {
+            what: "parameters",
+            expected: "those of a network of the same model".into(),
+            found: format!("{} of another, for {}", others.len(), own.len()),
+        });
+    }
+    let shared = |other: &Parameter| -> Result<Tensor> {
+        let tensor = other.tensor.f_detach()?;
+        Ok(tensor.f_set_requires_grad(other.tensor.requires_grad())?)
+    };
+    let tensors = others.iter().map(shared).collect::<Result<Vec<_>>>()?;
+    for (own, tensor) in own.iter_mut().zip(tensors) {
+        own.tensor = tensor;
+    }
+    Ok(())
 }

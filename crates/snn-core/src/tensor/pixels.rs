@@ -39,6 +39,25 @@ impl Pixels {
         matches!(self, Pixels::Frames(_))
     }
 
+    /// The samples from `first` on, `count` of them, without a copy.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn part(&self, first: usize, count: usize) -> Result<Self> {
+        let (first, count) = (int(first), int(count));
+        Ok(match self {
+            Pixels::Static(tensor) => Pixels::Static(tensor.f_narrow(0, first, count)?),
+            Pixels::Frames(tensor) => Pixels::Frames(tensor.f_narrow(1, first, count)?),
+        })
+    }
+
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        let axis = usize::from(self.varies());
+        let samples = self.tensor().size().get(axis).copied().unwrap_or_default();
+        usize::try_from(samples).unwrap_or_default()
+    }
+
     /// Refuses images where a network reads the frames of an encoder.
     pub(crate) fn check_encoded(&self, encoder: Encoder) -> Result<()> {
         if encoder == Encoder::Direct || self.varies() {

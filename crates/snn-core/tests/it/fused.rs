@@ -277,6 +277,7 @@ impl Sum {
                 bias,
                 eps: self.eps,
                 statistics,
+                ranks: None,
             });
             Term { data, steps: *steps, norm }
         });
@@ -424,6 +425,7 @@ fn a_norm_without_scale_has_a_scale_of_one() {
                 bias: &bias,
                 eps: 1e-5,
                 statistics: &statistics,
+                ranks: None,
             };
             let terms = [Term { data: &data, steps: 2, norm: Some(norm) }];
             let levels =

@@ -14,4 +14,5 @@ mod neurons;
 mod options;
 mod parity;
 mod registry;
+mod replicas;
 mod training;

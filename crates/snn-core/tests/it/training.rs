@@ -229,7 +229,7 @@ fn dropped(op: Op, kind: Kind, key: Option<DropoutKey>, mode: Mode) -> snn_core:
 /// of a sample together.
 #[test]
 fn dropout_has_one_mask_for_all_steps_of_a_sample() {
-    let key = Some(DropoutKey { seed: 1, step: 2 });
+    let key = Some(DropoutKey { seed: 1, step: 2, first_sample: 0 });
     for kind in [Kind::Float, Kind::Double] {
         for (op, per_sample) in
             [(Op::Dropout { rate: 0.25 }, false), (Op::DropPath { rate: 0.25 }, true)]
@@ -247,7 +247,7 @@ fn dropout_has_one_mask_for_all_steps_of_a_sample() {
             let together =
                 rows.amax([1_i64].as_slice(), false).equal(&rows.amin([1_i64].as_slice(), false));
             assert_eq!(together, per_sample);
-            let other = Some(DropoutKey { seed: 1, step: 3 });
+            let other = Some(DropoutKey { seed: 1, step: 3, first_sample: 0 });
             let again = |key| dropped(op.clone(), kind, key, Mode::Train).unwrap();
             assert!(again(key).equal(&again(key)) && !again(key).equal(&again(other)));
         }
@@ -279,9 +279,9 @@ fn recomputed_passes_have_the_masks_of_their_step() {
             let training = TrainingOptions { precision, checkpointing };
             let options = NetworkOptions { training, ..NetworkOptions::new(Device::Cpu) };
             let mut network = Network::with_options(&model, &options).unwrap();
-            network.set_dropout_key(DropoutKey { seed: 9, step: 4 });
+            network.set_dropout_key(DropoutKey { seed: 9, step: 4, first_sample: 0 });
             let logits = network.forward(&pixels(&images), Mode::Train).unwrap().logits;
-            network.set_dropout_key(DropoutKey { seed: 9, step: 5 });
+            network.set_dropout_key(DropoutKey { seed: 9, step: 5, first_sample: 0 });
             (&logits * &logits).sum(Kind::Float).backward();
             let learned = network.parameters().iter().filter(|p| p.learned);
             let gradients: Vec<Tensor> = learned.map(|p| p.tensor.grad()).collect();

@@ -34,8 +34,8 @@ use crate::optim::groups::GroupConfig;
 use crate::optim::lookahead::LookaheadConfig;
 use crate::optim::schedule::ScheduleConfig;
 use crate::optim::warm_up::WarmUpConfig;
-use crate::recipe::Recipe;
 pub use crate::recipe::{DEFAULT_BATCH, DEFAULT_CHECKPOINT_EVERY, DEFAULT_LABEL_SMOOTHING};
+use crate::recipe::{Recipe, is_one, one};
 use serde::{Deserialize, Serialize};
 use snn_core::{Checkpointing, Precision};
 use snn_data::SampleShape;
@@ -97,6 +97,10 @@ pub struct RunConfig {
     /// Threads of libtorch, which decide the order of its sums; 0 for as many as it chooses.
     #[serde(default)]
     pub threads: usize,
+    /// Replicas of the network, each of which computes its part of every batch in a thread of its
+    /// own, with `threads` threads of libtorch.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub replicas: usize,
     /// Precision of activations in training.
     #[serde(default)]
     pub precision: Precision,
@@ -314,6 +318,7 @@ impl RunConfig {
             weight_average: self.weight_average,
             checkpoint_every: self.checkpoint_every,
             threads: self.threads,
+            replicas: self.replicas,
             precision: self.precision,
             memory: self.memory,
             optimiser: self.optimiser,

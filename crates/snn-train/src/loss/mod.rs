@@ -75,6 +75,17 @@ impl Targets {
         Ok(Self { labels: tensor(&targets.labels)?, mixed, smoothing })
     }
 
+    /// The targets of the samples from `first` on, `count` of them, without a copy.
+    pub(crate) fn part(&self, first: usize, count: usize) -> Result<Self> {
+        let [first, count] = [first, count].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        let part = |labels: &Tensor| labels.f_narrow(0, first, count);
+        let mixed = match &self.mixed {
+            Some((others, share)) => Some((part(others)?, *share)),
+            None => None,
+        };
+        Ok(Self { labels: part(&self.labels)?, mixed, smoothing: self.smoothing })
+    }
+
     /// The label of each sample, of a mixed one that of the larger share.
     pub(crate) fn dominant(&self) -> &Tensor {
         match &self.mixed {

@@ -9,6 +9,7 @@ mod golden;
 mod keys;
 mod old_run;
 mod refusals;
+mod replicas;
 mod resume;
 mod stages;
 mod tensorboard;
