@@ -1,9 +1,11 @@
-//! Compiles the autograd node against the libtorch that torch-sys found.
+//! Compiles the autograd node and the group of processes against the libtorch that torch-sys found.
 
 use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=src/autograd/node.cpp");
+    println!("cargo:rerun-if-changed=src/ranks/group.cpp");
+    println!("cargo:rerun-if-changed=src/ranks/include");
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     let Some(lib) = std::env::var_os("DEP_TCH_LIBTORCH_LIB") else {
@@ -26,6 +28,10 @@ fn main() {
         .warnings(false)
         .include(include.join("torch/csrc/api/include"))
         .include(include)
+        // Gloo is a part of libtorch, but its headers do not come with it.
+        .include("src/ranks/include")
+        .define("USE_C10D_GLOO", None)
         .file("src/autograd/node.cpp")
+        .file("src/ranks/group.cpp")
         .compile("snn_autograd");
 }

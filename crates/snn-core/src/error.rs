@@ -39,6 +39,9 @@ pub enum Error {
     /// Another replica of the network ([`Ranks`](crate::Ranks)) failed, or computes another graph.
     #[error("a replica failed: {0}")]
     Replica(String),
+    /// The processes of a group ([`ProcessRank`](crate::ProcessRank)) do not come together.
+    #[error("processes that train together: {0}")]
+    Processes(String),
     /// libtorch's single-precision convolution of integers is not exact on this machine.
     #[error(
         "self-test of layer `{layer}`: libtorch gave {found} where integers give {expected} (batch \

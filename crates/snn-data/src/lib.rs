@@ -28,7 +28,7 @@ pub use error::{Error, Result};
 pub use images::{Images, Split};
 pub use loader::{
     Batch, BatchTransform, Epoch, EventMix, GAUSSIANS, HoldOut, LastBatch, Loader, LoaderConfig,
-    MAX_ALPHA, Mix, Mixture, Order, SampleRng, Samples, Targets, split_holdout,
+    MAX_ALPHA, Mix, Mixture, Order, SampleRng, Samples, Targets, part_of_batch, split_holdout,
 };
 pub use sample::{SampleMut, SampleShape};
 #[cfg(feature = "cache")]

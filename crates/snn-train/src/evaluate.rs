@@ -57,6 +57,18 @@ impl Chance {
         }
     }
 
+    /// How often each of so many classes was a label.
+    pub(crate) fn counts(&self, classes: usize) -> Vec<f64> {
+        let count = |class| self.labels.get(&class).copied().unwrap_or(0) as f64;
+        (0..).take(classes).map(count).collect()
+    }
+
+    /// What these counts of labels make.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
+    pub(crate) fn of_counts(counts: &[f64]) -> Self {
+        Self { labels: (0..).zip(counts.iter().map(|&count| count as usize)).collect() }
+    }
+
     /// Share of the most frequent label, 0 to 1; 0 if there is none.
     pub fn share(&self) -> f64 {
         let correct = self.labels.values().copied().max().unwrap_or(0);

@@ -12,6 +12,7 @@ use crate::optim::lookahead::LookaheadConfig;
 use crate::optim::schedule::ScheduleConfig;
 use crate::optim::sgd::SgdConfig;
 use crate::optim::warm_up::WarmUpConfig;
+use crate::processes::in_own_folder;
 use crate::progress::{Options, Outcome, Progress};
 use crate::trainer::{Trainer, check_threads};
 use snn_ir::{Form, Model};
@@ -85,9 +86,11 @@ pub fn finetune(
     check_threads("", config.threads, config.data.loader_threads)?;
     let data = config.open_data(options.data_root.as_deref())?;
     check_model(config, model, &data)?;
-    let teacher = teacher::of_run(config, folder, options.start)?;
-    let trainer = Trainer::of_data(config, &data, model.clone(), teacher);
-    trainer.with_policy(config.policy.clone())?.fit(folder, options, progress)
+    in_own_folder(Some(config), folder, options, |folder| {
+        let teacher = teacher::of_run(config, folder, options.start)?;
+        let trainer = Trainer::of_data(config, &data, model.clone(), teacher);
+        trainer.with_policy(config.policy.clone())?.fit_in(folder, options, progress)
+    })
 }
 
 /// Checks what a trainer of any model does not: that the model belongs to config and data.

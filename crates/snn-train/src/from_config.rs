@@ -6,6 +6,7 @@ use crate::config::network::NetworkConfig;
 use crate::config::start_from::StartFromConfig;
 use crate::error::{Error, Result};
 use crate::loss::teacher;
+use crate::processes::in_own_folder;
 use crate::progress::{Options, Outcome, Progress};
 use crate::run::RunFolder;
 use crate::stages;
@@ -34,13 +35,25 @@ pub fn train(
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome> {
+    in_own_folder(Some(config), folder, options, |folder| {
+        train_in(config, folder, options, progress)
+    })
+}
+
+/// [`train`] in the folder of this process.
+fn train_in(
+    config: &RunConfig,
+    folder: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Outcome> {
     match config.before()? {
         Some(_) => stages::train(config, folder, options, progress),
         None if options.twin.is_some() => Err(Error::Toml(
             "a finished twin was given, but the config has no table `twin` that it would be of"
                 .into(),
         )),
-        None => Trainer::from_config(config, folder, options)?.fit(folder, options, progress),
+        None => Trainer::from_config(config, folder, options)?.fit_in(folder, options, progress),
     }
 }
 

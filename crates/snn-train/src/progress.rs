@@ -2,6 +2,7 @@
 
 use crate::run::Start;
 use crate::run::metrics::{EpochMetrics, RunResult};
+use snn_core::ProcessRank;
 use snn_hybrid::Placement;
 use snn_ir::Model;
 use std::path::PathBuf;
@@ -24,6 +25,9 @@ pub struct Options {
     /// Run folder of a finished twin that a staged run takes over in place of training its own
     /// ([`TwinConfig`](crate::TwinConfig)): it must have been trained with the same config.
     pub twin: Option<PathBuf>,
+    /// The process that this one is, of several that train together: one for each replica of the
+    /// recipe. All are started with the same; rank 0 writes the folder of the run, and reports.
+    pub processes: Option<Arc<ProcessRank>>,
     /// Stops after this many steps as if the process were killed there: nothing more is written.
     pub step_limit: Option<usize>,
 }
@@ -36,6 +40,7 @@ impl Default for Options {
             start: Start::New,
             stop: Arc::default(),
             twin: None,
+            processes: None,
             step_limit: None,
         }
     }

@@ -1,5 +1,5 @@
 //! One network, or several replicas of it, each of which computes its part of every batch in a
-//! thread of its own.
+//! thread or a process of its own.
 //!
 //! Replicas have the same parameters in memory. Batch norm reads the statistics of the whole batch
 //! ([`snn_core::Ranks`]), each replica has the gradients of its part of the loss, and these are
@@ -12,12 +12,15 @@ use crate::loss::activity::ActivityPenalty;
 use crate::loss::teacher::{Teacher, distilled};
 use crate::recipe::Recipe;
 use crate::trainable::Trainable;
-use snn_core::{DropoutKey, FiringRate, Pixels, Ranks, SiteActivity, ThreadRank, arrays};
+use snn_core::{
+    DropoutKey, FiringRate, Pixels, ProcessRank, Ranks, SiteActivity, ThreadRank, arrays,
+};
+use snn_data::{Source, Subset, part_of_batch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// A replica with all that it needs to learn from a part of a batch.
 pub(crate) struct Learner {
@@ -44,8 +47,8 @@ struct Part {
 pub(crate) struct Passed {
     /// The loss of the whole batch. Where it is no number there are no gradients.
     pub(crate) loss: f64,
-    /// The class of each sample.
-    pub(crate) classes: Vec<usize>,
+    /// Samples of the part that were classified right.
+    pub(crate) correct: usize,
 }
 
 impl Learner {
@@ -78,7 +81,9 @@ impl Learner {
         if value.is_finite() {
             loss.f_backward()?;
         }
-        Ok(Passed { loss: value, classes: classes(&scores.logits)? })
+        let right = scores.logits.f_argmax(-1, false)?.f_eq_tensor(targets.dominant())?;
+        let correct = right.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+        Ok(Passed { loss: value, correct: usize::try_from(correct).unwrap_or_default() })
     }
 }
 
@@ -204,7 +209,10 @@ impl Learner {
 /// A network that learns: the first of its replicas, which holds its state, and the others.
 pub(crate) struct Replicas {
     first: Learner,
+    /// Those in threads of this process.
     others: Vec<Worker>,
+    /// This process, where each replica has one.
+    processes: Option<Arc<ProcessRank>>,
 }
 
 impl Drop for Replicas {
@@ -219,10 +227,17 @@ impl Drop for Replicas {
 impl Replicas {
     /// One network, or as many replicas as the recipe says; `another` makes a learner of the same
     /// model.
-    pub(crate) fn new(mut first: Learner, another: impl Fn() -> Result<Learner>) -> Result<Self> {
+    pub(crate) fn new(
+        mut first: Learner,
+        processes: Option<&Arc<ProcessRank>>,
+        another: impl Fn() -> Result<Learner>,
+    ) -> Result<Self> {
         let count = first.recipe.replicas.max(1);
-        if count == 1 {
-            return Ok(Self { first, others: Vec::new() });
+        if let Some(process) = processes {
+            first.join(Some(Arc::clone(process) as Arc<_>));
+        }
+        if count == 1 || processes.is_some() {
+            return Ok(Self { first, others: Vec::new(), processes: processes.cloned() });
         }
         let mut ranks = ThreadRank::group(count).into_iter().map(|rank| Arc::new(rank) as Arc<_>);
         first.join(ranks.next());
@@ -233,7 +248,7 @@ impl Replicas {
             learner.join(Some(rank));
             others.push(Worker::start(learner)?);
         }
-        Ok(Self { first, others })
+        Ok(Self { first, others, processes: None })
     }
 
     /// The network.
@@ -246,8 +261,41 @@ impl Replicas {
         self.first.network.as_mut()
     }
 
+    /// The first of the samples of a batch that this process makes, and the number of all.
+    fn place_in_batch(&self, own: usize) -> (usize, usize) {
+        match &self.processes {
+            None => (0, own),
+            Some(process) => {
+                let batch = self.first.recipe.batch;
+                (part_of_batch(batch, process.rank(), process.count()).start, batch)
+            }
+        }
+    }
+
+    /// The samples of a source that this process evaluates: all, or every so manyth.
+    pub(crate) fn own_samples(&self, source: &Arc<dyn Source>) -> Result<Arc<dyn Source>> {
+        let Some(process) = &self.processes else { return Ok(Arc::clone(source)) };
+        let own = (process.rank()..source.len()).step_by(process.count()).collect();
+        Ok(Arc::new(Subset::new(Arc::clone(source), own)?))
+    }
+
+    /// What numbers of this process are of all processes together.
+    pub(crate) fn over_processes(&self, what: &str, numbers: &mut [f64]) -> Result<()> {
+        match &self.processes {
+            Some(process) => Ok(process.sum(what, numbers)?),
+            None => Ok(()),
+        }
+    }
+
+    /// `true` if any process is asked to stop.
+    pub(crate) fn any_stops(&self, stops: bool) -> Result<bool> {
+        let mut asked = f64::from(u8::from(stops));
+        self.over_processes("whether to stop", std::slice::from_mut(&mut asked))?;
+        Ok(asked > 0.0)
+    }
+
     /// Computes the loss of a batch and its gradients, which the parameters of the network then
-    /// have.
+    /// have. With several processes, pixels and targets are those of the part of this one.
     pub(crate) fn pass(
         &mut self,
         pixels: Pixels,
@@ -255,7 +303,15 @@ impl Replicas {
         key: DropoutKey,
     ) -> Result<Passed> {
         if self.others.is_empty() {
-            return self.first.pass(&Part { pixels, targets, key, share: 1.0 });
+            let samples = pixels.samples();
+            let (first, whole) = self.place_in_batch(samples);
+            let key = DropoutKey { first_sample: first as u64, ..key };
+            let share = samples as f64 / whole as f64;
+            let passed = self.first.pass(&Part { pixels, targets, key, share })?;
+            if let Some(process) = self.processes.as_ref().filter(|_| passed.loss.is_finite()) {
+                process.sum_tensors("gradients", &self.gradients()?)?;
+            }
+            return Ok(passed);
         }
         let learns = |p: &snn_core::Parameter| p.tensor.requires_grad();
         let learns: Vec<bool> = self.network().parameters().iter().map(learns).collect();
@@ -279,12 +335,19 @@ impl Replicas {
             let Done::Passed(more, gradients) = done else {
                 return Err(failed("another answer than asked for"));
             };
-            passed.classes.extend(more.classes);
+            passed.correct += more.correct;
             if passed.loss.is_finite() {
                 self.add_gradients(&gradients)?;
             }
         }
         Ok(passed)
+    }
+
+    /// The gradients of all parameters that have one.
+    fn gradients(&self) -> Result<Vec<Tensor>> {
+        let gradients = self.network().parameters().iter().map(|p| p.tensor.f_grad());
+        let gradients = gradients.collect::<std::result::Result<Vec<_>, _>>();
+        Ok(gradients?.into_iter().filter(Tensor::defined).collect())
     }
 
     fn add_gradients(&self, gradients: &[Option<Tensor>]) -> Result<()> {
@@ -419,22 +482,8 @@ impl Learner {
     }
 }
 
-/// The first sample and the number of samples of each part of a batch; the first ones have one more
-/// where they cannot be equal.
+/// The first sample and the number of samples of each part of a batch.
 fn parts_of(samples: usize, count: usize) -> Vec<(usize, usize)> {
-    let (least, more) = (samples / count, samples % count);
-    let of = |part: usize| (part * least + part.min(more), least + usize::from(part < more));
-    (0..count).map(of).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_cover_a_batch() {
-        assert_eq!(parts_of(8, 2), [(0, 4), (4, 4)]);
-        assert_eq!(parts_of(8, 3), [(0, 3), (3, 3), (6, 2)]);
-        assert_eq!(parts_of(2, 3), [(0, 1), (1, 1), (2, 0)]);
-    }
+    let parts = (0..count).map(|part| part_of_batch(samples, part, count));
+    parts.map(|part| (part.start, part.len())).collect()
 }

@@ -49,7 +49,7 @@ fn train_stage(
         }
     }
     progress(Progress::Stage { number: config.stage_count()?, of, name });
-    Trainer::from_config(config, folder, &options)?.fit(folder, &options, progress)
+    Trainer::from_config(config, folder, &options)?.fit_in(folder, &options, progress)
 }
 
 /// Trains the stage before a run in a folder inside its own, unless it is trained; `None` where the

@@ -18,7 +18,7 @@ use crate::run::clock::Clock;
 use crate::run::metrics::{EpochMetrics, RunResult, TwinResult, peak_memory_bytes};
 use crate::run::tensorboard::EventFile;
 use crate::trainable::{StepSize, Trainable};
-use snn_core::{DropoutKey, FiringRate, Pixels};
+use snn_core::{DropoutKey, FiringRate, Pixels, Ranks};
 use snn_data::{Loader, Source};
 use snn_hybrid::Placement;
 use snn_ir::Model;
@@ -174,8 +174,9 @@ pub(crate) fn fit(
             lookahead.update(network.parameters(), (done, total), &is_frozen)?;
             average.update(network.parameters(), first + position.step)?;
 
-            let mut batch_accuracy = Accuracy::default();
-            batch_accuracy.add(&passed.classes, batch.targets.dominant());
+            let mut seen = [passed.correct as f64, batch.len() as f64];
+            replicas.over_processes("the samples of a step", &mut seen)?;
+            let batch_accuracy = Accuracy { correct: whole(seen[0]), images: whole(seen[1]) };
             let Accuracy { correct, images } = batch_accuracy;
             position.step += 1;
             position.loss += value * images as f64;
@@ -192,12 +193,13 @@ pub(crate) fn fit(
             events.scalars(first + position.step, scalars)?;
             let (epoch, step) = (position.epoch + 1, position.step);
             progress(Progress::Step { epoch, step, loss: value, learning_rate, images_per_second });
-            let interrupted = job.options.stop.load(Ordering::Relaxed);
+            let interrupted = replicas.any_stops(job.options.stop.load(Ordering::Relaxed))?;
+            let network = replicas.network_mut();
             let due = recipe.checkpoint_every > 0
                 && step.is_multiple_of(recipe.checkpoint_every)
                 && step < steps;
             if interrupted || due {
-                state.save(network, &mut events, &mut position, folder)?;
+                state.save(network, &mut events, &mut position, job)?;
                 clock.other(&mut position);
             }
             if interrupted {
@@ -260,7 +262,7 @@ pub(crate) fn fit(
             seconds: position.seconds,
             ..Position::default()
         };
-        state.save(network, &mut events, &mut position, folder)?;
+        state.save(network, &mut events, &mut position, job)?;
         progress(Progress::Epoch(&metrics));
         samples.tell_damaged(&mut told, progress);
     }
@@ -273,6 +275,9 @@ pub(crate) fn fit(
     let mut chance = Chance::default();
     let Measured { accuracy: test, .. } =
         measure(replicas, samples, TEST, &mut |labels| chance.add(labels))?;
+    let mut labels = chance.counts(samples.classes);
+    replicas.over_processes("the labels of the test samples", &mut labels)?;
+    let chance = Chance::of_counts(&labels);
     samples.tell_damaged(&mut told, progress);
     clock.other(&mut position);
     let result = RunResult {
@@ -311,9 +316,13 @@ impl State {
         network: &dyn Trainable,
         events: &mut EventFile,
         position: &mut Position,
-        folder: &RunFolder,
+        job: &Job<'_>,
     ) -> Result<()> {
         position.events = events.sync()?;
+        // The state of all processes is the same, and rank 0 keeps it.
+        if job.options.processes.as_ref().is_some_and(|process| process.rank() > 0) {
+            return Ok(());
+        }
         let checkpoint = Checkpoint {
             weights: network.weights()?,
             average: self.average.state()?,
@@ -321,7 +330,7 @@ impl State {
             optimiser: self.optimiser.state()?,
             position: *position,
         };
-        checkpoint.save(&folder.checkpoint_path())
+        checkpoint.save(&job.folder.checkpoint_path())
     }
 
     fn restore(
@@ -391,8 +400,9 @@ fn measure(
 ) -> Result<Measured> {
     let mut measured = Measured::default();
     let source = if part == TEST { &samples.test } else { &samples.validation };
-    let Some(source) = source else { return Ok(measured) };
-    let count = source.len() as f64;
+    let Some(all) = source else { return Ok(measured) };
+    let count = all.len() as f64;
+    let source = &replicas.own_samples(all)?;
     let mut sums: Vec<FiringRate> = Vec::new();
     let accuracy = evaluate_with(source, EVALUATION_BATCH, &mut |batch| {
         check_labels(part, source, batch, samples.classes)?;
@@ -410,6 +420,21 @@ fn measure(
         }
         classes(&logits)
     })?;
-    (measured.accuracy, measured.rates) = (accuracy, sums);
+    let [correct, images] = [accuracy.correct, accuracy.images].map(|count| count as f64);
+    let mut numbers = vec![correct, images, f64::from(u8::from(measured.varies))];
+    numbers.extend(sums.iter().map(|rate| rate.rate));
+    replicas.over_processes("what was measured", &mut numbers)?;
+    measured.accuracy = Accuracy { correct: whole(numbers[0]), images: whole(numbers[1]) };
+    measured.varies = numbers[2] > 0.0;
+    for (sum, rate) in sums.iter_mut().zip(&numbers[3..]) {
+        sum.rate = *rate;
+    }
+    measured.rates = sums;
     Ok(measured)
+}
+
+/// A count that was summed as a number.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of samples")]
+fn whole(count: f64) -> usize {
+    count as usize
 }

@@ -4,6 +4,7 @@ use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use crate::loss::activity::ActivityPenalty;
 use crate::loss::teacher::Teacher;
+use crate::processes::in_own_folder;
 use crate::progress::{Options, Outcome, Progress};
 use crate::recipe::Recipe;
 use crate::replicas::{Learner, Replicas};
@@ -13,7 +14,7 @@ use crate::run::{Beginning, RunFolder};
 use crate::train_loop::{Job, fit};
 use crate::trainable::{OffGrid, OnGrid, Trainable};
 use crate::whitening;
-use snn_core::{GridNetwork, Network, NetworkOptions, Registry, SurrogateGradient};
+use snn_core::{GridNetwork, Network, NetworkOptions, Ranks, Registry, SurrogateGradient};
 use snn_data::Source;
 use snn_hybrid::{Decision, PlacedSite, Placement, Policy};
 use snn_ir::{Encoder, Form, Graph, Model};
@@ -183,9 +184,21 @@ impl Trainer {
         options: &Options,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Outcome> {
+        in_own_folder(self.config.as_ref(), folder, options, |folder| {
+            self.fit_in(folder, options, progress)
+        })
+    }
+
+    /// [`fit`](Self::fit) in the folder of this process.
+    pub(crate) fn fit_in(
+        &self,
+        folder: &Path,
+        options: &Options,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Outcome> {
         // Everything is checked before anything is written.
         check_threads("", self.recipe.threads, self.recipe.loader_threads)?;
-        let samples = self.check()?;
+        let mut samples = self.check()?;
         set_threads(self.recipe.threads, self.recipe.replicas);
         self.check_replicas(options)?;
         let (model, computed_weights) = self.first_model(folder, options)?;
@@ -194,7 +207,12 @@ impl Trainer {
         let teacher = self.teacher.as_ref();
         let identity =
             Identity::new(&self.recipe, &model, samples.classes, teacher, self.sources())?;
-        let mut replicas = Replicas::new(learner, || self.learner(&model, options))?;
+        if let Some(process) = &options.processes {
+            identity.agree(process)?;
+            samples.loader = samples.loader.with_part(process.rank(), process.count())?;
+        }
+        let processes = options.processes.as_ref();
+        let mut replicas = Replicas::new(learner, processes, || self.learner(&model, options))?;
         let beginning = Beginning {
             config: self.config.as_ref(),
             identity: &identity,
@@ -230,6 +248,7 @@ impl Trainer {
     /// Checks everything that can be checked without a folder.
     pub(crate) fn check_whole(&self, options: &Options) -> Result<()> {
         self.check()?;
+        self.check_replicas(options)?;
         if self.recipe.groups.is_empty() {
             return Ok(());
         }
@@ -254,9 +273,17 @@ impl Trainer {
         Ok((Cow::Owned(model), told))
     }
 
-    /// Devices other than the CPU have all of a batch.
+    /// There is a process for each replica, or all are in this one, on the CPU.
     fn check_replicas(&self, options: &Options) -> Result<()> {
         let replicas = self.recipe.replicas;
+        if let Some(process) = &options.processes {
+            if process.count() == replicas {
+                return Ok(());
+            }
+            let expected = format!("{}, one for each process", process.count());
+            let found = replicas.to_string();
+            return Err(Error::Mismatch { what: "`replicas`", expected, found });
+        }
         if replicas == 1 || options.device == Device::Cpu {
             return Ok(());
         }

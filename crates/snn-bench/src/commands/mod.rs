@@ -12,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod man;
 mod neurobench;
 pub(crate) mod policy;
+mod processes;
 mod report;
 pub(crate) mod table;
 pub(crate) mod train;

@@ -2,6 +2,7 @@
 
 use crate::chance;
 use crate::cli::Train;
+use crate::commands::processes;
 use crate::convertible::refusal;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
@@ -22,13 +23,17 @@ use tch::Device;
 const INTERRUPTED: i32 = 130;
 
 pub(crate) fn run(arguments: &Train, json: bool) -> Result<Outcome> {
-    let config = RunConfig::load(&arguments.config, &arguments.sets)?;
-    let options = Options {
+    let mut config = RunConfig::load(&arguments.config, &arguments.sets)?;
+    let mut options = Options {
         stop: stop_on_ctrl_c()?,
         twin: arguments.twin.clone(),
         ..arguments.target.options()
     };
+    processes::join(&mut config, &mut options)?;
     let result = train(&config, &arguments.target.out, &options, ResumeHint::Resume)?;
+    if processes::is_silent(&options) {
+        return Ok(Outcome::Holds);
+    }
     report(&arguments.target.out, &result, json)
 }
 
@@ -131,17 +136,18 @@ pub(crate) fn train(
     options: &Options,
     hint: ResumeHint,
 ) -> Result<RunResult> {
-    with_progress(options.device, hint, |show| snn_train::train(config, folder, options, show))
+    with_progress(options, hint, |show| snn_train::train(config, folder, options, show))
 }
 
 /// Runs a training loop to its end with progress on stderr.
 #[expect(clippy::too_many_lines, reason = "one arm for each thing that is told")]
 pub(crate) fn with_progress(
-    device: Device,
+    options: &Options,
     hint: ResumeHint,
     training: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> snn_train::Result<snn_train::Outcome>,
 ) -> Result<RunResult> {
-    let bar = ProgressBar::new(0);
+    let (device, is_silent) = (options.device, processes::is_silent(options));
+    let bar = if is_silent { ProgressBar::hidden() } else { ProgressBar::new(0) };
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
         bar.set_style(style);
     }
@@ -239,7 +245,7 @@ pub(crate) fn with_progress(
         Progress::Testing => bar.set_message("evaluating the test set"),
         _ => {}
     };
-    let outcome = training(&mut show);
+    let outcome = if is_silent { training(&mut |_| {}) } else { training(&mut show) };
     bar.finish_and_clear();
     match outcome? {
         snn_train::Outcome::Finished(result) => Ok(result),

@@ -76,17 +76,28 @@ pub(super) fn record(
             closure,
         )
     };
-    if message.is_null() {
-        return Ok(());
+    // SAFETY: as above.
+    match unsafe { self::message(message) } {
+        None => Ok(()),
+        Some(text) => Err(Error::Torch(format!("{name}: {text}"))),
     }
-    // SAFETY: as above; it is not used after it is freed.
+}
+
+/// The first line of a message of the other side, which is freed; `None` for null.
+///
+/// # Safety
+/// Null, or a C string from `malloc` that nothing else has.
+pub(crate) unsafe fn message(message: *mut c_char) -> Option<String> {
+    if message.is_null() {
+        return None;
+    }
+    // SAFETY: a C string; it is not used after it is freed.
     let text = unsafe {
         let text = CStr::from_ptr(message).to_string_lossy().into_owned();
         snn_free(message);
         text
     };
-    let text = text.lines().next().unwrap_or_default();
-    Err(Error::Torch(format!("{name}: {text}")))
+    Some(text.lines().next().unwrap_or_default().to_string())
 }
 
 fn without_nul(text: &str) -> CString {

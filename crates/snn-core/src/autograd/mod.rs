@@ -6,7 +6,7 @@
 #[expect(unsafe_code, reason = "the border to C++")]
 mod ffi;
 
-pub(crate) use ffi::parallel;
+pub(crate) use ffi::{message, parallel};
 
 use crate::error::Result;
 use tch::Tensor;

@@ -4,8 +4,11 @@
 //! and its gradients are those of its part of the loss of the whole batch. A trainer sums the
 //! gradients. So replicas compute what one network does, but for the rounding of sums.
 
+#[expect(unsafe_code, reason = "the border to C++")]
+mod processes;
 mod threads;
 
+pub use processes::{ProcessRank, Rendezvous};
 pub use threads::ThreadRank;
 
 use crate::error::Result;

@@ -1,9 +1,10 @@
 //! Batches: samples with their targets.
 
 use crate::{SampleMut, SampleRng, SampleShape};
-use ndarray::{Array4, Array5, ArrayView5, ArrayViewD, ArrayViewMut5, Axis};
+use ndarray::{Array4, Array5, ArrayView5, ArrayViewD, ArrayViewMut5, Axis, s};
 use std::error::Error as StdError;
 use std::fmt;
+use std::ops::Range;
 
 /// Samples of a batch, contiguous.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +161,42 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
+
+    /// The samples in a range.
+    pub(super) fn part(&self, range: Range<usize>) -> Self {
+        let mixture = self.targets.mixture.as_ref().map(|mixture| Mixture {
+            share: mixture.share,
+            others: mixture.others[range.clone()].to_vec(),
+        });
+        let samples = match &self.samples {
+            Samples::Static(all) => {
+                Samples::Static(all.slice(s![range.clone(), .., .., ..]).to_owned())
+            }
+            Samples::Frames(all) => {
+                let part = all.slice(s![.., range.clone(), .., .., ..]);
+                Samples::Frames(part.as_standard_layout().into_owned())
+            }
+        };
+        Self {
+            samples,
+            targets: Targets { labels: self.targets.labels[range.clone()].to_vec(), mixture },
+            indices: self.indices[range].to_vec(),
+        }
+    }
+}
+
+/// The part that rank `rank` of `ranks` has of a batch of `samples`: parts follow each other, and
+/// the first ones have one sample more where they cannot be equal.
+///
+/// ```
+/// let parts = (0..3).map(|rank| snn_data::part_of_batch(8, rank, 3));
+/// assert!(parts.eq([0..3, 3..6, 6..8]));
+/// ```
+pub fn part_of_batch(samples: usize, rank: usize, ranks: usize) -> Range<usize> {
+    let ranks = ranks.max(1);
+    let (least, more) = (samples / ranks, samples % ranks);
+    let first = |rank: usize| rank * least + rank.min(more);
+    first(rank)..first(rank + 1)
 }
 
 /// The samples that those of a batch are mixed with, and their labels.

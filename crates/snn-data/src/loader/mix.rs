@@ -53,6 +53,11 @@ impl Mix {
     pub const NONE: Self =
         Self { mixup: 0.0, cutmix: 0.0, chance: 1.0, switch: EVEN, event_mix: 0.0, epochs: None };
 
+    /// `true` if it mixes batches at all.
+    pub(super) fn is_on(&self) -> bool {
+        self.mixup > 0.0 || self.cutmix > 0.0 || self.event_mix > 0.0
+    }
+
     /// Checks the settings.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ mod mix;
 mod plan;
 mod rng;
 
-pub use batch::{Batch, BatchTransform, Mixture, Samples, Targets};
+pub use batch::{Batch, BatchTransform, Mixture, Samples, Targets, part_of_batch};
 pub use config::{LastBatch, LoaderConfig, Order};
 pub use epoch::Epoch;
 pub use event_mix::{EventMix, GAUSSIANS};
@@ -62,6 +62,7 @@ impl LoaderConfig {
             transform,
             batch_transform: None,
             shard: Shard { rank: 0, ranks: 1 },
+            part: None,
         };
         if loader.batches_per_epoch() == 0 {
             return Err(Error::InvalidConfig {
@@ -90,6 +91,7 @@ pub struct Loader {
     transform: Option<Arc<dyn Transform>>,
     batch_transform: Option<Arc<dyn BatchTransform>>,
     shard: Shard,
+    part: Option<Shard>,
 }
 
 /// The share of one of several processes that train together.
@@ -137,6 +139,32 @@ impl Loader {
                 found: ranks.to_string(),
             });
         }
+        Ok(self)
+    }
+
+    /// The part that rank `rank` of `ranks` has of every batch ([`part_of_batch`]), when several
+    /// processes compute one batch together. All of them together make the batches of one process,
+    /// mixed and transformed alike; where batches are mixed or have a transform, each process makes
+    /// them whole.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if the rank is not below `ranks`, or there are more ranks than
+    /// samples in a batch.
+    pub fn with_part(mut self, rank: usize, ranks: usize) -> Result<Self> {
+        let refused = |field, expected: String, found: usize| {
+            Err(Error::InvalidConfig { field, expected, found: found.to_string() })
+        };
+        if rank >= ranks {
+            return refused("rank", format!("below the number of ranks, {ranks}"), rank);
+        }
+        if ranks > self.config.batch_size {
+            return refused(
+                "ranks",
+                format!("at most the batch, {}", self.config.batch_size),
+                ranks,
+            );
+        }
+        self.part = Some(Shard { rank, ranks });
         Ok(self)
     }
 
@@ -257,6 +285,7 @@ impl Loader {
             transform: self.transform.clone(),
             mix: self.config.mix,
             batch_transform: self.batch_transform.clone(),
+            part: self.part,
         };
         Epoch::start(plan, first_batch..batches, &self.config)
     }

@@ -1,6 +1,7 @@
 //! Making one batch.
 
-use super::batch::{Batch, BatchTransform, Samples, Targets};
+use super::Shard;
+use super::batch::{Batch, BatchTransform, Samples, Targets, part_of_batch};
 use super::mix::Mix;
 use super::rng::SampleRng;
 use crate::{Error, Result, Source, Transform};
@@ -20,6 +21,8 @@ pub(super) struct Plan {
     pub(super) transform: Option<Arc<dyn Transform>>,
     pub(super) mix: Mix,
     pub(super) batch_transform: Option<Arc<dyn BatchTransform>>,
+    /// The part of every batch that is made; all of it if there is none.
+    pub(super) part: Option<Shard>,
 }
 
 impl Plan {
@@ -37,7 +40,13 @@ impl Plan {
     fn make_unguarded(&self, number: usize, at: &Cell<Option<(usize, usize)>>) -> Result<Batch> {
         let start = number.saturating_mul(self.batch_size).min(self.order.len());
         let end = start.saturating_add(self.batch_size).min(self.order.len());
-        let indices = self.order[start..end].to_vec();
+        let mut indices = self.order[start..end].to_vec();
+        // What mixes samples, or treats them by their place, needs all of them.
+        let is_whole = self.mix.is_on() || self.batch_transform.is_some();
+        let part = self.part.map(|Shard { rank, ranks }| part_of_batch(indices.len(), rank, ranks));
+        if let (Some(part), false) = (&part, is_whole) {
+            indices = indices[part.clone()].to_vec();
+        }
         let mut samples = Samples::zeros(self.source.shape(), indices.len());
         let mut labels = Vec::with_capacity(indices.len());
         for (mut sample, &index) in samples.each_mut().zip(&indices) {
@@ -63,7 +72,10 @@ impl Plan {
             let changed = transform.apply(&mut batch, &mut rng);
             changed.map_err(|source| Error::BatchTransform { batch: number, source })?;
         }
-        Ok(batch)
+        Ok(match part {
+            Some(part) if is_whole => batch.part(part),
+            _ => batch,
+        })
     }
 }
 

@@ -217,6 +217,51 @@ fn ranks_share_an_epoch_and_each_can_start_in_the_middle() {
     assert!(loader.with_shard(0, 54).is_err(), "nothing for some");
 }
 
+#[test]
+fn parts_of_all_ranks_are_the_batch() {
+    let mixed = snn_data::Mix { mixup: 0.4, ..snn_data::Mix::NONE };
+    for mix in [snn_data::Mix::NONE, mixed] {
+        let loader = |source: &Arc<dyn Source>| {
+            let augment = Augment { fill: vec![9; source.shape().channels()], ..config(2).augment };
+            let config = LoaderConfig { mix, augment, ..config(2) };
+            config.init_source(Arc::clone(source), None).unwrap()
+        };
+        for source in [Arc::new(images()) as Arc<dyn Source>, Arc::new(Ramps)] {
+            let whole = loader(&source);
+            for ranks in [2, 3] {
+                let epochs = (0..ranks).map(|rank| {
+                    let part = loader(&source).with_part(rank, ranks).unwrap();
+                    assert_eq!(part.batches_per_epoch(), whole.batches_per_epoch());
+                    part.epoch(1).unwrap().collect::<Result<Vec<Batch>, _>>().unwrap()
+                });
+                let epochs: Vec<Vec<Batch>> = epochs.collect();
+                for (number, batch) in whole.epoch(1).unwrap().enumerate() {
+                    let batch = batch.unwrap();
+                    let parts = || epochs.iter().map(|epoch| &epoch[number]);
+                    let indices: Vec<usize> =
+                        parts().flat_map(|part| part.indices.clone()).collect();
+                    assert_eq!(indices, batch.indices);
+                    let labels: Vec<i64> =
+                        parts().flat_map(|part| part.targets.labels.clone()).collect();
+                    assert_eq!(labels, batch.targets.labels);
+                    let frames: Vec<_> = parts().map(|part| part.samples.frames()).collect();
+                    let together = ndarray::concatenate(ndarray::Axis(1), &frames).unwrap();
+                    assert_eq!(together, batch.samples.frames());
+                    assert!(parts().all(|part| !part.samples.bytes().is_empty()));
+                    for part in parts() {
+                        let share = |batch: &Batch| batch.targets.mixture.as_ref().map(|m| m.share);
+                        assert_eq!(share(part), share(&batch));
+                    }
+                }
+            }
+        }
+    }
+    let loader = config(0).init(&images(), None).unwrap();
+    let error = loader.clone().with_part(0, 9).unwrap_err().to_string();
+    assert_eq!(error, "ranks: expected at most the batch, 8, found 9");
+    assert!(loader.with_part(2, 2).is_err());
+}
+
 /// A source of frames: step t of sample i is full of 10·i + t.
 #[derive(Debug)]
 struct Ramps;

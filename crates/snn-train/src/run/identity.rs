@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::check_labels;
 use crate::recipe::Recipe;
 use serde::{Deserialize, Serialize};
+use snn_core::ProcessRank;
 use snn_data::{LoaderConfig, SampleShape, Source};
 use snn_ir::{Encoder, Form, Graph, Model, Preprocessing, Tensor};
 use std::collections::BTreeMap;
@@ -79,6 +80,19 @@ impl Identity {
             teacher: teacher.map(ModelIdentity::new),
             sources: sources.collect::<Result<_>>()?,
         })
+    }
+
+    /// Refuses to go on where another process has another recipe, model or source.
+    pub(crate) fn agree(&self, process: &ProcessRank) -> Result<()> {
+        for (what, value) in [
+            ("recipe", serde_json::to_vec(&self.recipe)),
+            ("model", serde_json::to_vec(&self.model)),
+            ("teacher", serde_json::to_vec(&self.teacher)),
+            ("data", serde_json::to_vec(&self.sources)),
+        ] {
+            process.agree(what, &value.unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// Refuses to go on with another recipe, model or source than this one of `file`, naming the

@@ -314,6 +314,19 @@ impl RunFolder {
         Ok(())
     }
 
+    /// The paths in the folder of all files of the run and of the stages before it.
+    pub(crate) fn all_files(&self) -> Result<Vec<String>> {
+        let is_file = |file: &&&str| self.path.join(file).is_file();
+        let mut files: Vec<String> =
+            FILES.iter().filter(is_file).map(ToString::to_string).collect();
+        for name in [CROSSOVER, TWIN] {
+            if let Ok(stage) = Self::open(self.path.join(name)) {
+                files.extend(stage.all_files()?.iter().map(|file| format!("{name}/{file}")));
+            }
+        }
+        Ok(files)
+    }
+
     /// The twin of a staged run; `None` for other runs, and before it begins.
     pub fn twin(&self) -> Option<Self> {
         match Self::open(self.path.join(CROSSOVER)) {

@@ -10,6 +10,7 @@ mod examples;
 mod inspect;
 mod overwrite;
 mod policy;
+mod processes;
 mod recording;
 mod report;
 mod table;
@@ -38,7 +39,9 @@ neuron = { surrogate = { kind = "rectangle", width = 1.0 } }
 fn snn() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_snn"));
     command.env("OMP_NUM_THREADS", "1");
-    command.env_remove("SNN_DATA").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    for name in ["SNN_DATA", "NO_COLOR", "CLICOLOR_FORCE", "WORLD_SIZE"] {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -196,7 +196,7 @@ fn a_table_that_is_killed_at_any_moment_ends_the_same() {
             .spawn()
             .unwrap();
         // Each attempt lives longer than the one before, so that the last one ends.
-        life = life.mul_f64(1.3);
+        life = life.mul_f64(1.6);
         let deadline = std::time::Instant::now() + life;
         let ended = loop {
             match child.try_wait().unwrap() {

@@ -1,0 +1,2 @@
+// Nothing of it is named by c10d's header.
+#pragma once
