@@ -1,4 +1,4 @@
-//! Compiles the autograd node and the group of processes against the libtorch that torch-sys found.
+//! Compiles the autograd node, the group of processes and the stream of a device against the libtorch that torch-sys found.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,7 @@ fn main() {
     println!("cargo:rerun-if-changed=src/autograd/node.cpp");
     println!("cargo:rerun-if-changed=src/ranks/group.cpp");
     println!("cargo:rerun-if-changed=src/ranks/include");
+    println!("cargo:rerun-if-changed=src/device/stream.cpp");
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     let Some(lib) = std::env::var_os("DEP_TCH_LIBTORCH_LIB") else {
@@ -33,5 +34,6 @@ fn main() {
         .define("USE_C10D_GLOO", None)
         .file("src/autograd/node.cpp")
         .file("src/ranks/group.cpp")
+        .file("src/device/stream.cpp")
         .compile("snn_autograd");
 }

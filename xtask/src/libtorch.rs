@@ -128,7 +128,7 @@ fn build(partial: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Leaves a verified wheel at `path`.
-fn obtain(wheel: &Wheel, partial: &Path, path: &Path) -> Result<()> {
+pub(crate) fn obtain(wheel: &Wheel, partial: &Path, path: &Path) -> Result<()> {
     let pinned = wheel.requirement;
     if path.exists() && wheel.verify(path).is_ok() {
         eprintln!("downloaded {:>6} MB  {pinned} (before)", megabytes(wheel.size));
@@ -199,7 +199,7 @@ fn point(link: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Removes a folder with all it holds, if it is there.
-fn remove(folder: &Path) -> Result<()> {
+pub(crate) fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(anyhow!(error)),
         _ => Ok(()),

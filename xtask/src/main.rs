@@ -13,6 +13,7 @@ mod cache;
 mod checks;
 mod layout;
 mod libtorch;
+mod nvrtc;
 mod own;
 mod pip;
 mod pytorch;
@@ -35,6 +36,8 @@ usage: cargo xtask COMMAND
   demo [ARGS]       setup, then `snn demo ARGS`, built without what reads files of data
   test [ARGS]       setup, then `cargo test --workspace ARGS`, or of the packages in ARGS
   docs [--check]    setup, then writes the generated parts of the documentation, or checks them
+  nvrtc             puts CUDA's run-time compiler in the cache and prints its folder, for tests of
+                    the kernels of GPUs: SNN_NVRTC=$(cargo xtask nvrtc) cargo xtask test
   instruction-sets  the instruction sets of this machine that SNN_INSTRUCTION_SET can name
   check [widths] [paths] [circles]
                     lines of more than 100 columns; paths that prose names and that are not there;
@@ -90,6 +93,10 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
         (Some("test"), rest) => cargo(&["test", "--workspace"], rest),
         (Some("docs"), rest) => cargo(&["run", "-p", "snn-bench", "--", "docs"], rest),
         (Some("check"), what) => check(what),
+        (Some("nvrtc"), []) => {
+            println!("{}", nvrtc::ensure()?.display());
+            Ok(ExitCode::SUCCESS)
+        }
         (Some("instruction-sets"), []) => {
             snn_simd::InstructionSet::available().for_each(|set| println!("{set}"));
             Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! The three Python wheels that libtorch comes from, and how the needed files are taken out of
+//! Python wheels, the three that libtorch comes from among them, and how the needed files are taken out of
 //! them.
 
 use std::{
@@ -22,7 +22,7 @@ pub(crate) struct Wheel {
     /// Size of the file in bytes.
     pub(crate) size: u64,
     /// Files that are taken: a file or a folder (ending in `/`) in the wheel, and where it goes.
-    take: &'static [(&'static str, &'static str)],
+    pub(crate) take: &'static [(&'static str, &'static str)],
 }
 
 /// The version of libtorch that tch 0.24 is written for.

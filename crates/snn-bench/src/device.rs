@@ -1,5 +1,6 @@
 //! The device argument.
 
+use crate::output;
 use tch::{Cuda, Device};
 
 /// The device as the command line names it.
@@ -8,6 +9,16 @@ pub(crate) fn label(device: Device) -> String {
         Device::Cpu => "cpu".to_string(),
         Device::Cuda(index) => format!("cuda:{index}"),
         other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+/// Says where a training will be slow for want of kernels.
+pub(crate) fn tell_of_kernels(device: Device) {
+    if let Err(error) = snn_core::check_kernels(device) {
+        output::tell(format_args!(
+            "warning: sites are computed by single operations of libtorch, several times as slow: \
+             {error}"
+        ));
     }
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod autograd;
+mod device;
 mod error;
 mod evaluator;
 pub mod fused;
@@ -12,6 +13,7 @@ mod options;
 mod ranks;
 mod tensor;
 
+pub use device::check as check_kernels;
 pub use error::{Error, Result};
 pub use evaluator::Libtorch;
 pub use grid::finetune::{GridForward, GridNetwork};

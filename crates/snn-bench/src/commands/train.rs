@@ -4,6 +4,7 @@ use crate::chance;
 use crate::cli::Train;
 use crate::commands::processes;
 use crate::convertible::refusal;
+use crate::device::tell_of_kernels;
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::progress::Minutes;
@@ -147,6 +148,9 @@ pub(crate) fn with_progress(
     training: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> snn_train::Result<snn_train::Outcome>,
 ) -> Result<RunResult> {
     let (device, is_silent) = (options.device, processes::is_silent(options));
+    if !is_silent {
+        tell_of_kernels(device);
+    }
     let bar = if is_silent { ProgressBar::hidden() } else { ProgressBar::new(0) };
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
         bar.set_style(style);

@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 /// The tensor itself, or a copy of it, with its memory in the order `[N, H, W, C]` (or `[N, F]`)
 /// without gaps.
-pub(super) fn channels_last(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn channels_last(x: &Tensor) -> Result<Tensor> {
     if x.dim() != 4 {
         return Ok(if x.is_contiguous() { x.shallow_clone() } else { x.f_contiguous()? });
     }
@@ -23,7 +23,7 @@ pub(super) fn channels_last(x: &Tensor) -> Result<Tensor> {
 }
 
 /// A new tensor of the shape `[N, …]` and kind of `like`, channels last, uninitialised. Not a view.
-pub(super) fn empty(shape: &[i64], like: &Tensor) -> Result<Tensor> {
+pub(crate) fn empty(shape: &[i64], like: &Tensor) -> Result<Tensor> {
     let options = (like.f_kind()?, like.device());
     let stride = if let [_, channels, height, width] = *shape {
         vec![channels * height * width, 1, channels * width, channels]

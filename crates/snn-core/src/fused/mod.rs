@@ -39,5 +39,6 @@ pub use batch_statistics::BatchStatistics;
 pub(crate) use bits::Bits;
 pub(crate) use lif::has_form;
 pub use lif::lif;
+pub(crate) use memory::{channels_last, empty};
 pub use relu::{quant_relu, relu};
 pub use terms::{BatchNorm, Term};

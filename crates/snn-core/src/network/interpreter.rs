@@ -1,11 +1,12 @@
 //! The nodes of a graph on tensors, off the grid.
 
+use crate::device::{self, Machine, Statistics};
 use crate::error::{Error, Result};
 use crate::fused::{BatchNorm, BatchStatistics, Term};
 use crate::network::dropout::{self, DropoutKey};
 use crate::network::parameter::Parameter;
 use crate::network::schedule::{Compute, Read, Stage, Step, Walk, every_node, fused_sites};
-use crate::network::site::{SiteContext, SiteMemory, real_site};
+use crate::network::site::{Inputs, SiteContext, SiteMemory, real_site};
 use crate::network::stateless::{convolve, per_channel, refused, stateless};
 use crate::network::synchronised;
 use crate::network::value::Value;
@@ -41,6 +42,8 @@ pub(crate) struct Interpreter {
     /// `true` if training passes take the running statistics on: not in a replica that has those
     /// of another.
     pub(crate) keeps_statistics: bool,
+    /// What runs kernels on the device, where they know all sites.
+    pub(crate) machine: Option<Arc<dyn Machine>>,
     fast_evaluation: bool,
     every_node: Arc<[Stage]>,
     fused_sites: Arc<[Stage]>,
@@ -85,11 +88,24 @@ impl Interpreter {
             dropout_key: None,
             ranks: None,
             keeps_statistics: true,
+            machine: None,
             fast_evaluation: setup.fast_evaluation,
             every_node: every_node(&setup.resolved).into(),
             fused_sites: fused_sites(&setup.graph, &setup.resolved).into(),
             graph: Arc::new(setup.graph),
             resolved: Arc::new(setup.resolved),
+        }
+    }
+
+    /// Computes sites by kernels of a device from here on, if these know all of them.
+    pub(crate) fn set_machine(&mut self, machine: Arc<dyn Machine>) {
+        let is_known = |step: &Step| {
+            !matches!(self.graph.nodes[step.node].op, Op::Activation { .. })
+                || step.reads.len() <= device::MOST_TERMS
+        };
+        let all = self.fused_sites.iter().flat_map(Stage::steps).all(is_known);
+        if all && self.kind == Kind::Float && self.time_steps <= device::MOST_STEPS {
+            self.machine = Some(machine);
         }
     }
 
@@ -117,6 +133,7 @@ impl Interpreter {
             dropout_key: self.dropout_key,
             ranks: self.ranks.clone(),
             keeps_statistics: self.keeps_statistics,
+            machine: self.machine.clone(),
             fast_evaluation: self.fast_evaluation,
             every_node: Arc::clone(&self.every_node),
             fused_sites: Arc::clone(&self.fused_sites),
@@ -155,13 +172,16 @@ impl Interpreter {
         Walk { graph: &self.graph, time_steps: self.time_steps }
     }
 
+    /// `true` for passes whose sites are computed by kernels of this crate.
+    fn is_fused(&self, mode: Mode) -> bool {
+        // What replicas sum passes through the host.
+        let on_device = self.machine.is_some() && self.ranks.is_none();
+        self.is_fast(mode) && (self.device == Device::Cpu || on_device)
+    }
+
     /// The nodes to compute; `plain` by the operations of libtorch, each by itself.
     pub(crate) fn stages(&self, mode: Mode, plain: bool) -> &[Stage] {
-        if self.is_fast(mode) && self.device == Device::Cpu && !plain {
-            &self.fused_sites
-        } else {
-            &self.every_node
-        }
+        if self.is_fused(mode) && !plain { &self.fused_sites } else { &self.every_node }
     }
 
     /// Output of a node; with a memory that of one macro-step.
@@ -209,27 +229,38 @@ impl Interpreter {
                     parameter: &|part| self.part(&node.name, part),
                     registry: &self.registry,
                 };
-                let statistics = step
-                    .reads
-                    .iter()
-                    .zip(inputs)
-                    .map(|(read, value)| self.statistics(read, value, pass));
-                let statistics = statistics.collect::<Result<Vec<_>>>()?;
-                let terms = step.reads.iter().zip(inputs).zip(&statistics);
-                let terms = terms.map(|((read, value), statistics)| {
-                    let norm = read
-                        .norm
-                        .zip(statistics.as_ref())
-                        .map(|(norm, statistics)| self.norm(norm, statistics));
-                    Ok(Term { data: &value.data, steps: value.steps, norm: norm.transpose()? })
+                let machine = self.machine.as_ref().filter(|_| {
+                    // Those of a pass by plain operations read one plain value.
+                    memory.is_none() && self.is_fused(pass.mode)
                 });
-                let value = real_site(
-                    site,
-                    &context,
-                    &terms.collect::<Result<Vec<_>>>()?,
-                    observer,
-                    memory,
-                )?;
+                let statistics;
+                let inputs = if let Some(machine) = machine {
+                    let terms = step.reads.iter().zip(inputs);
+                    let terms = terms.map(|(read, value)| self.device_term(read, value, pass));
+                    let updates = self.keeps_statistics && !pass.recomputed;
+                    Inputs::OnDevice {
+                        machine,
+                        terms: terms.collect::<Result<_>>()?,
+                        statistics: match pass.mode {
+                            Mode::Train => Statistics::Batch { updates },
+                            Mode::Evaluate => Statistics::Running,
+                        },
+                    }
+                } else {
+                    let of = step.reads.iter().zip(inputs);
+                    let of = of.map(|(read, value)| self.statistics(read, value, pass));
+                    statistics = of.collect::<Result<Vec<_>>>()?;
+                    let terms = step.reads.iter().zip(inputs).zip(&statistics);
+                    let terms = terms.map(|((read, value), statistics)| {
+                        let norm = read
+                            .norm
+                            .zip(statistics.as_ref())
+                            .map(|(norm, statistics)| self.norm(norm, statistics));
+                        Ok(Term { data: &value.data, steps: value.steps, norm: norm.transpose()? })
+                    });
+                    Inputs::Terms(terms.collect::<Result<_>>()?)
+                };
+                let value = real_site(site, &context, &inputs, observer, memory)?;
                 let value = value.ok_or_else(|| refused(node, "is a site of the grid"))?;
                 Ok(value.with(value.data.f_to_kind(kind)?))
             }
@@ -267,6 +298,35 @@ impl Interpreter {
         let widen = |tensor: &Tensor| tensor.f_to_kind(self.kind);
         let bias = bias.as_ref().map(widen).transpose()?;
         Ok(multiply(&widen(x)?, &widen(&weight)?, bias.as_ref())?.f_to_kind(kind)?)
+    }
+
+    /// A term of a site for the kernels of a device.
+    fn device_term<'v>(
+        &'v self,
+        read: &Read,
+        value: &'v Value,
+        pass: Pass,
+    ) -> Result<device::Term<'v>> {
+        let norm = |index: usize| -> Result<device::Norm<'v>> {
+            let node = &self.graph.nodes[index].name;
+            let Norm { eps, scale, momentum } = self.norm_attributes(index)?;
+            if pass.mode == Mode::Train {
+                enough_for_statistics(&value.data, None)?;
+            }
+            Ok(device::Norm {
+                weight: if scale { Some(self.part(node, "weight")?) } else { None },
+                bias: self.part(node, "bias")?,
+                running_mean: self.part(node, "running_mean")?,
+                running_variance: self.part(node, "running_var")?,
+                eps,
+                momentum,
+            })
+        };
+        Ok(device::Term {
+            data: &value.data,
+            steps: value.steps,
+            norm: read.norm.map(norm).transpose()?,
+        })
     }
 
     /// The statistics of what a site reads through a batch norm: in training those of the batch,

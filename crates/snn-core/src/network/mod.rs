@@ -12,6 +12,7 @@ mod synchronised;
 pub(crate) mod value;
 mod weights;
 
+use crate::device;
 use crate::error::{Error, Result};
 use crate::observe::activity::{Activities, SiteActivity};
 use crate::observe::monitor::{Monitor, Monitoring, SiteMonitor};
@@ -98,7 +99,7 @@ impl Network {
                 decays,
             });
         }
-        let interpreter = Interpreter::new(Setup {
+        let mut interpreter = Interpreter::new(Setup {
             form: model.form(),
             graph: model.graph().clone(),
             resolved: resolved.clone(),
@@ -110,8 +111,18 @@ impl Network {
             training,
             fast_evaluation,
         });
+        // Without kernels the operations of libtorch compute the same: `check_kernels` says why.
+        if let (Device::Cuda(_), Ok(machine)) = (device, device::of(device)) {
+            interpreter.set_machine(machine);
+        }
         let (preprocessing, encoder) = (model.preprocessing().clone(), model.encoder());
         Ok(Self { preprocessing, encoder, interpreter })
+    }
+
+    /// Computes sites by kernels of a device.
+    #[cfg(test)]
+    pub(crate) fn set_machine(&mut self, machine: Arc<dyn device::Machine>) {
+        self.interpreter.set_machine(machine);
     }
 
     /// The parameters in the order of the nodes.

@@ -1,5 +1,6 @@
 //! Sites off the grid (eqs. 8 to 11), for all macro-steps at once.
 
+use crate::device::{self, Machine, Statistics};
 use crate::error::{Error, Result};
 use crate::fused::{self, Term};
 use crate::network::stateless::per_channel;
@@ -12,10 +13,40 @@ use crate::neuron::threshold_fn::Theta;
 use crate::observe::observer::{Emission, Observer, Requested};
 use snn_ir::Custom;
 use snn_ir::{Leak, Lif, QuantRelu, ResolvedNode, Site, Threshold};
+use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 /// Channels stand after the merged axis of time and samples.
 const CHANNEL_AXIS: usize = 1;
+
+/// What a site reads.
+pub(crate) enum Inputs<'t> {
+    /// For the kernels of the CPU; or one term without a norm, for the operations of libtorch.
+    Terms(Vec<Term<'t>>),
+    /// For the kernels of a device.
+    OnDevice { machine: &'t Arc<dyn Machine>, terms: Vec<device::Term<'t>>, statistics: Statistics },
+}
+
+impl Inputs<'_> {
+    /// Macro-steps of the input that has most of them.
+    fn steps(&self) -> usize {
+        match self {
+            Self::Terms(terms) => terms.iter().map(|term| term.steps).max(),
+            Self::OnDevice { terms, .. } => terms.iter().map(|term| term.steps).max(),
+        }
+        .unwrap_or(1)
+    }
+
+    /// The output of a neuron by kernels of the device; `None` without one.
+    fn on_device(&self, neuron: device::Neuron<'_>, steps: usize) -> Result<Option<Tensor>> {
+        match self {
+            Self::Terms(_) => Ok(None),
+            Self::OnDevice { machine, terms, statistics } => {
+                device::run(machine, neuron, terms, steps, *statistics)
+            }
+        }
+    }
+}
 
 /// Finds a weight of a node.
 pub(crate) type FindParameter<'p, 'f> = &'f dyn Fn(&str) -> Result<&'p Tensor>;
@@ -111,17 +142,17 @@ impl SiteMemory {
 pub(crate) fn real_site(
     site: &Site,
     context: &SiteContext<'_, '_>,
-    terms: &[Term<'_>],
+    inputs: &Inputs<'_>,
     observer: &mut Option<&mut dyn Observer>,
     mut memory: Option<&mut SiteMemory>,
 ) -> Result<Option<Value>> {
     let requested = observer.as_ref().map(|observer| observer.requested()).unwrap_or_default();
     let carried = memory.as_deref_mut();
     let outcome = match site {
-        Site::Lif(neuron) => lif_site(neuron, context, terms, requested, carried)?,
-        Site::Relu => relu_site(terms)?,
-        Site::QuantRelu(q) => quant_site(q, context, terms, requested)?,
-        Site::Custom(custom) => custom_site(custom, context, &only(terms)?, requested, carried)?,
+        Site::Lif(neuron) => lif_site(neuron, context, inputs, requested, carried)?,
+        Site::Relu => relu_site(inputs)?,
+        Site::QuantRelu(q) => quant_site(q, context, inputs, requested)?,
+        Site::Custom(custom) => custom_site(custom, context, &only(inputs)?, requested, carried)?,
         Site::GridLif(_) | Site::GridQuantRelu { .. } => return Ok(None),
     };
     let steps = outcome.steps;
@@ -140,8 +171,18 @@ pub(crate) fn real_site(
 
 /// The one term of a site that is not fused with what stands before it, which computes at least in
 /// single precision.
-fn only(terms: &[Term<'_>]) -> Result<Value> {
-    let [Term { data, steps, norm: None }] = *terms else {
+fn only(inputs: &Inputs<'_>) -> Result<Value> {
+    let one = match inputs {
+        Inputs::Terms(terms) => match terms[..] {
+            [Term { data, steps, norm: None }] => Some((data, steps)),
+            _ => None,
+        },
+        Inputs::OnDevice { terms, .. } => match terms[..] {
+            [device::Term { data, steps, norm: None }] => Some((data, steps)),
+            _ => None,
+        },
+    };
+    let Some((data, steps)) = one else {
         return Err(Error::Torch(
             "a site without a fused form reads a sum or through a norm".into(),
         ));
@@ -153,11 +194,15 @@ fn only(terms: &[Term<'_>]) -> Result<Value> {
     Ok(Value { data: data.f_to_kind(kind)?, steps })
 }
 
-fn relu_site(terms: &[Term<'_>]) -> Result<Outcome> {
-    let steps = terms.iter().map(|term| term.steps).max().unwrap_or(1);
-    let data = match fused::relu(terms)? {
+fn relu_site(inputs: &Inputs<'_>) -> Result<Outcome> {
+    let steps = inputs.steps();
+    let fused = match inputs {
+        Inputs::Terms(terms) => fused::relu(terms)?,
+        Inputs::OnDevice { .. } => inputs.on_device(device::Neuron::Relu, steps)?,
+    };
+    let data = match fused {
         Some(data) => data,
-        None => relu(&only(terms)?.data)?,
+        None => relu(&only(inputs)?.data)?,
     };
     Ok(Outcome { values: true, ..Outcome::plain(data, steps) })
 }
@@ -165,7 +210,7 @@ fn relu_site(terms: &[Term<'_>]) -> Result<Outcome> {
 fn lif_site(
     neuron: &Lif,
     context: &SiteContext<'_, '_>,
-    terms: &[Term<'_>],
+    inputs: &Inputs<'_>,
     requested: Requested,
     memory: Option<&mut SiteMemory>,
 ) -> Result<Outcome> {
@@ -178,12 +223,22 @@ fn lif_site(
         Threshold::Fixed(_) => None,
     };
     if !requested.ties && !requested.membranes && memory.is_none() {
-        let parameters = LifParameters { leak, threshold, registry: None };
-        if let Some(levels) = fused::lif(neuron, parameters, terms, context.time_steps)? {
+        let steps = context.time_steps;
+        let fused = match inputs {
+            Inputs::Terms(terms) => {
+                let parameters = LifParameters { leak, threshold, registry: None };
+                fused::lif(neuron, parameters, terms, steps)?
+            }
+            Inputs::OnDevice { .. } => {
+                let lif = device::Neuron::Lif { lif: neuron, leak, threshold };
+                inputs.on_device(lif, steps)?
+            }
+        };
+        if let Some(levels) = fused {
             return Ok(Outcome::plain(levels, context.time_steps));
         }
     }
-    let x = only(terms)?;
+    let x = only(inputs)?;
     let threshold = threshold.map(|threshold| per_channel(threshold, &x.data)).transpose()?;
     let parameters =
         LifParameters { leak, threshold: threshold.as_ref(), registry: Some(context.registry) };
@@ -214,12 +269,12 @@ fn lif_site(
 fn quant_site(
     q: &QuantRelu,
     context: &SiteContext<'_, '_>,
-    terms: &[Term<'_>],
+    inputs: &Inputs<'_>,
     requested: Requested,
 ) -> Result<Outcome> {
     let step = (context.parameter)("step")?;
     if context.coded || requested.ties {
-        let x = only(terms)?;
+        let x = only(inputs)?;
         let ties = if requested.ties {
             near_threshold::of_levels(&x.data, &per_channel(step, &x.data)?, q.levels)?
         } else {
@@ -232,10 +287,16 @@ fn quant_site(
         let values = quant_relu(&x.data, step, q.levels, CHANNEL_AXIS)?;
         return Ok(Outcome { levels: Some(levels), ties, ..Outcome::plain(values, x.steps) });
     }
-    let steps = terms.iter().map(|term| term.steps).max().unwrap_or(1);
-    let values = match fused::quant_relu(step, q.levels, terms)? {
+    let steps = inputs.steps();
+    let fused = match inputs {
+        Inputs::Terms(terms) => fused::quant_relu(step, q.levels, terms)?,
+        Inputs::OnDevice { .. } => {
+            inputs.on_device(device::Neuron::QuantRelu { step, levels: q.levels }, steps)?
+        }
+    };
+    let values = match fused {
         Some(values) => values,
-        None => quant_relu(&only(terms)?.data, step, q.levels, CHANNEL_AXIS)?,
+        None => quant_relu(&only(inputs)?.data, step, q.levels, CHANNEL_AXIS)?,
     };
     // o = s·q rounded once, so o/s is q but for rounding.
     let levels = if requested.levels {

@@ -65,6 +65,20 @@ impl<F: Real> Derivative<F> {
         })
     }
 
+    /// Its number among the kernels of a device (`device/site.cu`), and its two constants.
+    pub(crate) fn numbers(&self) -> (u32, [F; 2]) {
+        match *self {
+            Self::Atan { scale, height } => (0, [scale, height]),
+            Self::Rectangle { half, height } => (1, [half, height]),
+            Self::Triangle { width, area } => (2, [width, area]),
+            Self::Sigmoid { alpha } => (3, [alpha, F::ZERO]),
+            Self::InverseSquare { slope, height } => (4, [slope, height]),
+            Self::Gaussian { factor, height } => (5, [factor, height]),
+            Self::LogTailedRelu { alpha } => (6, [alpha, F::ZERO]),
+            Self::StraightThrough => (7, [F::ZERO; 2]),
+        }
+    }
+
     pub(crate) fn is_straight_through(&self) -> bool {
         matches!(self, Self::StraightThrough)
     }
