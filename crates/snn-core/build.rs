@@ -1,4 +1,5 @@
-//! Compiles the autograd node, the group of processes and the stream of a device against the libtorch that torch-sys found.
+//! Compiles the autograd node, the group of processes and the stream of a device against the
+//! libtorch that torch-sys found.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! Python wheels, the three that libtorch comes from among them, and how the needed files are taken out of
-//! them.
+//! Python wheels, the three that libtorch comes from among them, and how the needed files are
+//! taken out of them.
 
 use std::{
     fmt::Write as _,

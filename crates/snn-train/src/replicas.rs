@@ -110,8 +110,9 @@ pub(crate) fn classes(logits: &Tensor) -> Result<Vec<usize>> {
 enum Work {
     /// A pass over a part, with whether each parameter learns.
     Pass(Part, Vec<bool>),
-    /// A pass for the statistics of batch norm, the number of the batch with it.
-    Statistics(Pixels, u32),
+    /// A pass for the statistics of batch norm, with the number of the batch, and what masks are
+    /// drawn from.
+    Statistics(Pixels, u32, DropoutKey),
     /// An evaluation of a part.
     Evaluate(Pixels),
 }
@@ -194,7 +195,8 @@ impl Learner {
                 let gradients = self.network.parameters().iter().map(gradient);
                 Ok(Done::Passed(passed, gradients.collect::<Result<_>>()?))
             }
-            Work::Statistics(pixels, number) => {
+            Work::Statistics(pixels, number, key) => {
+                self.network.begin(key);
                 self.network.statistics_pass(&pixels, number)?;
                 Ok(Done::Statistics)
             }
@@ -285,6 +287,17 @@ impl Replicas {
             Some(process) => Ok(process.sum(what, numbers)?),
             None => Ok(()),
         }
+    }
+
+    /// Firing rates on the samples of this process, to the mean over those of all.
+    pub(crate) fn rates_of_all(&self, mut rates: Vec<FiringRate>) -> Result<Vec<FiringRate>> {
+        let mut numbers: Vec<f64> = rates.iter().map(|rate| rate.rate).collect();
+        self.over_processes("firing rates", &mut numbers)?;
+        let count = self.processes.as_ref().map_or(1, |process| process.count());
+        for (rate, sum) in rates.iter_mut().zip(numbers) {
+            rate.rate = sum / count as f64;
+        }
+        Ok(rates)
     }
 
     /// `true` if any process is asked to stop.
@@ -401,8 +414,14 @@ impl Replicas {
     /// Measures the running statistics of batch norm again over these batches.
     pub(crate) fn reestimate(
         &mut self,
+        key: DropoutKey,
         batches: &mut dyn Iterator<Item = Result<Pixels>>,
     ) -> Result<()> {
+        let own = match &self.processes {
+            Some(_) => self.place_in_batch(0).0,
+            None => 0,
+        };
+        self.first.network.begin(DropoutKey { first_sample: own as u64, ..key });
         if self.others.is_empty() {
             return self.first.network.reestimate(batches);
         }
@@ -412,7 +431,8 @@ impl Replicas {
             let pixels = pixels?;
             let parts = parts_of(pixels.samples(), others.len() + 1);
             for (worker, &(first, count)) in others.iter().zip(&parts[1..]) {
-                worker.ask(Work::Statistics(pixels.part(first, count)?, number))?;
+                let key = DropoutKey { first_sample: first as u64, ..key };
+                worker.ask(Work::Statistics(pixels.part(first, count)?, number, key))?;
             }
             number += 1;
             pixels.part(0, parts[0].1).map_err(Error::from)

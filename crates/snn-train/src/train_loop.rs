@@ -21,7 +21,7 @@ use crate::trainable::{StepSize, Trainable};
 use snn_core::{DropoutKey, FiringRate, Pixels, Ranks};
 use snn_data::{Loader, Source};
 use snn_hybrid::Placement;
-use snn_ir::Model;
+use snn_ir::{Model, Weights};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tch::Tensor;
@@ -214,11 +214,13 @@ pub(crate) fn fit(
         if position.epoch + 1 == recipe.epochs && reestimated > 0 {
             let batches = unmixed.epoch(recipe.epochs as u64)?.take(reestimated);
             let device = replicas.network().device();
+            let key = DropoutKey { seed: recipe.seed, step: total as u64, first_sample: 0 };
             replicas.reestimate(
+                key,
                 &mut batches.map(|batch| Ok(Pixels::new(&input(&batch?.samples), device)?)),
             )?;
         }
-        let mut measured = measure(replicas, samples, VALIDATION, &mut |_| {})?;
+        let mut measured = measure(replicas, samples, (VALIDATION, &job.sites()), &mut |_| {})?;
         let validation = measured.accuracy;
         let rates = std::mem::take(&mut measured.rates);
         let silent = |rates: &[FiringRate]| -> Vec<String> {
@@ -231,7 +233,7 @@ pub(crate) fn fit(
         {
             let pixels = Pixels::new(&input(&batch?.samples), replicas.network().device())?;
             let (logits, rates) = replicas.evaluate(&pixels)?;
-            silent_sites = silent(&rates);
+            silent_sites = silent(&replicas.rates_of_all(rates)?);
             measured.see(&logits)?;
         }
         let metrics = EpochMetrics {
@@ -274,7 +276,7 @@ pub(crate) fn fit(
     state.average.swap(replicas.network().parameters())?;
     let mut chance = Chance::default();
     let Measured { accuracy: test, .. } =
-        measure(replicas, samples, TEST, &mut |labels| chance.add(labels))?;
+        measure(replicas, samples, (TEST, &job.sites()), &mut |labels| chance.add(labels))?;
     let mut labels = chance.counts(samples.classes);
     replicas.over_processes("the labels of the test samples", &mut labels)?;
     let chance = Chance::of_counts(&labels);
@@ -319,9 +321,13 @@ impl State {
         job: &Job<'_>,
     ) -> Result<()> {
         position.events = events.sync()?;
-        // The state of all processes is the same, and rank 0 keeps it.
-        if job.options.processes.as_ref().is_some_and(|process| process.rank() > 0) {
-            return Ok(());
+        if let Some(process) = &job.options.processes {
+            // Processors that round differently would drift apart without a word.
+            process.agree("weights", &bytes(&network.weights()?))?;
+            // The state of all processes is the same, and rank 0 keeps it.
+            if process.rank() > 0 {
+                return Ok(());
+            }
         }
         let checkpoint = Checkpoint {
             weights: network.weights()?,
@@ -395,7 +401,7 @@ impl Measured {
 fn measure(
     replicas: &Replicas,
     samples: &Samples,
-    part: &'static str,
+    (part, sites): (&'static str, &[(&str, bool)]),
     see: &mut dyn FnMut(&[i64]),
 ) -> Result<Measured> {
     let mut measured = Measured::default();
@@ -421,6 +427,11 @@ fn measure(
         classes(&logits)
     })?;
     let [correct, images] = [accuracy.correct, accuracy.images].map(|count| count as f64);
+    // A process without samples has seen no site.
+    if sums.is_empty() && replicas.network().step_size() == StepSize::Absolute {
+        let silent = |name: &(&str, bool)| FiringRate { site: name.0.to_string(), rate: 0.0 };
+        sums = sites.iter().map(silent).collect();
+    }
     let mut numbers = vec![correct, images, f64::from(u8::from(measured.varies))];
     numbers.extend(sums.iter().map(|rate| rate.rate));
     replicas.over_processes("what was measured", &mut numbers)?;
@@ -431,6 +442,12 @@ fn measure(
     }
     measured.rates = sums;
     Ok(measured)
+}
+
+/// The bytes of all weights.
+fn bytes(weights: &Weights) -> Vec<u8> {
+    let values = weights.values().flat_map(|tensor| tensor.to_f64().into_iter());
+    values.flat_map(f64::to_le_bytes).collect()
 }
 
 /// A count that was summed as a number.

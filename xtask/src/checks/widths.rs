@@ -15,7 +15,7 @@ use super::source;
 const COLUMNS: usize = 100;
 
 /// Ends of the names of files that are looked at.
-const ENDS: [&str; 8] = [".rs", ".md", ".toml", ".sh", ".py", ".h", ".c", ".cpp"];
+const ENDS: [&str; 9] = [".rs", ".md", ".toml", ".sh", ".py", ".h", ".c", ".cpp", ".cu"];
 
 /// Files that are looked at beside those.
 const ALSO: [&str; 1] = [".ci/run"];

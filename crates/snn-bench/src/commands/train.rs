@@ -103,8 +103,10 @@ impl fmt::Display for ResumeHint {
 
 /// Ends the process as a shell expects it of a program that Ctrl-C ended.
 #[expect(clippy::exit, reason = "no command has this as an outcome")]
-pub(crate) fn interrupted(message: impl fmt::Display) -> ! {
-    output::tell(message);
+pub(crate) fn interrupted(message: Option<fmt::Arguments<'_>>) -> ! {
+    if let Some(message) = message {
+        output::tell(message);
+    }
     std::process::exit(INTERRUPTED)
 }
 
@@ -254,7 +256,8 @@ pub(crate) fn with_progress(
     match outcome? {
         snn_train::Outcome::Finished(result) => Ok(result),
         snn_train::Outcome::Interrupted { steps } => {
-            interrupted(format_args!("interrupted after {steps} steps; {hint}"))
+            let message = format_args!("interrupted after {steps} steps; {hint}");
+            interrupted(if is_silent { None } else { Some(message) })
         }
         snn_train::Outcome::Stopped { steps } => {
             anyhow::bail!("the run was stopped after {steps} steps")

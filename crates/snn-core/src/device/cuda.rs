@@ -26,8 +26,19 @@ pub(super) struct Cuda {
     nvrtc: Nvrtc,
     /// As `sm_90`.
     architecture: String,
+    /// The primary context of the device, in which libtorch computes.
+    context: Context,
     modules: Mutex<HashMap<Specialisation, Module>>,
 }
+
+/// A context of the driver.
+#[derive(Debug, Clone, Copy)]
+struct Context(*mut c_void);
+
+// SAFETY: the driver's handles may be used by any thread.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
 
 /// Kernels on the device, which stay there.
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +63,33 @@ pub(super) fn of(device: usize) -> Result<Arc<dyn Machine>> {
 }
 
 impl Cuda {
+    /// Finds compiler and driver, and shows that a kernel can be compiled and loaded.
     fn find(device: usize) -> Result<Self> {
         let device = c_int::try_from(device).map_err(failed)?;
         let driver = load(&["libcuda.so.1".into(), "libcuda.so".into()])?;
         let nvrtc = Nvrtc::find()?;
-        let mut gpu =
-            Self { device, driver, nvrtc, architecture: String::new(), modules: Mutex::default() };
+        let mut gpu = Self {
+            device,
+            driver,
+            nvrtc,
+            architecture: String::new(),
+            context: Context(std::ptr::null_mut()),
+            modules: Mutex::default(),
+        };
+        let init = gpu.symbol::<unsafe extern "C" fn(c_uint) -> c_int>("cuInit")?;
+        // SAFETY: may be called at any time, and again.
+        gpu.check("cuInit", unsafe { init(0) })?;
+        let retain = gpu.symbol::<unsafe extern "C" fn(*mut *mut c_void, c_int) -> c_int>(
+            "cuDevicePrimaryCtxRetain",
+        )?;
+        let mut context = std::ptr::null_mut();
+        // SAFETY: writes a handle; the primary context is the one that libtorch uses.
+        let code = unsafe { retain(&raw mut context, device) };
+        gpu.check(&format!("the context of CUDA device {device}"), code)?;
+        gpu.context = Context(context);
         let capability = gpu.capability()?;
         gpu.architecture = format!("sm_{}{}", capability[0], capability[1]);
+        gpu.inside(|| gpu.module(&Specialisation::smallest()).map(drop))?;
         Ok(gpu)
     }
 
@@ -72,7 +102,7 @@ impl Cuda {
         for (value, which) in capability.iter_mut().zip(COMPUTE_CAPABILITY) {
             // SAFETY: libtorch has started the driver, since there is a device.
             let code = unsafe { attribute(std::ptr::from_mut(value), which, self.device) };
-            self.check("its kind", code)?;
+            self.check(&format!("the kind of CUDA device {}", self.device), code)?;
         }
         Ok(capability)
     }
@@ -102,25 +132,19 @@ impl Cuda {
         Err(failed(format!("{what}: {text}")))
     }
 
-    /// Makes the context that libtorch uses this thread's, where it has none.
-    fn enter(&self) -> Result<()> {
-        type Out = unsafe extern "C" fn(*mut *mut c_void) -> c_int;
-        let mut context = std::ptr::null_mut();
-        let current = self.symbol::<Out>("cuCtxGetCurrent")?;
-        // SAFETY: writes a handle.
-        self.check("its context", unsafe { current(&raw mut context) })?;
-        if !context.is_null() {
-            return Ok(());
-        }
-        let retain = self.symbol::<unsafe extern "C" fn(*mut *mut c_void, c_int) -> c_int>(
-            "cuDevicePrimaryCtxRetain",
-        )?;
-        let set = self.symbol::<unsafe extern "C" fn(*mut c_void) -> c_int>("cuCtxSetCurrent")?;
-        // SAFETY: the device exists; the primary context is that of libtorch.
-        unsafe {
-            self.check("its context", retain(&raw mut context, self.device))?;
-            self.check("its context", set(context))
-        }
+    /// Does something in the context of this device, whatever this thread's context is.
+    fn inside<V>(&self, work: impl FnOnce() -> Result<V>) -> Result<V> {
+        let push =
+            self.symbol::<unsafe extern "C" fn(*mut c_void) -> c_int>("cuCtxPushCurrent_v2")?;
+        let pop =
+            self.symbol::<unsafe extern "C" fn(*mut *mut c_void) -> c_int>("cuCtxPopCurrent_v2")?;
+        // SAFETY: a context that is retained for good.
+        self.check("cuCtxPushCurrent", unsafe { push(self.context.0) })?;
+        let result = work();
+        let mut before = std::ptr::null_mut();
+        // SAFETY: what was pushed above.
+        let popped = self.check("cuCtxPopCurrent", unsafe { pop(&raw mut before) });
+        result.and_then(|result| popped.map(|()| result))
     }
 
     /// The kernels of a kind of site, compiled where they were not yet.
@@ -159,7 +183,22 @@ impl Machine for Cuda {
         launch: &Launch,
         arguments: &mut [*mut c_void],
     ) -> Result<()> {
-        self.enter()?;
+        // SAFETY: as the caller promises.
+        self.inside(|| unsafe { self.start(of, launch, arguments) })
+    }
+}
+
+impl Cuda {
+    /// Starts a kernel in the context of the device.
+    ///
+    /// # Safety
+    /// As [`Machine::launch`].
+    unsafe fn start(
+        &self,
+        of: &Specialisation,
+        launch: &Launch,
+        arguments: &mut [*mut c_void],
+    ) -> Result<()> {
         let module = self.module(of)?;
         let function = self.symbol::<unsafe extern "C" fn(
             *mut *mut c_void,

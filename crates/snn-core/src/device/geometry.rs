@@ -99,7 +99,7 @@ mod tests {
                     assert!(channels % pack == 0 && aligned % pack == 0, "{geometry:?}");
                     for launch in [geometry.plain("a"), geometry.summing("b")] {
                         let [x, y] = launch.block;
-                        assert!(x * y <= 256 && x * y >= 64.min(x), "{launch:?}");
+                        assert!(x * y <= 256 && x * y >= 64, "{launch:?}");
                         let wide = (launch.grid[0] * x) as usize * pack;
                         assert!(wide >= channels && wide < channels + x as usize * pack);
                         // What the grid does not reach at once its threads go on to.

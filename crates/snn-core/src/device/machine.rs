@@ -5,7 +5,7 @@ use crate::error::Result;
 use std::ffi::c_void;
 use std::fmt::Debug;
 
-/// What runs kernels: a GPU, or its twin on the host.
+/// What runs kernels: a GPU, or in tests the host.
 pub(crate) trait Machine: Debug + Send + Sync {
     /// Starts a kernel of a site of this kind; it may still run when this returns.
     ///

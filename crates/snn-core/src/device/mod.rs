@@ -2,7 +2,7 @@
 //!
 //! `site.cu` has the kernels. It is compiled at run time for the GPU that is there, once for each
 //! kind of site ([`Specialisation`]), by NVRTC, which comes with torch's wheels; and by the C++
-//! compiler for tests on the host (`twin.cpp`). A site behind a batch norm is three launches
+//! compiler for tests on the host (`host.cpp`). A site behind a batch norm is three launches
 //! forward (the moments of the batch, the norms, the site) and three backward (the site, the
 //! gradients of parameters, the gradients through the norms). Nothing waits for the device: what a
 //! batch norm measures stays there.
@@ -10,6 +10,9 @@
 #[expect(unsafe_code, reason = "the border to CUDA's driver")]
 mod cuda;
 mod geometry;
+#[cfg(test)]
+#[expect(unsafe_code, reason = "a library of the C++ compiler is loaded and called")]
+mod host;
 #[expect(unsafe_code, reason = "starting a kernel is unsafe")]
 mod machine;
 #[expect(unsafe_code, reason = "the border to NVRTC")]
@@ -17,9 +20,6 @@ mod nvrtc;
 #[expect(unsafe_code, reason = "kernels are given pointers into tensors")]
 mod site;
 mod specialisation;
-#[cfg(test)]
-#[expect(unsafe_code, reason = "a library of the C++ compiler is loaded and called")]
-mod twin;
 
 pub(crate) use machine::Machine;
 pub(crate) use site::{MOST_STEPS, MOST_TERMS, Neuron, Norm, Statistics, Term, run};

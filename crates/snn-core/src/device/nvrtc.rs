@@ -4,7 +4,7 @@ use super::Specialisation;
 use crate::error::{Error, Result};
 use libloading::{Library, Symbol};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The text of the kernels.
 const TEXT: &str = include_str!("site.cu");
@@ -40,35 +40,71 @@ pub(super) fn failed(what: impl std::fmt::Display) -> Error {
 
 /// The first of these libraries that can be loaded.
 pub(super) fn load(names: &[PathBuf]) -> Result<Library> {
-    let mut last = String::new();
+    let mut first = None;
     for name in names {
         // SAFETY: NVIDIA's libraries, whose constructors may run in any program.
         match unsafe { Library::new(name) } {
             Ok(library) => return Ok(library),
-            Err(error) => last = error.to_string(),
+            Err(error) => first = first.or(Some(error.to_string())),
         }
     }
-    Err(failed(last))
+    Err(failed(first.unwrap_or_else(|| "no library".into())))
+}
+
+/// The folders in which wheels of CUDA stand beside that of torch.
+fn beside_libtorch() -> Vec<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let line = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so"));
+    let library = line.and_then(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
+    // torch/lib/libtorch_cpu.so of site-packages.
+    let packages = library.as_deref().and_then(|library| library.ancestors().nth(3));
+    let Some(entries) = packages.and_then(|at| std::fs::read_dir(at.join("nvidia")).ok()) else {
+        return Vec::new();
+    };
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path().join("lib")));
+    let has_it = |folder: &PathBuf| NAMES.iter().any(|name| folder.join(name).is_file());
+    folders.filter(has_it).collect()
+}
+
+/// Opens the library in a folder, and its other half first, which it looks for where the loader
+/// does: the loader knows what is loaded.
+fn load_from(folder: &Path) -> Result<Library> {
+    let told = |error: std::io::Error| failed(format!("{}: {error}", folder.display()));
+    let halves = std::fs::read_dir(folder).map_err(told)?.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let name = path.file_name()?.to_str()?;
+        (name.starts_with("libnvrtc-builtins.so")).then_some(path)
+    });
+    let halves: Vec<PathBuf> = halves.collect();
+    if halves.is_empty() {
+        return Err(failed(format!("{}: no libnvrtc-builtins.so.*", folder.display())));
+    }
+    std::mem::forget(load(&halves)?);
+    load(&NAMES.map(|name| folder.join(name)))
 }
 
 impl Nvrtc {
-    /// Finds the library: in the folder that `SNN_NVRTC` names, or where the loader looks.
+    /// Finds the library: in the folder that `SNN_NVRTC` names, or else beside libtorch in a
+    /// Python's packages, or where the loader looks.
     ///
     /// # Errors
     /// There is none.
     pub(crate) fn find() -> Result<Self> {
-        let folder = std::env::var_os(FOLDER).map(PathBuf::from);
-        let names = NAMES.map(|name| folder.as_ref().map_or(name.into(), |at| at.join(name)));
-        if let Some(folder) = &folder {
-            // It looks for its other half where the loader does, which knows what is loaded.
-            let half = std::fs::read_dir(folder).map_err(failed)?.filter_map(|entry| {
-                let path = entry.ok()?.path();
-                let name = path.file_name()?.to_str()?.to_string();
-                name.starts_with("libnvrtc-builtins.so").then_some(path)
+        if let Some(folder) = std::env::var_os(FOLDER) {
+            let library = load_from(Path::new(&folder));
+            return library.map(|library| Self { library }).map_err(|error| {
+                failed(format!("{FOLDER} must name a folder with libnvrtc; {error}"))
             });
-            std::mem::forget(load(&half.collect::<Vec<_>>())?);
         }
-        Ok(Self { library: load(&names)? })
+        for folder in beside_libtorch() {
+            if let Ok(library) = load_from(&folder) {
+                return Ok(Self { library });
+            }
+        }
+        let library = load(&NAMES.map(PathBuf::from)).map_err(|error| {
+            failed(format!("{error}; {FOLDER} may name the folder of libnvrtc.so"))
+        })?;
+        Ok(Self { library })
     }
 
     fn symbol<F>(&self, name: &str) -> Result<Symbol<'_, F>> {
@@ -181,8 +217,8 @@ mod tests {
         all
     }
 
-    /// Where NVRTC is (`SNN_NVRTC`, or with CUDA), every kind of site compiles for every GPU since
-    /// 2020 without a spill.
+    /// Where NVRTC is (`SNN_NVRTC`, or with CUDA), the kinds of sites of usual networks compile for
+    /// Ampere, Hopper and Blackwell without a spill.
     #[test]
     fn kernels_compile_for_gpus_without_spills() {
         let nvrtc = match Nvrtc::find() {

@@ -2,7 +2,7 @@
 // over memory forward, two backward, and one for the statistics of each batch norm.
 //
 // The text is compiled by NVRTC for a GPU, and for tests by the C++ compiler of the host. These
-// macros say what site it is of (program.rs):
+// macros say what site it is of (specialisation.rs):
 //
 //   STEPS          macro-steps T
 //   PACK           neighbouring channels that a thread computes: 8, 4, 2 or 1
@@ -442,7 +442,7 @@ extern "C" __global__ void site_backward(Site site, const Store *by_emitted, Sto
     extern __shared__ double room[];
     const int channel = (blockIdx.x * blockDim.x + threadIdx.x) * PACK;
     const bool inside = channel < site.channels;
-    // Of a hundred positions or so; what blocks have summed is added in double precision.
+    // Of a few hundred values each; what blocks have summed is added in double precision.
     float sums[SUMS > 0 ? SUMS : 1][PACK];
 #pragma unroll
     for (int sum = 0; sum < SUMS; ++sum) {
@@ -630,8 +630,9 @@ extern "C" __global__ void site_norms(Site site, const double *partial, int rows
 }
 
 // Gradients of parameters from the sums of a backward pass: one block.
-extern "C" __global__ void site_gradients(Site site, const double *partial, int rows, float *by_leak,
-                                          float *by_value, double value_scale, double *totals) {
+extern "C" __global__ void site_gradients(Site site, const double *partial, int rows,
+                                          float *by_leak, float *by_value, double value_scale,
+                                          double *totals) {
     for (int channel = threadIdx.x; channel < site.channels; channel += blockDim.x) {
         int norm = 0;
 #pragma unroll

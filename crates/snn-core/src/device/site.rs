@@ -329,7 +329,7 @@ fn with_neuron(
             let of = of.with_lif(lif, number);
             let is_share = matches!(lif.initial, FirstMembrane::Threshold { .. });
             let of = Specialisation {
-                learns_leak: leak.is_some(),
+                learns_leak: leak.is_some_and(Tensor::requires_grad),
                 learns_value: threshold.is_some(),
                 per_channel: threshold
                     .map_or(Ok(false), |theta| per_channel("threshold", theta))?,
@@ -347,9 +347,17 @@ fn with_neuron(
             let rest = single(lif.rest());
             let numbers = Numbers {
                 value: threshold.map(|theta| theta.f_detach()?.f_contiguous()).transpose()?,
-                // As the plain form has it.
-                learned_leak: leak.map(|a| tch::no_grad(|| a.f_sigmoid())).transpose()?,
-                leak: single(factor),
+                // As the plain form has it, to the bit.
+                learned_leak: match leak {
+                    Some(a) if a.requires_grad() => Some(tch::no_grad(|| a.f_sigmoid())?),
+                    Some(_) | None => None,
+                },
+                leak: match leak {
+                    Some(a) if !a.requires_grad() => {
+                        single(snn_ir::logistic(a.f_double_value(&[0])?))
+                    }
+                    Some(_) | None => single(factor),
+                },
                 rest,
                 share: match lif.initial {
                     FirstMembrane::Threshold { share } => single(share),
@@ -619,9 +627,11 @@ impl Plan {
         }
         let mut results: Vec<Option<Tensor>> =
             by_terms.into_iter().chain(by_norms).map(Some).collect();
-        for (shape, gradient) in shapes.iter().zip([by_leak, by_value]) {
+        let learns = [self.of.learns_leak, self.of.learns_value];
+        for ((shape, gradient), learns) in shapes.iter().zip([by_leak, by_value]).zip(learns) {
             if let Some(shape) = shape {
-                results.push(Some(gradient.f_view(shape.as_slice())?));
+                let gradient = gradient.f_view(shape.as_slice())?;
+                results.push(learns.then_some(gradient));
             }
         }
         Ok(results)

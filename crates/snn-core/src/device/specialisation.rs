@@ -31,6 +31,11 @@ pub(super) const QUANT_RELU: u32 = 1;
 pub(super) const LIF: u32 = 2;
 
 impl Specialisation {
+    /// A site with a batch norm, to show that kernels can be compiled.
+    pub(super) fn smallest() -> Self {
+        Self { steps: 1, pack: 1, terms: 1, normed_terms: 1, ..Self::default() }
+    }
+
     /// The macros with their values.
     pub(crate) fn macros(&self) -> [(&'static str, u32); 15] {
         [
@@ -109,7 +114,9 @@ pub(super) fn all_for_tests() -> Vec<Specialisation> {
         lif,
         Specialisation { terms: 2, ..lif },
         Specialisation { terms: 2, normed_terms: 3, static_terms: 2, ..lif },
-        Specialisation { pack: 4, bf16: false, ..lif },
+        Specialisation { bf16: false, ..lif },
+        Specialisation { terms: 2, normed_terms: 3, ..lif },
+        Specialisation { bf16: false, terms: 2, normed_terms: 3, ..lif },
         Specialisation { steps: 2, terms: 2, normed_terms: 3, ..lif },
         Specialisation { steps: 10, ..lif },
         Specialisation { steps: 32, ..lif },

@@ -24,7 +24,12 @@ pub(crate) enum Inputs<'t> {
     /// For the kernels of the CPU; or one term without a norm, for the operations of libtorch.
     Terms(Vec<Term<'t>>),
     /// For the kernels of a device.
-    OnDevice { machine: &'t Arc<dyn Machine>, terms: Vec<device::Term<'t>>, statistics: Statistics },
+    OnDevice {
+        machine: &'t Arc<dyn Machine>,
+        terms: Vec<device::Term<'t>>,
+        // By value: small, and the same for all terms.
+        statistics: Statistics,
+    },
 }
 
 impl Inputs<'_> {

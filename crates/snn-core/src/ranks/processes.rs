@@ -4,7 +4,7 @@ use super::Ranks;
 use crate::autograd::message;
 use crate::error::{Error, Result};
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tch::{Kind, Tensor};
@@ -96,6 +96,12 @@ impl Rendezvous {
         }))
     }
 
+    /// `true` if the machine of rank 0 is named as this one is by itself.
+    fn is_local(&self) -> bool {
+        let address = self.master.parse::<IpAddr>();
+        self.master == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
     /// The address of this machine on the way to rank 0.
     fn own_address(&self) -> Result<String> {
         let place = || format!("{}:{}", self.master, self.port);
@@ -112,6 +118,15 @@ impl Rendezvous {
                 socket.local_addr()
             });
             match own {
+                // A name of the machine itself may lead to an address that no other can reach.
+                Ok(own) if own.ip().is_loopback() && !self.is_local() => {
+                    return Err(Error::Processes(format!(
+                        "`{}` leads to {}, which other machines cannot reach; name the network \
+                         interface in GLOO_SOCKET_IFNAME",
+                        self.master,
+                        own.ip()
+                    )));
+                }
                 Ok(own) => return Ok(own.ip().to_string()),
                 Err(error) => last = Some(error),
             }

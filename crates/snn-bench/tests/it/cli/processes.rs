@@ -13,10 +13,16 @@ batch = 30
 checkpoint_every = 2
 policy = { kind = "union", policies = ["stem", "head"] }
 network = { kind = "small", width = 4 }
-data = { dataset = "shapes10", held_out = 7700, validation_limit = 101, test_limit = 101, mixup = 0.3 }
 batch_norm_reestimation = { batches = 2 }
 weight_average = 0.9
 activity = { weight = 0.5, target = 0.1 }
+
+[data]
+dataset = "shapes10"
+held_out = 7700
+validation_limit = 3 # fewer than processes
+test_limit = 101
+mixup = 0.3
 
 [twin]
 epochs = 1

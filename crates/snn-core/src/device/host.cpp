@@ -1,5 +1,5 @@
 // The kernels of site.cu as functions of the host.
-#include "twin.h"
+#include "host.h"
 
 #include "site.cu"
 
@@ -33,7 +33,7 @@ static void through_norms(void **a) {
 }
 
 // Runs a kernel by its name; 1 if there is none.
-extern "C" int twin_launch(const char *name, const uint32_t *grid, const uint32_t *block,
+extern "C" int host_launch(const char *name, const uint32_t *grid, const uint32_t *block,
                            void **arguments) {
     const struct {
         const char *name;
@@ -43,7 +43,7 @@ extern "C" int twin_launch(const char *name, const uint32_t *grid, const uint32_
                {"site_gradients", gradients}, {"site_through_norms", through_norms}};
     for (const auto &one : all) {
         if (!std::strcmp(one.name, name)) {
-            twin::launch(one.kernel, grid, block, arguments);
+            host::launch(one.kernel, grid, block, arguments);
             return 0;
         }
     }
@@ -51,4 +51,4 @@ extern "C" int twin_launch(const char *name, const uint32_t *grid, const uint32_
 }
 
 // For a check that both sides lay out the arguments alike.
-extern "C" uint64_t twin_size_of_site() { return sizeof(Site); }
+extern "C" uint64_t host_size_of_site() { return sizeof(Site); }

@@ -18,7 +18,7 @@ static Index blockIdx, blockDim, gridDim, threadIdx;
 // The dynamic shared memory of the block that runs.
 static double room[1 << 16];
 
-namespace twin {
+namespace host {
 
 struct Thread {
     ucontext_t context;
@@ -84,8 +84,8 @@ static void launch(void (*kernel)(void **), const uint32_t *grid, const uint32_t
     }
 }
 
-} // namespace twin
+} // namespace host
 
 static void __syncthreads() {
-    swapcontext(&twin::threads[twin::running].context, &twin::scheduler);
+    swapcontext(&host::threads[host::running].context, &host::scheduler);
 }

@@ -12,14 +12,14 @@ use std::sync::{Mutex, PoisonError};
 
 /// Runs kernels on the host, and keeps a log of their starts.
 #[derive(Debug, Default)]
-pub(crate) struct Twin {
+pub(crate) struct Host {
     loaded: Mutex<HashMap<Specialisation, libloading::Library>>,
     log: Mutex<Vec<Launch>>,
 }
 
 type Start = unsafe extern "C" fn(*const c_char, *const u32, *const u32, *mut *mut c_void) -> c_int;
 
-impl Twin {
+impl Host {
     /// What was started since the last time.
     pub(crate) fn take_log(&self) -> Vec<Launch> {
         std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner))
@@ -27,7 +27,7 @@ impl Twin {
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
-    Error::Torch(format!("the twin of a kernel: {error}"))
+    Error::Torch(format!("a kernel on the host: {error}"))
 }
 
 /// Compiles the text for a kind of site.
@@ -36,12 +36,12 @@ fn compile(of: &Specialisation) -> Result<libloading::Library> {
     let at = |name: &str| folder.path().join(name);
     for (name, text) in [
         ("site.cu", include_str!("site.cu")),
-        ("twin.h", include_str!("twin.h")),
-        ("twin.cpp", include_str!("twin.cpp")),
+        ("host.h", include_str!("host.h")),
+        ("host.cpp", include_str!("host.cpp")),
     ] {
         std::fs::write(at(name), text).map_err(failed)?;
     }
-    let library: PathBuf = at("twin.so");
+    let library: PathBuf = at("host.so");
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
     let mut command = Command::new(compiler);
     command.args([
@@ -56,7 +56,7 @@ fn compile(of: &Specialisation) -> Result<libloading::Library> {
     // Macros leave some arguments without use.
     command.args(["-Wno-unknown-pragmas", "-Wno-unused-but-set-variable", "-Wno-unused-variable"]);
     command.args(of.macros().map(|(name, value)| format!("-D{name}={value}")));
-    let output = command.arg(at("twin.cpp")).arg("-o").arg(&library).output().map_err(failed)?;
+    let output = command.arg(at("host.cpp")).arg("-o").arg(&library).output().map_err(failed)?;
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr)));
     }
@@ -64,7 +64,7 @@ fn compile(of: &Specialisation) -> Result<libloading::Library> {
     unsafe { libloading::Library::new(library) }.map_err(failed)
 }
 
-impl Machine for Twin {
+impl Machine for Host {
     unsafe fn launch(
         &self,
         of: &Specialisation,
@@ -79,12 +79,12 @@ impl Machine for Twin {
         }
         let library = &loaded[of];
         let name = CString::new(launch.kernel).map_err(failed)?;
-        // SAFETY: the functions of `twin.cpp`; the arguments are the caller's.
+        // SAFETY: the functions of `host.cpp`; the arguments are the caller's.
         let unknown = unsafe {
-            let size = library.get::<unsafe extern "C" fn() -> u64>(b"twin_size_of_site");
+            let size = library.get::<unsafe extern "C" fn() -> u64>(b"host_size_of_site");
             let size = size.map_err(failed)?();
             assert_eq!(size, size_of::<super::site::RawSite>() as u64, "both lay it out alike");
-            let start = library.get::<Start>(b"twin_launch").map_err(failed)?;
+            let start = library.get::<Start>(b"host_launch").map_err(failed)?;
             start(
                 name.as_ptr(),
                 launch.grid.as_ptr(),
@@ -311,7 +311,7 @@ mod tests {
         (levels.unwrap().unwrap(), running.collect())
     }
 
-    fn by_the_twin(case: &Case, machine: &Arc<dyn Machine>) -> (Tensor, Vec<[Tensor; 2]>) {
+    fn on_the_host(case: &Case, machine: &Arc<dyn Machine>) -> (Tensor, Vec<[Tensor; 2]>) {
         let running: Vec<[Tensor; 2]> = case
             .terms
             .iter()
@@ -364,15 +364,15 @@ mod tests {
 
     #[test]
     fn the_kernels_of_a_device_compute_what_those_of_the_cpu_do() {
-        let twin = Arc::new(Twin::default());
-        let machine = Arc::clone(&twin) as Arc<dyn Machine>;
+        let host = Arc::new(Host::default());
+        let machine = Arc::clone(&host) as Arc<dyn Machine>;
         let mut random = Random(7);
         for number in 0..40 {
             let kind = if number % 3 == 2 { Kind::BFloat16 } else { Kind::Float };
             let case = case(&mut random, number, kind);
             let what = format!("case {number}, {kind:?}, {:?}, T = {}", case.size, case.steps);
             let (expected, running) = on_the_cpu(&case);
-            let (found, running_found) = by_the_twin(&case, &machine);
+            let (found, running_found) = on_the_host(&case, &machine);
             assert!(found.equal(&expected), "{what}: levels differ");
             for (term, (found, expected)) in running_found.iter().zip(&running).enumerate() {
                 if case.terms[term].2.is_some() {
@@ -388,7 +388,7 @@ mod tests {
                 near(&format!("{what}: gradient {place}"), found, expected, allowed);
             }
             let normed = case.terms.iter().any(|(_, _, norm)| norm.is_some());
-            let launches = twin.take_log().len();
+            let launches = host.take_log().len();
             assert!(launches <= if normed { 6 } else { 3 }, "{what}: {launches} launches");
         }
     }
@@ -426,7 +426,7 @@ mod tests {
         });
         let pixels = Pixels::new(&snn_ir::Input::Static(images.view()), Device::Cpu).unwrap();
         for precision in [Precision::F32, Precision::Bf16] {
-            let twin = Arc::new(Twin::default());
+            let host = Arc::new(Host::default());
             let run = |machine: Option<Arc<dyn Machine>>| {
                 let training = TrainingOptions { precision, ..TrainingOptions::default() };
                 let options = NetworkOptions {
@@ -440,12 +440,12 @@ mod tests {
                 }
                 let logits = network.forward(&pixels, Mode::Train).unwrap().logits;
                 (&logits * &logits).sum(Kind::Float).backward();
-                let trained = twin.take_log();
+                let trained = host.take_log();
                 let evaluated = network.forward(&pixels, Mode::Evaluate).unwrap().logits;
                 (network, logits.detach(), evaluated, trained)
             };
             let (cpu, expected, evaluated, none) = run(None);
-            let (device, found, evaluated_by_it, log) = run(Some(Arc::clone(&twin) as Arc<_>));
+            let (device, found, evaluated_by_it, log) = run(Some(Arc::clone(&host) as Arc<_>));
             assert!(none.is_empty());
             assert!(found.equal(&expected) && evaluated_by_it.equal(&evaluated), "{precision}");
             let allowed = if precision == Precision::Bf16 { 5e-2 } else { 1e-4 };
@@ -473,7 +473,7 @@ mod tests {
 
     #[test]
     fn what_the_kernels_do_not_know_is_left_to_the_plain_form() {
-        let machine: Arc<dyn Machine> = Arc::new(Twin::default());
+        let machine: Arc<dyn Machine> = Arc::new(Host::default());
         let double = Tensor::zeros([2, 3], (Kind::Double, Device::Cpu));
         let term = device::Term { data: &double, steps: 1, norm: None };
         let run = |neuron, terms: &[device::Term<'_>], steps| {
