@@ -76,18 +76,79 @@ pub enum Precision {
 }
 
 /// Activation checkpointing (Chen 2016, "Training deep nets with sublinear memory cost"): which
-/// activations a training pass keeps for the backward pass. In files `keep` and `recompute`.
+/// activations a training pass keeps for the backward pass. In files `keep`, `recompute`, or a size
+/// such as `4 GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Checkpointing {
     /// Every activation that the backward pass reads is kept.
     #[default]
-    #[serde(rename = "keep")]
     Off,
     /// Only the input of each block is kept, spikes packed as bits. The backward pass computes the
     /// rest again, block by block: gradients are the same to the bit, for the time of one more
     /// forward pass.
-    #[serde(rename = "recompute")]
     Blocks,
+    /// As many blocks are recomputed as must be for the activations of a step to stay below so many
+    /// bytes: first those that take most memory for their multiplications.
+    Within(u64),
+}
+
+/// Units of a size, the largest first.
+const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+impl fmt::Display for Checkpointing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Off => f.write_str("keep"),
+            Self::Blocks => f.write_str("recompute"),
+            Self::Within(bytes) => {
+                let fits = |(_, size): &&(&str, u64)| bytes.is_multiple_of(*size);
+                let (unit, size) = UNITS.iter().find(fits).unwrap_or(&UNITS[3]);
+                write!(f, "{} {unit}", bytes / size)
+            }
+        }
+    }
+}
+
+impl FromStr for Checkpointing {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let size = || {
+            let unit = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
+            let number: f64 = text.strip_suffix(unit.0)?.trim().parse().ok()?;
+            let bytes = number * unit.1 as f64;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a size from 1 to 2⁶³ bytes"
+            )]
+            (1.0..9.2e18).contains(&bytes).then_some(Self::Within(bytes as u64))
+        };
+        match text {
+            "keep" => Ok(Self::Off),
+            "recompute" => Ok(Self::Blocks),
+            _ => size().ok_or_else(|| Error::Argument {
+                what: "memory",
+                expected: "keep, recompute, or a size such as 4 GiB or 512 MiB".into(),
+                found: format!("`{text}`"),
+            }),
+        }
+    }
+}
+
+impl TryFrom<String> for Checkpointing {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Checkpointing> for String {
+    fn from(checkpointing: Checkpointing) -> Self {
+        checkpointing.to_string()
+    }
 }
 
 impl Precision {

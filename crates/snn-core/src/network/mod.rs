@@ -286,7 +286,7 @@ impl Network {
     ) -> Result<Forward> {
         let input = self.input(pixels, mode)?;
         let checkpointed =
-            mode == Mode::Train && self.interpreter.training.checkpointing == Checkpointing::Blocks;
+            mode == Mode::Train && self.interpreter.training.checkpointing != Checkpointing::Off;
         let scores = match observer {
             None if checkpointed => checkpointing::run(&self.interpreter, input)?,
             observer => self.interpreter.run(input, mode, observer)?,

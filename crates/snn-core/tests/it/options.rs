@@ -143,6 +143,51 @@ fn recomputing_changes_no_bit() {
 }
 
 #[test]
+fn a_budget_recomputes_what_it_must_and_changes_no_bit() {
+    let run = |checkpointing| {
+        let training = TrainingOptions { checkpointing, ..TrainingOptions::default() };
+        let network = network_with(Kind::Float, 3, training).unwrap();
+        let forward = network.forward(&pixels(6), Mode::Train);
+        forward.map(|_| pass(&network, None))
+    };
+    let kept = run(Checkpointing::Off).unwrap();
+    let (mut refused, mut fitted) = (0, 0);
+    for exponent in 10..24 {
+        match run(Checkpointing::Within(1 << exponent)) {
+            Ok(found) => {
+                fitted += 1;
+                assert!(found.logits.equal(&kept.logits));
+                for ((name, expected), (_, found)) in kept.after.iter().zip(&found.after) {
+                    assert!(found.equal(expected), "{name}, 2^{exponent} bytes");
+                }
+            }
+            Err(error) => {
+                refused += 1;
+                assert_eq!(fitted, 0, "more memory is never too little");
+                let error = error.to_string();
+                assert!(error.contains("for the activations of this batch"), "{error}");
+            }
+        }
+    }
+    assert!(refused > 0 && fitted > 3, "{refused} refused, {fitted} fitted");
+    for (text, value) in [
+        ("keep", Checkpointing::Off),
+        ("recompute", Checkpointing::Blocks),
+        ("4 GiB", Checkpointing::Within(4 << 30)),
+        ("1536 MiB", Checkpointing::Within(3 << 29)),
+        ("1000 B", Checkpointing::Within(1000)),
+    ] {
+        assert_eq!(text.parse::<Checkpointing>().unwrap(), value);
+        assert_eq!(value.to_string(), text);
+    }
+    assert_eq!("1.5GiB".parse::<Checkpointing>().unwrap(), Checkpointing::Within(3 << 29));
+    for wrong in ["", "GiB", "4 GB", "-1 GiB", "0 B", "all"] {
+        let error = wrong.parse::<Checkpointing>().unwrap_err().to_string();
+        assert!(error.contains("or a size such as 4 GiB"), "{error}");
+    }
+}
+
+#[test]
 fn a_parameter_changed_before_blocks_are_computed_again_is_an_error() {
     let backward = |checkpointing| {
         let training = TrainingOptions { checkpointing, ..TrainingOptions::default() };
