@@ -1,8 +1,8 @@
 //! A GPU: kernels compiled for it, loaded by CUDA's driver, started on libtorch's stream.
 
-use super::Specialisation;
 use super::machine::{Launch, Machine};
 use super::nvrtc::{Nvrtc, failed, load};
+use super::specialisation::Specialisation;
 use crate::autograd::message;
 use crate::error::Result;
 use libloading::{Library, Symbol};

@@ -22,7 +22,7 @@ pub(super) struct Geometry {
 
 impl Geometry {
     /// `most` is the largest pack that registers have room for
-    /// ([`Specialisation::most_pack`](super::Specialisation::most_pack)); `aligned` the largest
+    /// ([`most_pack`](super::specialisation::Specialisation::most_pack)); `aligned` the largest
     /// power of two that divides the address of every tensor, in values.
     pub(super) fn new(channels: usize, positions: usize, most: usize, aligned: usize) -> Self {
         let fits =

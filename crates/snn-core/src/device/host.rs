@@ -1,8 +1,8 @@
 //! The kernels on the host: `site.cu` by the C++ compiler, and tests that it computes what the
 //! kernels of the CPU do.
 
-use super::Specialisation;
 use super::machine::{Launch, Machine};
+use super::specialisation::Specialisation;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_int, c_void};

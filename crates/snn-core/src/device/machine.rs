@@ -1,6 +1,6 @@
 //! The interface to what runs kernels.
 
-use super::Specialisation;
+use super::specialisation::Specialisation;
 use crate::error::Result;
 use std::ffi::c_void;
 use std::fmt::Debug;

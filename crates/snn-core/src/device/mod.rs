@@ -1,11 +1,11 @@
 //! Activation sites on GPUs: what [`crate::fused`] does on the CPU, by kernels of one text.
 //!
 //! `site.cu` has the kernels. It is compiled at run time for the GPU that is there, once for each
-//! kind of site ([`Specialisation`]), by NVRTC, which comes with torch's wheels; and by the C++
-//! compiler for tests on the host (`host.cpp`). A site behind a batch norm is three launches
-//! forward (the moments of the batch, the norms, the site) and three backward (the site, the
-//! gradients of parameters, the gradients through the norms). Nothing waits for the device: what a
-//! batch norm measures stays there.
+//! kind of site ([`Specialisation`](specialisation::Specialisation)), by NVRTC, which comes with
+//! torch's wheels; and by the C++ compiler for tests on the host (`host.cpp`). A site behind a
+//! batch norm is three launches forward (the moments of the batch, the norms, the site) and three
+//! backward (the site, the gradients of parameters, the gradients through the norms). Nothing waits
+//! for the device: what a batch norm measures stays there.
 
 #[expect(unsafe_code, reason = "the border to CUDA's driver")]
 mod cuda;
@@ -25,7 +25,6 @@ pub(crate) use machine::Machine;
 pub(crate) use site::{MOST_STEPS, MOST_TERMS, Neuron, Norm, Statistics, Term, run};
 
 use crate::error::Result;
-use specialisation::Specialisation;
 use std::sync::Arc;
 use tch::Device;
 

@@ -1,6 +1,6 @@
 //! NVRTC: the compiler that comes with CUDA, found at run time.
 
-use super::Specialisation;
+use super::specialisation::Specialisation;
 use crate::error::{Error, Result};
 use libloading::{Library, Symbol};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -192,10 +192,11 @@ impl Nvrtc {
 }
 
 #[cfg(test)]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so, one that ran how much")]
 mod tests {
+    #![expect(clippy::print_stderr, reason = "a skipped test says so, one that ran how much")]
+
     use super::*;
-    use crate::device::specialisation;
+    use crate::device::specialisation::all_for_tests;
 
     /// Registers and bytes spilled of each kernel, as the assembler tells them.
     fn used(log: &str) -> Vec<(String, u32, u32)> {
@@ -230,7 +231,7 @@ mod tests {
             }
         };
         let mut count = 0;
-        for (number, of) in specialisation::all_for_tests().into_iter().enumerate() {
+        for (number, of) in all_for_tests().into_iter().enumerate() {
             // The first ones use most registers.
             let all = ["sm_90", "sm_80", "sm_100"];
             for architecture in &all[..if number < 6 { 3 } else { 1 }] {
