@@ -100,7 +100,7 @@ impl Cuda {
         )?;
         let mut capability = [0; 2];
         for (value, which) in capability.iter_mut().zip(COMPUTE_CAPABILITY) {
-            // SAFETY: libtorch has started the driver, since there is a device.
+            // SAFETY: the driver was started (`cuInit`), and writes a number.
             let code = unsafe { attribute(std::ptr::from_mut(value), which, self.device) };
             self.check(&format!("the kind of CUDA device {}", self.device), code)?;
         }

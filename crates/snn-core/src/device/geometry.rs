@@ -11,6 +11,7 @@ const WIDEST: usize = 32;
 const POSITIONS: usize = 8;
 /// Most rows of blocks: each is a partial sum.
 const MOST_ROWS: usize = 512;
+
 /// The neurons of one macro-step: channels at positions, channels last in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Geometry {

@@ -29,8 +29,8 @@ use std::sync::Arc;
 use tch::Device;
 
 /// Checks that sites can be computed by kernels of this crate on a device: always on the CPU, on a
-/// GPU where NVRTC and the driver are found. Networks compute on other devices as well, by many
-/// small operations of libtorch, which takes several times as long.
+/// GPU where a kernel could be compiled (NVRTC) and loaded (the driver). Networks compute on other
+/// devices as well, by many small operations of libtorch, which takes several times as long.
 ///
 /// # Errors
 /// What is missing.

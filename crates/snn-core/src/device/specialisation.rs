@@ -25,7 +25,7 @@ pub(crate) struct Specialisation {
     pub(super) share: bool,
 }
 
-/// Numbers of neurons.
+/// Neurons, as `site.cu` numbers them.
 pub(super) const RELU: u32 = 0;
 pub(super) const QUANT_RELU: u32 = 1;
 pub(super) const LIF: u32 = 2;

@@ -133,7 +133,7 @@ impl<F: Real> Norm<F> {
         })
     }
 
-    /// What sums over the part of the batch that this replica has are over the whole batch.
+    /// The sums over the whole batch, from those over the part of it that this replica has.
     pub(super) fn over_all(&self, sums: [Vec<f64>; 2]) -> Result<[Vec<f64>; 2]> {
         match &self.ranks {
             Some(ranks) => ranks.sum_pair("the gradients of a batch norm", sums),

@@ -268,7 +268,8 @@ impl ProcessRank {
         match all.iter().position(|other| other.to_bits() != all[0].to_bits()) {
             None => Ok(()),
             Some(rank) => Err(Error::Processes(format!(
-                "rank {rank} has another {what} than rank 0; all must be started with the same"
+                "rank {rank} has another {what} than rank 0; all must be \
+                 started with the same, on processors of the same kind"
             ))),
         }
     }
@@ -394,11 +395,13 @@ mod tests {
         );
     }
 
-    /// Two groups of threads that each have a connection of their own: as processes have.
+    /// Threads that each have a connection of their own, as processes have.
     #[test]
     fn sums_are_those_in_the_order_of_ranks() {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         for count in [2, 4] {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = free.local_addr().unwrap().port();
+            drop(free);
             let values = [1e16, 1.0, -1e16, 1.0];
             let expected = values[1..count].iter().fold(values[0], |sum, value| sum + value);
             std::thread::scope(|scope| {
