@@ -12,98 +12,119 @@ use serde_json::{Value, json};
 
 use crate::{finish, footer, machine, median, paired, project, side::Side};
 
-const BATCH: usize = 64;
 const THREADS: usize = 2;
-/// Macro-steps of the main work.
-const MAIN: usize = 4;
-/// Turns of each side at the main work, and at other macro-steps.
-const ROUNDS: [usize; 2] = [9, 3];
 /// The least length of a turn.
 const TURN_SECONDS: f64 = 4.0;
 
-impl Program {
-    /// Whether libtorch's convolutions in bf16 take part. Without instructions for them a step
-    /// takes a minute: there is nothing to learn from waiting. Ours computes in f32 there.
-    fn wants_bf16(self) -> bool {
-        match self {
-            Program::Ours(_) => false,
-            Program::Peer(setting) => setting.contains("bf16"),
-            Program::Convolutions(precision) => precision == "bf16",
-        }
-    }
+/// What is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Work {
+    /// A name of `snn network`.
+    network: &'static str,
+    time_steps: usize,
+    batch: usize,
+    /// Turns of each side.
+    rounds: usize,
 }
 
-/// Who takes steps, and at which T.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    name: &'static str,
-    program: Program,
-    time_steps: &'static [usize],
+/// The work that the ratios are of: a ResNet-20.
+const MAIN: Work = Work { network: "resnet", time_steps: 4, batch: 64, rounds: 9 };
+
+/// The works; the peers share those with several macro-steps. With one, every site is a quantised
+/// ReLU, as in the first stage of a staged training.
+const WORKS: [Work; 6] = [
+    MAIN,
+    Work { time_steps: 2, rounds: 3, ..MAIN },
+    Work { time_steps: 8, rounds: 3, ..MAIN },
+    Work { network: "airbench94", time_steps: 1, batch: 256, rounds: 5 },
+    Work { network: "airbench96", time_steps: 1, batch: 256, rounds: 5 },
+    Work { network: "resnet18", time_steps: 1, batch: 64, rounds: 5 },
+];
+
+impl Work {
+    fn label(self) -> String {
+        format!("{}, T = {}", self.network, self.time_steps)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Program {
-    /// `train-step` with a work and a precision.
-    Ours([&'static str; 2]),
-    /// `train_spikingjelly.py` with a setting.
-    Peer(&'static str),
+    /// `train-step`, in a precision.
+    Ours(&'static str),
+    /// The same with blocks computed again, in a precision.
+    Recompute(&'static str),
     /// The convolutions alone, in a precision.
     Convolutions(&'static str),
+    /// `train_spikingjelly.py` with a setting.
+    Peer(&'static str),
+}
+
+impl Program {
+    /// Whether it has a place at a work, on a processor that multiplies bf16 or not: without
+    /// instructions for them libtorch's steps in bf16 take a minute, and there is nothing to learn
+    /// from waiting; ours computes in f32 there.
+    fn takes_part(self, work: Work, has_bf16: bool) -> bool {
+        let (main, shared) = (work == MAIN, work.time_steps > 1);
+        match self {
+            Self::Ours(precision) => main || has_bf16 || precision == "f32",
+            Self::Recompute(precision) => shared && (has_bf16 || precision == "f32"),
+            Self::Convolutions(precision) => has_bf16 || precision == "f32",
+            // A setting to compile starts for minutes.
+            Self::Peer(setting) => {
+                shared
+                    && (main || !setting.contains("compile"))
+                    && (has_bf16 || !setting.contains("bf16"))
+            }
+        }
+    }
+}
+
+/// Who takes steps.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    name: &'static str,
+    program: Program,
 }
 
 /// Convolutions stand beside our steps, of which they are a bound: a machine is seldom as fast a
 /// minute later.
-const ENTRIES: [Entry; 11] = [
-    Entry { name: "ours, f32", program: Program::Ours(["lif", "f32"]), time_steps: &[2, 4, 8] },
-    Entry {
-        name: "convolutions alone, f32",
-        program: Program::Convolutions("f32"),
-        time_steps: &[2, 4, 8],
-    },
-    Entry {
-        name: "SpikingJelly, as used",
-        program: Program::Peer("default"),
-        time_steps: &[2, 4, 8],
-    },
-    Entry {
-        name: "SpikingJelly, channels last",
-        program: Program::Peer("channels_last"),
-        time_steps: &[2, 4, 8],
-    },
+const ENTRIES: [Entry; 14] = [
+    Entry { name: "ours, f32", program: Program::Ours("f32") },
+    Entry { name: "convolutions alone, f32", program: Program::Convolutions("f32") },
+    Entry { name: "ours, bf16", program: Program::Ours("bf16") },
+    Entry { name: "convolutions alone, bf16", program: Program::Convolutions("bf16") },
+    Entry { name: "SpikingJelly, as used", program: Program::Peer("default") },
+    Entry { name: "SpikingJelly, channels last", program: Program::Peer("channels_last") },
     Entry {
         name: "SpikingJelly, channels last, compiled",
         program: Program::Peer("channels_last+compile"),
-        time_steps: &[4],
     },
-    Entry {
-        name: "ours, f32, recompute",
-        program: Program::Ours(["recompute", "f32"]),
-        time_steps: &[2, 4, 8],
-    },
-    Entry { name: "ours, bf16", program: Program::Ours(["lif", "bf16"]), time_steps: &[4] },
-    Entry {
-        name: "convolutions alone, bf16",
-        program: Program::Convolutions("bf16"),
-        time_steps: &[4],
-    },
-    Entry { name: "SpikingJelly, bf16", program: Program::Peer("bf16"), time_steps: &[4] },
+    Entry { name: "SpikingJelly, bf16", program: Program::Peer("bf16") },
     Entry {
         name: "SpikingJelly, bf16, channels last",
         program: Program::Peer("channels_last+bf16"),
-        time_steps: &[4],
     },
     Entry {
         name: "SpikingJelly, bf16, channels last, compiled",
         program: Program::Peer("channels_last+bf16+compile"),
-        time_steps: &[4],
+    },
+    Entry { name: "ours, f32, recompute", program: Program::Recompute("f32") },
+    Entry { name: "ours, bf16, recompute", program: Program::Recompute("bf16") },
+    Entry {
+        name: "SpikingJelly, channels last, memopt",
+        program: Program::Peer("channels_last+memopt"),
+    },
+    Entry {
+        name: "SpikingJelly, bf16, channels last, memopt",
+        program: Program::Peer("channels_last+bf16+memopt"),
     },
 ];
 
-/// What was found of one side at one T.
+/// What was found of one side at one work.
 #[derive(Debug)]
 struct Row {
     entry: Entry,
-    time_steps: usize,
+    work: Work,
     /// The median of each turn.
     images_per_second: Vec<f64>,
     peak_mib: f64,
@@ -138,21 +159,19 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let machine = machine::describe(&root, &python, &["torch", "spikingjelly"])?;
     let has_bf16 = machine["bf16"] == "yes";
     let mut rows: Vec<Row> = Vec::new();
-    for time_steps in [MAIN, 2, 8] {
-        let here = |entry: &&Entry| {
-            entry.time_steps.contains(&time_steps) && (has_bf16 || !entry.program.wants_bf16())
-        };
+    for work in WORKS {
+        let label = work.label();
         let start = |entry: &Entry| {
-            eprintln!("T = {time_steps}: {} starts", entry.name);
-            let (side, _) =
-                Side::start(entry.name, &mut command(&root, &python, entry.program, time_steps)?)?;
-            Ok((side, Row { entry: *entry, time_steps, images_per_second: vec![], peak_mib: 0.0 }))
+            eprintln!("{label}: {} starts", entry.name);
+            let command = &mut command(&root, &python, entry.program, work)?;
+            let (side, _) = Side::start(entry.name, command)?;
+            Ok((side, Row { entry: *entry, work, images_per_second: vec![], peak_mib: 0.0 }))
         };
-        let sides = ENTRIES.iter().filter(here).map(start).collect::<Result<Vec<_>>>()?;
+        let here = ENTRIES.iter().filter(|entry| entry.program.takes_part(work, has_bf16));
+        let sides = here.map(start).collect::<Result<Vec<_>>>()?;
         let (mut sides, mut found): (Vec<_>, Vec<_>) = sides.into_iter().unzip();
-        let rounds = if time_steps == MAIN { ROUNDS[0] } else { ROUNDS[1] };
-        for round in 0..rounds {
-            eprintln!("T = {time_steps}: round {} of {rounds}", round + 1);
+        for round in 0..work.rounds {
+            eprintln!("{label}: round {} of {}", round + 1, work.rounds);
             for (side, row) in sides.iter_mut().zip(&mut found) {
                 take_turn(side, row)?;
             }
@@ -170,7 +189,7 @@ fn take_turn(side: &mut Side, row: &mut Row) -> Result<()> {
         .map(|values| values.iter().filter_map(Value::as_f64).collect());
     let seconds = median(&seconds.unwrap_or_default());
     ensure!(seconds > 0.0, "{}: no seconds in {answer}", row.entry.name);
-    row.images_per_second.push(BATCH as f64 / seconds);
+    row.images_per_second.push(row.work.batch as f64 / seconds);
     let peak = answer["peak_mib"]
         .as_f64()
         .with_context(|| format!("{}: no peak in {answer}", row.entry.name))?;
@@ -178,67 +197,80 @@ fn take_turn(side: &mut Side, row: &mut Row) -> Result<()> {
     Ok(())
 }
 
-fn command(root: &Path, python: &Path, program: Program, time_steps: usize) -> Result<Command> {
-    let ours = |arguments: &[&str]| -> Result<Command> {
+fn command(root: &Path, python: &Path, program: Program, work: Work) -> Result<Command> {
+    let ours = |what: &str, precision: &str| -> Result<Command> {
         let mut command = project::cargo_command()?;
-        command.args([
-            "run",
-            "--quiet",
-            "--release",
-            "--package",
-            "snn-benches",
-            "--bin",
-            "train-step",
-            "--",
-        ]);
-        command.args(arguments);
+        let run = ["run", "--quiet", "--release", "--package", "snn-benches", "--bin"];
+        command.args(run).args(["train-step", "--", what, work.network, precision]);
         Ok(command)
     };
     let mut command = match program {
-        Program::Ours([work, precision]) => ours(&[work, precision])?,
-        Program::Convolutions(precision) => ours(&["convolutions", precision])?,
+        Program::Ours(precision) if work.time_steps > 1 => ours("lif", precision)?,
+        Program::Ours(precision) => ours("quant-relu", precision)?,
+        Program::Recompute(precision) => ours("recompute", precision)?,
+        Program::Convolutions(precision) => ours("convolutions", precision)?,
         Program::Peer(setting) => {
             let mut command = Command::new(python);
             command.arg(root.join("benches/peers/train_spikingjelly.py")).arg(setting);
             command
         }
     };
-    command.args([time_steps, BATCH, THREADS].map(|number| number.to_string())).current_dir(root);
+    let numbers = [work.time_steps, work.batch, THREADS];
+    command.args(numbers.map(|number| number.to_string())).current_dir(root);
     Ok(command)
 }
 
-fn report(rows: &[Row], machine: &Value) -> Result<Value> {
-    // The fastest of some sides at the main work.
-    let fastest = |wanted: &dyn Fn(Program) -> bool| {
-        let here = rows.iter().filter(|row| row.time_steps == MAIN && wanted(row.entry.program));
-        here.max_by(|a, b| a.speed().total_cmp(&b.speed())).context("a side was not measured")
-    };
-    let works =
-        |precision: &'static str| move |program| program == Program::Ours(["lif", precision]);
-    let has_bf16 = machine["bf16"] == "yes";
-    let ours = fastest(&|program| works("f32")(program) || (has_bf16 && works("bf16")(program)))?;
-    let precision = if works("bf16")(ours.entry.program) { "bf16" } else { "f32" };
-    let bound = fastest(&|program| program == Program::Convolutions(precision))?;
-    let default = fastest(&|program| program == Program::Peer("default"))?;
-    let best = fastest(&|program| matches!(program, Program::Peer(_)))?;
-    let ratios = json!({ "vs_default": ours.times(default), "vs_best": ours.times(best) });
-    let share = ours.times(bound);
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            json!({
-                "name": row.entry.name, "time_steps": row.time_steps,
-                "images_per_second": row.speed(),
-                "turns": row.images_per_second, "peak_mib": row.peak_mib,
-            })
-        })
-        .collect();
-    Ok(json!({
-        "work": { "network": "ResNet-20", "batch": BATCH, "threads": THREADS, "time_steps": MAIN },
-        "ratios": ratios,
-        "conv_bound_share": share,
+/// The row of a work in which the sides that are wanted are fastest.
+fn fastest(rows: &[Row], work: Work, wanted: impl Fn(Program) -> bool) -> Result<&Row> {
+    let here = rows.iter().filter(|row| row.work == work && wanted(row.entry.program));
+    here.max_by(|a, b| a.speed().total_cmp(&b.speed()))
+        .with_context(|| format!("{}: a side was not measured", work.label()))
+}
+
+/// The ratios of a work: ours in its faster precision beside the convolutions in the same one, and
+/// beside the peers.
+fn ratios(rows: &[Row], work: Work, has_bf16: bool) -> Result<Value> {
+    // Without instructions bf16 is no faster precision, but f32 on rounded values.
+    let counts = |precision| has_bf16 || precision == "f32";
+    let ours = |program| matches!(program, Program::Ours(precision) if counts(precision));
+    let ours = fastest(rows, work, ours)?;
+    let precision = if ours.entry.program == Program::Ours("bf16") { "bf16" } else { "f32" };
+    let bound = fastest(rows, work, |program| program == Program::Convolutions(precision))?;
+    let mut ratios = json!({
+        "network": work.network,
+        "time_steps": work.time_steps,
         "precision": precision,
-        "rows": rows,
+        "of_convolutions": ours.times(bound),
+    });
+    if work.time_steps > 1 {
+        let default = fastest(rows, work, |program| program == Program::Peer("default"))?;
+        let best = fastest(rows, work, |program| matches!(program, Program::Peer(_)))?;
+        ratios["vs_default"] = ours.times(default).into();
+        ratios["vs_best"] = ours.times(best).into();
+        ratios["best"] = best.entry.name.into();
+    }
+    Ok(ratios)
+}
+
+fn report(rows: &[Row], machine: &Value) -> Result<Value> {
+    let has_bf16 = machine["bf16"] == "yes";
+    let mut works: Vec<Work> = rows.iter().map(|row| row.work).collect();
+    works.dedup();
+    let ratios = works.into_iter().map(|work| ratios(rows, work, has_bf16));
+    let ratios = ratios.collect::<Result<Vec<_>>>()?;
+    let row = |row: &Row| {
+        json!({
+            "name": row.entry.name,
+            "network": row.work.network, "time_steps": row.work.time_steps,
+            "batch": row.work.batch,
+            "images_per_second": row.speed(),
+            "turns": row.images_per_second, "peak_mib": row.peak_mib,
+        })
+    };
+    Ok(json!({
+        "threads": THREADS,
+        "ratios": ratios,
+        "rows": rows.iter().map(row).collect::<Vec<_>>(),
         "machine": machine,
     }))
 }
@@ -248,34 +280,47 @@ fn table(rows: &[Row], report: &Value) -> String {
     let mut lines = vec![
         "# Training steps beside SpikingJelly\n".to_owned(),
         format!(
-            "ResNet-20 (16-32-64 channels), LIF, 32 x 32 images, batch {BATCH}, {THREADS} threads: \
-             forward, loss, backward, SGD. Sides take turns of {TURN_SECONDS} seconds; images a \
-             second, the median of the turns, and between their least and most. \
-             Memory is the peak of the resident set less what was resident when the model was \
-             built.\n"
+            "Forward, loss, backward and SGD on {THREADS} threads, images of 32×32. With several \
+             macro-steps every site is a LIF neuron, and `resnet` is the ResNet-20 of 16-32-64 \
+             channels, batch {}; with one, every site is a quantised ReLU of four levels. Sides \
+             take turns of {TURN_SECONDS} seconds; images a second, the median of the turns, and \
+             between their least and most. Memory is the peak of the resident set less what was \
+             resident when the model was built. `recompute` and `memopt` keep the inputs of blocks \
+             as bits and compute the rest again.\n",
+            MAIN.batch
         ),
-        "| side | T | images/s | least–most | peak memory, MiB |".to_owned(),
-        "|---|--:|--:|:-:|--:|".to_owned(),
+        "| network | T | batch | side | images/s | least–most | peak memory, MiB |".to_owned(),
+        "|---|--:|--:|---|--:|:-:|--:|".to_owned(),
     ];
     for row in rows {
-        let Row { entry: Entry { name, .. }, time_steps, images_per_second, peak_mib } = row;
+        let Row { entry: Entry { name, .. }, work, images_per_second, peak_mib } = row;
+        let Work { network, time_steps, batch, .. } = work;
         let least = images_per_second.iter().copied().fold(f64::INFINITY, f64::min);
         let most = images_per_second.iter().copied().fold(0.0, f64::max);
         let speed = row.speed();
         lines.push(format!(
-            "| {name} | {time_steps} | {speed:.1} | {least:.1}–{most:.1} | {peak_mib:.0} |"
+            "| {network} | {time_steps} | {batch} | {name} | {speed:.1} | {least:.1}–{most:.1} | \
+             {peak_mib:.0} |"
         ));
     }
-    lines.push(format!(
-        "\nAt T = {MAIN}, ours in {}: {:.2} times SpikingJelly as used, {:.2} times its best \
-         setting here, {:.0} % of what the convolutions alone allow (medians over {} rounds of the \
-         ratio within each).\n",
-        report["precision"].as_str().unwrap_or_default(),
-        number(&report["ratios"]["vs_default"]),
-        number(&report["ratios"]["vs_best"]),
-        100.0 * number(&report["conv_bound_share"]),
-        ROUNDS[0],
-    ));
+    lines.push("\nMedians of the ratio within each round:\n".to_owned());
+    let header = "| network | T | ours in | of the convolutions alone | times SpikingJelly as used | \
+                  times its fastest setting | which is |";
+    lines.extend([header.to_owned(), "|---|--:|---|--:|--:|--:|---|".to_owned()]);
+    for ratios in report["ratios"].as_array().into_iter().flatten() {
+        let times = |key: &str| ratios[key].as_f64().map_or(String::new(), |x| format!("{x:.2}"));
+        lines.push(format!(
+            "| {} | {} | {} | {:.0} % | {} | {} | {} |",
+            ratios["network"].as_str().unwrap_or_default(),
+            ratios["time_steps"],
+            ratios["precision"].as_str().unwrap_or_default(),
+            100.0 * number(&ratios["of_convolutions"]),
+            times("vs_default"),
+            times("vs_best"),
+            ratios["best"].as_str().unwrap_or_default(),
+        ));
+    }
+    lines.push(String::new());
     if report["machine"]["bf16"] != "yes" {
         lines.push(
             "This processor has no bf16 instructions: SpikingJelly in bf16 and convolutions in \
@@ -294,7 +339,7 @@ mod tests {
     fn rows(speeds: &[(&str, f64)]) -> Vec<Row> {
         let row = |&(name, speed): &(&str, f64)| {
             let entry = *ENTRIES.iter().find(|entry| entry.name == name).expect("a side");
-            Row { entry, time_steps: MAIN, images_per_second: vec![speed, speed], peak_mib: 1.0 }
+            Row { entry, work: MAIN, images_per_second: vec![speed, speed], peak_mib: 1.0 }
         };
         speeds.iter().map(row).collect()
     }
@@ -309,15 +354,16 @@ mod tests {
             ("convolutions alone, f32", 130.0),
             ("convolutions alone, bf16", 500.0),
         ];
-        let machine = json!({ "bf16": "yes" });
-        let report = report(&rows(&speeds), &machine)?;
-        assert_eq!(report["ratios"], json!({ "vs_default": 5.0, "vs_best": 2.0 }));
-        assert_eq!(
-            (&report["conv_bound_share"], &report["precision"]),
-            (&json!(0.5), &json!("bf16"))
-        );
+        let ratio = |speeds: &[_], bf16: &str, key: &str| -> Result<Value> {
+            Ok(report(&rows(speeds), &json!({ "bf16": bf16 }))?["ratios"][0][key].clone())
+        };
+        assert_eq!(ratio(&speeds, "yes", "vs_default")?, 5.0);
+        assert_eq!(ratio(&speeds, "yes", "vs_best")?, 2.0);
+        assert_eq!(ratio(&speeds, "yes", "best")?, "SpikingJelly, bf16");
+        assert_eq!(ratio(&speeds, "yes", "of_convolutions")?, 0.5);
+        assert_eq!(ratio(&speeds, "no", "precision")?, "f32");
         speeds.remove(2);
-        assert!(super::report(&rows(&speeds), &machine).is_err(), "a side was not measured");
+        assert!(ratio(&speeds, "yes", "precision").is_err(), "a side was not measured");
         Ok(())
     }
 }

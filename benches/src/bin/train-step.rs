@@ -1,10 +1,12 @@
-//! Our side of `cargo xtask bench-peers train`: training steps of a ResNet-20 on random images.
+//! Our side of `cargo xtask bench-peers train`: training steps of a built-in network on random
+//! images of 32×32.
 //!
-//! `train-step WHAT PRECISION T BATCH THREADS`: WHAT is `lif` (the work that the peers do),
-//! `recompute` (the same with blocks computed again instead of kept), or `convolutions` (its
-//! convolutions alone, forward and backward: nothing that calls libtorch for them can be faster);
-//! PRECISION is `f32` or `bf16`. It answers `step SECONDS` with the seconds of each step of a turn,
-//! and the peak of the memory that it has taken.
+//! `train-step WHAT NETWORK PRECISION T BATCH THREADS`: WHAT is `lif` (every site a LIF neuron),
+//! `recompute` (the same with blocks computed again instead of kept), `quant-relu` (every site a
+//! quantised ReLU of four levels), or `convolutions` (the network's convolutions alone, forward and
+//! backward: nothing that calls libtorch for them can be faster); NETWORK is a name of
+//! `snn network`, PRECISION `f32` or `bf16`. It answers `step SECONDS` with the seconds of each
+//! step of a turn, and the peak of the memory that it has taken.
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::ArrayD;
@@ -16,27 +18,29 @@ use snn_core::tch::{Device, Kind, Tensor, set_num_threads};
 use snn_core::{
     Checkpointing, Mode, Network, NetworkOptions, Pixels, Precision, TrainingOptions, autograd,
 };
-use snn_ir::networks::ResNet;
-use snn_ir::{Conv, Form, Graph, Input, Model, Op, Preprocessing, Signature};
+use snn_ir::networks::BuiltIn;
+use snn_ir::{Conv, Form, Graph, Input, Lif, Model, Op, Preprocessing, QuantRelu, Signature, Site};
 use snn_train::{OptimiserConfig, SgdConfig};
 use std::time::Duration;
 
 const SIDE: usize = 32;
+const CLASSES: usize = 10;
 const WARM_UP: usize = 2;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [what, precision, numbers @ ..] = arguments.as_slice() else {
-        bail!("wants WHAT PRECISION T BATCH THREADS")
+    let [what, network, precision, numbers @ ..] = arguments.as_slice() else {
+        bail!("wants WHAT NETWORK PRECISION T BATCH THREADS")
     };
     let numbers: Vec<usize> = numbers.iter().map(|n| n.parse()).collect::<Result<_, _>>()?;
     let &[time_steps, batch, threads] = numbers.as_slice() else {
-        bail!("wants WHAT PRECISION T BATCH THREADS")
+        bail!("wants WHAT NETWORK PRECISION T BATCH THREADS")
     };
     let precision: Precision = precision.parse()?;
     set_num_threads(i32::try_from(threads)?);
     snn_core::keep_memory();
-    let graph = ResNet { classes: 10, ..ResNet::default() }.build();
+    let network = BuiltIn::named(network).with_context(|| format!("no network `{network}`"))?;
+    let mut graph = network.graph([3, SIDE, SIDE], CLASSES, &Lif::default());
     match what.as_str() {
         "lif" => train(
             graph,
@@ -44,6 +48,19 @@ fn main() -> Result<()> {
             time_steps,
             batch,
         ),
+        "quant-relu" => {
+            for node in &mut graph.nodes {
+                if let Op::Activation { site, .. } = &mut node.op {
+                    *site = Site::QuantRelu(QuantRelu::default());
+                }
+            }
+            train(
+                graph,
+                TrainingOptions { precision, checkpointing: Checkpointing::Off },
+                time_steps,
+                batch,
+            )
+        }
         "recompute" => train(
             graph,
             TrainingOptions { precision, checkpointing: Checkpointing::Blocks },
@@ -51,7 +68,7 @@ fn main() -> Result<()> {
             batch,
         ),
         "convolutions" => convolutions(&graph, precision, time_steps, batch),
-        other => bail!("no work `{other}`: lif, recompute or convolutions"),
+        other => bail!("no work `{other}`: lif, recompute, quant-relu or convolutions"),
     }
 }
 
@@ -78,7 +95,7 @@ fn train(graph: Graph, training: TrainingOptions, time_steps: usize, batch: usiz
     let mut optimiser = OptimiserConfig::Sgd(SgdConfig::default()).init(network.parameters())?;
     let random = &mut ChaCha8Rng::seed_from_u64(1);
     let images = ArrayD::from_shape_simple_fn(vec![batch, 3, SIDE, SIDE], || random.random::<u8>());
-    let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..10_u8))).collect();
+    let labels: Vec<i64> = (0..batch).map(|_| random.random_range(0..CLASSES as i64)).collect();
     let labels = Tensor::from_slice(&labels);
     let before = reset_peak()?;
     let mut step = || {
@@ -100,8 +117,8 @@ fn train(graph: Graph, training: TrainingOptions, time_steps: usize, batch: usiz
     serve(before, |budget| turn(budget, &mut step))
 }
 
-/// Every convolution of the graph by itself: forward, and backward to its weights and, but for the
-/// first, to its input.
+/// Every convolution of the graph by itself: forward, and backward to its weights, unless they are
+/// frozen, and, but for the first, to its input.
 fn convolutions(
     graph: &Graph,
     precision: Precision,
@@ -123,7 +140,7 @@ fn convolutions(
             &info.shape,
             samples,
             kind,
-            !first,
+            [!node.frozen, !first],
         )?);
     }
     let count = u32::try_from(steps.len())?;
@@ -144,7 +161,7 @@ fn convolution(
     to: &[usize],
     samples: usize,
     kind: Kind,
-    to_input: bool,
+    [to_weight, to_input]: [bool; 2],
 ) -> Result<impl FnMut() -> Result<()>> {
     let size = |n: usize| i64::try_from(n).context("a size");
     let images = |shape: &[usize]| -> Result<Tensor> {
@@ -161,7 +178,7 @@ fn convolution(
         [size(to[0])?, size(from[0])?, kernel[0], kernel[1]],
         (Kind::Float, Device::Cpu),
     )?;
-    let weight = weight.f_to_kind(kind)?.f_set_requires_grad(true)?;
+    let weight = weight.f_to_kind(kind)?.f_set_requires_grad(to_weight)?;
     let x = images(from)?.f_set_requires_grad(to_input)?;
     let gradient = images(to)?;
     Ok(move || {
@@ -172,7 +189,11 @@ fn convolution(
         autograd::record("loss", &[&y], &[&loss], &[], move |_| {
             Ok(vec![Some(gradient.shallow_clone())])
         })?;
-        let wanted = if to_input { vec![&weight, &x] } else { vec![&weight] };
+        let wanted = [(to_weight, &weight), (to_input, &x)].into_iter();
+        let wanted: Vec<&Tensor> = wanted.filter_map(|(to, x)| to.then_some(x)).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
         Tensor::f_run_backward(&[loss], &wanted, false, false)?;
         Ok(())
     })
