@@ -1,5 +1,5 @@
 //! Activation sites, with the sum and the batch norms before them, in one forward and one backward
-//! pass over memory, on the CPU.
+//! pass over memory, on the CPU; and max pooling.
 //!
 //! The plain forms ([`crate::lif`], [`crate::quant_relu`]) are made of tensor operations, each of
 //! which reads and writes all neurons. Here a block of neurons goes through all macro-steps while
@@ -27,6 +27,8 @@ mod bits;
 mod block_neuron;
 mod lanes;
 mod lif;
+#[expect(unsafe_code, reason = "threads write apart from each other")]
+mod max_pool;
 #[expect(unsafe_code, reason = "the values of a tensor as slices")]
 mod memory;
 mod relu;
@@ -39,6 +41,7 @@ pub use batch_statistics::BatchStatistics;
 pub(crate) use bits::Bits;
 pub(crate) use lif::has_form;
 pub use lif::lif;
+pub(crate) use max_pool::{has_pool, max_pool};
 pub(crate) use memory::{channels_last, empty};
 pub use relu::{quant_relu, relu};
 pub use terms::{BatchNorm, Term};

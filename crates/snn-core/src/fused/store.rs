@@ -9,6 +9,10 @@ pub(super) trait Store: Copy + Send + Sync + 'static {
     /// The number type that kernels compute with.
     type Real: Real;
     const KIND: Kind;
+    const ZERO: Self;
+
+    /// `true` if a value takes the place of the largest so far: if it is larger, or not a number.
+    fn exceeds(new: Self, largest: Self) -> bool;
 
     /// At most a block of values, padded with 0: where they stand, or in `room`.
     fn load<'v>(values: &'v [Self], room: &'v mut Lanes<Self::Real>) -> &'v Lanes<Self::Real>;
@@ -24,6 +28,12 @@ macro_rules! as_it_stands {
         impl Store for $real {
             type Real = $real;
             const KIND: Kind = $kind;
+            const ZERO: Self = 0.0;
+
+            #[inline(always)]
+            fn exceeds(new: Self, largest: Self) -> bool {
+                new > largest || new.is_nan()
+            }
 
             #[inline(always)]
             fn load<'v>(values: &'v [$real], room: &'v mut Lanes<$real>) -> &'v Lanes<$real> {
@@ -83,6 +93,13 @@ impl Bf16 {
 impl Store for Bf16 {
     type Real = f32;
     const KIND: Kind = Kind::BFloat16;
+    const ZERO: Self = Self(0);
+
+    #[inline(always)]
+    fn exceeds(new: Self, largest: Self) -> bool {
+        let (new, largest) = (new.wide(), largest.wide());
+        new > largest || new.is_nan()
+    }
 
     #[inline(always)]
     fn load<'v>(values: &'v [Bf16], room: &'v mut Lanes<f32>) -> &'v Lanes<f32> {

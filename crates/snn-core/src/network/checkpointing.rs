@@ -3,14 +3,14 @@
 
 use crate::autograd;
 use crate::error::{Error, Result};
-use crate::fused::Bits;
+use crate::fused::{self, Bits};
 use crate::network::interpreter::{Interpreter, Pass, Running};
 use crate::network::schedule::Stage;
 use crate::network::value::Value;
 use crate::options::{Checkpointing, Mode};
-use snn_ir::{Op, PoolKind};
+use snn_ir::{Geometry, Op, PoolKind};
 use std::ops::Range;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 const FIRST: Pass = Pass { mode: Mode::Train, recomputed: false };
 const AGAIN: Pass = Pass { mode: Mode::Train, recomputed: true };
@@ -122,7 +122,14 @@ fn output_bytes(interpreter: &Interpreter, input: &Value) -> Vec<u64> {
         let values =
             info.shape.iter().map(|&length| length as u64).product::<u64>() * batch * steps;
         // The places of maxima.
-        let beside = if matches!(&node.op, Op::Pool { pool: PoolKind::Max, .. }) { 8 } else { 0 };
+        let beside = match &node.op {
+            Op::Pool { pool: PoolKind::Max, window } => {
+                let Geometry { kernel, stride, .. } = window.as_2d();
+                let on_cpu = interpreter.device == Device::Cpu;
+                if on_cpu && fused::has_pool(kernel, stride) { 1 } else { 8 }
+            }
+            _ => 0,
+        };
         bytes.push(values * (size + beside));
     }
     bytes

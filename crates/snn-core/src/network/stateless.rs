@@ -1,6 +1,7 @@
 //! Operations without state (eqs. 2 to 6), on all macro-steps at once.
 
 use crate::error::{Error, Result};
+use crate::fused;
 use crate::network::value::Value;
 use crate::tensor::{int, ints};
 use snn_ir::{Conv, Geometry, Node, Op, PoolKind};
@@ -102,6 +103,12 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
             let outside = if *pool == PoolKind::Max { f64::NEG_INFINITY } else { 0.0 };
             let (x, padding) = padded(x, geometry, outside)?;
             let Geometry { kernel, stride, .. } = geometry;
+            if *pool == PoolKind::Max
+                && padding == [0, 0]
+                && let Some(pooled) = fused::max_pool(&x, kernel, stride)?
+            {
+                return Ok(first.with(pooled));
+            }
             let (kernel, stride, padding) = (ints(kernel), ints(stride), ints(padding));
             let average = |divisor| {
                 x.f_avg_pool2d(kernel, stride, padding, false, true, Some(divisor))
