@@ -88,10 +88,10 @@ impl Sums {
     }
 }
 
-/// The neurons of a block, of `len` in all.
+/// The neurons of a block, of `len` in all; none behind the last block.
 #[inline(always)]
 pub(super) fn block_of(block: usize, len: usize) -> Range<usize> {
-    block * LANES..len.min((block + 1) * LANES)
+    len.min(block * LANES)..len.min((block + 1) * LANES)
 }
 
 /// Blocks that a thread takes in one go, and whose sums are made first.

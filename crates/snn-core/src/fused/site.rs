@@ -9,7 +9,7 @@ use crate::autograd::{self, parallel};
 use crate::error::{Error, Result};
 use crate::neuron::real::Real;
 use crate::tensor::int;
-use snn_simd::{Available, Kernel};
+use snn_simd::{Available, Kernel, prefetch};
 use std::ops::Range;
 use tch::Tensor;
 
@@ -176,8 +176,10 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for ForwardKernel<'_, N, S> {
         let zero = [S::Real::ZERO; LANES];
         let (mut room, mut kept, mut emitted) = ([zero; 2], zero, zero);
         for block in blocks {
+            let next = block_of(block + 1, neurons);
             let block = block_of(block, neurons);
             let channel = block.start % channels;
+            terms.iter().for_each(|term| term.prefetch(&next, neurons));
             let mut state = neuron.first(channel);
             for t in 0..time_steps {
                 let current = current(terms, &block, channel, t, neurons, &mut room);
@@ -304,8 +306,13 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for BackwardKernel<'_, N, S> {
         // For each norm: the gradient, and the gradient times the distance from the mean.
         let mut norm_sums = vec![[zero; 2]; normed.clone().count()];
         for block in blocks {
+            let next = block_of(block + 1, neurons);
             let block = block_of(block, neurons);
             let channel = block.start % channels;
+            terms.iter().for_each(|term| term.prefetch(&next, neurons));
+            for t in 0..time_steps {
+                prefetch(&by_emitted[at(&next, t, time_steps, neurons)]);
+            }
             let mut state = neuron.first(channel);
             for (t, Kept { kept, emitted }) in kept.iter_mut().enumerate() {
                 let current = current(terms, &block, channel, t, neurons, &mut room);

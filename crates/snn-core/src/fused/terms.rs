@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::neuron::real::Real;
 use crate::ranks::Ranks;
 use crate::tensor::int;
+use snn_simd::prefetch;
 use std::ops::Range;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -161,6 +162,14 @@ impl<S: Store> LoadedTerm<'_, S> {
         room: &'r mut Lanes<S::Real>,
     ) -> &'r Lanes<S::Real> {
         S::load(&self.data[at(block, t, self.steps, neurons)], room)
+    }
+
+    /// Asks for the values of a block in all of so many macro-steps.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, block: &Range<usize>, neurons: usize) {
+        for t in 0..self.steps {
+            prefetch(&self.data[at(block, t, self.steps, neurons)]);
+        }
     }
 }
 

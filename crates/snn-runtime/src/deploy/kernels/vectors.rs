@@ -228,11 +228,7 @@ impl<const LANES: usize> Vectors<LANES> for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use crate::deploy::kernels::x86::{Avx2, Avx512, prefetch};
-
-/// Asks for values before they are needed, where the machine can.
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn prefetch<V>(_values: &[V]) {}
+pub(crate) use crate::deploy::kernels::x86::{Avx2, Avx512};
 
 #[cfg(test)]
 mod tests {

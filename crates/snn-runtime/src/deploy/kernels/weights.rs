@@ -6,10 +6,10 @@ use crate::deploy::events::step_tree::{HALVES, LISTS, ROOT, STEPS};
 use crate::deploy::events::windows::Windows;
 #[cfg(target_arch = "x86_64")]
 use crate::deploy::kernels::vectors::{Avx2, Avx512};
-use crate::deploy::kernels::vectors::{Floats, Pairs, Portable, Vectors, prefetch, widened};
+use crate::deploy::kernels::vectors::{Floats, Pairs, Portable, Vectors, widened};
 use crate::deploy::number::Number;
 use crate::deploy::plan::weights::{PackedWeights, Span, Width};
-use snn_simd::compiled;
+use snn_simd::{compiled, prefetch};
 use std::hint::black_box;
 use std::marker::PhantomData;
 

@@ -6,25 +6,16 @@ use crate::deploy::kernels::vectors::{
     FLAGS, Flags, Floats, PAIRED, Pairs, Products, Vectors, excess, widened,
 };
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi16,
-    _mm256_add_ps, _mm256_and_si256, _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi16,
-    _mm256_maddubs_epi16, _mm256_movemask_epi8, _mm256_mul_ps, _mm256_mullo_epi16,
-    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256,
-    _mm256_slli_epi16, _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps,
-    _mm512_cvtepi8_epi16, _mm512_dpbusd_epi32, _mm512_mul_ps, _mm512_mullo_epi16,
-    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
+    __m128i, __m256, __m256i, __m512, __m512i, _mm256_add_epi16, _mm256_add_ps, _mm256_and_si256,
+    _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi16, _mm256_maddubs_epi16,
+    _mm256_movemask_epi8, _mm256_mul_ps, _mm256_mullo_epi16, _mm256_set1_epi8, _mm256_set1_epi16,
+    _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16,
+    _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_dpbusd_epi32,
+    _mm512_mul_ps, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16,
+    _mm512_sub_epi16,
 };
 use std::mem::transmute;
-
-/// Asks for values before they are needed.
-#[inline(always)]
-pub(crate) fn prefetch<V>(values: &[V]) {
-    for line in values.chunks(64 / size_of::<V>().clamp(1, 64)) {
-        // SAFETY: a hint, of an instruction set that every x86-64 has.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-    }
-}
 
 /// AVX2. Named only in functions that are compiled for it and called where it was detected.
 #[derive(Debug)]

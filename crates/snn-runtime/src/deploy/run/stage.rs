@@ -4,7 +4,6 @@
 use crate::deploy::events::windows::Windows;
 use crate::deploy::events::{EventsMut, EventsView, Extent, Lines};
 use crate::deploy::kernels::dense::{self, multiply};
-use crate::deploy::kernels::vectors::prefetch;
 use crate::deploy::kernels::weights::RowTask;
 use crate::deploy::number::Number;
 use crate::deploy::plan::dense::Dense;
@@ -13,6 +12,7 @@ use crate::deploy::plan::{Connection, Incoming, Stage};
 use crate::deploy::run::arena::{Arena, Scratch};
 use snn_ir::Result;
 use snn_simd::Available;
+use snn_simd::prefetch;
 use std::ops::Range;
 
 /// Weights of so many bytes are still in the second-level cache when the next tile needs them.
