@@ -79,8 +79,10 @@ impl Sums {
     fn fold(self) -> Vec<Vec<f64>> {
         let fold = |(sums, count): (Vec<f64>, usize)| {
             let mut folded = vec![0.0; count];
-            for (i, sum) in sums.into_iter().enumerate() {
-                folded[i % count] += sum;
+            for sums in sums.chunks(count.max(1)) {
+                for (folded, sum) in folded.iter_mut().zip(sums) {
+                    *folded += sum;
+                }
             }
             folded
         };

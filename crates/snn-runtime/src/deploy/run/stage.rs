@@ -11,8 +11,7 @@ use crate::deploy::plan::weights::{PackedWeights, Slab};
 use crate::deploy::plan::{Connection, Incoming, Stage};
 use crate::deploy::run::arena::{Arena, Scratch};
 use snn_ir::Result;
-use snn_simd::Available;
-use snn_simd::prefetch;
+use snn_simd::{Available, prefetch};
 use std::ops::Range;
 
 /// Weights of so many bytes are still in the second-level cache when the next tile needs them.
