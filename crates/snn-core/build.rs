@@ -1,10 +1,11 @@
-//! Compiles the autograd node, the group of processes and the stream of a device against the
-//! libtorch that torch-sys found.
+//! Compiles the autograd node, the operations on lists, the group of processes and the stream of a
+//! device against the libtorch that torch-sys found.
 
 use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=src/autograd/node.cpp");
+    println!("cargo:rerun-if-changed=src/lists/lists.cpp");
     println!("cargo:rerun-if-changed=src/ranks/group.cpp");
     println!("cargo:rerun-if-changed=src/ranks/include");
     println!("cargo:rerun-if-changed=src/device/stream.cpp");
@@ -34,6 +35,7 @@ fn main() {
         .include("src/ranks/include")
         .define("USE_C10D_GLOO", None)
         .file("src/autograd/node.cpp")
+        .file("src/lists/lists.cpp")
         .file("src/ranks/group.cpp")
         .file("src/device/stream.cpp")
         .compile("snn_autograd");

@@ -24,7 +24,7 @@ use snn_train::{OptimiserConfig, SgdConfig};
 use std::time::Duration;
 
 const SIDE: usize = 32;
-const CLASSES: usize = 10;
+const CLASSES: u8 = 10;
 const WARM_UP: usize = 2;
 
 fn main() -> Result<()> {
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     set_num_threads(i32::try_from(threads)?);
     snn_core::keep_memory();
     let network = BuiltIn::named(network).with_context(|| format!("no network `{network}`"))?;
-    let mut graph = network.graph([3, SIDE, SIDE], CLASSES, &Lif::default());
+    let mut graph = network.graph([3, SIDE, SIDE], usize::from(CLASSES), &Lif::default());
     match what.as_str() {
         "lif" => train(
             graph,
@@ -95,7 +95,7 @@ fn train(graph: Graph, training: TrainingOptions, time_steps: usize, batch: usiz
     let mut optimiser = OptimiserConfig::Sgd(SgdConfig::default()).init(network.parameters())?;
     let random = &mut ChaCha8Rng::seed_from_u64(1);
     let images = ArrayD::from_shape_simple_fn(vec![batch, 3, SIDE, SIDE], || random.random::<u8>());
-    let labels: Vec<i64> = (0..batch).map(|_| random.random_range(0..CLASSES as i64)).collect();
+    let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..CLASSES))).collect();
     let labels = Tensor::from_slice(&labels);
     let before = reset_peak()?;
     let mut step = || {

@@ -6,6 +6,8 @@ mod error;
 mod evaluator;
 pub mod fused;
 mod grid;
+#[expect(unsafe_code, reason = "the border to C++")]
+pub mod lists;
 mod network;
 mod neuron;
 mod observe;

@@ -179,7 +179,9 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for ForwardKernel<'_, N, S> {
             let next = block_of(block + 1, neurons);
             let block = block_of(block, neurons);
             let channel = block.start % channels;
-            terms.iter().for_each(|term| term.prefetch(&next, neurons));
+            for term in terms {
+                term.prefetch(&next, neurons);
+            }
             let mut state = neuron.first(channel);
             for t in 0..time_steps {
                 let current = current(terms, &block, channel, t, neurons, &mut room);
@@ -309,7 +311,9 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for BackwardKernel<'_, N, S> {
             let next = block_of(block + 1, neurons);
             let block = block_of(block, neurons);
             let channel = block.start % channels;
-            terms.iter().for_each(|term| term.prefetch(&next, neurons));
+            for term in terms {
+                term.prefetch(&next, neurons);
+            }
             for t in 0..time_steps {
                 prefetch(&by_emitted[at(&next, t, time_steps, neurons)]);
             }

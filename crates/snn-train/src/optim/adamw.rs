@@ -4,7 +4,7 @@ use crate::config::check::{check, within};
 use crate::error::Result;
 use crate::optim::slot::Slot;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use snn_core::lists;
 
 /// Peak learning rate (Kingma & Ba 2015, algorithm 1).
 pub const DEFAULT_LEARNING_RATE: f64 = 1e-3;
@@ -70,27 +70,12 @@ impl AdamWConfig {
         check("weight_decay", decay.is_finite() && decay >= 0.0, "at least 0", decay)
     }
 
-    /// One step of one parameter, the step of that number.
-    pub(crate) fn update(
-        &self,
-        slot: &mut Slot,
-        gradient: &Tensor,
-        learning_rate: f64,
-        number: u32,
-    ) -> Result<()> {
+    /// The step of a parameter at a learning rate, the step of that number.
+    pub(crate) fn step_of(&self, slot: &Slot, learning_rate: f64, number: u32) -> lists::AdamW {
         let Self { beta1, beta2, eps, .. } = *self;
-        let [first, second] = slot.moments.as_mut_slice() else { return Ok(()) };
-        if slot.decay > 0.0 {
-            let _ = slot.tensor.f_mul_scalar_(1.0 - learning_rate * slot.decay)?;
-        }
-        let _ = first.f_mul_scalar_(beta1)?.f_add_(&gradient.f_mul_scalar(1.0 - beta1)?)?;
-        let _ = second
-            .f_mul_scalar_(beta2)?
-            .f_add_(&gradient.f_square()?.f_mul_scalar(1.0 - beta2)?)?;
-        let correction = |beta: f64| 1.0 - beta.powf(f64::from(number));
-        let root = second.f_sqrt()?.f_div_scalar(correction(beta2).sqrt())?.f_add_scalar(eps)?;
-        let rate = learning_rate * slot.size / correction(beta1);
-        let _ = slot.tensor.f_sub_(&first.f_div(&root)?.f_mul_scalar(rate)?)?;
-        Ok(())
+        // Weight decay does not depend on the size. A weight without one is 0.
+        let weight_decay = if slot.size > 0.0 { slot.decay / slot.size } else { 0.0 };
+        let learning_rate = learning_rate * slot.size;
+        lists::AdamW { learning_rate, beta1, beta2, eps, weight_decay, number }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::optim::named::Named;
-use snn_core::Parameter;
+use snn_core::{Parameter, lists};
 use snn_ir::Weights;
 
 /// The exponential moving average of all weights of a network, running statistics included:
@@ -31,13 +31,10 @@ impl Ema {
     /// Takes in the weights after step `step` of the run, from 0.
     pub(crate) fn update(&mut self, parameters: &[Parameter], step: usize) -> Result<()> {
         let decay = self.decay.min((1 + step) as f64 / (10 + step) as f64);
-        tch::no_grad(|| {
-            for ((_, average), parameter) in self.average.tensors.iter_mut().zip(parameters) {
-                let step = parameter.tensor.f_sub(average)?.f_mul_scalar(1.0 - decay)?;
-                let _same_tensor = average.f_add_(&step)?;
-            }
-            Ok(())
-        })
+        let pairs = self.average.tensors.iter().zip(parameters);
+        let pairs = pairs.map(|((_, average), parameter)| (average, &parameter.tensor));
+        let (averages, weights): (Vec<_>, Vec<_>) = pairs.unzip();
+        Ok(lists::lerp(&averages, &weights, 1.0 - decay)?)
     }
 
     /// Exchanges the weights of the network and the averaged ones; doing it twice changes nothing.

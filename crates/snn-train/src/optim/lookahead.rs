@@ -4,7 +4,7 @@ use crate::config::check::check;
 use crate::error::Result;
 use crate::optim::named::Named;
 use serde::{Deserialize, Serialize};
-use snn_core::Parameter;
+use snn_core::{Parameter, lists};
 use snn_ir::Weights;
 
 /// Steps between two returns (Zhang 2019, section 3; airbench).
@@ -134,17 +134,21 @@ impl Lookahead {
         if kept.is_none() && step < total {
             return Ok(());
         }
+        let pairs = || self.slow.tensors.iter().zip(parameters);
+        if let Some(kept) = kept {
+            let moving = pairs().filter(|((name, _), _)| !is_frozen(name));
+            let moving = moving.map(|((_, slow), parameter)| (slow, &parameter.tensor));
+            let (slow, fast): (Vec<_>, Vec<_>) = moving.unzip();
+            lists::lerp(&slow, &fast, 1.0 - kept)?;
+        }
         tch::no_grad(|| {
-            for ((name, slow), parameter) in self.slow.tensors.iter_mut().zip(parameters) {
-                let mut fast = parameter.tensor.shallow_clone();
-                if is_frozen(name) {
-                    slow.f_copy_(&fast)?;
-                    continue;
-                }
-                if let Some(kept) = kept {
-                    let _same_tensor = slow.f_lerp_(&fast, 1.0 - kept)?;
-                }
-                fast.f_copy_(slow)?;
+            for ((name, slow), parameter) in pairs() {
+                let (from, to) = if is_frozen(name) {
+                    (&parameter.tensor, slow)
+                } else {
+                    (slow, &parameter.tensor)
+                };
+                to.shallow_clone().f_copy_(from)?;
             }
             Ok(())
         })

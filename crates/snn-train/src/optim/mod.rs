@@ -22,9 +22,9 @@ use crate::optim::rule::Rule;
 use crate::optim::sgd::SgdConfig;
 use crate::optim::slot::Slot;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use snn_core::{Parameter, arrays};
+use snn_core::{Parameter, arrays, lists};
 use snn_ir::Weights;
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 /// Added to the norm before it divides (`PyTorch`'s `clip_grad_norm_`).
 const CLIP_EPS: f64 = 1e-6;
@@ -246,56 +246,59 @@ impl Optimiser {
     /// # Errors
     /// libtorch fails.
     pub fn clip_gradients(&mut self, limit: f64) -> Result<f64> {
-        tch::no_grad(|| {
-            let mut gradients = Vec::with_capacity(self.slots.len());
-            for (_, slot) in &self.slots {
-                let gradient = slot.tensor.f_grad()?;
-                if gradient.defined() {
-                    gradients.push(gradient);
-                }
-            }
-            let mut square = 0.0;
-            for gradient in &gradients {
-                square += gradient.f_norm()?.f_double_value(&[])?.powi(2);
-            }
-            let norm = square.sqrt();
-            let factor = limit / (norm + CLIP_EPS);
-            if factor < 1.0 {
-                for gradient in &mut gradients {
-                    let _same_tensor = gradient.f_mul_scalar_(factor)?;
-                }
-            }
-            Ok(norm)
-        })
+        let gradients = self.slots.iter().map(|(_, slot)| slot.tensor.f_grad());
+        let gradients = gradients.collect::<std::result::Result<Vec<_>, _>>()?;
+        let gradients: Vec<&Tensor> = gradients.iter().filter(|g| g.defined()).collect();
+        let norm = lists::norm(&gradients)?;
+        let factor = limit / (norm + CLIP_EPS);
+        if factor < 1.0 {
+            lists::scale(&gradients, factor)?;
+        }
+        Ok(norm)
     }
 
-    /// Moves every parameter that has a gradient and is not frozen, in place, and clears the
-    /// gradients. The learning rate is that of the optimiser itself; groups and the optimiser of
-    /// other weights than Muon's have theirs in proportion.
+    /// Moves every parameter that has a gradient and is not frozen, in place, and takes the
+    /// gradients away. The learning rate is that of the optimiser itself; groups and the optimiser
+    /// of other weights than Muon's have theirs in proportion.
     ///
     /// # Errors
     /// libtorch fails.
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
         self.steps = self.steps.saturating_add(1);
-        tch::no_grad(|| {
-            for (rule, slot) in &mut self.slots {
-                let mut gradient = slot.tensor.f_grad()?;
-                if slot.frozen || !gradient.defined() {
-                    continue;
-                }
-                let learning_rate = learning_rate * slot.rate;
-                match *rule {
-                    Rule::Sgd(sgd) => sgd.update(slot, &gradient, learning_rate)?,
-                    Rule::AdamW(adamw) => {
-                        let number = self.steps.saturating_sub(slot.skipped);
-                        adamw.update(slot, &gradient, learning_rate, number)?;
-                    }
-                    Rule::Muon(muon) => muon.update(slot, &gradient, learning_rate)?,
-                }
-                let _same_tensor = gradient.f_zero_()?;
+        // Parameters that move alike do so together.
+        let mut sgd: Vec<(lists::Sgd, Vec<Moving<'_>>)> = Vec::new();
+        let mut adamw: Vec<(lists::AdamW, Vec<Moving<'_>>)> = Vec::new();
+        for (rule, slot) in &mut self.slots {
+            let gradient = slot.tensor.f_grad()?;
+            if slot.frozen || !gradient.defined() {
+                continue;
             }
-            Ok(())
-        })
+            let learning_rate = learning_rate * slot.rate;
+            match *rule {
+                Rule::Sgd(config) => {
+                    let step = config.step_of(slot, learning_rate);
+                    among(&mut sgd, step, Moving { gradient, slot });
+                }
+                Rule::AdamW(config) => {
+                    let number = self.steps.saturating_sub(slot.skipped);
+                    let step = config.step_of(slot, learning_rate, number);
+                    among(&mut adamw, step, Moving { gradient, slot });
+                }
+                Rule::Muon(config) => {
+                    tch::no_grad(|| config.update(slot, &gradient, learning_rate))?;
+                }
+            }
+        }
+        for (step, moving) in &sgd {
+            let [parameters, gradients, momenta, _] = lists_of(moving);
+            step.step(&parameters, &gradients, &momenta)?;
+        }
+        for (step, moving) in &adamw {
+            let [parameters, gradients, means, squares] = lists_of(moving);
+            step.step(&parameters, &gradients, &means, &squares)?;
+        }
+        let parameters: Vec<&Tensor> = self.slots.iter().map(|(_, slot)| &slot.tensor).collect();
+        Ok(lists::clear_gradients(&parameters)?)
     }
 
     /// `true` if the number of steps is a part of the state.
@@ -359,6 +362,31 @@ impl Optimiser {
         }
         Ok(())
     }
+}
+
+/// A parameter in a step.
+struct Moving<'s> {
+    gradient: Tensor,
+    slot: &'s Slot,
+}
+
+/// Puts a parameter among those that make the same step.
+fn among<'s, S: PartialEq>(steps: &mut Vec<(S, Vec<Moving<'s>>)>, step: S, moving: Moving<'s>) {
+    match steps.iter_mut().find(|(other, _)| *other == step) {
+        Some((_, all)) => all.push(moving),
+        None => steps.push((step, vec![moving])),
+    }
+}
+
+/// Parameters, gradients, and the first and second of what is kept of each.
+fn lists_of<'m>(moving: &'m [Moving<'_>]) -> [Vec<&'m Tensor>; 4] {
+    let moment = |number| moving.iter().filter_map(|m| m.slot.moments.get(number)).collect();
+    [
+        moving.iter().map(|m| &m.slot.tensor).collect(),
+        moving.iter().map(|m| &m.gradient).collect(),
+        moment(0),
+        moment(1),
+    ]
 }
 
 #[expect(

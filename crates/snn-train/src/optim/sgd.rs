@@ -4,7 +4,7 @@ use crate::config::check::{check, within};
 use crate::error::Result;
 use crate::optim::slot::Slot;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use snn_core::lists;
 
 /// Peak learning rate for batches of 128 (He 2016, section 4.2).
 pub const DEFAULT_LEARNING_RATE: f64 = 0.1;
@@ -60,27 +60,10 @@ impl SgdConfig {
         check("weight_decay", decay.is_finite() && decay >= 0.0, "at least 0", decay)
     }
 
-    /// One step of one parameter.
-    pub(crate) fn update(
-        &self,
-        slot: &mut Slot,
-        gradient: &Tensor,
-        learning_rate: f64,
-    ) -> Result<()> {
+    /// The step of a parameter at a learning rate.
+    pub(crate) fn step_of(&self, slot: &Slot, learning_rate: f64) -> lists::Sgd {
         let Self { momentum, nesterov, .. } = *self;
-        let [buffer] = slot.moments.as_mut_slice() else { return Ok(()) };
-        let direction = if slot.decay > 0.0 {
-            gradient.f_add(&slot.tensor.f_mul_scalar(slot.decay)?)?
-        } else {
-            gradient.f_mul_scalar(1.0)?
-        };
-        let _ = buffer.f_mul_scalar_(momentum)?.f_add_(&direction)?;
-        let step = if nesterov {
-            direction.f_add(&buffer.f_mul_scalar(momentum)?)?
-        } else {
-            buffer.f_mul_scalar(1.0)?
-        };
-        let _ = slot.tensor.f_add_(&step.f_mul_scalar(-learning_rate * slot.size.powi(2))?)?;
-        Ok(())
+        let learning_rate = learning_rate * slot.size.powi(2);
+        lists::Sgd { learning_rate, momentum, weight_decay: slot.decay, nesterov }
     }
 }
