@@ -9,6 +9,7 @@ mod finetune;
 mod from_config;
 pub mod loss;
 pub mod optim;
+mod pending;
 mod processes;
 mod progress;
 mod recipe;

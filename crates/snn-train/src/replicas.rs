@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::loss::Targets;
 use crate::loss::activity::ActivityPenalty;
 use crate::loss::teacher::{Teacher, distilled};
+use crate::pending::Passed;
 use crate::recipe::Recipe;
 use crate::trainable::Trainable;
 use snn_core::{
@@ -20,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// A replica with all that it needs to learn from a part of a batch.
 pub(crate) struct Learner {
@@ -40,15 +41,6 @@ struct Part {
     key: DropoutKey,
     /// The part of the samples that it has.
     share: f64,
-}
-
-/// What a pass over a batch, or over a part of one, gave.
-#[derive(Debug)]
-pub(crate) struct Passed {
-    /// The loss of the whole batch. Where it is no number there are no gradients.
-    pub(crate) loss: f64,
-    /// Samples of the part that were classified right.
-    pub(crate) correct: usize,
 }
 
 impl Learner {
@@ -72,6 +64,12 @@ impl Learner {
         if let Some(more) = activity {
             loss = loss.f_add(&more)?;
         }
+        let right = scores.logits.f_argmax(-1, false)?.f_eq_tensor(targets.dominant())?;
+        let correct = right.f_sum(Kind::Int64)?;
+        if ranks.is_none() && network.device() != Device::Cpu {
+            loss.f_backward()?;
+            return Ok(Passed::OnDevice([loss.f_detach()?, correct]));
+        }
         let mut value = loss.f_double_value(&[])?;
         if let Some(ranks) = ranks {
             loss = loss.f_mul_scalar(*share)?;
@@ -81,9 +79,8 @@ impl Learner {
         if value.is_finite() {
             loss.f_backward()?;
         }
-        let right = scores.logits.f_argmax(-1, false)?.f_eq_tensor(targets.dominant())?;
-        let correct = right.f_sum(Kind::Int64)?.f_int64_value(&[])?;
-        Ok(Passed { loss: value, correct: usize::try_from(correct).unwrap_or_default() })
+        let correct = usize::try_from(correct.f_int64_value(&[])?).unwrap_or_default();
+        Ok(Passed::Read { loss: value, correct })
     }
 }
 
@@ -321,7 +318,7 @@ impl Replicas {
             let key = DropoutKey { first_sample: first as u64, ..key };
             let share = samples as f64 / whole as f64;
             let passed = self.first.pass(&Part { pixels, targets, key, share })?;
-            if let Some(process) = self.processes.as_ref().filter(|_| passed.loss.is_finite()) {
+            if let Some(process) = self.processes.as_ref().filter(|_| !passed.has_diverged()) {
                 process.sum_tensors("gradients", &self.gradients()?)?;
             }
             return Ok(passed);
@@ -348,8 +345,13 @@ impl Replicas {
             let Done::Passed(more, gradients) = done else {
                 return Err(failed("another answer than asked for"));
             };
-            passed.correct += more.correct;
-            if passed.loss.is_finite() {
+            let diverged = passed.has_diverged();
+            if let (Passed::Read { correct, .. }, Passed::Read { correct: more, .. }) =
+                (&mut passed, more)
+            {
+                *correct += more;
+            }
+            if !diverged {
                 self.add_gradients(&gradients)?;
             }
         }

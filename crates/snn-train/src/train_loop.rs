@@ -9,6 +9,7 @@ use crate::loss::Targets;
 use crate::optim::Optimiser;
 use crate::optim::ema::Ema;
 use crate::optim::lookahead::Lookahead;
+use crate::pending::{Passed, Pending, Seen, Step};
 use crate::progress::{Options, Outcome, Progress};
 use crate::recipe::Recipe;
 use crate::replicas::{Replicas, classes};
@@ -24,7 +25,7 @@ use snn_hybrid::Placement;
 use snn_ir::{Model, Weights};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// The samples of a run, which fit its model.
 #[derive(Debug)]
@@ -130,6 +131,11 @@ pub(crate) fn fit(
         resumed,
     });
 
+    if let Device::Cuda(_) = replicas.network().device() {
+        // Shapes are the same at every step: worth to find the fastest convolutions once.
+        tch::Cuda::cudnn_set_benchmark(true);
+    }
+    let mut pending = Pending::default();
     let mut steps_left = job.options.step_limit;
     let total = recipe.epochs * steps;
     while position.epoch < recipe.epochs {
@@ -150,19 +156,17 @@ pub(crate) fn fit(
             let step = (first + position.step) as u64;
             let key = DropoutKey { seed: recipe.seed, step, first_sample: 0 };
             let passed = replicas.pass(pixels, targets, key)?;
-            let value = passed.loss;
-            let diverged = |loss: f64| Error::Diverged {
-                epoch: position.epoch + 1,
-                step: position.step + 1,
-                loss,
-            };
-            if !value.is_finite() {
-                return Err(diverged(value));
+            let diverged =
+                |step: usize, loss: f64| Error::Diverged { epoch: position.epoch + 1, step, loss };
+            if let Passed::Read { loss, .. } = passed
+                && !loss.is_finite()
+            {
+                return Err(diverged(position.step + 1, loss));
             }
             if recipe.gradient_clip > 0.0
                 && !state.optimiser.clip_gradients(recipe.gradient_clip)?.is_finite()
             {
-                return Err(diverged(f64::INFINITY));
+                return Err(diverged(position.step + 1, f64::INFINITY));
             }
             let learning_rate = recipe.learning_rate(first + position.step, total);
             state.optimiser.step(learning_rate)?;
@@ -174,30 +178,49 @@ pub(crate) fn fit(
             lookahead.update(network.parameters(), (done, total), &is_frozen)?;
             average.update(network.parameters(), first + position.step)?;
 
-            let mut seen = [passed.correct as f64, batch.len() as f64];
-            replicas.over_processes("the samples of a step", &mut seen)?;
-            let batch_accuracy = Accuracy { correct: whole(seen[0]), images: whole(seen[1]) };
-            let Accuracy { correct, images } = batch_accuracy;
             position.step += 1;
-            position.loss += value * images as f64;
-            position.correct += correct;
-            position.images += images;
-            clock.training(&mut position);
-            let images_per_second = position.images as f64 / position.epoch_seconds;
-            let scalars = [
-                ("train/loss", value),
-                ("train/accuracy", batch_accuracy.share()),
-                ("train/learning_rate", learning_rate),
-                ("train/images_per_second", images_per_second),
-            ];
-            events.scalars(first + position.step, scalars)?;
-            let (epoch, step) = (position.epoch + 1, position.step);
-            progress(Progress::Step { epoch, step, loss: value, learning_rate, images_per_second });
+            pending.push(Step {
+                number: position.step,
+                images: batch.len(),
+                learning_rate,
+                passed,
+            });
             let interrupted = replicas.any_stops(job.options.stop.load(Ordering::Relaxed))?;
-            let network = replicas.network_mut();
+            let step = position.step;
             let due = recipe.checkpoint_every > 0
                 && step.is_multiple_of(recipe.checkpoint_every)
                 && step < steps;
+            let ends = due || interrupted || step == steps || steps_left == Some(0);
+            if pending.is_due() || ends {
+                let mut done = pending.take()?;
+                for Seen { number, images, loss, correct, .. } in &mut done {
+                    if !loss.is_finite() {
+                        return Err(diverged(*number, *loss));
+                    }
+                    let mut seen = [*correct as f64, *images as f64];
+                    replicas.over_processes("the samples of a step", &mut seen)?;
+                    [*correct, *images] = seen.map(whole);
+                    position.loss += *loss * seen[1];
+                    position.correct += *correct;
+                    position.images += *images;
+                }
+                clock.training(&mut position);
+                let images_per_second = position.images as f64 / position.epoch_seconds;
+                let epoch = position.epoch + 1;
+                for Seen { number: step, images, learning_rate, loss, correct } in done {
+                    let scalars = [
+                        ("train/loss", loss),
+                        ("train/accuracy", Accuracy { correct, images }.share()),
+                        ("train/learning_rate", learning_rate),
+                        ("train/images_per_second", images_per_second),
+                    ];
+                    events.scalars(first + step, scalars)?;
+                    let step =
+                        Progress::Step { epoch, step, loss, learning_rate, images_per_second };
+                    progress(step);
+                }
+            }
+            let network = replicas.network_mut();
             if interrupted || due {
                 state.save(network, &mut events, &mut position, job)?;
                 clock.other(&mut position);

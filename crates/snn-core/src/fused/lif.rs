@@ -31,10 +31,21 @@ pub fn lif(
     terms: &[Term<'_>],
     time_steps: usize,
 ) -> Result<Option<Tensor>> {
+    Ok(for_readers(1, lif, parameters, terms, time_steps)?.and_then(|mut levels| levels.pop()))
+}
+
+/// [`lif`], once for each of its readers.
+pub(crate) fn for_readers(
+    readers: usize,
+    lif: &Lif,
+    parameters: LifParameters<'_>,
+    terms: &[Term<'_>],
+    time_steps: usize,
+) -> Result<Option<Vec<Tensor>>> {
     match kind(terms)? {
-        Some(Kind::Float) => fused::<f32>(lif, parameters, terms, time_steps),
-        Some(Kind::Double) => fused::<f64>(lif, parameters, terms, time_steps),
-        Some(Kind::BFloat16) => fused::<Bf16>(lif, parameters, terms, time_steps),
+        Some(Kind::Float) => fused::<f32>(lif, parameters, terms, (time_steps, readers)),
+        Some(Kind::Double) => fused::<f64>(lif, parameters, terms, (time_steps, readers)),
+        Some(Kind::BFloat16) => fused::<Bf16>(lif, parameters, terms, (time_steps, readers)),
         _ => Ok(None),
     }
 }
@@ -50,8 +61,8 @@ fn fused<S: Store>(
     lif: &Lif,
     parameters: LifParameters<'_>,
     terms: &[Term<'_>],
-    time_steps: usize,
-) -> Result<Option<Tensor>> {
+    steps_and_readers: (usize, usize),
+) -> Result<Option<Vec<Tensor>>> {
     let leak = parameters.leak.filter(|_| matches!(lif.leak, Leak::Learned { .. }));
     let threshold =
         parameters.threshold.filter(|_| matches!(lif.threshold, Threshold::Learned { .. }));
@@ -65,7 +76,7 @@ fn fused<S: Store>(
         numbers,
         &[leak, threshold],
         terms,
-        time_steps,
+        steps_and_readers,
     )
     .map(Some)
 }
@@ -460,9 +471,16 @@ mod tests {
         let one = leaf(Tensor::from_slice(&[0.9_f64]).to_kind(S::KIND));
         let neuron =
             LifConstants::<S::Real>::new(lif, Some(&one), Some(&one), shape[1]).unwrap().unwrap();
-        let levels =
-            site::run::<S, _>(instructions, "test", neuron, &[Some(&one), Some(&one)], &terms, 3)
-                .unwrap();
+        let levels = site::run::<S, _>(
+            instructions,
+            "test",
+            neuron,
+            &[Some(&one), Some(&one)],
+            &terms,
+            (3, 1),
+        )
+        .unwrap()
+        .remove(0);
         (&levels * numbers(shape[0] * 3, 53)).sum(Kind::Double).backward();
         let [weight, bias] = parameters;
         let mut found = vec![levels.detach(), x.grad(), one.grad(), weight.grad(), bias.grad()];
@@ -524,6 +542,35 @@ mod tests {
     #[test]
     fn every_instruction_set_gives_the_same_bits_in_bf16() {
         every_instruction_set_gives_the_same_bits::<Bf16>();
+    }
+
+    #[test]
+    fn readers_have_a_gradient_each_and_the_input_has_their_sum() {
+        let lif = Lif::default();
+        let values = |count: i64, factor: i64| {
+            let values = (0..count).map(|i| ((i * factor) % 101) as f64 / 50.0 - 0.7);
+            Tensor::from_slice(&values.collect::<Vec<_>>()).view([6, -1]).set_requires_grad(true)
+        };
+        let x = values(6 * 300, 37);
+        let weights = [11, 13, 17].map(|factor| values(6 * 300, factor).detach());
+        let gradient = |readers: usize, weights: &[&Tensor]| {
+            let terms = [Term { data: &x, steps: 3, norm: None }];
+            let parameters = LifParameters::default();
+            let levels = for_readers(readers, &lif, parameters, &terms, 3).unwrap().unwrap();
+            assert_eq!(levels.len(), readers);
+            assert!(levels.iter().all(|level| level.data_ptr() == levels[0].data_ptr()));
+            // A reader without a gradient is no trouble.
+            let loss = levels.iter().zip(weights).map(|(level, weight)| level * *weight);
+            loss.reduce(|a, b| a + b).unwrap().sum(Kind::Double).backward();
+            let gradient = x.grad().copy();
+            x.shallow_clone().zero_grad();
+            gradient
+        };
+        let [a, b, c] = weights.each_ref();
+        let (two, three) = (a + b, a + b + c);
+        let near = |found: Tensor, expected: Tensor| found.allclose(&expected, 1e-12, 1e-12, false);
+        assert!(near(gradient(3, &[a, b, c]), gradient(1, &[&three])));
+        assert!(near(gradient(3, &[a, b]), gradient(1, &[&two])));
     }
 
     #[test]

@@ -39,9 +39,10 @@ mod terms;
 
 pub use batch_statistics::BatchStatistics;
 pub(crate) use bits::Bits;
-pub(crate) use lif::has_form;
 pub use lif::lif;
+pub(crate) use lif::{for_readers as lif_for_readers, has_form};
 pub(crate) use max_pool::{has_pool, max_pool};
 pub(crate) use memory::{channels_last, empty};
 pub use relu::{quant_relu, relu};
+pub(crate) use relu::{quant_relu_for_readers, relu_for_readers};
 pub use terms::{BatchNorm, Term};

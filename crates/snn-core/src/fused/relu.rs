@@ -21,10 +21,20 @@ use tch::{Kind, Tensor};
 /// # Errors
 /// A shape differs, or libtorch cannot allocate.
 pub fn quant_relu(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<Option<Tensor>> {
+    Ok(quant_relu_for_readers(1, step, levels, terms)?.and_then(|mut values| values.pop()))
+}
+
+/// [`quant_relu`], once for each of its readers.
+pub(crate) fn quant_relu_for_readers(
+    readers: usize,
+    step: &Tensor,
+    levels: u8,
+    terms: &[Term<'_>],
+) -> Result<Option<Vec<Tensor>>> {
     match kind(terms)? {
-        Some(Kind::Float) => quantised::<f32>(step, levels, terms).map(Some),
-        Some(Kind::Double) => quantised::<f64>(step, levels, terms).map(Some),
-        Some(Kind::BFloat16) => quantised::<Bf16>(step, levels, terms).map(Some),
+        Some(Kind::Float) => quantised::<f32>(readers, step, levels, terms).map(Some),
+        Some(Kind::Double) => quantised::<f64>(readers, step, levels, terms).map(Some),
+        Some(Kind::BFloat16) => quantised::<Bf16>(readers, step, levels, terms).map(Some),
         _ => Ok(None),
     }
 }
@@ -35,29 +45,34 @@ pub fn quant_relu(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<Optio
 /// # Errors
 /// A shape differs, or libtorch cannot allocate.
 pub fn relu(terms: &[Term<'_>]) -> Result<Option<Tensor>> {
-    let time_steps = most_steps(terms);
+    Ok(relu_for_readers(1, terms)?.and_then(|mut values| values.pop()))
+}
+
+/// [`relu`], once for each of its readers.
+pub(crate) fn relu_for_readers(readers: usize, terms: &[Term<'_>]) -> Result<Option<Vec<Tensor>>> {
     match kind(terms)? {
-        Some(Kind::Float) => {
-            site::run::<f32, _>(Available::best(), "fused ReLU", Relu, &[], terms, time_steps)
-                .map(Some)
-        }
-        Some(Kind::Double) => {
-            site::run::<f64, _>(Available::best(), "fused ReLU", Relu, &[], terms, time_steps)
-                .map(Some)
-        }
-        Some(Kind::BFloat16) => {
-            site::run::<Bf16, _>(Available::best(), "fused ReLU", Relu, &[], terms, time_steps)
-                .map(Some)
-        }
+        Some(Kind::Float) => rectified::<f32>(readers, terms).map(Some),
+        Some(Kind::Double) => rectified::<f64>(readers, terms).map(Some),
+        Some(Kind::BFloat16) => rectified::<Bf16>(readers, terms).map(Some),
         _ => Ok(None),
     }
+}
+
+fn rectified<S: Store>(readers: usize, terms: &[Term<'_>]) -> Result<Vec<Tensor>> {
+    let steps = most_steps(terms);
+    site::run::<S, _>(Available::best(), "fused ReLU", Relu, &[], terms, (steps, readers))
 }
 
 fn most_steps(terms: &[Term<'_>]) -> usize {
     terms.iter().map(|term| term.steps).max().unwrap_or(1)
 }
 
-fn quantised<S: Store>(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<Tensor> {
+fn quantised<S: Store>(
+    readers: usize,
+    step: &Tensor,
+    levels: u8,
+    terms: &[Term<'_>],
+) -> Result<Vec<Tensor>> {
     let shape = terms[0].data.size();
     if !matches!(*step.size(), [count] if count == 1 || count == shape[1]) {
         return Err(Error::Shape {
@@ -79,7 +94,7 @@ fn quantised<S: Store>(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<
         neuron,
         &[Some(step)],
         terms,
-        most_steps(terms),
+        (most_steps(terms), readers),
     )
 }
 

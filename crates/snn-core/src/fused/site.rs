@@ -29,7 +29,10 @@ impl Shape {
 }
 
 /// The output of `neuron` in `time_steps` macro-steps for the sum of `terms`, computed with
-/// `instructions`, with gradients for them, for their batch norms and for the neuron's parameters.
+/// `instructions`, with gradients for them, for their batch norms and for the neuron's parameters:
+/// as many tensors of the same memory as there will be `readers`, at least one. Each has a gradient
+/// of its own, and the backward pass reads them all at once; of one tensor with several readers
+/// libtorch would make the sum first, in memory.
 ///
 /// # Errors
 /// Shapes differ, or libtorch cannot allocate.
@@ -39,8 +42,8 @@ pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
     neuron: N,
     parameters: &[Option<&Tensor>],
     terms: &[Term<'_>],
-    time_steps: usize,
-) -> Result<Tensor> {
+    (time_steps, readers): (usize, usize),
+) -> Result<Vec<Tensor>> {
     let mut size = shape_of(terms, time_steps)?;
     let channels = usize::try_from(size[1]).unwrap_or_default();
     let numel: i64 = size.iter().product();
@@ -83,14 +86,18 @@ pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
         .collect::<Result<Vec<_>>>()?;
     let count = inputs.len();
     let saved: Vec<&Tensor> = data.iter().collect();
-    autograd::record(name, &inputs, &[&out], &saved, move |backward| {
-        let [Some(gradient)] = backward.gradients.as_slice() else {
+    let mut outputs: Vec<Tensor> = (1..readers).map(|_| out.data()).collect();
+    outputs.push(out);
+    let read: Vec<&Tensor> = outputs.iter().collect();
+    autograd::record(name, &inputs, &read, &saved, move |backward| {
+        let by_readers = backward.gradients.iter().flatten().map(channels_last);
+        let by_readers = by_readers.collect::<Result<Vec<_>>>()?;
+        if by_readers.is_empty() {
             return Ok((0..count).map(|_| None).collect());
-        };
-        let gradient = channels_last(gradient)?;
+        }
         let sources = sources::<S>(&backward.saved, &steps, &norms)?;
         let (by_terms, sums) =
-            gradients(instructions, &neuron, &sources, &backward.saved, shape, &gradient)?;
+            gradients(instructions, &neuron, &sources, &backward.saved, shape, &by_readers)?;
         let mut results: Vec<Option<Tensor>> = by_terms.into_iter().map(Some).collect();
         let mut kinds = kinds.iter();
         let mut vector = |values: &[f64], shape: &[i64]| -> Result<Option<Tensor>> {
@@ -111,7 +118,7 @@ pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
         }
         Ok(results)
     })?;
-    Ok(out)
+    Ok(outputs)
 }
 
 /// Checks the terms against each other; the shape of one macro-step.
@@ -207,7 +214,7 @@ fn gradients<S: Store, N: BlockNeuron<S::Real>>(
     terms: &[LoadedTerm<'_, S>],
     data: &[Tensor],
     shape: Shape,
-    by_emitted: &Tensor,
+    by_readers: &[Tensor],
 ) -> Result<(Vec<Tensor>, Summed)> {
     // The gradient for the sum of the terms, and its sum over time for those that do not vary.
     let varies = |term: &LoadedTerm<'_, S>| term.steps == shape.time_steps;
@@ -222,7 +229,7 @@ fn gradients<S: Store, N: BlockNeuron<S::Real>>(
     let mut sums = {
         let by_sum = by_sum.as_mut().map(Parts::new).transpose()?;
         let by_static = by_static.as_mut().map(Parts::new).transpose()?;
-        let by_emitted = values(by_emitted)?;
+        let by_readers = by_readers.iter().map(values).collect::<Result<Vec<_>>>()?;
         sum_in_groups(shape.blocks(), &counts, |blocks, sums| {
             let (by_sum, by_static) = (by_sum.as_ref(), by_static.as_ref());
             instructions.run(BackwardKernel {
@@ -230,7 +237,7 @@ fn gradients<S: Store, N: BlockNeuron<S::Real>>(
                 terms,
                 first_norm: parameters,
                 shape,
-                by_emitted,
+                by_readers: &by_readers,
                 by_sum,
                 by_static,
                 blocks,
@@ -284,7 +291,8 @@ struct BackwardKernel<'k, N, S: Store> {
     /// Position of the first sum for a norm.
     first_norm: usize,
     shape: Shape,
-    by_emitted: &'k [S],
+    /// For what was emitted, by each reader of it.
+    by_readers: &'k [&'k [S]],
     /// For the sum of the terms.
     by_sum: Option<&'k Parts<'k, S>>,
     /// The gradient's sum over time.
@@ -298,7 +306,7 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for BackwardKernel<'_, N, S> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { neuron, terms, first_norm, shape, by_emitted, by_sum, by_static, blocks, sums } =
+        let Self { neuron, terms, first_norm, shape, by_readers, by_sum, by_static, blocks, sums } =
             self;
         let Shape { channels, neurons, time_steps } = shape;
         let zero = [S::Real::ZERO; LANES];
@@ -314,8 +322,10 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for BackwardKernel<'_, N, S> {
             for term in terms {
                 term.prefetch(&next, neurons);
             }
-            for t in 0..time_steps {
-                prefetch(&by_emitted[at(&next, t, time_steps, neurons)]);
+            for by_reader in by_readers {
+                for t in 0..time_steps {
+                    prefetch(&by_reader[at(&next, t, time_steps, neurons)]);
+                }
             }
             let mut state = neuron.first(channel);
             for (t, Kept { kept, emitted }) in kept.iter_mut().enumerate() {
@@ -325,8 +335,14 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for BackwardKernel<'_, N, S> {
             let (mut by_current, mut over_time) = (zero, zero);
             norm_sums.fill([zero; 2]);
             for t in (0..time_steps).rev() {
-                let mut upstream =
-                    *S::load(&by_emitted[at(&block, t, time_steps, neurons)], &mut room[0]);
+                let part = at(&block, t, time_steps, neurons);
+                let mut upstream = *S::load(&by_readers[0][part.clone()], &mut room[0]);
+                for by_reader in &by_readers[1..] {
+                    let more = S::load(&by_reader[part.clone()], &mut room[0]);
+                    for i in 0..LANES {
+                        upstream[i] = upstream[i] + more[i];
+                    }
+                }
                 let before = t.checked_sub(1).map(|before| &kept[before]);
                 neuron.back(channel, &kept[t], before, &mut upstream, &mut by_current, sums);
                 if let Some(by_sum) = by_sum {

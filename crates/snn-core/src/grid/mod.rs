@@ -94,7 +94,7 @@ struct GridPass<'g, 'o, 'r, 's> {
 impl Compute for GridPass<'_, '_, '_, '_> {
     type Memory = GridMemory;
 
-    fn at_once(&mut self, step: &Step, inputs: &[Value]) -> Result<Value> {
+    fn at_once(&mut self, step: &Step, inputs: &[Value], _: usize) -> Result<Value> {
         self.grid.node(step, inputs, self.substitutes, self.observer, None)
     }
 
@@ -111,7 +111,7 @@ impl Compute for GridPass<'_, '_, '_, '_> {
         match self.observer {
             Some(observer) if !memory.outputs.is_empty() => {
                 let steps = memory.outputs.len();
-                let value = Value { data: merge(memory.outputs)?, steps };
+                let value = Value::new(merge(memory.outputs)?, steps);
                 self.grid.note(step.node, &value, *observer)
             }
             _ => Ok(()),
@@ -365,10 +365,8 @@ impl GridInterpreter {
         let merged =
             merged_pixels(pixels.tensor(), shape)?.f_to(self.device)?.f_to_kind(self.kinds[0])?;
         let mean = per_channel(&self.mean.f_to_kind(self.kinds[0])?, &merged)?;
-        Ok(Value {
-            data: merged.f_sub(&mean)?,
-            steps: if pixels.varies() { self.time_steps } else { 1 },
-        })
+        let steps = if pixels.varies() { self.time_steps } else { 1 };
+        Ok(Value::new(merged.f_sub(&mean)?, steps))
     }
 }
 

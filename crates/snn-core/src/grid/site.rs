@@ -53,7 +53,7 @@ pub(crate) fn grid_lif(
         let graph = neuron.shadow_step(current, &step, shadow, surrogate)?.f_to_kind(output)?;
         levels.push(with_values(graph, |values| Ok(values.f_copy_(&fired)?))?);
     }
-    Ok(Value { data: merge(levels)?, steps: time_steps })
+    Ok(Value::new(merge(levels)?, time_steps))
 }
 
 /// State of a LIF site on the grid; the default is that before the first macro-step.

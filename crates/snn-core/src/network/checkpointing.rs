@@ -191,7 +191,7 @@ fn compute(interpreter: &Interpreter, block: &Block, value: Value, pass: Pass) -
 
 /// A block whose backward pass begins with the block itself.
 fn kept_input(interpreter: &Interpreter, block: &Block, value: &Value) -> Result<Value> {
-    let detached = Value { data: value.data.f_detach()?, steps: value.steps };
+    let detached = Value::new(value.data.f_detach()?, value.steps);
     let out = tch::no_grad(|| compute(interpreter, block, detached, FIRST))?;
     let stages = &interpreter.stages(Mode::Train, false)[block.stages.clone()];
     let learned: Vec<Tensor> = stages
@@ -219,7 +219,7 @@ fn kept_input(interpreter: &Interpreter, block: &Block, value: &Value) -> Result
         };
         let input = input.f_set_requires_grad(wanted[0])?;
         let found = tch::with_grad(|| -> Result<Vec<Tensor>> {
-            let value = Value { data: input.shallow_clone(), steps: time };
+            let value = Value::new(input.shallow_clone(), time);
             let out = compute(&shared, &again, value, AGAIN)?.data;
             // A loss that has this gradient.
             let loss = Tensor::f_zeros([1_i64], (Kind::Float, out.device()))?;

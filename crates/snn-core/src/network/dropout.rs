@@ -3,8 +3,9 @@
 use crate::error::{Error, Result};
 use crate::network::stateless::split_time;
 use crate::network::value::Value;
+use crate::tensor::tensor;
 use std::ops::Range;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// What the masks of a training pass are drawn from. They are a function of it, of the node and of
 /// the place in the batch, so that a pass that is computed again (activation checkpointing, an
@@ -50,15 +51,22 @@ pub(crate) fn drop(
         return Ok(x.with(x.data.shallow_clone()));
     }
     let steps = split_time(&x.data, x.steps)?;
-    let mask = tch::no_grad(|| mask(&steps.size()[1..], rate, unit, node, key))?
-        .f_to(x.data.device())?
+    let device = x.data.device();
+    let mask = tch::no_grad(|| mask(&steps.size()[1..], rate, unit, node, key, device))?
         .f_to_kind(x.data.f_kind()?)?
         .f_mul_scalar(1.0 / (1.0 - rate))?;
     Ok(x.with(steps.f_mul(&mask)?.f_flatten(0, 1)?))
 }
 
 /// Flags of the values of one macro-step `[B, C, H, W]` or `[B, F]` that stay.
-fn mask(size: &[i64], rate: f64, unit: Unit, node: &str, key: DropoutKey) -> Result<Tensor> {
+fn mask(
+    size: &[i64],
+    rate: f64,
+    unit: Unit,
+    node: &str,
+    key: DropoutKey,
+    device: Device,
+) -> Result<Tensor> {
     let shape: Vec<i64> = match unit {
         Unit::Value => size.to_vec(),
         Unit::Sample => {
@@ -67,7 +75,8 @@ fn mask(size: &[i64], rate: f64, unit: Unit, node: &str, key: DropoutKey) -> Res
     };
     let count = shape.iter().product::<i64>().unsigned_abs();
     let before = key.first_sample * (count / shape[0].unsigned_abs().max(1));
-    let flags = Tensor::f_from_slice(&kept(before..before + count, rate, node, key))?;
+    let flags = kept(before..before + count, rate, node, key);
+    let flags = tensor(&ndarray::ArrayView1::from(&flags).into_dyn(), device)?;
     // In the order of memory, channels last.
     Ok(match shape[..] {
         [batch, channels, height, width] => {

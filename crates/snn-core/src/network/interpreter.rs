@@ -184,12 +184,12 @@ impl Interpreter {
         if self.is_fused(mode) && !plain { &self.fused_sites } else { &self.every_node }
     }
 
-    /// Output of a node; with a memory that of one macro-step.
+    /// Output of a node that so many others read; with a memory that of one macro-step.
     fn node(
         &self,
         step: &Step,
         inputs: &[Value],
-        pass: Pass,
+        (pass, readers): (Pass, usize),
         observer: &mut Option<&mut dyn Observer>,
         memory: Option<&mut SiteMemory>,
     ) -> Result<Value> {
@@ -226,6 +226,7 @@ impl Interpreter {
                     info,
                     coded: code.is_some(),
                     time_steps: if memory.is_some() { 1 } else { self.time_steps },
+                    readers: if pass.mode == Mode::Train { readers.max(1) } else { 1 },
                     parameter: &|part| self.part(&node.name, part),
                     registry: &self.registry,
                 };
@@ -261,8 +262,9 @@ impl Interpreter {
                     Inputs::Terms(terms.collect::<Result<_>>()?)
                 };
                 let value = real_site(site, &context, &inputs, observer, memory)?;
-                let value = value.ok_or_else(|| refused(node, "is a site of the grid"))?;
-                Ok(value.with(value.data.f_to_kind(kind)?))
+                let mut value = value.ok_or_else(|| refused(node, "is a site of the grid"))?;
+                value.data = value.data.f_to_kind(kind)?;
+                Ok(value)
             }
             Op::Dropout { .. } | Op::DropPath { .. } if pass.mode == Mode::Evaluate => {
                 Ok(x.with(x.data.shallow_clone()))
@@ -460,8 +462,8 @@ pub(crate) struct Running<'i, 'o, 'r> {
 impl Compute for Running<'_, '_, '_> {
     type Memory = SiteMemory;
 
-    fn at_once(&mut self, step: &Step, inputs: &[Value]) -> Result<Value> {
-        self.interpreter.node(step, inputs, self.pass, self.observer, None)
+    fn at_once(&mut self, step: &Step, inputs: &[Value], readers: usize) -> Result<Value> {
+        self.interpreter.node(step, inputs, (self.pass, readers), self.observer, None)
     }
 
     fn macro_step(
@@ -470,7 +472,7 @@ impl Compute for Running<'_, '_, '_> {
         inputs: &[Value],
         memory: &mut SiteMemory,
     ) -> Result<Value> {
-        self.interpreter.node(step, inputs, self.pass, self.observer, Some(memory))
+        self.interpreter.node(step, inputs, (self.pass, 1), self.observer, Some(memory))
     }
 
     fn finish(&mut self, step: &Step, memory: SiteMemory) -> Result<()> {

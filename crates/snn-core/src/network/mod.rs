@@ -23,10 +23,7 @@ use crate::tensor::{Pixels, int, weight};
 pub use dropout::DropoutKey;
 use interpreter::{Interpreter, Setup};
 use parameter::Parameter;
-use snn_ir::{
-    Encoder, Form, Graph, Model, Op, PartSpec, Preprocessing, Readout, Stage, WeightSpec,
-    weight_specs,
-};
+use snn_ir::{Encoder, Form, Graph, Model, Op, PartSpec, Readout, Stage, WeightSpec, weight_specs};
 use stateless::{merged_pixels, per_channel, split_time};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,7 +33,8 @@ use value::Value;
 /// A network in the form `trained` or `events` on a device.
 #[derive(Debug)]
 pub struct Network {
-    preprocessing: Preprocessing,
+    /// Mean and deviation of each input channel, `[C]`.
+    constants: [Tensor; 2],
     encoder: Encoder,
     interpreter: Interpreter,
 }
@@ -115,8 +113,14 @@ impl Network {
         if let (Device::Cuda(_), Ok(machine)) = (device, device::of(device)) {
             interpreter.set_machine(machine);
         }
-        let (preprocessing, encoder) = (model.preprocessing().clone(), model.encoder());
-        Ok(Self { preprocessing, encoder, interpreter })
+        let snn_ir::Preprocessing { mean, std } = model.preprocessing();
+        // Once: the host waits for each copy to a GPU.
+        let constant = |values: &[f64]| -> Result<Tensor> {
+            Ok(Tensor::f_from_slice(values)?.f_to_kind(kind)?.f_to(device)?)
+        };
+        let mean: Vec<f64> = mean.iter().map(|&mean| f64::from(mean)).collect();
+        let constants = [constant(&mean)?, constant(std)?];
+        Ok(Self { constants, encoder: model.encoder(), interpreter })
     }
 
     /// Computes sites by kernels of a device.
@@ -312,15 +316,11 @@ impl Network {
         pixels.check(shape, self.time_steps())?;
         let merged =
             merged_pixels(pixels.tensor(), shape)?.f_to(self.device())?.f_to_kind(self.kind())?;
-        let mean: Vec<f64> = self.preprocessing.mean.iter().map(|&m| f64::from(m)).collect();
-        let constant = |values: &[f64]| -> Result<Tensor> {
-            let values =
-                Tensor::f_from_slice(values)?.f_to_kind(self.kind())?.f_to(self.device())?;
-            per_channel(&values, &merged)
-        };
-        let data = merged.f_sub(&constant(&mean)?)?.f_div_(&constant(&self.preprocessing.std)?)?;
+        let [mean, std] = &self.constants;
+        let [mean, std] = [per_channel(mean, &merged)?, per_channel(std, &merged)?];
+        let data = merged.f_sub(&mean)?.f_div_(&std)?;
         let data = data.f_to_kind(self.interpreter.activations(mode))?;
-        Ok(Value { data, steps: if pixels.varies() { self.time_steps() } else { 1 } })
+        Ok(Value::new(data, if pixels.varies() { self.time_steps() } else { 1 }))
     }
 }
 

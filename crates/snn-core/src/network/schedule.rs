@@ -131,8 +131,8 @@ pub(crate) trait Compute {
     /// What a node carries from one macro-step of a recurrence to the next.
     type Memory: Default;
 
-    /// All macro-steps of a node.
-    fn at_once(&mut self, step: &Step, inputs: &[Value]) -> Result<Value>;
+    /// All macro-steps of a node that so many others read.
+    fn at_once(&mut self, step: &Step, inputs: &[Value], readers: usize) -> Result<Value>;
 
     /// One macro-step of a node of a recurrence.
     fn macro_step(
@@ -201,7 +201,7 @@ impl Walk<'_> {
                         Op::Delay { steps, shape } => {
                             self.delayed(&inputs[0], *steps, &silence(shape, &like)?)?
                         }
-                        _ => compute.at_once(step, &inputs)?,
+                        _ => compute.at_once(step, &inputs, values.readers[step.node])?,
                     };
                     values.kept[step.node] = Some(value);
                 }
@@ -220,7 +220,7 @@ impl Walk<'_> {
             .take(self.time_steps)
             .map(Tensor::shallow_clone)
             .collect();
-        Ok(Value { data: merge(parts)?, steps: self.time_steps })
+        Ok(Value::new(merge(parts)?, self.time_steps))
     }
 
     /// The nodes of a recurrence, macro-step by macro-step.
@@ -277,7 +277,7 @@ impl Walk<'_> {
                                 Some(None) => return Err(lost(self.graph, node)),
                                 None => outside(node, t)?,
                             };
-                            inputs.push(Value { data, steps: 1 });
+                            inputs.push(Value::new(data, 1));
                         }
                         compute.macro_step(step, &inputs, &mut memories[at])?.data
                     };
@@ -293,7 +293,7 @@ impl Walk<'_> {
                 let all = all.iter().map(channels_last).collect::<Result<Vec<_>>>()?;
                 // A tensor of its own, also of one macro-step.
                 let data = Tensor::f_cat(&all, 0)?;
-                values.kept[step.node] = Some(Value { data, steps: self.time_steps });
+                values.kept[step.node] = Some(Value::new(data, self.time_steps));
             }
         }
         Ok(())
@@ -315,7 +315,7 @@ impl Values<'_> {
         let value = if self.readers[node] == 0 {
             self.kept[node].take()
         } else {
-            self.kept[node].as_ref().map(Value::share)
+            self.kept[node].as_mut().map(Value::for_a_reader)
         };
         value.ok_or_else(|| lost(self.graph, node))
     }

@@ -61,6 +61,8 @@ pub(crate) struct SiteContext<'p, 'f> {
     pub(crate) info: &'f ResolvedNode,
     pub(crate) coded: bool,
     pub(crate) time_steps: usize,
+    /// Nodes that read the output of a training pass.
+    pub(crate) readers: usize,
     pub(crate) parameter: FindParameter<'p, 'f>,
     pub(crate) registry: &'f Registry,
 }
@@ -68,6 +70,8 @@ pub(crate) struct SiteContext<'p, 'f> {
 /// Result of a site: its output, and what observers are told.
 struct Outcome {
     data: Tensor,
+    /// The same for further readers.
+    spare: Vec<Tensor>,
     /// Levels, where they are not what it emits.
     levels: Option<Tensor>,
     values: bool,
@@ -77,8 +81,22 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// That of kernels, with a tensor for each reader.
+    fn of_readers(mut data: Vec<Tensor>, steps: usize) -> Result<Self> {
+        let last = data.pop().ok_or_else(|| Error::Torch("a site without an output".into()))?;
+        Ok(Self { spare: data, ..Self::plain(last, steps) })
+    }
+
     fn plain(data: Tensor, steps: usize) -> Self {
-        Self { data, levels: None, values: false, membranes: None, steps, ties: 0 }
+        Self {
+            data,
+            spare: Vec::new(),
+            levels: None,
+            values: false,
+            membranes: None,
+            steps,
+            ties: 0,
+        }
     }
 }
 
@@ -105,7 +123,8 @@ struct Seen {
 impl Seen {
     /// Adds an outcome; the tensor that the rest of the network reads.
     fn add(&mut self, outcome: Outcome, observer: &mut dyn Observer) -> Result<Tensor> {
-        let Outcome { data, levels, values, membranes, steps, ties } = outcome;
+        // What is passed on may be another tensor.
+        let Outcome { data, spare: _, levels, values, membranes, steps, ties } = outcome;
         self.outputs.push(levels.unwrap_or_else(|| data.shallow_clone()));
         self.membranes.extend(membranes);
         self.values = values;
@@ -155,14 +174,17 @@ pub(crate) fn real_site(
     let carried = memory.as_deref_mut();
     let outcome = match site {
         Site::Lif(neuron) => lif_site(neuron, context, inputs, requested, carried)?,
-        Site::Relu => relu_site(inputs)?,
+        Site::Relu => relu_site(context, inputs)?,
         Site::QuantRelu(q) => quant_site(q, context, inputs, requested)?,
         Site::Custom(custom) => custom_site(custom, context, &only(inputs)?, requested, carried)?,
         Site::GridLif(_) | Site::GridQuantRelu { .. } => return Ok(None),
     };
     let steps = outcome.steps;
     let data = match (observer, memory) {
-        (None, _) => outcome.data,
+        (None, _) => {
+            let Outcome { data, spare, .. } = outcome;
+            return Ok(Some(Value { data, steps, spare }));
+        }
         (Some(observer), Some(memory)) => memory.seen.add(outcome, *observer)?,
         (Some(observer), None) => {
             let mut seen = Seen::default();
@@ -171,7 +193,7 @@ pub(crate) fn real_site(
             data
         }
     };
-    Ok(Some(Value { data, steps }))
+    Ok(Some(Value::new(data, steps)))
 }
 
 /// The one term of a site that is not fused with what stands before it, which computes at least in
@@ -196,20 +218,22 @@ fn only(inputs: &Inputs<'_>) -> Result<Value> {
         Kind::Double => Kind::Double,
         _ => Kind::Float,
     };
-    Ok(Value { data: data.f_to_kind(kind)?, steps })
+    Ok(Value::new(data.f_to_kind(kind)?, steps))
 }
 
-fn relu_site(inputs: &Inputs<'_>) -> Result<Outcome> {
+fn relu_site(context: &SiteContext<'_, '_>, inputs: &Inputs<'_>) -> Result<Outcome> {
     let steps = inputs.steps();
     let fused = match inputs {
-        Inputs::Terms(terms) => fused::relu(terms)?,
-        Inputs::OnDevice { .. } => inputs.on_device(device::Neuron::Relu, steps)?,
+        Inputs::Terms(terms) => fused::relu_for_readers(context.readers, terms)?,
+        Inputs::OnDevice { .. } => {
+            inputs.on_device(device::Neuron::Relu, steps)?.map(|data| vec![data])
+        }
     };
-    let data = match fused {
-        Some(data) => data,
-        None => relu(&only(inputs)?.data)?,
+    let outcome = match fused {
+        Some(data) => Outcome::of_readers(data, steps)?,
+        None => Outcome::plain(relu(&only(inputs)?.data)?, steps),
     };
-    Ok(Outcome { values: true, ..Outcome::plain(data, steps) })
+    Ok(Outcome { values: true, ..outcome })
 }
 
 fn lif_site(
@@ -232,15 +256,15 @@ fn lif_site(
         let fused = match inputs {
             Inputs::Terms(terms) => {
                 let parameters = LifParameters { leak, threshold, registry: None };
-                fused::lif(neuron, parameters, terms, steps)?
+                fused::lif_for_readers(context.readers, neuron, parameters, terms, steps)?
             }
             Inputs::OnDevice { .. } => {
                 let lif = device::Neuron::Lif { lif: neuron, leak, threshold };
-                inputs.on_device(lif, steps)?
+                inputs.on_device(lif, steps)?.map(|levels| vec![levels])
             }
         };
         if let Some(levels) = fused {
-            return Ok(Outcome::plain(levels, context.time_steps));
+            return Outcome::of_readers(levels, context.time_steps);
         }
     }
     let x = only(inputs)?;
@@ -294,24 +318,30 @@ fn quant_site(
     }
     let steps = inputs.steps();
     let fused = match inputs {
-        Inputs::Terms(terms) => fused::quant_relu(step, q.levels, terms)?,
+        Inputs::Terms(terms) => {
+            fused::quant_relu_for_readers(context.readers, step, q.levels, terms)?
+        }
         Inputs::OnDevice { .. } => {
-            inputs.on_device(device::Neuron::QuantRelu { step, levels: q.levels }, steps)?
+            let neuron = device::Neuron::QuantRelu { step, levels: q.levels };
+            inputs.on_device(neuron, steps)?.map(|values| vec![values])
         }
     };
-    let values = match fused {
-        Some(values) => values,
-        None => quant_relu(&only(inputs)?.data, step, q.levels, CHANNEL_AXIS)?,
+    let outcome = if let Some(values) = fused {
+        Outcome::of_readers(values, steps)?
+    } else {
+        let values = quant_relu(&only(inputs)?.data, step, q.levels, CHANNEL_AXIS)?;
+        Outcome::plain(values, steps)
     };
+    let values = &outcome.data;
     // o = s·q rounded once, so o/s is q but for rounding.
     let levels = if requested.levels {
         Some(tch::no_grad(|| {
-            values.f_div(&per_channel(step, &values)?)?.f_round_().map_err(Error::from)
+            values.f_div(&per_channel(step, values)?)?.f_round_().map_err(Error::from)
         })?)
     } else {
         None
     };
-    Ok(Outcome { levels, ..Outcome::plain(values, steps) })
+    Ok(Outcome { levels, ..outcome })
 }
 
 fn custom_site(

@@ -143,7 +143,7 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
             let steps = inputs.iter().map(|value| value.steps).max().unwrap_or(1);
             let spread =
                 inputs.iter().map(|value| over_time(value, steps)).collect::<Result<Vec<_>>>()?;
-            Ok(Value { data: Tensor::f_cat(&spread, 1)?, steps })
+            Ok(Value::new(Tensor::f_cat(&spread, 1)?, steps))
         }
         Op::ChannelSum { groups } => Ok(first.with(channel_sum(x, *groups)?)),
         Op::Mask { inverted } => mask(first, &inputs[snn_ir::MASKED], *inverted),
@@ -174,7 +174,7 @@ fn add(inputs: &[Value]) -> Result<Value> {
             )
         };
     }
-    Ok(Value { data: sum, steps: sum_steps })
+    Ok(Value::new(sum, sum_steps))
 }
 
 /// Eq. 6c, channels last in memory as all else.
@@ -213,7 +213,7 @@ fn mask(mask: &Value, x: &Value, inverted: bool) -> Result<Value> {
     let gate = if inverted { gate.f_neg()?.f_add_scalar(1.0)? } else { gate };
     let mut merged = size;
     merged[0] = -1;
-    Ok(Value { data: x.f_reshape(shape)?.f_mul(&gate)?.f_reshape(merged)?, steps })
+    Ok(Value::new(x.f_reshape(shape)?.f_mul(&gate)?.f_reshape(merged)?, steps))
 }
 
 /// `[steps·B, …]` as `[steps, B, …]`; no copy.
@@ -263,7 +263,7 @@ mod tests {
                             values.to_kind(kind).reshape(size.as_slice()).set_requires_grad(true);
                         let data =
                             if flat { leaf.shallow_clone() } else { leaf.permute([0, 3, 1, 2]) };
-                        (leaf, Value { data, steps })
+                        (leaf, Value::new(data, steps))
                     };
                     let (m_leaf, m) = image(
                         numbers(int(mask_steps * batch * groups * gates), 7, 2, 0),
@@ -370,7 +370,7 @@ mod tests {
                 let run = |x: &Tensor, padding| {
                     let op = Op::Pool { pool, window: window(padding) };
                     let node = Node::new("pool", op, Vec::new());
-                    let value = Value { data: x.shallow_clone(), steps: 1 };
+                    let value = Value::new(x.shallow_clone(), 1);
                     stateless(&node, &[value]).unwrap().data
                 };
                 let found = run(&x, vec![1, 0, 0, 1]);

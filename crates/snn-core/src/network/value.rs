@@ -11,12 +11,19 @@ pub(crate) struct Value {
     pub(crate) data: Tensor,
     /// T, or 1 for a node of the time-invariant prefix (eq. 14).
     pub(crate) steps: usize,
+    /// The same memory for further readers, each with a gradient of its own.
+    pub(crate) spare: Vec<Tensor>,
 }
 
 impl Value {
-    /// The same value, not a copy of it.
-    pub(crate) fn share(&self) -> Self {
-        Self { data: self.data.shallow_clone(), steps: self.steps }
+    pub(crate) fn new(data: Tensor, steps: usize) -> Self {
+        Self { data, steps, spare: Vec::new() }
+    }
+
+    /// The value for one of several readers.
+    pub(crate) fn for_a_reader(&mut self) -> Self {
+        let data = self.spare.pop().unwrap_or_else(|| self.data.shallow_clone());
+        Self::new(data, self.steps)
     }
 
     /// One macro-step of it.
@@ -26,7 +33,7 @@ impl Value {
 
     /// A value of the same macro-steps.
     pub(crate) fn with(&self, data: Tensor) -> Self {
-        Self { data, steps: self.steps }
+        Self::new(data, self.steps)
     }
 }
 

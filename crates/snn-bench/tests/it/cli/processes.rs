@@ -36,12 +36,18 @@ fn port() -> u16 {
 
 /// One process of so many.
 fn rank(rank: usize, count: usize, port: u16, arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_snn"))
-        .args(arguments)
+    let mut command = Command::new(env!("CARGO_BIN_EXE_snn"));
+    command.args(arguments);
+    start(&mut command, rank, count, "127.0.0.1", port)
+}
+
+/// Starts a command as one process of so many.
+fn start(command: &mut Command, rank: usize, count: usize, address: &str, port: u16) -> Child {
+    command
         .env("OMP_NUM_THREADS", "1")
         .env("RANK", rank.to_string())
         .env("WORLD_SIZE", count.to_string())
-        .env("MASTER_ADDR", "127.0.0.1")
+        .env("MASTER_ADDR", address)
         .env("MASTER_PORT", port.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -196,4 +202,77 @@ fn processes_that_differ_are_refused() {
     let said = text(&ended[0].stderr);
     assert!(said.contains("`replicas`: expected 2, one for each process, found 3"), "{said}");
     assert!(!out.exists());
+}
+
+/// Two network namespaces with a wire between them: two hosts, as far as processes can tell.
+struct Hosts;
+
+impl Hosts {
+    const NAMES: [&str; 2] = ["snn-host-0", "snn-host-1"];
+    const ADDRESSES: [&str; 2] = ["10.77.0.1", "10.77.0.2"];
+
+    fn new() -> Self {
+        let hosts = Self;
+        for name in Self::NAMES {
+            ip(&["netns", "add", name]);
+        }
+        let [first, second] = Self::NAMES;
+        let wire = ["link", "add", "wire", "netns", first, "type", "veth", "peer", "name", "wire"];
+        ip(&[&wire[..], &["netns", second]].concat());
+        for (name, address) in Self::NAMES.into_iter().zip(Self::ADDRESSES) {
+            let address = format!("{address}/24");
+            ip(&["-n", name, "address", "add", &address, "dev", "wire"]);
+            ip(&["-n", name, "link", "set", "wire", "up"]);
+        }
+        hosts
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for name in Self::NAMES {
+            // The wire goes with its ends.
+            let _ended = Command::new("ip").args(["netns", "delete", name]).status();
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let status = Command::new("ip").args(arguments).status().expect("ip, of iproute2");
+    assert!(status.success(), "ip {arguments:?}");
+}
+
+#[test]
+#[ignore = "needs root and the program ip: cargo xtask test -- --ignored two_hosts"]
+fn two_hosts_train_what_one_does() {
+    let folder = folder("two-hosts");
+    let at = |name: &str| folder.join(name);
+    let config = at("config.toml");
+    std::fs::write(&config, CONFIG).unwrap();
+    let config = config.to_str().unwrap();
+    let one = at("one");
+    let arguments = ["train", "--config", config, "--out", one.to_str().unwrap()];
+    snn().args(arguments).args(["--set", "replicas=2"]).assert().success();
+
+    let _hosts = Hosts::new();
+    // Each host has a folder of its own: no file is shared.
+    let all: Vec<Child> = (0..2)
+        .map(|place| {
+            let mut command = Command::new("ip");
+            command.args([
+                "netns",
+                "exec",
+                Hosts::NAMES[place],
+                env!("CARGO_BIN_EXE_snn"),
+                "train",
+            ]);
+            command.args(["--config", config, "--out"]).arg(at(&format!("of host {place}")));
+            start(&mut command, place, 2, Hosts::ADDRESSES[0], 29_500)
+        })
+        .collect();
+    for ended in all.into_iter().map(|child| child.wait_with_output().unwrap()) {
+        assert!(ended.status.success(), "{}", text(&ended.stderr));
+    }
+    assert_eq!(model(&at("of host 0")), model(&one));
+    assert!(!at("of host 1").exists(), "rank 0 alone keeps the run");
 }
