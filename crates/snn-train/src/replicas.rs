@@ -14,7 +14,7 @@ use crate::pending::Passed;
 use crate::recipe::Recipe;
 use crate::trainable::Trainable;
 use snn_core::{
-    DropoutKey, FiringRate, Pixels, ProcessRank, Ranks, SiteActivity, ThreadRank, arrays,
+    DropoutKey, FiringRate, Pixels, ProcessRank, Ranks, SiteActivity, ThreadRank, arrays, lists,
 };
 use snn_data::{Source, Subset, part_of_batch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -177,13 +177,13 @@ impl Learner {
     fn work(&mut self, work: Work) -> Result<Done> {
         match work {
             Work::Pass(part, learns) => {
-                for (parameter, learns) in self.network.parameters().iter().zip(learns) {
-                    let mut tensor = parameter.tensor.shallow_clone();
+                let parameters = self.network.parameters().iter().map(|p| &p.tensor);
+                for (tensor, learns) in parameters.clone().zip(learns) {
                     if tensor.requires_grad() != learns {
-                        tensor = tensor.f_set_requires_grad(learns)?;
+                        let _same_tensor = tensor.shallow_clone().f_set_requires_grad(learns)?;
                     }
-                    tensor.zero_grad();
                 }
+                lists::clear_gradients(&parameters.collect::<Vec<_>>())?;
                 let passed = self.pass(&part)?;
                 let gradient = |parameter: &snn_core::Parameter| {
                     let gradient = parameter.tensor.f_grad()?;

@@ -87,7 +87,8 @@ pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
     let count = inputs.len();
     let saved: Vec<&Tensor> = data.iter().collect();
     let mut outputs: Vec<Tensor> = (1..readers).map(|_| out.data()).collect();
-    outputs.push(out);
+    // The gradient of the last reader comes first.
+    outputs.insert(0, out);
     let read: Vec<&Tensor> = outputs.iter().collect();
     autograd::record(name, &inputs, &read, &saved, move |backward| {
         let by_readers = backward.gradients.iter().flatten().map(channels_last);
@@ -342,6 +343,8 @@ impl<S: Store, N: BlockNeuron<S::Real>> Kernel for BackwardKernel<'_, N, S> {
                     for i in 0..LANES {
                         upstream[i] = upstream[i] + more[i];
                     }
+                    // As libtorch has their sum.
+                    S::rounded(&mut upstream);
                 }
                 let before = t.checked_sub(1).map(|before| &kept[before]);
                 neuron.back(channel, &kept[t], before, &mut upstream, &mut by_current, sums);

@@ -17,6 +17,9 @@ pub(super) trait Store: Copy + Send + Sync + 'static {
     /// At most a block of values, padded with 0: where they stand, or in `room`.
     fn load<'v>(values: &'v [Self], room: &'v mut Lanes<Self::Real>) -> &'v Lanes<Self::Real>;
 
+    /// Values as they would stand in memory.
+    fn rounded(lanes: &mut Lanes<Self::Real>);
+
     /// Writes a block, or as much of it as there is room for, rounded to the nearest value, ties to
     /// even.
     fn store(lanes: &Lanes<Self::Real>, values: &mut [Self]);
@@ -39,6 +42,9 @@ macro_rules! as_it_stands {
             fn load<'v>(values: &'v [$real], room: &'v mut Lanes<$real>) -> &'v Lanes<$real> {
                 in_place(values, room)
             }
+
+            #[inline(always)]
+            fn rounded(_: &mut Lanes<$real>) {}
 
             #[inline(always)]
             fn store(lanes: &Lanes<$real>, values: &mut [$real]) {
@@ -114,6 +120,13 @@ impl Store for Bf16 {
             }
         }
         room
+    }
+
+    #[inline(always)]
+    fn rounded(lanes: &mut Lanes<f32>) {
+        for lane in lanes {
+            *lane = Bf16::nearest(*lane).wide();
+        }
     }
 
     #[inline(always)]

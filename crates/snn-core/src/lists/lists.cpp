@@ -57,11 +57,13 @@ template <typename Run> char *guarded(size_t count, Run run) {
 
 extern "C" {
 
+// `counts` are those of parameters, and gradients, and of momenta.
 char *snn_list_sgd(Tensor *const *parameters, Tensor *const *gradients, Tensor *const *momenta,
-                   size_t count, double rate, double momentum, double decay, bool nesterov) {
-    return guarded(count, [&] {
-        auto p = list(parameters, count);
-        at::_fused_sgd_(p, laid_out(p, gradients), list(momenta, count), decay, momentum, rate,
+                   const size_t *counts, double rate, double momentum, double decay,
+                   bool nesterov) {
+    return guarded(counts[0], [&] {
+        auto p = list(parameters, counts[0]);
+        at::_fused_sgd_(p, laid_out(p, gradients), list(momenta, counts[1]), decay, momentum, rate,
                         /*dampening=*/0.0, nesterov, /*maximize=*/false, /*is_first_step=*/false);
     });
 }

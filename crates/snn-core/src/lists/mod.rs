@@ -17,7 +17,7 @@ unsafe extern "C" {
         parameters: Raw,
         gradients: Raw,
         momenta: Raw,
-        count: usize,
+        counts: *const usize,
         rate: f64,
         momentum: f64,
         decay: f64,
@@ -57,7 +57,8 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// Moves parameters along their gradients, in place, with a buffer b for each.
+    /// Moves parameters along their gradients, in place, with a buffer b for each, which without
+    /// momentum stays as it is.
     ///
     /// # Errors
     /// The lists do not fit each other.
@@ -69,6 +70,8 @@ impl Sgd {
     ) -> Result<()> {
         fit(parameters, &[gradients, momenta])?;
         let Self { learning_rate, momentum, weight_decay, nesterov } = *self;
+        // libtorch takes no buffers where it needs none.
+        let momenta = if momentum > 0.0 { momenta } else { &[] };
         let [p, g, m] = [parameters, gradients, momenta].map(pointers);
         // SAFETY: tensors that live through the call, as many in each list.
         done(unsafe {
@@ -76,7 +79,7 @@ impl Sgd {
                 p.as_ptr(),
                 g.as_ptr(),
                 m.as_ptr(),
-                p.len(),
+                [p.len(), m.len()].as_ptr(),
                 learning_rate,
                 momentum,
                 weight_decay,
@@ -243,18 +246,20 @@ mod tests {
     #[test]
     fn steps_are_those_of_the_equations() {
         for kind in [Kind::Float, Kind::Double] {
-            for (nesterov, weight_decay) in [(false, 0.0), (true, 0.01)] {
+            for (nesterov, weight_decay, momentum) in
+                [(false, 0.0, 0.9), (true, 0.01, 0.9), (false, 0.01, 0.0)]
+            {
                 let [p, mut b] = [1, 3].map(|seed| some(seed, kind));
                 // Gradients in another layout than their parameters.
                 let g: Vec<Tensor> = some(2, kind).iter().map(Tensor::contiguous).collect();
                 let mut expected = Vec::new();
                 for ((p, g), b) in p.iter().zip(&g).zip(&b) {
                     let d = g + p * weight_decay;
-                    let b = b * 0.9 + &d;
-                    let step = if nesterov { &d + &b * 0.9 } else { b.copy() };
-                    expected.push((p - step * 0.1, b));
+                    let after = b * momentum + &d;
+                    let step = if nesterov { &d + &after * momentum } else { after.copy() };
+                    expected.push((p - step * 0.1, if momentum > 0.0 { after } else { b.copy() }));
                 }
-                let sgd = Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay, nesterov };
+                let sgd = Sgd { learning_rate: 0.1, momentum, weight_decay, nesterov };
                 sgd.step(&refs(&p), &refs(&g), &refs(&b)).unwrap();
                 let (moved, buffers): (Vec<_>, Vec<_>) = expected.into_iter().unzip();
                 near(&p, &moved, kind);

@@ -82,9 +82,10 @@ struct Outcome {
 
 impl Outcome {
     /// That of kernels, with a tensor for each reader.
-    fn of_readers(mut data: Vec<Tensor>, steps: usize) -> Result<Self> {
-        let last = data.pop().ok_or_else(|| Error::Torch("a site without an output".into()))?;
-        Ok(Self { spare: data, ..Self::plain(last, steps) })
+    fn of_readers(data: Vec<Tensor>, steps: usize) -> Result<Self> {
+        let mut data = data.into_iter();
+        let last = data.next().ok_or_else(|| Error::Torch("a site without an output".into()))?;
+        Ok(Self { spare: data.collect(), ..Self::plain(last, steps) })
     }
 
     fn plain(data: Tensor, steps: usize) -> Self {
