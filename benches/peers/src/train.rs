@@ -1,5 +1,5 @@
 //! `cargo xtask bench-peers train`: training steps of this project and of SpikingJelly in turn, on
-//! one machine, as one table.
+//! one machine, as one table; with `--device cuda:N` on a GPU.
 
 use std::{
     ffi::OsString,
@@ -41,6 +41,18 @@ const WORKS: [Work; 6] = [
     Work { network: "resnet18", time_steps: 1, batch: 64, rounds: 5 },
 ];
 
+/// The work on a GPU that its ratios are of.
+const MAIN_ON_GPU: Work = Work { network: "resnet18", time_steps: 4, batch: 256, rounds: 2 };
+/// The works on a GPU, some minutes in all.
+const WORKS_ON_GPU: [Work; 6] = [
+    MAIN_ON_GPU,
+    Work { time_steps: 2, ..MAIN_ON_GPU },
+    Work { time_steps: 1, ..MAIN_ON_GPU },
+    Work { network: "resnet19", ..MAIN_ON_GPU },
+    Work { network: "resnet19", time_steps: 2, ..MAIN_ON_GPU },
+    Work { network: "resnet19", time_steps: 1, ..MAIN_ON_GPU },
+];
+
 impl Work {
     fn label(self) -> String {
         format!("{}, T = {}", self.network, self.time_steps)
@@ -66,6 +78,8 @@ impl Program {
     fn takes_part(self, work: Work, has_bf16: bool) -> bool {
         let (main, shared) = (work == MAIN, work.time_steps > 1);
         match self {
+            // Kernels of GPUs alone.
+            Self::Peer(setting) if setting.contains("triton") => false,
             Self::Ours(precision) => main || has_bf16 || precision == "f32",
             Self::Recompute(precision) => shared && (has_bf16 || precision == "f32"),
             Self::Convolutions(precision) => has_bf16 || precision == "f32",
@@ -74,6 +88,19 @@ impl Program {
                 shared
                     && (main || !setting.contains("compile"))
                     && (has_bf16 || !setting.contains("bf16"))
+            }
+        }
+    }
+
+    /// Whether it has a place at a work on a GPU.
+    fn takes_part_on_gpu(self, work: Work) -> bool {
+        match self {
+            Self::Ours(precision) | Self::Convolutions(precision) => precision == "bf16",
+            Self::Recompute(_) => false,
+            Self::Peer(setting) => {
+                work == MAIN_ON_GPU
+                    && ["default", "channels_last+bf16+triton", "channels_last+bf16+compile"]
+                        .contains(&setting)
             }
         }
     }
@@ -88,7 +115,7 @@ struct Entry {
 
 /// Convolutions stand beside our steps, of which they are a bound: a machine is seldom as fast a
 /// minute later.
-const ENTRIES: [Entry; 14] = [
+const ENTRIES: [Entry; 15] = [
     Entry { name: "ours, f32", program: Program::Ours("f32") },
     Entry { name: "convolutions alone, f32", program: Program::Convolutions("f32") },
     Entry { name: "ours, bf16", program: Program::Ours("bf16") },
@@ -107,6 +134,10 @@ const ENTRIES: [Entry; 14] = [
     Entry {
         name: "SpikingJelly, bf16, channels last, compiled",
         program: Program::Peer("channels_last+bf16+compile"),
+    },
+    Entry {
+        name: "SpikingJelly, bf16, channels last, Triton",
+        program: Program::Peer("channels_last+bf16+triton"),
     },
     Entry { name: "ours, f32, recompute", program: Program::Recompute("f32") },
     Entry { name: "ours, bf16, recompute", program: Program::Recompute("bf16") },
@@ -145,29 +176,41 @@ impl Row {
 /// Runs the benchmark, writes `docs/results/peers/train.{json,md}`, and prints the table or, with
 /// `--json`, the JSON.
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
-    let json = match arguments {
-        [] => false,
-        [flag] if flag == "--json" => true,
-        other => bail!("`bench-peers train` takes --json and nothing else, found {other:?}"),
+    let mut rest: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let json = rest.iter().position(|argument| *argument == "--json");
+    let json = json.map(|at| rest.remove(at)).is_some();
+    let device = match rest[..] {
+        [] => "cpu",
+        ["--device", device] => device,
+        _ => bail!("`bench-peers train` takes --json and --device cuda:N, found {arguments:?}"),
     };
+    let on_gpu = device != "cpu";
     let root = project::root()?;
     let python = machine::python(&root)?;
     // Built before anything is measured.
     let build =
         ["build", "--quiet", "--release", "--package", "snn-benches", "--bin", "train-step"];
-    project::cargo(&build)?;
+    if built_program().is_none() {
+        project::cargo(&build)?;
+    }
     let machine = machine::describe(&root, &python, &["torch", "spikingjelly"])?;
-    let has_bf16 = machine["bf16"] == "yes";
+    let has_bf16 = machine["bf16"] == "yes" || on_gpu;
     let mut rows: Vec<Row> = Vec::new();
-    for work in WORKS {
+    for &work in if on_gpu { &WORKS_ON_GPU[..] } else { &WORKS } {
         let label = work.label();
         let start = |entry: &Entry| {
             eprintln!("{label}: {} starts", entry.name);
-            let command = &mut command(&root, &python, entry.program, work)?;
+            let command = &mut command(&root, &python, entry.program, (work, device))?;
             let (side, _) = Side::start(entry.name, command)?;
             Ok((side, Row { entry: *entry, work, images_per_second: vec![], peak_mib: 0.0 }))
         };
-        let here = ENTRIES.iter().filter(|entry| entry.program.takes_part(work, has_bf16));
+        let here = ENTRIES.iter().filter(|Entry { program, .. }| {
+            if on_gpu {
+                program.takes_part_on_gpu(work)
+            } else {
+                program.takes_part(work, has_bf16)
+            }
+        });
         let sides = here.map(start).collect::<Result<Vec<_>>>()?;
         let (mut sides, mut found): (Vec<_>, Vec<_>) = sides.into_iter().unzip();
         for round in 0..work.rounds {
@@ -178,8 +221,9 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
         }
         rows.append(&mut found);
     }
-    let report = report(&rows, &machine)?;
-    finish(&root, "train", &report, &table(&rows, &report), json)
+    let report = report(&rows, &machine, has_bf16)?;
+    let table = table(&rows, &report, device);
+    finish(&root, if on_gpu { "train-gpu" } else { "train" }, &report, &table, json)
 }
 
 fn take_turn(side: &mut Side, row: &mut Row) -> Result<()> {
@@ -197,8 +241,23 @@ fn take_turn(side: &mut Side, row: &mut Row) -> Result<()> {
     Ok(())
 }
 
-fn command(root: &Path, python: &Path, program: Program, work: Work) -> Result<Command> {
+/// `train-step`, where it was built before.
+fn built_program() -> Option<OsString> {
+    std::env::var_os("SNN_TRAIN_STEP").filter(|program| !program.is_empty())
+}
+
+fn command(
+    root: &Path,
+    python: &Path,
+    program: Program,
+    (work, device): (Work, &str),
+) -> Result<Command> {
     let ours = |what: &str, precision: &str| -> Result<Command> {
+        if let Some(program) = built_program() {
+            let mut command = Command::new(program);
+            command.args([what, work.network, precision]);
+            return Ok(command);
+        }
         let mut command = project::cargo_command()?;
         let run = ["run", "--quiet", "--release", "--package", "snn-benches", "--bin"];
         command.args(run).args(["train-step", "--", what, work.network, precision]);
@@ -211,12 +270,13 @@ fn command(root: &Path, python: &Path, program: Program, work: Work) -> Result<C
         Program::Convolutions(precision) => ours("convolutions", precision)?,
         Program::Peer(setting) => {
             let mut command = Command::new(python);
-            command.arg(root.join("benches/peers/train_spikingjelly.py")).arg(setting);
+            command.arg(root.join("benches/peers/train_spikingjelly.py"));
+            command.args([setting, work.network]);
             command
         }
     };
     let numbers = [work.time_steps, work.batch, THREADS];
-    command.args(numbers.map(|number| number.to_string())).current_dir(root);
+    command.args(numbers.map(|number| number.to_string())).arg(device).current_dir(root);
     Ok(command)
 }
 
@@ -242,7 +302,8 @@ fn ratios(rows: &[Row], work: Work, has_bf16: bool) -> Result<Value> {
         "precision": precision,
         "of_convolutions": ours.times(bound),
     });
-    if work.time_steps > 1 {
+    let is_peer = |row: &&Row| matches!(row.entry.program, Program::Peer(_));
+    if rows.iter().filter(is_peer).any(|row| row.work == work) {
         let default = fastest(rows, work, |program| program == Program::Peer("default"))?;
         let best = fastest(rows, work, |program| matches!(program, Program::Peer(_)))?;
         ratios["vs_default"] = ours.times(default).into();
@@ -252,8 +313,7 @@ fn ratios(rows: &[Row], work: Work, has_bf16: bool) -> Result<Value> {
     Ok(ratios)
 }
 
-fn report(rows: &[Row], machine: &Value) -> Result<Value> {
-    let has_bf16 = machine["bf16"] == "yes";
+fn report(rows: &[Row], machine: &Value, has_bf16: bool) -> Result<Value> {
     let mut works: Vec<Work> = rows.iter().map(|row| row.work).collect();
     works.dedup();
     let ratios = works.into_iter().map(|work| ratios(rows, work, has_bf16));
@@ -275,19 +335,18 @@ fn report(rows: &[Row], machine: &Value) -> Result<Value> {
     }))
 }
 
-fn table(rows: &[Row], report: &Value) -> String {
+fn table(rows: &[Row], report: &Value, device: &str) -> String {
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
     let mut lines = vec![
         "# Training steps beside SpikingJelly\n".to_owned(),
         format!(
-            "Forward, loss, backward and SGD on {THREADS} threads, images of 32×32. With several \
-             macro-steps every site is a LIF neuron, and `resnet` is the ResNet-20 of 16-32-64 \
-             channels, batch {}; with one, every site is a quantised ReLU of four levels. Sides \
+            "Forward, loss, backward and SGD on {THREADS} threads, on {device}, images of 32×32. \
+             With several macro-steps every site is a LIF neuron; with one, every site is a \
+             quantised ReLU of four levels. `resnet` is the ResNet-20 of 16-32-64 channels. Sides \
              take turns of {TURN_SECONDS} seconds; images a second, the median of the turns, and \
              between their least and most. Memory is the peak of the resident set less what was \
              resident when the model was built. `recompute` and `memopt` keep the inputs of blocks \
-             as bits and compute the rest again.\n",
-            MAIN.batch
+             as bits and compute the rest again.\n"
         ),
         "| network | T | batch | side | images/s | least–most | peak memory, MiB |".to_owned(),
         "|---|--:|--:|---|--:|:-:|--:|".to_owned(),
@@ -321,7 +380,7 @@ fn table(rows: &[Row], report: &Value) -> String {
         ));
     }
     lines.push(String::new());
-    if report["machine"]["bf16"] != "yes" {
+    if report["machine"]["bf16"] != "yes" && device == "cpu" {
         lines.push(
             "This processor has no bf16 instructions: SpikingJelly in bf16 and convolutions in \
              bf16 were not measured, and ours computed in f32 on rounded values.\n"
@@ -355,7 +414,8 @@ mod tests {
             ("convolutions alone, bf16", 500.0),
         ];
         let ratio = |speeds: &[_], bf16: &str, key: &str| -> Result<Value> {
-            Ok(report(&rows(speeds), &json!({ "bf16": bf16 }))?["ratios"][0][key].clone())
+            let machine = json!({ "bf16": bf16 });
+            Ok(report(&rows(speeds), &machine, bf16 == "yes")?["ratios"][0][key].clone())
         };
         assert_eq!(ratio(&speeds, "yes", "vs_default")?, 5.0);
         assert_eq!(ratio(&speeds, "yes", "vs_best")?, 2.0);

@@ -1,12 +1,13 @@
 //! Our side of `cargo xtask bench-peers train`: training steps of a built-in network on random
 //! images of 32×32.
 //!
-//! `train-step WHAT NETWORK PRECISION T BATCH THREADS`: WHAT is `lif` (every site a LIF neuron),
+//! `train-step WHAT NETWORK PRECISION T BATCH THREADS [DEVICE]`: WHAT is `lif` (every site a LIF neuron),
 //! `recompute` (the same with blocks computed again instead of kept), `quant-relu` (every site a
 //! quantised ReLU of four levels), or `convolutions` (the network's convolutions alone, forward and
 //! backward: nothing that calls libtorch for them can be faster); NETWORK is a name of
-//! `snn network`, PRECISION `f32` or `bf16`. It answers `step SECONDS` with the seconds of each
-//! step of a turn, and the peak of the memory that it has taken.
+//! `snn network`, PRECISION `f32` or `bf16`, DEVICE `cpu` or `cuda:N`. It answers `step SECONDS`
+//! with the seconds of each step of a turn, and on a CPU the peak of the memory that it has taken;
+//! a GPU is waited for after some steps, and each of them has its share of their time.
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::ArrayD;
@@ -14,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 use snn_benches::turns::{answer, median, turn};
-use snn_core::tch::{Device, Kind, Tensor, set_num_threads};
+use snn_core::tch::{Cuda, Device, Kind, Tensor, set_num_threads};
 use snn_core::{
     Checkpointing, Mode, Network, NetworkOptions, Pixels, Precision, TrainingOptions, autograd,
 };
@@ -30,11 +31,20 @@ const WARM_UP: usize = 2;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, network, precision, numbers @ ..] = arguments.as_slice() else {
-        bail!("wants WHAT NETWORK PRECISION T BATCH THREADS")
+        bail!("wants WHAT NETWORK PRECISION T BATCH THREADS [DEVICE]")
+    };
+    let (numbers, device) = match numbers {
+        [numbers @ .., device] if numbers.len() == 3 => (numbers, Some(device.as_str())),
+        _ => (numbers, None),
     };
     let numbers: Vec<usize> = numbers.iter().map(|n| n.parse()).collect::<Result<_, _>>()?;
     let &[time_steps, batch, threads] = numbers.as_slice() else {
-        bail!("wants WHAT NETWORK PRECISION T BATCH THREADS")
+        bail!("wants WHAT NETWORK PRECISION T BATCH THREADS [DEVICE]")
+    };
+    let device = match device.map(|device| (device, device.strip_prefix("cuda:"))) {
+        None | Some(("cpu", _)) => Device::Cpu,
+        Some((_, Some(index))) => Device::Cuda(index.parse()?),
+        Some((other, None)) => bail!("no device `{other}`: cpu or cuda:N"),
     };
     let precision: Precision = precision.parse()?;
     set_num_threads(i32::try_from(threads)?);
@@ -47,6 +57,7 @@ fn main() -> Result<()> {
             TrainingOptions { precision, checkpointing: Checkpointing::Off },
             time_steps,
             batch,
+            device,
         ),
         "quant-relu" => {
             for node in &mut graph.nodes {
@@ -59,6 +70,7 @@ fn main() -> Result<()> {
                 TrainingOptions { precision, checkpointing: Checkpointing::Off },
                 time_steps,
                 batch,
+                device,
             )
         }
         "recompute" => train(
@@ -66,10 +78,32 @@ fn main() -> Result<()> {
             TrainingOptions { precision, checkpointing: Checkpointing::Blocks },
             time_steps,
             batch,
+            device,
         ),
-        "convolutions" => convolutions(&graph, precision, time_steps, batch),
+        "convolutions" => convolutions(&graph, precision, time_steps, batch, device),
         other => bail!("no work `{other}`: lif, recompute, quant-relu or convolutions"),
     }
+}
+
+/// Steps after which a GPU is waited for.
+const UNTIL_READ: usize = 10;
+
+/// Seconds of each step of a turn; on a GPU those of some steps together, shared between them.
+fn timed(
+    device: Device,
+    budget: Duration,
+    mut step: impl FnMut() -> Result<()>,
+) -> Result<Vec<f64>> {
+    let Device::Cuda(index) = device else { return turn(budget, step) };
+    let index = i64::try_from(index)?;
+    let several = || {
+        for _ in 0..UNTIL_READ {
+            step()?;
+        }
+        Cuda::synchronize(index);
+        Ok(())
+    };
+    Ok(turn(budget, several)?.into_iter().map(|seconds| seconds / UNTIL_READ as f64).collect())
 }
 
 /// Warms up, and answers with the seconds of steps and what memory they took beyond `before`.
@@ -85,21 +119,30 @@ fn serve(before: u64, mut step: impl FnMut(Duration) -> Result<Vec<f64>>) -> Res
     })
 }
 
-fn train(graph: Graph, training: TrainingOptions, time_steps: usize, batch: usize) -> Result<()> {
+fn train(
+    graph: Graph,
+    training: TrainingOptions,
+    time_steps: usize,
+    batch: usize,
+    device: Device,
+) -> Result<()> {
+    if let Device::Cuda(_) = device {
+        Cuda::cudnn_set_benchmark(true);
+    }
     let weights = graph.initial_weights(1)?;
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
     let model =
         Model::new(Signature::new(Form::Trained, graph, time_steps, preprocessing), weights);
-    let options = NetworkOptions { training, ..NetworkOptions::new(Device::Cpu) };
+    let options = NetworkOptions { training, ..NetworkOptions::new(device) };
     let network = Network::with_options(&model, &options)?;
     let mut optimiser = OptimiserConfig::Sgd(SgdConfig::default()).init(network.parameters())?;
     let random = &mut ChaCha8Rng::seed_from_u64(1);
     let images = ArrayD::from_shape_simple_fn(vec![batch, 3, SIDE, SIDE], || random.random::<u8>());
     let labels: Vec<i64> = (0..batch).map(|_| i64::from(random.random_range(0..CLASSES))).collect();
-    let labels = Tensor::from_slice(&labels);
+    let labels = Tensor::f_from_slice(&labels)?.f_to(device)?;
     let before = reset_peak()?;
     let mut step = || {
-        let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu)?;
+        let pixels = Pixels::new(&Input::Static(images.view()), device)?;
         let logits = network.forward(&pixels, Mode::Train)?.logits;
         let loss = logits.f_cross_entropy_loss(
             &labels,
@@ -108,13 +151,15 @@ fn train(graph: Graph, training: TrainingOptions, time_steps: usize, batch: usiz
             -100,
             0.0,
         )?;
-        let value = loss.f_double_value(&[])?;
-        ensure!(value.is_finite(), "the loss is {value}");
+        if device == Device::Cpu {
+            let value = loss.f_double_value(&[])?;
+            ensure!(value.is_finite(), "the loss is {value}");
+        }
         loss.f_backward()?;
         optimiser.step(0.01)?;
         Ok(())
     };
-    serve(before, |budget| turn(budget, &mut step))
+    serve(before, |budget| timed(device, budget, &mut step))
 }
 
 /// Every convolution of the graph by itself: forward, and backward to its weights, unless they are
@@ -124,8 +169,12 @@ fn convolutions(
     precision: Precision,
     time_steps: usize,
     batch: usize,
+    device: Device,
 ) -> Result<()> {
-    let kind = precision.kind();
+    if let Device::Cuda(_) = device {
+        Cuda::cudnn_set_benchmark(true);
+    }
+    let kind = (precision.kind(), device);
     let resolved = graph.resolve()?;
     let before = reset_peak()?;
     let mut steps = Vec::new();
@@ -149,7 +198,7 @@ fn convolutions(
     serve(before, |budget| {
         let medians = steps.iter_mut().map(|step| {
             step()?;
-            median(&turn(budget / count, step)?).context("a step")
+            median(&timed(device, budget / count, step)?).context("a step")
         });
         Ok(vec![medians.sum::<Result<f64>>()?])
     })
@@ -160,13 +209,13 @@ fn convolution(
     from: &[usize],
     to: &[usize],
     samples: usize,
-    kind: Kind,
+    (kind, device): (Kind, Device),
     [to_weight, to_input]: [bool; 2],
 ) -> Result<impl FnMut() -> Result<()>> {
     let size = |n: usize| i64::try_from(n).context("a size");
     let images = |shape: &[usize]| -> Result<Tensor> {
         let shape = [size(samples)?, size(shape[1])?, size(shape[2])?, size(shape[0])?];
-        Ok(Tensor::f_randn(shape, (Kind::Float, Device::Cpu))?
+        Ok(Tensor::f_randn(shape, (Kind::Float, device))?
             .f_to_kind(kind)?
             .f_permute([0, 3, 1, 2])?)
     };
@@ -176,7 +225,7 @@ fn convolution(
     let (kernel, stride, padding) = (pair(kernel)?, pair(stride)?, pair(padding)?);
     let weight = Tensor::f_randn(
         [size(to[0])?, size(from[0])?, kernel[0], kernel[1]],
-        (Kind::Float, Device::Cpu),
+        (Kind::Float, device),
     )?;
     let weight = weight.f_to_kind(kind)?.f_set_requires_grad(to_weight)?;
     let x = images(from)?.f_set_requires_grad(to_input)?;
@@ -184,8 +233,7 @@ fn convolution(
     Ok(move || {
         let y = x.f_conv2d(&weight, None::<&Tensor>, stride, padding, [1, 1], 1)?;
         // A loss that costs nothing and has this gradient.
-        let (loss, gradient) =
-            (Tensor::f_zeros([1], (kind, Device::Cpu))?, gradient.shallow_clone());
+        let (loss, gradient) = (Tensor::f_zeros([1], (kind, device))?, gradient.shallow_clone());
         autograd::record("loss", &[&y], &[&loss], &[], move |_| {
             Ok(vec![Some(gradient.shallow_clone())])
         })?;

@@ -311,13 +311,13 @@ mod tests {
         (levels.unwrap().unwrap(), running.collect())
     }
 
-    fn on_the_host(case: &Case, machine: &Arc<dyn Machine>) -> (Tensor, Vec<[Tensor; 2]>) {
+    fn on_a_machine(case: &Case, machine: &Arc<dyn Machine>) -> (Tensor, Vec<[Tensor; 2]>) {
         let running: Vec<[Tensor; 2]> = case
             .terms
             .iter()
             .map(|_| {
-                let full =
-                    |value: f64| Tensor::full([case.size[1]], value, (Kind::Float, Device::Cpu));
+                let device = case.terms[0].0.device();
+                let full = |value: f64| Tensor::full([case.size[1]], value, (Kind::Float, device));
                 [full(0.25), full(1.5)]
             })
             .collect();
@@ -356,41 +356,85 @@ mod tests {
 
     fn near(what: &str, found: &Tensor, expected: &Tensor, allowed: f64) {
         assert_eq!(found.size(), expected.size(), "{what}");
-        let (found, expected) = (found.to_kind(Kind::Double), expected.to_kind(Kind::Double));
+        let (found, expected) = (found.to_device(Device::Cpu), expected.to_kind(Kind::Double));
+        let found = found.to_kind(Kind::Double);
         let size = expected.abs().max().double_value(&[]).max(1e-6);
         let error = (found - expected).abs().max().double_value(&[]) / size;
         assert!(error <= allowed, "{what}: relative error {error:e}");
     }
 
-    #[test]
-    fn the_kernels_of_a_device_compute_what_those_of_the_cpu_do() {
-        let host = Arc::new(Host::default());
-        let machine = Arc::clone(&host) as Arc<dyn Machine>;
+    /// The same on a device.
+    fn on(device: Device, case: &Case) -> Case {
+        let there = |x: &Tensor| leaf(&x.detach().to_device(device));
+        let neuron = match &case.neuron {
+            NeuronOf::Relu => NeuronOf::Relu,
+            NeuronOf::Quant { step, levels } => {
+                NeuronOf::Quant { step: there(step), levels: *levels }
+            }
+            NeuronOf::Lif { lif, leak, threshold } => NeuronOf::Lif {
+                lif: lif.clone(),
+                leak: leak.as_ref().map(there),
+                threshold: threshold.as_ref().map(there),
+            },
+        };
+        let norm = |(weight, bias): &NormOf| (weight.as_ref().map(there), there(bias));
+        let term = |(data, steps, of): &(Tensor, usize, Option<NormOf>)| {
+            (there(data), *steps, of.as_ref().map(norm))
+        };
+        let terms = case.terms.iter().map(term).collect();
+        Case { size: case.size.clone(), steps: case.steps, neuron, terms }
+    }
+
+    /// Compares so many random sites on a machine with those of the CPU; `check` sees each name,
+    /// and whether the site has a norm, when it was computed.
+    fn compare(
+        machine: &Arc<dyn Machine>,
+        device: Device,
+        count: usize,
+        check: impl Fn(&str, bool),
+    ) {
         let mut random = Random(7);
-        for number in 0..40 {
+        for number in 0..count {
             let kind = if number % 3 == 2 { Kind::BFloat16 } else { Kind::Float };
             let case = case(&mut random, number, kind);
+            let there = on(device, &case);
             let what = format!("case {number}, {kind:?}, {:?}, T = {}", case.size, case.steps);
             let (expected, running) = on_the_cpu(&case);
-            let (found, running_found) = on_the_host(&case, &machine);
-            assert!(found.equal(&expected), "{what}: levels differ");
+            let (found, running_found) = on_a_machine(&there, machine);
+            assert!(found.to_device(Device::Cpu).equal(&expected), "{what}: levels differ");
             for (term, (found, expected)) in running_found.iter().zip(&running).enumerate() {
                 if case.terms[term].2.is_some() {
                     near(&format!("{what}: running mean"), &found[0], &expected[0], 1e-6);
                     near(&format!("{what}: running variance"), &found[1], &expected[1], 1e-6);
                 }
             }
-            let upstream = random.tensor(&found.size(), kind);
+            let upstream = random.tensor(&expected.size(), kind);
             let expected = gradients(&case, &expected, &upstream);
-            let found = gradients(&case, &found, &upstream);
+            let found = gradients(&there, &found, &upstream.to_device(device));
             let allowed = if kind == Kind::BFloat16 { 2e-2 } else { 1e-5 };
             for (place, (found, expected)) in found.iter().zip(&expected).enumerate() {
                 near(&format!("{what}: gradient {place}"), found, expected, allowed);
             }
-            let normed = case.terms.iter().any(|(_, _, norm)| norm.is_some());
+            check(&what, case.terms.iter().any(|(_, _, norm)| norm.is_some()));
+        }
+    }
+
+    #[test]
+    fn the_kernels_of_a_device_compute_what_those_of_the_cpu_do() {
+        let host = Arc::new(Host::default());
+        let machine = Arc::clone(&host) as Arc<dyn Machine>;
+        compare(&machine, Device::Cpu, 40, |what, normed| {
             let launches = host.take_log().len();
             assert!(launches <= if normed { 6 } else { 3 }, "{what}: {launches} launches");
-        }
+        });
+    }
+
+    #[test]
+    #[ignore = "needs a GPU: bash benches/gpu.sh"]
+    fn a_gpu_computes_what_the_cpu_does() {
+        let gpu = Device::Cuda(0);
+        let machine = device::of(gpu).unwrap();
+        compare(&machine, gpu, 40, |_, _| {});
     }
 
     /// A small residual network, its sites LIF and quantised ReLUs, some behind a sum.
