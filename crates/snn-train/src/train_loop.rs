@@ -185,44 +185,19 @@ pub(crate) fn fit(
                 learning_rate,
                 passed,
             });
-            let interrupted = replicas.any_stops(job.options.stop.load(Ordering::Relaxed))?;
             let step = position.step;
             let due = recipe.checkpoint_every > 0
                 && step.is_multiple_of(recipe.checkpoint_every)
                 && step < steps;
-            let ends = due || interrupted || step == steps || steps_left == Some(0);
-            if pending.is_due() || ends {
-                let mut done = pending.take()?;
-                for Seen { number, images, loss, correct, .. } in &mut done {
-                    if !loss.is_finite() {
-                        return Err(diverged(*number, *loss));
-                    }
-                    let mut seen = [*correct as f64, *images as f64];
-                    replicas.over_processes("the samples of a step", &mut seen)?;
-                    [*correct, *images] = seen.map(whole);
-                    position.loss += *loss * seen[1];
-                    position.correct += *correct;
-                    position.images += *images;
-                }
-                clock.training(&mut position);
-                let images_per_second = position.images as f64 / position.epoch_seconds;
-                let epoch = position.epoch + 1;
-                for Seen { number: step, images, learning_rate, loss, correct } in done {
-                    let scalars = [
-                        ("train/loss", loss),
-                        ("train/accuracy", Accuracy { correct, images }.share()),
-                        ("train/learning_rate", learning_rate),
-                        ("train/images_per_second", images_per_second),
-                    ];
-                    events.scalars(first + step, scalars)?;
-                    let step =
-                        Progress::Step { epoch, step, loss, learning_rate, images_per_second };
-                    progress(step);
-                }
+            if pending.is_due() || due || step == steps || steps_left == Some(0) {
+                let tell = Tell { first, clock: &mut clock, events: &mut events, progress };
+                tell.of(&mut pending, replicas, &mut position)?;
             }
-            let network = replicas.network_mut();
+            let interrupted = replicas.any_stops(job.options.stop.load(Ordering::Relaxed))?;
             if interrupted || due {
-                state.save(network, &mut events, &mut position, job)?;
+                let tell = Tell { first, clock: &mut clock, events: &mut events, progress };
+                tell.of(&mut pending, replicas, &mut position)?;
+                state.save(replicas.network_mut(), &mut events, &mut position, job)?;
                 clock.other(&mut position);
             }
             if interrupted {
@@ -326,6 +301,48 @@ pub(crate) fn fit(
     };
     folder.write_result(&result)?;
     Ok(Outcome::Finished(result))
+}
+
+/// Who is told of steps.
+struct Tell<'t, 'p> {
+    /// Steps of the run before the epoch.
+    first: usize,
+    clock: &'t mut Clock,
+    events: &'t mut EventFile,
+    progress: &'t mut dyn FnMut(Progress<'p>),
+}
+
+impl Tell<'_, '_> {
+    /// Counts steps that were done, and tells of them; an error where the loss of one is no number.
+    fn of(self, pending: &mut Pending, replicas: &Replicas, position: &mut Position) -> Result<()> {
+        let Self { first, clock, events, progress } = self;
+        let epoch = position.epoch + 1;
+        let mut done = pending.take()?;
+        for Seen { number: step, images, loss, correct, .. } in &mut done {
+            if !loss.is_finite() {
+                return Err(Error::Diverged { epoch, step: *step, loss: *loss });
+            }
+            let mut seen = [*correct as f64, *images as f64];
+            replicas.over_processes("the samples of a step", &mut seen)?;
+            [*correct, *images] = seen.map(whole);
+            position.loss += *loss * seen[1];
+            position.correct += *correct;
+            position.images += *images;
+        }
+        clock.training(position);
+        let images_per_second = position.images as f64 / position.epoch_seconds;
+        for Seen { number: step, images, learning_rate, loss, correct } in done {
+            let scalars = [
+                ("train/loss", loss),
+                ("train/accuracy", Accuracy { correct, images }.share()),
+                ("train/learning_rate", learning_rate),
+                ("train/images_per_second", images_per_second),
+            ];
+            events.scalars(first + step, scalars)?;
+            progress(Progress::Step { epoch, step, loss, learning_rate, images_per_second });
+        }
+        Ok(())
+    }
 }
 
 /// Everything that a checkpoint holds beside weights and position.
