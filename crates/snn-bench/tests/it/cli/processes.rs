@@ -223,6 +223,8 @@ impl Hosts {
             let address = format!("{address}/24");
             ip(&["-n", name, "address", "add", &address, "dev", "wire"]);
             ip(&["-n", name, "link", "set", "wire", "up"]);
+            // What a host sends to its own address goes this way.
+            ip(&["-n", name, "link", "set", "lo", "up"]);
         }
         hosts
     }
