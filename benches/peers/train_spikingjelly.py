@@ -6,12 +6,11 @@ SETTING joins any of channels_last, bf16, compile, triton and memopt with "+", o
 the library's users write it, single precision, channels first. `memopt` recomputes every block in
 the backward pass from inputs that are kept as bits (its level 1; the others need CUDA).
 NETWORK is a ResNet for 32x32 images, with shortcuts of a 1x1 convolution with batch norm: `resnet`
-(ResNet-20: 16-32-64 channels), `resnet18` (64-128-256-512) or `resnet19` (128-256-512). LIF
-with leak 1/2, threshold 1, hard reset without
-gradient, arctangent surrogate with alpha 2, images shown at every step, mean of the scores over
-time, SGD with momentum. It answers `step SECONDS` with
-the seconds of each step of a turn, and the peak of the memory that it has taken; a GPU is waited for
-after some steps, and each of them has its share of their time.
+(ResNet-20: 16-32-64 channels), `resnet18` (64-128-256-512) or `resnet19` (128-256-512). LIF with
+leak 1/2, threshold 1, hard reset without gradient, arctangent surrogate with alpha 2, images shown
+at every step, mean of the scores over time, SGD with momentum. It answers `step SECONDS` with the
+seconds of each step of a turn, and the peak of the host's memory that it has taken; a GPU is waited
+for after some steps, and each of them has its share of their time.
 """
 
 import json

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=src/autograd/node.cpp");
+    println!("cargo:rerun-if-changed=src/caught.h");
     println!("cargo:rerun-if-changed=src/lists/lists.cpp");
     println!("cargo:rerun-if-changed=src/ranks/group.cpp");
     println!("cargo:rerun-if-changed=src/ranks/include");

@@ -357,9 +357,11 @@ fn table(rows: &[Row], report: &Value, device: &str) -> String {
         let least = images_per_second.iter().copied().fold(f64::INFINITY, f64::min);
         let most = images_per_second.iter().copied().fold(0.0, f64::max);
         let speed = row.speed();
+        // Of a GPU's memory libtorch tells C++ alone.
+        let peak = if device == "cpu" { format!("{peak_mib:.0}") } else { "–".to_owned() };
         lines.push(format!(
             "| {network} | {time_steps} | {batch} | {name} | {speed:.1} | {least:.1}–{most:.1} | \
-             {peak_mib:.0} |"
+             {peak} |"
         ));
     }
     lines.push("\nMedians of the ratio within each round:\n".to_owned());
@@ -387,7 +389,11 @@ fn table(rows: &[Row], report: &Value, device: &str) -> String {
                 .to_owned(),
         );
     }
-    lines.push(footer("cargo xtask bench-peers train", &report["machine"]));
+    let command = match device {
+        "cpu" => "cargo xtask bench-peers train".to_owned(),
+        device => format!("cargo xtask bench-peers train --device {device}"),
+    };
+    lines.push(footer(&command, &report["machine"]));
     lines.join("\n")
 }
 

@@ -10,11 +10,12 @@
 use anyhow::{Context, Result, bail, ensure};
 use snn_benches::measured::footer;
 use snn_benches::turns::median;
-use snn_core::{ProcessRank, Rendezvous};
+use snn_core::{ProcessRank, Rendezvous, multiplies_bf16};
 use snn_train::{Options, Progress, RunConfig, train};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,7 +52,9 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => compare(Duration::from_secs(20)),
-        ["train", replicas, threads] => steps(replicas.parse()?, threads.parse()?),
+        ["train", replicas, threads, folder] => {
+            steps(replicas.parse()?, threads.parse()?, Path::new(folder))
+        }
         ["spin"] => loop {
             std::hint::spin_loop();
         },
@@ -60,9 +63,9 @@ fn main() -> Result<()> {
     }
 }
 
-/// Trains without end, and says so at each step.
-fn steps(replicas: usize, threads: usize) -> Result<()> {
-    let bf16 = if has_bf16() { "bf16" } else { "f32" };
+/// Trains without end in a folder, and says so at each step.
+fn steps(replicas: usize, threads: usize, folder: &Path) -> Result<()> {
+    let bf16 = if multiplies_bf16() { "bf16" } else { "f32" };
     let sets = [
         format!("batch={BATCH}"),
         format!("replicas={replicas}"),
@@ -75,20 +78,12 @@ fn steps(replicas: usize, threads: usize) -> Result<()> {
         config.replicas = rendezvous.count;
         options.processes = Some(Arc::new(ProcessRank::connect(&rendezvous)?));
     }
-    let folder = tempfile::tempdir()?;
-    train(&config, &folder.path().join("run"), &options, &mut |progress| {
+    train(&config, &folder.join("run"), &options, &mut |progress| {
         if let Progress::Step { .. } = progress {
             println!("step");
         }
     })?;
     Ok(())
-}
-
-fn has_bf16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }
 
 /// Processes that end with this.
@@ -150,7 +145,11 @@ fn compare(time: Duration) -> Result<()> {
     let mut quiet_alone = None;
     for (name, replicas, threads, processes) in SIDES {
         eprintln!("{name}");
-        let arguments = ["train".to_owned(), replicas.to_string(), threads.to_string()];
+        // Removed when its processes have been killed, which is before.
+        let folder = tempfile::tempdir()?;
+        let (replicas, threads) = (replicas.to_string(), threads.to_string());
+        let folder = folder.path().display().to_string();
+        let arguments = ["train".to_owned(), replicas, threads, folder];
         let mut training = Running::start(&arguments, processes)?;
         let said = &mut training.said()?;
         for _ in 0..WARM_UP {
@@ -176,19 +175,23 @@ fn compare(time: Duration) -> Result<()> {
             100.0 * middle(&shares)
         )?;
     }
-    let precision = if has_bf16() { "bf16" } else { "f32" };
+    let precision = if multiplies_bf16() { "bf16" } else { "f32" };
     let text = format!(
         "# Training on cores that are shared\n\n\
          airbench94 with LIF neurons everywhere, T = 2, batches of {BATCH} images of 16×16, \
-         {precision}, on two\ncores: quiet, and beside {BUSY_LOOPS} busy loops, which leave one \
-         core's time for the training. Medians of\n{ROUNDS} turns of {} seconds each; the share is \
-         the median of the ratios of a loaded turn to the quiet\none before it.\n\n\
+         {precision}, on two\ncores: quiet, and beside {BUSY_LOOPS} busy loops, which leave half of \
+         the cores' time to two threads of\na training and a third to one. Medians of {ROUNDS} turns \
+         of {} seconds each, ends of epochs included; the\nshare is the median of the ratios of a \
+         loaded turn to the quiet one before it.\n\n\
          | training | images/s, quiet | times one thread | images/s, loaded | loaded of quiet |\n\
          |---|--:|--:|--:|--:|\n{table}\n{}\n",
         time.as_secs_f64(),
-        footer("cargo run --release -p snn-benches --bin shared-cores")?
+        footer(&format!(
+            "cargo run --release -p snn-benches --bin shared-cores -- {}",
+            time.as_secs_f64()
+        ))?
     );
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results/training");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results/training");
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("shared-cores.md"), &text)?;
     print!("{text}");

@@ -31,7 +31,9 @@ pub use neuron::{lif, quant_relu, surrogate};
 pub use observe::activity::SiteActivity;
 pub use observe::monitor::{Monitor, SATURATED, SiteMonitor, Warning};
 pub use observe::observer::FiringRate;
-pub use options::{Checkpointing, Mode, NetworkOptions, Precision, TrainingOptions};
+pub use options::{
+    Checkpointing, Mode, NetworkOptions, Precision, TrainingOptions, multiplies_bf16,
+};
 pub use ranks::{ProcessRank, Ranks, Rendezvous, ThreadRank};
 pub use snn_ir::BATCH_NORM_MOMENTUM;
 /// The version of tch whose tensors this crate takes and returns.

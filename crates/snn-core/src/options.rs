@@ -188,7 +188,7 @@ impl FromStr for Precision {
 
 /// `true` where this processor multiplies bf16; without such instructions libtorch takes many times
 /// as long as in single precision.
-pub(crate) fn multiplies_bf16() -> bool {
+pub fn multiplies_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
         is_x86_feature_detected!("avx512bf16")

@@ -156,35 +156,37 @@ pub(crate) fn fit(
             let step = (first + position.step) as u64;
             let key = DropoutKey { seed: recipe.seed, step, first_sample: 0 };
             let passed = replicas.pass(pixels, targets, key)?;
-            let diverged =
-                |step: usize, loss: f64| Error::Diverged { epoch: position.epoch + 1, step, loss };
             if let Passed::Read { loss, .. } = passed
                 && !loss.is_finite()
             {
-                return Err(diverged(position.step + 1, loss));
+                let (epoch, step) = (position.epoch + 1, position.step + 1);
+                return Err(Error::Diverged { epoch, step, loss });
             }
+            let learning_rate = recipe.learning_rate(first + position.step, total);
+            position.step += 1;
+            let done = Step { number: position.step, images: batch.len(), learning_rate, passed };
+            pending.push(done);
             if recipe.gradient_clip > 0.0
                 && !state.optimiser.clip_gradients(recipe.gradient_clip)?.is_finite()
             {
-                return Err(diverged(position.step + 1, f64::INFINITY));
+                // Maybe because of a loss that is still to be read.
+                let tell = Tell { first, clock: &mut clock, events: &mut events, progress };
+                tell.of(&mut pending, replicas, &mut position)?;
+                return Err(Error::Diverged {
+                    epoch: position.epoch + 1,
+                    step: position.step,
+                    loss: f64::INFINITY,
+                });
             }
-            let learning_rate = recipe.learning_rate(first + position.step, total);
             state.optimiser.step(learning_rate)?;
             let network = replicas.network_mut();
             network.project()?;
             let State { optimiser, lookahead, average } = &mut state;
-            let done = first + position.step + 1;
+            let done = first + position.step;
             let is_frozen = |name: &str| optimiser.is_frozen(name);
             lookahead.update(network.parameters(), (done, total), &is_frozen)?;
-            average.update(network.parameters(), first + position.step)?;
+            average.update(network.parameters(), done - 1)?;
 
-            position.step += 1;
-            pending.push(Step {
-                number: position.step,
-                images: batch.len(),
-                learning_rate,
-                passed,
-            });
             let step = position.step;
             let due = recipe.checkpoint_every > 0
                 && step.is_multiple_of(recipe.checkpoint_every)

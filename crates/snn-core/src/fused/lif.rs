@@ -34,7 +34,7 @@ pub fn lif(
     Ok(for_readers(1, lif, parameters, terms, time_steps)?.and_then(|mut levels| levels.pop()))
 }
 
-/// [`lif`], once for each of its readers.
+/// [`lif`], with a tensor for each of its readers, all on the same memory.
 pub(crate) fn for_readers(
     readers: usize,
     lif: &Lif,

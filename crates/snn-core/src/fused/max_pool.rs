@@ -1,7 +1,8 @@
 //! Max pooling by windows that do not overlap (eq. 5), forward and backward in one pass each.
 //!
 //! The backward pass reads the place of each maximum, a byte, and not the input, which libtorch
-//! keeps; and it writes every gradient once, zeros included, where libtorch fills and then scatters.
+//! keeps; and it writes every gradient once, zeros included, where libtorch fills and then
+//! scatters.
 
 use super::memory::{Parts, channels_last, empty, values};
 use super::store::{Bf16, Store};

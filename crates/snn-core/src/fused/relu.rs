@@ -24,7 +24,7 @@ pub fn quant_relu(step: &Tensor, levels: u8, terms: &[Term<'_>]) -> Result<Optio
     Ok(quant_relu_for_readers(1, step, levels, terms)?.and_then(|mut values| values.pop()))
 }
 
-/// [`quant_relu`], once for each of its readers.
+/// [`quant_relu`], with a tensor for each of its readers, all on the same memory.
 pub(crate) fn quant_relu_for_readers(
     readers: usize,
     step: &Tensor,
@@ -48,7 +48,7 @@ pub fn relu(terms: &[Term<'_>]) -> Result<Option<Tensor>> {
     Ok(relu_for_readers(1, terms)?.and_then(|mut values| values.pop()))
 }
 
-/// [`relu`], once for each of its readers.
+/// [`relu`], with a tensor for each of its readers, all on the same memory.
 pub(crate) fn relu_for_readers(readers: usize, terms: &[Term<'_>]) -> Result<Option<Vec<Tensor>>> {
     match kind(terms)? {
         Some(Kind::Float) => rectified::<f32>(readers, terms).map(Some),

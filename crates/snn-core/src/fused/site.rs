@@ -86,7 +86,9 @@ pub(super) fn run<S: Store, N: BlockNeuron<S::Real>>(
         .collect::<Result<Vec<_>>>()?;
     let count = inputs.len();
     let saved: Vec<&Tensor> = data.iter().collect();
-    let mut outputs: Vec<Tensor> = (1..readers).map(|_| out.data()).collect();
+    // Of the same memory, but each with a version of its own: nothing writes to what a site emits.
+    let outputs = (1..readers).map(|_| out.f_data());
+    let mut outputs = outputs.collect::<std::result::Result<Vec<_>, _>>()?;
     // The gradient of the last reader comes first.
     outputs.insert(0, out);
     let read: Vec<&Tensor> = outputs.iter().collect();

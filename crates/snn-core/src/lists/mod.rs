@@ -1,8 +1,11 @@
-//! Operations on many tensors at once, by libtorch's own: one call each, which on a CPU reads and
-//! writes every value once, and on a GPU is a launch or two for some dozens of tensors.
+//! Operations on many tensors at once, by libtorch's own (`_fused_…`, `_foreach_…`): on a CPU a step
+//! reads and writes every value once, and on a GPU each call is a launch or two for some dozens of
+//! tensors.
 //!
 //! The tensors of each list are of one kind and on one device, and those of a place in all lists
-//! have one shape. Nothing is recorded for gradients.
+//! have one shape. Parameters of a step fill their memory without gaps, and what is kept of them is
+//! laid out as they are; else the step is an error. Nothing is recorded for gradients, and a
+//! backward pass that saved a tensor before it was changed says so.
 
 use crate::autograd::message;
 use crate::error::{Error, Result};
@@ -17,7 +20,7 @@ unsafe extern "C" {
         parameters: Raw,
         gradients: Raw,
         momenta: Raw,
-        counts: *const usize,
+        count: usize,
         rate: f64,
         momentum: f64,
         decay: f64,
@@ -70,16 +73,15 @@ impl Sgd {
     ) -> Result<()> {
         fit(parameters, &[gradients, momenta])?;
         let Self { learning_rate, momentum, weight_decay, nesterov } = *self;
-        // libtorch takes no buffers where it needs none.
-        let momenta = if momentum > 0.0 { momenta } else { &[] };
         let [p, g, m] = [parameters, gradients, momenta].map(pointers);
         // SAFETY: tensors that live through the call, as many in each list.
         done(unsafe {
             snn_list_sgd(
                 p.as_ptr(),
                 g.as_ptr(),
-                m.as_ptr(),
-                [p.len(), m.len()].as_ptr(),
+                // libtorch takes no buffers where it needs none.
+                if momentum > 0.0 { m.as_ptr() } else { std::ptr::null() },
+                p.len(),
                 learning_rate,
                 momentum,
                 weight_decay,
@@ -112,7 +114,7 @@ impl AdamW {
     /// Moves parameters along their gradients, in place, with the means m and v of each.
     ///
     /// # Errors
-    /// The lists do not fit each other.
+    /// The lists do not fit each other, or the step has number 0.
     pub fn step(
         &self,
         parameters: &[&Tensor],
@@ -121,6 +123,10 @@ impl AdamW {
         squares: &[&Tensor],
     ) -> Result<()> {
         fit(parameters, &[gradients, means, squares])?;
+        if self.number == 0 {
+            let (expected, found) = ("1 or more".into(), "0".into());
+            return Err(Error::Argument { what: "number of a step", expected, found });
+        }
         let Self { learning_rate, beta1, beta2, eps, weight_decay, number } = *self;
         let [p, g, m, v] = [parameters, gradients, means, squares].map(pointers);
         // SAFETY: tensors that live through the call, as many in each list.
@@ -310,6 +316,17 @@ mod tests {
     }
 
     #[test]
+    fn a_step_between_forward_and_backward_is_an_error_of_the_backward_pass() {
+        let x = Tensor::from_slice(&[1.0_f32, 2.0]).set_requires_grad(true);
+        let [g, m] = [(); 2].map(|()| Tensor::ones([2], (Kind::Float, Device::Cpu)));
+        let y = x.square().sum(Kind::Float);
+        let sgd = Sgd { learning_rate: 1.0, momentum: 0.5, weight_decay: 0.0, nesterov: false };
+        sgd.step(&[&x], &[&g], &[&m]).unwrap();
+        let error = y.f_backward().unwrap_err().to_string();
+        assert!(error.contains("modified by an inplace operation"), "{error}");
+    }
+
+    #[test]
     fn lists_that_do_not_fit_are_refused() {
         let [a, b] = [3, 4].map(|n| Tensor::zeros([n], (Kind::Float, Device::Cpu)));
         let error = lerp(&[&a], &[&b], 0.5).unwrap_err().to_string();
@@ -317,6 +334,26 @@ mod tests {
         let error = lerp(&[&a], &[], 0.5).unwrap_err().to_string();
         assert!(error.contains("a list of tensors must be 1 tensors"), "{error}");
         assert!(norm(&[]).unwrap().abs() < f64::MIN_POSITIVE);
+        let sgd = Sgd { learning_rate: 1.0, momentum: 0.5, weight_decay: 0.0, nesterov: false };
+        let one = Tensor::zeros([1], (Kind::Float, Device::Cpu));
+        let many = one.expand([1000], false);
+        let [g, m] = [(); 2].map(|()| Tensor::zeros([1000], (Kind::Float, Device::Cpu)));
+        let error = sgd.step(&[&many], &[&g], &[&m]).unwrap_err().to_string();
+        assert!(error.contains("must fill its memory without gaps"), "{error}");
+        let rows = Tensor::zeros([3, 4], (Kind::Float, Device::Cpu));
+        let columns = Tensor::zeros([4, 3], (Kind::Float, Device::Cpu)).tr();
+        let error = sgd.step(&[&rows], &[&rows], &[&columns]).unwrap_err().to_string();
+        assert!(error.contains("must have its strides [4, 1], found [1, 3]"), "{error}");
+        let adamw = AdamW {
+            learning_rate: 1.0,
+            beta1: 0.5,
+            beta2: 0.5,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            number: 0,
+        };
+        let error = adamw.step(&[&g], &[&m], &[&g], &[&m]).unwrap_err().to_string();
+        assert!(error.contains("number of a step must be 1 or more"), "{error}");
         lerp(&[], &[], 0.5).unwrap();
     }
 }

@@ -3,12 +3,13 @@
 
 use crate::autograd;
 use crate::error::{Error, Result};
-use crate::fused::{self, Bits};
+use crate::fused::Bits;
 use crate::network::interpreter::{Interpreter, Pass, Running};
 use crate::network::schedule::Stage;
+use crate::network::stateless::has_fused_pool;
 use crate::network::value::Value;
 use crate::options::{Checkpointing, Mode};
-use snn_ir::{Geometry, Op, PoolKind};
+use snn_ir::{Op, PoolKind};
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -124,9 +125,8 @@ fn output_bytes(interpreter: &Interpreter, input: &Value) -> Vec<u64> {
         // The places of maxima.
         let beside = match &node.op {
             Op::Pool { pool: PoolKind::Max, window } => {
-                let Geometry { kernel, stride, .. } = window.as_2d();
                 let on_cpu = interpreter.device == Device::Cpu;
-                if on_cpu && fused::has_pool(kernel, stride) { 1 } else { 8 }
+                if on_cpu && has_fused_pool(window.as_2d()) { 1 } else { 8 }
             }
             _ => 0,
         };

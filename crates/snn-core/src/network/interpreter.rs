@@ -226,7 +226,8 @@ impl Interpreter {
                     info,
                     coded: code.is_some(),
                     time_steps: if memory.is_some() { 1 } else { self.time_steps },
-                    readers: if pass.mode == Mode::Train { readers.max(1) } else { 1 },
+                    // More gradients than two would take more memory than their sum.
+                    readers: if pass.mode == Mode::Train { readers.clamp(1, 2) } else { 1 },
                     parameter: &|part| self.part(&node.name, part),
                     registry: &self.registry,
                 };

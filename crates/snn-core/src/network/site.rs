@@ -61,7 +61,7 @@ pub(crate) struct SiteContext<'p, 'f> {
     pub(crate) info: &'f ResolvedNode,
     pub(crate) coded: bool,
     pub(crate) time_steps: usize,
-    /// Nodes that read the output of a training pass.
+    /// How many tensors the output is wanted as, for readers with a gradient each.
     pub(crate) readers: usize,
     pub(crate) parameter: FindParameter<'p, 'f>,
     pub(crate) registry: &'f Registry,

@@ -67,6 +67,13 @@ pub(crate) fn padded(x: &Tensor, geometry: Geometry, value: f64) -> Result<(Tens
     Ok((x.f_pad([left, right, top, bottom], "constant", value)?, [0, 0]))
 }
 
+/// `true` for windows whose maxima a kernel of this crate finds on the CPU.
+pub(crate) fn has_fused_pool(geometry: Geometry) -> bool {
+    let Geometry { kernel, stride, padding, .. } = geometry;
+    // Lopsided padding is put around the input before.
+    fused::has_pool(kernel, stride) && (padding == [0, 0] || geometry.is_lopsided())
+}
+
 /// The positions that a convolution of kernel 1 reads. Left to itself, the oneDNN of libtorch 2.11
 /// copies them to a buffer that is too small where channels are few, in the gradient for the
 /// weights (CPU, channels last): it writes past the end, and the program crashes later or its
@@ -104,7 +111,7 @@ pub(crate) fn stateless(node: &Node, inputs: &[Value]) -> Result<Value> {
             let (x, padding) = padded(x, geometry, outside)?;
             let Geometry { kernel, stride, .. } = geometry;
             if *pool == PoolKind::Max
-                && padding == [0, 0]
+                && has_fused_pool(geometry)
                 && let Some(pooled) = fused::max_pool(&x, kernel, stride)?
             {
                 return Ok(first.with(pooled));

@@ -1,10 +1,9 @@
 // A group of processes on torch's own engine: c10d's TCP store and Gloo. The other side is
 // processes.rs.
+#include "../caught.h"
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <exception>
 #include <memory>
 #include <string>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -23,18 +22,6 @@ struct Group {
     // Room for the parts of a sum: those that the ranks send, and those that they receive.
     Tensor sent, received;
 };
-
-// Runs `body`; null, or the message of what it threw, which the other side frees.
-template <typename Body> char *caught(Body body) {
-    try {
-        body();
-        return nullptr;
-    } catch (const std::exception &error) {
-        return strdup(error.what());
-    } catch (...) {
-        return strdup("an error of an unknown kind");
-    }
-}
 
 } // namespace
 

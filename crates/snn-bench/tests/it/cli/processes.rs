@@ -205,21 +205,20 @@ fn processes_that_differ_are_refused() {
 }
 
 /// Two network namespaces with a wire between them: two hosts, as far as processes can tell.
-struct Hosts;
+struct Hosts([String; 2]);
 
 impl Hosts {
-    const NAMES: [&str; 2] = ["snn-host-0", "snn-host-1"];
     const ADDRESSES: [&str; 2] = ["10.77.0.1", "10.77.0.2"];
 
     fn new() -> Self {
-        let hosts = Self;
-        for name in Self::NAMES {
+        let hosts = Self([0, 1].map(|place| format!("snn-{}-{place}", std::process::id())));
+        for name in &hosts.0 {
             ip(&["netns", "add", name]);
         }
-        let [first, second] = Self::NAMES;
+        let [first, second] = hosts.0.each_ref().map(String::as_str);
         let wire = ["link", "add", "wire", "netns", first, "type", "veth", "peer", "name", "wire"];
         ip(&[&wire[..], &["netns", second]].concat());
-        for (name, address) in Self::NAMES.into_iter().zip(Self::ADDRESSES) {
+        for (name, address) in [first, second].into_iter().zip(Self::ADDRESSES) {
             let address = format!("{address}/24");
             ip(&["-n", name, "address", "add", &address, "dev", "wire"]);
             ip(&["-n", name, "link", "set", "wire", "up"]);
@@ -232,7 +231,7 @@ impl Hosts {
 
 impl Drop for Hosts {
     fn drop(&mut self) {
-        for name in Self::NAMES {
+        for name in &self.0 {
             // The wire goes with its ends.
             let _ended = Command::new("ip").args(["netns", "delete", name]).status();
         }
@@ -256,18 +255,12 @@ fn two_hosts_train_what_one_does() {
     let arguments = ["train", "--config", config, "--out", one.to_str().unwrap()];
     snn().args(arguments).args(["--set", "replicas=2"]).assert().success();
 
-    let _hosts = Hosts::new();
+    let hosts = Hosts::new();
     // Each host has a folder of its own: no file is shared.
     let all: Vec<Child> = (0..2)
         .map(|place| {
             let mut command = Command::new("ip");
-            command.args([
-                "netns",
-                "exec",
-                Hosts::NAMES[place],
-                env!("CARGO_BIN_EXE_snn"),
-                "train",
-            ]);
+            command.args(["netns", "exec", &hosts.0[place], env!("CARGO_BIN_EXE_snn"), "train"]);
             command.args(["--config", config, "--out"]).arg(at(&format!("of host {place}")));
             start(&mut command, place, 2, Hosts::ADDRESSES[0], 29_500)
         })
