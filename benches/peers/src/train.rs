@@ -341,12 +341,12 @@ fn table(rows: &[Row], report: &Value, device: &str) -> String {
         "# Training steps beside SpikingJelly\n".to_owned(),
         format!(
             "Forward, loss, backward and SGD on {THREADS} threads, on {device}, images of 32×32. \
-             With several macro-steps every site is a LIF neuron; with one, every site is a \
-             quantised ReLU of four levels. `resnet` is the ResNet-20 of 16-32-64 channels. Sides \
-             take turns of {TURN_SECONDS} seconds; images a second, the median of the turns, and \
-             between their least and most. Memory is the peak of the resident set less what was \
-             resident when the model was built. `recompute` and `memopt` keep the inputs of blocks \
-             as bits and compute the rest again.\n"
+             With several\nmacro-steps every site is a LIF neuron; with one, every site is a \
+             quantised ReLU of four levels.\n`resnet` is the ResNet-20 of 16-32-64 channels. Sides \
+             take turns of {TURN_SECONDS} seconds; images a\nsecond, the median of the turns, and \
+             between their least and most. Memory is the peak of the\nresident set less what was \
+             resident when the model was built. `recompute` and `memopt` keep the\ninputs of \
+             blocks as bits and compute the rest again.\n"
         ),
         "| network | T | batch | side | images/s | least–most | peak memory, MiB |".to_owned(),
         "|---|--:|--:|---|--:|:-:|--:|".to_owned(),
@@ -365,8 +365,8 @@ fn table(rows: &[Row], report: &Value, device: &str) -> String {
         ));
     }
     lines.push("\nMedians of the ratio within each round:\n".to_owned());
-    let header = "| network | T | ours in | of the convolutions alone | times SpikingJelly as used | \
-                  times its fastest setting | which is |";
+    let header = "| network | T | ours in | of the convolutions alone | \
+                  times SpikingJelly as used | times its fastest setting | which is |";
     lines.extend([header.to_owned(), "|---|--:|---|--:|--:|--:|---|".to_owned()]);
     for ratios in report["ratios"].as_array().into_iter().flatten() {
         let times = |key: &str| ratios[key].as_f64().map_or(String::new(), |x| format!("{x:.2}"));

@@ -3,8 +3,8 @@
 //!
 //! `shared-cores [SECONDS]` takes turns of so many seconds (20), and writes
 //! `docs/results/training/shared-cores.md`. airbench94 of LIF neurons, T = 2, batches of 256 images
-//! of 16×16 of the procedural set, in bf16 where the processor multiplies it. It needs two cores that nothing
-//! else uses.
+//! of 16×16 of the procedural set, in bf16 where the processor multiplies it. It needs two cores
+//! that nothing else uses.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports")]
 
 use anyhow::{Context, Result, bail, ensure};
@@ -179,10 +179,10 @@ fn compare(time: Duration) -> Result<()> {
     let text = format!(
         "# Training on cores that are shared\n\n\
          airbench94 with LIF neurons everywhere, T = 2, batches of {BATCH} images of 16×16, \
-         {precision}, on two\ncores: quiet, and beside {BUSY_LOOPS} busy loops, which leave half of \
-         the cores' time to two threads of\na training and a third to one. Medians of {ROUNDS} turns \
-         of {} seconds each, ends of epochs included; the\nshare is the median of the ratios of a \
-         loaded turn to the quiet one before it.\n\n\
+         {precision}, on two\ncores: quiet, and beside {BUSY_LOOPS} busy loops, which leave half \
+         of the cores' time to two threads of\na training and a third to one. Medians of {ROUNDS} \
+         turns of {} seconds each, ends of epochs included; the\nshare is the median of the \
+         ratios of a loaded turn to the quiet one before it.\n\n\
          | training | images/s, quiet | times one thread | images/s, loaded | loaded of quiet |\n\
          |---|--:|--:|--:|--:|\n{table}\n{}\n",
         time.as_secs_f64(),

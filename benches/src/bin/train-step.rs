@@ -1,10 +1,10 @@
 //! Our side of `cargo xtask bench-peers train`: training steps of a built-in network on random
 //! images of 32×32.
 //!
-//! `train-step WHAT NETWORK PRECISION T BATCH THREADS [DEVICE]`: WHAT is `lif` (every site a LIF neuron),
-//! `recompute` (the same with blocks computed again instead of kept), `quant-relu` (every site a
-//! quantised ReLU of four levels), or `convolutions` (the network's convolutions alone, forward and
-//! backward: nothing that calls libtorch for them can be faster); NETWORK is a name of
+//! `train-step WHAT NETWORK PRECISION T BATCH THREADS [DEVICE]`: WHAT is `lif` (every site a LIF
+//! neuron), `recompute` (the same with blocks computed again instead of kept), `quant-relu` (every
+//! site a quantised ReLU of four levels), or `convolutions` (the network's convolutions alone,
+//! forward and backward: nothing that calls libtorch for them can be faster); NETWORK is a name of
 //! `snn network`, PRECISION `f32` or `bf16`, DEVICE `cpu` or `cuda:N`. It answers `step SECONDS`
 //! with the seconds of each step of a turn, and the peak of the host's memory that it has taken; a
 //! GPU is waited for after some steps, and each of them has its share of their time.

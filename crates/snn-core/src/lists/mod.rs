@@ -1,6 +1,6 @@
-//! Operations on many tensors at once, by libtorch's own (`_fused_…`, `_foreach_…`): on a CPU a step
-//! reads and writes every value once, and on a GPU each call is a launch or two for some dozens of
-//! tensors.
+//! Operations on many tensors at once, by libtorch's own (`_fused_…`, `_foreach_…`): on a CPU a
+//! step reads and writes every value once, and on a GPU each call is a launch or two for some
+//! dozens of tensors.
 //!
 //! The tensors of each list are of one kind and on one device, and those of a place in all lists
 //! have one shape. Parameters of a step fill their memory without gaps, and what is kept of them is
