@@ -18,6 +18,11 @@ pub(crate) fn join(config: &mut RunConfig, options: &mut Options) -> Result<()> 
     if matches!(options.device, Device::Cuda(_)) {
         options.device = own_device()?;
     }
+    if rank == 0 {
+        let Rendezvous { master, port, .. } = &rendezvous;
+        // Where an address is wrong, this is the last that is said for a long time.
+        output::tell(format_args!("{count} processes meet at {master}:{port}"));
+    }
     options.processes = Some(Arc::new(ProcessRank::connect(&rendezvous)?));
     if rank == 0 {
         output::tell(format_args!("{count} processes, each with its part of every batch"));

@@ -98,7 +98,10 @@ fn processes_train_what_replicas_of_one_process_do() {
     let out = two.to_str().unwrap();
     let ended = together(2, &["train", "--config", config, "--out", out]);
     assert!(ended.iter().all(|end| end.status.success()), "{}", text(&ended[1].stderr));
-    assert!(text(&ended[0].stderr).contains("2 processes, each with its part of every batch"));
+    for said in ["2 processes meet at 127.0.0.1:", "2 processes, each with its part of every batch"]
+    {
+        assert!(text(&ended[0].stderr).contains(said), "{said}");
+    }
     assert!(text(&ended[0].stdout).contains("test accuracy"));
     assert!(ended[1].stdout.is_empty() && ended[1].stderr.is_empty(), "rank 0 alone reports");
     assert_eq!(model(&two), model(&one));
