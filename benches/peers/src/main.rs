@@ -26,7 +26,8 @@ use sha2::{Digest, Sha256};
 const USAGE: &str = "\
 usage: cargo xtask bench-peers COMPARISON
 
-  train [--json]    training steps beside SpikingJelly, in turn; writes
+  train [--json] [--device cuda:N]
+                    training steps beside SpikingJelly, in turn; writes
                     docs/results/peers/train.{json,md}
   infer [--json] [--quick] [--work R18|R20] [--data DIR] [--run WORK=DIR]
                     inference of trained networks beside SpikingJelly and dense networks, in

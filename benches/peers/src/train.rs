@@ -19,7 +19,7 @@ const TURN_SECONDS: f64 = 4.0;
 /// What is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Work {
-    /// A name of `snn network`.
+    /// A built-in network, by its `kind` in a config.
     network: &'static str,
     time_steps: usize,
     batch: usize,
@@ -27,7 +27,7 @@ struct Work {
     rounds: usize,
 }
 
-/// The work that the ratios are of: a ResNet-20.
+/// The main work, at which every setting of the peers takes part: a ResNet-20.
 const MAIN: Work = Work { network: "resnet", time_steps: 4, batch: 64, rounds: 9 };
 
 /// The works; the peers share those with several macro-steps. With one, every site is a quantised
@@ -41,7 +41,7 @@ const WORKS: [Work; 6] = [
     Work { network: "resnet18", time_steps: 1, batch: 64, rounds: 5 },
 ];
 
-/// The work on a GPU that its ratios are of.
+/// The work on a GPU at which the peers take part.
 const MAIN_ON_GPU: Work = Work { network: "resnet18", time_steps: 4, batch: 256, rounds: 2 };
 /// The works on a GPU, some minutes in all.
 const WORKS_ON_GPU: [Work; 6] = [
@@ -173,16 +173,19 @@ impl Row {
     }
 }
 
-/// Runs the benchmark, writes `docs/results/peers/train.{json,md}`, and prints the table or, with
-/// `--json`, the JSON.
+/// Runs the benchmark, writes `train.{json,md}`, or of a GPU `train-gpu.{json,md}`, to
+/// `docs/results/peers`, and prints the table or, with `--json`, the JSON.
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
-    let mut rest: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let mut rest: Vec<&str> =
+        arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
     let json = rest.iter().position(|argument| *argument == "--json");
     let json = json.map(|at| rest.remove(at)).is_some();
     let device = match rest[..] {
         [] => "cpu",
-        ["--device", device] => device,
-        _ => bail!("`bench-peers train` takes --json and --device cuda:N, found {arguments:?}"),
+        ["--device", device] if device == "cpu" || device.starts_with("cuda:") => device,
+        _ => bail!(
+            "`bench-peers train` takes --json and --device cpu or cuda:N, found {arguments:?}"
+        ),
     };
     let on_gpu = device != "cpu";
     let root = project::root()?;

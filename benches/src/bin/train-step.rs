@@ -4,10 +4,11 @@
 //! `train-step WHAT NETWORK PRECISION T BATCH THREADS [DEVICE]`: WHAT is `lif` (every site a LIF
 //! neuron), `recompute` (the same with blocks computed again instead of kept), `quant-relu` (every
 //! site a quantised ReLU of four levels), or `convolutions` (the network's convolutions alone,
-//! forward and backward: nothing that calls libtorch for them can be faster); NETWORK is a name of
-//! `snn network`, PRECISION `f32` or `bf16`, DEVICE `cpu` or `cuda:N`. It answers `step SECONDS`
-//! with the seconds of each step of a turn, and the peak of the host's memory that it has taken; a
-//! GPU is waited for after some steps, and each of them has its share of their time.
+//! forward and backward: nothing that calls libtorch for them can be faster); NETWORK is a built-in
+//! network, by its `kind` in a config, PRECISION `f32` or `bf16`, DEVICE `cpu` or `cuda:N`. It
+//! answers `step SECONDS` with the seconds of each step of a turn, and the peak of the host's memory
+//! that it has taken; a GPU is waited for after some steps, and each of them has its share of their
+//! time.
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::ArrayD;
@@ -46,6 +47,9 @@ fn main() -> Result<()> {
         Some((_, Some(index))) => Device::Cuda(index.parse()?),
         Some((other, None)) => bail!("no device `{other}`: cpu or cuda:N"),
     };
+    if let Device::Cuda(_) = device {
+        Cuda::cudnn_set_benchmark(true);
+    }
     let precision: Precision = precision.parse()?;
     set_num_threads(i32::try_from(threads)?);
     snn_core::keep_memory();
@@ -126,9 +130,6 @@ fn train(
     batch: usize,
     device: Device,
 ) -> Result<()> {
-    if let Device::Cuda(_) = device {
-        Cuda::cudnn_set_benchmark(true);
-    }
     let weights = graph.initial_weights(1)?;
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
     let model =
@@ -171,9 +172,6 @@ fn convolutions(
     batch: usize,
     device: Device,
 ) -> Result<()> {
-    if let Device::Cuda(_) = device {
-        Cuda::cudnn_set_benchmark(true);
-    }
     let kind = (precision.kind(), device);
     let resolved = graph.resolve()?;
     let before = reset_peak()?;
