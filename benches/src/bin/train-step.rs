@@ -6,9 +6,9 @@
 //! site a quantised ReLU of four levels), or `convolutions` (the network's convolutions alone,
 //! forward and backward: nothing that calls libtorch for them can be faster); NETWORK is a built-in
 //! network, by its `kind` in a config, PRECISION `f32` or `bf16`, DEVICE `cpu` or `cuda:N`. It
-//! answers `step SECONDS` with the seconds of each step of a turn, and the peak of the host's memory
-//! that it has taken; a GPU is waited for after some steps, and each of them has its share of their
-//! time.
+//! answers `step SECONDS` with the seconds of each step of a turn, and the peak of the host's
+//! memory that it has taken; a GPU is waited for after some steps, and each of them has its share
+//! of their time.
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::ArrayD;
