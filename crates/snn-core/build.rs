@@ -1,11 +1,12 @@
-//! Compiles the autograd node, the operations on lists, the group of processes and the stream of a
-//! device against the libtorch that torch-sys found.
+//! Compiles the autograd node, the gradient of a convolution, the operations on lists, the group of
+//! processes and the stream of a device against the libtorch that torch-sys found.
 
 use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo:rerun-if-changed=src/autograd/node.cpp");
     println!("cargo:rerun-if-changed=src/caught.h");
+    println!("cargo:rerun-if-changed=src/convolution/input_gradient.cpp");
     println!("cargo:rerun-if-changed=src/lists/lists.cpp");
     println!("cargo:rerun-if-changed=src/ranks/group.cpp");
     println!("cargo:rerun-if-changed=src/ranks/include");
@@ -36,6 +37,7 @@ fn main() {
         .include("src/ranks/include")
         .define("USE_C10D_GLOO", None)
         .file("src/autograd/node.cpp")
+        .file("src/convolution/input_gradient.cpp")
         .file("src/lists/lists.cpp")
         .file("src/ranks/group.cpp")
         .file("src/device/stream.cpp")

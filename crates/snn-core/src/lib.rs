@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod autograd;
+mod convolution;
 mod device;
 mod error;
 mod evaluator;

@@ -5,6 +5,7 @@ mod kernel;
 mod limit;
 mod prefetch;
 mod threads;
+pub mod tiles;
 
 pub use instruction_set::{InstructionSet, UnknownInstructionSet};
 pub use kernel::{Available, Kernel, run_with_avx2};

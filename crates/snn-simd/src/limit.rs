@@ -76,6 +76,12 @@ pub(crate) fn limit() -> InstructionSet {
     })
 }
 
+/// `true` if the variable is set, whatever it says.
+pub(crate) fn is_set() -> bool {
+    static SET: OnceLock<bool> = OnceLock::new();
+    *SET.get_or_init(|| std::env::var_os(VARIABLE).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{LimitError, parse};

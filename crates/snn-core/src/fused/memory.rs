@@ -1,6 +1,6 @@
 //! The values of tensors as slices, in one order for all that take part: channels last.
 
-use super::store::Store;
+use super::store::{Bf16, Store};
 use crate::error::{Error, Result};
 use crate::neuron::real::Real;
 use std::marker::PhantomData;
@@ -70,8 +70,15 @@ pub(super) fn values<S: Store>(tensor: &Tensor) -> Result<&[S]> {
     })
 }
 
+/// The values of a bf16 tensor as they stand in memory, as [`values`] has them.
+pub(crate) fn words(tensor: &Tensor) -> Result<&[u16]> {
+    let values = values::<Bf16>(tensor)?;
+    // SAFETY: a `Bf16` is a word.
+    Ok(unsafe { slice::from_raw_parts(values.as_ptr().cast(), values.len()) })
+}
+
 /// The values of a new tensor, written in parts by several threads.
-pub(super) struct Parts<'t, S> {
+pub(crate) struct Parts<'t, S> {
     pointer: *mut S,
     len: usize,
     lifetime: PhantomData<&'t mut [S]>,
@@ -85,6 +92,14 @@ impl<'t, S: Store> Parts<'t, S> {
     pub(super) fn new(tensor: &'t mut Tensor) -> Result<Self> {
         check::<S>(tensor)?;
         Ok(Self { pointer: tensor.data_ptr().cast(), len: tensor.numel(), lifetime: PhantomData })
+    }
+}
+
+impl<'t> Parts<'t, u16> {
+    /// The values of a bf16 tensor that nothing else reads or writes, as they stand in memory.
+    pub(crate) fn words(tensor: &'t mut Tensor) -> Result<Self> {
+        let Parts { pointer, len, lifetime: _ } = Parts::<Bf16>::new(tensor)?;
+        Ok(Self { pointer: pointer.cast(), len, lifetime: PhantomData })
     }
 }
 
@@ -102,7 +117,7 @@ impl<'t, S> Parts<'t, S> {
     /// The range is outside.
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "the caller keeps parts apart")]
-    pub(super) unsafe fn part(&self, range: Range<usize>) -> &mut [S] {
+    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [S] {
         assert!(
             range.start <= range.end && range.end <= self.len,
             "part {range:?} of {}",

@@ -5,7 +5,7 @@ use crate::neuron::real::Real;
 use tch::Kind;
 
 /// A type of the values of a tensor.
-pub(super) trait Store: Copy + Send + Sync + 'static {
+pub(crate) trait Store: Copy + Send + Sync + 'static {
     /// The number type that kernels compute with.
     type Real: Real;
     const KIND: Kind;

@@ -1,5 +1,6 @@
 //! The nodes of a graph on tensors, off the grid.
 
+use crate::convolution;
 use crate::device::{self, Machine, Statistics};
 use crate::error::{Error, Result};
 use crate::fused::{BatchNorm, BatchStatistics, Term};
@@ -200,6 +201,11 @@ impl Interpreter {
             Op::Conv(conv) => {
                 let bias = if conv.bias { Some(self.part(&node.name, "bias")?) } else { None };
                 let weight = self.part(&node.name, "weight")?;
+                if kind == Kind::BFloat16
+                    && let Some(data) = convolution::convolve(&x.data, weight, conv)?
+                {
+                    return Ok(x.with(data));
+                }
                 let data = self.multiply(&x.data, weight, bias, kind, |x, weight, bias| {
                     convolve(x, weight, bias, conv)
                 })?;

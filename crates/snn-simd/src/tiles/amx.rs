@@ -1,0 +1,293 @@
+//! AMX: eight registers of 16 rows of 64 bytes, and products of them.
+//!
+//! Stable Rust has no intrinsics for AMX, so the instructions are written out. Each `asm!` says
+//! which tile registers it changes; the compiler keeps nothing in them, so what they hold stays
+//! from one to the next.
+#![expect(unsafe_code, reason = "instructions of the machine")]
+
+use super::{Pair, Sums};
+use crate::instruction_set::InstructionSet;
+use crate::limit;
+use std::arch::asm;
+use std::sync::OnceLock;
+
+/// Values of a tile.
+const TILE: usize = 512;
+/// Sums of a tile.
+const QUARTER: usize = 256;
+
+/// `true` where this process may use AMX for bf16.
+pub(super) fn is_available() -> bool {
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    *AVAILABLE.get_or_init(|| {
+        !limit::is_set()
+            && InstructionSet::Avx512Vnni.is_detected()
+            && is_x86_feature_detected!("avx512bf16")
+            && has_tiles()
+            && is_permitted()
+    })
+}
+
+/// `true` if the processor has AMX tiles and products of bf16, and the system saves tiles.
+fn has_tiles() -> bool {
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+    const XSAVE_BY_SYSTEM: u32 = 1 << 27;
+    const BF16: u32 = 1 << 22;
+    const TILES: u32 = 1 << 24;
+    /// State components 17 and 18: the configuration of tiles, and their values.
+    const SAVED: u64 = 0b11 << 17;
+    #[target_feature(enable = "xsave")]
+    fn saved() -> u64 {
+        // SAFETY: the function has the feature.
+        unsafe { std::arch::x86_64::_xgetbv(0) }
+    }
+    if __cpuid(0).eax < 7 || __cpuid(1).ecx & XSAVE_BY_SYSTEM == 0 {
+        return false;
+    }
+    let features = __cpuid_count(7, 0).edx;
+    // SAFETY: the system has turned `xgetbv` on.
+    features & BF16 != 0 && features & TILES != 0 && unsafe { saved() } & SAVED == SAVED
+}
+
+/// Asks the system for room for tiles, once for all threads. It refuses where a thread has a signal
+/// stack too small for them.
+fn is_permitted() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const ARCH_PRCTL: i64 = 158;
+        const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
+        const TILE_DATA: i64 = 18;
+        let mut result = ARCH_PRCTL;
+        // SAFETY: the call changes nothing but what the process may save.
+        unsafe {
+            asm!(
+                "syscall",
+                inlateout("rax") result,
+                in("rdi") ARCH_REQ_XCOMP_PERM,
+                in("rsi") TILE_DATA,
+                lateout("rcx") _,
+                lateout("r11") _,
+                options(nostack)
+            );
+        }
+        result == 0
+    }
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
+/// The tile registers of this thread, each of 16 rows of 64 bytes until it is dropped.
+#[derive(Debug)]
+pub(super) struct Configured(());
+
+/// The operand of `LDTILECFG`.
+#[repr(C, align(64))]
+struct Configuration {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    bytes_of_a_row: [u16; 16],
+    rows: [u8; 16],
+}
+
+impl Configured {
+    /// Only where AMX is available.
+    pub(super) fn new() -> Self {
+        assert!(is_available(), "AMX is not available");
+        let mut configuration = Configuration {
+            palette: 1,
+            start_row: 0,
+            reserved: [0; 14],
+            bytes_of_a_row: [0; 16],
+            rows: [0; 16],
+        };
+        configuration.bytes_of_a_row[..8].fill(64);
+        configuration.rows[..8].fill(16);
+        // SAFETY: AMX is available, and the configuration is one that palette 1 has.
+        unsafe {
+            asm!(
+                "ldtilecfg [{}]",
+                in(reg) &raw const configuration,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, preserves_flags)
+            );
+        }
+        Self(())
+    }
+}
+
+impl Drop for Configured {
+    fn drop(&mut self) {
+        // SAFETY: the thread has configured tiles.
+        unsafe {
+            asm!(
+                "tilerelease",
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nomem, nostack, preserves_flags)
+            );
+        }
+    }
+}
+
+/// Sets a register to zeros.
+macro_rules! zero {
+    ($($tile:tt)*) => {
+        $(asm!(
+            concat!("tilezero ", $tile),
+            out($tile) _,
+            options(nomem, nostack, preserves_flags)
+        );)*
+    };
+}
+
+/// Loads a register from 1,024 bytes.
+macro_rules! load {
+    ($tile:tt, $from:expr) => {
+        asm!(
+            concat!("tileloadd ", $tile, ", [{from} + {stride}]"),
+            from = in(reg) $from,
+            stride = in(reg) 64_usize,
+            out($tile) _,
+            options(readonly, nostack, preserves_flags)
+        )
+    };
+}
+
+/// Stores a register to 1,024 bytes.
+macro_rules! store {
+    ($tile:tt, $to:expr) => {
+        asm!(
+            concat!("tilestored [{to} + {stride}], ", $tile),
+            to = in(reg) $to,
+            stride = in(reg) 64_usize,
+            options(nostack, preserves_flags)
+        )
+    };
+}
+
+/// Adds the product of two registers to a third.
+macro_rules! multiply {
+    ($sum:tt, $left:tt, $right:tt) => {
+        asm!(
+            concat!("tdpbf16ps ", $sum, ", ", $left, ", ", $right),
+            out($sum) _,
+            options(nomem, nostack, preserves_flags)
+        )
+    };
+}
+
+/// Adds products to the registers 0 to 3.
+#[inline]
+fn steps<'p>(steps: impl Iterator<Item = (&'p Pair, &'p Pair)>) {
+    for (a, b) in steps {
+        let (a, b) = (a.0.as_ptr(), b.0.as_ptr());
+        // SAFETY: a `Multiplier` is of a thread that has configured tiles; each pair has 2,048
+        // bytes.
+        unsafe {
+            load!("tmm4", a);
+            load!("tmm6", b);
+            load!("tmm5", a.add(TILE));
+            load!("tmm7", b.add(TILE));
+            multiply!("tmm0", "tmm4", "tmm6");
+            multiply!("tmm1", "tmm4", "tmm7");
+            multiply!("tmm2", "tmm5", "tmm6");
+            multiply!("tmm3", "tmm5", "tmm7");
+        }
+    }
+}
+
+#[inline]
+fn stored(sums: &mut Sums) {
+    let to = sums.0.as_mut_ptr();
+    // SAFETY: as above; four tiles of sums.
+    unsafe {
+        store!("tmm0", to);
+        store!("tmm1", to.add(QUARTER));
+        store!("tmm2", to.add(2 * QUARTER));
+        store!("tmm3", to.add(3 * QUARTER));
+    }
+}
+
+#[inline]
+pub(super) fn sum<'p>(of: impl Iterator<Item = (&'p Pair, &'p Pair)>, sums: &mut Sums) {
+    // SAFETY: the thread has configured tiles.
+    unsafe {
+        zero!("tmm0" "tmm1" "tmm2" "tmm3");
+    }
+    steps(of);
+    stored(sums);
+}
+
+#[inline]
+pub(super) fn add<'p>(of: impl Iterator<Item = (&'p Pair, &'p Pair)>, sums: &mut Sums) {
+    let from = sums.0.as_ptr();
+    // SAFETY: the thread has configured tiles; four tiles of sums.
+    unsafe {
+        load!("tmm0", from);
+        load!("tmm1", from.add(QUARTER));
+        load!("tmm2", from.add(2 * QUARTER));
+        load!("tmm3", from.add(3 * QUARTER));
+    }
+    steps(of);
+    stored(sums);
+}
+
+/// Half of the rows of `a` at a time, so that the sums of three neighbours fill six registers.
+#[inline]
+pub(super) fn add_neighbours<'p>(
+    rows: impl Iterator<Item = (&'p [Pair], &'p [Pair])> + Clone,
+    before: usize,
+    sums: &mut [Sums; 3],
+) {
+    for half in 0..2 {
+        let at = sums.each_mut().map(|sums| sums.0[2 * half * QUARTER..].as_mut_ptr());
+        // SAFETY: the thread has configured tiles; two tiles of sums each.
+        unsafe {
+            load!("tmm0", at[0]);
+            load!("tmm1", at[0].add(QUARTER));
+            load!("tmm2", at[1]);
+            load!("tmm3", at[1].add(QUARTER));
+            load!("tmm4", at[2]);
+            load!("tmm5", at[2].add(QUARTER));
+        }
+        for (a, b) in rows.clone() {
+            for (i, a) in a.iter().enumerate() {
+                // A neighbour before the first is as far out as one behind the last.
+                let neighbour = |s: usize| b.get((i + before).wrapping_sub(s));
+                // SAFETY: as above; pairs of tiles.
+                unsafe {
+                    load!("tmm6", a.0[half * TILE..].as_ptr());
+                    if let Some(b) = neighbour(0) {
+                        load!("tmm7", b.0.as_ptr());
+                        multiply!("tmm0", "tmm6", "tmm7");
+                        load!("tmm7", b.0[TILE..].as_ptr());
+                        multiply!("tmm1", "tmm6", "tmm7");
+                    }
+                    if let Some(b) = neighbour(1) {
+                        load!("tmm7", b.0.as_ptr());
+                        multiply!("tmm2", "tmm6", "tmm7");
+                        load!("tmm7", b.0[TILE..].as_ptr());
+                        multiply!("tmm3", "tmm6", "tmm7");
+                    }
+                    if let Some(b) = neighbour(2) {
+                        load!("tmm7", b.0.as_ptr());
+                        multiply!("tmm4", "tmm6", "tmm7");
+                        load!("tmm7", b.0[TILE..].as_ptr());
+                        multiply!("tmm5", "tmm6", "tmm7");
+                    }
+                }
+            }
+        }
+        // SAFETY: as above.
+        unsafe {
+            store!("tmm0", at[0]);
+            store!("tmm1", at[0].add(QUARTER));
+            store!("tmm2", at[1]);
+            store!("tmm3", at[1].add(QUARTER));
+            store!("tmm4", at[2]);
+            store!("tmm5", at[2].add(QUARTER));
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Products of tiles of bf16 values: AMX where the machine has it, and a plain form that gives the
+//! same bits.
+//!
+//! A tile has 16 rows of 64 bytes. The tiles of a factor come in pairs, so that a product fills four
+//! tiles of sums and every tile that is loaded takes part in two products: with fewer, the loads
+//! would take longer than the products.
+
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod plain;
+mod rows;
+
+pub use rows::Rows;
+
+/// Values along each side of a pair of tiles.
+pub const SIDE: usize = 32;
+
+/// Two tiles of bf16 values.
+///
+/// As a left factor, 32 rows of 32 values. As a right factor of 32 rows and 32 columns, the columns
+/// 0 to 15 and then the others; in each tile the rows in pairs, the two values of a column side by
+/// side.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub struct Pair(pub [u16; SIDE * SIDE]);
+
+impl Pair {
+    /// All values 0.
+    pub const ZERO: Self = Self([0; SIDE * SIDE]);
+}
+
+/// Four tiles of sums, 32 rows and 32 columns: the upper left 16 × 16 of them, the upper right, the
+/// lower left, the lower right.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C, align(64))]
+pub struct Sums(pub [f32; SIDE * SIDE]);
+
+impl Sums {
+    /// All sums 0.
+    pub const ZERO: Self = Self([0.0; SIDE * SIDE]);
+
+    /// Where the sum of a row and a column stands.
+    #[inline]
+    pub fn place(row: usize, column: usize) -> usize {
+        (row / 16 * 2 + column / 16) * 256 + row % 16 * 16 + column % 16
+    }
+}
+
+/// A form of the products that this process may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tiles(Form);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Amx,
+}
+
+impl Tiles {
+    /// Loops over single values, which every machine can run, slowly.
+    pub const PLAIN: Self = Self(Form::Plain);
+
+    /// AMX, where the processor has it for bf16, the system lets this process use it, and
+    /// `SNN_INSTRUCTION_SET` names no instruction set: each of them goes without.
+    pub fn amx() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            amx::is_available().then_some(Self(Form::Amx))
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        None
+    }
+
+    /// The plain form, and AMX where it can be used: what tests run one after another.
+    pub fn each() -> impl Iterator<Item = Self> {
+        [Some(Self::PLAIN), Self::amx()].into_iter().flatten()
+    }
+
+    /// Lets this thread multiply, until `body` returns.
+    pub fn run<R>(self, body: impl FnOnce(&mut Multiplier) -> R) -> R {
+        #[cfg(target_arch = "x86_64")]
+        let _configured = (self.0 == Form::Amx).then(amx::Configured::new);
+        body(&mut Multiplier { form: self.0, _of_this_thread: std::marker::PhantomData })
+    }
+}
+
+/// The tiles of a thread, ready to multiply.
+#[derive(Debug)]
+pub struct Multiplier {
+    form: Form,
+    _of_this_thread: std::marker::PhantomData<*const ()>,
+}
+
+impl Multiplier {
+    /// `sums = Σ a·b`, products of two values rounded never, their sums always, in the order of the
+    /// steps.
+    #[inline]
+    pub fn sum<'p>(&mut self, steps: impl Iterator<Item = (&'p Pair, &'p Pair)>, sums: &mut Sums) {
+        match self.form {
+            Form::Plain => {
+                *sums = Sums::ZERO;
+                steps.for_each(|(a, b)| plain::multiply(a, b, sums));
+            }
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => amx::sum(steps, sums),
+        }
+    }
+
+    /// `sums += Σ a·b`.
+    #[inline]
+    pub fn add<'p>(&mut self, steps: impl Iterator<Item = (&'p Pair, &'p Pair)>, sums: &mut Sums) {
+        match self.form {
+            Form::Plain => steps.for_each(|(a, b)| plain::multiply(a, b, sums)),
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => amx::add(steps, sums),
+        }
+    }
+
+    /// `sums[s] += Σᵢ aᵢ·bⱼ` with j = i + `before` − s, where there is such a bⱼ, for three
+    /// neighbours s and all rows of a and b: the same values as three calls of
+    /// [`add`](Self::add), with half of the loads.
+    #[inline]
+    pub fn add_neighbours<'p>(
+        &mut self,
+        rows: impl Iterator<Item = (&'p [Pair], &'p [Pair])> + Clone,
+        before: usize,
+        sums: &mut [Sums; 3],
+    ) {
+        match self.form {
+            Form::Plain => {
+                for (s, sums) in sums.iter_mut().enumerate() {
+                    for (a, b) in rows.clone() {
+                        for (i, a) in a.iter().enumerate() {
+                            if let Some(b) = (i + before).checked_sub(s).and_then(|j| b.get(j)) {
+                                plain::multiply(a, b, sums);
+                            }
+                        }
+                    }
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => amx::add_neighbours(rows, before, sums),
+        }
+    }
+
+    /// The rows as a left factor; missing ones and missing columns are 0.
+    #[inline]
+    pub fn left(&self, rows: Rows<'_>, to: &mut Pair) {
+        match self.form {
+            Form::Plain => plain::left(rows, to),
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => avx512::left(rows, to),
+        }
+    }
+
+    /// The columns as rows of a left factor.
+    #[inline]
+    pub fn left_of_columns(&self, rows: Rows<'_>, to: &mut Pair) {
+        match self.form {
+            Form::Plain => plain::left_of_columns(rows, to),
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => avx512::left_of_columns(rows, to),
+        }
+    }
+
+    /// The rows as those of a right factor.
+    #[inline]
+    pub fn right(&self, rows: Rows<'_>, to: &mut Pair) {
+        match self.form {
+            Form::Plain => plain::right(rows, to),
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => avx512::right(rows, to),
+        }
+    }
+
+    /// The rows as columns of a right factor.
+    #[inline]
+    pub fn right_of_columns(&self, rows: Rows<'_>, to: &mut Pair) {
+        match self.form {
+            Form::Plain => plain::right_of_columns(rows, to),
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => avx512::right_of_columns(rows, to),
+        }
+    }
+
+    /// The first columns of the first rows of sums, rounded to bf16, to nearest and ties to even:
+    /// rows of as many values, `stride` values apart.
+    ///
+    /// # Panics
+    /// More than 32 rows or columns, or rows that do not fit.
+    #[inline]
+    pub fn round(&self, sums: &Sums, to: &mut [u16], stride: usize, [rows, columns]: [usize; 2]) {
+        rows::check(to.len(), stride, [rows, columns]);
+        match self.form {
+            Form::Plain => plain::round(sums, to, stride, [rows, columns]),
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => avx512::round(sums, to, stride, [rows, columns]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values like those of a network: of many sizes and both signs, with zeros.
+    fn random(state: &mut u64) -> u16 {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let bits = (*state >> 40) as u16;
+        if bits & 7 == 0 { bits & 0x8000 } else { (bits & 0x83ff) | 0x3c00 }
+    }
+
+    fn pair(state: &mut u64) -> Pair {
+        Pair(std::array::from_fn(|_| random(state)))
+    }
+
+    fn sums(state: &mut u64) -> Sums {
+        Sums(std::array::from_fn(|_| f32::from_bits(u32::from(random(state)) << 16)))
+    }
+
+    #[test]
+    fn every_form_gives_the_same_bits() {
+        let state = &mut 1;
+        for count in [0, 1, 2, 5] {
+            let a: Vec<Pair> = (0..count).map(|_| pair(state)).collect();
+            let b: Vec<Pair> = (0..count).map(|_| pair(state)).collect();
+            let first = sums(state);
+            let mut expected = None;
+            for tiles in Tiles::each() {
+                let found = tiles.run(|multiplier| {
+                    let mut fresh = first;
+                    multiplier.sum(a.iter().zip(&b), &mut fresh);
+                    let mut added = first;
+                    multiplier.add(a.iter().zip(&b), &mut added);
+                    let mut rounded = vec![7; 33 * 31 + 30];
+                    multiplier.round(&added, &mut rounded, 33, [32, 30]);
+                    (fresh, added, rounded)
+                });
+                assert_eq!(*expected.get_or_insert_with(|| found.clone()), found, "{tiles:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_share_loads_and_change_no_bit() {
+        let state = &mut 2;
+        for (inputs, outputs, before) in [(5, 5, 1), (6, 4, 0), (1, 1, 1), (1, 3, 2), (7, 9, 2)] {
+            let rows: Vec<(Vec<Pair>, Vec<Pair>)> = (0..3)
+                .map(|_| {
+                    let of = |count: usize, state: &mut u64| -> Vec<Pair> {
+                        (0..count).map(|_| pair(state)).collect()
+                    };
+                    (of(inputs, state), of(outputs, state))
+                })
+                .collect();
+            let first = [sums(state), sums(state), sums(state)];
+            for tiles in Tiles::each() {
+                let mut together = first;
+                let mut apart = first;
+                tiles.run(|multiplier| {
+                    let rows = rows.iter().map(|(a, b)| (a.as_slice(), b.as_slice()));
+                    multiplier.add_neighbours(rows.clone(), before, &mut together);
+                    for (s, sums) in apart.iter_mut().enumerate() {
+                        let steps = rows.clone().flat_map(|(a, b)| {
+                            a.iter().enumerate().filter_map(move |(i, a)| {
+                                Some((a, b.get((i + before).checked_sub(s)?)?))
+                            })
+                        });
+                        multiplier.add(steps, sums);
+                    }
+                });
+                assert!(together == apart, "{tiles:?}: {inputs}, {outputs}, {before}");
+            }
+        }
+    }
+
+    #[test]
+    fn factors_are_made_of_any_rows() {
+        let state = &mut 3;
+        let values: Vec<u16> = (0..32 * 40).map(|_| random(state)).collect();
+        for size in [[32, 32], [1, 1], [31, 7], [5, 32], [32, 24], [0, 9], [3, 0]] {
+            let rows = Rows::new(&values[3..], 37, size);
+            let at = |row: usize, column: usize| {
+                if row < size[0] && column < size[1] { values[3 + row * 37 + column] } else { 0 }
+            };
+            for tiles in Tiles::each() {
+                let [left, of_columns, right, right_of_columns] = tiles.run(|multiplier| {
+                    let mut made = [Pair([9; SIDE * SIDE]); 4];
+                    multiplier.left(rows, &mut made[0]);
+                    multiplier.left_of_columns(rows, &mut made[1]);
+                    multiplier.right(rows, &mut made[2]);
+                    multiplier.right_of_columns(rows, &mut made[3]);
+                    made
+                });
+                for row in 0..SIDE {
+                    for column in 0..SIDE {
+                        let as_left = row * SIDE + column;
+                        assert_eq!(left.0[as_left], at(row, column), "{tiles:?} {size:?}");
+                        assert_eq!(of_columns.0[as_left], at(column, row), "{tiles:?} {size:?}");
+                        let as_right =
+                            (column / 16 * 16 + row / 2) * 32 + column % 16 * 2 + row % 2;
+                        assert_eq!(right.0[as_right], at(row, column), "{tiles:?} {size:?}");
+                        let transposed = right_of_columns.0[as_right];
+                        assert_eq!(transposed, at(column, row), "{tiles:?} {size:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_plain_form_is_a_product_of_matrices() {
+        // Small integers, whose sums are exact in any order.
+        let bf16 = |value: i32| ((value as f32).to_bits() >> 16) as u16;
+        let a: [[i32; SIDE]; SIDE] =
+            std::array::from_fn(|i| std::array::from_fn(|k| (i * 5 + k * 3) as i32 % 7 - 3));
+        let b: [[i32; SIDE]; SIDE] =
+            std::array::from_fn(|k| std::array::from_fn(|j| (k * 2 + j * 11) as i32 % 5 - 2));
+        let flat = |matrix: &[[i32; SIDE]; SIDE]| -> Vec<u16> {
+            matrix.iter().flatten().map(|&value| bf16(value)).collect()
+        };
+        let (flat_a, flat_b) = (flat(&a), flat(&b));
+        let mut found = Sums::ZERO;
+        Tiles::PLAIN.run(|multiplier| {
+            let [mut left, mut right] = [Pair::ZERO; 2];
+            multiplier.left(Rows::new(&flat_a, SIDE, [SIDE; 2]), &mut left);
+            multiplier.right(Rows::new(&flat_b, SIDE, [SIDE; 2]), &mut right);
+            multiplier.sum(std::iter::once((&left, &right)), &mut found);
+        });
+        for i in 0..SIDE {
+            for j in 0..SIDE {
+                let expected: i32 = (0..SIDE).map(|k| a[i][k] * b[k][j]).sum();
+                assert_eq!(found.0[Sums::place(i, j)], expected as f32);
+            }
+        }
+    }
+}
