@@ -1,7 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod autograd;
-mod convolution;
+#[doc(hidden)]
+pub mod convolution;
 mod device;
 mod error;
 mod evaluator;

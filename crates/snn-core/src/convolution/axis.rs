@@ -1,5 +1,7 @@
 //! Which inputs the outputs of a convolution read, along one axis.
 
+use std::ops::Range;
+
 /// A place of the kernel, and the input that stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tap {
@@ -17,15 +19,15 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Output o reads at tap t the input `o·stride + t·dilation − before`, where there is one.
+    /// Output o reads at tap t the input `o·stride + t·dilation − padding`, where there is one.
     pub(super) fn new(
         inputs: usize,
         outputs: usize,
         kernel: usize,
-        [stride, dilation, before]: [usize; 3],
+        [stride, dilation, padding]: [usize; 3],
     ) -> Self {
         let taps = |output: usize| {
-            let input = move |tap: usize| (output * stride + tap * dilation).checked_sub(before);
+            let input = move |tap: usize| (output * stride + tap * dilation).checked_sub(padding);
             (0..kernel)
                 .filter_map(|tap| Some(Tap { tap, input: input(tap).filter(|&i| i < inputs)? }))
                 .collect()
@@ -33,7 +35,7 @@ impl Axis {
         Self { inputs, kernel, outputs: (0..outputs).map(taps).collect() }
     }
 
-    /// The same with inputs and outputs exchanged: what the gradient of the input reads.
+    /// The axis with inputs and outputs exchanged: what the gradient of the input reads.
     pub(super) fn reversed(&self) -> Self {
         let mut outputs = vec![Vec::new(); self.inputs];
         for (output, taps) in self.outputs.iter().enumerate() {
@@ -48,13 +50,19 @@ impl Axis {
     }
 
     /// The inputs that outputs from `first` to before `last` read, from the first to behind the
-    /// last of them; what they leave out in between is among them.
-    pub(super) fn window(&self, first: usize, last: usize) -> std::ops::Range<usize> {
-        let inputs = || self.outputs[first..last].iter().flatten().map(|tap| tap.input);
-        inputs().min().unwrap_or(0)..inputs().max().map_or(0, |input| input + 1)
+    /// last of them, and with them what later outputs read before that and earlier ones behind it:
+    /// neither end of the windows of a walk ever goes back, so that an input is loaded once.
+    pub(super) fn window(&self, first: usize, last: usize) -> Range<usize> {
+        let inputs = |outputs: &'_ [Vec<Tap>]| -> Option<Range<usize>> {
+            let inputs = || outputs.iter().flatten().map(|tap| tap.input);
+            Some(inputs().min()?..inputs().max()? + 1)
+        };
+        let start = inputs(&self.outputs[first..]).map(|inputs| inputs.start);
+        let end = inputs(&self.outputs[..last]).map_or(0, |inputs| inputs.end);
+        start.unwrap_or(end).min(end)..end
     }
 
-    /// The most inputs that so many outputs in a row read, of groups that follow each other.
+    /// The size of the largest [`window`](Self::window) of a walk in groups of so many outputs.
     pub(super) fn widest(&self, group: usize) -> usize {
         let count = self.outputs.len();
         let windows = (0..count).step_by(group.max(1));
@@ -98,10 +106,40 @@ mod tests {
     }
 
     #[test]
+    fn windows_of_a_walk_never_go_back() {
+        for (inputs, kernel, place) in [
+            (4, 3, [1, 2, 2]),
+            (9, 3, [1, 2, 3]),
+            (9, 3, [3, 1, 0]),
+            (12, 4, [2, 3, 5]),
+            (3, 1, [4, 1, 1]),
+        ] {
+            let [stride, dilation, padding] = place;
+            let outputs = (inputs + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+            let forward = Axis::new(inputs, outputs, kernel, place);
+            for axis in [forward.reversed(), forward] {
+                let count = axis.outputs.len();
+                for group in 1..=count {
+                    let (mut start, mut end) = (0, 0);
+                    for first in (0..count).step_by(group) {
+                        let last = (first + group).min(count);
+                        let window = axis.window(first, last);
+                        assert!(start <= window.start && end <= window.end);
+                        assert!(window.len() <= axis.widest(group));
+                        let read = axis.outputs[first..last].iter().flatten();
+                        assert!(read.map(|tap| tap.input).all(|input| window.contains(&input)));
+                        (start, end) = (window.start, window.end);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn neighbours_are_found_where_they_are() {
-        for before in 0..3 {
-            let axis = Axis::new(7, 7 + 2 * before - 2, 3, [1, 1, before]);
-            assert_eq!(axis.neighbours(), Some(before));
+        for padding in 0..3 {
+            let axis = Axis::new(7, 7 + 2 * padding - 2, 3, [1, 1, padding]);
+            assert_eq!(axis.neighbours(), Some(padding));
         }
         assert_eq!(Axis::new(8, 4, 3, [2, 1, 1]).neighbours(), None);
         assert_eq!(Axis::new(8, 8, 3, [1, 2, 2]).neighbours(), None);

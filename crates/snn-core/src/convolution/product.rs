@@ -1,8 +1,8 @@
 //! Sums of products along both axes: the convolution, and the gradient of its input.
 
 use super::axis::Axis;
-use super::room::with_room;
-use super::{CACHE, blocks_of};
+use super::blocks_of;
+use super::scratch::with_scratch;
 use crate::autograd::parallel;
 use crate::fused::Parts;
 use snn_simd::tiles::{Multiplier, Pair, Rows, SIDE, Sums, Tiles};
@@ -21,47 +21,59 @@ pub(super) struct Product<'a> {
     pub(super) inputs: usize,
     /// Channels of y.
     pub(super) outputs: usize,
+    /// Bytes of left factors that stay in the cache.
+    pub(super) cache: usize,
+}
+
+/// How a walk goes over the rows of an image.
+#[derive(Debug, Clone, Copy)]
+struct Walk {
+    /// Rows of outputs that are computed at a time.
+    group: usize,
+    /// Rows of inputs whose factors are kept.
+    ring: usize,
 }
 
 impl Product<'_> {
     /// Writes y. A left factor has 32 images at one position, so that no position of a small image
     /// is padding.
     pub(super) fn run(&self, tiles: Tiles, y: &Parts<'_, u16>) {
+        let walk = self.walk();
+        let size = self.rows.outputs.len() * self.columns.outputs.len() * self.outputs;
+        let factors = walk.ring * self.columns.inputs * blocks_of(self.inputs);
         parallel(blocks_of(self.images), 1, |blocks| {
             tiles.run(|multiplier| {
-                with_room(self.group().1 * self.columns.inputs * blocks_of(self.inputs), |ring| {
+                with_scratch(factors, |ring| {
                     for block in blocks {
                         let first = block * SIDE;
                         let last = (first + SIDE).min(self.images);
-                        let size = self.rows.outputs.len() * self.columns.outputs.len();
-                        let size = size * self.outputs;
                         #[expect(unsafe_code, reason = "threads write parts of one tensor")]
                         // SAFETY: each image is written by one thread.
                         let y = unsafe { y.part(first * size..last * size) };
-                        self.block(multiplier, ring, [first, last - first], y);
+                        self.block(multiplier, walk, ring, [first, last - first], y);
                     }
                 });
             });
         });
     }
 
-    /// Rows of outputs that are computed at a time, and the rows of inputs that they read: as many
-    /// as the cache has room for, and all weights of 32 outputs are read once for them.
-    fn group(&self) -> (usize, usize) {
+    /// As many rows at a time as the cache has room for the factors of: all weights of 32 outputs
+    /// are read once for them.
+    fn walk(&self) -> Walk {
         let row = self.columns.inputs * blocks_of(self.inputs) * size_of::<Pair>();
-        let fits = |group: &usize| self.rows.widest(*group) * row <= CACHE;
+        let fits = |group: &usize| self.rows.widest(*group) * row <= self.cache;
         let group = (2..=self.rows.outputs.len()).take_while(fits).last().unwrap_or(1);
-        (group, self.rows.widest(group).max(1))
+        Walk { group, ring: self.rows.widest(group).max(1) }
     }
 
     fn block(
         &self,
         multiplier: &mut Multiplier,
+        walk: Walk,
         ring: &mut [Pair],
         [image, images]: [usize; 2],
         y: &mut [u16],
     ) {
-        let (group, ring_rows) = self.group();
         let (in_blocks, out_blocks) = (blocks_of(self.inputs), blocks_of(self.outputs));
         let (width, out_width) = (self.columns.inputs, self.columns.outputs.len());
         let row_size = width * in_blocks;
@@ -70,12 +82,12 @@ impl Product<'_> {
         let taps = self.rows.kernel * self.columns.kernel;
         let mut sums = Sums::ZERO;
         let mut loaded = 0;
-        for first in (0..self.rows.outputs.len()).step_by(group) {
-            let last = (first + group).min(self.rows.outputs.len());
+        for first in (0..self.rows.outputs.len()).step_by(walk.group) {
+            let last = (first + walk.group).min(self.rows.outputs.len());
             let needed = self.rows.window(first, last);
             for row in loaded.max(needed.start)..needed.end {
                 for (at, to) in
-                    ring[row % ring_rows * row_size..][..row_size].iter_mut().enumerate()
+                    ring[row % walk.ring * row_size..][..row_size].iter_mut().enumerate()
                 {
                     let (column, block) = (at / in_blocks, at % in_blocks);
                     let channels = (self.inputs - block * SIDE).min(SIDE);
@@ -91,7 +103,7 @@ impl Product<'_> {
                 for (row, of_row) in (first..last).zip(&self.rows.outputs[first..last]) {
                     for (column, of_column) in self.columns.outputs.iter().enumerate() {
                         let steps = of_row.iter().flat_map(|y| {
-                            let ring = &ring[y.input % ring_rows * row_size..][..row_size];
+                            let ring = &ring[y.input % walk.ring * row_size..][..row_size];
                             of_column.iter().flat_map(move |x| {
                                 let tap = y.tap * self.columns.kernel + x.tap;
                                 let left = &ring[x.input * in_blocks..][..in_blocks];

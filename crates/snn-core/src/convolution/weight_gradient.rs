@@ -1,12 +1,13 @@
 //! The gradient of the weights.
 
 use super::axis::Axis;
-use super::room::with_room;
-use super::{CACHE, blocks_of};
+use super::blocks_of;
+use super::scratch::with_scratch;
 use crate::autograd::parallel;
+use crate::fused::Parts;
 use snn_simd::tiles::{Multiplier, Pair, Rows, SIDE, Sums, Tiles};
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::OnceLock;
 
 /// Blocks of 32 input channels that stay in the cache while those of outputs pass.
 const RESIDENT: usize = 4;
@@ -24,6 +25,8 @@ pub(super) struct WeightGradient<'a> {
     pub(super) inputs: usize,
     /// Channels of the gradient.
     pub(super) outputs: usize,
+    /// Bytes of factors that stay in the cache.
+    pub(super) cache: usize,
 }
 
 /// Images and rows whose factors are in memory at a time.
@@ -58,56 +61,60 @@ impl Layout {
 }
 
 impl WeightGradient<'_> {
-    /// The gradient `[K, C, rows, columns]`. Each thread adds up a part of the images, and the parts
-    /// are added in order: the bits depend on the number of threads, and on nothing else.
-    pub(super) fn run(&self, tiles: Tiles, threads: usize) -> Vec<f32> {
+    /// Writes the gradient `[K, C, rows, columns]`. Each thread adds up a part of the images, and the
+    /// parts are added in order: the bits depend on the number of threads, and on nothing else.
+    pub(super) fn run(&self, tiles: Tiles, threads: usize, gradient: &Parts<'_, f32>) {
         let blocks = blocks_of(self.images);
         let parts = threads.clamp(1, blocks.max(1));
         let share = |part: usize| part * blocks / parts;
-        let taps = self.rows.kernel * self.columns.kernel;
-        let count = blocks_of(self.inputs) * blocks_of(self.outputs) * taps;
-        let sums: Vec<Mutex<Vec<Sums>>> = (0..parts).map(|_| Mutex::default()).collect();
+        let count = blocks_of(self.inputs) * blocks_of(self.outputs) * self.taps();
+        let places = Places::new(self.rows, self.columns);
+        let sums: Vec<OnceLock<Vec<Sums>>> = (0..parts).map(|_| OnceLock::new()).collect();
         parallel(parts, 1, |range| {
             for part in range {
                 let mut of_part = vec![Sums::ZERO; count];
                 tiles.run(|multiplier| {
-                    self.add(multiplier, share(part)..share(part + 1), &mut of_part);
+                    let blocks = share(part)..share(part + 1);
+                    self.add(multiplier, blocks, &places, &mut of_part);
                 });
-                if let Ok(mut sums) = sums[part].lock() {
-                    *sums = of_part;
-                }
+                // Each part is computed once.
+                let _ = sums[part].set(of_part);
             }
         });
-        let mut sums = sums.into_iter().filter_map(|sums| sums.into_inner().ok());
-        let mut total = sums.next().unwrap_or_default();
-        for part in sums {
-            for (total, part) in total.iter_mut().zip(&part) {
-                for (total, part) in total.0.iter_mut().zip(&part.0) {
-                    *total += part;
-                }
-            }
-        }
-        self.in_order(&total)
+        let sums: Vec<&[Sums]> =
+            sums.iter().filter_map(|sums| Some(sums.get()?.as_slice())).collect();
+        parallel(self.outputs, 1, |outputs| {
+            let size = self.inputs * self.taps();
+            let range = outputs.start * size..outputs.end * size;
+            #[expect(unsafe_code, reason = "threads write parts of one tensor")]
+            // SAFETY: each output is written by one thread.
+            let to = unsafe { gradient.part(range) };
+            self.total(&sums, outputs, to);
+        });
     }
 
-    /// Blocks of 32 inputs, of 32 outputs, taps; in each the inputs and the outputs.
-    fn in_order(&self, sums: &[Sums]) -> Vec<f32> {
-        let taps = self.rows.kernel * self.columns.kernel;
-        let out_blocks = blocks_of(self.outputs);
-        let mut values = vec![0.0; self.outputs * self.inputs * taps];
-        for (index, values) in values.chunks_exact_mut(taps).enumerate() {
-            let (output, input) = (index / self.inputs, index % self.inputs);
+    fn taps(&self) -> usize {
+        self.rows.kernel * self.columns.kernel
+    }
+
+    /// Writes the sum of all parts for some outputs. Sums stand by blocks of 32 inputs, blocks of 32
+    /// outputs, taps; in each the inputs and the outputs.
+    fn total(&self, parts: &[&[Sums]], outputs: Range<usize>, to: &mut [f32]) {
+        let (taps, out_blocks) = (self.taps(), blocks_of(self.outputs));
+        let Some((first, others)) = parts.split_first() else { return };
+        for (index, to) in to.chunks_exact_mut(taps).enumerate() {
+            let (output, input) = (outputs.start + index / self.inputs, index % self.inputs);
             let block = (input / SIDE * out_blocks + output / SIDE) * taps;
             let place = Sums::place(input % SIDE, output % SIDE);
-            for (value, sums) in values.iter_mut().zip(&sums[block..]) {
-                *value = sums.0[place];
+            for (tap, to) in to.iter_mut().enumerate() {
+                let of = |part: &[Sums]| part[block + tap].0[place];
+                *to = others.iter().fold(of(first), |sum, part| sum + of(part));
             }
         }
-        values
     }
 
-    /// As much as the cache has room for: the inputs of [`RESIDENT`] blocks of channels, and the
-    /// gradient of two.
+    /// Images and rows for which the cache has room: for the inputs of [`RESIDENT`] blocks of
+    /// channels, and the gradient of two.
     fn slab(&self, blocks: usize) -> Slab {
         let resident = blocks_of(self.inputs).min(RESIDENT);
         let (count, pair) = (self.rows.outputs.len(), size_of::<Pair>());
@@ -115,21 +122,27 @@ impl WeightGradient<'_> {
             let inputs = self.rows.widest(rows) * self.columns.inputs * resident;
             (inputs + rows * self.columns.outputs.len() * 2) * pair
         };
-        let rows = (2..=count).take_while(|&rows| size(rows) <= CACHE).last().unwrap_or(1);
-        let all = if rows >= count { CACHE / size(count).max(1) } else { 1 };
+        let rows = (2..=count).take_while(|&rows| size(rows) <= self.cache).last().unwrap_or(1);
+        let all = if rows >= count { self.cache / size(count).max(1) } else { 1 };
         let input_rows = self.rows.widest(rows).max(1);
         Slab { blocks: all.clamp(1, blocks.max(1)), rows, input_rows }
     }
 
     /// Adds what these blocks of 32 images contribute.
-    fn add(&self, multiplier: &mut Multiplier, blocks: Range<usize>, sums: &mut [Sums]) {
+    fn add(
+        &self,
+        multiplier: &mut Multiplier,
+        blocks: Range<usize>,
+        places: &Places,
+        sums: &mut [Sums],
+    ) {
         let slab = self.slab(blocks.len());
         let columns = [self.columns.inputs, self.columns.outputs.len()];
         let of_x = Layout { blocks: slab.blocks, rows: slab.input_rows, columns: columns[0] };
         let of_g = Layout { blocks: slab.blocks, rows: slab.rows, columns: columns[1] };
         let size = [of_x.size(self.inputs), of_g.size(self.outputs)];
-        with_room(size[0] + size[1], |room| {
-            let (x, g) = room.split_at_mut(size[0]);
+        with_scratch(size[0] + size[1], |scratch| {
+            let (x, g) = scratch.split_at_mut(size[0]);
             for first in blocks.clone().step_by(slab.blocks) {
                 let blocks = first..(first + slab.blocks).min(blocks.end);
                 let mut loaded = 0;
@@ -158,7 +171,8 @@ impl WeightGradient<'_> {
                     images.load([blocks.clone(), rows.clone()], of_g, g, |rows, to| {
                         multiplier.right(rows, to);
                     });
-                    self.add_slab(multiplier, blocks.len(), rows, [(of_x, x), (of_g, g)], sums);
+                    let slab = Factors { blocks: blocks.len(), rows, x: (of_x, x), g: (of_g, g) };
+                    self.add_slab(multiplier, &slab, places, sums);
                 }
             }
         });
@@ -167,41 +181,35 @@ impl WeightGradient<'_> {
     fn add_slab(
         &self,
         multiplier: &mut Multiplier,
-        blocks: usize,
-        rows: Range<usize>,
-        [(of_x, x), (of_g, g)]: [(Layout, &[Pair]); 2],
+        slab: &Factors<'_>,
+        places: &Places,
         sums: &mut [Sums],
     ) {
         let (in_blocks, out_blocks) = (blocks_of(self.inputs), blocks_of(self.outputs));
-        let width = self.columns.kernel;
-        let taps = self.rows.kernel * width;
-        let neighbours = self.columns.neighbours();
-        let by_row: Vec<Vec<(usize, usize)>> = (0..self.rows.kernel)
-            .map(|tap| {
-                let mut places = self.rows.places(tap);
-                places.retain(|(_, output)| rows.contains(output));
-                places
-            })
-            .collect();
-        let by_column: Vec<_> = (0..width).map(|tap| self.columns.places(tap)).collect();
+        let (width, taps) = (self.columns.kernel, self.taps());
+        let ((of_x, x), (of_g, g)) = (slab.x, slab.g);
+        let of_slab = |places: &Vec<(usize, usize)>| -> Vec<(usize, usize)> {
+            places.iter().copied().filter(|(_, output)| slab.rows.contains(output)).collect()
+        };
+        let by_row: Vec<_> = places.by_row.iter().map(of_slab).collect();
         for resident in (0..in_blocks).step_by(RESIDENT) {
             for output in 0..out_blocks {
                 for input in resident..(resident + RESIDENT).min(in_blocks) {
                     let of_blocks = (input * out_blocks + output) * taps;
                     let of_blocks = &mut sums[of_blocks..][..taps];
-                    for (places, sums) in by_row.iter().zip(of_blocks.chunks_exact_mut(width)) {
-                        let pairs = (0..blocks).flat_map(|block| {
-                            places.iter().map(move |&(from, to)| {
+                    for (rows, sums) in by_row.iter().zip(of_blocks.chunks_exact_mut(width)) {
+                        let pairs = (0..slab.blocks).flat_map(|block| {
+                            rows.iter().map(move |&(from, to)| {
                                 (&x[of_x.row(input, block, from)], &g[of_g.row(output, block, to)])
                             })
                         });
-                        if let (Some(before), Ok(sums)) = (neighbours, sums.try_into()) {
-                            multiplier.add_neighbours(pairs, before, sums);
+                        if let (Some(padding), Ok(sums)) = (places.neighbours, sums.try_into()) {
+                            multiplier.add_neighbours(pairs, padding, sums);
                             continue;
                         }
-                        for (places, sums) in by_column.iter().zip(sums) {
+                        for (columns, sums) in places.by_column.iter().zip(sums) {
                             let steps = pairs.clone().flat_map(|(x, g)| {
-                                places.iter().map(move |&(from, to)| (&x[from], &g[to]))
+                                columns.iter().map(move |&(from, to)| (&x[from], &g[to]))
                             });
                             multiplier.add(steps, sums);
                         }
@@ -212,7 +220,35 @@ impl WeightGradient<'_> {
     }
 }
 
+/// Inputs and outputs of each tap.
+#[derive(Debug)]
+struct Places {
+    by_row: Vec<Vec<(usize, usize)>>,
+    by_column: Vec<Vec<(usize, usize)>>,
+    /// The padding of columns whose taps are neighbours.
+    neighbours: Option<usize>,
+}
+
+impl Places {
+    fn new(rows: &Axis, columns: &Axis) -> Self {
+        let of = |axis: &Axis| (0..axis.kernel).map(|tap| axis.places(tap)).collect();
+        Self { by_row: of(rows), by_column: of(columns), neighbours: columns.neighbours() }
+    }
+}
+
+/// The factors of a slab.
+#[derive(Debug)]
+struct Factors<'a> {
+    /// Blocks of 32 images.
+    blocks: usize,
+    /// Rows of outputs.
+    rows: Range<usize>,
+    x: (Layout, &'a [Pair]),
+    g: (Layout, &'a [Pair]),
+}
+
 /// Images in memory, channels last.
+#[derive(Debug)]
 struct Images<'a> {
     values: &'a [u16],
     images: usize,

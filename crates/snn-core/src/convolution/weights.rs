@@ -15,10 +15,16 @@ pub(super) struct Weights {
 impl Weights {
     /// Of weights `[K, C, taps]`.
     pub(super) fn new(weights: &[u16], [outputs, inputs, taps]: [usize; 3]) -> Self {
+        /// So few are read again, tap by tap, from the nearest cache.
+        const CHUNK: usize = 32;
+        let size = outputs * inputs;
         let mut values = vec![0; weights.len()];
-        for (index, weights) in weights.chunks_exact(taps).enumerate() {
-            for (tap, &weight) in weights.iter().enumerate() {
-                values[tap * outputs * inputs + index] = weight;
+        for (chunk, weights) in weights.chunks(CHUNK * taps).enumerate() {
+            for tap in 0..taps {
+                let to = &mut values[tap * size + chunk * CHUNK..];
+                for (to, &weight) in to.iter_mut().zip(weights[tap..].iter().step_by(taps)) {
+                    *to = weight;
+                }
             }
         }
         Self { values, taps, outputs, inputs }
@@ -26,13 +32,12 @@ impl Weights {
 
     /// Right factors of the convolution: for each 32 outputs, each tap, each 32 inputs.
     pub(super) fn of_inputs(&self, multiplier: &Multiplier) -> Vec<Pair> {
-        let mut factors = Vec::with_capacity(self.len());
+        let mut factors = vec![Pair::ZERO; self.len()];
+        let mut next = factors.iter_mut();
         for output in 0..blocks_of(self.outputs) {
             for tap in 0..self.taps {
-                for input in 0..blocks_of(self.inputs) {
-                    let mut factor = Pair::ZERO;
-                    multiplier.right_of_columns(self.block(tap, output, input), &mut factor);
-                    factors.push(factor);
+                for (input, factor) in (0..blocks_of(self.inputs)).zip(&mut next) {
+                    multiplier.right_of_columns(self.block(tap, output, input), factor);
                 }
             }
         }
@@ -41,13 +46,12 @@ impl Weights {
 
     /// Right factors of the gradient of the input: for each 32 inputs, each tap, each 32 outputs.
     pub(super) fn of_outputs(&self, multiplier: &Multiplier) -> Vec<Pair> {
-        let mut factors = Vec::with_capacity(self.len());
+        let mut factors = vec![Pair::ZERO; self.len()];
+        let mut next = factors.iter_mut();
         for input in 0..blocks_of(self.inputs) {
             for tap in 0..self.taps {
-                for output in 0..blocks_of(self.outputs) {
-                    let mut factor = Pair::ZERO;
-                    multiplier.right(self.block(tap, output, input), &mut factor);
-                    factors.push(factor);
+                for (output, factor) in (0..blocks_of(self.outputs)).zip(&mut next) {
+                    multiplier.right(self.block(tap, output, input), factor);
                 }
             }
         }

@@ -71,9 +71,9 @@ pub(super) fn values<S: Store>(tensor: &Tensor) -> Result<&[S]> {
 }
 
 /// The values of a bf16 tensor as they stand in memory, as [`values`] has them.
-pub(crate) fn words(tensor: &Tensor) -> Result<&[u16]> {
+pub(crate) fn bf16_bits(tensor: &Tensor) -> Result<&[u16]> {
     let values = values::<Bf16>(tensor)?;
-    // SAFETY: a `Bf16` is a word.
+    // SAFETY: a `Bf16` is its bits.
     Ok(unsafe { slice::from_raw_parts(values.as_ptr().cast(), values.len()) })
 }
 
@@ -89,7 +89,7 @@ unsafe impl<S: Send> Sync for Parts<'_, S> {}
 
 impl<'t, S: Store> Parts<'t, S> {
     /// The tensor must be one that nothing else reads or writes.
-    pub(super) fn new(tensor: &'t mut Tensor) -> Result<Self> {
+    pub(crate) fn new(tensor: &'t mut Tensor) -> Result<Self> {
         check::<S>(tensor)?;
         Ok(Self { pointer: tensor.data_ptr().cast(), len: tensor.numel(), lifetime: PhantomData })
     }
@@ -97,7 +97,7 @@ impl<'t, S: Store> Parts<'t, S> {
 
 impl<'t> Parts<'t, u16> {
     /// The values of a bf16 tensor that nothing else reads or writes, as they stand in memory.
-    pub(crate) fn words(tensor: &'t mut Tensor) -> Result<Self> {
+    pub(crate) fn bf16_bits(tensor: &'t mut Tensor) -> Result<Self> {
         let Parts { pointer, len, lifetime: _ } = Parts::<Bf16>::new(tensor)?;
         Ok(Self { pointer: pointer.cast(), len, lifetime: PhantomData })
     }

@@ -42,7 +42,7 @@ pub(crate) use bits::Bits;
 pub use lif::lif;
 pub(crate) use lif::{for_readers as lif_for_readers, has_form};
 pub(crate) use max_pool::{has_pool, max_pool};
-pub(crate) use memory::{Parts, channels_last, empty, words};
+pub(crate) use memory::{Parts, bf16_bits, channels_last, empty};
 pub use relu::{quant_relu, relu};
 pub(crate) use relu::{quant_relu_for_readers, relu_for_readers};
 pub use terms::{BatchNorm, Term};

@@ -1,14 +1,18 @@
 //! AMX: eight registers of 16 rows of 64 bytes, and products of them.
 //!
-//! Stable Rust has no intrinsics for AMX, so the instructions are written out. Each `asm!` says
-//! which tile registers it changes; the compiler keeps nothing in them, so what they hold stays
-//! from one to the next.
+//! Stable Rust has no intrinsics for AMX, so the instructions are written out, one in each `asm!`.
+//! What a register holds stays from one to the next, since the compiler itself has no use for tiles:
+//! it neither keeps values in them nor saves them around calls.
+//!
+//! Whatever the tiles are configured to, memory stays safe: no configuration reads or writes more
+//! than 16 rows of 64 bytes.
 #![expect(unsafe_code, reason = "instructions of the machine")]
 
 use super::{Pair, Sums};
 use crate::instruction_set::InstructionSet;
 use crate::limit;
 use std::arch::asm;
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 /// Values of a tile.
@@ -21,7 +25,7 @@ pub(super) fn is_available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
     *AVAILABLE.get_or_init(|| {
         !limit::is_set()
-            && InstructionSet::Avx512Vnni.is_detected()
+            && InstructionSet::Avx512.is_detected()
             && is_x86_feature_detected!("avx512bf16")
             && has_tiles()
             && is_permitted()
@@ -34,6 +38,8 @@ fn has_tiles() -> bool {
     const XSAVE_BY_SYSTEM: u32 = 1 << 27;
     const BF16: u32 = 1 << 22;
     const TILES: u32 = 1 << 24;
+    /// Leaf 29 of the first palette: 1,024 bytes a tile of 8 KiB, 8 tiles of 64 bytes a row, 16 rows.
+    const PALETTE: [u32; 3] = [(1024 << 16) | 8192, (8 << 16) | 64, 16];
     /// State components 17 and 18: the configuration of tiles, and their values.
     const SAVED: u64 = 0b11 << 17;
     #[target_feature(enable = "xsave")]
@@ -41,12 +47,17 @@ fn has_tiles() -> bool {
         // SAFETY: the function has the feature.
         unsafe { std::arch::x86_64::_xgetbv(0) }
     }
-    if __cpuid(0).eax < 7 || __cpuid(1).ecx & XSAVE_BY_SYSTEM == 0 {
+    if __cpuid(0).eax < 0x1d || __cpuid(1).ecx & XSAVE_BY_SYSTEM == 0 {
         return false;
     }
     let features = __cpuid_count(7, 0).edx;
+    if features & BF16 == 0 || features & TILES == 0 {
+        return false;
+    }
+    let palette = __cpuid_count(0x1d, 1);
     // SAFETY: the system has turned `xgetbv` on.
-    features & BF16 != 0 && features & TILES != 0 && unsafe { saved() } & SAVED == SAVED
+    let saved = unsafe { saved() };
+    saved & SAVED == SAVED && [palette.eax, palette.ebx, palette.ecx & 0xffff] == PALETTE
 }
 
 /// Asks the system for room for tiles, once for all threads. It refuses where a thread has a signal
@@ -76,9 +87,14 @@ fn is_permitted() -> bool {
     false
 }
 
-/// The tile registers of this thread, each of 16 rows of 64 bytes until it is dropped.
+/// The tile registers of this thread, each of 16 rows of 64 bytes until it is dropped; the proof
+/// that AMX and AVX-512 are there. There is one at a time.
 #[derive(Debug)]
 pub(super) struct Configured(());
+
+thread_local! {
+    static IS_CONFIGURED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The operand of `LDTILECFG`.
 #[repr(C, align(64))]
@@ -91,9 +107,11 @@ struct Configuration {
 }
 
 impl Configured {
-    /// Only where AMX is available.
-    pub(super) fn new() -> Self {
-        assert!(is_available(), "AMX is not available");
+    /// `None` where AMX is not available, or the tiles of this thread have an owner.
+    pub(super) fn new() -> Option<Self> {
+        if !is_available() || IS_CONFIGURED.replace(true) {
+            return None;
+        }
         let mut configuration = Configuration {
             palette: 1,
             start_row: 0,
@@ -113,13 +131,14 @@ impl Configured {
                 options(nostack, preserves_flags)
             );
         }
-        Self(())
+        Some(Self(()))
     }
 }
 
 impl Drop for Configured {
     fn drop(&mut self) {
-        // SAFETY: the thread has configured tiles.
+        IS_CONFIGURED.set(false);
+        // SAFETY: AMX is available.
         unsafe {
             asm!(
                 "tilerelease",
@@ -180,11 +199,10 @@ macro_rules! multiply {
 
 /// Adds products to the registers 0 to 3.
 #[inline]
-fn steps<'p>(steps: impl Iterator<Item = (&'p Pair, &'p Pair)>) {
+fn multiply_steps<'p>(_: &mut Configured, steps: impl Iterator<Item = (&'p Pair, &'p Pair)>) {
     for (a, b) in steps {
         let (a, b) = (a.0.as_ptr(), b.0.as_ptr());
-        // SAFETY: a `Multiplier` is of a thread that has configured tiles; each pair has 2,048
-        // bytes.
+        // SAFETY: this thread has configured its tiles; each pair has 2,048 bytes.
         unsafe {
             load!("tmm4", a);
             load!("tmm6", b);
@@ -199,7 +217,7 @@ fn steps<'p>(steps: impl Iterator<Item = (&'p Pair, &'p Pair)>) {
 }
 
 #[inline]
-fn stored(sums: &mut Sums) {
+fn store_sums(_: &mut Configured, sums: &mut Sums) {
     let to = sums.0.as_mut_ptr();
     // SAFETY: as above; four tiles of sums.
     unsafe {
@@ -211,39 +229,48 @@ fn stored(sums: &mut Sums) {
 }
 
 #[inline]
-pub(super) fn sum<'p>(of: impl Iterator<Item = (&'p Pair, &'p Pair)>, sums: &mut Sums) {
-    // SAFETY: the thread has configured tiles.
+pub(super) fn sum<'p>(
+    tiles: &mut Configured,
+    steps: impl Iterator<Item = (&'p Pair, &'p Pair)>,
+    sums: &mut Sums,
+) {
+    // SAFETY: this thread has configured its tiles.
     unsafe {
         zero!("tmm0" "tmm1" "tmm2" "tmm3");
     }
-    steps(of);
-    stored(sums);
+    multiply_steps(tiles, steps);
+    store_sums(tiles, sums);
 }
 
 #[inline]
-pub(super) fn add<'p>(of: impl Iterator<Item = (&'p Pair, &'p Pair)>, sums: &mut Sums) {
+pub(super) fn add<'p>(
+    tiles: &mut Configured,
+    steps: impl Iterator<Item = (&'p Pair, &'p Pair)>,
+    sums: &mut Sums,
+) {
     let from = sums.0.as_ptr();
-    // SAFETY: the thread has configured tiles; four tiles of sums.
+    // SAFETY: this thread has configured its tiles; four tiles of sums.
     unsafe {
         load!("tmm0", from);
         load!("tmm1", from.add(QUARTER));
         load!("tmm2", from.add(2 * QUARTER));
         load!("tmm3", from.add(3 * QUARTER));
     }
-    steps(of);
-    stored(sums);
+    multiply_steps(tiles, steps);
+    store_sums(tiles, sums);
 }
 
 /// Half of the rows of `a` at a time, so that the sums of three neighbours fill six registers.
 #[inline]
 pub(super) fn add_neighbours<'p>(
+    _: &mut Configured,
     rows: impl Iterator<Item = (&'p [Pair], &'p [Pair])> + Clone,
-    before: usize,
+    padding: usize,
     sums: &mut [Sums; 3],
 ) {
     for half in 0..2 {
         let at = sums.each_mut().map(|sums| sums.0[2 * half * QUARTER..].as_mut_ptr());
-        // SAFETY: the thread has configured tiles; two tiles of sums each.
+        // SAFETY: this thread has configured its tiles; two tiles of sums each.
         unsafe {
             load!("tmm0", at[0]);
             load!("tmm1", at[0].add(QUARTER));
@@ -255,7 +282,7 @@ pub(super) fn add_neighbours<'p>(
         for (a, b) in rows.clone() {
             for (i, a) in a.iter().enumerate() {
                 // A neighbour before the first is as far out as one behind the last.
-                let neighbour = |s: usize| b.get((i + before).wrapping_sub(s));
+                let neighbour = |s: usize| b.get(i.wrapping_add(padding).wrapping_sub(s));
                 // SAFETY: as above; pairs of tiles.
                 unsafe {
                     load!("tmm6", a.0[half * TILE..].as_ptr());

@@ -1,6 +1,7 @@
 //! Factors made of rows in memory, and sums rounded, in AVX-512.
 #![expect(unsafe_code, reason = "instructions of the machine")]
 
+use super::amx::Configured;
 use super::{Pair, Rows, SIDE, Sums};
 use std::arch::x86_64::{
     __m512i, __mmask32, _mm512_cvtne2ps_pbh, _mm512_load_ps, _mm512_loadu_si512,
@@ -16,19 +17,18 @@ fn mask(columns: usize) -> __mmask32 {
     if columns >= SIDE { u32::MAX } else { (1 << columns) - 1 }
 }
 
-/// The functions below are called where AMX is available, which is never without AVX-512 for bf16.
-macro_rules! with_avx512 {
-    ($($(#[$attribute:meta])* $name:ident => $body:ident($($argument:ident: $type:ty),*);)*) => {$(
-        $(#[$attribute])*
+/// Functions for AVX-512, which is there wherever tiles are configured.
+macro_rules! where_configured {
+    ($($name:ident => $body:ident($($argument:ident: $type:ty),*);)*) => {$(
         #[inline]
-        pub(super) fn $name($($argument: $type),*) {
-            // SAFETY: as above.
+        pub(super) fn $name(_: &Configured, $($argument: $type),*) {
+            // SAFETY: `Configured` is made only where AVX-512 with bytes and bf16 was detected.
             unsafe { $body($($argument),*) }
         }
     )*};
 }
 
-with_avx512! {
+where_configured! {
     left => copy(rows: Rows<'_>, to: &mut Pair);
     left_of_columns => transpose(rows: Rows<'_>, to: &mut Pair);
     right => interleave(rows: Rows<'_>, to: &mut Pair);
@@ -36,17 +36,15 @@ with_avx512! {
     round => round_rows(sums: &Sums, to: &mut [u16], stride: usize, size: [usize; 2]);
 }
 
-/// A row, zeros behind its last value.
-///
-/// # Safety
-/// The row is one of `rows`, or `None`.
+/// A row, zeros behind its last value, and where there is no such row.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn load(rows: Rows<'_>, row: usize) -> __m512i {
+fn load(rows: Rows<'_>, row: usize) -> __m512i {
     if row >= rows.rows {
         return _mm512_setzero_si512();
     }
-    // SAFETY: `Rows::new` has checked that the row is inside; the mask leaves out what is behind.
+    // SAFETY: `Rows::new` has checked that the row is inside; the mask leaves out what is behind,
+    // which is all of it where there are no columns.
     unsafe {
         _mm512_maskz_loadu_epi16(
             mask(rows.columns),
@@ -76,33 +74,33 @@ fn copy(rows: Rows<'_>, to: &mut Pair) {
         return;
     }
     for row in 0..SIDE {
-        // SAFETY: a row of them, or none.
-        put(to, row, unsafe { load(rows, row) });
+        put(to, row, load(rows, row));
     }
 }
 
 /// Picks the values of two rows in turn, from a column on.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn turns(from: u16) -> __m512i {
-    let mut turns = [0_u16; SIDE];
-    for (i, turn) in turns.iter_mut().enumerate() {
-        let column = u16::try_from(i / 2).unwrap_or_default();
-        *turn = from + column + if i % 2 == 1 { 32 } else { 0 };
+const fn turns(from: u16) -> [u16; SIDE] {
+    let mut turns = [0; SIDE];
+    let mut column = 0;
+    while column < 16 {
+        turns[2 * column as usize] = from + column;
+        turns[2 * column as usize + 1] = 32 + from + column;
+        column += 1;
     }
-    // SAFETY: 64 bytes.
-    unsafe { _mm512_loadu_si512(turns.as_ptr().cast()) }
+    turns
 }
+
+const TURNS: [[u16; SIDE]; 2] = [turns(0), turns(16)];
 
 /// Rows in pairs, the two values of a column side by side: of the first 16 columns, and the others.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn pairs(rows: Rows<'_>) -> [Square; 2] {
-    let turns = [turns(0), turns(16)];
+    // SAFETY: 64 bytes each.
+    let turns = TURNS.each_ref().map(|turns| unsafe { _mm512_loadu_si512(turns.as_ptr().cast()) });
     let mut both = [[_mm512_setzero_si512(); 16]; 2];
     for pair in 0..SIDE / 2 {
-        // SAFETY: rows of them, or none.
-        let (a, b) = unsafe { (load(rows, 2 * pair), load(rows, 2 * pair + 1)) };
+        let (a, b) = (load(rows, 2 * pair), load(rows, 2 * pair + 1));
         both[0][pair] = _mm512_permutex2var_epi16(a, turns[0], b);
         both[1][pair] = _mm512_permutex2var_epi16(a, turns[1], b);
     }
@@ -134,8 +132,7 @@ fn transpose(rows: Rows<'_>, to: &mut Pair) {
 fn transpose_pairs(rows: Rows<'_>, to: &mut Pair) {
     let mut both = [[_mm512_setzero_si512(); 16]; 2];
     for row in 0..SIDE {
-        // SAFETY: a row of them, or none.
-        both[row / 16][row % 16] = unsafe { load(rows, row) };
+        both[row / 16][row % 16] = load(rows, row);
     }
     put_both(to, &both.map(|square| transposed(square)));
 }

@@ -1,5 +1,5 @@
 //! Products of tiles of bf16 values: AMX where the machine has it, and a plain form that gives the
-//! same bits.
+//! same bits wherever no value is subnormal (AMX takes those for 0) or not a number.
 //!
 //! A tile has 16 rows of 64 bytes. The tiles of a factor come in pairs, so that a product fills four
 //! tiles of sums and every tile that is loaded takes part in two products: with fewer, the loads
@@ -13,6 +13,11 @@ mod plain;
 mod rows;
 
 pub use rows::Rows;
+
+#[cfg(target_arch = "x86_64")]
+use amx::Configured;
+
+use std::marker::PhantomData;
 
 /// Values along each side of a pair of tiles.
 pub const SIDE: usize = 32;
@@ -65,6 +70,9 @@ impl Tiles {
 
     /// AMX, where the processor has it for bf16, the system lets this process use it, and
     /// `SNN_INSTRUCTION_SET` names no instruction set: each of them goes without.
+    ///
+    /// The first call asks the system to save tiles of all threads, for which signal stacks that are
+    /// set up later must have room (12 KiB; Rust's and glibc's have).
     pub fn amx() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         {
@@ -79,62 +87,80 @@ impl Tiles {
         [Some(Self::PLAIN), Self::amx()].into_iter().flatten()
     }
 
-    /// Lets this thread multiply, until `body` returns.
+    /// Runs `body` with a multiplier of this thread. Inside of another such call it is the plain
+    /// one.
+    ///
+    /// `body`, and the iterators that it gives to the multiplier, must not call other code that uses
+    /// tiles, such as libtorch's convolutions: the products after it would be wrong, or end the
+    /// process.
     pub fn run<R>(self, body: impl FnOnce(&mut Multiplier) -> R) -> R {
-        #[cfg(target_arch = "x86_64")]
-        let _configured = (self.0 == Form::Amx).then(amx::Configured::new);
-        body(&mut Multiplier { form: self.0, _of_this_thread: std::marker::PhantomData })
+        let form = match self.0 {
+            Form::Plain => Running::Plain,
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => Configured::new().map_or(Running::Plain, Running::Amx),
+        };
+        body(&mut Multiplier { form, _of_this_thread: PhantomData })
     }
 }
 
 /// The tiles of a thread, ready to multiply.
 #[derive(Debug)]
 pub struct Multiplier {
-    form: Form,
-    _of_this_thread: std::marker::PhantomData<*const ()>,
+    form: Running,
+    _of_this_thread: PhantomData<*const ()>,
+}
+
+#[derive(Debug)]
+enum Running {
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Amx(Configured),
 }
 
 impl Multiplier {
-    /// `sums = Σ a·b`, products of two values rounded never, their sums always, in the order of the
-    /// steps.
+    /// `sums = Σ a·b` over the steps, in order. A product of two values is exact. Those of even rows
+    /// of b and those of odd ones are added up apart, then together, then to the sum so far; each
+    /// addition is rounded to nearest.
     #[inline]
     pub fn sum<'p>(&mut self, steps: impl Iterator<Item = (&'p Pair, &'p Pair)>, sums: &mut Sums) {
-        match self.form {
-            Form::Plain => {
+        match &mut self.form {
+            Running::Plain => {
                 *sums = Sums::ZERO;
                 steps.for_each(|(a, b)| plain::multiply(a, b, sums));
             }
             #[cfg(target_arch = "x86_64")]
-            Form::Amx => amx::sum(steps, sums),
+            Running::Amx(tiles) => amx::sum(tiles, steps, sums),
         }
     }
 
     /// `sums += Σ a·b`.
     #[inline]
     pub fn add<'p>(&mut self, steps: impl Iterator<Item = (&'p Pair, &'p Pair)>, sums: &mut Sums) {
-        match self.form {
-            Form::Plain => steps.for_each(|(a, b)| plain::multiply(a, b, sums)),
+        match &mut self.form {
+            Running::Plain => steps.for_each(|(a, b)| plain::multiply(a, b, sums)),
             #[cfg(target_arch = "x86_64")]
-            Form::Amx => amx::add(steps, sums),
+            Running::Amx(tiles) => amx::add(tiles, steps, sums),
         }
     }
 
-    /// `sums[s] += Σᵢ aᵢ·bⱼ` with j = i + `before` − s, where there is such a bⱼ, for three
+    /// `sums[s] += Σᵢ aᵢ·bⱼ` with j = i + `padding` − s, where there is such a bⱼ, for three
     /// neighbours s and all rows of a and b: the same values as three calls of
-    /// [`add`](Self::add), with half of the loads.
+    /// [`add`](Self::add), with half as much read from beyond the first cache.
     #[inline]
     pub fn add_neighbours<'p>(
         &mut self,
         rows: impl Iterator<Item = (&'p [Pair], &'p [Pair])> + Clone,
-        before: usize,
+        padding: usize,
         sums: &mut [Sums; 3],
     ) {
-        match self.form {
-            Form::Plain => {
+        match &mut self.form {
+            Running::Plain => {
                 for (s, sums) in sums.iter_mut().enumerate() {
                     for (a, b) in rows.clone() {
                         for (i, a) in a.iter().enumerate() {
-                            if let Some(b) = (i + before).checked_sub(s).and_then(|j| b.get(j)) {
+                            if let Some(b) =
+                                i.wrapping_add(padding).checked_sub(s).and_then(|j| b.get(j))
+                            {
                                 plain::multiply(a, b, sums);
                             }
                         }
@@ -142,47 +168,47 @@ impl Multiplier {
                 }
             }
             #[cfg(target_arch = "x86_64")]
-            Form::Amx => amx::add_neighbours(rows, before, sums),
+            Running::Amx(tiles) => amx::add_neighbours(tiles, rows, padding, sums),
         }
     }
 
     /// The rows as a left factor; missing ones and missing columns are 0.
     #[inline]
     pub fn left(&self, rows: Rows<'_>, to: &mut Pair) {
-        match self.form {
-            Form::Plain => plain::left(rows, to),
+        match &self.form {
+            Running::Plain => plain::left(rows, to),
             #[cfg(target_arch = "x86_64")]
-            Form::Amx => avx512::left(rows, to),
+            Running::Amx(tiles) => avx512::left(tiles, rows, to),
         }
     }
 
     /// The columns as rows of a left factor.
     #[inline]
     pub fn left_of_columns(&self, rows: Rows<'_>, to: &mut Pair) {
-        match self.form {
-            Form::Plain => plain::left_of_columns(rows, to),
+        match &self.form {
+            Running::Plain => plain::left_of_columns(rows, to),
             #[cfg(target_arch = "x86_64")]
-            Form::Amx => avx512::left_of_columns(rows, to),
+            Running::Amx(tiles) => avx512::left_of_columns(tiles, rows, to),
         }
     }
 
     /// The rows as those of a right factor.
     #[inline]
     pub fn right(&self, rows: Rows<'_>, to: &mut Pair) {
-        match self.form {
-            Form::Plain => plain::right(rows, to),
+        match &self.form {
+            Running::Plain => plain::right(rows, to),
             #[cfg(target_arch = "x86_64")]
-            Form::Amx => avx512::right(rows, to),
+            Running::Amx(tiles) => avx512::right(tiles, rows, to),
         }
     }
 
     /// The rows as columns of a right factor.
     #[inline]
     pub fn right_of_columns(&self, rows: Rows<'_>, to: &mut Pair) {
-        match self.form {
-            Form::Plain => plain::right_of_columns(rows, to),
+        match &self.form {
+            Running::Plain => plain::right_of_columns(rows, to),
             #[cfg(target_arch = "x86_64")]
-            Form::Amx => avx512::right_of_columns(rows, to),
+            Running::Amx(tiles) => avx512::right_of_columns(tiles, rows, to),
         }
     }
 
@@ -194,10 +220,10 @@ impl Multiplier {
     #[inline]
     pub fn round(&self, sums: &Sums, to: &mut [u16], stride: usize, [rows, columns]: [usize; 2]) {
         rows::check(to.len(), stride, [rows, columns]);
-        match self.form {
-            Form::Plain => plain::round(sums, to, stride, [rows, columns]),
+        match &self.form {
+            Running::Plain => plain::round(sums, to, stride, [rows, columns]),
             #[cfg(target_arch = "x86_64")]
-            Form::Amx => avx512::round(sums, to, stride, [rows, columns]),
+            Running::Amx(tiles) => avx512::round(tiles, sums, to, stride, [rows, columns]),
         }
     }
 }
@@ -244,10 +270,41 @@ mod tests {
         }
     }
 
+    /// A form that is not found would be tested nowhere.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn amx_is_found_where_the_processor_has_it() {
+        let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let has = |flag: &str| processor.split_whitespace().any(|word| word == flag);
+        let expected = std::env::var_os(crate::VARIABLE).is_none()
+            && ["amx_tile", "amx_bf16", "avx512_bf16"].into_iter().all(has);
+        assert_eq!(Tiles::amx().is_some(), expected);
+    }
+
+    #[test]
+    fn a_multiplier_inside_of_another_leaves_it_its_tiles() {
+        let state = &mut 4;
+        let (a, b) = (pair(state), pair(state));
+        let mut expected = Sums::ZERO;
+        plain::multiply(&a, &b, &mut expected);
+        for tiles in Tiles::each() {
+            let mut found = [Sums::ZERO; 3];
+            tiles.run(|outer| {
+                tiles.run(|inner| {
+                    inner.sum(std::iter::once((&a, &b)), &mut found[0]);
+                    std::mem::swap(inner, outer);
+                });
+                outer.sum(std::iter::once((&a, &b)), &mut found[1]);
+            });
+            tiles.run(|after| after.sum(std::iter::once((&a, &b)), &mut found[2]));
+            assert!(found == [expected; 3], "{tiles:?}");
+        }
+    }
+
     #[test]
     fn neighbours_share_loads_and_change_no_bit() {
         let state = &mut 2;
-        for (inputs, outputs, before) in [(5, 5, 1), (6, 4, 0), (1, 1, 1), (1, 3, 2), (7, 9, 2)] {
+        for (inputs, outputs, padding) in [(5, 5, 1), (6, 4, 0), (1, 1, 1), (1, 3, 2), (7, 9, 2)] {
             let rows: Vec<(Vec<Pair>, Vec<Pair>)> = (0..3)
                 .map(|_| {
                     let of = |count: usize, state: &mut u64| -> Vec<Pair> {
@@ -262,17 +319,17 @@ mod tests {
                 let mut apart = first;
                 tiles.run(|multiplier| {
                     let rows = rows.iter().map(|(a, b)| (a.as_slice(), b.as_slice()));
-                    multiplier.add_neighbours(rows.clone(), before, &mut together);
+                    multiplier.add_neighbours(rows.clone(), padding, &mut together);
                     for (s, sums) in apart.iter_mut().enumerate() {
                         let steps = rows.clone().flat_map(|(a, b)| {
                             a.iter().enumerate().filter_map(move |(i, a)| {
-                                Some((a, b.get((i + before).checked_sub(s)?)?))
+                                Some((a, b.get((i + padding).checked_sub(s)?)?))
                             })
                         });
                         multiplier.add(steps, sums);
                     }
                 });
-                assert!(together == apart, "{tiles:?}: {inputs}, {outputs}, {before}");
+                assert!(together == apart, "{tiles:?}: {inputs}, {outputs}, {padding}");
             }
         }
     }
