@@ -332,9 +332,11 @@ mod tests {
             let size = exact(&x, &weight).size();
             let cotangent = Tensor::randn(size, kind).to_kind(Kind::BFloat16);
             let cotangent = cotangent.to_kind(Kind::Double);
-            let expected = run(&x, &weight, &cotangent, exact);
+            let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
+            let expected = run(&double(&x), &double(&weight), &cotangent, exact);
             // Of magnitudes, to which errors are relative.
-            let magnitudes = run(&x.abs(), &weight.abs(), &cotangent.abs(), exact);
+            let [of_x, of_weight] = [double(&x).abs(), double(&weight).abs()];
+            let magnitudes = run(&of_x, &of_weight, &cotangent.abs(), exact);
             for tiles in Tiles::each() {
                 // The least cache has room for a row at a time, and for one block of images.
                 for (passes, cache) in
