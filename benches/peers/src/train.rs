@@ -28,7 +28,7 @@ struct Work {
 }
 
 /// The main work, at which every setting of the peers takes part: a ResNet-20.
-const MAIN: Work = Work { network: "resnet", time_steps: 4, batch: 64, rounds: 5 };
+const MAIN: Work = Work { network: "resnet", time_steps: 4, batch: 64, rounds: 3 };
 
 /// The works; the peers share those with several macro-steps. With one, every site is a quantised
 /// ReLU, as in the first stage of a staged training.

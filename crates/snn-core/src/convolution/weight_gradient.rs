@@ -153,7 +153,7 @@ impl WeightGradient<'_> {
                     loaded = loaded.max(needed.end);
                     let images = Images {
                         values: self.x,
-                        images: self.images,
+                        count: self.images,
                         rows: self.rows.inputs,
                         columns: columns[0],
                         channels: self.inputs,
@@ -163,7 +163,7 @@ impl WeightGradient<'_> {
                     });
                     let images = Images {
                         values: self.gradient,
-                        images: self.images,
+                        count: self.images,
                         rows: self.rows.outputs.len(),
                         columns: columns[1],
                         channels: self.outputs,
@@ -204,7 +204,7 @@ impl WeightGradient<'_> {
                             })
                         });
                         if let (Some(padding), Ok(sums)) = (places.neighbours, sums.try_into()) {
-                            multiplier.add_neighbours(pairs, padding, sums);
+                            multiplier.add_neighbours(&pairs, padding, sums);
                             continue;
                         }
                         for (columns, sums) in places.by_column.iter().zip(sums) {
@@ -251,7 +251,7 @@ struct Factors<'a> {
 #[derive(Debug)]
 struct Images<'a> {
     values: &'a [u16],
-    images: usize,
+    count: usize,
     rows: usize,
     columns: usize,
     channels: usize,
@@ -268,7 +268,7 @@ impl Images<'_> {
     ) {
         let of_image = self.rows * self.columns * self.channels;
         for (index, block) in blocks.enumerate() {
-            let images = (self.images - block * SIDE).min(SIDE);
+            let images = (self.count - block * SIDE).min(SIDE);
             for row in rows.clone() {
                 for part in 0..blocks_of(self.channels) {
                     let channels = (self.channels - part * SIDE).min(SIDE);

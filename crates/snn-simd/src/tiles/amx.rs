@@ -264,7 +264,7 @@ pub(super) fn add<'p>(
 #[inline]
 pub(super) fn add_neighbours<'p>(
     _: &mut Configured,
-    rows: impl Iterator<Item = (&'p [Pair], &'p [Pair])> + Clone,
+    rows: &(impl Iterator<Item = (&'p [Pair], &'p [Pair])> + Clone),
     padding: usize,
     sums: &mut [Sums; 3],
 ) {

@@ -4,7 +4,7 @@
 use super::amx::Configured;
 use super::{Pair, Rows, SIDE, Sums};
 use std::arch::x86_64::{
-    __m512i, __mmask32, _mm512_cvtne2ps_pbh, _mm512_load_ps, _mm512_loadu_si512,
+    __m512bh, __m512i, __mmask32, _mm512_cvtne2ps_pbh, _mm512_load_ps, _mm512_loadu_si512,
     _mm512_mask_storeu_epi16, _mm512_maskz_loadu_epi16, _mm512_permutex2var_epi16,
     _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi32,
     _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
@@ -40,7 +40,7 @@ where_configured! {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn load(rows: Rows<'_>, row: usize) -> __m512i {
-    if row >= rows.rows {
+    if row >= rows.count {
         return _mm512_setzero_si512();
     }
     // SAFETY: `Rows::new` has checked that the row is inside; the mask leaves out what is behind,
@@ -64,7 +64,7 @@ fn put(to: &mut Pair, line: usize, values: __m512i) {
 
 #[target_feature(enable = "avx512f,avx512bw")]
 fn copy(rows: Rows<'_>, to: &mut Pair) {
-    if rows.rows == SIDE && rows.columns == SIDE {
+    if rows.count == SIDE && rows.columns == SIDE {
         for row in 0..SIDE {
             // SAFETY: `Rows::new` has checked that all 32 rows of 32 values are inside.
             let values =
@@ -99,10 +99,11 @@ fn pairs(rows: Rows<'_>) -> [Square; 2] {
     // SAFETY: 64 bytes each.
     let turns = TURNS.each_ref().map(|turns| unsafe { _mm512_loadu_si512(turns.as_ptr().cast()) });
     let mut both = [[_mm512_setzero_si512(); 16]; 2];
-    for pair in 0..SIDE / 2 {
+    let [first, second] = &mut both;
+    for (pair, (first, second)) in first.iter_mut().zip(second).enumerate() {
         let (a, b) = (load(rows, 2 * pair), load(rows, 2 * pair + 1));
-        both[0][pair] = _mm512_permutex2var_epi16(a, turns[0], b);
-        both[1][pair] = _mm512_permutex2var_epi16(a, turns[1], b);
+        *first = _mm512_permutex2var_epi16(a, turns[0], b);
+        *second = _mm512_permutex2var_epi16(a, turns[1], b);
     }
     both
 }
@@ -124,7 +125,7 @@ fn interleave(rows: Rows<'_>, to: &mut Pair) {
 
 #[target_feature(enable = "avx512f,avx512bw")]
 fn transpose(rows: Rows<'_>, to: &mut Pair) {
-    put_both(to, &pairs(rows).map(|square| transposed(square)));
+    put_both(to, &pairs(rows).each_ref().map(|square| transposed(square)));
 }
 
 /// Rows are columns of the factor, and pairs of their values, 32 bits each, its rows.
@@ -134,14 +135,14 @@ fn transpose_pairs(rows: Rows<'_>, to: &mut Pair) {
     for row in 0..SIDE {
         both[row / 16][row % 16] = load(rows, row);
     }
-    put_both(to, &both.map(|square| transposed(square)));
+    put_both(to, &both.each_ref().map(|square| transposed(square)));
 }
 
 /// Sixteen rows of sixteen units, transposed: 2 × 2, then 4 × 4 inside each 128 bits, then these.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transposed(rows: Square) -> Square {
-    let mut r = rows;
+fn transposed(rows: &Square) -> Square {
+    let mut r = *rows;
     let mut t = [_mm512_setzero_si512(); 16];
     for i in 0..8 {
         t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
@@ -179,7 +180,11 @@ fn round_rows(sums: &Sums, to: &mut [u16], stride: usize, [rows, columns]: [usiz
             let first = half.as_ptr().add(row % 16 * 16);
             let both = _mm512_cvtne2ps_pbh(_mm512_load_ps(first.add(256)), _mm512_load_ps(first));
             let to = to.as_mut_ptr().wrapping_add(row * stride);
-            _mm512_mask_storeu_epi16(to.cast(), mask, std::mem::transmute::<_, __m512i>(both));
+            _mm512_mask_storeu_epi16(
+                to.cast(),
+                mask,
+                std::mem::transmute::<__m512bh, __m512i>(both),
+            );
         }
     }
 }

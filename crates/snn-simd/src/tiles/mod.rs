@@ -149,7 +149,7 @@ impl Multiplier {
     #[inline]
     pub fn add_neighbours<'p>(
         &mut self,
-        rows: impl Iterator<Item = (&'p [Pair], &'p [Pair])> + Clone,
+        rows: &(impl Iterator<Item = (&'p [Pair], &'p [Pair])> + Clone),
         padding: usize,
         sums: &mut [Sums; 3],
     ) {
@@ -235,8 +235,8 @@ mod tests {
     /// Values like those of a network: of many sizes and both signs, with zeros.
     fn random(state: &mut u64) -> u16 {
         *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let bits = (*state >> 40) as u16;
-        if bits & 7 == 0 { bits & 0x8000 } else { (bits & 0x83ff) | 0x3c00 }
+        let bits = u16::try_from(*state >> 48).unwrap_or_default();
+        if bits.trailing_zeros() >= 3 { bits & 0x8000 } else { (bits & 0x83ff) | 0x3c00 }
     }
 
     fn pair(state: &mut u64) -> Pair {
@@ -319,7 +319,7 @@ mod tests {
                 let mut apart = first;
                 tiles.run(|multiplier| {
                     let rows = rows.iter().map(|(a, b)| (a.as_slice(), b.as_slice()));
-                    multiplier.add_neighbours(rows.clone(), padding, &mut together);
+                    multiplier.add_neighbours(&rows, padding, &mut together);
                     for (s, sums) in apart.iter_mut().enumerate() {
                         let steps = rows.clone().flat_map(|(a, b)| {
                             a.iter().enumerate().filter_map(move |(i, a)| {
@@ -371,13 +371,11 @@ mod tests {
     #[test]
     fn the_plain_form_is_a_product_of_matrices() {
         // Small integers, whose sums are exact in any order.
-        let bf16 = |value: i32| ((value as f32).to_bits() >> 16) as u16;
-        let a: [[i32; SIDE]; SIDE] =
-            std::array::from_fn(|i| std::array::from_fn(|k| (i * 5 + k * 3) as i32 % 7 - 3));
-        let b: [[i32; SIDE]; SIDE] =
-            std::array::from_fn(|k| std::array::from_fn(|j| (k * 2 + j * 11) as i32 % 5 - 2));
-        let flat = |matrix: &[[i32; SIDE]; SIDE]| -> Vec<u16> {
-            matrix.iter().flatten().map(|&value| bf16(value)).collect()
+        let a = |i: usize, k: usize| ((i * 5 + k * 3) % 7) as f32 - 3.0;
+        let b = |k: usize, j: usize| ((k * 2 + j * 11) % 5) as f32 - 2.0;
+        let flat = |value: &dyn Fn(usize, usize) -> f32| -> Vec<u16> {
+            let places = (0..SIDE * SIDE).map(|at| value(at / SIDE, at % SIDE));
+            places.map(|value| (value.to_bits() >> 16) as u16).collect()
         };
         let (flat_a, flat_b) = (flat(&a), flat(&b));
         let mut found = Sums::ZERO;
@@ -387,11 +385,12 @@ mod tests {
             multiplier.right(Rows::new(&flat_b, SIDE, [SIDE; 2]), &mut right);
             multiplier.sum(std::iter::once((&left, &right)), &mut found);
         });
+        let mut expected = Sums::ZERO;
         for i in 0..SIDE {
             for j in 0..SIDE {
-                let expected: i32 = (0..SIDE).map(|k| a[i][k] * b[k][j]).sum();
-                assert_eq!(found.0[Sums::place(i, j)], expected as f32);
+                expected.0[Sums::place(i, j)] = (0..SIDE).map(|k| a(i, k) * b(k, j)).sum();
             }
         }
+        assert_eq!(found, expected);
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn left(rows: Rows<'_>, to: &mut Pair) {
 
 pub(super) fn left_of_columns(rows: Rows<'_>, to: &mut Pair) {
     *to = Pair::ZERO;
-    for row in 0..rows.rows {
+    for row in 0..rows.count {
         for (column, &value) in rows.row(row).iter().enumerate() {
             to.0[column * SIDE + row] = value;
         }
@@ -43,7 +43,7 @@ pub(super) fn left_of_columns(rows: Rows<'_>, to: &mut Pair) {
 
 pub(super) fn right(rows: Rows<'_>, to: &mut Pair) {
     *to = Pair::ZERO;
-    for row in 0..rows.rows {
+    for row in 0..rows.count {
         for (column, &value) in rows.row(row).iter().enumerate() {
             to.0[(column / 16 * 16 + row / 2) * SIDE + column % 16 * 2 + row % 2] = value;
         }
@@ -52,7 +52,7 @@ pub(super) fn right(rows: Rows<'_>, to: &mut Pair) {
 
 pub(super) fn right_of_columns(rows: Rows<'_>, to: &mut Pair) {
     *to = Pair::ZERO;
-    for column in 0..rows.rows {
+    for column in 0..rows.count {
         for (row, &value) in rows.row(column).iter().enumerate() {
             to.0[(column / 16 * 16 + row / 2) * SIDE + column % 16 * 2 + row % 2] = value;
         }
@@ -68,7 +68,6 @@ pub(super) fn round(sums: &Sums, to: &mut [u16], stride: usize, [rows, columns]:
 }
 
 /// The nearest bf16, ties to even; what is not a number stays so.
-#[expect(clippy::cast_possible_truncation, reason = "the upper half of 32 bits")]
 fn nearest(value: f32) -> u16 {
     let bits = value.to_bits();
     if value.is_nan() {

@@ -7,7 +7,8 @@ use super::SIDE;
 pub struct Rows<'v> {
     pub(super) values: &'v [u16],
     pub(super) stride: usize,
-    pub(super) rows: usize,
+    /// Number of rows.
+    pub(super) count: usize,
     pub(super) columns: usize,
 }
 
@@ -17,15 +18,15 @@ impl<'v> Rows<'v> {
     /// # Panics
     /// More than 32 rows or columns, or rows that do not fit.
     #[inline]
-    pub fn new(values: &'v [u16], stride: usize, [rows, columns]: [usize; 2]) -> Self {
-        check(values.len(), stride, [rows, columns]);
-        Self { values, stride, rows, columns }
+    pub fn new(values: &'v [u16], stride: usize, [count, columns]: [usize; 2]) -> Self {
+        check(values.len(), stride, [count, columns]);
+        Self { values, stride, count, columns }
     }
 
     /// A row; nothing where there is none.
     #[inline]
     pub(super) fn row(&self, row: usize) -> &'v [u16] {
-        if row < self.rows { &self.values[row * self.stride..][..self.columns] } else { &[] }
+        if row < self.count { &self.values[row * self.stride..][..self.columns] } else { &[] }
     }
 }
 
