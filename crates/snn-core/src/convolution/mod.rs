@@ -6,7 +6,7 @@
 //! and taps outside of it are left out rather than multiplied by zeros. Values and weights are bf16,
 //! products exact, sums f32; the gradient of the weights stays f32.
 //!
-//! libtorch (oneDNN) multiplies large images as fast, and computes those. What it is slow at are
+//! libtorch (oneDNN) multiplies large images faster, and computes those. What it is slow at are
 //! gradients of weights, and images of few positions (docs/results/training/convolutions.md).
 
 mod axis;
@@ -37,7 +37,8 @@ const LEAST_CHANNELS: usize = 32;
 const LEAST_IMAGES: usize = 16;
 /// Taps from which on a factor is used often enough to be worth making.
 const LEAST_TAPS: usize = 4;
-/// Positions of an image up to which libtorch's products along it are slower.
+/// Positions of an image up to which libtorch's products along it are no faster, and soon much
+/// slower.
 const MOST_POSITIONS: usize = 64;
 
 /// Blocks of 32 that so many images or channels fill.
@@ -157,7 +158,7 @@ impl Shape {
         self.rows.kernel * self.columns.kernel
     }
 
-    /// The passes that are at least 1.3 times as fast on tiles; `None` if none of those wanted is.
+    /// The passes that are no slower on tiles; `None` if none of those wanted is.
     fn passes(&self, x: &Tensor, weight: &Tensor) -> Option<Passes> {
         let fills_tiles = self.inputs.min(self.outputs) >= LEAST_CHANNELS
             && self.images >= LEAST_IMAGES
