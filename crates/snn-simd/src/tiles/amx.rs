@@ -62,7 +62,7 @@ fn has_tiles() -> bool {
 
 /// Asks the system for room for tiles, once for all threads. It refuses where a thread has a signal
 /// stack too small for them.
-fn is_permitted() -> bool {
+pub(super) fn is_permitted() -> bool {
     #[cfg(target_os = "linux")]
     {
         const ARCH_PRCTL: i64 = 158;

@@ -272,12 +272,13 @@ mod tests {
 
     /// A form that is not found would be tested nowhere.
     #[test]
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     fn amx_is_found_where_the_processor_has_it() {
         let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let has = |flag: &str| processor.split_whitespace().any(|word| word == flag);
         let expected = std::env::var_os(crate::VARIABLE).is_none()
-            && ["amx_tile", "amx_bf16", "avx512_bf16"].into_iter().all(has);
+            && ["amx_tile", "amx_bf16", "avx512_bf16"].into_iter().all(has)
+            && amx::is_permitted();
         assert_eq!(Tiles::amx().is_some(), expected);
     }
 
