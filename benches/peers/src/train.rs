@@ -28,7 +28,7 @@ struct Work {
 }
 
 /// The main work, at which every setting of the peers takes part: a ResNet-20.
-const MAIN: Work = Work { network: "resnet", time_steps: 4, batch: 64, rounds: 3 };
+const MAIN: Work = Work { network: "resnet", time_steps: 4, batch: 64, rounds: 9 };
 
 /// The works; the peers share those with several macro-steps. With one, every site is a quantised
 /// ReLU, as in the first stage of a staged training.
@@ -36,9 +36,9 @@ const WORKS: [Work; 6] = [
     MAIN,
     Work { time_steps: 2, rounds: 3, ..MAIN },
     Work { time_steps: 8, rounds: 3, ..MAIN },
-    Work { network: "airbench94", time_steps: 1, batch: 256, rounds: 3 },
-    Work { network: "airbench96", time_steps: 1, batch: 256, rounds: 3 },
-    Work { network: "resnet18", time_steps: 1, batch: 64, rounds: 3 },
+    Work { network: "airbench94", time_steps: 1, batch: 256, rounds: 5 },
+    Work { network: "airbench96", time_steps: 1, batch: 256, rounds: 5 },
+    Work { network: "resnet18", time_steps: 1, batch: 64, rounds: 5 },
 ];
 
 /// The work on a GPU at which the peers take part.
