@@ -1,9 +1,9 @@
 //! Convolutions of bf16 values on AMX tiles beside libtorch's, pass by pass: what decides which of
 //! them training uses.
 //!
-//! `bf16-convolutions [SECONDS]` gives each pass of each shape so many seconds on either side (0.5),
-//! on one thread, and writes `docs/results/training/convolutions.md`. It needs a processor with AMX,
-//! and a core that nothing else uses.
+//! `bf16-convolutions [SECONDS]` gives each pass of each shape so many seconds on either side
+//! (0.5), on one thread, and writes `docs/results/training/convolutions.md`. It needs a processor
+//! with AMX, and a core that nothing else uses.
 #![expect(clippy::print_stdout, reason = "a program that reports")]
 
 use anyhow::{Context, Result};
@@ -54,11 +54,11 @@ fn main() -> Result<()> {
     set_num_threads(1);
     snn_core::keep_memory();
     let mut text = "# Convolutions of bf16 values on AMX tiles beside libtorch's\n\n\
-        Kernels of 3 × 3, one thread; milliseconds, and GFLOP/s of all multiplications, those by \
-        padding among them. The last column of each pass says how many times as long libtorch's \
+        Kernels of 3 × 3, one thread; milliseconds, and GFLOP/s of all multiplications, those by\n\
+        padding among them. The last column of each pass says how many times as long libtorch's\n\
         takes.\n\n\
-        | images | channels | side | stride | forward | libtorch | × | input gradient | libtorch | × \
-        | weight gradient | libtorch | × |\n\
+        | images | channels | side | stride | forward | libtorch | × | input gradient \
+        | libtorch | × | weight gradient | libtorch | × |\n\
         |--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
         .to_string();
     for (images, inputs, outputs, side, stride) in SHAPES {

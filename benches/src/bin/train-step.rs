@@ -4,11 +4,11 @@
 //! `train-step WHAT NETWORK PRECISION T BATCH THREADS [DEVICE]`: WHAT is `lif` (every site a LIF
 //! neuron), `recompute` (the same with blocks computed again instead of kept), `quant-relu` (every
 //! site a quantised ReLU of four levels), or `convolutions` (the network's convolutions alone,
-//! forward and backward, by libtorch: nothing that calls it for them can be faster); NETWORK is a built-in
-//! network, by its `kind` in a config, PRECISION `f32` or `bf16`, DEVICE `cpu` or `cuda:N`. It
-//! answers `step SECONDS` with the seconds of each step of a turn, and the peak of the host's
-//! memory that it has taken; a GPU is waited for after some steps, and each of them has its share
-//! of their time.
+//! forward and backward, by libtorch: nothing that calls it for them can be faster); NETWORK is a
+//! built-in network, by its `kind` in a config, PRECISION `f32` or `bf16`, DEVICE `cpu` or
+//! `cuda:N`. It answers `step SECONDS` with the seconds of each step of a turn, and the peak of
+//! the host's memory that it has taken; a GPU is waited for after some steps, and each of them has
+//! its share of their time.
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::ArrayD;

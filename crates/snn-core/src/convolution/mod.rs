@@ -2,9 +2,9 @@
 //! libtorch's.
 //!
 //! A convolution is a sum over its taps of products of matrices, of images and channels. Factors
-//! are blocks of 32 images and 32 channels at one position, so an image of any size wastes nothing,
-//! and taps outside of it are left out rather than multiplied by zeros. Values and weights are bf16,
-//! products exact, sums f32; the gradient of the weights stays f32.
+//! are blocks of 32 images and 32 channels at one position, so an image of any size wastes
+//! nothing, and taps outside of it are left out rather than multiplied by zeros. Values and
+//! weights are bf16, products exact, sums f32; the gradient of the weights stays f32.
 //!
 //! libtorch (oneDNN) multiplies large images faster, and computes those. What it is slow at are
 //! gradients of weights, and images of few positions (docs/results/training/convolutions.md).
@@ -63,12 +63,12 @@ impl Passes {
     pub const WEIGHT_GRADIENT: Self = Self { forward: false, input_gradient: false };
 }
 
-/// Eq. 2 over two axes in bf16, of `x` `[N, C, H, W]` and a weight `[K, C, kernel]` in f32, which is
-/// rounded; its gradient is not.
+/// Eq. 2 over two axes in bf16, of `x` `[N, C, H, W]` and a weight `[K, C, kernel]` in f32, which
+/// is rounded; its gradient is not.
 ///
-/// `None` where libtorch is as fast: without AMX, for other kinds, kernels of fewer than four taps,
-/// fewer than 32 channels or 16 images (or 32 for each thread), several groups, a bias, padding that
-/// differs between the sides of an axis.
+/// `None` where libtorch is as fast: without AMX, for other kinds, kernels of fewer than four
+/// taps, fewer than 32 channels or 16 images (or 32 for each thread), several groups, a bias,
+/// padding that differs between the sides of an axis.
 ///
 /// # Errors
 /// libtorch fails.
@@ -79,8 +79,8 @@ pub(crate) fn convolve(x: &Tensor, weight: &Tensor, conv: &Conv) -> Result<Optio
     shape.convolve(tiles, passes, x, weight).map(Some)
 }
 
-/// [`convolve`], with the passes on tiles that are asked for, whether libtorch is faster or not: for
-/// benchmarks.
+/// [`convolve`], with the passes on tiles that are asked for, whether libtorch is faster or not:
+/// for benchmarks.
 ///
 /// # Errors
 /// As above.

@@ -61,8 +61,9 @@ impl Layout {
 }
 
 impl WeightGradient<'_> {
-    /// Writes the gradient `[K, C, rows, columns]`. Each thread adds up a part of the images, and the
-    /// parts are added in order: the bits depend on the number of threads, and on nothing else.
+    /// Writes the gradient `[K, C, rows, columns]`. Each thread adds up a part of the images, and
+    /// the parts are added in order: the bits depend on the number of threads, and on nothing
+    /// else.
     pub(super) fn run(&self, tiles: Tiles, threads: usize, gradient: &Parts<'_, f32>) {
         let blocks = blocks_of(self.images);
         let parts = threads.clamp(1, blocks.max(1));
@@ -97,8 +98,8 @@ impl WeightGradient<'_> {
         self.rows.kernel * self.columns.kernel
     }
 
-    /// Writes the sum of all parts for some outputs. Sums stand by blocks of 32 inputs, blocks of 32
-    /// outputs, taps; in each the inputs and the outputs.
+    /// Writes the sum of all parts for some outputs. Sums stand by blocks of 32 inputs, blocks of
+    /// 32 outputs, taps; in each the inputs and the outputs.
     fn total(&self, parts: &[&[Sums]], outputs: Range<usize>, to: &mut [f32]) {
         let (taps, out_blocks) = (self.taps(), blocks_of(self.outputs));
         let Some((first, others)) = parts.split_first() else { return };

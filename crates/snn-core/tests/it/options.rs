@@ -283,7 +283,8 @@ fn wide_layers_in_bf16_train_as_in_single_precision_but_for_rounding() {
     {
         assert_eq!(found.kind(), Kind::Float, "{name}");
         assert!(again.equal(found), "{name}: computed again");
-        // Signs before a ReLU flip; a gradient of something else would be as far away as it is long.
+        // Signs before a ReLU flip; a gradient of something else would be as far away as it is
+        // long.
         let difference = relative(found, expected);
         assert!(difference < 0.3, "{name}: {difference}");
     }

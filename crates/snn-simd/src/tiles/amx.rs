@@ -1,8 +1,8 @@
 //! AMX: eight registers of 16 rows of 64 bytes, and products of them.
 //!
 //! Stable Rust has no intrinsics for AMX, so the instructions are written out, one in each `asm!`.
-//! What a register holds stays from one to the next, since the compiler itself has no use for tiles:
-//! it neither keeps values in them nor saves them around calls.
+//! What a register holds stays from one to the next, since the compiler itself has no use for
+//! tiles: it neither keeps values in them nor saves them around calls.
 //!
 //! Whatever the tiles are configured to, memory stays safe: no configuration reads or writes more
 //! than 16 rows of 64 bytes.
@@ -38,7 +38,8 @@ fn has_tiles() -> bool {
     const XSAVE_BY_SYSTEM: u32 = 1 << 27;
     const BF16: u32 = 1 << 22;
     const TILES: u32 = 1 << 24;
-    /// Leaf 29 of the first palette: 1,024 bytes a tile of 8 KiB, 8 tiles of 64 bytes a row, 16 rows.
+    /// Leaf 29 of the first palette: 1,024 bytes a tile of 8 KiB, 8 tiles of 64 bytes a row, 16
+    /// rows.
     const PALETTE: [u32; 3] = [(1024 << 16) | 8192, (8 << 16) | 64, 16];
     /// State components 17 and 18: the configuration of tiles, and their values.
     const SAVED: u64 = 0b11 << 17;

@@ -1,9 +1,9 @@
 //! Products of tiles of bf16 values: AMX where the machine has it, and a plain form that gives the
 //! same bits wherever no value is subnormal (AMX takes those for 0) or not a number.
 //!
-//! A tile has 16 rows of 64 bytes. The tiles of a factor come in pairs, so that a product fills four
-//! tiles of sums and every tile that is loaded takes part in two products: with fewer, the loads
-//! would take longer than the products.
+//! A tile has 16 rows of 64 bytes. The tiles of a factor come in pairs, so that a product fills
+//! four tiles of sums and every tile that is loaded takes part in two products: with fewer, the
+//! loads would take longer than the products.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -71,8 +71,8 @@ impl Tiles {
     /// AMX, where the processor has it for bf16, the system lets this process use it, and
     /// `SNN_INSTRUCTION_SET` names no instruction set: each of them goes without.
     ///
-    /// The first call asks the system to save tiles of all threads, for which signal stacks that are
-    /// set up later must have room (12 KiB; Rust's and glibc's have).
+    /// The first call asks the system to save tiles of all threads, for which signal stacks that
+    /// are set up later must have room (12 KiB; Rust's and glibc's have).
     pub fn amx() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         {
@@ -90,9 +90,9 @@ impl Tiles {
     /// Runs `body` with a multiplier of this thread. Inside of another such call it is the plain
     /// one.
     ///
-    /// `body`, and the iterators that it gives to the multiplier, must not call other code that uses
-    /// tiles, such as libtorch's convolutions: the products after it would be wrong, or end the
-    /// process.
+    /// `body`, and the iterators that it gives to the multiplier, must not call other code that
+    /// uses tiles, such as libtorch's convolutions: the products after it would be wrong, or end
+    /// the process.
     pub fn run<R>(self, body: impl FnOnce(&mut Multiplier) -> R) -> R {
         let form = match self.0 {
             Form::Plain => Running::Plain,
@@ -118,9 +118,9 @@ enum Running {
 }
 
 impl Multiplier {
-    /// `sums = Σ a·b` over the steps, in order. A product of two values is exact. Those of even rows
-    /// of b and those of odd ones are added up apart, then together, then to the sum so far; each
-    /// addition is rounded to nearest.
+    /// `sums = Σ a·b` over the steps, in order. A product of two values is exact. Those of even
+    /// rows of b and those of odd ones are added up apart, then together, then to the sum so far;
+    /// each addition is rounded to nearest.
     #[inline]
     pub fn sum<'p>(&mut self, steps: impl Iterator<Item = (&'p Pair, &'p Pair)>, sums: &mut Sums) {
         match &mut self.form {

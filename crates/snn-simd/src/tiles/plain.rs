@@ -6,8 +6,8 @@ fn wide(value: u16) -> f32 {
     f32::from_bits(u32::from(value) << 16)
 }
 
-/// `sums += a·b` as `TDPBF16PS` has it: the products of even rows and those of odd rows are added up
-/// apart, each sum rounded, and then together to what was there. A product of two bf16 is exact
+/// `sums += a·b` as `TDPBF16PS` has it: the products of even rows and those of odd rows are added
+/// up apart, each sum rounded, and then together to what was there. A product of two bf16 is exact
 /// unless it is subnormal.
 pub(super) fn multiply(a: &Pair, b: &Pair, sums: &mut Sums) {
     for row in 0..SIDE {
