@@ -10,6 +10,7 @@
 //! gradients of weights, and images of few positions (docs/results/training/convolutions.md).
 
 mod axis;
+mod blocks;
 mod libtorch;
 mod product;
 mod scratch;
@@ -21,9 +22,10 @@ use crate::error::Result;
 use crate::fused::{Parts, bf16_bits, channels_last, empty};
 use crate::tensor::{int, ints};
 use axis::Axis;
+use blocks::blocks_of;
 use product::Product;
 use snn_ir::{Conv, Geometry};
-use snn_simd::tiles::{SIDE, Tiles};
+use snn_simd::tiles::Tiles;
 use tch::{Device, Kind, Tensor};
 use weight_gradient::WeightGradient;
 use weights::Weights;
@@ -40,11 +42,6 @@ const LEAST_TAPS: usize = 4;
 /// Positions of an image up to which libtorch's products along it are no faster, and soon much
 /// slower.
 const MOST_POSITIONS: usize = 64;
-
-/// Blocks of 32 that so many images or channels fill.
-fn blocks_of(count: usize) -> usize {
-    count.div_ceil(SIDE)
-}
 
 /// Passes that are computed on tiles besides the gradient of the weight; the others are left to
 /// libtorch.

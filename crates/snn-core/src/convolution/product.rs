@@ -1,7 +1,7 @@
 //! Sums of products along both axes: the convolution, and the gradient of its input.
 
 use super::axis::Axis;
-use super::blocks_of;
+use super::blocks::blocks_of;
 use super::scratch::with_scratch;
 use crate::autograd::parallel;
 use crate::fused::Parts;

@@ -1,7 +1,7 @@
 //! The gradient of the weights.
 
 use super::axis::Axis;
-use super::blocks_of;
+use super::blocks::blocks_of;
 use super::scratch::with_scratch;
 use crate::autograd::parallel;
 use crate::fused::Parts;

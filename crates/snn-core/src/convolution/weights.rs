@@ -1,6 +1,6 @@
 //! Weights as factors.
 
-use super::blocks_of;
+use super::blocks::blocks_of;
 use snn_simd::tiles::{Multiplier, Pair, Rows, SIDE};
 
 /// Weights in bf16: for each tap, each output, the inputs.

@@ -8,7 +8,7 @@
 //! than 16 rows of 64 bytes.
 #![expect(unsafe_code, reason = "instructions of the machine")]
 
-use super::{Pair, Sums};
+use super::types::{Pair, Sums};
 use crate::instruction_set::InstructionSet;
 use crate::limit;
 use std::arch::asm;

@@ -2,7 +2,8 @@
 #![expect(unsafe_code, reason = "instructions of the machine")]
 
 use super::amx::Configured;
-use super::{Pair, Rows, SIDE, Sums};
+use super::rows::Rows;
+use super::types::{Pair, SIDE, Sums};
 use std::arch::x86_64::{
     __m512bh, __m512i, __mmask32, _mm512_cvtne2ps_pbh, _mm512_load_ps, _mm512_loadu_si512,
     _mm512_mask_storeu_epi16, _mm512_maskz_loadu_epi16, _mm512_permutex2var_epi16,

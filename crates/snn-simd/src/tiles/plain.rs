@@ -1,6 +1,7 @@
 //! The plain form: what AMX computes, value by value.
 
-use super::{Pair, Rows, SIDE, Sums};
+use super::rows::Rows;
+use super::types::{Pair, SIDE, Sums};
 
 fn wide(value: u16) -> f32 {
     f32::from_bits(u32::from(value) << 16)

@@ -1,6 +1,6 @@
 //! Rows of values some way apart in memory.
 
-use super::SIDE;
+use super::types::SIDE;
 
 /// At most 32 rows of at most 32 values, each row some values behind the one before.
 #[derive(Debug, Clone, Copy)]
