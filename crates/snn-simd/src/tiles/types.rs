@@ -17,8 +17,8 @@ impl Pair {
     pub const ZERO: Self = Self([0; SIDE * SIDE]);
 }
 
-/// Four tiles of sums, 32 rows and 32 columns: the upper left 16 × 16 of them, the upper right, the
-/// lower left, the lower right.
+/// Four tiles of sums, 32 rows and 32 columns: the upper left 16 × 16 of them, the upper right,
+/// the lower left, the lower right.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C, align(64))]
 pub struct Sums(pub [f32; SIDE * SIDE]);
