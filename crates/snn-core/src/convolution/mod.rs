@@ -340,6 +340,10 @@ mod tests {
                 for (passes, cache) in
                     [(Passes::ALL, CACHE), (Passes::WEIGHT_GRADIENT, CACHE), (Passes::ALL, 0)]
                 {
+                    // Elsewhere libtorch adds up in bf16, and is never asked to.
+                    if passes == Passes::WEIGHT_GRADIENT && !crate::multiplies_bf16() {
+                        continue;
+                    }
                     let found = run(&x, &weight, &cotangent, |x, weight| {
                         let shape = Shape::new(x, weight, &conv).unwrap().expect("known");
                         Shape { cache, ..shape }.convolve(tiles, passes, x, weight).unwrap()
