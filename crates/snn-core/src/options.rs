@@ -15,6 +15,10 @@ pub enum Mode {
     Train,
     /// No gradients; batch norm uses running statistics.
     Evaluate,
+    /// [`Evaluate`](Self::Evaluate) that computes as training passes do, in their precision and
+    /// with fused sites: faster, and equal but for rounding. For a teacher, say, or to follow a
+    /// training; accuracies and proofs are those of the plain evaluation.
+    EvaluateFast,
 }
 
 /// Options of [`Network::with_options`](crate::Network::with_options) and
@@ -28,10 +32,6 @@ pub struct NetworkOptions {
     pub kind: Kind,
     /// Execution of training passes.
     pub training: TrainingOptions,
-    /// `true` for evaluation that computes as training passes do, in their precision and with
-    /// fused sites: faster, and equal but for rounding. For a teacher, say; accuracies and proofs
-    /// are those of the plain evaluation.
-    pub fast_evaluation: bool,
     /// Custom neurons and surrogate gradients that the graph names.
     pub registry: Registry,
 }
@@ -43,7 +43,6 @@ impl NetworkOptions {
             device,
             kind: Kind::Float,
             training: TrainingOptions::default(),
-            fast_evaluation: false,
             registry: Registry::default(),
         }
     }
@@ -60,7 +59,7 @@ pub struct TrainingOptions {
 }
 
 /// A precision of training passes. Parameters, their gradients, batch statistics, membranes and
-/// scores are in single precision in any case, and so is evaluation.
+/// scores are in single precision in any case, and so is [`Mode::Evaluate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {

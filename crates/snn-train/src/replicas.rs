@@ -14,7 +14,8 @@ use crate::pending::Passed;
 use crate::recipe::Recipe;
 use crate::trainable::Trainable;
 use snn_core::{
-    DropoutKey, FiringRate, Pixels, ProcessRank, Ranks, SiteActivity, ThreadRank, arrays, lists,
+    DropoutKey, FiringRate, Mode, Pixels, ProcessRank, Ranks, SiteActivity, ThreadRank, arrays,
+    lists,
 };
 use snn_data::{Source, Subset, part_of_batch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -111,7 +112,7 @@ enum Work {
     /// drawn from.
     Statistics(Pixels, u32, DropoutKey),
     /// An evaluation of a part.
-    Evaluate(Pixels),
+    Evaluate(Pixels, Mode),
 }
 
 /// What came of it.
@@ -197,8 +198,8 @@ impl Learner {
                 self.network.statistics_pass(&pixels, number)?;
                 Ok(Done::Statistics)
             }
-            Work::Evaluate(pixels) => {
-                let (logits, rates) = self.network.evaluate(&pixels)?;
+            Work::Evaluate(pixels, mode) => {
+                let (logits, rates) = self.network.evaluate(&pixels, mode)?;
                 Ok(Done::Evaluated(logits, rates))
             }
         }
@@ -382,18 +383,22 @@ impl Replicas {
     }
 
     /// Class scores of a batch without gradients, and the firing rate of each site.
-    pub(crate) fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
+    pub(crate) fn evaluate(
+        &self,
+        pixels: &Pixels,
+        mode: Mode,
+    ) -> Result<(Tensor, Vec<FiringRate>)> {
         let whole = pixels.samples();
         let count = (self.others.len() + 1).min(whole.max(1));
         if count == 1 {
-            return self.network().evaluate(pixels);
+            return self.network().evaluate(pixels, mode);
         }
         let parts = parts_of(whole, count);
         for (worker, &(first, count)) in self.others.iter().zip(&parts[1..]) {
-            worker.ask(Work::Evaluate(pixels.part(first, count)?))?;
+            worker.ask(Work::Evaluate(pixels.part(first, count)?, mode))?;
         }
         let asked = &self.others[..count - 1];
-        let own = self.network().evaluate(&pixels.part(0, parts[0].1)?);
+        let own = self.network().evaluate(&pixels.part(0, parts[0].1)?, mode);
         let others: Vec<Result<Done>> = asked.iter().map(Worker::answer).collect();
         let (logits, mut rates) = own?;
         let share = |part: usize| parts[part].1 as f64 / whole as f64;

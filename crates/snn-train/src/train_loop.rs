@@ -19,7 +19,7 @@ use crate::run::clock::Clock;
 use crate::run::metrics::{EpochMetrics, RunResult, TwinResult, peak_memory_bytes};
 use crate::run::tensorboard::EventFile;
 use crate::trainable::{StepSize, Trainable};
-use snn_core::{DropoutKey, FiringRate, Pixels, Ranks};
+use snn_core::{DropoutKey, FiringRate, Mode, Pixels, Ranks};
 use snn_data::{Loader, Source};
 use snn_hybrid::Placement;
 use snn_ir::{Model, Weights};
@@ -211,7 +211,8 @@ pub(crate) fn fit(
         // it is measured and written.
         state.average.swap(replicas.network().parameters())?;
         let unmixed = loader.clone().without_mixing();
-        if position.epoch + 1 == recipe.epochs && reestimated > 0 {
+        let is_last = position.epoch + 1 == recipe.epochs;
+        if is_last && reestimated > 0 {
             let batches = unmixed.epoch(recipe.epochs as u64)?.take(reestimated);
             let device = replicas.network().device();
             let key = DropoutKey { seed: recipe.seed, step: total as u64, first_sample: 0 };
@@ -220,7 +221,10 @@ pub(crate) fn fit(
                 &mut batches.map(|batch| Ok(Pixels::new(&input(&batch?.samples), device)?)),
             )?;
         }
-        let mut measured = measure(replicas, samples, (VALIDATION, &job.sites()), &mut |_| {})?;
+        // What a run reports is measured plainly; what it shows on the way need not be.
+        let mode = if is_last { Mode::Evaluate } else { Mode::EvaluateFast };
+        let sites = job.sites();
+        let mut measured = measure(replicas, samples, (VALIDATION, mode, &sites), &mut |_| {})?;
         let validation = measured.accuracy;
         let rates = std::mem::take(&mut measured.rates);
         let silent = |rates: &[FiringRate]| -> Vec<String> {
@@ -232,7 +236,7 @@ pub(crate) fn fit(
             && let Some(batch) = unmixed.epoch(0)?.next()
         {
             let pixels = Pixels::new(&input(&batch?.samples), replicas.network().device())?;
-            let (logits, rates) = replicas.evaluate(&pixels)?;
+            let (logits, rates) = replicas.evaluate(&pixels, mode)?;
             silent_sites = silent(&replicas.rates_of_all(rates)?);
             measured.see(&logits)?;
         }
@@ -275,8 +279,9 @@ pub(crate) fn fit(
     progress(Progress::Testing);
     state.average.swap(replicas.network().parameters())?;
     let mut chance = Chance::default();
+    let part = (TEST, Mode::Evaluate, &*job.sites());
     let Measured { accuracy: test, .. } =
-        measure(replicas, samples, (TEST, &job.sites()), &mut |labels| chance.add(labels))?;
+        measure(replicas, samples, part, &mut |labels| chance.add(labels))?;
     let mut labels = chance.counts(samples.classes);
     replicas.over_processes("the labels of the test samples", &mut labels)?;
     let chance = Chance::of_counts(&labels);
@@ -443,7 +448,7 @@ impl Measured {
 fn measure(
     replicas: &Replicas,
     samples: &Samples,
-    (part, sites): (&'static str, &[(&str, bool)]),
+    (part, mode, sites): (&'static str, Mode, &[(&str, bool)]),
     see: &mut dyn FnMut(&[i64]),
 ) -> Result<Measured> {
     let mut measured = Measured::default();
@@ -455,7 +460,7 @@ fn measure(
     let accuracy = evaluate_with(source, EVALUATION_BATCH, &mut |batch| {
         check_labels(part, source, batch, samples.classes)?;
         let pixels = Pixels::new(&input(&batch.samples), replicas.network().device())?;
-        let (logits, rates) = replicas.evaluate(&pixels)?;
+        let (logits, rates) = replicas.evaluate(&pixels, mode)?;
         see(&batch.targets.labels);
         measured.see(&logits)?;
         let weight = batch.len() as f64 / count;

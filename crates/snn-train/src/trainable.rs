@@ -36,7 +36,7 @@ pub(crate) trait Trainable {
     /// [`forward`](Self::forward) with the activity of the sites that have one, with gradients.
     fn forward_with_activity(&self, pixels: &Pixels) -> Result<(Forward, Vec<SiteActivity>)>;
     /// Class scores without gradients, and the firing rate of each site.
-    fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)>;
+    fn evaluate(&self, pixels: &Pixels, mode: Mode) -> Result<(Tensor, Vec<FiringRate>)>;
     /// Computes with the parameters of another network of the same model from here on; gradients
     /// are its own.
     fn share_parameters(&mut self, others: &[Parameter]) -> Result<()>;
@@ -93,8 +93,8 @@ impl Trainable for OffGrid {
         Ok(self.network.forward_with_activity(pixels, Mode::Train)?)
     }
 
-    fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
-        let (forward, rates) = self.network.forward_with_rates(pixels, Mode::Evaluate)?;
+    fn evaluate(&self, pixels: &Pixels, mode: Mode) -> Result<(Tensor, Vec<FiringRate>)> {
+        let (forward, rates) = self.network.forward_with_rates(pixels, mode)?;
         Ok((forward.logits, rates))
     }
 
@@ -173,8 +173,8 @@ impl Trainable for OnGrid {
     }
 
     /// The grid's forward pass does not tell firing rates; the event runtime counts them.
-    fn evaluate(&self, pixels: &Pixels) -> Result<(Tensor, Vec<FiringRate>)> {
-        Ok((self.network.forward(pixels, Mode::Evaluate)?.logits, Vec::new()))
+    fn evaluate(&self, pixels: &Pixels, mode: Mode) -> Result<(Tensor, Vec<FiringRate>)> {
+        Ok((self.network.forward(pixels, mode)?.logits, Vec::new()))
     }
 
     fn share_parameters(&mut self, others: &[Parameter]) -> Result<()> {

@@ -473,11 +473,7 @@ mod tests {
             let host = Arc::new(Host::default());
             let run = |machine: Option<Arc<dyn Machine>>| {
                 let training = TrainingOptions { precision, ..TrainingOptions::default() };
-                let options = NetworkOptions {
-                    training,
-                    fast_evaluation: true,
-                    ..NetworkOptions::new(Device::Cpu)
-                };
+                let options = NetworkOptions { training, ..NetworkOptions::new(Device::Cpu) };
                 let mut network = Network::with_options(&model, &options).unwrap();
                 if let Some(machine) = machine {
                     network.set_machine(machine);
@@ -485,7 +481,7 @@ mod tests {
                 let logits = network.forward(&pixels, Mode::Train).unwrap().logits;
                 (&logits * &logits).sum(Kind::Float).backward();
                 let trained = host.take_log();
-                let evaluated = network.forward(&pixels, Mode::Evaluate).unwrap().logits;
+                let evaluated = network.forward(&pixels, Mode::EvaluateFast).unwrap().logits;
                 (network, logits.detach(), evaluated, trained)
             };
             let (cpu, expected, evaluated, none) = run(None);

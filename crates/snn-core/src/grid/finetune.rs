@@ -173,7 +173,7 @@ impl GridNetwork {
     pub fn forward(&self, pixels: &Pixels, mode: Mode) -> Result<GridForward> {
         match mode {
             Mode::Train => self.interpret(pixels, None),
-            Mode::Evaluate => tch::no_grad(|| self.interpret(pixels, None)),
+            Mode::Evaluate | Mode::EvaluateFast => tch::no_grad(|| self.interpret(pixels, None)),
         }
     }
 

@@ -45,7 +45,6 @@ pub(crate) struct Interpreter {
     pub(crate) keeps_statistics: bool,
     /// What runs kernels on the device, where they know all sites.
     pub(crate) machine: Option<Arc<dyn Machine>>,
-    fast_evaluation: bool,
     every_node: Arc<[Stage]>,
     fused_sites: Arc<[Stage]>,
 }
@@ -69,7 +68,6 @@ pub(crate) struct Setup {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) registry: Registry,
     pub(crate) training: TrainingOptions,
-    pub(crate) fast_evaluation: bool,
 }
 
 impl Interpreter {
@@ -90,7 +88,6 @@ impl Interpreter {
             ranks: None,
             keeps_statistics: true,
             machine: None,
-            fast_evaluation: setup.fast_evaluation,
             every_node: every_node(&setup.resolved).into(),
             fused_sites: fused_sites(&setup.graph, &setup.resolved).into(),
             graph: Arc::new(setup.graph),
@@ -135,20 +132,14 @@ impl Interpreter {
             ranks: self.ranks.clone(),
             keeps_statistics: self.keeps_statistics,
             machine: self.machine.clone(),
-            fast_evaluation: self.fast_evaluation,
             every_node: Arc::clone(&self.every_node),
             fused_sites: Arc::clone(&self.fused_sites),
         }
     }
 
-    /// `true` for passes that compute as in training.
-    fn is_fast(&self, mode: Mode) -> bool {
-        mode == Mode::Train || self.fast_evaluation
-    }
-
     /// The kind of activations.
     pub(crate) fn activations(&self, mode: Mode) -> Kind {
-        if self.is_fast(mode) && self.kind == Kind::Float {
+        if mode != Mode::Evaluate && self.kind == Kind::Float {
             self.training.precision.kind()
         } else {
             self.kind
@@ -177,7 +168,7 @@ impl Interpreter {
     fn is_fused(&self, mode: Mode) -> bool {
         // What replicas sum passes through the host.
         let on_device = self.machine.is_some() && self.ranks.is_none();
-        self.is_fast(mode) && (self.device == Device::Cpu || on_device)
+        mode != Mode::Evaluate && (self.device == Device::Cpu || on_device)
     }
 
     /// The nodes to compute; `plain` by the operations of libtorch, each by itself.
@@ -251,7 +242,7 @@ impl Interpreter {
                         terms: terms.collect::<Result<_>>()?,
                         statistics: match pass.mode {
                             Mode::Train => Statistics::Batch { updates },
-                            Mode::Evaluate => Statistics::Running,
+                            Mode::Evaluate | Mode::EvaluateFast => Statistics::Running,
                         },
                     }
                 } else {
@@ -273,7 +264,7 @@ impl Interpreter {
                 value.data = value.data.f_to_kind(kind)?;
                 Ok(value)
             }
-            Op::Dropout { .. } | Op::DropPath { .. } if pass.mode == Mode::Evaluate => {
+            Op::Dropout { .. } | Op::DropPath { .. } if pass.mode != Mode::Train => {
                 Ok(x.with(x.data.shallow_clone()))
             }
             Op::Dropout { rate } => {
@@ -347,7 +338,7 @@ impl Interpreter {
         pass: Pass,
     ) -> Result<Option<BatchStatistics>> {
         let Some(norm) = read.norm else { return Ok(None) };
-        if pass.mode == Mode::Evaluate {
+        if pass.mode != Mode::Train {
             let node = &self.graph.nodes[norm].name;
             let running = |part| -> Result<Vec<f64>> {
                 let values: ArrayD<f64> = array(&self.part(node, part)?.f_to_kind(Kind::Double)?)?;

@@ -67,7 +67,7 @@ impl Network {
     /// (the message names node and neuron), the kind is neither `Float` nor `Double`, activations
     /// are to be in bf16 and the parameters are not `Float`, or libtorch cannot allocate.
     pub fn with_options(model: &Model, options: &NetworkOptions) -> Result<Self> {
-        let NetworkOptions { device, kind, training, fast_evaluation, ref registry } = *options;
+        let NetworkOptions { device, kind, training, ref registry } = *options;
         if !matches!(kind, Kind::Float | Kind::Double) {
             let expected = "Float or Double".into();
             return Err(Error::Argument { what: "kind", expected, found: format!("{kind:?}") });
@@ -107,7 +107,6 @@ impl Network {
             parameters,
             registry: registry.clone(),
             training,
-            fast_evaluation,
         });
         // Without kernels the operations of libtorch compute the same: `check_kernels` says why.
         if let (Device::Cuda(_), Ok(machine)) = (device, device::of(device)) {
@@ -278,7 +277,9 @@ impl Network {
     ) -> Result<Forward> {
         match mode {
             Mode::Train => self.interpret(pixels, mode, observer),
-            Mode::Evaluate => tch::no_grad(|| self.interpret(pixels, mode, observer)),
+            Mode::Evaluate | Mode::EvaluateFast => {
+                tch::no_grad(|| self.interpret(pixels, mode, observer))
+            }
         }
     }
 

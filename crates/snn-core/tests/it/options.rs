@@ -307,13 +307,12 @@ fn fast_evaluation_is_plain_evaluation_but_for_rounding() {
         let model = trained_with(seed, Numbers::Real, Sites::All);
         let images = pixels(&model, 3, seed);
         let pixels = Pixels::new(&Input::Static(images.view()), Device::Cpu).unwrap();
-        let [plain, fast] = [false, true].map(|fast_evaluation| {
+        let [plain, fast] = [Mode::Evaluate, Mode::EvaluateFast].map(|mode| {
             let kind = Kind::Double;
-            let options =
-                NetworkOptions { kind, fast_evaluation, ..NetworkOptions::new(Device::Cpu) };
+            let options = NetworkOptions { kind, ..NetworkOptions::new(Device::Cpu) };
             let network = Network::with_options(&model, &options).unwrap();
             let before = network.weights().unwrap();
-            let (forward, rates) = network.forward_with_rates(&pixels, Mode::Evaluate).unwrap();
+            let (forward, rates) = network.forward_with_rates(&pixels, mode).unwrap();
             assert_eq!(network.weights().unwrap(), before, "seed {seed}: statistics stay");
             (forward.step_logits, rates)
         });
@@ -328,16 +327,15 @@ fn fast_evaluation_has_the_precision_of_training() {
     let weights = graph.initial_weights(3).unwrap();
     let preprocessing = Preprocessing::new(vec![125, 123, 114], vec![63.0, 62.1, 66.7]);
     let model = Model::new(Signature::new(Form::Trained, graph, 2, preprocessing), weights);
-    let logits = |precision, fast_evaluation| {
+    let logits = |precision, mode| {
         let training = TrainingOptions { precision, ..TrainingOptions::default() };
-        let options =
-            NetworkOptions { training, fast_evaluation, ..NetworkOptions::new(Device::Cpu) };
+        let options = NetworkOptions { training, ..NetworkOptions::new(Device::Cpu) };
         let network = Network::with_options(&model, &options).unwrap();
-        network.forward(&pixels(6), Mode::Evaluate).unwrap().logits
+        network.forward(&pixels(6), mode).unwrap().logits
     };
-    let exact = logits(Precision::F32, false);
-    let plain = relative(&logits(Precision::Bf16, false), &exact);
+    let exact = logits(Precision::F32, Mode::Evaluate);
+    let plain = relative(&logits(Precision::Bf16, Mode::Evaluate), &exact);
     assert!(plain <= 0.0, "plain evaluation is f32");
-    let rounded = relative(&logits(Precision::Bf16, true), &exact);
+    let rounded = relative(&logits(Precision::Bf16, Mode::EvaluateFast), &exact);
     assert!(rounded > 0.0 && rounded < 0.3, "{rounded}");
 }

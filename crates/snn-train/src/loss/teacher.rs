@@ -108,7 +108,6 @@ impl Teacher {
         let options = NetworkOptions {
             registry: registry.clone(),
             training: recipe.training(),
-            fast_evaluation: true,
             ..NetworkOptions::new(device)
         };
         Ok(Self { network: Network::with_options(model, &options)? })
@@ -116,7 +115,7 @@ impl Teacher {
 
     /// Class scores of a batch.
     fn logits(&self, pixels: &Pixels) -> Result<Tensor> {
-        Ok(self.network.forward(pixels, Mode::Evaluate)?.logits)
+        Ok(self.network.forward(pixels, Mode::EvaluateFast)?.logits)
     }
 }
 
