@@ -80,7 +80,8 @@ fn deploy(model: &Model, input: &Input<'_>, expected: &Evaluation) {
         panic!("a model on the grid has sums that are no integers")
     };
     let ways = [InstructionSet::Scalar, InstructionSet::best()].into_iter().flat_map(|level| {
-        [Kernels::Auto, Kernels::Dense, Kernels::StepTree].map(|kernels| (level, kernels))
+        [Kernels::Auto, Kernels::Dense, Kernels::StepTree, Kernels::Tiles]
+            .map(|kernels| (level, kernels))
     });
     for (level, kernels) in ways {
         let deployment = Deployment::new(

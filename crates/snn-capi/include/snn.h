@@ -62,7 +62,7 @@ typedef struct SnnOptions {
      * four for each processor are refused. For many samples see snn_model_run_batch. */
     uint32_t threads;
     /* Instruction set: 0 for the best that is available, 1 scalar, 2 AVX2, 3 AVX-512, 4 AVX-512
-     * with VNNI. All give the same results. */
+     * with VNNI, 5 AMX. All give the same results. */
     int32_t instruction_set;
 } SnnOptions;
 

@@ -68,10 +68,11 @@ impl SnnModel {
             2 => Some(InstructionSet::Avx2),
             3 => Some(InstructionSet::Avx512),
             4 => Some(InstructionSet::Avx512Vnni),
+            5 => Some(InstructionSet::Amx),
             found => {
                 return Err(Fault::new(
                     Status::Value,
-                    format!("options: instruction_set must be 0 to 4, found {found}"),
+                    format!("options: instruction_set must be 0 to 5, found {found}"),
                 ));
             }
         };

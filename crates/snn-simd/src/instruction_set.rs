@@ -1,6 +1,6 @@
 //! The instruction sets.
 
-use crate::limit;
+use crate::{amx, limit};
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,11 +15,18 @@ pub enum InstructionSet {
     Avx512,
     /// AVX-512 as above, with VNNI for products of bytes (x86-64).
     Avx512Vnni,
+    /// AVX-512 and VNNI as above, and the tiles of AMX with products of bytes and of bf16, which
+    /// the system lets this process use (x86-64, Linux).
+    ///
+    /// Asking whether they are there asks the system to save tiles of all threads, for which signal
+    /// stacks that are set up later must have room (12 KiB; Rust's and glibc's have).
+    Amx,
 }
 
 impl InstructionSet {
     /// All instruction sets, the slowest first.
-    pub const ALL: [Self; 4] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
+    pub const ALL: [Self; 5] =
+        [Self::Scalar, Self::Avx2, Self::Avx512, Self::Avx512Vnni, Self::Amx];
 
     /// `true` if the processor has these instructions, whatever `SNN_INSTRUCTION_SET` says.
     pub(crate) fn is_detected(self) -> bool {
@@ -43,6 +50,7 @@ impl InstructionSet {
             Self::Avx512Vnni => {
                 Self::Avx512.is_detected() && is_x86_feature_detected!("avx512vnni")
             }
+            Self::Amx => Self::Avx512Vnni.is_detected() && amx::is_detected(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 | Self::Avx512Vnni => false,
         }
@@ -72,6 +80,7 @@ impl InstructionSet {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512vnni",
+            Self::Amx => "amx",
         }
     }
 }
@@ -90,7 +99,7 @@ impl fmt::Display for UnknownInstructionSet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "unknown instruction set `{}`; expected scalar, avx2, avx512 or avx512vnni",
+            "unknown instruction set `{}`; expected scalar, avx2, avx512, avx512vnni or amx",
             self.0
         )
     }

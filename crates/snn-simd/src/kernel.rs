@@ -48,7 +48,9 @@ impl Available {
                 // SAFETY: `Available` is only made of a set that was detected on this machine.
                 InstructionSet::Avx2 => unsafe { avx2(kernel) },
                 // SAFETY: as above.
-                InstructionSet::Avx512 | InstructionSet::Avx512Vnni => unsafe { avx512(kernel) },
+                InstructionSet::Avx512 | InstructionSet::Avx512Vnni | InstructionSet::Amx => unsafe {
+                    avx512(kernel)
+                },
             }
         }
         #[cfg(not(target_arch = "x86_64"))]
@@ -141,9 +143,9 @@ macro_rules! compiled {
                 // SAFETY: `Available` is only made of a set that was detected on this machine.
                 $crate::InstructionSet::Avx2 => unsafe { avx2($($argument),*) },
                 // SAFETY: as above.
-                $crate::InstructionSet::Avx512 | $crate::InstructionSet::Avx512Vnni => unsafe {
-                    avx512($($argument),*)
-                },
+                $crate::InstructionSet::Avx512
+                | $crate::InstructionSet::Avx512Vnni
+                | $crate::InstructionSet::Amx => unsafe { avx512($($argument),*) },
             }
             #[cfg(not(target_arch = "x86_64"))]
             $scalar($($argument),*);

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod amx;
 mod instruction_set;
 mod kernel;
 mod limit;

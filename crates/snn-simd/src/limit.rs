@@ -76,12 +76,6 @@ pub(crate) fn limit() -> InstructionSet {
     })
 }
 
-/// `true` if the variable is set, whatever it says.
-pub(crate) fn is_set() -> bool {
-    static SET: OnceLock<bool> = OnceLock::new();
-    *SET.get_or_init(|| std::env::var_os(VARIABLE).is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use super::{LimitError, parse};
@@ -105,8 +99,8 @@ mod tests {
         let error = parse(Some("sse9".as_ref())).expect_err("no such set").to_string();
         assert_eq!(
             error,
-            "SNN_INSTRUCTION_SET: unknown instruction set `sse9`; expected scalar, avx2, avx512 or \
-             avx512vnni"
+            "SNN_INSTRUCTION_SET: unknown instruction set `sse9`; expected scalar, avx2, avx512, \
+             avx512vnni or amx"
         );
         assert!(parse(Some("".as_ref())).is_err(), "an empty value is no set");
     }

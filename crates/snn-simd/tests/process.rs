@@ -69,5 +69,5 @@ fn names_are_read_as_they_are_written() {
         assert_eq!(set.to_string().parse(), Ok(set));
     }
     let error = "AVX2".parse::<InstructionSet>().expect_err("case matters").to_string();
-    assert!(error.contains("`AVX2`; expected scalar, avx2, avx512 or avx512vnni"), "{error}");
+    assert!(error.contains("`AVX2`; expected scalar, avx2, avx512, avx512vnni or amx"), "{error}");
 }

@@ -266,6 +266,8 @@ pub(crate) enum KernelName {
     Avx512,
     /// AVX-512 with VNNI (x86-64).
     Avx512vnni,
+    /// AVX-512 with VNNI, and the tiles of AMX (x86-64).
+    Amx,
 }
 
 impl From<KernelName> for snn_runtime::InstructionSet {
@@ -275,6 +277,7 @@ impl From<KernelName> for snn_runtime::InstructionSet {
             KernelName::Avx2 => Self::Avx2,
             KernelName::Avx512 => Self::Avx512,
             KernelName::Avx512vnni => Self::Avx512Vnni,
+            KernelName::Amx => Self::Amx,
         }
     }
 }

@@ -489,7 +489,7 @@ fn wrong_sizes_and_values_are_refused_and_leave_no_result() {
         let bytes = self::model().to_bytes().unwrap();
         for (options, status) in [
             (SnnOptions { threads: 0, instruction_set: 1 }, Status::Ok),
-            (SnnOptions { threads: 1, instruction_set: 5 }, Status::Value),
+            (SnnOptions { threads: 1, instruction_set: 6 }, Status::Value),
             (SnnOptions { threads: 1, instruction_set: -1 }, Status::Value),
         ] {
             assert_eq!(

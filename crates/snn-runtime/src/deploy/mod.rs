@@ -219,6 +219,7 @@ impl Evaluate for Deployment {
             InstructionSet::Avx2 => "deployment avx2",
             InstructionSet::Avx512 => "deployment avx512",
             InstructionSet::Avx512Vnni => "deployment avx512vnni",
+            InstructionSet::Amx => "deployment amx",
         }
     }
 

@@ -3,13 +3,13 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::deploy::kernels::weights::{self, RowTask};
-use crate::deploy::plan::dense::{Dense, ProductForm};
+use crate::deploy::plan::dense::Dense;
 use crate::deploy::plan::neurons::{GridKernel, RealKernel, RowKernel};
 use crate::deploy::plan::weights::{PackedWeights, WeightSource};
 use crate::neuron::SiteNumber;
 use snn_ir::Model;
 use snn_ir::Result;
-use snn_simd::Available;
+use snn_simd::{Available, InstructionSet};
 use std::fmt::Debug;
 
 /// Numbers of a deployment.
@@ -31,11 +31,13 @@ pub(crate) trait Number: SiteNumber {
     fn dense(
         source: &WeightSource<'_, Self::Weight>,
         rows: &PackedWeights<Self::Weight>,
-        products: ProductForm,
+        instruction_set: InstructionSet,
         least: Option<usize>,
     ) -> Option<Dense>;
     /// Currents for a dense product.
     fn integers(currents: &mut [Self]) -> Option<&mut [i32]>;
+    /// The same to read.
+    fn as_integers(currents: &[Self]) -> Option<&[i32]>;
     /// Adds what one block of a synapse makes of a row of windows to the currents of that row.
     fn deliver(instructions: Available, place: RowTask<'_, Self>, currents: &mut [Self]);
 }
@@ -65,13 +67,17 @@ impl Number for i32 {
     fn dense(
         source: &WeightSource<'_, i8>,
         rows: &PackedWeights<i8>,
-        products: ProductForm,
+        instruction_set: InstructionSet,
         least: Option<usize>,
     ) -> Option<Dense> {
-        Dense::pack(source, rows, products, least)
+        Dense::pack(source, rows, instruction_set, least)
     }
 
     fn integers(currents: &mut [Self]) -> Option<&mut [i32]> {
+        Some(currents)
+    }
+
+    fn as_integers(currents: &[Self]) -> Option<&[i32]> {
         Some(currents)
     }
 
@@ -108,13 +114,17 @@ impl Number for f32 {
     fn dense(
         _: &WeightSource<'_, f32>,
         _: &PackedWeights<f32>,
-        _: ProductForm,
+        _: InstructionSet,
         _: Option<usize>,
     ) -> Option<Dense> {
         None
     }
 
     fn integers(_currents: &mut [Self]) -> Option<&mut [i32]> {
+        None
+    }
+
+    fn as_integers(_currents: &[Self]) -> Option<&[i32]> {
         None
     }
 

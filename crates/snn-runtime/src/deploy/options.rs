@@ -25,6 +25,10 @@ pub enum Kernels {
     /// As a dense integer product wherever levels allow it (none negative, none above 128). Off the
     /// grid there is none: events then.
     Dense,
+    /// As a dense integer product on the tiles of AMX wherever levels allow it (none negative, none
+    /// above 255), which is [`Kernels::Dense`] where there is AMX; elsewhere in plain loops that
+    /// take its place, slowly: for tests.
+    Tiles,
 }
 
 /// How a model is deployed.

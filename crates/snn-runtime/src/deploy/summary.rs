@@ -75,7 +75,7 @@ fn stage_form<N: Number>(stage: &Stage<N>, sources: &[&str], steps: usize) -> St
             let form = match &incoming.connection {
                 Connection::Packed(rows, None) => rows.description(steps),
                 Connection::Packed(rows, Some(dense)) => {
-                    format!("{}; {}", rows.description(steps), dense.description())
+                    format!("{}; {}", rows.description(steps), dense.description(steps))
                 }
                 Connection::Grouped(_) => "events, in groups".into(),
                 Connection::Scale(_) => "events, one to one".into(),

@@ -32,6 +32,7 @@ fn options() -> impl Iterator<Item = Options> {
         (1, Kernels::Auto),
         (1, Kernels::Dense),
         (1, Kernels::StepTree),
+        (1, Kernels::Tiles),
         (3, Kernels::Events),
         (3, Kernels::Dense),
         (3, Kernels::StepTree),

@@ -87,7 +87,9 @@ fn model(shared: Shared, inverted: bool, levels: Option<Code>, inputs: [&str; 2]
 
 fn deployments(model: &Model) -> impl Iterator<Item = (String, Deployment)> {
     InstructionSet::available().flat_map(move |level| {
-        [Kernels::Auto, Kernels::Events, Kernels::Dense, Kernels::StepTree].map(|kernels| {
+        let all =
+            [Kernels::Auto, Kernels::Events, Kernels::Dense, Kernels::StepTree, Kernels::Tiles];
+        all.map(|kernels| {
             let options = Options { instruction_set: Some(level), kernels, ..Options::default() };
             (format!("{options:?}"), Deployment::new(model, &options).unwrap())
         })

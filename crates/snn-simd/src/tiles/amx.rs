@@ -8,85 +8,16 @@
 //! than 16 rows of 64 bytes.
 #![expect(unsafe_code, reason = "instructions of the machine")]
 
-use super::types::{Pair, Sums};
-use crate::instruction_set::InstructionSet;
-use crate::limit;
+use super::rows::ByteRows;
+use super::types::{BytePair, ByteSums, Pair, SIDE, Sums};
+use crate::amx::is_detected;
 use std::arch::asm;
 use std::cell::Cell;
-use std::sync::OnceLock;
 
 /// Values of a tile.
 const TILE: usize = 512;
 /// Sums of a tile.
 const QUARTER: usize = 256;
-
-/// `true` where this process may use AMX for bf16.
-pub(super) fn is_available() -> bool {
-    static AVAILABLE: OnceLock<bool> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| {
-        !limit::is_set()
-            && InstructionSet::Avx512.is_detected()
-            && is_x86_feature_detected!("avx512bf16")
-            && has_tiles()
-            && is_permitted()
-    })
-}
-
-/// `true` if the processor has AMX tiles and products of bf16, and the system saves tiles.
-fn has_tiles() -> bool {
-    use std::arch::x86_64::{__cpuid, __cpuid_count};
-    const XSAVE_BY_SYSTEM: u32 = 1 << 27;
-    const BF16: u32 = 1 << 22;
-    const TILES: u32 = 1 << 24;
-    /// Leaf 29 of the first palette: 1,024 bytes a tile of 8 KiB, 8 tiles of 64 bytes a row, 16
-    /// rows.
-    const PALETTE: [u32; 3] = [(1024 << 16) | 8192, (8 << 16) | 64, 16];
-    /// State components 17 and 18: the configuration of tiles, and their values.
-    const SAVED: u64 = 0b11 << 17;
-    #[target_feature(enable = "xsave")]
-    fn saved() -> u64 {
-        // SAFETY: the function has the feature.
-        unsafe { std::arch::x86_64::_xgetbv(0) }
-    }
-    if __cpuid(0).eax < 0x1d || __cpuid(1).ecx & XSAVE_BY_SYSTEM == 0 {
-        return false;
-    }
-    let features = __cpuid_count(7, 0).edx;
-    if features & BF16 == 0 || features & TILES == 0 {
-        return false;
-    }
-    let palette = __cpuid_count(0x1d, 1);
-    // SAFETY: the system has turned `xgetbv` on.
-    let saved = unsafe { saved() };
-    saved & SAVED == SAVED && [palette.eax, palette.ebx, palette.ecx & 0xffff] == PALETTE
-}
-
-/// Asks the system for room for tiles, once for all threads. It refuses where a thread has a signal
-/// stack too small for them.
-pub(super) fn is_permitted() -> bool {
-    #[cfg(target_os = "linux")]
-    {
-        const ARCH_PRCTL: i64 = 158;
-        const ARCH_REQ_XCOMP_PERM: i64 = 0x1023;
-        const TILE_DATA: i64 = 18;
-        let mut result = ARCH_PRCTL;
-        // SAFETY: the call changes nothing but what the process may save.
-        unsafe {
-            asm!(
-                "syscall",
-                inlateout("rax") result,
-                in("rdi") ARCH_REQ_XCOMP_PERM,
-                in("rsi") TILE_DATA,
-                lateout("rcx") _,
-                lateout("r11") _,
-                options(nostack)
-            );
-        }
-        result == 0
-    }
-    #[cfg(not(target_os = "linux"))]
-    false
-}
 
 /// The tile registers of this thread, each of 16 rows of 64 bytes until it is dropped; the proof
 /// that AMX and AVX-512 are there. There is one at a time.
@@ -108,9 +39,9 @@ struct Configuration {
 }
 
 impl Configured {
-    /// `None` where AMX is not available, or the tiles of this thread have an owner.
+    /// `None` where AMX was not detected, or the tiles of this thread have an owner.
     pub(super) fn new() -> Option<Self> {
-        if !is_available() || IS_CONFIGURED.replace(true) {
+        if !is_detected() || IS_CONFIGURED.replace(true) {
             return None;
         }
         let mut configuration = Configuration {
@@ -162,26 +93,32 @@ macro_rules! zero {
     };
 }
 
-/// Loads a register from 1,024 bytes.
+/// Loads a register from 16 rows of 64 bytes, one behind the other or so many bytes apart.
 macro_rules! load {
     ($tile:tt, $from:expr) => {
+        load!($tile, $from, 64_usize)
+    };
+    ($tile:tt, $from:expr, $stride:expr) => {
         asm!(
             concat!("tileloadd ", $tile, ", [{from} + {stride}]"),
             from = in(reg) $from,
-            stride = in(reg) 64_usize,
+            stride = in(reg) $stride,
             out($tile) _,
             options(readonly, nostack, preserves_flags)
         )
     };
 }
 
-/// Stores a register to 1,024 bytes.
+/// Stores a register to 16 rows of 64 bytes, one behind the other or so many bytes apart.
 macro_rules! store {
     ($tile:tt, $to:expr) => {
+        store!($tile, $to, 64_usize)
+    };
+    ($tile:tt, $to:expr, $stride:expr) => {
         asm!(
             concat!("tilestored [{to} + {stride}], ", $tile),
             to = in(reg) $to,
-            stride = in(reg) 64_usize,
+            stride = in(reg) $stride,
             options(nostack, preserves_flags)
         )
     };
@@ -192,6 +129,17 @@ macro_rules! multiply {
     ($sum:tt, $left:tt, $right:tt) => {
         asm!(
             concat!("tdpbf16ps ", $sum, ", ", $left, ", ", $right),
+            out($sum) _,
+            options(nomem, nostack, preserves_flags)
+        )
+    };
+}
+
+/// Adds the product of two registers of bytes, the left ones without a sign, to a third.
+macro_rules! multiply_bytes {
+    ($sum:tt, $left:tt, $right:tt) => {
+        asm!(
+            concat!("tdpbusd ", $sum, ", ", $left, ", ", $right),
             out($sum) _,
             options(nomem, nostack, preserves_flags)
         )
@@ -317,5 +265,87 @@ pub(super) fn add_neighbours<'p>(
             store!("tmm4", at[2]);
             store!("tmm5", at[2].add(QUARTER));
         }
+    }
+}
+
+/// `sums = Σ a·b`, of so many tiles of columns: 1 or 2.
+#[inline]
+pub(super) fn sum_bytes<'p>(
+    _: &mut Configured,
+    a: &ByteRows<'_>,
+    steps: impl Iterator<Item = (usize, &'p BytePair)>,
+    tiles: usize,
+    sums: &mut ByteSums,
+) {
+    /// Bytes of a tile.
+    const BYTES: usize = 1024;
+    let stride = a.stride;
+    // SAFETY: this thread has configured its tiles.
+    unsafe {
+        zero!("tmm0" "tmm1" "tmm2" "tmm3");
+    }
+    match (a.tiles, tiles) {
+        (2, 2) => {
+            for (place, b) in steps {
+                let (first, second) = (a.tile(0, place).as_ptr(), a.tile(1, place).as_ptr());
+                let b = b.0.as_ptr();
+                // SAFETY: as above; `tile` has checked that 16 rows are inside from there on, and
+                // each pair has 2,048 bytes.
+                unsafe {
+                    load!("tmm4", first, stride);
+                    load!("tmm6", b);
+                    multiply_bytes!("tmm0", "tmm4", "tmm6");
+                    load!("tmm5", second, stride);
+                    multiply_bytes!("tmm2", "tmm5", "tmm6");
+                    load!("tmm7", b.add(BYTES));
+                    multiply_bytes!("tmm1", "tmm4", "tmm7");
+                    multiply_bytes!("tmm3", "tmm5", "tmm7");
+                }
+            }
+        }
+        (2, _) => {
+            for (place, b) in steps {
+                let (first, second) = (a.tile(0, place).as_ptr(), a.tile(1, place).as_ptr());
+                // SAFETY: as above.
+                unsafe {
+                    load!("tmm6", b.0.as_ptr());
+                    load!("tmm4", first, stride);
+                    multiply_bytes!("tmm0", "tmm4", "tmm6");
+                    load!("tmm5", second, stride);
+                    multiply_bytes!("tmm2", "tmm5", "tmm6");
+                }
+            }
+        }
+        (_, 2) => {
+            for (place, b) in steps {
+                let b = b.0.as_ptr();
+                // SAFETY: as above.
+                unsafe {
+                    load!("tmm4", a.tile(0, place).as_ptr(), stride);
+                    load!("tmm6", b);
+                    multiply_bytes!("tmm0", "tmm4", "tmm6");
+                    load!("tmm7", b.add(BYTES));
+                    multiply_bytes!("tmm1", "tmm4", "tmm7");
+                }
+            }
+        }
+        _ => {
+            for (place, b) in steps {
+                // SAFETY: as above.
+                unsafe {
+                    load!("tmm4", a.tile(0, place).as_ptr(), stride);
+                    load!("tmm6", b.0.as_ptr());
+                    multiply_bytes!("tmm0", "tmm4", "tmm6");
+                }
+            }
+        }
+    }
+    let to = sums.0.as_mut_ptr();
+    // SAFETY: as above; 32 rows of 32 sums.
+    unsafe {
+        store!("tmm0", to, 4 * SIDE);
+        store!("tmm1", to.add(16), 4 * SIDE);
+        store!("tmm2", to.add(16 * SIDE), 4 * SIDE);
+        store!("tmm3", to.add(16 * SIDE + 16), 4 * SIDE);
     }
 }

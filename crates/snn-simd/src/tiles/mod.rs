@@ -1,5 +1,6 @@
-//! Products of tiles of bf16 values: AMX where the machine has it, and a plain form that gives the
-//! same bits wherever no value is subnormal (AMX takes those for 0) or not a number.
+//! Products of tiles, of bf16 values and of bytes: AMX where the machine has it, and a plain form
+//! that gives the same bits; of bf16 wherever no value is subnormal (AMX takes those for 0) or not
+//! a number.
 //!
 //! A tile has 16 rows of 64 bytes. The tiles of a factor come in pairs, so that a product fills
 //! four tiles of sums and every tile that is loaded takes part in two products: with fewer, the
@@ -13,12 +14,14 @@ mod plain;
 mod rows;
 mod types;
 
-pub use rows::Rows;
-pub use types::{Pair, SIDE, Sums};
+pub use rows::{ByteRows, Rows};
+pub use types::{BYTE_ROWS, BytePair, ByteSums, Pair, SIDE, Sums};
 
 #[cfg(target_arch = "x86_64")]
 use amx::Configured;
 
+use crate::instruction_set::InstructionSet;
+use crate::kernel::Available;
 use std::marker::PhantomData;
 
 /// A form of the products that this process may use.
@@ -36,18 +39,18 @@ impl Tiles {
     /// Loops over single values, which every machine can run, slowly.
     pub const PLAIN: Self = Self(Form::Plain);
 
-    /// AMX, where the processor has it for bf16, the system lets this process use it, and
-    /// `SNN_INSTRUCTION_SET` names no instruction set: each of them goes without.
-    ///
-    /// The first call asks the system to save tiles of all threads, for which signal stacks that
-    /// are set up later must have room (12 KiB; Rust's and glibc's have).
+    /// AMX, where it [is available](InstructionSet::is_available).
     pub fn amx() -> Option<Self> {
+        Available::new(InstructionSet::Amx).map(Self::of)
+    }
+
+    /// The form of an instruction set: AMX where it has that.
+    pub fn of(instructions: Available) -> Self {
         #[cfg(target_arch = "x86_64")]
-        {
-            amx::is_available().then_some(Self(Form::Amx))
+        if instructions.set() == InstructionSet::Amx {
+            return Self(Form::Amx);
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        None
+        Self::PLAIN
     }
 
     /// The plain form, and AMX where it can be used: what tests run one after another.
@@ -137,6 +140,31 @@ impl Multiplier {
             }
             #[cfg(target_arch = "x86_64")]
             Running::Amx(tiles) => amx::add_neighbours(tiles, rows, padding, sums),
+        }
+    }
+
+    /// `sums = Σ a·b` over the steps, each the place to which the rows of a have moved on and a right
+    /// factor, in the columns of so many tiles (1, or else both) and in the rows of the tiles of a;
+    /// the others are 0. Sums wrap.
+    ///
+    /// # Panics
+    /// The rows of a step do not fit.
+    #[inline]
+    pub fn sum_bytes<'p>(
+        &mut self,
+        a: &ByteRows<'_>,
+        steps: impl Iterator<Item = (usize, &'p BytePair)>,
+        tiles: usize,
+        sums: &mut ByteSums,
+    ) {
+        let tiles = tiles.clamp(1, 2);
+        match &mut self.form {
+            Running::Plain => {
+                *sums = ByteSums::ZERO;
+                steps.for_each(|(place, b)| plain::multiply_bytes(a, place, b, tiles, sums));
+            }
+            #[cfg(target_arch = "x86_64")]
+            Running::Amx(configured) => amx::sum_bytes(configured, a, steps, tiles, sums),
         }
     }
 
@@ -238,15 +266,78 @@ mod tests {
         }
     }
 
+    #[test]
+    fn products_of_bytes_are_products_of_matrices() {
+        let state = &mut 5;
+        let bytes: Vec<u8> = (0..6000).map(|_| random(state).to_le_bytes()[0]).collect();
+        for (count, stride, second, tiles) in [
+            (3, 64, Some(1024), 2),
+            (5, 128, Some(7), 1),
+            (2, 3, None, 2),
+            (1, 80, None, 1),
+            (0, 64, Some(0), 2),
+        ] {
+            let pair = |state: &mut u64| {
+                BytePair(std::array::from_fn(|_| random(state).to_le_bytes()[1].cast_signed()))
+            };
+            let steps: Vec<(usize, BytePair)> =
+                (0..count).map(|step| (step * 77, pair(state))).collect();
+            let start = 11;
+            let mut expected = ByteSums::ZERO;
+            for row in 0..if second.is_some() { 32 } else { 16 } {
+                let start = if row < 16 { start } else { second.unwrap_or_default() };
+                for column in 0..16 * tiles {
+                    for (place, b) in &steps {
+                        for k in 0..BYTE_ROWS {
+                            let a = bytes[start + place + row % 16 * stride + k];
+                            let b = b.0[BytePair::place(k, column)];
+                            expected.0[row * SIDE + column] += i32::from(a) * i32::from(b);
+                        }
+                    }
+                }
+            }
+            for form in Tiles::each() {
+                let mut found = ByteSums([9; SIDE * SIDE]);
+                form.run(|multiplier| {
+                    let rows = ByteRows::new(&bytes, (start, second), stride);
+                    let steps = steps.iter().map(|(place, b)| (*place, b));
+                    multiplier.sum_bytes(&rows, steps, tiles, &mut found);
+                });
+                assert_eq!(found, expected, "{form:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_bytes_that_do_not_fit_are_refused() {
+        let bytes = [0; 1100];
+        for form in Tiles::each() {
+            let sum = |start, place| {
+                std::panic::catch_unwind(|| {
+                    form.run(|multiplier| {
+                        let rows = ByteRows::new(&bytes, (start, None), 64);
+                        let steps = std::iter::once((place, &BytePair::ZERO));
+                        multiplier.sum_bytes(&rows, steps, 2, &mut ByteSums([1; SIDE * SIDE]));
+                    });
+                })
+            };
+            assert!(sum(70, 6).is_ok(), "{form:?}");
+            assert!(sum(70, 7).is_err() && sum(77, 0).is_err(), "{form:?}");
+        }
+    }
+
     /// A form that is not found would be tested nowhere.
     #[test]
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     fn amx_is_found_where_the_processor_has_it() {
         let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let has = |flag: &str| processor.split_whitespace().any(|word| word == flag);
-        let expected = std::env::var_os(crate::VARIABLE).is_none()
-            && ["amx_tile", "amx_bf16", "avx512_bf16"].into_iter().all(has)
-            && amx::is_permitted();
+        let expected = crate::limit::limit() == InstructionSet::Amx
+            || std::env::var_os(crate::VARIABLE).is_none()
+                && ["amx_tile", "amx_int8", "amx_bf16", "avx512_bf16", "avx512_vnni"]
+                    .into_iter()
+                    .all(has)
+                && crate::amx::is_permitted();
         assert_eq!(Tiles::amx().is_some(), expected);
     }
 

@@ -1,7 +1,7 @@
 //! The plain form: what AMX computes, value by value.
 
-use super::rows::Rows;
-use super::types::{Pair, SIDE, Sums};
+use super::rows::{ByteRows, Rows};
+use super::types::{BYTE_ROWS, BytePair, ByteSums, Pair, SIDE, Sums};
 
 fn wide(value: u16) -> f32 {
     f32::from_bits(u32::from(value) << 16)
@@ -21,6 +21,27 @@ pub(super) fn multiply(a: &Pair, b: &Pair, sums: &mut Sums) {
                 odd += wide(a[1]) * wide(b[1]);
             }
             sums.0[Sums::place(row, column)] += even + odd;
+        }
+    }
+}
+
+/// `sums += a·b`, of one tile of rows or two and so many tiles of columns; wraps.
+pub(super) fn multiply_bytes(
+    a: &ByteRows<'_>,
+    place: usize,
+    b: &BytePair,
+    tiles: usize,
+    sums: &mut ByteSums,
+) {
+    for row in 0..16 * a.tiles {
+        let values = &a.tile(row / 16, place)[row % 16 * a.stride..][..BYTE_ROWS];
+        for column in 0..16 * tiles {
+            let products = values
+                .iter()
+                .enumerate()
+                .map(|(k, &value)| i32::from(value) * i32::from(b.0[BytePair::place(k, column)]));
+            let sum = &mut sums.0[row * SIDE + column];
+            *sum = products.fold(*sum, i32::wrapping_add);
         }
     }
 }

@@ -30,6 +30,48 @@ impl<'v> Rows<'v> {
     }
 }
 
+/// A left factor of bytes as it lies in memory: one or two tiles of 16 rows of 64 bytes each, which
+/// may overlap. A step of a product moves all of them on.
+#[derive(Debug, Clone, Copy)]
+pub struct ByteRows<'v> {
+    pub(super) bytes: &'v [u8],
+    /// Where the first row of each tile begins.
+    pub(super) starts: [usize; 2],
+    /// From a row to the next.
+    pub(super) stride: usize,
+    /// Tiles: 1 or 2.
+    pub(super) tiles: usize,
+    /// The furthest place of a step.
+    furthest: usize,
+}
+
+impl<'v> ByteRows<'v> {
+    /// Tiles whose first rows begin at these bytes, and whose rows are `stride` apart.
+    ///
+    /// # Panics
+    /// A tile does not fit.
+    #[inline]
+    pub fn new(bytes: &'v [u8], (first, second): (usize, Option<usize>), stride: usize) -> Self {
+        let starts = [first, second.unwrap_or(first)];
+        let reach = stride.saturating_mul(15).saturating_add(64);
+        let end = starts[0].max(starts[1]).saturating_add(reach);
+        let Some(furthest) = bytes.len().checked_sub(end) else {
+            panic!("tiles from {starts:?} on, rows {stride} apart, of {} bytes", bytes.len())
+        };
+        Self { bytes, starts, stride, tiles: 1 + usize::from(second.is_some()), furthest }
+    }
+
+    /// The bytes on which a step at this place has the rows of a tile.
+    ///
+    /// # Panics
+    /// They do not fit.
+    #[inline]
+    pub(super) fn tile(&self, tile: usize, place: usize) -> &'v [u8] {
+        assert!(place <= self.furthest, "a step of {place}, of {} at most", self.furthest);
+        &self.bytes[self.starts[tile] + place..]
+    }
+}
+
 /// # Panics
 /// Rows that do not fit into so many values.
 #[inline]

@@ -254,6 +254,11 @@ impl<'e> EventsView<'e> {
         }
     }
 
+    /// How many events image rows have at so many macro-steps.
+    pub(crate) fn count(&self, rows: Range<usize>, steps: usize) -> usize {
+        rows.flat_map(|row| (0..steps).map(move |step| self.at(row, step).count())).sum()
+    }
+
     /// How many entries the step tree saves in an image row; `None` where it is not used.
     pub(crate) fn saved(&self, row: usize) -> Option<usize> {
         let groups = self.extent.groups();

@@ -3,7 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use crate::deploy::kernels::vectors::{Avx2, Avx512};
 use crate::deploy::kernels::vectors::{Portable, Products};
-use crate::deploy::plan::dense::{Dense, ProductForm};
+use crate::deploy::plan::vector_product::{Grouping, VectorProduct};
 use crate::geometry::Taps;
 #[cfg(target_arch = "x86_64")]
 use snn_simd::InstructionSet;
@@ -18,9 +18,7 @@ pub(crate) fn multiply(instructions: Available, place: DenseTask<'_>, currents: 
         by_fours(place, currents);
     }
     #[cfg(target_arch = "x86_64")]
-    if place.dense.products == ProductForm::Quads
-        && instructions.set() == InstructionSet::Avx512Vnni
-    {
+    if place.dense.grouping == Grouping::Quads && instructions.set() >= InstructionSet::Avx512Vnni {
         #[expect(unsafe_code, reason = "a function compiled for an instruction set is called")]
         // SAFETY: `Available` is only made for an instruction set that was detected on this
         // machine.
@@ -38,7 +36,7 @@ compiled! {
 /// A block of a product, with the input rows under a row of outputs at one step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DenseTask<'p> {
-    pub(crate) dense: &'p Dense,
+    pub(crate) dense: &'p VectorProduct,
     pub(crate) block: usize,
     pub(crate) taps: Taps,
     /// The input rows from the first on, and how far apart they are.

@@ -8,6 +8,7 @@
 pub(crate) mod dense;
 pub(crate) mod emit;
 pub(crate) mod neurons;
+pub(crate) mod tiles;
 pub(crate) mod vectors;
 pub(crate) mod weights;
 #[cfg(target_arch = "x86_64")]

@@ -3,13 +3,16 @@
 
 pub(crate) mod dense;
 pub(crate) mod grouped;
+pub(crate) mod layout;
 pub(crate) mod neurons;
+pub(crate) mod tile_product;
+pub(crate) mod vector_product;
 pub(crate) mod weights;
 
 use crate::deploy::events::Extent;
 use crate::deploy::number::Number;
 use crate::deploy::options::Kernels;
-use crate::deploy::plan::dense::{Dense, ProductForm};
+use crate::deploy::plan::dense::Dense;
 use crate::deploy::plan::grouped::Grouped;
 use crate::deploy::plan::neurons::StageNeurons;
 use crate::deploy::plan::weights::PackedWeights;
@@ -164,7 +167,7 @@ struct Compiler<'m> {
     fused: Vec<bool>,
     neurons: snn_ir::Neurons,
     kernels: Kernels,
-    products: ProductForm,
+    instruction_set: InstructionSet,
 }
 
 impl<N: Number> Plan<N> {
@@ -188,7 +191,7 @@ impl<N: Number> Plan<N> {
             fused,
             neurons: snn_ir::Neurons::default(),
             kernels,
-            products: ProductForm::of(instruction_set),
+            instruction_set,
         };
         let nodes = (0..resolved.nodes.len())
             .map(|index| compiler.node(index))
@@ -536,17 +539,20 @@ impl Compiler<'_> {
             bounds,
             unit,
             signed,
+            steps: self.steps_at_once,
         };
         let mut rows = N::rows(&source);
         match self.kernels {
             Kernels::Auto | Kernels::Events => {}
             Kernels::StepTree => rows.min_saved = 0,
-            Kernels::Dense => rows.min_saved = usize::MAX,
+            Kernels::Dense | Kernels::Tiles => rows.min_saved = usize::MAX,
         }
+        let best = self.instruction_set;
         let dense = match self.kernels {
             Kernels::Events | Kernels::StepTree => None,
-            Kernels::Auto => N::dense(&source, &rows, self.products, None),
-            Kernels::Dense => N::dense(&source, &rows, self.products, Some(0)),
+            Kernels::Auto => N::dense(&source, &rows, best, None),
+            Kernels::Dense => N::dense(&source, &rows, best, Some(0)),
+            Kernels::Tiles => N::dense(&source, &rows, InstructionSet::Amx, Some(0)),
         };
         Ok(Connection::Packed(Box::new(rows), dense.map(Box::new)))
     }

@@ -113,6 +113,8 @@ pub(crate) struct WeightSource<'m, W> {
     pub(crate) unit: bool,
     /// `true` if levels may be negative.
     pub(crate) signed: bool,
+    /// Macro-steps that are computed at once.
+    pub(crate) steps: usize,
 }
 
 impl<W: Copy + Default> PackedWeights<W> {

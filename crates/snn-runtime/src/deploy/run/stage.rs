@@ -3,10 +3,11 @@
 
 use crate::deploy::events::windows::Windows;
 use crate::deploy::events::{EventsMut, EventsView, Extent, Lines};
-use crate::deploy::kernels::dense::{self, multiply};
+use crate::deploy::kernels::dense::{self, DenseTask};
+use crate::deploy::kernels::tiles::{self, TileTask};
 use crate::deploy::kernels::weights::RowTask;
 use crate::deploy::number::Number;
-use crate::deploy::plan::dense::Dense;
+use crate::deploy::plan::dense::{Dense, Product};
 use crate::deploy::plan::weights::{PackedWeights, Slab};
 use crate::deploy::plan::{Connection, Incoming, Stage};
 use crate::deploy::run::arena::{Arena, Scratch};
@@ -209,11 +210,23 @@ impl<N: Number> Task<'_, N> {
         room: &mut TileScratch<'_>,
     ) {
         let (width, steps) = (self.extent.width(), self.current_steps);
-        if let Some(dense) = dense.filter(|dense| dense.pays(synapse, rows.clone(), events, steps))
-        {
-            begin_with(base.take(), currents);
+        let active = events.count(synapse.vertical.read(rows.clone()), steps);
+        if active == 0 {
+            // Nothing to add, and no weights to ask for.
+            return begin_with(base, currents);
+        }
+        let pays = |dense: &&Dense| dense.pays(synapse, rows.clone(), events, (steps, active));
+        if let Some(dense) = dense.filter(pays) {
+            // Tiles begin with the base themselves, but in rows that read nothing.
+            let reads = synapse.vertical.taps[rows.clone()].iter().all(|taps| taps.count > 0);
+            let is_tiled = matches!(dense.product, Product::Tiles(_)) && reads;
+            if !is_tiled {
+                begin_with(base.take(), currents);
+            }
+            let base = base.and_then(N::as_integers);
             if let Some(currents) = N::integers(currents) {
-                return self.multiply((synapse, dense), rows, events, currents, room.levels);
+                let place = (synapse, dense);
+                return self.multiply(place, rows, events, base, currents, room.levels);
             }
         }
         if synapse.limits.contains(&0) {
@@ -271,31 +284,46 @@ fn begin_with<N: Number>(base: Option<&[N]>, currents: &mut [N]) {
 }
 
 impl<N: Number> Task<'_, N> {
-    /// A synapse as a dense product.
+    /// A synapse as a dense product; a base only where tiles are to begin with it.
     fn multiply(
         &self,
         (rows, dense): (&PackedWeights<N::Weight>, &Dense),
         outputs: Range<usize>,
         events: EventsView<'_>,
+        base: Option<&[i32]>,
         currents: &mut [i32],
         levels: &mut [u8],
     ) {
-        let (width, steps, line) = (self.extent.width(), self.current_steps, dense.line());
+        let (width, steps) = (self.extent.width(), self.current_steps);
+        let (layout, dilation) = (dense.layout(steps), rows.dilation);
         let first = dense.spread(rows, outputs.clone(), events, (steps, levels));
-        for block in 0..dense.blocks {
+        let product = match &dense.product {
+            Product::Tiles(product) => {
+                let task = TileTask {
+                    product,
+                    layout,
+                    steps,
+                    columns: self.extent.columns,
+                    taps: &rows.vertical.taps[outputs],
+                    dilation,
+                    levels: (levels, first),
+                    base,
+                };
+                return tiles::multiply(self.instructions, task, currents);
+            }
+            Product::Vectors(product) => product,
+        };
+        for block in 0..product.blocks {
             for (row, currents) in outputs.clone().zip(currents.chunks_exact_mut(steps * width)) {
                 let taps = rows.vertical.taps[row];
                 if taps.count == 0 {
                     continue;
                 }
                 for (step, currents) in currents.chunks_exact_mut(width).enumerate() {
-                    let lines = &levels[((taps.input - first) * steps + step) * line..];
-                    let lines = (lines, rows.dilation * steps * line);
-                    multiply(
-                        self.instructions,
-                        dense::DenseTask { dense, block, taps, lines },
-                        currents,
-                    );
+                    let begin = (taps.input - first) * layout.row + step * layout.step;
+                    let lines = (&levels[begin..], dilation * layout.row);
+                    let place = DenseTask { dense: product, block, taps, lines };
+                    dense::multiply(self.instructions, place, currents);
                 }
             }
         }
