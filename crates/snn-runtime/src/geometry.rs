@@ -58,9 +58,18 @@ impl Axis {
         Self { inputs, kernel, stride, dilation, taps }
     }
 
+    /// The taps of an output. Outputs behind the last are those of another image, whose inputs
+    /// stand behind those of this one, and so on.
+    #[inline(always)]
+    pub(crate) fn at(&self, output: usize) -> Taps {
+        let (image, output) = (output / self.taps.len(), output % self.taps.len());
+        let taps = self.taps[output];
+        Taps { input: taps.input + image * self.inputs, ..taps }
+    }
+
     /// The input positions that consecutive outputs read, and those between them.
     pub(crate) fn read(&self, outputs: Range<usize>) -> Range<usize> {
-        let inside = || self.taps[outputs.clone()].iter().filter(|taps| taps.count > 0);
+        let inside = || outputs.clone().map(|output| self.at(output)).filter(|taps| taps.count > 0);
         let start = inside().map(|taps| taps.input).min().unwrap_or(0);
         start
             ..inside()
@@ -69,10 +78,17 @@ impl Axis {
                 .unwrap_or(start)
     }
 
-    /// The most input positions that so many consecutive outputs read, or a few more.
+    /// The most input positions that so many consecutive outputs read, of one image or of several
+    /// one behind the other, or a few more.
     pub(crate) fn most_read(&self, outputs: usize) -> usize {
-        let apart = outputs.saturating_sub(1).saturating_mul(self.stride);
-        apart.saturating_add((self.kernel - 1) * self.dilation + 1).min(self.inputs)
+        let (each, further) = (self.taps.len(), outputs.saturating_sub(1));
+        // The inputs of the next image begin so much later than its outputs would have them.
+        let gap = self.inputs.saturating_sub(each * self.stride);
+        let images = further.div_ceil(each);
+        let apart = further.saturating_mul(self.stride).saturating_add(images.saturating_mul(gap));
+        apart
+            .saturating_add((self.kernel - 1) * self.dilation + 1)
+            .min(self.inputs.saturating_mul(images + 1))
     }
 
     /// For each input position, how many (output, tap) pairs read it.

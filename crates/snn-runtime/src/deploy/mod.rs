@@ -114,10 +114,10 @@ impl Deployment {
         let (pool, head) = (self.pool.clone(), Arc::clone(&self.head));
         let engine = match &self.model {
             ByForm::Grid(compiled) => {
-                ByForm::Grid(compiled.engine(self.instructions, pool, self.statistics))
+                ByForm::Grid(compiled.engine(1, self.instructions, pool, self.statistics))
             }
             ByForm::Real(compiled) => {
-                ByForm::Real(compiled.engine(self.instructions, pool, self.statistics))
+                ByForm::Real(compiled.engine(1, self.instructions, pool, self.statistics))
             }
         };
         Session::new(engine, head, self.encoder)

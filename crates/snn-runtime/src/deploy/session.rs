@@ -99,7 +99,7 @@ impl Session {
 
     fn evaluate(&mut self, pixels: &[u8], frames: bool) -> Result<Scores<'_>> {
         let clock = Clock { steps: self.time_steps(), frames };
-        by_form!(&mut self.engine, engine => engine.evaluate(pixels, clock, None, None))?;
+        by_form!(&mut self.engine, engine => engine.evaluate((pixels, 1), clock, None, None))?;
         self.steps = clock.steps as u64;
         Ok(self.scores())
     }

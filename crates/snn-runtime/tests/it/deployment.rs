@@ -41,6 +41,7 @@ fn options() -> impl Iterator<Item = Options> {
         ways.map(|(threads, kernels)| Options {
             instruction_set: Some(level),
             threads,
+            images_at_once: Some(threads),
             kernels,
             ..Options::default()
         })
@@ -90,6 +91,9 @@ fn check(model: &Model, seed: u64) {
                 let deployment = Deployment::new(&model, &options).unwrap();
                 let found = deployment.run(&input, Record::Sites).unwrap();
                 agree(&found, &expected, &what);
+                // Images that share what is loaded.
+                let together = deployment.run(&input, Record::Logits).unwrap();
+                assert_eq!(together.logits, expected.logits, "{what}: together");
                 // A session, on its threads.
                 let mut session = deployment.session();
                 for sample in 0..batch {

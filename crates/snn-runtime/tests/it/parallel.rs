@@ -3,7 +3,7 @@
 use crate::draw::{Numbers, model, pixels};
 use ndarray::{Axis, Slice};
 use snn_ir::{Input, Record};
-use snn_runtime::Counting;
+use snn_runtime::{Counting, Deployment, Options};
 
 #[test]
 fn batch_size_and_threads_change_nothing() {
@@ -34,6 +34,26 @@ fn batch_size_and_threads_change_nothing() {
             assert_eq!(runtime.classify(image).unwrap().class, class, "seed {seed}");
         }
     }
+}
+
+#[test]
+fn images_at_once_change_nothing() {
+    for seed in 0..40 {
+        let model = model(seed, 8, Numbers::Integer);
+        let images = pixels(&model, &[5], seed);
+        let run = |images_at_once| {
+            let options = Options { images_at_once, ..Options::default() };
+            let deployment = Deployment::new(&model, &options).unwrap();
+            deployment.run(&Input::Static(images.view()), Record::Logits).unwrap().logits
+        };
+        let expected = run(None);
+        for images_at_once in 0..6 {
+            assert_eq!(run(Some(images_at_once)), expected, "seed {seed}, {images_at_once}");
+        }
+    }
+    let options = Options { images_at_once: Some(usize::MAX), ..Options::default() };
+    let error = Deployment::new(&model(1, 8, Numbers::Integer), &options).unwrap_err();
+    assert!(error.to_string().contains("fewer images at once"), "{error}");
 }
 
 #[test]

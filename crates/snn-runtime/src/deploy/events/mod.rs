@@ -34,6 +34,11 @@ impl Extent {
         self.columns * self.channels
     }
 
+    /// That of several images, one behind the other.
+    pub(crate) fn of_images(self, images: usize) -> Self {
+        Self { rows: self.rows.saturating_mul(images), ..self }
+    }
+
     /// Entries from one line to the next.
     fn stride(&self) -> usize {
         apart(self.width())
@@ -335,6 +340,11 @@ pub(crate) struct LineMut<'e> {
 }
 
 impl EventsMut<'_> {
+    /// Image rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.extent.rows
+    }
+
     /// The first `rows` image rows, and the others.
     pub(crate) fn split(self, rows: usize) -> (Self, Self) {
         let Self { offsets, entries, payloads, sorted, extent } = self;

@@ -86,7 +86,7 @@ impl Windows {
             let sorted = synapse.uses_step_tree(row, events, steps);
             self.sorted[y] = sorted;
             let Taps { first, count, input } =
-                synapse.vertical.taps[row].within(taps, synapse.dilation);
+                synapse.vertical.at(row).within(taps, synapse.dilation);
             let mut lines = [(0, Line::default()); MAX_TAPS * PATH];
             for list in 0..if sorted { step_tree::groups(steps) * LISTS } else { steps } {
                 let mut free = lines.iter_mut();

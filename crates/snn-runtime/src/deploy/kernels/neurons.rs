@@ -29,11 +29,14 @@ compiled! {
 fn fire_row(neurons: &Binary, currents: &[i32], membranes: &mut [i32], flags: &mut [u8]) {
     let (multiplier, shift) = (neurons.multiplier, neurons.shift);
     if multiplier == 1 {
-        // A leak by a power of two, the usual one, needs no product.
+        // A leak by a power of two needs no product.
         fire_leaking(neurons, currents, membranes, flags, |membrane| membrane >> shift);
     } else {
+        // ⌊u·k/2^m⌋ of u = 2^m·h + l is h·k + ⌊l·k/2^m⌋, of which 32 bits hold every part.
+        let (rest, factor) = ((1_u32 << shift).wrapping_sub(1), multiplier.cast_unsigned());
         fire_leaking(neurons, currents, membranes, flags, |membrane| {
-            membrane.wrapping_mul(multiplier) >> shift
+            let low = (membrane.cast_unsigned() & rest).wrapping_mul(factor) >> shift;
+            (membrane >> shift).wrapping_mul(multiplier).wrapping_add(low.cast_signed())
         });
     }
 }
@@ -165,6 +168,46 @@ fn fire_reals_with(
             let fires = u >= threshold;
             *flag = u8::from(fires);
             *membrane = if fires { reset(u, threshold) } else { u };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use snn_simd::Available;
+
+    #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "a leak makes nothing larger")]
+    fn leaks_round_down_at_every_membrane() {
+        let limit = i32::try_from(MEMBRANE_LIMIT).unwrap();
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        for shift in 0..=16_u8 {
+            let one = 1_i32 << shift;
+            for multiplier in [0, 1, 2, one / 3, one - 1, one, random.random_range(0..=one)] {
+                let multiplier = multiplier.min(one);
+                let mut before = vec![limit, -limit, 0, -1, 1, one, -one, limit - 1];
+                before.extend((0..56).map(|_| random.random_range(-limit..=limit)));
+                let neurons = Binary {
+                    multiplier,
+                    shift,
+                    guard_bits: 0,
+                    reset: GridReset::None,
+                    thresholds: vec![i32::MAX; before.len()],
+                };
+                let expected: Vec<i32> = before
+                    .iter()
+                    .map(|&u| ((i64::from(u) * i64::from(multiplier)) >> shift) as i32)
+                    .collect();
+                for instructions in Available::each() {
+                    let (mut found, mut flags) = (before.clone(), vec![1; before.len()]);
+                    fire(instructions, &neurons, &vec![0; before.len()], &mut found, &mut flags);
+                    assert_eq!(found, expected, "{multiplier}/2^{shift}, {instructions:?}");
+                    assert!(flags.iter().all(|flag| *flag == 0));
+                }
+            }
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::deploy::plan::layout::Layout;
 use crate::deploy::plan::tile_product::{TILE, TileProduct};
-use crate::geometry::Taps;
+use crate::geometry::{Axis, Taps};
 use snn_simd::tiles::{ByteRows, ByteSums, Multiplier, SIDE, Tiles};
 use snn_simd::{Available, compiled};
+use std::ops::Range;
 
 /// Image rows of a product, with the levels that they read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct TileTask<'p> {
     pub(crate) product: &'p TileProduct,
     pub(crate) layout: Layout,
@@ -15,9 +16,8 @@ pub(crate) struct TileTask<'p> {
     pub(crate) steps: usize,
     /// Columns of the output.
     pub(crate) columns: usize,
-    /// Vertical taps of each row of outputs, and how far apart they read.
-    pub(crate) taps: &'p [Taps],
-    pub(crate) dilation: usize,
+    /// Rows of outputs, with what they read.
+    pub(crate) rows: (&'p Axis, Range<usize>),
     /// Levels from this input row on.
     pub(crate) levels: (&'p [u8], usize),
     /// First values of the sums, `[x][channel]`, in place of the currents that are there.
@@ -75,15 +75,16 @@ pub(crate) fn multiply(instructions: Available, task: TileTask<'_>, currents: &m
 
 impl<'p> TileTask<'p> {
     /// The tiles of all rows.
-    fn places(self) -> impl Iterator<Item = Place> + use<'p> {
-        let Self { product, layout, steps, columns, taps, .. } = self;
+    fn places(&self) -> impl Iterator<Item = Place> + use<'p> {
+        let Self { product, layout, steps, columns, .. } = *self;
+        let (axis, rows) = self.rows.clone();
         let (channels, first_row) = (product.channels, self.levels.1);
         let width = columns * channels;
         // Outputs whose levels are evenly apart: of all steps, or of each.
         let (runs, count, turn) =
             if product.by_column { (1, columns * steps, steps) } else { (steps, columns, 1) };
-        let inside = taps.iter().enumerate().filter(|(_, taps)| taps.count > 0);
-        inside.flat_map(move |(row, &taps)| {
+        let taps = rows.map(|row| axis.at(row)).enumerate();
+        taps.filter(|(_, taps)| taps.count > 0).flat_map(move |(row, taps)| {
             (0..runs).flat_map(move |run| {
                 (0..count).step_by(TILE).map(move |first| {
                     let (column, step) = (first / turn, first % turn);
@@ -115,14 +116,14 @@ impl<'p> TileTask<'p> {
         (first, second): (Place, Option<Place>),
         currents: &mut [i32],
     ) {
-        let Self { product, layout, dilation, levels: (levels, _), .. } = *self;
+        let Self { product, layout, levels: (levels, _), .. } = *self;
         let lanes = (product.channels - block * SIDE).min(SIDE);
         let starts = (first.start, second.map(|place| place.start));
         let rows = ByteRows::new(levels, starts, product.row_stride());
         let pairs = product.weights(block, first.taps.first);
         let steps = (0..first.taps.count)
             .flat_map(|tap| {
-                let place = tap * dilation * layout.row;
+                let place = tap * self.rows.0.dilation * layout.row;
                 product.chunks.iter().map(move |chunk| place + chunk.place(&layout))
             })
             .zip(pairs);

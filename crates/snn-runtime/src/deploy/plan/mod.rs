@@ -31,7 +31,7 @@ use snn_simd::InstructionSet;
 /// Least and most bytes of currents that one tile of image rows holds between synapses and neurons.
 /// They should stay in the first two caches; but weights that do not stay there come back for every
 /// tile, which should then be worth it.
-const TILE_BYTES: [usize; 2] = [64 << 10, 256 << 10];
+const TILE_BYTES: [usize; 2] = [64 << 10, 512 << 10];
 
 /// Synapse that adds to the currents of a stage.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(crate) struct Stage<N: Number> {
     pub(crate) neurons: Option<StageNeurons<N>>,
     /// `true` if its currents vary over time for a static image (eq. 14).
     pub(crate) varies: bool,
-    /// Image rows that are worked on together.
+    /// Image rows that are worked on together, where there are as many.
     pub(crate) tile: usize,
 }
 
@@ -217,6 +217,22 @@ impl<N: Number> Plan<N> {
     /// `true` if macro-steps run one after another, since delays carry events between them.
     pub(crate) fn has_delays(&self) -> bool {
         self.nodes.iter().any(|node| matches!(node.step, Some(Operation::Delay { .. })))
+    }
+
+    /// Bytes of the weights of all synapses, in the form that events read.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        let stages = self.nodes.iter().filter_map(|node| match &node.step {
+            Some(Operation::Stage(stage)) => Some(stage),
+            _ => None,
+        });
+        let incoming = stages.flat_map(|stage| &stage.incoming);
+        incoming
+            .map(|incoming| match &incoming.connection {
+                Connection::Packed(rows, _) => rows.bytes(),
+                Connection::Grouped(grouped) => grouped.bytes(),
+                Connection::Scale(_) | Connection::Current => 0,
+            })
+            .sum()
     }
 
     pub(crate) fn sites(&self) -> impl Iterator<Item = &NodePlan<N>> {
@@ -449,7 +465,7 @@ impl Compiler<'_> {
 
     fn stage<N: Number>(&self, index: usize) -> Result<Stage<N>> {
         let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
-        let [channels, rows, columns] = self.chw(index);
+        let [channels, _, columns] = self.chw(index);
         let bias = vec![N::default(); channels * columns];
         let mut stage =
             Stage { incoming: Vec::new(), bias, neurons: None, varies: info.varies, tile: 1 };
@@ -474,7 +490,7 @@ impl Compiler<'_> {
             Connection::Grouped(_) | Connection::Scale(_) | Connection::Current => 0,
         });
         let bytes = weights.max().unwrap_or(0).clamp(TILE_BYTES[0], TILE_BYTES[1]);
-        stage.tile = (bytes / line.max(1)).clamp(1, rows);
+        stage.tile = (bytes / line.max(1)).max(1);
         Ok(stage)
     }
 

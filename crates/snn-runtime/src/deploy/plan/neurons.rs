@@ -183,6 +183,9 @@ impl RowKernel<i32> for GridKernel {
     }
 }
 
+/// The largest m for which 32 bits hold the product of a number of m bits and one of at most 2^m.
+const LARGEST_SHIFT: u8 = 16;
+
 /// `true` if 32 bits hold every step of `⌊u·k/2^m⌋ + J·2^f`, and the neuron has one membrane and
 /// spikes of one.
 fn is_plain(lif: &GridLif, bound: f64) -> bool {
@@ -193,7 +196,8 @@ fn is_plain(lif: &GridLif, bound: f64) -> bool {
         && lif.synapse == GridSynapse::Instant
         && lif.adaptation == GridAdaptation::None
         && current < limit
-        && membrane * f64::from(lif.leak_multiplier) <= limit
+        && lif.leak_shift <= LARGEST_SHIFT
+        && lif.leak_multiplier <= 1 << lif.leak_shift
         && membrane * f64::from(lif.leak_multiplier) / f64::from(1_u32 << lif.leak_shift) + current
             < limit
 }

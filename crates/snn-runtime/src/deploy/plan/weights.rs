@@ -208,7 +208,7 @@ impl<W> PackedWeights<W> {
         if !self.may_sort(steps) {
             return false;
         }
-        let Taps { count, input, .. } = self.vertical.taps[row];
+        let Taps { count, input, .. } = self.vertical.at(row);
         let saved: Option<usize> =
             (0..count).map(|tap| events.saved(input + tap * self.dilation)).sum();
         let positions = events.extent.columns * step_tree::saving_groups(steps);

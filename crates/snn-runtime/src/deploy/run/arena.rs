@@ -55,25 +55,25 @@ struct Room {
 }
 
 impl Room {
-    fn of<N: Number>(plan: &Plan<N>) -> Self {
+    fn of<N: Number>(plan: &Plan<N>, images: usize) -> Self {
         let mut room = Self::default();
         for node in &plan.nodes {
             let extent = node.extent;
             room.row = room.row.max(extent.width());
             let Some(Operation::Stage(stage)) = &node.step else { continue };
-            room.currents = room.currents.max(product(&[stage.tile, extent.steps, extent.width()]));
-            room.rows = room.rows.max(stage.tile);
+            let tile = stage.tile.min(extent.rows.saturating_mul(images));
+            room.currents = room.currents.max(product(&[tile, extent.steps, extent.width()]));
+            room.rows = room.rows.max(tile);
             room.memory = room.memory.max(product(&[node.rest().len(), extent.columns]));
             for incoming in &stage.incoming {
                 let Connection::Packed(synapse, dense) = &incoming.connection else { continue };
                 let read = plan.nodes[incoming.node].extent;
-                let (offsets, entries) =
-                    windows::room(synapse, stage.tile, extent.steps, read.columns);
+                let (offsets, entries) = windows::room(synapse, tile, extent.steps, read.columns);
                 (room.offsets, room.entries) =
                     (room.offsets.max(offsets), room.entries.max(entries));
                 room.payloads |= read.payloads;
                 let levels =
-                    dense.as_ref().map_or(0, |dense| dense.room(synapse, stage.tile, extent.steps));
+                    dense.as_ref().map_or(0, |dense| dense.room(synapse, tile, extent.steps));
                 room.levels = room.levels.max(levels);
             }
         }
@@ -106,15 +106,16 @@ impl Room {
 }
 
 impl<N: Number> Arena<N> {
-    pub(crate) fn new(plan: &Plan<N>, threads: usize) -> Self {
+    /// For so many images at once, and so many threads.
+    pub(crate) fn new(plan: &Plan<N>, images: usize, threads: usize) -> Self {
         let events = plan.events.iter().map(|extents| {
             let mut events = Events::default();
             for &extent in extents {
-                events.reserve(extent);
+                events.reserve(extent.of_images(images));
             }
             events
         });
-        let room = Room::of(plan);
+        let room = Room::of(plan, images);
         let widest = plan.nodes.iter().map(|node| node.extent.channels).max().unwrap_or(0);
         let input = plan.nodes.first().map_or(0, |node| node.extent.width());
         let mask = |node: &NodePlan<N>| match node.step {
@@ -124,7 +125,7 @@ impl<N: Number> Arena<N> {
         let mask = plan.nodes.iter().map(mask).max().unwrap_or(0);
         Self {
             events: events.collect(),
-            currents: plan.currents.iter().map(|&size| vec![N::default(); size]).collect(),
+            currents: plan.currents.iter().map(|&size| vec![N::default(); size * images]).collect(),
             located: plan.nodes.iter().map(|node| (node.place, node.extent)).collect(),
             pixels: vec![0; input],
             flags: vec![0; input],
@@ -135,10 +136,13 @@ impl<N: Number> Arena<N> {
     }
 
     /// Bytes of the buffers of nodes, which hold all macro-steps, and of what each thread works in.
-    pub(crate) fn buffer_bytes(plan: &Plan<N>, threads: usize) -> usize {
-        let events = plan.events.iter().map(|extents| Events::bytes_of(extents));
-        let currents = plan.currents.iter().map(|&size| product(&[size, size_of::<N>()]));
-        let scratch = product(&[Room::of(plan).bytes(), threads.max(1)]);
+    pub(crate) fn buffer_bytes(plan: &Plan<N>, images: usize, threads: usize) -> usize {
+        let events = plan.events.iter().map(|extents| {
+            let extents: Vec<Extent> = extents.iter().map(|e| e.of_images(images)).collect();
+            Events::bytes_of(&extents)
+        });
+        let currents = plan.currents.iter().map(|&size| product(&[size, images, size_of::<N>()]));
+        let scratch = product(&[Room::of(plan, images).bytes(), threads.max(1)]);
         // The state that runs with delays keep.
         let has_delays = plan.has_delays();
         let state = plan.nodes.iter().filter(|_| has_delays).map(|node| {

@@ -10,44 +10,72 @@ use crate::deploy::run::arena::Arena;
 use crate::deploy::run::engine::{Clock, Engine, Observer};
 use crate::idle::Idle;
 use crate::threads::{Threads, in_current_pool};
-use ndarray::{ArrayD, Axis};
+use ndarray::{ArrayD, Axis, Slice};
 use rayon::prelude::*;
 use snn_ir::{Error, Evaluation, Input, Model, Record, Result, SiteOutput, SiteTrace};
 use snn_simd::Available;
 use std::sync::Arc;
 
+/// Bytes of weights that stay in a second-level cache from one image to the next; of more, several
+/// images make use of a weight each time that it comes from beyond.
+const KEPT_BYTES: usize = 1 << 20;
+/// Images of a batch that an engine then takes at once.
+const IMAGES_AT_ONCE: usize = 4;
+
 /// A plan with the engines that wait for the next batch.
 #[derive(Debug)]
 pub(crate) struct Compiled<N: Number> {
     pub(crate) plan: Arc<Plan<N>>,
+    /// Images that an engine for batches takes at once.
+    images_at_once: usize,
+    /// `true` if it does so even where threads would be left without work.
+    is_forced: bool,
     idle: Idle<Engine<N>>,
 }
 
 impl<N: Number> Compiled<N> {
     pub(crate) fn new(model: &Model, options: &Options, instructions: Available) -> Result<Self> {
         let plan = Arc::new(Plan::compile(model, options.kernels, instructions.set())?);
-        let bytes = Arena::buffer_bytes(&plan, options.threads);
+        let images_at_once = match options.images_at_once {
+            _ if plan.has_delays() => 1,
+            Some(images) => images.max(1),
+            None if plan.weight_bytes() > KEPT_BYTES
+                && Arena::buffer_bytes(&plan, IMAGES_AT_ONCE, 1) <= MAX_BUFFER_BYTES =>
+            {
+                IMAGES_AT_ONCE
+            }
+            None => 1,
+        };
+        let refuse = |reason| Err(Error::Refused { node: "model".into(), reason });
+        let bytes = Arena::buffer_bytes(&plan, 1, options.threads);
         if bytes > MAX_BUFFER_BYTES {
-            return Err(Error::Refused {
-                node: "model".into(),
-                reason: format!(
-                    "a session would take {bytes} bytes for {} macro-steps and {} threads, \
-                     expected at most {MAX_BUFFER_BYTES}; deploy the model with fewer macro-steps \
-                     and push frames, which has no limit",
-                    plan.time_steps, options.threads
-                ),
-            });
+            return refuse(format!(
+                "a session would take {bytes} bytes for {} macro-steps and {} threads, expected at \
+                 most {MAX_BUFFER_BYTES}; deploy the model with fewer macro-steps and push frames, \
+                 which has no limit",
+                plan.time_steps, options.threads
+            ));
         }
-        Ok(Self { plan, idle: Idle::default() })
+        let bytes = Arena::buffer_bytes(&plan, images_at_once, 1);
+        if bytes > MAX_BUFFER_BYTES {
+            return refuse(format!(
+                "{images_at_once} images at once would take {bytes} bytes, expected at most \
+                 {MAX_BUFFER_BYTES}; deploy the model with fewer images at once"
+            ));
+        }
+        let is_forced = options.images_at_once.is_some();
+        Ok(Self { plan, images_at_once, is_forced, idle: Idle::default() })
     }
 
+    /// With room for so many images at once.
     pub(crate) fn engine(
         &self,
+        images: usize,
         instructions: Available,
         pool: Option<Arc<Threads>>,
         statistics: bool,
     ) -> Engine<N> {
-        Engine::new(Arc::clone(&self.plan), instructions, pool, statistics)
+        Engine::new(Arc::clone(&self.plan), images, instructions, pool, statistics)
     }
 
     pub(crate) fn input_shape(&self) -> &[usize] {
@@ -73,25 +101,42 @@ impl<N: Number> Compiled<N> {
         let mut ordinal = vec![0; self.plan.nodes.len()];
         let sites = (0..self.plan.nodes.len()).filter(|&node| self.plan.nodes[node].is_site);
         sites.enumerate().for_each(|(site, node)| ordinal[node] = site);
-        let samples = sums.par_chunks_mut(classes).zip(&mut traces).enumerate();
+        let at_once = match record {
+            Record::Logits if self.is_forced => self.images_at_once,
+            Record::Logits => {
+                let each = batch.div_ceil(rayon::current_num_threads());
+                self.images_at_once.min(each).max(1)
+            }
+            // Observers tell no images apart.
+            Record::Sites => 1,
+        };
+        let chunks = sums.par_chunks_mut(at_once * classes).zip(traces.par_chunks_mut(at_once));
         let failed = |message| Error::Interpreter { interpreter: NAME, message };
         let each = || {
-            samples.try_for_each_init(
-                || self.idle.lend(|| self.engine(instructions, None, false)),
+            chunks.enumerate().try_for_each_init(
+                || self.idle.lend(|| self.engine(self.images_at_once, instructions, None, false)),
                 |engine, (index, (sums, traces))| {
+                    let first = index * at_once;
+                    let images = Slice::from(first..first + traces.len());
                     let view = match input {
-                        Input::Static(images) => images.index_axis(Axis(0), index),
-                        Input::Frames(frames) => frames.index_axis(Axis(1), index),
+                        Input::Static(all) => all.slice_axis(Axis(0), images),
+                        Input::Frames(all) => {
+                            let mut frames = all.slice_axis(Axis(1), images);
+                            frames.swap_axes(0, 1);
+                            frames
+                        }
                     };
                     let mut observe = |node: usize, events: EventsView<'_>| {
-                        traces[ordinal[node]].extend(dense(&self.plan.nodes[node], events));
+                        let levels = dense(&self.plan.nodes[node], events);
+                        traces.iter_mut().for_each(|traces| traces[ordinal[node]].extend(&levels));
                     };
                     let observer: Option<Observer<'_>> = match record {
                         Record::Logits => None,
                         Record::Sites => Some(&mut observe),
                     };
-                    engine.evaluate(&contiguous(&view), clock, None, observer)?;
-                    sums.copy_from_slice(&engine.sums);
+                    let pixels = (&*contiguous(&view), sums.len() / classes);
+                    engine.evaluate(pixels, clock, None, observer)?;
+                    sums.copy_from_slice(&engine.sums[..sums.len()]);
                     Ok::<(), Error>(())
                 },
             )

@@ -22,6 +22,7 @@ pub(crate) struct Engine<N: Number> {
     arena: Arena<N>,
     instructions: Available,
     pool: Option<Arc<Threads>>,
+    /// Of each image.
     pub(crate) sums: Vec<N::Sum>,
     /// By node; empty unless requested.
     pub(crate) statistics: Vec<NodeStatistics>,
@@ -115,12 +116,14 @@ pub(crate) type Observer<'o> = &'o mut dyn FnMut(usize, EventsView<'_>);
 impl<N: Number> Engine<N> {
     pub(crate) fn new(
         plan: Arc<Plan<N>>,
+        images: usize,
         instructions: Available,
         pool: Option<Arc<Threads>>,
         statistics: bool,
     ) -> Self {
         let threads = pool.as_ref().map_or(1, |pool| pool.count());
-        let (arena, sums) = (Arena::new(&plan, threads), vec![N::Sum::default(); plan.classes()]);
+        let arena = Arena::new(&plan, images, threads);
+        let sums = vec![N::Sum::default(); images * plan.classes()];
         let node = |node: &NodePlan<N>| NodeStatistics {
             node: node.name.clone(),
             ..NodeStatistics::default()
@@ -152,7 +155,7 @@ impl<N: Number> Engine<N> {
         pixels: &[u8],
         clock: Clock,
     ) -> Result<()> {
-        self.evaluate(pixels, clock, Some(&mut memories.nodes), None)?;
+        self.evaluate((pixels, 1), clock, Some(&mut memories.nodes), None)?;
         for (sum, &more) in memories.sums.iter_mut().zip(&self.sums) {
             let before = memories.begun.then_some(*sum);
             *sum = self.plan.readout.after(before, more, N::add);
@@ -165,14 +168,15 @@ impl<N: Number> Engine<N> {
     /// Memory of the buffers.
     pub(crate) fn bytes(&self) -> usize {
         let stepped = self.stepped.as_ref().map_or(0, NetworkState::bytes);
-        self.arena.bytes() + size_of_val(self.sums.as_slice()) + stepped
+        let sums = size_of_val(self.sums.as_slice());
+        self.arena.bytes() + sums + stepped
     }
 
-    /// Runs all stages over all macro-steps; memories are kept where they are given, else neurons
-    /// start at rest.
+    /// Runs all stages over all macro-steps of so many images, whose pixels are one behind the
+    /// other; memories of one image are kept where they are given, else neurons start at rest.
     pub(crate) fn evaluate(
         &mut self,
-        pixels: &[u8],
+        (pixels, images): (&[u8], usize),
         clock: Clock,
         memories: Option<&mut Vec<Vec<N>>>,
         observer: Option<Observer<'_>>,
@@ -183,8 +187,8 @@ impl<N: Number> Engine<N> {
             state.clear();
             Some(&mut state.nodes)
         });
-        let mut run =
-            Run { plan, arena, instructions: *instructions, sums, clock, ran: 0, statistics };
+        let (instructions, sums) = (*instructions, &mut sums[..images * plan.classes()]);
+        let mut run = Run { plan, arena, instructions, images, sums, clock, ran: 0, statistics };
         match pool {
             // Observers are not sent to other threads; what is observed is not timed.
             Some(pool) if observer.is_none() => {
@@ -200,6 +204,7 @@ struct Run<'r, N: Number> {
     plan: &'r Plan<N>,
     arena: &'r mut Arena<N>,
     instructions: Available,
+    images: usize,
     sums: &'r mut [N::Sum],
     clock: Clock,
     /// Macro-steps that ran before those of the clock.
@@ -260,6 +265,7 @@ impl<N: Number> Run<'_, N> {
     ) -> Result<()> {
         for (node, located) in self.plan.nodes.iter().zip(&mut self.arena.located) {
             located.1.steps = self.clock.of(node.varies);
+            located.1.rows = self.images * node.extent.rows;
         }
         for (index, node) in self.plan.nodes.iter().enumerate() {
             let Some(step) = &node.step else { continue };
@@ -393,7 +399,7 @@ impl<N: Number> Run<'_, N> {
                 rearrange::flatten_currents(
                     self.arena.currents(node.inputs[0]),
                     currents,
-                    extent.steps,
+                    (self.images, extent.steps),
                 );
             }
             (Operation::Concat { starts }, Output::Events(events)) => {
@@ -440,11 +446,12 @@ impl<N: Number> Run<'_, N> {
 
     /// Eq. 1; pixels equal to the mean are zero and not sent.
     fn enter(&mut self, pixels: &[u8], mean: &[u8], mut events: EventsMut<'_>, extent: Extent) {
-        let (channels, positions) = (extent.channels, extent.rows * extent.columns);
+        let rows = extent.rows / self.images;
+        let (channels, positions) = (extent.channels, rows * extent.columns);
         let (levels, flags) = (&mut self.arena.pixels, &mut self.arena.flags);
-        for step in 0..extent.steps {
-            let frame = &pixels[step * channels * positions..][..channels * positions];
-            for y in 0..extent.rows {
+        for (index, frame) in pixels.chunks_exact(channels * positions).enumerate() {
+            let (image, step) = (index / extent.steps, index % extent.steps);
+            for y in 0..rows {
                 for (channel, (&mean, plane)) in
                     mean.iter().zip(frame.chunks_exact(positions)).enumerate()
                 {
@@ -455,7 +462,8 @@ impl<N: Number> Run<'_, N> {
                         flags[x * channels + channel] = u8::from(pixel != mean);
                     }
                 }
-                emit::levels(self.instructions, levels, flags, channels, &mut events.line(y, step));
+                let line = &mut events.line(image * rows + y, step);
+                emit::levels(self.instructions, levels, flags, channels, line);
             }
         }
     }
@@ -464,10 +472,12 @@ impl<N: Number> Run<'_, N> {
     fn head(&mut self, input: usize) {
         let currents = self.arena.currents(input);
         let steps = self.clock.steps;
-        for step in 0..steps {
-            for (sum, &score) in self.sums.iter_mut().zip(currents.line(0, step)) {
-                let before = (self.ran + step > 0).then_some(*sum);
-                *sum = self.plan.readout.after(before, score.to_sum(), N::add);
+        for (image, sums) in self.sums.chunks_exact_mut(self.plan.classes().max(1)).enumerate() {
+            for step in 0..steps {
+                for (sum, &score) in sums.iter_mut().zip(currents.line(image, step)) {
+                    let before = (self.ran + step > 0).then_some(*sum);
+                    *sum = self.plan.readout.after(before, score.to_sum(), N::add);
+                }
             }
         }
     }

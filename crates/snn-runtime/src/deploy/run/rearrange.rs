@@ -24,7 +24,8 @@ pub(crate) fn pool_events(
     let (channels, inputs) = (pool.channels, pool.grid.columns.inputs);
     debug_assert_eq!(inputs, input.extent.columns);
     let (levels, seen) = (&mut dense.levels[..channels], &mut dense.seen[..channels]);
-    for (y, &row) in pool.grid.rows.taps.iter().enumerate() {
+    for y in 0..output.rows() {
+        let row = pool.grid.rows.at(y);
         for step in 0..steps {
             let mut line = output.line(y, step);
             for (x, &column) in pool.grid.columns.taps.iter().enumerate() {
@@ -60,20 +61,23 @@ pub(crate) fn pool_events(
     }
 }
 
-/// To one position in C, H, W order.
+/// To one position in C, H, W order, of each image.
 pub(crate) fn flatten_events(input: EventsView<'_>, mut output: EventsMut<'_>, steps: usize) {
-    let Extent { rows, columns, channels, .. } = input.extent;
-    for step in 0..steps {
-        let mut flat = output.line(0, step);
-        for y in 0..rows {
-            let line = input.at(y, step);
-            for x in 0..columns {
-                for (entry, level) in line.levels(x..x + 1) {
-                    flat.push((entry - x * channels) * rows * columns + y * columns + x, level);
+    let Extent { columns, channels, .. } = input.extent;
+    let rows = input.extent.rows / output.rows().max(1);
+    for image in 0..output.rows() {
+        for step in 0..steps {
+            let mut flat = output.line(image, step);
+            for y in 0..rows {
+                let line = input.at(image * rows + y, step);
+                for x in 0..columns {
+                    for (entry, level) in line.levels(x..x + 1) {
+                        flat.push((entry - x * channels) * rows * columns + y * columns + x, level);
+                    }
                 }
             }
+            flat.end_position();
         }
-        flat.end_position();
     }
 }
 
@@ -112,7 +116,8 @@ pub(crate) fn mask_events(
     let Extent { rows, columns, channels, .. } = input.extent;
     for y in 0..rows {
         for step in 0..steps {
-            let gates = spikes.at(if mask.everywhere { 0 } else { y }, step);
+            // A mask that is everywhere the same has one row for each image.
+            let gates = spikes.at(y * spikes.extent.rows / rows, step);
             let all = 0..spikes.extent.columns;
             gates.levels(all.clone()).for_each(|(entry, _)| seen[entry] = 1);
             let (line, mut passed) = (input.at(y, step), output.line(y, step));
@@ -155,10 +160,10 @@ pub(crate) fn pool_currents<N: Number>(
     steps: usize,
 ) {
     let (channels, inputs) = (pool.channels, pool.grid.columns.inputs);
-    let mut lines = output.chunks_exact_mut(pool.grid.columns.taps.len() * channels);
-    for &row in &pool.grid.rows.taps {
-        for step in 0..steps {
-            let Some(line) = lines.next() else { return };
+    let width = pool.grid.columns.taps.len() * channels;
+    for (y, lines) in output.chunks_exact_mut(steps * width).enumerate() {
+        let row = pool.grid.rows.at(y);
+        for (step, line) in lines.chunks_exact_mut(width).enumerate() {
             for (&column, pooled) in
                 pool.grid.columns.taps.iter().zip(line.chunks_exact_mut(channels))
             {
@@ -181,12 +186,19 @@ pub(crate) fn pool_currents<N: Number>(
     }
 }
 
-/// To one position in C, H, W order.
-pub(crate) fn flatten_currents<N: Number>(input: Currents<'_, N>, output: &mut [N], steps: usize) {
-    let Extent { rows, columns, channels, .. } = input.extent;
-    for (step, flat) in output.chunks_exact_mut(rows * columns * channels).take(steps).enumerate() {
+/// To one position in C, H, W order, of each image.
+pub(crate) fn flatten_currents<N: Number>(
+    input: Currents<'_, N>,
+    output: &mut [N],
+    (images, steps): (usize, usize),
+) {
+    let Extent { columns, channels, .. } = input.extent;
+    let rows = input.extent.rows / images.max(1);
+    for (line, flat) in output.chunks_exact_mut(rows * columns * channels).enumerate() {
+        let (image, step) = (line / steps, line % steps);
         for y in 0..rows {
-            for (x, values) in input.line(y, step).chunks_exact(channels).enumerate() {
+            let values = input.line(image * rows + y, step);
+            for (x, values) in values.chunks_exact(channels).enumerate() {
                 flat[y * columns + x..]
                     .iter_mut()
                     .step_by(rows * columns)

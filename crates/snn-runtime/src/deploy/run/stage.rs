@@ -172,7 +172,7 @@ impl<N: Number> Task<'_, N> {
                 let events = self.arena.events(incoming.node);
                 for (y, line) in rows.zip(currents.chunks_exact_mut(steps * width)) {
                     for (step, line) in line.chunks_exact_mut(width).enumerate() {
-                        grouped.deliver(events, grouped.grid.rows.taps[y], step, line);
+                        grouped.deliver(events, grouped.grid.rows.at(y), step, line);
                     }
                 }
             }
@@ -218,7 +218,7 @@ impl<N: Number> Task<'_, N> {
         let pays = |dense: &&Dense| dense.pays(synapse, rows.clone(), events, (steps, active));
         if let Some(dense) = dense.filter(pays) {
             // Tiles begin with the base themselves, but in rows that read nothing.
-            let reads = synapse.vertical.taps[rows.clone()].iter().all(|taps| taps.count > 0);
+            let reads = rows.clone().all(|row| synapse.vertical.at(row).count > 0);
             let is_tiled = matches!(dense.product, Product::Tiles(_)) && reads;
             if !is_tiled {
                 begin_with(base.take(), currents);
@@ -295,7 +295,7 @@ impl<N: Number> Task<'_, N> {
         levels: &mut [u8],
     ) {
         let (width, steps) = (self.extent.width(), self.current_steps);
-        let (layout, dilation) = (dense.layout(steps), rows.dilation);
+        let layout = dense.layout(steps);
         let first = dense.spread(rows, outputs.clone(), events, (steps, levels));
         let product = match &dense.product {
             Product::Tiles(product) => {
@@ -304,8 +304,7 @@ impl<N: Number> Task<'_, N> {
                     layout,
                     steps,
                     columns: self.extent.columns,
-                    taps: &rows.vertical.taps[outputs],
-                    dilation,
+                    rows: (&rows.vertical, outputs),
                     levels: (levels, first),
                     base,
                 };
@@ -315,13 +314,13 @@ impl<N: Number> Task<'_, N> {
         };
         for block in 0..product.blocks {
             for (row, currents) in outputs.clone().zip(currents.chunks_exact_mut(steps * width)) {
-                let taps = rows.vertical.taps[row];
+                let taps = rows.vertical.at(row);
                 if taps.count == 0 {
                     continue;
                 }
                 for (step, currents) in currents.chunks_exact_mut(width).enumerate() {
                     let begin = (taps.input - first) * layout.row + step * layout.step;
-                    let lines = (&levels[begin..], dilation * layout.row);
+                    let lines = (&levels[begin..], rows.dilation * layout.row);
                     let place = DenseTask { dense: product, block, taps, lines };
                     dense::multiply(self.instructions, place, currents);
                 }
