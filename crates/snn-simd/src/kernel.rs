@@ -47,10 +47,10 @@ impl Available {
                 InstructionSet::Scalar => kernel.run(),
                 // SAFETY: `Available` is only made of a set that was detected on this machine.
                 InstructionSet::Avx2 => unsafe { avx2(kernel) },
-                // SAFETY: as above.
-                InstructionSet::Avx512 | InstructionSet::Avx512Vnni | InstructionSet::Amx => unsafe {
-                    avx512(kernel)
-                },
+                InstructionSet::Avx512 | InstructionSet::Avx512Vnni | InstructionSet::Amx => {
+                    // SAFETY: as above.
+                    unsafe { avx512(kernel) }
+                }
             }
         }
         #[cfg(not(target_arch = "x86_64"))]

@@ -143,9 +143,9 @@ impl Multiplier {
         }
     }
 
-    /// `sums = Σ a·b` over the steps, each the place to which the rows of a have moved on and a right
-    /// factor, in the columns of so many tiles (1, or else both) and in the rows of the tiles of a;
-    /// the others are 0. Sums wrap.
+    /// `sums = Σ a·b` over the steps, each the place to which the rows of a have moved on and a
+    /// right factor, in the columns of so many tiles (1, or else both) and in the rows of the tiles
+    /// of a; the others are 0. Sums wrap.
     ///
     /// # Panics
     /// The rows of a step do not fit.

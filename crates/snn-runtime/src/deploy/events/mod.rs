@@ -6,6 +6,7 @@ pub(crate) mod windows;
 
 use crate::deploy::events::step_tree::{LISTS, Lists, Members, STEPS};
 use crate::deploy::kernels::emit;
+use crate::deploy::kernels::vectors::{Compress, LEVELS};
 use crate::deploy::size::product;
 use snn_simd::Available;
 use std::ops::Range;
@@ -536,6 +537,23 @@ impl LineMut<'_> {
     pub(crate) fn end_position(&mut self) {
         self.filled += 1;
         self.offsets[self.filled] = entry(self.length);
+    }
+
+    /// Events of the levels that are not zero, counted from `base`, in a line that has payloads.
+    #[inline(always)]
+    pub(crate) fn push_levels<C: Compress>(&mut self, levels: &[i32; LEVELS], base: usize) {
+        let entries = self.entries[self.length..].first_chunk_mut();
+        if let (Some(entries), Some(payloads)) =
+            (entries, self.payloads.get_mut(self.length..).and_then(<[i32]>::first_chunk_mut))
+        {
+            // What is too much is overwritten.
+            let count = C::compress(levels, entry(base), entries, payloads);
+            self.length = self.length.wrapping_add(count);
+            return;
+        }
+        for (index, &level) in (base..).zip(levels).filter(|(_, level)| **level != 0) {
+            self.push(index, level);
+        }
     }
 
     /// As [`LineMut::push_bits`], of 32 bits.

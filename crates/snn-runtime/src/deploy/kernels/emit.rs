@@ -3,8 +3,8 @@
 use crate::deploy::events::LineMut;
 use crate::deploy::events::step_tree::Members;
 #[cfg(target_arch = "x86_64")]
-use crate::deploy::kernels::vectors::Avx2;
-use crate::deploy::kernels::vectors::{FLAGS, Flags, Portable};
+use crate::deploy::kernels::vectors::{Avx2, Avx512};
+use crate::deploy::kernels::vectors::{Compress, FLAGS, Flags, LEVELS, Portable};
 use snn_simd::compiled;
 
 compiled! {
@@ -77,7 +77,33 @@ fn push(
 compiled! {
     /// Fills a line from levels, one a channel, and the flags of those that are not zero.
     pub(crate) fn levels(levels: &[i32], flags: &[u8], channels: usize, line: &mut LineMut<'_>) =
-        push_levels;
+        push_levels, push_levels, levels_with_avx512;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn levels_with_avx512(levels: &[i32], flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
+    if channels.is_multiple_of(LEVELS) {
+        compress_levels::<Avx512>(levels, channels, line);
+    } else {
+        push_levels(levels, flags, channels, line);
+    }
+}
+
+/// In vectors, of which every position has whole ones.
+#[inline(always)]
+fn compress_levels<C: Compress>(levels: &[i32], channels: usize, line: &mut LineMut<'_>) {
+    let mut filling = line.lend();
+    let mut base = 0_usize;
+    for levels in levels.chunks_exact(channels) {
+        for levels in levels.as_chunks::<LEVELS>().0 {
+            filling.push_levels::<C>(levels, base);
+            base = base.wrapping_add(LEVELS);
+        }
+        filling.end_position();
+    }
+    let counts = filling.counts();
+    line.resume(counts);
 }
 
 #[inline(always)]

@@ -173,19 +173,18 @@ fn scatter_rows(sums: &[i32; TILE * SIDE], to: Scatter<'_>, currents: &mut [i32]
     let (mut at, mut step) = (outputs.at.wrapping_add(first_lane), outputs.step);
     let mut base_at = outputs.column.wrapping_mul(channels).wrapping_add(first_lane);
     for sums in sums.as_chunks::<SIDE>().0.iter().take(outputs.count) {
-        let currents = &mut currents[at..][..lanes];
-        if let Some(base) = base {
-            currents.copy_from_slice(&base[base_at..][..lanes]);
-        }
-        let (vectors, rest) = currents.as_chunks_mut::<VECTOR>();
+        let (vectors, rest) = currents[at..][..lanes].as_chunks_mut::<VECTOR>();
+        let (bases, base_rest) =
+            base.map_or(&[][..], |base| &base[base_at..][..lanes]).as_chunks::<VECTOR>();
         let each = sums.as_chunks::<VECTOR>().0.iter().zip(multipliers.as_chunks::<VECTOR>().0);
-        for (currents, (sums, multipliers)) in vectors.iter_mut().zip(each) {
+        for (vector, (currents, (sums, multipliers))) in vectors.iter_mut().zip(each).enumerate() {
             // A copy, which overlaps with nothing, so that all lanes are computed at once.
-            let mut values = *currents;
+            let mut values = *bases.get(vector).unwrap_or(currents);
             add_products(sums, multipliers, &mut values);
             *currents = values;
         }
         let first = lanes.wrapping_sub(rest.len());
+        rest.iter_mut().zip(base_rest).for_each(|(current, &base)| *current = base);
         add_products(&sums[first..], &multipliers[first..], rest);
         step = step.wrapping_add(1);
         at = at.wrapping_add(width);

@@ -65,6 +65,21 @@ pub(crate) trait Flags {
     fn members(seen: &[u8; FLAGS], members: Members) -> u32;
 }
 
+/// Levels that are looked at together.
+pub(crate) const LEVELS: usize = 16;
+
+/// Levels that are not zero, one behind the other.
+pub(crate) trait Compress {
+    /// Writes the places of those levels, counted from `first`, and the levels; says how many there
+    /// are. What stands behind them is anything.
+    fn compress(
+        levels: &[i32; LEVELS],
+        first: u32,
+        entries: &mut [u32; LEVELS],
+        payloads: &mut [i32; LEVELS],
+    ) -> usize;
+}
+
 /// Lanes of weights that are paired with one another.
 pub(crate) const PAIRED: usize = 32;
 
@@ -106,6 +121,24 @@ impl Flags for Portable {
         let mut flags = [0; FLAGS];
         flags.iter_mut().zip(seen).for_each(|(flag, &seen)| *flag = u8::from(members.has(seen)));
         Self::bits(&flags)
+    }
+}
+
+impl Compress for Portable {
+    #[inline(always)]
+    fn compress(
+        levels: &[i32; LEVELS],
+        first: u32,
+        entries: &mut [u32; LEVELS],
+        payloads: &mut [i32; LEVELS],
+    ) -> usize {
+        let mut count = 0_usize;
+        for (place, &level) in (first..).zip(levels) {
+            // There is room for one more than those before it.
+            (entries[count], payloads[count]) = (place, level);
+            count = count.wrapping_add(usize::from(level != 0)) & LEVELS.wrapping_sub(1);
+        }
+        levels.iter().filter(|level| **level != 0).count()
     }
 }
 
@@ -286,6 +319,30 @@ mod tests {
             #[cfg(target_arch = "x86_64")]
             if snn_simd::InstructionSet::Avx2.is_available() {
                 assert_eq!(<Avx2 as Flags>::bits(&flags), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn levels_that_are_not_zero_are_put_together() {
+        fn compressed<C: Compress>(levels: &[i32; LEVELS], first: u32) -> (Vec<u32>, Vec<i32>) {
+            let (mut entries, mut payloads) = ([7; LEVELS], [7; LEVELS]);
+            let count = C::compress(levels, first, &mut entries, &mut payloads);
+            (entries[..count].to_vec(), payloads[..count].to_vec())
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        for case in 0..200 {
+            let levels: [i32; LEVELS] = match case {
+                0 => [0; LEVELS],
+                1 => [-3; LEVELS],
+                _ => std::array::from_fn(|_| random.random_range(-2..=2)),
+            };
+            let active = (5..).zip(levels).filter(|(_, level)| *level != 0);
+            let expected: (Vec<u32>, Vec<i32>) = active.unzip();
+            assert_eq!(compressed::<Portable>(&levels, 5), expected);
+            #[cfg(target_arch = "x86_64")]
+            if snn_simd::InstructionSet::Avx512.is_available() {
+                assert_eq!(compressed::<Avx512>(&levels, 5), expected);
             }
         }
     }

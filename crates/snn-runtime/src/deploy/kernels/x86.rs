@@ -3,17 +3,17 @@
 
 use crate::deploy::events::step_tree::Members;
 use crate::deploy::kernels::vectors::{
-    FLAGS, Flags, Floats, PAIRED, Pairs, Products, Vectors, excess, widened,
+    Compress, FLAGS, Flags, Floats, LEVELS, PAIRED, Pairs, Products, Vectors, excess, widened,
 };
 use std::arch::x86_64::{
     __m128i, __m256, __m256i, __m512, __m512i, _mm256_add_epi16, _mm256_add_ps, _mm256_and_si256,
     _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi16, _mm256_maddubs_epi16,
     _mm256_movemask_epi8, _mm256_mul_ps, _mm256_mullo_epi16, _mm256_set1_epi8, _mm256_set1_epi16,
     _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16,
-    _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_dpbusd_epi32,
-    _mm512_mul_ps, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16,
-    _mm512_sub_epi16,
+    _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_epi32, _mm512_add_ps, _mm512_cvtepi8_epi16,
+    _mm512_dpbusd_epi32, _mm512_maskz_compress_epi32, _mm512_mul_ps, _mm512_mullo_epi16,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16, _mm512_test_epi32_mask,
 };
 use std::mem::transmute;
 
@@ -24,6 +24,30 @@ pub(crate) struct Avx2;
 /// AVX-512 with byte and word instructions, under the same condition.
 #[derive(Debug)]
 pub(crate) struct Avx512;
+
+impl Compress for Avx512 {
+    #[inline(always)]
+    fn compress(
+        levels: &[i32; LEVELS],
+        first: u32,
+        entries: &mut [u32; LEVELS],
+        payloads: &mut [i32; LEVELS],
+    ) -> usize {
+        const PLACES: [i32; LEVELS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        // SAFETY: the machine has AVX-512 where this type is named; arrays of 64 bytes are vectors.
+        unsafe {
+            let levels = transmute::<[i32; LEVELS], __m512i>(*levels);
+            let active = _mm512_test_epi32_mask(levels, levels);
+            let places = transmute::<[i32; LEVELS], __m512i>(PLACES);
+            let places = _mm512_add_epi32(places, _mm512_set1_epi32(first.cast_signed()));
+            *entries =
+                transmute::<__m512i, [u32; LEVELS]>(_mm512_maskz_compress_epi32(active, places));
+            *payloads =
+                transmute::<__m512i, [i32; LEVELS]>(_mm512_maskz_compress_epi32(active, levels));
+            active.count_ones() as usize
+        }
+    }
+}
 
 impl Vectors<16> for Avx2 {
     type Sums = __m256i;

@@ -1,5 +1,5 @@
-//! A dense integer product on the tiles of AMX: levels as they lie in memory, 64 of them in a row of
-//! a tile, times the weights of 16 outputs.
+//! A dense integer product on the tiles of AMX: levels as they lie in memory, 64 of them in a row
+//! of a tile, times the weights of 16 outputs.
 
 use crate::deploy::plan::layout::Layout;
 use crate::deploy::plan::weights::{PackedWeights, WeightSource};
