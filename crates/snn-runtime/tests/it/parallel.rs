@@ -38,8 +38,14 @@ fn batch_size_and_threads_change_nothing() {
 
 #[test]
 fn images_at_once_change_nothing() {
-    for seed in 0..40 {
-        let model = model(seed, 8, Numbers::Integer);
+    let mut found = [0, 0];
+    for seed in 0..80 {
+        let numbers = if seed % 2 == 0 { Numbers::Integer } else { Numbers::Dyadic };
+        let model = model(seed, 8, numbers);
+        // Sites of real numbers are not deployed.
+        if Deployment::new(&model, &Options::default()).is_err() {
+            continue;
+        }
         let images = pixels(&model, &[5], seed);
         let run = |images_at_once| {
             let options = Options { images_at_once, ..Options::default() };
@@ -50,7 +56,9 @@ fn images_at_once_change_nothing() {
         for images_at_once in 0..6 {
             assert_eq!(run(Some(images_at_once)), expected, "seed {seed}, {images_at_once}");
         }
+        found[usize::from(numbers == Numbers::Dyadic)] += 1;
     }
+    assert!(found.iter().all(|count| *count > 5), "{found:?}");
     let options = Options { images_at_once: Some(usize::MAX), ..Options::default() };
     let error = Deployment::new(&model(1, 8, Numbers::Integer), &options).unwrap_err();
     assert!(error.to_string().contains("fewer images at once"), "{error}");
