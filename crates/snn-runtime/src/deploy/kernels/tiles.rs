@@ -46,7 +46,7 @@ struct Outputs {
 }
 
 /// Adds a product to the currents, `[row][step][x][channel]`; rows without taps stay as they are.
-pub(crate) fn multiply(instructions: Available, task: TileTask<'_>, currents: &mut [i32]) {
+pub(crate) fn multiply(instructions: Available, task: &TileTask<'_>, currents: &mut [i32]) {
     Tiles::of(instructions).run(|multiplier| {
         for block in 0..task.product.blocks {
             let mut waiting: Option<Place> = None;

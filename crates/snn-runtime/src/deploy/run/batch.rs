@@ -128,7 +128,9 @@ impl<N: Number> Compiled<N> {
                     };
                     let mut observe = |node: usize, events: EventsView<'_>| {
                         let levels = dense(&self.plan.nodes[node], events);
-                        traces.iter_mut().for_each(|traces| traces[ordinal[node]].extend(&levels));
+                        for traces in &mut *traces {
+                            traces[ordinal[node]].extend(&levels);
+                        }
                     };
                     let observer: Option<Observer<'_>> = match record {
                         Record::Logits => None,

@@ -308,7 +308,7 @@ impl<N: Number> Task<'_, N> {
                     levels: (levels, first),
                     base,
                 };
-                return tiles::multiply(self.instructions, task, currents);
+                return tiles::multiply(self.instructions, &task, currents);
             }
             Product::Vectors(product) => product,
         };
