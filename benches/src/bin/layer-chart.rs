@@ -262,12 +262,14 @@ fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
     let mut text = String::from(
         "# A layer of a deployment by active inputs, macro-steps, width and threads\n\n\
          Microseconds of one sample through a 3×3 convolution with its LIF neurons, as many \
-         channels as inputs, by the share of inputs that are active, drawn at random: as it is \
-         deployed, \
-         which is through events or as a dense integer product; *events only*; and *dense*, the \
-         integer product alone, which spreads the events out first. *libtorch*: the convolution \
-         alone, f32, channels last, all \
-         macro-steps at once.\n\n![chart](layers.svg)\n",
+         channels as\n\
+         inputs, by the share of inputs that are active, drawn at random: as it is deployed, which \
+         is through\n\
+         events or as a dense integer product; *events only*; and *dense*, the integer product \
+         alone, which\n\
+         spreads the events out first. *libtorch*: the convolution alone, f32, channels last, all \
+         macro-steps\n\
+         at once.\n\n![chart](layers.svg)\n",
     );
     let mut before = None;
     for Row { case, deployed, events, dense, libtorch } in rows {
@@ -293,9 +295,9 @@ fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
     writeln!(
         text,
         "\n## Beside a bare loop\n\nThe same layers at {BARE_PERCENT} %, one thread, T = {}, in \
-         turns with a loop that widens and adds as many rows of int8 weights from a list that is \
-         known: it finds no events, widens no sums, fires no neurons and sends nothing.\n\n| layer \
-         | as deployed | bare loop | share of its speed |\n|---|--:|--:|--:|",
+         turns with a loop that widens and adds\nas many rows of int8 weights from a list that is \
+         known: it finds no events, widens no sums, fires\nno neurons and sends nothing.\n\n\
+         | layer | as deployed | bare loop | share of its speed |\n|---|--:|--:|--:|",
         USUAL.steps
     )?;
     for BesideBare { layer: (channels, size), microseconds: [layer, bare], share } in bare {
@@ -324,7 +326,7 @@ fn worst(rows: &[Row]) -> Result<String> {
     let Case { channels, size, steps, threads } = case;
     Ok(format!(
         "As deployed a layer takes more than {ALLOWED} times as long as the better of events only \
-         and dense in {above} of {places} places, and {ratio:.2} times at most: \
+         and dense\nin {above} of {places} places, and {ratio:.2} times at most: \
          {channels}×{size}×{size} at {share} %, T = {steps}, threads: {threads}."
     ))
 }
