@@ -200,3 +200,42 @@ impl Window2d {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn outputs_of_several_images_read_no_more_than_the_most() {
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        for _ in 0..2000 {
+            let window = AxisWindow {
+                kernel: random.random_range(1..=5),
+                stride: random.random_range(1..=4),
+                padding: random.random_range(0..=5),
+                dilation: random.random_range(1..=3),
+            };
+            let inputs = random.random_range(1..=12);
+            let padded = inputs + window.padding + random.random_range(0..=5);
+            let reach = (window.kernel - 1) * window.dilation + 1;
+            let Some(free) = padded.checked_sub(reach) else { continue };
+            let axis = Axis::new(window, inputs, free / window.stride + 1);
+            for image in 0..2 {
+                for (output, taps) in axis.taps.iter().enumerate() {
+                    let found = axis.at(image * axis.taps.len() + output);
+                    assert_eq!((found.first, found.count), (taps.first, taps.count));
+                    assert_eq!(found.input, taps.input + image * inputs);
+                }
+            }
+            for outputs in 1..=3 * axis.taps.len() {
+                for first in 0..axis.taps.len() {
+                    let read = axis.read(first..first + outputs);
+                    let most = axis.most_read(outputs);
+                    assert!(read.len() <= most, "{axis:?}: {first}, {outputs}: {read:?}, {most}");
+                }
+            }
+        }
+    }
+}
