@@ -75,7 +75,7 @@ fn main() -> Result<()> {
         };
         let on_tiles = |x: &Tensor, weight: &Tensor| {
             convolve_on_tiles(x, weight, &conv, Passes::ALL)?
-                .context("this processor has no AMX for bf16, or SNN_INSTRUCTION_SET is set")
+                .context("this processor has no AMX, or SNN_INSTRUCTION_SET names another set")
         };
         let positions = by_libtorch(&x, &weight)?.size()[2];
         let operations = 18 * size(inputs)? * size(outputs)? * images * positions * positions;

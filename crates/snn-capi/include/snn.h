@@ -124,7 +124,8 @@ size_t snn_model_classes(const SnnModel *model);
 /* The name of a class; NULL if it has none, or there is no such class. */
 const char *snn_model_class_name(const SnnModel *model, size_t class_index);
 
-/* The instruction set in use: "scalar", "avx2", "avx512" or "avx512vnni"; NULL if model is NULL. */
+/* The instruction set in use: "scalar", "avx2", "avx512", "avx512vnni" or "amx"; NULL if model is
+ * NULL. */
 const char *snn_model_instruction_set(const SnnModel *model);
 
 /* What is done with each layer, in lines of text; NULL if model is NULL. */

@@ -16,7 +16,7 @@ pub struct SnnOptions {
     /// Threads that work on one sample of a session; 0 is 1.
     pub threads: u32,
     /// Instruction set: 0 for the best that is available, 1 scalar, 2 AVX2, 3 AVX-512, 4 AVX-512
-    /// with VNNI.
+    /// with VNNI, 5 AMX.
     pub instruction_set: i32,
 }
 

@@ -48,7 +48,8 @@ impl NetworkOptions {
     }
 }
 
-/// Execution of training passes ([`Mode::Train`]): precision and activation checkpointing.
+/// Execution of training passes ([`Mode::Train`]): precision, which is that of
+/// [`Mode::EvaluateFast`] too, and activation checkpointing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TrainingOptions {
     /// Precision of activations, and of the weights that convolutions and linear layers multiply

@@ -59,7 +59,7 @@ impl InstructionSet {
     /// `true` if this process may use the instruction set: the processor has it, and
     /// `SNN_INSTRUCTION_SET` does not name a slower one.
     pub fn is_available(self) -> bool {
-        self.is_detected() && self <= limit::limit()
+        self <= limit::limit() && self.is_detected()
     }
 
     /// Every instruction set that this process may use, the slowest first: what tests and proofs

@@ -55,11 +55,16 @@ pub fn check_limit() -> Result<InstructionSet, LimitError> {
 }
 
 fn parse(value: Option<&std::ffi::OsStr>) -> Result<InstructionSet, LimitError> {
+    // Asked only where it matters: the answer for AMX takes a permission of the system's.
     let detected = || InstructionSet::ALL.into_iter().rev().find(|set| set.is_detected());
-    let best = detected().unwrap_or(InstructionSet::Scalar);
-    let Some(value) = value else { return Ok(best) };
+    let best = || detected().unwrap_or(InstructionSet::Scalar);
+    let Some(value) = value else { return Ok(best()) };
     let wanted: InstructionSet = value.to_string_lossy().parse().map_err(LimitError::Unknown)?;
-    if wanted.is_detected() { Ok(wanted) } else { Err(LimitError::Missing { wanted, best }) }
+    if wanted.is_detected() {
+        Ok(wanted)
+    } else {
+        Err(LimitError::Missing { wanted, best: best() })
+    }
 }
 
 /// The fastest instruction set that this process may use. A value that cannot be followed is said

@@ -22,8 +22,8 @@ pub enum Kernels {
     Events,
     /// Through events that are sorted into the tree of steps, wherever all levels are one.
     StepTree,
-    /// As a dense integer product wherever levels allow it (none negative, none above 128). Off the
-    /// grid there is none: events then.
+    /// As a dense integer product wherever levels allow it (none negative, none above 128, or above
+    /// 255 on AMX). Off the grid there is none: events then.
     Dense,
     /// As a dense integer product on the tiles of AMX wherever levels allow it (none negative, none
     /// above 255), which is [`Kernels::Dense`] where there is AMX; elsewhere in plain loops that
@@ -41,7 +41,8 @@ pub struct Options {
     pub threads: usize,
     /// Images of a batch that a thread takes at once, layer by layer, so that they share the loads
     /// of weights; buffers are as many times as large. `None` for several where weights do not stay
-    /// in a cache from one image to the next, else one. It changes no bit.
+    /// in a cache from one image to the next, else one. Networks with delays, and batches whose
+    /// sites are recorded, take one at a time; 0 counts as 1. It changes no bit.
     pub images_at_once: Option<usize>,
     /// How convolutions and linear layers are computed.
     pub kernels: Kernels,

@@ -73,9 +73,10 @@ fn stage_form<N: Number>(stage: &Stage<N>, sources: &[&str], steps: usize) -> St
         .zip(sources)
         .map(|(incoming, source)| {
             let form = match &incoming.connection {
-                Connection::Packed(rows, None) => rows.description(steps),
-                Connection::Packed(rows, Some(dense)) => {
-                    format!("{}; {}", rows.description(steps), dense.description(steps))
+                Connection::Packed(rows, dense) => {
+                    let dense = dense.as_ref().and_then(|dense| dense.description(steps));
+                    let events = Some(rows.description(steps));
+                    [events, dense].into_iter().flatten().collect::<Vec<_>>().join("; ")
                 }
                 Connection::Grouped(_) => "events, in groups".into(),
                 Connection::Scale(_) => "events, one to one".into(),

@@ -32,7 +32,7 @@ fn options() -> impl Iterator<Item = Options> {
         (1, Kernels::Auto),
         (1, Kernels::Dense),
         (1, Kernels::StepTree),
-        (1, Kernels::Tiles),
+        (3, Kernels::Tiles),
         (3, Kernels::Events),
         (3, Kernels::Dense),
         (3, Kernels::StepTree),
@@ -286,6 +286,18 @@ fn active_frames(model: &Model, percent: u32, most: u8, random: &mut ChaCha8Rng)
     ArrayD::from_shape_simple_fn(IxDyn(&shape), || {
         if random.random_ratio(percent, 100) { random.random_range(1..=most) } else { 0 }
     })
+}
+
+/// A stride that leaves one column is none, however large it is.
+#[test]
+fn a_stride_beyond_the_image_takes_no_memory() {
+    let mut conv = Conv::square(4, 1, 1);
+    conv.stride = vec![1, 1 << 28];
+    conv.padding = vec![0, 0];
+    let model = layer(conv, [3, 8, 8], (1, Code::Unary), 1);
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let frames = active_frames(&model, 50, 1, &mut random);
+    check_frames(&model, &frames, "a stride of 2^28");
 }
 
 proptest! {

@@ -50,6 +50,8 @@ impl Tiles {
         if instructions.set() == InstructionSet::Amx {
             return Self(Form::Amx);
         }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = instructions;
         Self::PLAIN
     }
 

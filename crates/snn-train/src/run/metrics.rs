@@ -19,7 +19,8 @@ pub struct EpochMetrics {
     pub train_loss: f64,
     /// Accuracy on its training images, as they were trained on, 0 to 1.
     pub train_accuracy: f64,
-    /// Accuracy on the held-out images after it, 0 to 1; absent if none are held out.
+    /// Accuracy on the held-out images after it, 0 to 1; absent if none are held out. But for the
+    /// last epoch it is measured in the precision of training, as are the firing rates.
     pub validation_accuracy: Option<f64>,
     /// Share of each site's outputs that are not zero, on the held-out images; empty if none are
     /// held out.

@@ -6,6 +6,7 @@ pub(crate) mod windows;
 
 use crate::deploy::events::step_tree::{LISTS, Lists, Members, STEPS};
 use crate::deploy::kernels::emit;
+#[cfg(target_arch = "x86_64")]
 use crate::deploy::kernels::vectors::{Compress, LEVELS};
 use crate::deploy::size::product;
 use snn_simd::Available;
@@ -540,6 +541,7 @@ impl LineMut<'_> {
     }
 
     /// Events of the levels that are not zero, counted from `base`, in a line that has payloads.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(crate) fn push_levels<C: Compress>(&mut self, levels: &[i32; LEVELS], base: usize) {
         let entries = self.entries[self.length..].first_chunk_mut();

@@ -3,8 +3,8 @@
 use crate::deploy::events::LineMut;
 use crate::deploy::events::step_tree::Members;
 #[cfg(target_arch = "x86_64")]
-use crate::deploy::kernels::vectors::{Avx2, Avx512};
-use crate::deploy::kernels::vectors::{Compress, FLAGS, Flags, LEVELS, Portable};
+use crate::deploy::kernels::vectors::{Avx2, Avx512, Compress, LEVELS};
+use crate::deploy::kernels::vectors::{FLAGS, Flags, Portable};
 use snn_simd::compiled;
 
 compiled! {
@@ -91,6 +91,7 @@ fn levels_with_avx512(levels: &[i32], flags: &[u8], channels: usize, line: &mut 
 }
 
 /// In vectors, of which every position has whole ones.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn compress_levels<C: Compress>(levels: &[i32], channels: usize, line: &mut LineMut<'_>) {
     let mut filling = line.lend();

@@ -66,9 +66,11 @@ pub(crate) trait Flags {
 }
 
 /// Levels that are looked at together.
+#[cfg(any(test, target_arch = "x86_64"))]
 pub(crate) const LEVELS: usize = 16;
 
 /// Levels that are not zero, one behind the other.
+#[cfg(any(test, target_arch = "x86_64"))]
 pub(crate) trait Compress {
     /// Writes the places of those levels, counted from `first`, and the levels; says how many there
     /// are. What stands behind them is anything.
@@ -124,6 +126,7 @@ impl Flags for Portable {
     }
 }
 
+#[cfg(any(test, target_arch = "x86_64"))]
 impl Compress for Portable {
     #[inline(always)]
     fn compress(

@@ -67,13 +67,14 @@ impl Dense {
         }
     }
 
-    /// In words, for so many macro-steps.
-    pub(crate) fn description(&self, steps: usize) -> String {
+    /// In words, for so many macro-steps; `None` where it never pays at these.
+    pub(crate) fn description(&self, steps: usize) -> Option<String> {
+        let least = self.least(steps);
         let form = match self.product {
             Product::Vectors(_) => "a dense product",
             Product::Tiles(_) => "a dense product on tiles",
         };
-        format!("{form} where more than {} of 1000 inputs are active", self.least(steps))
+        (least < 1000).then(|| format!("{form} where more than {least} of 1000 inputs are active"))
     }
 
     fn least(&self, steps: usize) -> usize {

@@ -72,6 +72,8 @@ impl TileProduct {
         } = source.conv.as_2d();
         let [inputs, _, columns_in] = source.input;
         let [channels, _, columns] = source.output;
+        // One column has none behind it, however far away a stride puts that.
+        let stride = if columns == 1 { 1 } else { stride };
         let cost = |by_column: bool| {
             let runs = runs(by_column, kernel_x, dilation).into_iter();
             let chunks: usize = runs.map(|taps| (taps * inputs).div_ceil(BYTE_ROWS)).sum();

@@ -101,18 +101,19 @@ impl<N: Number> Compiled<N> {
         let mut ordinal = vec![0; self.plan.nodes.len()];
         let sites = (0..self.plan.nodes.len()).filter(|&node| self.plan.nodes[node].is_site);
         sites.enumerate().for_each(|(site, node)| ordinal[node] = site);
-        let at_once = match record {
-            Record::Logits if self.is_forced => self.images_at_once,
-            Record::Logits => {
-                let each = batch.div_ceil(rayon::current_num_threads());
-                self.images_at_once.min(each).max(1)
-            }
-            // Observers tell no images apart.
-            Record::Sites => 1,
-        };
-        let chunks = sums.par_chunks_mut(at_once * classes).zip(traces.par_chunks_mut(at_once));
         let failed = |message| Error::Interpreter { interpreter: NAME, message };
         let each = || {
+            let at_once = match record {
+                Record::Logits if self.is_forced => self.images_at_once,
+                Record::Logits => {
+                    // In as many turns as there must be, all of them equally large.
+                    let each = batch.div_ceil(rayon::current_num_threads()).max(1);
+                    each.div_ceil(each.div_ceil(self.images_at_once))
+                }
+                // Observers tell no images apart.
+                Record::Sites => 1,
+            };
+            let chunks = sums.par_chunks_mut(at_once * classes).zip(traces.par_chunks_mut(at_once));
             chunks.enumerate().try_for_each_init(
                 || self.idle.lend(|| self.engine(self.images_at_once, instructions, None, false)),
                 |engine, (index, (sums, traces))| {
