@@ -113,7 +113,7 @@ mod tests {
             net.global_pool("gap", PoolKind::Average).linear("fc", 10).build().unwrap()
         };
         assert!(refusal(&model(&graph(Site::Lif(Lif::default())))).is_none());
-        let refused = refusal(&model(&graph(Site::Relu))).unwrap().to_string();
+        let refused = refusal(&model(&graph(Site::RELU))).unwrap().to_string();
         assert!(refused.contains("act"), "{refused}");
         // A recurrence, and groups: divided with the rest.
         let mut net = GraphBuilder::new([3, 8, 8]);

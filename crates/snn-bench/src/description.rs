@@ -327,7 +327,7 @@ fn detail(node: &Node, varies: bool) -> String {
         Op::Activation { site, .. } => match site {
             Site::Lif(lif) => lif_attributes(lif, &mut parts),
             Site::Custom(custom) => parts.push(custom.name.clone()),
-            Site::Relu => {}
+            Site::Relu { limit } => parts.extend(limit.map(|limit| format!("at most {limit}"))),
             Site::QuantRelu(quantised) => parts.push(format!("D = {}", quantised.levels)),
             Site::GridQuantRelu { levels } => parts.push(format!("D = {levels}")),
             Site::GridLif(lif) => {

@@ -64,7 +64,7 @@ impl Replacement {
     pub(crate) fn sites(&self, network: &Network<'_>) -> Result<Vec<Site>> {
         let count = network.sites.len();
         Ok(match self {
-            Replacement::Relu => vec![Site::Relu; count],
+            Replacement::Relu => vec![Site::RELU; count],
             Replacement::QuantRelu { relu, sites } => {
                 let mut all = vec![Site::QuantRelu(relu.clone()); count];
                 // The first entry has the last word.

@@ -61,6 +61,6 @@ fn site_unit(model: &Model, node: &Node) -> Result<Vec<f64>> {
                 })
                 .collect()
         }
-        Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => Vec::new(),
+        Site::Lif(_) | Site::Relu { .. } | Site::QuantRelu(_) | Site::Custom(_) => Vec::new(),
     })
 }

@@ -94,8 +94,9 @@ pub(crate) fn fused_sites(graph: &Graph, resolved: &Resolved) -> Vec<Stage> {
         let Op::Activation { site, code: None } = &node.op else { continue };
         let fusible = match site {
             Site::Lif(lif) => fused::has_form(lif),
-            Site::QuantRelu(_) | Site::Relu => true,
-            Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => false,
+            Site::QuantRelu(_) | Site::Relu { limit: None } => true,
+            Site::Relu { limit: Some(_) }
+            | Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => false,
         };
         if !fusible {
             continue;

@@ -175,7 +175,7 @@ pub(crate) fn real_site(
     let carried = memory.as_deref_mut();
     let outcome = match site {
         Site::Lif(neuron) => lif_site(neuron, context, inputs, requested, carried)?,
-        Site::Relu => relu_site(context, inputs)?,
+        Site::Relu { limit } => relu_site(*limit, context, inputs)?,
         Site::QuantRelu(q) => quant_site(q, context, inputs, requested)?,
         Site::Custom(custom) => custom_site(custom, context, &only(inputs)?, requested, carried)?,
         Site::GridLif(_) | Site::GridQuantRelu { .. } => return Ok(None),
@@ -222,9 +222,14 @@ fn only(inputs: &Inputs<'_>) -> Result<Value> {
     Ok(Value::new(data.f_to_kind(kind)?, steps))
 }
 
-fn relu_site(context: &SiteContext<'_, '_>, inputs: &Inputs<'_>) -> Result<Outcome> {
+fn relu_site(
+    limit: Option<f64>,
+    context: &SiteContext<'_, '_>,
+    inputs: &Inputs<'_>,
+) -> Result<Outcome> {
     let steps = inputs.steps();
     let fused = match inputs {
+        _ if limit.is_some() => None,
         Inputs::Terms(terms) => fused::relu_for_readers(context.readers, terms)?,
         Inputs::OnDevice { .. } => {
             inputs.on_device(device::Neuron::Relu, steps)?.map(|data| vec![data])
@@ -232,7 +237,7 @@ fn relu_site(context: &SiteContext<'_, '_>, inputs: &Inputs<'_>) -> Result<Outco
     };
     let outcome = match fused {
         Some(data) => Outcome::of_readers(data, steps)?,
-        None => Outcome::plain(relu(&only(inputs)?.data)?, steps),
+        None => Outcome::plain(relu(&only(inputs)?.data, limit)?, steps),
     };
     Ok(Outcome { values: true, ..outcome })
 }

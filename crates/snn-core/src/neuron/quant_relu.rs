@@ -5,12 +5,16 @@ use crate::tensor::int;
 use crate::tensor::with_values;
 use tch::Tensor;
 
-/// `max(x, 0)` (eq. 9).
+/// ReLU: `max(x, 0)`, at most `limit` if there is one (eq. 9). At 0 and at the limit the gradient
+/// of the latter is 1, as PyTorch's `clamp` has it.
 ///
 /// # Errors
 /// libtorch cannot allocate.
-pub fn relu(x: &Tensor) -> Result<Tensor> {
-    Ok(x.f_relu()?)
+pub fn relu(x: &Tensor, limit: Option<f64>) -> Result<Tensor> {
+    Ok(match limit {
+        None => x.f_relu()?,
+        Some(limit) => x.f_clamp(0.0, limit)?,
+    })
 }
 
 /// Levels `q = clip(⌊x/s + ½⌋, 0, D)` (eq. 10), without gradient.

@@ -125,7 +125,7 @@ fn deep() -> Model {
             adaptation: Adaptation::Threshold { decay: 0.9, strength: 0.2 },
             ..Lif::default()
         }),
-        Site::Relu,
+        Site::RELU,
     ];
     let mut net = GraphBuilder::new([2, 5, 5]);
     net.conv_site("stem", Conv::square(3, 3, 1));

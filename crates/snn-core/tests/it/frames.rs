@@ -83,7 +83,7 @@ fn case(site: &Site, random: &mut Random) -> Case {
     let conv = |channels, kernel, stride| Op::Conv(Conv::square(channels, kernel, stride));
     let activation = |site: Site| Op::Activation { site, code: None };
     let prefix = match random.below(2) {
-        0 => Site::Relu,
+        0 => Site::RELU,
         _ => Site::QuantRelu(QuantRelu::default()),
     };
     let learned = Threshold::Learned { initial: 1.0, share: Share::Layer };

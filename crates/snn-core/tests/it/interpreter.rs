@@ -36,7 +36,8 @@ fn sites() -> Vec<Site> {
             n.leak = Leak::Factor { factor: 0.8 };
             n.reset_gradient = ResetGradient::Flowing;
         }),
-        Site::Relu,
+        Site::RELU,
+        Site::Relu { limit: Some(0.75) },
         quant(4, Share::Layer),
         quant(3, Share::Channel),
         quant(1, Share::Layer),

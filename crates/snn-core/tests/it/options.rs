@@ -26,7 +26,7 @@ fn graph() -> Graph {
         Site::Lif(Lif::default()),
         Site::QuantRelu(QuantRelu::default()),
         Site::Lif(Lif { leak: Leak::Learned { initial: 0.5 }, ..Lif::default() }),
-        Site::Relu,
+        Site::RELU,
         Site::Lif(Lif { spike: Spike::Integer { levels: 3 }, ..Lif::default() }),
         Site::Lif(Lif { synapse: Synapse::Current { alpha: 0.5 }, ..Lif::default() }),
         Site::Lif(Lif::default()),
@@ -263,7 +263,7 @@ fn wide_layers_in_bf16_train_as_in_single_precision_but_for_rounding() {
     for node in &mut graph.nodes {
         if let Op::Activation { site, .. } = &mut node.op {
             // A site without steps: a rounding changes nothing by more.
-            *site = Site::Relu;
+            *site = Site::RELU;
         }
     }
     let weights = graph.initial_weights(3).unwrap();

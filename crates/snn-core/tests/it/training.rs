@@ -73,7 +73,7 @@ fn every_learned_parameter_gets_a_gradient_and_steps_lower_the_loss() {
     let sites = [
         Site::QuantRelu(QuantRelu { share: Share::Channel, ..QuantRelu::default() }),
         Site::Lif(Lif { leak: Leak::Learned { initial: 0.5 }, ..Lif::default() }),
-        Site::Relu,
+        Site::RELU,
         Site::Lif(Lif::default()),
         Site::QuantRelu(QuantRelu::default()),
     ];

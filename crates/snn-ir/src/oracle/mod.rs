@@ -299,7 +299,7 @@ fn traces<A: Number>(
         let steps = if info.varies || input.varies() { model.time_steps() } else { 1 };
         let mut shape = vec![steps, input.batch()];
         shape.extend(&info.shape);
-        let output = if matches!(site, Site::Relu) {
+        let output = if matches!(site, Site::Relu { .. }) {
             SiteOutput::Values(A::values(recording.values.concat(), &shape)?)
         } else {
             SiteOutput::Levels(shaped(recording.levels.concat(), &shape)?)

@@ -68,7 +68,7 @@ impl<'m, A: Number> NaiveSite<'m, A> {
         let neurons = match site {
             Site::Custom(custom) => own_neurons(model, node, custom, neurons)?,
             Site::Lif(_)
-            | Site::Relu
+            | Site::Relu { .. }
             | Site::QuantRelu(_)
             | Site::GridLif(_)
             | Site::GridQuantRelu { .. } => Vec::new(),
@@ -138,7 +138,10 @@ impl NaiveSite<'_, f64> {
                     tie,
                 })
             }
-            Site::Relu => Ok(Emitted { level: 0, value: current.max(0.0), tie: false }),
+            Site::Relu { limit } => {
+                let value = current.max(0.0).min(limit.unwrap_or(f64::INFINITY));
+                Ok(Emitted { level: 0, value, tie: false })
+            }
             Site::Custom(custom) => self.own(custom, c, current, memory),
             Site::GridLif(_) | Site::GridQuantRelu { .. } => Err(self.lost()),
         }
@@ -252,7 +255,7 @@ impl NaiveSite<'_, i64> {
                 memory.membrane.get_or_insert(self.weight("initial", c).unwrap_or(0));
                 grid_lif(lif, threshold, self.weight("adaptation", c).unwrap_or(0), current, memory)
             }
-            Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => {
+            Site::Lif(_) | Site::Relu { .. } | Site::QuantRelu(_) | Site::Custom(_) => {
                 return Err(self.lost());
             }
         };

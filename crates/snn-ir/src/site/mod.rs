@@ -24,7 +24,6 @@ pub use surrogate::*;
 pub use threshold::*;
 
 use crate::model::form::Form;
-use crate::strict::no_fields;
 use parts::{Fault, PartSpec, Range};
 use serde::{Deserialize, Serialize};
 
@@ -36,9 +35,12 @@ pub enum Site {
     /// Leaky integrate-and-fire (eq. 8); IF, PLIF, I-LIF, ternary, current-based and adaptive LIF
     /// are settings of it.
     Lif(Lif),
-    /// `max(x, 0)` (eq. 9).
-    #[serde(deserialize_with = "no_fields")]
-    Relu,
+    /// `max(x, 0)`, or `min(max(x, 0), limit)` (eq. 9).
+    Relu {
+        /// The largest value, positive: 6 of a ReLU6. Absent in a file: none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<f64>,
+    },
     /// Clipped and quantised ReLU with a learned step (eq. 10).
     QuantRelu(QuantRelu),
     /// A user's own neuron, found by its name in a registry.
@@ -53,6 +55,9 @@ pub enum Site {
 }
 
 impl Site {
+    /// A ReLU without a limit.
+    pub const RELU: Self = Site::Relu { limit: None };
+
     /// Name as used in reports; of a LIF site with several attributes the one that matters most to
     /// a reader: levels, then threshold, then synapse, then leak.
     pub fn label(&self) -> &'static str {
@@ -71,7 +76,7 @@ impl Site {
                 (Spike::Binary, Adaptation::None, Synapse::Instant, Leak::Factor { .. }) => "lif",
                 (Spike::Binary, Adaptation::None, Synapse::Instant, Leak::Learned { .. }) => "plif",
             },
-            Site::Relu => "relu",
+            Site::Relu { .. } => "relu",
             Site::QuantRelu(_) => "quant_relu",
             Site::Custom(_) => "custom",
             Site::GridLif(_) => "grid_lif",
@@ -84,7 +89,7 @@ impl Site {
     pub fn is_stateful(&self) -> bool {
         match self {
             Site::Lif(_) | Site::GridLif(_) | Site::Custom(_) => true,
-            Site::Relu | Site::QuantRelu(_) | Site::GridQuantRelu { .. } => false,
+            Site::Relu { .. } | Site::QuantRelu(_) | Site::GridQuantRelu { .. } => false,
         }
     }
 
@@ -94,7 +99,7 @@ impl Site {
             Site::Lif(lif) => Some(lif.spike),
             Site::GridLif(lif) => Some(lif.spike),
             Site::Custom(custom) => Some(custom.spike),
-            Site::Relu => None,
+            Site::Relu { .. } => None,
             Site::QuantRelu(QuantRelu { levels, .. }) | Site::GridQuantRelu { levels } => {
                 Some(Spike::Integer { levels: *levels })
             }
@@ -115,14 +120,14 @@ impl Site {
     pub fn parts(&self, channels: usize, form: Form) -> Result<Vec<PartSpec>, &'static str> {
         let on_grid = matches!(form, Form::Grid { .. });
         match self {
-            Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) if on_grid => {
+            Site::Lif(_) | Site::Relu { .. } | Site::QuantRelu(_) | Site::Custom(_) if on_grid => {
                 Err("a site on the grid must be grid_lif or grid_quant_relu")
             }
             Site::GridLif(_) | Site::GridQuantRelu { .. } if !on_grid => {
                 Err("grid sites exist on the grid only")
             }
             Site::Lif(lif) => lif.parts(channels, form),
-            Site::Relu => Ok(Vec::new()),
+            Site::Relu { .. } => Ok(Vec::new()),
             Site::QuantRelu(relu) => Ok(relu.parts(channels, form)),
             Site::Custom(custom) => Ok(custom.parts(channels, form)),
             Site::GridLif(lif) => Ok(lif.parts(channels, form)),
@@ -141,7 +146,10 @@ impl Site {
             Site::Custom(custom) => custom.fault(),
             Site::GridLif(lif) => lif.fault(),
             Site::GridQuantRelu { levels: 0 } => Some(("levels", "1 to 255", "0".into())),
-            Site::Relu | Site::GridQuantRelu { .. } => None,
+            Site::Relu { limit: Some(limit) } if !parts::positive(*limit) => {
+                Some(("limit", "positive", limit.to_string()))
+            }
+            Site::Relu { .. } | Site::GridQuantRelu { .. } => None,
         }
     }
 }

@@ -163,7 +163,7 @@ fn a_mask_is_binary_spikes() {
     let three = Spike::Integer { levels: 3 };
     refused("levels of 0 to 3", &|net| net.at("image").site_of("i", lif(three)));
     refused("ternary", &|net| net.at("image").site_of("t", lif(Spike::Ternary)));
-    refused("real values", &|net| net.at("image").site_of("r", Site::Relu));
+    refused("real values", &|net| net.at("image").site_of("r", Site::RELU));
     refused("sums or averages", &|net| net.op("sum", pool(PoolKind::Sum, 3)));
     refused("sums or averages", &|net| net.global_pool("mean", PoolKind::Average));
     refused("sums or averages", &|net| net.add("add", &["spikes", "more"]));

@@ -59,7 +59,7 @@ fn shapes_are_inferred() {
     assert_eq!(shape(&[3, 4, 5], Op::GlobalPool { pool: PoolKind::Sum }), [3]);
     assert_eq!(shape(&[3, 4, 5], Op::Flatten), [60]);
     assert_eq!(shape(&[7], Op::Linear { features: 4, bias: true }), [4]);
-    assert_eq!(shape(&[3, 4, 5], site(Site::Relu)), [3, 4, 5]);
+    assert_eq!(shape(&[3, 4, 5], site(Site::RELU)), [3, 4, 5]);
     assert_eq!([chw(&[2, 3, 4]), chw(&[2, 3]), chw(&[2])], [[2, 3, 4], [2, 1, 3], [2, 1, 1]]);
 }
 

@@ -16,7 +16,7 @@ use snn_ir::{
 pub(crate) fn refuse_without_counterpart(source: &Model, plan: &mut Plan) {
     for node in &source.graph().nodes {
         let reason = match &node.op {
-            Op::Activation { site: Site::Relu, .. } => Refusal::ReluOnGrid,
+            Op::Activation { site: Site::Relu { .. }, .. } => Refusal::ReluOnGrid,
             Op::Activation { site: Site::Custom(custom), .. } => {
                 Refusal::CustomOnGrid { neuron: custom.name.clone() }
             }
@@ -76,7 +76,7 @@ impl Edges {
                 whole: false,
                 strength: 0.0,
             },
-            Site::Relu | Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => {
+            Site::Relu { .. } | Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => {
                 return Ok(None);
             }
         }))

@@ -68,7 +68,7 @@ fn coded(
             return Err(Refusal::UnknownNeuron { message });
         }
         Site::GridLif(_) | Site::GridQuantRelu { .. } => return Err(Refusal::GridSite),
-        Site::Lif(_) | Site::Relu | Site::QuantRelu(_) | Site::Custom(_) => {}
+        Site::Lif(_) | Site::Relu { .. } | Site::QuantRelu(_) | Site::Custom(_) => {}
     }
     let in_code = |code: Code, levels: u32| {
         (code, Action::Coded { code, micro_steps: code.micro_steps(levels) })

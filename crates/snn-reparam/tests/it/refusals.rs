@@ -47,7 +47,7 @@ fn refused(model: &Model, code: Code) -> Vec<String> {
 
 #[test]
 fn a_plain_relu_has_no_finite_spike_code_and_no_place_on_the_grid() {
-    let model = network(|graph, conv| graph.push("act", act(Site::Relu), &[conv]));
+    let model = network(|graph, conv| graph.push("act", act(Site::RELU), &[conv]));
     let reasons = refused(&model, Code::Unary);
     assert!(
         reasons.len() == 1 && reasons[0].contains("act: ") && reasons[0].contains("graded"),

@@ -463,7 +463,7 @@ fn resets_to_a_potential_and_soft_resets() {
 fn an_unquantised_relu_keeps_its_values() {
     let model = network(|graph| {
         graph.push("c1", conv(3, 3), &["image"]);
-        graph.push("a", act(Site::Relu), &["c1"]);
+        graph.push("a", act(Site::RELU), &["c1"]);
         graph.push("average", pool(PoolKind::Average, 2, 1, 0), &["a"]);
         graph.push("c2", conv(2, 3), &["average"]);
         graph.push("b", lif(), &["c2"]);

@@ -11,7 +11,7 @@ use snn_ir::{Lif, Result, Site, Spike, Synapse, Threshold};
 #[derive(Debug)]
 pub(crate) enum RealSite<A> {
     Lif(RealNeurons<A>),
-    Relu,
+    Relu { limit: Option<A> },
     QuantRelu { levels: A, steps: Vec<A> },
     Custom(CustomNeurons),
 }
@@ -51,7 +51,7 @@ impl<A: Real> SiteKernel<A> for RealSite<A> {
     fn compile(source: &SiteSource<'_>, site: &Site) -> Result<Self> {
         match site {
             Site::Lif(lif) => Ok(Self::Lif(RealNeurons::compile(source, lif)?)),
-            Site::Relu => Ok(Self::Relu),
+            Site::Relu { limit } => Ok(Self::Relu { limit: limit.map(A::nearest) }),
             Site::QuantRelu(q) => Ok(Self::QuantRelu {
                 levels: A::from(i16::from(q.levels)),
                 steps: A::part(source.model, source.node, "step")?,
@@ -67,7 +67,7 @@ impl<A: Real> SiteKernel<A> for RealSite<A> {
     fn rest(&self) -> NeuronState<A> {
         match self {
             Self::Lif(neurons) => NeuronState { values: neurons.memory(), own: Vec::new() },
-            Self::Relu | Self::QuantRelu { .. } => NeuronState::default(),
+            Self::Relu { .. } | Self::QuantRelu { .. } => NeuronState::default(),
             Self::Custom(neurons) => NeuronState { values: Vec::new(), own: neurons.rest() },
         }
     }
@@ -81,9 +81,14 @@ impl<A: Real> SiteKernel<A> for RealSite<A> {
     ) -> Result<()> {
         match self {
             Self::Lif(neurons) => neurons.step(currents, memory, emitted),
-            Self::Relu => {
+            Self::Relu { limit: None } => {
                 for (&current, emitted) in currents.iter().zip(emitted) {
                     *emitted = current.max(A::default());
+                }
+            }
+            Self::Relu { limit: Some(limit) } => {
+                for (&current, emitted) in currents.iter().zip(emitted) {
+                    *emitted = current.clamp(A::default(), *limit);
                 }
             }
             Self::QuantRelu { levels, steps } => match steps.as_slice() {

@@ -442,7 +442,7 @@ fn what_a_deployment_off_the_grid_cannot_do_is_said() {
     let mut relu = model.clone();
     for node in &mut relu.graph_mut().nodes {
         if node.name == "act" {
-            node.op = Op::Activation { site: Site::Relu, code: Some(Code::Graded) };
+            node.op = Op::Activation { site: Site::RELU, code: Some(Code::Graded) };
         }
     }
     relu.weights_mut().remove("act.step");

@@ -190,7 +190,7 @@ fn relu_payloads_are_graded_events() {
     let mut graph = Graph::default();
     graph.push("image", Op::Input { shape: vec![3] }, &[]);
     graph.push("stem", Op::Linear { features: 2, bias: true }, &["image"]);
-    graph.push("relu", Op::Activation { site: Site::Relu, code: Some(Code::Graded) }, &["stem"]);
+    graph.push("relu", Op::Activation { site: Site::RELU, code: Some(Code::Graded) }, &["stem"]);
     graph.push("fc", Op::Linear { features: 2, bias: false }, &["relu"]);
     graph.push("head", Op::TimeMean, &["fc"]);
     let mut weights = Weights::new();

@@ -174,7 +174,7 @@ impl Pass {
                     self.scale(&name, "step", 1.0 / unit);
                     unit
                 }
-                (Site::Relu, _) => unit,
+                (Site::Relu { limit: None }, _) => unit,
                 (_, _) => {
                     self.cannot(&name, unit);
                     1.0

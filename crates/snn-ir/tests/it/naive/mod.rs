@@ -129,7 +129,7 @@ fn what_does_not_vary_is_traced_once() {
     let graph = chain(
         &[3, 1, 2],
         vec![
-            ("relu", site(Site::Relu)),
+            ("relu", site(Site::RELU)),
             ("before", quant()),
             ("neuron", site(Site::Lif(Lif::default()))),
             ("after", quant()),

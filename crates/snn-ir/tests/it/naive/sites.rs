@@ -103,7 +103,9 @@ fn lif_equals_its_unrolled_sum() {
 
 #[test]
 fn relu_is_the_positive_part() {
-    assert_eq!(of_op(&[3], site(Site::Relu), [], &[127, 128, 130]), [0.0, 0.0, 2.0]);
+    assert_eq!(of_op(&[3], site(Site::RELU), [], &[127, 128, 130]), [0.0, 0.0, 2.0]);
+    let limited = site(Site::Relu { limit: Some(1.5) });
+    assert_eq!(of_op(&[4], limited, [], &[127, 128, 129, 130]), [0.0, 0.0, 1.0, 1.5]);
 }
 
 #[test]

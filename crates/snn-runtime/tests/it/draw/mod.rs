@@ -321,7 +321,10 @@ impl Draw {
                 let levels = self.random.random_range(1..=15);
                 (Site::QuantRelu(QuantRelu { levels, step: 1.0, share }), self.code())
             }
-            2 if self.numbers == Numbers::Dyadic => (Site::Relu, Code::Graded),
+            2 if self.numbers == Numbers::Dyadic => {
+                let limit = self.choose(&[None, None, Some(1.5)]);
+                (Site::Relu { limit }, Code::Graded)
+            }
             _ => {
                 let spike = self.spike();
                 let potential =
