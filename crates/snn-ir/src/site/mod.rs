@@ -37,7 +37,7 @@ pub enum Site {
     Lif(Lif),
     /// `max(x, 0)`, or `min(max(x, 0), limit)` (eq. 9).
     Relu {
-        /// The largest value, positive: 6 of a ReLU6. Absent in a file: none.
+        /// The largest value, positive: 6 of a `ReLU6`. Absent in a file: none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<f64>,
     },

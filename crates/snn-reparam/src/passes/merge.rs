@@ -97,7 +97,11 @@ fn steps_of(draft: &Draft, site: &Node, channels: usize) -> Result<Vec<f64>> {
 }
 
 /// The factors that a node without weights passes on.
-fn passed(factors: &HashMap<String, Vec<f64>>, node: &Node, channels: usize) -> Vec<f64> {
+pub(crate) fn passed(
+    factors: &HashMap<String, Vec<f64>>,
+    node: &Node,
+    channels: usize,
+) -> Vec<f64> {
     let inputs: Vec<&[f64]> =
         node.inputs.iter().map(|name| factors.get(name).map_or(&[][..], Vec::as_slice)).collect();
     let widths: Vec<usize> = inputs.iter().map(|factor| factor.len()).collect();
@@ -115,7 +119,7 @@ fn passed(factors: &HashMap<String, Vec<f64>>, node: &Node, channels: usize) -> 
 }
 
 /// `Ŵ[o,c] = W[o,c]·r_c`, minding groups; a scale is one factor a channel.
-fn absorb(draft: &mut Draft, node: &Node, factor: &[f64]) -> Result<()> {
+pub(crate) fn absorb(draft: &mut Draft, node: &Node, factor: &[f64]) -> Result<()> {
     if factor.is_empty() || factor.iter().all(|f| f.to_bits() == 1.0_f64.to_bits()) {
         return Ok(());
     }

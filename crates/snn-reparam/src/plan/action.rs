@@ -99,6 +99,24 @@ pub enum Action {
     MaxOverTime,
     /// Nothing changes.
     Kept,
+    /// A ReLU becomes a quantised ReLU with a step for each channel.
+    Quantised {
+        /// Number of levels D.
+        levels: u8,
+        /// Relative error of what it yields, `√(Σ(s·q − x)² / Σx²)`, on the samples that its steps
+        /// were chosen by.
+        error: f64,
+        /// Share of the positive values that are clipped to the highest level.
+        clipped: f64,
+        /// Channels that yielded nothing but zeros, whose step is that of the others.
+        silent: usize,
+    },
+    /// The bias of a layer, or the mean of the norm after it, takes up what the mean of its inputs
+    /// changed by.
+    BiasCorrected {
+        /// The largest change of a channel.
+        largest: f64,
+    },
     /// Weights become integers.
     Rounded {
         /// Their bits: 8, or 16 as two of 8.
@@ -223,6 +241,8 @@ impl Action {
             | Action::StepMerged { .. }
             | Action::Coded { .. }
             | Action::RealPayload
+            | Action::Quantised { .. }
+            | Action::BiasCorrected { .. }
             | Action::Rounded { .. }
             | Action::Thresholds { .. }
             | Action::IntegerNeuron { .. } => Effect::Converted,
@@ -230,10 +250,12 @@ impl Action {
         }
     }
 
-    /// `true` if the action changes what a network computes in real arithmetic: only rounding does.
+    /// `true` if the action changes what a network computes in real arithmetic: rounding does,
+    /// of weights or of what a ReLU yields.
     pub fn is_rounding(&self) -> bool {
         match self {
             Action::Rounded { error, .. } => *error > EXACT,
+            Action::Quantised { .. } | Action::BiasCorrected { .. } => true,
             Action::IntegerNeuron {
                 leak,
                 synapse,

@@ -147,16 +147,22 @@ pub enum Refusal {
         /// The code.
         code: Code,
     },
+    /// Nothing was seen of a ReLU that is to be quantised.
+    #[error("no values of its {channels} channels were seen; run samples through this network")]
+    NoValues {
+        /// Its channels.
+        channels: usize,
+    },
     /// A plain ReLU has no finite code.
     #[error(
-        "an unquantised ReLU has no finite spike code; train it as quant_relu, or choose the code \
-         graded"
+        "an unquantised ReLU has no finite spike code; train it as quant_relu, quantise it (`snn \
+         quantise`), or choose the code graded"
     )]
     UnquantisedRelu,
     /// A plain ReLU has no integers.
     #[error(
-        "an unquantised ReLU cannot be on the grid; train it as quant_relu, whose levels the grid \
-         keeps"
+        "an unquantised ReLU cannot be on the grid; quantise it (`snn quantise`), or train it as \
+         quant_relu, whose levels the grid keeps"
     )]
     ReluOnGrid,
     /// A neuron of a user's own has no integer counterpart.

@@ -26,6 +26,8 @@ impl Action {
             }
             Action::SynapseAdded { .. } => "one-to-one synapses added for shortcuts".into(),
             Action::Coded { .. } | Action::RealPayload => format!("sites: {self}"),
+            Action::Quantised { .. } => "ReLUs quantised, with a step for each channel".into(),
+            Action::BiasCorrected { .. } => "biases corrected for the mean error of inputs".into(),
             Action::Rounded { bits, .. } => format!("layers with weights of {bits} bits"),
             Action::Thresholds { .. } => "quantised ReLUs with integer thresholds".into(),
             Action::IntegerNeuron { .. } => "LIF sites with integer membranes".into(),
@@ -105,6 +107,23 @@ impl fmt::Display for Action {
                 if *bits == snn_ir::DEFAULT_WEIGHT_BITS { 2 } else { 4 },
                 100.0 * error
             ),
+            Action::Quantised { levels, error, clipped, silent } => {
+                let plural = if *levels == 1 { "" } else { "s" };
+                write!(
+                    f,
+                    "{levels} level{plural}, off by {:.2} %, {:.2} % of the positive values clipped",
+                    100.0 * error,
+                    100.0 * clipped
+                )?;
+                match silent {
+                    0 => Ok(()),
+                    1 => f.write_str(", 1 channel was silent"),
+                    silent => write!(f, ", {silent} channels were silent"),
+                }
+            }
+            Action::BiasCorrected { largest } => {
+                write!(f, "its inputs' mean error taken from the bias, at most {largest:.2e}")
+            }
             Action::Thresholds { levels } => write!(f, "{levels} integer thresholds a channel"),
             Action::IntegerNeuron {
                 leak,

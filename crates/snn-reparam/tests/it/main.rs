@@ -9,6 +9,8 @@ mod mask;
 mod network;
 mod plan;
 mod proof;
+mod quantise;
+mod rate;
 mod refusals;
 mod rounding;
 mod streams;
