@@ -9,6 +9,7 @@ pub(crate) use policy::{Policy, PolicySearch};
 use crate::names::{BudgetName, CodeName, TargetName};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use snn_data::DatasetName;
+use snn_reparam::StepRule;
 use snn_train::{Options, Start};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -60,6 +61,24 @@ pub(crate) enum Command {
     /// with 2 and a list.
     #[command(after_help = "JSON: `out`, `form`, `bytes`, `plan`.")]
     Convert(Convert),
+    /// Put quantised ReLUs in the place of the ReLUs of a trained network, by what they yield on
+    /// training samples. Nothing is trained.
+    ///
+    /// What comes out is a trained network that `convert` makes exact events of. Its steps differ
+    /// between channels; layers take up in their biases what the mean of their inputs changes by.
+    /// Prints how far each site is off.
+    #[command(after_help = "JSON: `out`, `bytes`, `samples`, `plan`.")]
+    Quantise(Quantise),
+    /// Compare codes with rate coding: the accuracy of a trained ReLU network as events, by the
+    /// number of steps, without training.
+    ///
+    /// The network is quantised with each number of levels and converted; and its ReLUs become
+    /// integrate-and-fire neurons that send rates, with the first membrane at rest and with that of
+    /// QCFS. Everything runs on this project's runtimes.
+    #[command(after_help = "JSON: `model`, `dataset`, `samples`, `trained` (percent), `machine`, \
+                            `rows` (each `method`, `levels` or `time_steps`, `steps`, \
+                            `accuracy` and `accuracy_int8` (percent), `additions`).")]
+    Codes(Codes),
     /// Fine-tune a model on the grid, to win back what rounding lost.
     #[command(after_help = "JSON: as `train`.")]
     Finetune(Finetune),
@@ -76,7 +95,7 @@ pub(crate) enum Command {
                             `decisions`, `flips`, `ties`, `unequal_logits`, `logit_difference` \
                             (`null` where logits are not compared), `class_changes`, `sites`).")]
     Verify(Verify),
-    /// Run a converted model on events, as fast as this machine can.
+    /// Run a converted model on events, as fast as this machine can; or a trained one on libtorch.
     ///
     /// A model on the grid is deployed: it runs with the best instructions of this machine. With
     /// --counts the interpreter that counts every operation runs as well, untimed, and its logits
@@ -410,10 +429,13 @@ pub(crate) struct Convert {
     /// Bits that leaks are rounded to on the grid, 0 to 16 [default: 12, of int16 16].
     #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u8).range(..=16))]
     pub(crate) leak_bits: Option<u8>,
-    /// Round weights by what layers read of so many training samples of the run, in place of to the
-    /// nearest: the currents of layers change least.
+    /// Round weights by what layers read of so many training samples, in place of to the nearest:
+    /// the currents of layers change least.
     #[arg(long, value_name = "SAMPLES", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) calibrate: Option<u32>,
+    /// The data set of these samples [default: the run's].
+    #[arg(long, value_name = "NAME", requires = "calibrate")]
+    pub(crate) dataset: Option<DatasetName>,
     #[command(flatten)]
     pub(crate) data: DataRoot,
     /// Where to calibrate: `cpu`, or `cuda:N`.
@@ -428,6 +450,95 @@ pub(crate) struct Convert {
     /// Replace an existing file.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Quantise {
+    /// The trained network: a model file, or a run folder.
+    pub(crate) run: PathBuf,
+    /// Levels of every site.
+    #[arg(
+        long,
+        value_name = "D",
+        value_parser = clap::value_parser!(u8).range(1..),
+        conflicts_with = "error",
+        required_unless_present = "error"
+    )]
+    pub(crate) levels: Option<u8>,
+    /// For each site the fewest levels with which it is off by this much at most: 0.02 for 2 %.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) error: Option<f64>,
+    /// How steps are chosen: `least-error`, of what is rounded and clipped; `largest`, nothing is
+    /// clipped; or a quantile of the positive values beyond which they are, as 0.999.
+    #[arg(long, default_value = "least-error", value_parser = step_rule)]
+    pub(crate) rule: StepRule,
+    /// Leave biases as they are.
+    #[arg(long)]
+    pub(crate) keep_biases: bool,
+    /// Training samples that decide.
+    #[arg(long, default_value = "512", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) samples: u32,
+    /// The data set of these samples [default: the run's].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dataset: Option<DatasetName>,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// Where libtorch computes: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    pub(crate) device: tch::Device,
+    /// The model file to write.
+    #[arg(long)]
+    pub(crate) out: PathBuf,
+    /// Replace an existing file.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Codes {
+    /// The trained ReLU network: a model file, or a run folder.
+    pub(crate) run: PathBuf,
+    /// Levels to quantise it with.
+    #[arg(long, value_delimiter = ',', value_name = "D", default_value = "1,2,3,4,7,15,31",
+          value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) levels: Vec<u8>,
+    /// Macro-steps of the rate-coded networks.
+    #[arg(long, value_delimiter = ',', value_name = "T", default_value = "4,8,16,32,64,128,256")]
+    pub(crate) steps: Vec<NonZeroUsize>,
+    /// Training samples that steps and thresholds are chosen by.
+    #[arg(long, default_value = "512", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) samples: u32,
+    /// The data set [default: the run's].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dataset: Option<DatasetName>,
+    /// Only N test images.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroUsize>,
+    /// Test images on which additions are counted.
+    #[arg(long, default_value = "20", value_name = "N")]
+    pub(crate) counted: NonZeroUsize,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// Where libtorch computes: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    pub(crate) device: tch::Device,
+    /// Write the table into this folder as `codes.md` and `codes.json`.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace existing files.
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
+}
+
+fn step_rule(text: &str) -> Result<StepRule, String> {
+    match (text, text.parse::<f64>()) {
+        ("least-error", _) => Ok(StepRule::LeastError),
+        ("largest", _) => Ok(StepRule::Largest),
+        (_, Ok(share)) if share > 0.0 && share <= 1.0 => Ok(StepRule::Percentile(share)),
+        _ => Err("expected `least-error`, `largest` or a quantile above 0 and at most 1".into()),
+    }
 }
 
 fn parse_site_code(text: &str) -> Result<(String, CodeName), String> {
@@ -506,7 +617,7 @@ const INPUTS: [&str; 3] = ["dataset", "run", "image"];
     ArgGroup::new("input").args(INPUTS).required(true).multiple(true)
 ))]
 pub(crate) struct Infer {
-    /// The converted model.
+    /// The converted model; or a trained one, a file or a run folder, which runs on libtorch.
     pub(crate) model: PathBuf,
     #[cfg(feature = "data")]
     #[command(flatten)]

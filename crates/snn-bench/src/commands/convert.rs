@@ -1,13 +1,13 @@
 //! `convert`: a run into an event-driven model file.
 
 use crate::cli::{Convert, GridName};
-use crate::files;
+use crate::files::{self, Trained};
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use snn_core::Pixels;
-use snn_data::{Source, Subset};
+use snn_data::{DatasetName, Source, SourceConfig, Subset};
 use snn_ir::{Code, Form, Model};
 use snn_reparam::{
     Action, CodeChoice, Conversion, ConversionOptions, ConvertOptions, GridOptions, Plan, to_grid,
@@ -70,7 +70,34 @@ pub(crate) fn calibration_samples(
     count: u32,
     root: Option<&Path>,
 ) -> Result<Arc<dyn Source>> {
-    let train = config.open_data(root)?.train;
+    spread(config.open_data(root)?.train, model, count)
+}
+
+/// Training samples of the data set that is named, or of that of the run.
+pub(crate) fn training_samples(
+    trained: &Trained,
+    dataset: Option<DatasetName>,
+    count: u32,
+    root: Option<&Path>,
+) -> Result<Arc<dyn Source>> {
+    match (dataset, &trained.config) {
+        (Some(name), Some(config)) if config.data.dataset == name => {
+            calibration_samples(config, &trained.model, count, root)
+        }
+        (Some(name), _) => {
+            let sources = snn_data::open(&SourceConfig::new(name), root)?;
+            spread(sources.train, &trained.model, count)
+        }
+        (None, Some(config)) => calibration_samples(config, &trained.model, count, root),
+        (None, None) => bail!(
+            "a model file does not say which training samples there are: name them with --dataset, \
+             or give the run folder"
+        ),
+    }
+}
+
+/// So many samples, spread evenly, as a model reads them.
+fn spread(train: Arc<dyn Source>, model: &Model, count: u32) -> Result<Arc<dyn Source>> {
     let (all, wanted) = (train.len(), count as usize);
     if wanted > all {
         bail!("calibration takes {wanted} training samples, but there are only {all}");
@@ -117,16 +144,11 @@ pub(crate) fn run(arguments: &Convert, json: bool) -> Result<Outcome> {
         GridName::None => None,
     };
     let options = ConversionOptions { codes, grid };
-    let samples = match (arguments.calibrate, &trained.config) {
-        (None, _) => None,
-        (Some(count), Some(config)) => {
-            let root = arguments.data.data.as_deref();
-            Some(calibration_samples(config, &trained.model, count, root)?)
-        }
-        (Some(_), None) => bail!(
-            "--calibrate needs a run folder: its config says which training samples there are"
-        ),
-    };
+    let root = arguments.data.data.as_deref();
+    let samples = arguments
+        .calibrate
+        .map(|count| training_samples(&trained, arguments.dataset, count, root))
+        .transpose()?;
     let conversion =
         convert_calibrated(&trained.model, &options, samples.as_ref(), arguments.device)?;
     files::save(&conversion.model, &arguments.out)?;

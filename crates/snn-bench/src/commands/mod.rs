@@ -1,5 +1,6 @@
 //! One file a command, and which file a command line calls.
 
+mod codes;
 pub(crate) mod completions;
 pub(crate) mod convert;
 #[cfg(feature = "data")]
@@ -13,6 +14,7 @@ pub(crate) mod man;
 mod neurobench;
 pub(crate) mod policy;
 mod processes;
+mod quantise;
 mod report;
 pub(crate) mod table;
 pub(crate) mod train;
@@ -32,6 +34,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Some(Command::Data(arguments)) => data::run(arguments, cli.json),
         Some(Command::Train(arguments)) => train::run(arguments, cli.json),
         Some(Command::Convert(arguments)) => convert::run(arguments, cli.json),
+        Some(Command::Quantise(arguments)) => quantise::run(arguments, cli.json),
+        Some(Command::Codes(arguments)) => codes::run(arguments, cli.json),
         Some(Command::Finetune(arguments)) => finetune::run(arguments, cli.json),
         Some(Command::Verify(arguments)) => verify::run(arguments, cli.json),
         Some(Command::Infer(arguments)) => infer::run(arguments, cli.json),

@@ -7,7 +7,7 @@
 mod card;
 mod definition;
 mod entry;
-mod machine;
+pub(crate) mod machine;
 mod make;
 mod record;
 mod summary;

@@ -14,7 +14,7 @@ use ndarray::{ArrayD, IxDyn};
 use picture::decoded;
 use serde::Serialize;
 use snn_data::SourceConfig;
-use snn_ir::{Input, Model, Op};
+use snn_ir::{Form, Input, Model, Op};
 use snn_runtime::counting::Counts;
 use snn_train::RunConfig;
 use std::path::Path;
@@ -33,8 +33,11 @@ struct Classified<'a> {
     logits: Vec<f64>,
     engine: String,
     seconds: f64,
-    events: u64,
-    additions: u64,
+    /// Of a converted model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    additions: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
 }
@@ -89,12 +92,17 @@ pub(super) fn answer(
     // Buffers come with the first run.
     timed.run(input)?;
     let (logits, seconds) = timed.run(input)?;
-    let mut counting = Engines::new(model, true)?;
-    counting.run(input)?;
-    let counted = counting.counts().context("operations were counted")?;
+    let counted = match model.form() {
+        Form::Trained => None,
+        Form::Events | Form::Grid { .. } => {
+            let mut counting = Engines::new(model, true)?;
+            counting.run(input)?;
+            Some(counting.counts().context("operations were counted")?)
+        }
+    };
     let class = logits.argmax()[0];
     let logits: Vec<f64> = logits.to_real(model.signature())?.iter().copied().collect();
-    let total = counted.total();
+    let total = counted.as_ref().map(Counts::total);
     let classified = Classified {
         what,
         class,
@@ -103,9 +111,9 @@ pub(super) fn answer(
         logits,
         engine: timed.name(),
         seconds,
-        events: total.events,
-        additions: total.additions,
-        counts: counts.then_some(counted),
+        events: total.map(|total| total.events),
+        additions: total.map(|total| total.additions),
+        counts: counted.filter(|_| counts),
     };
     if json {
         print_json(&classified)?;
@@ -149,8 +157,12 @@ fn print(classified: &Classified<'_>) -> Result<()> {
     output::line(&table)?;
     let Classified { engine, seconds, events, additions, .. } = classified;
     output::line(format_args!("time       {:.2} ms ({engine})", 1e3 * seconds))?;
-    output::line(format_args!("events     {}", count(*events as f64)))?;
-    output::line(format_args!("additions  {}", count(*additions as f64)))
+    for (what, number) in [("events", events), ("additions", additions)] {
+        if let Some(number) = number {
+            output::line(format_args!("{what:<9}  {}", count(*number as f64)))?;
+        }
+    }
+    Ok(())
 }
 
 /// The values of an image for an input of this shape: a PNG or JPEG file, or raw bytes.

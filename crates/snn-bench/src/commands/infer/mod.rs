@@ -1,5 +1,5 @@
 //! `infer`: a converted model on events, deployed where it is on the grid, with counts and energy
-//! where they are requested. Needs no libtorch call.
+//! where they are requested. A trained model runs on libtorch.
 
 mod counts;
 mod engines;
@@ -68,7 +68,7 @@ impl Counted {
 const BATCH: usize = 64;
 
 pub(crate) fn run(arguments: &Infer, json: bool) -> Result<Outcome> {
-    let model = files::converted(&arguments.model)?;
+    let model = files::trained(&arguments.model)?.model;
     let config = arguments.run.as_ref().map(|run| RunFolder::open(run)?.config()).transpose()?;
     #[cfg(feature = "data")]
     if let Some(path) = &arguments.recording.path {
