@@ -1,0 +1,63 @@
+//! The one error type of this crate.
+
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Errors of reading and writing the networks of other frameworks. Each variant names the place,
+/// what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Bytes that are no file of the format, or a part of one.
+    #[error("{0}")]
+    Bytes(String),
+    /// A file is not there, damaged or foreign.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// Nodes that cannot be taken over, all of them at once.
+    #[error("{} cannot be taken over:{}", count(.0.len()), list(.0))]
+    Refused(Vec<Refusal>),
+    /// An option does not fit the network.
+    #[error("option {option}: expected {expected}, found {found}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// What fits.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// The network as this project would have it is not valid.
+    #[error(transparent)]
+    Network(#[from] snn_ir::Error),
+    /// The operating system refused; the message names the path.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// One node that cannot be taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Name of the node in its own file.
+    pub node: String,
+    /// Its operator.
+    pub operator: String,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+fn count(nodes: usize) -> String {
+    if nodes == 1 { "a node".into() } else { format!("{nodes} nodes") }
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    let line = |r: &Refusal| format!("\n  `{}` ({}): {}", r.node, r.operator, r.reason);
+    refusals.iter().map(line).collect()
+}

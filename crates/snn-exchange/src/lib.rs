@@ -1,0 +1,8 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+pub mod onnx;
+pub mod pixels;
+pub mod torch;
+
+pub use error::{Error, Result};

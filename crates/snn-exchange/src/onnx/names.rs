@@ -1,0 +1,74 @@
+//! Names of nodes: of a module's path as exporters write it, a path name.
+
+use std::collections::HashSet;
+
+/// Names that were given so far.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    taken: HashSet<String>,
+}
+
+impl Names {
+    /// A name that no node has, from the name of a node of ONNX. `weight` is the name of its weight,
+    /// which exporters take from the module: `layer1.0.conv1` of `layer1.0.conv1.weight`.
+    pub(super) fn give(&mut self, node: &str, operator: &str, weight: Option<&str>) -> String {
+        let module = weight.and_then(|weight| weight.strip_suffix(".weight"));
+        let wanted = legal(&module.map_or_else(|| path_name(node, operator), ToString::to_string));
+        let name = (1..)
+            .map(|n| if n == 1 { wanted.clone() } else { format!("{wanted}_{n}") })
+            .find(|name| !self.taken.contains(name))
+            .unwrap_or(wanted);
+        self.taken.insert(name.clone());
+        name
+    }
+}
+
+/// `layer1.0.conv1` of `/layer1/layer1.0/conv1/Conv`: parts that repeat the path before them, and
+/// the operator behind the module that it is all of, are left out.
+fn path_name(node: &str, operator: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in node.split('/').filter(|part| !part.is_empty()) {
+        if parts.last().is_some_and(|last| part.starts_with(&format!("{last}."))) {
+            parts.pop();
+        }
+        parts.push(part);
+    }
+    let module = |part: &str| {
+        let part = part.rsplit('.').next().unwrap_or(part).to_lowercase();
+        let stem = part.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+        let operator = operator.to_lowercase();
+        !stem.is_empty() && (operator.starts_with(stem) || stem.starts_with(&operator))
+    };
+    if let [.., before, last] = parts.as_slice()
+        && *last == operator
+        && module(before)
+    {
+        parts.pop();
+    }
+    parts.join(".")
+}
+
+/// Letters, digits and `_ . -`; other characters become `_`.
+fn legal(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let name: String = name.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+    if name.is_empty() { "node".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Names;
+
+    #[test]
+    fn names_follow_modules() {
+        let mut names = Names::default();
+        let mut give = |node: &str, operator: &str, weight| names.give(node, operator, weight);
+        assert_eq!(give("/layer1/layer1.0/conv1/Conv", "Conv", None), "layer1.0.conv1");
+        assert_eq!(give("x", "Conv", Some("layer1.0.conv1.weight")), "layer1.0.conv1_2");
+        assert_eq!(give("/layer1/layer1.0/relu_1/Relu", "Relu", None), "layer1.0.relu_1");
+        assert_eq!(give("/layer1/layer1.0/Add", "Add", None), "layer1.0.Add");
+        assert_eq!(give("/avgpool/GlobalAveragePool", "GlobalAveragePool", None), "avgpool.GlobalAveragePool");
+        assert_eq!(give("a b:0", "Add", None), "a_b_0");
+        assert_eq!(give("", "Add", None), "node");
+    }
+}

@@ -1,0 +1,93 @@
+//! What became of each node.
+
+use crate::pixels::Remainder;
+use snn_ir::Model;
+use std::fmt;
+
+/// A network that was read, and what became of each of its nodes.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// The network in the form `trained`, at T = 1; valid.
+    pub model: Model,
+    /// The account.
+    pub report: Report,
+}
+
+/// Account of a network that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Program that wrote the file.
+    pub producer: String,
+    /// Version of the operator set.
+    pub opset: i64,
+    /// Every node on which the output depends, in topological order.
+    pub entries: Vec<Entry>,
+    /// What integer means left over, and where it went.
+    pub remainder: Remainder,
+}
+
+/// Account of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name in the file.
+    pub node: String,
+    /// Its operator.
+    pub operator: String,
+    /// What it became.
+    pub became: Became,
+}
+
+/// What a node became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Became {
+    /// A node of this name and operation.
+    Node {
+        /// Its name.
+        name: String,
+        /// Its operation.
+        op: &'static str,
+    },
+    /// A part of this node: padding, a bias.
+    PartOf(String),
+    /// A part of the preprocessing: a normalisation of the image.
+    Preprocessing,
+    /// Nothing: in evaluation, and for one sample, it passes values on.
+    Passed,
+    /// A constant, which was computed.
+    Constant,
+    /// Left out, for a reason.
+    Dropped(&'static str),
+}
+
+impl fmt::Display for Became {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Became::Node { name, op } => write!(f, "{op} `{name}`"),
+            Became::PartOf(name) => write!(f, "part of `{name}`"),
+            Became::Preprocessing => f.write_str("part of the preprocessing"),
+            Became::Passed => f.write_str("nothing: it passes values on"),
+            Became::Constant => f.write_str("a constant"),
+            Became::Dropped(reason) => write!(f, "left out: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "ONNX of {}, operator set {}", self.producer, self.opset)?;
+        for entry in &self.entries {
+            writeln!(f, "  {} `{}`: {}", entry.operator, entry.node, entry.became)?;
+        }
+        let most = self.remainder.offset.iter().fold(0.0_f64, |most, d| most.max(d.abs()));
+        if most == 0.0 {
+            return writeln!(f, "means are integers in pixel terms");
+        }
+        writeln!(
+            f,
+            "means were rounded to integers in pixel terms: each value differs by at most {most:.3e}, \
+             which {} take up; at the border at most {:.3e} of a current remains",
+            self.remainder.taken_up_by.join(", "),
+            self.remainder.at_border
+        )
+    }
+}
