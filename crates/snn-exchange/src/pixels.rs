@@ -204,11 +204,8 @@ fn add_to_bias(
     let weight = real(weights, &format!("{node}.weight"))?;
     let outputs = weight.shape()[0];
     let part = format!("{node}.bias");
-    let mut bias = if has_bias {
-        real(weights, &part)?.iter().copied().collect()
-    } else {
-        vec![0.0; outputs]
-    };
+    let mut bias =
+        if has_bias { real(weights, &part)?.iter().copied().collect() } else { vec![0.0; outputs] };
     let mut largest = 0.0_f64;
     for (o, row) in weight.axis_iter(Axis(0)).enumerate() {
         let first = o / (outputs / groups) * row.shape()[0];

@@ -18,12 +18,15 @@ impl External {
             tensor.external_data.iter().map(|e| (e.key.as_str(), e.value.as_str())).collect();
         let location = entries.get("location").ok_or("it names no file of its values")?;
         let folder = self.0.as_ref().ok_or_else(|| {
-            format!("its values are in a file of their own, `{location}`; read the model by its path")
+            format!(
+                "its values are in a file of their own, `{location}`; read the model by its path"
+            )
         })?;
         let number = |key: &str| {
             let text = entries.get(key).copied();
             let parse = |text: &str| {
-                text.parse::<u64>().map_err(|_| format!("its {key} must be a number, found `{text}`"))
+                text.parse::<u64>()
+                    .map_err(|_| format!("its {key} must be a number, found `{text}`"))
             };
             text.map(parse).transpose()
         };

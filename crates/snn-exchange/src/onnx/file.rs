@@ -7,6 +7,9 @@ use prost::Message;
 use prost::bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// What a node says when an attribute is not as it should be.
+type Outcome<V> = std::result::Result<V, String>;
+
 /// The most nodes, initialisers, inputs, or attributes and edges of a node that are read.
 const MAX_PARTS: usize = 1 << 16;
 
@@ -198,7 +201,7 @@ impl SourceNode {
     }
 
     /// The attribute of this name and `AttributeType`; older files do not say the type.
-    fn attribute(&self, name: &str, kind: i32) -> Result<Option<&proto::Attribute>, String> {
+    fn attribute(&self, name: &str, kind: i32) -> Outcome<Option<&proto::Attribute>> {
         match self.attributes.get(name) {
             Some(attribute) if attribute.r#type != kind && attribute.r#type != 0 => Err(format!(
                 "its attribute {name} is of type {}, expected {kind} (of ONNX's AttributeType)",
@@ -212,38 +215,38 @@ impl SourceNode {
         self.attributes.contains_key(name)
     }
 
-    pub(super) fn int(&self, name: &str) -> Result<Option<i64>, String> {
+    pub(super) fn int(&self, name: &str) -> Outcome<Option<i64>> {
         Ok(self.attribute(name, 2)?.map(|attribute| attribute.i))
     }
 
     /// A switch: an integer that is not 0; absent, off.
-    pub(super) fn is_on(&self, name: &str) -> Result<bool, String> {
+    pub(super) fn is_on(&self, name: &str) -> Outcome<bool> {
         Ok(self.int(name)?.unwrap_or(0) != 0)
     }
 
     /// The shortest decimal of the f32 that a file holds, which is what was meant: 0.00001 and not
     /// 0.0000099999997.
-    pub(super) fn float(&self, name: &str) -> Result<Option<f64>, String> {
+    pub(super) fn float(&self, name: &str) -> Outcome<Option<f64>> {
         let parse = |value: f32| value.to_string().parse().unwrap_or(f64::from(value));
         Ok(self.attribute(name, 1)?.map(|attribute| parse(attribute.f)))
     }
 
-    pub(super) fn string(&self, name: &str) -> Result<Option<String>, String> {
+    pub(super) fn string(&self, name: &str) -> Outcome<Option<String>> {
         let attribute = self.attribute(name, 3)?;
         Ok(attribute.map(|attribute| String::from_utf8_lossy(&attribute.s).into_owned()))
     }
 
-    pub(super) fn ints(&self, name: &str) -> Result<Option<&[i64]>, String> {
+    pub(super) fn ints(&self, name: &str) -> Outcome<Option<&[i64]>> {
         Ok(self.attribute(name, 7)?.map(|attribute| attribute.ints.as_slice()))
     }
 
-    pub(super) fn tensor(&self, name: &str) -> Result<Option<proto::Tensor>, String> {
+    pub(super) fn tensor(&self, name: &str) -> Outcome<Option<proto::Tensor>> {
         let Some(attribute) = self.attribute(name, 4)? else { return Ok(None) };
         let bytes = attribute.t.clone().unwrap_or_default();
         decoded(bytes, "tensor of an attribute").map(Some).map_err(|error| error.to_string())
     }
 
-    pub(super) fn floats(&self, name: &str) -> Result<Option<Constant>, String> {
+    pub(super) fn floats(&self, name: &str) -> Outcome<Option<Constant>> {
         let attribute = self.attribute(name, 6)?;
         Ok(attribute.map(|attribute| Constant::floats(attribute.floats.clone())))
     }

@@ -28,7 +28,8 @@ pub(super) fn fold(
         }
         "Slice" => slice(node, inputs)?,
         "Reshape" => {
-            let shape = reshaped(input(0)?.shape(), &input(1)?.integers()?, node.is_on("allowzero")?)?;
+            let shape =
+                reshaped(input(0)?.shape(), &input(1)?.integers()?, node.is_on("allowzero")?)?;
             input(0)?.reshaped(&shape)?
         }
         "Flatten" => {
@@ -193,8 +194,10 @@ fn cast(value: &Constant, to: i64) -> Result<Constant, String> {
             Constant::I64(a) => a.clone(),
             Constant::F32(_) | Constant::F64(_) => real().mapv(|v| v as i64),
         })),
-        _ => Err(format!("a constant cannot be cast to data type {to}; float, double, int32 and \
-                          int64 can be")),
+        _ => Err(format!(
+            "a constant cannot be cast to data type {to}; float, double, int32 and \
+                          int64 can be"
+        )),
     }
 }
 
@@ -234,7 +237,7 @@ fn concat(node: &SourceNode, inputs: &[&Constant]) -> Result<Constant, String> {
         return Ok(Constant::I64(ndarray::concatenate(axis, &views).map_err(failed)?));
     }
     let arrays: Vec<ArrayD<f64>> = inputs.iter().map(|input| input.real_array()).collect();
-    let views: Vec<_> = arrays.iter().map(ArrayD::view).collect();
+    let views: Vec<_> = arrays.iter().map(|array| array.view()).collect();
     Ok(first.like(ndarray::concatenate(axis, &views).map_err(failed)?))
 }
 
@@ -256,14 +259,23 @@ fn slice(node: &SourceNode, inputs: &[Option<&Constant>]) -> Result<Constant, St
     for (((start, end), axis), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
         let axis = position(*axis, data.shape().len())?;
         let size = i64::try_from(sliced.shape()[axis]).unwrap_or(i64::MAX);
-        let bound = |v: i64| (if v < 0 { v.saturating_add(size) } else { v }).clamp(0, size);
-        let (start, end) = (bound(*start), bound(*end));
-        let step = isize::try_from(*step).ok().filter(|step| *step > 0);
-        let step = step.ok_or("only steps of 1 and more can be computed")?;
-        let (Ok(start), Ok(end)) = (isize::try_from(start), isize::try_from(end.max(start))) else {
+        let from_end = |v: i64| if v < 0 { v.saturating_add(size) } else { v };
+        let (start, end) = (from_end(*start), from_end(*end));
+        // Backwards: from `start` down to what stands behind `end`, the range from there in reverse.
+        let (first, end) = if *step > 0 {
+            (start.clamp(0, size), end.clamp(0, size))
+        } else {
+            (end.clamp(-1, size - 1) + 1, start.clamp(-1, size - 1) + 1)
+        };
+        let bounds =
+            (isize::try_from(first), isize::try_from(end.max(first)), isize::try_from(*step));
+        let (Ok(first), Ok(end), Ok(step)) = bounds else {
             return Err("its bounds are too large".into());
         };
-        let part = Slice::new(start, Some(end), step);
+        if step == 0 {
+            return Err("it has a step of 0".into());
+        }
+        let part = Slice::new(first, Some(end), step);
         sliced = match &sliced {
             Constant::F32(a) => Constant::F32(a.slice_axis(Axis(axis), part).to_owned()),
             Constant::F64(a) => Constant::F64(a.slice_axis(Axis(axis), part).to_owned()),
@@ -296,15 +308,11 @@ fn filled(node: &SourceNode, shape: &[i64]) -> Result<Constant, String> {
 }
 
 /// Sums, differences, products and quotients with broadcasting.
-fn arithmetic(
-    operator: &str,
-    a: &Constant,
-    b: &Constant,
-    opset: i64,
-) -> Result<Constant, String> {
+fn arithmetic(operator: &str, a: &Constant, b: &Constant, opset: i64) -> Result<Constant, String> {
     if opset < 7 {
-        return Err("broadcasting of operator sets before 7 is not computed; export with 13 or more"
-            .into());
+        return Err(
+            "broadcasting of operator sets before 7 is not computed; export with 13 or more".into(),
+        );
     }
     let shape = broadcast(a.shape(), b.shape())?;
     if let (Constant::I64(a), Constant::I64(b)) = (a, b) {

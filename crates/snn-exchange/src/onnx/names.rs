@@ -33,11 +33,15 @@ fn path_name(node: &str, operator: &str) -> String {
         }
         parts.push(part);
     }
+    // A module that is this operator: it has weights, or its name says so; a block has a number.
     let module = |part: &str| {
-        let part = part.rsplit('.').next().unwrap_or(part).to_lowercase();
-        let stem = part.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-        let operator = operator.to_lowercase();
-        !stem.is_empty() && (operator.starts_with(stem) || stem.starts_with(&operator))
+        let part = part.rsplit('.').next().unwrap_or(part);
+        let is_numbered = part.bytes().all(|byte| byte.is_ascii_digit());
+        match operator {
+            "Conv" | "Gemm" | "MatMul" | "BatchNormalization" => true,
+            "Relu" | "Clip" | "Dropout" => !is_numbered,
+            operator => part.to_lowercase().starts_with(&operator.to_lowercase()),
+        }
     };
     if let [.., before, last] = parts.as_slice()
         && *last == operator
@@ -67,7 +71,10 @@ mod tests {
         assert_eq!(give("x", "Conv", Some("layer1.0.conv1.weight")), "layer1.0.conv1_2");
         assert_eq!(give("/layer1/layer1.0/relu_1/Relu", "Relu", None), "layer1.0.relu_1");
         assert_eq!(give("/layer1/layer1.0/Add", "Add", None), "layer1.0.Add");
-        assert_eq!(give("/avgpool/GlobalAveragePool", "GlobalAveragePool", None), "avgpool.GlobalAveragePool");
+        assert_eq!(
+            give("/avgpool/GlobalAveragePool", "GlobalAveragePool", None),
+            "avgpool.GlobalAveragePool"
+        );
         assert_eq!(give("a b:0", "Add", None), "a_b_0");
         assert_eq!(give("", "Add", None), "node");
     }

@@ -92,9 +92,15 @@ impl Constant {
         let misfit = |_| format!("{} values do not fill the shape {shape:?}", self.len());
         let shape_of = IxDyn(shape);
         Ok(match self {
-            Constant::F32(a) => Constant::F32(in_order(a).into_shape_with_order(shape_of).map_err(misfit)?),
-            Constant::F64(a) => Constant::F64(in_order(a).into_shape_with_order(shape_of).map_err(misfit)?),
-            Constant::I64(a) => Constant::I64(in_order(a).into_shape_with_order(shape_of).map_err(misfit)?),
+            Constant::F32(a) => {
+                Constant::F32(in_order(a).into_shape_with_order(shape_of).map_err(misfit)?)
+            }
+            Constant::F64(a) => {
+                Constant::F64(in_order(a).into_shape_with_order(shape_of).map_err(misfit)?)
+            }
+            Constant::I64(a) => {
+                Constant::I64(in_order(a).into_shape_with_order(shape_of).map_err(misfit)?)
+            }
         })
     }
 
@@ -117,7 +123,8 @@ impl Constant {
             count = count
                 .checked_mul(size)
                 .ok_or_else(|| format!("its shape {:?} has too many values", tensor.dims))?;
-            shape.push(usize::try_from(size).map_err(|_| format!("it has an axis of size {size}"))?);
+            shape
+                .push(usize::try_from(size).map_err(|_| format!("it has an axis of size {size}"))?);
         }
         if shape.len() > 8 {
             return Err(format!("it has {} axes; at most 8 can be read", shape.len()));
