@@ -133,7 +133,10 @@ impl<A: SiteNumber> Program<A> {
             stream: None,
             fixed: Tally::default(),
             rest,
-            traces_values: matches!(&node.op, Op::Activation { site: snn_ir::Site::Relu { .. }, .. }),
+            traces_values: matches!(
+                &node.op,
+                Op::Activation { site: snn_ir::Site::Relu { .. }, .. }
+            ),
         };
         if kinds[index] != Kind::Current {
             compiled.stream = Some(self.stream(&source.model.graph().nodes, &compiled, node)?);

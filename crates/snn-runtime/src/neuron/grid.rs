@@ -41,10 +41,11 @@ impl SiteKernel<i32> for GridSite {
                 },
             })),
             Site::GridQuantRelu { .. } => Ok(Self::QuantRelu { thresholds: part("thresholds")? }),
-            Site::Lif(_) | Site::Relu { .. } | Site::QuantRelu(_) | Site::Custom(_) => source.refuse(
-                "a floating-point neuron in a model of form `grid`, whose neurons are \
+            Site::Lif(_) | Site::Relu { .. } | Site::QuantRelu(_) | Site::Custom(_) => source
+                .refuse(
+                    "a floating-point neuron in a model of form `grid`, whose neurons are \
                      integers; convert the trained network to the grid again",
-            ),
+                ),
         }
     }
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod dense;
 pub(crate) mod emit;
+pub(crate) mod levels;
 pub(crate) mod neurons;
 pub(crate) mod tiles;
 pub(crate) mod vectors;

@@ -82,39 +82,6 @@ fn fire_with(
     }
 }
 
-compiled! {
-    /// QuantRelu of an image row: levels `#{ d : J ≥ θ_d }`, thresholds `[level][channel]`, and the
-    /// flags of those that are not zero.
-    pub(crate) fn quantise(
-        thresholds: &[i32],
-        channels: usize,
-        currents: &[i32],
-        levels: &mut [i32],
-        flags: &mut [u8],
-    ) = quantise_row;
-}
-
-#[inline(always)]
-fn quantise_row(
-    thresholds: &[i32],
-    channels: usize,
-    currents: &[i32],
-    levels: &mut [i32],
-    flags: &mut [u8],
-) {
-    let rows = currents.chunks_exact(channels).zip(levels.chunks_exact_mut(channels));
-    for ((currents, levels), flags) in rows.zip(flags.chunks_exact_mut(channels)) {
-        levels.fill(0);
-        for thresholds in thresholds.chunks_exact(channels) {
-            for ((&current, &threshold), level) in currents.iter().zip(thresholds).zip(&mut *levels)
-            {
-                *level += i32::from(current >= threshold);
-            }
-        }
-        flags.iter_mut().zip(levels).for_each(|(flag, level)| *flag = u8::from(*level != 0));
-    }
-}
-
 /// LIF neurons of binary spikes off the grid, without synaptic current or adaptation.
 #[derive(Debug)]
 pub(crate) struct RealBinary {

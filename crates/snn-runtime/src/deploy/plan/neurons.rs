@@ -2,6 +2,7 @@
 //! counting interpreter runs them.
 
 use crate::arithmetic::Arithmetic;
+use crate::deploy::kernels::levels::{self, Line};
 use crate::deploy::kernels::neurons::{self, Binary, RealBinary};
 use crate::deploy::number::Number;
 use crate::neuron::real::RealNeurons;
@@ -135,7 +136,12 @@ impl<N: Number> StageNeurons<N> {
 #[derive(Debug)]
 pub(crate) enum GridKernel {
     Binary(Binary),
-    Levels { thresholds: Vec<i32>, channels: usize },
+    Levels {
+        thresholds: Vec<i32>,
+        channels: usize,
+    },
+    /// Levels whose thresholds are a line.
+    Line(Line),
 }
 
 impl RowKernel<i32> for GridKernel {
@@ -154,7 +160,11 @@ impl RowKernel<i32> for GridKernel {
                     .collect(),
             })),
             Site::GridQuantRelu { .. } => {
-                Some(Self::Levels { thresholds: part("thresholds")?, channels: source.channels })
+                let (thresholds, channels) = (part("thresholds")?, source.channels);
+                Some(match Line::of(&thresholds, channels) {
+                    Some(line) => Self::Line(line),
+                    None => Self::Levels { thresholds, channels },
+                })
             }
             _ => None,
         })
@@ -165,12 +175,15 @@ impl RowKernel<i32> for GridKernel {
         instructions: Available,
         currents: &[i32],
         memory: &mut [i32],
-        (flags, levels): (&mut [u8], &mut [i32]),
+        (flags, emitted): (&mut [u8], &mut [i32]),
     ) {
         match self {
             Self::Binary(binary) => neurons::fire(instructions, binary, currents, memory, flags),
             Self::Levels { thresholds, channels } => {
-                neurons::quantise(instructions, thresholds, *channels, currents, levels, flags);
+                levels::quantise(instructions, thresholds, *channels, currents, emitted, flags);
+            }
+            Self::Line(line) => {
+                levels::quantise_along(instructions, line, currents, emitted, flags);
             }
         }
     }
@@ -179,6 +192,7 @@ impl RowKernel<i32> for GridKernel {
         match self {
             Self::Binary(_) => "binary LIF in 32 bits",
             Self::Levels { .. } => "thresholds",
+            Self::Line(_) => "thresholds of a line",
         }
     }
 }
