@@ -4,6 +4,7 @@
 
 use crate::{Error, Result};
 use ndarray::{ArrayD, Axis};
+use serde::Serialize;
 use snn_ir::{Graph, Op, PoolKind, Preprocessing, Tensor, Weights};
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ pub struct Normalisation {
 
 /// Differences between the normalisation of a network and the one with integer means, and where
 /// they went.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Remainder {
     /// `d_c = (M_c − 255·m_c)/(255·s_c)`: what every value of a channel lacks with the integer mean.
     pub offset: Vec<f64>,

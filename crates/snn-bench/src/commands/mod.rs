@@ -8,6 +8,7 @@ pub(crate) mod data;
 pub(crate) mod demo;
 mod docs;
 pub(crate) mod finetune;
+mod import;
 pub(crate) mod infer;
 pub(crate) mod inspect;
 pub(crate) mod man;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Some(Command::Data(arguments)) => data::run(arguments, cli.json),
         Some(Command::Train(arguments)) => train::run(arguments, cli.json),
         Some(Command::Convert(arguments)) => convert::run(arguments, cli.json),
+        Some(Command::Import(arguments)) => import::run(arguments, cli.json),
         Some(Command::Quantise(arguments)) => quantise::run(arguments, cli.json),
         Some(Command::Codes(arguments)) => codes::run(arguments, cli.json),
         Some(Command::Finetune(arguments)) => finetune::run(arguments, cli.json),

@@ -1,6 +1,7 @@
 //! What became of each node.
 
 use crate::pixels::Remainder;
+use serde::Serialize;
 use snn_ir::Model;
 use std::fmt;
 
@@ -14,7 +15,7 @@ pub struct Imported {
 }
 
 /// Account of a network that was read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Program that wrote the file.
     pub producer: String,
@@ -27,7 +28,7 @@ pub struct Report {
 }
 
 /// Account of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// Its name in the file.
     pub node: String,
@@ -38,7 +39,8 @@ pub struct Entry {
 }
 
 /// What a node became.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Became {
     /// A node of this name and operation.
     Node {
@@ -72,22 +74,43 @@ impl fmt::Display for Became {
     }
 }
 
+impl Report {
+    /// The account in two lines: where the network comes from, how many nodes it had, and what
+    /// integer means left over.
+    pub fn summary(&self) -> String {
+        let nodes = self.entries.len();
+        let became = |entry: &&Entry| matches!(entry.became, Became::Node { .. });
+        let ours = self.entries.iter().filter(became).count();
+        format!(
+            "ONNX of {}, operator set {}: {ours} of its {nodes} nodes have one here, the others \
+             are parts of them or constants\n{}",
+            self.producer,
+            self.opset,
+            self.means()
+        )
+    }
+
+    /// What integer means left over.
+    fn means(&self) -> String {
+        let most = self.remainder.offset.iter().fold(0.0_f64, |most, d| most.max(d.abs()));
+        if most == 0.0 {
+            return "means are integers in pixel terms".into();
+        }
+        format!(
+            "means were rounded to integers in pixel terms: each value differs by at most {most:.3e}, \
+             which {} take up; at the border at most {:.3e} of a current remains",
+            self.remainder.taken_up_by.join(", "),
+            self.remainder.at_border
+        )
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "ONNX of {}, operator set {}", self.producer, self.opset)?;
         for entry in &self.entries {
             writeln!(f, "  {} `{}`: {}", entry.operator, entry.node, entry.became)?;
         }
-        let most = self.remainder.offset.iter().fold(0.0_f64, |most, d| most.max(d.abs()));
-        if most == 0.0 {
-            return writeln!(f, "means are integers in pixel terms");
-        }
-        writeln!(
-            f,
-            "means were rounded to integers in pixel terms: each value differs by at most {most:.3e}, \
-             which {} take up; at the border at most {:.3e} of a current remains",
-            self.remainder.taken_up_by.join(", "),
-            self.remainder.at_border
-        )
+        writeln!(f, "{}", self.means())
     }
 }
