@@ -3,6 +3,6 @@
 mod error;
 pub mod onnx;
 pub mod pixels;
-// pub mod torch;
+pub mod torch;
 
 pub use error::{Error, Refusal, Result};

@@ -1,5 +1,6 @@
 //! ONNX in and out.
 
+mod export;
 mod external;
 mod file;
 mod fold;
@@ -16,6 +17,7 @@ use external::External;
 use file::Source;
 use import::Importer;
 use prost::bytes::Bytes;
+use snn_ir::{Model, write_atomically};
 use std::path::Path;
 
 /// The largest file that is read: a message of protocol buffers cannot be larger.
@@ -79,4 +81,26 @@ pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Imported> {
 fn import(bytes: Bytes, external: External, options: &Options) -> Result<Imported> {
     let source = Source::read(bytes, options.output.as_deref())?;
     Importer::run(&source, external, options)
+}
+
+/// Writes a network as a dense graph of ONNX, whose macro-steps stand one after another. Its input
+/// is raw pixels, `image` `[N, …]` of u8, or, where the model has an encoder, `frames`
+/// `[T, N, …]`; the batch is free.
+///
+/// A network on the grid yields `scores`, int64 `[N, classes]`: the integers of every interpreter,
+/// bit for bit, and `logits`, f64, what [`Signature::logits`](snn_ir::Signature::logits) makes of
+/// them. A network of the form `trained` yields `logits` in f32.
+///
+/// # Errors
+/// The model is not valid or of another form; a node has no counterpart; the file cannot be written.
+pub fn write(model: &Model, path: impl AsRef<Path>) -> Result<()> {
+    Ok(write_atomically(path.as_ref(), &to_bytes(model)?)?)
+}
+
+/// As [`write`], the bytes of the file.
+///
+/// # Errors
+/// As [`write`].
+pub fn to_bytes(model: &Model) -> Result<Vec<u8>> {
+    export::to_bytes(model)
 }

@@ -1,0 +1,4 @@
+//! Tests of snn-exchange through its public interface, as one program.
+
+mod peers;
+mod torch;
