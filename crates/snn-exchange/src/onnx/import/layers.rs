@@ -1,5 +1,6 @@
 //! Convolutions, linear layers, batch norms, limits and dropout.
 
+use super::windows::is_row;
 use super::{Importer, Inputs, Outcome};
 use crate::onnx::report::Became;
 use crate::onnx::tensor::Constant;
@@ -57,8 +58,16 @@ impl<'s> Importer<'s> {
             let became = self.linear(inputs, &weight, bias.as_ref())?;
             return Ok(self.with_positions(node, axes, became));
         }
+        let row = is_row(stream, kernel);
+        let [outputs, inputs_of_group] = [*outputs, weight.shape()[1]];
+        let kernel = if row { &kernel[1..] } else { kernel };
+        let weight = if row {
+            weight.reshaped(&[outputs, inputs_of_group, kernel[0]])?
+        } else {
+            weight.clone()
+        };
         let conv = Conv {
-            channels: *outputs,
+            channels: outputs,
             kernel: kernel.to_vec(),
             padding: window.padding(),
             stride: window.stride,
@@ -67,7 +76,10 @@ impl<'s> Importer<'s> {
             bias: bias.is_some(),
         };
         let became = self.push_plain(node, inputs.name(1), Op::Conv(conv), &[stream], false)?;
-        self.add_synapse(&became, weight, bias);
+        self.add_synapse(&became, &weight, bias);
+        if row {
+            self.as_row(node);
+        }
         Ok(became)
     }
 

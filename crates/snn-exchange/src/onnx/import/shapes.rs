@@ -43,15 +43,17 @@ impl<'s> Importer<'s> {
     ) -> Outcome<Became> {
         let node = inputs.node;
         let vector = stream.shape.len() == 1;
-        if to.len() == 2 && !vector {
-            return self.push_plain(node, None, Op::Flatten, &[&stream], stream.positive);
+        let features: usize = stream.shape.iter().product();
+        let long = |shape: &[usize]| -> Vec<usize> {
+            shape[1..].iter().copied().filter(|size| *size != 1).collect()
+        };
+        let is_flat = to.len() == 2 || long(&to) == [features] && to.get(1) == Some(&features);
+        if is_flat && !vector && to.get(1) == Some(&features) {
+            let (name, shape) = self.push(node, None, Op::Flatten, &[&stream])?;
+            self.yields(node, &name, shape, to, stream.positive);
+            return Ok(Became::Node { name, op: Op::Flatten.label() });
         }
-        let kept = to == stream.onnx
-            || to[1..] == stream.shape
-            || vector
-                && to[1..].split_first().is_some_and(|(f, ones)| {
-                    *f == stream.shape[0] && ones.iter().all(|size| *size == 1)
-                });
+        let kept = long(&to) == long(&stream.onnx) && to.get(1) == Some(&stream.shape[0]);
         if !kept {
             return Err(format!(
                 "it makes {to:?} of {:?}; only a flattening to [N, F] before a linear layer is \

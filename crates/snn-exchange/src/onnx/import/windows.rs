@@ -1,7 +1,8 @@
 //! Windows of convolutions and poolings: strides, padding of each side, whole positions.
 
 use super::super::fold::{axes, position};
-use super::{Importer, Inputs, Outcome, Stream};
+use super::{Edge, Importer, Inputs, Outcome, Stream};
+use crate::onnx::file::SourceNode;
 use crate::onnx::report::Became;
 use snn_ir::{Op, PoolKind, Window};
 
@@ -23,6 +24,20 @@ impl Placed {
         } else {
             [self.before.as_slice(), &self.after].concat()
         }
+    }
+
+    /// The same over the last axis alone, of a signal that was given rows of one.
+    fn along_row(self) -> Outcome<Self> {
+        if self.before[0] != 0 || self.after[0] != 0 {
+            return Err("it pads the rows of a signal".into());
+        }
+        let last = |axes: Vec<usize>| axes[1..].to_vec();
+        Ok(Self {
+            stride: last(self.stride),
+            dilation: last(self.dilation),
+            before: last(self.before),
+            after: last(self.after),
+        })
     }
 
     pub(super) fn has_padding(&self) -> bool {
@@ -54,7 +69,10 @@ impl<'s> Importer<'s> {
     ) -> Outcome<Placed> {
         let node = inputs.node;
         let rank = kernel.len();
-        if stream.onnx.len() != rank + 2 || stream.channel_axis != 1 {
+        let axes = stream.shape.len();
+        let is_row = is_row(stream, kernel);
+        let fits = stream.onnx.len() == rank + 2 && (axes == rank + 1 || axes == 1 || is_row);
+        if !fits || stream.channel_axis != 1 {
             return Err(format!(
                 "its kernel {kernel:?} needs an input [N, C, …] of {rank} axes of positions, found \
                  {:?}",
@@ -102,7 +120,17 @@ impl<'s> Importer<'s> {
                 after[axis] = after[axis].saturating_add(*last);
             }
         }
-        Ok(Placed { stride, dilation, before, after })
+        let placed = Placed { stride, dilation, before, after };
+        if is_row { placed.along_row() } else { Ok(placed) }
+    }
+
+    /// Gives the output of a window over a signal the row of one that its input has.
+    pub(super) fn as_row(&mut self, node: &SourceNode) {
+        if let Some(Edge::Stream(stream)) =
+            node.outputs.first().and_then(|output| self.edges.get_mut(output.as_str()))
+        {
+            stream.onnx.insert(2, 1);
+        }
     }
 
     pub(super) fn pool(&mut self, inputs: &Inputs<'s>) -> Outcome<Became> {
@@ -119,6 +147,8 @@ impl<'s> Importer<'s> {
         }
         let counts_padding = node.is_on("count_include_pad")?;
         let mut placed = self.window(inputs, stream, &kernel, !is_max && counts_padding)?;
+        let row = is_row(stream, &kernel);
+        let kernel = if row { kernel[1..].to_vec() } else { kernel };
         if placed.dilation.iter().any(|n| *n != 1) {
             return Err("a pooling with dilation is not taken over".into());
         }
@@ -162,7 +192,12 @@ impl<'s> Importer<'s> {
         let pool = if is_max { PoolKind::Max } else { PoolKind::Average };
         let window = Window { padding: placed.padding(), stride: placed.stride, kernel };
         let positive = stream.positive;
-        self.push_plain(node, None, Op::Pool { pool, window }, &[stream], positive)
+        let op = Op::Pool { pool, window };
+        let became = self.push_plain(node, None, op, &[stream], positive)?;
+        if row {
+            self.as_row(node);
+        }
+        Ok(became)
     }
 
     pub(super) fn global_pool(&mut self, inputs: &Inputs<'s>) -> Outcome<Became> {
@@ -210,6 +245,12 @@ impl<'s> Importer<'s> {
         self.yields(node, &name, shape, onnx, positive);
         Ok(Became::Node { name, op: label })
     }
+}
+
+/// `true` of a window over two axes on a signal `[C, L]` that was given rows of one, of which the
+/// window takes one.
+pub(super) fn is_row(stream: &Stream, kernel: &[usize]) -> bool {
+    stream.shape.len() == 2 && stream.onnx.len() == 4 && stream.onnx[2] == 1 && kernel[0] == 1
 }
 
 fn extent(kernel: usize, dilation: usize) -> usize {
