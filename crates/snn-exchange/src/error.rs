@@ -1,9 +1,12 @@
 //! The one error type of this crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Letters of a message about a file at most; what it quotes may be megabytes long.
+const MAX_MESSAGE: usize = 1 << 11;
 
 /// Errors of reading and writing the networks of other frameworks. Each variant names the place,
 /// what was expected and what was found.
@@ -24,6 +27,9 @@ pub enum Error {
     /// Nodes that cannot be taken over, all of them at once.
     #[error("{} cannot be taken over:{}", count(.0.len()), list(.0))]
     Refused(Vec<Refusal>),
+    /// Tensors and network do not fit.
+    #[error("{0}")]
+    Match(String),
     /// An option does not fit the network.
     #[error("option {option}: expected {expected}, found {found}")]
     Option {
@@ -40,6 +46,30 @@ pub enum Error {
     /// The operating system refused; the message names the path.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// An error of this file; control characters of the reason are escaped, as it may quote the
+    /// file, and it ends where no screen has room.
+    pub(crate) fn file(path: &Path, reason: &str) -> Self {
+        Self::File { path: path.to_path_buf(), reason: printable(reason) }
+    }
+}
+
+/// The beginning of a text that may come from a file, without control characters.
+pub(crate) fn printable(message: &str) -> String {
+    let mut text = String::new();
+    for character in message.chars() {
+        if text.len() >= MAX_MESSAGE {
+            return text + "…";
+        }
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 /// One node that cannot be taken over.

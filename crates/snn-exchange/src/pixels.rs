@@ -7,6 +7,7 @@ use ndarray::{ArrayD, Axis};
 use serde::Serialize;
 use snn_ir::{Graph, Op, PoolKind, Preprocessing, Tensor, Weights};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Pixels of full intensity.
 const WHITE: f64 = 255.0;
@@ -39,6 +40,19 @@ impl Normalisation {
     /// `x = p/255`, for each of some channels: mean 0, deviation 1.
     pub fn unit(channels: usize) -> Self {
         Self { mean: vec![0.0; channels], std: vec![1.0; channels] }
+    }
+
+    /// The statistics of the training images of `ImageNet`, which torchvision and timm use.
+    pub fn imagenet() -> Self {
+        Self { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
+    }
+
+    /// The normalisation that a model does exactly: integer means and deviations of pixels.
+    pub fn of_pixels(preprocessing: &Preprocessing) -> Self {
+        Self {
+            mean: preprocessing.mean.iter().map(|mean| f64::from(*mean) / WHITE).collect(),
+            std: preprocessing.std.iter().map(|std| std / WHITE).collect(),
+        }
     }
 
     /// `x = p`, for each of some channels: mean 0, deviation 1/255.
@@ -113,6 +127,22 @@ impl Normalisation {
                 if missing.abs() <= 1e-9 { 0.0 } else { missing / (std * WHITE) }
             })
             .collect()
+    }
+}
+
+impl fmt::Display for Remainder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = self.offset.iter().fold(0.0_f64, |most, d| most.max(d.abs()));
+        if most == 0.0 {
+            return write!(f, "means are integers in pixel terms");
+        }
+        write!(
+            f,
+            "means were rounded to integers in pixel terms: each value differs by at most \
+             {most:.3e}, which {} take up; at the border at most {:.3e} of a current remains",
+            self.taken_up_by.join(", "),
+            self.at_border
+        )
     }
 }
 

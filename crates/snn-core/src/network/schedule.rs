@@ -96,7 +96,9 @@ pub(crate) fn fused_sites(graph: &Graph, resolved: &Resolved) -> Vec<Stage> {
             Site::Lif(lif) => fused::has_form(lif),
             Site::QuantRelu(_) | Site::Relu { limit: None } => true,
             Site::Relu { limit: Some(_) }
-            | Site::Custom(_) | Site::GridLif(_) | Site::GridQuantRelu { .. } => false,
+            | Site::Custom(_)
+            | Site::GridLif(_)
+            | Site::GridQuantRelu { .. } => false,
         };
         if !fusible {
             continue;

@@ -84,23 +84,7 @@ impl Report {
         format!(
             "ONNX of {}, operator set {}: {ours} of its {nodes} nodes have one here, the others \
              are parts of them or constants\n{}",
-            self.producer,
-            self.opset,
-            self.means()
-        )
-    }
-
-    /// What integer means left over.
-    fn means(&self) -> String {
-        let most = self.remainder.offset.iter().fold(0.0_f64, |most, d| most.max(d.abs()));
-        if most == 0.0 {
-            return "means are integers in pixel terms".into();
-        }
-        format!(
-            "means were rounded to integers in pixel terms: each value differs by at most {most:.3e}, \
-             which {} take up; at the border at most {:.3e} of a current remains",
-            self.remainder.taken_up_by.join(", "),
-            self.remainder.at_border
+            self.producer, self.opset, self.remainder
         )
     }
 }
@@ -111,6 +95,6 @@ impl fmt::Display for Report {
         for entry in &self.entries {
             writeln!(f, "  {} `{}`: {}", entry.operator, entry.node, entry.became)?;
         }
-        writeln!(f, "{}", self.means())
+        writeln!(f, "{}", self.remainder)
     }
 }

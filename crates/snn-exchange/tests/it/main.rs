@@ -1,7 +1,7 @@
 //! Tests of snn-exchange through its public interface, as one program.
 
-mod hostile;
-mod import;
+mod onnx;
 mod peers;
 mod pixels;
+mod state_dict;
 mod torch;

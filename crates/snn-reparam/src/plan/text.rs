@@ -108,18 +108,7 @@ impl fmt::Display for Action {
                 100.0 * error
             ),
             Action::Quantised { levels, error, clipped, silent } => {
-                let plural = if *levels == 1 { "" } else { "s" };
-                write!(
-                    f,
-                    "{levels} level{plural}, off by {:.2} %, {:.2} % of the positive values clipped",
-                    100.0 * error,
-                    100.0 * clipped
-                )?;
-                match silent {
-                    0 => Ok(()),
-                    1 => f.write_str(", 1 channel was silent"),
-                    silent => write!(f, ", {silent} channels were silent"),
-                }
+                quantised(f, *levels, *error, *clipped, *silent)
             }
             Action::BiasCorrected { largest } => {
                 write!(f, "its inputs' mean error taken from the bias, at most {largest:.2e}")
@@ -160,6 +149,29 @@ impl fmt::Display for Action {
             }
             Action::Refused { reason } => reason.fmt(f),
         }
+    }
+}
+
+/// A ReLU that became a quantised one: levels, shares of error and of clipped values, channels that
+/// never fired.
+fn quantised(
+    f: &mut fmt::Formatter<'_>,
+    levels: u8,
+    error: f64,
+    clipped: f64,
+    silent: usize,
+) -> fmt::Result {
+    let plural = if levels == 1 { "" } else { "s" };
+    write!(
+        f,
+        "{levels} level{plural}, off by {:.2} %, {:.2} % of the positive values clipped",
+        100.0 * error,
+        100.0 * clipped
+    )?;
+    match silent {
+        0 => Ok(()),
+        1 => f.write_str(", 1 channel was silent"),
+        silent => write!(f, ", {silent} channels were silent"),
     }
 }
 

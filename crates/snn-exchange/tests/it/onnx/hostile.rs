@@ -1,7 +1,7 @@
 //! Files that are not as they should be: one error each, and never a panic.
 
-#[path = "../../../../fuzz/checks/onnx.rs"]
-mod onnx;
+#[path = "../../../../../fuzz/checks/onnx.rs"]
+mod check;
 
 use proptest::prelude::*;
 use snn_exchange::onnx::{Options, from_bytes};
@@ -13,8 +13,8 @@ const FILES: [&str; 8] =
 
 #[test]
 fn corpus() {
-    replay("onnx", onnx::check);
-    mutate("onnx", onnx::check);
+    replay("onnx", check::check);
+    mutate("onnx", check::check);
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn a_file_that_is_cut_off_is_an_error_or_another_network() {
     for name in FILES {
         let bytes = golden::bytes(&format!("onnx/{name}.onnx"));
         for end in (0..bytes.len()).step_by(1 + bytes.len() / 300) {
-            onnx::check(&bytes[..end]);
+            check::check(&bytes[..end]);
         }
     }
 }
@@ -123,6 +123,6 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
-        onnx::check(&bytes);
+        check::check(&bytes);
     }
 }

@@ -1,0 +1,74 @@
+//! A state dict as a model.
+
+use super::matching::{MatchOptions, matched};
+use super::network::{NetworkOptions, Recognised, network_of};
+use super::{Report, StateDict};
+use crate::error::{Error, Result};
+use crate::pixels::{Normalisation, take_up};
+use snn_ir::{Form, Graph, Model, Op, Signature, Weights};
+
+/// How a state dict becomes a model.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ImportOptions {
+    /// The network; none where it is to be recognised ([`network_of`]).
+    pub graph: Option<Graph>,
+    /// What the weights do not tell of a network that is recognised.
+    pub network: NetworkOptions,
+    /// How tensors are matched with weights.
+    pub matching: MatchOptions,
+    /// Names of the classes, in the order of the logits; may be empty.
+    pub classes: Vec<String>,
+}
+
+/// A model of the form `trained`, T = 1, and what was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Imported {
+    /// The model; it is valid.
+    pub model: Model,
+    /// Which tensor became which weight.
+    pub report: Report,
+}
+
+/// Makes a model of a state dict. Images enter as PyTorch normalises them, but with means that are
+/// integers of 0 to 255: the difference moves into the first layer, exactly but where it reads
+/// padding, which [`Report::remainder`] measures.
+///
+/// ```no_run
+/// use snn_exchange::pixels::Normalisation;
+/// use snn_exchange::state_dict::{ImportOptions, StateDict, import};
+///
+/// let state = StateDict::load("resnet20.pth", None)?;
+/// let imported = import(&state, &Normalisation::cifar10(), &ImportOptions::default())?;
+/// println!("{}", imported.report);
+/// imported.model.save("resnet20.safetensors")?;
+/// # Ok::<(), snn_exchange::Error>(())
+/// ```
+///
+/// # Errors
+/// The network is not recognised, does not fit, or fits only in part; the normalisation does not
+/// fit its channels; a weight is not finite.
+pub fn import(
+    state: &StateDict,
+    normalisation: &Normalisation,
+    options: &ImportOptions,
+) -> Result<Imported> {
+    let Recognised { mut graph, layout, fixed } = match &options.graph {
+        Some(graph) => {
+            Recognised { graph: graph.clone(), layout: String::new(), fixed: Weights::new() }
+        }
+        None => network_of(state, &options.network)?,
+    };
+    let (mut weights, mut report) = matched(&graph, state, &fixed, options.matching)?;
+    report.layout = layout;
+    let channels = match graph.nodes.first().map(|node| &node.op) {
+        Some(Op::Input { shape }) => shape.first().copied().unwrap_or(0),
+        _ => return Err(Error::Match("expected a graph that begins with its input".into())),
+    };
+    let normalisation = normalisation.clone().for_channels(channels)?;
+    report.remainder = take_up(&mut graph, &mut weights, &normalisation.offset())?;
+    let signature = Signature::new(Form::Trained, graph, 1, normalisation.preprocessing())
+        .with_classes(options.classes.clone());
+    let model = Model::new(signature, weights);
+    model.validate()?;
+    Ok(Imported { model, report })
+}

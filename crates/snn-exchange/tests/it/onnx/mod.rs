@@ -1,0 +1,4 @@
+//! ONNX in.
+
+mod hostile;
+mod import;

@@ -1,0 +1,5 @@
+//! State dicts of PyTorch in.
+
+mod files;
+mod hostile;
+mod networks;
