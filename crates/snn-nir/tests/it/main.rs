@@ -1,0 +1,21 @@
+//! Tests of `snn-nir`; the files are of the Python package `nir` (`fixtures/nir/make_nir.py`).
+
+mod file;
+mod refusals;
+
+use flate2::read::GzDecoder;
+use snn_nir::NirGraph;
+use std::io::Read as _;
+
+/// Bytes of a file of `fixtures/nir`.
+fn fixture(name: &str) -> Vec<u8> {
+    let path = snn_test_support::workspace().join(format!("fixtures/nir/{name}.nir.gz"));
+    let packed = std::fs::File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut bytes = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn graph(name: &str) -> NirGraph {
+    NirGraph::from_bytes(fixture(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
