@@ -2,6 +2,7 @@
 
 mod file;
 mod refusals;
+mod steps;
 
 use flate2::read::GzDecoder;
 use snn_nir::NirGraph;
