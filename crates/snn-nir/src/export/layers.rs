@@ -28,20 +28,25 @@ impl<'m> Writer<'m> {
         input: &'m str,
         conv: &ir::Conv,
     ) -> Result<Stream> {
-        let axes = conv.kernel.len();
-        let mut weight = self.weight(name, "weight")?;
+        let weight = self.weight(name, "weight")?;
         let bias = self.bias(name, weight.shape()[0])?;
-        let geometry = conv.as_2d();
-        let both = |pair: [usize; 2]| pair[2 - axes..].to_vec();
-        let (before, after) = (both(geometry.padding), both(geometry.padding_after));
-        let mut padding = Vec::new();
-        for axis in 0..axes {
-            let (before, after) = (before[axis], after[axis]);
-            padding.push(before.max(after));
-            if before != after {
-                weight =
-                    self.lengthened(name, &weight, axis, conv.dilation[axis], before, after)?;
-            }
+        let op = self.convolution(name, self.shapes[input], conv, weight, &bias)?;
+        self.push(name, input, op)
+    }
+
+    /// A convolution of these weights.
+    fn convolution(
+        &mut self,
+        name: &str,
+        input: &[usize],
+        conv: &ir::Conv,
+        weight: ArrayD<f64>,
+        bias: &ArrayD<f64>,
+    ) -> Result<Op> {
+        let axes = conv.kernel.len();
+        let (weight, padding) = lengthened(name, conv, weight)?;
+        if weight.shape()[2..] != conv.kernel {
+            self.note(name, "taps of zero stand for a padding that differs between sides");
         }
         if conv.groups > 1 || weight.shape()[2..].iter().any(|&size| size != weight.shape()[2]) {
             self.note(
@@ -51,52 +56,15 @@ impl<'m> Writer<'m> {
             );
         }
         let fields = Conv {
-            input_shape: Some(self.shapes[input][1..].to_vec()),
+            input_shape: Some(input[1..].to_vec()),
             weight: rounded(&weight),
-            bias: rounded(&bias),
+            bias: rounded(bias),
             stride: conv.stride.clone(),
             padding: Padding::Zeros(padding),
             dilation: conv.dilation.clone(),
             groups: conv.groups,
         };
-        self.push(name, input, if axes == 1 { Op::Conv1d(fields) } else { Op::Conv2d(fields) })
-    }
-
-    /// A kernel with taps of zero, so that the larger padding may stand on both sides.
-    fn lengthened(
-        &mut self,
-        name: &str,
-        weight: &ArrayD<f64>,
-        axis: usize,
-        dilation: usize,
-        before: usize,
-        after: usize,
-    ) -> Result<ArrayD<f64>> {
-        let more = before.abs_diff(after);
-        if !more.is_multiple_of(dilation) {
-            return Err(Error::refused(
-                name,
-                format!(
-                    "its padding is {before} before and {after} behind an axis; NIR has the same \
-                     on both sides, and taps of zero make up for it only where the dilation \
-                     {dilation} divides the difference"
-                ),
-            ));
-        }
-        let taps = more / dilation;
-        let at = Axis(axis + 2);
-        let mut shape = weight.shape().to_vec();
-        let old = shape[axis + 2];
-        shape[axis + 2] += taps;
-        let mut longer = ArrayD::zeros(IxDyn(&shape));
-        // What reads more padding before needs none of the taps in front, and the reverse.
-        let start = if before > after { 0 } else { taps };
-        longer.slice_axis_mut(at, Slice::from(start..start + old)).assign(weight);
-        self.note(
-            name,
-            format!("taps of zero stand for a padding of {before} before and {after} behind"),
-        );
-        Ok(longer)
+        Ok(if axes == 1 { Op::Conv1d(fields) } else { Op::Conv2d(fields) })
     }
 
     /// Folds a batch norm into the layer before it.
@@ -133,23 +101,19 @@ impl<'m> Writer<'m> {
         for (channel, value) in bias.iter_mut().enumerate() {
             *value = (*value - mean[[channel]]) * factor[[channel]] + shift[[channel]];
         }
-        let written = self.graph.nodes.get_mut(layer).map(|node| &mut node.op);
-        let place = match written {
-            Some(Op::Affine { weight, bias }) => Some((weight, bias)),
-            Some(Op::Conv1d(conv) | Op::Conv2d(conv)) => Some((&mut conv.weight, &mut conv.bias)),
-            _ => None,
+        let padded = match self.model.graph().node(input).map(|node| &node.op) {
+            Some(ir::Op::Conv(conv)) => lengthened(input, conv, weight)?.0,
+            _ => weight,
         };
-        let Some((old_weight, old_bias)) = place else {
-            return Err(Error::refused(name, "the layer before it was not written"));
-        };
-        if old_weight.shape() != weight.shape() {
-            return Err(Error::refused(
-                name,
-                "the layer before it has a padding that differs between sides: convert the model \
-                 to events, which folds the norm, and export that",
-            ));
+        match self.graph.nodes.get_mut(layer).map(|node| &mut node.op) {
+            Some(Op::Affine { weight, bias: old }) => {
+                (*weight, *old) = (rounded(&padded), rounded(&bias));
+            }
+            Some(Op::Conv1d(conv) | Op::Conv2d(conv)) => {
+                (conv.weight, conv.bias) = (rounded(&padded), rounded(&bias));
+            }
+            _ => return Err(Error::refused(name, "the layer before it was not written")),
         }
-        (*old_weight, *old_bias) = (rounded(&weight), rounded(&bias));
         self.note(name, format!("folded into `{layer}`, in f64, and rounded to f32"));
         Ok(Stream::of(layer))
     }
@@ -170,25 +134,41 @@ impl<'m> Writer<'m> {
         kind: PoolKind,
         window: &Window,
     ) -> Result<Stream> {
-        if window.kernel.len() != 2 {
-            return Err(Error::refused(
-                name,
-                format!("NIR has no {} pooling over one axis", pool_name(kind)),
-            ));
-        }
         let geometry = window.as_2d();
-        if geometry.is_lopsided() {
-            return Err(Error::refused(
-                name,
-                "its padding differs between the sides; NIR's poolings have the same on both",
-            ));
-        }
         let pool = Pool {
             kernel_size: geometry.kernel,
             stride: geometry.stride,
             padding: geometry.padding,
         };
-        self.pooled(name, input, kind, &pool)
+        if window.kernel.len() == 2 && !geometry.is_lopsided() {
+            return self.pooled(name, input, kind, &pool);
+        }
+        // NIR's poolings have two axes and the same padding on both sides: a convolution that sums
+        // each channel has any.
+        let shape = self.shapes[input];
+        let size = match kind {
+            PoolKind::Average => window.size() as f64,
+            PoolKind::Sum | PoolKind::Max => 1.0,
+        };
+        let conv = ir::Conv {
+            channels: shape[0],
+            kernel: window.kernel.clone(),
+            stride: window.stride.clone(),
+            padding: window.padding.clone(),
+            dilation: vec![1; window.kernel.len()],
+            groups: shape[0],
+            bias: false,
+        };
+        let weight = [vec![shape[0], 1], window.kernel.clone()].concat();
+        let weight = ArrayD::from_elem(IxDyn(&weight), 1.0 / size);
+        let op =
+            self.convolution(name, shape, &conv, weight, &ArrayD::zeros(IxDyn(&[shape[0]])))?;
+        self.note(name, format!("its {} is a convolution of each channel", pool_name(kind)));
+        if kind == PoolKind::Max {
+            let output = self.shapes[name].to_vec();
+            return self.any(name, input, &op, &output);
+        }
+        self.push(name, input, op)
     }
 
     fn pooled(
@@ -213,9 +193,21 @@ impl<'m> Writer<'m> {
         }
     }
 
+    fn max_pool(&mut self, name: &'m str, input: &'m str, pool: &Pool) -> Result<Stream> {
+        // The shape of the windows, which a global pooling has flattened.
+        let shape = self.windows(input, pool);
+        self.any(name, input, &Op::SumPool2d(pool.clone()), &shape)
+    }
+
     /// The maximum of spikes is 1 where their sum is above ½, and that of levels the sum of the
     /// maxima of their thermometer's.
-    fn max_pool(&mut self, name: &'m str, input: &'m str, pool: &Pool) -> Result<Stream> {
+    fn any(
+        &mut self,
+        name: &'m str,
+        input: &'m str,
+        sum_of: &Op,
+        shape: &[usize],
+    ) -> Result<Stream> {
         let stream = self.stream(input)?;
         if !stream.thermometer {
             return Err(Error::refused(
@@ -224,21 +216,19 @@ impl<'m> Writer<'m> {
                  and a threshold, that of other values is not",
             ));
         }
-        // The shape of the windows, which a global pooling has flattened.
-        let shape = self.windows(input, pool);
         let several = stream.nodes.len() > 1;
         let mut nodes = Vec::new();
         for (plane, from) in stream.nodes.iter().enumerate() {
             let of = if several { format!("{name}.{}", plane + 1) } else { name.to_owned() };
             let sum = self.fresh(&format!("{of}.sum"));
             let any = if several { self.fresh(&of) } else { of };
-            self.graph.push(sum.clone(), Op::SumPool2d(pool.clone()));
+            self.graph.push(sum.clone(), sum_of.clone());
             self.graph.connect(from, &sum);
-            self.graph.push(any.clone(), Op::Threshold { threshold: full(&shape, 0.5) });
+            self.graph.push(any.clone(), Op::Threshold { threshold: full(shape, 0.5) });
             self.graph.connect(sum, &any);
             nodes.push(any);
         }
-        self.note(name, "a sum pooling and a threshold of ½: the same maximum of spikes");
+        self.note(name, "a sum and a threshold of ½: the same maximum of spikes");
         Ok(Stream { nodes, ..stream })
     }
 
@@ -361,4 +351,45 @@ impl<'m> Writer<'m> {
         self.note(name, format!("a threshold of {edge} on the sum: the same product of spikes"));
         Ok(Stream { nodes, ..stream })
     }
+}
+
+/// A kernel with taps of zero, so that of two paddings of an axis the larger may stand on both
+/// sides; and the paddings.
+fn lengthened(
+    name: &str,
+    conv: &ir::Conv,
+    mut weight: ArrayD<f64>,
+) -> Result<(ArrayD<f64>, Vec<usize>)> {
+    let axes = conv.kernel.len();
+    let geometry = conv.as_2d();
+    let (before, after) = (&geometry.padding[2 - axes..], &geometry.padding_after[2 - axes..]);
+    let mut padding = Vec::new();
+    for axis in 0..axes {
+        let (before, after, dilation) = (before[axis], after[axis], conv.dilation[axis]);
+        padding.push(before.max(after));
+        let more = before.abs_diff(after);
+        if !more.is_multiple_of(dilation) {
+            return Err(Error::refused(
+                name,
+                format!(
+                    "its padding is {before} before and {after} behind an axis; NIR has the same \
+                     on both sides, and taps of zero make up for it only where the dilation \
+                     {dilation} divides the difference"
+                ),
+            ));
+        }
+        let taps = more / dilation;
+        if taps == 0 {
+            continue;
+        }
+        let mut shape = weight.shape().to_vec();
+        let old = shape[axis + 2];
+        shape[axis + 2] += taps;
+        let mut longer = ArrayD::zeros(IxDyn(&shape));
+        // Taps in front where the padding grows there, else behind.
+        let start = if before > after { 0 } else { taps };
+        longer.slice_axis_mut(Axis(axis + 2), Slice::from(start..start + old)).assign(&weight);
+        weight = longer;
+    }
+    Ok((weight, padding))
 }

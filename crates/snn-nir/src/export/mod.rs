@@ -10,7 +10,7 @@ use crate::names;
 use crate::op::Op;
 use crate::value::{Table, Value};
 use ndarray::{ArrayD, IxDyn};
-use snn_ir::{self as ir, Form, Model, PoolKind, Tensor};
+use snn_ir::{self as ir, Form, Model, PoolKind, Site, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a model becomes a NIR graph.
@@ -74,6 +74,8 @@ struct Writer<'m> {
     graph: NirGraph,
     notes: Vec<Note>,
     streams: BTreeMap<&'m str, Stream>,
+    /// Nodes that multiply a stream with its step.
+    scaled: BTreeMap<&'m str, String>,
     /// Delays, which read sites that may come later.
     delays: Vec<(&'m str, &'m str)>,
     used: BTreeSet<String>,
@@ -106,6 +108,7 @@ impl NirGraph {
             graph: NirGraph::default(),
             notes: Vec::new(),
             streams: BTreeMap::new(),
+            scaled: BTreeMap::new(),
             delays: Vec::new(),
             used: nodes.iter().map(|node| node.name.clone()).collect(),
         };
@@ -160,7 +163,14 @@ impl<'m> Writer<'m> {
                 let delay = full(shape, *steps as f64 * self.options.dt);
                 self.graph.push(name, Op::Delay { delay });
                 self.delays.push((name, input));
-                Stream::of(name)
+                // Levels are delayed, and multiplied with their step behind the delay.
+                let step = match self.model.graph().node(input).map(|node| &node.op) {
+                    Some(ir::Op::Activation { site: Site::QuantRelu(_), code: None }) => {
+                        Some(self.weight(input, "step")?.iter().copied().collect())
+                    }
+                    _ => None,
+                };
+                Stream { step, ..Stream::of(name) }
             }
             // In evaluation they pass on what they read.
             ir::Op::Dropout { .. } | ir::Op::DropPath { .. } => self.stream(input)?,
@@ -202,13 +212,16 @@ impl<'m> Writer<'m> {
     fn whole(&mut self, node: &'m str) -> Result<Vec<String>> {
         let stream = self.stream(node)?;
         let Some(step) = stream.step else { return Ok(stream.nodes) };
+        if let Some(scaled) = self.scaled.get(node) {
+            return Ok(vec![scaled.clone()]);
+        }
         let scaled = self.fresh(&format!("{node}.step"));
         let scale = self.full(node, &step)?;
         self.graph.push(scaled.clone(), Op::Scale { scale });
         for from in stream.nodes {
             self.graph.connect(from, &scaled);
         }
-        self.streams.insert(node, Stream::of(&scaled));
+        self.scaled.insert(node, scaled.clone());
         Ok(vec![scaled])
     }
 
@@ -221,7 +234,9 @@ impl<'m> Writer<'m> {
 
     fn close_delays(&mut self) -> Result<()> {
         for (delay, site) in std::mem::take(&mut self.delays) {
-            self.feed(site, delay)?;
+            for from in self.stream(site)?.nodes {
+                self.graph.connect(from, delay);
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Tests of `snn-nir`; the files are of the Python package `nir` (`fixtures/nir/make_nir.py`).
 
+mod export;
 mod file;
 mod refusals;
 mod steps;
