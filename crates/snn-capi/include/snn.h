@@ -10,8 +10,9 @@
  * one thread at a time; it need not always be the same.
  *
  * Processes: a child of fork may use models and sessions that its parent made and used, as
- * Python's multiprocessing does: threads that work for them are made again in the child. What
- * another thread of the parent used at the moment of the fork must not be used in the child.
+ * Python's multiprocessing does: threads that work for them are made again in the child. A session
+ * or a state that another thread of the parent used at the moment of the fork must not be used in
+ * the child; a model may be.
  *
  * Errors: a function that returns snn_status changes nothing of the caller's if it fails, except
  * that `*out` becomes NULL. Null and misaligned pointers, lengths that do not fit and values out

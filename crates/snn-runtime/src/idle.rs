@@ -1,15 +1,15 @@
 //! Buffers that wait to be used again.
 
+use crate::per_process::PerProcess;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, PoisonError};
 
-/// A pool of values that are expensive to make.
+/// A pool of values that are expensive to make; each process has its own.
 #[derive(Debug)]
-pub(crate) struct Idle<T>(Mutex<Vec<T>>);
+pub(crate) struct Idle<T>(PerProcess<Vec<T>>);
 
 impl<T> Default for Idle<T> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(PerProcess::default())
     }
 }
 
@@ -17,7 +17,7 @@ impl<T> Idle<T> {
     /// Lends a value that was used before, or a new one.
     pub(crate) fn lend(&self, make: impl FnOnce() -> T) -> Lent<'_, T> {
         // No panic leaves the list half-changed: values are pushed and popped whole.
-        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.0.lock().pop();
         Lent { pool: self, value: Some(idle.unwrap_or_else(make)) }
     }
 }
@@ -48,7 +48,7 @@ impl<T> Drop for Lent<'_, T> {
     fn drop(&mut self) {
         // A panic in the middle of its use may have left it in any state.
         if let Some(value) = self.value.take().filter(|_| !std::thread::panicking()) {
-            self.pool.0.lock().unwrap_or_else(PoisonError::into_inner).push(value);
+            self.pool.0.lock().push(value);
         }
     }
 }

@@ -12,6 +12,7 @@ mod limits;
 mod mask;
 mod neuron;
 mod packing;
+mod per_process;
 mod pixels;
 mod pool;
 mod scores;

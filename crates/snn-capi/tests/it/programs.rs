@@ -233,7 +233,7 @@ fn the_example_in_python_runs() {
     output(&mut module);
 }
 
-/// A process that has used a model on several threads and for batches forks, as Python's
+/// A process that has used a model on so many threads and for batches forks, as Python's
 /// `multiprocessing` does, and the child uses the same model and session; it has ten seconds.
 const FORK: &str = r#"
 #define _POSIX_C_SOURCE 200809L
@@ -262,11 +262,12 @@ static void work(SnnModel *model, SnnSession *session, int64_t *into) {
 }
 
 int main(int count, char **arguments) {
-    SnnOptions options = {2, 0};
+    SnnOptions options = {0, 0};
     SnnModel *model;
     SnnSession *session;
     int ended;
-    (void)count;
+    if (count != 3) return 1;
+    options.threads = (uint32_t)atoi(arguments[2]);
     for (size_t i = 0; i < sizeof images; i++) images[i] = (uint8_t)(i * 7);
     check(snn_model_load(arguments[1], &options, &model));
     check(snn_session_new(model, &session));
@@ -314,7 +315,9 @@ fn a_child_of_fork_uses_the_models_of_its_parent() {
     compile.arg(root.join("crates/snn-capi/include")).arg(&source);
     compile.arg(libraries().join(shared_name())).arg("-o").arg(&program);
     output(&mut compile);
-    let mut run = Command::new(&program);
-    run.env("LD_LIBRARY_PATH", libraries()).env("DYLD_LIBRARY_PATH", libraries());
-    assert_eq!(output(run.arg(root.join(MODEL))), "the same\n");
+    for threads in ["1", "2", "8"] {
+        let mut run = Command::new(&program);
+        run.env("LD_LIBRARY_PATH", libraries()).env("DYLD_LIBRARY_PATH", libraries());
+        assert_eq!(output(run.arg(root.join(MODEL)).arg(threads)), "the same\n", "{threads}");
+    }
 }

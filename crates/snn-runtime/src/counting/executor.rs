@@ -7,42 +7,34 @@ use crate::counting::state::{RunState, Sample};
 use crate::counting::trace::{self, Trace};
 use crate::idle::{Idle, Lent};
 use crate::neuron::SiteNumber;
+use crate::per_process::PerProcess;
 use crate::threads::in_current_pool;
 use ndarray::Axis;
 use rayon::prelude::*;
 use snn_ir::Model;
 use snn_ir::{Evaluation, Input, Neurons, Record, Result};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A program with its states and counts.
 #[derive(Debug)]
 pub(crate) struct Executor<A: SiteNumber> {
     program: Program<A>,
     idle: Idle<RunState<A>>,
-    totals: Mutex<Totals>,
+    totals: PerProcess<Totals>,
 }
 
-/// Counts since the last reset.
-#[derive(Debug)]
+/// Counts since the last reset, in this process. No panic leaves them half-changed: they are added
+/// whole.
+#[derive(Debug, Default)]
 struct Totals {
     samples: u64,
+    /// By node; empty before the first sample.
     tallies: Vec<Tally>,
-}
-
-/// No panic leaves the counts half-changed: they are added whole.
-fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<A: SiteNumber> Executor<A> {
     pub(crate) fn new(model: &Model, neurons: &Neurons) -> Result<Self> {
         let program = Program::compile(model, neurons)?;
-        let tallies = vec![Tally::default(); program.nodes.len()];
-        Ok(Self {
-            program,
-            idle: Idle::default(),
-            totals: Mutex::new(Totals { samples: 0, tallies }),
-        })
+        Ok(Self { program, idle: Idle::default(), totals: PerProcess::default() })
     }
 
     pub(crate) fn input_shape(&self) -> &[usize] {
@@ -108,14 +100,13 @@ impl<A: SiteNumber> Executor<A> {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let totals = lock(&self.totals);
-        let nodes =
-            self.program.nodes.iter().zip(&totals.tallies).map(|(node, tally)| NodeCounts {
-                node: node.name.clone(),
-                op: node.label.to_string(),
-                neurons: if node.is_site() { node.size() as u64 } else { 0 },
-                tally: *tally,
-            });
+        let totals = self.totals.lock();
+        let nodes = self.program.nodes.iter().enumerate().map(|(index, node)| NodeCounts {
+            node: node.name.clone(),
+            op: node.label.to_string(),
+            neurons: if node.is_site() { node.size() as u64 } else { 0 },
+            tally: totals.tallies.get(index).copied().unwrap_or_default(),
+        });
         Counts {
             samples: totals.samples,
             time_steps: self.program.time_steps,
@@ -124,9 +115,7 @@ impl<A: SiteNumber> Executor<A> {
     }
 
     pub(crate) fn reset_counts(&self) {
-        let mut totals = lock(&self.totals);
-        totals.samples = 0;
-        totals.tallies.fill(Tally::default());
+        *self.totals.lock() = Totals::default();
     }
 }
 
@@ -152,7 +141,8 @@ impl<A: SiteNumber> Worker<'_, A> {
 
 impl<A: SiteNumber> Drop for Worker<'_, A> {
     fn drop(&mut self) {
-        let mut totals = lock(&self.executor.totals);
+        let mut totals = self.executor.totals.lock();
+        totals.tallies.resize(self.state.tallies.len(), Tally::default());
         totals.samples += std::mem::take(&mut self.state.samples);
         for (total, tally) in totals.tallies.iter_mut().zip(&mut self.state.tallies) {
             *total += std::mem::take(tally);

@@ -155,7 +155,8 @@ impl Counting {
     }
 
     /// Operations since the interpreter was made or its counts were reset, of all runs that have
-    /// returned and all sessions that have been dropped.
+    /// returned and all sessions that have been dropped, in this process: a child of `fork` counts
+    /// from zero.
     pub fn counts(&self) -> Counts {
         by_form!(&self.executor, executor => executor.counts())
     }
