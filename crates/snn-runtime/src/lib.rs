@@ -22,7 +22,7 @@ pub use counting::Counting;
 pub use deploy::{Deployment, Options};
 pub use limits::MAX_TOTAL_VALUES;
 pub use pixels::Pixels;
-pub use scores::{Prediction, Scores, Sums};
+pub use scores::{Prediction, Scores, Sums, softmax};
 pub use snn_simd::{InstructionSet, TooManyThreads, check_threads};
 
 /// The array library of this crate's signatures.

@@ -142,17 +142,7 @@ impl<'s> Scores<'s> {
     /// Softmax of the logits, `exp(l_i)/Σ_j exp(l_j)`. A network that was not calibrated is often
     /// surer than it is right.
     pub fn probabilities(&self) -> Vec<f64> {
-        let mut values = self.logits();
-        // Less the largest, so that no exponential overflows.
-        let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        for value in &mut values {
-            *value = (*value - largest).exp();
-        }
-        let sum: f64 = values.iter().sum();
-        for value in &mut values {
-            *value /= sum;
-        }
-        values
+        softmax(self.logits())
     }
 
     /// The `k` best classes, the best first; all if there are fewer. Of equal sums the first class
@@ -176,6 +166,21 @@ impl<'s> Scores<'s> {
             probability: self.probabilities().get(class).copied().unwrap_or_default(),
         }
     }
+}
+
+/// Softmax of the logits of one sample, `exp(l_i)/Σ_j exp(l_j)`, in their place: what
+/// [`Scores::probabilities`] gives, for logits of a batch.
+pub fn softmax(mut logits: Vec<f64>) -> Vec<f64> {
+    // Less the largest, so that no exponential overflows.
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    for value in &mut logits {
+        *value = (*value - largest).exp();
+    }
+    let sum: f64 = logits.iter().sum();
+    for value in &mut logits {
+        *value /= sum;
+    }
+    logits
 }
 
 /// A class with its probability, as [`Scores::best`] gives it.

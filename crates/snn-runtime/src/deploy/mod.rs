@@ -57,7 +57,10 @@ use std::sync::Arc;
 pub struct Deployment {
     model: ByForm<Compiled<i32>, Compiled<f32>>,
     instructions: Available,
+    /// Of sessions; none of one thread.
     pool: Option<Arc<Threads>>,
+    /// Of batches; none for rayon's current one.
+    batch_pool: Option<Arc<Threads>>,
     statistics: bool,
     head: Arc<Head>,
     encoder: Encoder,
@@ -97,16 +100,27 @@ impl Deployment {
             Form::Events => ByForm::Real(Compiled::new(model, options, instructions)?),
             Form::Trained => return Err(not_converted(model)),
         };
-        snn_simd::check_threads(options.threads)
-            .map_err(|error| failed(format!("threads: {error}")))?;
+        for (name, threads) in
+            [("threads", Some(options.threads)), ("batch_threads", options.batch_threads)]
+        {
+            let threads = threads.unwrap_or(1);
+            if threads == 0 {
+                return Err(failed(format!("{name} must be at least 1, found 0")));
+            }
+            snn_simd::check_threads(threads).map_err(|error| failed(format!("{name}: {error}")))?;
+        }
+        let start = |threads| Threads::new(threads).map(Arc::new).map_err(failed);
         let pool = match options.threads {
-            0 => return Err(failed("threads must be at least 1, found 0".into())),
             1 => None,
-            threads => Some(Arc::new(Threads::new(threads).map_err(failed)?)),
+            threads => Some(start(threads)?),
+        };
+        let batch_pool = match (&pool, options.batch_threads) {
+            (Some(pool), Some(threads)) if pool.count() == threads => Some(Arc::clone(pool)),
+            (_, threads) => threads.map(start).transpose()?,
         };
         note_process();
         let (statistics, idle) = (options.statistics, Idle::default());
-        Ok(Self { model, instructions, pool, statistics, head, encoder, idle })
+        Ok(Self { model, instructions, pool, batch_pool, statistics, head, encoder, idle })
     }
 
     /// A session, with buffers of its own.
@@ -123,6 +137,11 @@ impl Deployment {
         Session::new(engine, head, self.encoder)
     }
 
+    /// Lends a session that was used before, or a new one, and keeps it for the next call.
+    pub fn with_session<R>(&self, work: impl FnOnce(&mut Session) -> R) -> R {
+        work(&mut self.idle.lend(|| self.session()))
+    }
+
     /// The class of one image with its name and probability: the largest logit, the first of
     /// equals. Buffers are kept for the next call; for many images one after another take a
     /// [`session`](Self::session), which gives all scores, and for a batch
@@ -131,7 +150,7 @@ impl Deployment {
     /// # Errors
     /// The shape does not fit the model.
     pub fn classify<P: Pixels>(&self, image: P) -> Result<Prediction> {
-        Ok(self.idle.lend(|| self.session()).run(image)?.prediction())
+        self.with_session(|session| Ok(session.run(image)?.prediction()))
     }
 
     /// Logits of one image, one a class.
@@ -139,11 +158,11 @@ impl Deployment {
     /// # Errors
     /// The shape does not fit the model.
     pub fn logits<P: Pixels>(&self, image: P) -> Result<Vec<f64>> {
-        Ok(self.idle.lend(|| self.session()).run(image)?.logits())
+        self.with_session(|session| Ok(session.run(image)?.logits()))
     }
 
-    /// The class of each image of a batch `[B, …shape]`, in parallel over samples on rayon's
-    /// current pool.
+    /// The class of each image of a batch `[B, …shape]`, in parallel over samples on
+    /// [`Options::batch_threads`] or rayon's current pool.
     ///
     /// # Errors
     /// The shape does not fit the model.
@@ -198,8 +217,8 @@ impl Deployment {
         by_form!(&self.model, compiled => Summary::of(&compiled.plan, self.instruction_set()))
     }
 
-    /// Runs a batch, in parallel over its samples on rayon's current pool, and records its sites
-    /// where asked to. Where the model has an encoder, images become its frames
+    /// Runs a batch, in parallel over its samples on [`Options::batch_threads`] or rayon's current
+    /// pool, and records its sites where asked to. Where the model has an encoder, images become its frames
     /// ([`Encoder::with_input`]).
     ///
     /// # Errors
@@ -207,7 +226,8 @@ impl Deployment {
     pub fn run(&self, input: &Input<'_>, record: Record) -> Result<Evaluation> {
         self.encoder.with_input(input, self.time_steps(), |input| {
             input.check(self.input_shape(), self.time_steps())?;
-            by_form!(&self.model, compiled => compiled.run(self.instructions, input, record))
+            let pool = self.batch_pool.as_deref();
+            by_form!(&self.model, compiled => compiled.run(self.instructions, pool, input, record))
         })
     }
 }

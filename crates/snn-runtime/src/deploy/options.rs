@@ -39,6 +39,9 @@ pub struct Options {
     /// Threads that work on one sample in a session; 1 is best for many samples, which
     /// [`Deployment::run`](crate::Deployment::run) spreads over threads instead.
     pub threads: usize,
+    /// Threads that the samples of a batch are spread over: a pool of the deployment's own, shared
+    /// with its sessions where they have as many threads. `None` for rayon's current pool.
+    pub batch_threads: Option<usize>,
     /// Images of a batch that a thread takes at once, layer by layer, so that they share the loads
     /// of weights; buffers are as many times as large. `None` for several where weights do not stay
     /// in a cache from one image to the next, else one. Networks with delays, and batches whose
@@ -55,6 +58,7 @@ impl Default for Options {
         Self {
             instruction_set: None,
             threads: 1,
+            batch_threads: None,
             images_at_once: None,
             kernels: Kernels::Auto,
             statistics: false,

@@ -82,10 +82,12 @@ impl<N: Number> Compiled<N> {
         self.plan.nodes.first().map_or(&[], |node| &node.shape)
     }
 
-    /// Runs a batch whose shape has been checked, in parallel over its samples.
+    /// Runs a batch whose shape has been checked, in parallel over its samples, on this pool or
+    /// rayon's current one.
     pub(crate) fn run(
         &self,
         instructions: Available,
+        pool: Option<&Threads>,
         input: &Input<'_>,
         record: Record,
     ) -> Result<Evaluation> {
@@ -144,7 +146,11 @@ impl<N: Number> Compiled<N> {
                 },
             )
         };
-        in_current_pool(each).map_err(failed)??;
+        match pool {
+            Some(pool) => pool.install(each),
+            None => in_current_pool(each),
+        }
+        .map_err(failed)??;
         let sites = match record {
             Record::Logits => Vec::new(),
             Record::Sites => self.join(&traces, clock)?,
