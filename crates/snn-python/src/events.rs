@@ -3,7 +3,7 @@
 use crate::errors::{InputError, raised};
 use numpy::{PyArray1, PyArrayMethods as _, PyUntypedArray, PyUntypedArrayMethods as _};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PySlice, PyTuple};
+use pyo3::types::{PyList, PySlice, PyTuple};
 use snn_runtime::deploy::{self, Event};
 use std::num::NonZeroU64;
 
@@ -39,9 +39,9 @@ fn field<'py>(name: &str, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
             )));
         }
     }
-    let same = PyDict::new(py);
-    same.set_item("copy", false)?;
-    Ok(array.call_method("astype", ("int64",), Some(&same))?.cast_into::<PyArray1<i64>>()?)
+    // A field of packed structures is not aligned, and has strides that are no multiples of 8.
+    let read = py.import("numpy")?.call_method1("require", (array, "int64", "CA"))?;
+    Ok(read.cast_into::<PyArray1<i64>>()?)
 }
 
 /// The four arrays of events.

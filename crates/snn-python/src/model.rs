@@ -43,8 +43,6 @@ impl Asked {
     }
 }
 
-/// Model(path, *, threads=None, instruction_set=None, statistics=False)
-///
 /// A converted network, compiled for this machine. It may be used by several threads at once, which
 /// compute in parallel, and in a child of `os.fork`; it can be pickled, and is then its bytes.
 ///
@@ -55,8 +53,8 @@ impl Asked {
 ///
 /// >>> import numpy as np, snn
 /// >>> model = snn.Model("models/cifar10-hybrid/model.safetensors")
-/// >>> model.input_shape, model.time_steps, model.classes[:2]
-/// ((3, 32, 32), 2, ['airplane', 'automobile'])
+/// >>> model.input_shape, model.time_steps, model.classes[0]
+/// ((3, 32, 32), 2, 'airplane')
 /// >>> images = np.random.default_rng(1).integers(0, 256, (5, 3, 32, 32), np.uint8)
 /// >>> classes = model.classify(images)
 /// >>> classes.shape, int(classes[0]) == model.classify(images[0])

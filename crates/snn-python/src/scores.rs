@@ -2,8 +2,8 @@
 
 use crate::errors::InputError;
 use crate::results::tuple;
-use numpy::ndarray::{Array2, ArrayView1, Axis};
 use numpy::ToPyArray as _;
+use numpy::ndarray::{Array2, ArrayView1, Axis};
 use pyo3::prelude::*;
 use snn_runtime::{Deployment, Logits};
 use std::sync::Arc;

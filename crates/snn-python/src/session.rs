@@ -161,8 +161,9 @@ impl Session {
     /// Runs one recording of a camera, cut into as many slices of events as there are macro-steps
     /// (`windows` cuts by time). The events of a slice are counted by polarity and pixel; each is
     /// what `push_events` takes.
-    fn run_events(&self, py: Python<'_>, slices: Vec<Bound<'_, PyAny>>) -> PyResult<Scores> {
-        let read: Vec<Vec<Event>> = slices.iter().map(events).collect::<PyResult<_>>()?;
+    fn run_events(&self, py: Python<'_>, slices: &Bound<'_, PyAny>) -> PyResult<Scores> {
+        let read = slices.try_iter()?.map(|slice| events(&slice?));
+        let read: Vec<Vec<Event>> = read.collect::<PyResult<_>>()?;
         self.scores(py, |inner| {
             let cut: Vec<&[Event]> = read.iter().map(Vec::as_slice).collect();
             inner.session.run_events(&cut).map(drop)

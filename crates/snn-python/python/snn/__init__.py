@@ -10,6 +10,7 @@ True
 
 from ._native import InputError, Model, ModelError, Scores, Session, SnnError, State, windows
 from ._results import Counts, NodeCounts, NodePlan, NodeStatistics, Prediction
+from ._train import Run, TrainingError, train
 
 __all__ = [
     "Counts",
@@ -20,9 +21,12 @@ __all__ = [
     "NodePlan",
     "NodeStatistics",
     "Prediction",
+    "Run",
     "Scores",
     "Session",
     "SnnError",
     "State",
+    "TrainingError",
+    "train",
     "windows",
 ]
