@@ -41,7 +41,7 @@ impl<'m> Writer<'m> {
                 self.note(name, text);
                 Ok(Stream { nodes, thermometer: true, step: (!coded).then_some(step) })
             }
-            Site::Relu => Err(Error::refused(
+            Site::Relu { .. } => Err(Error::refused(
                 name,
                 "NIR has no ReLU; a quantised one is a sum of thresholds: set its levels \
                  (QuantRelu) before training, or when the model is converted",

@@ -100,7 +100,7 @@ impl Builder<'_> {
         }
         let sum: Vec<&str> = sum.iter().map(String::as_str).collect();
         self.graph.push(name, ir::Op::Add, &sum);
-        let relu = || ir::Op::Activation { site: Site::Relu, code: None };
+        let relu = || ir::Op::Activation { site: Site::RELU, code: None };
         self.graph.push(positive, relu(), &[name]);
         let negated = self.fresh(&format!("{name}.negated"));
         self.scale(&negated, name, &vec![-1.0; leak.len()], Some(like));
