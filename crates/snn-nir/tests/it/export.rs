@@ -204,7 +204,7 @@ fn what_nir_cannot_say_is_refused_by_name() {
     };
     let begins = |error: &str, with: &str| assert!(error.starts_with(with), "{error}");
     let of = |site| refused(&vector(site, 1));
-    begins(&of(Site::Relu), "node `act` cannot be translated: NIR has no ReLU");
+    begins(&of(Site::RELU), "node `act` cannot be translated: NIR has no ReLU");
     let ternary = Lif { spike: Spike::Ternary, ..Lif::default() };
     begins(&of(Site::Lif(ternary)), "node `act` cannot be translated: NIR has no neuron of spikes");
     let first = Lif { initial: FirstMembrane::Potential(0.5), ..Lif::default() };
