@@ -91,8 +91,8 @@ impl Error {
         Self::Refused { node: node.into(), reason: reason.into() }
     }
 
-    pub(crate) fn container(place: &str, reason: impl ToString) -> Self {
-        Self::Container { place: place.into(), reason: reason.to_string() }
+    pub(crate) fn container(place: &str, reason: impl Into<String>) -> Self {
+        Self::Container { place: place.into(), reason: reason.into() }
     }
 
     pub(crate) fn within(self, path: &Path) -> Self {

@@ -42,21 +42,21 @@ impl From<Op> for Node {
     }
 }
 
-/// Reads a `.nir` file, as [`NirGraph::from_bytes`].
-///
-/// # Errors
-/// The file cannot be read, or [`NirGraph::from_bytes`] refuses it; the message names it.
-pub fn read(path: &Path) -> Result<NirGraph> {
-    let size = fs_err::metadata(path)?.len();
-    if size > snn_ir::MAX_WEIGHT_BYTES {
-        let most = snn_ir::MAX_WEIGHT_BYTES;
-        let reason = format!("expected at most {most} bytes, found {size}");
-        return Err(Error::container("/", reason).within(path));
-    }
-    NirGraph::from_bytes(fs_err::read(path)?).map_err(|error| error.within(path))
-}
-
 impl NirGraph {
+    /// Reads a `.nir` file, as [`NirGraph::from_bytes`].
+    ///
+    /// # Errors
+    /// The file cannot be read, or [`NirGraph::from_bytes`] refuses it; the message names it.
+    pub fn read(path: &Path) -> Result<Self> {
+        let size = fs_err::metadata(path)?.len();
+        if size > snn_ir::MAX_WEIGHT_BYTES {
+            let most = snn_ir::MAX_WEIGHT_BYTES;
+            let reason = format!("expected at most {most} bytes, found {size}");
+            return Err(Error::container("/", reason).within(path));
+        }
+        Self::from_bytes(fs_err::read(path)?).map_err(|error| error.within(path))
+    }
+
     /// Reads the bytes of a `.nir` file and [checks](NirGraph::check) the graph.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![expect(clippy::float_cmp, reason = "parameters are the same where their bits are")]
 
 mod check;
 mod error;
@@ -10,11 +11,13 @@ mod import;
 mod names;
 mod node_fields;
 mod op;
+mod report;
 mod value;
 
 pub use error::{Error, Result};
-pub use export::{ExportOptions, Exported, Gain};
-pub use graph::{NIR_VERSION, NirGraph, Node, read};
-pub use import::{DEFAULT_DT, Discretisation, Imported, Note, Options};
+pub use export::{ExportOptions, Exported, Gain, write};
+pub use graph::{NIR_VERSION, NirGraph, Node};
+pub use import::{DEFAULT_DT, Discretisation, Imported, Options, read};
 pub use op::{Conv, Op, Padding, Pool};
+pub use report::{Note, Report};
 pub use value::{Table, Value};

@@ -145,6 +145,13 @@ impl Fields<'_> {
         })
     }
 
+    /// The threshold, and the reset potential, which old files lack: it is 0.
+    fn threshold_and_reset(&mut self) -> Result<(Tensor, Tensor)> {
+        let threshold = self.floats("v_threshold")?;
+        let reset = self.floats_or("v_reset", || like(&threshold, 0.0))?;
+        Ok((threshold, reset))
+    }
+
     /// Refuses what is left: a field that is not known may change what a node means.
     fn finish(self) -> Result<()> {
         match self.table.into_iter().next() {
@@ -223,7 +230,6 @@ pub(crate) fn graph_from_table(mut table: Table, place: &str) -> Result<NirGraph
         }
         other => return Err(fault("nodes", "a group of nodes", described(other))),
     }
-    const EDGES: &str = "an array [edges, 2] of names";
     match table.remove("edges") {
         Some(Value::Texts(edges)) if edges.ndim() == 2 && edges.shape()[1] == 2 => {
             let mut names = edges.into_iter();
@@ -233,7 +239,7 @@ pub(crate) fn graph_from_table(mut table: Table, place: &str) -> Result<NirGraph
         }
         // An empty list of Python is an array of no floats.
         Some(Value::Floats(tensor)) if tensor.is_empty() => {}
-        other => return Err(fault("edges", EDGES, described(other))),
+        other => return Err(fault("edges", "an array [edges, 2] of names", described(other))),
     }
     if let Some((field, value)) = table.into_iter().next() {
         return Err(fault(&field, "absent: it is no field of a graph", value.describe()));
@@ -252,7 +258,28 @@ fn metadata(table: &mut Table, node: &str) -> Result<Table> {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one arm for each primitive")]
+/// Types of nodes, but for that of a graph.
+const PRIMITIVES: [&str; 18] = [
+    "Affine",
+    "AvgPool2d",
+    "Conv1d",
+    "Conv2d",
+    "CubaLI",
+    "CubaLIF",
+    "Delay",
+    "Flatten",
+    "I",
+    "IF",
+    "Input",
+    "LI",
+    "LIF",
+    "Linear",
+    "Output",
+    "Scale",
+    "SumPool2d",
+    "Threshold",
+];
+
 fn node_from_table(mut table: Table, path: &str) -> Result<Node> {
     let kind = match table.get("type") {
         Some(Value::Text(kind)) => kind.clone(),
@@ -262,65 +289,44 @@ fn node_from_table(mut table: Table, path: &str) -> Result<Node> {
         }
         None => return Err(Error::node(path, "it has no `type`")),
     };
+    let metadata = metadata(&mut table, path)?;
     if kind == "NIRGraph" {
-        let metadata = metadata(&mut table, path)?;
         return Ok(Node { op: Op::Graph(graph_from_table(table, path)?), metadata });
     }
     table.remove("type");
-    let metadata = metadata(&mut table, path)?;
-    let mut fields = Fields { node: path, op: "", table };
-    let f = &mut fields;
-    let of = |f: &mut Fields<'_>, op: &'static str| f.op = op;
-    let op = match kind.as_str() {
-        "Input" => {
-            of(f, "Input");
-            Op::Input { shape: f.sizes("shape")? }
-        }
-        "Output" => {
-            of(f, "Output");
-            Op::Output { shape: f.sizes("shape")? }
-        }
-        "Affine" => {
-            of(f, "Affine");
-            Op::Affine { weight: f.floats("weight")?, bias: f.floats("bias")? }
-        }
-        "Linear" => {
-            of(f, "Linear");
-            Op::Linear { weight: f.floats("weight")? }
-        }
-        "Scale" => {
-            of(f, "Scale");
-            Op::Scale { scale: f.floats("scale")? }
-        }
-        "Conv1d" => {
-            of(f, "Conv1d");
-            Op::Conv1d(f.conv(1)?)
-        }
-        "Conv2d" => {
-            of(f, "Conv2d");
-            Op::Conv2d(f.conv(2)?)
-        }
+    let Some(op) = PRIMITIVES.into_iter().find(|known| *known == kind) else {
+        let kind: String = kind.chars().take(40).collect();
+        let version = crate::NIR_VERSION;
+        let reason = format!("`type` {kind:?} is no primitive of NIR {version}");
+        return Err(Error::node(path, reason));
+    };
+    let mut fields = Fields { node: path, op, table };
+    let op = op_from_fields(&mut fields)?;
+    fields.finish()?;
+    Ok(Node { op, metadata })
+}
+
+fn op_from_fields(f: &mut Fields<'_>) -> Result<Op> {
+    Ok(match f.op {
+        "Input" => Op::Input { shape: f.sizes("shape")? },
+        "Output" => Op::Output { shape: f.sizes("shape")? },
+        "Affine" => Op::Affine { weight: f.floats("weight")?, bias: f.floats("bias")? },
+        "Linear" => Op::Linear { weight: f.floats("weight")? },
+        "Scale" => Op::Scale { scale: f.floats("scale")? },
+        "Conv1d" => Op::Conv1d(f.conv(1)?),
+        "Conv2d" => Op::Conv2d(f.conv(2)?),
         "IF" => {
-            of(f, "IF");
-            let v_threshold = f.floats("v_threshold")?;
-            let v_reset = f.floats_or("v_reset", || like(&v_threshold, 0.0))?;
+            let (v_threshold, v_reset) = f.threshold_and_reset()?;
             Op::If { r: f.floats("r")?, v_threshold, v_reset }
         }
         "LIF" => {
-            of(f, "LIF");
-            let v_threshold = f.floats("v_threshold")?;
-            let v_reset = f.floats_or("v_reset", || like(&v_threshold, 0.0))?;
+            let (v_threshold, v_reset) = f.threshold_and_reset()?;
             let (tau, r, v_leak) = (f.floats("tau")?, f.floats("r")?, f.floats("v_leak")?);
             Op::Lif { tau, r, v_leak, v_threshold, v_reset }
         }
-        "LI" => {
-            of(f, "LI");
-            Op::Li { tau: f.floats("tau")?, r: f.floats("r")?, v_leak: f.floats("v_leak")? }
-        }
+        "LI" => Op::Li { tau: f.floats("tau")?, r: f.floats("r")?, v_leak: f.floats("v_leak")? },
         "CubaLIF" => {
-            of(f, "CubaLIF");
-            let v_threshold = f.floats("v_threshold")?;
-            let v_reset = f.floats_or("v_reset", || like(&v_threshold, 0.0))?;
+            let (v_threshold, v_reset) = f.threshold_and_reset()?;
             let w_in = f.floats_or("w_in", || like(&v_threshold, 1.0))?;
             Op::CubaLif {
                 tau_syn: f.floats("tau_syn")?,
@@ -333,7 +339,6 @@ fn node_from_table(mut table: Table, path: &str) -> Result<Node> {
             }
         }
         "CubaLI" => {
-            of(f, "CubaLI");
             let v_leak = f.floats("v_leak")?;
             let w_in = f.floats_or("w_in", || like(&v_leak, 1.0))?;
             Op::CubaLi {
@@ -344,44 +349,18 @@ fn node_from_table(mut table: Table, path: &str) -> Result<Node> {
                 v_leak,
             }
         }
-        "I" => {
-            of(f, "I");
-            Op::I { r: f.floats("r")? }
-        }
-        "Delay" => {
-            of(f, "Delay");
-            Op::Delay { delay: f.floats("delay")? }
-        }
-        "Flatten" => {
-            of(f, "Flatten");
-            Op::Flatten {
-                input_shape: f.sizes_if_there("input_type")?,
-                start_dim: f.integer_or("start_dim", 1)?,
-                end_dim: f.integer_or("end_dim", -1)?,
-            }
-        }
-        "AvgPool2d" => {
-            of(f, "AvgPool2d");
-            Op::AvgPool2d(f.pool()?)
-        }
-        "SumPool2d" => {
-            of(f, "SumPool2d");
-            Op::SumPool2d(f.pool()?)
-        }
-        "Threshold" => {
-            of(f, "Threshold");
-            Op::Threshold { threshold: f.floats("threshold")? }
-        }
-        other => {
-            let kind: String = other.chars().take(40).collect();
-            return Err(Error::node(
-                path,
-                format!("`type` {kind:?} is no primitive of NIR {}", crate::NIR_VERSION),
-            ));
-        }
-    };
-    fields.finish()?;
-    Ok(Node { op, metadata })
+        "I" => Op::I { r: f.floats("r")? },
+        "Delay" => Op::Delay { delay: f.floats("delay")? },
+        "Flatten" => Op::Flatten {
+            input_shape: f.sizes_if_there("input_type")?,
+            start_dim: f.integer_or("start_dim", 1)?,
+            end_dim: f.integer_or("end_dim", -1)?,
+        },
+        "AvgPool2d" => Op::AvgPool2d(f.pool()?),
+        "SumPool2d" => Op::SumPool2d(f.pool()?),
+        "Threshold" => Op::Threshold { threshold: f.floats("threshold")? },
+        other => return Err(Error::node(f.node, format!("`{other}` is no primitive"))),
+    })
 }
 
 /// The table of a graph.

@@ -7,6 +7,7 @@ use snn_ir::Tensor;
 /// time; parameters of neurons are arrays of the shape of what flows through them, or of one
 /// value. What they become in steps of time is in `docs/nir.md`.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a graph has few nodes, of large arrays")]
 pub enum Op {
     /// Where data enters.
     Input {

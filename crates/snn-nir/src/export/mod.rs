@@ -5,13 +5,15 @@ mod sites;
 
 use crate::error::{Error, Result};
 use crate::graph::NirGraph;
-use crate::import::{DEFAULT_DT, Note};
+use crate::import::{DEFAULT_DT, Discretisation, check_dt};
 use crate::names;
 use crate::op::Op;
+use crate::report::{Note, Report, primitives};
 use crate::value::{Table, Value};
 use ndarray::{ArrayD, IxDyn};
 use snn_ir::{self as ir, Form, Model, PoolKind, Site, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// How a model becomes a NIR graph.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,10 +44,20 @@ pub enum Gain {
 /// A NIR graph that was made of a model, and what was done.
 #[derive(Debug, Clone)]
 pub struct Exported {
-    /// The graph.
+    /// The graph; valid.
     pub graph: NirGraph,
-    /// What became of nodes, where it is more than the node under its name.
-    pub notes: Vec<Note>,
+    /// What was done.
+    pub report: Report,
+}
+
+/// Writes a model as a `.nir` file: [`NirGraph::from_model`], then [`NirGraph::write`].
+///
+/// # Errors
+/// As those two.
+pub fn write(model: &Model, path: &Path, options: &ExportOptions) -> Result<Report> {
+    let exported = NirGraph::from_model(model, options)?;
+    exported.graph.write(path)?;
+    Ok(exported.report)
 }
 
 /// What a node of ours yields in NIR.
@@ -88,10 +100,7 @@ impl NirGraph {
     /// The model is not valid, or has what cannot be expressed with NIR's primitives; the message
     /// names the node and says why.
     pub fn from_model(model: &Model, options: &ExportOptions) -> Result<Exported> {
-        if !(options.dt.is_finite() && options.dt > 0.0) {
-            let found = options.dt;
-            return Err(Error::Graph(format!("expected a positive step of time, found {found}")));
-        }
+        check_dt(options.dt)?;
         if let Form::Grid { .. } = model.form() {
             return Err(Error::Graph(
                 "a model on the grid rounds its membranes to integers at each step, which no \
@@ -118,7 +127,14 @@ impl NirGraph {
         writer.close_delays()?;
         writer.graph.metadata = writer.metadata();
         writer.graph.check()?;
-        Ok(Exported { graph: writer.graph, notes: writer.notes })
+        let report = Report {
+            primitives: primitives(&writer.graph),
+            dt: options.dt,
+            time_steps: model.time_steps(),
+            discretisation: Discretisation::Euler,
+            notes: writer.notes,
+        };
+        Ok(Exported { graph: writer.graph, report })
     }
 }
 

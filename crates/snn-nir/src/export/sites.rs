@@ -144,7 +144,7 @@ impl<'m> Writer<'m> {
         let one = |value: f64| full(shape, value);
         let fused = alpha > 0.0 && alpha < 1.0 && leak < 1.0;
         let sources = self.whole(input)?;
-        let sources = if fused { sources } else { self.synapse(name, sources, alpha)? };
+        let sources = if fused { sources } else { self.synapse(name, sources, alpha) };
         let op = if leak == 1.0 {
             // An IF neuron counted from its first membrane begins at 0.
             let v_threshold = self.potentials(name, neuron, 1.0)?;
@@ -196,9 +196,9 @@ impl<'m> Writer<'m> {
     }
 
     /// Nodes whose sum is the current behind a synapse.
-    fn synapse(&mut self, name: &str, sources: Vec<String>, alpha: f64) -> Result<Vec<String>> {
+    fn synapse(&mut self, name: &str, sources: Vec<String>, alpha: f64) -> Vec<String> {
         if alpha == 0.0 {
-            return Ok(sources);
+            return sources;
         }
         let own = self.fresh(&format!("{name}.synapse"));
         let op = self.integrator(name, alpha);
@@ -207,7 +207,7 @@ impl<'m> Writer<'m> {
             self.graph.connect(source, &own);
         }
         self.note(name, format!("its synaptic current is the integrator `{own}`"));
-        Ok(vec![own])
+        vec![own]
     }
 
     /// An integrator `v[t] = leak·v[t−1] + x[t]`.
@@ -233,7 +233,7 @@ impl<'m> Writer<'m> {
     ) -> Result<Stream> {
         let shape = self.shapes[name];
         let sources = self.whole(input)?;
-        let sources = self.synapse(name, sources, neuron.alpha)?;
+        let sources = self.synapse(name, sources, neuron.alpha);
         let membrane = self.fresh(&format!("{name}.membrane"));
         let op = self.integrator(name, neuron.leak);
         self.graph.push(membrane.clone(), op);

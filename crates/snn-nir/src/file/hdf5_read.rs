@@ -1,5 +1,6 @@
 //! From HDF5 to values, with every size bounded by what the file can hold before memory is taken.
 
+use super::check_name;
 use crate::error::{Error, Result};
 use crate::value::{Table, Value};
 use hdf5_pure::{DType, Dataset, Datatype, File, Group, VlenStringReadOptions};
@@ -47,7 +48,7 @@ impl Reader {
             ));
         }
         let mut table = Table::new();
-        let fault = |error: hdf5_pure::Error| Error::container(place, error);
+        let fault = |error: hdf5_pure::Error| Error::container(place, error.to_string());
         for (name, dataset) in group.iter_datasets().map_err(fault)? {
             let place = self.enter(place, &name)?;
             let value = self.dataset(&dataset, &place)?;
@@ -63,6 +64,7 @@ impl Reader {
 
     /// The path of an entry, which is counted.
     fn enter(&mut self, place: &str, name: &str) -> Result<String> {
+        check_name(name)?;
         let place = format!("{place}/{name}");
         self.entries_left = self.entries_left.checked_sub(1).ok_or_else(|| {
             let most = MAX_NODES * FIELDS;
@@ -72,7 +74,7 @@ impl Reader {
     }
 
     fn dataset(&mut self, dataset: &Dataset, place: &str) -> Result<Value> {
-        let fault = |error: hdf5_pure::Error| Error::container(place, error);
+        let fault = |error: hdf5_pure::Error| Error::container(place, error.to_string());
         let shape = self.admit(dataset, place)?;
         let count: usize = shape.iter().product();
         match dataset.dtype().map_err(fault)? {
@@ -133,7 +135,7 @@ impl Reader {
 
     /// The shape of an array that the file can hold.
     fn admit(&mut self, dataset: &Dataset, place: &str) -> Result<Vec<usize>> {
-        let fault = |error: hdf5_pure::Error| Error::container(place, error);
+        let fault = |error: hdf5_pure::Error| Error::container(place, error.to_string());
         let shape = dataset.shape().map_err(fault)?;
         let width = dataset.element_size().map_err(fault)?;
         let product =

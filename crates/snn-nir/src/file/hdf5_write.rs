@@ -1,5 +1,6 @@
 //! From values to HDF5, laid out as Python's `nir` does it with its default options.
 
+use super::check_name;
 use crate::error::{Error, Result};
 use crate::value::{Table, Value};
 use hdf5_pure::{DatasetBuilder as Dataset, EnumTypeBuilder, FileBuilder, GroupBuilder as Group};
@@ -24,7 +25,7 @@ pub(crate) fn write_table(table: &Table) -> Result<Vec<u8>> {
             dataset(file.create_dataset(name), value, name)?;
         }
     }
-    file.finish().map_err(|error| Error::container("/", error))
+    file.finish().map_err(|error| Error::container("/", error.to_string()))
 }
 
 fn fill(mut group: Group, table: &Table, place: &str) -> Result<Group> {
@@ -39,17 +40,6 @@ fn fill(mut group: Group, table: &Table, place: &str) -> Result<Group> {
         }
     }
     Ok(group)
-}
-
-/// What HDF5 can call an entry.
-fn check_name(name: &str) -> Result<()> {
-    if name.is_empty() || name == "." || name.contains(['/', '\0']) {
-        return Err(Error::container(
-            name,
-            "a name of a NIR file must not be empty, a dot, or hold a slash or a zero byte",
-        ));
-    }
-    Ok(())
 }
 
 fn dataset(builder: &mut Dataset, value: &Value, place: &str) -> Result<()> {
@@ -82,7 +72,7 @@ fn dataset(builder: &mut Dataset, value: &Value, place: &str) -> Result<()> {
         }
         Value::Booleans(values) => {
             let kind = EnumTypeBuilder::u8_based().u8_value("FALSE", 0).u8_value("TRUE", 1).build();
-            let kind = kind.map_err(|error| Error::container(place, error))?;
+            let kind = kind.map_err(|error| Error::container(place, error.to_string()))?;
             let all: Vec<u8> = values.iter().map(|&value| u8::from(value)).collect();
             builder.with_enum_u8_data(kind, &all).with_shape(&dimensions(values));
         }

@@ -1,21 +1,25 @@
 //! Writes our graph, node by node.
 
 use super::order::Order;
-use super::{Note, Options, numbers, shapes, soft_reset};
+use super::{Discretisation, numbers, shapes, soft_reset};
 use crate::error::{Error, Result};
 use crate::flat::Flat;
 use crate::op::{Conv, Op, Pool};
+use crate::report::Note;
 use ndarray::{Array1, ArrayD, Axis, IxDyn};
 use snn_ir::{self as ir, Graph, MAX_DELAY, PoolKind, Readout, Tensor, Weights, Window};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most weights of a diagonal that stands for a gain and an offset of each value of a vector.
-const MAX_DIAGONAL: usize = 1 << 20;
+/// The most weights of all the diagonals that stand for a gain and an offset of each value of a
+/// vector.
+const MAX_DIAGONALS: usize = 1 << 24;
 
 /// A graph that is being written.
 pub(super) struct Builder<'f> {
     pub(super) flat: &'f Flat,
-    pub(super) options: &'f Options,
+    /// Duration of a macro-step, in seconds.
+    pub(super) dt: f64,
+    pub(super) discretisation: Discretisation,
     pub(super) shapes: BTreeMap<String, Vec<usize>>,
     delayed: BTreeSet<(String, String)>,
     order: Vec<String>,
@@ -33,24 +37,27 @@ pub(super) struct Builder<'f> {
     stands: BTreeMap<String, String>,
     /// What delays a node by some steps, once it is written.
     late: BTreeMap<(String, usize), String>,
+    /// Weights of diagonals that were made.
+    diagonals: usize,
 }
 
 impl<'f> Builder<'f> {
-    pub(super) fn new(flat: &'f Flat, options: &'f Options) -> Result<Self> {
+    pub(super) fn new(flat: &'f Flat, dt: f64, discretisation: Discretisation) -> Result<Self> {
         let shapes = shapes::infer(flat)?;
         let mut delays = BTreeMap::new();
         for (name, op) in &flat.nodes {
             if let Op::Delay { delay } = op {
-                delays.insert(name.clone(), steps_of(name, delay, options.dt)?);
+                delays.insert(name.clone(), steps_of(name, delay, dt)?);
             }
         }
         let waits: BTreeSet<String> =
             delays.iter().filter(|(_, steps)| **steps > 0).map(|(name, _)| name.clone()).collect();
         let Order { nodes: order, delayed } = Order::new(flat, &waits)?;
-        let soft = soft_reset::find(flat, &delays, options)?;
+        let soft = soft_reset::find(flat, &delays, discretisation);
         Ok(Self {
             flat,
-            options,
+            dt,
+            discretisation,
             shapes,
             delayed,
             order,
@@ -63,6 +70,7 @@ impl<'f> Builder<'f> {
             integrators: BTreeMap::new(),
             stands: BTreeMap::new(),
             late: BTreeMap::new(),
+            diagonals: 0,
         })
     }
 
@@ -108,8 +116,14 @@ impl<'f> Builder<'f> {
                 Ok(())
             }
             Op::Conv1d(conv) | Op::Conv2d(conv) => self.conv(name, &read, conv),
-            Op::AvgPool2d(pool) => self.pool(name, &read, pool, PoolKind::Average),
-            Op::SumPool2d(pool) => self.pool(name, &read, pool, PoolKind::Sum),
+            Op::AvgPool2d(pool) => {
+                self.pool(name, &read, pool, PoolKind::Average);
+                Ok(())
+            }
+            Op::SumPool2d(pool) => {
+                self.pool(name, &read, pool, PoolKind::Sum);
+                Ok(())
+            }
             Op::Flatten { .. } => self.flatten(name, &read),
             Op::If { .. } | Op::Lif { .. } | Op::CubaLif { .. } | Op::Threshold { .. } => {
                 self.neuron(name, &read)
@@ -132,7 +146,7 @@ impl<'f> Builder<'f> {
             }
             let edge = (source, name.to_owned());
             all.push(if self.delayed.contains(&edge) {
-                self.late(&edge.0, 1)?
+                self.late(&edge.0, 1)
             } else {
                 self.value(edge.0)
             });
@@ -155,10 +169,10 @@ impl<'f> Builder<'f> {
     }
 
     /// The output of a node some steps before.
-    fn late(&mut self, source: &str, steps: usize) -> Result<String> {
+    fn late(&mut self, source: &str, steps: usize) -> String {
         let key = (source.to_owned(), steps);
         if let Some(late) = self.late.get(&key) {
-            return Ok(late.clone());
+            return late.clone();
         }
         let suffix = if steps == 1 { "delay".into() } else { format!("delay{steps}") };
         let shape = self.shapes[source].clone();
@@ -179,7 +193,7 @@ impl<'f> Builder<'f> {
             late
         };
         self.late.insert(key, late.clone());
-        Ok(late)
+        late
     }
 
     fn delay(&mut self, name: &str) -> Result<()> {
@@ -197,7 +211,7 @@ impl<'f> Builder<'f> {
                     ),
                 ));
             }
-            all.push(if steps > 0 { self.late(&source, steps)? } else { self.value(source) });
+            all.push(if steps > 0 { self.late(&source, steps) } else { self.value(source) });
         }
         let sum = self.sum(name, all)?;
         self.stands.insert(name.into(), sum);
@@ -219,20 +233,20 @@ impl<'f> Builder<'f> {
         bias: Option<&Tensor>,
     ) -> Result<()> {
         let bias = bias.filter(|bias| bias.to_f64().iter().any(|&value| value != 0.0));
-        self.finite(name, "weight", weight)?;
+        finite(name, "weight", weight)?;
         let op = ir::Op::Linear { features: weight.shape()[0], bias: bias.is_some() };
         self.graph.push(name, op, &[read]);
         self.weights.insert(format!("{name}.weight"), weight.clone());
         if let Some(bias) = bias {
-            self.finite(name, "bias", bias)?;
+            finite(name, "bias", bias)?;
             self.weights.insert(format!("{name}.bias"), bias.clone());
         }
         Ok(())
     }
 
     fn conv(&mut self, name: &str, read: &str, conv: &Conv) -> Result<()> {
-        self.finite(name, "weight", &conv.weight)?;
-        self.finite(name, "bias", &conv.bias)?;
+        finite(name, "weight", &conv.weight)?;
+        finite(name, "bias", &conv.bias)?;
         let bias = conv.bias.to_f64().iter().any(|&value| value != 0.0);
         let kernel = conv.weight.shape()[2..].to_vec();
         let mut padding = shapes::padding(conv);
@@ -256,15 +270,13 @@ impl<'f> Builder<'f> {
         Ok(())
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "as the other nodes")]
-    fn pool(&mut self, name: &str, read: &str, pool: &Pool, kind: PoolKind) -> Result<()> {
+    fn pool(&mut self, name: &str, read: &str, pool: &Pool, kind: PoolKind) {
         let window = Window {
             kernel: pool.kernel_size.to_vec(),
             stride: pool.stride.to_vec(),
             padding: pool.padding.to_vec(),
         };
         self.graph.push(name, ir::Op::Pool { pool: kind, window }, &[read]);
-        Ok(())
     }
 
     fn flatten(&mut self, name: &str, read: &str) -> Result<()> {
@@ -362,7 +374,8 @@ impl<'f> Builder<'f> {
             let weight = weight.map_err(|error| Error::refused(name, error.to_string()))?;
             self.weights.insert(format!("{own}.weight"), retyped(weight, like));
         } else {
-            if channels.saturating_mul(channels) > MAX_DIAGONAL {
+            self.diagonals = self.diagonals.saturating_add(channels.saturating_mul(channels));
+            if self.diagonals > MAX_DIAGONALS {
                 return Err(Error::refused(
                     name,
                     "it needs a constant current for each neuron, and no layer before it can take \
@@ -459,17 +472,17 @@ impl<'f> Builder<'f> {
 
     /// One value for each channel of a parameter of a node.
     pub(super) fn parameter(&self, name: &str, field: &str, tensor: &Tensor) -> Result<Vec<f64>> {
-        self.finite(name, field, tensor)?;
+        finite(name, field, tensor)?;
         numbers::per_channel(tensor, &self.shapes[name])
             .map_err(|reason| Error::refused(name, format!("`{field}` {reason}")))
     }
+}
 
-    fn finite(&self, name: &str, field: &str, tensor: &Tensor) -> Result<()> {
-        match tensor.first_not_finite() {
-            None => Ok(()),
-            Some((at, _)) => {
-                Err(Error::refused(name, format!("`{field}` is not finite at position {at}")))
-            }
+fn finite(name: &str, field: &str, tensor: &Tensor) -> Result<()> {
+    match tensor.first_not_finite() {
+        None => Ok(()),
+        Some((at, _)) => {
+            Err(Error::refused(name, format!("`{field}` is not finite at position {at}")))
         }
     }
 }

@@ -39,7 +39,7 @@ impl Builder<'_> {
                 let membrane = self.filter(name, ("tau_mem", tau_mem), ("r", r))?;
                 let current = self.fresh(&format!("{name}.synapse"));
                 let gained = self.current(name, read, &synapse.gain, &zeros(&synapse), w_in)?;
-                self.recurrence(&current, name, &gained, &synapse.leak, w_in)?;
+                self.recurrence(&current, name, &gained, &synapse.leak, w_in);
                 let gained = if membrane.gain.iter().all(|&gain| gain == 1.0) {
                     current
                 } else {
@@ -47,7 +47,8 @@ impl Builder<'_> {
                     self.scale(&own, &current, &membrane.gain, Some(r));
                     own
                 };
-                self.recurrence(name, name, &gained, &membrane.leak, r)
+                self.recurrence(name, name, &gained, &membrane.leak, r);
+                Ok(())
             }
             op => Err(Error::refused(name, format!("a {} is no integrator", op.label()))),
         }
@@ -69,7 +70,7 @@ impl Builder<'_> {
 
     fn integrate(&mut self, name: &str, read: &str, filter: &Filter, like: &Tensor) -> Result<()> {
         let current = self.current(name, read, &filter.gain, &zeros(filter), like)?;
-        self.recurrence(name, name, &current, &filter.leak, like)?;
+        self.recurrence(name, name, &current, &filter.leak, like);
         self.note(
             name,
             "emits its membrane: a sum whose positive and negative parts come back a step later",
@@ -78,14 +79,7 @@ impl Builder<'_> {
     }
 
     /// The sum `name`, of the shape of `of`: `v[t] = λ·v[t−1] + x[t]`.
-    fn recurrence(
-        &mut self,
-        name: &str,
-        of: &str,
-        read: &str,
-        leak: &[f64],
-        like: &Tensor,
-    ) -> Result<()> {
+    fn recurrence(&mut self, name: &str, of: &str, read: &str, leak: &[f64], like: &Tensor) {
         let [positive, negative] = self.parts_of(name);
         let shape = self.shapes[of].clone();
         let mut sum = vec![read.to_owned()];
@@ -105,7 +99,6 @@ impl Builder<'_> {
         let negated = self.fresh(&format!("{name}.negated"));
         self.scale(&negated, name, &vec![-1.0; leak.len()], Some(like));
         self.graph.push(negative, relu(), &[&negated]);
-        Ok(())
     }
 }
 

@@ -12,13 +12,17 @@ use crate::error::{Error, Result};
 use crate::flat::Flat;
 use crate::graph::NirGraph;
 use crate::names;
+use crate::report::{Report, primitives};
 use crate::value::Value;
 use build::Builder;
+use serde::Serialize;
 use snn_ir::{Form, Model, Preprocessing, Readout, Signature};
 use std::fmt;
+use std::path::Path;
 
 /// How a differential equation becomes steps of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Discretisation {
     /// Forward Euler: `λ = 1 − dt/τ`, gain `R·dt/τ`. That of snnTorch, Norse and `SpikingJelly`.
     #[default]
@@ -27,11 +31,21 @@ pub enum Discretisation {
     Exponential,
 }
 
+impl fmt::Display for Discretisation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Discretisation::Euler => "forward Euler",
+            Discretisation::Exponential => "exponential",
+        })
+    }
+}
+
 /// What NIR does not say, and a model needs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Options {
-    /// Duration of a macro-step, in the file's unit of time, seconds.
-    pub dt: f64,
+    /// Duration of a macro-step in seconds, NIR's unit of time; `None` for what a file of ours
+    /// names, else [`DEFAULT_DT`].
+    pub dt: Option<f64>,
     /// How a differential equation becomes steps.
     pub discretisation: Discretisation,
     /// Macro-steps; `None` for those that a file of ours names, without which it is an error.
@@ -47,40 +61,21 @@ pub struct Options {
 /// The step of time of snnTorch and `SpikingJelly`, 10⁻⁴ s.
 pub const DEFAULT_DT: f64 = 1e-4;
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            dt: DEFAULT_DT,
-            discretisation: Discretisation::default(),
-            time_steps: None,
-            readout: None,
-            preprocessing: None,
-        }
-    }
-}
-
 /// A model that was made of a NIR graph, and what was done.
 #[derive(Debug, Clone)]
 pub struct Imported {
-    /// The model, in the trained form.
+    /// The model, in the trained form; valid.
     pub model: Model,
-    /// What became of nodes, where it is more than the node under its name.
-    pub notes: Vec<Note>,
-}
-
-/// What became of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// The node.
-    pub node: String,
     /// What was done.
-    pub text: String,
+    pub report: Report,
 }
 
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}", self.node, self.text)
-    }
+/// Reads a `.nir` file into a model: [`NirGraph::read`], then [`NirGraph::to_model`].
+///
+/// # Errors
+/// As those two; the message names the file.
+pub fn read(path: &Path, options: &Options) -> Result<Imported> {
+    NirGraph::read(path)?.to_model(options).map_err(|error| error.within(path))
 }
 
 impl NirGraph {
@@ -92,10 +87,8 @@ impl NirGraph {
     /// and says why.
     pub fn to_model(&self, options: &Options) -> Result<Imported> {
         self.check()?;
-        if !(options.dt.is_finite() && options.dt > 0.0) {
-            let found = options.dt;
-            return Err(Error::Graph(format!("expected a positive step of time, found {found}")));
-        }
+        let dt = options.dt.or_else(|| self.named_dt()).unwrap_or(DEFAULT_DT);
+        check_dt(dt)?;
         let time_steps = match options.time_steps {
             Some(steps) => steps,
             None => self.named_steps().ok_or_else(|| {
@@ -108,7 +101,7 @@ impl NirGraph {
         let readout = options.readout.or_else(|| self.named_readout()).unwrap_or_default();
         let mut flat = Flat::new(self)?;
         let lost = flat.prune();
-        let mut builder = Builder::new(&flat, options)?;
+        let mut builder = Builder::new(&flat, dt, options.discretisation)?;
         for name in lost {
             builder.note(&name, "left out: nothing leads from it to the Output");
         }
@@ -122,7 +115,21 @@ impl NirGraph {
         let signature = Signature::new(Form::Trained, graph, time_steps, preprocessing);
         let model = Model::new(signature, weights);
         model.validate()?;
-        Ok(Imported { model, notes })
+        let report = Report {
+            primitives: primitives(self),
+            dt,
+            time_steps,
+            discretisation: options.discretisation,
+            notes,
+        };
+        Ok(Imported { model, report })
+    }
+
+    fn named_dt(&self) -> Option<f64> {
+        match self.metadata.get(names::DT)? {
+            Value::Floats(dt) => dt.to_f64().iter().next().copied(),
+            _ => None,
+        }
     }
 
     fn named_steps(&self) -> Option<usize> {
@@ -150,4 +157,12 @@ impl NirGraph {
         let mean = mean.filter(|mean| mean.len() == channels && std.len() == channels)?;
         Some(Preprocessing::new(mean, std))
     }
+}
+
+/// Refuses a step of time that is none.
+pub(crate) fn check_dt(dt: f64) -> Result<()> {
+    if dt.is_finite() && dt > 0.0 {
+        return Ok(());
+    }
+    Err(Error::Graph(format!("the step of time must be positive and finite, found {dt}")))
 }

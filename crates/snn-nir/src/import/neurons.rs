@@ -24,7 +24,7 @@ impl Builder<'_> {
         (tau_field, tau): (&str, &Tensor),
         (r_field, r): (&str, &Tensor),
     ) -> Result<Filter> {
-        let dt = self.options.dt;
+        let dt = self.dt;
         let rounding = precision(&[tau, r]);
         // An infinite τ is no leak, which `parameter` would refuse.
         let taus = super::numbers::per_channel(tau, &self.shapes[name])
@@ -32,7 +32,7 @@ impl Builder<'_> {
         let gains = self.parameter(name, r_field, r)?;
         let mut filter = Filter { leak: Vec::new(), gain: Vec::new() };
         for (tau, r) in taus.into_iter().zip(gains) {
-            let euler = self.options.discretisation == Discretisation::Euler;
+            let euler = self.discretisation == Discretisation::Euler;
             if tau.is_nan() || tau <= 0.0 || (euler && dt / tau > 1.0 + 8.0 * rounding) {
                 let least = if euler { format!("at least dt = {dt}") } else { "positive".into() };
                 return Err(Error::refused(
@@ -41,7 +41,7 @@ impl Builder<'_> {
                 ));
             }
             let ratio = dt / tau;
-            let (leak, uncertain, share) = match self.options.discretisation {
+            let (leak, uncertain, share) = match self.discretisation {
                 Discretisation::Euler => ((1.0 - ratio).max(0.0), ratio, ratio),
                 Discretisation::Exponential => {
                     ((-ratio).exp(), ratio * (-ratio).exp(), -(-ratio).exp_m1())
@@ -59,7 +59,7 @@ impl Builder<'_> {
         let gains = self.parameter(name, "r", r)?;
         let rounding = precision(&[r]);
         let gain = gains.iter().map(|r| {
-            let gain = r * self.options.dt;
+            let gain = r * self.dt;
             shortest(gain, 2.0 * gain, rounding)
         });
         Ok(Filter { leak: vec![1.0; gains.len()], gain: gain.collect() })
@@ -197,19 +197,18 @@ impl Builder<'_> {
                 ),
             ));
         }
-        match uniform(thresholds) {
-            Some(threshold) => lif.threshold = Threshold::Fixed(threshold),
-            None => {
-                let first = thresholds[0];
-                if thresholds.iter().any(|threshold| *threshold <= 0.0) {
-                    return Err(Error::refused(
-                        name,
-                        "thresholds that differ between channels must be positive",
-                    ));
-                }
-                lif.threshold = Threshold::Learned { initial: first, share: Share::Channel };
-                self.weights.insert(format!("{name}.threshold"), typed(thresholds, like));
+        if let Some(threshold) = uniform(thresholds) {
+            lif.threshold = Threshold::Fixed(threshold);
+        } else {
+            let initial = thresholds[0];
+            if thresholds.iter().any(|threshold| *threshold <= 0.0) {
+                return Err(Error::refused(
+                    name,
+                    "thresholds that differ between channels must be positive",
+                ));
             }
+            lif.threshold = Threshold::Learned { initial, share: Share::Channel };
+            self.weights.insert(format!("{name}.threshold"), typed(thresholds, like));
         }
         let op = ir::Op::Activation { site: Site::Lif(lif), code: None };
         self.graph.push(name, op, &[current]);

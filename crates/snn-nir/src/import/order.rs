@@ -40,82 +40,98 @@ fn is_neuron(op: &Op) -> bool {
 }
 
 impl Order {
-    /// Finds it. On each cycle that a walk from the input meets, the edge that leaves its last
-    /// neuron is delayed, so that a recurrent synapse reads the spikes of the step before.
+    /// Finds it by one walk from the input. Where the walk meets its own path, the edge that
+    /// leaves the last neuron of the cycle is delayed, so that a recurrent synapse reads the
+    /// spikes of the step before.
     ///
     /// `waits` says which nodes are delays: what they read they read later.
     pub(super) fn new(flat: &Flat, waits: &BTreeSet<String>) -> Result<Self> {
+        let mut walk = Walk { flat, marks: BTreeMap::new(), done: Vec::new(), path: Vec::new() };
         let mut delayed = BTreeSet::new();
-        loop {
-            match walk(flat, waits, &delayed) {
-                Ok(nodes) => return Ok(Self { nodes, delayed }),
-                Err(cycle) => {
-                    let last = cycle.iter().rposition(|name| is_neuron(&flat.nodes[name]));
-                    let Some(last) = last else {
-                        return Err(Error::refused(
-                            &cycle[0],
-                            format!(
-                                "the nodes {} form a cycle without a neuron or a Delay, whose \
-                                 value at one time depends on itself",
-                                cycle.join(", ")
-                            ),
-                        ));
-                    };
-                    let next = (last + 1) % cycle.len();
-                    delayed.insert((cycle[last].clone(), cycle[next].clone()));
+        let all = flat.nodes.keys().map(String::as_str);
+        for start in std::iter::once(flat.input.as_str()).chain(all) {
+            if walk.marks.contains_key(start) {
+                continue;
+            }
+            walk.enter(start);
+            while let Some((from, to)) = walk.next_edge() {
+                let mark = walk.marks.get(to);
+                if waits.contains(to) || mark == Some(&Mark::Done) {
+                    continue;
+                }
+                if mark.is_none() {
+                    walk.enter(to);
+                } else {
+                    let edge = walk.close(from, to)?;
+                    delayed.insert(edge);
                 }
             }
         }
+        walk.done.reverse();
+        Ok(Self { nodes: walk.done, delayed })
     }
 }
 
-/// All nodes in topological order, or the nodes of a cycle, from where the walk entered it.
-fn walk(
-    flat: &Flat,
-    waits: &BTreeSet<String>,
-    delayed: &BTreeSet<(String, String)>,
-) -> std::result::Result<Vec<String>, Vec<String>> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Mark {
-        OnPath,
-        Done,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    OnPath,
+    Done,
+}
+
+/// A walk in depth.
+struct Walk<'f> {
+    flat: &'f Flat,
+    marks: BTreeMap<&'f str, Mark>,
+    /// Nodes whose targets are all done, in that order.
+    done: Vec<String>,
+    /// Nodes on the path, each with how many of its targets were visited.
+    path: Vec<(&'f str, usize)>,
+}
+
+impl<'f> Walk<'f> {
+    fn enter(&mut self, name: &'f str) {
+        self.marks.insert(name, Mark::OnPath);
+        self.path.push((name, 0));
     }
-    let mut marks: BTreeMap<&str, Mark> = BTreeMap::new();
-    let mut done = Vec::new();
-    let starts = std::iter::once(flat.input.as_str()).chain(flat.nodes.keys().map(String::as_str));
-    for start in starts {
-        if marks.contains_key(start) {
-            continue;
-        }
-        // Nodes on the path, each with how many of its targets were visited.
-        let mut path: Vec<(&str, usize)> = vec![(start, 0)];
-        marks.insert(start, Mark::OnPath);
-        while let Some((name, visited)) = path.last_mut() {
+
+    /// The next edge from the end of the path; nodes without one are done and leave it.
+    fn next_edge(&mut self) -> Option<(&'f str, &'f str)> {
+        while let Some((name, visited)) = self.path.last_mut() {
             let name = *name;
-            let Some(target) = flat.targets_of(name).get(*visited) else {
-                marks.insert(name, Mark::Done);
-                done.push(name.to_owned());
-                path.pop();
-                continue;
-            };
-            *visited += 1;
-            let edge = (name.to_owned(), target.clone());
-            if waits.contains(target) || delayed.contains(&edge) {
-                continue;
+            if let Some(target) = self.flat.targets_of(name).get(*visited) {
+                *visited += 1;
+                return Some((name, target));
             }
-            match marks.get(target.as_str()) {
-                None => {
-                    marks.insert(target, Mark::OnPath);
-                    path.push((target, 0));
-                }
-                Some(Mark::Done) => {}
-                Some(Mark::OnPath) => {
-                    let names = path.iter().map(|(name, _)| (*name).to_owned());
-                    return Err(names.skip_while(|name| name != target).collect());
-                }
-            }
+            self.marks.insert(name, Mark::Done);
+            self.done.push(name.to_owned());
+            self.path.pop();
         }
+        None
     }
-    done.reverse();
-    Ok(done)
+
+    /// The edge to delay where the end of the path, `from`, leads back to `to`. The walk goes on
+    /// behind it: nodes that were reached by it leave the path, to be reached again.
+    fn close(&mut self, from: &str, to: &str) -> Result<(String, String)> {
+        let start = self.path.iter().position(|(name, _)| *name == to).unwrap_or_default();
+        let is_neuron = |(name, _): &(&str, usize)| is_neuron(&self.flat.nodes[*name]);
+        let Some(last) = self.path[start..].iter().rposition(is_neuron) else {
+            let cycle: Vec<&str> = self.path[start..].iter().map(|(name, _)| *name).collect();
+            return Err(Error::refused(
+                to,
+                format!(
+                    "the nodes {} form a cycle without a neuron or a Delay, whose value at one \
+                     time depends on itself",
+                    cycle.join(", ")
+                ),
+            ));
+        };
+        let left = self.path.split_off(start + last + 1);
+        for (name, _) in &left {
+            self.marks.remove(name);
+        }
+        Ok(match left.first() {
+            None => (from.to_owned(), to.to_owned()),
+            Some((next, _)) => (self.path[start + last].0.to_owned(), (*next).to_owned()),
+        })
+    }
 }

@@ -5,6 +5,10 @@ use crate::flat::Flat;
 use crate::op::{Conv, Op, Padding};
 use std::collections::BTreeMap;
 
+/// The most channels of all nodes together. One value of a file may stand for all channels of a
+/// node; this bounds what is made of it.
+const MAX_ALL_CHANNELS: usize = 1 << 24;
+
 /// The shape of each node's output.
 pub(super) fn infer(flat: &Flat) -> Result<BTreeMap<String, Vec<usize>>> {
     let mut shapes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -41,6 +45,13 @@ pub(super) fn infer(flat: &Flat) -> Result<BTreeMap<String, Vec<usize>>> {
             }
         }
     }
+    let channels = shapes.values().map(|shape| shape.first().copied().unwrap_or(1));
+    let channels = channels.fold(0_usize, usize::saturating_add);
+    if channels > MAX_ALL_CHANNELS {
+        return Err(Error::Graph(format!(
+            "its nodes have {channels} channels together; expected at most {MAX_ALL_CHANNELS}"
+        )));
+    }
     match flat.nodes.keys().find(|name| !shapes.contains_key(*name)) {
         None => Ok(shapes),
         Some(name) => Err(Error::refused(
@@ -69,11 +80,10 @@ fn output(flat: &Flat, name: &str, input: &[usize]) -> Result<Vec<usize>> {
             let [channels, height, width] = *input else {
                 return Err(misfit("of shape [C, H, W]".into()));
             };
-            let sizes = [height, width];
             let mut shape = vec![channels];
-            for axis in 0..2 {
+            for (axis, size) in [height, width].into_iter().enumerate() {
                 let padding = 2 * pool.padding[axis];
-                let size = windows(sizes[axis], pool.kernel_size[axis], pool.stride[axis], padding);
+                let size = windows(size, pool.kernel_size[axis], pool.stride[axis], padding);
                 shape.push(size.map_err(misfit)?);
             }
             Ok(shape)
@@ -83,7 +93,7 @@ fn output(flat: &Flat, name: &str, input: &[usize]) -> Result<Vec<usize>> {
                 .ok_or_else(|| misfit(format!("that has the axes {start_dim} to {end_dim}")))?;
             // Some exporters count the axis of the batch. Then only the whole vector fits what
             // reads it.
-            let whole = input.iter().product();
+            let whole = size(input);
             let readers = flat.targets_of(name);
             let fits = |reader: &String| match &flat.nodes[reader] {
                 Op::Affine { weight, .. } | Op::Linear { weight } => {
@@ -169,6 +179,10 @@ fn flattened(input: &[usize], start: i64, end: i64) -> Option<Vec<usize>> {
     if start > end || end >= input.len() {
         return None;
     }
-    let middle = input[start..=end].iter().product();
+    let middle = size(&input[start..=end]);
     Some([&input[..start], &[middle], &input[end + 1..]].concat())
+}
+
+fn size(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |all, &size| all.saturating_mul(size))
 }

@@ -7,10 +7,10 @@
 //!        scale ◄─ delay of dt ◄┘
 //! ```
 
+use super::Discretisation;
 use super::build::Builder;
 use super::neurons::{Filter, differs};
 use super::numbers::{above, precision, shortest, uniform};
-use super::{Discretisation, Options};
 use crate::error::{Error, Result};
 use crate::flat::Flat;
 use crate::op::Op;
@@ -47,12 +47,12 @@ impl SoftResets {
 pub(super) fn find(
     flat: &Flat,
     delays: &BTreeMap<String, usize>,
-    options: &Options,
-) -> Result<SoftResets> {
+    discretisation: Discretisation,
+) -> SoftResets {
     let mut found = SoftResets::default();
     // The subtracted amount is known to the neuron where the leak is the Euler step's.
-    if options.discretisation != Discretisation::Euler {
-        return Ok(found);
+    if discretisation != Discretisation::Euler {
+        return found;
     }
     for (threshold, op) in &flat.nodes {
         if !matches!(op, Op::Threshold { .. }) {
@@ -83,7 +83,7 @@ pub(super) fn find(
             }
         }
     }
-    Ok(found)
+    found
 }
 
 impl Builder<'_> {

@@ -98,7 +98,7 @@ fn neurons_of_nir_are_themselves_and_come_back() {
         let model = vector(Site::Lif(lif.clone()), 3);
         let exported = export(&model);
         assert_eq!(op(&exported, "act").label(), label);
-        assert!(exported.notes.is_empty(), "{:?}", exported.notes);
+        assert!(exported.report.notes.is_empty(), "{:?}", exported.report.notes);
         let again = again(&exported);
         // Weights, leak and threshold are those of the model, bit for bit.
         assert_eq!(again.weights(), model.weights());

@@ -3,7 +3,7 @@
 use crate::graph;
 use ndarray::{ArrayD, IxDyn};
 use snn_ir::Tensor;
-use snn_nir::{Conv, NirGraph, Op, Padding, Pool, Table, Value, read};
+use snn_nir::{Conv, NirGraph, Op, Padding, Pool, Table, Value};
 
 const ALL: [&str; 9] =
     ["every", "if", "lif", "cuba_lif", "li", "picture", "recurrent", "deflate", "lzf"];
@@ -94,12 +94,12 @@ fn a_file_is_replaced_whole() {
     let path = folder.path().join("net.nir");
     graph("lif").write(&path).unwrap();
     graph("li").write(&path).unwrap();
-    assert_eq!(read(&path).unwrap(), graph("li"));
+    assert_eq!(NirGraph::read(&path).unwrap(), graph("li"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     // What cannot be written leaves what was there.
     let mut broken = graph("lif");
     broken.connect("fc1", "nowhere");
     let error = broken.write(&path).unwrap_err().to_string();
     assert!(error.contains("net.nir") && error.contains("`nowhere`"), "{error}");
-    assert_eq!(read(&path).unwrap(), graph("li"));
+    assert_eq!(NirGraph::read(&path).unwrap(), graph("li"));
 }

@@ -23,8 +23,11 @@ fn frames() -> Array3<u8> {
     Array3::from_shape_vec((STEPS, 1, 3), pixels.collect()).unwrap()
 }
 
-/// What every site emits, `[T, neurons]`, by name; and the class scores.
-fn run(imported: &Imported, frames: &Array3<u8>) -> (Vec<(String, Vec<Vec<f64>>)>, Vec<f64>) {
+/// What every site emits, `[T, neurons]`, by name.
+type Emitted = Vec<(String, Vec<Vec<f64>>)>;
+
+/// What sites emit, and the class scores.
+fn run(imported: &Imported, frames: &Array3<u8>) -> (Emitted, Vec<f64>) {
     let mut naive = Naive::new(&imported.model).unwrap();
     let input = Input::Frames(frames.view().into_dyn());
     let result = naive.evaluate(&input, Record::Sites).unwrap();
@@ -210,8 +213,9 @@ fn a_recurrent_sub_graph_beside_a_shortcut() {
         before = now;
     }
     assert!(fired > 200.0 && fired < 3800.0, "{fired} spikes");
-    let delayed = imported.notes.iter().any(|note| note.text.contains("`rnn.lif` a step later"));
-    assert!(delayed, "{:?}", imported.notes);
+    let delayed =
+        imported.report.notes.iter().any(|note| note.text.contains("`rnn.lif` a step later"));
+    assert!(delayed, "{:?}", imported.report.notes);
 }
 
 #[test]
