@@ -100,12 +100,8 @@ mod tests {
 
     #[test]
     fn values_of_other_processes_are_not_dropped() {
+        #[derive(Default)]
         struct Panics(bool);
-        impl Default for Panics {
-            fn default() -> Self {
-                Self(false)
-            }
-        }
         impl Drop for Panics {
             fn drop(&mut self) {
                 assert!(!self.0, "dropped in a process that does not own it");

@@ -1,4 +1,4 @@
-//! The examples in C and Python, on the shipped network: the results of the Rust interface.
+//! The examples in C, on the shipped network: the results of the Rust interface.
 
 use snn_runtime::Deployment;
 use snn_runtime::deploy::{Event, windows};
@@ -127,7 +127,10 @@ fn windows_of(model: &Path, events: &[Event], micros: u64) -> String {
 
 #[test]
 #[cfg(unix)]
-fn the_examples_run_a_recording_as_its_events_arrive() {
+fn the_example_runs_a_recording_as_its_events_arrive() {
+    if !is_here("cc") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("model.safetensors");
     super::interface::model().save(&model).unwrap();
@@ -144,55 +147,22 @@ fn the_examples_run_a_recording_as_its_events_arrive() {
     };
     let bytes: Vec<u8> = events.iter().flat_map(record).collect();
     let recording = folder.path().join("recording.bin");
-    let run = |command: &mut Command, bytes: &[u8]| {
+    let mut program = compiled("events", shared_name(), folder.path());
+    program.arg(&model).arg("500");
+    let mut run = |bytes: &[u8]| {
         std::fs::write(&recording, bytes).unwrap();
-        let file = std::fs::File::open(&recording).unwrap();
-        command.arg(&model).arg("500").stdin(file).output().unwrap()
+        program.stdin(std::fs::File::open(&recording).unwrap()).output().unwrap()
     };
     let expected = windows_of(&model, &events, 500);
     assert!(expected.lines().count() > 15 && expected.contains(" 0 events"), "{expected}");
-    let programs = || {
-        let mut programs = Vec::new();
-        if is_here("cc") {
-            programs.push(compiled("events", shared_name(), folder.path()));
-        }
-        if is_here("python3") {
-            let mut python = Command::new("python3");
-            python.arg(root().join("examples/python/events.py"));
-            python.env("SNN_LIBRARY", libraries().join(shared_name()));
-            programs.push(python);
-        }
-        programs
-    };
     // The first event once more, after those of later windows.
-    for mut program in programs() {
-        let late = run(&mut program, &[&bytes, &bytes[..5]].concat());
-        let message = String::from_utf8(late.stderr).unwrap();
-        assert_eq!(late.status.code(), Some(1), "{program:?}");
-        assert!(message.starts_with("an event at 7 us, after the window"), "{message}");
-    }
-    for mut program in programs() {
-        let whole = run(&mut program, &bytes);
-        assert!(whole.status.success(), "{whole:?}");
-        assert_eq!(String::from_utf8(whole.stdout).unwrap(), expected, "{program:?}");
-    }
-    // In Python also a whole recording in slices, and what is wrong.
-    if is_here("python3") {
-        let script = "import sys; from snn import *\n\
-            m = Model(sys.argv[1]); s = m.session(); e = [Event(1, 3, 2, 1), Event(2, 0, 0, 0)]\n\
-            for part in (e, [], e[:1]): streamed = s.push_events(part)\n\
-            assert streamed == m.session().run_events([e, [], e[:1]])\n\
-            s.restart(); first = s.push_events(e); s.restart(); assert s.push_events(e) == first\n\
-            for wrong in (lambda: s.run_events([e]), lambda: s.push_events([Event(0, 4, 0, 1)]),\n\
-            \x20       lambda: s.push_events([Event(0, -1, 0, 1)]),\n\
-            \x20       lambda: s.push_events([Event(0, 1, 0, -1)])):\n\
-            \x20   try: wrong()\n\
-            \x20   except SnnError as error: assert str(error)\n\
-            \x20   else: raise AssertionError('taken')\n";
-        let mut python = Command::new("python3");
-        python.args(["-c", script]).arg(&model).current_dir(root().join("examples/python"));
-        output(python.env("SNN_LIBRARY", libraries().join(shared_name())));
-    }
+    let late = run(&[&bytes, &bytes[..5]].concat());
+    let message = String::from_utf8(late.stderr).unwrap();
+    assert_eq!(late.status.code(), Some(1));
+    assert!(message.starts_with("an event at 7 us, after the window"), "{message}");
+    let whole = run(&bytes);
+    assert!(whole.status.success(), "{whole:?}");
+    assert_eq!(String::from_utf8(whole.stdout).unwrap(), expected);
 }
 
 #[test]
@@ -208,29 +178,6 @@ fn the_header_is_c_plus_plus_too() {
     let mut compile = Command::new("c++");
     compile.args(["-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"]);
     output(compile.arg(root.join("crates/snn-capi/include")).arg(source));
-}
-
-#[test]
-#[cfg(unix)]
-fn the_example_in_python_runs() {
-    if !is_here("python3") {
-        return;
-    }
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new("python3");
-        command.arg(root().join("examples/python/classify.py")).args(arguments);
-        command.env("SNN_LIBRARY", libraries().join(shared_name())).current_dir(root());
-        command
-    };
-    assert_eq!(output(&mut run(&[MODEL])), expected(5).join("\n") + "\n");
-    let wrong = run(&["absent"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("SnnError: absent"), "{wrong:?}");
-
-    // The module, used as a library: every result, and wrong input.
-    let mut module = Command::new("python3");
-    module.arg(root().join("examples/python/test_snn.py")).arg(root().join(MODEL));
-    module.env("SNN_LIBRARY", libraries().join(shared_name()));
-    output(&mut module);
 }
 
 /// A process that has used a model on so many threads and for batches forks, as Python's
