@@ -4,11 +4,11 @@
 use crate::arithmetic::Arithmetic;
 use crate::deploy::kernels::weights::{self, RowTask};
 use crate::deploy::plan::dense::Dense;
+use crate::deploy::plan::depth_wise::DepthWise;
 use crate::deploy::plan::neurons::{GridKernel, RealKernel, RowKernel};
 use crate::deploy::plan::weights::{PackedWeights, WeightSource};
 use crate::neuron::SiteNumber;
-use snn_ir::Model;
-use snn_ir::Result;
+use snn_ir::{Conv, Model, Result};
 use snn_simd::{Available, InstructionSet};
 use std::fmt::Debug;
 
@@ -34,6 +34,15 @@ pub(crate) trait Number: SiteNumber {
         instruction_set: InstructionSet,
         least: Option<usize>,
     ) -> Option<Dense>;
+    /// The same depth-wise convolution as a dense product of integers, if it is one;
+    /// [`DepthWise::pack`].
+    fn depth_wise(
+        conv: &Conv,
+        weights: (&[Self], &[i32]),
+        shapes: ([usize; 3], [usize; 3]),
+        levels: (f64, bool),
+        least: Option<usize>,
+    ) -> Option<DepthWise>;
     /// Currents for a dense product.
     fn integers(currents: &mut [Self]) -> Option<&mut [i32]>;
     /// The same to read.
@@ -71,6 +80,16 @@ impl Number for i32 {
         least: Option<usize>,
     ) -> Option<Dense> {
         Dense::pack(source, rows, instruction_set, least)
+    }
+
+    fn depth_wise(
+        conv: &Conv,
+        (weight, multiplier): (&[Self], &[i32]),
+        shapes: ([usize; 3], [usize; 3]),
+        levels: (f64, bool),
+        least: Option<usize>,
+    ) -> Option<DepthWise> {
+        DepthWise::pack(conv, weight, multiplier, shapes, levels, least)
     }
 
     fn integers(currents: &mut [Self]) -> Option<&mut [i32]> {
@@ -117,6 +136,16 @@ impl Number for f32 {
         _: InstructionSet,
         _: Option<usize>,
     ) -> Option<Dense> {
+        None
+    }
+
+    fn depth_wise(
+        _: &Conv,
+        _: (&[Self], &[i32]),
+        _: ([usize; 3], [usize; 3]),
+        _: (f64, bool),
+        _: Option<usize>,
+    ) -> Option<DepthWise> {
         None
     }
 

@@ -78,7 +78,11 @@ fn stage_form<N: Number>(stage: &Stage<N>, sources: &[&str], steps: usize) -> St
                     let events = Some(rows.description(steps));
                     [events, dense].into_iter().flatten().collect::<Vec<_>>().join("; ")
                 }
-                Connection::Grouped(_) => "events, in groups".into(),
+                Connection::Grouped(_, dense) => {
+                    let dense = dense.as_ref().map(|dense| dense.description());
+                    let events = Some("events, in groups".to_owned());
+                    [events, dense].into_iter().flatten().collect::<Vec<_>>().join("; ")
+                }
                 Connection::Scale(_) => "events, one to one".into(),
                 Connection::Current => "a stored current".into(),
             };
@@ -96,7 +100,9 @@ fn bytes<N: Number>(synapse: &Connection<N>) -> usize {
         Connection::Packed(rows, dense) => {
             rows.bytes() + dense.as_ref().map_or(0, |dense| dense.bytes())
         }
-        Connection::Grouped(grouped) => grouped.bytes(),
+        Connection::Grouped(grouped, dense) => {
+            grouped.bytes() + dense.as_ref().map_or(0, |dense| dense.bytes())
+        }
         Connection::Scale(weights) => size_of_val(weights.as_slice()),
         Connection::Current => 0,
     }

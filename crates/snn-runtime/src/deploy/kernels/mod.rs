@@ -6,6 +6,7 @@
 //! not use.
 
 pub(crate) mod dense;
+pub(crate) mod depth_wise;
 pub(crate) mod emit;
 pub(crate) mod levels;
 pub(crate) mod neurons;

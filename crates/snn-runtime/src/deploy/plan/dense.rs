@@ -122,33 +122,9 @@ impl Dense {
         events: EventsView<'_>,
         (steps, levels): (usize, &mut [u8]),
     ) -> usize {
-        let (layout, channels) = (self.layout(steps), events.extent.channels);
         let read = rows.vertical.read(outputs);
         let first = read.start;
-        for (row, levels) in read.zip(levels.chunks_exact_mut(layout.row.max(1))) {
-            levels.fill(0);
-            for step in 0..steps {
-                for line in events.at(row, step).iter() {
-                    for (column, ends) in line.offsets.windows(2).enumerate() {
-                        // Entries are `column · channels + channel`.
-                        let shift =
-                            layout.at(column + self.padding, step).wrapping_sub(column * channels);
-                        let range = ends[0] as usize..ends[1] as usize;
-                        let entries = line.entries[range.clone()].iter();
-                        if line.payloads.is_empty() {
-                            entries.for_each(|&entry| {
-                                levels[(entry as usize).wrapping_add(shift)] = 1;
-                            });
-                        } else {
-                            for (&entry, level) in entries.zip(&line.payloads[range]) {
-                                levels[(entry as usize).wrapping_add(shift)] =
-                                    level.to_le_bytes()[0];
-                            }
-                        }
-                    }
-                }
-            }
-        }
+        self.layout(steps).spread(self.padding, read, events, (steps, levels));
         first
     }
 }

@@ -2,6 +2,7 @@
 //! they run.
 
 pub(crate) mod dense;
+pub(crate) mod depth_wise;
 pub(crate) mod grouped;
 pub(crate) mod layout;
 pub(crate) mod neurons;
@@ -13,6 +14,7 @@ use crate::deploy::events::Extent;
 use crate::deploy::number::Number;
 use crate::deploy::options::Kernels;
 use crate::deploy::plan::dense::Dense;
+use crate::deploy::plan::depth_wise::DepthWise;
 use crate::deploy::plan::grouped::Grouped;
 use crate::deploy::plan::neurons::StageNeurons;
 use crate::deploy::plan::weights::PackedWeights;
@@ -38,7 +40,8 @@ const TILE_BYTES: [usize; 2] = [64 << 10, 512 << 10];
 pub(crate) enum Connection<N: Number> {
     /// Through events, or as a dense product where more inputs are active than that pays for.
     Packed(Box<PackedWeights<N::Weight>>, Option<Box<Dense>>),
-    Grouped(Grouped<N>),
+    /// The same for several groups, the dense form of depth-wise convolutions alone.
+    Grouped(Grouped<N>, Option<Box<DepthWise>>),
     /// One weight a channel (eq. 3), for every value of an image row.
     Scale(Vec<N>),
     /// Currents that another stage left in a buffer.
@@ -229,7 +232,7 @@ impl<N: Number> Plan<N> {
         incoming
             .map(|incoming| match &incoming.connection {
                 Connection::Packed(rows, _) => rows.bytes(),
-                Connection::Grouped(grouped) => grouped.bytes(),
+                Connection::Grouped(grouped, _) => grouped.bytes(),
                 Connection::Scale(_) | Connection::Current => 0,
             })
             .sum()
@@ -487,7 +490,7 @@ impl Compiler<'_> {
         let line = 4 * channels * columns * self.steps_at_once;
         let weights = stage.incoming.iter().map(|incoming| match &incoming.connection {
             Connection::Packed(rows, _) => rows.bytes(),
-            Connection::Grouped(_) | Connection::Scale(_) | Connection::Current => 0,
+            Connection::Grouped(..) | Connection::Scale(_) | Connection::Current => 0,
         });
         let bytes = weights.max().unwrap_or(0).clamp(TILE_BYTES[0], TILE_BYTES[1]);
         stage.tile = (bytes / line.max(1)).max(1);
@@ -534,13 +537,17 @@ impl Compiler<'_> {
         let multiplier = N::multipliers(self.model, name)?;
         let (input, output) = (self.chw(from), self.chw(index));
         if conv.groups > 1 || conv.as_2d().kernel[0] > weights::MAX_TAPS {
-            return Ok(Connection::Grouped(Grouped::pack(
-                conv,
-                &weight,
-                &multiplier,
-                input,
-                output,
-            )));
+            let level = self.streams.bounds[from].iter().fold(1.0_f64, |a, b| a.max(*b));
+            let facts = (level, self.is_signed(from));
+            let pack =
+                |least| N::depth_wise(conv, (&weight, &multiplier), (input, output), facts, least);
+            let dense = match self.kernels {
+                Kernels::Events | Kernels::StepTree => None,
+                Kernels::Auto => pack(None),
+                Kernels::Dense | Kernels::Tiles => pack(Some(0)),
+            };
+            let grouped = Grouped::pack(conv, &weight, &multiplier, input, output);
+            return Ok(Connection::Grouped(grouped, dense.map(Box::new)));
         }
         let weight: Vec<_> = weight.into_iter().map(N::packed).collect();
         let unit = self.is_unit(from);

@@ -66,6 +66,9 @@ impl Room {
             room.rows = room.rows.max(tile);
             room.memory = room.memory.max(product(&[node.rest().len(), extent.columns]));
             for incoming in &stage.incoming {
+                if let Connection::Grouped(_, Some(dense)) = &incoming.connection {
+                    room.levels = room.levels.max(dense.room(tile, extent.steps));
+                }
                 let Connection::Packed(synapse, dense) = &incoming.connection else { continue };
                 let read = plan.nodes[incoming.node].extent;
                 let (offsets, entries) = windows::room(synapse, tile, extent.steps, read.columns);

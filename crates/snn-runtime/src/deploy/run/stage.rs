@@ -4,10 +4,12 @@
 use crate::deploy::events::windows::Windows;
 use crate::deploy::events::{EventsMut, EventsView, Extent, Lines};
 use crate::deploy::kernels::dense::{self, DenseTask};
+use crate::deploy::kernels::depth_wise::{self, DepthWiseTask};
 use crate::deploy::kernels::tiles::{self, TileTask};
 use crate::deploy::kernels::weights::RowTask;
 use crate::deploy::number::Number;
 use crate::deploy::plan::dense::{Dense, Product};
+use crate::deploy::plan::depth_wise::DepthWise;
 use crate::deploy::plan::weights::{PackedWeights, Slab};
 use crate::deploy::plan::{Connection, Incoming, Stage};
 use crate::deploy::run::arena::{Arena, Scratch};
@@ -167,9 +169,15 @@ impl<N: Number> Task<'_, N> {
                 let events = self.arena.events(incoming.node);
                 self.convolve((synapse, dense.as_deref()), rows, events, base, currents, room);
             }
-            Connection::Grouped(grouped) => {
+            Connection::Grouped(grouped, dense) => {
                 begin_with(base, currents);
                 let events = self.arena.events(incoming.node);
+                if let Some(dense) =
+                    dense.as_deref().filter(|d| d.pays(rows.clone(), events, steps))
+                    && let Some(currents) = N::integers(currents)
+                {
+                    return self.multiply_channels(dense, rows, events, currents, room.levels);
+                }
                 for (y, line) in rows.zip(currents.chunks_exact_mut(steps * width)) {
                     for (step, line) in line.chunks_exact_mut(width).enumerate() {
                         grouped.deliver(events, grouped.grid.rows.at(y), step, line);
@@ -324,6 +332,37 @@ impl<N: Number> Task<'_, N> {
                     let place = DenseTask { dense: product, block, taps, lines };
                     dense::multiply(self.instructions, place, currents);
                 }
+            }
+        }
+    }
+}
+
+impl<N: Number> Task<'_, N> {
+    /// A depth-wise convolution as a dense product.
+    fn multiply_channels(
+        &self,
+        product: &DepthWise,
+        outputs: Range<usize>,
+        events: EventsView<'_>,
+        currents: &mut [i32],
+        levels: &mut [u8],
+    ) {
+        let (width, steps) = (self.extent.width(), self.current_steps);
+        let layout = product.layout(steps);
+        let first = product.spread(outputs.clone(), events, (steps, levels));
+        for (row, currents) in outputs.zip(currents.chunks_exact_mut(steps * width)) {
+            let taps = product.vertical.at(row);
+            if taps.count == 0 {
+                continue;
+            }
+            for (step, currents) in currents.chunks_exact_mut(width).enumerate() {
+                let begin = (taps.input - first) * layout.row + step * layout.step;
+                let lines = (&levels[begin..], product.vertical.dilation * layout.row);
+                depth_wise::multiply(
+                    self.instructions,
+                    DepthWiseTask { product, taps, lines },
+                    currents,
+                );
             }
         }
     }
