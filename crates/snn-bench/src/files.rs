@@ -135,20 +135,24 @@ pub(crate) fn refuse_source(out: &Path, run: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a text; never over a file, unless asked to.
-pub(crate) fn write(path: &Path, text: &[u8], force: bool) -> Result<()> {
-    refuse_existing(path, force)?;
+/// Makes the folder of a file.
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs_err::create_dir_all(folder)?;
     }
+    Ok(())
+}
+
+/// Writes a text; never over a file, unless asked to.
+pub(crate) fn write(path: &Path, text: &[u8], force: bool) -> Result<()> {
+    refuse_existing(path, force)?;
+    make_folder(path)?;
     Ok(snn_ir::write_atomically(path, text)?)
 }
 
 /// Writes a model, making its folder.
 pub(crate) fn save(model: &Model, path: &Path) -> Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs_err::create_dir_all(folder)?;
-    }
+    make_folder(path)?;
     model.save(path).with_context(|| format!("cannot write the model {}", path.display()))
 }
 

@@ -2,8 +2,10 @@
 
 #[cfg(feature = "data")]
 pub(crate) mod data;
+mod exchange;
 mod policy;
 
+pub(crate) use exchange::{Discretisation, Export, Import, NirArgs, StateDictArgs};
 pub(crate) use policy::{Policy, PolicySearch};
 
 use crate::names::{BudgetName, CodeName, TargetName};
@@ -61,13 +63,26 @@ pub(crate) enum Command {
     /// with 2 and a list.
     #[command(after_help = "JSON: `out`, `form`, `bytes`, `plan`.")]
     Convert(Convert),
-    /// Read a trained network of another framework: an ONNX graph.
+    /// Read a trained network of another framework: weights of PyTorch, an ONNX graph, a NIR graph.
     ///
-    /// What comes out is a trained network at T = 1 whose sites are ReLUs; `quantise` and `convert`
-    /// make events of it. Prints what each node became. What cannot be taken over ends with 2 and a
-    /// list.
+    /// Of PyTorch a state dict is read as data, no pickle is executed (`.pt`, `.pth`, `.th`, `.bin`,
+    /// `.safetensors`). Its network is recognised (ResNets and VGGs in the layouts of torchvision,
+    /// timm and the usual ones for CIFAR), or given by --network. Of ONNX (`.onnx`) a CNN is read.
+    /// What comes out of both is a trained network at T = 1 whose sites are ReLUs; `quantise` and
+    /// `convert` make events of it, and `start_from` of a config trains on from it. NIR (`.nir`)
+    /// has spiking neurons, whose differential equations become steps of time.
+    ///
+    /// Prints what was matched, missing and left over, or what each node became. What cannot be
+    /// taken over ends with 2 and a list.
     #[command(after_help = "JSON: `out`, `bytes`, `report`.")]
     Import(Import),
+    /// Write a network for another framework: PyTorch, ONNX, NIR.
+    ///
+    /// Of a network on the grid PyTorch and ONNX get the same integers, so that anybody can check a
+    /// conversion without this project. What cannot be expressed exactly is refused by node.
+    #[command(after_help = "JSON: `written` (each `format`, `out`, `bytes`), and `nir` \
+                            (`primitives`, `dt`, `time_steps`, `discretisation`, `notes`).")]
+    Export(Export),
     /// Put quantised ReLUs in the place of the ReLUs of a trained network, by what they yield on
     /// training samples. Nothing is trained.
     ///
@@ -457,50 +472,6 @@ pub(crate) struct Convert {
     /// Replace an existing file.
     #[arg(long)]
     pub(crate) force: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Import {
-    /// The file: an ONNX graph (`.onnx`).
-    pub(crate) file: PathBuf,
-    /// Shape of one image, as `3x32x32`, where the file leaves it open [default: the data set's].
-    #[arg(long, value_name = "SHAPE", value_parser = shape)]
-    pub(crate) input: Option<Shape>,
-    /// The data set that it was trained on, which has the shape of an image, the normalisation and
-    /// the names of the classes.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) dataset: Option<DatasetName>,
-    /// Mean of each channel in the normalisation (p/255 − mean)/std of pixels p of 0 to 255, as
-    /// `0.485,0.456,0.406` [default: the data set's, else 0].
-    #[arg(long, value_delimiter = ',', value_name = "MEAN", allow_negative_numbers = true)]
-    pub(crate) mean: Vec<f64>,
-    /// Deviation of each channel in that normalisation [default: the data set's, else 1].
-    #[arg(long, value_delimiter = ',', value_name = "STD")]
-    pub(crate) std: Vec<f64>,
-    /// The output of the network, where it has several.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) output: Option<String>,
-    #[command(flatten)]
-    pub(crate) data: DataRoot,
-    /// List what every node became; JSON has it always.
-    #[arg(long, conflicts_with = "json")]
-    pub(crate) long: bool,
-    /// The model file to write.
-    #[arg(long)]
-    pub(crate) out: PathBuf,
-    /// Replace an existing file.
-    #[arg(long)]
-    pub(crate) force: bool,
-}
-
-/// Shape of a sample.
-#[derive(Debug, Clone)]
-pub(crate) struct Shape(pub(crate) Vec<usize>);
-
-fn shape(text: &str) -> Result<Shape, String> {
-    let sizes: Option<Vec<usize>> =
-        text.split('x').map(|size| size.parse().ok().filter(|size| *size > 0)).collect();
-    sizes.map(Shape).ok_or_else(|| "expected positive sizes with `x` between them: 3x32x32".into())
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub(crate) mod convert;
 pub(crate) mod data;
 pub(crate) mod demo;
 mod docs;
+mod export;
 pub(crate) mod finetune;
 mod import;
 pub(crate) mod infer;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Some(Command::Train(arguments)) => train::run(arguments, cli.json),
         Some(Command::Convert(arguments)) => convert::run(arguments, cli.json),
         Some(Command::Import(arguments)) => import::run(arguments, cli.json),
+        Some(Command::Export(arguments)) => export::run(arguments, cli.json),
         Some(Command::Quantise(arguments)) => quantise::run(arguments, cli.json),
         Some(Command::Codes(arguments)) => codes::run(arguments, cli.json),
         Some(Command::Finetune(arguments)) => finetune::run(arguments, cli.json),

@@ -8,7 +8,7 @@ use crate::pixels::{Normalisation, take_up};
 use snn_ir::{Form, Graph, Model, Op, Signature, Weights};
 
 /// How a state dict becomes a model.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ImportOptions {
     /// The network; none where it is to be recognised ([`network_of`]).
     pub graph: Option<Graph>,
@@ -18,9 +18,23 @@ pub struct ImportOptions {
     pub matching: MatchOptions,
     /// Names of the classes, in the order of the logits; may be empty.
     pub classes: Vec<String>,
+    /// Time steps T, of a graph that is given and has spiking neurons.
+    pub time_steps: usize,
 }
 
-/// A model of the form `trained`, T = 1, and what was found.
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self {
+            graph: None,
+            network: NetworkOptions::default(),
+            matching: MatchOptions::default(),
+            classes: Vec::new(),
+            time_steps: 1,
+        }
+    }
+}
+
+/// A model of the form `trained`, and what was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
     /// The model; it is valid.
@@ -66,7 +80,7 @@ pub fn import(
     };
     let normalisation = normalisation.clone().for_channels(channels)?;
     report.remainder = take_up(&mut graph, &mut weights, &normalisation.offset())?;
-    let signature = Signature::new(Form::Trained, graph, 1, normalisation.preprocessing())
+    let signature = Signature::new(Form::Trained, graph, options.time_steps, normalisation.preprocessing())
         .with_classes(options.classes.clone());
     let model = Model::new(signature, weights);
     model.validate()?;

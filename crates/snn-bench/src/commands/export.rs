@@ -1,0 +1,72 @@
+//! `export`: a network for another framework.
+
+use crate::cli::Export;
+use crate::files;
+use crate::outcome::Outcome;
+use crate::output::{self, print_json};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use snn_exchange::{onnx, torch};
+use std::path::{Path, PathBuf};
+
+#[derive(Serialize)]
+struct Written {
+    format: &'static str,
+    out: PathBuf,
+    bytes: u64,
+}
+
+impl Written {
+    fn of(format: &'static str, out: &Path) -> Result<Self> {
+        Ok(Self { format, out: out.into(), bytes: fs_err::metadata(out)?.len() })
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    written: Vec<Written>,
+    nir: Option<snn_nir::Report>,
+}
+
+pub(crate) fn run(arguments: &Export, json: bool) -> Result<Outcome> {
+    let Export { torch: folder, onnx: graph, nir, force, .. } = arguments;
+    let parts = folder.iter().flat_map(|folder| {
+        [torch::WEIGHTS, torch::PROGRAM].map(|name| folder.join(name))
+    });
+    let parts: Vec<PathBuf> = parts.collect();
+    for path in parts.iter().chain(graph).chain(nir) {
+        files::refuse_existing(path, *force)?;
+        files::refuse_source(path, &arguments.model)?;
+    }
+    let model = files::trained(&arguments.model)?.model;
+    let mut report = Report { written: Vec::new(), nir: None };
+    if let Some(folder) = folder {
+        torch::write(&model, folder).context("--torch")?;
+        for path in &parts {
+            report.written.push(Written::of("torch", path)?);
+        }
+    }
+    if let Some(path) = graph {
+        files::make_folder(path)?;
+        onnx::write(&model, path).context("--onnx")?;
+        report.written.push(Written::of("onnx", path)?);
+    }
+    if let Some(path) = nir {
+        let mut options = snn_nir::ExportOptions::default();
+        options.dt = arguments.dt.unwrap_or(options.dt);
+        files::make_folder(path)?;
+        report.nir = Some(snn_nir::write(&model, path, &options).context("--nir")?);
+        report.written.push(Written::of("nir", path)?);
+    }
+    if json {
+        print_json(&report)?;
+        return Ok(Outcome::Holds);
+    }
+    if let Some(nir) = &report.nir {
+        output::print(nir)?;
+    }
+    for Written { out, bytes, .. } in &report.written {
+        output::line(format_args!("wrote {} ({bytes} bytes)", out.display()))?;
+    }
+    Ok(Outcome::Holds)
+}
