@@ -7,3 +7,12 @@ pub mod state_dict;
 pub mod torch;
 
 pub use error::{Error, Refusal, Result};
+
+/// A network of another framework that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Imported<R> {
+    /// The network in the form `trained`, at T = 1; it is valid.
+    pub model: snn_ir::Model,
+    /// What became of each of its parts.
+    pub report: R,
+}

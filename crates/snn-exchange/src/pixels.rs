@@ -201,13 +201,10 @@ pub fn take_up(graph: &mut Graph, weights: &mut Weights, offset: &[f64]) -> Resu
                 let spread = from.iter().flat_map(|d| std::iter::repeat_n(*d, each)).collect();
                 moved.insert(name, spread);
             }
-            Op::Dropout { .. } | Op::DropPath { .. } => {
-                moved.insert(name, from);
-            }
-            Op::Pool { pool: PoolKind::Max, .. } | Op::GlobalPool { pool: PoolKind::Max } => {
-                moved.insert(name, from);
-            }
-            Op::GlobalPool { pool: PoolKind::Average } => {
+            Op::Dropout { .. }
+            | Op::DropPath { .. }
+            | Op::Pool { pool: PoolKind::Max, .. }
+            | Op::GlobalPool { pool: PoolKind::Max | PoolKind::Average } => {
                 moved.insert(name, from);
             }
             Op::Pool { pool: PoolKind::Average, window } if average(window) => {

@@ -10,7 +10,10 @@ mod proto;
 mod report;
 mod tensor;
 
-pub use report::{Became, Entry, Imported, Report};
+pub use report::{Became, Entry, Report};
+
+/// A network of a file of ONNX, and what became of each of its nodes.
+pub type Imported = crate::Imported<Report>;
 
 use crate::{Error, Result};
 use external::External;

@@ -1,11 +1,11 @@
 //! Names of nodes: of a module's path as exporters write it, a path name.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-/// Names that were given so far.
+/// Names that were given so far, and the last number that was put behind each.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    taken: HashSet<String>,
+    taken: HashMap<String, usize>,
 }
 
 impl Names {
@@ -14,11 +14,17 @@ impl Names {
     pub(super) fn give(&mut self, node: &str, operator: &str, weight: Option<&str>) -> String {
         let module = weight.and_then(|weight| weight.strip_suffix(".weight"));
         let wanted = legal(&module.map_or_else(|| path_name(node, operator), ToString::to_string));
-        let name = (1..)
-            .map(|n| if n == 1 { wanted.clone() } else { format!("{wanted}_{n}") })
-            .find(|name| !self.taken.contains(name))
-            .unwrap_or(wanted);
-        self.taken.insert(name.clone());
+        let mut number = self.taken.get(&wanted).map_or(1, |last| last + 1);
+        let mut name = wanted.clone();
+        while number > 1 {
+            name = format!("{wanted}_{number}");
+            if !self.taken.contains_key(&name) {
+                break;
+            }
+            number += 1;
+        }
+        self.taken.insert(wanted, number);
+        self.taken.entry(name.clone()).or_insert(1);
         name
     }
 }
@@ -75,6 +81,10 @@ mod tests {
             give("/avgpool/GlobalAveragePool", "GlobalAveragePool", None),
             "avgpool.GlobalAveragePool"
         );
+        assert_eq!(give("x_2", "Add", None), "x_2");
+        assert_eq!(give("x", "Add", None), "x");
+        assert_eq!(give("x", "Add", None), "x_3");
+        assert_eq!(give("x_2", "Add", None), "x_2_2");
         assert_eq!(give("a b:0", "Add", None), "a_b_0");
         assert_eq!(give("", "Add", None), "node");
     }

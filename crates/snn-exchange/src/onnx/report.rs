@@ -2,17 +2,7 @@
 
 use crate::pixels::Remainder;
 use serde::Serialize;
-use snn_ir::Model;
 use std::fmt;
-
-/// A network that was read, and what became of each of its nodes.
-#[derive(Debug, Clone)]
-pub struct Imported {
-    /// The network in the form `trained`, at T = 1; valid.
-    pub model: Model,
-    /// The account.
-    pub report: Report,
-}
 
 /// Account of a network that was read.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -9,6 +9,9 @@ const USUAL: [&str; 6] = ["state_dict", "model_state_dict", "model", "net", "net
 /// Dictionaries inside of each other that are looked into.
 const MAX_DEPTH: usize = 3;
 
+/// Bytes of a key under which a state dict is looked for, at most.
+const MAX_KEY: usize = 1 << 8;
+
 /// Keys that a message lists at most.
 const MAX_LISTED: usize = 12;
 
@@ -31,7 +34,7 @@ pub(super) fn choose(
         })?;
         return Ok((id, Some(format!("taken from `{key}`, as asked"))));
     }
-    let candidates = candidates(pickle);
+    let candidates = candidates(pickle)?;
     let usual = |name: &str| USUAL.iter().position(|usual| *usual == name);
     let mut plain: Vec<&Candidate> = candidates.iter().filter(|c| !is_average(&c.path)).collect();
     // One of the usual keys is chosen before others, but not before another usual one.
@@ -102,14 +105,20 @@ fn follow(pickle: &Pickle<'_>, root: Id, path: &str) -> Option<Id> {
 
 /// All dictionaries that look like the state of a module: a tensor of theirs is called `weight`.
 /// The dictionaries in one are not looked into.
-fn candidates(pickle: &Pickle<'_>) -> Vec<Candidate> {
+fn candidates(pickle: &Pickle<'_>) -> Result<Vec<Candidate>, String> {
     let mut candidates = Vec::new();
+    // An entry takes two instructions, unless dictionaries are made of one and the same list.
+    let mut left = pickle.length;
     let mut seen = HashSet::from([pickle.root()]);
     let mut level = vec![Candidate { path: String::new(), id: pickle.root() }];
     for _ in 0..=MAX_DEPTH {
         let mut below = Vec::new();
         for candidate in level {
             let Some(items) = pickle.items(candidate.id) else { continue };
+            left = left.checked_sub(items.len()).ok_or(
+                "expected dictionaries with entries of their own, found more entries than the \
+                 pickle has bytes",
+            )?;
             let is_weight = |&(key, value): &(Id, Id)| {
                 pickle.text(key).is_some_and(|key| key == "weight" || key.ends_with(".weight"))
                     && pickle.tensor(value).is_some()
@@ -119,7 +128,8 @@ fn candidates(pickle: &Pickle<'_>) -> Vec<Candidate> {
                 continue;
             }
             for (key, value) in items {
-                let Some(key) = pickle.text(key) else { continue };
+                let key = pickle.text(key).filter(|key| key.len() <= MAX_KEY);
+                let Some(key) = key else { continue };
                 if matches!(pickle.value(value), Value::Dictionary(_) | Value::Call { .. })
                     && seen.insert(value)
                 {
@@ -133,7 +143,7 @@ fn candidates(pickle: &Pickle<'_>) -> Vec<Candidate> {
         }
         level = below;
     }
-    candidates
+    Ok(candidates)
 }
 
 /// The entries of a dictionary in words.

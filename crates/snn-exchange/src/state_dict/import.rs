@@ -2,7 +2,7 @@
 
 use super::matching::{MatchOptions, matched};
 use super::network::{NetworkOptions, Recognised, network_of};
-use super::{Report, StateDict};
+use super::{Imported, StateDict};
 use crate::error::{Error, Result};
 use crate::pixels::{Normalisation, take_up};
 use snn_ir::{Form, Graph, Model, Op, Signature, Weights};
@@ -34,15 +34,6 @@ impl Default for ImportOptions {
     }
 }
 
-/// A model of the form `trained`, and what was found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Imported {
-    /// The model; it is valid.
-    pub model: Model,
-    /// Which tensor became which weight.
-    pub report: Report,
-}
-
 /// Makes a model of a state dict. Images enter as PyTorch normalises them, but with means that are
 /// integers of 0 to 255: the difference moves into the first layer, exactly but where it reads
 /// padding, which [`Report::remainder`] measures.
@@ -52,7 +43,11 @@ pub struct Imported {
 /// use snn_exchange::state_dict::{ImportOptions, StateDict, import};
 ///
 /// let state = StateDict::load("resnet20.pth", None)?;
-/// let imported = import(&state, &Normalisation::cifar10(), &ImportOptions::default())?;
+/// let normalisation = Normalisation {
+///     mean: vec![0.4914, 0.4822, 0.4465],
+///     std: vec![0.2470, 0.2435, 0.2616],
+/// };
+/// let imported = import(&state, &normalisation, &ImportOptions::default())?;
 /// println!("{}", imported.report);
 /// imported.model.save("resnet20.safetensors")?;
 /// # Ok::<(), snn_exchange::Error>(())
@@ -80,8 +75,9 @@ pub fn import(
     };
     let normalisation = normalisation.clone().for_channels(channels)?;
     report.remainder = take_up(&mut graph, &mut weights, &normalisation.offset())?;
-    let signature = Signature::new(Form::Trained, graph, options.time_steps, normalisation.preprocessing())
-        .with_classes(options.classes.clone());
+    let signature =
+        Signature::new(Form::Trained, graph, options.time_steps, normalisation.preprocessing())
+            .with_classes(options.classes.clone());
     let model = Model::new(signature, weights);
     model.validate()?;
     Ok(Imported { model, report })

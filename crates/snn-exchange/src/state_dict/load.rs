@@ -237,7 +237,7 @@ fn of_object<'p>(
             return Err("expected names of tensors, found a key that is no text".into());
         };
         let Some(place) = pickle.tensor(value) else {
-            others.push(format!("`{name}` ({})", pickle.described(value)));
+            others.push((name, value));
             continue;
         };
         let wrong = |reason| format!("tensor `{name}`: {reason}");
@@ -266,7 +266,8 @@ fn of_object<'p>(
     let mut notes: Vec<String> = note.into_iter().collect();
     if !others.is_empty() {
         let more = others.len().saturating_sub(MAX_OTHERS);
-        others.truncate(MAX_OTHERS);
+        let named = |&(name, value): &(&str, _)| format!("`{name}` ({})", pickle.described(value));
+        let others: Vec<String> = others.iter().take(MAX_OTHERS).map(named).collect();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         notes.push(format!("not tensors, and left out: {}{more}", others.join(", ")));
     }

@@ -2,10 +2,10 @@
 
 use super::StateDict;
 use super::names::{Named, Names, canonical, natural};
-use super::report::{Axes, Matched, Report};
+use super::report::{Axes, Matched, Report, Unmatched};
 use crate::error::{Error, Result, printable};
 use ndarray::{ArrayD, IxDyn};
-use snn_ir::{Form, Graph, Op, Tensor, WeightSpec, Weights, weight_specs};
+use snn_ir::{Form, Graph, InitialWeights, Op, Tensor, WeightSpec, Weights, weight_specs};
 use std::collections::{BTreeSet, HashMap};
 
 /// How tensors are matched with weights.
@@ -59,7 +59,8 @@ pub enum Partial {
 /// # model.save(file.path()).unwrap();
 /// # let path = file.path();
 /// let graph = ResNet::default().build();
-/// let (weights, report) = weights_of(&graph, &StateDict::load(path, None)?, MatchOptions::default())?;
+/// let state = StateDict::load(path, None)?;
+/// let (weights, report) = weights_of(&graph, &state, MatchOptions::default())?;
 /// assert_eq!(weights.len(), report.matched.len());
 /// # Ok::<(), snn_exchange::Error>(())
 /// ```
@@ -118,16 +119,22 @@ pub(super) fn matched(
         }
     }
     for spec in &open {
-        if matches!(graph.nodes[spec.node].op, Op::Activation { .. } | Op::Scale) {
+        let node = &graph.nodes[spec.node];
+        if node.frozen && is_certain(node.initial) {
+            report.fixed.push(spec.name.clone());
+        } else if matches!(node.op, Op::Activation { .. } | Op::Scale) {
             report.initial.push(spec.name.clone());
         } else {
-            report.missing.push((spec.name.clone(), spec.part.shape.clone()));
+            let (name, shape) = (spec.name.clone(), spec.part.shape.clone());
+            report.missing.push(Unmatched { name, shape });
         }
     }
     let taken: BTreeSet<usize> = pairs.values().map(|pair| pair.theirs).collect();
     let left = names.tensors.iter().enumerate().filter(|(index, _)| !taken.contains(index));
-    let named =
-        |(_, theirs): (usize, &Named<'_>)| (printable(theirs.full), theirs.tensor.shape().to_vec());
+    let named = |(_, theirs): (usize, &Named<'_>)| Unmatched {
+        name: printable(theirs.full),
+        shape: theirs.tensor.shape().to_vec(),
+    };
     report.left_over = left.map(named).collect();
     let seed = match options.partial {
         Partial::Refuse if !report.is_complete() => return Err(Error::Match(report.refusal())),
@@ -146,6 +153,11 @@ pub(super) fn matched(
         }
     }
     Ok((weights, report))
+}
+
+/// `true` of first values that are the same whatever the seed.
+fn is_certain(initial: Option<InitialWeights>) -> bool {
+    matches!(initial, Some(InitialWeights::Constant(_) | InitialWeights::Voting))
 }
 
 /// The tensor of a weight.

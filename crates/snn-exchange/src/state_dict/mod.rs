@@ -17,9 +17,12 @@ mod pickle;
 mod report;
 mod tensor;
 
-pub use import::{ImportOptions, Imported, import};
+pub use import::{ImportOptions, import};
 pub use load::StateDict;
 pub use matching::{MatchOptions, Partial, weights_of};
 pub use network::{BottleneckStride, NetworkOptions, Recognised, network_of};
-pub use report::{Axes, Matched, Report};
+pub use report::{Axes, Matched, Report, Unmatched};
 pub use tensor::{Element, StateTensor};
+
+/// A network of a state dict, and which tensor became which weight.
+pub type Imported = crate::Imported<Report>;

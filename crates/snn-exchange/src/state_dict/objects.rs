@@ -1,7 +1,7 @@
 //! What the pickles of PyTorch say: dictionaries, and tensors in storages.
 
 use super::pickle::{Global, Id, Names, Pickle, Value, shown};
-use super::tensor::{Element, View};
+use super::tensor::{Element, MAX_AXES, View};
 
 /// The names that state dicts are made of.
 pub(super) const NAMES: Names = Names { allowed, refused };
@@ -118,7 +118,8 @@ impl<'p> Pickle<'p> {
             }
             _ => id,
         };
-        self.tuple(id)?.iter().map(|&size| self.count(size)).collect()
+        // One more than a tensor may have, so that its view is refused for them.
+        self.tuple(id)?.iter().take(MAX_AXES + 1).map(|&size| self.count(size)).collect()
     }
 
     /// A storage: `("storage", class, key, location, elements)`, and in old files its view
@@ -159,8 +160,8 @@ impl<'p> Pickle<'p> {
             Value::None => "None".into(),
             Value::Bool(_) => "a truth value".into(),
             Value::Integer(_) | Value::Long(_) | Value::Float => "a number".into(),
-            Value::Text(text) => format!("the text `{}`", shown(text)),
-            Value::Bytes => "bytes".into(),
+            Value::Text(text) => format!("the text `{}`", shown(text.as_bytes())),
+            Value::Bytes => "bytes or a long text".into(),
             Value::Tuple(_) | Value::List(_) => "a list".into(),
             Value::Global(global) | Value::Call { callable: global, .. } => {
                 format!("{}.{}", global.module, global.name)

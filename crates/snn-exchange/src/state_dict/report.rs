@@ -1,13 +1,15 @@
 //! What was found of a network in a state dict.
 
 use crate::pixels::Remainder;
+use serde::Serialize;
 use std::fmt;
 
 /// Names that a refusal lists at most.
 const MAX_NAMED: usize = 6;
 
-/// Which tensor became which weight. [`Display`](fmt::Display) prints all of it.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// Which tensor became which weight. [`Display`](fmt::Display) prints all of it,
+/// [`Report::summary`] what counts.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Report {
     /// The file.
     pub source: String,
@@ -18,15 +20,15 @@ pub struct Report {
     /// Weights with their tensors, in the order of the graph.
     pub matched: Vec<Matched>,
     /// Weights that the file need not have: they are fixed by the layout, as those of a shortcut
-    /// that subsamples.
+    /// that subsamples, or frozen in the graph at values that it names.
     pub fixed: Vec<String>,
     /// Weights that the file lacks because PyTorch has no such neurons, as steps and thresholds:
     /// their first values stand.
     pub initial: Vec<String>,
-    /// Weights without a tensor, with their shapes.
-    pub missing: Vec<(String, Vec<usize>)>,
-    /// Tensors without a weight, with their shapes.
-    pub left_over: Vec<(String, Vec<usize>)>,
+    /// Weights without a tensor.
+    pub missing: Vec<Unmatched>,
+    /// Tensors without a weight.
+    pub left_over: Vec<Unmatched>,
     /// Number of counters of batch norms, which are no weights.
     pub counters: usize,
     /// What integer means left over.
@@ -34,7 +36,7 @@ pub struct Report {
 }
 
 /// A weight and the tensor it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Matched {
     /// Name of the weight.
     pub ours: String,
@@ -48,8 +50,18 @@ pub struct Matched {
     pub by_order: bool,
 }
 
+/// A weight or a tensor that nothing was found for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unmatched {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+}
+
 /// How the axes of a tensor became those of a weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Axes {
     /// They are the same.
     Same,
@@ -63,6 +75,29 @@ impl Report {
     /// `true` if every weight has a tensor and every tensor a weight.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.left_over.is_empty()
+    }
+
+    /// The account in a few lines: the file, the layout, how many weights were found and how, and
+    /// what integer means left over.
+    pub fn summary(&self) -> String {
+        let layout = match self.layout.as_str() {
+            "" => "the network that was given",
+            layout => layout,
+        };
+        let changed = |axes| self.matched.iter().filter(|matched| matched.axes == axes).count();
+        let counts = [
+            (changed(Axes::Transposed), "transposed"),
+            (changed(Axes::Reshaped), "reshaped"),
+            (self.matched.iter().filter(|matched| matched.by_order).count(), "matched by order"),
+            (self.fixed.len(), "fixed by the network"),
+            (self.initial.len(), "of neurons at their first values"),
+            (self.missing.len(), "missing"),
+            (self.left_over.len(), "tensors left over"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let mut weights = vec![format!("{} weights have a tensor", self.matched.len())];
+        weights.extend(counts.map(|(count, what)| format!("{count} {what}")));
+        format!("{}: {layout}\n{}\n{}", self.source, weights.join(", "), self.remainder)
     }
 
     /// Why the match is not complete, in a line.
@@ -85,9 +120,10 @@ impl Report {
 }
 
 /// The first names with their shapes, and the number of the others.
-fn listed(names: &[(String, Vec<usize>)]) -> String {
+fn listed(names: &[Unmatched]) -> String {
+    let shown = names.iter().take(MAX_NAMED);
     let shown: Vec<String> =
-        names.iter().take(MAX_NAMED).map(|(name, shape)| format!("`{name}` {shape:?}")).collect();
+        shown.map(|Unmatched { name, shape }| format!("`{name}` {shape:?}")).collect();
     let rest = names.len().saturating_sub(MAX_NAMED);
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     format!("{}{more}", shown.join(", "))
@@ -121,11 +157,11 @@ impl fmt::Display for Report {
             writeln!(f, "{title}: {}", names.len())?;
             names.iter().try_for_each(|name| writeln!(f, "  {name}"))
         };
-        names(f, "fixed by the layout", &self.fixed)?;
+        names(f, "fixed by the network", &self.fixed)?;
         names(f, "at their first values", &self.initial)?;
         for (title, list) in [("missing", &self.missing), ("left over", &self.left_over)] {
             writeln!(f, "{title}: {}", list.len())?;
-            for (name, shape) in list {
+            for Unmatched { name, shape } in list {
                 writeln!(f, "  {name} {shape:?}")?;
             }
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Axes of a tensor at most.
-const MAX_AXES: usize = 16;
+pub(super) const MAX_AXES: usize = 16;
 
 /// Type of the elements of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,11 +85,18 @@ impl fmt::Display for Element {
 }
 
 /// Bytes that tensors share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Storage {
     bytes: Arc<Vec<u8>>,
     start: usize,
     end: usize,
+}
+
+impl fmt::Debug for Storage {
+    /// The place alone; values fill screens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Storage({}..{})", self.start, self.end)
+    }
 }
 
 impl Storage {
@@ -138,7 +145,7 @@ impl View {
     /// Number of elements.
     pub(super) fn count(&self) -> Result<usize, String> {
         if self.shape.len() > MAX_AXES {
-            return Err(format!("expected at most {MAX_AXES} axes, found {}", self.shape.len()));
+            return Err(format!("expected at most {MAX_AXES} axes, found more"));
         }
         // Arrays bound the product of all axes that are not empty.
         let positions = self.shape.iter().try_fold(1_usize, |count, &axis| {

@@ -36,7 +36,7 @@ pub(super) fn literal(text: &str) -> String {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
             c if c.is_ascii_graphic() || c == ' ' => quoted.push(c),
-            c => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c => quoted.extend(format!("\\U{:08x}", u32::from(c)).chars()),
         }
     }
     quoted.push('"');

@@ -198,16 +198,15 @@ impl Exporter<'_> {
 
     /// Zeros of a shape for each sample of the batch.
     fn zeros(&mut self, [c, h, w]: [usize; 3]) -> String {
-        let batch = match &self.batch {
-            Some(batch) => batch.clone(),
-            None => {
-                let framed = self.model.encoder() != Encoder::Direct;
-                let input = if framed { "frames" } else { "image" };
-                let axis = i64::from(framed);
-                let span = [("start", Attribute::Int(axis)), ("end", Attribute::Int(axis + 1))];
-                let batch = self.builder.node("batch", "Shape", &[input], &span);
-                self.batch.insert(batch).clone()
-            }
+        let batch = if let Some(batch) = &self.batch {
+            batch.clone()
+        } else {
+            let framed = self.model.encoder() != Encoder::Direct;
+            let input = if framed { "frames" } else { "image" };
+            let axis = i64::from(framed);
+            let span = [("start", Attribute::Int(axis)), ("end", Attribute::Int(axis + 1))];
+            let batch = self.builder.node("batch", "Shape", &[input], &span);
+            self.batch.insert(batch).clone()
         };
         let sizes = self.builder.i64s(&format!("sizes:{c}x{h}x{w}"), &[3], &[of(c), of(h), of(w)]);
         let axis = [("axis", Attribute::Int(0))];

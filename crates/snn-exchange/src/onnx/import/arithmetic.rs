@@ -80,7 +80,7 @@ impl<'s> Importer<'s> {
                 "it reads an image whose channels come last; transpose the image first".into()
             );
         }
-        if let Some(became) = self.into_bias(inputs, &stream, &affine) {
+        if let Some(became) = self.bias(inputs, &stream, &affine) {
             return Ok(became);
         }
         self.affine(inputs, &stream, &affine)
@@ -153,12 +153,7 @@ impl<'s> Importer<'s> {
     }
 
     /// Adds a constant to the bias of the layer before it, which nothing else reads.
-    fn into_bias(
-        &mut self,
-        inputs: &Inputs<'s>,
-        stream: &Stream,
-        affine: &Affine,
-    ) -> Option<Became> {
+    fn bias(&mut self, inputs: &Inputs<'s>, stream: &Stream, affine: &Affine) -> Option<Became> {
         if !stream.sole || affine.factor.iter().any(|factor| factor.to_bits() != 1.0_f64.to_bits())
         {
             return None;

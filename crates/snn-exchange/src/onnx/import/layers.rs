@@ -44,7 +44,7 @@ impl<'s> Importer<'s> {
                 stream.shape[0]
             ));
         }
-        let window = self.window(inputs, stream, kernel, true)?;
+        let window = Self::window(inputs, stream, kernel, true)?;
         // What global pooling yields has no positions here: the 1×1 convolution of it is linear.
         if stream.shape.len() == 1 {
             if groups != 1 || kernel.iter().any(|n| *n != 1) || window.has_padding() {

@@ -10,9 +10,9 @@ use super::external::External;
 use super::file::{Source, SourceNode};
 use super::fold::fold;
 use super::names::Names;
-use super::report::{Became, Entry, Imported, Report};
+use super::report::{Became, Entry, Report};
 use super::tensor::Constant;
-use super::{Options, proto};
+use super::{Imported, Options, proto};
 use crate::pixels::{Normalisation, take_up};
 use crate::{Error, Refusal, Result};
 use snn_ir::{Form, Graph, Model, Node, Op, Signature, Site, Tensor, Weights};
@@ -190,7 +190,7 @@ impl<'s> Importer<'s> {
             return Ok(Some(Became::Constant));
         }
         if lost {
-            if !self.is_known(&node.operator) {
+            if !Self::is_known(&node.operator) {
                 return Err(unknown(&node.operator));
             }
             for output in &node.outputs {
@@ -231,7 +231,7 @@ impl<'s> Importer<'s> {
         Ok(Some(became))
     }
 
-    fn is_known(&self, operator: &str) -> bool {
+    fn is_known(operator: &str) -> bool {
         const FOLDED: [&str; 9] = [
             "Shape",
             "Gather",

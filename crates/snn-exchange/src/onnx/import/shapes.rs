@@ -121,12 +121,11 @@ impl<'s> Importer<'s> {
             Some(value) => value.only().ok_or("its value must be one number")?,
             None => node.float("value")?.unwrap_or(0.0),
         };
-        let pads = match inputs.constant(1)? {
-            Some(pads) => pads.integers()?,
-            None => {
-                let named = if node.has("pads") { "pads" } else { "paddings" };
-                node.ints(named)?.ok_or("it has no pads")?.to_vec()
-            }
+        let pads = if let Some(pads) = inputs.constant(1)? {
+            pads.integers()?
+        } else {
+            let named = if node.has("pads") { "pads" } else { "paddings" };
+            node.ints(named)?.ok_or("it has no pads")?.to_vec()
         };
         let axes = match inputs.constant(3)? {
             Some(axes) => {

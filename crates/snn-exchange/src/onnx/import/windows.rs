@@ -40,6 +40,30 @@ impl Placed {
         })
     }
 
+    /// `ceil_mode` of a pooling: padding is added for a last window that is partly outside, where
+    /// that changes nothing, as of a maximum.
+    fn round_up(&mut self, kernel: &[usize], positions: &[usize], is_max: bool) -> Outcome<()> {
+        for (axis, (size, kernel)) in positions.iter().zip(kernel).enumerate() {
+            let padded = size.saturating_add(self.before[axis].saturating_add(self.after[axis]));
+            let room = padded.checked_sub(*kernel).ok_or("its kernel is too large")?;
+            let over = room % self.stride[axis];
+            if over == 0 {
+                continue;
+            }
+            // A last window that begins in the image or before it, and ends behind it.
+            let begins = room - over + self.stride[axis];
+            if !is_max || begins >= self.before[axis] + size {
+                return Err(
+                    "ceil_mode adds windows that are partly outside; export the network without \
+                     it, with padding in its place"
+                        .into(),
+                );
+            }
+            self.after[axis] += self.stride[axis] - over;
+        }
+        Ok(())
+    }
+
     pub(super) fn has_padding(&self) -> bool {
         self.before.iter().chain(&self.after).any(|pad| *pad > 0)
     }
@@ -61,7 +85,6 @@ impl<'s> Importer<'s> {
     /// The window of a node, together with a `Pad` before it, where `zeros` says that the padding
     /// of that one and the node's own are both zeros.
     pub(super) fn window(
-        &self,
         inputs: &Inputs<'s>,
         stream: &Stream,
         kernel: &[usize],
@@ -146,7 +169,7 @@ impl<'s> Importer<'s> {
             return Err("it pools one position; leave it out of the export".into());
         }
         let counts_padding = node.is_on("count_include_pad")?;
-        let mut placed = self.window(inputs, stream, &kernel, !is_max && counts_padding)?;
+        let mut placed = Self::window(inputs, stream, &kernel, !is_max && counts_padding)?;
         let row = is_row(stream, &kernel);
         let kernel = if row { kernel[1..].to_vec() } else { kernel };
         if placed.dilation.iter().any(|n| *n != 1) {
@@ -160,26 +183,7 @@ impl<'s> Importer<'s> {
             );
         }
         if node.is_on("ceil_mode")? {
-            for axis in 0..kernel.len() {
-                let padding = placed.before[axis].saturating_add(placed.after[axis]);
-                let padded = stream.shape[axis + 1].saturating_add(padding);
-                let room = padded.checked_sub(kernel[axis]).ok_or("its kernel is too large")?;
-                let stride = placed.stride[axis];
-                let over = room % stride;
-                if over == 0 {
-                    continue;
-                }
-                // A last window that begins in the image or before it, and ends behind it.
-                let begins = room - over + stride;
-                if !is_max || begins >= placed.before[axis] + stream.shape[axis + 1] {
-                    return Err(
-                        "ceil_mode adds windows that are partly outside; export the network \
-                                without it, with padding in its place"
-                            .into(),
-                    );
-                }
-                placed.after[axis] += stride - over;
-            }
+            placed.round_up(&kernel, &stream.shape[1..], is_max)?;
         }
         // Averages of padding that a Pad made count it, whatever the pooling says of its own.
         let own_padding = placed.has_padding() && stream.pad.is_empty();
@@ -250,7 +254,10 @@ impl<'s> Importer<'s> {
 /// `true` of a window over two axes on a signal `[C, L]` that was given rows of one, of which the
 /// window takes one.
 pub(super) fn is_row(stream: &Stream, kernel: &[usize]) -> bool {
-    stream.shape.len() == 2 && stream.onnx.len() == 4 && stream.onnx[2] == 1 && kernel[0] == 1
+    stream.shape.len() == 2
+        && stream.onnx.len() == 4
+        && stream.onnx[2] == 1
+        && kernel.first() == Some(&1)
 }
 
 fn extent(kernel: usize, dilation: usize) -> usize {

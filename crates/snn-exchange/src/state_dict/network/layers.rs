@@ -46,7 +46,9 @@ impl<'s> Layers<'s> {
     pub(super) fn conv_shape(&self, name: &str) -> Result<[usize; 4], String> {
         let shape = self.shape(&format!("{name}.weight"));
         match shape {
-            Some(&[outputs, inputs, height, width]) if outputs > 0 && inputs > 0 => {
+            Some(&[outputs, inputs, height, width])
+                if shape.is_some_and(|all| !all.contains(&0)) =>
+            {
                 Ok([outputs, inputs, height, width])
             }
             _ => Err(format!(

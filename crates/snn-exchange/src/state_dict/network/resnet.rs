@@ -160,6 +160,9 @@ fn add_block(
     Ok(option_a)
 }
 
+/// Weights of a shortcut that the file does not hold, at most: of 4,096 channels.
+const MAX_SHORTCUT: usize = 1 << 24;
+
 /// The shortcut of option A (He 2016, section 4.2): every second position, and channels of zeros
 /// before and behind. It is a 1×1 convolution with the stride whose weights are 0 and 1.
 fn subsample(
@@ -178,6 +181,12 @@ fn subsample(
             found(layers.shape(&format!("{name}.0.weight")))
         )
     })?;
+    if outputs.saturating_mul(inputs) > MAX_SHORTCUT {
+        return Err(format!(
+            "`{name}`: expected a shortcut without weights of at most {MAX_SHORTCUT} pairs of \
+             channels, found {inputs} and {outputs} channels"
+        ));
+    }
     let mut weight = ArrayD::<f32>::zeros(IxDyn(&[outputs, inputs, 1, 1]));
     for channel in 0..inputs {
         weight[[padding / 2 + channel, channel, 0, 0]] = 1.0;

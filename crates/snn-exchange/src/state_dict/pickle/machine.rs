@@ -7,6 +7,10 @@ use std::collections::HashMap;
 /// the state of its optimiser has 10⁵.
 const MAX_INSTRUCTIONS: usize = 1 << 20;
 
+/// Bytes of a text at most; a longer one names no tensor. A text may be a key of any number of
+/// entries, each of which costs as much as it is long.
+const MAX_TEXT: usize = 1 << 12;
+
 /// Letters of the name of a module or function at most.
 const MAX_NAME: usize = 1 << 8;
 
@@ -161,7 +165,7 @@ impl<'p> Machine<'p, '_> {
                 else {
                     return Err(self.wrong("a name of two texts", "other values"));
                 };
-                let (module, name) = (*module, *name);
+                let (module, name) = (module.as_bytes(), name.as_bytes());
                 self.global(module, name)?;
             }
             b'R' => self.call()?,
@@ -211,8 +215,9 @@ impl<'p> Machine<'p, '_> {
     }
 
     fn text(&mut self, length: u64) -> Result<(), String> {
-        let text = self.take("a text", length)?;
-        self.push(Value::Text(text));
+        let bytes = self.take("a text", length)?;
+        let text = bytes.get(..MAX_TEXT).is_none().then(|| std::str::from_utf8(bytes).ok());
+        self.push(text.flatten().map_or(Value::Bytes, Value::Text));
         Ok(())
     }
 

@@ -26,7 +26,8 @@ pub(super) enum Value<'p> {
     Long(&'p [u8]),
     /// A float; no tensor is described by one.
     Float,
-    Text(&'p [u8]),
+    Text(&'p str),
+    /// Bytes, or a text that is long or not in UTF-8.
     Bytes,
     Tuple(Vec<Id>),
     List(Vec<Id>),
@@ -84,10 +85,10 @@ impl<'p> Pickle<'p> {
         &self.values
     }
 
-    /// A text of UTF-8.
+    /// A text.
     pub(super) fn text(&self, id: Id) -> Option<&'p str> {
         match self.value(id) {
-            Value::Text(text) => std::str::from_utf8(text).ok(),
+            Value::Text(text) => Some(text),
             _ => None,
         }
     }

@@ -42,10 +42,10 @@ fn tensor(dims: &[u64], raw: &[u8]) -> Vec<u8> {
 
 fn varint(bytes: &mut Vec<u8>, mut value: u64) {
     while value >= 128 {
-        bytes.push((value & 127) as u8 | 128);
+        bytes.push(value.to_le_bytes()[0] | 128);
         value >>= 7;
     }
-    bytes.push(value as u8);
+    bytes.extend(u8::try_from(value));
 }
 
 fn field(tag: u8, content: &[u8]) -> Vec<u8> {

@@ -1,11 +1,10 @@
 //! Files that nobody vouches for: one error that names the file, and never a panic.
 
 use super::files::load;
+use super::written::{Item, STORED, archive, one, pickle, text};
 use snn_exchange::state_dict::StateDict;
 use snn_test_support::golden;
-use std::io::Write as _;
 use zip::CompressionMethod;
-use zip::write::SimpleFileOptions;
 
 fn fixture(name: &str) -> Vec<u8> {
     golden::bytes(&format!("state_dicts/{name}"))
@@ -39,53 +38,9 @@ fn files_cut_anywhere_are_refused() {
     }
 }
 
-/// An archive of torch.save with these entries.
-fn archive(entries: &[(&str, &[u8], CompressionMethod)]) -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, bytes, method) in entries {
-        let options = SimpleFileOptions::default().compression_method(*method);
-        writer.start_file(format!("model/{name}"), options).unwrap();
-        writer.write_all(bytes).unwrap();
-    }
-    writer.finish().unwrap().into_inner()
-}
-
-const STORED: CompressionMethod = CompressionMethod::Stored;
-
 /// The pickle of a dictionary with one tensor.
 fn pickled(name: &str, count: u32, shape: &[u32], strides: &[u32], offset: u32) -> Vec<u8> {
-    let mut bytes = b"\x80\x02}".to_vec();
-    let text = |bytes: &mut Vec<u8>, text: &str| {
-        bytes.push(b'X');
-        bytes.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
-        bytes.extend(text.as_bytes());
-    };
-    let number = |bytes: &mut Vec<u8>, number: u32| {
-        bytes.push(b'J');
-        bytes.extend(number.to_le_bytes());
-    };
-    text(&mut bytes, name);
-    bytes.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
-    text(&mut bytes, "storage");
-    bytes.extend(b"ctorch\nFloatStorage\n");
-    text(&mut bytes, "0");
-    text(&mut bytes, "cpu");
-    number(&mut bytes, count);
-    bytes.extend(b"tQ");
-    number(&mut bytes, offset);
-    for sizes in [shape, strides] {
-        bytes.push(b'(');
-        for &size in sizes {
-            number(&mut bytes, size);
-        }
-        bytes.push(b't');
-    }
-    bytes.extend(b"\x89ccollections\nOrderedDict\n)RtRs.");
-    bytes
-}
-
-fn one(pickle: &[u8], storage: &[u8]) -> Vec<u8> {
-    archive(&[("data.pkl", pickle, STORED), ("data/0", storage, STORED)])
+    pickle(&Item::Dictionary(&[(name, Item::Tensor { count, shape, strides, offset })]))
 }
 
 #[test]
@@ -111,6 +66,7 @@ fn sizes_are_bounded_by_the_file() {
         (pickled("a.weight", 4, &[u32::MAX], &[1], 0), "a tensor of storage"),
         (pickled("a.weight", 4, &[4], &[u32::MAX], 0), "a tensor of storage"),
         (pickled("a.weight", 4, &[4], &[1], u32::MAX), "a tensor of storage"),
+        (pickled("a.weight", 4, &[1; 17], &[1; 17], 0), "at most 16 axes"),
         (pickled("a", 4, &[4], &[1], 0), "expected a state dict"),
     ] {
         let message = refused(one(&pickle, &four));
@@ -240,6 +196,69 @@ fn pickles_that_refer_to_themselves_end() {
     deep.push(b'.');
     let message = refused(archive(&[("data.pkl", &deep, STORED)]));
     assert!(message.contains("at most 1048576 instructions"), "{message}");
+}
+
+#[test]
+fn tensors_that_share_a_storage_are_bounded_together() {
+    let view = |offset| Item::Tensor { count: 4096, shape: &[2048], strides: &[2], offset };
+    let names: Vec<String> = (0..40).map(|place| format!("{place}.weight")).collect();
+    let views = |count: usize| -> Vec<(&str, Item<'_>)> {
+        let names = names.iter().take(count).enumerate();
+        names
+            .map(|(place, name)| (name.as_str(), view(u32::try_from(place % 2).unwrap())))
+            .collect()
+    };
+    let state = read(one(&pickle(&Item::Dictionary(&views(2))), &[0; 1 << 14])).unwrap();
+    assert_eq!(values(&state), 4096);
+    let message = refused(one(&pickle(&Item::Dictionary(&views(40))), &[0; 1 << 14]));
+    assert!(message.contains("at most 4 times"), "{message}");
+}
+
+/// A pickle whose root is a dictionary of as many entries, each made by these instructions behind
+/// its key, after others that fill the memo.
+fn repeated(before: &[u8], entry: &[u8], count: u32) -> Vec<u8> {
+    let mut bytes = [b"\x80\x02", before, b"}("].concat();
+    for key in 0..count {
+        text(&mut bytes, &key.to_string());
+        bytes.extend(entry);
+    }
+    bytes.extend(b"u.");
+    bytes
+}
+
+/// What is said once and meant many times takes time for once: each of these takes hours if it is
+/// gone through for each entry.
+#[test]
+fn what_is_repeated_by_the_memo_costs_nothing() {
+    let count = 100_000;
+    // Dictionaries, each made of the same list of pairs.
+    let mut before = b"ccollections\nOrderedDict\nq\0]q\x01(".to_vec();
+    before.extend(b"X\x01\0\0\0aNX\x01\0\0\0bN\x86\x86\x86q\x02");
+    before.extend(b"h\x02".repeat(300_000));
+    before.extend(b"eh\x01\x85q\x03");
+    let message =
+        refused(archive(&[("data.pkl", &repeated(&before, b"h\0h\x03R", count), STORED)]));
+    assert!(message.contains("more entries than the pickle has bytes"), "{message}");
+    // One tensor of very many axes.
+    let mut before = b"ctorch._utils\n_rebuild_tensor_v2\nq\0((".to_vec();
+    text(&mut before, "storage");
+    before.extend(b"ctorch\nFloatStorage\n");
+    text(&mut before, "0");
+    text(&mut before, "cpu");
+    before.extend(b"K\x04tQK\0(K\x01q\x05");
+    before.extend(b"h\x05".repeat(300_000));
+    before.extend(b"tq\x06h\x06tq\x07");
+    let pickle = repeated(&before, b"h\0h\x07R", count);
+    let pickle = [&pickle[..pickle.len() - 2], b"X\x06\0\0\0weighth\0h\x07Ru."].concat();
+    let message = refused(one(&pickle, &[0; 16]));
+    assert!(message.contains("at most 16 axes"), "{message}");
+    // A long key.
+    let mut before = Vec::new();
+    text(&mut before, &"k".repeat(1 << 24));
+    before.extend(b"q\0");
+    let entry = [&b"0h\0}"[..]].concat();
+    let message = refused(archive(&[("data.pkl", &repeated(&before, &entry, count), STORED)]));
+    assert!(message.contains("expected a state dict"), "{message}");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! State dicts of PyTorch in.
 
+mod checkpoints;
 mod files;
 mod hostile;
+mod matching;
 mod networks;
+mod written;
