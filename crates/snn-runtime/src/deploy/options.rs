@@ -22,8 +22,8 @@ pub enum Kernels {
     Events,
     /// Through events that are sorted into the tree of steps, wherever all levels are one.
     StepTree,
-    /// As a dense integer product wherever levels allow it (none negative, none above 128, or above
-    /// 255 on AMX). Off the grid there is none: events then.
+    /// As a dense integer product wherever levels allow it (none negative, none above 255, or above
+    /// 128 where the machine has no VNNI). Off the grid there is none: events then.
     Dense,
     /// As a dense integer product on the tiles of AMX wherever levels allow it (none negative, none
     /// above 255), which is [`Kernels::Dense`] where there is AMX; elsewhere in plain loops that

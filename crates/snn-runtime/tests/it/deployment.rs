@@ -320,6 +320,29 @@ proptest! {
     }
 
     #[test]
+    fn depth_wise_layers_give_the_same_bits_at_every_density(
+        channels in 1..=70_usize,
+        kernel in [1..=5_usize, 1..=5_usize],
+        stride in [1..=3_usize, 1..=3_usize],
+        padding in [0..=3_usize, 0..=3_usize],
+        dilation in [1..=2_usize, 1..=2_usize],
+        size in [9..=14_usize, 9..=14_usize],
+        levels in prop::sample::select(vec![1_u8, 4, 255]),
+        code in prop::sample::select(vec![Code::BitPlane, Code::Graded]),
+        percent in 0..=100_u32,
+        seed in any::<u64>(),
+    ) {
+        let mut conv = Conv::square(channels, 1, 1);
+        conv.groups = channels;
+        (conv.kernel, conv.stride) = (kernel.to_vec(), stride.to_vec());
+        (conv.padding, conv.dilation) = (padding.to_vec(), dilation.to_vec());
+        let model = layer(conv, [channels, size[0], size[1]], (levels, code), seed);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let frames = active_frames(&model, percent, levels, &mut random);
+        check_frames(&model, &frames, &format!("{percent} % active"));
+    }
+
+    #[test]
     fn layers_off_the_grid_give_the_same_levels_at_every_density(
         (conv, shape) in shapes(),
         percent in 0..=100_u32,

@@ -4,7 +4,7 @@
 use crate::deploy::events::EventsView;
 use crate::deploy::plan::layout::Layout;
 use crate::deploy::plan::tile_product::{self, TileProduct};
-use crate::deploy::plan::vector_product::{self, Grouping, VectorProduct};
+use crate::deploy::plan::vector_product::{Grouping, VectorProduct};
 use crate::deploy::plan::weights::{PackedWeights, WeightSource};
 use crate::deploy::size::product;
 use snn_simd::InstructionSet;
@@ -40,15 +40,15 @@ impl Dense {
     ) -> Option<Self> {
         let level = source.bounds.iter().fold(1.0_f64, |a, b| a.max(*b));
         let has_tiles = instruction_set >= InstructionSet::Amx;
-        let most = if has_tiles { tile_product::MAX_LEVEL } else { vector_product::MAX_LEVEL };
+        let has_quads = instruction_set >= InstructionSet::Avx512Vnni;
+        let grouping = if has_quads { Grouping::Quads } else { Grouping::Pairs };
+        let most = if has_tiles { tile_product::MAX_LEVEL } else { grouping.max_level() };
         if source.signed || level > most {
             return None;
         }
         let product = if has_tiles {
             Product::Tiles(TileProduct::pack(source))
         } else {
-            let has_quads = instruction_set >= InstructionSet::Avx512Vnni;
-            let grouping = if has_quads { Grouping::Quads } else { Grouping::Pairs };
             Product::Vectors(VectorProduct::pack(source, grouping, level))
         };
         let break_even = |steps: usize| match &product {

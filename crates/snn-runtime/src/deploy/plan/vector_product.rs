@@ -4,9 +4,6 @@ use crate::deploy::aligned::Aligned;
 use crate::deploy::plan::layout::Layout;
 use crate::deploy::plan::weights::{I16_MAX, PackedWeights, WeightSource};
 
-/// Largest level: products of two levels below it with two weights of 8 bits fit in 16 bits.
-pub(crate) const MAX_LEVEL: f64 = 128.0;
-
 /// How products are made: so many inputs at once, for each lane; and the image columns that are
 /// worked on together, for 16, 32 and 64 lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +19,15 @@ impl Grouping {
         match self {
             Self::Pairs => 2,
             Self::Quads => 4,
+        }
+    }
+
+    /// Largest level: in pairs, products of two levels with two weights of 8 bits fit in 16 bits;
+    /// in quads, a level is a byte.
+    pub(crate) fn max_level(self) -> f64 {
+        match self {
+            Self::Pairs => 128.0,
+            Self::Quads => 255.0,
         }
     }
 
