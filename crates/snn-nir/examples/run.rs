@@ -6,15 +6,17 @@
 //! ```
 //!
 //! A request is `{"pixels": FILE, "shape": [N, C, H, W]}` for images, or `[T, N, …]` with
-//! `"frames": true`; and, for a file of another program, `"time_steps"`, `"dt"`, `"mean"`,
-//! `"deviation"`. The answer has the class scores of each sample, the spikes of each node summed
-//! over all samples and steps, and with `"steps": true` those of each step of the first sample.
+//! `"frames": true`; and, for a file of another program, `"time_steps"`, `"dt"`, `"exponential"`,
+//! `"mean"`, `"deviation"`. The answer has the class scores of each sample, the spikes of each node
+//! summed over all samples and steps, and with `"steps": true` those of each step of the first
+//! sample.
 
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use ndarray::{ArrayD, Axis, IxDyn};
 use serde::{Deserialize, Serialize};
 use snn_ir::{Evaluate, Input, Model, Naive, Preprocessing, Record, SiteOutput};
+use snn_nir::Discretisation;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,8 @@ struct Request {
     steps: bool,
     time_steps: Option<usize>,
     dt: Option<f64>,
+    #[serde(default)]
+    exponential: bool,
     mean: Option<Vec<u8>>,
     deviation: Option<Vec<f64>>,
 }
@@ -93,6 +97,11 @@ fn load(net: &Path, request: &Request) -> Result<(Model, String), Box<dyn Error>
     let options = snn_nir::Options {
         time_steps: request.time_steps,
         dt: request.dt,
+        discretisation: if request.exponential {
+            Discretisation::Exponential
+        } else {
+            Discretisation::Euler
+        },
         preprocessing,
         ..snn_nir::Options::default()
     };

@@ -2,6 +2,7 @@
 
 #![expect(clippy::float_cmp, reason = "numbers of files are the same where their bits are")]
 
+mod corpus;
 mod export;
 mod file;
 mod refusals;
@@ -11,9 +12,14 @@ use flate2::read::GzDecoder;
 use snn_nir::NirGraph;
 use std::io::Read as _;
 
-/// Bytes of a file of `fixtures/nir`.
+/// Bytes of a `.nir` of `fixtures/nir`.
 fn fixture(name: &str) -> Vec<u8> {
-    let path = snn_test_support::workspace().join(format!("fixtures/nir/{name}.nir.gz"));
+    fixture_of(&format!("{name}.nir.gz"))
+}
+
+/// What a file of `fixtures/nir` packs.
+fn fixture_of(file: &str) -> Vec<u8> {
+    let path = snn_test_support::workspace().join("fixtures/nir").join(file);
     let packed = std::fs::File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut bytes = Vec::new();
     GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();

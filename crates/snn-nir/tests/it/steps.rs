@@ -1,11 +1,11 @@
 //! Neurons over 1,000 random steps: spikes of the naive evaluator beside those of the equations.
 
-use crate::graph;
+use crate::{fixture_of, graph};
 use ndarray::{Array3, ArrayD, Ix3};
 use snn_ir::{
     Evaluate, Input, Naive, Op, Preprocessing, Readout, Record, Site, SiteOutput, Tensor,
 };
-use snn_nir::{Imported, Op as Nir, Options};
+use snn_nir::{Discretisation, Imported, Op as Nir, Options};
 use snn_test_support::Random;
 
 const STEPS: usize = 1000;
@@ -232,4 +232,60 @@ fn exactly_the_threshold_is_no_spike_in_nir() {
     }
     let weights = graph("lif").to_model(&options()).unwrap().model.weights().clone();
     assert!(matches!(weights["fc1.weight"], Tensor::F32(_)));
+}
+
+/// `fixtures/nir/steps.json`, which Python computed.
+#[derive(serde::Deserialize)]
+struct Solved {
+    frames: String,
+    deviation: f64,
+    #[serde(flatten)]
+    emitted: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+#[test]
+fn neurons_of_any_parameters_fire_as_python_says() {
+    let solved: Solved = serde_json::from_slice(&fixture_of("steps.json.gz")).unwrap();
+    assert_eq!(solved.deviation, DEVIATION);
+    let byte = |at: usize| u8::from_str_radix(&solved.frames[2 * at..2 * at + 2], 16).unwrap();
+    let pixels = (0..STEPS * 3).map(byte).collect();
+    let frames = Array3::from_shape_vec((STEPS, 1, 3), pixels).unwrap();
+    for (how, discretisation) in
+        [("euler", Discretisation::Euler), ("exponential", Discretisation::Exponential)]
+    {
+        for kind in ["if", "lif", "cuba_lif"] {
+            let options = Options { discretisation, ..options() };
+            let imported = graph(&format!("steps_{kind}")).to_model(&options).unwrap();
+            let (sites, _) = run(&imported, &frames);
+            let (_, found) = sites.iter().find(|(site, _)| site == "neuron").unwrap();
+            let name = format!("{kind}.{how}");
+            let expected: Vec<String> =
+                serde_json::from_value(solved.emitted[&name].clone()).unwrap();
+            assert_eq!((found.len(), expected.len()), (STEPS, STEPS));
+            let fired = expected.iter().flat_map(|step| step.bytes()).filter(|bit| *bit == b'1');
+            assert!(fired.count() > 400, "{name}: too few spikes say little");
+            for (t, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                let found: String =
+                    found.iter().map(|&spike| if spike == 1.0 { '1' } else { '0' }).collect();
+                assert_eq!(found, *expected, "{name}, step {t}");
+            }
+        }
+        let options = Options { discretisation, ..options() };
+        let imported = graph("steps_li").to_model(&options).unwrap();
+        let (sites, _) = run(&imported, &frames);
+        let part = |name: &str| &sites.iter().find(|(site, _)| site == name).unwrap().1;
+        let (positive, negative) = (part("neuron.positive"), part("neuron.negative"));
+        let expected: Vec<Vec<f64>> =
+            serde_json::from_value(solved.emitted[&format!("li.{how}")].clone()).unwrap();
+        assert_eq!(expected.len(), STEPS / 20);
+        for (place, expected) in expected.iter().enumerate() {
+            let t = 20 * place + 19;
+            for (k, expected) in expected.iter().enumerate() {
+                let found = positive[t][k] - negative[t][k];
+                // Gains are rounded to the f32 of the file's weights.
+                let most = 1e-6 * expected.abs().max(1.0);
+                assert!((found - expected).abs() < most, "{how}, step {t}: {found}, {expected}");
+            }
+        }
+    }
 }

@@ -1,0 +1,99 @@
+"""What `compare.py` found, as Markdown."""
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(map(str, cells)) + " |" for cells in [head, *rows]]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
+
+
+OWN = "; the same as from its own equations"
+
+
+def counted(found, expected):
+    """A count, and how far it is from ours."""
+    if found is None:
+        return "not seen"
+    apart = round(found - expected)
+    return f"{round(found)}" + (f" ({apart:+d})" if apart else "")
+
+
+def network(entry):
+    names = list(entry["spikes"])
+    rows = [["this project", "", *(round(entry["spikes"][n]) for n in names)]]
+    for row in entry["rows"]:
+        if "refused" in row:
+            rows.append([row["library"], f"refused: {row['refused']}", *["–"] * len(names)])
+            continue
+        spikes = [counted(row["spikes"][n], entry["spikes"][n]) for n in names]
+        rows.append([row["library"], f"{row['equal']:.1%}", *spikes])
+    title = f"### `{entry['network']}`, form `{entry['form']}`"
+    options = f", `{entry['options']}`" if entry["options"] else ""
+    return f"{title}{options}\n\n" + table(
+        ["run by", "equal classes", *(f"spikes of `{n}`" for n in names)], rows
+    )
+
+
+def written(entries):
+    rows = []
+    for entry in entries:
+        if "refused" in entry:
+            rows.append([entry["library"], "–", f"refused: {entry['refused']}", "–"])
+            continue
+        read = ", ".join(f"{k} = {v}" for k, v in entry["read_with"].items())
+        spikes = [
+            f"`{name}`: {round(theirs)} there, {round(ours)} here"
+            if ours is not None
+            else f"`{name}`: {round(theirs)} there, not seen here"
+            for name, (theirs, ours) in entry["spikes"].items()
+        ]
+        rows.append([entry["library"], read, f"{entry['equal']:.1%}", "; ".join(spikes)])
+    return table(["written by", "read with", "equal classes", "spikes"], rows)
+
+
+def neurons(entries):
+    rows = []
+    for entry in entries:
+        for row in entry["rows"]:
+            if "refused" in row:
+                found = f"refused: {row['refused']}"
+            elif "apart" in row:
+                found = f"membranes at most {row['apart']:.1e} apart"
+            elif row["differ"] == 0:
+                found = f"all {round(row['spikes'])} spikes at the same steps"
+            else:
+                found = (
+                    f"{round(row['spikes'])} spikes, of ours {round(entry['spikes'])}; "
+                    f"{row['differ']} steps differ, the first is {row['first']}"
+                )
+            if row.get("differ") or row.get("apart", 0) > 1e-4:
+                apart = row["from_its_equations"]
+                found += f"; {apart:.0e} from its own equations" if apart else OWN
+            rows.append([entry["neuron"], entry["form"], row["library"], found])
+    return table(["neuron", "form", "library", "found"], rows)
+
+
+def page(found):
+    versions = ", ".join(f"{package} {version}" for package, version in found["versions"].items())
+    parts = [
+        "# NIR between libraries\n",
+        f"`{found['command']}` at commit {found['commit']}, on {found['machine']}, Python "
+        f"{found['python']}: {versions}. Numbers are in `peers.json`.\n",
+        "## Files of this project\n",
+        f"{found['images']} test images of CIFAR-10, six steps. *Equal classes* are those of this "
+        "project's naive evaluator; spikes are sums over all images and steps, and in brackets how "
+        "many more or fewer than ours.\n",
+        *(network(entry) for entry in found["files"]),
+        "## Files of the libraries\n",
+        "The weights of `dense`, in a network that each library builds and writes itself; classes "
+        "and spikes of its own run beside ours of its file.\n",
+        written(found["written"]),
+        "## Neurons over 1,000 random steps\n",
+        neurons(found["neurons"]),
+        CAUSES,
+    ]
+    return "\n".join(parts)
+
+
+CAUSES = """## Causes of differences
+
+"""
