@@ -5,6 +5,7 @@
 mod corpus;
 mod export;
 mod file;
+mod import;
 mod refusals;
 mod steps;
 

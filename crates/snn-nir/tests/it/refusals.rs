@@ -113,6 +113,25 @@ fn fields_that_are_missing_unknown_or_of_another_kind() {
 }
 
 #[test]
+fn a_file_with_nan_ranks_that_do_not_fit_or_an_edge_to_nowhere_says_where() {
+    let error = with(|fc| {
+        fc.create_dataset("weight").with_f32_data(&[1.0, f32::NAN]).with_shape(&[1, 2]);
+    });
+    let expected = "node `fc` (Linear): `weight` must be free of NaN, found NaN at position 1";
+    assert_eq!(error, expected);
+    let error = with(|fc| {
+        fc.create_dataset("weight").with_f32_data(&[1.0, 2.0]).with_shape(&[2]);
+    });
+    assert!(error.starts_with("node `fc` (Linear): `weight` must be of two axes"), "{error}");
+    // The name of a node in an edge, as it is stored, made that of none.
+    let mut bytes = fixture("lif");
+    let at = (0..bytes.len() - 6).rev().find(|&at| &bytes[at..at + 6] == b"output").unwrap();
+    bytes[at..at + 6].copy_from_slice(b"outrun");
+    let error = NirGraph::from_bytes(bytes).unwrap_err().to_string();
+    assert!(error.starts_with("edge `") && error.contains("there is no node `out"), "{error}");
+}
+
+#[test]
 fn a_declared_size_beyond_the_file_takes_no_memory() {
     // The shape [3, 16] of `fc.weight` as stored, with its first size made 2^40.
     let bytes = fixture("picture");
