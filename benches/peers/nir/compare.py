@@ -149,7 +149,8 @@ def theirs_here(ours, models, pixels):
     inputs = inputs.expand(steps, *inputs.shape)
     weights = [(graph.nodes[n].weight, graph.nodes[n].bias) for n in ("fc1", "fc2", "fc3")]
     # A flat vector has one channel for each pixel.
-    wide = {"mean": np.repeat(mean, 1024).tolist(), "deviation": np.repeat(deviation, 1024).tolist()}
+    wide = {"mean": mean, "deviation": deviation}
+    wide = {key: np.repeat(value, 32 * 32).tolist() for key, value in wide.items()}
     tables = []
     for library, write in libraries.WRITERS.items():
         entry = {"library": library}

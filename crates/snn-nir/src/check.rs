@@ -6,8 +6,19 @@ use crate::op::{Conv, Op, Padding};
 use snn_ir::Tensor;
 use std::collections::HashSet;
 
+impl NirGraph {
+    /// Checks the graph and those in it: edges between nodes that are there, each once; ranks and
+    /// shapes of arrays that belong together; no NaN; strides and groups that can be.
+    ///
+    /// # Errors
+    /// The first node or edge that does not fit.
+    pub fn check(&self) -> Result<()> {
+        graph(self, "")
+    }
+}
+
 /// Checks a graph that is at `place` in others.
-pub(crate) fn graph(graph: &NirGraph, place: &str) -> Result<()> {
+fn graph(graph: &NirGraph, place: &str) -> Result<()> {
     let mut seen = HashSet::new();
     for (from, to) in &graph.edges {
         let edge = |reason: String| Error::Edge {

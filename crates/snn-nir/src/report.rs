@@ -1,8 +1,8 @@
 //! What was done to nodes.
 
 use crate::graph::NirGraph;
-use crate::import::Discretisation;
 use crate::op::Op;
+use crate::time::Discretisation;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;

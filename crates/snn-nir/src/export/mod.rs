@@ -5,10 +5,10 @@ mod sites;
 
 use crate::error::{Error, Result};
 use crate::graph::NirGraph;
-use crate::import::{DEFAULT_DT, Discretisation, check_dt};
 use crate::names;
 use crate::op::Op;
 use crate::report::{Note, Report, primitives};
+use crate::time::{DEFAULT_DT, Discretisation, check_dt};
 use crate::value::{Table, Value};
 use ndarray::{ArrayD, IxDyn};
 use snn_ir::{self as ir, Form, Model, PoolKind, Site, Tensor};

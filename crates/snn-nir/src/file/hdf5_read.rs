@@ -1,6 +1,6 @@
 //! From HDF5 to values, with every size bounded by what the file can hold before memory is taken.
 
-use super::check_name;
+use super::name::check_name;
 use crate::error::{Error, Result};
 use crate::value::{Table, Value};
 use hdf5_pure::{DType, Dataset, Datatype, File, Group, VlenStringReadOptions};

@@ -1,6 +1,6 @@
 //! From values to HDF5, laid out as Python's `nir` does it with its default options.
 
-use super::check_name;
+use super::name::check_name;
 use crate::error::{Error, Result};
 use crate::value::{Table, Value};
 use hdf5_pure::{DatasetBuilder as Dataset, EnumTypeBuilder, FileBuilder, GroupBuilder as Group};

@@ -1,11 +1,12 @@
 //! Writes our graph, node by node.
 
 use super::order::Order;
-use super::{Discretisation, numbers, shapes, soft_reset};
+use super::{numbers, shapes, soft_reset};
 use crate::error::{Error, Result};
 use crate::flat::Flat;
 use crate::op::{Conv, Op, Pool};
 use crate::report::Note;
+use crate::time::Discretisation;
 use ndarray::{Array1, ArrayD, Axis, IxDyn};
 use snn_ir::{self as ir, Graph, MAX_DELAY, PoolKind, Readout, Tensor, Weights, Window};
 use std::collections::{BTreeMap, BTreeSet};

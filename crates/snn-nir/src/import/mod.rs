@@ -1,5 +1,6 @@
 //! From a NIR graph to a model: differential equations become steps of time (`docs/nir.md`).
 
+mod assembled;
 mod build;
 mod integrators;
 mod neurons;
@@ -13,32 +14,11 @@ use crate::flat::Flat;
 use crate::graph::NirGraph;
 use crate::names;
 use crate::report::{Report, primitives};
+use crate::time::{DEFAULT_DT, Discretisation, check_dt};
 use crate::value::Value;
 use build::Builder;
-use serde::Serialize;
 use snn_ir::{Form, Model, Preprocessing, Readout, Signature};
-use std::fmt;
 use std::path::Path;
-
-/// How a differential equation becomes steps of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Discretisation {
-    /// Forward Euler: `λ = 1 − dt/τ`, gain `R·dt/τ`. That of snnTorch, Norse and `SpikingJelly`.
-    #[default]
-    Euler,
-    /// Exact for a current that is constant during a step: `λ = e^(−dt/τ)`, gain `R·(1 − λ)`.
-    Exponential,
-}
-
-impl fmt::Display for Discretisation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Discretisation::Euler => "forward Euler",
-            Discretisation::Exponential => "exponential",
-        })
-    }
-}
 
 /// What NIR does not say, and a model needs.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -57,9 +37,6 @@ pub struct Options {
     /// 0 to 255 enter as 0 to 1.
     pub preprocessing: Option<Preprocessing>,
 }
-
-/// The step of time of snnTorch and `SpikingJelly`, 10⁻⁴ s.
-pub const DEFAULT_DT: f64 = 1e-4;
 
 /// A model that was made of a NIR graph, and what was done.
 #[derive(Debug, Clone)]
@@ -157,12 +134,4 @@ impl NirGraph {
         let mean = mean.filter(|mean| mean.len() == channels && std.len() == channels)?;
         Some(Preprocessing::new(mean, std))
     }
-}
-
-/// Refuses a step of time that is none.
-pub(crate) fn check_dt(dt: f64) -> Result<()> {
-    if dt.is_finite() && dt > 0.0 {
-        return Ok(());
-    }
-    Err(Error::Graph(format!("the step of time must be positive and finite, found {dt}")))
 }

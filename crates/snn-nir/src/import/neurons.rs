@@ -1,10 +1,10 @@
 //! Spiking neurons of NIR as LIF sites (eq. 8 of `docs/semantics.md`).
 
-use super::Discretisation;
 use super::build::{Builder, typed};
 use super::numbers::{above, precision, shortest, uniform};
 use crate::error::{Error, Result};
 use crate::op::Op;
+use crate::time::Discretisation;
 use snn_ir::{
     self as ir, FirstMembrane, Leak, Lif, Reset, Share, Site, Synapse, Tensor, Threshold,
 };
