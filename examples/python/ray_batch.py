@@ -4,11 +4,12 @@
     python3 ray_batch.py MODEL PICTURES OUT [WORKERS]
 
 PICTURES has files that Pillow reads, in folders or not; OUT becomes a folder of Parquet files with
-the columns path, class, name and probability. Each of the WORKERS (2 without it) is a process that
-loads the model once and takes batch after batch, while Ray reads and decodes the next pictures; on
-a cluster the same program uses its machines.
+the columns path, class, name, probability and worker. Each of the WORKERS (2 without it) is a
+process that loads the model once and takes batch after batch, while Ray reads and decodes the next
+pictures; on a cluster the same program uses its machines.
 """
 
+import os
 import sys
 
 import numpy as np
@@ -36,6 +37,7 @@ class Classifier:
             "class": classes,
             "name": np.array(names, str),
             "probability": probabilities,
+            "worker": np.full(len(classes), os.getpid()),
         }
 
 

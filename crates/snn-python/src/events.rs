@@ -39,8 +39,9 @@ fn field<'py>(name: &str, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
             )));
         }
     }
-    // A field of packed structures is not aligned, and has strides that are no multiples of 8.
-    let read = py.import("numpy")?.call_method1("require", (array, "int64", "CA"))?;
+    // A copy: a field of packed structures is not aligned (NumPy says otherwise of an empty one),
+    // and has strides that are no multiples of 8.
+    let read = py.import("numpy")?.call_method1("array", (array, "int64"))?;
     Ok(read.cast_into::<PyArray1<i64>>()?)
 }
 

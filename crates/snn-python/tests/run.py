@@ -1,11 +1,14 @@
-"""Builds the wheel, installs it into a new virtual environment and runs its tests:
+"""Builds the wheel, installs it into a new virtual environment and runs its tests there:
 
-    python3 crates/snn-python/tests/run.py [--release]
+    python3 crates/snn-python/tests/run.py [--release] [PACKAGE...]
 
-It says so and ends well where Python cannot make an environment or pip finds no packages. The
-environment and what cargo builds are in the target folder of cargo.
+PACKAGE is what pip installs beside it, for tests that else say that they are skipped: `ray[data]`
+and `pillow` for the example of Ray, `torch==2.11.*` for training with the libtorch of PyTorch.
+Training for real needs the program `snn`, which is taken where cargo has built it or SNN_PROGRAM
+names it. The environment and all that is built are in cargo's target folder.
 """
 
+import importlib.util
 import json
 import os
 import shutil
@@ -16,8 +19,8 @@ from pathlib import Path
 
 CRATE = Path(__file__).resolve().parents[1]
 ROOT = CRATE.parents[1]
-# What builds the wheel, and what it needs.
-PACKAGES = ["maturin>=1.9,<2", "numpy>=1.23"]
+# What builds the wheel, what it needs, and what checks its types.
+PACKAGES = ["maturin>=1.9,<2", "numpy>=1.23", "mypy>=1.15"]
 
 
 def skipped(reason):
@@ -33,46 +36,59 @@ def run(*command, **options):
     return done
 
 
-def environment(folder):
-    """The Python of a virtual environment with the packages."""
+def environment(folder, packages):
+    """The Python of a new virtual environment with the packages, and its pip."""
     if sys.version_info < (3, 10):
         skipped(f"Python 3.10 or later is needed, this is {sys.version.split()[0]}")
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", folder], capture_output=True, text=True
-    )
-    if made.returncode != 0:
-        skipped(f"Python makes no virtual environment: {(made.stdout + made.stderr).strip()}")
+    # Debian has both in a package of their own.
+    if not all(importlib.util.find_spec(module) for module in ("venv", "ensurepip")):
+        skipped("this Python makes no virtual environments: it has no venv or no ensurepip")
+    run(sys.executable, "-m", "venv", "--clear", folder)
     python = folder / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    got = subprocess.run([*install, *PACKAGES], capture_output=True, text=True)
-    if got.returncode != 0:
-        lines = got.stderr.strip().splitlines() or ["no message"]
-        skipped(f"pip cannot install {' and '.join(PACKAGES)}: {lines[-1]}")
+    run(*install, *packages)
     return python, install
 
 
+def target_folder():
+    metadata = ["cargo", "metadata", "--format-version=1", "--no-deps"]
+    return Path(json.loads(run(*metadata, stdout=subprocess.PIPE).stdout)["target_directory"])
+
+
+def variables(built):
+    """Where the tests find what cargo built: the C interface, whose bits the wheel must have, and
+    the program `snn`, if it is there."""
+    found = {**os.environ, "SNN_LIBRARY": str(built / "libsnn.so")}
+    if "SNN_PROGRAM" not in found and (built / "snn").exists():
+        found["SNN_PROGRAM"] = str(built / "snn")
+    if "LIBTORCH" not in found and (ROOT / ".libtorch").exists():
+        found["LIBTORCH"] = str(ROOT / ".libtorch")
+    return found
+
+
 def main():
+    packages = [argument for argument in sys.argv[1:] if argument != "--release"]
     release = ["--release"] if "--release" in sys.argv[1:] else []
-    metadata = run(
-        "cargo", "metadata", "--format-version=1", "--no-deps", stdout=subprocess.PIPE
-    ).stdout
-    target = Path(json.loads(metadata)["target_directory"])
+    target = target_folder()
+    built = target / ("release" if release else "debug")
     folder = target / "python-tests"
     folder.mkdir(parents=True, exist_ok=True)
-    python, install = environment(folder / "venv")
+    python, install = environment(folder / "venv", [*PACKAGES, *packages])
 
     wheels = Path(tempfile.mkdtemp(dir=folder))
     maturin = [python, "-m", "maturin", "build", "--quiet", "--interpreter", python]
     run(*maturin, "--manifest-path", CRATE / "Cargo.toml", "--out", wheels, *release)
     run(*install, "--no-deps", *wheels.glob("*.whl"))
     shutil.rmtree(wheels)
-    # The C interface, whose bits the wheel must have.
     run("cargo", "build", "--quiet", "--package", "snn-capi", *release)
-    library = target / ("release" if release else "debug") / "libsnn.so"
 
-    variables = {**os.environ, "SNN_LIBRARY": str(library)}
+    # The stubs against the module, and programs against the stubs.
+    mypy = [python, "-m", "mypy", "--strict", "--cache-dir", folder / "mypy"]
+    run(python, "-m", "mypy.stubtest", "snn")
+    run(*mypy, "--package", "snn")
+    run(*mypy, CRATE / "tests/typed.py")
     tests = ["-m", "unittest", "discover", "--start-directory", CRATE / "tests", "--verbose"]
-    run(python, *tests, env=variables)
+    run(python, *tests, env=variables(built))
 
 
 if __name__ == "__main__":

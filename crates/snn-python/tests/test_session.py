@@ -119,6 +119,15 @@ class Events(unittest.TestCase):
                 events[name] = getattr(self, name)
             found = self.model.session().push_events(events)
             np.testing.assert_array_equal(found.sums, expected)
+            # None, and one at each alignment.
+            for part in (slice(0, 0), *(slice(at, at + 1) for at in range(8))):
+                session = self.model.session()
+                cut = (self.x[part], self.y[part], self.t[part], self.p[part])
+                expected_of_part = session.push_events(cut).sums
+                session.reset()
+                np.testing.assert_array_equal(
+                    session.push_events(events[part]).sums, expected_of_part
+                )
         named = [("timestamp", "u8"), ("x", "u2"), ("y", "u2"), ("polarity", "?")]
         events = np.empty(300, named)
         for name, values in zip(("x", "y", "timestamp", "polarity"), (self.x, self.y, self.t, self.p)):

@@ -177,9 +177,10 @@ class Libtorch(unittest.TestCase):
         self.addCleanup(patched.stop)
         return root / "torch"
 
-    def environment(self, **variables):
-        with mock.patch.dict(os.environ, {"LD_LIBRARY_PATH": "/before", "LIBTORCH": "", **variables}):
-            return _train._environment()
+    def environment(self, device=None, **variables):
+        before = {"LD_LIBRARY_PATH": "/before", "LIBTORCH": "", **variables}
+        with mock.patch.dict(os.environ, before):
+            return _train._environment(device)
 
     @unittest.skipUnless(sys.platform == "linux", "another variable names the folders there")
     def test_the_torch_of_this_python_is_found_and_not_imported(self):
@@ -188,6 +189,17 @@ class Libtorch(unittest.TestCase):
         self.assertEqual(found, f"{torch / 'lib'}:/before")
         own = self.environment(LIBTORCH="/own")["LD_LIBRARY_PATH"]
         self.assertEqual(own, f"{Path('/own/lib')}:/before")
+
+    @unittest.skipUnless(sys.platform == "linux", "libraries of CUDA are loaded so on Linux only")
+    def test_a_gpu_takes_the_library_of_cuda_where_torch_has_one(self):
+        cuda = self.torch("2.11.0") / "lib" / "libtorch_cuda.so"
+        before = os.environ.get("LD_PRELOAD")
+        self.assertEqual(self.environment("cuda:0").get("LD_PRELOAD"), before, "one for the CPU")
+        cuda.touch()
+        self.assertEqual(self.environment("cpu").get("LD_PRELOAD"), before)
+        self.assertEqual(self.environment().get("LD_PRELOAD"), before)
+        found = self.environment("cuda:1", LD_PRELOAD="other.so")["LD_PRELOAD"]
+        self.assertEqual(found, f"{cuda}:other.so")
 
     def test_another_release_of_torch_is_refused(self):
         self.torch("2.3.1")

@@ -142,9 +142,10 @@ def train(
     wait. An error of `progress` ends the run in the same way.
 
     The program is `program`, else `SNN_PROGRAM`, else `snn` in `PATH`. It uses the libtorch of
-    `LIBTORCH`, else that of the PyTorch which this Python has, else its own.
+    `LIBTORCH`, else that of the PyTorch which this Python has, else its own. A GPU takes one for
+    CUDA, as the PyTorch of pip is on Linux.
     """
-    command, environment = _program(program), _environment()
+    command, environment = _program(program), _environment(device)
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(config, Mapping):
             path = Path(folder) / "run.toml"
@@ -306,19 +307,25 @@ def _program(program: Optional[PathLike]) -> str:
     return found
 
 
-def _environment() -> Dict[str, str]:
+def _environment(device: Optional[str] = None) -> Dict[str, str]:
     """The environment of the program, in which it finds libtorch."""
     environment = dict(os.environ)
-    if environment.get("LIBTORCH"):
-        folder: Optional[Path] = Path(environment["LIBTORCH"])
-    else:
-        folder = _torch()
-    if folder is not None:
-        variable = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
-        before = environment.get(variable)
-        library = str(folder / "lib")
-        environment[variable] = f"{library}{os.pathsep}{before}" if before else library
+    named = environment.get("LIBTORCH")
+    folder = Path(named).absolute() if named else _torch()
+    if folder is None:
+        return environment
+    mac = sys.platform == "darwin"
+    _put_first(environment, "DYLD_LIBRARY_PATH" if mac else "LD_LIBRARY_PATH", folder / "lib")
+    # A program that was linked for the CPU asks for nothing of CUDA by itself.
+    cuda = folder / "lib" / "libtorch_cuda.so"
+    if device is not None and device.startswith("cuda") and cuda.exists():
+        _put_first(environment, "LD_PRELOAD", cuda)
     return environment
+
+
+def _put_first(environment: Dict[str, str], variable: str, path: Path) -> None:
+    before = environment.get(variable)
+    environment[variable] = f"{path}{os.pathsep}{before}" if before else str(path)
 
 
 def _torch() -> Optional[Path]:
