@@ -50,7 +50,9 @@ def epoch(number):
 
 
 path = out / "metrics.jsonl"
-done = [json.loads(line) for line in path.read_text().splitlines()] if "--resume" in arguments else []
+done = []
+if "--resume" in arguments:
+    done = [json.loads(line) for line in path.read_text().splitlines()]
 if os.environ.get("FAKE_TWIN"):
     write(out / "twin", [epoch(1)])
     time.sleep(0.5)

@@ -18,7 +18,8 @@ def images(count, seed=1):
 
 def sums(path, batch):
     """The sums of the head of each image, by `libsnn`."""
-    library, pointer, size = ctypes.CDLL(os.environ["SNN_LIBRARY"]), ctypes.c_void_p, ctypes.c_size_t
+    library = ctypes.CDLL(os.environ["SNN_LIBRARY"])
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
     library.snn_model_classes.argtypes, library.snn_model_classes.restype = [pointer], size
     batch_types = [pointer, pointer, size, size, pointer, pointer, size]
     library.snn_model_run_batch.argtypes = batch_types

@@ -51,8 +51,9 @@ class Documentation(unittest.TestCase):
         labels = sums(CIFAR10, batch).argmax(axis=1).astype(np.uint8)
         labels[:5] = (labels[:5] + 1) % 10
         records = np.concatenate([labels[:, None], batch.reshape(20, -1)], axis=1)
-        (folder / "cifar-10-batches-bin").mkdir()
-        records.tofile(folder / "cifar-10-batches-bin" / "test_batch.bin")
+        data = folder / "datasets/cifar-10-batches-bin"
+        data.mkdir(parents=True)
+        records.tofile(data / "test_batch.bin")
         for name in ("models", "configs"):
             (folder / name).symlink_to(ROOT / name)
         os.chdir(folder)

@@ -130,7 +130,7 @@ class Events(unittest.TestCase):
                 )
         named = [("timestamp", "u8"), ("x", "u2"), ("y", "u2"), ("polarity", "?")]
         events = np.empty(300, named)
-        for name, values in zip(("x", "y", "timestamp", "polarity"), (self.x, self.y, self.t, self.p)):
+        for (name, _), values in zip(named, (self.t, self.x, self.y, self.p)):
             events[name] = values
         np.testing.assert_array_equal(self.model.session().push_events(events).sums, expected)
 

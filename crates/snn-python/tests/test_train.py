@@ -44,7 +44,8 @@ class Training(unittest.TestCase):
             self.config, self.out, progress=told.append, settings=settings, data="sets",
             device="cpu",
         )
-        self.assertEqual([(one["stage"], one["epoch"]) for one in told], [("", 1), ("", 2), ("", 3)])
+        stages = [(one["stage"], one["epoch"]) for one in told]
+        self.assertEqual(stages, [("", 1), ("", 2), ("", 3)])
         self.assertEqual(run.result, {"test_accuracy": 0.75, "test_images": 10})
         self.assertEqual((run.test_accuracy, run.twin), (0.75, None))
         metrics = run.metrics
