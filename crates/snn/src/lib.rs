@@ -20,6 +20,10 @@ pub use snn_data as data;
 #[doc(inline)]
 pub use {snn_hybrid as hybrid, snn_reparam as reparam};
 
+#[cfg(feature = "exchange")]
+#[doc(inline)]
+pub use {snn_exchange as exchange, snn_nir as nir};
+
 // Not `core`: a crate of that name is everywhere.
 #[cfg(feature = "train")]
 #[doc(inline)]
