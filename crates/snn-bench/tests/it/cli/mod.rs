@@ -7,6 +7,7 @@ mod chain;
 mod data;
 mod errors;
 mod examples;
+mod exchange;
 mod inspect;
 mod overwrite;
 mod policy;
