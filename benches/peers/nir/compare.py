@@ -159,7 +159,8 @@ def theirs_here(ours, models, pixels):
             with torch.no_grad():
                 written = write(weights, inputs)
             file = ours.folder / "theirs.nir"
-            nir.write(file, written.graph)
+            # Parameters of one value are scalars, which `nir.write` cannot compress.
+            nir.write(file, written.graph, compression=None)
             asked = dict(written.options)
             exponential = asked.pop("discretisation", "euler") == "exponential"
             flat = pixels.reshape(len(pixels), -1)

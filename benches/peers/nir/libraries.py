@@ -48,10 +48,14 @@ class Taps:
 
 def stepwise(module, inputs, names, batched):
     """Runs a module that takes a step and its state; sample by sample where it has no batch."""
+    # What snnTorch imports keeps its state in its neurons.
+    keepers = [inner for inner in module.modules() if hasattr(inner, "reset_hidden")]
     taps, outputs, emitted = Taps(module, names), [], {}
     chunks = [inputs] if batched else inputs.split(1, dim=1)
     for chunk in chunks:
         taps.kept, state, steps = {}, None, []
+        for keeper in keepers:
+            keeper.reset_hidden()
         for frame in chunk:
             output, state = module(frame if batched else frame[0], state)
             steps.append(first(output).detach().clone())
@@ -147,13 +151,14 @@ def chain(parts, neurons):
     for place, layer in enumerate(parts):
         modules.append(layer)
         if place < len(parts) - 1:
-            modules.append(neurons())
+            modules.append(neurons(layer.weight.shape[0]))
     return modules
 
 
 def spiking(graph):
     """Names of a graph's neurons, in the order of its chain."""
-    after, at, names = dict(graph.edges), "input", []
+    after, names = dict(graph.edges), []
+    at = next(name for name, node in graph.nodes.items() if isinstance(node, nir.Input))
     while at in after:
         at = after[at]
         if isinstance(graph.nodes[at], (nir.IF, nir.LIF, nir.CubaLIF)):
@@ -174,11 +179,18 @@ def written_snntorch(weights, inputs):
     import snntorch as snn
     from snntorch.export_nir import export_to_nir
 
-    def leaky():
-        return snn.Leaky(beta=0.5, reset_mechanism="zero", reset_delay=False, init_hidden=True)
+    def leaky(size):
+        # A file of one value for all, which the default makes, is of no shape that fits.
+        return snn.Leaky(
+            beta=torch.full((size,), 0.5),
+            threshold=torch.ones(size),
+            reset_mechanism="zero",
+            reset_delay=False,
+            init_hidden=True,
+        )
 
     module = torch.nn.Sequential(*chain(layers(weights), leaky)).eval()
-    graph = export_to_nir(module, inputs[0])
+    graph = export_to_nir(module, inputs[0], ignore_dims=[0])
     neurons = [m for m in module if isinstance(m, snn.Leaky)]
     for neuron in neurons:
         neuron.reset_hidden()
@@ -193,9 +205,9 @@ def written_norse(weights, inputs):
     dt, state = 1e-3, [None]
     # A leak of ½ a step; gain ½, since r is 1.
     parameters = LIFBoxParameters(tau_mem_inv=torch.tensor(0.5 / dt), v_th=torch.tensor(0.5))
-    cell = lambda: norse.torch.LIFBoxCell(parameters, dt=dt)  # noqa: E731
+    cell = lambda _: norse.torch.LIFBoxCell(parameters, dt=dt)  # noqa: E731
     module = norse.torch.SequentialState(*chain(layers(weights), cell)).eval()
-    graph = norse.torch.to_nir(module, inputs[0], dt=dt)
+    graph = norse.torch.to_nir(module, inputs[0][0], dt=dt)
 
     def step(module, frame):
         output, state[0] = module(frame, state[0])
@@ -216,7 +228,7 @@ def written_spikingjelly(weights, inputs):
         part = layer.Linear(weight.shape[1], weight.shape[0])
         part.weight.data, part.bias.data = torch.tensor(weight), torch.tensor(bias)
         parts.append(part)
-    node = lambda: neuron.LIFNode(tau=2.0, decay_input=False, v_reset=0.0)  # noqa: E731
+    node = lambda _: neuron.LIFNode(tau=2.0, decay_input=False, v_reset=0.0)  # noqa: E731
     module = torch.nn.Sequential(*chain(parts, node)).eval()
     graph = export_to_nir(module, inputs[0], dt=1e-4)
     functional.reset_net(module)
@@ -233,7 +245,7 @@ def written_sinabs(weights, inputs):
     steps, count = inputs.shape[:2]
     tau = float(1 / np.log(2))
 
-    def lif():
+    def lif(_):
         return sl.LIFSqueeze(
             tau_mem=tau,
             spike_threshold=torch.tensor(0.5),

@@ -25,7 +25,10 @@ def network(entry):
             rows.append([row["library"], f"refused: {row['refused']}", *["–"] * len(names)])
             continue
         spikes = [counted(row["spikes"][n], entry["spikes"][n]) for n in names]
-        rows.append([row["library"], f"{row['equal']:.1%}", *spikes])
+        own, library = row.get("from_its_equations"), row["library"]
+        if own and row["spikes"] != entry["spikes"]:
+            library += OWN if own == row["spikes"] else "; its own equations give others"
+        rows.append([library, f"{row['equal']:.1%}", *spikes])
     title = f"### `{entry['network']}`, form `{entry['form']}`"
     options = f", `{entry['options']}`" if entry["options"] else ""
     return f"{title}{options}\n\n" + table(
@@ -96,4 +99,23 @@ def page(found):
 
 CAUSES = """## Causes of differences
 
+`docs/nir.md` has the equations of each library. *Own equations* are those, computed from the file
+by `benches/peers/nir/euler.py`: where they give what the library gives, the cause is theirs.
+
+- **sinabs** counts time in steps, so that files for it have a `dt` of 1; it takes no `r`, leaks by
+  `e^(-1/tau)`, emits `floor(v/theta)` spikes at once and subtracts them. Its files, of layers with
+  `norm_input=True`, `SingleSpike` and `MembraneReset`, are exact in exponential steps. It takes
+  neurons of vectors alone: of images it fails at `any(v_leak)`, and it has no average pooling.
+- **Norse** takes `r` for 1: files for it have it (`--unit`), and the LIF as written differs. Of an IF
+  it takes `r*dt` for 1. It has no average pooling, and no LI and CubaLI. It writes `dt*tau` in place
+  of `tau`, so that its file is read with `dt` squared.
+- **snnTorch** has no sum pooling, and no step of time but 1e-4 s. Of an IF it refuses `r` other than
+  1; with 1 it makes a neuron with a leak of 0.9 that fails at the next layer. Neurons of the default
+  threshold, a number, cannot be exported: its type check finds no shape that fits.
+- **SpikingJelly** fires at `v >= theta`, NIR above it: no potential here is exactly a threshold. It
+  has no sum pooling and no LI, and refuses an IF with `r` other than `1/dt`.
+
+The networks that this project ships, `models/`, are on the grid, with soft resets whose leaks round
+to integers at each step, and with max pooling of currents. No primitive of NIR does either, so
+that they are refused; the networks here have hard resets and average pooling.
 """
