@@ -26,7 +26,8 @@ pub struct Normalisation {
 /// they went.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Remainder {
-    /// `d_c = (M_c − 255·m_c)/(255·s_c)`: what every value of a channel lacks with the integer mean.
+    /// `d_c = (M_c − 255·m_c)/(255·s_c)`: what every value of a channel lacks with the integer
+    /// mean.
     pub offset: Vec<f64>,
     /// Nodes whose bias (of a batch norm, mean) took it up.
     pub taken_up_by: Vec<String>,

@@ -3,21 +3,36 @@
 use super::proto;
 use super::tensor::width;
 use prost::bytes::Bytes;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
-/// Folder in which files of values may lie; `None` where a model is read from bytes.
-pub(super) struct External(pub(super) Option<PathBuf>);
+/// Bytes that tensors take of a file together, as a multiple of its own: tensors may share values,
+/// but a small file does not make large ones.
+const MAX_SHARING: u64 = 4;
+
+/// Files of values, and what tensors took of them.
+#[derive(Default)]
+pub(super) struct External {
+    /// Folder in which they may lie; `None` where a model is read from bytes.
+    folder: Option<PathBuf>,
+    taken: RefCell<HashMap<PathBuf, u64>>,
+}
 
 impl External {
+    /// Those of a folder.
+    pub(super) fn of(folder: &Path) -> Self {
+        Self { folder: Some(folder.into()), ..Self::default() }
+    }
+
     /// The bytes of a tensor of `count` values. The file must lie in the model's folder or below
     /// it, links resolved, and hold them.
     pub(super) fn read(&self, tensor: &proto::Tensor, count: u64) -> Result<Bytes, String> {
         let entries: BTreeMap<&str, &str> =
             tensor.external_data.iter().map(|e| (e.key.as_str(), e.value.as_str())).collect();
         let location = entries.get("location").ok_or("it names no file of its values")?;
-        let folder = self.0.as_ref().ok_or_else(|| {
+        let folder = self.folder.as_ref().ok_or_else(|| {
             format!(
                 "its values are in a file of their own, `{location}`; read the model by its path"
             )
@@ -51,8 +66,19 @@ impl External {
                 "it needs {needed} bytes of `{location}` from byte {offset} on, which has {held}"
             ));
         }
+        let mut taken = self.taken.borrow_mut();
+        let taken = taken.entry(path).or_default();
+        *taken = taken.saturating_add(needed);
+        if *taken > held.saturating_mul(MAX_SHARING) {
+            return Err(format!(
+                "`{location}` has {held} bytes, and tensors take more than {MAX_SHARING} times as \
+                 many of it"
+            ));
+        }
         let size = usize::try_from(needed).map_err(|_| "it has too many values".to_string())?;
-        let mut bytes = vec![0; size];
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size).map_err(|error| format!("`{location}`: {error}"))?;
+        bytes.resize(size, 0);
         file.seek(SeekFrom::Start(offset)).map_err(failed)?;
         file.read_exact(&mut bytes).map_err(failed)?;
         Ok(bytes.into())

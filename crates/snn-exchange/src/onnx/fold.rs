@@ -261,7 +261,7 @@ fn slice(node: &SourceNode, inputs: &[Option<&Constant>]) -> Result<Constant, St
         let size = i64::try_from(sliced.shape()[axis]).unwrap_or(i64::MAX);
         let from_end = |v: i64| if v < 0 { v.saturating_add(size) } else { v };
         let (start, end) = (from_end(*start), from_end(*end));
-        // Backwards: from `start` down to what stands behind `end`, the range from there in reverse.
+        // Backwards: from `start` down to what stands behind `end`, that is the range in reverse.
         let (first, end) = if *step > 0 {
             (start.clamp(0, size), end.clamp(0, size))
         } else {
@@ -296,7 +296,7 @@ fn filled(node: &SourceNode, shape: &[i64]) -> Result<Constant, String> {
     let Some(value) = node.tensor("value")? else {
         return Ok(Constant::F32(ArrayD::zeros(shape)));
     };
-    let value = Constant::read(&value, &super::external::External(None))?;
+    let value = Constant::read(&value, &super::external::External::default())?;
     if value.len() != 1 {
         return Err(format!("its value must be one number, found {}", value.len()));
     }

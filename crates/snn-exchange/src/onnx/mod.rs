@@ -67,7 +67,7 @@ pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Imported> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    import(bytes.into(), External(Some(folder.into())), options).map_err(|error| match error {
+    import(bytes.into(), External::of(folder), options).map_err(|error| match error {
         Error::Bytes(reason) => named(reason),
         other => other,
     })
@@ -78,7 +78,7 @@ pub fn read(path: impl AsRef<Path>, options: &Options) -> Result<Imported> {
 /// # Errors
 /// As [`read`].
 pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Imported> {
-    import(Bytes::copy_from_slice(bytes), External(None), options)
+    import(Bytes::copy_from_slice(bytes), External::default(), options)
 }
 
 fn import(bytes: Bytes, external: External, options: &Options) -> Result<Imported> {
@@ -95,7 +95,8 @@ fn import(bytes: Bytes, external: External, options: &Options) -> Result<Importe
 /// them. A network of the form `trained` yields `logits` in f32.
 ///
 /// # Errors
-/// The model is not valid or of another form; a node has no counterpart; the file cannot be written.
+/// The model is not valid or of another form; a node has no counterpart; the file cannot be
+/// written.
 pub fn write(model: &Model, path: impl AsRef<Path>) -> Result<()> {
     Ok(write_atomically(path.as_ref(), &to_bytes(model)?)?)
 }

@@ -9,8 +9,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// A name that no node has, from the name of a node of ONNX. `weight` is the name of its weight,
-    /// which exporters take from the module: `layer1.0.conv1` of `layer1.0.conv1.weight`.
+    /// A name that no node has, from the name of a node of ONNX. `weight` is the name of its
+    /// weight, which exporters take from the module: `layer1.0.conv1` of `layer1.0.conv1.weight`.
     pub(super) fn give(&mut self, node: &str, operator: &str, weight: Option<&str>) -> String {
         let module = weight.and_then(|weight| weight.strip_suffix(".weight"));
         let wanted = legal(&module.map_or_else(|| path_name(node, operator), ToString::to_string));

@@ -20,6 +20,10 @@ pub(super) enum Constant {
 /// have: shapes and the like.
 pub(super) const MAX_COMPUTED: usize = 1 << 16;
 
+/// Values of all constants that are computed, as a multiple of those that were read, and as many
+/// times [`MAX_COMPUTED`]: weights are transposed, scaled and converted, shapes computed.
+pub(super) const MAX_COPIES: usize = 16;
+
 impl Constant {
     pub(super) fn scalar(value: i64) -> Self {
         Constant::I64(ArrayD::from_elem(IxDyn(&[]), value))

@@ -6,7 +6,7 @@
 
 use ndarray::{ArrayD, Axis};
 use snn_ir::testing::{Numbers, Sites, pixels, trained_with};
-use snn_ir::{Code, Evaluate, Input, Logits, Model, Naive, Op, PoolKind, Record};
+use snn_ir::{Code, Encoder, Evaluate, Input, Logits, Model, Naive, Op, PoolKind, Record};
 use snn_reparam::{ConvertOptions, GridOptions, convert, to_grid};
 use std::io::Write;
 use std::path::Path;
@@ -17,9 +17,18 @@ const BATCH: usize = 3;
 
 /// A random network on the grid, in the code of its seed; `None` where conversion refuses it.
 pub(crate) fn on_grid(seed: u64) -> Option<Model> {
+    on_grid_behind(&Encoder::Direct, seed)
+}
+
+/// The same for a network that reads the frames of an encoder.
+fn on_grid_behind(encoder: &Encoder, seed: u64) -> Option<Model> {
     let codes = [Code::Unary, Code::BitPlane, Code::Graded];
     let numbers = if seed.is_multiple_of(2) { Numbers::Real } else { Numbers::Dyadic };
-    let trained = trained_with(seed, numbers, Sites::All);
+    let (mut signature, weights) = trained_with(seed, numbers, Sites::All).into_parts();
+    if let Some(preprocessing) = encoder.preprocessing(signature.preprocessing.mean.len()) {
+        signature.preprocessing = preprocessing;
+    }
+    let trained = Model::new(signature.with_encoder(encoder.clone()), weights);
     let code = codes[usize::try_from(seed % 3).expect("small")];
     let events = convert(&trained, &ConvertOptions::from(code)).ok()?.model;
     Some(to_grid(&events, GridOptions::default()).ok()?.model)
@@ -83,6 +92,52 @@ fn write_case(folder: &Path, pixels: &ArrayD<u8>) {
     std::fs::write(folder.join("pixels.npy"), npy(pixels)).expect("pixels are written");
 }
 
+/// What the peers must give of a network on the grid.
+struct Expected {
+    /// Its folder.
+    name: String,
+    scores: Vec<Vec<i64>>,
+    logits: Vec<Vec<f64>>,
+    /// `true` if there is an ONNX graph.
+    onnx: bool,
+}
+
+/// Writes a network, what it reads and the graphs, and gives what comes out.
+fn write_grid(
+    folder: &Path,
+    name: String,
+    model: &Model,
+    input: &Input<'_>,
+    onnx: bool,
+) -> Expected {
+    let case = folder.join(&name);
+    write_case(&case, &input.pixels().to_owned());
+    snn_exchange::torch::write(model, &case).unwrap_or_else(|e| panic!("{name}: {e}"));
+    if onnx {
+        snn_exchange::onnx::write(model, case.join("network.onnx"))
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+    let mut naive = Naive::new(model).expect("valid");
+    let evaluation = naive.evaluate(input, Record::Logits).expect("it runs");
+    let Logits::Integer(scores) = &evaluation.logits else { panic!("integers") };
+    let logits = model.logits(scores).expect("on the grid");
+    let logits = logits.axis_iter(Axis(0)).map(|row| row.to_vec()).collect();
+    let scores = scores.axis_iter(Axis(0)).map(|row| row.to_vec()).collect();
+    Expected { name, scores, logits, onnx }
+}
+
+fn compare(folder: &Path, expected: Vec<Expected>) {
+    let Some(answers) = answers(folder) else { return };
+    for Expected { name, scores, logits, onnx } in expected {
+        let answer = &answers[&name];
+        assert_eq!(integers(&answer["torch"]), scores, "{name}, torch");
+        if onnx {
+            assert_eq!(integers(&answer["onnx"][0]), scores, "{name}, onnxruntime");
+            assert_eq!(reals(&answer["onnx"][1]), logits, "{name}, logits of onnxruntime");
+        }
+    }
+}
+
 #[test]
 fn peers_give_the_integers_of_networks_on_the_grid() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -91,28 +146,43 @@ fn peers_give_the_integers_of_networks_on_the_grid() {
     for seed in 0..count.unwrap_or(40) {
         let Some(model) = on_grid(seed) else { continue };
         let pixels = pixels(&model, BATCH, seed);
-        let case = folder.path().join(format!("{seed:06}"));
-        write_case(&case, &pixels);
-        snn_exchange::torch::write(&model, &case).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
-        snn_exchange::onnx::write(&model, case.join("network.onnx"))
-            .unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         let input = Input::Static(pixels.view());
-        let evaluation =
-            Naive::new(&model).expect("valid").evaluate(&input, Record::Logits).expect("it runs");
-        let Logits::Integer(scores) = &evaluation.logits else { panic!("integers") };
-        let rows: Vec<Vec<i64>> = scores.axis_iter(Axis(0)).map(|row| row.to_vec()).collect();
-        let logits = model.logits(scores).expect("on the grid");
-        let logits: Vec<Vec<f64>> = logits.axis_iter(Axis(0)).map(|row| row.to_vec()).collect();
-        expected.push((format!("{seed:06}"), rows, logits));
+        expected.push(write_grid(folder.path(), format!("{seed:06}"), &model, &input, true));
     }
     assert!(expected.len() > 30, "{} networks", expected.len());
-    let Some(answers) = answers(folder.path()) else { return };
-    for (name, scores, logits) in expected {
-        let answer = &answers[&name];
-        assert_eq!(integers(&answer["torch"]), scores, "seed {name}, torch");
-        assert_eq!(integers(&answer["onnx"][0]), scores, "seed {name}, onnxruntime");
-        assert_eq!(reals(&answer["onnx"][1]), logits, "seed {name}, logits of onnxruntime");
+    compare(folder.path(), expected);
+}
+
+#[test]
+fn peers_give_the_integers_of_frames_and_of_encoded_images() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut expected = Vec::new();
+    let encoders = [
+        Encoder::Direct,
+        Encoder::Latency,
+        Encoder::Poisson { seed: 5, rate: 0.8 },
+        Encoder::Phase { bits: 1 },
+    ];
+    for seed in 0..24_u64 {
+        let encoder = &encoders[usize::try_from(seed).expect("small") % encoders.len()];
+        let Some(model) = on_grid_behind(encoder, seed) else { continue };
+        let frames = if *encoder == Encoder::Direct {
+            let images = pixels(&model, BATCH * model.time_steps(), seed);
+            let shape = [&[model.time_steps(), BATCH], &images.shape()[1..]].concat();
+            images.into_shape_with_order(shape).expect("as many")
+        } else {
+            let images = pixels(&model, BATCH, seed);
+            let images = Input::Static(images.view());
+            encoder.encode(&images, model.time_steps(), 0).expect("frames")
+        };
+        let input = Input::Frames(frames.view());
+        let name = format!("{seed:06}-{}", encoder.label());
+        // The graph of a network of images reads images alone.
+        let onnx = *encoder != Encoder::Direct;
+        expected.push(write_grid(folder.path(), name, &model, &input, onnx));
     }
+    assert!(expected.len() > 18, "{} networks", expected.len());
+    compare(folder.path(), expected);
 }
 
 /// Dyadic numbers are exact in f32 too, but for averages, which can turn a decision over.

@@ -23,8 +23,8 @@ impl<'s> Importer<'s> {
         if streams.iter().all(|edge| matches!(edge, Edge::Stream(_))) {
             if !matches!(operator, "Add" | "Sum") {
                 return Err(format!(
-                    "{operator} of two values that depend on the image is not taken over; attention \
-                     and gates have no counterpart"
+                    "{operator} of two values that depend on the image is not taken over; \
+                     attention and gates have no counterpart"
                 ));
             }
             return self.add(inputs);

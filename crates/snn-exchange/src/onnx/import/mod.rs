@@ -11,7 +11,7 @@ use super::file::{Source, SourceNode};
 use super::fold::fold;
 use super::names::Names;
 use super::report::{Became, Entry, Report};
-use super::tensor::Constant;
+use super::tensor::{Constant, MAX_COMPUTED, MAX_COPIES};
 use super::{Imported, Options, proto};
 use crate::pixels::{Normalisation, take_up};
 use crate::{Error, Refusal, Result};
@@ -67,6 +67,9 @@ pub(super) struct Importer<'s> {
     readers: HashMap<&'s str, usize>,
     names: Names,
     batch: usize,
+    /// Numbers of values of constants: what was read, and what was computed.
+    read: usize,
+    computed: usize,
     /// How the image is normalised, with what the graph itself does so far.
     normalisation: Normalisation,
 }
@@ -91,6 +94,8 @@ impl<'s> Importer<'s> {
             readers,
             names: Names::default(),
             batch: 1,
+            read: 0,
+            computed: 0,
             normalisation: Normalisation::unit(1),
         };
         importer.add_input(options)?;
@@ -172,6 +177,7 @@ impl<'s> Importer<'s> {
         let lost = inputs.iter().any(|edge| matches!(edge, Some(Edge::Lost)));
         if node.operator == "Constant" {
             let value = self.constant(node)?;
+            self.read = self.read.saturating_add(value.len());
             self.set(node, Edge::Constant(Rc::new(value)));
             return Ok(Some(Became::Constant));
         }
@@ -186,6 +192,14 @@ impl<'s> Importer<'s> {
         if let Some(constants) = constants
             && let Some(value) = fold(node, &constants, self.source.opset)?
         {
+            self.computed = self.computed.saturating_add(value.len());
+            if self.computed / MAX_COPIES > MAX_COMPUTED.saturating_add(self.read) {
+                return Err(format!(
+                    "constants computed up to here have {} values, of {} in the file; store them \
+                     as initialisers",
+                    self.computed, self.read
+                ));
+            }
             self.set(node, Edge::Constant(Rc::new(value)));
             return Ok(Some(Became::Constant));
         }
@@ -259,6 +273,7 @@ impl<'s> Importer<'s> {
         })?;
         let value = Constant::read(tensor, &self.external)
             .map_err(|reason| format!("its constant `{name}`: {reason}"))?;
+        self.read = self.read.saturating_add(value.len());
         let edge = Edge::Constant(Rc::new(value));
         self.edges.insert(name, edge.clone());
         Ok(edge)

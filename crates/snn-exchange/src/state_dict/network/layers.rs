@@ -1,7 +1,7 @@
 //! A graph that grows layer by layer, each as its tensors say.
 
 use super::super::names::Names;
-use super::NetworkOptions;
+use super::options::NetworkOptions;
 use snn_ir::{Conv, GraphBuilder, Norm, Op, PoolKind, Site, Weights, Window};
 
 /// A `ReLU`.

@@ -1,7 +1,7 @@
 //! Post-activation `ResNets` (He 2016): `conv1`, `bn1`, `layerS.B`, and a linear layer.
 
 use super::layers::{Layers, found, graph, site, stem_pool};
-use super::{BottleneckStride, Recognised};
+use super::options::{BottleneckStride, Recognised};
 use ndarray::{ArrayD, IxDyn};
 use snn_ir::{Conv, GraphBuilder, PoolKind, Tensor};
 

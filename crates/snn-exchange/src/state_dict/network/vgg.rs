@@ -3,8 +3,8 @@
 //! The numbers count modules, among them `ReLUs` and poolings, which have no weights: the poolings
 //! stand where a number is missing.
 
-use super::Recognised;
 use super::layers::{Layers, graph, site};
+use super::options::Recognised;
 use snn_ir::{GraphBuilder, Op, PoolKind, Window};
 
 /// The side of the last image of a VGG for `ImageNet`.

@@ -112,6 +112,29 @@ fn a_network_that_depends_on_itself_is_refused() {
     assert!(error.contains("both yield `y`"), "{error}");
 }
 
+/// A constant that a node makes four times as long, again and again.
+#[test]
+fn constants_do_not_grow_without_bounds() {
+    let axis = field(5, &[field(1, b"axis"), vec![0x18, 0, 0xa0, 1, 2]].concat());
+    let mut graph = field(5, &tensor(&[1 << 14], &vec![0; 1 << 16]));
+    let mut last = "w".to_string();
+    for step in 0..30 {
+        let next = format!("c{step}");
+        let inputs = field(1, last.as_bytes()).repeat(4);
+        let node = [inputs, field(2, next.as_bytes()), field(4, b"Concat"), axis.clone()].concat();
+        graph.extend(field(1, &node));
+        last = next;
+    }
+    let add = [field(1, b"x"), field(1, last.as_bytes()), field(2, b"y"), field(4, b"Add")];
+    graph.extend(field(1, &add.concat()));
+    let sizes = [field(1, &[0x08, 1]), field(1, &[0x08, 2])].concat();
+    let tensor_type = [vec![0x08, 1], field(2, &sizes)].concat();
+    graph.extend(field(11, &[field(1, b"x"), field(2, &field(1, &tensor_type))].concat()));
+    graph.extend(field(12, &field(1, b"y")));
+    let error = from_bytes(&field(7, &graph), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("constants computed up to here have"), "{error}");
+}
+
 proptest! {
     #[test]
     fn changed_files_never_panic(

@@ -103,7 +103,7 @@ fn networks_of_pytorch_give_the_logits_of_onnxruntime() {
 fn limits_one_sided_padding_and_softmax_are_taken_over() {
     let mobile = imported("mobile");
     let is_relu6 = |op: &Op| {
-        let site = |site: &Site| matches!(site, Site::Relu { limit: Some(limit) } if limit.to_bits() == 6.0_f64.to_bits());
+        let site = |site: &Site| *site == Site::Relu { limit: Some(6.0) };
         matches!(op, Op::Activation { site: of, .. } if site(of))
     };
     let nodes = &mobile.model.graph().nodes;

@@ -1,8 +1,13 @@
 //! Files that nobody vouches for: one error that names the file, and never a panic.
 
+#[path = "../../../../../fuzz/checks/state_dicts.rs"]
+mod check;
+
 use super::files::load;
 use super::written::{Item, STORED, archive, one, pickle, text};
+use proptest::prelude::*;
 use snn_exchange::state_dict::StateDict;
+use snn_test_support::corpus::{mutate, replay};
 use snn_test_support::golden;
 use zip::CompressionMethod;
 
@@ -26,6 +31,12 @@ fn refused(bytes: Vec<u8>) -> String {
 /// All values of all tensors.
 fn values(state: &StateDict) -> usize {
     state.tensors().map(|(_, tensor)| tensor.to_f64().unwrap().len()).sum()
+}
+
+#[test]
+fn corpus() {
+    replay("state_dicts", check::check);
+    mutate("state_dicts", check::check);
 }
 
 #[test]
@@ -269,13 +280,13 @@ fn what_is_no_file_is_refused() {
     assert!(message.ends_with("not a plain file"), "{message}");
 }
 
-proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn damaged_files_never_panic(
         file in 0_usize..6,
-        changes in proptest::collection::vec((proptest::prelude::any::<u16>(), proptest::prelude::any::<u8>()), 1..6),
+        changes in proptest::collection::vec((any::<u16>(), any::<u8>()), 1..6),
     ) {
         let name = ["kinds.pt", "kinds.legacy.pt", "kinds.safetensors", "checkpoint.pt", "two.pt",
             "no-checksum.pt"][file];
@@ -286,7 +297,7 @@ proptest::proptest! {
         }
         if let Ok(state) = read(bytes.clone()) {
             // No more than the file allows.
-            proptest::prop_assert!(values(&state) <= 4 * bytes.len());
+            prop_assert!(values(&state) <= 4 * bytes.len());
         }
     }
 }
