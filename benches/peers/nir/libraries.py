@@ -9,9 +9,6 @@ import torch
 
 import euler
 
-# snnTorch has its step of time built in.
-SNNTORCH_DT = 1e-4
-
 
 class Run:
     """What a library makes of inputs `[T, N, ...]`: outputs `[T, N, K]`, and by name of the node
@@ -71,8 +68,6 @@ def stepwise(module, inputs, names, batched):
 def snntorch(path, inputs, names, dt):
     from snntorch.import_nir import import_from_nir
 
-    if dt != SNNTORCH_DT:
-        raise ValueError("snnTorch takes every step for 1e-4 s")
     with contextlib.redirect_stdout(io.StringIO()):
         module = import_from_nir(nir.read(path)).eval()
     # Its Flatten counts axes as NIR does, without a batch.
@@ -98,8 +93,6 @@ def sinabs(path, inputs, names, dt):
     """Layers of sinabs count time in steps, and take all steps at once, folded into the batch."""
     import sinabs.nir
 
-    if dt != 1:
-        raise ValueError("sinabs counts time constants in steps, so that dt is 1")
     steps, count = inputs.shape[:2]
     module = sinabs.nir.from_nir(nir.read(path), num_timesteps=steps).eval()
     taps = Taps(module, names)
@@ -113,13 +106,17 @@ def reference(path, inputs, names, dt):
     return Run(*euler.run(nir.read(path), inputs, names, dt))
 
 
-LIBRARIES = {
-    "NIR's equations": reference,
-    "snnTorch": snntorch,
-    "Norse": norse,
-    "SpikingJelly": spikingjelly,
-    "sinabs": sinabs,
-}
+def of(dt):
+    """The libraries that take files of this step of time: sinabs counts time in steps, snnTorch has
+    a step of 1e-4 s built in."""
+    if dt == 1:
+        return {"NIR's equations": reference, "sinabs": sinabs}
+    return {
+        "NIR's equations": reference,
+        "snnTorch": snntorch,
+        "Norse": norse,
+        "SpikingJelly": spikingjelly,
+    }
 
 
 # === Networks that the libraries write ===

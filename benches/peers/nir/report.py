@@ -109,11 +109,12 @@ by `benches/peers/nir/euler.py`: where they give what the library gives, the cau
 - **Norse** takes `r` for 1: files for it have it (`--unit`), and the LIF as written differs. Of an IF
   it takes `r*dt` for 1. It has no average pooling, and no LI and CubaLI. It writes `dt*tau` in place
   of `tau`, so that its file is read with `dt` squared.
-- **snnTorch** has no sum pooling, and no step of time but 1e-4 s. Of an IF it refuses `r` other than
-  1; with 1 it makes a neuron with a leak of 0.9 that fails at the next layer. Neurons of the default
+- **snnTorch** has no step of time but 1e-4 s and no LI. Of an IF it refuses `r` other than 1; with 1
+  it makes a neuron with a leak of 0.9 that fails at the next layer. What it imports keeps its state
+  from one sample to the next until `reset_hidden`, which is called here. Neurons of the default
   threshold, a number, cannot be exported: its type check finds no shape that fits.
 - **SpikingJelly** fires at `v >= theta`, NIR above it: no potential here is exactly a threshold. It
-  has no sum pooling and no LI, and refuses an IF with `r` other than `1/dt`.
+  has no LI, and refuses an IF with `r` other than `1/dt`.
 
 The networks that this project ships, `models/`, are on the grid, with soft resets whose leaks round
 to integers at each step, and with max pooling of currents. No primitive of NIR does either, so

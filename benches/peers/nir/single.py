@@ -58,7 +58,7 @@ def neurons(ours):
             mine = emitted(answer["steps"])
             entry = {"neuron": type(node).__name__, "form": form, "dt": dt, "rows": []}
             entry["spikes"] = float(mine.sum()) if kind != "li" else None
-            for library, run in libraries.LIBRARIES.items():
+            for library, run in libraries.of(dt).items():
                 entry["rows"].append(compared(library, run, path, inputs, dt, mine, kind))
             table.append(entry)
     return table
