@@ -48,8 +48,10 @@ def main(path, pictures, out, workers=2):
     if channels != 3:
         sys.exit(f"expected a model of colour pictures, found one of {channels} channels")
     read = ray.data.read_images(pictures, size=(height, width), mode="RGB", include_paths=True)
+    # Half a processor in Ray's books: with a whole one for each, as many workers as there are
+    # processors would leave none for what reads the pictures, and wait for ever.
     results = read.map_batches(
-        Classifier, fn_constructor_args=(path,), batch_size=BATCH, concurrency=workers, num_cpus=1
+        Classifier, fn_constructor_args=(path,), batch_size=BATCH, concurrency=workers, num_cpus=0.5
     )
     results.write_parquet(out)
     return ray.data.read_parquet(out).count()

@@ -81,7 +81,9 @@ class Programs(unittest.TestCase):
             path = pictures / f"{index % 3}" / f"{index:04}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image.transpose(1, 2, 0)).save(path)
-        done = run("ray_batch.py", CIFAR10, pictures, out, 2, cwd=self.folder)
+        # Work begins when both workers are there; else the first one may take it all.
+        both = {**os.environ, "RAY_DATA_DEFAULT_WAIT_FOR_MIN_ACTORS_S": "600"}
+        done = run("ray_batch.py", CIFAR10, pictures, out, 2, cwd=self.folder, env=both)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(f"{count} pictures in ", done.stdout.decode())
         rows = pyarrow.parquet.read_table(out).to_pylist()
