@@ -218,8 +218,8 @@ impl Deployment {
     }
 
     /// Runs a batch, in parallel over its samples on [`Options::batch_threads`] or rayon's current
-    /// pool, and records its sites where asked to. Where the model has an encoder, images become its frames
-    /// ([`Encoder::with_input`]).
+    /// pool, and records its sites where asked to. Where the model has an encoder, images become
+    /// its frames ([`Encoder::with_input`]).
     ///
     /// # Errors
     /// The shape does not fit the model, or its encoder makes no frames of images.
