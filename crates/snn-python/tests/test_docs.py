@@ -84,7 +84,7 @@ class Documentation(unittest.TestCase):
         self.assertIn(best[0].name, camera().classes)
         if reason:
             self.skipTest(f"all but the sample that trains, {reason}")
-        self.assertEqual(len(names["run"].epochs), 5)
+        self.assertEqual(len(names["run"].epochs), 2)
         self.assertEqual(names["model"].class_count, 10)
 
 
