@@ -43,26 +43,22 @@ class Taps:
         return keep
 
 
-def stepwise(module, inputs, names, batched):
-    """Runs a module that takes a step and its state; sample by sample where it has no batch."""
-    # What snnTorch imports keeps its state in its neurons.
-    keepers = [inner for inner in module.modules() if hasattr(inner, "reset_hidden")]
-    taps, outputs, emitted = Taps(module, names), [], {}
-    chunks = [inputs] if batched else inputs.split(1, dim=1)
-    for chunk in chunks:
-        taps.kept, state, steps = {}, None, []
-        for keeper in keepers:
-            keeper.reset_hidden()
-        for frame in chunk:
-            output, state = module(frame if batched else frame[0], state)
-            steps.append(first(output).detach().clone())
-        outputs.append(torch.stack(steps))
-        for node, values in taps.kept.items():
-            emitted.setdefault(node, []).append(torch.stack(values))
-    if batched:
-        return Run(outputs[0], {node: values[0] for node, values in emitted.items()})
-    stack = lambda values: torch.stack(values, dim=1)  # noqa: E731
-    return Run(stack(outputs), {node: stack(values) for node, values in emitted.items()})
+def with_batch(module):
+    """Moves the axes of what counts them as NIR does, without that of a batch."""
+    for inner in module.modules():
+        if isinstance(inner, torch.nn.Flatten):
+            inner.start_dim += inner.start_dim >= 0
+            inner.end_dim += inner.end_dim >= 0
+    return module
+
+
+def stepwise(module, inputs, names):
+    """Runs a module that takes a step and its state."""
+    taps, state, outputs = Taps(module, names), None, []
+    for frame in inputs:
+        output, state = module(frame, state)
+        outputs.append(first(output).detach().clone())
+    return Run(torch.stack(outputs), {n: torch.stack(all) for n, all in taps.kept.items()})
 
 
 def snntorch(path, inputs, names, dt):
@@ -70,23 +66,21 @@ def snntorch(path, inputs, names, dt):
 
     with contextlib.redirect_stdout(io.StringIO()):
         module = import_from_nir(nir.read(path)).eval()
-    # Its Flatten counts axes as NIR does, without a batch.
-    return stepwise(module, inputs, names, batched=False)
+    return stepwise(with_batch(module), inputs, names)
 
 
 def norse(path, inputs, names, dt):
     import norse.torch
 
     module = norse.torch.from_nir(nir.read(path), dt=dt).eval()
-    # As snnTorch's.
-    return stepwise(module, inputs, names, batched=False)
+    return stepwise(with_batch(module), inputs, names)
 
 
 def spikingjelly(path, inputs, names, dt):
     from spikingjelly.activation_based.nir_exchange import import_from_nir
 
     module = import_from_nir(nir.read(path), dt=dt).eval()
-    return stepwise(module, inputs, names, batched=True)
+    return stepwise(module, inputs, names)
 
 
 def sinabs(path, inputs, names, dt):

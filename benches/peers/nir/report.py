@@ -111,8 +111,9 @@ by `benches/peers/nir/euler.py`: where they give what the library gives, the cau
   of `tau`, so that its file is read with `dt` squared.
 - **snnTorch** has no step of time but 1e-4 s and no LI. Of an IF it refuses `r` other than 1; with 1
   it makes a neuron with a leak of 0.9 that fails at the next layer. What it imports keeps its state
-  from one sample to the next until `reset_hidden`, which is called here. Neurons of the default
-  threshold, a number, cannot be exported: its type check finds no shape that fits.
+  from one call to the next until `reset_hidden`. Neurons of the default threshold, a number, cannot
+  be exported: its type check finds no shape that fits. Its Flatten, and Norse's, count the axis of
+  the batch where NIR counts none; here they are moved by one.
 - **SpikingJelly** fires at `v >= theta`, NIR above it: no potential here is exactly a threshold. It
   has no LI, and refuses an IF with `r` other than `1/dt`.
 
