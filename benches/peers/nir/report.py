@@ -106,18 +106,18 @@ by `benches/peers/nir/euler.py`: where they give what the library gives, the cau
   `e^(-1/tau)`, emits `floor(v/theta)` spikes at once and subtracts them. Its files, of layers with
   `norm_input=True`, `SingleSpike` and `MembraneReset`, are exact in exponential steps. It takes
   neurons of vectors alone: of images it fails at `any(v_leak)`, and it has no average pooling.
-- **Norse** takes `r` for 1: files for it have it (`--unit`), and the LIF as written differs. Of an IF
-  it takes `r*dt` for 1. It has no average pooling, and no LI and CubaLI. It writes `dt*tau` in place
-  of `tau`, so that its file is read with `dt` squared.
-- **snnTorch** has no step of time but 1e-4 s and no LI. Of an IF it refuses `r` other than 1; with 1
-  it makes a neuron with a leak of 0.9 that fails at the next layer. What it imports keeps its state
-  from one call to the next until `reset_hidden`. Neurons of the default threshold, a number, cannot
-  be exported: its type check finds no shape that fits. Its Flatten, and Norse's, count the axis of
-  the batch where NIR counts none; here they are moved by one.
-- **SpikingJelly** fires at `v >= theta`, NIR above it: no potential here is exactly a threshold. It
-  has no LI, and refuses an IF with `r` other than `1/dt`.
+- **Norse** takes `r` for 1: files for it have it (`--unit`), and the LIF as written differs. Of an
+  IF it takes `r*dt` for 1. It has no average pooling, and no LI and CubaLI. It writes `dt*tau` in
+  place of `tau`, so that its file is read with `dt` squared.
+- **snnTorch** has no step of time but 1e-4 s and no LI. Of an IF it refuses `r` other than 1; with
+  1 it makes a neuron with a leak of 0.9 that fails at the next layer. What it imports keeps its
+  state from one call to the next until `reset_hidden`. Neurons of the default threshold, a number,
+  cannot be exported: its type check finds no shape that fits. Its Flatten, and Norse's, count the
+  axis of the batch where NIR counts none; here they are moved by one.
+- **SpikingJelly** fires at `v >= theta`, NIR above it: no potential here is exactly a threshold.
+  It has no LI, and refuses an IF with `r` other than `1/dt`.
 
-The networks that this project ships, `models/`, are on the grid, with soft resets whose leaks round
-to integers at each step, and with max pooling of currents. No primitive of NIR does either, so
-that they are refused; the networks here have hard resets and average pooling.
+The networks that this project ships, `models/`, are on the grid, with soft resets whose leaks
+round to integers at each step, and with max pooling of currents. No primitive of NIR does either,
+so that they are refused; the networks here have hard resets and average pooling.
 """
