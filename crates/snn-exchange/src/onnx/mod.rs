@@ -101,10 +101,10 @@ pub fn write(model: &Model, path: impl AsRef<Path>) -> Result<()> {
     Ok(write_atomically(path.as_ref(), &to_bytes(model)?)?)
 }
 
-/// As [`write`], the bytes of the file.
+/// As [`write()`], the bytes of the file.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn to_bytes(model: &Model) -> Result<Vec<u8>> {
     export::to_bytes(model)
 }

@@ -36,7 +36,7 @@ impl Default for ImportOptions {
 
 /// Makes a model of a state dict. Images enter as PyTorch normalises them, but with means that are
 /// integers of 0 to 255: the difference moves into the first layer, exactly but where it reads
-/// padding, which [`Report::remainder`] measures.
+/// padding, which [`Report::remainder`](super::Report::remainder) measures.
 ///
 /// ```no_run
 /// use snn_exchange::pixels::Normalisation;

@@ -28,7 +28,7 @@ fn on_grid_behind(encoder: &Encoder, seed: u64) -> Option<Model> {
     if let Some(preprocessing) = encoder.preprocessing(signature.preprocessing.mean.len()) {
         signature.preprocessing = preprocessing;
     }
-    let trained = Model::new(signature.with_encoder(encoder.clone()), weights);
+    let trained = Model::new(signature.with_encoder(*encoder), weights);
     let code = codes[usize::try_from(seed % 3).expect("small")];
     let events = convert(&trained, &ConvertOptions::from(code)).ok()?.model;
     Some(to_grid(&events, GridOptions::default()).ok()?.model)
