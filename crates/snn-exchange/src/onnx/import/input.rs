@@ -7,6 +7,9 @@ use crate::pixels::Normalisation;
 use crate::{Error, Result};
 use snn_ir::{MAX_VALUES, Op};
 
+/// Nodes that are looked at behind the image for its transposition, at most.
+const MAX_BEFORE: usize = 64;
+
 impl Importer<'_> {
     pub(super) fn add_input(&mut self, options: &Options) -> Result<()> {
         let source = self.source;
@@ -68,7 +71,7 @@ impl Importer<'_> {
             self.batch = *batch;
         }
         let mut found: Vec<Option<usize>> = sizes.iter().skip(1).copied().collect();
-        if channels_last {
+        if channels_last && !found.is_empty() {
             found.rotate_right(1);
         }
         let written = |sizes: &[Option<usize>]| -> Vec<String> {
@@ -113,7 +116,10 @@ impl Importer<'_> {
     /// channels last to channels first, as exporters of TensorFlow write it.
     fn channels_come_last(&self, input: &str) -> bool {
         let mut name = input;
-        while self.readers.get(name) == Some(&1) {
+        for _ in 0..MAX_BEFORE {
+            if self.readers.get(name) != Some(&1) {
+                return false;
+            }
             let reads = |node: &&super::SourceNode| node.inputs.iter().any(|read| read == name);
             let Some(reader) = self.source.nodes.iter().find(reads) else { return false };
             match reader.operator.as_str() {
