@@ -61,7 +61,6 @@ class Documentation(unittest.TestCase):
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             for part in filter(which, code):
                 exec(compile(part, str(page), "exec"), names)
-        os.chdir(ROOT)
         return printed.getvalue(), names
 
     def test_the_sample_of_the_readme_classifies(self):
