@@ -102,6 +102,8 @@ CAUSES = """## Causes of differences
 `docs/nir.md` has the equations of each library. *Own equations* are those, computed from the file
 by `benches/peers/nir/euler.py`: where they give what the library gives, the cause is theirs.
 
+- **f32**: libraries sum in f32, the naive evaluator in f64; where a count differs by a few, as
+  that of the equations in f32 does, a potential lay within a rounding of its threshold.
 - **sinabs** counts time in steps, so that files for it have a `dt` of 1; it takes no `r`, leaks by
   `e^(-1/tau)`, emits `floor(v/theta)` spikes at once and subtracts them. Its files, of layers with
   `norm_input=True`, `SingleSpike` and `MembraneReset`, are exact in exponential steps. It takes
