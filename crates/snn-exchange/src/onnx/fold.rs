@@ -228,6 +228,10 @@ fn concat(node: &SourceNode, inputs: &[&Constant]) -> Result<Constant, String> {
     if total > MAX_COMPUTED.max(held.saturating_mul(4)) {
         return Err("it makes more values than it reads".into());
     }
+    if let Some(other) = inputs.iter().find(|input| input.shape().len() != first.shape().len()) {
+        let (first, other) = (first.shape(), other.shape());
+        return Err(format!("the shapes {first:?} and {other:?} cannot be concatenated"));
+    }
     let failed = |error: ndarray::ShapeError| error.to_string();
     if inputs.iter().all(|input| matches!(input, Constant::I64(_))) {
         let views: Vec<ArrayViewD<'_, i64>> = inputs
@@ -288,7 +292,8 @@ fn slice(node: &SourceNode, inputs: &[Option<&Constant>]) -> Result<Constant, St
 fn filled(node: &SourceNode, shape: &[i64]) -> Result<Constant, String> {
     let sizes = shape.iter().map(|n| usize::try_from(*n)).collect::<Result<Vec<_>, _>>();
     let sizes = sizes.map_err(|_| format!("its shape is {shape:?}"))?;
-    let count = sizes.iter().try_fold(1_usize, |all, n| all.checked_mul(*n));
+    // Arrays bound the product of the axes that are not empty.
+    let count = sizes.iter().try_fold(1_usize, |all, n| all.checked_mul((*n).max(1)));
     if sizes.len() > 8 || count.is_none_or(|count| count > MAX_COMPUTED) {
         return Err(format!("a filled constant may have {MAX_COMPUTED} values, not {shape:?}"));
     }
