@@ -90,6 +90,15 @@ def forward(node, p, x, state, dt):
     return z, torch.where(z > 0, p["v_reset"], v)
 
 
+def of_f32(node, p, x, state, dt):
+    """Forward Euler, with `v > v_threshold` decided as f32 does: from the next f32 on."""
+    if "v_threshold" in p:
+        above = np.nextafter(node.v_threshold.astype(np.float32), np.float32(np.inf))
+        below = np.nextafter(above.astype(np.float64), -np.inf)
+        p = p | {"v_threshold": torch.as_tensor(below)}
+    return forward(node, p, x, state, dt)
+
+
 # === What libraries take in place of NIR's equations ===
 
 

@@ -102,8 +102,10 @@ CAUSES = """## Causes of differences
 `docs/nir.md` has the equations of each library. *Own equations* are those, computed from the file
 by `benches/peers/nir/euler.py`: where they give what the library gives, the cause is theirs.
 
-- **f32**: libraries sum in f32, the naive evaluator in f64; where a count differs by a few, as
-  that of the equations in f32 does, a potential lay within a rounding of its threshold.
+- **Precision.** The naive evaluator computes in f64, libraries in f32. A file in f32 says
+  `v > v_threshold` of numbers of which none lies between the threshold of the file and that of the
+  model, the next one; of potentials in f64 one in millions does, and a spike differs there. The
+  equations in f64 fire from the next f32 on, and give what the naive evaluator gives.
 - **sinabs** counts time in steps, so that files for it have a `dt` of 1; it takes no `r`, leaks by
   `e^(-1/tau)`, emits `floor(v/theta)` spikes at once and subtracts them. Its files, of layers with
   `norm_input=True`, `SingleSpike` and `MembraneReset`, are exact in exponential steps. It takes
