@@ -193,7 +193,7 @@ def facts(arguments):
     return {
         "command": "python benches/peers/nir/compare.py --models runs/nir --data DATA"
         + (f" --images {arguments.images}" if arguments.images != 256 else ""),
-        "machine": f"{cpu[0] if cpu else platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": f"{cpu[0] if cpu else platform.machine()}, threads of torch: {torch.get_num_threads()}",
         "commit": git("rev-parse", "--short=8", "HEAD") + (" with changes" if changed else ""),
         "python": platform.python_version(),
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},

@@ -1,5 +1,7 @@
 """What `compare.py` found, as Markdown."""
 
+import textwrap
+
 
 def table(head, rows):
     lines = ["| " + " | ".join(map(str, cells)) + " |" for cells in [head, *rows]]
@@ -94,7 +96,15 @@ def page(found):
         neurons(found["neurons"]),
         CAUSES,
     ]
-    return "\n".join(parts)
+    return "\n".join(wrapped(part) for part in parts)
+
+
+def wrapped(part):
+    """A paragraph in lines of a hundred columns; other parts as they are."""
+    if "\n" in part.rstrip() or part.startswith("#"):
+        return part
+    lines = textwrap.wrap(part, 100, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines) + "\n"
 
 
 CAUSES = """## Causes of differences
