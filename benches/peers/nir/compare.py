@@ -186,6 +186,7 @@ def theirs_here(ours, models, pixels):
 
 def facts(arguments):
     cpu = [line.split(":", 1)[1].strip() for line in cpu_lines() if line.startswith("Model name")]
+    cpu = cpu[0] if cpu else platform.machine()
     git = lambda *args: subprocess.run(  # noqa: E731
         ["git", *args], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -193,7 +194,7 @@ def facts(arguments):
     return {
         "command": "python benches/peers/nir/compare.py --models runs/nir --data DATA"
         + (f" --images {arguments.images}" if arguments.images != 256 else ""),
-        "machine": f"{cpu[0] if cpu else platform.machine()}, threads of torch: {torch.get_num_threads()}",
+        "machine": f"{cpu}, threads of torch: {torch.get_num_threads()}",
         "commit": git("rev-parse", "--short=8", "HEAD") + (" with changes" if changed else ""),
         "python": platform.python_version(),
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
