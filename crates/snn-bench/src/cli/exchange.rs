@@ -109,6 +109,10 @@ pub(crate) struct Export {
     /// Duration of a time step in the NIR graph, in seconds [default: 1e-4].
     #[arg(long, value_name = "SECONDS", requires = "nir")]
     pub(crate) dt: Option<f64>,
+    /// LIF neurons of the NIR graph with `r = 1` and potentials in that unit, which is what Norse
+    /// and sinabs take [default: `r = τ/dt`, with the numbers of the model].
+    #[arg(long, requires = "nir")]
+    pub(crate) unit_gain: bool,
     /// Replace existing files.
     #[arg(long)]
     pub(crate) force: bool,

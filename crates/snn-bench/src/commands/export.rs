@@ -30,9 +30,9 @@ struct Report {
 
 pub(crate) fn run(arguments: &Export, json: bool) -> Result<Outcome> {
     let Export { torch: folder, onnx: graph, nir, force, .. } = arguments;
-    let parts = folder.iter().flat_map(|folder| {
-        [torch::WEIGHTS, torch::PROGRAM].map(|name| folder.join(name))
-    });
+    let parts = folder
+        .iter()
+        .flat_map(|folder| [torch::WEIGHTS, torch::PROGRAM].map(|name| folder.join(name)));
     let parts: Vec<PathBuf> = parts.collect();
     for path in parts.iter().chain(graph).chain(nir) {
         files::refuse_existing(path, *force)?;
@@ -54,6 +54,9 @@ pub(crate) fn run(arguments: &Export, json: bool) -> Result<Outcome> {
     if let Some(path) = nir {
         let mut options = snn_nir::ExportOptions::default();
         options.dt = arguments.dt.unwrap_or(options.dt);
+        if arguments.unit_gain {
+            options.gain = snn_nir::Gain::Unit;
+        }
         files::make_folder(path)?;
         report.nir = Some(snn_nir::write(&model, path, &options).context("--nir")?);
         report.written.push(Written::of("nir", path)?);

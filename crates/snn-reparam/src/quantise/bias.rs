@@ -1,6 +1,6 @@
 //! Biases that take up what the mean of a layer's inputs changes by (Nagel 2019, section 4.2).
 
-use super::PerChannel;
+use super::values::PerChannel;
 use crate::error::Result;
 use crate::graph_edit::Draft;
 use crate::plan::{Action, Plan};

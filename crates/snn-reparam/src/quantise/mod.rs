@@ -11,7 +11,7 @@ use crate::convert::{Conversion, stop_if_refused};
 use crate::error::{Error, Result};
 use crate::graph_edit::Draft;
 use crate::plan::{Action, Plan, Refusal};
-use ndarray::{Array1, IxDyn};
+use ndarray::IxDyn;
 use snn_ir::{Form, Model, Op, QuantRelu, Share, Site, Tensor, Weights};
 use std::collections::HashMap;
 use step::Choice;
@@ -157,6 +157,3 @@ fn as_stored(weights: Weights, trained: &Model) -> Weights {
     let single = |tensor: Tensor| Tensor::F32(tensor.to_f64().mapv(|value| value as f32));
     weights.into_iter().map(|(name, tensor)| (name, single(tensor))).collect()
 }
-
-/// One value a channel.
-type PerChannel = Array1<f64>;

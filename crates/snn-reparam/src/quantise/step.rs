@@ -1,7 +1,6 @@
 //! The choice of steps.
 
-use super::PerChannel;
-use super::values::{Channel, Seen};
+use super::values::{Channel, PerChannel, Seen};
 
 /// How the step s of a channel with D levels is chosen by what the channel yielded.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,7 +1,7 @@
 //! What the ReLUs of a network yield, as much of it as a choice of steps needs.
 
 use crate::error::{Error, Result};
-use ndarray::Axis;
+use ndarray::{Array1, Axis};
 use snn_ir::{Evaluation, SiteOutput};
 use std::collections::BTreeMap;
 
@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 pub struct SiteValues {
     sites: BTreeMap<String, Seen>,
 }
+
+/// One value a channel.
+pub(super) type PerChannel = Array1<f64>;
 
 /// What one site yielded.
 #[derive(Debug, Clone)]

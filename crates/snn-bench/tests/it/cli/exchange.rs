@@ -47,8 +47,7 @@ fn relus_become_events_without_training() {
     let folder = folder("exchange-quantise");
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (run, quantised, events) = (run.to_str().unwrap(), path("q"), path("events"));
-    let found =
-        done(["quantise", run, "--levels", "15", "--samples", "100", "--out", &quantised]);
+    let found = done(["quantise", run, "--levels", "15", "--samples", "100", "--out", &quantised]);
     has(&found, &["out", "bytes", "plan"]);
     assert_eq!(found["samples"], 100);
     done(["convert", &quantised, "--code", "unary", "--out", &events]);
