@@ -68,9 +68,9 @@ pub(crate) enum Command {
     /// Of PyTorch a state dict is read as data, no pickle is executed (`.pt`, `.pth`, `.th`,
     /// `.bin`, `.ckpt`, `.safetensors`). Its network is recognised (ResNets and VGGs in the layouts
     /// of torchvision, timm and the usual ones for CIFAR), or given by --network. Of ONNX (`.onnx`)
-    /// a CNN is read. What comes out of both is a trained network at T = 1 whose sites are ReLUs; `quantise` and
-    /// `convert` make events of it, and `start_from` of a config trains on from it. NIR (`.nir`)
-    /// has spiking neurons, whose differential equations become steps of time.
+    /// a CNN is read. What comes out of both is a trained network at T = 1 whose sites are ReLUs;
+    /// `quantise` and `convert` make events of it, and `start_from` of a config trains on from it.
+    /// NIR (`.nir`) has spiking neurons, whose differential equations become steps of time.
     ///
     /// Prints what was matched, missing and left over, or what each node became. What cannot be
     /// taken over ends with 2 and a list.

@@ -252,9 +252,9 @@ fn markdown(comparison: &Comparison<'_>) -> String {
          {calibration} training samples. Unary and bit-plane codes send the levels of quantised \
          ReLUs; a rate is sent by integrate-and-fire neurons with soft reset, whose thresholds \
          have the least squared error for as many levels as there are steps, from a first \
-         membrane at rest or at half of the threshold, as QCFS (Bu 2022) has it. Accuracies are those of the \
-         deployment in f32 and, beside it, in integers with weights of 8 bits, rounded by the same \
-         training samples; additions, of one image, are counted off the grid."
+         membrane at rest or at half of the threshold, as QCFS (Bu 2022) has it. Accuracies are \
+         those of the deployment in f32 and, beside it, in integers with weights of 8 bits, \
+         rounded by the same training samples; additions, of one image, are counted off the grid."
     );
     let mut text = format!("# Codes and rates: {name}\n\n{}\n\n", wrapped(&about));
     let _ = writeln!(text, "| {} |\n|---|--:|--:|--:|--:|--:|", HEADER.join(" | "));
