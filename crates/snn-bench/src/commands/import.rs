@@ -87,9 +87,11 @@ struct Written<'a, R: Serialize> {
 /// What the file does not say.
 struct Facts {
     shape: Option<Vec<usize>>,
-    /// In units of full intensity.
+    /// As given, in units of full intensity.
     mean: Option<Vec<f64>>,
     std: Option<Vec<f64>>,
+    /// That of the data set, if one is named.
+    usual: Option<Normalisation>,
     classes: Vec<String>,
 }
 
@@ -104,6 +106,7 @@ impl Facts {
             shape: arguments.input.clone().map(|shape| shape.0),
             mean: given(&arguments.mean),
             std: given(&arguments.std),
+            usual: None,
             classes: Vec::new(),
         };
         if let Some(name) = arguments.dataset {
@@ -111,22 +114,19 @@ impl Facts {
             let root = arguments.data.data.as_deref();
             facts.classes = snn_data::open(&snn_data::SourceConfig::new(name), root)?.classes;
             facts.shape.get_or_insert_with(|| spec.image.to_vec());
-            facts.mean.get_or_insert_with(|| {
-                spec.channel_mean_u8.iter().map(|mean| f64::from(*mean) / WHITE).collect()
-            });
-            facts
-                .std
-                .get_or_insert_with(|| spec.channel_std.iter().map(|std| std / WHITE).collect());
+            let mean = spec.channel_mean_u8.iter().map(|mean| f64::from(*mean) / WHITE).collect();
+            let std = spec.channel_std.iter().map(|std| std / WHITE).collect();
+            facts.usual = Some(Normalisation { mean, std });
         }
         Ok(facts)
     }
 
     /// The normalisation; where nothing is said, values of 0 to 1.
     fn normalisation(&self) -> Normalisation {
-        let unit = Normalisation::unit(1);
+        let usual = self.usual.clone().unwrap_or_else(|| Normalisation::unit(1));
         Normalisation {
-            mean: self.mean.clone().unwrap_or(unit.mean),
-            std: self.std.clone().unwrap_or(unit.std),
+            mean: self.mean.clone().unwrap_or(usual.mean),
+            std: self.std.clone().unwrap_or(usual.std),
         }
     }
 
@@ -196,6 +196,7 @@ fn of_onnx(arguments: &Import, facts: Facts, json: bool) -> Result<Outcome> {
     let mut options = onnx::Options::default();
     options.mean = facts.mean;
     options.std = facts.std;
+    options.usual = facts.usual;
     options.shape = facts.shape;
     options.classes = facts.classes;
     options.output.clone_from(&arguments.output);

@@ -15,6 +15,7 @@ pub use report::{Became, Entry, Report};
 /// A network of a file of ONNX, and what became of each of its nodes.
 pub type Imported = crate::Imported<Report>;
 
+use crate::pixels::Normalisation;
 use crate::{Error, Result};
 use external::External;
 use file::Source;
@@ -36,6 +37,9 @@ pub struct Options {
     pub mean: Option<Vec<f64>>,
     /// `s` of it: one value, or one for each channel. Without it 1.
     pub std: Option<Vec<f64>>,
+    /// What stands in the place of both where neither is given: the normalisation of the data that
+    /// the network was trained on. A network that reads bytes does not ask for it.
+    pub usual: Option<Normalisation>,
     /// Shape of one sample, `[C, H, W]`, `[C, L]` or `[F]`, where the file leaves it open.
     pub shape: Option<Vec<usize>>,
     /// Output to take, of a network of several.

@@ -34,9 +34,9 @@ impl Importer<'_> {
                 });
             }
             (mean, std) => {
-                let unit = Normalisation::unit(1);
-                let mean = mean.clone().unwrap_or(unit.mean);
-                let std = std.clone().unwrap_or(unit.std);
+                let usual = options.usual.clone().unwrap_or_else(|| Normalisation::unit(1));
+                let mean = mean.clone().unwrap_or(usual.mean);
+                let std = std.clone().unwrap_or(usual.std);
                 Normalisation { mean, std }.for_channels(channels)?
             }
         };
