@@ -26,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -230,31 +231,34 @@ def report(result, number):
         f"| {cell(times, 'milliseconds', name, '{:.1f}')} |"
         for name in SIDES
     ]
-    lines = [
-        f"# {result['network']} as events",
-        "",
-        f"Written by `benches/peers/imagenet/efficientnet_lite.py accuracy|times {number}`. The",
-        "network was trained by Google on ImageNet, with ReLU6; its quantised ReLUs of 255 levels",
-        "are set by 64 training pictures, and nothing is trained. To the network each picture is",
-        "one of ImageNet's 1,000 classes. Pictures are the validation part of Imagenette.",
-        "",
+    about = (
+        f"Written by `benches/peers/imagenet/efficientnet_lite.py accuracy|times {number}`. The "
+        "network was trained by Google on ImageNet, with ReLU6; its quantised ReLUs of 255 levels "
+        f"are set by {CALIBRATION} training pictures, and nothing is trained. To the network each "
+        "picture is one of ImageNet's 1,000 classes. Pictures are the validation part of "
+        "Imagenette."
+    )
+    table = [
         "| | top-1 | same class as PyTorch | ms a picture, one thread |",
         "|---|--:|--:|--:|",
         *rows,
-        "",
     ]
+    parts = [f"# {result['network']} as events", wrapped(about), "\n".join(table)]
     if accuracy:
-        lines += [f"Accuracy: {accuracy['pictures']} pictures. {machine(accuracy)}.", ""]
+        parts.append(wrapped(f"Accuracy: {accuracy['pictures']} pictures. {machine(accuracy)}."))
     if times:
-        lines += [
-            f"Of a picture, the mean of {COUNTED}: {times['events'] / 1e6:.2f} million events,",
-            f"{times['multiply_adds'] / 1e6:.0f} million additions of a weight times a level.",
-            "",
-            f"Times: the median of {TIMED}, the sides in turn, instructions",
-            f"{times['instruction_set']}. {machine(times)}.",
-            "",
-        ]
-    return "\n".join(lines)
+        cost = (
+            f"Of a picture, the mean of {COUNTED}: {times['events'] / 1e6:.2f} million events, "
+            f"{times['multiply_adds'] / 1e6:.0f} million additions of a weight times a level. "
+            f"Times: the median of {TIMED}, the sides in turn, instructions "
+            f"{times['instruction_set']}. {machine(times)}."
+        )
+        parts.append(wrapped(cost))
+    return "\n\n".join(parts) + "\n"
+
+
+def wrapped(text):
+    return "\n".join(textwrap.wrap(text, 100, break_on_hyphens=False))
 
 
 if __name__ == "__main__":

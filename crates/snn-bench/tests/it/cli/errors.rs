@@ -146,11 +146,10 @@ fn models_of_the_wrong_form() {
             && message.contains("converted already (form grid)"),
         "{message}"
     );
-    let message = error(snn().arg("infer").arg(&trained).args(["--dataset", "shapes10"]).assert());
-    assert!(
-        message.contains("model.safetensors: ") && message.contains("`snn convert`"),
-        "{message}"
-    );
+    // A trained network runs on libtorch, where there are no events to count.
+    let counts = ["--dataset", "shapes10", "--counts"];
+    let message = error(snn().arg("infer").arg(&trained).args(counts).assert());
+    assert!(message.contains("`snn convert`"), "{message}");
     error(
         snn().arg("finetune").arg(&shared().run).arg(&trained).args(["--out", "no/out"]).assert(),
     );
