@@ -174,7 +174,7 @@ fn residual(criterion: &mut Criterion) {
                             .map(|run| run.0.flatten(0, 1))
                     }
                     "quant_relu" => quant_relu::quant_relu(&sum, &step, 4, 1),
-                    _ => quant_relu::relu(&sum),
+                    _ => quant_relu::relu(&sum, None),
                 };
                 backward(&y.expect("values"), &inputs)
             });

@@ -165,16 +165,15 @@ fn coded(
         let steps = events.graph().micro_steps() as usize * events.time_steps();
         let additions = trial.additions(&events)?;
         // Codes send the same levels, so that the first says what the others compute.
-        let (accuracy, accuracy_int8) = match rows.first() {
-            Some(first) => (first.accuracy, first.accuracy_int8),
-            None => {
-                let grid = GridOptions { calibration: arguments.samples, ..GridOptions::default() };
-                let options = ConversionOptions { codes: CodeChoice::from(code), grid: Some(grid) };
-                let device = arguments.device;
-                let on_grid = convert_calibrated(&quantised, &options, Some(calibration), device)?;
-                let int8 = trial.deployed(&format!("int8, {levels} levels"), &on_grid.model)?;
-                (trial.deployed(&format!("{levels} levels"), &events)?, Some(int8))
-            }
+        let (accuracy, accuracy_int8) = if let Some(first) = rows.first() {
+            (first.accuracy, first.accuracy_int8)
+        } else {
+            let grid = GridOptions { calibration: arguments.samples, ..GridOptions::default() };
+            let options = ConversionOptions { codes: CodeChoice::from(code), grid: Some(grid) };
+            let device = arguments.device;
+            let on_grid = convert_calibrated(&quantised, &options, Some(calibration), device)?;
+            let int8 = trial.deployed(&format!("int8, {levels} levels"), &on_grid.model)?;
+            (trial.deployed(&format!("{levels} levels"), &events)?, Some(int8))
         };
         rows.push(Row { method, levels: Some(levels), steps, accuracy, accuracy_int8, additions });
     }

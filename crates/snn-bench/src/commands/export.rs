@@ -7,6 +7,7 @@ use crate::output::{self, print_json};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use snn_exchange::{onnx, torch};
+use snn_nir::Gain;
 use std::path::{Path, PathBuf};
 
 #[derive(Serialize)]
@@ -52,11 +53,9 @@ pub(crate) fn run(arguments: &Export, json: bool) -> Result<Outcome> {
         report.written.push(Written::of("onnx", path)?);
     }
     if let Some(path) = nir {
-        let mut options = snn_nir::ExportOptions::default();
-        options.dt = arguments.dt.unwrap_or(options.dt);
-        if arguments.unit_gain {
-            options.gain = snn_nir::Gain::Unit;
-        }
+        let gain = if arguments.unit_gain { Gain::Unit } else { Gain::default() };
+        let dt = arguments.dt.unwrap_or(snn_nir::DEFAULT_DT);
+        let options = snn_nir::ExportOptions { dt, gain };
         files::make_folder(path)?;
         report.nir = Some(snn_nir::write(&model, path, &options).context("--nir")?);
         report.written.push(Written::of("nir", path)?);

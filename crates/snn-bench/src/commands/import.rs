@@ -206,9 +206,11 @@ fn of_onnx(arguments: &Import, facts: Facts, json: bool) -> Result<Outcome> {
 
 fn of_nir(arguments: &Import, facts: Facts, json: bool) -> Result<Outcome> {
     let NirArgs { time_steps, dt, discretisation } = &arguments.nir;
-    let mut options = snn_nir::Options::default();
-    options.time_steps = time_steps.map(std::num::NonZeroUsize::get);
-    options.dt = *dt;
+    let mut options = snn_nir::Options {
+        time_steps: time_steps.map(std::num::NonZeroUsize::get),
+        dt: *dt,
+        ..snn_nir::Options::default()
+    };
     if let Some(discretisation) = discretisation {
         options.discretisation = match discretisation {
             Discretisation::Euler => snn_nir::Discretisation::Euler,

@@ -144,8 +144,10 @@ mod tests {
         let sample: Vec<f64> = channel.sample().collect();
         assert!((MOST / 2..=MOST).contains(&sample.len()), "{}", sample.len());
         for value in 1..64 {
-            let share = sample.iter().filter(|kept| **kept == f64::from(value)).count() as f64
-                / sample.len() as f64;
+            let share =
+                sample.iter().filter(|kept| kept.to_bits() == f64::from(value).to_bits()).count()
+                    as f64
+                    / sample.len() as f64;
             assert!((share * 63.0 - 1.0).abs() < 0.5, "{value}: {share}");
         }
     }
