@@ -194,7 +194,8 @@ pub fn take_up(graph: &mut Graph, weights: &mut Weights, offset: &[f64]) -> Resu
                 let part = format!("{name}.running_mean");
                 let means = real(weights, &part)?;
                 let values = means.iter().zip(&from).map(|(mean, d)| mean - d).collect::<Vec<_>>();
-                weights.insert(part, Tensor::from(ndarray::Array1::from_vec(values)));
+                let values = of_type(snn_ir::weights::get(weights, &part)?.dtype(), values);
+                weights.insert(part, values);
                 remainder.taken_up_by.push(name);
             }
             Op::Flatten => {
@@ -245,6 +246,15 @@ fn add_to_bias(
         }
         largest = largest.max(most);
     }
-    weights.insert(part, Tensor::from(ndarray::Array1::from_vec(bias)));
+    let bias = of_type(snn_ir::weights::get(weights, &format!("{node}.weight"))?.dtype(), bias);
+    weights.insert(part, bias);
     Ok(largest)
+}
+
+/// Values in f64, or rounded to f32: in the type of the weights beside them, which training asks
+/// for.
+#[expect(clippy::cast_possible_truncation, reason = "rounding to the type of the weights")]
+fn of_type(dtype: &str, values: Vec<f64>) -> Tensor {
+    let values = ndarray::Array1::from_vec(values);
+    if dtype == "f64" { values.into() } else { values.mapv(|value| value as f32).into() }
 }

@@ -153,3 +153,25 @@ fn what_remains_at_the_border_is_bounded() {
     assert!(error.contains("`twice`") && error.contains("integers in pixel terms"), "{error}");
     assert!(take_up(&mut graph, &mut weights, &[0.0, 0.0]).is_ok());
 }
+
+#[expect(clippy::cast_possible_truncation, reason = "weights of f32 are what is tested")]
+/// Training asks for f32, and refuses a network of which one bias is of f64.
+#[test]
+fn what_takes_up_a_mean_is_of_the_type_of_the_weights() {
+    let normalisation = Normalisation { mean: MEAN.into(), std: STD.into() };
+    for graph in networks() {
+        for single in [true, false] {
+            let mut graph = graph.clone();
+            let as_f32 = |tensor: &Tensor| tensor.to_f64().mapv(|value| value as f32).into();
+            let as_f64 = |tensor: &Tensor| tensor.to_f64().into();
+            let of = |tensor: &Tensor| if single { as_f32(tensor) } else { as_f64(tensor) };
+            let mut changed: Weights =
+                weights(&graph).iter().map(|(name, tensor)| (name.clone(), of(tensor))).collect();
+            take_up(&mut graph, &mut changed, &normalisation.offset()).unwrap();
+            let dtype = if single { "f32" } else { "f64" };
+            for (name, tensor) in &changed {
+                assert_eq!(tensor.dtype(), dtype, "{name}");
+            }
+        }
+    }
+}
