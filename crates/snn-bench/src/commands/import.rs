@@ -87,6 +87,8 @@ struct Written<'a, R: Serialize> {
 /// What the file does not say.
 struct Facts {
     shape: Option<Vec<usize>>,
+    /// That of the data set, if one is named.
+    usual_shape: Option<Vec<usize>>,
     /// As given, in units of full intensity.
     mean: Option<Vec<f64>>,
     std: Option<Vec<f64>>,
@@ -104,6 +106,7 @@ impl Facts {
         let given = |values: &[f64]| (!values.is_empty()).then(|| values.to_vec());
         let mut facts = Self {
             shape: arguments.input.clone().map(|shape| shape.0),
+            usual_shape: None,
             mean: given(&arguments.mean),
             std: given(&arguments.std),
             usual: None,
@@ -113,7 +116,7 @@ impl Facts {
             let spec = name.spec();
             let root = arguments.data.data.as_deref();
             facts.classes = snn_data::open(&snn_data::SourceConfig::new(name), root)?.classes;
-            facts.shape.get_or_insert_with(|| spec.image.to_vec());
+            facts.usual_shape = Some(spec.image.to_vec());
             let mean = spec.channel_mean_u8.iter().map(|mean| f64::from(*mean) / WHITE).collect();
             let std = spec.channel_std.iter().map(|std| std / WHITE).collect();
             facts.usual = Some(Normalisation { mean, std });
@@ -137,7 +140,7 @@ impl Facts {
                 format!("--input: expected channels, height and width, found {shape:?}")
             })
         };
-        self.shape.as_deref().map(image).transpose()
+        self.shape.as_deref().or(self.usual_shape.as_deref()).map(image).transpose()
     }
 }
 
@@ -198,6 +201,7 @@ fn of_onnx(arguments: &Import, facts: Facts, json: bool) -> Result<Outcome> {
     options.std = facts.std;
     options.usual = facts.usual;
     options.shape = facts.shape;
+    options.usual_shape = facts.usual_shape;
     options.classes = facts.classes;
     options.output.clone_from(&arguments.output);
     let imported = onnx::read(&arguments.file, &options)?;

@@ -42,6 +42,9 @@ pub struct Options {
     pub usual: Option<Normalisation>,
     /// Shape of one sample, `[C, H, W]`, `[C, L]` or `[F]`, where the file leaves it open.
     pub shape: Option<Vec<usize>>,
+    /// What stands in its place where it is not given and the file leaves it open: the shape of the
+    /// data that the network was trained on.
+    pub usual_shape: Option<Vec<usize>>,
     /// Output to take, of a network of several.
     pub output: Option<String>,
     /// Names of the classes, in the order of the logits; may be empty.

@@ -91,14 +91,19 @@ impl Importer<'_> {
                     found: format!("{shape:?}"),
                 });
             }
-            None => found.iter().copied().collect::<Option<Vec<_>>>().ok_or(Error::Option {
-                option: "shape",
-                expected: format!(
-                    "the shape of one sample of input `{name}`, which leaves it open: [{}]",
-                    written(&found).join(", ")
-                ),
-                found: "none".into(),
-            })?,
+            None => {
+                let whole = || found.iter().copied().collect::<Option<Vec<_>>>();
+                let fixed = if sizes.is_empty() { None } else { whole() };
+                let usual = || options.usual_shape.clone().filter(|shape| fits(shape));
+                fixed.or_else(usual).or_else(whole).ok_or(Error::Option {
+                    option: "shape",
+                    expected: format!(
+                        "the shape of one sample of input `{name}`, which leaves it open: [{}]",
+                        written(&found).join(", ")
+                    ),
+                    found: "none".into(),
+                })?
+            }
         };
         let values = shape.iter().try_fold(self.batch, |all, n| all.checked_mul(*n));
         let limit = MAX_VALUES;

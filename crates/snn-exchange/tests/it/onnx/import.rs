@@ -223,6 +223,15 @@ fn everything_that_cannot_be_taken_over_is_named_at_once() {
     assert!(text.contains("count_include_pad = 0"), "{text}");
 }
 
+/// What usually holds stands back where the file says another thing.
+#[test]
+fn the_usual_shape_is_for_files_that_leave_it_open() {
+    let mut options = Options::default();
+    options.usual_shape = Some(vec![3, 7, 7]);
+    let plain = read(network("plain"), &options).unwrap();
+    assert_eq!(plain.model, read(network("plain"), &Options::default()).unwrap().model);
+}
+
 #[test]
 fn options_are_held_against_the_network() {
     let fails = |change: &dyn Fn(&mut Options)| {
