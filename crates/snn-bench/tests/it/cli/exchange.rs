@@ -34,7 +34,9 @@ fn relus() -> &'static (PathBuf, PathBuf) {
         let run = folder("exchange-relus").join("run");
         let mut train = snn();
         train.args(["train", "--config"]).arg(&shared().config).arg("--out").arg(&run);
-        train.args(["--set", "policy=all", "--set", "replacement=relu", "--set", "epochs=2"]);
+        for set in ["policy=all", "replacement=relu", "time_steps=1", "epochs=2"] {
+            train.args(["--set", set]);
+        }
         train.assert().success();
         let model = run.join("model.safetensors");
         (run, model)
@@ -81,11 +83,17 @@ fn codes_take_fewer_steps_than_rates() {
     ]);
     has(&found, &["model", "dataset", "samples", "trained", "machine", "rows"]);
     let rows = found["rows"].as_array().unwrap();
-    for method in rows.iter().map(|row| row["method"].as_str().unwrap()) {
-        assert!(!method.is_empty());
-    }
+    // Two codes of two numbers of levels, two rates of two numbers of steps.
+    assert_eq!(rows.len(), 8, "{rows:?}");
+    let accuracy = |method: &str, steps: u64| {
+        let of = |row: &&serde_json::Value| row["method"] == method && row["steps"] == steps;
+        rows.iter().find(of).unwrap()["accuracy"].as_f64().unwrap()
+    };
+    let in_three_steps = accuracy("bit-plane", 3);
+    assert!(in_three_steps > accuracy("rate, from rest", 4) + 5.0, "{rows:?}");
+    assert!(in_three_steps + 10.0 > found["trained"].as_f64().unwrap(), "{rows:?}");
     let text = std::fs::read_to_string(out.join("codes.md")).unwrap();
-    assert!(text.contains("| method ") || text.contains("| code "), "{text}");
+    assert_eq!(text.matches("\n| bit-plane |").count(), 2, "{text}");
 }
 
 #[test]
@@ -108,7 +116,7 @@ fn weights_of_pytorch_are_matched_with_a_network_that_is_given() {
 }
 
 #[test]
-fn a_network_that_is_recognised_is_trained_on_from() {
+fn a_network_is_recognised_by_its_weights() {
     let out = folder("exchange-import").join("resnet.safetensors");
     let file = golden("state_dicts/cifar-option-a.legacy.pt");
     let mean = "0.48627450980392156,0.4549019607843137,0.40784313725490196";
