@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Letters of a message about a file at most; what it quotes may be megabytes long.
+/// Bytes of a message about a file at most: enough for a list of names.
 const MAX_MESSAGE: usize = 1 << 11;
 
 /// Errors of reading and writing the networks of other frameworks. Each variant names the place,
@@ -58,18 +58,7 @@ impl Error {
 
 /// The beginning of a text that may come from a file, without control characters.
 pub(crate) fn printable(message: &str) -> String {
-    let mut text = String::new();
-    for character in message.chars() {
-        if text.len() >= MAX_MESSAGE {
-            return text + "…";
-        }
-        if character.is_control() {
-            text.extend(character.escape_default());
-        } else {
-            text.push(character);
-        }
-    }
-    text
+    snn_ir::printable(message, MAX_MESSAGE)
 }
 
 /// One node that cannot be taken over.

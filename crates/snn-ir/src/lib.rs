@@ -34,7 +34,7 @@ pub use model::conversion::{
     CodeChoice, ConversionOptions, DEFAULT_GUARD_BITS, DEFAULT_LEAK_BITS, DEFAULT_WEIGHT_BITS,
     GridOptions, WIDE_WEIGHT_BITS,
 };
-pub use model::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES, VERSION, write_atomically};
+pub use model::file::{MAX_HEADER_BYTES, MAX_WEIGHT_BYTES, VERSION, printable, write_atomically};
 pub use model::weights::{self, Tensor, Weights};
 pub use model::{
     Checked, Form, Framing, Model, Preprocessing, Signature, SliceBy, WeightSpec, weight_specs,

@@ -226,7 +226,7 @@ fn cannot_be_synced(error: &std::io::Error) -> bool {
 
 /// An error of this file.
 fn named(path: &Path, reason: &str) -> Error {
-    Error::File { path: path.to_path_buf(), reason: printable(reason) }
+    Error::File { path: path.to_path_buf(), reason: printable(reason, MAX_MESSAGE_BYTES) }
 }
 
 /// Opens a plain file and says how long it is.
@@ -423,12 +423,12 @@ fn bytes(source: &mut impl Read, count: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A message that fits on a screen: what it quotes of a file may be megabytes long, or written for
-/// a terminal to obey.
-fn printable(message: &str) -> String {
+/// A message that fits on a screen, cut off behind about so many bytes and with control characters
+/// escaped: what it quotes of a file may be megabytes long, or written for a terminal to obey.
+pub fn printable(message: &str, bytes: usize) -> String {
     let mut text = String::new();
     for character in message.chars() {
-        if text.len() >= MAX_MESSAGE_BYTES {
+        if text.len() >= bytes {
             return text + "…";
         }
         if character.is_control() {
