@@ -82,7 +82,7 @@ pub(crate) fn test_samples(
 ) -> Result<Option<TestSamples>> {
     let source = match (dataset, config) {
         (Some(name), Some(config)) if config.data.dataset == name => config.data.source(),
-        (Some(name), _) => SourceConfig::new(name),
+        (Some(name), _) => SourceConfig::for_shape(name, model.validate()?.input_shape()),
         (None, Some(config)) => config.data.source(),
         (None, None) => return Ok(None),
     };

@@ -4,6 +4,7 @@ mod convert;
 mod error;
 mod graph_edit;
 mod grid;
+pub mod image_offset;
 mod passes;
 mod plan;
 pub mod proof;

@@ -25,6 +25,10 @@ pub(crate) struct Import {
     /// what the file says, else 1].
     #[arg(long, value_delimiter = ',', value_name = "STD")]
     pub(crate) std: Vec<f64>,
+    /// Round means to integers in pixel terms at once, for `snn convert` or `start_from` without
+    /// `snn quantise` between; exact but at a border of zero padding.
+    #[arg(long)]
+    pub(crate) round_means: bool,
     #[command(flatten)]
     pub(crate) state_dict: StateDictArgs,
     /// ONNX: the output of the network, where it has several.

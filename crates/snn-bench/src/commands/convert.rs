@@ -85,7 +85,8 @@ pub(crate) fn training_samples(
             calibration_samples(config, &trained.model, count, root)
         }
         (Some(name), _) => {
-            let sources = snn_data::open(&SourceConfig::new(name), root)?;
+            let data = SourceConfig::for_shape(name, trained.model.validate()?.input_shape());
+            let sources = snn_data::open(&data, root)?;
             spread(sources.train, &trained.model, count)
         }
         (None, Some(config)) => calibration_samples(config, &trained.model, count, root),

@@ -7,7 +7,7 @@ use crate::output::{self, print_json};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use snn_exchange::onnx;
-use snn_exchange::pixels::{Normalisation, take_up};
+use snn_exchange::pixels::{Normalisation, add_offset};
 use snn_exchange::state_dict::{self, MatchOptions, Partial, StateDict};
 use snn_ir::{Graph, Model};
 use snn_train::RunConfig;
@@ -172,6 +172,7 @@ fn of_state_dict(arguments: &Import, facts: &Facts, json: bool) -> Result<Outcom
         partial: if options.partial { Partial::Allow { seed: SEED } } else { Partial::Refuse },
     };
     import.classes.clone_from(&facts.classes);
+    import.round_means = arguments.round_means;
     let imported = state_dict::import(&state, &facts.normalisation(), &import)?;
     finish(arguments, &imported.model, (&imported.report, imported.report.summary()), json)
 }
@@ -203,6 +204,7 @@ fn of_onnx(arguments: &Import, facts: Facts, json: bool) -> Result<Outcome> {
     options.shape = facts.shape;
     options.usual_shape = facts.usual_shape;
     options.classes = facts.classes;
+    options.round_means = arguments.round_means;
     options.output.clone_from(&arguments.output);
     let imported = onnx::read(&arguments.file, &options)?;
     finish(arguments, &imported.model, (&imported.report, imported.report.summary()), json)
@@ -227,7 +229,8 @@ fn of_nir(arguments: &Import, facts: Facts, json: bool) -> Result<Outcome> {
     if facts.mean.is_some() || facts.std.is_some() {
         let channels = signature.preprocessing.mean.len();
         let normalisation = facts.normalisation().for_channels(channels)?;
-        let remainder = take_up(&mut signature.graph, &mut weights, &normalisation.offset())?;
+        let (graph, offset) = (&mut signature.graph, normalisation.offset());
+        let remainder = add_offset(graph, &mut weights, &offset, arguments.round_means)?;
         signature.preprocessing = normalisation.preprocessing();
         summary = format!("{summary}\n{remainder}");
     }

@@ -49,6 +49,10 @@ pub struct Options {
     pub output: Option<String>,
     /// Names of the classes, in the order of the logits; may be empty.
     pub classes: Vec<String>,
+    /// Whether means are rounded to integers in pixel terms at once, as a network must have them
+    /// that is converted or trained on without [`quantise`](snn_reparam::quantise) between; exact
+    /// but at a border of zero padding.
+    pub round_means: bool,
 }
 
 /// Reads a network of a file: a CNN in the form `trained`, at T = 1, whose sites are ReLUs.

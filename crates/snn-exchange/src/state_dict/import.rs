@@ -4,7 +4,7 @@ use super::matching::{MatchOptions, matched};
 use super::network::{NetworkOptions, Recognised, network_of};
 use super::{Imported, StateDict};
 use crate::error::{Error, Result};
-use crate::pixels::{Normalisation, take_up};
+use crate::pixels::{Normalisation, add_offset};
 use snn_ir::{Form, Graph, Model, Op, Signature, Weights};
 
 /// How a state dict becomes a model.
@@ -20,6 +20,10 @@ pub struct ImportOptions {
     pub classes: Vec<String>,
     /// Time steps T, of a graph that is given and has spiking neurons.
     pub time_steps: usize,
+    /// Whether means are rounded to integers in pixel terms at once, as a network must have them
+    /// that is converted or trained on without [`quantise`](snn_reparam::quantise) between; exact
+    /// but at a border of zero padding.
+    pub round_means: bool,
 }
 
 impl Default for ImportOptions {
@@ -30,13 +34,14 @@ impl Default for ImportOptions {
             matching: MatchOptions::default(),
             classes: Vec::new(),
             time_steps: 1,
+            round_means: false,
         }
     }
 }
 
 /// Makes a model of a state dict. Images enter as PyTorch normalises them, but with means that are
-/// integers of 0 to 255: the difference moves into the first layer, exactly but where it reads
-/// padding, which [`Report::remainder`](super::Report::remainder) measures.
+/// integers of 0 to 255; what is lacking is added by the first layer, or by a batch norm of the
+/// image ([`Report::remainder`](super::Report::remainder)).
 ///
 /// ```no_run
 /// use snn_exchange::pixels::Normalisation;
@@ -74,7 +79,8 @@ pub fn import(
         _ => return Err(Error::Match("expected a graph that begins with its input".into())),
     };
     let normalisation = normalisation.clone().for_channels(channels)?;
-    report.remainder = take_up(&mut graph, &mut weights, &normalisation.offset())?;
+    let offset = normalisation.offset();
+    report.remainder = add_offset(&mut graph, &mut weights, &offset, options.round_means)?;
     let signature =
         Signature::new(Form::Trained, graph, options.time_steps, normalisation.preprocessing())
             .with_classes(options.classes.clone());

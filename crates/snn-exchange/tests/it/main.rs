@@ -2,6 +2,5 @@
 
 mod onnx;
 mod peers;
-mod pixels;
 mod state_dict;
 mod torch;

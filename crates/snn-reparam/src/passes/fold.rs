@@ -67,6 +67,7 @@ fn layer_before(draft: &Draft, norm: &str) -> std::result::Result<Before, Refusa
             Some(Op::Pool { pool: PoolKind::Max, .. } | Op::GlobalPool { pool: PoolKind::Max }) => {
                 true
             }
+            Some(Op::Input { .. }) => return Err(Refusal::NormOfImage),
             _ => return Err(Refusal::NormWithoutLayer { input }),
         };
         match draft.graph.readers(&input).count() {

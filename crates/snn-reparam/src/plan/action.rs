@@ -111,6 +111,12 @@ pub enum Action {
         /// Channels that yielded nothing but zeros, whose step is that of the others.
         silent: usize,
     },
+    /// A batch norm of the image becomes its mean and deviation, the mean rounded, and what is
+    /// lacking goes into the layers that read the image.
+    OfImage {
+        /// Upper bound of what remains in a current at a border of zero padding.
+        at_border: f64,
+    },
     /// The bias of a layer, or the mean of the norm after it, takes up what the mean of its inputs
     /// changed by.
     BiasCorrected {
@@ -242,6 +248,7 @@ impl Action {
             | Action::Coded { .. }
             | Action::RealPayload
             | Action::Quantised { .. }
+            | Action::OfImage { .. }
             | Action::BiasCorrected { .. }
             | Action::Rounded { .. }
             | Action::Thresholds { .. }
@@ -256,6 +263,7 @@ impl Action {
         match self {
             Action::Rounded { error, .. } => *error > EXACT,
             Action::Quantised { .. } | Action::BiasCorrected { .. } => true,
+            Action::OfImage { at_border } => *at_border > 0.0,
             Action::IntegerNeuron {
                 leak,
                 synapse,

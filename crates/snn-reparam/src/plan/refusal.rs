@@ -16,6 +16,12 @@ pub enum Refusal {
         /// The input of the node.
         input: String,
     },
+    /// A batch norm reads the image.
+    #[error(
+        "it reads the image itself, and events are of integer pixels; `snn quantise` moves it into \
+         the layers that read it, and so does `snn import --round-means`"
+    )]
+    NormOfImage,
     /// The layer before a batch norm has other readers.
     #[error("`{layer}` before it has {readers} readers; folding would change what the others read")]
     NormBesideReaders {

@@ -27,6 +27,7 @@ impl Action {
             Action::SynapseAdded { .. } => "one-to-one synapses added for shortcuts".into(),
             Action::Coded { .. } | Action::RealPayload => format!("sites: {self}"),
             Action::Quantised { .. } => "ReLUs quantised, with a step for each channel".into(),
+            Action::OfImage { .. } => "norm of the image, for which integer means stand".into(),
             Action::BiasCorrected { .. } => "biases corrected for the mean error of inputs".into(),
             Action::Rounded { bits, .. } => format!("layers with weights of {bits} bits"),
             Action::Thresholds { .. } => "quantised ReLUs with integer thresholds".into(),
@@ -110,6 +111,11 @@ impl fmt::Display for Action {
             Action::Quantised { levels, error, clipped, silent } => {
                 quantised(f, *levels, *error, *clipped, *silent)
             }
+            Action::OfImage { at_border } => write!(
+                f,
+                "goes into an integer mean, the deviation and the layers that read the image; at a \
+                 border of zeros at most {at_border:.3e} of a current remains"
+            ),
             Action::BiasCorrected { largest } => {
                 write!(f, "its inputs' mean error taken from the bias, at most {largest:.2e}")
             }

@@ -10,6 +10,7 @@ pub use values::SiteValues;
 use crate::convert::{Conversion, stop_if_refused};
 use crate::error::{Error, Result};
 use crate::graph_edit::Draft;
+use crate::image_offset::integer_pixels;
 use crate::plan::{Action, Plan, Refusal};
 use ndarray::IxDyn;
 use snn_ir::{Form, Model, Op, QuantRelu, Share, Site, Tensor, Weights};
@@ -52,6 +53,9 @@ impl QuantiseOptions {
 /// channel that fits what the ReLU yielded: `x ≈ s_c·clip(⌊x/s_c + ½⌋, 0, D)`. Nothing is trained.
 /// The plan says of every site how far it is off.
 ///
+/// A batch norm of the image becomes mean, deviation and biases
+/// ([`image_offset`](crate::image_offset)), since events are of integer pixels.
+///
 /// `values` are what the network's ReLUs yielded on samples that it was trained on.
 ///
 /// Steps differ between channels, and so do the units of the grid; so the network that comes out is
@@ -70,10 +74,17 @@ pub fn quantise(
         return Err(Error::Form { expected: "trained", found: trained.form().label() });
     }
     options.check()?;
+    trained.validate()?;
+    let mut plan = Plan::default();
+    let integer = integer_pixels(trained)?;
+    if let Some((_, norm, remainder)) = &integer {
+        let action = Action::OfImage { at_border: remainder.at_border };
+        plan.note(norm, "batch_norm", action);
+    }
+    let trained = integer.as_ref().map_or(trained, |(model, ..)| model);
     let checked = trained.validate()?;
     let shapes = &checked.resolved().nodes;
     let mut draft = Draft::of(trained);
-    let mut plan = Plan::default();
     let mut errors = HashMap::new();
     for (index, node) in trained.graph().nodes.iter().enumerate() {
         let Op::Activation { site: Site::Relu { .. }, .. } = &node.op else { continue };

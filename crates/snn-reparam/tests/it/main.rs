@@ -5,6 +5,7 @@ mod compose;
 mod exact;
 mod fold;
 mod grid;
+mod image_offset;
 mod mask;
 mod network;
 mod plan;

@@ -4,7 +4,7 @@ use crate::config::graph_difference::GraphDifference;
 use crate::config::kind::PathOrTable;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
-use snn_ir::{Form, Model};
+use snn_ir::{Form, Model, Op};
 use std::path::{Path, PathBuf};
 
 /// The weights that a run starts with: a path, or a table with the path and what may differ.
@@ -107,7 +107,13 @@ impl StartFromConfig {
             .find(|name| !model.weights().contains_key(*name) && !of_changed(name))
         {
             let expected = "weights that all have a place in the network".into();
-            return Err(refuse(expected, format!("`{name}`, which has none")));
+            let advice = if is_norm_of_image(source, name) {
+                " (it is part of the normalisation of images, which `snn quantise` or `snn import \
+                 --round-means` moves into the first layer)"
+            } else {
+                ""
+            };
+            return Err(refuse(expected, format!("`{name}`, which has none{advice}")));
         }
         for (name, own) in model.weights_mut() {
             let Some(other) = source.weights().get(name) else {
@@ -148,4 +154,12 @@ impl StartFromConfig {
             None => Ok(differences),
         }
     }
+}
+
+/// `true` for a weight of a batch norm that reads the image itself.
+fn is_norm_of_image(model: &Model, weight: &str) -> bool {
+    let graph = model.graph();
+    let node = weight.rsplit_once('.').and_then(|(node, _)| graph.node(node));
+    let input = graph.nodes.first().map(|input| &input.name);
+    node.is_some_and(|node| matches!(node.op, Op::BatchNorm(_)) && node.inputs.first() == input)
 }

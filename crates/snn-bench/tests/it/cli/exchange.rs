@@ -131,6 +131,18 @@ fn a_network_is_recognised_by_its_weights() {
     assert!(text.contains("means are integers"), "{text}");
     let inspected = stdout(&snn().arg("inspect").arg(&out).assert().success());
     assert!(inspected.contains("trained"), "{inspected}");
+    // Other means are kept by a batch norm, or rounded.
+    for (option, expected) in [(None, "image_offset"), (Some("--round-means"), "take up")] {
+        let import = snn()
+            .args(["import", file.to_str().unwrap(), "--mean", "0.485,0.456,0.406"])
+            .args(option)
+            .args(["--std", "0.229,0.224,0.225", "--force", "--out"])
+            .arg(&out)
+            .assert()
+            .success();
+        let text = stdout(&import);
+        assert!(text.contains(expected), "{text}");
+    }
 }
 
 #[test]

@@ -246,6 +246,30 @@ impl SourceConfig {
         }
     }
 
+    /// The default settings of a data set for a network that reads samples of this shape:
+    /// pictures get the size of a square image, other data sets are as they are.
+    ///
+    /// ```
+    /// use snn_data::{DatasetName, SampleShape, SourceConfig};
+    /// let large = SourceConfig::for_shape(DatasetName::ImageNet, &[3, 240, 240]);
+    /// # #[cfg(feature = "pictures")]
+    /// assert_eq!(large.shape(), Some(SampleShape::Static([3, 240, 240])));
+    /// let cifar = SourceConfig::for_shape(DatasetName::Cifar10, &[3, 240, 240]);
+    /// assert_eq!(cifar, SourceConfig::new(DatasetName::Cifar10));
+    /// ```
+    pub fn for_shape(dataset: DatasetName, shape: &[usize]) -> Self {
+        let config = Self::new(dataset);
+        #[cfg(feature = "pictures")]
+        if let (Form::Pictures(_), &[_, height, width]) = (&dataset.spec().form, shape)
+            && height == width
+        {
+            return Self { pictures: PictureConfig { size: width, ..config.pictures }, ..config };
+        }
+        #[cfg(not(feature = "pictures"))]
+        let _ = shape;
+        config
+    }
+
     /// Shape of every sample, without opening the data; `None` where the files say it.
     pub fn shape(&self) -> Option<SampleShape> {
         let spec = self.dataset.spec();

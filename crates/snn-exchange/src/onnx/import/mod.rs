@@ -13,7 +13,7 @@ use super::names::Names;
 use super::report::{Became, Entry, Report};
 use super::tensor::{Constant, MAX_COMPUTED, MAX_COPIES};
 use super::{Imported, Options, proto};
-use crate::pixels::{Normalisation, take_up};
+use crate::pixels::{Normalisation, add_offset};
 use crate::{Error, Refusal, Result};
 use snn_ir::{Form, Graph, Model, Node, Op, Signature, Site, Tensor, Weights};
 use std::collections::HashMap;
@@ -151,7 +151,8 @@ impl<'s> Importer<'s> {
         let head = self.names.give("head", "", None);
         self.graph.push(head, Op::TimeMean, &[&tip]);
         let offset = self.normalisation.offset();
-        let remainder = take_up(&mut self.graph, &mut self.weights, &offset)?;
+        let remainder =
+            add_offset(&mut self.graph, &mut self.weights, &offset, options.round_means)?;
         let signature =
             Signature::new(Form::Trained, self.graph, 1, self.normalisation.preprocessing())
                 .with_classes(options.classes.clone());

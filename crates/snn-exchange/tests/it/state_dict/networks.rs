@@ -51,6 +51,33 @@ pub(crate) fn imported(name: &str, input: [usize; 3]) -> Imported {
     import(&load(name, None).unwrap(), &normalisation(), &options).unwrap()
 }
 
+/// Statistics that are no integers are kept exactly, though all these networks pad their images.
+#[test]
+fn other_means_are_kept_until_they_are_rounded() {
+    let File { networks, .. } = golden::json("state_dicts/expected.json");
+    for (name, Network { input, .. }) in networks {
+        let normalisation = Normalisation::imagenet();
+        let network = NetworkOptions { input: Some(input), ..NetworkOptions::default() };
+        let state = load(&name, None).unwrap();
+        let with = |round_means| {
+            let options =
+                ImportOptions { network: network.clone(), round_means, ..ImportOptions::default() };
+            import(&state, &normalisation, &options).unwrap()
+        };
+        let [kept, rounded] = [false, true].map(with);
+        assert_eq!(kept.report.remainder.kept_by.as_deref(), Some("image_offset"), "{name}");
+        assert!(rounded.report.remainder.at_border > 0.0, "{name}");
+        // Both are one network but for the border.
+        let images = images(&input, 2);
+        let (a, b) = (logits(&kept.model, &images), logits(&rounded.model, &images));
+        let apart = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart > 0.0 && apart < 0.1, "{name}: {apart}");
+        // The rounded one has the weights that training by this network's own graph expects.
+        let plain = imported(&name, input);
+        assert_eq!(rounded.model.graph(), plain.model.graph(), "{name}");
+    }
+}
+
 #[test]
 fn recognised_networks_give_the_logits_of_pytorch() {
     let File { networks, .. } = golden::json("state_dicts/expected.json");
